@@ -1,0 +1,103 @@
+//! What can go wrong with the rig, each with the way on.
+
+use std::{io, path::PathBuf};
+
+/// The result of a rig operation.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why the rig could not be installed, or why a peer could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A handle was asked for before the virtual environments were made.
+    #[error("rig not built: run `cargo xtask rig`")]
+    NotBuilt,
+    /// No usable interpreter.
+    #[error(
+        "no Python 3.10 or newer (tried {tried}): install one (Debian: `apt-get install python3 python3-venv`) \
+         or name it in VALETKEY_RIG_PYTHON, then run `cargo xtask rig` again"
+    )]
+    NoPython {
+        /// The programs that were tried.
+        tried: String,
+    },
+    /// The interpreter cannot make virtual environments.
+    #[error(
+        "{python} cannot make virtual environments: install its venv module \
+         (Debian: `apt-get install python3-venv`), then run `cargo xtask rig` again\n{output}"
+    )]
+    NoVenvModule {
+        /// The interpreter.
+        python: String,
+        /// What it said.
+        output: String,
+    },
+    /// The package installer failed.
+    #[error(
+        "pip could not install {requirements}: check the network and the package index, then run `cargo xtask rig` again\n{output}"
+    )]
+    Pip {
+        /// The requirements file.
+        requirements: String,
+        /// The end of what pip said.
+        output: String,
+    },
+    /// A peer ended, or did not answer, before it was ready.
+    #[error("{peer} did not come up: {reason}; its log is {}\n{tail}", log.display())]
+    Start {
+        /// The peer.
+        peer: &'static str,
+        /// What was waited for.
+        reason: String,
+        /// Where its output went.
+        log: PathBuf,
+        /// The end of that output.
+        tail: String,
+    },
+    /// A peer answered something that the rig does not understand.
+    #[error("{peer} answered {status} to {request}: see its log, or its pinned version in rig/python")]
+    Answer {
+        /// The peer.
+        peer: &'static str,
+        /// What it was asked.
+        request: String,
+        /// The status, or what was wrong with the body.
+        status: String,
+    },
+    /// A script failed or took too long.
+    #[error(
+        "python script {script} failed ({outcome}); run it by hand with target/rig/main/bin/python\n{output}"
+    )]
+    Script {
+        /// The script, or the first argument.
+        script: String,
+        /// The exit status, or the time-out.
+        outcome: String,
+        /// The end of its standard error.
+        output: String,
+    },
+    /// The file system or the loopback network refused.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was being done.
+        doing: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Names what was being done when an I/O error came.
+    pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Io { doing, source }
+    }
+}
+
+/// The last lines of a program's output, for an error message.
+pub(crate) fn tail(output: &[u8]) -> String {
+    const LINES: usize = 15;
+    let text = String::from_utf8_lossy(output);
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}

@@ -1,0 +1,65 @@
+//! The folder of one started program: its `HOME`, its `TMPDIR` and its log.
+
+use std::{
+    env, fs,
+    fs::File,
+    path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use tokio::process::Command;
+
+use crate::{Error, Result, Venv, venv::root};
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    pub(crate) fn create(name: &str) -> Result<Self> {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = root().join("run").join(format!("{}-{name}-{number}", process::id()));
+        for inner in ["home", "tmp"] {
+            fs::create_dir_all(path.join(inner)).map_err(Error::io(format!("making {}", path.display())))?;
+        }
+        Ok(Self { path })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.path.join("log")
+    }
+
+    pub(crate) fn open_log(&self) -> Result<File> {
+        File::create(self.log()).map_err(Error::io(format!("making {}", self.log().display())))
+    }
+
+    /// A command of `venv` in this folder, with nothing inherited but the search path.
+    pub(crate) fn command(&self, venv: Venv, program: &str) -> Result<Command> {
+        let mut path = venv.path().join("bin").into_os_string();
+        path.push(":");
+        path.push(env::var_os("PATH").unwrap_or_default());
+        let mut command = Command::new(venv.program(program)?);
+        command
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", self.path.join("home"))
+            .env("TMPDIR", self.path.join("tmp"))
+            .env("LANG", "C.UTF-8")
+            .env("PYTHONUNBUFFERED", "1")
+            .current_dir(&self.path)
+            .kill_on_drop(true);
+        Ok(command)
+    }
+
+    pub(crate) fn remove(self) -> Result<()> {
+        fs::remove_dir_all(&self.path).map_err(Error::io(format!("removing {}", self.path.display())))
+    }
+}

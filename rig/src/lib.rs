@@ -1,0 +1,37 @@
+//! Real peers for valetkey's tests: pinned Python programs under `target/rig`, and handles that start and stop them.
+//!
+//! `cargo xtask rig` installs them once. A test then starts what it needs on a free loopback port:
+//!
+//! ```no_run
+//! # async fn test() -> valetkey_rig::Result<()> {
+//! let moto = valetkey_rig::Moto::start().await?;
+//! println!("{}", moto.url());
+//! moto.stop().await
+//! # }
+//! ```
+//!
+//! Every peer listens on 127.0.0.1 only, gets an environment built from nothing and a `HOME` and `TMPDIR` of its own,
+//! and dies with its handle. Its log stays in `target/rig/run/<pid>-…` when a test ends without [`stop`](Moto::stop).
+
+mod egress;
+mod environment;
+mod error;
+mod folder;
+mod http;
+pub mod install;
+mod ministack;
+mod moto;
+mod peer;
+mod port;
+mod script;
+mod seed;
+mod venv;
+
+pub use egress::Egress;
+pub use environment::{REGION, aws_api_environment, aws_environment};
+pub use error::{Error, Result};
+pub use ministack::MiniStack;
+pub use moto::Moto;
+pub use script::{Script, python};
+pub use seed::{Key, Seed, Tenant};
+pub use venv::{Venv, program};

@@ -1,0 +1,55 @@
+//! MiniStack: a strict emulator of AWS, which enforces expiry, signatures, trust, external ids and policies.
+
+use crate::{
+    Key, Result, Seed, Venv,
+    peer::{Launch, Peer},
+    seed,
+};
+
+/// A running MiniStack with authentication on.
+#[derive(Debug)]
+pub struct MiniStack {
+    peer: Peer,
+}
+
+impl MiniStack {
+    /// Starts one on a free loopback port, empty.
+    pub async fn start() -> Result<Self> {
+        let launch = Launch {
+            name: "ministack",
+            venv: Venv::MiniStack,
+            program: "ministack",
+            ready: "/_ministack/health",
+        };
+        let peer = Peer::start(launch, |command, port, _| {
+            command.envs([
+                ("AUTH", "true"),
+                ("BIND_HOST", "127.0.0.1"),
+                ("SERVICES", "sts,iam,s3,secretsmanager"),
+                ("PERSIST_STATE", "0"),
+            ]);
+            command.env("GATEWAY_PORT", port.number().to_string());
+        });
+        Ok(Self { peer: peer.await? })
+    }
+
+    /// Its endpoint: the value of `AWS_ENDPOINT_URL`.
+    pub fn url(&self) -> String {
+        self.peer.url()
+    }
+
+    /// The all-powerful key of an account, by which a test changes what a role may do.
+    pub fn root(account: &str) -> Key {
+        Key { access_key_id: account.to_owned(), secret_access_key: "test".to_owned() }
+    }
+
+    /// Makes a broker account and two tenant accounts: see [`Seed`].
+    pub async fn seed(&self) -> Result<Seed> {
+        seed::plant(&self.url()).await
+    }
+
+    /// Ends it.
+    pub async fn stop(self) -> Result<()> {
+        self.peer.stop().await
+    }
+}

@@ -1,0 +1,97 @@
+//! A started program: waited for until it answers, stopped by handle.
+
+use std::{process::Stdio, time::Duration};
+
+use tokio::{
+    process::{Child, Command},
+    time::{Instant, sleep},
+};
+
+use crate::{Error, Result, Venv, error::tail, folder::Folder, http, port::Port};
+
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const POLL_EVERY: Duration = Duration::from_millis(50);
+
+#[derive(Debug)]
+pub(crate) struct Peer {
+    name: &'static str,
+    child: Child,
+    folder: Folder,
+    port: Port,
+}
+
+/// What to start, and the path that answers 200 once it is ready.
+pub(crate) struct Launch {
+    pub(crate) name: &'static str,
+    pub(crate) venv: Venv,
+    pub(crate) program: &'static str,
+    pub(crate) ready: &'static str,
+}
+
+impl Peer {
+    /// Starts the program as `configure` says, and returns when it is ready.
+    pub(crate) async fn start(
+        launch: Launch,
+        configure: impl FnOnce(&mut Command, &Port, &Folder),
+    ) -> Result<Self> {
+        let (folder, port) = (Folder::create(launch.name)?, Port::reserve()?);
+        let log = folder.open_log()?;
+        let errors = log.try_clone().map_err(Error::io("sharing a peer's log"))?;
+        let mut command = folder.command(launch.venv, launch.program)?;
+        // The pipe is never written to: a peer that watches it sees the end of its owner, however that came.
+        command.stdin(Stdio::piped()).stdout(log).stderr(errors);
+        configure(&mut command, &port, &folder);
+        let child = command.spawn().map_err(Error::io(format!("starting {}", launch.name)))?;
+        let mut peer = Self { name: launch.name, child, folder, port };
+        peer.until_ready(launch.ready).await?;
+        Ok(peer)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.port.url()
+    }
+
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Asks it something over HTTP, and wants a 200.
+    pub(crate) async fn ask(&self, request: &str, body: &str) -> Result<String> {
+        let answer = http::ask(self.port.number(), request, body).await;
+        let answer = answer.map_err(Error::io(format!("asking {} {request}", self.name)))?;
+        match answer.status {
+            200 => Ok(answer.body),
+            status => Err(Error::Answer {
+                peer: self.name,
+                request: request.to_owned(),
+                status: status.to_string(),
+            }),
+        }
+    }
+
+    /// Ends it and removes its folder.
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        self.child.kill().await.map_err(Error::io(format!("stopping {}", self.name)))?;
+        self.folder.remove()
+    }
+
+    async fn until_ready(&mut self, path: &str) -> Result<()> {
+        let (request, deadline) = (format!("GET {path}"), Instant::now() + READY_WITHIN);
+        while Instant::now() < deadline {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(self.not_up(format!("it ended with {status}")));
+            }
+            if self.ask(&request, "").await.is_ok() {
+                return Ok(());
+            }
+            sleep(POLL_EVERY).await;
+        }
+        Err(self.not_up(format!("no answer to {request} within {} s", READY_WITHIN.as_secs())))
+    }
+
+    fn not_up(&self, reason: String) -> Error {
+        let log = self.folder.log();
+        let tail = tail(&std::fs::read(&log).unwrap_or_default());
+        Error::Start { peer: self.name, reason, log, tail }
+    }
+}

@@ -1,0 +1,75 @@
+//! Runs a Python script in the main environment and returns what it printed.
+
+use std::{
+    ffi::{OsStr, OsString},
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use tokio::time::timeout;
+
+use crate::{Error, Result, Venv, error::tail, folder::Folder};
+
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// Runs `python ARGS…`: the first argument is the script, or an interpreter option such as `-c`.
+pub async fn python<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Result<String> {
+    Script { args: args.into_iter().map(|arg| arg.as_ref().to_owned()).collect(), env: Vec::new() }
+        .run()
+        .await
+}
+
+/// A script to run, with its arguments and the variables it sees beside `PATH`, `HOME` and `TMPDIR`.
+#[derive(Clone, Debug)]
+#[must_use = "a script does nothing until it is run"]
+pub struct Script {
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+}
+
+impl Script {
+    /// The script at `path`.
+    pub fn new(path: impl Into<OsString>) -> Self {
+        Self { args: vec![path.into()], env: Vec::new() }
+    }
+
+    /// Adds an argument.
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds variables.
+    pub fn envs<K, V>(mut self, vars: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: Into<OsString>,
+        V: Into<OsString>,
+    {
+        self.env.extend(vars.into_iter().map(|(key, value)| (key.into(), value.into())));
+        self
+    }
+
+    /// Runs it to its end; anything but success within four minutes is an error with its last words.
+    pub async fn run(self) -> Result<String> {
+        let folder = Folder::create("script")?;
+        let mut command = folder.command(Venv::Main, "python")?;
+        command.args(&self.args).envs(self.env.iter().map(|(key, value)| (key, value))).stdin(Stdio::null());
+        let script = self.args.first().map(|arg| arg.to_string_lossy().into_owned()).unwrap_or_default();
+        match timeout(LIMIT, command.output()).await {
+            Err(_) => Err(failed(script, format!("no end within {} s", LIMIT.as_secs()), &[])),
+            Ok(output) => finish(script, output.map_err(Error::io("running python"))?, folder),
+        }
+    }
+}
+
+fn finish(script: String, output: Output, folder: Folder) -> Result<String> {
+    if !output.status.success() {
+        return Err(failed(script, output.status.to_string(), &output.stderr));
+    }
+    folder.remove()?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn failed(script: String, outcome: String, stderr: &[u8]) -> Error {
+    Error::Script { script, outcome, output: tail(stderr) }
+}

@@ -1,0 +1,83 @@
+//! The two virtual environments: where they are, and whether they hold what the requirements files say.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{Error, Result};
+
+/// One of the rig's virtual environments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Venv {
+    /// Moto, boto3, the AWS CLI, an MCP client and a real MCP server.
+    Main,
+    /// The stricter emulator, apart because it pins its own botocore.
+    MiniStack,
+}
+
+impl Venv {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Main, Self::MiniStack];
+
+    /// Its name: the folder under `target/rig`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::MiniStack => "ministack",
+        }
+    }
+
+    /// Its folder.
+    pub fn path(self) -> PathBuf {
+        root().join(self.name())
+    }
+
+    /// A program in it, or [`Error::NotBuilt`].
+    pub fn program(self, name: &str) -> Result<PathBuf> {
+        let program = self.path().join("bin").join(name);
+        if self.is_built() && program.exists() { Ok(program) } else { Err(Error::NotBuilt) }
+    }
+
+    /// Whether it holds exactly what the requirements files ask for now.
+    pub fn is_built(self) -> bool {
+        let stamp = fs::read_to_string(self.stamp()).unwrap_or_default();
+        self.path().join("bin/python").exists() && self.fingerprint().is_ok_and(|wanted| wanted == stamp)
+    }
+
+    pub(crate) fn requirements(self) -> PathBuf {
+        scripts().join(self.name()).with_extension("txt")
+    }
+
+    pub(crate) fn stamp(self) -> PathBuf {
+        self.path().join("built-from.txt")
+    }
+
+    /// All that decides what is installed. The path is part of it: a moved environment has broken launchers.
+    pub(crate) fn fingerprint(self) -> Result<String> {
+        let mut text = format!("{}\n", self.path().display());
+        for file in [self.requirements(), scripts().join("constraints.txt")] {
+            let doing = format!("reading {}", file.display());
+            text += &fs::read_to_string(file).map_err(Error::io(doing))?;
+        }
+        Ok(text)
+    }
+}
+
+/// The path of a program in the main environment, such as `aws` or `awslabs.aws-api-mcp-server`.
+pub fn program(name: &str) -> Result<PathBuf> {
+    Venv::Main.program(name)
+}
+
+/// The folder that everything the rig makes is under.
+pub(crate) fn root() -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let workspace = workspace.canonicalize().unwrap_or(workspace);
+    workspace.join(target).join("rig")
+}
+
+/// The folder of the rig's own scripts and requirements files.
+pub(crate) fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("python")
+}

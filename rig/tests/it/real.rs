@@ -1,0 +1,32 @@
+//! Tests that start real peers: they need `cargo xtask rig`, and `cargo xtask test --no-rig` leaves them out.
+
+mod aws_api;
+mod egress;
+mod ministack;
+mod moto;
+
+use std::path::{Path, PathBuf};
+
+use valetkey_rig::{Key, Result, Script, aws_environment};
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name)
+}
+
+/// The variables of a child that signs with `key` and sends everything to `endpoint`.
+fn signing(endpoint: &str, key: &Key) -> Vec<(String, String)> {
+    let mut vars = aws_environment(endpoint);
+    vars.push(("AWS_ACCESS_KEY_ID".to_owned(), key.access_key_id.clone()));
+    vars.push(("AWS_SECRET_ACCESS_KEY".to_owned(), key.secret_access_key.clone()));
+    vars
+}
+
+/// Who `endpoint` takes the holder of `key` for, or the error code it answers.
+async fn caller(endpoint: &str, key: &Key) -> Result<String> {
+    let answer = Script::new(script("caller.py")).envs(signing(endpoint, key)).run().await?;
+    Ok(answer.trim().to_owned())
+}
+
+fn stranger() -> Key {
+    Key { access_key_id: "AKIAUNKNOWN000000001".to_owned(), secret_access_key: "nobody's".to_owned() }
+}

@@ -1,0 +1,35 @@
+//! The real MCP server and the real CLI come up on this rig, and call AWS as whom their environment says.
+
+use valetkey_rig::{Egress, Moto, Result, Script, aws_api_environment, program};
+
+use super::{script, signing, stranger};
+
+#[tokio::test]
+async fn aws_api_server_answers_with_its_callers_identity() -> Result<()> {
+    let (moto, egress) = tokio::try_join!(Moto::start(), Egress::start())?;
+    let answer = Script::new(script("mcp_caller.py"))
+        .arg(program("awslabs.aws-api-mcp-server")?)
+        .envs(signing(&moto.url(), &stranger()))
+        .envs(aws_api_environment(&egress))
+        .run()
+        .await?;
+
+    assert!(answer.contains("arn:aws:sts::123456789012:user/moto"), "{answer}");
+    moto.stop().await?;
+    egress.stop().await
+}
+
+#[tokio::test]
+async fn the_aws_cli_is_in_the_main_environment() -> Result<()> {
+    let moto = Moto::start().await?;
+    let answer = Script::new("-c")
+        .arg("import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))")
+        .arg(program("aws")?)
+        .arg("sts")
+        .arg("get-caller-identity")
+        .envs(signing(&moto.url(), &stranger()))
+        .run()
+        .await?;
+    assert!(answer.contains("123456789012"), "{answer}");
+    moto.stop().await
+}

@@ -1,0 +1,23 @@
+//! Egress: the canned host answers, the rest of the world does not.
+
+use valetkey_rig::{Egress, Result, Script};
+
+use super::script;
+
+const CANNED: &str = "servicereference.us-east-1.amazonaws.com";
+
+#[tokio::test]
+async fn egress_answers_one_host_refuses_others_and_remembers_both() -> Result<()> {
+    let egress = Egress::start().await?;
+
+    assert_eq!(fetch(&egress, CANNED).await?, "200 []");
+    let other = fetch(&egress, "example.org").await?;
+    assert!(other.contains("403"), "{other}");
+    assert_eq!(egress.hosts().await?, [CANNED, "example.org"]);
+    egress.stop().await
+}
+
+async fn fetch(egress: &Egress, host: &str) -> Result<String> {
+    let answer = Script::new(script("fetch.py")).arg(host).envs(egress.env()).run().await?;
+    Ok(answer.trim().to_owned())
+}
