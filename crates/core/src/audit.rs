@@ -1,0 +1,25 @@
+//! The audit trail: who was given what, when, and why not. No record can hold a secret, since no field can.
+
+mod json_lines;
+mod memory;
+mod record;
+
+use std::fmt;
+
+pub use json_lines::JsonLines;
+pub use memory::InMemoryAudit;
+pub use record::{AuditEvent, AuditRecord};
+
+/// Takes audit records. Called in line, possibly from many tasks: it must not block for long and must not fail.
+pub trait AuditSink: fmt::Debug + Send + Sync {
+    /// Keeps one record.
+    fn record(&self, record: &AuditRecord);
+}
+
+/// Keeps nothing: the default, for hosts that keep no trail.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoAudit;
+
+impl AuditSink for NoAudit {
+    fn record(&self, _: &AuditRecord) {}
+}

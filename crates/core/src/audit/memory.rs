@@ -1,0 +1,45 @@
+//! `InMemoryAudit`: keeps the newest records, for tests and for embedded use.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use super::{AuditRecord, AuditSink};
+
+/// Keeps the newest records, 10,000 unless said otherwise.
+#[derive(Debug)]
+pub struct InMemoryAudit {
+    records: Mutex<VecDeque<AuditRecord>>,
+    limit: usize,
+}
+
+impl InMemoryAudit {
+    /// Keeps at most `limit` records; older ones are forgotten first.
+    #[must_use]
+    pub fn with_limit(limit: usize) -> Self {
+        Self { records: Mutex::default(), limit }
+    }
+
+    /// What was recorded, oldest first.
+    #[must_use]
+    pub fn records(&self) -> Vec<AuditRecord> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+impl Default for InMemoryAudit {
+    fn default() -> Self {
+        Self::with_limit(10_000)
+    }
+}
+
+impl AuditSink for InMemoryAudit {
+    fn record(&self, record: &AuditRecord) {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        if records.len() >= self.limit {
+            records.pop_front();
+        }
+        if self.limit > 0 {
+            records.push_back(record.clone());
+        }
+    }
+}

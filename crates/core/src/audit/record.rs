@@ -1,0 +1,123 @@
+//! `AuditRecord`: one thing that happened to a session's credentials.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Serialize, Serializer};
+use uuid::{NoContext, Timestamp, Uuid};
+
+use crate::expiry::rfc3339;
+use crate::{Alias, Credentials, Error, ErrorKind, Expiry, Generation, Principal, SessionId};
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AuditEvent {
+    /// A session was given credentials.
+    Set,
+    /// A session's provider issued its first set.
+    Issue,
+    /// A provider replaced the set, or failed to.
+    Refresh,
+    /// Credentials left the session: to a child process, an endpoint request, an SDK client.
+    Serve,
+    /// A child session with less authority was made.
+    Narrow,
+    /// A running child was moved to a new set.
+    Rotate,
+    /// Something was asked for and refused.
+    Deny,
+    /// A session was wiped and stays usable.
+    Clear,
+    /// A session ended.
+    Close,
+}
+
+/// One thing that happened, with what joins it to other logs: record id, session, principal, account, key suffix.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct AuditRecord {
+    /// Time-ordered id (UUID version 7).
+    pub id: Uuid,
+    /// When, by the session's clock. Written as RFC 3339.
+    #[serde(serialize_with = "instant")]
+    pub at: SystemTime,
+    /// The session.
+    pub session: SessionId,
+    /// Whom the session acts for.
+    pub principal: Option<Principal>,
+    /// What happened.
+    pub event: AuditEvent,
+    /// The account, unless the whole session is meant.
+    pub account: Option<Alias>,
+    /// The provider or consumer involved.
+    pub party: Option<String>,
+    /// The last four characters of the access key id.
+    pub key_suffix: Option<String>,
+    /// Until when the set works.
+    pub expires_at: Option<Expiry>,
+    /// The set's number within its account.
+    pub generation: Option<Generation>,
+    /// Why it failed; absent when it did not.
+    pub failure: Option<ErrorKind>,
+}
+
+impl AuditRecord {
+    pub(crate) fn new(at: SystemTime, session: SessionId, principal: Option<Principal>, event: AuditEvent) -> Self {
+        Self {
+            id: time_ordered(at),
+            at,
+            session,
+            principal,
+            event,
+            account: None,
+            party: None,
+            key_suffix: None,
+            expires_at: None,
+            generation: None,
+            failure: None,
+        }
+    }
+
+    pub(crate) fn account(mut self, alias: &Alias) -> Self {
+        self.account = Some(alias.clone());
+        self
+    }
+
+    pub(crate) fn party(mut self, name: &str) -> Self {
+        self.party = Some(name.to_owned());
+        self
+    }
+
+    pub(crate) fn credentials(mut self, credentials: &Credentials) -> Self {
+        self.party.get_or_insert_with(|| credentials.provider().to_owned());
+        self.key_suffix = Some(credentials.access_key_id().last_four().to_owned());
+        self.expires_at = Some(credentials.expiry());
+        self
+    }
+
+    pub(crate) fn generation(mut self, generation: Generation) -> Self {
+        self.generation = Some(generation);
+        self
+    }
+
+    pub(crate) fn failure(mut self, error: &Error) -> Self {
+        self.failure = Some(error.kind());
+        self
+    }
+}
+
+fn time_ordered(at: SystemTime) -> Uuid {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Uuid::new_v7(Timestamp::from_unix(NoContext, since.as_secs(), since.subsec_nanos()))
+}
+
+fn instant<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*at))
+}
+
+impl Serialize for ErrorKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}

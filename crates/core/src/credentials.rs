@@ -1,0 +1,109 @@
+//! `Credentials`: one set of keys, opaque, cheap to clone, wiped when the last clone is dropped.
+
+mod builder;
+mod document;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{AccessKeyId, AccountId, Expiry, Region};
+
+pub use builder::CredentialsBuilder;
+
+/// An access key, its secret, and what belongs to them.
+///
+/// A clone is one reference count. There is no `Display`, `Serialize`, `PartialEq` or `Default`, and `Debug` shows
+/// the last four characters of the key id only. The secret parts are read through methods whose names begin with
+/// `expose_`, so that every place that reads one can be found. They are held by `aws-credential-types`, which wipes
+/// them when the last clone is gone; copies made by whoever exposes them are the reader's own.
+#[derive(Clone)]
+pub struct Credentials(Arc<Parts>);
+
+struct Parts {
+    keys: aws_credential_types::Credentials,
+    access_key_id: AccessKeyId,
+    account_id: Option<AccountId>,
+    region: Option<Region>,
+    provider: Cow<'static, str>,
+}
+
+impl Credentials {
+    /// The access key id. Show only [`AccessKeyId::last_four`].
+    #[must_use]
+    pub fn access_key_id(&self) -> &AccessKeyId {
+        &self.0.access_key_id
+    }
+
+    /// When this set stops working.
+    #[must_use]
+    pub fn expiry(&self) -> Expiry {
+        Expiry::from(self.0.keys.expiry())
+    }
+
+    /// Whether a session token belongs to the set, which makes it temporary.
+    #[must_use]
+    pub fn has_session_token(&self) -> bool {
+        self.0.keys.session_token().is_some()
+    }
+
+    /// The account the keys belong to, as far as the provider said.
+    #[must_use]
+    pub fn account_id(&self) -> Option<&AccountId> {
+        self.0.account_id.as_ref()
+    }
+
+    /// The region that came with the keys.
+    #[must_use]
+    pub fn region(&self) -> Option<&Region> {
+        self.0.region.as_ref()
+    }
+
+    /// The name of the provider that made the set.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        &self.0.provider
+    }
+
+    /// The secret access key. Never log, return to a model, or store it.
+    #[must_use]
+    pub fn expose_secret_access_key(&self) -> &str {
+        self.0.keys.secret_access_key()
+    }
+
+    /// The session token, if the set is temporary. Never log, return to a model, or store it.
+    #[must_use]
+    pub fn expose_session_token(&self) -> Option<&str> {
+        self.0.keys.session_token()
+    }
+
+    /// The same set as the AWS SDK's type, sharing the secret rather than copying it. Its `Debug` prints the key id.
+    #[must_use]
+    pub fn expose_to_sdk(&self) -> aws_credential_types::Credentials {
+        self.0.keys.clone()
+    }
+
+    /// The same keys with another region.
+    #[must_use]
+    pub fn with_region(&self, region: Region) -> Self {
+        Self(Arc::new(Parts {
+            keys: self.0.keys.clone(),
+            access_key_id: self.0.access_key_id.clone(),
+            account_id: self.0.account_id.clone(),
+            region: Some(region),
+            provider: self.0.provider.clone(),
+        }))
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("access_key_id", &self.0.access_key_id)
+            .field("provider", &self.0.provider)
+            .field("expiry", &self.expiry())
+            .field("account_id", &self.0.account_id)
+            .field("region", &self.0.region)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,195 @@
+//! Names that were checked once and may then be trusted: parse at the door, never again.
+
+mod role_arn;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::{Error, Result};
+
+pub use role_arn::RoleArn;
+
+/// A text newtype with one rule; errors name the field and the rule, never the text.
+macro_rules! ident {
+    ($(#[$doc:meta])* $name:ident, $field:literal, $rule:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// Parses `text`; `field` is the name used in the error.
+            pub fn parse(field: &'static str, text: &str) -> Result<Self> {
+                let check: fn(&str) -> bool = $check;
+                if check(text) { Ok(Self(text.into())) } else { Err(Error::invalid(field, $rule)) }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            fn from_str(text: &str) -> Result<Self> {
+                Self::parse($field, text)
+            }
+        }
+    };
+}
+
+/// Names that are not sensitive are also printed and serialized.
+macro_rules! printable {
+    ($($name:ident),+) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+    )+};
+}
+
+printable!(AccountId, Alias, CredentialId, Principal, Region);
+
+ident! {
+    /// An access key id. Not a secret, but it names one: only its last four characters are ever shown.
+    AccessKeyId, "access_key_id", "must be 16 to 128 letters, digits or underscores",
+    |text| (16..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+ident! {
+    /// A twelve-digit AWS account id.
+    AccountId, "account_id", "must be 12 digits",
+    |text| text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+ident! {
+    /// The name by which a session knows one of its accounts. Models choose aliases, never ARNs.
+    Alias, "account", "must be 1 to 64 of `a-z A-Z 0-9 _ -`",
+    |text| word(text, 64, b"_-")
+}
+
+ident! {
+    /// The id under which credentials are kept elsewhere. Stack jobs carry an id, never a key.
+    CredentialId, "provider_credential_id", "must be 1 to 256 of `a-z A-Z 0-9 / _ + = . @ : -`",
+    |text| word(text, 256, b"/_+=.@:-")
+}
+
+ident! {
+    /// Who a session acts for, as the host verified it.
+    Principal, "principal", "must be 1 to 128 of `a-z A-Z 0-9 / _ + = . , @ : -`",
+    |text| word(text, 128, b"/_+=.,@:-")
+}
+
+ident! {
+    /// An AWS region, such as `eu-central-1`.
+    Region, "region", "must look like `us-east-1`", looks_like_region
+}
+
+impl Alias {
+    /// The alias of a session's only account: `default`.
+    #[must_use]
+    pub fn default_account() -> Self {
+        Self("default".into())
+    }
+}
+
+impl AccessKeyId {
+    /// The last four characters: enough to recognize a key, too few to use.
+    #[must_use]
+    pub fn last_four(&self) -> &str {
+        &self.0[self.0.len() - 4..]
+    }
+}
+
+impl fmt::Debug for AccessKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "…{}", self.last_four())
+    }
+}
+
+/// Identifies a session in status and audit records. It opens nothing: a session is reached only by its handle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct SessionId(Uuid);
+
+impl SessionId {
+    /// A new, random id.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+
+    /// A number drawn from the id: what is random about a session without another source of randomness.
+    pub(crate) fn seed(self) -> u64 {
+        self.0.as_u64_pair().1
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+fn word(text: &str, longest: usize, marks: &[u8]) -> bool {
+    (1..=longest).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || marks.contains(&b))
+}
+
+fn looks_like_region(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let word = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
+    let Some((number, words)) = parts.split_last() else { return false };
+    text.len() <= 32
+        && (2..=4).contains(&words.len())
+        && words.iter().all(|part| word(part))
+        && (1..=2).contains(&number.len())
+        && number.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_of_every_partition_parse() {
+        for region in ["us-east-1", "us-gov-west-1", "cn-north-1", "us-iso-east-1", "ap-southeast-5", "eusc-de-east-1"] {
+            assert!(region.parse::<Region>().is_ok(), "{region}");
+        }
+    }
+
+    #[test]
+    fn malformed_names_are_refused_and_not_echoed() {
+        for text in ["", "us-east", "US-EAST-1", "us east 1", "us-east-1\n", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"] {
+            let error = text.parse::<Region>().unwrap_err();
+            assert_eq!(error.field(), Some("region"));
+            assert!(text.is_empty() || !error.to_string().contains(text));
+        }
+        assert!("1234".parse::<AccountId>().is_err());
+        assert!("two words".parse::<Alias>().is_err());
+        assert!("AKIA-ÄÖÜ-0000000000".parse::<AccessKeyId>().is_err());
+    }
+
+    #[test]
+    fn an_access_key_id_shows_only_its_last_four() {
+        let id: AccessKeyId = "AKIAIOSFODNN7EXAMPLE".parse().unwrap();
+        assert_eq!(format!("{id:?}"), "…MPLE");
+    }
+}

@@ -1,0 +1,105 @@
+//! `RoleArn`: the ARN of an IAM role, taken apart once.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use crate::{AccountId, Error, Result};
+
+/// The ARN of an IAM role: `arn:<partition>:iam::<account>:role/<path and name>`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(into = "String")]
+pub struct RoleArn {
+    text: Box<str>,
+    account: AccountId,
+}
+
+impl RoleArn {
+    /// The whole ARN.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The account that owns the role.
+    #[must_use]
+    pub fn account(&self) -> &AccountId {
+        &self.account
+    }
+
+    /// Parses `text`; `field` is the name used in the error.
+    pub fn parse(field: &'static str, text: &str) -> Result<Self> {
+        let fault = || Error::invalid(field, "must be a role ARN such as `arn:aws:iam::123456789012:role/agent`");
+        let (account, name) = split(text).ok_or_else(fault)?;
+        let account = account.parse().map_err(|_| fault())?;
+        let named = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+=,.@-".contains(&b));
+        // STS takes ARNs of 20 to 2,048 characters (API reference, AssumeRole).
+        if named && !name.ends_with('/') && text.len() <= 2048 {
+            Ok(Self { text: text.into(), account })
+        } else {
+            Err(fault())
+        }
+    }
+}
+
+fn split(text: &str) -> Option<(&str, &str)> {
+    let (partition, rest) = text.strip_prefix("arn:")?.split_once(":iam::")?;
+    let (account, name) = rest.split_once(":role/")?;
+    let known = partition.starts_with("aws") && partition.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    known.then_some((account, name))
+}
+
+impl FromStr for RoleArn {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::parse("role_arn", text)
+    }
+}
+
+impl From<RoleArn> for String {
+    fn from(arn: RoleArn) -> Self {
+        arn.text.into()
+    }
+}
+
+impl fmt::Display for RoleArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for RoleArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn role_arns_of_any_partition_and_path_parse() {
+        let arn: RoleArn = "arn:aws-us-gov:iam::123456789012:role/team/agent".parse().unwrap();
+        assert_eq!(arn.account().as_str(), "123456789012");
+    }
+
+    #[test]
+    fn anything_else_is_refused_without_an_echo() {
+        for text in [
+            "",
+            "agent",
+            "arn:aws:iam::1234:role/agent",
+            "arn:aws:iam::123456789012:user/agent",
+            "arn:aws:iam::123456789012:role/",
+            "arn:evil:iam::123456789012:role/agent",
+            "arn:aws:iam::123456789012:role/a b",
+        ] {
+            let error = text.parse::<RoleArn>().unwrap_err();
+            assert_eq!(error.field(), Some("role_arn"));
+            assert!(text.is_empty() || !error.to_string().contains(&format!("{text} ")));
+        }
+    }
+}

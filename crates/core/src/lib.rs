@@ -1,0 +1,39 @@
+//! The words and rules of valetkey: what credentials are, who provides them, and how a session holds them.
+//!
+//! Three sentences carry the design:
+//!
+//! - *Providers fetch and never cache; sessions cache and never fetch on their own; consumers see the trait or
+//!   a session, never a backend.*
+//! - *A secret has one type, which cannot be printed or serialized.*
+//! - *There is no global: what you were not handed, you cannot reach.*
+//!
+//! This crate performs no I/O, reads wall time only through [`Clock`], and spawns nothing: background work is a
+//! future that its owner drives ([`SessionContext::keep_warm`]). Time-outs use tokio's timer, so sessions are used
+//! inside a tokio runtime with time enabled.
+
+pub mod audit;
+mod clock;
+mod credentials;
+mod error;
+mod expiry;
+mod ident;
+mod provider;
+mod resolver;
+mod session;
+#[cfg(feature = "test-util")]
+pub mod testing;
+
+pub use clock::{Clock, SystemClock};
+pub use credentials::{Credentials, CredentialsBuilder};
+pub use error::{Error, ErrorKind, Result};
+pub use expiry::Expiry;
+pub use ident::{AccessKeyId, AccountId, Alias, CredentialId, Principal, Region, RoleArn, SessionId};
+pub use provider::{CredentialProvider, ProviderChain};
+pub use resolver::{CredentialResolver, MapResolver};
+pub use session::{
+    AccountStatus, Freshness, Generation, RefreshPolicy, Rotations, SessionAccount, SessionBuilder, SessionContext,
+    SessionStatus,
+};
+
+/// The secret string type: unprintable, wiped when dropped, read only through `expose_secret`.
+pub use secrecy::{ExposeSecret, SecretString};

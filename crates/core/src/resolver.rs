@@ -1,0 +1,58 @@
+//! `CredentialResolver`: from a credential id to credentials, so that work items name an id and never a key.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::{CredentialId, Credentials, Error, ErrorKind, Result};
+
+/// Looks credentials up by id on behalf of one session.
+///
+/// A resolver is handed to a session by its host and decides what that session may look up: an id that is not the
+/// session's to use is refused with [`Denied`](ErrorKind::Denied). Otherwise it owes what a
+/// [`CredentialProvider`](crate::CredentialProvider) owes.
+#[async_trait]
+pub trait CredentialResolver: fmt::Debug + Send + Sync {
+    /// A short name for logs, status and errors.
+    fn name(&self) -> Cow<'static, str>;
+
+    /// The credentials kept under `id`.
+    async fn resolve(&self, id: &CredentialId) -> Result<Credentials>;
+}
+
+/// A fixed map from id to credentials, for embedded use and for tests.
+#[derive(Debug, Clone, Default)]
+pub struct MapResolver(BTreeMap<CredentialId, Credentials>);
+
+impl MapResolver {
+    /// A map that holds nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Keeps `credentials` under `id`, in place of what was there.
+    #[must_use]
+    pub fn with(mut self, id: CredentialId, credentials: Credentials) -> Self {
+        self.0.insert(id, credentials);
+        self
+    }
+}
+
+#[async_trait]
+impl CredentialResolver for MapResolver {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("map")
+    }
+
+    async fn resolve(&self, id: &CredentialId) -> Result<Credentials> {
+        self.0.get(id).cloned().ok_or_else(|| {
+            Error::new(ErrorKind::Denied, "no credentials of this session are kept under that id")
+                .with_provider("map")
+                .with_field("provider_credential_id")
+                .with_next_step("check the id of the stack job, or ask its owner to grant it to this session")
+        })
+    }
+}

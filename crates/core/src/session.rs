@@ -1,0 +1,251 @@
+//! `SessionContext`: the credentials of one agent invocation, passed and never fetched.
+
+mod account;
+mod builder;
+mod family;
+mod faults;
+mod flight;
+mod freshness;
+mod hold;
+mod policy;
+mod rotation;
+mod scope;
+mod slot;
+mod status;
+mod surroundings;
+mod warm;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::audit::AuditEvent;
+use crate::{
+    AccessKeyId, Alias, CredentialId, CredentialProvider, Credentials, Error, Principal, Region, Result, SessionId,
+};
+
+pub use account::SessionAccount;
+pub use builder::SessionBuilder;
+pub use freshness::Freshness;
+pub use policy::RefreshPolicy;
+pub use rotation::{Generation, Rotations};
+pub use status::{AccountStatus, SessionStatus};
+
+use family::Member;
+
+/// The credentials of one agent invocation: isolated, in memory, and gone when it ends.
+///
+/// A clone is another handle to the same session; pass it to whatever acts for the same user. There is no way to
+/// reach a session but through a handle. When the last handle is dropped the session closes. What a session lends
+/// ([`account`](Self::account), SDK clients, endpoints) follows its rotation and clearing and keeps nothing alive.
+///
+/// Every method may be called from many tasks at once; futures may be dropped at any await.
+#[derive(Clone)]
+pub struct SessionContext(Arc<Handle>);
+
+/// Dropped with the last handle; members of the family refer to [`Member`], never to this.
+struct Handle(Arc<Member>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl SessionContext {
+    /// Describes a session to be built.
+    pub fn builder() -> SessionBuilder {
+        SessionBuilder::new()
+    }
+
+    /// The current, valid set of the default account.
+    ///
+    /// # Errors
+    /// `NotConfigured` when nothing was set and no provider is there; `Expired` when a set ran out and could not be
+    /// replaced; `Closed` after [`close`](Self::close); else what the provider answered.
+    pub async fn credentials(&self) -> Result<Credentials> {
+        self.member().default_slot().credentials().await
+    }
+
+    /// The current, valid set of one account.
+    ///
+    /// # Errors
+    /// As [`credentials`](Self::credentials), and `NotConfigured` for an alias that the session does not know.
+    pub async fn credentials_for(&self, account: &Alias) -> Result<Credentials> {
+        self.member().slot(account)?.credentials().await
+    }
+
+    /// Gives the default account credentials, which from now on win over every provider.
+    ///
+    /// # Errors
+    /// `Invalid` for a set that has already expired, `Closed` after closing; what was there before then stays.
+    pub fn set_credentials(&self, credentials: Credentials) -> Result<Generation> {
+        self.member().default_slot().set(credentials)
+    }
+
+    /// Gives one account credentials; an alias not known before becomes known.
+    ///
+    /// # Errors
+    /// As [`set_credentials`](Self::set_credentials).
+    pub fn set_credentials_for(&self, account: &Alias, credentials: Credentials) -> Result<Generation> {
+        self.member().own_slot(account)?.set(credentials)
+    }
+
+    /// Lets `provider` answer for the account whenever nothing is set on it; an alias not known before becomes known.
+    ///
+    /// # Errors
+    /// `Closed` after closing.
+    pub fn set_provider_for(&self, account: &Alias, provider: impl CredentialProvider + 'static) -> Result<()> {
+        self.member().own_slot(account)?.set_provider(Arc::new(provider))
+    }
+
+    /// Looks `id` up with the session's resolver and sets what it finds on the default account. A `region` given here
+    /// wins over the credentials' own. If anything fails, what was set before stays.
+    ///
+    /// # Errors
+    /// `NotConfigured` without a resolver; else what the resolver answered, or as [`set_credentials`](Self::set_credentials).
+    pub async fn adopt(&self, id: &CredentialId, region: Option<Region>) -> Result<Credentials> {
+        let found = self.member().resolve(id).await?;
+        let found = region.map_or(found.clone(), |region| found.with_region(region));
+        self.set_credentials(found.clone())?;
+        Ok(found)
+    }
+
+    /// Fetches a new set from the account's provider now, or joins the fetch under way.
+    ///
+    /// # Errors
+    /// `NotConfigured` when the account has no provider to ask or its credentials were set by hand; else what the
+    /// provider answered. The set in hand stays valid after a transient failure.
+    pub async fn refresh(&self, account: &Alias) -> Result<Generation> {
+        self.member().slot(account)?.refresh().await
+    }
+
+    /// Tells the session that a service refused a key as expired or invalid (`ExpiredToken`, `ExpiredTokenException`,
+    /// `InvalidToken`; not `AccessDenied`). If it is still the current one, it counts as expired from now on.
+    pub fn report_rejected(&self, account: &Alias, rejected: &AccessKeyId) {
+        if let Ok(slot) = self.member().slot(account) {
+            slot.report_rejected(rejected);
+        }
+    }
+
+    /// One account, lent: it follows rotation and clearing, and does not keep the session alive.
+    ///
+    /// # Errors
+    /// `NotConfigured` for an alias that the session does not know, `Closed` after closing.
+    pub fn account(&self, alias: &Alias) -> Result<SessionAccount> {
+        self.member().slot(alias).map(|slot| SessionAccount::new(Arc::downgrade(self.member()), slot.alias().clone()))
+    }
+
+    /// The alias of the default account.
+    #[must_use]
+    pub fn default_account(&self) -> &Alias {
+        self.member().default_slot().alias()
+    }
+
+    /// The aliases that this session knows, the default one first.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<Alias> {
+        self.member().slots().iter().map(|slot| slot.alias().clone()).collect()
+    }
+
+    /// The region of one account: that of its credentials, else its own setting, else the session's.
+    #[must_use]
+    pub fn region_for(&self, account: &Alias) -> Option<Region> {
+        self.member().region_for(account)
+    }
+
+    /// Announces each new set of the account, by number, and its clearing.
+    ///
+    /// # Errors
+    /// `NotConfigured` for an alias that the session does not know.
+    pub fn rotations(&self, account: &Alias) -> Result<Rotations> {
+        Ok(self.member().slot(account)?.rotations())
+    }
+
+    /// Non-secret facts on the service at hand, as they were set.
+    #[must_use]
+    pub fn service_context(&self) -> Option<Arc<Value>> {
+        self.member().service_context()
+    }
+
+    /// Keeps facts on the service at hand, in place of those before.
+    ///
+    /// # Errors
+    /// `Invalid` unless `facts` is a JSON object, `Closed` after closing.
+    pub fn set_service_context(&self, facts: Value) -> Result<()> {
+        if !facts.is_object() {
+            return Err(Error::invalid("service_context", "must be a JSON object"));
+        }
+        self.member().set_service_context(facts)
+    }
+
+    /// What may be shown to anyone.
+    #[must_use]
+    pub fn status(&self) -> SessionStatus {
+        self.member().status()
+    }
+
+    /// Identifies the session in status and audit records.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.member().surroundings.id
+    }
+
+    /// Whom the session acts for.
+    #[must_use]
+    pub fn principal(&self) -> Option<&Principal> {
+        self.member().surroundings.principal.as_ref()
+    }
+
+    /// Adds an event to the audit trail on behalf of a consumer, such as an endpoint that served or refused a request.
+    pub fn record(&self, event: AuditEvent, account: &Alias, party: &str, failure: Option<&Error>) {
+        self.member().record(event, account, party, failure);
+    }
+
+    /// Wipes everything the session was given, credentials and providers alike, here and in its children, and voids
+    /// every fetch in flight. The session stays usable: set credentials again. Calling it twice is calling it once.
+    pub fn clear(&self) {
+        self.member().clear();
+    }
+
+    /// Wipes everything for good. Every later use, by any handle or child, fails with `Closed`.
+    pub fn close(&self) {
+        self.member().close();
+    }
+
+    /// Whether the session was closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.member().is_closed()
+    }
+
+
+    fn member(&self) -> &Arc<Member> {
+        &self.0.0
+    }
+}
+
+/// A session answers as its default account, from memory when it can.
+#[async_trait]
+impl CredentialProvider for SessionContext {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("session")
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        self.credentials().await
+    }
+
+    fn cached(&self) -> Option<Credentials> {
+        self.member().default_slot().cached()
+    }
+}
+
+impl fmt::Debug for SessionContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionContext").field("id", &self.id()).field("closed", &self.is_closed()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,125 @@
+//! `SessionAccount`: one account of a session, lent to whatever outlives a call.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use async_trait::async_trait;
+
+use super::family::Member;
+use super::faults;
+use super::slot::Slot;
+use super::{AccountStatus, Generation, Rotations};
+use crate::audit::AuditEvent;
+use crate::{AccessKeyId, Alias, CredentialProvider, Credentials, Error, Region, Result, SessionId};
+
+/// One account of a session, lent: endpoints, SDK clients and assumed roles hold this. It follows the session's
+/// rotation, clearing and closing, and does not keep the session alive.
+#[derive(Clone)]
+pub struct SessionAccount {
+    session: Weak<Member>,
+    alias: Alias,
+}
+
+impl SessionAccount {
+    pub(super) fn new(session: Weak<Member>, alias: Alias) -> Self {
+        Self { session, alias }
+    }
+
+    /// The account's alias.
+    #[must_use]
+    pub fn alias(&self) -> &Alias {
+        &self.alias
+    }
+
+    /// The session's id, while there is a session.
+    #[must_use]
+    pub fn session_id(&self) -> Option<SessionId> {
+        self.session.upgrade().map(|member| member.surroundings.id)
+    }
+
+    /// The current, valid set.
+    ///
+    /// # Errors
+    /// As [`SessionContext::credentials_for`](super::SessionContext::credentials_for); `Closed` once the session is gone.
+    pub async fn credentials(&self) -> Result<Credentials> {
+        let slot = self.slot()?;
+        slot.credentials().await
+    }
+
+    /// Fetches a new set now; see [`SessionContext::refresh`](super::SessionContext::refresh).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn refresh(&self) -> Result<Generation> {
+        let slot = self.slot()?;
+        slot.refresh().await
+    }
+
+    /// See [`SessionContext::report_rejected`](super::SessionContext::report_rejected).
+    pub fn report_rejected(&self, rejected: &AccessKeyId) {
+        if let Ok(slot) = self.slot() {
+            slot.report_rejected(rejected);
+        }
+    }
+
+    /// Announces each new set, by number, and its clearing.
+    ///
+    /// # Errors
+    /// `Closed` once the session is gone.
+    pub fn rotations(&self) -> Result<Rotations> {
+        Ok(self.slot()?.rotations())
+    }
+
+    /// What may be shown to anyone.
+    ///
+    /// # Errors
+    /// `Closed` once the session is gone.
+    pub fn status(&self) -> Result<AccountStatus> {
+        let member = self.member()?;
+        let slot = member.slot(&self.alias)?;
+        Ok(member.account_status(&slot))
+    }
+
+    /// The region to use the account in.
+    #[must_use]
+    pub fn region(&self) -> Option<Region> {
+        self.session.upgrade()?.region_for(&self.alias)
+    }
+
+    /// Adds an event to the session's audit trail; nothing happens once the session is gone.
+    pub fn record(&self, event: AuditEvent, party: &str, failure: Option<&Error>) {
+        if let Some(member) = self.session.upgrade() {
+            member.record(event, &self.alias, party, failure);
+        }
+    }
+
+    fn member(&self) -> Result<Arc<Member>> {
+        self.session.upgrade().ok_or_else(faults::closed)
+    }
+
+    fn slot(&self) -> Result<Arc<Slot>> {
+        self.member()?.slot(&self.alias)
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for SessionAccount {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("session")
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        self.credentials().await
+    }
+
+    fn cached(&self) -> Option<Credentials> {
+        self.slot().ok()?.cached()
+    }
+}
+
+impl fmt::Debug for SessionAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionAccount").field("alias", &self.alias).finish_non_exhaustive()
+    }
+}

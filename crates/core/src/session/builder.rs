@@ -1,0 +1,149 @@
+//! `SessionBuilder`: what a session is handed at birth.
+
+use std::sync::Arc;
+
+use super::family::Member;
+use super::surroundings::Surroundings;
+use super::{Handle, RefreshPolicy, SessionContext};
+use crate::audit::{AuditSink, NoAudit};
+use crate::{
+    Alias, Clock, CredentialProvider, CredentialResolver, Credentials, Principal, Region, Result, SessionId, SystemClock,
+};
+
+/// Describes a session; made by [`SessionContext::builder`]. Nothing here does any work.
+#[must_use]
+#[derive(Debug)]
+pub struct SessionBuilder {
+    surroundings: Surroundings,
+    default_account: Option<Alias>,
+    region: Option<Region>,
+    resolver: Option<Arc<dyn CredentialResolver>>,
+    provider: Option<Arc<dyn CredentialProvider>>,
+    accounts: Vec<(Alias, Arc<dyn CredentialProvider>)>,
+    regions: Vec<(Alias, Region)>,
+}
+
+impl SessionBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            surroundings: Surroundings {
+                id: SessionId::random(),
+                principal: None,
+                clock: Arc::new(SystemClock),
+                audit: Arc::new(NoAudit),
+                policy: RefreshPolicy::default(),
+                warmers: Default::default(),
+                changed: Default::default(),
+            },
+            default_account: None,
+            region: None,
+            resolver: None,
+            provider: None,
+            accounts: Vec::new(),
+            regions: Vec::new(),
+        }
+    }
+
+    /// Whom the session acts for.
+    pub fn principal(mut self, principal: Principal) -> Self {
+        self.surroundings.principal = Some(principal);
+        self
+    }
+
+    /// The alias of the default account; `default` unless said.
+    pub fn default_account(mut self, alias: Alias) -> Self {
+        self.default_account = Some(alias);
+        self
+    }
+
+    /// Who answers for the default account whenever nothing is set on it.
+    pub fn provider(mut self, provider: impl CredentialProvider + 'static) -> Self {
+        self.provider = Some(Arc::new(provider));
+        self
+    }
+
+    /// Who answers for the account of this alias whenever nothing is set on it.
+    pub fn provider_for(mut self, alias: Alias, provider: impl CredentialProvider + 'static) -> Self {
+        self.accounts.push((alias, Arc::new(provider)));
+        self
+    }
+
+    /// The region of every account that has none of its own.
+    pub fn region(mut self, region: Region) -> Self {
+        self.region = Some(region);
+        self
+    }
+
+    /// The region of one account, for credentials that bring none.
+    pub fn region_for(mut self, alias: Alias, region: Region) -> Self {
+        self.regions.push((alias, region));
+        self
+    }
+
+    /// Who turns credential ids into credentials for this session.
+    pub fn resolver(mut self, resolver: impl CredentialResolver + 'static) -> Self {
+        self.resolver = Some(Arc::new(resolver));
+        self
+    }
+
+    /// Where the audit records go; nowhere unless said.
+    pub fn audit(mut self, sink: Arc<dyn AuditSink>) -> Self {
+        self.surroundings.audit = sink;
+        self
+    }
+
+    /// Where wall time comes from; the machine unless said.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.surroundings.clock = clock;
+        self
+    }
+
+    /// The refresh rules.
+    pub fn refresh_policy(mut self, policy: RefreshPolicy) -> Self {
+        self.surroundings.policy = policy;
+        self
+    }
+
+    /// The session. It does nothing until asked for credentials.
+    #[must_use]
+    pub fn build(self) -> SessionContext {
+        let default = self.default_account.unwrap_or_else(Alias::default_account);
+        let member = Arc::new(Member::new(self.surroundings, default, self.region, self.resolver));
+        let context = SessionContext(Arc::new(Handle(member)));
+        let member = context.member();
+        // Nothing below can fail: the session is open and nobody else holds it yet.
+        if let Some(provider) = self.provider {
+            let _open = member.set_default_provider(provider);
+        }
+        for (alias, provider) in self.accounts {
+            let _open = member.own_slot(&alias).and_then(|slot| slot.set_provider(provider));
+        }
+        for (alias, region) in self.regions {
+            let _open = member.own_slot(&alias).map(|slot| slot.set_region(region));
+        }
+        context
+    }
+}
+
+impl SessionContext {
+    /// A child session whose default account holds `credentials`: the temporary switch, without mutating anything
+    /// that siblings see. The other accounts are inherited. It ends with its last handle, or with this session.
+    ///
+    /// # Errors
+    /// As [`set_credentials`](Self::set_credentials).
+    pub fn with_credentials(&self, credentials: Credentials) -> Result<Self> {
+        let child = Self(Arc::new(Handle(self.member().child())));
+        child.set_credentials(credentials)?;
+        Ok(child)
+    }
+
+    /// A child session whose default account is answered by `provider`, as [`with_credentials`](Self::with_credentials).
+    ///
+    /// # Errors
+    /// `Closed` after closing.
+    pub fn with_provider(&self, provider: impl CredentialProvider + 'static) -> Result<Self> {
+        let child = Self(Arc::new(Handle(self.member().child())));
+        child.member().set_default_provider(Arc::new(provider))?;
+        Ok(child)
+    }
+}

@@ -1,0 +1,230 @@
+//! A session and its children: which account is whose, and how an end reaches everyone.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use serde_json::Value;
+
+use super::faults;
+use super::slot::Slot;
+use super::surroundings::Surroundings;
+use crate::audit::AuditEvent;
+use crate::{Alias, CredentialId, CredentialProvider, CredentialResolver, Credentials, Error, Region, Result};
+
+/// One session. A child points strongly at its parent and is pointed at weakly: a parent never waits for a child,
+/// and a child ends with its parent.
+pub(super) struct Member {
+    pub(super) surroundings: Arc<Surroundings>,
+    default: Arc<Slot>,
+    others: ArcSwap<BTreeMap<Alias, Arc<Slot>>>,
+    region: Option<Region>,
+    resolver: Option<Arc<dyn CredentialResolver>>,
+    service: ArcSwapOption<Value>,
+    parent: Option<Arc<Member>>,
+    children: Mutex<Vec<Weak<Member>>>,
+    /// After a clear, nothing is inherited any more.
+    detached: AtomicBool,
+    closed: AtomicBool,
+}
+
+impl Member {
+    pub(super) fn new(
+        surroundings: Surroundings,
+        default: Alias,
+        region: Option<Region>,
+        resolver: Option<Arc<dyn CredentialResolver>>,
+    ) -> Self {
+        let surroundings = Arc::new(surroundings);
+        Self {
+            default: Arc::new(Slot::new(default, Arc::clone(&surroundings))),
+            surroundings,
+            others: ArcSwap::default(),
+            region,
+            resolver,
+            service: ArcSwapOption::empty(),
+            parent: None,
+            children: Mutex::default(),
+            detached: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// A child whose default account is its own and whose other accounts are inherited.
+    pub(super) fn child(self: &Arc<Self>) -> Arc<Self> {
+        let alias = self.default.alias().clone();
+        let mut child = Self::new(self.surroundings.child(), alias, self.region.clone(), self.resolver.clone());
+        child.parent = Some(Arc::clone(self));
+        let child = Arc::new(child);
+        let mut children = self.children();
+        children.retain(|known| known.strong_count() > 0);
+        children.push(Arc::downgrade(&child));
+        drop(children);
+        if self.is_closed() {
+            child.close();
+        }
+        child
+    }
+
+    pub(super) fn default_slot(&self) -> &Arc<Slot> {
+        &self.default
+    }
+
+    /// The slot that answers for `alias`: one's own, else the parent's.
+    pub(super) fn slot(&self, alias: &Alias) -> Result<Arc<Slot>> {
+        if let Some(own) = self.own(alias) {
+            return Ok(own);
+        }
+        if self.is_closed() {
+            return Err(faults::closed());
+        }
+        match self.inherits_from() {
+            Some(parent) => parent.slot(alias),
+            None => Err(self.unknown()),
+        }
+    }
+
+    /// One's own slot for `alias`, made if need be: what is set here is never seen by the parent.
+    pub(super) fn own_slot(&self, alias: &Alias) -> Result<Arc<Slot>> {
+        if self.is_closed() {
+            return Err(faults::closed());
+        }
+        if let Some(own) = self.own(alias) {
+            return Ok(own);
+        }
+        let made = Arc::new(Slot::new(alias.clone(), Arc::clone(&self.surroundings)));
+        self.others.rcu(|others| {
+            let mut others = BTreeMap::clone(others);
+            others.entry(alias.clone()).or_insert_with(|| Arc::clone(&made));
+            others
+        });
+        let own = self.own(alias).unwrap_or(made);
+        if self.is_closed() {
+            own.wipe(true);
+        }
+        Ok(own)
+    }
+
+    /// Every slot that this session may use, the default one first.
+    pub(super) fn slots(&self) -> Vec<Arc<Slot>> {
+        let mut slots = vec![Arc::clone(&self.default)];
+        slots.extend(self.others.load().values().cloned());
+        for inherited in self.inherits_from().map(|parent| parent.slots()).unwrap_or_default() {
+            if slots.iter().all(|slot| slot.alias() != inherited.alias()) {
+                slots.push(inherited);
+            }
+        }
+        slots
+    }
+
+    pub(super) fn own_slots(&self) -> Vec<Arc<Slot>> {
+        let mut slots = vec![Arc::clone(&self.default)];
+        slots.extend(self.others.load().values().cloned());
+        slots
+    }
+
+    pub(super) fn region_for(&self, alias: &Alias) -> Option<Region> {
+        let of_account = self.slot(alias).ok().and_then(|slot| slot.region());
+        of_account.or_else(|| self.region.clone())
+    }
+
+    pub(super) async fn resolve(&self, id: &CredentialId) -> Result<Credentials> {
+        let Some(resolver) = &self.resolver else {
+            return Err(Error::not_configured("this session has no credential resolver")
+                .with_next_step("configure a resolver, or set the credentials themselves"));
+        };
+        let answer = resolver.resolve(id).await.map_err(|error| error.with_provider(resolver.name()));
+        if let Err(error) = &answer {
+            self.record(AuditEvent::Deny, self.default.alias(), &resolver.name(), Some(error));
+        }
+        answer
+    }
+
+    pub(super) fn service_context(&self) -> Option<Arc<Value>> {
+        self.service.load_full().or_else(|| self.inherits_from()?.service_context())
+    }
+
+    pub(super) fn set_service_context(&self, facts: Value) -> Result<()> {
+        self.service.store(Some(Arc::new(facts)));
+        if self.is_closed() {
+            self.service.store(None);
+            return Err(faults::closed());
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_default_provider(&self, provider: Arc<dyn CredentialProvider>) -> Result<()> {
+        self.default.set_provider(provider)
+    }
+
+    pub(super) fn record(&self, event: AuditEvent, account: &Alias, party: &str, failure: Option<&Error>) {
+        let mut record = self.surroundings.event(event).account(account).party(party);
+        if let Some(issued) = self.slot(account).ok().and_then(|slot| slot.current()) {
+            record = record.credentials(&issued.credentials).generation(issued.generation);
+        }
+        if let Some(error) = failure {
+            record = record.failure(error);
+        }
+        self.surroundings.audit.record(&record);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn clear(&self) {
+        if self.is_closed() {
+            return;
+        }
+        self.wipe(false);
+        self.surroundings.audit.record(&self.surroundings.event(AuditEvent::Clear));
+        self.for_each_child(Self::clear);
+    }
+
+    pub(super) fn close(&self) {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.wipe(true);
+        self.surroundings.audit.record(&self.surroundings.event(AuditEvent::Close));
+        self.for_each_child(Self::close);
+    }
+
+    fn wipe(&self, for_good: bool) {
+        self.detached.store(true, Ordering::Release);
+        self.service.store(None);
+        for slot in self.own_slots() {
+            slot.wipe(for_good);
+        }
+    }
+
+    fn for_each_child(&self, end: impl Fn(&Self)) {
+        let children: Vec<_> = self.children().iter().filter_map(Weak::upgrade).collect();
+        for child in children {
+            end(&child);
+        }
+    }
+
+    fn inherits_from(&self) -> Option<&Arc<Self>> {
+        self.parent.as_ref().filter(|_| !self.detached.load(Ordering::Acquire))
+    }
+
+    fn own(&self, alias: &Alias) -> Option<Arc<Slot>> {
+        if self.default.alias() == alias {
+            return Some(Arc::clone(&self.default));
+        }
+        self.others.load().get(alias).cloned()
+    }
+
+    fn unknown(&self) -> Error {
+        let known: Vec<_> = self.slots().iter().map(|slot| slot.alias().to_string()).collect();
+        Error::not_configured("this session has no account of that alias")
+            .with_field("account")
+            .with_next_step(format!("use one of: {}", known.join(", ")))
+    }
+
+    fn children(&self) -> MutexGuard<'_, Vec<Weak<Self>>> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

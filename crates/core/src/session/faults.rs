@@ -1,0 +1,21 @@
+//! The faults a session itself raises, in one place so that their words agree.
+
+use crate::{Error, ErrorKind};
+
+pub(super) fn expired(cause: Option<Error>) -> Error {
+    let error = Error::new(ErrorKind::Expired, "the session's credentials have expired")
+        .with_next_step("set or refresh the credentials of this session");
+    match cause {
+        Some(cause) => error.with_source(cause),
+        None => error,
+    }
+}
+
+pub(super) fn not_configured() -> Error {
+    Error::not_configured("no credentials are set in this session")
+        .with_next_step("set credentials on it, or give it a provider")
+}
+
+pub(super) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the session is closed").with_next_step("open a new session")
+}

@@ -1,0 +1,38 @@
+//! A fetch in flight: one future that any of its waiters can drive.
+//!
+//! The slot keeps only a weak reference. So a waiter that is dropped, or never polled again, stops nobody, and a
+//! fetch that nobody waits for any more ends.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
+
+use super::freshness::Issued;
+use crate::{CredentialProvider, Credentials, Error, ErrorKind, Result};
+
+/// How a fetch ended, told to every waiter.
+#[derive(Clone)]
+pub(super) enum Outcome {
+    Published(Arc<Issued>),
+    /// The account was set, cleared or closed meanwhile: what came back was dropped.
+    Superseded,
+    Failed(Error),
+}
+
+pub(super) type Flight = Shared<BoxFuture<'static, Outcome>>;
+pub(super) type WeakFlight = WeakShared<BoxFuture<'static, Outcome>>;
+
+/// One attempt, in bounded time, with a panic turned into an error.
+pub(super) async fn attempt(provider: Arc<dyn CredentialProvider>, limit: Duration) -> Result<Credentials> {
+    let name = provider.name();
+    let fetch = AssertUnwindSafe(async { provider.provide().await }).catch_unwind();
+    let answer = match tokio::time::timeout(limit, fetch).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_panic)) => Err(Error::new(ErrorKind::Internal, "the provider panicked")),
+        Err(_elapsed) => Err(Error::new(ErrorKind::TimedOut, format!("no answer within {} s", limit.as_secs_f32()))),
+    };
+    answer.map_err(|error| error.with_provider(name))
+}

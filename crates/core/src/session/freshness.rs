@@ -1,0 +1,157 @@
+//! How fresh a set is: pure functions of when it was issued, when it expires, the time, and the policy.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use super::{Generation, RefreshPolicy};
+use crate::{Credentials, Expiry};
+
+/// How fresh a set of credentials is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Freshness {
+    /// Nothing to do.
+    Fresh,
+    /// Works, and is replaced when that costs nobody a wait.
+    Advisory,
+    /// Works for less than a minute, and is replaced before it is used.
+    Mandatory,
+    /// Is refused.
+    Expired,
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const MANDATORY_WINDOW: Duration = MINUTE;
+
+/// How long before expiry a set of this lifetime is worth replacing (AWS cross-SDK credential refresh, 2026).
+fn advisory_window(lifetime: Duration) -> Duration {
+    if lifetime <= 20 * MINUTE {
+        5 * MINUTE
+    } else if lifetime < 90 * MINUTE {
+        15 * MINUTE
+    } else {
+        60 * MINUTE
+    }
+}
+
+/// The instants at which a set changes freshness.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Windows {
+    pub(super) advisory_at: Option<SystemTime>,
+    mandatory_at: Option<SystemTime>,
+    expires_at: Option<SystemTime>,
+}
+
+impl Windows {
+    /// `jitter` (0 to 1) widens the advisory window by up to a tenth, so that sessions opened together part.
+    pub(super) fn new(issued_at: SystemTime, expiry: Expiry, policy: &RefreshPolicy, jitter: f64) -> Self {
+        let Some(expires_at) = expiry.instant() else {
+            let age = policy.max_age.mul_f64(1.0 - 0.1 * jitter);
+            return Self { advisory_at: issued_at.checked_add(age), mandatory_at: None, expires_at: None };
+        };
+        let lifetime = expires_at.duration_since(issued_at).unwrap_or_default();
+        let advisory = advisory_window(lifetime).mul_f64(1.0 + 0.1 * jitter);
+        Self {
+            advisory_at: expires_at.checked_sub(advisory),
+            mandatory_at: expires_at.checked_sub(MANDATORY_WINDOW),
+            expires_at: Some(expires_at),
+        }
+    }
+
+    pub(super) fn freshness(&self, now: SystemTime) -> Freshness {
+        let reached = |at: Option<SystemTime>| at.is_some_and(|at| at <= now);
+        if reached(self.expires_at) {
+            Freshness::Expired
+        } else if reached(self.mandatory_at) {
+            Freshness::Mandatory
+        } else if reached(self.advisory_at) {
+            Freshness::Advisory
+        } else {
+            Freshness::Fresh
+        }
+    }
+}
+
+/// A set as a session holds it.
+pub(super) struct Issued {
+    pub(super) credentials: Credentials,
+    pub(super) generation: Generation,
+    pub(super) windows: Windows,
+    /// Once seen expired, or reported rejected, always expired: a clock that jumps back revives nothing.
+    expired: AtomicBool,
+}
+
+impl Issued {
+    pub(super) fn new(credentials: Credentials, generation: Generation, windows: Windows) -> Self {
+        Self { credentials, generation, windows, expired: AtomicBool::new(false) }
+    }
+
+    pub(super) fn freshness(&self, now: SystemTime) -> Freshness {
+        if self.expired.load(Ordering::Relaxed) {
+            return Freshness::Expired;
+        }
+        let freshness = self.windows.freshness(now);
+        if freshness == Freshness::Expired {
+            self.expire();
+        }
+        freshness
+    }
+
+    pub(super) fn expire(&self) {
+        self.expired.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn windows(lifetime: Duration, jitter: f64) -> (Windows, SystemTime) {
+        let issued_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let expiry = Expiry::At(issued_at + lifetime);
+        (Windows::new(issued_at, expiry, &RefreshPolicy::default(), jitter), issued_at + lifetime)
+    }
+
+    #[test]
+    fn the_advisory_window_follows_the_lifetime() {
+        for (minutes, window) in [(1, 5), (15, 5), (20, 5), (21, 15), (60, 15), (89, 15), (90, 60), (720, 60)] {
+            let (windows, end) = windows(minutes * MINUTE, 0.0);
+            assert_eq!(windows.advisory_at, Some(end - window * MINUTE), "lifetime of {minutes} min");
+        }
+    }
+
+    #[test]
+    fn each_edge_belongs_to_the_staler_side() {
+        let (windows, end) = windows(60 * MINUTE, 0.0);
+        let second = Duration::from_secs(1);
+        for (now, freshness) in [
+            (end - 15 * MINUTE - second, Freshness::Fresh),
+            (end - 15 * MINUTE, Freshness::Advisory),
+            (end - MINUTE - second, Freshness::Advisory),
+            (end - MINUTE, Freshness::Mandatory),
+            (end - second, Freshness::Mandatory),
+            (end, Freshness::Expired),
+        ] {
+            assert_eq!(windows.freshness(now), freshness, "{:?} before the end", end.duration_since(now));
+        }
+    }
+
+    #[test]
+    fn jitter_widens_the_advisory_window_by_at_most_a_tenth_and_leaves_the_mandatory_one() {
+        let (plain, end) = windows(60 * MINUTE, 0.0);
+        let (wide, _) = windows(60 * MINUTE, 1.0);
+        assert_eq!(wide.advisory_at, Some(end - 15 * MINUTE - Duration::from_secs(90)));
+        assert_eq!(wide.mandatory_at, plain.mandatory_at);
+    }
+
+    #[test]
+    fn a_set_without_expiry_grows_old_but_never_expires() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let windows = Windows::new(now, Expiry::Never, &RefreshPolicy::default(), 0.0);
+        assert_eq!(windows.freshness(now + 14 * MINUTE), Freshness::Fresh);
+        assert_eq!(windows.freshness(now + 15 * MINUTE), Freshness::Advisory);
+        assert_eq!(windows.freshness(now + 1_000_000 * MINUTE), Freshness::Advisory);
+    }
+}

@@ -1,0 +1,61 @@
+//! `Hold`: how long a failure keeps an account from asking again.
+
+use std::time::{Duration, SystemTime};
+
+use super::Freshness;
+use crate::Error;
+
+/// The last failure of an account's provider, until the next success.
+#[derive(Debug, Default)]
+pub(super) struct Hold(Option<Failure>);
+
+#[derive(Debug)]
+struct Failure {
+    error: Error,
+    at: SystemTime,
+    /// 1–5 s: between attempts near and after expiry, and for what a permanent failure is remembered.
+    short: Duration,
+    /// 300–600 s: between attempts while the set in hand still has time.
+    long: Duration,
+}
+
+impl Hold {
+    pub(super) fn fail(&mut self, error: Error, at: SystemTime, rng: &mut fastrand::Rng) {
+        let short = Duration::from_millis(rng.u64(1_000..=5_000));
+        let long = Duration::from_secs(rng.u64(300..=600));
+        self.0 = Some(Failure { error, at, short, long });
+    }
+
+    pub(super) fn lift(&mut self) {
+        self.0 = None;
+    }
+
+    pub(super) fn last_error(&self) -> Option<&Error> {
+        self.0.as_ref().map(|failure| &failure.error)
+    }
+
+    /// A permanent failure that is still remembered.
+    pub(super) fn permanent(&self, now: SystemTime) -> Option<Error> {
+        let failure = self.0.as_ref().filter(|failure| !failure.error.is_transient())?;
+        failure.within(failure.short, now).then(|| failure.error.clone())
+    }
+
+    /// Whether a transient failure forbids another attempt for a set of this freshness.
+    pub(super) fn forbids(&self, now: SystemTime, freshness: Freshness, serve_expired: bool) -> bool {
+        let Some(failure) = self.0.as_ref().filter(|failure| failure.error.is_transient()) else { return false };
+        let patient = freshness <= Freshness::Advisory || serve_expired;
+        failure.within(if patient { failure.long } else { failure.short }, now)
+    }
+
+    /// When an attempt that is advisory may next be made.
+    pub(super) fn advisory_from(&self) -> Option<SystemTime> {
+        self.0.as_ref().map(|failure| failure.at + if failure.error.is_transient() { failure.long } else { failure.short })
+    }
+}
+
+impl Failure {
+    /// A clock that jumped back lifts the hold rather than prolonging it.
+    fn within(&self, period: Duration, now: SystemTime) -> bool {
+        now.duration_since(self.at).is_ok_and(|since| since < period)
+    }
+}

@@ -1,0 +1,34 @@
+//! `SessionContext::scope`: a session for the length of one piece of work, whatever ends it.
+
+use super::{SessionBuilder, SessionContext};
+
+impl SessionContext {
+    /// Builds a session, runs `work` with it, and closes it: also when `work` panics, and when the returned future
+    /// is dropped half-way. Handles that `work` passed on are closed with it.
+    ///
+    /// ```
+    /// # use valetkey_core::{Credentials, SessionContext};
+    /// # async fn demo(credentials: Credentials) -> valetkey_core::Result<()> {
+    /// let kept = SessionContext::scope(SessionContext::builder(), |session| async move {
+    ///     session.set_credentials(credentials)?;
+    ///     session.credentials().await?;
+    ///     Ok::<_, valetkey_core::Error>(session)
+    /// })
+    /// .await?;
+    /// assert!(kept.is_closed());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn scope<T>(builder: SessionBuilder, work: impl AsyncFnOnce(SessionContext) -> T) -> T {
+        let session = CloseOnDrop(builder.build());
+        work(session.0.clone()).await
+    }
+}
+
+struct CloseOnDrop(SessionContext);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}

@@ -1,0 +1,216 @@
+//! `Slot`: one account of a session. Value and gate are two things: `current` is read without a lock, `state` decides.
+
+mod refresh;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
+
+use super::faults;
+use super::flight::WeakFlight;
+use super::freshness::{Freshness, Issued, Windows};
+use super::hold::Hold;
+use super::surroundings::Surroundings;
+use super::{Generation, Rotations};
+use crate::audit::AuditEvent;
+use crate::{AccessKeyId, Alias, CredentialProvider, Credentials, Error, Region, Result};
+
+pub(super) struct Slot {
+    alias: Alias,
+    surroundings: Arc<Surroundings>,
+    /// What is served. Written only while `state` is locked.
+    current: ArcSwapOption<Issued>,
+    state: Mutex<State>,
+    rotations: watch::Sender<Generation>,
+    jitter: f64,
+}
+
+struct State {
+    provider: Option<Arc<dyn CredentialProvider>>,
+    region: Option<Region>,
+    /// The current set was given by hand: no provider is asked.
+    set: bool,
+    closed: bool,
+    /// Moves with every set, clear and close; a fetch begun in another epoch can never publish.
+    epoch: u64,
+    generation: Generation,
+    flight: Option<WeakFlight>,
+    hold: Hold,
+    rng: fastrand::Rng,
+}
+
+impl Slot {
+    pub(super) fn new(alias: Alias, surroundings: Arc<Surroundings>) -> Self {
+        let mut rng = fastrand::Rng::with_seed(surroundings.id.seed());
+        Self {
+            alias,
+            surroundings,
+            current: ArcSwapOption::empty(),
+            jitter: rng.f64(),
+            state: Mutex::new(State {
+                provider: None,
+                region: None,
+                set: false,
+                closed: false,
+                epoch: 0,
+                generation: Generation::default(),
+                flight: None,
+                hold: Hold::default(),
+                rng,
+            }),
+            rotations: watch::Sender::new(Generation::default()),
+        }
+    }
+
+    pub(super) fn alias(&self) -> &Alias {
+        &self.alias
+    }
+
+    /// What can be served without asking anybody.
+    pub(super) fn cached(&self) -> Option<Credentials> {
+        let current = self.current.load();
+        let issued = current.as_ref()?;
+        let usable = issued.freshness(self.surroundings.now()) < Freshness::Expired;
+        usable.then(|| issued.credentials.clone())
+    }
+
+    pub(super) fn set(&self, credentials: Credentials) -> Result<Generation> {
+        let now = self.surroundings.now();
+        if credentials.expiry().has_passed(now) {
+            return Err(Error::invalid("expires_at", "has already passed")
+                .with_next_step("fetch new credentials and set those; the earlier ones were kept"));
+        }
+        let record = self.surroundings.event(AuditEvent::Set).account(&self.alias).credentials(&credentials);
+        let generation = {
+            let mut state = self.open_state()?;
+            state.renew();
+            state.set = true;
+            self.publish(&mut state, credentials, now).generation
+        };
+        self.surroundings.audit.record(&record.generation(generation));
+        Ok(generation)
+    }
+
+    pub(super) fn set_provider(&self, provider: Arc<dyn CredentialProvider>) -> Result<()> {
+        let mut state = self.open_state()?;
+        if !state.set {
+            state.renew();
+            self.current.store(None);
+        }
+        state.provider = Some(provider);
+        drop(state);
+        self.surroundings.changed.notify_waiters();
+        Ok(())
+    }
+
+    pub(super) fn set_region(&self, region: Region) {
+        self.state().region = Some(region);
+    }
+
+    pub(super) fn report_rejected(&self, rejected: &AccessKeyId) {
+        if let Some(issued) = self.current.load().as_ref()
+            && issued.credentials.access_key_id() == rejected
+        {
+            issued.expire();
+        }
+    }
+
+    /// Wipes the account; with `for_good` it never serves again.
+    pub(super) fn wipe(&self, for_good: bool) {
+        {
+            let mut state = self.state();
+            state.renew();
+            state.provider = None;
+            state.set = false;
+            state.closed |= for_good;
+            self.withdraw(&mut state);
+        }
+        self.surroundings.changed.notify_waiters();
+    }
+
+    pub(super) fn rotations(&self) -> Rotations {
+        Rotations::new(self.rotations.subscribe())
+    }
+
+    pub(super) fn region(&self) -> Option<Region> {
+        let of_set = self.current.load().as_ref().and_then(|issued| issued.credentials.region().cloned());
+        of_set.or_else(|| self.state().region.clone())
+    }
+
+    pub(super) fn current(&self) -> Option<Arc<Issued>> {
+        self.current.load_full()
+    }
+
+    pub(super) fn generation(&self) -> Generation {
+        self.state().generation
+    }
+
+    /// The provider's name, when it is the provider that answers.
+    pub(super) fn provider_name(&self) -> Option<String> {
+        self.state().provider.as_ref().map(|provider| provider.name().into_owned())
+    }
+
+    /// When a warmer should next refresh this account: never, unless a provider has issued a set.
+    pub(super) fn due_at(&self) -> Option<SystemTime> {
+        let state = self.state();
+        let issued = self.current.load_full().filter(|_| !state.set && state.provider.is_some())?;
+        let advisory_at = issued.windows.advisory_at?;
+        Some(state.hold.advisory_from().map_or(advisory_at, |from| from.max(advisory_at)))
+    }
+
+    /// The current set, if nothing needs to be decided about it: the warm path, without a lock.
+    fn fresh(&self) -> Option<Credentials> {
+        let current = self.current.load();
+        let issued = current.as_ref()?;
+        let fresh = issued.freshness(self.surroundings.now()) == Freshness::Fresh;
+        fresh.then(|| issued.credentials.clone())
+    }
+
+    fn publish(&self, state: &mut State, credentials: Credentials, now: SystemTime) -> Arc<Issued> {
+        state.generation = state.generation.next();
+        state.hold.lift();
+        let windows = Windows::new(now, credentials.expiry(), &self.surroundings.policy, self.jitter);
+        let issued = Arc::new(Issued::new(credentials, state.generation, windows));
+        self.current.store(Some(Arc::clone(&issued)));
+        self.rotations.send_replace(state.generation);
+        issued
+    }
+
+    /// Serves nothing from now on, and announces it.
+    fn withdraw(&self, state: &mut State) {
+        state.generation = state.generation.next();
+        self.current.store(None);
+        self.rotations.send_replace(state.generation);
+    }
+
+    fn holds(&self, issued: &Arc<Issued>) -> bool {
+        self.current.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, issued))
+    }
+
+    fn open_state(&self) -> Result<MutexGuard<'_, State>> {
+        let state = self.state();
+        if state.closed { Err(faults::closed()) } else { Ok(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Voids the fetch in flight and forgets failures.
+    fn renew(&mut self) {
+        self.epoch += 1;
+        self.flight = None;
+        self.hold.lift();
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").field("alias", &self.alias).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,202 @@
+//! Who fetches, who waits, who is served what is there: the refresh rules of one account.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures_util::FutureExt;
+
+use super::{Slot, State};
+use crate::session::flight::{self, Flight, Outcome, WeakFlight};
+use crate::session::freshness::{Freshness, Issued};
+use crate::session::{Generation, faults};
+use crate::audit::AuditEvent;
+use crate::{Credentials, Error, ErrorKind, Result};
+
+/// What a caller does next.
+enum Step {
+    Serve(Credentials),
+    Fail(Error),
+    /// Drive the fetch; the set in hand, if any, covers for a transient failure.
+    Drive(Flight, Option<Arc<Issued>>),
+}
+
+impl Slot {
+    /// The current, valid set; fetched first if need be.
+    pub(in crate::session) async fn credentials(self: &Arc<Self>) -> Result<Credentials> {
+        if let Some(fresh) = self.fresh() {
+            return Ok(fresh);
+        }
+        loop {
+            let (flight, in_hand) = match self.next_step() {
+                Step::Serve(credentials) => return Ok(credentials),
+                Step::Fail(error) => return Err(error),
+                Step::Drive(flight, in_hand) => (flight, in_hand),
+            };
+            match flight.await {
+                Outcome::Published(issued) if self.holds(&issued) => return Ok(issued.credentials.clone()),
+                Outcome::Failed(error) => return self.cover(error, in_hand),
+                Outcome::Published(_) | Outcome::Superseded => {}
+            }
+        }
+    }
+
+    /// A fetch that is asked for: joins the one in flight, else starts one whatever the freshness.
+    pub(in crate::session) async fn refresh(self: &Arc<Self>) -> Result<Generation> {
+        loop {
+            let flight = self.start_refresh()?;
+            match flight.await {
+                Outcome::Published(issued) if self.holds(&issued) => return Ok(issued.generation),
+                Outcome::Failed(error) => return Err(error),
+                Outcome::Published(_) | Outcome::Superseded => {}
+            }
+        }
+    }
+
+    fn next_step(self: &Arc<Self>) -> Step {
+        let now = self.surroundings.now();
+        let mut state = match self.open_state() {
+            Ok(state) => state,
+            Err(error) => return Step::Fail(error),
+        };
+        let current = self.current.load_full();
+        if state.set {
+            return by_hand(current.as_deref(), now);
+        }
+        if state.provider.is_none() {
+            return Step::Fail(faults::not_configured());
+        }
+        if let Some(error) = state.hold.permanent(now) {
+            return Step::Fail(error);
+        }
+        match current {
+            Some(issued) if self.serves_as_is(&state, &issued, now) => self.keep(&state, &issued, now),
+            current => Step::Drive(self.join(&mut state), current),
+        }
+    }
+
+    /// Whether the set in hand is all there is to be had without (or besides) a fetch.
+    fn serves_as_is(&self, state: &State, issued: &Issued, now: SystemTime) -> bool {
+        let freshness = issued.freshness(now);
+        let in_flight = state.flight.as_ref().is_some_and(|flight| flight.upgrade().is_some());
+        let forbidden = state.hold.forbids(now, freshness, self.surroundings.policy.serve_expired);
+        match freshness {
+            Freshness::Fresh => true,
+            Freshness::Advisory => in_flight || forbidden || self.surroundings.kept_warm(),
+            Freshness::Mandatory | Freshness::Expired => forbidden && !in_flight,
+        }
+    }
+
+    fn keep(&self, state: &State, issued: &Issued, now: SystemTime) -> Step {
+        if issued.freshness(now) < Freshness::Expired || self.surroundings.policy.serve_expired {
+            Step::Serve(issued.credentials.clone())
+        } else {
+            Step::Fail(faults::expired(state.hold.last_error().cloned()))
+        }
+    }
+
+    /// A failed fetch, told to a caller that holds `in_hand`.
+    fn cover(&self, error: Error, in_hand: Option<Arc<Issued>>) -> Result<Credentials> {
+        let Some(issued) = in_hand.filter(|issued| passes(&error) && self.holds(issued)) else { return Err(error) };
+        let usable = issued.freshness(self.surroundings.now()) < Freshness::Expired;
+        if usable || self.surroundings.policy.serve_expired {
+            Ok(issued.credentials.clone())
+        } else {
+            Err(faults::expired(Some(error)))
+        }
+    }
+
+    fn start_refresh(self: &Arc<Self>) -> Result<Flight> {
+        let now = self.surroundings.now();
+        let mut state = self.open_state()?;
+        if state.set {
+            return Err(Error::not_configured("these credentials were set by hand and have no provider to renew them")
+                .with_next_step("set new credentials"));
+        }
+        if state.provider.is_none() {
+            return Err(faults::not_configured());
+        }
+        match state.hold.permanent(now) {
+            Some(error) => Err(error),
+            None => Ok(self.join(&mut state)),
+        }
+    }
+
+    /// The fetch in flight, or a new one. `state.provider` is there.
+    fn join(self: &Arc<Self>, state: &mut State) -> Flight {
+        if let Some(flight) = state.flight.as_ref().and_then(WeakFlight::upgrade) {
+            return flight;
+        }
+        let (slot, epoch, provider) = (Arc::clone(self), state.epoch, state.provider.clone());
+        let limit = self.surroundings.policy.load_timeout;
+        let flight = async move {
+            let answer = match provider {
+                Some(provider) => flight::attempt(provider, limit).await,
+                None => Err(faults::not_configured()),
+            };
+            slot.conclude(epoch, answer)
+        };
+        let flight = flight.boxed().shared();
+        state.flight = flight.downgrade();
+        flight
+    }
+
+    /// Publishes the answer of a fetch, unless the account moved on meanwhile.
+    fn conclude(&self, epoch: u64, answer: Result<Credentials>) -> Outcome {
+        let now = self.surroundings.now();
+        let answer = answer.and_then(|credentials| unexpired(credentials, now));
+        let (outcome, record) = {
+            let mut state = self.state();
+            if state.epoch != epoch {
+                return Outcome::Superseded;
+            }
+            state.flight = None;
+            let event = if self.current.load().is_some() { AuditEvent::Refresh } else { AuditEvent::Issue };
+            let record = self.surroundings.event(event).account(&self.alias);
+            match answer {
+                Ok(credentials) => {
+                    let issued = self.publish(&mut state, credentials, now);
+                    let record = record.credentials(&issued.credentials).generation(issued.generation);
+                    (Outcome::Published(issued), record)
+                }
+                Err(error) => {
+                    self.note_failure(&mut state, &error, now);
+                    (Outcome::Failed(error.clone()), record.party(error.provider().unwrap_or("unknown")).failure(&error))
+                }
+            }
+        };
+        self.surroundings.audit.record(&record);
+        self.surroundings.changed.notify_waiters();
+        outcome
+    }
+
+    /// A permanent failure withdraws the set in hand: a role that was taken away stops the session.
+    fn note_failure(&self, state: &mut State, error: &Error, now: SystemTime) {
+        let State { hold, rng, .. } = state;
+        hold.fail(error.clone(), now, rng);
+        if !passes(error) && self.current.load().is_some() {
+            self.withdraw(state);
+        }
+    }
+}
+
+/// Whether the set in hand outlives this failure: what is transient, and faults of our own.
+fn passes(error: &Error) -> bool {
+    error.is_transient() || error.kind() == ErrorKind::Internal
+}
+
+fn by_hand(current: Option<&Issued>, now: SystemTime) -> Step {
+    match current {
+        Some(issued) if issued.freshness(now) < Freshness::Expired => Step::Serve(issued.credentials.clone()),
+        _ => Step::Fail(faults::expired(None)),
+    }
+}
+
+fn unexpired(credentials: Credentials, now: SystemTime) -> Result<Credentials> {
+    if credentials.expiry().has_passed(now) {
+        let provider = credentials.provider().to_owned();
+        return Err(Error::new(ErrorKind::Unavailable, "answered with credentials that had already expired")
+            .with_provider(provider)
+            .with_next_step("check the clocks of this machine and of the provider"));
+    }
+    Ok(credentials)
+}

@@ -1,0 +1,111 @@
+//! Canaries: secrets made to be looked for. A test proves them present where they belong and absent elsewhere.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use secrecy::SecretString;
+use tracing_subscriber::fmt::MakeWriter;
+use uuid::Uuid;
+
+use crate::{AccessKeyId, Credentials, Expiry, Result};
+
+/// A set of credentials whose secret parts are unique marks.
+#[derive(Debug, Clone)]
+pub struct Canary {
+    access_key_id: String,
+    secret: String,
+    token: String,
+}
+
+impl Canary {
+    /// A new one, like no other.
+    #[must_use]
+    pub fn new() -> Self {
+        let mark = || Uuid::new_v4().simple().to_string();
+        let access_key_id = format!("ASIA{}", &mark()[..16]).to_uppercase();
+        Self { access_key_id, secret: format!("canary-secret/{}+", mark()), token: format!("canary-token/{}==", mark()) }
+    }
+
+    /// The marks as credentials.
+    ///
+    /// # Errors
+    /// Never, for the marks are well-formed; a `Result` so that nothing here can panic.
+    pub fn credentials(&self, expiry: Expiry) -> Result<Credentials> {
+        let id = AccessKeyId::parse("access_key_id", &self.access_key_id)?;
+        Credentials::builder(id, SecretString::from(self.secret.as_str()))
+            .session_token(SecretString::from(self.token.as_str()))
+            .expiry(expiry)
+            .provider("canary")
+            .build()
+    }
+
+    /// The marks as the JSON that people paste.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "access_key_id": self.access_key_id, "secret_access_key": self.secret, "session_token": self.token,
+        })
+    }
+
+    /// The secret access key, to prove it present where it belongs.
+    #[must_use]
+    pub fn expose_secret(&self) -> &str {
+        &self.secret
+    }
+
+    /// Which of the marks `output` holds, raw or as JSON, URL or form encoding writes them: `secret`, `token`, and
+    /// `access_key_id` for the whole key id.
+    #[must_use]
+    pub fn found_in(&self, output: &str) -> Vec<&'static str> {
+        // The middle of each mark is the same in every encoding.
+        let core = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).rev().take(24).collect::<String>();
+        let output: String = output.chars().filter(char::is_ascii_alphanumeric).rev().collect();
+        [("secret", core(&self.secret)), ("token", core(&self.token)), ("access_key_id", core(&self.access_key_id))]
+            .into_iter()
+            .filter_map(|(name, mark)| output.contains(&mark).then_some(name))
+            .collect()
+    }
+}
+
+impl Default for Canary {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Everything that `tracing` says at TRACE while it is installed, as text.
+#[derive(Debug, Clone, Default)]
+pub struct CapturedLogs(Arc<Mutex<Vec<u8>>>);
+
+impl CapturedLogs {
+    /// A subscriber that writes here; install it with `tracing::subscriber::set_global_default` or `with_default`.
+    #[must_use]
+    pub fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + use<> {
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(self.clone()).finish()
+    }
+
+    /// What was said so far.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}
+
+impl io::Write for CapturedLogs {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for CapturedLogs {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}

@@ -1,0 +1,102 @@
+//! `ScriptedProvider`: answers in the order it was told, when it is let.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+
+use crate::{CredentialProvider, Credentials, Error, ErrorKind, Result};
+
+/// One answer of a [`ScriptedProvider`].
+#[derive(Debug, Clone)]
+pub enum Script {
+    /// These credentials.
+    Answer(Credentials),
+    /// This failure.
+    Fail(Error),
+    /// A panic.
+    Panic,
+    /// No answer, ever.
+    Hang,
+}
+
+/// Plays its script one call at a time; the last entry repeats. Clones share the script and the count.
+#[derive(Debug, Clone)]
+pub struct ScriptedProvider(Arc<Play>);
+
+#[derive(Debug)]
+struct Play {
+    script: Mutex<VecDeque<Script>>,
+    calls: AtomicUsize,
+    gate: Option<Semaphore>,
+}
+
+impl ScriptedProvider {
+    /// Plays `script`.
+    pub fn new(script: impl IntoIterator<Item = Script>) -> Self {
+        Self::play(script, None)
+    }
+
+    /// Plays `script`, each call waiting until [`let_through`](Self::let_through) admits it.
+    pub fn gated(script: impl IntoIterator<Item = Script>) -> Self {
+        Self::play(script, Some(Semaphore::new(0)))
+    }
+
+    fn play(script: impl IntoIterator<Item = Script>, gate: Option<Semaphore>) -> Self {
+        let script = Mutex::new(script.into_iter().collect());
+        Self(Arc::new(Play { script, calls: AtomicUsize::new(0), gate }))
+    }
+
+    /// Admits `count` waiting or future calls of a gated script.
+    pub fn let_through(&self, count: usize) {
+        if let Some(gate) = &self.0.gate {
+            gate.add_permits(count);
+        }
+    }
+
+    /// How many calls were begun.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.0.calls.load(Ordering::SeqCst)
+    }
+
+    /// Adds to the end of the script.
+    pub fn then(&self, next: Script) {
+        self.script().push_back(next);
+    }
+
+    fn next(&self) -> Script {
+        let mut script = self.script();
+        let next = if script.len() > 1 { script.pop_front() } else { script.front().cloned() };
+        next.unwrap_or_else(|| Script::Fail(Error::not_configured("the script is empty")))
+    }
+
+    fn script(&self) -> std::sync::MutexGuard<'_, VecDeque<Script>> {
+        self.0.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for ScriptedProvider {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("scripted")
+    }
+
+    #[allow(clippy::panic, reason = "the script asks for it")]
+    async fn provide(&self) -> Result<Credentials> {
+        self.0.calls.fetch_add(1, Ordering::SeqCst);
+        if let Some(gate) = &self.0.gate {
+            let permit = gate.acquire().await.map_err(|_| Error::new(ErrorKind::Internal, "the gate is gone"))?;
+            permit.forget();
+        }
+        match self.next() {
+            Script::Answer(credentials) => Ok(credentials),
+            Script::Fail(error) => Err(error),
+            Script::Panic => panic!("scripted panic"),
+            Script::Hang => std::future::pending().await,
+        }
+    }
+}
