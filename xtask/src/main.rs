@@ -1,8 +1,45 @@
-//! `cargo xtask`.
+//! `cargo xtask`: the chores of this workspace.
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    for venv in valetkey_rig::Venv::ALL {
-        valetkey_rig::install::install(venv)?;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::{Result, ci, rig, test, tidy};
+
+/// The chores of this workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Build the rig, then run every test.
+    Test(test::Options),
+    /// Install the pinned Python programs that tests run against, under target/rig.
+    Rig,
+    /// Check the house rules that a program can check, and list every fault.
+    Tidy,
+    /// Everything that must hold before a change lands.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            xtask::complain(&failure);
+            ExitCode::FAILURE
+        }
     }
-    Ok(())
+}
+
+fn run(chore: Chore) -> Result<()> {
+    match chore {
+        Chore::Test(options) => test::run(&options),
+        Chore::Rig => rig::run(),
+        Chore::Tidy => tidy::run(),
+        Chore::Ci => ci::run(),
+    }
 }

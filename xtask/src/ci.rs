@@ -1,0 +1,44 @@
+//! `cargo xtask ci`: everything that must hold before a change lands.
+
+use crate::{
+    Result,
+    step::{cargo, cargo_with, timed},
+    test, tidy,
+};
+
+/// A step's name, and what it does.
+type Step = (&'static str, fn() -> Result<()>);
+
+/// The quick ones first, the tests last.
+const STEPS: [Step; 7] = [
+    ("format", || cargo(&["fmt", "--all", "--check"])),
+    ("tidy", tidy::run),
+    ("lint", lint),
+    ("features", features),
+    ("documentation", document),
+    ("demo", || cargo(&["run", "--release", "--package", "valetkey-cli", "--", "demo", "--json"])),
+    ("test", || test::run(&test::Options::default())),
+];
+
+/// Runs all steps up to the first that fails, and says what each took.
+pub fn run() -> Result<()> {
+    STEPS.into_iter().try_for_each(|(name, step)| timed(name, step))
+}
+
+fn lint() -> Result<()> {
+    cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
+}
+
+/// Each backend, and `core`, must build without the others.
+fn features() -> Result<()> {
+    cargo(&["check", "--package", "valetkey-core"])?;
+    for feature in ["memory", "env", "sts", "secrets-manager", "sdk"] {
+        cargo(&["check", "--package", "valetkey-backends", "--no-default-features", "--features", feature])?;
+    }
+    Ok(())
+}
+
+fn document() -> Result<()> {
+    let arguments = ["doc", "--workspace", "--all-features", "--no-deps"];
+    cargo_with(&arguments, &[("RUSTDOCFLAGS", "-D warnings")])
+}

@@ -1,0 +1,25 @@
+//! The chores behind `cargo xtask`; a library, so that `tidy` is also a test.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to the person who started it")]
+
+pub mod ci;
+mod failure;
+pub mod rig;
+mod step;
+pub mod test;
+pub mod tidy;
+
+use std::path::{Path, PathBuf};
+
+pub use failure::{Failure, Result};
+
+/// The root of the workspace.
+pub fn root() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    root.canonicalize().unwrap_or(root)
+}
+
+/// Says on standard error what went wrong.
+pub fn complain(failure: &Failure) {
+    eprintln!("error: {failure}");
+}

@@ -1,0 +1,23 @@
+//! `cargo xtask rig`: the real programs that tests run against.
+
+use valetkey_rig::{
+    Venv,
+    install::{install, sweep},
+};
+
+use crate::Result;
+
+/// Installs what is not installed yet, and says so.
+pub fn run() -> Result<()> {
+    Ok(build()?)
+}
+
+pub(crate) fn build() -> valetkey_rig::Result<()> {
+    sweep()?;
+    for venv in Venv::ALL {
+        let done = install(venv)?;
+        let what = if done.fresh { "installed" } else { "already there" };
+        println!("rig: {}: {what} ({:.1} s)", venv.name(), done.took.as_secs_f64());
+    }
+    Ok(())
+}

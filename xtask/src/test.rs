@@ -1,0 +1,54 @@
+//! `cargo xtask test`: every test, against real peers where there are any.
+
+use clap::Args;
+
+use crate::{
+    Failure, Result, rig,
+    step::{cargo, has_cargo},
+};
+
+const EVERYTHING: [&str; 2] = ["--workspace", "--all-features"];
+
+/// What to run.
+#[derive(Args, Debug, Default)]
+pub struct Options {
+    /// Leave out the tests that need the rig.
+    #[arg(long)]
+    no_rig: bool,
+    /// Passed on to the test runner.
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+/// Builds the rig and all programs, then runs the documentation tests and every other test.
+///
+/// The runner comes last, so that its closing lines are the last ones.
+pub fn run(options: &Options) -> Result<()> {
+    if !options.no_rig {
+        rig::build().map_err(Failure::RigForTests)?;
+    }
+    cargo(&with(&["test", "--no-run", "--quiet"], &[]))?;
+    cargo(&with(&["test", "--doc", "--quiet"], &[]))?;
+    let outcome = runner(options);
+    if options.no_rig {
+        println!(
+            "NOT RUN: the tests that need the rig, in the modules named `real`; `cargo xtask rig` builds it"
+        );
+    }
+    outcome
+}
+
+fn runner(options: &Options) -> Result<()> {
+    let arguments: Vec<&str> = options.arguments.iter().map(String::as_str).collect();
+    if has_cargo("nextest") {
+        let profile = if options.no_rig { "no-rig" } else { "default" };
+        return cargo(&with(&["nextest", "run", "--profile", profile], &arguments));
+    }
+    let skip: &[&str] = if options.no_rig { &["--skip", "real::"] } else { &[] };
+    cargo(&with(&["test", "--tests"], &[&["--"], &arguments[..], skip].concat()))
+}
+
+/// The same features for every command, so that they share what is built.
+fn with<'a>(command: &[&'a str], rest: &[&'a str]) -> Vec<&'a str> {
+    [command, &EVERYTHING, rest].concat()
+}

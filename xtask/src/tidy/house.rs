@@ -1,0 +1,91 @@
+//! What the rules look at: the files that are, or would be, under version control.
+
+use std::{collections::HashSet, fs, path::Path, process::Command};
+
+use super::{
+    Fault,
+    manifest::Manifest,
+    source::{Kind, Source},
+};
+use crate::{Failure, Result};
+
+/// The files of the repository, the Rust and the manifests among them parsed.
+#[derive(Default)]
+pub(crate) struct House {
+    pub(crate) files: Vec<(String, String)>,
+    pub(crate) sources: Vec<Source>,
+    pub(crate) manifests: Vec<Manifest>,
+    unreadable: Vec<Fault>,
+}
+
+impl House {
+    /// Reads the checkout at `root`: tracked files, and new ones that are not ignored.
+    pub(crate) fn read(root: &Path) -> Result<Self> {
+        let list = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"];
+        let output = Command::new("git").args(list).current_dir(root).output();
+        let output =
+            output.map_err(|source| Failure::Start { command: "git ls-files".to_owned(), source })?;
+        if !output.status.success() {
+            return Err(Failure::Command { command: "git ls-files".to_owned(), status: output.status });
+        }
+        let names = String::from_utf8_lossy(&output.stdout).into_owned();
+        let names: HashSet<&str> = names.split('\0').filter(|name| !name.is_empty()).collect();
+        // Binary files, and tracked files that are deleted but not yet committed, are none of the rules' business.
+        let texts = names
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), fs::read_to_string(root.join(name)).ok()?)));
+        Ok(Self::of(texts))
+    }
+
+    /// A house of these files: path and text.
+    pub(crate) fn of(files: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Self {
+        let mut house = Self::default();
+        for (path, text) in files {
+            house.add(path.into(), text.into());
+        }
+        house.mark_test_files();
+        house
+    }
+
+    /// The sources of one kind.
+    pub(crate) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Source> {
+        self.sources.iter().filter(move |source| source.kind == kind)
+    }
+
+    /// Whether a file, or a folder that holds one, is there.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        let folder = format!("{}/", path.trim_end_matches('/'));
+        self.files.iter().any(|(file, _)| file == path || file.starts_with(&folder))
+    }
+
+    /// The files that no rule could look into.
+    pub(crate) fn unreadable(&self) -> Vec<Fault> {
+        self.unreadable.clone()
+    }
+
+    fn add(&mut self, path: String, text: String) {
+        if path.ends_with(".rs") {
+            match Source::parse(&path, &text) {
+                Ok(source) => self.sources.push(source),
+                Err(fault) => self.unreadable.push(fault),
+            }
+        } else if path.ends_with("Cargo.toml") {
+            match Manifest::parse(&path, &text) {
+                Ok(manifest) => self.manifests.push(manifest),
+                Err(fault) => self.unreadable.push(fault),
+            }
+        }
+        self.files.push((path, text));
+    }
+
+    /// `#[cfg(test)] mod tests;` makes a test of the file it names.
+    fn mark_test_files(&mut self) {
+        let folders: Vec<String> = self.sources.iter().flat_map(Source::test_modules).collect();
+        for source in &mut self.sources {
+            let stem = source.path.trim_end_matches(".rs");
+            if folders.iter().any(|folder| stem == folder || stem.starts_with(&format!("{folder}/"))) {
+                source.kind = Kind::Test;
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Manifests: lints and versions come from the workspace, each from one place.
+
+use toml::{Table, Value};
+
+use super::{Fault, House};
+
+/// A member's `Cargo.toml`.
+pub(crate) struct Manifest {
+    pub(crate) path: String,
+    pub(crate) package: Option<String>,
+    pub(crate) dependencies: Vec<Dependency>,
+    inherits_lints: bool,
+}
+
+/// One line under a `dependencies` heading.
+pub(crate) struct Dependency {
+    pub(crate) name: String,
+    pub(crate) line: usize,
+    pub(crate) for_tests: bool,
+    has_own_version: bool,
+}
+
+impl Manifest {
+    pub(crate) fn parse(path: &str, text: &str) -> Result<Self, Fault> {
+        let fault = |error| Fault::new(path, 1, format!("not TOML: {error}"), "correct it");
+        let table: Table = text.parse().map_err(fault)?;
+        let package = table.get("package").and_then(|package| package.get("name")).and_then(Value::as_str);
+        let inherits = table.get("lints").and_then(|lints| lints.get("workspace")).and_then(Value::as_bool);
+        Ok(Self {
+            path: path.to_owned(),
+            package: package.map(str::to_owned),
+            dependencies: dependencies(&table, text),
+            inherits_lints: inherits == Some(true),
+        })
+    }
+
+    /// The dependencies that users get, too.
+    pub(crate) fn shipped(&self) -> impl Iterator<Item = &Dependency> {
+        self.dependencies.iter().filter(|dependency| !dependency.for_tests)
+    }
+}
+
+pub(crate) fn check(house: &House) -> Vec<Fault> {
+    house.manifests.iter().filter(|manifest| manifest.package.is_some()).flat_map(check_member).collect()
+}
+
+fn check_member(manifest: &Manifest) -> Vec<Fault> {
+    let own = manifest.dependencies.iter().filter(|dependency| dependency.has_own_version);
+    let mut faults: Vec<Fault> = own
+        .map(|dependency| {
+            let what = format!("`{}` has a version of its own", dependency.name);
+            let remedy = "move the version to [workspace.dependencies], say `workspace = true` here";
+            Fault::new(&manifest.path, dependency.line, what, remedy)
+        })
+        .collect();
+    if !manifest.inherits_lints {
+        let remedy = "add `[lints]` with `workspace = true`";
+        faults.push(Fault::new(&manifest.path, 1, "does not take the lints of the workspace", remedy));
+    }
+    faults
+}
+
+fn dependencies(table: &Table, text: &str) -> Vec<Dependency> {
+    let targets = table.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
+    let tables = std::iter::once(table).chain(targets.filter_map(Value::as_table));
+    tables.flat_map(|table| sections(table, text)).collect()
+}
+
+fn sections(table: &Table, text: &str) -> Vec<Dependency> {
+    let section = |name: &str| table.get(name).and_then(Value::as_table).cloned().unwrap_or_default();
+    let read = |name: &'static str| {
+        section(name)
+            .into_iter()
+            .map(move |(key, value)| dependency(key, &value, name == "dev-dependencies", text))
+    };
+    ["dependencies", "build-dependencies", "dev-dependencies"].into_iter().flat_map(read).collect()
+}
+
+fn dependency(key: String, value: &Value, for_tests: bool, text: &str) -> Dependency {
+    let is_key = |line: &str| {
+        line.trim_start().strip_prefix(&key).is_some_and(|rest| rest.starts_with([' ', '.', '=']))
+    };
+    let line = text.lines().position(is_key).map_or(1, |index| index + 1);
+    let has_own_version = value.get("workspace").is_none() && value.get("path").is_none();
+    let name = value.get("package").and_then(Value::as_str).map_or(key.clone(), str::to_owned);
+    Dependency { name, line, for_tests, has_own_version }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_own_version_and_missing_lints_are_faults() {
+        let text = "[package]\nname = \"x\"\n[dependencies]\nserde = \"1\"\ntokio.workspace = true\n";
+        let faults = check(&House::of([("crates/x/Cargo.toml", text)]));
+        assert_eq!(faults.len(), 2);
+        assert!(faults[0].to_string().starts_with("crates/x/Cargo.toml:4: `serde` has a version of its own"));
+    }
+
+    #[test]
+    fn a_member_that_takes_all_from_the_workspace_is_tidy() {
+        let text = "[package]\nname = \"x\"\n[dependencies]\nserde = { workspace = true }\n[lints]\nworkspace = true\n";
+        assert!(check(&House::of([("crates/x/Cargo.toml", text)])).is_empty());
+    }
+}

@@ -1,0 +1,125 @@
+//! The papers: those that must be there, the invariants with their guards, and nothing that only one machine knows.
+
+use super::{Fault, House};
+
+const PAPERS: [&str; 6] =
+    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
+
+/// Beginnings of paths that are somebody's own.
+const OWN_FOLDERS: [&str; 3] = [concat!("/wor", "k/"), concat!("/roo", "t/"), concat!("/hom", "e/")];
+
+pub(crate) fn check(house: &House) -> Vec<Fault> {
+    let mut faults = missing(house);
+    faults.extend(house.files.iter().flat_map(|(path, text)| own_paths(path, text)));
+    let architecture = house.files.iter().find(|(path, _)| path == "ARCHITECTURE.md");
+    faults.extend(architecture.iter().flat_map(|(_, text)| check_invariants(house, text)));
+    faults
+}
+
+fn missing(house: &House) -> Vec<Fault> {
+    let absent = PAPERS.iter().filter(|paper| !house.has(paper));
+    absent.map(|paper| Fault::new(paper, 1, "is not there", "write it")).collect()
+}
+
+fn own_paths(path: &str, text: &str) -> Vec<Fault> {
+    let lines = text.lines().enumerate().filter(|(_, line)| OWN_FOLDERS.iter().any(|own| names(line, own)));
+    let remedy = "use a relative path, a temporary folder or a made-up one such as /srv";
+    lines.map(|(index, _)| Fault::new(path, index + 1, "an absolute path of one machine", remedy)).collect()
+}
+
+/// Whether an absolute path begins here, rather than a longer one going on.
+fn names(line: &str, folder: &str) -> bool {
+    let begins = |at: usize| {
+        !line[..at].ends_with(|before: char| before.is_alphanumeric() || "._-})".contains(before))
+    };
+    line.match_indices(folder).any(|(at, _)| begins(at))
+}
+
+fn check_invariants(house: &House, text: &str) -> Vec<Fault> {
+    let found = invariants(text);
+    if found.is_empty() {
+        let remedy = "list them as `1. … Guard: `path or test`` under `## Invariants`";
+        return vec![Fault::new("ARCHITECTURE.md", 1, "has no numbered invariants", remedy)];
+    }
+    found.iter().flat_map(|(line, invariant)| check_invariant(house, *line, invariant)).collect()
+}
+
+fn check_invariant(house: &House, line: usize, invariant: &str) -> Vec<Fault> {
+    let fault = |what: String, remedy| Fault::new("ARCHITECTURE.md", line, what, remedy);
+    let Some((_, guards)) = invariant.split_once("Guard:") else {
+        return vec![fault(
+            "an invariant without `Guard:`".to_owned(),
+            "name the test or rule that guards it",
+        )];
+    };
+    let guards: Vec<&str> = guards.split('`').skip(1).step_by(2).collect();
+    if guards.is_empty() {
+        return vec![fault("a guard that is not named".to_owned(), "name it between backticks")];
+    }
+    let gone = guards.into_iter().filter(|guard| !exists(house, guard));
+    gone.map(|guard| fault(format!("the guard `{guard}` does not exist"), "name one that does")).collect()
+}
+
+/// A guard is a path, a test by its name (or module path), or a chore.
+fn exists(house: &House, guard: &str) -> bool {
+    let name = guard.rsplit("::").next().unwrap_or(guard);
+    let defines = |text: &str| text.contains(&format!("fn {name}(")) || text.contains(&format!("fn {name}<"));
+    guard.starts_with("cargo xtask ")
+        || house.has(guard)
+        || house.sources.iter().any(|source| defines(&source.text))
+}
+
+/// The numbered items under the heading, each with its first line's number; an item goes on until the next begins.
+fn invariants(text: &str) -> Vec<(usize, String)> {
+    let mut items: Vec<(usize, String)> = Vec::new();
+    let numbered = text.lines().enumerate().map(|(index, line)| (index + 1, line));
+    let section = numbered.skip_while(|(_, line)| line.trim() != "## Invariants").skip(1);
+    for (number, line) in section.take_while(|(_, line)| !line.starts_with("## ")) {
+        if is_numbered(line) {
+            items.push((number, line.to_owned()));
+        } else if let Some((_, item)) = items.last_mut() {
+            *item += "\n";
+            *item += line;
+        }
+    }
+    items
+}
+
+fn is_numbered(line: &str) -> bool {
+    line.split_once(". ").is_some_and(|(number, _)| number.parse::<u32>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(architecture: &str) -> Vec<String> {
+        let source = ("crates/core/tests/it/x.rs", "//! X.\nfn closed_serves_nothing() {}\n");
+        let house = House::of([("ARCHITECTURE.md", architecture), source]);
+        check(&house).iter().map(Fault::to_string).filter(|fault| fault.starts_with("ARCH")).collect()
+    }
+
+    #[test]
+    fn an_invariant_needs_a_guard_that_exists() {
+        let head = "# A\n\n## Invariants\n\n";
+        assert!(
+            told(&format!("{head}1. X.\n   Guard: `closed_serves_nothing`, `crates/core/tests`.\n"))
+                .is_empty()
+        );
+        assert!(told(&format!("{head}1. X.\n"))[0].contains("without `Guard:`"));
+        assert!(told(&format!("{head}1. X. Guard: `gone_test`\n"))[0].contains("`gone_test` does not exist"));
+        assert!(told("# A\n")[0].contains("no numbered invariants"));
+    }
+
+    #[test]
+    fn a_missing_paper_is_a_fault() {
+        assert_eq!(missing(&House::of([("README.md", "")])).len(), PAPERS.len() - 1);
+    }
+
+    #[test]
+    fn a_machines_own_path_is_a_fault() {
+        let own = OWN_FOLDERS[2];
+        assert_eq!(own_paths("x", &format!("cd {own}me")).len(), 1);
+        assert!(own_paths("x", &format!("$base{own}me and ${{HOME}}{own}x")).is_empty());
+    }
+}

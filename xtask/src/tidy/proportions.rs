@@ -1,0 +1,159 @@
+//! How long files and functions are, and how many arguments functions take.
+
+use syn::{FnArg, ImplItemFn, ItemFn, Signature, TraitItemFn, spanned::Spanned, visit::Visit};
+
+use super::{
+    Fault, House,
+    source::{Kind, Source},
+};
+
+const LONGEST_FILE: usize = 350;
+const LONGEST_FUNCTION: usize = 60;
+const MOST_ARGUMENTS: usize = 5;
+/// Percentile, and the most lines that it may have.
+const FILES: [(usize, usize); 2] = [(50, 110), (90, 220)];
+const FUNCTIONS: [(usize, usize); 1] = [(50, 10)];
+
+pub(crate) fn check(house: &House) -> Vec<Fault> {
+    let production: Vec<&Source> = house.of_kind(Kind::Production).collect();
+    let files: Vec<usize> = production.iter().map(|source| source.production_lines()).collect();
+    let functions: Vec<usize> = production
+        .iter()
+        .flat_map(|source| functions(source))
+        .filter(|one| !one.is_test)
+        .map(|one| one.lines)
+        .collect();
+
+    let mut faults: Vec<Fault> = production.iter().filter_map(|source| check_file(source)).collect();
+    faults.extend(house.sources.iter().flat_map(check_functions));
+    faults.extend(FILES.iter().filter_map(|limit| check_distribution("files", files.clone(), *limit)));
+    faults.extend(
+        FUNCTIONS.iter().filter_map(|limit| check_distribution("functions", functions.clone(), *limit)),
+    );
+    faults
+}
+
+fn check_file(source: &Source) -> Option<Fault> {
+    let lines = source.production_lines();
+    let what = format!("{lines} lines of production code, {LONGEST_FILE} at most");
+    (lines > LONGEST_FILE).then(|| Fault::new(&source.path, 1, what, "split it by what its parts are"))
+}
+
+fn check_functions(source: &Source) -> Vec<Fault> {
+    functions(source).iter().flat_map(|function| check_function(source, function)).collect()
+}
+
+fn check_function(source: &Source, function: &Function) -> Vec<Fault> {
+    let Function { name, line, lines, arguments, .. } = function;
+    let mut faults = Vec::new();
+    if *lines > LONGEST_FUNCTION {
+        let what = format!("`{name}` has {lines} lines, {LONGEST_FUNCTION} at most");
+        faults.push(Fault::new(&source.path, *line, what, "give its steps names of their own"));
+    }
+    if *arguments > MOST_ARGUMENTS {
+        let what = format!("`{name}` takes {arguments} arguments, {MOST_ARGUMENTS} at most");
+        faults.push(Fault::new(&source.path, *line, what, "put those that belong together in a struct"));
+    }
+    faults
+}
+
+fn check_distribution(
+    things: &str,
+    mut lines: Vec<usize>,
+    (percentile, most): (usize, usize),
+) -> Option<Fault> {
+    lines.sort_unstable();
+    let index = (lines.len() * percentile).div_ceil(100).checked_sub(1)?;
+    let what = format!("{percentile} % of all {things} have up to {} lines, {most} at most", lines[index]);
+    (lines[index] > most).then(|| Fault::new("Cargo.toml", 1, what, format!("shorten the longest {things}")))
+}
+
+struct Function {
+    name: String,
+    line: usize,
+    lines: usize,
+    arguments: usize,
+    is_test: bool,
+}
+
+fn functions(source: &Source) -> Vec<Function> {
+    let mut functions = Functions { source, found: Vec::new() };
+    functions.visit_file(&source.syntax);
+    functions.found
+}
+
+struct Functions<'a> {
+    source: &'a Source,
+    found: Vec<Function>,
+}
+
+impl Functions<'_> {
+    /// Counted from `fn` to the closing brace: attributes and documentation are free.
+    fn add(&mut self, signature: &Signature, body: &impl Spanned) {
+        let (start, end) = (signature.span().start().line, body.span().end().line);
+        let is_argument = |input: &&FnArg| matches!(input, FnArg::Typed(_));
+        self.found.push(Function {
+            name: signature.ident.to_string(),
+            line: start,
+            lines: end + 1 - start,
+            arguments: signature.inputs.iter().filter(is_argument).count(),
+            is_test: self.source.is_test_line(start),
+        });
+    }
+}
+
+impl<'ast> Visit<'ast> for Functions<'_> {
+    fn visit_item_fn(&mut self, function: &'ast ItemFn) {
+        self.add(&function.sig, &function.block);
+        syn::visit::visit_item_fn(self, function);
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &'ast ImplItemFn) {
+        self.add(&function.sig, &function.block);
+        syn::visit::visit_impl_item_fn(self, function);
+    }
+
+    fn visit_trait_item_fn(&mut self, function: &'ast TraitItemFn) {
+        if let Some(body) = &function.default {
+            self.add(&function.sig, body);
+        }
+        syn::visit::visit_trait_item_fn(self, function);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str) -> Vec<String> {
+        check(&House::of([("crates/core/src/x.rs", text)])).iter().map(Fault::to_string).collect()
+    }
+
+    #[test]
+    fn a_long_file_is_a_fault_but_its_tests_do_not_count() {
+        let long = "// line\n".repeat(351);
+        assert!(told(&long)[0].contains("351 lines"));
+        let tested = format!("//! X.\n#[cfg(test)]\nmod tests {{\n{long}}}\n");
+        assert!(told(&tested).is_empty());
+    }
+
+    #[test]
+    fn a_long_function_is_a_fault() {
+        let body = "    g();\n".repeat(60);
+        let faults = told(&format!("impl X {{\n    fn f(&self) {{\n{body}    }}\n}}\n"));
+        assert!(faults.iter().any(|fault| fault.contains("x.rs:2: `f` has 62 lines")), "{faults:?}");
+    }
+
+    #[test]
+    fn a_sixth_argument_is_a_fault_and_self_is_none() {
+        let faults = told("fn f(a: A, b: A, c: A, d: A, e: A, f: A) {}\n");
+        assert!(faults[0].contains("takes 6 arguments"));
+        assert!(told("impl X {\n    fn f(&self, a: A, b: A, c: A, d: A, e: A) {}\n}\n").is_empty());
+    }
+
+    #[test]
+    fn the_middle_function_must_be_short() {
+        let long = format!("fn f() {{\n{}}}\n", "    g();\n".repeat(20));
+        assert!(told(&long)[0].contains("50 % of all functions have up to 22 lines"));
+    }
+}

@@ -1,0 +1,148 @@
+//! `core` performs no I/O, spawns nothing, reads no clock but its own, and knows no AWS client.
+
+use std::{path::Path, process::Command};
+
+use syn::{ItemUse, UseTree, visit::Visit};
+
+use super::{
+    Fault, House,
+    lexeme::find,
+    source::{Kind, Source, lines},
+};
+
+/// What `core` may not name, as path or beginning of one.
+const OUTSIDE: [&str; 9] = [
+    "std :: env",
+    "std :: fs",
+    "std :: process",
+    "std :: net",
+    "tokio :: spawn",
+    "tokio :: fs",
+    "tokio :: net",
+    "tokio :: process",
+    "SystemTime :: now",
+];
+const CLOCK: &str = "crates/core/src/clock.rs";
+const REMEDY: &str = "take it as an argument or behind a trait; the crates outside of core do I/O";
+
+/// Beginnings of the names of packages that may not be under `core`.
+const CLIENTS: [&str; 6] = ["aws-config", "aws-sdk-", "aws-smithy-http-client", "hyper", "rustls", "rmcp"];
+
+pub(crate) fn check(house: &House) -> Vec<Fault> {
+    house
+        .of_kind(Kind::Production)
+        .filter(|source| source.member() == "crates/core")
+        .flat_map(check_file)
+        .collect()
+}
+
+/// Asks cargo what `core` pulls in.
+pub(crate) fn check_tree(root: &Path) -> Vec<Fault> {
+    let arguments =
+        ["tree", "-p", "valetkey-core", "-e", "normal", "--prefix", "none", "--offline", "--locked"];
+    let fault = |what: String, remedy: &str| Fault::new("crates/core/Cargo.toml", 1, what, remedy);
+    match Command::new("cargo").args(arguments).current_dir(root).output() {
+        Ok(output) if output.status.success() => clients(&String::from_utf8_lossy(&output.stdout))
+            .into_iter()
+            .map(|client| {
+                fault(format!("`{client}` is in core's tree"), "move what needs it to crates/backends")
+            })
+            .collect(),
+        Ok(output) => {
+            let reason =
+                String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().to_owned();
+            vec![fault(format!("cargo tree failed: {reason}"), "run `cargo fetch`, and commit Cargo.lock")]
+        }
+        Err(error) => vec![fault(format!("cargo tree did not start: {error}"), "put cargo on the path")],
+    }
+}
+
+fn clients(tree: &str) -> Vec<&str> {
+    let packages = tree.lines().filter_map(|line| line.split_whitespace().next());
+    packages.filter(|package| CLIENTS.iter().any(|client| package.starts_with(client))).collect()
+}
+
+fn check_file(source: &Source) -> Vec<Fault> {
+    let row = source.production();
+    let mut found: Vec<(usize, String)> = Vec::new();
+    for phrase in OUTSIDE {
+        found.extend(find(&row, phrase).into_iter().map(|line| (line, phrase.replace(' ', ""))));
+    }
+    found.extend(imports(source));
+    found.sort();
+    found.dedup();
+    let owns_clock = |what: &str| source.path == CLOCK && what == "SystemTime::now";
+    let found = found.into_iter().filter(|(line, what)| !source.is_test_line(*line) && !owns_clock(what));
+    found.map(|(line, what)| Fault::new(&source.path, line, format!("core names `{what}`"), REMEDY)).collect()
+}
+
+/// `use std::{env, fs}` says it too, with other words.
+fn imports(source: &Source) -> Vec<(usize, String)> {
+    let mut imports = Imports::default();
+    imports.visit_file(&source.syntax);
+    let outside: Vec<String> = OUTSIDE.iter().map(|phrase| phrase.replace(' ', "")).collect();
+    let is_in = |path: &str, outside: &str| path == outside || path.starts_with(&format!("{outside}::"));
+    let named = |path: &String| outside.iter().find(|outside| is_in(path, outside)).cloned();
+    imports.found.iter().filter_map(|(line, path)| Some((*line, named(path)?))).collect()
+}
+
+#[derive(Default)]
+struct Imports {
+    found: Vec<(usize, String)>,
+}
+
+impl<'ast> Visit<'ast> for Imports {
+    fn visit_item_use(&mut self, item: &'ast ItemUse) {
+        self.walk(&item.tree, "", *lines(item).start());
+    }
+}
+
+impl Imports {
+    fn walk(&mut self, tree: &UseTree, prefix: &str, line: usize) {
+        match tree {
+            UseTree::Path(path) => self.walk(&path.tree, &format!("{prefix}{}::", path.ident), line),
+            UseTree::Group(group) => group.items.iter().for_each(|tree| self.walk(tree, prefix, line)),
+            UseTree::Name(name) => self.found.push((line, format!("{prefix}{}", name.ident))),
+            UseTree::Rename(name) => self.found.push((line, format!("{prefix}{}", name.ident))),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(path: &str, text: &str) -> usize {
+        check(&House::of([(path, text)])).len()
+    }
+
+    #[test]
+    fn the_outside_world_is_a_fault_however_it_is_spelled() {
+        for text in [
+            "fn f() { std::env::var(\"X\"); }",
+            "use std::{collections::HashMap, fs::File};",
+            "use std::process as p;",
+            "fn f() { g!(tokio::spawn(h())); }",
+            "use std::time::SystemTime;\nfn f() { SystemTime::now(); }",
+        ] {
+            assert_eq!(faults("crates/core/src/x.rs", text), 1, "{text}");
+            assert_eq!(faults("crates/backends/src/x.rs", text), 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_clock_tests_and_comments_are_free() {
+        assert_eq!(faults(CLOCK, "fn now() { SystemTime::now(); }"), 0);
+        let text =
+            "//! Never std::env.\nuse std::time::SystemTime;\n#[cfg(test)]\nmod tests { use std::fs; }\n";
+        assert_eq!(faults("crates/core/src/x.rs", text), 0);
+    }
+
+    #[test]
+    fn a_client_in_the_tree_is_found() {
+        let tree =
+            "valetkey-core v0.1.0\naws-credential-types v1.3.1\naws-sdk-sts v1.0.0\nhyper v1.0.0 (*)\n";
+        assert_eq!(clients(tree), ["aws-sdk-sts", "hyper"]);
+    }
+}

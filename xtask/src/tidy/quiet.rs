@@ -1,0 +1,75 @@
+//! Library crates never print and never give up: that is for the program that uses them.
+
+use super::{
+    Fault, House,
+    lexeme::find,
+    source::{Kind, Source},
+};
+
+/// A phrase, and what to do instead.
+const PHRASES: [(&str, &str); 8] = [
+    ("print !", PRINT),
+    ("println !", PRINT),
+    ("eprint !", PRINT),
+    ("eprintln !", PRINT),
+    ("dbg !", PRINT),
+    (". unwrap (", UNWRAP),
+    (". expect (", UNWRAP),
+    (". unwrap_err (", UNWRAP),
+];
+const PRINT: &str = "return it, or trace it";
+const UNWRAP: &str = "return an error, or make the case impossible by type";
+
+/// The members that may: the program itself, and what never ships.
+const EXEMPT: [&str; 3] = ["crates/cli", "xtask", "rig"];
+
+pub(crate) fn check(house: &House) -> Vec<Fault> {
+    let libraries = house.of_kind(Kind::Production).filter(|source| !EXEMPT.contains(&source.member()));
+    libraries.filter(|source| !is_for_testing(source)).flat_map(check_file).collect()
+}
+
+fn check_file(source: &Source) -> Vec<Fault> {
+    let row = source.production();
+    let fault = |(phrase, remedy): &(&str, &'static str)| {
+        let (what, remedy) = (format!("`{}` in a library", phrase.replace(' ', "")), *remedy);
+        find(&row, phrase).into_iter().map(move |line| Fault::new(&source.path, line, what.clone(), remedy))
+    };
+    PHRASES.iter().flat_map(|entry| fault(entry).collect::<Vec<_>>()).collect()
+}
+
+/// The public test kit: a contract suite fails by panicking.
+fn is_for_testing(source: &Source) -> bool {
+    source.path.ends_with("/src/testing.rs") || source.path.contains("/src/testing/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(path: &str, text: &str) -> usize {
+        check(&House::of([(path, text)])).len()
+    }
+
+    #[test]
+    fn printing_and_unwrapping_are_faults_in_libraries_only() {
+        let text = "fn f() {\n    println!(\"x\");\n    g().unwrap();\n    g().expect(\"x\");\n}\n";
+        assert_eq!(faults("crates/core/src/x.rs", text), 3);
+        assert_eq!(faults("crates/cli/src/x.rs", text), 0);
+        assert_eq!(faults("crates/core/tests/it/x.rs", text), 0);
+    }
+
+    #[test]
+    fn tests_comments_and_relatives_are_free() {
+        let text = "// println!()\nfn f() { g().unwrap_or(1); }\n#[cfg(test)]\nmod tests { fn t() { g().unwrap(); } }\n";
+        assert_eq!(faults("crates/core/src/x.rs", text), 0);
+    }
+
+    #[test]
+    fn a_test_module_in_a_file_of_its_own_is_a_test() {
+        let house = House::of([
+            ("crates/core/src/x.rs", "#[cfg(test)]\nmod tests;\n"),
+            ("crates/core/src/x/tests.rs", "fn t() { g().unwrap(); }\n"),
+        ]);
+        assert!(check(&house).is_empty());
+    }
+}
