@@ -1,0 +1,191 @@
+//! Signature Version 4: reads the `Authorization` header and computes the same signature again to compare.
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningParams, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use subtle::ConstantTimeEq;
+
+use super::answer::{Fault, Refusal};
+use super::now;
+use super::request::Service;
+
+pub(super) const TOKEN: &str = "x-amz-security-token";
+const DATE: &str = "x-amz-date";
+const SKEW: Duration = Duration::from_secs(15 * 60);
+
+/// What a request claims in its `Authorization` header.
+pub(super) struct Signature<'a> {
+    pub(super) access_key_id: &'a str,
+    day: &'a str,
+    region: &'a str,
+    service: &'a str,
+    signed_headers: Vec<&'a str>,
+    hex: &'a str,
+}
+
+impl<'a> Signature<'a> {
+    /// The claim of a request; one without a claim is not authenticated at all.
+    pub(super) fn of(headers: &'a HeaderMap) -> Result<Self, Refusal> {
+        let header = headers
+            .get(AUTHORIZATION)
+            .ok_or_else(|| Refusal::new(Fault::Unauthenticated, "Request is missing Authentication Token"))?;
+        header.to_str().ok().and_then(Self::parse).ok_or_else(|| {
+            Refusal::new(
+                Fault::IncompleteSignature,
+                "The Authorization header is not 'AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…'.",
+            )
+        })
+    }
+
+    fn parse(header: &'a str) -> Option<Self> {
+        let fields = header.strip_prefix("AWS4-HMAC-SHA256 ")?;
+        let field = |name: &str| {
+            fields.split(',').find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='))
+        };
+        let scope: Vec<&str> = field("Credential")?.split('/').collect();
+        let [access_key_id, day, region, service, "aws4_request"] = scope[..] else {
+            return None;
+        };
+        let signed_headers = field("SignedHeaders")?.split(';').collect();
+        Some(Self { access_key_id, day, region, service, signed_headers, hex: field("Signature")? })
+    }
+
+    /// Holds only if the key's own secret signed exactly this request, lately, for this service.
+    pub(super) fn verify(&self, parts: &Parts, body: &[u8], key: &Credentials) -> Result<(), Refusal> {
+        let time = self.time(&parts.headers)?;
+        self.check_scope(&parts.headers)?;
+        let request = self.signed_request(parts, body)?;
+        let mut settings = SigningSettings::default();
+        // What the client signed is exactly what is signed again.
+        settings.excluded_headers = None;
+        let identity = key.clone().into();
+        let params: SigningParams<'_> = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(self.region)
+            .name(self.service)
+            .time(time)
+            .settings(settings)
+            .build()
+            .map_err(|_| mismatch())?
+            .into();
+        let (_, expected) = sign(request, &params).map_err(|_| mismatch())?.into_parts();
+        if bool::from(expected.as_bytes().ct_eq(self.hex.as_bytes())) { Ok(()) } else { Err(mismatch()) }
+    }
+
+    fn time(&self, headers: &HeaderMap) -> Result<SystemTime, Refusal> {
+        let date =
+            headers.get(DATE).and_then(|date| date.to_str().ok()).and_then(instant).ok_or_else(|| {
+                Refusal::new(Fault::IncompleteSignature, "Date must be in ISO-8601 'basic format'.")
+            })?;
+        let (earliest, latest) = (now().checked_sub(SKEW), now().checked_add(SKEW));
+        if earliest.is_some_and(|earliest| date < earliest) || latest.is_some_and(|latest| date > latest) {
+            return Err(Refusal::new(
+                Fault::BadSignature,
+                "Signature not yet current, or expired: more than 15 min. off",
+            ));
+        }
+        Ok(date)
+    }
+
+    fn check_scope(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let service = Service::of(headers).signing_name();
+        if self.service != service {
+            let message = format!("Credential should be scoped to correct service: '{service}'.");
+            return Err(Refusal::new(Fault::BadSignature, message));
+        }
+        let date = headers.get(DATE).map(|date| date.as_bytes()).unwrap_or_default();
+        if !date.starts_with(self.day.as_bytes()) || self.day.len() != 8 {
+            return Err(Refusal::new(
+                Fault::BadSignature,
+                "Date in Credential scope does not match the date of the request.",
+            ));
+        }
+        Ok(())
+    }
+
+    fn signed_request<'r>(
+        &'r self,
+        parts: &'r Parts,
+        body: &'r [u8],
+    ) -> Result<SignableRequest<'r>, Refusal> {
+        let signed = |name: &str| self.signed_headers.contains(&name);
+        let unsigned =
+            parts.headers.keys().find(|name| name.as_str().starts_with("x-amz-") && !signed(name.as_str()));
+        if unsigned.is_some() || !signed("host") {
+            return Err(Refusal::new(
+                Fault::BadSignature,
+                "'Host' and all 'X-Amz-*' headers must be signed.",
+            ));
+        }
+        let mut headers = Vec::with_capacity(self.signed_headers.len());
+        // The signer traces the headers it is handed; the token it adds by itself, untraced.
+        for name in self.signed_headers.iter().filter(|name| **name != TOKEN) {
+            for value in parts.headers.get_all(*name) {
+                headers.push((*name, value.to_str().map_err(|_| mismatch())?));
+            }
+        }
+        // The host is among the signed headers; the one here only makes the address whole.
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        let uri = format!("http://localhost{path}");
+        SignableRequest::new(parts.method.as_str(), uri, headers.into_iter(), SignableBody::Bytes(body))
+            .map_err(|_| mismatch())
+    }
+}
+
+fn mismatch() -> Refusal {
+    Refusal::new(
+        Fault::BadSignature,
+        "The request signature we calculated does not match the signature you provided. \
+         Check your AWS Secret Access Key and signing method.",
+    )
+}
+
+/// The instant that `20260131T235959Z` names.
+fn instant(basic: &str) -> Option<SystemTime> {
+    if basic.len() != 16 || !basic.is_ascii() {
+        return None;
+    }
+    let (date, clock) = basic.strip_suffix('Z')?.split_once('T')?;
+    let (year, month, day) = (date.get(..4)?, date.get(4..6)?, date.get(6..)?);
+    let (hour, minute, second) = (clock.get(..2)?, clock.get(2..4)?, clock.get(4..)?);
+    let extended = format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z");
+    DateTime::from_str(&extended, Format::DateTime).ok()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_basic_format_names_an_instant_and_nothing_else_does() {
+        let epoch =
+            instant("19700101T000100Z").and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        assert_eq!(epoch, Some(Duration::from_secs(60)));
+        for wrong in [
+            "",
+            "19700101T000100",
+            "1970-01-01T00:01:00Z",
+            "19701301T000100Z",
+            "1970010T0000100Z",
+            "ééééééééé",
+        ] {
+            assert!(instant(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_header_without_all_three_fields_is_no_signature() {
+        let whole = "AWS4-HMAC-SHA256 Credential=AKIA/20260101/r/sts/aws4_request, SignedHeaders=host;x-amz-date, Signature=ab";
+        assert!(Signature::parse(whole).is_some_and(|it| it.access_key_id == "AKIA" && it.hex == "ab"));
+        for broken in ["", "Bearer x", "AWS4-HMAC-SHA256 Credential=AKIA, SignedHeaders=host, Signature=ab"] {
+            assert!(Signature::parse(broken).is_none(), "{broken}");
+        }
+    }
+}
