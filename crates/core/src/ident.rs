@@ -111,6 +111,14 @@ impl Alias {
     }
 }
 
+impl Region {
+    /// `us-east-1`: what AWS tools assume of whoever names no region.
+    #[must_use]
+    pub fn us_east_1() -> Self {
+        Self("us-east-1".into())
+    }
+}
+
 impl AccessKeyId {
     /// The last four characters: enough to recognize a key, too few to use.
     #[must_use]

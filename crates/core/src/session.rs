@@ -106,11 +106,29 @@ impl SessionContext {
     /// wins over the credentials' own. If anything fails, what was set before stays.
     ///
     /// # Errors
-    /// `NotConfigured` without a resolver; else what the resolver answered, or as [`set_credentials`](Self::set_credentials).
+    /// `NotConfigured` without a resolver; `Unavailable` when the session was cleared meanwhile; else what the resolver
+    /// answered, or as [`set_credentials`](Self::set_credentials).
     pub async fn adopt(&self, id: &CredentialId, region: Option<Region>) -> Result<Credentials> {
-        let found = self.member().resolve(id).await?;
-        let found = region.map_or(found.clone(), |region| found.with_region(region));
-        self.set_credentials(found.clone())?;
+        self.adopt_with(id, |found| match region {
+            Some(region) => found.with_region(region),
+            None => found,
+        })
+        .await
+    }
+
+    /// As [`adopt`](Self::adopt), with a last touch by the caller before the set is there for all to see.
+    ///
+    /// # Errors
+    /// As [`adopt`](Self::adopt).
+    pub async fn adopt_with(
+        &self,
+        id: &CredentialId,
+        finish: impl FnOnce(Credentials) -> Credentials,
+    ) -> Result<Credentials> {
+        let slot = self.member().default_slot();
+        let wipes = slot.wipes()?;
+        let found = finish(self.member().resolve(id).await?);
+        slot.set_unless_wiped(wipes, found.clone())?;
         Ok(found)
     }
 
@@ -221,7 +239,6 @@ impl SessionContext {
     pub fn is_closed(&self) -> bool {
         self.member().is_closed()
     }
-
 
     fn member(&self) -> &Arc<Member> {
         &self.0.0

@@ -19,3 +19,8 @@ pub(super) fn not_configured() -> Error {
 pub(super) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the session is closed").with_next_step("open a new session")
 }
+
+pub(super) fn cleared_meanwhile() -> Error {
+    Error::new(ErrorKind::Unavailable, "the session was cleared while its credentials were looked up")
+        .with_next_step("look them up again if they are still wanted")
+}

@@ -34,6 +34,7 @@ struct State {
     /// The current set was given by hand: no provider is asked.
     set: bool,
     closed: bool,
+    wipes: u64,
     /// Moves with every set, clear and close; a fetch begun in another epoch can never publish.
     epoch: u64,
     generation: Generation,
@@ -55,6 +56,7 @@ impl Slot {
                 region: None,
                 set: false,
                 closed: false,
+                wipes: 0,
                 epoch: 0,
                 generation: Generation::default(),
                 flight: None,
@@ -78,6 +80,20 @@ impl Slot {
     }
 
     pub(super) fn set(&self, credentials: Credentials) -> Result<Generation> {
+        self.set_if(credentials, |_| Ok(()))
+    }
+
+    /// Sets what was looked up, unless the account was wiped since `wipes` was read: a cleared session stays cleared.
+    pub(super) fn set_unless_wiped(&self, wipes: u64, credentials: Credentials) -> Result<Generation> {
+        self.set_if(credentials, |state| if state.wipes == wipes { Ok(()) } else { Err(faults::cleared_meanwhile()) })
+    }
+
+    /// How often the account was wiped.
+    pub(super) fn wipes(&self) -> Result<u64> {
+        self.open_state().map(|state| state.wipes)
+    }
+
+    fn set_if(&self, credentials: Credentials, check: impl FnOnce(&State) -> Result<()>) -> Result<Generation> {
         let now = self.surroundings.now();
         if credentials.expiry().has_passed(now) {
             return Err(Error::invalid("expires_at", "has already passed")
@@ -86,6 +102,7 @@ impl Slot {
         let record = self.surroundings.event(AuditEvent::Set).account(&self.alias).credentials(&credentials);
         let generation = {
             let mut state = self.open_state()?;
+            check(&state)?;
             state.renew();
             state.set = true;
             self.publish(&mut state, credentials, now).generation
@@ -126,6 +143,7 @@ impl Slot {
             state.provider = None;
             state.set = false;
             state.closed |= for_good;
+            state.wipes += 1;
             self.withdraw(&mut state);
         }
         self.surroundings.changed.notify_waiters();

@@ -1,0 +1,44 @@
+//! The tools that set, show and clear a session's credentials.
+
+mod clear;
+mod get;
+mod set;
+
+use serde_json::{Value, json};
+use valetkey_core::{Alias, Result, SessionContext};
+
+pub(crate) use clear::ClearCredentials;
+pub use get::SecretExposure;
+pub(crate) use get::GetCredentials;
+pub(crate) use set::SetCredentials;
+
+/// What may be shown of one account, as JSON.
+pub(crate) fn status(session: &SessionContext, account: &Alias) -> Result<Value> {
+    Ok(json!(session.account(account)?.status()?))
+}
+
+/// The schema of [`status`].
+pub(crate) fn status_schema() -> Value {
+    let text = json!({"type": ["string", "null"]});
+    json!({
+        "type": "object",
+        "properties": {
+            "account": {"type": "string", "description": "The alias of the account"},
+            "default": {"type": "boolean", "description": "Whether it is the session's default account"},
+            "provider": text,
+            "account_id": text,
+            "region": text,
+            "key_suffix": {"type": ["string", "null"], "description": "The last four characters of the access key id"},
+            "expires_at": {"type": ["string", "null"], "description": "RFC 3339; null for long-lived keys"},
+            "freshness": {"enum": ["fresh", "advisory", "mandatory", "expired", null]},
+            "generation": {"type": "integer"},
+            "has_session_token": {"type": "boolean"},
+        },
+        "required": ["account", "default", "generation", "has_session_token"],
+    })
+}
+
+/// The schema of the argument that names an account.
+pub(crate) fn account_schema() -> Value {
+    json!({"type": "string", "description": "Alias of the account; the session's default account if left out"})
+}

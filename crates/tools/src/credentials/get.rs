@@ -1,0 +1,109 @@
+//! `get_aws_credentials_context`: shows what the session holds; its secrets only if the host opted in.
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use valetkey_core::audit::AuditEvent;
+use valetkey_core::{Alias, Error, Result, SessionContext};
+
+use super::{account_schema, status, status_schema};
+use crate::arguments::Arguments;
+use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
+
+const NAME: &str = "get_aws_credentials_context";
+
+/// Whether `get_aws_credentials_context` shows secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum SecretExposure {
+    /// Shows the status of the credentials, which holds no secret.
+    #[default]
+    StatusOnly,
+    /// Shows the keys themselves, for hosts whose own code, and no model, reads the result. Each showing is audited.
+    Reveal,
+}
+
+/// Shows one account of a session.
+pub(crate) struct GetCredentials {
+    session: SessionContext,
+    exposure: SecretExposure,
+    definition: ToolDefinition,
+}
+
+impl GetCredentials {
+    pub(crate) fn new(session: SessionContext, exposure: SecretExposure) -> Self {
+        Self { session, exposure, definition: definition(exposure) }
+    }
+
+    async fn get(&self, input: Value) -> Result<ToolOutput> {
+        let named = Arguments::parse(input)?.account()?;
+        let account = named.unwrap_or_else(|| self.session.default_account().clone());
+        let shown = match self.exposure {
+            SecretExposure::StatusOnly => self.status(&account)?,
+            SecretExposure::Reveal => self.reveal(&account).await?,
+        };
+        Ok(ToolOutput::json(shown))
+    }
+
+    fn status(&self, account: &Alias) -> Result<Value> {
+        let status = status(&self.session, account)?;
+        // Neither a set nor anyone who would provide one: the caller has to act first.
+        if status["provider"].is_null() {
+            return Err(Error::not_configured("no AWS credentials found in context").with_next_step(
+                "call `set_aws_credentials_context` or `extract_and_set_credentials_from_stack_job` first",
+            ));
+        }
+        Ok(status)
+    }
+
+    async fn reveal(&self, account: &Alias) -> Result<Value> {
+        let credentials = self.session.credentials_for(account).await?;
+        self.session.record(AuditEvent::Serve, account, NAME, None);
+        let region = credentials.region().cloned().or_else(|| self.session.region_for(account));
+        Ok(json!({
+            "access_key_id": credentials.access_key_id().as_str(),
+            "secret_access_key": credentials.expose_secret_access_key(),
+            "region": region,
+            "session_token": credentials.expose_session_token(),
+        }))
+    }
+}
+
+#[async_trait]
+impl Tool for GetCredentials {
+    fn definition(&self) -> &ToolDefinition {
+        &self.definition
+    }
+
+    async fn call(&self, input: Value) -> ToolOutput {
+        self.get(input).await.into()
+    }
+}
+
+fn definition(exposure: SecretExposure) -> ToolDefinition {
+    let (description, output) = match exposure {
+        SecretExposure::StatusOnly => (
+            "Show which AWS credentials the session's context holds: account, region, last four characters of the key \
+             id, expiry. The keys themselves are not shown; tools of this session use them on their own.",
+            status_schema(),
+        ),
+        SecretExposure::Reveal => ("Get the AWS credentials of the session's context, secrets included.", keys_schema()),
+    };
+    let schema = json!({"type": "object", "properties": {"account": account_schema()}});
+    ToolDefinition::new(NAME, description, schema)
+        .title("Get AWS credentials")
+        .output_schema(output)
+        .annotations(ToolAnnotations { read_only: true, destructive: false, idempotent: true, open_world: false })
+}
+
+fn keys_schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "access_key_id": {"type": "string"},
+            "secret_access_key": {"type": "string"},
+            "region": {"type": ["string", "null"]},
+            "session_token": {"type": ["string", "null"]},
+        },
+        "required": ["access_key_id", "secret_access_key", "region", "session_token"],
+    })
+}

@@ -1,0 +1,91 @@
+//! `set_aws_credentials_context`: gives the session credentials.
+
+use async_trait::async_trait;
+use serde_json::{Map, Value, json};
+use valetkey_core::{Alias, Credentials, Region, Result, SessionContext};
+
+use super::{account_schema, status, status_schema};
+use crate::arguments::{Arguments, account};
+use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
+
+const FIELD: &str = "credentials_json";
+
+/// Sets the credentials of one account of a session.
+pub(crate) struct SetCredentials {
+    session: SessionContext,
+    default_region: Region,
+    definition: ToolDefinition,
+}
+
+impl SetCredentials {
+    pub(crate) fn new(session: SessionContext, default_region: Region) -> Self {
+        let definition = definition(&default_region);
+        Self { session, default_region, definition }
+    }
+
+    fn set(&self, input: Value) -> Result<ToolOutput> {
+        let (fields, named) = read(input)?;
+        let account = named.unwrap_or_else(|| self.session.default_account().clone());
+        let credentials = Credentials::from_json_value(&Value::Object(fields), "context")?;
+        let region = credentials.region().unwrap_or(&self.default_region).clone();
+        self.session.set_credentials_for(&account, credentials.with_region(region.clone()))?;
+        let text = format!("Successfully set AWS credentials in context for region: {region}");
+        Ok(ToolOutput::ok(text).with_structured(status(&self.session, &account)?))
+    }
+}
+
+#[async_trait]
+impl Tool for SetCredentials {
+    fn definition(&self) -> &ToolDefinition {
+        &self.definition
+    }
+
+    async fn call(&self, input: Value) -> ToolOutput {
+        self.set(input).into()
+    }
+}
+
+/// The credentials' fields, and the account named beside them or among them.
+fn read(input: Value) -> Result<(Map<String, Value>, Option<Alias>)> {
+    let mut arguments = Arguments::parse(input)?;
+    let beside = arguments.account()?;
+    let fields = arguments.object(FIELD)?;
+    let named = beside.map_or_else(|| account(&fields), |alias| Ok(Some(alias)))?;
+    Ok((fields, named))
+}
+
+fn definition(default_region: &Region) -> ToolDefinition {
+    let description = "Set AWS credentials in the session's context, for use by every sub-agent and MCP tool of this \
+                       session. They replace those that were set before.";
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            FIELD: {
+                "description": "The credentials, as an object or as JSON text",
+                "anyOf": [{"type": "string"}, fields_schema(default_region)],
+            },
+            "account": account_schema(),
+        },
+        "required": [FIELD],
+    });
+    ToolDefinition::new("set_aws_credentials_context", description, schema)
+        .title("Set AWS credentials")
+        .output_schema(status_schema())
+        .annotations(ToolAnnotations { read_only: false, destructive: true, idempotent: true, open_world: false })
+}
+
+fn fields_schema(default_region: &Region) -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "access_key_id": {"type": "string"},
+            "secret_access_key": {"type": "string"},
+            "session_token": {"type": "string", "description": "For temporary credentials"},
+            "region": {"type": "string", "default": default_region},
+            "expires_at": {"type": "string", "format": "date-time", "description": "For temporary credentials"},
+            "account_id": {"type": "string", "description": "The twelve-digit AWS account id"},
+            "account": account_schema(),
+        },
+        "required": ["access_key_id", "secret_access_key"],
+    })
+}

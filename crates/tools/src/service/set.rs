@@ -1,0 +1,95 @@
+//! `set_service_context_info`: keeps facts on the service at hand for the other sub-agents.
+
+use async_trait::async_trait;
+use serde_json::{Map, Value, json};
+use valetkey_core::{Error, Result, SessionContext};
+
+use crate::arguments::{Arguments, missing};
+use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
+
+/// The old tool's argument. The facts may also be the arguments themselves.
+const FIELD: &str = "service_info_json";
+/// The largest context kept, as JSON: a session is no data store.
+const LARGEST: usize = 256 * 1024;
+/// The longest service name that is repeated to the model.
+const LONGEST_NAME: usize = 128;
+
+/// Keeps a session's service context.
+pub(crate) struct SetServiceContext {
+    session: SessionContext,
+    definition: ToolDefinition,
+}
+
+impl SetServiceContext {
+    pub(crate) fn new(session: SessionContext) -> Self {
+        Self { session, definition: definition() }
+    }
+
+    fn set(&self, input: Value) -> Result<ToolOutput> {
+        let facts = read(input)?;
+        let name = name(&facts);
+        self.session.set_service_context(Value::Object(facts))?;
+        let text = format!("Successfully set service context for: {name}");
+        Ok(ToolOutput::ok(text).with_structured(json!({"service_id": name})))
+    }
+}
+
+#[async_trait]
+impl Tool for SetServiceContext {
+    fn definition(&self) -> &ToolDefinition {
+        &self.definition
+    }
+
+    async fn call(&self, input: Value) -> ToolOutput {
+        self.set(input).into()
+    }
+}
+
+fn read(input: Value) -> Result<Map<String, Value>> {
+    let mut arguments = Arguments::parse(input)?;
+    let facts = if arguments.has(FIELD) { arguments.object(FIELD)? } else { arguments.into_fields() };
+    if facts.is_empty() {
+        return Err(missing(FIELD));
+    }
+    if serde_json::to_vec(&facts).is_ok_and(|json| json.len() > LARGEST) {
+        return Err(Error::invalid(FIELD, "must be at most 256 KiB of JSON").with_next_step("keep only the facts needed"));
+    }
+    Ok(facts)
+}
+
+/// What the service is called, as far as the facts say; nothing that could pass for a line of its own.
+fn name(facts: &Map<String, Value>) -> String {
+    let text = |field: &&str| match facts.get(*field) {
+        Some(Value::String(text)) => Some(text.trim().to_owned()),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    };
+    ["service_id", "id", "service_name", "name"]
+        .iter()
+        .filter_map(text)
+        .find(|name| {
+            (1..=LONGEST_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control)
+        })
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn definition() -> ToolDefinition {
+    let description = "Keep facts on the service at hand (id, name, cluster, region …) in the session's context, for \
+                       the other sub-agents. They replace those that were set before. Not for secrets.";
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            FIELD: {
+                "description": "The facts, as an object or as JSON text; or give the facts as arguments of their own",
+                "type": ["string", "object"],
+            },
+            "service_id": {"type": ["string", "number"], "description": "The id of the service"},
+        },
+        "additionalProperties": true,
+    });
+    let output = json!({"type": "object", "properties": {"service_id": {"type": "string"}}, "required": ["service_id"]});
+    ToolDefinition::new("set_service_context_info", description, schema)
+        .title("Set service context")
+        .output_schema(output)
+        .annotations(ToolAnnotations { read_only: false, destructive: true, idempotent: true, open_world: false })
+}

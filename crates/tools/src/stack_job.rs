@@ -1,0 +1,110 @@
+//! `extract_and_set_credentials_from_stack_job`: a stack job names a credential id; the session's resolver does the rest.
+
+use async_trait::async_trait;
+use serde_json::{Map, Value, json};
+use valetkey_core::{CredentialId, Error, Region, Result, SessionContext};
+
+use crate::arguments::{Arguments, missing, text};
+use crate::credentials::{status, status_schema};
+use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
+
+const FIELD: &str = "stack_job_json";
+const CREDENTIAL_ID: &str = "spec.provider_credential_id";
+const REGION: &str = "spec.target.spec.aws_account_region";
+
+/// Sets the credentials that a stack job names.
+pub(crate) struct AdoptStackJob {
+    session: SessionContext,
+    default_region: Region,
+    definition: ToolDefinition,
+}
+
+/// What a stack job says about credentials.
+struct StackJob {
+    credential_id: CredentialId,
+    region: Option<Region>,
+}
+
+impl AdoptStackJob {
+    pub(crate) fn new(session: SessionContext, default_region: Region) -> Self {
+        Self { session, default_region, definition: definition() }
+    }
+
+    async fn adopt(&self, input: Value) -> Result<ToolOutput> {
+        let job = StackJob::parse(&Arguments::parse(input)?.object(FIELD)?)?;
+        let id = job.credential_id;
+        let adopted = self.session.adopt_with(&id, |found| {
+            let region = job.region.or_else(|| found.region().cloned());
+            found.with_region(region.unwrap_or_else(|| self.default_region.clone()))
+        });
+        let credentials = adopted.await?;
+        let region = credentials.region().unwrap_or(&self.default_region);
+        let last_four = credentials.access_key_id().last_four();
+        let text = format!(
+            "Successfully extracted and set AWS credentials: {id} in region {region}, access key ending in {last_four}"
+        );
+        let mut shown = status(&self.session, self.session.default_account())?;
+        shown["provider_credential_id"] = json!(id);
+        Ok(ToolOutput::ok(text).with_structured(shown))
+    }
+}
+
+#[async_trait]
+impl Tool for AdoptStackJob {
+    fn definition(&self) -> &ToolDefinition {
+        &self.definition
+    }
+
+    async fn call(&self, input: Value) -> ToolOutput {
+        self.adopt(input).await.into()
+    }
+}
+
+impl StackJob {
+    fn parse(job: &Map<String, Value>) -> Result<Self> {
+        let spec = child("spec", job, "spec")?;
+        let id = spec.and_then(|spec| spec.get("provider_credential_id"));
+        let id = text(CREDENTIAL_ID, id)?.ok_or_else(|| missing(CREDENTIAL_ID))?;
+        let target = spec.map_or(Ok(None), |spec| child("spec.target", spec, "target"))?;
+        let inner = target.map_or(Ok(None), |target| child("spec.target.spec", target, "spec"))?;
+        let region = text(REGION, inner.and_then(|inner| inner.get("aws_account_region")))?;
+        Ok(Self {
+            credential_id: CredentialId::parse(CREDENTIAL_ID, id)?,
+            region: region.map(|region| Region::parse(REGION, region)).transpose()?,
+        })
+    }
+}
+
+/// The object at `key`, if there is one; `path` is its name in errors.
+fn child<'a>(path: &'static str, parent: &'a Map<String, Value>, key: &str) -> Result<Option<&'a Map<String, Value>>> {
+    match parent.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(fields)) => Ok(Some(fields)),
+        Some(_) => Err(Error::invalid(path, "must be a JSON object").with_next_step("send the stack job unchanged")),
+    }
+}
+
+fn definition() -> ToolDefinition {
+    let description = "Look up the AWS credentials that a stack job names and set them in the session's context. The \
+                       keys never pass through this conversation.";
+    let job = json!({
+        "type": "object",
+        "properties": {"spec": {
+            "type": "object",
+            "properties": {
+                "provider_credential_id": {"type": "string"},
+                "target": {"type": ["object", "null"], "description": "The region is at spec.aws_account_region"},
+            },
+            "required": ["provider_credential_id"],
+        }},
+        "required": ["spec"],
+    });
+    let field = json!({"description": "The stack job, as an object or as JSON text", "anyOf": [{"type": "string"}, job]});
+    let schema = json!({"type": "object", "properties": {FIELD: field}, "required": [FIELD]});
+    let mut output = status_schema();
+    output["properties"]["provider_credential_id"] = json!({"type": "string"});
+    ToolDefinition::new("extract_and_set_credentials_from_stack_job", description, schema)
+        .title("Set AWS credentials from a stack job")
+        .output_schema(output)
+        .annotations(ToolAnnotations { read_only: false, destructive: true, idempotent: true, open_world: false })
+}
