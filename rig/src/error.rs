@@ -1,12 +1,12 @@
 //! What can go wrong with the rig, each with the way on.
 
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 /// The result of a rig operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why the rig could not be installed, or why a peer could not be started.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A handle was asked for before the virtual environments were made.
@@ -84,6 +84,13 @@ pub enum Error {
         /// Why it failed.
         source: io::Error,
     },
+}
+
+/// The message, since a test that returns an error is shown by `Debug`.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Error {

@@ -25,10 +25,10 @@ pub struct Installed {
 /// Makes sure that `venv` holds what its requirements file says.
 pub fn install(venv: Venv) -> Result<Installed> {
     let start = Instant::now();
-    let _alone = lock()?;
+    let alone = lock()?;
     let fresh = !venv.is_built();
     if fresh {
-        build(venv)?;
+        build(venv, &alone)?;
     }
     Ok(Installed { venv, fresh, took: start.elapsed() })
 }
@@ -48,14 +48,14 @@ pub fn sweep() -> Result<()> {
 }
 
 /// The stamp is written last: an environment without it was interrupted, and is made again.
-fn build(venv: Venv) -> Result<()> {
+fn build(venv: Venv, alone: &File) -> Result<()> {
     let python = interpreter::find()?;
     let path = venv.path();
     if path.exists() {
         fs::remove_dir_all(&path).map_err(Error::io(format!("removing {}", path.display())))?;
     }
     create(venv, &python)?;
-    fill(venv)?;
+    fill(venv, alone)?;
     fs::write(venv.stamp(), venv.fingerprint()?).map_err(Error::io("writing the rig's stamp"))
 }
 
@@ -69,9 +69,11 @@ fn create(venv: Venv, python: &str) -> Result<()> {
     Err(Error::NoVenvModule { python: python.to_owned(), output: tail(&said) })
 }
 
-fn fill(venv: Venv) -> Result<()> {
+/// Pip holds the lock as its standard input: if we are killed, nobody else begins before it has ended.
+fn fill(venv: Venv, alone: &File) -> Result<()> {
     let scratch = root().join("tmp");
     fs::create_dir_all(&scratch).map_err(Error::io("making the rig's scratch folder"))?;
+    let lock = alone.try_clone().map_err(Error::io("sharing the rig's lock"))?;
     let output = Command::new(venv.path().join("bin/python"))
         .args([
             "-m",
@@ -85,6 +87,7 @@ fn fill(venv: Venv) -> Result<()> {
         .arg("--requirement")
         .arg(venv.requirements())
         .env("TMPDIR", &scratch)
+        .stdin(lock)
         .output()
         .map_err(Error::io("running pip"))?;
     if output.status.success() {

@@ -15,6 +15,9 @@ pub fn run() -> Result<()> {
 pub(crate) fn build() -> valetkey_rig::Result<()> {
     sweep()?;
     for venv in Venv::ALL {
+        if !venv.is_built() {
+            println!("rig: {}: installing; this is done once, and takes about a minute", venv.name());
+        }
         let done = install(venv)?;
         let what = if done.fresh { "installed" } else { "already there" };
         println!("rig: {}: {what} ({:.1} s)", venv.name(), done.took.as_secs_f64());

@@ -28,14 +28,14 @@ pub fn run(options: &Options) -> Result<()> {
         rig::build().map_err(Failure::RigForTests)?;
     }
     cargo(&with(&["test", "--no-run", "--quiet"], &[]))?;
-    cargo(&with(&["test", "--doc", "--quiet"], &[]))?;
-    let outcome = runner(options);
+    let documentation = cargo(&with(&["test", "--doc", "--quiet"], &[]));
+    let tests = runner(options);
     if options.no_rig {
         println!(
             "NOT RUN: the tests that need the rig, in the modules named `real`; `cargo xtask rig` builds it"
         );
     }
-    outcome
+    documentation.and(tests)
 }
 
 fn runner(options: &Options) -> Result<()> {
@@ -45,7 +45,7 @@ fn runner(options: &Options) -> Result<()> {
         return cargo(&with(&["nextest", "run", "--profile", profile], &arguments));
     }
     let skip: &[&str] = if options.no_rig { &["--skip", "real::"] } else { &[] };
-    cargo(&with(&["test", "--tests"], &[&["--"], &arguments[..], skip].concat()))
+    cargo(&with(&["test", "--tests", "--no-fail-fast"], &[&["--"], &arguments[..], skip].concat()))
 }
 
 /// The same features for every command, so that they share what is built.
