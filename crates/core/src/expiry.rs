@@ -96,7 +96,10 @@ mod tests {
 
     #[test]
     fn an_offset_is_understood_and_nonsense_is_refused_without_an_echo() {
-        assert_eq!(Expiry::parse("e", "2026-11-21T13:00:00+01:00").unwrap().to_string(), "2026-11-21T12:00:00Z");
+        assert_eq!(
+            Expiry::parse("e", "2026-11-21T13:00:00+01:00").unwrap().to_string(),
+            "2026-11-21T12:00:00Z"
+        );
         let error = Expiry::parse("expires_at", "hunter2").unwrap_err();
         assert_eq!(error.field(), Some("expires_at"));
         assert!(!error.to_string().contains("hunter2"));

@@ -158,7 +158,8 @@ impl fmt::Display for SessionId {
 }
 
 fn word(text: &str, longest: usize, marks: &[u8]) -> bool {
-    (1..=longest).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || marks.contains(&b))
+    (1..=longest).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || marks.contains(&b))
 }
 
 fn looks_like_region(text: &str) -> bool {
@@ -178,14 +179,18 @@ mod tests {
 
     #[test]
     fn regions_of_every_partition_parse() {
-        for region in ["us-east-1", "us-gov-west-1", "cn-north-1", "us-iso-east-1", "ap-southeast-5", "eusc-de-east-1"] {
+        for region in
+            ["us-east-1", "us-gov-west-1", "cn-north-1", "us-iso-east-1", "ap-southeast-5", "eusc-de-east-1"]
+        {
             assert!(region.parse::<Region>().is_ok(), "{region}");
         }
     }
 
     #[test]
     fn malformed_names_are_refused_and_not_echoed() {
-        for text in ["", "us-east", "US-EAST-1", "us east 1", "us-east-1\n", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"] {
+        for text in
+            ["", "us-east", "US-EAST-1", "us east 1", "us-east-1\n", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"]
+        {
             let error = text.parse::<Region>().unwrap_err();
             assert_eq!(error.field(), Some("region"));
             assert!(text.is_empty() || !error.to_string().contains(text));

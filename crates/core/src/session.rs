@@ -24,7 +24,8 @@ use serde_json::Value;
 
 use crate::audit::AuditEvent;
 use crate::{
-    AccessKeyId, Alias, CredentialId, CredentialProvider, Credentials, Error, Principal, Region, Result, SessionId,
+    AccessKeyId, Alias, CredentialId, CredentialProvider, Credentials, Error, Principal, Region, Result,
+    SessionId,
 };
 
 pub use account::SessionAccount;
@@ -98,7 +99,11 @@ impl SessionContext {
     ///
     /// # Errors
     /// `Closed` after closing.
-    pub fn set_provider_for(&self, account: &Alias, provider: impl CredentialProvider + 'static) -> Result<()> {
+    pub fn set_provider_for(
+        &self,
+        account: &Alias,
+        provider: impl CredentialProvider + 'static,
+    ) -> Result<()> {
         self.member().own_slot(account)?.set_provider(Arc::new(provider))
     }
 
@@ -154,7 +159,9 @@ impl SessionContext {
     /// # Errors
     /// `NotConfigured` for an alias that the session does not know, `Closed` after closing.
     pub fn account(&self, alias: &Alias) -> Result<SessionAccount> {
-        self.member().slot(alias).map(|slot| SessionAccount::new(Arc::downgrade(self.member()), slot.alias().clone()))
+        self.member()
+            .slot(alias)
+            .map(|slot| SessionAccount::new(Arc::downgrade(self.member()), slot.alias().clone()))
     }
 
     /// The alias of the default account.
@@ -263,6 +270,9 @@ impl CredentialProvider for SessionContext {
 
 impl fmt::Debug for SessionContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionContext").field("id", &self.id()).field("closed", &self.is_closed()).finish_non_exhaustive()
+        f.debug_struct("SessionContext")
+            .field("id", &self.id())
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
     }
 }

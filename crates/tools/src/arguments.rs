@@ -54,7 +54,9 @@ pub(crate) fn text<'a>(field: &'static str, value: Option<&'a Value>) -> Result<
     match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.trim()).filter(|text| !text.is_empty())),
-        Some(_) => Err(Error::invalid(field, "must be a string").with_next_step("put the value in double quotes")),
+        Some(_) => {
+            Err(Error::invalid(field, "must be a string").with_next_step("put the value in double quotes"))
+        }
     }
 }
 
@@ -65,12 +67,15 @@ pub(crate) fn missing(field: &'static str) -> Error {
 }
 
 pub(crate) fn must_be_object(field: &'static str) -> Error {
-    Error::invalid(field, "must be a JSON object").with_next_step("send an object, or an object written as JSON text")
+    Error::invalid(field, "must be a JSON object")
+        .with_next_step("send an object, or an object written as JSON text")
 }
 
 fn parse_object(field: &'static str, text: &str) -> Result<Map<String, Value>> {
     if text.len() > LONGEST_TEXT {
-        return Err(Error::invalid(field, "must be at most 1 MiB long").with_next_step("send only the object itself"));
+        return Err(
+            Error::invalid(field, "must be at most 1 MiB long").with_next_step("send only the object itself")
+        );
     }
     match serde_json::from_str(text) {
         Ok(Value::Object(fields)) => Ok(fields),

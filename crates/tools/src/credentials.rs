@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use valetkey_core::{Alias, Result, SessionContext};
 
 pub(crate) use clear::ClearCredentials;
-pub use get::SecretExposure;
 pub(crate) use get::GetCredentials;
+pub use get::SecretExposure;
 pub(crate) use set::SetCredentials;
 
 /// What may be shown of one account, as JSON.

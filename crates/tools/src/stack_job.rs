@@ -76,11 +76,17 @@ impl StackJob {
 }
 
 /// The object at `key`, if there is one; `path` is its name in errors.
-fn child<'a>(path: &'static str, parent: &'a Map<String, Value>, key: &str) -> Result<Option<&'a Map<String, Value>>> {
+fn child<'a>(
+    path: &'static str,
+    parent: &'a Map<String, Value>,
+    key: &str,
+) -> Result<Option<&'a Map<String, Value>>> {
     match parent.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(fields)) => Ok(Some(fields)),
-        Some(_) => Err(Error::invalid(path, "must be a JSON object").with_next_step("send the stack job unchanged")),
+        Some(_) => {
+            Err(Error::invalid(path, "must be a JSON object").with_next_step("send the stack job unchanged"))
+        }
     }
 }
 
@@ -106,5 +112,10 @@ fn definition() -> ToolDefinition {
     ToolDefinition::new("extract_and_set_credentials_from_stack_job", description, schema)
         .title("Set AWS credentials from a stack job")
         .output_schema(output)
-        .annotations(ToolAnnotations { read_only: false, destructive: true, idempotent: true, open_world: false })
+        .annotations(ToolAnnotations {
+            read_only: false,
+            destructive: true,
+            idempotent: true,
+            open_world: false,
+        })
 }

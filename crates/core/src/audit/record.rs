@@ -63,7 +63,12 @@ pub struct AuditRecord {
 }
 
 impl AuditRecord {
-    pub(crate) fn new(at: SystemTime, session: SessionId, principal: Option<Principal>, event: AuditEvent) -> Self {
+    pub(crate) fn new(
+        at: SystemTime,
+        session: SessionId,
+        principal: Option<Principal>,
+        event: AuditEvent,
+    ) -> Self {
         Self {
             id: time_ordered(at),
             at,

@@ -105,6 +105,8 @@ fn check(field: &'static str, secret: &SecretString) -> Result<()> {
 
 impl fmt::Debug for CredentialsBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CredentialsBuilder").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+        f.debug_struct("CredentialsBuilder")
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
     }
 }

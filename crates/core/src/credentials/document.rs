@@ -14,7 +14,8 @@ const SECRET_ACCESS_KEY: &[&str] =
     &["secret_access_key", "SecretAccessKey", "aws_secret_access_key", "secretAccessKey"];
 const SESSION_TOKEN: &[&str] =
     &["session_token", "SessionToken", "aws_session_token", "sessionToken", "Token", "token"];
-const EXPIRES_AT: &[&str] = &["expires_at", "Expiration", "expiration", "expiresAt", "aws_credential_expiration"];
+const EXPIRES_AT: &[&str] =
+    &["expires_at", "Expiration", "expiration", "expiresAt", "aws_credential_expiration"];
 const ACCOUNT_ID: &[&str] = &["account_id", "AccountId", "aws_account_id", "accountId"];
 const REGION: &[&str] = &["region", "Region", "aws_region", "aws_default_region"];
 
@@ -104,11 +105,23 @@ mod tests {
             (r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE"}"#, "secret_access_key"),
             (r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":"  "}"#, "secret_access_key"),
             (r#"{"access_key_id":"hunter2","secret_access_key":"hunter2"}"#, "access_key_id"),
-            (r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":"hun ter2"}"#, "secret_access_key"),
+            (
+                r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":"hun ter2"}"#,
+                "secret_access_key",
+            ),
             (r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":7}"#, "secret_access_key"),
-            (r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":"hunter2","expires_at":"hunter2"}"#, "expires_at"),
-            (r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":"hunter2","region":"hunter2"}"#, "region"),
-            (r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":"hunter2","account_id":"hunter2"}"#, "account_id"),
+            (
+                r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":"hunter2","expires_at":"hunter2"}"#,
+                "expires_at",
+            ),
+            (
+                r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":"hunter2","region":"hunter2"}"#,
+                "region",
+            ),
+            (
+                r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":"hunter2","account_id":"hunter2"}"#,
+                "account_id",
+            ),
         ] {
             let error = Credentials::from_json(text, "test").unwrap_err();
             assert_eq!(error.field(), Some(field), "{error}");

@@ -30,10 +30,12 @@ impl RoleArn {
 
     /// Parses `text`; `field` is the name used in the error.
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
-        let fault = || Error::invalid(field, "must be a role ARN such as `arn:aws:iam::123456789012:role/agent`");
+        let fault =
+            || Error::invalid(field, "must be a role ARN such as `arn:aws:iam::123456789012:role/agent`");
         let (account, name) = split(text).ok_or_else(fault)?;
         let account = account.parse().map_err(|_| fault())?;
-        let named = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+=,.@-".contains(&b));
+        let named =
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+=,.@-".contains(&b));
         // STS takes ARNs of 20 to 2,048 characters (API reference, AssumeRole).
         if named && !name.ends_with('/') && text.len() <= 2048 {
             Ok(Self { text: text.into(), account })
@@ -46,7 +48,8 @@ impl RoleArn {
 fn split(text: &str) -> Option<(&str, &str)> {
     let (partition, rest) = text.strip_prefix("arn:")?.split_once(":iam::")?;
     let (account, name) = rest.split_once(":role/")?;
-    let known = partition.starts_with("aws") && partition.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    let known =
+        partition.starts_with("aws") && partition.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
     known.then_some((account, name))
 }
 

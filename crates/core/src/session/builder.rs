@@ -7,7 +7,8 @@ use super::surroundings::Surroundings;
 use super::{Handle, RefreshPolicy, SessionContext};
 use crate::audit::{AuditSink, NoAudit};
 use crate::{
-    Alias, Clock, CredentialProvider, CredentialResolver, Credentials, Principal, Region, Result, SessionId, SystemClock,
+    Alias, Clock, CredentialProvider, CredentialResolver, Credentials, Principal, Region, Result, SessionId,
+    SystemClock,
 };
 
 /// Describes a session; made by [`SessionContext::builder`]. Nothing here does any work.

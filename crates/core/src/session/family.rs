@@ -11,7 +11,9 @@ use super::faults;
 use super::slot::Slot;
 use super::surroundings::Surroundings;
 use crate::audit::AuditEvent;
-use crate::{Alias, CredentialId, CredentialProvider, CredentialResolver, Credentials, Error, Region, Result};
+use crate::{
+    Alias, CredentialId, CredentialProvider, CredentialResolver, Credentials, Error, Region, Result,
+};
 
 /// One session. A child points strongly at its parent and is pointed at weakly: a parent never waits for a child,
 /// and a child ends with its parent.
@@ -54,7 +56,8 @@ impl Member {
     /// A child whose default account is its own and whose other accounts are inherited.
     pub(super) fn child(self: &Arc<Self>) -> Arc<Self> {
         let alias = self.default.alias().clone();
-        let mut child = Self::new(self.surroundings.child(), alias, self.region.clone(), self.resolver.clone());
+        let mut child =
+            Self::new(self.surroundings.child(), alias, self.region.clone(), self.resolver.clone());
         child.parent = Some(Arc::clone(self));
         let child = Arc::new(child);
         let mut children = self.children();

@@ -32,7 +32,9 @@ pub(super) async fn attempt(provider: Arc<dyn CredentialProvider>, limit: Durati
     let answer = match tokio::time::timeout(limit, fetch).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_panic)) => Err(Error::new(ErrorKind::Internal, "the provider panicked")),
-        Err(_elapsed) => Err(Error::new(ErrorKind::TimedOut, format!("no answer within {} s", limit.as_secs_f32()))),
+        Err(_elapsed) => {
+            Err(Error::new(ErrorKind::TimedOut, format!("no answer within {} s", limit.as_secs_f32())))
+        }
     };
     answer.map_err(|error| error.with_provider(name))
 }

@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn the_advisory_window_follows_the_lifetime() {
-        for (minutes, window) in [(1, 5), (15, 5), (20, 5), (21, 15), (60, 15), (89, 15), (90, 60), (720, 60)] {
+        for (minutes, window) in [(1, 5), (15, 5), (20, 5), (21, 15), (60, 15), (89, 15), (90, 60), (720, 60)]
+        {
             let (windows, end) = windows(minutes * MINUTE, 0.0);
             assert_eq!(windows.advisory_at, Some(end - window * MINUTE), "lifetime of {minutes} min");
         }

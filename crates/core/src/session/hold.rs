@@ -42,14 +42,18 @@ impl Hold {
 
     /// Whether a transient failure forbids another attempt for a set of this freshness.
     pub(super) fn forbids(&self, now: SystemTime, freshness: Freshness, serve_expired: bool) -> bool {
-        let Some(failure) = self.0.as_ref().filter(|failure| failure.error.is_transient()) else { return false };
+        let Some(failure) = self.0.as_ref().filter(|failure| failure.error.is_transient()) else {
+            return false;
+        };
         let patient = freshness <= Freshness::Advisory || serve_expired;
         failure.within(if patient { failure.long } else { failure.short }, now)
     }
 
     /// When an attempt that is advisory may next be made.
     pub(super) fn advisory_from(&self) -> Option<SystemTime> {
-        self.0.as_ref().map(|failure| failure.at + if failure.error.is_transient() { failure.long } else { failure.short })
+        self.0.as_ref().map(|failure| {
+            failure.at + if failure.error.is_transient() { failure.long } else { failure.short }
+        })
     }
 }
 

@@ -40,6 +40,10 @@ impl RefreshPolicy {
 
 impl Default for RefreshPolicy {
     fn default() -> Self {
-        Self { load_timeout: Duration::from_secs(20), max_age: Duration::from_secs(15 * 60), serve_expired: false }
+        Self {
+            load_timeout: Duration::from_secs(20),
+            max_age: Duration::from_secs(15 * 60),
+            serve_expired: false,
+        }
     }
 }

@@ -85,7 +85,10 @@ impl Slot {
 
     /// Sets what was looked up, unless the account was wiped since `wipes` was read: a cleared session stays cleared.
     pub(super) fn set_unless_wiped(&self, wipes: u64, credentials: Credentials) -> Result<Generation> {
-        self.set_if(credentials, |state| if state.wipes == wipes { Ok(()) } else { Err(faults::cleared_meanwhile()) })
+        self.set_if(
+            credentials,
+            |state| if state.wipes == wipes { Ok(()) } else { Err(faults::cleared_meanwhile()) },
+        )
     }
 
     /// How often the account was wiped.
@@ -93,7 +96,11 @@ impl Slot {
         self.open_state().map(|state| state.wipes)
     }
 
-    fn set_if(&self, credentials: Credentials, check: impl FnOnce(&State) -> Result<()>) -> Result<Generation> {
+    fn set_if(
+        &self,
+        credentials: Credentials,
+        check: impl FnOnce(&State) -> Result<()>,
+    ) -> Result<Generation> {
         let now = self.surroundings.now();
         if credentials.expiry().has_passed(now) {
             return Err(Error::invalid("expires_at", "has already passed")

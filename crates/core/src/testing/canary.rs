@@ -23,7 +23,11 @@ impl Canary {
     pub fn new() -> Self {
         let mark = || Uuid::new_v4().simple().to_string();
         let access_key_id = format!("ASIA{}", &mark()[..16]).to_uppercase();
-        Self { access_key_id, secret: format!("canary-secret/{}+", mark()), token: format!("canary-token/{}==", mark()) }
+        Self {
+            access_key_id,
+            secret: format!("canary-secret/{}+", mark()),
+            token: format!("canary-token/{}==", mark()),
+        }
     }
 
     /// The marks as credentials.
@@ -58,12 +62,17 @@ impl Canary {
     #[must_use]
     pub fn found_in(&self, output: &str) -> Vec<&'static str> {
         // The middle of each mark is the same in every encoding.
-        let core = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).rev().take(24).collect::<String>();
+        let core =
+            |text: &str| text.chars().filter(char::is_ascii_alphanumeric).rev().take(24).collect::<String>();
         let output: String = output.chars().filter(char::is_ascii_alphanumeric).rev().collect();
-        [("secret", core(&self.secret)), ("token", core(&self.token)), ("access_key_id", core(&self.access_key_id))]
-            .into_iter()
-            .filter_map(|(name, mark)| output.contains(&mark).then_some(name))
-            .collect()
+        [
+            ("secret", core(&self.secret)),
+            ("token", core(&self.token)),
+            ("access_key_id", core(&self.access_key_id)),
+        ]
+        .into_iter()
+        .filter_map(|(name, mark)| output.contains(&mark).then_some(name))
+        .collect()
     }
 }
 
@@ -81,7 +90,11 @@ impl CapturedLogs {
     /// A subscriber that writes here; install it with `tracing::subscriber::set_global_default` or `with_default`.
     #[must_use]
     pub fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + use<> {
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(self.clone()).finish()
+        tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(self.clone())
+            .finish()
     }
 
     /// What was said so far.

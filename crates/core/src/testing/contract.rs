@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 
-use crate::{Clock, CredentialProvider, ErrorKind, Result, SystemClock, Credentials};
+use crate::{Clock, CredentialProvider, Credentials, ErrorKind, Result, SystemClock};
 
 /// Runs the clauses of [`CredentialProvider`] that can be seen from outside against `provider`, and says which do not
 /// hold. `secrets` are texts that its answers hold and that it must show nowhere else. The provider may be configured
@@ -30,7 +30,9 @@ pub async fn faults(provider: &dyn CredentialProvider, secrets: &[&str]) -> Vec<
     let first = provider.provide().await;
     let answers = join_all((0..8).map(|_| provider.provide())).await;
     if answers.iter().any(|answer| kind(answer) != kind(&first)) {
-        faults.push("clause 5: overlapping calls must each stand alone, and end as a single one does".to_owned());
+        faults.push(
+            "clause 5: overlapping calls must each stand alone, and end as a single one does".to_owned(),
+        );
     }
     for answer in answers.iter().chain([&first]) {
         check(&mut faults, &name, answer, secrets);
@@ -56,7 +58,12 @@ fn check(faults: &mut Vec<String>, name: &str, answer: &Result<Credentials>, sec
             if credentials.expiry().has_passed(soon) {
                 faults.push("clause 3: what is returned must not have expired".to_owned());
             }
-            shows_nothing(faults, "the Debug output of its credentials", &format!("{credentials:?}"), secrets);
+            shows_nothing(
+                faults,
+                "the Debug output of its credentials",
+                &format!("{credentials:?}"),
+                secrets,
+            );
         }
         Err(error) => {
             let shown = format!("{error} {error:?}");

@@ -89,7 +89,8 @@ impl CredentialProvider for ScriptedProvider {
     async fn provide(&self) -> Result<Credentials> {
         self.0.calls.fetch_add(1, Ordering::SeqCst);
         if let Some(gate) = &self.0.gate {
-            let permit = gate.acquire().await.map_err(|_| Error::new(ErrorKind::Internal, "the gate is gone"))?;
+            let permit =
+                gate.acquire().await.map_err(|_| Error::new(ErrorKind::Internal, "the gate is gone"))?;
             permit.forget();
         }
         match self.next() {

@@ -35,9 +35,15 @@ impl Tool for ClearCredentials {
 fn definition() -> ToolDefinition {
     let description = "Clear all credentials and the service context from the session's memory. Running tools lose \
                        access at once. Call it when the work is done.";
-    let output = json!({"type": "object", "properties": {"cleared": {"const": true}}, "required": ["cleared"]});
+    let output =
+        json!({"type": "object", "properties": {"cleared": {"const": true}}, "required": ["cleared"]});
     ToolDefinition::new("clear_credential_context", description, json!({"type": "object", "properties": {}}))
         .title("Clear credentials")
         .output_schema(output)
-        .annotations(ToolAnnotations { read_only: false, destructive: true, idempotent: true, open_world: false })
+        .annotations(ToolAnnotations {
+            read_only: false,
+            destructive: true,
+            idempotent: true,
+            open_world: false,
+        })
 }

@@ -86,13 +86,20 @@ fn definition(exposure: SecretExposure) -> ToolDefinition {
              id, expiry. The keys themselves are not shown; tools of this session use them on their own.",
             status_schema(),
         ),
-        SecretExposure::Reveal => ("Get the AWS credentials of the session's context, secrets included.", keys_schema()),
+        SecretExposure::Reveal => {
+            ("Get the AWS credentials of the session's context, secrets included.", keys_schema())
+        }
     };
     let schema = json!({"type": "object", "properties": {"account": account_schema()}});
     ToolDefinition::new(NAME, description, schema)
         .title("Get AWS credentials")
         .output_schema(output)
-        .annotations(ToolAnnotations { read_only: true, destructive: false, idempotent: true, open_world: false })
+        .annotations(ToolAnnotations {
+            read_only: true,
+            destructive: false,
+            idempotent: true,
+            open_world: false,
+        })
 }
 
 fn keys_schema() -> Value {

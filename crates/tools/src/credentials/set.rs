@@ -71,7 +71,12 @@ fn definition(default_region: &Region) -> ToolDefinition {
     ToolDefinition::new("set_aws_credentials_context", description, schema)
         .title("Set AWS credentials")
         .output_schema(status_schema())
-        .annotations(ToolAnnotations { read_only: false, destructive: true, idempotent: true, open_world: false })
+        .annotations(ToolAnnotations {
+            read_only: false,
+            destructive: true,
+            idempotent: true,
+            open_world: false,
+        })
 }
 
 fn fields_schema(default_region: &Region) -> Value {

@@ -19,7 +19,8 @@ impl GetServiceContext {
 
     fn get(&self) -> Result<ToolOutput> {
         let facts = self.session.service_context().ok_or_else(|| {
-            Error::not_configured("no service context found").with_next_step("call `set_service_context_info` first")
+            Error::not_configured("no service context found")
+                .with_next_step("call `set_service_context_info` first")
         })?;
         Ok(ToolOutput::json(Value::clone(&facts)))
     }
@@ -41,5 +42,10 @@ fn definition() -> ToolDefinition {
     ToolDefinition::new("get_service_context_info", description, json!({"type": "object", "properties": {}}))
         .title("Get service context")
         .output_schema(json!({"type": "object"}))
-        .annotations(ToolAnnotations { read_only: true, destructive: false, idempotent: true, open_world: false })
+        .annotations(ToolAnnotations {
+            read_only: true,
+            destructive: false,
+            idempotent: true,
+            open_world: false,
+        })
 }

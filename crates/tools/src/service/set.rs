@@ -52,7 +52,8 @@ fn read(input: Value) -> Result<Map<String, Value>> {
         return Err(missing(FIELD));
     }
     if serde_json::to_vec(&facts).is_ok_and(|json| json.len() > LARGEST) {
-        return Err(Error::invalid(FIELD, "must be at most 256 KiB of JSON").with_next_step("keep only the facts needed"));
+        return Err(Error::invalid(FIELD, "must be at most 256 KiB of JSON")
+            .with_next_step("keep only the facts needed"));
     }
     Ok(facts)
 }
@@ -91,5 +92,10 @@ fn definition() -> ToolDefinition {
     ToolDefinition::new("set_service_context_info", description, schema)
         .title("Set service context")
         .output_schema(output)
-        .annotations(ToolAnnotations { read_only: false, destructive: true, idempotent: true, open_world: false })
+        .annotations(ToolAnnotations {
+            read_only: false,
+            destructive: true,
+            idempotent: true,
+            open_world: false,
+        })
 }

@@ -6,10 +6,10 @@ use std::time::SystemTime;
 use futures_util::FutureExt;
 
 use super::{Slot, State};
+use crate::audit::AuditEvent;
 use crate::session::flight::{self, Flight, Outcome, WeakFlight};
 use crate::session::freshness::{Freshness, Issued};
 use crate::session::{Generation, faults};
-use crate::audit::AuditEvent;
 use crate::{Credentials, Error, ErrorKind, Result};
 
 /// What a caller does next.
@@ -96,7 +96,9 @@ impl Slot {
 
     /// A failed fetch, told to a caller that holds `in_hand`.
     fn cover(&self, error: Error, in_hand: Option<Arc<Issued>>) -> Result<Credentials> {
-        let Some(issued) = in_hand.filter(|issued| passes(&error) && self.holds(issued)) else { return Err(error) };
+        let Some(issued) = in_hand.filter(|issued| passes(&error) && self.holds(issued)) else {
+            return Err(error);
+        };
         let usable = issued.freshness(self.surroundings.now()) < Freshness::Expired;
         if usable || self.surroundings.policy.serve_expired {
             Ok(issued.credentials.clone())
@@ -109,8 +111,10 @@ impl Slot {
         let now = self.surroundings.now();
         let mut state = self.open_state()?;
         if state.set {
-            return Err(Error::not_configured("these credentials were set by hand and have no provider to renew them")
-                .with_next_step("set new credentials"));
+            return Err(Error::not_configured(
+                "these credentials were set by hand and have no provider to renew them",
+            )
+            .with_next_step("set new credentials"));
         }
         if state.provider.is_none() {
             return Err(faults::not_configured());
@@ -160,7 +164,10 @@ impl Slot {
                 }
                 Err(error) => {
                     self.note_failure(&mut state, &error, now);
-                    (Outcome::Failed(error.clone()), record.party(error.provider().unwrap_or("unknown")).failure(&error))
+                    (
+                        Outcome::Failed(error.clone()),
+                        record.party(error.provider().unwrap_or("unknown")).failure(&error),
+                    )
                 }
             }
         };
