@@ -1,7 +1,6 @@
 """A CONNECT proxy on loopback: answers one canned host over TLS itself, refuses every other, lists who was asked for.
 
-Run: egress.py PORT FOLDER. Writes FOLDER/certificate.pem before it listens, and ends when its standard input does.
-`GET /hosts` answers the list as JSON.
+Run: egress.py PORT FOLDER. Writes FOLDER/certificate.pem before it listens. `GET /hosts` answers the list as JSON.
 """
 
 import datetime
@@ -10,7 +9,6 @@ import json
 import pathlib
 import ssl
 import sys
-import threading
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -101,9 +99,7 @@ class Request(http.server.BaseHTTPRequestHandler):
 
 def main():
     port, folder = int(sys.argv[1]), pathlib.Path(sys.argv[2])
-    proxy = Proxy(port, certify(CANNED, folder))
-    threading.Thread(target=proxy.serve_forever, daemon=True).start()
-    sys.stdin.read()
+    Proxy(port, certify(CANNED, folder)).serve_forever()
 
 
 if __name__ == "__main__":

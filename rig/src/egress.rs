@@ -17,9 +17,10 @@ pub struct Egress {
 impl Egress {
     /// Starts one on a free loopback port, with a throw-away certificate.
     pub async fn start() -> Result<Self> {
-        let launch = Launch { name: NAME, venv: Venv::Main, program: "python", ready: "/hosts" };
+        let program = scripts().join("egress.py");
+        let launch = Launch { name: NAME, venv: Venv::Main, program, ready: "/hosts" };
         let peer = Peer::start(launch, |command, port, folder| {
-            command.arg(scripts().join("egress.py")).arg(port.number().to_string()).arg(folder.path());
+            command.arg(port.number().to_string()).arg(folder.path());
         });
         Ok(Self { peer: peer.await? })
     }

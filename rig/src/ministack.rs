@@ -15,12 +15,8 @@ pub struct MiniStack {
 impl MiniStack {
     /// Starts one on a free loopback port, empty.
     pub async fn start() -> Result<Self> {
-        let launch = Launch {
-            name: "ministack",
-            venv: Venv::MiniStack,
-            program: "ministack",
-            ready: "/_ministack/health",
-        };
+        let (venv, program) = (Venv::MiniStack, Venv::MiniStack.program("ministack")?);
+        let launch = Launch { name: "ministack", venv, program, ready: "/_ministack/health" };
         let peer = Peer::start(launch, |command, port, _| {
             command.envs([
                 ("AUTH", "true"),

@@ -14,7 +14,8 @@ pub struct Moto {
 impl Moto {
     /// Starts one on a free loopback port.
     pub async fn start() -> Result<Self> {
-        let launch = Launch { name: "moto", venv: Venv::Main, program: "moto_server", ready: "/moto-api/" };
+        let program = Venv::Main.program("moto_server")?;
+        let launch = Launch { name: "moto", venv: Venv::Main, program, ready: "/moto-api/" };
         let peer = Peer::start(launch, |command, port, _| {
             command.args(["-H", "127.0.0.1", "-p", &port.number().to_string()]);
         });

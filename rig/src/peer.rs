@@ -1,13 +1,13 @@
 //! A started program: waited for until it answers, stopped by handle.
 
-use std::{process::Stdio, time::Duration};
+use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use tokio::{
     process::{Child, Command},
     time::{Instant, sleep},
 };
 
-use crate::{Error, Result, Venv, error::tail, folder::Folder, http, port::Port};
+use crate::{Error, Result, Venv, error::tail, folder::Folder, http, port::Port, venv::scripts};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const POLL_EVERY: Duration = Duration::from_millis(50);
@@ -24,7 +24,7 @@ pub(crate) struct Peer {
 pub(crate) struct Launch {
     pub(crate) name: &'static str,
     pub(crate) venv: Venv,
-    pub(crate) program: &'static str,
+    pub(crate) program: PathBuf,
     pub(crate) ready: &'static str,
 }
 
@@ -37,8 +37,9 @@ impl Peer {
         let (folder, port) = (Folder::create(launch.name)?, Port::reserve()?);
         let log = folder.open_log()?;
         let errors = log.try_clone().map_err(Error::io("sharing a peer's log"))?;
-        let mut command = folder.command(launch.venv, launch.program)?;
-        // The pipe is never written to: a peer that watches it sees the end of its owner, however that came.
+        let mut command = folder.command(launch.venv, "python")?;
+        // The leash ends with the pipe, and the pipe with us: a killed test leaves no peer behind.
+        command.arg(scripts().join("leash.py")).arg(launch.program);
         command.stdin(Stdio::piped()).stdout(log).stderr(errors);
         configure(&mut command, &port, &folder);
         let child = command.spawn().map_err(Error::io(format!("starting {}", launch.name)))?;

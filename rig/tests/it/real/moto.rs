@@ -1,5 +1,11 @@
 //! Moto: up, lenient, strict on request.
 
+use std::time::Duration;
+
+use tokio::{
+    net::TcpStream,
+    time::{sleep, timeout},
+};
 use valetkey_rig::{Moto, Result};
 
 use super::{caller, stranger};
@@ -26,4 +32,18 @@ async fn two_peers_do_not_share_a_port() -> Result<()> {
     assert_ne!(one.url(), other.url());
     one.stop().await?;
     other.stop().await
+}
+
+#[tokio::test]
+async fn a_peer_ends_with_its_handle() -> Result<()> {
+    let moto = Moto::start().await?;
+    let (url, limit) = (moto.url(), Duration::from_secs(10));
+    drop(moto);
+    let gone = async {
+        while TcpStream::connect(url.trim_start_matches("http://")).await.is_ok() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(timeout(limit, gone).await.is_ok(), "{url} still answers");
+    Ok(())
 }
