@@ -4,6 +4,7 @@ use syn::{ItemMod, visit::Visit};
 
 use super::{
     Fault, House,
+    lexeme::find,
     source::{Source, lines},
 };
 
@@ -14,7 +15,8 @@ pub(crate) fn check(house: &House) -> Vec<Fault> {
 }
 
 fn check_file(source: &Source) -> Vec<Fault> {
-    let checks = [check_first_line(source), check_file_name(source), check_test_binary(source)];
+    let checks =
+        [check_first_line(source), check_file_name(source), check_test_binary(source), check_real(source)];
     checks.into_iter().flatten().chain(check_modules(source)).collect()
 }
 
@@ -38,6 +40,15 @@ fn check_test_binary(source: &Source) -> Option<Fault> {
     let (_, inside) = source.path.split_once("/tests/")?;
     let remedy = "move it to a module of tests/it/";
     (!inside.contains('/')).then(|| Fault::new(&source.path, 1, "a second test binary", remedy))
+}
+
+/// `cargo xtask test --no-rig` goes by the module's name.
+fn check_real(source: &Source) -> Option<Fault> {
+    let (_, inside) = source.path.split_once("/tests/it/")?;
+    let line = *find(&source.production(), "valetkey_rig").first()?;
+    let remedy = "move it to tests/it/real/, so that `--no-rig` leaves it out";
+    let apart = inside == "real.rs" || inside.starts_with("real/");
+    (!apart).then(|| Fault::new(&source.path, line, "a test that needs the rig", remedy))
 }
 
 fn check_modules(source: &Source) -> Vec<Fault> {
@@ -87,6 +98,13 @@ mod tests {
             assert_eq!(faults(path, "//! A room.\n"), 1, "{path}");
         }
         assert_eq!(faults("crates/core/src/clock.rs", "//! Tells time.\nmod helpers {}\n"), 1);
+    }
+
+    #[test]
+    fn tests_that_need_the_rig_are_kept_apart() {
+        let text = "//! Tests.\nuse valetkey_rig::Moto;\n";
+        assert_eq!(faults("crates/core/tests/it/sts.rs", text), 1);
+        assert_eq!(faults("crates/core/tests/it/real/sts.rs", text), 0);
     }
 
     #[test]

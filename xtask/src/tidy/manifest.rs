@@ -4,7 +4,7 @@ use toml::{Table, Value};
 
 use super::{Fault, House};
 
-/// A member's `Cargo.toml`.
+/// A `Cargo.toml`: a member's, or the root's, whose dependencies are the ones it offers.
 pub(crate) struct Manifest {
     pub(crate) path: String,
     pub(crate) package: Option<String>,
@@ -14,9 +14,11 @@ pub(crate) struct Manifest {
 
 /// One line under a `dependencies` heading.
 pub(crate) struct Dependency {
+    /// The package, whatever it is called here.
     pub(crate) name: String,
     pub(crate) line: usize,
     pub(crate) for_tests: bool,
+    key: String,
     has_own_version: bool,
 }
 
@@ -41,7 +43,23 @@ impl Manifest {
 }
 
 pub(crate) fn check(house: &House) -> Vec<Fault> {
-    house.manifests.iter().filter(|manifest| manifest.package.is_some()).flat_map(check_member).collect()
+    let (members, roots): (Vec<_>, Vec<_>) =
+        house.manifests.iter().partition(|manifest| manifest.package.is_some());
+    let unused = roots.iter().flat_map(|root| check_offers(root, &members));
+    members.iter().flat_map(|member| check_member(member)).chain(unused).collect()
+}
+
+fn check_offers(root: &Manifest, members: &[&Manifest]) -> Vec<Fault> {
+    let is_used = |offer: &Dependency| {
+        members.iter().flat_map(|member| &member.dependencies).any(|dependency| dependency.key == offer.key)
+    };
+    let unused = root.dependencies.iter().filter(|offer| !is_used(offer));
+    unused
+        .map(|offer| {
+            let what = format!("no member uses `{}`", offer.key);
+            Fault::new(&root.path, offer.line, what, "remove it from [workspace.dependencies]")
+        })
+        .collect()
 }
 
 fn check_member(manifest: &Manifest) -> Vec<Fault> {
@@ -62,7 +80,8 @@ fn check_member(manifest: &Manifest) -> Vec<Fault> {
 
 fn dependencies(table: &Table, text: &str) -> Vec<Dependency> {
     let targets = table.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
-    let tables = std::iter::once(table).chain(targets.filter_map(Value::as_table));
+    let offers = table.get("workspace");
+    let tables = std::iter::once(table).chain(targets.chain(offers).filter_map(Value::as_table));
     tables.flat_map(|table| sections(table, text)).collect()
 }
 
@@ -83,7 +102,7 @@ fn dependency(key: String, value: &Value, for_tests: bool, text: &str) -> Depend
     let line = text.lines().position(is_key).map_or(1, |index| index + 1);
     let has_own_version = value.get("workspace").is_none() && value.get("path").is_none();
     let name = value.get("package").and_then(Value::as_str).map_or(key.clone(), str::to_owned);
-    Dependency { name, line, for_tests, has_own_version }
+    Dependency { name, line, for_tests, key, has_own_version }
 }
 
 #[cfg(test)]
@@ -96,6 +115,16 @@ mod tests {
         let faults = check(&House::of([("crates/x/Cargo.toml", text)]));
         assert_eq!(faults.len(), 2);
         assert!(faults[0].to_string().starts_with("crates/x/Cargo.toml:4: `serde` has a version of its own"));
+    }
+
+    #[test]
+    fn an_offer_that_nobody_takes_is_a_fault() {
+        let root = "[workspace.dependencies]\nserde = \"1\"\nidle = \"1\"\n";
+        let member =
+            "[package]\nname = \"x\"\n[dependencies]\nserde.workspace = true\n[lints]\nworkspace = true\n";
+        let faults = check(&House::of([("Cargo.toml", root), ("crates/x/Cargo.toml", member)]));
+        assert_eq!(faults.len(), 1);
+        assert!(faults[0].to_string().starts_with("Cargo.toml:3: no member uses `idle`"));
     }
 
     #[test]
