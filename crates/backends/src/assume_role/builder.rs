@@ -1,0 +1,157 @@
+//! `AssumeRoleBuilder`: everything that a request may say, checked before anybody is asked.
+
+mod limits;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use valetkey_core::{CredentialProvider, Error, Region, Result, RoleArn};
+
+use super::client::{Client, Request};
+use super::provider::{AssumeRoleProvider, NAME};
+use crate::SdkBase;
+use crate::base::{at_endpoint, sdk_region};
+
+pub(super) use limits::MAX_CHAINED;
+
+/// Describes an assumed role; made by [`AssumeRoleProvider::builder`].
+#[must_use]
+pub struct AssumeRoleBuilder {
+    request: Request,
+    source: Arc<dyn CredentialProvider>,
+    duration: Option<Duration>,
+    chained: bool,
+    region: Option<Region>,
+    endpoint_url: Option<String>,
+    base: Option<SdkBase>,
+}
+
+impl AssumeRoleBuilder {
+    pub(super) fn new(role: RoleArn, source: Arc<dyn CredentialProvider>) -> Self {
+        Self {
+            request: Request::new(role),
+            source,
+            duration: None,
+            chained: false,
+            region: None,
+            endpoint_url: None,
+            base: None,
+        }
+    }
+
+    /// The name of the role session in CloudTrail and in the caller's ARN: 2–64 of `A-Z a-z 0-9 _ + = , . @ -`;
+    /// `valetkey` unless said.
+    pub fn session_name(mut self, name: impl Into<String>) -> Self {
+        self.request.session_name = name.into();
+        self
+    }
+
+    /// Who is behind the session, for good: 2–64 of the same characters, not beginning with `aws:`. The role's trust
+    /// policy must allow `sts:SetSourceIdentity`.
+    pub fn source_identity(mut self, identity: impl Into<String>) -> Self {
+        self.request.source_identity = Some(identity.into());
+        self
+    }
+
+    /// What the role's owner and you agreed on: 2–1,224 of `A-Z a-z 0-9 _ + = , . @ : / -`.
+    pub fn external_id(mut self, id: impl Into<String>) -> Self {
+        self.request.external_id = Some(id.into());
+        self
+    }
+
+    /// How long the credentials work: whole seconds, 15 min to 12 h and no longer than the role allows; at most 1 h
+    /// for a [chained](Self::chained) role. The hour of STS unless said.
+    pub fn duration(mut self, duration: Duration) -> Self {
+        self.duration = Some(duration);
+        self
+    }
+
+    /// Narrows the session to what this policy (a JSON object) and the role both allow.
+    pub fn policy(mut self, json: impl Into<String>) -> Self {
+        self.request.policy = Some(json.into());
+        self
+    }
+
+    /// Narrows the session to what this managed policy and the role both allow; up to ten, and with the inline policy
+    /// at most 2,048 characters.
+    pub fn policy_arn(mut self, arn: impl Into<String>) -> Self {
+        self.request.policy_arns.push(arn.into());
+        self
+    }
+
+    /// Adds a session tag: up to 50, key up to 128 and value up to 256 characters, no key twice (case does not
+    /// count), none beginning with `aws:`.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.request.tags.push((key.into(), value.into()));
+        self
+    }
+
+    /// Lets the tag of this key pass on to roles assumed with the answer. It must be one of the tags.
+    pub fn transitive_tag(mut self, key: impl Into<String>) -> Self {
+        self.request.transitive_tags.push(key.into());
+        self
+    }
+
+    /// Says that the source is itself temporary (another role), so that a duration over the hour that STS allows is
+    /// refused here. Whatever is said, it is checked against the source's credentials before each call.
+    pub fn chained(mut self, yes: bool) -> Self {
+        self.chained = yes;
+        self
+    }
+
+    /// The region whose STS is asked, and that the answer is marked with. Without it the base's STS is asked, and the
+    /// answer names no region.
+    pub fn region(mut self, region: Region) -> Self {
+        self.region = Some(region);
+        self
+    }
+
+    /// Where STS is, in place of what the base says.
+    pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
+        self.endpoint_url = Some(url.into());
+        self
+    }
+
+    /// What this provider shares with the others; a base of its own, [`SdkBase::new`], unless said.
+    pub fn base(mut self, base: &SdkBase) -> Self {
+        self.base = Some(base.clone());
+        self
+    }
+
+    /// The provider. Nobody is asked yet.
+    ///
+    /// # Errors
+    /// `Invalid`, with the first field that breaks a limit and the limit.
+    pub fn build(self) -> Result<AssumeRoleProvider> {
+        self.checked().map_err(|error| error.with_provider(NAME))
+    }
+
+    fn checked(mut self) -> Result<AssumeRoleProvider> {
+        self.request.duration =
+            self.duration.map(|duration| limits::duration(duration, self.chained)).transpose()?;
+        limits::check(&self.request)?;
+        let base = self.base.unwrap_or_default();
+        if self.region.is_none() && base.config().region().is_none() {
+            return Err(Error::invalid("region", "of STS is not known")
+                .with_next_step("give the provider a region, or a base that has one"));
+        }
+        let mut config = base.config().to_builder();
+        if let Some(region) = &self.region {
+            config = config.region(sdk_region(region));
+        }
+        if let Some(url) = self.endpoint_url {
+            config = at_endpoint(config, url);
+        }
+        Ok(AssumeRoleProvider::new(Client::new(&config.build(), self.request), self.source, self.region))
+    }
+}
+
+impl fmt::Debug for AssumeRoleBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AssumeRoleBuilder")
+            .field("request", &self.request)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,124 @@
+//! `SdkBase`: what every AWS client of a process shares, and no identity.
+
+mod connection;
+mod settings;
+
+use std::fmt;
+
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::retry::RetryConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
+use aws_types::origin::Origin;
+use valetkey_core::Region;
+
+use settings::SettingsOnly;
+
+/// What every AWS client of a process shares: one HTTP client with its connections, the SDK's standard retries, a
+/// dated behaviour version, and where the services are. It holds no credentials: those come from a session or from a
+/// provider's source, one client at a time. Make one per process and hand it on; a clone shares the connections.
+#[derive(Clone)]
+pub struct SdkBase(SdkConfig);
+
+impl SdkBase {
+    /// A base that reads nothing from the process: no region, the public endpoints, no proxy.
+    #[must_use]
+    pub fn new() -> Self {
+        let config = SdkConfig::builder()
+            .behavior_version(behavior_version())
+            .retry_config(RetryConfig::standard())
+            .http_client(connection::direct())
+            .build();
+        Self::from(config)
+    }
+
+    /// A base with the process's settings: region, `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`, retries,
+    /// time-outs and proxies, as the environment and the shared configuration files say. Its credentials are not
+    /// read, and the instance metadata service is not asked. Takes some 0.1 s: once per process.
+    pub async fn from_process() -> Self {
+        let region =
+            RegionProviderChain::first_try(aws_config::environment::EnvironmentVariableRegionProvider::new())
+                .or_else(aws_config::profile::ProfileFileRegionProvider::new());
+        let loader = aws_config::defaults(behavior_version())
+            .http_client(connection::through_proxies())
+            .region(region)
+            .no_credentials();
+        Self::from(loader.load().await)
+    }
+
+    /// Uses `region` wherever nobody names another.
+    #[must_use]
+    pub fn region(self, region: &Region) -> Self {
+        Self(self.0.into_builder().region(sdk_region(region)).build())
+    }
+
+    /// Sends everything to `url` (a VPC endpoint, an emulator), whatever the environment says.
+    #[must_use]
+    pub fn endpoint_url(self, url: impl Into<String>) -> Self {
+        Self(at_endpoint(self.0.into_builder(), url).build())
+    }
+
+    /// The shared configuration, for clients that the host signs for itself.
+    #[must_use]
+    pub fn config(&self) -> &SdkConfig {
+        &self.0
+    }
+}
+
+impl Default for SdkBase {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Takes over everything but who the client is: credentials, tokens and the identity cache are left behind, and of
+/// the per-service settings only the endpoints stay. What is missing is filled in: standard retries, a dated
+/// behaviour version, and an HTTP client to share.
+impl From<SdkConfig> for SdkBase {
+    fn from(config: SdkConfig) -> Self {
+        let retries = config.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
+        let version = config.behavior_version().unwrap_or_else(behavior_version);
+        let connection = config.http_client().unwrap_or_else(connection::direct);
+        let settings = SettingsOnly::of(&config);
+        let mut builder = config.into_builder();
+        builder.set_credentials_provider(None).set_token_provider(None).set_identity_cache(Some(uncached()));
+        Self(
+            builder
+                .retry_config(retries)
+                .behavior_version(version)
+                .http_client(connection)
+                .service_config(settings)
+                .build(),
+        )
+    }
+}
+
+impl fmt::Debug for SdkBase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SdkBase").field("region", &self.0.region()).finish_non_exhaustive()
+    }
+}
+
+/// The behaviour version that valetkey is tested with. `latest()` would change under a dependency update.
+fn behavior_version() -> BehaviorVersion {
+    BehaviorVersion::v2026_01_12()
+}
+
+/// The SDK's identity cache off: it would outlive a rotation and a clearing (static keys by 15 minutes).
+pub(crate) fn uncached() -> SharedIdentityCache {
+    aws_config::identity::IdentityCache::no_cache()
+}
+
+/// Our region as the SDK's.
+pub(crate) fn sdk_region(region: &Region) -> aws_config::Region {
+    aws_config::Region::new(region.as_str().to_owned())
+}
+
+/// An endpoint that was named in code wins over `AWS_ENDPOINT_URL_<SERVICE>`, because of its origin.
+pub(crate) fn at_endpoint(
+    mut builder: aws_types::sdk_config::Builder,
+    url: impl Into<String>,
+) -> aws_types::sdk_config::Builder {
+    builder.insert_origin("endpoint_url", Origin::shared_config());
+    builder.endpoint_url(url)
+}

@@ -1,0 +1,117 @@
+//! `EnvProvider`: reads the variables anew at every fetch, through a lookup that is handed in.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use valetkey_core::{
+    AccessKeyId, AccountId, Clock, CredentialProvider, Credentials, Expiry, Region, Result, SecretString,
+    SystemClock,
+};
+
+use super::error;
+use crate::expired::unexpired;
+
+const NAME: &str = "environment";
+pub(super) const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+pub(super) const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
+pub(super) const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
+const EXPIRATION: &str = "AWS_CREDENTIAL_EXPIRATION";
+const ACCOUNT_ID: &str = "AWS_ACCOUNT_ID";
+/// The first that is set counts.
+const REGIONS: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+
+type Lookup = dyn Fn(&str) -> Option<OsString> + Send + Sync;
+
+/// Reads `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_CREDENTIAL_EXPIRATION` (RFC 3339),
+/// `AWS_ACCOUNT_ID`, and `AWS_REGION` (else `AWS_DEFAULT_REGION`), anew at every fetch.
+///
+/// Blank counts as missing, and blanks around a value are dropped. With neither half of the key pair and no session
+/// token there is nothing to ask; with some of them missing it is a fault that names the variable.
+#[derive(Clone)]
+pub struct EnvProvider {
+    lookup: Arc<Lookup>,
+    clock: Arc<dyn Clock>,
+}
+
+impl EnvProvider {
+    /// Asks `lookup` for each variable.
+    pub fn new(lookup: impl Fn(&str) -> Option<OsString> + Send + Sync + 'static) -> Self {
+        Self { lookup: Arc::new(lookup), clock: Arc::new(SystemClock) }
+    }
+
+    /// Asks this process, whose environment is its host's own identity: a session gets it only from a host that
+    /// hands it in.
+    #[must_use]
+    pub fn from_process() -> Self {
+        Self::new(|variable| std::env::var_os(variable))
+    }
+
+    /// Tells expiry by `clock` rather than by the machine.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    fn read(&self) -> Result<Credentials> {
+        let (id, secret, token) =
+            (self.get(ACCESS_KEY_ID)?, self.get(SECRET_ACCESS_KEY)?, self.get(SESSION_TOKEN)?);
+        let (id, secret) = match (id, secret, &token) {
+            (Some(id), Some(secret), _) => (id, SecretString::from(secret)),
+            (None, None, None) => return Err(error::not_configured()),
+            (Some(_), None, _) => return Err(error::missing(SECRET_ACCESS_KEY, ACCESS_KEY_ID)),
+            (None, Some(_), _) => return Err(error::missing(ACCESS_KEY_ID, SECRET_ACCESS_KEY)),
+            (None, None, Some(_)) => return Err(error::missing(ACCESS_KEY_ID, SESSION_TOKEN)),
+        };
+        let expiry = self.get(EXPIRATION)?.map(|at| Expiry::parse(EXPIRATION, &at)).transpose()?;
+        let account = self.get(ACCOUNT_ID)?.map(|id| AccountId::parse(ACCOUNT_ID, &id)).transpose()?;
+        Credentials::builder(AccessKeyId::parse(ACCESS_KEY_ID, &id)?, secret)
+            .session_token(token.map(SecretString::from))
+            .expiry(expiry.unwrap_or(Expiry::Never))
+            .account_id(account)
+            .region(self.region()?)
+            .provider(NAME)
+            .build()
+            .map_err(error::of_part)
+    }
+
+    fn region(&self) -> Result<Option<Region>> {
+        for variable in REGIONS {
+            if let Some(region) = self.get(variable)? {
+                return Region::parse(variable, &region).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn get(&self, variable: &'static str) -> Result<Option<String>> {
+        let Some(value) = (self.lookup)(variable) else { return Ok(None) };
+        let value = value.into_string().map_err(|_| error::not_utf8(variable))?;
+        Ok(Some(value.trim().to_owned()).filter(|value| !value.is_empty()))
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for EnvProvider {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed(NAME)
+    }
+
+    /// # Errors
+    /// `NotConfigured` when neither key nor token is set; `Invalid`, with the variable as its field, for a missing
+    /// half, a malformed value or one that is not UTF-8; `Expired` when `AWS_CREDENTIAL_EXPIRATION` has passed.
+    async fn provide(&self) -> Result<Credentials> {
+        self.read()
+            .and_then(|read| unexpired(read, &*self.clock, "export new credentials, or unset the old ones"))
+            .map_err(|error| error.with_provider(NAME))
+    }
+}
+
+impl fmt::Debug for EnvProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnvProvider").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,10 @@
+//! The one place where a failure of the AWS SDK becomes an error of ours: kind, service code, request id, no body.
+
+mod code;
+#[cfg(any(feature = "sts", feature = "secrets-manager"))]
+mod operation;
+
+#[cfg(feature = "sdk")]
+pub(crate) use code::kind_of_code;
+#[cfg(any(feature = "sts", feature = "secrets-manager"))]
+pub(crate) use operation::of_operation;

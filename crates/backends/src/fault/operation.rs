@@ -1,0 +1,66 @@
+//! The failure of one operation of an AWS client.
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_types::request_id::RequestId;
+use valetkey_core::{Error, ErrorKind};
+
+use super::code;
+
+/// What `operation` failed with. The SDK's own error is dropped: its `Debug` output holds the whole response.
+pub(crate) fn of_operation<E: ProvideErrorMetadata>(
+    operation: &'static str,
+    error: &SdkError<E, HttpResponse>,
+) -> Error {
+    match error {
+        SdkError::ConstructionFailure(_) => {
+            Error::new(ErrorKind::Invalid, format!("{operation} could not be built"))
+                .with_next_step("check the region, the endpoint URL and the settings of this provider")
+        }
+        SdkError::TimeoutError(_) => timed_out(operation),
+        SdkError::DispatchFailure(failure) => of_dispatch(operation, failure),
+        SdkError::ResponseError(response) => of_answer(operation, None, response.raw()),
+        SdkError::ServiceError(answer) => of_answer(operation, answer.err().code(), answer.raw()),
+        _ => {
+            Error::new(ErrorKind::Internal, format!("{operation} failed in a way this version does not know"))
+        }
+    }
+}
+
+fn of_dispatch(operation: &'static str, failure: &DispatchFailure) -> Error {
+    if failure.is_timeout() {
+        return timed_out(operation);
+    }
+    if failure.is_user() {
+        return Error::new(ErrorKind::Invalid, format!("{operation} could not be sent"))
+            .with_next_step("check the endpoint URL of this provider");
+    }
+    Error::new(ErrorKind::Unavailable, format!("{operation} reached nobody at its endpoint"))
+        .with_next_step("check the network, the region and the endpoint URL, then try again")
+}
+
+fn of_answer(operation: &'static str, code: Option<&str>, response: &HttpResponse) -> Error {
+    let code = code.filter(|code| is_plain(code));
+    let status = response.status().as_u16();
+    let kind = code.and_then(code::kind_of_code).unwrap_or_else(|| code::kind_of_status(status));
+    let mut message = match code {
+        Some(code) => format!("{operation} was answered {code}"),
+        None => format!("{operation} was answered HTTP {status}"),
+    };
+    if let Some(id) = response.request_id().filter(|id| is_plain(id)) {
+        message = format!("{message} (request {id})");
+    }
+    Error::new(kind, message).with_next_step(code::next_step(kind, code))
+}
+
+/// What is repeated from an answer is short and made of the characters that codes and ids are made of: whoever
+/// answers cannot put a text of his own into our errors.
+fn is_plain(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+fn timed_out(operation: &'static str) -> Error {
+    Error::new(ErrorKind::TimedOut, format!("{operation} was not answered in time"))
+        .with_next_step("try again")
+}

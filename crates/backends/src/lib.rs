@@ -1,0 +1,47 @@
+//! Where valetkey's credentials come from: providers, one per feature, and the bridge to the AWS SDK.
+//!
+//! | feature | here | default |
+//! |---|---|---|
+//! | `memory` | [`MemoryProvider`] | yes |
+//! | `env` | [`EnvProvider`] | yes |
+//! | `sts` | [`AssumeRoleProvider`] | |
+//! | `secrets-manager` | [`SecretsManagerProvider`], [`SecretsManagerResolver`] | |
+//! | `sdk` | [`SdkProvider`], [`SdkConfigExt`], [`SessionCredentials`] | |
+//!
+//! A feature only adds. Every provider keeps the contract of [`CredentialProvider`](valetkey_core::CredentialProvider):
+//! it fetches and never caches. What calls AWS shares one [`SdkBase`]: one HTTP client, the SDK's standard retries and
+//! nothing on top of them, no identity but the one that was handed in. Futures may be dropped at any await.
+//!
+//! Failures of the AWS SDK are told by kind, service code and request id; a response body is never kept.
+
+#[cfg(feature = "sts")]
+mod assume_role;
+#[cfg(feature = "client")]
+mod base;
+#[cfg(feature = "env")]
+mod env;
+#[cfg(any(feature = "memory", feature = "env", feature = "secrets-manager"))]
+mod expired;
+#[cfg(any(feature = "sts", feature = "secrets-manager", feature = "sdk"))]
+mod fault;
+#[cfg(feature = "memory")]
+mod memory;
+#[cfg(feature = "sdk")]
+mod sdk;
+#[cfg(feature = "secrets-manager")]
+mod secrets_manager;
+#[cfg(any(feature = "sts", feature = "secrets-manager"))]
+mod source;
+
+#[cfg(feature = "sts")]
+pub use assume_role::{AssumeRoleBuilder, AssumeRoleProvider};
+#[cfg(feature = "client")]
+pub use base::SdkBase;
+#[cfg(feature = "env")]
+pub use env::EnvProvider;
+#[cfg(feature = "memory")]
+pub use memory::MemoryProvider;
+#[cfg(feature = "sdk")]
+pub use sdk::{SdkConfigExt, SdkProvider, SessionCredentials};
+#[cfg(feature = "secrets-manager")]
+pub use secrets_manager::{SecretsManagerBuilder, SecretsManagerProvider, SecretsManagerResolver};

@@ -1,0 +1,10 @@
+//! The bridge to the AWS SDK, both ways: its providers as ours, a session as its configuration.
+
+mod config;
+mod error;
+mod provider;
+mod session;
+
+pub use config::SdkConfigExt;
+pub use provider::SdkProvider;
+pub use session::SessionCredentials;

@@ -1,0 +1,37 @@
+//! `SessionCredentials`: an account of a session, as the AWS SDK asks for it.
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
+use valetkey_core::SessionAccount;
+use valetkey_core::audit::AuditEvent;
+
+use super::error;
+
+/// One account of a session as the AWS SDK's `ProvideCredentials`. Use it with the identity cache off, as
+/// [`SdkConfigExt`](super::SdkConfigExt) does: the session is the cache, and the SDK's would outlive a clearing.
+/// It does not keep the session open. Each set that is handed out is a `Serve` in the session's audit trail.
+#[derive(Debug, Clone)]
+pub struct SessionCredentials(SessionAccount);
+
+impl SessionCredentials {
+    /// Answers as `account`.
+    #[must_use]
+    pub fn new(account: SessionAccount) -> Self {
+        Self(account)
+    }
+
+    async fn provide(&self) -> Result<aws_credential_types::Credentials, CredentialsError> {
+        let answer = self.0.credentials().await;
+        self.0.record(AuditEvent::Serve, "sdk", answer.as_ref().err());
+        answer.map(|credentials| credentials.expose_to_sdk()).map_err(error::into_sdk)
+    }
+}
+
+impl ProvideCredentials for SessionCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.provide())
+    }
+}

@@ -1,0 +1,11 @@
+//! Secrets Manager: credentials kept as JSON in a secret, by name (a provider) or by credential id (a resolver).
+
+mod builder;
+mod client;
+mod error;
+mod provider;
+mod resolver;
+
+pub use builder::SecretsManagerBuilder;
+pub use provider::SecretsManagerProvider;
+pub use resolver::SecretsManagerResolver;

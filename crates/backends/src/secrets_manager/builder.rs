@@ -1,0 +1,157 @@
+//! `SecretsManagerBuilder`: which version of which secret, where, and who asks.
+
+use std::fmt;
+use std::sync::Arc;
+
+use valetkey_core::{CredentialProvider, Error, Region, Result};
+
+use super::client::{Client, NAME, Version};
+use super::{SecretsManagerProvider, SecretsManagerResolver};
+use crate::SdkBase;
+use crate::base::{at_endpoint, sdk_region};
+
+const CURRENT: &str = "AWSCURRENT";
+
+/// Describes what is read from Secrets Manager; made by [`SecretsManagerProvider::builder`] and
+/// [`SecretsManagerResolver::builder`], whose `build` differ in what they make: `T`.
+#[must_use]
+pub struct SecretsManagerBuilder<T> {
+    /// The secret's id, or the prefix of many.
+    text: String,
+    source: Arc<dyn CredentialProvider>,
+    version_stage: Option<String>,
+    version_id: Option<String>,
+    region: Option<Region>,
+    endpoint_url: Option<String>,
+    base: Option<SdkBase>,
+    made: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<T> SecretsManagerBuilder<T> {
+    pub(super) fn new(text: String, source: Arc<dyn CredentialProvider>) -> Self {
+        Self {
+            text,
+            source,
+            version_stage: None,
+            version_id: None,
+            region: None,
+            endpoint_url: None,
+            base: None,
+            made: std::marker::PhantomData,
+        }
+    }
+
+    /// The staging label of the version to read: `AWSCURRENT` unless said, and always sent. 1–256 characters.
+    pub fn version_stage(mut self, stage: impl Into<String>) -> Self {
+        self.version_stage = Some(stage.into());
+        self
+    }
+
+    /// The id of the version to read (32–64 characters), in place of a stage.
+    pub fn version_id(mut self, id: impl Into<String>) -> Self {
+        self.version_id = Some(id.into());
+        self
+    }
+
+    /// The region the secret is in. Without it the one in the secret's ARN counts, else the base's.
+    pub fn region(mut self, region: Region) -> Self {
+        self.region = Some(region);
+        self
+    }
+
+    /// Where Secrets Manager is, in place of what the base says.
+    pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
+        self.endpoint_url = Some(url.into());
+        self
+    }
+
+    /// What this provider shares with the others; a base of its own, [`SdkBase::new`], unless said.
+    pub fn base(mut self, base: &SdkBase) -> Self {
+        self.base = Some(base.clone());
+        self
+    }
+
+    fn client(self) -> Result<Client> {
+        let version = version(self.version_stage, self.version_id)?;
+        let region = self.region.or_else(|| region_of(&self.text));
+        let base = self.base.unwrap_or_default();
+        if region.is_none() && base.config().region().is_none() {
+            return Err(Error::invalid("region", "of Secrets Manager is not known")
+                .with_next_step("give the provider a region, a base that has one, or the secret's ARN"));
+        }
+        let mut config = base.config().to_builder();
+        if let Some(region) = &region {
+            config = config.region(sdk_region(region));
+        }
+        if let Some(url) = self.endpoint_url {
+            config = at_endpoint(config, url);
+        }
+        Ok(Client::new(&config.build(), self.source, version))
+    }
+}
+
+impl SecretsManagerBuilder<SecretsManagerProvider> {
+    /// The provider. Nobody is asked yet.
+    ///
+    /// # Errors
+    /// `Invalid`, with the field and its limit: `secret_id`, `version_stage`, `version_id` or `region`.
+    pub fn build(self) -> Result<SecretsManagerProvider> {
+        let id = self.text.clone();
+        secret_id("secret_id", &id, 2048)
+            .and_then(|()| self.client())
+            .map(|client| SecretsManagerProvider::new(client, id))
+            .map_err(|error| error.with_provider(NAME))
+    }
+}
+
+impl SecretsManagerBuilder<SecretsManagerResolver> {
+    /// The resolver. Nobody is asked yet.
+    ///
+    /// # Errors
+    /// `Invalid`, with the field and its limit: `prefix`, `version_stage`, `version_id` or `region`. An empty prefix
+    /// is refused, since then an id could name any secret that the source may read.
+    pub fn build(self) -> Result<SecretsManagerResolver> {
+        let prefix = self.text.clone();
+        // A name has at most 512 characters, an id at most 256 of them.
+        secret_id("prefix", &prefix, 256)
+            .and_then(|()| self.client())
+            .map(|client| SecretsManagerResolver::new(client, prefix))
+            .map_err(|error| error.with_provider(NAME))
+    }
+}
+
+fn secret_id(field: &'static str, text: &str, longest: usize) -> Result<()> {
+    if (1..=longest).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(Error::invalid(field, format!("must be 1 to {longest} visible ASCII characters")))
+}
+
+fn version(stage: Option<String>, id: Option<String>) -> Result<Version> {
+    match (stage, id) {
+        (Some(_), Some(_)) => {
+            Err(Error::invalid("version_id", "must not be given together with `version_stage`"))
+        }
+        (None, Some(id)) if (32..=64).contains(&id.len()) => Ok(Version::Id(id)),
+        (None, Some(_)) => Err(Error::invalid("version_id", "must be 32 to 64 characters")),
+        (Some(stage), None) if (1..=256).contains(&stage.chars().count()) => Ok(Version::Stage(stage)),
+        (Some(_), None) => Err(Error::invalid("version_stage", "must be 1 to 256 characters")),
+        (None, None) => Ok(Version::Stage(CURRENT.to_owned())),
+    }
+}
+
+/// The region in `arn:aws:secretsmanager:eu-central-1:111111111111:secret:name`.
+fn region_of(secret_id: &str) -> Option<Region> {
+    let mut parts = secret_id.split(':');
+    let is_arn = parts.next() == Some("arn") && parts.nth(1) == Some("secretsmanager");
+    parts.next().filter(|_| is_arn)?.parse().ok()
+}
+
+impl<T> fmt::Debug for SecretsManagerBuilder<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretsManagerBuilder")
+            .field("secret", &self.text)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}

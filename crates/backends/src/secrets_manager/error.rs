@@ -1,0 +1,18 @@
+//! What goes wrong beside the call itself.
+
+use valetkey_core::Error;
+
+pub(super) fn empty() -> Error {
+    Error::invalid("secret", "holds neither text nor bytes")
+        .with_next_step("store a JSON object with `access_key_id` and `secret_access_key`")
+}
+
+pub(super) fn not_text() -> Error {
+    Error::invalid("secret", "is not valid UTF-8")
+        .with_next_step("store a JSON object with `access_key_id` and `secret_access_key`")
+}
+
+pub(super) fn not_a_name() -> Error {
+    Error::invalid("provider_credential_id", "must not hold a colon here: it would name a secret of its own")
+        .with_next_step("check the id of the stack job")
+}

@@ -1,0 +1,15 @@
+//! The credentials that a provider signs with, and what it means when they cannot be had.
+
+use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, Result};
+
+/// Fetches what to sign with. A failure is passed on with its kind and the name of who failed, except for one: a
+/// provider whose source has nothing is broken, not absent. If it said `NotConfigured`, a chain would fall through to
+/// somebody else's credentials.
+pub(crate) async fn credentials(source: &dyn CredentialProvider) -> Result<Credentials> {
+    source.provide().await.map_err(|error| match error.kind() {
+        ErrorKind::NotConfigured => Error::invalid("source", "has no credentials to sign with")
+            .with_next_step(format!("set or configure the credentials of the source, {}", source.name()))
+            .with_source(error),
+        _ => error.with_provider(source.name()),
+    })
+}
