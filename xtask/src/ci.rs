@@ -10,7 +10,8 @@ use crate::{
 type Step = (&'static str, fn() -> Result<()>);
 
 /// The quick ones first, the tests last.
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
+    ("fetch", || cargo(&["fetch", "--locked", "--target", "host-tuple"])),
     ("format", || cargo(&["fmt", "--all", "--check"])),
     ("tidy", tidy::run),
     ("lint", lint),
