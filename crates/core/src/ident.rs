@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn malformed_names_are_refused_and_not_echoed() {
         for text in
-            ["", "us-east", "US-EAST-1", "us east 1", "us-east-1\n", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"]
+            ["", "eu-west", "US-EAST-1", "us east 1", "us-east-1\n", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"]
         {
             let error = text.parse::<Region>().unwrap_err();
             assert_eq!(error.field(), Some("region"));

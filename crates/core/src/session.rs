@@ -185,7 +185,7 @@ impl SessionContext {
     /// Announces each new set of the account, by number, and its clearing.
     ///
     /// # Errors
-    /// `NotConfigured` for an alias that the session does not know.
+    /// `NotConfigured` for an alias that the session does not know, `Closed` after closing.
     pub fn rotations(&self, account: &Alias) -> Result<Rotations> {
         Ok(self.member().slot(account)?.rotations())
     }

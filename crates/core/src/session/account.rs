@@ -38,6 +38,12 @@ impl SessionAccount {
         self.session.upgrade().map(|member| member.surroundings.id)
     }
 
+    /// Whether the session has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.session.upgrade().is_none_or(|member| member.is_closed())
+    }
+
     /// The current, valid set.
     ///
     /// # Errors
@@ -95,7 +101,7 @@ impl SessionAccount {
     }
 
     fn member(&self) -> Result<Arc<Member>> {
-        self.session.upgrade().ok_or_else(faults::closed)
+        self.session.upgrade().filter(|member| !member.is_closed()).ok_or_else(faults::closed)
     }
 
     fn slot(&self) -> Result<Arc<Slot>> {

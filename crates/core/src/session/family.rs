@@ -76,11 +76,11 @@ impl Member {
 
     /// The slot that answers for `alias`: one's own, else the parent's.
     pub(super) fn slot(&self, alias: &Alias) -> Result<Arc<Slot>> {
-        if let Some(own) = self.own(alias) {
-            return Ok(own);
-        }
         if self.is_closed() {
             return Err(faults::closed());
+        }
+        if let Some(own) = self.own(alias) {
+            return Ok(own);
         }
         match self.inherits_from() {
             Some(parent) => parent.slot(alias),

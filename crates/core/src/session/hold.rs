@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::Freshness;
-use crate::Error;
+use crate::{Error, ErrorKind};
 
 /// The last failure of an account's provider, until the next success.
 #[derive(Debug, Default)]
@@ -36,13 +36,13 @@ impl Hold {
 
     /// A permanent failure that is still remembered.
     pub(super) fn permanent(&self, now: SystemTime) -> Option<Error> {
-        let failure = self.0.as_ref().filter(|failure| !failure.error.is_transient())?;
+        let failure = self.0.as_ref().filter(|failure| is_permanent(&failure.error))?;
         failure.within(failure.short, now).then(|| failure.error.clone())
     }
 
-    /// Whether a transient failure forbids another attempt for a set of this freshness.
+    /// Whether a failure that passes forbids another attempt for a set of this freshness.
     pub(super) fn forbids(&self, now: SystemTime, freshness: Freshness, serve_expired: bool) -> bool {
-        let Some(failure) = self.0.as_ref().filter(|failure| failure.error.is_transient()) else {
+        let Some(failure) = self.0.as_ref().filter(|failure| !is_permanent(&failure.error)) else {
             return false;
         };
         let patient = freshness <= Freshness::Advisory || serve_expired;
@@ -52,9 +52,15 @@ impl Hold {
     /// When an attempt that is advisory may next be made.
     pub(super) fn advisory_from(&self) -> Option<SystemTime> {
         self.0.as_ref().map(|failure| {
-            failure.at + if failure.error.is_transient() { failure.long } else { failure.short }
+            failure.at + if is_permanent(&failure.error) { failure.short } else { failure.long }
         })
     }
+}
+
+/// Whether a failure says that the set in hand is to be used no more. What is transient does not, nor do a fault of our
+/// own or a source that has run out: those may pass while the set still works.
+pub(super) fn is_permanent(error: &Error) -> bool {
+    !error.is_transient() && !matches!(error.kind(), ErrorKind::Internal | ErrorKind::Expired)
 }
 
 impl Failure {

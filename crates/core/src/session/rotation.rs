@@ -30,22 +30,33 @@ impl fmt::Display for Generation {
 
 /// Follows one account's generations; made by [`SessionContext::rotations`](super::SessionContext::rotations).
 #[derive(Debug, Clone)]
-pub struct Rotations(watch::Receiver<Generation>);
+pub struct Rotations(watch::Receiver<Announced>);
+
+/// What is announced: the generation now, and whether it is the last.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Announced {
+    pub(super) generation: Generation,
+    pub(super) last: bool,
+}
 
 impl Rotations {
-    pub(super) fn new(receiver: watch::Receiver<Generation>) -> Self {
+    pub(super) fn new(receiver: watch::Receiver<Announced>) -> Self {
         Self(receiver)
     }
 
     /// The generation now.
     #[must_use]
     pub fn current(&self) -> Generation {
-        *self.0.borrow()
+        self.0.borrow().generation
     }
 
-    /// Waits for a generation not seen before; `None` when the session is gone. Cancel safe.
+    /// Waits for a generation not seen before; `None` once the session is closed. Cancel safe.
     pub async fn changed(&mut self) -> Option<Generation> {
+        if self.0.borrow().last {
+            return None;
+        }
         self.0.changed().await.ok()?;
-        Some(*self.0.borrow_and_update())
+        let announced = *self.0.borrow_and_update();
+        (!announced.last).then_some(announced.generation)
     }
 }

@@ -9,7 +9,7 @@ impl SessionContext {
     /// ```
     /// # use valetkey_core::{Credentials, SessionContext};
     /// # async fn demo(credentials: Credentials) -> valetkey_core::Result<()> {
-    /// let kept = SessionContext::scope(SessionContext::builder(), |session| async move {
+    /// let kept = SessionContext::scope(SessionContext::builder(), async |session: SessionContext| {
     ///     session.set_credentials(credentials)?;
     ///     session.credentials().await?;
     ///     Ok::<_, valetkey_core::Error>(session)

@@ -13,6 +13,7 @@ use super::faults;
 use super::flight::WeakFlight;
 use super::freshness::{Freshness, Issued, Windows};
 use super::hold::Hold;
+use super::rotation::Announced;
 use super::surroundings::Surroundings;
 use super::{Generation, Rotations};
 use crate::audit::AuditEvent;
@@ -24,7 +25,7 @@ pub(super) struct Slot {
     /// What is served. Written only while `state` is locked.
     current: ArcSwapOption<Issued>,
     state: Mutex<State>,
-    rotations: watch::Sender<Generation>,
+    rotations: watch::Sender<Announced>,
     jitter: f64,
 }
 
@@ -63,7 +64,7 @@ impl Slot {
                 hold: Hold::default(),
                 rng,
             }),
-            rotations: watch::Sender::new(Generation::default()),
+            rotations: watch::Sender::new(Announced::default()),
         }
     }
 
@@ -122,10 +123,14 @@ impl Slot {
         let mut state = self.open_state()?;
         if !state.set {
             state.renew();
-            self.current.store(None);
+            if self.current.load().is_some() {
+                self.withdraw(&mut state);
+            }
         }
-        state.provider = Some(provider);
+        let former = state.provider.replace(provider);
         drop(state);
+        // Outside the lock, as its `Drop` is not ours.
+        drop(former);
         self.surroundings.changed.notify_waiters();
         Ok(())
     }
@@ -144,15 +149,16 @@ impl Slot {
 
     /// Wipes the account; with `for_good` it never serves again.
     pub(super) fn wipe(&self, for_good: bool) {
-        {
-            let mut state = self.state();
-            state.renew();
-            state.provider = None;
-            state.set = false;
-            state.closed |= for_good;
-            state.wipes += 1;
-            self.withdraw(&mut state);
-        }
+        let mut state = self.state();
+        state.renew();
+        let former = state.provider.take();
+        state.set = false;
+        state.closed |= for_good;
+        state.wipes += 1;
+        self.withdraw(&mut state);
+        drop(state);
+        // Outside the lock, as its `Drop` is not ours.
+        drop(former);
         self.surroundings.changed.notify_waiters();
     }
 
@@ -200,7 +206,7 @@ impl Slot {
         let windows = Windows::new(now, credentials.expiry(), &self.surroundings.policy, self.jitter);
         let issued = Arc::new(Issued::new(credentials, state.generation, windows));
         self.current.store(Some(Arc::clone(&issued)));
-        self.rotations.send_replace(state.generation);
+        self.announce(state);
         issued
     }
 
@@ -208,7 +214,11 @@ impl Slot {
     fn withdraw(&self, state: &mut State) {
         state.generation = state.generation.next();
         self.current.store(None);
-        self.rotations.send_replace(state.generation);
+        self.announce(state);
+    }
+
+    fn announce(&self, state: &State) {
+        self.rotations.send_replace(Announced { generation: state.generation, last: state.closed });
     }
 
     fn holds(&self, issued: &Arc<Issued>) -> bool {

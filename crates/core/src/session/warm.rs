@@ -25,19 +25,29 @@ impl SessionContext {
         let presence = Presence::new(Arc::clone(&self.member().surroundings));
         async move {
             let presence = presence;
-            while let Some(pause) = refresh_due(&session).await {
+            loop {
+                // Listens before it looks: a change in between is not missed.
                 let changed = presence.0.changed.notified();
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = changed => {}
+                match refresh_due(&session).await {
+                    None => break,
+                    Some(Pause::Fixed) => tokio::time::sleep(SHORTEST_SLEEP).await,
+                    Some(Pause::UntilChanged(longest)) => {
+                        let _either = tokio::time::timeout(longest, changed).await;
+                    }
                 }
             }
         }
     }
 }
 
+enum Pause {
+    /// Something was refreshed: its own announcement is no reason to look again.
+    Fixed,
+    UntilChanged(Duration),
+}
+
 /// Refreshes what is due, and says how long to sleep; `None` once the session has ended.
-async fn refresh_due(session: &Weak<Member>) -> Option<Duration> {
+async fn refresh_due(session: &Weak<Member>) -> Option<Pause> {
     let member = session.upgrade().filter(|member| !member.is_closed())?;
     let now = member.surroundings.now();
     let (due, later): (Vec<_>, Vec<_>) = member
@@ -45,13 +55,14 @@ async fn refresh_due(session: &Weak<Member>) -> Option<Duration> {
         .into_iter()
         .filter_map(|slot| slot.due_at().map(|at| (slot, at)))
         .partition(|(_, at)| *at <= now);
-    let next = later.iter().filter_map(|(_, at)| at.duration_since(now).ok()).min();
     drop(member);
-    let refreshed_some = !due.is_empty();
+    if due.is_empty() {
+        let next = later.iter().filter_map(|(_, at)| at.duration_since(now).ok()).min();
+        return Some(Pause::UntilChanged(next.unwrap_or(LONGEST_SLEEP).clamp(SHORTEST_SLEEP, LONGEST_SLEEP)));
+    }
     // A failure is remembered by the account and told to whoever asks for credentials.
     join_all(due.iter().map(|(slot, _)| slot.refresh())).await;
-    let pause = if refreshed_some { SHORTEST_SLEEP } else { next.unwrap_or(LONGEST_SLEEP) };
-    Some(pause.clamp(SHORTEST_SLEEP, LONGEST_SLEEP))
+    Some(Pause::Fixed)
 }
 
 /// Counts a warmer while it lives.

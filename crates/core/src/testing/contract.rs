@@ -8,12 +8,17 @@
 //! # }
 //! ```
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use crate::{Clock, CredentialProvider, Credentials, ErrorKind, Result, SystemClock};
+
+/// How long an answer may take before the provider counts as stuck.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs the clauses of [`CredentialProvider`] that can be seen from outside against `provider`, and says which do not
 /// hold. `secrets` are texts that its answers hold and that it must show nowhere else. The provider may be configured
@@ -27,8 +32,14 @@ pub async fn faults(provider: &dyn CredentialProvider, secrets: &[&str]) -> Vec<
     shows_nothing(&mut faults, "its name", &name, secrets);
     shows_nothing(&mut faults, "its Debug output", &format!("{provider:?}"), secrets);
     dropped_at_first_await(provider);
-    let first = provider.provide().await;
-    let answers = join_all((0..8).map(|_| provider.provide())).await;
+    let Ok(first) = timeout(PATIENCE, provider.provide()).await else {
+        faults.push("clause 4: a call dropped at its first await must not hold up the next".to_owned());
+        return faults;
+    };
+    let Ok(answers) = timeout(PATIENCE, join_all((0..8).map(|_| provider.provide()))).await else {
+        faults.push("clause 5: overlapping calls must not hold up one another".to_owned());
+        return faults;
+    };
     if answers.iter().any(|answer| kind(answer) != kind(&first)) {
         faults.push(
             "clause 5: overlapping calls must each stand alone, and end as a single one does".to_owned(),
@@ -66,7 +77,9 @@ fn check(faults: &mut Vec<String>, name: &str, answer: &Result<Credentials>, sec
             );
         }
         Err(error) => {
-            let shown = format!("{error} {error:?}");
+            let causes = std::iter::successors(error.source(), |&cause| cause.source());
+            let causes: Vec<_> = causes.map(ToString::to_string).collect();
+            let shown = format!("{error} {error:?} {causes:?}");
             shows_nothing(faults, "its error", &shown, secrets);
             if error.provider().is_none() {
                 faults.push(format!("every error must name the provider, {name}"));

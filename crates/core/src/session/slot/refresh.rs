@@ -9,6 +9,7 @@ use super::{Slot, State};
 use crate::audit::AuditEvent;
 use crate::session::flight::{self, Flight, Outcome, WeakFlight};
 use crate::session::freshness::{Freshness, Issued};
+use crate::session::hold::is_permanent;
 use crate::session::{Generation, faults};
 use crate::{Credentials, Error, ErrorKind, Result};
 
@@ -17,7 +18,13 @@ enum Step {
     Serve(Credentials),
     Fail(Error),
     /// Drive the fetch; the set in hand, if any, covers for a transient failure.
-    Drive(Flight, Option<Arc<Issued>>),
+    Drive(Joined, Option<Arc<Issued>>),
+}
+
+/// A fetch in flight, and the epoch that it can publish in.
+struct Joined {
+    flight: Flight,
+    epoch: u64,
 }
 
 impl Slot {
@@ -27,12 +34,12 @@ impl Slot {
             return Ok(fresh);
         }
         loop {
-            let (flight, in_hand) = match self.next_step() {
+            let (joined, in_hand) = match self.next_step() {
                 Step::Serve(credentials) => return Ok(credentials),
                 Step::Fail(error) => return Err(error),
-                Step::Drive(flight, in_hand) => (flight, in_hand),
+                Step::Drive(joined, in_hand) => (joined, in_hand),
             };
-            match flight.await {
+            match self.outcome(joined).await {
                 Outcome::Published(issued) if self.holds(&issued) => return Ok(issued.credentials.clone()),
                 Outcome::Failed(error) => return self.cover(error, in_hand),
                 Outcome::Published(_) | Outcome::Superseded => {}
@@ -43,8 +50,8 @@ impl Slot {
     /// A fetch that is asked for: joins the one in flight, else starts one whatever the freshness.
     pub(in crate::session) async fn refresh(self: &Arc<Self>) -> Result<Generation> {
         loop {
-            let flight = self.start_refresh()?;
-            match flight.await {
+            let joined = self.start_refresh()?;
+            match self.outcome(joined).await {
                 Outcome::Published(issued) if self.holds(&issued) => return Ok(issued.generation),
                 Outcome::Failed(error) => return Err(error),
                 Outcome::Published(_) | Outcome::Superseded => {}
@@ -52,8 +59,23 @@ impl Slot {
         }
     }
 
+    /// Drives a fetch to its end, or until the account moves on: whoever waits learns of a set, clear or close at once.
+    async fn outcome(&self, Joined { mut flight, epoch }: Joined) -> Outcome {
+        let mut rotations = self.rotations.subscribe();
+        while self.state().epoch == epoch {
+            tokio::select! {
+                biased;
+                outcome = &mut flight => return outcome,
+                _ = rotations.changed() => {}
+            }
+        }
+        Outcome::Superseded
+    }
+
     fn next_step(self: &Arc<Self>) -> Step {
         let now = self.surroundings.now();
+        // Declared before the lock, so that it is dropped after: it may be the last to hold a provider's future.
+        let in_flight;
         let mut state = match self.open_state() {
             Ok(state) => state,
             Err(error) => return Step::Fail(error),
@@ -68,16 +90,18 @@ impl Slot {
         if let Some(error) = state.hold.permanent(now) {
             return Step::Fail(error);
         }
+        in_flight = state.flight.as_ref().and_then(WeakFlight::upgrade);
         match current {
-            Some(issued) if self.serves_as_is(&state, &issued, now) => self.keep(&state, &issued, now),
+            Some(issued) if self.serves_as_is(&state, in_flight.is_some(), &issued, now) => {
+                self.keep(&state, &issued, now)
+            }
             current => Step::Drive(self.join(&mut state), current),
         }
     }
 
     /// Whether the set in hand is all there is to be had without (or besides) a fetch.
-    fn serves_as_is(&self, state: &State, issued: &Issued, now: SystemTime) -> bool {
+    fn serves_as_is(&self, state: &State, in_flight: bool, issued: &Issued, now: SystemTime) -> bool {
         let freshness = issued.freshness(now);
-        let in_flight = state.flight.as_ref().is_some_and(|flight| flight.upgrade().is_some());
         let forbidden = state.hold.forbids(now, freshness, self.surroundings.policy.serve_expired);
         match freshness {
             Freshness::Fresh => true,
@@ -96,7 +120,7 @@ impl Slot {
 
     /// A failed fetch, told to a caller that holds `in_hand`.
     fn cover(&self, error: Error, in_hand: Option<Arc<Issued>>) -> Result<Credentials> {
-        let Some(issued) = in_hand.filter(|issued| passes(&error) && self.holds(issued)) else {
+        let Some(issued) = in_hand.filter(|issued| !is_permanent(&error) && self.holds(issued)) else {
             return Err(error);
         };
         let usable = issued.freshness(self.surroundings.now()) < Freshness::Expired;
@@ -107,7 +131,7 @@ impl Slot {
         }
     }
 
-    fn start_refresh(self: &Arc<Self>) -> Result<Flight> {
+    fn start_refresh(self: &Arc<Self>) -> Result<Joined> {
         let now = self.surroundings.now();
         let mut state = self.open_state()?;
         if state.set {
@@ -126,11 +150,12 @@ impl Slot {
     }
 
     /// The fetch in flight, or a new one. `state.provider` is there.
-    fn join(self: &Arc<Self>, state: &mut State) -> Flight {
+    fn join(self: &Arc<Self>, state: &mut State) -> Joined {
+        let epoch = state.epoch;
         if let Some(flight) = state.flight.as_ref().and_then(WeakFlight::upgrade) {
-            return flight;
+            return Joined { flight, epoch };
         }
-        let (slot, epoch, provider) = (Arc::clone(self), state.epoch, state.provider.clone());
+        let (slot, provider) = (Arc::clone(self), state.provider.clone());
         let limit = self.surroundings.policy.load_timeout;
         let flight = async move {
             let answer = match provider {
@@ -141,7 +166,7 @@ impl Slot {
         };
         let flight = flight.boxed().shared();
         state.flight = flight.downgrade();
-        flight
+        Joined { flight, epoch }
     }
 
     /// Publishes the answer of a fetch, unless the account moved on meanwhile.
@@ -180,15 +205,10 @@ impl Slot {
     fn note_failure(&self, state: &mut State, error: &Error, now: SystemTime) {
         let State { hold, rng, .. } = state;
         hold.fail(error.clone(), now, rng);
-        if !passes(error) && self.current.load().is_some() {
+        if is_permanent(error) && self.current.load().is_some() {
             self.withdraw(state);
         }
     }
-}
-
-/// Whether the set in hand outlives this failure: what is transient, and faults of our own.
-fn passes(error: &Error) -> bool {
-    error.is_transient() || error.kind() == ErrorKind::Internal
 }
 
 fn by_hand(current: Option<&Issued>, now: SystemTime) -> Step {
