@@ -1,0 +1,93 @@
+//! A transport that leaves results unread.
+//!
+//! rmcp's models drop what they do not know, and a proxy must pass it on. So lines are framed by rmcp's codec, but once
+//! the connection is established a result is handed over as the JSON it is.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::{SinkExt, StreamExt};
+use rmcp::RoleClient;
+use rmcp::model::{CustomResult, JsonRpcMessage, JsonRpcResponse, JsonRpcVersion2_0, RequestId, ServerResult};
+use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
+use rmcp::transport::Transport;
+use rmcp::transport::async_rw::JsonRpcMessageCodec;
+use serde_json::Value;
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::Mutex;
+use tokio_util::codec::{FramedRead, FramedWrite};
+
+/// The longest line that is read, in bytes. A longer one is dropped, and its request never answered.
+const LONGEST_LINE: usize = 64 * 1024 * 1024;
+
+type Writer = FramedWrite<ChildStdin, JsonRpcMessageCodec<TxJsonRpcMessage<RoleClient>>>;
+
+pub(super) struct RawTransport {
+    lines: FramedRead<ChildStdout, JsonRpcMessageCodec<Value>>,
+    /// Locked for the length of one write, which keeps messages whole and in order.
+    writer: Arc<Mutex<Option<Writer>>>,
+    keep_raw: Arc<AtomicBool>,
+}
+
+impl RawTransport {
+    pub(super) fn new(stdout: ChildStdout, stdin: ChildStdin, keep_raw: Arc<AtomicBool>) -> Self {
+        Self {
+            lines: FramedRead::new(stdout, JsonRpcMessageCodec::new_with_max_length(LONGEST_LINE)),
+            writer: Arc::new(Mutex::new(Some(FramedWrite::new(stdin, JsonRpcMessageCodec::new())))),
+            keep_raw,
+        }
+    }
+
+    fn read(&self, line: Value) -> Option<RxJsonRpcMessage<RoleClient>> {
+        if self.keep_raw.load(Ordering::Acquire) && line.get("result").is_some() {
+            return raw_response(line);
+        }
+        serde_json::from_value(line).ok()
+    }
+}
+
+fn raw_response(mut line: Value) -> Option<RxJsonRpcMessage<RoleClient>> {
+    let fields = line.as_object_mut()?;
+    let id: RequestId = serde_json::from_value(fields.remove("id")?).ok()?;
+    let result = ServerResult::CustomResult(CustomResult(fields.remove("result")?));
+    Some(JsonRpcMessage::Response(JsonRpcResponse { jsonrpc: JsonRpcVersion2_0, id, result }))
+}
+
+impl Transport<RoleClient> for RawTransport {
+    type Error = io::Error;
+
+    fn send(
+        &mut self,
+        message: TxJsonRpcMessage<RoleClient>,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
+        let writer = Arc::clone(&self.writer);
+        async move {
+            match writer.lock().await.as_mut() {
+                Some(writer) => writer.send(message).await.map_err(Into::into),
+                None => Err(io::ErrorKind::NotConnected.into()),
+            }
+        }
+    }
+
+    /// Skips what is no message: servers print banners on standard output.
+    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
+        loop {
+            match self.lines.next().await {
+                Some(Ok(line)) => {
+                    if let Some(message) = self.read(line) {
+                        return Some(message);
+                    }
+                }
+                // After an error the framing pauses for one turn, and then goes on with the next line.
+                Some(Err(_)) => drop(self.lines.next().await),
+                None => return None,
+            }
+        }
+    }
+
+    async fn close(&mut self) -> Result<(), Self::Error> {
+        drop(self.writer.lock().await.take());
+        Ok(())
+    }
+}

@@ -1,0 +1,147 @@
+//! `Gateway`: the credential tools and all proxied tools of one session, served as MCP.
+
+mod front;
+
+use std::fmt;
+use std::sync::Arc;
+
+use rmcp::service::serve_server_with_ct;
+use rmcp::transport::io::stdio_pipes;
+use serde_json::{Map, Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+use valetkey_core::{Error, ErrorKind, Result, SessionContext};
+use valetkey_tools::{ToolDefinition, ToolOutput, ToolSet};
+
+use crate::McpHost;
+use front::Front;
+
+/// One session, served to one MCP client: legacy or modern, over standard input and output or any other stream.
+#[derive(Debug)]
+pub struct Gateway {
+    session: SessionContext,
+    parts: Parts,
+}
+
+/// What the protocol side needs.
+#[derive(Debug)]
+struct Parts {
+    tools: ToolSet,
+    host: Option<McpHost>,
+}
+
+impl Gateway {
+    /// Serves `tools`, which act on `session`.
+    #[must_use]
+    pub fn new(session: SessionContext, tools: ToolSet) -> Self {
+        Self { session, parts: Parts { tools, host: None } }
+    }
+
+    /// Serves the tools of the host's servers as well.
+    #[must_use]
+    pub fn with_host(mut self, host: McpHost) -> Self {
+        self.parts.host = Some(host);
+        self
+    }
+
+    /// Serves on standard input and output; see [`serve`](Self::serve). Nothing else may write to standard output.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve).
+    pub async fn serve_stdio(self, stop: CancellationToken) -> Result<()> {
+        let (input, output) = stdio_pipes();
+        self.serve(input, output, stop).await
+    }
+
+    /// Serves until the client closes its side or `stop` fires; then stops every server, and closes the session.
+    ///
+    /// # Errors
+    /// `Unavailable` when the client leaves before the two agree on a protocol.
+    pub async fn serve<R, W>(self, input: R, output: W, stop: CancellationToken) -> Result<()>
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
+        let _closing = CloseOnDrop(self.session);
+        let parts = Arc::new(self.parts);
+        let front = Front::new(Arc::clone(&parts));
+        let served = match serve_server_with_ct(front, (input, output), stop).await {
+            Ok(running) => running.waiting().await.map(drop).map_err(|error| {
+                Error::new(ErrorKind::Internal, "the gateway's task failed").with_source(error)
+            }),
+            Err(_unagreed) => Err(Error::new(ErrorKind::Unavailable, "the client left before a protocol was agreed on")),
+        };
+        // Requests still under way hold the parts; dropping a host kills its servers, so nothing outlives this.
+        if let Some(host) = Arc::into_inner(parts).and_then(|parts| parts.host) {
+            host.shutdown().await;
+        }
+        served
+    }
+}
+
+impl Parts {
+    /// Every tool, as MCP describes tools.
+    async fn list(&self) -> Vec<Value> {
+        let mut tools: Vec<Value> = self.tools.definitions().map(describe).collect();
+        if let Some(host) = &self.host {
+            let catalog = host.all_tools().await;
+            for fault in &catalog.faults {
+                tracing::warn!(server = %fault.server, error = %fault.error, "server fault");
+            }
+            tools.extend(catalog.tools.into_iter().map(|tool| tool.definition));
+        }
+        tools
+    }
+
+    /// The result of a call, as MCP writes it; `None` when there is no such tool.
+    async fn call(&self, name: &str, arguments: Option<Map<String, Value>>, cancelled: &CancellationToken) -> Option<Value> {
+        if self.tools.get(name).is_some() {
+            let input = arguments.map_or(Value::Null, Value::Object);
+            return self.tools.call(name, input).await.map(result);
+        }
+        self.host.as_ref()?.call(name, arguments, cancelled).await
+    }
+}
+
+fn describe(tool: &ToolDefinition) -> Value {
+    let mut described = json!({
+        "name": tool.name,
+        "description": tool.description,
+        "inputSchema": tool.input_schema,
+        "annotations": {
+            "readOnlyHint": tool.annotations.read_only,
+            "destructiveHint": tool.annotations.destructive,
+            "idempotentHint": tool.annotations.idempotent,
+            "openWorldHint": tool.annotations.open_world,
+        },
+    });
+    if let Some(title) = &tool.title {
+        described["title"] = json!(title);
+    }
+    if let Some(schema) = &tool.output_schema {
+        described["outputSchema"] = schema.clone();
+    }
+    described
+}
+
+fn result(output: ToolOutput) -> Value {
+    let mut result = json!({"content": [{"type": "text", "text": output.text}], "isError": output.is_error});
+    if let Some(structured) = output.structured {
+        result["structuredContent"] = structured;
+    }
+    result
+}
+
+struct CloseOnDrop(SessionContext);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl fmt::Debug for Front {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Front").finish_non_exhaustive()
+    }
+}

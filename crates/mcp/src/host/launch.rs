@@ -1,0 +1,133 @@
+//! How a server of a session is started: the spawn recipe, and the first words of MCP.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use valetkey_core::{Credentials, Error, ErrorKind, Result, SessionAccount, SessionId};
+
+use crate::child::{
+    ChildCommand, ChildEnvironment, ChildProcess, Delivery, HostEnvironment, Launcher, SessionHome, Stdio,
+};
+use crate::config::{ServerConfig, resolve_session};
+use crate::connection::{Connection, Era, Session};
+use crate::endpoint::{Grant, Leash};
+use crate::{CredentialEndpoint, Redactor};
+
+/// How long a server may take to answer its first message.
+const START: Duration = Duration::from_secs(60);
+/// Lines of standard error that are shown when a server fails.
+const TAIL: usize = 5;
+
+/// What every server of a host is started with.
+pub(super) struct Recipe {
+    pub(super) session: SessionId,
+    pub(super) environment: HostEnvironment,
+    pub(super) launcher: Option<Launcher>,
+    pub(super) endpoint: CredentialEndpoint,
+    pub(super) leash: Leash,
+    pub(super) home: SessionHome,
+    pub(super) redactor: Arc<Redactor>,
+}
+
+/// A server that answers.
+pub(super) struct Started {
+    pub(super) process: ChildProcess,
+    pub(super) session: Session,
+    pub(super) connection: Connection,
+    pub(super) grant: Option<Grant>,
+}
+
+impl Recipe {
+    /// Starts a server, with credentials or without. `era` is remembered for the next time.
+    pub(super) async fn start(
+        &self,
+        name: &str,
+        config: &ServerConfig,
+        account: &SessionAccount,
+        era: &mut Era,
+    ) -> Result<Started> {
+        loop {
+            let grant = (config.delivery == Delivery::Endpoint)
+                .then(|| self.endpoint.grant(account.clone(), name, self.leash));
+            let keys = match config.delivery {
+                Delivery::Env => account.credentials().await.ok(),
+                Delivery::Endpoint | Delivery::None => None,
+            };
+            let environment = self.surround(config, account, grant.as_ref(), keys.as_ref())?;
+            let mut process = self.spawn(config, account, environment)?;
+            match self.greet(&mut process, *era).await {
+                Ok((connection, session)) => return Ok(Started { process, session, connection, grant }),
+                // Some servers end on a first message they do not know: once more, in their language.
+                Err(_) if *era == Era::Probe => *era = Era::Legacy,
+                Err(error) => return Err(self.failed("could not be started", error, &process)),
+            }
+            process.stop().await;
+        }
+    }
+
+    async fn greet(&self, process: &mut ChildProcess, era: Era) -> io::Result<(Connection, Session)> {
+        let (stdout, stdin) = process.take_streams().ok_or_else(|| io::Error::other("the server has no streams"))?;
+        timeout(START, Connection::open(stdout, stdin, era)).await?
+    }
+
+    fn surround(
+        &self,
+        config: &ServerConfig,
+        account: &SessionAccount,
+        grant: Option<&Grant>,
+        keys: Option<&Credentials>,
+    ) -> Result<ChildEnvironment> {
+        let named = config.env.iter();
+        let named = named.map(|(key, value)| Ok((key.clone(), self.resolve(&format!("env.{key}"), value, account)?)));
+        let named: Vec<(String, String)> = named.collect::<Result<_>>()?;
+        let pairs = || named.iter().map(|(key, value)| (key, value));
+        let mut environment = ChildEnvironment::new(&self.environment, pairs())
+            .shut(&self.home)
+            .at_home(&self.home)
+            .region(account.region().as_ref());
+        if config.delivery == Delivery::None {
+            // What its configuration names is all that such a server has.
+            environment = environment.named(pairs());
+        }
+        if let Some(grant) = grant {
+            environment = environment.endpoint(grant);
+        }
+        if let Some(keys) = keys {
+            self.redactor.learn(keys);
+            environment = environment.keys(keys);
+        }
+        Ok(environment)
+    }
+
+    fn spawn(&self, config: &ServerConfig, account: &SessionAccount, environment: ChildEnvironment) -> Result<ChildProcess> {
+        let args = config.args.iter().map(|arg| Ok(self.resolve("args", arg, account)?.into()));
+        let command = ChildCommand {
+            program: self.resolve("command", &config.command, account)?.into(),
+            args: args.collect::<Result<_>>()?,
+            directory: config.cwd.clone(),
+            launcher: self.launcher.clone(),
+        };
+        ChildProcess::spawn(command, environment, Stdio::Piped).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::invalid("command", "names a program that is not found")
+                .with_next_step("install it, or give its full path; also check `cwd`"),
+            _ => Error::new(ErrorKind::Unavailable, "the server could not be started").with_source(error),
+        })
+    }
+
+    fn resolve(&self, field: &str, text: &str, account: &SessionAccount) -> Result<String> {
+        resolve_session(field, text, |fact| match fact {
+            "id" => Some(self.session.to_string()),
+            "region" => account.region().map(|region| region.to_string()),
+            _ => None,
+        })
+    }
+
+    /// A failure of a server, with the last it said.
+    pub(super) fn failed(&self, what: &str, error: io::Error, process: &ChildProcess) -> Error {
+        let said = process.stderr().masked(&self.redactor, TAIL).replace('\n', " | ");
+        let said = if said.is_empty() { said } else { format!("; it said: {said}") };
+        Error::new(ErrorKind::Unavailable, format!("the server {what}{said}")).with_source(error)
+    }
+}

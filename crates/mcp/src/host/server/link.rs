@@ -1,0 +1,77 @@
+//! A running server as its callers see it, and the calls that are under way on it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+use tokio::sync::watch;
+use valetkey_core::Generation;
+
+use crate::Redactor;
+use crate::child::StderrTail;
+use crate::connection::Connection;
+use crate::endpoint::Grant;
+
+/// A running server.
+pub(super) struct Link {
+    pub(super) connection: Connection,
+    pub(super) grant: Option<Grant>,
+    /// The set that the server was started with.
+    pub(super) generation: Option<Generation>,
+    pub(super) stderr: StderrTail,
+    pub(super) redactor: Arc<Redactor>,
+    pub(super) listed: Mutex<Option<Vec<Value>>>,
+    pub(super) under_way: watch::Sender<usize>,
+}
+
+impl Link {
+    /// Counts a call in. The first one begins a new burst at the endpoint: a rotation is felt at once.
+    pub(super) fn begin(self: &Arc<Self>) -> Call {
+        let mut first = false;
+        self.under_way.send_modify(|count| {
+            first = *count == 0;
+            *count += 1;
+        });
+        if let (true, Some(grant)) = (first, &self.grant) {
+            grant.settle();
+        }
+        Call(Arc::clone(self))
+    }
+
+    /// Waits until no call is under way. Cancel safe.
+    pub(super) async fn idle(&self) {
+        let mut under_way = self.under_way.subscribe();
+        // The sender lives as long as `self`, so this ends by becoming idle.
+        let _idle = under_way.wait_for(|count| *count == 0).await;
+    }
+}
+
+/// A call under way. While it lives, the server is not replaced under it.
+pub(super) struct Call(Arc<Link>);
+
+impl Call {
+    pub(super) fn connection(&self) -> &Connection {
+        &self.0.connection
+    }
+
+    /// The tools as they were listed last, unless the server said since that they changed.
+    pub(super) fn listed(&self) -> Option<Vec<Value>> {
+        let listed = self.0.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        listed.clone().filter(|_| !self.0.connection.tools_changed())
+    }
+
+    pub(super) fn keep_listed(&self, tools: &[Value]) {
+        *self.0.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some(tools.to_vec());
+    }
+
+    /// The end of standard error, masked, as a clause of an error message.
+    pub(super) fn last_words(&self) -> String {
+        let said = self.0.stderr.masked(&self.0.redactor, 5).replace('\n', " | ");
+        if said.is_empty() { said } else { format!("; it said: {said}") }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.under_way.send_modify(|count| *count -= 1);
+    }
+}
