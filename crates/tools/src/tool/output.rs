@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde_json::{Value, json};
-use valetkey_core::{Error, Result};
+use valetkey_core::{Error, ErrorKind, Result};
 
 /// What a model is told after a call: text for every client, and the same as structured content.
 ///
@@ -57,10 +57,20 @@ fn in_words(error: &Error) -> String {
     if let Some(provider) = error.provider() {
         words.push_str(&format!(" ({provider})"));
     }
-    match error.next_step() {
+    match next_step(error) {
         Some(step) if !words.starts_with("Missing required field") => format!("{words}; {step}"),
         _ => words,
     }
+}
+
+/// What to do next: what the error says, else what its kind suggests to a model.
+fn next_step(error: &Error) -> Option<&str> {
+    error.next_step().or(match error.kind() {
+        ErrorKind::Invalid => Some("correct it and call the tool again"),
+        ErrorKind::Denied => Some("ask the owner of this session for access"),
+        kind if kind.is_transient() => Some("call the tool again in a few seconds"),
+        _ => None,
+    })
 }
 
 fn as_json(error: &Error) -> Value {
@@ -68,7 +78,7 @@ fn as_json(error: &Error) -> Value {
         "code": error.kind().code(),
         "message": sentence_case(error.message()),
         "transient": error.is_transient(),
-        "next_step": error.next_step(),
+        "next_step": next_step(error),
     });
     if let Some(field) = error.field() {
         fault["field"] = field.into();

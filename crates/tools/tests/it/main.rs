@@ -1,1 +1,15 @@
-//! Integration tests of the agent tools.
+//! The agent tools, called as a model calls them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
+
+mod accounts;
+mod canary;
+mod definitions;
+mod desk;
+mod malformed;
+mod random;
+mod reveal;
+mod service;
+mod stack_job;
+mod success;
+mod toolset;

@@ -1,0 +1,75 @@
+//! More than one account in a session, and more than one session.
+
+use serde_json::json;
+use valetkey_core::testing::Canary;
+
+use crate::desk::*;
+
+#[tokio::test]
+async fn an_account_may_be_named_beside_the_credentials_or_among_them() {
+    let desk = Desk::new();
+    let mut inside = keys("eu-west-1");
+    inside["account"] = "staging".into();
+    let among = desk.call(SET, json!({"credentials_json": inside})).await;
+    let beside = desk.call(SET, json!({"credentials_json": keys("us-west-2"), "account": "prod"})).await;
+    assert_eq!(among.structured.unwrap()["account"], "staging");
+    assert_eq!(beside.structured.unwrap()["account"], "prod");
+    for (account, region) in [("staging", "eu-west-1"), ("prod", "us-west-2")] {
+        let status = desk.call(GET, json!({"account": account})).await.structured.unwrap();
+        assert_eq!(status["region"], region);
+        assert_eq!(status["default"], false);
+    }
+    assert!(desk.session.credentials().await.is_err(), "the default account was not touched");
+}
+
+#[tokio::test]
+async fn the_account_beside_wins_over_the_one_among_the_credentials() {
+    let desk = Desk::new();
+    let mut inside = keys("eu-west-1");
+    inside["account"] = "staging".into();
+    let output = desk.call(SET, json!({"credentials_json": inside, "account": "prod"})).await;
+    assert_eq!(output.structured.unwrap()["account"], "prod");
+}
+
+#[tokio::test]
+async fn an_unknown_account_is_answered_with_the_known_ones() {
+    let desk = Desk::furnished().await;
+    let output = desk.call(GET, json!({"account": "nowhere"})).await;
+    assert_eq!(fault(&output)["code"], "not_configured");
+    assert_eq!(fault(&output)["field"], "account");
+    assert!(output.text.contains("default") && !output.text.contains("nowhere"), "{}", output.text);
+}
+
+#[tokio::test]
+async fn a_blank_account_is_the_default_one() {
+    let desk = Desk::new();
+    let output = desk.call(SET, json!({"credentials_json": keys("us-west-2"), "account": "  "})).await;
+    assert_eq!(output.structured.unwrap()["account"], "default");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_tool_sets_at_once_do_not_see_each_other() {
+    let (one, other) = (Desk::new(), Desk::new());
+    let work = |desk: Desk, region: &'static str| async move {
+        for turn in 0..200 {
+            let canary = Canary::new();
+            let mut given = canary.json();
+            given["region"] = region.into();
+            assert!(!desk.call(SET, json!({"credentials_json": given})).await.is_error);
+            desk.call(SET_SERVICE, json!({"service_id": format!("{region}-{turn}")})).await;
+            tokio::task::yield_now().await;
+            assert_eq!(desk.held().await.expose_secret_access_key(), canary.expose_secret());
+            assert_eq!(desk.call(GET, json!({})).await.structured.unwrap()["region"], region);
+            let facts = desk.call(GET_SERVICE, json!({})).await.structured.unwrap();
+            assert_eq!(facts["service_id"], format!("{region}-{turn}"));
+            if turn % 10 == 0 {
+                desk.call(CLEAR, json!({})).await;
+                assert!(desk.session.credentials().await.is_err());
+            }
+        }
+    };
+    let (one, other) =
+        tokio::join!(tokio::spawn(work(one, "us-west-2")), tokio::spawn(work(other, "eu-west-1")));
+    one.unwrap();
+    other.unwrap();
+}

@@ -1,0 +1,60 @@
+//! Canaries: secrets that are in the session and nowhere else, at TRACE.
+
+use serde_json::{Value, json};
+use valetkey_core::testing::Canary;
+
+use crate::desk::*;
+
+/// Every input a tool may be sent that has secrets in it, well-formed and not.
+fn inputs(canary: &Canary) -> Vec<Value> {
+    let given = canary.json();
+    let text = given.to_string();
+    let secret = canary.expose_secret();
+    vec![
+        json!({"credentials_json": given}),
+        json!({"credentials_json": text}),
+        json!({"credentials_json": text[..text.len() - 1]}),
+        json!({"credentials_json": [given]}),
+        json!({"credentials_json": {"access_key_id": secret, "secret_access_key": secret}}),
+        json!({"credentials_json": secret, "account": secret}),
+        json!({"account": secret}),
+        json!({"stack_job_json": {"spec": {"provider_credential_id": CREDENTIAL_ID}}}),
+        json!({"stack_job_json": {"spec": {"provider_credential_id": secret}}}),
+        json!({"stack_job_json": {"spec": given}}),
+        json!({"stack_job_json": {"spec": {"provider_credential_id": CREDENTIAL_ID,
+            "target": {"spec": {"aws_account_region": secret}}}}}),
+        json!({"stack_job_json": format!("{{\"spec\": {secret}")}),
+        json!({"service_info_json": secret}),
+        json!([given]),
+        json!(secret),
+        given,
+    ]
+}
+
+#[tokio::test]
+async fn no_output_error_or_log_line_holds_a_secret() {
+    let logs = captured_logs();
+    let desk = Desk::furnished().await;
+    let mut told = String::new();
+    for input in inputs(&desk.canary) {
+        for tool in [SET, GET, STACK_JOB, GET_SERVICE] {
+            let output = desk.call(tool, input.clone()).await;
+            told.push_str(&format!("{} {:?} {output:?}\n", output.text, output.structured));
+        }
+        told.push_str(&format!("{:?} {:?}\n", desk.session, desk.session.status()));
+    }
+    let held = desk.held().await;
+    assert_eq!(held.expose_secret_access_key(), desk.canary.expose_secret(), "present where it belongs");
+    assert!(logs.text().contains("tool called"), "the capture works");
+    assert_eq!(desk.canary.found_in(&told), [""; 0], "{told}");
+    assert_eq!(desk.canary.found_in(&logs.text()), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_failed_service_context_is_not_echoed_either() {
+    let desk = Desk::furnished().await;
+    for input in inputs(&desk.canary) {
+        let output = desk.call(SET_SERVICE, input).await;
+        assert!(desk.canary.found_in(&format!("{} {:?}", output.text, output.structured)).is_empty());
+    }
+}

@@ -1,0 +1,73 @@
+//! What a model is told about the tools before it calls one.
+
+use serde_json::Value;
+use valetkey_core::SessionContext;
+use valetkey_tools::{SecretExposure, ToolSet};
+
+use crate::desk::*;
+
+#[test]
+fn the_six_tools_keep_their_names() {
+    let desk = Desk::new();
+    let names: Vec<_> = desk.tools.definitions().map(|definition| definition.name.as_ref()).collect();
+    assert_eq!(names, [SET, GET, STACK_JOB, SET_SERVICE, GET_SERVICE, CLEAR]);
+}
+
+#[test]
+fn annotations_say_what_a_call_does() {
+    let desk = Desk::new();
+    for definition in desk.tools.definitions() {
+        let hints = definition.annotations;
+        let reads = definition.name.starts_with("get_");
+        assert_eq!((hints.read_only, hints.destructive), (reads, !reads), "{}", definition.name);
+        assert!(hints.idempotent && !hints.open_world, "{}", definition.name);
+    }
+}
+
+#[test]
+fn schemas_describe_objects_and_required_fields_exist() {
+    let desk = Desk::new();
+    for definition in desk.tools.definitions() {
+        for schema in [&definition.input_schema, definition.output_schema.as_ref().unwrap()] {
+            assert_eq!(schema["type"], "object", "{}", definition.name);
+            for field in schema["required"].as_array().into_iter().flatten() {
+                assert!(
+                    schema["properties"].get(field.as_str().unwrap()).is_some(),
+                    "{}: {field}",
+                    definition.name
+                );
+            }
+        }
+        assert!(definition.title.is_some() && !definition.description.contains("  "), "{}", definition.name);
+    }
+}
+
+#[tokio::test]
+async fn results_hold_what_their_schemas_require() {
+    let desk = Desk::furnished().await;
+    let job = serde_json::json!({"stack_job_json": {"spec": {"provider_credential_id": CREDENTIAL_ID}}});
+    for definition in desk.tools.definitions() {
+        let input = match definition.name.as_ref() {
+            SET => serde_json::json!({"credentials_json": keys("us-west-2")}),
+            STACK_JOB => job.clone(),
+            SET_SERVICE => serde_json::json!({"service_id": "svc"}),
+            _ => Value::Null,
+        };
+        let output = desk.call(&definition.name, input).await;
+        assert!(!output.is_error, "{}: {}", definition.name, output.text);
+        let (schema, structured) = (definition.output_schema.as_ref().unwrap(), output.structured.unwrap());
+        for field in schema["required"].as_array().into_iter().flatten() {
+            assert!(structured.get(field.as_str().unwrap()).is_some(), "{}: {field}", definition.name);
+        }
+    }
+}
+
+#[test]
+fn only_a_revealing_set_announces_secrets() {
+    let describe = |exposure| {
+        let tools = ToolSet::builder(SessionContext::builder().build()).secret_exposure(exposure).build();
+        tools.get(GET).unwrap().definition().output_schema.as_ref().unwrap().to_string()
+    };
+    assert!(!describe(SecretExposure::StatusOnly).contains("secret_access_key"));
+    assert!(describe(SecretExposure::Reveal).contains("secret_access_key"));
+}

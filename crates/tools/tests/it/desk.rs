@@ -1,0 +1,71 @@
+//! A session with its tools, and short ways to call them.
+
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+use valetkey_core::testing::{Canary, CapturedLogs};
+use valetkey_core::{Credentials, Expiry, MapResolver, SessionContext};
+use valetkey_tools::{ToolOutput, ToolSet};
+
+pub(crate) const SET: &str = "set_aws_credentials_context";
+pub(crate) const GET: &str = "get_aws_credentials_context";
+pub(crate) const STACK_JOB: &str = "extract_and_set_credentials_from_stack_job";
+pub(crate) const SET_SERVICE: &str = "set_service_context_info";
+pub(crate) const GET_SERVICE: &str = "get_service_context_info";
+pub(crate) const CLEAR: &str = "clear_credential_context";
+pub(crate) const CREDENTIAL_ID: &str = "aws-prod-123";
+
+pub(crate) struct Desk {
+    pub(crate) session: SessionContext,
+    pub(crate) tools: ToolSet,
+    pub(crate) canary: Canary,
+}
+
+impl Desk {
+    /// A session that holds nothing, whose resolver keeps a canary under [`CREDENTIAL_ID`].
+    pub(crate) fn new() -> Self {
+        let canary = Canary::new();
+        let kept = canary.credentials(Expiry::Never).unwrap();
+        let resolver = MapResolver::new().with(CREDENTIAL_ID.parse().unwrap(), kept);
+        let session = SessionContext::builder().resolver(resolver).build();
+        Self { tools: ToolSet::for_session(session.clone()), session, canary }
+    }
+
+    /// The same, with the canary and a service context set.
+    pub(crate) async fn furnished() -> Self {
+        let desk = Self::new();
+        assert!(!desk.call(SET, json!({"credentials_json": desk.canary.json()})).await.is_error);
+        assert!(!desk.call(SET_SERVICE, json!({"service_id": "svc-before"})).await.is_error);
+        desk
+    }
+
+    pub(crate) async fn call(&self, name: &str, input: Value) -> ToolOutput {
+        self.tools.call(name, input).await.unwrap_or_else(|| panic!("no tool {name}"))
+    }
+
+    pub(crate) async fn held(&self) -> Credentials {
+        self.session.credentials().await.unwrap()
+    }
+}
+
+/// The structured error of a failed call.
+pub(crate) fn fault(output: &ToolOutput) -> &Value {
+    assert!(output.is_error, "{}", output.text);
+    assert!(output.text.starts_with("Error: "), "{}", output.text);
+    &output.structured.as_ref().unwrap()["error"]
+}
+
+pub(crate) fn keys(region: &str) -> Value {
+    json!({"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "not-so-secret", "region": region})
+}
+
+/// What is logged at TRACE by all tests of this binary: one subscriber for the process, since a scoped one is missed by
+/// call sites that another thread reaches first.
+pub(crate) fn captured_logs() -> &'static CapturedLogs {
+    static LOGS: LazyLock<CapturedLogs> = LazyLock::new(|| {
+        let logs = CapturedLogs::default();
+        tracing::subscriber::set_global_default(logs.subscriber()).unwrap();
+        logs
+    });
+    &LOGS
+}

@@ -1,0 +1,234 @@
+//! The table of malformed inputs: each gets a typed error with field and remedy, and changes nothing.
+
+use serde_json::{Value, json};
+
+use crate::desk::*;
+
+/// Occurs in every malformed value below, and must not come back.
+const MARK: &str = "hunter2";
+
+/// Calls `tool` with `input` on a furnished session; the error must name `field`, and nothing may change.
+async fn refused(tool: &str, input: Value, field: &str) -> String {
+    let desk = Desk::furnished().await;
+    let told = format!("{tool} {:.200}", input.to_string());
+    let output = desk.call(tool, input).await;
+    let fault = fault(&output);
+    assert_eq!(fault["code"], "invalid", "{told}: {}", output.text);
+    assert_eq!(fault["transient"], false);
+    assert_eq!(fault["field"], field, "{told}: {}", output.text);
+    assert!(fault["next_step"].as_str().is_some_and(|step| !step.is_empty()), "{told}: {}", output.text);
+    let shown = format!("{} {fault} {output:?}", output.text);
+    assert!(!shown.contains(MARK), "{told}: {shown}");
+    assert!(!output.text.contains('\n') && output.text.len() < 300, "{told}");
+    unchanged(&desk).await;
+    output.text
+}
+
+async fn unchanged(desk: &Desk) {
+    let held = desk.held().await;
+    assert_eq!(held.expose_secret_access_key(), desk.canary.expose_secret());
+    assert_eq!(held.region().unwrap().as_str(), "us-east-1");
+    let status = desk.session.status();
+    assert_eq!(status.accounts.len(), 1);
+    assert_eq!(status.accounts[0].generation.get(), 1);
+    assert_eq!(desk.session.service_context().as_deref(), Some(&json!({"service_id": "svc-before"})));
+}
+
+fn with(field: &str, value: Value) -> Value {
+    let mut given = keys("us-west-2");
+    given[field] = value;
+    json!({"credentials_json": given})
+}
+
+#[tokio::test]
+async fn a_missing_or_blank_key_is_named_in_the_old_words() {
+    for field in ["access_key_id", "secret_access_key"] {
+        for value in [json!(null), json!(""), json!(" \t\n")] {
+            let text = refused(SET, with(field, value), field).await;
+            assert_eq!(text, format!("Error: Missing required field '{field}'"));
+        }
+    }
+    assert_eq!(
+        refused(SET, json!({"credentials_json": "{}"}), "access_key_id").await,
+        "Error: Missing required field 'access_key_id'"
+    );
+}
+
+#[tokio::test]
+async fn a_credential_field_of_the_wrong_shape_is_named() {
+    let huge = MARK.repeat(100_000);
+    for (field, value) in [
+        ("access_key_id", json!(7)),
+        ("access_key_id", json!([MARK])),
+        ("access_key_id", json!(MARK)),
+        ("access_key_id", json!(format!("AKIA-{MARK}-0000000"))),
+        ("access_key_id", json!("AKIA\u{202e}ÄÖÜ0000000000hunter2")),
+        ("access_key_id", json!(huge)),
+        ("secret_access_key", json!({"value": MARK})),
+        ("secret_access_key", json!(true)),
+        ("secret_access_key", json!(format!("{MARK} {MARK}"))),
+        ("secret_access_key", json!(format!("{MARK}\u{0}"))),
+        ("secret_access_key", json!(format!("{MARK}ü"))),
+        ("secret_access_key", json!(huge)),
+        ("session_token", json!(1.5)),
+        ("session_token", json!(format!("{MARK}\n{MARK}"))),
+        ("session_token", json!(huge)),
+        ("region", json!(["us-east-1"])),
+        ("region", json!(MARK)),
+        ("region", json!("US-EAST-1-hunter2")),
+        ("region", json!("us-east-1;hunter2")),
+        ("region", json!(huge)),
+        ("expires_at", json!(1_795_262_400)),
+        ("expires_at", json!("tomorrow, hunter2")),
+        ("expires_at", json!("2026-13-45T99:99:99Z")),
+        ("expires_at", json!("2001-01-01T00:00:00Z")),
+        ("account_id", json!(123_456_789_012_u64)),
+        ("account_id", json!(MARK)),
+        ("account", json!("two words hunter2")),
+        ("account", json!(["default"])),
+        ("account", json!(huge)),
+    ] {
+        refused(SET, with(field, value), field).await;
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_are_no_object_are_refused() {
+    for value in
+        [json!([]), json!([MARK]), json!(7), json!(true), json!("[]"), json!("7"), json!("\"hunter2\"")]
+    {
+        refused(SET, json!({"credentials_json": value}), "credentials_json").await;
+    }
+    for value in [json!(null), json!(""), json!("  ")] {
+        let text = refused(SET, json!({"credentials_json": value}), "credentials_json").await;
+        assert_eq!(text, "Error: Missing required field 'credentials_json'");
+    }
+    refused(SET, json!({}), "credentials_json").await;
+}
+
+#[tokio::test]
+async fn broken_json_is_told_by_position_only() {
+    let deep = "[".repeat(100_000);
+    let deep_object = "{\"a\":".repeat(10_000);
+    for (tool, field) in
+        [(SET, "credentials_json"), (STACK_JOB, "stack_job_json"), (SET_SERVICE, "service_info_json")]
+    {
+        for text in [
+            "hunter2",
+            "{\"access_key_id\": \"hunter2",
+            "{\"hunter2\": }",
+            "{'hunter2': 1}",
+            "{} hunter2",
+            "{\"a\": \"\\ud800hunter2\"}",
+            "\u{feff}{\"hunter2\": 1}",
+            &deep,
+            &deep_object,
+        ] {
+            let told = refused(tool, json!({field: text}), field).await;
+            assert!(told.contains("is not valid JSON at line 1 column"), "{told}");
+        }
+        let lines = refused(tool, json!({field: "{\n\"a\": hunter2}"}), field).await;
+        assert!(lines.contains("line 2 column"), "{lines}");
+    }
+}
+
+#[tokio::test]
+async fn text_beyond_all_measure_is_refused_unread() {
+    let text = format!("{{\"a\": \"{}\"}}", "hunter2".repeat(200_000));
+    for (tool, field) in
+        [(SET, "credentials_json"), (STACK_JOB, "stack_job_json"), (SET_SERVICE, "service_info_json")]
+    {
+        let told = refused(tool, json!({field: text}), field).await;
+        assert!(told.contains("1 MiB"), "{told}");
+    }
+    let told =
+        refused(SET_SERVICE, json!({"service_id": "hunter2".repeat(40_000)}), "service_info_json").await;
+    assert!(told.contains("256 KiB"), "{told}");
+}
+
+#[tokio::test]
+async fn a_malformed_stack_job_is_told_by_the_path_of_its_fault() {
+    const ID: &str = "spec.provider_credential_id";
+    const REGION: &str = "spec.target.spec.aws_account_region";
+    let huge = MARK.repeat(1_000);
+    for (job, field) in [
+        (json!({}), ID),
+        (json!({"spec": null}), ID),
+        (json!({"spec": {}}), ID),
+        (json!({"spec": {"provider_credential_id": null}}), ID),
+        (json!({"spec": {"provider_credential_id": " "}}), ID),
+        (json!({"spec": {"provider_credential_id": 7}}), ID),
+        (json!({"spec": {"provider_credential_id": {"id": MARK}}}), ID),
+        (json!({"spec": {"provider_credential_id": "hunter2\u{0}"}}), ID),
+        (json!({"spec": {"provider_credential_id": "hunter2 or 1=1"}}), ID),
+        (json!({"spec": {"provider_credential_id": "hunter2-ü"}}), ID),
+        (json!({"spec": {"provider_credential_id": huge}}), ID),
+        (json!({"spec": [MARK]}), "spec"),
+        (json!({"spec": MARK}), "spec"),
+        (json!({"spec": {"provider_credential_id": CREDENTIAL_ID, "target": MARK}}), "spec.target"),
+        (
+            json!({"spec": {"provider_credential_id": CREDENTIAL_ID, "target": {"spec": [MARK]}}}),
+            "spec.target.spec",
+        ),
+        (in_region(json!(7)), REGION),
+        (in_region(json!(MARK)), REGION),
+        (in_region(json!("us-east-1\nhunter2")), REGION),
+        (in_region(json!([MARK])), REGION),
+        (in_region(json!(huge)), REGION),
+    ] {
+        refused(STACK_JOB, json!({"stack_job_json": job}), field).await;
+        refused(STACK_JOB, json!({"stack_job_json": job.to_string()}), field).await;
+    }
+    let text = refused(STACK_JOB, json!({"stack_job_json": {}}), ID).await;
+    assert_eq!(text, "Error: Missing required field 'spec.provider_credential_id'");
+}
+
+fn in_region(region: Value) -> Value {
+    json!({"spec": {"provider_credential_id": CREDENTIAL_ID, "target": {"spec": {"aws_account_region": region}}}})
+}
+
+#[tokio::test]
+async fn a_stack_job_that_is_no_object_is_refused() {
+    for value in [json!([MARK]), json!(7), json!("[]"), json!("null"), json!(null), json!("")] {
+        refused(STACK_JOB, json!({"stack_job_json": value}), "stack_job_json").await;
+    }
+}
+
+#[tokio::test]
+async fn a_service_context_that_is_no_object_is_refused() {
+    for value in
+        [json!([MARK]), json!(7), json!("[]"), json!("\"hunter2\""), json!("{}"), json!({}), json!(null)]
+    {
+        refused(SET_SERVICE, json!({"service_info_json": value}), "service_info_json").await;
+    }
+    refused(SET_SERVICE, json!({}), "service_info_json").await;
+    refused(SET_SERVICE, json!(null), "service_info_json").await;
+}
+
+#[tokio::test]
+async fn arguments_that_are_no_object_are_refused() {
+    for tool in [SET, GET, STACK_JOB, SET_SERVICE] {
+        for input in [json!([MARK]), json!(MARK), json!(7), json!(false)] {
+            refused(tool, input, "arguments").await;
+        }
+    }
+    for account in [json!(7), json!([MARK]), json!("hunter2!")] {
+        refused(GET, json!({"account": account}), "account").await;
+    }
+}
+
+#[tokio::test]
+async fn unknown_extra_arguments_are_ignored() {
+    let desk = Desk::new();
+    let job = json!({"spec": {"provider_credential_id": CREDENTIAL_ID}});
+    for (tool, input) in [
+        (SET, json!({"credentials_json": keys("us-west-2"), "extra": 1})),
+        (GET, json!({"extra": 1})),
+        (STACK_JOB, json!({"stack_job_json": job, "extra": 1})),
+        (SET_SERVICE, json!({"service_info_json": {"service_id": "svc"}, "extra": 1})),
+        (GET_SERVICE, json!({"extra": 1})),
+        (CLEAR, json!({"extra": 1})),
+    ] {
+        assert!(!desk.call(tool, input).await.is_error, "{tool}");
+    }
+}

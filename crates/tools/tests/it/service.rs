@@ -1,0 +1,48 @@
+//! The service context: in as it is, out unchanged.
+
+use serde_json::{Value, json};
+
+use crate::desk::*;
+
+#[tokio::test]
+async fn facts_come_back_unchanged_however_they_were_given() {
+    let facts =
+        json!({"service_id": "svc-1", "nested": {"list": [1, 2.5, null, "ü€𐍈"]}, "region": "us-west-2"});
+    for input in
+        [facts.clone(), json!({"service_info_json": facts}), json!({"service_info_json": facts.to_string()})]
+    {
+        let desk = Desk::new();
+        let output = desk.call(SET_SERVICE, input).await;
+        assert_eq!(output.text, "Successfully set service context for: svc-1");
+        assert_eq!(output.structured, Some(json!({"service_id": "svc-1"})));
+        let back = desk.call(GET_SERVICE, json!({})).await;
+        assert_eq!(back.structured, Some(facts.clone()));
+        assert_eq!(serde_json::from_str::<Value>(&back.text).unwrap(), facts);
+    }
+}
+
+#[tokio::test]
+async fn the_service_is_named_by_the_first_field_that_names_it() {
+    for (facts, name) in [
+        (json!({"service_id": " svc-1 ", "name": "web"}), "svc-1"),
+        (json!({"service_id": 42}), "42"),
+        (json!({"id": "svc-2", "service_name": "web"}), "svc-2"),
+        (json!({"service_name": "web", "name": "other"}), "web"),
+        (json!({"service_id": "", "name": "web"}), "web"),
+        (json!({"service_id": null}), "unknown"),
+        (json!({"service_id": ["svc"]}), "unknown"),
+        (json!({"service_id": "one\nError: another line"}), "unknown"),
+        (json!({"service_id": "x".repeat(129)}), "unknown"),
+        (json!({"cluster": "main"}), "unknown"),
+    ] {
+        let output = Desk::new().call(SET_SERVICE, facts).await;
+        assert_eq!(output.text, format!("Successfully set service context for: {name}"));
+    }
+}
+
+#[tokio::test]
+async fn facts_replace_those_before() {
+    let desk = Desk::furnished().await;
+    desk.call(SET_SERVICE, json!({"name": "after"})).await;
+    assert_eq!(desk.call(GET_SERVICE, json!({})).await.structured, Some(json!({"name": "after"})));
+}

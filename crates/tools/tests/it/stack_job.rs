@@ -1,0 +1,92 @@
+//! From a stack job to credentials in the session.
+
+use serde_json::{Value, json};
+use valetkey_core::testing::Canary;
+use valetkey_core::{Expiry, MapResolver, Region, SessionContext};
+use valetkey_tools::ToolSet;
+
+use crate::desk::*;
+
+fn job(region: Value) -> Value {
+    json!({
+        "metadata": {"id": "sj-1"},
+        "spec": {
+            "provider_credential_id": CREDENTIAL_ID,
+            "target": {"kind": "AwsEcsService", "spec": {"aws_account_region": region}},
+        },
+        "status": {"progress": []},
+    })
+}
+
+#[tokio::test]
+async fn a_stack_job_sets_the_credentials_that_it_names() {
+    let desk = Desk::new();
+    let output = desk.call(STACK_JOB, json!({"stack_job_json": job("us-west-2".into())})).await;
+    assert!(!output.is_error, "{}", output.text);
+    let last_four = desk.held().await.access_key_id().last_four().to_owned();
+    let told = "Successfully extracted and set AWS credentials: aws-prod-123 in region us-west-2, access key ending in";
+    assert_eq!(output.text, format!("{told} {last_four}"));
+    let status = output.structured.unwrap();
+    assert_eq!(status["provider_credential_id"], CREDENTIAL_ID);
+    assert_eq!(status["key_suffix"], last_four);
+    assert_eq!(desk.held().await.expose_secret_access_key(), desk.canary.expose_secret());
+}
+
+#[tokio::test]
+async fn a_stack_job_may_be_text() {
+    let desk = Desk::new();
+    let output = desk.call(STACK_JOB, json!({"stack_job_json": job("us-west-2".into()).to_string()})).await;
+    assert!(!output.is_error, "{}", output.text);
+}
+
+#[tokio::test]
+async fn the_region_is_the_jobs_then_the_credentials_then_us_east_1() {
+    let own = Region::parse("region", "eu-central-1").unwrap();
+    for (jobs, credentials, expected) in [
+        (json!("us-west-2"), Some(own.clone()), "us-west-2"),
+        (json!(null), Some(own.clone()), "eu-central-1"),
+        (json!(" "), Some(own), "eu-central-1"),
+        (json!(null), None, "us-east-1"),
+    ] {
+        let mut kept = Canary::new().credentials(Expiry::Never).unwrap();
+        if let Some(region) = credentials {
+            kept = kept.with_region(region);
+        }
+        let resolver = MapResolver::new().with(CREDENTIAL_ID.parse().unwrap(), kept);
+        let session = SessionContext::builder().resolver(resolver).build();
+        let tools = ToolSet::for_session(session.clone());
+        tools.call(STACK_JOB, json!({"stack_job_json": job(jobs)})).await.unwrap();
+        assert_eq!(session.credentials().await.unwrap().region().unwrap().as_str(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_job_without_a_target_is_enough() {
+    let desk = Desk::new();
+    for target in [json!(null), json!({}), json!({"spec": null}), json!({"spec": {}})] {
+        let job = json!({"spec": {"provider_credential_id": CREDENTIAL_ID, "target": target}});
+        assert!(!desk.call(STACK_JOB, json!({"stack_job_json": job})).await.is_error);
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_is_not_the_sessions_is_denied_and_what_was_set_stays() {
+    let desk = Desk::furnished().await;
+    let before = desk.held().await;
+    let job = json!({"spec": {"provider_credential_id": "somebody-elses"}});
+    let output = desk.call(STACK_JOB, json!({"stack_job_json": job})).await;
+    let fault = fault(&output);
+    assert_eq!(fault["code"], "denied");
+    assert_eq!(fault["transient"], false);
+    assert!(fault["next_step"].is_string());
+    assert!(!output.text.contains("somebody-elses"));
+    assert_eq!(desk.held().await.access_key_id(), before.access_key_id());
+}
+
+#[tokio::test]
+async fn a_session_without_a_resolver_says_so() {
+    let tools = ToolSet::for_session(SessionContext::builder().build());
+    let output = tools.call(STACK_JOB, json!({"stack_job_json": job(json!(null))})).await.unwrap();
+    assert_eq!(fault(&output)["code"], "not_configured");
+    assert!(output.text.contains("resolver"), "{}", output.text);
+}
