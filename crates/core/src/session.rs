@@ -84,7 +84,7 @@ impl SessionContext {
     /// # Errors
     /// `Invalid` for a set that has already expired, `Closed` after closing; what was there before then stays.
     pub fn set_credentials(&self, credentials: Credentials) -> Result<Generation> {
-        self.member().default_slot().set(credentials)
+        self.member().give(self.member().default_slot(), |slot| slot.set(credentials))
     }
 
     /// Gives one account credentials; an alias not known before becomes known.
@@ -92,7 +92,7 @@ impl SessionContext {
     /// # Errors
     /// As [`set_credentials`](Self::set_credentials).
     pub fn set_credentials_for(&self, account: &Alias, credentials: Credentials) -> Result<Generation> {
-        self.member().own_slot(account)?.set(credentials)
+        self.member().give(&*self.member().own_slot(account)?, |slot| slot.set(credentials))
     }
 
     /// Lets `provider` answer for the account whenever nothing is set on it; an alias not known before becomes known.
@@ -104,7 +104,7 @@ impl SessionContext {
         account: &Alias,
         provider: impl CredentialProvider + 'static,
     ) -> Result<()> {
-        self.member().own_slot(account)?.set_provider(Arc::new(provider))
+        self.member().give(&*self.member().own_slot(account)?, |slot| slot.set_provider(Arc::new(provider)))
     }
 
     /// Looks `id` up with the session's resolver and sets what it finds on the default account. A `region` given here
@@ -133,7 +133,7 @@ impl SessionContext {
         let slot = self.member().default_slot();
         let wipes = slot.wipes()?;
         let found = finish(self.member().resolve(id).await?);
-        slot.set_unless_wiped(wipes, found.clone())?;
+        self.member().give(slot, |slot| slot.set_unless_wiped(wipes, found.clone()))?;
         Ok(found)
     }
 
@@ -230,8 +230,9 @@ impl SessionContext {
         self.member().record(event, account, party, failure);
     }
 
-    /// Wipes everything the session was given, credentials and providers alike, here and in its children, and voids
-    /// every fetch in flight. The session stays usable: set credentials again. Calling it twice is calling it once.
+    /// Wipes every credential, here and in the children, and voids every fetch in flight. The session stays usable,
+    /// and asks no provider until it is given something again: nothing refills it behind the back of whoever cleared
+    /// it. Calling it twice is calling it once.
     pub fn clear(&self) {
         self.member().clear();
     }

@@ -29,6 +29,8 @@ pub(super) struct Member {
     /// After a clear, nothing is inherited any more.
     detached: AtomicBool,
     closed: AtomicBool,
+    /// Held while accounts are put to sleep or woken, so that a clear and a set that race end as one before the other.
+    order: Mutex<()>,
 }
 
 impl Member {
@@ -50,6 +52,7 @@ impl Member {
             children: Mutex::default(),
             detached: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            order: Mutex::default(),
         }
     }
 
@@ -107,6 +110,17 @@ impl Member {
             own.wipe(true);
         }
         Ok(own)
+    }
+
+    /// Gives an account something, and wakes the providers of the others, unless a clear came in between.
+    pub(super) fn give<T>(&self, slot: &Slot, give: impl FnOnce(&Slot) -> Result<T>) -> Result<T> {
+        let wipes = slot.wipes()?;
+        let given = give(slot)?;
+        let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.wipes()? == wipes {
+            self.own_slots().iter().for_each(|slot| slot.wake());
+        }
+        Ok(given)
     }
 
     /// Every slot that this session may use, the default one first.
@@ -195,6 +209,7 @@ impl Member {
     }
 
     fn wipe(&self, for_good: bool) {
+        let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
         self.detached.store(true, Ordering::Release);
         self.service.store(None);
         for slot in self.own_slots() {

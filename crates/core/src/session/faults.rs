@@ -16,6 +16,10 @@ pub(super) fn not_configured() -> Error {
         .with_next_step("set credentials on it, or give it a provider")
 }
 
+pub(super) fn cleared() -> Error {
+    Error::not_configured("this session was cleared").with_next_step("set credentials on it")
+}
+
 pub(super) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the session is closed").with_next_step("open a new session")
 }

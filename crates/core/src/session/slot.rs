@@ -36,6 +36,8 @@ struct State {
     set: bool,
     closed: bool,
     wipes: u64,
+    /// Cleared, and nothing was given to the session since: the provider is not asked.
+    dormant: bool,
     /// Moves with every set, clear and close; a fetch begun in another epoch can never publish.
     epoch: u64,
     generation: Generation,
@@ -58,6 +60,7 @@ impl Slot {
                 set: false,
                 closed: false,
                 wipes: 0,
+                dormant: false,
                 epoch: 0,
                 generation: Generation::default(),
                 flight: None,
@@ -147,19 +150,25 @@ impl Slot {
         }
     }
 
-    /// Wipes the account; with `for_good` it never serves again.
+    /// Wipes the account; with `for_good` it never serves again, else not until something is given to the session.
     pub(super) fn wipe(&self, for_good: bool) {
         let mut state = self.state();
         state.renew();
-        let former = state.provider.take();
         state.set = false;
+        state.dormant = true;
         state.closed |= for_good;
         state.wipes += 1;
+        let former = if for_good { state.provider.take() } else { None };
         self.withdraw(&mut state);
         drop(state);
         // Outside the lock, as its `Drop` is not ours.
         drop(former);
         self.surroundings.changed.notify_waiters();
+    }
+
+    /// The provider may be asked again.
+    pub(super) fn wake(&self) {
+        self.state().dormant = false;
     }
 
     pub(super) fn rotations(&self) -> Rotations {

@@ -84,8 +84,8 @@ impl Slot {
         if state.set {
             return by_hand(current.as_deref(), now);
         }
-        if state.provider.is_none() {
-            return Step::Fail(faults::not_configured());
+        if let Err(error) = may_ask(&state) {
+            return Step::Fail(error);
         }
         if let Some(error) = state.hold.permanent(now) {
             return Step::Fail(error);
@@ -140,9 +140,7 @@ impl Slot {
             )
             .with_next_step("set new credentials"));
         }
-        if state.provider.is_none() {
-            return Err(faults::not_configured());
-        }
+        may_ask(&state)?;
         match state.hold.permanent(now) {
             Some(error) => Err(error),
             None => Ok(self.join(&mut state)),
@@ -208,6 +206,15 @@ impl Slot {
         if is_permanent(error) && self.current.load().is_some() {
             self.withdraw(state);
         }
+    }
+}
+
+/// Whether there is a provider that may be asked.
+fn may_ask(state: &State) -> Result<()> {
+    match &state.provider {
+        _ if state.dormant => Err(faults::cleared()),
+        Some(_) => Ok(()),
+        None => Err(faults::not_configured()),
     }
 }
 
