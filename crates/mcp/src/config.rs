@@ -78,7 +78,8 @@ impl McpConfig {
     pub fn parse(text: &str, variables: &Variables) -> Result<Self> {
         let file: Value = serde_json::from_str(text).map_err(|error| {
             let place = format!("invalid JSON at line {} column {}", error.line(), error.column());
-            Error::new(ErrorKind::Invalid, place).with_next_step("the file is one object with the key `mcpServers`")
+            Error::new(ErrorKind::Invalid, place)
+                .with_next_step("the file is one object with the key `mcpServers`")
         })?;
         let servers = file.get("mcpServers").or_else(|| file.get("servers")).and_then(Value::as_object);
         let servers = servers.ok_or_else(|| {
@@ -96,11 +97,17 @@ impl McpConfig {
     }
 }
 
-fn server(name: &str, entry: &Value, variables: &Variables, warnings: &mut Vec<ConfigFault>) -> Result<ServerConfig> {
+fn server(
+    name: &str,
+    entry: &Value,
+    variables: &Variables,
+    warnings: &mut Vec<ConfigFault>,
+) -> Result<ServerConfig> {
     if name.is_empty() || name.len() > 64 {
         return Err(Error::invalid("name", "of a server must be 1 to 64 characters"));
     }
-    let fields = entry.as_object().ok_or_else(|| Error::invalid("server", "must be an object with a `command`"))?;
+    let fields =
+        entry.as_object().ok_or_else(|| Error::invalid("server", "must be an object with a `command`"))?;
     let Some(command) = fields.get("command") else {
         return Err(no_command(fields));
     };
@@ -115,7 +122,8 @@ fn server(name: &str, entry: &Value, variables: &Variables, warnings: &mut Vec<C
             "env" => server.env = env(value, variables)?,
             "cwd" => server.cwd = Some(text("cwd", value, variables)?.into()),
             _ => {
-                let error = Error::invalid(key.clone(), "is not a key that valetkey knows; it was kept and ignored");
+                let error =
+                    Error::invalid(key.clone(), "is not a key that valetkey knows; it was kept and ignored");
                 warnings.push(ConfigFault { server: name.to_owned(), error });
                 server.extra.insert(key.clone(), value.clone());
             }
@@ -139,7 +147,10 @@ fn args(value: &Value, variables: &Variables) -> Result<Vec<String>> {
 
 fn env(value: &Value, variables: &Variables) -> Result<BTreeMap<String, String>> {
     let entries = value.as_object().ok_or_else(|| Error::invalid("env", "must be an object of strings"))?;
-    entries.iter().map(|(key, item)| Ok((key.clone(), text(&format!("env.{key}"), item, variables)?))).collect()
+    entries
+        .iter()
+        .map(|(key, item)| Ok((key.clone(), text(&format!("env.{key}"), item, variables)?)))
+        .collect()
 }
 
 fn text(field: &str, value: &Value, variables: &Variables) -> Result<String> {

@@ -7,10 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rmcp::model::{
-    ClientCapabilities, ClientConfig, ClientRequest, CustomRequest, Implementation, ProtocolVersion, ServerResult,
+    ClientCapabilities, ClientConfig, ClientRequest, CustomRequest, Implementation, ProtocolVersion,
+    ServerResult,
 };
-use rmcp::service::{ClientLifecycleMode, NotificationContext, Peer, PeerRequestOptions, RunningService, ServiceError};
 use rmcp::service::ClientServiceExt;
+use rmcp::service::{
+    ClientLifecycleMode, NotificationContext, Peer, PeerRequestOptions, RunningService, ServiceError,
+};
 use rmcp::{ClientHandler, RoleClient};
 use serde_json::{Map, Value, json};
 use tokio::process::{ChildStdin, ChildStdout};
@@ -53,7 +56,11 @@ pub(crate) enum RequestError {
 
 impl Connection {
     /// Establishes a connection over a child's streams.
-    pub(crate) async fn open(stdout: ChildStdout, stdin: ChildStdin, era: Era) -> io::Result<(Self, Session)> {
+    pub(crate) async fn open(
+        stdout: ChildStdout,
+        stdin: ChildStdin,
+        era: Era,
+    ) -> io::Result<(Self, Session)> {
         let keep_raw = Arc::new(AtomicBool::new(false));
         let transport = RawTransport::new(stdout, stdin, Arc::clone(&keep_raw));
         let tools_changed = Arc::new(AtomicBool::new(true));
@@ -78,7 +85,8 @@ impl Connection {
         cancelled: &CancellationToken,
     ) -> Result<Value, RequestError> {
         let request = ClientRequest::CustomRequest(CustomRequest::new(method, Some(params)));
-        let mut handle = self.peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await?;
+        let mut handle =
+            self.peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await?;
         let answer = tokio::select! {
             answer = &mut handle.rx => answer,
             () = cancelled.cancelled() => {
@@ -162,6 +170,9 @@ impl ClientHandler for Client {
     }
 
     fn get_info(&self) -> ClientConfig {
-        ClientConfig::new(ClientCapabilities::default(), Implementation::new("valetkey", env!("CARGO_PKG_VERSION")))
+        ClientConfig::new(
+            ClientCapabilities::default(),
+            Implementation::new("valetkey", env!("CARGO_PKG_VERSION")),
+        )
     }
 }

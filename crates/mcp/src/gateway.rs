@@ -69,7 +69,9 @@ impl Gateway {
             Ok(running) => running.waiting().await.map(drop).map_err(|error| {
                 Error::new(ErrorKind::Internal, "the gateway's task failed").with_source(error)
             }),
-            Err(_unagreed) => Err(Error::new(ErrorKind::Unavailable, "the client left before a protocol was agreed on")),
+            Err(_unagreed) => {
+                Err(Error::new(ErrorKind::Unavailable, "the client left before a protocol was agreed on"))
+            }
         };
         // Requests still under way hold the parts; dropping a host kills its servers, so nothing outlives this.
         if let Some(host) = Arc::into_inner(parts).and_then(|parts| parts.host) {
@@ -94,7 +96,12 @@ impl Parts {
     }
 
     /// The result of a call, as MCP writes it; `None` when there is no such tool.
-    async fn call(&self, name: &str, arguments: Option<Map<String, Value>>, cancelled: &CancellationToken) -> Option<Value> {
+    async fn call(
+        &self,
+        name: &str,
+        arguments: Option<Map<String, Value>>,
+        cancelled: &CancellationToken,
+    ) -> Option<Value> {
         if self.tools.get(name).is_some() {
             let input = arguments.map_or(Value::Null, Value::Object);
             return self.tools.call(name, input).await.map(result);

@@ -84,14 +84,19 @@ impl McpHostBuilder {
     /// # Errors
     /// `Internal` when no port or folder can be had on this machine.
     pub async fn start(self) -> Result<McpHost> {
-        let fault = |what: &'static str| move |error: io::Error| Error::new(ErrorKind::Internal, what).with_source(error);
+        let fault = |what: &'static str| {
+            move |error: io::Error| Error::new(ErrorKind::Internal, what).with_source(error)
+        };
         let shared_endpoint = self.endpoint.is_some();
         let endpoint = match self.endpoint {
             Some(endpoint) => endpoint,
-            None => CredentialEndpoint::start().await.map_err(fault("the credential endpoint cannot listen"))?,
+            None => {
+                CredentialEndpoint::start().await.map_err(fault("the credential endpoint cannot listen"))?
+            }
         };
         let region = self.session.region_for(self.session.default_account());
-        let home = SessionHome::create(region.as_ref()).map_err(fault("the session's own folder cannot be made"))?;
+        let home =
+            SessionHome::create(region.as_ref()).map_err(fault("the session's own folder cannot be made"))?;
         let redactor = Arc::new(Redactor::default());
         let recipe = Arc::new(Recipe {
             session: self.session.id(),
@@ -140,17 +145,25 @@ impl McpHost {
     /// Every tool of every server, and what is wrong with the servers that could not be asked. Starts servers that do
     /// not run yet, all at once.
     pub async fn all_tools(&self) -> Catalog {
-        let listed = join_all(self.servers.iter().map(|server| async { (server.name(), server.tools().await) })).await;
+        let listed =
+            join_all(self.servers.iter().map(|server| async { (server.name(), server.tools().await) })).await;
         let mut catalog = Catalog::gather(listed);
         let faults = self.config_faults.iter();
-        catalog.faults.extend(faults.map(|fault| ServerFault { server: fault.server.clone(), error: fault.error.clone() }));
+        catalog.faults.extend(
+            faults.map(|fault| ServerFault { server: fault.server.clone(), error: fault.error.clone() }),
+        );
         catalog
     }
 
     /// Calls a tool by the name under which [`all_tools`](Self::all_tools) lists it, and gives back the MCP result as
     /// JSON, with the session's secrets masked. Failures of any kind are results with `isError`. `None` when there is
     /// no such tool. The server is told when `cancelled` fires.
-    pub async fn call(&self, name: &str, arguments: Option<Map<String, Value>>, cancelled: &CancellationToken) -> Option<Value> {
+    pub async fn call(
+        &self,
+        name: &str,
+        arguments: Option<Map<String, Value>>,
+        cancelled: &CancellationToken,
+    ) -> Option<Value> {
         let (server, tool) = self.find(name).await?;
         let mut result = server.call(&tool, arguments, cancelled).await.unwrap_or_else(|error| {
             tracing::debug!(server = server.name(), %error, "tool call failed");
@@ -177,7 +190,9 @@ impl McpHost {
 
     /// A name tells its server, unless it was shortened or disambiguated: then the list knows.
     async fn find(&self, name: &str) -> Option<(&Server, String)> {
-        if let Some((server, tool)) = self.servers.iter().find_map(|server| Some((server, server.known_tool(name)?))) {
+        if let Some((server, tool)) =
+            self.servers.iter().find_map(|server| Some((server, server.known_tool(name)?)))
+        {
             return Some((server, tool));
         }
         let listed = self.all_tools().await;

@@ -34,7 +34,9 @@ impl Redactor {
             return;
         }
         let parts = [Some(secret), credentials.expose_session_token()];
-        sets.push(parts.into_iter().flatten().filter(|part| part.len() >= SHORTEST).flat_map(spellings).collect());
+        sets.push(
+            parts.into_iter().flatten().filter(|part| part.len() >= SHORTEST).flat_map(spellings).collect(),
+        );
         let excess = sets.len().saturating_sub(REMEMBERED_SETS);
         sets.drain(..excess);
     }
@@ -85,7 +87,12 @@ fn spellings(secret: &str) -> Vec<SecretString> {
         URL_SAFE_NO_PAD.encode(secret),
     ];
     let mut seen = Vec::new();
-    all.retain(|spelling| !seen.contains(spelling) && { seen.push(spelling.clone()); true });
+    all.retain(|spelling| {
+        !seen.contains(spelling) && {
+            seen.push(spelling.clone());
+            true
+        }
+    });
     all.into_iter().map(SecretString::from).collect()
 }
 

@@ -9,11 +9,18 @@ use super::SessionHome;
 use crate::endpoint::Grant;
 
 /// Inherited when the host has them.
-const BASELINE: &[&str] = &["HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ"];
+const BASELINE: &[&str] =
+    &["HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ"];
 
 /// Where the host keeps its certificates; without them nothing behind a private CA is reached.
-const CERTIFICATES: &[&str] =
-    &["AWS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"];
+const CERTIFICATES: &[&str] = &[
+    "AWS_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+];
 
 /// Each of these beats the container endpoint in some SDK, or leads to somebody else's credentials. A child that is
 /// given a session's credentials never sees one of them.
@@ -64,7 +71,10 @@ pub struct ChildEnvironment(BTreeMap<OsString, OsString>);
 
 impl ChildEnvironment {
     /// The baseline, and what the child's configuration names.
-    pub fn new<'a>(host: &HostEnvironment, named: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
+    pub fn new<'a>(
+        host: &HostEnvironment,
+        named: impl IntoIterator<Item = (&'a String, &'a String)>,
+    ) -> Self {
         Self(host.0.clone()).named(named)
     }
 
@@ -175,7 +185,10 @@ mod tests {
     #[test]
     fn nothing_that_outranks_the_endpoint_survives_even_when_the_configuration_names_it() {
         let home = SessionHome::create(None).unwrap();
-        let named = BTreeMap::from([("AWS_PROFILE".to_owned(), "x".to_owned()), ("MODE".to_owned(), "ro".to_owned())]);
+        let named = BTreeMap::from([
+            ("AWS_PROFILE".to_owned(), "x".to_owned()),
+            ("MODE".to_owned(), "ro".to_owned()),
+        ]);
         let variables = ChildEnvironment::new(&host(), &named).shut(&home).at_home(&home).into_variables();
         assert!(!variables.contains_key(OsStr::new("AWS_PROFILE")));
         assert_eq!(variables[OsStr::new("MODE")], "ro");

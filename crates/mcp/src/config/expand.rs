@@ -32,8 +32,11 @@ impl Variables {
             let name = name.strip_prefix("env:").unwrap_or(name);
             let value = (self.0)(name).filter(|value| !value.is_empty());
             value.or_else(|| default.map(str::to_owned)).ok_or_else(|| {
-                Error::invalid(field.to_owned(), format!("needs the environment variable `{name}`, which is not set"))
-                    .with_next_step(format!("set it, or write `${{{name}:-default}}`"))
+                Error::invalid(
+                    field.to_owned(),
+                    format!("needs the environment variable `{name}`, which is not set"),
+                )
+                .with_next_step(format!("set it, or write `${{{name}:-default}}`"))
             })
         })
     }

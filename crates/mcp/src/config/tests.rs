@@ -29,7 +29,13 @@ fn one_broken_server_does_not_hide_the_others_and_is_told_by_field() {
         "none": {}, "args": {"command": "c", "args": "hunter2"}, "open": {"command": "${hunter2"}, "text": "hunter2"}}"#;
     let config = McpConfig::parse(text, &variables()).unwrap();
     assert_eq!(config.servers.keys().collect::<Vec<_>>(), ["good"]);
-    let field = |name: &str| config.faults.iter().find(|fault| fault.server == name).and_then(|f| f.error.field().map(str::to_owned));
+    let field = |name: &str| {
+        config
+            .faults
+            .iter()
+            .find(|fault| fault.server == name)
+            .and_then(|f| f.error.field().map(str::to_owned))
+    };
     assert_eq!(field("unset").as_deref(), Some("env.K"));
     assert_eq!(field("remote").as_deref(), Some("url"));
     assert_eq!(field("none").as_deref(), Some("command"));

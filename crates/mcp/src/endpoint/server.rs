@@ -124,7 +124,11 @@ async fn guard(State(server): State<Weak<Server>>, request: Request, next: Next)
     next.run(request).await
 }
 
-async fn credentials(State(server): State<Weak<Server>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+async fn credentials(
+    State(server): State<Weak<Server>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     let Some(server) = server.upgrade() else {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "Stopping", "the endpoint is stopping");
     };

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ClientRequest, CustomResult, Implementation, ListToolsResult,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig, ServerResult,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ClientRequest, CustomResult, Implementation,
+    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, ServerResult,
 };
 use rmcp::service::{NotificationContext, RequestContext, Service, ServiceRole};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -27,7 +27,11 @@ impl Front {
         Self { parts, envelope: Envelope }
     }
 
-    async fn contents(&self, asked: Asked, context: &RequestContext<RoleServer>) -> Result<Map<String, Value>, ErrorData> {
+    async fn contents(
+        &self,
+        asked: Asked,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Map<String, Value>, ErrorData> {
         match asked {
             Asked::List => Ok(Map::from_iter([("tools".to_owned(), Value::Array(self.parts.list().await))])),
             Asked::Call(params) => {
@@ -98,7 +102,9 @@ impl ServerHandler for Envelope {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(Vec::new()).with_cache_scope(rmcp::model::CacheScope::Private).with_ttl_ms(0))
+        Ok(ListToolsResult::with_all_items(Vec::new())
+            .with_cache_scope(rmcp::model::CacheScope::Private)
+            .with_ttl_ms(0))
     }
 
     async fn call_tool(

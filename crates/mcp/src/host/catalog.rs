@@ -46,7 +46,9 @@ impl Catalog {
         let mut catalog = Self::default();
         for (server, tools) in listed {
             match tools {
-                Ok(tools) => catalog.tools.extend(tools.into_iter().filter_map(|tool| ProxiedTool::new(server, tool))),
+                Ok(tools) => {
+                    catalog.tools.extend(tools.into_iter().filter_map(|tool| ProxiedTool::new(server, tool)))
+                }
                 Err(error) => catalog.faults.push(ServerFault { server: server.to_owned(), error }),
             }
         }
@@ -65,9 +67,11 @@ impl Catalog {
         for (name, claims) in collisions {
             for &claim in &claims {
                 let tool = &self.tools[claim];
-                let others: Vec<_> = claims.iter().filter(|&&c| c != claim).map(|&c| self.tools[c].server.clone()).collect();
+                let others: Vec<_> =
+                    claims.iter().filter(|&&c| c != claim).map(|&c| self.tools[c].server.clone()).collect();
                 let message = format!("the tool name `{name}` is also claimed by {}", others.join(", "));
-                let error = Error::new(ErrorKind::Invalid, message).with_next_step("both were renamed; rename a server to choose");
+                let error = Error::new(ErrorKind::Invalid, message)
+                    .with_next_step("both were renamed; rename a server to choose");
                 self.faults.push(ServerFault { server: tool.server.clone(), error });
             }
             for claim in claims {
@@ -104,12 +108,18 @@ mod tests {
     fn definitions_keep_every_field_but_the_name() {
         let tool = json!({"name": "list", "inputSchema": {}, "x-unknown": [1]});
         let catalog = Catalog::gather([("s3", Ok(vec![tool]))]);
-        assert_eq!(catalog.tools[0].definition, json!({"name": "s3__list", "inputSchema": {}, "x-unknown": [1]}));
+        assert_eq!(
+            catalog.tools[0].definition,
+            json!({"name": "s3__list", "inputSchema": {}, "x-unknown": [1]})
+        );
     }
 
     #[test]
     fn a_collision_renames_both_and_is_reported_with_both_owners() {
-        let catalog = Catalog::gather([("a", Ok(vec![json!({"name": "b__c"})])), ("a__b", Ok(vec![json!({"name": "c"})]))]);
+        let catalog = Catalog::gather([
+            ("a", Ok(vec![json!({"name": "b__c"})])),
+            ("a__b", Ok(vec![json!({"name": "c"})])),
+        ]);
         assert_ne!(catalog.tools[0].name, catalog.tools[1].name);
         let owners: Vec<_> = catalog.faults.iter().map(|fault| fault.server.as_str()).collect();
         assert_eq!(owners, ["a", "a__b"]);

@@ -68,7 +68,8 @@ impl Recipe {
     }
 
     async fn greet(&self, process: &mut ChildProcess, era: Era) -> io::Result<(Connection, Session)> {
-        let (stdout, stdin) = process.take_streams().ok_or_else(|| io::Error::other("the server has no streams"))?;
+        let (stdout, stdin) =
+            process.take_streams().ok_or_else(|| io::Error::other("the server has no streams"))?;
         timeout(START, Connection::open(stdout, stdin, era)).await?
     }
 
@@ -80,7 +81,8 @@ impl Recipe {
         keys: Option<&Credentials>,
     ) -> Result<ChildEnvironment> {
         let named = config.env.iter();
-        let named = named.map(|(key, value)| Ok((key.clone(), self.resolve(&format!("env.{key}"), value, account)?)));
+        let named =
+            named.map(|(key, value)| Ok((key.clone(), self.resolve(&format!("env.{key}"), value, account)?)));
         let named: Vec<(String, String)> = named.collect::<Result<_>>()?;
         let pairs = || named.iter().map(|(key, value)| (key, value));
         let mut environment = ChildEnvironment::new(&self.environment, pairs())
@@ -101,7 +103,12 @@ impl Recipe {
         Ok(environment)
     }
 
-    fn spawn(&self, config: &ServerConfig, account: &SessionAccount, environment: ChildEnvironment) -> Result<ChildProcess> {
+    fn spawn(
+        &self,
+        config: &ServerConfig,
+        account: &SessionAccount,
+        environment: ChildEnvironment,
+    ) -> Result<ChildProcess> {
         let args = config.args.iter().map(|arg| Ok(self.resolve("args", arg, account)?.into()));
         let command = ChildCommand {
             program: self.resolve("command", &config.command, account)?.into(),

@@ -37,7 +37,11 @@ mod tests {
 
     #[test]
     fn names_that_do_not_fit_are_cut_marked_and_stable() {
-        for (server, tool) in [("s".repeat(40), "t".repeat(40)), ("münchen".into(), "größe".into()), ("a b".into(), "c.d".into())] {
+        for (server, tool) in [
+            ("s".repeat(40), "t".repeat(40)),
+            ("münchen".into(), "größe".into()),
+            ("a b".into(), "c.d".into()),
+        ] {
             let name = proxied(&server, &tool);
             assert!(name.len() <= LONGEST && name.is_ascii(), "{name}");
             assert_eq!(name, proxied(&server, &tool));

@@ -49,7 +49,12 @@ struct Seen {
 
 impl Server {
     /// Begins to supervise; the process is started when it is first needed.
-    pub(super) fn supervise(name: String, config: ServerConfig, account: SessionAccount, recipe: Arc<Recipe>) -> Self {
+    pub(super) fn supervise(
+        name: String,
+        config: ServerConfig,
+        account: SessionAccount,
+        recipe: Arc<Recipe>,
+    ) -> Self {
         let facts = Arc::new(Facts { name, config, account, recipe, seen: Mutex::default() });
         let (requests, received) = mpsc::channel(64);
         let stop = CancellationToken::new();
@@ -115,14 +120,16 @@ impl Server {
 
     fn explain(&self, error: RequestError, call: &Call) -> Error {
         let error = match error {
-            RequestError::Refused { code, message } => {
-                Error::new(ErrorKind::Invalid, format!("the server refused the request (code {code}): {message}"))
-            }
+            RequestError::Refused { code, message } => Error::new(
+                ErrorKind::Invalid,
+                format!("the server refused the request (code {code}): {message}"),
+            ),
             RequestError::Cancelled => Error::new(ErrorKind::TimedOut, "the call was cancelled"),
-            RequestError::Gone => {
-                Error::new(ErrorKind::Unavailable, format!("the server ended during the call{}", call.last_words()))
-                    .with_next_step("call again; the server is started anew")
-            }
+            RequestError::Gone => Error::new(
+                ErrorKind::Unavailable,
+                format!("the server ended during the call{}", call.last_words()),
+            )
+            .with_next_step("call again; the server is started anew"),
         };
         error.with_provider(self.name().to_owned())
     }

@@ -89,20 +89,25 @@ impl Supervisor {
         if self.running.is_none() {
             self.start().await?;
         }
-        self.running.as_ref().map(|running| running.link.begin()).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, "the server was started and is not there")
-        })
+        self.running
+            .as_ref()
+            .map(|running| running.link.begin())
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "the server was started and is not there"))
     }
 
     async fn start(&mut self) -> Result<()> {
         if let Some(pause) = self.restarts.pause() {
-            let message = format!("the server keeps failing and is not started for another {:.1} s", pause.as_secs_f32());
+            let message = format!(
+                "the server keeps failing and is not started for another {:.1} s",
+                pause.as_secs_f32()
+            );
             return Err(Error::new(ErrorKind::Unavailable, message));
         }
         let generation = self.generation();
         let Facts { name, config, account, recipe, .. } = &*self.facts;
         let started = recipe.start(name, config, account, &mut self.era).await;
-        let Started { process, session, connection, grant } = started.inspect_err(|_| self.restarts.failed())?;
+        let Started { process, session, connection, grant } =
+            started.inspect_err(|_| self.restarts.failed())?;
         tracing::debug!(server = %name, pid = process.pid(), "server started");
         self.restarts.succeeded();
         self.facts.seen(|seen| seen.pid = Some(process.pid()));
