@@ -1,0 +1,163 @@
+//! One session from stack job to clean-up, without a network: `cargo run -p valetkey --example full_flow --features tools`.
+
+#![allow(clippy::print_stdout, reason = "a demonstration shows what it does")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use valetkey::audit::InMemoryAudit;
+use valetkey::backends::MemoryProvider;
+use valetkey::tools::ToolSet;
+use valetkey::{
+    Alias, Clock, Credentials, Error, ErrorKind, Expiry, MapResolver, Region, Result, SecretString,
+    SessionContext, SystemClock,
+};
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let audit = Arc::new(InMemoryAudit::default());
+    let resolver = MapResolver::new().with("aws-cred-42".parse()?, long_lived("AKIADEMOSTACKJOB0042")?);
+    let session = SessionContext::builder()
+        .principal("user-a".parse()?)
+        .region(Region::us_east_1())
+        .resolver(resolver)
+        .audit(Arc::clone(&audit) as Arc<_>);
+    let kept = SessionContext::scope(session, whole_flow).await?;
+
+    step("the scope is over");
+    refused("a handle that somebody kept", kept.credentials().await)?;
+    step("what the audit trail holds");
+    for record in audit.records() {
+        let key = record.key_suffix.map(|suffix| format!(" …{suffix}")).unwrap_or_default();
+        let failure = record.failure.map(|kind| format!(": {}", kind.code())).unwrap_or_default();
+        println!("   {:?}{key}{failure}", record.event);
+    }
+    Ok(())
+}
+
+async fn whole_flow(session: SessionContext) -> Result<SessionContext> {
+    let tools = ToolSet::for_session(session.clone());
+    adopt_stack_job(&tools).await?;
+    sub_agents(&session).await?;
+    service_context(&tools).await?;
+    rotation(&session).await?;
+    overlay(&session).await?;
+    clear(&session, &tools).await?;
+    Ok(session)
+}
+
+/// The stack job names a credential id; the session's resolver turns it into credentials that no model sees.
+async fn adopt_stack_job(tools: &ToolSet) -> Result<()> {
+    step("from a stack job to credentials");
+    let job = |id: &str| {
+        let target = json!({"spec": {"aws_account_region": "eu-central-1"}});
+        json!({"stack_job_json": {"spec": {"provider_credential_id": id, "target": target}}})
+    };
+    call(tools, "extract_and_set_credentials_from_stack_job", job("aws-cred-42"), false).await?;
+    call(tools, "extract_and_set_credentials_from_stack_job", job("aws-cred-of-another-user"), true).await?;
+    call(tools, "get_aws_credentials_context", json!({}), false).await
+}
+
+/// Sub-agents get a clone of the handle, and with it the same credentials.
+async fn sub_agents(session: &SessionContext) -> Result<()> {
+    step("two sub-agents share the session");
+    let read = async |name: &str, session: SessionContext| {
+        let credentials = session.credentials().await?;
+        show(name, &credentials);
+        Ok(credentials.access_key_id().clone())
+    };
+    let (ecs, logs) = tokio::join!(read("ecs", session.clone()), read("logs", session.clone()));
+    let same = ecs.and_then(|ecs| Ok(ecs == logs?))?;
+    hold(same, "the sub-agents read different credentials")
+}
+
+async fn service_context(tools: &ToolSet) -> Result<()> {
+    step("facts on the service at hand");
+    let facts = json!({"service_id": "orders-api", "cluster": "prod", "desired_count": 3});
+    call(tools, "set_service_context_info", facts, false).await?;
+    call(tools, "get_service_context_info", json!({}), false).await
+}
+
+/// An account that a provider answers for rotates; the credentials set by hand on the default one do not.
+async fn rotation(session: &SessionContext) -> Result<()> {
+    step("a provider rotates");
+    let (deploy, provider) =
+        ("deploy".parse::<Alias>()?, MemoryProvider::from(temporary("ASIADEMODEPLOY000001")?));
+    session.set_provider_for(&deploy, provider.clone())?;
+    let before = session.credentials_for(&deploy).await?;
+    show("before", &before);
+    let mut rotations = session.rotations(&deploy)?;
+    provider.set(temporary("ASIADEMODEPLOY000002")?);
+    session.refresh(&deploy).await?;
+    let generation = rotations.changed().await.map(|generation| generation.get());
+    let after = session.credentials_for(&deploy).await?;
+    show("after", &after);
+    println!("   whoever watches was told its number: {}", generation.unwrap_or_default());
+    hold(
+        generation == Some(2) && after.access_key_id() != before.access_key_id(),
+        "the rotation was not felt",
+    )
+}
+
+/// The temporary switch: a child session, so that nothing has to be put back and no sibling notices.
+async fn overlay(session: &SessionContext) -> Result<()> {
+    step("a temporary switch");
+    let child = session.with_credentials(temporary("ASIADEMOELEVATED0007")?)?;
+    let (inside, outside) = (child.credentials().await?, session.credentials().await?);
+    show("in the child", &inside);
+    show("everywhere else", &outside);
+    hold(inside.access_key_id() != outside.access_key_id(), "the switch was seen by siblings")
+}
+
+async fn clear(session: &SessionContext, tools: &ToolSet) -> Result<()> {
+    step("clear");
+    let child = session.with_credentials(temporary("ASIADEMOELEVATED0008")?)?;
+    call(tools, "clear_credential_context", json!({}), false).await?;
+    refused("the session", session.credentials().await)?;
+    refused("its child", child.credentials().await)?;
+    refused("the account that a provider answered for", session.credentials_for(&"deploy".parse()?).await)?;
+    call(tools, "get_service_context_info", json!({}), true).await
+}
+
+/// Calls a tool, shows what a model would see, and insists on how it ends.
+async fn call(tools: &ToolSet, name: &str, input: Value, fails: bool) -> Result<()> {
+    let output = tools.call(name, input).await.ok_or_else(|| failed("there is no such tool"))?;
+    println!("   {name}\n     → {}", output.text);
+    hold(output.is_error == fails, "the tool did not end as it should")
+}
+
+fn refused(who: &str, answer: Result<Credentials>) -> Result<()> {
+    let error = answer.err().ok_or_else(|| failed("credentials were served after the end"))?;
+    println!("   {who}: {error}");
+    Ok(())
+}
+
+fn show(who: &str, credentials: &Credentials) {
+    let (key, provider) = (credentials.access_key_id().last_four(), credentials.provider());
+    println!("   {who}: …{key}, by {provider}, expires {}", credentials.expiry());
+}
+
+fn step(title: &str) {
+    println!("\n{title}");
+}
+
+fn hold(holds: bool, otherwise: &'static str) -> Result<()> {
+    if holds { Ok(()) } else { Err(failed(otherwise)) }
+}
+
+fn failed(what: &'static str) -> Error {
+    Error::new(ErrorKind::Internal, what)
+}
+
+fn long_lived(key: &str) -> Result<Credentials> {
+    Credentials::builder(key.parse()?, SecretString::from(format!("demo-secret-of-{key}"))).build()
+}
+
+fn temporary(key: &str) -> Result<Credentials> {
+    Credentials::builder(key.parse()?, SecretString::from(format!("demo-secret-of-{key}")))
+        .session_token(SecretString::from(format!("demo-secret-token-of-{key}")))
+        .expiry(Expiry::At(SystemClock.now() + Duration::from_secs(3600)))
+        .provider("demo")
+        .build()
+}

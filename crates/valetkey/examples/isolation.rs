@@ -1,0 +1,151 @@
+//! Several users at once: one process-wide context, as people wrote it before, beside one session for each user.
+//!
+//! `cargo run -p valetkey --example isolation` ends with 1 if a session ever crosses, or if the global context does
+//! not: then the example would show nothing.
+
+#![allow(clippy::print_stdout, reason = "a demonstration shows what it does")]
+
+use std::ops::AddAssign;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Barrier;
+use tokio::task::{JoinSet, yield_now};
+use valetkey::{Credentials, Error, ErrorKind, Result, SecretString, SessionContext};
+
+const USERS: usize = 8;
+const SUB_AGENTS: usize = 4;
+
+/// The counter-example: the only static in this repository that holds credentials. Do not copy it.
+static GLOBAL: Mutex<Option<Credentials>> = Mutex::new(None);
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let global = everyone(|| Context::Global).await?;
+    let sessions = everyone(|| Context::Session(SessionContext::builder().build())).await?;
+    println!(
+        "{USERS} users at once, {SUB_AGENTS} sub-agents each; then one of them finishes and cleans up\n"
+    );
+    println!("{:<32}{:>14}{:>18}", "what a sub-agent read", "global context", "one session each");
+    for (what, global, sessions) in [
+        ("its own user's credentials", global.own, sessions.own),
+        ("ANOTHER USER'S credentials", global.others, sessions.others),
+        ("none: somebody else cleaned up", global.gone, sessions.gone),
+    ] {
+        println!("{what:<32}{global:>14}{sessions:>18}");
+    }
+    verdict(&global, &sessions)
+}
+
+fn verdict(global: &Reads, sessions: &Reads) -> Result<()> {
+    if sessions.others > 0 || sessions.gone > 0 {
+        return Err(Error::new(ErrorKind::Internal, "a session crossed"));
+    }
+    if global.others == 0 || global.gone == 0 {
+        return Err(Error::new(
+            ErrorKind::Internal,
+            "the global context held, so this example shows nothing",
+        ));
+    }
+    println!("\nglobal context: crossed, as it must\nsessions: held");
+    Ok(())
+}
+
+/// All users at once, each with what `context` gives it.
+async fn everyone(context: impl Fn() -> Context) -> Result<Reads> {
+    let together = Arc::new(Barrier::new(USERS));
+    let mut users = JoinSet::new();
+    for user in 0..USERS {
+        users.spawn(work(user, context(), Arc::clone(&together)));
+    }
+    let mut all = Reads::default();
+    while let Some(reads) = users.join_next().await {
+        all += reads
+            .map_err(|error| Error::new(ErrorKind::Internal, "a user's task failed").with_source(error))??;
+    }
+    Ok(all)
+}
+
+/// What one user's agent does: set the user's credentials, let the sub-agents work, clean up.
+async fn work(user: usize, context: Context, together: Arc<Barrier>) -> Result<Reads> {
+    let (mut reads, mine) = (Reads::default(), credentials_of(user)?);
+    context.set(mine.clone())?;
+    together.wait().await;
+    for _ in 0..SUB_AGENTS {
+        reads.count(&mine, context.read().await);
+        yield_now().await;
+    }
+    together.wait().await;
+    if user == 0 {
+        context.clear();
+    }
+    together.wait().await;
+    if user != 0 {
+        reads.count(&mine, context.read().await);
+    }
+    Ok(reads)
+}
+
+/// Where a user's agent finds its credentials.
+enum Context {
+    Global,
+    Session(SessionContext),
+}
+
+impl Context {
+    fn set(&self, credentials: Credentials) -> Result<()> {
+        match self {
+            Self::Global => *global() = Some(credentials),
+            Self::Session(session) => drop(session.set_credentials(credentials)?),
+        }
+        Ok(())
+    }
+
+    async fn read(&self) -> Option<Credentials> {
+        match self {
+            Self::Global => global().clone(),
+            Self::Session(session) => session.credentials().await.ok(),
+        }
+    }
+
+    fn clear(&self) {
+        match self {
+            Self::Global => *global() = None,
+            Self::Session(session) => session.clear(),
+        }
+    }
+}
+
+fn global() -> MutexGuard<'static, Option<Credentials>> {
+    GLOBAL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How often a sub-agent read what.
+#[derive(Default)]
+struct Reads {
+    own: usize,
+    others: usize,
+    gone: usize,
+}
+
+impl Reads {
+    fn count(&mut self, mine: &Credentials, read: Option<Credentials>) {
+        match read {
+            None => self.gone += 1,
+            Some(read) if read.access_key_id() == mine.access_key_id() => self.own += 1,
+            Some(_) => self.others += 1,
+        }
+    }
+}
+
+impl AddAssign for Reads {
+    fn add_assign(&mut self, more: Self) {
+        self.own += more.own;
+        self.others += more.others;
+        self.gone += more.gone;
+    }
+}
+
+fn credentials_of(user: usize) -> Result<Credentials> {
+    let secret = SecretString::from(format!("demo-secret-of-user-{user}"));
+    Credentials::builder(format!("AKIADEMOUSER000000{user:02}").parse()?, secret).build()
+}
