@@ -8,6 +8,7 @@ use std::fmt;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
 use aws_types::origin::Origin;
 use valetkey_core::Region;
@@ -73,23 +74,20 @@ impl Default for SdkBase {
 
 /// Takes over everything but who the client is: credentials, tokens and the identity cache are left behind, and of
 /// the per-service settings only the endpoints stay. What is missing is filled in: standard retries, a dated
-/// behaviour version, and an HTTP client to share.
+/// behaviour version, an HTTP client to share, and tokio's timer.
 impl From<SdkConfig> for SdkBase {
     fn from(config: SdkConfig) -> Self {
         let retries = config.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
         let version = config.behavior_version().unwrap_or_else(behavior_version);
         let connection = config.http_client().unwrap_or_else(connection::direct);
+        let (time, sleep) =
+            (config.time_source().unwrap_or_default(), config.sleep_impl().unwrap_or_else(timer));
         let settings = SettingsOnly::of(&config);
         let mut builder = config.into_builder();
         builder.set_credentials_provider(None).set_token_provider(None).set_identity_cache(Some(uncached()));
-        Self(
-            builder
-                .retry_config(retries)
-                .behavior_version(version)
-                .http_client(connection)
-                .service_config(settings)
-                .build(),
-        )
+        builder.set_retry_config(Some(retries)).set_behavior_version(Some(version));
+        builder.set_http_client(Some(connection)).set_time_source(Some(time)).set_sleep_impl(Some(sleep));
+        Self(builder.service_config(settings).build())
     }
 }
 
@@ -104,8 +102,12 @@ fn behavior_version() -> BehaviorVersion {
     BehaviorVersion::v2026_01_12()
 }
 
+fn timer() -> SharedAsyncSleep {
+    SharedAsyncSleep::new(TokioSleep::new())
+}
+
 /// The SDK's identity cache off: it would outlive a rotation and a clearing (static keys by 15 minutes).
-pub(crate) fn uncached() -> SharedIdentityCache {
+fn uncached() -> SharedIdentityCache {
     aws_config::identity::IdentityCache::no_cache()
 }
 

@@ -9,7 +9,8 @@ use super::error;
 
 /// One account of a session as the AWS SDK's `ProvideCredentials`. Use it with the identity cache off, as
 /// [`SdkConfigExt`](super::SdkConfigExt) does: the session is the cache, and the SDK's would outlive a clearing.
-/// It does not keep the session open. Each set that is handed out is a `Serve` in the session's audit trail.
+/// It does not keep the session open. Each set that is handed out is a `Serve` in the session's
+/// audit trail, each refusal a `Deny`.
 #[derive(Debug, Clone)]
 pub struct SessionCredentials(SessionAccount);
 
@@ -22,7 +23,8 @@ impl SessionCredentials {
 
     async fn provide(&self) -> Result<aws_credential_types::Credentials, CredentialsError> {
         let answer = self.0.credentials().await;
-        self.0.record(AuditEvent::Serve, "sdk", answer.as_ref().err());
+        let event = if answer.is_ok() { AuditEvent::Serve } else { AuditEvent::Deny };
+        self.0.record(event, "sdk", answer.as_ref().err());
         answer.map(|credentials| credentials.expose_to_sdk()).map_err(error::into_sdk)
     }
 }

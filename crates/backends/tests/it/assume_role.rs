@@ -1,0 +1,175 @@
+//! Assume role: what STS receives for every field, and what becomes of its answer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use valetkey_backends::{AssumeRoleBuilder, AssumeRoleProvider, EnvProvider, MemoryProvider};
+use valetkey_core::testing::{Canary, Script, ScriptedProvider};
+use valetkey_core::{CredentialProvider, Error, ErrorKind, Expiry, ProviderChain, SessionContext};
+
+use crate::wire::{Wire, assumed};
+use crate::{held, long_lived, region, source};
+
+const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
+
+fn granting() -> Wire {
+    Wire::saying(200, assumed("ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"))
+}
+
+fn of(wire: &Wire, source: Arc<dyn CredentialProvider>) -> AssumeRoleBuilder {
+    let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
+    AssumeRoleProvider::builder(role, source).base(&wire.base())
+}
+
+#[tokio::test]
+async fn sts_receives_every_field() {
+    let wire = granting();
+    let provider = of(&wire, source())
+        .session_name("agent-7")
+        .source_identity("alice@example.org")
+        .external_id("ext/1")
+        .duration(Duration::from_secs(900))
+        .policy(POLICY)
+        .policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess")
+        .tag("team", "blue + green")
+        .tag("tier", "")
+        .transitive_tag("team")
+        .build()
+        .unwrap();
+    provider.provide().await.unwrap();
+    let expected = [
+        ("Action", "AssumeRole"),
+        ("Version", "2011-06-15"),
+        ("RoleArn", "arn:aws:iam::222222222222:role/agent"),
+        ("RoleSessionName", "agent-7"),
+        ("SourceIdentity", "alice@example.org"),
+        ("ExternalId", "ext/1"),
+        ("DurationSeconds", "900"),
+        ("Policy", POLICY),
+        ("PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/ReadOnlyAccess"),
+        ("Tags.member.1.Key", "team"),
+        ("Tags.member.1.Value", "blue + green"),
+        ("Tags.member.2.Key", "tier"),
+        ("Tags.member.2.Value", ""),
+        ("TransitiveTagKeys.member.1", "team"),
+    ];
+    let expected: BTreeMap<_, _> = expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    assert_eq!(wire.sent()[0].form(), expected);
+}
+
+#[tokio::test]
+async fn what_was_not_said_is_not_sent() {
+    let wire = granting();
+    of(&wire, source()).build().unwrap().provide().await.unwrap();
+    let sent = wire.sent()[0].form();
+    assert_eq!(sent.keys().collect::<Vec<_>>(), ["Action", "RoleArn", "RoleSessionName", "Version"]);
+    assert_eq!(sent["RoleSessionName"], "valetkey");
+}
+
+#[tokio::test]
+async fn the_answer_becomes_a_whole_set() {
+    let provider = of(&granting(), source()).region(region("eu-central-1")).build().unwrap();
+    let credentials = provider.provide().await.unwrap();
+    assert_eq!(credentials.access_key_id().as_str(), "ASIAIOSFODNN7EXAMPLE");
+    assert_eq!(credentials.expose_secret_access_key(), "role-secret");
+    assert_eq!(credentials.expose_session_token(), Some("role-token"));
+    assert_eq!(credentials.expiry().to_string(), "2099-01-01T00:00:00Z");
+    assert_eq!(credentials.account_id().unwrap().as_str(), "222222222222");
+    assert_eq!(credentials.region().unwrap().as_str(), "eu-central-1");
+    assert_eq!(credentials.provider(), "assume-role");
+}
+
+#[tokio::test]
+async fn its_own_region_and_endpoint_win_over_the_bases() {
+    let wire = granting();
+    of(&wire, source()).build().unwrap().provide().await.unwrap();
+    of(&wire, source()).region(region("eu-west-1")).build().unwrap().provide().await.unwrap();
+    of(&wire, source()).endpoint_url("http://vpc.example:9").build().unwrap().provide().await.unwrap();
+    let uris: Vec<_> = wire.sent().into_iter().map(|sent| sent.uri).collect();
+    assert_eq!(
+        uris,
+        [
+            "https://sts.us-east-1.amazonaws.com/",
+            "https://sts.eu-west-1.amazonaws.com/",
+            "http://vpc.example:9/"
+        ]
+    );
+    let plain = of(&wire, source()).build().unwrap().provide().await.unwrap();
+    assert!(plain.region().is_none(), "the base's region is where STS is, not where the keys are used");
+}
+
+#[tokio::test]
+async fn each_fetch_asks_sts_and_signs_with_what_the_session_holds_then() {
+    let wire = granting();
+    let session = SessionContext::builder().build();
+    session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
+    let account = session.account(session.default_account()).unwrap();
+    let provider = of(&wire, Arc::new(account)).build().unwrap();
+    provider.provide().await.unwrap();
+    session.set_credentials(long_lived("AKIAI44QH8DHBEXAMPLE")).unwrap();
+    provider.provide().await.unwrap();
+    let signed: Vec<_> = wire.sent().into_iter().map(|sent| sent.headers["authorization"].clone()).collect();
+    assert!(signed[0].contains(&format!("Credential={}/", crate::KEY_ID)), "{signed:?}");
+    assert!(signed[1].contains("Credential=AKIAI44QH8DHBEXAMPLE/"), "{signed:?}");
+
+    drop(session);
+    assert_eq!(provider.provide().await.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(wire.sent().len(), 2);
+}
+
+#[tokio::test]
+async fn a_temporary_source_and_more_than_an_hour_are_refused_before_the_call() {
+    let wire = granting();
+    let temporary = held(Canary::new().credentials(Expiry::Never).unwrap());
+    let long = of(&wire, Arc::clone(&temporary)).duration(Duration::from_secs(3_601)).build().unwrap();
+    let error = long.provide().await.unwrap_err();
+    assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("duration")));
+    assert!(wire.sent().is_empty());
+    of(&wire, temporary).duration(Duration::from_secs(3_600)).build().unwrap().provide().await.unwrap();
+    of(&wire, source()).duration(Duration::from_secs(3_601)).build().unwrap().provide().await.unwrap();
+    assert_eq!(wire.sent().len(), 2);
+}
+
+#[tokio::test]
+async fn a_source_without_credentials_stops_the_chain_rather_than_falling_through() {
+    let wire = granting();
+    let role = of(&wire, Arc::new(MemoryProvider::new())).build().unwrap();
+    let hosts = EnvProvider::new(|name| match name {
+        "AWS_ACCESS_KEY_ID" => Some(crate::KEY_ID.into()),
+        "AWS_SECRET_ACCESS_KEY" => Some("the-hosts-own".into()),
+        _ => None,
+    });
+    assert!(hosts.provide().await.is_ok());
+    let error = ProviderChain::new(role).or_else(hosts).provide().await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.field(), error.provider()),
+        (ErrorKind::Invalid, Some("source"), Some("assume-role"))
+    );
+    assert!(error.next_step().unwrap().contains("memory"), "{error}");
+    assert!(wire.sent().is_empty());
+}
+
+#[tokio::test]
+async fn a_failure_of_the_source_keeps_its_kind_and_name() {
+    for kind in [
+        ErrorKind::Denied,
+        ErrorKind::Expired,
+        ErrorKind::Unavailable,
+        ErrorKind::Throttled,
+        ErrorKind::Closed,
+    ] {
+        let broken = ScriptedProvider::new([Script::Fail(Error::new(kind, "no"))]);
+        let error = of(&granting(), Arc::new(broken)).build().unwrap().provide().await.unwrap_err();
+        assert_eq!((error.kind(), error.provider()), (kind, Some("scripted")));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_usable_credentials_is_transient() {
+    let without = r#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult/></AssumeRoleResponse>"#;
+    for body in [without.to_owned(), assumed("short", "s", "t"), assumed("ASIAIOSFODNN7EXAMPLE", "", "t")] {
+        let error = of(&Wire::saying(200, body), source()).build().unwrap().provide().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    }
+}

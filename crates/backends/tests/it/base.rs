@@ -1,0 +1,95 @@
+//! The base: what it takes over from a configuration, and what the process says.
+
+use std::process::Command;
+
+use aws_config::SdkConfig;
+use aws_credential_types::Token;
+use aws_credential_types::provider::token::{ProvideToken, SharedTokenProvider};
+use aws_credential_types::provider::{SharedCredentialsProvider, future};
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+use valetkey_backends::SdkBase;
+
+use crate::region;
+
+#[derive(Debug)]
+struct Hosts;
+
+impl LoadServiceConfig for Hosts {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        Some(format!("the host's {}", key.env()))
+    }
+}
+
+impl ProvideToken for Hosts {
+    fn provide_token<'a>(&'a self) -> future::ProvideToken<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideToken::ready(Ok(Token::new("hosts-token", None)))
+    }
+}
+
+fn setting(config: &SdkConfig, env: &str) -> Option<String> {
+    let key = ServiceConfigKey::builder().service_id("Bedrock").profile("key").env(env).build().unwrap();
+    config.service_config().unwrap().load_config(key)
+}
+
+#[test]
+fn a_base_takes_settings_over_and_leaves_every_identity_behind() {
+    let keys = crate::sdk_keys(crate::KEY_ID);
+    let host = SdkConfig::builder()
+        .credentials_provider(SharedCredentialsProvider::new(keys))
+        .token_provider(SharedTokenProvider::new(Hosts))
+        .service_config(Hosts)
+        .region(aws_config::Region::new("eu-west-1"))
+        .endpoint_url("http://vpc.example")
+        .build();
+    let base = SdkBase::from(host.clone());
+    let config = base.config();
+    assert!(host.credentials_provider().is_some() && config.credentials_provider().is_none());
+    assert!(host.token_provider().is_some() && config.token_provider().is_none());
+    assert_eq!(setting(&host, "AWS_BEARER_TOKEN").as_deref(), Some("the host's AWS_BEARER_TOKEN"));
+    assert_eq!(setting(config, "AWS_BEARER_TOKEN"), None);
+    assert_eq!(setting(config, "AWS_ENDPOINT_URL").as_deref(), Some("the host's AWS_ENDPOINT_URL"));
+    assert_eq!(config.region().unwrap().as_ref(), "eu-west-1");
+    assert_eq!(config.endpoint_url(), Some("http://vpc.example"));
+    assert!(config.http_client().is_some() && config.behavior_version().is_some());
+}
+
+#[test]
+fn a_base_of_ones_own_knows_nothing_of_the_process() {
+    let base = SdkBase::new();
+    assert!(base.config().region().is_none() && base.config().endpoint_url().is_none());
+    let placed = base.region(&region("us-west-2")).endpoint_url("http://vpc.example");
+    assert_eq!(placed.config().region().unwrap().as_ref(), "us-west-2");
+    assert!(placed.config().get_origin("endpoint_url").is_client_config());
+}
+
+#[tokio::test]
+#[ignore = "the other half of the next test, which sets its environment"]
+async fn in_a_process_with_endpoint_variables() {
+    let base = SdkBase::from_process().await;
+    assert_eq!(base.config().region().unwrap().as_ref(), "ap-south-1");
+    assert_eq!(base.config().endpoint_url(), Some("http://all.example"));
+    let sts = aws_sdk_sts::config::Builder::from(base.config());
+    assert!(format!("{sts:?}").contains("http://sts.example"), "a service's own endpoint wins");
+    let named = base.endpoint_url("http://named.example");
+    let sts = aws_sdk_sts::config::Builder::from(named.config());
+    assert!(!format!("{sts:?}").contains("http://sts.example"), "one named in code wins over both");
+}
+
+/// The environment of this process is every test's, so the variables are set on another.
+#[test]
+fn a_base_of_the_process_honours_its_region_and_its_endpoints() {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "base::in_a_process_with_endpoint_variables", "--ignored"])
+        .env("AWS_REGION", "ap-south-1")
+        .env("AWS_ENDPOINT_URL", "http://all.example")
+        .env("AWS_ENDPOINT_URL_STS", "http://sts.example")
+        .env("AWS_ACCESS_KEY_ID", crate::KEY_ID)
+        .env("AWS_SECRET_ACCESS_KEY", "the-hosts-own")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && said.contains("1 passed"), "{said}");
+}

@@ -1,0 +1,143 @@
+//! Canaries at TRACE: what the providers and the SDK beneath them say shows no secret, though each was really handled.
+
+use std::sync::Arc;
+
+use valetkey_backends::{
+    AssumeRoleProvider, EnvProvider, MemoryProvider, SdkBase, SdkConfigExt, SdkProvider,
+    SecretsManagerProvider, SecretsManagerResolver,
+};
+use valetkey_core::testing::{Canary, CapturedLogs};
+use valetkey_core::{CredentialProvider, CredentialResolver, Credentials, Expiry, SessionContext};
+
+use crate::loopback::Loopback;
+use crate::wire::{assumed, refused};
+use crate::{held, region};
+
+/// Everything said at TRACE while `work` ran.
+async fn logs_of(work: impl Future<Output = ()>) -> String {
+    let logs = CapturedLogs::default();
+    let guard = tracing::subscriber::set_default(logs.subscriber());
+    tracing::trace!("the subscriber listens");
+    work.await;
+    drop(guard);
+    let text = logs.text();
+    assert!(text.contains("the subscriber listens"), "nothing was captured");
+    assert!(text.contains("transmitting request"), "the SDK was not listened to");
+    text
+}
+
+fn parts(canary: &Canary) -> Credentials {
+    canary.credentials(Expiry::Never).unwrap()
+}
+
+fn shows_none_of(canaries: &[&Canary], place: &str, output: &str) {
+    for canary in canaries {
+        let found = canary.found_in(output);
+        let secret: Vec<_> = found.iter().filter(|mark| **mark != "access_key_id").collect();
+        assert!(secret.is_empty(), "{place} shows {secret:?}");
+    }
+}
+
+fn role(base: &SdkBase, source: Arc<dyn CredentialProvider>) -> AssumeRoleProvider {
+    let arn = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
+    AssumeRoleProvider::builder(arn, source).external_id("ext").base(base).build().unwrap()
+}
+
+#[tokio::test]
+async fn an_assumed_role_is_logged_without_either_set() {
+    let (source, answer) = (Canary::new(), Canary::new());
+    let keys = parts(&answer);
+    let body = assumed(
+        keys.access_key_id().as_str(),
+        keys.expose_secret_access_key(),
+        keys.expose_session_token().unwrap(),
+    );
+    assert_eq!(answer.found_in(&body).len(), 3, "the marks are on the wire");
+    let wire = Loopback::answering(200, body).await;
+    let provider = role(&wire.base(), held(parts(&source)));
+    let text = logs_of(async {
+        let credentials = provider.provide().await.unwrap();
+        assert_eq!(credentials.expose_secret_access_key(), answer.expose_secret());
+        shows_none_of(&[&source, &answer], "the set", &format!("{credentials:?} {provider:?}"));
+    })
+    .await;
+    assert!(source.found_in(&wire.sent()).contains(&"token"), "the source's token went out with the request");
+    shows_none_of(&[&source, &answer], "the log", &text);
+}
+
+#[tokio::test]
+async fn a_refusal_that_repeats_a_secret_is_told_without_it() {
+    let (source, echoed) = (Canary::new(), Canary::new());
+    for (status, body) in [
+        (403, refused("AccessDenied", echoed.expose_secret())),
+        (403, refused(echoed.expose_secret(), "")),
+        (500, echoed.expose_secret().to_owned()),
+        (200, echoed.expose_secret().to_owned()),
+    ] {
+        assert!(echoed.found_in(&body).contains(&"secret"), "the mark is on the wire");
+        let wire = Loopback::answering(status, body).await;
+        let error = role(&wire.base(), held(parts(&source))).provide().await.unwrap_err();
+        let cause = std::error::Error::source(&error).map(|cause| format!("{cause} {cause:?}"));
+        shows_none_of(&[&source, &echoed], "the error", &format!("{error} {error:?} {cause:?}"));
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_read_and_resolved_without_a_trace_of_it() {
+    let (source, kept) = (Canary::new(), Canary::new());
+    let body = serde_json::json!({ "SecretString": kept.json().to_string() }).to_string();
+    assert!(kept.found_in(&body).contains(&"secret"), "the marks are on the wire");
+    let wire = Loopback::answering(200, body).await;
+    let base = wire.base();
+    let provider =
+        SecretsManagerProvider::builder("agent", held(parts(&source))).base(&base).build().unwrap();
+    let resolver =
+        SecretsManagerResolver::builder("agents/", held(parts(&source))).base(&base).build().unwrap();
+    let text = logs_of(async {
+        let read = provider.provide().await.unwrap();
+        let resolved = resolver.resolve(&"one".parse().unwrap()).await.unwrap();
+        assert_eq!(read.expose_secret_access_key(), kept.expose_secret());
+        assert_eq!(resolved.expose_secret_access_key(), kept.expose_secret());
+    })
+    .await;
+    shows_none_of(&[&source, &kept], "the log", &text);
+    shows_none_of(&[&source, &kept], "Debug", &format!("{provider:?} {resolver:?}"));
+}
+
+#[tokio::test]
+async fn a_client_of_the_sdk_signs_for_the_session_without_a_trace_of_its_keys() {
+    let (canary, wire) = (Canary::new(), Loopback::answering(200, "<ListAllMyBucketsResult/>").await);
+    let session = SessionContext::builder().region(region("us-east-1")).build();
+    session.set_credentials(parts(&canary)).unwrap();
+    let text = logs_of(async {
+        let config = session.sdk_config_from(wire.base().config()).await.unwrap();
+        shows_none_of(&[&canary], "the configuration", &format!("{config:?}"));
+        aws_sdk_s3::Client::new(&config).list_buckets().send().await.unwrap();
+    })
+    .await;
+    assert!(canary.found_in(&wire.sent()).contains(&"token"), "the token went out");
+    shows_none_of(&[&canary], "the log", &text);
+}
+
+#[tokio::test]
+async fn debug_output_shows_no_secret_of_any_provider_or_builder() {
+    let (canary, base) = (Canary::new(), SdkBase::new().region(&region("us-east-1")));
+    let keys = parts(&canary);
+    let text = keys.expose_secret_access_key().to_owned();
+    let arn = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
+    let builder = AssumeRoleProvider::builder(arn, held(keys.clone()))
+        .external_id(canary.expose_secret())
+        .policy(format!("{{\"Sid\":\"{}\"}}", canary.expose_secret()))
+        .tag("note", canary.expose_secret())
+        .base(&base);
+    let secrets = SecretsManagerProvider::builder("agent", held(keys.clone())).base(&base);
+    let shown = format!(
+        "{:?} {:?} {builder:?} {secrets:?} {base:?} {:?}",
+        MemoryProvider::from(keys.clone()),
+        EnvProvider::new(move |_| Some(text.clone().into())),
+        SdkProvider::new("ambient", keys.expose_to_sdk()),
+    );
+    assert!(shown.contains("MemoryProvider") && shown.contains("AssumeRoleBuilder"), "{shown}");
+    shows_none_of(&[&canary], "Debug", &shown);
+    assert!(canary.found_in(&shown).is_empty(), "{shown}");
+}

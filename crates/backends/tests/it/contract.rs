@@ -1,0 +1,116 @@
+//! The provider contract, for each provider, when it answers and when it fails.
+
+use std::sync::Arc;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
+use valetkey_backends::{
+    AssumeRoleProvider, EnvProvider, MemoryProvider, SdkProvider, SecretsManagerProvider,
+};
+use valetkey_core::testing::{Canary, contract};
+use valetkey_core::{CredentialProvider, Expiry};
+
+use crate::held;
+use crate::wire::{Answer, Wire, assumed, refused};
+
+/// A canary, and the texts of it that must show nowhere.
+struct Marked {
+    canary: Canary,
+    secrets: Vec<String>,
+}
+
+impl Marked {
+    fn new() -> Self {
+        let canary = Canary::new();
+        let credentials = canary.credentials(Expiry::Never).unwrap();
+        let secrets = vec![
+            credentials.expose_secret_access_key().to_owned(),
+            credentials.expose_session_token().unwrap().to_owned(),
+            credentials.access_key_id().as_str().to_owned(),
+        ];
+        Self { canary, secrets }
+    }
+
+    fn held(&self) -> Arc<dyn CredentialProvider> {
+        held(self.canary.credentials(Expiry::Never).unwrap())
+    }
+
+    async fn holds(&self, provider: impl CredentialProvider) {
+        let secrets: Vec<&str> = self.secrets.iter().map(String::as_str).collect();
+        let faults = contract::faults(&provider, &secrets).await;
+        assert!(faults.is_empty(), "{provider:?}: {faults:#?}");
+    }
+}
+
+#[tokio::test]
+async fn memory_keeps_the_contract() {
+    let marked = Marked::new();
+    marked.holds(MemoryProvider::new()).await;
+    marked.holds(MemoryProvider::from(marked.canary.credentials(Expiry::Never).unwrap())).await;
+}
+
+#[tokio::test]
+async fn environment_keeps_the_contract() {
+    let marked = Marked::new();
+    marked.holds(EnvProvider::new(|_| None)).await;
+    let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
+    let half = secret.clone();
+    marked
+        .holds(EnvProvider::new(move |name| (name == "AWS_SECRET_ACCESS_KEY").then(|| half.clone().into())))
+        .await;
+    let whole = EnvProvider::new(move |name| match name {
+        "AWS_ACCESS_KEY_ID" => Some(id.clone().into()),
+        "AWS_SECRET_ACCESS_KEY" => Some(secret.clone().into()),
+        "AWS_SESSION_TOKEN" => Some(token.clone().into()),
+        _ => None,
+    });
+    assert!(whole.provide().await.is_ok());
+    marked.holds(whole).await;
+}
+
+#[tokio::test]
+async fn assume_role_keeps_the_contract() {
+    let marked = Marked::new();
+    let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
+    let granted = Wire::saying(200, assumed(&id, &secret, &token));
+    let denied = Wire::saying(403, refused("AccessDenied", &secret));
+    for wire in [granted, denied, Wire::saying(500, secret), Wire::new(Answer::HangsUp)] {
+        let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
+        let builder = AssumeRoleProvider::builder(role, marked.held()).base(&wire.base());
+        marked.holds(builder.build().unwrap()).await;
+    }
+}
+
+#[tokio::test]
+async fn secrets_manager_keeps_the_contract() {
+    let marked = Marked::new();
+    let secret = marked.canary.json().to_string();
+    let holding = Wire::saying(200, serde_json::json!({ "SecretString": secret }).to_string());
+    let torn =
+        Wire::saying(200, serde_json::json!({ "SecretString": &secret[..secret.len() - 1] }).to_string());
+    let denied = serde_json::json!({ "__type": "AccessDeniedException", "message": secret }).to_string();
+    for wire in [holding, torn, Wire::saying(400, denied), Wire::new(Answer::NeverComes)] {
+        let builder = SecretsManagerProvider::builder("agent", marked.held()).base(&wire.base());
+        marked.holds(builder.build().unwrap()).await;
+    }
+}
+
+#[derive(Debug)]
+struct Refuses(String);
+
+impl ProvideCredentials for Refuses {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::ready(Err(CredentialsError::provider_error(self.0.clone())))
+    }
+}
+
+#[tokio::test]
+async fn the_bridge_keeps_the_contract() {
+    let marked = Marked::new();
+    let keys = marked.canary.credentials(Expiry::Never).unwrap().expose_to_sdk();
+    marked.holds(SdkProvider::new("ambient", keys)).await;
+    marked.holds(SdkProvider::new("ambient", Refuses(marked.secrets[0].clone()))).await;
+}

@@ -1,0 +1,177 @@
+//! Assume role: each limit, on both sides of it, without a call.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use valetkey_backends::{AssumeRoleBuilder, AssumeRoleProvider};
+use valetkey_core::ErrorKind;
+
+use crate::wire::Wire;
+use crate::{region, source};
+
+fn builder() -> AssumeRoleBuilder {
+    let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
+    AssumeRoleProvider::builder(role, source())
+        .region(region("us-east-1"))
+        .base(&Wire::saying(500, "").base())
+}
+
+fn fits(builder: AssumeRoleBuilder) {
+    if let Err(error) = builder.build() {
+        panic!("refused: {error}");
+    }
+}
+
+fn breaks(builder: AssumeRoleBuilder, field: &str, limit: &str) {
+    let error = builder.build().unwrap_err();
+    assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some(field)), "{error}");
+    assert_eq!(error.provider(), Some("assume-role"));
+    assert!(error.message().contains(limit), "`{error}` does not name the limit {limit}");
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn a_duration_is_15_minutes_to_12_hours() {
+    for good in [900, 901, 3_600, 43_200] {
+        fits(builder().duration(seconds(good)));
+    }
+    for bad in [0, 1, 899, 43_201, u64::MAX] {
+        breaks(builder().duration(seconds(bad)), "duration", "900 to 43,200");
+    }
+    breaks(builder().duration(Duration::from_millis(900_500)), "duration", "whole seconds");
+}
+
+#[test]
+fn a_chained_role_lasts_at_most_an_hour() {
+    for good in [900, 3_600] {
+        fits(builder().duration(seconds(good)).chained(true));
+    }
+    for bad in [3_601, 43_200] {
+        breaks(builder().duration(seconds(bad)).chained(true), "duration", "3,600");
+        fits(builder().duration(seconds(bad)).chained(false));
+    }
+}
+
+#[test]
+fn session_names_and_source_identities_are_2_to_64_of_their_characters() {
+    for good in ["ab", "A_z+=,.@-9", &"n".repeat(64)] {
+        fits(builder().session_name(good));
+        fits(builder().source_identity(good));
+    }
+    for bad in ["", "a", "a b", "a/b", "ä-ö", "a\nb", "a:b", &"n".repeat(65)] {
+        breaks(builder().session_name(bad), "session_name", "2 to 64");
+        breaks(builder().source_identity(bad), "source_identity", "2 to 64");
+    }
+    for bad in ["aws:alice", "AWS:alice"] {
+        breaks(builder().source_identity(bad), "source_identity", "`aws:`");
+    }
+    fits(builder().source_identity("aws-alice"));
+}
+
+#[test]
+fn an_external_id_is_2_to_1224_of_its_characters() {
+    for good in ["ab", "A_z+=,.@:/-9", &"e".repeat(1_224)] {
+        fits(builder().external_id(good));
+    }
+    for bad in ["", "a", "a b", "a#b", &"e".repeat(1_225)] {
+        breaks(builder().external_id(bad), "external_id", "2 to 1,224");
+    }
+}
+
+#[test]
+fn a_policy_is_a_json_object_in_characters_that_sts_takes() {
+    fits(builder().policy(r#"{"Version": "2012-10-17", "Statement": []}"#));
+    fits(builder().policy("{\"Sid\": \"\u{ff}\"}"));
+    for bad in ["", "{", "[]", "\"text\"", "hunter2"] {
+        breaks(builder().policy(bad), "policy", "JSON object");
+    }
+    breaks(builder().policy("{\"Sid\": \"\u{100}\"}"), "policy", "U+0020 to U+00FF");
+}
+
+#[test]
+fn policies_and_arns_together_are_at_most_2048_characters() {
+    let arn = "arn:aws:iam::111111111111:policy/read";
+    let policy = |length: usize| format!("{{\"Sid\":\"{}\"}}", "\u{e4}".repeat(length - 10));
+    assert_eq!(policy(2_048).chars().count(), 2_048);
+    fits(builder().policy(policy(2_048)));
+    breaks(builder().policy(policy(2_049)), "policy", "2,048");
+    fits(builder().policy(policy(2_048 - arn.len())).policy_arn(arn));
+    breaks(builder().policy(policy(2_049 - arn.len())).policy_arn(arn), "policy", "2,048");
+}
+
+#[test]
+fn there_are_at_most_ten_policy_arns_and_each_looks_like_one() {
+    let many = |count: usize| {
+        (0..count)
+            .fold(builder(), |builder, n| builder.policy_arn(format!("arn:aws:iam::aws:policy/read-{n}")))
+    };
+    fits(many(10));
+    breaks(many(11), "policy_arns", "10");
+    for bad in ["", "ReadOnlyAccess", "arn:aws:iam::111111111111:role/agent", "arn:aws:iam::aws:policy/a b"] {
+        breaks(builder().policy_arn(bad), "policy_arns", "managed policy ARNs");
+    }
+}
+
+#[test]
+fn there_are_at_most_50_tags() {
+    let many =
+        |count: usize| (0..count).fold(builder(), |builder, n| builder.tag(format!("key-{n}"), "value"));
+    fits(many(50));
+    breaks(many(51), "tags", "50");
+}
+
+#[test]
+fn tag_keys_are_1_to_128_characters_and_values_up_to_256() {
+    for key in ["k", "ä ö_.:/=+-@", &"ä".repeat(128)] {
+        fits(builder().tag(key, "v").transitive_tag(key));
+    }
+    for key in ["", "a\tb", "a#b", &"ä".repeat(129)] {
+        breaks(builder().tag(key, "v"), "tags", "1 to 128");
+    }
+    for value in ["", &"ä".repeat(256)] {
+        fits(builder().tag("k", value));
+    }
+    for value in ["a#b", &"ä".repeat(257)] {
+        breaks(builder().tag("k", value), "tags", "256");
+    }
+}
+
+#[test]
+fn the_prefix_of_aws_and_doubled_keys_are_refused() {
+    breaks(builder().tag("aws:tier", "v"), "tags", "`aws:`");
+    breaks(builder().tag("AWS:tier", "v"), "tags", "`aws:`");
+    breaks(builder().tag("tier", "aws:v"), "tags", "`aws:`");
+    breaks(builder().tag("tier", "a").tag("Tier", "b"), "tags", "twice");
+    fits(builder().tag("awsome", "v"));
+}
+
+#[test]
+fn a_transitive_tag_is_one_of_the_tags() {
+    fits(builder().tag("tier", "low").transitive_tag("tier"));
+    breaks(builder().tag("tier", "low").transitive_tag("team"), "transitive_tags", "one of the tags");
+    breaks(builder().transitive_tag(""), "transitive_tags", "1 to 128");
+}
+
+#[test]
+fn sts_needs_a_region_from_somewhere() {
+    let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
+    breaks(AssumeRoleProvider::builder(role, source()), "region", "not known");
+}
+
+proptest! {
+    #[test]
+    fn a_text_is_taken_or_refused_by_its_rule_and_never_echoed(text in "[a-zA-Z0-9_+=,.@:/ #-]{0,80}") {
+        let plain = |marks: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || marks.contains(c));
+        let is_name = (2..=64).contains(&text.len()) && plain("_+=,.@-");
+        prop_assert_eq!(builder().session_name(&*text).build().is_ok(), is_name);
+        let is_id = (2..=1_224).contains(&text.len()) && plain("_+=,.@:/-");
+        prop_assert_eq!(builder().external_id(&*text).build().is_ok(), is_id);
+        if let Err(error) = builder().external_id(format!("xyzzy#{text}")).build() {
+            let shown = format!("{error} {error:?}");
+            prop_assert!(!shown.contains("xyzzy"), "{}", shown);
+        }
+    }
+}

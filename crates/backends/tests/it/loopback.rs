@@ -1,0 +1,60 @@
+//! A loopback server that answers as told: for tests of what the real HTTP client logs on its way.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use valetkey_backends::SdkBase;
+
+use crate::{impatient, region};
+
+/// Answers every request with the same body, one request a connection, and keeps what it was sent.
+pub(crate) struct Loopback {
+    url: String,
+    sent: Arc<Mutex<Vec<String>>>,
+}
+
+impl Loopback {
+    pub(crate) async fn answering(status: u16, body: impl Into<String>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (sent, body) = (Arc::<Mutex<Vec<String>>>::default(), body.into());
+        let kept = Arc::clone(&sent);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let request = read(&mut stream).await;
+                kept.lock().unwrap().push(request);
+                let length = body.len();
+                let head =
+                    format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+                stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+            }
+        });
+        Self { url, sent }
+    }
+
+    pub(crate) fn base(&self) -> SdkBase {
+        impatient(&SdkBase::new().region(&region("us-east-1")).endpoint_url(&self.url))
+    }
+
+    pub(crate) fn sent(&self) -> String {
+        self.sent.lock().unwrap().join("\n")
+    }
+}
+
+/// One request, with as much body as it promises.
+async fn read(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    loop {
+        if stream.read_buf(&mut text).await.unwrap() == 0 {
+            break;
+        }
+        let so_far = String::from_utf8_lossy(&text).to_lowercase();
+        let Some((head, body)) = so_far.split_once("\r\n\r\n") else { continue };
+        let promised = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        if body.len() >= promised.unwrap_or(0) {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}

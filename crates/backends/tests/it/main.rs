@@ -1,0 +1,54 @@
+//! Tests of the providers: each alone against a recorded wire, and all of them against real peers (`real`).
+
+mod assume_role;
+mod base;
+mod canary;
+mod contract;
+mod env;
+mod fault;
+mod limits;
+mod loopback;
+mod memory;
+mod real;
+mod sdk;
+mod secrets_manager;
+mod session;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use valetkey_backends::{MemoryProvider, SdkBase};
+use valetkey_core::{AccessKeyId, CredentialProvider, Credentials, Region, SecretString};
+
+const KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
+
+fn region(name: &str) -> Region {
+    name.parse().unwrap()
+}
+
+/// The base with the same number of retries, a millisecond apart instead of a second.
+fn impatient(base: &SdkBase) -> SdkBase {
+    let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
+    SdkBase::from(base.config().to_builder().retry_config(retries).build())
+}
+
+/// A long-lived set.
+fn long_lived(key_id: &str) -> Credentials {
+    let id: AccessKeyId = key_id.parse().unwrap();
+    Credentials::builder(id, SecretString::from("not-a-real-secret")).build().unwrap()
+}
+
+fn held(credentials: Credentials) -> Arc<dyn CredentialProvider> {
+    Arc::new(MemoryProvider::from(credentials))
+}
+
+fn source() -> Arc<dyn CredentialProvider> {
+    held(long_lived(KEY_ID))
+}
+
+/// A long-lived set of the SDK's.
+fn sdk_keys(key_id: &str) -> aws_credential_types::Credentials {
+    aws_credential_types::Credentials::new(key_id, "not-a-real-secret", None, None, "test")
+}

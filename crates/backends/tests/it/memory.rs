@@ -1,0 +1,55 @@
+//! Memory: the cell and its handles.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use valetkey_backends::MemoryProvider;
+use valetkey_core::testing::{Canary, ManualClock};
+use valetkey_core::{Alias, Clock, CredentialProvider, ErrorKind, Expiry, SessionContext};
+
+use crate::long_lived;
+
+const OTHER: &str = "AKIAI44QH8DHBEXAMPLE";
+
+#[tokio::test]
+async fn an_empty_cell_is_not_configured() {
+    let error = MemoryProvider::new().provide().await.unwrap_err();
+    assert_eq!((error.kind(), error.provider()), (ErrorKind::NotConfigured, Some("memory")));
+}
+
+#[tokio::test]
+async fn what_one_handle_sets_replaces_and_clears_every_handle_sees() {
+    let (writer, reader) = {
+        let cell = MemoryProvider::new();
+        (cell.clone(), cell)
+    };
+    writer.set(long_lived(crate::KEY_ID));
+    assert_eq!(reader.provide().await.unwrap().access_key_id().as_str(), crate::KEY_ID);
+    let before = writer.replace(long_lived(OTHER)).unwrap();
+    assert_eq!(before.access_key_id().as_str(), crate::KEY_ID);
+    assert_eq!(reader.provide().await.unwrap().access_key_id().as_str(), OTHER);
+    writer.clear();
+    assert_eq!(reader.provide().await.unwrap_err().kind(), ErrorKind::NotConfigured);
+    assert!(writer.replace(long_lived(OTHER)).is_none());
+}
+
+#[tokio::test]
+async fn one_cell_feeds_the_sessions_of_several_hosts() {
+    let cell = MemoryProvider::from(long_lived(crate::KEY_ID));
+    let sessions = [(); 2].map(|()| SessionContext::builder().provider(cell.clone()).build());
+    cell.set(long_lived(OTHER));
+    for session in &sessions {
+        session.refresh(&Alias::default_account()).await.unwrap();
+        assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), OTHER);
+    }
+}
+
+#[tokio::test]
+async fn a_set_that_ran_out_is_expired_and_not_absent() {
+    let clock = ManualClock::new();
+    let cell = MemoryProvider::new().clock(Arc::new(clock.clone()));
+    cell.set(Canary::new().credentials(Expiry::At(clock.now() + Duration::from_secs(60))).unwrap());
+    assert!(cell.provide().await.is_ok());
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(cell.provide().await.unwrap_err().kind(), ErrorKind::Expired);
+}

@@ -1,0 +1,46 @@
+//! Tests against real peers: they need `cargo xtask rig`, and `cargo xtask test --no-rig` leaves them out.
+
+mod clients;
+mod ministack;
+mod moto;
+mod unreachable;
+
+use std::sync::Arc;
+
+use aws_sdk_sts::Client;
+use valetkey_backends::{AssumeRoleBuilder, AssumeRoleProvider, SdkBase, SdkConfigExt};
+use valetkey_core::{CredentialProvider, Credentials, SecretString, SessionContext};
+use valetkey_rig::{Key, REGION, Tenant};
+
+use crate::{held, region};
+
+fn at(url: &str) -> SdkBase {
+    SdkBase::new().region(&region(REGION)).endpoint_url(url)
+}
+
+fn credentials(key: &Key) -> Credentials {
+    let secret = SecretString::from(key.secret_access_key.as_str());
+    Credentials::builder(key.access_key_id.parse().unwrap(), secret).build().unwrap()
+}
+
+fn signing(key: &Key) -> Arc<dyn CredentialProvider> {
+    held(credentials(key))
+}
+
+/// The tenant's role, as its broker asks for it.
+fn role(tenant: &Tenant, broker: &Key, url: &str) -> AssumeRoleBuilder {
+    AssumeRoleProvider::builder(tenant.role_arn.parse().unwrap(), signing(broker))
+        .external_id(&tenant.external_id)
+        .base(&at(url))
+}
+
+/// A session that `provider` answers for.
+fn session(provider: impl CredentialProvider + 'static) -> SessionContext {
+    SessionContext::builder().region(region(REGION)).provider(provider).build()
+}
+
+/// The account that the peer takes the session for.
+async fn caller_account(session: &SessionContext, url: &str) -> String {
+    let client = Client::new(&session.sdk_config_from(at(url).config()).await.unwrap());
+    client.get_caller_identity().send().await.unwrap().account.unwrap()
+}

@@ -1,0 +1,205 @@
+//! MiniStack: what is refused is really refused, and told by kind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_sts::config::SharedCredentialsProvider;
+use valetkey_backends::{SdkConfigExt, SecretsManagerProvider, SecretsManagerResolver};
+use valetkey_core::{
+    CredentialId, CredentialProvider, CredentialResolver, Credentials, ErrorKind, SecretString,
+    SessionContext,
+};
+use valetkey_rig::{MiniStack, REGION, Script, Seed, Tenant, aws_environment};
+
+use super::{at, caller_account, credentials, role, session, signing};
+use crate::{held, region};
+
+async fn seeded() -> (MiniStack, Seed) {
+    let ministack = MiniStack::start().await.unwrap();
+    let seed = ministack.seed().await.unwrap();
+    (ministack, seed)
+}
+
+async fn s3(session: &SessionContext, ministack: &MiniStack) -> aws_sdk_s3::Client {
+    aws_sdk_s3::Client::new(&session.sdk_config_from(at(&ministack.url()).config()).await.unwrap())
+}
+
+/// The code with which S3 refuses to list the session's buckets, if it does.
+async fn refusal(client: &aws_sdk_s3::Client) -> Option<String> {
+    let answer = client.list_buckets().send().await;
+    answer.err().map(|error| error.code().unwrap_or("none").to_owned())
+}
+
+#[tokio::test]
+async fn the_right_external_id_opens_the_role_and_any_other_is_denied() {
+    let (ministack, seed) = seeded().await;
+    let (url, tenant) = (ministack.url(), &seed.tenants[0]);
+    let right = session(role(tenant, &seed.broker, &url).build().unwrap());
+    assert_eq!(caller_account(&right, &url).await, tenant.account);
+
+    let builder = || {
+        let role = tenant.role_arn.parse().unwrap();
+        valetkey_backends::AssumeRoleProvider::builder(role, signing(&seed.broker)).base(&at(&url))
+    };
+    for wrong in [
+        builder(),
+        builder().external_id("somebody-elses"),
+        builder().external_id(&seed.tenants[1].external_id),
+    ] {
+        let error = wrong.build().unwrap().provide().await.unwrap_err();
+        assert_eq!((error.kind(), error.provider()), (ErrorKind::Denied, Some("assume-role")), "{error}");
+        assert!(error.message().contains("AccessDenied"), "{error}");
+    }
+    ministack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_secret_is_read_by_name_and_by_credential_id() {
+    let (ministack, seed) = seeded().await;
+    let (base, tenant) = (at(&ministack.url()), &seed.tenants[0]);
+    let provider = SecretsManagerProvider::builder(&tenant.secret_id, signing(&seed.broker)).base(&base);
+    let read = provider.build().unwrap().provide().await.unwrap();
+
+    let prefix = tenant.secret_id.strip_suffix(&tenant.credential_id).unwrap();
+    let resolver =
+        SecretsManagerResolver::builder(prefix, signing(&seed.broker)).base(&base).build().unwrap();
+    let id: CredentialId = tenant.credential_id.parse().unwrap();
+    let resolved = resolver.resolve(&id).await.unwrap();
+    for found in [&read, &resolved] {
+        assert_eq!(found.access_key_id().as_str(), tenant.service.access_key_id);
+        assert_eq!(found.region().unwrap().as_str(), "us-west-2");
+    }
+    let session = SessionContext::builder().resolver(resolver).build();
+    session.adopt(&id, None).await.unwrap();
+    assert_eq!(caller_account(&session, &ministack.url()).await, tenant.account);
+
+    let unknown = session.adopt(&"nobody".parse().unwrap(), None).await.unwrap_err();
+    assert_eq!(
+        (unknown.kind(), unknown.field()),
+        (ErrorKind::Invalid, Some("provider_credential_id")),
+        "{unknown}"
+    );
+    let stranger = SecretsManagerProvider::builder(&tenant.secret_id, held(crate::long_lived(crate::KEY_ID)))
+        .base(&base);
+    assert_eq!(stranger.build().unwrap().provide().await.unwrap_err().kind(), ErrorKind::Denied);
+    ministack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_policy_really_narrows() {
+    let (ministack, seed) = seeded().await;
+    let (url, tenant) = (ministack.url(), &seed.tenants[0]);
+    let policy = |action: &str| {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"*"}}]}}"#
+        )
+    };
+    let narrowed = async |action: &str| {
+        let role = role(tenant, &seed.broker, &url).policy(policy(action)).build().unwrap();
+        refusal(&s3(&session(role), &ministack).await).await
+    };
+    assert_eq!(narrowed("s3:ListAllMyBuckets").await, None);
+    assert_eq!(narrowed("sts:GetCallerIdentity").await.as_deref(), Some("AccessDenied"));
+    ministack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn session_tags_decide_what_the_role_may_do() {
+    let (ministack, seed) = seeded().await;
+    let (url, tenant) = (ministack.url(), &seed.tenants[0]);
+    deny_buckets_to_tier_low(&url, tenant).await;
+    let tagged = async |tier: &str| {
+        let role = role(tenant, &seed.broker, &url).tag("tier", tier).transitive_tag("tier").build().unwrap();
+        refusal(&s3(&session(role), &ministack).await).await
+    };
+    assert_eq!(tagged("high").await, None);
+    assert_eq!(tagged("low").await.as_deref(), Some("AccessDenied"));
+    ministack.stop().await.unwrap();
+}
+
+async fn deny_buckets_to_tier_low(url: &str, tenant: &Tenant) {
+    const PUT: &str = "import boto3, json; boto3.client('iam').put_role_policy(RoleName='agent', PolicyName='tier', \
+        PolicyDocument=json.dumps({'Version': '2012-10-17', 'Statement': [{'Effect': 'Deny', 'Action': 's3:*', \
+        'Resource': '*', 'Condition': {'StringEquals': {'aws:PrincipalTag/tier': 'low'}}}]}))";
+    let root = MiniStack::root(&tenant.account);
+    let mut vars = aws_environment(url);
+    vars.push(("AWS_ACCESS_KEY_ID".to_owned(), root.access_key_id));
+    vars.push(("AWS_SECRET_ACCESS_KEY".to_owned(), root.secret_access_key));
+    Script::new("-c").arg(PUT).envs(vars).run().await.unwrap();
+}
+
+/// A set of two seconds, which our builder would refuse; without an expiry of its own, so that nobody but the peer
+/// can tell that it has run out.
+async fn short_lived(seed: &Seed, url: &str) -> Credentials {
+    let broker = credentials(&seed.broker).expose_to_sdk();
+    let config =
+        at(url).config().to_builder().credentials_provider(SharedCredentialsProvider::new(broker)).build();
+    let tenant = &seed.tenants[0];
+    let answer = aws_sdk_sts::Client::new(&config)
+        .assume_role()
+        .role_arn(&tenant.role_arn)
+        .role_session_name("short")
+        .external_id(&tenant.external_id)
+        .duration_seconds(2)
+        .send()
+        .await;
+    let keys = answer.unwrap().credentials.unwrap();
+    Credentials::builder(keys.access_key_id.parse().unwrap(), SecretString::from(keys.secret_access_key))
+        .session_token(SecretString::from(keys.session_token))
+        .build()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn an_expired_set_is_refused_by_the_peer_and_told_as_expired() {
+    let (ministack, seed) = seeded().await;
+    let url = ministack.url();
+    let short = short_lived(&seed, &url).await;
+    let session = SessionContext::builder().region(region(REGION)).build();
+    session.set_credentials(short.clone()).unwrap();
+    let client = s3(&session, &ministack).await;
+    assert_eq!(refusal(&client).await, None, "it works while it lasts");
+    let secret = SecretsManagerProvider::builder("nothing", held(short)).base(&at(&url)).build().unwrap();
+    assert_eq!(
+        secret.provide().await.unwrap_err().kind(),
+        ErrorKind::Invalid,
+        "known, but there is no such secret"
+    );
+
+    let mut refused = None;
+    for _ in 0..200 {
+        refused = refusal(&client).await;
+        if refused.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(refused.as_deref().is_some_and(|code| code.contains("ExpiredToken")), "{refused:?}");
+    let error = secret.provide().await.unwrap_err();
+    assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Expired, false), "{error}");
+    ministack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_role_follows_the_session_that_it_is_assumed_from() {
+    let (ministack, seed) = seeded().await;
+    let (url, tenant) = (ministack.url(), &seed.tenants[0]);
+    let host = SessionContext::builder().build();
+    let account = Arc::new(host.account(host.default_account()).unwrap());
+    let role = valetkey_backends::AssumeRoleProvider::builder(tenant.role_arn.parse().unwrap(), account)
+        .external_id(&tenant.external_id)
+        .base(&at(&url))
+        .build()
+        .unwrap();
+    assert_eq!(role.provide().await.unwrap_err().field(), Some("source"));
+    host.set_credentials(credentials(&seed.broker)).unwrap();
+    assert_eq!(role.provide().await.unwrap().account_id().unwrap().as_str(), tenant.account);
+    host.set_credentials(credentials(&seed.tenants[1].service)).unwrap();
+    assert_eq!(
+        role.provide().await.unwrap_err().kind(),
+        ErrorKind::Denied,
+        "the trust names the broker only"
+    );
+    ministack.stop().await.unwrap();
+}

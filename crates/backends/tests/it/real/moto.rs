@@ -1,0 +1,41 @@
+//! Moto: every field of a request is understood by somebody else's STS.
+
+use std::time::Duration;
+
+use valetkey_backends::AssumeRoleProvider;
+use valetkey_core::Alias;
+use valetkey_rig::{Key, Moto, REGION};
+
+use super::{at, caller_account, session, signing};
+use crate::region;
+
+#[tokio::test]
+async fn a_role_assumed_with_every_field_acts_in_its_account() {
+    let moto = Moto::start().await.unwrap();
+    let anybody = Key { access_key_id: crate::KEY_ID.to_owned(), secret_access_key: "any".to_owned() };
+    let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
+    let provider = AssumeRoleProvider::builder(role, signing(&anybody))
+        .session_name("agent-7")
+        .source_identity("alice@example.org")
+        .external_id("ext-111111111111")
+        .duration(Duration::from_secs(900))
+        .policy(r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#)
+        .policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess")
+        .tag("team", "blue")
+        .tag("tier", "low")
+        .transitive_tag("team")
+        .region(region(REGION))
+        .base(&at(&moto.url()))
+        .build()
+        .unwrap();
+    let session = session(provider);
+    let credentials = session.credentials().await.unwrap();
+    assert_eq!(credentials.account_id().unwrap().as_str(), "111111111111");
+    assert!(credentials.has_session_token() && credentials.expiry().instant().is_some());
+    assert_eq!(caller_account(&session, &moto.url()).await, "111111111111");
+
+    let before = credentials.access_key_id().clone();
+    session.refresh(&Alias::default_account()).await.unwrap();
+    assert_ne!(session.credentials().await.unwrap().access_key_id(), &before, "each fetch is a new set");
+    moto.stop().await.unwrap();
+}

@@ -1,0 +1,29 @@
+//! Nobody there: a loopback port that was just closed.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use valetkey_backends::{AssumeRoleProvider, SdkBase, SecretsManagerProvider};
+use valetkey_core::{CredentialProvider, ErrorKind};
+
+use crate::{impatient, region, source};
+
+/// A base for a port that nobody listens on.
+fn nowhere() -> SdkBase {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    impatient(&SdkBase::new().region(&region("us-east-1")).endpoint_url(url))
+}
+
+#[tokio::test]
+async fn an_endpoint_that_nobody_listens_on_is_unavailable() {
+    let base = nowhere();
+    let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
+    let role = AssumeRoleProvider::builder(role, source()).base(&base).build().unwrap();
+    let secret = SecretsManagerProvider::builder("agent", source()).base(&base).build().unwrap();
+    for provider in [&role as &dyn CredentialProvider, &secret] {
+        let error = provider.provide().await.unwrap_err();
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Unavailable, true), "{error}");
+        assert!(error.next_step().unwrap().contains("endpoint URL"), "{error}");
+    }
+}

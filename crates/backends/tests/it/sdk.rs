@@ -1,0 +1,95 @@
+//! A provider of the SDK as one of ours.
+
+use std::time::{Duration, SystemTime};
+
+use aws_config::sts::AssumeRoleProvider as SdkAssumeRole;
+use aws_credential_types::Credentials as SdkCredentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
+use valetkey_backends::SdkProvider;
+use valetkey_core::{CredentialProvider, ErrorKind, Expiry, ProviderChain};
+
+use crate::wire::{Wire, refused};
+use crate::{held, long_lived, region};
+
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+#[derive(Debug)]
+struct Fails(fn() -> CredentialsError);
+
+impl ProvideCredentials for Fails {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::ready(Err((self.0)()))
+    }
+}
+
+#[tokio::test]
+async fn every_part_of_the_sdks_set_crosses_over() {
+    let expires_at = SystemTime::UNIX_EPOCH + 100 * YEAR;
+    let keys = SdkCredentials::builder()
+        .access_key_id(crate::KEY_ID)
+        .secret_access_key("secret")
+        .session_token("token")
+        .expiry(expires_at)
+        .account_id("111111111111")
+        .provider_name("test")
+        .build();
+    let credentials = SdkProvider::new("ambient", keys).region(region("us-west-2")).provide().await.unwrap();
+    assert_eq!(credentials.access_key_id().as_str(), crate::KEY_ID);
+    assert_eq!(credentials.expose_secret_access_key(), "secret");
+    assert_eq!(credentials.expose_session_token(), Some("token"));
+    assert_eq!(credentials.expiry(), Expiry::At(expires_at));
+    assert_eq!(credentials.account_id().unwrap().as_str(), "111111111111");
+    assert_eq!(credentials.region().unwrap().as_str(), "us-west-2");
+    assert_eq!(credentials.provider(), "ambient");
+}
+
+#[tokio::test]
+async fn each_failure_of_the_sdk_has_its_kind_and_shows_nothing() {
+    for (fails, kind) in [
+        (Fails(|| CredentialsError::not_loaded("hunter2")), ErrorKind::NotConfigured),
+        (Fails(CredentialsError::not_loaded_no_source), ErrorKind::NotConfigured),
+        (Fails(|| CredentialsError::provider_timed_out(Duration::from_secs(1))), ErrorKind::TimedOut),
+        (Fails(|| CredentialsError::invalid_configuration("hunter2")), ErrorKind::Invalid),
+        (Fails(|| CredentialsError::provider_error("hunter2")), ErrorKind::Unavailable),
+        (Fails(|| CredentialsError::unhandled("hunter2")), ErrorKind::Internal),
+    ] {
+        let error = SdkProvider::new("ambient", fails).provide().await.unwrap_err();
+        assert_eq!((error.kind(), error.provider()), (kind, Some("ambient")));
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_not_loaded_falls_through_a_chain() {
+    let fallback = || SdkProvider::new("fallback", crate::sdk_keys(crate::KEY_ID));
+    let absent = SdkProvider::new("ambient", Fails(CredentialsError::not_loaded_no_source));
+    assert!(ProviderChain::new(absent).or_else(fallback()).provide().await.is_ok());
+    let broken = SdkProvider::new("ambient", Fails(|| CredentialsError::provider_error("no")));
+    assert!(ProviderChain::new(broken).or_else(fallback()).provide().await.is_err());
+}
+
+#[tokio::test]
+async fn what_a_service_refused_the_sdk_keeps_its_kind() {
+    for (code, kind) in [("AccessDenied", ErrorKind::Denied), ("ExpiredToken", ErrorKind::Expired)] {
+        let wire = Wire::saying(403, refused(code, "hunter2"));
+        let keys = held(long_lived(crate::KEY_ID)).provide().await.unwrap().expose_to_sdk();
+        let role = SdkAssumeRole::builder("arn:aws:iam::222222222222:role/agent")
+            .configure(wire.base().config())
+            .build_from_provider(keys)
+            .await;
+        let error = SdkProvider::new("sdk-role", role).provide().await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn keys_that_cannot_sign_are_invalid() {
+    let keys = crate::sdk_keys("short");
+    let error = SdkProvider::new("ambient", keys).provide().await.unwrap_err();
+    assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("access_key_id")));
+}

@@ -1,0 +1,142 @@
+//! A session as the SDK's configuration, against a recorded wire.
+
+use std::sync::Arc;
+
+use aws_sdk_s3::Client;
+use valetkey_backends::{SdkBase, SdkConfigExt};
+use valetkey_core::audit::{AuditEvent, InMemoryAudit};
+use valetkey_core::testing::{Script, ScriptedProvider};
+use valetkey_core::{Alias, Error, ErrorKind, SessionContext};
+
+use crate::wire::Wire;
+use crate::{long_lived, region};
+
+const OTHER: &str = "AKIAI44QH8DHBEXAMPLE";
+const BUCKETS: &str = "<ListAllMyBucketsResult/>";
+
+fn session() -> SessionContext {
+    SessionContext::builder().region(region("eu-central-1")).build()
+}
+
+fn signers(wire: &Wire) -> Vec<String> {
+    let key_id = |header: &str| header.split(['=', '/']).nth(1).unwrap().to_owned();
+    wire.sent().iter().map(|sent| key_id(&sent.headers["authorization"])).collect()
+}
+
+#[tokio::test]
+async fn a_client_follows_what_the_session_holds_and_ends_with_it() {
+    let (wire, session) = (Wire::saying(200, BUCKETS), session());
+    // Made before there are any credentials.
+    let config = session.sdk_config_from(wire.base().config()).await.unwrap();
+    let client = Client::new(&config);
+    assert!(client.list_buckets().send().await.is_err());
+    session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
+    client.list_buckets().send().await.unwrap();
+    session.set_credentials(long_lived(OTHER)).unwrap();
+    client.list_buckets().send().await.unwrap();
+    session.clear();
+    assert!(client.list_buckets().send().await.is_err());
+    session.set_credentials(long_lived(OTHER)).unwrap();
+    client.list_buckets().send().await.unwrap();
+    drop(session);
+    assert!(client.list_buckets().send().await.is_err());
+    assert_eq!(signers(&wire), [crate::KEY_ID, OTHER, OTHER]);
+}
+
+#[tokio::test]
+async fn two_sessions_over_one_base_sign_each_as_itself() {
+    let wire = Wire::saying(200, BUCKETS);
+    let (one, two) = (session(), session());
+    one.set_credentials(long_lived(crate::KEY_ID)).unwrap();
+    two.set_credentials(long_lived(OTHER)).unwrap();
+    let base = wire.base();
+    let (first, second) = (
+        Client::new(&one.sdk_config_from(base.config()).await.unwrap()),
+        Client::new(&two.sdk_config_from(base.config()).await.unwrap()),
+    );
+    for client in [&first, &second, &first] {
+        client.list_buckets().send().await.unwrap();
+    }
+    assert_eq!(signers(&wire), [crate::KEY_ID, OTHER, crate::KEY_ID]);
+}
+
+#[tokio::test]
+async fn an_account_by_alias_signs_as_that_account() {
+    let (wire, session, prod) = (Wire::saying(200, BUCKETS), session(), "prod".parse::<Alias>().unwrap());
+    session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
+    session.set_credentials_for(&prod, long_lived(OTHER)).unwrap();
+    let config = session.account(&prod).unwrap().sdk_config_from(wire.base().config()).await.unwrap();
+    Client::new(&config).list_buckets().send().await.unwrap();
+    assert_eq!(signers(&wire), [OTHER]);
+}
+
+#[tokio::test]
+async fn the_region_is_the_credentials_then_the_sessions_then_the_bases() {
+    let base = SdkBase::new().region(&region("us-east-1"));
+    let of = async |session: &SessionContext| {
+        session.sdk_config_from(base.config()).await.unwrap().region().unwrap().to_string()
+    };
+    assert_eq!(of(&SessionContext::builder().build()).await, "us-east-1");
+    assert_eq!(of(&session()).await, "eu-central-1");
+    // A set that is not fetched before its region is needed.
+    let lazy = ScriptedProvider::new([Script::Answer(long_lived(OTHER).with_region(region("us-west-2")))]);
+    assert_eq!(
+        of(&SessionContext::builder().region(region("eu-central-1")).provider(lazy).build()).await,
+        "us-west-2"
+    );
+}
+
+#[tokio::test]
+async fn a_session_without_a_region_is_told_so_whatever_the_process_says() {
+    let session = SessionContext::builder().build();
+    session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
+    for error in [
+        session.sdk_config().await.unwrap_err(),
+        session.sdk_config_from(SdkBase::new().config()).await.unwrap_err(),
+    ] {
+        assert_eq!((error.kind(), error.field()), (ErrorKind::NotConfigured, Some("region")));
+        assert!(error.next_step().unwrap().contains("region"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_over_the_process_has_the_sessions_region_and_no_identity_cache() {
+    let config = session().sdk_config().await.unwrap();
+    assert_eq!(config.region().unwrap().as_ref(), "eu-central-1");
+    assert!(format!("{:?}", config.identity_cache()).contains("NoCache"), "{:?}", config.identity_cache());
+}
+
+#[tokio::test]
+async fn a_session_that_fails_or_ended_gives_no_configuration() {
+    let base = SdkBase::new();
+    let denied = ScriptedProvider::new([Script::Fail(Error::new(ErrorKind::Denied, "no"))]);
+    let session = SessionContext::builder().region(region("us-east-1")).provider(denied).build();
+    assert_eq!(session.sdk_config_from(base.config()).await.unwrap_err().kind(), ErrorKind::Denied);
+    session.close();
+    assert_eq!(session.sdk_config_from(base.config()).await.unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn a_client_does_not_keep_its_session_open() {
+    let (audit, wire) = (Arc::new(InMemoryAudit::default()), Wire::saying(200, BUCKETS));
+    let session = SessionContext::builder().region(region("us-east-1")).audit(audit.clone()).build();
+    session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
+    let client = Client::new(&session.sdk_config_from(wire.base().config()).await.unwrap());
+    client.list_buckets().send().await.unwrap();
+    session.clear();
+    client.list_buckets().send().await.unwrap_err();
+    drop(session);
+    let events: Vec<_> = audit.records().iter().map(|record| record.event).collect();
+    use AuditEvent::{Clear, Close, Deny, Serve, Set};
+    assert_eq!(events, [Set, Serve, Clear, Deny, Close]);
+}
+
+#[tokio::test]
+async fn a_refusal_reaches_the_caller_of_the_client_with_its_words() {
+    let (wire, session) = (Wire::saying(200, BUCKETS), session());
+    let client = Client::new(&session.sdk_config_from(wire.base().config()).await.unwrap());
+    let error = client.list_buckets().send().await.unwrap_err();
+    let shown = aws_sdk_s3::error::DisplayErrorContext(&error).to_string();
+    assert!(shown.contains("no credentials are set in this session"), "{shown}");
+    assert!(wire.sent().is_empty());
+}

@@ -1,0 +1,129 @@
+//! A wire that answers as told and remembers what was sent: the SDK's own serializer, signer and parser run for real.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use aws_config::SdkConfig;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use percent_encoding::percent_decode_str;
+use valetkey_backends::SdkBase;
+
+use crate::{impatient, region};
+
+/// What the other side does.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    Says(u16, String),
+    HangsUp,
+    NeverComes,
+}
+
+/// One request, as it went out.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    pub(crate) uri: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
+}
+
+impl Sent {
+    /// The fields of a form body, decoded.
+    pub(crate) fn form(&self) -> BTreeMap<String, String> {
+        let decode =
+            |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8().unwrap().into_owned();
+        self.body
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(k, v)| (decode(k), decode(v)))
+            .collect()
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Wire {
+    answer: Answer,
+    sent: Arc<Mutex<Vec<Sent>>>,
+}
+
+impl Wire {
+    pub(crate) fn new(answer: Answer) -> Self {
+        Self { answer, sent: Arc::default() }
+    }
+
+    pub(crate) fn saying(status: u16, body: impl Into<String>) -> Self {
+        Self::new(Answer::Says(status, body.into()))
+    }
+
+    pub(crate) fn sent(&self) -> Vec<Sent> {
+        self.sent.lock().unwrap().clone()
+    }
+
+    pub(crate) fn base(&self) -> SdkBase {
+        let config = SdkConfig::builder().http_client(self.clone()).build();
+        impatient(&SdkBase::from(config).region(&region("us-east-1")))
+    }
+}
+
+/// The SDK logs its HTTP client: what this one answers may be a canary.
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wire")
+    }
+}
+
+impl HttpConnector for Wire {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let headers =
+            request.headers().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let body = String::from_utf8(request.body().bytes().unwrap().to_vec()).unwrap();
+        self.sent.lock().unwrap().push(Sent { uri: request.uri().to_owned(), headers, body });
+        HttpConnectorFuture::ready(match &self.answer {
+            Answer::Says(status, body) => {
+                let mut response =
+                    HttpResponse::new((*status).try_into().unwrap(), SdkBody::from(body.as_str()));
+                response.headers_mut().insert("x-amzn-requestid", REQUEST_ID);
+                Ok(response)
+            }
+            Answer::HangsUp => Err(ConnectorError::io("hung up".into())),
+            Answer::NeverComes => Err(ConnectorError::timeout("too late".into())),
+        })
+    }
+}
+
+impl HttpClient for Wire {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+pub(crate) const REQUEST_ID: &str = "c6104cbe-af31-11e0-8154-cbc7ccf896c7";
+
+/// STS's answer to AssumeRole.
+pub(crate) fn assumed(key_id: &str, secret: &str, token: &str) -> String {
+    format!(
+        r#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>
+        <AssumedRoleUser><AssumedRoleId>AROAEXAMPLE:valetkey</AssumedRoleId>
+        <Arn>arn:aws:sts::222222222222:assumed-role/agent/valetkey</Arn></AssumedRoleUser>
+        <Credentials><AccessKeyId>{key_id}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey>
+        <SessionToken>{token}</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>
+        </AssumeRoleResult></AssumeRoleResponse>"#
+    )
+}
+
+/// STS's way to refuse.
+pub(crate) fn refused(code: &str, message: &str) -> String {
+    format!(
+        "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+    )
+}
