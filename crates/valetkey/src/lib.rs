@@ -1,9 +1,9 @@
 //! Session-scoped AWS credentials for AI agents: one dependency line, features choose the rest.
-#![doc = include_str!("../../../README.md")]
-//! # The crate
 //!
-//! One dependency line for everything: features choose the backends and what is built on them. The words and rules
-//! are at the root; providers are in [`backends`], the agent tools in `tools`, MCP in `mcp`.
+//! The words and rules are at the root; providers are in [`backends`], the agent tools in `tools`, MCP in `mcp`. What
+//! follows is the README of the repository.
+// Its examples need features; whoever tests without them still has the rest.
+#![cfg_attr(any(not(doctest), all(feature = "sts", feature = "sdk")), doc = include_str!("../../../README.md"))]
 
 pub use valetkey_core::*;
 
@@ -23,3 +23,8 @@ pub mod tools {
 pub mod mcp {
     pub use valetkey_mcp::*;
 }
+
+/// The old designs beside this one: the Rust in the guide must compile.
+#[cfg(all(doctest, feature = "sts", feature = "mcp"))]
+#[doc = include_str!("../../../docs/migration.md")]
+mod migration {}
