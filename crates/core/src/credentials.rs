@@ -20,6 +20,28 @@ pub use builder::CredentialsBuilder;
 #[derive(Clone)]
 pub struct Credentials(Arc<Parts>);
 
+/// What [`Credentials`] must never become, each proved by code that does not compile:
+///
+/// ```
+/// fn may<T: Clone + std::fmt::Debug + Send + Sync>() {}
+/// may::<valetkey_core::Credentials>();
+/// ```
+/// ```compile_fail,E0277
+/// fn may<T: std::fmt::Display>() {}
+/// may::<valetkey_core::Credentials>();
+/// ```
+/// ```compile_fail,E0277
+/// fn may<T: serde::Serialize>() {}
+/// may::<valetkey_core::Credentials>();
+/// ```
+/// ```compile_fail,E0277
+/// fn may<T: PartialEq>() {}
+/// may::<valetkey_core::Credentials>();
+/// ```
+/// ```compile_fail,E0277
+/// fn may<T: Default>() {}
+/// may::<valetkey_core::Credentials>();
+/// ```
 struct Parts {
     keys: aws_credential_types::Credentials,
     access_key_id: AccessKeyId,

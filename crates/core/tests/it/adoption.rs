@@ -1,0 +1,114 @@
+//! Adoption: from a credential id to a set in the session.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+use valetkey_core::{
+    CredentialId, CredentialProvider, CredentialResolver, Credentials, ErrorKind, Expiry, MapResolver,
+    Region, Result, SessionContext,
+};
+
+use crate::bench::*;
+
+fn id(text: &str) -> CredentialId {
+    text.parse().unwrap()
+}
+
+fn session() -> SessionContext {
+    let resolver = MapResolver::new().with(id("one"), numbered(1, Expiry::Never));
+    SessionContext::builder().resolver(resolver).build()
+}
+
+#[tokio::test]
+async fn an_adopted_set_is_the_default_accounts_and_a_given_region_wins() {
+    let session = session();
+    let region: Region = "eu-west-1".parse().unwrap();
+    let adopted = session.adopt(&id("one"), Some(region.clone())).await.unwrap();
+    assert_eq!(number(&adopted), 1);
+    assert_eq!(session.credentials().await.unwrap().region(), Some(&region));
+}
+
+#[tokio::test]
+async fn a_failed_adoption_keeps_what_was_set() {
+    let session = session();
+    session.set_credentials(numbered(9, Expiry::Never)).unwrap();
+    let error = session.adopt(&id("other"), None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    assert!(!error.to_string().contains("other-"));
+    assert_eq!(number(&session.credentials().await.unwrap()), 9);
+}
+
+#[tokio::test]
+async fn adopting_a_set_that_has_expired_keeps_what_was_set() {
+    let clock = valetkey_core::testing::ManualClock::new();
+    let resolver = MapResolver::new().with(id("one"), lasting(&clock, 1, std::time::Duration::ZERO));
+    let session = builder(&clock).resolver(resolver).build();
+    session.set_credentials(numbered(9, Expiry::Never)).unwrap();
+    assert_eq!(session.adopt(&id("one"), None).await.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(number(&session.credentials().await.unwrap()), 9);
+}
+
+#[tokio::test]
+async fn a_session_without_a_resolver_says_so() {
+    let error = SessionContext::builder().build().adopt(&id("one"), None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotConfigured);
+    assert!(error.next_step().is_some());
+}
+
+/// Answers when it is let.
+#[derive(Debug, Clone)]
+struct Slow(Arc<Semaphore>);
+
+#[async_trait]
+impl CredentialResolver for Slow {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("slow")
+    }
+
+    async fn resolve(&self, _: &CredentialId) -> Result<Credentials> {
+        self.0.acquire().await.unwrap().forget();
+        Ok(numbered(1, Expiry::Never))
+    }
+}
+
+/// A session whose adoption is under way.
+async fn under_way() -> (SessionContext, Slow, tokio::task::JoinHandle<Result<Credentials>>) {
+    let slow = Slow(Arc::new(Semaphore::new(0)));
+    let session = SessionContext::builder().resolver(slow.clone()).build();
+    let adopting = session.clone();
+    let task = tokio::spawn(async move { adopting.adopt(&id("one"), None).await });
+    settle().await;
+    (session, slow, task)
+}
+
+#[tokio::test]
+async fn a_clear_during_an_adoption_is_final() {
+    let (session, slow, task) = under_way().await;
+    session.clear();
+    slow.0.add_permits(1);
+    let error = task.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(session.cached().is_none());
+    assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
+}
+
+#[tokio::test]
+async fn a_close_during_an_adoption_is_final() {
+    let (session, slow, task) = under_way().await;
+    session.close();
+    slow.0.add_permits(1);
+    assert_eq!(task.await.unwrap().unwrap_err().kind(), ErrorKind::Closed);
+    assert!(session.cached().is_none());
+}
+
+#[tokio::test]
+async fn two_adoptions_at_once_both_succeed() {
+    let (session, slow, task) = under_way().await;
+    let (second, account) = (session.clone(), session.default_account().clone());
+    let second = tokio::spawn(async move { second.adopt(&id("one"), None).await });
+    slow.0.add_permits(2);
+    assert!(task.await.unwrap().is_ok() && second.await.unwrap().is_ok());
+    assert_eq!(session.rotations(&account).unwrap().current().get(), 2);
+}

@@ -1,0 +1,100 @@
+//! The audit trail: what is recorded, and that no line holds a secret.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use valetkey_core::audit::{AuditEvent, InMemoryAudit, JsonLines};
+use valetkey_core::testing::{Canary, ManualClock, Script, ScriptedProvider};
+use valetkey_core::{Alias, Error, ErrorKind, Expiry, MapResolver};
+
+use crate::bench::*;
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn json_lines_tell_who_what_and_when_and_no_secret() {
+    let (clock, lines, canary) = (ManualClock::new(), Lines::default(), Canary::new());
+    let credentials = canary.credentials(Expiry::Never).unwrap();
+    let failing = Script::Fail(Error::new(ErrorKind::Denied, "no"));
+    let provider = ScriptedProvider::new([Script::Answer(credentials.clone()), failing]);
+    let session = builder(&clock)
+        .audit(Arc::new(JsonLines::new(lines.clone())))
+        .principal("alice@example.com".parse().unwrap())
+        .provider(provider)
+        .resolver(MapResolver::new())
+        .build();
+    session.credentials().await.unwrap();
+    session.refresh(&Alias::default_account()).await.unwrap_err();
+    session.set_credentials(credentials).unwrap();
+    session.record(AuditEvent::Serve, &Alias::default_account(), "endpoint", None);
+    session.adopt(&"somebody-elses".parse().unwrap(), None).await.unwrap_err();
+    session.clear();
+    session.close();
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<_> = records.iter().map(|record| record["event"].as_str().unwrap()).collect();
+    assert_eq!(events, ["issue", "refresh", "set", "serve", "deny", "clear", "close"]);
+    for record in &records {
+        assert_eq!(record["principal"], "alice@example.com");
+        assert_eq!(record["at"], "2026-11-21T12:00:00Z");
+        assert_eq!(record["session"], session.id().to_string());
+    }
+    assert_eq!(records[0]["key_suffix"].as_str().unwrap().len(), 4);
+    assert_eq!(records[0]["generation"], 1);
+    assert_eq!(records[1]["failure"], "denied");
+    assert_eq!(records[3]["party"], "endpoint");
+    assert_eq!(records[4]["failure"], "denied");
+    assert_eq!(canary.found_in(&text), [""; 0]);
+}
+
+#[tokio::test]
+async fn the_memory_trail_keeps_the_newest_and_children_sign_for_themselves() {
+    let audit = Arc::new(InMemoryAudit::with_limit(2));
+    let session = valetkey_core::SessionContext::builder().audit(audit.clone()).build();
+    session.set_credentials(numbered(1, Expiry::Never)).unwrap();
+    let child = session.with_credentials(numbered(2, Expiry::Never)).unwrap();
+    session.close();
+    let records = audit.records();
+    assert_eq!(records.len(), 2);
+    assert!(records.iter().all(|record| record.event == AuditEvent::Close));
+    assert_eq!((records[0].session, records[1].session), (session.id(), child.id()));
+}
+
+#[tokio::test]
+async fn record_ids_are_ordered_by_the_sessions_clock() {
+    let (clock, audit) = (ManualClock::new(), Arc::new(InMemoryAudit::default()));
+    let session = builder(&clock).audit(audit.clone()).build();
+    for n in 0..20 {
+        session.set_credentials(numbered(n, Expiry::Never)).unwrap();
+        clock.advance(SECOND);
+    }
+    assert!(audit.records().is_sorted_by(|one, other| one.id < other.id && one.at < other.at));
+}
+
+#[tokio::test]
+async fn a_writer_that_fails_does_not_fail_the_session() {
+    struct Broken;
+    impl io::Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::Error::other("full"))
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let session = valetkey_core::SessionContext::builder().audit(Arc::new(JsonLines::new(Broken))).build();
+    session.set_credentials(numbered(1, Expiry::Never)).unwrap();
+    assert_eq!(number(&session.credentials().await.unwrap()), 1);
+}

@@ -1,0 +1,118 @@
+//! A session on a clock that is set by hand, with numbered sets of credentials.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use valetkey_core::testing::{ManualClock, Script, ScriptedProvider};
+use valetkey_core::{
+    Clock, Credentials, Error, ErrorKind, Expiry, RefreshPolicy, Result, SecretString, SessionBuilder,
+    SessionContext,
+};
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+pub(crate) struct Bench {
+    pub(crate) clock: ManualClock,
+    pub(crate) provider: ScriptedProvider,
+    pub(crate) session: SessionContext,
+}
+
+impl Bench {
+    /// A session whose provider answers in the order of `script`; the last entry repeats.
+    pub(crate) fn new(script: impl FnOnce(&ManualClock) -> Vec<Script>) -> Self {
+        Self::with_policy(script, RefreshPolicy::default())
+    }
+
+    pub(crate) fn with_policy(
+        script: impl FnOnce(&ManualClock) -> Vec<Script>,
+        policy: RefreshPolicy,
+    ) -> Self {
+        let clock = ManualClock::new();
+        let provider = ScriptedProvider::new(script(&clock));
+        let session = builder(&clock).provider(provider.clone()).refresh_policy(policy).build();
+        Self { clock, provider, session }
+    }
+
+    /// A session whose provider waits to be let through.
+    pub(crate) fn gated(script: impl FnOnce(&ManualClock) -> Vec<Script>) -> Self {
+        let clock = ManualClock::new();
+        let provider = ScriptedProvider::gated(script(&clock));
+        let session = builder(&clock).provider(provider.clone()).build();
+        Self { clock, provider, session }
+    }
+
+    /// A session that holds set 1, good for `lifetime`, and whose provider then answers as told.
+    pub(crate) async fn holding(lifetime: Duration, then: impl FnOnce(&ManualClock) -> Vec<Script>) -> Self {
+        let bench = Self::new(|clock| [vec![answer(clock, 1, lifetime)], then(clock)].concat());
+        assert_eq!(bench.number().await.unwrap(), 1);
+        bench
+    }
+
+    /// The number of the set that a caller gets.
+    pub(crate) async fn number(&self) -> Result<u64> {
+        self.session.credentials().await.map(|credentials| number(&credentials))
+    }
+
+    pub(crate) async fn kind(&self) -> ErrorKind {
+        self.session.credentials().await.unwrap_err().kind()
+    }
+}
+
+pub(crate) fn builder(clock: &ManualClock) -> SessionBuilder {
+    SessionContext::builder().clock(Arc::new(clock.clone()))
+}
+
+/// Set `n`, good for `lifetime` from the clock's now.
+pub(crate) fn lasting(clock: &ManualClock, n: u64, lifetime: Duration) -> Credentials {
+    numbered(n, Expiry::At(clock.now() + lifetime))
+}
+
+pub(crate) fn numbered(n: u64, expiry: Expiry) -> Credentials {
+    Credentials::builder(format!("AKIA{n:016}").parse().unwrap(), SecretString::from(format!("secret-{n}")))
+        .expiry(expiry)
+        .provider("numbered")
+        .build()
+        .unwrap()
+}
+
+pub(crate) fn number(credentials: &Credentials) -> u64 {
+    credentials.expose_secret_access_key().strip_prefix("secret-").unwrap().parse().unwrap()
+}
+
+pub(crate) fn answer(clock: &ManualClock, n: u64, lifetime: Duration) -> Script {
+    Script::Answer(lasting(clock, n, lifetime))
+}
+
+pub(crate) fn unavailable() -> Script {
+    Script::Fail(Error::new(ErrorKind::Unavailable, "down"))
+}
+
+pub(crate) fn denied() -> Script {
+    Script::Fail(Error::new(ErrorKind::Denied, "no"))
+}
+
+/// Polls once, and tells whether it is done.
+pub(crate) async fn poll_once<T>(future: &mut Pin<Box<dyn Future<Output = T> + Send + '_>>) -> Option<T> {
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// Lets every other task run until all of them wait.
+pub(crate) async fn settle() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// What the error was caused by.
+pub(crate) fn cause(error: &Error) -> Option<ErrorKind> {
+    std::error::Error::source(error)?.downcast_ref::<Error>().map(Error::kind)
+}

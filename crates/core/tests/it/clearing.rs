@@ -1,0 +1,128 @@
+//! Clear, close and set while a fetch is in flight: what comes back late is dropped.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use valetkey_core::testing::ScriptedProvider;
+use valetkey_core::{CredentialProvider, ErrorKind, Expiry, Result};
+
+use crate::bench::*;
+
+type Caller<'a> = Pin<Box<dyn Future<Output = Result<u64>> + Send + 'a>>;
+
+/// A bench with one caller waiting for its fetch.
+async fn in_flight(bench: &Bench) -> Caller<'_> {
+    let mut caller: Caller<'_> = Box::pin(bench.number());
+    assert!(poll_once(&mut caller).await.is_none());
+    assert_eq!(bench.provider.calls(), 1);
+    caller
+}
+
+fn gated() -> Bench {
+    Bench::gated(|clock| vec![answer(clock, 1, HOUR)])
+}
+
+#[tokio::test]
+async fn a_clear_during_a_fetch_is_final_and_whoever_waits_learns_at_once() {
+    let bench = gated();
+    let caller = in_flight(&bench).await;
+    bench.session.clear();
+    assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::NotConfigured, "without the provider's answer");
+    bench.provider.let_through(1);
+    settle().await;
+    assert_eq!(bench.kind().await, ErrorKind::NotConfigured);
+    assert!(bench.session.cached().is_none());
+}
+
+#[tokio::test]
+async fn a_close_during_a_fetch_is_final() {
+    let bench = gated();
+    let caller = in_flight(&bench).await;
+    bench.session.close();
+    assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::Closed);
+    bench.provider.let_through(1);
+    settle().await;
+    assert_eq!(bench.kind().await, ErrorKind::Closed);
+    assert!(bench.session.cached().is_none());
+}
+
+#[tokio::test]
+async fn an_answer_that_arrives_with_the_clear_is_not_published() {
+    let bench = gated();
+    let caller = in_flight(&bench).await;
+    bench.provider.let_through(1);
+    bench.session.clear();
+    assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::NotConfigured);
+    assert!(bench.session.cached().is_none());
+}
+
+#[tokio::test]
+async fn a_set_during_a_fetch_wins() {
+    let bench = gated();
+    let caller = in_flight(&bench).await;
+    bench.session.set_credentials(numbered(9, Expiry::Never)).unwrap();
+    assert_eq!(caller.await.unwrap(), 9);
+    bench.provider.let_through(1);
+    settle().await;
+    assert_eq!(bench.number().await.unwrap(), 9);
+}
+
+#[tokio::test]
+async fn a_clear_of_the_parent_voids_the_fetches_of_its_children() {
+    let bench = gated();
+    let provider = ScriptedProvider::gated([answer(&bench.clock, 5, HOUR)]);
+    let child = bench.session.with_provider(provider.clone()).unwrap();
+    let mut caller: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(child.credentials());
+    assert!(poll_once(&mut caller).await.is_none());
+    bench.session.clear();
+    assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::NotConfigured);
+    provider.let_through(1);
+    settle().await;
+    assert!(child.cached().is_none());
+}
+
+#[tokio::test]
+async fn a_clear_forgets_failures_and_providers_and_the_session_stays_usable() {
+    let bench = Bench::new(|_| vec![denied()]);
+    bench.kind().await;
+    bench.session.clear();
+    bench.session.clear();
+    assert_eq!(bench.kind().await, ErrorKind::NotConfigured);
+    bench.session.set_credentials(numbered(2, Expiry::Never)).unwrap();
+    assert_eq!(bench.number().await.unwrap(), 2);
+    bench.session.clear();
+    let provider = ScriptedProvider::new([answer(&bench.clock, 3, HOUR)]);
+    bench.session.set_provider_for(bench.session.default_account(), provider).unwrap();
+    assert_eq!(bench.number().await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn a_closed_session_refuses_everything_by_every_handle() {
+    let bench = Bench::holding(HOUR, |_| vec![]).await;
+    let (session, alias) = (bench.session.clone(), bench.session.default_account().clone());
+    let lent = session.account(&alias).unwrap();
+    bench.session.close();
+    let closed = [
+        session.credentials().await.map(drop),
+        session.credentials_for(&alias).await.map(drop),
+        session.set_credentials(numbered(2, Expiry::Never)).map(drop),
+        session.set_credentials_for(&"new".parse().unwrap(), numbered(2, Expiry::Never)).map(drop),
+        session.set_provider_for(&alias, bench.provider.clone()),
+        session.refresh(&alias).await.map(drop),
+        session.account(&alias).map(drop),
+        session.rotations(&alias).map(drop),
+        session.set_service_context(serde_json::json!({})),
+        session.with_credentials(numbered(3, Expiry::Never)).map(drop),
+        session.with_provider(bench.provider.clone()).map(drop),
+        session.adopt(&"id".parse().unwrap(), None).await.map(drop),
+        lent.credentials().await.map(drop),
+        lent.status().map(drop),
+        lent.rotations().map(drop),
+    ];
+    for (place, answer) in closed.into_iter().enumerate() {
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Closed, "place {place}");
+    }
+    assert!(session.status().closed && session.service_context().is_none() && session.is_closed());
+    session.clear();
+    session.close();
+}

@@ -1,0 +1,41 @@
+//! Wall time that jumps.
+
+use valetkey_core::ErrorKind;
+
+use crate::bench::*;
+
+#[tokio::test]
+async fn a_clock_that_jumps_back_never_revives_an_expired_set() {
+    let bench = Bench::holding(HOUR, |clock| vec![unavailable(), answer(clock, 2, 5 * HOUR)]).await;
+    bench.clock.advance(HOUR);
+    assert_eq!(bench.kind().await, ErrorKind::Expired);
+    bench.clock.jump_back(50 * MINUTE);
+    assert!(valetkey_core::CredentialProvider::cached(&bench.session).is_none());
+    assert_eq!(bench.number().await.unwrap(), 2, "it is fetched anew");
+}
+
+#[tokio::test]
+async fn an_expired_set_that_was_set_by_hand_stays_expired_too() {
+    let bench = Bench::new(|_| vec![]);
+    bench.session.set_credentials(lasting(&bench.clock, 1, HOUR)).unwrap();
+    bench.clock.advance(2 * HOUR);
+    assert_eq!(bench.kind().await, ErrorKind::Expired);
+    bench.clock.jump_back(2 * HOUR);
+    assert_eq!(bench.kind().await, ErrorKind::Expired);
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_back_does_not_prolong_a_back_off() {
+    let bench = Bench::holding(HOUR, |clock| vec![unavailable(), answer(clock, 2, 5 * HOUR)]).await;
+    bench.clock.advance(50 * MINUTE);
+    assert_eq!(bench.number().await.unwrap(), 1);
+    bench.clock.jump_back(MINUTE);
+    assert_eq!(bench.number().await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_machine_that_slept_through_the_expiry_fetches_first() {
+    let bench = Bench::holding(HOUR, |clock| vec![answer(clock, 2, 48 * HOUR)]).await;
+    bench.clock.advance(24 * HOUR);
+    assert_eq!(bench.number().await.unwrap(), 2);
+}

@@ -1,0 +1,89 @@
+//! How a session ends: by its last handle, by `close`, by `scope`.
+
+use std::sync::mpsc;
+
+use valetkey_core::{Alias, CredentialProvider, ErrorKind, Expiry, SessionContext};
+
+use crate::bench::*;
+
+#[tokio::test]
+async fn dropping_the_last_handle_closes_the_session() {
+    let session = SessionContext::builder().build();
+    session.set_credentials(numbered(1, Expiry::Never)).unwrap();
+    let lent = session.account(&Alias::default_account()).unwrap();
+    let other = session.clone();
+    drop(session);
+    assert_eq!(number(&lent.credentials().await.unwrap()), 1, "one handle is left");
+    drop(other);
+    assert_eq!(lent.credentials().await.unwrap_err().kind(), ErrorKind::Closed);
+    assert!(lent.cached().is_none() && lent.session_id().is_none() && lent.region().is_none());
+    assert_eq!(lent.status().unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn dropping_the_last_handle_ends_a_fetch_in_flight() {
+    let bench = Bench::gated(|clock| vec![answer(clock, 1, HOUR)]);
+    let lent = bench.session.account(&Alias::default_account()).unwrap();
+    let task = tokio::spawn(async move { lent.credentials().await });
+    settle().await;
+    drop(bench.session);
+    assert_eq!(task.await.unwrap().unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn a_scope_closes_its_session_when_the_work_is_done() {
+    let kept = SessionContext::scope(SessionContext::builder(), async |session: SessionContext| {
+        session.set_credentials(numbered(1, Expiry::Never)).unwrap();
+        assert_eq!(number(&session.credentials().await.unwrap()), 1);
+        session
+    })
+    .await;
+    assert_eq!(kept.credentials().await.unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn a_scope_closes_its_session_when_the_work_panics() {
+    let (sender, receiver) = mpsc::channel();
+    let task = tokio::spawn(async move {
+        SessionContext::scope(SessionContext::builder(), async |session: SessionContext| {
+            sender.send(session).unwrap();
+            tokio::task::yield_now().await;
+            panic!("the work failed")
+        })
+        .await
+    });
+    assert!(task.await.unwrap_err().is_panic());
+    assert!(receiver.recv().unwrap().is_closed());
+}
+
+#[tokio::test]
+async fn a_scope_closes_its_session_when_it_is_cancelled() {
+    let (sender, receiver) = mpsc::channel();
+    let task = tokio::spawn(async move {
+        SessionContext::scope(SessionContext::builder(), async |session: SessionContext| {
+            sender.send(session).unwrap();
+            std::future::pending::<()>().await;
+        })
+        .await;
+    });
+    settle().await;
+    let session = receiver.recv().unwrap();
+    assert!(!session.is_closed());
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    assert!(session.is_closed());
+}
+
+#[tokio::test]
+async fn two_scopes_at_once_do_not_see_each_other() {
+    let work = |n: u64| {
+        SessionContext::scope(SessionContext::builder(), async move |session: SessionContext| {
+            session.set_credentials(numbered(n, Expiry::Never)).unwrap();
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+                assert_eq!(number(&session.credentials().await.unwrap()), n);
+            }
+        })
+    };
+    tokio::join!(work(1), work(2));
+}

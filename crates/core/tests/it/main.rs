@@ -1,0 +1,24 @@
+//! Sessions and providers from outside, against every row of the refresh rules.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
+
+mod adoption;
+mod audit;
+mod back_off;
+mod bench;
+mod chain;
+mod children;
+mod clearing;
+mod clocks;
+mod contract;
+mod failure;
+mod freshness;
+mod herd;
+mod lifetime;
+mod refresh;
+mod rejected;
+mod rotations;
+mod secrecy;
+mod setting;
+mod stress;
+mod warm;

@@ -1,0 +1,103 @@
+//! Many threads at once: what was cleared stays cleared, what is served is whole.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use valetkey_core::{Alias, CredentialProvider, Credentials, ErrorKind, Expiry, Result, SessionContext};
+
+use crate::bench::*;
+
+/// Answers a little later, each time with the next set.
+#[derive(Debug, Default)]
+struct Counting(AtomicU64);
+
+#[async_trait]
+impl CredentialProvider for Counting {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("counting")
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        Ok(numbered(self.0.fetch_add(1, Ordering::SeqCst), Expiry::Never))
+    }
+}
+
+/// Asks for refreshes and credentials until told to stop; errors do not matter here.
+fn noise(session: &SessionContext, stop: &Arc<AtomicBool>) -> Vec<tokio::task::JoinHandle<()>> {
+    let ask = |session: SessionContext, stop: Arc<AtomicBool>| async move {
+        while !stop.load(Ordering::SeqCst) {
+            let _any = session.refresh(&Alias::default_account()).await;
+            let _any = session.credentials().await;
+            tokio::task::yield_now().await;
+        }
+    };
+    (0..4).map(|_| tokio::spawn(ask(session.clone(), Arc::clone(stop)))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_cleared_session_serves_nothing_whatever_was_in_flight() {
+    let session = SessionContext::builder().build();
+    let stop = Arc::new(AtomicBool::new(false));
+    let tasks = noise(&session, &stop);
+    for round in 0..500 {
+        session.set_provider_for(&Alias::default_account(), Counting::default()).unwrap();
+        let child = session.with_provider(Counting::default()).unwrap();
+        for _ in 0..round % 7 {
+            tokio::task::yield_now().await;
+        }
+        session.clear();
+        for _ in 0..5 {
+            assert!(session.cached().is_none(), "round {round}");
+            assert!(child.cached().is_none(), "round {round}");
+            assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
+            tokio::task::yield_now().await;
+        }
+    }
+    stop.store(true, Ordering::SeqCst);
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_set_is_what_is_served_whatever_was_in_flight() {
+    let session = SessionContext::builder().build();
+    let stop = Arc::new(AtomicBool::new(false));
+    let tasks = noise(&session, &stop);
+    for round in 1_000_000..1_000_300 {
+        session.clear();
+        session.set_provider_for(&Alias::default_account(), Counting::default()).unwrap();
+        tokio::task::yield_now().await;
+        session.set_credentials(numbered(round, Expiry::Never)).unwrap();
+        for _ in 0..5 {
+            assert_eq!(number(&session.credentials().await.unwrap()), round);
+            tokio::task::yield_now().await;
+        }
+    }
+    stop.store(true, Ordering::SeqCst);
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn children_made_while_the_parent_closes_are_closed_too() {
+    for _ in 0..300 {
+        let parent = SessionContext::builder().build();
+        let maker = parent.clone();
+        let task = tokio::spawn(async move {
+            let made: Vec<_> =
+                (0..20).filter_map(|n| maker.with_credentials(numbered(n, Expiry::Never)).ok()).collect();
+            (maker, made)
+        });
+        tokio::task::yield_now().await;
+        parent.close();
+        let (_maker, children) = task.await.unwrap();
+        assert!(children.iter().all(|child| child.is_closed() && child.cached().is_none()));
+    }
+}
