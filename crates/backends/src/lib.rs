@@ -2,17 +2,18 @@
 //!
 //! | feature | here | default |
 //! |---|---|---|
-//! | `memory` | [`MemoryProvider`] | yes |
-//! | `env` | [`EnvProvider`] | yes |
-//! | `sts` | [`AssumeRoleProvider`] | |
-//! | `secrets-manager` | [`SecretsManagerProvider`], [`SecretsManagerResolver`] | |
-//! | `sdk` | [`SdkProvider`], [`SdkConfigExt`], [`SessionCredentials`] | |
+//! | `memory` | `MemoryProvider` | yes |
+//! | `env` | `EnvProvider` | yes |
+//! | `sts` | `AssumeRoleProvider` | |
+//! | `secrets-manager` | `SecretsManagerProvider`, `SecretsManagerResolver` | |
+//! | `sdk` | `SdkProvider`, `SdkConfigExt`, `SessionCredentials` | |
 //!
 //! A feature only adds. Every provider keeps the contract of [`CredentialProvider`](valetkey_core::CredentialProvider):
-//! it fetches and never caches. What calls AWS shares one [`SdkBase`]: one HTTP client, the SDK's standard retries and
+//! it fetches and never caches. What calls AWS shares one `SdkBase`: one HTTP client, the SDK's standard retries and
 //! nothing on top of them, no identity but the one that was handed in. Futures may be dropped at any await.
 //!
-//! Failures of the AWS SDK are told by kind, service code and request id; a response body is never kept.
+//! Failures of the AWS SDK are told by kind, service code and request id; a response body is never kept. The SDK's own
+//! TRACE log keeps to that unless the host sets `LOG_SENSITIVE_BODIES=true`, which makes it print secrets: never do.
 
 #[cfg(feature = "sts")]
 mod assume_role;
@@ -20,7 +21,13 @@ mod assume_role;
 mod base;
 #[cfg(feature = "env")]
 mod env;
-#[cfg(any(feature = "memory", feature = "env", feature = "secrets-manager"))]
+#[cfg(any(
+    feature = "memory",
+    feature = "env",
+    feature = "sts",
+    feature = "secrets-manager",
+    feature = "sdk"
+))]
 mod expired;
 #[cfg(any(feature = "sts", feature = "secrets-manager", feature = "sdk"))]
 mod fault;

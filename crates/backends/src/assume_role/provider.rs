@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use aws_sdk_sts::operation::assume_role::AssumeRoleOutput;
 use valetkey_core::{
     AccessKeyId, AccountId, CredentialProvider, Credentials, Expiry, Region, Result, RoleArn, SecretString,
+    SystemClock,
 };
 
 use super::builder::{AssumeRoleBuilder, MAX_CHAINED};
 use super::client::Client;
 use super::error;
-use crate::source;
+use crate::{expired, source};
 
 pub(super) const NAME: &str = "assume-role";
 
@@ -52,7 +53,8 @@ impl AssumeRoleProvider {
         {
             return Err(error::too_long_for_a_chain());
         }
-        self.read(self.client.assume(&source).await?)
+        let answer = self.client.assume(&source).await?;
+        self.read(answer).and_then(|credentials| expired::issued(credentials, &SystemClock))
     }
 
     fn read(&self, answer: AssumeRoleOutput) -> Result<Credentials> {

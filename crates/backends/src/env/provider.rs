@@ -12,7 +12,7 @@ use valetkey_core::{
 };
 
 use super::error;
-use crate::expired::unexpired;
+use crate::expired;
 
 const NAME: &str = "environment";
 pub(super) const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
@@ -105,7 +105,9 @@ impl CredentialProvider for EnvProvider {
     /// half, a malformed value or one that is not UTF-8; `Expired` when `AWS_CREDENTIAL_EXPIRATION` has passed.
     async fn provide(&self) -> Result<Credentials> {
         self.read()
-            .and_then(|read| unexpired(read, &*self.clock, "export new credentials, or unset the old ones"))
+            .and_then(|read| {
+                expired::kept(read, &*self.clock, "export new credentials, or unset the old ones")
+            })
             .map_err(|error| error.with_provider(NAME))
     }
 }

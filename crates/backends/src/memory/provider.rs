@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use valetkey_core::{Clock, CredentialProvider, Credentials, Error, Result, SystemClock};
 
-use crate::expired::unexpired;
+use crate::expired;
 
 const NAME: &str = "memory";
 
@@ -81,7 +81,7 @@ impl CredentialProvider for MemoryProvider {
                 .with_next_step("set credentials on the provider")
         });
         credentials
-            .and_then(|held| unexpired(held, &*self.clock, "set new credentials on the provider"))
+            .and_then(|held| expired::kept(held, &*self.clock, "set new credentials on the provider"))
             .map_err(|error| error.with_provider(NAME))
     }
 }

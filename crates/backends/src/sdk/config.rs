@@ -16,6 +16,15 @@ use crate::base::sdk_region;
 /// The region is fixed when the configuration is made: that of the account's credentials, else the account's own,
 /// else the session's. To know the first, the credentials are fetched; an account that has none yet may still get a
 /// configuration, and be given credentials later.
+///
+/// ```no_run
+/// # use valetkey_backends::{SdkBase, SdkConfigExt};
+/// # async fn example(session: valetkey_core::SessionContext) -> valetkey_core::Result<()> {
+/// let base = SdkBase::from_process().await; // once per process
+/// let s3 = aws_sdk_s3::Client::new(&session.sdk_config_from(base.config()).await?);
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait SdkConfigExt {
     /// The configuration, over the process's settings ([`SdkBase::from_process`]): `AWS_ENDPOINT_URL*`, time-outs and

@@ -7,9 +7,11 @@ use async_trait::async_trait;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use valetkey_core::{
     AccessKeyId, AccountId, CredentialProvider, Credentials, Error, Expiry, Region, Result, SecretString,
+    SystemClock,
 };
 
 use super::error;
+use crate::expired;
 
 /// Asks a provider of the AWS SDK at every fetch: SSO, web identity, a profile, the SDK's default chain. Give it one
 /// that does not cache; the session does.
@@ -58,7 +60,10 @@ impl CredentialProvider for SdkProvider {
     /// keys that cannot sign; the kind of the service's code when a service refused it and the SDK tells which;
     /// otherwise `Unavailable`, or `Internal` for what the SDK itself calls unexpected.
     async fn provide(&self) -> Result<Credentials> {
-        self.ask().await.map_err(|error: Error| error.with_provider(self.name.clone()))
+        self.ask()
+            .await
+            .and_then(|credentials| expired::issued(credentials, &SystemClock))
+            .map_err(|error: Error| error.with_provider(self.name.clone()))
     }
 }
 

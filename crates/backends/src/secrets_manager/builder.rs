@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use valetkey_core::{CredentialProvider, Error, Region, Result};
 
-use super::client::{Client, NAME, Version};
+use super::client::{Client, NAME, SECRET_ID, Version};
 use super::{SecretsManagerProvider, SecretsManagerResolver};
 use crate::SdkBase;
 use crate::base::{at_endpoint, sdk_region};
@@ -97,7 +97,7 @@ impl SecretsManagerBuilder<SecretsManagerProvider> {
     /// `Invalid`, with the field and its limit: `secret_id`, `version_stage`, `version_id` or `region`.
     pub fn build(self) -> Result<SecretsManagerProvider> {
         let id = self.text.clone();
-        secret_id("secret_id", &id, 2048)
+        secret_id(SECRET_ID, &id, 2048)
             .and_then(|()| self.client())
             .map(|client| SecretsManagerProvider::new(client, id))
             .map_err(|error| error.with_provider(NAME))

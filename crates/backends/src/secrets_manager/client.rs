@@ -4,13 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
-use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
-use valetkey_core::{CredentialProvider, Credentials, ExposeSecret, Result, SecretString};
+use aws_sdk_secretsmanager::error::SdkError;
+use aws_sdk_secretsmanager::operation::get_secret_value::{GetSecretValueError, GetSecretValueOutput};
+use valetkey_core::{CredentialProvider, Credentials, Error, ExposeSecret, Result, SecretString};
 
 use super::error;
 use crate::{fault, source};
 
 pub(super) const NAME: &str = "secrets-manager";
+/// The field of a failure that is about which secret was asked for.
+pub(super) const SECRET_ID: &str = "secret_id";
 
 /// Which version of a secret is read.
 #[derive(Debug, Clone)]
@@ -42,9 +45,15 @@ impl Client {
             Version::Stage(stage) => call.version_stage(stage),
             Version::Id(id) => call.version_id(id),
         };
-        let answer = call.send().await.map_err(|error| fault::of_operation("GetSecretValue", &error))?;
+        let answer = call.send().await.map_err(|error| failed(&error))?;
         Credentials::from_json(text(answer)?.expose_secret(), NAME)
     }
+}
+
+fn failed(error: &SdkError<GetSecretValueError>) -> Error {
+    let unknown = error.as_service_error().is_some_and(GetSecretValueError::is_resource_not_found_exception);
+    let error = fault::of_operation("GetSecretValue", error);
+    if unknown { error.with_field(SECRET_ID) } else { error }
 }
 
 /// The text is moved, not copied, into what wipes it.

@@ -8,7 +8,7 @@ use valetkey_core::{CredentialProvider, Credentials, Result, SystemClock};
 
 use super::SecretsManagerBuilder;
 use super::client::{Client, NAME};
-use crate::expired::unexpired;
+use crate::expired;
 
 /// Reads one secret at every fetch, signing with whatever the source gives at that moment. The secret is a JSON
 /// object in the spellings of [`Credentials::from_json`], as text or as UTF-8 bytes.
@@ -35,7 +35,7 @@ impl SecretsManagerProvider {
 }
 
 pub(super) fn fresh(credentials: Credentials) -> Result<Credentials> {
-    unexpired(credentials, &SystemClock, "rotate the secret, or have its owner do so")
+    expired::kept(credentials, &SystemClock, "rotate the secret, or have its owner do so")
 }
 
 #[async_trait]

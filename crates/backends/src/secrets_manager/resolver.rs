@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use valetkey_core::{CredentialId, CredentialProvider, CredentialResolver, Credentials, ErrorKind, Result};
+use valetkey_core::{CredentialId, CredentialProvider, CredentialResolver, Credentials, Result};
 
-use super::client::{Client, NAME};
+use super::client::{Client, NAME, SECRET_ID};
 use super::provider::fresh;
 use super::{SecretsManagerBuilder, error};
 
@@ -51,7 +51,7 @@ impl CredentialResolver for SecretsManagerResolver {
     /// `provider_credential_id` when the id holds a colon or no such secret is there.
     async fn resolve(&self, id: &CredentialId) -> Result<Credentials> {
         self.read(id).await.map_err(|error| {
-            let unknown = error.kind() == ErrorKind::Invalid && error.field().is_none();
+            let unknown = error.field() == Some(SECRET_ID);
             let error = if unknown { error.with_field("provider_credential_id") } else { error };
             error.with_provider(NAME)
         })

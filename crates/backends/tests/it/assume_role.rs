@@ -166,9 +166,14 @@ async fn a_failure_of_the_source_keeps_its_kind_and_name() {
 }
 
 #[tokio::test]
-async fn an_answer_without_usable_credentials_is_transient() {
+async fn an_answer_that_is_expired_or_not_whole_is_transient() {
     let without = r#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult/></AssumeRoleResponse>"#;
-    for body in [without.to_owned(), assumed("short", "s", "t"), assumed("ASIAIOSFODNN7EXAMPLE", "", "t")] {
+    for body in [
+        without.to_owned(),
+        assumed("short", "s", "t"),
+        assumed("ASIAIOSFODNN7EXAMPLE", "", "t"),
+        assumed("ASIAIOSFODNN7EXAMPLE", "s", "t").replace("2099", "2019"),
+    ] {
         let error = of(&Wire::saying(200, body), source()).build().unwrap().provide().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     }

@@ -1,5 +1,7 @@
 //! Tests of the providers: each alone against a recorded wire, and all of them against real peers (`real`).
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
+
 mod assume_role;
 mod base;
 mod canary;

@@ -93,3 +93,11 @@ async fn keys_that_cannot_sign_are_invalid() {
     let error = SdkProvider::new("ambient", keys).provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("access_key_id")));
 }
+
+#[tokio::test]
+async fn a_set_that_had_expired_when_it_came_is_transient() {
+    let long_ago = Some(SystemTime::UNIX_EPOCH + YEAR);
+    let keys = SdkCredentials::new(crate::KEY_ID, "secret", None, long_ago, "test");
+    let error = SdkProvider::new("ambient", keys).provide().await.unwrap_err();
+    assert_eq!((error.kind(), error.provider()), (ErrorKind::Unavailable, Some("ambient")));
+}

@@ -155,6 +155,13 @@ async fn a_resolver_takes_no_arn_and_says_which_input_is_unknown() {
     let error = resolver.resolve(&ARN.parse().unwrap()).await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("provider_credential_id")));
     assert!(wire.sent().is_empty());
+    let broken = holding("{");
+    let over = SecretsManagerResolver::builder("tenant-a/", source()).base(&broken.base()).build().unwrap();
+    assert_eq!(
+        over.resolve(&"one".parse().unwrap()).await.unwrap_err().field(),
+        None,
+        "the id is not at fault"
+    );
     let error = resolver.resolve(&"nobody".parse().unwrap()).await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("provider_credential_id")));
 }
