@@ -166,9 +166,17 @@ impl Slot {
         self.surroundings.changed.notify_waiters();
     }
 
-    /// The provider may be asked again.
+    /// Something was given to the session: the provider may be asked again, and what it issued before is void, for it
+    /// may have been derived from what was replaced.
     pub(super) fn wake(&self) {
-        self.state().dormant = false;
+        let mut state = self.state();
+        state.dormant = false;
+        if !state.set {
+            state.renew();
+            if self.current.load().is_some() {
+                self.withdraw(&mut state);
+            }
+        }
     }
 
     pub(super) fn rotations(&self) -> Rotations {
@@ -188,9 +196,11 @@ impl Slot {
         self.state().generation
     }
 
-    /// The provider's name, when it is the provider that answers.
+    /// The provider's name, when it may be asked.
     pub(super) fn provider_name(&self) -> Option<String> {
-        self.state().provider.as_ref().map(|provider| provider.name().into_owned())
+        let state = self.state();
+        let provider = state.provider.as_ref().filter(|_| !state.dormant)?;
+        Some(provider.name().into_owned())
     }
 
     /// When a warmer should next refresh this account: never, unless a provider has issued a set.

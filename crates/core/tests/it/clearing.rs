@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use valetkey_core::testing::ScriptedProvider;
-use valetkey_core::{CredentialProvider, ErrorKind, Expiry, Result};
+use valetkey_core::{Alias, CredentialProvider, ErrorKind, Expiry, Result};
 
 use crate::bench::*;
 
@@ -82,18 +82,45 @@ async fn a_clear_of_the_parent_voids_the_fetches_of_its_children() {
 }
 
 #[tokio::test]
-async fn a_clear_forgets_failures_and_providers_and_the_session_stays_usable() {
-    let bench = Bench::new(|_| vec![denied()]);
-    bench.kind().await;
+async fn a_cleared_session_asks_no_provider_until_it_is_given_something() {
+    let bench = Bench::holding(HOUR, |clock| vec![answer(clock, 2, HOUR)]).await;
+    let (prod, default): (Alias, _) = ("prod".parse().unwrap(), bench.session.default_account().clone());
     bench.session.clear();
     bench.session.clear();
     assert_eq!(bench.kind().await, ErrorKind::NotConfigured);
+    assert_eq!(bench.session.refresh(&default).await.unwrap_err().kind(), ErrorKind::NotConfigured);
+    assert!(bench.session.status().accounts[0].provider.is_none(), "nobody would provide");
+    assert_eq!(bench.provider.calls(), 1);
+    let stale = lasting(&bench.clock, 8, std::time::Duration::ZERO);
+    bench.session.set_credentials_for(&prod, stale).unwrap_err();
+    assert_eq!(bench.kind().await, ErrorKind::NotConfigured, "a set that fails wakes nobody");
+    bench.session.set_credentials_for(&prod, numbered(9, Expiry::Never)).unwrap();
+    assert_eq!(bench.number().await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_clear_forgets_failures_and_a_new_provider_is_asked_at_once() {
+    let bench = Bench::new(|_| vec![denied()]);
+    bench.kind().await;
+    bench.session.clear();
     bench.session.set_credentials(numbered(2, Expiry::Never)).unwrap();
     assert_eq!(bench.number().await.unwrap(), 2);
     bench.session.clear();
     let provider = ScriptedProvider::new([answer(&bench.clock, 3, HOUR)]);
     bench.session.set_provider_for(bench.session.default_account(), provider).unwrap();
     assert_eq!(bench.number().await.unwrap(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_warmer_does_not_refill_a_cleared_session() {
+    let bench = Bench::holding(HOUR, |clock| vec![answer(clock, 2, HOUR)]).await;
+    let warmer = tokio::spawn(bench.session.keep_warm());
+    bench.session.clear();
+    bench.clock.advance(2 * HOUR);
+    tokio::time::sleep(HOUR).await;
+    assert_eq!(bench.provider.calls(), 1);
+    assert!(bench.session.cached().is_none());
+    warmer.abort();
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt;
 use tokio::time::{Duration, sleep, timeout};
-use valetkey_core::{Alias, Expiry, SessionContext};
+use valetkey_core::{Alias, Expiry, Freshness, SessionContext};
 
 use crate::bench::*;
 
@@ -27,6 +27,25 @@ async fn a_warm_session_is_refreshed_ahead_and_nobody_waits() {
     bench.provider.let_through(1);
     sleep(SECOND).await;
     assert_eq!(bench.number().now_or_never().expect("at once").unwrap(), 2);
+    assert_eq!(bench.provider.calls(), 2);
+    warmer.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_warmer_is_there_when_the_window_opens() {
+    let bench = Bench::holding(HOUR, |clock| vec![answer(clock, 2, 3 * HOUR)]).await;
+    bench.clock.advance(43 * MINUTE);
+    while bench.session.status().accounts[0].freshness == Some(Freshness::Fresh) {
+        bench.clock.advance(SECOND);
+    }
+    bench.clock.jump_back(5 * SECOND);
+    let warmer = tokio::spawn(bench.session.keep_warm());
+    for _ in 0..6 {
+        assert_eq!(bench.provider.calls(), 1);
+        sleep(SECOND).await;
+        bench.clock.advance(SECOND);
+    }
+    sleep(SECOND).await;
     assert_eq!(bench.provider.calls(), 2);
     warmer.abort();
 }
