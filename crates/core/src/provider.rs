@@ -4,6 +4,7 @@ mod chain;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -40,5 +41,21 @@ pub trait CredentialProvider: fmt::Debug + Send + Sync {
     /// What can be had without asking anybody: the fast path of providers that are caches. Others keep the default.
     fn cached(&self) -> Option<Credentials> {
         None
+    }
+}
+
+/// A shared provider is a provider.
+#[async_trait]
+impl<T: CredentialProvider + ?Sized> CredentialProvider for Arc<T> {
+    fn name(&self) -> Cow<'static, str> {
+        T::name(self)
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        T::provide(self).await
+    }
+
+    fn cached(&self) -> Option<Credentials> {
+        T::cached(self)
     }
 }

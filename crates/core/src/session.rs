@@ -79,7 +79,8 @@ impl SessionContext {
         self.member().slot(account)?.credentials().await
     }
 
-    /// Gives the default account credentials, which from now on win over every provider.
+    /// Gives the default account credentials, which from now on win over every provider. What providers issued to the
+    /// other accounts is void, since a role may have been assumed with what was replaced: they are asked anew.
     ///
     /// # Errors
     /// `Invalid` for a set that has already expired, `Closed` after closing; what was there before then stays.

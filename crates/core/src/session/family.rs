@@ -112,7 +112,7 @@ impl Member {
         Ok(own)
     }
 
-    /// Gives an account something, and wakes the providers of the others, unless a clear came in between.
+    /// Gives an account something, and has the providers of the others start anew, unless a clear came in between.
     pub(super) fn give<T>(&self, slot: &Slot, give: impl FnOnce(&Slot) -> Result<T>) -> Result<T> {
         let wipes = slot.wipes()?;
         let given = give(slot)?;

@@ -5,7 +5,6 @@
 mod link;
 mod supervisor;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
@@ -16,19 +15,19 @@ use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Error, ErrorKind, Result, SessionAccount};
 
 use super::launch::Recipe;
-use super::name;
 use crate::child::Delivery;
 use crate::config::ServerConfig;
 use crate::connection::RequestError;
 
 use link::Call;
+pub(super) use link::quoted;
 use supervisor::Supervisor;
 
 pub(super) struct Server {
     facts: Arc<Facts>,
     requests: mpsc::Sender<oneshot::Sender<Result<Call>>>,
     stop: CancellationToken,
-    task: Option<JoinHandle<()>>,
+    task: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What the task and the callers share.
@@ -43,8 +42,6 @@ struct Facts {
 #[derive(Default)]
 struct Seen {
     pid: Option<u32>,
-    /// Readable names under which tools were listed, and the server's own names.
-    tools: HashMap<String, String>,
 }
 
 impl Server {
@@ -59,7 +56,7 @@ impl Server {
         let (requests, received) = mpsc::channel(64);
         let stop = CancellationToken::new();
         let task = tokio::spawn(Supervisor::new(Arc::clone(&facts), stop.clone()).run(received));
-        Self { facts, requests, stop, task: Some(task) }
+        Self { facts, requests, stop, task: Mutex::new(Some(task)) }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -70,21 +67,17 @@ impl Server {
         self.facts.seen(|seen| seen.pid)
     }
 
-    /// The server's own name of a tool that was listed under `name`.
-    pub(super) fn known_tool(&self, name: &str) -> Option<String> {
-        self.facts.seen(|seen| seen.tools.get(name).cloned())
-    }
-
-    /// The server's tools, as it describes them.
+    /// The server's tools, as it describes them, secrets masked.
     pub(super) async fn tools(&self) -> Result<Vec<Value>> {
         let call = self.begin().await?;
         if let Some(tools) = call.listed() {
             return Ok(tools);
         }
-        let tools = call.connection().list_tools().await.map_err(|error| self.explain(error, &call))?;
-        let names = tools.iter().filter_map(|tool| tool.get("name")?.as_str());
-        let names = names.map(|tool| (name::proxied(self.name(), tool), tool.to_owned())).collect();
-        self.facts.seen(|seen| seen.tools = names);
+        let mut tools = match call.connection().list_tools().await {
+            Ok(tools) => tools,
+            Err(error) => return Err(self.explain(error, &call).await),
+        };
+        tools.iter_mut().for_each(|tool| self.facts.recipe.redactor.mask_json(tool));
         call.keep_listed(&tools);
         Ok(tools)
     }
@@ -96,19 +89,32 @@ impl Server {
         arguments: Option<Map<String, Value>>,
         cancelled: &CancellationToken,
     ) -> Result<Value> {
-        self.facts.require_credentials().await?;
-        let call = self.begin().await?;
-        let answer = call.connection().call_tool(tool, arguments, cancelled).await;
-        answer.map_err(|error| self.explain(error, &call))
+        let call = tokio::select! {
+            call = self.begin_with_credentials() => call?,
+            () = cancelled.cancelled() => return Err(taken_back()),
+        };
+        match call.connection().call_tool(tool, arguments, cancelled).await {
+            Ok(result) => {
+                call.answered();
+                Ok(result)
+            }
+            Err(error) => Err(self.explain(error, &call).await),
+        }
     }
 
     /// Stops the server and waits until it is gone.
-    pub(super) async fn stop(mut self) {
+    pub(super) async fn stop(&self) {
         self.stop.cancel();
-        if let Some(task) = self.task.take() {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
             // It ends in bounded time; a panic in it has been reported by the runtime.
             let _ended = task.await;
         }
+    }
+
+    async fn begin_with_credentials(&self) -> Result<Call> {
+        self.facts.require_credentials().await?;
+        self.begin().await
     }
 
     async fn begin(&self) -> Result<Call> {
@@ -118,18 +124,21 @@ impl Server {
         answer.await.map_err(|_| stopped())?.map_err(|error| error.with_provider(self.name().to_owned()))
     }
 
-    fn explain(&self, error: RequestError, call: &Call) -> Error {
+    async fn explain(&self, error: RequestError, call: &Call) -> Error {
         let error = match error {
-            RequestError::Refused { code, message } => Error::new(
-                ErrorKind::Invalid,
-                format!("the server refused the request (code {code}): {message}"),
-            ),
-            RequestError::Cancelled => Error::new(ErrorKind::TimedOut, "the call was cancelled"),
-            RequestError::Gone => Error::new(
-                ErrorKind::Unavailable,
-                format!("the server ended during the call{}", call.last_words()),
-            )
-            .with_next_step("call again; the server is started anew"),
+            RequestError::Refused { code, message } => {
+                let message = self.facts.recipe.redactor.mask(&message);
+                Error::new(
+                    ErrorKind::Invalid,
+                    format!("the server refused the request (code {code}): {message}"),
+                )
+            }
+            RequestError::Cancelled => taken_back(),
+            RequestError::Gone => {
+                let message = format!("the server ended during the call{}", call.last_words().await);
+                Error::new(ErrorKind::Unavailable, message)
+                    .with_next_step("call again; the server is started anew")
+            }
         };
         error.with_provider(self.name().to_owned())
     }
@@ -158,20 +167,31 @@ impl Facts {
     }
 }
 
+fn taken_back() -> Error {
+    Error::new(ErrorKind::TimedOut, "the call was cancelled")
+}
+
+/// What is missing is named by the tool that gives it, also when it is a role's source that has nothing.
 fn late_binding(error: Error) -> Error {
-    match error.kind() {
-        ErrorKind::NotConfigured | ErrorKind::Expired => error.with_next_step(
-            "call `set_aws_credentials_context` or `extract_and_set_credentials_from_stack_job`, then call this again",
-        ),
-        _ => error,
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(fault) = cause {
+        let kind = fault.downcast_ref::<Error>().map(Error::kind);
+        if matches!(kind, Some(ErrorKind::NotConfigured | ErrorKind::Expired)) {
+            return error.with_next_step(
+                "call `set_aws_credentials_context` or `extract_and_set_credentials_from_stack_job`, then call this again",
+            );
+        }
+        cause = fault.source();
     }
+    error
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop.cancel();
         // Aborting drops the process guard, which kills the group.
-        if let Some(task) = &self.task {
+        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = task {
             task.abort();
         }
     }

@@ -1,0 +1,152 @@
+//! The command line, as people type it.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use valetkey::Alias;
+use valetkey::mcp::child::{Delivery, become_program};
+
+use crate::failure::Failure;
+
+/// AWS credentials for one agent session: isolated, in memory, rotating, and gone when it ends.
+#[derive(Debug, Parser)]
+#[command(name = "valetkey", version, propagate_version = true)]
+pub(crate) struct Arguments {
+    /// When to use colour on standard error and in tables. `NO_COLOR` is honoured.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    color: Color,
+    /// What to log to standard error: error, warn, info, debug, trace, or `target=level` directives.
+    #[arg(long, global = true, env = "VALETKEY_LOG", default_value = "warn")]
+    pub(crate) log: String,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the main job with nothing but this program: two users at once, isolation, rotation, refusal, clearing.
+    Demo(Demo),
+    /// Serve the credential tools and all tools of the configured servers as MCP, on standard input and output.
+    Serve(Serve),
+    /// Run any program as a child of a session.
+    Exec(Exec),
+    /// Read the configuration files and report every fault in them.
+    Check(Check),
+    /// The demo's MCP server.
+    #[command(hide = true)]
+    DemoServer,
+    /// The launcher of child processes.
+    #[command(hide = true)]
+    Launch(Launch),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Print what was shown as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Play on another AWS (moto, MiniStack …) instead of the built-in one. It must accept made-up keys.
+    #[arg(long, value_name = "URL")]
+    pub(crate) aws_endpoint: Option<String>,
+}
+
+/// Where the configuration is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Files {
+    /// The file with the MCP servers.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mcp_config: Option<PathBuf>,
+    /// The file with accounts, servers' credentials, resolver and audit; `valetkey.toml` if it is there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Exec {
+    /// The file with the accounts; `valetkey.toml` if it is there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The account to run in; the default one unless said.
+    #[arg(long, value_name = "ALIAS")]
+    pub(crate) account: Option<Alias>,
+    /// How the program gets the credentials.
+    #[arg(long, value_enum, default_value_t = ExecDelivery::Endpoint)]
+    pub(crate) delivery: ExecDelivery,
+    /// A variable that the program gets besides the usual few: `NAME` as it is here, or `NAME=VALUE`.
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub(crate) env: Vec<String>,
+    /// The program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    pub(crate) program: Vec<OsString>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExecDelivery {
+    /// It reads them from a loopback endpoint and follows rotation.
+    Endpoint,
+    /// They are in its environment, as they are when it starts.
+    Env,
+}
+
+impl From<ExecDelivery> for Delivery {
+    fn from(delivery: ExecDelivery) -> Self {
+        match delivery {
+            ExecDelivery::Endpoint => Self::Endpoint,
+            ExecDelivery::Env => Self::Env,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Launch {
+    parent: u32,
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    program: Vec<OsString>,
+}
+
+impl Launch {
+    /// Becomes the program; comes back only if that fails.
+    pub(crate) fn become_program(&self) -> ExitCode {
+        let Some((program, args)) = self.program.split_first() else { return ExitCode::from(2) };
+        let error = become_program(self.parent, program, args);
+        Failure::failed(format!("{} could not be started: {error}", program.to_string_lossy())).report(false);
+        // What a shell answers for a command that is not found.
+        ExitCode::from(127)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Arguments {
+    /// Whether to use colour on standard error.
+    pub(crate) fn color(&self) -> bool {
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                    && std::io::stderr().is_terminal()
+            }
+        }
+    }
+}

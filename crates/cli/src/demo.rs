@@ -1,0 +1,32 @@
+//! `valetkey demo`: the main job, played and checked from end to end.
+
+mod child;
+#[allow(dead_code, reason = "the stage offers more than the play needs; its own tests use the rest")]
+mod cloud;
+mod play;
+mod report;
+mod stage;
+mod tenant;
+
+use std::process::ExitCode;
+
+pub(crate) use child::serve_child;
+
+use crate::arguments::Demo;
+use crate::failure::Failure;
+use report::Report;
+use stage::Stage;
+
+/// Plays the demo. The exit code is 1 if one step does not hold.
+pub(crate) async fn run(command: &Demo, color: bool) -> Result<ExitCode, Failure> {
+    let mut report = Report::begin();
+    let stage = Stage::set(command.aws_endpoint.as_deref()).await?;
+    let played = play::play(&stage, &mut report).await;
+    stage.strike().await;
+    // Also when the play broke off: what was shown until then says where.
+    report
+        .print(command.json, color)
+        .map_err(|error| Failure::failed(format!("standard output: {error}")))?;
+    played?;
+    Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

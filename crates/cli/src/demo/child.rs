@@ -1,0 +1,86 @@
+//! The demo's MCP server: an ordinary program that knows nothing of valetkey and uses the AWS SDK's default chain.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::BehaviorVersion;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use valetkey::SessionContext;
+use valetkey::mcp::Gateway;
+use valetkey::tools::{Tool, ToolDefinition, ToolOutput, ToolSet};
+
+use crate::failure::Failure;
+
+/// How often the server looks whether it may go on.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Serves one tool on standard input and output until the client leaves.
+pub(crate) async fn serve_child() -> Result<ExitCode, Failure> {
+    let tools = ToolSet::default().with(CallerIdentity::new())?;
+    Gateway::new(SessionContext::builder().build(), tools).serve_stdio(CancellationToken::new()).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The chain of causes, without the dump that follows it.
+fn in_words(context: &str) -> &str {
+    context.split_once(" (").map_or(context, |(words, _dump)| words)
+}
+
+/// Waits until there is a file at `path`.
+pub(super) async fn exists(path: &str) {
+    while !tokio::fs::try_exists(path).await.unwrap_or(true) {
+        tokio::time::sleep(TICK).await;
+    }
+}
+
+/// Who AWS says the server is.
+struct CallerIdentity(ToolDefinition);
+
+impl CallerIdentity {
+    fn new() -> Self {
+        let input = json!({
+            "type": "object",
+            "properties": {"once_exists": {"type": "string", "description": "Wait until this file exists"}},
+        });
+        Self(ToolDefinition::new("get_caller_identity", "Asks AWS STS who the caller is.", input))
+    }
+}
+
+#[async_trait]
+impl Tool for CallerIdentity {
+    fn definition(&self) -> &ToolDefinition {
+        &self.0
+    }
+
+    async fn call(&self, input: Value) -> ToolOutput {
+        if let Some(path) = input["once_exists"].as_str() {
+            // Says that the call has arrived, then waits.
+            let _told = tokio::fs::write(format!("{path}.waiting"), "").await;
+            exists(path).await;
+        }
+        // As the common servers do: a fresh default chain for each call.
+        let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
+        let key = match config.credentials_provider() {
+            Some(provider) => {
+                aws_credential_types::provider::ProvideCredentials::provide_credentials(&provider).await.ok()
+            }
+            None => None,
+        };
+        match aws_sdk_sts::Client::new(&config).get_caller_identity().send().await {
+            Ok(identity) => ToolOutput::json(json!({
+                "account": identity.account(),
+                "arn": identity.arn(),
+                "pid": std::process::id(),
+                "key_suffix": key.as_ref().and_then(|key| key.access_key_id().get(16..)),
+            })),
+            Err(error) => ToolOutput {
+                text: format!("the AWS SDK failed: {}", in_words(&DisplayErrorContext(error).to_string())),
+                structured: None,
+                is_error: true,
+            },
+        }
+    }
+}

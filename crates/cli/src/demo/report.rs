@@ -1,0 +1,87 @@
+//! What was shown: a table for people, JSON for programs.
+
+use std::io::{self, Write};
+use std::time::Instant;
+
+use serde::Serialize;
+
+/// Characters of what was seen that the table has room for.
+const SEEN: usize = 110;
+
+/// The steps of the play and whether each held.
+pub(super) struct Report {
+    began: Instant,
+    steps: Vec<Step>,
+}
+
+#[derive(Debug, Serialize)]
+struct Step {
+    /// What is claimed.
+    claim: &'static str,
+    /// Whose session it is about.
+    tenant: &'static str,
+    /// What was seen, without secrets.
+    seen: String,
+    held: bool,
+}
+
+impl Report {
+    pub(super) fn begin() -> Self {
+        Self { began: Instant::now(), steps: Vec::new() }
+    }
+
+    /// Records a step.
+    pub(super) fn step(
+        &mut self,
+        tenant: &'static str,
+        claim: &'static str,
+        held: bool,
+        seen: impl Into<String>,
+    ) {
+        self.steps.push(Step { claim, tenant, seen: seen.into(), held });
+    }
+
+    /// Whether there were steps and every one of them held.
+    pub(super) fn holds(&self) -> bool {
+        !self.steps.is_empty() && self.steps.iter().all(|step| step.held)
+    }
+
+    pub(super) fn print(&self, json: bool, color: bool) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        let milliseconds = self.began.elapsed().as_millis();
+        if json {
+            let document =
+                serde_json::json!({"held": self.holds(), "milliseconds": milliseconds, "steps": self.steps});
+            return writeln!(out, "{document:#}");
+        }
+        let width = self.steps.iter().map(|step| step.claim.chars().count()).max().unwrap_or_default();
+        for step in &self.steps {
+            let mark = mark(step.held, color);
+            writeln!(out, "{mark} {:<3} {:<width$}  {}", step.tenant, step.claim, cut(&step.seen))?;
+        }
+        let failed = self.steps.iter().filter(|step| !step.held).count();
+        writeln!(
+            out,
+            "\n{} steps, {failed} did not hold, {:.1} s",
+            self.steps.len(),
+            milliseconds as f64 / 1000.0
+        )
+    }
+}
+
+/// As much as fits beside the claim; JSON has all of it.
+fn cut(seen: &str) -> String {
+    if seen.chars().count() <= SEEN {
+        return seen.to_owned();
+    }
+    seen.chars().take(SEEN - 1).chain(['…']).collect()
+}
+
+fn mark(held: bool, color: bool) -> &'static str {
+    match (held, color) {
+        (true, true) => "\x1b[32mok  \x1b[0m",
+        (true, false) => "ok  ",
+        (false, true) => "\x1b[31mFAIL\x1b[0m",
+        (false, false) => "FAIL",
+    }
+}

@@ -1,0 +1,173 @@
+//! The stage: a platform that may assume roles, and two tenants, each with an account, a secret and roles.
+
+use serde_json::json;
+use uuid::Uuid;
+use valetkey::backends::{AssumeRoleProvider, SdkBase};
+use valetkey::{AccessKeyId, CredentialProvider, Credentials, Region, SecretString};
+
+use super::cloud::{CloudPlan, LocalCloud, RolePlan, SecretPlan, UserPlan};
+use crate::failure::Failure;
+
+const PLATFORM: &str = "999999999999";
+/// Where the secrets of stack jobs are kept.
+pub(super) const PREFIX: &str = "valetkey/credentials/";
+
+pub(super) struct Stage {
+    /// What every AWS client of the demo shares.
+    pub(super) base: SdkBase,
+    pub(super) endpoint: String,
+    /// The platform's own key, with which a session's roles are assumed. No session ever holds it.
+    pub(super) platform: Credentials,
+    pub(super) tenants: [TenantPlan; 2],
+    cloud: Option<LocalCloud>,
+}
+
+/// What there is of one tenant before the play.
+pub(super) struct TenantPlan {
+    pub(super) name: &'static str,
+    pub(super) account: &'static str,
+    pub(super) credential_id: &'static str,
+    pub(super) external_id: String,
+}
+
+impl TenantPlan {
+    /// Reads the tenant's secrets, for the platform.
+    pub(super) fn reader_role(&self) -> String {
+        format!("arn:aws:iam::{}:role/secret-reader", self.account)
+    }
+
+    /// Does the tenant's work.
+    pub(super) fn workload_role(&self) -> String {
+        format!("arn:aws:iam::{}:role/workload", self.account)
+    }
+
+    fn secret_name(&self) -> String {
+        format!("{PREFIX}{}", self.credential_id)
+    }
+
+    fn plan(name: &'static str, account: &'static str, credential_id: &'static str) -> Self {
+        Self { name, account, credential_id, external_id: Uuid::new_v4().simple().to_string() }
+    }
+}
+
+impl Stage {
+    /// Sets the stage on the built-in cloud, or at `endpoint`.
+    pub(super) async fn set(endpoint: Option<&str>) -> Result<Self, Failure> {
+        let tenants = [
+            TenantPlan::plan("A", "111111111111", "aws-cred-tenant-a"),
+            TenantPlan::plan("B", "222222222222", "aws-cred-tenant-b"),
+        ];
+        let platform = user_key()?;
+        match endpoint {
+            None => Self::built_in(platform, tenants).await,
+            Some(endpoint) => Self::elsewhere(platform, tenants, endpoint).await,
+        }
+    }
+
+    /// Ends what was started.
+    pub(super) async fn strike(self) {
+        if let Some(cloud) = self.cloud
+            && let Err(error) = cloud.stop().await
+        {
+            tracing::warn!(%error, "the built-in cloud did not stop cleanly");
+        }
+    }
+
+    async fn built_in(platform: Credentials, tenants: [TenantPlan; 2]) -> Result<Self, Failure> {
+        let mut plan = CloudPlan::new().user(user(PLATFORM, "platform", &platform));
+        for tenant in &tenants {
+            let service = user_key()?;
+            let reader =
+                RolePlan::new(&tenant.reader_role()).trusts(PLATFORM).external_id(&tenant.external_id);
+            let workload = RolePlan::new(&tenant.workload_role()).trusts(tenant.account);
+            let secret = SecretPlan::new(tenant.account, &tenant.secret_name(), &document(&service));
+            plan = plan
+                .user(user(tenant.account, "service", &service))
+                .role(reader)
+                .role(workload)
+                .secret(secret);
+        }
+        let cloud = LocalCloud::start(plan).await;
+        let cloud =
+            cloud.map_err(|error| Failure::failed(format!("the built-in cloud did not start: {error}")))?;
+        let endpoint = cloud.endpoint();
+        Ok(Self { base: base(&endpoint)?, endpoint, platform, tenants, cloud: Some(cloud) })
+    }
+
+    /// Elsewhere there are no users to plan: the secrets hold temporary keys of each tenant's account.
+    async fn elsewhere(
+        platform: Credentials,
+        tenants: [TenantPlan; 2],
+        endpoint: &str,
+    ) -> Result<Self, Failure> {
+        let stage =
+            Self { base: base(endpoint)?, endpoint: endpoint.to_owned(), platform, tenants, cloud: None };
+        for tenant in &stage.tenants {
+            let keys = stage.assume(tenant.workload_role(), "service", tenant).await?;
+            stage
+                .keep_secret(tenant, &stage.assume(tenant.reader_role(), "setup", tenant).await?, &keys)
+                .await?;
+        }
+        Ok(stage)
+    }
+
+    async fn assume(&self, role: String, name: &str, tenant: &TenantPlan) -> Result<Credentials, Failure> {
+        let source = valetkey::backends::MemoryProvider::new();
+        source.set(self.platform.clone());
+        let role = AssumeRoleProvider::builder(role.parse()?, std::sync::Arc::new(source))
+            .base(&self.base)
+            .session_name(name)
+            .external_id(&tenant.external_id)
+            .build()?;
+        Ok(role.provide().await?)
+    }
+
+    async fn keep_secret(
+        &self,
+        tenant: &TenantPlan,
+        by: &Credentials,
+        keys: &Credentials,
+    ) -> Result<(), Failure> {
+        let config = self.base.config().to_builder();
+        let config = config.credentials_provider(
+            aws_credential_types::provider::SharedCredentialsProvider::new(by.expose_to_sdk()),
+        );
+        let request = aws_sdk_secretsmanager::Client::new(&config.build())
+            .create_secret()
+            .name(tenant.secret_name())
+            .secret_string(document(keys));
+        match request.send().await.map_err(|error| error.into_service_error()) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                Err(Failure::failed(format!("the secret of tenant {} cannot be kept: {error}", tenant.name)))
+            }
+        }
+    }
+}
+
+fn base(endpoint: &str) -> Result<SdkBase, Failure> {
+    let region: Region = "us-east-1".parse()?;
+    Ok(SdkBase::new().region(&region).endpoint_url(endpoint))
+}
+
+/// A made-up long-lived key.
+fn user_key() -> Result<Credentials, Failure> {
+    let random = || Uuid::new_v4().simple().to_string();
+    let id: AccessKeyId = format!("AKIA{}", &random()[..16]).to_uppercase().parse()?;
+    Ok(Credentials::builder(id, SecretString::from(format!("{}{}", random(), &random()[..8]))).build()?)
+}
+
+fn user(account: &str, name: &str, key: &Credentials) -> UserPlan {
+    UserPlan::new(account, name, key.access_key_id().as_str(), key.expose_secret_access_key())
+}
+
+/// The secret as people keep it.
+fn document(key: &Credentials) -> String {
+    json!({
+        "access_key_id": key.access_key_id().as_str(),
+        "secret_access_key": key.expose_secret_access_key(),
+        "session_token": key.expose_session_token(),
+        "region": "us-west-2",
+    })
+    .to_string()
+}

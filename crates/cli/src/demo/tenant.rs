@@ -1,0 +1,147 @@
+//! One tenant's side of the play: a session, its agents, its MCP server.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+use valetkey::audit::{AuditSink, InMemoryAudit};
+use valetkey::backends::{AssumeRoleProvider, MemoryProvider, SdkConfigExt, SecretsManagerResolver};
+use valetkey::mcp::child::HostEnvironment;
+use valetkey::mcp::config::{ServerConfig, Variables};
+use valetkey::mcp::endpoint::Leash;
+use valetkey::mcp::{CredentialEndpoint, McpConfig, McpHost};
+use valetkey::tools::{ToolOutput, ToolSet};
+use valetkey::{Alias, Generation, Principal, SessionContext};
+
+use super::stage::{PREFIX, Stage, TenantPlan};
+use crate::failure::Failure;
+use crate::serve::launcher;
+
+/// The tool of the child server, as the host lists it.
+const WHOAMI: &str = "aws__get_caller_identity";
+
+/// A tenant at work.
+pub(super) struct Tenant<'a> {
+    pub(super) plan: &'a TenantPlan,
+    pub(super) session: SessionContext,
+    pub(super) workload: Alias,
+    pub(super) host: McpHost,
+    pub(super) audit: Arc<InMemoryAudit>,
+    stage: &'a Stage,
+    tools: ToolSet,
+}
+
+/// What the child server said of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) account: String,
+    pub(super) pid: u64,
+    pub(super) key_suffix: String,
+}
+
+impl<'a> Tenant<'a> {
+    /// Opens a session for the tenant: its resolver reads with a role in the tenant's own account, and the role of
+    /// its MCP server is assumed with whatever the session is given later.
+    pub(super) async fn open(
+        stage: &'a Stage,
+        plan: &'a TenantPlan,
+        endpoint: &CredentialEndpoint,
+    ) -> Result<Self, Failure> {
+        let platform = MemoryProvider::new();
+        platform.set(stage.platform.clone());
+        let reader = AssumeRoleProvider::builder(plan.reader_role().parse()?, Arc::new(platform))
+            .base(&stage.base)
+            .session_name(format!("reader-{}", plan.name))
+            .external_id(&plan.external_id)
+            .build()?;
+        let resolver = SecretsManagerResolver::builder(PREFIX, Arc::new(reader)).base(&stage.base).build()?;
+        let audit = Arc::new(InMemoryAudit::default());
+        let session = SessionContext::builder()
+            .principal(format!("tenant-{}", plan.name).parse::<Principal>()?)
+            .region("us-east-1".parse()?)
+            .resolver(resolver)
+            .audit(Arc::clone(&audit) as Arc<dyn AuditSink>)
+            .build();
+        let workload: Alias = "workload".parse()?;
+        let role = AssumeRoleProvider::builder(
+            plan.workload_role().parse()?,
+            Arc::new(session.account(session.default_account())?),
+        )
+        .base(&stage.base)
+        .session_name(format!("agent-{}", plan.name))
+        .build()?;
+        session.set_provider_for(&workload, role)?;
+        let host = McpHost::builder(&session, server(&workload, stage)?)
+            .environment(HostEnvironment::from_process())
+            .launcher(launcher()?)
+            .endpoint(endpoint.clone())
+            .leash(Leash::default())
+            .start()
+            .await?;
+        let tools = ToolSet::for_session(session.clone());
+        Ok(Self { plan, session, workload, host, audit, stage, tools })
+    }
+
+    /// Hands the agent a stack job that names a credential id.
+    pub(super) async fn take_stack_job(&self, credential_id: &str) -> Result<ToolOutput, Failure> {
+        let job = json!({
+            "spec": {
+                "provider_credential_id": credential_id,
+                "target": {"spec": {"aws_account_region": "us-east-1"}},
+            }
+        });
+        self.tool("extract_and_set_credentials_from_stack_job", json!({"stack_job_json": job})).await
+    }
+
+    /// Calls one of the session's own tools.
+    pub(super) async fn tool(&self, name: &str, input: Value) -> Result<ToolOutput, Failure> {
+        self.tools.call(name, input).await.ok_or_else(|| Failure::failed(format!("there is no tool {name}")))
+    }
+
+    /// A sub-agent: it was handed the session, and calls AWS through the SDK.
+    pub(super) async fn sub_agent(&self) -> Result<(String, String), Failure> {
+        let session = self.session.clone();
+        let config = session.sdk_config_from(self.stage.base.config()).await?;
+        let identity = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await;
+        let identity =
+            identity.map_err(|error| Failure::failed(format!("STS: {}", error.into_service_error())))?;
+        let key = session.credentials().await?.access_key_id().last_four().to_owned();
+        Ok((identity.account().unwrap_or_default().to_owned(), key))
+    }
+
+    /// Asks the running MCP server who it is.
+    pub(super) async fn ask_server(&self, arguments: Option<Map<String, Value>>) -> Result<Identity, String> {
+        let result = self.host.call(WHOAMI, arguments, &CancellationToken::new()).await;
+        let result = result.ok_or("the server does not offer its tool")?;
+        let text = result["content"][0]["text"].as_str().unwrap_or_default();
+        if result["isError"] == true {
+            return Err(text.to_owned());
+        }
+        let said = &result["structuredContent"];
+        Ok(Identity {
+            account: said["account"].as_str().unwrap_or_default().to_owned(),
+            pid: said["pid"].as_u64().unwrap_or_default(),
+            key_suffix: said["key_suffix"].as_str().unwrap_or_default().to_owned(),
+        })
+    }
+
+    /// Rotates the role that the server runs with.
+    pub(super) async fn rotate(&self) -> Result<Generation, Failure> {
+        Ok(self.session.refresh(&self.workload).await?)
+    }
+}
+
+/// One server: this program, as an ordinary MCP server that uses the AWS SDK.
+fn server(workload: &Alias, stage: &Stage) -> Result<McpConfig, Failure> {
+    let this = std::env::current_exe()
+        .map_err(|error| Failure::failed(format!("this program is not found: {error}")))?;
+    let text = json!({"mcpServers": {"aws": {
+        "command": this.to_string_lossy(),
+        "args": ["demo-server"],
+        "env": {"AWS_ENDPOINT_URL": stage.endpoint},
+    }}});
+    let mut config = McpConfig::parse(&text.to_string(), &Variables::new(|_| None))?;
+    let configure = |server: &mut ServerConfig| server.account = Some(workload.clone());
+    config.servers.values_mut().for_each(configure);
+    Ok(config)
+}

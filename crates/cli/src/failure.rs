@@ -1,0 +1,52 @@
+//! `Failure`: why a command did not do its job, and with which exit code.
+
+use std::error::Error as _;
+use std::process::ExitCode;
+
+use valetkey::{Error, ErrorKind};
+
+/// Something went wrong while doing the job.
+const FAILED: u8 = 1;
+/// The configuration is wrong (`EX_CONFIG` of sysexits.h).
+const CONFIGURATION: u8 = 78;
+
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    lines: Vec<String>,
+}
+
+impl Failure {
+    /// The job was tried and failed.
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self { code: FAILED, lines: vec![message.into()] }
+    }
+
+    /// The configuration must be changed first.
+    pub(crate) fn configuration(lines: Vec<String>) -> Self {
+        Self { code: CONFIGURATION, lines }
+    }
+
+    /// Tells people on standard error, and the caller by exit code.
+    #[allow(clippy::print_stderr, reason = "the one place where a failure is told")]
+    pub(crate) fn report(&self, color: bool) -> ExitCode {
+        let label = if color { "\x1b[31merror\x1b[0m" } else { "error" };
+        for line in &self.lines {
+            eprintln!("{label}: {line}");
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let code = if error.kind() == ErrorKind::Invalid { CONFIGURATION } else { FAILED };
+        let mut line = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            line.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        Self { code, lines: vec![line] }
+    }
+}

@@ -1,0 +1,32 @@
+//! Logs go to standard error, never to standard output, and some targets never speak below a floor.
+
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
+
+/// Crates that write requests and responses, and with them secrets, below these levels. Whoever asks for more detail
+/// gets it from everybody else.
+const FLOORS: &[(&str, Level)] = &[
+    ("rmcp", Level::WARN),
+    ("aws_", Level::INFO),
+    ("hyper", Level::INFO),
+    ("h2", Level::INFO),
+    ("rustls", Level::INFO),
+    ("axum", Level::INFO),
+];
+
+pub(crate) fn install(directives: &str, color: bool) {
+    let asked = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).parse_lossy(directives);
+    let lines = fmt::layer().with_ansi(color).with_writer(std::io::stderr);
+    // There is no other subscriber: this is called once, first.
+    let _installed =
+        registry().with(lines.with_filter(asked.and(filter_fn(is_above_floor)))).try_init();
+}
+
+fn is_above_floor(event: &Metadata<'_>) -> bool {
+    let floor = FLOORS.iter().find(|(target, _)| event.target().starts_with(target));
+    floor.is_none_or(|(_, floor)| event.level() <= floor)
+}

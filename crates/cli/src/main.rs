@@ -1,0 +1,48 @@
+//! `valetkey`: the composition root. It reads arguments, files and the environment, and hands them on.
+
+mod arguments;
+mod check;
+mod compose;
+mod demo;
+mod exec;
+mod failure;
+mod logs;
+mod serve;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // Before anything else is started: this process is about to become another program.
+    if let Command::Launch(launch) = &arguments.command {
+        return launch.become_program();
+    }
+    let color = arguments.color();
+    logs::install(&arguments.log, color);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::failed(format!("no runtime: {error}")).report(color),
+    };
+    let outcome = runtime.block_on(run(arguments));
+    // A read of standard input may still block a thread; nothing waits for it.
+    runtime.shutdown_background();
+    outcome.unwrap_or_else(|failure| failure.report(color))
+}
+
+async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let color = arguments.color();
+    match arguments.command {
+        Command::Demo(command) => demo::run(&command, color).await,
+        Command::Serve(command) => serve::run(command).await,
+        Command::Exec(command) => exec::run(command).await,
+        Command::Check(command) => check::run(&command).await,
+        Command::DemoServer => demo::serve_child().await,
+        Command::Launch(launch) => Ok(launch.become_program()),
+    }
+}

@@ -1,0 +1,67 @@
+//! `[accounts.NAME]`: where the credentials of one account come from.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// One account, by provider.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "provider", rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum AccountSettings {
+    /// Set by tools while the session runs.
+    Memory { region: Option<String> },
+    /// The environment that `valetkey` was started with.
+    Environment { region: Option<String> },
+    /// A role, assumed with the credentials of another account.
+    AssumeRole(Box<RoleSettings>),
+    /// A secret, read with the credentials of another account.
+    SecretsManager(SecretSettings),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RoleSettings {
+    pub(crate) role_arn: String,
+    pub(crate) source: String,
+    pub(crate) region: Option<String>,
+    pub(crate) session_name: Option<String>,
+    pub(crate) source_identity: Option<String>,
+    pub(crate) external_id: Option<String>,
+    pub(crate) duration_seconds: Option<u64>,
+    pub(crate) policy: Option<String>,
+    #[serde(default)]
+    pub(crate) policy_arns: Vec<String>,
+    #[serde(default)]
+    pub(crate) tags: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) transitive_tags: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SecretSettings {
+    pub(crate) secret_id: String,
+    pub(crate) source: String,
+    pub(crate) region: Option<String>,
+    pub(crate) version_stage: Option<String>,
+    pub(crate) version_id: Option<String>,
+}
+
+impl AccountSettings {
+    /// The account whose credentials this one is got with.
+    pub(crate) fn source(&self) -> Option<&str> {
+        match self {
+            Self::Memory { .. } | Self::Environment { .. } => None,
+            Self::AssumeRole(role) => Some(&role.source),
+            Self::SecretsManager(secret) => Some(&secret.source),
+        }
+    }
+
+    pub(crate) fn region(&self) -> Option<&str> {
+        match self {
+            Self::Memory { region } | Self::Environment { region } => region.as_deref(),
+            Self::AssumeRole(role) => role.region.as_deref(),
+            Self::SecretsManager(secret) => secret.region.as_deref(),
+        }
+    }
+}
