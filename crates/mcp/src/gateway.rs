@@ -73,9 +73,9 @@ impl Gateway {
                 Err(Error::new(ErrorKind::Unavailable, "the client left before a protocol was agreed on"))
             }
         };
-        // Requests still under way hold the parts; dropping a host kills its servers, so nothing outlives this.
-        if let Some(host) = Arc::into_inner(parts).and_then(|parts| parts.host) {
-            host.shutdown().await;
+        // Requests still under way may hold the parts longer than this; the servers are gone all the same.
+        if let Some(host) = &parts.host {
+            host.stop().await;
         }
         served
     }

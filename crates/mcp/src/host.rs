@@ -6,9 +6,11 @@ mod name;
 mod restarts;
 mod server;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Map, Value};
@@ -27,6 +29,8 @@ pub use catalog::{Catalog, ProxiedTool, ServerFault};
 use launch::Recipe;
 use server::Server;
 
+const START_PATIENCE: Duration = Duration::from_secs(60);
+
 /// The servers of one session.
 ///
 /// A server is started when its tools are first listed or called, with or without credentials. Before each call the
@@ -37,10 +41,18 @@ pub struct McpHost {
     servers: Vec<Server>,
     config_faults: Vec<ConfigFault>,
     redactor: Arc<Redactor>,
+    /// Which tool of which server was last listed under a name.
+    names: Mutex<HashMap<String, Named>>,
     /// Refreshes the session ahead of need, so that the endpoint answers from memory.
     warmer: JoinHandle<()>,
     /// Ours unless it was handed in.
     endpoint: Option<CredentialEndpoint>,
+}
+
+#[derive(Clone)]
+struct Named {
+    server: usize,
+    tool: String,
 }
 
 /// Describes a host; made by [`McpHost::builder`].
@@ -52,6 +64,7 @@ pub struct McpHostBuilder {
     launcher: Option<Launcher>,
     endpoint: Option<CredentialEndpoint>,
     leash: Leash,
+    start_patience: Duration,
 }
 
 impl McpHostBuilder {
@@ -76,6 +89,12 @@ impl McpHostBuilder {
     /// How long children are told that credentials live.
     pub fn leash(mut self, leash: Leash) -> Self {
         self.leash = leash;
+        self
+    }
+
+    /// How long a server may take to answer its first message; a minute unless said.
+    pub fn start_patience(mut self, patience: Duration) -> Self {
+        self.start_patience = patience;
         self
     }
 
@@ -105,6 +124,7 @@ impl McpHostBuilder {
             endpoint: endpoint.clone(),
             leash: self.leash,
             home,
+            patience: self.start_patience,
             redactor: Arc::clone(&redactor),
         });
         let mut config_faults = self.config.faults;
@@ -119,6 +139,7 @@ impl McpHostBuilder {
             servers,
             config_faults,
             redactor,
+            names: Mutex::default(),
             warmer: tokio::spawn(self.session.keep_warm()),
             endpoint: (!shared_endpoint).then_some(endpoint),
         })
@@ -139,6 +160,7 @@ impl McpHost {
             launcher: None,
             endpoint: None,
             leash: Leash::default(),
+            start_patience: START_PATIENCE,
         }
     }
 
@@ -148,6 +170,7 @@ impl McpHost {
         let listed =
             join_all(self.servers.iter().map(|server| async { (server.name(), server.tools().await) })).await;
         let mut catalog = Catalog::gather(listed);
+        self.remember_names(&catalog);
         let faults = self.config_faults.iter();
         catalog.faults.extend(
             faults.map(|fault| ServerFault { server: fault.server.clone(), error: fault.error.clone() }),
@@ -164,9 +187,15 @@ impl McpHost {
         arguments: Option<Map<String, Value>>,
         cancelled: &CancellationToken,
     ) -> Option<Value> {
-        let (server, tool) = self.find(name).await?;
-        let mut result = server.call(&tool, arguments, cancelled).await.unwrap_or_else(|error| {
-            tracing::debug!(server = server.name(), %error, "tool call failed");
+        let result = match self.find(name).await {
+            Ok(found) => {
+                let Named { server, tool } = found?;
+                self.servers.get(server)?.call(&tool, arguments, cancelled).await
+            }
+            Err(error) => Err(error),
+        };
+        let mut result = result.unwrap_or_else(|error| {
+            tracing::debug!(tool = name, %error, "tool call failed");
             failure(&error)
         });
         self.redactor.mask_json(&mut result);
@@ -179,26 +208,52 @@ impl McpHost {
     }
 
     /// Stops every server and waits until it is gone, with everything it started.
-    pub async fn shutdown(mut self) {
-        self.warmer.abort();
-        join_all(self.servers.drain(..).map(Server::stop)).await;
-        if let Some(endpoint) = &self.endpoint {
-            endpoint.stop().await;
-        }
+    pub async fn shutdown(self) {
+        self.stop().await;
         self.redactor.forget();
     }
 
-    /// A name tells its server, unless it was shortened or disambiguated: then the list knows.
-    async fn find(&self, name: &str) -> Option<(&Server, String)> {
-        if let Some((server, tool)) =
-            self.servers.iter().find_map(|server| Some((server, server.known_tool(name)?)))
-        {
-            return Some((server, tool));
+    /// The same, for an owner who can not give the host up yet: what is still to be told stays masked.
+    pub(crate) async fn stop(&self) {
+        self.warmer.abort();
+        join_all(self.servers.iter().map(Server::stop)).await;
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.stop().await;
+        }
+    }
+
+    /// What is listed under `name`. Fails when the server that the name begins with is at fault.
+    async fn find(&self, name: &str) -> Result<Option<Named>> {
+        if let Some(known) = self.names().get(name) {
+            return Ok(Some(known.clone()));
         }
         let listed = self.all_tools().await;
-        let found = listed.tools.into_iter().find(|tool| tool.name == name)?;
-        let server = self.servers.iter().find(|server| server.name() == found.server)?;
-        Some((server, found.tool))
+        if let Some(found) = self.names().get(name) {
+            return Ok(Some(found.clone()));
+        }
+        let is_owner = |server: &str| name.strip_prefix(server).is_some_and(|rest| rest.starts_with("__"));
+        match listed.faults.into_iter().find(|fault| is_owner(&fault.server)) {
+            Some(fault) => Err(fault.error),
+            None => Ok(None),
+        }
+    }
+
+    /// A server that could not be asked this time keeps the names it had.
+    fn remember_names(&self, catalog: &Catalog) {
+        let mut names = self.names();
+        for (index, server) in self.servers.iter().enumerate() {
+            let tools: Vec<_> = catalog.tools.iter().filter(|tool| tool.server == server.name()).collect();
+            if !tools.is_empty() {
+                names.retain(|_, named| named.server != index);
+            }
+            let named =
+                |tool: &ProxiedTool| (tool.name.clone(), Named { server: index, tool: tool.tool.clone() });
+            names.extend(tools.into_iter().map(named));
+        }
+    }
+
+    fn names(&self) -> MutexGuard<'_, HashMap<String, Named>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

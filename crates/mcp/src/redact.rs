@@ -1,12 +1,13 @@
 //! Redaction by exact value: a session's live secrets are masked wherever they are about to leave, in every encoding
 //! in which programs write them.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use valetkey_core::Credentials;
@@ -18,6 +19,10 @@ const REMEMBERED_SETS: usize = 8;
 /// Shorter texts are no secrets, and would mask by accident.
 const SHORTEST: usize = 8;
 
+/// What URL encoders leave alone (RFC 3986, unreserved), and what those leave alone that keep slashes.
+const URL_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const URL_PATH: &AsciiSet = &URL_COMPONENT.remove(b'/');
+
 /// Knows the recent secrets of one session and masks them in text and JSON.
 #[derive(Default)]
 pub struct Redactor {
@@ -28,15 +33,15 @@ pub struct Redactor {
 impl Redactor {
     /// Learns the secrets of a set; a set known already costs nothing more.
     pub fn learn(&self, credentials: &Credentials) {
-        let secret = credentials.expose_secret_access_key();
+        let parts = [Some(credentials.expose_secret_access_key()), credentials.expose_session_token()];
+        let parts = parts.into_iter().flatten().filter(|part| part.len() >= SHORTEST);
         let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        if sets.iter().any(|set| set.first().is_some_and(|known| known.expose_secret() == secret)) {
+        let known = |part: &str| sets.iter().flatten().any(|known| known.expose_secret() == part);
+        let new: Vec<_> = parts.filter(|part| !known(part)).flat_map(spellings).collect();
+        if new.is_empty() {
             return;
         }
-        let parts = [Some(secret), credentials.expose_session_token()];
-        sets.push(
-            parts.into_iter().flatten().filter(|part| part.len() >= SHORTEST).flat_map(spellings).collect(),
-        );
+        sets.push(new);
         let excess = sets.len().saturating_sub(REMEMBERED_SETS);
         sets.drain(..excess);
     }
@@ -76,24 +81,42 @@ impl Redactor {
     }
 }
 
-/// Raw first, then URL-escaped, JSON-escaped and the Base64 alphabets.
+/// As it is; as JSON writes it, also within JSON text; as URLs do, strictly and loosely; the Base64 alphabets.
 fn spellings(secret: &str) -> Vec<SecretString> {
+    let url = |kept: &'static AsciiSet| utf8_percent_encode(secret, kept).to_string();
+    let json = json_escaped(secret);
     let mut all = vec![
         secret.to_owned(),
-        utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string(),
+        json_escaped(&json),
+        json,
         secret.replace('/', "\\/"),
+        url(NON_ALPHANUMERIC),
+        url(URL_COMPONENT),
+        lower_escapes(&url(URL_COMPONENT)),
+        url(URL_PATH),
         STANDARD.encode(secret),
         STANDARD_NO_PAD.encode(secret),
+        URL_SAFE.encode(secret),
         URL_SAFE_NO_PAD.encode(secret),
     ];
-    let mut seen = Vec::new();
-    all.retain(|spelling| {
-        !seen.contains(spelling) && {
-            seen.push(spelling.clone());
-            true
-        }
-    });
+    let mut seen = HashSet::new();
+    all.retain(|spelling| seen.insert(spelling.clone()));
     all.into_iter().map(SecretString::from).collect()
+}
+
+fn json_escaped(text: &str) -> String {
+    let quoted = Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// `%2F` as `%2f`: both are written.
+fn lower_escapes(url: &str) -> String {
+    let mut escapes = url.split('%');
+    let first = escapes.next().unwrap_or_default().to_owned();
+    escapes.fold(first, |text, escape| {
+        let (digits, rest) = escape.split_at(escape.len().min(2));
+        format!("{text}%{}{rest}", digits.to_lowercase())
+    })
 }
 
 impl fmt::Debug for Redactor {

@@ -8,7 +8,9 @@ use valetkey_core::{Error, Result};
 /// Answers for the variables that a configuration file names. The lookup is handed in, so that reading a file reads
 /// nothing else.
 #[derive(Clone)]
-pub struct Variables(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub struct Variables(Arc<Lookup>);
+
+type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl Variables {
     /// Answers from `lookup`.

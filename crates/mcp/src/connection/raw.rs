@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{SinkExt, StreamExt};
-use rmcp::RoleClient;
 use rmcp::model::{
     CustomResult, JsonRpcMessage, JsonRpcResponse, JsonRpcVersion2_0, RequestId, ServerResult,
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use rmcp::transport::async_rw::JsonRpcMessageCodec;
+use rmcp::{ErrorData, RoleClient};
 use serde_json::Value;
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::Mutex;
@@ -45,8 +45,17 @@ impl RawTransport {
         if self.keep_raw.load(Ordering::Acquire) && line.get("result").is_some() {
             return raw_response(line);
         }
-        serde_json::from_value(line).ok()
+        let unreadable = malformed_answer(&line);
+        serde_json::from_value(line).ok().or(unreadable)
     }
+}
+
+/// What is said in place of an answer that makes no sense, so that nobody waits for it.
+fn malformed_answer(line: &Value) -> Option<RxJsonRpcMessage<RoleClient>> {
+    let id = line.get("id").filter(|_| line.get("method").is_none())?;
+    let id: RequestId = serde_json::from_value(id.clone()).ok()?;
+    let error = ErrorData::internal_error("the server's answer is neither a result nor an error", None);
+    Some(JsonRpcMessage::error(error, Some(id)))
 }
 
 fn raw_response(mut line: Value) -> Option<RxJsonRpcMessage<RoleClient>> {

@@ -11,7 +11,7 @@ use valetkey_core::SessionAccount;
 
 use super::Leash;
 use super::burst::Burst;
-use super::server::Server;
+use super::server::{PATH, Server};
 
 /// One reader's right to one account of a session.
 pub struct Grant {
@@ -44,7 +44,7 @@ impl Grant {
     /// For `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}/credentials/{}", self.server.address(), self.entry.id.simple())
+        format!("http://{}{PATH}{}", self.server.address(), self.entry.id.simple())
     }
 
     /// For `AWS_CONTAINER_AUTHORIZATION_TOKEN`. Whoever has it reads the account's credentials.

@@ -6,22 +6,23 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use axum::Router;
-use axum::extract::{Path, Request, State};
-use axum::http::header::{AUTHORIZATION, HOST};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::extract::{Request, State};
+use axum::http::header::{ALLOW, AUTHORIZATION, HOST, HeaderValue};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::any;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
-use valetkey_core::Clock;
 use valetkey_core::audit::AuditEvent;
+use valetkey_core::{Clock, Error, ErrorKind};
 
 use super::answer::{self, refuse};
 use super::grant::Entry;
 
+/// Where grants are found, each under its id.
+pub(super) const PATH: &str = "/credentials/";
 /// More requests than this at a time are turned away rather than queued.
 const MOST_REQUESTS: usize = 256;
 
@@ -45,9 +46,9 @@ impl Server {
         });
         // The task holds the server weakly, so that the last handle ends it.
         let serving = Arc::downgrade(&server);
+        // One handler for every path: what does not exist is refused in the words of what is not yours.
         let router = Router::new()
-            .route("/credentials/{id}", any(credentials))
-            .fallback(async || refuse(StatusCode::FORBIDDEN, "Forbidden", "no such grant"))
+            .fallback(credentials)
             .layer(middleware::from_fn_with_state(serving.clone(), guard))
             .with_state(serving);
         let task = tokio::spawn(async move {
@@ -79,11 +80,17 @@ impl Server {
         }
     }
 
-    /// The grant that `id` and the authorization header name together.
-    fn find(&self, id: &str, headers: &HeaderMap) -> Option<Arc<Entry>> {
-        let token = headers.get(AUTHORIZATION)?.to_str().ok()?;
-        let entry = self.entries().get(&Uuid::try_parse(id).ok()?).cloned()?;
-        entry.admits(token).then_some(entry)
+    /// The grant that the path and the authorization header name together.
+    fn find(&self, path: &str, headers: &HeaderMap) -> Option<Arc<Entry>> {
+        let id = Uuid::try_parse(path.strip_prefix(PATH)?).ok()?;
+        let entry = self.entries().get(&id).cloned()?;
+        let token = headers.get(AUTHORIZATION).and_then(|token| token.to_str().ok());
+        if token.is_some_and(|token| entry.admits(token)) {
+            return Some(entry);
+        }
+        let foreign = Error::new(ErrorKind::Denied, "asked with a token that is not the grant's");
+        entry.account.record(AuditEvent::Deny, &entry.holder, Some(&foreign));
+        None
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Entry>>> {
@@ -116,7 +123,9 @@ async fn guard(State(server): State<Weak<Server>>, request: Request, next: Next)
         return refuse(StatusCode::FORBIDDEN, "Forbidden", "the Host header must be the literal address");
     }
     if request.method() != Method::GET {
-        return refuse(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "only GET is answered");
+        let mut refused = refuse(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "only GET is answered");
+        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
+        return refused;
     }
     let Ok(_permit) = server.requests.try_acquire() else {
         return refuse(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "too many requests at a time");
@@ -124,15 +133,11 @@ async fn guard(State(server): State<Weak<Server>>, request: Request, next: Next)
     next.run(request).await
 }
 
-async fn credentials(
-    State(server): State<Weak<Server>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response {
+async fn credentials(State(server): State<Weak<Server>>, uri: Uri, headers: HeaderMap) -> Response {
     let Some(server) = server.upgrade() else {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "Stopping", "the endpoint is stopping");
     };
-    let Some(entry) = server.find(&id, &headers) else {
+    let Some(entry) = server.find(uri.path(), &headers) else {
         return refuse(StatusCode::FORBIDDEN, "Forbidden", "no such grant");
     };
     match answer::current(&entry, server.clock.now()).await {

@@ -1,6 +1,6 @@
 //! `Catalog`: what all servers of a session offer, under names that are unique and fit every client.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 use valetkey_core::{Error, ErrorKind, Result};
@@ -46,14 +46,25 @@ impl Catalog {
         let mut catalog = Self::default();
         for (server, tools) in listed {
             match tools {
-                Ok(tools) => {
-                    catalog.tools.extend(tools.into_iter().filter_map(|tool| ProxiedTool::new(server, tool)))
-                }
+                Ok(tools) => catalog.add(server, tools),
                 Err(error) => catalog.faults.push(ServerFault { server: server.to_owned(), error }),
             }
         }
         catalog.part_collisions();
         catalog
+    }
+
+    /// A server that lists a tool twice is told; the first counts.
+    fn add(&mut self, server: &str, tools: Vec<Value>) {
+        let mut names = HashSet::new();
+        for tool in tools.into_iter().filter_map(|tool| ProxiedTool::new(server, tool)) {
+            if names.insert(tool.tool.clone()) {
+                self.tools.push(tool);
+            } else {
+                let error = Error::new(ErrorKind::Invalid, format!("lists the tool `{}` twice", tool.name));
+                self.faults.push(ServerFault { server: server.to_owned(), error });
+            }
+        }
     }
 
     /// Two tools that come out under one name are both renamed, and both owners are told.

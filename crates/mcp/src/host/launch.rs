@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use valetkey_core::{Credentials, Error, ErrorKind, Result, SessionAccount, SessionId};
 
@@ -15,10 +16,7 @@ use crate::connection::{Connection, Era, Session};
 use crate::endpoint::{Grant, Leash};
 use crate::{CredentialEndpoint, Redactor};
 
-/// How long a server may take to answer its first message.
-const START: Duration = Duration::from_secs(60);
-/// Lines of standard error that are shown when a server fails.
-const TAIL: usize = 5;
+use super::server::quoted;
 
 /// What every server of a host is started with.
 pub(super) struct Recipe {
@@ -28,6 +26,8 @@ pub(super) struct Recipe {
     pub(super) endpoint: CredentialEndpoint,
     pub(super) leash: Leash,
     pub(super) home: SessionHome,
+    /// How long a server may take to answer its first message.
+    pub(super) patience: Duration,
     pub(super) redactor: Arc<Redactor>,
 }
 
@@ -57,20 +57,32 @@ impl Recipe {
             };
             let environment = self.surround(config, account, grant.as_ref(), keys.as_ref())?;
             let mut process = self.spawn(config, account, environment)?;
-            match self.greet(&mut process, *era).await {
-                Ok((connection, session)) => return Ok(Started { process, session, connection, grant }),
+            let what = match self.greet(&mut process, *era).await {
+                Ok(Ok((connection, session))) => return Ok(Started { process, session, connection, grant }),
                 // Some servers end on a first message they do not know: once more, in their language.
-                Err(_) if *era == Era::Probe => *era = Era::Legacy,
-                Err(error) => return Err(self.failed("could not be started", error, &process)),
-            }
-            process.stop().await;
+                Ok(Err(_)) if *era == Era::Probe => {
+                    *era = Era::Legacy;
+                    process.stop().await;
+                    continue;
+                }
+                Ok(Err(_unagreed)) => "could not be started",
+                Err(_elapsed) => "did not answer in time",
+            };
+            process.stderr().last_words().await;
+            let said = quoted(process.stderr(), &self.redactor);
+            return Err(Error::new(ErrorKind::Unavailable, format!("the server {what}{said}")));
         }
     }
 
-    async fn greet(&self, process: &mut ChildProcess, era: Era) -> io::Result<(Connection, Session)> {
-        let (stdout, stdin) =
-            process.take_streams().ok_or_else(|| io::Error::other("the server has no streams"))?;
-        timeout(START, Connection::open(stdout, stdin, era)).await?
+    async fn greet(
+        &self,
+        process: &mut ChildProcess,
+        era: Era,
+    ) -> Result<io::Result<(Connection, Session)>, Elapsed> {
+        let Some((stdout, stdin)) = process.take_streams() else {
+            return Ok(Err(io::Error::other("the server has no streams")));
+        };
+        timeout(self.patience, Connection::open(stdout, stdin, era)).await
     }
 
     fn surround(
@@ -129,12 +141,5 @@ impl Recipe {
             "region" => account.region().map(|region| region.to_string()),
             _ => None,
         })
-    }
-
-    /// A failure of a server, with the last it said.
-    pub(super) fn failed(&self, what: &str, error: io::Error, process: &ChildProcess) -> Error {
-        let said = process.stderr().masked(&self.redactor, TAIL).replace('\n', " | ");
-        let said = if said.is_empty() { said } else { format!("; it said: {said}") };
-        Error::new(ErrorKind::Unavailable, format!("the server {what}{said}")).with_source(error)
     }
 }

@@ -1,5 +1,6 @@
 //! A running server as its callers see it, and the calls that are under way on it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
@@ -11,6 +12,9 @@ use crate::child::StderrTail;
 use crate::connection::Connection;
 use crate::endpoint::Grant;
 
+/// Lines of standard error that are shown when a server fails.
+const LINES: usize = 5;
+
 /// A running server.
 pub(super) struct Link {
     pub(super) connection: Connection,
@@ -21,6 +25,10 @@ pub(super) struct Link {
     pub(super) redactor: Arc<Redactor>,
     pub(super) listed: Mutex<Option<Vec<Value>>>,
     pub(super) under_way: watch::Sender<usize>,
+    /// A tool call was answered: the server does what it is for.
+    pub(super) proven: AtomicBool,
+    /// A request found nobody there.
+    pub(super) gone: AtomicBool,
 }
 
 impl Link {
@@ -35,6 +43,11 @@ impl Link {
             grant.settle();
         }
         Call(Arc::clone(self))
+    }
+
+    /// Whether another request can still be sent.
+    pub(super) fn is_open(&self) -> bool {
+        !self.gone.load(Ordering::Acquire) && !self.connection.is_closed()
     }
 
     /// Waits until no call is under way. Cancel safe.
@@ -63,11 +76,23 @@ impl Call {
         *self.0.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some(tools.to_vec());
     }
 
-    /// The end of standard error, masked, as a clause of an error message.
-    pub(super) fn last_words(&self) -> String {
-        let said = self.0.stderr.masked(&self.0.redactor, 5).replace('\n', " | ");
-        if said.is_empty() { said } else { format!("; it said: {said}") }
+    /// Notes that the server answers.
+    pub(super) fn answered(&self) {
+        self.0.proven.store(true, Ordering::Release);
     }
+
+    /// Notes that the server is gone, so that the next call does not go to it, and says what it said last, masked.
+    pub(super) async fn last_words(&self) -> String {
+        self.0.gone.store(true, Ordering::Release);
+        self.0.stderr.last_words().await;
+        quoted(&self.0.stderr, &self.0.redactor)
+    }
+}
+
+/// The end of standard error, masked, as a clause of an error message.
+pub(in crate::host) fn quoted(stderr: &StderrTail, redactor: &Redactor) -> String {
+    let said = stderr.masked(redactor, LINES).replace('\n', " | ");
+    if said.is_empty() { said } else { format!("; it said: {said}") }
 }
 
 impl Drop for Call {

@@ -1,6 +1,7 @@
 //! The task that owns a server's process: starts it when asked, replaces it when its keys rotate, stops it at the end.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -52,12 +53,21 @@ impl Supervisor {
         }
     }
 
-    pub(super) async fn run(mut self, mut requests: mpsc::Receiver<oneshot::Sender<Result<Call>>>) {
+    pub(super) async fn run(mut self, requests: mpsc::Receiver<oneshot::Sender<Result<Call>>>) {
         let stop = self.stop.clone();
+        // Whatever is being done, such as a start that takes seconds, stopping is felt.
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.serve(requests) => {}
+        }
+        self.stop_everything().await;
+    }
+
+    /// Until the session ends.
+    async fn serve(&mut self, mut requests: mpsc::Receiver<oneshot::Sender<Result<Call>>>) {
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => break,
                 session = rotated(&mut self.rotations) => {
                     if session.is_none() || self.follow_rotation().await.is_break() {
                         break;
@@ -66,21 +76,16 @@ impl Supervisor {
                 () = ended(&mut self.running) => self.forget("ended by itself").await,
                 Some(_drained) = self.retired.join_next() => {}
                 request = requests.recv() => match request {
-                    // Starting takes seconds, during which stopping must still be felt.
-                    Some(reply) => tokio::select! {
-                        () = stop.cancelled() => break,
-                        call = self.begin() => drop(reply.send(call)),
-                    },
+                    Some(reply) => drop(reply.send(self.begin().await)),
                     None => break,
                 },
             }
         }
-        self.stop_everything().await;
     }
 
     /// A call on a server that runs with the session's current set; started or replaced first if need be.
     async fn begin(&mut self) -> Result<Call> {
-        if self.running.as_ref().is_some_and(|running| running.link.connection.is_closed()) {
+        if self.running.as_ref().is_some_and(|running| !running.link.is_open()) {
             self.forget("closed its connection").await;
         }
         if self.outdated() {
@@ -96,20 +101,20 @@ impl Supervisor {
     }
 
     async fn start(&mut self) -> Result<()> {
-        if let Some(pause) = self.restarts.pause() {
-            let message = format!(
-                "the server keeps failing and is not started for another {:.1} s",
-                pause.as_secs_f32()
-            );
-            return Err(Error::new(ErrorKind::Unavailable, message));
+        self.restarts.check()?;
+        let Facts { name, config, account, recipe, .. } = &*self.facts;
+        if config.delivery == Delivery::Env {
+            // So that the first fetch is not taken for a rotation; the number read next is at most too old.
+            let _fetched = account.credentials().await;
+        }
+        if let Some(credentials) = account.cached() {
+            recipe.redactor.learn(&credentials);
         }
         let generation = self.generation();
-        let Facts { name, config, account, recipe, .. } = &*self.facts;
         let started = recipe.start(name, config, account, &mut self.era).await;
         let Started { process, session, connection, grant } =
-            started.inspect_err(|_| self.restarts.failed())?;
+            started.inspect_err(|error| self.restarts.failed(error.message()))?;
         tracing::debug!(server = %name, pid = process.pid(), "server started");
-        self.restarts.succeeded();
         self.facts.seen(|seen| seen.pid = Some(process.pid()));
         let link = Arc::new(Link {
             connection,
@@ -119,13 +124,15 @@ impl Supervisor {
             redactor: Arc::clone(&recipe.redactor),
             listed: Mutex::new(None),
             under_way: watch::Sender::new(0),
+            proven: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
         });
         self.running = Some(Running { link, process, session });
         Ok(())
     }
 
-    /// `endpoint`: the child reads the new set itself. `env`: the child is replaced, or stopped when nothing is left
-    /// to give it. Breaks when the session has ended.
+    /// `endpoint`: the child reads the new set itself. `env`: the child is replaced, or killed when nothing is left to
+    /// give it. Breaks when the session has ended.
     async fn follow_rotation(&mut self) -> ControlFlow<()> {
         let held = self.facts.account.cached();
         if let Some(credentials) = &held {
@@ -134,12 +141,16 @@ impl Supervisor {
         if self.facts.account.is_closed() {
             return ControlFlow::Break(());
         }
-        if self.outdated() {
+        let replaced = self.outdated();
+        if replaced {
             self.retire();
             self.facts.account.record(AuditEvent::Rotate, &self.facts.name, None);
-            if held.is_some() && self.start().await.is_err() {
-                tracing::debug!(server = %self.facts.name, "the replacement could not be started");
-            }
+        }
+        if held.is_none() && self.facts.config.delivery == Delivery::Env {
+            // The keys were taken away: nothing may go on with them, no call either. Dropping kills.
+            self.retired.shutdown().await;
+        } else if replaced && self.start().await.is_err() {
+            tracing::debug!(server = %self.facts.name, "the replacement could not be started");
         }
         ControlFlow::Continue(())
     }
@@ -154,14 +165,12 @@ impl Supervisor {
         self.facts.account.status().ok().map(|status| status.generation)
     }
 
-    /// No new call goes to the server; it is stopped when those under way are done, or at once when the session was
-    /// cleared, for then nothing may go on with its keys.
+    /// No new call goes to the server; it is stopped when those under way are done.
     fn retire(&mut self) {
         let Some(running) = self.running.take() else { return };
         self.facts.seen(|seen| seen.pid = None);
-        let patience = if self.facts.account.cached().is_some() { DRAIN } else { Duration::ZERO };
         self.retired.spawn(async move {
-            let _drained = timeout(patience, running.link.idle()).await;
+            let _drained = timeout(DRAIN, running.link.idle()).await;
             running.stop().await;
         });
     }
@@ -170,7 +179,10 @@ impl Supervisor {
         if let Some(running) = self.running.take() {
             tracing::debug!(server = %self.facts.name, how, "server gone");
             self.facts.seen(|seen| seen.pid = None);
-            self.restarts.failed();
+            if running.link.proven.load(Ordering::Acquire) {
+                self.restarts.succeeded();
+            }
+            self.restarts.failed(format!("it {how}"));
             running.stop().await;
         }
     }

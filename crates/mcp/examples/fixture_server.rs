@@ -1,0 +1,162 @@
+//! A small MCP server for tests: it finds AWS credentials the way SDKs do, and has tools that wait, leak and crash.
+
+use std::env;
+use std::error::Error;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio, exit};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use valetkey_core::SessionContext;
+use valetkey_mcp::Gateway;
+use valetkey_tools::{Tool, ToolDefinition, ToolOutput, ToolSet};
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let mut tools = ToolSet::default();
+    for (name, act) in TOOLS {
+        let schema = json!({"type": "object", "additionalProperties": true});
+        let definition = ToolDefinition::new(name, format!("The fixture's {name}"), schema);
+        tools = tools.with(Fixture { definition, act })?;
+    }
+    let gateway = Gateway::new(SessionContext::builder().build(), tools);
+    Ok(gateway.serve_stdio(CancellationToken::new()).await?)
+}
+
+#[derive(Clone, Copy)]
+enum Act {
+    WhoAmI,
+    Slow,
+    Leak,
+    Crash,
+    Echo,
+    SpawnChild,
+}
+
+const TOOLS: [(&str, Act); 6] = [
+    ("whoami", Act::WhoAmI),
+    ("slow", Act::Slow),
+    ("leak", Act::Leak),
+    ("crash", Act::Crash),
+    ("echo", Act::Echo),
+    ("spawn_child", Act::SpawnChild),
+];
+
+struct Fixture {
+    definition: ToolDefinition,
+    act: Act,
+}
+
+#[async_trait]
+impl Tool for Fixture {
+    fn definition(&self) -> &ToolDefinition {
+        &self.definition
+    }
+
+    async fn call(&self, input: Value) -> ToolOutput {
+        let done = match self.act {
+            Act::WhoAmI => whoami().await,
+            Act::Slow => slow(&input).await,
+            Act::Leak => leak().await,
+            Act::Crash => crash().await,
+            Act::Echo => Ok(json!({"echo": input})),
+            Act::SpawnChild => spawn_child(),
+        };
+        done.map_or_else(failed, ToolOutput::json)
+    }
+}
+
+fn failed(error: Box<dyn Error + Send + Sync>) -> ToolOutput {
+    ToolOutput { text: format!("fixture: {error}"), structured: None, is_error: true }
+}
+
+async fn whoami() -> Result<Value> {
+    let keys = Keys::find().await;
+    let names: Vec<String> = env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    Ok(json!({
+        "key": keys.as_ref().map_or("none", Keys::last_four),
+        "source": keys.as_ref().map_or("none", |keys| keys.source),
+        "pid": std::process::id(),
+        "home": env::var("HOME").ok(),
+        "tmp": env::var("TMPDIR").ok(),
+        "region": env::var("AWS_REGION").ok(),
+        "config": env::var("AWS_CONFIG_FILE").ok().and_then(|path| std::fs::read_to_string(path).ok()),
+        "names": names,
+    }))
+}
+
+/// Notes that it has begun, waits until the file `name` is there, and tells who it was at the beginning.
+async fn slow(input: &Value) -> Result<Value> {
+    let began = whoami().await?;
+    let name = input["name"].as_str().ok_or("`name` is missing")?;
+    let path = PathBuf::from(env::var("TMPDIR")?).join(name);
+    std::fs::write(path.with_extension("began"), "")?;
+    while !path.exists() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(began)
+}
+
+async fn leak() -> Result<Value> {
+    let keys = Keys::find().await.ok_or("no credentials")?;
+    writeln!(std::io::stderr(), "leak: {} {}", keys.secret, keys.token)?;
+    Ok(
+        json!({"secret": keys.secret, "text": format!("token={};", keys.token), keys.secret.clone(): [keys.token]}),
+    )
+}
+
+async fn crash() -> Result<Value> {
+    let secret = Keys::find().await.map(|keys| keys.secret).unwrap_or_default();
+    writeln!(std::io::stderr(), "the fixture crashes, holding {secret}")?;
+    exit(3)
+}
+
+fn spawn_child() -> Result<Value> {
+    let child = Command::new("sleep").arg("600").stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+    Ok(json!({"pid": child.id()}))
+}
+
+struct Keys {
+    source: &'static str,
+    id: String,
+    secret: String,
+    token: String,
+}
+
+impl Keys {
+    /// The environment first, as every SDK does; then the container endpoint.
+    async fn find() -> Option<Self> {
+        let var = |name: &str| env::var(name).ok();
+        if let (Some(id), Some(secret)) = (var("AWS_ACCESS_KEY_ID"), var("AWS_SECRET_ACCESS_KEY")) {
+            let token = var("AWS_SESSION_TOKEN").unwrap_or_default();
+            return Some(Self { source: "environment", id, secret, token });
+        }
+        let answer = ask(&var("AWS_CONTAINER_CREDENTIALS_FULL_URI")?).await.ok()?;
+        let field = |name: &str| answer[name].as_str().map(str::to_owned);
+        let (id, secret) = (field("AccessKeyId")?, field("SecretAccessKey")?);
+        Some(Self { source: "endpoint", id, secret, token: field("Token")? })
+    }
+
+    fn last_four(&self) -> &str {
+        &self.id[self.id.len() - 4..]
+    }
+}
+
+async fn ask(url: &str) -> Result<Value> {
+    let (host, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).ok_or("bad url")?;
+    let token = env::var("AWS_CONTAINER_AUTHORIZATION_TOKEN")?;
+    let mut stream = TcpStream::connect(host).await?;
+    let head = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {token}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let (_, body) = answer.split_once("\r\n\r\n").ok_or("no body")?;
+    Ok(serde_json::from_str(body)?)
+}

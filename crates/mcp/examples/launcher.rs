@@ -1,0 +1,41 @@
+//! A host for tests that is killed: it starts `sleep` through a launcher, itself, and tells the child's pid.
+
+use std::env;
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::Write as _;
+
+use valetkey_mcp::child::{
+    ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, Launcher, Stdio, become_program,
+};
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+fn main() -> Result<()> {
+    let args: Vec<OsString> = env::args_os().skip(1).collect();
+    match args.as_slice() {
+        [role, parent, program, args @ ..] if role == "launch" => {
+            let parent = parent.to_str().and_then(|parent| parent.parse().ok()).ok_or("no parent")?;
+            Err(become_program(parent, program, args).into())
+        }
+        _ => tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(host()),
+    }
+}
+
+/// Starts the child on a worker thread, as a server's supervisor does, and stays until it is killed.
+async fn host() -> Result<()> {
+    let child = tokio::spawn(async { start() }).await??;
+    writeln!(std::io::stdout(), "{}", child.pid())?;
+    std::future::pending().await
+}
+
+fn start() -> Result<ChildProcess> {
+    let command = ChildCommand {
+        program: "sleep".into(),
+        args: vec!["600".into()],
+        directory: None,
+        launcher: Some(Launcher::new(env::current_exe()?, ["launch"])),
+    };
+    let environment = ChildEnvironment::new(&HostEnvironment::from_process(), []);
+    Ok(ChildProcess::spawn(command, environment, Stdio::Piped)?)
+}

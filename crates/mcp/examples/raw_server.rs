@@ -1,0 +1,143 @@
+//! An MCP server for tests that speaks the protocol by hand, each mode odd in a way that real servers are.
+
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::io::{BufRead, Write, stdin, stdout};
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
+    let mut server = Server { mode: env::args().nth(1).unwrap_or_default(), changed: false };
+    server.banner()?;
+    for line in stdin().lock().lines() {
+        let message: Value = serde_json::from_str(&line?)?;
+        server.hear(&message)?;
+    }
+    Ok(())
+}
+
+struct Server {
+    /// `fields`, `pages`, `noisy`, `mute`, `touchy`, `refusing`, `cancelled`, `changing`, `broken`, `secretive`.
+    mode: String,
+    changed: bool,
+}
+
+impl Server {
+    fn is(&self, mode: &str) -> bool {
+        self.mode == mode
+    }
+
+    fn banner(&self) -> Result<()> {
+        if self.is("noisy") || self.is("mute") {
+            writeln!(stdout(), "Welcome to the noisy server!\n{{\"not\": \"a message\"}}\n[1, 2")?;
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, message: &Value) -> Result<()> {
+        if self.is("touchy") && message["method"] == "server/discover" {
+            return Err("the first message must be initialize".into());
+        }
+        if self.is("mute") {
+            return Ok(());
+        }
+        match message["method"].as_str().unwrap_or_default() {
+            "initialize" => self.answer(
+                message,
+                &json!({
+                    "protocolVersion": "2025-06-18",
+                    "capabilities": {"tools": {"listChanged": true}},
+                    "serverInfo": {"name": "raw", "version": "1"},
+                }),
+            ),
+            "tools/list" => self.list(message),
+            "tools/call" => self.call(message),
+            "notifications/cancelled" => Ok(fs::write(tmp()?.join("cancelled"), message.to_string())?),
+            _ if message.get("id").is_some() => self.refuse(message, "no such method"),
+            _ => Ok(()),
+        }
+    }
+
+    fn list(&self, message: &Value) -> Result<()> {
+        let page = message["params"]["cursor"].as_str().map_or(0, str::len);
+        if self.is("pages") && page < 3 {
+            let cursor = "x".repeat(page + 1);
+            return self
+                .answer(message, &json!({"tools": [tool(&format!("tool{page}"))], "nextCursor": cursor}));
+        }
+        let name = match self.mode.as_str() {
+            "fields" => "fielded",
+            "changing" if self.changed => "after",
+            _ => "tool",
+        };
+        let mut tools = vec![tool(name)];
+        if self.is("pages") {
+            tools = vec![tool("last"), tool("last"), tool(&"long".repeat(30)), tool("größe.x")];
+        }
+        self.answer(message, &json!({"tools": tools, "x-list": true}))
+    }
+
+    fn call(&mut self, message: &Value) -> Result<()> {
+        match self.mode.as_str() {
+            "refusing" => self.refuse(message, "not today"),
+            "broken" => self.say(&json!({"jsonrpc": "2.0", "id": message["id"], "error": "not an object"})),
+            // Never answers: the caller must take the call back.
+            "cancelled" => Ok(fs::write(tmp()?.join("called"), "")?),
+            "secretive" => self.refuse(message, &format!("denied: {}", env::var("AWS_SECRET_ACCESS_KEY")?)),
+            "changing" => {
+                self.changed = true;
+                self.say(&json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))?;
+                self.answer(message, &json!({"content": []}))
+            }
+            _ => self.answer(message, &odd_result(&message["params"])),
+        }
+    }
+
+    fn answer(&self, message: &Value, result: &Value) -> Result<()> {
+        self.say(&json!({"jsonrpc": "2.0", "id": message["id"], "result": result}))
+    }
+
+    fn refuse(&self, message: &Value, why: &str) -> Result<()> {
+        self.say(&json!({"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32042, "message": why}}))
+    }
+
+    fn say(&self, message: &Value) -> Result<()> {
+        writeln!(stdout(), "{message}")?;
+        Ok(stdout().flush()?)
+    }
+}
+
+/// With fields that no revision of the protocol has, at every level.
+fn tool(name: &str) -> Value {
+    json!({
+        "name": name,
+        "inputSchema": {"type": "object", "x-schema": {"deep": [1, null]}},
+        "outputSchema": {"type": "object"},
+        "icons": [{"src": "data:,", "x-icon": 1}],
+        "annotations": {"readOnlyHint": true, "x-hint": "y"},
+        "_meta": {"vendor/tool": 1},
+        "x-tool": {"kept": true},
+    })
+}
+
+fn odd_result(params: &Value) -> Value {
+    json!({
+        "content": [
+            {"type": "text", "text": "t", "x-text": 1, "annotations": {"audience": ["user"], "x": 2}},
+            {"type": "hologram", "depth": 3},
+            {"type": "image", "data": "AA==", "mimeType": "image/png"},
+            {"type": "resource", "resource": {"uri": "x:y", "text": "r", "x-resource": []}},
+        ],
+        "structuredContent": {"echo": params},
+        "_meta": {"vendor/result": {"n": 1}},
+        "x-result": "kept",
+    })
+}
+
+fn tmp() -> Result<PathBuf> {
+    Ok(env::var("TMPDIR")?.into())
+}

@@ -1,0 +1,62 @@
+//! When a new set is told: not in the middle of a burst, and at once when the old one was taken away.
+//!
+//! Time stands still, so all requests of a test are one burst.
+
+use valetkey_mcp::endpoint::Leash;
+
+use super::client::{Desk, ask};
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_of_requests_gets_one_set_even_while_the_session_rotates() {
+    let desk = Desk::new().await;
+    desk.set("AAAA");
+    assert_eq!(desk.key().await, "AAAA");
+    desk.set("BBBB");
+    // Three requests for key, secret and token: parts of two sets would not fit.
+    for _ in 0..3 {
+        assert_eq!(desk.key().await, "AAAA");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_new_set_is_told_once_the_reader_is_between_calls() {
+    let desk = Desk::new().await;
+    desk.set("AAAA");
+    assert_eq!(desk.key().await, "AAAA");
+    desk.set("BBBB");
+    desk.grant.settle();
+    assert_eq!(desk.key().await, "BBBB");
+}
+
+#[tokio::test(start_paused = true)]
+async fn bursts_of_two_readers_are_apart() {
+    let desk = Desk::new().await;
+    let account = desk.session.account(desk.session.default_account()).unwrap();
+    let second = desk.endpoint.grant(account, "second", Leash::default());
+    desk.set("AAAA");
+    assert_eq!(desk.key().await, "AAAA");
+    desk.set("BBBB");
+    assert_eq!(ask(&second).await.key(), "BBBB");
+    assert_eq!(desk.key().await, "AAAA");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cleared_set_is_not_told_again_even_within_the_burst() {
+    let desk = Desk::new().await;
+    desk.set("AAAA");
+    assert_eq!(desk.key().await, "AAAA");
+    desk.session.clear();
+    assert_eq!(desk.ask().await.status, 403);
+    desk.set("BBBB");
+    assert_eq!(desk.key().await, "BBBB");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_that_was_cleared_and_replaced_between_two_requests_is_not_told_again() {
+    let desk = Desk::new().await;
+    desk.set("AAAA");
+    assert_eq!(desk.key().await, "AAAA");
+    desk.session.clear();
+    desk.set("BBBB");
+    assert_eq!(desk.key().await, "BBBB");
+}

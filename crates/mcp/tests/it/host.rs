@@ -1,0 +1,21 @@
+//! The host: servers as children of a session.
+
+mod broken;
+mod calls;
+mod crash;
+mod delivery;
+mod environment;
+mod names;
+mod sessions;
+mod shutdown;
+
+use std::path::PathBuf;
+
+use crate::stage::Stage;
+
+/// The temporary folder of a running server, as its own environment names it.
+fn folder(stage: &Stage, server: &str) -> PathBuf {
+    let pid = stage.pid(server).unwrap();
+    let environment = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
+    environment.split('\0').find_map(|entry| entry.strip_prefix("TMPDIR=")).unwrap().into()
+}

@@ -1,0 +1,104 @@
+//! Servers that cannot be used: reported, and never in the way of the others.
+
+use std::time::Duration;
+
+use valetkey_mcp::child::Delivery;
+use valetkey_mcp::config::{ServerConfig, Variables};
+use valetkey_mcp::{McpConfig, McpHostBuilder};
+
+use crate::stage::{Stage, example, fixture, raw};
+
+fn impatient(host: McpHostBuilder) -> McpHostBuilder {
+    host.start_patience(Duration::from_millis(300))
+}
+
+fn shell(script: &str) -> ServerConfig {
+    let mut server = ServerConfig::new("sh");
+    server.args = vec!["-c".to_owned(), script.to_owned()];
+    server
+}
+
+/// What the catalog says of `server`, and that the healthy one is there.
+async fn fault(stage: &Stage, server: &str) -> String {
+    let catalog = stage.catalog().await;
+    assert!(catalog.tools.iter().any(|tool| tool.name == "fixture__whoami"), "{catalog:?}");
+    let fault = catalog.faults.iter().find(|fault| fault.server == server);
+    fault.unwrap_or_else(|| panic!("no fault of {server}")).error.to_string()
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_reported_with_the_field_to_correct() {
+    let broken = ServerConfig::new("no-such-program-anywhere");
+    let stage = Stage::bare([("broken", broken), ("fixture", fixture(Delivery::Endpoint))]).await;
+    let told = fault(&stage, "broken").await;
+    assert!(told.contains("`command`") && told.contains("not found"), "{told}");
+    assert!(stage.failure("broken__anything").await.contains("not found"));
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_program_that_ends_at_once_is_reported_with_its_last_words() {
+    let broken = shell("echo 'no licence found' >&2; exit 1");
+    let stage = Stage::bare([("broken", broken), ("fixture", fixture(Delivery::Endpoint))]).await;
+    let told = fault(&stage, "broken").await;
+    assert!(told.contains("could not be started") && told.contains("no licence found"), "{told}");
+    stage.set("AAAA");
+    assert_eq!(stage.key_and_pid().await.0, "AAAA");
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_program_that_says_nothing_of_use_is_given_up_on() {
+    let servers = [("mute", raw("mute")), ("fixture", fixture(Delivery::Endpoint))];
+    // Real time is needed to give up; the healthy server is up long before, since both start at once.
+    let stage = Stage::described(servers, |host| host.start_patience(Duration::from_secs(5))).await;
+    let told = fault(&stage, "mute").await;
+    assert!(told.contains("did not answer in time"), "{told}");
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn noise_on_standard_output_is_skipped() {
+    let stage = Stage::bare([("noisy", raw("noisy"))]).await;
+    let catalog = stage.catalog().await;
+    assert_eq!(catalog.tools[0].name, "noisy__tool", "{catalog:?}");
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_server_that_ends_on_an_unknown_first_message_is_spoken_to_in_its_language() {
+    let stage = Stage::bare([("touchy", raw("touchy"))]).await;
+    let catalog = stage.catalog().await;
+    assert_eq!(catalog.tools[0].name, "touchy__tool", "{catalog:?}");
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_unset_variable_and_a_remote_server_are_reported_beside_the_healthy_one() {
+    let text = serde_json::json!({"mcpServers": {
+        "unset": {"command": "c", "env": {"TOKEN": "${NOT_SET_ANYWHERE}"}},
+        "remote": {"url": "http://127.0.0.1:9/mcp"},
+        "lost": {"command": "c", "args": ["${session:nothing}"]},
+        "fixture": {"command": example("fixture_server")},
+    }});
+    let config = McpConfig::parse(&text.to_string(), &Variables::new(|_| None)).unwrap();
+    let session = valetkey_core::SessionContext::builder().build();
+    let host = valetkey_mcp::McpHost::builder(&session, config).start().await.unwrap();
+    let catalog = host.all_tools().await;
+    assert!(catalog.tools.iter().any(|tool| tool.name == "fixture__whoami"));
+    let fields: Vec<_> =
+        catalog.faults.iter().map(|fault| (fault.server.as_str(), fault.error.field().unwrap())).collect();
+    assert_eq!(fields, [("lost", "args"), ("remote", "url"), ("unset", "env.TOKEN")]);
+    host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_server_that_keeps_failing_is_paused_and_the_cause_is_kept() {
+    let stage = Stage::described([("broken", shell("echo 'no licence' >&2; exit 1"))], impatient).await;
+    let mut told = String::new();
+    for _ in 0..8 {
+        told = stage.catalog().await.faults[0].error.to_string();
+    }
+    assert!(told.contains("keeps failing") && told.contains("no licence"), "{told}");
+    stage.host.shutdown().await;
+}

@@ -1,0 +1,143 @@
+//! Calls and lists go through as they are: odd fields, refusals, pages, changes, and what the caller takes back.
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use valetkey_mcp::child::Delivery;
+
+use crate::keys::secret;
+use crate::process::until;
+use crate::stage::{Stage, fixture, raw};
+
+async fn odd(mode: &str) -> Stage {
+    let stage = Stage::bare([("raw", raw(mode))]).await;
+    stage.set("AAAA");
+    stage
+}
+
+#[tokio::test]
+async fn unknown_fields_of_tools_survive() {
+    let stage = odd("fields").await;
+    let tool = stage.catalog().await.tools.remove(0);
+    let expected = json!({
+        "name": "raw__fielded",
+        "inputSchema": {"type": "object", "x-schema": {"deep": [1, null]}},
+        "outputSchema": {"type": "object"},
+        "icons": [{"src": "data:,", "x-icon": 1}],
+        "annotations": {"readOnlyHint": true, "x-hint": "y"},
+        "_meta": {"vendor/tool": 1},
+        "x-tool": {"kept": true},
+    });
+    assert_eq!(tool.definition, expected);
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn unknown_fields_of_arguments_and_results_survive() {
+    let stage = odd("fields").await;
+    let arguments = json!({"deep": {"x": [null, 1.5, "é"]}, "": true});
+    let result = stage.result("raw__fielded", arguments.clone()).await;
+    let expected = json!({
+        "content": [
+            {"type": "text", "text": "t", "x-text": 1, "annotations": {"audience": ["user"], "x": 2}},
+            {"type": "hologram", "depth": 3},
+            {"type": "image", "data": "AA==", "mimeType": "image/png"},
+            {"type": "resource", "resource": {"uri": "x:y", "text": "r", "x-resource": []}},
+        ],
+        "structuredContent": {"echo": {"name": "fielded", "arguments": arguments}},
+        "_meta": {"vendor/result": {"n": 1}},
+        "x-result": "kept",
+    });
+    assert_eq!(result, expected);
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_modern_server_echoes_its_arguments() {
+    let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
+    let arguments = json!({"a": [1, {"b": null}]});
+    assert_eq!(stage.call("fixture__echo", arguments.clone()).await["echo"], arguments);
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_server_is_an_error_with_its_code_and_message() {
+    let stage = odd("refusing").await;
+    stage.catalog().await;
+    let told = stage.failure("raw__tool").await;
+    assert!(told.contains("-32042") && told.contains("not today"), "{told}");
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_secret_in_a_refusal_is_masked() {
+    let stage = odd("secretive").await;
+    let told = stage.failure("raw__tool").await;
+    assert!(told.contains("denied: [redacted]") && !told.contains(&secret("AAAA")), "{told}");
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_makes_no_sense_is_an_error_and_not_waited_for() {
+    let stage = odd("broken").await;
+    let told = stage.failure("raw__tool").await;
+    assert!(told.contains("neither a result nor an error"), "{told}");
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_list_in_pages_is_read_to_its_end() {
+    let stage = odd("pages").await;
+    let catalog = stage.catalog().await;
+    let tools: Vec<_> = catalog.tools.iter().map(|tool| tool.tool.as_str()).collect();
+    assert_eq!(tools, ["tool0", "tool1", "tool2", "last", &"long".repeat(30), "größe.x"]);
+    let twice: Vec<_> = catalog.faults.iter().map(|fault| fault.error.message().to_owned()).collect();
+    assert_eq!(twice, ["lists the tool `raw__last` twice"]);
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_list_that_the_server_says_has_changed_is_read_again() {
+    let stage = odd("changing").await;
+    assert_eq!(stage.catalog().await.tools[0].name, "raw__tool");
+    stage.call("raw__tool", json!({})).await;
+    assert_eq!(stage.catalog().await.tools[0].name, "raw__after");
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_taken_back_ends_and_the_server_is_told() {
+    let stage = odd("cancelled").await;
+    stage.catalog().await;
+    let folder = crate::host::folder(&stage, "raw");
+    let (cancelled, name) = (CancellationToken::new(), "raw__tool");
+    let take_back = async {
+        until("the call has arrived", || folder.join("called").exists()).await;
+        cancelled.cancel();
+    };
+    let (result, ()) = tokio::join!(stage.host.call(name, None, &cancelled), take_back);
+    let result = result.unwrap();
+    assert_eq!(result["isError"], true);
+    assert!(result["content"][0]["text"].as_str().unwrap().contains("cancelled"), "{result}");
+    until("the server was told", || folder.join("cancelled").exists()).await;
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_call_that_was_taken_back_before_it_began_reaches_nobody() {
+    let stage = Stage::bare([("fixture", fixture(Delivery::Endpoint))]).await;
+    stage.catalog().await;
+    let cancelled = CancellationToken::new();
+    cancelled.cancel();
+    let result = stage.host.call("fixture__whoami", None, &cancelled).await.unwrap();
+    assert_eq!(result["isError"], true);
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_unknown_tool_is_none() {
+    let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
+    for name in ["fixture__nothing", "nobody__whoami", "whoami", ""] {
+        assert!(stage.host.call(name, None, &CancellationToken::new()).await.is_none(), "{name}");
+    }
+    stage.host.shutdown().await;
+}

@@ -1,0 +1,131 @@
+//! What a child sees of the machine it runs on: the list, the shutters, a home of the session's own.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use valetkey_mcp::child::Delivery;
+
+use crate::stage::{Stage, fixture};
+
+fn names(answer: &Value) -> Vec<&str> {
+    let mut names: Vec<_> = answer["names"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+const BASE: [&str; 11] = [
+    "AWS_CONFIG_FILE",
+    "AWS_DEFAULT_REGION",
+    "AWS_EC2_METADATA_DISABLED",
+    "AWS_REGION",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "HOME",
+    "LANG",
+    "PATH",
+    "TMPDIR",
+    "UV_CACHE_DIR",
+    "npm_config_cache",
+];
+
+fn base_and<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let mut all = [&BASE, more].concat();
+    all.sort_unstable();
+    all
+}
+
+#[tokio::test]
+async fn a_child_sees_exactly_the_listed_variables() {
+    let endpoint = ["AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
+    let env = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+    for (delivery, more) in
+        [(Delivery::Endpoint, &endpoint[..]), (Delivery::Env, &env), (Delivery::None, &[])]
+    {
+        let stage = Stage::holding("AAAA", delivery).await;
+        assert_eq!(names(&stage.whoami().await), base_and(more), "{delivery:?}");
+        stage.host.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_configuration_names_arrives_except_what_outranks_the_session() {
+    for delivery in [Delivery::Endpoint, Delivery::Env] {
+        let mut server = fixture(delivery);
+        for (name, value) in [
+            ("MODE", "read-only"),
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+            ("WHERE", "${session:region}"),
+            ("AWS_PROFILE", "somebody"),
+            ("AWS_ROLE_ARN", "somebody"),
+            ("HOME", "/srv/somebody"),
+        ] {
+            server.env.insert(name.to_owned(), value.to_owned());
+        }
+        let stage = Stage::bare([("fixture", server)]).await;
+        stage.set("AAAA");
+        let answer = stage.whoami().await;
+        assert_eq!(answer["key"], "AAAA");
+        let names = names(&answer);
+        for name in ["MODE", "AWS_ENDPOINT_URL", "WHERE"] {
+            assert!(names.contains(&name), "{name}");
+        }
+        for name in ["AWS_PROFILE", "AWS_ROLE_ARN"] {
+            assert!(!names.contains(&name), "{name}");
+        }
+        assert_ne!(answer["home"], "/srv/somebody");
+        stage.host.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn with_no_delivery_the_configuration_may_name_everything() {
+    let mut server = fixture(Delivery::None);
+    server.env.insert("AWS_ACCESS_KEY_ID".to_owned(), "AKIA000000000000OWNS".to_owned());
+    server.env.insert("AWS_SECRET_ACCESS_KEY".to_owned(), "of-the-server".to_owned());
+    let stage = Stage::bare([("fixture", server)]).await;
+    assert_eq!(stage.key_and_pid().await.0, "OWNS");
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_region_and_the_default_profile_are_the_sessions() {
+    let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
+    let answer = stage.whoami().await;
+    assert_eq!(answer["region"], "eu-central-1");
+    assert_eq!(answer["config"], "[default]\nregion = eu-central-1\n");
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn home_and_temporary_folder_are_the_sessions_own_and_go_with_it() {
+    let (one, other) =
+        tokio::join!(Stage::holding("AAAA", Delivery::Endpoint), Stage::holding("BBBB", Delivery::Env));
+    let (first, second) = tokio::join!(one.whoami(), other.whoami());
+    for folder in ["home", "tmp"] {
+        assert_ne!(first[folder], second[folder]);
+        assert!(Path::new(first[folder].as_str().unwrap()).is_dir());
+    }
+    std::fs::write(Path::new(first["home"].as_str().unwrap()).join("left-behind"), "x").unwrap();
+    one.host.shutdown().await;
+    other.host.shutdown().await;
+    for answer in [first, second] {
+        for folder in ["home", "tmp"] {
+            assert!(!Path::new(answer[folder].as_str().unwrap()).exists(), "{folder}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_file_of_the_session_holds_a_key() {
+    for delivery in [Delivery::Endpoint, Delivery::Env] {
+        let stage = Stage::holding("AAAA", delivery).await;
+        let answer = stage.call("fixture__whoami", json!({})).await;
+        let root = Path::new(answer["home"].as_str().unwrap()).parent().unwrap();
+        let files: Vec<_> = std::fs::read_dir(root).unwrap().flatten().map(|entry| entry.path()).collect();
+        assert_eq!(files.len(), 4, "home, tmp, config, credentials: {files:?}");
+        for file in files.iter().filter(|path| path.is_file()) {
+            let text = std::fs::read_to_string(file).unwrap();
+            assert!(!text.contains("AAAA"), "{}", file.display());
+        }
+        stage.host.shutdown().await;
+    }
+}

@@ -1,0 +1,50 @@
+//! Names that clients take, each for one tool.
+
+use serde_json::json;
+use valetkey_mcp::child::Delivery;
+
+use crate::stage::{Stage, fixture, raw};
+
+#[tokio::test]
+async fn names_too_long_or_odd_are_cut_marked_and_callable() {
+    let stage = Stage::bare([("raw", raw("pages"))]).await;
+    stage.set("AAAA");
+    let catalog = stage.catalog().await;
+    let fits = |name: &str| {
+        name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    };
+    for tool in &catalog.tools {
+        assert!(fits(&tool.name), "{}", tool.name);
+        let result = stage.result(&tool.name, json!({})).await;
+        assert_eq!(result["structuredContent"]["echo"]["name"], tool.tool.as_str());
+    }
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn names_that_collide_are_told_apart_and_neither_answers_to_the_plain_one() {
+    let servers = [("s b", fixture(Delivery::Endpoint)), ("s.b", fixture(Delivery::Endpoint))];
+    let stage = Stage::bare(servers).await;
+    stage.set("AAAA");
+    let catalog = stage.catalog().await;
+    assert!(catalog.faults.is_empty(), "odd names carry a mark and do not collide: {:?}", catalog.faults);
+    let mut names: Vec<_> = catalog.tools.iter().map(|tool| &tool.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), catalog.tools.len());
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_list_is_in_the_same_order_each_time() {
+    let servers = [("b", fixture(Delivery::Endpoint)), ("a", fixture(Delivery::Env)), ("c", raw("fields"))];
+    let stage = Stage::bare(servers).await;
+    let names = async || stage.catalog().await.tools.iter().map(|tool| tool.name.clone()).collect::<Vec<_>>();
+    let before = names().await;
+    assert!(before[0].starts_with("a__") && before.last().unwrap().starts_with("c__"), "{before:?}");
+    stage.set("AAAA");
+    assert_eq!(names().await, before);
+    stage.session.clear();
+    assert_eq!(names().await, before);
+    stage.host.shutdown().await;
+}

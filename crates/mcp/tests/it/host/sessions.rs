@@ -1,0 +1,84 @@
+//! Two sessions at once: neither ever sees the other's.
+
+use futures_util::future::join_all;
+use tokio_util::sync::CancellationToken;
+use valetkey_core::SessionContext;
+use valetkey_mcp::child::Delivery;
+use valetkey_mcp::{CredentialEndpoint, McpHost};
+
+use crate::keys::keys;
+use crate::stage::{Stage, config, environment, fixture};
+
+const CALLS: usize = 50;
+
+async fn fifty_calls(stage: &Stage, name: &str) -> Vec<u32> {
+    let answers = join_all((0..CALLS).map(|_| stage.key_and_pid())).await;
+    answers
+        .into_iter()
+        .map(|(key, pid)| {
+            assert_eq!(key, name);
+            pid
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_interleaved_calls_of_two_sessions_do_not_cross() {
+    for delivery in [Delivery::Endpoint, Delivery::Env] {
+        let (one, other) = tokio::join!(Stage::holding("AAAA", delivery), Stage::holding("BBBB", delivery));
+        let (first, second) = tokio::join!(fifty_calls(&one, "AAAA"), fifty_calls(&other, "BBBB"));
+        assert!(first.iter().all(|pid| !second.contains(pid)), "each session has a process of its own");
+        tokio::join!(one.host.shutdown(), other.host.shutdown());
+    }
+}
+
+#[tokio::test]
+async fn rotating_and_clearing_one_session_leaves_the_other_as_it_is() {
+    for delivery in [Delivery::Endpoint, Delivery::Env] {
+        let (one, other) = tokio::join!(Stage::holding("AAAA", delivery), Stage::holding("BBBB", delivery));
+        one.key_and_pid().await;
+        let before = other.key_and_pid().await;
+        one.set("CCCC");
+        assert_eq!(one.key_and_pid().await.0, "CCCC");
+        assert_eq!(other.key_and_pid().await, before);
+        one.session.clear();
+        one.failure("fixture__whoami").await;
+        assert_eq!(other.key_and_pid().await, before);
+        tokio::join!(one.host.shutdown(), other.host.shutdown());
+    }
+}
+
+#[tokio::test]
+async fn two_hosts_may_share_an_endpoint_and_one_that_ends_leaves_it_running() {
+    let endpoint = CredentialEndpoint::start().await.unwrap();
+    let describe = |host: valetkey_mcp::McpHostBuilder| host.endpoint(endpoint.clone());
+    let one = Stage::described([("fixture", fixture(Delivery::Endpoint))], describe).await;
+    let other = Stage::described([("fixture", fixture(Delivery::Endpoint))], describe).await;
+    one.set("AAAA");
+    other.set("BBBB");
+    assert_eq!(one.key_and_pid().await.0, "AAAA");
+    one.host.shutdown().await;
+    assert_eq!(other.key_and_pid().await.0, "BBBB");
+    other.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_server_acts_in_the_account_that_its_configuration_names() {
+    let session = SessionContext::builder().build();
+    let staging: valetkey_core::Alias = "staging".parse().unwrap();
+    session.set_credentials(keys("AAAA")).unwrap();
+    session.set_credentials_for(&staging, keys("BBBB")).unwrap();
+    let mut second = fixture(Delivery::Endpoint);
+    second.account = Some(staging);
+    let mut unknown = fixture(Delivery::Endpoint);
+    unknown.account = Some("nobody".parse().unwrap());
+    let servers = config([("first", fixture(Delivery::Endpoint)), ("second", second), ("third", unknown)]);
+    let host = McpHost::builder(&session, servers).environment(environment()).start().await.unwrap();
+    for (tool, key) in [("first__whoami", "AAAA"), ("second__whoami", "BBBB")] {
+        let result = host.call(tool, None, &CancellationToken::new()).await.unwrap();
+        assert_eq!(result["structuredContent"]["key"], key);
+    }
+    let faults = host.all_tools().await.faults;
+    assert_eq!(faults.iter().map(|fault| fault.server.as_str()).collect::<Vec<_>>(), ["third"]);
+    host.shutdown().await;
+}

@@ -1,0 +1,132 @@
+//! Nothing is left: neither servers nor what they started, however the host ends.
+
+use serde_json::{Value, json};
+use valetkey_mcp::child::Delivery;
+
+use crate::process::{group, runs, until};
+use crate::stage::{Stage, fixture, pid};
+
+/// A running server, and a process that it started.
+struct Family {
+    stage: Stage,
+    leader: u32,
+    grandchild: u32,
+}
+
+async fn family(delivery: Delivery) -> Family {
+    let stage = Stage::holding("AAAA", delivery).await;
+    let leader = pid(&stage.whoami().await);
+    let grandchild = pid(&stage.call("fixture__spawn_child", json!({})).await);
+    assert!(runs(leader) && runs(grandchild));
+    assert_eq!(group(leader).len(), 2);
+    Family { stage, leader, grandchild }
+}
+
+#[tokio::test]
+async fn shutting_down_leaves_no_process_of_the_group() {
+    for delivery in [Delivery::Endpoint, Delivery::Env] {
+        let Family { stage, leader, grandchild } = family(delivery).await;
+        stage.host.shutdown().await;
+        assert!(!runs(leader));
+        until("the grandchild is gone", || !runs(grandchild)).await;
+        assert_eq!(group(leader), [0; 0]);
+    }
+}
+
+#[tokio::test]
+async fn dropping_the_host_kills_the_group() {
+    let Family { stage, leader, grandchild } = family(Delivery::Endpoint).await;
+    drop(stage.host);
+    until("the group is gone", || !runs(leader) && !runs(grandchild)).await;
+}
+
+#[tokio::test]
+async fn closing_the_session_stops_the_servers() {
+    for delivery in [Delivery::Endpoint, Delivery::Env] {
+        let Family { stage, leader, grandchild } = family(delivery).await;
+        stage.session.close();
+        until("the group is gone", || !runs(leader) && !runs(grandchild)).await;
+        let told = stage.failure("fixture__whoami").await;
+        assert!(told.contains("closed"), "{told}");
+        assert!(stage.catalog().await.tools.is_empty());
+        stage.host.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_whose_last_handle_is_dropped_stops_its_servers() {
+    let Family { stage, leader, grandchild } = family(Delivery::Endpoint).await;
+    let Stage { session, host, .. } = stage;
+    drop(session);
+    until("the group is gone", || !runs(leader) && !runs(grandchild)).await;
+    host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_crash_takes_what_the_server_started_with_it() {
+    let Family { stage, leader, grandchild } = family(Delivery::Endpoint).await;
+    stage.failure("fixture__crash").await;
+    until("the group is gone", || !runs(leader) && !runs(grandchild)).await;
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_rotation_by_environment_takes_what_the_old_server_started_with_it() {
+    let Family { stage, leader, grandchild } = family(Delivery::Env).await;
+    stage.set("BBBB");
+    assert_eq!(stage.key_and_pid().await.0, "BBBB");
+    until("the group is gone", || !runs(leader) && !runs(grandchild)).await;
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_server_that_ignores_all_requests_to_stop_is_killed() {
+    let mut server = valetkey_mcp::config::ServerConfig::new("sh");
+    let fixture = crate::stage::example("fixture_server");
+    server.args =
+        vec!["-c".into(), format!("trap '' TERM; {}; while :; do sleep 600; done", fixture.display())];
+    let stage = Stage::bare([("fixture", server)]).await;
+    let tools = stage.catalog().await.tools;
+    assert!(!tools.is_empty());
+    let leader = stage.pid("fixture").unwrap();
+    stage.host.shutdown().await;
+    until("the group is gone", || group(leader).is_empty()).await;
+}
+
+#[tokio::test]
+async fn shutting_down_in_the_middle_of_a_start_leaves_nothing() {
+    let stage =
+        Stage::bare([("fixture", fixture(Delivery::Endpoint)), ("mute", crate::stage::raw("mute"))]).await;
+    let started = async { until("the server is there", || named("raw_server", "mute").is_some()).await };
+    tokio::select! {
+        _ = stage.catalog() => panic!("a mute server does not list"),
+        () = started => {}
+    }
+    let mute = named("raw_server", "mute").unwrap();
+    stage.host.shutdown().await;
+    until("the mute server is gone", || !runs(mute)).await;
+}
+
+/// A child of this process that runs `program argument`.
+fn named(program: &str, argument: &str) -> Option<u32> {
+    let pids = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.find(|&pid| {
+        let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let is_ours = crate::process::parent(pid) == Some(std::process::id());
+        is_ours
+            && line.split('\0').next().is_some_and(|first| first.ends_with(program))
+            && line.contains(argument)
+    })
+}
+
+#[tokio::test]
+async fn a_list_after_shutdown_of_the_session_is_a_fault_and_not_a_hang() {
+    let stage = Stage::bare([("fixture", fixture(Delivery::Endpoint))]).await;
+    stage.session.close();
+    let faults = stage.catalog().await.faults;
+    assert_eq!(faults.len(), 1);
+    let result: Value = stage.result("fixture__whoami", json!({})).await;
+    assert_eq!(result["isError"], true);
+    stage.host.shutdown().await;
+}

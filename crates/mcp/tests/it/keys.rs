@@ -1,0 +1,35 @@
+//! Credentials that are told apart by the last four characters of their key id.
+
+use std::time::{Duration, SystemTime};
+
+use valetkey_core::{AccessKeyId, Clock, Credentials, Expiry, SystemClock};
+
+/// A temporary set for an hour. Its secret and token hold `name` as well.
+pub(crate) fn keys(name: &str) -> Credentials {
+    temporary(name, SystemClock.now() + Duration::from_secs(3600))
+}
+
+pub(crate) fn temporary(name: &str, until: SystemTime) -> Credentials {
+    Credentials::builder(id(name), secret(name).into())
+        .session_token(Some(token(name).into()))
+        .expiry(Expiry::At(until))
+        .build()
+        .unwrap()
+}
+
+pub(crate) fn long_lived(name: &str) -> Credentials {
+    Credentials::builder(id(name), secret(name).into()).build().unwrap()
+}
+
+pub(crate) fn secret(name: &str) -> String {
+    format!("secret/of+{name}-kept")
+}
+
+pub(crate) fn token(name: &str) -> String {
+    format!("token/of+{name}-kept==")
+}
+
+fn id(name: &str) -> AccessKeyId {
+    assert_eq!(name.len(), 4, "a name is the last four characters of a key id");
+    format!("ASIA000000000000{name}").parse().unwrap()
+}

@@ -1,0 +1,9 @@
+//! The MCP host, gateway and credential endpoint, with real child processes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
+
+mod endpoint;
+mod host;
+mod keys;
+mod process;
+mod stage;

@@ -1,0 +1,149 @@
+//! A session with a host over example servers, and short ways to call them.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use valetkey_core::SessionContext;
+use valetkey_core::audit::InMemoryAudit;
+use valetkey_mcp::child::{Delivery, HostEnvironment};
+use valetkey_mcp::config::ServerConfig;
+use valetkey_mcp::{Catalog, McpConfig, McpHost, McpHostBuilder};
+
+use crate::keys::keys;
+
+/// A program of `crates/mcp/examples`, as it was built with these tests.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test.parent().unwrap().with_file_name("examples").join(name);
+    assert!(
+        path.exists(),
+        "{} is not there: build without `--test`, so that examples are built",
+        path.display()
+    );
+    path
+}
+
+pub(crate) fn server(program: &str, delivery: Delivery) -> ServerConfig {
+    let mut server = ServerConfig::new(example(program).to_str().unwrap());
+    server.delivery = delivery;
+    server
+}
+
+pub(crate) fn fixture(delivery: Delivery) -> ServerConfig {
+    server("fixture_server", delivery)
+}
+
+/// The by-hand server, odd in the way of `mode`.
+pub(crate) fn raw(mode: &str) -> ServerConfig {
+    let mut server = server("raw_server", Delivery::Env);
+    server.args = vec![mode.to_owned()];
+    server
+}
+
+pub(crate) fn config<const N: usize>(servers: [(&str, ServerConfig); N]) -> McpConfig {
+    let mut config = McpConfig::default();
+    config.servers.extend(servers.map(|(name, server)| (name.to_owned(), server)));
+    config
+}
+
+/// Where tests run: with everything that must not reach a child.
+pub(crate) fn environment() -> HostEnvironment {
+    let leaks = [
+        ("AWS_ACCESS_KEY_ID", "host"),
+        ("AWS_SECRET_ACCESS_KEY", "host"),
+        ("AWS_PROFILE", "host"),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/host"),
+        ("GITHUB_TOKEN", "host"),
+        ("HOME", "/srv/host"),
+        ("LANG", "C.UTF-8"),
+    ];
+    let leaks = leaks.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    HostEnvironment::new(leaks.into_iter().chain([("PATH".into(), std::env::var_os("PATH").unwrap())]))
+}
+
+/// A session, its host, and what was recorded of it.
+pub(crate) struct Stage {
+    pub(crate) session: SessionContext,
+    pub(crate) host: McpHost,
+    pub(crate) audit: Arc<InMemoryAudit>,
+}
+
+impl Stage {
+    /// With no credentials yet.
+    pub(crate) async fn bare<const N: usize>(servers: [(&str, ServerConfig); N]) -> Self {
+        Self::described(servers, |host| host).await
+    }
+
+    /// With one server, `fixture`, and a set named `name`.
+    pub(crate) async fn holding(name: &str, delivery: Delivery) -> Self {
+        let stage = Self::bare([("fixture", fixture(delivery))]).await;
+        stage.set(name);
+        stage
+    }
+
+    pub(crate) async fn described<const N: usize>(
+        servers: [(&str, ServerConfig); N],
+        describe: impl FnOnce(McpHostBuilder) -> McpHostBuilder,
+    ) -> Self {
+        let audit = Arc::new(InMemoryAudit::default());
+        let session = SessionContext::builder().region("eu-central-1".parse().unwrap());
+        let session = session.audit(Arc::clone(&audit) as _).build();
+        let builder = McpHost::builder(&session, config(servers)).environment(environment());
+        let host = describe(builder).start().await.unwrap();
+        Self { session, host, audit }
+    }
+
+    pub(crate) fn set(&self, name: &str) {
+        self.session.set_credentials(keys(name)).unwrap();
+    }
+
+    /// The whole MCP result.
+    pub(crate) async fn result(&self, tool: &str, arguments: Value) -> Value {
+        let arguments = arguments.as_object().cloned();
+        let result = self.host.call(tool, arguments, &CancellationToken::new()).await;
+        result.unwrap_or_else(|| panic!("no tool {tool}"))
+    }
+
+    /// The structured content of a success.
+    pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Value {
+        let result = self.result(tool, arguments).await;
+        assert_ne!(result["isError"], json!(true), "{result}");
+        result["structuredContent"].clone()
+    }
+
+    /// The text of a failure.
+    pub(crate) async fn failure(&self, tool: &str) -> String {
+        self.failure_of(tool, json!({})).await
+    }
+
+    pub(crate) async fn failure_of(&self, tool: &str, arguments: Value) -> String {
+        let result = self.result(tool, arguments).await;
+        assert_eq!(result["isError"], json!(true), "{result}");
+        result["content"][0]["text"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn whoami(&self) -> Value {
+        self.call("fixture__whoami", json!({})).await
+    }
+
+    /// The key that the fixture server signs with, and the process that does.
+    pub(crate) async fn key_and_pid(&self) -> (String, u32) {
+        let answer = self.whoami().await;
+        (answer["key"].as_str().unwrap().to_owned(), pid(&answer))
+    }
+
+    pub(crate) fn pid(&self, server: &str) -> Option<u32> {
+        self.host.pids().find_map(|(name, pid)| (name == server).then_some(pid))
+    }
+
+    pub(crate) async fn catalog(&self) -> Catalog {
+        self.host.all_tools().await
+    }
+}
+
+pub(crate) fn pid(answer: &Value) -> u32 {
+    answer["pid"].as_u64().and_then(|pid| pid.try_into().ok()).unwrap_or_else(|| panic!("no pid in {answer}"))
+}
