@@ -11,6 +11,7 @@ mod children;
 mod clearing;
 mod clocks;
 mod contract;
+mod derived;
 mod failure;
 mod freshness;
 mod herd;

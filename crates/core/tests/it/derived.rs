@@ -1,0 +1,89 @@
+//! Accounts whose provider works with the credentials of another account, as an assumed role does.
+
+use std::borrow::Cow;
+
+use async_trait::async_trait;
+use valetkey_core::testing::ScriptedProvider;
+use valetkey_core::{
+    Alias, CredentialProvider, Credentials, Error, Expiry, Result, SessionAccount, SessionContext,
+};
+
+use crate::bench::*;
+
+/// Makes set `n + 100` out of set `n`.
+#[derive(Debug)]
+struct Derived(SessionAccount);
+
+#[async_trait]
+impl CredentialProvider for Derived {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("derived")
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        let source = self.0.credentials().await;
+        let source = source.map_err(|error| Error::invalid("source", "has nothing").with_source(error))?;
+        Ok(numbered(number(&source) + 100, Expiry::Never))
+    }
+}
+
+fn role() -> Alias {
+    "role".parse().unwrap()
+}
+
+fn session() -> SessionContext {
+    let session = SessionContext::builder().build();
+    let source = session.account(session.default_account()).unwrap();
+    session.set_provider_for(&role(), Derived(source)).unwrap();
+    session
+}
+
+async fn role_number(session: &SessionContext) -> u64 {
+    number(&session.credentials_for(&role()).await.unwrap())
+}
+
+#[tokio::test]
+async fn a_role_is_assumed_anew_when_what_it_was_assumed_with_is_replaced() {
+    let session = session();
+    session.set_credentials(numbered(1, Expiry::Never)).unwrap();
+    assert_eq!(role_number(&session).await, 101);
+    session.set_credentials(numbered(2, Expiry::Never)).unwrap();
+    assert_eq!(role_number(&session).await, 102, "never the role of whoever was set before");
+}
+
+#[tokio::test]
+async fn a_role_that_had_no_source_is_tried_again_as_soon_as_it_has_one() {
+    let session = session();
+    assert!(session.credentials_for(&role()).await.is_err());
+    session.set_credentials(numbered(1, Expiry::Never)).unwrap();
+    assert_eq!(role_number(&session).await, 101, "the failure before is not held against it");
+}
+
+#[tokio::test]
+async fn a_role_begun_with_one_source_is_not_published_under_the_next() {
+    let session = SessionContext::builder().build();
+    let gated = ScriptedProvider::gated([
+        valetkey_core::testing::Script::Answer(numbered(101, Expiry::Never)),
+        valetkey_core::testing::Script::Answer(numbered(102, Expiry::Never)),
+    ]);
+    session.set_provider_for(&role(), gated.clone()).unwrap();
+    session.set_credentials(numbered(1, Expiry::Never)).unwrap();
+    let alias = role();
+    let mut caller: std::pin::Pin<Box<dyn Future<Output = Result<Credentials>> + Send>> =
+        Box::pin(session.credentials_for(&alias));
+    assert!(poll_once(&mut caller).await.is_none());
+    session.set_credentials(numbered(2, Expiry::Never)).unwrap();
+    gated.let_through(2);
+    caller.await.unwrap();
+    assert_eq!(gated.calls(), 2, "the fetch that was under way was void, and another was made");
+}
+
+#[tokio::test]
+async fn an_overlay_in_a_child_leaves_the_parents_roles_alone() {
+    let session = session();
+    session.set_credentials(numbered(1, Expiry::Never)).unwrap();
+    let before = (role_number(&session).await, session.rotations(&role()).unwrap().current());
+    let child = session.with_credentials(numbered(2, Expiry::Never)).unwrap();
+    assert_eq!(number(&child.credentials().await.unwrap()), 2);
+    assert_eq!((role_number(&session).await, session.rotations(&role()).unwrap().current()), before);
+}
