@@ -1,5 +1,6 @@
 //! An MCP connection to a child, in which results stay the JSON that the child sent.
 
+mod lines;
 mod raw;
 
 use std::io;

@@ -1,7 +1,7 @@
 //! A transport that leaves results unread.
 //!
-//! rmcp's models drop what they do not know, and a proxy must pass it on. So lines are framed by rmcp's codec, but once
-//! the connection is established a result is handed over as the JSON it is.
+//! rmcp's models drop what they do not know, and a proxy must pass it on. So once the connection is established, a
+//! result is handed over as the JSON it is.
 
 use std::io;
 use std::sync::Arc;
@@ -20,13 +20,12 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::Mutex;
 use tokio_util::codec::{FramedRead, FramedWrite};
 
-/// The longest line that is read, in bytes. A longer one is dropped, and its request never answered.
-const LONGEST_LINE: usize = 64 * 1024 * 1024;
+use super::lines::JsonLines;
 
 type Writer = FramedWrite<ChildStdin, JsonRpcMessageCodec<TxJsonRpcMessage<RoleClient>>>;
 
 pub(super) struct RawTransport {
-    lines: FramedRead<ChildStdout, JsonRpcMessageCodec<Value>>,
+    lines: FramedRead<ChildStdout, JsonLines>,
     /// Locked for the length of one write, which keeps messages whole and in order.
     writer: Arc<Mutex<Option<Writer>>>,
     keep_raw: Arc<AtomicBool>,
@@ -35,7 +34,7 @@ pub(super) struct RawTransport {
 impl RawTransport {
     pub(super) fn new(stdout: ChildStdout, stdin: ChildStdin, keep_raw: Arc<AtomicBool>) -> Self {
         Self {
-            lines: FramedRead::new(stdout, JsonRpcMessageCodec::new_with_max_length(LONGEST_LINE)),
+            lines: FramedRead::new(stdout, JsonLines::default()),
             writer: Arc::new(Mutex::new(Some(FramedWrite::new(stdin, JsonRpcMessageCodec::new())))),
             keep_raw,
         }
@@ -83,18 +82,12 @@ impl Transport<RoleClient> for RawTransport {
 
     /// Skips what is no message: servers print banners on standard output.
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
-        loop {
-            match self.lines.next().await {
-                Some(Ok(line)) => {
-                    if let Some(message) = self.read(line) {
-                        return Some(message);
-                    }
-                }
-                // After an error the framing pauses for one turn, and then goes on with the next line.
-                Some(Err(_)) => drop(self.lines.next().await),
-                None => return None,
+        while let Some(Ok(line)) = self.lines.next().await {
+            if let Some(message) = self.read(line) {
+                return Some(message);
             }
         }
+        None
     }
 
     async fn close(&mut self) -> Result<(), Self::Error> {
