@@ -2,6 +2,7 @@
 
 mod direction;
 mod fault;
+mod globals;
 mod house;
 mod layout;
 mod lexeme;
@@ -23,13 +24,14 @@ use house::House;
 /// A rule sees the whole house and tells all that breaks it.
 type Rule = fn(&House) -> Vec<Fault>;
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     layout::check,
     proportions::check,
     names::check,
     direction::check,
     manifest::check,
     purity::check,
+    globals::check,
     quiet::check,
     papers::check,
 ];

@@ -1,0 +1,60 @@
+//! Nothing global: what was not handed over cannot be reached, so isolation needs no check that could be forgotten.
+
+use super::{
+    Fault, House,
+    lexeme::find,
+    source::{Kind, Source},
+};
+
+/// Beginnings of what outlives every session. A lifetime is not among them: its quote stands before the word.
+const GLOBAL: [&str; 5] = ["static", "thread_local !", "task_local !", "LazyLock", "OnceLock"];
+const REMEDY: &str = "hand it over: a session, or whoever composes the program, owns it";
+
+pub(crate) fn check(house: &House) -> Vec<Fault> {
+    let shipped =
+        house.of_kind(Kind::Production).filter(|source| !["xtask", "rig"].contains(&source.member()));
+    shipped.flat_map(check_file).collect()
+}
+
+fn check_file(source: &Source) -> Vec<Fault> {
+    let row = source.production();
+    // `'static` is two words, a quote and `static`.
+    let lifetimes: Vec<usize> = find(&row, "' static");
+    let mut found: Vec<usize> = GLOBAL.iter().flat_map(|phrase| find(&row, phrase)).collect();
+    for lifetime in lifetimes {
+        if let Some(index) = found.iter().position(|line| *line == lifetime) {
+            found.remove(index);
+        }
+    }
+    found.sort_unstable();
+    let fault = |line| Fault::new(&source.path, line, "a global".to_owned(), REMEDY);
+    found.into_iter().map(fault).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(path: &str, text: &str) -> usize {
+        check(&House::of([(path, text)])).len()
+    }
+
+    #[test]
+    fn whatever_outlives_a_session_is_a_fault() {
+        for text in [
+            "static CREDENTIALS: u8 = 0;",
+            "fn f() { static LOCAL: u8 = 0; }",
+            "thread_local! { static X: u8 = 0; }",
+            "use std::sync::LazyLock;",
+        ] {
+            assert!(faults("crates/core/src/x.rs", text) > 0, "{text}");
+            assert_eq!(faults("xtask/src/x.rs", text), 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn lifetimes_constants_and_tests_are_free() {
+        let text = "const N: &'static str = \"static\";\nfn f<T: 'static>(x: &'static T) {}\n#[cfg(test)]\nmod tests { static X: u8 = 0; }\n";
+        assert_eq!(faults("crates/core/src/x.rs", text), 0);
+    }
+}
