@@ -92,16 +92,17 @@ async fn whoami() -> Result<Value> {
     }))
 }
 
-/// Notes that it has begun, waits until the file `name` is there, and tells who it was at the beginning.
+/// Notes that it has begun, waits until the file `name` is there, and tells who it was at the beginning, and `after`.
 async fn slow(input: &Value) -> Result<Value> {
-    let began = whoami().await?;
+    let mut told = whoami().await?;
     let name = input["name"].as_str().ok_or("`name` is missing")?;
     let path = PathBuf::from(env::var("TMPDIR")?).join(name);
     std::fs::write(path.with_extension("began"), "")?;
     while !path.exists() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    Ok(began)
+    told["after"] = whoami().await?["key"].take();
+    Ok(told)
 }
 
 async fn leak() -> Result<Value> {

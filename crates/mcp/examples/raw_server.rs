@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
-    let mut server = Server { mode: env::args().nth(1).unwrap_or_default(), changed: false };
+    let mut args = env::args().skip(1);
+    let mode = args.next().unwrap_or_default();
+    let mut server = Server { mode, tool: args.next().unwrap_or_else(|| "tool".to_owned()), changed: false };
     server.banner()?;
     for line in stdin().lock().lines() {
         let message: Value = serde_json::from_str(&line?)?;
@@ -21,8 +23,10 @@ fn main() -> Result<()> {
 }
 
 struct Server {
-    /// `fields`, `pages`, `noisy`, `mute`, `touchy`, `refusing`, `cancelled`, `changing`, `broken`, `secretive`.
+    /// `fields`, `pages`, `noisy`, `mute`, `touchy`, `refusing`, `cancelled`, `changing`, `broken`, `secretive`, `blurting`.
     mode: String,
+    /// What its tool is called.
+    tool: String,
     changed: bool,
 }
 
@@ -46,6 +50,14 @@ impl Server {
             return Ok(());
         }
         match message["method"].as_str().unwrap_or_default() {
+            "server/discover" if self.is("blurting") => {
+                let secret = env::var("AWS_SECRET_ACCESS_KEY").unwrap_or_default();
+                writeln!(stdout(), "{secret}\n{{\"noise\": {secret:?}}}")?;
+                self.say(
+                    &json!({"jsonrpc": "2.0", "method": "notifications/x", "params": {"secret": secret}}),
+                )?;
+                self.refuse(message, &format!("no such method, {secret}"))
+            }
             "initialize" => self.answer(
                 message,
                 &json!({
@@ -70,9 +82,8 @@ impl Server {
                 .answer(message, &json!({"tools": [tool(&format!("tool{page}"))], "nextCursor": cursor}));
         }
         let name = match self.mode.as_str() {
-            "fields" => "fielded",
             "changing" if self.changed => "after",
-            _ => "tool",
+            _ => &self.tool,
         };
         let mut tools = vec![tool(name)];
         if self.is("pages") {

@@ -4,6 +4,7 @@ mod front;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rmcp::service::serve_server_with_ct;
 use rmcp::transport::io::stdio_pipes;
@@ -28,13 +29,15 @@ pub struct Gateway {
 struct Parts {
     tools: ToolSet,
     host: Option<McpHost>,
+    /// A client has said something that makes sense.
+    greeted: AtomicBool,
 }
 
 impl Gateway {
     /// Serves `tools`, which act on `session`.
     #[must_use]
     pub fn new(session: SessionContext, tools: ToolSet) -> Self {
-        Self { session, parts: Parts { tools, host: None } }
+        Self { session, parts: Parts { tools, host: None, greeted: AtomicBool::new(false) } }
     }
 
     /// Serves the tools of the host's servers as well.
@@ -56,7 +59,7 @@ impl Gateway {
     /// Serves until the client closes its side or `stop` fires; then stops every server, and closes the session.
     ///
     /// # Errors
-    /// `Unavailable` when the client leaves before the two agree on a protocol.
+    /// `Unavailable` when the client leaves without having asked anything that an MCP client asks.
     pub async fn serve<R, W>(self, input: R, output: W, stop: CancellationToken) -> Result<()>
     where
         R: AsyncRead + Send + Unpin + 'static,
@@ -65,10 +68,11 @@ impl Gateway {
         let _closing = CloseOnDrop(self.session);
         let parts = Arc::new(self.parts);
         let front = Front::new(Arc::clone(&parts));
-        let served = match serve_server_with_ct(front, (input, output), stop).await {
+        let served = match serve_server_with_ct(front, (input, output), stop.clone()).await {
             Ok(running) => running.waiting().await.map(drop).map_err(|error| {
                 Error::new(ErrorKind::Internal, "the gateway's task failed").with_source(error)
             }),
+            Err(_) if stop.is_cancelled() || parts.greeted.load(Ordering::Acquire) => Ok(()),
             Err(_unagreed) => {
                 Err(Error::new(ErrorKind::Unavailable, "the client left before a protocol was agreed on"))
             }

@@ -232,8 +232,9 @@ impl McpHost {
             return Ok(Some(found.clone()));
         }
         let is_owner = |server: &str| name.strip_prefix(server).is_some_and(|rest| rest.starts_with("__"));
-        match listed.faults.into_iter().find(|fault| is_owner(&fault.server)) {
-            Some(fault) => Err(fault.error),
+        let lists = |server: &str| listed.tools.iter().any(|tool| tool.server == server);
+        match listed.faults.iter().find(|fault| is_owner(&fault.server) && !lists(&fault.server)) {
+            Some(fault) => Err(fault.error.clone()),
             None => Ok(None),
         }
     }

@@ -6,8 +6,8 @@
 //! - [`CredentialEndpoint`] is the loopback address at which children read the session's current set.
 //! - [`child`] is how any program is run as a child of a session.
 //!
-//! `rmcp` is named only in this crate. It logs whole messages below WARN: keep the target in [`LOG_CAP`] capped
-//! wherever logs are kept.
+//! `rmcp` is named only in this crate. It logs whole messages, some of them as warnings: keep the target in [`LOG_CAP`]
+//! capped wherever logs are kept.
 
 pub mod child;
 pub mod config;
@@ -24,4 +24,4 @@ pub use host::{Catalog, McpHost, McpHostBuilder, ProxiedTool, ServerFault};
 pub use redact::Redactor;
 
 /// Directives for an `EnvFilter`: targets that would log messages, and with them secrets, if they were let.
-pub const LOG_CAP: &str = "rmcp=warn";
+pub const LOG_CAP: &str = "rmcp=error";

@@ -1,10 +1,12 @@
 //! The protocol side of the gateway: rmcp negotiates and checks, the contents pass through as JSON.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ClientRequest, CustomResult, Implementation,
-    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, ServerResult,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ClientRequest, CustomRequest, CustomResult,
+    ErrorCode, Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    ServerResult,
 };
 use rmcp::service::{NotificationContext, RequestContext, Service, ServiceRole};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -60,6 +62,7 @@ impl Service<RoleServer> for Front {
         request: <RoleServer as ServiceRole>::PeerReq,
         context: RequestContext<RoleServer>,
     ) -> Result<ServerResult, ErrorData> {
+        self.parts.greeted.store(true, Ordering::Release);
         let asked = match &request {
             ClientRequest::ListToolsRequest(_) => Asked::List,
             ClientRequest::CallToolRequest(request) => Asked::Call(request.params.clone()),
@@ -105,6 +108,18 @@ impl ServerHandler for Envelope {
         Ok(ListToolsResult::with_all_items(Vec::new())
             .with_cache_scope(rmcp::model::CacheScope::Private)
             .with_ttl_ms(0))
+    }
+
+    /// What is no request of the protocol, or has malformed parameters. Neither is repeated: it may hold anything.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        Err(match request.method.as_str() {
+            "tools/call" | "tools/list" => ErrorData::invalid_params("the parameters are malformed", None),
+            _ => ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "no such method", None),
+        })
     }
 
     async fn call_tool(

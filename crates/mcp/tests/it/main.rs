@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
 
+mod canary;
+mod child;
 mod endpoint;
+mod gateway;
 mod host;
 mod keys;
 mod process;

@@ -23,13 +23,21 @@ pub(crate) fn runs(pid: u32) -> bool {
 
 /// The processes that run in a group.
 pub(crate) fn group(leader: u32) -> Vec<u32> {
-    let pids = fs::read_dir("/proc").unwrap().flatten();
-    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|&pid| runs(pid) && group_of(pid) == Some(leader)).collect()
+    all().filter(|&pid| group_of(pid) == Some(leader)).collect()
 }
 
-fn group_of(pid: u32) -> Option<u32> {
+fn all() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(|&pid| runs(pid))
+}
+
+pub(crate) fn group_of(pid: u32) -> Option<u32> {
     field(pid, 2)
+}
+
+/// The processes that this one started and that run.
+pub(crate) fn children() -> Vec<u32> {
+    all().filter(|&pid| parent(pid) == Some(std::process::id())).collect()
 }
 
 pub(crate) fn parent(pid: u32) -> Option<u32> {

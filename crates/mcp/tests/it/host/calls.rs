@@ -19,7 +19,7 @@ async fn unknown_fields_of_tools_survive() {
     let stage = odd("fields").await;
     let tool = stage.catalog().await.tools.remove(0);
     let expected = json!({
-        "name": "raw__fielded",
+        "name": "raw__tool",
         "inputSchema": {"type": "object", "x-schema": {"deep": [1, null]}},
         "outputSchema": {"type": "object"},
         "icons": [{"src": "data:,", "x-icon": 1}],
@@ -35,7 +35,7 @@ async fn unknown_fields_of_tools_survive() {
 async fn unknown_fields_of_arguments_and_results_survive() {
     let stage = odd("fields").await;
     let arguments = json!({"deep": {"x": [null, 1.5, "é"]}, "": true});
-    let mut result = stage.result("raw__fielded", arguments.clone()).await;
+    let mut result = stage.result("raw__tool", arguments.clone()).await;
     let heard = result["structuredContent"].take();
     assert_eq!(heard["echo"]["arguments"], arguments);
     let expected = json!({

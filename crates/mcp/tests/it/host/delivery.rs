@@ -61,7 +61,7 @@ async fn by_endpoint_clearing_reaches_a_call_under_way() {
         std::fs::write(folder.join("go"), "").unwrap();
     };
     let (began, ()) = tokio::join!(call, clear);
-    assert_eq!(began["key"], "AAAA");
+    assert_eq!((&began["key"], &began["after"]), (&json!("AAAA"), &json!("none")));
     stage.host.shutdown().await;
 }
 

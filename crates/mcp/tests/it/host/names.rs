@@ -1,6 +1,7 @@
 //! Names that clients take, each for one tool.
 
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use valetkey_mcp::child::Delivery;
 
 use crate::stage::{Stage, fixture, raw};
@@ -23,6 +24,24 @@ async fn names_too_long_or_odd_are_cut_marked_and_callable() {
 
 #[tokio::test]
 async fn names_that_collide_are_told_apart_and_neither_answers_to_the_plain_one() {
+    let mut first = raw("fields");
+    first.args.push("b__tool".to_owned());
+    let stage = Stage::bare([("a", first), ("a__b", raw("fields"))]).await;
+    stage.set("AAAA");
+    let catalog = stage.catalog().await;
+    let owners: Vec<_> = catalog.faults.iter().map(|fault| fault.server.as_str()).collect();
+    assert_eq!(owners, ["a", "a__b"]);
+    for tool in &catalog.tools {
+        assert_ne!(tool.name, "a__b__tool");
+        let result = stage.result(&tool.name, json!({})).await;
+        assert_eq!(result["structuredContent"]["echo"]["name"], tool.tool.as_str());
+    }
+    assert!(stage.host.call("a__b__tool", None, &CancellationToken::new()).await.is_none());
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn names_that_would_collide_once_cleaned_do_not() {
     let servers = [("s b", fixture(Delivery::Endpoint)), ("s.b", fixture(Delivery::Endpoint))];
     let stage = Stage::bare(servers).await;
     stage.set("AAAA");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use valetkey_mcp::child::Delivery;
 
-use crate::process::{group, runs, until};
+use crate::process::{children, group, runs, until};
 use crate::stage::{Stage, fixture, pid};
 
 /// A running server, and a process that it started.
@@ -109,14 +109,10 @@ async fn shutting_down_in_the_middle_of_a_start_leaves_nothing() {
 
 /// A child of this process that runs `program argument`.
 fn named(program: &str, argument: &str) -> Option<u32> {
-    let pids = std::fs::read_dir("/proc").unwrap().flatten();
-    let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.find(|&pid| {
+    children().into_iter().find(|pid| {
         let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let is_ours = crate::process::parent(pid) == Some(std::process::id());
-        is_ours
-            && line.split('\0').next().is_some_and(|first| first.ends_with(program))
-            && line.contains(argument)
+        let mut words = line.split('\0');
+        words.next().is_some_and(|first| first.ends_with(program)) && words.next() == Some(argument)
     })
 }
 

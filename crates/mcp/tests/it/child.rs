@@ -1,0 +1,5 @@
+//! Programs run as children: exec-style, with a built environment, tied to the life of their host.
+
+mod environment;
+mod inherited;
+mod launcher;

@@ -1,0 +1,8 @@
+//! The gateway, spoken to over a stream by clients of both eras, by hand and with a real client.
+
+mod client;
+mod closing;
+mod contents;
+mod eras;
+mod malformed;
+pub(crate) mod wire;

@@ -1,0 +1,88 @@
+//! What passes through: every field of every result and tool, cancellation, and calls beside each other.
+
+use serde_json::json;
+use valetkey_mcp::child::Delivery;
+
+use super::wire::{ERAS, Wire};
+use crate::process::{group, until};
+use crate::stage::{fixture, raw};
+
+#[tokio::test]
+async fn odd_tools_and_results_arrive_as_the_server_sent_them() {
+    for era in ERAS {
+        let mut wire = Wire::open(era, [("raw", raw("fields"))]).await;
+        wire.set("AAAA").await;
+        let tool = wire.tools().await.pop().unwrap();
+        for (field, value) in [
+            ("name", json!("raw__tool")),
+            ("inputSchema", json!({"type": "object", "x-schema": {"deep": [1, null]}})),
+            ("icons", json!([{"src": "data:,", "x-icon": 1}])),
+            ("annotations", json!({"readOnlyHint": true, "x-hint": "y"})),
+            ("_meta", json!({"vendor/tool": 1})),
+            ("x-tool", json!({"kept": true})),
+        ] {
+            assert_eq!(tool[field], value, "{field}");
+        }
+        let result = wire.call("raw__tool", json!({"x": [null, 1.5]})).await;
+        assert_eq!(result["content"][1], json!({"type": "hologram", "depth": 3}));
+        assert_eq!(result["content"][0]["annotations"], json!({"audience": ["user"], "x": 2}));
+        assert_eq!(result["structuredContent"]["echo"]["arguments"], json!({"x": [null, 1.5]}));
+        assert_eq!(result["_meta"]["vendor/result"], json!({"n": 1}));
+        assert_eq!(result["x-result"], "kept");
+        assert!(result.get("isError").is_none_or(|error| error == false), "{result}");
+        wire.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn own_tools_are_described_with_schema_and_annotations() {
+    let mut wire = Wire::open(ERAS[0], []).await;
+    for tool in wire.tools().await {
+        assert_eq!(tool["inputSchema"]["type"], "object", "{tool}");
+        assert!(tool["description"].as_str().is_some_and(|text| !text.is_empty()), "{tool}");
+        assert!(tool["annotations"]["readOnlyHint"].is_boolean(), "{tool}");
+        assert_eq!(tool["annotations"]["openWorldHint"], false, "{tool}");
+    }
+    wire.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_the_client_cancels_is_cancelled_at_the_server() {
+    for era in ERAS {
+        let mut wire =
+            Wire::open(era, [("raw", raw("cancelled")), ("fixture", fixture(Delivery::None))]).await;
+        wire.set("AAAA").await;
+        let folder = wire.call("fixture__whoami", json!({})).await["structuredContent"]["tmp"].take();
+        let folder = std::path::PathBuf::from(folder.as_str().unwrap());
+        let id = wire.begin("tools/call", json!({"name": "raw__tool", "arguments": {}})).await;
+        until("the call has arrived", || folder.join("called").exists()).await;
+        let params = json!({"requestId": id, "reason": "enough"});
+        wire.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})).await;
+        until("the server was told", || folder.join("cancelled").exists()).await;
+        assert_eq!(wire.call("fixture__whoami", json!({})).await["structuredContent"]["key"], "none");
+        wire.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_waits_does_not_hold_up_others_and_a_rotation_loses_none() {
+    for delivery in [Delivery::Endpoint, Delivery::Env] {
+        let mut wire = Wire::open(ERAS[1], [("fixture", fixture(delivery))]).await;
+        wire.set("AAAA").await;
+        let before = wire.call("fixture__whoami", json!({})).await["structuredContent"].take();
+        let folder = std::path::PathBuf::from(before["tmp"].as_str().unwrap());
+        let slow =
+            wire.begin("tools/call", json!({"name": "fixture__slow", "arguments": {"name": "go"}})).await;
+        until("the call has begun", || folder.join("go.began").exists()).await;
+        wire.set("BBBB").await;
+        std::fs::write(folder.join("go"), "").unwrap();
+        let slow = wire.answer(&slow).await["result"]["structuredContent"].take();
+        assert_eq!((&slow["key"], &slow["pid"]), (&json!("AAAA"), &before["pid"]));
+        let after = wire.call("fixture__whoami", json!({})).await["structuredContent"].take();
+        assert_eq!(after["key"], "BBBB");
+        assert_eq!(after["pid"] == before["pid"], delivery == Delivery::Endpoint);
+        wire.close().await.unwrap();
+        let leader = after["pid"].as_u64().unwrap().try_into().unwrap();
+        until("nobody is left", || group(leader).is_empty()).await;
+    }
+}

@@ -1,0 +1,98 @@
+//! Requests that make no sense: each gets its error, nothing is echoed, and the connection goes on.
+
+use serde_json::{Value, json};
+use valetkey_mcp::child::Delivery;
+
+use super::wire::{ERAS, Wire};
+use crate::stage::fixture;
+
+async fn goes_on(wire: &mut Wire) {
+    assert_eq!(wire.call("clear_credential_context", json!({})).await["isError"], false);
+}
+
+#[tokio::test]
+async fn an_unknown_tool_is_a_protocol_error() {
+    for era in ERAS {
+        let mut wire = Wire::open(era, [("fixture", fixture(Delivery::None))]).await;
+        for name in ["fixture__nothing", "nothing", ""] {
+            let answer = wire.request("tools/call", json!({"name": name, "arguments": {}})).await;
+            assert_eq!(answer["error"]["code"], -32602, "{answer}");
+            assert!(answer["error"]["message"].as_str().unwrap().contains("unknown tool"), "{answer}");
+        }
+        goes_on(&mut wire).await;
+        wire.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_method_is_a_protocol_error() {
+    for era in ERAS {
+        let mut wire = Wire::open(era, []).await;
+        let answer = wire.request("tools/hunter2", json!({})).await;
+        assert_eq!(answer["error"]["code"], -32601, "{answer}");
+        assert!(!answer.to_string().contains("hunter2"), "{answer}");
+        goes_on(&mut wire).await;
+        wire.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn malformed_parameters_are_protocol_errors_without_an_echo() {
+    for era in ERAS {
+        let mut wire = Wire::open(era, []).await;
+        for params in [
+            json!({"name": "get_aws_credentials_context", "arguments": "hunter2"}),
+            json!({"name": "get_aws_credentials_context", "arguments": ["hunter2"]}),
+            json!({"name": ["hunter2"], "arguments": {}}),
+            json!({"arguments": {"x": "hunter2"}}),
+        ] {
+            let answer = wire.request("tools/call", params.clone()).await;
+            assert_eq!(answer["error"]["code"], -32602, "{params} {answer}");
+            assert!(!answer.to_string().contains("hunter2"), "{answer}");
+        }
+        goes_on(&mut wire).await;
+        wire.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn malformed_input_of_a_tool_is_a_result() {
+    for era in ERAS {
+        let mut wire = Wire::open(era, []).await;
+        for arguments in [json!({}), json!({"credentials_json": "{hunter2"}), json!({"credentials_json": 7})]
+        {
+            let result = wire.call("set_aws_credentials_context", arguments).await;
+            assert_eq!(result["isError"], true);
+            let error = &result["structuredContent"]["error"];
+            assert!(error["code"].is_string() && error["next_step"].is_string(), "{result}");
+            assert!(!result.to_string().contains("hunter2"), "{result}");
+        }
+        goes_on(&mut wire).await;
+        wire.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn lines_that_are_no_message_are_passed_over() {
+    for era in ERAS {
+        let mut wire = Wire::open(era, []).await;
+        for line in ["{hunter2", "", "[]", "\"hunter2\"", "{\"jsonrpc\": \"2.0\", \"result\": {}}", "\u{0}"] {
+            wire.send_line(line).await;
+        }
+        goes_on(&mut wire).await;
+        assert!(!wire.heard.contains("hunter2"));
+        wire.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn missing_arguments_are_no_arguments() {
+    for era in ERAS {
+        let mut wire = Wire::open(era, [("fixture", fixture(Delivery::None))]).await;
+        for name in ["clear_credential_context", "fixture__echo"] {
+            let answer = wire.request("tools/call", json!({"name": name})).await;
+            assert_ne!(answer["result"]["isError"], Value::Bool(true), "{answer}");
+        }
+        wire.close().await.unwrap();
+    }
+}

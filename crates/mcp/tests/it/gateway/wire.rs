@@ -1,0 +1,165 @@
+//! A client that writes the protocol by hand, so that what comes back is seen as it is.
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf, split};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use valetkey_core::{Result, SessionContext};
+use valetkey_mcp::config::ServerConfig;
+use valetkey_mcp::{Gateway, McpHost};
+use valetkey_tools::ToolSet;
+
+use crate::keys::{secret, token};
+use crate::stage::{config, environment};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Era {
+    Legacy,
+    Modern,
+}
+
+pub(crate) const ERAS: [Era; 2] = [Era::Legacy, Era::Modern];
+
+/// A connection to a gateway that is served beside it.
+pub(crate) struct Wire {
+    pub(crate) session: SessionContext,
+    pub(crate) stop: CancellationToken,
+    pub(crate) serving: JoinHandle<Result<()>>,
+    /// The answer to the first message.
+    pub(crate) greeting: Value,
+    /// Everything that was received, line by line.
+    pub(crate) heard: String,
+    era: Era,
+    input: WriteHalf<DuplexStream>,
+    output: Lines<BufReader<ReadHalf<DuplexStream>>>,
+    next: u64,
+}
+
+impl Wire {
+    pub(crate) async fn open<const N: usize>(era: Era, servers: [(&str, ServerConfig); N]) -> Self {
+        Self::serve(era, SessionContext::builder().build(), servers).await
+    }
+
+    pub(crate) async fn serve<const N: usize>(
+        era: Era,
+        session: SessionContext,
+        servers: [(&str, ServerConfig); N],
+    ) -> Self {
+        let (stop, (near, far)) = (CancellationToken::new(), tokio::io::duplex(64 * 1024));
+        let gateway = gateway(&session, servers).await;
+        let (input, output) = split(far);
+        let serving = tokio::spawn(gateway.serve(input, output, stop.clone()));
+        let (output, input) = split(near);
+        let output = BufReader::new(output).lines();
+        let (greeting, heard) = (Value::Null, String::new());
+        let mut wire = Self { session, stop, serving, greeting, heard, era, input, output, next: 0 };
+        wire.greet().await;
+        wire
+    }
+
+    async fn greet(&mut self) {
+        self.greeting = match self.era {
+            Era::Modern => self.request("server/discover", json!({})).await,
+            Era::Legacy => {
+                let client = json!({"name": "test", "version": "1"});
+                let params =
+                    json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client});
+                let greeting = self.request("initialize", params).await;
+                self.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
+                greeting
+            }
+        };
+    }
+
+    /// Sends a request and gives back the whole message that answers it.
+    pub(crate) async fn request(&mut self, method: &str, params: Value) -> Value {
+        let id = self.begin(method, params).await;
+        self.answer(&id).await
+    }
+
+    /// Sends a request only.
+    pub(crate) async fn begin(&mut self, method: &str, mut params: Value) -> Value {
+        self.next += 1;
+        if let (Era::Modern, Some(params)) = (self.era, params.as_object_mut()) {
+            params.insert("_meta".to_owned(), meta());
+        }
+        let id = json!(self.next);
+        self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})).await;
+        id
+    }
+
+    /// Reads on until the answer to `id`.
+    pub(crate) async fn answer(&mut self, id: &Value) -> Value {
+        loop {
+            let message = self.receive().await.expect("the gateway goes on");
+            if message["id"] == *id {
+                return message;
+            }
+        }
+    }
+
+    pub(crate) async fn receive(&mut self) -> Option<Value> {
+        let line = self.output.next_line().await.unwrap()?;
+        self.heard += &format!("{line}\n");
+        Some(serde_json::from_str(&line).unwrap())
+    }
+
+    pub(crate) async fn send(&mut self, message: &Value) {
+        self.send_line(&message.to_string()).await;
+    }
+
+    pub(crate) async fn send_line(&mut self, line: &str) {
+        self.input.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+    }
+
+    pub(crate) async fn tools(&mut self) -> Vec<Value> {
+        let answer = self.request("tools/list", json!({})).await;
+        answer["result"]["tools"].as_array().unwrap_or_else(|| panic!("{answer}")).clone()
+    }
+
+    pub(crate) async fn names(&mut self) -> Vec<String> {
+        let tools = self.tools().await;
+        tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The result of a call.
+    pub(crate) async fn call(&mut self, tool: &str, arguments: Value) -> Value {
+        let mut answer = self.request("tools/call", json!({"name": tool, "arguments": arguments})).await;
+        assert!(answer["result"].is_object(), "{answer}");
+        answer["result"].take()
+    }
+
+    /// Gives the session the set named `name`, as a model would.
+    pub(crate) async fn set(&mut self, name: &str) {
+        let keys = json!({
+            "access_key_id": format!("ASIA000000000000{name}"),
+            "secret_access_key": secret(name),
+            "session_token": token(name),
+        });
+        let result = self.call("set_aws_credentials_context", json!({"credentials_json": keys})).await;
+        assert_ne!(result["isError"], json!(true), "{result}");
+    }
+
+    /// Closes the client's side, and waits until the gateway has ended.
+    pub(crate) async fn close(mut self) -> Result<()> {
+        self.input.shutdown().await.unwrap();
+        drop((self.input, self.output));
+        self.serving.await.unwrap()
+    }
+}
+
+pub(crate) async fn gateway<const N: usize>(
+    session: &SessionContext,
+    servers: [(&str, ServerConfig); N],
+) -> Gateway {
+    let host = McpHost::builder(session, config(servers)).environment(environment()).start().await.unwrap();
+    Gateway::new(session.clone(), ToolSet::for_session(session.clone())).with_host(host)
+}
+
+fn meta() -> Value {
+    json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    })
+}
