@@ -2,7 +2,7 @@
 
 use crate::{
     Result,
-    step::{cargo, cargo_with, timed},
+    step::{cargo, cargo_with, has_cargo, timed},
     test, tidy,
 };
 
@@ -10,10 +10,11 @@ use crate::{
 type Step = (&'static str, fn() -> Result<()>);
 
 /// The quick ones first, the tests last.
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     ("fetch", || cargo(&["fetch", "--locked", "--target", "host-tuple"])),
     ("format", || cargo(&["fmt", "--all", "--check"])),
     ("tidy", tidy::run),
+    ("dependencies", dependencies),
     ("lint", lint),
     ("features", features),
     ("documentation", document),
@@ -24,6 +25,15 @@ const STEPS: [Step; 8] = [
 /// Runs all steps up to the first that fails, and says what each took.
 pub fn run() -> Result<()> {
     STEPS.into_iter().try_for_each(|(name, step)| timed(name, step))
+}
+
+/// What may be depended on, by `deny.toml`. The advisory list is fetched from the network, and so is left to people.
+fn dependencies() -> Result<()> {
+    if has_cargo("deny") {
+        return cargo(&["deny", "--log-level", "error", "check", "bans", "licenses", "sources"]);
+    }
+    println!("NOT RUN: cargo-deny is not installed; `cargo install --locked cargo-deny` brings it");
+    Ok(())
 }
 
 fn lint() -> Result<()> {
