@@ -88,11 +88,20 @@ pub(crate) struct Exec {
     #[arg(long, value_enum, default_value_t = ExecDelivery::Endpoint)]
     pub(crate) delivery: ExecDelivery,
     /// A variable that the program gets besides the usual few: `NAME` as it is here, or `NAME=VALUE`.
-    #[arg(long, value_name = "NAME[=VALUE]")]
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = variable)]
     pub(crate) env: Vec<String>,
     /// The program and its arguments.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
     pub(crate) program: Vec<OsString>,
+}
+
+/// Refuses what no environment can hold; the value stays unsaid, for it may be secret.
+fn variable(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() || text.starts_with('=') {
+        Err("a variable needs a name")
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,66 +1,73 @@
 //! `valetkey check`: reads both files and reports every fault with file, line and remedy.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use serde_json::value::RawValue;
 use valetkey::backends::SdkBase;
 use valetkey::mcp::McpConfig;
+use valetkey::mcp::config::ConfigFault;
 
 use crate::arguments::Check;
-use crate::compose;
+use crate::compose::{self, Purpose};
 use crate::failure::Failure;
 use crate::serve::{configuration, servers};
 use crate::settings::{Fault, Settings};
 
 pub(crate) async fn run(command: &Check) -> Result<ExitCode, Failure> {
     let mut faults = Vec::new();
-    let settings = Settings::read(command.files.config.as_deref()).await;
-    let settings = settings.map_err(|more| faults.extend(more)).ok();
-    let config = match &command.files.mcp_config {
+    let settings = Settings::read(command.files.config.as_deref(), &mut faults).await;
+    let mut config = match &command.files.mcp_config {
         Some(path) => read_servers(path, &mut faults).await,
         None => None,
     };
-    let mut config = config.unwrap_or_default();
-    if let Some(settings) = &settings {
-        if command.files.mcp_config.is_some() {
-            faults.extend(compose::servers(settings, &mut config));
-        }
-        // Nothing is asked of anybody: making a session only checks.
-        let base = SdkBase::from_process().await;
-        faults.extend(compose::session(settings, &base).err().into_iter().flatten());
-    }
+    compose::servers(&settings, config.as_mut(), &mut faults);
+    // Nothing is asked of anybody: making a session only checks.
+    let base = SdkBase::from_process().await;
+    let _session = compose::session(&settings, &base, Purpose::Check, &mut faults);
     if !faults.is_empty() {
-        return Err(configuration(faults));
+        return Err(configuration(&faults));
     }
-    summary(settings.as_ref(), &config)
+    summary(&settings, &config.unwrap_or_default())
         .map_err(|error| Failure::failed(format!("standard output cannot be written: {error}")))?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn read_servers(path: &Path, faults: &mut Vec<Fault>) -> Option<McpConfig> {
-    let config = servers(path).await.map_err(|more| faults.extend(more)).ok()?;
-    faults.extend(config.faults.iter().map(|fault| Fault {
-        line: line_of(path, &fault.server),
-        ..Fault::file(path, format!("server `{}`: {}", fault.server, fault.error))
-    }));
-    for warning in &config.warnings {
-        tracing::warn!(server = %warning.server, "{}", warning.error);
+    let config = servers(path, faults).await?;
+    let text = tokio::fs::read_to_string(path).await.unwrap_or_default();
+    let told = |fault: &ConfigFault| {
+        let line = line_of(&text, &fault.server, fault.error.field());
+        Fault::file(path, format!("server `{}`: {}", fault.server, fault.error)).at_line(line)
+    };
+    faults.extend(config.faults.iter().map(told));
+    for warning in config.warnings.iter().map(told) {
+        tracing::warn!("{warning}");
     }
     Some(config)
 }
 
-/// The line on which the server begins, so that it can be opened in an editor.
-fn line_of(path: &Path, server: &str) -> Option<usize> {
-    let text = std::fs::read_to_string(path).ok()?;
-    let name = serde_json::to_string(server).ok()?;
-    text.lines()
-        .position(|line| line.split_once(&name).is_some_and(|(_, rest)| rest.trim_start().starts_with(':')))
-        .map(|index| index + 1)
+type Members<'t> = BTreeMap<String, &'t RawValue>;
+
+/// The line on which the field's value begins, else the server's, so that it can be opened in an editor.
+fn line_of(text: &str, server: &str, field: Option<&str>) -> Option<usize> {
+    let mut here = serde_json::from_str::<&RawValue>(text).ok()?;
+    for names in [&["mcpServers", "servers"][..], &[server]] {
+        let members: Members<'_> = serde_json::from_str(here.get()).ok()?;
+        here = names.iter().find_map(|name| members.get(*name))?;
+    }
+    // `env.NAME` is one name below another.
+    for name in field.into_iter().flat_map(|field| field.splitn(2, '.')) {
+        let members: Members<'_> = serde_json::from_str(here.get()).unwrap_or_default();
+        here = members.get(name).copied().unwrap_or(here);
+    }
+    let before = here.get().as_ptr() as usize - text.as_ptr() as usize;
+    Some(text[..before].matches('\n').count() + 1)
 }
 
-fn summary(settings: Option<&Settings>, config: &McpConfig) -> std::io::Result<()> {
+fn summary(settings: &Settings, config: &McpConfig) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    let accounts = settings.map_or(0, |settings| settings.accounts.len());
-    writeln!(out, "no faults: {accounts} accounts, {} servers", config.servers.len())
+    writeln!(out, "no faults: {} accounts, {} servers", settings.accounts.len(), config.servers.len())
 }

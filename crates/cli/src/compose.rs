@@ -1,79 +1,83 @@
 //! From settings to a session: every provider, checked before anything runs.
 
 mod accounts;
+mod audit;
+mod role;
 
-use std::fs::OpenOptions;
 use std::str::FromStr;
-use std::sync::Arc;
 
-use valetkey::audit::{AuditSink, JsonLines};
-use valetkey::backends::{SdkBase, SecretsManagerResolver};
+use valetkey::backends::{SdkBase, SecretsManagerBuilder, SecretsManagerResolver};
 use valetkey::mcp::McpConfig;
-use valetkey::{Alias, Error, Region, SessionContext};
+use valetkey::{Alias, Error, Region, SessionBuilder, SessionContext};
 
 use crate::settings::{Fault, ResolverSettings, Settings};
-use accounts::Accounts;
+use accounts::{Accounts, or_any};
 
-/// Makes the session that the settings describe, or says everything that is wrong with them.
-pub(crate) fn session(settings: &Settings, base: &SdkBase) -> Result<SessionContext, Vec<Fault>> {
-    let mut faults = Vec::new();
-    let accounts = Accounts::new(settings, base, &mut faults);
-    let mut builder = SessionContext::builder().default_account(accounts.default_alias());
+/// What the session is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be used.
+    Work,
+    /// To be looked at: nothing is made or changed.
+    Check,
+}
+
+/// Makes the session that the settings describe. It is of use only if nothing was found wrong with them.
+pub(crate) fn session(
+    settings: &Settings,
+    base: &SdkBase,
+    purpose: Purpose,
+    faults: &mut Vec<Fault>,
+) -> SessionContext {
     let wanted = &settings.session;
     let usual: Option<Region> = base.config().region().and_then(|region| region.as_ref().parse().ok());
-    if let Some(region) = parsed(settings, "region", wanted.region.as_deref(), &mut faults).or(usual) {
-        builder = builder.region(region);
-    }
-    if let Some(principal) = parsed(settings, "principal", wanted.principal.as_deref(), &mut faults) {
+    let region = parsed(settings, wanted.region.as_deref(), faults).or(usual);
+    // What the session asks AWS for is asked in its region too. One that is none was told; once is enough.
+    let stand_in = || wanted.region.as_ref().map(|_| Region::us_east_1());
+    let base = &region.clone().or_else(stand_in).iter().fold(base.clone(), SdkBase::region);
+    let accounts = Accounts::new(settings, base, faults);
+    let mut builder = SessionContext::builder().default_account(accounts.default_alias());
+    builder = region.into_iter().fold(builder, SessionBuilder::region);
+    if let Some(principal) = parsed(settings, wanted.principal.as_deref(), faults) {
         builder = builder.principal(principal);
     }
-    if let Some(resolver) = resolver(settings, base, &accounts, &mut faults) {
+    if let Some(resolver) = resolver(settings, base, &accounts, faults) {
         builder = builder.resolver(resolver);
     }
-    if let Some(sink) = audit(settings, &mut faults) {
+    if let Some(sink) = audit::sink(settings, purpose, faults) {
         builder = builder.audit(sink);
     }
     let session = accounts.regions(builder).build();
-    accounts.fill(&session, &mut faults);
-    if faults.is_empty() { Ok(session) } else { Err(faults) }
+    accounts.fill(&session, faults);
+    session
 }
 
 fn parsed<T: FromStr<Err = Error>>(
     settings: &Settings,
-    key: &'static str,
     text: Option<&str>,
     faults: &mut Vec<Fault>,
 ) -> Option<T> {
-    text?
-        .parse()
-        .map_err(|error: Error| faults.push(settings.fault("session", Some(key), error.to_string())))
-        .ok()
+    text?.parse().map_err(|error| faults.push(settings.told(&["session"], &error))).ok()
 }
 
-/// Says of each server how it gets credentials, and of which account.
-pub(crate) fn servers(settings: &Settings, config: &mut McpConfig) -> Vec<Fault> {
-    let mut faults = Vec::new();
+/// Says of each server how it gets credentials, and of which account. Without a file of servers only the accounts are
+/// checked.
+pub(crate) fn servers(settings: &Settings, mut config: Option<&mut McpConfig>, faults: &mut Vec<Fault>) {
     for (name, wanted) in &settings.servers {
-        let section = format!("servers.{name}");
-        let broken = config.faults.iter().any(|fault| fault.server == *name);
-        let Some(server) = config.servers.get_mut(name) else {
-            if !broken {
-                faults.push(settings.fault(&section, None, "is not a server of the `mcpServers` file"));
-            }
-            continue;
-        };
-        if let Some(delivery) = wanted.credentials {
-            server.delivery = delivery;
-        }
-        if let Some(account) = &wanted.account {
-            match account.parse::<Alias>() {
-                Ok(alias) if settings.accounts.contains_key(account) => server.account = Some(alias),
-                Ok(_) => faults.push(settings.fault(&section, Some("account"), "is not one of the accounts")),
-                Err(error) => faults.push(settings.fault(&section, Some("account"), error.to_string())),
-            }
+        let section = ["servers", name];
+        let account = wanted.account.as_deref().map(|account| match account.parse::<Alias>() {
+            Ok(alias) if settings.has_account(account) => Ok(alias),
+            _ => Err(settings.fault(&["servers", name, "account"], settings.unknown_account())),
+        });
+        let account = account.transpose().map_err(|fault| faults.push(fault)).ok().flatten();
+        let Some(config) = config.as_deref_mut() else { continue };
+        if let Some(server) = config.servers.get_mut(name) {
+            server.delivery = wanted.credentials.unwrap_or(server.delivery);
+            server.account = account.or(server.account.take());
+        } else if !config.faults.iter().any(|fault| fault.server == *name) {
+            faults.push(settings.fault(&section, "is not a server of the `mcpServers` file; add it there"));
         }
     }
-    faults
 }
 
 fn resolver(
@@ -82,28 +86,12 @@ fn resolver(
     accounts: &Accounts<'_>,
     faults: &mut Vec<Fault>,
 ) -> Option<SecretsManagerResolver> {
-    let ResolverSettings::SecretsManager { prefix, source, region } = settings.resolver.as_ref()?;
-    let source = accounts.standing_alone(source, "resolver", faults)?;
+    let section = ["resolver"];
+    let ResolverSettings { prefix, source, region } = settings.resolver.as_ref()?;
+    let source = accounts.standing_alone(source, faults);
     let mut builder = SecretsManagerResolver::builder(prefix.as_str(), source).base(base);
-    if let Some(region) = region {
-        match region.parse() {
-            Ok(region) => builder = builder.region(region),
-            Err(error) => faults.push(settings.fault("resolver", Some("region"), error.to_string())),
-        }
-    }
-    builder
-        .build()
-        .map_err(|error| faults.push(settings.fault("resolver", error.field(), error.to_string())))
-        .ok()
-}
-
-fn audit(settings: &Settings, faults: &mut Vec<Fault>) -> Option<Arc<dyn AuditSink>> {
-    let file = &settings.audit.as_ref()?.file;
-    match OpenOptions::new().create(true).append(true).open(file) {
-        Ok(file) => Some(Arc::new(JsonLines::new(file))),
-        Err(error) => {
-            faults.push(settings.fault("audit", Some("file"), format!("cannot be written: {error}")));
-            None
-        }
-    }
+    let region = region.as_deref().map(str::parse).transpose();
+    builder = or_any(&region).into_iter().fold(builder, SecretsManagerBuilder::region);
+    faults.extend(region.err().map(|error| settings.told(&section, &error)));
+    builder.build().map_err(|error| faults.push(settings.told(&section, &error))).ok()
 }

@@ -14,15 +14,19 @@ use valetkey::mcp::endpoint::Leash;
 use valetkey::{Alias, SessionAccount, SessionContext};
 
 use crate::arguments::{Exec, ExecDelivery};
-use crate::compose;
+use crate::compose::{self, Purpose};
 use crate::failure::Failure;
 use crate::serve::{configuration, launcher};
 use crate::settings::Settings;
 
 pub(crate) async fn run(command: Exec) -> Result<ExitCode, Failure> {
-    let settings = Settings::read(command.config.as_deref()).await.map_err(configuration)?;
+    let mut faults = Vec::new();
+    let settings = Settings::read(command.config.as_deref(), &mut faults).await;
     let base = SdkBase::from_process().await;
-    let session = compose::session(&settings, &base).map_err(configuration)?;
+    let session = compose::session(&settings, &base, Purpose::Work, &mut faults);
+    if !faults.is_empty() {
+        return Err(configuration(&faults));
+    }
     if settings.is_absent() {
         // Whoever runs this by hand, without a file, means the keys in the shell.
         session.set_provider_for(&Alias::default_account(), EnvProvider::from_process())?;

@@ -22,8 +22,7 @@ pub(crate) fn install(directives: &str, color: bool) {
     let asked = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).parse_lossy(directives);
     let lines = fmt::layer().with_ansi(color).with_writer(std::io::stderr);
     // There is no other subscriber: this is called once, first.
-    let _installed =
-        registry().with(lines.with_filter(asked.and(filter_fn(is_above_floor)))).try_init();
+    let _installed = registry().with(lines.with_filter(asked.and(filter_fn(is_above_floor)))).try_init();
 }
 
 fn is_above_floor(event: &Metadata<'_>) -> bool {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use serde::de::IgnoredAny;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use valetkey::backends::SdkBase;
@@ -12,25 +13,24 @@ use valetkey::mcp::{Gateway, McpConfig, McpHost};
 use valetkey::tools::ToolSet;
 
 use crate::arguments::Serve;
-use crate::compose;
+use crate::compose::{self, Purpose};
 use crate::failure::Failure;
 use crate::settings::{Fault, Settings};
 
 pub(crate) async fn run(command: Serve) -> Result<ExitCode, Failure> {
-    let settings = Settings::read(command.files.config.as_deref()).await.map_err(configuration)?;
+    let mut faults = Vec::new();
+    let settings = Settings::read(command.files.config.as_deref(), &mut faults).await;
     let mut config = match &command.files.mcp_config {
-        Some(path) => servers(path).await.map_err(configuration)?,
-        None => McpConfig::default(),
+        Some(path) => servers(path, &mut faults).await,
+        None => None,
     };
-    let faults = compose::servers(&settings, &mut config);
+    compose::servers(&settings, config.as_mut(), &mut faults);
     let base = SdkBase::from_process().await;
-    let session = match (compose::session(&settings, &base), faults) {
-        (Ok(session), faults) if faults.is_empty() => session,
-        (made, mut faults) => {
-            faults.extend(made.err().into_iter().flatten());
-            return Err(configuration(faults));
-        }
-    };
+    let session = compose::session(&settings, &base, Purpose::Work, &mut faults);
+    if !faults.is_empty() {
+        return Err(configuration(&faults));
+    }
+    let config = config.unwrap_or_default();
     for fault in config.faults.iter().chain(&config.warnings) {
         tracing::warn!(server = %fault.server, "{}", fault.error);
     }
@@ -40,19 +40,25 @@ pub(crate) async fn run(command: Serve) -> Result<ExitCode, Failure> {
         .start()
         .await?;
     let tools = ToolSet::for_session(session.clone());
-    Gateway::new(session, tools).with_host(host).serve_stdio(stop_signal()?).await?;
-    Ok(ExitCode::SUCCESS)
+    let stop = stop_signal()?;
+    match Gateway::new(session, tools).with_host(host).serve_stdio(stop.clone()).await {
+        // Whoever stops the gateway before a client has come gets what was asked for.
+        Err(_) if stop.is_cancelled() => Ok(ExitCode::SUCCESS),
+        served => Ok(served.map(|()| ExitCode::SUCCESS)?),
+    }
 }
 
 /// Reads an `mcpServers` file; `${VAR}` in it is answered by the environment.
-pub(crate) async fn servers(path: &Path) -> Result<McpConfig, Vec<Fault>> {
+pub(crate) async fn servers(path: &Path, faults: &mut Vec<Fault>) -> Option<McpConfig> {
     let text = tokio::fs::read_to_string(path).await;
-    let text = text.map_err(|error| vec![Fault::file(path, format!("cannot be read: {error}"))])?;
+    let text = text.map_err(|error| faults.push(Fault::unread(path, &error))).ok()?;
     let variables = Variables::new(|name| std::env::var(name).ok());
-    McpConfig::parse(&text, &variables).map_err(|error| vec![Fault::file(path, error.to_string())])
+    let read = McpConfig::parse(&text, &variables);
+    let line = serde_json::from_str::<IgnoredAny>(&text).err().map(|error| error.line());
+    read.map_err(|error| faults.push(Fault::file(path, error.to_string()).at_line(line))).ok()
 }
 
-pub(crate) fn configuration(faults: Vec<Fault>) -> Failure {
+pub(crate) fn configuration(faults: &[Fault]) -> Failure {
     Failure::configuration(faults.iter().map(ToString::to_string).collect())
 }
 

@@ -3,22 +3,27 @@
 mod account;
 mod fault;
 mod place;
+mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use toml::{Table, Value};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use valetkey::Error;
 use valetkey::mcp::child::Delivery;
 
 pub(crate) use account::{AccountSettings, RoleSettings, SecretSettings};
 pub(crate) use fault::Fault;
 use place::Place;
+use table::Reader;
 
 /// Where settings are looked for when no file is named.
 const USUAL: &str = "valetkey.toml";
+const SECTIONS: &str = "there are session, accounts, servers, resolver and audit";
 
-/// Everything the file says.
+/// Everything the file says, as far as it could be read.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) session: SessionSettings,
@@ -26,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) servers: BTreeMap<String, ServerSettings>,
     pub(crate) resolver: Option<ResolverSettings>,
     pub(crate) audit: Option<AuditSettings>,
+    /// The accounts that are there and could not be read: naming one is no second fault.
+    broken: BTreeSet<String>,
     place: Place,
 }
 
@@ -44,17 +51,15 @@ pub(crate) struct ServerSettings {
     pub(crate) account: Option<String>,
 }
 
-/// Where credential ids lead.
+/// Where credential ids lead: to secrets whose names begin with the prefix.
 #[derive(Debug, Deserialize)]
-#[serde(tag = "provider", rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) enum ResolverSettings {
-    SecretsManager {
-        #[serde(default)]
-        prefix: String,
-        /// The account whose credentials read the secrets.
-        source: String,
-        region: Option<String>,
-    },
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResolverSettings {
+    #[serde(default)]
+    pub(crate) prefix: String,
+    /// The account whose credentials read the secrets.
+    pub(crate) source: String,
+    pub(crate) region: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -65,15 +70,17 @@ pub(crate) struct AuditSettings {
 }
 
 impl Settings {
-    /// Reads `file`, or the usual one if it is there. Settings without a file are empty.
-    pub(crate) async fn read(file: Option<&Path>) -> Result<Self, Vec<Fault>> {
+    /// Reads `file`, or the usual one if it is there, and everything that is wrong with it. Settings without a file
+    /// are empty.
+    pub(crate) async fn read(file: Option<&Path>, faults: &mut Vec<Fault>) -> Self {
         let path = file.unwrap_or(Path::new(USUAL));
         match tokio::fs::read_to_string(path).await {
-            Ok(text) => Self::parse(path, &text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.is_none() => {
-                Ok(Self::default())
+            Ok(text) => Self::parse(path, &text, faults),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.is_none() => Self::default(),
+            Err(error) => {
+                faults.push(Fault::unread(path, &error));
+                Self::default()
             }
-            Err(error) => Err(vec![Fault::file(path, format!("cannot be read: {error}"))]),
         }
     }
 
@@ -82,68 +89,79 @@ impl Settings {
         self.place.is_nowhere()
     }
 
-    /// A fault at a key of this file.
-    pub(crate) fn fault(&self, section: &str, key: Option<&str>, what: impl Into<String>) -> Fault {
-        self.place.fault(section, key, what.into())
+    /// Whether the file has an account of this name, sound or not.
+    pub(crate) fn has_account(&self, name: &str) -> bool {
+        self.accounts.contains_key(name) || self.broken.contains(name)
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, Vec<Fault>> {
-        let place = Place::new(path, text);
-        let table: Table = text.parse().map_err(|error: toml::de::Error| {
-            vec![place.at(error.span().map(|span| span.start), "is not TOML here; see the line")]
-        })?;
-        let mut faults = Vec::new();
+    /// What to say of a name that is none of the accounts.
+    pub(crate) fn unknown_account(&self) -> String {
+        let names: Vec<&str> = self.accounts.keys().chain(&self.broken).map(String::as_str).collect();
+        match names.as_slice() {
+            [] => "is not one of the accounts; add an `[accounts.NAME]`".to_owned(),
+            _ => format!("is not one of the accounts; name one of: {}", names.join(", ")),
+        }
+    }
+
+    /// A fault at a key of this file, such as `["accounts", "dev", "role_arn"]`.
+    pub(crate) fn fault(&self, key: &[&str], what: impl Into<String>) -> Fault {
+        self.place.fault(key, what.into())
+    }
+
+    /// What a library found wrong with a section, at the key that the error names if the file has it.
+    pub(crate) fn told(&self, section: &[&str], error: &Error) -> Fault {
+        self.place.told(section, error)
+    }
+
+    fn parse(path: &Path, text: &str, faults: &mut Vec<Fault>) -> Self {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let place = Place::new(path, text, table.get_ref());
+        if !errors.is_empty() {
+            let at = |error: toml::de::Error| place.at(error.span(), "is not TOML here; see the line");
+            faults.extend(errors.into_iter().map(at));
+            return Self { place, ..Self::default() };
+        }
         let mut settings = Self { place, ..Self::default() };
-        for (section, value) in table {
-            settings.take(&section, value, &mut faults);
+        for (section, value) in table.into_inner() {
+            settings.take(section.get_ref(), value, faults);
         }
-        if faults.is_empty() { Ok(settings) } else { Err(faults) }
+        settings
     }
 
-    fn take(&mut self, section: &str, value: Value, faults: &mut Vec<Fault>) {
+    fn take(&mut self, section: &str, value: Spanned<DeValue<'_>>, faults: &mut Vec<Fault>) {
+        let reader = Reader::new(&self.place);
         match section {
-            "session" => self.session = self.one(section, value, faults).unwrap_or_default(),
-            "resolver" => self.resolver = self.one(section, value, faults),
-            "audit" => self.audit = self.one(section, value, faults),
-            "accounts" => self.accounts = self.many(section, value, faults),
-            "servers" => self.servers = self.many(section, value, faults),
-            _ => faults.push(self.fault(
-                section,
-                None,
-                "is not a section; there are session, accounts, servers, resolver and audit",
-            )),
-        }
-    }
-
-    fn one<T: for<'de> Deserialize<'de>>(
-        &self,
-        section: &str,
-        value: Value,
-        faults: &mut Vec<Fault>,
-    ) -> Option<T> {
-        match value.try_into() {
-            Ok(read) => Some(read),
-            Err(error) => {
-                faults.push(self.fault(section, None, place::without_values(&error)));
-                None
+            "session" => self.session = reader.read(&[section], value, faults).unwrap_or_default(),
+            "resolver" => self.resolver = reader.resolver(value, faults),
+            "audit" => self.audit = reader.read(&[section], value, faults),
+            "accounts" => {
+                let (read, broken) = many(&reader, section, value, faults, Reader::account);
+                (self.accounts, self.broken) = (read, broken);
             }
+            "servers" => (self.servers, _) = many(&reader, section, value, faults, Reader::read),
+            _ => faults.push(self.fault(&[section], format!("is not a section; {SECTIONS}"))),
         }
     }
+}
 
-    fn many<T: for<'de> Deserialize<'de>>(
-        &self,
-        section: &str,
-        value: Value,
-        faults: &mut Vec<Fault>,
-    ) -> BTreeMap<String, T> {
-        let Value::Table(entries) = value else {
-            faults.push(self.fault(section, None, format!("must hold tables, such as `[{section}.NAME]`")));
-            return BTreeMap::new();
-        };
-        let read = entries.into_iter().filter_map(|(name, value)| {
-            let read = self.one(&format!("{section}.{name}"), value, faults)?;
-            Some((name, read))
-        });
-        read.collect()
+type ReadOne<'p, T> = fn(&Reader<'p>, &[&str], Spanned<DeValue<'_>>, &mut Vec<Fault>) -> Option<T>;
+
+/// A section of named tables: those that could be read, and the names of the others.
+fn many<'p, T>(
+    reader: &Reader<'p>,
+    section: &str,
+    value: Spanned<DeValue<'_>>,
+    faults: &mut Vec<Fault>,
+    read: ReadOne<'p, T>,
+) -> (BTreeMap<String, T>, BTreeSet<String>) {
+    let (mut sound, mut broken) = (BTreeMap::new(), BTreeSet::new());
+    let Some(entries) = reader.table(&[section], value, faults) else { return (sound, broken) };
+    for (name, value) in entries.into_inner() {
+        let name = name.into_inner().into_owned();
+        match read(reader, &[section, &name], value, faults) {
+            Some(read) => drop(sound.insert(name, read)),
+            None => drop(broken.insert(name)),
+        }
     }
+    (sound, broken)
 }

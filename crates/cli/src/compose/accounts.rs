@@ -1,19 +1,19 @@
 //! The accounts of the settings, as providers: sources before what is got with them, and no cycles.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use valetkey::backends::{AssumeRoleProvider, EnvProvider, MemoryProvider, SdkBase, SecretsManagerProvider};
-use valetkey::{Alias, CredentialProvider, Error, Region, Result, RoleArn, SessionBuilder, SessionContext};
+use valetkey::backends::{EnvProvider, MemoryProvider, SdkBase, SecretsManagerProvider};
+use valetkey::{Alias, CredentialProvider, Error, Region, Result, SessionBuilder, SessionContext};
 
-use crate::settings::{AccountSettings, Fault, RoleSettings, SecretSettings, Settings};
+use super::role;
+use crate::settings::{AccountSettings, Fault, SecretSettings, Settings};
 
 type Provider = Arc<dyn CredentialProvider>;
 
 pub(super) struct Accounts<'a> {
     settings: &'a Settings,
     base: &'a SdkBase,
-    /// The accounts that are sound, sources first.
+    /// Every account that has a name, sources first.
     order: Vec<(&'a str, Alias)>,
 }
 
@@ -25,9 +25,9 @@ impl<'a> Accounts<'a> {
             accounts.place(name, &mut Vec::new(), faults);
         }
         if let Some(default) = &settings.session.default_account
-            && !settings.accounts.contains_key(default)
+            && !settings.has_account(default)
         {
-            faults.push(settings.fault("session", Some("default_account"), "is not one of the accounts"));
+            faults.push(settings.fault(&["session", "default_account"], settings.unknown_account()));
         }
         accounts
     }
@@ -55,112 +55,109 @@ impl<'a> Accounts<'a> {
     }
 
     /// Gives the session its providers. Each source is the session's own account, so that it is cached and follows
-    /// what is set on it.
+    /// what is set on it. Where a source is at fault, the rest of the account is checked without it.
     pub(super) fn fill(&self, session: &SessionContext, faults: &mut Vec<Fault>) {
+        let lent = |source: &str| Some(Arc::new(session.account(&source.parse().ok()?).ok()?) as Provider);
         for (name, alias) in &self.order {
             let account = &self.settings.accounts[*name];
-            let region = account.region().map(str::parse::<Region>).transpose();
-            let source =
-                region.and_then(|_sound| account.source().map(|source| lent(session, source)).transpose());
-            let made = source.and_then(|source| self.provider(account, source));
-            if let Err(error) = made.and_then(|provider| session.set_provider_for(alias, provider)) {
-                faults.push(self.settings.fault(
-                    &format!("accounts.{name}"),
-                    error.field(),
-                    error.to_string(),
-                ));
-            }
+            let source = account.source().and_then(lent).unwrap_or_else(nobody);
+            let set = self
+                .provider(account, &source)
+                .and_then(|provider| session.set_provider_for(alias, provider).map_err(|error| vec![error]));
+            let wrong = set.err().unwrap_or_default();
+            faults.extend(wrong.iter().map(|error| self.settings.told(&["accounts", name], error)));
         }
     }
 
     /// The provider of an account that is used beside any session, and whose sources are used likewise.
-    pub(super) fn standing_alone(&self, name: &str, user: &str, faults: &mut Vec<Fault>) -> Option<Provider> {
-        let made = self.alone(name, 0);
-        made.map_err(|error| faults.push(self.settings.fault(user, Some("source"), error.to_string()))).ok()
+    pub(super) fn standing_alone(&self, name: &str, faults: &mut Vec<Fault>) -> Provider {
+        let settings = self.settings;
+        let mut told = |what: String| faults.push(settings.fault(&["resolver", "source"], what));
+        if !settings.has_account(name) {
+            told(settings.unknown_account());
+        }
+        match self.root(name) {
+            Some(AccountSettings::Memory { .. }) => told(
+                "leads to an account of provider `memory`, which holds nothing before the first secret is read; \
+                 name one that leads to `environment`"
+                    .to_owned(),
+            ),
+            Some(_) => return self.alone(name).unwrap_or_else(nobody),
+            // Told where it is.
+            None => {}
+        }
+        nobody()
     }
 
-    fn alone(&self, name: &str, depth: usize) -> Result<Provider> {
-        let unknown = || Error::invalid("source", "is not one of the accounts");
-        let account =
-            self.settings.accounts.get(name).filter(|_| depth <= self.order.len()).ok_or_else(unknown)?;
-        let source = account.source().map(|source| self.alone(source, depth + 1)).transpose()?;
-        self.provider(account, source)
+    /// The account at the end of the sources, unless something on the way there is at fault.
+    fn root(&self, name: &str) -> Option<&'a AccountSettings> {
+        let mut account = self.settings.accounts.get(name)?;
+        for _ in &self.settings.accounts {
+            match account.source() {
+                None => return Some(account),
+                Some(source) => account = self.settings.accounts.get(source)?,
+            }
+        }
+        None
+    }
+
+    /// Only for accounts that have a root.
+    fn alone(&self, name: &str) -> Option<Provider> {
+        let account = self.settings.accounts.get(name)?;
+        let source = account.source().and_then(|source| self.alone(source)).unwrap_or_else(nobody);
+        self.provider(account, &source).ok()
     }
 
     fn place(&mut self, name: &'a str, path: &mut Vec<&'a str>, faults: &mut Vec<Fault>) {
-        let section = format!("accounts.{name}");
         if self.order.iter().any(|(placed, _)| *placed == name) {
             return;
         }
+        let settings = self.settings;
+        let at_source = ["accounts", name, "source"];
         if path.contains(&name) {
             let cycle = [path.as_slice(), &[name]].concat().join(" → ");
-            faults.push(self.settings.fault(
-                &section,
-                Some("source"),
-                format!("leads back to itself: {cycle}"),
-            ));
+            let what = format!("leads back to itself: {cycle}; let one of them have another source");
+            faults.push(settings.fault(&at_source, what));
             return;
         }
-        if let Some(source) = self.settings.accounts[name].source() {
-            if !self.settings.accounts.contains_key(source) {
-                faults.push(self.settings.fault(&section, Some("source"), "is not one of the accounts"));
-                return;
+        if let Some(source) = settings.accounts[name].source() {
+            if settings.accounts.contains_key(source) {
+                path.push(name);
+                self.place(source, path, faults);
+                path.pop();
+            } else if !settings.has_account(source) {
+                faults.push(settings.fault(&at_source, settings.unknown_account()));
             }
-            path.push(name);
-            self.place(source, path, faults);
-            path.pop();
         }
-        match name.parse() {
+        match Alias::parse("name", name) {
             Ok(alias) => self.order.push((name, alias)),
-            Err(error) => faults.push(self.settings.fault(
-                &section,
-                None,
-                format!("is not a name for an account: {error}"),
-            )),
+            Err(error) => faults.push(settings.told(&["accounts", name], &error)),
         }
     }
 
-    fn provider(&self, account: &AccountSettings, source: Option<Provider>) -> Result<Provider> {
-        let source = source.ok_or_else(|| Error::invalid("source", "is missing"));
+    fn provider(&self, account: &AccountSettings, source: &Provider) -> Result<Provider, Vec<Error>> {
         match account {
-            AccountSettings::Memory { .. } => Ok(Arc::new(MemoryProvider::new())),
-            AccountSettings::Environment { .. } => Ok(Arc::new(EnvProvider::from_process())),
-            AccountSettings::AssumeRole(role) => Ok(Arc::new(self.role(role, source?)?)),
-            AccountSettings::SecretsManager(secret) => Ok(Arc::new(self.secret(secret, source?)?)),
+            AccountSettings::Memory { region } => {
+                checked(region.as_deref()).map(|_| Arc::new(MemoryProvider::new()) as Provider)
+            }
+            AccountSettings::Environment { region } => {
+                checked(region.as_deref()).map(|_| Arc::new(EnvProvider::from_process()) as Provider)
+            }
+            AccountSettings::AssumeRole(role) => Ok(Arc::new(role::provider(role, source, self.base)?)),
+            AccountSettings::SecretsManager(secret) => Ok(Arc::new(self.secret(secret, source)?)),
         }
     }
 
-    fn role(&self, role: &RoleSettings, source: Provider) -> Result<AssumeRoleProvider> {
-        let arn = RoleArn::parse("role_arn", &role.role_arn)?;
-        let mut builder = AssumeRoleProvider::builder(arn, source).base(self.base);
-        if let Some(region) = &role.region {
-            builder = builder.region(region.parse()?);
-        }
-        if let Some(name) = &role.session_name {
-            builder = builder.session_name(name);
-        }
-        if let Some(identity) = &role.source_identity {
-            builder = builder.source_identity(identity);
-        }
-        if let Some(id) = &role.external_id {
-            builder = builder.external_id(id);
-        }
-        if let Some(seconds) = role.duration_seconds {
-            builder = builder.duration(Duration::from_secs(seconds));
-        }
-        if let Some(policy) = &role.policy {
-            builder = builder.policy(policy);
-        }
-        builder = role.policy_arns.iter().fold(builder, |builder, arn| builder.policy_arn(arn));
-        builder = role.tags.iter().fold(builder, |builder, (key, value)| builder.tag(key, value));
-        builder = role.transitive_tags.iter().fold(builder, |builder, key| builder.transitive_tag(key));
-        builder.build()
-    }
-
-    fn secret(&self, secret: &SecretSettings, source: Provider) -> Result<SecretsManagerProvider> {
+    fn secret(
+        &self,
+        secret: &SecretSettings,
+        source: &Provider,
+    ) -> Result<SecretsManagerProvider, Vec<Error>> {
+        let source = Arc::clone(source);
         let mut builder = SecretsManagerProvider::builder(secret.secret_id.as_str(), source).base(self.base);
-        if let Some(region) = &secret.region {
-            builder = builder.region(region.parse()?);
+        let region = checked(secret.region.as_deref());
+        if let Some(region) = or_any(&region) {
+            builder = builder.region(region);
         }
         if let Some(stage) = &secret.version_stage {
             builder = builder.version_stage(stage);
@@ -168,11 +165,23 @@ impl<'a> Accounts<'a> {
         if let Some(id) = &secret.version_id {
             builder = builder.version_id(id);
         }
-        builder.build()
+        match (builder.build(), region) {
+            (Ok(provider), Ok(_)) => Ok(provider),
+            (made, region) => Err(region.err().into_iter().flatten().chain(made.err()).collect()),
+        }
     }
 }
 
-/// An account of the session itself, lent.
-fn lent(session: &SessionContext, source: &str) -> Result<Provider> {
-    Ok(Arc::new(session.account(&source.parse()?)?))
+/// A region that is none has been told; the rest is checked in some other.
+pub(super) fn or_any<E>(region: &Result<Option<Region>, E>) -> Option<Region> {
+    region.as_ref().map_or_else(|_told| Some(Region::us_east_1()), Option::clone)
+}
+
+fn checked(region: Option<&str>) -> Result<Option<Region>, Vec<Error>> {
+    region.map(str::parse).transpose().map_err(|error| vec![error])
+}
+
+/// Stands in for a source that is at fault.
+fn nobody() -> Provider {
+    Arc::new(MemoryProvider::new())
 }

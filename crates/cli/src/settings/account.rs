@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 /// One account, by provider.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "provider", rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Debug)]
 pub(crate) enum AccountSettings {
     /// Set by tools while the session runs.
     Memory { region: Option<String> },
@@ -16,6 +15,13 @@ pub(crate) enum AccountSettings {
     AssumeRole(Box<RoleSettings>),
     /// A secret, read with the credentials of another account.
     SecretsManager(SecretSettings),
+}
+
+/// What an account has that is got with no other.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlainSettings {
+    pub(super) region: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -48,6 +54,9 @@ pub(crate) struct SecretSettings {
 }
 
 impl AccountSettings {
+    /// What `provider` may be.
+    pub(super) const PROVIDERS: &[&str] = &["memory", "environment", "assume-role", "secrets-manager"];
+
     /// The account whose credentials this one is got with.
     pub(crate) fn source(&self) -> Option<&str> {
         match self {

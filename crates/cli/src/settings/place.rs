@@ -1,63 +1,97 @@
 //! Finding the line of a key, so that a fault can be opened in an editor.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+use valetkey::Error;
 
 use super::Fault;
 
-/// A settings file and its text.
+/// A settings file, and the line of each of its keys.
 #[derive(Debug, Default)]
 pub(super) struct Place {
     path: PathBuf,
-    text: String,
+    /// Where each line begins.
+    starts: Vec<usize>,
+    keys: BTreeMap<Vec<String>, usize>,
 }
 
 impl Place {
-    pub(super) fn new(path: &Path, text: &str) -> Self {
-        Self { path: path.to_owned(), text: text.to_owned() }
+    pub(super) fn new(path: &Path, text: &str, table: &DeTable<'_>) -> Self {
+        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(end, _)| end + 1)).collect();
+        let mut place = Self { path: path.to_owned(), starts, keys: BTreeMap::new() };
+        place.note(&[], table);
+        place
     }
 
     pub(super) fn is_nowhere(&self) -> bool {
         self.path.as_os_str().is_empty()
     }
 
-    /// A fault in `section`, at `key` if it can be found there.
-    pub(super) fn fault(&self, section: &str, key: Option<&str>, what: String) -> Fault {
-        let subject = key.map_or_else(|| format!("[{section}]"), |key| format!("[{section}] `{key}`"));
-        Fault { file: self.path.clone(), line: self.line_of(section, key), what: format!("{subject} {what}") }
+    /// A fault at `key`, or at what is nearest above it.
+    pub(super) fn fault(&self, key: &[&str], what: String) -> Fault {
+        let subject = match key {
+            [section @ .., last] if section.len() == depth(key) => {
+                format!("[{}] `{last}`", section.join("."))
+            }
+            _ => format!("[{}]", key.join(".")),
+        };
+        Fault::file(&self.path, format!("{subject} {what}")).at_line(self.line_of(key))
     }
 
-    /// A fault at a byte of the text.
-    pub(super) fn at(&self, byte: Option<usize>, what: &str) -> Fault {
-        let line = byte.and_then(|byte| self.text.get(..byte)).map(|before| before.matches('\n').count() + 1);
-        Fault { file: self.path.clone(), line, what: what.to_owned() }
+    /// What a library found wrong with a section.
+    pub(super) fn told(&self, section: &[&str], error: &Error) -> Fault {
+        let remedy = error.next_step().map(|step| format!("; {step}")).unwrap_or_default();
+        let message = format!("{}{remedy}", error.message());
+        // The library's word for it may not be the file's.
+        let named = |field: &&str| {
+            let field = field.to_owned();
+            [field.to_owned(), format!("{field}_seconds")]
+                .into_iter()
+                .find(|key| self.keys.contains_key(&owned(&[section, &[key.as_str()]].concat())))
+        };
+        match error.field().as_ref().and_then(named) {
+            Some(key) => {
+                let what = message.split_once("` ").map_or(message.as_str(), |(_, what)| what);
+                self.fault(&[section, &[key.as_str()]].concat(), what.to_owned())
+            }
+            None => self.fault(section, message),
+        }
     }
 
-    fn line_of(&self, section: &str, key: Option<&str>) -> Option<usize> {
-        let header = |line: &str| {
-            line.trim()
-                .strip_prefix('[')
-                .and_then(|rest| Some(rest.split_once(']')?.0.trim().replace('"', "")))
-        };
-        let lines = || self.text.lines().enumerate();
-        let (start, _) = lines().find(|(_, line)| header(line).as_deref() == Some(section))?;
-        let named = |line: &str| {
-            key.is_some_and(|key| line.split_once('=').is_some_and(|(name, _)| name.trim() == key))
-        };
-        let in_section = lines().skip(start + 1).take_while(|(_, line)| header(line).is_none());
-        let at_key = in_section.into_iter().find(|(_, line)| named(line)).map(|(index, _)| index);
-        Some(at_key.unwrap_or(start) + 1)
+    /// A fault at a place in the text.
+    pub(super) fn at(&self, span: Option<Range<usize>>, what: &str) -> Fault {
+        let line = span.map(|span| self.line(span.start));
+        Fault::file(&self.path, what).at_line(line)
+    }
+
+    fn line_of(&self, key: &[&str]) -> Option<usize> {
+        (1..=key.len()).rev().find_map(|length| self.keys.get(&owned(&key[..length])).copied())
+    }
+
+    /// Counted from 1.
+    fn line(&self, byte: usize) -> usize {
+        self.starts.partition_point(|start| *start <= byte)
+    }
+
+    fn note(&mut self, path: &[String], table: &DeTable<'_>) {
+        for (key, value) in table {
+            let here = [path, &[key.get_ref().clone().into_owned()]].concat();
+            if let Some(table) = value.get_ref().as_table() {
+                self.note(&here, table);
+            }
+            self.keys.insert(here, self.line(key.span().start));
+        }
     }
 }
 
-/// What a reader complains about, if that names no value: a value may be a key that was pasted into the wrong line.
-pub(super) fn without_values(error: &toml::de::Error) -> String {
-    let message = error.message();
-    if message.starts_with("unknown field") || message.starts_with("missing field") {
-        return message.to_owned();
-    }
-    if message.starts_with("unknown variant") {
-        let expected = message.split_once(", expected").map_or("", |(_, expected)| expected);
-        return format!("has an unknown choice; expected{expected}");
-    }
-    "holds a value of the wrong type; see the table of settings".to_owned()
+/// How many words a section's name has before its keys begin.
+fn depth(key: &[&str]) -> usize {
+    if matches!(key, ["accounts" | "servers", ..]) { 2 } else { 1 }
+}
+
+fn owned(key: &[&str]) -> Vec<String> {
+    key.iter().map(|&word| word.to_owned()).collect()
 }

@@ -1,0 +1,156 @@
+//! Reading one table of the file, with everything that is wrong with it: a key with a fault is told, taken out, and
+//! the rest is read again.
+
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use super::account::{AccountSettings, PlainSettings};
+use super::place::Place;
+use super::{Fault, ResolverSettings};
+
+/// Reads tables and says where in the file their faults are.
+pub(super) struct Reader<'p> {
+    place: &'p Place,
+}
+
+impl<'p> Reader<'p> {
+    pub(super) fn new(place: &'p Place) -> Self {
+        Self { place }
+    }
+
+    /// What the table at `path` says; `None` when a field that it needs is missing or wrong.
+    pub(super) fn read<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        value: Spanned<DeValue<'_>>,
+        faults: &mut Vec<Fault>,
+    ) -> Option<T> {
+        let mut table = self.table(path, value, faults)?;
+        let mut told = Vec::new();
+        loop {
+            let whole = Spanned::new(table.span(), DeValue::Table(table.get_ref().clone()));
+            let error = match T::deserialize(ValueDeserializer::from(whole)) {
+                Ok(read) => return Some(read),
+                Err(error) => error,
+            };
+            let Some(key) = error.span().and_then(|span| culprit(table.get_ref(), &span)) else {
+                // A key that was told and taken out is not missing as well.
+                if !told.iter().any(|key| error.message() == format!("missing field `{key}`")) {
+                    faults.push(self.place.fault(path, without_values(&error)));
+                }
+                return None;
+            };
+            table.get_mut().remove(key.as_str());
+            let what = without_values(&error);
+            let at = if what.starts_with("unknown field") {
+                path.to_vec()
+            } else {
+                [path, &[key.as_str()]].concat()
+            };
+            let line = self.place.at(error.span(), "").line;
+            faults.push(Fault { line, ..self.place.fault(&at, what) });
+            told.push(key);
+        }
+    }
+
+    /// An account: which fields there are depends on its provider.
+    pub(super) fn account(
+        &self,
+        path: &[&str],
+        value: Spanned<DeValue<'_>>,
+        faults: &mut Vec<Fault>,
+    ) -> Option<AccountSettings> {
+        let (provider, rest) = self.provider(path, value, AccountSettings::PROVIDERS, faults)?;
+        match provider.as_str() {
+            "memory" => self
+                .read(path, rest, faults)
+                .map(|PlainSettings { region }| AccountSettings::Memory { region }),
+            "environment" => self
+                .read(path, rest, faults)
+                .map(|PlainSettings { region }| AccountSettings::Environment { region }),
+            "assume-role" => self.read(path, rest, faults).map(Box::new).map(AccountSettings::AssumeRole),
+            _ => self.read(path, rest, faults).map(AccountSettings::SecretsManager),
+        }
+    }
+
+    pub(super) fn resolver(
+        &self,
+        value: Spanned<DeValue<'_>>,
+        faults: &mut Vec<Fault>,
+    ) -> Option<ResolverSettings> {
+        let path = ["resolver"];
+        let (_, rest) = self.provider(&path, value, &["secrets-manager"], faults)?;
+        self.read(&path, rest, faults)
+    }
+
+    /// The value at `path`, if it is a table.
+    pub(super) fn table<'v>(
+        &self,
+        path: &[&str],
+        value: Spanned<DeValue<'v>>,
+        faults: &mut Vec<Fault>,
+    ) -> Option<Spanned<DeTable<'v>>> {
+        let span = value.span();
+        if let DeValue::Table(table) = value.into_inner() {
+            return Some(Spanned::new(span, table));
+        }
+        faults
+            .push(self.place.fault(path, format!("must be a table; write it under `[{}]`", path.join("."))));
+        None
+    }
+
+    /// Takes the choice of provider out of a table.
+    fn provider<'v>(
+        &self,
+        path: &[&str],
+        value: Spanned<DeValue<'v>>,
+        choices: &[&str],
+        faults: &mut Vec<Fault>,
+    ) -> Option<(String, Spanned<DeValue<'v>>)> {
+        let mut table = self.table(path, value, faults)?;
+        let provider = table.get_mut().remove("provider");
+        let named = provider.as_ref().and_then(|value| value.get_ref().as_str());
+        if let Some(named) = named.filter(|named| choices.contains(named)) {
+            return Some((named.to_owned(), Spanned::new(table.span(), DeValue::Table(table.into_inner()))));
+        }
+        let choices: Vec<_> = choices.iter().map(|choice| format!("`{choice}`")).collect();
+        let choices = choices.join(" or ");
+        faults.push(match provider {
+            Some(_) => self.place.fault(&[path, &["provider"]].concat(), format!("must be {choices}")),
+            None => self.place.fault(path, format!("needs a `provider`, which is {choices}")),
+        });
+        None
+    }
+}
+
+/// The key of `table` that `span` lies in or at.
+fn culprit(table: &DeTable<'_>, span: &Range<usize>) -> Option<String> {
+    let hit = table.iter().find(|(key, value)| within(span, &key.span()) || holds(value, span));
+    hit.map(|(key, _)| key.get_ref().clone().into_owned())
+}
+
+/// Tables that are written in pieces have no span of their own that is of use.
+fn holds(value: &Spanned<DeValue<'_>>, span: &Range<usize>) -> bool {
+    within(span, &value.span())
+        || value.get_ref().as_table().is_some_and(|table| culprit(table, span).is_some())
+}
+
+fn within(inner: &Range<usize>, outer: &Range<usize>) -> bool {
+    outer.start <= inner.start && inner.end <= outer.end
+}
+
+/// What a reader complains about, without the value: that may be a key which was pasted into the wrong line.
+fn without_values(error: &toml::de::Error) -> String {
+    let message = error.message();
+    if message.starts_with("unknown field") || message.starts_with("missing field") {
+        return message.to_owned();
+    }
+    // The last of them: a value may hold the same words.
+    match message.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("must be {expected}"),
+        None => "holds a value of the wrong type".to_owned(),
+    }
+}

@@ -1,0 +1,38 @@
+//! `valetkey check`: every fault of both files at once, each with its line, none with a value.
+
+mod accounts;
+mod files;
+mod servers;
+mod sound;
+
+use std::collections::BTreeSet;
+
+use crate::shell::{Ended, Shell};
+
+/// Stands where a secret might be pasted by mistake.
+const CANARY: &str = "canary";
+
+/// Checks `text` as `valetkey.toml`. Each line that ends in `#! words` must be told, in these words; no other line may
+/// be, and no value.
+async fn told_line_by_line(text: &str) {
+    let checked = Shell::new().file("valetkey.toml", text).run(&["check"]).await;
+    let wanted = text.lines().enumerate().filter_map(|(index, line)| {
+        let (_, words) = line.split_once("#! ")?;
+        Some((index + 1, words.trim()))
+    });
+    let mut lines = BTreeSet::new();
+    for (line, words) in wanted {
+        lines.insert(line);
+        let place = format!("error: valetkey.toml:{line}: ");
+        let told = checked.stderr.lines().any(|told| told.starts_with(&place) && told.contains(words));
+        assert!(told, "line {line}: {words}\n{}", checked.stderr);
+    }
+    assert_eq!(checked.stderr.lines().count(), lines.len(), "{}", checked.stderr);
+    refused(&checked);
+}
+
+fn refused(checked: &Ended) {
+    assert_eq!(checked.code, Some(78), "{}", checked.stderr);
+    assert_eq!(checked.stdout, "");
+    assert!(!checked.stderr.contains(CANARY), "{}", checked.stderr);
+}

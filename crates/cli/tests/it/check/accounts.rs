@@ -1,0 +1,181 @@
+//! Faults of `valetkey.toml`, each at its own line.
+
+use super::told_line_by_line;
+
+#[tokio::test]
+async fn every_fault_of_the_sections_is_told_at_its_own_line() {
+    told_line_by_line(
+        r#"stray = "canary"                     #! [stray] is not a section; there are session, accounts
+[session]
+default_account = "canary-nowhere"      #! [session] `default_account` is not one of the accounts; name one of: keys
+region = "canary region"                #! [session] `region` must look like `us-east-1`
+principal = "canary principal"          #! [session] `principal` must be 1 to 128
+colour = "canary"                       #! [session] unknown field `colour`, expected one of
+[accounts.keys]
+provider = "memory"
+[servers.files]
+credentials = "canary"                  #! [servers.files] `credentials` must be one of `endpoint`, `env`, `none`
+account = "canary-nobody"               #! [servers.files] `account` is not one of the accounts
+[resolver]
+provider = "secrets-manager"
+prefix = ""                             #! [resolver] `prefix` must be 1 to 256
+source = "keys"                         #! [resolver] `source` leads to an account of provider `memory`
+region = "canary"                       #! [resolver] `region` must look like
+[audit]
+file = "no-such-folder/canary.jsonl"    #! [audit] `file` cannot be written
+[extra]                                 #! [extra] is not a section
+"#,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn every_field_of_a_role_is_told_and_not_only_the_first() {
+    told_line_by_line(
+        r#"[accounts.role]
+provider = "assume-role"
+source = "canary-nobody"                #! [accounts.role] `source` is not one of the accounts; name one of: role
+role_arn = "arn:canary"                 #! [accounts.role] `role_arn` must be a role ARN such as
+region = "canary"                       #! [accounts.role] `region` must look like
+session_name = "canary!"                #! [accounts.role] `session_name` must be 2 to 64
+source_identity = "aws:canary"          #! [accounts.role] `source_identity` must not begin with
+external_id = "canary in words"         #! [accounts.role] `external_id` must be 2 to 1,224
+duration_seconds = 43_201               #! [accounts.role] `duration_seconds` must be 900 to 43,200
+policy = "canary"                       #! [accounts.role] `policy` must be a JSON object
+policy_arns = ["canary"]                #! [accounts.role] `policy_arns` must be managed policy ARNs
+tags = { "aws:x" = "canary" }           #! [accounts.role] `tags` must have no key that begins with
+"#,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn types_and_unknown_keys_are_told_together_with_bad_values() {
+    told_line_by_line(
+        r#"[accounts.role]
+provider = "assume-role"
+source = ["canary"]                     #! [accounts.role] `source` must be a string
+role_arn = "arn:canary"
+secret_access_key = "canary"            #! [accounts.role] unknown field `secret_access_key`
+duration_seconds = "canary"             #! [accounts.role] `duration_seconds` must be u64
+tags = { team = "ok", level = 5 }       #! [accounts.role] `tags` must be a string
+policy_arns = "canary"                  #! [accounts.role] `policy_arns` must be a sequence
+[accounts.secret]
+provider = "secrets-manager"
+source = "role"
+secret_id = "canary with blanks"        #! [accounts.secret] `secret_id` must be 1 to 2048 visible
+region = "canary"                       #! [accounts.secret] `region` must look like
+[accounts.stage]
+provider = "secrets-manager"
+source = "role"
+secret_id = "sound"
+region = "us-east-1"
+version_stage = "canary"
+version_id = "canary"                   #! [accounts.stage] `version_id` must not be given together
+[accounts.nothing]                      #! [accounts.nothing] needs a `provider`, which is `memory` or `environment`
+[accounts.something]
+provider = "canary"                     #! [accounts.something] `provider` must be `memory` or
+[accounts.number]
+provider = "environment"
+region = 5                              #! [accounts.number] `region` must be a string
+[accounts.short]                        #! [accounts.short] missing field `secret_id`
+provider = "secrets-manager"
+source = "number"
+"#,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn cycles_are_told_once_and_cost_nobody_else_a_fault() {
+    told_line_by_line(
+        r#"[accounts.a]
+provider = "assume-role"
+role_arn = "arn:aws:iam::111111111111:role/a"
+region = "us-east-1"
+source = "b"                            #! [accounts.a] `source` leads back to itself: a → b → a
+[accounts.b]
+provider = "assume-role"
+role_arn = "arn:aws:iam::111111111111:role/b"
+region = "us-east-1"
+source = "a"
+[accounts.c]
+provider = "assume-role"
+role_arn = "arn:aws:iam::111111111111:role/c"
+region = "us-east-1"
+source = "c"                            #! [accounts.c] `source` leads back to itself: c → c
+[accounts.leaf]
+provider = "assume-role"
+role_arn = "arn:aws:iam::111111111111:role/leaf"
+region = "us-east-1"
+source = "a"
+[resolver]
+provider = "secrets-manager"
+prefix = "p/"
+source = "leaf"
+region = "us-east-1"
+"#,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_line_is_found_however_the_key_is_written() {
+    told_line_by_line(
+        r#"accounts."quoted".provider = "memory"
+accounts."quoted".region = "canary"     #! [accounts.quoted] `region` must look like
+accounts."with space".provider = "memory"  #! [accounts.with space] `name` must be 1 to 64 of
+accounts.inline = { provider = "memory", region = "canary" }  #! [accounts.inline] `region` must look like
+servers.text = 'canary'                 #! [servers.text] must be a table; write it under `[servers.text]`
+session.principal = "canary principal"  #! [session] `principal` must be 1 to 128
+[ accounts . 'spaced' ]
+"provider" = "memory"
+"region" = "canary"                     #! [accounts.spaced] `region` must look like
+"#,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn text_that_looks_like_a_table_does_not_mislead() {
+    told_line_by_line(
+        r#"[accounts.env]
+provider = "environment"
+[accounts.role]
+provider = "assume-role"
+role_arn = "arn:aws:iam::111111111111:role/a"
+region = "us-east-1"
+policy = '''{"Statement": [
+["session"]
+]}'''
+source = "env"
+[session]
+region = "canary"                       #! [session] `region` must look like
+"#,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_region_that_is_none_is_told_once_and_one_that_nobody_names_is_asked_for() {
+    told_line_by_line(
+        r#"[accounts.keys]
+provider = "environment"
+[accounts.wrong]
+provider = "assume-role"
+role_arn = "arn:aws:iam::111111111111:role/a"
+region = "canary"                       #! [accounts.wrong] `region` must look like
+source = "keys"
+[accounts.unnamed]                      #! [accounts.unnamed] `region` of STS is not known; give the provider a region
+provider = "assume-role"
+role_arn = "arn:aws:iam::111111111111:role/a"
+source = "keys"
+[resolver]
+provider = "secrets-manager"
+prefix = "p/"
+source = "keys"
+region = "canary"                       #! [resolver] `region` must look like
+"#,
+    )
+    .await;
+}

@@ -1,0 +1,79 @@
+//! Files that cannot be read at all, and the command line itself.
+
+use super::refused;
+use crate::shell::Shell;
+
+#[tokio::test]
+async fn malformed_files_are_told_by_line_and_not_by_content() {
+    let checked = Shell::new()
+        .file("valetkey.toml", "[accounts.a]\nprovider = canary\n\n[accounts.b\nx = 'canary\n")
+        .file("mcp.json", "{\n  \"mcpServers\": {\n    \"canary\": canary\n}}")
+        .run(&["check", "--mcp-config", "mcp.json"])
+        .await;
+    refused(&checked);
+    for place in
+        ["valetkey.toml:2: is not TOML here", "valetkey.toml:4: is not TOML", "mcp.json:3: invalid JSON"]
+    {
+        assert!(checked.stderr.contains(place), "{}", checked.stderr);
+    }
+}
+
+#[tokio::test]
+async fn files_that_are_not_text_or_not_there_are_told_with_a_remedy() {
+    let shell = Shell::new().file("valetkey.toml", b"region = \"canary\xff\"").file("mcp.json", b"{\xff}");
+    let checked = shell.run(&["check", "--mcp-config", "mcp.json"]).await;
+    refused(&checked);
+    assert_eq!(checked.stderr.matches("save it as UTF-8").count(), 2, "{}", checked.stderr);
+
+    let checked = shell.run(&["check", "--config", "none.toml", "--mcp-config", "none.json"]).await;
+    refused(&checked);
+    for name in ["none.toml: cannot be read", "none.json: cannot be read"] {
+        assert!(checked.stderr.contains(name), "{}", checked.stderr);
+    }
+    assert_eq!(checked.stderr.matches("name a file that is there").count(), 2, "{}", checked.stderr);
+}
+
+#[tokio::test]
+async fn a_json_file_of_another_shape_is_told_with_the_right_shape() {
+    for text in ["[]", "{}", "5", r#"{"mcpServers": "canary"}"#] {
+        let checked = Shell::new().file("mcp.json", text).run(&["check", "--mcp-config", "mcp.json"]).await;
+        refused(&checked);
+        assert!(checked.stderr.contains("`mcpServers` must be an object"), "{}", checked.stderr);
+    }
+}
+
+#[tokio::test]
+async fn usage_errors_exit_with_two_and_print_nothing_on_standard_output() {
+    let shell = Shell::new();
+    let wrong: [&[&str]; 8] = [
+        &[],
+        &["nonsense"],
+        &["check", "--nonsense"],
+        &["check", "--config"],
+        &["check", "more"],
+        &["exec"],
+        &["exec", "--delivery", "pigeon", "--", "true"],
+        &["exec", "--env", "=value", "--", "true"],
+    ];
+    for args in wrong {
+        let ended = shell.run(args).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{args:?} {}", ended.stderr);
+        assert!(
+            ended.stderr.contains("--help") || ended.stderr.contains("Usage"),
+            "{args:?} {}",
+            ended.stderr
+        );
+    }
+}
+
+#[tokio::test]
+async fn hidden_commands_are_not_advertised_and_help_is_data() {
+    let shell = Shell::new();
+    let help = shell.run(&["--help"]).await;
+    assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
+    for command in ["demo", "serve", "exec", "check"] {
+        assert!(help.stdout.contains(&format!("\n  {command} ")), "{}", help.stdout);
+    }
+    assert!(!help.stdout.contains("launch") && !help.stdout.contains("demo-server"), "{}", help.stdout);
+    assert_eq!(shell.run(&["--version"]).await.code, Some(0));
+}

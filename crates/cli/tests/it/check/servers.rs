@@ -1,0 +1,97 @@
+//! Faults of the `mcpServers` file, and of both files at once.
+
+use super::refused;
+use crate::shell::Shell;
+
+const SERVERS: &str = r#"{
+  "mcpServers": {
+    "sound": {"command": "true", "env": {"command": "x"}},
+    "none": "canary",
+    "nothing": {"args": ["canary"]},
+    "remote": {
+      "type": "http",
+      "url": "https://canary.example"
+    },
+    "typed": {"command": ["canary"]},
+    "blank": {"command": "  "},
+    "words": {"command": "true", "args": "canary"},
+    "numbers": {"command": "true",
+      "args": ["canary", 5]},
+    "unset": {
+      "command": "true",
+      "env": {
+        "SOUND": "canary",
+        "FROM.HERE": "canary${NOT_SET_ANYWHERE}"
+      }
+    },
+    "open": {"command": "true", "cwd": "canary${HOME"}
+  }
+}"#;
+
+#[tokio::test]
+async fn every_server_at_fault_is_told_with_its_line_and_remedy() {
+    let checked = Shell::new().file("mcp.json", SERVERS).run(&["check", "--mcp-config", "mcp.json"]).await;
+    refused(&checked);
+    let wanted = [
+        (4, "server `none`: `server` must be an object with a `command`"),
+        (5, "server `nothing`: `command` is missing; name the program"),
+        (8, "server `remote`: `url` names a remote server"),
+        (10, "server `typed`: `command` must be a string"),
+        (11, "server `blank`: `command` must not be empty"),
+        (12, "server `words`: `args` must be an array of strings"),
+        (14, "server `numbers`: `args` must be a string"),
+        (
+            19,
+            "server `unset`: `env.FROM.HERE` needs the environment variable `NOT_SET_ANYWHERE`, which is not set",
+        ),
+        (22, "server `open`: `cwd` has a `${` without its `}`"),
+    ];
+    for (line, words) in wanted {
+        let told = format!("error: mcp.json:{line}: {words}");
+        assert!(checked.stderr.contains(&told), "{told}\n{}", checked.stderr);
+    }
+    assert_eq!(checked.stderr.lines().count(), wanted.len(), "{}", checked.stderr);
+}
+
+#[tokio::test]
+async fn faults_of_both_files_and_between_them_are_told_at_once() {
+    let checked = Shell::new()
+        .file("mcp.json", r#"{"servers": {"broken": {}, "sound": {"command": "true"}}}"#)
+        .file(
+            "valetkey.toml",
+            "[session]\nregion = 'canary'\n[servers.broken]\naccount = 'dev'\n[servers.sound]\naccount = 'dev'\n\
+             [servers.elsewhere]\ncredentials = 'env'\n[accounts.dev]\nprovider = 'canary'\n",
+        )
+        .run(&["check", "--mcp-config", "mcp.json"])
+        .await;
+    refused(&checked);
+    let wanted = [
+        "valetkey.toml:2: [session] `region`",
+        "valetkey.toml:7: [servers.elsewhere] is not a server of the `mcpServers` file",
+        "valetkey.toml:10: [accounts.dev] `provider`",
+        "mcp.json:1: server `broken`: `command` is missing",
+    ];
+    for words in wanted {
+        assert!(checked.stderr.contains(words), "{words}\n{}", checked.stderr);
+    }
+    // An account that is there, though broken, is known to the servers.
+    assert_eq!(checked.stderr.lines().count(), wanted.len(), "{}", checked.stderr);
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_a_warning_with_its_line() {
+    let checked = Shell::new()
+        .file(
+            "mcp.json",
+            "{\"mcpServers\": {\"a\": {\"command\": \"true\",\n\"alwaysAllow\": [\"canary\"]}}}",
+        )
+        .run(&["check", "--mcp-config", "mcp.json"])
+        .await;
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    assert!(
+        checked.stderr.contains("mcp.json:2: server `a`: `alwaysAllow` is not a key"),
+        "{}",
+        checked.stderr
+    );
+    assert!(!checked.stderr.contains("canary"), "{}", checked.stderr);
+}

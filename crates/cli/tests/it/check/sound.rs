@@ -1,0 +1,86 @@
+//! Sound files: a summary, and nothing touched.
+
+use super::CANARY;
+use crate::shell::Shell;
+
+const SETTINGS: &str = r#"
+[session]
+default_account = "dev"
+region = "eu-central-1"
+principal = "user@example.com"
+[accounts.keys]
+provider = "environment"
+[accounts.dev]
+provider = "assume-role"
+source = "keys"
+role_arn = "arn:aws:iam::111111111111:role/team/agent"
+external_id = "ext-1"
+duration_seconds = 900
+session_name = "agent"
+tags = { team = "a" }
+transitive_tags = ["team"]
+[accounts.chained]
+provider = "assume-role"
+source = "dev"
+role_arn = "arn:aws:iam::222222222222:role/agent"
+[accounts.kept]
+provider = "secrets-manager"
+source = "keys"
+secret_id = "team/kept"
+[accounts.given]
+provider = "memory"
+[servers.files]
+credentials = "none"
+[servers.aws]
+credentials = "env"
+account = "chained"
+[resolver]
+provider = "secrets-manager"
+prefix = "valetkey/credentials/"
+source = "dev"
+[audit]
+file = "audit.jsonl"
+"#;
+
+const SERVERS: &str = r#"{"mcpServers": {
+    "files": {"command": "true", "args": ["${ROOT:-/srv}"]},
+    "aws": {"type": "stdio", "command": "${SERVER}", "env": {"REGION": "${session:region}"}}
+}}"#;
+
+#[tokio::test]
+async fn sound_files_get_a_summary_and_exit_code_zero() {
+    let shell = Shell::new().file("valetkey.toml", SETTINGS).file("mcp.json", SERVERS).env("SERVER", CANARY);
+    let checked = shell.run(&["check", "--mcp-config", "mcp.json"]).await;
+    assert_eq!(
+        (checked.code, checked.stdout.as_str(), checked.stderr.as_str()),
+        (Some(0), "no faults: 5 accounts, 2 servers\n", "")
+    );
+}
+
+#[tokio::test]
+async fn checking_makes_and_changes_no_file() {
+    let shell = Shell::new().file("valetkey.toml", SETTINGS);
+    assert_eq!(shell.run(&["check"]).await.code, Some(0));
+    assert_eq!(shell.files(), ["valetkey.toml"]);
+
+    let shell = shell.file("audit.jsonl", "kept\n");
+    assert_eq!(shell.run(&["check"]).await.code, Some(0));
+    assert_eq!(std::fs::read_to_string(shell.path("audit.jsonl")).unwrap(), "kept\n");
+}
+
+#[tokio::test]
+async fn an_audit_file_that_is_a_folder_is_told_and_so_is_one_in_no_folder() {
+    for file in [".", "nowhere/audit.jsonl"] {
+        let shell = Shell::new().file("valetkey.toml", format!("[audit]\nfile = '{file}'\n"));
+        let checked = shell.run(&["check"]).await;
+        assert_eq!(checked.code, Some(78), "{file}");
+        let told = "valetkey.toml:2: [audit] `file` cannot be written";
+        assert!(checked.stderr.contains(told), "{}", checked.stderr);
+    }
+}
+
+#[tokio::test]
+async fn without_files_there_is_nothing_to_find() {
+    let checked = Shell::new().run(&["check"]).await;
+    assert_eq!((checked.code, checked.stdout.as_str()), (Some(0), "no faults: 0 accounts, 0 servers\n"));
+}

@@ -1,0 +1,66 @@
+//! Which of the accounts of `valetkey.toml` the program runs in.
+
+use super::{KEY_ID, with_keys};
+
+const SETTINGS: &str = "\
+[accounts.here]
+provider = 'environment'
+region = 'us-west-2'
+[accounts.there]
+provider = 'environment'
+region = 'ap-south-1'
+";
+
+/// The variables of the program that say where and who it is.
+const SHOW: &str = "echo $AWS_REGION $AWS_DEFAULT_REGION $AWS_ACCESS_KEY_ID";
+
+async fn shown(settings: &str, options: &[&str]) -> String {
+    let shell = with_keys().file("valetkey.toml", settings);
+    let args = [&["exec", "--delivery", "env"], options, &["--", "sh", "-c", SHOW]].concat();
+    let ended = shell.run(&args).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    ended.stdout.trim_end().to_owned()
+}
+
+/// What the host's shell says wins over the file, for it came with the credentials.
+fn host() -> String {
+    format!("eu-central-1 eu-central-1 {KEY_ID}")
+}
+
+#[tokio::test]
+async fn the_account_named_is_the_one_used() {
+    for alias in ["here", "there"] {
+        assert_eq!(shown(SETTINGS, &["--account", alias]).await, host());
+    }
+}
+
+#[tokio::test]
+async fn the_default_account_is_the_one_set_else_default_else_the_only_one() {
+    let set = format!("[session]\ndefault_account = 'there'\n{SETTINGS}");
+    let named = SETTINGS.replace("there", "default");
+    let only = SETTINGS.split("[accounts.there]").next().unwrap();
+    for settings in [set.as_str(), named.as_str(), only] {
+        assert_eq!(shown(settings, &[]).await, host());
+    }
+}
+
+#[tokio::test]
+async fn among_several_accounts_without_a_default_one_must_be_named() {
+    let shell = with_keys().file("valetkey.toml", SETTINGS);
+    let ended = shell.run(&["exec", "--", "true"]).await;
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("no credentials"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn every_use_is_in_the_audit_file_and_no_secret() {
+    let settings = format!("[audit]\nfile = 'audit.jsonl'\n{SETTINGS}");
+    let shell = with_keys().file("valetkey.toml", settings);
+    let ended = shell.run(&["exec", "--account", "here", "--delivery", "env", "--", "true"]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let records = std::fs::read_to_string(shell.path("audit.jsonl")).unwrap();
+    let events: Vec<serde_json::Value> =
+        records.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.iter().any(|event| event["event"] == "serve" && event["account"] == "here"), "{records}");
+    assert!(!records.contains("canary") && !records.contains(KEY_ID), "{records}");
+}

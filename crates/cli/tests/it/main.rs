@@ -1,0 +1,7 @@
+//! Tests of the program as people and clients use it: arguments, files and environment in, exit code and output out.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
+
+mod check;
+mod exec;
+mod shell;
