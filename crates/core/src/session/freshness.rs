@@ -88,6 +88,12 @@ impl Issued {
         Self { credentials, generation, windows, expired: AtomicBool::new(false) }
     }
 
+    /// Whether nothing needs to be decided: the one question of the warm path.
+    pub(super) fn is_fresh(&self, now: SystemTime) -> bool {
+        // The advisory window is the first to open.
+        !self.expired.load(Ordering::Relaxed) && self.windows.advisory_at.is_none_or(|at| now < at)
+    }
+
     pub(super) fn freshness(&self, now: SystemTime) -> Freshness {
         if self.expired.load(Ordering::Relaxed) {
             return Freshness::Expired;

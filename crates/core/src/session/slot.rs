@@ -215,8 +215,7 @@ impl Slot {
     fn fresh(&self) -> Option<Credentials> {
         let current = self.current.load();
         let issued = current.as_ref()?;
-        let fresh = issued.freshness(self.surroundings.now()) == Freshness::Fresh;
-        fresh.then(|| issued.credentials.clone())
+        issued.is_fresh(self.surroundings.now()).then(|| issued.credentials.clone())
     }
 
     fn publish(&self, state: &mut State, credentials: Credentials, now: SystemTime) -> Arc<Issued> {
