@@ -16,6 +16,7 @@ mod failure;
 mod freshness;
 mod herd;
 mod lifetime;
+mod model;
 mod refresh;
 mod rejected;
 mod rotations;
