@@ -9,4 +9,5 @@ mod gateway;
 mod host;
 mod keys;
 mod process;
+mod real;
 mod stage;

@@ -1,0 +1,30 @@
+//! Against real programs and strict emulators: they need `cargo xtask rig`, and `cargo xtask test --no-rig` leaves them out.
+
+mod boto;
+mod caller;
+mod client;
+mod isolation;
+
+use std::path::{Path, PathBuf};
+
+use valetkey_core::Credentials;
+use valetkey_rig::{Key, Result, Script, aws_environment};
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name)
+}
+
+/// The variables of a script that signs with `key` and sends everything to `endpoint`.
+fn signing(endpoint: &str, key: &Key) -> Vec<(String, String)> {
+    let mut vars = aws_environment(endpoint);
+    vars.push(("AWS_ACCESS_KEY_ID".to_owned(), key.access_key_id.clone()));
+    vars.push(("AWS_SECRET_ACCESS_KEY".to_owned(), key.secret_access_key.clone()));
+    vars
+}
+
+/// Credentials of a role, as an AWS client got them: `role` is its ARN and what else the script takes.
+async fn assume(endpoint: &str, key: &Key, role: &[&str]) -> Result<Credentials> {
+    let script = role.iter().fold(Script::new(script("assume.py")), |script, argument| script.arg(argument));
+    let answer = script.envs(signing(endpoint, key)).run().await?;
+    Ok(Credentials::from_json(&answer, "assumed").unwrap())
+}

@@ -1,0 +1,74 @@
+//! A running boto3 program: a child of the session, asked line by line.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::time::{Instant, sleep};
+use valetkey_core::SessionContext;
+use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, SessionHome, Stdio};
+use valetkey_mcp::endpoint::{Grant, Leash};
+use valetkey_mcp::{CredentialEndpoint, Redactor};
+use valetkey_rig::{Result, aws_environment, program};
+
+use super::script;
+use crate::stage::environment;
+
+/// One process with one client, whose credentials come from the session's endpoint.
+pub(super) struct Caller {
+    pub(super) process: ChildProcess,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+    grant: Grant,
+    _kept: (CredentialEndpoint, SessionHome),
+}
+
+impl Caller {
+    pub(super) async fn start(session: &SessionContext, aws: &str) -> Result<Self> {
+        let (endpoint, home) =
+            (CredentialEndpoint::start().await.unwrap(), SessionHome::create(None).unwrap());
+        let account = session.account(session.default_account()).unwrap();
+        let grant = endpoint.grant(account, "boto3", Leash::default());
+        let named: BTreeMap<_, _> = aws_environment(aws).into_iter().collect();
+        let environment =
+            ChildEnvironment::new(&environment(), &named).shut(&home).at_home(&home).endpoint(&grant);
+        let command = ChildCommand {
+            program: program("python")?.into(),
+            args: vec![script("caller.py").into()],
+            directory: None,
+            launcher: None,
+        };
+        let mut process = ChildProcess::spawn(command, environment, Stdio::Piped).unwrap();
+        let (output, input) = process.take_streams().unwrap();
+        let output = BufReader::new(output).lines();
+        Ok(Self { process, input, output, grant, _kept: (endpoint, home) })
+    }
+
+    /// The answer to one line.
+    pub(super) async fn ask(&mut self, line: &str) -> String {
+        let sent = self.input.write_all(format!("{line}\n").as_bytes()).await;
+        let answer = self.output.next_line().await.unwrap();
+        let said = || self.process.stderr().masked(&Redactor::default(), 5);
+        answer.filter(|_| sent.is_ok()).unwrap_or_else(|| panic!("the program ended: {}", said()))
+    }
+
+    /// The ARN that AWS takes the program for, or the error; not in the burst of an earlier call.
+    pub(super) async fn arn(&mut self) -> String {
+        self.grant.settle();
+        self.ask("caller").await
+    }
+
+    /// Asks until a real clock has made the answer `expected`.
+    pub(super) async fn until_it_is(&mut self, expected: &str) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let answer = self.arn().await;
+            if answer == expected {
+                return;
+            }
+            assert!(Instant::now() < deadline, "never {expected}, still {answer}");
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+}

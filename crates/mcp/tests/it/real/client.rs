@@ -1,0 +1,28 @@
+//! The official Python MCP client lists and calls a gateway over stdio.
+
+use serde_json::{Value, json};
+use valetkey_rig::{Result, Script};
+
+use super::script;
+use crate::stage::example;
+
+#[tokio::test]
+async fn the_official_python_client_lists_sets_and_calls() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mcp.json");
+    let servers = json!({"mcpServers": {"fixture": {"command": example("fixture_server")}}});
+    std::fs::write(&file, servers.to_string()).unwrap();
+    let said = Script::new(script("client.py")).arg(example("gateway")).arg(&file).run().await?;
+    let said: Value = serde_json::from_str(&said).unwrap();
+
+    assert_eq!(said["server"], "valetkey");
+    assert_eq!(said["tools"].as_array().unwrap().len(), 12, "{said}");
+    assert_eq!(said["before"][0], true);
+    assert!(said["before"][1].as_str().unwrap().contains("set_aws_credentials_context"), "{said}");
+    assert_eq!(
+        said["given"],
+        json!([false, "Successfully set AWS credentials in context for region: us-east-1"])
+    );
+    assert_eq!((&said["after"]["key"], &said["after"]["source"]), (&json!("AAAA"), &json!("endpoint")));
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! Two sessions in two accounts, each with its own `awslabs.aws-api-mcp-server`: they never cross, a rotation reaches
+//! the running server, and clearing one stops one.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use valetkey_mcp::config::ServerConfig;
+use valetkey_rig::{Egress, Key, Moto, Result, aws_api_environment, aws_environment, program};
+
+use super::assume;
+use crate::stage::Stage;
+
+const LANES: usize = 4;
+const CALLS_EACH: usize = 25;
+
+/// A session that acts in one account, on moto.
+struct Tenant {
+    account: &'static str,
+    moto: String,
+    stage: Stage,
+}
+
+impl Tenant {
+    async fn start(account: &'static str, moto: &Moto, egress: &Egress) -> Result<Self> {
+        let command = program("awslabs.aws-api-mcp-server")?;
+        let mut server = ServerConfig::new(command.to_str().unwrap());
+        server.env.extend(aws_environment(&moto.url()));
+        server.env.extend(aws_api_environment(egress));
+        Ok(Self { account, moto: moto.url(), stage: Stage::bare([("aws-api", server)]).await })
+    }
+
+    /// New credentials, told apart by the name of the role's session.
+    async fn rotate(&self, name: &str) -> Result<()> {
+        let anybody = Key {
+            access_key_id: "AKIAANYBODY000000001".to_owned(),
+            secret_access_key: "anything".to_owned(),
+        };
+        let role = format!("arn:aws:iam::{}:role/agent", self.account);
+        let credentials = assume(&self.moto, &anybody, &[&role, name]).await?;
+        self.stage.session.set_credentials(credentials).unwrap();
+        Ok(())
+    }
+
+    async fn identity(&self) -> Value {
+        let arguments = json!({"cli_command": "aws sts get-caller-identity"});
+        self.stage.result("aws-api__call_aws", arguments).await
+    }
+
+    fn arn(&self, name: &str) -> String {
+        format!("arn:aws:sts::{}:assumed-role/agent/{name}", self.account)
+    }
+
+    async fn is(&self, name: &str) {
+        let told = self.identity().await.to_string();
+        assert!(told.contains(&self.arn(name)), "{} is not {name}: {told}", self.account);
+    }
+
+    /// Calls on several lanes at once, none of which may answer as anybody else.
+    async fn hundred_calls(&self, name: &str, other: &str) {
+        let lane = async || {
+            for _ in 0..CALLS_EACH {
+                let told = self.identity().await.to_string();
+                assert!(told.contains(&self.arn(name)) && !told.contains(other), "{told}");
+            }
+        };
+        join_all((0..LANES).map(|_| lane())).await;
+    }
+
+    fn pid(&self) -> u32 {
+        self.stage.pid("aws-api").unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_sessions_with_real_servers_never_cross_and_follow_rotation_and_clearing() -> Result<()> {
+    let (moto, egress) = tokio::try_join!(Moto::start(), Egress::start())?;
+    let (a, b) = tokio::try_join!(
+        Tenant::start("111111111111", &moto, &egress),
+        Tenant::start("222222222222", &moto, &egress)
+    )?;
+    let listed = tokio::join!(a.stage.catalog(), b.stage.catalog());
+    assert!(listed.0.faults.is_empty() && listed.1.faults.is_empty(), "{listed:?}");
+    let refused = a.identity().await;
+    assert_eq!(refused["isError"], true, "listed before there are credentials, and refused: {refused}");
+    tokio::try_join!(a.rotate("first"), b.rotate("steady"))?;
+    let pids = (a.pid(), b.pid());
+
+    tokio::join!(a.hundred_calls("first", b.account), b.hundred_calls("steady", a.account));
+
+    a.rotate("second").await?;
+    a.is("second").await;
+    b.is("steady").await;
+    assert_eq!((a.pid(), b.pid()), pids, "the servers are the same processes as at the beginning");
+
+    a.stage.session.clear();
+    assert_eq!(a.identity().await["isError"], true);
+    b.is("steady").await;
+
+    tokio::join!(a.stage.host.shutdown(), b.stage.host.shutdown());
+    assert!(!crate::process::runs(pids.0) && !crate::process::runs(pids.1));
+    moto.stop().await?;
+    egress.stop().await
+}
