@@ -40,12 +40,8 @@ pub(crate) async fn run(command: Serve) -> Result<ExitCode, Failure> {
         .start()
         .await?;
     let tools = ToolSet::for_session(session.clone());
-    let stop = stop_signal()?;
-    match Gateway::new(session, tools).with_host(host).serve_stdio(stop.clone()).await {
-        // Whoever stops the gateway before a client has come gets what was asked for.
-        Err(_) if stop.is_cancelled() => Ok(ExitCode::SUCCESS),
-        served => Ok(served.map(|()| ExitCode::SUCCESS)?),
-    }
+    Gateway::new(session, tools).with_host(host).serve_stdio(stop_signal()?).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Reads an `mcpServers` file; `${VAR}` in it is answered by the environment.

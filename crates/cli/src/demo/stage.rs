@@ -132,16 +132,21 @@ impl Stage {
         let config = config.credentials_provider(
             aws_credential_types::provider::SharedCredentialsProvider::new(by.expose_to_sdk()),
         );
-        let request = aws_sdk_secretsmanager::Client::new(&config.build())
-            .create_secret()
-            .name(tenant.secret_name())
-            .secret_string(document(keys));
-        match request.send().await.map_err(|error| error.into_service_error()) {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                Err(Failure::failed(format!("the secret of tenant {} cannot be kept: {error}", tenant.name)))
+        let client = aws_sdk_secretsmanager::Client::new(&config.build());
+        let (name, value) = (tenant.secret_name(), document(keys));
+        let made = client.create_secret().name(&name).secret_string(&value).send().await;
+        let kept = match made.map_err(|error| error.into_service_error()) {
+            Ok(_) => return Ok(()),
+            // Of an earlier demo.
+            Err(error) if error.is_resource_exists_exception() => {
+                let put = client.put_secret_value().secret_id(name).secret_string(value).send().await;
+                put.map(drop).map_err(|error| error.into_service_error().to_string())
             }
-        }
+            Err(error) => Err(error.to_string()),
+        };
+        kept.map_err(|error| {
+            Failure::failed(format!("the secret of tenant {} cannot be kept: {error}", tenant.name))
+        })
     }
 }
 

@@ -3,5 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
 
 mod check;
+mod cloud;
+mod demo;
 mod exec;
+mod process;
+mod serve;
 mod shell;

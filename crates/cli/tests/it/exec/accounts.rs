@@ -49,7 +49,8 @@ async fn among_several_accounts_without_a_default_one_must_be_named() {
     let shell = with_keys().file("valetkey.toml", SETTINGS);
     let ended = shell.run(&["exec", "--", "true"]).await;
     assert_eq!(ended.code, Some(1));
-    assert!(ended.stderr.contains("no credentials"), "{}", ended.stderr);
+    let told = "`default` is not one of the accounts; name one of: here, there";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
 }
 
 #[tokio::test]

@@ -43,17 +43,12 @@ async fn by_endpoint_the_program_sees_an_address_and_no_key() {
 
 #[tokio::test]
 async fn by_environment_the_program_sees_the_keys_and_no_address() {
-    let ended = with_keys()
-        .env("AWS_PROFILE", "host")
-        .run(&["exec", "--delivery", "env", "--", "env"])
-        .await;
+    let ended = with_keys().env("AWS_PROFILE", "host").run(&["exec", "--delivery", "env", "--", "env"]).await;
     let seen = seen(&ended);
     let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
     assert_eq!(keys.map(|name| seen[name]), [KEY_ID, SECRET, TOKEN]);
-    let strangers: Vec<_> = seen
-        .keys()
-        .filter(|name| name.contains("CONTAINER") || name.contains("PROFILE"))
-        .collect();
+    let strangers: Vec<_> =
+        seen.keys().filter(|name| name.contains("CONTAINER") || name.contains("PROFILE")).collect();
     assert!(strangers.is_empty(), "{strangers:?}");
     assert_eq!(ended.stderr, "");
 }
@@ -62,7 +57,8 @@ async fn by_environment_the_program_sees_the_keys_and_no_address() {
 async fn named_variables_are_added_and_cannot_bring_another_identity() {
     let shell = with_keys().env("LEVEL", "high").env("AWS_PROFILE", "host");
     let args = ["exec", "--env", "LEVEL", "--env", "MODE=a=b", "--env", "EMPTY=", "--env", "UNSET"];
-    let identity = ["--env", "AWS_PROFILE", "--env", "AWS_ACCESS_KEY_ID", "--env", "AWS_ROLE_ARN=x", "--", "env"];
+    let identity =
+        ["--env", "AWS_PROFILE", "--env", "AWS_ACCESS_KEY_ID", "--env", "AWS_ROLE_ARN=x", "--", "env"];
     let ended = shell.run(&[&args[..], &identity[..]].concat()).await;
     let seen = seen(&ended);
     assert_eq!((seen["LEVEL"], seen["MODE"], seen["EMPTY"]), ("high", "a=b", ""));
@@ -73,7 +69,8 @@ async fn named_variables_are_added_and_cannot_bring_another_identity() {
 
 #[tokio::test]
 async fn the_programs_exit_code_is_passed_on() {
-    for (script, code) in [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -TERM $$", 143), ("kill -9 $$", 137)]
+    for (script, code) in
+        [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -TERM $$", 143), ("kill -9 $$", 137)]
     {
         let ended = with_keys().run(&["exec", "--", "sh", "-c", script]).await;
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(code), ""), "{script}");

@@ -17,7 +17,8 @@ async fn half_a_key_pair_is_a_fault_that_names_the_missing_half() {
     let id = Shell::new().env("AWS_ACCESS_KEY_ID", KEY_ID);
     let secret = Shell::new().env("AWS_SECRET_ACCESS_KEY", SECRET).env("AWS_ACCESS_KEY_ID", "  ");
     let token = Shell::new().env("AWS_SESSION_TOKEN", "canary");
-    let missing = [(id, "AWS_SECRET_ACCESS_KEY"), (secret, "AWS_ACCESS_KEY_ID"), (token, "AWS_ACCESS_KEY_ID")];
+    let missing =
+        [(id, "AWS_SECRET_ACCESS_KEY"), (secret, "AWS_ACCESS_KEY_ID"), (token, "AWS_ACCESS_KEY_ID")];
     for (shell, variable) in missing {
         let (code, told) = refused(shell, &[]).await;
         assert_eq!(code, Some(78), "{told}");
@@ -74,7 +75,8 @@ async fn an_unknown_account_is_told_with_those_there_are() {
 
 #[tokio::test]
 async fn a_faulty_file_is_told_in_full_before_anything_runs() {
-    let shell = with_keys().file("valetkey.toml", "[accounts.dev]\nprovider = 'canary'\n[session]\nregion = 'canary'\n");
+    let shell = with_keys()
+        .file("valetkey.toml", "[accounts.dev]\nprovider = 'canary'\n[session]\nregion = 'canary'\n");
     let (code, told) = refused(shell, &[]).await;
     assert_eq!((code, told.lines().count()), (Some(78), 2), "{told}");
 }

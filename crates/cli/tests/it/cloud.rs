@@ -1,0 +1,104 @@
+//! A careless cloud on loopback: it believes every key, keeps every secret, and remembers what it was shown.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+/// The one account that it knows.
+pub(crate) const ACCOUNT: &str = "111111111111";
+const STS: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+
+/// A running one. It ends when it is dropped.
+pub(crate) struct CarelessCloud {
+    url: String,
+    memory: Arc<Mutex<Memory>>,
+    serving: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Memory {
+    secrets: HashMap<String, String>,
+    shown: String,
+}
+
+impl CarelessCloud {
+    pub(crate) async fn start() -> Self {
+        let memory = Arc::new(Mutex::new(Memory::default()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&memory));
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, memory, serving }
+    }
+
+    /// For `AWS_ENDPOINT_URL`.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The keys and tokens that requests came with.
+    pub(crate) fn shown(&self) -> String {
+        self.memory.lock().unwrap().shown.clone()
+    }
+}
+
+impl Drop for CarelessCloud {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn answer(State(memory): State<Arc<Mutex<Memory>>>, headers: HeaderMap, body: Bytes) -> String {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut memory = memory.lock().unwrap();
+    let signed = header("authorization").to_owned();
+    memory.shown += &format!("{signed} {}\n", header("x-amz-security-token"));
+    match header("x-amz-target").strip_prefix("secretsmanager.") {
+        Some(action) => secrets(&mut memory.secrets, action, &serde_json::from_slice(&body).unwrap()),
+        None => sts(&String::from_utf8_lossy(&body), &signed),
+    }
+}
+
+fn sts(form: &str, signed: &str) -> String {
+    if form.contains("Action=AssumeRole") {
+        let id = Uuid::new_v4().simple().to_string()[..16].to_uppercase();
+        return format!(
+            "<AssumeRoleResponse xmlns=\"{STS}\"><AssumeRoleResult><Credentials><AccessKeyId>ASIA{id}</AccessKeyId>\
+             <SecretAccessKey>made-up</SecretAccessKey><SessionToken>made-up</SessionToken>\
+             <Expiration>2999-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
+        );
+    }
+    let key = signed.split_once("Credential=").map_or("nobody", |(_, rest)| rest.split('/').next().unwrap());
+    let name = &key[key.len() - 4..];
+    format!(
+        "<GetCallerIdentityResponse xmlns=\"{STS}\"><GetCallerIdentityResult>\
+         <Arn>arn:aws:iam::{ACCOUNT}:user/{name}</Arn><UserId>AIDA</UserId><Account>{ACCOUNT}</Account>\
+         </GetCallerIdentityResult></GetCallerIdentityResponse>"
+    )
+}
+
+fn secrets(kept: &mut HashMap<String, String>, action: &str, input: &Value) -> String {
+    let text = |field: &str| input[field].as_str().unwrap_or_default().to_owned();
+    if action == "CreateSecret" {
+        kept.insert(text("Name"), text("SecretString"));
+    }
+    let version = Uuid::nil().to_string();
+    let name = text("SecretId");
+    json!({
+        "ARN": format!("arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:{name}"),
+        "Name": name,
+        "SecretString": kept.get(&name),
+        "VersionId": version,
+        "VersionStages": ["AWSCURRENT"],
+        "VersionIdsToStages": {version: ["AWSCURRENT"]},
+    })
+    .to_string()
+}

@@ -1,0 +1,151 @@
+//! `valetkey demo`: every step is shown, and a step that does not hold is told by exit code.
+
+use serde_json::Value;
+
+use crate::cloud::CarelessCloud;
+use crate::process::runs;
+use crate::shell::{Ended, Shell};
+
+/// What the demo claims, of whom.
+const CLAIMS: [(&str, &str); 21] = [
+    ("A", "a server starts and lists without credentials"),
+    ("A", "a call without credentials is refused, and told what to do"),
+    ("A", "stack job → credential id → credentials in the session"),
+    ("B", "stack job → credential id → credentials in the session"),
+    ("A", "two sub-agents share the session's credentials"),
+    ("B", "two sub-agents share the session's credentials"),
+    ("A", "MCP tool calls act in the tenant's own account"),
+    ("B", "MCP tool calls act in the tenant's own account"),
+    ("A", "a rotated role reaches the running server, same pid"),
+    ("B", "the other tenant's server notices nothing"),
+    ("B", "asking for the other tenant's credential id is refused"),
+    ("B", "the refusal costs the session nothing"),
+    ("B", "a token opens its own session's endpoint and no other"),
+    ("A", "the session is cleared"),
+    ("A", "the server that is still running is refused"),
+    ("A", "the next call is refused"),
+    ("B", "the other tenant works on"),
+    ("B", "closed, it is refused as well"),
+    ("A", "every audit record names its own session"),
+    ("B", "every audit record names its own session"),
+    ("A+B", "no child process is left"),
+];
+
+pub(crate) fn report(ended: &Ended) -> Value {
+    serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
+}
+
+/// The steps that were shown, in order, if they held.
+pub(crate) fn held(report: &Value) -> Vec<(&str, &str)> {
+    let steps = report["steps"].as_array().unwrap().iter().filter(|step| step["held"] == true);
+    steps.map(|step| (step["tenant"].as_str().unwrap(), step["claim"].as_str().unwrap())).collect()
+}
+
+pub(crate) fn all_held(ended: &Ended) {
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let report = report(ended);
+    assert_eq!(report["held"], true);
+    assert_eq!(held(&report), CLAIMS);
+    nothing_secret(&ended.said());
+    let pids = pids(&ended.stdout);
+    assert!(!pids.is_empty() && !pids.iter().copied().any(runs), "{pids:?}");
+}
+
+/// The process ids that were shown.
+fn pids(said: &str) -> Vec<u32> {
+    let words = said.split(" pid ").skip(1);
+    words.filter_map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()).collect()
+}
+
+/// No word looks like a secret access key, a session token or a whole key id.
+fn nothing_secret(said: &str) {
+    for word in said.split(|c: char| !(c.is_ascii_alphanumeric() || "+/=".contains(c))) {
+        let key_id = word.len() == 20 && (word.starts_with("AKIA") || word.starts_with("ASIA"));
+        assert!(word.len() < 40 && !key_id, "{word}");
+    }
+}
+
+#[tokio::test]
+async fn every_claim_is_shown_and_holds() {
+    let shell = Shell::new();
+    let ended = shell.run(&["demo", "--json"]).await;
+    all_held(&ended);
+    assert_eq!(ended.stderr, "");
+    assert!(shell.files().is_empty(), "{:?}", shell.files());
+}
+
+#[tokio::test]
+async fn two_demos_at_once_do_not_disturb_each_other() {
+    let shell = Shell::new();
+    let (one, other) = tokio::join!(shell.run(&["demo", "--json"]), shell.run(&["demo", "--json"]));
+    all_held(&one);
+    all_held(&other);
+}
+
+#[tokio::test]
+async fn the_hosts_own_identity_plays_no_part() {
+    let shell = Shell::new()
+        .env("AWS_ACCESS_KEY_ID", "AKIACANARYCANARY0000")
+        .env("AWS_SECRET_ACCESS_KEY", "canary")
+        .env("AWS_PROFILE", "canary")
+        .env("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        .env("AWS_REGION", "canary");
+    let ended = shell.run(&["demo", "--json"]).await;
+    all_held(&ended);
+    assert!(!ended.said().contains("canary"), "{}", ended.said());
+}
+
+#[tokio::test]
+async fn people_get_a_table() {
+    let ended = Shell::new().run(&["demo"]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let rows: Vec<&str> = ended.stdout.lines().take_while(|line| !line.is_empty()).collect();
+    assert_eq!(rows.len(), CLAIMS.len(), "{}", ended.stdout);
+    for (row, (tenant, claim)) in rows.iter().zip(CLAIMS) {
+        assert!(row.starts_with(&format!("ok   {tenant:<3} {claim}")), "{row}");
+    }
+    assert!(ended.stdout.contains("21 steps, 0 did not hold, "), "{}", ended.stdout);
+    assert!(!ended.stdout.contains('\x1b'), "colour without a terminal");
+    nothing_secret(&ended.said());
+    let coloured = Shell::new().run(&["demo", "--color", "always"]).await;
+    assert!(coloured.stdout.starts_with("\x1b[32mok"), "{}", coloured.stdout);
+}
+
+#[tokio::test]
+async fn at_a_cloud_that_ignores_identities_the_demo_says_so_and_fails() {
+    let cloud = CarelessCloud::start().await;
+    let ended = Shell::new().run(&["demo", "--json", "--aws-endpoint", cloud.url()]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let report = report(&ended);
+    assert_eq!(report["held"], false);
+    let held = held(&report);
+    let broken: Vec<_> = CLAIMS.into_iter().filter(|claim| !held.contains(claim)).collect();
+    let wanted = [
+        ("B", "two sub-agents share the session's credentials"),
+        ("B", "MCP tool calls act in the tenant's own account"),
+        ("B", "asking for the other tenant's credential id is refused"),
+        ("B", "the refusal costs the session nothing"),
+        ("B", "the other tenant works on"),
+    ];
+    assert_eq!(broken, wanted, "{report:#}");
+    assert_eq!(report["steps"].as_array().unwrap().len(), CLAIMS.len());
+
+    let table = Shell::new().run(&["demo", "--aws-endpoint", cloud.url()]).await;
+    assert_eq!(table.code, Some(1));
+    assert!(
+        table.stdout.contains("\nFAIL B ") && table.stdout.contains("5 did not hold"),
+        "{}",
+        table.stdout
+    );
+}
+
+#[tokio::test]
+async fn an_endpoint_that_cannot_be_reached_is_told_in_a_line() {
+    // Nobody listens on the discard port of loopback.
+    for endpoint in ["http://127.0.0.1:9", "nonsense"] {
+        let ended = Shell::new().run(&["demo", "--aws-endpoint", endpoint]).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+        assert!(ended.stderr.starts_with("error: ") && ended.stderr.lines().count() == 1, "{}", ended.stderr);
+        nothing_secret(&ended.stderr);
+    }
+}

@@ -1,0 +1,25 @@
+//! Processes, as `/proc` shows them.
+
+use std::fs;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+const LIMIT: Duration = Duration::from_secs(30);
+const POLL_EVERY: Duration = Duration::from_millis(20);
+
+/// Whether there is such a process and it has not ended; one that nobody has waited for yet has.
+pub(crate) fn runs(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+/// Waits until `holds`.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let waiting = async {
+        while !holds() {
+            sleep(POLL_EVERY).await;
+        }
+    };
+    assert!(timeout(LIMIT, waiting).await.is_ok(), "not within {} s: {what}", LIMIT.as_secs());
+}

@@ -1,0 +1,34 @@
+//! `valetkey serve`: MCP on standard input and output, from the first message to the last process.
+
+mod client;
+mod ending;
+mod eras;
+mod faults;
+mod secrecy;
+
+use serde_json::{Value, json};
+
+use crate::shell::Shell;
+
+pub(crate) use client::{Client, Era};
+
+/// The tool of the demo's server under the name `aws`.
+pub(crate) const WHOAMI: &str = "aws__get_caller_identity";
+
+/// A shell with one server, `aws`, that asks `url` who it is.
+pub(crate) fn with_server(url: &str) -> Shell {
+    Shell::new().file("mcp.json", servers(json!({"aws": demo_server(url)})))
+}
+
+pub(crate) fn servers(servers: Value) -> String {
+    json!({ "mcpServers": servers }).to_string()
+}
+
+/// The program under test as an ordinary MCP server that uses the AWS SDK.
+pub(crate) fn demo_server(url: &str) -> Value {
+    json!({
+        "command": env!("CARGO_BIN_EXE_valetkey"),
+        "args": ["demo-server"],
+        "env": {"AWS_ENDPOINT_URL": url},
+    })
+}

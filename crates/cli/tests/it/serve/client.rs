@@ -1,0 +1,147 @@
+//! A client that writes the protocol by hand: one JSON message a line, and nothing else may come back.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::shell::{Ended, Shell};
+
+/// Only a gateway that hangs takes this long.
+const LIMIT: Duration = Duration::from_secs(90);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Era {
+    /// `initialize` with this revision first.
+    Legacy(&'static str),
+    /// Every request says who asks.
+    Modern,
+}
+
+pub(crate) const ERAS: [Era; 3] = [Era::Legacy("2025-06-18"), Era::Legacy("2025-11-25"), Era::Modern];
+
+/// A connection to a gateway. It is killed when this is dropped.
+pub(crate) struct Client {
+    gateway: Child,
+    input: Option<ChildStdin>,
+    output: Lines<BufReader<ChildStdout>>,
+    errors: JoinHandle<String>,
+    heard: String,
+    era: Era,
+    next: u64,
+}
+
+impl Client {
+    /// Starts `valetkey serve` on the shell's `mcp.json`.
+    pub(crate) async fn connect(shell: &Shell, era: Era) -> Self {
+        Self::connect_with(shell, era, &["serve", "--mcp-config", "mcp.json"]).await
+    }
+
+    pub(crate) async fn connect_with(shell: &Shell, era: Era, args: &[&str]) -> Self {
+        let mut client = Self::start(shell, era, args);
+        if let Era::Legacy(revision) = era {
+            let params = json!({
+                "protocolVersion": revision,
+                "capabilities": {},
+                "clientInfo": {"name": "test", "version": "1"},
+            });
+            let answer = client.request("initialize", params).await;
+            assert_eq!(answer["result"]["protocolVersion"], revision, "{answer}");
+            client.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
+        }
+        client
+    }
+
+    /// Starts it and says nothing.
+    pub(crate) fn start(shell: &Shell, era: Era, args: &[&str]) -> Self {
+        let mut gateway = shell.start(args);
+        let output = BufReader::new(gateway.stdout.take().unwrap()).lines();
+        let mut stderr = gateway.stderr.take().unwrap();
+        let errors = tokio::spawn(async move {
+            let mut text = Vec::new();
+            stderr.read_to_end(&mut text).await.unwrap();
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        let input = gateway.stdin.take();
+        Self { gateway, input, output, errors, heard: String::new(), era, next: 0 }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.gateway.id().unwrap()
+    }
+
+    async fn send(&mut self, message: &Value) {
+        let line = format!("{message}\n");
+        self.input.as_mut().unwrap().write_all(line.as_bytes()).await.unwrap();
+    }
+
+    /// The whole message that answers a request.
+    pub(crate) async fn request(&mut self, method: &str, mut params: Value) -> Value {
+        self.next += 1;
+        if let (Era::Modern, Some(params)) = (self.era, params.as_object_mut()) {
+            params.insert("_meta".to_owned(), meta());
+        }
+        let id = self.next;
+        self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})).await;
+        loop {
+            let message = self.receive().await.unwrap_or_else(|| panic!("no answer to {method}"));
+            if message["id"] == id {
+                return message;
+            }
+        }
+    }
+
+    /// The next message, which is JSON or nothing.
+    async fn receive(&mut self) -> Option<Value> {
+        let line = timeout(LIMIT, self.output.next_line()).await.unwrap().unwrap()?;
+        self.heard += &format!("{line}\n");
+        let message: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert_eq!(message["jsonrpc"], "2.0", "{line}");
+        Some(message)
+    }
+
+    /// The names of all tools.
+    pub(crate) async fn tools(&mut self) -> Vec<String> {
+        let answer = self.request("tools/list", json!({})).await;
+        let tools = answer["result"]["tools"].as_array().unwrap_or_else(|| panic!("{answer}"));
+        tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The result of a call.
+    pub(crate) async fn call(&mut self, tool: &str, arguments: Value) -> Value {
+        let mut answer = self.request("tools/call", json!({"name": tool, "arguments": arguments})).await;
+        assert!(answer["result"].is_object(), "{answer}");
+        answer["result"].take()
+    }
+
+    /// Gives the session credentials, as a model does.
+    pub(crate) async fn set(&mut self, credentials: Value) {
+        let set = self.call("set_aws_credentials_context", json!({"credentials_json": credentials})).await;
+        assert_ne!(set["isError"], true, "{set}");
+    }
+
+    /// Closes the client's side and reads to the end.
+    pub(crate) async fn close(mut self) -> Ended {
+        drop(self.input.take());
+        self.ended().await
+    }
+
+    /// Reads to the end, which somebody else has brought about.
+    pub(crate) async fn ended(mut self) -> Ended {
+        while self.receive().await.is_some() {}
+        let status = timeout(LIMIT, self.gateway.wait()).await.unwrap().unwrap();
+        let stderr = timeout(LIMIT, self.errors).await.unwrap().unwrap();
+        Ended { code: status.code(), stdout: self.heard, stderr }
+    }
+}
+
+fn meta() -> Value {
+    json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    })
+}

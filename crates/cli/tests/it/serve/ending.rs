@@ -1,0 +1,73 @@
+//! However the gateway ends, nothing of its servers is left.
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use super::client::{Client, Era};
+use super::{WHOAMI, with_server};
+use crate::cloud::CarelessCloud;
+use crate::process::{runs, until};
+
+/// A gateway with a server that has answered, and the server's process id.
+async fn running(cloud: &CarelessCloud) -> (Client, u32) {
+    let mut client = Client::connect(&with_server(cloud.url()), Era::Modern).await;
+    client.set(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"})).await;
+    let result = client.call(WHOAMI, json!({})).await;
+    let pid = result["structuredContent"]["pid"].as_u64().unwrap() as u32;
+    assert!(runs(pid));
+    (client, pid)
+}
+
+fn send(signal: Signal, pid: u32) {
+    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
+}
+
+#[tokio::test]
+async fn a_signal_to_stop_ends_the_gateway_well_and_its_servers_with_it() {
+    let cloud = CarelessCloud::start().await;
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let (client, pid) = running(&cloud).await;
+        send(signal, client.pid());
+        let ended = client.ended().await;
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{signal:?}");
+        // Gone before the gateway, which waited for it.
+        assert!(!runs(pid));
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_killed_leaves_no_server() {
+    let cloud = CarelessCloud::start().await;
+    let (client, pid) = running(&cloud).await;
+    send(Signal::KILL, client.pid());
+    assert_eq!(client.ended().await.code, None);
+    until("the server is gone", || !runs(pid)).await;
+}
+
+#[tokio::test]
+async fn a_signal_before_the_first_message_is_no_failure() {
+    let shell = with_server("http://127.0.0.1:9");
+    let client = Client::start(&shell, Era::Modern, &["serve", "--mcp-config", "mcp.json"]);
+    let pid = client.pid();
+    // The signals are caught one after another; SIGHUP is the last.
+    until("signals are heard", || catches(pid, Signal::HUP)).await;
+    send(Signal::TERM, pid);
+    let ended = client.ended().await;
+    assert_eq!((ended.code, ended.said().as_str()), (Some(0), ""));
+}
+
+/// Whether the process has a handler for the signal.
+fn catches(pid: u32, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    caught >> (signal.as_raw() - 1) & 1 == 1
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_at_once_gets_no_output_and_no_hanging_process() {
+    let client = Client::start(&with_server("http://127.0.0.1:9"), Era::Modern, &["serve"]);
+    let ended = client.close().await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+    assert!(ended.stderr.contains("left before a protocol was agreed on"), "{}", ended.stderr);
+}

@@ -1,0 +1,89 @@
+//! The whole way of a session, for clients of every revision.
+
+use serde_json::{Value, json};
+
+use super::client::{Client, ERAS};
+use super::{WHOAMI, with_server};
+use crate::cloud::CarelessCloud;
+use crate::process::{runs, until};
+
+const TOOLS: [&str; 7] = [
+    "set_aws_credentials_context",
+    "get_aws_credentials_context",
+    "extract_and_set_credentials_from_stack_job",
+    "set_service_context_info",
+    "get_service_context_info",
+    "clear_credential_context",
+    WHOAMI,
+];
+
+fn key(last_four: &str) -> Value {
+    json!({
+        "access_key_id": format!("ASIA000000000000{last_four}"),
+        "secret_access_key": "made-up",
+        "session_token": "made-up",
+    })
+}
+
+/// Who the server says it is, and its process id.
+async fn whoami(client: &mut Client) -> (String, u32) {
+    let result = client.call(WHOAMI, json!({})).await;
+    assert_ne!(result["isError"], true, "{result}");
+    let said = &result["structuredContent"];
+    (said["arn"].as_str().unwrap().to_owned(), said["pid"].as_u64().unwrap() as u32)
+}
+
+#[tokio::test]
+async fn a_server_is_listed_without_credentials_runs_with_those_set_and_not_after_clearing() {
+    let cloud = CarelessCloud::start().await;
+    let shell = with_server(cloud.url());
+    for era in ERAS {
+        let mut client = Client::connect(&shell, era).await;
+        assert_eq!(client.tools().await, TOOLS, "{era:?}");
+        let early = client.call(WHOAMI, json!({})).await;
+        assert_eq!(early["isError"], true, "{early}");
+        assert!(early.to_string().contains("set_aws_credentials_context"), "{early}");
+
+        client.set(key("AAAA")).await;
+        let (arn, pid) = whoami(&mut client).await;
+        assert_eq!(arn, "arn:aws:iam::111111111111:user/AAAA");
+        client.set(key("BBBB")).await;
+        assert_eq!(whoami(&mut client).await, ("arn:aws:iam::111111111111:user/BBBB".to_owned(), pid));
+
+        client.call("clear_credential_context", json!({})).await;
+        assert_eq!(client.call(WHOAMI, json!({})).await["isError"], true);
+        assert_eq!(client.tools().await, TOOLS);
+        let ended = client.close().await;
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{era:?}");
+        until("the server is gone", || !runs(pid)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_hosts_own_credentials_are_nobodys() {
+    let cloud = CarelessCloud::start().await;
+    let shell = with_server(cloud.url())
+        .env("AWS_ACCESS_KEY_ID", "AKIAHOSTHOSTHOSTHOST")
+        .env("AWS_SECRET_ACCESS_KEY", "of-the-host");
+    for era in ERAS {
+        let mut client = Client::connect(&shell, era).await;
+        assert_eq!(client.call(WHOAMI, json!({})).await["isError"], true);
+        client.set(key("AAAA")).await;
+        client.call("clear_credential_context", json!({})).await;
+        assert_eq!(client.call(WHOAMI, json!({})).await["isError"], true);
+        assert_eq!(client.close().await.code, Some(0));
+    }
+    assert_eq!(cloud.shown(), "", "somebody was asked");
+}
+
+#[tokio::test]
+async fn without_any_file_there_are_the_sessions_own_tools() {
+    for era in ERAS {
+        let mut client = Client::connect_with(&crate::shell::Shell::new(), era, &["serve"]).await;
+        assert_eq!(client.tools().await, TOOLS[..6]);
+        client.set(key("AAAA")).await;
+        let status = client.call("get_aws_credentials_context", json!({})).await;
+        assert!(status.to_string().contains("AAAA"), "{status}");
+        assert_eq!(client.close().await.code, Some(0));
+    }
+}

@@ -1,0 +1,91 @@
+//! Broken servers and broken files: told on standard error, and they hide nobody else.
+
+use serde_json::json;
+
+use super::client::{Client, ERAS, Era};
+use super::{WHOAMI, demo_server, servers};
+use crate::cloud::CarelessCloud;
+use crate::shell::Shell;
+
+#[tokio::test]
+async fn a_broken_server_hides_no_other_and_is_told_on_standard_error() {
+    let cloud = CarelessCloud::start().await;
+    let shell = Shell::new().file(
+        "mcp.json",
+        servers(json!({
+            "aws": demo_server(cloud.url()),
+            "ends": {"command": "false"},
+            "missing": {"command": "no-such-program"},
+            "remote": {"url": "https://example.org"},
+            "unset": {"command": "${NOT_SET_ANYWHERE}"},
+        })),
+    );
+    for era in ERAS {
+        let mut client = Client::connect(&shell, era).await;
+        let tools = client.tools().await;
+        assert_eq!((tools.len(), tools[6].as_str()), (7, WHOAMI), "{tools:?}");
+        client.set(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"})).await;
+        let result = client.call(WHOAMI, json!({})).await;
+        assert_ne!(result["isError"], true, "{result}");
+        let ended = client.close().await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        for server in ["ends", "missing", "remote", "unset"] {
+            let told = ended.stderr.lines().any(|line| line.contains("WARN") && line.contains(server));
+            assert!(told, "{server}\n{}", ended.stderr);
+        }
+        assert!(ended.stderr.contains("NOT_SET_ANYWHERE"), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_call_to_a_broken_server_is_a_result_that_says_why() {
+    let shell = Shell::new().file("mcp.json", servers(json!({"missing": {"command": "no-such-program"}})));
+    let mut client = Client::connect(&shell, Era::Modern).await;
+    client.set(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"})).await;
+    let result = client.call("missing__anything", json!({})).await;
+    assert_eq!(result["isError"], true, "{result}");
+    assert!(result.to_string().contains("missing"), "{result}");
+    assert_eq!(client.close().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn faulty_files_end_the_gateway_before_it_says_a_word() {
+    let shell = Shell::new()
+        .file("valetkey.toml", "[session]\nregion = 'canary'\n[servers.nobody]\ncredentials = 'env'\n")
+        .file("mcp.json", "{}")
+        .file("sound.json", r#"{"mcpServers": {}}"#);
+    for (file, faults) in [("mcp.json", 2), ("sound.json", 2), ("none.json", 2)] {
+        let ended = shell.run(&["serve", "--mcp-config", file]).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""), "{}", ended.stderr);
+        assert_eq!(ended.stderr.lines().count(), faults, "{}", ended.stderr);
+        assert!(!ended.stderr.contains("canary"), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn settings_say_how_a_server_gets_credentials_and_of_which_account() {
+    let cloud = CarelessCloud::start().await;
+    let entry = || demo_server(cloud.url());
+    let shell = Shell::new()
+        .env("AWS_ACCESS_KEY_ID", "AKIA000000000000HOST")
+        .env("AWS_SECRET_ACCESS_KEY", "made-up")
+        .file("mcp.json", servers(json!({"given": entry(), "kept": entry(), "none": entry()})))
+        .file(
+            "valetkey.toml",
+            "[accounts.given]\nprovider = 'memory'\n[accounts.host]\nprovider = 'environment'\n\
+             [session]\ndefault_account = 'given'\n[servers.given]\ncredentials = 'env'\n\
+             [servers.kept]\naccount = 'host'\n[servers.none]\ncredentials = 'none'\n",
+        );
+    for era in ERAS {
+        let mut client = Client::connect(&shell, era).await;
+        client.set(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"})).await;
+        for (server, user) in [("given", "AAAA"), ("kept", "HOST")] {
+            let result = client.call(&format!("{server}__get_caller_identity"), json!({})).await;
+            let arn = format!("arn:aws:iam::111111111111:user/{user}");
+            assert_eq!(result["structuredContent"]["arn"], arn, "{result}");
+        }
+        let result = client.call("none__get_caller_identity", json!({})).await;
+        assert!(result["isError"] == true && !result.to_string().contains("HOST"), "{result}");
+        assert_eq!(client.close().await.code, Some(0));
+    }
+}

@@ -1,0 +1,139 @@
+//! Canaries at TRACE: nothing that the gateway says holds a secret, and the secret is where it belongs.
+
+use serde_json::{Value, json};
+use valetkey_core::testing::Canary;
+
+use super::client::{Client, ERAS, Era};
+use super::{demo_server, servers};
+use crate::cloud::CarelessCloud;
+use crate::shell::{Ended, Shell};
+
+const LEVELS: [&str; 2] =
+    ["trace", "trace,rmcp=trace,hyper=trace,h2=trace,aws_smithy_runtime=trace,aws_sdk_sts=trace,axum=trace"];
+
+/// A server that answers its own environment: the worst that a well-meant one does.
+const CHATTY: &str = r#"
+while read -r line; do
+    id=$(echo "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
+    told=$(env | tr '\n"\\' '   ')
+    case $line in
+    *'"initialize"'*) result='{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"chatty","version":"1"}}' ;;
+    *'"tools/list"'*) result='{"tools":[{"name":"tell","inputSchema":{"type":"object"}}]}' ;;
+    *'"tools/call"'*) env >&2; result='{"content":[{"type":"text","text":"'$told'"}]}' ;;
+    *'"server/discover"'*) echo '{"jsonrpc":"2.0","id":'$id',"error":{"code":-32601,"message":"unknown"}}'; continue ;;
+    *) continue ;;
+    esac
+    echo '{"jsonrpc":"2.0","id":'$id',"result":'$result'}'
+done"#;
+
+fn shell(cloud: &CarelessCloud) -> Shell {
+    let aws = demo_server(cloud.url());
+    let chatty = json!({"command": "sh", "args": ["-c", CHATTY]});
+    Shell::new()
+        .file(
+            "mcp.json",
+            servers(json!({
+                "aws": aws, "keys": aws, "chatty": chatty, "chattykeys": chatty, "missing": {"command": "nobody"},
+            })),
+        )
+        .file(
+            "valetkey.toml",
+            "[servers.keys]\ncredentials = 'env'\n[servers.chattykeys]\ncredentials = 'env'\n\
+             [audit]\nfile = 'audit.jsonl'\n",
+        )
+}
+
+/// Calls everything there is, well and badly.
+async fn play(shell: &Shell, era: Era, arguments: &[&str], canary: &Canary) -> (Ended, Vec<Value>) {
+    let mut client = Client::connect_with(shell, era, arguments).await;
+    client.tools().await;
+    client.set(canary.json()).await;
+    client.tools().await;
+    let broken = json!({"access_key_id": "x", "secret_access_key": canary.expose_secret()});
+    let wrong = json!({"credentials_json": format!("{{\"secret_access_key\": \"{}\"", canary.expose_secret())});
+    let calls = [
+        ("set_aws_credentials_context", json!({"credentials_json": canary.json().to_string()})),
+        ("set_aws_credentials_context", json!({"credentials_json": broken})),
+        ("set_aws_credentials_context", wrong),
+        ("set_aws_credentials_context", json!({"credentials_json": [canary.json()]})),
+        ("set_aws_credentials_context", canary.json()),
+        ("get_aws_credentials_context", json!({})),
+        ("get_aws_credentials_context", json!({"account": canary.expose_secret()})),
+        ("extract_and_set_credentials_from_stack_job", json!({"stack_job_json": canary.json()})),
+        ("set_service_context_info", json!({"service_context_json": canary.expose_secret()})),
+        ("get_service_context_info", json!({})),
+        ("aws__get_caller_identity", json!({})),
+        ("aws__get_caller_identity", canary.json()),
+        ("keys__get_caller_identity", json!({})),
+        ("chatty__tell", json!({})),
+        ("chattykeys__tell", json!({})),
+        ("chattykeys__tell", canary.json()),
+        ("missing__tell", canary.json()),
+        ("clear_credential_context", json!({})),
+        ("chattykeys__tell", json!({})),
+    ];
+    let mut answers = Vec::new();
+    for (tool, arguments) in calls {
+        answers.push(client.request("tools/call", json!({"name": tool, "arguments": arguments})).await);
+    }
+    for (method, params) in [("tools/call", canary.json()), ("nonsense", canary.json())] {
+        answers.push(client.request(method, params).await);
+    }
+    (client.close().await, answers)
+}
+
+fn nothing_found(canary: &Canary, what: &str, text: &str) {
+    let found = canary.found_in(text);
+    if !found.is_empty() {
+        let lines: Vec<_> = text.lines().filter(|line| !canary.found_in(line).is_empty()).collect();
+        panic!("{found:?} in {what}: {lines:#?}");
+    }
+}
+
+#[tokio::test]
+async fn no_output_at_any_level_holds_a_secret() {
+    for (level, era) in [(LEVELS[0], ERAS[0]), (LEVELS[1], Era::Modern), (LEVELS[1], ERAS[1])] {
+        let (cloud, canary) = (CarelessCloud::start().await, Canary::new());
+        let shell = shell(&cloud).env("VALETKEY_LOG", level);
+        let (ended, answers) = play(&shell, era, &["serve", "--mcp-config", "mcp.json"], &canary).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert!(ended.stderr.contains("TRACE") || ended.stderr.contains("DEBUG"), "nothing was logged");
+        nothing_found(&canary, "standard error", &ended.stderr);
+        nothing_found(&canary, "standard output", &ended.stdout);
+        nothing_found(&canary, "the audit file", &std::fs::read_to_string(shell.path("audit.jsonl")).unwrap());
+
+        // The session did hold it: the cloud was shown the token, and the servers were given something to hide.
+        assert_eq!(canary.found_in(&cloud.shown()), ["token", "access_key_id"]);
+        let told = answers[14].to_string();
+        assert!(told.contains("AWS_SECRET_ACCESS_KEY=") && answers[14]["result"]["isError"] != true, "{told}");
+        let told = answers[13].to_string();
+        assert!(told.contains("AWS_CONTAINER_AUTHORIZATION_TOKEN="), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_by_option_keeps_standard_output_for_the_protocol() {
+    let (cloud, canary) = (CarelessCloud::start().await, Canary::new());
+    let arguments = ["serve", "--log", "trace", "--color", "always", "--mcp-config", "mcp.json"];
+    // The client takes nothing on standard output but messages.
+    let (ended, _) = play(&shell(&cloud), Era::Modern, &arguments, &canary).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("\x1b["), "{}", ended.stderr);
+    nothing_found(&canary, "all output", &ended.said());
+}
+
+#[tokio::test]
+async fn exec_at_trace_gives_the_secret_to_the_program_and_to_nobody_else() {
+    let canary = Canary::new();
+    let keys = canary.json();
+    let shell = Shell::new()
+        .env("VALETKEY_LOG", LEVELS[1])
+        .env("AWS_ACCESS_KEY_ID", keys["access_key_id"].as_str().unwrap())
+        .env("AWS_SECRET_ACCESS_KEY", keys["secret_access_key"].as_str().unwrap())
+        .env("AWS_SESSION_TOKEN", keys["session_token"].as_str().unwrap());
+    let by_environment = shell.run(&["exec", "--delivery", "env", "--", "env"]).await;
+    assert_eq!(canary.found_in(&by_environment.stdout), ["secret", "token", "access_key_id"]);
+    nothing_found(&canary, "standard error", &by_environment.stderr);
+    let by_endpoint = shell.run(&["exec", "--", "env"]).await;
+    nothing_found(&canary, "all output", &by_endpoint.said());
+}
