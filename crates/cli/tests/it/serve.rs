@@ -10,8 +10,6 @@ use serde_json::{Value, json};
 
 use crate::shell::Shell;
 
-pub(crate) use client::{Client, Era};
-
 /// The tool of the demo's server under the name `aws`.
 pub(crate) const WHOAMI: &str = "aws__get_caller_identity";
 

@@ -7,10 +7,11 @@ use super::client::{Client, Era};
 use super::{WHOAMI, with_server};
 use crate::cloud::CarelessCloud;
 use crate::process::{runs, until};
+use crate::shell::Shell;
 
 /// A gateway with a server that has answered, and the server's process id.
-async fn running(cloud: &CarelessCloud) -> (Client, u32) {
-    let mut client = Client::connect(&with_server(cloud.url()), Era::Modern).await;
+async fn running(shell: &Shell) -> (Client, u32) {
+    let mut client = Client::connect(shell, Era::Modern).await;
     client.set(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"})).await;
     let result = client.call(WHOAMI, json!({})).await;
     let pid = result["structuredContent"]["pid"].as_u64().unwrap() as u32;
@@ -25,8 +26,9 @@ fn send(signal: Signal, pid: u32) {
 #[tokio::test]
 async fn a_signal_to_stop_ends_the_gateway_well_and_its_servers_with_it() {
     let cloud = CarelessCloud::start().await;
+    let shell = with_server(cloud.url());
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
-        let (client, pid) = running(&cloud).await;
+        let (client, pid) = running(&shell).await;
         send(signal, client.pid());
         let ended = client.ended().await;
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{signal:?}");
@@ -38,7 +40,8 @@ async fn a_signal_to_stop_ends_the_gateway_well_and_its_servers_with_it() {
 #[tokio::test]
 async fn a_gateway_that_is_killed_leaves_no_server() {
     let cloud = CarelessCloud::start().await;
-    let (client, pid) = running(&cloud).await;
+    let shell = with_server(cloud.url());
+    let (client, pid) = running(&shell).await;
     send(Signal::KILL, client.pid());
     assert_eq!(client.ended().await.code, None);
     until("the server is gone", || !runs(pid)).await;
@@ -66,7 +69,8 @@ fn catches(pid: u32, signal: Signal) -> bool {
 
 #[tokio::test]
 async fn a_client_that_leaves_at_once_gets_no_output_and_no_hanging_process() {
-    let client = Client::start(&with_server("http://127.0.0.1:9"), Era::Modern, &["serve"]);
+    let shell = Shell::new();
+    let client = Client::start(&shell, Era::Modern, &["serve"]);
     let ended = client.close().await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
     assert!(ended.stderr.contains("left before a protocol was agreed on"), "{}", ended.stderr);

@@ -6,6 +6,7 @@ use super::client::{Client, ERAS};
 use super::{WHOAMI, with_server};
 use crate::cloud::CarelessCloud;
 use crate::process::{runs, until};
+use crate::shell::Shell;
 
 const TOOLS: [&str; 7] = [
     "set_aws_credentials_context",
@@ -59,6 +60,26 @@ async fn a_server_is_listed_without_credentials_runs_with_those_set_and_not_afte
     }
 }
 
+/// The region is told at the start of a process, which may be before there is any.
+#[tokio::test]
+async fn credentials_of_another_region_reach_a_server_that_runs_already() {
+    let cloud = CarelessCloud::start().await;
+    let shell = with_server(cloud.url());
+    let mut client = Client::connect(&shell, ERAS[0]).await;
+    client.tools().await;
+    let mut pids = Vec::new();
+    for region in ["us-west-2", "us-west-2", "eu-central-1"] {
+        let mut key = key("AAAA");
+        key["region"] = json!(region);
+        client.set(key).await;
+        pids.push(whoami(&mut client).await.1);
+        let shown = cloud.shown();
+        assert!(shown.lines().last().unwrap().contains(&format!("/{region}/sts/")), "{shown}");
+    }
+    assert!(pids[0] == pids[1] && pids[1] != pids[2], "{pids:?}");
+    assert_eq!(client.close().await.code, Some(0));
+}
+
 #[tokio::test]
 async fn the_hosts_own_credentials_are_nobodys() {
     let cloud = CarelessCloud::start().await;
@@ -78,8 +99,9 @@ async fn the_hosts_own_credentials_are_nobodys() {
 
 #[tokio::test]
 async fn without_any_file_there_are_the_sessions_own_tools() {
+    let shell = Shell::new();
     for era in ERAS {
-        let mut client = Client::connect_with(&crate::shell::Shell::new(), era, &["serve"]).await;
+        let mut client = Client::connect_with(&shell, era, &["serve"]).await;
         assert_eq!(client.tools().await, TOOLS[..6]);
         client.set(key("AAAA")).await;
         let status = client.call("get_aws_credentials_context", json!({})).await;

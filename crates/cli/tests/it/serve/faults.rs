@@ -69,6 +69,7 @@ async fn settings_say_how_a_server_gets_credentials_and_of_which_account() {
     let shell = Shell::new()
         .env("AWS_ACCESS_KEY_ID", "AKIA000000000000HOST")
         .env("AWS_SECRET_ACCESS_KEY", "made-up")
+        .env("AWS_REGION", "us-east-1")
         .file("mcp.json", servers(json!({"given": entry(), "kept": entry(), "none": entry()})))
         .file(
             "valetkey.toml",

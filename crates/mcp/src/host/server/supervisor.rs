@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
-use valetkey_core::{CredentialProvider, Error, ErrorKind, Generation, Result, Rotations};
+use valetkey_core::{CredentialProvider, Error, ErrorKind, Generation, Region, Result, Rotations};
 
 use super::Facts;
 use super::link::{Call, Link};
@@ -37,6 +37,8 @@ struct Running {
     link: Arc<Link>,
     process: ChildProcess,
     session: Session,
+    /// Where it was told to be.
+    region: Option<Region>,
 }
 
 impl Supervisor {
@@ -110,7 +112,7 @@ impl Supervisor {
         if let Some(credentials) = account.cached() {
             recipe.redactor.learn(&credentials);
         }
-        let generation = self.generation();
+        let (generation, region) = (self.generation(), account.region());
         let started = recipe.start(name, config, account, &mut self.era).await;
         let Started { process, session, connection, grant } =
             started.inspect_err(|error| self.restarts.failed(error.message()))?;
@@ -127,7 +129,7 @@ impl Supervisor {
             proven: AtomicBool::new(false),
             gone: AtomicBool::new(false),
         });
-        self.running = Some(Running { link, process, session });
+        self.running = Some(Running { link, process, session, region });
         Ok(())
     }
 
@@ -155,10 +157,20 @@ impl Supervisor {
         ControlFlow::Continue(())
     }
 
-    /// Whether the running server holds keys that are no longer the session's.
+    /// Whether the running server holds keys that are no longer the session's, or is not where they belong: it learnt
+    /// its region when it was started, maybe before any credentials were there.
     fn outdated(&self) -> bool {
-        let by_env = self.facts.config.delivery == Delivery::Env;
-        by_env && self.running.as_ref().is_some_and(|running| running.link.generation != self.generation())
+        let Some(running) = &self.running else { return false };
+        match self.facts.config.delivery {
+            Delivery::None => false,
+            Delivery::Env => running.link.generation != self.generation(),
+            Delivery::Endpoint => {
+                let account = &self.facts.account;
+                // Clearing takes no server away: its endpoint refuses it.
+                account.cached().is_some()
+                    && account.region().is_some_and(|region| running.region.as_ref() != Some(&region))
+            }
+        }
     }
 
     fn generation(&self) -> Option<Generation> {
