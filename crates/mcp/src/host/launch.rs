@@ -48,6 +48,7 @@ impl Recipe {
         account: &SessionAccount,
         era: &mut Era,
     ) -> Result<Started> {
+        let mut tried = *era;
         loop {
             let grant = (config.delivery == Delivery::Endpoint)
                 .then(|| self.endpoint.grant(account.clone(), name, self.leash));
@@ -57,11 +58,14 @@ impl Recipe {
             };
             let environment = self.surround(config, account, grant.as_ref(), keys.as_ref())?;
             let mut process = self.spawn(config, account, environment)?;
-            let what = match self.greet(&mut process, *era).await {
-                Ok(Ok((connection, session))) => return Ok(Started { process, session, connection, grant }),
+            let what = match self.greet(&mut process, tried).await {
+                Ok(Ok((connection, session))) => {
+                    *era = tried;
+                    return Ok(Started { process, session, connection, grant });
+                }
                 // Some servers end on a first message they do not know: once more, in their language.
-                Ok(Err(_)) if *era == Era::Probe => {
-                    *era = Era::Legacy;
+                Ok(Err(_)) if tried == Era::Probe => {
+                    tried = Era::Legacy;
                     process.stop().await;
                     continue;
                 }

@@ -19,8 +19,8 @@ use crate::connection::{Era, Session};
 use crate::host::launch::Started;
 use crate::host::restarts::Restarts;
 
-/// How long calls on a server that was replaced may still take.
-const DRAIN: Duration = Duration::from_secs(60);
+/// How long calls on a server that was replaced may still take: as long as the shortest session of STS.
+const DRAIN: Duration = Duration::from_secs(15 * 60);
 
 pub(super) struct Supervisor {
     facts: Arc<Facts>,
@@ -146,13 +146,15 @@ impl Supervisor {
         let replaced = self.outdated();
         if replaced {
             self.retire();
-            self.facts.account.record(AuditEvent::Rotate, &self.facts.name, None);
         }
         if held.is_none() && self.facts.config.delivery == Delivery::Env {
             // The keys were taken away: nothing may go on with them, no call either. Dropping kills.
             self.retired.shutdown().await;
-        } else if replaced && self.start().await.is_err() {
-            tracing::debug!(server = %self.facts.name, "the replacement could not be started");
+        } else if replaced {
+            self.facts.account.record(AuditEvent::Rotate, &self.facts.name, None);
+            if self.start().await.is_err() {
+                tracing::debug!(server = %self.facts.name, "the replacement could not be started");
+            }
         }
         ControlFlow::Continue(())
     }

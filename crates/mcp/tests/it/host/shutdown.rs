@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use valetkey_mcp::child::Delivery;
 
 use crate::process::{children, group, runs, until};
-use crate::stage::{Stage, fixture, pid};
+use crate::stage::{Stage, fixture, pid, raw};
 
 /// A running server, and a process that it started.
 struct Family {
@@ -95,24 +95,23 @@ async fn a_server_that_ignores_all_requests_to_stop_is_killed() {
 
 #[tokio::test]
 async fn shutting_down_in_the_middle_of_a_start_leaves_nothing() {
-    let stage =
-        Stage::bare([("fixture", fixture(Delivery::Endpoint)), ("mute", crate::stage::raw("mute"))]).await;
-    let started = async { until("the server is there", || named("raw_server", "mute").is_some()).await };
+    let mut mute = raw("mute");
+    mute.args.push("started-to-be-stopped".to_owned());
+    let stage = Stage::bare([("fixture", fixture(Delivery::Endpoint)), ("mute", mute)]).await;
+    let started = async { until("the server is there", || mute_server().is_some()).await };
     tokio::select! {
         _ = stage.catalog() => panic!("a mute server does not list"),
         () = started => {}
     }
-    let mute = named("raw_server", "mute").unwrap();
+    let mute = mute_server().unwrap();
     stage.host.shutdown().await;
     until("the mute server is gone", || !runs(mute)).await;
 }
 
-/// A child of this process that runs `program argument`.
-fn named(program: &str, argument: &str) -> Option<u32> {
+fn mute_server() -> Option<u32> {
     children().into_iter().find(|pid| {
         let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let mut words = line.split('\0');
-        words.next().is_some_and(|first| first.ends_with(program)) && words.next() == Some(argument)
+        line.contains("started-to-be-stopped")
     })
 }
 
