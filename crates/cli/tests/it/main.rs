@@ -7,5 +7,6 @@ mod cloud;
 mod demo;
 mod exec;
 mod process;
+mod real;
 mod serve;
 mod shell;

@@ -1,0 +1,78 @@
+//! Roles of `valetkey.toml`, assumed with the keys in the shell.
+
+use valetkey_rig::{MiniStack, Seed};
+
+use super::{path_of, shell};
+use crate::shell::{Ended, Shell};
+
+/// Both tenants' roles by their right external ids, and the first tenant's by a wrong one.
+fn settings(seed: &Seed) -> String {
+    let mut text = "[accounts.keys]\nprovider = 'environment'\n".to_owned();
+    let [first, second] = seed.tenants.as_slice() else { panic!("not two tenants") };
+    let roles = [
+        ("first", &first.role_arn, &first.external_id),
+        ("second", &second.role_arn, &second.external_id),
+        ("wrong", &first.role_arn, &second.external_id),
+    ];
+    for (name, role, external_id) in roles {
+        text += &format!(
+            "[accounts.{name}]\nprovider = 'assume-role'\nsource = 'keys'\nrole_arn = '{role}'\n\
+             external_id = '{external_id}'\nsession_name = 'exec-{name}'\nduration_seconds = 900\n"
+        );
+    }
+    text + &format!(
+        "[accounts.secret]\nprovider = 'secrets-manager'\nsource = 'keys'\nsecret_id = '{}'\n",
+        first.secret_id
+    )
+}
+
+async fn caller(shell: &Shell, account: &str, delivery: &str) -> Ended {
+    let aws = path_of("aws");
+    let options = ["exec", "--account", account, "--delivery", delivery];
+    shell.run(&[&options[..], &["--", &aws, "sts", "get-caller-identity"]].concat()).await
+}
+
+#[tokio::test]
+async fn each_account_of_the_file_answers_as_its_tenant() {
+    let ministack = MiniStack::start().await.unwrap();
+    let seed = ministack.seed().await.unwrap();
+    let shell = shell(&ministack.url(), &seed.broker).file("valetkey.toml", settings(&seed));
+    let checked = shell.run(&["check"]).await;
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    let role = |tenant: usize, name: &str| {
+        format!("arn:aws:sts::{}:assumed-role/agent/exec-{name}", seed.tenants[tenant].account)
+    };
+    let wanted = [
+        ("first", role(0, "first")),
+        ("second", role(1, "second")),
+        ("secret", format!("arn:aws:iam::{}:user/service", seed.tenants[0].account)),
+        ("keys", format!("arn:aws:iam::{}:user/broker", seed.broker_account)),
+    ];
+    for delivery in ["endpoint", "env"] {
+        for (account, arn) in &wanted {
+            let ended = caller(&shell, account, delivery).await;
+            assert_eq!(ended.code, Some(0), "{account} {delivery}: {}", ended.stderr);
+            assert!(ended.stdout.contains(&format!("\"{arn}\"")), "{account} {delivery}: {}", ended.stdout);
+        }
+    }
+    ministack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_external_id_is_denied_and_nothing_runs() {
+    let ministack = MiniStack::start().await.unwrap();
+    let seed = ministack.seed().await.unwrap();
+    let shell = shell(&ministack.url(), &seed.broker).file("valetkey.toml", settings(&seed));
+    let ended = shell.run(&["exec", "--account", "wrong", "--", "touch", "ran"]).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("AccessDenied") && ended.stderr.contains("assume-role"),
+        "{}",
+        ended.stderr
+    );
+    for secret in [&seed.broker.secret_access_key, &seed.tenants[1].external_id] {
+        assert!(!ended.stderr.contains(secret.as_str()), "{}", ended.stderr);
+    }
+    assert!(!shell.path("ran").exists());
+    ministack.stop().await.unwrap();
+}
