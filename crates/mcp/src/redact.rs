@@ -16,6 +16,8 @@ use valetkey_core::Credentials;
 const MASK: &str = "[redacted]";
 /// How many recent sets stay known, so that a secret that has just rotated is masked as well.
 const REMEMBERED_SETS: usize = 8;
+/// How many tokens stay known; each start of a server makes one.
+const REMEMBERED_TOKENS: usize = 256;
 /// Shorter texts are no secrets, and would mask by accident.
 const SHORTEST: usize = 8;
 
@@ -28,6 +30,8 @@ const URL_PATH: &AsciiSet = &URL_COMPONENT.remove(b'/');
 pub struct Redactor {
     /// All spellings of each remembered set, newest last.
     sets: Mutex<Vec<Vec<SecretString>>>,
+    /// Those of the tokens that open the session's endpoints.
+    tokens: Mutex<Vec<Vec<SecretString>>>,
 }
 
 impl Redactor {
@@ -41,24 +45,32 @@ impl Redactor {
         if new.is_empty() {
             return;
         }
-        sets.push(new);
-        let excess = sets.len().saturating_sub(REMEMBERED_SETS);
-        sets.drain(..excess);
+        remember(&mut sets, new, REMEMBERED_SETS);
+    }
+
+    /// Learns a token with which the session's credentials can be read.
+    pub(crate) fn learn_token(&self, token: &str) {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        remember(&mut tokens, spellings(token), REMEMBERED_TOKENS);
     }
 
     /// Forgets every secret.
     pub fn forget(&self) {
-        self.sets.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        for known in [&self.sets, &self.tokens] {
+            known.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
     }
 
     /// `text` with every known secret masked.
     #[must_use]
     pub fn mask(&self, text: &str) -> String {
-        let sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
         let mut masked = text.to_owned();
-        for spelling in sets.iter().flatten().map(ExposeSecret::expose_secret) {
-            if masked.contains(spelling) {
-                masked = masked.replace(spelling, MASK);
+        for known in [&self.sets, &self.tokens] {
+            let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            for spelling in known.iter().flatten().map(ExposeSecret::expose_secret) {
+                if masked.contains(spelling) {
+                    masked = masked.replace(spelling, MASK);
+                }
             }
         }
         masked
@@ -79,6 +91,12 @@ impl Redactor {
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
+}
+
+fn remember(known: &mut Vec<Vec<SecretString>>, new: Vec<SecretString>, most: usize) {
+    known.push(new);
+    let excess = known.len().saturating_sub(most);
+    known.drain(..excess);
 }
 
 /// As it is; as JSON writes it, also within JSON text; as URLs do, strictly and loosely; the Base64 alphabets.

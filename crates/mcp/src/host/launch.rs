@@ -110,6 +110,7 @@ impl Recipe {
             environment = environment.named(pairs());
         }
         if let Some(grant) = grant {
+            self.redactor.learn_token(grant.expose_token());
             environment = environment.endpoint(grant);
         }
         if let Some(keys) = keys {

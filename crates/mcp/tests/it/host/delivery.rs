@@ -39,6 +39,17 @@ async fn by_endpoint_credentials_and_their_rotation_reach_the_same_process() {
 }
 
 #[tokio::test]
+async fn by_endpoint_credentials_of_another_region_start_the_server_anew_there() {
+    let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
+    let (_, before) = stage.key_and_pid().await;
+    stage.session.set_credentials(keys("BBBB").with_region("us-west-2".parse().unwrap())).unwrap();
+    let answer = stage.whoami().await;
+    assert_eq!((&answer["key"], &answer["region"]), (&json!("BBBB"), &json!("us-west-2")));
+    assert_ne!(pid(&answer), before);
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
 async fn by_endpoint_clearing_refuses_the_next_call_and_new_credentials_allow_it() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     let (_, pid) = stage.key_and_pid().await;
