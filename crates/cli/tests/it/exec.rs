@@ -3,6 +3,7 @@
 mod accounts;
 mod child;
 mod refusal;
+mod signals;
 
 use crate::shell::Shell;
 

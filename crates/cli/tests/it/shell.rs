@@ -1,5 +1,6 @@
 //! The program under test, started in a folder of its own with an environment built from nothing.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -15,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// A folder with files, and variables: what a user has around the program.
 pub(crate) struct Shell {
     folder: TempDir,
-    env: Vec<(String, String)>,
+    env: Vec<(String, OsString)>,
 }
 
 /// How a program ended, and what it said.
@@ -36,8 +37,8 @@ impl Ended {
 impl Shell {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut env = vec![("HOME".to_owned(), folder.path().to_str().unwrap().to_owned())];
-        env.extend(std::env::var("PATH").map(|path| ("PATH".to_owned(), path)));
+        let mut env = vec![("HOME".to_owned(), folder.path().into())];
+        env.extend(std::env::var_os("PATH").map(|path| ("PATH".to_owned(), path)));
         Self { folder, env }
     }
 
@@ -47,13 +48,13 @@ impl Shell {
         self
     }
 
-    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
-        self.env.push((name.to_owned(), value.to_owned()));
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.to_owned(), value.as_ref().to_owned()));
         self
     }
 
     pub(crate) fn envs(self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        variables.into_iter().fold(self, |shell, (name, value)| shell.env(&name, &value))
+        variables.into_iter().fold(self, |shell, (name, value)| shell.env(&name, value))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

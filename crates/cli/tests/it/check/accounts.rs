@@ -120,61 +120,29 @@ region = "us-east-1"
 }
 
 #[tokio::test]
-async fn a_line_is_found_however_the_key_is_written() {
+async fn tags_and_the_resolver_have_their_own_rules() {
     told_line_by_line(
-        r#"accounts."quoted".provider = "memory"
-accounts."quoted".region = "canary"     #! [accounts.quoted] `region` must look like
-accounts."with space".provider = "memory"  #! [accounts.with space] `name` must be 1 to 64 of
-accounts.inline = { provider = "memory", region = "canary" }  #! [accounts.inline] `region` must look like
-servers.text = 'canary'                 #! [servers.text] must be a table; write it under `[servers.text]`
-session.principal = "canary principal"  #! [session] `principal` must be 1 to 128
-[ accounts . 'spaced' ]
-"provider" = "memory"
-"region" = "canary"                     #! [accounts.spaced] `region` must look like
-"#,
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn text_that_looks_like_a_table_does_not_mislead() {
-    told_line_by_line(
-        r#"[accounts.env]
-provider = "environment"
-[accounts.role]
-provider = "assume-role"
-role_arn = "arn:aws:iam::111111111111:role/a"
+        r#"[session]
 region = "us-east-1"
-policy = '''{"Statement": [
-["session"]
-]}'''
-source = "env"
-[session]
-region = "canary"                       #! [session] `region` must look like
-"#,
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn a_region_that_is_none_is_told_once_and_one_that_nobody_names_is_asked_for() {
-    told_line_by_line(
-        r#"[accounts.keys]
+[accounts.env]
 provider = "environment"
-[accounts.wrong]
+[accounts.transitive]
 provider = "assume-role"
+source = "env"
 role_arn = "arn:aws:iam::111111111111:role/a"
-region = "canary"                       #! [accounts.wrong] `region` must look like
-source = "keys"
-[accounts.unnamed]                      #! [accounts.unnamed] `region` of STS is not known; give the provider a region
+transitive_tags = ["canary"]            #! [accounts.transitive] `transitive_tags` must each be the key of one
+[accounts.twice]
 provider = "assume-role"
+source = "env"
 role_arn = "arn:aws:iam::111111111111:role/a"
-source = "keys"
+policy_arns = ["arn:aws:iam::aws:policy/canary", 7]  #! [accounts.twice] `policy_arns` must be a string
+[accounts.twice.tags]                   #! [accounts.twice] `tags` must not name a key twice
+team = "canary"
+TEAM = "canary"
 [resolver]
 provider = "secrets-manager"
-prefix = "p/"
-source = "keys"
-region = "canary"                       #! [resolver] `region` must look like
+prefix = "blank canary"                 #! [resolver] `prefix` must be 1 to 256
+source = "canary"                       #! [resolver] `source` is not one of the accounts; name one of: env,
 "#,
     )
     .await;

@@ -1,5 +1,8 @@
 //! Nothing is started without credentials, and whoever is refused is told what to do.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use super::{KEY_ID, SECRET, with_keys};
 use crate::shell::Shell;
 
@@ -35,6 +38,7 @@ async fn malformed_keys_are_a_fault_that_names_the_variable() {
         (with_keys().env("AWS_CREDENTIAL_EXPIRATION", "canary"), "AWS_CREDENTIAL_EXPIRATION"),
         (with_keys().env("AWS_ACCOUNT_ID", "canary"), "AWS_ACCOUNT_ID"),
         (with_keys().env("AWS_REGION", "canary region"), "AWS_REGION"),
+        (with_keys().env("AWS_SECRET_ACCESS_KEY", OsStr::from_bytes(b"canary\xff")), "AWS_SECRET_ACCESS_KEY"),
     ];
     for (shell, variable) in wrong {
         let (code, told) = refused(shell, &[]).await;
