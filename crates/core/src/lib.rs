@@ -31,8 +31,8 @@ pub use ident::{AccessKeyId, AccountId, Alias, CredentialId, Principal, Region, 
 pub use provider::{CredentialProvider, ProviderChain};
 pub use resolver::{CredentialResolver, MapResolver};
 pub use session::{
-    AccountStatus, Freshness, Generation, RefreshPolicy, Rotations, SessionAccount, SessionBuilder,
-    SessionContext, SessionStatus,
+    AccountStatus, Freshness, Generation, RefreshPolicy, Rotations, ServedSet, SessionAccount,
+    SessionBuilder, SessionContext, SessionStatus, SetId,
 };
 
 /// The secret string type: unprintable, wiped when dropped, read only through `expose_secret`.

@@ -32,7 +32,7 @@ pub use account::SessionAccount;
 pub use builder::SessionBuilder;
 pub use freshness::Freshness;
 pub use policy::RefreshPolicy;
-pub use rotation::{Generation, Rotations};
+pub use rotation::{Generation, Rotations, ServedSet, SetId};
 pub use status::{AccountStatus, SessionStatus};
 
 use family::Member;
@@ -188,7 +188,7 @@ impl SessionContext {
     /// # Errors
     /// `NotConfigured` for an alias that the session does not know, `Closed` after closing.
     pub fn rotations(&self, account: &Alias) -> Result<Rotations> {
-        Ok(self.member().slot(account)?.rotations())
+        Rotations::of(self.member(), account)
     }
 
     /// Non-secret facts on the service at hand, as they were set.

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::family::Member;
 use super::faults;
 use super::slot::Slot;
-use super::{AccountStatus, Generation, Rotations};
+use super::{AccountStatus, Generation, Rotations, ServedSet};
 use crate::audit::AuditEvent;
 use crate::{AccessKeyId, Alias, CredentialProvider, Credentials, Error, Region, Result, SessionId};
 
@@ -53,6 +53,12 @@ impl SessionAccount {
         slot.credentials().await
     }
 
+    /// The set that can be served without asking anybody, with what tells it from others; `None` when there is none.
+    #[must_use]
+    pub fn served(&self) -> Option<ServedSet> {
+        self.slot().ok()?.served()
+    }
+
     /// Fetches a new set now; see [`SessionContext::refresh`](super::SessionContext::refresh).
     ///
     /// # Errors
@@ -74,7 +80,7 @@ impl SessionAccount {
     /// # Errors
     /// `Closed` once the session is gone.
     pub fn rotations(&self) -> Result<Rotations> {
-        Ok(self.slot()?.rotations())
+        Rotations::of(&self.member()?, &self.alias)
     }
 
     /// What may be shown to anyone.

@@ -33,6 +33,7 @@ impl SessionBuilder {
                 clock: Arc::new(SystemClock),
                 audit: Arc::new(NoAudit),
                 policy: RefreshPolicy::default(),
+                lineages: Default::default(),
                 warmers: Default::default(),
                 changed: Default::default(),
             },

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::faults;
 use super::slot::Slot;
@@ -29,6 +30,8 @@ pub(super) struct Member {
     /// After a clear, nothing is inherited any more.
     detached: AtomicBool,
     closed: AtomicBool,
+    /// Announces that an account of one's own was made, that nothing is inherited any more, and the end.
+    reshaped: watch::Sender<()>,
     /// Held while accounts are put to sleep or woken, so that a clear and a set that race end as one before the other.
     order: Mutex<()>,
 }
@@ -52,6 +55,7 @@ impl Member {
             children: Mutex::default(),
             detached: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            reshaped: watch::Sender::new(()),
             order: Mutex::default(),
         }
     }
@@ -106,6 +110,7 @@ impl Member {
             others
         });
         let own = self.own(alias).unwrap_or(made);
+        self.reshaped.send_replace(());
         if self.is_closed() {
             own.wipe(true);
         }
@@ -119,8 +124,20 @@ impl Member {
         let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
         if slot.wipes()? == wipes {
             self.own_slots().iter().for_each(|slot| slot.wake());
+            self.void_issued();
         }
         Ok(given)
+    }
+
+    /// Here and in the children: any of it may have been derived from what was replaced.
+    fn void_issued(&self) {
+        self.own_slots().iter().for_each(|slot| slot.void_issued());
+        self.for_each_child(Self::void_issued);
+    }
+
+    /// Tells when an account may be answered by another slot than before, or by none.
+    pub(super) fn reshaped(&self) -> watch::Receiver<()> {
+        self.reshaped.subscribe()
     }
 
     /// Every slot that this session may use, the default one first.
@@ -178,7 +195,7 @@ impl Member {
     pub(super) fn record(&self, event: AuditEvent, account: &Alias, party: &str, failure: Option<&Error>) {
         let mut record = self.surroundings.event(event).account(account).party(party);
         if let Some(issued) = self.slot(account).ok().and_then(|slot| slot.current()) {
-            record = record.credentials(&issued.credentials).generation(issued.generation);
+            record = record.credentials(&issued.credentials).generation(issued.id.generation());
         }
         if let Some(error) = failure {
             record = record.failure(error);
@@ -215,6 +232,7 @@ impl Member {
         for slot in self.own_slots() {
             slot.wipe(for_good);
         }
+        self.reshaped.send_replace(());
     }
 
     fn for_each_child(&self, end: impl Fn(&Self)) {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::{Generation, RefreshPolicy};
+use super::{RefreshPolicy, SetId};
 use crate::{Credentials, Expiry};
 
 /// How fresh a set of credentials is.
@@ -77,15 +77,15 @@ impl Windows {
 /// A set as a session holds it.
 pub(super) struct Issued {
     pub(super) credentials: Credentials,
-    pub(super) generation: Generation,
+    pub(super) id: SetId,
     pub(super) windows: Windows,
     /// Once seen expired, or reported rejected, always expired: a clock that jumps back revives nothing.
     expired: AtomicBool,
 }
 
 impl Issued {
-    pub(super) fn new(credentials: Credentials, generation: Generation, windows: Windows) -> Self {
-        Self { credentials, generation, windows, expired: AtomicBool::new(false) }
+    pub(super) fn new(credentials: Credentials, id: SetId, windows: Windows) -> Self {
+        Self { credentials, id, windows, expired: AtomicBool::new(false) }
     }
 
     /// Whether nothing needs to be decided: the one question of the warm path.

@@ -1,9 +1,13 @@
-//! `Rotations`: a watch of generation numbers, never of secrets.
+//! What tells one set from the next: generations, lineages, and a watch of them, never of secrets.
 
 use std::fmt;
+use std::sync::{Arc, Weak};
 
 use serde::Serialize;
 use tokio::sync::watch;
+
+use super::family::Member;
+use crate::{Alias, Credentials, Result};
 
 /// The number of a set within its account. It grows with each set that is issued or set, and with each clearing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
@@ -28,11 +32,64 @@ impl fmt::Display for Generation {
     }
 }
 
-/// Follows one account's generations; made by [`SessionContext::rotations`](super::SessionContext::rotations).
-#[derive(Debug, Clone)]
-pub struct Rotations(watch::Receiver<Announced>);
+/// Sets of one lineage continue each other: they are refreshes by one provider, of one identity. Whatever else comes
+/// between (a set by hand, a clearing, a withdrawal, a rejected key) begins another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Lineage(u64);
 
-/// What is announced: the generation now, and whether it is the last.
+impl Lineage {
+    pub(super) fn new(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+/// Tells a set from every other of its session and of the session's family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SetId {
+    lineage: Lineage,
+    generation: Generation,
+}
+
+impl SetId {
+    pub(super) fn new(lineage: Lineage, generation: Generation) -> Self {
+        Self { lineage, generation }
+    }
+
+    /// The set's number within its account.
+    #[must_use]
+    pub fn generation(self) -> Generation {
+        self.generation
+    }
+
+    /// Whether this set merely renews `earlier`: the same provider issued both, and nothing came in between.
+    #[must_use]
+    pub fn renews(self, earlier: Self) -> bool {
+        self.lineage == earlier.lineage && self.generation > earlier.generation
+    }
+}
+
+/// A set that is served now, and what tells it from others.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ServedSet {
+    /// The set.
+    pub credentials: Credentials,
+    /// What tells it from others.
+    pub id: SetId,
+}
+
+/// Follows what one account serves; made by [`SessionContext::rotations`](super::SessionContext::rotations). An account
+/// that is inherited is followed to wherever it is answered.
+#[derive(Debug, Clone)]
+pub struct Rotations {
+    session: Weak<Member>,
+    alias: Alias,
+    reshaped: watch::Receiver<()>,
+    /// The slot that answers; none after it was cleared away from under the account.
+    slot: Option<watch::Receiver<Announced>>,
+}
+
+/// What a slot announces: the generation now, and whether it is the last.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Announced {
     pub(super) generation: Generation,
@@ -40,23 +97,70 @@ pub(super) struct Announced {
 }
 
 impl Rotations {
-    pub(super) fn new(receiver: watch::Receiver<Announced>) -> Self {
-        Self(receiver)
+    pub(super) fn of(session: &Arc<Member>, alias: &Alias) -> Result<Self> {
+        let reshaped = session.reshaped();
+        let slot = session.slot(alias)?.subscribe();
+        Ok(Self { session: Arc::downgrade(session), alias: alias.clone(), reshaped, slot: Some(slot) })
     }
 
-    /// The generation now.
+    /// The generation now; that of an account that has never held anything when nothing answers for it any more.
     #[must_use]
     pub fn current(&self) -> Generation {
-        self.0.borrow().generation
+        self.slot.as_ref().map(|slot| slot.borrow().generation).unwrap_or_default()
     }
 
-    /// Waits for a generation not seen before; `None` once the session is closed. Cancel safe.
+    /// Waits until another set is served, or none, or the account is answered by another session of the family;
+    /// `None` once the session is closed. Several changes may be told as one. Cancel safe.
     pub async fn changed(&mut self) -> Option<Generation> {
-        if self.0.borrow().last {
-            return None;
+        while self.is_open() {
+            tokio::select! {
+                biased;
+                announced = next(&mut self.slot) => {
+                    if !announced?.last {
+                        return Some(self.current());
+                    }
+                    // Perhaps a parent's: what it means here is told by the session itself.
+                    self.slot = None;
+                }
+                open = self.reshaped.changed() => {
+                    open.ok()?;
+                    if self.moved()? {
+                        return Some(self.current());
+                    }
+                }
+            }
         }
-        self.0.changed().await.ok()?;
-        let announced = *self.0.borrow_and_update();
-        (!announced.last).then_some(announced.generation)
+        None
+    }
+
+    fn is_open(&self) -> bool {
+        self.session.upgrade().is_some_and(|session| !session.is_closed())
+    }
+
+    /// Follows the account to the slot that answers now, and says whether that is another; `None` at the end.
+    fn moved(&mut self) -> Option<bool> {
+        let session = self.session.upgrade().filter(|session| !session.is_closed())?;
+        let slot = session.slot(&self.alias).ok().map(|slot| slot.subscribe());
+        let same = match (&self.slot, &slot) {
+            (Some(before), Some(now)) => before.same_channel(now),
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            self.slot = slot;
+        }
+        Some(!same)
+    }
+}
+
+/// The next announcement; never, when there is nobody to make one. `None` when the slot is gone.
+async fn next(slot: &mut Option<watch::Receiver<Announced>>) -> Option<Announced> {
+    match slot {
+        Some(slot) if slot.borrow().last => Some(*slot.borrow()),
+        Some(slot) => {
+            slot.changed().await.ok()?;
+            Some(*slot.borrow_and_update())
+        }
+        None => std::future::pending().await,
     }
 }

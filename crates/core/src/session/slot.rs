@@ -13,9 +13,9 @@ use super::faults;
 use super::flight::WeakFlight;
 use super::freshness::{Freshness, Issued, Windows};
 use super::hold::Hold;
-use super::rotation::Announced;
+use super::rotation::{Announced, Lineage};
 use super::surroundings::Surroundings;
-use super::{Generation, Rotations};
+use super::{Generation, ServedSet, SetId};
 use crate::audit::AuditEvent;
 use crate::{AccessKeyId, Alias, CredentialProvider, Credentials, Error, Region, Result};
 
@@ -40,6 +40,8 @@ struct State {
     dormant: bool,
     /// Moves with every set, clear and close; a fetch begun in another epoch can never publish.
     epoch: u64,
+    /// Moves whenever what is served next does not continue what was served before.
+    lineage: Lineage,
     generation: Generation,
     flight: Option<WeakFlight>,
     hold: Hold,
@@ -49,11 +51,11 @@ struct State {
 impl Slot {
     pub(super) fn new(alias: Alias, surroundings: Arc<Surroundings>) -> Self {
         let mut rng = fastrand::Rng::with_seed(surroundings.id.seed());
+        let jitter = rng.f64();
         Self {
             alias,
-            surroundings,
             current: ArcSwapOption::empty(),
-            jitter: rng.f64(),
+            jitter,
             state: Mutex::new(State {
                 provider: None,
                 region: None,
@@ -62,12 +64,14 @@ impl Slot {
                 wipes: 0,
                 dormant: false,
                 epoch: 0,
+                lineage: surroundings.new_lineage(),
                 generation: Generation::default(),
                 flight: None,
                 hold: Hold::default(),
                 rng,
             }),
             rotations: watch::Sender::new(Announced::default()),
+            surroundings,
         }
     }
 
@@ -77,10 +81,15 @@ impl Slot {
 
     /// What can be served without asking anybody.
     pub(super) fn cached(&self) -> Option<Credentials> {
+        self.served().map(|served| served.credentials)
+    }
+
+    /// The same, with what tells it from other sets.
+    pub(super) fn served(&self) -> Option<ServedSet> {
         let current = self.current.load();
         let issued = current.as_ref()?;
         let usable = issued.freshness(self.surroundings.now()) < Freshness::Expired;
-        usable.then(|| issued.credentials.clone())
+        usable.then(|| ServedSet { credentials: issued.credentials.clone(), id: issued.id })
     }
 
     pub(super) fn set(&self, credentials: Credentials) -> Result<Generation> {
@@ -116,7 +125,8 @@ impl Slot {
             check(&state)?;
             state.renew();
             state.set = true;
-            self.publish(&mut state, credentials, now).generation
+            state.lineage = self.surroundings.new_lineage();
+            self.publish(&mut state, credentials, now).id.generation()
         };
         self.surroundings.audit.record(&record.generation(generation));
         Ok(generation)
@@ -143,10 +153,12 @@ impl Slot {
     }
 
     pub(super) fn report_rejected(&self, rejected: &AccessKeyId) {
+        let mut state = self.state();
         if let Some(issued) = self.current.load().as_ref()
             && issued.credentials.access_key_id() == rejected
         {
             issued.expire();
+            state.lineage = self.surroundings.new_lineage();
         }
     }
 
@@ -166,11 +178,14 @@ impl Slot {
         self.surroundings.changed.notify_waiters();
     }
 
-    /// Something was given to the session: the provider may be asked again, and what it issued before is void, for it
-    /// may have been derived from what was replaced.
+    /// The provider may be asked again.
     pub(super) fn wake(&self) {
+        self.state().dormant = false;
+    }
+
+    /// What the provider issued is void, for it may have been derived from what was replaced.
+    pub(super) fn void_issued(&self) {
         let mut state = self.state();
-        state.dormant = false;
         if !state.set {
             state.renew();
             if self.current.load().is_some() {
@@ -179,8 +194,8 @@ impl Slot {
         }
     }
 
-    pub(super) fn rotations(&self) -> Rotations {
-        Rotations::new(self.rotations.subscribe())
+    pub(super) fn subscribe(&self) -> watch::Receiver<Announced> {
+        self.rotations.subscribe()
     }
 
     pub(super) fn region(&self) -> Option<Region> {
@@ -222,7 +237,8 @@ impl Slot {
         state.generation = state.generation.next();
         state.hold.lift();
         let windows = Windows::new(now, credentials.expiry(), &self.surroundings.policy, self.jitter);
-        let issued = Arc::new(Issued::new(credentials, state.generation, windows));
+        let id = SetId::new(state.lineage, state.generation);
+        let issued = Arc::new(Issued::new(credentials, id, windows));
         self.current.store(Some(Arc::clone(&issued)));
         self.announce(state);
         issued
@@ -230,6 +246,7 @@ impl Slot {
 
     /// Serves nothing from now on, and announces it.
     fn withdraw(&self, state: &mut State) {
+        state.lineage = self.surroundings.new_lineage();
         state.generation = state.generation.next();
         self.current.store(None);
         self.announce(state);

@@ -1,12 +1,13 @@
 //! What the accounts of one session share: who it is, its clock, its trail, its rules.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use tokio::sync::Notify;
 
 use super::RefreshPolicy;
+use super::rotation::Lineage;
 use crate::audit::{AuditEvent, AuditRecord, AuditSink};
 use crate::{Clock, Principal, SessionId};
 
@@ -17,6 +18,8 @@ pub(super) struct Surroundings {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) audit: Arc<dyn AuditSink>,
     pub(super) policy: RefreshPolicy,
+    /// Counts lineages for the whole family, so that no two accounts share one.
+    pub(super) lineages: Arc<AtomicU64>,
     /// How many `keep_warm` futures are alive.
     pub(super) warmers: AtomicUsize,
     /// Wakes the warmers when what is due may have changed.
@@ -32,6 +35,10 @@ impl Surroundings {
         self.warmers.load(Ordering::Acquire) > 0
     }
 
+    pub(super) fn new_lineage(&self) -> Lineage {
+        Lineage::new(self.lineages.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// The same surroundings under a new id, for a child session.
     pub(super) fn child(&self) -> Self {
         Self {
@@ -40,6 +47,7 @@ impl Surroundings {
             clock: Arc::clone(&self.clock),
             audit: Arc::clone(&self.audit),
             policy: self.policy.clone(),
+            lineages: Arc::clone(&self.lineages),
             warmers: AtomicUsize::new(0),
             changed: Notify::new(),
         }

@@ -13,6 +13,7 @@ mod clocks;
 mod contract;
 mod derived;
 mod failure;
+mod following;
 mod freshness;
 mod herd;
 mod lifetime;

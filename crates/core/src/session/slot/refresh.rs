@@ -52,7 +52,7 @@ impl Slot {
         loop {
             let joined = self.start_refresh()?;
             match self.outcome(joined).await {
-                Outcome::Published(issued) if self.holds(&issued) => return Ok(issued.generation),
+                Outcome::Published(issued) if self.holds(&issued) => return Ok(issued.id.generation()),
                 Outcome::Failed(error) => return Err(error),
                 Outcome::Published(_) | Outcome::Superseded => {}
             }
@@ -182,7 +182,7 @@ impl Slot {
             match answer {
                 Ok(credentials) => {
                     let issued = self.publish(&mut state, credentials, now);
-                    let record = record.credentials(&issued.credentials).generation(issued.generation);
+                    let record = record.credentials(&issued.credentials).generation(issued.id.generation());
                     (Outcome::Published(issued), record)
                 }
                 Err(error) => {

@@ -1,0 +1,94 @@
+//! Which sets continue each other, and following an account to wherever it is answered.
+
+use futures_util::FutureExt;
+use valetkey_core::{Alias, Expiry, Rotations, SessionContext, SetId};
+
+use crate::bench::*;
+
+fn prod() -> Alias {
+    "prod".parse().unwrap()
+}
+
+fn id(session: &SessionContext) -> SetId {
+    session.account(session.default_account()).unwrap().served().unwrap().id
+}
+
+/// A parent that holds set 1 in `prod`, and a child that inherits it.
+fn family() -> (SessionContext, SessionContext) {
+    let parent = SessionContext::builder().build();
+    parent.set_credentials_for(&prod(), numbered(1, Expiry::Never)).unwrap();
+    let child = parent.with_credentials(numbered(2, Expiry::Never)).unwrap();
+    (parent, child)
+}
+
+fn moved(rotations: &mut Rotations) -> bool {
+    rotations.changed().now_or_never().is_some_and(|generation| generation.is_some())
+}
+
+fn ended(rotations: &mut Rotations) -> bool {
+    rotations.changed().now_or_never().is_some_and(|generation| generation.is_none())
+}
+
+#[tokio::test]
+async fn a_refresh_renews_and_everything_else_does_not() {
+    let bench = Bench::holding(HOUR, |clock| vec![answer(clock, 2, HOUR), answer(clock, 3, HOUR)]).await;
+    let account = bench.session.default_account().clone();
+    let first = id(&bench.session);
+    bench.session.refresh(&account).await.unwrap();
+    let second = id(&bench.session);
+    assert!(second.renews(first) && !first.renews(second) && !first.renews(first));
+    bench.session.report_rejected(&account, bench.session.credentials().await.unwrap().access_key_id());
+    bench.session.refresh(&account).await.unwrap();
+    assert!(!id(&bench.session).renews(second), "a rejected set is not continued");
+    for n in [4, 5] {
+        let before = id(&bench.session);
+        bench.session.set_credentials(numbered(n, Expiry::Never)).unwrap();
+        assert!(!id(&bench.session).renews(before), "nor is what somebody set");
+    }
+}
+
+#[tokio::test]
+async fn sets_of_parent_and_child_are_never_taken_for_each_other() {
+    let (parent, child) = family();
+    let inherited = child.account(&prod()).unwrap().served().unwrap().id;
+    assert_eq!(inherited, parent.account(&prod()).unwrap().served().unwrap().id);
+    child.set_credentials_for(&prod(), numbered(3, Expiry::Never)).unwrap();
+    let own = child.account(&prod()).unwrap().served().unwrap().id;
+    assert_ne!(own, inherited);
+    assert!(!own.renews(inherited));
+}
+
+#[tokio::test]
+async fn who_follows_an_inherited_account_learns_when_it_is_answered_elsewhere() {
+    let (parent, child) = family();
+    let mut rotations = child.rotations(&prod()).unwrap();
+    assert!(!moved(&mut rotations));
+    parent.set_credentials_for(&prod(), numbered(3, Expiry::Never)).unwrap();
+    assert!(moved(&mut rotations), "the parent's new set");
+    child.set_credentials_for(&prod(), numbered(4, Expiry::Never)).unwrap();
+    assert!(moved(&mut rotations), "the child's own");
+    while moved(&mut rotations) {}
+    parent.set_credentials_for(&prod(), numbered(5, Expiry::Never)).unwrap();
+    assert!(!moved(&mut rotations), "which the parent has no part in any more");
+}
+
+#[tokio::test]
+async fn who_follows_an_inherited_account_learns_of_the_childs_clearing_and_end() {
+    let (_parent, child) = family();
+    let (mut cleared, mut closed) = (child.rotations(&prod()).unwrap(), child.rotations(&prod()).unwrap());
+    child.clear();
+    assert!(moved(&mut cleared));
+    assert!(child.account(&prod()).is_err(), "a cleared child inherits nothing");
+    child.close();
+    assert!(ended(&mut cleared) && ended(&mut closed) && ended(&mut closed));
+}
+
+#[tokio::test]
+async fn what_a_child_derived_from_its_parent_is_void_when_the_parent_is_given_something_else() {
+    let parent = SessionContext::builder().build();
+    parent.set_credentials(numbered(1, Expiry::Never)).unwrap();
+    let child = parent.with_provider(parent.account(parent.default_account()).unwrap()).unwrap();
+    assert_eq!(number(&child.credentials().await.unwrap()), 1);
+    parent.set_credentials(numbered(2, Expiry::Never)).unwrap();
+    assert_eq!(number(&child.credentials().await.unwrap()), 2);
+}
