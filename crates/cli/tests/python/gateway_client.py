@@ -30,22 +30,21 @@ def assumed(account, name):
 
 
 def children(parent):
-    """The process ids below a process."""
+    """The process ids right below a process."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = stat.read_text().rsplit(") ", 1)[1].split()
-        except OSError:
-            continue
-        if int(fields[1]) == parent and fields[0] != "Z":
-            pid = int(stat.parent.name)
-            found += [pid, *children(pid)]
+            state, above, *_ = stat.read_text().rsplit(") ", 1)[-1].split()
+        except (OSError, ValueError):
+            continue  # It has just ended.
+        if int(above) == parent and state != "Z":
+            found.append(int(stat.parent.name))
     return sorted(found)
 
 
 def servers():
     """The children of our only child, the gateway."""
-    gateway, *rest = children(os.getpid())
+    (gateway,) = children(os.getpid())
     return children(gateway)
 
 
