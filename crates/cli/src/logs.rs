@@ -10,7 +10,8 @@ use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
 /// Crates that write requests and responses, and with them secrets, below these levels. Whoever asks for more detail
 /// gets it from everybody else.
 const FLOORS: &[(&str, Level)] = &[
-    ("rmcp", Level::WARN),
+    // It warns with whole messages when one comes before the handshake; see `valetkey::mcp::LOG_CAP`.
+    ("rmcp", Level::ERROR),
     ("aws_", Level::INFO),
     ("hyper", Level::INFO),
     ("h2", Level::INFO),
