@@ -1,11 +1,12 @@
 //! Reading one table of the file, with everything that is wrong with it: a key with a fault is told, taken out, and
 //! the rest is read again.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue, ValueDeserializer};
+use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
 use super::account::{AccountSettings, PlainSettings};
 use super::place::Place;
@@ -29,31 +30,39 @@ impl<'p> Reader<'p> {
         faults: &mut Vec<Fault>,
     ) -> Option<T> {
         let mut table = self.table(path, value, faults)?;
-        let mut told = Vec::new();
+        let (mut told, mut filled) = (BTreeSet::new(), BTreeSet::new());
         loop {
             let whole = Spanned::new(table.span(), DeValue::Table(table.get_ref().clone()));
             let error = match T::deserialize(ValueDeserializer::from(whole)) {
-                Ok(read) => return Some(read),
+                // What was filled in is nobody's setting.
+                Ok(read) => return filled.is_empty().then_some(read),
                 Err(error) => error,
             };
-            let Some(key) = error.span().and_then(|span| culprit(table.get_ref(), &span)) else {
+            if let Some(missing) = missing(&error).filter(|missing| filled.insert((*missing).to_owned())) {
                 // A key that was told and taken out is not missing as well.
-                if !told.iter().any(|key| error.message() == format!("missing field `{key}`")) {
-                    faults.push(self.place.fault(path, without_values(&error)));
+                if !told.contains(missing) {
+                    faults.push(self.place.fault(path, error.message().to_owned()));
                 }
+                table.get_mut().insert(unplaced(missing), Spanned::new(0..0, DeValue::String("".into())));
+                continue;
+            }
+            let Some(key) = error.span().and_then(|span| culprit(table.get_ref(), &span)) else {
+                faults.push(self.place.fault(path, without_values(&error)));
                 return None;
             };
             table.get_mut().remove(key.as_str());
-            let what = without_values(&error);
-            let at = if what.starts_with("unknown field") {
-                path.to_vec()
-            } else {
-                [path, &[key.as_str()]].concat()
-            };
-            let line = self.place.at(error.span(), "").line;
-            faults.push(Fault { line, ..self.place.fault(&at, what) });
-            told.push(key);
+            faults.push(self.at_key(path, &key, &error));
+            told.insert(key);
         }
+    }
+
+    /// What is wrong with one key of a table, at the line where it shows.
+    fn at_key(&self, path: &[&str], key: &str, error: &toml::de::Error) -> Fault {
+        let what = without_values(error);
+        let names_it = what.starts_with("unknown field");
+        let at = if names_it { path.to_vec() } else { [path, &[key]].concat() };
+        let line = self.place.at(error.span(), "").line;
+        self.place.fault(&at, what).at_line(line)
     }
 
     /// An account: which fields there are depends on its provider.
@@ -126,6 +135,15 @@ impl<'p> Reader<'p> {
     }
 }
 
+/// The field that a table must have and has not.
+fn missing(error: &toml::de::Error) -> Option<&str> {
+    error.message().strip_prefix("missing field `")?.strip_suffix('`')
+}
+
+fn unplaced(key: &str) -> Spanned<DeString<'static>> {
+    Spanned::new(0..0, key.to_owned().into())
+}
+
 /// The key of `table` that `span` lies in or at.
 fn culprit(table: &DeTable<'_>, span: &Range<usize>) -> Option<String> {
     let hit = table.iter().find(|(key, value)| within(span, &key.span()) || holds(value, span));
@@ -145,7 +163,7 @@ fn within(inner: &Range<usize>, outer: &Range<usize>) -> bool {
 /// What a reader complains about, without the value: that may be a key which was pasted into the wrong line.
 fn without_values(error: &toml::de::Error) -> String {
     let message = error.message();
-    if message.starts_with("unknown field") || message.starts_with("missing field") {
+    if message.starts_with("unknown field") {
         return message.to_owned();
     }
     // The last of them: a value may hold the same words.

@@ -77,3 +77,17 @@ async fn hidden_commands_are_not_advertised_and_help_is_data() {
     assert!(!help.stdout.contains("launch") && !help.stdout.contains("demo-server"), "{}", help.stdout);
     assert_eq!(shell.run(&["--version"]).await.code, Some(0));
 }
+
+#[tokio::test]
+async fn every_field_that_is_missing_is_told_and_not_only_the_first() {
+    let text = "[accounts.role]\nprovider = 'assume-role'\nregion = 5\n[audit]\n";
+    let checked = Shell::new().file("valetkey.toml", text).run(&["check"]).await;
+    refused(&checked);
+    let wanted = [
+        "error: valetkey.toml:3: [accounts.role] `region` must be a string",
+        "error: valetkey.toml:1: [accounts.role] missing field `role_arn`",
+        "error: valetkey.toml:1: [accounts.role] missing field `source`",
+        "error: valetkey.toml:4: [audit] missing field `file`",
+    ];
+    assert_eq!(checked.stderr.lines().collect::<Vec<_>>(), wanted);
+}
