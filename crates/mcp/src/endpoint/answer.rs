@@ -7,39 +7,33 @@ use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, Expiry, Result};
+use valetkey_core::{Credentials, Error, ErrorKind, Expiry, Result, ServedSet};
 
 use super::Leash;
-use super::burst::Numbered;
 use super::grant::Entry;
 
 /// How long the very first set may be waited for: SDKs give up after 2 s.
 const FIRST_SET: Duration = Duration::from_millis(1500);
-/// How often an account may move on while it is read. A first set counts as one.
-const ATTEMPTS: usize = 4;
 /// What is told of a set that does not expire when there is no leash.
 const NO_EXPIRY: Duration = Duration::from_secs(3600);
 
 /// The set to answer with. From memory, unless there has never been one: whoever runs the session refreshes ahead.
 pub(super) async fn current(entry: &Entry, now: SystemTime) -> Result<Credentials> {
-    for _ in 0..ATTEMPTS {
-        let generation = entry.account.status()?.generation;
-        let credentials = match entry.account.cached() {
-            Some(cached) => cached,
-            None => first(entry).await?,
-        };
-        // Else the account moved on in between, and the number is not this set's.
-        if entry.account.status()?.generation == generation {
-            return Ok(entry.burst.choose(Numbered { credentials, generation }, now));
-        }
-    }
-    first(entry).await
+    let served = match entry.account.served() {
+        Some(served) => served,
+        None => first(entry).await?,
+    };
+    Ok(entry.burst.choose(served, now))
 }
 
-async fn first(entry: &Entry) -> Result<Credentials> {
-    timeout(FIRST_SET, entry.account.credentials()).await.map_err(|_elapsed| {
+async fn first(entry: &Entry) -> Result<ServedSet> {
+    let fetched = timeout(FIRST_SET, entry.account.credentials()).await.map_err(|_elapsed| {
         Error::new(ErrorKind::TimedOut, "the first credentials of this account are still being fetched")
-    })?
+    })?;
+    fetched?;
+    entry.account.served().ok_or_else(|| {
+        Error::new(ErrorKind::Unavailable, "the account moved on while its credentials were fetched")
+    })
 }
 
 /// All four fields, always: SDKs want them all. Keys without a token get an empty one, which boto3, the CLI and
