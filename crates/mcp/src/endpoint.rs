@@ -5,6 +5,7 @@
 
 mod answer;
 mod burst;
+mod connections;
 mod grant;
 mod server;
 
@@ -17,6 +18,7 @@ use valetkey_core::{Clock, SessionAccount, SystemClock};
 
 pub use grant::Grant;
 
+use crate::Redactor;
 use server::Server;
 
 /// How long a child is told that a set lives.
@@ -30,7 +32,8 @@ pub enum Leash {
 }
 
 impl Default for Leash {
-    /// 4 min 30 s: below the refresh window of every SDK.
+    /// 4 min 30 s: below the refresh windows of botocore and JavaScript, which then ask before each call. The Rust SDK
+    /// keeps what it has until 10 s before the told expiry, so it feels a change after 4 min 20 s at the latest.
     fn default() -> Self {
         Self::AtMost(Duration::from_secs(270))
     }
@@ -41,7 +44,10 @@ impl Default for Leash {
 /// One endpoint serves any number of sessions. Clones share it; it ends with [`stop`](Self::stop), or with the last
 /// clone or grant.
 #[derive(Clone)]
-pub struct CredentialEndpoint(Arc<Server>);
+pub struct CredentialEndpoint {
+    server: Arc<Server>,
+    redactor: Option<Arc<Redactor>>,
+}
 
 impl CredentialEndpoint {
     /// Binds a free port on 127.0.0.1 and serves until stopped. Spawns one task on the current tokio runtime.
@@ -57,24 +63,31 @@ impl CredentialEndpoint {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn start_with_clock(clock: Arc<dyn Clock>) -> io::Result<Self> {
-        Server::start(clock).await.map(Self)
+        Ok(Self { server: Server::start(clock).await?, redactor: None })
+    }
+
+    /// The same endpoint, of whose grants `redactor` knows what opens them, for as long as it does, and every set that is
+    /// read.
+    #[must_use]
+    pub fn masked_by(&self, redactor: &Arc<Redactor>) -> Self {
+        Self { server: Arc::clone(&self.server), redactor: Some(Arc::clone(redactor)) }
     }
 
     /// Lets whoever holds the grant's token read `account`, until the grant is dropped. `holder` names the reader in
     /// the audit trail.
     #[must_use]
     pub fn grant(&self, account: SessionAccount, holder: impl Into<String>, leash: Leash) -> Grant {
-        Grant::new(&self.0, account, holder.into(), leash)
+        Grant::new(&self.server, account, holder.into(), leash, self.redactor.clone())
     }
 
     /// Stops serving. Grants stay valid as values, but nobody answers.
     pub async fn stop(&self) {
-        self.0.stop().await;
+        self.server.stop().await;
     }
 }
 
 impl fmt::Debug for CredentialEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CredentialEndpoint").field("address", &self.0.address()).finish_non_exhaustive()
+        f.debug_struct("CredentialEndpoint").field("address", &self.server.address()).finish_non_exhaustive()
     }
 }

@@ -6,12 +6,18 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
-use valetkey_core::SessionAccount;
+use valetkey_core::{Credentials, SessionAccount};
 
 use super::Leash;
 use super::burst::Burst;
 use super::server::{PATH, Server};
+use crate::Redactor;
+
+/// More requests than this at a time are turned away: one reader that asks for a set that is not there yet leaves room
+/// for the others.
+const MOST_REQUESTS: usize = 64;
 
 /// One reader's right to one account of a session.
 pub struct Grant {
@@ -28,15 +34,33 @@ pub(super) struct Entry {
     pub(super) holder: String,
     pub(super) leash: Leash,
     pub(super) burst: Burst,
+    pub(super) requests: Semaphore,
+    redactor: Option<Arc<Redactor>>,
 }
 
 impl Grant {
-    pub(super) fn new(server: &Arc<Server>, account: SessionAccount, holder: String, leash: Leash) -> Self {
+    pub(super) fn new(
+        server: &Arc<Server>,
+        account: SessionAccount,
+        holder: String,
+        leash: Leash,
+        redactor: Option<Arc<Redactor>>,
+    ) -> Self {
         // Two version-4 UUIDs: 244 bits from the operating system.
         let token = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-        let digest = digest(&token);
-        let entry = Entry { id: Uuid::new_v4(), digest, account, holder, leash, burst: Burst::default() };
-        let entry = Arc::new(entry);
+        let entry = Arc::new(Entry {
+            id: Uuid::new_v4(),
+            digest: digest(&token),
+            account,
+            holder,
+            leash,
+            burst: Burst::default(),
+            requests: Semaphore::new(MOST_REQUESTS),
+            redactor,
+        });
+        if let Some(redactor) = &entry.redactor {
+            redactor.learn_grant(entry.id, &token);
+        }
         server.admit(Arc::clone(&entry));
         Self { server: Arc::clone(server), entry, token: token.into() }
     }
@@ -68,6 +92,9 @@ impl Grant {
 impl Drop for Grant {
     fn drop(&mut self) {
         self.server.dismiss(self.entry.id);
+        if let Some(redactor) = &self.entry.redactor {
+            redactor.forget_grant(self.entry.id);
+        }
     }
 }
 
@@ -75,6 +102,13 @@ impl Entry {
     /// Compares in constant time, over digests of one length.
     pub(super) fn admits(&self, token: &str) -> bool {
         digest(token).ct_eq(&self.digest).into()
+    }
+
+    /// A set is about to leave.
+    pub(super) fn reveal(&self, credentials: &Credentials) {
+        if let Some(redactor) = &self.redactor {
+            redactor.learn(credentials);
+        }
     }
 }
 

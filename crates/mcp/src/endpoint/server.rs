@@ -19,6 +19,7 @@ use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Clock, Error, ErrorKind};
 
 use super::answer::{self, refuse};
+use super::connections;
 use super::grant::Entry;
 
 /// Where grants are found, each under its id.
@@ -51,12 +52,7 @@ impl Server {
             .fallback(credentials)
             .layer(middleware::from_fn_with_state(serving.clone(), guard))
             .with_state(serving);
-        let task = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                tracing::error!(%error, "the credential endpoint stopped");
-            }
-        });
-        *server.task() = Some(task);
+        *server.task() = Some(tokio::spawn(connections::serve(listener, router)));
         Ok(server)
     }
 
@@ -72,7 +68,9 @@ impl Server {
         self.entries().remove(&id);
     }
 
+    /// Requests whose connections are open already find nothing either.
     pub(super) async fn stop(&self) {
+        self.entries().clear();
         let task = self.task().take();
         if let Some(task) = task {
             task.abort();
@@ -127,10 +125,12 @@ async fn guard(State(server): State<Weak<Server>>, request: Request, next: Next)
         refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
         return refused;
     }
-    let Ok(_permit) = server.requests.try_acquire() else {
-        return refuse(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "too many requests at a time");
-    };
+    let Ok(_permit) = server.requests.try_acquire() else { return too_many() };
     next.run(request).await
+}
+
+fn too_many() -> Response {
+    refuse(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "too many requests at a time")
 }
 
 async fn credentials(State(server): State<Weak<Server>>, uri: Uri, headers: HeaderMap) -> Response {
@@ -140,8 +140,10 @@ async fn credentials(State(server): State<Weak<Server>>, uri: Uri, headers: Head
     let Some(entry) = server.find(uri.path(), &headers) else {
         return refuse(StatusCode::FORBIDDEN, "Forbidden", "no such grant");
     };
+    let Ok(_permit) = entry.requests.try_acquire() else { return too_many() };
     match answer::current(&entry, server.clock.now()).await {
         Ok(credentials) => {
+            entry.reveal(&credentials);
             entry.account.record(AuditEvent::Serve, &entry.holder, None);
             answer::credentials(&credentials, entry.leash, server.clock.now())
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
+use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Credentials, Error, ErrorKind, Result, SessionAccount, SessionId};
 
 use crate::child::{
@@ -51,13 +52,16 @@ impl Recipe {
         let mut tried = *era;
         loop {
             let grant = (config.delivery == Delivery::Endpoint)
-                .then(|| self.endpoint.grant(account.clone(), name, self.leash));
+                .then(|| self.endpoint.masked_by(&self.redactor).grant(account.clone(), name, self.leash));
             let keys = match config.delivery {
                 Delivery::Env => account.credentials().await.ok(),
                 Delivery::Endpoint | Delivery::None => None,
             };
             let environment = self.surround(config, account, grant.as_ref(), keys.as_ref())?;
             let mut process = self.spawn(config, account, environment)?;
+            if keys.is_some() {
+                account.record(AuditEvent::Serve, name, None);
+            }
             let what = match self.greet(&mut process, tried).await {
                 Ok(Ok((connection, session))) => {
                     *era = tried;
@@ -110,7 +114,6 @@ impl Recipe {
             environment = environment.named(pairs());
         }
         if let Some(grant) = grant {
-            self.redactor.learn_token(grant.expose_token());
             environment = environment.endpoint(grant);
         }
         if let Some(keys) = keys {

@@ -2,6 +2,8 @@
 
 mod answer;
 mod client;
+mod crowd;
 mod hardening;
+mod masked;
 mod rotation;
 mod state;

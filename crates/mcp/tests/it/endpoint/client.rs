@@ -1,6 +1,7 @@
 //! A client that writes HTTP by hand, and an endpoint with one session behind it.
 
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -21,6 +22,8 @@ pub(super) struct Desk {
     pub(super) audit: Arc<InMemoryAudit>,
     pub(super) endpoint: CredentialEndpoint,
     pub(super) grant: Grant,
+    /// Where time is paused, it is the test that moves it.
+    _held_time: Sender<()>,
 }
 
 pub(super) struct Answer {
@@ -42,7 +45,7 @@ impl Desk {
         let endpoint = CredentialEndpoint::start_with_clock(Arc::new(clock.clone())).await.unwrap();
         let account = session.account(session.default_account()).unwrap();
         let grant = endpoint.grant(account, "reader", Leash::default());
-        Self { clock, session, audit, endpoint, grant }
+        Self { clock, session, audit, endpoint, grant, _held_time: hold_time() }
     }
 
     /// A set that lives an hour from now on.
@@ -120,6 +123,14 @@ async fn exchange(address: &str, line: &str, headers: &[String]) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
     text
+}
+
+/// Paused time moves on its own when nothing is to be done, and takes waiting for a socket for that. Not while a blocking
+/// task runs: with this one it stands still until the sender is dropped.
+fn hold_time() -> Sender<()> {
+    let (release, released) = channel::<()>();
+    tokio::task::spawn_blocking(move || released.recv());
+    release
 }
 
 /// Address and path of a URL.

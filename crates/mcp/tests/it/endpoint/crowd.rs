@@ -1,0 +1,92 @@
+//! Readers that open connections and ask nothing, or ask too much at a time: the others are answered all the same.
+
+use std::io;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use valetkey_core::SessionContext;
+use valetkey_core::testing::{Script, ScriptedProvider};
+use valetkey_mcp::endpoint::Leash;
+
+use super::client::{Desk, ask, place};
+use crate::keys::long_lived;
+
+/// Half of a request, and the rest of it.
+async fn half(desk: &Desk) -> (TcpStream, String) {
+    let mut stream = TcpStream::connect(desk.address()).await.unwrap();
+    let (_, path) = place(&desk.grant.url());
+    stream.write_all(format!("GET {path} HTTP/1.1\r\n").as_bytes()).await.unwrap();
+    (stream, format!("{}\r\n\r\n", desk.headers().join("\r\n")))
+}
+
+/// What comes until the other side hangs up, gently or not.
+async fn heard(mut stream: TcpStream) -> String {
+    let mut text = String::new();
+    let _hung_up: io::Result<usize> = stream.read_to_string(&mut text).await;
+    text
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_half_requests_take_a_bounded_number_of_places_and_nobody_s_answer() {
+    let desk = Desk::new().await;
+    desk.set("AAAA");
+    let mut silent = Vec::new();
+    for _ in 0..400 {
+        silent.push(half(&desk).await.0);
+    }
+    assert_eq!(desk.key().await, "AAAA");
+    assert_eq!(heard(silent.swap_remove(0)).await, "", "the oldest was dropped");
+    for _ in 0..600 {
+        silent.push(half(&desk).await.0);
+        silent.truncate(400);
+    }
+    assert_eq!(desk.key().await, "AAAA");
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_request_is_dropped_after_seconds() {
+    let desk = Desk::new().await;
+    desk.set("AAAA");
+    let (stream, _rest) = half(&desk).await;
+    assert_eq!(desk.key().await, "AAAA", "the half request was accepted before this one");
+    tokio::time::advance(Duration::from_secs(6)).await;
+    assert_eq!(heard(stream).await, "");
+}
+
+#[tokio::test]
+async fn a_request_that_comes_in_two_parts_is_answered() {
+    let desk = Desk::new().await;
+    desk.set("AAAA");
+    let (mut stream, rest) = half(&desk).await;
+    stream.write_all(rest.as_bytes()).await.unwrap();
+    assert!(heard(stream).await.contains("ASIA000000000000AAAA"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_waits_for_a_first_set_many_times_over_is_turned_away_and_others_are_not() {
+    let provider = ScriptedProvider::new([Script::Hang]);
+    let desk = Desk::with(|session| session.provider(provider)).await;
+    let mut waiting: FuturesUnordered<_> = (0..70).map(|_| desk.ask()).collect();
+    // Time stands still: those that were let in wait for ever, and only the others come back.
+    for _ in 0..6 {
+        assert_eq!(waiting.next().await.map(|answer| answer.status), Some(429));
+    }
+    let other = SessionContext::builder().build();
+    other.set_credentials(long_lived("BBBB")).unwrap();
+    let grant = desk.endpoint.grant(other.account(other.default_account()).unwrap(), "other", Leash::Off);
+    assert_eq!(ask(&grant).await.key(), "BBBB");
+}
+
+#[tokio::test]
+async fn a_stopped_endpoint_does_not_answer_on_connections_that_were_open_before() {
+    let desk = Desk::new().await;
+    desk.set("AAAA");
+    let (mut stream, rest) = half(&desk).await;
+    assert_eq!(desk.key().await, "AAAA", "the half request was accepted before this one");
+    desk.endpoint.stop().await;
+    let _refused: io::Result<()> = stream.write_all(rest.as_bytes()).await;
+    assert!(!heard(stream).await.contains("200 OK"));
+}

@@ -1,0 +1,37 @@
+//! What a grant lets out is known to the redactor from the moment it leaves, and the grant itself from the beginning.
+
+use std::sync::Arc;
+
+use valetkey_core::Expiry;
+use valetkey_core::testing::Canary;
+use valetkey_mcp::Redactor;
+use valetkey_mcp::endpoint::{Grant, Leash};
+
+use super::client::{Desk, ask};
+
+fn grant(desk: &Desk, redactor: &Arc<Redactor>) -> Grant {
+    let account = desk.session.account(desk.session.default_account()).unwrap();
+    desk.endpoint.masked_by(redactor).grant(account, "reader", Leash::default())
+}
+
+#[tokio::test]
+async fn a_set_is_masked_once_it_was_read_also_when_nobody_else_asked_for_it() {
+    let (desk, redactor, canary) = (Desk::new().await, Arc::new(Redactor::default()), Canary::new());
+    let grant = grant(&desk, &redactor);
+    desk.session.set_credentials(canary.credentials(Expiry::Never).unwrap()).unwrap();
+    let told = ask(&grant).await.body.to_string();
+    assert_eq!(canary.found_in(&told).len(), 3);
+    assert_eq!(canary.found_in(&redactor.mask(&told)), ["access_key_id"]);
+}
+
+#[tokio::test]
+async fn address_and_token_are_masked_as_long_as_they_open_anything() {
+    let (desk, redactor) = (Desk::new().await, Arc::new(Redactor::default()));
+    let grant = grant(&desk, &redactor);
+    let environment = format!("{} {}", grant.url(), grant.expose_token());
+    let masked = redactor.mask(&environment);
+    assert!(!masked.contains(grant.expose_token()), "{masked}");
+    assert!(masked.contains("/credentials/[redacted]"), "{masked}");
+    drop(grant);
+    assert_eq!(redactor.mask(&environment), environment);
+}
