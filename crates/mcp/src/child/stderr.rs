@@ -10,13 +10,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Redactor;
 
-/// How much is kept, in bytes.
-const KEPT: usize = 16 * 1024;
+/// How much is shown at most, in bytes.
+const SHOWN: usize = 16 * 1024;
+/// How much is kept. What was dropped may have cut a secret in two, and half a secret is not recognized; so more is kept
+/// than is shown, by three times the longest secret that there can be.
+const KEPT: usize = SHOWN + 3 * 16 * 1024;
 
 /// How long the last words of a child are waited for. What it started may hold the stream open for ever.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// The last 16 KiB of a child's standard error.
+/// The end of a child's standard error; 16 KiB of it are shown.
 #[derive(Clone, Default)]
 pub struct StderrTail(Arc<Tail>);
 
@@ -50,7 +53,8 @@ impl StderrTail {
     pub fn masked(&self, redactor: &Redactor, lines: usize) -> String {
         let kept: Vec<u8> =
             self.0.kept.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
-        let text = redactor.mask(&String::from_utf8_lossy(&kept));
+        let text = String::from_utf8_lossy(&kept);
+        let text = redactor.mask_from(&text, text.len().saturating_sub(SHOWN));
         let all: Vec<&str> = text.lines().collect();
         all[all.len().saturating_sub(lines)..].join("\n")
     }
@@ -59,5 +63,44 @@ impl StderrTail {
 impl std::fmt::Debug for StderrTail {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StderrTail").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use valetkey_core::Expiry;
+    use valetkey_core::testing::Canary;
+
+    async fn tail(said: &str) -> StderrTail {
+        let tail = StderrTail::default();
+        tail.clone().drain(said.as_bytes()).await;
+        tail
+    }
+
+    #[tokio::test]
+    async fn no_part_of_a_secret_is_shown_wherever_what_is_kept_or_shown_begins() {
+        let (redactor, canary) = (Redactor::default(), Canary::new());
+        redactor.learn(&canary.credentials(Expiry::Never).unwrap());
+        let secret = canary.expose_secret();
+        for begins in [SHOWN, KEPT] {
+            for cut in 0..=secret.len() {
+                let said = format!("{secret}{}", "y".repeat(begins - cut));
+                let told = tail(&said).await.masked(&redactor, 5);
+                assert!(
+                    told.trim_start_matches("[redacted]").bytes().all(|byte| byte == b'y'),
+                    "{begins} {cut}"
+                );
+                assert!(told.len() <= SHOWN + 10);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_lines_are_shown_also_when_one_of_them_never_ends() {
+        let redactor = Redactor::default();
+        assert_eq!(tail("a\nb\nc\n").await.masked(&redactor, 2), "b\nc");
+        let said = format!("{}\nthe end", "é".repeat(2 * KEPT));
+        assert!(tail(&said).await.masked(&redactor, 2).ends_with("é\nthe end"));
     }
 }
