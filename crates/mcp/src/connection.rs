@@ -1,11 +1,13 @@
 //! An MCP connection to a child, in which results stay the JSON that the child sent.
 
 mod lines;
+mod listing;
 mod raw;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rmcp::model::{
     ClientCapabilities, ClientConfig, ClientRequest, CustomRequest, Implementation, ProtocolVersion,
@@ -18,12 +20,14 @@ use rmcp::service::{
 use rmcp::{ClientHandler, RoleClient};
 use serde_json::{Map, Value, json};
 use tokio::process::{ChildStdin, ChildStdout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use raw::RawTransport;
+use listing::Listing;
+use raw::{Input, RawTransport};
 
-/// Pages of a tool list that are followed; more is a server that never stops.
-const MOST_PAGES: usize = 100;
+/// How long a server may take to hear of something that nobody waits for: a cancellation, or the end.
+const PARTING: Duration = Duration::from_millis(500);
 
 /// How a child speaks MCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +46,10 @@ pub(crate) struct Connection {
 }
 
 /// What keeps a [`Connection`] going; dropping it ends the connection.
-pub(crate) struct Session(RunningService<RoleClient, Client>);
+pub(crate) struct Session {
+    running: RunningService<RoleClient, Client>,
+    input: Input,
+}
 
 /// Why a request was not answered with a result.
 #[derive(Debug)]
@@ -53,6 +60,10 @@ pub(crate) enum RequestError {
     Gone,
     /// The caller took the request back.
     Cancelled,
+    /// The answer did not come in time, and the request was taken back.
+    TimedOut(Duration),
+    /// A list has no end, or too much in it.
+    Endless,
 }
 
 impl Connection {
@@ -63,7 +74,8 @@ impl Connection {
         era: Era,
     ) -> io::Result<(Self, Session)> {
         let keep_raw = Arc::new(AtomicBool::new(false));
-        let transport = RawTransport::new(stdout, stdin, Arc::clone(&keep_raw));
+        let input = Input::new(stdin);
+        let transport = RawTransport::new(stdout, input.clone(), Arc::clone(&keep_raw));
         let tools_changed = Arc::new(AtomicBool::new(true));
         let client = Client { tools_changed: Arc::clone(&tools_changed) };
         let lifecycle = match era {
@@ -75,7 +87,7 @@ impl Connection {
         };
         let running = client.serve_with_lifecycle(transport, lifecycle).await.map_err(io::Error::other)?;
         keep_raw.store(true, Ordering::Release);
-        Ok((Self { peer: running.peer().clone(), tools_changed }, Session(running)))
+        Ok((Self { peer: running.peer().clone(), tools_changed }, Session { running, input }))
     }
 
     /// Sends a request and gives back its result as the child sent it. The child is told when `cancelled` fires.
@@ -91,8 +103,9 @@ impl Connection {
         let answer = tokio::select! {
             answer = &mut handle.rx => answer,
             () = cancelled.cancelled() => {
-                // The child may be gone already, and then needs no telling.
-                let _gone = handle.cancel(Some("cancelled by the caller".to_owned())).await;
+                let told = handle.cancel(Some("cancelled by the caller".to_owned()));
+                // A child that is gone needs no telling, and one that does not read cannot be told.
+                let _untold = timeout(PARTING, told).await;
                 return Err(RequestError::Cancelled);
             }
         };
@@ -103,21 +116,26 @@ impl Connection {
     }
 
     /// Every tool of the server, as the server describes it.
-    pub(crate) async fn list_tools(&self) -> Result<Vec<Value>, RequestError> {
+    pub(crate) async fn list_tools(&self, cancelled: &CancellationToken) -> Result<Vec<Value>, RequestError> {
         self.tools_changed.store(false, Ordering::Release);
-        let (mut tools, mut params) = (Vec::new(), json!({}));
-        for _ in 0..MOST_PAGES {
-            let page = self.request("tools/list", params, &CancellationToken::new()).await?;
-            let Value::Object(mut page) = page else { break };
-            if let Some(Value::Array(more)) = page.remove("tools") {
-                tools.extend(more);
-            }
-            match page.remove("nextCursor") {
-                Some(Value::String(cursor)) => params = json!({"cursor": cursor}),
-                _ => break,
+        let listed = self.list_pages(cancelled).await;
+        if listed.is_err() {
+            // What was listed before is still not what the server has now.
+            self.tools_changed.store(true, Ordering::Release);
+        }
+        listed
+    }
+
+    async fn list_pages(&self, cancelled: &CancellationToken) -> Result<Vec<Value>, RequestError> {
+        let mut listing = Listing::default();
+        let mut params = json!({});
+        loop {
+            let page = self.request("tools/list", params, cancelled).await?;
+            match listing.add(page)? {
+                Some(cursor) => params = json!({"cursor": cursor}),
+                None => return Ok(listing.tools()),
             }
         }
-        Ok(tools)
     }
 
     /// Calls a tool.
@@ -142,9 +160,11 @@ impl Connection {
 }
 
 impl Session {
-    /// Ends the connection.
+    /// Ends the connection, in bounded time whatever the server does.
     pub(crate) async fn close(mut self) {
-        let _ended = self.0.close().await;
+        self.input.close().await;
+        // What is left of it ends with the process.
+        let _ended = self.running.close_with_timeout(PARTING).await;
     }
 }
 

@@ -27,9 +27,12 @@ use crate::{CredentialEndpoint, Redactor};
 pub use catalog::{Catalog, ProxiedTool, ServerFault};
 
 use launch::Recipe;
-use server::Server;
+use server::{Patience, Server, taken_back};
 
 const START_PATIENCE: Duration = Duration::from_secs(60);
+const LIST_PATIENCE: Duration = Duration::from_secs(30);
+/// Tools that wait for a deployment take long; one that is never answered must not stay for ever.
+const CALL_PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// The servers of one session.
 ///
@@ -65,6 +68,7 @@ pub struct McpHostBuilder {
     endpoint: Option<CredentialEndpoint>,
     leash: Leash,
     start_patience: Duration,
+    patience: Patience,
 }
 
 impl McpHostBuilder {
@@ -95,6 +99,18 @@ impl McpHostBuilder {
     /// How long a server may take to answer its first message; a minute unless said.
     pub fn start_patience(mut self, patience: Duration) -> Self {
         self.start_patience = patience;
+        self
+    }
+
+    /// How long a server may take to list its tools; half a minute unless said. The others are listed without it.
+    pub fn list_patience(mut self, patience: Duration) -> Self {
+        self.patience.list = patience;
+        self
+    }
+
+    /// How long a server may take to answer a call; an hour unless said. Then the call is taken back, and fails.
+    pub fn call_patience(mut self, patience: Duration) -> Self {
+        self.patience.call = patience;
         self
     }
 
@@ -131,7 +147,10 @@ impl McpHostBuilder {
         let mut servers = Vec::new();
         for (name, config) in self.config.servers {
             match lend(&self.session, config.account.as_ref()) {
-                Ok(account) => servers.push(Server::supervise(name, config, account, Arc::clone(&recipe))),
+                Ok(account) => {
+                    let recipe = Arc::clone(&recipe);
+                    servers.push(Server::supervise(name, config, account, recipe, self.patience));
+                }
                 Err(error) => config_faults.push(ConfigFault { server: name, error }),
             }
         }
@@ -161,6 +180,7 @@ impl McpHost {
             endpoint: None,
             leash: Leash::default(),
             start_patience: START_PATIENCE,
+            patience: Patience { list: LIST_PATIENCE, call: CALL_PATIENCE },
         }
     }
 
@@ -187,7 +207,11 @@ impl McpHost {
         arguments: Option<Map<String, Value>>,
         cancelled: &CancellationToken,
     ) -> Option<Value> {
-        let result = match self.find(name).await {
+        let found = tokio::select! {
+            found = self.find(name) => found,
+            () = cancelled.cancelled() => Err(taken_back()),
+        };
+        let result = match found {
             Ok(found) => {
                 let Named { server, tool } = found?;
                 self.servers.get(server)?.call(&tool, arguments, cancelled).await

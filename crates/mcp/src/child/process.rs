@@ -122,6 +122,12 @@ impl ChildProcess {
         }
         // Dropping `self` kills whatever the leader left behind in its group.
     }
+
+    /// Kills the child and its group at once, and waits until the child is gone.
+    pub async fn kill(mut self) {
+        let _gone = self.group.start_kill();
+        let _reaped = self.group.wait().await;
+    }
 }
 
 impl Drop for ChildProcess {

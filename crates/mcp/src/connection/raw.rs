@@ -19,25 +19,52 @@ use serde_json::Value;
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::Mutex;
 use tokio_util::codec::{FramedRead, FramedWrite};
+use tokio_util::sync::CancellationToken;
 
 use super::lines::JsonLines;
 
 type Writer = FramedWrite<ChildStdin, JsonRpcMessageCodec<TxJsonRpcMessage<RoleClient>>>;
 
-pub(super) struct RawTransport {
-    lines: FramedRead<ChildStdout, JsonLines>,
+/// A child's input. Clones share it.
+#[derive(Clone)]
+pub(super) struct Input {
     /// Locked for the length of one write, which keeps messages whole and in order.
     writer: Arc<Mutex<Option<Writer>>>,
+    closing: CancellationToken,
+}
+
+impl Input {
+    pub(super) fn new(stdin: ChildStdin) -> Self {
+        let writer = FramedWrite::new(stdin, JsonRpcMessageCodec::new());
+        Self { writer: Arc::new(Mutex::new(Some(writer))), closing: CancellationToken::new() }
+    }
+
+    async fn send(self, message: TxJsonRpcMessage<RoleClient>) -> io::Result<()> {
+        let written = async {
+            match self.writer.lock().await.as_mut() {
+                Some(writer) => writer.send(message).await.map_err(Into::into),
+                None => Err(io::ErrorKind::NotConnected.into()),
+            }
+        };
+        self.closing.run_until_cancelled(written).await.unwrap_or(Err(io::ErrorKind::NotConnected.into()))
+    }
+
+    /// Takes back what is being written, which a child that has stopped reading would hold up for ever.
+    pub(super) async fn close(&self) {
+        self.closing.cancel();
+        drop(self.writer.lock().await.take());
+    }
+}
+
+pub(super) struct RawTransport {
+    lines: FramedRead<ChildStdout, JsonLines>,
+    input: Input,
     keep_raw: Arc<AtomicBool>,
 }
 
 impl RawTransport {
-    pub(super) fn new(stdout: ChildStdout, stdin: ChildStdin, keep_raw: Arc<AtomicBool>) -> Self {
-        Self {
-            lines: FramedRead::new(stdout, JsonLines::default()),
-            writer: Arc::new(Mutex::new(Some(FramedWrite::new(stdin, JsonRpcMessageCodec::new())))),
-            keep_raw,
-        }
+    pub(super) fn new(stdout: ChildStdout, input: Input, keep_raw: Arc<AtomicBool>) -> Self {
+        Self { lines: FramedRead::new(stdout, JsonLines::default()), input, keep_raw }
     }
 
     fn read(&self, line: Value) -> Option<RxJsonRpcMessage<RoleClient>> {
@@ -71,13 +98,7 @@ impl Transport<RoleClient> for RawTransport {
         &mut self,
         message: TxJsonRpcMessage<RoleClient>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
-        let writer = Arc::clone(&self.writer);
-        async move {
-            match writer.lock().await.as_mut() {
-                Some(writer) => writer.send(message).await.map_err(Into::into),
-                None => Err(io::ErrorKind::NotConnected.into()),
-            }
-        }
+        self.input.clone().send(message)
     }
 
     /// Skips what is no message: servers print banners on standard output.
@@ -91,7 +112,31 @@ impl Transport<RoleClient> for RawTransport {
     }
 
     async fn close(&mut self) -> Result<(), Self::Error> {
-        drop(self.writer.lock().await.take());
+        self.input.close().await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rmcp::model::{ClientRequest, CustomRequest};
+    use std::process::Stdio;
+    use tokio::process::Command;
+
+    #[tokio::test]
+    async fn closing_takes_back_a_write_that_nobody_reads() {
+        let mut deaf =
+            Command::new("sleep").arg("600").stdin(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let input = Input::new(deaf.stdin.take().unwrap());
+        // More than any pipe holds.
+        let request = CustomRequest::new("x", Some(serde_json::json!({"x": "x".repeat(1 << 23)})));
+        let request = JsonRpcMessage::request(ClientRequest::CustomRequest(request), RequestId::Number(1));
+        let sending = tokio::spawn(input.clone().send(request));
+        while input.writer.try_lock().is_ok() {
+            tokio::task::yield_now().await;
+        }
+        input.close().await;
+        assert_eq!(sending.await.unwrap().unwrap_err().kind(), io::ErrorKind::NotConnected);
     }
 }

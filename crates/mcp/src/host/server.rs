@@ -2,14 +2,17 @@
 //!
 //! The task alone starts, replaces and stops the process; callers ask it for a [`Call`] and may vanish at any time.
 
+mod lent;
 mod link;
 mod supervisor;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Error, ErrorKind, Result, SessionAccount};
@@ -23,8 +26,16 @@ use link::Call;
 pub(super) use link::quoted;
 use supervisor::Supervisor;
 
+/// How long answers of a server that runs are waited for.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    pub(super) list: Duration,
+    pub(super) call: Duration,
+}
+
 pub(super) struct Server {
     facts: Arc<Facts>,
+    patience: Patience,
     requests: mpsc::Sender<oneshot::Sender<Result<Call>>>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -51,12 +62,13 @@ impl Server {
         config: ServerConfig,
         account: SessionAccount,
         recipe: Arc<Recipe>,
+        patience: Patience,
     ) -> Self {
         let facts = Arc::new(Facts { name, config, account, recipe, seen: Mutex::default() });
         let (requests, received) = mpsc::channel(64);
         let stop = CancellationToken::new();
         let task = tokio::spawn(Supervisor::new(Arc::clone(&facts), stop.clone()).run(received));
-        Self { facts, requests, stop, task: Mutex::new(Some(task)) }
+        Self { facts, patience, requests, stop, task: Mutex::new(Some(task)) }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -73,7 +85,9 @@ impl Server {
         if let Some(tools) = call.listed() {
             return Ok(tools);
         }
-        let mut tools = match call.connection().list_tools().await {
+        let over = CancellationToken::new();
+        let listing = call.connection().list_tools(&over);
+        let mut tools = match within(self.patience.list, listing, &over).await {
             Ok(tools) => tools,
             Err(error) => return Err(self.explain(error, &call).await),
         };
@@ -93,7 +107,9 @@ impl Server {
             call = self.begin_with_credentials() => call?,
             () = cancelled.cancelled() => return Err(taken_back()),
         };
-        match call.connection().call_tool(tool, arguments, cancelled).await {
+        let over = cancelled.child_token();
+        let answer = call.connection().call_tool(tool, arguments, &over);
+        match within(self.patience.call, answer, &over).await {
             Ok(result) => {
                 call.answered();
                 Ok(result)
@@ -114,11 +130,14 @@ impl Server {
 
     async fn begin_with_credentials(&self) -> Result<Call> {
         self.facts.require_credentials().await?;
-        self.begin().await
+        let call = self.begin().await?;
+        // A start takes a while, in which they may have been taken away.
+        self.facts.require_credentials().await?;
+        Ok(call)
     }
 
     async fn begin(&self) -> Result<Call> {
-        let stopped = || Error::new(ErrorKind::Unavailable, "the server was stopped");
+        let stopped = || self.facts.ended();
         let (reply, answer) = oneshot::channel();
         self.requests.send(reply).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?.map_err(|error| error.with_provider(self.name().to_owned()))
@@ -134,6 +153,13 @@ impl Server {
                 )
             }
             RequestError::Cancelled => taken_back(),
+            RequestError::TimedOut(patience) => {
+                let message = format!("the server did not answer within {} s", patience.as_secs_f32());
+                Error::new(ErrorKind::TimedOut, message)
+            }
+            RequestError::Endless => {
+                Error::new(ErrorKind::Invalid, "the server's list of tools has no end, or is too large")
+            }
             RequestError::Gone => {
                 let message = format!("the server ended during the call{}", call.last_words().await);
                 Error::new(ErrorKind::Unavailable, message)
@@ -147,6 +173,12 @@ impl Server {
 impl Facts {
     fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
         look(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Why nobody answers any more.
+    fn ended(&self) -> Error {
+        let closed = self.account.status().err();
+        closed.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "the server was stopped"))
     }
 
     /// A call without usable credentials is refused, and told what to do; it never runs as the host.
@@ -167,7 +199,25 @@ impl Facts {
     }
 }
 
-fn taken_back() -> Error {
+/// Waits for an answer, and takes the request back when its time is over.
+async fn within<T>(
+    patience: Duration,
+    answer: impl Future<Output = std::result::Result<T, RequestError>>,
+    over: &CancellationToken,
+) -> std::result::Result<T, RequestError> {
+    tokio::pin!(answer);
+    if let Ok(answered) = timeout(patience, &mut answer).await {
+        return answered;
+    }
+    over.cancel();
+    // The server is told; an answer that comes in the same moment counts.
+    match answer.await {
+        Err(RequestError::Cancelled) => Err(RequestError::TimedOut(patience)),
+        answered => answered,
+    }
+}
+
+pub(super) fn taken_back() -> Error {
     Error::new(ErrorKind::TimedOut, "the call was cancelled")
 }
 

@@ -9,6 +9,7 @@ mod masking;
 mod names;
 mod sessions;
 mod shutdown;
+pub(crate) mod stubborn;
 
 use std::path::PathBuf;
 

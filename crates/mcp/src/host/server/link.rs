@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use tokio::sync::watch;
-use valetkey_core::Generation;
 
 use crate::Redactor;
 use crate::child::StderrTail;
@@ -19,8 +18,6 @@ const LINES: usize = 5;
 pub(super) struct Link {
     pub(super) connection: Connection,
     pub(super) grant: Option<Grant>,
-    /// The set that the server was started with.
-    pub(super) generation: Option<Generation>,
     pub(super) stderr: StderrTail,
     pub(super) redactor: Arc<Redactor>,
     pub(super) listed: Mutex<Option<Vec<Value>>>,

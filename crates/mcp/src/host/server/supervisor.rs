@@ -10,9 +10,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
-use valetkey_core::{CredentialProvider, Error, ErrorKind, Generation, Region, Result, Rotations};
+use valetkey_core::{CredentialProvider, Error, ErrorKind, Generation, Result, Rotations};
 
 use super::Facts;
+use super::lent::Lent;
 use super::link::{Call, Link};
 use crate::child::{ChildProcess, Delivery};
 use crate::connection::{Era, Session};
@@ -22,11 +23,14 @@ use crate::host::restarts::Restarts;
 /// How long calls on a server that was replaced may still take: as long as the shortest session of STS.
 const DRAIN: Duration = Duration::from_secs(15 * 60);
 
+/// Starts that one call may cost, each undone by a rotation during it.
+const STARTS: usize = 4;
+
 pub(super) struct Supervisor {
     facts: Arc<Facts>,
     stop: CancellationToken,
     running: Option<Running>,
-    /// Servers that were replaced and finish their calls.
+    /// Servers that were replaced and finish their calls, or are being stopped.
     retired: JoinSet<()>,
     restarts: Restarts,
     era: Era,
@@ -37,8 +41,7 @@ struct Running {
     link: Arc<Link>,
     process: ChildProcess,
     session: Session,
-    /// Where it was told to be.
-    region: Option<Region>,
+    lent: Lent,
 }
 
 impl Supervisor {
@@ -75,7 +78,7 @@ impl Supervisor {
                         break;
                     }
                 }
-                () = ended(&mut self.running) => self.forget("ended by itself").await,
+                () = ended(&mut self.running) => self.forget("ended by itself"),
                 Some(_drained) = self.retired.join_next() => {}
                 request = requests.recv() => match request {
                     Some(reply) => drop(reply.send(self.begin().await)),
@@ -85,60 +88,82 @@ impl Supervisor {
         }
     }
 
-    /// A call on a server that runs with the session's current set; started or replaced first if need be.
+    /// A call on a server that runs with the session's current set.
     async fn begin(&mut self) -> Result<Call> {
-        if self.running.as_ref().is_some_and(|running| !running.link.is_open()) {
-            self.forget("closed its connection").await;
-        }
-        if self.outdated() {
-            self.retire();
-        }
-        if self.running.is_none() {
-            self.start().await?;
-        }
-        self.running
-            .as_ref()
-            .map(|running| running.link.begin())
-            .ok_or_else(|| Error::new(ErrorKind::Internal, "the server was started and is not there"))
+        Ok(self.ready().await?.begin())
     }
 
+    /// The server as it should be now; started or replaced first if need be, and again if that took too long.
+    async fn ready(&mut self) -> Result<&Arc<Link>> {
+        for _ in 0..STARTS {
+            if self.running.as_ref().is_some_and(|running| !running.link.is_open()) {
+                self.forget("closed its connection");
+            }
+            if self.outdated() {
+                self.retire();
+            }
+            if self.running.is_some() {
+                break;
+            }
+            self.start().await?;
+        }
+        let unsettled = "the session's credentials change faster than the server starts";
+        match &self.running {
+            Some(running) if !running.lent.is_outdated(&self.facts) => Ok(&running.link),
+            _ => Err(Error::new(ErrorKind::Unavailable, unsettled)),
+        }
+    }
+
+    /// Starts the server, unless a rotation undoes the start: then nothing is left of it.
     async fn start(&mut self) -> Result<()> {
         self.restarts.check()?;
-        let Facts { name, config, account, recipe, .. } = &*self.facts;
+        let facts = Arc::clone(&self.facts);
+        let Facts { name, config, account, recipe, .. } = &*facts;
         if config.delivery == Delivery::Env {
-            // So that the first fetch is not taken for a rotation; the number read next is at most too old.
+            // So that the first fetch is not taken for a rotation; what is read next is at most too old.
             let _fetched = account.credentials().await;
         }
         if let Some(credentials) = account.cached() {
             recipe.redactor.learn(&credentials);
         }
-        let (generation, region) = (self.generation(), account.region());
-        let started = recipe.start(name, config, account, &mut self.era).await;
-        let Started { process, session, connection, grant } =
-            started.inspect_err(|error| self.restarts.failed(error.message()))?;
-        tracing::debug!(server = %name, pid = process.pid(), "server started");
+        let (lent, mut era) = (Lent::now(&facts), self.era);
+        let started = tokio::select! {
+            biased;
+            undone = undone(&facts, &lent, self.rotations.clone()) => {
+                // Dropping the start has killed what it had begun.
+                self.kill_cleared().await;
+                return undone;
+            }
+            started = recipe.start(name, config, account, &mut era) => started,
+        };
+        self.era = era;
+        let started = started.inspect_err(|error| self.restarts.failed(error.message()))?;
+        self.adopt(started, lent);
+        Ok(())
+    }
+
+    fn adopt(&mut self, started: Started, lent: Lent) {
+        let Started { process, session, connection, grant } = started;
+        tracing::debug!(server = %self.facts.name, pid = process.pid(), "server started");
         self.facts.seen(|seen| seen.pid = Some(process.pid()));
         let link = Arc::new(Link {
             connection,
             grant,
-            generation,
             stderr: process.stderr().clone(),
-            redactor: Arc::clone(&recipe.redactor),
+            redactor: Arc::clone(&self.facts.recipe.redactor),
             listed: Mutex::new(None),
             under_way: watch::Sender::new(0),
             proven: AtomicBool::new(false),
             gone: AtomicBool::new(false),
         });
-        self.running = Some(Running { link, process, session, region });
-        Ok(())
+        self.running = Some(Running { link, process, session, lent });
     }
 
     /// `endpoint`: the child reads the new set itself. `env`: the child is replaced, or killed when nothing is left to
     /// give it. Breaks when the session has ended.
     async fn follow_rotation(&mut self) -> ControlFlow<()> {
-        let held = self.facts.account.cached();
-        if let Some(credentials) = &held {
-            self.facts.recipe.redactor.learn(credentials);
+        if let Some(credentials) = self.facts.account.cached() {
+            self.facts.recipe.redactor.learn(&credentials);
         }
         if self.facts.account.is_closed() {
             return ControlFlow::Break(());
@@ -147,36 +172,28 @@ impl Supervisor {
         if replaced {
             self.retire();
         }
-        if held.is_none() && self.facts.config.delivery == Delivery::Env {
-            // The keys were taken away: nothing may go on with them, no call either. Dropping kills.
-            self.retired.shutdown().await;
-        } else if replaced {
+        if !self.kill_cleared().await && replaced {
             self.facts.account.record(AuditEvent::Rotate, &self.facts.name, None);
-            if self.start().await.is_err() {
+            if self.ready().await.is_err() {
                 tracing::debug!(server = %self.facts.name, "the replacement could not be started");
             }
         }
         ControlFlow::Continue(())
     }
 
-    /// Whether the running server holds keys that are no longer the session's, or is not where they belong: it learnt
-    /// its region when it was started, maybe before any credentials were there.
-    fn outdated(&self) -> bool {
-        let Some(running) = &self.running else { return false };
-        match self.facts.config.delivery {
-            Delivery::None => false,
-            Delivery::Env => running.link.generation != self.generation(),
-            Delivery::Endpoint => {
-                let account = &self.facts.account;
-                // Clearing takes no server away: its endpoint refuses it.
-                account.cached().is_some()
-                    && account.region().is_some_and(|region| running.region.as_ref() != Some(&region))
-            }
+    /// Whether the keys were taken away from a server that has them in its environment. Then nothing may go on with
+    /// them, no call either.
+    async fn kill_cleared(&mut self) -> bool {
+        let cleared = self.facts.config.delivery == Delivery::Env && self.facts.account.cached().is_none();
+        if cleared {
+            // Dropping kills.
+            self.retired.shutdown().await;
         }
+        cleared
     }
 
-    fn generation(&self) -> Option<Generation> {
-        self.facts.account.status().ok().map(|status| status.generation)
+    fn outdated(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.lent.is_outdated(&self.facts))
     }
 
     /// No new call goes to the server; it is stopped when those under way are done.
@@ -189,7 +206,8 @@ impl Supervisor {
         });
     }
 
-    async fn forget(&mut self, how: &'static str) {
+    /// The server is of no use any more. What is left of it is stopped while others are served, and clearing is felt.
+    fn forget(&mut self, how: &'static str) {
         if let Some(running) = self.running.take() {
             tracing::debug!(server = %self.facts.name, how, "server gone");
             self.facts.seen(|seen| seen.pid = None);
@@ -197,17 +215,21 @@ impl Supervisor {
                 self.restarts.succeeded();
             }
             self.restarts.failed(format!("it {how}"));
-            running.stop().await;
+            self.retired.spawn(running.stop());
         }
     }
 
     async fn stop_everything(mut self) {
-        if let Some(running) = self.running.take() {
-            self.facts.seen(|seen| seen.pid = None);
-            running.stop().await;
-        }
         // Calls still under way on retired servers end with the session.
         self.retired.shutdown().await;
+        let Some(running) = self.running.take() else { return };
+        self.facts.seen(|seen| seen.pid = None);
+        if self.facts.config.delivery == Delivery::Env && self.facts.account.is_closed() {
+            // It holds keys that were taken away.
+            running.process.kill().await;
+        } else {
+            running.stop().await;
+        }
     }
 }
 
@@ -216,6 +238,16 @@ impl Running {
         self.session.close().await;
         self.process.stop().await;
     }
+}
+
+/// When what a server is being started with is no longer what it should have; fails when the session has ended.
+async fn undone(facts: &Facts, lent: &Lent, mut rotations: Option<Rotations>) -> Result<()> {
+    while rotated(&mut rotations).await.is_some() {
+        if lent.is_outdated(facts) {
+            return Ok(());
+        }
+    }
+    Err(facts.ended())
 }
 
 /// The next rotation; `None` when the session is gone. Never, for an account that cannot be watched.

@@ -1,0 +1,96 @@
+//! An MCP server for tests that does not do its part: it starts late, lists nothing, stops reading, or asks back.
+
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::io::{BufRead, Write, stdin, stdout};
+use std::path::PathBuf;
+use std::thread::park;
+
+use serde_json::{Value, json};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
+    let mut args = env::args().skip(1);
+    let server = Server {
+        mode: args.next().unwrap_or_default(),
+        folder: args.next().unwrap_or_default().into(),
+        key: env::var("AWS_ACCESS_KEY_ID").map_or("none".to_owned(), |id| id[id.len() - 4..].to_owned()),
+    };
+    server.note(&server.key)?;
+    if server.mode == "late" && server.key == "AAAA" {
+        sleep();
+    }
+    for line in stdin().lock().lines() {
+        server.hear(&serde_json::from_str(&line?)?)?;
+    }
+    server.note("left")
+}
+
+/// Until it is killed.
+fn sleep() -> ! {
+    loop {
+        park();
+    }
+}
+
+struct Server {
+    /// `late` with the keys AAAA, `listless`, `deaf` from the first call on, `asking`.
+    mode: String,
+    /// Where it notes what happens.
+    folder: PathBuf,
+    /// The last four characters of its key's id.
+    key: String,
+}
+
+impl Server {
+    fn note(&self, name: &str) -> Result<()> {
+        if self.folder.as_os_str().is_empty() {
+            return Ok(());
+        }
+        // Renamed, so that nobody reads half of it.
+        let written = self.folder.join(format!("{name}.part"));
+        fs::write(&written, std::process::id().to_string())?;
+        Ok(fs::rename(written, self.folder.join(name))?)
+    }
+
+    fn hear(&self, message: &Value) -> Result<()> {
+        match message["method"].as_str().unwrap_or_default() {
+            "initialize" => answer(
+                message,
+                &json!({
+                    "protocolVersion": "2025-06-18",
+                    "capabilities": {"tools": {}},
+                    "serverInfo": {"name": "stubborn", "version": "1"},
+                }),
+            ),
+            "tools/list" if self.mode == "listless" => Ok(()),
+            "tools/list" => {
+                answer(message, &json!({"tools": [{"name": "tool", "inputSchema": {"type": "object"}}]}))
+            }
+            "tools/call" if self.mode == "deaf" => {
+                self.note("deaf")?;
+                sleep()
+            }
+            "tools/call" if self.mode == "asking" => {
+                answer(message, &json!({"resultType": "input_required", "inputRequests": {}}))
+            }
+            "tools/call" => answer(message, &json!({"content": [], "structuredContent": {"key": self.key}})),
+            _ if message.get("id").is_some() => {
+                let error = json!({"code": -32601, "message": "no such method"});
+                say(&json!({"jsonrpc": "2.0", "id": message["id"], "error": error}))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn answer(message: &Value, result: &Value) -> Result<()> {
+    say(&json!({"jsonrpc": "2.0", "id": message["id"], "result": result}))
+}
+
+fn say(message: &Value) -> Result<()> {
+    writeln!(stdout(), "{message}")?;
+    Ok(stdout().flush()?)
+}

@@ -1,0 +1,89 @@
+//! `Listing`: a list that comes in pages, read up to a limit.
+
+use std::io;
+
+use serde_json::Value;
+
+use super::RequestError;
+
+/// Pages that are followed; more is a server that never stops.
+const MOST_PAGES: usize = 100;
+
+/// What all pages may hold, in bytes of JSON: far more than any model can read.
+const LARGEST: usize = 16 * 1024 * 1024;
+
+#[derive(Default)]
+pub(super) struct Listing {
+    tools: Vec<Value>,
+    pages: usize,
+    size: Size,
+}
+
+impl Listing {
+    /// Adds a page, and gives back where the next one begins.
+    pub(super) fn add(&mut self, page: Value) -> Result<Option<String>, RequestError> {
+        let Value::Object(mut page) = page else { return Ok(None) };
+        if let Some(Value::Array(more)) = page.remove("tools") {
+            // Counting cannot fail.
+            let _counted = serde_json::to_writer(&mut self.size, &more);
+            self.tools.extend(more);
+        }
+        self.pages += 1;
+        match page.remove("nextCursor") {
+            _ if self.size.0 > LARGEST => Err(RequestError::Endless),
+            Some(Value::String(_)) if self.pages >= MOST_PAGES => Err(RequestError::Endless),
+            Some(Value::String(cursor)) => Ok(Some(cursor)),
+            _ => Ok(None),
+        }
+    }
+
+    pub(super) fn tools(self) -> Vec<Value> {
+        self.tools
+    }
+}
+
+/// Counts what is written to it.
+#[derive(Default)]
+struct Size(usize);
+
+impl io::Write for Size {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn pages_are_followed_to_the_last() {
+        let mut listing = Listing::default();
+        let next = listing.add(json!({"tools": [1], "nextCursor": "more"})).unwrap();
+        assert_eq!(next.as_deref(), Some("more"));
+        assert_eq!(listing.add(json!({"tools": [2], "nextCursor": null})).unwrap(), None);
+        assert_eq!(listing.tools(), [json!(1), json!(2)]);
+    }
+
+    #[test]
+    fn a_list_without_an_end_is_given_up_on() {
+        let mut listing = Listing::default();
+        let page = || json!({"tools": [], "nextCursor": "again"});
+        let followed = (0..1000).take_while(|_| listing.add(page()).is_ok()).count();
+        assert_eq!(followed, MOST_PAGES - 1);
+    }
+
+    #[test]
+    fn a_list_that_is_too_large_is_given_up_on() {
+        let mut listing = Listing::default();
+        let page = || json!({"tools": ["x".repeat(LARGEST / 2)], "nextCursor": "more"});
+        assert!(listing.add(page()).is_ok());
+        assert!(matches!(listing.add(page()), Err(RequestError::Endless)));
+    }
+}
