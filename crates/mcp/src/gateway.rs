@@ -1,21 +1,30 @@
 //! `Gateway`: the credential tools and all proxied tools of one session, served as MCP.
 
 mod front;
+mod input;
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rmcp::service::serve_server_with_ct;
 use rmcp::transport::io::stdio_pipes;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{Error, ErrorKind, Result, SessionContext};
 use valetkey_tools::{ToolDefinition, ToolOutput, ToolSet};
 
 use crate::McpHost;
 use front::Front;
+use input::Watched;
+
+/// How long answers may still take to a client that has closed its side, before its servers are stopped; and again
+/// until the connection is given up.
+const PARTING: Duration = Duration::from_millis(500);
 
 /// One session, served to one MCP client: legacy or modern, over standard input and output or any other stream.
 #[derive(Debug)]
@@ -65,27 +74,57 @@ impl Gateway {
         R: AsyncRead + Send + Unpin + 'static,
         W: AsyncWrite + Send + Unpin + 'static,
     {
-        let _closing = CloseOnDrop(self.session);
+        let closing = CloseOnDrop(self.session);
         let parts = Arc::new(self.parts);
         let front = Front::new(Arc::clone(&parts));
-        let served = match serve_server_with_ct(front, (input, output), stop.clone()).await {
-            Ok(running) => running.waiting().await.map(drop).map_err(|error| {
-                Error::new(ErrorKind::Internal, "the gateway's task failed").with_source(error)
-            }),
-            Err(_) if stop.is_cancelled() || parts.greeted.load(Ordering::Acquire) => Ok(()),
+        let left = CancellationToken::new();
+        let input = Watched::new(input, left.clone());
+        let running = match serve_server_with_ct(front, (input, output), stop.clone()).await {
+            Ok(running) => running,
             Err(_unagreed) => {
-                Err(Error::new(ErrorKind::Unavailable, "the client left before a protocol was agreed on"))
+                parts.stop(closing).await;
+                let is_fine = stop.is_cancelled() || parts.greeted.load(Ordering::Acquire);
+                let silent = "the client left before a protocol was agreed on";
+                return if is_fine { Ok(()) } else { Err(Error::new(ErrorKind::Unavailable, silent)) };
             }
         };
-        // Requests still under way may hold the parts longer than this; the servers are gone all the same.
-        if let Some(host) = &parts.host {
-            host.stop().await;
+        let mut serving = pin!(running.waiting());
+        let over = async {
+            tokio::select! {
+                () = left.cancelled() => {}
+                () = stop.cancelled() => {}
+            }
+            sleep(PARTING).await;
+        };
+        let ended = tokio::select! {
+            ended = &mut serving => Ok(ended),
+            // Answers are under way. They come at once when the servers are gone; but a client may not read them.
+            () = over => Err(()),
+        };
+        parts.stop(closing).await;
+        let ended = match ended {
+            Ok(ended) => Ok(ended),
+            Err(()) => timeout(PARTING, serving).await,
+        };
+        match ended {
+            Ok(Err(failed)) => {
+                Err(Error::new(ErrorKind::Internal, "the gateway's task failed").with_source(failed))
+            }
+            Ok(Ok(_)) | Err(_) => Ok(()),
         }
-        served
     }
 }
 
 impl Parts {
+    /// Closes the session first: what its servers still do, they do without it.
+    async fn stop(&self, closing: CloseOnDrop) {
+        drop(closing);
+        // Requests still under way may hold the parts longer than this; the servers are gone all the same.
+        if let Some(host) = &self.host {
+            host.stop().await;
+        }
+    }
+
     /// Every tool, as MCP describes tools.
     async fn list(&self) -> Vec<Value> {
         let mut tools: Vec<Value> = self.tools.definitions().map(describe).collect();

@@ -73,7 +73,9 @@ impl Service<RoleServer> for Front {
             return Err(ErrorData::internal_error("the result has no envelope", None));
         };
         let contents = self.contents(asked, &context).await?;
-        result.extend(contents.into_iter().filter(|(key, _)| key != "resultType"));
+        // Only modern clients are told of what type a result is, and that a server asks for more input.
+        let is_typed = result.contains_key("resultType");
+        result.extend(contents.into_iter().filter(|(key, _)| is_typed || key != "resultType"));
         Ok(ServerResult::CustomResult(CustomResult(Value::Object(result))))
     }
 

@@ -4,5 +4,6 @@ mod client;
 mod closing;
 mod contents;
 mod eras;
+mod leaving;
 mod malformed;
 pub(crate) mod wire;

@@ -140,6 +140,11 @@ impl Wire {
         assert_ne!(result["isError"], json!(true), "{result}");
     }
 
+    /// Closes the client's side, and goes on reading.
+    pub(crate) async fn hang_up(&mut self) {
+        self.input.shutdown().await.unwrap();
+    }
+
     /// Closes the client's side, and waits until the gateway has ended.
     pub(crate) async fn close(mut self) -> Result<()> {
         self.input.shutdown().await.unwrap();

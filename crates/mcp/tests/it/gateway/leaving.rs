@@ -1,0 +1,67 @@
+//! A client that has closed its side: its servers are stopped at once, whatever is under way and whether it reads.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, duplex};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use valetkey_core::SessionContext;
+use valetkey_mcp::child::Delivery;
+
+use super::wire::{ERAS, Era, Wire, gateway};
+use crate::host::stubborn::stubborn;
+use crate::process::runs;
+use crate::stage::{fixture, pid};
+
+#[tokio::test]
+async fn a_call_under_way_is_answered_with_the_end_of_its_server() {
+    let mut wire = Wire::open(Era::Modern, [("fixture", fixture(Delivery::Endpoint))]).await;
+    wire.set("AAAA").await;
+    let server = pid(&wire.call("fixture__whoami", json!({})).await["structuredContent"]);
+    let call =
+        wire.begin("tools/call", json!({"name": "fixture__slow", "arguments": {"name": "never"}})).await;
+    wire.call("get_aws_credentials_context", json!({})).await;
+    wire.hang_up().await;
+    let answer = wire.answer(&call).await;
+    assert!(answer.to_string().contains("ended during the call"), "{answer}");
+    assert!(wire.session.is_closed(), "the session ends first");
+    wire.serving.await.unwrap().unwrap();
+    assert!(!runs(server));
+}
+
+#[tokio::test]
+async fn a_client_that_reads_no_answers_holds_nothing_up() {
+    let session = SessionContext::builder().build();
+    let ((mut client, input), (output, answers)) = (duplex(64 * 1024), duplex(1024));
+    let gateway = gateway(&session, [("fixture", fixture(Delivery::None))]).await;
+    let serving = tokio::spawn(gateway.serve(input, output, CancellationToken::new()));
+    let info = json!({"name": "test", "version": "1"});
+    let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": info});
+    let greeting = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params});
+    client.write_all(format!("{greeting}\n").as_bytes()).await.unwrap();
+    let mut answers = BufReader::new(answers).lines();
+    answers.next_line().await.unwrap().unwrap();
+    let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
+    client.write_all(format!("{ready}\n{list}\n").as_bytes()).await.unwrap();
+    // Its first bytes: the rest does not fit.
+    assert!(!answers.get_mut().fill_buf().await.unwrap().is_empty());
+    drop(client);
+    timeout(Duration::from_secs(25), serving).await.expect("serving ends").unwrap().unwrap();
+    assert!(session.is_closed());
+}
+
+#[tokio::test]
+async fn what_a_server_asks_back_is_told_as_such_to_modern_clients_only() {
+    for era in ERAS {
+        let mut wire = Wire::open(era, [("asking", stubborn("asking", Path::new("")))]).await;
+        wire.set("AAAA").await;
+        let result = wire.call("asking__tool", json!({})).await;
+        let expected = (era == Era::Modern).then(|| json!("input_required"));
+        assert_eq!(result.get("resultType"), expected.as_ref(), "{era:?} {result}");
+        assert_eq!(result["inputRequests"], json!({}));
+        wire.close().await.unwrap();
+    }
+}
