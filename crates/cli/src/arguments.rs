@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use valetkey::Alias;
-use valetkey::mcp::child::{Delivery, become_program};
+use valetkey::mcp::child::{Delivery, guard_program};
 
 use crate::failure::Failure;
 
@@ -129,13 +129,15 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
-    /// Becomes the program; comes back only if that fails.
-    pub(crate) fn become_program(&self) -> ExitCode {
+    /// Runs the program, or becomes it.
+    pub(crate) fn guard_program(&self) -> ExitCode {
         let Some((program, args)) = self.program.split_first() else { return ExitCode::from(2) };
-        let error = become_program(self.parent, program, args);
-        Failure::failed(format!("{} could not be started: {error}", program.to_string_lossy())).report(false);
-        // What a shell answers for a command that is not found.
-        ExitCode::from(127)
+        guard_program(self.parent, program, args).unwrap_or_else(|error| {
+            let name = program.to_string_lossy();
+            Failure::failed(format!("{name} could not be started: {error}")).report(false);
+            // What a shell answers for a command that is not found.
+            ExitCode::from(127)
+        })
     }
 }
 

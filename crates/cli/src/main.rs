@@ -19,9 +19,9 @@ use failure::Failure;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // Before anything else is started: this process is about to become another program.
+    // Before anything else is started: this process is about to be another program, or its guardian.
     if let Command::Launch(launch) = &arguments.command {
-        return launch.become_program();
+        return launch.guard_program();
     }
     let color = arguments.color();
     logs::install(&arguments.log, color);
@@ -43,6 +43,6 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Exec(command) => exec::run(command).await,
         Command::Check(command) => check::run(&command).await,
         Command::DemoServer => demo::serve_child().await,
-        Command::Launch(launch) => Ok(launch.become_program()),
+        Command::Launch(launch) => Ok(launch.guard_program()),
     }
 }

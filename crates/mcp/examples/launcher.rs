@@ -1,29 +1,30 @@
-//! A host for tests that is killed: it starts `sleep` through a launcher, itself, and tells the child's pid.
+//! A host for tests that is killed: it starts a wrapper of `sleep` through a launcher, itself, and tells its pid.
 
 use std::env;
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::process::ExitCode;
 
 use valetkey_mcp::child::{
-    ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, Launcher, Stdio, become_program,
+    ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, Launcher, Stdio, guard_program,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let args: Vec<OsString> = env::args_os().skip(1).collect();
     match args.as_slice() {
         [role, parent, program, args @ ..] if role == "launch" => {
             let parent = parent.to_str().and_then(|parent| parent.parse().ok()).ok_or("no parent")?;
-            Err(become_program(parent, program, args).into())
+            Ok(guard_program(parent, program, args)?)
         }
         _ => tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(host()),
     }
 }
 
 /// Starts the child on a worker thread, as a server's supervisor does, and stays until it is killed.
-async fn host() -> Result<()> {
+async fn host() -> Result<ExitCode> {
     let child = tokio::spawn(async { start() }).await??;
     writeln!(std::io::stdout(), "{}", child.pid())?;
     std::future::pending().await
@@ -31,8 +32,8 @@ async fn host() -> Result<()> {
 
 fn start() -> Result<ChildProcess> {
     let command = ChildCommand {
-        program: "sleep".into(),
-        args: vec!["600".into()],
+        program: "sh".into(),
+        args: vec!["-c".into(), "sleep 600; true".into()],
         directory: None,
         launcher: Some(Launcher::new(env::current_exe()?, ["launch"])),
     };

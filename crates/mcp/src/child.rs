@@ -1,6 +1,7 @@
 //! A program run as a child of a session: allow-listed environment, one session's authority, gone with its owner.
 
 mod environment;
+mod guard;
 mod home;
 mod launch;
 mod process;
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use environment::{ChildEnvironment, HostEnvironment};
 pub use home::SessionHome;
-pub use launch::{Launcher, become_program};
+pub use launch::{Launcher, guard_program};
 pub use process::{ChildCommand, ChildProcess, Stdio};
 pub use stderr::StderrTail;
 

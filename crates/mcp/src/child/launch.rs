@@ -1,20 +1,19 @@
 //! The launcher: a step between host and child that ties the child's life to the host's.
 //!
-//! The parent-death signal can be asked for only by the child itself, between fork and exec. Doing that in this
-//! process would take unsafe code; a small program that asks for it and then becomes the child does not.
+//! Whoever would outlive the host must be killed by somebody who outlives it too, and a parent-death signal reaches
+//! only the process that asked for it, not what that has started. So a small program of its own stays and watches.
 
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, getpgrp, getpid, set_parent_process_death_signal};
 
-/// A program that calls [`become_program`]; `valetkey` itself is one.
-///
-/// On Linux the signal fires when the *thread* that started the child ends, so children are started from threads
-/// that live as long as the host, such as the workers of a tokio runtime.
+use super::guard::{is_there, stand_guard};
+
+/// A program that calls [`guard_program`]; `valetkey` itself is one.
 #[derive(Debug, Clone)]
 pub struct Launcher {
     program: PathBuf,
@@ -36,14 +35,27 @@ impl Launcher {
     }
 }
 
-/// The launcher's half: asks to be killed when `parent` dies, then becomes `program`. Returns only on failure.
-pub fn become_program(parent: u32, program: &OsString, args: &[OsString]) -> io::Error {
-    if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
-        return error.into();
+/// The launcher's half: runs `program`, which does not outlive `parent`, and gives back its exit code.
+///
+/// Where this process leads a group, as the launcher of a server does, it stays beside the program and kills the whole
+/// group when `parent` ends. Elsewhere, as in a terminal's group, which is not its own to kill, it asks for the
+/// parent-death signal and becomes the program; that fires when the *thread* that started it ends, so such children
+/// are started from threads that live as long as the host, such as the workers of a tokio runtime.
+///
+/// To be called before anything else is started in this process.
+///
+/// # Errors
+/// What the operating system answers when the program cannot be started, and when `parent` is gone already.
+pub fn guard_program(parent: u32, program: &OsString, args: &[OsString]) -> io::Result<ExitCode> {
+    let host = i32::try_from(parent).ok().and_then(Pid::from_raw);
+    let host = host.ok_or_else(|| io::Error::other("no process has such an id"))?;
+    let leads = getpgrp() == getpid();
+    if !leads {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
     }
-    // The parent may have died before the signal was armed.
-    if getppid().map(Pid::as_raw_nonzero).map(|pid| pid.get()) != i32::try_from(parent).ok() {
-        return io::Error::other("the host is gone");
+    // It may have ended before it was watched.
+    if !is_there(host) {
+        return Err(io::Error::other("the host is gone"));
     }
-    Command::new(program).args(args).exec()
+    if leads { stand_guard(host, program, args) } else { Err(Command::new(program).args(args).exec()) }
 }

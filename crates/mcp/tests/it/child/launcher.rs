@@ -1,13 +1,16 @@
 //! A host that is killed leaves nobody behind: the launcher ties the child's life to it.
 
 use std::process::Stdio;
+use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
-use valetkey_mcp::child::Launcher;
+use tokio::time::timeout;
+use valetkey_mcp::child::Stdio::Piped;
+use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, Launcher};
 
-use crate::process::{parent, runs, until};
-use crate::stage::{Stage, example};
+use crate::process::{group, group_of, parent, runs, until};
+use crate::stage::{Stage, environment, example};
 
 /// A host program, and the child that it told of.
 async fn host() -> (Child, u32) {
@@ -27,13 +30,48 @@ fn is_sleep(pid: u32) -> bool {
 }
 
 #[tokio::test]
-async fn a_host_that_is_killed_leaves_no_child() {
+async fn a_host_that_is_killed_leaves_neither_its_child_nor_what_that_has_started() {
     let (mut host, child) = host().await;
-    until("the launcher has become the program", || is_sleep(child)).await;
-    assert_eq!(parent(child), host.id(), "the pid stays what it was");
+    assert_eq!(parent(child), host.id());
+    until("the wrapper has started its program", || group(child).into_iter().any(is_sleep)).await;
     host.start_kill().unwrap();
     host.wait().await.unwrap();
-    until("the child is gone", || !runs(child)).await;
+    until("the group is gone", || group(child).is_empty()).await;
+}
+
+/// A shell under a launcher, leading a group as servers do.
+fn guarded(script: &str) -> ChildProcess {
+    let launcher = Some(Launcher::new(example("launcher"), ["launch"]));
+    let args = vec!["-c".into(), script.into()];
+    let command = ChildCommand { program: "sh".into(), args, directory: None, launcher };
+    ChildProcess::spawn(command, ChildEnvironment::new(&environment(), []), Piped).unwrap()
+}
+
+#[tokio::test]
+async fn a_guarded_program_tells_its_own_code_or_the_signal_that_ended_it() {
+    assert_eq!(guarded("exit 7").wait().await.unwrap().code(), Some(7));
+    assert_eq!(guarded("kill -KILL $$").wait().await.unwrap().code(), Some(128 + 9));
+}
+
+#[tokio::test]
+async fn a_guarded_program_decides_what_a_signal_to_its_group_means() {
+    let mut child = guarded("trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done");
+    let (stdout, _stdin) = child.take_streams().unwrap();
+    let mut lines = BufReader::new(stdout).lines();
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), "ready");
+    child.signal(15);
+    assert_eq!(child.wait().await.unwrap().code(), Some(3));
+}
+
+#[tokio::test]
+async fn the_streams_of_a_guarded_program_are_its_own() {
+    let mut child = guarded("read line; echo \"heard $line\"; exec >&- 2>&-; exec sleep 600");
+    let (stdout, mut stdin) = child.take_streams().unwrap();
+    stdin.write_all(b"this\n").await.unwrap();
+    let mut lines = BufReader::new(stdout).lines();
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), "heard this");
+    let end = timeout(Duration::from_secs(25), lines.next_line()).await;
+    assert_eq!(end.expect("its end is seen").unwrap(), None);
 }
 
 #[tokio::test]
@@ -58,7 +96,7 @@ async fn a_server_started_through_a_launcher_is_called_stopped_and_reported_like
         Stage::described([("fixture", fixture), ("missing", missing)], |host| host.launcher(launch())).await;
     stage.set("AAAA");
     let (key, pid) = stage.key_and_pid().await;
-    assert_eq!((key.as_str(), Some(pid)), ("AAAA", stage.pid("fixture")));
+    assert_eq!((key.as_str(), group_of(pid)), ("AAAA", stage.pid("fixture")));
     let faults = stage.catalog().await.faults;
     assert_eq!(faults.iter().map(|fault| fault.server.as_str()).collect::<Vec<_>>(), ["missing"]);
     stage.host.shutdown().await;

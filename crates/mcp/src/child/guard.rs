@@ -1,0 +1,84 @@
+//! The guardian: what a launcher is while its program runs, so that nothing of the program's group outlives the host.
+//!
+//! It leads the group, passes its streams on, and does nothing but wait: for the program, whose end is its own, and for
+//! the host, whose end is everybody's.
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitCode, ExitStatus};
+use std::thread;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, getppid, kill_current_process_group, pidfd_open};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use tokio::process::Command;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
+
+/// How often a kernel without process descriptors is asked whether the host is still there.
+const BEAT: Duration = Duration::from_millis(200);
+
+/// Runs `program` in this group, which this process leads, and kills the group when `host` ends.
+pub(super) fn stand_guard(host: Pid, program: &OsString, args: &[OsString]) -> io::Result<ExitCode> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // Signals to the group reach the program by themselves; what they mean is its business.
+        let _heard = hear()?;
+        thread::Builder::new().spawn(move || kill_after(host))?;
+        let mut child = Command::new(program).args(args).spawn()?;
+        let_go_of_streams();
+        Ok(code(child.wait().await?))
+    })
+}
+
+/// Whether `host` is still the parent of this process.
+pub(super) fn is_there(host: Pid) -> bool {
+    getppid() == Some(host)
+}
+
+/// Unlike an ignored signal, one that is heard here is not ignored by the program.
+fn hear() -> io::Result<Vec<Signals>> {
+    let kinds = [
+        SignalKind::hangup(),
+        SignalKind::interrupt(),
+        SignalKind::quit(),
+        SignalKind::terminate(),
+        SignalKind::user_defined1(),
+        SignalKind::user_defined2(),
+    ];
+    kinds.into_iter().map(signal).collect()
+}
+
+/// The program's streams are its own: when it closes one, the other end must see that.
+fn let_go_of_streams() {
+    if let Ok(nowhere) = OpenOptions::new().read(true).write(true).open("/dev/null") {
+        let _kept = (dup2_stdin(&nowhere), dup2_stdout(&nowhere), dup2_stderr(&nowhere));
+    }
+}
+
+fn kill_after(host: Pid) {
+    wait_for(host);
+    // It includes this process, so nothing comes after it.
+    let _killed = kill_current_process_group(Signal::KILL);
+}
+
+fn wait_for(host: Pid) {
+    let watched = pidfd_open(host, PidfdFlags::empty());
+    while is_there(host) {
+        // Had before the host was last seen, so the descriptor is its own and no successor's.
+        let ended =
+            watched.as_ref().is_ok_and(|fd| poll(&mut [PollFd::new(fd, PollFlags::IN)], None).is_ok());
+        if !ended {
+            thread::sleep(BEAT);
+        }
+    }
+}
+
+/// The program's own code, or 128 and the signal that ended it, as a shell answers.
+fn code(status: ExitStatus) -> ExitCode {
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
