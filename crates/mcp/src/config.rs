@@ -10,7 +10,9 @@ use valetkey_core::{Alias, Error, ErrorKind, Result};
 
 use crate::child::Delivery;
 
-pub use expand::{Variables, resolve_session};
+pub use expand::Variables;
+
+use expand::Answers;
 
 /// The servers of one file.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +26,7 @@ pub struct McpConfig {
     pub warnings: Vec<ConfigFault>,
 }
 
-/// How one server is started.
+/// How one server is started. Texts are as in the file: what they refer to is put in when the server is started.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ServerConfig {
@@ -42,6 +44,7 @@ pub struct ServerConfig {
     pub account: Option<Alias>,
     /// Keys that valetkey does not know, as they were.
     pub extra: Map<String, Value>,
+    answers: Answers,
 }
 
 impl ServerConfig {
@@ -55,7 +58,18 @@ impl ServerConfig {
             delivery: Delivery::Endpoint,
             account: None,
             extra: Map::new(),
+            answers: Answers::default(),
         }
+    }
+
+    /// `text` of this server with what it refers to; `fact` answers for `${session:…}`.
+    pub(crate) fn fill(
+        &self,
+        field: &str,
+        text: &str,
+        fact: impl Fn(&str) -> Option<String>,
+    ) -> Result<String> {
+        self.answers.fill(field, text, fact)
     }
 }
 
@@ -88,8 +102,13 @@ impl McpConfig {
         })?;
         let mut config = Self::default();
         for (name, entry) in servers {
-            match server(name, entry, variables, &mut config.warnings) {
-                Ok(server) => drop(config.servers.insert(name.clone(), server)),
+            let read = Reader { variables, warnings: Vec::new(), answers: Answers::default() };
+            match read.server(name, entry) {
+                Ok((server, warnings)) => {
+                    config.servers.extend(server.map(|server| (name.clone(), server)));
+                    let told = |error| ConfigFault { server: name.clone(), error };
+                    config.warnings.extend(warnings.into_iter().map(told));
+                }
                 Err(error) => config.faults.push(ConfigFault { server: name.clone(), error }),
             }
         }
@@ -97,39 +116,79 @@ impl McpConfig {
     }
 }
 
-fn server(
-    name: &str,
-    entry: &Value,
-    variables: &Variables,
-    warnings: &mut Vec<ConfigFault>,
-) -> Result<ServerConfig> {
-    if name.is_empty() || name.len() > 64 {
-        return Err(Error::invalid("name", "of a server must be 1 to 64 characters"));
+/// Reads one server.
+struct Reader<'a> {
+    variables: &'a Variables,
+    answers: Answers,
+    warnings: Vec<Error>,
+}
+
+impl Reader<'_> {
+    /// `None` for a server that is disabled.
+    fn server(mut self, name: &str, entry: &Value) -> Result<(Option<ServerConfig>, Vec<Error>)> {
+        if name.is_empty() || name.len() > 64 {
+            return Err(Error::invalid("name", "of a server must be 1 to 64 characters"));
+        }
+        let fields = entry
+            .as_object()
+            .ok_or_else(|| Error::invalid("server", "must be an object with a `command`"))?;
+        if disabled(fields)? {
+            let left_out = Error::invalid("disabled", "is true; the server was left out")
+                .with_next_step("remove it, or write `\"disabled\": false`, to have the server");
+            return Ok((None, vec![left_out]));
+        }
+        let server = self.enabled(fields)?;
+        Ok((Some(ServerConfig { answers: self.answers, ..server }), self.warnings))
     }
-    let fields =
-        entry.as_object().ok_or_else(|| Error::invalid("server", "must be an object with a `command`"))?;
-    let Some(command) = fields.get("command") else {
-        return Err(no_command(fields));
-    };
-    let mut server = ServerConfig::new(text("command", command, variables)?);
-    if server.command.trim().is_empty() {
-        return Err(Error::invalid("command", "must not be empty"));
-    }
-    for (key, value) in fields {
-        match key.as_str() {
-            "command" | "type" | "transport" | "disabled" => {}
-            "args" => server.args = args(value, variables)?,
-            "env" => server.env = env(value, variables)?,
-            "cwd" => server.cwd = Some(text("cwd", value, variables)?.into()),
-            _ => {
-                let error =
-                    Error::invalid(key.clone(), "is not a key that valetkey knows; it was kept and ignored");
-                warnings.push(ConfigFault { server: name.to_owned(), error });
-                server.extra.insert(key.clone(), value.clone());
+
+    fn enabled(&mut self, fields: &Map<String, Value>) -> Result<ServerConfig> {
+        let command = fields.get("command").ok_or_else(|| no_command(fields))?;
+        let mut server = ServerConfig::new(self.text("command", command)?);
+        let filled = self.answers.fill("command", &server.command, |fact| Some(fact.to_owned()))?;
+        if filled.trim().is_empty() {
+            return Err(Error::invalid("command", "must not be empty"));
+        }
+        for (key, value) in fields {
+            match key.as_str() {
+                "command" | "type" | "transport" | "disabled" => {}
+                "args" => server.args = self.args(value)?,
+                "env" => server.env = self.env(value)?,
+                "cwd" => server.cwd = Some(self.text("cwd", value)?.into()),
+                _ => {
+                    let unknown = "is not a key that valetkey knows; it was kept and ignored";
+                    self.warnings.push(Error::invalid(key.clone(), unknown));
+                    server.extra.insert(key.clone(), value.clone());
+                }
             }
         }
+        Ok(server)
     }
-    Ok(server)
+
+    fn args(&mut self, value: &Value) -> Result<Vec<String>> {
+        let items = value.as_array().ok_or_else(|| Error::invalid("args", "must be an array of strings"))?;
+        items.iter().map(|item| self.text("args", item)).collect()
+    }
+
+    fn env(&mut self, value: &Value) -> Result<BTreeMap<String, String>> {
+        let entries =
+            value.as_object().ok_or_else(|| Error::invalid("env", "must be an object of strings"))?;
+        let entries = entries.iter();
+        entries.map(|(key, item)| Ok((key.clone(), self.text(&format!("env.{key}"), item)?))).collect()
+    }
+
+    fn text(&mut self, field: &str, value: &Value) -> Result<String> {
+        let text = value.as_str().ok_or_else(|| Error::invalid(field.to_owned(), "must be a string"))?;
+        if text.contains('\0') {
+            return Err(Error::invalid(field.to_owned(), "must not contain a NUL character"));
+        }
+        self.variables.answer(field, text, &mut self.answers)?;
+        Ok(text.to_owned())
+    }
+}
+
+fn disabled(fields: &Map<String, Value>) -> Result<bool> {
+    let disabled = fields.get("disabled").map_or(Some(false), Value::as_bool);
+    disabled.ok_or_else(|| Error::invalid("disabled", "must be true or false"))
 }
 
 fn no_command(fields: &Map<String, Value>) -> Error {
@@ -138,27 +197,6 @@ fn no_command(fields: &Map<String, Value>) -> Error {
             .with_next_step("register it with the client directly, or give a `command` that runs it here");
     }
     Error::invalid("command", "is missing").with_next_step("name the program that runs the server")
-}
-
-fn args(value: &Value, variables: &Variables) -> Result<Vec<String>> {
-    let items = value.as_array().ok_or_else(|| Error::invalid("args", "must be an array of strings"))?;
-    items.iter().map(|item| text("args", item, variables)).collect()
-}
-
-fn env(value: &Value, variables: &Variables) -> Result<BTreeMap<String, String>> {
-    let entries = value.as_object().ok_or_else(|| Error::invalid("env", "must be an object of strings"))?;
-    entries
-        .iter()
-        .map(|(key, item)| Ok((key.clone(), text(&format!("env.{key}"), item, variables)?)))
-        .collect()
-}
-
-fn text(field: &str, value: &Value, variables: &Variables) -> Result<String> {
-    let text = value.as_str().ok_or_else(|| Error::invalid(field.to_owned(), "must be a string"))?;
-    if text.contains('\0') {
-        return Err(Error::invalid(field.to_owned(), "must not contain a NUL character"));
-    }
-    variables.expand(field, text)
 }
 
 #[cfg(test)]

@@ -15,8 +15,10 @@ fn both_spellings_of_the_file_are_read_and_variables_are_replaced() {
         );
         let config = McpConfig::parse(&text, &variables()).unwrap();
         let server = &config.servers["a"];
-        assert_eq!(server.args, ["t0k", "x", "${session:region}"]);
-        assert_eq!(server.env["K"], "v-t0k");
+        let fact = |fact: &str| (fact == "region").then(|| "eu-west-1".to_owned());
+        let filled = |text: &String| server.fill("args", text, fact).unwrap();
+        assert_eq!(server.args.iter().map(filled).collect::<Vec<_>>(), ["t0k", "x", "eu-west-1"]);
+        assert_eq!(filled(&server.env["K"]), "v-t0k");
         assert_eq!(config.warnings[0].error.field(), Some("autoApprove"));
         assert!(server.extra.contains_key("autoApprove"));
     }
@@ -50,4 +52,38 @@ fn what_is_not_a_server_file_is_refused_without_an_echo() {
         let error = McpConfig::parse(text, &variables()).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     }
+}
+
+#[test]
+fn what_a_variable_holds_is_taken_as_it_is() {
+    let variables = Variables::new(|name| {
+        let value = match name {
+            "PW" => "a${b}c}${",
+            "HALF" => "{session:id}",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    });
+    let text =
+        r#"{"mcpServers": {"a": {"command": "c", "args": ["${PW}", "$${HALF}", "${NONE:-$}{session:id}"]}}}"#;
+    let config = McpConfig::parse(text, &variables).unwrap();
+    let server = &config.servers["a"];
+    let filled = server.args.iter().map(|text| server.fill("args", text, |_| None).unwrap());
+    assert_eq!(filled.collect::<Vec<_>>(), ["a${b}c}${", "${session:id}", "${session:id}"]);
+    assert!(!format!("{config:?}").contains("a${b}c"), "values may be secret");
+}
+
+#[test]
+fn a_disabled_server_is_left_out_and_told_of_whatever_else_is_wrong_with_it() {
+    let text = r#"{"mcpServers": {"on": {"command": "c", "disabled": false}, "bad": {"command": "c", "disabled": "no"},
+        "off": {"command": "${UNSET}", "disabled": true}, "remote": {"url": "http://x", "disabled": true}}}"#;
+    let config = McpConfig::parse(text, &variables()).unwrap();
+    assert_eq!(config.servers.keys().collect::<Vec<_>>(), ["on"]);
+    let told = |faults: &[ConfigFault]| {
+        let one = |fault: &ConfigFault| (fault.server.clone(), fault.error.field().map(str::to_owned));
+        faults.iter().map(one).collect::<Vec<_>>()
+    };
+    let of = |server: &str| (server.to_owned(), Some("disabled".to_owned()));
+    assert_eq!(told(&config.faults), [of("bad")]);
+    assert_eq!(told(&config.warnings), [of("off"), of("remote")]);
 }

@@ -1,6 +1,7 @@
 //! How a server of a session is started: the spawn recipe, and the first words of MCP.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use valetkey_core::{Credentials, Error, ErrorKind, Result, SessionAccount, Sessi
 use crate::child::{
     ChildCommand, ChildEnvironment, ChildProcess, Delivery, HostEnvironment, Launcher, SessionHome, Stdio,
 };
-use crate::config::{ServerConfig, resolve_session};
+use crate::config::ServerConfig;
 use crate::connection::{Connection, Era, Session};
 use crate::endpoint::{Grant, Leash};
 use crate::{CredentialEndpoint, Redactor};
@@ -100,9 +101,9 @@ impl Recipe {
         grant: Option<&Grant>,
         keys: Option<&Credentials>,
     ) -> Result<ChildEnvironment> {
+        let fill = |field: &str, text: &str| self.fill(config, account, field, text);
         let named = config.env.iter();
-        let named =
-            named.map(|(key, value)| Ok((key.clone(), self.resolve(&format!("env.{key}"), value, account)?)));
+        let named = named.map(|(key, value)| Ok((key.clone(), fill(&format!("env.{key}"), value)?)));
         let named: Vec<(String, String)> = named.collect::<Result<_>>()?;
         let pairs = || named.iter().map(|(key, value)| (key, value));
         let mut environment = ChildEnvironment::new(&self.environment, pairs())
@@ -129,11 +130,16 @@ impl Recipe {
         account: &SessionAccount,
         environment: ChildEnvironment,
     ) -> Result<ChildProcess> {
-        let args = config.args.iter().map(|arg| Ok(self.resolve("args", arg, account)?.into()));
+        let fill = |field: &str, text: &str| self.fill(config, account, field, text);
+        let args = config.args.iter().map(|arg| Ok(fill("args", arg)?.into()));
+        let directory = config.cwd.as_deref().map(|cwd| match cwd.to_str() {
+            Some(text) => fill("cwd", text).map(PathBuf::from),
+            None => Ok(cwd.to_owned()),
+        });
         let command = ChildCommand {
-            program: self.resolve("command", &config.command, account)?.into(),
+            program: fill("command", &config.command)?.into(),
             args: args.collect::<Result<_>>()?,
-            directory: config.cwd.clone(),
+            directory: directory.transpose()?,
             launcher: self.launcher.clone(),
         };
         ChildProcess::spawn(command, environment, Stdio::Piped).map_err(|error| match error.kind() {
@@ -143,8 +149,14 @@ impl Recipe {
         })
     }
 
-    fn resolve(&self, field: &str, text: &str, account: &SessionAccount) -> Result<String> {
-        resolve_session(field, text, |fact| match fact {
+    fn fill(
+        &self,
+        config: &ServerConfig,
+        account: &SessionAccount,
+        field: &str,
+        text: &str,
+    ) -> Result<String> {
+        config.fill(field, text, |fact| match fact {
             "id" => Some(self.session.to_string()),
             "region" => account.region().map(|region| region.to_string()),
             _ => None,

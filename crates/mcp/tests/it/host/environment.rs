@@ -129,3 +129,17 @@ async fn no_file_of_the_session_holds_a_key() {
         stage.host.shutdown().await;
     }
 }
+
+#[tokio::test]
+async fn a_server_runs_where_its_configuration_says_also_in_terms_of_the_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().join("eu-central-1");
+    std::fs::create_dir(&here).unwrap();
+    let mut server = fixture(Delivery::None);
+    server.cwd = Some(folder.path().join("${session:region}"));
+    let stage = Stage::bare([("fixture", server)]).await;
+    stage.catalog().await;
+    let cwd = std::fs::read_link(format!("/proc/{}/cwd", stage.pid("fixture").unwrap())).unwrap();
+    assert_eq!(cwd, here.canonicalize().unwrap());
+    stage.host.shutdown().await;
+}
