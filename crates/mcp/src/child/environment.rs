@@ -31,6 +31,9 @@ const OUTRANKING: &[&str] = &[
     "AWS_SECURITY_TOKEN",
     "AWS_ACCESS_KEY",
     "AWS_SECRET_KEY",
+    "AMAZON_ACCESS_KEY_ID",
+    "AMAZON_SECRET_ACCESS_KEY",
+    "AMAZON_SESSION_TOKEN",
     "AWS_CREDENTIAL_EXPIRATION",
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
@@ -48,6 +51,9 @@ const OUTRANKING: &[&str] = &[
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_EC2_METADATA_DISABLED",
 ];
+
+/// So does every variable that begins so: one bearer token for each service.
+const OUTRANKING_PREFIX: &str = "AWS_BEARER_TOKEN_";
 
 /// The part of the host's environment from which children may inherit.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +75,10 @@ impl HostEnvironment {
 fn inheritable(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
     BASELINE.contains(&name) || CERTIFICATES.contains(&name) || name.starts_with("AWS_ENDPOINT_URL")
+}
+
+fn outranks(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| OUTRANKING.contains(&name) || name.starts_with(OUTRANKING_PREFIX))
 }
 
 /// A child's whole environment, in the making.
@@ -94,9 +104,7 @@ impl ChildEnvironment {
     /// the instance metadata service, the shared files, profiles.
     #[must_use]
     pub fn shut(mut self, home: &SessionHome) -> Self {
-        for name in OUTRANKING {
-            self.0.remove(OsStr::new(name));
-        }
+        self.0.retain(|name, _| !outranks(name));
         self.put("AWS_EC2_METADATA_DISABLED", "true");
         self.put("AWS_SHARED_CREDENTIALS_FILE", home.credentials_file());
         self.put("AWS_CONFIG_FILE", home.config_file());
