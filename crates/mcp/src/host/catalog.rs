@@ -1,6 +1,6 @@
 //! `Catalog`: what all servers of a session offer, under names that are unique and fit every client.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 use valetkey_core::{Error, ErrorKind, Result};
@@ -67,29 +67,47 @@ impl Catalog {
         }
     }
 
-    /// Two tools that come out under one name are both renamed, and both owners are told.
+    /// Tools that come out under one name are told apart by longer ones, and their owners are told. A server may foresee
+    /// the longer name of another's tool and claim it: so this goes on until every name is one tool's.
     fn part_collisions(&mut self) {
-        let mut owners: HashMap<String, Vec<usize>> = HashMap::new();
-        for (index, tool) in self.tools.iter().enumerate() {
-            owners.entry(tool.name.clone()).or_default().push(index);
-        }
-        let mut collisions: Vec<_> = owners.into_iter().filter(|(_, claims)| claims.len() > 1).collect();
-        collisions.sort();
-        for (name, claims) in collisions {
+        while let Some((name, claims)) = self.collision() {
             for &claim in &claims {
-                let tool = &self.tools[claim];
-                let others: Vec<_> =
-                    claims.iter().filter(|&&c| c != claim).map(|&c| self.tools[c].server.clone()).collect();
+                let others = claims.iter().filter(|&&other| other != claim);
+                let others: Vec<_> = others.map(|&other| self.tools[other].server.as_str()).collect();
                 let message = format!("the tool name `{name}` is also claimed by {}", others.join(", "));
-                let error = Error::new(ErrorKind::Invalid, message)
-                    .with_next_step("both were renamed; rename a server to choose");
-                self.faults.push(ServerFault { server: tool.server.clone(), error });
+                let error = Error::new(ErrorKind::Invalid, message).with_next_step(
+                    "tools are called by the names that are listed; rename a server to choose",
+                );
+                let server = self.tools[claim].server.clone();
+                self.faults.push(ServerFault { server, error });
             }
-            for claim in claims {
-                let tool = &mut self.tools[claim];
-                tool.rename(name::distinct(&tool.server, &tool.tool));
-            }
+            self.part(&name, claims);
         }
+    }
+
+    /// Who has the name for its longer one keeps it, and the others get theirs. When several have it so, they are left
+    /// out: nobody could tell whom a call is for.
+    fn part(&mut self, name: &str, claims: Vec<usize>) {
+        let distinct = |tool: &ProxiedTool| name::distinct(&tool.server, &tool.tool);
+        let (keep, part): (Vec<_>, Vec<_>) =
+            claims.into_iter().partition(|&claim| distinct(&self.tools[claim]) == name);
+        for claim in part {
+            let tool = &mut self.tools[claim];
+            tool.rename(distinct(tool));
+        }
+        if keep.len() > 1 {
+            keep.into_iter().rev().for_each(|claim| drop(self.tools.remove(claim)));
+        }
+    }
+
+    /// A name that several tools have, and which.
+    fn collision(&self) -> Option<(String, Vec<usize>)> {
+        let mut owners: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (index, tool) in self.tools.iter().enumerate() {
+            owners.entry(&tool.name).or_default().push(index);
+        }
+        let (name, claims) = owners.into_iter().find(|(_, claims)| claims.len() > 1)?;
+        Some((name.to_owned(), claims))
     }
 }
 
@@ -134,6 +152,20 @@ mod tests {
         assert_ne!(catalog.tools[0].name, catalog.tools[1].name);
         let owners: Vec<_> = catalog.faults.iter().map(|fault| fault.server.as_str()).collect();
         assert_eq!(owners, ["a", "a__b"]);
+    }
+
+    #[test]
+    fn a_name_that_another_server_foresaw_stays_with_the_tool_whose_it_is() {
+        let foreseen = name::distinct("a", "b__c");
+        let crafted = foreseen.strip_prefix("a__b__").unwrap();
+        let catalog = Catalog::gather([
+            ("a", Ok(vec![json!({"name": "b__c"})])),
+            ("a__b", Ok(vec![json!({"name": "c"}), json!({"name": crafted})])),
+        ]);
+        let names: HashSet<_> = catalog.tools.iter().map(|tool| &tool.name).collect();
+        assert_eq!(names.len(), 3, "{names:?}");
+        let owner = catalog.tools.iter().find(|tool| tool.name == foreseen).unwrap();
+        assert_eq!((owner.server.as_str(), owner.tool.as_str()), ("a", "b__c"));
     }
 
     #[test]
