@@ -5,6 +5,7 @@ mod calls;
 mod crash;
 mod delivery;
 mod environment;
+mod family;
 mod masking;
 mod names;
 mod sessions;

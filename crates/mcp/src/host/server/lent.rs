@@ -1,20 +1,19 @@
 //! `Lent`: what a server was started with, which decides whether it must be replaced.
 
-use valetkey_core::{CredentialProvider, Generation, Region};
+use valetkey_core::{CredentialProvider, Region, SetId};
 
 use super::Facts;
 use crate::child::Delivery;
 
 pub(super) struct Lent {
-    generation: Option<Generation>,
+    set: Option<SetId>,
     /// Where it was told to be, maybe before any credentials were there.
     region: Option<Region>,
 }
 
 impl Lent {
     pub(super) fn now(facts: &Facts) -> Self {
-        let status = facts.account.status().ok();
-        Self { generation: status.map(|status| status.generation), region: facts.account.region() }
+        Self { set: facts.account.served().map(|served| served.id), region: facts.account.region() }
     }
 
     /// Whether a server that was started with this holds keys that are no longer the session's, or is not where they
@@ -23,7 +22,7 @@ impl Lent {
         let now = Self::now(facts);
         match facts.config.delivery {
             Delivery::None => false,
-            Delivery::Env => self.generation != now.generation,
+            Delivery::Env => self.set != now.set,
             // Clearing takes no server away: its endpoint refuses it.
             Delivery::Endpoint => {
                 facts.account.cached().is_some() && now.region.is_some() && self.region != now.region

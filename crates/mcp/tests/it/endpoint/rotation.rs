@@ -2,16 +2,29 @@
 //!
 //! Time stands still, so all requests of a test are one burst.
 
+use valetkey_core::testing::{Script, ScriptedProvider};
 use valetkey_mcp::endpoint::Leash;
 
 use super::client::{Desk, ask};
 
+/// A desk whose session's provider issues AAAA, and BBBB when it is refreshed.
+async fn rotating() -> Desk {
+    let desk = Desk::new().await;
+    let provider = ScriptedProvider::new(["AAAA", "BBBB"].map(|name| Script::Answer(desk.keys(name))));
+    desk.session.set_provider_for(desk.session.default_account(), provider).unwrap();
+    desk.session.credentials().await.unwrap();
+    desk
+}
+
+async fn rotate(desk: &Desk) {
+    desk.session.refresh(desk.session.default_account()).await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_burst_of_requests_gets_one_set_even_while_the_session_rotates() {
-    let desk = Desk::new().await;
-    desk.set("AAAA");
+    let desk = rotating().await;
     assert_eq!(desk.key().await, "AAAA");
-    desk.set("BBBB");
+    rotate(&desk).await;
     // Three requests for key, secret and token: parts of two sets would not fit.
     for _ in 0..3 {
         assert_eq!(desk.key().await, "AAAA");
@@ -20,24 +33,30 @@ async fn a_burst_of_requests_gets_one_set_even_while_the_session_rotates() {
 
 #[tokio::test(start_paused = true)]
 async fn the_new_set_is_told_once_the_reader_is_between_calls() {
-    let desk = Desk::new().await;
-    desk.set("AAAA");
+    let desk = rotating().await;
     assert_eq!(desk.key().await, "AAAA");
-    desk.set("BBBB");
+    rotate(&desk).await;
     desk.grant.settle();
     assert_eq!(desk.key().await, "BBBB");
 }
 
 #[tokio::test(start_paused = true)]
 async fn bursts_of_two_readers_are_apart() {
-    let desk = Desk::new().await;
+    let desk = rotating().await;
     let account = desk.session.account(desk.session.default_account()).unwrap();
     let second = desk.endpoint.grant(account, "second", Leash::default());
-    desk.set("AAAA");
     assert_eq!(desk.key().await, "AAAA");
-    desk.set("BBBB");
+    rotate(&desk).await;
     assert_eq!(ask(&second).await.key(), "BBBB");
     assert_eq!(desk.key().await, "AAAA");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_set_by_hand_is_told_at_once_for_it_may_be_somebody_elses() {
+    let desk = rotating().await;
+    assert_eq!(desk.key().await, "AAAA");
+    desk.set("CCCC");
+    assert_eq!(desk.key().await, "CCCC");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,53 @@
+//! A host on a child session, with a server in an account that the child inherits.
+
+use std::sync::Arc;
+
+use valetkey_core::audit::InMemoryAudit;
+use valetkey_core::{Alias, SessionContext};
+use valetkey_mcp::McpHost;
+use valetkey_mcp::child::Delivery;
+
+use crate::keys::keys;
+use crate::process::{runs, until};
+use crate::stage::{Stage, config, environment, fixture};
+
+/// The child's stage, and the parent that it inherits `prod` from.
+async fn inheriting() -> (Stage, SessionContext, Alias) {
+    let prod: Alias = "prod".parse().unwrap();
+    let parent = SessionContext::builder().region("eu-central-1".parse().unwrap()).build();
+    parent.set_credentials_for(&prod, keys("PPPP")).unwrap();
+    let session = parent.with_credentials(keys("DDDD")).unwrap();
+    let mut server = fixture(Delivery::Env);
+    server.account = Some(prod.clone());
+    let builder = McpHost::builder(&session, config([("fixture", server)])).environment(environment());
+    let host = builder.start().await.unwrap();
+    (Stage { session, host, audit: Arc::new(InMemoryAudit::default()) }, parent, prod)
+}
+
+#[tokio::test]
+async fn what_the_child_is_given_of_its_own_is_what_the_next_call_runs_with() {
+    let (stage, _parent, prod) = inheriting().await;
+    assert_eq!(stage.key_and_pid().await.0, "PPPP");
+    stage.session.set_credentials_for(&prod, keys("CCCC")).unwrap();
+    assert_eq!(stage.key_and_pid().await.0, "CCCC");
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn clearing_the_child_takes_the_server_with_the_inherited_keys_away() {
+    let (stage, parent, prod) = inheriting().await;
+    let (_, pid) = stage.key_and_pid().await;
+    stage.session.clear();
+    until("the server with the inherited keys is gone", || !runs(pid)).await;
+    assert!(parent.credentials_for(&prod).await.is_ok(), "the parent keeps what is its own");
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn closing_the_child_takes_the_server_with_the_inherited_keys_away() {
+    let (stage, _parent, _) = inheriting().await;
+    let (_, pid) = stage.key_and_pid().await;
+    stage.session.close();
+    until("the server with the inherited keys is gone", || !runs(pid)).await;
+    stage.host.shutdown().await;
+}
