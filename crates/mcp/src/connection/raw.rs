@@ -122,7 +122,9 @@ mod tests {
     use super::*;
     use rmcp::model::{ClientRequest, CustomRequest};
     use std::process::Stdio;
+    use std::time::Duration;
     use tokio::process::Command;
+    use tokio::time::timeout;
 
     #[tokio::test]
     async fn closing_takes_back_a_write_that_nobody_reads() {
@@ -136,7 +138,7 @@ mod tests {
         while input.writer.try_lock().is_ok() {
             tokio::task::yield_now().await;
         }
-        input.close().await;
+        timeout(Duration::from_secs(25), input.close()).await.expect("closing ends");
         assert_eq!(sending.await.unwrap().unwrap_err().kind(), io::ErrorKind::NotConnected);
     }
 }

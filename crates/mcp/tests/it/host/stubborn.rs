@@ -114,7 +114,8 @@ async fn a_call_that_is_taken_back_while_its_tool_is_looked_for_ends() {
         until("the server runs", || stage.pid("mute").is_some()).await;
         cancelled.cancel();
     };
-    let (result, ()) = tokio::join!(call, take_back);
+    let call = async { tokio::join!(call, take_back) };
+    let (result, ()) = timeout(BOUND, call).await.expect("the call ends");
     let result = result.unwrap();
     assert!(text(&result).contains("cancelled"), "{result}");
     stage.host.shutdown().await;
