@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub(super) fn sink(
         Purpose::Work => options
             .create(true)
             .append(true)
+            // Who did what when is nobody else's business.
+            .mode(0o600)
             .open(path)
             .map(|file| Some(Arc::new(JsonLines::new(file)) as Arc<dyn AuditSink>)),
     };

@@ -1,6 +1,7 @@
 //! Which of the accounts of `valetkey.toml` the program runs in.
 
 use super::{KEY_ID, with_keys};
+use std::os::unix::fs::PermissionsExt;
 
 const SETTINGS: &str = "\
 [accounts.here]
@@ -60,6 +61,8 @@ async fn every_use_is_in_the_audit_file_and_no_secret() {
     let ended = shell.run(&["exec", "--account", "here", "--delivery", "env", "--", "true"]).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let records = std::fs::read_to_string(shell.path("audit.jsonl")).unwrap();
+    let mode = std::fs::metadata(shell.path("audit.jsonl")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "who did what is nobody else's business");
     let events: Vec<serde_json::Value> =
         records.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(events.iter().any(|event| event["event"] == "serve" && event["account"] == "here"), "{records}");
