@@ -74,7 +74,8 @@ pub(crate) fn servers(settings: &Settings, mut config: Option<&mut McpConfig>, f
         if let Some(server) = config.servers.get_mut(name) {
             server.delivery = wanted.credentials.unwrap_or(server.delivery);
             server.account = account.or(server.account.take());
-        } else if !config.faults.iter().any(|fault| fault.server == *name) {
+        } else if !config.faults.iter().chain(&config.warnings).any(|told| told.server == *name) {
+            // A broken or disabled server has been told of.
             faults.push(settings.fault(&section, "is not a server of the `mcpServers` file; add it there"));
         }
     }

@@ -95,3 +95,13 @@ async fn an_unknown_key_is_a_warning_with_its_line() {
     );
     assert!(!checked.stderr.contains("canary"), "{}", checked.stderr);
 }
+
+#[tokio::test]
+async fn the_settings_of_a_server_that_is_disabled_are_no_fault() {
+    let checked = Shell::new()
+        .file("mcp.json", r#"{"mcpServers": {"off": {"command": "true", "disabled": true}}}"#)
+        .file("valetkey.toml", "[servers.off]\ncredentials = 'env'\n")
+        .run(&["check", "--mcp-config", "mcp.json"])
+        .await;
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+}
