@@ -40,13 +40,19 @@ fn lint() -> Result<()> {
     cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
 }
 
-/// Each backend, and `core`, must build without the others.
+/// Each backend, each feature of the facade, and `core`, must build without the others.
 fn features() -> Result<()> {
+    let alone = |package: &str, feature: &str| {
+        cargo(&["check", "--package", package, "--no-default-features", "--features", feature])
+    };
     cargo(&["check", "--package", "valetkey-core"])?;
-    for feature in ["memory", "env", "sts", "secrets-manager", "sdk"] {
-        cargo(&["check", "--package", "valetkey-backends", "--no-default-features", "--features", feature])?;
+    cargo(&["check", "--package", "valetkey", "--no-default-features"])?;
+    for backend in ["memory", "env", "sts", "secrets-manager", "sdk"] {
+        alone("valetkey-backends", backend)?;
+        alone("valetkey", backend)?;
     }
-    Ok(())
+    alone("valetkey", "tools")?;
+    alone("valetkey", "mcp")
 }
 
 fn document() -> Result<()> {

@@ -149,14 +149,13 @@ pub(crate) enum Color {
 }
 
 impl Arguments {
-    /// Whether to use colour on standard error.
-    pub(crate) fn color(&self) -> bool {
+    /// Whether to use colour on this stream.
+    pub(crate) fn color(&self, stream: &impl IsTerminal) -> bool {
         match self.color {
             Color::Always => true,
             Color::Never => false,
             Color::Auto => {
-                std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-                    && std::io::stderr().is_terminal()
+                std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && stream.is_terminal()
             }
         }
     }

@@ -30,7 +30,7 @@ pub(crate) async fn run(command: &Check) -> Result<ExitCode, Failure> {
     if !faults.is_empty() {
         return Err(configuration(&faults));
     }
-    summary(&settings, &config.unwrap_or_default())
+    summary(&settings, config.as_ref())
         .map_err(|error| Failure::failed(format!("standard output cannot be written: {error}")))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -43,10 +43,27 @@ async fn read_servers(path: &Path, faults: &mut Vec<Fault>) -> Option<McpConfig>
         Fault::file(path, format!("server `{}`: {}", fault.server, fault.error)).at_line(line)
     };
     faults.extend(config.faults.iter().map(told));
-    for warning in config.warnings.iter().map(told) {
-        tracing::warn!("{warning}");
-    }
+    let warnings =
+        config.warnings.iter().map(told).chain(config.servers.iter().filter_map(|(name, server)| {
+            let what = format!("server `{name}`: `command` names a program that is not found here");
+            let line = line_of(&text, name, Some("command"));
+            (!is_found(&server.command)).then(|| Fault::file(path, what).at_line(line))
+        }));
+    warnings.for_each(warn);
     Some(config)
+}
+
+/// A warning is no fault: it is told, and the exit code stays.
+#[allow(clippy::print_stderr, reason = "what `check` has to say goes to standard error, whatever is logged")]
+fn warn(warning: Fault) {
+    eprintln!("warning: {warning}");
+}
+
+/// Whether there is such a program: a path, or a name that some folder of `PATH` has. Variables are not looked into.
+fn is_found(command: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let named = || std::env::split_paths(&path).any(|folder| folder.join(command).is_file());
+    command.contains("${") || if command.contains('/') { Path::new(command).is_file() } else { named() }
 }
 
 type Members<'t> = BTreeMap<String, &'t RawValue>;
@@ -67,7 +84,14 @@ fn line_of(text: &str, server: &str, field: Option<&str>) -> Option<usize> {
     Some(text[..before].matches('\n').count() + 1)
 }
 
-fn summary(settings: &Settings, config: &McpConfig) -> std::io::Result<()> {
+fn summary(settings: &Settings, config: Option<&McpConfig>) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "no faults: {} accounts, {} servers", settings.accounts.len(), config.servers.len())
+    if settings.is_absent() && config.is_none() {
+        return writeln!(
+            out,
+            "nothing to check: there is no valetkey.toml here, and no --mcp-config was given"
+        );
+    }
+    let servers = config.map_or(0, |config| config.servers.len());
+    writeln!(out, "no faults; accounts: {}, servers: {}", settings.accounts.len(), servers)
 }

@@ -32,11 +32,11 @@ pub(crate) async fn run(command: Exec) -> Result<ExitCode, Failure> {
         session.set_provider_for(&Alias::default_account(), EnvProvider::from_process())?;
     }
     let alias = command.account.clone().unwrap_or_else(|| session.default_account().clone());
-    if command.account.is_none() && !settings.is_absent() && !settings.has_account(alias.as_str()) {
-        return Err(Failure::failed(format!(
-            "no account is the default: `{alias}` {}",
+    if !settings.is_absent() && !settings.has_account(alias.as_str()) {
+        return Err(Failure::configuration(vec![format!(
+            "the account `{alias}` {}",
             settings.unknown_account()
-        )));
+        )]));
     }
     let account = session.account(&alias)?;
     // Before anything is started: without credentials there is nothing to run with.

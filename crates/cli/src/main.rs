@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     if let Command::Launch(launch) = &arguments.command {
         return launch.guard_program();
     }
-    let color = arguments.color();
+    let color = arguments.color(&std::io::stderr());
     logs::install(&arguments.log, color);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let color = arguments.color();
+    let color = arguments.color(&std::io::stdout());
     match arguments.command {
         Command::Demo(command) => demo::run(&command, color).await,
         Command::Serve(command) => serve::run(command).await,

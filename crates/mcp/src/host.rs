@@ -226,7 +226,8 @@ impl McpHost {
         Some(result)
     }
 
-    /// The process ids of the servers that run now, by server name.
+    /// The process ids of the servers that run now, by server name. With a launcher these are of the guardians, each of
+    /// which leads its server's process group.
     pub fn pids(&self) -> impl Iterator<Item = (&str, u32)> {
         self.servers.iter().filter_map(|server| Some((server.name(), server.pid()?)))
     }

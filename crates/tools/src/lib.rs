@@ -2,7 +2,7 @@
 //!
 //! A [`Tool`] is neutral: a definition and a call, for any agent framework or protocol. A [`ToolSet`] holds the tools
 //! that are bound to one [`SessionContext`](valetkey_core::SessionContext). Every failure is a result, no result holds
-//! a secret, and no input is repeated in an error.
+//! a secret unless the host asked for [`SecretExposure::Reveal`], and no input is repeated in an error.
 //!
 //! ```
 //! # use serde_json::json;

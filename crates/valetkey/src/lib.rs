@@ -1,6 +1,6 @@
 //! Session-scoped AWS credentials for AI agents: one dependency line, features choose the rest.
 //!
-//! The words and rules are at the root; providers are in [`backends`], the agent tools in `tools`, MCP in `mcp`. What
+//! The words and rules are at the root; providers are in `backends`, the agent tools in `tools`, MCP in `mcp`. What
 //! follows is the README of the repository.
 // Its examples need features; whoever tests without them still has the rest.
 #![cfg_attr(any(not(doctest), all(feature = "sts", feature = "sdk")), doc = include_str!("../../../README.md"))]
@@ -8,6 +8,13 @@
 pub use valetkey_core::*;
 
 /// The providers, one per feature.
+#[cfg(any(
+    feature = "memory",
+    feature = "env",
+    feature = "sts",
+    feature = "secrets-manager",
+    feature = "sdk"
+))]
 pub mod backends {
     pub use valetkey_backends::*;
 }

@@ -1,6 +1,7 @@
 //! `valetkey demo`: every step is shown, and a step that does not hold is told by exit code.
 
 use serde_json::Value;
+use valetkey_core::testing::Canary;
 
 use crate::cloud::CarelessCloud;
 use crate::process::runs;
@@ -151,4 +152,27 @@ async fn an_endpoint_that_cannot_be_reached_is_told_in_a_line() {
         assert!(ended.stderr.starts_with("error: ") && ended.stderr.lines().count() == 1, "{}", ended.stderr);
         nothing_secret(&ended.stderr);
     }
+}
+
+#[tokio::test]
+async fn neither_demo_nor_check_says_a_secret_when_everything_is_logged() {
+    let canary = Canary::new();
+    let keys = canary.json();
+    let key = |name: &str| keys[name].as_str().unwrap().to_owned();
+    let shell = Shell::new()
+        .env("VALETKEY_LOG", "trace,rmcp=trace,hyper=trace,aws_smithy_runtime=trace,aws_sdk_sts=trace")
+        .env("AWS_ACCESS_KEY_ID", key("access_key_id"))
+        .env("AWS_SECRET_ACCESS_KEY", key("secret_access_key"))
+        .env("AWS_SESSION_TOKEN", key("session_token"))
+        .file("valetkey.toml", "[accounts.here]\nprovider = 'environment'\n");
+    let (demo, check) = tokio::join!(shell.run(&["demo", "--json"]), shell.run(&["check"]));
+    assert!(demo.stderr.contains("DEBUG"), "nothing was logged: {demo:?}");
+    for ended in [&demo, &check] {
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(canary.found_in(&ended.said()), Vec::<&str>::new());
+        nothing_secret(&ended.said());
+    }
+    // The marks are there to be found: a program that is given them in its environment shows them.
+    let shown = shell.run(&["exec", "--delivery", "env", "--", "env"]).await;
+    assert!(canary.found_in(&shown.stdout).contains(&"secret"), "{}", shown.stderr);
 }

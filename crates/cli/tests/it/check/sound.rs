@@ -53,7 +53,7 @@ async fn sound_files_get_a_summary_and_exit_code_zero() {
     let checked = shell.run(&["check", "--mcp-config", "mcp.json"]).await;
     assert_eq!(
         (checked.code, checked.stdout.as_str(), checked.stderr.as_str()),
-        (Some(0), "no faults: 5 accounts, 2 servers\n", "")
+        (Some(0), "no faults; accounts: 5, servers: 2\n", "")
     );
 }
 
@@ -82,5 +82,20 @@ async fn an_audit_file_that_is_a_folder_is_told_and_so_is_one_in_no_folder() {
 #[tokio::test]
 async fn without_files_there_is_nothing_to_find() {
     let checked = Shell::new().run(&["check"]).await;
-    assert_eq!((checked.code, checked.stdout.as_str()), (Some(0), "no faults: 0 accounts, 0 servers\n"));
+    assert_eq!(checked.code, Some(0));
+    assert!(checked.stdout.starts_with("nothing to check"), "{}", checked.stdout);
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_a_warning_whatever_is_logged() {
+    let servers = r#"{"mcpServers": {"sound": {"command": "true"},
+        "typo": {"command": "no-such-program", "autoapprove": []}}}"#;
+    let shell = Shell::new().file("mcp.json", servers);
+    let checked = shell.run(&["--log", "error", "check", "--mcp-config", "mcp.json"]).await;
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    for told in
+        ["mcp.json:2: server `typo`: `command` names a program", "mcp.json:2: server `typo`: `autoapprove`"]
+    {
+        assert!(checked.stderr.contains(&format!("warning: {told}")), "{}", checked.stderr);
+    }
 }

@@ -49,7 +49,7 @@ async fn the_default_account_is_the_one_set_else_default_else_the_only_one() {
 async fn among_several_accounts_without_a_default_one_must_be_named() {
     let shell = with_keys().file("valetkey.toml", SETTINGS);
     let ended = shell.run(&["exec", "--", "true"]).await;
-    assert_eq!(ended.code, Some(1));
+    assert_eq!(ended.code, Some(78));
     let told = "`default` is not one of the accounts; name one of: here, there";
     assert!(ended.stderr.contains(told), "{}", ended.stderr);
 }

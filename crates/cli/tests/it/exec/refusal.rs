@@ -73,8 +73,9 @@ async fn an_account_that_only_tools_fill_has_nothing_to_run_with() {
 #[tokio::test]
 async fn an_unknown_account_is_told_with_those_there_are() {
     let shell = with_keys().file("valetkey.toml", "[accounts.dev]\nprovider = 'environment'\n");
-    let (_, told) = refused(shell, &["--account", "prod"]).await;
-    assert!(told.contains("no account of that alias") && told.contains("dev"), "{told}");
+    let (code, told) = refused(shell, &["--account", "prod"]).await;
+    assert_eq!(code, Some(78), "{told}");
+    assert!(told.contains("`prod` is not one of the accounts") && told.contains("dev"), "{told}");
 }
 
 #[tokio::test]
