@@ -36,8 +36,7 @@ pub(crate) async fn run(command: &Check) -> Result<ExitCode, Failure> {
 }
 
 async fn read_servers(path: &Path, faults: &mut Vec<Fault>) -> Option<McpConfig> {
-    let config = servers(path, faults).await?;
-    let text = tokio::fs::read_to_string(path).await.unwrap_or_default();
+    let (config, text) = servers(path, faults).await?;
     let told = |fault: &ConfigFault| {
         let line = line_of(&text, &fault.server, fault.error.field());
         Fault::file(path, format!("server `{}`: {}", fault.server, fault.error)).at_line(line)

@@ -21,7 +21,7 @@ pub(crate) async fn run(command: Serve) -> Result<ExitCode, Failure> {
     let mut faults = Vec::new();
     let settings = Settings::read(command.files.config.as_deref(), &mut faults).await;
     let mut config = match &command.files.mcp_config {
-        Some(path) => servers(path, &mut faults).await,
+        Some(path) => servers(path, &mut faults).await.map(|(config, _text)| config),
         None => None,
     };
     compose::servers(&settings, config.as_mut(), &mut faults);
@@ -44,14 +44,19 @@ pub(crate) async fn run(command: Serve) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads an `mcpServers` file; `${VAR}` in it is answered by the environment.
-pub(crate) async fn servers(path: &Path, faults: &mut Vec<Fault>) -> Option<McpConfig> {
+/// Reads an `mcpServers` file, and gives back its text too; `${VAR}` in it is answered by the environment.
+pub(crate) async fn servers(path: &Path, faults: &mut Vec<Fault>) -> Option<(McpConfig, String)> {
     let text = tokio::fs::read_to_string(path).await;
     let text = text.map_err(|error| faults.push(Fault::unread(path, &error))).ok()?;
     let variables = Variables::new(|name| std::env::var(name).ok());
-    let read = McpConfig::parse(&text, &variables);
-    let line = serde_json::from_str::<IgnoredAny>(&text).err().map(|error| error.line());
-    read.map_err(|error| faults.push(Fault::file(path, error.to_string()).at_line(line))).ok()
+    match McpConfig::parse(&text, &variables) {
+        Ok(config) => Some((config, text)),
+        Err(error) => {
+            let line = serde_json::from_str::<IgnoredAny>(&text).err().map(|error| error.line());
+            faults.push(Fault::file(path, error.to_string()).at_line(line));
+            None
+        }
+    }
 }
 
 pub(crate) fn configuration(faults: &[Fault]) -> Failure {

@@ -142,8 +142,7 @@ impl Member {
 
     /// Every slot that this session may use, the default one first.
     pub(super) fn slots(&self) -> Vec<Arc<Slot>> {
-        let mut slots = vec![Arc::clone(&self.default)];
-        slots.extend(self.others.load().values().cloned());
+        let mut slots = self.own_slots();
         for inherited in self.inherits_from().map(|parent| parent.slots()).unwrap_or_default() {
             if slots.iter().all(|slot| slot.alias() != inherited.alias()) {
                 slots.push(inherited);

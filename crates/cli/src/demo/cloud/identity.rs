@@ -10,6 +10,7 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
+use valetkey::ExposeSecret;
 
 use super::answer::{Fault, Refusal};
 use super::plan::UserPlan;
@@ -86,7 +87,13 @@ impl KeyRing {
                 account: user.account,
                 session: None,
             };
-            let pair = Credentials::new(&user.access_key_id, user.secret_access_key, None, None, SOURCE);
+            let pair = Credentials::new(
+                &user.access_key_id,
+                user.secret_access_key.expose_secret(),
+                None,
+                None,
+                SOURCE,
+            );
             let key = Key { pair, expires_at: None, owner: Arc::new(owner) };
             if keys.insert(user.access_key_id, key).is_some() {
                 return Err(impossible("two users have the same access key id"));

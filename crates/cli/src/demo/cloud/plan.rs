@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use valetkey::SecretString;
+
 /// Everything a local cloud knows when it starts.
 #[derive(Debug, Default)]
 pub(crate) struct CloudPlan {
@@ -41,7 +43,7 @@ pub(crate) struct UserPlan {
     pub(super) account: String,
     pub(super) name: String,
     pub(super) access_key_id: String,
-    pub(super) secret_access_key: String,
+    pub(super) secret_access_key: SecretString,
 }
 
 impl UserPlan {
