@@ -6,7 +6,7 @@ use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, Result};
 /// provider whose source has nothing is broken, not absent. If it said `NotConfigured`, a chain would fall through to
 /// somebody else's credentials.
 pub(crate) async fn credentials(source: &dyn CredentialProvider) -> Result<Credentials> {
-    source.provide().await.map_err(|error| match error.kind() {
+    source.credentials().await.map_err(|error| match error.kind() {
         ErrorKind::NotConfigured => Error::invalid("source", "has no credentials to sign with")
             .with_next_step(format!("set or configure the credentials of the source, {}", source.name()))
             .with_source(error),

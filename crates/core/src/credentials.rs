@@ -6,6 +6,7 @@ mod document;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::{AccessKeyId, AccountId, Expiry, Region};
 
@@ -48,6 +49,7 @@ struct Parts {
     account_id: Option<AccountId>,
     region: Option<Region>,
     provider: Cow<'static, str>,
+    max_age: Option<Duration>,
 }
 
 impl Credentials {
@@ -79,6 +81,12 @@ impl Credentials {
     #[must_use]
     pub fn region(&self) -> Option<&Region> {
         self.0.region.as_ref()
+    }
+
+    /// After how long the source is worth asking again, whatever the expiry; the session's policy, unless said.
+    #[must_use]
+    pub fn max_age(&self) -> Option<Duration> {
+        self.0.max_age
     }
 
     /// The name of the provider that made the set.
@@ -114,6 +122,7 @@ impl Credentials {
             account_id: self.0.account_id.clone(),
             region: Some(region),
             provider: self.0.provider.clone(),
+            max_age: self.0.max_age,
         }))
     }
 }

@@ -4,6 +4,7 @@ mod role_arn;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
@@ -17,7 +18,7 @@ macro_rules! ident {
     ($(#[$doc:meta])* $name:ident, $field:literal, $rule:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The text.

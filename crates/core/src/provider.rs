@@ -16,7 +16,8 @@ pub use chain::ProviderChain;
 ///
 /// # What an implementor owes
 /// 1. *Fetch, never cache.* Each [`provide`](Self::provide) asks the source anew; the session caches. (A session is
-///    itself a provider, and, being the cache, the one that answers from memory.)
+///    itself a provider, and, being the cache, the one that answers from memory.) An answer may be kept to spare the
+///    transfer when the source says that it has not changed; [`forget`](Self::forget) drops it.
 /// 2. *Absence is not failure.* [`NotConfigured`](crate::ErrorKind::NotConfigured) means that there is nothing to
 ///    ask, and only that. Whoever was asked and said no is `Denied`; half a setting is `Invalid`.
 /// 3. *A usable set, whole.* What is returned has not expired, and its parts belong together.
@@ -38,9 +39,26 @@ pub trait CredentialProvider: fmt::Debug + Send + Sync {
     /// Fetches one set.
     async fn provide(&self) -> Result<Credentials>;
 
-    /// What can be had without asking anybody: the fast path of providers that are caches. Others keep the default.
-    fn cached(&self) -> Option<Credentials> {
+    /// The set in hand, when nothing needs to be decided about it: the synchronous fast path of providers that are
+    /// caches. `None` says nothing but "ask [`provide`](Self::provide)"; providers that fetch keep the default.
+    fn fresh(&self) -> Option<Credentials> {
         None
+    }
+
+    /// Drops whatever is kept between calls. A session that is cleared or closed calls it; it must not block.
+    fn forget(&self) {}
+}
+
+impl dyn CredentialProvider + '_ {
+    /// The set in hand if it is fresh, without a boxed future; else what [`provide`](CredentialProvider::provide) answers.
+    ///
+    /// # Errors
+    /// As `provide`.
+    pub async fn credentials(&self) -> Result<Credentials> {
+        match self.fresh() {
+            Some(credentials) => Ok(credentials),
+            None => self.provide().await,
+        }
     }
 }
 
@@ -55,7 +73,11 @@ impl<T: CredentialProvider + ?Sized> CredentialProvider for Arc<T> {
         T::provide(self).await
     }
 
-    fn cached(&self) -> Option<Credentials> {
-        T::cached(self)
+    fn fresh(&self) -> Option<Credentials> {
+        T::fresh(self)
+    }
+
+    fn forget(&self) {
+        T::forget(self);
     }
 }

@@ -79,6 +79,13 @@ impl SessionContext {
         self.member().slot(account)?.credentials().await
     }
 
+    /// The set of the default account that can be served without asking anybody, with what tells it from others; `None`
+    /// when there is none. Unlike [`credentials`](Self::credentials) it never fetches, however near the end is.
+    #[must_use]
+    pub fn served(&self) -> Option<ServedSet> {
+        self.member().default_slot().served()
+    }
+
     /// Gives the default account credentials, which from now on win over every provider. What providers issued to the
     /// other accounts is void, since a role may have been assumed with what was replaced: they are asked anew.
     ///
@@ -265,8 +272,8 @@ impl CredentialProvider for SessionContext {
         self.credentials().await
     }
 
-    fn cached(&self) -> Option<Credentials> {
-        self.member().default_slot().cached()
+    fn fresh(&self) -> Option<Credentials> {
+        self.member().default_slot().fresh()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -19,6 +20,7 @@ pub struct CredentialsBuilder {
     account_id: Option<AccountId>,
     region: Option<Region>,
     provider: Cow<'static, str>,
+    max_age: Option<Duration>,
 }
 
 impl Credentials {
@@ -32,6 +34,7 @@ impl Credentials {
             account_id: None,
             region: None,
             provider: Cow::Borrowed("static"),
+            max_age: None,
         }
     }
 }
@@ -58,6 +61,13 @@ impl CredentialsBuilder {
     /// The region to use the keys in.
     pub fn region(mut self, region: impl Into<Option<Region>>) -> Self {
         self.region = region.into();
+        self
+    }
+
+    /// After how long the source is worth asking again, whatever the expiry: for sources whose sets change before they
+    /// expire, or never do. Sets without expiry are otherwise kept as long as the session's policy says.
+    pub fn max_age(mut self, age: impl Into<Option<Duration>>) -> Self {
+        self.max_age = age.into();
         self
     }
 
@@ -90,6 +100,7 @@ impl CredentialsBuilder {
             account_id: self.account_id,
             region: self.region,
             provider: self.provider,
+            max_age: self.max_age,
         })))
     }
 }

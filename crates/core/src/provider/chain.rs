@@ -42,7 +42,7 @@ impl CredentialProvider for ProviderChain {
     /// The first failure of another kind, naming its provider; or `NotConfigured`, listing every provider asked.
     async fn provide(&self) -> Result<Credentials> {
         for provider in &self.providers {
-            match provider.provide().await {
+            match provider.credentials().await {
                 Err(error) if error.kind() == ErrorKind::NotConfigured => {}
                 answer => return answer.map_err(|error| error.with_provider(provider.name())),
             }
@@ -50,5 +50,9 @@ impl CredentialProvider for ProviderChain {
         let asked: Vec<_> = self.providers.iter().map(|provider| provider.name()).collect();
         Err(Error::not_configured(format!("none of these providers is configured: {}", asked.join(", ")))
             .with_next_step("configure one of them, or set credentials on the session"))
+    }
+
+    fn forget(&self) {
+        self.providers.iter().for_each(|provider| provider.forget());
     }
 }

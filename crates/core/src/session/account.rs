@@ -125,8 +125,8 @@ impl CredentialProvider for SessionAccount {
         self.credentials().await
     }
 
-    fn cached(&self) -> Option<Credentials> {
-        self.slot().ok()?.cached()
+    fn fresh(&self) -> Option<Credentials> {
+        self.slot().ok()?.fresh()
     }
 }
 

@@ -112,7 +112,8 @@ impl Member {
         let own = self.own(alias).unwrap_or(made);
         self.reshaped.send_replace(());
         if self.is_closed() {
-            own.wipe(true);
+            // It was born without a provider that could forget anything.
+            let _none = own.wipe(true);
         }
         Ok(own)
     }
@@ -225,13 +226,13 @@ impl Member {
     }
 
     fn wipe(&self, for_good: bool) {
-        let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
         self.detached.store(true, Ordering::Release);
         self.service.store(None);
-        for slot in self.own_slots() {
-            slot.wipe(for_good);
-        }
+        let providers: Vec<_> = self.own_slots().iter().filter_map(|slot| slot.wipe(for_good)).collect();
+        drop(order);
         self.reshaped.send_replace(());
+        providers.iter().for_each(|provider| provider.forget());
     }
 
     fn for_each_child(&self, end: impl Fn(&Self)) {

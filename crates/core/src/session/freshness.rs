@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use super::{RefreshPolicy, SetId};
-use crate::{Credentials, Expiry};
+use crate::Credentials;
 
 /// How fresh a set of credentials is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -46,15 +46,18 @@ pub(super) struct Windows {
 
 impl Windows {
     /// `jitter` (0 to 1) widens the advisory window by up to a tenth, so that sessions opened together part.
-    pub(super) fn new(issued_at: SystemTime, expiry: Expiry, policy: &RefreshPolicy, jitter: f64) -> Self {
-        let Some(expires_at) = expiry.instant() else {
-            let age = policy.max_age.mul_f64(1.0 - 0.1 * jitter);
-            return Self { advisory_at: issued_at.checked_add(age), mandatory_at: None, expires_at: None };
+    pub(super) fn new(issued_at: SystemTime, set: &Credentials, policy: &RefreshPolicy, jitter: f64) -> Self {
+        let aged_after = |age: Duration| issued_at.checked_add(age.mul_f64(1.0 - 0.1 * jitter));
+        let Some(expires_at) = set.expiry().instant() else {
+            let advisory_at = aged_after(set.max_age().unwrap_or(policy.max_age));
+            return Self { advisory_at, mandatory_at: None, expires_at: None };
         };
         let lifetime = expires_at.duration_since(issued_at).unwrap_or_default();
         let advisory = advisory_window(lifetime).mul_f64(1.0 + 0.1 * jitter);
+        let near_the_end = expires_at.checked_sub(advisory);
+        let aged = set.max_age().and_then(aged_after);
         Self {
-            advisory_at: expires_at.checked_sub(advisory),
+            advisory_at: near_the_end.into_iter().chain(aged).min(),
             mandatory_at: expires_at.checked_sub(MANDATORY_WINDOW),
             expires_at: Some(expires_at),
         }
@@ -113,11 +116,20 @@ impl Issued {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Expiry;
+
+    fn issued_at() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    }
+
+    fn set(expiry: Expiry, max_age: Option<Duration>) -> Credentials {
+        let (id, secret) = ("AKIA0000000000000000".parse().unwrap(), "secret".into());
+        Credentials::builder(id, secret).expiry(expiry).max_age(max_age).build().unwrap()
+    }
 
     fn windows(lifetime: Duration, jitter: f64) -> (Windows, SystemTime) {
-        let issued_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-        let expiry = Expiry::At(issued_at + lifetime);
-        (Windows::new(issued_at, expiry, &RefreshPolicy::default(), jitter), issued_at + lifetime)
+        let end = issued_at() + lifetime;
+        (Windows::new(issued_at(), &set(Expiry::At(end), None), &RefreshPolicy::default(), jitter), end)
     }
 
     #[test]
@@ -155,10 +167,25 @@ mod tests {
 
     #[test]
     fn a_set_without_expiry_grows_old_but_never_expires() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-        let windows = Windows::new(now, Expiry::Never, &RefreshPolicy::default(), 0.0);
+        let now = issued_at();
+        let windows = Windows::new(now, &set(Expiry::Never, None), &RefreshPolicy::default(), 0.0);
         assert_eq!(windows.freshness(now + 14 * MINUTE), Freshness::Fresh);
         assert_eq!(windows.freshness(now + 15 * MINUTE), Freshness::Advisory);
         assert_eq!(windows.freshness(now + 1_000_000 * MINUTE), Freshness::Advisory);
+    }
+
+    #[test]
+    fn a_source_may_ask_to_be_asked_sooner_whatever_the_expiry() {
+        let (now, policy) = (issued_at(), RefreshPolicy::default());
+        let five = Some(5 * MINUTE);
+        for (expiry, max_age, advisory_after) in [
+            (Expiry::Never, five, 5 * MINUTE),
+            (Expiry::At(now + 60 * MINUTE), five, 5 * MINUTE),
+            (Expiry::At(now + 60 * MINUTE), Some(50 * MINUTE), 45 * MINUTE),
+            (Expiry::Never, Some(Duration::ZERO), Duration::ZERO),
+        ] {
+            let windows = Windows::new(now, &set(expiry, max_age), &policy, 0.0);
+            assert_eq!(windows.advisory_at, Some(now + advisory_after), "{expiry}, {max_age:?}");
+        }
     }
 }

@@ -79,12 +79,7 @@ impl Slot {
         &self.alias
     }
 
-    /// What can be served without asking anybody.
-    pub(super) fn cached(&self) -> Option<Credentials> {
-        self.served().map(|served| served.credentials)
-    }
-
-    /// The same, with what tells it from other sets.
+    /// What can be served without asking anybody, with what tells it from other sets.
     pub(super) fn served(&self) -> Option<ServedSet> {
         let current = self.current.load();
         let issued = current.as_ref()?;
@@ -162,20 +157,21 @@ impl Slot {
         }
     }
 
-    /// Wipes the account; with `for_good` it never serves again, else not until something is given to the session.
-    pub(super) fn wipe(&self, for_good: bool) {
+    /// Wipes the account; with `for_good` it never serves again, else not until something is given to the session. The
+    /// provider is handed to the caller, who has it forget once no lock is held: neither that nor its `Drop` is ours.
+    #[must_use]
+    pub(super) fn wipe(&self, for_good: bool) -> Option<Arc<dyn CredentialProvider>> {
         let mut state = self.state();
         state.renew();
         state.set = false;
         state.dormant = true;
         state.closed |= for_good;
         state.wipes += 1;
-        let former = if for_good { state.provider.take() } else { None };
+        let provider = if for_good { state.provider.take() } else { state.provider.clone() };
         self.withdraw(&mut state);
         drop(state);
-        // Outside the lock, as its `Drop` is not ours.
-        drop(former);
         self.surroundings.changed.notify_waiters();
+        provider
     }
 
     /// The provider may be asked again.
@@ -227,7 +223,7 @@ impl Slot {
     }
 
     /// The current set, if nothing needs to be decided about it: the warm path, without a lock.
-    fn fresh(&self) -> Option<Credentials> {
+    pub(super) fn fresh(&self) -> Option<Credentials> {
         let current = self.current.load();
         let issued = current.as_ref()?;
         issued.is_fresh(self.surroundings.now()).then(|| issued.credentials.clone())
@@ -236,7 +232,7 @@ impl Slot {
     fn publish(&self, state: &mut State, credentials: Credentials, now: SystemTime) -> Arc<Issued> {
         state.generation = state.generation.next();
         state.hold.lift();
-        let windows = Windows::new(now, credentials.expiry(), &self.surroundings.policy, self.jitter);
+        let windows = Windows::new(now, &credentials, &self.surroundings.policy, self.jitter);
         let id = SetId::new(state.lineage, state.generation);
         let issued = Arc::new(Issued::new(credentials, id, windows));
         self.current.store(Some(Arc::clone(&issued)));

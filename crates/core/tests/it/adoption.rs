@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 use valetkey_core::{
-    CredentialId, CredentialProvider, CredentialResolver, Credentials, ErrorKind, Expiry, MapResolver,
-    Region, Result, SessionContext,
+    CredentialId, CredentialResolver, Credentials, ErrorKind, Expiry, MapResolver, Region, Result,
+    SessionContext,
 };
 
 use crate::bench::*;
@@ -90,7 +90,7 @@ async fn a_clear_during_an_adoption_is_final() {
     slow.0.add_permits(1);
     let error = task.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(session.cached().is_none());
+    assert!(session.served().is_none());
     assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
 }
 
@@ -100,7 +100,7 @@ async fn a_close_during_an_adoption_is_final() {
     session.close();
     slow.0.add_permits(1);
     assert_eq!(task.await.unwrap().unwrap_err().kind(), ErrorKind::Closed);
-    assert!(session.cached().is_none());
+    assert!(session.served().is_none());
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use valetkey_core::testing::ScriptedProvider;
-use valetkey_core::{Alias, CredentialProvider, ErrorKind, Expiry, SessionContext};
+use valetkey_core::{Alias, ErrorKind, Expiry, SessionContext};
 
 use crate::bench::*;
 
@@ -87,7 +87,7 @@ async fn clearing_the_parent_clears_its_children() {
     parent.clear();
     for session in [&parent, &child, &grandchild] {
         assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
-        assert!(session.cached().is_none());
+        assert!(session.served().is_none());
     }
 }
 
@@ -130,7 +130,7 @@ async fn a_session_feeds_another_as_its_provider_without_a_copy_kept_alive() {
     bench.session.close();
     let error = fed.refresh(fed.default_account()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
-    assert!(fed.cached().is_none(), "the end of the source is permanent");
+    assert!(fed.served().is_none(), "the end of the source is permanent");
 }
 
 #[tokio::test]

@@ -1,10 +1,16 @@
 //! Clear, close and set while a fetch is in flight: what comes back late is dropped.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use valetkey_core::testing::ScriptedProvider;
-use valetkey_core::{Alias, CredentialProvider, ErrorKind, Expiry, Result};
+use async_trait::async_trait;
+use valetkey_core::testing::{ManualClock, ScriptedProvider};
+use valetkey_core::{
+    Alias, CredentialProvider, Credentials, Error, ErrorKind, Expiry, ProviderChain, Result,
+};
 
 use crate::bench::*;
 
@@ -31,7 +37,7 @@ async fn a_clear_during_a_fetch_is_final_and_whoever_waits_learns_at_once() {
     bench.provider.let_through(1);
     settle().await;
     assert_eq!(bench.kind().await, ErrorKind::NotConfigured);
-    assert!(bench.session.cached().is_none());
+    assert!(bench.session.served().is_none());
 }
 
 #[tokio::test]
@@ -43,7 +49,7 @@ async fn a_close_during_a_fetch_is_final() {
     bench.provider.let_through(1);
     settle().await;
     assert_eq!(bench.kind().await, ErrorKind::Closed);
-    assert!(bench.session.cached().is_none());
+    assert!(bench.session.served().is_none());
 }
 
 #[tokio::test]
@@ -53,7 +59,7 @@ async fn an_answer_that_arrives_with_the_clear_is_not_published() {
     bench.provider.let_through(1);
     bench.session.clear();
     assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::NotConfigured);
-    assert!(bench.session.cached().is_none());
+    assert!(bench.session.served().is_none());
 }
 
 #[tokio::test]
@@ -78,7 +84,7 @@ async fn a_clear_of_the_parent_voids_the_fetches_of_its_children() {
     assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::NotConfigured);
     provider.let_through(1);
     settle().await;
-    assert!(child.cached().is_none());
+    assert!(child.served().is_none());
 }
 
 #[tokio::test]
@@ -119,7 +125,7 @@ async fn a_warmer_does_not_refill_a_cleared_session() {
     bench.clock.advance(2 * HOUR);
     tokio::time::sleep(HOUR).await;
     assert_eq!(bench.provider.calls(), 1);
-    assert!(bench.session.cached().is_none());
+    assert!(bench.session.served().is_none());
     warmer.abort();
 }
 
@@ -152,4 +158,44 @@ async fn a_closed_session_refuses_everything_by_every_handle() {
     assert!(session.status().closed && session.service_context().is_none() && session.is_closed());
     session.clear();
     session.close();
+}
+
+#[tokio::test]
+async fn clearing_and_closing_have_every_provider_forget_what_it_keeps() {
+    let (default, deploy) = (Forgetful::default(), Forgetful::default());
+    let chain = ProviderChain::new(Arc::new(deploy.clone()));
+    let session = builder(&ManualClock::new())
+        .provider(default.clone())
+        .provider_for("deploy".parse().unwrap(), chain)
+        .build();
+    session.clear();
+    assert_eq!((default.times(), deploy.times()), (1, 1));
+    session.close();
+    session.close();
+    assert_eq!((default.times(), deploy.times()), (2, 2));
+}
+
+/// Counts how often it was told to forget.
+#[derive(Debug, Clone, Default)]
+struct Forgetful(Arc<AtomicUsize>);
+
+impl Forgetful {
+    fn times(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for Forgetful {
+    fn name(&self) -> Cow<'static, str> {
+        "forgetful".into()
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        Err(Error::not_configured("nothing here"))
+    }
+
+    fn forget(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }

@@ -21,7 +21,7 @@ async fn a_permanent_failure_is_raised_while_the_cached_set_is_still_valid_and_w
     let bench = Bench::holding(HOUR, |_| vec![denied()]).await;
     bench.clock.advance(50 * MINUTE);
     assert_eq!(bench.kind().await, ErrorKind::Denied);
-    assert!(valetkey_core::CredentialProvider::cached(&bench.session).is_none());
+    assert!(bench.session.served().is_none());
     assert!(bench.session.status().accounts[0].key_suffix.is_none());
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 
-use valetkey_core::{Alias, CredentialProvider, ErrorKind, Expiry, SessionContext};
+use valetkey_core::{Alias, ErrorKind, Expiry, SessionContext};
 
 use crate::bench::*;
 
@@ -16,7 +16,7 @@ async fn dropping_the_last_handle_closes_the_session() {
     assert_eq!(number(&lent.credentials().await.unwrap()), 1, "one handle is left");
     drop(other);
     assert_eq!(lent.credentials().await.unwrap_err().kind(), ErrorKind::Closed);
-    assert!(lent.cached().is_none() && lent.session_id().is_none() && lent.region().is_none());
+    assert!(lent.served().is_none() && lent.session_id().is_none() && lent.region().is_none());
     assert_eq!(lent.status().unwrap_err().kind(), ErrorKind::Closed);
 }
 

@@ -52,8 +52,8 @@ async fn a_cleared_session_serves_nothing_whatever_was_in_flight() {
         }
         session.clear();
         for _ in 0..5 {
-            assert!(session.cached().is_none(), "round {round}");
-            assert!(child.cached().is_none(), "round {round}");
+            assert!(session.served().is_none(), "round {round}");
+            assert!(child.served().is_none(), "round {round}");
             assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
             tokio::task::yield_now().await;
         }
@@ -98,6 +98,6 @@ async fn children_made_while_the_parent_closes_are_closed_too() {
         tokio::task::yield_now().await;
         parent.close();
         let (_maker, children) = task.await.unwrap();
-        assert!(children.iter().all(|child| child.is_closed() && child.cached().is_none()));
+        assert!(children.iter().all(|child| child.is_closed() && child.served().is_none()));
     }
 }

@@ -1,6 +1,6 @@
 //! `Lent`: what a server was started with, which decides whether it must be replaced.
 
-use valetkey_core::{CredentialProvider, Region, SetId};
+use valetkey_core::{Region, SetId};
 
 use super::Facts;
 use crate::child::Delivery;
@@ -25,7 +25,7 @@ impl Lent {
             Delivery::Env => self.set != now.set,
             // Clearing takes no server away: its endpoint refuses it.
             Delivery::Endpoint => {
-                facts.account.cached().is_some() && now.region.is_some() && self.region != now.region
+                facts.account.served().is_some() && now.region.is_some() && self.region != now.region
             }
         }
     }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
-use valetkey_core::{CredentialProvider, Error, ErrorKind, Generation, Result, Rotations};
+use valetkey_core::{Error, ErrorKind, Generation, Result, Rotations, ServedSet};
 
 use super::Facts;
 use super::lent::Lent;
@@ -123,7 +123,7 @@ impl Supervisor {
             // So that the first fetch is not taken for a rotation; what is read next is at most too old.
             let _fetched = account.credentials().await;
         }
-        if let Some(credentials) = account.cached() {
+        if let Some(ServedSet { credentials, .. }) = account.served() {
             recipe.redactor.learn(&credentials);
         }
         let (lent, mut era) = (Lent::now(&facts), self.era);
@@ -162,7 +162,7 @@ impl Supervisor {
     /// `endpoint`: the child reads the new set itself. `env`: the child is replaced, or killed when nothing is left to
     /// give it. Breaks when the session has ended.
     async fn follow_rotation(&mut self) -> ControlFlow<()> {
-        if let Some(credentials) = self.facts.account.cached() {
+        if let Some(ServedSet { credentials, .. }) = self.facts.account.served() {
             self.facts.recipe.redactor.learn(&credentials);
         }
         if self.facts.account.is_closed() {
@@ -184,7 +184,7 @@ impl Supervisor {
     /// Whether the keys were taken away from a server that has them in its environment. Then nothing may go on with
     /// them, no call either.
     async fn kill_cleared(&mut self) -> bool {
-        let cleared = self.facts.config.delivery == Delivery::Env && self.facts.account.cached().is_none();
+        let cleared = self.facts.config.delivery == Delivery::Env && self.facts.account.served().is_none();
         if cleared {
             // Dropping kills.
             self.retired.shutdown().await;
