@@ -15,11 +15,3 @@ pub trait AuditSink: fmt::Debug + Send + Sync {
     /// Keeps one record.
     fn record(&self, record: &AuditRecord);
 }
-
-/// Keeps nothing: the default, for hosts that keep no trail.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoAudit;
-
-impl AuditSink for NoAudit {
-    fn record(&self, _: &AuditRecord) {}
-}

@@ -43,6 +43,7 @@ pub struct Credentials(Arc<Parts>);
 /// fn may<T: Default>() {}
 /// may::<valetkey_core::Credentials>();
 /// ```
+#[derive(Clone)]
 struct Parts {
     keys: aws_credential_types::Credentials,
     access_key_id: AccessKeyId,
@@ -124,6 +125,16 @@ impl Credentials {
             provider: self.0.provider.clone(),
             max_age: self.0.max_age,
         }))
+    }
+
+    /// The same set behind a reference count of its own.
+    pub(crate) fn counted_apart(&self) -> Self {
+        Self(Arc::new(self.0.as_ref().clone()))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_counted_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 

@@ -20,6 +20,7 @@ mod ident;
 mod provider;
 mod resolver;
 mod session;
+mod sync;
 #[cfg(feature = "test-util")]
 pub mod testing;
 
@@ -32,7 +33,7 @@ pub use provider::{CredentialProvider, ProviderChain};
 pub use resolver::{CredentialResolver, MapResolver};
 pub use session::{
     AccountStatus, Freshness, Generation, RefreshPolicy, Rotations, ServedSet, SessionAccount,
-    SessionBuilder, SessionContext, SessionStatus, SetId,
+    SessionBuilder, SessionContext, SessionStatus, SetId, WarmLimits,
 };
 
 /// The secret string type: unprintable, wiped when dropped, read only through `expose_secret`.

@@ -1,12 +1,16 @@
 //! `SessionContext`: the credentials of one agent invocation, passed and never fetched.
 
 mod account;
+mod agenda;
+mod audience;
 mod builder;
 mod family;
 mod faults;
 mod flight;
 mod freshness;
+mod gate;
 mod hold;
+mod lanes;
 mod policy;
 mod rotation;
 mod scope;
@@ -17,6 +21,7 @@ mod warm;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -34,6 +39,7 @@ pub use freshness::Freshness;
 pub use policy::RefreshPolicy;
 pub use rotation::{Generation, Rotations, ServedSet, SetId};
 pub use status::{AccountStatus, SessionStatus};
+pub use warm::WarmLimits;
 
 use family::Member;
 
@@ -67,8 +73,9 @@ impl SessionContext {
     /// # Errors
     /// `NotConfigured` when nothing was set and no provider is there; `Expired` when a set ran out and could not be
     /// replaced; `Closed` after [`close`](Self::close); else what the provider answered.
-    pub async fn credentials(&self) -> Result<Credentials> {
-        self.member().default_slot().credentials().await
+    #[inline]
+    pub fn credentials(&self) -> impl Future<Output = Result<Credentials>> + Send + '_ {
+        self.member().default_slot().credentials()
     }
 
     /// The current, valid set of one account.
@@ -77,6 +84,12 @@ impl SessionContext {
     /// As [`credentials`](Self::credentials), and `NotConfigured` for an alias that the session does not know.
     pub async fn credentials_for(&self, account: &Alias) -> Result<Credentials> {
         self.member().slot(account)?.credentials().await
+    }
+
+    /// Runs `read` on the fresh set of the default account, in place: the cheapest way to look at it, since nothing is
+    /// cloned. `None`, and nothing is run, when there is none: then ask [`credentials`](Self::credentials).
+    pub fn lend<T>(&self, read: impl FnOnce(&Credentials) -> T) -> Option<T> {
+        self.member().default_slot().lend(read)
     }
 
     /// The set of the default account that can be served without asking anybody, with what tells it from others; `None`

@@ -5,11 +5,8 @@ use std::sync::Arc;
 use super::family::Member;
 use super::surroundings::Surroundings;
 use super::{Handle, RefreshPolicy, SessionContext};
-use crate::audit::{AuditSink, NoAudit};
-use crate::{
-    Alias, Clock, CredentialProvider, CredentialResolver, Credentials, Principal, Region, Result, SessionId,
-    SystemClock,
-};
+use crate::audit::AuditSink;
+use crate::{Alias, Clock, CredentialProvider, CredentialResolver, Credentials, Principal, Region, Result};
 
 /// Describes a session; made by [`SessionContext::builder`]. Nothing here does any work.
 #[must_use]
@@ -27,16 +24,7 @@ pub struct SessionBuilder {
 impl SessionBuilder {
     pub(super) fn new() -> Self {
         Self {
-            surroundings: Surroundings {
-                id: SessionId::random(),
-                principal: None,
-                clock: Arc::new(SystemClock),
-                audit: Arc::new(NoAudit),
-                policy: RefreshPolicy::default(),
-                lineages: Default::default(),
-                warmers: Default::default(),
-                changed: Default::default(),
-            },
+            surroundings: Surroundings::new(),
             default_account: None,
             region: None,
             resolver: None,
@@ -90,19 +78,19 @@ impl SessionBuilder {
 
     /// Where the audit records go; nowhere unless said.
     pub fn audit(mut self, sink: Arc<dyn AuditSink>) -> Self {
-        self.surroundings.audit = sink;
+        self.surroundings.audit = Some(sink);
         self
     }
 
     /// Where wall time comes from; the machine unless said.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.surroundings.clock = clock;
+        self.surroundings.clock = Some(clock);
         self
     }
 
     /// The refresh rules.
     pub fn refresh_policy(mut self, policy: RefreshPolicy) -> Self {
-        self.surroundings.policy = policy;
+        self.surroundings.policy = Some(Arc::new(policy));
         self
     }
 

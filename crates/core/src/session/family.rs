@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwapOption;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::agenda::Agenda;
+use super::audience::Audience;
 use super::faults;
 use super::slot::Slot;
 use super::surroundings::Surroundings;
@@ -21,7 +24,7 @@ use crate::{
 pub(super) struct Member {
     pub(super) surroundings: Arc<Surroundings>,
     default: Arc<Slot>,
-    others: ArcSwap<BTreeMap<Alias, Arc<Slot>>>,
+    others: ArcSwapOption<BTreeMap<Alias, Arc<Slot>>>,
     region: Option<Region>,
     resolver: Option<Arc<dyn CredentialResolver>>,
     service: ArcSwapOption<Value>,
@@ -31,7 +34,7 @@ pub(super) struct Member {
     detached: AtomicBool,
     closed: AtomicBool,
     /// Announces that an account of one's own was made, that nothing is inherited any more, and the end.
-    reshaped: watch::Sender<()>,
+    reshaped: Mutex<Audience<()>>,
     /// Held while accounts are put to sleep or woken, so that a clear and a set that race end as one before the other.
     order: Mutex<()>,
 }
@@ -47,7 +50,7 @@ impl Member {
         Self {
             default: Arc::new(Slot::new(default, Arc::clone(&surroundings))),
             surroundings,
-            others: ArcSwap::default(),
+            others: ArcSwapOption::empty(),
             region,
             resolver,
             service: ArcSwapOption::empty(),
@@ -55,7 +58,7 @@ impl Member {
             children: Mutex::default(),
             detached: AtomicBool::new(false),
             closed: AtomicBool::new(false),
-            reshaped: watch::Sender::new(()),
+            reshaped: Mutex::default(),
             order: Mutex::default(),
         }
     }
@@ -71,6 +74,10 @@ impl Member {
         children.retain(|known| known.strong_count() > 0);
         children.push(Arc::downgrade(&child));
         drop(children);
+        // After the child is known: a warmer that comes meanwhile finds it, or is found here.
+        if let Some(warmers) = self.surroundings.warmers() {
+            child.surroundings.add_warmers(&warmers);
+        }
         if self.is_closed() {
             child.close();
         }
@@ -105,12 +112,12 @@ impl Member {
         }
         let made = Arc::new(Slot::new(alias.clone(), Arc::clone(&self.surroundings)));
         self.others.rcu(|others| {
-            let mut others = BTreeMap::clone(others);
+            let mut others = others.as_deref().cloned().unwrap_or_default();
             others.entry(alias.clone()).or_insert_with(|| Arc::clone(&made));
-            others
+            Some(Arc::new(others))
         });
         let own = self.own(alias).unwrap_or(made);
-        self.reshaped.send_replace(());
+        self.tell_reshaped();
         if self.is_closed() {
             // It was born without a provider that could forget anything.
             let _none = own.wipe(true);
@@ -138,7 +145,11 @@ impl Member {
 
     /// Tells when an account may be answered by another slot than before, or by none.
     pub(super) fn reshaped(&self) -> watch::Receiver<()> {
-        self.reshaped.subscribe()
+        self.reshaped.lock().unwrap_or_else(PoisonError::into_inner).join(())
+    }
+
+    fn tell_reshaped(&self) {
+        self.reshaped.lock().unwrap_or_else(PoisonError::into_inner).tell(());
     }
 
     /// Every slot that this session may use, the default one first.
@@ -154,8 +165,15 @@ impl Member {
 
     pub(super) fn own_slots(&self) -> Vec<Arc<Slot>> {
         let mut slots = vec![Arc::clone(&self.default)];
-        slots.extend(self.others.load().values().cloned());
+        slots.extend(self.others.load().iter().flat_map(|others| others.values().cloned()));
         slots
+    }
+
+    /// Puts the accounts of this session, and of its children now and later, on the agenda.
+    pub(super) fn warm_by(&self, agenda: &Arc<Agenda>) {
+        self.surroundings.add_warmers(&[Arc::downgrade(agenda)]);
+        self.own_slots().iter().for_each(|slot| slot.plan_on(agenda, Duration::ZERO));
+        self.for_each_child(|child| child.warm_by(agenda));
     }
 
     pub(super) fn region_for(&self, alias: &Alias) -> Option<Region> {
@@ -195,12 +213,12 @@ impl Member {
     pub(super) fn record(&self, event: AuditEvent, account: &Alias, party: &str, failure: Option<&Error>) {
         let mut record = self.surroundings.event(event).account(account).party(party);
         if let Some(issued) = self.slot(account).ok().and_then(|slot| slot.current()) {
-            record = record.credentials(&issued.credentials).generation(issued.id.generation());
+            record = record.credentials(issued.credentials()).generation(issued.id.generation());
         }
         if let Some(error) = failure {
             record = record.failure(error);
         }
-        self.surroundings.audit.record(&record);
+        self.surroundings.record(&record);
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -212,7 +230,7 @@ impl Member {
             return;
         }
         self.wipe(false);
-        self.surroundings.audit.record(&self.surroundings.event(AuditEvent::Clear));
+        self.surroundings.record(&self.surroundings.event(AuditEvent::Clear));
         self.for_each_child(Self::clear);
     }
 
@@ -221,7 +239,8 @@ impl Member {
             return;
         }
         self.wipe(true);
-        self.surroundings.audit.record(&self.surroundings.event(AuditEvent::Close));
+        self.surroundings.for_each_agenda(Agenda::wake);
+        self.surroundings.record(&self.surroundings.event(AuditEvent::Close));
         self.for_each_child(Self::close);
     }
 
@@ -231,7 +250,7 @@ impl Member {
         self.service.store(None);
         let providers: Vec<_> = self.own_slots().iter().filter_map(|slot| slot.wipe(for_good)).collect();
         drop(order);
-        self.reshaped.send_replace(());
+        self.tell_reshaped();
         providers.iter().for_each(|provider| provider.forget());
     }
 
@@ -250,7 +269,7 @@ impl Member {
         if self.default.alias() == alias {
             return Some(Arc::clone(&self.default));
         }
-        self.others.load().get(alias).cloned()
+        self.others.load().as_ref()?.get(alias).cloned()
     }
 
     fn unknown(&self) -> Error {

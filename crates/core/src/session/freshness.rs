@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use super::lanes::Lanes;
 use super::{RefreshPolicy, SetId};
 use crate::Credentials;
 
@@ -40,8 +41,7 @@ fn advisory_window(lifetime: Duration) -> Duration {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Windows {
     pub(super) advisory_at: Option<SystemTime>,
-    mandatory_at: Option<SystemTime>,
-    expires_at: Option<SystemTime>,
+    pub(super) expires_at: Option<SystemTime>,
 }
 
 impl Windows {
@@ -50,24 +50,24 @@ impl Windows {
         let aged_after = |age: Duration| issued_at.checked_add(age.mul_f64(1.0 - 0.1 * jitter));
         let Some(expires_at) = set.expiry().instant() else {
             let advisory_at = aged_after(set.max_age().unwrap_or(policy.max_age));
-            return Self { advisory_at, mandatory_at: None, expires_at: None };
+            return Self { advisory_at, expires_at: None };
         };
         let lifetime = expires_at.duration_since(issued_at).unwrap_or_default();
         let advisory = advisory_window(lifetime).mul_f64(1.0 + 0.1 * jitter);
         let near_the_end = expires_at.checked_sub(advisory);
         let aged = set.max_age().and_then(aged_after);
-        Self {
-            advisory_at: near_the_end.into_iter().chain(aged).min(),
-            mandatory_at: expires_at.checked_sub(MANDATORY_WINDOW),
-            expires_at: Some(expires_at),
-        }
+        Self { advisory_at: near_the_end.into_iter().chain(aged).min(), expires_at: Some(expires_at) }
+    }
+
+    fn mandatory_at(&self) -> Option<SystemTime> {
+        self.expires_at?.checked_sub(MANDATORY_WINDOW)
     }
 
     pub(super) fn freshness(&self, now: SystemTime) -> Freshness {
         let reached = |at: Option<SystemTime>| at.is_some_and(|at| at <= now);
         if reached(self.expires_at) {
             Freshness::Expired
-        } else if reached(self.mandatory_at) {
+        } else if reached(self.mandatory_at()) {
             Freshness::Mandatory
         } else if reached(self.advisory_at) {
             Freshness::Advisory
@@ -79,22 +79,32 @@ impl Windows {
 
 /// A set as a session holds it.
 pub(super) struct Issued {
-    pub(super) credentials: Credentials,
+    lanes: Lanes,
     pub(super) id: SetId,
     pub(super) windows: Windows,
+    /// Given by hand, and nobody's to renew: nothing needs to be decided until it expires.
+    by_hand: bool,
     /// Once seen expired, or reported rejected, always expired: a clock that jumps back revives nothing.
     expired: AtomicBool,
 }
 
 impl Issued {
-    pub(super) fn new(credentials: Credentials, id: SetId, windows: Windows) -> Self {
-        Self { credentials, id, windows, expired: AtomicBool::new(false) }
+    pub(super) fn new(credentials: Credentials, id: SetId, windows: Windows, by_hand: bool) -> Self {
+        Self { lanes: Lanes::new(credentials), id, windows, by_hand, expired: AtomicBool::new(false) }
+    }
+
+    /// The set, as cheap to clone as it gets.
+    #[inline]
+    pub(super) fn credentials(&self) -> &Credentials {
+        self.lanes.here()
     }
 
     /// Whether nothing needs to be decided: the one question of the warm path.
+    #[inline]
     pub(super) fn is_fresh(&self, now: SystemTime) -> bool {
         // The advisory window is the first to open.
-        !self.expired.load(Ordering::Relaxed) && self.windows.advisory_at.is_none_or(|at| now < at)
+        let undecided_at = if self.by_hand { self.windows.expires_at } else { self.windows.advisory_at };
+        !self.expired.load(Ordering::Relaxed) && undecided_at.is_none_or(|at| now < at)
     }
 
     pub(super) fn freshness(&self, now: SystemTime) -> Freshness {
@@ -162,7 +172,7 @@ mod tests {
         let (plain, end) = windows(60 * MINUTE, 0.0);
         let (wide, _) = windows(60 * MINUTE, 1.0);
         assert_eq!(wide.advisory_at, Some(end - 15 * MINUTE - Duration::from_secs(90)));
-        assert_eq!(wide.mandatory_at, plain.mandatory_at);
+        assert_eq!(wide.mandatory_at(), plain.mandatory_at());
     }
 
     #[test]

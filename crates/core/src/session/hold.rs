@@ -7,7 +7,7 @@ use crate::{Error, ErrorKind};
 
 /// The last failure of an account's provider, until the next success.
 #[derive(Debug, Default)]
-pub(super) struct Hold(Option<Failure>);
+pub(super) struct Hold(Option<Box<Failure>>);
 
 #[derive(Debug)]
 struct Failure {
@@ -23,7 +23,7 @@ impl Hold {
     pub(super) fn fail(&mut self, error: Error, at: SystemTime, rng: &mut fastrand::Rng) {
         let short = Duration::from_millis(rng.u64(1_000..=5_000));
         let long = Duration::from_secs(rng.u64(300..=600));
-        self.0 = Some(Failure { error, at, short, long });
+        self.0 = Some(Box::new(Failure { error, at, short, long }));
     }
 
     pub(super) fn lift(&mut self) {

@@ -16,6 +16,12 @@ pub struct RefreshPolicy {
 }
 
 impl RefreshPolicy {
+    pub(super) const STANDARD: Self = Self {
+        load_timeout: Duration::from_secs(20),
+        max_age: Duration::from_secs(15 * 60),
+        serve_expired: false,
+    };
+
     /// Sets [`load_timeout`](Self::load_timeout).
     #[must_use]
     pub fn load_timeout(mut self, timeout: Duration) -> Self {
@@ -40,10 +46,6 @@ impl RefreshPolicy {
 
 impl Default for RefreshPolicy {
     fn default() -> Self {
-        Self {
-            load_timeout: Duration::from_secs(20),
-            max_age: Duration::from_secs(15 * 60),
-            serve_expired: false,
-        }
+        Self::STANDARD
     }
 }

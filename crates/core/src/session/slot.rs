@@ -1,17 +1,20 @@
-//! `Slot`: one account of a session. Value and gate are two things: `current` is read without a lock, `state` decides.
+//! `Slot`: one account of a session: what it serves, what decides about it, who provides it.
 
+mod get;
 mod refresh;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwapOption;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
+use super::agenda::{Agenda, Due};
+use super::audience::Audience;
 use super::faults;
 use super::flight::WeakFlight;
 use super::freshness::{Freshness, Issued, Windows};
+use super::gate::{self, Gate};
 use super::hold::Hold;
 use super::rotation::{Announced, Lineage};
 use super::surroundings::Surroundings;
@@ -22,69 +25,72 @@ use crate::{AccessKeyId, Alias, CredentialProvider, Credentials, Error, Region, 
 pub(super) struct Slot {
     alias: Alias,
     surroundings: Arc<Surroundings>,
-    /// What is served. Written only while `state` is locked.
-    current: ArcSwapOption<Issued>,
-    state: Mutex<State>,
-    rotations: watch::Sender<Announced>,
-    jitter: f64,
+    gate: Gate<Issued, State>,
+    /// Wakes whoever waits for a fetch when it is void.
+    moved: Notify,
 }
+
+type Turn<'a> = gate::Turn<'a, Issued, State>;
 
 struct State {
     provider: Option<Arc<dyn CredentialProvider>>,
     region: Option<Region>,
     /// The current set was given by hand: no provider is asked.
     set: bool,
-    closed: bool,
     wipes: u64,
     /// Cleared, and nothing was given to the session since: the provider is not asked.
     dormant: bool,
-    /// Moves with every set, clear and close; a fetch begun in another epoch can never publish.
-    epoch: u64,
     /// Moves whenever what is served next does not continue what was served before.
     lineage: Lineage,
     generation: Generation,
     flight: Option<WeakFlight>,
     hold: Hold,
     rng: fastrand::Rng,
+    rotations: Audience<Announced>,
 }
 
 impl Slot {
     pub(super) fn new(alias: Alias, surroundings: Arc<Surroundings>) -> Self {
-        let mut rng = fastrand::Rng::with_seed(surroundings.id.seed());
-        let jitter = rng.f64();
-        Self {
-            alias,
-            current: ArcSwapOption::empty(),
-            jitter,
-            state: Mutex::new(State {
-                provider: None,
-                region: None,
-                set: false,
-                closed: false,
-                wipes: 0,
-                dormant: false,
-                epoch: 0,
-                lineage: surroundings.new_lineage(),
-                generation: Generation::default(),
-                flight: None,
-                hold: Hold::default(),
-                rng,
-            }),
-            rotations: watch::Sender::new(Announced::default()),
-            surroundings,
-        }
+        let state = State {
+            provider: None,
+            region: None,
+            set: false,
+            wipes: 0,
+            dormant: false,
+            lineage: surroundings.new_lineage(),
+            generation: Generation::default(),
+            flight: None,
+            hold: Hold::default(),
+            rng: fastrand::Rng::with_seed(surroundings.id.seed()),
+            rotations: Audience::default(),
+        };
+        Self { alias, surroundings, gate: Gate::new(state), moved: Notify::new() }
     }
 
     pub(super) fn alias(&self) -> &Alias {
         &self.alias
     }
 
+    /// The current set, if nothing needs to be decided about it: the warm path, without a lock.
+    #[inline]
+    pub(super) fn fresh(&self) -> Option<Credentials> {
+        self.lend(Credentials::clone)
+    }
+
+    /// The same, in place.
+    #[inline]
+    pub(super) fn lend<T>(&self, read: impl FnOnce(&Credentials) -> T) -> Option<T> {
+        let current = self.gate.read();
+        let issued = current.as_ref()?;
+        issued.is_fresh(self.surroundings.now()).then(|| read(issued.credentials()))
+    }
+
     /// What can be served without asking anybody, with what tells it from other sets.
     pub(super) fn served(&self) -> Option<ServedSet> {
-        let current = self.current.load();
+        let current = self.gate.read();
         let issued = current.as_ref()?;
         let usable = issued.freshness(self.surroundings.now()) < Freshness::Expired;
-        usable.then(|| ServedSet { credentials: issued.credentials.clone(), id: issued.id })
+        usable.then(|| ServedSet { credentials: issued.credentials().clone(), id: issued.id })
     }
 
     pub(super) fn set(&self, credentials: Credentials) -> Result<Generation> {
@@ -101,7 +107,7 @@ impl Slot {
 
     /// How often the account was wiped.
     pub(super) fn wipes(&self) -> Result<u64> {
-        self.open_state().map(|state| state.wipes)
+        self.enter_open().map(|turn| turn.wipes)
     }
 
     fn set_if(
@@ -114,46 +120,40 @@ impl Slot {
             return Err(Error::invalid("expires_at", "has already passed")
                 .with_next_step("fetch new credentials and set those; the earlier ones were kept"));
         }
-        let record = self.surroundings.event(AuditEvent::Set).account(&self.alias).credentials(&credentials);
         let generation = {
-            let mut state = self.open_state()?;
-            check(&state)?;
-            state.renew();
-            state.set = true;
-            state.lineage = self.surroundings.new_lineage();
-            self.publish(&mut state, credentials, now).id.generation()
+            let mut turn = self.enter_open()?;
+            check(&turn)?;
+            self.renew(&mut turn);
+            turn.set = true;
+            turn.lineage = self.surroundings.new_lineage();
+            self.publish(&mut turn, &credentials, now).id.generation()
         };
-        self.surroundings.audit.record(&record.generation(generation));
+        let record = self.surroundings.event(AuditEvent::Set).account(&self.alias).credentials(&credentials);
+        self.surroundings.record(&record.generation(generation));
         Ok(generation)
     }
 
     pub(super) fn set_provider(&self, provider: Arc<dyn CredentialProvider>) -> Result<()> {
-        let mut state = self.open_state()?;
-        if !state.set {
-            state.renew();
-            if self.current.load().is_some() {
-                self.withdraw(&mut state);
-            }
-        }
-        let former = state.provider.replace(provider);
-        drop(state);
-        // Outside the lock, as its `Drop` is not ours.
+        let mut turn = self.enter_open()?;
+        self.void(&mut turn);
+        let former = turn.provider.replace(provider);
+        drop(turn);
+        // Outside, as its `Drop` is not ours.
         drop(former);
-        self.surroundings.changed.notify_waiters();
         Ok(())
     }
 
     pub(super) fn set_region(&self, region: Region) {
-        self.state().region = Some(region);
+        self.gate.enter().region = Some(region);
     }
 
     pub(super) fn report_rejected(&self, rejected: &AccessKeyId) {
-        let mut state = self.state();
-        if let Some(issued) = self.current.load().as_ref()
-            && issued.credentials.access_key_id() == rejected
+        let mut turn = self.gate.enter();
+        if let Some(issued) = self.gate.read().as_ref()
+            && issued.credentials().access_key_id() == rejected
         {
             issued.expire();
-            state.lineage = self.surroundings.new_lineage();
+            turn.lineage = self.surroundings.new_lineage();
         }
     }
 
@@ -161,118 +161,148 @@ impl Slot {
     /// provider is handed to the caller, who has it forget once no lock is held: neither that nor its `Drop` is ours.
     #[must_use]
     pub(super) fn wipe(&self, for_good: bool) -> Option<Arc<dyn CredentialProvider>> {
-        let mut state = self.state();
-        state.renew();
-        state.set = false;
-        state.dormant = true;
-        state.closed |= for_good;
-        state.wipes += 1;
-        let provider = if for_good { state.provider.take() } else { state.provider.clone() };
-        self.withdraw(&mut state);
-        drop(state);
-        self.surroundings.changed.notify_waiters();
+        let mut turn = self.gate.enter();
+        self.renew(&mut turn);
+        turn.set = false;
+        turn.dormant = true;
+        turn.wipes += 1;
+        let provider = if for_good { turn.provider.take() } else { turn.provider.clone() };
+        if for_good {
+            turn.close();
+        }
+        self.withdraw(&mut turn);
+        drop(turn);
         provider
     }
 
     /// The provider may be asked again.
     pub(super) fn wake(&self) {
-        self.state().dormant = false;
+        self.gate.enter().dormant = false;
     }
 
     /// What the provider issued is void, for it may have been derived from what was replaced.
     pub(super) fn void_issued(&self) {
-        let mut state = self.state();
-        if !state.set {
-            state.renew();
-            if self.current.load().is_some() {
-                self.withdraw(&mut state);
-            }
-        }
+        self.void(&mut self.gate.enter());
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<Announced> {
-        self.rotations.subscribe()
+        let mut turn = self.gate.enter();
+        let now = announced(&turn);
+        turn.rotations.join(now)
     }
 
     pub(super) fn region(&self) -> Option<Region> {
-        let of_set = self.current.load().as_ref().and_then(|issued| issued.credentials.region().cloned());
-        of_set.or_else(|| self.state().region.clone())
+        let of_set = self.gate.read().as_ref().and_then(|issued| issued.credentials().region().cloned());
+        of_set.or_else(|| self.gate.enter().region.clone())
     }
 
     pub(super) fn current(&self) -> Option<Arc<Issued>> {
-        self.current.load_full()
+        self.gate.current()
     }
 
     pub(super) fn generation(&self) -> Generation {
-        self.state().generation
+        self.gate.enter().generation
     }
 
     /// The provider's name, when it may be asked.
     pub(super) fn provider_name(&self) -> Option<String> {
-        let state = self.state();
-        let provider = state.provider.as_ref().filter(|_| !state.dormant)?;
+        let provider = self.gate.enter().provider_to_ask()?;
         Some(provider.name().into_owned())
     }
 
+    /// Whether a warmer should refresh this account now.
+    pub(super) fn is_due(&self) -> bool {
+        let due = self.due(&self.gate.enter());
+        due.is_some_and(|due| due.at <= self.surroundings.now())
+    }
+
+    /// Puts the account on the agenda of a warmer, due after `pause` at the earliest, or takes it off.
+    pub(super) fn plan_on(self: &Arc<Self>, agenda: &Agenda, pause: Duration) {
+        let turn = self.gate.enter();
+        self.plan(&turn, agenda, pause);
+    }
+
+    /// From inside, so that what is decided last is what stays on the agenda.
+    fn plan(self: &Arc<Self>, turn: &Turn<'_>, agenda: &Agenda, pause: Duration) {
+        match self.due(turn) {
+            Some(due) => agenda.put(self, Due { at: due.at.max(self.surroundings.now() + pause), ..due }),
+            None => agenda.strike(self),
+        }
+    }
+
     /// When a warmer should next refresh this account: never, unless a provider has issued a set.
-    pub(super) fn due_at(&self) -> Option<SystemTime> {
-        let state = self.state();
-        let issued = self.current.load_full().filter(|_| !state.set && state.provider.is_some())?;
+    fn due(&self, turn: &Turn<'_>) -> Option<Due> {
+        let issued = self.gate.current().filter(|_| !turn.set && turn.provider.is_some())?;
         let advisory_at = issued.windows.advisory_at?;
-        Some(state.hold.advisory_from().map_or(advisory_at, |from| from.max(advisory_at)))
+        let at = turn.hold.advisory_from().map_or(advisory_at, |from| from.max(advisory_at));
+        Some(Due { at, until: issued.windows.expires_at.unwrap_or(at) })
     }
 
-    /// The current set, if nothing needs to be decided about it: the warm path, without a lock.
-    pub(super) fn fresh(&self) -> Option<Credentials> {
-        let current = self.current.load();
-        let issued = current.as_ref()?;
-        issued.is_fresh(self.surroundings.now()).then(|| issued.credentials.clone())
-    }
-
-    fn publish(&self, state: &mut State, credentials: Credentials, now: SystemTime) -> Arc<Issued> {
-        state.generation = state.generation.next();
-        state.hold.lift();
-        let windows = Windows::new(now, &credentials, &self.surroundings.policy, self.jitter);
-        let id = SetId::new(state.lineage, state.generation);
-        let issued = Arc::new(Issued::new(credentials, id, windows));
-        self.current.store(Some(Arc::clone(&issued)));
-        self.announce(state);
+    fn publish(&self, turn: &mut Turn<'_>, credentials: &Credentials, now: SystemTime) -> Arc<Issued> {
+        turn.generation = turn.generation.next();
+        turn.hold.lift();
+        let windows = Windows::new(now, credentials, self.surroundings.policy(), self.jitter());
+        let id = SetId::new(turn.lineage, turn.generation);
+        let issued = Arc::new(Issued::new(credentials.clone(), id, windows, turn.set));
+        turn.publish(Arc::clone(&issued));
+        announce(turn);
         issued
     }
 
-    /// Serves nothing from now on, and announces it.
-    fn withdraw(&self, state: &mut State) {
-        state.lineage = self.surroundings.new_lineage();
-        state.generation = state.generation.next();
-        self.current.store(None);
-        self.announce(state);
+    /// Nothing that the provider issued is served any more.
+    fn void(&self, turn: &mut Turn<'_>) {
+        if !turn.set {
+            self.renew(turn);
+            if self.gate.read().is_some() {
+                self.withdraw(turn);
+            }
+        }
     }
 
-    fn announce(&self, state: &State) {
-        self.rotations.send_replace(Announced { generation: state.generation, last: state.closed });
+    /// Serves nothing from now on, and announces it.
+    fn withdraw(&self, turn: &mut Turn<'_>) {
+        turn.lineage = self.surroundings.new_lineage();
+        turn.generation = turn.generation.next();
+        turn.withdraw();
+        announce(turn);
+    }
+
+    /// Voids the fetch in flight and forgets failures.
+    fn renew(&self, turn: &mut Turn<'_>) {
+        turn.renew();
+        turn.flight = None;
+        turn.hold.lift();
+        self.surroundings.for_each_agenda(|agenda| agenda.strike(self));
+        self.moved.notify_waiters();
+    }
+
+    /// From 0 to 1, and the session's own: what was opened together is not refreshed together.
+    fn jitter(&self) -> f64 {
+        fastrand::Rng::with_seed(self.surroundings.id.seed()).f64()
     }
 
     fn holds(&self, issued: &Arc<Issued>) -> bool {
-        self.current.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, issued))
+        self.gate.read().as_ref().is_some_and(|current| Arc::ptr_eq(current, issued))
     }
 
-    fn open_state(&self) -> Result<MutexGuard<'_, State>> {
-        let state = self.state();
-        if state.closed { Err(faults::closed()) } else { Ok(state) }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn enter_open(&self) -> Result<Turn<'_>> {
+        self.gate.enter_open().ok_or_else(faults::closed)
     }
 }
 
 impl State {
-    /// Voids the fetch in flight and forgets failures.
-    fn renew(&mut self) {
-        self.epoch += 1;
-        self.flight = None;
-        self.hold.lift();
+    fn provider_to_ask(&self) -> Option<Arc<dyn CredentialProvider>> {
+        self.provider.clone().filter(|_| !self.dormant)
     }
+}
+
+fn announced(turn: &Turn<'_>) -> Announced {
+    Announced { generation: turn.generation, last: turn.is_closed() }
+}
+
+fn announce(turn: &mut Turn<'_>) {
+    let news = announced(turn);
+    turn.rotations.tell(news);
 }
 
 impl fmt::Debug for Slot {

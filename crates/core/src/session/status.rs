@@ -59,7 +59,7 @@ impl Member {
 
     pub(super) fn account_status(&self, slot: &Slot) -> AccountStatus {
         let current = slot.current();
-        let set = current.as_ref().map(|issued| &issued.credentials);
+        let set = current.as_ref().map(|issued| issued.credentials());
         AccountStatus {
             account: slot.alias().clone(),
             default: slot.alias() == self.default_slot().alias(),

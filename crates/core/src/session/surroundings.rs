@@ -1,59 +1,125 @@
-//! What the accounts of one session share: who it is, its clock, its trail, its rules.
+//! What the accounts of one session share: who it is, its clock, its trail, its rules, its warmers.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
-use tokio::sync::Notify;
+use arc_swap::ArcSwapOption;
 
 use super::RefreshPolicy;
+use super::agenda::Agenda;
 use super::rotation::Lineage;
 use crate::audit::{AuditEvent, AuditRecord, AuditSink};
-use crate::{Clock, Principal, SessionId};
+use crate::{Clock, Principal, SessionId, SystemClock};
 
-#[derive(Debug)]
 pub(super) struct Surroundings {
     pub(super) id: SessionId,
     pub(super) principal: Option<Principal>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) audit: Arc<dyn AuditSink>,
-    pub(super) policy: RefreshPolicy,
-    /// Counts lineages for the whole family, so that no two accounts share one.
-    pub(super) lineages: Arc<AtomicU64>,
-    /// How many `keep_warm` futures are alive.
-    pub(super) warmers: AtomicUsize,
-    /// Wakes the warmers when what is due may have changed.
-    pub(super) changed: Notify,
+    /// The machine's, unless another was given: so that the warm path calls it directly.
+    pub(super) clock: Option<Arc<dyn Clock>>,
+    pub(super) audit: Option<Arc<dyn AuditSink>>,
+    pub(super) policy: Option<Arc<RefreshPolicy>>,
+    /// The first of the family, unless this is it.
+    root: Option<Arc<Surroundings>>,
+    /// Counts lineages for the whole family, so that no two accounts share one. The root's counts.
+    lineages: AtomicU64,
+    /// Who keeps the session warm; an agenda is gone with its warmer.
+    warmers: ArcSwapOption<Vec<Weak<Agenda>>>,
 }
 
 impl Surroundings {
-    pub(super) fn now(&self) -> SystemTime {
-        self.clock.now()
-    }
-
-    pub(super) fn kept_warm(&self) -> bool {
-        self.warmers.load(Ordering::Acquire) > 0
-    }
-
-    pub(super) fn new_lineage(&self) -> Lineage {
-        Lineage::new(self.lineages.fetch_add(1, Ordering::Relaxed))
+    pub(super) fn new() -> Self {
+        Self {
+            id: SessionId::random(),
+            principal: None,
+            clock: None,
+            audit: None,
+            policy: None,
+            root: None,
+            lineages: AtomicU64::new(0),
+            warmers: ArcSwapOption::empty(),
+        }
     }
 
     /// The same surroundings under a new id, for a child session.
-    pub(super) fn child(&self) -> Self {
+    pub(super) fn child(self: &Arc<Self>) -> Self {
         Self {
-            id: SessionId::random(),
             principal: self.principal.clone(),
-            clock: Arc::clone(&self.clock),
-            audit: Arc::clone(&self.audit),
+            clock: self.clock.clone(),
+            audit: self.audit.clone(),
             policy: self.policy.clone(),
-            lineages: Arc::clone(&self.lineages),
-            warmers: AtomicUsize::new(0),
-            changed: Notify::new(),
+            root: Some(Arc::clone(self.root.as_ref().unwrap_or(self))),
+            ..Self::new()
         }
+    }
+
+    #[inline]
+    pub(super) fn now(&self) -> SystemTime {
+        match &self.clock {
+            None => SystemClock.now(),
+            Some(clock) => clock.now(),
+        }
+    }
+
+    pub(super) fn policy(&self) -> &RefreshPolicy {
+        const STANDARD: &RefreshPolicy = &RefreshPolicy::STANDARD;
+        self.policy.as_deref().unwrap_or(STANDARD)
+    }
+
+    pub(super) fn new_lineage(&self) -> Lineage {
+        let lineages = self.root.as_ref().map_or(&self.lineages, |root| &root.lineages);
+        Lineage::new(lineages.fetch_add(1, Ordering::Relaxed))
     }
 
     pub(super) fn event(&self, event: AuditEvent) -> AuditRecord {
         AuditRecord::new(self.now(), self.id, self.principal.clone(), event)
+    }
+
+    pub(super) fn record(&self, record: &AuditRecord) {
+        if let Some(audit) = &self.audit {
+            audit.record(record);
+        }
+    }
+
+    /// From now on, this session is on the agenda of a warmer, and of those that its parent has.
+    pub(super) fn add_warmers(&self, more: &[Weak<Agenda>]) {
+        self.warmers.rcu(|known| {
+            let known = known.iter().flat_map(|known| known.iter());
+            let mut warmers: Vec<_> = known.filter(|agenda| agenda.strong_count() > 0).cloned().collect();
+            for agenda in more {
+                if !warmers.iter().any(|known| known.ptr_eq(agenda)) {
+                    warmers.push(Weak::clone(agenda));
+                }
+            }
+            Some(Arc::new(warmers))
+        });
+    }
+
+    pub(super) fn warmers(&self) -> Option<Arc<Vec<Weak<Agenda>>>> {
+        self.warmers.load_full()
+    }
+
+    pub(super) fn kept_warm(&self) -> bool {
+        self.warmers.load().iter().flat_map(|known| known.iter()).any(|agenda| agenda.strong_count() > 0)
+    }
+
+    pub(super) fn for_each_agenda(&self, act: impl Fn(&Agenda)) {
+        let warmers = self.warmers.load();
+        warmers
+            .iter()
+            .flat_map(|known| known.iter())
+            .filter_map(Weak::upgrade)
+            .for_each(|agenda| act(&agenda));
+    }
+}
+
+impl fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surroundings")
+            .field("id", &self.id)
+            .field("principal", &self.principal)
+            .field("policy", self.policy())
+            .finish_non_exhaustive()
     }
 }

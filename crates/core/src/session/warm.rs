@@ -1,82 +1,97 @@
 //! `keep_warm`: a future, driven by its owner, that refreshes ahead of need.
 
 use std::future::Future;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::MissedTickBehavior;
 
 use super::SessionContext;
-use super::family::Member;
-use super::surroundings::Surroundings;
+use super::agenda::{Agenda, SHORTEST_PAUSE};
+use super::slot::Slot;
 
-/// The longest sleep: a suspended machine or a jumping clock is noticed within it.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-/// The shortest: a clock that stands still, or a set that is born stale, does not make the loop spin.
-const SHORTEST_SLEEP: Duration = Duration::from_secs(1);
+/// How hard a warmer may press on its sources.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct WarmLimits {
+    /// How many refreshes are under way at once; 64.
+    pub concurrent: NonZeroU32,
+    /// How many refreshes are begun in a second; 50. STS grants an account some hundreds of requests a second, shared
+    /// with everybody else in it.
+    pub per_second: NonZeroU32,
+}
+
+impl WarmLimits {
+    /// Sets [`concurrent`](Self::concurrent).
+    #[must_use]
+    pub fn concurrent(mut self, refreshes: NonZeroU32) -> Self {
+        self.concurrent = refreshes;
+        self
+    }
+
+    /// Sets [`per_second`](Self::per_second).
+    #[must_use]
+    pub fn per_second(mut self, refreshes: NonZeroU32) -> Self {
+        self.per_second = refreshes;
+        self
+    }
+
+    fn has_room(&self, under_way: usize) -> bool {
+        u32::try_from(under_way).is_ok_and(|under_way| under_way < self.concurrent.get())
+    }
+
+    fn pace(&self) -> Duration {
+        Duration::from_secs(1) / self.per_second.get()
+    }
+}
+
+impl Default for WarmLimits {
+    fn default() -> Self {
+        let one = NonZeroU32::MIN;
+        Self { concurrent: one.saturating_add(63), per_second: one.saturating_add(49) }
+    }
+}
 
 impl SessionContext {
-    /// Refreshes this session's accounts as they enter the advisory window, until the session ends. While the future
-    /// is alive and polled, nobody who asks for credentials in that window waits or fetches. Accounts that were never
-    /// asked for are left alone. Spawn it, or select over it: it holds no handle and does not keep the session alive.
+    /// Refreshes the accounts of this session and of its children as they enter the advisory window, until the session
+    /// ends, within the standard [`WarmLimits`]. While the future is alive and polled, nobody who asks for credentials
+    /// in that window waits or fetches. Accounts that were never asked for, and those inherited from a parent, are left
+    /// alone. Spawn it, or select over it: it holds no handle and does not keep the session alive.
     pub fn keep_warm(&self) -> impl Future<Output = ()> + Send + 'static {
+        let agenda = Agenda::new(self.member().surroundings.clock.clone());
+        self.member().warm_by(&agenda);
         let session = Arc::downgrade(self.member());
-        let presence = Presence::new(Arc::clone(&self.member().surroundings));
-        async move {
-            let presence = presence;
-            loop {
-                // Listens before it looks: a change in between is not missed.
-                let changed = presence.0.changed.notified();
-                match refresh_due(&session).await {
-                    None => break,
-                    Some(Pause::Fixed) => tokio::time::sleep(SHORTEST_SLEEP).await,
-                    Some(Pause::UntilChanged(longest)) => {
-                        let _either = tokio::time::timeout(longest, changed).await;
-                    }
-                }
+        let alive = move || session.upgrade().is_some_and(|member| !member.is_closed());
+        drive(agenda, WarmLimits::default(), alive)
+    }
+}
+
+/// Works an agenda off, while its owner is `alive`.
+pub(crate) async fn drive(agenda: Arc<Agenda>, limits: WarmLimits, alive: impl Fn() -> bool) {
+    let mut pace = tokio::time::interval(limits.pace());
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut under_way = FuturesUnordered::new();
+    while alive() {
+        let pause = if limits.has_room(under_way.len()) { agenda.pause() } else { Some(Duration::MAX) };
+        tokio::select! {
+            biased;
+            Some(()) = under_way.next() => {}
+            () = agenda.changed() => {}
+            _ = pace.tick(), if pause.is_none() => {
+                under_way.extend(agenda.take().map(|slot| refresh(slot, &agenda)));
             }
+            () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
         }
     }
 }
 
-enum Pause {
-    /// Something was refreshed: its own announcement is no reason to look again.
-    Fixed,
-    UntilChanged(Duration),
-}
-
-/// Refreshes what is due, and says how long to sleep; `None` once the session has ended.
-async fn refresh_due(session: &Weak<Member>) -> Option<Pause> {
-    let member = session.upgrade().filter(|member| !member.is_closed())?;
-    let now = member.surroundings.now();
-    let (due, later): (Vec<_>, Vec<_>) = member
-        .own_slots()
-        .into_iter()
-        .filter_map(|slot| slot.due_at().map(|at| (slot, at)))
-        .partition(|(_, at)| *at <= now);
-    drop(member);
-    if due.is_empty() {
-        let next = later.iter().filter_map(|(_, at)| at.duration_since(now).ok()).min();
-        return Some(Pause::UntilChanged(next.unwrap_or(LONGEST_SLEEP).clamp(SHORTEST_SLEEP, LONGEST_SLEEP)));
+/// A failure is remembered by the account and told to whoever asks for credentials.
+async fn refresh(slot: Arc<Slot>, agenda: &Agenda) {
+    if slot.is_due() {
+        let _outcome = slot.refresh().await;
     }
-    // A failure is remembered by the account and told to whoever asks for credentials.
-    join_all(due.iter().map(|(slot, _)| slot.refresh())).await;
-    Some(Pause::Fixed)
-}
-
-/// Counts a warmer while it lives.
-struct Presence(Arc<Surroundings>);
-
-impl Presence {
-    fn new(surroundings: Arc<Surroundings>) -> Self {
-        surroundings.warmers.fetch_add(1, Ordering::AcqRel);
-        Self(surroundings)
-    }
-}
-
-impl Drop for Presence {
-    fn drop(&mut self) {
-        self.0.warmers.fetch_sub(1, Ordering::AcqRel);
-    }
+    slot.plan_on(agenda, SHORTEST_PAUSE);
 }

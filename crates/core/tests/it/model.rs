@@ -150,7 +150,11 @@ impl Subject {
         assert!(!fresh || asked == 0, "what is surely fresh is not fetched again");
         match answer {
             Err(error) if self.closed => assert_eq!(error.kind(), ErrorKind::Closed),
-            Err(_) => assert!(!fresh, "what is surely fresh is served"),
+            Err(_) => {
+                assert!(!fresh, "what is surely fresh is served");
+                // A refusal has withdrawn it: it is not fresh again when the clock jumps back.
+                self.served = None;
+            }
             Ok(credentials) => self.check(&credentials, now),
         }
     }

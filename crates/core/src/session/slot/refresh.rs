@@ -5,10 +5,12 @@ use std::time::SystemTime;
 
 use futures_util::FutureExt;
 
-use super::{Slot, State};
+use super::{Slot, State, Turn};
 use crate::audit::AuditEvent;
+use crate::session::agenda::SHORTEST_PAUSE;
 use crate::session::flight::{self, Flight, Outcome, WeakFlight};
 use crate::session::freshness::{Freshness, Issued};
+use crate::session::gate::Epoch;
 use crate::session::hold::is_permanent;
 use crate::session::{Generation, faults};
 use crate::{Credentials, Error, ErrorKind, Result};
@@ -24,15 +26,12 @@ enum Step {
 /// A fetch in flight, and the epoch that it can publish in.
 struct Joined {
     flight: Flight,
-    epoch: u64,
+    epoch: Epoch,
 }
 
 impl Slot {
-    /// The current, valid set; fetched first if need be.
-    pub(in crate::session) async fn credentials(self: &Arc<Self>) -> Result<Credentials> {
-        if let Some(fresh) = self.fresh() {
-            return Ok(fresh);
-        }
+    /// The current, valid set, when something needs to be decided: whether to fetch, whom to wait for.
+    pub(super) async fn decide(self: &Arc<Self>) -> Result<Credentials> {
         loop {
             let (joined, in_hand) = match self.next_step() {
                 Step::Serve(credentials) => return Ok(credentials),
@@ -40,7 +39,7 @@ impl Slot {
                 Step::Drive(joined, in_hand) => (joined, in_hand),
             };
             match self.outcome(joined).await {
-                Outcome::Published(issued) if self.holds(&issued) => return Ok(issued.credentials.clone()),
+                Outcome::Published(issued) if self.holds(&issued) => return Ok(issued.credentials().clone()),
                 Outcome::Failed(error) => return self.cover(error, in_hand),
                 Outcome::Published(_) | Outcome::Superseded => {}
             }
@@ -61,48 +60,51 @@ impl Slot {
 
     /// Drives a fetch to its end, or until the account moves on: whoever waits learns of a set, clear or close at once.
     async fn outcome(&self, Joined { mut flight, epoch }: Joined) -> Outcome {
-        let mut rotations = self.rotations.subscribe();
-        while self.state().epoch == epoch {
+        loop {
+            // Listens before it looks: a move in between is not missed.
+            let moved = self.moved.notified();
+            if self.gate.enter_in(epoch).is_none() {
+                return Outcome::Superseded;
+            }
             tokio::select! {
                 biased;
                 outcome = &mut flight => return outcome,
-                _ = rotations.changed() => {}
+                () = moved => {}
             }
         }
-        Outcome::Superseded
     }
 
     fn next_step(self: &Arc<Self>) -> Step {
         let now = self.surroundings.now();
         // Declared before the lock, so that it is dropped after: it may be the last to hold a provider's future.
         let in_flight;
-        let mut state = match self.open_state() {
-            Ok(state) => state,
+        let mut turn = match self.enter_open() {
+            Ok(turn) => turn,
             Err(error) => return Step::Fail(error),
         };
-        let current = self.current.load_full();
-        if state.set {
+        let current = self.gate.current();
+        if turn.set {
             return by_hand(current.as_deref(), now);
         }
-        if let Err(error) = may_ask(&state) {
+        if let Err(error) = may_ask(&turn) {
             return Step::Fail(error);
         }
-        if let Some(error) = state.hold.permanent(now) {
+        if let Some(error) = turn.hold.permanent(now) {
             return Step::Fail(error);
         }
-        in_flight = state.flight.as_ref().and_then(WeakFlight::upgrade);
+        in_flight = turn.flight.as_ref().and_then(WeakFlight::upgrade);
         match current {
-            Some(issued) if self.serves_as_is(&state, in_flight.is_some(), &issued, now) => {
-                self.keep(&state, &issued, now)
+            Some(issued) if self.serves_as_is(&turn, in_flight.is_some(), &issued, now) => {
+                self.keep(&turn, &issued, now)
             }
-            current => Step::Drive(self.join(&mut state), current),
+            current => Step::Drive(self.join(&mut turn), current),
         }
     }
 
     /// Whether the set in hand is all there is to be had without (or besides) a fetch.
     fn serves_as_is(&self, state: &State, in_flight: bool, issued: &Issued, now: SystemTime) -> bool {
         let freshness = issued.freshness(now);
-        let forbidden = state.hold.forbids(now, freshness, self.surroundings.policy.serve_expired);
+        let forbidden = state.hold.forbids(now, freshness, self.surroundings.policy().serve_expired);
         match freshness {
             Freshness::Fresh => true,
             Freshness::Advisory => in_flight || forbidden || self.surroundings.kept_warm(),
@@ -111,8 +113,8 @@ impl Slot {
     }
 
     fn keep(&self, state: &State, issued: &Issued, now: SystemTime) -> Step {
-        if issued.freshness(now) < Freshness::Expired || self.surroundings.policy.serve_expired {
-            Step::Serve(issued.credentials.clone())
+        if issued.freshness(now) < Freshness::Expired || self.surroundings.policy().serve_expired {
+            Step::Serve(issued.credentials().clone())
         } else {
             Step::Fail(faults::expired(state.hold.last_error().cloned()))
         }
@@ -124,8 +126,8 @@ impl Slot {
             return Err(error);
         };
         let usable = issued.freshness(self.surroundings.now()) < Freshness::Expired;
-        if usable || self.surroundings.policy.serve_expired {
-            Ok(issued.credentials.clone())
+        if usable || self.surroundings.policy().serve_expired {
+            Ok(issued.credentials().clone())
         } else {
             Err(faults::expired(Some(error)))
         }
@@ -133,28 +135,28 @@ impl Slot {
 
     fn start_refresh(self: &Arc<Self>) -> Result<Joined> {
         let now = self.surroundings.now();
-        let mut state = self.open_state()?;
-        if state.set {
+        let mut turn = self.enter_open()?;
+        if turn.set {
             return Err(Error::not_configured(
                 "these credentials were set by hand and have no provider to renew them",
             )
             .with_next_step("set new credentials"));
         }
-        may_ask(&state)?;
-        match state.hold.permanent(now) {
+        may_ask(&turn)?;
+        match turn.hold.permanent(now) {
             Some(error) => Err(error),
-            None => Ok(self.join(&mut state)),
+            None => Ok(self.join(&mut turn)),
         }
     }
 
-    /// The fetch in flight, or a new one. `state.provider` is there.
-    fn join(self: &Arc<Self>, state: &mut State) -> Joined {
-        let epoch = state.epoch;
-        if let Some(flight) = state.flight.as_ref().and_then(WeakFlight::upgrade) {
+    /// The fetch in flight, or a new one. There is a provider.
+    fn join(self: &Arc<Self>, turn: &mut Turn<'_>) -> Joined {
+        let epoch = turn.epoch();
+        if let Some(flight) = turn.flight.as_ref().and_then(WeakFlight::upgrade) {
             return Joined { flight, epoch };
         }
-        let (slot, provider) = (Arc::clone(self), state.provider.clone());
-        let limit = self.surroundings.policy.load_timeout;
+        let (slot, provider) = (Arc::clone(self), turn.provider.clone());
+        let limit = self.surroundings.policy().load_timeout;
         let flight = async move {
             let answer = match provider {
                 Some(provider) => flight::attempt(provider, limit).await,
@@ -163,48 +165,46 @@ impl Slot {
             slot.conclude(epoch, answer)
         };
         let flight = flight.boxed().shared();
-        state.flight = flight.downgrade();
+        turn.flight = flight.downgrade();
         Joined { flight, epoch }
     }
 
     /// Publishes the answer of a fetch, unless the account moved on meanwhile.
-    fn conclude(&self, epoch: u64, answer: Result<Credentials>) -> Outcome {
+    fn conclude(self: &Arc<Self>, epoch: Epoch, answer: Result<Credentials>) -> Outcome {
         let now = self.surroundings.now();
         let answer = answer.and_then(|credentials| unexpired(credentials, now));
         let (outcome, record) = {
-            let mut state = self.state();
-            if state.epoch != epoch {
-                return Outcome::Superseded;
-            }
-            state.flight = None;
-            let event = if self.current.load().is_some() { AuditEvent::Refresh } else { AuditEvent::Issue };
+            let Some(mut turn) = self.gate.enter_in(epoch) else { return Outcome::Superseded };
+            turn.flight = None;
+            let event = if self.gate.read().is_some() { AuditEvent::Refresh } else { AuditEvent::Issue };
             let record = self.surroundings.event(event).account(&self.alias);
-            match answer {
+            let told = match answer {
                 Ok(credentials) => {
-                    let issued = self.publish(&mut state, credentials, now);
-                    let record = record.credentials(&issued.credentials).generation(issued.id.generation());
+                    let issued = self.publish(&mut turn, &credentials, now);
+                    let record = record.credentials(&credentials).generation(issued.id.generation());
                     (Outcome::Published(issued), record)
                 }
                 Err(error) => {
-                    self.note_failure(&mut state, &error, now);
+                    self.note_failure(&mut turn, &error, now);
                     (
                         Outcome::Failed(error.clone()),
                         record.party(error.provider().unwrap_or("unknown")).failure(&error),
                     )
                 }
-            }
+            };
+            self.surroundings.for_each_agenda(|agenda| self.plan(&turn, agenda, SHORTEST_PAUSE));
+            told
         };
-        self.surroundings.audit.record(&record);
-        self.surroundings.changed.notify_waiters();
+        self.surroundings.record(&record);
         outcome
     }
 
     /// A permanent failure withdraws the set in hand: a role that was taken away stops the session.
-    fn note_failure(&self, state: &mut State, error: &Error, now: SystemTime) {
-        let State { hold, rng, .. } = state;
+    fn note_failure(&self, turn: &mut Turn<'_>, error: &Error, now: SystemTime) {
+        let State { hold, rng, .. } = &mut **turn;
         hold.fail(error.clone(), now, rng);
-        if is_permanent(error) && self.current.load().is_some() {
-            self.withdraw(state);
+        if is_permanent(error) && self.gate.read().is_some() {
+            self.withdraw(turn);
         }
     }
 }
@@ -220,7 +220,9 @@ fn may_ask(state: &State) -> Result<()> {
 
 fn by_hand(current: Option<&Issued>, now: SystemTime) -> Step {
     match current {
-        Some(issued) if issued.freshness(now) < Freshness::Expired => Step::Serve(issued.credentials.clone()),
+        Some(issued) if issued.freshness(now) < Freshness::Expired => {
+            Step::Serve(issued.credentials().clone())
+        }
         _ => Step::Fail(faults::expired(None)),
     }
 }

@@ -1,0 +1,127 @@
+//! `Agenda`: which accounts one warmer refreshes when. Its cost follows what is due, not what there is.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Notify;
+
+use super::slot::Slot;
+use crate::{Clock, SystemClock};
+
+/// The longest sleep: a suspended machine or a jumping clock is noticed within it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The shortest, and the least time between two attempts: a set that is born stale does not make a warmer spin.
+pub(super) const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Belongs to its warmer, and is gone with it: whoever can still reach it is being kept warm.
+pub(crate) struct Agenda {
+    clock: Option<Arc<dyn Clock>>,
+    plan: Mutex<Plan>,
+    changed: Notify,
+}
+
+/// An account is in one of the two maps, or is being refreshed.
+#[derive(Default)]
+struct Plan {
+    /// By when they are due.
+    later: BTreeMap<(SystemTime, Key), Weak<Slot>>,
+    /// Due, by when they expire: what has the least time left goes first.
+    ready: BTreeMap<(SystemTime, Key), Weak<Slot>>,
+    places: HashMap<Key, Due>,
+}
+
+/// Where a slot is in memory: as good as a number while somebody refers to it.
+type Key = usize;
+
+/// When an account is to be refreshed, and until when what it has works.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Due {
+    pub(super) at: SystemTime,
+    pub(super) until: SystemTime,
+}
+
+impl Agenda {
+    pub(crate) fn new(clock: Option<Arc<dyn Clock>>) -> Arc<Self> {
+        Arc::new(Self { clock, plan: Mutex::default(), changed: Notify::new() })
+    }
+
+    /// Puts an account on the agenda, in place of what was there for it.
+    pub(super) fn put(&self, slot: &Arc<Slot>, due: Due) {
+        let key = Arc::as_ptr(slot).addr();
+        let mut plan = self.plan();
+        plan.strike(key);
+        let first = plan.later.keys().next().is_none_or(|(at, _)| due.at < *at);
+        plan.later.insert((due.at, key), Arc::downgrade(slot));
+        plan.places.insert(key, due);
+        drop(plan);
+        if first {
+            self.wake();
+        }
+    }
+
+    /// Takes an account off the agenda.
+    pub(super) fn strike(&self, slot: &Slot) {
+        self.plan().strike(std::ptr::from_ref(slot).addr());
+    }
+
+    /// Has the warmer look again.
+    pub(crate) fn wake(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Waits until there is reason to look again. Cancel safe.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// How long nothing will be due; `None` when something is.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        let now = self.now();
+        let mut plan = self.plan();
+        plan.promote(now);
+        if !plan.ready.is_empty() {
+            return None;
+        }
+        let next = plan.later.keys().next().and_then(|(at, _)| at.duration_since(now).ok());
+        Some(next.unwrap_or(LONGEST_PAUSE).clamp(SHORTEST_PAUSE, LONGEST_PAUSE))
+    }
+
+    /// Takes what is due and has the least time left.
+    pub(super) fn take(&self) -> Option<Arc<Slot>> {
+        let mut plan = self.plan();
+        while let Some(((_, key), slot)) = plan.ready.pop_first() {
+            plan.places.remove(&key);
+            if let Some(slot) = slot.upgrade() {
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    fn now(&self) -> SystemTime {
+        self.clock.as_ref().map_or_else(|| SystemClock.now(), |clock| clock.now())
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Plan {
+    fn strike(&mut self, key: Key) {
+        if let Some(due) = self.places.remove(&key) {
+            self.later.remove(&(due.at, key));
+            self.ready.remove(&(due.until, key));
+        }
+    }
+
+    fn promote(&mut self, now: SystemTime) {
+        while let Some(next) = self.later.first_entry().filter(|next| next.key().0 <= now) {
+            let ((_, key), slot) = next.remove_entry();
+            if let Some(due) = self.places.get(&key) {
+                self.ready.insert((due.until, key), slot);
+            }
+        }
+    }
+}

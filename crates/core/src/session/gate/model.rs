@@ -1,0 +1,126 @@
+//! The gate under every interleaving of two or three threads, by loom: `cargo xtask loom`.
+
+use std::sync::Arc;
+
+use loom::thread;
+
+use super::Gate;
+
+type Numbers = Gate<u32, ()>;
+
+/// A fetch as a slot makes it: the epoch is read, the source asked meanwhile, the answer published if still wanted.
+fn fetch(gate: &Numbers, answer: u32) -> bool {
+    let Some(epoch) = gate.enter_open().map(|turn| turn.epoch()) else { return false };
+    thread::yield_now();
+    match gate.enter_in(epoch) {
+        Some(mut turn) => {
+            turn.publish(Arc::new(answer));
+            true
+        }
+        None => false,
+    }
+}
+
+fn set(gate: &Numbers, value: u32) -> bool {
+    match gate.enter_open() {
+        Some(mut turn) => {
+            turn.renew();
+            turn.publish(Arc::new(value));
+            true
+        }
+        None => false,
+    }
+}
+
+fn clear(gate: &Numbers) {
+    let mut turn = gate.enter();
+    turn.renew();
+    turn.withdraw();
+}
+
+fn served(gate: &Numbers) -> Option<u32> {
+    gate.current().map(|value| *value)
+}
+
+#[test]
+fn a_fetch_that_began_before_a_clear_never_serves_after_it() {
+    loom::model(|| {
+        let gate = Arc::new(Numbers::new(()));
+        let epoch = gate.enter().epoch();
+        let clearing = thread::spawn({
+            let gate = Arc::clone(&gate);
+            move || {
+                clear(&gate);
+                assert_eq!(served(&gate), None, "cleared, and nothing may come back");
+            }
+        });
+        if let Some(mut turn) = gate.enter_in(epoch) {
+            turn.publish(Arc::new(1));
+        }
+        clearing.join().unwrap();
+        assert_eq!(served(&gate), None);
+    });
+}
+
+#[test]
+fn a_closed_gate_serves_nothing_ever_again_whoever_fetches_or_sets() {
+    loom::model(|| {
+        let gate = Arc::new(Numbers::new(()));
+        let [fetching, setting] = [fetch as fn(&Numbers, u32) -> bool, set].map(|give| {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || give(&gate, 1))
+        });
+        gate.enter().close();
+        assert_eq!(served(&gate), None);
+        fetching.join().unwrap();
+        setting.join().unwrap();
+        assert_eq!(served(&gate), None);
+        assert!(!set(&gate, 2) && !fetch(&gate, 3));
+    });
+}
+
+#[test]
+fn what_is_set_by_hand_wins_over_a_fetch_that_began_before() {
+    loom::model(|| {
+        let gate = Arc::new(Numbers::new(()));
+        let epoch = gate.enter().epoch();
+        let fetching = thread::spawn({
+            let gate = Arc::clone(&gate);
+            move || {
+                if let Some(mut turn) = gate.enter_in(epoch) {
+                    turn.publish(Arc::new(1));
+                }
+            }
+        });
+        set(&gate, 2);
+        assert_eq!(served(&gate), Some(2), "from the moment of setting");
+        fetching.join().unwrap();
+        assert_eq!(served(&gate), Some(2));
+    });
+}
+
+#[test]
+fn a_reader_sees_what_was_served_before_or_after_and_nothing_else() {
+    loom::model(|| {
+        let gate = Arc::new(Numbers::new(()));
+        set(&gate, 1);
+        let changing = thread::spawn({
+            let gate = Arc::clone(&gate);
+            move || {
+                clear(&gate);
+                set(&gate, 2);
+            }
+        });
+        let seen = [served(&gate), served(&gate)];
+        changing.join().unwrap();
+        let allowed = [
+            [Some(1), Some(1)],
+            [Some(1), None],
+            [Some(1), Some(2)],
+            [None, None],
+            [None, Some(2)],
+            [Some(2), Some(2)],
+        ];
+        assert!(allowed.contains(&seen), "{seen:?}");
+    });
+}

@@ -1,0 +1,36 @@
+//! The few primitives that the model checker replaces: under `cfg(valetkey_loom)` the same code runs on loom's.
+
+#[cfg(not(valetkey_loom))]
+pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError};
+
+#[cfg(valetkey_loom)]
+pub(crate) use loom::sync::{Mutex, MutexGuard};
+#[cfg(valetkey_loom)]
+pub(crate) use std::sync::PoisonError;
+
+/// An optional `Arc` that is read without a lock.
+#[cfg(not(valetkey_loom))]
+pub(crate) type Swap<V> = arc_swap::ArcSwapOption<V>;
+
+/// Stands in for `arc-swap`, whose own algorithm is not under test: a read is one step, and so is a write.
+#[cfg(valetkey_loom)]
+pub(crate) struct Swap<V>(Mutex<Option<std::sync::Arc<V>>>);
+
+#[cfg(valetkey_loom)]
+impl<V> Swap<V> {
+    pub(crate) fn empty() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    pub(crate) fn load(&self) -> arc_swap::Guard<Option<std::sync::Arc<V>>> {
+        arc_swap::Guard::from_inner(self.load_full())
+    }
+
+    pub(crate) fn load_full(&self) -> Option<std::sync::Arc<V>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn store(&self, value: Option<std::sync::Arc<V>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = value;
+    }
+}
