@@ -25,7 +25,7 @@ pub(super) struct Member {
     pub(super) surroundings: Arc<Surroundings>,
     default: Arc<Slot>,
     others: ArcSwapOption<BTreeMap<Alias, Arc<Slot>>>,
-    region: Option<Region>,
+    region: Option<Box<Region>>,
     resolver: Option<Arc<dyn CredentialResolver>>,
     service: ArcSwapOption<Value>,
     parent: Option<Arc<Member>>,
@@ -51,7 +51,7 @@ impl Member {
             default: Arc::new(Slot::new(default, Arc::clone(&surroundings))),
             surroundings,
             others: ArcSwapOption::empty(),
-            region,
+            region: region.map(Box::new),
             resolver,
             service: ArcSwapOption::empty(),
             parent: None,
@@ -66,8 +66,12 @@ impl Member {
     /// A child whose default account is its own and whose other accounts are inherited.
     pub(super) fn child(self: &Arc<Self>) -> Arc<Self> {
         let alias = self.default.alias().clone();
-        let mut child =
-            Self::new(self.surroundings.child(), alias, self.region.clone(), self.resolver.clone());
+        let mut child = Self::new(
+            self.surroundings.child(),
+            alias,
+            self.region.as_deref().cloned(),
+            self.resolver.clone(),
+        );
         child.parent = Some(Arc::clone(self));
         let child = Arc::new(child);
         let mut children = self.children();
@@ -178,7 +182,7 @@ impl Member {
 
     pub(super) fn region_for(&self, alias: &Alias) -> Option<Region> {
         let of_account = self.slot(alias).ok().and_then(|slot| slot.region());
-        of_account.or_else(|| self.region.clone())
+        of_account.or_else(|| self.region.as_deref().cloned())
     }
 
     pub(super) async fn resolve(&self, id: &CredentialId) -> Result<Credentials> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use crate::Credentials;
 
 /// More lanes, less contention, more memory: a lane is 176 bytes. The secrets are shared.
-const LANES: usize = 4;
+const LANES: u8 = 4;
 /// How often other threads read a set before it gets lanes: most sets are read too seldom to be worth the memory.
 const PATIENCE: u8 = 100;
 /// Stacks are at least this far apart: the size that `std` and tokio give them.
@@ -15,9 +15,9 @@ const STACK_SIZE_LOG2: u32 = 21;
 
 pub(super) struct Lanes {
     own: Credentials,
-    home: usize,
+    home: u8,
     visits: AtomicU8,
-    others: OnceLock<Box<[Credentials; LANES]>>,
+    others: OnceLock<Box<[Credentials; LANES as usize]>>,
 }
 
 impl Lanes {
@@ -33,26 +33,26 @@ impl Lanes {
             return &self.own;
         }
         match self.others.get() {
-            Some(others) => &others[lane],
+            Some(others) => &others[usize::from(lane)],
             None => self.away_from_home(lane),
         }
     }
 
     #[cold]
-    fn away_from_home(&self, lane: usize) -> &Credentials {
+    fn away_from_home(&self, lane: u8) -> &Credentials {
         if self.visits.load(Ordering::Relaxed) < PATIENCE {
             self.visits.fetch_add(1, Ordering::Relaxed);
             return &self.own;
         }
-        &self.others.get_or_init(|| Box::new(array::from_fn(|_| self.own.counted_apart())))[lane]
+        &self.others.get_or_init(|| Box::new(array::from_fn(|_| self.own.counted_apart())))[usize::from(lane)]
     }
 }
 
 /// Tells threads apart by where their stacks are: without a thread-local, and nearly free. Any answer is right.
 #[inline]
-fn lane() -> usize {
+fn lane() -> u8 {
     let here = 0_u8;
-    ((&raw const here).addr() >> STACK_SIZE_LOG2) % LANES
+    ((&raw const here).addr() >> STACK_SIZE_LOG2) as u8 % LANES
 }
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn neighbouring_threads_use_different_lanes() {
-        let barrier = std::sync::Barrier::new(LANES);
+        let barrier = std::sync::Barrier::new(LANES.into());
         let mut seen: Vec<_> = std::thread::scope(|scope| {
             let here = || {
                 // All stacks are there at once.

@@ -34,7 +34,8 @@ type Turn<'a> = gate::Turn<'a, Issued, State>;
 
 struct State {
     provider: Option<Arc<dyn CredentialProvider>>,
-    region: Option<Region>,
+    /// Seldom set, hence boxed.
+    region: Option<Box<Region>>,
     /// The current set was given by hand: no provider is asked.
     set: bool,
     wipes: u64,
@@ -144,7 +145,7 @@ impl Slot {
     }
 
     pub(super) fn set_region(&self, region: Region) {
-        self.gate.enter().region = Some(region);
+        self.gate.enter().region = Some(Box::new(region));
     }
 
     pub(super) fn report_rejected(&self, rejected: &AccessKeyId) {
@@ -193,7 +194,7 @@ impl Slot {
 
     pub(super) fn region(&self) -> Option<Region> {
         let of_set = self.gate.read().as_ref().and_then(|issued| issued.credentials().region().cloned());
-        of_set.or_else(|| self.gate.enter().region.clone())
+        of_set.or_else(|| self.gate.enter().region.as_deref().cloned())
     }
 
     pub(super) fn current(&self) -> Option<Arc<Issued>> {
