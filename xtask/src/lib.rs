@@ -4,6 +4,7 @@
 
 pub mod ci;
 mod failure;
+pub mod loom;
 pub mod rig;
 mod step;
 pub mod test;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{Result, ci, rig, test, tidy};
+use xtask::{Result, ci, loom, rig, test, tidy};
 
 /// The chores of this workspace.
 #[derive(Parser)]
@@ -19,6 +19,8 @@ enum Chore {
     Test(test::Options),
     /// Install the pinned Python programs that tests run against, under target/rig.
     Rig,
+    /// Check the models of what is concurrent in `core`, with loom.
+    Loom,
     /// Check the house rules that a program can check, and list every fault.
     Tidy,
     /// Everything that must hold before a change lands.
@@ -39,6 +41,7 @@ fn run(chore: Chore) -> Result<()> {
     match chore {
         Chore::Test(options) => test::run(&options),
         Chore::Rig => rig::run(),
+        Chore::Loom => loom::run(),
         Chore::Tidy => tidy::run(),
         Chore::Ci => ci::run(),
     }

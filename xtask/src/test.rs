@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::{
-    Failure, Result, rig,
+    Failure, Result, loom, rig,
     step::{cargo, has_cargo},
 };
 
@@ -20,7 +20,7 @@ pub struct Options {
     arguments: Vec<String>,
 }
 
-/// Builds the rig and all programs, then runs the documentation tests and every other test.
+/// Builds the rig and all programs, then runs the documentation tests, the models and every other test.
 ///
 /// The runner comes last, so that its closing lines are the last ones.
 pub fn run(options: &Options) -> Result<()> {
@@ -29,13 +29,14 @@ pub fn run(options: &Options) -> Result<()> {
     }
     cargo(&with(&["test", "--no-run", "--quiet"], &[]))?;
     let documentation = cargo(&with(&["test", "--doc", "--quiet"], &[]));
+    let models = loom::run();
     let tests = runner(options);
     if options.no_rig {
         println!(
             "NOT RUN: the tests that need the rig, in the modules named `real`; `cargo xtask rig` builds it"
         );
     }
-    documentation.and(tests)
+    documentation.and(models).and(tests)
 }
 
 fn runner(options: &Options) -> Result<()> {
