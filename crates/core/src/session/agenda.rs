@@ -125,3 +125,58 @@ impl Plan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Alias;
+    use crate::session::surroundings::Surroundings;
+
+    fn slot(alias: &str) -> Arc<Slot> {
+        Arc::new(Slot::new(alias.parse().unwrap(), Arc::new(Surroundings::new())))
+    }
+
+    /// Due so many seconds from now, good for so many.
+    fn due(now: SystemTime, at: i64, until: u64) -> Due {
+        let seconds = Duration::from_secs(at.unsigned_abs());
+        Due { at: if at < 0 { now - seconds } else { now + seconds }, until: now + Duration::from_secs(until) }
+    }
+
+    fn taken(agenda: &Agenda) -> Vec<Alias> {
+        // Looking is what finds out what is due.
+        let _pause = agenda.pause();
+        std::iter::from_fn(|| agenda.take()).map(|slot| slot.alias().clone()).collect()
+    }
+
+    #[test]
+    fn what_has_the_least_time_left_goes_first_and_what_is_not_due_does_not_go() {
+        let (agenda, now) = (Agenda::new(None), SystemClock.now());
+        let [calm, pressing, later] = ["calm", "pressing", "later"].map(slot);
+        agenda.put(&calm, due(now, -600, 3000));
+        agenda.put(&pressing, due(now, -1, 250));
+        agenda.put(&later, due(now, 100, 200));
+        assert_eq!(agenda.pause(), None);
+        assert_eq!(taken(&agenda), [pressing.alias().clone(), calm.alias().clone()]);
+        let pause = agenda.pause().unwrap();
+        assert_eq!(pause, LONGEST_PAUSE, "a suspended machine is noticed before the 100 s are over");
+    }
+
+    #[test]
+    fn an_account_is_on_the_agenda_once_or_not_at_all() {
+        let (agenda, now) = (Agenda::new(None), SystemClock.now());
+        let [moved, struck, gone] = ["moved", "struck", "gone"].map(slot);
+        for slot in [&moved, &struck, &gone] {
+            agenda.put(slot, due(now, -10, 100));
+        }
+        assert_eq!(agenda.pause(), None, "all are ready");
+        agenda.put(&moved, due(now, 5, 300));
+        agenda.strike(&struck);
+        drop(gone);
+        assert_eq!(taken(&agenda), []);
+        let pause = agenda.pause().unwrap();
+        assert!(pause > Duration::from_secs(3) && pause <= Duration::from_secs(5), "{pause:?}");
+        agenda.strike(&moved);
+        let plan = agenda.plan();
+        assert!(plan.later.is_empty() && plan.ready.is_empty() && plan.places.is_empty());
+    }
+}
