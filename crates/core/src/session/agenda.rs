@@ -139,7 +139,10 @@ mod tests {
     /// Due so many seconds from now, good for so many.
     fn due(now: SystemTime, at: i64, until: u64) -> Due {
         let seconds = Duration::from_secs(at.unsigned_abs());
-        Due { at: if at < 0 { now - seconds } else { now + seconds }, until: now + Duration::from_secs(until) }
+        Due {
+            at: if at < 0 { now - seconds } else { now + seconds },
+            until: now + Duration::from_secs(until),
+        }
     }
 
     fn taken(agenda: &Agenda) -> Vec<Alias> {

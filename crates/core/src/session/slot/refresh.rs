@@ -169,32 +169,29 @@ impl Slot {
         Joined { flight, epoch }
     }
 
-    /// Publishes the answer of a fetch, unless the account moved on meanwhile.
+    /// Takes the answer of a fetch, unless the account moved on meanwhile.
     fn conclude(self: &Arc<Self>, epoch: Epoch, answer: Result<Credentials>) -> Outcome {
         let now = self.surroundings.now();
         let answer = answer.and_then(|credentials| unexpired(credentials, now));
-        let (outcome, record) = {
-            let Some(mut turn) = self.gate.enter_in(epoch) else { return Outcome::Superseded };
-            turn.flight = None;
-            let event = if self.gate.read().is_some() { AuditEvent::Refresh } else { AuditEvent::Issue };
-            let record = self.surroundings.event(event).account(&self.alias);
-            let told = match answer {
-                Ok(credentials) => {
-                    let issued = self.publish(&mut turn, &credentials, now);
-                    let record = record.credentials(&credentials).generation(issued.id.generation());
-                    (Outcome::Published(issued), record)
-                }
-                Err(error) => {
-                    self.note_failure(&mut turn, &error, now);
-                    (
-                        Outcome::Failed(error.clone()),
-                        record.party(error.provider().unwrap_or("unknown")).failure(&error),
-                    )
-                }
-            };
-            self.surroundings.for_each_agenda(|agenda| self.plan(&turn, agenda, SHORTEST_PAUSE));
-            told
+        let Some(mut turn) = self.gate.enter_in(epoch) else { return Outcome::Superseded };
+        turn.flight = None;
+        let event = if self.gate.read().is_some() { AuditEvent::Refresh } else { AuditEvent::Issue };
+        let record = self.surroundings.event(event).account(&self.alias);
+        let (outcome, record) = match answer {
+            Ok(credentials) => {
+                let issued = self.publish(&mut turn, &credentials, now);
+                let record = record.credentials(&credentials).generation(issued.id.generation());
+                (Outcome::Published(issued), record)
+            }
+            Err(error) => {
+                self.note_failure(&mut turn, &error, now);
+                let record = record.party(error.provider().unwrap_or("unknown")).failure(&error);
+                (Outcome::Failed(error), record)
+            }
         };
+        self.surroundings.for_each_agenda(|agenda| self.plan(&turn, agenda, SHORTEST_PAUSE));
+        // Outside, as the trail is not ours.
+        drop(turn);
         self.surroundings.record(&record);
         outcome
     }
