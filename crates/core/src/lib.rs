@@ -11,6 +11,7 @@
 //! future that its owner drives ([`SessionContext::keep_warm`]). Time-outs use tokio's timer, so sessions are used
 //! inside a tokio runtime with time enabled.
 
+mod attribution;
 pub mod audit;
 mod clock;
 mod credentials;
@@ -24,6 +25,7 @@ mod sync;
 #[cfg(feature = "test-util")]
 pub mod testing;
 
+pub use attribution::{Attribution, NameTemplate};
 pub use clock::{Clock, SystemClock};
 pub use credentials::{Credentials, CredentialsBuilder};
 pub use error::{Error, ErrorKind, Result};

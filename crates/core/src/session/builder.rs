@@ -6,7 +6,9 @@ use super::family::Member;
 use super::surroundings::Surroundings;
 use super::{Handle, RefreshPolicy, SessionContext};
 use crate::audit::AuditSink;
-use crate::{Alias, Clock, CredentialProvider, CredentialResolver, Credentials, Principal, Region, Result};
+use crate::{
+    Alias, Clock, CredentialProvider, CredentialResolver, Credentials, Principal, Region, Result, SessionId,
+};
 
 /// Describes a session; made by [`SessionContext::builder`]. Nothing here does any work.
 #[must_use]
@@ -32,6 +34,12 @@ impl SessionBuilder {
             accounts: Vec::new(),
             regions: Vec::new(),
         }
+    }
+
+    /// The id that the session will have: known before it is built, for names that are to lead back to it.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.surroundings.id
     }
 
     /// Whom the session acts for.
