@@ -117,14 +117,19 @@ impl Credentials {
     /// The same keys with another region.
     #[must_use]
     pub fn with_region(&self, region: Region) -> Self {
-        Self(Arc::new(Parts {
-            keys: self.0.keys.clone(),
-            access_key_id: self.0.access_key_id.clone(),
-            account_id: self.0.account_id.clone(),
-            region: Some(region),
-            provider: self.0.provider.clone(),
-            max_age: self.0.max_age,
-        }))
+        self.edited(|parts| parts.region = Some(region))
+    }
+
+    /// The same keys with another [`max_age`](Self::max_age).
+    #[must_use]
+    pub fn with_max_age(&self, age: impl Into<Option<Duration>>) -> Self {
+        self.edited(|parts| parts.max_age = age.into())
+    }
+
+    fn edited(&self, edit: impl FnOnce(&mut Parts)) -> Self {
+        let mut parts = Parts::clone(&self.0);
+        edit(&mut parts);
+        Self(Arc::new(parts))
     }
 
     /// The same set behind a reference count of its own.

@@ -32,7 +32,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use expiry::Expiry;
 pub use ident::{AccessKeyId, AccountId, Alias, CredentialId, Principal, Region, RoleArn, SessionId};
 pub use provider::{CredentialProvider, ProviderChain};
-pub use resolver::{CredentialResolver, MapResolver};
+pub use resolver::{CachedResolver, CredentialResolver, MapResolver};
 pub use session::{
     AccountStatus, Freshness, Generation, RefreshPolicy, Rotations, ServedSet, SessionAccount,
     SessionBuilder, SessionContext, SessionStatus, SetId, WarmLimits,

@@ -1,12 +1,17 @@
 //! `CredentialResolver`: from a credential id to credentials, so that work items name an id and never a key.
 
+mod cached;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::{CredentialId, Credentials, Error, ErrorKind, Result};
+
+pub use cached::CachedResolver;
 
 /// Looks credentials up by id on behalf of one session.
 ///
@@ -20,6 +25,26 @@ pub trait CredentialResolver: fmt::Debug + Send + Sync {
 
     /// The credentials kept under `id`.
     async fn resolve(&self, id: &CredentialId) -> Result<Credentials>;
+
+    /// Drops whatever is kept between calls. The session that it was handed to calls it when it is cleared or closed
+    /// (a child session, which only borrows it, does not); it must not block.
+    fn forget(&self) {}
+}
+
+/// A shared resolver is a resolver.
+#[async_trait]
+impl<T: CredentialResolver + ?Sized> CredentialResolver for Arc<T> {
+    fn name(&self) -> Cow<'static, str> {
+        T::name(self)
+    }
+
+    async fn resolve(&self, id: &CredentialId) -> Result<Credentials> {
+        T::resolve(self, id).await
+    }
+
+    fn forget(&self) {
+        T::forget(self);
+    }
 }
 
 /// A fixed map from id to credentials, for embedded use and for tests.

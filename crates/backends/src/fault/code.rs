@@ -36,12 +36,24 @@ pub(crate) fn kind_of_code(code: &str) -> Option<ErrorKind> {
         | "InvalidParameterCombination"
         | "MissingParameter"
         | "InvalidRequest"
+        | "InvalidNextToken"
         | "InvalidAction"
+        | "UnknownOperation"
+        | "MalformedHttpRequest"
+        | "RequestEntityTooLarge"
         | "RegionDisabled"
         | "RequestExpired"
         | "RequestTimeTooSkewed"
         | "MalformedQueryString"
         | "InvalidQueryParameter" => ErrorKind::Invalid,
+        _ => return kind_of_passing(code),
+    };
+    Some(kind)
+}
+
+/// The kind of a code that says nothing against the request: another may fare better.
+fn kind_of_passing(code: &str) -> Option<ErrorKind> {
+    let kind = match code {
         "Throttling"
         | "Throttled"
         | "ThrottledRequest"
@@ -58,6 +70,7 @@ pub(crate) fn kind_of_code(code: &str) -> Option<ErrorKind> {
         | "InternalService"
         | "InternalServerError"
         | "InternalServer"
+        | "RequestAborted"
         | "ServiceUnavailable" => ErrorKind::Unavailable,
         _ => return None,
     };
@@ -85,6 +98,7 @@ pub(crate) fn next_step(kind: ErrorKind, code: Option<&str>) -> &'static str {
         (_, Some("MalformedPolicyDocument")) => "correct the session policy",
         (_, Some("PackedPolicyTooLarge")) => "shorten the session policies and tags",
         (_, Some("ResourceNotFound")) => "check the id, the region and the account it is looked for in",
+        (_, Some("InvalidRequest")) => "restore the secret if it is scheduled for deletion, or name another",
         (_, Some("RequestExpired" | "RequestTimeTooSkewed")) => "set the clock of this machine",
         (ErrorKind::Denied, _) => "check whose credentials are used, and the policies and trust that apply",
         (ErrorKind::Expired, _) => "renew the credentials that this provider signs with",

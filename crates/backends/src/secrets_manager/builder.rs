@@ -2,15 +2,19 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use valetkey_core::{CredentialProvider, Error, Region, Result};
+use valetkey_core::{Clock, CredentialProvider, Error, Region, Result, SystemClock};
 
-use super::client::{Client, NAME, SECRET_ID, Version};
+use super::calls::{CURRENT, NAME, SECRET_ID, Version};
+use super::client::Client;
+use super::payloads::Payloads;
 use super::{SecretsManagerProvider, SecretsManagerResolver};
 use crate::SdkBase;
 use crate::base::{at_endpoint, sdk_region};
 
-const CURRENT: &str = "AWSCURRENT";
+const TTL: Duration = Duration::from_secs(300);
+const LONGEST_TTL: Duration = Duration::from_secs(3_600);
 
 /// Describes what is read from Secrets Manager; made by [`SecretsManagerProvider::builder`] and
 /// [`SecretsManagerResolver::builder`], whose `build` differ in what they make: `T`.
@@ -21,6 +25,8 @@ pub struct SecretsManagerBuilder<T> {
     source: Arc<dyn CredentialProvider>,
     version_stage: Option<String>,
     version_id: Option<String>,
+    ttl: Duration,
+    clock: Arc<dyn Clock>,
     region: Option<Region>,
     endpoint_url: Option<String>,
     base: Option<SdkBase>,
@@ -34,6 +40,8 @@ impl<T> SecretsManagerBuilder<T> {
             source,
             version_stage: None,
             version_id: None,
+            ttl: TTL,
+            clock: Arc::new(SystemClock),
             region: None,
             endpoint_url: None,
             base: None,
@@ -71,7 +79,13 @@ impl<T> SecretsManagerBuilder<T> {
         self
     }
 
-    fn client(self) -> Result<Client> {
+    /// Where wall time comes from; the machine unless said.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    fn client(self, max_age: Option<Duration>) -> Result<Client> {
         let version = version(self.version_stage, self.version_id)?;
         let region = self.region.or_else(|| region_of(&self.text));
         let base = self.base.unwrap_or_default();
@@ -86,19 +100,33 @@ impl<T> SecretsManagerBuilder<T> {
         if let Some(url) = self.endpoint_url {
             config = at_endpoint(config, url);
         }
-        Ok(Client::new(&config.build(), self.source, version))
+        Ok(Client {
+            config: aws_sdk_secretsmanager::Config::new(&config.build()),
+            source: self.source,
+            version,
+            max_age,
+            payloads: Payloads::new(self.clock),
+        })
     }
 }
 
 impl SecretsManagerBuilder<SecretsManagerProvider> {
+    /// After how long a session asks whether the secret moved: 0–3,600 s, 300 s unless said. With zero it asks at every
+    /// use that finds no fetch under way.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
     /// The provider. Nobody is asked yet.
     ///
     /// # Errors
-    /// `Invalid`, with the field and its limit: `secret_id`, `version_stage`, `version_id` or `region`.
+    /// `Invalid`, with the field and its limit: `secret_id`, `ttl`, `version_stage`, `version_id` or `region`.
     pub fn build(self) -> Result<SecretsManagerProvider> {
-        let id = self.text.clone();
+        let (id, ttl) = (self.text.clone(), self.ttl);
         secret_id(SECRET_ID, &id, 2048)
-            .and_then(|()| self.client())
+            .and_then(|()| within_limit(ttl))
+            .and_then(|()| self.client(Some(ttl)))
             .map(|client| SecretsManagerProvider::new(client, id))
             .map_err(|error| error.with_provider(NAME))
     }
@@ -114,7 +142,7 @@ impl SecretsManagerBuilder<SecretsManagerResolver> {
         let prefix = self.text.clone();
         // A name has at most 512 characters, an id at most 256 of them.
         secret_id("prefix", &prefix, 256)
-            .and_then(|()| self.client())
+            .and_then(|()| self.client(None))
             .map(|client| SecretsManagerResolver::new(client, prefix))
             .map_err(|error| error.with_provider(NAME))
     }
@@ -125,6 +153,13 @@ fn secret_id(field: &'static str, text: &str, longest: usize) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(field, format!("must be 1 to {longest} visible ASCII characters")))
+}
+
+fn within_limit(ttl: Duration) -> Result<()> {
+    if ttl <= LONGEST_TTL {
+        return Ok(());
+    }
+    Err(Error::invalid("ttl", format!("must be 0 to {} s", LONGEST_TTL.as_secs())))
 }
 
 fn version(stage: Option<String>, id: Option<String>) -> Result<Version> {

@@ -1,68 +1,92 @@
-//! One call to Secrets Manager: the version that was asked for, signed with what the source gave.
+//! `Client`: reads secrets with what the source gives, and transfers a payload again only when its version moved.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use aws_config::SdkConfig;
-use aws_sdk_secretsmanager::error::SdkError;
-use aws_sdk_secretsmanager::operation::get_secret_value::{GetSecretValueError, GetSecretValueOutput};
-use valetkey_core::{CredentialProvider, Credentials, Error, ExposeSecret, Result, SecretString};
+use aws_sdk_secretsmanager::Config;
+use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
+use valetkey_core::{CredentialProvider, Credentials, ErrorKind, Result};
 
+use super::calls::{Calls, Version};
 use super::error;
-use crate::{fault, source};
+use super::payloads::{Content, Payloads, Stamp, Visit};
+use crate::{expired, source};
 
-pub(super) const NAME: &str = "secrets-manager";
-/// The field of a failure that is about which secret was asked for.
-pub(super) const SECRET_ID: &str = "secret_id";
-
-/// Which version of a secret is read.
-#[derive(Debug, Clone)]
-pub(super) enum Version {
-    Stage(String),
-    Id(String),
-}
-
-/// Reads secrets. A client of the SDK is made for each call, since it belongs to one identity; the connections are
-/// the base's.
 pub(super) struct Client {
-    config: aws_sdk_secretsmanager::Config,
-    source: Arc<dyn CredentialProvider>,
-    version: Version,
+    pub(super) config: Config,
+    pub(super) source: Arc<dyn CredentialProvider>,
+    pub(super) version: Version,
+    /// What the credentials are stamped with.
+    pub(super) max_age: Option<Duration>,
+    pub(super) payloads: Payloads,
 }
 
 impl Client {
-    pub(super) fn new(config: &SdkConfig, source: Arc<dyn CredentialProvider>, version: Version) -> Self {
-        Self { config: aws_sdk_secretsmanager::Config::new(config), source, version }
-    }
-
-    /// The credentials that the secret holds.
+    /// The credentials that the secret holds now. What is kept of it counts when a `DescribeSecret` says that its
+    /// version stayed; a failure that will not pass drops it.
     pub(super) async fn read(&self, secret_id: &str) -> Result<Credentials> {
         let source = source::credentials(&*self.source).await?;
-        let config = self.config.to_builder().credentials_provider(source.expose_to_sdk()).build();
-        let call = aws_sdk_secretsmanager::Client::from_conf(config).get_secret_value().secret_id(secret_id);
-        // The stage is always named: an emulator answers the version before, and a default is easily misread.
-        let call = match &self.version {
-            Version::Stage(stage) => call.version_stage(stage),
-            Version::Id(id) => call.version_id(id),
+        let visit = self.payloads.visit(secret_id, source.access_key_id());
+        let answer = self.look(&visit, &Calls::signed_by(&source, &self.config)).await;
+        if answer.as_ref().is_err_and(|error| !error.is_transient()) {
+            visit.drop_kept();
+        }
+        answer.and_then(|credentials| self.unexpired(credentials))
+    }
+
+    pub(super) fn forget(&self) {
+        self.payloads.forget();
+        self.source.forget();
+    }
+
+    async fn look(&self, visit: &Visit<'_>, calls: &Calls) -> Result<Credentials> {
+        let (stamp, credentials) = match visit.known() {
+            Some(Content::Prefetched(_, credentials)) => return Ok(credentials),
+            Some(Content::Payload(stamp, credentials)) => (stamp, credentials),
+            Some(Content::Undescribable) => return self.get(visit, calls).await.map(|(_, it)| it),
+            None => return self.get_and_keep(visit, calls).await,
         };
-        let answer = call.send().await.map_err(|error| failed(&error))?;
-        Credentials::from_json(text(answer)?.expose_secret(), NAME)
+        match calls.describe(visit.secret_id).await {
+            Ok(secret) if secret.deleted_date.is_some() => Err(error::deleted()),
+            Ok(secret) if self.stays(&secret, &stamp) => Ok(credentials),
+            Ok(_) => self.get_and_keep(visit, calls).await,
+            // It may be this call alone that is denied. What the other one says counts.
+            Err(error) if error.kind() == ErrorKind::Denied => {
+                let (_, credentials) = self.get(visit, calls).await?;
+                visit.keep(Content::Undescribable);
+                Ok(credentials)
+            }
+            Err(error) => Err(error),
+        }
     }
-}
 
-fn failed(error: &SdkError<GetSecretValueError>) -> Error {
-    let unknown = error.as_service_error().is_some_and(GetSecretValueError::is_resource_not_found_exception);
-    let error = fault::of_operation("GetSecretValue", error);
-    if unknown { error.with_field(SECRET_ID) } else { error }
-}
-
-/// The text is moved, not copied, into what wipes it.
-fn text(answer: GetSecretValueOutput) -> Result<SecretString> {
-    if let Some(text) = answer.secret_string {
-        return Ok(SecretString::from(text));
+    async fn get_and_keep(&self, visit: &Visit<'_>, calls: &Calls) -> Result<Credentials> {
+        let (stamp, credentials) = self.get(visit, calls).await?;
+        if let Some(stamp) = stamp {
+            visit.keep(Content::Payload(stamp, credentials.clone()));
+        }
+        Ok(credentials)
     }
-    let bytes = answer.secret_binary.ok_or_else(error::empty)?.into_inner();
-    String::from_utf8(bytes).map(SecretString::from).map_err(|_| error::not_text())
+
+    async fn get(&self, visit: &Visit<'_>, calls: &Calls) -> Result<(Option<Stamp>, Credentials)> {
+        calls.get(visit.secret_id, &self.version).await?.read(self.max_age)
+    }
+
+    /// Whether what was asked for is still the version that is kept, of the same secret.
+    fn stays(&self, secret: &DescribeSecretOutput, kept: &Stamp) -> bool {
+        let stages = secret.version_ids_to_stages().and_then(|versions| versions.get(&kept.version_id));
+        let stays = match &self.version {
+            Version::Stage(stage) => stages.is_some_and(|stages| stages.contains(stage)),
+            // A version never changes, and one without a stage is not listed.
+            Version::Id(_) => true,
+        };
+        stays && secret.arn() == Some(&kept.arn)
+    }
+
+    pub(super) fn unexpired(&self, credentials: Credentials) -> Result<Credentials> {
+        expired::kept(credentials, self.payloads.clock(), "rotate the secret, or have its owner do so")
+    }
 }
 
 impl fmt::Debug for Client {

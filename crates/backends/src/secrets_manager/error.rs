@@ -2,6 +2,8 @@
 
 use valetkey_core::Error;
 
+use super::calls::SECRET_ID;
+
 pub(super) fn empty() -> Error {
     Error::invalid("secret", "holds neither text nor bytes")
         .with_next_step("store a JSON object with `access_key_id` and `secret_access_key`")
@@ -15,4 +17,9 @@ pub(super) fn not_text() -> Error {
 pub(super) fn not_a_name() -> Error {
     Error::invalid("provider_credential_id", "must not hold a colon here: it would name a secret of its own")
         .with_next_step("check the id of the stack job")
+}
+
+pub(super) fn deleted() -> Error {
+    Error::invalid(SECRET_ID, "names a secret that is scheduled for deletion")
+        .with_next_step("restore the secret, or name another")
 }

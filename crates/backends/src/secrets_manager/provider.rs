@@ -4,14 +4,28 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use valetkey_core::{CredentialProvider, Credentials, Result, SystemClock};
+use valetkey_core::{CredentialProvider, Credentials, Result};
 
 use super::SecretsManagerBuilder;
-use super::client::{Client, NAME};
-use crate::expired;
+use super::calls::NAME;
+use super::client::Client;
 
 /// Reads one secret at every fetch, signing with whatever the source gives at that moment. The secret is a JSON
 /// object in the spellings of [`Credentials::from_json`], as text or as UTF-8 bytes.
+///
+/// A session asks again after the provider's [`ttl`](SecretsManagerBuilder::ttl), and at
+/// [`refresh`](valetkey_core::SessionContext::refresh). Each fetch asks the secret which version it is at; the payload
+/// is transferred again when
+/// - the version moved: a rotation is picked up and announced as one of the session's;
+/// - the source signs with another key than the one that read it (a role that is assumed anew at each fetch always
+///   does: let a session stand before it);
+/// - it was read an hour ago, so that whoever lost `GetSecretValue` alone learns of it by then;
+/// - the source may not `DescribeSecret`: then each fetch is a `GetSecretValue`, and whether that is still so is tried
+///   once an hour.
+///
+/// The source needs `secretsmanager:GetSecretValue`, and had better have `secretsmanager:DescribeSecret`; for a secret
+/// of another account, name it by ARN and let the source be a role there.
+/// [`forget`](CredentialProvider::forget) drops the payload, and has the source forget too.
 ///
 /// In a chain, a source that is not configured does not make this provider absent: it is `Invalid`.
 #[derive(Debug)]
@@ -34,10 +48,6 @@ impl SecretsManagerProvider {
     }
 }
 
-pub(super) fn fresh(credentials: Credentials) -> Result<Credentials> {
-    expired::kept(credentials, &SystemClock, "rotate the secret, or have its owner do so")
-}
-
 #[async_trait]
 impl CredentialProvider for SecretsManagerProvider {
     fn name(&self) -> Cow<'static, str> {
@@ -46,10 +56,15 @@ impl CredentialProvider for SecretsManagerProvider {
 
     /// # Errors
     /// What the source answered, naming it; but `Invalid`, with the field `source`, when it is not configured.
-    /// `Invalid` when there is no such secret or version, or when its text is not credentials: with the field, or the
-    /// line and column. `Denied` when Secrets Manager or the secret's key refuses; `Expired` when the source's or the
-    /// secret's credentials have run out; `Throttled`, `TimedOut` or `Unavailable` when nobody can answer now.
+    /// `Invalid` when there is no such secret or version, when the secret is scheduled for deletion, or when its text is
+    /// not credentials: with the field, or the line and column. `Denied` when Secrets Manager or the secret's key
+    /// refuses; `Expired` when the source's or the secret's credentials have run out; `Throttled`, `TimedOut` or
+    /// `Unavailable` when nobody can answer now.
     async fn provide(&self) -> Result<Credentials> {
-        self.client.read(&self.secret_id).await.and_then(fresh).map_err(|error| error.with_provider(NAME))
+        self.client.read(&self.secret_id).await.map_err(|error| error.with_provider(NAME))
+    }
+
+    fn forget(&self) {
+        self.client.forget();
     }
 }

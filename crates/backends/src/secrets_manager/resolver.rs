@@ -4,14 +4,17 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use valetkey_core::{CredentialId, CredentialProvider, CredentialResolver, Credentials, Result};
+use valetkey_core::{CredentialId, CredentialProvider, CredentialResolver, Credentials, Error, Result};
 
-use super::client::{Client, NAME, SECRET_ID};
-use super::provider::fresh;
+use super::calls::{NAME, SECRET_ID};
+use super::client::Client;
 use super::{SecretsManagerBuilder, error};
 
 /// Reads the secret named `prefix` + id. What a session may look up is what the source may read under that prefix:
 /// give each tenant a prefix, or a source, of its own.
+///
+/// What a secret held is kept as [`SecretsManagerProvider`](super::SecretsManagerProvider) keeps it, for 1,000 ids at
+/// most: resolving an id again costs a `DescribeSecret`, and never gives keys that were rotated meanwhile.
 #[derive(Debug)]
 pub struct SecretsManagerResolver {
     client: Client,
@@ -31,13 +34,52 @@ impl SecretsManagerResolver {
         Self { client, prefix }
     }
 
-    async fn read(&self, id: &CredentialId) -> Result<Credentials> {
+    /// Reads many secrets at once, 20 a call, and says which could not be read, and why. What such a call answered is
+    /// good for the next `resolve` of its id within a minute, without another call. Whatever it leaves out, or the
+    /// source may not read so (`secretsmanager:BatchGetSecretValue`), is read singly, one after another, as is any
+    /// version but the current one. Dropped on the way, it keeps what was read so far.
+    ///
+    /// # Errors
+    /// For each id those of `resolve`; one that will pass stands for the whole call of 20.
+    pub async fn prefetch(&self, ids: &[CredentialId]) -> Vec<(CredentialId, Error)> {
+        let mut faults = Vec::new();
+        let (mut known, mut secret_ids) = (Vec::new(), Vec::new());
+        for id in ids {
+            match self.secret_id(id) {
+                Ok(secret_id) => {
+                    known.push(id);
+                    secret_ids.push(secret_id);
+                }
+                Err(error) => faults.push((id.clone(), told(error))),
+            }
+        }
+        let outcomes = self.client.prefetch(&secret_ids).await;
+        let failed = known
+            .into_iter()
+            .zip(outcomes)
+            .filter_map(|(id, outcome)| Some((id.clone(), told(outcome.err()?))));
+        faults.extend(failed);
+        faults
+    }
+
+    fn secret_id(&self, id: &CredentialId) -> Result<String> {
         // No name holds a colon, every ARN does.
         if id.as_str().contains(':') {
             return Err(error::not_a_name());
         }
-        self.client.read(&format!("{}{id}", self.prefix)).await.and_then(fresh)
+        Ok(format!("{}{id}", self.prefix))
     }
+
+    async fn read(&self, id: &CredentialId) -> Result<Credentials> {
+        self.client.read(&self.secret_id(id)?).await
+    }
+}
+
+/// A failure of the secret, in the words of whoever gave an id.
+fn told(error: Error) -> Error {
+    let unknown = error.field() == Some(SECRET_ID);
+    let error = if unknown { error.with_field("provider_credential_id") } else { error };
+    error.with_provider(NAME)
 }
 
 #[async_trait]
@@ -50,10 +92,10 @@ impl CredentialResolver for SecretsManagerResolver {
     /// As [`SecretsManagerProvider`](super::SecretsManagerProvider)'s `provide`; with the field
     /// `provider_credential_id` when the id holds a colon or no such secret is there.
     async fn resolve(&self, id: &CredentialId) -> Result<Credentials> {
-        self.read(id).await.map_err(|error| {
-            let unknown = error.field() == Some(SECRET_ID);
-            let error = if unknown { error.with_field("provider_credential_id") } else { error };
-            error.with_provider(NAME)
-        })
+        self.read(id).await.map_err(told)
+    }
+
+    fn forget(&self) {
+        self.client.forget();
     }
 }

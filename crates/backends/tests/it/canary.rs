@@ -1,6 +1,7 @@
 //! Canaries at TRACE: what the providers and the SDK beneath them say shows no secret, though each was really handled.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use valetkey_backends::{
     AssumeRoleProvider, EnvProvider, MemoryProvider, SdkBase, SdkConfigExt, SdkProvider,
@@ -10,7 +11,7 @@ use valetkey_core::testing::{Canary, CapturedLogs};
 use valetkey_core::{CredentialProvider, CredentialResolver, Credentials, Expiry, SessionContext};
 
 use crate::loopback::Loopback;
-use crate::wire::{assumed, refused};
+use crate::wire::{Wire, assumed, refused};
 use crate::{held, region};
 
 /// Everything said at TRACE while `work` ran.
@@ -102,6 +103,72 @@ async fn a_secret_is_read_and_resolved_without_a_trace_of_it() {
     .await;
     shows_none_of(&[&source, &kept], "the log", &text);
     shows_none_of(&[&source, &kept], "Debug", &format!("{provider:?} {resolver:?}"));
+}
+
+#[tokio::test]
+async fn a_secret_that_is_checked_kept_and_prefetched_leaves_no_trace_of_it() {
+    let (source, kept) = (Canary::new(), Canary::new());
+    let value = serde_json::json!({
+        "ARN": "arn:aws:secretsmanager:us-east-1:111111111111:secret:agents/one-AbCdEf", "Name": "agents/one",
+        "VersionId": "v".repeat(32), "VersionStages": ["AWSCURRENT"], "SecretString": kept.json().to_string(),
+    });
+    let mut description = value.clone();
+    description.as_object_mut().unwrap().remove("SecretString");
+    description["VersionIdsToStages"] = serde_json::json!({ "v".repeat(32): ["AWSCURRENT"] });
+    let values = serde_json::json!({ "SecretValues": [value] });
+    assert!(kept.found_in(&values.to_string()).contains(&"secret"), "the marks are on the wire");
+    let wire = Loopback::by(200, move |request| match request.contains("BatchGetSecretValue") {
+        true => values.to_string(),
+        false => description.to_string(),
+    });
+    let wire = wire.await;
+    let resolver = SecretsManagerResolver::builder("agents/", held(parts(&source)));
+    let resolver = resolver.base(&wire.base()).build().unwrap();
+    let id = "one".parse().unwrap();
+    let text = logs_of(async {
+        assert!(resolver.prefetch(std::slice::from_ref(&id)).await.is_empty());
+        for _ in 0..2 {
+            let resolved = resolver.resolve(&id).await.unwrap();
+            assert_eq!(resolved.expose_secret_access_key(), kept.expose_secret());
+        }
+    })
+    .await;
+    let sent = wire.sent();
+    assert!(sent.contains("BatchGetSecretValue") && sent.contains("DescribeSecret"), "{sent}");
+    assert!(!sent.contains(".GetSecretValue"), "nothing was read singly");
+    shows_none_of(&[&source, &kept], "the log", &text);
+    shows_none_of(&[&source, &kept], "Debug", &format!("{resolver:?}"));
+}
+
+#[tokio::test]
+async fn a_check_or_a_batch_that_repeats_a_secret_is_told_without_it() {
+    let (source, kept, echoed) = (Canary::new(), Canary::new(), Canary::new());
+    let id = "one".parse().unwrap();
+    for code in
+        ["AccessDeniedException", "InternalServiceError", "ResourceNotFoundException", echoed.expose_secret()]
+    {
+        let text = kept.json().to_string();
+        let value = serde_json::json!({
+            "ARN": "arn", "VersionId": "v".repeat(32), "VersionStages": ["AWSCURRENT"], "SecretString": text,
+        });
+        let refusal = serde_json::json!({ "__type": code, "message": echoed.expose_secret() });
+        let reads = AtomicUsize::new(0);
+        let wire = Wire::by(move |sent| {
+            let is_read = sent.headers["x-amz-target"].ends_with(".GetSecretValue");
+            let first = is_read && reads.fetch_add(1, Ordering::SeqCst) == 0;
+            Some(if first { (200, value.to_string()) } else { (400, refusal.to_string()) })
+        });
+        let resolver = SecretsManagerResolver::builder("agents/", held(parts(&source)));
+        let resolver = resolver.base(&wire.base()).build().unwrap();
+        resolver.resolve(&id).await.unwrap();
+        let mut errors = vec![resolver.resolve(&id).await.unwrap_err()];
+        errors.extend(resolver.prefetch(std::slice::from_ref(&id)).await.into_iter().map(|(_, error)| error));
+        assert_eq!(errors.len(), 2, "{code}");
+        for error in errors {
+            let cause = std::error::Error::source(&error).map(|cause| format!("{cause} {cause:?}"));
+            shows_none_of(&[&source, &kept, &echoed], "the error", &format!("{error} {error:?} {cause:?}"));
+        }
+    }
 }
 
 #[tokio::test]

@@ -89,7 +89,15 @@ async fn secrets_manager_keeps_the_contract() {
     let torn =
         Wire::saying(200, serde_json::json!({ "SecretString": &secret[..secret.len() - 1] }).to_string());
     let denied = serde_json::json!({ "__type": "AccessDeniedException", "message": secret }).to_string();
-    for wire in [holding, torn, Wire::saying(400, denied), Wire::new(Answer::NeverComes)] {
+    // What it was read from and where that stands, in one answer: so the payload is kept, and then only checked.
+    let kept = Wire::saying(
+        200,
+        serde_json::json!({
+            "ARN": "arn", "VersionId": "one", "VersionIdsToStages": { "one": ["AWSCURRENT"] }, "SecretString": secret,
+        })
+        .to_string(),
+    );
+    for wire in [holding, kept, torn, Wire::saying(400, denied), Wire::new(Answer::NeverComes)] {
         let builder = SecretsManagerProvider::builder("agent", marked.held()).base(&wire.base());
         marked.holds(builder.build().unwrap()).await;
     }

@@ -61,24 +61,6 @@ async fn each_code_of_sts_has_its_kind() {
 }
 
 #[tokio::test]
-async fn each_code_of_secrets_manager_has_its_kind() {
-    for (status, code, kind) in [
-        (400, "AccessDeniedException", Denied),
-        (400, "UnrecognizedClientException", Denied),
-        (400, "DecryptionFailure", Denied),
-        (400, "ExpiredTokenException", Expired),
-        (400, "ResourceNotFoundException", Invalid),
-        (400, "InvalidParameterException", Invalid),
-        (400, "InvalidRequestException", Invalid),
-        (400, "ThrottlingException", Throttled),
-        (500, "InternalServiceError", Unavailable),
-    ] {
-        let body = serde_json::json!({ "__type": code, "message": LEAK }).to_string();
-        check(&from_secrets(&Wire::saying(status, body)).await, kind, code);
-    }
-}
-
-#[tokio::test]
 async fn an_answer_without_a_code_is_told_by_its_status() {
     for (status, kind) in [
         (200, Unavailable),

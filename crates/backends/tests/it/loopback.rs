@@ -8,21 +8,29 @@ use valetkey_backends::SdkBase;
 
 use crate::{impatient, region};
 
-/// Answers every request with the same body, one request a connection, and keeps what it was sent.
+/// Answers one request a connection, and keeps what it was sent.
 pub(crate) struct Loopback {
     url: String,
     sent: Arc<Mutex<Vec<String>>>,
 }
 
 impl Loopback {
+    /// Answers every request with the same body.
     pub(crate) async fn answering(status: u16, body: impl Into<String>) -> Self {
+        let body = body.into();
+        Self::by(status, move |_| body.clone()).await
+    }
+
+    /// Answers with what `answer` makes of a request.
+    pub(crate) async fn by(status: u16, answer: impl Fn(&str) -> String + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (sent, body) = (Arc::<Mutex<Vec<String>>>::default(), body.into());
+        let sent = Arc::<Mutex<Vec<String>>>::default();
         let kept = Arc::clone(&sent);
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let request = read(&mut stream).await;
+                let body = answer(&request);
                 kept.lock().unwrap().push(request);
                 let length = body.len();
                 let head =

@@ -1,8 +1,10 @@
 //! Tests against real peers: they need `cargo xtask rig`, and `cargo xtask test --no-rig` leaves them out.
 
 mod clients;
+mod counted;
 mod ministack;
 mod moto;
+mod secrets;
 mod unreachable;
 
 use std::sync::Arc;

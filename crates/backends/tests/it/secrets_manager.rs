@@ -1,5 +1,12 @@
 //! Secrets Manager: what is asked, what its answers mean, and which ids a resolver takes.
 
+mod codes;
+mod kept;
+mod refused;
+mod resolver;
+mod session;
+mod vault;
+
 use std::sync::Arc;
 
 use valetkey_backends::{MemoryProvider, SecretsManagerProvider, SecretsManagerResolver};

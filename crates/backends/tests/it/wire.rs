@@ -23,6 +23,20 @@ pub(crate) enum Answer {
     Says(u16, String),
     HangsUp,
     NeverComes,
+    By(Answering),
+}
+
+/// A status and a body; without them, the other side hangs up.
+type Said = Option<(u16, String)>;
+
+/// Answers each request on its own.
+#[derive(Clone)]
+pub(crate) struct Answering(Arc<dyn Fn(&Sent) -> Said + Send + Sync>);
+
+impl fmt::Debug for Answering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answering")
+    }
 }
 
 /// One request, as it went out.
@@ -65,6 +79,10 @@ impl Wire {
         Self::new(Answer::Says(status, body.into()))
     }
 
+    pub(crate) fn by(answer: impl Fn(&Sent) -> Said + Send + Sync + 'static) -> Self {
+        Self::new(Answer::By(Answering(Arc::new(answer))))
+    }
+
     pub(crate) fn sent(&self) -> Vec<Sent> {
         self.sent.lock().unwrap().clone()
     }
@@ -87,16 +105,21 @@ impl HttpConnector for Wire {
         let headers =
             request.headers().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let body = String::from_utf8(request.body().bytes().unwrap().to_vec()).unwrap();
-        self.sent.lock().unwrap().push(Sent { uri: request.uri().to_owned(), headers, body });
+        let sent = Sent { uri: request.uri().to_owned(), headers, body };
+        self.sent.lock().unwrap().push(sent.clone());
+        let says = |status: u16, body: &str| {
+            let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+            response.headers_mut().insert("x-amzn-requestid", REQUEST_ID);
+            response
+        };
+        let hung_up = || ConnectorError::io("hung up".into());
         HttpConnectorFuture::ready(match &self.answer {
-            Answer::Says(status, body) => {
-                let mut response =
-                    HttpResponse::new((*status).try_into().unwrap(), SdkBody::from(body.as_str()));
-                response.headers_mut().insert("x-amzn-requestid", REQUEST_ID);
-                Ok(response)
-            }
-            Answer::HangsUp => Err(ConnectorError::io("hung up".into())),
+            Answer::Says(status, body) => Ok(says(*status, body)),
+            Answer::HangsUp => Err(hung_up()),
             Answer::NeverComes => Err(ConnectorError::timeout("too late".into())),
+            Answer::By(Answering(answer)) => {
+                answer(&sent).map(|(status, body)| says(status, &body)).ok_or_else(hung_up)
+            }
         })
     }
 }

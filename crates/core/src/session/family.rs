@@ -256,6 +256,10 @@ impl Member {
         drop(order);
         self.tell_reshaped();
         providers.iter().for_each(|provider| provider.forget());
+        // A child borrows its parent's.
+        if let Some(resolver) = self.resolver.as_ref().filter(|_| self.parent.is_none()) {
+            resolver.forget();
+        }
     }
 
     fn for_each_child(&self, end: impl Fn(&Self)) {

@@ -6,6 +6,7 @@ mod adoption;
 mod audit;
 mod back_off;
 mod bench;
+mod cached;
 mod chain;
 mod children;
 mod clearing;

@@ -1,0 +1,61 @@
+//! A base that counts what goes out over the real HTTP client, by operation.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use valetkey_backends::SdkBase;
+
+use super::at;
+
+/// Clones count together.
+#[derive(Debug, Clone)]
+pub(crate) struct Counted {
+    client: SharedHttpClient,
+    counts: Arc<Mutex<BTreeMap<String, usize>>>,
+}
+
+#[derive(Debug)]
+struct Connector {
+    connector: SharedHttpConnector,
+    counted: Counted,
+}
+
+impl Counted {
+    /// The base at `url`, and its counter.
+    pub(crate) fn base(url: &str) -> (SdkBase, Self) {
+        let base = at(url);
+        let counted = Self { client: base.config().http_client().unwrap(), counts: Arc::default() };
+        (SdkBase::from(base.config().to_builder().http_client(counted.clone()).build()), counted)
+    }
+
+    /// How often `operation` of Secrets Manager was called.
+    pub(crate) fn calls(&self, operation: &str) -> usize {
+        let target = format!("secretsmanager.{operation}");
+        self.counts.lock().unwrap().get(&target).copied().unwrap_or_default()
+    }
+}
+
+impl HttpClient for Counted {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        let connector = self.client.http_connector(settings, components);
+        SharedHttpConnector::new(Connector { connector, counted: self.clone() })
+    }
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
+        *self.counted.counts.lock().unwrap().entry(target).or_default() += 1;
+        self.connector.call(request)
+    }
+}

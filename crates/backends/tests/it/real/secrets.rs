@@ -1,0 +1,276 @@
+//! Secrets at real peers: rotated under load, staged, deleted, read from another account, in batches.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::SharedCredentialsProvider;
+use valetkey_backends::{MemoryProvider, SecretsManagerProvider, SecretsManagerResolver};
+use valetkey_core::{Alias, CredentialId, CredentialProvider, CredentialResolver, ErrorKind, SessionContext};
+use valetkey_rig::{Key, MiniStack, Moto, Script, aws_environment};
+
+use super::counted::Counted;
+use super::{at, credentials, role, session, signing};
+
+const GET: &str = "GetSecretValue";
+const DESCRIBE: &str = "DescribeSecret";
+const BATCH: &str = "BatchGetSecretValue";
+const NAME: &str = "valetkey/agent";
+
+/// The owner of a secret, who fills and rotates it.
+struct Owner(Client);
+
+impl Owner {
+    fn new(url: &str, key: &Key) -> Self {
+        // The root key of an emulated account is none of ours.
+        let (id, secret) = (key.access_key_id.as_str(), key.secret_access_key.as_str());
+        let keys = aws_credential_types::Credentials::new(id, secret, None, None, "owner");
+        let keys = SharedCredentialsProvider::new(keys);
+        Self(Client::new(&at(url).config().to_builder().credentials_provider(keys).build()))
+    }
+
+    /// Makes the secret, holding key 1, and returns its ARN.
+    async fn create(&self) -> String {
+        let answer = self.0.create_secret().name(NAME).secret_string(keys(1)).send().await.unwrap();
+        answer.arn.unwrap()
+    }
+
+    /// Makes key `n` a version at `stage`, and returns the version's id.
+    async fn put(&self, n: u64, stage: &str) -> String {
+        let put = self.0.put_secret_value().secret_id(NAME).secret_string(keys(n)).version_stages(stage);
+        put.send().await.unwrap().version_id.unwrap()
+    }
+
+    async fn current(&self) -> String {
+        let secret = self.0.describe_secret().secret_id(NAME).send().await.unwrap();
+        let versions = secret.version_ids_to_stages.unwrap();
+        let is_current = |(_, stages): &(String, Vec<String>)| stages.iter().any(|it| it == "AWSCURRENT");
+        versions.into_iter().find(is_current).unwrap().0
+    }
+
+    async fn promote(&self, version_id: &str) {
+        let update = self.0.update_secret_version_stage().secret_id(NAME).version_stage("AWSCURRENT");
+        let update = update.move_to_version_id(version_id).remove_from_version_id(self.current().await);
+        update.send().await.unwrap();
+    }
+}
+
+fn keys(n: u64) -> String {
+    let id = format!("AKIA{n:016}");
+    serde_json::json!({ "access_key_id": id, "secret_access_key": "not-a-real-secret" }).to_string()
+}
+
+fn number(credentials: &valetkey_core::Credentials) -> u64 {
+    credentials.access_key_id().as_str().trim_start_matches("AKIA").parse().unwrap()
+}
+
+async fn served(provider: &dyn CredentialProvider) -> u64 {
+    number(&provider.provide().await.unwrap())
+}
+
+async fn refused(provider: &dyn CredentialProvider) -> ErrorKind {
+    provider.provide().await.unwrap_err().kind()
+}
+
+/// What plays on both peers: the peer's address, who owns the secret, and who reads it.
+struct Stage {
+    url: String,
+    owner: Key,
+    reader: Key,
+}
+
+impl Stage {
+    fn moto(moto: &Moto) -> Self {
+        let anybody = Key { access_key_id: crate::KEY_ID.to_owned(), secret_access_key: "any".to_owned() };
+        Self { url: moto.url(), owner: anybody.clone(), reader: anybody }
+    }
+
+    async fn ministack(ministack: &MiniStack) -> Self {
+        let seed = ministack.seed().await.unwrap();
+        let owner = MiniStack::root(&seed.broker_account);
+        Self { url: ministack.url(), owner, reader: seed.broker }
+    }
+}
+
+async fn rotate_under_load(Stage { url, owner, reader }: Stage) {
+    let (base, counted) = Counted::base(&url);
+    let owner = Owner::new(&url, &owner);
+    owner.create().await;
+    let secret = SecretsManagerProvider::builder(NAME, signing(&reader)).ttl(Duration::ZERO);
+    let session = session(secret.base(&base).build().unwrap());
+    assert_eq!(served(&session).await, 1);
+
+    let over = Arc::new(AtomicBool::new(false));
+    let reader = |_| {
+        let (session, over) = (session.clone(), Arc::clone(&over));
+        tokio::spawn(async move {
+            let mut reads = 0_u64;
+            while !over.load(Ordering::SeqCst) {
+                session.credentials().await.unwrap();
+                reads += 1;
+                tokio::task::yield_now().await;
+            }
+            reads
+        })
+    };
+    let readers: Vec<_> = (0..8).map(reader).collect();
+    for n in 2..=6 {
+        owner.put(n, "AWSCURRENT").await;
+        // The fetch that is joined may have asked before the rotation, the next one has not.
+        for _ in 0..2 {
+            session.refresh(&Alias::default_account()).await.unwrap();
+        }
+        assert_eq!(served(&session).await, n);
+    }
+    over.store(true, Ordering::SeqCst);
+    for reader in readers {
+        assert!(reader.await.unwrap() > 0, "no read failed, and each reader had some");
+    }
+    assert_eq!(counted.calls(GET), 6, "each version is transferred once");
+    assert!(counted.calls(DESCRIBE) >= 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_rotated_under_load_fails_no_read_and_is_transferred_once_a_version() {
+    let (moto, ministack) = (Moto::start().await.unwrap(), MiniStack::start().await.unwrap());
+    rotate_under_load(Stage::moto(&moto)).await;
+    rotate_under_load(Stage::ministack(&ministack).await).await;
+    moto.stop().await.unwrap();
+    ministack.stop().await.unwrap();
+}
+
+async fn follow_the_stages(Stage { url, owner, reader }: Stage) {
+    let (base, counted) = Counted::base(&url);
+    let owner = Owner::new(&url, &owner);
+    owner.create().await;
+    let first = owner.current().await;
+    let builder = || SecretsManagerProvider::builder(NAME, signing(&reader)).base(&base);
+    let current = builder().build().unwrap();
+    let pending = builder().version_stage("AWSPENDING").build().unwrap();
+    let by_id = builder().version_id(first).build().unwrap();
+    assert_eq!((served(&current).await, served(&by_id).await), (1, 1));
+    assert_eq!(refused(&pending).await, ErrorKind::Invalid);
+
+    let second = owner.put(2, "AWSPENDING").await;
+    let before = counted.calls(GET);
+    assert_eq!((served(&current).await, served(&by_id).await), (1, 1));
+    assert_eq!(counted.calls(GET), before, "what is pending moves nothing");
+    assert_eq!(served(&pending).await, 2);
+    owner.promote(&second).await;
+    assert_eq!((served(&current).await, served(&by_id).await), (2, 1));
+
+    owner.0.delete_secret().secret_id(NAME).send().await.unwrap();
+    assert_eq!(refused(&current).await, ErrorKind::Invalid, "by what its description says");
+    assert_eq!(refused(&current).await, ErrorKind::Invalid, "by what its reading says");
+    assert_eq!(refused(&by_id).await, ErrorKind::Invalid);
+    owner.0.restore_secret().secret_id(NAME).send().await.unwrap();
+    assert_eq!(served(&current).await, 2);
+}
+
+#[tokio::test]
+async fn each_version_is_had_by_its_stage_or_id_until_the_secret_is_scheduled_for_deletion() {
+    let (moto, ministack) = (Moto::start().await.unwrap(), MiniStack::start().await.unwrap());
+    follow_the_stages(Stage::moto(&moto)).await;
+    follow_the_stages(Stage::ministack(&ministack).await).await;
+    moto.stop().await.unwrap();
+    ministack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_secret_of_another_account_is_read_by_arn_as_a_role_that_may_not_describe_it() {
+    let ministack = MiniStack::start().await.unwrap();
+    let seed = ministack.seed().await.unwrap();
+    let (url, tenant) = (ministack.url(), &seed.tenants[0]);
+    let owner = Owner::new(&url, &MiniStack::root(&tenant.account));
+    let arn = owner.create().await;
+    let (base, counted) = Counted::base(&url);
+    let direct = SecretsManagerProvider::builder(&arn, signing(&seed.broker)).base(&base).build().unwrap();
+    assert!(!direct.provide().await.unwrap_err().is_transient(), "the broker itself may not");
+    let before = counted.calls(GET);
+
+    // The session keeps the role's set, so that all reads are by one identity.
+    let source = Arc::new(session(role(tenant, &seed.broker, &url).build().unwrap()));
+    let secret = SecretsManagerProvider::builder(&arn, source).base(&base).build().unwrap();
+    for _ in 0..4 {
+        assert_eq!(served(&secret).await, 1);
+    }
+    assert_eq!(
+        (counted.calls(DESCRIBE), counted.calls(GET) - before),
+        (1, 4),
+        "it is denied once, and got each time"
+    );
+    owner.put(2, "AWSCURRENT").await;
+    assert_eq!(served(&secret).await, 2);
+    ministack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_the_broker_read_is_not_given_to_a_stranger() {
+    let ministack = MiniStack::start().await.unwrap();
+    let seed = ministack.seed().await.unwrap();
+    let source = Arc::new(MemoryProvider::from(credentials(&seed.broker)));
+    let builder = SecretsManagerProvider::builder(&seed.tenants[0].secret_id, source.clone());
+    let secret = builder.base(&at(&ministack.url())).build().unwrap();
+    secret.provide().await.unwrap();
+    source.set(crate::long_lived(crate::KEY_ID));
+    assert_eq!(refused(&secret).await, ErrorKind::Denied);
+    ministack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn ids_are_prefetched_in_a_batch_by_whoever_may_and_singly_by_whoever_may_not() {
+    let ministack = MiniStack::start().await.unwrap();
+    let seed = ministack.seed().await.unwrap();
+    let prefix = seed.tenants[0].secret_id.strip_suffix(&seed.tenants[0].credential_id).unwrap();
+    let mut ids: Vec<CredentialId> =
+        seed.tenants.iter().map(|it| it.credential_id.parse().unwrap()).collect();
+    ids.push("nobody".parse().unwrap());
+    for singly in [3, 1] {
+        let (base, counted) = Counted::base(&ministack.url());
+        let source = signing(&seed.broker);
+        let resolver = SecretsManagerResolver::builder(prefix, source).base(&base).build().unwrap();
+        let faults = resolver.prefetch(&ids).await;
+        let told: Vec<_> = faults.iter().map(|(id, error)| (id.as_str(), error.kind())).collect();
+        assert_eq!(told, [("nobody", ErrorKind::Invalid)]);
+        assert_eq!((counted.calls(BATCH), counted.calls(GET)), (1, singly));
+        let session = SessionContext::builder().resolver(resolver).build();
+        for (id, tenant) in ids.iter().zip(&seed.tenants) {
+            let adopted = session.adopt(id, None).await.unwrap();
+            assert_eq!(adopted.access_key_id().as_str(), tenant.service.access_key_id);
+        }
+        assert_eq!(counted.calls(GET), singly, "none was transferred again");
+        assert_eq!(counted.calls(DESCRIBE), if singly == 1 { 0 } else { 2 });
+        allow_batches(&ministack.url(), &seed.broker_account).await;
+    }
+    ministack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_batch_that_answers_another_version_than_the_current_one_is_not_believed() {
+    let moto = Moto::start().await.unwrap();
+    let Stage { url, owner, reader } = Stage::moto(&moto);
+    let owner = Owner::new(&url, &owner);
+    owner.create().await;
+    owner.promote(&owner.put(2, "AWSPENDING").await).await;
+    let (base, counted) = Counted::base(&url);
+    let (prefix, id) = NAME.split_at("valetkey/".len());
+    let resolver = SecretsManagerResolver::builder(prefix, signing(&reader)).base(&base).build().unwrap();
+    let id: CredentialId = id.parse().unwrap();
+    // Moto answers the version that was current before.
+    assert!(resolver.prefetch(std::slice::from_ref(&id)).await.is_empty());
+    assert_eq!(number(&resolver.resolve(&id).await.unwrap()), 2);
+    assert_eq!((counted.calls(BATCH), counted.calls(GET)), (1, 1));
+    moto.stop().await.unwrap();
+}
+
+async fn allow_batches(url: &str, account: &str) {
+    const PUT: &str = "import boto3, json; boto3.client('iam').put_user_policy(UserName='broker', PolicyName='batch', \
+        PolicyDocument=json.dumps({'Version': '2012-10-17', 'Statement': [{'Effect': 'Allow', \
+        'Action': 'secretsmanager:BatchGetSecretValue', 'Resource': '*'}]}))";
+    let root = MiniStack::root(account);
+    let mut vars = aws_environment(url);
+    vars.push(("AWS_ACCESS_KEY_ID".to_owned(), root.access_key_id));
+    vars.push(("AWS_SECRET_ACCESS_KEY".to_owned(), root.secret_access_key));
+    Script::new("-c").arg(PUT).envs(vars).run().await.unwrap();
+}

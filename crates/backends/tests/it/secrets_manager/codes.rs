@@ -1,0 +1,96 @@
+//! Every error code of the three operations, by kind, and what follows from it.
+
+use valetkey_backends::{SecretsManagerProvider, SecretsManagerResolver};
+use valetkey_core::ErrorKind::{self, Denied, Expired, Invalid, Throttled, TimedOut, Unavailable};
+use valetkey_core::{CredentialProvider, Error};
+
+use super::vault::{BATCH, DESCRIBE, GET, Vault};
+use crate::source;
+use crate::wire::REQUEST_ID;
+
+/// Those of the API references of GetSecretValue, DescribeSecret and BatchGetSecretValue, those common to all services,
+/// and some that are answered though they are in neither.
+const CODES: [(&str, ErrorKind); 31] = [
+    ("DecryptionFailure", Denied),
+    ("InternalServiceError", Unavailable),
+    ("InvalidNextTokenException", Invalid),
+    ("InvalidParameterException", Invalid),
+    ("InvalidRequestException", Invalid),
+    ("ResourceNotFoundException", Invalid),
+    ("AccessDeniedException", Denied),
+    ("ExpiredTokenException", Expired),
+    ("IncompleteSignature", Denied),
+    ("IncompleteSignatureException", Denied),
+    ("InternalFailure", Unavailable),
+    ("InternalServerException", Unavailable),
+    ("MalformedHttpRequestException", Invalid),
+    ("MissingAuthenticationToken", Denied),
+    ("NotAuthorized", Denied),
+    ("OptInRequired", Denied),
+    ("RequestAbortedException", Unavailable),
+    ("RequestEntityTooLargeException", Invalid),
+    ("RequestExpired", Invalid),
+    ("RequestTimeoutException", TimedOut),
+    ("ServiceUnavailable", Unavailable),
+    ("ServiceUnavailableException", Unavailable),
+    ("ThrottlingException", Throttled),
+    ("TooManyRequestsException", Throttled),
+    ("UnknownOperationException", Invalid),
+    ("UnrecognizedClientException", Denied),
+    ("InvalidClientTokenId", Denied),
+    ("InvalidSignatureException", Denied),
+    ("ValidationError", Invalid),
+    ("ValidationException", Invalid),
+    ("SomethingNew", Invalid),
+];
+
+fn provider(vault: &Vault) -> SecretsManagerProvider {
+    SecretsManagerProvider::builder("agent", source()).base(&vault.base()).build().unwrap()
+}
+
+fn check(error: &Error, kind: ErrorKind, operation: &str, code: &str) {
+    assert_eq!(error.kind(), kind, "{operation}, {code}: {error}");
+    let message = error.message();
+    assert!([operation, code, REQUEST_ID].iter().all(|part| message.contains(part)), "{error}");
+    assert!(error.next_step().is_some(), "{error}");
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_get_that_is_refused_is_told_by_kind() {
+    for (code, kind) in CODES {
+        let vault = Vault::with_agent();
+        vault.refuse(GET, code);
+        check(&provider(&vault).provide().await.unwrap_err(), kind, GET, code);
+    }
+}
+
+#[tokio::test]
+async fn a_description_that_is_refused_is_told_by_kind_unless_it_is_denied() {
+    for (code, kind) in CODES {
+        let vault = Vault::with_agent();
+        let provider = provider(&vault);
+        provider.provide().await.unwrap();
+        vault.refuse(DESCRIBE, code);
+        match provider.provide().await {
+            Ok(_) => assert_eq!(kind, Denied, "{code}"),
+            Err(error) => {
+                check(&error, kind, DESCRIBE, code);
+                assert_ne!(kind, Denied, "{code}: the payload may still be read");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_is_refused_is_told_if_it_may_pass_and_else_read_singly() {
+    for (code, kind) in CODES {
+        let vault = Vault::with_agent();
+        let resolver = SecretsManagerResolver::builder("age", source()).base(&vault.base()).build().unwrap();
+        vault.refuse(BATCH, code);
+        let faults = resolver.prefetch(&["nt".parse().unwrap()]).await;
+        assert_eq!(faults.len(), usize::from(kind.is_transient()), "{code}");
+        faults.iter().for_each(|(_, error)| check(error, kind, BATCH, code));
+        assert_eq!(vault.calls().contains('G'), !kind.is_transient(), "{code}");
+    }
+}
