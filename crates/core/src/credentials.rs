@@ -137,6 +137,17 @@ impl Credentials {
         Self(Arc::new(self.0.as_ref().clone()))
     }
 
+    /// Whether whoever holds one has no use for the other. Both are ours: nobody can probe one with the other, so the
+    /// comparison need not take constant time.
+    pub(crate) fn is_same_set(&self, other: &Self) -> bool {
+        let (ours, theirs) = (&*self.0, &*other.0);
+        ours.access_key_id == theirs.access_key_id
+            && ours.keys.secret_access_key() == theirs.keys.secret_access_key()
+            && ours.keys.session_token() == theirs.keys.session_token()
+            && ours.keys.expiry() == theirs.keys.expiry()
+            && (&ours.account_id, &ours.region) == (&theirs.account_id, &theirs.region)
+    }
+
     #[cfg(test)]
     pub(crate) fn is_counted_with(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

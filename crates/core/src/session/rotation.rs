@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use super::family::Member;
 use crate::{Alias, Credentials, Result};
 
-/// The number of a set within its account. It grows with each set that is issued or set, and with each clearing.
+/// The number of a set within its account. It grows with each set that is issued or set, and with each clearing; not
+/// when a provider answers what it answered before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(transparent)]
 pub struct Generation(u64);
@@ -53,6 +54,10 @@ pub struct SetId {
 impl SetId {
     pub(super) fn new(lineage: Lineage, generation: Generation) -> Self {
         Self { lineage, generation }
+    }
+
+    pub(super) fn is_of(self, lineage: Lineage) -> bool {
+        self.lineage == lineage
     }
 
     /// The set's number within its account.

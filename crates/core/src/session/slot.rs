@@ -240,14 +240,26 @@ impl Slot {
     }
 
     fn publish(&self, turn: &mut Turn<'_>, credentials: &Credentials, now: SystemTime) -> Arc<Issued> {
-        turn.generation = turn.generation.next();
         turn.hold.lift();
+        let unchanged = self.unchanged(turn, credentials);
+        if unchanged.is_none() {
+            turn.generation = turn.generation.next();
+        }
         let windows = Windows::new(now, credentials, self.surroundings.policy(), self.jitter());
-        let id = SetId::new(turn.lineage, turn.generation);
+        let id = unchanged.unwrap_or_else(|| SetId::new(turn.lineage, turn.generation));
         let issued = Arc::new(Issued::new(credentials.clone(), id, windows, turn.set));
         turn.publish(Arc::clone(&issued));
-        announce(turn);
+        if unchanged.is_none() {
+            announce(turn);
+        }
         issued
+    }
+
+    /// The set that is served, if the provider merely answered it again: that is no rotation, and replaces no server.
+    fn unchanged(&self, turn: &Turn<'_>, answer: &Credentials) -> Option<SetId> {
+        let current = self.gate.read();
+        let issued = current.as_ref().filter(|issued| issued.id.is_of(turn.lineage) && !turn.set)?;
+        issued.credentials().is_same_set(answer).then_some(issued.id)
     }
 
     /// Nothing that the provider issued is served any more.

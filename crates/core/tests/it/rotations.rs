@@ -1,7 +1,7 @@
 //! Rotations: numbers announced, never secrets.
 
 use futures_util::FutureExt;
-use valetkey_core::testing::ScriptedProvider;
+use valetkey_core::testing::{Script, ScriptedProvider};
 use valetkey_core::{Alias, Expiry};
 
 use crate::bench::*;
@@ -12,7 +12,7 @@ fn default() -> Alias {
 
 #[tokio::test]
 async fn every_set_refresh_and_clear_is_announced_with_a_growing_number() {
-    let bench = Bench::new(|clock| vec![answer(clock, 1, HOUR)]);
+    let bench = Bench::new(|clock| vec![answer(clock, 1, HOUR), answer(clock, 2, HOUR)]);
     let mut rotations = bench.session.rotations(&default()).unwrap();
     assert_eq!(rotations.current().get(), 0);
     bench.number().await.unwrap();
@@ -65,4 +65,31 @@ async fn rotations_end_when_the_last_handle_is_dropped() {
     let mut rotations = bench.session.rotations(&default()).unwrap();
     drop(bench);
     assert_eq!(rotations.changed().await, None);
+}
+
+#[tokio::test]
+async fn a_provider_that_answers_the_same_set_again_rotates_nothing() {
+    let bench = Bench::new(|_| {
+        let key = |n| Script::Answer(numbered(n, Expiry::Never));
+        vec![key(1), key(1), key(2)]
+    });
+    bench.number().await.unwrap();
+    let mut rotations = bench.session.rotations(&default()).unwrap();
+    let first = bench.session.served().unwrap().id;
+    assert_eq!(bench.session.refresh(&default()).await.unwrap(), first.generation());
+    assert_eq!(bench.session.served().unwrap().id, first);
+    assert!(rotations.changed().now_or_never().is_none());
+    bench.session.refresh(&default()).await.unwrap();
+    assert!(bench.session.served().unwrap().id.renews(first));
+    assert!(rotations.changed().now_or_never().is_some());
+}
+
+#[tokio::test]
+async fn the_same_set_after_a_rejection_is_another() {
+    let bench = Bench::new(|_| vec![Script::Answer(numbered(1, Expiry::Never))]);
+    bench.number().await.unwrap();
+    let first = bench.session.served().unwrap().id;
+    bench.session.report_rejected(&default(), numbered(1, Expiry::Never).access_key_id());
+    bench.number().await.unwrap();
+    assert_ne!(bench.session.served().unwrap().id, first);
 }
