@@ -42,6 +42,7 @@ pub(crate) struct SessionSettings {
     pub(crate) default_account: Option<String>,
     pub(crate) region: Option<String>,
     pub(crate) principal: Option<String>,
+    pub(crate) agent: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

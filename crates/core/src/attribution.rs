@@ -9,14 +9,14 @@ use crate::{Alias, Error, Principal, Result, SessionId};
 /// and `{account}`.
 ///
 /// ```
-/// # use valetkey_core::{Alias, Attribution, NameTemplate, SessionId};
-/// # fn demo(session: SessionId) -> valetkey_core::Result<()> {
+/// # use valetkey_core::{Attribution, NameTemplate};
+/// # fn demo() -> valetkey_core::Result<()> {
 /// let template: NameTemplate = "vk-{principal}-{account}".parse()?;
-/// let name = template.fill(&Attribution::new(session, Alias::default_account()).principal("alice".parse()?))?;
-/// assert_eq!(name, "vk-alice-default");
+/// let name = template.fill(&Attribution::new().account("prod".parse()?).principal("alice".parse()?))?;
+/// assert_eq!(name, "vk-alice-prod");
 /// # Ok(())
 /// # }
-/// # demo(SessionId::random()).unwrap();
+/// # demo().unwrap();
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameTemplate(Vec<Part>);
@@ -35,20 +35,35 @@ enum Place {
     Account,
 }
 
-/// Who is behind a role session. The session's id is the one in status and audit records, so that they can be joined.
-#[derive(Debug, Clone)]
+/// Who is behind a role session, as far as is known. The session's id is the one in status and audit records, so that they
+/// can be joined.
+#[derive(Debug, Clone, Default)]
 pub struct Attribution {
-    session: SessionId,
-    account: Alias,
+    session: Option<SessionId>,
+    account: Option<Alias>,
     principal: Option<Principal>,
     agent: Option<String>,
 }
 
 impl Attribution {
-    /// An account of a session, of nobody in particular.
+    /// Nobody in particular.
     #[must_use]
-    pub fn new(session: SessionId, account: Alias) -> Self {
-        Self { session, account, principal: None, agent: None }
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Which session.
+    #[must_use]
+    pub fn session(mut self, session: SessionId) -> Self {
+        self.session = Some(session);
+        self
+    }
+
+    /// Which of its accounts.
+    #[must_use]
+    pub fn account(mut self, account: Alias) -> Self {
+        self.account = Some(account);
+        self
     }
 
     /// Whom the session acts for.
@@ -68,9 +83,9 @@ impl Attribution {
     fn of(&self, place: Place) -> Option<String> {
         match place {
             Place::Principal => self.principal.as_ref().map(|principal| principal.to_string()),
-            Place::Session => Some(self.session.to_string()),
+            Place::Session => self.session.map(|session| session.to_string()),
             Place::Agent => self.agent.clone(),
-            Place::Account => Some(self.account.to_string()),
+            Place::Account => self.account.as_ref().map(|account| account.to_string()),
         }
     }
 }
@@ -165,14 +180,16 @@ mod tests {
     use super::*;
 
     fn filled(template: &str) -> Result<String> {
-        let attribution = Attribution::new(SessionId::random(), "prod".parse()?);
+        let attribution = Attribution::new().session(SessionId::random()).account("prod".parse()?);
         template.parse::<NameTemplate>()?.fill(&attribution.principal("team/alice".parse()?))
     }
 
     #[test]
     fn each_place_is_filled_with_what_the_session_says() {
         let session = SessionId::random();
-        let attribution = Attribution::new(session, "prod".parse().unwrap())
+        let attribution = Attribution::new()
+            .session(session)
+            .account("prod".parse().unwrap())
             .principal("alice".parse().unwrap())
             .agent("doctor");
         for (template, name) in [

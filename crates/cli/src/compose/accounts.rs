@@ -1,9 +1,12 @@
 //! The accounts of the settings, as providers: sources before what is got with them, and no cycles.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use valetkey::backends::{EnvProvider, MemoryProvider, SdkBase, SecretsManagerProvider};
-use valetkey::{Alias, CredentialProvider, Error, Region, Result, SessionBuilder, SessionContext};
+use valetkey::{
+    Alias, Attribution, CredentialProvider, Error, Region, Result, SessionBuilder, SessionContext,
+};
 
 use super::role;
 use crate::settings::{AccountSettings, Fault, SecretSettings, Settings};
@@ -62,14 +65,15 @@ impl<'a> Accounts<'a> {
             let account = &self.settings.accounts[*name];
             let source = account.source().and_then(lent).unwrap_or_else(nobody);
             let set = self
-                .provider(account, &source)
+                .provider(account, &source, &self.attribution(session, alias))
                 .and_then(|provider| session.set_provider_for(alias, provider).map_err(|error| vec![error]));
             let wrong = set.err().unwrap_or_default();
             faults.extend(wrong.iter().map(|error| self.settings.told(&["accounts", name], error)));
         }
     }
 
-    /// The provider of an account that is used beside any session, and whose sources are used likewise.
+    /// An account that is used beside the session, and whose sources are used likewise: in a session of its own, which
+    /// caches what it got.
     pub(super) fn standing_alone(&self, name: &str, faults: &mut Vec<Fault>) -> Provider {
         let settings = self.settings;
         let mut told = |what: String| faults.push(settings.fault(&["resolver", "source"], what));
@@ -82,7 +86,11 @@ impl<'a> Accounts<'a> {
                  name one that leads to `environment`"
                     .to_owned(),
             ),
-            Some(_) => return self.alone(name).unwrap_or_else(nobody),
+            Some(_) => {
+                let builder = SessionContext::builder();
+                let who = Attribution::new().session(builder.id());
+                return Arc::new(builder.provider(self.alone(name, &who).unwrap_or_else(nobody)).build());
+            }
             // Told where it is.
             None => {}
         }
@@ -102,10 +110,11 @@ impl<'a> Accounts<'a> {
     }
 
     /// Only for accounts that have a root.
-    fn alone(&self, name: &str) -> Option<Provider> {
+    fn alone(&self, name: &str, who: &Attribution) -> Option<Provider> {
         let account = self.settings.accounts.get(name)?;
-        let source = account.source().and_then(|source| self.alone(source)).unwrap_or_else(nobody);
-        self.provider(account, &source).ok()
+        let source = account.source().and_then(|source| self.alone(source, who)).unwrap_or_else(nobody);
+        let who = who.clone().account(name.parse().ok()?);
+        self.provider(account, &source, &who).ok()
     }
 
     fn place(&mut self, name: &'a str, path: &mut Vec<&'a str>, faults: &mut Vec<Fault>) {
@@ -135,7 +144,12 @@ impl<'a> Accounts<'a> {
         }
     }
 
-    fn provider(&self, account: &AccountSettings, source: &Provider) -> Result<Provider, Vec<Error>> {
+    fn provider(
+        &self,
+        account: &AccountSettings,
+        source: &Provider,
+        attribution: &Attribution,
+    ) -> Result<Provider, Vec<Error>> {
         match account {
             AccountSettings::Memory { region } => {
                 checked(region.as_deref()).map(|_| Arc::new(MemoryProvider::new()) as Provider)
@@ -143,9 +157,18 @@ impl<'a> Accounts<'a> {
             AccountSettings::Environment { region } => {
                 checked(region.as_deref()).map(|_| Arc::new(EnvProvider::from_process()) as Provider)
             }
-            AccountSettings::AssumeRole(role) => Ok(Arc::new(role::provider(role, source, self.base)?)),
+            AccountSettings::AssumeRole(role) => {
+                Ok(Arc::new(role::provider(role, source, self.base, attribution)?))
+            }
             AccountSettings::SecretsManager(secret) => Ok(Arc::new(self.secret(secret, source)?)),
         }
+    }
+
+    /// Who the role session of an account is attributed to.
+    fn attribution(&self, session: &SessionContext, alias: &Alias) -> Attribution {
+        let who = Attribution::new().session(session.id()).account(alias.clone());
+        let who = session.principal().cloned().into_iter().fold(who, Attribution::principal);
+        self.settings.session.agent.as_deref().into_iter().fold(who, Attribution::agent)
     }
 
     fn secret(
@@ -164,6 +187,9 @@ impl<'a> Accounts<'a> {
         }
         if let Some(id) = &secret.version_id {
             builder = builder.version_id(id);
+        }
+        if let Some(seconds) = secret.ttl_seconds {
+            builder = builder.ttl(Duration::from_secs(seconds));
         }
         match (builder.build(), region) {
             (Ok(provider), Ok(_)) => Ok(provider),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use valetkey::backends::{AssumeRoleBuilder, AssumeRoleProvider, SdkBase};
-use valetkey::{CredentialProvider, Error, Region, RoleArn};
+use valetkey::{Attribution, CredentialProvider, Error, NameTemplate, Region, RoleArn};
 
 use super::accounts::or_any;
 use crate::settings::RoleSettings;
@@ -20,8 +20,17 @@ pub(super) fn provider(
     role: &RoleSettings,
     source: &Arc<dyn CredentialProvider>,
     base: &SdkBase,
+    attribution: &Attribution,
 ) -> Result<AssumeRoleProvider, Vec<Error>> {
     let mut faults = Vec::new();
+    let mut name = |field, text: &Option<String>| {
+        let filled = text.as_deref().map(|text| filled(text, attribution)).transpose();
+        filled.map_err(|error| faults.push(error.with_field(field))).ok().flatten()
+    };
+    let names = Names {
+        session: name("session_name", &role.session_name),
+        source_identity: name("source_identity", &role.source_identity),
+    };
     let arn = RoleArn::parse("role_arn", &role.role_arn).map_err(|error| faults.push(error));
     let region = role.region.as_deref().map(str::parse::<Region>).transpose();
     let usable = or_any(&region);
@@ -31,7 +40,7 @@ pub(super) fn provider(
         let builder = AssumeRoleProvider::builder(arn.clone(), Arc::clone(source)).base(base);
         usable.clone().into_iter().fold(builder, AssumeRoleBuilder::region)
     };
-    let edits = edits(role);
+    let edits = edits(role, &names);
     let whole = edits.iter().fold(plain(), |builder, edit| edit(builder)).build();
     match whole {
         Ok(provider) if faults.is_empty() => return Ok(provider),
@@ -46,12 +55,27 @@ pub(super) fn provider(
     Err(faults)
 }
 
-fn edits(role: &RoleSettings) -> Vec<Edit<'_>> {
+/// What the role session is called, with templates filled in.
+struct Names {
+    session: Option<String>,
+    source_identity: Option<String>,
+}
+
+/// A name with places in it is filled in; any other is the builder's to check.
+fn filled(text: &str, attribution: &Attribution) -> Result<String, Error> {
+    if text.contains(['{', '}']) {
+        text.parse::<NameTemplate>()?.fill(attribution)
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+fn edits<'a>(role: &'a RoleSettings, names: &'a Names) -> Vec<Edit<'a>> {
     let mut edits: Vec<Edit<'_>> = Vec::new();
-    if let Some(name) = &role.session_name {
+    if let Some(name) = &names.session {
         edits.push(Box::new(move |builder| builder.session_name(name)));
     }
-    if let Some(identity) = &role.source_identity {
+    if let Some(identity) = &names.source_identity {
         edits.push(Box::new(move |builder| builder.source_identity(identity)));
     }
     if let Some(id) = &role.external_id {

@@ -51,6 +51,7 @@ pub(crate) struct SecretSettings {
     pub(crate) region: Option<String>,
     pub(crate) version_stage: Option<String>,
     pub(crate) version_id: Option<String>,
+    pub(crate) ttl_seconds: Option<u64>,
 }
 
 impl AccountSettings {

@@ -50,6 +50,29 @@ tags = { "aws:x" = "canary" }           #! [accounts.role] `tags` must have no k
 }
 
 #[tokio::test]
+async fn a_name_template_that_asks_for_what_is_not_said_is_told() {
+    told_line_by_line(
+        r#"[session]
+region = "eu-central-1"
+[accounts.keys]
+provider = "memory"
+[accounts.role]
+provider = "assume-role"
+source = "keys"
+role_arn = "arn:aws:iam::111111111111:role/agent"
+session_name = "vk-{principal}"         #! [accounts.role] `session_name` asks for `{principal}`, which this session
+source_identity = "{canary}"            #! [accounts.role] `source_identity` must be made of
+[accounts.fine]
+provider = "assume-role"
+source = "keys"
+role_arn = "arn:aws:iam::111111111111:role/agent"
+session_name = "vk-{account}-{session}"
+"#,
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn types_and_unknown_keys_are_told_together_with_bad_values() {
     told_line_by_line(
         r#"[accounts.role]
