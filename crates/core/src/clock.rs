@@ -1,9 +1,7 @@
 //! `Clock`: the only reader of wall time.
 
 use std::fmt;
-#[cfg(any(target_os = "linux", test))]
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Where wall time comes from. Expiry is checked against it on every use, so a machine that was suspended recovers.
 pub trait Clock: fmt::Debug + Send + Sync {
@@ -17,21 +15,28 @@ pub trait Clock: fmt::Debug + Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[cfg(target_os = "linux")]
     fn now(&self) -> SystemTime {
+        UNIX_EPOCH + self.since_epoch()
+    }
+}
+
+impl SystemClock {
+    /// The same, as it is read: for those who count in numbers, to whom a `SystemTime` costs as much again. A clock
+    /// before 1970 is taken for 1970: everything that expires has then long to go, as with any clock that is far behind.
+    #[cfg(target_os = "linux")]
+    #[inline]
+    pub(crate) fn since_epoch(self) -> Duration {
         use rustix::time::{ClockId, clock_gettime};
 
         let now = clock_gettime(ClockId::RealtimeCoarse);
-        // A clock before 1970 is taken for 1970: everything that expires has then long to go, as with any clock that
-        // is far behind.
         let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
-        SystemTime::UNIX_EPOCH + Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or_default())
+        Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or_default())
     }
 
     #[cfg(not(target_os = "linux"))]
     #[allow(clippy::disallowed_methods, reason = "this is the one place that may read the wall clock")]
-    fn now(&self) -> SystemTime {
-        SystemTime::now()
+    pub(crate) fn since_epoch(self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 }
 
