@@ -8,8 +8,8 @@
 //! - *There is no global: what you were not handed, you cannot reach.*
 //!
 //! This crate performs no I/O, reads wall time only through [`Clock`], and spawns nothing: background work is a
-//! future that its owner drives ([`SessionContext::keep_warm`]). Time-outs use tokio's timer, so sessions are used
-//! inside a tokio runtime with time enabled.
+//! future that its owner drives ([`SessionContext::keep_warm`], [`SessionRegistry::keep_swept`]). Time-outs use tokio's
+//! timer, so sessions are used inside a tokio runtime with time enabled.
 
 mod attribution;
 pub mod audit;
@@ -19,6 +19,7 @@ mod error;
 mod expiry;
 mod ident;
 mod provider;
+mod registry;
 mod resolver;
 mod session;
 mod sync;
@@ -32,6 +33,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use expiry::Expiry;
 pub use ident::{AccessKeyId, AccountId, Alias, CredentialId, Principal, Region, RoleArn, SessionId};
 pub use provider::{CredentialProvider, ProviderChain};
+pub use registry::{InUse, RegistryBuilder, SessionHandle, SessionRegistry};
 pub use resolver::{CachedResolver, CredentialResolver, MapResolver};
 pub use session::{
     AccountStatus, Freshness, Generation, RefreshPolicy, Rotations, ServedSet, SessionAccount,

@@ -1,8 +1,12 @@
 //! The few primitives that the model checker replaces: under `cfg(valetkey_loom)` the same code runs on loom's.
 
 #[cfg(not(valetkey_loom))]
+pub(crate) use std::sync::atomic::AtomicU64;
+#[cfg(not(valetkey_loom))]
 pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError};
 
+#[cfg(valetkey_loom)]
+pub(crate) use loom::sync::atomic::AtomicU64;
 #[cfg(valetkey_loom)]
 pub(crate) use loom::sync::{Mutex, MutexGuard};
 #[cfg(valetkey_loom)]

@@ -20,6 +20,7 @@ mod herd;
 mod lifetime;
 mod model;
 mod refresh;
+mod registry;
 mod rejected;
 mod rotations;
 mod secrecy;

@@ -1,0 +1,78 @@
+//! `SessionHandle`: what a caller presents to be let back into its session.
+
+use std::fmt;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::str::FromStr;
+
+use super::faults;
+use crate::{Error, Result};
+
+/// Finds a session in its registry, together with the principal that opened it. 128 random bits from the operating
+/// system, written as 32 lower-case hexadecimal digits. `Debug` shows the last four.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionHandle([u8; 16]);
+
+const DIGITS: usize = 32;
+
+impl SessionHandle {
+    pub(super) fn random() -> Result<Self> {
+        let mut bits = [0; 16];
+        getrandom::fill(&mut bits).map_err(|_| faults::no_randomness())?;
+        Ok(Self(bits))
+    }
+}
+
+impl FromStr for SessionHandle {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let is_digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        let number = if text.len() == DIGITS && text.bytes().all(is_digit) {
+            u128::from_str_radix(text, 16).ok()
+        } else {
+            None
+        };
+        number.map(|number| Self(number.to_be_bytes())).ok_or_else(faults::malformed_handle)
+    }
+}
+
+impl fmt::Display for SessionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for SessionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [.., high, low] = self.0;
+        write!(f, "…{high:02x}{low:02x}")
+    }
+}
+
+impl Hash for SessionHandle {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        state.write_u64(u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
+    }
+}
+
+/// Hashes a handle to its own bits, which are random already. A caller may look any handle up and so choose where to
+/// look; only the registry's own handles are ever put in.
+pub(super) type BuildOwnBits = BuildHasherDefault<OwnBits>;
+
+#[derive(Default)]
+pub(super) struct OwnBits(u64);
+
+impl Hasher for OwnBits {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, bits: u64) {
+        self.0 = bits;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+}

@@ -1,0 +1,116 @@
+//! `Timeline`: the registry's own time. It follows the clock forwards and never backwards.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::sync::{AtomicU64, Mutex, PoisonError};
+use crate::{Clock, SystemClock};
+
+/// A moment of a timeline, in nanoseconds.
+pub(super) type Moment = u64;
+
+const SECOND: u64 = 1_000_000_000;
+/// How far the clock may jump back without being noticed, and how often at most `latest` is written.
+const GRAIN: u64 = SECOND;
+
+/// A clock that jumps back is taken to have stood still, and time goes on from there: nothing lives longer for it, and
+/// nothing looks unused that is not.
+///
+/// It has a cache line of its own, since every call reads it and it changes once a second.
+#[repr(align(64))]
+pub(super) struct Timeline {
+    /// What to add to the clock: the sum of all jumps back.
+    shift: AtomicU64,
+    /// Where the clock was last seen, to the grain.
+    latest: AtomicU64,
+    /// The machine's, unless another was given.
+    clock: Option<Arc<dyn Clock>>,
+    /// Held by whoever writes the two numbers.
+    observing: Mutex<()>,
+}
+
+impl Timeline {
+    pub(super) fn new(clock: Option<Arc<dyn Clock>>) -> Self {
+        let timeline =
+            Self { shift: AtomicU64::new(0), latest: AtomicU64::new(0), clock, observing: Mutex::new(()) };
+        timeline.observe();
+        timeline
+    }
+
+    /// The moment now. Reads the clock once; twice when a grain has passed since anybody last looked.
+    pub(super) fn now(&self) -> Moment {
+        let shift = self.shift.load(Ordering::Acquire);
+        let wall = self.wall();
+        let latest = self.latest.load(Ordering::Acquire);
+        // `shift` belongs to this reading of the clock if it is the same before and after.
+        let steady = wall.wrapping_sub(latest) < GRAIN && self.shift.load(Ordering::Acquire) == shift;
+        if steady { wall.saturating_add(shift) } else { self.observe() }
+    }
+
+    fn wall(&self) -> u64 {
+        length(match &self.clock {
+            None => SystemClock.since_epoch(),
+            Some(clock) => clock.now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+        })
+    }
+
+    /// Here the clock is read under the lock: two readings must not be compared in the wrong order.
+    fn observe(&self) -> Moment {
+        let _writing = self.observing.lock().unwrap_or_else(PoisonError::into_inner);
+        let wall = self.wall();
+        let back = self.latest.load(Ordering::Relaxed).saturating_sub(wall);
+        let shift = self.shift.load(Ordering::Relaxed).saturating_add(back);
+        // In this order: who sees the new `latest` also sees the new `shift`.
+        self.shift.store(shift, Ordering::Release);
+        self.latest.store(wall, Ordering::Release);
+        wall.saturating_add(shift)
+    }
+}
+
+impl fmt::Debug for Timeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timeline").field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
+
+/// As moments are counted; half a millennium is as good as for ever.
+#[inline]
+pub(super) fn length(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(SECOND).saturating_add(u64::from(duration.subsec_nanos()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::ManualClock;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn time_goes_on_from_where_it_was_when_the_clock_jumps_back() {
+        let clock = ManualClock::new();
+        let timeline = Timeline::new(Some(Arc::new(clock.clone())));
+        let start = timeline.now();
+        clock.advance(MINUTE);
+        assert_eq!(timeline.now() - start, length(MINUTE));
+        for _ in 0..3 {
+            clock.jump_back(500 * MINUTE);
+            assert_eq!(timeline.now() - start, length(MINUTE), "stood still");
+        }
+        clock.advance(MINUTE);
+        assert_eq!(timeline.now() - start, length(2 * MINUTE));
+    }
+
+    #[test]
+    fn a_clock_before_its_epoch_stands_still() {
+        let clock = ManualClock::new();
+        let timeline = Timeline::new(Some(Arc::new(clock.clone())));
+        let start = timeline.now();
+        clock.jump_back(100 * 365 * 24 * 60 * MINUTE);
+        assert_eq!(timeline.now(), start);
+        clock.advance(MINUTE);
+        assert_eq!(timeline.now(), start);
+    }
+}

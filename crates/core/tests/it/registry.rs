@@ -1,0 +1,73 @@
+//! A registry on a clock that is set by hand.
+
+mod caps;
+mod closing;
+mod finding;
+mod handles;
+mod sweeping;
+mod time;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use valetkey_core::testing::ManualClock;
+use valetkey_core::{
+    InUse, Principal, RegistryBuilder, Result, SessionBuilder, SessionContext, SessionHandle, SessionRegistry,
+};
+
+use crate::bench::*;
+
+/// The default idle time and lifetime.
+const IDLE: Duration = Duration::from_secs(30 * 60);
+const LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
+
+struct Gateway {
+    clock: ManualClock,
+    registry: SessionRegistry,
+}
+
+impl Gateway {
+    fn new() -> Self {
+        Self::with(|registry| registry)
+    }
+
+    fn with(limits: impl FnOnce(RegistryBuilder) -> RegistryBuilder) -> Self {
+        let clock = ManualClock::new();
+        let registry = limits(SessionRegistry::builder().clock(Arc::new(clock.clone()))).build();
+        Self { clock, registry }
+    }
+
+    fn builder(&self) -> SessionBuilder {
+        builder(&self.clock)
+    }
+
+    fn try_open(&self, name: &str) -> Result<InUse> {
+        self.registry.open(principal(name), self.builder())
+    }
+
+    fn open(&self, name: &str) -> InUse {
+        self.try_open(name).unwrap()
+    }
+
+    /// A session that is not in use, and a clone by which to see what becomes of it.
+    fn idle(&self, name: &str) -> (SessionHandle, SessionContext) {
+        let opened = self.open(name);
+        (opened.handle(), opened.clone())
+    }
+
+    fn find(&self, name: &str, handle: &SessionHandle) -> Result<InUse> {
+        self.registry.find(&principal(name), handle)
+    }
+
+    fn touch(&self, name: &str, handle: &SessionHandle) {
+        drop(self.find(name, handle).unwrap());
+    }
+
+    fn is_found(&self, name: &str, handle: &SessionHandle) -> bool {
+        self.find(name, handle).is_ok()
+    }
+}
+
+fn principal(name: &str) -> Principal {
+    name.parse().unwrap()
+}

@@ -1,0 +1,56 @@
+//! Handles: unguessable, read back as they were written, and shown to nobody by accident.
+
+use std::collections::HashSet;
+
+use valetkey_core::ErrorKind;
+
+use super::*;
+
+#[test]
+fn a_handle_reads_back_as_it_was_written() {
+    let handle = Gateway::new().open("ana").handle();
+    let text = handle.to_string();
+    assert_eq!(text.len(), 32);
+    assert_eq!(text.parse::<SessionHandle>().unwrap(), handle);
+    let padded = "00000000000000000000000000000a0b";
+    assert_eq!(padded.parse::<SessionHandle>().unwrap().to_string(), padded);
+}
+
+#[test]
+fn debug_shows_the_last_four_digits_only() {
+    let opened = Gateway::new().open("ana");
+    let text = opened.handle().to_string();
+    assert_eq!(format!("{:?}", opened.handle()), format!("…{}", &text[28..]));
+    assert!(!format!("{opened:?}").contains(&text[..28]));
+}
+
+#[test]
+fn what_is_no_handle_is_refused_without_being_repeated() {
+    let handle = Gateway::new().open("ana").handle().to_string();
+    for text in [
+        "",
+        "0",
+        &handle[1..],
+        &format!("{handle}0"),
+        &format!("+{}", &handle[1..]),
+        &format!(" {}", &handle[1..]),
+        &"A".repeat(32),
+        &"g".repeat(32),
+        &"é".repeat(16),
+    ] {
+        let error = text.parse::<SessionHandle>().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert_eq!(error.field(), Some("handle"));
+        assert!(text.len() < 2 || !format!("{error} {error:?}").contains(text));
+    }
+}
+
+#[test]
+fn handles_differ_in_every_part() {
+    let gateway = Gateway::new();
+    let handles: Vec<String> = (0..50).map(|n| gateway.open(&format!("p{n}")).handle().to_string()).collect();
+    for part in [0..8, 8..16, 16..24, 24..32] {
+        let parts: HashSet<&str> = handles.iter().map(|handle| &handle[part.clone()]).collect();
+        assert_eq!(parts.len(), handles.len());
+    }
+}

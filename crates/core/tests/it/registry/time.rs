@@ -1,0 +1,71 @@
+//! Clocks that jump: nothing lives for ever for it, and nothing ends that is used.
+
+use super::*;
+
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+#[test]
+fn a_clock_that_jumps_back_makes_no_session_immortal() {
+    let gateway = Gateway::new();
+    let (_, session) = gateway.idle("ana");
+    gateway.clock.advance(10 * MINUTE);
+    gateway.registry.sweep();
+    gateway.clock.jump_back(10 * YEAR);
+    assert_eq!(gateway.registry.sweep(), 0);
+    gateway.clock.advance(IDLE - 10 * MINUTE - SECOND);
+    assert_eq!(gateway.registry.sweep(), 0);
+    gateway.clock.advance(SECOND);
+    assert_eq!(gateway.registry.sweep(), 1, "its idle time went on where it was");
+    assert!(session.is_closed());
+}
+
+#[test]
+fn a_clock_that_keeps_jumping_back_does_not_prolong_a_lifetime() {
+    let gateway = Gateway::new();
+    let (handle, _session) = gateway.idle("ana");
+    for _ in 0..36 {
+        assert!(gateway.is_found("ana", &handle));
+        gateway.clock.advance(20 * MINUTE);
+        gateway.registry.sweep();
+        gateway.clock.jump_back(HOUR);
+    }
+    assert!(!gateway.is_found("ana", &handle), "twelve hours have passed");
+}
+
+#[test]
+fn a_clock_that_jumps_back_ends_nothing() {
+    let gateway = Gateway::new();
+    let in_use = gateway.open("ana");
+    let (idle, _) = gateway.idle("ana");
+    gateway.clock.jump_back(YEAR);
+    assert_eq!(gateway.registry.sweep(), 0);
+    assert!(gateway.is_found("ana", &idle) && gateway.is_found("ana", &in_use.handle()));
+    drop(in_use);
+    gateway.clock.jump_back(YEAR);
+    assert_eq!(gateway.registry.sweep(), 0);
+    gateway.clock.advance(IDLE - SECOND);
+    assert_eq!(gateway.registry.sweep(), 0);
+    assert!(gateway.is_found("ana", &idle));
+}
+
+#[test]
+fn a_clock_that_jumps_forward_ends_what_is_idle_and_spares_what_is_in_use() {
+    let gateway = Gateway::new();
+    let in_use = gateway.open("ana");
+    let (_, idle) = gateway.idle("ana");
+    gateway.clock.advance(YEAR);
+    assert_eq!(gateway.registry.sweep(), 1);
+    assert!(idle.is_closed() && !in_use.is_closed());
+}
+
+#[test]
+fn what_was_used_before_a_jump_back_is_older_than_what_was_used_after() {
+    let gateway = Gateway::with(|registry| registry.per_principal(2));
+    let (_, before) = gateway.idle("ana");
+    gateway.clock.advance(2 * SECOND);
+    gateway.registry.sweep();
+    gateway.clock.jump_back(HOUR);
+    let (_, after) = gateway.idle("ana");
+    gateway.open("ana").close();
+    assert!(before.is_closed() && !after.is_closed());
+}
