@@ -4,6 +4,8 @@ mod caps;
 mod closing;
 mod finding;
 mod handles;
+mod model;
+mod stress;
 mod sweeping;
 mod time;
 
