@@ -1,5 +1,8 @@
 //! `Timeline`: the registry's own time. It follows the clock forwards and never backwards.
 
+#[cfg(all(test, valetkey_loom))]
+mod model;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

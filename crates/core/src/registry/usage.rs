@@ -1,6 +1,9 @@
 //! `Usage`: how many calls of a session are in flight, since when none is, and whether it is retired. Two atomic words
 //! and nothing else, so that every interleaving can be checked, in `usage/model.rs`.
 
+#[cfg(all(test, valetkey_loom))]
+mod model;
+
 use std::sync::atomic::Ordering;
 
 use super::timeline::Moment;

@@ -1,0 +1,56 @@
+//! A clock that jumps back, under every interleaving with those who read the time, by loom: `cargo xtask loom`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use loom::thread;
+
+use super::{Timeline, length};
+use crate::Clock;
+use crate::sync::AtomicU64;
+
+/// Set to whole seconds.
+#[derive(Debug)]
+struct Seconds(AtomicU64);
+
+impl Clock for Seconds {
+    fn now(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[test]
+fn a_jump_back_is_time_standing_still_to_whoever_reads_it_when() {
+    loom::model(|| {
+        let clock = Arc::new(Seconds(AtomicU64::new(100)));
+        let timeline = Arc::new(Timeline::new(Some(Arc::clone(&clock) as Arc<dyn Clock>)));
+        let reading = thread::spawn({
+            let timeline = Arc::clone(&timeline);
+            move || [timeline.now(), timeline.now()]
+        });
+        clock.0.store(40, Ordering::SeqCst);
+        let still = length(Duration::from_secs(100));
+        assert_eq!(timeline.now(), still);
+        assert_eq!(reading.join().unwrap(), [still; 2]);
+    });
+}
+
+#[test]
+fn time_that_passes_while_others_look_is_counted_once() {
+    loom::model(|| {
+        let clock = Arc::new(Seconds(AtomicU64::new(100)));
+        let timeline = Arc::new(Timeline::new(Some(Arc::clone(&clock) as Arc<dyn Clock>)));
+        let reading = thread::spawn({
+            let timeline = Arc::clone(&timeline);
+            move || timeline.now()
+        });
+        let [before, then, after] = [100, 110, 120].map(|seconds| length(Duration::from_secs(seconds)));
+        clock.0.store(110, Ordering::SeqCst);
+        assert_eq!(timeline.now(), then);
+        clock.0.store(120, Ordering::SeqCst);
+        assert_eq!(timeline.now(), after);
+        assert!([before, then, after].contains(&reading.join().unwrap()));
+        assert_eq!(timeline.now(), after);
+    });
+}
