@@ -19,6 +19,7 @@ mod shelf;
 mod sweep;
 mod timeline;
 mod usage;
+mod warm;
 
 use std::fmt;
 use std::sync::Arc;
@@ -108,6 +109,7 @@ impl SessionRegistry {
         let now = shelf.now();
         let entry = Arc::new(Entry::new(handle, principal, session, Arc::clone(shelf), now));
         shelf.put(&entry, now)?;
+        shelf.warm(&entry);
         Ok(InUse::opened(entry))
     }
 

@@ -1,7 +1,7 @@
 //! `SessionContext`: the credentials of one agent invocation, passed and never fetched.
 
 mod account;
-mod agenda;
+pub(crate) mod agenda;
 mod audience;
 mod builder;
 mod family;
@@ -17,7 +17,7 @@ mod scope;
 mod slot;
 mod status;
 mod surroundings;
-mod warm;
+pub(crate) mod warm;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -8,5 +8,5 @@ pub mod contract;
 mod scripted;
 
 pub use canary::{Canary, CapturedLogs};
-pub use clock::ManualClock;
+pub use clock::{ManualClock, VirtualClock};
 pub use scripted::{Script, ScriptedProvider};

@@ -1,7 +1,7 @@
 //! `Shelf`: where the open sessions of a registry are, shared by its handles and by the sessions in use.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use dashmap::DashMap;
 use tokio::sync::Notify;
@@ -12,7 +12,8 @@ use super::entry::Entry;
 use super::handle::BuildOwnBits;
 use super::ledger::Ledger;
 use super::timeline::{Moment, Timeline};
-use crate::{Principal, Result};
+use crate::session::agenda::Agenda;
+use crate::{Clock, Principal, Result};
 
 pub(super) struct Shelf {
     timeline: Timeline,
@@ -21,6 +22,8 @@ pub(super) struct Shelf {
     sessions: DashMap<SessionHandle, Arc<Entry>, BuildOwnBits>,
     ledger: Mutex<Ledger>,
     closed: AtomicBool,
+    /// Of whoever keeps the sessions warm.
+    pub(super) agendas: Mutex<Vec<Weak<Agenda>>>,
     /// Tells whoever sweeps of the end.
     pub(super) ended: Notify,
 }
@@ -33,8 +36,18 @@ impl Shelf {
             sessions: DashMap::default(),
             ledger: Mutex::default(),
             closed: AtomicBool::new(false),
+            agendas: Mutex::default(),
             ended: Notify::new(),
         }
+    }
+
+    pub(super) fn clock(&self) -> Option<Arc<dyn Clock>> {
+        self.timeline.clock().cloned()
+    }
+
+    /// Every session there is now.
+    pub(super) fn entries(&self) -> Vec<Arc<Entry>> {
+        self.sessions.iter().map(|entry| Arc::clone(&entry)).collect()
     }
 
     pub(super) fn now(&self) -> Moment {
@@ -88,6 +101,7 @@ impl Shelf {
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.ended.notify_waiters();
+        self.wake_warmers();
         let leaving = self.ledger().drain();
         self.see_off(leaving);
     }

@@ -42,6 +42,10 @@ impl Timeline {
         timeline
     }
 
+    pub(super) fn clock(&self) -> Option<&Arc<dyn Clock>> {
+        self.clock.as_ref()
+    }
+
     /// The moment now. Reads the clock once; twice when a grain has passed since anybody last looked.
     pub(super) fn now(&self) -> Moment {
         let shift = self.shift.load(Ordering::Acquire);

@@ -14,7 +14,7 @@ use super::audience::Audience;
 use super::faults;
 use super::slot::Slot;
 use super::surroundings::Surroundings;
-use crate::audit::AuditEvent;
+use crate::audit::{AuditEvent, AuditRecord};
 use crate::{
     Alias, CredentialId, CredentialProvider, CredentialResolver, Credentials, Error, Region, Result,
 };
@@ -215,14 +215,13 @@ impl Member {
     }
 
     pub(super) fn record(&self, event: AuditEvent, account: &Alias, party: &str, failure: Option<&Error>) {
-        let mut record = self.surroundings.event(event).account(account).party(party);
-        if let Some(issued) = self.slot(account).ok().and_then(|slot| slot.current()) {
-            record = record.credentials(issued.credentials()).generation(issued.id.generation());
-        }
-        if let Some(error) = failure {
-            record = record.failure(error);
-        }
-        self.surroundings.record(&record);
+        self.surroundings.record(event, |record| {
+            let mut record = record.account(account).party(party);
+            if let Some(issued) = self.slot(account).ok().and_then(|slot| slot.current()) {
+                record = record.credentials(issued.credentials()).generation(issued.id.generation());
+            }
+            failure.into_iter().fold(record, AuditRecord::failure)
+        });
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -234,7 +233,7 @@ impl Member {
             return;
         }
         self.wipe(false);
-        self.surroundings.record(&self.surroundings.event(AuditEvent::Clear));
+        self.surroundings.record(AuditEvent::Clear, |record| record);
         self.for_each_child(Self::clear);
     }
 
@@ -244,7 +243,7 @@ impl Member {
         }
         self.wipe(true);
         self.surroundings.for_each_agenda(Agenda::wake);
-        self.surroundings.record(&self.surroundings.event(AuditEvent::Close));
+        self.surroundings.record(AuditEvent::Close, |record| record);
         self.for_each_child(Self::close);
     }
 

@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
 use super::freshness::Issued;
+use crate::audit::AuditRecord;
 use crate::{CredentialProvider, Credentials, Error, ErrorKind, Result};
 
 /// How a fetch ended, told to every waiter.
@@ -20,6 +21,19 @@ pub(super) enum Outcome {
     /// The account was set, cleared or closed meanwhile: what came back was dropped.
     Superseded,
     Failed(Error),
+}
+
+impl Outcome {
+    /// What the trail says of it.
+    pub(super) fn describe(&self, record: AuditRecord) -> AuditRecord {
+        match self {
+            Self::Published(issued) => {
+                record.credentials(issued.credentials()).generation(issued.id.generation())
+            }
+            Self::Failed(error) => record.party(error.provider().unwrap_or("unknown")).failure(error),
+            Self::Superseded => record,
+        }
+    }
 }
 
 pub(super) type Flight = Shared<BoxFuture<'static, Outcome>>;

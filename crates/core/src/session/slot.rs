@@ -129,8 +129,9 @@ impl Slot {
             turn.lineage = self.surroundings.new_lineage();
             self.publish(&mut turn, &credentials, now).id.generation()
         };
-        let record = self.surroundings.event(AuditEvent::Set).account(&self.alias).credentials(&credentials);
-        self.surroundings.record(&record.generation(generation));
+        self.surroundings.record(AuditEvent::Set, |record| {
+            record.account(&self.alias).credentials(&credentials).generation(generation)
+        });
         Ok(generation)
     }
 

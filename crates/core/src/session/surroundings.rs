@@ -72,13 +72,11 @@ impl Surroundings {
         Lineage::new(lineages.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub(super) fn event(&self, event: AuditEvent) -> AuditRecord {
-        AuditRecord::new(self.now(), self.id, self.principal.clone(), event)
-    }
-
-    pub(super) fn record(&self, record: &AuditRecord) {
+    /// Adds to the trail, if one is kept. Never from inside a gate, as the trail is not ours.
+    pub(super) fn record(&self, event: AuditEvent, describe: impl FnOnce(AuditRecord) -> AuditRecord) {
         if let Some(audit) = &self.audit {
-            audit.record(record);
+            let record = AuditRecord::new(self.now(), self.id, self.principal.clone(), event);
+            audit.record(&describe(record));
         }
     }
 

@@ -69,6 +69,13 @@ impl SessionContext {
     }
 }
 
+impl SessionContext {
+    /// Has a warmer refresh this session as well.
+    pub(crate) fn put_on(&self, agenda: &Arc<Agenda>) {
+        self.member().warm_by(agenda);
+    }
+}
+
 /// Works an agenda off, while its owner is `alive`.
 pub(crate) async fn drive(agenda: Arc<Agenda>, limits: WarmLimits, alive: impl Fn() -> bool) {
     let mut pace = tokio::time::interval(limits.pace());

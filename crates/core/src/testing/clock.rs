@@ -1,7 +1,9 @@
-//! `ManualClock`: wall time that moves when told.
+//! Clocks for tests: wall time that moves when told, and wall time that moves with tokio's.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
 
 use crate::Clock;
 
@@ -28,6 +30,39 @@ impl ManualClock {
 
     fn time(&self) -> std::sync::MutexGuard<'_, SystemTime> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wall time that passes as tokio's does: in a runtime whose time is paused it is virtual, and moves with every sleep.
+#[derive(Debug, Clone, Copy)]
+pub struct VirtualClock {
+    began: Instant,
+    at: SystemTime,
+}
+
+impl VirtualClock {
+    /// Begins at 2026-11-21T12:00:00Z. To be called inside the runtime.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { began: Instant::now(), at: ManualClock::new().now() }
+    }
+
+    /// How long it has been running.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+}
+
+impl Default for VirtualClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> SystemTime {
+        self.at + self.elapsed()
     }
 }
 

@@ -8,6 +8,7 @@ mod model;
 mod stress;
 mod sweeping;
 mod time;
+mod warming;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -176,23 +176,16 @@ impl Slot {
         let Some(mut turn) = self.gate.enter_in(epoch) else { return Outcome::Superseded };
         turn.flight = None;
         let event = if self.gate.read().is_some() { AuditEvent::Refresh } else { AuditEvent::Issue };
-        let record = self.surroundings.event(event).account(&self.alias);
-        let (outcome, record) = match answer {
-            Ok(credentials) => {
-                let issued = self.publish(&mut turn, &credentials, now);
-                let record = record.credentials(&credentials).generation(issued.id.generation());
-                (Outcome::Published(issued), record)
-            }
+        let outcome = match answer {
+            Ok(credentials) => Outcome::Published(self.publish(&mut turn, &credentials, now)),
             Err(error) => {
                 self.note_failure(&mut turn, &error, now);
-                let record = record.party(error.provider().unwrap_or("unknown")).failure(&error);
-                (Outcome::Failed(error), record)
+                Outcome::Failed(error)
             }
         };
         self.surroundings.for_each_agenda(|agenda| self.plan(&turn, agenda, SHORTEST_PAUSE));
-        // Outside, as the trail is not ours.
         drop(turn);
-        self.surroundings.record(&record);
+        self.surroundings.record(event, |record| outcome.describe(record.account(&self.alias)));
         outcome
     }
 
