@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Run any program as a child of a session.
     Exec(Exec),
+    /// Print one account's credentials as JSON, for the `credential_process` of an AWS profile.
+    CredentialProcess(CredentialProcess),
     /// Read the configuration files and report every fault in them.
     Check(Check),
     /// The demo's MCP server.
@@ -74,6 +76,19 @@ pub(crate) struct Serve {
 pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) files: Files,
+    /// Also ask each account for credentials, and tell what it got.
+    #[arg(long)]
+    pub(crate) live: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CredentialProcess {
+    /// The file with the accounts; `valetkey.toml` if it is there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The account whose credentials are printed; the default one unless said.
+    #[arg(long, value_name = "ALIAS")]
+    pub(crate) account: Option<Alias>,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,7 @@
 //! `valetkey check`: reads both files and reports every fault with file, line and remedy.
 
+mod live;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -24,14 +26,18 @@ pub(crate) async fn run(command: &Check) -> Result<ExitCode, Failure> {
         None => None,
     };
     compose::servers(&settings, config.as_mut(), &mut faults);
-    // Nothing is asked of anybody: making a session only checks.
+    // Making a session only checks; nothing is asked of anybody but by `--live`.
     let base = SdkBase::from_process().await;
-    let _session = compose::session(&settings, &base, Purpose::Check, &mut faults);
+    let session = compose::session(&settings, &base, Purpose::Check, &mut faults);
     if !faults.is_empty() {
         return Err(configuration(&faults));
     }
     summary(&settings, config.as_ref())
         .map_err(|error| Failure::failed(format!("standard output cannot be written: {error}")))?;
+    if command.live {
+        let accounts: Vec<_> = settings.accounts.keys().filter_map(|name| name.parse().ok()).collect();
+        live::run(&session, &accounts).await?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

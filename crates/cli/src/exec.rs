@@ -5,40 +5,20 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 use valetkey::audit::AuditEvent;
-use valetkey::backends::{EnvProvider, SdkBase};
 use valetkey::mcp::CredentialEndpoint;
 use valetkey::mcp::child::{
     ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, SessionHome, Stdio,
 };
 use valetkey::mcp::endpoint::Leash;
-use valetkey::{Alias, SessionAccount, SessionContext};
+use valetkey::{SessionAccount, SessionContext};
 
 use crate::arguments::{Exec, ExecDelivery};
-use crate::compose::{self, Purpose};
+use crate::chosen;
 use crate::failure::Failure;
-use crate::serve::{configuration, launcher};
-use crate::settings::Settings;
+use crate::serve::launcher;
 
 pub(crate) async fn run(command: Exec) -> Result<ExitCode, Failure> {
-    let mut faults = Vec::new();
-    let settings = Settings::read(command.config.as_deref(), &mut faults).await;
-    let base = SdkBase::from_process().await;
-    let session = compose::session(&settings, &base, Purpose::Work, &mut faults);
-    if !faults.is_empty() {
-        return Err(configuration(&faults));
-    }
-    if settings.is_absent() {
-        // Whoever runs this by hand, without a file, means the keys in the shell.
-        session.set_provider_for(&Alias::default_account(), EnvProvider::from_process())?;
-    }
-    let alias = command.account.clone().unwrap_or_else(|| session.default_account().clone());
-    if !settings.is_absent() && !settings.has_account(alias.as_str()) {
-        return Err(Failure::configuration(vec![format!(
-            "the account `{alias}` {}",
-            settings.unknown_account()
-        )]));
-    }
-    let account = session.account(&alias)?;
+    let (session, account) = chosen::account(command.config.as_deref(), command.account.as_ref()).await?;
     // Before anything is started: without credentials there is nothing to run with.
     account.credentials().await?;
     let warmer = tokio::spawn(session.keep_warm());

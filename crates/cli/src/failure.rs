@@ -22,6 +22,11 @@ impl Failure {
         Self { code: FAILED, lines: vec![message.into()] }
     }
 
+    /// Several things failed, each told on a line.
+    pub(crate) fn failures(lines: Vec<String>) -> Self {
+        Self { code: FAILED, lines }
+    }
+
     /// The configuration must be changed first.
     pub(crate) fn configuration(lines: Vec<String>) -> Self {
         Self { code: CONFIGURATION, lines }
@@ -41,12 +46,17 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = if error.kind() == ErrorKind::Invalid { CONFIGURATION } else { FAILED };
-        let mut line = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            line.push_str(&format!(": {error}"));
-            cause = error.source();
-        }
-        Self { code, lines: vec![line] }
+        Self { code, lines: vec![with_causes(&error)] }
     }
+}
+
+/// An error and its causes, in one line.
+pub(crate) fn with_causes(error: &Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    line
 }

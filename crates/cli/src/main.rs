@@ -2,7 +2,9 @@
 
 mod arguments;
 mod check;
+mod chosen;
 mod compose;
+mod credential_process;
 mod demo;
 mod exec;
 mod failure;
@@ -41,6 +43,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Demo(command) => demo::run(&command, color).await,
         Command::Serve(command) => serve::run(command).await,
         Command::Exec(command) => exec::run(command).await,
+        Command::CredentialProcess(command) => credential_process::run(command).await,
         Command::Check(command) => check::run(&command).await,
         Command::DemoServer => demo::serve_child().await,
         Command::Launch(launch) => Ok(launch.guard_program()),

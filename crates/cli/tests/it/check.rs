@@ -2,6 +2,7 @@
 
 mod accounts;
 mod files;
+mod live;
 mod places;
 mod servers;
 mod sound;

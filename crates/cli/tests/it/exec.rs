@@ -10,10 +10,10 @@ use crate::shell::Shell;
 pub(crate) const KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 /// Stands for the secret wherever it must not be seen.
 pub(crate) const SECRET: &str = "canarySecretAccessKeyOfTheHost1234567890";
-const TOKEN: &str = "canarySessionTokenOfTheHost";
+pub(crate) const TOKEN: &str = "canarySessionTokenOfTheHost";
 
 /// Somebody's shell with keys in it.
-fn with_keys() -> Shell {
+pub(crate) fn with_keys() -> Shell {
     let shell = Shell::new().env("AWS_ACCESS_KEY_ID", KEY_ID).env("AWS_SECRET_ACCESS_KEY", SECRET);
     shell.env("AWS_SESSION_TOKEN", TOKEN).env("AWS_REGION", "eu-central-1")
 }

@@ -4,6 +4,7 @@
 
 mod check;
 mod cloud;
+mod credential_process;
 mod demo;
 mod exec;
 mod process;

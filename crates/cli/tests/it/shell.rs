@@ -72,7 +72,11 @@ impl Shell {
 
     /// Starts `valetkey` with these arguments; it is killed when the handle is dropped.
     pub(crate) fn start(&self, args: &[&str]) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_valetkey"))
+        self.start_program(env!("CARGO_BIN_EXE_valetkey"), args)
+    }
+
+    fn start_program(&self, program: &str, args: &[&str]) -> Child {
+        Command::new(program)
             .args(args)
             .env_clear()
             .envs(self.env.iter().map(|(name, value)| (name, value)))
@@ -87,8 +91,17 @@ impl Shell {
 
     /// Runs it to its end, with nothing to read.
     pub(crate) async fn run(&self, args: &[&str]) -> Ended {
+        Self::ended(self.start(args)).await
+    }
+
+    /// Runs another program as its user would here.
+    pub(crate) async fn run_program(&self, program: &str, args: &[&str]) -> Ended {
+        Self::ended(self.start_program(program, args)).await
+    }
+
+    async fn ended(started: Child) -> Ended {
         // Waiting for the output closes the input.
-        let output = timeout(LIMIT, self.start(args).wait_with_output()).await.unwrap().unwrap();
+        let output = timeout(LIMIT, started.wait_with_output()).await.unwrap().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }

@@ -39,6 +39,12 @@ async fn each_account_of_the_file_answers_as_its_tenant() {
     let shell = shell(&ministack.url(), &seed.broker).file("valetkey.toml", settings(&seed));
     let checked = shell.run(&["check"]).await;
     assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    let live = shell.run(&["check", "--live"]).await;
+    assert_eq!(live.code, Some(1), "one external id is wrong");
+    for told in ["first: …", "second: …", "secret: …", "keys: …"] {
+        assert!(live.stdout.contains(told), "{}", live.stdout);
+    }
+    assert!(live.stderr.contains("wrong: assume-role: "), "{}", live.stderr);
     let role = |tenant: usize, name: &str| {
         format!("arn:aws:sts::{}:assumed-role/agent/exec-{name}", seed.tenants[tenant].account)
     };
@@ -55,6 +61,23 @@ async fn each_account_of_the_file_answers_as_its_tenant() {
             assert!(ended.stdout.contains(&format!("\"{arn}\"")), "{account} {delivery}: {}", ended.stdout);
         }
     }
+    ministack.stop().await.unwrap();
+}
+
+/// What `credential_process` is for: a profile of any AWS tool, here the AWS CLI.
+#[tokio::test]
+async fn a_profile_whose_credential_process_is_valetkey_answers_as_the_tenant() {
+    let ministack = MiniStack::start().await.unwrap();
+    let seed = ministack.seed().await.unwrap();
+    let shell = shell(&ministack.url(), &seed.broker).file("valetkey.toml", settings(&seed));
+    let process = format!("{} credential-process --account first", env!("CARGO_BIN_EXE_valetkey"));
+    let shell = shell.file("aws-config", format!("[profile tenant]\ncredential_process = {process}\n"));
+    let config = shell.path("aws-config");
+    let shell = shell.env("AWS_CONFIG_FILE", config);
+    let ended =
+        shell.run_program(&path_of("aws"), &["--profile", "tenant", "sts", "get-caller-identity"]).await;
+    let role = format!("arn:aws:sts::{}:assumed-role/agent/exec-first", seed.tenants[0].account);
+    assert!(ended.stdout.contains(&role), "{}", ended.said());
     ministack.stop().await.unwrap();
 }
 

@@ -1,0 +1,63 @@
+//! `valetkey credential-process`: one set, as an AWS SDK's `credential_process` wants it (version 1).
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use serde::Serialize;
+use valetkey::audit::AuditEvent;
+use valetkey::{AccountId, Credentials, Expiry, ExposeSecret, SecretString};
+
+use crate::arguments::CredentialProcess;
+use crate::chosen;
+use crate::failure::Failure;
+
+/// The form is that of the AWS SDKs and Tools Reference Guide, "Process credential provider".
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Output<'a> {
+    version: u8,
+    access_key_id: &'a str,
+    secret_access_key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "is_never")]
+    expiration: Expiry,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_id: Option<&'a AccountId>,
+}
+
+pub(crate) async fn run(command: CredentialProcess) -> Result<ExitCode, Failure> {
+    let mut out = std::io::stdout();
+    if out.is_terminal() {
+        return Err(Failure::failed(
+            "the output is a secret, and this is a terminal; name this command as `credential_process` in \
+             ~/.aws/config",
+        ));
+    }
+    let (session, account) = chosen::account(command.config.as_deref(), command.account.as_ref()).await?;
+    let credentials = account.credentials().await?;
+    account.record(AuditEvent::Serve, "credential-process", None);
+    let text = json(&credentials)?;
+    let written = out.write_all(text.expose_secret().as_bytes()).and_then(|()| out.write_all(b"\n"));
+    session.close();
+    written.map_err(|error| Failure::failed(format!("standard output cannot be written: {error}")))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn json(credentials: &Credentials) -> Result<SecretString, Failure> {
+    let output = Output {
+        version: 1,
+        access_key_id: credentials.access_key_id().as_str(),
+        secret_access_key: credentials.expose_secret_access_key(),
+        session_token: credentials.expose_session_token(),
+        expiration: credentials.expiry(),
+        account_id: credentials.account_id(),
+    };
+    let text = serde_json::to_string(&output);
+    text.map(SecretString::from).map_err(|_| Failure::failed("the credentials cannot be written as JSON"))
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_never(expiry: &Expiry) -> bool {
+    *expiry == Expiry::Never
+}

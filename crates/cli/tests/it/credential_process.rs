@@ -1,0 +1,56 @@
+//! `valetkey credential-process`: version 1 JSON on standard output, or nothing.
+
+use serde_json::Value;
+use std::fs;
+
+use crate::exec::{KEY_ID, SECRET, TOKEN, with_keys};
+use crate::shell::Shell;
+
+#[tokio::test]
+async fn the_keys_of_the_shell_come_out_as_version_1_json() {
+    let ended = with_keys().run(&["credential-process"]).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    let told: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let wanted = serde_json::json!({
+        "Version": 1, "AccessKeyId": KEY_ID, "SecretAccessKey": SECRET, "SessionToken": TOKEN,
+    });
+    assert_eq!(told, wanted);
+}
+
+#[tokio::test]
+async fn an_expiry_and_an_account_are_told_when_there_are() {
+    let shell = with_keys()
+        .env("AWS_CREDENTIAL_EXPIRATION", "2099-01-02T03:04:05Z")
+        .env("AWS_ACCOUNT_ID", "111111111111");
+    let told: Value = serde_json::from_str(&shell.run(&["credential-process"]).await.stdout).unwrap();
+    assert_eq!(
+        (&told["Expiration"], &told["AccountId"]),
+        (&"2099-01-02T03:04:05Z".into(), &"111111111111".into())
+    );
+}
+
+#[tokio::test]
+async fn without_credentials_nothing_comes_out_and_the_failure_names_the_remedy() {
+    let ended = Shell::new().run(&["credential-process"]).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+    assert!(ended.stderr.contains("AWS_ACCESS_KEY_ID"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn an_account_that_is_none_is_a_fault_of_the_configuration() {
+    let shell = with_keys().file("valetkey.toml", "[accounts.here]\nprovider = 'environment'\n");
+    let ended = shell.run(&["credential-process", "--account", "there"]).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""));
+    assert!(ended.stderr.contains("name one of: here"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn that_it_was_served_is_in_the_audit_file_and_the_secret_is_not() {
+    let settings = "[audit]\nfile = 'audit.jsonl'\n[accounts.here]\nprovider = 'environment'\n";
+    let shell = with_keys().file("valetkey.toml", settings);
+    let ended = shell.run(&["credential-process", "--log", "trace"]).await;
+    assert!(ended.stdout.contains(SECRET) && !ended.stderr.contains(SECRET), "{}", ended.stderr);
+    let audit = fs::read_to_string(shell.path("audit.jsonl")).unwrap();
+    assert!(audit.contains("\"party\":\"credential-process\""), "{audit}");
+    assert!(!audit.contains(SECRET) && !audit.contains(TOKEN));
+}
