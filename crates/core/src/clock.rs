@@ -16,28 +16,37 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> SystemTime {
-        UNIX_EPOCH + self.since_epoch()
+        UNIX_EPOCH + Duration::from_nanos(self.nanos())
     }
 }
 
+/// Nanoseconds since 1970, to the year 2554: for those who only compare, to whom a `SystemTime` costs as much again.
+pub(crate) type Nanos = u64;
+
 impl SystemClock {
-    /// The same, as it is read: for those who count in numbers, to whom a `SystemTime` costs as much again. A clock
-    /// before 1970 is taken for 1970: everything that expires has then long to go, as with any clock that is far behind.
+    /// The wall time now, as a number. A clock before 1970 is taken for 1970: everything that expires has then long to
+    /// go, as with any clock that is far behind.
     #[cfg(target_os = "linux")]
     #[inline]
-    pub(crate) fn since_epoch(self) -> Duration {
+    pub(crate) fn nanos(self) -> Nanos {
         use rustix::time::{ClockId, clock_gettime};
 
         let now = clock_gettime(ClockId::RealtimeCoarse);
-        let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
-        Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or_default())
+        let part = |number: i64| Nanos::try_from(number).unwrap_or_default();
+        part(now.tv_sec).saturating_mul(1_000_000_000).saturating_add(part(now.tv_nsec))
     }
 
     #[cfg(not(target_os = "linux"))]
     #[allow(clippy::disallowed_methods, reason = "this is the one place that may read the wall clock")]
-    pub(crate) fn since_epoch(self) -> Duration {
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    pub(crate) fn nanos(self) -> Nanos {
+        nanos(SystemTime::now())
     }
+}
+
+/// An instant as a number; one before 1970 is zero.
+pub(crate) fn nanos(instant: SystemTime) -> Nanos {
+    let since = instant.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Nanos::try_from(since.as_nanos()).unwrap_or(Nanos::MAX)
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ mod model;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
+use crate::clock::nanos;
 use crate::sync::{AtomicU64, Mutex, PoisonError};
 use crate::{Clock, SystemClock};
 
@@ -57,10 +58,10 @@ impl Timeline {
     }
 
     fn wall(&self) -> u64 {
-        length(match &self.clock {
-            None => SystemClock.since_epoch(),
-            Some(clock) => clock.now().duration_since(UNIX_EPOCH).unwrap_or_default(),
-        })
+        match &self.clock {
+            None => SystemClock.nanos(),
+            Some(clock) => nanos(clock.now()),
+        }
     }
 
     /// Here the clock is read under the lock: two readings must not be compared in the wrong order.

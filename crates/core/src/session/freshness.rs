@@ -1,6 +1,6 @@
 //! How fresh a set is: pure functions of when it was issued, when it expires, the time, and the policy.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::lanes::Lanes;
 use super::{RefreshPolicy, SetId};
 use crate::Credentials;
+use crate::clock::{Nanos, nanos};
 
 /// How fresh a set of credentials is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -82,15 +83,18 @@ pub(super) struct Issued {
     lanes: Lanes,
     pub(super) id: SetId,
     pub(super) windows: Windows,
-    /// Given by hand, and nobody's to renew: nothing needs to be decided until it expires.
-    by_hand: bool,
-    /// Once seen expired, or reported rejected, always expired: a clock that jumps back revives nothing.
-    expired: AtomicBool,
+    /// Until when nothing needs to be decided. Zero once seen expired, or reported rejected, and then for ever: a clock
+    /// that jumps back revives nothing.
+    settled_until: AtomicU64,
 }
 
 impl Issued {
+    /// A set that a provider issued is settled until its first window opens. One that was given by hand is nobody's to
+    /// renew, and settled until it expires.
     pub(super) fn new(credentials: Credentials, id: SetId, windows: Windows, by_hand: bool) -> Self {
-        Self { lanes: Lanes::new(credentials), id, windows, by_hand, expired: AtomicBool::new(false) }
+        let undecided_at = if by_hand { windows.expires_at } else { windows.advisory_at };
+        let settled_until = undecided_at.map_or(Nanos::MAX, |at| nanos(at).max(1));
+        Self { lanes: Lanes::new(credentials), id, windows, settled_until: AtomicU64::new(settled_until) }
     }
 
     /// The set, as cheap to clone as it gets.
@@ -101,14 +105,12 @@ impl Issued {
 
     /// Whether nothing needs to be decided: the one question of the warm path.
     #[inline]
-    pub(super) fn is_fresh(&self, now: SystemTime) -> bool {
-        // The advisory window is the first to open.
-        let undecided_at = if self.by_hand { self.windows.expires_at } else { self.windows.advisory_at };
-        !self.expired.load(Ordering::Relaxed) && undecided_at.is_none_or(|at| now < at)
+    pub(super) fn is_settled(&self, now: Nanos) -> bool {
+        now < self.settled_until.load(Ordering::Relaxed)
     }
 
     pub(super) fn freshness(&self, now: SystemTime) -> Freshness {
-        if self.expired.load(Ordering::Relaxed) {
+        if self.settled_until.load(Ordering::Relaxed) == 0 {
             return Freshness::Expired;
         }
         let freshness = self.windows.freshness(now);
@@ -119,7 +121,7 @@ impl Issued {
     }
 
     pub(super) fn expire(&self) {
-        self.expired.store(true, Ordering::Relaxed);
+        self.settled_until.store(0, Ordering::Relaxed);
     }
 }
 

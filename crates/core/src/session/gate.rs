@@ -89,18 +89,18 @@ impl<V, S> Turn<'_, V, S> {
         }
     }
 
-    /// Serves nothing from now on, and tells whether anything was served.
-    pub(super) fn withdraw(&mut self) -> bool {
-        let served = self.value.load().is_some();
-        self.value.store(None);
-        served
+    /// Serves nothing from now on. Storing costs a look at every reader, so nothing is not stored over nothing.
+    pub(super) fn withdraw(&mut self) {
+        if self.value.load().is_some() {
+            self.value.store(None);
+        }
     }
 
     /// Serves nothing ever again.
     pub(super) fn close(&mut self) {
         self.renew();
         self.inside.closed = true;
-        self.value.store(None);
+        self.withdraw();
     }
 }
 
