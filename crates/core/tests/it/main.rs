@@ -19,6 +19,7 @@ mod freshness;
 mod herd;
 mod lifetime;
 mod model;
+mod policy;
 mod refresh;
 mod registry;
 mod rejected;

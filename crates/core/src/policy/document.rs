@@ -1,0 +1,71 @@
+//! The document around the statements: parsed, checked and written.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::statement::Statement;
+use super::{LONGEST, json};
+use crate::{Error, ErrorKind, Result};
+
+const VERSION: &str = "2012-10-17";
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Written<'a> {
+    version: &'static str,
+    statement: &'a [Statement],
+}
+
+/// The statements of a policy, each in its shortest form.
+pub(super) fn parse(text: &str) -> Result<Vec<Statement>> {
+    let Value::Object(mut fields) = json::parse(text)? else {
+        return Err(Error::invalid("policy", "must be a JSON object"));
+    };
+    if fields.remove("Version").is_none_or(|version| version != VERSION) {
+        return Err(Error::invalid("Version", "must be `2012-10-17`"));
+    }
+    fields.remove("Id");
+    let statements = listed(&mut fields)?;
+    if !fields.is_empty() {
+        return Err(Error::invalid("policy", "may hold `Version`, `Id` and `Statement` and nothing else"));
+    }
+    // What is too long is not worth comparing pattern by pattern.
+    written(&statements)?;
+    Ok(statements.into_iter().map(Statement::shortened).collect())
+}
+
+fn listed(fields: &mut Map<String, Value>) -> Result<Vec<Statement>> {
+    let statements = match fields.remove("Statement") {
+        Some(Value::Array(statements)) => statements,
+        Some(statement @ Value::Object(_)) => vec![statement],
+        _ => return Err(Error::invalid("Statement", "must be a statement or a list of statements")),
+    };
+    statements
+        .into_iter()
+        .enumerate()
+        .map(|(n, one)| Statement::parse(&format!("Statement[{n}]"), one))
+        .collect()
+}
+
+/// The policy as it is sent.
+pub(super) fn written(statements: &[Statement]) -> Result<String> {
+    if !statements.iter().any(Statement::allows) {
+        return Err(Error::invalid("policy", "must allow something").with_next_step(
+            "add a statement that allows what the session may do: all else is refused anyway",
+        ));
+    }
+    let text = serde_json::to_string(&Written { version: VERSION, statement: statements })
+        .map_err(|_| Error::new(ErrorKind::Internal, "a policy could not be written"))?;
+    if !text.chars().all(|c| ('\u{20}'..='\u{ff}').contains(&c)) {
+        return Err(Error::invalid("policy", "must hold only characters up to U+00FF"));
+    }
+    if text.chars().count() > LONGEST {
+        return Err(too_long());
+    }
+    Ok(text)
+}
+
+pub(super) fn too_long() -> Error {
+    Error::invalid("policy", "must be at most 2,048 characters without white space")
+        .with_next_step("allow fewer or broader things, or narrow in several steps")
+}

@@ -1,0 +1,90 @@
+//! Reading and nothing else, service by service: the actions of the Service Authorization Reference that list and
+//! describe, less those that hand out secrets, code or what is stored.
+
+use super::glob::{Glob, Globs};
+use super::statement::{Effect, Statement};
+use crate::{Error, ErrorKind, Result};
+
+/// Where a prefix would let too much in, the actions are named.
+const READS: &[(&str, &[&str])] = &[
+    // Launch configurations hold user data.
+    ("autoscaling", &["DescribeAutoScaling*", "DescribePolicies", "DescribeScaling*"]),
+    // Templates and their summaries are what was deployed, not how it is doing.
+    ("cloudformation", &["Describe*", "List*"]),
+    ("cloudtrail", &["Describe*", "GetEventSelectors", "GetTrail*", "List*", "LookupEvents"]),
+    ("cloudwatch", &["Describe*", "Get*", "List*"]),
+    // Not: GetItem, GetRecords, Query, Scan.
+    ("dynamodb", &["Describe*", "List*"]),
+    // Not: GetPasswordData, GetConsole*, GetLaunchTemplateData; user data is denied below.
+    ("ec2", &["Describe*"]),
+    // Not: GetAuthorizationToken, GetDownloadUrlForLayer, BatchGetImage.
+    ("ecr", &["Describe*", "List*"]),
+    ("ecs", &["Describe*", "List*"]),
+    ("eks", &["Describe*", "List*"]),
+    ("elasticloadbalancing", &["Describe*"]),
+    ("events", &["Describe*", "List*"]),
+    ("iam", &["Get*", "List*"]),
+    // Not: Decrypt, GenerateDataKey*, GetParametersForImport.
+    ("kms", &["Describe*", "GetKeyPolicy", "GetKeyRotationStatus", "List*"]),
+    // Not: GetFunction and GetLayerVersion*, which answer with the address of the code.
+    ("lambda", &["GetAccountSettings", "GetFunctionConfiguration", "GetPolicy", "List*"]),
+    // Not: Unmask.
+    ("logs", &["Describe*", "FilterLogEvents", "Get*", "List*", "StartQuery", "StopQuery"]),
+    // Not: DownloadDBLogFilePortion.
+    ("rds", &["Describe*", "ListTagsForResource"]),
+    ("route53", &["Get*", "List*"]),
+    // Not: GetObject*.
+    (
+        "s3",
+        &[
+            "GetBucket*",
+            "GetEncryptionConfiguration",
+            "GetLifecycleConfiguration",
+            "ListAllMyBuckets",
+            "ListBucket*",
+        ],
+    ),
+    // Not: GetSecretValue, BatchGetSecretValue, GetRandomPassword.
+    ("secretsmanager", &["DescribeSecret", "GetResourcePolicy", "ListSecret*"]),
+    ("sns", &["Get*", "List*"]),
+    // Not: ReceiveMessage.
+    ("sqs", &["GetQueue*", "List*"]),
+    // Not: GetParameter*, GetCommandInvocation, ListCommand*.
+    ("ssm", &["Describe*", "ListAssociations", "ListDocuments"]),
+    // Not: AssumeRole*, GetSessionToken, GetFederationToken.
+    ("sts", &["GetCallerIdentity"]),
+];
+
+/// User data is a script, and scripts hold passwords.
+const USER_DATA: [&str; 2] = ["ec2:DescribeInstanceAttribute", "ec2:DescribeLaunchTemplateVersions"];
+
+pub(super) fn of<'a>(services: impl IntoIterator<Item = &'a str>) -> Result<Vec<Statement>> {
+    let mut actions = Vec::new();
+    for service in services {
+        let (_, reads) = READS.iter().find(|(known, _)| *known == service).ok_or_else(unknown)?;
+        actions.extend(reads.iter().map(|read| format!("{service}:{read}")));
+    }
+    if actions.is_empty() {
+        return Err(Error::invalid("services", "must name one at least"));
+    }
+    let mut statements = vec![statement(Effect::Allow, &actions)?];
+    if actions.iter().any(|action| action.starts_with("ec2:")) {
+        statements.push(statement(Effect::Deny, &USER_DATA.map(str::to_owned))?);
+    }
+    Ok(statements)
+}
+
+fn statement(effect: Effect, actions: &[String]) -> Result<Statement> {
+    let globs = |globs: Result<Vec<Glob>, _>| {
+        globs.map(Globs::new).map_err(|rule| Error::new(ErrorKind::Internal, format!("the table {rule}")))
+    };
+    let actions = globs(actions.iter().map(|action| Glob::action(action)).collect())?;
+    let resources = globs(Glob::resource("*").map(|all| vec![all]))?;
+    Ok(Statement::plain(effect, actions, resources).shortened())
+}
+
+fn unknown() -> Error {
+    let known: Vec<_> = READS.iter().map(|(service, _)| *service).collect();
+    Error::invalid("services", "names one that is not known here")
+        .with_next_step(format!("write a policy of your own, or use: {}", known.join(", ")))
+}

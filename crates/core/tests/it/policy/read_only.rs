@@ -1,0 +1,133 @@
+//! Reading and nothing else: what is in, what is not, service by service.
+
+use std::collections::BTreeMap;
+
+use valetkey_core::{ErrorKind, SessionPolicy};
+
+use super::evaluator::{Colons, Evaluator, Request};
+
+const SERVICES: [&str; 23] = [
+    "autoscaling",
+    "cloudformation",
+    "cloudtrail",
+    "cloudwatch",
+    "dynamodb",
+    "ec2",
+    "ecr",
+    "ecs",
+    "eks",
+    "elasticloadbalancing",
+    "events",
+    "iam",
+    "kms",
+    "lambda",
+    "logs",
+    "rds",
+    "route53",
+    "s3",
+    "secretsmanager",
+    "sns",
+    "sqs",
+    "ssm",
+    "sts",
+];
+
+fn may(policy: &SessionPolicy, action: &str) -> bool {
+    let request = Request { action, resource: "arn:aws:any:::thing", context: BTreeMap::new() };
+    Evaluator::of(policy).allows(&request, Colons::Kept)
+}
+
+#[test]
+fn reads_that_help_are_in() {
+    let all = SessionPolicy::read_only(SERVICES).unwrap();
+    for action in [
+        "autoscaling:DescribeAutoScalingGroups",
+        "cloudformation:DescribeStackEvents",
+        "cloudtrail:LookupEvents",
+        "cloudwatch:GetMetricData",
+        "dynamodb:DescribeTable",
+        "ec2:DescribeSecurityGroups",
+        "ecr:DescribeImages",
+        "ecs:DescribeServices",
+        "ecs:ListTasks",
+        "eks:DescribeCluster",
+        "elasticloadbalancing:DescribeTargetHealth",
+        "events:ListRules",
+        "iam:GetRolePolicy",
+        "kms:DescribeKey",
+        "lambda:GetFunctionConfiguration",
+        "logs:FilterLogEvents",
+        "logs:GetLogEvents",
+        "rds:DescribeDBInstances",
+        "route53:ListResourceRecordSets",
+        "s3:GetBucketPolicy",
+        "s3:ListBucket",
+        "secretsmanager:DescribeSecret",
+        "sns:GetTopicAttributes",
+        "sqs:GetQueueAttributes",
+        "ssm:DescribeParameters",
+        "sts:GetCallerIdentity",
+    ] {
+        assert!(may(&all, action), "{action}");
+    }
+}
+
+#[test]
+fn reads_that_hand_out_secrets_code_or_data_are_not_in_nor_is_any_write() {
+    let all = SessionPolicy::read_only(SERVICES).unwrap();
+    for action in [
+        "autoscaling:DescribeLaunchConfigurations",
+        "dynamodb:GetItem",
+        "dynamodb:Query",
+        "dynamodb:Scan",
+        "ec2:DescribeInstanceAttribute",
+        "ec2:DescribeLaunchTemplateVersions",
+        "ec2:GetConsoleOutput",
+        "ec2:GetPasswordData",
+        "ec2:RunInstances",
+        "ecr:BatchGetImage",
+        "ecr:GetAuthorizationToken",
+        "ecs:ExecuteCommand",
+        "iam:CreateAccessKey",
+        "kms:Decrypt",
+        "kms:GetParametersForImport",
+        "lambda:GetFunction",
+        "lambda:GetLayerVersion",
+        "lambda:InvokeFunction",
+        "logs:Unmask",
+        "rds:DownloadDBLogFilePortion",
+        "s3:GetObject",
+        "s3:GetObjectVersion",
+        "s3:PutObject",
+        "secretsmanager:BatchGetSecretValue",
+        "secretsmanager:GetRandomPassword",
+        "secretsmanager:GetSecretValue",
+        "sqs:ReceiveMessage",
+        "ssm:GetCommandInvocation",
+        "ssm:GetParameter",
+        "ssm:GetParametersByPath",
+        "ssm:StartSession",
+        "sts:AssumeRole",
+        "sts:AssumeRoleWithWebIdentity",
+        "sts:GetFederationToken",
+        "sts:GetSessionToken",
+    ] {
+        assert!(!may(&all, action), "{action}");
+    }
+}
+
+#[test]
+fn only_the_named_services_are_in() {
+    let some = SessionPolicy::read_only(["ecs", "logs"]).unwrap();
+    assert!(may(&some, "ecs:ListTasks") && may(&some, "logs:GetLogEvents"));
+    assert!(!may(&some, "ec2:DescribeInstances") && !may(&some, "ecs-other:ListTasks"));
+    assert!(!some.to_string().contains("Deny"), "nothing needs to be denied: {some}");
+}
+
+#[test]
+fn a_service_that_is_not_known_and_no_service_at_all_are_refused() {
+    let error = SessionPolicy::read_only(["ecs", "hunter2"]).unwrap_err();
+    assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("services")));
+    assert!(error.next_step().unwrap().contains("ecs") && !error.to_string().contains("hunter2"), "{error}");
+    assert!(SessionPolicy::read_only([]).is_err());
+}
