@@ -8,7 +8,7 @@ use std::fmt;
 
 pub use json_lines::JsonLines;
 pub use memory::InMemoryAudit;
-pub use record::{AuditEvent, AuditRecord};
+pub use record::{AuditEvent, AuditRecord, Narrowing};
 
 /// Takes audit records. Called in line, possibly from many tasks: it must not block for long and must not fail.
 pub trait AuditSink: fmt::Debug + Send + Sync {

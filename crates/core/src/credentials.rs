@@ -6,7 +6,7 @@ mod document;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::{AccessKeyId, AccountId, Expiry, Region};
 
@@ -129,6 +129,16 @@ impl Credentials {
     fn edited(&self, edit: impl FnOnce(&mut Parts)) -> Self {
         let mut parts = Parts::clone(&self.0);
         edit(&mut parts);
+        Self(Arc::new(parts))
+    }
+
+    /// The same keys, said to expire at `until` unless they do before. The secrets are copied.
+    pub(crate) fn ending(&self, until: SystemTime) -> Self {
+        if self.0.keys.expiry().is_some_and(|expires_at| expires_at <= until) {
+            return self.clone();
+        }
+        let mut parts = self.0.as_ref().clone();
+        *parts.keys.expiry_mut() = Some(until);
         Self(Arc::new(parts))
     }
 

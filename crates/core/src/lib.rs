@@ -38,7 +38,7 @@ pub use provider::{CredentialProvider, ProviderChain};
 pub use registry::{InUse, RegistryBuilder, SessionHandle, SessionRegistry};
 pub use resolver::{CachedResolver, CredentialResolver, MapResolver};
 pub use session::{
-    AccountStatus, Freshness, Generation, RefreshPolicy, Rotations, ServedSet, SessionAccount,
+    AccountStatus, Freshness, Generation, RefreshPolicy, Rotations, Scope, ServedSet, SessionAccount,
     SessionBuilder, SessionContext, SessionStatus, SetId, WarmLimits,
 };
 

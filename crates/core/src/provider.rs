@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Credentials, Result};
+use crate::{Credentials, Error, Result, SessionPolicy};
 
 pub use chain::ProviderChain;
 
@@ -25,6 +25,8 @@ pub use chain::ProviderChain;
 /// 5. *Concurrent.* Calls may overlap; each stands alone.
 /// 6. *No secret outside [`Credentials`].* Not in an error, its causes, `Debug`, or the name.
 /// 7. *No retry on top of the client's own,* and no time-out: the session has one.
+/// 8. *Narrow truly, or refuse.* What a [`narrowed`](Self::narrowed) provider issues may do no more than what this one
+///    issues, and no more than the policy allows. To hand out the same set would be a lie.
 ///
 /// # What a caller may assume
 /// The name is fixed for the life of the provider, fit for logs, and appears in every error. On `Err` nothing
@@ -47,6 +49,22 @@ pub trait CredentialProvider: fmt::Debug + Send + Sync {
 
     /// Drops whatever is kept between calls. A session that is cleared or closed calls it; it must not block.
     fn forget(&self) {}
+
+    /// A provider like this one whose sets may do what both this one's may and `policy` allows. Nobody is asked yet.
+    ///
+    /// AWS takes a session policy where it issues credentials: with the role that is assumed, with the token of a
+    /// federated user. Whoever asks it for that can narrow; whoever finds keys somewhere cannot, and keeps the default,
+    /// which refuses. `GetScopedCredentials` (announced in November 2026, in no AWS SDK for Rust yet) narrows temporary
+    /// credentials that are there already. A provider that wraps another one, and trades in each set that it gets for a
+    /// scoped one, would implement that here, and sessions would ask for nothing more.
+    ///
+    /// # Errors
+    /// `Invalid` when this provider cannot be narrowed, or not by this policy.
+    fn narrowed(&self, _policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        Err(Error::invalid("policy", "cannot be put on what this provider issues")
+            .with_provider(self.name())
+            .with_next_step("narrow a role that is assumed with these credentials, or federate them"))
+    }
 }
 
 impl dyn CredentialProvider + '_ {
@@ -79,5 +97,9 @@ impl<T: CredentialProvider + ?Sized> CredentialProvider for Arc<T> {
 
     fn forget(&self) {
         T::forget(self);
+    }
+
+    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        T::narrowed(self, policy)
     }
 }

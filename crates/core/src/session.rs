@@ -3,6 +3,7 @@
 mod account;
 pub(crate) mod agenda;
 mod audience;
+mod bounds;
 mod builder;
 mod family;
 mod faults;
@@ -11,6 +12,7 @@ mod freshness;
 mod gate;
 mod hold;
 mod lanes;
+mod narrow;
 mod policy;
 mod rotation;
 mod scope;
@@ -30,12 +32,13 @@ use serde_json::Value;
 use crate::audit::AuditEvent;
 use crate::{
     AccessKeyId, Alias, CredentialId, CredentialProvider, Credentials, Error, Principal, Region, Result,
-    SessionId,
+    SessionId, SessionPolicy,
 };
 
 pub use account::SessionAccount;
 pub use builder::SessionBuilder;
 pub use freshness::Freshness;
+pub use narrow::Scope;
 pub use policy::RefreshPolicy;
 pub use rotation::{Generation, Rotations, ServedSet, SetId};
 pub use status::{AccountStatus, SessionStatus};
@@ -75,7 +78,7 @@ impl SessionContext {
     /// replaced; `Closed` after [`close`](Self::close); else what the provider answered.
     #[inline]
     pub fn credentials(&self) -> impl Future<Output = Result<Credentials>> + Send + '_ {
-        self.member().default_slot().credentials()
+        self.member().credentials()
     }
 
     /// The current, valid set of one account.
@@ -83,27 +86,28 @@ impl SessionContext {
     /// # Errors
     /// As [`credentials`](Self::credentials), and `NotConfigured` for an alias that the session does not know.
     pub async fn credentials_for(&self, account: &Alias) -> Result<Credentials> {
-        self.member().slot(account)?.credentials().await
+        self.member().credentials_for(account).await
     }
 
     /// Runs `read` on the fresh set of the default account, in place: the cheapest way to look at it, since nothing is
     /// cloned. `None`, and nothing is run, when there is none: then ask [`credentials`](Self::credentials).
     pub fn lend<T>(&self, read: impl FnOnce(&Credentials) -> T) -> Option<T> {
-        self.member().default_slot().lend(read)
+        self.member().lend(read)
     }
 
     /// The set of the default account that can be served without asking anybody, with what tells it from others; `None`
     /// when there is none. Unlike [`credentials`](Self::credentials) it never fetches, however near the end is.
     #[must_use]
     pub fn served(&self) -> Option<ServedSet> {
-        self.member().default_slot().served()
+        self.member().served_by_default()
     }
 
     /// Gives the default account credentials, which from now on win over every provider. What providers issued to the
     /// other accounts is void, since a role may have been assumed with what was replaced: they are asked anew.
     ///
     /// # Errors
-    /// `Invalid` for a set that has already expired, `Closed` after closing; what was there before then stays.
+    /// `Invalid` for a set that has already expired, `Denied` in a [narrowed](Self::narrow) session and for an account
+    /// that is not [allowed](SessionBuilder::allowed_accounts), `Closed` after closing; what was there before then stays.
     pub fn set_credentials(&self, credentials: Credentials) -> Result<Generation> {
         self.member().give(self.member().default_slot(), |slot| slot.set(credentials))
     }
@@ -119,7 +123,8 @@ impl SessionContext {
     /// Lets `provider` answer for the account whenever nothing is set on it; an alias not known before becomes known.
     ///
     /// # Errors
-    /// `Closed` after closing.
+    /// `Denied` in a [narrowed](Self::narrow) session and for an account that is not
+    /// [allowed](SessionBuilder::allowed_accounts), `Closed` after closing.
     pub fn set_provider_for(
         &self,
         account: &Alias,
@@ -152,6 +157,7 @@ impl SessionContext {
         finish: impl FnOnce(Credentials) -> Credentials,
     ) -> Result<Credentials> {
         let slot = self.member().default_slot();
+        self.member().may_be_given(slot.alias())?;
         let wipes = slot.wipes()?;
         let found = finish(self.member().resolve(id).await?);
         self.member().give(slot, |slot| slot.set_unless_wiped(wipes, found.clone()))?;
@@ -253,7 +259,7 @@ impl SessionContext {
 
     /// Wipes every credential, here and in the children, and voids every fetch in flight. The session stays usable,
     /// and asks no provider until it is given something again: nothing refills it behind the back of whoever cleared
-    /// it. Calling it twice is calling it once.
+    /// it. Calling it twice is calling it once. A [narrowed](Self::narrow) session, which can be given nothing, is closed.
     pub fn clear(&self) {
         self.member().clear();
     }
@@ -269,7 +275,10 @@ impl SessionContext {
         self.member().is_closed()
     }
 
+    /// Every use comes by here, and so notices that the time of a narrowed session is up.
+    #[inline]
     fn member(&self) -> &Arc<Member> {
+        let _over = self.0.0.is_over();
         &self.0.0
     }
 }
@@ -286,7 +295,15 @@ impl CredentialProvider for SessionContext {
     }
 
     fn fresh(&self) -> Option<Credentials> {
-        self.member().default_slot().fresh()
+        self.member().lend(Credentials::clone)
+    }
+
+    /// The provider of the default account, narrowed, as [`SessionAccount`]'s.
+    ///
+    /// # Errors
+    /// As [`narrow`](SessionContext::narrow).
+    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        self.account(self.default_account())?.narrowed(policy)
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::expiry::rfc3339;
-use crate::{Alias, Credentials, Error, ErrorKind, Expiry, Generation, Principal, SessionId};
+use crate::{Alias, Credentials, Error, ErrorKind, Expiry, Generation, PolicyDigest, Principal, SessionId};
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -60,6 +60,23 @@ pub struct AuditRecord {
     pub generation: Option<Generation>,
     /// Why it failed; absent when it did not.
     pub failure: Option<ErrorKind>,
+    /// How a child session was narrowed; only with [`AuditEvent::Narrow`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub narrowing: Option<Narrowing>,
+}
+
+/// What a narrowed child session has left of its parent's authority.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Narrowing {
+    /// The child; the record itself is the parent's.
+    pub child: SessionId,
+    /// The accounts that it may use, the default one first.
+    pub accounts: Vec<Alias>,
+    /// The policy that was put on them, if one was. Several, if the parent is itself narrowed: each has its record.
+    pub policy: Option<PolicyDigest>,
+    /// When it ends, if it has a time of its own.
+    pub ends_at: Option<Expiry>,
 }
 
 impl AuditRecord {
@@ -81,6 +98,7 @@ impl AuditRecord {
             expires_at: None,
             generation: None,
             failure: None,
+            narrowing: None,
         }
     }
 
@@ -103,6 +121,11 @@ impl AuditRecord {
 
     pub(crate) fn generation(mut self, generation: Generation) -> Self {
         self.generation = Some(generation);
+        self
+    }
+
+    pub(crate) fn narrowing(mut self, narrowing: Narrowing) -> Self {
+        self.narrowing = Some(narrowing);
         self
     }
 

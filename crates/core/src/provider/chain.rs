@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{CredentialProvider, Credentials, Error, ErrorKind, Result};
+use crate::{CredentialProvider, Credentials, Error, ErrorKind, Result, SessionPolicy};
 
 /// Providers asked in order.
 ///
@@ -54,5 +54,16 @@ impl CredentialProvider for ProviderChain {
 
     fn forget(&self) {
         self.providers.iter().for_each(|provider| provider.forget());
+    }
+
+    /// A chain of the same providers, each narrowed.
+    ///
+    /// # Errors
+    /// What the first provider says that cannot be narrowed: left out, it would be replaced by another's credentials.
+    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        let narrowed = |provider: &Arc<dyn CredentialProvider>| {
+            provider.narrowed(policy).map_err(|error| error.with_provider(provider.name()))
+        };
+        Ok(Arc::new(Self { providers: self.providers.iter().map(narrowed).collect::<Result<_>>()? }))
     }
 }

@@ -8,10 +8,13 @@ use async_trait::async_trait;
 
 use super::family::Member;
 use super::faults;
+use super::narrow::NarrowedAccount;
 use super::slot::Slot;
 use super::{AccountStatus, Generation, Rotations, ServedSet};
 use crate::audit::AuditEvent;
-use crate::{AccessKeyId, Alias, CredentialProvider, Credentials, Error, Region, Result, SessionId};
+use crate::{
+    AccessKeyId, Alias, CredentialProvider, Credentials, Error, Region, Result, SessionId, SessionPolicy,
+};
 
 /// One account of a session, lent: endpoints, SDK clients and assumed roles hold this. It follows the session's
 /// rotation, clearing and closing, and does not keep the session alive.
@@ -49,14 +52,14 @@ impl SessionAccount {
     /// # Errors
     /// As [`SessionContext::credentials_for`](super::SessionContext::credentials_for); `Closed` once the session is gone.
     pub async fn credentials(&self) -> Result<Credentials> {
-        let slot = self.slot()?;
-        slot.credentials().await
+        let session = self.member()?;
+        session.credentials_for(&self.alias).await
     }
 
     /// The set that can be served without asking anybody, with what tells it from others; `None` when there is none.
     #[must_use]
     pub fn served(&self) -> Option<ServedSet> {
-        self.slot().ok()?.served()
+        self.member().ok()?.served(&self.alias)
     }
 
     /// Fetches a new set now; see [`SessionContext::refresh`](super::SessionContext::refresh).
@@ -106,11 +109,11 @@ impl SessionAccount {
         }
     }
 
-    fn member(&self) -> Result<Arc<Member>> {
+    pub(super) fn member(&self) -> Result<Arc<Member>> {
         self.session.upgrade().filter(|member| !member.is_closed()).ok_or_else(faults::closed)
     }
 
-    fn slot(&self) -> Result<Arc<Slot>> {
+    pub(super) fn slot(&self) -> Result<Arc<Slot>> {
         self.member()?.slot(&self.alias)
     }
 }
@@ -126,7 +129,16 @@ impl CredentialProvider for SessionAccount {
     }
 
     fn fresh(&self) -> Option<Credentials> {
-        self.slot().ok()?.fresh()
+        self.member().ok()?.fresh(&self.alias)
+    }
+
+    /// The account's own provider, narrowed; which that is, is looked up at each fetch.
+    ///
+    /// # Errors
+    /// As [`SessionContext::narrow`](super::SessionContext::narrow).
+    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        let narrowed = NarrowedAccount::new(self.clone(), policy.clone(), None);
+        narrowed.provider().map(|_| Arc::new(narrowed) as Arc<dyn CredentialProvider>)
     }
 }
 

@@ -21,6 +21,7 @@ pub struct SessionBuilder {
     provider: Option<Arc<dyn CredentialProvider>>,
     accounts: Vec<(Alias, Arc<dyn CredentialProvider>)>,
     regions: Vec<(Alias, Region)>,
+    allowed: Option<Vec<Alias>>,
 }
 
 impl SessionBuilder {
@@ -33,6 +34,7 @@ impl SessionBuilder {
             provider: None,
             accounts: Vec::new(),
             regions: Vec::new(),
+            allowed: None,
         }
     }
 
@@ -102,22 +104,33 @@ impl SessionBuilder {
         self
     }
 
+    /// The only accounts that there may be, in this session and its children; any, unless said. Providers of others are
+    /// left out, and credentials for others are refused with `Denied`. If the default account is none of these, the
+    /// first of them is the default.
+    pub fn allowed_accounts(mut self, aliases: impl IntoIterator<Item = Alias>) -> Self {
+        self.allowed = Some(aliases.into_iter().collect());
+        self
+    }
+
     /// The session. It does nothing until asked for credentials.
     #[must_use]
     pub fn build(self) -> SessionContext {
         let default = self.default_account.unwrap_or_else(Alias::default_account);
-        let member = Arc::new(Member::new(self.surroundings, default, self.region, self.resolver));
-        let context = SessionContext(Arc::new(Handle(member)));
+        let misfit = self.allowed.as_ref().filter(|allowed| !allowed.contains(&default));
+        let default = misfit.and_then(|allowed| allowed.first().cloned()).unwrap_or(default);
+        let mut member = Member::new(self.surroundings, default, self.region, self.resolver);
+        member.allowed = self.allowed.map(Vec::into_boxed_slice);
+        let context = SessionContext(Arc::new(Handle(Arc::new(member))));
         let member = context.member();
-        // Nothing below can fail: the session is open and nobody else holds it yet.
+        // What is not allowed is left out. Nothing else can fail: the session is open and nobody else holds it yet.
         if let Some(provider) = self.provider {
-            let _open = member.set_default_provider(provider);
+            let _allowed = member.set_default_provider(provider);
         }
         for (alias, provider) in self.accounts {
-            let _open = member.own_slot(&alias).and_then(|slot| slot.set_provider(provider));
+            let _allowed = member.own_slot(&alias).and_then(|slot| slot.set_provider(provider));
         }
         for (alias, region) in self.regions {
-            let _open = member.own_slot(&alias).map(|slot| slot.set_region(region));
+            let _allowed = member.own_slot(&alias).map(|slot| slot.set_region(region));
         }
         context
     }
@@ -130,7 +143,7 @@ impl SessionContext {
     /// # Errors
     /// As [`set_credentials`](Self::set_credentials).
     pub fn with_credentials(&self, credentials: Credentials) -> Result<Self> {
-        let child = Self(Arc::new(Handle(self.member().child())));
+        let child = Self(Arc::new(Handle(self.member().child()?)));
         child.set_credentials(credentials)?;
         Ok(child)
     }
@@ -138,9 +151,9 @@ impl SessionContext {
     /// A child session whose default account is answered by `provider`, as [`with_credentials`](Self::with_credentials).
     ///
     /// # Errors
-    /// `Closed` after closing.
+    /// `Denied` in a [narrowed](Self::narrow) session, `Closed` after closing.
     pub fn with_provider(&self, provider: impl CredentialProvider + 'static) -> Result<Self> {
-        let child = Self(Arc::new(Handle(self.member().child())));
+        let child = Self(Arc::new(Handle(self.member().child()?)));
         child.member().set_default_provider(Arc::new(provider))?;
         Ok(child)
     }

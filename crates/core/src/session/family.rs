@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::agenda::Agenda;
 use super::audience::Audience;
+use super::bounds::Bounds;
 use super::faults;
 use super::slot::Slot;
 use super::surroundings::Surroundings;
@@ -28,6 +29,10 @@ pub(super) struct Member {
     region: Option<Box<Region>>,
     resolver: Option<Arc<dyn CredentialResolver>>,
     service: ArcSwapOption<Value>,
+    /// The aliases that there may be, here and in the children; any, unless said.
+    pub(super) allowed: Option<Box<[Alias]>>,
+    /// Of a narrowed session.
+    pub(super) bounds: Option<Box<Bounds>>,
     parent: Option<Arc<Member>>,
     children: Mutex<Vec<Weak<Member>>>,
     /// After a clear, nothing is inherited any more.
@@ -54,6 +59,8 @@ impl Member {
             region: region.map(Box::new),
             resolver,
             service: ArcSwapOption::empty(),
+            allowed: None,
+            bounds: None,
             parent: None,
             children: Mutex::default(),
             detached: AtomicBool::new(false),
@@ -64,14 +71,20 @@ impl Member {
     }
 
     /// A child whose default account is its own and whose other accounts are inherited.
-    pub(super) fn child(self: &Arc<Self>) -> Arc<Self> {
-        let alias = self.default.alias().clone();
-        let mut child = Self::new(
-            self.surroundings.child(),
-            alias,
-            self.region.as_deref().cloned(),
-            self.resolver.clone(),
-        );
+    pub(super) fn child(self: &Arc<Self>) -> Result<Arc<Self>> {
+        let alias = self.default.alias();
+        self.may_be_given(alias)?;
+        let child = Self { resolver: self.resolver.clone(), ..self.newborn(alias) };
+        Ok(self.enroll(child))
+    }
+
+    /// What every child is born with.
+    pub(super) fn newborn(&self, default: &Alias) -> Self {
+        Self::new(self.surroundings.child(), default.clone(), self.region.as_deref().cloned(), None)
+    }
+
+    /// Makes `child` one of this session's.
+    pub(super) fn enroll(self: &Arc<Self>, mut child: Self) -> Arc<Self> {
         child.parent = Some(Arc::clone(self));
         let child = Arc::new(child);
         let mut children = self.children();
@@ -97,22 +110,42 @@ impl Member {
         if self.is_closed() {
             return Err(faults::closed());
         }
-        if let Some(own) = self.own(alias) {
-            return Ok(own);
+        self.find(alias).ok_or_else(|| self.unknown())
+    }
+
+    fn find(&self, alias: &Alias) -> Option<Arc<Slot>> {
+        let found = || self.own(alias).or_else(|| self.inherits_from()?.find(alias));
+        if self.knows(alias) { found() } else { None }
+    }
+
+    /// Whether `alias` is within the bounds of this session; its parent has some of its own.
+    fn knows(&self, alias: &Alias) -> bool {
+        self.allowed.as_ref().is_none_or(|allowed| allowed.contains(alias))
+    }
+
+    /// Whether the account may be given credentials or a provider here.
+    pub(super) fn may_be_given(&self, alias: &Alias) -> Result<()> {
+        match self.allow_list() {
+            _ if self.is_closed() => Err(faults::closed()),
+            _ if self.bounds.is_some() => Err(faults::narrowed()),
+            Some(allowed) if !allowed.contains(alias) => Err(faults::not_allowed(allowed)),
+            _ => Ok(()),
         }
-        match self.inherits_from() {
-            Some(parent) => parent.slot(alias),
-            None => Err(self.unknown()),
-        }
+    }
+
+    fn allow_list(&self) -> Option<&[Alias]> {
+        self.allowed.as_deref().or_else(|| self.parent.as_ref()?.allow_list())
     }
 
     /// One's own slot for `alias`, made if need be: what is set here is never seen by the parent.
     pub(super) fn own_slot(&self, alias: &Alias) -> Result<Arc<Slot>> {
-        if self.is_closed() {
-            return Err(faults::closed());
-        }
+        self.may_be_given(alias)?;
+        Ok(self.own_or_made(alias))
+    }
+
+    pub(super) fn own_or_made(&self, alias: &Alias) -> Arc<Slot> {
         if let Some(own) = self.own(alias) {
-            return Ok(own);
+            return own;
         }
         let made = Arc::new(Slot::new(alias.clone(), Arc::clone(&self.surroundings)));
         self.others.rcu(|others| {
@@ -126,11 +159,12 @@ impl Member {
             // It was born without a provider that could forget anything.
             let _none = own.wipe(true);
         }
-        Ok(own)
+        own
     }
 
     /// Gives an account something, and has the providers of the others start anew, unless a clear came in between.
     pub(super) fn give<T>(&self, slot: &Slot, give: impl FnOnce(&Slot) -> Result<T>) -> Result<T> {
+        self.may_be_given(slot.alias())?;
         let wipes = slot.wipes()?;
         let given = give(slot)?;
         let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
@@ -158,12 +192,14 @@ impl Member {
 
     /// Every slot that this session may use, the default one first.
     pub(super) fn slots(&self) -> Vec<Arc<Slot>> {
-        let mut slots = self.own_slots();
+        let mut slots = if self.is_view() { Vec::new() } else { self.own_slots() };
         for inherited in self.inherits_from().map(|parent| parent.slots()).unwrap_or_default() {
             if slots.iter().all(|slot| slot.alias() != inherited.alias()) {
                 slots.push(inherited);
             }
         }
+        slots.retain(|slot| self.knows(slot.alias()));
+        slots.sort_by_key(|slot| slot.alias() != self.default.alias());
         slots
     }
 
@@ -211,6 +247,7 @@ impl Member {
     }
 
     pub(super) fn set_default_provider(&self, provider: Arc<dyn CredentialProvider>) -> Result<()> {
+        self.may_be_given(self.default.alias())?;
         self.default.set_provider(provider)
     }
 
@@ -225,12 +262,16 @@ impl Member {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+        self.closed.load(Ordering::Acquire) || self.is_over()
     }
 
     pub(super) fn clear(&self) {
         if self.is_closed() {
             return;
+        }
+        if self.bounds.is_some() {
+            // Nothing could be given to it again.
+            return self.close();
         }
         self.wipe(false);
         self.surroundings.record(AuditEvent::Clear, |record| record);
@@ -273,6 +314,9 @@ impl Member {
     }
 
     fn own(&self, alias: &Alias) -> Option<Arc<Slot>> {
+        if self.is_view() {
+            return None;
+        }
         if self.default.alias() == alias {
             return Some(Arc::clone(&self.default));
         }

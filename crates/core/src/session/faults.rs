@@ -1,6 +1,6 @@
 //! The faults a session itself raises, in one place so that their words agree.
 
-use crate::{Error, ErrorKind};
+use crate::{Alias, Error, ErrorKind};
 
 pub(super) fn expired(cause: Option<Error>) -> Error {
     let error = Error::new(ErrorKind::Expired, "the session's credentials have expired")
@@ -27,4 +27,21 @@ pub(super) fn closed() -> Error {
 pub(super) fn cleared_meanwhile() -> Error {
     Error::new(ErrorKind::Unavailable, "the session was cleared while its credentials were looked up")
         .with_next_step("look them up again if they are still wanted")
+}
+
+pub(super) fn not_allowed(allowed: &[Alias]) -> Error {
+    let allowed: Vec<_> = allowed.iter().map(Alias::as_str).collect();
+    Error::new(ErrorKind::Denied, "this session may not have an account of that alias")
+        .with_field("account")
+        .with_next_step(format!("use one of: {}", allowed.join(", ")))
+}
+
+pub(super) fn narrowed() -> Error {
+    Error::new(ErrorKind::Denied, "a narrowed session takes neither credentials nor providers")
+        .with_next_step("use what it has, or open another session for them")
+}
+
+pub(super) fn set_by_hand() -> Error {
+    Error::invalid("policy", "cannot be put on credentials that were set by hand")
+        .with_next_step("narrow an account whose provider assumes a role with them, or federates them")
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::bounds;
 use super::family::Member;
 use crate::{Alias, Credentials, Result};
 
@@ -127,6 +128,7 @@ impl Rotations {
                     // Perhaps a parent's: what it means here is told by the session itself.
                     self.slot = None;
                 }
+                () = bounds::over(&self.session) => {}
                 open = self.reshaped.changed() => {
                     open.ok()?;
                     if self.moved()? {

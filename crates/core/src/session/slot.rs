@@ -3,6 +3,8 @@
 mod get;
 mod refresh;
 
+pub(super) use get::Get;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,7 +22,7 @@ use super::rotation::{Announced, Lineage};
 use super::surroundings::Surroundings;
 use super::{Generation, ServedSet, SetId};
 use crate::audit::AuditEvent;
-use crate::{AccessKeyId, Alias, CredentialProvider, Credentials, Error, Region, Result};
+use crate::{AccessKeyId, Alias, CredentialProvider, Credentials, Error, Region, Result, SessionPolicy};
 
 pub(super) struct Slot {
     alias: Alias,
@@ -175,6 +177,18 @@ impl Slot {
         self.withdraw(&mut turn);
         drop(turn);
         provider
+    }
+
+    /// The account's provider, narrowed.
+    pub(super) fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        let provider = {
+            let turn = self.enter_open()?;
+            if turn.set {
+                return Err(faults::set_by_hand());
+            }
+            turn.provider_to_ask().ok_or_else(faults::not_configured)?
+        };
+        provider.narrowed(policy).map_err(|error| error.with_provider(provider.name()))
     }
 
     /// The provider may be asked again.

@@ -67,7 +67,7 @@ impl Member {
             account_id: set.and_then(|set| set.account_id().cloned()),
             region: self.region_for(slot.alias()),
             key_suffix: set.map(|set| set.access_key_id().last_four().to_owned()),
-            expires_at: set.map(|set| set.expiry()),
+            expires_at: set.map(|set| self.told(set.expiry())),
             freshness: current.as_ref().map(|issued| issued.freshness(self.surroundings.now())),
             generation: slot.generation(),
             has_session_token: set.is_some_and(|set| set.has_session_token()),

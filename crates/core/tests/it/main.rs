@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
 
 mod adoption;
+mod allowed;
 mod audit;
 mod back_off;
 mod bench;
@@ -19,6 +20,7 @@ mod freshness;
 mod herd;
 mod lifetime;
 mod model;
+mod narrow;
 mod policy;
 mod refresh;
 mod registry;

@@ -24,6 +24,16 @@ impl Slot {
     }
 }
 
+impl Slot {
+    /// What `wait` answers, in the place of what this account serves.
+    pub(in crate::session) fn credentials_by<'a>(
+        self: &'a Arc<Self>,
+        wait: BoxFuture<'a, Result<Credentials>>,
+    ) -> Get<'a> {
+        Get { slot: self, wait: Some(wait) }
+    }
+}
+
 impl Future for Get<'_> {
     type Output = Result<Credentials>;
 

@@ -1,0 +1,110 @@
+//! `Bounds` of a narrowed session, and what it hands out within them.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
+
+use super::family::Member;
+use super::slot::Get;
+use super::{ServedSet, faults};
+use crate::{Alias, Credentials, Expiry, Result};
+
+/// The longest sleep: a suspended machine or a jumping clock is noticed within it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// What a narrowed session may do at most.
+pub(super) struct Bounds {
+    /// Whether its accounts are its own, narrowed by a policy; else it is a view of its parent's.
+    pub(super) own_accounts: bool,
+    /// When it ends.
+    pub(super) until: Option<SystemTime>,
+}
+
+impl Member {
+    /// Whether it holds nothing, and shows some of what its parent holds.
+    pub(super) fn is_view(&self) -> bool {
+        self.bounds.as_ref().is_some_and(|bounds| !bounds.own_accounts)
+    }
+
+    #[inline]
+    pub(super) fn until(&self) -> Option<SystemTime> {
+        self.bounds.as_ref()?.until
+    }
+
+    /// Whether its time is up. Whoever asks first closes it, so that a clock that jumps back revives nothing.
+    #[inline]
+    pub(super) fn is_over(&self) -> bool {
+        let over = self.until().is_some_and(|until| until <= self.surroundings.now());
+        if over {
+            self.close();
+        }
+        over
+    }
+
+    /// Until when a set is good here.
+    pub(super) fn told(&self, expiry: Expiry) -> Expiry {
+        self.until().map_or(expiry, |until| expiry.min(Expiry::At(until)))
+    }
+
+    /// The current, valid set of the default account.
+    #[inline]
+    pub(super) fn credentials(&self) -> Get<'_> {
+        let slot = self.default_slot();
+        match self.bounds {
+            None => slot.credentials(),
+            Some(_) => slot.credentials_by(Box::pin(self.credentials_for(slot.alias()))),
+        }
+    }
+
+    /// The same of any account.
+    pub(super) async fn credentials_for(&self, alias: &Alias) -> Result<Credentials> {
+        let slot = self.slot(alias)?;
+        let credentials = slot.credentials().await?;
+        // The slot may be a parent's, which goes on when this session has ended meanwhile.
+        if self.is_closed() { Err(faults::closed()) } else { Ok(self.bounded(credentials)) }
+    }
+
+    /// Runs `read` on the fresh set of the default account.
+    pub(super) fn lend<T>(&self, read: impl FnOnce(&Credentials) -> T) -> Option<T> {
+        match self.bounds {
+            None => self.default_slot().lend(read),
+            Some(_) => self.fresh(self.default_slot().alias()).as_ref().map(read),
+        }
+    }
+
+    pub(super) fn fresh(&self, alias: &Alias) -> Option<Credentials> {
+        Some(self.bounded(self.slot(alias).ok()?.fresh()?))
+    }
+
+    /// What the default account serves without asking anybody.
+    pub(super) fn served_by_default(&self) -> Option<ServedSet> {
+        match self.bounds {
+            None => self.default_slot().served(),
+            Some(_) => self.served(self.default_slot().alias()),
+        }
+    }
+
+    pub(super) fn served(&self, alias: &Alias) -> Option<ServedSet> {
+        let served = self.slot(alias).ok()?.served()?;
+        Some(ServedSet { credentials: self.bounded(served.credentials), ..served })
+    }
+
+    /// A set as this session may hand it out: nobody is told that it works for longer than the session.
+    fn bounded(&self, credentials: Credentials) -> Credentials {
+        match self.until() {
+            Some(until) => credentials.ending(until),
+            None => credentials,
+        }
+    }
+}
+
+/// Waits for the time of a narrowed session to be up; for ever, if it has no end. Cancel safe.
+pub(super) async fn over(session: &Weak<Member>) {
+    let left = |session: Arc<Member>| session.until()?.duration_since(session.surroundings.now()).ok();
+    let bounded = session.upgrade().is_some_and(|session| session.until().is_some());
+    if !bounded {
+        std::future::pending::<()>().await;
+    }
+    while let Some(left) = session.upgrade().and_then(left).filter(|left| !left.is_zero()) {
+        tokio::time::sleep(left.min(LONGEST_PAUSE)).await;
+    }
+}

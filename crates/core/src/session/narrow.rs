@@ -1,0 +1,175 @@
+//! `narrow`: a child session with less authority, for a sub-agent.
+
+mod account;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::bounds::Bounds;
+use super::family::Member;
+use super::{Handle, SessionAccount, SessionContext};
+use crate::audit::{AuditEvent, Narrowing};
+use crate::{Alias, Error, Expiry, Result, SessionPolicy};
+
+pub(super) use account::NarrowedAccount;
+
+/// How much of a session's authority a [narrowed](SessionContext::narrow) one has: all of it, but for what is said here.
+#[must_use]
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    accounts: Option<Vec<Alias>>,
+    policy: Option<SessionPolicy>,
+    lifetime: Option<Duration>,
+}
+
+impl Scope {
+    /// Everything, with nothing to be added.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// These accounts and no others. The default account is the session's if it is one of these, else the first.
+    pub fn accounts(mut self, aliases: impl IntoIterator<Item = Alias>) -> Self {
+        self.accounts = Some(aliases.into_iter().collect());
+        self
+    }
+
+    /// What this policy allows and no more, in every account.
+    pub fn policy(mut self, policy: SessionPolicy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// For so long, by the session's clock, and no longer.
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = Some(lifetime);
+        self
+    }
+}
+
+impl SessionContext {
+    /// A child session with less authority: some of the accounts, less in each, a shorter life. To it, other accounts do
+    /// not exist.
+    ///
+    /// Without a policy it is a view of this session: what is set, refreshed or withdrawn here shows there at once. With
+    /// one, each account has sets of its own, from this session's provider [narrowed](crate::CredentialProvider::narrowed)
+    /// by the policy; a set of this session never reaches it. Which provider that is, is looked up at each fetch, so what
+    /// is replaced here is replaced there. It has the accounts that this session has now.
+    ///
+    /// Whoever holds the child can narrow it further and can widen nothing. It takes no credentials and no providers,
+    /// neither by hand nor through a resolver: what it was given would be bounded by nothing, under the name of a
+    /// session that is, and a resolver finds whatever its host may. Whoever has credentials of their own opens a session
+    /// of their own.
+    ///
+    /// It ends when its time is up, when this session is cleared or closed, when it is cleared itself, or with its last
+    /// handle. Then every use fails with `Closed`. What it handed out is said to expire by then; a set that has left
+    /// for another process is known to AWS for as long as it was issued.
+    ///
+    /// # Errors
+    /// `NotConfigured` for an account that is not known, or has nobody to ask for credentials. `Invalid`, naming the
+    /// account, when a policy cannot be put on it: its credentials were set by hand (even if a provider is there, which
+    /// may be somebody else's), or its provider cannot narrow, or not by this policy. `Invalid` for no accounts and for
+    /// no time. `Closed` after closing.
+    pub fn narrow(&self, scope: Scope) -> Result<Self> {
+        let session = self.member();
+        let accounts = session.chosen(scope.accounts.as_deref())?;
+        let until = session.until_after(scope.lifetime)?;
+        if let Some(policy) = &scope.policy {
+            accounts.iter().try_for_each(|alias| session.can_narrow(alias, policy))?;
+        }
+        let child = session.narrowed(&scope, &accounts, until)?;
+        session.record_narrowing(&child, &scope, accounts);
+        Ok(Self(Arc::new(Handle(child))))
+    }
+}
+
+impl Member {
+    /// The accounts that a scope leaves, the default one first.
+    fn chosen(&self, named: Option<&[Alias]>) -> Result<Vec<Alias>> {
+        let Some(named) = named else {
+            self.slot(self.default_slot().alias())?;
+            return Ok(self.slots().iter().map(|slot| slot.alias().clone()).collect());
+        };
+        let mut chosen = Vec::new();
+        for alias in named {
+            self.slot(alias)?;
+            if !chosen.contains(alias) {
+                chosen.push(alias.clone());
+            }
+        }
+        if chosen.is_empty() {
+            return Err(Error::invalid("accounts", "must name one at least"));
+        }
+        chosen.sort_by_key(|alias| alias != self.default_slot().alias());
+        Ok(chosen)
+    }
+
+    /// When a child of this lifetime ends: not after this session.
+    fn until_after(&self, lifetime: Option<Duration>) -> Result<Option<SystemTime>> {
+        let fault = |rule| Error::invalid("lifetime", rule);
+        let ends = |lifetime: Duration| match self.surroundings.now().checked_add(lifetime) {
+            _ if lifetime.is_zero() => Err(fault("must not be zero")),
+            until => until.ok_or_else(|| fault("is too long")),
+        };
+        let own = lifetime.map(ends).transpose()?;
+        Ok(own.into_iter().chain(self.until()).min())
+    }
+
+    fn can_narrow(&self, alias: &Alias, policy: &SessionPolicy) -> Result<()> {
+        let narrowed =
+            self.slot(alias)?.narrowed(policy).map(drop).map_err(|error| of_account(alias, &error));
+        if let Err(error) = &narrowed {
+            self.record(AuditEvent::Deny, alias, "narrow", Some(error));
+        }
+        narrowed
+    }
+
+    fn narrowed(
+        self: &Arc<Self>,
+        scope: &Scope,
+        accounts: &[Alias],
+        until: Option<SystemTime>,
+    ) -> Result<Arc<Self>> {
+        let [default, ..] = accounts else {
+            return Err(Error::invalid("accounts", "must name one at least"));
+        };
+        let own_accounts = scope.policy.is_some();
+        // A view of all accounts also shows those that come later. With a policy, no account but one's own may be
+        // known: others would be inherited as they are.
+        let fixed = own_accounts || scope.accounts.is_some();
+        let mut child = self.newborn(default);
+        child.allowed = fixed.then(|| accounts.into());
+        child.bounds = Some(Box::new(Bounds { own_accounts, until }));
+        let child = self.enroll(child);
+        if let Some(policy) = &scope.policy {
+            for alias in accounts {
+                let source = SessionAccount::new(Arc::downgrade(self), alias.clone());
+                let slot = child.own_or_made(alias);
+                slot.set_provider(Arc::new(NarrowedAccount::new(source, policy.clone(), until)))?;
+                self.region_for(alias).into_iter().for_each(|region| slot.set_region(region));
+            }
+        }
+        Ok(child)
+    }
+
+    fn record_narrowing(&self, child: &Self, scope: &Scope, accounts: Vec<Alias>) {
+        let narrowing = || Narrowing {
+            child: child.surroundings.id,
+            accounts,
+            policy: scope.policy.as_ref().map(SessionPolicy::digest),
+            ends_at: child.until().map(Expiry::At),
+        };
+        self.surroundings.record(AuditEvent::Narrow, |record| record.narrowing(narrowing()));
+    }
+}
+
+/// Says which account it is that cannot be narrowed.
+fn of_account(alias: &Alias, error: &Error) -> Error {
+    let told = Error::new(error.kind(), format!("account `{alias}` cannot be narrowed: {}", error.message()))
+        .with_field(error.field().unwrap_or("account").to_owned())
+        .with_next_step(error.next_step().unwrap_or("narrow other accounts only").to_owned());
+    match error.provider() {
+        Some(provider) => told.with_provider(provider.to_owned()),
+        None => told,
+    }
+}

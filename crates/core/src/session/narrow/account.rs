@@ -1,0 +1,55 @@
+//! `NarrowedAccount`: what the provider of a session's account issues, narrowed by a policy.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+
+use crate::session::{SessionAccount, faults};
+use crate::{CredentialProvider, Credentials, Result, SessionPolicy};
+
+/// Which provider is narrowed is looked up at each fetch: it may be replaced, put to sleep by a clear, or outdone by
+/// credentials that are set by hand, and from then on this one must not speak for it.
+#[derive(Debug)]
+pub(in crate::session) struct NarrowedAccount {
+    account: SessionAccount,
+    policy: SessionPolicy,
+    /// From when on nobody is asked: whoever keeps sessions warm does not look at their bounds.
+    until: Option<SystemTime>,
+}
+
+impl NarrowedAccount {
+    pub(in crate::session) fn new(
+        account: SessionAccount,
+        policy: SessionPolicy,
+        until: Option<SystemTime>,
+    ) -> Self {
+        Self { account, policy, until }
+    }
+
+    /// The provider as it is now.
+    pub(in crate::session) fn provider(&self) -> Result<Arc<dyn CredentialProvider>> {
+        let now = self.account.member()?.surroundings.now();
+        if self.until.is_some_and(|until| until <= now) {
+            return Err(faults::closed());
+        }
+        let narrowed = self.account.slot()?.narrowed(&self.policy);
+        narrowed.map_err(|error| super::of_account(self.account.alias(), &error))
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for NarrowedAccount {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("narrowed")
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        self.provider()?.credentials().await
+    }
+
+    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        self.provider()?.narrowed(policy)
+    }
+}

@@ -1,0 +1,146 @@
+//! Narrowed children: less authority, of which nothing can be got back.
+
+mod bounds;
+mod nesting;
+mod policy;
+mod role;
+mod view;
+
+use std::sync::Arc;
+
+use valetkey_core::audit::{AuditEvent, InMemoryAudit};
+use valetkey_core::testing::ScriptedProvider;
+use valetkey_core::{
+    Alias, CredentialId, CredentialProvider, ErrorKind, Expiry, MapResolver, ProviderChain, Scope,
+    SessionContext, SessionPolicy,
+};
+
+use crate::bench::*;
+use role::Role;
+
+fn alias(name: &str) -> Alias {
+    name.parse().unwrap()
+}
+
+fn allowing(actions: &str) -> SessionPolicy {
+    let statement = format!(r#"{{"Effect":"Allow","Action":{actions},"Resource":"*"}}"#);
+    format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#).parse().unwrap()
+}
+
+fn reading() -> SessionPolicy {
+    allowing(r#""s3:Get*""#)
+}
+
+async fn of(session: &SessionContext, account: &str) -> valetkey_core::Result<u64> {
+    session.credentials_for(&alias(account)).await.map(|set| number(&set))
+}
+
+#[tokio::test]
+async fn a_narrowed_session_takes_nothing() {
+    let id: CredentialId = "somebodys".parse().unwrap();
+    let resolver = MapResolver::new().with(id.clone(), numbered(9, Expiry::Never));
+    let session = SessionContext::builder().resolver(resolver).provider(Role::new(100)).build();
+    for scope in [Scope::new(), Scope::new().policy(reading())] {
+        let child = session.narrow(scope).unwrap();
+        let before = of(&child, "default").await.unwrap();
+        let set = || numbered(9, Expiry::Never);
+        let none = || ScriptedProvider::new([]);
+        let refusals = [
+            child.set_credentials(set()).unwrap_err(),
+            child.set_credentials_for(&alias("default"), set()).unwrap_err(),
+            child.set_credentials_for(&alias("new"), set()).unwrap_err(),
+            child.set_provider_for(&alias("default"), none()).unwrap_err(),
+            child.adopt(&id, None).await.unwrap_err(),
+            child.with_credentials(set()).unwrap_err(),
+            child.with_provider(none()).unwrap_err(),
+        ];
+        for error in refusals {
+            assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+            assert!(error.next_step().is_some(), "{error}");
+        }
+        assert_eq!(of(&child, "default").await.unwrap(), before);
+        assert_eq!(child.accounts(), [alias("default")]);
+        child.set_service_context(serde_json::json!({"what": "facts are no authority"})).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_scope_that_leaves_nothing_is_refused() {
+    let session = SessionContext::builder().provider(Role::new(100)).build();
+    for (scope, kind, field) in [
+        (Scope::new().accounts([]), ErrorKind::Invalid, "accounts"),
+        (Scope::new().accounts([alias("prod")]), ErrorKind::NotConfigured, "account"),
+        (Scope::new().lifetime(std::time::Duration::ZERO), ErrorKind::Invalid, "lifetime"),
+        (Scope::new().lifetime(std::time::Duration::MAX), ErrorKind::Invalid, "lifetime"),
+    ] {
+        let error = session.narrow(scope).unwrap_err();
+        assert_eq!((error.kind(), error.field()), (kind, Some(field)), "{error}");
+    }
+    session.close();
+    assert_eq!(session.narrow(Scope::new()).unwrap_err().kind(), ErrorKind::Closed);
+    let scope = Scope::new().accounts([alias("default")]).policy(reading());
+    assert_eq!(session.narrow(scope).unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn the_trail_tells_what_was_left_and_what_was_refused() {
+    let audit = Arc::new(InMemoryAudit::default());
+    let clock = valetkey_core::testing::ManualClock::new();
+    let session = builder(&clock)
+        .audit(audit.clone())
+        .provider(Role::new(100))
+        .provider_for(alias("prod"), Role::new(200))
+        .provider_for(alias("keys"), ScriptedProvider::new([]))
+        .build();
+    let scope = || Scope::new().policy(reading()).lifetime(HOUR);
+    let child = session.narrow(scope().accounts([alias("prod"), alias("default")])).unwrap();
+    session.narrow(scope()).unwrap_err();
+    let records = audit.records();
+    let narrow = &records[0];
+    assert_eq!((narrow.event, narrow.session), (AuditEvent::Narrow, session.id()));
+    let narrowing = narrow.narrowing.as_ref().unwrap();
+    assert_eq!(narrowing.child, child.id());
+    assert_eq!(narrowing.accounts, [alias("default"), alias("prod")]);
+    assert_eq!(narrowing.policy, Some(reading().digest()));
+    assert_eq!(narrowing.ends_at.unwrap().to_string(), "2026-11-21T13:00:00Z");
+    let json = serde_json::to_value(narrow).unwrap();
+    assert_eq!(json["narrowing"]["policy"], reading().digest().to_string());
+    let deny = &records[1];
+    assert_eq!((deny.event, deny.failure), (AuditEvent::Deny, Some(ErrorKind::Invalid)));
+    assert_eq!(deny.account, Some(alias("keys")));
+    assert!(serde_json::to_value(deny).unwrap().get("narrowing").is_none());
+}
+
+#[tokio::test]
+async fn a_chain_is_narrowed_whole_or_not_at_all() {
+    let (first, second) = (Role::absent(), Role::new(200));
+    let chain = ProviderChain::new(first.clone()).or_else(Arc::new(second.clone()));
+    let narrowed = chain.narrowed(&reading()).unwrap();
+    assert_eq!(number(&narrowed.provide().await.unwrap()), 200);
+    assert_eq!(second.issued(), [Some(reading())], "the one that answers is narrowed");
+    let chain = chain.or_else(ScriptedProvider::new([]));
+    let error = chain.narrowed(&reading()).unwrap_err();
+    assert_eq!((error.kind(), error.provider()), (ErrorKind::Invalid, Some("scripted")), "{error}");
+    assert!(error.next_step().is_some(), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_session_lends_to_another_is_narrowed_at_its_source() {
+    let role = Role::new(100);
+    let lender = SessionContext::builder().provider(role.clone()).build();
+    let lent = lender.account(lender.default_account()).unwrap();
+    let borrower = SessionContext::builder().provider(lent.clone()).build();
+    let child = borrower.narrow(Scope::new().policy(reading())).unwrap();
+    assert_eq!(of(&child, "default").await.unwrap(), 100);
+    assert_eq!(role.issued(), [Some(reading())]);
+    number(&lender.narrowed(&reading()).unwrap().provide().await.unwrap());
+    assert_eq!(role.issued().len(), 2);
+    lender.set_credentials(numbered(1, Expiry::Never)).unwrap();
+    assert!(lender.narrowed(&reading()).is_err() && lent.narrowed(&reading()).is_err());
+    child.refresh(&alias("default")).await.unwrap_err();
+    assert_eq!(
+        role.issued().len(),
+        2,
+        "what was set there by hand is not narrowed, nor is anything else in its place"
+    );
+}

@@ -1,0 +1,68 @@
+//! A provider that can be narrowed, and remembers under which policy it issued what.
+
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use valetkey_core::testing::ManualClock;
+use valetkey_core::{CredentialProvider, Credentials, Error, Expiry, Result, SessionPolicy};
+
+use crate::bench::*;
+
+/// Issues sets numbered from its base. Clones, narrowed or not, share the count.
+#[derive(Debug, Clone)]
+pub(super) struct Role {
+    base: u64,
+    clock: Option<ManualClock>,
+    absent: bool,
+    policy: Option<SessionPolicy>,
+    issued: Arc<Mutex<Vec<Option<SessionPolicy>>>>,
+}
+
+impl Role {
+    /// Of sets that do not expire.
+    pub(super) fn new(base: u64) -> Self {
+        Self { base, clock: None, absent: false, policy: None, issued: Arc::default() }
+    }
+
+    /// Of sets that last an hour.
+    pub(super) fn hourly(base: u64, clock: &ManualClock) -> Self {
+        Self { clock: Some(clock.clone()), ..Self::new(base) }
+    }
+
+    /// Not configured.
+    pub(super) fn absent() -> Self {
+        Self { absent: true, ..Self::new(0) }
+    }
+
+    pub(super) fn within(policy: SessionPolicy) -> Self {
+        Self { policy: Some(policy), ..Self::new(100) }
+    }
+
+    /// The policy of each set that was issued, in order.
+    pub(super) fn issued(&self) -> Vec<Option<SessionPolicy>> {
+        self.issued.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for Role {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("role")
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        if self.absent {
+            return Err(Error::not_configured("absent"));
+        }
+        let mut issued = self.issued.lock().unwrap();
+        let n = self.base + issued.len() as u64;
+        issued.push(self.policy.clone());
+        Ok(self.clock.as_ref().map_or_else(|| numbered(n, Expiry::Never), |clock| lasting(clock, n, HOUR)))
+    }
+
+    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        let policy = self.policy.as_ref().map_or_else(|| Ok(policy.clone()), |own| own.intersect(policy))?;
+        Ok(Arc::new(Self { policy: Some(policy), ..self.clone() }))
+    }
+}
