@@ -3,6 +3,7 @@
 mod builder;
 mod client;
 mod error;
+mod narrow;
 mod provider;
 
 pub use builder::AssumeRoleBuilder;

@@ -124,6 +124,13 @@ impl fmt::Display for SessionPolicy {
     }
 }
 
+/// The document, as [`Display`](fmt::Display) writes it.
+impl From<SessionPolicy> for String {
+    fn from(policy: SessionPolicy) -> Self {
+        policy.0.text.to_string()
+    }
+}
+
 impl fmt::Debug for SessionPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SessionPolicy({self})")

@@ -67,7 +67,8 @@ impl AssumeRoleBuilder {
         self
     }
 
-    /// Narrows the session to what this policy (a JSON object) and the role both allow.
+    /// Narrows the session to what this policy (a JSON object, or a [`SessionPolicy`](valetkey_core::SessionPolicy)) and
+    /// the role both allow.
     pub fn policy(mut self, json: impl Into<String>) -> Self {
         self.request.policy = Some(json.into());
         self

@@ -11,6 +11,7 @@ use valetkey_core::{Credentials, Error, Result, RoleArn};
 use crate::fault;
 
 /// What is asked of STS.
+#[derive(Clone)]
 pub(super) struct Request {
     pub(super) role: RoleArn,
     pub(super) session_name: String,
@@ -76,6 +77,7 @@ pub(super) struct Client {
     pub(super) request: Request,
 }
 
+#[derive(Clone)]
 struct Config(aws_sdk_sts::Config);
 
 impl fmt::Debug for Config {
@@ -87,6 +89,11 @@ impl fmt::Debug for Config {
 impl Client {
     pub(super) fn new(config: &SdkConfig, request: Request) -> Self {
         Self { config: Config(aws_sdk_sts::Config::new(config)), request }
+    }
+
+    /// The same client with another request.
+    pub(super) fn asking(&self, request: Request) -> Self {
+        Self { config: self.config.clone(), request }
     }
 
     pub(super) async fn assume(&self, source: &Credentials) -> Result<AssumeRoleOutput> {

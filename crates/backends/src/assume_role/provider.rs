@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use aws_sdk_sts::operation::assume_role::AssumeRoleOutput;
 use valetkey_core::{
     AccessKeyId, AccountId, CredentialProvider, Credentials, Expiry, Region, Result, RoleArn, SecretString,
-    SystemClock,
+    SessionPolicy, SystemClock,
 };
 
 use super::builder::{AssumeRoleBuilder, MAX_CHAINED};
 use super::client::Client;
-use super::error;
+use super::{error, narrow};
 use crate::{expired, source};
 
 pub(super) const NAME: &str = "assume-role";
@@ -91,5 +91,16 @@ impl CredentialProvider for AssumeRoleProvider {
     /// credentials have run out, `Throttled`, `TimedOut` or `Unavailable` when STS cannot answer now.
     async fn provide(&self) -> Result<Credentials> {
         self.assume().await.map_err(|error| error.with_provider(NAME))
+    }
+
+    /// The same role, with a session policy that allows what its own one (if there is one) and `policy` both allow.
+    ///
+    /// # Errors
+    /// `Invalid` when the two have nothing in common or cannot be compared, and when the role is assumed with policy
+    /// ARNs: a session may do what *any* of its session policies allows, so another one could only add.
+    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        let request =
+            narrow::request(&self.client.request, policy).map_err(|error| error.with_provider(NAME))?;
+        Ok(Arc::new(Self::new(self.client.asking(request), Arc::clone(&self.source), self.region.clone())))
     }
 }

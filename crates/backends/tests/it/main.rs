@@ -11,6 +11,7 @@ mod fault;
 mod limits;
 mod loopback;
 mod memory;
+mod narrow;
 mod real;
 mod sdk;
 mod secrets_manager;

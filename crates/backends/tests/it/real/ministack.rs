@@ -7,8 +7,8 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_sts::config::SharedCredentialsProvider;
 use valetkey_backends::{SdkConfigExt, SecretsManagerProvider, SecretsManagerResolver};
 use valetkey_core::{
-    CredentialId, CredentialProvider, CredentialResolver, Credentials, ErrorKind, SecretString,
-    SessionContext,
+    CredentialId, CredentialProvider, CredentialResolver, Credentials, ErrorKind, Scope, SecretString,
+    SessionContext, SessionPolicy,
 };
 use valetkey_rig::{MiniStack, REGION, Script, Seed, Tenant, aws_environment};
 
@@ -101,6 +101,66 @@ async fn a_session_policy_really_narrows() {
     };
     assert_eq!(narrowed("s3:ListAllMyBuckets").await, None);
     assert_eq!(narrowed("sts:GetCallerIdentity").await.as_deref(), Some("AccessDenied"));
+    ministack.stop().await.unwrap();
+}
+
+/// What of listing, reading and writing is refused to the session.
+async fn refused(session: &SessionContext, ministack: &MiniStack, bucket: &str) -> [bool; 3] {
+    let client = s3(session, ministack).await;
+    let listed = client.list_objects_v2().bucket(bucket).send().await;
+    let read = client.get_object().bucket(bucket).key("k").send().await;
+    let written = client.put_object().bucket(bucket).key("k").send().await;
+    [is_refusal(listed), is_refusal(read), is_refusal(written)]
+}
+
+fn is_refusal<T>(answer: Result<T, impl ProvideErrorMetadata>) -> bool {
+    answer.is_err_and(|error| error.code() == Some("AccessDenied"))
+}
+
+#[tokio::test]
+async fn a_sub_agent_may_do_what_its_scope_says_and_its_own_sub_agent_less() {
+    let (ministack, seed) = seeded().await;
+    let (url, tenant) = (ministack.url(), &seed.tenants[0]);
+    let parent = session(role(tenant, &seed.broker, &url).build().unwrap());
+    assert_eq!(refused(&parent, &ministack, &tenant.bucket).await, [false, false, false]);
+
+    let policy = |actions: &str| -> SessionPolicy {
+        let statement = format!(r#"{{"Effect":"Allow","Action":{actions},"Resource":"*"}}"#);
+        format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#).parse().unwrap()
+    };
+    let scope = |actions: &str| Scope::new().policy(policy(actions)).lifetime(Duration::from_secs(600));
+    let agent = parent.narrow(scope(r#"["s3:List*","s3:GetObject"]"#)).unwrap();
+    assert_eq!(refused(&agent, &ministack, &tenant.bucket).await, [false, false, true]);
+    let sub_agent = agent.narrow(scope(r#"["s3:*","iam:*"]"#)).unwrap();
+    assert_eq!(
+        refused(&sub_agent, &ministack, &tenant.bucket).await,
+        [false, false, true],
+        "asking for more is no use"
+    );
+    let reader = agent.narrow(scope(r#"["s3:Get*","s3:Put*"]"#)).unwrap();
+    assert_eq!(refused(&reader, &ministack, &tenant.bucket).await, [true, false, true]);
+
+    agent.close();
+    assert!(s3(&parent, &ministack).await.list_buckets().send().await.is_ok());
+    assert_eq!(reader.credentials().await.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(refused(&parent, &ministack, &tenant.bucket).await, [false, false, false]);
+    ministack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn reading_and_nothing_else_is_understood_by_the_peer() {
+    let (ministack, seed) = seeded().await;
+    let (url, tenant) = (ministack.url(), &seed.tenants[0]);
+    let parent = session(role(tenant, &seed.broker, &url).build().unwrap());
+    assert_eq!(refused(&parent, &ministack, &tenant.bucket).await, [false, false, false]);
+    let reader =
+        parent.narrow(Scope::new().policy(SessionPolicy::read_only(["s3", "sts"]).unwrap())).unwrap();
+    assert_eq!(
+        refused(&reader, &ministack, &tenant.bucket).await,
+        [false, true, true],
+        "no content, no writing"
+    );
+    assert_eq!(caller_account(&reader, &url).await, tenant.account);
     ministack.stop().await.unwrap();
 }
 
