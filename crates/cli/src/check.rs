@@ -35,7 +35,12 @@ pub(crate) async fn run(command: &Check) -> Result<ExitCode, Failure> {
     summary(&settings, config.as_ref())
         .map_err(|error| Failure::failed(format!("standard output cannot be written: {error}")))?;
     if command.live {
-        let accounts: Vec<_> = settings.accounts.keys().filter_map(|name| name.parse().ok()).collect();
+        let accounts: Vec<_> = settings
+            .accounts
+            .keys()
+            .filter(|name| settings.allows(name))
+            .filter_map(|name| name.parse().ok())
+            .collect();
         live::run(&session, &accounts).await?;
     }
     Ok(ExitCode::SUCCESS)

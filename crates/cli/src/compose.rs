@@ -38,6 +38,9 @@ pub(crate) fn session(
     let accounts = Accounts::new(settings, base, faults);
     let mut builder = SessionContext::builder().default_account(accounts.default_alias());
     builder = region.into_iter().fold(builder, SessionBuilder::region);
+    if let Some(allowed) = accounts.allowed() {
+        builder = builder.allowed_accounts(allowed);
+    }
     if let Some(principal) = parsed(settings, wanted.principal.as_deref(), faults) {
         builder = builder.principal(principal);
     }
@@ -66,6 +69,9 @@ pub(crate) fn servers(settings: &Settings, mut config: Option<&mut McpConfig>, f
     for (name, wanted) in &settings.servers {
         let section = ["servers", name];
         let account = wanted.account.as_deref().map(|account| match account.parse::<Alias>() {
+            Ok(_) if !settings.allows(account) => {
+                Err(settings.fault(&["servers", name, "account"], accounts::NOT_ALLOWED))
+            }
             Ok(alias) if settings.has_account(account) => Ok(alias),
             _ => Err(settings.fault(&["servers", name, "account"], settings.unknown_account())),
         });

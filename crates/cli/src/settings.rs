@@ -40,6 +40,8 @@ pub(crate) struct Settings {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SessionSettings {
     pub(crate) default_account: Option<String>,
+    /// The accounts that the session has; all, unless said. Others may still be sources.
+    pub(crate) allowed_accounts: Option<Vec<String>>,
     pub(crate) region: Option<String>,
     pub(crate) principal: Option<String>,
     pub(crate) agent: Option<String>,
@@ -93,6 +95,11 @@ impl Settings {
     /// Whether the file has an account of this name, sound or not.
     pub(crate) fn has_account(&self, name: &str) -> bool {
         self.accounts.contains_key(name) || self.broken.contains(name)
+    }
+
+    /// Whether the session may have the account of this name.
+    pub(crate) fn allows(&self, name: &str) -> bool {
+        self.session.allowed_accounts.as_ref().is_none_or(|allowed| allowed.iter().any(|one| one == name))
     }
 
     /// What to say of a name that is none of the accounts.

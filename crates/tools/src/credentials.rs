@@ -1,7 +1,9 @@
-//! The tools that set, show and clear a session's credentials.
+//! The tools that set, show, list, refresh and clear a session's credentials.
 
 mod clear;
 mod get;
+mod list;
+mod refresh;
 mod set;
 
 use serde_json::{Value, json};
@@ -10,6 +12,8 @@ use valetkey_core::{Alias, Result, SessionContext};
 pub(crate) use clear::ClearCredentials;
 pub(crate) use get::GetCredentials;
 pub use get::SecretExposure;
+pub(crate) use list::ListAccounts;
+pub(crate) use refresh::RefreshCredentials;
 pub(crate) use set::SetCredentials;
 
 /// What may be shown of one account, as JSON.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use serde_json::Value;
 use valetkey_core::{Error, ErrorKind, Region, Result, SessionContext};
 
-use crate::credentials::{ClearCredentials, GetCredentials, SetCredentials};
+use crate::credentials::{
+    ClearCredentials, GetCredentials, ListAccounts, RefreshCredentials, SetCredentials,
+};
 use crate::service::{GetServiceContext, SetServiceContext};
 use crate::stack_job::AdoptStackJob;
 use crate::{SecretExposure, Tool, ToolDefinition, ToolOutput};
@@ -116,7 +118,9 @@ impl ToolSetBuilder {
             Arc::new(AdoptStackJob::new(session.clone(), region)),
             Arc::new(SetServiceContext::new(session.clone())),
             Arc::new(GetServiceContext::new(session.clone())),
-            Arc::new(ClearCredentials::new(session)),
+            Arc::new(ClearCredentials::new(session.clone())),
+            Arc::new(ListAccounts::new(session.clone())),
+            Arc::new(RefreshCredentials::new(session)),
         ];
         ToolSet { tools }
     }

@@ -13,6 +13,11 @@ use crate::settings::{AccountSettings, Fault, SecretSettings, Settings};
 
 type Provider = Arc<dyn CredentialProvider>;
 
+pub(super) const NOT_ALLOWED: &str =
+    "is not one of the `allowed_accounts` of the session; add it there or name another";
+const NOBODY_SETS: &str = "leads past the session to an account of provider `memory`, on which nothing can be set; add it \
+                           to `allowed_accounts`";
+
 pub(super) struct Accounts<'a> {
     settings: &'a Settings,
     base: &'a SdkBase,
@@ -27,12 +32,38 @@ impl<'a> Accounts<'a> {
         for name in settings.accounts.keys() {
             accounts.place(name, &mut Vec::new(), faults);
         }
-        if let Some(default) = &settings.session.default_account
-            && !settings.has_account(default)
-        {
-            faults.push(settings.fault(&["session", "default_account"], settings.unknown_account()));
+        if let Some(default) = &settings.session.default_account {
+            let at_default = ["session", "default_account"];
+            if !settings.has_account(default) {
+                faults.push(settings.fault(&at_default, settings.unknown_account()));
+            } else if !settings.allows(default) {
+                faults.push(settings.fault(&at_default, NOT_ALLOWED));
+            }
         }
+        accounts.check_allowed(faults);
         accounts
+    }
+
+    fn check_allowed(&self, faults: &mut Vec<Fault>) {
+        let at_list = ["session", "allowed_accounts"];
+        match &self.settings.session.allowed_accounts {
+            Some(allowed) if allowed.is_empty() => {
+                faults.push(
+                    self.settings.fault(&at_list, "must name one account at least; leave it out for all"),
+                );
+            }
+            Some(allowed) if !allowed.iter().all(|name| self.settings.has_account(name)) => {
+                let what = self.settings.unknown_account().replacen("is not", "holds what is not", 1);
+                faults.push(self.settings.fault(&at_list, what));
+            }
+            _ => {}
+        }
+    }
+
+    /// The accounts that the session has, if not all.
+    pub(super) fn allowed(&self) -> Option<Vec<Alias>> {
+        let allowed = self.settings.session.allowed_accounts.as_ref()?;
+        Some(allowed.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
     /// The account that is meant when none is named: as set, else `default`, else the only one.
@@ -58,18 +89,33 @@ impl<'a> Accounts<'a> {
     }
 
     /// Gives the session its providers. Each source is the session's own account, so that it is cached and follows
-    /// what is set on it. Where a source is at fault, the rest of the account is checked without it.
+    /// what is set on it; one that the session may not have is used beside it. Where a source is at fault, the rest of
+    /// the account is checked without it.
     pub(super) fn fill(&self, session: &SessionContext, faults: &mut Vec<Fault>) {
         let lent = |source: &str| Some(Arc::new(session.account(&source.parse().ok()?).ok()?) as Provider);
         for (name, alias) in &self.order {
             let account = &self.settings.accounts[*name];
-            let source = account.source().and_then(lent).unwrap_or_else(nobody);
-            let set = self
-                .provider(account, &source, &self.attribution(session, alias))
-                .and_then(|provider| session.set_provider_for(alias, provider).map_err(|error| vec![error]));
+            let who = self.attribution(session, alias);
+            let source = match account.source() {
+                Some(hidden) if !self.settings.allows(hidden) => self.hidden(hidden, name, &who, faults),
+                source => source.and_then(lent).unwrap_or_else(nobody),
+            };
+            let set =
+                self.provider(account, &source, &who).and_then(|provider| match self.settings.allows(name) {
+                    true => session.set_provider_for(alias, provider).map_err(|error| vec![error]),
+                    false => Ok(()),
+                });
             let wrong = set.err().unwrap_or_default();
             faults.extend(wrong.iter().map(|error| self.settings.told(&["accounts", name], error)));
         }
+    }
+
+    /// A source that the session may not have. Nothing of it is kept between two uses, so a clear leaves nothing behind.
+    fn hidden(&self, source: &str, name: &str, who: &Attribution, faults: &mut Vec<Fault>) -> Provider {
+        if let Some(AccountSettings::Memory { .. }) = self.root(source) {
+            faults.push(self.settings.fault(&["accounts", name, "source"], NOBODY_SETS));
+        }
+        self.root(source).and_then(|_sound| self.alone(source, who)).unwrap_or_else(nobody)
     }
 
     /// An account that is used beside the session, and whose sources are used likewise: in a session of its own, which

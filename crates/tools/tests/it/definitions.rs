@@ -7,20 +7,22 @@ use valetkey_tools::{SecretExposure, ToolSet};
 use crate::desk::*;
 
 #[test]
-fn the_six_tools_keep_their_names() {
+fn the_six_tools_of_old_keep_their_names_and_come_first() {
     let desk = Desk::new();
     let names: Vec<_> = desk.tools.definitions().map(|definition| definition.name.as_ref()).collect();
-    assert_eq!(names, [SET, GET, STACK_JOB, SET_SERVICE, GET_SERVICE, CLEAR]);
+    assert_eq!(names, [SET, GET, STACK_JOB, SET_SERVICE, GET_SERVICE, CLEAR, LIST, REFRESH]);
 }
 
 #[test]
 fn annotations_say_what_a_call_does() {
     let desk = Desk::new();
     for definition in desk.tools.definitions() {
-        let hints = definition.annotations;
-        let reads = definition.name.starts_with("get_");
-        assert_eq!((hints.read_only, hints.destructive), (reads, !reads), "{}", definition.name);
-        assert!(hints.idempotent && !hints.open_world, "{}", definition.name);
+        let (hints, name) = (definition.annotations, definition.name.as_ref());
+        let reads = name.starts_with("get_") || name.starts_with("list_");
+        assert_eq!(hints.read_only, reads, "{name}");
+        assert_eq!(hints.destructive, !reads && name != REFRESH, "{name}");
+        assert_eq!(hints.idempotent, name != REFRESH, "{name}");
+        assert!(!hints.open_world, "{name}");
     }
 }
 
@@ -46,7 +48,8 @@ fn schemas_describe_objects_and_required_fields_exist() {
 async fn results_hold_what_their_schemas_require() {
     let desk = Desk::furnished().await;
     let job = serde_json::json!({"stack_job_json": {"spec": {"provider_credential_id": CREDENTIAL_ID}}});
-    for definition in desk.tools.definitions() {
+    // A refresh of what was set by hand fails; what it answers otherwise is tested with the others.
+    for definition in desk.tools.definitions().filter(|definition| definition.name != REFRESH) {
         let input = match definition.name.as_ref() {
             SET => serde_json::json!({"credentials_json": keys("us-west-2")}),
             STACK_JOB => job.clone(),

@@ -13,6 +13,8 @@ pub(crate) const STACK_JOB: &str = "extract_and_set_credentials_from_stack_job";
 pub(crate) const SET_SERVICE: &str = "set_service_context_info";
 pub(crate) const GET_SERVICE: &str = "get_service_context_info";
 pub(crate) const CLEAR: &str = "clear_credential_context";
+pub(crate) const LIST: &str = "list_aws_accounts";
+pub(crate) const REFRESH: &str = "refresh_aws_credentials";
 pub(crate) const CREDENTIAL_ID: &str = "aws-prod-123";
 
 pub(crate) struct Desk {

@@ -6,6 +6,7 @@ mod accounts;
 mod canary;
 mod definitions;
 mod desk;
+mod listing;
 mod malformed;
 mod random;
 mod reveal;

@@ -170,3 +170,34 @@ source = "canary"                       #! [resolver] `source` is not one of the
     )
     .await;
 }
+
+#[tokio::test]
+async fn what_the_session_may_not_have_is_no_default_nor_any_servers_and_no_memory_to_work_with() {
+    told_line_by_line(
+        r#"[session]
+region = "us-east-1"
+default_account = "keys"                #! [session] `default_account` is not one of the `allowed_accounts`
+allowed_accounts = ["dev", "canary"]    #! [session] `allowed_accounts` holds what is not one of the accounts; name
+[accounts.keys]
+provider = "memory"
+[accounts.env]
+provider = "environment"
+region = "canary"                       #! [accounts.env] `region` must look like
+[accounts.dev]
+provider = "assume-role"
+source = "keys"                         #! [accounts.dev] `source` leads past the session to an account of
+role_arn = "arn:aws:iam::111111111111:role/a"
+[servers.files]
+account = "keys"                        #! [servers.files] `account` is not one of the `allowed_accounts`
+"#,
+    )
+    .await;
+    told_line_by_line(
+        r#"[session]
+allowed_accounts = []                   #! [session] `allowed_accounts` must name one account at least
+[accounts.keys]
+provider = "memory"
+"#,
+    )
+    .await;
+}

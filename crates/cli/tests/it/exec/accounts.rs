@@ -1,6 +1,7 @@
 //! Which of the accounts of `valetkey.toml` the program runs in.
 
 use super::{KEY_ID, with_keys};
+use crate::cloud::CarelessCloud;
 use std::os::unix::fs::PermissionsExt;
 
 const SETTINGS: &str = "\
@@ -52,6 +53,27 @@ async fn among_several_accounts_without_a_default_one_must_be_named() {
     assert_eq!(ended.code, Some(78));
     let told = "`default` is not one of the accounts; name one of: here, there";
     assert!(ended.stderr.contains(told), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn an_account_that_is_not_allowed_can_be_a_source_and_nothing_else() {
+    let settings = "[session]\nallowed_accounts = ['role', 'there']\n[accounts.there]\nprovider = 'environment'\n\
+                    [accounts.keys]\nprovider = 'environment'\n[accounts.role]\nprovider = 'assume-role'\n\
+                    source = 'keys'\nrole_arn = 'arn:aws:iam::111111111111:role/agent'\n";
+    let cloud = CarelessCloud::start().await;
+    let shell = with_keys().file("valetkey.toml", settings).env("AWS_ENDPOINT_URL", cloud.url());
+    let run = async |options: &[&str]| {
+        let args = [&["exec", "--delivery", "env"], options, &["--", "sh", "-c", "echo $AWS_ACCESS_KEY_ID"]]
+            .concat();
+        shell.run(&args).await
+    };
+    let ended = run(&[]).await;
+    assert!(ended.stdout.starts_with("ASIA"), "the first that is allowed is the default: {}", ended.stderr);
+    assert!(cloud.shown().contains(KEY_ID), "assumed with the keys that it may not have");
+    assert_eq!(run(&["--account", "there"]).await.stdout.trim_end(), KEY_ID);
+    let refused = run(&["--account", "keys"]).await;
+    assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""));
+    assert!(refused.stderr.contains("use one of: role, there"), "{}", refused.stderr);
 }
 
 #[tokio::test]

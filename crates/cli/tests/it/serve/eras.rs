@@ -8,13 +8,15 @@ use crate::cloud::CarelessCloud;
 use crate::process::{runs, until};
 use crate::shell::Shell;
 
-const TOOLS: [&str; 7] = [
+const TOOLS: [&str; 9] = [
     "set_aws_credentials_context",
     "get_aws_credentials_context",
     "extract_and_set_credentials_from_stack_job",
     "set_service_context_info",
     "get_service_context_info",
     "clear_credential_context",
+    "list_aws_accounts",
+    "refresh_aws_credentials",
     WHOAMI,
 ];
 
@@ -102,7 +104,7 @@ async fn without_any_file_there_are_the_sessions_own_tools() {
     let shell = Shell::new();
     for era in ERAS {
         let mut client = Client::connect_with(&shell, era, &["serve"]).await;
-        assert_eq!(client.tools().await, TOOLS[..6]);
+        assert_eq!(client.tools().await, TOOLS[..8]);
         client.set(key("AAAA")).await;
         let status = client.call("get_aws_credentials_context", json!({})).await;
         assert!(status.to_string().contains("AAAA"), "{status}");

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::testing::{Canary, Script, ScriptedProvider};
-use valetkey_core::{Error, ErrorKind, Expiry};
+use valetkey_core::{Error, ErrorKind, Expiry, Scope};
+use valetkey_mcp::endpoint::Leash;
 
-use super::client::{Desk, ask_as, send};
+use super::client::{Desk, ask, ask_as, send};
 use crate::keys::temporary;
 
 async fn failing(kind: ErrorKind) -> Desk {
@@ -45,7 +46,30 @@ async fn a_closed_session_is_refused_and_so_is_one_that_was_dropped() {
     let Desk { session, grant, .. } = Desk::new().await;
     session.set_credentials(crate::keys::long_lived("BBBB")).unwrap();
     drop(session);
-    assert_eq!(super::client::ask(&grant).await.status, 403);
+    assert_eq!(ask(&grant).await.status, 403);
+}
+
+#[tokio::test]
+async fn no_reader_is_told_that_a_set_outlives_its_narrowed_session_and_then_it_is_refused() {
+    let desk = Desk::new().await;
+    desk.set("AAAA");
+    let child = desk.session.narrow(Scope::new().lifetime(Duration::from_secs(120))).unwrap();
+    let account = child.account(child.default_account()).unwrap();
+    let grants =
+        [Leash::default(), Leash::Off].map(|leash| desk.endpoint.grant(account.clone(), "sub-agent", leash));
+    for grant in &grants {
+        let answer = ask(grant).await;
+        assert_eq!(
+            (answer.key(), &answer.body["Expiration"]),
+            ("AAAA".into(), &"2026-11-21T12:02:00Z".into())
+        );
+    }
+    desk.clock.advance(Duration::from_secs(120));
+    for grant in &grants {
+        let answer = ask(grant).await;
+        assert_eq!((answer.status, &answer.body["code"]), (403, &"closed".into()));
+    }
+    assert_eq!(desk.key().await, "AAAA", "the session itself goes on");
 }
 
 #[tokio::test]

@@ -6,13 +6,15 @@ use valetkey_mcp::child::Delivery;
 use super::wire::{ERAS, Era, Wire};
 use crate::stage::fixture;
 
-const OWN: [&str; 6] = [
+const OWN: [&str; 8] = [
     "set_aws_credentials_context",
     "get_aws_credentials_context",
     "extract_and_set_credentials_from_stack_job",
     "set_service_context_info",
     "get_service_context_info",
     "clear_credential_context",
+    "list_aws_accounts",
+    "refresh_aws_credentials",
 ];
 
 #[tokio::test]
@@ -33,9 +35,9 @@ async fn own_tools_come_first_then_proxied_ones_and_the_order_does_not_change() 
         let servers = [("b", fixture(Delivery::Env)), ("a", fixture(Delivery::Endpoint))];
         let mut wire = Wire::open(era, servers).await;
         let before = wire.names().await;
-        assert_eq!(before[..6], OWN);
-        assert_eq!(before.len(), 6 + 2 * 6);
-        assert!(before[6].starts_with("a__") && before[17].starts_with("b__"), "{before:?}");
+        assert_eq!(before[..OWN.len()], OWN);
+        assert_eq!(before.len(), OWN.len() + 2 * 6);
+        assert!(before[8].starts_with("a__") && before[19].starts_with("b__"), "{before:?}");
         wire.set("AAAA").await;
         assert_eq!(wire.names().await, before);
         wire.call("clear_credential_context", json!({})).await;

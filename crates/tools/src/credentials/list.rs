@@ -1,0 +1,59 @@
+//! `list_aws_accounts`: the accounts that a model may choose from, by alias.
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use valetkey_core::{Result, SessionContext};
+
+use super::status_schema;
+use crate::arguments::Arguments;
+use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
+
+/// Shows the accounts of a session.
+pub(crate) struct ListAccounts {
+    session: SessionContext,
+    definition: ToolDefinition,
+}
+
+impl ListAccounts {
+    pub(crate) fn new(session: SessionContext) -> Self {
+        Self { session, definition: definition() }
+    }
+
+    fn list(&self, input: Value) -> Result<ToolOutput> {
+        Arguments::parse(input)?;
+        // A session that has ended says so.
+        self.session.account(self.session.default_account())?;
+        Ok(ToolOutput::json(json!({"accounts": self.session.status().accounts})))
+    }
+}
+
+#[async_trait]
+impl Tool for ListAccounts {
+    fn definition(&self) -> &ToolDefinition {
+        &self.definition
+    }
+
+    async fn call(&self, input: Value) -> ToolOutput {
+        self.list(input).into()
+    }
+}
+
+fn definition() -> ToolDefinition {
+    let description = "List the AWS accounts of this session by alias, the default one first, with what their \
+                       credentials are: region, last four characters of the key id, expiry. Other tools take an alias \
+                       as `account`.";
+    let output = json!({
+        "type": "object",
+        "properties": {"accounts": {"type": "array", "items": status_schema()}},
+        "required": ["accounts"],
+    });
+    ToolDefinition::new("list_aws_accounts", description, json!({"type": "object", "properties": {}}))
+        .title("List AWS accounts")
+        .output_schema(output)
+        .annotations(ToolAnnotations {
+            read_only: true,
+            destructive: false,
+            idempotent: true,
+            open_world: false,
+        })
+}

@@ -1,0 +1,59 @@
+//! `refresh_aws_credentials`: a new set from the account's own provider, ahead of need.
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use valetkey_core::{Result, SessionContext};
+
+use super::{account_schema, status, status_schema};
+use crate::arguments::Arguments;
+use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
+
+/// Has one account of a session refreshed.
+pub(crate) struct RefreshCredentials {
+    session: SessionContext,
+    definition: ToolDefinition,
+}
+
+impl RefreshCredentials {
+    pub(crate) fn new(session: SessionContext) -> Self {
+        Self { session, definition: definition() }
+    }
+
+    async fn refresh(&self, input: Value) -> Result<ToolOutput> {
+        let named = Arguments::parse(input)?.account()?;
+        let account = named.unwrap_or_else(|| self.session.default_account().clone());
+        self.session.refresh(&account).await?;
+        let status = status(&self.session, &account)?;
+        let expiry = status["expires_at"].as_str().unwrap_or("never");
+        let text =
+            format!("Successfully refreshed AWS credentials of account: {account}, expiring: {expiry}");
+        Ok(ToolOutput::ok(text).with_structured(status))
+    }
+}
+
+#[async_trait]
+impl Tool for RefreshCredentials {
+    fn definition(&self) -> &ToolDefinition {
+        &self.definition
+    }
+
+    async fn call(&self, input: Value) -> ToolOutput {
+        self.refresh(input).await.into()
+    }
+}
+
+fn definition() -> ToolDefinition {
+    let description = "Get new AWS credentials for an account of this session now, from where it always gets them. \
+                       They are renewed on their own; call this after AWS refused them as expired. Credentials that \
+                       were set by hand can only be set anew.";
+    let schema = json!({"type": "object", "properties": {"account": account_schema()}});
+    ToolDefinition::new("refresh_aws_credentials", description, schema)
+        .title("Refresh AWS credentials")
+        .output_schema(status_schema())
+        .annotations(ToolAnnotations {
+            read_only: false,
+            destructive: false,
+            idempotent: false,
+            open_world: false,
+        })
+}
