@@ -1,4 +1,4 @@
-//! `Bounds` of a narrowed session, and what it hands out within them.
+//! `Bounds` of a session: which accounts there may be, and what a narrowed one hands out.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
@@ -11,8 +11,15 @@ use crate::{Alias, Credentials, Expiry, Result};
 /// The longest sleep: a suspended machine or a jumping clock is noticed within it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// What a narrowed session may do at most.
+/// What a session may have and do at most.
 pub(super) struct Bounds {
+    /// The aliases that there may be, here and in the children; any, unless said.
+    pub(super) allowed: Option<Box<[Alias]>>,
+    pub(super) narrowed: Option<Narrowed>,
+}
+
+/// That a session has less authority than its parent.
+pub(super) struct Narrowed {
     /// Whether its accounts are its own, narrowed by a policy; else it is a view of its parent's.
     pub(super) own_accounts: bool,
     /// When it ends.
@@ -20,14 +27,22 @@ pub(super) struct Bounds {
 }
 
 impl Member {
+    pub(super) fn allowed(&self) -> Option<&[Alias]> {
+        self.bounds.as_ref()?.allowed.as_deref()
+    }
+
+    pub(super) fn narrowed(&self) -> Option<&Narrowed> {
+        self.bounds.as_ref()?.narrowed.as_ref()
+    }
+
     /// Whether it holds nothing, and shows some of what its parent holds.
     pub(super) fn is_view(&self) -> bool {
-        self.bounds.as_ref().is_some_and(|bounds| !bounds.own_accounts)
+        self.narrowed().is_some_and(|narrowed| !narrowed.own_accounts)
     }
 
     #[inline]
     pub(super) fn until(&self) -> Option<SystemTime> {
-        self.bounds.as_ref()?.until
+        self.narrowed()?.until
     }
 
     /// Whether its time is up. Whoever asks first closes it, so that a clock that jumps back revives nothing.
@@ -49,7 +64,7 @@ impl Member {
     #[inline]
     pub(super) fn credentials(&self) -> Get<'_> {
         let slot = self.default_slot();
-        match self.bounds {
+        match self.narrowed() {
             None => slot.credentials(),
             Some(_) => slot.credentials_by(Box::pin(self.credentials_for(slot.alias()))),
         }
@@ -65,7 +80,7 @@ impl Member {
 
     /// Runs `read` on the fresh set of the default account.
     pub(super) fn lend<T>(&self, read: impl FnOnce(&Credentials) -> T) -> Option<T> {
-        match self.bounds {
+        match self.narrowed() {
             None => self.default_slot().lend(read),
             Some(_) => self.fresh(self.default_slot().alias()).as_ref().map(read),
         }
@@ -77,7 +92,7 @@ impl Member {
 
     /// What the default account serves without asking anybody.
     pub(super) fn served_by_default(&self) -> Option<ServedSet> {
-        match self.bounds {
+        match self.narrowed() {
             None => self.default_slot().served(),
             Some(_) => self.served(self.default_slot().alias()),
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::bounds::Bounds;
 use super::family::Member;
 use super::surroundings::Surroundings;
 use super::{Handle, RefreshPolicy, SessionContext};
@@ -119,7 +120,8 @@ impl SessionBuilder {
         let misfit = self.allowed.as_ref().filter(|allowed| !allowed.contains(&default));
         let default = misfit.and_then(|allowed| allowed.first().cloned()).unwrap_or(default);
         let mut member = Member::new(self.surroundings, default, self.region, self.resolver);
-        member.allowed = self.allowed.map(Vec::into_boxed_slice);
+        member.bounds =
+            self.allowed.map(|allowed| Box::new(Bounds { allowed: Some(allowed.into()), narrowed: None }));
         let context = SessionContext(Arc::new(Handle(Arc::new(member))));
         let member = context.member();
         // What is not allowed is left out. Nothing else can fail: the session is open and nobody else holds it yet.

@@ -29,9 +29,7 @@ pub(super) struct Member {
     region: Option<Box<Region>>,
     resolver: Option<Arc<dyn CredentialResolver>>,
     service: ArcSwapOption<Value>,
-    /// The aliases that there may be, here and in the children; any, unless said.
-    pub(super) allowed: Option<Box<[Alias]>>,
-    /// Of a narrowed session.
+    /// None for most sessions.
     pub(super) bounds: Option<Box<Bounds>>,
     parent: Option<Arc<Member>>,
     children: Mutex<Vec<Weak<Member>>>,
@@ -59,7 +57,6 @@ impl Member {
             region: region.map(Box::new),
             resolver,
             service: ArcSwapOption::empty(),
-            allowed: None,
             bounds: None,
             parent: None,
             children: Mutex::default(),
@@ -120,21 +117,21 @@ impl Member {
 
     /// Whether `alias` is within the bounds of this session; its parent has some of its own.
     fn knows(&self, alias: &Alias) -> bool {
-        self.allowed.as_ref().is_none_or(|allowed| allowed.contains(alias))
+        self.allowed().is_none_or(|allowed| allowed.contains(alias))
     }
 
     /// Whether the account may be given credentials or a provider here.
     pub(super) fn may_be_given(&self, alias: &Alias) -> Result<()> {
         match self.allow_list() {
             _ if self.is_closed() => Err(faults::closed()),
-            _ if self.bounds.is_some() => Err(faults::narrowed()),
+            _ if self.narrowed().is_some() => Err(faults::narrowed()),
             Some(allowed) if !allowed.contains(alias) => Err(faults::not_allowed(allowed)),
             _ => Ok(()),
         }
     }
 
     fn allow_list(&self) -> Option<&[Alias]> {
-        self.allowed.as_deref().or_else(|| self.parent.as_ref()?.allow_list())
+        self.allowed().or_else(|| self.parent.as_ref()?.allow_list())
     }
 
     /// One's own slot for `alias`, made if need be: what is set here is never seen by the parent.
@@ -269,7 +266,7 @@ impl Member {
         if self.is_closed() {
             return;
         }
-        if self.bounds.is_some() {
+        if self.narrowed().is_some() {
             // Nothing could be given to it again.
             return self.close();
         }

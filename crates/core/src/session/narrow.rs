@@ -5,7 +5,7 @@ mod account;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::bounds::Bounds;
+use super::bounds::{Bounds, Narrowed};
 use super::family::Member;
 use super::{Handle, SessionAccount, SessionContext};
 use crate::audit::{AuditEvent, Narrowing};
@@ -77,7 +77,7 @@ impl SessionContext {
         if let Some(policy) = &scope.policy {
             accounts.iter().try_for_each(|alias| session.can_narrow(alias, policy))?;
         }
-        let child = session.narrowed(&scope, &accounts, until)?;
+        let child = session.born_narrowed(&scope, &accounts, until)?;
         session.record_narrowing(&child, &scope, accounts);
         Ok(Self(Arc::new(Handle(child))))
     }
@@ -124,7 +124,7 @@ impl Member {
         narrowed
     }
 
-    fn narrowed(
+    fn born_narrowed(
         self: &Arc<Self>,
         scope: &Scope,
         accounts: &[Alias],
@@ -138,8 +138,8 @@ impl Member {
         // known: others would be inherited as they are.
         let fixed = own_accounts || scope.accounts.is_some();
         let mut child = self.newborn(default);
-        child.allowed = fixed.then(|| accounts.into());
-        child.bounds = Some(Box::new(Bounds { own_accounts, until }));
+        let allowed = fixed.then(|| accounts.into());
+        child.bounds = Some(Box::new(Bounds { allowed, narrowed: Some(Narrowed { own_accounts, until }) }));
         let child = self.enroll(child);
         if let Some(policy) = &scope.policy {
             for alias in accounts {
