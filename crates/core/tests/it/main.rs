@@ -26,6 +26,7 @@ mod refresh;
 mod registry;
 mod rejected;
 mod rotations;
+mod scenarios;
 mod secrecy;
 mod setting;
 mod stress;
