@@ -7,6 +7,7 @@
 mod clocks;
 mod lasting;
 mod permanent;
+mod refresh;
 mod rejected;
 mod stage;
 mod transient;
@@ -35,7 +36,7 @@ const fn minutes(n: u64) -> Duration {
 }
 
 /// The smallest step of the table: an edge belongs to the staler side, and this long before it is the fresher one.
-const TICK: Duration = Duration::from_millis(1);
+const TICK: Duration = Duration::from_nanos(1);
 
 struct Scenario {
     name: String,
@@ -118,7 +119,7 @@ impl Given {
 enum Edge {
     /// Set 1 was issued, or the session opened.
     Issue,
-    /// The advisory window of set 1 opens, as this session's jitter has it: to the millisecond.
+    /// The advisory window of set 1 opens, as this session's jitter has it: to the nanosecond.
     Advisory,
     /// One minute before set 1 expires.
     Mandatory,
@@ -130,7 +131,7 @@ enum Edge {
 
 use Edge::{Advisory, Attempt, Expiry, Issue, Mandatory, Now};
 
-/// An edge, and how many milliseconds after it.
+/// An edge, and how many nanoseconds after it.
 #[derive(Debug, Clone, Copy)]
 struct When(Edge, i64);
 
@@ -140,15 +141,15 @@ impl From<Edge> for When {
     }
 }
 
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap()
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap()
 }
 
 impl Add<Duration> for Edge {
     type Output = When;
 
     fn add(self, after: Duration) -> When {
-        When(self, millis(after))
+        When(self, nanos(after))
     }
 }
 
@@ -164,7 +165,7 @@ impl Sub<Duration> for When {
     type Output = When;
 
     fn sub(self, before: Duration) -> When {
-        When(self.0, self.1 - millis(before))
+        When(self.0, self.1 - nanos(before))
     }
 }
 
@@ -187,17 +188,32 @@ use Upstream::{Fails, Hangs, Issues, IssuesFor, Panics};
 const DOWN: Upstream = Fails(ErrorKind::Unavailable);
 const REFUSES: Upstream = Fails(ErrorKind::Denied);
 
+/// What happens just before the herd asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    /// A service rejects the set that is served.
+    Rejected,
+    /// Somebody asks for a refresh, and waits.
+    Refresh,
+}
+
 struct Step {
     when: When,
     herd: usize,
-    rejected: bool,
+    before: Before,
     upstream: Upstream,
     seen: Seen,
 }
 
 /// At this moment, with upstream like this, the herd sees that.
 fn at(when: impl Into<When>, upstream: Upstream, seen: Seen) -> Step {
-    Step { when: when.into(), herd: HERD, rejected: false, upstream, seen }
+    Step { when: when.into(), herd: HERD, before: Before::Nothing, upstream, seen }
+}
+
+/// As [`at`], while a refresh that somebody asked for is under way.
+fn during_refresh_at(when: impl Into<When>, upstream: Upstream, seen: Seen) -> Step {
+    Step { before: Before::Refresh, ..at(when, upstream, seen) }
 }
 
 /// As [`at`], when nobody asks: what the warmer does by itself.
@@ -208,7 +224,7 @@ fn unasked_at(when: impl Into<When>, upstream: Upstream, calls: usize) -> Step {
 
 /// As [`at`], after a service has rejected the set that is served.
 fn rejected_at(when: impl Into<When>, upstream: Upstream, seen: Seen) -> Step {
-    Step { rejected: true, ..at(when, upstream, seen) }
+    Step { before: Before::Rejected, ..at(when, upstream, seen) }
 }
 
 /// What the herd saw.
@@ -248,7 +264,7 @@ fn all_wait(told: Told) -> Seen {
     Seen { calls: 1, waited: HERD, at_once: None, after_waiting: Some(told) }
 }
 
-/// The warmer asks upstream, and nobody waits.
-fn the_warmer_asks(told: Told) -> Seen {
+/// Somebody else asks upstream, the warmer or who asked for a refresh, and nobody waits.
+fn another_asks(told: Told) -> Seen {
     Seen { calls: 1, ..at_once(told) }
 }

@@ -15,7 +15,7 @@ use valetkey_core::{
     Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, Freshness, Result, SessionContext,
 };
 
-use super::{Edge, Given, Seen, Set, Step, Told, Upstream, When, millis};
+use super::{Before, Edge, Given, Seen, Set, Step, Told, Upstream, When, nanos};
 use crate::bench::{builder, cause, number, numbered, poll_once};
 
 /// Longer than a warmer sleeps.
@@ -53,15 +53,24 @@ impl Stage {
     pub(super) async fn act(&self, step: &Step) -> Seen {
         self.turn_to(self.instant(step.when));
         self.source.behave(step.upstream);
-        if step.rejected {
-            let served = self.session.served().unwrap();
-            self.session.report_rejected(self.session.default_account(), served.credentials.access_key_id());
-        }
         let before = self.source.calls();
+        let account = self.session.default_account();
+        let mut refresh: Waiting<'_, _> = Box::pin(self.session.refresh(account));
+        match step.before {
+            Before::Nothing => {}
+            Before::Rejected => {
+                let served = self.session.served().unwrap();
+                self.session.report_rejected(account, served.credentials.access_key_id());
+            }
+            Before::Refresh => assert!(poll_once(&mut refresh).await.is_none()),
+        }
         let (at_once, waiting) = self.ask(step.herd).await;
         let waited = waiting.len();
         self.source.gate.send_replace(true);
         let after_waiting = join_all(waiting).await;
+        if step.before == Before::Refresh {
+            let _generation = refresh.await;
+        }
         if self.warmer.is_some() {
             tokio::time::sleep(A_WHILE).await;
         }
@@ -75,10 +84,10 @@ impl Stage {
     }
 
     /// Who is answered at once, and who waits.
-    async fn ask(&self, herd: usize) -> (Vec<Result<Credentials>>, Vec<Caller<'_>>) {
+    async fn ask(&self, herd: usize) -> (Vec<Result<Credentials>>, Vec<Waiting<'_, Result<Credentials>>>) {
         let (mut at_once, mut waiting) = (Vec::new(), Vec::new());
         for _ in 0..herd {
-            let mut caller: Caller<'_> = Box::pin(self.session.credentials());
+            let mut caller: Waiting<'_, _> = Box::pin(self.session.credentials());
             match poll_once(&mut caller).await {
                 Some(answer) => at_once.push(answer),
                 None => waiting.push(caller),
@@ -97,7 +106,7 @@ impl Stage {
             Edge::Attempt => self.source.play().asked_at.expect("upstream was asked"),
             Edge::Now => self.clock.now(),
         };
-        let by = Duration::from_millis(offset.unsigned_abs());
+        let by = Duration::from_nanos(offset.unsigned_abs());
         if offset < 0 { edge - by } else { edge + by }
     }
 
@@ -108,9 +117,9 @@ impl Stage {
         }
     }
 
-    /// The first millisecond at which set 1 is no longer fresh.
+    /// The first nanosecond at which set 1 is no longer fresh.
     fn find_advisory(&self) -> SystemTime {
-        let ahead = self.life.map_or(24 * 3_600_000, |life| millis(life) - 1);
+        let ahead = self.life.map_or(24 * 3_600_000_000_000, |life| nanos(life) - 1);
         let (mut fresh, mut stale) = (-1, ahead);
         while stale - fresh > 1 {
             let middle = (fresh + stale) / 2;
@@ -133,7 +142,7 @@ impl Drop for Stage {
     }
 }
 
-type Caller<'a> = Pin<Box<dyn Future<Output = Result<Credentials>> + Send + 'a>>;
+type Waiting<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What all of them were told; they must have been told the same.
 fn unanimous(answers: Vec<Result<Credentials>>) -> Option<Told> {

@@ -137,6 +137,16 @@ async fn a_hold_of_the_last_minute_goes_on_past_expiry() {
 #[tokio::test]
 async fn a_success_ends_the_hold() {
     play([scenario(
+        "at once: a set that is born stale is replaced by the next caller",
+        hour(),
+        [
+            at(Mandatory - seconds(30), DOWN, one_asks(Told::Set(1), Told::Set(1))),
+            at(Mandatory, IssuesFor(minutes(5)), all_wait(Told::Set(2))),
+            at(Now, Issues, one_asks(Told::Set(3), Told::Set(2))),
+        ],
+    )])
+    .await;
+    play([scenario(
         "the next failure is met as the first was",
         hour(),
         [

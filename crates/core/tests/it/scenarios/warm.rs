@@ -14,7 +14,7 @@ async fn in_the_advisory_window_the_warmer_asks_and_nobody_waits() {
             warm_hour(),
             [
                 at(Advisory - TICK, Issues, at_once(Told::Set(1))),
-                at(Advisory, Issues, the_warmer_asks(Told::Set(1))),
+                at(Advisory, Issues, another_asks(Told::Set(1))),
                 at(Now, Issues, at_once(Told::Set(2))),
             ],
         ),
@@ -27,11 +27,11 @@ async fn in_the_advisory_window_the_warmer_asks_and_nobody_waits() {
                 at(Now, Issues, at_once(Told::Set(2))),
             ],
         ),
-        scenario("as it ends", warm_hour(), [at(Mandatory - TICK, Issues, the_warmer_asks(Told::Set(1)))]),
+        scenario("as it ends", warm_hour(), [at(Mandatory - TICK, Issues, another_asks(Told::Set(1)))]),
         scenario(
             "a set without expiry too",
             unending().kept_warm(),
-            [at(Advisory, Issues, the_warmer_asks(Told::Set(1))), at(Now, Issues, at_once(Told::Set(2)))],
+            [at(Advisory, Issues, another_asks(Told::Set(1))), at(Now, Issues, at_once(Told::Set(2)))],
         ),
     ])
     .await;
@@ -52,10 +52,10 @@ async fn the_warmer_keeps_to_the_hold() {
         "in the advisory window",
         lasting(minutes(12 * 60)).kept_warm(),
         [
-            at(Advisory, DOWN, the_warmer_asks(Told::Set(1))),
+            at(Advisory, DOWN, another_asks(Told::Set(1))),
             at(Attempt + (seconds(300) - TICK), DOWN, at_once(Told::Set(1))),
-            at(Attempt + seconds(600), DOWN, the_warmer_asks(Told::Set(1))),
-            at(Attempt + seconds(600), Issues, the_warmer_asks(Told::Set(1))),
+            at(Attempt + seconds(600), DOWN, another_asks(Told::Set(1))),
+            at(Attempt + seconds(600), Issues, another_asks(Told::Set(1))),
             at(Now, Issues, at_once(Told::Set(2))),
         ],
     )])
@@ -67,7 +67,7 @@ async fn a_permanent_failure_that_the_warmer_meets_stops_the_session() {
     play([scenario(
         "in the advisory window",
         warm_hour(),
-        [at(Advisory, REFUSES, the_warmer_asks(Told::Set(1))), at(Now, Issues, at_once(DENIED))],
+        [at(Advisory, REFUSES, another_asks(Told::Set(1))), at(Now, Issues, at_once(DENIED))],
     )])
     .await;
 }

@@ -1,4 +1,4 @@
-//! Rows: the advisory window by lifetime, the mandatory window, jitter. Where each window opens, to the millisecond.
+//! Rows: the advisory window by lifetime, the mandatory window, jitter. Where each window opens, to the nanosecond.
 
 use super::*;
 
