@@ -15,6 +15,7 @@ mod clearing;
 mod clocks;
 mod contract;
 mod derived;
+mod eight_hours;
 mod failure;
 mod following;
 mod freshness;
