@@ -8,6 +8,7 @@ mod canary;
 mod contract;
 mod env;
 mod fault;
+mod faults;
 mod limits;
 mod loopback;
 mod memory;
