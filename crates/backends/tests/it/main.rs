@@ -17,6 +17,7 @@ mod real;
 mod sdk;
 mod secrets_manager;
 mod session;
+mod truncated;
 mod wire;
 
 use std::sync::Arc;
