@@ -51,7 +51,7 @@ impl Loopback {
 }
 
 /// One request, with as much body as it promises.
-async fn read(stream: &mut TcpStream) -> String {
+pub(crate) async fn read(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     loop {
         if stream.read_buf(&mut text).await.unwrap() == 0 {

@@ -8,6 +8,7 @@ mod canary;
 mod contract;
 mod env;
 mod fault;
+mod faults;
 mod limits;
 mod loopback;
 mod memory;
@@ -16,6 +17,7 @@ mod real;
 mod sdk;
 mod secrets_manager;
 mod session;
+mod truncated;
 mod wire;
 
 use std::sync::Arc;

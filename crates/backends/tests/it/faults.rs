@@ -1,0 +1,176 @@
+//! A session over a role whose STS misbehaves on a real socket: each fault in each window, outages of half an hour, and
+//! a working day. The SDK's own client, retries and back-offs run; only time is virtual.
+
+mod answers;
+mod day;
+mod outages;
+mod sts;
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use tokio::time::{Instant, sleep};
+use valetkey_backends::{AssumeRoleBuilder, AssumeRoleProvider};
+use valetkey_core::testing::Canary;
+use valetkey_core::{
+    Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, RefreshPolicy, Result, SessionContext,
+};
+
+use crate::held;
+use sts::{Fault, Sts};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The attempts that the SDK's standard retries make in all.
+const ATTEMPTS: usize = 3;
+
+/// Wall time that passes as tokio's does. It begins so late that no answer looks expired to the machine's own clock.
+#[derive(Debug)]
+struct VirtualClock(Instant);
+
+impl VirtualClock {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(Instant::now()))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000) + self.elapsed()
+    }
+}
+
+/// Paused time jumps to the next timer whenever no task is ready to run, and a socket that becomes readable just then
+/// does not hold it back. So while somebody waits for an answer, it goes in steps that are small beside any time-out.
+async fn in_small_steps<T>(work: impl Future<Output = T>) -> T {
+    let steps = async {
+        loop {
+            sleep(Duration::from_millis(20)).await;
+            std::thread::yield_now();
+        }
+    };
+    tokio::select! {
+        biased;
+        done = work => done,
+        never = steps => never,
+    }
+}
+
+/// One fetch by the session: when it began and ended, and whether it brought a set.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    from: Duration,
+    to: Duration,
+    brought: bool,
+}
+
+/// The role's provider, and what it was asked.
+#[derive(Debug)]
+struct Watched {
+    role: AssumeRoleProvider,
+    clock: Arc<VirtualClock>,
+    loads: Arc<Mutex<Vec<Load>>>,
+}
+
+#[async_trait]
+impl CredentialProvider for Watched {
+    fn name(&self) -> Cow<'static, str> {
+        self.role.name()
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        let from = self.clock.elapsed();
+        let answer = self.role.provide().await;
+        let load = Load { from, to: self.clock.elapsed(), brought: answer.is_ok() };
+        self.loads.lock().unwrap().push(load);
+        answer
+    }
+}
+
+/// A session whose one role comes from a fake STS.
+struct Stage {
+    clock: Arc<VirtualClock>,
+    sts: Sts,
+    source: Canary,
+    session: SessionContext,
+    loads: Arc<Mutex<Vec<Load>>>,
+    /// Since the stage was set, when the first set expires.
+    expiry: Duration,
+}
+
+fn role(sts: &Sts, source: Arc<dyn CredentialProvider>) -> AssumeRoleBuilder {
+    let arn = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
+    AssumeRoleProvider::builder(arn, source).base(&sts.base())
+}
+
+impl Stage {
+    /// A session that holds nothing yet; what it will hold lasts for `life`.
+    async fn cold(life: Duration, policy: RefreshPolicy) -> Self {
+        let clock = VirtualClock::new();
+        let sts = Sts::start(&clock, life).await;
+        let source = Canary::new();
+        let keys = held(source.credentials(Expiry::Never).unwrap());
+        let loads = Arc::<Mutex<Vec<Load>>>::default();
+        let provider = Watched {
+            role: role(&sts, keys).build().unwrap(),
+            clock: Arc::clone(&clock),
+            loads: Arc::clone(&loads),
+        };
+        let session =
+            SessionContext::builder().clock(clock.clone()).provider(provider).refresh_policy(policy).build();
+        Self { clock, sts, source, session, loads, expiry: Duration::ZERO }
+    }
+
+    /// A session that holds its first set.
+    async fn holding(life: Duration, policy: RefreshPolicy) -> Self {
+        let mut stage = Self::cold(life, policy).await;
+        let set = stage.ask().await.unwrap();
+        let left = set.expiry().remaining(stage.clock.now()).unwrap();
+        stage.expiry = stage.clock.elapsed() + left;
+        stage
+    }
+
+    /// Asks as an agent does. Whatever is answered is checked: a set has time left, an error shows no secret.
+    async fn ask(&self) -> Result<Credentials> {
+        let answer = in_small_steps(self.session.credentials()).await;
+        if let Err(error) = &answer {
+            self.shows_no_secret(error);
+        }
+        answer
+    }
+
+    /// Sleeps until this long after the stage was set.
+    async fn until(&self, elapsed: Duration) {
+        sleep(elapsed.saturating_sub(self.clock.elapsed())).await;
+    }
+
+    fn loads(&self) -> Vec<Load> {
+        self.loads.lock().unwrap().clone()
+    }
+
+    fn shows_no_secret(&self, error: &Error) {
+        let mut said = format!("{error} {error:?}");
+        let mut cause = StdError::source(error);
+        while let Some(error) = cause {
+            said = format!("{said} {error} {error:?}");
+            cause = error.source();
+        }
+        for canary in self.sts.issued().iter().chain([&self.source]) {
+            assert!(canary.found_in(&said).is_empty(), "{said}");
+        }
+    }
+}
+
+/// What the error was caused by.
+fn cause(error: &Error) -> Option<ErrorKind> {
+    StdError::source(error)?.downcast_ref::<Error>().map(Error::kind)
+}

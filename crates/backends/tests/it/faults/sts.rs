@@ -1,0 +1,174 @@
+//! A fake STS on a socket of its own, which misbehaves as told.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use valetkey_backends::SdkBase;
+use valetkey_core::testing::Canary;
+use valetkey_core::{Clock, Expiry};
+
+use super::VirtualClock;
+use crate::loopback::read;
+use crate::wire::{assumed, refused};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    Answers(u16, &'static str),
+    /// Reads the request, and says nothing more.
+    Hangs,
+    /// Goes away in the middle of what it promised to say.
+    CutsItsAnswer,
+    /// Says half of its answer as if it were the whole.
+    TruncatesItsAnswer,
+    /// Says what is not XML, with a set in it.
+    Babbles,
+    /// Goes away before it says anything.
+    HangsUp,
+    /// Nobody listens at its address.
+    IsNotThere,
+}
+
+pub(super) struct Sts {
+    address: SocketAddr,
+    fault: watch::Sender<Option<Fault>>,
+    books: Arc<Mutex<Books>>,
+    desk: JoinHandle<()>,
+}
+
+impl Drop for Sts {
+    fn drop(&mut self) {
+        self.desk.abort();
+    }
+}
+
+/// What was asked and issued.
+#[derive(Default)]
+struct Books {
+    requests: usize,
+    issued: Vec<Canary>,
+}
+
+impl Sts {
+    /// Issues sets that last for `life`.
+    pub(super) async fn start(clock: &Arc<VirtualClock>, life: Duration) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, books) = (listener.local_addr().unwrap(), Arc::<Mutex<Books>>::default());
+        let fault = watch::Sender::new(None);
+        let desk = Desk { clock: Arc::clone(clock), life, books: Arc::clone(&books) };
+        let desk = tokio::spawn(serve(listener, fault.subscribe(), desk));
+        Self { address, fault, books, desk }
+    }
+
+    /// The SDK as it is, with its standard retries. The region is this server's own: the SDK shares a quota of retries
+    /// among all clients of a service and region.
+    pub(super) fn base(&self) -> SdkBase {
+        let letters: String =
+            self.address.port().to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect();
+        let region = format!("test-{letters}-1").parse().unwrap();
+        SdkBase::new().region(&region).endpoint_url(format!("http://{}", self.address))
+    }
+
+    pub(super) fn misbehave(&self, fault: Fault) {
+        self.fault.send_replace(Some(fault));
+    }
+
+    pub(super) fn recover(&self) {
+        self.fault.send_replace(None);
+    }
+
+    pub(super) fn requests(&self) -> usize {
+        self.books().requests
+    }
+
+    /// Every set that was put on the wire, whole or not.
+    pub(super) fn issued(&self) -> Vec<Canary> {
+        self.books().issued.clone()
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap()
+    }
+}
+
+async fn serve(mut listener: TcpListener, mut fault: watch::Receiver<Option<Fault>>, desk: Desk) {
+    let address = listener.local_addr().unwrap();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = is_there(&mut fault, false) => None,
+            accepted = listener.accept() => Some(accepted.unwrap().0),
+        };
+        let Some(stream) = accepted else {
+            drop(listener);
+            // Bound, so that nobody else takes the address, and deaf, so that who connects is refused.
+            let deaf = TcpSocket::new_v4().unwrap();
+            deaf.set_reuseaddr(true).unwrap();
+            deaf.bind(address).unwrap();
+            is_there(&mut fault, true).await;
+            listener = deaf.listen(64).unwrap();
+            continue;
+        };
+        tokio::spawn(desk.clone().answer(stream, *fault.borrow()));
+    }
+}
+
+async fn is_there(fault: &mut watch::Receiver<Option<Fault>>, yes: bool) {
+    fault.wait_for(|fault| (*fault != Some(Fault::IsNotThere)) == yes).await.unwrap();
+}
+
+#[derive(Clone)]
+struct Desk {
+    clock: Arc<VirtualClock>,
+    life: Duration,
+    books: Arc<Mutex<Books>>,
+}
+
+impl Desk {
+    async fn answer(self, mut stream: TcpStream, fault: Option<Fault>) {
+        if read(&mut stream).await.is_empty() {
+            return;
+        }
+        self.books.lock().unwrap().requests += 1;
+        let (status, body, promised) = match fault {
+            None => self.issue(1, 1),
+            Some(Fault::Answers(status, code)) => {
+                let (_, echoed, _) = self.issue(1, 1);
+                whole(status, refused(code, &echoed.replace(['<', '>'], " ")))
+            }
+            Some(Fault::CutsItsAnswer) => self.issue(2, 1),
+            Some(Fault::TruncatesItsAnswer) => self.issue(2, 2),
+            Some(Fault::Babbles) => whole(200, format!("\u{1}<<not & {}", self.issue(1, 1).1)),
+            Some(Fault::Hangs) => std::future::pending().await,
+            Some(Fault::HangsUp | Fault::IsNotThere) => return,
+        };
+        let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {promised}\r\n\r\n");
+        // A caller that has given up does not read it.
+        let _told = stream.write_all(format!("{head}{body}").as_bytes()).await;
+    }
+
+    /// A new set, of which one part in `say` is said and one in `promise` is promised.
+    fn issue(&self, say: usize, promise: usize) -> (u16, String, usize) {
+        let canary = Canary::new();
+        let keys = canary.credentials(Expiry::Never).unwrap();
+        let (id, token) = (keys.access_key_id().as_str(), keys.expose_session_token().unwrap());
+        let until = Expiry::At(self.clock.now() + self.life).to_string();
+        let whole = assumed(id, canary.expose_secret(), token).replace("2099-01-01T00:00:00Z", &until);
+        assert!(whole.contains(&until));
+        self.books.lock().unwrap().issued.push(canary);
+        // The token comes before the expiry: what is half said holds every secret there is.
+        let half = whole.find("<Expiration>").unwrap();
+        let part = |of: usize| if of == 1 { whole.len() } else { half };
+        (200, whole[..part(say)].to_owned(), part(promise))
+    }
+}
+
+/// All that is said is promised.
+fn whole(status: u16, body: String) -> (u16, String, usize) {
+    let length = body.len();
+    (status, body, length)
+}

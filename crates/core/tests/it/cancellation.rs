@@ -1,0 +1,284 @@
+//! Cancellation at every await: whoever waits may leave after any number of polls, and nothing is lost with him.
+
+mod beside;
+mod panics;
+mod runtimes;
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use valetkey_core::testing::ManualClock;
+use valetkey_core::{Alias, CredentialProvider, Credentials, Result, SessionContext};
+
+use crate::bench::*;
+
+type Waiting<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// As many polls as a fetch needs here at most.
+const MOST: usize = 4;
+
+/// A provider that numbers its sets and answers at the last of so many polls.
+#[derive(Debug, Clone)]
+struct Slow(Arc<Pace>);
+
+#[derive(Debug)]
+struct Pace {
+    clock: ManualClock,
+    polls: AtomicUsize,
+    panics: AtomicBool,
+    calls: AtomicUsize,
+    under_way: AtomicUsize,
+}
+
+impl Slow {
+    fn new(clock: &ManualClock) -> Self {
+        Self(Arc::new(Pace {
+            clock: clock.clone(),
+            polls: AtomicUsize::new(1),
+            panics: AtomicBool::new(false),
+            calls: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
+        }))
+    }
+
+    fn calls(&self) -> usize {
+        self.0.calls.load(Ordering::SeqCst)
+    }
+
+    /// Calls that were begun and neither answered nor dropped.
+    fn under_way(&self) -> usize {
+        self.0.under_way.load(Ordering::SeqCst)
+    }
+
+    /// Takes `polls` polls from now on.
+    fn slow_down(&self, polls: usize) {
+        self.0.polls.store(polls, Ordering::SeqCst);
+    }
+
+    fn panic_from_now_on(&self, yes: bool) {
+        self.0.panics.store(yes, Ordering::SeqCst);
+    }
+}
+
+struct UnderWay<'a>(&'a Pace);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for Slow {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("slow")
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        let n = self.0.calls.fetch_add(1, Ordering::SeqCst) as u64 + 1;
+        self.0.under_way.fetch_add(1, Ordering::SeqCst);
+        let _under_way = UnderWay(&self.0);
+        for _ in 1..self.0.polls.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+        if self.0.panics.load(Ordering::SeqCst) {
+            panic!("as it was told");
+        }
+        Ok(lasting(&self.0.clock, n, 2 * HOUR))
+    }
+}
+
+/// Where a fetch may be under way.
+#[derive(Debug, Clone, Copy)]
+enum Window {
+    Cold,
+    Advisory,
+    Mandatory,
+    Expired,
+}
+
+const WINDOWS: [Window; 4] = [Window::Cold, Window::Advisory, Window::Mandatory, Window::Expired];
+
+struct Stage {
+    clock: ManualClock,
+    provider: Slow,
+    session: SessionContext,
+    /// How often the provider was asked before the fetch that matters.
+    before: usize,
+}
+
+impl Stage {
+    /// A session in this window, whose next fetch takes `polls` polls.
+    async fn set(window: Window, polls: usize) -> Self {
+        let clock = ManualClock::new();
+        let provider = Slow::new(&clock);
+        let session = builder(&clock).provider(provider.clone()).build();
+        let left = match window {
+            Window::Cold => None,
+            Window::Advisory => Some(30 * MINUTE),
+            Window::Mandatory => Some(30 * SECOND),
+            Window::Expired => Some(Duration::ZERO),
+        };
+        if let Some(left) = left {
+            session.credentials().await.unwrap();
+            clock.advance(2 * HOUR - left);
+        }
+        provider.slow_down(polls);
+        let before = provider.calls();
+        Self { clock, provider, session, before }
+    }
+
+    fn get(&self) -> Waiting<'static, Result<u64>> {
+        let session = self.session.clone();
+        Box::pin(async move { session.credentials().await.map(|credentials| number(&credentials)) })
+    }
+
+    /// Always a fetch, or the one under way; the number of the set that is served afterwards.
+    fn refresh(&self) -> Waiting<'static, Result<u64>> {
+        let session = self.session.clone();
+        Box::pin(async move {
+            session.refresh(&default()).await?;
+            Ok(number(&session.served().unwrap().credentials))
+        })
+    }
+
+    fn asked(&self) -> usize {
+        self.provider.calls() - self.before
+    }
+
+    /// Somebody else asks, and gets a set that was fetched just now.
+    async fn succeeds(&self) {
+        assert!(self.get().await.unwrap() > self.before as u64);
+    }
+}
+
+fn default() -> Alias {
+    Alias::default_account()
+}
+
+async fn poll<T>(waiting: &mut Waiting<'_, T>, times: usize) -> Option<T> {
+    for _ in 0..times {
+        if let Some(done) = poll_once(waiting).await {
+            return Some(done);
+        }
+    }
+    None
+}
+
+/// Every window, every length of a fetch, and every number of polls up to its end.
+fn cases() -> impl Iterator<Item = (Window, usize, usize)> {
+    WINDOWS.into_iter().flat_map(|window| {
+        (1..=MOST).flat_map(move |polls| (0..=polls).map(move |after| (window, polls, after)))
+    })
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_after_any_poll_costs_the_next_at_most_one_more_fetch() {
+    for (window, polls, after) in cases() {
+        for ask in [Stage::get, Stage::refresh] {
+            let case = format!("{window:?}, left after {after} of {polls} polls");
+            let stage = Stage::set(window, polls).await;
+            let mut leaver = ask(&stage);
+            assert_eq!(poll(&mut leaver, after).await.is_some(), after == polls, "{case}");
+            drop(leaver);
+            assert_eq!(stage.provider.under_way(), 0, "{case}: nobody wants it any more");
+            stage.succeeds().await;
+            // One that came to its end was published; one that was left half-way is begun again.
+            let again = usize::from((1..polls).contains(&after));
+            assert_eq!(stage.asked(), 1 + again, "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_after_any_poll_leaves_the_fetch_to_who_waits_beside_him() {
+    for (window, polls, after) in cases().filter(|(_, polls, after)| (1..*polls).contains(after)) {
+        for ask in [Stage::get, Stage::refresh] {
+            let case = format!("{window:?}, left after {after} of {polls} polls");
+            let stage = Stage::set(window, polls).await;
+            let (mut leaver, mut other) = (ask(&stage), stage.refresh());
+            assert!(poll(&mut leaver, after).await.is_none(), "{case}");
+            if let Some(done) = poll_once(&mut other).await {
+                done.unwrap();
+            } else {
+                drop(leaver);
+                other.await.unwrap();
+            }
+            stage.succeeds().await;
+            assert_eq!(stage.asked(), 1, "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_who_is_never_polled_again_holds_nobody_up() {
+    for (window, polls, after) in cases().filter(|(_, _, after)| *after > 0) {
+        for ask in [Stage::get, Stage::refresh] {
+            let case = format!("{window:?}, stalled after {after} of {polls} polls");
+            let stage = Stage::set(window, polls).await;
+            let mut stalled = ask(&stage);
+            let done = poll(&mut stalled, after).await.is_some();
+            for other in [stage.refresh(), stage.get(), stage.get()] {
+                other.await.unwrap();
+            }
+            assert_eq!(stage.asked(), 1 + usize::from(done), "{case}");
+            if !done {
+                assert_eq!(stalled.await.unwrap(), stage.before as u64 + 1, "{case}: he may come back");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn when_all_leave_the_next_caller_begins_one_more_fetch() {
+    for (window, polls, after) in cases().filter(|(_, polls, after)| (1..*polls).contains(after)) {
+        let case = format!("{window:?}, all left after {after} of {polls} polls");
+        let stage = Stage::set(window, polls).await;
+        // Any of them drives the fetch, so that together they poll it `after` times.
+        let mut all: Vec<_> = (0..after).map(|_| stage.refresh()).collect();
+        for one in &mut all {
+            assert!(poll_once(one).await.is_none(), "{case}");
+        }
+        assert_eq!((stage.asked(), stage.provider.under_way()), (1, 1), "{case}");
+        drop(all);
+        assert_eq!(stage.provider.under_way(), 0, "{case}");
+        stage.succeeds().await;
+        assert_eq!(stage.asked(), 2, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn an_aborted_task_leaves_nothing_behind_wherever_it_was() {
+    for window in WINDOWS {
+        for turns in 0..3 * MOST {
+            let stage = Stage::set(window, MOST).await;
+            let task = tokio::spawn(stage.get());
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+            task.abort();
+            let _cancelled_or_done = task.await;
+            assert_eq!(stage.provider.under_way(), 0);
+            stage.succeeds().await;
+            assert!(stage.asked() <= 2, "{window:?}, {turns} turns: asked {} times", stage.asked());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_moved_while_a_caller_was_away_does_not_matter() {
+    for polls in 2..=MOST {
+        let stage = Stage::set(Window::Advisory, polls).await;
+        let mut caller = stage.get();
+        assert!(poll_once(&mut caller).await.is_none());
+        stage.clock.advance(HOUR);
+        assert_eq!(caller.await.unwrap(), 2, "what was asked for in one window comes in another");
+        assert_eq!(stage.asked(), 1);
+    }
+}

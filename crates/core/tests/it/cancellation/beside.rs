@@ -1,0 +1,141 @@
+//! What else awaits: adopting, keeping warm, following rotations, a scope.
+
+use std::sync::mpsc;
+
+use valetkey_core::{CredentialId, CredentialResolver, ErrorKind, Expiry, SessionAccount};
+
+use super::*;
+
+/// Finds set 1 at the last of so many polls.
+#[derive(Debug)]
+struct SlowResolver(usize);
+
+#[async_trait]
+impl CredentialResolver for SlowResolver {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("slow")
+    }
+
+    async fn resolve(&self, _: &CredentialId) -> Result<Credentials> {
+        for _ in 1..self.0 {
+            tokio::task::yield_now().await;
+        }
+        Ok(numbered(1, Expiry::Never))
+    }
+}
+
+#[tokio::test]
+async fn an_adoption_left_after_any_poll_changes_nothing_and_can_be_made_again() {
+    for polls in 1..=MOST {
+        for after in 0..polls {
+            let session = SessionContext::builder().resolver(SlowResolver(polls)).build();
+            let kept = session.set_credentials(numbered(9, Expiry::Never)).unwrap();
+            let id: CredentialId = "one".parse().unwrap();
+            let mut adoption: Waiting<'_, _> = Box::pin(session.adopt(&id, None));
+            assert!(poll(&mut adoption, after).await.is_none());
+            drop(adoption);
+            assert_eq!(number(&session.credentials().await.unwrap()), 9);
+            assert_eq!(session.rotations(&default()).unwrap().current(), kept);
+            session.adopt(&id, None).await.unwrap();
+            assert_eq!(number(&session.credentials().await.unwrap()), 1);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_warmer_left_after_any_poll_hands_its_fetch_to_who_waits() {
+    for polls in 2..=MOST {
+        for after in 1..polls {
+            let stage = Stage::set(Window::Mandatory, polls).await;
+            let mut warmer: Waiting<'_, ()> = Box::pin(stage.session.keep_warm());
+            assert!(poll(&mut warmer, after).await.is_none());
+            let mut caller = stage.get();
+            if let Some(done) = poll_once(&mut caller).await {
+                done.unwrap();
+            } else {
+                drop(warmer);
+                assert_eq!(caller.await.unwrap(), 2);
+            }
+            assert_eq!(stage.asked(), 1, "left after {after} of {polls} polls");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_warmer_left_after_any_poll_leaves_the_session_to_its_callers() {
+    for polls in 1..=MOST {
+        for after in 0..=polls {
+            let case = format!("left after {after} of {polls} polls");
+            let stage = Stage::set(Window::Advisory, polls).await;
+            let mut warmer: Waiting<'_, ()> = Box::pin(stage.session.keep_warm());
+            assert!(poll(&mut warmer, after).await.is_none(), "{case}: it goes on until the session ends");
+            drop(warmer);
+            assert_eq!(stage.provider.under_way(), 0, "{case}");
+            stage.succeeds().await;
+            assert!(stage.asked() <= 2, "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_told_however_often_nobody_stayed_to_hear_it() {
+    let stage = Stage::set(Window::Cold, 1).await;
+    let mut rotations = stage.session.rotations(&default()).unwrap();
+    for generation in 1..5 {
+        for _ in 0..3 {
+            assert!(rotations.changed().now_or_never().is_none(), "polled once, and left");
+        }
+        stage.session.refresh(&default()).await.unwrap();
+        drop(rotations.changed());
+        assert_eq!(rotations.changed().await.unwrap().get(), generation);
+    }
+    let mut inherited = stage.session.with_credentials(numbered(9, Expiry::Never)).unwrap();
+    let prod: Alias = "prod".parse().unwrap();
+    stage.session.set_credentials_for(&prod, numbered(5, Expiry::Never)).unwrap();
+    let mut rotations = inherited.rotations(&prod).unwrap();
+    assert!(rotations.changed().now_or_never().is_none());
+    inherited.set_credentials_for(&prod, numbered(6, Expiry::Never)).unwrap();
+    drop(rotations.changed());
+    assert!(rotations.changed().now_or_never().flatten().is_some(), "the child answers for it now");
+    assert!(rotations.changed().now_or_never().is_none());
+    inherited.close();
+    drop(rotations.changed());
+    assert_eq!(rotations.changed().await, None);
+    inherited = stage.session.clone();
+    assert!(!inherited.is_closed());
+}
+
+#[tokio::test]
+async fn a_scope_left_after_any_poll_closes_its_session_and_ends_its_fetch() {
+    for polls in 1..=MOST {
+        for after in 1..=polls {
+            let case = format!("left after {after} of {polls} polls");
+            let clock = ManualClock::new();
+            let provider = Slow::new(&clock);
+            provider.slow_down(polls);
+            let (sender, receiver) = mpsc::channel();
+            let mut scope: Waiting<'_, ()> =
+                Box::pin(SessionContext::scope(builder(&clock).provider(provider.clone()), {
+                    async move |session: SessionContext| {
+                        sender.send(session.account(&default()).unwrap()).unwrap();
+                        session.credentials().await.unwrap();
+                        std::future::pending().await
+                    }
+                }));
+            assert!(poll(&mut scope, after).await.is_none());
+            let lent: SessionAccount = receiver.recv().unwrap();
+            assert!(!lent.is_closed(), "{case}");
+            drop(scope);
+            assert_eq!(provider.under_way(), 0, "{case}");
+            assert_eq!(lent.credentials().await.unwrap_err().kind(), ErrorKind::Closed, "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_scope_that_was_never_polled_never_opened_a_session() {
+    let (sender, receiver) = mpsc::channel();
+    let work = async move |session: SessionContext| sender.send(session).unwrap();
+    drop(SessionContext::scope(SessionContext::builder(), work));
+    assert!(receiver.recv().is_err());
+}

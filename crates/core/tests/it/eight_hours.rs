@@ -1,0 +1,245 @@
+//! A working day over one-hour roles, one assumed with the other, in virtual time: what it costs upstream, and that
+//! nobody is ever given what has expired.
+//!
+//! How many calls a role may cost: a set lasts 60 min and is replaced when its advisory window opens, 15 min before its
+//! end and with a tenth of jitter 16.5 min. So two sets are never less than 43.5 min apart, and 8 h take at most
+//! ⌈480 / 43.5⌉ = 12 of them: the eight that the lifetime alone asks for, and four for replacing each one early.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep};
+use valetkey_core::{
+    Alias, Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, Result, SessionAccount,
+    SessionContext,
+};
+
+use crate::bench::*;
+
+const DAY: Duration = Duration::from_secs(8 * 3600);
+const LIFE: Duration = HOUR;
+const WIDEST_WINDOW: Duration = Duration::from_secs(15 * 60 * 11 / 10);
+const AGENTS: u64 = 6;
+/// What a call to upstream takes.
+const CALL: Duration = Duration::from_millis(300);
+
+/// ⌈8 h / (life − widest window)⌉.
+fn most_sets() -> usize {
+    DAY.as_secs().div_ceil((LIFE - WIDEST_WINDOW).as_secs()).try_into().unwrap()
+}
+
+/// Wall time that passes as tokio's does.
+#[derive(Debug)]
+struct VirtualClock {
+    began: Instant,
+    at: SystemTime,
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> SystemTime {
+        self.at + self.began.elapsed()
+    }
+}
+
+/// Issues sets of an hour, but for its outages.
+#[derive(Debug)]
+struct Sts {
+    clock: Arc<VirtualClock>,
+    /// From when, since the day began, and for how long.
+    outages: Vec<(Duration, Duration)>,
+}
+
+impl Sts {
+    fn is_down(&self) -> bool {
+        let now = self.clock.began.elapsed();
+        self.outages.iter().any(|(from, long)| (*from..*from + *long).contains(&now))
+    }
+}
+
+/// One role, and when it was asked for: answered, or not.
+#[derive(Debug, Clone)]
+struct Role {
+    sts: Arc<Sts>,
+    source: Option<SessionAccount>,
+    asked: Arc<Mutex<Vec<bool>>>,
+}
+
+impl Role {
+    fn assumed_with(sts: &Arc<Sts>, source: Option<SessionAccount>) -> Self {
+        Self { sts: Arc::clone(sts), source, asked: Arc::default() }
+    }
+
+    fn sets(&self) -> usize {
+        self.count(true)
+    }
+
+    fn failures(&self) -> usize {
+        self.count(false)
+    }
+
+    fn count(&self, answered: bool) -> usize {
+        self.asked.lock().unwrap().iter().filter(|one| **one == answered).count()
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for Role {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("role")
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        if let Some(source) = &self.source {
+            let signer = source.credentials().await?;
+            assert!(!signer.expiry().has_passed(self.sts.clock.now()), "nothing signs that has expired");
+        }
+        sleep(CALL).await;
+        let up = !self.sts.is_down();
+        self.asked.lock().unwrap().push(up);
+        if up {
+            let expires_at = self.sts.clock.now() + LIFE;
+            Ok(numbered(self.sets() as u64, Expiry::At(expires_at)))
+        } else {
+            Err(Error::new(ErrorKind::Unavailable, "down"))
+        }
+    }
+}
+
+/// A session with an account and a role that is assumed with it.
+struct Day {
+    clock: Arc<VirtualClock>,
+    session: SessionContext,
+    hub: Role,
+    role: Role,
+    served: AtomicUsize,
+    waited: AtomicUsize,
+}
+
+fn role() -> Alias {
+    "role".parse().unwrap()
+}
+
+impl Day {
+    fn new(outages: Vec<(Duration, Duration)>) -> Self {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_262_400);
+        let clock = Arc::new(VirtualClock { began: Instant::now(), at });
+        let sts = Arc::new(Sts { clock: Arc::clone(&clock), outages });
+        let hub = Role::assumed_with(&sts, None);
+        let session = SessionContext::builder().clock(clock.clone()).provider(hub.clone()).build();
+        let source = session.account(session.default_account()).unwrap();
+        let role = Role::assumed_with(&sts, Some(source));
+        session.set_provider_for(&self::role(), role.clone()).unwrap();
+        Self { clock, session, hub, role, served: AtomicUsize::new(0), waited: AtomicUsize::new(0) }
+    }
+
+    /// Agents that ask at irregular times until the day is over.
+    async fn work(&self, seed: u64) {
+        self.ask(&role()).await;
+        self.waited.store(0, Ordering::SeqCst);
+        join_all((0..AGENTS).map(|agent| self.agent(seed * AGENTS + agent))).await;
+    }
+
+    async fn agent(&self, seed: u64) {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let (hub, role) = (self.session.default_account().clone(), role());
+        loop {
+            sleep(Duration::from_millis(rng.u64(1..180_000))).await;
+            if self.clock.began.elapsed() >= DAY {
+                return;
+            }
+            self.ask(if rng.u8(0..4) == 0 { &hub } else { &role }).await;
+        }
+    }
+
+    async fn ask(&self, account: &Alias) {
+        let asked = Instant::now();
+        let set = self.session.credentials_for(account).await.expect("an outage reaches nobody");
+        assert!(!set.expiry().has_passed(self.clock.now()), "an expired set is never served");
+        self.served.fetch_add(1, Ordering::SeqCst);
+        if asked.elapsed() > Duration::ZERO {
+            self.waited.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Each role cost no more than it may, and the agents did work.
+    fn check(&self, most_failures: usize) {
+        for role in [&self.hub, &self.role] {
+            let (sets, failures) = (role.sets(), role.failures());
+            assert!((8..=most_sets()).contains(&sets), "{sets} sets");
+            assert!(failures <= most_failures, "{failures} failures");
+        }
+        assert!(self.served.load(Ordering::SeqCst) > 1_000);
+    }
+
+    fn waited(&self) -> usize {
+        self.waited.load(Ordering::SeqCst)
+    }
+}
+
+/// Three outages of this length, at some time of the day.
+fn outages(seed: u64, long: Duration) -> Vec<(Duration, Duration)> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    (0..3).map(|third| (DAY * third / 3 + Duration::from_secs(rng.u64(60..9_000)), long)).collect()
+}
+
+#[test]
+fn eight_hours_take_the_eight_sets_of_an_hour_and_four_for_replacing_each_early() {
+    assert_eq!(most_sets(), 8 + 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_on_demand_stays_within_its_calls_and_serves_nothing_expired() {
+    for seed in 0..8 {
+        let day = Day::new(Vec::new());
+        day.work(seed).await;
+        day.check(0);
+        let refreshes = day.hub.sets() + day.role.sets();
+        assert!(day.waited() <= refreshes, "only who refreshes waits: {} waited", day.waited());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_kept_warm_stays_within_its_calls_and_nobody_waits() {
+    for seed in 0..8 {
+        let day = Day::new(Vec::new());
+        let warmer = tokio::spawn(day.session.keep_warm());
+        day.work(seed).await;
+        warmer.abort();
+        day.check(0);
+        assert_eq!(day.waited(), 0);
+    }
+}
+
+/// Ten minutes, with a hold of five at least: three attempts fail at most. The last minute is 14 min from the window's
+/// opening, when every outage that made an attempt fail is over.
+#[tokio::test(start_paused = true)]
+async fn a_day_on_demand_with_outages_costs_a_failure_per_hold_and_reaches_nobody() {
+    let mut failures = 0;
+    for seed in 0..8 {
+        let day = Day::new(outages(seed, 10 * MINUTE));
+        day.work(seed).await;
+        day.check(3 * 3);
+        failures += day.hub.failures() + day.role.failures();
+    }
+    assert!(failures > 0, "some outage was met");
+}
+
+/// Three minutes: the first hold outlasts each, and ends before the last minute does.
+#[tokio::test(start_paused = true)]
+async fn a_day_kept_warm_with_outages_costs_one_failure_each_and_nobody_waits() {
+    let mut failures = 0;
+    for seed in 0..12 {
+        let day = Day::new(outages(seed, 3 * MINUTE));
+        let warmer = tokio::spawn(day.session.keep_warm());
+        day.work(seed).await;
+        warmer.abort();
+        day.check(3);
+        assert_eq!(day.waited(), 0);
+        failures += day.hub.failures() + day.role.failures();
+    }
+    assert!(failures > 0, "some outage was met");
+}

@@ -1,0 +1,120 @@
+//! Upstream of one account: it numbers what it issues, and counts how often it is asked.
+
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use valetkey_core::testing::ManualClock;
+use valetkey_core::{
+    Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, Result, SessionAccount,
+};
+
+use crate::bench::numbered;
+
+/// How a source behaves from now on.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Upstream {
+    Issues { minutes: u64 },
+    IssuesForEver,
+    IssuesExpired,
+    Fails(ErrorKind),
+}
+
+/// While it is closed, no source answers. Whoever waits is polled by hand, and need not be woken.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Gate(Arc<AtomicBool>);
+
+impl Gate {
+    pub(super) fn close(&self, yes: bool) {
+        self.0.store(yes, Ordering::SeqCst);
+    }
+
+    async fn pass(&self) {
+        poll_fn(|_| if self.0.load(Ordering::SeqCst) { Poll::Pending } else { Poll::Ready(()) }).await;
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Source(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    clock: ManualClock,
+    gate: Gate,
+    /// The numbers of its sets begin here.
+    base: u64,
+    issued: AtomicU64,
+    calls: AtomicU64,
+    upstream: Mutex<Upstream>,
+    signer: Option<SessionAccount>,
+}
+
+impl Source {
+    /// The `index`th source; it works with `signer`, if there is one, before it issues anything.
+    pub(super) fn new(
+        index: usize,
+        clock: &ManualClock,
+        gate: &Gate,
+        signer: Option<SessionAccount>,
+    ) -> Self {
+        Self(Arc::new(State {
+            clock: clock.clone(),
+            gate: gate.clone(),
+            base: (index as u64 + 1) * 1_000_000,
+            issued: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
+            upstream: Mutex::new(Upstream::Issues { minutes: 60 }),
+            signer,
+        }))
+    }
+
+    pub(super) fn behave(&self, upstream: Upstream) {
+        *self.0.upstream.lock().unwrap() = upstream;
+    }
+
+    pub(super) fn upstream(&self) -> Upstream {
+        *self.0.upstream.lock().unwrap()
+    }
+
+    pub(super) fn calls(&self) -> u64 {
+        self.0.calls.load(Ordering::SeqCst)
+    }
+
+    /// The number of the set that it issued last.
+    pub(super) fn last(&self) -> u64 {
+        self.0.base + self.0.issued.load(Ordering::SeqCst)
+    }
+
+    fn issue(&self, expiry: Expiry) -> Credentials {
+        self.0.issued.fetch_add(1, Ordering::SeqCst);
+        numbered(self.last(), expiry)
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for Source {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("source")
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        self.0.calls.fetch_add(1, Ordering::SeqCst);
+        if let Some(signer) = &self.0.signer {
+            signer.credentials().await?;
+        }
+        self.0.gate.pass().await;
+        let now = self.0.clock.now();
+        match self.upstream() {
+            Upstream::Issues { minutes } => {
+                Ok(self.issue(Expiry::At(now + Duration::from_secs(60 * minutes))))
+            }
+            Upstream::IssuesForEver => Ok(self.issue(Expiry::Never)),
+            Upstream::IssuesExpired => Ok(self.issue(Expiry::At(now))),
+            Upstream::Fails(kind) => Err(Error::new(kind, "as it was told")),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Rows: a transient failure with a set in hand, an answer that has already expired, the load time-out, `serve_expired`.
+
+use super::*;
+
+fn hour() -> Given {
+    lasting(minutes(60))
+}
+
+/// Whatever upstream fails with that may pass, and how it is told.
+const TRANSIENT: [(Upstream, ErrorKind); 7] = [
+    (DOWN, ErrorKind::Unavailable),
+    (Fails(ErrorKind::Throttled), ErrorKind::Throttled),
+    (Fails(ErrorKind::TimedOut), ErrorKind::TimedOut),
+    (IssuesFor(Duration::ZERO), ErrorKind::Unavailable),
+    (Hangs, ErrorKind::TimedOut),
+    // Neither is transient, and neither says that the set in hand is bad.
+    (Panics, ErrorKind::Internal),
+    (Fails(ErrorKind::Expired), ErrorKind::Expired),
+];
+
+#[tokio::test(start_paused = true)]
+async fn in_the_advisory_window_nobody_notices_and_nobody_asks_for_300_to_600_seconds() {
+    for (upstream, kind) in TRANSIENT {
+        play([scenario(
+            format!("{upstream:?}, {kind}: held for 300 s at least and 600 s at most", kind = kind.code()),
+            lasting(minutes(12 * 60)),
+            [
+                at(Advisory, upstream, one_asks(Told::Set(1), Told::Set(1))),
+                at(Now, upstream, at_once(Told::Set(1))),
+                at(Attempt + (seconds(300) - TICK), upstream, at_once(Told::Set(1))),
+                at(Attempt + seconds(600), upstream, one_asks(Told::Set(1), Told::Set(1))),
+                at(Attempt + (seconds(300) - TICK), upstream, at_once(Told::Set(1))),
+                at(Attempt + seconds(600), Issues, one_asks(Told::Set(2), Told::Set(1))),
+            ],
+        )])
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_the_mandatory_window_all_get_the_cached_set_and_one_asks_every_one_to_five_seconds() {
+    for (upstream, kind) in TRANSIENT {
+        play([scenario(
+            format!("{upstream:?}, {kind}: held for 1 s at least and 5 s at most", kind = kind.code()),
+            hour(),
+            [
+                at(Mandatory, upstream, all_wait(Told::Set(1))),
+                at(Now, upstream, at_once(Told::Set(1))),
+                at(Attempt + (seconds(1) - TICK), upstream, at_once(Told::Set(1))),
+                at(Attempt + seconds(5), upstream, all_wait(Told::Set(1))),
+                at(Attempt + seconds(5), Issues, all_wait(Told::Set(2))),
+            ],
+        )])
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_expiry_the_failure_is_the_error_and_one_asks_every_one_to_five_seconds() {
+    for (upstream, kind) in TRANSIENT {
+        let expired = Told::Expired(kind);
+        play([scenario(
+            format!("{upstream:?}, {kind}: told with its cause, and remembered", kind = kind.code()),
+            hour(),
+            [
+                at(Expiry, upstream, all_wait(expired)),
+                at(Now, upstream, at_once(expired)),
+                at(Attempt + (seconds(1) - TICK), upstream, at_once(expired)),
+                at(Attempt + seconds(5), upstream, all_wait(expired)),
+                at(Attempt + seconds(5), Issues, all_wait(Told::Set(2))),
+            ],
+        )])
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_nothing_ever_cached_the_failure_is_raised_and_the_next_call_tries_at_once() {
+    for (upstream, kind) in TRANSIENT {
+        let told = Told::Error(kind);
+        play([scenario(
+            format!("{upstream:?}, {kind}: no hold", kind = kind.code()),
+            nothing(),
+            [
+                at(Issue, upstream, all_wait(told)),
+                at(Now, upstream, all_wait(told)),
+                at(Now, Issues, all_wait(Told::Set(1))),
+                at(Now, Issues, at_once(Told::Set(1))),
+            ],
+        )])
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn the_hold_is_cut_short_when_the_mandatory_window_opens() {
+    for before in [seconds(6), minutes(2), seconds(299)] {
+        play([scenario(
+            format!("a failure {} s before it", before.as_secs()),
+            hour(),
+            [
+                at(Mandatory - before, DOWN, one_asks(Told::Set(1), Told::Set(1))),
+                at(Mandatory - TICK, DOWN, at_once(Told::Set(1))),
+                at(Mandatory, DOWN, all_wait(Told::Set(1))),
+                at(Attempt + seconds(5), Issues, all_wait(Told::Set(2))),
+            ],
+        )])
+        .await;
+    }
+    play([scenario(
+        "a failure within the last second before it counts as one of the window's own",
+        hour(),
+        [
+            at(Mandatory - TICK, DOWN, one_asks(Told::Set(1), Told::Set(1))),
+            at(Mandatory, DOWN, at_once(Told::Set(1))),
+            at(Attempt + seconds(5), DOWN, all_wait(Told::Set(1))),
+        ],
+    )])
+    .await;
+}
+
+#[tokio::test]
+async fn a_hold_of_the_last_minute_goes_on_past_expiry() {
+    play([scenario(
+        "the last failure before the end is the error after it",
+        hour(),
+        [
+            at(Expiry - TICK, DOWN, all_wait(Told::Set(1))),
+            at(Expiry, DOWN, at_once(EXPIRED)),
+            at(Attempt + (seconds(1) - TICK), DOWN, at_once(EXPIRED)),
+            at(Attempt + seconds(5), DOWN, all_wait(EXPIRED)),
+        ],
+    )])
+    .await;
+}
+
+#[tokio::test]
+async fn a_success_ends_the_hold() {
+    play([scenario(
+        "at once: a set that is born stale is replaced by the next caller",
+        hour(),
+        [
+            at(Mandatory - seconds(30), DOWN, one_asks(Told::Set(1), Told::Set(1))),
+            at(Mandatory, IssuesFor(minutes(5)), all_wait(Told::Set(2))),
+            at(Now, Issues, one_asks(Told::Set(3), Told::Set(2))),
+        ],
+    )])
+    .await;
+    play([scenario(
+        "the next failure is met as the first was",
+        hour(),
+        [
+            at(Advisory, DOWN, one_asks(Told::Set(1), Told::Set(1))),
+            at(Mandatory, IssuesFor(minutes(6)), all_wait(Told::Set(2))),
+            at(Attempt + minutes(1), DOWN, one_asks(Told::Set(2), Told::Set(2))),
+            at(Attempt + (minutes(4) - TICK), DOWN, at_once(Told::Set(2))),
+        ],
+    )])
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_expires_as_it_comes_is_a_failure_and_a_tick_more_is_a_set() {
+    play([
+        scenario(
+            "with nothing cached",
+            nothing(),
+            [
+                at(Issue, IssuesFor(Duration::ZERO), all_wait(UNAVAILABLE)),
+                at(Now, IssuesFor(TICK), all_wait(Told::Set(1))),
+            ],
+        ),
+        scenario(
+            "after expiry",
+            hour(),
+            [
+                at(Expiry, IssuesFor(Duration::ZERO), all_wait(EXPIRED)),
+                at(Attempt + seconds(5), IssuesFor(TICK), all_wait(Told::Set(2))),
+            ],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn with_serve_expired_the_old_set_is_served_and_the_long_hold_stays() {
+    play([
+        scenario(
+            "from the mandatory window on",
+            hour().serving_expired(),
+            [
+                at(Mandatory, DOWN, all_wait(Told::Set(1))),
+                at(Attempt + (seconds(300) - TICK), DOWN, at_once(Told::Set(1))),
+                at(Attempt + seconds(600), DOWN, all_wait(Told::Set(1))),
+                at(Attempt + (seconds(300) - TICK), DOWN, at_once(Told::Set(1))),
+                at(Attempt + seconds(600), Issues, all_wait(Told::Set(2))),
+            ],
+        ),
+        scenario(
+            "a hold from the advisory window is not cut short",
+            hour().serving_expired(),
+            [
+                at(Mandatory - TICK, DOWN, one_asks(Told::Set(1), Told::Set(1))),
+                at(Mandatory + (seconds(300) - TICK - TICK), DOWN, at_once(Told::Set(1))),
+            ],
+        ),
+        scenario(
+            "for days, if it must be",
+            hour().serving_expired(),
+            [
+                at(Expiry + minutes(60 * 48), DOWN, all_wait(Told::Set(1))),
+                at(Attempt + (seconds(300) - TICK), DOWN, at_once(Told::Set(1))),
+            ],
+        ),
+        scenario(
+            "not when there never was one",
+            nothing().serving_expired(),
+            [at(Issue, DOWN, all_wait(UNAVAILABLE))],
+        ),
+    ])
+    .await;
+}
