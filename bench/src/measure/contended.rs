@@ -51,12 +51,17 @@ fn one_round(stage: &Stage, entrant: &dyn Entrant, tasks: usize) -> Result<(f64,
 
 /// The name of the measure of throughput.
 pub(crate) fn rate_name(tasks: usize) -> String {
-    format!("warm fetch, {tasks} {}", if tasks == 1 { "task" } else { "tasks" })
+    format!("throughput, {}", step_name(tasks))
+}
+
+/// One of the steps of a measure.
+pub(crate) fn step_name(tasks: usize) -> String {
+    format!("{tasks} {}", if tasks == 1 { "task" } else { "tasks" })
 }
 
 /// The name of a measure of latency.
 pub(crate) fn tail_name(tasks: usize, quantile: &str) -> String {
-    format!("{}: {quantile}", rate_name(tasks))
+    format!("latency, {}: {quantile}", step_name(tasks))
 }
 
 fn throughput(entrants: &[Box<dyn Entrant>], rates: &Found<Rounds>) -> Section {
@@ -72,7 +77,7 @@ fn throughput(entrants: &[Box<dyn Entrant>], rates: &Found<Rounds>) -> Section {
     }
     for ours in OURS {
         let faster = rates[&(ours, MANY)].over(&rates[&(SDK, MANY)]);
-        let figure = Figure::new("warm fetch, 64 tasks, times faster", ours, "×", &faster);
+        let figure = Figure::new("throughput, 64 tasks, times faster", ours, "×", &faster);
         section.push(figure.against(SDK, &faster).goal(Goal::AtLeast(10.0)));
     }
     section

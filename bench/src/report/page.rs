@@ -81,8 +81,7 @@ fn named<'a>(section: &'a Section, name: &str) -> Vec<&'a Figure> {
 
 fn over_tasks(section: &Section) -> Result<String> {
     let names = contended::TASKS.map(contended::rate_name);
-    let steps =
-        contended::TASKS.map(|tasks| format!("{tasks} {}", if tasks == 1 { "task" } else { "tasks" }));
+    let steps = contended::TASKS.map(contended::step_name);
     let picture = over(section, &names, &steps)?;
     Ok(if picture.is_empty() {
         picture

@@ -24,6 +24,8 @@ impl<'a> Canvas<'a> {
     }
 
     pub(super) fn text(&self, text: &str, at: At, size: i32, colour: RGBColor) -> Result<()> {
+        // The backend takes sizes of its own and writes pixels.
+        let size = f64::from(size) * 1.24;
         let style = (FontFamily::SansSerif, size).into_text_style(&self.0).color(&colour);
         let style = style.pos(Pos::new(at.side, VPos::Center));
         self.0
