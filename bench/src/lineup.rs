@@ -11,14 +11,15 @@ use crate::peers::limits::{ArcClone, CoarseClock, Nothing, SwapLoad, SwapLoadFul
 use crate::peers::object_store::Store;
 use crate::peers::reqsign::Signed;
 use crate::peers::sdk::SdkCache;
-use crate::peers::valetkey::{AsProvider, Boxed, Session};
+use crate::peers::valetkey::{AsProvider, Boxed, Lent, Session};
 use crate::peers::{dashmap, moka};
 use crate::subject::Peer;
 use crate::upstream::{Script, Upstream};
 
 pub(crate) const OWNED: &str = "valetkey, owned";
-const THROUGH_TRAIT: &str = "valetkey, dyn cached";
-const BOXED: &str = "valetkey, dyn provide";
+pub(crate) const LENT: &str = "valetkey, lent";
+const THROUGH_TRAIT: &str = "valetkey, through dyn";
+const BOXED: &str = "valetkey, dyn provide()";
 pub(crate) const ARC_CLONE: &str = "Arc clone";
 const SWAP_LOAD: &str = "arc-swap load";
 const SWAP_LOAD_FULL: &str = "arc-swap load_full";
@@ -30,7 +31,7 @@ pub(crate) const MOKA_GET: &str = "moka get";
 pub(crate) const DASHMAP_GET: &str = "DashMap get";
 
 /// The ways to fetch from a session that are meant for the warm path, and so have goals.
-pub(crate) const OURS: [&str; 2] = [OWNED, THROUGH_TRAIT];
+pub(crate) const OURS: [&str; 3] = [OWNED, LENT, THROUGH_TRAIT];
 
 /// What none can go below; no caches of credentials.
 pub(crate) const LIMITS: [&str; 6] = [ARC_CLONE, SWAP_LOAD, SWAP_LOAD_FULL, WALL_CLOCK, COARSE_CLOCK, LOOP];
@@ -71,9 +72,11 @@ pub(crate) async fn session() -> Result<Session> {
 
 async fn ours() -> Result<Vec<Box<dyn Entrant>>> {
     let session = session().await?;
-    let shared: Arc<dyn CredentialProvider> = Arc::new(session.0.clone());
+    let (lent, shared) = (Lent(session.0.clone()), Arc::new(session.0.clone()));
+    let shared: Arc<dyn CredentialProvider> = shared;
     Ok(vec![
         enter(OWNED, session).await?,
+        enter(LENT, lent).await?,
         enter(THROUGH_TRAIT, AsProvider(Arc::clone(&shared))).await?,
         enter(BOXED, Boxed(shared)).await?,
     ])

@@ -16,8 +16,7 @@ pub struct Options {
 
 /// Builds every program of the bench, for some measures are taken in one of their own, and runs it.
 pub fn run(options: &Options) -> Result<()> {
-    let locked = ["--release", "--locked"];
-    cargo(&[&["build"][..], &locked, &MANIFEST, &["--bins"]].concat())?;
+    cargo(&[&["build", "--release", "--bins"][..], &MANIFEST].concat())?;
     let arguments: Vec<&str> = options.arguments.iter().map(String::as_str).collect();
-    cargo(&[&["run", "--quiet"][..], &locked, &MANIFEST, &["--"], &arguments].concat())
+    cargo(&[&["run", "--release", "--quiet"][..], &MANIFEST, &["--"], &arguments].concat())
 }

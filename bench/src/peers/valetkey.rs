@@ -70,7 +70,7 @@ impl Peer for KeptWarm {
     }
 }
 
-/// A session as a consumer sees it that knows the trait alone: `cached()`, and `provide()` only when that has nothing.
+/// A session as a consumer sees it that knows the trait alone.
 pub(crate) struct AsProvider(pub(crate) Arc<dyn CredentialProvider>);
 
 impl Subject for AsProvider {
@@ -78,9 +78,22 @@ impl Subject for AsProvider {
     type Fault = Error;
 
     async fn fetch(&self) -> std::result::Result<Credentials, Error> {
-        match self.0.cached() {
-            Some(credentials) => Ok(credentials),
-            None => self.0.provide().await,
+        self.0.credentials().await
+    }
+}
+
+/// A session's set, read in place; only when there is none that is fresh would one be fetched.
+pub(crate) struct Lent(pub(crate) SessionContext);
+
+impl Subject for Lent {
+    type Set = usize;
+    type Fault = Error;
+
+    async fn fetch(&self) -> std::result::Result<usize, Error> {
+        let read = |credentials: &Credentials| credentials.expose_secret_access_key().len();
+        match self.0.lend(read) {
+            Some(length) => Ok(length),
+            None => self.0.credentials().await.as_ref().map(read).map_err(Error::clone),
         }
     }
 }
