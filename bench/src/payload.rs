@@ -14,8 +14,10 @@ pub(crate) struct Payload {
 impl Payload {
     pub(crate) fn numbered(number: u64) -> Self {
         let (key_id, secret) = (format!("ASIA{number:016}"), format!("{number:040}"));
-        let rest = BYTES - key_id.len() - secret.len();
-        Self { key_id, secret, token: format!("{number:0>rest$}") }
+        let mut token = "t".repeat(BYTES - key_id.len() - secret.len());
+        let number = number.to_string();
+        token.replace_range(..number.len(), &number);
+        Self { key_id, secret, token }
     }
 
     #[cfg(test)]
@@ -32,5 +34,6 @@ mod tests {
     fn a_payload_has_the_length_that_it_says() {
         assert_eq!(Payload::numbered(7).bytes(), BYTES);
         assert_eq!(Payload::numbered(u64::from(u32::MAX)).bytes(), BYTES);
+        assert_ne!(Payload::numbered(7).token, Payload::numbered(8).token);
     }
 }

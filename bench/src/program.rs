@@ -26,7 +26,7 @@ struct Arguments {
     /// Write all figures to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write a page with plots into this folder.
+    /// Write a page with plots into this folder, and the goals as Markdown.
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
 }
@@ -84,7 +84,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         run.write_json(file)?;
     }
     if let Some(folder) = &arguments.report {
-        run.write_page(folder)?;
+        run.write_report(folder)?;
     }
     Ok(())
 }

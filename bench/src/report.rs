@@ -1,5 +1,6 @@
 //! The report: the same run as a table, as JSON, and as a page with plots.
 
+mod markdown;
 mod page;
 mod plot;
 pub(crate) mod table;
@@ -53,12 +54,13 @@ impl Run {
         fs::write(file, text).map_err(|error| format!("writing {}: {error}", file.display()).into())
     }
 
-    /// One page, complete in itself.
-    pub(crate) fn write_page(&self, folder: &Path) -> Result<()> {
-        let file = folder.join("index.html");
+    /// One page, complete in itself, and the table of goals as Markdown.
+    pub(crate) fn write_report(&self, folder: &Path) -> Result<()> {
         let page = page::page(self)?;
-        let written = fs::create_dir_all(folder).and_then(|()| fs::write(&file, page));
-        written.map_err(|error| format!("writing {}: {error}", file.display()).into())
+        let written = fs::create_dir_all(folder)
+            .and_then(|()| fs::write(folder.join("index.html"), page))
+            .and_then(|()| fs::write(folder.join("goals.md"), markdown::goals(self)));
+        written.map_err(|error| format!("writing into {}: {error}", folder.display()).into())
     }
 
     /// What was measured on what, in lines.

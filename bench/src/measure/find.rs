@@ -8,7 +8,7 @@ use crate::sheet::{Figure, Section};
 use crate::stage::Stage;
 
 pub(crate) const NAME: &str = "find by key, then fetch";
-const METHOD: &str = "One task; 10,000 entries under texts of 43 bytes. moka and DashMap find a set; whoever holds a \
+const METHOD: &str = "One task; 10,000 entries under texts of 40 bytes. moka and DashMap find a set; whoever holds a \
     session's handle finds nothing, and pays for the fetch alone.";
 const ENTRIES: u64 = 10_000;
 
