@@ -43,10 +43,6 @@ impl Rounds {
     pub(crate) fn over(&self, reference: &Self) -> Self {
         Self(self.0.iter().zip(&reference.0).map(|(value, reference)| value / reference).collect())
     }
-
-    pub(crate) fn map(&self, f: impl FnMut(f64) -> f64) -> Self {
-        Self(self.0.iter().copied().map(f).collect())
-    }
 }
 
 impl FromIterator<f64> for Rounds {
