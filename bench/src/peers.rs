@@ -5,6 +5,7 @@ pub(crate) mod google;
 pub(crate) mod limits;
 pub(crate) mod moka;
 pub(crate) mod object_store;
+pub(crate) mod registry;
 pub(crate) mod reqsign;
 pub(crate) mod sdk;
 pub(crate) mod valetkey;

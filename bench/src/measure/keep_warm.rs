@@ -1,13 +1,16 @@
 //! `keep_warm` for ten thousand sessions: what it costs while nothing is due, and while something is.
 
 use std::fs;
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
+use valetkey_core::{SessionRegistry, WarmLimits};
 
 use crate::Result;
 use crate::goal::Goal;
-use crate::peers::valetkey::Session;
+use crate::peers::registry;
+use crate::peers::valetkey::{Session, session_over};
 use crate::report::table::number;
 use crate::rounds::Rounds;
 use crate::sheet::{Figure, Section};
@@ -16,47 +19,68 @@ use crate::subject::{Peer, Subject};
 use crate::upstream::{Script, Upstream};
 
 const SESSIONS: usize = 10_000;
-const DUE: [usize; 3] = [1_000, 3_000, 10_000];
-const METHOD: &str = "Ten thousand sessions, and a keep_warm future for each on two worker threads. Processor time is the \
-    sum over all threads, from schedstat. Those that are to be due hold no set at first; all others hold a fresh one. \
-    Then each of the former is asked for its set, which is born in its advisory window, so that its future replaces it. \
-    The upstream answers at once; the price is that of fetch and replacement.";
-const PATIENCE: Duration = Duration::from_secs(20);
+const DUE: [usize; 2] = [1_000, 10_000];
+const METHOD: &str = "Ten thousand sessions, kept warm by a future for each, or by one future of the registry that they are \
+    in, on two worker threads; the registry's limits are set as high as they go. Processor time is the sum over all \
+    threads, from schedstat. Those that are to be due hold no set at first; all others hold a fresh one. Then each of \
+    the former is asked for its set, which is born in its advisory window, so that it is replaced. The upstream answers \
+    at once; the price is that of fetch and replacement.";
+const MOST: NonZeroU32 = NonZeroU32::MIN.saturating_add(999_999);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Seldom, since looking is paid for too.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// Who keeps the sessions warm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Warmer {
+    Each,
+    Registry,
+}
+
+const WARMERS: [(&str, Warmer); 2] =
+    [("a future each", Warmer::Each), ("a future of the registry", Warmer::Registry)];
+
 pub(super) fn take(stage: &Stage) -> Result<Vec<Section>> {
     let mut section = Section::new("keep_warm for 10,000 sessions", METHOD);
-    let mut due = <[(Rounds, Rounds); 3]>::default();
+    for (name, warmer) in WARMERS {
+        let subject = format!("valetkey, {name}");
+        let idle = Warmed::open(stage, warmer, 0)?.idle(stage);
+        let share = Rounds::from(idle * 100.0);
+        let figure = Figure::new("keep_warm: share of a core, nothing due", &subject, "%", &share);
+        section.push(figure.goal(Goal::AtMost(1.0)));
+        due(stage, warmer, &subject, &mut section)?;
+    }
+    Ok(vec![section])
+}
+
+fn due(stage: &Stage, warmer: Warmer, subject: &str, section: &mut Section) -> Result<()> {
+    let mut found = <[(Rounds, Rounds); 2]>::default();
     for _ in 0..stage.effort.herds {
-        for ((cpu, wall), count) in due.iter_mut().zip(DUE) {
-            let spent = Warmed::open(stage, count)?.replace(stage)?;
+        for ((cpu, wall), count) in found.iter_mut().zip(DUE) {
+            let spent = Warmed::open(stage, warmer, count)?.replace(stage)?;
             cpu.push(spent.cpu * 1e6 / count as f64);
             wall.push(spent.wall * 1e3);
         }
     }
-    let idle = Warmed::open(stage, 0)?.idle(stage);
-    let share =
-        Figure::new("keep_warm: share of a core, nothing due", "valetkey", "%", &Rounds::from(idle * 100.0));
-    section.push(share.goal(Goal::AtMost(1.0)));
-    for (index, ((cpu, wall), count)) in due.iter().zip(DUE).enumerate() {
+    for (index, ((cpu, wall), count)) in found.iter().zip(DUE).enumerate() {
         let count = number(count as f64);
         let name = format!("keep_warm: processor time a set, {count} due");
-        let figure = Figure::new(name, "valetkey", "µs", cpu).against("10,000 due", &cpu.over(&due[2].0));
+        let figure = Figure::new(name, subject, "µs", cpu).against("10,000 due", &cpu.over(&found[1].0));
         section.push(if index == 0 { figure.goal(Goal::AtMost(2.0)) } else { figure });
         section.push(Figure::new(
             format!("keep_warm: until all are replaced, {count} due"),
-            "valetkey",
+            subject,
             "ms",
             wall,
         ));
     }
-    Ok(vec![section])
+    Ok(())
 }
 
 /// The sessions, and whom they ask.
 struct Warmed {
     sessions: Vec<Session>,
+    registry: Option<SessionRegistry>,
     upstreams: Vec<Upstream>,
     due: usize,
 }
@@ -68,18 +92,27 @@ struct Spent {
 }
 
 impl Warmed {
-    fn open(stage: &Stage, due: usize) -> Result<Self> {
+    fn open(stage: &Stage, warmer: Warmer, due: usize) -> Result<Self> {
         let stale = Script { first: Session::BORN_STALE, ..Script::WARM };
         let script = |index| if index < due { stale } else { Script::WARM };
         let upstreams: Vec<Upstream> = (0..SESSIONS).map(|index| Upstream::new(script(index))).collect();
-        let sessions: Vec<Session> = upstreams.iter().cloned().map(Session::over).collect();
+        let registry =
+            if warmer == Warmer::Registry { Some(registry::registry(SESSIONS as u64)?) } else { None };
+        let open = |(upstream, number): (&Upstream, u64)| match &registry {
+            Some(registry) => registry::open(registry, number, session_over(upstream.clone())).map(Session),
+            None => Ok(Session::over(upstream.clone())),
+        };
+        let sessions: Vec<Session> = upstreams.iter().zip(0..).map(open).collect::<Result<_>>()?;
         ask(stage, &sessions[due..])?;
-        Ok(Self { sessions, upstreams, due })
+        Ok(Self { sessions, registry, upstreams, due })
     }
 
     fn warm(&self, stage: &Stage) -> Vec<JoinHandle<()>> {
-        let warmers =
-            self.sessions.iter().map(|session| stage.runtime.spawn(session.0.keep_warm())).collect();
+        let most = WarmLimits::default().concurrent(NonZeroU32::MAX).per_second(MOST);
+        let warmers = match &self.registry {
+            Some(registry) => vec![stage.runtime.spawn(registry.keep_warm(most))],
+            None => self.sessions.iter().map(|session| stage.runtime.spawn(session.0.keep_warm())).collect(),
+        };
         // Every future has looked once.
         std::thread::sleep(Duration::from_secs(1));
         warmers

@@ -13,21 +13,22 @@ use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
 use stats_alloc::StatsAlloc;
 use tokio::runtime::Builder;
-use valetkey_core::{Expiry, SessionContext};
+use valetkey_core::{Expiry, SessionContext, SessionRegistry};
 
 use crate::Result;
 use crate::goal::Goal;
 use crate::payload::Payload;
 use crate::peers::sdk::{Client, Held};
 use crate::peers::valetkey::credentials;
-use crate::peers::{key, moka};
+use crate::peers::{key, moka, registry};
 use crate::rounds::Rounds;
 use crate::sheet::{Figure, Section};
 use crate::stage::Stage;
 use crate::upstream::{HOUR, Script, Upstream};
 
-pub(crate) const OURS: &str = "valetkey";
-pub(crate) const HOLDERS: [&str; 4] = [OURS, "DashMap of Arc", "moka", "AWS SDK identity cache each"];
+const OURS: &str = "valetkey";
+const REGISTERED: &str = "valetkey, in a registry";
+const HOLDERS: [&str; 5] = [OURS, REGISTERED, "DashMap of Arc", "moka", "AWS SDK identity cache each"];
 pub(crate) const COUNTS: [u64; 3] = [1_000, 10_000, 100_000];
 /// Without its cache for each thread, a few blocks of which hold all that is free below them; and with a fixed threshold.
 const TUNABLES: &str = "glibc.malloc.tcache_count=0:glibc.malloc.trim_threshold=131072";
@@ -171,6 +172,7 @@ impl<'a> Scale<'a> {
 /// What is held in memory.
 enum Holding {
     Sessions(Vec<SessionContext>),
+    Registry(SessionRegistry),
     Map(DashMap<String, Arc<Payload>>),
     Moka(::moka::future::Cache<String, Arc<Payload>>),
     Sdk(Vec<Held>),
@@ -180,6 +182,13 @@ async fn fill(holder: &str, count: u64) -> Result<Holding> {
     let payload = |number| Arc::new(Payload::numbered(number));
     match holder {
         OURS => (0..count).map(session).collect::<Result<_>>().map(Holding::Sessions),
+        REGISTERED => {
+            let all = registry::registry(count)?;
+            for number in 0..count {
+                set(&registry::open(&all, number, SessionContext::builder())?, number)?;
+            }
+            Ok(Holding::Registry(all))
+        }
         "DashMap of Arc" => {
             Ok(Holding::Map((0..count).map(|number| (key(number), payload(number))).collect()))
         }
@@ -204,15 +213,21 @@ async fn fill(holder: &str, count: u64) -> Result<Holding> {
 
 fn session(number: u64) -> Result<SessionContext> {
     let session = SessionContext::builder().build();
+    set(&session, number)?;
+    Ok(session)
+}
+
+fn set(session: &SessionContext, number: u64) -> Result<()> {
     let expiry = Expiry::At(SystemTime::now() + HOUR);
     session.set_credentials(credentials(&Payload::numbered(number), expiry)?)?;
-    Ok(session)
+    Ok(())
 }
 
 impl Holding {
     async fn close(self) {
         match self {
             Self::Sessions(sessions) => sessions.iter().for_each(SessionContext::close),
+            Self::Registry(registry) => drop(registry),
             Self::Map(map) => map.clear(),
             Self::Moka(cache) => {
                 cache.invalidate_all();

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use valetkey_core::{
-    AccessKeyId, CredentialProvider, Credentials, Error, ErrorKind, Expiry, SecretString, SessionContext,
+    AccessKeyId, CredentialProvider, Credentials, Error, ErrorKind, Expiry, SecretString, SessionBuilder,
+    SessionContext,
 };
 
 use crate::Result;
@@ -22,8 +23,13 @@ pub(crate) struct Session(pub(crate) SessionContext);
 
 impl Session {
     pub(crate) fn over(upstream: Upstream) -> Self {
-        Self(SessionContext::builder().provider(Source(upstream)).build())
+        Self(session_over(upstream).build())
     }
+}
+
+/// A session that fetches from an upstream, yet to be built.
+pub(crate) fn session_over(upstream: Upstream) -> SessionBuilder {
+    SessionContext::builder().provider(Source(upstream))
 }
 
 impl Subject for Session {
