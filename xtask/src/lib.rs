@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to the person who started it")]
 
+pub mod bench;
 pub mod ci;
 mod failure;
 pub mod loom;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{Result, ci, loom, rig, test, tidy};
+use xtask::{Result, bench, ci, loom, rig, test, tidy};
 
 /// The chores of this workspace.
 #[derive(Parser)]
@@ -23,6 +23,9 @@ enum Chore {
     Loom,
     /// Check the house rules that a program can check, and list every fault.
     Tidy,
+    /// Measure valetkey beside its peers; `--help` tells what can be chosen.
+    #[command(disable_help_flag = true)]
+    Bench(bench::Options),
     /// Everything that must hold before a change lands.
     Ci,
 }
@@ -43,6 +46,7 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Rig => rig::run(),
         Chore::Loom => loom::run(),
         Chore::Tidy => tidy::run(),
+        Chore::Bench(options) => bench::run(&options),
         Chore::Ci => ci::run(),
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Each member, and the members that it may depend on. A member that is not listed is a fault: decide where it stands.
-const MAY_NAME: [(&str, &[&str]); 8] = [
+const MAY_NAME: [(&str, &[&str]); 9] = [
     ("valetkey-core", &[]),
     ("valetkey-backends", &["valetkey-core"]),
     ("valetkey-tools", &["valetkey-core"]),
@@ -14,6 +14,7 @@ const MAY_NAME: [(&str, &[&str]); 8] = [
     ("valetkey", &["valetkey-core", "valetkey-backends", "valetkey-tools", "valetkey-mcp"]),
     ("valetkey-cli", &["valetkey", "valetkey-core", "valetkey-backends", "valetkey-tools", "valetkey-mcp"]),
     ("valetkey-rig", &[]),
+    ("valetkey-bench", &["valetkey-core", "valetkey-backends"]),
     ("xtask", &["valetkey-rig"]),
 ];
 

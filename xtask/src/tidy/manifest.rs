@@ -10,6 +10,8 @@ pub(crate) struct Manifest {
     pub(crate) package: Option<String>,
     pub(crate) dependencies: Vec<Dependency>,
     inherits_lints: bool,
+    /// A package that is a workspace of its own, such as the bench: it can inherit nothing from ours.
+    is_apart: bool,
 }
 
 /// One line under a `dependencies` heading.
@@ -33,6 +35,7 @@ impl Manifest {
             package: package.map(str::to_owned),
             dependencies: dependencies(&table, text),
             inherits_lints: inherits == Some(true),
+            is_apart: package.is_some() && table.contains_key("workspace"),
         })
     }
 
@@ -43,8 +46,8 @@ impl Manifest {
 }
 
 pub(crate) fn check(house: &House) -> Vec<Fault> {
-    let (members, roots): (Vec<_>, Vec<_>) =
-        house.manifests.iter().partition(|manifest| manifest.package.is_some());
+    let ours = house.manifests.iter().filter(|manifest| !manifest.is_apart);
+    let (members, roots): (Vec<_>, Vec<_>) = ours.partition(|manifest| manifest.package.is_some());
     let unused = roots.iter().flat_map(|root| check_offers(root, &members));
     members.iter().flat_map(|member| check_member(member)).chain(unused).collect()
 }
@@ -125,6 +128,14 @@ mod tests {
         let faults = check(&House::of([("Cargo.toml", root), ("crates/x/Cargo.toml", member)]));
         assert_eq!(faults.len(), 1);
         assert!(faults[0].to_string().starts_with("Cargo.toml:3: no member uses `idle`"));
+    }
+
+    #[test]
+    fn a_workspace_of_its_own_has_its_own_versions_and_uses_up_no_offer() {
+        let apart = "[package]\nname = \"x\"\n[workspace]\n[dependencies]\nserde = \"1\"\n";
+        assert!(check(&House::of([("bench/Cargo.toml", apart)])).is_empty());
+        let root = "[workspace.dependencies]\nserde = \"1\"\n";
+        assert_eq!(check(&House::of([("Cargo.toml", root), ("bench/Cargo.toml", apart)])).len(), 1);
     }
 
     #[test]

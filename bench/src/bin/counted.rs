@@ -1,0 +1,13 @@
+//! The bench's other half: the same subjects under an allocator that counts.
+
+use std::alloc::System;
+use std::process::ExitCode;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn main() -> ExitCode {
+    valetkey_bench::program::counted(ALLOCATOR)
+}

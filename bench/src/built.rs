@@ -1,0 +1,69 @@
+//! What the program is made of: the versions in the lock file it was built from, and the compiler's flags.
+
+use serde::Serialize;
+use toml::{Table, Value};
+
+const LOCK: &str = include_str!("../Cargo.lock");
+
+/// The packages that are measured, or that the measuring leans on.
+const TOLD: [&str; 11] = [
+    "valetkey-core",
+    "aws-smithy-runtime",
+    "object_store",
+    "reqsign",
+    "google-cloud-auth",
+    "moka",
+    "dashmap",
+    "arc-swap",
+    "tokio",
+    "hdrhistogram",
+    "stats_alloc",
+];
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Built {
+    pub(crate) rustc: &'static str,
+    pub(crate) profile: &'static str,
+    pub(crate) rustflags: &'static str,
+    pub(crate) target: &'static str,
+    pub(crate) versions: Vec<Version>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Version {
+    pub(crate) package: &'static str,
+    pub(crate) version: String,
+}
+
+impl Built {
+    pub(crate) fn look() -> Self {
+        let lock: Table = LOCK.parse().unwrap_or_default();
+        let locked = |package: &'static str| Version { package, version: version(&lock, package) };
+        Self {
+            rustc: env!("BENCH_RUSTC"),
+            profile: env!("BENCH_PROFILE"),
+            rustflags: env!("BENCH_RUSTFLAGS"),
+            target: env!("BENCH_TARGET"),
+            versions: TOLD.into_iter().map(locked).collect(),
+        }
+    }
+}
+
+fn version(lock: &Table, package: &str) -> String {
+    let packages = lock.get("package").and_then(Value::as_array).into_iter().flatten();
+    let text = |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
+    let mut found = packages.filter(|entry| text(entry, "name").as_deref() == Some(package));
+    found.next().and_then(|entry| text(entry, "version")).unwrap_or_else(|| "not in the lock file".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_package_that_is_told_is_in_the_lock_file() {
+        for version in Built::look().versions {
+            assert!(version.version.starts_with(|first: char| first.is_ascii_digit()), "{version:?}");
+        }
+    }
+}

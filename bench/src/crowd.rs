@@ -1,0 +1,87 @@
+//! `Crowd`: many tasks that fetch from one subject for a while, counted or timed one by one.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use tokio::runtime::Runtime;
+use tokio::task::{JoinHandle, yield_now};
+
+use crate::Result;
+use crate::subject::Subject;
+
+/// How many, for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Crowd {
+    pub(crate) tasks: usize,
+    pub(crate) time: Duration,
+}
+
+/// Nanoseconds, of the fetches of all tasks.
+pub(crate) type Latency = Histogram<u64>;
+
+/// A task lets others in after so many fetches: rarely where they are counted, for giving way costs more than a fetch.
+const TURN: u64 = 512;
+/// More often where they are timed: who is made to give way by a lock of tokio waits for the turns of all others.
+const TIMED_TURN: u64 = 64;
+/// Two digits tell 250 ns from 260.
+const DIGITS: u8 = 2;
+/// Longer than a run; what is above counts as this.
+const LONGEST: u64 = 60_000_000_000;
+
+pub(crate) fn throughput<S: Subject>(runtime: &Runtime, subject: &Arc<S>, crowd: Crowd) -> f64 {
+    let start = Instant::now();
+    let counts = gather(runtime, crowd, |stop| count(Arc::clone(subject), stop));
+    counts.into_iter().sum::<u64>() as f64 / start.elapsed().as_secs_f64()
+}
+
+pub(crate) fn latency<S: Subject>(runtime: &Runtime, subject: &Arc<S>, crowd: Crowd) -> Result<Latency> {
+    let mut all = Histogram::new_with_max(LONGEST, DIGITS)?;
+    for one in gather(runtime, crowd, |stop| time_each(Arc::clone(subject), stop)) {
+        all.add(one?)?;
+    }
+    Ok(all)
+}
+
+/// Sends the crowd in, lets it work, and brings home what each has found.
+fn gather<T, F>(runtime: &Runtime, crowd: Crowd, work: impl Fn(Arc<AtomicBool>) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let stop = Arc::new(AtomicBool::new(false));
+    let tasks: Vec<JoinHandle<T>> =
+        (0..crowd.tasks).map(|_| runtime.spawn(work(Arc::clone(&stop)))).collect();
+    thread::sleep(crowd.time);
+    stop.store(true, Ordering::Relaxed);
+    tasks.into_iter().filter_map(|task| runtime.block_on(task).ok()).collect()
+}
+
+async fn count<S: Subject>(subject: Arc<S>, stop: Arc<AtomicBool>) -> u64 {
+    let mut fetched = 0;
+    while !stop.load(Ordering::Relaxed) {
+        for _ in 0..TURN {
+            black_box(&subject.fetch().await);
+        }
+        fetched += TURN;
+        yield_now().await;
+    }
+    fetched
+}
+
+async fn time_each<S: Subject>(subject: Arc<S>, stop: Arc<AtomicBool>) -> Result<Latency> {
+    let mut times = Histogram::new_with_max(LONGEST, DIGITS)?;
+    while !stop.load(Ordering::Relaxed) {
+        for _ in 0..TIMED_TURN {
+            let start = Instant::now();
+            black_box(&subject.fetch().await);
+            let nanoseconds = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            times.saturating_record(nanoseconds.max(1));
+        }
+        yield_now().await;
+    }
+    Ok(times)
+}

@@ -1,0 +1,7 @@
+//! The bench behind `cargo xtask bench`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    valetkey_bench::program::bench()
+}

@@ -1,0 +1,239 @@
+//! Memory: what a session takes when many are open, and what comes back when they are closed. Each measure is a
+//! process of its own.
+
+use std::alloc::System;
+use std::fs::File;
+use std::hint::black_box;
+use std::io::Read;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use dashmap::DashMap;
+use serde::{Deserialize, Serialize};
+use stats_alloc::StatsAlloc;
+use tokio::runtime::Builder;
+use valetkey_core::{Expiry, SessionContext, SessionRegistry};
+
+use crate::Result;
+use crate::goal::Goal;
+use crate::payload::Payload;
+use crate::peers::sdk::{Client, Held};
+use crate::peers::valetkey::credentials;
+use crate::peers::{key, moka, registry};
+use crate::rounds::Rounds;
+use crate::sheet::{Figure, Section};
+use crate::stage::Stage;
+use crate::upstream::{HOUR, Script, Upstream};
+
+const OURS: &str = "valetkey";
+const REGISTERED: &str = "valetkey, in a registry";
+const HOLDERS: [&str; 5] = [OURS, REGISTERED, "DashMap of Arc", "moka", "AWS SDK identity cache each"];
+pub(crate) const COUNTS: [u64; 3] = [1_000, 10_000, 100_000];
+/// Without its cache for each thread, a few blocks of which hold all that is free below them; and with a fixed threshold.
+const TUNABLES: &str = "glibc.malloc.tcache_count=0:glibc.malloc.trim_threshold=131072";
+const METHOD: &str = "A process of its own opens so many sessions, each with a set of 496 bytes, then closes them all. \
+    Resident is anonymous memory, as the kernel tells it; live is what a counting allocator has handed out and not taken \
+    back. What is given back in resident memory is what the system's allocator returns by itself once a block of 100 KiB \
+    has come and gone, with its cache for each thread off: nothing is trimmed by hand.";
+
+/// Before, full, after closing.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Weighed {
+    resident: [f64; 3],
+    live: [f64; 3],
+    open_seconds: f64,
+}
+
+pub(super) fn take(stage: &Stage) -> Result<Vec<Section>> {
+    let mut section = Section::new("Memory for each session", METHOD).matrix();
+    for holder in HOLDERS {
+        let mut at_least_many: Option<Rounds> = None;
+        for count in COUNTS {
+            let weighed: Vec<Weighed> =
+                (0..stage.effort.herds).map(|_| weigh_apart(holder, count)).collect::<Result<_>>()?;
+            let each = |pick: fn(&Weighed) -> [f64; 3]| -> Rounds {
+                weighed.iter().map(|one| (pick(one)[1] - pick(one)[0]) / count as f64).collect()
+            };
+            let resident = each(|one| one.resident);
+            let first = at_least_many.get_or_insert_with(|| resident.clone()).clone();
+            section.push(resident_figure(holder, count, &resident));
+            section.push(Figure::new(live_name(count), holder, "B", &each(|one| one.live)));
+            if count == COUNTS[2] {
+                given_back(&mut section, holder, &weighed);
+                let growth = resident.over(&first);
+                let figure =
+                    Figure::new("memory: growth", holder, "×", &growth).against("1,000 sessions", &growth);
+                section.push(if holder == OURS { figure.goal(Goal::AtMost(1.1)) } else { figure });
+            }
+        }
+    }
+    Ok(vec![section])
+}
+
+/// The name of the measure of resident memory.
+pub(crate) fn resident_name(count: u64) -> String {
+    format!("memory: resident, {}k", count / 1_000)
+}
+
+fn live_name(count: u64) -> String {
+    format!("memory: live, {}k", count / 1_000)
+}
+
+fn resident_figure(holder: &str, count: u64, resident: &Rounds) -> Figure {
+    let figure = Figure::new(resident_name(count), holder, "B", resident);
+    if holder == OURS { figure.goal(Goal::AtMost(1536.0)) } else { figure }
+}
+
+fn given_back(section: &mut Section, holder: &str, weighed: &[Weighed]) {
+    let share = |pick: fn(&Weighed) -> [f64; 3]| -> Rounds {
+        let share = |[before, full, after]: [f64; 3]| 100.0 * (full - after) / (full - before);
+        weighed.iter().map(|one| share(pick(one))).collect()
+    };
+    let resident = Figure::new("memory: resident given back", holder, "%", &share(|one| one.resident));
+    let live = Figure::new("memory: live given back", holder, "%", &share(|one| one.live));
+    let goal =
+        |figure: Figure, least| if holder == OURS { figure.goal(Goal::AtLeast(least)) } else { figure };
+    section.push(goal(resident, 90.0));
+    section.push(goal(live, 99.0));
+    let open: Rounds = weighed.iter().map(|one| one.open_seconds * 1e9 / COUNTS[2] as f64).collect();
+    section.push(Figure::new("memory: time to fill", holder, "ns", &open));
+}
+
+fn weigh_apart(holder: &str, count: u64) -> Result<Weighed> {
+    let (words, program) = (["memory", holder, &count.to_string()], super::beside("counted")?);
+    let output = Command::new(program).args(words).env("GLIBC_TUNABLES", TUNABLES).output()?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// In the process of its own.
+pub(crate) fn weigh(allocator: &StatsAlloc<System>, holder: &str, count: u64) -> Result<Weighed> {
+    // One thread, so that one arena of the allocator holds everything.
+    let runtime = Builder::new_current_thread().enable_time().build()?;
+    // What is made once for all is made before.
+    let one = runtime.block_on(fill(holder, 1))?;
+    runtime.block_on(one.close());
+    let mut scale = Scale::new(allocator);
+    scale.read(0)?;
+    let start = Instant::now();
+    let held = runtime.block_on(fill(holder, count))?;
+    let open_seconds = start.elapsed().as_secs_f64();
+    scale.read(1)?;
+    runtime.block_on(held.close());
+    // glibc puts small blocks together, and gives back what is free on top, when a large one comes and goes; in a program
+    // at work one soon does.
+    drop(black_box(vec![1_u8; 100 * 1024]));
+    scale.read(2)?;
+    Ok(Weighed { resident: scale.resident, live: scale.live, open_seconds })
+}
+
+/// Reads without allocating: what is allocated last lies on top of the heap, and would hold all below it.
+struct Scale<'a> {
+    allocator: &'a StatsAlloc<System>,
+    resident: [f64; 3],
+    live: [f64; 3],
+    text: [u8; 4096],
+}
+
+impl<'a> Scale<'a> {
+    fn new(allocator: &'a StatsAlloc<System>) -> Self {
+        Self { allocator, resident: [0.0; 3], live: [0.0; 3], text: [0; 4096] }
+    }
+
+    fn read(&mut self, index: usize) -> Result<()> {
+        let stats = self.allocator.stats();
+        self.live[index] = stats.bytes_allocated as f64 - stats.bytes_deallocated as f64;
+        self.resident[index] = self.resident()?;
+        Ok(())
+    }
+
+    /// Anonymous memory that is resident; `statm`, the fallback, counts the program's code too, and may lag.
+    fn resident(&mut self) -> Result<f64> {
+        let rollup = self.first_number("/proc/self/smaps_rollup", "Anonymous:");
+        if let Some(kibibytes) = rollup {
+            return Ok(kibibytes * 1024.0);
+        }
+        let pages = self.first_number("/proc/self/statm", " ").ok_or("no resident memory is told")?;
+        Ok(pages * 4096.0)
+    }
+
+    /// The first number after a mark.
+    fn first_number(&mut self, path: &str, mark: &str) -> Option<f64> {
+        let read = File::open(path).ok()?.read(&mut self.text).ok()?;
+        let text = str::from_utf8(&self.text[..read]).ok()?;
+        let (_, rest) = text.split_once(mark)?;
+        rest.split_whitespace().next()?.parse().ok()
+    }
+}
+
+/// What is held in memory.
+enum Holding {
+    Sessions(Vec<SessionContext>),
+    Registry(SessionRegistry),
+    Map(DashMap<String, Arc<Payload>>),
+    Moka(::moka::future::Cache<String, Arc<Payload>>),
+    Sdk(Vec<Held>),
+}
+
+async fn fill(holder: &str, count: u64) -> Result<Holding> {
+    let payload = |number| Arc::new(Payload::numbered(number));
+    match holder {
+        OURS => (0..count).map(session).collect::<Result<_>>().map(Holding::Sessions),
+        REGISTERED => {
+            let all = registry::registry(count)?;
+            for number in 0..count {
+                set(&registry::open(&all, number, SessionContext::builder())?, number)?;
+            }
+            Ok(Holding::Registry(all))
+        }
+        "DashMap of Arc" => {
+            Ok(Holding::Map((0..count).map(|number| (key(number), payload(number))).collect()))
+        }
+        "moka" => {
+            let cache = moka::cache(HOUR);
+            for number in 0..count {
+                cache.insert(key(number), payload(number)).await;
+            }
+            cache.run_pending_tasks().await;
+            Ok(Holding::Moka(cache))
+        }
+        _ => {
+            let client = Client::new()?;
+            let mut held = Vec::new();
+            for _ in 0..count {
+                held.push(Held::filled(&client, Upstream::new(Script::WARM)).await?);
+            }
+            Ok(Holding::Sdk(held))
+        }
+    }
+}
+
+fn session(number: u64) -> Result<SessionContext> {
+    let session = SessionContext::builder().build();
+    set(&session, number)?;
+    Ok(session)
+}
+
+fn set(session: &SessionContext, number: u64) -> Result<()> {
+    let expiry = Expiry::At(SystemTime::now() + HOUR);
+    session.set_credentials(credentials(&Payload::numbered(number), expiry)?)?;
+    Ok(())
+}
+
+impl Holding {
+    async fn close(self) {
+        match self {
+            Self::Sessions(sessions) => sessions.iter().for_each(SessionContext::close),
+            Self::Registry(registry) => drop(registry),
+            Self::Map(map) => map.clear(),
+            Self::Moka(cache) => {
+                cache.invalidate_all();
+                cache.run_pending_tasks().await;
+            }
+            Self::Sdk(held) => drop(held),
+        }
+    }
+}

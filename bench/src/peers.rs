@@ -1,0 +1,16 @@
+//! The peers: caches of credentials as their own users hold them, and the limits that none can go below.
+
+pub(crate) mod dashmap;
+pub(crate) mod google;
+pub(crate) mod limits;
+pub(crate) mod moka;
+pub(crate) mod object_store;
+pub(crate) mod registry;
+pub(crate) mod reqsign;
+pub(crate) mod sdk;
+pub(crate) mod valetkey;
+
+/// A key as a registry would have one: whose it is, and a handle.
+pub(crate) fn key(number: u64) -> String {
+    format!("tenant-{:04}/user-{:06}/{number:016x}", number % 100, number % 10_000)
+}

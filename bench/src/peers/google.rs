@@ -1,0 +1,79 @@
+//! `google-cloud-auth`: its token cache, reached through the credentials of a metadata server, which is a loopback
+//! server here. A background task refreshes; each fetch of a token is a new HTTP client and connection.
+
+use std::time::Duration;
+
+use google_cloud_auth::credentials::{CacheableResource, Credentials, mds};
+use google_cloud_auth::errors::CredentialsError;
+use http::{Extensions, HeaderMap};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::Result;
+use crate::subject::{Peer, Subject};
+use crate::upstream::Upstream;
+
+pub(crate) struct Google(Credentials);
+
+impl Subject for Google {
+    type Set = CacheableResource<HeaderMap>;
+    type Fault = CredentialsError;
+
+    async fn fetch(&self) -> std::result::Result<CacheableResource<HeaderMap>, CredentialsError> {
+        self.0.headers(Extensions::new()).await
+    }
+}
+
+impl Peer for Google {
+    const NAME: &'static str = "google-cloud-auth";
+    // It refreshes 240 s before expiry, from its own task: a second after a set of 241 s was issued.
+    const BORN_STALE: Option<Duration> = Some(Duration::from_secs(241));
+    const SETTLES_IN: Duration = Duration::from_millis(1_000);
+
+    async fn open(upstream: Upstream) -> Result<Self> {
+        // The client wants to know who does its cryptography, though there is none to do. The second time it is known.
+        let _known = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        tokio::spawn(serve(listener, upstream));
+        let credentials = mds::Builder::default().with_endpoint(format!("http://{address}")).build()?;
+        Ok(Self(credentials))
+    }
+}
+
+async fn serve(listener: TcpListener, upstream: Upstream) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(answer(stream, upstream.clone()));
+    }
+}
+
+/// Whatever is asked for, the answer is a token; a client that hangs up gets none.
+async fn answer(mut stream: TcpStream, upstream: Upstream) {
+    let mut head = [0; 4096];
+    let read = stream.read(&mut head).await.unwrap_or_default();
+    let asks_for_token = head[..read].windows(6).any(|window| window == b"/token");
+    let (status, body) =
+        if asks_for_token { token(&upstream).await } else { ("404 Not Found", String::new()) };
+    let length = body.len();
+    let response = format!(
+        "HTTP/1.1 {status}\r\nmetadata-flavor: Google\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    );
+    let _gone = stream.write_all(response.as_bytes()).await;
+}
+
+async fn token(upstream: &Upstream) -> (&'static str, String) {
+    match upstream.ask().await {
+        Ok(answer) => {
+            let seconds = answer.lifetime.as_secs();
+            let token = json!({
+                "access_token": answer.payload.token,
+                "expires_in": seconds,
+                "token_type": "Bearer",
+            });
+            ("200 OK", token.to_string())
+        }
+        Err(_) => ("503 Service Unavailable", String::new()),
+    }
+}

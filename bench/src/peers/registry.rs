@@ -1,0 +1,60 @@
+//! valetkey's registry: a session found by its principal and handle, then fetched from.
+
+use valetkey_core::{
+    Credentials, Error, InUse, Principal, SessionBuilder, SessionContext, SessionHandle, SessionRegistry,
+};
+
+use super::valetkey::session_over;
+use crate::Result;
+use crate::subject::Subject;
+use crate::upstream::{Script, Upstream};
+
+/// The middle one of many sessions, by its key.
+pub(crate) struct Found {
+    registry: SessionRegistry,
+    principal: Principal,
+    handle: SessionHandle,
+}
+
+impl Found {
+    pub(crate) fn among(count: u64) -> Result<Self> {
+        let registry = registry(count)?;
+        let open = |number| {
+            let principal = principal(number)?;
+            let opened = registry.open(principal.clone(), session_over(Upstream::new(Script::WARM)))?;
+            Ok((principal, opened.handle()))
+        };
+        let all = (0..count).map(open).collect::<Result<Vec<_>>>()?;
+        let (principal, handle) = all.into_iter().nth(usize::try_from(count / 2)?).ok_or("no session")?;
+        Ok(Self { registry, principal, handle })
+    }
+}
+
+impl Subject for Found {
+    type Set = Credentials;
+    type Fault = Error;
+
+    async fn fetch(&self) -> std::result::Result<Credentials, Error> {
+        self.registry.find(&self.principal, &self.handle)?.credentials().await
+    }
+}
+
+/// A registry with room for so many.
+pub(crate) fn registry(count: u64) -> Result<SessionRegistry> {
+    Ok(SessionRegistry::builder().capacity(usize::try_from(count)?).build())
+}
+
+/// One of many principals.
+pub(crate) fn principal(number: u64) -> valetkey_core::Result<Principal> {
+    Principal::parse("principal", &format!("tenant-{:04}/user-{number:06}", number % 100))
+}
+
+/// Opens a session there, of a principal of its own.
+pub(crate) fn open(
+    registry: &SessionRegistry,
+    number: u64,
+    session: SessionBuilder,
+) -> Result<SessionContext> {
+    let opened: InUse = registry.open(principal(number)?, session)?;
+    Ok(SessionContext::clone(&opened))
+}

@@ -1,0 +1,103 @@
+//! The programs: the bench itself, and the one that counts allocations.
+
+use std::alloc::System;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use stats_alloc::StatsAlloc;
+
+use crate::Result;
+use crate::effort::Effort;
+use crate::measure::{self, allocations, instructions, memory};
+use crate::report::{Run, table};
+use crate::stage::Stage;
+
+/// valetkey beside its peers: figures, ratios, goals.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+struct Arguments {
+    /// Take only this measure; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Smaller counts and fewer rounds: shows that it runs, and proves nothing.
+    #[arg(long)]
+    quick: bool,
+    /// Write all figures to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write a page with plots into this folder, and the goals as Markdown.
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+}
+
+/// The bench.
+#[must_use]
+pub fn bench() -> ExitCode {
+    told(run(&Arguments::parse()))
+}
+
+/// The program whose allocator counts: `counted allocations`, `counted memory HOLDER COUNT`.
+#[must_use]
+pub fn counted(allocator: &StatsAlloc<System>) -> ExitCode {
+    told(count(allocator, &words()))
+}
+
+/// The program that callgrind looks into: `steps SUBJECT COUNT`.
+#[must_use]
+pub fn steps() -> ExitCode {
+    told(match words().as_slice() {
+        [name, fetches] => {
+            fetches.parse().map_err(Into::into).and_then(|fetches| instructions::step(name, fetches))
+        }
+        _ => Err("usage: steps SUBJECT COUNT".into()),
+    })
+}
+
+fn words() -> Vec<String> {
+    std::env::args().skip(1).collect()
+}
+
+fn told(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let stage = Stage::new(if arguments.quick { Effort::QUICK } else { Effort::FULL })?;
+    let measures = measure::chosen(&arguments.only)?;
+    let mut run = Run::begin(arguments.quick);
+    run.head().iter().for_each(|line| println!("{line}"));
+    for measure in measures {
+        for section in (measure.take)(&stage)? {
+            table::print(&section);
+            run.sections.push(section);
+        }
+    }
+    table::print_goals(&run.sections);
+    if let Some(file) = &arguments.json {
+        run.write_json(file)?;
+    }
+    if let Some(folder) = &arguments.report {
+        run.write_report(folder)?;
+    }
+    Ok(())
+}
+
+fn count(allocator: &StatsAlloc<System>, words: &[String]) -> Result<()> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let found = match words.as_slice() {
+        ["allocations"] => serde_json::to_string(&allocations::count(allocator)?)?,
+        ["memory", holder, count] => {
+            serde_json::to_string(&memory::weigh(allocator, holder, count.parse()?)?)?
+        }
+        _ => return Err("usage: counted allocations | memory HOLDER COUNT".into()),
+    };
+    println!("{found}");
+    Ok(())
+}

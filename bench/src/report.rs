@@ -1,0 +1,86 @@
+//! The report: the same run as a table, as JSON, and as a page with plots.
+
+mod markdown;
+mod page;
+mod plot;
+pub(crate) mod table;
+
+use std::fs;
+use std::path::Path;
+use std::time::SystemTime;
+
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use serde::Serialize;
+
+use crate::Result;
+use crate::built::Built;
+use crate::machine::Machine;
+use crate::sheet::Section;
+
+/// Changes when a reader of the JSON would have to.
+const SCHEMA: u32 = 1;
+
+/// A whole run; `docs/benchmarks.md` says what each field of its JSON means.
+#[derive(Serialize)]
+pub(crate) struct Run {
+    schema: u32,
+    began_at: String,
+    /// A quick run shows that it runs, and proves nothing.
+    quick: bool,
+    machine: Machine,
+    built: Built,
+    pub(crate) sections: Vec<Section>,
+}
+
+impl Run {
+    /// Looks at the machine before anything is measured.
+    pub(crate) fn begin(quick: bool) -> Self {
+        let now = DateTime::from_secs(DateTime::from(SystemTime::now()).secs());
+        let began_at = now.fmt(Format::DateTime).unwrap_or_default();
+        Self {
+            schema: SCHEMA,
+            began_at,
+            quick,
+            machine: Machine::look(),
+            built: Built::look(),
+            sections: Vec::new(),
+        }
+    }
+
+    pub(crate) fn write_json(&self, file: &Path) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        fs::write(file, text).map_err(|error| format!("writing {}: {error}", file.display()).into())
+    }
+
+    /// One page, complete in itself, and the table of goals as Markdown.
+    pub(crate) fn write_report(&self, folder: &Path) -> Result<()> {
+        let page = page::page(self)?;
+        let written = fs::create_dir_all(folder)
+            .and_then(|()| fs::write(folder.join("index.html"), page))
+            .and_then(|()| fs::write(folder.join("goals.md"), markdown::goals(self)));
+        written.map_err(|error| format!("writing into {}: {error}", folder.display()).into())
+    }
+
+    /// What was measured on what, in lines.
+    pub(crate) fn head(&self) -> Vec<String> {
+        let Self { machine, built, .. } = self;
+        let versions: Vec<String> =
+            built.versions.iter().map(|version| format!("{} {}", version.package, version.version)).collect();
+        let flags = if built.rustflags.is_empty() { "no RUSTFLAGS" } else { built.rustflags };
+        let load = machine.load.map_or_else(|| "unknown".to_owned(), |load| load.to_string());
+        let mut lines = vec![
+            format!(
+                "{}, {} cores, load before the run {load}, {}",
+                machine.system, machine.cores, self.began_at
+            ),
+            format!("{}, {}, {flags}, {}", built.rustc, built.profile, built.target),
+            versions.join(" · "),
+        ];
+        if self.quick {
+            lines.push("A quick run: it shows that the bench runs, and proves nothing.".to_owned());
+        }
+        lines
+    }
+}

@@ -1,0 +1,45 @@
+//! Plots, drawn into SVG. Colours are names in disguise: the page's style sheet turns each into one that suits the
+//! reader's light or dark screen.
+
+mod canvas;
+mod dots;
+mod lines;
+
+pub(super) use self::dots::dots;
+pub(super) use self::lines::{Line, lines};
+
+use plotters::style::RGBColor;
+
+/// The text.
+const INK: RGBColor = RGBColor(0x10, 0x10, 0x10);
+/// Text beside the text.
+const MUTED: RGBColor = RGBColor(0x60, 0x60, 0x60);
+/// Lines that guide the eye.
+const GRID: RGBColor = RGBColor(0xD0, 0xD0, 0xD0);
+const OURS: RGBColor = RGBColor(0x0B, 0x7A, 0x53);
+const PEER: RGBColor = RGBColor(0x4B, 0x63, 0xB5);
+const LIMIT: RGBColor = RGBColor(0xA0, 0x70, 0x30);
+
+/// The style sheet's half of it.
+pub(super) const STYLE: &str = "
+svg { display: block; width: 100%; max-width: 860px; height: auto; margin: 1.2rem 0; }
+svg text { font-family: inherit; }
+svg [fill='#101010'] { fill: var(--ink); } svg [stroke='#101010'] { stroke: var(--ink); }
+svg [fill='#606060'] { fill: var(--muted); } svg [stroke='#606060'] { stroke: var(--muted); }
+svg [fill='#D0D0D0'] { fill: var(--grid); } svg [stroke='#D0D0D0'] { stroke: var(--grid); }
+svg [fill='#0B7A53'] { fill: var(--ours); } svg [stroke='#0B7A53'] { stroke: var(--ours); }
+svg [fill='#4B63B5'] { fill: var(--peer); } svg [stroke='#4B63B5'] { stroke: var(--peer); }
+svg [fill='#A07030'] { fill: var(--limit); } svg [stroke='#A07030'] { stroke: var(--limit); }
+";
+
+/// Ours, a peer, or a limit: by name.
+fn colour(subject: &str) -> RGBColor {
+    let is_limit = crate::lineup::LIMITS.contains(&subject);
+    if subject.starts_with("valetkey") {
+        OURS
+    } else if is_limit {
+        LIMIT
+    } else {
+        PEER
+    }
+}

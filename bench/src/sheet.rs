@@ -1,0 +1,109 @@
+//! `Sheet`: what was found. Each figure stands for itself: value, spread, the peer it is held against, the goal.
+
+use serde::Serialize;
+
+use crate::goal::Goal;
+use crate::rounds::{Rounds, Spread};
+
+/// One figure, as it is printed and as it stands in the JSON.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Figure {
+    /// The measure; what it is about, and after a colon what of it.
+    pub(crate) name: String,
+    /// Who was measured.
+    pub(crate) subject: String,
+    pub(crate) unit: &'static str,
+    /// The median of all rounds.
+    pub(crate) value: f64,
+    pub(crate) spread: Spread,
+    pub(crate) rounds: usize,
+    /// Whom the ratio is to.
+    pub(crate) peer: Option<String>,
+    /// The median of the ratios of all rounds.
+    pub(crate) ratio: Option<f64>,
+    pub(crate) ratio_spread: Option<Spread>,
+    /// A bound on the ratio, or on the value where no peer is named.
+    pub(crate) goal: Option<String>,
+    pub(crate) met: Option<bool>,
+}
+
+impl Figure {
+    pub(crate) fn new(
+        name: impl Into<String>,
+        subject: impl Into<String>,
+        unit: &'static str,
+        rounds: &Rounds,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            subject: subject.into(),
+            unit,
+            value: rounds.median(),
+            spread: rounds.spread(),
+            rounds: rounds.count(),
+            peer: None,
+            ratio: None,
+            ratio_spread: None,
+            goal: None,
+            met: None,
+        }
+    }
+
+    /// Held against a peer, by the ratio of each round.
+    pub(crate) fn against(mut self, peer: impl Into<String>, ratio: &Rounds) -> Self {
+        self.peer = Some(peer.into());
+        self.ratio = Some(ratio.median());
+        self.ratio_spread = Some(ratio.spread());
+        self
+    }
+
+    pub(crate) fn goal(mut self, goal: Goal) -> Self {
+        self.met = Some(goal.is_met_by(self.ratio.unwrap_or(self.value)));
+        self.goal = Some(goal.to_string());
+        self
+    }
+}
+
+/// One measure and its figures.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Section {
+    pub(crate) title: String,
+    /// How it was measured, in a sentence or two.
+    pub(crate) method: String,
+    /// Whether it reads better as a row for each subject and a column for each measure.
+    #[serde(skip)]
+    pub(crate) is_matrix: bool,
+    pub(crate) figures: Vec<Figure>,
+    /// What could not be measured, and why.
+    pub(crate) not_run: Vec<String>,
+}
+
+impl Section {
+    pub(crate) fn new(title: impl Into<String>, method: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            method: method.into(),
+            is_matrix: false,
+            figures: Vec::new(),
+            not_run: Vec::new(),
+        }
+    }
+
+    pub(crate) fn matrix(mut self) -> Self {
+        self.is_matrix = true;
+        self
+    }
+
+    pub(crate) fn push(&mut self, figure: Figure) {
+        self.figures.push(figure);
+    }
+
+    pub(crate) fn not_run(&mut self, what: impl Into<String>) {
+        self.not_run.push(what.into());
+    }
+
+    /// The figures of one measure, in the order they were found.
+    pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = &Figure> {
+        self.figures.iter().filter(move |figure| figure.name == name)
+    }
+}
