@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::family::Member;
 use super::slot::Get;
-use super::{ServedSet, faults};
+use super::ServedSet;
 use crate::{Alias, Credentials, Expiry, Result};
 
 /// The longest sleep: a suspended machine or a jumping clock is noticed within it.
@@ -72,10 +72,14 @@ impl Member {
 
     /// The same of any account.
     pub(super) async fn credentials_for(&self, alias: &Alias) -> Result<Credentials> {
-        let slot = self.slot(alias)?;
-        let credentials = slot.credentials().await?;
-        // The slot may be a parent's, which goes on when this session has ended meanwhile.
-        if self.is_closed() { Err(faults::closed()) } else { Ok(self.bounded(credentials)) }
+        loop {
+            let slot = self.slot(alias)?;
+            let credentials = slot.credentials().await?;
+            // It may be a parent's, which goes on when this session was cleared or has ended meanwhile.
+            if Arc::ptr_eq(&slot, &self.slot(alias)?) {
+                return Ok(self.bounded(credentials));
+            }
+        }
     }
 
     /// Runs `read` on the fresh set of the default account.

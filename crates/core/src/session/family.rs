@@ -1,6 +1,7 @@
 //! A session and its children: which account is whose, and how an end reaches everyone.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -292,11 +293,12 @@ impl Member {
         let providers: Vec<_> = self.own_slots().iter().filter_map(|slot| slot.wipe(for_good)).collect();
         drop(order);
         self.tell_reshaped();
-        providers.iter().for_each(|provider| provider.forget());
+        // A panic that is not ours must not keep the children open.
+        let quietly = |forget: &dyn Fn()| drop(catch_unwind(AssertUnwindSafe(forget)));
+        providers.iter().for_each(|provider| quietly(&|| provider.forget()));
         // A child borrows its parent's.
-        if let Some(resolver) = self.resolver.as_ref().filter(|_| self.parent.is_none()) {
-            resolver.forget();
-        }
+        let resolver = self.resolver.as_ref().filter(|_| self.parent.is_none());
+        resolver.into_iter().for_each(|resolver| quietly(&|| resolver.forget()));
     }
 
     fn for_each_child(&self, end: impl Fn(&Self)) {

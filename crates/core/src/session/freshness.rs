@@ -60,7 +60,7 @@ impl Windows {
         Self { advisory_at: near_the_end.into_iter().chain(aged).min(), expires_at: Some(expires_at) }
     }
 
-    fn mandatory_at(&self) -> Option<SystemTime> {
+    pub(super) fn mandatory_at(&self) -> Option<SystemTime> {
         self.expires_at?.checked_sub(MANDATORY_WINDOW)
     }
 

@@ -49,11 +49,16 @@ impl Hold {
         failure.within(if patient { failure.long } else { failure.short }, now)
     }
 
-    /// When an attempt that is advisory may next be made.
-    pub(super) fn advisory_from(&self) -> Option<SystemTime> {
-        self.0.as_ref().map(|failure| {
-            failure.at + if is_permanent(&failure.error) { failure.short } else { failure.long }
-        })
+    /// When the next attempt may be made for a set whose last minute begins at `mandatory_at`, if it has one and is
+    /// not served beyond it: the patience of a failure that passes ends there.
+    pub(super) fn next_attempt(&self, mandatory_at: Option<SystemTime>) -> Option<SystemTime> {
+        let failure = self.0.as_ref()?;
+        let soon = failure.at + failure.short;
+        if is_permanent(&failure.error) {
+            return Some(soon);
+        }
+        let patiently = failure.at + failure.long;
+        Some(mandatory_at.map_or(patiently, |at| patiently.min(at.max(soon))))
     }
 }
 

@@ -250,7 +250,8 @@ impl Slot {
     fn due(&self, turn: &Turn<'_>) -> Option<Due> {
         let issued = self.gate.current().filter(|_| !turn.set && turn.provider.is_some())?;
         let advisory_at = issued.windows.advisory_at?;
-        let at = turn.hold.advisory_from().map_or(advisory_at, |from| from.max(advisory_at));
+        let last_minute = issued.windows.mandatory_at().filter(|_| !self.surroundings.policy().serve_expired);
+        let at = turn.hold.next_attempt(last_minute).map_or(advisory_at, |from| from.max(advisory_at));
         Some(Due { at, until: issued.windows.expires_at.unwrap_or(at) })
     }
 

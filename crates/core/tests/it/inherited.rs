@@ -29,14 +29,12 @@ async fn told_after(end: impl FnOnce(&SessionContext)) -> Result<Credentials> {
 }
 
 #[tokio::test]
-#[ignore = "a fetch of the parent's is not void for the child that ended"]
 async fn who_waits_for_an_inherited_account_is_given_nothing_once_the_child_was_cleared() {
     let told = told_after(SessionContext::clear).await;
     assert_eq!(told.unwrap_err().kind(), ErrorKind::NotConfigured);
 }
 
 #[tokio::test]
-#[ignore = "a fetch of the parent's is not void for the child that ended"]
 async fn who_waits_for_an_inherited_account_is_given_nothing_once_the_child_was_closed() {
     let told = told_after(SessionContext::close).await;
     assert_eq!(told.unwrap_err().kind(), ErrorKind::Closed);

@@ -160,9 +160,12 @@ impl Slot {
         let flight = async move {
             let answer = match provider {
                 Some(provider) => flight::attempt(provider, limit).await,
-                None => Err(faults::not_configured()),
+                None => Some(Err(faults::not_configured())),
             };
-            slot.conclude(epoch, answer)
+            match answer {
+                Some(answer) => slot.conclude(epoch, answer),
+                None => slot.abandon(epoch),
+            }
         };
         let flight = flight.boxed().shared();
         turn.flight = flight.downgrade();
@@ -187,6 +190,14 @@ impl Slot {
         drop(turn);
         self.surroundings.record(event, |record| outcome.describe(record.account(&self.alias)));
         outcome
+    }
+
+    /// Lets whoever waits begin anew.
+    fn abandon(&self, epoch: Epoch) -> Outcome {
+        if let Some(mut turn) = self.gate.enter_in(epoch) {
+            turn.flight = None;
+        }
+        Outcome::Superseded
     }
 
     /// A permanent failure withdraws the set in hand: a role that was taken away stops the session.

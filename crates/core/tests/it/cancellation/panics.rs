@@ -62,7 +62,6 @@ impl CredentialProvider for Unforgetting {
 }
 
 #[tokio::test]
-#[ignore = "the name is asked for outside what catches a panic"]
 async fn a_name_that_panics_is_an_error_of_the_call() {
     let session = SessionContext::builder().provider(Nameless).build();
     let asking = tokio::spawn({
@@ -76,7 +75,6 @@ async fn a_name_that_panics_is_an_error_of_the_call() {
 }
 
 #[tokio::test]
-#[ignore = "the panic leaves `close` before it has reached the children"]
 async fn a_provider_that_panics_when_told_to_forget_keeps_nothing_open() {
     let session = SessionContext::builder().provider(Unforgetting).build();
     let child = session.with_credentials(numbered(9, Expiry::Never)).unwrap();

@@ -34,7 +34,6 @@ fn a_runtime_that_is_shut_down_ends_its_fetch_and_the_next_caller_begins_one() {
 }
 
 #[test]
-#[ignore = "the load time-out lives on the leader's runtime, and panics in whoever polls it once that is gone"]
 fn who_waits_on_another_runtime_is_answered_when_the_leaders_is_shut_down() {
     for window in [Window::Cold, Window::Mandatory, Window::Expired] {
         let first = runtime();

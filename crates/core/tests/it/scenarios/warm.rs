@@ -73,7 +73,6 @@ async fn a_permanent_failure_that_the_warmer_meets_stops_the_session() {
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "the warmer sleeps through the last minute: its next attempt is not cut short"]
 async fn the_warmers_hold_is_cut_short_when_the_mandatory_window_opens() {
     play([scenario(
         "a failure two minutes before it",
