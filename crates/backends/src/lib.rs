@@ -40,6 +40,8 @@ mod sdk;
 mod secrets_manager;
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
 mod source;
+#[cfg(feature = "sts")]
+mod sts;
 
 #[cfg(feature = "sts")]
 pub use assume_role::{AssumeRoleBuilder, AssumeRoleProvider};
