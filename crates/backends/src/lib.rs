@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `memory` | `MemoryProvider` | yes |
 //! | `env` | `EnvProvider` | yes |
-//! | `sts` | `AssumeRoleProvider` | |
+//! | `sts` | `AssumeRoleProvider`, `WebIdentityProvider` | |
 //! | `secrets-manager` | `SecretsManagerProvider`, `SecretsManagerResolver` | |
 //! | `sdk` | `SdkProvider`, `SdkConfigExt`, `SessionCredentials` | |
 //!
@@ -36,12 +36,16 @@ mod fault;
 mod memory;
 #[cfg(feature = "sdk")]
 mod sdk;
+#[cfg(feature = "sts")]
+mod secret_source;
 #[cfg(feature = "secrets-manager")]
 mod secrets_manager;
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
 mod source;
 #[cfg(feature = "sts")]
 mod sts;
+#[cfg(feature = "sts")]
+mod web_identity;
 
 #[cfg(feature = "sts")]
 pub use assume_role::{AssumeRoleBuilder, AssumeRoleProvider};
@@ -53,5 +57,9 @@ pub use env::EnvProvider;
 pub use memory::MemoryProvider;
 #[cfg(feature = "sdk")]
 pub use sdk::{SdkConfigExt, SdkProvider, SessionCredentials};
+#[cfg(feature = "sts")]
+pub use secret_source::SecretSource;
 #[cfg(feature = "secrets-manager")]
 pub use secrets_manager::{SecretsManagerBuilder, SecretsManagerProvider, SecretsManagerResolver};
+#[cfg(feature = "sts")]
+pub use web_identity::{WebIdentityBuilder, WebIdentityProvider};

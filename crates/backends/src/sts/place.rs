@@ -44,6 +44,11 @@ impl Sts {
     pub(crate) fn signed_by(&self, source: &Credentials) -> Client {
         Client::from_conf(self.0.to_builder().credentials_provider(source.expose_to_sdk()).build())
     }
+
+    /// A client for what needs no signature.
+    pub(crate) fn unsigned(&self) -> Client {
+        Client::from_conf(self.0.clone())
+    }
 }
 
 impl fmt::Debug for Sts {

@@ -18,6 +18,7 @@ mod sdk;
 mod secrets_manager;
 mod session;
 mod truncated;
+mod web_identity;
 mod wire;
 
 use std::sync::Arc;
