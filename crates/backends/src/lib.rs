@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `memory` | `MemoryProvider` | yes |
 //! | `env` | `EnvProvider` | yes |
-//! | `sts` | `AssumeRoleProvider`, `WebIdentityProvider` | |
+//! | `sts` | `AssumeRoleProvider`, `WebIdentityProvider`, `FederationProvider` | |
 //! | `secrets-manager` | `SecretsManagerProvider`, `SecretsManagerResolver` | |
 //! | `sdk` | `SdkProvider`, `SdkConfigExt`, `SessionCredentials` | |
 //!
@@ -32,6 +32,8 @@ mod env;
 mod expired;
 #[cfg(any(feature = "sts", feature = "secrets-manager", feature = "sdk"))]
 mod fault;
+#[cfg(feature = "sts")]
+mod federation;
 #[cfg(feature = "memory")]
 mod memory;
 #[cfg(feature = "sdk")]
@@ -53,6 +55,8 @@ pub use assume_role::{AssumeRoleBuilder, AssumeRoleProvider};
 pub use base::SdkBase;
 #[cfg(feature = "env")]
 pub use env::EnvProvider;
+#[cfg(feature = "sts")]
+pub use federation::{FederatedUser, FederationBuilder, FederationProvider, UserSession};
 #[cfg(feature = "memory")]
 pub use memory::MemoryProvider;
 #[cfg(feature = "sdk")]

@@ -16,6 +16,8 @@ pub(crate) struct Span {
 
 /// Those of a role.
 pub(crate) const OF_ROLE: Span = Span { longest: 43_200, rule: "must be 900 to 43,200 whole seconds" };
+/// Those of an IAM user.
+pub(crate) const OF_USER: Span = Span { longest: 129_600, rule: "must be 900 to 129,600 whole seconds" };
 
 impl Span {
     /// A duration in the seconds that STS counts in.

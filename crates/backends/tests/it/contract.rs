@@ -5,13 +5,14 @@ use std::sync::Arc;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
 use valetkey_backends::{
-    AssumeRoleProvider, EnvProvider, MemoryProvider, SdkProvider, SecretsManagerProvider,
+    AssumeRoleProvider, EnvProvider, FederationProvider, MemoryProvider, SdkProvider, SecretsManagerProvider,
+    WebIdentityProvider,
 };
 use valetkey_core::testing::{Canary, contract};
-use valetkey_core::{CredentialProvider, Expiry};
+use valetkey_core::{CredentialProvider, Expiry, SecretString};
 
-use crate::held;
-use crate::wire::{Answer, Wire, assumed, refused};
+use crate::wire::{Answer, ROLE_SESSION, Wire, assumed, issued, refused};
+use crate::{held, source};
 
 /// A canary, and the texts of it that must show nowhere.
 struct Marked {
@@ -78,6 +79,59 @@ async fn assume_role_keeps_the_contract() {
         let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
         let builder = AssumeRoleProvider::builder(role, marked.held()).base(&wire.base());
         marked.holds(builder.build().unwrap()).await;
+    }
+}
+
+/// What STS may do when it is asked for `operation`, with the marks in it wherever they can be.
+fn answers_of_sts(operation: &str, marked: &Marked) -> [Wire; 5] {
+    let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
+    [
+        Wire::saying(200, issued(operation, ROLE_SESSION, [&id, &secret, &token])),
+        Wire::saying(403, refused("AccessDenied", &secret)),
+        Wire::saying(400, refused("InvalidIdentityToken", &token)),
+        Wire::saying(500, secret),
+        Wire::new(Answer::HangsUp),
+    ]
+}
+
+#[tokio::test]
+async fn web_identity_keeps_the_contract() {
+    let marked = Marked::new();
+    let token = marked.secrets[1].clone();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    std::fs::write(&path, &token).unwrap();
+    for wire in answers_of_sts("AssumeRoleWithWebIdentity", &marked) {
+        let (role, given) = ("arn:aws:iam::222222222222:role/agent".parse().unwrap(), token.clone());
+        let asked = WebIdentityProvider::builder(role, move || {
+            let token = SecretString::from(given.as_str());
+            async move { Ok(token) }
+        });
+        marked.holds(asked.base(&wire.base()).build().unwrap()).await;
+        for path in [&path, folder.path()] {
+            let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
+            let read = WebIdentityProvider::from_file(role, path).base(&wire.base()).build().unwrap();
+            marked.holds(read).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn federation_keeps_the_contract() {
+    let marked = Marked::new();
+    for wire in answers_of_sts("GetSessionToken", &marked) {
+        let code = || async { Ok(SecretString::from("123456")) };
+        let exchange = || FederationProvider::builder(source()).base(&wire.base());
+        marked.holds(exchange().build().unwrap()).await;
+        marked.holds(exchange().mfa("GAHT12345678", code).build().unwrap()).await;
+        let refusing = FederationProvider::builder(marked.held()).base(&wire.base());
+        marked.holds(refusing.build().unwrap()).await;
+        let passing = FederationProvider::builder(marked.held()).base(&wire.base());
+        marked.holds(passing.pass_temporary(true).build().unwrap()).await;
+    }
+    for wire in answers_of_sts("GetFederationToken", &marked) {
+        let federated = FederationProvider::federated("alice", source()).base(&wire.base());
+        marked.holds(federated.build().unwrap()).await;
     }
 }
 

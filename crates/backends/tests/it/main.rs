@@ -9,6 +9,7 @@ mod contract;
 mod env;
 mod fault;
 mod faults;
+mod federation;
 mod limits;
 mod loopback;
 mod memory;
