@@ -6,6 +6,7 @@
 //! | `env` | `EnvProvider` | yes |
 //! | `sts` | `AssumeRoleProvider`, `WebIdentityProvider`, `FederationProvider` | |
 //! | `secrets-manager` | `SecretsManagerProvider`, `SecretsManagerResolver` | |
+//! | `process` | `ProcessProvider` | |
 //! | `sdk` | `SdkProvider`, `SdkConfigExt`, `SessionCredentials` | |
 //!
 //! A feature only adds. Every provider keeps the contract of [`CredentialProvider`](valetkey_core::CredentialProvider):
@@ -27,7 +28,8 @@ mod env;
     feature = "env",
     feature = "sts",
     feature = "secrets-manager",
-    feature = "sdk"
+    feature = "sdk",
+    feature = "process"
 ))]
 mod expired;
 #[cfg(any(feature = "sts", feature = "secrets-manager", feature = "sdk"))]
@@ -36,6 +38,8 @@ mod fault;
 mod federation;
 #[cfg(feature = "memory")]
 mod memory;
+#[cfg(feature = "process")]
+mod process;
 #[cfg(feature = "sdk")]
 mod sdk;
 #[cfg(feature = "sts")]
@@ -59,6 +63,8 @@ pub use env::EnvProvider;
 pub use federation::{FederatedUser, FederationBuilder, FederationProvider, UserSession};
 #[cfg(feature = "memory")]
 pub use memory::MemoryProvider;
+#[cfg(feature = "process")]
+pub use process::{ProcessBuilder, ProcessProvider};
 #[cfg(feature = "sdk")]
 pub use sdk::{SdkConfigExt, SdkProvider, SessionCredentials};
 #[cfg(feature = "sts")]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
 use valetkey_backends::{
-    AssumeRoleProvider, EnvProvider, FederationProvider, MemoryProvider, SdkProvider, SecretsManagerProvider,
-    WebIdentityProvider,
+    AssumeRoleProvider, EnvProvider, FederationProvider, MemoryProvider, ProcessProvider, SdkProvider,
+    SecretsManagerProvider, WebIdentityProvider,
 };
 use valetkey_core::testing::{Canary, contract};
 use valetkey_core::{CredentialProvider, Expiry, SecretString};
@@ -133,6 +133,25 @@ async fn federation_keeps_the_contract() {
         let federated = FederationProvider::federated("alice", source()).base(&wire.base());
         marked.holds(federated.build().unwrap()).await;
     }
+}
+
+#[tokio::test]
+async fn a_process_keeps_the_contract() {
+    let marked = Marked::new();
+    let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
+    let whole = serde_json::json!({
+        "Version": 1, "AccessKeyId": id, "SecretAccessKey": secret, "SessionToken": token,
+    });
+    let whole = whole.to_string();
+    for (script, text) in [
+        (r#"printf %s "$1""#, whole.as_str()),
+        (r#"printf %s "$1""#, &whole[..whole.len() - 1]),
+        (r#"printf %s "$1"; printf %s "$1" >&2; exit 1"#, &whole),
+    ] {
+        let program = ProcessProvider::builder("/bin/sh").args(["-c", script, "sh", text]);
+        marked.holds(program.build().unwrap()).await;
+    }
+    marked.holds(ProcessProvider::builder("/nowhere").arg(whole).build().unwrap()).await;
 }
 
 #[tokio::test]

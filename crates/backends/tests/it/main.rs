@@ -14,6 +14,7 @@ mod limits;
 mod loopback;
 mod memory;
 mod narrow;
+mod process;
 mod real;
 mod sdk;
 mod secrets_manager;
