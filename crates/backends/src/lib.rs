@@ -8,6 +8,7 @@
 //! | `secrets-manager` | `SecretsManagerProvider`, `SecretsManagerResolver` | |
 //! | `process` | `ProcessProvider` | |
 //! | `sdk` | `SdkProvider`, `SdkConfigExt`, `SessionCredentials` | |
+//! | `ambient` | `AmbientProvider`, on top of `sdk` | |
 //!
 //! A feature only adds. Every provider keeps the contract of [`CredentialProvider`](valetkey_core::CredentialProvider):
 //! it fetches and never caches. (A secret is asked which version it is at, and is not transferred again while that
@@ -17,6 +18,8 @@
 //! Failures of the AWS SDK are told by kind, service code and request id; a response body is never kept. The SDK's own
 //! TRACE log keeps to that unless the host sets `LOG_SENSITIVE_BODIES=true`, which makes it print secrets: never do.
 
+#[cfg(feature = "ambient")]
+mod ambient;
 #[cfg(feature = "sts")]
 mod assume_role;
 #[cfg(feature = "client")]
@@ -53,6 +56,8 @@ mod sts;
 #[cfg(feature = "sts")]
 mod web_identity;
 
+#[cfg(feature = "ambient")]
+pub use ambient::AmbientProvider;
 #[cfg(feature = "sts")]
 pub use assume_role::{AssumeRoleBuilder, AssumeRoleProvider};
 #[cfg(feature = "client")]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
 use valetkey_backends::{
-    AssumeRoleProvider, EnvProvider, FederationProvider, MemoryProvider, ProcessProvider, SdkProvider,
-    SecretsManagerProvider, WebIdentityProvider,
+    AmbientProvider, AssumeRoleProvider, EnvProvider, FederationProvider, MemoryProvider, ProcessProvider,
+    SdkProvider, SecretsManagerProvider, WebIdentityProvider,
 };
 use valetkey_core::testing::{Canary, contract};
 use valetkey_core::{CredentialProvider, Expiry, SecretString};
@@ -152,6 +152,28 @@ async fn a_process_keeps_the_contract() {
         marked.holds(program.build().unwrap()).await;
     }
     marked.holds(ProcessProvider::builder("/nowhere").arg(whole).build().unwrap()).await;
+}
+
+#[tokio::test]
+#[ignore = "the other half of the next test, which makes its environment"]
+async fn in_a_process_with_ambient_keys() {
+    let secret = std::env::var("AWS_SECRET_ACCESS_KEY").unwrap();
+    for provider in [AmbientProvider::default_chain(), AmbientProvider::profile("absent")] {
+        let faults = contract::faults(&provider, &[&secret]).await;
+        assert!(faults.is_empty(), "{provider:?}: {faults:#?}");
+    }
+    assert_eq!(AmbientProvider::default_chain().provide().await.unwrap().expose_secret_access_key(), secret);
+}
+
+#[test]
+fn the_ambient_chain_and_profiles_keep_the_contract() {
+    let keys = [
+        ("AWS_ACCESS_KEY_ID", crate::KEY_ID),
+        ("AWS_SECRET_ACCESS_KEY", "the-hosts-own"),
+        ("HOME", "/nowhere"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ];
+    crate::in_another_process("contract::in_a_process_with_ambient_keys", &keys);
 }
 
 #[tokio::test]
