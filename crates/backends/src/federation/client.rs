@@ -3,8 +3,9 @@
 use std::fmt;
 
 use aws_sdk_sts::types::Credentials as Keys;
-use valetkey_core::{AccountId, ExposeSecret, Result};
+use valetkey_core::{AccountId, ExposeSecret, Result, SessionPolicy};
 
+use super::error;
 use crate::fault;
 use crate::sts::mfa::{self, Mfa};
 use crate::sts::{SessionPolicies, SessionTags, answer};
@@ -21,6 +22,7 @@ pub struct UserSession {
 
 /// An exchange by `GetFederationToken`: a user of another name, with no more authority than policies and keys both
 /// give.
+#[derive(Clone)]
 pub struct FederatedUser {
     pub(super) name: String,
     pub(super) duration: Option<i32>,
@@ -44,6 +46,18 @@ pub(super) enum Request {
 }
 
 impl Request {
+    /// A request for no more than `policy` allows.
+    pub(super) fn narrowed(&self, policy: &SessionPolicy) -> Result<Self> {
+        match self {
+            Self::Session(request) => request.narrowed(policy),
+            Self::Federated(request) => {
+                let policies = request.policies.narrowed(policy)?;
+                Ok(FederatedUser { policies, ..request.clone() })
+            }
+        }
+        .map(Self::Federated)
+    }
+
     pub(super) async fn send(&self, sts: aws_sdk_sts::Client) -> Result<Exchanged> {
         match self {
             Self::Session(request) => request.send(sts).await,
@@ -53,6 +67,16 @@ impl Request {
 }
 
 impl UserSession {
+    /// `GetSessionToken` takes no policy, so that what is narrowed is asked for under a name.
+    fn narrowed(&self, policy: &SessionPolicy) -> Result<FederatedUser> {
+        if self.mfa.is_some() {
+            return Err(error::mfa_not_narrowed());
+        }
+        let (name, tags) = ("valetkey".to_owned(), SessionTags::default());
+        let policies = SessionPolicies { inline: Some(policy.clone().into()), arns: Vec::new() };
+        Ok(FederatedUser { name, duration: self.duration, policies, tags })
+    }
+
     async fn send(&self, sts: aws_sdk_sts::Client) -> Result<Exchanged> {
         let call = sts.get_session_token().set_duration_seconds(self.duration);
         let answer = match &self.mfa {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use valetkey_core::{CredentialProvider, Credentials, Region, Result};
+use valetkey_core::{CredentialProvider, Credentials, Region, Result, SessionPolicy};
 
 use super::builder::FederationBuilder;
 use super::client::{Exchanged, FederatedUser, Request, UserSession};
@@ -118,5 +118,18 @@ impl CredentialProvider for FederationProvider {
     /// `Unavailable` when it cannot answer now.
     async fn provide(&self) -> Result<Credentials> {
         self.exchange().await.map_err(|error| error.with_provider(NAME))
+    }
+
+    /// A federated user whose policy allows what the one that was asked for (if there is one) and `policy` both allow.
+    /// Plain exchanges go by the name `valetkey` then. A temporary set is refused, even where it is otherwise handed
+    /// on: it would be the whole of it.
+    ///
+    /// # Errors
+    /// `Invalid` when the two have nothing in common or cannot be compared, when policy ARNs were asked for, and for an
+    /// exchange with MFA.
+    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        let request = self.terms.request.narrowed(policy).map_err(|error| error.with_provider(NAME))?;
+        let terms = Terms { request, passes_temporary: false };
+        Ok(Arc::new(Self::new(self.sts.clone(), Arc::clone(&self.source), self.region.clone(), terms)))
     }
 }

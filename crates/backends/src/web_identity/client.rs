@@ -3,7 +3,7 @@
 use std::fmt;
 
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityOutput;
-use valetkey_core::{ExposeSecret, Result, RoleArn};
+use valetkey_core::{ExposeSecret, Result, RoleArn, SessionPolicy};
 
 use super::error;
 use super::token::IdentityToken;
@@ -12,6 +12,7 @@ use crate::sts::{SessionPolicies, Sts};
 pub(super) const OPERATION: &str = "AssumeRoleWithWebIdentity";
 
 /// What is asked of STS.
+#[derive(Clone)]
 pub(super) struct Request {
     pub(super) role: RoleArn,
     pub(super) token: IdentityToken,
@@ -54,6 +55,12 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// The same client, asking for no more than `policy` allows.
+    pub(super) fn narrowed(&self, policy: &SessionPolicy) -> Result<Self> {
+        let policies = self.request.policies.narrowed(policy)?;
+        Ok(Self { sts: self.sts.clone(), request: Request { policies, ..self.request.clone() } })
+    }
+
     pub(super) async fn assume(&self) -> Result<AssumeRoleWithWebIdentityOutput> {
         let Request { role, token, session_name, provider_id, duration, policies } = &self.request;
         let presented = token.present().await?;

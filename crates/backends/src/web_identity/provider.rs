@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityOutput;
-use valetkey_core::{CredentialProvider, Credentials, Region, Result, RoleArn};
+use valetkey_core::{CredentialProvider, Credentials, Region, Result, RoleArn, SessionPolicy};
 
 use super::builder::WebIdentityBuilder;
 use super::client::{Client, OPERATION};
@@ -86,5 +86,15 @@ impl CredentialProvider for WebIdentityProvider {
     async fn provide(&self) -> Result<Credentials> {
         let answer = self.client.assume().await;
         answer.and_then(|answer| self.read(answer)).map_err(|error| error.with_provider(NAME))
+    }
+
+    /// The same role, with a session policy that allows what its own one (if there is one) and `policy` both allow.
+    ///
+    /// # Errors
+    /// `Invalid` when the two have nothing in common or cannot be compared, and when the role is asked for with policy
+    /// ARNs: a session may do what *any* of its session policies allows, so another one could only add.
+    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        let client = self.client.narrowed(policy).map_err(|error| error.with_provider(NAME))?;
+        Ok(Arc::new(Self::new(client, self.region.clone())))
     }
 }

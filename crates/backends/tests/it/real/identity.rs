@@ -1,7 +1,9 @@
 //! Web identity and federation, asked of an STS that checks trust, policies and who asks.
 
 use valetkey_backends::{FederationProvider, WebIdentityProvider};
-use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, SecretString, SessionContext};
+use valetkey_core::{
+    CredentialProvider, Credentials, Error, ErrorKind, SecretString, SessionContext, SessionPolicy,
+};
 use valetkey_rig::{MiniStack, Moto, REGION, Script, Seed, aws_environment};
 
 use super::ministack::{refusal, s3, seeded};
@@ -106,6 +108,13 @@ async fn a_federated_user_may_do_what_its_policy_and_the_user_allow_and_nothing_
             r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"*"}}]}}"#
         )
     };
+    let narrowed = |action: &str| {
+        let policy = policy(action).parse::<SessionPolicy>().unwrap();
+        session(exchange(&seed, &url).narrowed(&policy).unwrap())
+    };
+    assert_eq!(refusal(&s3(&narrowed("s3:List*"), &ministack).await).await, None);
+    let other = refusal(&s3(&narrowed("iam:ListRoles"), &ministack).await).await;
+    assert_eq!(other.as_deref(), Some("AccessDenied"), "a plain exchange is narrowed by federating");
     for (builder, refused) in [
         (federated().policy(policy("s3:ListAllMyBuckets")), None),
         (federated().policy(policy("iam:ListRoles")), Some("AccessDenied")),
