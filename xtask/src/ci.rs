@@ -53,7 +53,7 @@ fn features() -> Result<()> {
     };
     cargo(&["check", "--package", "valetkey-core"])?;
     cargo(&["check", "--package", "valetkey", "--no-default-features"])?;
-    for backend in ["memory", "env", "sts", "secrets-manager", "sdk"] {
+    for backend in ["memory", "env", "sts", "secrets-manager", "process", "sdk", "ambient"] {
         alone("valetkey-backends", backend)?;
         alone("valetkey", backend)?;
     }

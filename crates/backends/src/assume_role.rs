@@ -3,7 +3,6 @@
 mod builder;
 mod client;
 mod error;
-mod narrow;
 mod provider;
 
 pub use builder::AssumeRoleBuilder;

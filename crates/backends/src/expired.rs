@@ -17,7 +17,7 @@ pub(crate) fn kept(
 }
 
 /// A set that was just issued, unless it has expired by `clock`. Transient: the next one may have time left.
-#[cfg(any(feature = "sts", feature = "sdk"))]
+#[cfg(any(feature = "sts", feature = "sdk", feature = "process"))]
 pub(crate) fn issued(credentials: Credentials, clock: &dyn Clock) -> Result<Credentials> {
     if credentials.expiry().has_passed(clock.now()) {
         return Err(Error::new(ErrorKind::Unavailable, "the credentials had expired when they came")

@@ -6,5 +6,7 @@ mod operation;
 
 #[cfg(feature = "sdk")]
 pub(crate) use code::kind_of_code;
+#[cfg(feature = "sts")]
+pub(crate) use code::plain as plain_code;
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
 pub(crate) use operation::of_operation;

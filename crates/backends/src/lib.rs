@@ -4,9 +4,11 @@
 //! |---|---|---|
 //! | `memory` | `MemoryProvider` | yes |
 //! | `env` | `EnvProvider` | yes |
-//! | `sts` | `AssumeRoleProvider` | |
+//! | `sts` | `AssumeRoleProvider`, `WebIdentityProvider`, `FederationProvider` | |
 //! | `secrets-manager` | `SecretsManagerProvider`, `SecretsManagerResolver` | |
+//! | `process` | `ProcessProvider` | |
 //! | `sdk` | `SdkProvider`, `SdkConfigExt`, `SessionCredentials` | |
+//! | `ambient` | `AmbientProvider`, on top of `sdk` | |
 //!
 //! A feature only adds. Every provider keeps the contract of [`CredentialProvider`](valetkey_core::CredentialProvider):
 //! it fetches and never caches. (A secret is asked which version it is at, and is not transferred again while that
@@ -16,6 +18,8 @@
 //! Failures of the AWS SDK are told by kind, service code and request id; a response body is never kept. The SDK's own
 //! TRACE log keeps to that unless the host sets `LOG_SENSITIVE_BODIES=true`, which makes it print secrets: never do.
 
+#[cfg(feature = "ambient")]
+mod ambient;
 #[cfg(feature = "sts")]
 mod assume_role;
 #[cfg(feature = "client")]
@@ -27,29 +31,50 @@ mod env;
     feature = "env",
     feature = "sts",
     feature = "secrets-manager",
-    feature = "sdk"
+    feature = "sdk",
+    feature = "process"
 ))]
 mod expired;
 #[cfg(any(feature = "sts", feature = "secrets-manager", feature = "sdk"))]
 mod fault;
+#[cfg(feature = "sts")]
+mod federation;
 #[cfg(feature = "memory")]
 mod memory;
+#[cfg(feature = "process")]
+mod process;
 #[cfg(feature = "sdk")]
 mod sdk;
+#[cfg(feature = "sts")]
+mod secret_source;
 #[cfg(feature = "secrets-manager")]
 mod secrets_manager;
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
 mod source;
+#[cfg(feature = "sts")]
+mod sts;
+#[cfg(feature = "sts")]
+mod web_identity;
 
+#[cfg(feature = "ambient")]
+pub use ambient::AmbientProvider;
 #[cfg(feature = "sts")]
 pub use assume_role::{AssumeRoleBuilder, AssumeRoleProvider};
 #[cfg(feature = "client")]
 pub use base::SdkBase;
 #[cfg(feature = "env")]
 pub use env::EnvProvider;
+#[cfg(feature = "sts")]
+pub use federation::{FederatedUser, FederationBuilder, FederationProvider, UserSession};
 #[cfg(feature = "memory")]
 pub use memory::MemoryProvider;
+#[cfg(feature = "process")]
+pub use process::{ProcessBuilder, ProcessProvider};
 #[cfg(feature = "sdk")]
 pub use sdk::{SdkConfigExt, SdkProvider, SessionCredentials};
+#[cfg(feature = "sts")]
+pub use secret_source::SecretSource;
 #[cfg(feature = "secrets-manager")]
 pub use secrets_manager::{SecretsManagerBuilder, SecretsManagerProvider, SecretsManagerResolver};
+#[cfg(feature = "sts")]
+pub use web_identity::{WebIdentityBuilder, WebIdentityProvider};

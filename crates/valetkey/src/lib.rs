@@ -13,7 +13,9 @@ pub use valetkey_core::*;
     feature = "env",
     feature = "sts",
     feature = "secrets-manager",
-    feature = "sdk"
+    feature = "process",
+    feature = "sdk",
+    feature = "ambient"
 ))]
 pub mod backends {
     pub use valetkey_backends::*;

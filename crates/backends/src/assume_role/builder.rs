@@ -1,7 +1,5 @@
 //! `AssumeRoleBuilder`: everything that a request may say, checked before anybody is asked.
 
-mod limits;
-
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +9,8 @@ use valetkey_core::{CredentialProvider, Error, Region, Result, RoleArn};
 use super::client::{Client, Request};
 use super::provider::{AssumeRoleProvider, NAME};
 use crate::SdkBase;
-use crate::base::{at_endpoint, sdk_region};
-
-pub(super) use limits::MAX_CHAINED;
+use crate::sts::Place;
+use crate::sts::limits::{MAX_CHAINED, OF_ROLE, name, only, reserved, rule};
 
 /// Describes an assumed role; made by [`AssumeRoleProvider::builder`].
 #[must_use]
@@ -22,22 +19,12 @@ pub struct AssumeRoleBuilder {
     source: Arc<dyn CredentialProvider>,
     duration: Option<Duration>,
     chained: bool,
-    region: Option<Region>,
-    endpoint_url: Option<String>,
-    base: Option<SdkBase>,
+    place: Place,
 }
 
 impl AssumeRoleBuilder {
     pub(super) fn new(role: RoleArn, source: Arc<dyn CredentialProvider>) -> Self {
-        Self {
-            request: Request::new(role),
-            source,
-            duration: None,
-            chained: false,
-            region: None,
-            endpoint_url: None,
-            base: None,
-        }
+        Self { request: Request::new(role), source, duration: None, chained: false, place: Place::default() }
     }
 
     /// The name of the role session in CloudTrail and in the caller's ARN: 2–64 of `A-Z a-z 0-9 _ + = , . @ -`;
@@ -70,21 +57,21 @@ impl AssumeRoleBuilder {
     /// Narrows the session to what this policy (a JSON object, or a [`SessionPolicy`](valetkey_core::SessionPolicy)) and
     /// the role both allow.
     pub fn policy(mut self, json: impl Into<String>) -> Self {
-        self.request.policy = Some(json.into());
+        self.request.policies.inline = Some(json.into());
         self
     }
 
     /// Narrows the session to what this managed policy and the role both allow; up to ten, and with the inline policy
     /// at most 2,048 characters.
     pub fn policy_arn(mut self, arn: impl Into<String>) -> Self {
-        self.request.policy_arns.push(arn.into());
+        self.request.policies.arns.push(arn.into());
         self
     }
 
     /// Adds a session tag: up to 50, key up to 128 and value up to 256 characters, no key twice (case does not
     /// count), none beginning with `aws:`.
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.request.tags.push((key.into(), value.into()));
+        self.request.tags.add(key, value);
         self
     }
 
@@ -104,19 +91,19 @@ impl AssumeRoleBuilder {
     /// The region whose STS is asked, and that the answer is marked with. Without it the base's STS is asked, and the
     /// answer names no region.
     pub fn region(mut self, region: Region) -> Self {
-        self.region = Some(region);
+        self.place.region = Some(region);
         self
     }
 
     /// Where STS is, in place of what the base says.
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
-        self.endpoint_url = Some(url.into());
+        self.place.endpoint_url = Some(url.into());
         self
     }
 
     /// What this provider shares with the others; a base of its own, [`SdkBase::new`], unless said.
     pub fn base(mut self, base: &SdkBase) -> Self {
-        self.base = Some(base.clone());
+        self.place.base = Some(base.clone());
         self
     }
 
@@ -129,23 +116,43 @@ impl AssumeRoleBuilder {
     }
 
     fn checked(mut self) -> Result<AssumeRoleProvider> {
-        self.request.duration =
-            self.duration.map(|duration| limits::duration(duration, self.chained)).transpose()?;
-        limits::check(&self.request)?;
-        let base = self.base.unwrap_or_default();
-        if self.region.is_none() && base.config().region().is_none() {
-            return Err(Error::invalid("region", "of STS is not known")
-                .with_next_step("give the provider a region, or a base that has one"));
-        }
-        let mut config = base.config().to_builder();
-        if let Some(region) = &self.region {
-            config = config.region(sdk_region(region));
-        }
-        if let Some(url) = self.endpoint_url {
-            config = at_endpoint(config, url);
-        }
-        Ok(AssumeRoleProvider::new(Client::new(&config.build(), self.request), self.source, self.region))
+        self.request.duration = self.duration.map(|duration| seconds(duration, self.chained)).transpose()?;
+        check(&self.request)?;
+        let region = self.place.region.clone();
+        let client = Client { sts: self.place.sts()?, request: self.request };
+        Ok(AssumeRoleProvider::new(client, self.source, region))
     }
+}
+
+fn seconds(duration: Duration, chained: bool) -> Result<i32> {
+    let seconds = OF_ROLE.seconds(duration)?;
+    if chained && seconds > MAX_CHAINED {
+        return Err(Error::invalid("duration", "must be at most 3,600 s for a chained role")
+            .with_next_step("shorten it, or assume the role with long-lived credentials"));
+    }
+    Ok(seconds)
+}
+
+fn check(request: &Request) -> Result<()> {
+    name("session_name", &request.session_name)?;
+    request.source_identity.as_deref().map_or(Ok(()), source_identity)?;
+    request.external_id.as_deref().map_or(Ok(()), external_id)?;
+    request.policies.check()?;
+    request.tags.check()?;
+    request.tags.check_transitive(&request.transitive_tags)
+}
+
+fn source_identity(text: &str) -> Result<()> {
+    rule(!reserved(text), "source_identity", "must not begin with `aws:`")?;
+    name("source_identity", text)
+}
+
+fn external_id(text: &str) -> Result<()> {
+    rule(
+        (2..=1224).contains(&text.len()) && only(text, b"_+=,.@:/-"),
+        "external_id",
+        "must be 2 to 1,224 of `A-Z a-z 0-9 _ + = , . @ : / -`",
+    )
 }
 
 impl fmt::Debug for AssumeRoleBuilder {

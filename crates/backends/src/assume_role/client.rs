@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use aws_config::SdkConfig;
 use aws_sdk_sts::operation::assume_role::AssumeRoleOutput;
 use aws_sdk_sts::operation::assume_role::builders::AssumeRoleFluentBuilder;
-use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
-use valetkey_core::{Credentials, Error, Result, RoleArn};
+use valetkey_core::{Credentials, Result, RoleArn, SessionPolicy};
 
 use crate::fault;
+use crate::sts::{SessionPolicies, SessionTags, Sts};
+
+pub(super) const OPERATION: &str = "AssumeRole";
 
 /// What is asked of STS.
 #[derive(Clone)]
@@ -18,9 +19,8 @@ pub(super) struct Request {
     pub(super) source_identity: Option<String>,
     pub(super) external_id: Option<String>,
     pub(super) duration: Option<i32>,
-    pub(super) policy: Option<String>,
-    pub(super) policy_arns: Vec<String>,
-    pub(super) tags: Vec<(String, String)>,
+    pub(super) policies: SessionPolicies,
+    pub(super) tags: SessionTags,
     pub(super) transitive_tags: Vec<String>,
 }
 
@@ -32,28 +32,22 @@ impl Request {
             source_identity: None,
             external_id: None,
             duration: None,
-            policy: None,
-            policy_arns: Vec::new(),
-            tags: Vec::new(),
+            policies: SessionPolicies::default(),
+            tags: SessionTags::default(),
             transitive_tags: Vec::new(),
         }
     }
 
     fn fill(&self, call: AssumeRoleFluentBuilder) -> Result<AssumeRoleFluentBuilder> {
-        let mut call = call
+        let call = call
             .role_arn(self.role.as_str())
             .role_session_name(&self.session_name)
             .set_source_identity(self.source_identity.clone())
             .set_external_id(self.external_id.clone())
             .set_duration_seconds(self.duration)
-            .set_policy(self.policy.clone());
-        for arn in &self.policy_arns {
-            call = call.policy_arns(PolicyDescriptorType::builder().arn(arn).build());
-        }
-        for (key, value) in &self.tags {
-            let tag = Tag::builder().key(key).value(value).build();
-            call = call.tags(tag.map_err(|_| Error::invalid("tags", "must have keys and values"))?);
-        }
+            .set_policy(self.policies.inline.clone())
+            .set_policy_arns(self.policies.sdk_arns())
+            .set_tags(self.tags.to_sdk()?);
         Ok(self.transitive_tags.iter().fold(call, |call, key| call.transitive_tag_keys(key)))
     }
 }
@@ -69,36 +63,22 @@ impl fmt::Debug for Request {
     }
 }
 
-/// The request, and where it goes. A client of the SDK is made for each call, since it belongs to one identity; the
-/// connections are the base's.
+/// The request, and where it goes.
 #[derive(Debug)]
 pub(super) struct Client {
-    config: Config,
+    pub(super) sts: Sts,
     pub(super) request: Request,
 }
 
-#[derive(Clone)]
-struct Config(aws_sdk_sts::Config);
-
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Config")
-    }
-}
-
 impl Client {
-    pub(super) fn new(config: &SdkConfig, request: Request) -> Self {
-        Self { config: Config(aws_sdk_sts::Config::new(config)), request }
-    }
-
-    /// The same client with another request.
-    pub(super) fn asking(&self, request: Request) -> Self {
-        Self { config: self.config.clone(), request }
+    /// The same client, asking for no more than `policy` allows.
+    pub(super) fn narrowed(&self, policy: &SessionPolicy) -> Result<Self> {
+        let policies = self.request.policies.narrowed(policy)?;
+        Ok(Self { sts: self.sts.clone(), request: Request { policies, ..self.request.clone() } })
     }
 
     pub(super) async fn assume(&self, source: &Credentials) -> Result<AssumeRoleOutput> {
-        let config = self.config.0.to_builder().credentials_provider(source.expose_to_sdk()).build();
-        let call = self.request.fill(aws_sdk_sts::Client::from_conf(config).assume_role())?;
-        call.send().await.map_err(|error| fault::of_operation("AssumeRole", &error))
+        let call = self.request.fill(self.sts.signed_by(source).assume_role())?;
+        call.send().await.map_err(|error| fault::of_operation(OPERATION, &error))
     }
 }

@@ -1,14 +1,8 @@
 //! What goes wrong beside the call itself.
 
-use valetkey_core::{Error, ErrorKind};
+use valetkey_core::Error;
 
 pub(super) fn too_long_for_a_chain() -> Error {
     Error::invalid("duration", "must be at most 3,600 s, since the source's credentials are temporary")
         .with_next_step("shorten it, or assume the role with long-lived credentials")
-}
-
-/// STS answered without what it promises to answer. The next answer may be whole.
-pub(super) fn incomplete() -> Error {
-    Error::new(ErrorKind::Unavailable, "the answer of AssumeRole holds no usable credentials")
-        .with_next_step("check the endpoint URL, then try again")
 }

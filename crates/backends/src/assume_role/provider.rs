@@ -2,19 +2,17 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use async_trait::async_trait;
 use aws_sdk_sts::operation::assume_role::AssumeRoleOutput;
-use valetkey_core::{
-    AccessKeyId, AccountId, CredentialProvider, Credentials, Expiry, Region, Result, RoleArn, SecretString,
-    SessionPolicy, SystemClock,
-};
+use valetkey_core::{CredentialProvider, Credentials, Region, Result, RoleArn, SessionPolicy};
 
-use super::builder::{AssumeRoleBuilder, MAX_CHAINED};
-use super::client::Client;
-use super::{error, narrow};
-use crate::{expired, source};
+use super::builder::AssumeRoleBuilder;
+use super::client::{Client, OPERATION};
+use super::error;
+use crate::source;
+use crate::sts::limits::MAX_CHAINED;
+use crate::sts::{Utilization, answer};
 
 pub(super) const NAME: &str = "assume-role";
 
@@ -28,6 +26,7 @@ pub struct AssumeRoleProvider {
     client: Client,
     source: Arc<dyn CredentialProvider>,
     region: Option<Region>,
+    utilization: Utilization,
 }
 
 impl AssumeRoleProvider {
@@ -37,13 +36,20 @@ impl AssumeRoleProvider {
     }
 
     pub(super) fn new(client: Client, source: Arc<dyn CredentialProvider>, region: Option<Region>) -> Self {
-        Self { client, source, region }
+        Self { client, source, region, utilization: Utilization::default() }
     }
 
     /// The role.
     #[must_use]
     pub fn role(&self) -> &RoleArn {
         &self.client.request.role
+    }
+
+    /// How much of the space that STS allows for policies, tags and what it adds itself the last session took, in
+    /// percent; `None` until STS has told it. Above 100 it refuses.
+    #[must_use]
+    pub fn utilization(&self) -> Option<u32> {
+        self.utilization.percent()
     }
 
     async fn assume(&self) -> Result<Credentials> {
@@ -53,29 +59,19 @@ impl AssumeRoleProvider {
         {
             return Err(error::too_long_for_a_chain());
         }
-        let answer = self.client.assume(&source).await?;
-        self.read(answer).and_then(|credentials| expired::issued(credentials, &SystemClock))
+        self.read(self.client.assume(&source).await?)
     }
 
+    #[allow(deprecated, reason = "whoever does not tell the one tells the other")]
     fn read(&self, answer: AssumeRoleOutput) -> Result<Credentials> {
-        let keys = answer.credentials.ok_or_else(error::incomplete)?;
-        let expires_at = SystemTime::try_from(keys.expiration).map_err(|_| error::incomplete())?;
-        let account = answer.assumed_role_user.as_ref().and_then(|user| account_of(user.arn()));
-        let id = AccessKeyId::parse("access_key_id", &keys.access_key_id).map_err(|_| error::incomplete())?;
-        Credentials::builder(id, SecretString::from(keys.secret_access_key))
-            .session_token(SecretString::from(keys.session_token))
-            .expiry(Expiry::At(expires_at))
-            .account_id(account.unwrap_or_else(|| self.role().account().clone()))
-            .region(self.region.clone())
-            .provider(NAME)
-            .build()
-            .map_err(|_| error::incomplete())
+        self.utilization.note(answer.session_token_utilization.or(answer.packed_policy_size));
+        let account = answer.assumed_role_user.as_ref().and_then(|user| answer::account_of(user.arn()));
+        answer::credentials(OPERATION, answer.credentials, |set| {
+            set.account_id(account.unwrap_or_else(|| self.role().account().clone()))
+                .region(self.region.clone())
+                .provider(NAME)
+        })
     }
-}
-
-/// The account in `arn:aws:sts::111111111111:assumed-role/agent/session`.
-fn account_of(arn: &str) -> Option<AccountId> {
-    arn.split(':').nth(4)?.parse().ok()
 }
 
 #[async_trait]
@@ -99,8 +95,7 @@ impl CredentialProvider for AssumeRoleProvider {
     /// `Invalid` when the two have nothing in common or cannot be compared, and when the role is assumed with policy
     /// ARNs: a session may do what *any* of its session policies allows, so another one could only add.
     fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
-        let request =
-            narrow::request(&self.client.request, policy).map_err(|error| error.with_provider(NAME))?;
-        Ok(Arc::new(Self::new(self.client.asking(request), Arc::clone(&self.source), self.region.clone())))
+        let client = self.client.narrowed(policy).map_err(|error| error.with_provider(NAME))?;
+        Ok(Arc::new(Self::new(client, Arc::clone(&self.source), self.region.clone())))
     }
 }

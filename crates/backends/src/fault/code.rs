@@ -5,76 +5,105 @@
 
 use valetkey_core::ErrorKind;
 
+const PACKED_TOO_LARGE: &str = "PackedPolicyTooLarge";
+
+/// The codes of each kind, without the suffix that some services add.
+const CODES: [(ErrorKind, &[&str]); 6] = [
+    // The credentials that signed the request ran out. Another request with them fails in the same way.
+    (ErrorKind::Expired, &["ExpiredToken", "TokenRefreshRequired"]),
+    (
+        ErrorKind::Denied,
+        &[
+            "AccessDenied",
+            "UnrecognizedClient",
+            "InvalidClientTokenId",
+            "SignatureDoesNotMatch",
+            "InvalidSignature",
+            "InvalidAccessKeyId",
+            "InvalidToken",
+            "InvalidSecurityToken",
+            "MissingAuthenticationToken",
+            "IncompleteSignature",
+            "AuthFailure",
+            "NotAuthorized",
+            "UnauthorizedOperation",
+            "OptInRequired",
+            "IDPRejectedClaim",
+            "DecryptionFailure",
+        ],
+    ),
+    (
+        ErrorKind::Invalid,
+        &[
+            "MalformedPolicyDocument",
+            PACKED_TOO_LARGE,
+            "InvalidIdentityToken",
+            "Validation",
+            "ValidationError",
+            "ResourceNotFound",
+            "InvalidParameter",
+            "InvalidParameterValue",
+            "InvalidParameterCombination",
+            "MissingParameter",
+            "InvalidRequest",
+            "InvalidNextToken",
+            "InvalidAction",
+            "RegionDisabled",
+            "RequestExpired",
+            "RequestTimeTooSkewed",
+            "MalformedQueryString",
+            "MalformedHttpRequest",
+            "RequestEntityTooLarge",
+            "UnknownOperation",
+            "InvalidQueryParameter",
+        ],
+    ),
+    (
+        ErrorKind::Throttled,
+        &[
+            "Throttling",
+            "Throttled",
+            "ThrottledRequest",
+            "RequestThrottled",
+            "TooManyRequests",
+            "RequestLimitExceeded",
+            "BandwidthLimitExceeded",
+            "SlowDown",
+            "PriorRequestNotComplete",
+        ],
+    ),
+    (ErrorKind::TimedOut, &["RequestTimeout"]),
+    (
+        ErrorKind::Unavailable,
+        &[
+            "InternalFailure",
+            "InternalError",
+            "InternalServiceError",
+            "InternalService",
+            "InternalServerError",
+            "InternalServer",
+            "IDPCommunicationError",
+            "RequestAborted",
+            "ServiceUnavailable",
+        ],
+    ),
+];
+
 /// The kind of a service error code; `None` for a code that is not known here.
 pub(crate) fn kind_of_code(code: &str) -> Option<ErrorKind> {
-    let code = code.strip_suffix("Exception").unwrap_or(code);
-    let kind = match code {
-        // The credentials that signed the request ran out. Another request with them fails in the same way.
-        "ExpiredToken" | "TokenRefreshRequired" => ErrorKind::Expired,
-        "AccessDenied"
-        | "UnrecognizedClient"
-        | "InvalidClientTokenId"
-        | "SignatureDoesNotMatch"
-        | "InvalidSignature"
-        | "InvalidAccessKeyId"
-        | "InvalidToken"
-        | "InvalidSecurityToken"
-        | "MissingAuthenticationToken"
-        | "IncompleteSignature"
-        | "AuthFailure"
-        | "NotAuthorized"
-        | "UnauthorizedOperation"
-        | "OptInRequired"
-        | "DecryptionFailure" => ErrorKind::Denied,
-        "MalformedPolicyDocument"
-        | "PackedPolicyTooLarge"
-        | "Validation"
-        | "ValidationError"
-        | "ResourceNotFound"
-        | "InvalidParameter"
-        | "InvalidParameterValue"
-        | "InvalidParameterCombination"
-        | "MissingParameter"
-        | "InvalidRequest"
-        | "InvalidNextToken"
-        | "InvalidAction"
-        | "UnknownOperation"
-        | "MalformedHttpRequest"
-        | "RequestEntityTooLarge"
-        | "RegionDisabled"
-        | "RequestExpired"
-        | "RequestTimeTooSkewed"
-        | "MalformedQueryString"
-        | "InvalidQueryParameter" => ErrorKind::Invalid,
-        _ => return kind_of_passing(code),
-    };
-    Some(kind)
+    let code = plain(code);
+    CODES.iter().find(|(_, codes)| codes.contains(&code)).map(|(kind, _)| *kind)
 }
 
-/// The kind of a code that says nothing against the request: another may fare better.
-fn kind_of_passing(code: &str) -> Option<ErrorKind> {
-    let kind = match code {
-        "Throttling"
-        | "Throttled"
-        | "ThrottledRequest"
-        | "RequestThrottled"
-        | "TooManyRequests"
-        | "RequestLimitExceeded"
-        | "BandwidthLimitExceeded"
-        | "SlowDown"
-        | "PriorRequestNotComplete" => ErrorKind::Throttled,
-        "RequestTimeout" => ErrorKind::TimedOut,
-        "InternalFailure"
-        | "InternalError"
-        | "InternalServiceError"
-        | "InternalService"
-        | "InternalServerError"
-        | "InternalServer"
-        | "RequestAborted"
-        | "ServiceUnavailable" => ErrorKind::Unavailable,
-        _ => return None,
-    };
-    Some(kind)
+/// The code as all services spell it; some add a suffix.
+pub(crate) fn plain(code: &str) -> &str {
+    code.strip_suffix("Exception").unwrap_or(code)
+}
+
+/// Whether the code says that policies and tags were too large once they were packed.
+#[cfg(any(feature = "sts", feature = "secrets-manager"))]
+pub(crate) fn is_about_packed_size(code: &str) -> bool {
+    plain(code) == PACKED_TOO_LARGE
 }
 
 /// The kind of an answer without a known code. One that claims success and cannot be read was cut off, or came from
@@ -93,10 +122,10 @@ pub(crate) fn kind_of_status(status: u16) -> ErrorKind {
 /// What to do about it, as far as the code or the kind tells.
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
 pub(crate) fn next_step(kind: ErrorKind, code: Option<&str>) -> &'static str {
-    match (kind, code.map(|code| code.strip_suffix("Exception").unwrap_or(code))) {
+    match (kind, code.map(plain)) {
         (_, Some("RegionDisabled")) => "activate STS in that region, or name another region",
         (_, Some("MalformedPolicyDocument")) => "correct the session policy",
-        (_, Some("PackedPolicyTooLarge")) => "shorten the session policies and tags",
+        (_, Some(PACKED_TOO_LARGE)) => "shorten the session policies and tags",
         (_, Some("ResourceNotFound")) => "check the id, the region and the account it is looked for in",
         (_, Some("InvalidRequest")) => "restore the secret if it is scheduled for deletion, or name another",
         (_, Some("RequestExpired" | "RequestTimeTooSkewed")) => "set the clock of this machine",

@@ -21,11 +21,26 @@ pub(crate) fn of_operation<E: ProvideErrorMetadata>(
         SdkError::TimeoutError(_) => timed_out(operation),
         SdkError::DispatchFailure(failure) => of_dispatch(operation, failure),
         SdkError::ResponseError(response) => of_answer(operation, None, response.raw()),
-        SdkError::ServiceError(answer) => of_answer(operation, answer.err().code(), answer.raw()),
+        SdkError::ServiceError(answer) => {
+            let told = of_answer(operation, answer.err().code(), answer.raw());
+            match packed_size(answer.err()) {
+                Some(percent) => told.with_next_step(format!(
+                    "shorten the session policies and tags, which take {percent} % of their limit"
+                )),
+                None => told,
+            }
+        }
         _ => {
             Error::new(ErrorKind::Internal, format!("{operation} failed in a way this version does not know"))
         }
     }
+}
+
+/// The one number that is read out of a message: STS tells it nowhere else.
+fn packed_size<E: ProvideErrorMetadata>(error: &E) -> Option<u16> {
+    let message = error.message().filter(|_| error.code().is_some_and(code::is_about_packed_size))?;
+    let (before, _) = message.split_once('%')?;
+    before.split_whitespace().next_back()?.parse().ok()
 }
 
 fn of_dispatch(operation: &'static str, failure: &DispatchFailure) -> Error {

@@ -8,7 +8,7 @@ use valetkey_backends::{AssumeRoleBuilder, AssumeRoleProvider, EnvProvider, Memo
 use valetkey_core::testing::{Canary, Script, ScriptedProvider};
 use valetkey_core::{CredentialProvider, Error, ErrorKind, Expiry, ProviderChain, SessionContext};
 
-use crate::wire::{Wire, assumed};
+use crate::wire::{ROLE_SESSION, Wire, assumed, issued};
 use crate::{held, long_lived, region, source};
 
 const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
@@ -78,6 +78,16 @@ async fn the_answer_becomes_a_whole_set() {
     assert_eq!(credentials.account_id().unwrap().as_str(), "222222222222");
     assert_eq!(credentials.region().unwrap().as_str(), "eu-central-1");
     assert_eq!(credentials.provider(), "assume-role");
+}
+
+#[tokio::test]
+async fn how_full_the_session_is_can_be_asked() {
+    let told = format!("{ROLE_SESSION}<SessionTokenUtilization>40</SessionTokenUtilization>");
+    let answer = issued("AssumeRole", &told, ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"]);
+    let provider = of(&Wire::saying(200, answer), source()).build().unwrap();
+    assert_eq!(provider.utilization(), None);
+    provider.provide().await.unwrap();
+    assert_eq!(provider.utilization(), Some(40));
 }
 
 #[tokio::test]

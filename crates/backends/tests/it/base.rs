@@ -1,7 +1,5 @@
 //! The base: what it takes over from a configuration, and what the process says.
 
-use std::process::Command;
-
 use aws_config::SdkConfig;
 use aws_credential_types::Token;
 use aws_credential_types::provider::token::{ProvideToken, SharedTokenProvider};
@@ -78,18 +76,16 @@ async fn in_a_process_with_endpoint_variables() {
     assert!(!format!("{sts:?}").contains("http://sts.example"), "one named in code wins over both");
 }
 
-/// The environment of this process is every test's, so the variables are set on another.
 #[test]
 fn a_base_of_the_process_honours_its_region_and_its_endpoints() {
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "base::in_a_process_with_endpoint_variables", "--ignored"])
-        .env("AWS_REGION", "ap-south-1")
-        .env("AWS_ENDPOINT_URL", "http://all.example")
-        .env("AWS_ENDPOINT_URL_STS", "http://sts.example")
-        .env("AWS_ACCESS_KEY_ID", crate::KEY_ID)
-        .env("AWS_SECRET_ACCESS_KEY", "the-hosts-own")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&child.stdout);
-    assert!(child.status.success() && said.contains("1 passed"), "{said}");
+    crate::in_another_process(
+        "base::in_a_process_with_endpoint_variables",
+        &[
+            ("AWS_REGION", "ap-south-1"),
+            ("AWS_ENDPOINT_URL", "http://all.example"),
+            ("AWS_ENDPOINT_URL_STS", "http://sts.example"),
+            ("AWS_ACCESS_KEY_ID", crate::KEY_ID),
+            ("AWS_SECRET_ACCESS_KEY", "the-hosts-own"),
+        ],
+    );
 }

@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use valetkey_backends::{
-    AssumeRoleProvider, EnvProvider, MemoryProvider, SdkBase, SdkConfigExt, SdkProvider,
-    SecretsManagerProvider, SecretsManagerResolver,
+    AssumeRoleProvider, EnvProvider, FederationProvider, MemoryProvider, SdkBase, SdkConfigExt, SdkProvider,
+    SecretsManagerProvider, SecretsManagerResolver, WebIdentityProvider,
 };
 use valetkey_core::testing::{Canary, CapturedLogs};
-use valetkey_core::{CredentialProvider, CredentialResolver, Credentials, Expiry, SessionContext};
+use valetkey_core::{
+    AccessKeyId, CredentialProvider, CredentialResolver, Credentials, Error, Expiry, SecretString,
+    SessionContext,
+};
 
 use crate::loopback::Loopback;
-use crate::wire::{Wire, assumed, refused};
+use crate::wire::{ROLE_SESSION, Wire, assumed, issued, refused};
 use crate::{held, region};
 
 /// Everything said at TRACE while `work` ran.
@@ -66,6 +69,117 @@ async fn an_assumed_role_is_logged_without_either_set() {
     shows_none_of(&[&source, &answer], "the log", &text);
 }
 
+/// What STS issues, made of the canary's marks.
+fn issuing(operation: &str, answer: &Canary) -> String {
+    let keys = parts(answer);
+    let token = keys.expose_session_token().unwrap();
+    let marks = [keys.access_key_id().as_str(), keys.expose_secret_access_key(), token];
+    let body = issued(operation, ROLE_SESSION, marks);
+    assert_eq!(answer.found_in(&body).len(), 3, "the marks are on the wire");
+    body
+}
+
+fn web(base: &SdkBase, token: &Canary) -> WebIdentityProvider {
+    let (role, mark) =
+        ("arn:aws:iam::222222222222:role/agent".parse().unwrap(), token.expose_secret().to_owned());
+    let source = move || {
+        let token = SecretString::from(mark.as_str());
+        async move { Ok(token) }
+    };
+    WebIdentityProvider::builder(role, source).base(base).build().unwrap()
+}
+
+/// A long-lived set with the canary's secret.
+fn keys(canary: &Canary) -> Credentials {
+    let id: AccessKeyId = crate::KEY_ID.parse().unwrap();
+    Credentials::builder(id, SecretString::from(canary.expose_secret())).build().unwrap()
+}
+
+#[tokio::test]
+async fn an_identity_token_and_what_is_issued_for_it_are_logged_nowhere() {
+    let (token, answer) = (Canary::new(), Canary::new());
+    let wire = Loopback::answering(200, issuing("AssumeRoleWithWebIdentity", &answer)).await;
+    let asked = web(&wire.base(), &token);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    std::fs::write(&path, token.expose_secret()).unwrap();
+    let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
+    let read = WebIdentityProvider::from_file(role, path).base(&wire.base()).build().unwrap();
+    let text = logs_of(async {
+        for provider in [&asked, &read] {
+            let credentials = provider.provide().await.unwrap();
+            assert_eq!(credentials.expose_secret_access_key(), answer.expose_secret());
+            shows_none_of(&[&token, &answer], "the set", &format!("{credentials:?} {provider:?}"));
+        }
+    })
+    .await;
+    assert!(token.found_in(&wire.sent()).contains(&"secret"), "the identity token went out");
+    shows_none_of(&[&token, &answer], "the log", &text);
+}
+
+#[tokio::test]
+async fn keys_and_what_they_are_exchanged_for_are_logged_nowhere() {
+    let (source, answer) = (Canary::new(), Canary::new());
+    for operation in ["GetSessionToken", "GetFederationToken"] {
+        let wire = Loopback::answering(200, issuing(operation, &answer)).await;
+        let provider = match operation {
+            "GetSessionToken" => {
+                let code = || async { Ok(SecretString::from("739184")) };
+                FederationProvider::builder(held(keys(&source)))
+                    .base(&wire.base())
+                    .mfa("GAHT12345678", code)
+                    .build()
+            }
+            _ => FederationProvider::federated("alice", held(keys(&source))).base(&wire.base()).build(),
+        };
+        let provider = provider.unwrap();
+        let text = logs_of(async {
+            let credentials = provider.provide().await.unwrap();
+            assert_eq!(credentials.expose_secret_access_key(), answer.expose_secret());
+            shows_none_of(&[&source, &answer], "the set", &format!("{credentials:?} {provider:?}"));
+        })
+        .await;
+        assert_eq!(wire.sent().contains("739184"), operation == "GetSessionToken", "the code went out");
+        assert!(!text.contains("739184"), "the log shows the code");
+        shows_none_of(&[&source, &answer], "the log", &text);
+    }
+}
+
+fn shown(error: &Error) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!("{cause} {cause:?}"));
+    format!("{error} {error:?} {cause:?}")
+}
+
+#[tokio::test]
+async fn a_refusal_that_repeats_a_token_or_a_key_is_told_without_it() {
+    let (held_secret, echoed) = (Canary::new(), Canary::new());
+    for (status, body) in [
+        (400, refused("InvalidIdentityToken", echoed.expose_secret())),
+        (400, refused("PackedPolicyTooLarge", &format!("107% {}", echoed.expose_secret()))),
+        (403, refused(echoed.expose_secret(), echoed.expose_secret())),
+        (500, echoed.expose_secret().to_owned()),
+        (200, echoed.expose_secret().to_owned()),
+    ] {
+        let wire = Loopback::answering(status, body).await;
+        let base = wire.base();
+        let source = || held(keys(&held_secret));
+        let code = || async { Ok(SecretString::from("739184")) };
+        let providers: [Box<dyn CredentialProvider>; 4] = [
+            Box::new(web(&base, &held_secret)),
+            Box::new(FederationProvider::builder(source()).base(&base).build().unwrap()),
+            Box::new(
+                FederationProvider::builder(source()).base(&base).mfa("GAHT12345678", code).build().unwrap(),
+            ),
+            Box::new(FederationProvider::federated("alice", source()).base(&base).build().unwrap()),
+        ];
+        for provider in providers {
+            let error = provider.provide().await.unwrap_err();
+            shows_none_of(&[&held_secret, &echoed], "the error", &shown(&error));
+            assert!(!shown(&error).contains("739184"), "the error shows the code");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_refusal_that_repeats_a_secret_is_told_without_it() {
     let (source, echoed) = (Canary::new(), Canary::new());
@@ -78,8 +192,7 @@ async fn a_refusal_that_repeats_a_secret_is_told_without_it() {
         assert!(echoed.found_in(&body).contains(&"secret"), "the mark is on the wire");
         let wire = Loopback::answering(status, body).await;
         let error = role(&wire.base(), held(parts(&source))).provide().await.unwrap_err();
-        let cause = std::error::Error::source(&error).map(|cause| format!("{cause} {cause:?}"));
-        shows_none_of(&[&source, &echoed], "the error", &format!("{error} {error:?} {cause:?}"));
+        shows_none_of(&[&source, &echoed], "the error", &shown(&error));
     }
 }
 
@@ -198,8 +311,14 @@ async fn debug_output_shows_no_secret_of_any_provider_or_builder() {
         .tag("note", canary.expose_secret())
         .base(&base);
     let secrets = SecretsManagerProvider::builder("agent", held(keys.clone())).base(&base);
+    let policy = format!("{{\"Sid\":\"{}\"}}", canary.expose_secret());
+    let federated = FederationProvider::federated("alice", held(keys.clone()))
+        .policy(policy.as_str())
+        .tag("note", canary.expose_secret());
+    let arn = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
+    let identity = WebIdentityProvider::from_file(arn, "/a/path").policy(policy);
     let shown = format!(
-        "{:?} {:?} {builder:?} {secrets:?} {base:?} {:?}",
+        "{:?} {:?} {builder:?} {secrets:?} {federated:?} {identity:?} {base:?} {:?}",
         MemoryProvider::from(keys.clone()),
         EnvProvider::new(move |_| Some(text.clone().into())),
         SdkProvider::new("ambient", keys.expose_to_sdk()),

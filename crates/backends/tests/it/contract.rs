@@ -5,13 +5,14 @@ use std::sync::Arc;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
 use valetkey_backends::{
-    AssumeRoleProvider, EnvProvider, MemoryProvider, SdkProvider, SecretsManagerProvider,
+    AmbientProvider, AssumeRoleProvider, EnvProvider, FederationProvider, MemoryProvider, ProcessProvider,
+    SdkProvider, SecretsManagerProvider, WebIdentityProvider,
 };
 use valetkey_core::testing::{Canary, contract};
-use valetkey_core::{CredentialProvider, Expiry};
+use valetkey_core::{CredentialProvider, Expiry, SecretString};
 
-use crate::held;
-use crate::wire::{Answer, Wire, assumed, refused};
+use crate::wire::{Answer, ROLE_SESSION, Wire, assumed, issued, refused};
+use crate::{held, source};
 
 /// A canary, and the texts of it that must show nowhere.
 struct Marked {
@@ -79,6 +80,100 @@ async fn assume_role_keeps_the_contract() {
         let builder = AssumeRoleProvider::builder(role, marked.held()).base(&wire.base());
         marked.holds(builder.build().unwrap()).await;
     }
+}
+
+/// What STS may do when it is asked for `operation`, with the marks in it wherever they can be.
+fn answers_of_sts(operation: &str, marked: &Marked) -> [Wire; 5] {
+    let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
+    [
+        Wire::saying(200, issued(operation, ROLE_SESSION, [&id, &secret, &token])),
+        Wire::saying(403, refused("AccessDenied", &secret)),
+        Wire::saying(400, refused("InvalidIdentityToken", &token)),
+        Wire::saying(500, secret),
+        Wire::new(Answer::HangsUp),
+    ]
+}
+
+#[tokio::test]
+async fn web_identity_keeps_the_contract() {
+    let marked = Marked::new();
+    let token = marked.secrets[1].clone();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    std::fs::write(&path, &token).unwrap();
+    for wire in answers_of_sts("AssumeRoleWithWebIdentity", &marked) {
+        let (role, given) = ("arn:aws:iam::222222222222:role/agent".parse().unwrap(), token.clone());
+        let asked = WebIdentityProvider::builder(role, move || {
+            let token = SecretString::from(given.as_str());
+            async move { Ok(token) }
+        });
+        marked.holds(asked.base(&wire.base()).build().unwrap()).await;
+        for path in [&path, folder.path()] {
+            let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
+            let read = WebIdentityProvider::from_file(role, path).base(&wire.base()).build().unwrap();
+            marked.holds(read).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn federation_keeps_the_contract() {
+    let marked = Marked::new();
+    for wire in answers_of_sts("GetSessionToken", &marked) {
+        let code = || async { Ok(SecretString::from("123456")) };
+        let exchange = || FederationProvider::builder(source()).base(&wire.base());
+        marked.holds(exchange().build().unwrap()).await;
+        marked.holds(exchange().mfa("GAHT12345678", code).build().unwrap()).await;
+        let refusing = FederationProvider::builder(marked.held()).base(&wire.base());
+        marked.holds(refusing.build().unwrap()).await;
+        let passing = FederationProvider::builder(marked.held()).base(&wire.base());
+        marked.holds(passing.pass_temporary(true).build().unwrap()).await;
+    }
+    for wire in answers_of_sts("GetFederationToken", &marked) {
+        let federated = FederationProvider::federated("alice", source()).base(&wire.base());
+        marked.holds(federated.build().unwrap()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_process_keeps_the_contract() {
+    let marked = Marked::new();
+    let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
+    let whole = serde_json::json!({
+        "Version": 1, "AccessKeyId": id, "SecretAccessKey": secret, "SessionToken": token,
+    });
+    let whole = whole.to_string();
+    for (script, text) in [
+        (r#"printf %s "$1""#, whole.as_str()),
+        (r#"printf %s "$1""#, &whole[..whole.len() - 1]),
+        (r#"printf %s "$1"; printf %s "$1" >&2; exit 1"#, &whole),
+    ] {
+        let program = ProcessProvider::builder("/bin/sh").args(["-c", script, "sh", text]);
+        marked.holds(program.build().unwrap()).await;
+    }
+    marked.holds(ProcessProvider::builder("/nowhere").arg(whole).build().unwrap()).await;
+}
+
+#[tokio::test]
+#[ignore = "the other half of the next test, which makes its environment"]
+async fn in_a_process_with_ambient_keys() {
+    let secret = std::env::var("AWS_SECRET_ACCESS_KEY").unwrap();
+    for provider in [AmbientProvider::default_chain(), AmbientProvider::profile("absent")] {
+        let faults = contract::faults(&provider, &[&secret]).await;
+        assert!(faults.is_empty(), "{provider:?}: {faults:#?}");
+    }
+    assert_eq!(AmbientProvider::default_chain().provide().await.unwrap().expose_secret_access_key(), secret);
+}
+
+#[test]
+fn the_ambient_chain_and_profiles_keep_the_contract() {
+    let keys = [
+        ("AWS_ACCESS_KEY_ID", crate::KEY_ID),
+        ("AWS_SECRET_ACCESS_KEY", "the-hosts-own"),
+        ("HOME", "/nowhere"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ];
+    crate::in_another_process("contract::in_a_process_with_ambient_keys", &keys);
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! Faults of AWS: each code and status, by kind; how often is tried; what is not repeated.
 
-use valetkey_backends::{AssumeRoleProvider, SecretsManagerProvider};
-use valetkey_core::{CredentialProvider, Error, ErrorKind};
+use valetkey_backends::{
+    AssumeRoleProvider, FederationProvider, SecretsManagerProvider, WebIdentityProvider,
+};
+use valetkey_core::{CredentialProvider, Error, ErrorKind, SecretString};
 
 use crate::source;
 use crate::wire::{Answer, REQUEST_ID, Wire, refused};
@@ -16,6 +18,24 @@ async fn from_sts(wire: &Wire) -> Error {
     provider.provide().await.unwrap_err()
 }
 
+/// Every provider that asks STS, by the operation it asks for.
+fn asking_sts(wire: &Wire) -> [(&'static str, Box<dyn CredentialProvider>); 4] {
+    let base = wire.base();
+    let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
+    let token = || async { Ok(SecretString::from("token")) };
+    let web = WebIdentityProvider::builder(role, token).base(&base).build().unwrap();
+    let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
+    let assumed = AssumeRoleProvider::builder(role, source()).base(&base).build().unwrap();
+    let session = FederationProvider::builder(source()).base(&base).build().unwrap();
+    let federated = FederationProvider::federated("alice", source()).base(&base).build().unwrap();
+    [
+        ("AssumeRole", Box::new(assumed)),
+        ("AssumeRoleWithWebIdentity", Box::new(web)),
+        ("GetSessionToken", Box::new(session)),
+        ("GetFederationToken", Box::new(federated)),
+    ]
+}
+
 async fn from_secrets(wire: &Wire) -> Error {
     let provider = SecretsManagerProvider::builder("secret", source()).base(&wire.base()).build().unwrap();
     provider.provide().await.unwrap_err()
@@ -28,36 +48,104 @@ fn check(error: &Error, kind: ErrorKind, code: &str) {
     assert!(!format!("{error} {error:?}").contains(LEAK), "{error:?}");
 }
 
+/// What the API reference lists for the four operations and as common to all, what emulators say besides, and what
+/// nobody has said yet, which is told by its status.
+const OF_STS: [(u16, &str, ErrorKind); 58] = [
+    (400, "MalformedPolicyDocument", Invalid),
+    (400, "PackedPolicyTooLarge", Invalid),
+    (403, "RegionDisabledException", Invalid),
+    (400, "ExpiredTokenException", Expired),
+    (400, "InvalidIdentityToken", Invalid),
+    (403, "IDPRejectedClaim", Denied),
+    (400, "IDPCommunicationError", Unavailable),
+    (400, "AccessDeniedException", Denied),
+    (403, "AccessDenied", Denied),
+    (403, "ExpiredToken", Expired),
+    (403, "IncompleteSignature", Denied),
+    (500, "InternalFailure", Unavailable),
+    (400, "InvalidAction", Invalid),
+    (403, "InvalidClientTokenId", Denied),
+    (400, "InvalidParameterCombination", Invalid),
+    (400, "InvalidParameterValue", Invalid),
+    (400, "InvalidQueryParameter", Invalid),
+    (400, "MalformedHttpRequestException", Invalid),
+    (404, "MalformedQueryString", Invalid),
+    (400, "MissingAction", Invalid),
+    (403, "MissingAuthenticationToken", Denied),
+    (400, "MissingParameter", Invalid),
+    (400, "NotAuthorized", Denied),
+    (401, "NotAuthorized", Denied),
+    (403, "OptInRequired", Denied),
+    (400, "RequestAbortedException", Unavailable),
+    (413, "RequestEntityTooLargeException", Invalid),
+    (400, "RequestExpired", Invalid),
+    (408, "RequestTimeoutException", TimedOut),
+    (503, "ServiceUnavailable", Unavailable),
+    (400, "Throttling", Throttled),
+    (400, "ThrottlingException", Throttled),
+    (400, "UnrecognizedClientException", Denied),
+    (403, "UnrecognizedClientException", Denied),
+    (404, "UnknownOperationException", Invalid),
+    (400, "ValidationError", Invalid),
+    (400, "ValidationException", Invalid),
+    (403, "SignatureDoesNotMatch", Denied),
+    (403, "InvalidSignatureException", Denied),
+    (403, "InvalidAccessKeyId", Denied),
+    (403, "InvalidToken", Denied),
+    (403, "AuthFailure", Denied),
+    (403, "UnauthorizedOperation", Denied),
+    (403, "TokenRefreshRequired", Expired),
+    (400, "RequestTimeTooSkewed", Invalid),
+    (408, "RequestTimeout", TimedOut),
+    (429, "TooManyRequestsException", Throttled),
+    (400, "RequestLimitExceeded", Throttled),
+    (503, "SlowDown", Throttled),
+    (500, "InternalError", Unavailable),
+    (500, "InternalServerError", Unavailable),
+    (500, "InternalServiceException", Unavailable),
+    (400, "SomethingNew", Invalid),
+    (401, "SomethingNew", Denied),
+    (403, "SomethingNew", Denied),
+    (408, "SomethingNew", TimedOut),
+    (429, "SomethingNew", Throttled),
+    (502, "SomethingNew", Unavailable),
+];
+
 #[tokio::test]
-async fn each_code_of_sts_has_its_kind() {
-    for (status, code, kind) in [
-        (403, "AccessDenied", Denied),
-        (403, "AccessDeniedException", Denied),
-        (400, "UnrecognizedClientException", Denied),
-        (403, "InvalidClientTokenId", Denied),
-        (403, "SignatureDoesNotMatch", Denied),
-        (403, "InvalidToken", Denied),
-        (403, "ExpiredToken", Expired),
-        (403, "ExpiredTokenException", Expired),
-        (400, "MalformedPolicyDocument", Invalid),
-        (400, "PackedPolicyTooLarge", Invalid),
-        (400, "ValidationError", Invalid),
-        (400, "InvalidParameterValue", Invalid),
-        (403, "RegionDisabledException", Invalid),
-        (400, "RequestExpired", Invalid),
-        (400, "Throttling", Throttled),
-        (400, "ThrottlingException", Throttled),
-        (503, "SlowDown", Throttled),
-        (408, "RequestTimeout", TimedOut),
-        (500, "InternalFailure", Unavailable),
-        (503, "ServiceUnavailable", Unavailable),
-        (400, "SomethingNew", Invalid),
-        (403, "SomethingNew", Denied),
-        (429, "SomethingNew", Throttled),
-        (502, "SomethingNew", Unavailable),
-    ] {
-        check(&from_sts(&Wire::saying(status, refused(code, LEAK))).await, kind, code);
+async fn each_code_of_sts_has_its_kind_whatever_was_asked_for() {
+    for (status, code, kind) in OF_STS {
+        for (operation, provider) in asking_sts(&Wire::saying(status, refused(code, LEAK))) {
+            let error = provider.provide().await.unwrap_err();
+            check(&error, kind, code);
+            assert!(error.message().starts_with(&format!("{operation} was answered")), "{error}");
+            assert_eq!(error.provider(), Some(&*provider.name()));
+        }
     }
+}
+
+#[tokio::test]
+async fn how_much_too_large_policies_and_tags_are_is_told_and_nothing_else_of_the_message() {
+    for (message, told) in [
+        ("Packed size of session tags consumes 107% of allotted space.", Some("take 107 % of their limit")),
+        ("leak-hunter2 120 % leak-hunter2", Some("take 120 % of their limit")),
+        ("leak-hunter2 % of it", None),
+        ("99999999999999% leak-hunter2", None),
+        ("leak-hunter2", None),
+        ("", None),
+    ] {
+        for code in ["PackedPolicyTooLarge", "PackedPolicyTooLargeException"] {
+            let error = from_sts(&Wire::saying(400, refused(code, message))).await;
+            check(&error, Invalid, code);
+            let step = error.next_step().unwrap();
+            assert!(step.starts_with("shorten the session policies and tags"), "{error}");
+            match told {
+                Some(told) => assert!(step.contains(told), "{error}"),
+                None => assert!(!step.contains('%'), "{error}"),
+            }
+        }
+    }
+    let other = from_sts(&Wire::saying(400, refused("ValidationError", "107%"))).await;
+    assert!(!other.to_string().contains("107"), "{other}");
 }
 
 #[tokio::test]

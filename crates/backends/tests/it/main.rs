@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
 
+mod ambient;
 mod assume_role;
 mod base;
 mod canary;
@@ -9,23 +10,37 @@ mod contract;
 mod env;
 mod fault;
 mod faults;
+mod federation;
 mod limits;
 mod loopback;
 mod memory;
 mod narrow;
+mod process;
 mod real;
 mod sdk;
 mod secrets_manager;
 mod session;
 mod truncated;
+mod web_identity;
 mod wire;
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use valetkey_backends::{MemoryProvider, SdkBase};
 use valetkey_core::{AccessKeyId, CredentialProvider, Credentials, Region, SecretString};
+
+/// The other half of a test, in a process that has `variables` and nothing else: the environment of this one is every
+/// test's. It must be ignored here.
+fn in_another_process(test: &str, variables: &[(&str, &str)]) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--ignored"]).env_clear().envs(variables.iter().copied());
+    let child = command.output().unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && said.contains("1 passed"), "{said}");
+}
 
 const KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 

@@ -1,12 +1,17 @@
-//! A narrowed role: what STS receives in place of the policy, and what is refused before it is asked.
+//! Narrowed roles and exchanges: what STS receives in place of the policy, and what is refused before it is asked.
 
 use std::sync::Arc;
 
-use valetkey_backends::{AssumeRoleBuilder, AssumeRoleProvider, MemoryProvider};
-use valetkey_core::{CredentialProvider, ErrorKind, Scope, SessionContext, SessionPolicy};
+use valetkey_backends::{
+    AssumeRoleBuilder, AssumeRoleProvider, FederationProvider, MemoryProvider, WebIdentityProvider,
+};
+use valetkey_core::testing::Canary;
+use valetkey_core::{
+    CredentialProvider, ErrorKind, Expiry, Scope, SecretString, SessionContext, SessionPolicy,
+};
 
-use crate::wire::{Wire, assumed};
-use crate::{long_lived, source};
+use crate::wire::{ROLE_SESSION, Wire, assumed, issued};
+use crate::{held, long_lived, source};
 
 fn of(wire: &Wire) -> AssumeRoleBuilder {
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
@@ -92,4 +97,72 @@ async fn keys_that_lie_somewhere_cannot_be_narrowed_and_a_role_assumed_with_them
     session.credentials().await.unwrap();
     assert_eq!(wire.sent()[0].form()["Policy"], written("s3:Get*"));
     assert!(!wire.sent()[1].form().contains_key("Policy"));
+}
+
+#[tokio::test]
+async fn a_role_for_a_token_is_narrowed_like_any_other() {
+    let keys = ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"];
+    let wire = Wire::saying(200, issued("AssumeRoleWithWebIdentity", ROLE_SESSION, keys));
+    let builder = || {
+        let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
+        WebIdentityProvider::builder(role, || async { Ok(SecretString::from("token")) }).base(&wire.base())
+    };
+    let role = builder().policy(written("s3:*")).session_name("job-7").build().unwrap();
+    role.provide().await.unwrap();
+    role.narrowed(&allowing("s3:Get*")).unwrap().provide().await.unwrap();
+    let [mut plain, narrowed] = [0, 1].map(|n| wire.sent()[n].form());
+    plain.insert("Policy".to_owned(), written("s3:Get*"));
+    assert_eq!(narrowed, plain);
+    let error = role.narrowed(&allowing("ec2:*")).unwrap_err();
+    assert_eq!((error.field(), error.provider()), (Some("policy"), Some("web-identity")));
+    let with_arn = builder().policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess").build().unwrap();
+    assert_eq!(with_arn.narrowed(&allowing("s3:Get*")).unwrap_err().field(), Some("policy_arns"));
+}
+
+#[tokio::test]
+async fn an_exchange_is_narrowed_by_asking_for_a_federated_user() {
+    let keys = ["ASIAIOSFODNN7EXAMPLE", "issued-secret", "issued-token"];
+    let wire = Wire::saying(200, issued("GetFederationToken", "", keys));
+    let plain = FederationProvider::builder(source()).duration(std::time::Duration::from_secs(900));
+    let plain = plain.base(&wire.base()).build().unwrap();
+    let federated =
+        FederationProvider::federated("alice", source()).policy(written("s3:*")).tag("team", "blue");
+    let federated = federated.base(&wire.base()).build().unwrap();
+    for provider in [&plain, &federated] {
+        let narrowed = provider.narrowed(&allowing("s3:Get*")).unwrap();
+        narrowed.narrowed(&allowing("s3:GetObject")).unwrap().provide().await.unwrap();
+    }
+    let [plain_sent, federated_sent] = [0, 1].map(|n| wire.sent()[n].form());
+    for sent in [&plain_sent, &federated_sent] {
+        assert_eq!((&*sent["Action"], &sent["Policy"]), ("GetFederationToken", &written("s3:GetObject")));
+    }
+    assert_eq!((&*plain_sent["Name"], &*plain_sent["DurationSeconds"]), ("valetkey", "900"));
+    assert_eq!((&*federated_sent["Name"], &*federated_sent["Tags.member.1.Value"]), ("alice", "blue"));
+    assert_eq!(federated.narrowed(&allowing("ec2:*")).unwrap_err().field(), Some("policy"));
+}
+
+#[tokio::test]
+async fn an_exchange_that_cannot_be_narrowed_truly_is_refused() {
+    let wire = Wire::saying(500, "");
+    let code = || async { Ok(SecretString::from("123456")) };
+    let with_mfa = FederationProvider::builder(source()).mfa("GAHT12345678", code).base(&wire.base());
+    let with_arn = FederationProvider::federated("alice", source())
+        .policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess")
+        .base(&wire.base());
+    for (provider, field) in
+        [(with_mfa.build().unwrap(), "policy"), (with_arn.build().unwrap(), "policy_arns")]
+    {
+        let error = provider.narrowed(&allowing("s3:Get*")).unwrap_err();
+        assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some(field)), "{error}");
+        assert!(error.next_step().is_some() && error.provider() == Some("federation"), "{error}");
+    }
+    let temporary = held(Canary::new().credentials(Expiry::Never).unwrap());
+    let passing = FederationProvider::builder(temporary).pass_temporary(true).base(&wire.base());
+    let narrowed = passing.build().unwrap().narrowed(&allowing("s3:Get*")).unwrap();
+    assert_eq!(
+        narrowed.provide().await.unwrap_err().field(),
+        Some("source"),
+        "the whole set is not handed on"
+    );
+    assert!(wire.sent().is_empty());
 }

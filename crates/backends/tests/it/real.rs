@@ -2,6 +2,7 @@
 
 mod clients;
 mod counted;
+mod identity;
 mod ministack;
 mod moto;
 mod secrets;

@@ -134,13 +134,20 @@ pub(crate) const REQUEST_ID: &str = "c6104cbe-af31-11e0-8154-cbc7ccf896c7";
 
 /// STS's answer to AssumeRole.
 pub(crate) fn assumed(key_id: &str, secret: &str, token: &str) -> String {
+    issued("AssumeRole", ROLE_SESSION, [key_id, secret, token])
+}
+
+/// Who a role's session is.
+pub(crate) const ROLE_SESSION: &str = "<AssumedRoleUser><AssumedRoleId>AROAEXAMPLE:valetkey</AssumedRoleId>\
+    <Arn>arn:aws:sts::222222222222:assumed-role/agent/valetkey</Arn></AssumedRoleUser>";
+
+/// STS's answer to an operation that issues key id, secret and token, with what else belongs to it.
+pub(crate) fn issued(operation: &str, more: &str, [key_id, secret, token]: [&str; 3]) -> String {
     format!(
-        r#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>
-        <AssumedRoleUser><AssumedRoleId>AROAEXAMPLE:valetkey</AssumedRoleId>
-        <Arn>arn:aws:sts::222222222222:assumed-role/agent/valetkey</Arn></AssumedRoleUser>
+        r#"<{operation}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{operation}Result>{more}
         <Credentials><AccessKeyId>{key_id}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey>
         <SessionToken>{token}</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>
-        </AssumeRoleResult></AssumeRoleResponse>"#
+        </{operation}Result></{operation}Response>"#
     )
 }
 

@@ -15,18 +15,18 @@ use valetkey_rig::{MiniStack, REGION, Script, Seed, Tenant, aws_environment};
 use super::{at, caller_account, credentials, role, session, signing};
 use crate::{held, region};
 
-async fn seeded() -> (MiniStack, Seed) {
+pub(super) async fn seeded() -> (MiniStack, Seed) {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
     (ministack, seed)
 }
 
-async fn s3(session: &SessionContext, ministack: &MiniStack) -> aws_sdk_s3::Client {
+pub(super) async fn s3(session: &SessionContext, ministack: &MiniStack) -> aws_sdk_s3::Client {
     aws_sdk_s3::Client::new(&session.sdk_config_from(at(&ministack.url()).config()).await.unwrap())
 }
 
 /// The code with which S3 refuses to list the session's buckets, if it does.
-async fn refusal(client: &aws_sdk_s3::Client) -> Option<String> {
+pub(super) async fn refusal(client: &aws_sdk_s3::Client) -> Option<String> {
     let answer = client.list_buckets().send().await;
     answer.err().map(|error| error.code().unwrap_or("none").to_owned())
 }

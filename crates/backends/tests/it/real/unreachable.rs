@@ -2,8 +2,10 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
-use valetkey_backends::{AssumeRoleProvider, SdkBase, SecretsManagerProvider};
-use valetkey_core::{CredentialProvider, ErrorKind};
+use valetkey_backends::{
+    AssumeRoleProvider, FederationProvider, SdkBase, SecretsManagerProvider, WebIdentityProvider,
+};
+use valetkey_core::{CredentialProvider, ErrorKind, RoleArn, SecretString};
 
 use crate::{impatient, region, source};
 
@@ -18,10 +20,13 @@ fn nowhere() -> SdkBase {
 #[tokio::test]
 async fn an_endpoint_that_nobody_listens_on_is_unavailable() {
     let base = nowhere();
-    let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
-    let role = AssumeRoleProvider::builder(role, source()).base(&base).build().unwrap();
+    let arn: RoleArn = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
+    let role = AssumeRoleProvider::builder(arn.clone(), source()).base(&base).build().unwrap();
+    let token = || async { Ok(SecretString::from("token")) };
+    let identity = WebIdentityProvider::builder(arn, token).base(&base).build().unwrap();
+    let exchange = FederationProvider::builder(source()).base(&base).build().unwrap();
     let secret = SecretsManagerProvider::builder("agent", source()).base(&base).build().unwrap();
-    for provider in [&role as &dyn CredentialProvider, &secret] {
+    for provider in [&role as &dyn CredentialProvider, &identity, &exchange, &secret] {
         let error = provider.provide().await.unwrap_err();
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Unavailable, true), "{error}");
         assert!(error.next_step().unwrap().contains("endpoint URL"), "{error}");

@@ -1,0 +1,7 @@
+//! Ambient: whatever the AWS SDK finds on this machine, for hosts that want just that.
+
+mod chain;
+mod error;
+mod provider;
+
+pub use provider::AmbientProvider;

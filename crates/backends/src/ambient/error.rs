@@ -1,0 +1,24 @@
+//! What the SDK's failures mean for whoever chose to ask it.
+
+use valetkey_core::{Error, ErrorKind};
+
+use super::chain::Choice;
+
+pub(super) fn told(error: Error, choice: &Choice) -> Error {
+    match (choice, error.kind()) {
+        // Somebody named it: a chain must not fall through to somebody else's credentials.
+        (Choice::Profile(_), ErrorKind::NotConfigured) => {
+            Error::invalid("profile", "is not defined, or names no credentials").with_next_step(
+                "check its name, and the files that `AWS_CONFIG_FILE` and `AWS_SHARED_CREDENTIALS_FILE` name",
+            )
+        }
+        (Choice::Profile(_), ErrorKind::Invalid) if error.field().is_none() => error.with_field("profile"),
+        (Choice::DefaultChain, ErrorKind::NotConfigured) => {
+            error.with_next_step("configure the AWS SDK on this machine, or use another provider")
+        }
+        (_, ErrorKind::Unavailable) => {
+            error.with_next_step("sign in again if single sign-on is used, or try again later")
+        }
+        _ => error,
+    }
+}

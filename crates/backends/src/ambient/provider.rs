@@ -1,0 +1,98 @@
+//! `AmbientProvider`: the AWS SDK's own chain, or one profile of its files, asked anew at every fetch.
+
+use std::borrow::Cow;
+
+use async_trait::async_trait;
+use valetkey_core::{CredentialProvider, Credentials, Region, Result};
+
+use super::chain::Choice;
+use super::error;
+use crate::base::sdk_region;
+use crate::{SdkBase, SdkProvider};
+
+const DEFAULT_CHAIN: &str = "ambient";
+const PROFILE: &str = "profile";
+
+/// Whatever the AWS SDK finds on this machine: the host's own identity. A session gets it only from a host that hands
+/// it in, and each constructor says what it reaches for.
+///
+/// At every fetch the environment and the shared files are read anew, so that a changed profile and a new sign-in
+/// count at once; nothing of the SDK's own caching of credentials is between it and the session. Constructors read
+/// nothing. The programs of `credential_process` settings run as the SDK runs them: by a shell, in the environment of
+/// this process, without being stopped when nobody waits any more, and with what a failing one said on its standard
+/// error in the SDK's WARN log;
+#[cfg_attr(feature = "process", doc = "[`ProcessProvider`](crate::ProcessProvider) is stricter.")]
+#[cfg_attr(not(feature = "process"), doc = "`ProcessProvider` (feature `process`) is stricter.")]
+#[derive(Debug, Clone)]
+pub struct AmbientProvider {
+    choice: Choice,
+    region: Option<Region>,
+    base: SdkBase,
+}
+
+impl AmbientProvider {
+    /// The SDK's default chain: environment variables, the shared files with the profile that `AWS_PROFILE` names, web
+    /// identity, container credentials, and last the instance metadata service, which may take seconds to be found
+    /// absent.
+    #[must_use]
+    pub fn default_chain() -> Self {
+        Self::of(Choice::DefaultChain)
+    }
+
+    /// One profile of the shared files, by name, in each of the forms that the SDK knows: keys, a role, single sign-on,
+    /// web identity, a program. Nothing else is asked if it has none.
+    #[must_use]
+    pub fn profile(name: impl Into<String>) -> Self {
+        Self::of(Choice::Profile(name.into()))
+    }
+
+    fn of(choice: Choice) -> Self {
+        Self { choice, region: None, base: SdkBase::new() }
+    }
+
+    /// The region that is asked for roles and the like, and that the answer is marked with. Without it that of the
+    /// same settings counts; where they have none either, the base's is asked, and the answer names no region.
+    #[must_use]
+    pub fn region(mut self, region: Region) -> Self {
+        self.region = Some(region);
+        self
+    }
+
+    /// What this provider shares with the others; a base of its own, [`SdkBase::new`], unless said.
+    #[must_use]
+    pub fn base(mut self, base: &SdkBase) -> Self {
+        self.base = base.clone();
+        self
+    }
+
+    async fn ask(&self) -> Result<Credentials> {
+        let region = match &self.region {
+            Some(region) => Some(sdk_region(region)),
+            None => self.choice.region().await,
+        };
+        let provider = self.choice.provider(&self.base, region.clone()).await;
+        let found = SdkProvider::new(self.name(), provider).provide().await?;
+        match region.and_then(|region| region.as_ref().parse().ok()) {
+            Some(region) => Ok(found.with_region(region)),
+            None => Ok(found),
+        }
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for AmbientProvider {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self.choice {
+            Choice::DefaultChain => DEFAULT_CHAIN,
+            Choice::Profile(_) => PROFILE,
+        })
+    }
+
+    /// # Errors
+    /// `NotConfigured` when the default chain finds nothing; for a profile that is not defined or has no credentials
+    /// `Invalid`, with the field `profile`, since it was asked for by name. Otherwise as
+    /// [`SdkProvider`](crate::SdkProvider).
+    async fn provide(&self) -> Result<Credentials> {
+        self.ask().await.map_err(|failed| error::told(failed, &self.choice).with_provider(self.name()))
+    }
+}

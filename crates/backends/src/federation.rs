@@ -1,0 +1,10 @@
+//! Federation: the long-lived keys of an IAM user, exchanged for temporary ones.
+
+mod builder;
+mod client;
+mod error;
+mod provider;
+
+pub use builder::FederationBuilder;
+pub use client::{FederatedUser, UserSession};
+pub use provider::FederationProvider;

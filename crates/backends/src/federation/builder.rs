@@ -1,0 +1,163 @@
+//! `FederationBuilder`: everything that a request may say, checked before anybody is asked.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use valetkey_core::{CredentialProvider, Region, Result};
+
+use super::client::{FederatedUser, Request, UserSession};
+use super::provider::{FederationProvider, NAME, Terms};
+use crate::sts::limits::{OF_USER, only, rule};
+use crate::sts::mfa::Mfa;
+use crate::sts::{Place, SessionPolicies, SessionTags};
+use crate::{SdkBase, SecretSource};
+
+/// Describes an exchange of long-lived keys; made by [`FederationProvider::builder`] and
+/// [`FederationProvider::federated`]. What can be said depends on how they are exchanged: `T`.
+#[must_use]
+pub struct FederationBuilder<T> {
+    request: T,
+    source: Arc<dyn CredentialProvider>,
+    duration: Option<Duration>,
+    passes_temporary: bool,
+    place: Place,
+}
+
+impl<T> FederationBuilder<T> {
+    fn of(request: T, source: Arc<dyn CredentialProvider>) -> Self {
+        Self { request, source, duration: None, passes_temporary: false, place: Place::default() }
+    }
+
+    /// How long the credentials work: whole seconds, 15 min to 36 h. The 12 h of STS unless said; the keys of an
+    /// account's root get an hour at most.
+    pub fn duration(mut self, duration: Duration) -> Self {
+        self.duration = Some(duration);
+        self
+    }
+
+    /// The region whose STS is asked, and that the answer is marked with. Without it the base's STS is asked, and the
+    /// answer keeps the region of the source's credentials.
+    pub fn region(mut self, region: Region) -> Self {
+        self.place.region = Some(region);
+        self
+    }
+
+    /// Where STS is, in place of what the base says.
+    pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
+        self.place.endpoint_url = Some(url.into());
+        self
+    }
+
+    /// What this provider shares with the others; a base of its own, [`SdkBase::new`], unless said.
+    pub fn base(mut self, base: &SdkBase) -> Self {
+        self.place.base = Some(base.clone());
+        self
+    }
+
+    fn seconds(&self) -> Result<Option<i32>> {
+        self.duration.map(|duration| OF_USER.seconds(duration)).transpose()
+    }
+
+    fn provider(self, request: impl FnOnce(T) -> Request) -> Result<FederationProvider> {
+        let region = self.place.region.clone();
+        let sts = self.place.sts()?;
+        let terms = Terms { request: request(self.request), passes_temporary: self.passes_temporary };
+        Ok(FederationProvider::new(sts, self.source, region, terms))
+    }
+}
+
+impl FederationBuilder<UserSession> {
+    pub(super) fn user_session(source: Arc<dyn CredentialProvider>) -> Self {
+        Self::of(UserSession::default(), source)
+    }
+
+    /// Proves the presence of an MFA device, by its serial number (9–256 characters: an ARN, or what is printed on it)
+    /// and the six digits that `code` gives at each fetch.
+    ///
+    /// A code needs a person, so each fetch may be a question to one: choose a long duration, and a load time-out of
+    /// the session that a person can meet. When `code` fails, whatever the reason, the fetch is `Denied` and nothing
+    /// asks again by itself; nor is a request with a code sent twice.
+    pub fn mfa(mut self, serial: impl Into<String>, code: impl SecretSource + 'static) -> Self {
+        self.request.mfa = Some(Mfa { serial: serial.into(), code: Arc::new(code) });
+        self
+    }
+
+    /// Hands on a set of the source that is temporary already, as it is, in place of refusing it: for a source that
+    /// users give whatever they have, such as an account of a session. Either way no long-lived key comes out.
+    pub fn pass_temporary(mut self, yes: bool) -> Self {
+        self.passes_temporary = yes;
+        self
+    }
+
+    /// The provider. Nobody is asked yet.
+    ///
+    /// # Errors
+    /// `Invalid`, with the first field that breaks a limit and the limit.
+    pub fn build(self) -> Result<FederationProvider> {
+        self.checked().map_err(|error| error.with_provider(NAME))
+    }
+
+    fn checked(mut self) -> Result<FederationProvider> {
+        self.request.duration = self.seconds()?;
+        self.request.mfa.as_ref().map_or(Ok(()), Mfa::check)?;
+        self.provider(Request::Session)
+    }
+}
+
+impl FederationBuilder<FederatedUser> {
+    pub(super) fn federated_user(name: String, source: Arc<dyn CredentialProvider>) -> Self {
+        let (policies, tags) = (SessionPolicies::default(), SessionTags::default());
+        Self::of(FederatedUser { name, duration: None, policies, tags }, source)
+    }
+
+    /// Allows what this policy (a JSON object) and those of the user both allow.
+    pub fn policy(mut self, json: impl Into<String>) -> Self {
+        self.request.policies.inline = Some(json.into());
+        self
+    }
+
+    /// Allows what this managed policy and those of the user both allow; up to ten, and with the inline policy at most
+    /// 2,048 characters.
+    pub fn policy_arn(mut self, arn: impl Into<String>) -> Self {
+        self.request.policies.arns.push(arn.into());
+        self
+    }
+
+    /// Adds a session tag: up to 50, key up to 128 and value up to 256 characters, no key twice (case does not
+    /// count), none beginning with `aws:`.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.request.tags.add(key, value);
+        self
+    }
+
+    /// The provider. Nobody is asked yet.
+    ///
+    /// # Errors
+    /// `Invalid`, with the first field that breaks a limit and the limit.
+    pub fn build(self) -> Result<FederationProvider> {
+        self.checked().map_err(|error| error.with_provider(NAME))
+    }
+
+    fn checked(mut self) -> Result<FederationProvider> {
+        let FederatedUser { name, policies, tags, .. } = &self.request;
+        rule(
+            (2..=32).contains(&name.len()) && only(name, b"_+=,.@-"),
+            "name",
+            "must be 2 to 32 of `A-Z a-z 0-9 _ + = , . @ -`",
+        )?;
+        policies.check()?;
+        tags.check()?;
+        self.request.duration = self.seconds()?;
+        self.provider(Request::Federated)
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for FederationBuilder<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FederationBuilder")
+            .field("request", &self.request)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}

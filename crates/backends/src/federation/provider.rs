@@ -1,0 +1,135 @@
+//! `FederationProvider`: long-lived keys in, temporary credentials of the same user out.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use valetkey_core::{CredentialProvider, Credentials, Region, Result, SessionPolicy};
+
+use super::builder::FederationBuilder;
+use super::client::{Exchanged, FederatedUser, Request, UserSession};
+use super::error;
+use crate::source;
+use crate::sts::{Sts, Utilization, answer};
+
+pub(super) const NAME: &str = "federation";
+
+/// What is asked for the keys, and what of those that need no exchange.
+#[derive(Debug)]
+pub(super) struct Terms {
+    pub(super) request: Request,
+    pub(super) passes_temporary: bool,
+}
+
+/// Exchanges the long-lived keys of an IAM user for temporary ones at every fetch. Put between a session that is given
+/// keys and whatever runs with them, it keeps the keys themselves from ever reaching a child process:
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use valetkey_backends::{FederationProvider, SdkBase};
+/// # use valetkey_core::{Result, SessionContext};
+/// # fn example(session: &SessionContext, base: &SdkBase) -> Result<SessionContext> {
+/// let given = session.account(session.default_account())?;
+/// let exchange = FederationProvider::builder(Arc::new(given)).base(base).pass_temporary(true);
+/// // A child session, for the children: it holds what the keys were exchanged for, and ends with `session`.
+/// session.with_provider(exchange.build()?)
+/// # }
+/// ```
+///
+/// What `GetSessionToken` issues has the user's authority, except that it opens neither IAM (unless with MFA) nor STS
+/// (but for `AssumeRole` and `GetCallerIdentity`). What `GetFederationToken` issues has what its policies and the
+/// user's both allow, so without policies only what resources grant it by name; it opens neither IAM nor the rest of
+/// STS.
+///
+/// In a chain, a source that is not configured does not make this provider absent: it is `Invalid`.
+#[derive(Debug)]
+pub struct FederationProvider {
+    sts: Sts,
+    source: Arc<dyn CredentialProvider>,
+    region: Option<Region>,
+    terms: Terms,
+    utilization: Utilization,
+}
+
+impl FederationProvider {
+    /// Describes temporary credentials of the same user with the same authority (`GetSessionToken`).
+    pub fn builder(source: Arc<dyn CredentialProvider>) -> FederationBuilder<UserSession> {
+        FederationBuilder::user_session(source)
+    }
+
+    /// Describes temporary credentials for somebody of this name (2–32 of `A-Z a-z 0-9 _ + = , . @ -`), with no more
+    /// authority than policies give (`GetFederationToken`).
+    pub fn federated(
+        name: impl Into<String>,
+        source: Arc<dyn CredentialProvider>,
+    ) -> FederationBuilder<FederatedUser> {
+        FederationBuilder::federated_user(name.into(), source)
+    }
+
+    pub(super) fn new(
+        sts: Sts,
+        source: Arc<dyn CredentialProvider>,
+        region: Option<Region>,
+        terms: Terms,
+    ) -> Self {
+        Self { sts, source, region, terms, utilization: Utilization::default() }
+    }
+
+    /// How much of the space that STS allows for policies, tags and what it adds itself the last session took, in
+    /// percent; `None` until STS has told it. Above 100 it refuses.
+    #[must_use]
+    pub fn utilization(&self) -> Option<u32> {
+        self.utilization.percent()
+    }
+
+    async fn exchange(&self) -> Result<Credentials> {
+        let source = source::credentials(&*self.source).await?;
+        match (source.has_session_token(), self.terms.passes_temporary) {
+            (true, true) => Ok(source),
+            (true, false) => Err(error::temporary_source()),
+            (false, _) => {
+                let exchanged = self.terms.request.send(self.sts.signed_by(&source)).await?;
+                self.read(exchanged, &source)
+            }
+        }
+    }
+
+    fn read(&self, exchanged: Exchanged, source: &Credentials) -> Result<Credentials> {
+        self.utilization.note(exchanged.utilization);
+        let region = self.region.as_ref().or(source.region());
+        let account = exchanged.account.as_ref().or(source.account_id());
+        answer::credentials(exchanged.operation, exchanged.keys, |set| {
+            set.account_id(account.cloned()).region(region.cloned()).provider(NAME)
+        })
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for FederationProvider {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed(NAME)
+    }
+
+    /// # Errors
+    /// What the source answered, naming it; but `Invalid`, with the field `source`, when it is not configured or has
+    /// temporary credentials. `Denied`, with the field `mfa_code`, when a code is needed and nobody gives one, or STS
+    /// refuses a request that has one; `Invalid` when it is not six digits. Otherwise `Denied` when STS refuses,
+    /// `Invalid` for what it calls malformed, too large or disabled in its region, `Throttled`, `TimedOut` or
+    /// `Unavailable` when it cannot answer now.
+    async fn provide(&self) -> Result<Credentials> {
+        self.exchange().await.map_err(|error| error.with_provider(NAME))
+    }
+
+    /// A federated user whose policy allows what the one that was asked for (if there is one) and `policy` both allow.
+    /// Plain exchanges go by the name `valetkey` then. A temporary set is refused, even where it is otherwise handed
+    /// on: it would be the whole of it.
+    ///
+    /// # Errors
+    /// `Invalid` when the two have nothing in common or cannot be compared, when policy ARNs were asked for, and for an
+    /// exchange with MFA.
+    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        let request = self.terms.request.narrowed(policy).map_err(|error| error.with_provider(NAME))?;
+        let terms = Terms { request, passes_temporary: false };
+        Ok(Arc::new(Self::new(self.sts.clone(), Arc::clone(&self.source), self.region.clone(), terms)))
+    }
+}

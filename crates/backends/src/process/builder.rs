@@ -1,0 +1,108 @@
+//! `ProcessBuilder`: which program, with which arguments, in which environment.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::PathBuf;
+
+use valetkey_core::{Region, Result};
+
+use super::program::Program;
+use super::provider::{NAME, ProcessProvider};
+use super::{error, line};
+
+/// What [`ProcessBuilder::inherit`] lets through.
+const INHERITED: [&str; 10] =
+    ["HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ"];
+
+/// Describes a program that prints credentials; made by [`ProcessProvider::builder`] and
+/// [`ProcessProvider::from_line`].
+#[must_use]
+pub struct ProcessBuilder {
+    program: Program,
+    region: Option<Region>,
+}
+
+impl ProcessBuilder {
+    pub(super) fn new(name: OsString) -> Self {
+        let program = Program { name, args: Vec::new(), environment: BTreeMap::new(), directory: None };
+        Self { program, region: None }
+    }
+
+    pub(super) fn from_line(line: &str) -> Result<Self> {
+        let mut words = line::words(line)?.into_iter();
+        // An empty name is told by `build`.
+        let name = words.next().unwrap_or_default();
+        // A shell would take it for the setting of a variable.
+        if name.contains('=') { Err(error::needs_shell()) } else { Ok(Self::new(name.into()).args(words)) }
+    }
+
+    /// Adds an argument. It is seen by whoever may list processes: no secret belongs there.
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.program.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.program.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable of the program's environment, which is empty unless something is put there.
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.program.environment.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets variables of the program's environment: with `std::env::vars_os()`, all that this process has, the host's
+    /// own keys among them.
+    pub fn envs(
+        mut self,
+        variables: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
+    ) -> Self {
+        let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
+        self.program.environment.extend(variables);
+        self
+    }
+
+    /// Takes over from `variables`, such as `std::env::vars_os()`, what most programs need and what is nobody's
+    /// identity: `HOME`, `LOGNAME`, `PATH`, `SHELL`, `TERM`, `USER`, `LANG`, `LC_ALL`, `TMPDIR` and `TZ`. What is set
+    /// by name wins.
+    pub fn inherit(mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let inherited = |name: &OsStr| INHERITED.iter().any(|known| name == *known);
+        for (name, value) in variables.into_iter().filter(|(name, _)| inherited(name)) {
+            self.program.environment.entry(name).or_insert(value);
+        }
+        self
+    }
+
+    /// Where the program runs; the directory of this process unless said.
+    pub fn current_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.program.directory = Some(directory.into());
+        self
+    }
+
+    /// Marks the credentials with `region`; what a program prints names none.
+    pub fn region(mut self, region: Region) -> Self {
+        self.region = Some(region);
+        self
+    }
+
+    /// The provider. Nothing is run yet.
+    ///
+    /// # Errors
+    /// `Invalid`, with the field `program`, when that is empty.
+    pub fn build(self) -> Result<ProcessProvider> {
+        if self.program.name.is_empty() {
+            return Err(error::nameless().with_provider(NAME));
+        }
+        Ok(ProcessProvider::new(self.program, self.region))
+    }
+}
+
+impl fmt::Debug for ProcessBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessBuilder").field("program", &self.program).finish_non_exhaustive()
+    }
+}

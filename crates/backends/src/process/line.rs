@@ -1,0 +1,106 @@
+//! The one-line form of the shared configuration files: words, quoted as a POSIX shell has them quoted.
+
+use std::iter::Peekable;
+use std::str::Chars;
+
+use valetkey_core::Result;
+
+use super::error;
+
+/// What a shell acts on wherever it stands unquoted.
+const ACTIVE: &str = "$`|&;<>()*?[{\n";
+/// What it acts on at the beginning of a word.
+const ACTIVE_AT_START: &str = "~#";
+
+/// The words of a line. What would need a shell is refused, not taken literally: it would mean something else here
+/// than in the tools that read the same line.
+pub(super) fn words(line: &str) -> Result<Vec<String>> {
+    let mut rest = line.trim().chars().peekable();
+    let mut words = Vec::new();
+    while rest.peek().is_some() {
+        words.push(word(&mut rest)?);
+        while rest.next_if(|c| is_blank(*c)).is_some() {}
+    }
+    Ok(words)
+}
+
+fn word(rest: &mut Peekable<Chars<'_>>) -> Result<String> {
+    let mut word = String::new();
+    let mut at_start = true;
+    while let Some(c) = rest.next_if(|c| !is_blank(*c)) {
+        match c {
+            '\'' => quoted(rest, &mut word)?,
+            '"' => double_quoted(rest, &mut word)?,
+            '\\' => word.push(rest.next().ok_or_else(error::open_quote)?),
+            c if ACTIVE.contains(c) || (at_start && ACTIVE_AT_START.contains(c)) => {
+                return Err(error::needs_shell());
+            }
+            c => word.push(c),
+        }
+        at_start = false;
+    }
+    Ok(word)
+}
+
+fn quoted(rest: &mut Peekable<Chars<'_>>, word: &mut String) -> Result<()> {
+    loop {
+        match rest.next().ok_or_else(error::open_quote)? {
+            '\'' => return Ok(()),
+            c => word.push(c),
+        }
+    }
+}
+
+fn double_quoted(rest: &mut Peekable<Chars<'_>>, word: &mut String) -> Result<()> {
+    loop {
+        match rest.next().ok_or_else(error::open_quote)? {
+            '"' => return Ok(()),
+            '$' | '`' => return Err(error::needs_shell()),
+            '\\' => match rest.next().ok_or_else(error::open_quote)? {
+                c @ ('"' | '\\' | '$' | '`') => word.push(c),
+                c => word.extend(['\\', c]),
+            },
+            c => word.push(c),
+        }
+    }
+}
+
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a shell makes of a line that was taken, so that there is nothing in it to run.
+    fn by_shell(line: &str) -> Vec<u8> {
+        let output = Command::new("/bin/sh").arg("-c").arg(format!("printf '<%s>' {line}")).output().unwrap();
+        assert!(output.status.success(), "{line:?}: {output:?}");
+        output.stdout
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn a_line_that_is_taken_means_what_a_shell_takes_it_for(line in "[a-c '\"\\\\=#~!%,:{}$-]{0,24}") {
+            let line = format!("x{line}");
+            let Ok(words) = words(&line) else { return Ok(()) };
+            let ours: String = words.iter().map(|word| format!("<{word}>")).collect();
+            prop_assert_eq!(ours.into_bytes(), by_shell(&line));
+        }
+
+        #[test]
+        fn words_in_single_quotes_come_out_as_they_went_in(
+            wanted in proptest::collection::vec("[^'\0]{0,12}", 1..5),
+        ) {
+            let line: Vec<_> = wanted.iter().map(|word| format!("'{word}'")).collect();
+            prop_assert_eq!(words(&line.join(" \t")).unwrap(), wanted);
+        }
+    }
+}

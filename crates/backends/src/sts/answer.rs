@@ -1,0 +1,43 @@
+//! What STS answers, as credentials.
+
+use std::time::SystemTime;
+
+use aws_sdk_sts::types::Credentials as Keys;
+use valetkey_core::{
+    AccessKeyId, AccountId, Credentials, CredentialsBuilder, Error, ErrorKind, Expiry, Result, SecretString,
+    SystemClock,
+};
+
+use crate::expired;
+
+/// The set that `operation` issued; `rest` adds what is not in the keys.
+pub(crate) fn credentials(
+    operation: &'static str,
+    keys: Option<Keys>,
+    rest: impl FnOnce(CredentialsBuilder) -> CredentialsBuilder,
+) -> Result<Credentials> {
+    let begun = keys.and_then(begin).ok_or_else(|| incomplete(operation))?;
+    let credentials = rest(begun).build().map_err(|_| incomplete(operation))?;
+    expired::issued(credentials, &SystemClock)
+}
+
+fn begin(keys: Keys) -> Option<CredentialsBuilder> {
+    let expires_at = SystemTime::try_from(keys.expiration).ok()?;
+    let id = AccessKeyId::parse("access_key_id", &keys.access_key_id).ok()?;
+    Some(
+        Credentials::builder(id, SecretString::from(keys.secret_access_key))
+            .session_token(SecretString::from(keys.session_token))
+            .expiry(Expiry::At(expires_at)),
+    )
+}
+
+/// The account in an ARN such as `arn:aws:sts::111111111111:assumed-role/agent/session`.
+pub(crate) fn account_of(arn: &str) -> Option<AccountId> {
+    arn.split(':').nth(4)?.parse().ok()
+}
+
+/// STS answered without what it promises to answer. The next answer may be whole.
+fn incomplete(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("the answer of {operation} holds no usable credentials"))
+        .with_next_step("check the endpoint URL, then try again")
+}

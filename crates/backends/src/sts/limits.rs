@@ -1,0 +1,53 @@
+//! The limits that requests to STS have in common (API reference of STS; quotas of IAM), so that a mistake is told by
+//! field and without a call.
+
+use std::time::Duration;
+
+use valetkey_core::{Error, Result};
+
+/// The longest session of a role that was assumed with temporary credentials, in seconds.
+pub(crate) const MAX_CHAINED: i32 = 3600;
+
+/// How long credentials may be asked for.
+pub(crate) struct Span {
+    longest: i32,
+    rule: &'static str,
+}
+
+/// Those of a role.
+pub(crate) const OF_ROLE: Span = Span { longest: 43_200, rule: "must be 900 to 43,200 whole seconds" };
+/// Those of an IAM user.
+pub(crate) const OF_USER: Span = Span { longest: 129_600, rule: "must be 900 to 129,600 whole seconds" };
+
+impl Span {
+    /// A duration in the seconds that STS counts in.
+    pub(crate) fn seconds(&self, duration: Duration) -> Result<i32> {
+        i32::try_from(duration.as_secs())
+            .ok()
+            .filter(|seconds| duration.subsec_nanos() == 0 && (900..=self.longest).contains(seconds))
+            .ok_or_else(|| Error::invalid("duration", self.rule))
+    }
+}
+
+/// The name of a role session, or of whoever is behind it.
+pub(crate) fn name(field: &'static str, text: &str) -> Result<()> {
+    rule(
+        (2..=64).contains(&text.len()) && only(text, b"_+=,.@-"),
+        field,
+        "must be 2 to 64 of `A-Z a-z 0-9 _ + = , . @ -`",
+    )
+}
+
+/// Whether a text begins as only AWS's own may.
+pub(crate) fn reserved(text: &str) -> bool {
+    text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:"))
+}
+
+/// Whether a text is made of letters and digits of ASCII and `marks`.
+pub(crate) fn only(text: &str, marks: &[u8]) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || marks.contains(&b))
+}
+
+pub(crate) fn rule(holds: bool, field: &'static str, rule: &str) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::invalid(field, rule)) }
+}

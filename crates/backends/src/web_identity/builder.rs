@@ -1,0 +1,110 @@
+//! `WebIdentityBuilder`: everything that a request may say, checked before anybody is asked.
+
+use std::fmt;
+use std::time::Duration;
+
+use valetkey_core::{Region, Result, RoleArn};
+
+use super::client::{Client, Request};
+use super::provider::{NAME, WebIdentityProvider};
+use super::token::IdentityToken;
+use crate::SdkBase;
+use crate::sts::Place;
+use crate::sts::limits::{OF_ROLE, name, only, rule};
+
+/// Describes a role for an identity token; made by [`WebIdentityProvider::builder`] and
+/// [`WebIdentityProvider::from_file`].
+#[must_use]
+pub struct WebIdentityBuilder {
+    request: Request,
+    duration: Option<Duration>,
+    place: Place,
+}
+
+impl WebIdentityBuilder {
+    pub(super) fn new(role: RoleArn, token: IdentityToken) -> Self {
+        Self { request: Request::new(role, token), duration: None, place: Place::default() }
+    }
+
+    /// The name of the role session in CloudTrail and in the caller's ARN: 2–64 of `A-Z a-z 0-9 _ + = , . @ -`;
+    /// `valetkey` unless said.
+    pub fn session_name(mut self, name: impl Into<String>) -> Self {
+        self.request.session_name = name.into();
+        self
+    }
+
+    /// The host name of the OAuth 2.0 provider that issued an access token, such as `www.amazon.com`: 4–2,048
+    /// characters, without scheme and port. Not for OpenID Connect, whose tokens name their issuer.
+    pub fn provider_id(mut self, host: impl Into<String>) -> Self {
+        self.request.provider_id = Some(host.into());
+        self
+    }
+
+    /// How long the credentials work: whole seconds, 15 min to 12 h and no longer than the role allows. The hour of STS
+    /// unless said.
+    pub fn duration(mut self, duration: Duration) -> Self {
+        self.duration = Some(duration);
+        self
+    }
+
+    /// Narrows the session to what this policy (a JSON object) and the role both allow.
+    pub fn policy(mut self, json: impl Into<String>) -> Self {
+        self.request.policies.inline = Some(json.into());
+        self
+    }
+
+    /// Narrows the session to what this managed policy and the role both allow; up to ten, and with the inline policy
+    /// at most 2,048 characters.
+    pub fn policy_arn(mut self, arn: impl Into<String>) -> Self {
+        self.request.policies.arns.push(arn.into());
+        self
+    }
+
+    /// The region whose STS is asked, and that the answer is marked with. Without it the base's STS is asked, and the
+    /// answer names no region.
+    pub fn region(mut self, region: Region) -> Self {
+        self.place.region = Some(region);
+        self
+    }
+
+    /// Where STS is, in place of what the base says.
+    pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
+        self.place.endpoint_url = Some(url.into());
+        self
+    }
+
+    /// What this provider shares with the others; a base of its own, [`SdkBase::new`], unless said.
+    pub fn base(mut self, base: &SdkBase) -> Self {
+        self.place.base = Some(base.clone());
+        self
+    }
+
+    /// The provider. Nobody is asked yet, and no file is read.
+    ///
+    /// # Errors
+    /// `Invalid`, with the first field that breaks a limit and the limit.
+    pub fn build(self) -> Result<WebIdentityProvider> {
+        self.checked().map_err(|error| error.with_provider(NAME))
+    }
+
+    fn checked(mut self) -> Result<WebIdentityProvider> {
+        self.request.duration = self.duration.map(|duration| OF_ROLE.seconds(duration)).transpose()?;
+        name("session_name", &self.request.session_name)?;
+        self.request.provider_id.as_deref().map_or(Ok(()), host)?;
+        self.request.policies.check()?;
+        let region = self.place.region.clone();
+        let client = Client { sts: self.place.sts()?, request: self.request };
+        Ok(WebIdentityProvider::new(client, region))
+    }
+}
+
+fn host(text: &str) -> Result<()> {
+    let holds = (4..=2048).contains(&text.len()) && only(text, b".-");
+    rule(holds, "provider_id", "must be a host name of 4 to 2,048 characters, without scheme and port")
+}
+
+impl fmt::Debug for WebIdentityBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebIdentityBuilder").field("request", &self.request).finish_non_exhaustive()
+    }
+}

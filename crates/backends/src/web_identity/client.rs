@@ -1,0 +1,80 @@
+//! One call to STS: the request as it was described, with the token of the moment, and unsigned.
+
+use std::fmt;
+
+use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityOutput;
+use valetkey_core::{ExposeSecret, Result, RoleArn, SessionPolicy};
+
+use super::error;
+use super::token::IdentityToken;
+use crate::sts::{SessionPolicies, Sts};
+
+pub(super) const OPERATION: &str = "AssumeRoleWithWebIdentity";
+
+/// What is asked of STS.
+#[derive(Clone)]
+pub(super) struct Request {
+    pub(super) role: RoleArn,
+    pub(super) token: IdentityToken,
+    pub(super) session_name: String,
+    pub(super) provider_id: Option<String>,
+    pub(super) duration: Option<i32>,
+    pub(super) policies: SessionPolicies,
+}
+
+impl Request {
+    pub(super) fn new(role: RoleArn, token: IdentityToken) -> Self {
+        Self {
+            role,
+            token,
+            session_name: "valetkey".to_owned(),
+            provider_id: None,
+            duration: None,
+            policies: SessionPolicies::default(),
+        }
+    }
+}
+
+/// Does not show what policies say.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("role", &self.role)
+            .field("token", &self.token)
+            .field("session_name", &self.session_name)
+            .field("duration", &self.duration)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The request, and where it goes.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) sts: Sts,
+    pub(super) request: Request,
+}
+
+impl Client {
+    /// The same client, asking for no more than `policy` allows.
+    pub(super) fn narrowed(&self, policy: &SessionPolicy) -> Result<Self> {
+        let policies = self.request.policies.narrowed(policy)?;
+        Ok(Self { sts: self.sts.clone(), request: Request { policies, ..self.request.clone() } })
+    }
+
+    pub(super) async fn assume(&self) -> Result<AssumeRoleWithWebIdentityOutput> {
+        let Request { role, token, session_name, provider_id, duration, policies } = &self.request;
+        let presented = token.present().await?;
+        let call = self
+            .sts
+            .unsigned()
+            .assume_role_with_web_identity()
+            .role_arn(role.as_str())
+            .role_session_name(session_name)
+            .web_identity_token(presented.expose_secret())
+            .set_provider_id(provider_id.clone())
+            .set_duration_seconds(*duration)
+            .set_policy(policies.inline.clone())
+            .set_policy_arns(policies.sdk_arns());
+        call.send().await.map_err(|refused| error::of_call(&refused, token))
+    }
+}

@@ -1,0 +1,73 @@
+//! What goes wrong with the token, by its setting and the remedy; its text and its path are never repeated.
+
+use std::io;
+
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError as Refusal;
+use valetkey_core::{Error, ErrorKind};
+
+use super::client::OPERATION;
+use super::token::IdentityToken;
+use crate::fault;
+
+/// What to do about a token that is of no use.
+fn renew(token: &IdentityToken) -> &'static str {
+    match token {
+        IdentityToken::File(_) => "have the identity provider's agent write a new token into that file",
+        IdentityToken::Asked(_) => "get a new token from the identity provider",
+    }
+}
+
+pub(super) fn empty(token: &IdentityToken) -> Error {
+    Error::invalid(token.field(), "holds no token").with_next_step(renew(token))
+}
+
+pub(super) fn of_length(token: &IdentityToken) -> Error {
+    Error::invalid(token.field(), "must hold a token of 4 to 20,000 characters").with_next_step(renew(token))
+}
+
+pub(super) fn not_utf8() -> Error {
+    Error::invalid("token_file", "is not valid UTF-8").with_next_step("name the file that holds the token")
+}
+
+pub(super) fn not_a_file() -> Error {
+    Error::invalid("token_file", "does not name a file").with_next_step("name the file that holds the token")
+}
+
+/// Somebody has to put a missing or forbidden file right; any other failure may pass.
+pub(super) fn unreadable(told: &io::Error) -> Error {
+    let (kind, rule) = match told.kind() {
+        io::ErrorKind::NotFound => (ErrorKind::Invalid, "names a file that does not exist"),
+        io::ErrorKind::PermissionDenied => (ErrorKind::Invalid, "names a file that may not be read"),
+        io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput => {
+            (ErrorKind::Invalid, "names no possible file")
+        }
+        _ => (ErrorKind::Unavailable, "names a file that cannot be read now"),
+    };
+    Error::new(kind, format!("`token_file` {rule}"))
+        .with_field("token_file")
+        .with_next_step("check the path, and who may read it")
+}
+
+/// Whoever was asked has none. It was configured to be asked, so its absence is a fault: a chain must not fall through
+/// to somebody else.
+pub(super) fn not_given(told: Error) -> Error {
+    match told.kind() {
+        ErrorKind::NotConfigured => Error::invalid("token", "could not be had")
+            .with_next_step("configure what gives the token")
+            .with_source(told),
+        _ => told,
+    }
+}
+
+/// What STS answered. What it says of the token is told under the token's setting.
+pub(super) fn of_call(refused: &SdkError<Refusal>, token: &IdentityToken) -> Error {
+    let code = refused.as_service_error().and_then(ProvideErrorMetadata::code).map(fault::plain_code);
+    let error = fault::of_operation(OPERATION, refused);
+    match code {
+        Some("ExpiredToken" | "InvalidIdentityToken" | "IDPRejectedClaim") => {
+            error.with_field(token.field()).with_next_step(renew(token))
+        }
+        _ => error,
+    }
+}

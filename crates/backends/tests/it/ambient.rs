@@ -1,0 +1,162 @@
+//! Ambient: what the SDK finds, in processes whose environment and files are made for the purpose.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use valetkey_backends::AmbientProvider;
+use valetkey_core::testing::CapturedLogs;
+use valetkey_core::{CredentialProvider, Error, ErrorKind};
+
+use crate::region;
+
+const OTHER: &str = "AKIAI44QH8DHBEXAMPLE";
+const SETTINGS: &str = "\
+[default]
+region = eu-north-1
+[profile keys]
+aws_access_key_id = AKIAI44QH8DHBEXAMPLE
+aws_secret_access_key = of-the-profile
+region = eu-west-3
+[profile printed]
+credential_process = echo '{\"Version\":1,\"AccessKeyId\":\"AKIAI44QH8DHBEXAMPLE\",\"SecretAccessKey\":\"printed\"}'
+[profile broken]
+role_arn = arn:aws:iam::111111111111:role/agent
+source_profile = hunter2
+[profile failing]
+credential_process = echo hunter2; echo hunter2 >&2; exit 3
+[profile sign-on]
+sso_start_url = https://example.com/hunter2
+sso_region = us-east-1
+sso_account_id = 111111111111
+sso_role_name = agent
+";
+
+/// A folder that is `HOME` to the other half of a test, with these settings in it.
+fn home(settings: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join(".aws")).unwrap();
+    fs::write(folder.path().join(".aws/config"), settings).unwrap();
+    folder
+}
+
+fn settings_file() -> PathBuf {
+    Path::new(&std::env::var_os("HOME").unwrap()).join(".aws/config")
+}
+
+fn with(home: &TempDir, test: &str, more: &[(&str, &str)]) {
+    let common = [
+        ("HOME", home.path().to_str().unwrap()),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("PATH", "/usr/bin:/bin"),
+    ];
+    crate::in_another_process(test, &[&common[..], more].concat());
+}
+
+async fn failure(provider: AmbientProvider) -> Error {
+    let error = provider.provide().await.unwrap_err();
+    assert_eq!(error.provider().unwrap(), provider.name());
+    assert!(error.next_step().is_some(), "{error}");
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+    error
+}
+
+#[tokio::test]
+#[ignore = "the other half of the next test, which makes its environment"]
+async fn in_a_process_with_keys_and_profiles() {
+    let chain = AmbientProvider::default_chain();
+    let ambient = chain.provide().await.unwrap();
+    assert_eq!(ambient.access_key_id().as_str(), crate::KEY_ID, "the environment comes first");
+    assert_eq!((ambient.provider(), ambient.region().unwrap().as_str()), ("ambient", "eu-north-1"));
+    let named = chain.region(region("us-west-2")).provide().await.unwrap();
+    assert_eq!(named.region().unwrap().as_str(), "us-west-2");
+
+    let keys = AmbientProvider::profile("keys").provide().await.unwrap();
+    assert_eq!(keys.access_key_id().as_str(), OTHER, "a profile is not the environment");
+    assert_eq!(keys.expose_secret_access_key(), "of-the-profile");
+    assert_eq!((keys.provider(), keys.region().unwrap().as_str()), ("profile", "eu-west-3"));
+    let printed = AmbientProvider::profile("printed").provide().await.unwrap();
+    assert_eq!(printed.expose_secret_access_key(), "printed");
+    assert!(printed.region().is_none());
+
+    for (profile, kind) in [
+        ("hunter2", ErrorKind::Invalid),
+        ("default", ErrorKind::Invalid),
+        ("broken", ErrorKind::Invalid),
+        ("failing", ErrorKind::Unavailable),
+    ] {
+        let error = failure(AmbientProvider::profile(profile)).await;
+        assert_eq!(error.kind(), kind, "{profile}: {error}");
+        if kind == ErrorKind::Invalid {
+            assert_eq!(error.field(), Some("profile"), "{error}");
+        }
+    }
+    let signed_out = failure(AmbientProvider::profile("sign-on")).await;
+    assert!(!signed_out.message().contains("misconfigured"), "single sign-on is built in: {signed_out}");
+}
+
+#[test]
+fn the_chain_and_each_profile_answer_as_the_sdk_has_them_and_profiles_never_fall_through() {
+    let keys = [("AWS_ACCESS_KEY_ID", crate::KEY_ID), ("AWS_SECRET_ACCESS_KEY", "the-hosts-own")];
+    with(&home(SETTINGS), "ambient::in_a_process_with_keys_and_profiles", &keys);
+}
+
+#[tokio::test]
+#[ignore = "the other half of the next test, which makes its environment"]
+async fn in_a_process_whose_keys_are_marks() {
+    let secret = std::env::var("AWS_SECRET_ACCESS_KEY").unwrap();
+    let settings = format!(
+        "[profile keys]\naws_access_key_id = {OTHER}\naws_secret_access_key = {secret}\n\
+         [profile printed]\ncredential_process = cat \"$HOME/printed\"\n\
+         [profile failing]\ncredential_process = cat \"$HOME/printed\"; exit 1\n"
+    );
+    let printed = format!(r#"{{"Version":1,"AccessKeyId":"{OTHER}","SecretAccessKey":"{secret}"}}"#);
+    fs::write(settings_file().parent().unwrap().with_file_name("printed"), printed).unwrap();
+    fs::write(settings_file(), settings).unwrap();
+    let logs = CapturedLogs::default();
+    tracing::subscriber::set_global_default(logs.subscriber()).unwrap();
+    let mut shown = String::new();
+    for provider in [
+        AmbientProvider::default_chain(),
+        AmbientProvider::profile("keys"),
+        AmbientProvider::profile("printed"),
+    ] {
+        let set = provider.provide().await.unwrap();
+        assert_eq!(set.expose_secret_access_key(), secret);
+        shown.push_str(&format!("{provider:?} {set:?}"));
+    }
+    let error = AmbientProvider::profile("failing").provide().await.unwrap_err();
+    shown.push_str(&format!("{error} {error:?} {}", logs.text()));
+    assert!(shown.contains("aws_config"), "the SDK was listened to: {shown}");
+    assert!(!shown.contains(&secret), "{shown}");
+}
+
+#[test]
+fn what_is_found_is_logged_nowhere() {
+    let keys = [("AWS_ACCESS_KEY_ID", crate::KEY_ID), ("AWS_SECRET_ACCESS_KEY", "a-mark-of-this-test")];
+    with(&home(""), "ambient::in_a_process_whose_keys_are_marks", &keys);
+}
+
+#[tokio::test]
+#[ignore = "the other half of the next test, which makes its environment"]
+async fn in_a_process_whose_settings_change() {
+    let (chain, profile) = (AmbientProvider::default_chain(), AmbientProvider::profile("late"));
+    for _ in 0..2 {
+        assert_eq!(failure(chain.clone()).await.kind(), ErrorKind::NotConfigured);
+        assert_eq!(failure(profile.clone()).await.kind(), ErrorKind::Invalid);
+    }
+    for secret in ["first", "second"] {
+        let keys = format!("aws_access_key_id = {OTHER}\naws_secret_access_key = {secret}\n");
+        fs::write(settings_file(), format!("[default]\n{keys}[profile late]\n{keys}")).unwrap();
+        for provider in [&chain, &profile] {
+            assert_eq!(provider.provide().await.unwrap().expose_secret_access_key(), secret);
+        }
+    }
+    fs::write(settings_file(), "[profile late\nhunter2").unwrap();
+    assert_eq!(failure(profile).await.kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn settings_that_appear_or_change_count_from_the_next_fetch() {
+    with(&home(""), "ambient::in_a_process_whose_settings_change", &[]);
+}

@@ -1,0 +1,291 @@
+//! Federation: what STS receives for keys, whose keys it never sees, and what needs a person.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use valetkey_backends::{FederatedUser, FederationBuilder, FederationProvider, MemoryProvider, UserSession};
+use valetkey_core::testing::Canary;
+use valetkey_core::{
+    CredentialProvider, Credentials, Error, ErrorKind, Expiry, SecretString, SessionContext,
+};
+
+use crate::wire::{Answer, Wire, issued, refused};
+use crate::{held, long_lived, region, source};
+
+const OTHER: &str = "AKIAI44QH8DHBEXAMPLE";
+const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
+const SERIAL: &str = "arn:aws:iam::111111111111:mfa/alice";
+const KEYS: [&str; 3] = ["ASIAIOSFODNN7EXAMPLE", "issued-secret", "issued-token"];
+const FEDERATED: &str = "<FederatedUser><FederatedUserId>111111111111:alice</FederatedUserId>\
+    <Arn>arn:aws:sts::111111111111:federated-user/alice</Arn></FederatedUser>\
+    <PackedPolicySize>6</PackedPolicySize>";
+
+fn granting() -> Wire {
+    Wire::saying(200, issued("GetSessionToken", "", KEYS))
+}
+
+fn of(wire: &Wire, source: Arc<dyn CredentialProvider>) -> FederationBuilder<UserSession> {
+    FederationProvider::builder(source).base(&wire.base())
+}
+
+fn federated(wire: &Wire, name: &str) -> FederationBuilder<FederatedUser> {
+    FederationProvider::federated(name, source()).base(&wire.base())
+}
+
+fn temporary() -> Credentials {
+    Canary::new().credentials(Expiry::Never).unwrap()
+}
+
+async fn code() -> valetkey_core::Result<SecretString> {
+    Ok(SecretString::from(" 123456\n"))
+}
+
+fn form(fields: &[(&str, &str)]) -> BTreeMap<String, String> {
+    fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[tokio::test]
+async fn keys_are_exchanged_for_a_session_of_the_same_user() {
+    let wire = granting();
+    let plain = of(&wire, source()).build().unwrap();
+    let credentials = plain.provide().await.unwrap();
+    assert_eq!(credentials.expose_secret_access_key(), "issued-secret");
+    assert_eq!(credentials.expose_session_token(), Some("issued-token"));
+    assert_eq!(credentials.expiry().to_string(), "2099-01-01T00:00:00Z");
+    assert_eq!(credentials.provider(), "federation");
+    let timed = of(&wire, source()).duration(Duration::from_secs(129_600)).mfa(SERIAL, code).build().unwrap();
+    timed.provide().await.unwrap();
+    let sent: Vec<_> = wire.sent().iter().map(|sent| sent.form()).collect();
+    let operation = [("Action", "GetSessionToken"), ("Version", "2011-06-15")];
+    assert_eq!(sent[0], form(&operation));
+    let more = [("DurationSeconds", "129600"), ("SerialNumber", SERIAL), ("TokenCode", "123456")];
+    assert_eq!(sent[1], form(&[&operation[..], &more].concat()));
+    let signed = &wire.sent()[0].headers["authorization"];
+    assert!(signed.contains(&format!("Credential={}/", crate::KEY_ID)), "{signed}");
+}
+
+#[tokio::test]
+async fn a_federated_user_is_asked_for_with_every_field() {
+    let wire = Wire::saying(200, issued("GetFederationToken", FEDERATED, KEYS));
+    federated(&wire, "alice").build().unwrap().provide().await.unwrap();
+    let provider = federated(&wire, "alice")
+        .duration(Duration::from_secs(900))
+        .policy(POLICY)
+        .policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess")
+        .tag("team", "blue")
+        .build()
+        .unwrap();
+    assert_eq!(provider.utilization(), None);
+    let credentials = provider.provide().await.unwrap();
+    assert_eq!(credentials.account_id().unwrap().as_str(), "111111111111");
+    assert_eq!(credentials.expose_session_token(), Some("issued-token"));
+    assert_eq!(provider.utilization(), Some(6));
+    let sent: Vec<_> = wire.sent().iter().map(|sent| sent.form()).collect();
+    let operation = [("Action", "GetFederationToken"), ("Version", "2011-06-15"), ("Name", "alice")];
+    assert_eq!(sent[0], form(&operation));
+    let more = [
+        ("DurationSeconds", "900"),
+        ("Policy", POLICY),
+        ("PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/ReadOnlyAccess"),
+        ("Tags.member.1.Key", "team"),
+        ("Tags.member.1.Value", "blue"),
+    ];
+    assert_eq!(sent[1], form(&[&operation[..], &more].concat()));
+}
+
+#[tokio::test]
+async fn the_answer_keeps_the_region_and_the_account_of_the_keys_unless_another_region_is_named() {
+    let id = crate::KEY_ID.parse().unwrap();
+    let keys = Credentials::builder(id, SecretString::from("not-a-real-secret"))
+        .account_id("333333333333".parse().ok())
+        .region(region("eu-north-1"))
+        .build()
+        .unwrap();
+    let wire = granting();
+    let kept = of(&wire, held(keys.clone())).build().unwrap().provide().await.unwrap();
+    let named = of(&wire, held(keys)).region(region("us-west-2")).build().unwrap().provide().await.unwrap();
+    for set in [&kept, &named] {
+        assert_eq!(set.account_id().unwrap().as_str(), "333333333333");
+    }
+    assert_eq!(kept.region().unwrap().as_str(), "eu-north-1");
+    assert_eq!(named.region().unwrap().as_str(), "us-west-2");
+    let uris: Vec<_> = wire.sent().into_iter().map(|sent| sent.uri).collect();
+    assert_eq!(uris, ["https://sts.us-east-1.amazonaws.com/", "https://sts.us-west-2.amazonaws.com/"]);
+}
+
+#[tokio::test]
+async fn a_temporary_source_is_refused_before_the_call_or_handed_on_as_it_is() {
+    let (wire, set) = (granting(), temporary());
+    let refusing = of(&wire, held(set.clone())).build().unwrap();
+    let federating = FederationProvider::federated("alice", held(set.clone())).base(&wire.base());
+    for provider in [refusing, federating.build().unwrap()] {
+        let error = provider.provide().await.unwrap_err();
+        assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("source")), "{error}");
+        assert!(error.next_step().unwrap().contains("long-lived"), "{error}");
+    }
+    let passing = of(&wire, held(set.clone())).pass_temporary(true).build().unwrap();
+    assert_eq!(passing.provide().await.unwrap().access_key_id(), set.access_key_id());
+    assert!(wire.sent().is_empty());
+    let exchanging = of(&wire, source()).pass_temporary(true).build().unwrap();
+    assert!(exchanging.provide().await.unwrap().has_session_token(), "keys are exchanged all the same");
+}
+
+#[tokio::test]
+async fn a_source_without_credentials_is_a_fault_and_not_an_absence() {
+    let wire = granting();
+    let provider = of(&wire, Arc::new(MemoryProvider::new())).pass_temporary(true).build().unwrap();
+    let error = provider.provide().await.unwrap_err();
+    assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("source")));
+    assert!(wire.sent().is_empty());
+}
+
+#[tokio::test]
+async fn a_code_is_asked_for_once_a_fetch_and_sent_once_even_if_sts_fails() {
+    for (answer, kind) in [
+        (Answer::Says(503, refused("ServiceUnavailable", "")), ErrorKind::Unavailable),
+        (Answer::Says(400, refused("Throttling", "")), ErrorKind::Throttled),
+        (Answer::HangsUp, ErrorKind::Unavailable),
+    ] {
+        let (wire, asked) = (Wire::new(answer), Arc::new(AtomicUsize::new(0)));
+        let count = Arc::clone(&asked);
+        let counting = move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            code()
+        };
+        let provider = of(&wire, source()).mfa(SERIAL, counting).build().unwrap();
+        let error = provider.provide().await.unwrap_err();
+        assert_eq!((error.kind(), error.field()), (kind, None), "{error}");
+        assert_eq!((asked.load(Ordering::SeqCst), wire.sent().len()), (1, 1));
+        of(&wire, source()).build().unwrap().provide().await.unwrap_err();
+        assert_eq!(wire.sent().len(), 4, "what has no code is retried by the SDK");
+    }
+}
+
+#[tokio::test]
+async fn a_code_that_nobody_gives_needs_a_person_and_is_permanent_whatever_the_reason() {
+    for kind in [ErrorKind::Unavailable, ErrorKind::TimedOut, ErrorKind::NotConfigured, ErrorKind::Closed] {
+        let wire = granting();
+        let absent = move || async move { Err(Error::new(kind, "nobody is here")) };
+        let error = of(&wire, source()).mfa(SERIAL, absent).build().unwrap().provide().await.unwrap_err();
+        assert_eq!((error.kind(), error.field()), (ErrorKind::Denied, Some("mfa_code")), "{error}");
+        assert!(!error.is_transient() && error.message().contains("person"), "{error}");
+        assert!(std::error::Error::source(&error).unwrap().to_string().contains("nobody is here"));
+        assert!(wire.sent().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_code_is_invalid_and_is_not_repeated() {
+    for text in ["", "12345", "1234567", "12345x", "xyzzy1", "\u{661}23456"] {
+        let wire = granting();
+        let wrong = move || async move { Ok(SecretString::from(text)) };
+        let error = of(&wire, source()).mfa(SERIAL, wrong).build().unwrap().provide().await.unwrap_err();
+        assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("mfa_code")), "{error}");
+        assert!(text.is_empty() || !format!("{error} {error:?}").contains(text), "{error:?}");
+        assert!(wire.sent().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_a_request_with_a_code_points_at_the_code() {
+    let wire = Wire::saying(403, refused("AccessDenied", "MultiFactorAuthentication failed"));
+    let error = of(&wire, source()).mfa(SERIAL, code).build().unwrap().provide().await.unwrap_err();
+    assert_eq!((error.kind(), error.field()), (ErrorKind::Denied, Some("mfa_code")), "{error}");
+    assert!(error.next_step().unwrap().contains("next code"), "{error}");
+    let without = of(&wire, source()).build().unwrap().provide().await.unwrap_err();
+    assert_eq!((without.kind(), without.field()), (ErrorKind::Denied, None));
+}
+
+/// The seam of exchange: what children run with is another session than the one that is given keys.
+#[tokio::test]
+async fn keys_that_a_session_is_given_never_reach_the_child_session_that_exchanges_them() {
+    let (wire, session) = (granting(), SessionContext::builder().build());
+    let given = session.account(session.default_account()).unwrap();
+    let child = session.with_provider(of(&wire, Arc::new(given)).pass_temporary(true).build().unwrap());
+    let child = child.unwrap();
+    assert_eq!(child.credentials().await.unwrap_err().field(), Some("source"));
+
+    session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
+    assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
+    child.credentials().await.unwrap();
+    session.set_credentials(long_lived(OTHER)).unwrap();
+    assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
+    let signers: Vec<_> = wire.sent().iter().map(|sent| sent.headers["authorization"].clone()).collect();
+    assert_eq!(signers.len(), 2, "one exchange for each set of keys");
+    assert!(signers[0].contains(crate::KEY_ID) && signers[1].contains(OTHER), "{signers:?}");
+
+    let set = temporary();
+    session.set_credentials(set.clone()).unwrap();
+    assert_eq!(child.credentials().await.unwrap().access_key_id(), set.access_key_id());
+    session.clear();
+    assert!(child.credentials().await.is_err());
+    drop(session);
+    assert_eq!(child.credentials().await.unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn each_setting_is_checked_before_anybody_is_asked() {
+    let wire = granting();
+    let (seconds, serial) =
+        (Duration::from_secs, |serial: &str| of(&wire, source()).mfa(serial, code).build());
+    let many = (0..51).fold(federated(&wire, "alice"), |builder, n| builder.tag(format!("key-{n}"), ""));
+    for (built, field, limit) in [
+        (of(&wire, source()).duration(seconds(899)).build(), "duration", "900 to 129,600"),
+        (of(&wire, source()).duration(seconds(129_601)).build(), "duration", "900 to 129,600"),
+        (of(&wire, source()).duration(Duration::from_millis(900_500)).build(), "duration", "whole"),
+        (serial("12345678"), "mfa_serial", "9 to 256"),
+        (serial("arn aws iam"), "mfa_serial", "9 to 256"),
+        (serial(&"s".repeat(257)), "mfa_serial", "9 to 256"),
+        (federated(&wire, "a").build(), "name", "2 to 32"),
+        (federated(&wire, &"a".repeat(33)).build(), "name", "2 to 32"),
+        (federated(&wire, "a b").build(), "name", "2 to 32"),
+        (federated(&wire, "alice").duration(seconds(899)).build(), "duration", "900 to 129,600"),
+        (federated(&wire, "alice").policy("[]").build(), "policy", "JSON object"),
+        (
+            federated(&wire, "alice").policy(format!("{{\"a\":\"{}\"}}", "b".repeat(2_041))).build(),
+            "policy",
+            "2,048",
+        ),
+        (federated(&wire, "alice").policy_arn("agent").build(), "policy_arns", "managed"),
+        (federated(&wire, "alice").tag("aws:a", "").build(), "tags", "`aws:`"),
+        (many.build(), "tags", "50"),
+        (FederationProvider::builder(source()).build(), "region", "not known"),
+        (FederationProvider::federated("alice", source()).build(), "region", "not known"),
+    ] {
+        let error = built.unwrap_err();
+        assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some(field)), "{error}");
+        assert_eq!(error.provider(), Some("federation"));
+        assert!(error.message().contains(limit), "`{error}` does not name the limit {limit}");
+    }
+    for good in ["123456789", &"s".repeat(256), SERIAL] {
+        assert!(serial(good).is_ok());
+    }
+}
+
+proptest! {
+    #[test]
+    fn names_serials_and_durations_are_taken_or_refused_by_their_rules_and_never_echoed(
+        text in "[a-zA-Z0-9_+=,.@:/ #-]{0,40}", seconds in 0_u64..140_000,
+    ) {
+        let wire = granting();
+        let plain = |marks: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || marks.contains(c));
+        let is_name = (2..=32).contains(&text.len()) && plain("_+=,.@-");
+        prop_assert_eq!(federated(&wire, &text).build().is_ok(), is_name);
+        let is_serial = (9..=256).contains(&text.len()) && plain("_+=/:,.@-");
+        prop_assert_eq!(of(&wire, source()).mfa(&*text, code).build().is_ok(), is_serial);
+        let duration = Duration::from_secs(seconds);
+        let fits = (900..=129_600).contains(&seconds);
+        prop_assert_eq!(of(&wire, source()).duration(duration).build().is_ok(), fits);
+        prop_assert_eq!(federated(&wire, "alice").duration(duration).build().is_ok(), fits);
+        for error in [
+            federated(&wire, &format!("xyzzy#{text}")).build().unwrap_err(),
+            of(&wire, source()).mfa(format!("xyzzy#{text}"), code).build().unwrap_err(),
+        ] {
+            let shown = format!("{error} {error:?}");
+            prop_assert!(!shown.contains("xyzzy"), "{}", shown);
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Process: what a program may print, what it sees, and that nothing of it is left behind.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use valetkey_backends::{ProcessBuilder, ProcessProvider};
+use valetkey_core::testing::{Canary, CapturedLogs};
+use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, Expiry, ProviderChain, Result};
+
+use crate::region;
+
+/// How long a program that should have been stopped is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+const WHOLE: &str = r#"{"Version":1,"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"s3cret","SessionToken":"t0ken","Expiration":"2099-01-01T00:00:00+00:00","AccountId":"111111111111"}"#;
+
+fn shell(script: &str) -> ProcessBuilder {
+    ProcessProvider::builder("/bin/sh").arg("-c").arg(script).env("PATH", "/usr/bin:/bin")
+}
+
+fn printing(text: &str) -> ProcessBuilder {
+    shell(r#"printf %s "$1""#).args(["sh", text])
+}
+
+async fn run(builder: ProcessBuilder) -> Result<Credentials> {
+    timeout(PATIENCE, builder.build().unwrap().provide()).await.unwrap()
+}
+
+async fn failure(builder: ProcessBuilder) -> Error {
+    let error = run(builder).await.unwrap_err();
+    assert_eq!(error.provider(), Some("process"));
+    assert!(error.next_step().is_some(), "{error}");
+    error
+}
+
+fn pipe(folder: &TempDir) -> std::path::PathBuf {
+    let path = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    path
+}
+
+#[tokio::test]
+async fn every_field_of_the_document_lands_in_its_place() {
+    let credentials = run(printing(WHOLE).region(region("eu-central-1"))).await.unwrap();
+    assert_eq!(credentials.access_key_id().as_str(), crate::KEY_ID);
+    assert_eq!(credentials.expose_secret_access_key(), "s3cret");
+    assert_eq!(credentials.expose_session_token(), Some("t0ken"));
+    assert_eq!(credentials.expiry().to_string(), "2099-01-01T00:00:00Z");
+    assert_eq!(credentials.account_id().unwrap().as_str(), "111111111111");
+    assert_eq!(credentials.region().unwrap().as_str(), "eu-central-1");
+    assert_eq!(credentials.provider(), "process");
+}
+
+#[tokio::test]
+async fn what_is_optional_may_be_missing_blank_or_null() {
+    for rest in ["", r#","SessionToken":"","Expiration":null,"AccountId":" ","Other":[1]"#] {
+        let text = format!(
+            "\n{{\"Version\":1,\"AccessKeyId\":\"{}\",\"SecretAccessKey\":\"s\"{rest}}}\n",
+            crate::KEY_ID
+        );
+        let credentials = run(printing(&text)).await.unwrap();
+        assert!(!credentials.has_session_token() && credentials.account_id().is_none());
+        assert_eq!(credentials.expiry(), Expiry::Never);
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_is_not_version_1_or_not_whole_names_the_field() {
+    for (from, to, field) in [
+        ("\"Version\":1,", "", "Version"),
+        ("\"Version\":1,", "\"Version\":2,", "Version"),
+        ("\"Version\":1,", "\"Version\":\"1\",", "Version"),
+        ("\"Version\":1,", "\"Version\":1.5,", "Version"),
+        ("AKIAIOSFODNN7EXAMPLE", "", "AccessKeyId"),
+        ("AKIAIOSFODNN7EXAMPLE", "hunter2", "AccessKeyId"),
+        ("\"AKIAIOSFODNN7EXAMPLE\"", "7", "AccessKeyId"),
+        ("s3cret", "", "SecretAccessKey"),
+        ("s3cret", "hunter2 hunter2", "SecretAccessKey"),
+        ("\"s3cret\"", "[\"hunter2\"]", "SecretAccessKey"),
+        ("t0ken", "hunter2 hunter2", "SessionToken"),
+        ("2099-01-01", "hunter2", "Expiration"),
+        ("111111111111", "hunter2", "AccountId"),
+    ] {
+        let error = failure(printing(&WHOLE.replace(from, to))).await;
+        assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some(field)), "{error}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn json_that_stops_anywhere_is_told_by_position_and_not_by_text() {
+    for end in 0..WHOLE.len() {
+        let error = failure(printing(&WHOLE[..end])).await;
+        assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("output")), "{end}: {error}");
+        let place = format!("line 1 column {end}");
+        assert!(error.message().contains(&place), "{end}: {error}");
+        assert!(!format!("{error} {error:?}").contains("s3c"), "{error:?}");
+    }
+    for (script, rule) in [
+        (r"printf '[1]'", "JSON object"),
+        (r"printf 'hunter2'", "line 1 column 1"),
+        (r"printf '{}\n{}'", "line 2 column 1"),
+        (r"printf '\377'", "UTF-8"),
+    ] {
+        let error = failure(shell(script)).await;
+        assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("output")), "{error}");
+        assert!(error.message().contains(rule) && !error.to_string().contains("hunter2"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_set_that_had_expired_when_it_came_is_transient() {
+    let error = failure(printing(&WHOLE.replace("2099", "2019"))).await;
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+}
+
+#[tokio::test]
+async fn a_program_that_fails_is_transient_and_tells_its_exit_code_and_nothing_it_said() {
+    let canary = Canary::new();
+    let text = canary.json().to_string();
+    for (end, told) in [("exit 3", "exit code 3"), ("exit 255", "exit code 255"), ("kill -9 $$", "signal 9")]
+    {
+        let script = format!(r#"printf %s "$1"; printf %s "$1" >&2; {end}"#);
+        let logs = CapturedLogs::default();
+        let guard = tracing::subscriber::set_default(logs.subscriber());
+        let error = failure(shell(&script).args(["sh", &text])).await;
+        drop(guard);
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Unavailable, true), "{error}");
+        assert!(error.message().contains(told), "{error}");
+        let shown = format!("{error} {error:?} {}", logs.text());
+        assert!(canary.found_in(&shown).is_empty(), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_program_prints_and_is_given_is_shown_nowhere() {
+    let canary = Canary::new();
+    let keys = canary.credentials(Expiry::Never).unwrap();
+    let text = WHOLE.replace("s3cret", keys.expose_secret_access_key());
+    let text = text.replace("t0ken", keys.expose_session_token().unwrap());
+    let logs = CapturedLogs::default();
+    let guard = tracing::subscriber::set_default(logs.subscriber());
+    tracing::trace!("the subscriber listens");
+    let builder = printing(&text).env("HELPER_PASSWORD", canary.expose_secret());
+    let built = format!("{builder:?}");
+    let provider = builder.build().unwrap();
+    let credentials = provider.provide().await.unwrap();
+    drop(guard);
+    assert_eq!(credentials.expose_secret_access_key(), canary.expose_secret());
+    let shown = format!("{built} {provider:?} {credentials:?} {}", logs.text());
+    assert!(shown.contains("the subscriber listens") && shown.contains("/bin/sh"), "{shown}");
+    assert!(canary.found_in(&shown).is_empty(), "{shown}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_a_fault_and_not_an_absence() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = folder.path().join("plain");
+    fs::write(&plain, "no program").unwrap();
+    for (builder, rule) in [
+        (ProcessProvider::builder("/nowhere/hunter2"), "does not exist"),
+        (ProcessProvider::builder("hunter2-that-is-not-installed"), "does not exist"),
+        (ProcessProvider::builder(&plain), "may not be run"),
+        (ProcessProvider::builder(plain.join("below")), "no possible program"),
+        (ProcessProvider::builder("/bin/sh").arg("hunter2\0"), "no possible program"),
+        (printing(WHOLE).current_dir("/nowhere"), "does not exist"),
+    ] {
+        let fallback = printing(WHOLE).build().unwrap();
+        let chain = ProviderChain::new(builder.build().unwrap()).or_else(fallback);
+        let error = chain.provide().await.unwrap_err();
+        assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("program")), "{error}");
+        assert!(error.message().contains(rule), "`{error}` does not say {rule}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+    }
+    let error = ProcessProvider::builder("").build().unwrap_err();
+    assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("program")));
+}
+
+async fn environment_of(builder: impl FnOnce(ProcessBuilder) -> ProcessBuilder) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("environment");
+    let given = ProcessProvider::builder("/bin/sh");
+    let script = format!("/usr/bin/env > \"$1\"; printf %s '{WHOLE}'");
+    let given = given.arg("-c").arg(script).arg("sh").arg(&path);
+    run(builder(given)).await.unwrap();
+    let own = ["PWD=", "SHLVL=", "_=", "OLDPWD="];
+    let text = fs::read_to_string(path).unwrap();
+    let mut lines: Vec<String> = text
+        .lines()
+        .filter(|line| !own.iter().any(|name| line.starts_with(name)))
+        .map(str::to_owned)
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[tokio::test]
+async fn a_program_sees_what_it_is_given_and_nothing_else() {
+    assert!(environment_of(|builder| builder).await.is_empty());
+    let hosts = || {
+        [
+            ("HOME", "/home-of-host"),
+            ("PATH", "/usr/bin:/bin"),
+            ("AWS_ACCESS_KEY_ID", "x"),
+            ("LD_PRELOAD", "x"),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+    };
+    let named = ["HELPER=yes", "HOME=/named", "PATH=/usr/bin:/bin"];
+    for order in [true, false] {
+        let seen = environment_of(|builder| match order {
+            true => builder.inherit(hosts()).env("HOME", "/named").envs([("HELPER", "yes")]),
+            false => builder.envs([("HELPER", "yes"), ("HOME", "/named")]).inherit(hosts()),
+        });
+        assert_eq!(seen.await, named);
+    }
+}
+
+#[tokio::test]
+async fn a_program_runs_where_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = fs::canonicalize(folder.path()).unwrap();
+    let script = format!(r#"test "$(pwd -P)" = "$1" && printf %s '{WHOLE}'"#);
+    run(shell(&script).arg("sh").arg(folder.as_os_str()).current_dir(&folder)).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "the other half of the next test, which gives it an input"]
+async fn in_a_process_with_input() {
+    run(shell(&format!("cat; printf %s '{WHOLE}'"))).await.unwrap();
+}
+
+#[test]
+fn a_program_does_not_read_what_its_host_is_given() {
+    let mut host = Command::new(std::env::current_exe().unwrap());
+    host.args(["--exact", "process::in_a_process_with_input", "--ignored"]);
+    let mut host = host.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    host.stdin.take().unwrap().write_all(b"hunter2").unwrap();
+    assert!(host.wait().unwrap().success());
+}
+
+#[tokio::test]
+async fn output_is_taken_up_to_a_mebibyte() {
+    let padded = |total: usize| {
+        let blanks = total - WHOLE.len();
+        shell(&format!(r"head -c {blanks} /dev/zero | tr '\0' ' '; printf %s '{WHOLE}'"))
+    };
+    assert!(run(padded(1_048_576)).await.is_ok());
+    let error = failure(padded(1_048_577)).await;
+    assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("output")), "{error}");
+    let endless = failure(shell("yes")).await;
+    assert!(endless.message().contains("1 MiB"), "{endless}");
+}
+
+/// Runs what may block for ever on a thread that is not waited for any longer than that.
+async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, told) = oneshot::channel();
+    std::thread::spawn(move || done.send(work()).ok());
+    timeout(PATIENCE, told).await.unwrap().unwrap()
+}
+
+async fn first_line(pipe: &Path) -> BufReader<File> {
+    let pipe = pipe.to_owned();
+    let read = move || {
+        let mut reader = BufReader::new(File::open(pipe).unwrap());
+        reader.read_line(&mut String::new()).unwrap();
+        reader
+    };
+    elsewhere(read).await
+}
+
+/// The script holds the pipe open, as does all that it starts: its end is seen when nobody is left.
+async fn all_gone(mut held_open: BufReader<File>) {
+    elsewhere(move || held_open.read_to_end(&mut Vec::new()).unwrap()).await;
+}
+
+#[tokio::test]
+async fn dropping_the_fetch_kills_the_program_and_what_it_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = pipe(&folder);
+    let script = r#"exec 3>"$1"; (sleep 600; true) & echo started >&3; wait"#;
+    let provider = shell(script).arg("sh").arg(&pipe).build().unwrap();
+    let fetch = tokio::spawn(async move { provider.provide().await });
+    let held_open = first_line(&pipe).await;
+    fetch.abort();
+    assert!(fetch.await.unwrap_err().is_cancelled());
+    all_gone(held_open).await;
+}
+
+#[tokio::test]
+async fn what_a_program_leaves_behind_neither_holds_up_the_fetch_nor_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = pipe(&folder);
+    let script = format!(r#"exec 3>"$1"; sleep 600 & echo started >&3; printf %s '{WHOLE}'"#);
+    let builder = shell(&script).arg("sh").arg(&pipe);
+    let (held_open, answer) = tokio::join!(first_line(&pipe), run(builder));
+    assert_eq!(answer.unwrap().expose_secret_access_key(), "s3cret");
+    all_gone(held_open).await;
+}
+
+#[tokio::test]
+async fn a_line_of_the_shared_files_is_run_as_its_words() {
+    let line = format!(r#"/bin/sh -c 'printf %s "$1"' "any name" '{WHOLE}'"#);
+    let provider = ProcessProvider::from_line(&line).unwrap().build().unwrap();
+    assert_eq!(provider.provide().await.unwrap().expose_secret_access_key(), "s3cret");
+}
+
+#[test]
+fn a_line_that_needs_a_shell_or_does_not_end_is_refused_and_not_repeated() {
+    for (line, rule) in [
+        ("hunter2 $HOME/x", "needs a shell"),
+        ("hunter2 \"$HOME\"", "needs a shell"),
+        ("hunter2 `id`", "needs a shell"),
+        ("hunter2 | tee x", "needs a shell"),
+        ("~/hunter2", "needs a shell"),
+        ("hunter2 {a,b}", "needs a shell"),
+        ("A=b hunter2", "needs a shell"),
+        ("hunter2 #comment", "needs a shell"),
+        ("hunter2 'open", "does not end"),
+        ("hunter2 \"open", "does not end"),
+        ("hunter2 \\", "does not end"),
+    ] {
+        let error = ProcessProvider::from_line(line).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.field()),
+            (ErrorKind::Invalid, Some("credential_process")),
+            "{error}"
+        );
+        assert_eq!(error.provider(), Some("process"));
+        assert!(error.message().contains(rule), "`{error}` does not say {rule}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+    }
+    for empty in ["", "  ", "''"] {
+        assert_eq!(ProcessProvider::from_line(empty).unwrap().build().unwrap_err().field(), Some("program"));
+    }
+}

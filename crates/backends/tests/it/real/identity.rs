@@ -1,0 +1,181 @@
+//! Web identity and federation, asked of an STS that checks trust, policies and who asks.
+
+use valetkey_backends::{FederationProvider, WebIdentityProvider};
+use valetkey_core::{
+    CredentialProvider, Credentials, Error, ErrorKind, SecretString, SessionContext, SessionPolicy,
+};
+use valetkey_rig::{MiniStack, Moto, REGION, Script, Seed, aws_environment};
+
+use super::ministack::{refusal, s3, seeded};
+use super::{at, caller_account, credentials, session, signing};
+use crate::{held, region};
+
+/// A role that trusts one issuer for one audience, made by the tenant's root.
+const TRUST: &str = "import boto3, json; boto3.client('iam').create_role(RoleName='federated', \
+    AssumeRolePolicyDocument=json.dumps({'Version': '2012-10-17', 'Statement': [{'Effect': 'Allow', \
+    'Principal': {'Federated': 'arn:aws:iam::111111111111:oidc-provider/ci.example.org'}, \
+    'Action': 'sts:AssumeRoleWithWebIdentity', \
+    'Condition': {'StringEquals': {'ci.example.org:aud': 'sts.amazonaws.com'}}}]}))";
+
+async fn trusting_role(url: &str, account: &str) -> String {
+    let root = MiniStack::root(account);
+    let mut vars = aws_environment(url);
+    vars.push(("AWS_ACCESS_KEY_ID".to_owned(), root.access_key_id));
+    vars.push(("AWS_SECRET_ACCESS_KEY".to_owned(), root.secret_access_key));
+    Script::new("-c").arg(TRUST).envs(vars).run().await.unwrap();
+    format!("arn:aws:iam::{account}:role/federated")
+}
+
+/// `{"iss":"https://ci.example.org","aud":…}`, whose signature nobody checks here.
+fn token(audience: &str) -> String {
+    let part = |json: serde_json::Value| base64_url(json.to_string().as_bytes());
+    let head = part(serde_json::json!({ "alg": "RS256", "typ": "JWT" }));
+    let claims = serde_json::json!({ "iss": "https://ci.example.org", "aud": audience, "sub": "job-7" });
+    format!("{head}.{}.c2lnbmF0dXJl", part(claims))
+}
+
+fn base64_url(bytes: &[u8]) -> String {
+    aws_smithy_types::base64::encode(bytes).replace('+', "-").replace('/', "_").replace('=', "")
+}
+
+#[tokio::test]
+async fn a_role_is_given_for_a_token_that_it_trusts_and_for_no_other() {
+    let (ministack, seed) = seeded().await;
+    let (url, account) = (ministack.url(), seed.tenants[0].account.as_str());
+    let role = trusting_role(&url, account).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    let provider =
+        || WebIdentityProvider::from_file(role.parse().unwrap(), &path).base(&at(&url)).build().unwrap();
+
+    std::fs::write(&path, format!("{}\n", token("sts.amazonaws.com"))).unwrap();
+    let session = session(provider());
+    assert_eq!(caller_account(&session, &url).await, account);
+    let set = session.credentials().await.unwrap();
+    assert!(set.has_session_token() && set.expiry().instant().is_some());
+
+    for stranger in [token("somebody-else"), "no-token-at-all".to_owned()] {
+        std::fs::write(&path, stranger).unwrap();
+        let error = provider().provide().await.unwrap_err();
+        assert_eq!((error.kind(), error.provider()), (ErrorKind::Denied, Some("web-identity")), "{error}");
+    }
+    ministack.stop().await.unwrap();
+}
+
+fn exchange(seed: &Seed, url: &str) -> FederationProvider {
+    FederationProvider::builder(signing(&seed.tenants[0].service)).base(&at(url)).build().unwrap()
+}
+
+fn is_refused(error: &Error) {
+    assert_eq!((error.kind(), error.provider()), (ErrorKind::Denied, Some("federation")), "{error}");
+}
+
+#[tokio::test]
+async fn exchanged_keys_act_as_their_user_and_cannot_be_exchanged_again() {
+    let (ministack, seed) = seeded().await;
+    let (url, tenant) = (ministack.url(), &seed.tenants[0]);
+    let session = session(exchange(&seed, &url));
+    let issued = session.credentials().await.unwrap();
+    assert_ne!(issued.access_key_id().as_str(), tenant.service.access_key_id);
+    assert_eq!(caller_account(&session, &url).await, tenant.account);
+    assert_eq!(refusal(&s3(&session, &ministack).await).await, None);
+
+    // The peer refuses what we refuse before asking: here it is asked by hiding the token from us.
+    let stripped = SecretString::from(issued.expose_secret_access_key());
+    let stripped = Credentials::builder(issued.access_key_id().clone(), stripped).build().unwrap();
+    is_refused(
+        &FederationProvider::builder(held(stripped))
+            .base(&at(&url))
+            .build()
+            .unwrap()
+            .provide()
+            .await
+            .unwrap_err(),
+    );
+    let stranger = FederationProvider::builder(held(crate::long_lived(crate::KEY_ID))).base(&at(&url));
+    is_refused(&stranger.build().unwrap().provide().await.unwrap_err());
+    ministack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_federated_user_may_do_what_its_policy_and_the_user_allow_and_nothing_without_a_policy() {
+    let (ministack, seed) = seeded().await;
+    let url = ministack.url();
+    let federated =
+        || FederationProvider::federated("alice", signing(&seed.tenants[0].service)).base(&at(&url));
+    let policy = |action: &str| {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"*"}}]}}"#
+        )
+    };
+    let narrowed = |action: &str| {
+        let policy = policy(action).parse::<SessionPolicy>().unwrap();
+        session(exchange(&seed, &url).narrowed(&policy).unwrap())
+    };
+    assert_eq!(refusal(&s3(&narrowed("s3:List*"), &ministack).await).await, None);
+    let other = refusal(&s3(&narrowed("iam:ListRoles"), &ministack).await).await;
+    assert_eq!(other.as_deref(), Some("AccessDenied"), "a plain exchange is narrowed by federating");
+    for (builder, refused) in [
+        (federated().policy(policy("s3:ListAllMyBuckets")), None),
+        (federated().policy(policy("iam:ListRoles")), Some("AccessDenied")),
+        (federated(), Some("AccessDenied")),
+    ] {
+        let session = session(builder.tag("team", "blue").build().unwrap());
+        assert_eq!(refusal(&s3(&session, &ministack).await).await.as_deref(), refused);
+        let account = session.credentials().await.unwrap().account_id().unwrap().clone();
+        assert_eq!(account.as_str(), seed.tenants[0].account);
+    }
+    ministack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_given_keys_lends_only_what_they_were_exchanged_for() {
+    let (ministack, seed) = seeded().await;
+    let (url, tenant) = (ministack.url(), &seed.tenants[0]);
+    let given = SessionContext::builder().region(region(REGION)).build();
+    let account = std::sync::Arc::new(given.account(given.default_account()).unwrap());
+    let exchange = FederationProvider::builder(account).base(&at(&url)).pass_temporary(true);
+    let lent = given.with_provider(exchange.build().unwrap()).unwrap();
+    given.set_credentials(credentials(&tenant.service)).unwrap();
+    let set = lent.credentials().await.unwrap();
+    assert!(set.has_session_token());
+    assert_ne!(set.access_key_id().as_str(), tenant.service.access_key_id);
+    assert_eq!(caller_account(&lent, &url).await, tenant.account);
+    ministack.stop().await.unwrap();
+}
+
+/// Moto takes anything; that it answers shows that it understood the request.
+#[tokio::test]
+async fn every_field_is_understood_by_somebody_elses_sts() {
+    let moto = Moto::start().await.unwrap();
+    let base = at(&moto.url());
+    let anybody = || held(crate::long_lived(crate::KEY_ID));
+    let duration = std::time::Duration::from_secs(900);
+    let code = || async { Ok(SecretString::from("123456")) };
+    let mfa = "arn:aws:iam::111111111111:mfa/alice";
+    let exchanged = FederationProvider::builder(anybody()).duration(duration).mfa(mfa, code).base(&base);
+    let federated = FederationProvider::federated("alice", anybody())
+        .duration(duration)
+        .policy(r#"{"Version":"2012-10-17","Statement":[]}"#)
+        .policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess")
+        .tag("team", "blue")
+        .base(&base)
+        .build()
+        .unwrap();
+    let token = || async { Ok(SecretString::from("any-token")) };
+    let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
+    let identity = WebIdentityProvider::builder(role, token)
+        .duration(duration)
+        .session_name("job-7")
+        .policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess")
+        .base(&base)
+        .build()
+        .unwrap();
+    let exchanged = exchanged.build().unwrap();
+    for provider in [&exchanged as &dyn CredentialProvider, &federated, &identity] {
+        let set = provider.provide().await.unwrap();
+        assert!(set.has_session_token() && set.expiry().instant().is_some());
+    }
+    assert_eq!((federated.utilization(), identity.utilization()), (Some(6), Some(6)));
+    moto.stop().await.unwrap();
+}
