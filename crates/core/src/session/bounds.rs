@@ -3,9 +3,9 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
+use super::ServedSet;
 use super::family::Member;
 use super::slot::Get;
-use super::ServedSet;
 use crate::{Alias, Credentials, Expiry, Result};
 
 /// The longest sleep: a suspended machine or a jumping clock is noticed within it.
