@@ -1,5 +1,6 @@
 //! `SdkBase`: what every AWS client of a process shares, and no identity.
 
+mod bearer;
 mod connection;
 mod settings;
 
@@ -13,6 +14,7 @@ use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
 use aws_types::origin::Origin;
 use valetkey_core::Region;
 
+use bearer::NoBearer;
 use settings::SettingsOnly;
 
 /// What every AWS client of a process shares: one HTTP client with its connections, the SDK's standard retries, a
@@ -43,7 +45,8 @@ impl SdkBase {
         let loader = aws_config::defaults(behavior_version())
             .http_client(connection::through_proxies())
             .region(region)
-            .no_credentials();
+            .no_credentials()
+            .token_provider(NoBearer);
         Self::from(loader.load().await)
     }
 
