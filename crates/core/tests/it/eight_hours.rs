@@ -6,6 +6,7 @@
 //! ⌈480 / 43.5⌉ = 12 of them: the eight that the lifetime alone asks for, and four for replacing each one early.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -166,11 +167,10 @@ impl Day {
     }
 
     /// Each role cost no more than it may, and the agents did work.
-    fn check(&self, most_failures: usize) {
+    fn check(&self, failures: RangeInclusive<usize>) {
         for role in [&self.hub, &self.role] {
-            let (sets, failures) = (role.sets(), role.failures());
-            assert!((8..=most_sets()).contains(&sets), "{sets} sets");
-            assert!(failures <= most_failures, "{failures} failures");
+            assert!((8..=most_sets()).contains(&role.sets()), "{} sets", role.sets());
+            assert!(failures.contains(&role.failures()), "{} failures", role.failures());
         }
         assert!(self.served.load(Ordering::SeqCst) > 1_000);
     }
@@ -180,10 +180,12 @@ impl Day {
     }
 }
 
-/// Three outages of this length, at some time of the day.
+/// Three outages of this length. The first is there when the first sets are to be replaced, 43.5 to 45 min after they
+/// were issued; the others come at some time of the day, so far apart that no window meets two of them.
 fn outages(seed: u64, long: Duration) -> Vec<(Duration, Duration)> {
     let mut rng = fastrand::Rng::with_seed(seed);
-    (0..3).map(|third| (DAY * third / 3 + Duration::from_secs(rng.u64(60..9_000)), long)).collect()
+    let sometime = |third: u32, rng: &mut fastrand::Rng| DAY * third / 3 + SECOND * rng.u32(60..7_000);
+    [43 * MINUTE, sometime(1, &mut rng), sometime(2, &mut rng)].map(|from| (from, long)).into()
 }
 
 #[test]
@@ -196,7 +198,7 @@ async fn a_day_on_demand_stays_within_its_calls_and_serves_nothing_expired() {
     for seed in 0..8 {
         let day = Day::new(Vec::new());
         day.work(seed).await;
-        day.check(0);
+        day.check(0..=0);
         let refreshes = day.hub.sets() + day.role.sets();
         assert!(day.waited() <= refreshes, "only who refreshes waits: {} waited", day.waited());
     }
@@ -209,7 +211,7 @@ async fn a_day_kept_warm_stays_within_its_calls_and_nobody_waits() {
         let warmer = tokio::spawn(day.session.keep_warm());
         day.work(seed).await;
         warmer.abort();
-        day.check(0);
+        day.check(0..=0);
         assert_eq!(day.waited(), 0);
     }
 }
@@ -218,28 +220,22 @@ async fn a_day_kept_warm_stays_within_its_calls_and_nobody_waits() {
 /// opening, when every outage that made an attempt fail is over.
 #[tokio::test(start_paused = true)]
 async fn a_day_on_demand_with_outages_costs_a_failure_per_hold_and_reaches_nobody() {
-    let mut failures = 0;
     for seed in 0..8 {
         let day = Day::new(outages(seed, 10 * MINUTE));
         day.work(seed).await;
-        day.check(3 * 3);
-        failures += day.hub.failures() + day.role.failures();
+        day.check(1..=3 * 3);
     }
-    assert!(failures > 0, "some outage was met");
 }
 
 /// Three minutes: the first hold outlasts each, and ends before the last minute does.
 #[tokio::test(start_paused = true)]
 async fn a_day_kept_warm_with_outages_costs_one_failure_each_and_nobody_waits() {
-    let mut failures = 0;
     for seed in 0..12 {
         let day = Day::new(outages(seed, 3 * MINUTE));
         let warmer = tokio::spawn(day.session.keep_warm());
         day.work(seed).await;
         warmer.abort();
-        day.check(3);
+        day.check(1..=3);
         assert_eq!(day.waited(), 0);
-        failures += day.hub.failures() + day.role.failures();
     }
-    assert!(failures > 0, "some outage was met");
 }
