@@ -97,14 +97,14 @@ fn operation() -> impl Strategy<Value = Operation> {
     let (member, alias) = (any::<usize>, || 0..ALIASES.len());
     prop_oneof![
         1 => Just(Operation::Open),
-        1 => (member(), (1..200_u64)).prop_map(|(of, minutes)| {
+        2 => (member(), (1..200_u64)).prop_map(|(of, minutes)| {
             Operation::Child { of, overlay: Overlay::Set { minutes } }
         }),
-        1 => member().prop_map(|of| Operation::Child { of, overlay: Overlay::Provider }),
+        2 => member().prop_map(|of| Operation::Child { of, overlay: Overlay::Provider }),
         24 => (member(), alias()).prop_map(|(member, alias)| Operation::Get(member, alias)),
         16 => (member(), alias(), upstream(), prop::collection::vec(instant(), 1..6))
             .prop_map(|(member, alias, upstream, at)| Operation::Visit(member, alias, upstream, at)),
-        6 => (member(), alias(), change())
+        16 => (member(), alias(), change())
             .prop_map(|(member, alias, change)| Operation::During(member, alias, change)),
         2 => (member(), alias()).prop_map(|(member, alias)| Operation::Refresh(member, alias)),
         2 => member().prop_map(Operation::Look),

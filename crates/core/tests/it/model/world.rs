@@ -226,9 +226,9 @@ impl World {
         }
     }
 
-    /// Only through a session that owns the account, and of a source that waits for nobody but the gate.
+    /// Only of a source that waits for nobody but the gate.
     fn during(&mut self, member: usize, index: usize, change: Change) {
-        let plain = self.families.own(member, index).filter(|account| {
+        let plain = self.families.find(member, index).ok().filter(|account| {
             let provider = self.families.accounts[*account].provider.as_ref();
             provider.is_none_or(|(index, _)| self.sources[*index].2.is_none())
         });
@@ -253,10 +253,19 @@ impl World {
             Poll::Pending => {
                 let Poll::Ready(answer) = poll(caller.as_mut()) else { panic!("the gate is open") };
                 let void = self.families.accounts[account].epoch != epoch;
-                (answer, if void { self.foretell(account) } else { self.conclude(account, in_hand) })
+                let told = if void { self.foretell(account) } else { self.conclude(account, in_hand) };
+                (answer, told.and_then(|number| self.still_told(member, index, account, number)))
             }
         };
         assert_eq!(told(answer), expected, "after a change while upstream was asked");
+    }
+
+    /// What is told through a session in the end: it may have lost the account that it waited for, or got its own.
+    fn still_told(&mut self, member: usize, index: usize, waited_for: usize, number: u64) -> Told {
+        match self.families.find(member, index)? {
+            account if account == waited_for => Ok(number),
+            account => self.foretell(account),
+        }
     }
 
     fn refresh(&mut self, member: usize, index: usize) {
