@@ -40,7 +40,7 @@ struct State {
     region: Option<Box<Region>>,
     /// The current set was given by hand: no provider is asked.
     set: bool,
-    wipes: u64,
+    wipes: u32,
     /// Cleared, and nothing was given to the session since: the provider is not asked.
     dormant: bool,
     /// Moves whenever what is served next does not continue what was served before.
@@ -48,7 +48,6 @@ struct State {
     generation: Generation,
     flight: Option<WeakFlight>,
     hold: Hold,
-    rng: fastrand::Rng,
     rotations: Audience<Announced>,
 }
 
@@ -64,7 +63,6 @@ impl Slot {
             generation: Generation::default(),
             flight: None,
             hold: Hold::default(),
-            rng: fastrand::Rng::with_seed(surroundings.id.seed()),
             rotations: Audience::default(),
         };
         Self { alias, surroundings, gate: Gate::new(state), moved: Notify::new() }
@@ -101,7 +99,7 @@ impl Slot {
     }
 
     /// Sets what was looked up, unless the account was wiped since `wipes` was read: a cleared session stays cleared.
-    pub(super) fn set_unless_wiped(&self, wipes: u64, credentials: Credentials) -> Result<Generation> {
+    pub(super) fn set_unless_wiped(&self, wipes: u32, credentials: Credentials) -> Result<Generation> {
         self.set_if(
             credentials,
             |state| if state.wipes == wipes { Ok(()) } else { Err(faults::cleared_meanwhile()) },
@@ -109,7 +107,7 @@ impl Slot {
     }
 
     /// How often the account was wiped.
-    pub(super) fn wipes(&self) -> Result<u64> {
+    pub(super) fn wipes(&self) -> Result<u32> {
         self.enter_open().map(|turn| turn.wipes)
     }
 
@@ -169,7 +167,7 @@ impl Slot {
         self.renew(&mut turn);
         turn.set = false;
         turn.dormant = true;
-        turn.wipes += 1;
+        turn.wipes = turn.wipes.wrapping_add(1);
         let provider = if for_good { turn.provider.take() } else { turn.provider.clone() };
         if for_good {
             turn.close();

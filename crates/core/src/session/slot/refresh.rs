@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 
 use super::{Slot, State, Turn};
 use crate::audit::AuditEvent;
+use crate::clock::nanos;
 use crate::session::agenda::SHORTEST_PAUSE;
 use crate::session::flight::{self, Flight, Outcome, WeakFlight};
 use crate::session::freshness::{Freshness, Issued};
@@ -202,8 +203,9 @@ impl Slot {
 
     /// A permanent failure withdraws the set in hand: a role that was taken away stops the session.
     fn note_failure(&self, turn: &mut Turn<'_>, error: &Error, now: SystemTime) {
-        let State { hold, rng, .. } = &mut **turn;
-        hold.fail(error.clone(), now, rng);
+        // By time as well, so that one hold is not as long as the next.
+        let mut rng = fastrand::Rng::with_seed(self.surroundings.id.seed() ^ nanos(now));
+        turn.hold.fail(error.clone(), now, &mut rng);
         if is_permanent(error) && self.gate.read().is_some() {
             self.withdraw(turn);
         }
