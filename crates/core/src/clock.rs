@@ -1,6 +1,7 @@
 //! `Clock`: the only reader of wall time.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Where wall time comes from. Expiry is checked against it on every use, so a machine that was suspended recovers.
@@ -45,9 +46,46 @@ impl SystemClock {
 
 /// An instant as a number; one before 1970 is zero.
 pub(crate) fn nanos(instant: SystemTime) -> Nanos {
-    let since = instant.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Nanos::try_from(since.as_nanos()).unwrap_or(Nanos::MAX)
+    length(instant.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
+
+/// A duration as a number; half a millennium is as good as for ever.
+#[inline]
+pub(crate) fn length(duration: Duration) -> Nanos {
+    Nanos::try_from(duration.as_nanos()).unwrap_or(Nanos::MAX)
+}
+
+/// The clock that a host gave, or else the machine's, which is called directly, since the warm path reads it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct WallClock(Option<Arc<dyn Clock>>);
+
+impl WallClock {
+    pub(crate) fn given(clock: Arc<dyn Clock>) -> Self {
+        Self(Some(clock))
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        match &self.0 {
+            None => SystemClock.now(),
+            Some(clock) => clock.now(),
+        }
+    }
+
+    /// The same as a number.
+    #[inline]
+    pub(crate) fn nanos(&self) -> Nanos {
+        match &self.0 {
+            None => SystemClock.nanos(),
+            Some(clock) => nanos(clock.now()),
+        }
+    }
+}
+
+/// The longest that whoever waits for an instant of the wall clock sleeps: a suspended machine or a jumping clock is
+/// noticed within it.
+pub(crate) const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// The shortest: a clock that stands still does not make a loop spin.
+pub(crate) const SHORTEST_SLEEP: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::SessionRegistry;
-use super::timeline::{Timeline, length};
+use super::timeline::Timeline;
 use crate::Clock;
+use crate::clock::{WallClock, length};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -15,7 +16,7 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug)]
 pub struct RegistryBuilder {
     limits: Limits,
-    clock: Option<Arc<dyn Clock>>,
+    clock: WallClock,
 }
 
 /// Durations as the timeline counts them.
@@ -35,7 +36,7 @@ impl RegistryBuilder {
             per_principal: 64,
             capacity: 10_000,
         };
-        Self { limits, clock: None }
+        Self { limits, clock: WallClock::default() }
     }
 
     /// How long a session may go without a call; 30 minutes unless said.
@@ -64,7 +65,7 @@ impl RegistryBuilder {
 
     /// Where wall time comes from; the machine unless said. The sessions keep the clocks of their own builders.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = Some(clock);
+        self.clock = WallClock::given(clock);
         self
     }
 

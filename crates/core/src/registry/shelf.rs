@@ -12,8 +12,9 @@ use super::entry::Entry;
 use super::handle::BuildOwnBits;
 use super::ledger::Ledger;
 use super::timeline::{Moment, Timeline};
+use crate::clock::WallClock;
 use crate::session::agenda::Agenda;
-use crate::{Clock, Principal, Result};
+use crate::{Principal, Result};
 
 pub(super) struct Shelf {
     timeline: Timeline,
@@ -41,8 +42,8 @@ impl Shelf {
         }
     }
 
-    pub(super) fn clock(&self) -> Option<Arc<dyn Clock>> {
-        self.timeline.clock().cloned()
+    pub(super) fn clock(&self) -> WallClock {
+        self.timeline.clock().clone()
     }
 
     /// Every session there is now.

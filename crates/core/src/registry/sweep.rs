@@ -6,11 +6,8 @@ use std::time::Duration;
 
 use super::SessionRegistry;
 use super::shelf::Shelf;
+use crate::clock::{LONGEST_SLEEP, SHORTEST_SLEEP};
 
-/// The longest sleep: a suspended machine or a jumping clock is noticed within it.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-/// The shortest: a clock that stands still does not make the loop spin.
-const SHORTEST_SLEEP: Duration = Duration::from_secs(1);
 /// How many sessions are looked at in one go, so that a backlog holds up neither the ledger nor the executor.
 const SLICE: usize = 256;
 const BETWEEN_SLICES: Duration = Duration::from_millis(1);

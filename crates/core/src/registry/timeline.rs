@@ -4,20 +4,16 @@
 mod model;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use crate::clock::nanos;
+use crate::clock::{Nanos, WallClock};
 use crate::sync::{AtomicU64, Mutex, PoisonError};
-use crate::{Clock, SystemClock};
 
 /// A moment of a timeline, in nanoseconds.
-pub(super) type Moment = u64;
+pub(super) type Moment = Nanos;
 
-const SECOND: u64 = 1_000_000_000;
 /// How far the clock may jump back without being noticed, and how often at most `latest` is written.
-const GRAIN: u64 = SECOND;
+const GRAIN: Nanos = 1_000_000_000;
 
 /// A clock that jumps back is taken to have stood still, and time goes on from there: nothing lives longer for it, and
 /// nothing looks unused that is not.
@@ -29,45 +25,37 @@ pub(super) struct Timeline {
     shift: AtomicU64,
     /// Where the clock was last seen, to the grain.
     latest: AtomicU64,
-    /// The machine's, unless another was given.
-    clock: Option<Arc<dyn Clock>>,
+    clock: WallClock,
     /// Held by whoever writes the two numbers.
     observing: Mutex<()>,
 }
 
 impl Timeline {
-    pub(super) fn new(clock: Option<Arc<dyn Clock>>) -> Self {
+    pub(super) fn new(clock: WallClock) -> Self {
         let timeline =
             Self { shift: AtomicU64::new(0), latest: AtomicU64::new(0), clock, observing: Mutex::new(()) };
         timeline.observe();
         timeline
     }
 
-    pub(super) fn clock(&self) -> Option<&Arc<dyn Clock>> {
-        self.clock.as_ref()
+    pub(super) fn clock(&self) -> &WallClock {
+        &self.clock
     }
 
     /// The moment now. Reads the clock once; twice when a grain has passed since anybody last looked.
     pub(super) fn now(&self) -> Moment {
         let shift = self.shift.load(Ordering::Acquire);
-        let wall = self.wall();
+        let wall = self.clock.nanos();
         let latest = self.latest.load(Ordering::Acquire);
         // `shift` belongs to this reading of the clock if it is the same before and after.
         let steady = wall.wrapping_sub(latest) < GRAIN && self.shift.load(Ordering::Acquire) == shift;
         if steady { wall.saturating_add(shift) } else { self.observe() }
     }
 
-    fn wall(&self) -> u64 {
-        match &self.clock {
-            None => SystemClock.nanos(),
-            Some(clock) => nanos(clock.now()),
-        }
-    }
-
     /// Here the clock is read under the lock: two readings must not be compared in the wrong order.
     fn observe(&self) -> Moment {
         let _writing = self.observing.lock().unwrap_or_else(PoisonError::into_inner);
-        let wall = self.wall();
+        let wall = self.clock.nanos();
         let back = self.latest.load(Ordering::Relaxed).saturating_sub(wall);
         let shift = self.shift.load(Ordering::Relaxed).saturating_add(back);
         // In this order: who sees the new `latest` also sees the new `shift`.
@@ -83,15 +71,13 @@ impl fmt::Debug for Timeline {
     }
 }
 
-/// As moments are counted; half a millennium is as good as for ever.
-#[inline]
-pub(super) fn length(duration: Duration) -> u64 {
-    duration.as_secs().saturating_mul(SECOND).saturating_add(u64::from(duration.subsec_nanos()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
+    use crate::clock::length;
     use crate::testing::ManualClock;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -99,7 +85,7 @@ mod tests {
     #[test]
     fn time_goes_on_from_where_it_was_when_the_clock_jumps_back() {
         let clock = ManualClock::new();
-        let timeline = Timeline::new(Some(Arc::new(clock.clone())));
+        let timeline = Timeline::new(WallClock::given(Arc::new(clock.clone())));
         let start = timeline.now();
         clock.advance(MINUTE);
         assert_eq!(timeline.now() - start, length(MINUTE));
@@ -114,7 +100,7 @@ mod tests {
     #[test]
     fn a_clock_before_its_epoch_stands_still() {
         let clock = ManualClock::new();
-        let timeline = Timeline::new(Some(Arc::new(clock.clone())));
+        let timeline = Timeline::new(WallClock::given(Arc::new(clock.clone())));
         let start = timeline.now();
         clock.jump_back(100 * 365 * 24 * 60 * MINUTE);
         assert_eq!(timeline.now(), start);

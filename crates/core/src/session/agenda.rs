@@ -7,16 +7,14 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 
 use super::slot::Slot;
-use crate::{Clock, SystemClock};
+use crate::clock::{LONGEST_SLEEP, SHORTEST_SLEEP, WallClock};
 
-/// The longest sleep: a suspended machine or a jumping clock is noticed within it.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// The shortest, and the least time between two attempts: a set that is born stale does not make a warmer spin.
-pub(super) const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+/// The least time between two attempts: a set that is born stale does not make a warmer spin.
+pub(super) const BETWEEN_ATTEMPTS: Duration = SHORTEST_SLEEP;
 
 /// Belongs to its warmer, and is gone with it: whoever can still reach it is being kept warm.
 pub(crate) struct Agenda {
-    clock: Option<Arc<dyn Clock>>,
+    clock: WallClock,
     plan: Mutex<Plan>,
     changed: Notify,
 }
@@ -42,7 +40,7 @@ pub(super) struct Due {
 }
 
 impl Agenda {
-    pub(crate) fn new(clock: Option<Arc<dyn Clock>>) -> Arc<Self> {
+    pub(crate) fn new(clock: WallClock) -> Arc<Self> {
         Arc::new(Self { clock, plan: Mutex::default(), changed: Notify::new() })
     }
 
@@ -77,14 +75,14 @@ impl Agenda {
 
     /// How long nothing will be due; `None` when something is.
     pub(super) fn pause(&self) -> Option<Duration> {
-        let now = self.now();
+        let now = self.clock.now();
         let mut plan = self.plan();
         plan.promote(now);
         if !plan.ready.is_empty() {
             return None;
         }
         let next = plan.later.keys().next().and_then(|(at, _)| at.duration_since(now).ok());
-        Some(next.unwrap_or(LONGEST_PAUSE).clamp(SHORTEST_PAUSE, LONGEST_PAUSE))
+        Some(next.unwrap_or(LONGEST_SLEEP).clamp(SHORTEST_SLEEP, LONGEST_SLEEP))
     }
 
     /// Takes what is due and has the least time left.
@@ -97,10 +95,6 @@ impl Agenda {
             }
         }
         None
-    }
-
-    fn now(&self) -> SystemTime {
-        self.clock.as_ref().map_or_else(|| SystemClock.now(), |clock| clock.now())
     }
 
     fn plan(&self) -> MutexGuard<'_, Plan> {
@@ -153,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_has_the_least_time_left_goes_first_and_what_is_not_due_does_not_go() {
-        let (agenda, now) = (Agenda::new(None), SystemClock.now());
+        let (agenda, now) = (Agenda::new(WallClock::default()), WallClock::default().now());
         let [calm, pressing, later] = ["calm", "pressing", "later"].map(slot);
         agenda.put(&calm, due(now, -600, 3000));
         agenda.put(&pressing, due(now, -1, 250));
@@ -161,12 +155,12 @@ mod tests {
         assert_eq!(agenda.pause(), None);
         assert_eq!(taken(&agenda), [pressing.alias().clone(), calm.alias().clone()]);
         let pause = agenda.pause().unwrap();
-        assert_eq!(pause, LONGEST_PAUSE, "a suspended machine is noticed before the 100 s are over");
+        assert_eq!(pause, LONGEST_SLEEP, "a suspended machine is noticed before the 100 s are over");
     }
 
     #[test]
     fn an_account_is_on_the_agenda_once_or_not_at_all() {
-        let (agenda, now) = (Agenda::new(None), SystemClock.now());
+        let (agenda, now) = (Agenda::new(WallClock::default()), WallClock::default().now());
         let [moved, struck, gone] = ["moved", "struck", "gone"].map(slot);
         for slot in [&moved, &struck, &gone] {
             agenda.put(slot, due(now, -10, 100));

@@ -1,15 +1,13 @@
 //! `Bounds` of a session: which accounts there may be, and what a narrowed one hands out.
 
 use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::ServedSet;
 use super::family::Member;
 use super::slot::Get;
+use crate::clock::LONGEST_SLEEP;
 use crate::{Alias, Credentials, Expiry, Result};
-
-/// The longest sleep: a suspended machine or a jumping clock is noticed within it.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What a session may have and do at most.
 pub(super) struct Bounds {
@@ -124,6 +122,6 @@ pub(super) async fn over(session: &Weak<Member>) {
         std::future::pending::<()>().await;
     }
     while let Some(left) = session.upgrade().and_then(left).filter(|left| !left.is_zero()) {
-        tokio::time::sleep(left.min(LONGEST_PAUSE)).await;
+        tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
     }
 }

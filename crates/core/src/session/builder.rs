@@ -7,6 +7,7 @@ use super::family::Member;
 use super::surroundings::Surroundings;
 use super::{Handle, RefreshPolicy, SessionContext};
 use crate::audit::AuditSink;
+use crate::clock::WallClock;
 use crate::{
     Alias, Clock, CredentialProvider, CredentialResolver, Credentials, Principal, Region, Result, SessionId,
 };
@@ -95,7 +96,7 @@ impl SessionBuilder {
 
     /// Where wall time comes from; the machine unless said.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.surroundings.clock = Some(clock);
+        self.surroundings.clock = WallClock::given(clock);
         self
     }
 

@@ -11,14 +11,13 @@ use super::RefreshPolicy;
 use super::agenda::Agenda;
 use super::rotation::Lineage;
 use crate::audit::{AuditEvent, AuditRecord, AuditSink};
-use crate::clock::{Nanos, nanos};
-use crate::{Clock, Principal, SessionId, SystemClock};
+use crate::clock::WallClock;
+use crate::{Principal, SessionId};
 
 pub(super) struct Surroundings {
     pub(super) id: SessionId,
     pub(super) principal: Option<Principal>,
-    /// The machine's, unless another was given: so that the warm path calls it directly.
-    pub(super) clock: Option<Arc<dyn Clock>>,
+    pub(super) clock: WallClock,
     pub(super) audit: Option<Arc<dyn AuditSink>>,
     pub(super) policy: Option<Arc<RefreshPolicy>>,
     /// The first of the family, unless this is it.
@@ -34,7 +33,7 @@ impl Surroundings {
         Self {
             id: SessionId::random(),
             principal: None,
-            clock: None,
+            clock: WallClock::default(),
             audit: None,
             policy: None,
             root: None,
@@ -56,19 +55,7 @@ impl Surroundings {
     }
 
     pub(super) fn now(&self) -> SystemTime {
-        match &self.clock {
-            None => SystemClock.now(),
-            Some(clock) => clock.now(),
-        }
-    }
-
-    /// The same as a number, for the warm path.
-    #[inline]
-    pub(super) fn nanos(&self) -> Nanos {
-        match &self.clock {
-            None => SystemClock.nanos(),
-            Some(clock) => nanos(clock.now()),
-        }
+        self.clock.now()
     }
 
     pub(super) fn policy(&self) -> &RefreshPolicy {

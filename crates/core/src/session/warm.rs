@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::MissedTickBehavior;
 
 use super::SessionContext;
-use super::agenda::{Agenda, SHORTEST_PAUSE};
+use super::agenda::{Agenda, BETWEEN_ATTEMPTS};
 use super::slot::Slot;
 
 /// How hard a warmer may press on its sources.
@@ -100,5 +100,5 @@ async fn refresh(slot: Arc<Slot>, agenda: &Agenda) {
     if slot.is_due() {
         let _outcome = slot.refresh().await;
     }
-    slot.plan_on(agenda, SHORTEST_PAUSE);
+    slot.plan_on(agenda, BETWEEN_ATTEMPTS);
 }

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use super::{Slot, State, Turn};
 use crate::audit::AuditEvent;
 use crate::clock::nanos;
-use crate::session::agenda::SHORTEST_PAUSE;
+use crate::session::agenda::BETWEEN_ATTEMPTS;
 use crate::session::flight::{self, Flight, Outcome, WeakFlight};
 use crate::session::freshness::{Freshness, Issued};
 use crate::session::gate::Epoch;
@@ -187,7 +187,7 @@ impl Slot {
                 Outcome::Failed(error)
             }
         };
-        self.surroundings.for_each_agenda(|agenda| self.plan(&turn, agenda, SHORTEST_PAUSE));
+        self.surroundings.for_each_agenda(|agenda| self.plan(&turn, agenda, BETWEEN_ATTEMPTS));
         drop(turn);
         self.surroundings.record(event, |record| outcome.describe(record.account(&self.alias)));
         outcome
