@@ -90,19 +90,19 @@ impl SessionBuilder {
 
     /// Where the audit records go; nowhere unless said.
     pub fn audit(mut self, sink: Arc<dyn AuditSink>) -> Self {
-        self.surroundings.audit = Some(sink);
+        self.surroundings.terms_mut().audit = Some(sink);
         self
     }
 
     /// Where wall time comes from; the machine unless said.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.surroundings.clock = WallClock::given(clock);
+        self.surroundings.terms_mut().clock = WallClock::given(clock);
         self
     }
 
     /// The refresh rules.
     pub fn refresh_policy(mut self, policy: RefreshPolicy) -> Self {
-        self.surroundings.policy = Some(Arc::new(policy));
+        self.surroundings.terms_mut().policy = policy;
         self
     }
 

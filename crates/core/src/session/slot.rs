@@ -83,7 +83,7 @@ impl Slot {
     pub(super) fn lend<T>(&self, read: impl FnOnce(&Credentials) -> T) -> Option<T> {
         let current = self.gate.read();
         let issued = current.as_ref()?;
-        issued.is_settled(self.surroundings.clock.nanos()).then(|| read(issued.credentials()))
+        issued.is_settled(self.surroundings.nanos()).then(|| read(issued.credentials()))
     }
 
     /// What can be served without asking anybody, with what tells it from other sets.

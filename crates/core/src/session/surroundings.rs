@@ -11,15 +11,14 @@ use super::RefreshPolicy;
 use super::agenda::Agenda;
 use super::rotation::Lineage;
 use crate::audit::{AuditEvent, AuditRecord, AuditSink};
-use crate::clock::WallClock;
-use crate::{Principal, SessionId};
+use crate::clock::{Nanos, WallClock};
+use crate::{Clock, Principal, SessionId, SystemClock};
 
 pub(super) struct Surroundings {
     pub(super) id: SessionId,
     pub(super) principal: Option<Principal>,
-    pub(super) clock: WallClock,
-    pub(super) audit: Option<Arc<dyn AuditSink>>,
-    pub(super) policy: Option<Arc<RefreshPolicy>>,
+    /// Shared with the children. None where nothing but the standard was asked for.
+    terms: Option<Arc<Terms>>,
     /// The first of the family, unless this is it.
     root: Option<Arc<Surroundings>>,
     /// Counts lineages for the whole family, so that no two accounts share one. The root's counts.
@@ -28,14 +27,20 @@ pub(super) struct Surroundings {
     warmers: ArcSwapOption<Vec<Weak<Agenda>>>,
 }
 
+/// What a host may choose for its sessions, beyond who they are.
+#[derive(Clone, Default)]
+pub(super) struct Terms {
+    pub(super) clock: WallClock,
+    pub(super) audit: Option<Arc<dyn AuditSink>>,
+    pub(super) policy: RefreshPolicy,
+}
+
 impl Surroundings {
     pub(super) fn new() -> Self {
         Self {
             id: SessionId::random(),
             principal: None,
-            clock: WallClock::default(),
-            audit: None,
-            policy: None,
+            terms: None,
             root: None,
             lineages: AtomicU64::new(0),
             warmers: ArcSwapOption::empty(),
@@ -46,21 +51,37 @@ impl Surroundings {
     pub(super) fn child(self: &Arc<Self>) -> Self {
         Self {
             principal: self.principal.clone(),
-            clock: self.clock.clone(),
-            audit: self.audit.clone(),
-            policy: self.policy.clone(),
+            terms: self.terms.clone(),
             root: Some(Arc::clone(self.root.as_ref().unwrap_or(self))),
             ..Self::new()
         }
     }
 
+    /// The terms, to be changed before the session is built.
+    pub(super) fn terms_mut(&mut self) -> &mut Terms {
+        Arc::make_mut(self.terms.get_or_insert_default())
+    }
+
     pub(super) fn now(&self) -> SystemTime {
-        self.clock.now()
+        self.terms.as_ref().map_or_else(|| SystemClock.now(), |terms| terms.clock.now())
+    }
+
+    /// The same as a number, for the warm path.
+    #[inline]
+    pub(super) fn nanos(&self) -> Nanos {
+        match &self.terms {
+            None => SystemClock.nanos(),
+            Some(terms) => terms.clock.nanos(),
+        }
+    }
+
+    pub(super) fn clock(&self) -> WallClock {
+        self.terms.as_ref().map(|terms| terms.clock.clone()).unwrap_or_default()
     }
 
     pub(super) fn policy(&self) -> &RefreshPolicy {
         const STANDARD: &RefreshPolicy = &RefreshPolicy::STANDARD;
-        self.policy.as_deref().unwrap_or(STANDARD)
+        self.terms.as_ref().map_or(STANDARD, |terms| &terms.policy)
     }
 
     pub(super) fn new_lineage(&self) -> Lineage {
@@ -70,7 +91,7 @@ impl Surroundings {
 
     /// Adds to the trail, if one is kept. Never from inside a gate, as the trail is not ours.
     pub(super) fn record(&self, event: AuditEvent, describe: impl FnOnce(AuditRecord) -> AuditRecord) {
-        if let Some(audit) = &self.audit {
+        if let Some(audit) = self.terms.as_ref().and_then(|terms| terms.audit.as_ref()) {
             let record = AuditRecord::new(self.now(), self.id, self.principal.clone(), event);
             audit.record(&describe(record));
         }

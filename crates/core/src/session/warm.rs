@@ -61,7 +61,7 @@ impl SessionContext {
     /// in that window waits or fetches. Accounts that were never asked for, and those inherited from a parent, are left
     /// alone. Spawn it, or select over it: it holds no handle and does not keep the session alive.
     pub fn keep_warm(&self) -> impl Future<Output = ()> + Send + 'static {
-        let agenda = Agenda::new(self.member().surroundings.clock.clone());
+        let agenda = Agenda::new(self.member().surroundings.clock());
         self.member().warm_by(&agenda);
         let session = Arc::downgrade(self.member());
         let alive = move || session.upgrade().is_some_and(|member| !member.is_closed());
