@@ -12,6 +12,7 @@ mod freshness;
 mod gate;
 mod hold;
 mod lanes;
+mod late;
 mod narrow;
 mod policy;
 mod rotation;

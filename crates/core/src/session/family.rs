@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -14,6 +13,7 @@ use super::agenda::Agenda;
 use super::audience::Audience;
 use super::bounds::Bounds;
 use super::faults;
+use super::late::Late;
 use super::slot::Slot;
 use super::surroundings::Surroundings;
 use crate::audit::{AuditEvent, AuditRecord};
@@ -26,10 +26,10 @@ use crate::{
 pub(super) struct Member {
     pub(super) surroundings: Arc<Surroundings>,
     default: Arc<Slot>,
-    others: ArcSwapOption<BTreeMap<Alias, Arc<Slot>>>,
+    others: Late<BTreeMap<Alias, Arc<Slot>>>,
     region: Option<Box<Region>>,
     resolver: Option<Arc<dyn CredentialResolver>>,
-    service: ArcSwapOption<Value>,
+    service: Late<Value>,
     /// None for most sessions.
     pub(super) bounds: Option<Box<Bounds>>,
     parent: Option<Arc<Member>>,
@@ -37,10 +37,9 @@ pub(super) struct Member {
     /// After a clear, nothing is inherited any more.
     detached: AtomicBool,
     closed: AtomicBool,
-    /// Announces that an account of one's own was made, that nothing is inherited any more, and the end.
-    reshaped: Mutex<Audience<()>>,
-    /// Held while accounts are put to sleep or woken, so that a clear and a set that race end as one before the other.
-    order: Mutex<()>,
+    /// Held while accounts are made, put to sleep or woken, so that of two such that race one is before the other. Those
+    /// who listen hear of each account of one's own that is made, that nothing is inherited any more, and of the end.
+    order: Mutex<Audience<()>>,
 }
 
 impl Member {
@@ -54,16 +53,15 @@ impl Member {
         Self {
             default: Arc::new(Slot::new(default, Arc::clone(&surroundings))),
             surroundings,
-            others: ArcSwapOption::empty(),
+            others: Late::default(),
             region: region.map(Box::new),
             resolver,
-            service: ArcSwapOption::empty(),
+            service: Late::default(),
             bounds: None,
             parent: None,
             children: Mutex::default(),
             detached: AtomicBool::new(false),
             closed: AtomicBool::new(false),
-            reshaped: Mutex::default(),
             order: Mutex::default(),
         }
     }
@@ -145,14 +143,13 @@ impl Member {
         if let Some(own) = self.own(alias) {
             return own;
         }
-        let made = Arc::new(Slot::new(alias.clone(), Arc::clone(&self.surroundings)));
-        self.others.rcu(|others| {
-            let mut others = others.as_deref().cloned().unwrap_or_default();
-            others.entry(alias.clone()).or_insert_with(|| Arc::clone(&made));
-            Some(Arc::new(others))
-        });
-        let own = self.own(alias).unwrap_or(made);
-        self.tell_reshaped();
+        let mut order = self.order();
+        let mut others = self.others.load().as_deref().cloned().unwrap_or_default();
+        let made = || Arc::new(Slot::new(alias.clone(), Arc::clone(&self.surroundings)));
+        let own = Arc::clone(others.entry(alias.clone()).or_insert_with(made));
+        self.others.store(Some(Arc::new(others)));
+        order.tell(());
+        drop(order);
         if self.is_closed() {
             // It was born without a provider that could forget anything.
             let _none = own.wipe(true);
@@ -165,7 +162,7 @@ impl Member {
         self.may_be_given(slot.alias())?;
         let wipes = slot.wipes()?;
         let given = give(slot)?;
-        let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let _order = self.order();
         if slot.wipes()? == wipes {
             self.own_slots().iter().for_each(|slot| slot.wake());
             self.void_issued();
@@ -181,11 +178,7 @@ impl Member {
 
     /// Tells when an account may be answered by another slot than before, or by none.
     pub(super) fn reshaped(&self) -> watch::Receiver<()> {
-        self.reshaped.lock().unwrap_or_else(PoisonError::into_inner).join(())
-    }
-
-    fn tell_reshaped(&self) {
-        self.reshaped.lock().unwrap_or_else(PoisonError::into_inner).tell(());
+        self.order().join(())
     }
 
     /// Every slot that this session may use, the default one first.
@@ -236,7 +229,9 @@ impl Member {
     }
 
     pub(super) fn set_service_context(&self, facts: Value) -> Result<()> {
+        let order = self.order();
         self.service.store(Some(Arc::new(facts)));
+        drop(order);
         if self.is_closed() {
             self.service.store(None);
             return Err(faults::closed());
@@ -287,12 +282,12 @@ impl Member {
     }
 
     fn wipe(&self, for_good: bool) {
-        let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut order = self.order();
         self.detached.store(true, Ordering::Release);
         self.service.store(None);
         let providers: Vec<_> = self.own_slots().iter().filter_map(|slot| slot.wipe(for_good)).collect();
+        order.tell(());
         drop(order);
-        self.tell_reshaped();
         // A panic that is not ours must not keep the children open.
         let quietly = |forget: &dyn Fn()| drop(catch_unwind(AssertUnwindSafe(forget)));
         providers.iter().for_each(|provider| quietly(&|| provider.forget()));
@@ -327,6 +322,10 @@ impl Member {
         Error::not_configured("this session has no account of that alias")
             .with_field("account")
             .with_next_step(format!("use one of: {}", known.join(", ")))
+    }
+
+    fn order(&self) -> MutexGuard<'_, Audience<()>> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn children(&self) -> MutexGuard<'_, Vec<Weak<Self>>> {

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
-use arc_swap::ArcSwapOption;
-
 use super::RefreshPolicy;
 use super::agenda::Agenda;
+use super::late::Late;
 use super::rotation::Lineage;
 use crate::audit::{AuditEvent, AuditRecord, AuditSink};
 use crate::clock::{Nanos, WallClock};
@@ -24,7 +23,7 @@ pub(super) struct Surroundings {
     /// Counts lineages for the whole family, so that no two accounts share one. The root's counts.
     lineages: AtomicU64,
     /// Who keeps the session warm; an agenda is gone with its warmer.
-    warmers: ArcSwapOption<Vec<Weak<Agenda>>>,
+    warmers: Late<Vec<Weak<Agenda>>>,
 }
 
 /// What a host may choose for its sessions, beyond who they are.
@@ -43,7 +42,7 @@ impl Surroundings {
             terms: None,
             root: None,
             lineages: AtomicU64::new(0),
-            warmers: ArcSwapOption::empty(),
+            warmers: Late::default(),
         }
     }
 
