@@ -11,6 +11,7 @@
 //! future that its owner drives ([`SessionContext::keep_warm`], [`SessionRegistry::keep_swept`]). Time-outs use tokio's
 //! timer, so sessions are used inside a tokio runtime with time enabled.
 
+mod attempt;
 mod attribution;
 pub mod audit;
 mod clock;

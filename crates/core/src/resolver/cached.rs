@@ -82,9 +82,15 @@ impl CredentialResolver for CachedResolver {
     /// What the resolver answered, now or up to 5 s ago; `TimedOut` when it did not within 20 s; `Internal` when it
     /// panicked.
     async fn resolve(&self, id: &CredentialId) -> Result<Credentials> {
-        match self.0.known(id) {
-            Known::Answer(answer) => answer,
-            Known::Lookup(lookup) => lookup.await,
+        loop {
+            match self.0.known(id) {
+                Known::Answer(answer) => return answer,
+                Known::Lookup(lookup) => {
+                    if let Some(answer) = lookup.await {
+                        return answer;
+                    }
+                }
+            }
         }
     }
 

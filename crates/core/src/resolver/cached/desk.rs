@@ -1,13 +1,13 @@
 //! The desk: what is known of each id, and the lookups under way.
 
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
+use crate::attempt::{Worker, attempt};
 use crate::{Clock, CredentialId, CredentialResolver, Credentials, Error, ErrorKind, Result};
 
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -47,8 +47,8 @@ enum Content {
 }
 
 /// One future that any of its waiters can drive. Only weakly held here: when nobody waits any more, it ends.
-type Lookup = Shared<BoxFuture<'static, Result<Credentials>>>;
-type WeakLookup = WeakShared<BoxFuture<'static, Result<Credentials>>>;
+type Lookup = Shared<BoxFuture<'static, Option<Result<Credentials>>>>;
+type WeakLookup = WeakShared<BoxFuture<'static, Option<Result<Credentials>>>>;
 
 /// What a caller does next.
 pub(super) enum Known {
@@ -89,18 +89,23 @@ impl Desk {
         drop(former);
     }
 
-    /// One lookup, in bounded time, with a panic turned into an error.
-    async fn look_up(self: Arc<Self>, id: CredentialId, epoch: u64) -> Result<Credentials> {
+    /// One lookup; none when the runtime that kept its time is gone, so that whoever waits elsewhere begins another.
+    async fn look_up(self: Arc<Self>, id: CredentialId, epoch: u64) -> Option<Result<Credentials>> {
         let resolver = &self.settings.resolver;
-        let lookup = AssertUnwindSafe(async { resolver.resolve(&id).await }).catch_unwind();
-        let answer = match tokio::time::timeout(LOOKUP_TIMEOUT, lookup).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_panic)) => Err(Error::new(ErrorKind::Internal, "the resolver panicked")),
-            Err(_elapsed) => Err(timed_out()),
-        };
-        let answer = answer.map_err(|error| error.with_provider(resolver.name()));
-        self.conclude(&id, epoch, &answer);
+        let worker = Worker { role: "resolver", name: || resolver.name() };
+        let answer = attempt(worker, LOOKUP_TIMEOUT, async { resolver.resolve(&id).await }).await;
+        match &answer {
+            Some(answer) => self.conclude(&id, epoch, answer),
+            None => self.abandon(&id, epoch),
+        }
         answer
+    }
+
+    fn abandon(&self, id: &CredentialId, epoch: u64) {
+        let mut state = self.state();
+        let former = if state.epoch == epoch { state.entries.remove(id) } else { None };
+        drop(state);
+        drop(former);
     }
 
     /// Keeps the answer, unless all was forgotten meanwhile.
@@ -173,9 +178,4 @@ fn lasts(credentials: &Credentials, ttl: Duration, now: SystemTime) -> Duration 
 /// Whether a failure says something about the id, which another lookup would only repeat.
 fn is_refusal(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Denied | ErrorKind::Invalid)
-}
-
-fn timed_out() -> Error {
-    let limit = LOOKUP_TIMEOUT.as_secs();
-    Error::new(ErrorKind::TimedOut, format!("no answer within {limit} s")).with_next_step("try again")
 }

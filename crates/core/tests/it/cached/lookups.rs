@@ -113,6 +113,19 @@ async fn a_lookup_that_hangs_ends_after_twenty_seconds_and_the_next_is_made() {
     assert_eq!((desk.number("one").await.unwrap(), desk.lookups()), (1, 2));
 }
 
+#[test]
+fn who_waits_on_another_runtime_is_answered_when_the_leaders_is_shut_down() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    let desk = Desk::gated(|clock| vec![answer(clock, 1, HOUR)]);
+    let _leader = first.block_on(waiting(&desk, "one"));
+    let mut follower = second.block_on(waiting(&desk, "one"));
+    drop(first);
+    assert!(second.block_on(poll_once(&mut follower)).is_none());
+    desk.source.script.let_through(2);
+    assert_eq!(second.block_on(follower).unwrap(), 1);
+}
+
 #[tokio::test]
 async fn a_lookup_that_is_overtaken_by_a_forget_answers_its_callers_and_is_not_kept() {
     let desk =

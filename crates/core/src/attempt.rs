@@ -1,0 +1,37 @@
+//! One attempt at work that is not ours: in bounded time, and with a panic turned into an error.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use crate::{Error, ErrorKind, Result};
+
+/// Who works, for errors: what it is, and how it is asked for its name.
+pub(crate) struct Worker<N> {
+    pub(crate) role: &'static str,
+    pub(crate) name: N,
+}
+
+/// What the work came to. None when the runtime that kept the time is gone: it was the first caller's, and others may be
+/// waiting elsewhere.
+pub(crate) async fn attempt<T>(
+    worker: Worker<impl Fn() -> Cow<'static, str>>,
+    limit: Duration,
+    work: impl Future<Output = Result<T>>,
+) -> Option<Result<T>> {
+    let Worker { role, name } = worker;
+    let name = catch_unwind(AssertUnwindSafe(name)).unwrap_or(Cow::Borrowed("unknown"));
+    let in_time = tokio::time::timeout(limit, AssertUnwindSafe(work).catch_unwind());
+    // A timer panics when its runtime is shut down; what the work does is caught already.
+    let answer = match AssertUnwindSafe(in_time).catch_unwind().await.ok()? {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_panic)) => Err(Error::new(ErrorKind::Internal, format!("the {role} panicked"))),
+        Err(_elapsed) => {
+            Err(Error::new(ErrorKind::TimedOut, format!("no answer within {} s", limit.as_secs_f32())))
+        }
+    };
+    Some(answer.map_err(|error| error.with_provider(name)))
+}
