@@ -1,11 +1,11 @@
 //! `Bounds` of a session: which accounts there may be, and what a narrowed one hands out.
 
 use std::sync::{Arc, Weak};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::ServedSet;
 use super::family::Member;
-use super::slot::Get;
+use super::slot::{Get, Slot};
 use crate::clock::LONGEST_SLEEP;
 use crate::{Alias, Credentials, Expiry, Result};
 
@@ -43,6 +43,11 @@ impl Member {
         self.narrowed()?.until
     }
 
+    /// How long until its time is up.
+    fn left(&self) -> Option<Duration> {
+        self.until()?.duration_since(self.surroundings.now()).ok()
+    }
+
     /// Whether its time is up. Whoever asks first closes it, so that a clock that jumps back revives nothing.
     #[inline]
     pub(super) fn is_over(&self) -> bool {
@@ -72,11 +77,34 @@ impl Member {
     pub(super) async fn credentials_for(&self, alias: &Alias) -> Result<Credentials> {
         loop {
             let slot = self.slot(alias)?;
-            let credentials = slot.credentials().await?;
+            let answer = match self.own(alias) {
+                Some(_) => Some(slot.credentials().await),
+                None => self.inherited(&slot).await,
+            };
             // It may be a parent's, which goes on when this session was cleared or has ended meanwhile.
-            if Arc::ptr_eq(&slot, &self.slot(alias)?) {
-                return Ok(self.bounded(credentials));
+            if let Some(answer) = answer
+                && Arc::ptr_eq(&slot, &self.slot(alias)?)
+            {
+                return answer.map(|credentials| self.bounded(credentials));
             }
+        }
+    }
+
+    /// What a parent's slot answers; none when this session is cleared, reshaped or over before that.
+    async fn inherited(&self, slot: &Arc<Slot>) -> Option<Result<Credentials>> {
+        if let Some(fresh) = slot.fresh() {
+            return Some(Ok(fresh));
+        }
+        // Listens before it looks: a change in between is not missed.
+        let mut reshaped = self.reshaped();
+        if !self.slot(slot.alias()).is_ok_and(|now| Arc::ptr_eq(slot, &now)) {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            answer = slot.credentials() => Some(answer),
+            _ = reshaped.changed() => None,
+            () = elapsed(self.until().is_some(), || self.left()) => None,
         }
     }
 
@@ -116,12 +144,15 @@ impl Member {
 
 /// Waits for the time of a narrowed session to be up; for ever, if it has no end. Cancel safe.
 pub(super) async fn over(session: &Weak<Member>) {
-    let left = |session: Arc<Member>| session.until()?.duration_since(session.surroundings.now()).ok();
     let bounded = session.upgrade().is_some_and(|session| session.until().is_some());
+    elapsed(bounded, || session.upgrade()?.left()).await;
+}
+
+async fn elapsed(bounded: bool, left: impl Fn() -> Option<Duration>) {
     if !bounded {
         std::future::pending::<()>().await;
     }
-    while let Some(left) = session.upgrade().and_then(left).filter(|left| !left.is_zero()) {
+    while let Some(left) = left().filter(|left| !left.is_zero()) {
         tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
     }
 }

@@ -307,7 +307,7 @@ impl Member {
         self.parent.as_ref().filter(|_| !self.detached.load(Ordering::Acquire))
     }
 
-    fn own(&self, alias: &Alias) -> Option<Arc<Slot>> {
+    pub(super) fn own(&self, alias: &Alias) -> Option<Arc<Slot>> {
         if self.is_view() {
             return None;
         }

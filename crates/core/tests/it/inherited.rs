@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
-use valetkey_core::testing::ScriptedProvider;
-use valetkey_core::{Alias, Credentials, ErrorKind, Expiry, Result, SessionContext};
+use valetkey_core::testing::{ManualClock, Script, ScriptedProvider, VirtualClock};
+use valetkey_core::{Alias, Credentials, ErrorKind, Expiry, Result, Scope, SessionContext};
 
 use crate::bench::*;
 
@@ -14,7 +15,7 @@ fn prod() -> Alias {
 
 /// What happens to a child while it waits for its parent's account.
 async fn told_after(end: impl FnOnce(&SessionContext)) -> Result<Credentials> {
-    let clock = valetkey_core::testing::ManualClock::new();
+    let clock = ManualClock::new();
     let provider = ScriptedProvider::gated([answer(&clock, 1, HOUR)]);
     let parent = builder(&clock).provider_for(prod(), provider.clone()).build();
     let child = parent.with_credentials(numbered(10, Expiry::Never)).unwrap();
@@ -22,8 +23,9 @@ async fn told_after(end: impl FnOnce(&SessionContext)) -> Result<Credentials> {
     let mut caller: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(lent.credentials());
     assert!(poll_once(&mut caller).await.is_none());
     end(&child);
+    let told = poll_once(&mut caller).await.expect("an answer while the parent's provider is still busy");
+    drop(caller);
     provider.let_through(1);
-    let told = caller.await;
     assert_eq!(number(&parent.credentials_for(&prod()).await.unwrap()), 1, "the parent goes on");
     told
 }
@@ -38,4 +40,14 @@ async fn who_waits_for_an_inherited_account_is_given_nothing_once_the_child_was_
 async fn who_waits_for_an_inherited_account_is_given_nothing_once_the_child_was_closed() {
     let told = told_after(SessionContext::close).await;
     assert_eq!(told.unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_through_a_view_is_told_when_its_time_is_up_and_not_when_the_provider_is_done() {
+    let provider = ScriptedProvider::new([Script::Hang]);
+    let parent = SessionContext::builder().clock(Arc::new(VirtualClock::new())).provider(provider).build();
+    let view = parent.narrow(Scope::new().lifetime(10 * SECOND)).unwrap();
+    let began = tokio::time::Instant::now();
+    assert_eq!(view.credentials().await.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(began.elapsed(), 10 * SECOND, "the provider is given up after 20 s");
 }

@@ -254,16 +254,16 @@ impl World {
                 let Poll::Ready(answer) = poll(caller.as_mut()) else { panic!("the gate is open") };
                 let void = self.families.accounts[account].epoch != epoch;
                 let told = if void { self.foretell(account) } else { self.conclude(account, in_hand) };
-                (answer, told.and_then(|number| self.still_told(member, index, account, number)))
+                (answer, self.still_told(member, index, account, told))
             }
         };
         assert_eq!(told(answer), expected, "after a change while upstream was asked");
     }
 
     /// What is told through a session in the end: it may have lost the account that it waited for, or got its own.
-    fn still_told(&mut self, member: usize, index: usize, waited_for: usize, number: u64) -> Told {
+    fn still_told(&mut self, member: usize, index: usize, waited_for: usize, told: Told) -> Told {
         match self.families.find(member, index)? {
-            account if account == waited_for => Ok(number),
+            account if account == waited_for => told,
             account => self.foretell(account),
         }
     }
