@@ -7,7 +7,7 @@ use valetkey_core::CredentialProvider;
 use crate::Result;
 use crate::entrant::{Entrant, enter};
 use crate::peers::google::Google;
-use crate::peers::limits::{ArcClone, CoarseClock, Nothing, SwapLoad, SwapLoadFull, WallClock};
+use crate::peers::limits::{ArcClone, CoarseClock, Nothing, SwapLoad, SwapLoadFull, Together, WallClock};
 use crate::peers::object_store::Store;
 use crate::peers::reqsign::Signed;
 use crate::peers::sdk::SdkCache;
@@ -25,6 +25,7 @@ const SWAP_LOAD: &str = "arc-swap load";
 const SWAP_LOAD_FULL: &str = "arc-swap load_full";
 const WALL_CLOCK: &str = "SystemTime::now";
 const COARSE_CLOCK: &str = "coarse clock";
+pub(crate) const TOGETHER: &str = "arc-swap load, Arc clone, coarse clock";
 const LOOP: &str = "the loop alone";
 pub(crate) const SDK: &str = SdkCache::NAME;
 pub(crate) const MOKA_GET: &str = "moka get";
@@ -34,7 +35,8 @@ pub(crate) const DASHMAP_GET: &str = "DashMap get";
 pub(crate) const OURS: [&str; 3] = [OWNED, LENT, THROUGH_TRAIT];
 
 /// What none can go below; no caches of credentials.
-pub(crate) const LIMITS: [&str; 6] = [ARC_CLONE, SWAP_LOAD, SWAP_LOAD_FULL, WALL_CLOCK, COARSE_CLOCK, LOOP];
+pub(crate) const LIMITS: [&str; 7] =
+    [ARC_CLONE, SWAP_LOAD, SWAP_LOAD_FULL, WALL_CLOCK, COARSE_CLOCK, TOGETHER, LOOP];
 
 /// Everybody, warm: ours first, then the peers, then the limits.
 pub(crate) async fn everybody() -> Result<Vec<Box<dyn Entrant>>> {
@@ -52,6 +54,7 @@ pub(crate) async fn everybody() -> Result<Vec<Box<dyn Entrant>>> {
     everybody.extend([
         enter(WALL_CLOCK, WallClock).await?,
         enter(COARSE_CLOCK, CoarseClock).await?,
+        enter(TOGETHER, Together::new()).await?,
         enter(LOOP, Nothing).await?,
     ]);
     Ok(everybody)

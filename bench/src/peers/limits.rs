@@ -1,14 +1,19 @@
 //! The limits: the least that a part of a warm fetch can cost. None of them is a cache of credentials.
 
 use std::convert::Infallible;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::{ArcSwap, Guard};
+use dashmap::DashMap;
 use rustix::time::{ClockId, Timespec, clock_gettime};
+use valetkey_core::{Credentials, Principal, SessionContext};
 
+use super::registry;
 use crate::payload::Payload;
 use crate::subject::Subject;
+use crate::upstream::Refused;
 
 /// The loop and the ready future alone.
 pub(crate) struct Nothing;
@@ -74,6 +79,99 @@ impl Subject for SwapLoadFull {
     async fn fetch(&self) -> Result<Arc<Payload>, Infallible> {
         Ok(self.0.load_full())
     }
+}
+
+/// The least that an owned set can cost which has an expiry and can be replaced while it is read: all three limits in a
+/// row, and nothing else.
+pub(crate) struct Together {
+    served: ArcSwap<Served>,
+}
+
+struct Served {
+    set: Arc<Payload>,
+    until: i64,
+}
+
+impl Together {
+    pub(crate) fn new() -> Self {
+        let set = Arc::new(Payload::numbered(0));
+        Self { served: ArcSwap::from_pointee(Served { set, until: i64::MAX }) }
+    }
+}
+
+impl Subject for Together {
+    type Set = Arc<Payload>;
+    type Fault = Refused;
+
+    async fn fetch(&self) -> Result<Arc<Payload>, Refused> {
+        let served = self.served.load();
+        let now = clock_gettime(ClockId::RealtimeCoarse);
+        if now.tv_sec < served.until { Ok(Arc::clone(&served.set)) } else { Err(Refused) }
+    }
+}
+
+/// The least that finding a session can cost which may be closed by others: a map, a reference, and the session's own
+/// warm fetch. No call is counted and no clock is read.
+pub(crate) struct FoundUncounted {
+    sessions: DashMap<Key, Arc<(Principal, SessionContext)>, BuildHasherDefault<OwnBits>>,
+    principal: Principal,
+    key: Key,
+}
+
+impl FoundUncounted {
+    pub(crate) async fn among(count: u64) -> crate::Result<Self> {
+        let sessions = DashMap::default();
+        for number in 0..count {
+            let found = Arc::new((registry::principal(number)?, registry::session().await?));
+            sessions.insert(Key::scattered(number), found);
+        }
+        let middle = count / 2;
+        Ok(Self { sessions, principal: registry::principal(middle)?, key: Key::scattered(middle) })
+    }
+}
+
+impl Subject for FoundUncounted {
+    type Set = Credentials;
+    type Fault = Refused;
+
+    async fn fetch(&self) -> Result<Credentials, Refused> {
+        let found = self.sessions.get(&self.key).map(|found| Arc::clone(&found)).ok_or(Refused)?;
+        if found.0 != self.principal {
+            return Err(Refused);
+        }
+        found.1.credentials().await.map_err(|_| Refused)
+    }
+}
+
+/// As a handle is: bits that are their own hash.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key(u128);
+
+impl Key {
+    fn scattered(number: u64) -> Self {
+        Self(u128::from(number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64((self.0 >> 64) as u64);
+    }
+}
+
+#[derive(Default)]
+struct OwnBits(u64);
+
+impl Hasher for OwnBits {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, bits: u64) {
+        self.0 = bits;
+    }
+
+    fn write(&mut self, _: &[u8]) {}
 }
 
 /// The cheapest wall clock of the kernel.

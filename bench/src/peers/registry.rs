@@ -39,6 +39,13 @@ impl Subject for Found {
     }
 }
 
+/// A session that has fetched its set, and is in no registry.
+pub(crate) async fn session() -> Result<SessionContext> {
+    let session = session_over(Upstream::new(Script::WARM)).build();
+    session.credentials().await?;
+    Ok(session)
+}
+
 /// A registry with room for so many.
 pub(crate) fn registry(count: u64) -> Result<SessionRegistry> {
     Ok(SessionRegistry::builder().capacity(usize::try_from(count)?).build())
