@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use valetkey_backends::{AssumeRoleBuilder, AssumeRoleProvider};
-use valetkey_core::testing::Canary;
+use valetkey_core::testing::{Canary, VirtualClock};
 use valetkey_core::{
     Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, RefreshPolicy, Result, SessionContext,
 };
@@ -29,24 +29,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// The attempts that the SDK's standard retries make in all.
 const ATTEMPTS: usize = 3;
 
-/// Wall time that passes as tokio's does. It begins so late that no answer looks expired to the machine's own clock.
-#[derive(Debug)]
-struct VirtualClock(Instant);
-
-impl VirtualClock {
-    fn new() -> Arc<Self> {
-        Arc::new(Self(Instant::now()))
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.0.elapsed()
-    }
-}
-
-impl Clock for VirtualClock {
-    fn now(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000) + self.elapsed()
-    }
+/// It begins so late that no answer looks expired to the machine's own clock.
+fn late_clock() -> VirtualClock {
+    VirtualClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000))
 }
 
 /// Paused time jumps to the next timer whenever no task is ready to run, and a socket that becomes readable just then
@@ -77,7 +62,7 @@ struct Load {
 #[derive(Debug)]
 struct Watched {
     role: AssumeRoleProvider,
-    clock: Arc<VirtualClock>,
+    clock: VirtualClock,
     loads: Arc<Mutex<Vec<Load>>>,
 }
 
@@ -98,7 +83,7 @@ impl CredentialProvider for Watched {
 
 /// A session whose one role comes from a fake STS.
 struct Stage {
-    clock: Arc<VirtualClock>,
+    clock: VirtualClock,
     sts: Sts,
     source: Canary,
     session: SessionContext,
@@ -115,18 +100,17 @@ fn role(sts: &Sts, source: Arc<dyn CredentialProvider>) -> AssumeRoleBuilder {
 impl Stage {
     /// A session that holds nothing yet; what it will hold lasts for `life`.
     async fn cold(life: Duration, policy: RefreshPolicy) -> Self {
-        let clock = VirtualClock::new();
-        let sts = Sts::start(&clock, life).await;
+        let clock = late_clock();
+        let sts = Sts::start(clock, life).await;
         let source = Canary::new();
         let keys = held(source.credentials(Expiry::Never).unwrap());
         let loads = Arc::<Mutex<Vec<Load>>>::default();
-        let provider = Watched {
-            role: role(&sts, keys).build().unwrap(),
-            clock: Arc::clone(&clock),
-            loads: Arc::clone(&loads),
-        };
-        let session =
-            SessionContext::builder().clock(clock.clone()).provider(provider).refresh_policy(policy).build();
+        let provider = Watched { role: role(&sts, keys).build().unwrap(), clock, loads: Arc::clone(&loads) };
+        let session = SessionContext::builder()
+            .clock(Arc::new(clock))
+            .provider(provider)
+            .refresh_policy(policy)
+            .build();
         Self { clock, sts, source, session, loads, expiry: Duration::ZERO }
     }
 

@@ -44,7 +44,13 @@ impl VirtualClock {
     /// Begins at 2026-11-21T12:00:00Z. To be called inside the runtime.
     #[must_use]
     pub fn new() -> Self {
-        Self { began: Instant::now(), at: ManualClock::new().now() }
+        Self::starting_at(ManualClock::new().now())
+    }
+
+    /// Begins at this instant, such as one so late that nothing it is asked about has expired by the machine's clock.
+    #[must_use]
+    pub fn starting_at(at: SystemTime) -> Self {
+        Self { began: Instant::now(), at }
     }
 
     /// How long it has been running.

@@ -9,11 +9,12 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
+use valetkey_core::testing::VirtualClock;
 use valetkey_core::{
     Alias, Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, Result, SessionAccount,
     SessionContext,
@@ -33,30 +34,17 @@ fn most_sets() -> usize {
     DAY.as_secs().div_ceil((LIFE - WIDEST_WINDOW).as_secs()).try_into().unwrap()
 }
 
-/// Wall time that passes as tokio's does.
-#[derive(Debug)]
-struct VirtualClock {
-    began: Instant,
-    at: SystemTime,
-}
-
-impl Clock for VirtualClock {
-    fn now(&self) -> SystemTime {
-        self.at + self.began.elapsed()
-    }
-}
-
 /// Issues sets of an hour, but for its outages.
 #[derive(Debug)]
 struct Sts {
-    clock: Arc<VirtualClock>,
+    clock: VirtualClock,
     /// From when, since the day began, and for how long.
     outages: Vec<(Duration, Duration)>,
 }
 
 impl Sts {
     fn is_down(&self) -> bool {
-        let now = self.clock.began.elapsed();
+        let now = self.clock.elapsed();
         self.outages.iter().any(|(from, long)| (*from..*from + *long).contains(&now))
     }
 }
@@ -112,7 +100,7 @@ impl CredentialProvider for Role {
 
 /// A session with an account and a role that is assumed with it.
 struct Day {
-    clock: Arc<VirtualClock>,
+    clock: VirtualClock,
     session: SessionContext,
     hub: Role,
     role: Role,
@@ -126,11 +114,10 @@ fn role() -> Alias {
 
 impl Day {
     fn new(outages: Vec<(Duration, Duration)>) -> Self {
-        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_262_400);
-        let clock = Arc::new(VirtualClock { began: Instant::now(), at });
-        let sts = Arc::new(Sts { clock: Arc::clone(&clock), outages });
+        let clock = VirtualClock::new();
+        let sts = Arc::new(Sts { clock, outages });
         let hub = Role::assumed_with(&sts, None);
-        let session = SessionContext::builder().clock(clock.clone()).provider(hub.clone()).build();
+        let session = SessionContext::builder().clock(Arc::new(clock)).provider(hub.clone()).build();
         let source = session.account(session.default_account()).unwrap();
         let role = Role::assumed_with(&sts, Some(source));
         session.set_provider_for(&self::role(), role.clone()).unwrap();
@@ -149,7 +136,7 @@ impl Day {
         let (hub, role) = (self.session.default_account().clone(), role());
         loop {
             sleep(Duration::from_millis(rng.u64(1..180_000))).await;
-            if self.clock.began.elapsed() >= DAY {
+            if self.clock.elapsed() >= DAY {
                 return;
             }
             self.ask(if rng.u8(0..4) == 0 { &hub } else { &role }).await;

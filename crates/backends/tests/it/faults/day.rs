@@ -8,7 +8,7 @@ const MOST_SETS: usize = (8 * 60 * 2_usize).div_ceil(87);
 #[tokio::test(start_paused = true)]
 async fn eight_hours_over_chained_roles_cost_twelve_calls_each_at_most() {
     let hub = Stage::holding(HOUR, RefreshPolicy::default()).await;
-    let chained = Sts::start(&hub.clock, HOUR).await;
+    let chained = Sts::start(hub.clock, HOUR).await;
     let source = hub.session.account(hub.session.default_account()).unwrap();
     let provider = role(&chained, Arc::new(source)).chained(true).build().unwrap();
     let alias = "chained".parse().unwrap();

@@ -9,10 +9,9 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use valetkey_backends::SdkBase;
-use valetkey_core::testing::Canary;
+use valetkey_core::testing::{Canary, VirtualClock};
 use valetkey_core::{Clock, Expiry};
 
-use super::VirtualClock;
 use crate::loopback::read;
 use crate::wire::{assumed, refused};
 
@@ -55,11 +54,11 @@ struct Books {
 
 impl Sts {
     /// Issues sets that last for `life`.
-    pub(super) async fn start(clock: &Arc<VirtualClock>, life: Duration) -> Self {
+    pub(super) async fn start(clock: VirtualClock, life: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, books) = (listener.local_addr().unwrap(), Arc::<Mutex<Books>>::default());
         let fault = watch::Sender::new(None);
-        let desk = Desk { clock: Arc::clone(clock), life, books: Arc::clone(&books) };
+        let desk = Desk { clock, life, books: Arc::clone(&books) };
         let desk = tokio::spawn(serve(listener, fault.subscribe(), desk));
         Self { address, fault, books, desk }
     }
@@ -123,7 +122,7 @@ async fn is_there(fault: &mut watch::Receiver<Option<Fault>>, yes: bool) {
 
 #[derive(Clone)]
 struct Desk {
-    clock: Arc<VirtualClock>,
+    clock: VirtualClock,
     life: Duration,
     books: Arc<Mutex<Books>>,
 }
