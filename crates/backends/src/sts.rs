@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod limits;
+pub(crate) mod marks;
 pub(crate) mod mfa;
 mod place;
 mod policies;

@@ -147,6 +147,12 @@ impl SessionId {
         Self(Uuid::new_v4())
     }
 
+    /// The id in 32 hexadecimal digits, without hyphens: for names that may not be longer.
+    #[must_use]
+    pub fn compact(self) -> String {
+        self.0.simple().to_string()
+    }
+
     /// A number drawn from the id: what is random about a session without another source of randomness.
     pub(crate) fn seed(self) -> u64 {
         self.0.as_u64_pair().1
@@ -156,6 +162,16 @@ impl SessionId {
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// With hyphens or without.
+impl FromStr for SessionId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let rule = "must be the id of a session, such as `67e55044-10b1-426f-9247-bb680e5fe0c8`";
+        Uuid::try_parse(text).map(Self).map_err(|_| Error::invalid("session", rule))
     }
 }
 
@@ -200,6 +216,16 @@ mod tests {
         assert!("1234".parse::<AccountId>().is_err());
         assert!("two words".parse::<Alias>().is_err());
         assert!("AKIA-ÄÖÜ-0000000000".parse::<AccessKeyId>().is_err());
+    }
+
+    #[test]
+    fn a_session_id_is_read_back_from_either_spelling() {
+        let id = SessionId::random();
+        for spelling in [id.to_string(), id.compact()] {
+            assert_eq!(spelling.parse::<SessionId>().unwrap(), id);
+        }
+        assert_eq!(id.compact().len(), 32);
+        assert_eq!("hunter2".parse::<SessionId>().unwrap_err().field(), Some("session"));
     }
 
     #[test]

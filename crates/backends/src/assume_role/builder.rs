@@ -4,19 +4,21 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use valetkey_core::{CredentialProvider, Error, Region, Result, RoleArn};
+use valetkey_core::{Attribution, CredentialProvider, Error, NameTemplate, Region, Result, RoleArn};
 
 use super::client::{Client, Request};
 use super::provider::{AssumeRoleProvider, NAME};
 use crate::SdkBase;
 use crate::sts::Place;
 use crate::sts::limits::{MAX_CHAINED, OF_ROLE, name, only, reserved, rule};
+use crate::sts::marks::{Marks, Name};
 
 /// Describes an assumed role; made by [`AssumeRoleProvider::builder`].
 #[must_use]
 pub struct AssumeRoleBuilder {
     request: Request,
     source: Arc<dyn CredentialProvider>,
+    marks: Marks,
     duration: Option<Duration>,
     chained: bool,
     place: Place,
@@ -24,20 +26,47 @@ pub struct AssumeRoleBuilder {
 
 impl AssumeRoleBuilder {
     pub(super) fn new(role: RoleArn, source: Arc<dyn CredentialProvider>) -> Self {
-        Self { request: Request::new(role), source, duration: None, chained: false, place: Place::default() }
+        let (request, marks, place) = (Request::new(role), Marks::default(), Place::default());
+        Self { request, source, marks, duration: None, chained: false, place }
     }
 
     /// The name of the role session in CloudTrail and in the caller's ARN: 2–64 of `A-Z a-z 0-9 _ + = , . @ -`;
-    /// `valetkey` unless said.
+    /// unless said, that of the [attribution](Self::attribution), or else `valetkey`.
     pub fn session_name(mut self, name: impl Into<String>) -> Self {
-        self.request.session_name = name.into();
+        self.marks.session_name = Some(Name::Said(name.into()));
+        self
+    }
+
+    /// The same, with what the [attribution](Self::attribution) says filled in.
+    pub fn session_name_from(mut self, template: NameTemplate) -> Self {
+        self.marks.session_name = Some(Name::Made(template));
         self
     }
 
     /// Who is behind the session, for good: 2–64 of the same characters, not beginning with `aws:`. The role's trust
     /// policy must allow `sts:SetSourceIdentity`.
     pub fn source_identity(mut self, identity: impl Into<String>) -> Self {
-        self.request.source_identity = Some(identity.into());
+        self.marks.source_identity = Some(Name::Said(identity.into()));
+        self
+    }
+
+    /// The same, with what the [attribution](Self::attribution) says filled in, such as `{principal}`.
+    pub fn source_identity_from(mut self, template: NameTemplate) -> Self {
+        self.marks.source_identity = Some(Name::Made(template));
+        self
+    }
+
+    /// Says who is behind the session: it is named `valetkey-` and the session's id unless [named](Self::session_name)
+    /// otherwise, and [tagged](Attribution::tags). The trust policy of the role must allow `sts:TagSession`, else
+    /// [`attribution_tags`](Self::attribution_tags) turns the tags off.
+    pub fn attribution(mut self, who: &Attribution) -> Self {
+        self.marks.who = Some(who.clone());
+        self
+    }
+
+    /// Whether who is behind the session is in its tags too; yes, unless said.
+    pub fn attribution_tags(mut self, yes: bool) -> Self {
+        self.marks.untagged = !yes;
         self
     }
 
@@ -117,6 +146,9 @@ impl AssumeRoleBuilder {
 
     fn checked(mut self) -> Result<AssumeRoleProvider> {
         self.request.duration = self.duration.map(|duration| seconds(duration, self.chained)).transpose()?;
+        self.request.session_name = self.marks.session_name()?;
+        self.request.source_identity = self.marks.source_identity()?;
+        self.marks.tag(&mut self.request.tags)?;
         check(&self.request)?;
         let region = self.place.region.clone();
         let client = Client { sts: self.place.sts()?, request: self.request };

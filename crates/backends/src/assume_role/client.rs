@@ -7,6 +7,7 @@ use aws_sdk_sts::operation::assume_role::builders::AssumeRoleFluentBuilder;
 use valetkey_core::{Credentials, Result, RoleArn, SessionPolicy};
 
 use crate::fault;
+use crate::sts::marks::UNNAMED;
 use crate::sts::{SessionPolicies, SessionTags, Sts};
 
 pub(super) const OPERATION: &str = "AssumeRole";
@@ -28,7 +29,7 @@ impl Request {
     pub(super) fn new(role: RoleArn) -> Self {
         Self {
             role,
-            session_name: "valetkey".to_owned(),
+            session_name: UNNAMED.to_owned(),
             source_identity: None,
             external_id: None,
             duration: None,

@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use valetkey_core::{CredentialProvider, Region, Result};
+use valetkey_core::{Attribution, CredentialProvider, Region, Result, SessionId};
 
 use super::client::{FederatedUser, Request, UserSession};
 use super::provider::{FederationProvider, NAME, Terms};
+use crate::sts::Place;
 use crate::sts::limits::{OF_USER, only, rule};
+use crate::sts::marks::Marks;
 use crate::sts::mfa::Mfa;
-use crate::sts::{Place, SessionPolicies, SessionTags};
 use crate::{SdkBase, SecretSource};
 
 /// Describes an exchange of long-lived keys; made by [`FederationProvider::builder`] and
@@ -19,6 +20,7 @@ use crate::{SdkBase, SecretSource};
 pub struct FederationBuilder<T> {
     request: T,
     source: Arc<dyn CredentialProvider>,
+    marks: Marks,
     duration: Option<Duration>,
     passes_temporary: bool,
     place: Place,
@@ -26,13 +28,29 @@ pub struct FederationBuilder<T> {
 
 impl<T> FederationBuilder<T> {
     fn of(request: T, source: Arc<dyn CredentialProvider>) -> Self {
-        Self { request, source, duration: None, passes_temporary: false, place: Place::default() }
+        let (marks, place) = (Marks::default(), Place::default());
+        Self { request, source, marks, duration: None, passes_temporary: false, place }
     }
 
     /// How long the credentials work: whole seconds, 15 min to 36 h. The 12 h of STS unless said; the keys of an
     /// account's root get an hour at most.
     pub fn duration(mut self, duration: Duration) -> Self {
         self.duration = Some(duration);
+        self
+    }
+
+    /// Says who is behind the session. A federated user is [tagged](Attribution::tags) with it, which the policies of
+    /// the keys must allow (`sts:TagSession`; [`attribution_tags`](Self::attribution_tags) turns the tags off).
+    /// `GetSessionToken` takes neither name nor tags: what it issues says nothing but whose keys they were, unless it is
+    /// narrowed, and so federated.
+    pub fn attribution(mut self, who: &Attribution) -> Self {
+        self.marks.who = Some(who.clone());
+        self
+    }
+
+    /// Whether who is behind the session is in its tags; yes, unless said.
+    pub fn attribution_tags(mut self, yes: bool) -> Self {
+        self.marks.untagged = !yes;
         self
     }
 
@@ -101,14 +119,20 @@ impl FederationBuilder<UserSession> {
     fn checked(mut self) -> Result<FederationProvider> {
         self.request.duration = self.seconds()?;
         self.request.mfa.as_ref().map_or(Ok(()), Mfa::check)?;
+        self.request.narrowed.name = self.marks.user_name();
+        self.marks.tag(&mut self.request.narrowed.tags)?;
         self.provider(Request::Session)
     }
 }
 
 impl FederationBuilder<FederatedUser> {
     pub(super) fn federated_user(name: String, source: Arc<dyn CredentialProvider>) -> Self {
-        let (policies, tags) = (SessionPolicies::default(), SessionTags::default());
-        Self::of(FederatedUser { name, duration: None, policies, tags }, source)
+        Self::of(FederatedUser { name, ..FederatedUser::default() }, source)
+    }
+
+    pub(super) fn attributed_user(who: &Attribution, source: Arc<dyn CredentialProvider>) -> Self {
+        let name = who.session_id().map(SessionId::compact).unwrap_or_default();
+        Self::federated_user(name, source).attribution(who)
     }
 
     /// Allows what this policy (a JSON object) and those of the user both allow.
@@ -140,6 +164,7 @@ impl FederationBuilder<FederatedUser> {
     }
 
     fn checked(mut self) -> Result<FederationProvider> {
+        self.marks.tag(&mut self.request.tags)?;
         let FederatedUser { name, policies, tags, .. } = &self.request;
         rule(
             (2..=32).contains(&name.len()) && only(name, b"_+=,.@-"),

@@ -18,11 +18,13 @@ const FEDERATION_TOKEN: &str = "GetFederationToken";
 pub struct UserSession {
     pub(super) duration: Option<i32>,
     pub(super) mfa: Option<Mfa>,
+    /// Who is asked for in its place when it is narrowed.
+    pub(super) narrowed: FederatedUser,
 }
 
 /// An exchange by `GetFederationToken`: a user of another name, with no more authority than policies and keys both
 /// give.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct FederatedUser {
     pub(super) name: String,
     pub(super) duration: Option<i32>,
@@ -72,9 +74,8 @@ impl UserSession {
         if self.mfa.is_some() {
             return Err(error::mfa_not_narrowed());
         }
-        let (name, tags) = ("valetkey".to_owned(), SessionTags::default());
         let policies = SessionPolicies { inline: Some(policy.clone().into()), arns: Vec::new() };
-        Ok(FederatedUser { name, duration: self.duration, policies, tags })
+        Ok(FederatedUser { duration: self.duration, policies, ..self.narrowed.clone() })
     }
 
     async fn send(&self, sts: aws_sdk_sts::Client) -> Result<Exchanged> {

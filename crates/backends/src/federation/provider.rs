@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use valetkey_core::{CredentialProvider, Credentials, Region, Result, SessionPolicy};
+use valetkey_core::{Attribution, CredentialProvider, Credentials, Region, Result, SessionPolicy};
 
 use super::builder::FederationBuilder;
 use super::client::{Exchanged, FederatedUser, Request, UserSession};
@@ -66,6 +66,16 @@ impl FederationProvider {
         FederationBuilder::federated_user(name.into(), source)
     }
 
+    /// Describes the same for whoever is behind a session, in the words of a session: the user's name is the session's id
+    /// without hyphens, and its tags say the rest. It does not build when `who` says no session. See
+    /// [`attribution`](FederationBuilder::attribution).
+    pub fn attributed(
+        who: &Attribution,
+        source: Arc<dyn CredentialProvider>,
+    ) -> FederationBuilder<FederatedUser> {
+        FederationBuilder::attributed_user(who, source)
+    }
+
     pub(super) fn new(
         sts: Sts,
         source: Arc<dyn CredentialProvider>,
@@ -121,7 +131,7 @@ impl CredentialProvider for FederationProvider {
     }
 
     /// A federated user whose policy allows what the one that was asked for (if there is one) and `policy` both allow.
-    /// Plain exchanges go by the name `valetkey` then. A temporary set is refused, even where it is otherwise handed
+    /// Plain exchanges go by the session's id then, or else the name `valetkey`. A temporary set is refused, even where it is otherwise handed
     /// on: it would be the whole of it.
     ///
     /// # Errors

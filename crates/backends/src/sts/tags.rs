@@ -23,9 +23,8 @@ impl SessionTags {
         let mut seen = BTreeSet::new();
         for (key, value) in &self.0 {
             check_key("tags", key)?;
-            let fits = value.chars().count() <= 256 && value.chars().all(in_tag);
             rule(
-                fits,
+                fits(value),
                 "tags",
                 "must have values of at most 256 letters, digits, spaces and `_ . : / = + - @`",
             )?;
@@ -55,6 +54,15 @@ impl SessionTags {
             .map_err(|_| Error::invalid("tags", "must have keys and values"))?;
         Ok(Some(tags).filter(|tags| !tags.is_empty()))
     }
+}
+
+/// Whether AWS takes the text for the value of a tag.
+pub(super) fn is_value(text: &str) -> bool {
+    fits(text) && !reserved(text)
+}
+
+fn fits(value: &str) -> bool {
+    value.chars().count() <= 256 && value.chars().all(in_tag)
 }
 
 fn check_key(field: &'static str, key: &str) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use valetkey_core::{Region, Result, RoleArn};
+use valetkey_core::{Attribution, NameTemplate, Region, Result, RoleArn};
 
 use super::client::{Client, Request};
 use super::provider::{NAME, WebIdentityProvider};
@@ -11,25 +11,42 @@ use super::token::IdentityToken;
 use crate::SdkBase;
 use crate::sts::Place;
 use crate::sts::limits::{OF_ROLE, name, only, rule};
+use crate::sts::marks::{Marks, Name};
 
 /// Describes a role for an identity token; made by [`WebIdentityProvider::builder`] and
 /// [`WebIdentityProvider::from_file`].
 #[must_use]
 pub struct WebIdentityBuilder {
     request: Request,
+    marks: Marks,
     duration: Option<Duration>,
     place: Place,
 }
 
 impl WebIdentityBuilder {
     pub(super) fn new(role: RoleArn, token: IdentityToken) -> Self {
-        Self { request: Request::new(role, token), duration: None, place: Place::default() }
+        let (request, marks, place) = (Request::new(role, token), Marks::default(), Place::default());
+        Self { request, marks, duration: None, place }
     }
 
     /// The name of the role session in CloudTrail and in the caller's ARN: 2–64 of `A-Z a-z 0-9 _ + = , . @ -`;
-    /// `valetkey` unless said.
+    /// unless said, that of the [attribution](Self::attribution), or else `valetkey`.
     pub fn session_name(mut self, name: impl Into<String>) -> Self {
-        self.request.session_name = name.into();
+        self.marks.session_name = Some(Name::Said(name.into()));
+        self
+    }
+
+    /// The same, with what the [attribution](Self::attribution) says filled in.
+    pub fn session_name_from(mut self, template: NameTemplate) -> Self {
+        self.marks.session_name = Some(Name::Made(template));
+        self
+    }
+
+    /// Says who is behind the session: it is named `valetkey-` and the session's id unless [named](Self::session_name)
+    /// otherwise. The name is all that can carry it: STS takes session tags and the source identity of such a role from
+    /// the claims of the token, which is for its issuer to fill in.
+    pub fn attribution(mut self, who: &Attribution) -> Self {
+        self.marks.who = Some(who.clone());
         self
     }
 
@@ -89,6 +106,7 @@ impl WebIdentityBuilder {
 
     fn checked(mut self) -> Result<WebIdentityProvider> {
         self.request.duration = self.duration.map(|duration| OF_ROLE.seconds(duration)).transpose()?;
+        self.request.session_name = self.marks.session_name()?;
         name("session_name", &self.request.session_name)?;
         self.request.provider_id.as_deref().map_or(Ok(()), host)?;
         self.request.policies.check()?;

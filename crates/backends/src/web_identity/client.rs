@@ -7,6 +7,7 @@ use valetkey_core::{ExposeSecret, Result, RoleArn, SessionPolicy};
 
 use super::error;
 use super::token::IdentityToken;
+use crate::sts::marks::UNNAMED;
 use crate::sts::{SessionPolicies, Sts};
 
 pub(super) const OPERATION: &str = "AssumeRoleWithWebIdentity";
@@ -27,7 +28,7 @@ impl Request {
         Self {
             role,
             token,
-            session_name: "valetkey".to_owned(),
+            session_name: UNNAMED.to_owned(),
             provider_id: None,
             duration: None,
             policies: SessionPolicies::default(),

@@ -4,6 +4,7 @@
 
 mod ambient;
 mod assume_role;
+mod attribution;
 mod base;
 mod canary;
 mod contract;

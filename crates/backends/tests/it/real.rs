@@ -1,5 +1,6 @@
 //! Tests against real peers: they need `cargo xtask rig`, and `cargo xtask test --no-rig` leaves them out.
 
+mod attribution;
 mod clients;
 mod counted;
 mod identity;

@@ -1,0 +1,73 @@
+//! Who is behind what is asked of STS, and how STS is told: by names and by session tags.
+
+use valetkey_core::{Attribution, Error, NameTemplate, Result, SessionId};
+
+use super::SessionTags;
+use super::tags::is_value;
+
+/// A name that was said, or is made of who is behind the session.
+#[derive(Clone)]
+pub(crate) enum Name {
+    Said(String),
+    Made(NameTemplate),
+}
+
+/// What a builder was told.
+#[derive(Clone, Default)]
+pub(crate) struct Marks {
+    pub(crate) who: Option<Attribution>,
+    pub(crate) untagged: bool,
+    pub(crate) session_name: Option<Name>,
+    pub(crate) source_identity: Option<Name>,
+}
+
+impl Marks {
+    pub(crate) fn session_name(&self) -> Result<String> {
+        match (&self.session_name, &self.who) {
+            (Some(name), _) => self.filled(name),
+            (None, Some(who)) => who.session_name(),
+            (None, None) => Ok(UNNAMED.to_owned()),
+        }
+    }
+
+    pub(crate) fn source_identity(&self) -> Result<Option<String>> {
+        let filled = self.source_identity.as_ref().map(|name| self.filled(name)).transpose();
+        filled.map_err(|error| error.with_field("source_identity"))
+    }
+
+    /// The name of a federated user, which may have 32 characters at most: the session's id without hyphens.
+    pub(crate) fn user_name(&self) -> String {
+        let session = self.who.as_ref().and_then(Attribution::session_id);
+        session.map_or_else(|| UNNAMED.to_owned(), SessionId::compact)
+    }
+
+    /// Adds who is behind the session to its tags.
+    pub(crate) fn tag(&self, tags: &mut SessionTags) -> Result<()> {
+        for (key, value) in self.who.iter().filter(|_| !self.untagged).flat_map(Attribution::tags) {
+            if !is_value(&value) {
+                return Err(no_tag(key));
+            }
+            tags.add(key, value);
+        }
+        Ok(())
+    }
+
+    fn filled(&self, name: &Name) -> Result<String> {
+        match name {
+            Name::Said(name) => Ok(name.clone()),
+            Name::Made(template) => template.fill(&self.who.clone().unwrap_or_default()),
+        }
+    }
+}
+
+/// What a session is called that nobody named.
+pub(crate) const UNNAMED: &str = "valetkey";
+
+/// A tag that was cut or altered to fit might be somebody else's.
+fn no_tag(key: &str) -> Error {
+    let rule = format!(
+        "has a value for the tag `{key}` that AWS does not take: up to 256 letters, digits, spaces and `_ . : / = + - @`"
+    );
+    Error::invalid("attribution", rule)
+        .with_next_step("say who it is in other characters, or turn the tags off")
+}
