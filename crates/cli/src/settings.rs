@@ -14,7 +14,7 @@ use toml::de::{DeTable, DeValue};
 use valetkey::Error;
 use valetkey::mcp::child::Delivery;
 
-pub(crate) use account::{AccountSettings, RoleSettings, SecretSettings};
+pub(crate) use account::{AccountSettings, AttributionSettings, RoleSettings, SecretSettings};
 pub(crate) use fault::Fault;
 use place::Place;
 use table::Reader;
@@ -45,6 +45,8 @@ pub(crate) struct SessionSettings {
     pub(crate) region: Option<String>,
     pub(crate) principal: Option<String>,
     pub(crate) agent: Option<String>,
+    #[serde(default)]
+    pub(crate) attribution: AttributionSettings,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -204,7 +204,8 @@ impl<'a> Accounts<'a> {
                 checked(region.as_deref()).map(|_| Arc::new(EnvProvider::from_process()) as Provider)
             }
             AccountSettings::AssumeRole(role) => {
-                Ok(Arc::new(role::provider(role, source, self.base, attribution)?))
+                let usual = self.settings.session.attribution;
+                Ok(Arc::new(role::provider(role, source, self.base, usual, attribution)?))
             }
             AccountSettings::SecretsManager(secret) => Ok(Arc::new(self.secret(secret, source)?)),
         }
@@ -212,8 +213,7 @@ impl<'a> Accounts<'a> {
 
     /// Who the role session of an account is attributed to.
     fn attribution(&self, session: &SessionContext, alias: &Alias) -> Attribution {
-        let who = Attribution::new().session(session.id()).account(alias.clone());
-        let who = session.principal().cloned().into_iter().fold(who, Attribution::principal);
+        let who = Attribution::of(session).account(alias.clone());
         self.settings.session.agent.as_deref().into_iter().fold(who, Attribution::agent)
     }
 

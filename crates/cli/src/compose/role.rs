@@ -8,7 +8,7 @@ use valetkey::backends::{AssumeRoleBuilder, AssumeRoleProvider, SdkBase};
 use valetkey::{Attribution, CredentialProvider, Error, NameTemplate, Region, RoleArn};
 
 use super::accounts::or_any;
-use crate::settings::RoleSettings;
+use crate::settings::{AttributionSettings, RoleSettings};
 
 /// Stands in for a role that is none, so that the rest is checked as well.
 const NO_ROLE: &str = "arn:aws:iam::000000000000:role/none";
@@ -20,11 +20,12 @@ pub(super) fn provider(
     role: &RoleSettings,
     source: &Arc<dyn CredentialProvider>,
     base: &SdkBase,
-    attribution: &Attribution,
+    usual: AttributionSettings,
+    who: &Attribution,
 ) -> Result<AssumeRoleProvider, Vec<Error>> {
     let mut faults = Vec::new();
     let mut name = |field, text: &Option<String>| {
-        let filled = text.as_deref().map(|text| filled(text, attribution)).transpose();
+        let filled = text.as_deref().map(|text| filled(text, who)).transpose();
         filled.map_err(|error| faults.push(error.with_field(field))).ok().flatten()
     };
     let names = Names {
@@ -40,7 +41,12 @@ pub(super) fn provider(
         let builder = AssumeRoleProvider::builder(arn.clone(), Arc::clone(source)).base(base);
         usable.clone().into_iter().fold(builder, AssumeRoleBuilder::region)
     };
-    let edits = edits(role, &names);
+    let mut edits = edits(role, &names);
+    let attribution = role.attribution.unwrap_or(usual);
+    if attribution != AttributionSettings::None {
+        let tags = attribution == AttributionSettings::Tags;
+        edits.push(Box::new(move |builder| builder.attribution(who).attribution_tags(tags)));
+    }
     let whole = edits.iter().fold(plain(), |builder, edit| edit(builder)).build();
     match whole {
         Ok(provider) if faults.is_empty() => return Ok(provider),

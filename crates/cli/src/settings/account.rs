@@ -32,6 +32,8 @@ pub(crate) struct RoleSettings {
     pub(crate) region: Option<String>,
     pub(crate) session_name: Option<String>,
     pub(crate) source_identity: Option<String>,
+    /// In place of what the session says.
+    pub(crate) attribution: Option<AttributionSettings>,
     pub(crate) external_id: Option<String>,
     pub(crate) duration_seconds: Option<u64>,
     pub(crate) policy: Option<String>,
@@ -41,6 +43,19 @@ pub(crate) struct RoleSettings {
     pub(crate) tags: BTreeMap<String, String>,
     #[serde(default)]
     pub(crate) transitive_tags: Vec<String>,
+}
+
+/// How a role session says who is behind it, beside the names that are set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AttributionSettings {
+    /// Not at all.
+    None,
+    /// By its name. Nobody needs a permission for that.
+    #[default]
+    Name,
+    /// By its name and by tags, which the trust policy of the role must allow (`sts:TagSession`).
+    Tags,
 }
 
 #[derive(Debug, Deserialize)]

@@ -10,6 +10,7 @@ async fn every_fault_of_the_sections_is_told_at_its_own_line() {
 default_account = "canary-nowhere"      #! [session] `default_account` is not one of the accounts; name one of: keys
 region = "canary region"                #! [session] `region` must look like `us-east-1`
 principal = "canary principal"          #! [session] `principal` must be 1 to 128
+attribution = "canary"                  #! [session] `attribution` must be one of `none`, `name`, `tags`
 colour = "canary"                       #! [session] unknown field `colour`, expected one of
 [accounts.keys]
 provider = "memory"
@@ -44,6 +45,7 @@ duration_seconds = 43_201               #! [accounts.role] `duration_seconds` mu
 policy = "canary"                       #! [accounts.role] `policy` must be a JSON object
 policy_arns = ["canary"]                #! [accounts.role] `policy_arns` must be managed policy ARNs
 tags = { "aws:x" = "canary" }           #! [accounts.role] `tags` must have no key that begins with
+attribution = "canary"                  #! [accounts.role] `attribution` must be one of `none`, `name`, `tags`
 "#,
     )
     .await;
@@ -70,6 +72,27 @@ session_name = "vk-{account}-{session}"
 "#,
     )
     .await;
+}
+
+#[tokio::test]
+async fn who_is_behind_a_session_must_fit_into_a_tag_if_it_is_to_be_one() {
+    let text = r#"[session]
+region = "eu-central-1"
+agent = "canary#7"
+attribution = "tags"
+[accounts.keys]
+provider = "memory"
+[accounts.role]                         #! [accounts.role] `attribution` has a value for the tag `valetkey:agent` that
+provider = "assume-role"
+source = "keys"
+role_arn = "arn:aws:iam::111111111111:role/agent"
+[accounts.untagged]
+provider = "assume-role"
+source = "keys"
+role_arn = "arn:aws:iam::111111111111:role/agent"
+attribution = "name"
+"#;
+    told_line_by_line(text).await;
 }
 
 #[tokio::test]

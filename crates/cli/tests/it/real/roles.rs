@@ -81,6 +81,37 @@ async fn a_profile_whose_credential_process_is_valetkey_answers_as_the_tenant() 
     ministack.stop().await.unwrap();
 }
 
+/// The session of the only trail in the folder, and the name that the role session had at the peer.
+async fn session_and_name(shell: &Shell) -> (String, String) {
+    let ended = caller(shell, "first", "endpoint").await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let arn = ended.stdout.split('"').find(|text| text.contains(":assumed-role/")).unwrap();
+    let trail = std::fs::read_to_string(shell.path("audit.jsonl")).unwrap();
+    std::fs::remove_file(shell.path("audit.jsonl")).unwrap();
+    let mut sessions: Vec<_> = trail.lines().filter_map(|line| line.split("\"session\":\"").nth(1)).collect();
+    sessions.iter_mut().for_each(|rest| *rest = &rest[..36]);
+    sessions.dedup();
+    assert_eq!(sessions.len(), 1, "{trail}");
+    (sessions[0].to_owned(), arn.rsplit_once('/').unwrap().1.to_owned())
+}
+
+/// What each run leaves in CloudTrail leads to its own trail, unless the file says otherwise.
+#[tokio::test]
+async fn a_role_session_is_named_after_the_session_that_the_trail_names() {
+    let ministack = MiniStack::start().await.unwrap();
+    let seed = ministack.seed().await.unwrap();
+    let named = settings(&seed) + "[audit]\nfile = 'audit.jsonl'\n";
+    let unnamed = named.replace("session_name = 'exec-first'\n", "");
+    let told =
+        |setting: &str| format!("[session]\nprincipal = 'alice'\nattribution = '{setting}'\n{unnamed}");
+    for (file, ours) in [(unnamed.clone(), true), (told("tags"), true), (told("none"), false)] {
+        let shell = shell(&ministack.url(), &seed.broker).file("valetkey.toml", file);
+        let (session, name) = session_and_name(&shell).await;
+        assert_eq!(name == format!("valetkey-{session}"), ours, "{name}");
+    }
+    ministack.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_wrong_external_id_is_denied_and_nothing_runs() {
     let ministack = MiniStack::start().await.unwrap();
