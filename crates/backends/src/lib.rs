@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `memory` | `MemoryProvider` | yes |
 //! | `env` | `EnvProvider` | yes |
-//! | `sts` | `AssumeRoleProvider`, `WebIdentityProvider`, `FederationProvider` | |
+//! | `sts` | `AssumeRoleProvider`, `WebIdentityProvider`, `FederationProvider`, `StsCallerLookup` | |
 //! | `secrets-manager` | `SecretsManagerProvider`, `SecretsManagerResolver` | |
 //! | `process` | `ProcessProvider` | |
 //! | `sdk` | `SdkProvider`, `SdkConfigExt`, `SessionCredentials` | |
@@ -24,6 +24,8 @@ mod ambient;
 mod assume_role;
 #[cfg(feature = "client")]
 mod base;
+#[cfg(feature = "sts")]
+mod caller;
 #[cfg(feature = "env")]
 mod env;
 #[cfg(any(
@@ -62,6 +64,8 @@ pub use ambient::AmbientProvider;
 pub use assume_role::{AssumeRoleBuilder, AssumeRoleProvider};
 #[cfg(feature = "client")]
 pub use base::SdkBase;
+#[cfg(feature = "sts")]
+pub use caller::StsCallerLookup;
 #[cfg(feature = "env")]
 pub use env::EnvProvider;
 #[cfg(feature = "sts")]

@@ -35,13 +35,7 @@ pub(crate) async fn run(command: &Check) -> Result<ExitCode, Failure> {
     summary(&settings, config.as_ref())
         .map_err(|error| Failure::failed(format!("standard output cannot be written: {error}")))?;
     if command.live {
-        let accounts: Vec<_> = settings
-            .accounts
-            .keys()
-            .filter(|name| settings.allows(name))
-            .filter_map(|name| name.parse().ok())
-            .collect();
-        live::run(&session, &accounts).await?;
+        live::run(&session, &live::accounts(&settings), &base).await?;
     }
     Ok(ExitCode::SUCCESS)
 }

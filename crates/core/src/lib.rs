@@ -14,6 +14,7 @@
 mod attempt;
 mod attribution;
 pub mod audit;
+mod caller;
 mod clock;
 mod credentials;
 mod error;
@@ -29,6 +30,7 @@ mod sync;
 pub mod testing;
 
 pub use attribution::{Attribution, NameTemplate};
+pub use caller::{CallerIdentity, CallerLookup};
 pub use clock::{Clock, SystemClock};
 pub use credentials::{Credentials, CredentialsBuilder};
 pub use error::{Error, ErrorKind, Result};
@@ -40,7 +42,7 @@ pub use registry::{InUse, RegistryBuilder, SessionHandle, SessionRegistry};
 pub use resolver::{CachedResolver, CredentialResolver, MapResolver};
 pub use session::{
     AccountStatus, Freshness, Generation, RefreshPolicy, Rotations, Scope, ServedSet, SessionAccount,
-    SessionBuilder, SessionContext, SessionStatus, SetId, WarmLimits,
+    SessionBuilder, SessionContext, SessionStatus, SetId, WarmLimits, WhoAmI,
 };
 
 /// The secret string type: unprintable, wiped when dropped, read only through `expose_secret`.

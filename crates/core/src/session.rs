@@ -21,6 +21,7 @@ mod slot;
 mod status;
 mod surroundings;
 pub(crate) mod warm;
+mod whoami;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -44,6 +45,7 @@ pub use policy::RefreshPolicy;
 pub use rotation::{Generation, Rotations, ServedSet, SetId};
 pub use status::{AccountStatus, SessionStatus};
 pub use warm::WarmLimits;
+pub use whoami::WhoAmI;
 
 use family::Member;
 

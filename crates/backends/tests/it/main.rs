@@ -6,6 +6,7 @@ mod ambient;
 mod assume_role;
 mod attribution;
 mod base;
+mod caller;
 mod canary;
 mod contract;
 mod env;

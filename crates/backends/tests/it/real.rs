@@ -1,6 +1,7 @@
 //! Tests against real peers: they need `cargo xtask rig`, and `cargo xtask test --no-rig` leaves them out.
 
 mod attribution;
+mod caller;
 mod clients;
 mod counted;
 mod identity;

@@ -1,49 +1,88 @@
-//! `check --live`: every account is asked for credentials, and says what it got.
+//! `check --live`: every account is asked for credentials, and AWS whose they are.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
-use valetkey::{AccountStatus, Alias, ErrorKind, SessionContext};
+use valetkey::backends::{SdkBase, StsCallerLookup};
+use valetkey::{
+    AccountId, AccountStatus, Alias, CallerIdentity, Error, ErrorKind, Result, RoleArn, SessionContext,
+    WhoAmI,
+};
 
 use crate::failure::{Failure, with_causes};
+use crate::settings::{AccountSettings, Settings};
+
+/// An account to be asked, and whose it should be, if the settings say that.
+pub(super) struct Asked {
+    alias: Alias,
+    owner: Option<AccountId>,
+}
+
+/// The accounts that the session may have.
+pub(super) fn accounts(settings: &Settings) -> Vec<Asked> {
+    let asked = |(name, account): (&String, &AccountSettings)| {
+        let owner = match account {
+            AccountSettings::AssumeRole(role) => role.role_arn.parse::<RoleArn>().ok(),
+            _ => None,
+        };
+        Some(Asked { alias: name.parse().ok()?, owner: owner.map(|role| role.account().clone()) })
+    };
+    settings.accounts.iter().filter(|(name, _)| settings.allows(name)).filter_map(asked).collect()
+}
 
 /// Asks all accounts at once. One that fails does not keep the others from being told.
-pub(super) async fn run(session: &SessionContext, accounts: &[Alias]) -> Result<(), Failure> {
-    let answers =
-        accounts.iter().map(|alias| async move { (alias, session.credentials_for(alias).await.err()) });
+pub(super) async fn run(session: &SessionContext, accounts: &[Asked], base: &SdkBase) -> Result<(), Failure> {
+    let answers = accounts.iter().map(|asked| async { (&asked.alias, answer(session, asked, base).await) });
     let mut failures = Vec::new();
     let mut lines = Vec::new();
-    let answers = join_all(answers).await;
-    let status = session.status();
-    for (alias, failure) in answers {
-        match failure {
-            None => lines.extend(status.accounts.iter().find(|told| told.account == *alias).map(got)),
+    for (alias, answer) in join_all(answers).await {
+        match answer {
+            Ok(line) => lines.push(format!("{alias}: {line}")),
             // Nobody set it: that is for the tools to do, and no fault of the settings.
-            Some(error) if error.kind() == ErrorKind::NotConfigured => {
+            Err(error) if error.kind() == ErrorKind::NotConfigured => {
                 lines.push(format!("{alias}: nothing is set, and that is up to whoever uses the session"));
             }
-            Some(error) => failures.push(format!("{alias}: {}", with_causes(&error))),
+            Err(error) => failures.push(format!("{alias}: {}", with_causes(&error))),
         }
     }
     write(&lines).map_err(|error| Failure::failed(format!("standard output cannot be written: {error}")))?;
     if failures.is_empty() { Ok(()) } else { Err(Failure::failures(failures)) }
 }
 
-fn got(status: &AccountStatus) -> String {
-    let mut line = format!("{}: ", status.account);
-    line.push_str(&format!("…{}", status.key_suffix.as_deref().unwrap_or_default()));
+/// What one account got, and whose it is.
+async fn answer(session: &SessionContext, asked: &Asked, base: &SdkBase) -> Result<String> {
+    let account = session.account(&asked.alias)?;
+    account.credentials().await?;
+    let lookup = StsCallerLookup::new(&account.region().iter().fold(base.clone(), SdkBase::region));
+    let caller = WhoAmI::new(account.clone(), Arc::new(lookup)).caller().await?;
+    let status = account.status()?;
+    let told = asked.owner.as_ref().map(|owner| (owner, "its role is"));
+    let told = told.or(status.account_id.as_ref().map(|owner| (owner, "its provider says that they are")));
+    match told.filter(|(owner, _)| *owner != caller.account()) {
+        None => Ok(got(&status, &caller)),
+        Some((owner, says)) => {
+            let what =
+                format!("AWS takes its credentials for {}, and {says} of account {owner}", caller.arn());
+            Err(Error::new(ErrorKind::Invalid, what)
+                .with_next_step("correct the account, or the credentials that it leads to"))
+        }
+    }
+}
+
+fn got(status: &AccountStatus, caller: &CallerIdentity) -> String {
+    let mut line = format!("…{}", status.key_suffix.as_deref().unwrap_or_default());
     if let Some(provider) = &status.provider {
         line.push_str(&format!(" from {provider}"));
     }
-    if let Some(id) = &status.account_id {
-        line.push_str(&format!(", account {id}"));
-    }
+    line.push_str(&format!(", account {}", caller.account()));
     if let Some(region) = &status.region {
         line.push_str(&format!(", {region}"));
     }
     if let Some(expiry) = status.expires_at {
         line.push_str(&format!(", until {expiry}"));
     }
+    line.push_str(&format!(", as {}", caller.arn()));
     line
 }
 

@@ -34,3 +34,4 @@ mod secrecy;
 mod setting;
 mod stress;
 mod warm;
+mod whoami;

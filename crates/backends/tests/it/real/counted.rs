@@ -34,6 +34,11 @@ impl Counted {
         (SdkBase::from(base.config().to_builder().http_client(counted.clone()).build()), counted)
     }
 
+    /// How often a service was called whose requests name no operation in a header, such as STS.
+    pub(crate) fn unnamed(&self) -> usize {
+        self.counts.lock().unwrap().get("").copied().unwrap_or_default()
+    }
+
     /// How often `operation` of Secrets Manager was called.
     pub(crate) fn calls(&self, operation: &str) -> usize {
         let target = format!("secretsmanager.{operation}");

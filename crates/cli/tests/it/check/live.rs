@@ -1,7 +1,13 @@
 //! `check --live`: what each account got, or why not, and no secret.
 
+use crate::cloud::CarelessCloud;
 use crate::exec::{SECRET, TOKEN, with_keys};
 use crate::shell::Shell;
+
+/// Somebody's shell with keys, and an AWS that believes them.
+fn believed(cloud: &CarelessCloud) -> Shell {
+    with_keys().env("AWS_ENDPOINT_URL", cloud.url())
+}
 
 const SETTINGS: &str = "\
 [session]
@@ -14,13 +20,12 @@ provider = 'memory'
 
 #[tokio::test]
 async fn every_account_says_what_it_got() {
-    let ended = with_keys().file("valetkey.toml", SETTINGS).run(&["check", "--live"]).await;
+    let cloud = CarelessCloud::start().await;
+    let ended = believed(&cloud).file("valetkey.toml", SETTINGS).run(&["check", "--live"]).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    assert!(
-        ended.stdout.contains("keys: …MPLE from environment, eu-central-1, until never"),
-        "{}",
-        ended.stdout
-    );
+    let told = "keys: …MPLE from environment, account 111111111111, eu-central-1, until never, as \
+                arn:aws:iam::111111111111:user/MPLE\n";
+    assert!(ended.stdout.contains(told), "{}", ended.stdout);
     assert!(ended.stdout.contains("given: nothing is set"), "{}", ended.stdout);
     assert!(!ended.stdout.contains(SECRET) && !ended.stdout.contains(TOKEN));
 }
@@ -31,10 +36,46 @@ async fn one_account_that_fails_does_not_hide_the_others() {
         "{SETTINGS}[accounts.role]\nprovider = 'assume-role'\nsource = 'given'\n\
          role_arn = 'arn:aws:iam::111111111111:role/agent'\n"
     );
-    let ended = with_keys().file("valetkey.toml", settings).run(&["check", "--live"]).await;
+    let cloud = CarelessCloud::start().await;
+    let ended = believed(&cloud).file("valetkey.toml", settings).run(&["check", "--live"]).await;
     assert_eq!(ended.code, Some(1));
     assert!(ended.stdout.contains("keys: …MPLE"), "{}", ended.stdout);
     assert!(ended.stderr.contains("role: assume-role: "), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn keys_of_another_account_than_is_said_are_a_fault() {
+    let cloud = CarelessCloud::start().await;
+    let role = |name: &str, account: &str| {
+        format!(
+            "[accounts.{name}]\nprovider = 'assume-role'\nsource = 'keys'\n\
+             role_arn = 'arn:aws:iam::{account}:role/agent'\n"
+        )
+    };
+    let settings = format!("{SETTINGS}{}{}", role("right", "111111111111"), role("wrong", "222222222222"));
+    let shell = believed(&cloud).file("valetkey.toml", settings);
+    let ended = shell.run(&["check", "--live"]).await;
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stdout.contains("right: …"), "{}", ended.stdout);
+    let told = "wrong: AWS takes its credentials for arn:aws:iam::111111111111:user/";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    assert!(ended.stderr.contains("its role is of account 222222222222"), "{}", ended.stderr);
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+
+    let mistaken = shell.env("AWS_ACCOUNT_ID", "333333333333").run(&["check", "--live"]).await;
+    assert!(mistaken.stderr.contains("keys: AWS takes its credentials for"), "{}", mistaken.stderr);
+}
+
+#[tokio::test]
+async fn keys_whose_owner_nobody_tells_are_no_success() {
+    let nowhere = with_keys().env("AWS_ENDPOINT_URL", "http://127.0.0.1:1").env("AWS_MAX_ATTEMPTS", "1");
+    let ended = nowhere.file("valetkey.toml", SETTINGS).run(&["check", "--live"]).await;
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended.stderr.contains("keys: caller-identity: GetCallerIdentity reached nobody"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,76 @@
+//! `StsCallerLookup`: STS, asked whose a set of credentials is.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use async_trait::async_trait;
+use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityOutput;
+use valetkey_core::{CallerIdentity, CallerLookup, Credentials, Error, ErrorKind, Result};
+
+use crate::sts::Place;
+use crate::{SdkBase, fault};
+
+const NAME: &str = "caller-identity";
+const OPERATION: &str = "GetCallerIdentity";
+
+/// Asks STS (`GetCallerIdentity`, which needs no permission), signed with the set in question, in the region that came
+/// with it, or else the base's.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use valetkey_backends::{SdkBase, StsCallerLookup};
+/// # use valetkey_core::{Result, SessionContext, WhoAmI};
+/// # async fn example(session: &SessionContext, base: &SdkBase) -> Result<()> {
+/// let lookup = Arc::new(StsCallerLookup::new(base));
+/// let whoami = WhoAmI::new(session.account(&"prod".parse()?)?, lookup);
+/// println!("{}", whoami.caller().await?.arn());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct StsCallerLookup(SdkBase);
+
+impl StsCallerLookup {
+    /// Asks by way of `base`: its connections, endpoint and, failing another, region.
+    #[must_use]
+    pub fn new(base: &SdkBase) -> Self {
+        Self(base.clone())
+    }
+
+    async fn ask(&self, credentials: &Credentials) -> Result<CallerIdentity> {
+        let place =
+            Place { region: credentials.region().cloned(), base: Some(self.0.clone()), ..Place::default() };
+        let answer = place.sts()?.signed_by(credentials).get_caller_identity().send().await;
+        let answer = answer.map_err(|error| fault::of_operation(OPERATION, &error))?;
+        read(answer).ok_or_else(incomplete)
+    }
+}
+
+#[async_trait]
+impl CallerLookup for StsCallerLookup {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed(NAME)
+    }
+
+    /// # Errors
+    /// `Expired` when STS takes the set for expired, `Denied` when it does not know it, `Invalid` without a region;
+    /// `Throttled`, `TimedOut` or `Unavailable` when it cannot answer now.
+    async fn caller(&self, credentials: &Credentials) -> Result<CallerIdentity> {
+        self.ask(credentials).await.map_err(|error| error.with_provider(NAME))
+    }
+}
+
+fn read(answer: GetCallerIdentityOutput) -> Option<CallerIdentity> {
+    Some(CallerIdentity::new(answer.account?.parse().ok()?, answer.arn?, answer.user_id?))
+}
+
+fn incomplete() -> Error {
+    Error::new(ErrorKind::Unavailable, format!("the answer of {OPERATION} does not say who calls"))
+        .with_next_step("check the endpoint URL, then try again")
+}
+
+impl fmt::Debug for StsCallerLookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StsCallerLookup")
+    }
+}

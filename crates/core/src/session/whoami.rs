@@ -1,0 +1,118 @@
+//! `WhoAmI`: whom AWS takes one account's credentials for, asked once a set.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
+
+use super::freshness::Issued;
+use super::{SessionAccount, SetId};
+use crate::attempt::{Worker, attempt};
+use crate::{CallerIdentity, CallerLookup, Result};
+
+/// None when the runtime that kept the time of it is gone.
+type Answer = Option<Result<CallerIdentity>>;
+type Question = Shared<BoxFuture<'static, Answer>>;
+
+/// Whom AWS takes one account of a session for. However many ask at once, and however often, there is one call for each
+/// set that the account serves. Rotation, clearing and closing make what was told void. Clones share it.
+#[derive(Clone)]
+pub struct WhoAmI {
+    account: SessionAccount,
+    lookup: Arc<dyn CallerLookup>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What is known, and of which set. A question is held weakly: it holds the set, and ends with whoever waits for it.
+#[derive(Default)]
+enum Known {
+    #[default]
+    Nothing,
+    Asked(SetId, WeakShared<BoxFuture<'static, Answer>>),
+    Told(SetId, CallerIdentity),
+}
+
+impl WhoAmI {
+    /// Nobody is asked yet.
+    #[must_use]
+    pub fn new(account: SessionAccount, lookup: Arc<dyn CallerLookup>) -> Self {
+        Self { account, lookup, known: Arc::default() }
+    }
+
+    /// The caller behind the set that the account serves, which is fetched first if need be. A failure is told to all
+    /// who wait, and not kept. Cancel safe: whoever else waits goes on.
+    ///
+    /// # Errors
+    /// As [`SessionAccount::credentials`]; `Closed` or `NotConfigured` also when the session was closed or cleared while
+    /// AWS was asked; `TimedOut` without an answer within the load time-out of the session's policy; else what the lookup
+    /// answered.
+    pub async fn caller(&self) -> Result<CallerIdentity> {
+        loop {
+            self.account.credentials().await?;
+            // None when it was cleared since, which is told at the next turn.
+            let Some(issued) = self.account.slot()?.current() else { continue };
+            let limit = self.account.member()?.surroundings.policy().load_timeout;
+            let caller = match self.ask(&issued, limit) {
+                Ok(told) => told,
+                Err(question) => match self.keep(issued.id, question.await) {
+                    Some(answer) => answer?,
+                    None => continue,
+                },
+            };
+            if self.account.slot()?.current().is_some_and(|now| now.id == issued.id) {
+                return Ok(caller);
+            }
+        }
+    }
+
+    /// What is known of the set, or the question whose answer tells it.
+    fn ask(&self, issued: &Arc<Issued>, limit: Duration) -> Result<CallerIdentity, Question> {
+        let mut known = self.known();
+        match &*known {
+            Known::Told(set, caller) if *set == issued.id => return Ok(caller.clone()),
+            Known::Asked(set, question) if *set == issued.id => {
+                if let Some(question) = question.upgrade() {
+                    return Err(question);
+                }
+            }
+            _ => {}
+        }
+        let question = question(Arc::clone(&self.lookup), Arc::clone(issued), limit);
+        if let Some(weak) = question.downgrade() {
+            *known = Known::Asked(issued.id, weak);
+        }
+        Err(question)
+    }
+
+    /// Keeps what was told of the set, unless another one has been asked about since.
+    fn keep(&self, set: SetId, answer: Answer) -> Answer {
+        let mut known = self.known();
+        if matches!(&*known, Known::Asked(asked, _) if *asked == set) {
+            *known = match &answer {
+                Some(Ok(caller)) => Known::Told(set, caller.clone()),
+                _ => Known::Nothing,
+            };
+        }
+        answer
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn question(lookup: Arc<dyn CallerLookup>, issued: Arc<Issued>, limit: Duration) -> Question {
+    let answer = async move {
+        let worker = Worker { role: "caller lookup", name: || lookup.name() };
+        attempt(worker, limit, async { lookup.caller(issued.credentials()).await }).await
+    };
+    answer.boxed().shared()
+}
+
+impl fmt::Debug for WhoAmI {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WhoAmI").field("account", self.account.alias()).finish_non_exhaustive()
+    }
+}
