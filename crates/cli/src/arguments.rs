@@ -5,9 +5,9 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use valetkey::Alias;
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use valetkey::mcp::child::{Delivery, guard_program};
+use valetkey::{Alias, Error, Expiry, SessionId};
 
 use crate::failure::Failure;
 
@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Exec(Exec),
     /// Print one account's credentials as JSON, for the `credential_process` of an AWS profile.
     CredentialProcess(CredentialProcess),
+    /// Print the policy by which AWS refuses sets that were handed out, though they have not expired.
+    RevocationPolicy(RevocationPolicy),
     /// Read the configuration files and report every fault in them.
     Check(Check),
     /// The demo's MCP server.
@@ -89,6 +91,28 @@ pub(crate) struct CredentialProcess {
     /// The account whose credentials are printed; the default one unless said.
     #[arg(long, value_name = "ALIAS")]
     pub(crate) account: Option<Alias>,
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("whose").required(true)))]
+pub(crate) struct RevocationPolicy {
+    /// Ends what was issued to this session, by its id in the log or the audit trail. Its role sessions carry the id
+    /// unless `attribution` is `none` or `session_name` names no `{session}`.
+    #[arg(long, value_name = "ID", group = "whose")]
+    pub(crate) session: Option<SessionId>,
+    /// Ends every session of the role that has this name.
+    #[arg(long, value_name = "NAME", group = "whose")]
+    pub(crate) session_name: Option<String>,
+    /// Ends every session of the role.
+    #[arg(long, group = "whose")]
+    pub(crate) all: bool,
+    /// Spares what is issued after this instant, such as `2026-11-21T12:00:00Z`; now, unless said.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(crate) issued_before: Option<Expiry>,
+}
+
+fn instant(text: &str) -> Result<Expiry, Error> {
+    Expiry::parse("issued_before", text)
 }
 
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ use valetkey::{SessionAccount, SessionContext};
 use crate::arguments::{Exec, ExecDelivery};
 use crate::chosen;
 use crate::failure::Failure;
+use crate::handed_out;
 use crate::serve::launcher;
 
 pub(crate) async fn run(command: Exec) -> Result<ExitCode, Failure> {
@@ -24,7 +25,7 @@ pub(crate) async fn run(command: Exec) -> Result<ExitCode, Failure> {
     let warmer = tokio::spawn(session.keep_warm());
     let outcome = with_child(&session, account, command).await;
     warmer.abort();
-    session.close();
+    handed_out::tell(&session.close());
     outcome
 }
 

@@ -8,7 +8,9 @@ mod credential_process;
 mod demo;
 mod exec;
 mod failure;
+mod handed_out;
 mod logs;
+mod revocation_policy;
 mod serve;
 mod settings;
 
@@ -44,6 +46,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Serve(command) => serve::run(command).await,
         Command::Exec(command) => exec::run(command).await,
         Command::CredentialProcess(command) => credential_process::run(command).await,
+        Command::RevocationPolicy(command) => revocation_policy::run(&command),
         Command::Check(command) => check::run(&command).await,
         Command::DemoServer => demo::serve_child().await,
         Command::Launch(launch) => Ok(launch.guard_program()),

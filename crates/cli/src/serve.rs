@@ -15,6 +15,7 @@ use valetkey::tools::ToolSet;
 use crate::arguments::Serve;
 use crate::compose::{self, Purpose};
 use crate::failure::Failure;
+use crate::handed_out;
 use crate::settings::{Fault, Settings};
 
 pub(crate) async fn run(command: Serve) -> Result<ExitCode, Failure> {
@@ -40,7 +41,10 @@ pub(crate) async fn run(command: Serve) -> Result<ExitCode, Failure> {
         .start()
         .await?;
     let tools = ToolSet::for_session(session.clone());
-    Gateway::new(session, tools).with_host(host).serve_stdio(stop_signal()?).await?;
+    let stop = stop_signal()?;
+    let served = Gateway::new(session.clone(), tools).with_host(host).serve_stdio(stop).await;
+    handed_out::tell(&session.close());
+    served?;
     Ok(ExitCode::SUCCESS)
 }
 

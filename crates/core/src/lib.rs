@@ -24,6 +24,7 @@ mod policy;
 mod provider;
 mod registry;
 mod resolver;
+mod revocation;
 mod session;
 mod sync;
 #[cfg(feature = "test-util")]
@@ -40,9 +41,10 @@ pub use policy::{PolicyDigest, SessionPolicy};
 pub use provider::{CredentialProvider, ProviderChain};
 pub use registry::{InUse, RegistryBuilder, SessionHandle, SessionRegistry};
 pub use resolver::{CachedResolver, CredentialResolver, MapResolver};
+pub use revocation::RevocationPolicy;
 pub use session::{
-    AccountStatus, Freshness, Generation, RefreshPolicy, Rotations, Scope, ServedSet, SessionAccount,
-    SessionBuilder, SessionContext, SessionStatus, SetId, WarmLimits, WhoAmI,
+    AccountStatus, Freshness, Generation, Outstanding, OutstandingAccount, RefreshPolicy, Rotations, Scope,
+    ServedSet, SessionAccount, SessionBuilder, SessionContext, SessionStatus, SetId, WarmLimits, WhoAmI,
 };
 
 /// The secret string type: unprintable, wiped when dropped, read only through `expose_secret`.

@@ -39,6 +39,7 @@ use crate::{
 
 pub use account::SessionAccount;
 pub use builder::SessionBuilder;
+pub use family::{Outstanding, OutstandingAccount};
 pub use freshness::Freshness;
 pub use narrow::Scope;
 pub use policy::RefreshPolicy;
@@ -263,13 +264,26 @@ impl SessionContext {
     /// Wipes every credential, here and in the children, and voids every fetch in flight. The session stays usable,
     /// and asks no provider until it is given something again: nothing refills it behind the back of whoever cleared
     /// it. Calling it twice is calling it once. A [narrowed](Self::narrow) session, which can be given nothing, is closed.
-    pub fn clear(&self) {
+    ///
+    /// Answers what AWS accepts nevertheless, as [`outstanding`](Self::outstanding).
+    pub fn clear(&self) -> Outstanding {
         self.member().clear();
+        self.outstanding()
     }
 
     /// Wipes everything for good. Every later use, by any handle or child, fails with `Closed`.
-    pub fn close(&self) {
+    ///
+    /// Answers what AWS accepts nevertheless, as [`outstanding`](Self::outstanding).
+    pub fn close(&self) -> Outstanding {
         self.member().close();
+        self.outstanding()
+    }
+
+    /// Until when AWS accepts what this session and its children have held, whoever has a copy: also after a clear or
+    /// the end, and also what was rotated away.
+    #[must_use]
+    pub fn outstanding(&self) -> Outstanding {
+        self.member().outstanding()
     }
 
     /// Whether the session was closed.

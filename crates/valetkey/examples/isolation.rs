@@ -110,7 +110,7 @@ impl Context {
     fn clear(&self) {
         match self {
             Self::Global => *global() = None,
-            Self::Session(session) => session.clear(),
+            Self::Session(session) => drop(session.clear()),
         }
     }
 }

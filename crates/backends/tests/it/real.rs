@@ -7,6 +7,7 @@ mod counted;
 mod identity;
 mod ministack;
 mod moto;
+mod revocation;
 mod secrets;
 mod unreachable;
 

@@ -73,7 +73,7 @@ fn sts(form: &str, signed: &str) -> String {
         return format!(
             "<AssumeRoleResponse xmlns=\"{STS}\"><AssumeRoleResult><Credentials><AccessKeyId>ASIA{id}</AccessKeyId>\
              <SecretAccessKey>made-up</SecretAccessKey><SessionToken>made-up</SessionToken>\
-             <Expiration>2999-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
+             <Expiration>2499-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
         );
     }
     let key = signed.split_once("Credential=").map_or("nobody", |(_, rest)| rest.split('/').next().unwrap());

@@ -9,5 +9,6 @@ mod demo;
 mod exec;
 mod process;
 mod real;
+mod revocation_policy;
 mod serve;
 mod shell;

@@ -6,7 +6,9 @@ use serde::{Serialize, Serializer};
 use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::expiry::rfc3339;
-use crate::{Alias, Credentials, Error, ErrorKind, Expiry, Generation, PolicyDigest, Principal, SessionId};
+use crate::{
+    Alias, Credentials, Error, ErrorKind, Expiry, Generation, Outstanding, PolicyDigest, Principal, SessionId,
+};
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -54,7 +56,8 @@ pub struct AuditRecord {
     pub party: Option<String>,
     /// The last four characters of the access key id.
     pub key_suffix: Option<String>,
-    /// Until when the set works.
+    /// Until when the set works; with [`AuditEvent::Clear`] and [`AuditEvent::Close`], until when AWS accepts the last of
+    /// all that the session has held, if it still accepts any.
     pub expires_at: Option<Expiry>,
     /// The set's number within its account.
     pub generation: Option<Generation>,
@@ -116,6 +119,11 @@ impl AuditRecord {
         self.party.get_or_insert_with(|| credentials.provider().to_owned());
         self.key_suffix = Some(credentials.access_key_id().last_four().to_owned());
         self.expires_at = Some(credentials.expiry());
+        self
+    }
+
+    pub(crate) fn outstanding(mut self, outstanding: &Outstanding) -> Self {
+        self.expires_at = outstanding.until();
         self
     }
 

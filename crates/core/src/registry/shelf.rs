@@ -121,7 +121,9 @@ impl Shelf {
         for entry in &leaving {
             self.sessions.remove(&entry.handle);
         }
-        leaving.iter().for_each(|entry| entry.session.close());
+        for entry in &leaving {
+            entry.session.close();
+        }
         leaving.len()
     }
 }

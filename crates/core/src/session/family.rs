@@ -1,5 +1,7 @@
 //! A session and its children: which account is whose, and how an end reaches everyone.
 
+mod outstanding;
+
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +10,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
+
+pub use outstanding::{Outstanding, OutstandingAccount};
 
 use super::agenda::Agenda;
 use super::audience::Audience;
@@ -267,7 +271,7 @@ impl Member {
             return self.close();
         }
         self.wipe(false);
-        self.surroundings.record(AuditEvent::Clear, |record| record);
+        self.surroundings.record(AuditEvent::Clear, |record| record.outstanding(&self.outstanding()));
         self.for_each_child(Self::clear);
     }
 
@@ -277,8 +281,9 @@ impl Member {
         }
         self.wipe(true);
         self.surroundings.for_each_agenda(Agenda::wake);
-        self.surroundings.record(AuditEvent::Close, |record| record);
+        self.surroundings.record(AuditEvent::Close, |record| record.outstanding(&self.outstanding()));
         self.for_each_child(Self::close);
+        self.bequeath();
     }
 
     fn wipe(&self, for_good: bool) {

@@ -1,6 +1,7 @@
 //! `Slot`: one account of a session: what it serves, what decides about it, who provides it.
 
 mod get;
+mod outlived;
 mod refresh;
 
 pub(super) use get::Get;
@@ -22,6 +23,7 @@ use super::rotation::{Announced, Lineage};
 use super::surroundings::Surroundings;
 use super::{Generation, ServedSet, SetId};
 use crate::audit::AuditEvent;
+use crate::clock::Nanos;
 use crate::{AccessKeyId, Alias, CredentialProvider, Credentials, Error, Region, Result, SessionPolicy};
 
 pub(super) struct Slot {
@@ -46,6 +48,8 @@ struct State {
     /// Moves whenever what is served next does not continue what was served before.
     lineage: Lineage,
     generation: Generation,
+    /// When the last of all sets that were ever held expires.
+    lives_until: Nanos,
     flight: Option<WeakFlight>,
     hold: Hold,
     rotations: Audience<Announced>,
@@ -61,6 +65,7 @@ impl Slot {
             dormant: false,
             lineage: surroundings.new_lineage(),
             generation: Generation::default(),
+            lives_until: 0,
             flight: None,
             hold: Hold::default(),
             rotations: Audience::default(),
@@ -255,6 +260,7 @@ impl Slot {
 
     fn publish(&self, turn: &mut Turn<'_>, credentials: &Credentials, now: SystemTime) -> Arc<Issued> {
         turn.hold.lift();
+        turn.note_life(credentials);
         let unchanged = self.unchanged(turn, credentials);
         if unchanged.is_none() {
             turn.generation = turn.generation.next();

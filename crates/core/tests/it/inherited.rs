@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use valetkey_core::testing::{ManualClock, Script, ScriptedProvider, VirtualClock};
-use valetkey_core::{Alias, Credentials, ErrorKind, Expiry, Result, Scope, SessionContext};
+use valetkey_core::{Alias, Credentials, ErrorKind, Expiry, Outstanding, Result, Scope, SessionContext};
 
 use crate::bench::*;
 
@@ -14,7 +14,7 @@ fn prod() -> Alias {
 }
 
 /// What happens to a child while it waits for its parent's account.
-async fn told_after(end: impl FnOnce(&SessionContext)) -> Result<Credentials> {
+async fn told_after(end: impl FnOnce(&SessionContext) -> Outstanding) -> Result<Credentials> {
     let clock = ManualClock::new();
     let provider = ScriptedProvider::gated([answer(&clock, 1, HOUR)]);
     let parent = builder(&clock).provider_for(prod(), provider.clone()).build();

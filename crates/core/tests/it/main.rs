@@ -24,6 +24,7 @@ mod inherited;
 mod lifetime;
 mod model;
 mod narrow;
+mod outstanding;
 mod policy;
 mod refresh;
 mod registry;

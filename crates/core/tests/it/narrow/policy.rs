@@ -1,7 +1,7 @@
 //! With a policy: sets of one's own, and never one of the parent's.
 
 use valetkey_core::testing::ScriptedProvider;
-use valetkey_core::{ErrorKind, Expiry, Region, Scope, SessionContext};
+use valetkey_core::{ErrorKind, Expiry, Outstanding, Region, Scope, SessionContext};
 
 use super::role::Role;
 use super::{alias, allowing, of, reading};
@@ -103,14 +103,14 @@ async fn accounts_that_come_later_are_not_there() {
 
 #[tokio::test]
 async fn it_ends_when_its_parent_is_cleared_closed_or_dropped() {
-    let ends: [fn(&SessionContext); 2] = [SessionContext::clear, SessionContext::close];
+    let ends: [fn(&SessionContext) -> Outstanding; 2] = [SessionContext::clear, SessionContext::close];
     for end in ends.map(Some).into_iter().chain([None]) {
         let session = SessionContext::builder().provider(Role::new(100)).build();
         let middle = session.with_provider(Role::new(200)).unwrap();
         let child = middle.narrow(Scope::new().policy(reading())).unwrap();
         assert_eq!(of(&child, "default").await.unwrap(), 200);
         match end {
-            Some(end) => end(&session),
+            Some(end) => drop(end(&session)),
             None => drop(session),
         }
         assert!(child.served().is_none() && child.is_closed());

@@ -95,7 +95,7 @@ fn what_was_closed_is_never_found_again() {
             match round % 3 {
                 0 => assert!(gateway.registry.close(&principal("ana"), &handle)),
                 1 => assert!(gateway.registry.close_all(&principal("ana")) > 0),
-                _ => session.close(),
+                _ => drop(session.close()),
             }
             assert!(session.is_closed() && !gateway.is_found("ana", &handle), "round {round}");
         }

@@ -38,7 +38,7 @@ impl Late {
     }
 
     /// Calls, does `act` while the server starts with AAAA, and waits until that process is gone.
-    async fn call_while(&self, act: impl FnOnce()) -> Value {
+    async fn call_while<T>(&self, act: impl FnOnce() -> T) -> Value {
         let started = self.notes.path().join("AAAA");
         let meanwhile = async {
             until("the start has begun", || started.exists()).await;

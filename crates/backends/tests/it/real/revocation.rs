@@ -1,0 +1,101 @@
+//! Revocation: a set that was handed out works on after its session was closed, until a policy on its role ends it.
+
+use std::time::{Duration, SystemTime};
+
+use valetkey_backends::AssumeRoleBuilder;
+use valetkey_core::{
+    Attribution, Clock, Credentials, RevocationPolicy, SessionContext, SessionId, SystemClock,
+};
+use valetkey_rig::{MiniStack, REGION, Script, Seed, Tenant, aws_environment};
+
+use super::ministack::{refusal, s3, seeded};
+use super::role;
+use crate::region;
+
+/// Puts `policy` on the tenant's role, as its owner would.
+async fn revoke(url: &str, tenant: &Tenant, policy: &RevocationPolicy) {
+    const PUT: &str = "import boto3, sys; boto3.client('iam').put_role_policy(RoleName='agent', \
+        PolicyName='valetkey-revoked', PolicyDocument=sys.argv[1])";
+    let root = MiniStack::root(&tenant.account);
+    let mut vars = aws_environment(url);
+    vars.push(("AWS_ACCESS_KEY_ID".to_owned(), root.access_key_id));
+    vars.push(("AWS_SECRET_ACCESS_KEY".to_owned(), root.secret_access_key));
+    Script::new("-c").arg(PUT).arg(policy.to_string()).envs(vars).run().await.unwrap();
+}
+
+/// A session of the role, closed, and the copy of its set that somebody kept.
+async fn handed_out(
+    seed: &Seed,
+    url: &str,
+    mark: impl FnOnce(AssumeRoleBuilder, &Attribution) -> AssumeRoleBuilder,
+) -> (SessionId, Credentials) {
+    let session = SessionContext::builder().region(region(REGION)).build();
+    let builder = mark(role(&seed.tenants[0], &seed.broker, url), &Attribution::of(&session));
+    session.set_provider_for(session.default_account(), builder.build().unwrap()).unwrap();
+    let copy = session.credentials().await.unwrap();
+    let outstanding = session.close();
+    assert_eq!(outstanding.until(), Some(copy.expiry()), "closing says until when the copy works");
+    (outstanding.session, copy)
+}
+
+async fn works(copy: &Credentials, ministack: &MiniStack) -> bool {
+    let holder = SessionContext::builder().region(region(REGION)).build();
+    holder.set_credentials(copy.clone()).unwrap();
+    refusal(&s3(&holder, ministack).await).await.is_none()
+}
+
+#[tokio::test]
+async fn a_copy_is_refused_by_the_tag_the_name_or_the_template_of_its_session_and_others_work_on() {
+    let (ministack, seed) = seeded().await;
+    let (url, tenant) = (ministack.url(), &seed.tenants[0]);
+    let tagged = handed_out(&seed, &url, |role, who| role.session_name("agent-7").attribution(who)).await;
+    let named = handed_out(&seed, &url, |role, who| role.attribution(who).attribution_tags(false)).await;
+    let made = handed_out(&seed, &url, |role, who| {
+        let template = "vk-{session}-x".parse().unwrap();
+        role.attribution(who).attribution_tags(false).session_name_from(template)
+    })
+    .await;
+    let sessions = [tagged, named, made];
+    for (_, copy) in &sessions {
+        assert!(works(copy, &ministack).await, "closing recalls nothing");
+    }
+    for (id, _) in &sessions {
+        revoke(&url, tenant, &RevocationPolicy::of_session(*id, SystemClock.now())).await;
+        for (other, copy) in &sessions {
+            assert_eq!(works(copy, &ministack).await, other != id, "of all these, only its own is ended");
+        }
+    }
+    let unmarked = handed_out(&seed, &url, |role, _| role.session_name("agent-7")).await;
+    revoke(&url, tenant, &RevocationPolicy::of_session(unmarked.0, SystemClock.now())).await;
+    assert!(works(&unmarked.1, &ministack).await, "nothing says whose it is");
+    let by_name = RevocationPolicy::of_session_name("agent-7", SystemClock.now()).unwrap();
+    revoke(&url, tenant, &by_name).await;
+    let [tagged, named, _] = &sessions;
+    assert!(
+        !works(&unmarked.1, &ministack).await && !works(&tagged.1, &ministack).await,
+        "both have the name"
+    );
+    assert!(works(&named.1, &ministack).await);
+    ministack.stop().await.unwrap();
+}
+
+/// The peer, too, counts issue times in whole seconds.
+async fn until(instant: SystemTime) {
+    while SystemClock.now() < instant {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_issued_before_is_refused_and_what_is_issued_later_works() {
+    let (ministack, seed) = seeded().await;
+    let (url, tenant) = (ministack.url(), &seed.tenants[0]);
+    let (_, before) = handed_out(&seed, &url, |role, _| role).await;
+    let now = SystemClock.now();
+    revoke(&url, tenant, &RevocationPolicy::of_everybody(now)).await;
+    assert!(!works(&before, &ministack).await, "though it was issued in the same second");
+    until(now + Duration::from_secs(1)).await;
+    let (_, after) = handed_out(&seed, &url, |role, _| role).await;
+    assert!(works(&after, &ministack).await && !works(&before, &ministack).await);
+    ministack.stop().await.unwrap();
+}

@@ -1,0 +1,38 @@
+//! `valetkey revocation-policy`: the policy that ends at AWS what clearing and closing cannot.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use valetkey::{Clock, Expiry, Result, RevocationPolicy, SystemClock};
+
+use crate::arguments::RevocationPolicy as Command;
+use crate::failure::Failure;
+
+pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
+    let policy = policy(command)?;
+    writeln!(std::io::stdout(), "{policy:#}")
+        .map_err(|error| Failure::failed(format!("standard output cannot be written: {error}")))?;
+    note(&policy);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn policy(command: &Command) -> Result<RevocationPolicy> {
+    let before = command.issued_before.and_then(Expiry::instant).unwrap_or_else(|| SystemClock.now());
+    match (command.session, &command.session_name) {
+        (Some(session), _) => Ok(RevocationPolicy::of_session(session, before)),
+        (None, Some(name)) => RevocationPolicy::of_session_name(name, before),
+        (None, None) => Ok(RevocationPolicy::of_everybody(before)),
+    }
+}
+
+#[allow(
+    clippy::print_stderr,
+    reason = "what is beside the policy goes to standard error, whatever is logged"
+)]
+fn note(policy: &RevocationPolicy) {
+    eprintln!("denies: {}", policy.reach());
+    eprintln!(
+        "to do so: aws iam put-role-policy --role-name ROLE --policy-name valetkey-revoked --policy-document \
+         file://FILE; for federated users, put-user-policy"
+    );
+}

@@ -1,0 +1,83 @@
+//! `valetkey revocation-policy`, and what `exec` says of what it handed out.
+
+use serde_json::Value;
+
+use crate::cloud::CarelessCloud;
+use crate::exec::with_keys;
+use crate::shell::{Ended, Shell};
+
+const ID: &str = "67e55044-10b1-426f-9247-bb680e5fe0c8";
+const TIME: [&str; 2] = ["--issued-before", "2026-11-21T13:00:00+01:00"];
+
+async fn printed(args: &[&str]) -> Ended {
+    Shell::new().run(&[&["revocation-policy"], args].concat()).await
+}
+
+fn conditions(ended: &Ended) -> Vec<Value> {
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let policy: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let statements = policy["Statement"].as_array().unwrap();
+    for statement in statements {
+        assert_eq!(
+            (&statement["Effect"], &statement["Action"], &statement["Resource"]),
+            (&Value::from("Deny"), &Value::from("*"), &Value::from("*"))
+        );
+        assert_eq!(statement["Condition"]["DateLessThan"]["aws:TokenIssueTime"], "2026-11-21T12:00:01Z");
+    }
+    statements.iter().map(|statement| statement["Condition"].clone()).collect()
+}
+
+#[tokio::test]
+async fn the_policy_is_on_standard_output_and_whom_it_denies_beside_it() {
+    let session = printed(&[&["--session", ID][..], &TIME].concat()).await;
+    let told = conditions(&session);
+    assert_eq!(told[0]["StringEquals"]["aws:PrincipalTag/valetkey:session"], ID);
+    assert_eq!(told[1]["StringLike"]["aws:userid"][0], format!("*:*{ID}*"));
+    assert!(session.stderr.contains("denies: the sets of this session"), "{}", session.stderr);
+
+    let named = printed(&[&["--session-name", "agent-7"][..], &TIME].concat()).await;
+    assert_eq!(conditions(&named)[0]["StringLike"]["aws:userid"], "*:agent-7");
+    assert!(named.stderr.contains("whoever uses it"), "{}", named.stderr);
+
+    let all = printed(&[&["--all"][..], &TIME].concat()).await;
+    assert_eq!(conditions(&all)[0].as_object().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn whose_sets_are_meant_must_be_said_once_and_well() {
+    for (args, code) in [
+        (&[][..], 2),
+        (&["--all", "--session", ID], 2),
+        (&["--session", "canary"], 2),
+        (&["--all", "--issued-before", "canary"], 2),
+        (&["--session-name", "canary*"], 78),
+    ] {
+        let ended = printed(args).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(code), ""), "{args:?}: {}", ended.stderr);
+    }
+}
+
+const ROLE: &str = "\
+[accounts.keys]
+provider = 'environment'
+[accounts.role]
+provider = 'assume-role'
+source = 'keys'
+role_arn = 'arn:aws:iam::111111111111:role/agent'
+";
+
+#[tokio::test]
+async fn exec_says_until_when_copies_work_of_what_somebody_can_end() {
+    let cloud = CarelessCloud::start().await;
+    let shell = with_keys().env("AWS_ENDPOINT_URL", cloud.url()).file("valetkey.toml", ROLE);
+    let ended = shell.run(&["exec", "--account", "role", "--", "true"]).await;
+    assert_eq!(ended.code, Some(0));
+    let [line] = ended.stderr.lines().collect::<Vec<_>>()[..] else { panic!("{}", ended.stderr) };
+    for told in ["WARN", "session=", "account=role", "until=2499-01-01T00:00:00Z", "revocation-policy"] {
+        assert!(line.contains(told), "{told}: {line}");
+    }
+    let detailed = shell.run(&["--log", "info", "exec", "--account", "role", "--", "true"]).await;
+    assert!(detailed.stderr.contains("account=keys"), "{}", detailed.stderr);
+    let keys = shell.run(&["exec", "--account", "keys", "--", "true"]).await;
+    assert_eq!(keys.stderr, "", "keys that the user has anyway are nothing to warn of");
+}

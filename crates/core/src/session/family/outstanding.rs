@@ -1,0 +1,95 @@
+//! `Outstanding`: what AWS goes on accepting when a session has ended.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use super::Member;
+use crate::clock::Nanos;
+use crate::{Alias, Expiry, Principal, SessionId};
+
+/// What AWS goes on accepting, whoever holds a copy: the sets that a session and its children held and that have not
+/// expired. Clearing and closing stop serving them and recall none; a
+/// [`RevocationPolicy`](crate::RevocationPolicy) does.
+///
+/// A set counts from when the session got it, for it is not known who copied which, and also when it was rotated away.
+/// So this says until when copies *may* work, never less than that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Outstanding {
+    /// The session, as in its trail, and in the names and tags that [`Attribution`](crate::Attribution) puts on sets.
+    pub session: SessionId,
+    /// Whom the session acts for.
+    pub principal: Option<Principal>,
+    /// The accounts of which sets may still work. What a child held on an account of its own is told under the
+    /// default one.
+    pub accounts: Vec<OutstandingAccount>,
+}
+
+/// One account of which sets may still work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct OutstandingAccount {
+    /// The alias.
+    pub account: Alias,
+    /// Until when the last of them works. `Never` for long-lived keys: they are whoever's they were before, and work
+    /// until they are deleted.
+    pub until: Expiry,
+}
+
+impl Outstanding {
+    /// Whether nothing works any more.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.accounts.is_empty()
+    }
+
+    /// Until when the last set works; `None` when none does.
+    #[must_use]
+    pub fn until(&self) -> Option<Expiry> {
+        self.accounts.iter().map(|account| account.until).max()
+    }
+}
+
+impl Member {
+    /// What still works now.
+    pub(in crate::session) fn outstanding(&self) -> Outstanding {
+        let now = self.surroundings.now();
+        let alive = self
+            .lives_until()
+            .into_iter()
+            .map(|(account, until)| OutstandingAccount { account, until: expiry(until) });
+        Outstanding {
+            session: self.surroundings.id,
+            principal: self.surroundings.principal.clone(),
+            accounts: alive.filter(|account| !account.until.has_passed(now)).collect(),
+        }
+    }
+
+    /// By account, here and where accounts are inherited from, whether or not they still are.
+    fn lives_until(&self) -> BTreeMap<Alias, Nanos> {
+        let mut until = self.parent.as_ref().map(|parent| parent.lives_until()).unwrap_or_default();
+        until.retain(|alias, _| self.knows(alias));
+        for slot in self.own_slots() {
+            let inherited = until.get(slot.alias()).copied().filter(|_| self.is_view());
+            let own = slot.lives_until().max(inherited.unwrap_or_default());
+            until.insert(slot.alias().clone(), own);
+        }
+        until
+    }
+
+    /// Leaves it to the parent to tell what still works, for nobody can ask a child that is gone.
+    pub(super) fn bequeath(&self) {
+        let Some(parent) = &self.parent else { return };
+        for slot in self.own_slots() {
+            let heir = parent.find(slot.alias()).unwrap_or_else(|| Arc::clone(&parent.default));
+            heir.outlive(slot.lives_until());
+        }
+    }
+}
+
+fn expiry(until: Nanos) -> Expiry {
+    if until == Nanos::MAX { Expiry::Never } else { Expiry::At(UNIX_EPOCH + Duration::from_nanos(until)) }
+}
