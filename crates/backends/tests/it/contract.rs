@@ -9,7 +9,7 @@ use valetkey_backends::{
     SdkProvider, SecretsManagerProvider, WebIdentityProvider,
 };
 use valetkey_core::testing::{Canary, contract};
-use valetkey_core::{CredentialProvider, Expiry, SecretString};
+use valetkey_core::{CredentialProvider, Expiry, ProviderChain, SecretString, SessionPolicy};
 
 use crate::wire::{Answer, ROLE_SESSION, Wire, assumed, issued, refused};
 use crate::{held, source};
@@ -195,6 +195,31 @@ async fn secrets_manager_keeps_the_contract() {
     for wire in [holding, kept, torn, Wire::saying(400, denied), Wire::new(Answer::NeverComes)] {
         let builder = SecretsManagerProvider::builder("agent", marked.held()).base(&wire.base());
         marked.holds(builder.build().unwrap()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_chain_and_whatever_is_narrowed_keep_the_contract() {
+    let marked = Marked::new();
+    let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
+    let absent = || ProviderChain::new(MemoryProvider::new()).or_else(EnvProvider::new(|_| None));
+    marked.holds(absent()).await;
+    marked
+        .holds(absent().or_else(MemoryProvider::from(marked.canary.credentials(Expiry::Never).unwrap())))
+        .await;
+    let policy = SessionPolicy::read_only(["s3"]).unwrap();
+    for wire in [
+        Wire::saying(200, assumed(&id, &secret, &token)),
+        Wire::saying(200, issued("GetFederationToken", "", [&id, &secret, &token])),
+        Wire::saying(403, refused("AccessDenied", &secret)),
+        Wire::new(Answer::HangsUp),
+    ] {
+        let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
+        let role = AssumeRoleProvider::builder(role, marked.held()).base(&wire.base()).build().unwrap();
+        marked.holds(role.narrowed(&policy).unwrap()).await;
+        let exchange = FederationProvider::builder(source()).base(&wire.base()).build().unwrap();
+        marked.holds(exchange.narrowed(&policy).unwrap()).await;
+        marked.holds(absent().or_else(role)).await;
     }
 }
 

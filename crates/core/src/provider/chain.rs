@@ -49,6 +49,7 @@ impl CredentialProvider for ProviderChain {
         }
         let asked: Vec<_> = self.providers.iter().map(|provider| provider.name()).collect();
         Err(Error::not_configured(format!("none of these providers is configured: {}", asked.join(", ")))
+            .with_provider(self.name())
             .with_next_step("configure one of them, or set credentials on the session"))
     }
 
