@@ -275,8 +275,13 @@ impl SessionContext {
     ///
     /// Answers what AWS accepts nevertheless, as [`outstanding`](Self::outstanding).
     pub fn close(&self) -> Outstanding {
-        self.member().close();
+        self.end();
         self.outstanding()
+    }
+
+    /// Closes for those who do not ask what is left.
+    pub(crate) fn end(&self) {
+        self.member().close();
     }
 
     /// Until when AWS accepts what this session and its children have held, whoever has a copy: also after a clear or

@@ -81,7 +81,7 @@ impl Shelf {
         let struck = self.ledger().strike(entry);
         let was_open = struck && !entry.session.is_closed();
         self.sessions.remove(&entry.handle);
-        entry.session.close();
+        entry.session.end();
         was_open
     }
 
@@ -121,9 +121,7 @@ impl Shelf {
         for entry in &leaving {
             self.sessions.remove(&entry.handle);
         }
-        for entry in &leaving {
-            entry.session.close();
-        }
+        leaving.iter().for_each(|entry| entry.session.end());
         leaving.len()
     }
 }

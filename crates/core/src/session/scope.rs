@@ -29,6 +29,6 @@ struct CloseOnDrop(SessionContext);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        self.0.close();
+        self.0.end();
     }
 }

@@ -1,6 +1,5 @@
 //! `Outstanding`: what AWS goes on accepting when a session has ended.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -69,13 +68,16 @@ impl Member {
     }
 
     /// By account, here and where accounts are inherited from, whether or not they still are.
-    fn lives_until(&self) -> BTreeMap<Alias, Nanos> {
+    fn lives_until(&self) -> Vec<(Alias, Nanos)> {
         let mut until = self.parent.as_ref().map(|parent| parent.lives_until()).unwrap_or_default();
-        until.retain(|alias, _| self.knows(alias));
+        until.retain(|(alias, _)| self.knows(alias));
         for slot in self.own_slots() {
-            let inherited = until.get(slot.alias()).copied().filter(|_| self.is_view());
-            let own = slot.lives_until().max(inherited.unwrap_or_default());
-            until.insert(slot.alias().clone(), own);
+            let own = slot.lives_until();
+            match until.iter_mut().find(|(alias, _)| alias == slot.alias()) {
+                // A view shows what its parent has; whoever is none has an account of its own in that place.
+                Some((_, known)) => *known = if self.is_view() { own.max(*known) } else { own },
+                None => until.push((slot.alias().clone(), own)),
+            }
         }
         until
     }
