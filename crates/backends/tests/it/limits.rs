@@ -174,4 +174,50 @@ proptest! {
             prop_assert!(!shown.contains("xyzzy"), "{}", shown);
         }
     }
+
+    /// API reference of STS, `AssumeRole`; IAM and STS quotas.
+    #[test]
+    fn an_identity_and_a_duration_are_taken_or_refused_by_their_rules(
+        identity in "(aws:|AWS:)?[a-zA-Z0-9_+=,.@:/ -]{0,70}", length in 900_u64..50_000, short in 0_u64..1_000,
+    ) {
+        let plain = identity.chars().all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c));
+        let fits = (2..=64).contains(&identity.len()) && plain;
+        prop_assert_eq!(builder().source_identity(&*identity).build().is_ok(), fits);
+        for length in [short, length] {
+            let duration = || builder().duration(seconds(length));
+            prop_assert_eq!(duration().build().is_ok(), (900..=43_200).contains(&length));
+            prop_assert_eq!(duration().chained(true).build().is_ok(), (900..=3_600).contains(&length));
+        }
+    }
+
+    #[test]
+    fn tags_are_taken_or_refused_by_their_rules_and_never_echoed(
+        key in "(aws:)?[a-zA-Z0-9é _.:/=+@#,-]{0,12}", value in "(aws:)?[a-zA-Z0-9é _.:/=+@#,-]{0,12}",
+        key_length in 100_usize..160, value_length in 200_usize..300, count in 40_usize..60,
+    ) {
+        let in_tag = |text: &str| text.chars().all(|c| c.is_alphanumeric() || " _.:/=+-@".contains(c));
+        let is_key = |key: &str| (1..=128).contains(&key.chars().count()) && in_tag(key) && !key.starts_with("aws:");
+        let is_value = |value: &str| value.chars().count() <= 256 && in_tag(value) && !value.starts_with("aws:");
+        for (key, value) in [(&*key, &*value), (&"é".repeat(key_length), &"é".repeat(value_length))] {
+            let taken = builder().tag(key, value).build().is_ok();
+            prop_assert_eq!(taken, is_key(key) && is_value(value), "{}={}", key, value);
+        }
+        let error = builder().tag("xyzzy#", "xyzzy#").build().unwrap_err();
+        let shown = format!("{error} {error:?}");
+        prop_assert!(!shown.contains("xyzzy"), "{}", shown);
+        let many = (0..count).fold(builder(), |builder, n| builder.tag(format!("key-{n}"), "v"));
+        prop_assert_eq!(many.build().is_ok(), count <= 50);
+        let passed_on = (0..count).fold(builder().tag("key-0", "v"), |builder, _| builder.transitive_tag("key-0"));
+        prop_assert_eq!(passed_on.build().is_ok(), count <= 50);
+    }
+
+    #[test]
+    fn policies_and_arns_are_counted_together(inline in 0_usize..2_100, arns in 0_usize..12, name in 1_usize..300) {
+        let policy = (inline >= 10).then(|| format!("{{\"Sid\":\"{}\"}}", "s".repeat(inline - 10)));
+        let total = policy.as_ref().map_or(0, String::len) + arns * ("arn:aws:iam::aws:policy/".len() + name);
+        let asked = policy.into_iter().fold(builder(), AssumeRoleBuilder::policy);
+        let arn = format!("arn:aws:iam::aws:policy/{}", "p".repeat(name));
+        let asked = (0..arns).fold(asked, |asked, _| asked.policy_arn(&arn));
+        prop_assert_eq!(asked.build().is_ok(), total <= 2_048 && arns <= 10);
+    }
 }

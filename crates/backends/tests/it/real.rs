@@ -4,6 +4,7 @@ mod attribution;
 mod caller;
 mod clients;
 mod counted;
+mod crossing;
 mod identity;
 mod ministack;
 mod moto;

@@ -23,6 +23,7 @@ mod herd;
 mod inherited;
 mod lifetime;
 mod model;
+mod names;
 mod narrow;
 mod outstanding;
 mod policy;

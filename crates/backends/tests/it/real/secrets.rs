@@ -115,6 +115,8 @@ async fn rotate_under_load(Stage { url, owner, reader }: Stage) {
         })
     };
     let readers: Vec<_> = (0..8).map(reader).collect();
+    let mut rotations = session.rotations(&Alias::default_account()).unwrap();
+    let first = rotations.current();
     for n in 2..=6 {
         owner.put(n, "AWSCURRENT").await;
         // The fetch that is joined may have asked before the rotation, the next one has not.
@@ -122,6 +124,11 @@ async fn rotate_under_load(Stage { url, owner, reader }: Stage) {
             session.refresh(&Alias::default_account()).await.unwrap();
         }
         assert_eq!(served(&session).await, n);
+        assert_eq!(
+            rotations.changed().await.map(|now| now.get()),
+            Some(first.get() + n - 1),
+            "told once a version"
+        );
     }
     over.store(true, Ordering::SeqCst);
     for reader in readers {
