@@ -39,8 +39,8 @@ pub use provider::{CredentialProvider, ProviderChain};
 pub use registry::{InUse, RegistryBuilder, SessionHandle, SessionRegistry};
 pub use resolver::{CachedResolver, CredentialResolver, MapResolver};
 pub use session::{
-    AccountStatus, Freshness, Generation, RefreshPolicy, Rotations, Scope, ServedSet, SessionAccount,
-    SessionBuilder, SessionContext, SessionStatus, SetId, WarmLimits,
+    AccountStatus, Freshness, Generation, PolicyScopes, RefreshPolicy, Rotations, Scope, ServedSet,
+    SessionAccount, SessionBuilder, SessionContext, SessionStatus, SetId, WarmLimits,
 };
 
 /// The secret string type: unprintable, wiped when dropped, read only through `expose_secret`.

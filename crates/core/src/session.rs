@@ -39,7 +39,7 @@ use crate::{
 pub use account::SessionAccount;
 pub use builder::SessionBuilder;
 pub use freshness::Freshness;
-pub use narrow::Scope;
+pub use narrow::{PolicyScopes, Scope};
 pub use policy::RefreshPolicy;
 pub use rotation::{Generation, Rotations, ServedSet, SetId};
 pub use status::{AccountStatus, SessionStatus};
