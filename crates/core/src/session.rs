@@ -32,8 +32,8 @@ use serde_json::Value;
 
 use crate::audit::AuditEvent;
 use crate::{
-    AccessKeyId, Alias, CredentialId, CredentialProvider, Credentials, Error, Principal, Region, Result,
-    SessionId, SessionPolicy,
+    AccessKeyId, Alias, CredentialId, CredentialProvider, Credentials, Error, Expiry, Principal, Region,
+    Result, SessionId, SessionPolicy,
 };
 
 pub use account::SessionAccount;
@@ -268,6 +268,12 @@ impl SessionContext {
     /// Wipes everything for good. Every later use, by any handle or child, fails with `Closed`.
     pub fn close(&self) {
         self.member().close();
+    }
+
+    /// When the session ends by itself; `None` for one that does not, as most that were not [narrowed](Self::narrow).
+    #[must_use]
+    pub fn ends_at(&self) -> Option<Expiry> {
+        self.member().until().map(Expiry::At)
     }
 
     /// Whether the session was closed.
