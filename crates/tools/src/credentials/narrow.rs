@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use valetkey_core::{Alias, Error, ErrorKind, Result, Scope, SessionPolicy};
+use valetkey_core::{
+    Alias, CredentialProvider, Error, ErrorKind, Result, Scope, SessionContext, SessionPolicy,
+};
 
 use crate::arguments::{Arguments, must_be_object};
 use crate::sessions::{self, Sessions};
@@ -33,11 +35,11 @@ impl NarrowCredentials {
     fn narrow(&self, input: Value) -> Result<ToolOutput> {
         let mut arguments = Arguments::parse(input)?;
         let session = self.sessions.of(&mut arguments)?;
-        let mut scope = Scope::new().lifetime(lifetime(arguments.take("lifetime"))?);
-        if let Some(accounts) = arguments.take("accounts") {
-            scope = scope.accounts(aliases(&accounts)?);
-        }
         let policy = self.policy(&mut arguments)?;
+        let named = arguments.take("accounts").map(|accounts| aliases(&accounts)).transpose()?;
+        let accounts = named.or_else(|| that_can_hold(policy.as_ref()?, &session));
+        let mut scope = Scope::new().lifetime(lifetime(arguments.take("lifetime"))?);
+        scope = accounts.into_iter().fold(scope, Scope::accounts);
         let digest = policy.as_ref().map(SessionPolicy::digest);
         let narrowed = session.narrow(policy.into_iter().fold(scope, Scope::policy))?;
         let (accounts, ends_at) = (narrowed.accounts(), narrowed.ends_at());
@@ -93,6 +95,14 @@ impl Tool for NarrowCredentials {
     }
 }
 
+/// The accounts that a policy can be put on; `None` when there are none, which is for `narrow` to explain. Keys that
+/// others are derived from stay behind so, and need not be named.
+fn that_can_hold(policy: &SessionPolicy, session: &SessionContext) -> Option<Vec<Alias>> {
+    let can = |alias: &Alias| session.account(alias).and_then(|account| account.narrowed(policy)).is_ok();
+    let accounts: Vec<_> = session.accounts().into_iter().filter(can).collect();
+    (!accounts.is_empty()).then_some(accounts)
+}
+
 fn lifetime(given: Option<Value>) -> Result<Duration> {
     let seconds = given.map_or(Some(USUAL_SECONDS), |given| given.as_u64());
     let seconds = seconds.filter(|seconds| (1..=MOST_SECONDS).contains(seconds));
@@ -115,7 +125,7 @@ fn definition(policies: &Policies) -> ToolDefinition {
     let mut properties = json!({
         "accounts": {
             "type": "array", "items": {"type": "string"}, "minItems": 1,
-            "description": "Aliases of the accounts to keep; all if left out",
+            "description": "Aliases of the accounts to keep; if left out, all that the policy can be put on",
         },
         "policy": {
             "type": ["object", "string"],

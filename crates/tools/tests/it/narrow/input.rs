@@ -82,6 +82,17 @@ async fn what_was_set_by_hand_is_narrowed_to_accounts_and_time_only() {
     assert_eq!(shown.structured.unwrap()["key_suffix"], desk.held().await.access_key_id().last_four());
 }
 
+#[tokio::test]
+async fn accounts_that_the_policy_cannot_be_put_on_stay_behind_unless_they_are_named() {
+    let desk = Narrowing::new();
+    let keys = super::alias("keys");
+    desk.session.set_credentials_for(&keys, desk.session.credentials().await.unwrap()).unwrap();
+    assert_eq!(desk.narrow(json!({"policy": reading()})).await["accounts"], json!(["default", "prod"]));
+    assert_eq!(desk.narrow(json!({})).await["accounts"], json!(["default", "keys", "prod"]));
+    let named = desk.call(NARROW, json!({"policy": reading(), "accounts": ["keys", "prod"]})).await;
+    assert!(named.text.contains("`keys` cannot be narrowed"), "{}", named.text);
+}
+
 #[test]
 fn names_are_offered_only_where_the_host_has_some() {
     let desk = Narrowing::new();
