@@ -2,15 +2,15 @@
 
 use futures_util::future::join_all;
 use serde_json::json;
-use valetkey_core::ErrorKind;
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::testing::ScriptedProvider;
+use valetkey_core::{ErrorKind, SessionContext};
 use valetkey_mcp::child::Delivery;
 use valetkey_mcp::{McpConfig, McpHost};
 
 use super::{DELIVERIES, may, pids, play, slow, stage};
 use crate::process::runs;
-use crate::role::{reading, writing};
+use crate::role::{Role, reading, writing};
 use crate::stage::{Stage, config, environment, fixture, pid, raw};
 
 #[tokio::test]
@@ -45,6 +45,24 @@ async fn policies_that_are_equal_share_credentials_and_servers_do_not_share_a_pr
     let (first, second) = (stage.whoami().await, stage.call("second__whoami", json!({})).await);
     assert_eq!((may(&first), &first["key"]), ("Rx", &second["key"]));
     assert_ne!(pid(&first), pid(&second));
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn under_one_policy_each_server_acts_in_its_own_account() {
+    let prod: valetkey_core::Alias = "prod".parse().unwrap();
+    let mut second = fixture(Delivery::Env);
+    second.account = Some(prod.clone());
+    let session =
+        SessionContext::builder().provider(Role::new('x')).provider_for(prod, Role::new('p')).build();
+    let servers = config([("first", fixture(Delivery::Env)), ("second", second)]);
+    let host = McpHost::builder(&session, servers).environment(environment());
+    let host = host.tool_policy("first", "*", reading()).tool_policy("second", "*", reading());
+    let stage = Stage { host: host.start().await.unwrap(), session, audit: std::sync::Arc::default() };
+    for _ in 0..2 {
+        assert_eq!(may(&stage.call("first__whoami", json!({})).await), "Rx");
+        assert_eq!(may(&stage.call("second__whoami", json!({})).await), "Rp");
+    }
     stage.host.shutdown().await;
 }
 
@@ -121,7 +139,7 @@ async fn a_policy_for_a_tool_that_is_not_there_is_told_with_the_list() {
 }
 
 async fn start(config: McpConfig, server: &str) -> valetkey_core::Result<McpHost> {
-    let session = valetkey_core::SessionContext::builder().build();
+    let session = SessionContext::builder().build();
     let host = McpHost::builder(&session, config).environment(environment());
     host.tool_policy(server, "*", reading()).start().await
 }
