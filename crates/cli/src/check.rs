@@ -13,7 +13,7 @@ use valetkey::mcp::McpConfig;
 use valetkey::mcp::config::ConfigFault;
 
 use crate::arguments::Check;
-use crate::compose::{self, Purpose};
+use crate::compose::{self, Policies, Purpose};
 use crate::failure::Failure;
 use crate::serve::{configuration, servers};
 use crate::settings::{Fault, Settings};
@@ -29,6 +29,7 @@ pub(crate) async fn run(command: &Check) -> Result<ExitCode, Failure> {
     // Making a session only checks; nothing is asked of anybody but by `--live`.
     let base = SdkBase::from_process().await;
     let session = compose::session(&settings, &base, Purpose::Check, &mut faults);
+    Policies::new(&settings, &session, &mut faults);
     if !faults.is_empty() {
         return Err(configuration(&faults));
     }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod audit;
+mod policies;
 mod role;
 
 use std::str::FromStr;
@@ -12,6 +13,7 @@ use valetkey::{Alias, Error, Region, SessionBuilder, SessionContext};
 
 use crate::settings::{Fault, ResolverSettings, Settings};
 use accounts::{Accounts, or_any};
+pub(crate) use policies::Policies;
 
 /// What the session is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

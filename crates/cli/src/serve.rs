@@ -9,11 +9,11 @@ use tokio_util::sync::CancellationToken;
 use valetkey::backends::SdkBase;
 use valetkey::mcp::child::{HostEnvironment, Launcher};
 use valetkey::mcp::config::Variables;
-use valetkey::mcp::{Gateway, McpConfig, McpHost};
-use valetkey::tools::ToolSet;
+use valetkey::mcp::{Gateway, McpConfig, McpHost, McpHostBuilder};
+use valetkey::tools::{ToolSet, ToolSetBuilder};
 
 use crate::arguments::Serve;
-use crate::compose::{self, Purpose};
+use crate::compose::{self, Policies, Purpose};
 use crate::failure::Failure;
 use crate::handed_out;
 use crate::settings::{Fault, Settings};
@@ -28,6 +28,7 @@ pub(crate) async fn run(command: Serve) -> Result<ExitCode, Failure> {
     compose::servers(&settings, config.as_mut(), &mut faults);
     let base = SdkBase::from_process().await;
     let session = compose::session(&settings, &base, Purpose::Work, &mut faults);
+    let policies = Policies::new(&settings, &session, &mut faults);
     if !faults.is_empty() {
         return Err(configuration(&faults));
     }
@@ -35,12 +36,12 @@ pub(crate) async fn run(command: Serve) -> Result<ExitCode, Failure> {
     for fault in config.faults.iter().chain(&config.warnings) {
         tracing::warn!(server = %fault.server, "{}", fault.error);
     }
-    let host = McpHost::builder(&session, config)
-        .environment(HostEnvironment::from_process())
-        .launcher(launcher()?)
-        .start()
-        .await?;
-    let tools = ToolSet::for_session(session.clone());
+    let host =
+        McpHost::builder(&session, config).environment(HostEnvironment::from_process()).launcher(launcher()?);
+    let tied = |host: McpHostBuilder, (server, tool, policy)| host.tool_policy(server, tool, policy);
+    let host = policies.tools.into_iter().fold(host, tied).start().await?;
+    let offered = |tools: ToolSetBuilder, (name, policy)| tools.policy(name, policy);
+    let tools = policies.named.into_iter().fold(ToolSet::builder(session.clone()), offered).build();
     let stop = stop_signal()?;
     let served = Gateway::new(session.clone(), tools).with_host(host).serve_stdio(stop).await;
     handed_out::tell(&session.close());

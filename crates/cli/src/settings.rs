@@ -1,8 +1,9 @@
-//! `valetkey.toml`: accounts, servers' credentials, resolver and audit trail. Unknown keys are errors.
+//! `valetkey.toml`: accounts, policies, servers' credentials, resolver and audit trail. Unknown keys are errors.
 
 mod account;
 mod fault;
 mod place;
+mod policy;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,27 +13,31 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use valetkey::Error;
-use valetkey::mcp::child::Delivery;
+pub(crate) use valetkey::mcp::child::Delivery;
 
 pub(crate) use account::{AccountSettings, AttributionSettings, RoleSettings, SecretSettings};
 pub(crate) use fault::Fault;
 use place::Place;
+pub(crate) use policy::PolicySettings;
 use table::Reader;
 
 /// Where settings are looked for when no file is named.
 const USUAL: &str = "valetkey.toml";
-const SECTIONS: &str = "there are session, accounts, servers, resolver and audit";
+const SECTIONS: &str = "there are session, accounts, policies, servers, resolver and audit";
 
 /// Everything the file says, as far as it could be read.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) session: SessionSettings,
     pub(crate) accounts: BTreeMap<String, AccountSettings>,
+    pub(crate) policies: BTreeMap<String, PolicySettings>,
     pub(crate) servers: BTreeMap<String, ServerSettings>,
     pub(crate) resolver: Option<ResolverSettings>,
     pub(crate) audit: Option<AuditSettings>,
     /// The accounts that are there and could not be read: naming one is no second fault.
     broken: BTreeSet<String>,
+    /// The same of the policies.
+    broken_policies: BTreeSet<String>,
     place: Place,
 }
 
@@ -54,6 +59,9 @@ pub(crate) struct SessionSettings {
 pub(crate) struct ServerSettings {
     pub(crate) credentials: Option<Delivery>,
     pub(crate) account: Option<String>,
+    /// By the server's own name for a tool, or `*` for those that are not named: the name of a policy, or one as JSON.
+    #[serde(default)]
+    pub(crate) tool_policies: BTreeMap<String, String>,
 }
 
 /// Where credential ids lead: to secrets whose names begin with the prefix.
@@ -97,6 +105,11 @@ impl Settings {
     /// Whether the file has an account of this name, sound or not.
     pub(crate) fn has_account(&self, name: &str) -> bool {
         self.accounts.contains_key(name) || self.broken.contains(name)
+    }
+
+    /// The policies that are there and could not be read.
+    pub(crate) fn broken_policies(&self) -> &BTreeSet<String> {
+        &self.broken_policies
     }
 
     /// Whether the session may have the account of this name.
@@ -147,6 +160,9 @@ impl Settings {
             "accounts" => {
                 let (read, broken) = many(&reader, section, value, faults, Reader::account);
                 (self.accounts, self.broken) = (read, broken);
+            }
+            "policies" => {
+                (self.policies, self.broken_policies) = many(&reader, section, value, faults, Reader::policy);
             }
             "servers" => (self.servers, _) = many(&reader, section, value, faults, Reader::read),
             _ => faults.push(self.fault(&[section], format!("is not a section; {SECTIONS}"))),

@@ -43,8 +43,9 @@ pub use registry::{InUse, RegistryBuilder, SessionHandle, SessionRegistry};
 pub use resolver::{CachedResolver, CredentialResolver, MapResolver};
 pub use revocation::RevocationPolicy;
 pub use session::{
-    AccountStatus, Freshness, Generation, Outstanding, OutstandingAccount, RefreshPolicy, Rotations, Scope,
-    ServedSet, SessionAccount, SessionBuilder, SessionContext, SessionStatus, SetId, WarmLimits, WhoAmI,
+    AccountStatus, Freshness, Generation, Outstanding, OutstandingAccount, PolicyScopes, RefreshPolicy,
+    Rotations, Scope, ServedSet, SessionAccount, SessionBuilder, SessionContext, SessionStatus, SetId,
+    WarmLimits, WhoAmI,
 };
 
 /// The secret string type: unprintable, wiped when dropped, read only through `expose_secret`.

@@ -33,15 +33,15 @@ use serde_json::Value;
 
 use crate::audit::AuditEvent;
 use crate::{
-    AccessKeyId, Alias, CredentialId, CredentialProvider, Credentials, Error, Principal, Region, Result,
-    SessionId, SessionPolicy,
+    AccessKeyId, Alias, CredentialId, CredentialProvider, Credentials, Error, Expiry, Principal, Region,
+    Result, SessionId, SessionPolicy,
 };
 
 pub use account::SessionAccount;
 pub use builder::SessionBuilder;
 pub use family::{Outstanding, OutstandingAccount};
 pub use freshness::Freshness;
-pub use narrow::Scope;
+pub use narrow::{PolicyScopes, Scope};
 pub use policy::RefreshPolicy;
 pub use rotation::{Generation, Rotations, ServedSet, SetId};
 pub use status::{AccountStatus, SessionStatus};
@@ -289,6 +289,12 @@ impl SessionContext {
     #[must_use]
     pub fn outstanding(&self) -> Outstanding {
         self.member().outstanding()
+    }
+
+    /// When the session ends by itself; `None` for one that does not, as most that were not [narrowed](Self::narrow).
+    #[must_use]
+    pub fn ends_at(&self) -> Option<Expiry> {
+        self.member().until().map(Expiry::At)
     }
 
     /// Whether the session was closed.

@@ -16,9 +16,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{Error, ErrorKind, Result, SessionContext};
-use valetkey_tools::{ToolDefinition, ToolOutput, ToolSet};
+use valetkey_tools::{CREDENTIAL_SESSION, ToolDefinition, ToolOutput, ToolSet};
 
 use crate::McpHost;
+use crate::host::failure;
 use front::Front;
 use input::Watched;
 
@@ -133,7 +134,7 @@ impl Parts {
             for fault in &catalog.faults {
                 tracing::warn!(server = %fault.server, error = %fault.error, "server fault");
             }
-            tools.extend(catalog.tools.into_iter().map(|tool| tool.definition));
+            tools.extend(catalog.tools.into_iter().map(|tool| self.with_session(tool.definition)));
         }
         tools
     }
@@ -149,7 +150,24 @@ impl Parts {
             let input = arguments.map_or(Value::Null, Value::Object);
             return self.tools.call(name, input).await.map(result);
         }
-        self.host.as_ref()?.call(name, arguments, cancelled).await
+        let (host, mut arguments) = (self.host.as_ref()?, arguments);
+        match arguments.as_mut().map_or(Ok(None), |arguments| self.tools.take_session(arguments)) {
+            Ok(Some(session)) => host.call_for(&session, name, arguments, cancelled).await,
+            Ok(None) => host.call(name, arguments, cancelled).await,
+            Err(error) => Some(failure(&error)),
+        }
+    }
+
+    /// A server's tool, which also takes the argument that is never passed on to the server.
+    fn with_session(&self, mut definition: Value) -> Value {
+        let fields = definition.get_mut("inputSchema").and_then(Value::as_object_mut);
+        if let (Some(fields), Some(schema)) = (fields, self.tools.session_schema()) {
+            let properties = fields.entry("properties").or_insert_with(|| json!({}));
+            if let Some(properties) = properties.as_object_mut() {
+                properties.insert(CREDENTIAL_SESSION.to_owned(), schema);
+            }
+        }
+        definition
     }
 }
 

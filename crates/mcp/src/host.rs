@@ -1,38 +1,38 @@
 //! `McpHost`: the servers of a session, started as its children, listed and called.
 
+mod builder;
 mod catalog;
+mod crew;
+mod crews;
 mod launch;
 mod name;
+mod policies;
 mod restarts;
 mod server;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Map, Value};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use valetkey_core::{Alias, Error, ErrorKind, Result, SessionAccount, SessionContext};
+use valetkey_core::{Alias, Error, Result, SessionAccount, SessionContext, SessionId};
 use valetkey_tools::ToolOutput;
 
-use crate::child::{HostEnvironment, Launcher, SessionHome};
+use crate::child::Delivery;
 use crate::config::{ConfigFault, McpConfig};
-use crate::endpoint::Leash;
 use crate::{CredentialEndpoint, Redactor};
 
+pub use builder::McpHostBuilder;
 pub use catalog::{Catalog, ProxiedTool, ServerFault};
 
-use launch::Recipe;
-use server::{Patience, Server, taken_back};
-
-const START_PATIENCE: Duration = Duration::from_secs(60);
-const LIST_PATIENCE: Duration = Duration::from_secs(30);
-/// Tools that wait for a deployment take long; one that is never answered must not stay for ever.
-const CALL_PATIENCE: Duration = Duration::from_secs(60 * 60);
+use crew::OnCall;
+use crews::Crews;
+use policies::ToolPolicies;
+use server::{Server, taken_back};
 
 /// The servers of one session.
 ///
@@ -40,8 +40,17 @@ const CALL_PATIENCE: Duration = Duration::from_secs(60 * 60);
 /// session must have usable ones, or the call is refused: it never runs as the host. The host lends the session and
 /// does not keep it alive; once the session ends, the servers are stopped. [`shutdown`](Self::shutdown) stops them and
 /// waits until they are gone; dropping the host kills them.
+///
+/// A process has one set of credentials. So what runs with less, a tool that has a
+/// [policy](McpHostBuilder::tool_policy) or a call [for](Self::call_for) a narrowed session, runs in processes of its
+/// own of the same server, with a home of their own: started at the first such call, stopped when there was none for a
+/// while.
 pub struct McpHost {
+    session: SessionId,
     servers: Vec<Server>,
+    /// The same servers for narrowed sessions.
+    crews: Arc<Crews>,
+    policies: ToolPolicies,
     config_faults: Vec<ConfigFault>,
     redactor: Arc<Redactor>,
     /// Which tool of which server was last listed under a name.
@@ -58,110 +67,20 @@ struct Named {
     tool: String,
 }
 
-/// Describes a host; made by [`McpHost::builder`].
-#[must_use]
-pub struct McpHostBuilder {
-    session: SessionContext,
-    config: McpConfig,
-    environment: HostEnvironment,
-    launcher: Option<Launcher>,
-    endpoint: Option<CredentialEndpoint>,
-    leash: Leash,
-    start_patience: Duration,
-    patience: Patience,
+/// A server for one call.
+enum Answering<'a> {
+    Everyone(&'a Server),
+    Narrowed(OnCall),
 }
 
-impl McpHostBuilder {
-    /// What children may inherit; nothing unless said.
-    pub fn environment(mut self, environment: HostEnvironment) -> Self {
-        self.environment = environment;
-        self
-    }
+impl Deref for Answering<'_> {
+    type Target = Server;
 
-    /// Ties the life of the children to this process, also when it is killed.
-    pub fn launcher(mut self, launcher: Launcher) -> Self {
-        self.launcher = Some(launcher);
-        self
-    }
-
-    /// An endpoint to share with other hosts; one of its own unless said.
-    pub fn endpoint(mut self, endpoint: CredentialEndpoint) -> Self {
-        self.endpoint = Some(endpoint);
-        self
-    }
-
-    /// How long children are told that credentials live.
-    pub fn leash(mut self, leash: Leash) -> Self {
-        self.leash = leash;
-        self
-    }
-
-    /// How long a server may take to answer its first message; a minute unless said.
-    pub fn start_patience(mut self, patience: Duration) -> Self {
-        self.start_patience = patience;
-        self
-    }
-
-    /// How long a server may take to list its tools; half a minute unless said. The others are listed without it.
-    pub fn list_patience(mut self, patience: Duration) -> Self {
-        self.patience.list = patience;
-        self
-    }
-
-    /// How long a server may take to answer a call; an hour unless said. Then the call is taken back, and fails.
-    pub fn call_patience(mut self, patience: Duration) -> Self {
-        self.patience.call = patience;
-        self
-    }
-
-    /// Starts the host: its endpoint and its supervisors, not yet the servers.
-    ///
-    /// # Errors
-    /// `Internal` when no port or folder can be had on this machine.
-    pub async fn start(self) -> Result<McpHost> {
-        let fault = |what: &'static str| {
-            move |error: io::Error| Error::new(ErrorKind::Internal, what).with_source(error)
-        };
-        let shared_endpoint = self.endpoint.is_some();
-        let endpoint = match self.endpoint {
-            Some(endpoint) => endpoint,
-            None => {
-                CredentialEndpoint::start().await.map_err(fault("the credential endpoint cannot listen"))?
-            }
-        };
-        let region = self.session.region_for(self.session.default_account());
-        let home =
-            SessionHome::create(region.as_ref()).map_err(fault("the session's own folder cannot be made"))?;
-        let redactor = Arc::new(Redactor::default());
-        let recipe = Arc::new(Recipe {
-            session: self.session.id(),
-            environment: self.environment,
-            launcher: self.launcher,
-            endpoint: endpoint.clone(),
-            leash: self.leash,
-            home,
-            patience: self.start_patience,
-            redactor: Arc::clone(&redactor),
-        });
-        let mut config_faults = self.config.faults;
-        let mut servers = Vec::new();
-        for (name, config) in self.config.servers {
-            match lend(&self.session, config.account.as_ref()) {
-                Ok(account) => {
-                    let recipe = Arc::clone(&recipe);
-                    servers.push(Server::supervise(name, config, account, recipe, self.patience));
-                }
-                Err(error) => config_faults.push(ConfigFault { server: name, error }),
-            }
+    fn deref(&self) -> &Server {
+        match self {
+            Self::Everyone(server) => server,
+            Self::Narrowed(server) => server,
         }
-        Ok(McpHost {
-            servers,
-            config_faults,
-            redactor,
-            names: Mutex::default(),
-            warmer: tokio::spawn(self.session.keep_warm()),
-            endpoint: (!shared_endpoint).then_some(endpoint),
-        })
     }
 }
 
@@ -172,16 +91,7 @@ fn lend(session: &SessionContext, account: Option<&Alias>) -> Result<SessionAcco
 impl McpHost {
     /// Describes a host that runs the servers of `config` with the credentials of `session`.
     pub fn builder(session: &SessionContext, config: McpConfig) -> McpHostBuilder {
-        McpHostBuilder {
-            session: session.clone(),
-            config,
-            environment: HostEnvironment::default(),
-            launcher: None,
-            endpoint: None,
-            leash: Leash::default(),
-            start_patience: START_PATIENCE,
-            patience: Patience { list: LIST_PATIENCE, call: CALL_PATIENCE },
-        }
+        McpHostBuilder::new(session, config)
     }
 
     /// Every tool of every server, and what is wrong with the servers that could not be asked. Starts servers that do
@@ -195,6 +105,7 @@ impl McpHost {
         catalog.faults.extend(
             faults.map(|fault| ServerFault { server: fault.server.clone(), error: fault.error.clone() }),
         );
+        catalog.faults.extend(self.policies.unlisted(&catalog));
         catalog
     }
 
@@ -207,6 +118,29 @@ impl McpHost {
         arguments: Option<Map<String, Value>>,
         cancelled: &CancellationToken,
     ) -> Option<Value> {
+        self.call_as(None, name, arguments, cancelled).await
+    }
+
+    /// As [`call`](Self::call), with the credentials of `session`, which is the host's or one that was narrowed from it,
+    /// and in no process that has others. A server that is given no credentials has one process for everyone.
+    pub async fn call_for(
+        &self,
+        session: &SessionContext,
+        name: &str,
+        arguments: Option<Map<String, Value>>,
+        cancelled: &CancellationToken,
+    ) -> Option<Value> {
+        let narrowed = (session.id() != self.session).then_some(session);
+        self.call_as(narrowed, name, arguments, cancelled).await
+    }
+
+    async fn call_as(
+        &self,
+        narrowed: Option<&SessionContext>,
+        name: &str,
+        arguments: Option<Map<String, Value>>,
+        cancelled: &CancellationToken,
+    ) -> Option<Value> {
         let found = tokio::select! {
             found = self.find(name) => found,
             () = cancelled.cancelled() => Err(taken_back()),
@@ -214,7 +148,10 @@ impl McpHost {
         let result = match found {
             Ok(found) => {
                 let Named { server, tool } = found?;
-                self.servers.get(server)?.call(&tool, arguments, cancelled).await
+                match self.on_call(self.servers.get(server)?, &tool, narrowed) {
+                    Ok(server) => server.call(&tool, arguments, cancelled).await,
+                    Err(error) => Err(error),
+                }
             }
             Err(error) => Err(error),
         };
@@ -226,10 +163,35 @@ impl McpHost {
         Some(result)
     }
 
+    /// The process of `server` that a call of `tool` may run in.
+    fn on_call<'a>(
+        &self,
+        server: &'a Server,
+        tool: &str,
+        narrowed: Option<&SessionContext>,
+    ) -> Result<Answering<'a>> {
+        let config = server.config();
+        let account = match narrowed {
+            Some(session) => &lend(session, config.account.as_ref())?,
+            None => server.account(),
+        };
+        let policy = self.policies.of(server.name(), tool);
+        if config.delivery == Delivery::None || (narrowed.is_none() && policy.is_none()) {
+            return Ok(Answering::Everyone(server));
+        }
+        self.crews.on_call(server, account, policy).map(Answering::Narrowed)
+    }
+
     /// The process ids of the servers that run now, by server name. With a launcher these are of the guardians, each of
     /// which leads its server's process group.
     pub fn pids(&self) -> impl Iterator<Item = (&str, u32)> {
         self.servers.iter().filter_map(|server| Some((server.name(), server.pid()?)))
+    }
+
+    /// The same of the processes that run for narrowed sessions; several of a server may.
+    pub fn narrowed_pids(&self) -> impl Iterator<Item = (String, u32)> {
+        let servers = self.crews.servers().into_iter();
+        servers.filter_map(|server| Some((server.name().to_owned(), server.pid()?)))
     }
 
     /// Stops every server and waits until it is gone, with everything it started.
@@ -241,7 +203,7 @@ impl McpHost {
     /// The same, for an owner who can not give the host up yet: what is still to be told stays masked.
     pub(crate) async fn stop(&self) {
         self.warmer.abort();
-        join_all(self.servers.iter().map(Server::stop)).await;
+        tokio::join!(join_all(self.servers.iter().map(Server::stop)), self.crews.stop());
         if let Some(endpoint) = &self.endpoint {
             endpoint.stop().await;
         }

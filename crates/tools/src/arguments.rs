@@ -7,6 +7,7 @@ use valetkey_core::{Alias, Error, ErrorKind, Result};
 const LONGEST_TEXT: usize = 1024 * 1024;
 
 /// The arguments of one call.
+#[derive(Default)]
 pub(crate) struct Arguments(Map<String, Value>);
 
 impl Arguments {
@@ -17,6 +18,23 @@ impl Arguments {
             Value::Null => Ok(Self(Map::new())),
             _ => Err(must_be_object("arguments")),
         }
+    }
+
+    /// Takes any input; what is no object has no arguments.
+    pub(crate) fn of_any(input: Value) -> Self {
+        Self::parse(input).unwrap_or_default()
+    }
+
+    /// Text that may be left out, taken out.
+    pub(crate) fn take_text(&mut self, field: &'static str) -> Result<Option<String>> {
+        let taken = text(field, self.0.get(field))?.map(str::to_owned);
+        self.0.remove(field);
+        Ok(taken)
+    }
+
+    /// A value that may be left out, taken out; `null` is left out.
+    pub(crate) fn take(&mut self, field: &str) -> Option<Value> {
+        self.0.remove(field).filter(|value| !value.is_null())
     }
 
     /// A JSON object, given as such or as text.

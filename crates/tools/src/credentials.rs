@@ -1,8 +1,10 @@
-//! The tools that set, show, list, refresh and clear a session's credentials.
+//! The tools that set, show, list, refresh, narrow and clear a session's credentials.
 
 mod clear;
+mod close;
 mod get;
 mod list;
+mod narrow;
 mod refresh;
 mod set;
 
@@ -10,9 +12,11 @@ use serde_json::{Value, json};
 use valetkey_core::{Alias, Result, SessionContext};
 
 pub(crate) use clear::ClearCredentials;
+pub(crate) use close::CloseSession;
 pub(crate) use get::GetCredentials;
 pub use get::SecretExposure;
 pub(crate) use list::ListAccounts;
+pub(crate) use narrow::{NarrowCredentials, Policies};
 pub(crate) use refresh::RefreshCredentials;
 pub(crate) use set::SetCredentials;
 

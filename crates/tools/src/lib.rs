@@ -18,10 +18,12 @@
 mod arguments;
 mod credentials;
 mod service;
+mod sessions;
 mod set;
 mod stack_job;
 mod tool;
 
 pub use credentials::SecretExposure;
+pub use sessions::FIELD as CREDENTIAL_SESSION;
 pub use set::{ToolSet, ToolSetBuilder};
 pub use tool::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};

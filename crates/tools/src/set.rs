@@ -4,22 +4,30 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use serde_json::Value;
-use valetkey_core::{Error, ErrorKind, Region, Result, SessionContext};
+use serde_json::{Map, Value};
+use valetkey_core::{Error, ErrorKind, Region, Result, SessionContext, SessionPolicy};
 
+use crate::arguments::Arguments;
 use crate::credentials::{
-    ClearCredentials, GetCredentials, ListAccounts, RefreshCredentials, SetCredentials,
+    ClearCredentials, CloseSession, GetCredentials, ListAccounts, NarrowCredentials, Policies,
+    RefreshCredentials, SetCredentials,
 };
 use crate::service::{GetServiceContext, SetServiceContext};
+use crate::sessions::{self, Sessions};
 use crate::stack_job::AdoptStackJob;
 use crate::{SecretExposure, Tool, ToolDefinition, ToolOutput};
 
 /// The tools bound to one session, in order. A clone shares them.
 ///
-/// The set holds a handle of its session: the session stays open at least as long as the set.
+/// The set holds a handle of its session: the session stays open at least as long as the set. So do the sessions that a
+/// model narrowed from it (32 at most, 12 hours each at most); each call that names one by [`CREDENTIAL_SESSION`] is for
+/// that one.
+///
+/// [`CREDENTIAL_SESSION`]: crate::CREDENTIAL_SESSION
 #[derive(Clone, Default)]
 pub struct ToolSet {
     tools: Vec<Arc<dyn Tool>>,
+    sessions: Option<Sessions>,
 }
 
 impl ToolSet {
@@ -31,7 +39,12 @@ impl ToolSet {
 
     /// Describes the credential tools of `session`, to change what a host may change.
     pub fn builder(session: SessionContext) -> ToolSetBuilder {
-        ToolSetBuilder { session, exposure: SecretExposure::default(), default_region: None }
+        ToolSetBuilder {
+            session,
+            exposure: SecretExposure::default(),
+            default_region: None,
+            policies: Policies::new(),
+        }
     }
 
     /// Adds a tool at the end.
@@ -63,10 +76,44 @@ impl ToolSet {
     /// Calls the tool of that name; `None` when there is no such tool.
     pub async fn call(&self, name: &str, input: Value) -> Option<ToolOutput> {
         let tool = self.get(name)?;
+        if self.would_ignore_session(tool.definition(), &input) {
+            return Some(ToolOutput::error(&ignored()));
+        }
         let output = tool.call(input).await;
         tracing::debug!(tool = name, is_error = output.is_error, "tool called");
         Some(output)
     }
+
+    /// Takes the narrowed session out of the arguments of a call that goes to somebody else, such as a server behind
+    /// this set; `None` when the call names none.
+    ///
+    /// # Errors
+    /// `Invalid` for what is no handle, `Closed` when it leads to no session that is open.
+    pub fn take_session(&self, arguments: &mut Map<String, Value>) -> Result<Option<SessionContext>> {
+        let Some(sessions) = &self.sessions else { return Ok(None) };
+        let mut rest = Arguments::of_any(Value::Object(std::mem::take(arguments)));
+        let narrowed = sessions.narrowed_of(&mut rest);
+        *arguments = rest.into_fields();
+        narrowed
+    }
+
+    /// The schema of the argument that [`take_session`](Self::take_session) takes; `None` for a set without a session,
+    /// which takes none.
+    #[must_use]
+    pub fn session_schema(&self) -> Option<Value> {
+        self.sessions.as_ref().map(|_| sessions::schema())
+    }
+
+    /// A tool that a host has added may act on a session of its own. What was to run with less must not run with that.
+    fn would_ignore_session(&self, tool: &ToolDefinition, input: &Value) -> bool {
+        let is_named = input.get(sessions::FIELD).is_some_and(|handle| !handle.is_null());
+        is_named && self.sessions.is_some() && tool.input_schema["properties"].get(sessions::FIELD).is_none()
+    }
+}
+
+fn ignored() -> Error {
+    Error::invalid(sessions::FIELD, "is not known to this tool, which would act with other credentials")
+        .with_next_step("leave this tool to whoever narrowed the credentials")
 }
 
 impl<'a> IntoIterator for &'a ToolSet {
@@ -92,6 +139,7 @@ pub struct ToolSetBuilder {
     session: SessionContext,
     exposure: SecretExposure,
     default_region: Option<Region>,
+    policies: Policies,
 }
 
 impl ToolSetBuilder {
@@ -107,21 +155,30 @@ impl ToolSetBuilder {
         self
     }
 
+    /// A policy that a model may narrow credentials to, by its name.
+    pub fn policy(mut self, name: impl Into<String>, policy: SessionPolicy) -> Self {
+        self.policies.insert(name.into(), policy);
+        self
+    }
+
     /// The set.
     #[must_use]
     pub fn build(self) -> ToolSet {
-        let Self { session, exposure, default_region } = self;
+        let Self { session, exposure, default_region, policies } = self;
         let region = default_region.unwrap_or_else(Region::us_east_1);
+        let sessions = Sessions::new(session);
         let tools: Vec<Arc<dyn Tool>> = vec![
-            Arc::new(SetCredentials::new(session.clone(), region.clone())),
-            Arc::new(GetCredentials::new(session.clone(), exposure)),
-            Arc::new(AdoptStackJob::new(session.clone(), region)),
-            Arc::new(SetServiceContext::new(session.clone())),
-            Arc::new(GetServiceContext::new(session.clone())),
-            Arc::new(ClearCredentials::new(session.clone())),
-            Arc::new(ListAccounts::new(session.clone())),
-            Arc::new(RefreshCredentials::new(session)),
+            Arc::new(SetCredentials::new(sessions.clone(), region.clone())),
+            Arc::new(GetCredentials::new(sessions.clone(), exposure)),
+            Arc::new(AdoptStackJob::new(sessions.clone(), region)),
+            Arc::new(SetServiceContext::new(sessions.clone())),
+            Arc::new(GetServiceContext::new(sessions.clone())),
+            Arc::new(ClearCredentials::new(sessions.clone())),
+            Arc::new(ListAccounts::new(sessions.clone())),
+            Arc::new(RefreshCredentials::new(sessions.clone())),
+            Arc::new(NarrowCredentials::new(sessions.clone(), policies)),
+            Arc::new(CloseSession::new(sessions.clone())),
         ];
-        ToolSet { tools }
+        ToolSet { tools, sessions: Some(sessions) }
     }
 }

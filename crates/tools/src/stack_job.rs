@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
-use valetkey_core::{CredentialId, Error, Region, Result, SessionContext};
+use valetkey_core::{CredentialId, Error, Region, Result};
 
 use crate::arguments::{Arguments, missing, text};
 use crate::credentials::{status, status_schema};
+use crate::sessions::{self, Sessions};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
 const FIELD: &str = "stack_job_json";
@@ -14,7 +15,7 @@ const REGION: &str = "spec.target.spec.aws_account_region";
 
 /// Sets the credentials that a stack job names.
 pub(crate) struct AdoptStackJob {
-    session: SessionContext,
+    sessions: Sessions,
     default_region: Region,
     definition: ToolDefinition,
 }
@@ -26,14 +27,16 @@ struct StackJob {
 }
 
 impl AdoptStackJob {
-    pub(crate) fn new(session: SessionContext, default_region: Region) -> Self {
-        Self { session, default_region, definition: definition() }
+    pub(crate) fn new(sessions: Sessions, default_region: Region) -> Self {
+        Self { sessions, default_region, definition: definition() }
     }
 
     async fn adopt(&self, input: Value) -> Result<ToolOutput> {
-        let job = StackJob::parse(&Arguments::parse(input)?.object(FIELD)?)?;
+        let mut arguments = Arguments::parse(input)?;
+        let session = self.sessions.of(&mut arguments)?;
+        let job = StackJob::parse(&arguments.object(FIELD)?)?;
         let id = job.credential_id;
-        let adopted = self.session.adopt_with(&id, |found| {
+        let adopted = session.adopt_with(&id, |found| {
             let region = job.region.or_else(|| found.region().cloned());
             found.with_region(region.unwrap_or_else(|| self.default_region.clone()))
         });
@@ -43,7 +46,7 @@ impl AdoptStackJob {
         let text = format!(
             "Successfully extracted and set AWS credentials: {id} in region {region}, access key ending in {last_four}"
         );
-        let mut shown = status(&self.session, self.session.default_account())?;
+        let mut shown = status(&session, session.default_account())?;
         shown["provider_credential_id"] = json!(id);
         Ok(ToolOutput::ok(text).with_structured(shown))
     }
@@ -106,7 +109,8 @@ fn definition() -> ToolDefinition {
         "required": ["spec"],
     });
     let field = json!({"description": "The stack job, as an object or as JSON text", "anyOf": [{"type": "string"}, job]});
-    let schema = json!({"type": "object", "properties": {FIELD: field}, "required": [FIELD]});
+    let properties = json!({FIELD: field, sessions::FIELD: sessions::schema()});
+    let schema = json!({"type": "object", "properties": properties, "required": [FIELD]});
     let mut output = status_schema();
     output["properties"]["provider_credential_id"] = json!({"type": "string"});
     ToolDefinition::new("extract_and_set_credentials_from_stack_job", description, schema)

@@ -10,7 +10,7 @@ use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
 use super::account::{AccountSettings, PlainSettings};
 use super::place::Place;
-use super::{Fault, ResolverSettings};
+use super::{Fault, PolicySettings, ResolverSettings};
 
 /// Reads tables and says where in the file their faults are.
 pub(super) struct Reader<'p> {
@@ -83,6 +83,18 @@ impl<'p> Reader<'p> {
             "assume-role" => self.read(path, rest, faults).map(Box::new).map(AccountSettings::AssumeRole),
             _ => self.read(path, rest, faults).map(AccountSettings::SecretsManager),
         }
+    }
+
+    /// A policy, unless a part of it was told to be wrong: what is left says something else.
+    pub(super) fn policy(
+        &self,
+        path: &[&str],
+        value: Spanned<DeValue<'_>>,
+        faults: &mut Vec<Fault>,
+    ) -> Option<PolicySettings> {
+        let told = faults.len();
+        let read = self.read(path, value, faults)?;
+        (faults.len() == told).then_some(read)
     }
 
     pub(super) fn resolver(

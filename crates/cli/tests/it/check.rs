@@ -4,6 +4,7 @@ mod accounts;
 mod files;
 mod live;
 mod places;
+mod policies;
 mod servers;
 mod sound;
 

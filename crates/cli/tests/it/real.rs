@@ -2,6 +2,7 @@
 
 mod demo;
 mod exec;
+mod narrowed;
 mod roles;
 mod serve;
 

@@ -1,6 +1,7 @@
-//! `narrow`: a child session with less authority, for a sub-agent.
+//! `narrow`: a child session with less authority, for a sub-agent or for one tool.
 
 mod account;
+mod by_policy;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,6 +13,7 @@ use crate::audit::{AuditEvent, Narrowing};
 use crate::{Alias, Error, Expiry, Result, SessionPolicy};
 
 pub(super) use account::NarrowedAccount;
+pub use by_policy::PolicyScopes;
 
 /// How much of a session's authority a [narrowed](SessionContext::narrow) one has: all of it, but for what is said here.
 #[must_use]
@@ -71,19 +73,34 @@ impl SessionContext {
     /// may be somebody else's), or its provider cannot narrow, or not by this policy. `Invalid` for no accounts and for
     /// no time. `Closed` after closing.
     pub fn narrow(&self, scope: Scope) -> Result<Self> {
-        let session = self.member();
-        let accounts = session.chosen(scope.accounts.as_deref())?;
-        let until = session.until_after(scope.lifetime)?;
-        if let Some(policy) = &scope.policy {
-            accounts.iter().try_for_each(|alias| session.can_narrow(alias, policy))?;
-        }
-        let child = session.born_narrowed(&scope, &accounts, until)?;
-        session.record_narrowing(&child, &scope, accounts);
-        Ok(Self(Arc::new(Handle(child))))
+        self.member().narrow(&scope)
+    }
+}
+
+impl SessionAccount {
+    /// A child of the account's session that has this account alone, and in it what the policy allows and no more:
+    /// [`SessionContext::narrow`], for whoever was lent the account and does not keep the session open. The child does
+    /// not either.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn narrow(&self, policy: SessionPolicy) -> Result<SessionContext> {
+        self.member()?.narrow(&Scope::new().accounts([self.alias().clone()]).policy(policy))
     }
 }
 
 impl Member {
+    fn narrow(self: &Arc<Self>, scope: &Scope) -> Result<SessionContext> {
+        let accounts = self.chosen(scope.accounts.as_deref())?;
+        let until = self.until_after(scope.lifetime)?;
+        if let Some(policy) = &scope.policy {
+            accounts.iter().try_for_each(|alias| self.can_narrow(alias, policy))?;
+        }
+        let child = self.born_narrowed(scope, &accounts, until)?;
+        self.record_narrowing(&child, scope, accounts);
+        Ok(SessionContext(Arc::new(Handle(child))))
+    }
+
     /// The accounts that a scope leaves, the default one first.
     fn chosen(&self, named: Option<&[Alias]>) -> Result<Vec<Alias>> {
         let Some(named) = named else {

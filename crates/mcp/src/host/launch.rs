@@ -42,6 +42,20 @@ pub(super) struct Started {
 }
 
 impl Recipe {
+    /// The same for servers of another session, which has a home of its own.
+    pub(super) fn elsewhere(&self, session: SessionId, home: SessionHome) -> Self {
+        Self {
+            session,
+            home,
+            environment: self.environment.clone(),
+            launcher: self.launcher.clone(),
+            endpoint: self.endpoint.clone(),
+            leash: self.leash,
+            patience: self.patience,
+            redactor: Arc::clone(&self.redactor),
+        }
+    }
+
     /// Starts a server, with credentials or without. `era` is remembered for the next time.
     pub(super) async fn start(
         &self,

@@ -71,8 +71,22 @@ impl Server {
         Self { facts, patience, requests, stop, task: Mutex::new(Some(task)) }
     }
 
+    /// The same server, in `account` and as `recipe` says: another process, which has nothing of this one's.
+    pub(super) fn beside(&self, account: SessionAccount, recipe: Arc<Recipe>) -> Self {
+        let Facts { name, config, .. } = &*self.facts;
+        Self::supervise(name.clone(), config.clone(), account, recipe, self.patience)
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.facts.name
+    }
+
+    pub(super) fn config(&self) -> &ServerConfig {
+        &self.facts.config
+    }
+
+    pub(super) fn account(&self) -> &SessionAccount {
+        &self.facts.account
     }
 
     pub(super) fn pid(&self) -> Option<u32> {
@@ -222,7 +236,7 @@ pub(super) fn taken_back() -> Error {
 }
 
 /// What is missing is named by the tool that gives it, also when it is a role's source that has nothing.
-fn late_binding(error: Error) -> Error {
+pub(super) fn late_binding(error: Error) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(fault) = cause {
         let kind = fault.downcast_ref::<Error>().map(Error::kind);

@@ -65,12 +65,30 @@ impl Scene {
         self.wire.request("tools/call", bad).await;
         self.wire.request("tools/call", json!({"name": self.canary.expose_secret()})).await;
         self.wire.request(self.canary.expose_secret(), given.clone()).await;
+        self.narrow(&given).await;
         for tool in
             ["get_aws_credentials_context", "fixture__leak", "raw__tool", "blurting__tool", "fixture__crash"]
         {
             self.wire.call(tool, json!({})).await;
         }
         self.wire.call("fixture__crash", json!({})).await;
+    }
+
+    /// A sub-agent's calls, in processes of their own.
+    async fn narrow(&mut self, given: &Value) {
+        let secret = self.canary.expose_secret().to_owned();
+        for input in [json!({"policy": given}), json!({"policy_name": secret}), json!({"accounts": [secret]})]
+        {
+            self.wire.call("narrow_aws_credentials", input).await;
+        }
+        let narrowed = self.wire.call("narrow_aws_credentials", json!({})).await;
+        let handle = narrowed["structuredContent"]["credential_session"].clone();
+        assert!(handle.is_string(), "{narrowed}");
+        for named in [&handle, &json!(secret), given] {
+            for tool in ["fixture__leak", "raw__tool", "blurting__tool", "get_aws_credentials_context"] {
+                self.wire.call(tool, json!({"credential_session": named})).await;
+            }
+        }
     }
 
     /// The server's environment, or the endpoint's answer: there the secret belongs.

@@ -6,4 +6,5 @@ mod contents;
 mod eras;
 mod leaving;
 mod malformed;
+mod narrowed;
 pub(crate) mod wire;

@@ -8,6 +8,7 @@ mod environment;
 mod family;
 mod masking;
 mod names;
+mod narrowed;
 mod sessions;
 mod shutdown;
 pub(crate) mod stubborn;

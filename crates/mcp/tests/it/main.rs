@@ -10,4 +10,5 @@ mod host;
 mod keys;
 mod process;
 mod real;
+mod role;
 mod stage;

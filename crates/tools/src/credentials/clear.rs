@@ -2,19 +2,28 @@
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use valetkey_core::SessionContext;
+use valetkey_core::Result;
 
+use crate::arguments::Arguments;
+use crate::sessions::{self, Sessions};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
 /// Wipes everything a session was given.
 pub(crate) struct ClearCredentials {
-    session: SessionContext,
+    sessions: Sessions,
     definition: ToolDefinition,
 }
 
 impl ClearCredentials {
-    pub(crate) fn new(session: SessionContext) -> Self {
-        Self { session, definition: definition() }
+    pub(crate) fn new(sessions: Sessions) -> Self {
+        Self { sessions, definition: definition() }
+    }
+
+    /// Clears whatever the input: a wipe that is asked for is never refused. But it is never somebody else's either.
+    fn clear(&self, input: Value) -> Result<ToolOutput> {
+        self.sessions.of(&mut Arguments::of_any(input))?.clear();
+        Ok(ToolOutput::ok("Successfully cleared all credentials and context from memory")
+            .with_structured(json!({"cleared": true})))
     }
 }
 
@@ -24,11 +33,8 @@ impl Tool for ClearCredentials {
         &self.definition
     }
 
-    /// Clears whatever the input: a wipe that is asked for is never refused.
-    async fn call(&self, _: Value) -> ToolOutput {
-        self.session.clear();
-        ToolOutput::ok("Successfully cleared all credentials and context from memory")
-            .with_structured(json!({"cleared": true}))
+    async fn call(&self, input: Value) -> ToolOutput {
+        self.clear(input).into()
     }
 }
 
@@ -37,7 +43,8 @@ fn definition() -> ToolDefinition {
                        access at once. Call it when the work is done.";
     let output =
         json!({"type": "object", "properties": {"cleared": {"const": true}}, "required": ["cleared"]});
-    ToolDefinition::new("clear_credential_context", description, json!({"type": "object", "properties": {}}))
+    let schema = json!({"type": "object", "properties": {sessions::FIELD: sessions::schema()}});
+    ToolDefinition::new("clear_credential_context", description, schema)
         .title("Clear credentials")
         .output_schema(output)
         .annotations(ToolAnnotations {

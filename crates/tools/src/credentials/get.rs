@@ -7,6 +7,7 @@ use valetkey_core::{Alias, Error, Result, SessionContext};
 
 use super::{account_schema, status, status_schema};
 use crate::arguments::Arguments;
+use crate::sessions::{self, Sessions};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
 const NAME: &str = "get_aws_credentials_context";
@@ -24,48 +25,49 @@ pub enum SecretExposure {
 
 /// Shows one account of a session.
 pub(crate) struct GetCredentials {
-    session: SessionContext,
+    sessions: Sessions,
     exposure: SecretExposure,
     definition: ToolDefinition,
 }
 
 impl GetCredentials {
-    pub(crate) fn new(session: SessionContext, exposure: SecretExposure) -> Self {
-        Self { session, exposure, definition: definition(exposure) }
+    pub(crate) fn new(sessions: Sessions, exposure: SecretExposure) -> Self {
+        Self { sessions, exposure, definition: definition(exposure) }
     }
 
     async fn get(&self, input: Value) -> Result<ToolOutput> {
-        let named = Arguments::parse(input)?.account()?;
-        let account = named.unwrap_or_else(|| self.session.default_account().clone());
+        let mut arguments = Arguments::parse(input)?;
+        let session = self.sessions.of(&mut arguments)?;
+        let account = arguments.account()?.unwrap_or_else(|| session.default_account().clone());
         let shown = match self.exposure {
-            SecretExposure::StatusOnly => self.status(&account)?,
-            SecretExposure::Reveal => self.reveal(&account).await?,
+            SecretExposure::StatusOnly => known(&session, &account)?,
+            SecretExposure::Reveal => reveal(&session, &account).await?,
         };
         Ok(ToolOutput::json(shown))
     }
+}
 
-    fn status(&self, account: &Alias) -> Result<Value> {
-        let status = status(&self.session, account)?;
-        // Neither a set nor anyone who would provide one: the caller has to act first.
-        if status["provider"].is_null() {
-            return Err(Error::not_configured("no AWS credentials found in context").with_next_step(
-                "call `set_aws_credentials_context` or `extract_and_set_credentials_from_stack_job` first",
-            ));
-        }
-        Ok(status)
+fn known(session: &SessionContext, account: &Alias) -> Result<Value> {
+    let status = status(session, account)?;
+    // Neither a set nor anyone who would provide one: the caller has to act first.
+    if status["provider"].is_null() {
+        return Err(Error::not_configured("no AWS credentials found in context").with_next_step(
+            "call `set_aws_credentials_context` or `extract_and_set_credentials_from_stack_job` first",
+        ));
     }
+    Ok(status)
+}
 
-    async fn reveal(&self, account: &Alias) -> Result<Value> {
-        let credentials = self.session.credentials_for(account).await?;
-        self.session.record(AuditEvent::Serve, account, NAME, None);
-        let region = credentials.region().cloned().or_else(|| self.session.region_for(account));
-        Ok(json!({
-            "access_key_id": credentials.access_key_id().as_str(),
-            "secret_access_key": credentials.expose_secret_access_key(),
-            "region": region,
-            "session_token": credentials.expose_session_token(),
-        }))
-    }
+async fn reveal(session: &SessionContext, account: &Alias) -> Result<Value> {
+    let credentials = session.credentials_for(account).await?;
+    session.record(AuditEvent::Serve, account, NAME, None);
+    let region = credentials.region().cloned().or_else(|| session.region_for(account));
+    Ok(json!({
+        "access_key_id": credentials.access_key_id().as_str(),
+        "secret_access_key": credentials.expose_secret_access_key(),
+        "region": region,
+        "session_token": credentials.expose_session_token(),
+    }))
 }
 
 #[async_trait]
@@ -90,7 +92,8 @@ fn definition(exposure: SecretExposure) -> ToolDefinition {
             ("Get the AWS credentials of the session's context, secrets included.", keys_schema())
         }
     };
-    let schema = json!({"type": "object", "properties": {"account": account_schema()}});
+    let properties = json!({"account": account_schema(), sessions::FIELD: sessions::schema()});
+    let schema = json!({"type": "object", "properties": properties});
     ToolDefinition::new(NAME, description, schema)
         .title("Get AWS credentials")
         .output_schema(output)

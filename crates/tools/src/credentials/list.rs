@@ -2,28 +2,29 @@
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use valetkey_core::{Result, SessionContext};
+use valetkey_core::Result;
 
 use super::status_schema;
 use crate::arguments::Arguments;
+use crate::sessions::{self, Sessions};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
 /// Shows the accounts of a session.
 pub(crate) struct ListAccounts {
-    session: SessionContext,
+    sessions: Sessions,
     definition: ToolDefinition,
 }
 
 impl ListAccounts {
-    pub(crate) fn new(session: SessionContext) -> Self {
-        Self { session, definition: definition() }
+    pub(crate) fn new(sessions: Sessions) -> Self {
+        Self { sessions, definition: definition() }
     }
 
     fn list(&self, input: Value) -> Result<ToolOutput> {
-        Arguments::parse(input)?;
+        let session = self.sessions.of(&mut Arguments::parse(input)?)?;
         // A session that has ended says so.
-        self.session.account(self.session.default_account())?;
-        Ok(ToolOutput::json(json!({"accounts": self.session.status().accounts})))
+        session.account(session.default_account())?;
+        Ok(ToolOutput::json(json!({"accounts": session.status().accounts})))
     }
 }
 
@@ -47,7 +48,8 @@ fn definition() -> ToolDefinition {
         "properties": {"accounts": {"type": "array", "items": status_schema()}},
         "required": ["accounts"],
     });
-    ToolDefinition::new("list_aws_accounts", description, json!({"type": "object", "properties": {}}))
+    let schema = json!({"type": "object", "properties": {sessions::FIELD: sessions::schema()}});
+    ToolDefinition::new("list_aws_accounts", description, schema)
         .title("List AWS accounts")
         .output_schema(output)
         .annotations(ToolAnnotations {

@@ -2,28 +2,30 @@
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use valetkey_core::{Result, SessionContext};
+use valetkey_core::Result;
 
 use super::{account_schema, status, status_schema};
 use crate::arguments::Arguments;
+use crate::sessions::{self, Sessions};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
 /// Has one account of a session refreshed.
 pub(crate) struct RefreshCredentials {
-    session: SessionContext,
+    sessions: Sessions,
     definition: ToolDefinition,
 }
 
 impl RefreshCredentials {
-    pub(crate) fn new(session: SessionContext) -> Self {
-        Self { session, definition: definition() }
+    pub(crate) fn new(sessions: Sessions) -> Self {
+        Self { sessions, definition: definition() }
     }
 
     async fn refresh(&self, input: Value) -> Result<ToolOutput> {
-        let named = Arguments::parse(input)?.account()?;
-        let account = named.unwrap_or_else(|| self.session.default_account().clone());
-        self.session.refresh(&account).await?;
-        let status = status(&self.session, &account)?;
+        let mut arguments = Arguments::parse(input)?;
+        let session = self.sessions.of(&mut arguments)?;
+        let account = arguments.account()?.unwrap_or_else(|| session.default_account().clone());
+        session.refresh(&account).await?;
+        let status = status(&session, &account)?;
         let expiry = status["expires_at"].as_str().unwrap_or("never");
         let text =
             format!("Successfully refreshed AWS credentials of account: {account}, expiring: {expiry}");
@@ -46,7 +48,8 @@ fn definition() -> ToolDefinition {
     let description = "Get new AWS credentials for an account of this session now, from where it always gets them. \
                        They are renewed on their own; call this after AWS refused them as expired. Credentials that \
                        were set by hand can only be set anew.";
-    let schema = json!({"type": "object", "properties": {"account": account_schema()}});
+    let properties = json!({"account": account_schema(), sessions::FIELD: sessions::schema()});
+    let schema = json!({"type": "object", "properties": properties});
     ToolDefinition::new("refresh_aws_credentials", description, schema)
         .title("Refresh AWS credentials")
         .output_schema(status_schema())

@@ -2,35 +2,38 @@
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
-use valetkey_core::{Alias, Credentials, Region, Result, SessionContext};
+use valetkey_core::{Alias, Credentials, Region, Result};
 
 use super::{account_schema, status, status_schema};
 use crate::arguments::{Arguments, account};
+use crate::sessions::{self, Sessions};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
 const FIELD: &str = "credentials_json";
 
 /// Sets the credentials of one account of a session.
 pub(crate) struct SetCredentials {
-    session: SessionContext,
+    sessions: Sessions,
     default_region: Region,
     definition: ToolDefinition,
 }
 
 impl SetCredentials {
-    pub(crate) fn new(session: SessionContext, default_region: Region) -> Self {
+    pub(crate) fn new(sessions: Sessions, default_region: Region) -> Self {
         let definition = definition(&default_region);
-        Self { session, default_region, definition }
+        Self { sessions, default_region, definition }
     }
 
     fn set(&self, input: Value) -> Result<ToolOutput> {
-        let (fields, named) = read(input)?;
-        let account = named.unwrap_or_else(|| self.session.default_account().clone());
+        let mut arguments = Arguments::parse(input)?;
+        let session = self.sessions.of(&mut arguments)?;
+        let (fields, named) = read(arguments)?;
+        let account = named.unwrap_or_else(|| session.default_account().clone());
         let credentials = Credentials::from_json_value(&Value::Object(fields), "context")?;
         let region = credentials.region().unwrap_or(&self.default_region).clone();
-        self.session.set_credentials_for(&account, credentials.with_region(region.clone()))?;
+        session.set_credentials_for(&account, credentials.with_region(region.clone()))?;
         let text = format!("Successfully set AWS credentials in context for region: {region}");
-        Ok(ToolOutput::ok(text).with_structured(status(&self.session, &account)?))
+        Ok(ToolOutput::ok(text).with_structured(status(&session, &account)?))
     }
 }
 
@@ -46,8 +49,7 @@ impl Tool for SetCredentials {
 }
 
 /// The credentials' fields, and the account named beside them or among them.
-fn read(input: Value) -> Result<(Map<String, Value>, Option<Alias>)> {
-    let mut arguments = Arguments::parse(input)?;
+fn read(mut arguments: Arguments) -> Result<(Map<String, Value>, Option<Alias>)> {
     let beside = arguments.account()?;
     let fields = arguments.object(FIELD)?;
     let named = beside.map_or_else(|| account(&fields), |alias| Ok(Some(alias)))?;
@@ -65,6 +67,7 @@ fn definition(default_region: &Region) -> ToolDefinition {
                 "anyOf": [{"type": "string"}, fields_schema(default_region)],
             },
             "account": account_schema(),
+            sessions::FIELD: sessions::schema(),
         },
         "required": [FIELD],
     });

@@ -2,23 +2,26 @@
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use valetkey_core::{Error, Result, SessionContext};
+use valetkey_core::{Error, Result};
 
+use crate::arguments::Arguments;
+use crate::sessions::{self, Sessions};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
 /// Gives a session's service context back.
 pub(crate) struct GetServiceContext {
-    session: SessionContext,
+    sessions: Sessions,
     definition: ToolDefinition,
 }
 
 impl GetServiceContext {
-    pub(crate) fn new(session: SessionContext) -> Self {
-        Self { session, definition: definition() }
+    pub(crate) fn new(sessions: Sessions) -> Self {
+        Self { sessions, definition: definition() }
     }
 
-    fn get(&self) -> Result<ToolOutput> {
-        let facts = self.session.service_context().ok_or_else(|| {
+    fn get(&self, input: Value) -> Result<ToolOutput> {
+        let session = self.sessions.of(&mut Arguments::of_any(input))?;
+        let facts = session.service_context().ok_or_else(|| {
             Error::not_configured("no service context found")
                 .with_next_step("call `set_service_context_info` first")
         })?;
@@ -32,14 +35,15 @@ impl Tool for GetServiceContext {
         &self.definition
     }
 
-    async fn call(&self, _: Value) -> ToolOutput {
-        self.get().into()
+    async fn call(&self, input: Value) -> ToolOutput {
+        self.get(input).into()
     }
 }
 
 fn definition() -> ToolDefinition {
     let description = "Get the facts on the service at hand that were set with set_service_context_info.";
-    ToolDefinition::new("get_service_context_info", description, json!({"type": "object", "properties": {}}))
+    let schema = json!({"type": "object", "properties": {sessions::FIELD: sessions::schema()}});
+    ToolDefinition::new("get_service_context_info", description, schema)
         .title("Get service context")
         .output_schema(json!({"type": "object"}))
         .annotations(ToolAnnotations {

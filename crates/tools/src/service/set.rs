@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
-use valetkey_core::{Error, Result, SessionContext};
+use valetkey_core::{Error, Result};
 
 use crate::arguments::{Arguments, missing};
+use crate::sessions::{self, Sessions};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
 /// The old tool's argument. The facts may also be the arguments themselves.
@@ -16,19 +17,21 @@ const LONGEST_NAME: usize = 128;
 
 /// Keeps a session's service context.
 pub(crate) struct SetServiceContext {
-    session: SessionContext,
+    sessions: Sessions,
     definition: ToolDefinition,
 }
 
 impl SetServiceContext {
-    pub(crate) fn new(session: SessionContext) -> Self {
-        Self { session, definition: definition() }
+    pub(crate) fn new(sessions: Sessions) -> Self {
+        Self { sessions, definition: definition() }
     }
 
     fn set(&self, input: Value) -> Result<ToolOutput> {
-        let facts = read(input)?;
+        let mut arguments = Arguments::parse(input)?;
+        let session = self.sessions.of(&mut arguments)?;
+        let facts = read(arguments)?;
         let name = name(&facts);
-        self.session.set_service_context(Value::Object(facts))?;
+        session.set_service_context(Value::Object(facts))?;
         let text = format!("Successfully set service context for: {name}");
         Ok(ToolOutput::ok(text).with_structured(json!({"service_id": name})))
     }
@@ -45,8 +48,7 @@ impl Tool for SetServiceContext {
     }
 }
 
-fn read(input: Value) -> Result<Map<String, Value>> {
-    let mut arguments = Arguments::parse(input)?;
+fn read(mut arguments: Arguments) -> Result<Map<String, Value>> {
     let facts = if arguments.has(FIELD) { arguments.object(FIELD)? } else { arguments.into_fields() };
     if facts.is_empty() {
         return Err(missing(FIELD));
@@ -85,6 +87,7 @@ fn definition() -> ToolDefinition {
                 "type": ["string", "object"],
             },
             "service_id": {"type": ["string", "number"], "description": "The id of the service"},
+            sessions::FIELD: sessions::schema(),
         },
         "additionalProperties": true,
     });

@@ -25,6 +25,11 @@ fn inputs(canary: &Canary) -> Vec<Value> {
             "target": {"spec": {"aws_account_region": secret}}}}}),
         json!({"stack_job_json": format!("{{\"spec\": {secret}")}),
         json!({"service_info_json": secret}),
+        json!({"credential_session": secret}),
+        json!({"policy": given, "accounts": [secret]}),
+        json!({"policy": secret, "policy_name": secret}),
+        json!({"policy_name": secret, "lifetime": secret}),
+        json!({}),
         json!([given]),
         json!(secret),
         given,
@@ -37,7 +42,7 @@ async fn no_output_error_or_log_line_holds_a_secret() {
     let desk = Desk::furnished().await;
     let mut told = String::new();
     for input in inputs(&desk.canary) {
-        for tool in [SET, GET, STACK_JOB, GET_SERVICE] {
+        for tool in [SET, GET, STACK_JOB, GET_SERVICE, NARROW, CLOSE, LIST, REFRESH] {
             let output = desk.call(tool, input.clone()).await;
             told.push_str(&format!("{} {:?} {output:?}\n", output.text, output.structured));
         }

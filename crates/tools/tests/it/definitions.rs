@@ -10,7 +10,16 @@ use crate::desk::*;
 fn the_six_tools_of_old_keep_their_names_and_come_first() {
     let desk = Desk::new();
     let names: Vec<_> = desk.tools.definitions().map(|definition| definition.name.as_ref()).collect();
-    assert_eq!(names, [SET, GET, STACK_JOB, SET_SERVICE, GET_SERVICE, CLEAR, LIST, REFRESH]);
+    assert_eq!(names, [SET, GET, STACK_JOB, SET_SERVICE, GET_SERVICE, CLEAR, LIST, REFRESH, NARROW, CLOSE]);
+}
+
+#[test]
+fn every_tool_takes_the_handle_of_a_narrowed_session() {
+    let desk = Desk::new();
+    for definition in desk.tools.definitions() {
+        let argument = &definition.input_schema["properties"][valetkey_tools::CREDENTIAL_SESSION];
+        assert_eq!(argument["type"], "string", "{}", definition.name);
+    }
 }
 
 #[test]
@@ -20,8 +29,9 @@ fn annotations_say_what_a_call_does() {
         let (hints, name) = (definition.annotations, definition.name.as_ref());
         let reads = name.starts_with("get_") || name.starts_with("list_");
         assert_eq!(hints.read_only, reads, "{name}");
-        assert_eq!(hints.destructive, !reads && name != REFRESH, "{name}");
-        assert_eq!(hints.idempotent, name != REFRESH, "{name}");
+        let adds = name == REFRESH || name == NARROW;
+        assert_eq!(hints.destructive, !reads && !adds, "{name}");
+        assert_eq!(hints.idempotent, !adds, "{name}");
         assert!(!hints.open_world, "{name}");
     }
 }
@@ -54,6 +64,7 @@ async fn results_hold_what_their_schemas_require() {
             SET => serde_json::json!({"credentials_json": keys("us-west-2")}),
             STACK_JOB => job.clone(),
             SET_SERVICE => serde_json::json!({"service_id": "svc"}),
+            CLOSE => narrowed(&desk).await,
             _ => Value::Null,
         };
         let output = desk.call(&definition.name, input).await;
@@ -63,6 +74,13 @@ async fn results_hold_what_their_schemas_require() {
             assert!(structured.get(field.as_str().unwrap()).is_some(), "{}: {field}", definition.name);
         }
     }
+}
+
+/// The input of a close.
+async fn narrowed(desk: &Desk) -> Value {
+    desk.call(SET, serde_json::json!({"credentials_json": keys("us-west-2")})).await;
+    let told = desk.call(NARROW, Value::Null).await.structured.unwrap();
+    serde_json::json!({"credential_session": told["credential_session"]})
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub(crate) const GET_SERVICE: &str = "get_service_context_info";
 pub(crate) const CLEAR: &str = "clear_credential_context";
 pub(crate) const LIST: &str = "list_aws_accounts";
 pub(crate) const REFRESH: &str = "refresh_aws_credentials";
+pub(crate) const NARROW: &str = "narrow_aws_credentials";
+pub(crate) const CLOSE: &str = "close_credential_session";
 pub(crate) const CREDENTIAL_ID: &str = "aws-prod-123";
 
 pub(crate) struct Desk {

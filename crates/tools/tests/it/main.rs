@@ -8,6 +8,7 @@ mod definitions;
 mod desk;
 mod listing;
 mod malformed;
+mod narrow;
 mod random;
 mod reveal;
 mod service;

@@ -25,6 +25,11 @@ const FIELDS: &[&str] = &[
     "target",
     "provider_credential_id",
     "aws_account_region",
+    "credential_session",
+    "accounts",
+    "policy",
+    "policy_name",
+    "lifetime",
 ];
 
 /// Text that often looks like what the tools want, and often has the mark in it.

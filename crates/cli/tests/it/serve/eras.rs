@@ -8,7 +8,7 @@ use crate::cloud::CarelessCloud;
 use crate::process::{runs, until};
 use crate::shell::Shell;
 
-const TOOLS: [&str; 9] = [
+const TOOLS: [&str; 11] = [
     "set_aws_credentials_context",
     "get_aws_credentials_context",
     "extract_and_set_credentials_from_stack_job",
@@ -17,6 +17,8 @@ const TOOLS: [&str; 9] = [
     "clear_credential_context",
     "list_aws_accounts",
     "refresh_aws_credentials",
+    "narrow_aws_credentials",
+    "close_credential_session",
     WHOAMI,
 ];
 
@@ -104,7 +106,7 @@ async fn without_any_file_there_are_the_sessions_own_tools() {
     let shell = Shell::new();
     for era in ERAS {
         let mut client = Client::connect_with(&shell, era, &["serve"]).await;
-        assert_eq!(client.tools().await, TOOLS[..8]);
+        assert_eq!(client.tools().await, TOOLS[..10]);
         client.set(key("AAAA")).await;
         let status = client.call("get_aws_credentials_context", json!({})).await;
         assert!(status.to_string().contains("AAAA"), "{status}");

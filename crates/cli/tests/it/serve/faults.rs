@@ -23,7 +23,7 @@ async fn a_broken_server_hides_no_other_and_is_told_on_standard_error() {
     for era in ERAS {
         let mut client = Client::connect(&shell, era).await;
         let tools = client.tools().await;
-        assert_eq!((tools.len(), tools[8].as_str()), (9, WHOAMI), "{tools:?}");
+        assert_eq!((tools.len(), tools[10].as_str()), (11, WHOAMI), "{tools:?}");
         client.set(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"})).await;
         let result = client.call(WHOAMI, json!({})).await;
         assert_ne!(result["isError"], true, "{result}");

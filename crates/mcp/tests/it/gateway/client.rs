@@ -26,7 +26,7 @@ async fn a_real_client_of_either_era_lists_and_calls() {
         let client = ().serve_with_lifecycle(near, lifecycle).await.unwrap();
 
         let tools = client.list_all_tools().await.unwrap();
-        assert_eq!(tools.len(), 14);
+        assert_eq!(tools.len(), 16);
         let arguments = json!({"a": 1}).as_object().cloned().unwrap();
         let call = CallToolRequestParams::new("fixture__echo").with_arguments(arguments);
         let result = client.call_tool(call).await.unwrap();

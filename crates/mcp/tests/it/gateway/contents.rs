@@ -15,7 +15,6 @@ async fn odd_tools_and_results_arrive_as_the_server_sent_them() {
         let tool = wire.tools().await.pop().unwrap();
         for (field, value) in [
             ("name", json!("raw__tool")),
-            ("inputSchema", json!({"type": "object", "x-schema": {"deep": [1, null]}})),
             ("icons", json!([{"src": "data:,", "x-icon": 1}])),
             ("annotations", json!({"readOnlyHint": true, "x-hint": "y"})),
             ("_meta", json!({"vendor/tool": 1})),
@@ -23,6 +22,10 @@ async fn odd_tools_and_results_arrive_as_the_server_sent_them() {
         ] {
             assert_eq!(tool[field], value, "{field}");
         }
+        let mut input = tool["inputSchema"].clone();
+        let added = input.as_object_mut().unwrap().remove("properties").unwrap();
+        assert_eq!(input, json!({"type": "object", "x-schema": {"deep": [1, null]}}));
+        assert_eq!(added.as_object().unwrap().keys().collect::<Vec<_>>(), ["credential_session"]);
         let result = wire.call("raw__tool", json!({"x": [null, 1.5]})).await;
         assert_eq!(result["content"][1], json!({"type": "hologram", "depth": 3}));
         assert_eq!(result["content"][0]["annotations"], json!({"audience": ["user"], "x": 2}));

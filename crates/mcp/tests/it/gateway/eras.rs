@@ -6,7 +6,7 @@ use valetkey_mcp::child::Delivery;
 use super::wire::{ERAS, Era, Wire};
 use crate::stage::fixture;
 
-const OWN: [&str; 8] = [
+const OWN: [&str; 10] = [
     "set_aws_credentials_context",
     "get_aws_credentials_context",
     "extract_and_set_credentials_from_stack_job",
@@ -15,6 +15,8 @@ const OWN: [&str; 8] = [
     "clear_credential_context",
     "list_aws_accounts",
     "refresh_aws_credentials",
+    "narrow_aws_credentials",
+    "close_credential_session",
 ];
 
 #[tokio::test]
@@ -37,7 +39,7 @@ async fn own_tools_come_first_then_proxied_ones_and_the_order_does_not_change() 
         let before = wire.names().await;
         assert_eq!(before[..OWN.len()], OWN);
         assert_eq!(before.len(), OWN.len() + 2 * 6);
-        assert!(before[8].starts_with("a__") && before[19].starts_with("b__"), "{before:?}");
+        assert!(before[10].starts_with("a__") && before[21].starts_with("b__"), "{before:?}");
         wire.set("AAAA").await;
         assert_eq!(wire.names().await, before);
         wire.call("clear_credential_context", json!({})).await;

@@ -16,7 +16,7 @@ async fn the_official_python_client_lists_sets_and_calls() -> Result<()> {
     let said: Value = serde_json::from_str(&said).unwrap();
 
     assert_eq!(said["server"], "valetkey");
-    assert_eq!(said["tools"].as_array().unwrap().len(), 14, "{said}");
+    assert_eq!(said["tools"].as_array().unwrap().len(), 16, "{said}");
     assert_eq!(said["before"][0], true);
     assert!(said["before"][1].as_str().unwrap().contains("set_aws_credentials_context"), "{said}");
     assert_eq!(

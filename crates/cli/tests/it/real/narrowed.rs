@@ -1,0 +1,92 @@
+//! Tools under a policy and sub-agents with a handle: the official client and an SDK's server, where AWS enforces.
+
+use serde_json::{Value, json};
+use valetkey_rig::{MiniStack, Script, Tenant, aws_environment};
+
+use super::{path_of, script};
+use crate::serve::servers;
+use crate::shell::Shell;
+
+fn settings(tenant: &Tenant) -> String {
+    let Tenant { role_arn, external_id, .. } = tenant;
+    format!(
+        r#"
+[session]
+default_account = "tenant"
+[accounts.keys]
+provider = "environment"
+[accounts.tenant]
+provider = "assume-role"
+source = "keys"
+role_arn = "{role_arn}"
+external_id = "{external_id}"
+[policies.reading]
+read_only = ["s3"]
+[servers.buckets.tool_policies]
+reader = "reading"
+writer = '{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}}}}'
+"#
+    )
+}
+
+/// What each of the answers says of listing and of writing, which never changes.
+fn may(answers: &Value) -> (&str, &str) {
+    let answers = answers.as_array().unwrap();
+    let said = |answer: &'_ Value, what: &str| answer[what].as_str().unwrap_or("nothing").to_owned();
+    for answer in answers {
+        for what in ["list", "put"] {
+            assert_eq!(said(answer, what), said(&answers[0], what), "{answers:?}");
+        }
+    }
+    (answers[0]["list"].as_str().unwrap_or("nothing"), answers[0]["put"].as_str().unwrap_or("nothing"))
+}
+
+#[tokio::test]
+async fn each_tool_and_each_sub_agent_is_allowed_its_own_and_refused_the_rest() {
+    let ministack = MiniStack::start().await.unwrap();
+    let seed = ministack.seed().await.unwrap();
+    let tenant = &seed.tenants[0];
+    let buckets = json!({"command": path_of("python"), "args": [script("bucket_server.py")],
+        "env": {"AWS_ENDPOINT_URL": ministack.url()}});
+    let shell = Shell::new().file("mcp.json", servers(json!({"buckets": buckets})));
+    let shell = shell.file("valetkey.toml", settings(tenant));
+    let said = Script::new(script("narrowed_client.py"))
+        .arg(env!("CARGO_BIN_EXE_valetkey"))
+        .arg(shell.path("mcp.json"))
+        .arg(shell.path("valetkey.toml"))
+        .arg(&tenant.bucket)
+        .envs(aws_environment(&ministack.url()))
+        .envs([
+            ("AWS_ACCESS_KEY_ID", seed.broker.access_key_id.as_str()),
+            ("AWS_SECRET_ACCESS_KEY", seed.broker.secret_access_key.as_str()),
+        ])
+        .run()
+        .await
+        .unwrap();
+    let said: Value = serde_json::from_str(said.trim()).unwrap();
+
+    let (reads, writes) = (("done", "AccessDenied"), ("AccessDenied", "done"));
+    for (who, allowed) in [
+        ("reader", reads),
+        ("writer", writes),
+        ("anything", ("done", "done")),
+        ("sub reader", reads),
+        ("sub writer", writes),
+    ] {
+        assert_eq!(may(&said[who]), allowed, "{who}: {said:#}");
+    }
+    // What the tool's policy and the sub-agent's have in common is nothing.
+    assert!(said["both"][0]["refused"].as_str().unwrap().contains("nothing"), "{said:#}");
+    let pids: std::collections::BTreeSet<_> = ["reader", "writer", "anything", "sub reader", "sub writer"]
+        .iter()
+        .map(|who| said[who][0]["pid"].as_u64().unwrap())
+        .collect();
+    assert_eq!(pids.len(), 5, "each authority has a process of its own: {said:#}");
+    assert!(said["closed"]["refused"].as_str().unwrap().contains("ended"), "{said:#}");
+    assert_eq!(said["other"]["put"], "done", "the other sub-agent goes on: {said:#}");
+    for refused in said["cleared"].as_array().unwrap() {
+        assert!(refused["refused"].is_string(), "{said:#}");
+    }
+    assert_eq!(said["tools"]["buckets__reader"], json!(["bucket", "credential_session"]));
+    ministack.stop().await.unwrap();
+}

@@ -1,0 +1,92 @@
+//! `PolicyScopes`: narrowed child sessions, one for each policy that something is done under.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::session::{SessionAccount, SessionContext, faults};
+use crate::{Alias, PolicyDigest, Result, SessionId, SessionPolicy};
+
+/// How many children are kept. Each has a set that is renewed for as long as its session is kept warm.
+const MOST: usize = 32;
+
+/// Narrowed child sessions by account and policy, kept for tools that each run under a policy of their own.
+///
+/// A tool that narrowed its session for each call would have new credentials issued for each call. Here the child is
+/// made when it is first asked for, and anew once it has ended: with a clear, with its session. 32 are kept; beyond that
+/// the one that was not asked for longest is let go, and ends when the last call that holds it has.
+///
+/// It belongs to whoever has the tools, and keeps no session open.
+///
+/// ```
+/// # use valetkey_core::{PolicyScopes, Result, SessionContext, SessionPolicy};
+/// # async fn demo(session: SessionContext) -> Result<()> {
+/// let scopes = PolicyScopes::default();
+/// let reading = SessionPolicy::read_only(["s3"])?;
+///
+/// // In each call of the tool:
+/// let account = session.account(session.default_account())?;
+/// let narrowed = scopes.under(&account, &reading)?;
+/// narrowed.credentials().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Default)]
+pub struct PolicyScopes(Mutex<Vec<Kept>>);
+
+struct Kept {
+    key: Key,
+    child: SessionContext,
+}
+
+#[derive(PartialEq, Eq)]
+struct Key {
+    session: SessionId,
+    account: Alias,
+    policy: PolicyDigest,
+}
+
+impl PolicyScopes {
+    /// A child of the account's session that has this account alone, and in it what `policy` allows and no more. Equal
+    /// questions are answered with the same child, for as long as it is open.
+    ///
+    /// # Errors
+    /// As [`SessionContext::narrow`]; nothing is kept then.
+    pub fn under(&self, account: &SessionAccount, policy: &SessionPolicy) -> Result<SessionContext> {
+        let session = account.session_id().ok_or_else(faults::closed)?;
+        let key = Key { session, account: account.alias().clone(), policy: policy.digest() };
+        if let Some(open) = self.kept(&key).filter(|child| !child.is_closed()) {
+            return Ok(open);
+        }
+        let child = account.narrow(policy.clone())?;
+        self.keep(Kept { key, child: child.clone() });
+        Ok(child)
+    }
+
+    fn kept(&self, key: &Key) -> Option<SessionContext> {
+        let mut kept = self.lock();
+        let at = kept.iter().position(|kept| kept.key == *key)?;
+        kept[at..].rotate_left(1);
+        kept.last().map(|kept| kept.child.clone())
+    }
+
+    fn keep(&self, new: Kept) {
+        let mut kept = self.lock();
+        let mut gone: Vec<_> = kept.extract_if(.., |kept| kept.key == new.key).collect();
+        kept.push(new);
+        let excess = kept.len().saturating_sub(MOST);
+        gone.extend(kept.drain(..excess));
+        drop(kept);
+        // Closing runs code of others, and so not under the lock.
+        drop(gone);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Kept>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for PolicyScopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicyScopes").field("len", &self.lock().len()).finish_non_exhaustive()
+    }
+}

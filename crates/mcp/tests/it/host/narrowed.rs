@@ -1,0 +1,63 @@
+//! What runs with less than the session has: tools under a policy, and calls for a narrowed session.
+
+mod lifetime;
+mod policies;
+mod sessions;
+
+use serde_json::{Value, json};
+use valetkey_core::SessionContext;
+use valetkey_mcp::McpHostBuilder;
+use valetkey_mcp::child::Delivery;
+
+use crate::role::{Role, reading, writing};
+use crate::stage::{Stage, fixture};
+
+const DELIVERIES: [Delivery; 2] = [Delivery::Endpoint, Delivery::Env];
+
+/// A session with a role, and a server of which `whoami` may read, `slow` may write, and the rest may do all.
+async fn stage(delivery: Delivery, describe: impl FnOnce(McpHostBuilder) -> McpHostBuilder) -> Stage {
+    let stage = Stage::described([("fixture", fixture(delivery))], |host| {
+        let host = host.tool_policy("fixture", "whoami", reading()).tool_policy("fixture", "slow", writing());
+        describe(host)
+    });
+    let stage = stage.await;
+    play(&stage.session, 'x');
+    stage
+}
+
+/// Has a role answer for the session from now on.
+fn play(session: &SessionContext, letter: char) {
+    session.set_provider_for(session.default_account(), Role::new(letter)).unwrap();
+}
+
+/// What the keys of an answer may do, and whose they are.
+fn may(answer: &Value) -> &str {
+    &answer["key"].as_str().unwrap()[..2]
+}
+
+fn pids(stage: &Stage) -> Vec<u32> {
+    stage.host.narrowed_pids().map(|(_, pid)| pid).collect()
+}
+
+/// A call of `slow` that waits for nobody.
+async fn slow(stage: &Stage) -> Value {
+    let name = json!({"name": "gone-ahead"});
+    let tmp = stage.call("fixture__slow", name);
+    let go = async {
+        crate::process::until("the call has begun", || {
+            pids(stage).into_iter().any(|pid| {
+                let began = folder(pid).join("gone-ahead.began");
+                began.exists() && std::fs::write(folder(pid).join("gone-ahead"), "").is_ok()
+            })
+        })
+        .await;
+    };
+    tokio::join!(tmp, go).0
+}
+
+/// The temporary folder of a process.
+fn folder(pid: u32) -> std::path::PathBuf {
+    let environment = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let folder = environment.split('\0').find_map(|entry| entry.strip_prefix("TMPDIR="));
+    folder.unwrap_or("/nowhere").into()
+}

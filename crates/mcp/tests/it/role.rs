@@ -1,0 +1,62 @@
+//! A provider that can be narrowed, and whose sets say under which policy they were issued.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use valetkey_core::{CredentialProvider, Credentials, Result, SessionPolicy};
+
+use crate::keys::keys;
+
+/// Issues sets named by what they may do: `A` for all, `R` for reading, `W` for writing, `N` for neither; then the
+/// provider's own letter, and how many were issued before.
+#[derive(Debug, Clone)]
+pub(crate) struct Role {
+    letter: char,
+    policy: Option<SessionPolicy>,
+    issued: Arc<AtomicU32>,
+}
+
+impl Role {
+    pub(crate) fn new(letter: char) -> Self {
+        Self { letter, policy: None, issued: Arc::default() }
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for Role {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("role")
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        let n = self.issued.fetch_add(1, Ordering::Relaxed);
+        let allowed = self.policy.as_ref().map_or_else(|| "all".to_owned(), ToString::to_string);
+        let may = match (allowed.contains("Get"), allowed.contains("Put")) {
+            _ if self.policy.is_none() => 'A',
+            (true, false) => 'R',
+            (false, true) => 'W',
+            _ => 'N',
+        };
+        Ok(keys(&format!("{may}{}{n:02}", self.letter)))
+    }
+
+    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        let policy = self.policy.as_ref().map_or_else(|| Ok(policy.clone()), |own| own.intersect(policy))?;
+        Ok(Arc::new(Self { policy: Some(policy), ..self.clone() }))
+    }
+}
+
+fn allowing(action: &str) -> SessionPolicy {
+    let statement = format!(r#"{{"Effect":"Allow","Action":"{action}","Resource":"*"}}"#);
+    format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#).parse().unwrap()
+}
+
+pub(crate) fn reading() -> SessionPolicy {
+    allowing("s3:Get*")
+}
+
+pub(crate) fn writing() -> SessionPolicy {
+    allowing("s3:Put*")
+}

@@ -1,0 +1,60 @@
+//! `close_credential_session`: takes a handle back before its time is up.
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use valetkey_core::Result;
+
+use crate::arguments::{Arguments, missing};
+use crate::sessions::{self, Sessions};
+use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
+
+/// Closes a narrowed session.
+pub(crate) struct CloseSession {
+    sessions: Sessions,
+    definition: ToolDefinition,
+}
+
+impl CloseSession {
+    pub(crate) fn new(sessions: Sessions) -> Self {
+        Self { sessions, definition: definition() }
+    }
+
+    fn close(&self, input: Value) -> Result<ToolOutput> {
+        let mut arguments = Arguments::parse(input)?;
+        let narrowed = self.sessions.narrowed_of(&mut arguments)?;
+        narrowed.ok_or_else(|| missing(sessions::FIELD))?.close();
+        Ok(ToolOutput::ok("Successfully closed the narrowed credential session")
+            .with_structured(json!({"closed": true})))
+    }
+}
+
+#[async_trait]
+impl Tool for CloseSession {
+    fn definition(&self) -> &ToolDefinition {
+        &self.definition
+    }
+
+    async fn call(&self, input: Value) -> ToolOutput {
+        self.close(input).into()
+    }
+}
+
+fn definition() -> ToolDefinition {
+    let description = "Close a narrowed credential session before its time is up, and what was narrowed from it. Its \
+                       handle is of no use any more. Call it when the sub-agent is done.";
+    let schema = json!({
+        "type": "object",
+        "properties": {sessions::FIELD: {"type": "string", "description": "Handle of narrow_aws_credentials"}},
+        "required": [sessions::FIELD],
+    });
+    let output = json!({"type": "object", "properties": {"closed": {"const": true}}, "required": ["closed"]});
+    ToolDefinition::new("close_credential_session", description, schema)
+        .title("Close a credential session")
+        .output_schema(output)
+        .annotations(ToolAnnotations {
+            read_only: false,
+            destructive: true,
+            idempotent: true,
+            open_world: false,
+        })
+}

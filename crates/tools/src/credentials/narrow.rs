@@ -1,0 +1,169 @@
+//! `narrow_aws_credentials`: less of the session's authority, for a sub-agent, under a handle.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use valetkey_core::{
+    Alias, CredentialProvider, Error, ErrorKind, Result, Scope, SessionContext, SessionPolicy,
+};
+
+use crate::arguments::{Arguments, must_be_object};
+use crate::sessions::{self, Sessions};
+use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
+
+/// The policies that a host offers, by name.
+pub(crate) type Policies = BTreeMap<String, SessionPolicy>;
+
+const USUAL_SECONDS: u64 = 60 * 60;
+const MOST_SECONDS: u64 = 12 * 60 * 60;
+
+/// Narrows a session, and hands out a handle of what is left.
+pub(crate) struct NarrowCredentials {
+    sessions: Sessions,
+    policies: Policies,
+    definition: ToolDefinition,
+}
+
+impl NarrowCredentials {
+    pub(crate) fn new(sessions: Sessions, policies: Policies) -> Self {
+        let definition = definition(&policies);
+        Self { sessions, policies, definition }
+    }
+
+    fn narrow(&self, input: Value) -> Result<ToolOutput> {
+        let mut arguments = Arguments::parse(input)?;
+        let session = self.sessions.of(&mut arguments)?;
+        let policy = self.policy(&mut arguments)?;
+        let named = arguments.take("accounts").map(|accounts| aliases(&accounts)).transpose()?;
+        let accounts = named.or_else(|| that_can_hold(policy.as_ref()?, &session));
+        let mut scope = Scope::new().lifetime(lifetime(arguments.take("lifetime"))?);
+        scope = accounts.into_iter().fold(scope, Scope::accounts);
+        let digest = policy.as_ref().map(SessionPolicy::digest);
+        let narrowed = session.narrow(policy.into_iter().fold(scope, Scope::policy))?;
+        let (accounts, ends_at) = (narrowed.accounts(), narrowed.ends_at());
+        let handle = self.sessions.keep(narrowed)?.to_string();
+        let text = format!(
+            "Successfully narrowed AWS credentials. Have the sub-agent give `credential_session`: {handle} in every call"
+        );
+        let told = json!({
+            "credential_session": handle, "accounts": accounts, "policy_digest": digest, "ends_at": ends_at,
+        });
+        Ok(ToolOutput::ok(text).with_structured(told))
+    }
+
+    /// A policy is written out, or named among those that the host offers.
+    fn policy(&self, arguments: &mut Arguments) -> Result<Option<SessionPolicy>> {
+        let name = arguments.take_text("policy_name")?;
+        let written = match arguments.take("policy") {
+            Some(Value::String(text)) if text.trim().is_empty() => None,
+            Some(Value::String(text)) => Some(text),
+            Some(Value::Object(document)) => Some(Value::Object(document).to_string()),
+            Some(_) => return Err(must_be_object("policy")),
+            None => None,
+        };
+        match (written, name) {
+            (Some(_), Some(_)) => Err(Error::invalid("policy", "and `policy_name` exclude each other")
+                .with_next_step("give one of the two")),
+            (Some(text), None) => text.parse().map(Some),
+            (None, Some(name)) => self.policies.get(&name).cloned().map(Some).ok_or_else(|| self.unknown()),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn unknown(&self) -> Error {
+        let names: Vec<_> = self.policies.keys().map(String::as_str).collect();
+        let step = match names.as_slice() {
+            [] => "give a `policy`; this host offers none by name".to_owned(),
+            _ => format!("use one of: {}", names.join(", ")),
+        };
+        Error::new(ErrorKind::NotConfigured, "there is no policy of that name")
+            .with_field("policy_name")
+            .with_next_step(step)
+    }
+}
+
+#[async_trait]
+impl Tool for NarrowCredentials {
+    fn definition(&self) -> &ToolDefinition {
+        &self.definition
+    }
+
+    async fn call(&self, input: Value) -> ToolOutput {
+        self.narrow(input).into()
+    }
+}
+
+/// The accounts that a policy can be put on; `None` when there are none, which is for `narrow` to explain. Keys that
+/// others are derived from stay behind so, and need not be named.
+fn that_can_hold(policy: &SessionPolicy, session: &SessionContext) -> Option<Vec<Alias>> {
+    let can = |alias: &Alias| session.account(alias).and_then(|account| account.narrowed(policy)).is_ok();
+    let accounts: Vec<_> = session.accounts().into_iter().filter(can).collect();
+    (!accounts.is_empty()).then_some(accounts)
+}
+
+fn lifetime(given: Option<Value>) -> Result<Duration> {
+    let seconds = given.map_or(Some(USUAL_SECONDS), |given| given.as_u64());
+    let seconds = seconds.filter(|seconds| (1..=MOST_SECONDS).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(|| {
+        Error::invalid("lifetime", format!("must be a whole number of seconds, 1 to {MOST_SECONDS}"))
+    })
+}
+
+fn aliases(given: &Value) -> Result<Vec<Alias>> {
+    let wrong = || Error::invalid("accounts", "must be a list of account aliases");
+    let alias = |one: &Value| Alias::parse("accounts", one.as_str().ok_or_else(wrong)?.trim());
+    given.as_array().ok_or_else(wrong)?.iter().map(alias).collect()
+}
+
+fn definition(policies: &Policies) -> ToolDefinition {
+    let description = "Narrow this session's AWS credentials for a sub-agent: to some of the accounts, to what an IAM \
+                       policy allows, for a limited time. The answer is a handle. A call of any tool that has it as \
+                       `credential_session` runs with the narrowed credentials, and nothing widens them; a call \
+                       without it runs with all that this session has.";
+    let mut properties = json!({
+        "accounts": {
+            "type": "array", "items": {"type": "string"}, "minItems": 1,
+            "description": "Aliases of the accounts to keep; if left out, all that the policy can be put on",
+        },
+        "policy": {
+            "type": ["object", "string"],
+            "description": "IAM policy document, an object or JSON text, that says what may be done at most. What the \
+                            session itself may not do stays refused. Needs accounts that assume a role or federate",
+        },
+        "lifetime": {
+            "type": "integer", "minimum": 1, "maximum": MOST_SECONDS, "default": USUAL_SECONDS,
+            "description": "In seconds",
+        },
+        sessions::FIELD: sessions::schema(),
+    });
+    if !policies.is_empty() {
+        let names: Vec<_> = policies.keys().collect();
+        properties["policy_name"] =
+            json!({"enum": names, "description": "A policy of this host, in place of `policy`"});
+    }
+    let output = json!({
+        "type": "object",
+        "properties": {
+            "credential_session": {"type": "string", "description": "The handle"},
+            "accounts": {"type": "array", "items": {"type": "string"}, "description": "The default one first"},
+            "policy_digest": {"type": ["string", "null"], "description": "Names the policy in the audit trail"},
+            "ends_at": {"type": ["string", "null"], "description": "RFC 3339"},
+        },
+        "required": ["credential_session", "accounts", "ends_at"],
+    });
+    ToolDefinition::new(
+        "narrow_aws_credentials",
+        description,
+        json!({"type": "object", "properties": properties}),
+    )
+    .title("Narrow AWS credentials")
+    .output_schema(output)
+    .annotations(ToolAnnotations {
+        read_only: false,
+        destructive: false,
+        idempotent: false,
+        open_world: false,
+    })
+}

@@ -1,0 +1,99 @@
+//! `Sessions`: the session of a tool set, and those that were narrowed from it for sub-agents, found by handle.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionHandle};
+
+use crate::arguments::Arguments;
+
+/// The argument by which a call of a tool names the narrowed session that it is for: a handle, as
+/// `narrow_aws_credentials` gave it.
+pub const FIELD: &str = "credential_session";
+/// How many may be open at once.
+const MOST: usize = 32;
+
+/// A session, and the narrowed ones that its handles lead to. A clone shares them.
+///
+/// Handles are 128 random bits and are looked up under a hash whose key is random too: how long an answer takes tells
+/// nothing of the digits.
+#[derive(Clone)]
+pub(crate) struct Sessions {
+    own: SessionContext,
+    narrowed: Arc<Mutex<HashMap<SessionHandle, SessionContext>>>,
+}
+
+impl Sessions {
+    pub(crate) fn new(own: SessionContext) -> Self {
+        Self { own, narrowed: Arc::default() }
+    }
+
+    /// The session that a call is for: the narrowed one that its arguments name, else the set's own. The name is taken
+    /// out of the arguments.
+    pub(crate) fn of(&self, arguments: &mut Arguments) -> Result<SessionContext> {
+        Ok(self.narrowed_of(arguments)?.unwrap_or_else(|| self.own.clone()))
+    }
+
+    /// The narrowed session that a call is for, if it names one.
+    pub(crate) fn narrowed_of(&self, arguments: &mut Arguments) -> Result<Option<SessionContext>> {
+        arguments.take_text(FIELD)?.map(|handle| self.find(&handle)).transpose()
+    }
+
+    /// Keeps a narrowed session until it is closed, and gives it a handle.
+    pub(crate) fn keep(&self, session: SessionContext) -> Result<SessionHandle> {
+        let handle = SessionHandle::random()?;
+        self.forget_ended();
+        let mut narrowed = self.narrowed();
+        if narrowed.len() >= MOST {
+            return Err(Error::new(
+                ErrorKind::Throttled,
+                "as many narrowed sessions are open as there may be",
+            )
+            .with_next_step(
+                "close one that is done with `close_credential_session`, or wait for one to end",
+            ));
+        }
+        narrowed.insert(handle, session);
+        Ok(handle)
+    }
+
+    fn find(&self, text: &str) -> Result<SessionContext> {
+        let handle: SessionHandle = text.parse().map_err(|_| {
+            Error::invalid(FIELD, "must be 32 lower-case hexadecimal digits")
+                .with_next_step("give the handle as it was given to you")
+        })?;
+        self.forget_ended();
+        let found = self.narrowed().get(&handle).cloned();
+        found.ok_or_else(|| {
+            Error::new(ErrorKind::Closed, "there is no such narrowed session, or it has ended")
+                .with_field(FIELD)
+                .with_next_step("ask whoever gave you the handle for another; nothing was done")
+        })
+    }
+
+    /// Looking closes those whose time is up, which runs code of others, and so is not done under the lock.
+    fn forget_ended(&self) {
+        let known: Vec<_> =
+            self.narrowed().iter().map(|(handle, session)| (*handle, session.clone())).collect();
+        for (handle, _) in known.iter().filter(|(_, session)| session.is_closed()) {
+            self.narrowed().remove(handle);
+        }
+    }
+
+    fn narrowed(&self) -> MutexGuard<'_, HashMap<SessionHandle, SessionContext>> {
+        self.narrowed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The schema of the argument.
+pub(crate) fn schema() -> Value {
+    json!({"type": "string", "description": "Handle of narrow_aws_credentials, to act with those credentials"})
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").field("own", &self.own).field("narrowed", &self.narrowed().len()).finish()
+    }
+}

@@ -1,0 +1,70 @@
+//! Handles for sub-agents: what they let a call do, and what ends them.
+
+mod handles;
+mod input;
+mod role;
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use valetkey_core::testing::ManualClock;
+use valetkey_core::{Alias, SessionContext, SessionPolicy};
+use valetkey_tools::{ToolOutput, ToolSet};
+
+use crate::desk::*;
+use role::Role;
+
+fn alias(name: &str) -> Alias {
+    name.parse().unwrap()
+}
+
+fn reading() -> Value {
+    json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}})
+}
+
+fn policy() -> SessionPolicy {
+    reading().to_string().parse().unwrap()
+}
+
+/// The tools of a session that has a role in two accounts.
+struct Narrowing {
+    session: SessionContext,
+    tools: ToolSet,
+    clock: ManualClock,
+}
+
+impl Narrowing {
+    fn new() -> Self {
+        let clock = ManualClock::new();
+        let builder = SessionContext::builder().clock(Arc::new(clock.clone())).provider(Role::new("ALL0"));
+        let session = builder.provider_for(alias("prod"), Role::new("PROD")).build();
+        let tools = ToolSet::builder(session.clone()).policy("reading", policy()).build();
+        Self { session, tools, clock }
+    }
+
+    async fn call(&self, name: &str, input: Value) -> ToolOutput {
+        self.tools.call(name, input).await.unwrap()
+    }
+
+    async fn narrow(&self, input: Value) -> Value {
+        let output = self.call(NARROW, input).await;
+        assert!(!output.is_error, "{}", output.text);
+        output.structured.unwrap()
+    }
+
+    async fn handle(&self, input: Value) -> String {
+        self.narrow(input).await["credential_session"].as_str().unwrap().to_owned()
+    }
+
+    /// The last four characters of the key that a call for `handle` gets.
+    async fn key(&self, handle: &str) -> Value {
+        let output = self.call(REFRESH, json!({"credential_session": handle})).await;
+        assert!(!output.is_error, "{}", output.text);
+        output.structured.unwrap()["key_suffix"].take()
+    }
+
+    /// The code with which a call for `handle` is refused.
+    async fn code(&self, handle: &str) -> Value {
+        fault(&self.call(GET, json!({"credential_session": handle})).await)["code"].clone()
+    }
+}

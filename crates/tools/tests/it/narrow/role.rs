@@ -1,0 +1,37 @@
+//! A provider that can be narrowed, and whose sets are named by whether they are.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use valetkey_core::{CredentialProvider, Credentials, Result, SessionPolicy};
+
+#[derive(Debug, Clone)]
+pub(super) struct Role {
+    name: &'static str,
+    policy: Option<SessionPolicy>,
+}
+
+impl Role {
+    /// Of sets that are named `name`, or `LESS` when they are narrowed.
+    pub(super) fn new(name: &'static str) -> Self {
+        Self { name, policy: None }
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for Role {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("role")
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        let id = format!("AKIA000000000000{}", self.name).parse()?;
+        Credentials::builder(id, "secret-of-the-role".to_owned().into()).build()
+    }
+
+    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        let policy = self.policy.as_ref().map_or_else(|| Ok(policy.clone()), |own| own.intersect(policy))?;
+        Ok(Arc::new(Self { name: "LESS", policy: Some(policy) }))
+    }
+}
