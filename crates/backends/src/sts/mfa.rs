@@ -11,6 +11,7 @@ use super::limits::{only, rule};
 use crate::SecretSource;
 
 /// A device, and who is asked for its code.
+#[derive(Clone)]
 pub(crate) struct Mfa {
     pub(crate) serial: String,
     pub(crate) code: Arc<dyn SecretSource>,

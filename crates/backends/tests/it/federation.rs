@@ -1,18 +1,15 @@
-//! Federation: what STS receives for keys, whose keys it never sees, and what needs a person.
+//! Federation: what STS receives for keys, and whose keys it never sees.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
 use valetkey_backends::{FederatedUser, FederationBuilder, FederationProvider, MemoryProvider, UserSession};
 use valetkey_core::testing::Canary;
-use valetkey_core::{
-    CredentialProvider, Credentials, Error, ErrorKind, Expiry, SecretString, SessionContext,
-};
+use valetkey_core::{CredentialProvider, Credentials, ErrorKind, Expiry, SecretString, SessionContext};
 
-use crate::wire::{Answer, Wire, issued, refused};
+use crate::wire::{Wire, issued};
 use crate::{held, long_lived, region, source};
 
 const OTHER: &str = "AKIAI44QH8DHBEXAMPLE";
@@ -140,63 +137,6 @@ async fn a_source_without_credentials_is_a_fault_and_not_an_absence() {
     let error = provider.provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("source")));
     assert!(wire.sent().is_empty());
-}
-
-#[tokio::test]
-async fn a_code_is_asked_for_once_a_fetch_and_sent_once_even_if_sts_fails() {
-    for (answer, kind) in [
-        (Answer::Says(503, refused("ServiceUnavailable", "")), ErrorKind::Unavailable),
-        (Answer::Says(400, refused("Throttling", "")), ErrorKind::Throttled),
-        (Answer::HangsUp, ErrorKind::Unavailable),
-    ] {
-        let (wire, asked) = (Wire::new(answer), Arc::new(AtomicUsize::new(0)));
-        let count = Arc::clone(&asked);
-        let counting = move || {
-            count.fetch_add(1, Ordering::SeqCst);
-            code()
-        };
-        let provider = of(&wire, source()).mfa(SERIAL, counting).build().unwrap();
-        let error = provider.provide().await.unwrap_err();
-        assert_eq!((error.kind(), error.field()), (kind, None), "{error}");
-        assert_eq!((asked.load(Ordering::SeqCst), wire.sent().len()), (1, 1));
-        of(&wire, source()).build().unwrap().provide().await.unwrap_err();
-        assert_eq!(wire.sent().len(), 4, "what has no code is retried by the SDK");
-    }
-}
-
-#[tokio::test]
-async fn a_code_that_nobody_gives_needs_a_person_and_is_permanent_whatever_the_reason() {
-    for kind in [ErrorKind::Unavailable, ErrorKind::TimedOut, ErrorKind::NotConfigured, ErrorKind::Closed] {
-        let wire = granting();
-        let absent = move || async move { Err(Error::new(kind, "nobody is here")) };
-        let error = of(&wire, source()).mfa(SERIAL, absent).build().unwrap().provide().await.unwrap_err();
-        assert_eq!((error.kind(), error.field()), (ErrorKind::Denied, Some("mfa_code")), "{error}");
-        assert!(!error.is_transient() && error.message().contains("person"), "{error}");
-        assert!(std::error::Error::source(&error).unwrap().to_string().contains("nobody is here"));
-        assert!(wire.sent().is_empty());
-    }
-}
-
-#[tokio::test]
-async fn what_is_no_code_is_invalid_and_is_not_repeated() {
-    for text in ["", "12345", "1234567", "12345x", "xyzzy1", "\u{661}23456"] {
-        let wire = granting();
-        let wrong = move || async move { Ok(SecretString::from(text)) };
-        let error = of(&wire, source()).mfa(SERIAL, wrong).build().unwrap().provide().await.unwrap_err();
-        assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("mfa_code")), "{error}");
-        assert!(text.is_empty() || !format!("{error} {error:?}").contains(text), "{error:?}");
-        assert!(wire.sent().is_empty());
-    }
-}
-
-#[tokio::test]
-async fn a_refusal_of_a_request_with_a_code_points_at_the_code() {
-    let wire = Wire::saying(403, refused("AccessDenied", "MultiFactorAuthentication failed"));
-    let error = of(&wire, source()).mfa(SERIAL, code).build().unwrap().provide().await.unwrap_err();
-    assert_eq!((error.kind(), error.field()), (ErrorKind::Denied, Some("mfa_code")), "{error}");
-    assert!(error.next_step().unwrap().contains("next code"), "{error}");
-    let without = of(&wire, source()).build().unwrap().provide().await.unwrap_err();
-    assert_eq!((without.kind(), without.field()), (ErrorKind::Denied, None));
 }
 
 /// The seam of exchange: what children run with is another session than the one that is given keys.

@@ -14,6 +14,7 @@ mod federation;
 mod limits;
 mod loopback;
 mod memory;
+mod mfa;
 mod narrow;
 mod process;
 mod real;
