@@ -89,6 +89,6 @@ impl Client {
         let code = device.code().await?;
         let call = call.serial_number(&device.serial).token_code(code.expose_secret());
         let answer = call.customize().config_override(mfa::sent_once()).send().await;
-        answer.map_err(|error| mfa::refused(fault::of_operation(OPERATION, &error)))
+        answer.map_err(|error| mfa::refused(OPERATION, &error))
     }
 }

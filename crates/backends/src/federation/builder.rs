@@ -76,8 +76,8 @@ impl FederationBuilder<UserSession> {
     /// and the six digits that `code` gives at each fetch.
     ///
     /// A code needs a person, so each fetch may be a question to one: choose a long duration, and a load time-out of
-    /// the session that a person can meet. When `code` fails, whatever the reason, the fetch is `Denied` and nothing
-    /// asks again by itself; nor is a request with a code sent twice.
+    /// the session that a person can meet. When `code` fails, whatever the reason, the fetch is `InteractionRequired`:
+    /// a session then serves what it has to its end, and does not ask in a loop. A request with a code is sent once.
     pub fn mfa(mut self, serial: impl Into<String>, code: impl SecretSource + 'static) -> Self {
         self.request.mfa = Some(Mfa { serial: serial.into(), code: Arc::new(code) });
         self

@@ -85,7 +85,7 @@ impl UserSession {
                 let code = device.code().await?;
                 let call = call.serial_number(&device.serial).token_code(code.expose_secret());
                 let answer = call.customize().config_override(mfa::sent_once()).send().await;
-                answer.map_err(|error| mfa::refused(fault::of_operation(SESSION_TOKEN, &error)))
+                answer.map_err(|error| mfa::refused(SESSION_TOKEN, &error))
             }
         }?;
         Ok(Exchanged {

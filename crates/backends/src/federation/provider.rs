@@ -112,8 +112,8 @@ impl CredentialProvider for FederationProvider {
 
     /// # Errors
     /// What the source answered, naming it; but `Invalid`, with the field `source`, when it is not configured or has
-    /// temporary credentials. `Denied`, with the field `mfa_code`, when a code is needed and nobody gives one, or STS
-    /// refuses a request that has one; `Invalid` when it is not six digits. Otherwise `Denied` when STS refuses,
+    /// temporary credentials. `InteractionRequired`, with the field `mfa_code`, when a code is needed and
+    /// nobody gives one, or it is refused. `Denied` when STS refuses,
     /// `Invalid` for what it calls malformed, too large or disabled in its region, `Throttled`, `TimedOut` or
     /// `Unavailable` when it cannot answer now.
     async fn provide(&self) -> Result<Credentials> {

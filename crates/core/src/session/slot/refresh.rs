@@ -98,7 +98,10 @@ impl Slot {
             Some(issued) if self.serves_as_is(&turn, in_flight.is_some(), &issued, now) => {
                 self.keep(&turn, &issued, now)
             }
-            current => Step::Drive(self.join(&mut turn), current),
+            current => match turn.hold.unattended(now) {
+                Some(error) if current.is_none() && in_flight.is_none() => Step::Fail(error),
+                _ => Step::Drive(self.join(&mut turn), current),
+            },
         }
     }
 
