@@ -8,7 +8,8 @@ use valetkey_core::{CredentialProvider, Error, Region, Result, RoleArn};
 
 use super::client::{Client, Request};
 use super::provider::{AssumeRoleProvider, NAME};
-use crate::sts::Place;
+use crate::base::Place;
+use crate::sts::Sts;
 use crate::sts::limits::{MAX_CHAINED, OF_ROLE, name, only, reserved, rule};
 use crate::sts::mfa::Mfa;
 use crate::{SdkBase, SecretSource};
@@ -132,7 +133,7 @@ impl AssumeRoleBuilder {
         self.request.duration = self.duration.map(|duration| seconds(duration, self.chained)).transpose()?;
         check(&self.request)?;
         let region = self.place.region.clone();
-        let client = Client { sts: self.place.sts()?, request: self.request };
+        let client = Client { sts: Sts::at(self.place)?, request: self.request };
         Ok(AssumeRoleProvider::new(client, self.source, region))
     }
 }

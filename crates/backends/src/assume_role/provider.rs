@@ -90,6 +90,11 @@ impl CredentialProvider for AssumeRoleProvider {
         self.assume().await.map_err(|error| error.with_provider(NAME))
     }
 
+    /// Keeps nothing itself; its source may.
+    fn forget(&self) {
+        self.source.forget();
+    }
+
     /// The same role, with a session policy that allows what its own one (if there is one) and `policy` both allow.
     ///
     /// # Errors

@@ -8,9 +8,10 @@ use valetkey_core::{CredentialProvider, Region, Result};
 
 use super::client::{FederatedUser, Request, UserSession};
 use super::provider::{FederationProvider, NAME, Terms};
+use crate::base::Place;
 use crate::sts::limits::{OF_USER, only, rule};
 use crate::sts::mfa::Mfa;
-use crate::sts::{Place, SessionPolicies, SessionTags};
+use crate::sts::{SessionPolicies, SessionTags, Sts};
 use crate::{SdkBase, SecretSource};
 
 /// Describes an exchange of long-lived keys; made by [`FederationProvider::builder`] and
@@ -61,7 +62,7 @@ impl<T> FederationBuilder<T> {
 
     fn provider(self, request: impl FnOnce(T) -> Request) -> Result<FederationProvider> {
         let region = self.place.region.clone();
-        let sts = self.place.sts()?;
+        let sts = Sts::at(self.place)?;
         let terms = Terms { request: request(self.request), passes_temporary: self.passes_temporary };
         Ok(FederationProvider::new(sts, self.source, region, terms))
     }

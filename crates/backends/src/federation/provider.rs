@@ -120,6 +120,11 @@ impl CredentialProvider for FederationProvider {
         self.exchange().await.map_err(|error| error.with_provider(NAME))
     }
 
+    /// Keeps nothing itself; its source may.
+    fn forget(&self) {
+        self.source.forget();
+    }
+
     /// A federated user whose policy allows what the one that was asked for (if there is one) and `policy` both allow.
     /// Plain exchanges go by the name `valetkey` then. A temporary set is refused, even where it is otherwise handed
     /// on: it would be the whole of it.

@@ -11,6 +11,7 @@ mod env;
 mod fault;
 mod faults;
 mod federation;
+mod forget;
 mod limits;
 mod loopback;
 mod memory;
