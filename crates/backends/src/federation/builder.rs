@@ -7,7 +7,7 @@ use std::time::Duration;
 use valetkey_core::{CredentialProvider, Region, Result};
 
 use super::client::{FederatedUser, Request, UserSession};
-use super::provider::{FederationProvider, NAME, Terms};
+use super::provider::{FederationProvider, NAME, Passes, Terms};
 use crate::base::Place;
 use crate::sts::limits::{OF_USER, only, rule};
 use crate::sts::mfa::Mfa;
@@ -21,13 +21,13 @@ pub struct FederationBuilder<T> {
     request: T,
     source: Arc<dyn CredentialProvider>,
     duration: Option<Duration>,
-    passes_temporary: bool,
+    passes: Passes,
     place: Place,
 }
 
 impl<T> FederationBuilder<T> {
     fn of(request: T, source: Arc<dyn CredentialProvider>) -> Self {
-        Self { request, source, duration: None, passes_temporary: false, place: Place::default() }
+        Self { request, source, duration: None, passes: Passes::Nothing, place: Place::default() }
     }
 
     /// How long the credentials work: whole seconds, 15 min to 36 h. The 12 h of STS unless said; the keys of an
@@ -56,6 +56,17 @@ impl<T> FederationBuilder<T> {
         self
     }
 
+    /// Has this provider stand guard over the account that it answers for: no long-lived key comes out of the account,
+    /// however it came in. Keys that are set on it by hand are kept here, and exchanged like those of the source, anew
+    /// whenever what they were exchanged for runs out; a set that is temporary already is handed on as it is. An
+    /// account whose source has nothing has nothing (`NotConfigured`), and is not broken.
+    ///
+    /// A child session in which keys are set for itself is not the account, and not guarded.
+    pub fn guard_account(mut self) -> Self {
+        self.passes = Passes::Account;
+        self
+    }
+
     fn seconds(&self) -> Result<Option<i32>> {
         self.duration.map(|duration| OF_USER.seconds(duration)).transpose()
     }
@@ -63,7 +74,7 @@ impl<T> FederationBuilder<T> {
     fn provider(self, request: impl FnOnce(T) -> Request) -> Result<FederationProvider> {
         let region = self.place.region.clone();
         let sts = Sts::at(self.place)?;
-        let terms = Terms { request: request(self.request), passes_temporary: self.passes_temporary };
+        let terms = Terms { request: request(self.request), passes: self.passes };
         Ok(FederationProvider::new(sts, self.source, region, terms))
     }
 }
@@ -87,7 +98,7 @@ impl FederationBuilder<UserSession> {
     /// Hands on a set of the source that is temporary already, as it is, in place of refusing it: for a source that
     /// users give whatever they have, such as an account of a session. Either way no long-lived key comes out.
     pub fn pass_temporary(mut self, yes: bool) -> Self {
-        self.passes_temporary = yes;
+        self.passes = if yes { Passes::Temporary } else { Passes::Nothing };
         self
     }
 

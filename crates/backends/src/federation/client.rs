@@ -14,7 +14,7 @@ const SESSION_TOKEN: &str = "GetSessionToken";
 const FEDERATION_TOKEN: &str = "GetFederationToken";
 
 /// An exchange by `GetSessionToken`: the same user with the same authority, for a while.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct UserSession {
     pub(super) duration: Option<i32>,
     pub(super) mfa: Option<Mfa>,
@@ -39,7 +39,7 @@ pub(super) struct Exchanged {
 }
 
 /// One way to exchange keys.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Request {
     Session(UserSession),
     Federated(FederatedUser),

@@ -7,7 +7,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use valetkey_backends::{FederatedUser, FederationBuilder, FederationProvider, MemoryProvider, UserSession};
 use valetkey_core::testing::Canary;
-use valetkey_core::{CredentialProvider, Credentials, ErrorKind, Expiry, SecretString, SessionContext};
+use valetkey_core::{
+    CredentialProvider, Credentials, ErrorKind, Expiry, Scope, SecretString, SessionContext,
+};
 
 use crate::wire::{Wire, issued};
 use crate::{held, long_lived, region, source};
@@ -139,31 +141,62 @@ async fn a_source_without_credentials_is_a_fault_and_not_an_absence() {
     assert!(wire.sent().is_empty());
 }
 
-/// The seam of exchange: what children run with is another session than the one that is given keys.
+/// The seam of exchange: whatever comes to a guarded account, no long-lived key leaves it.
 #[tokio::test]
-async fn keys_that_a_session_is_given_never_reach_the_child_session_that_exchanges_them() {
-    let (wire, session) = (granting(), SessionContext::builder().build());
-    let given = session.account(session.default_account()).unwrap();
-    let child = session.with_provider(of(&wire, Arc::new(given)).pass_temporary(true).build().unwrap());
-    let child = child.unwrap();
-    assert_eq!(child.credentials().await.unwrap_err().field(), Some("source"));
-
-    session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
-    assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
-    child.credentials().await.unwrap();
-    session.set_credentials(long_lived(OTHER)).unwrap();
-    assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
+async fn keys_that_are_set_on_a_guarded_account_are_exchanged_and_never_served() {
+    let wire = granting();
+    let guard = of(&wire, Arc::new(MemoryProvider::new())).guard_account().build().unwrap();
+    let session = SessionContext::builder().provider(guard).build();
+    assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
+    for key in [crate::KEY_ID, OTHER] {
+        session.set_credentials(long_lived(key)).unwrap();
+        assert!(session.served().is_none());
+        for _ in 0..2 {
+            assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
+        }
+    }
+    session.refresh(session.default_account()).await.unwrap();
     let signers: Vec<_> = wire.sent().iter().map(|sent| sent.headers["authorization"].clone()).collect();
-    assert_eq!(signers.len(), 2, "one exchange for each set of keys");
-    assert!(signers[0].contains(crate::KEY_ID) && signers[1].contains(OTHER), "{signers:?}");
+    let signed = [crate::KEY_ID, OTHER, OTHER];
+    assert_eq!(signers.len(), signed.len(), "one exchange for each set of keys, and one refresh");
+    assert!(signers.iter().zip(signed).all(|(signer, key)| signer.contains(key)), "{signers:?}");
 
     let set = temporary();
     session.set_credentials(set.clone()).unwrap();
-    assert_eq!(child.credentials().await.unwrap().access_key_id(), set.access_key_id());
+    assert_eq!(session.credentials().await.unwrap().access_key_id(), set.access_key_id(), "handed on");
     session.clear();
-    assert!(child.credentials().await.is_err());
-    drop(session);
-    assert_eq!(child.credentials().await.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
+}
+
+#[tokio::test]
+async fn a_guarded_account_exchanges_what_its_own_source_has_and_refuses_with_it() {
+    let wire = granting();
+    let session =
+        SessionContext::builder().provider(of(&wire, source()).guard_account().build().unwrap()).build();
+    assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
+    let refusing = Wire::saying(403, crate::wire::refused("InvalidClientTokenId", ""));
+    let session = SessionContext::builder()
+        .provider(of(&refusing, Arc::new(MemoryProvider::new())).guard_account().build().unwrap())
+        .build();
+    session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
+    let error = session.credentials().await.unwrap_err();
+    assert_eq!((error.kind(), error.provider()), (ErrorKind::Denied, Some("federation")));
+    assert!(session.served().is_none(), "what could not be exchanged is not served in its stead");
+}
+
+#[tokio::test]
+async fn a_narrowed_view_of_given_keys_federates_them() {
+    let wire = Wire::saying(200, issued("GetFederationToken", FEDERATED, KEYS));
+    let guard = of(&wire, Arc::new(MemoryProvider::new())).guard_account().build().unwrap();
+    let session = SessionContext::builder().provider(guard).build();
+    session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
+    let policy =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}]}"#;
+    let child = session.narrow(Scope::new().policy(policy.parse().unwrap())).unwrap();
+    assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
+    let sent = wire.sent()[0].form();
+    assert_eq!(&*sent["Action"], "GetFederationToken");
+    assert!(sent["Policy"].contains("s3:Get*"));
 }
 
 #[test]

@@ -32,5 +32,6 @@ mod rotations;
 mod scenarios;
 mod secrecy;
 mod setting;
+mod stand_in;
 mod stress;
 mod warm;
