@@ -152,12 +152,18 @@ impl CredentialProvider for FederationProvider {
 
     /// A federated user whose policy allows what the one that was asked for (if there is one) and `policy` both allow.
     /// Plain exchanges go by the name `valetkey` then. A temporary set is refused, even where it is otherwise handed
-    /// on: it would be the whole of it.
+    /// on: it would be the whole of it. On a guarded account whose source can be narrowed itself, that is what is
+    /// narrowed.
     ///
     /// # Errors
     /// `Invalid` when the two have nothing in common or cannot be compared, when policy ARNs were asked for, and for an
     /// exchange with MFA.
     fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        if self.terms.passes == Passes::Account
+            && let Ok(narrowed) = self.source.narrowed(policy)
+        {
+            return Ok(narrowed);
+        }
         let request = self.terms.request.narrowed(policy).map_err(|error| error.with_provider(NAME))?;
         let terms = Terms { request, passes: Passes::Nothing };
         Ok(Arc::new(Self::new(self.sts.clone(), Arc::clone(&self.source), self.region.clone(), terms)))

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use valetkey_backends::{FederatedUser, FederationBuilder, FederationProvider, MemoryProvider, UserSession};
+use valetkey_backends::{
+    AssumeRoleProvider, FederatedUser, FederationBuilder, FederationProvider, MemoryProvider, UserSession,
+};
 use valetkey_core::testing::Canary;
 use valetkey_core::{
     CredentialProvider, Credentials, ErrorKind, Expiry, Scope, SecretString, SessionContext,
@@ -197,6 +199,23 @@ async fn a_narrowed_view_of_given_keys_federates_them() {
     let sent = wire.sent()[0].form();
     assert_eq!(&*sent["Action"], "GetFederationToken");
     assert!(sent["Policy"].contains("s3:Get*"));
+}
+
+#[tokio::test]
+async fn a_guarded_role_is_narrowed_as_the_role_that_it_is() {
+    let wire = Wire::saying(200, crate::wire::assumed(KEYS[0], KEYS[1], KEYS[2]));
+    let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
+    let role = AssumeRoleProvider::builder(role, source()).base(&wire.base()).build().unwrap();
+    let guard = of(&wire, Arc::new(role)).guard_account().build().unwrap();
+    let session = SessionContext::builder().provider(guard).build();
+    session.credentials().await.unwrap();
+    let policy =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}]}"#;
+    let child = session.narrow(Scope::new().policy(policy.parse().unwrap())).unwrap();
+    child.credentials().await.unwrap();
+    let sent: Vec<_> = wire.sent().iter().map(|sent| sent.form()).collect();
+    assert!(sent.iter().all(|form| form["Action"] == "AssumeRole"), "{sent:?}");
+    assert!(sent[1]["Policy"].contains("s3:Get*"));
 }
 
 #[test]
