@@ -11,6 +11,7 @@ mod failure;
 mod logs;
 mod serve;
 mod settings;
+mod terminal;
 
 use std::process::ExitCode;
 

@@ -1,4 +1,5 @@
-//! `valetkey.toml`: accounts, servers' credentials, resolver and audit trail. Unknown keys are errors.
+//! `valetkey.toml`: accounts, who may have which, servers' credentials, resolver and audit trail. Unknown keys are
+//! errors.
 
 mod account;
 mod fault;
@@ -12,22 +13,27 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use valetkey::Error;
+use valetkey::Principal;
 use valetkey::mcp::child::Delivery;
 
-pub(crate) use account::{AccountSettings, RoleSettings, SecretSettings};
+pub(crate) use account::{
+    AccountSettings, ExchangeSettings, FederationSettings, IdentitySettings, ProcessSettings,
+    ProviderSettings, RoleSettings, SecretSettings,
+};
 pub(crate) use fault::Fault;
 use place::Place;
 use table::Reader;
 
 /// Where settings are looked for when no file is named.
 const USUAL: &str = "valetkey.toml";
-const SECTIONS: &str = "there are session, accounts, servers, resolver and audit";
+const SECTIONS: &str = "there are session, accounts, principals, servers, resolver and audit";
 
 /// Everything the file says, as far as it could be read.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) session: SessionSettings,
     pub(crate) accounts: BTreeMap<String, AccountSettings>,
+    pub(crate) principals: BTreeMap<String, PrincipalSettings>,
     pub(crate) servers: BTreeMap<String, ServerSettings>,
     pub(crate) resolver: Option<ResolverSettings>,
     pub(crate) audit: Option<AuditSettings>,
@@ -45,6 +51,14 @@ pub(crate) struct SessionSettings {
     pub(crate) region: Option<String>,
     pub(crate) principal: Option<String>,
     pub(crate) agent: Option<String>,
+}
+
+/// What a session has that acts for this principal.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PrincipalSettings {
+    #[serde(default)]
+    pub(crate) accounts: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -97,9 +111,26 @@ impl Settings {
         self.accounts.contains_key(name) || self.broken.contains(name)
     }
 
+    /// The same settings for a session that acts for `principal`, if one is named.
+    pub(crate) fn acting_for(mut self, principal: Option<&Principal>) -> Self {
+        self.session.principal = principal.map(ToString::to_string).or(self.session.principal);
+        self
+    }
+
+    /// Whether the session may have the account of this name: whoever it acts for.
+    pub(crate) fn allows_any(&self, name: &str) -> bool {
+        holds(self.session.allowed_accounts.as_deref(), name)
+    }
+
     /// Whether the session may have the account of this name.
     pub(crate) fn allows(&self, name: &str) -> bool {
-        self.session.allowed_accounts.as_ref().is_none_or(|allowed| allowed.iter().any(|one| one == name))
+        self.allows_any(name) && holds(self.of_principal(), name)
+    }
+
+    /// The accounts of the principal whom the session acts for, if they are said.
+    pub(crate) fn of_principal(&self) -> Option<&[String]> {
+        let principal = self.principals.get(self.session.principal.as_deref()?)?;
+        Some(&principal.accounts)
     }
 
     /// What to say of a name that is none of the accounts.
@@ -146,10 +177,15 @@ impl Settings {
                 let (read, broken) = many(&reader, section, value, faults, Reader::account);
                 (self.accounts, self.broken) = (read, broken);
             }
+            "principals" => (self.principals, _) = many(&reader, section, value, faults, Reader::read),
             "servers" => (self.servers, _) = many(&reader, section, value, faults, Reader::read),
             _ => faults.push(self.fault(&[section], format!("is not a section; {SECTIONS}"))),
         }
     }
+}
+
+fn holds(list: Option<&[String]>, name: &str) -> bool {
+    list.is_none_or(|list| list.iter().any(|one| one == name))
 }
 
 type ReadOne<'p, T> = fn(&Reader<'p>, &[&str], Spanned<DeValue<'_>>, &mut Vec<Fault>) -> Option<T>;

@@ -89,7 +89,11 @@ impl Place {
 
 /// How many words a section's name has before its keys begin.
 fn depth(key: &[&str]) -> usize {
-    if matches!(key, ["accounts" | "servers", ..]) { 2 } else { 1 }
+    match key {
+        ["accounts", _, "exchange", _, ..] => 3,
+        ["accounts" | "principals" | "servers", ..] => 2,
+        _ => 1,
+    }
 }
 
 fn owned(key: &[&str]) -> Vec<String> {

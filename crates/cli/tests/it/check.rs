@@ -4,6 +4,8 @@ mod accounts;
 mod files;
 mod live;
 mod places;
+mod principals;
+mod providers;
 mod servers;
 mod sound;
 
