@@ -2,6 +2,8 @@
 
 mod bearer;
 mod connection;
+#[cfg(any(feature = "sts", feature = "secrets-manager"))]
+mod place;
 mod settings;
 
 use std::fmt;
@@ -15,6 +17,8 @@ use aws_types::origin::Origin;
 use valetkey_core::Region;
 
 use bearer::NoBearer;
+#[cfg(any(feature = "sts", feature = "secrets-manager"))]
+pub(crate) use place::Place;
 use settings::SettingsOnly;
 
 /// What every AWS client of a process shares: one HTTP client with its connections, the SDK's standard retries, a
@@ -120,7 +124,7 @@ pub(crate) fn sdk_region(region: &Region) -> aws_config::Region {
 }
 
 /// An endpoint that was named in code wins over `AWS_ENDPOINT_URL_<SERVICE>`, because of its origin.
-pub(crate) fn at_endpoint(
+fn at_endpoint(
     mut builder: aws_types::sdk_config::Builder,
     url: impl Into<String>,
 ) -> aws_types::sdk_config::Builder {

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityOutput;
 use valetkey_core::{CallerIdentity, CallerLookup, Credentials, Error, ErrorKind, Result};
 
-use crate::sts::Place;
+use crate::base::Place;
+use crate::sts::Sts;
 use crate::{SdkBase, fault};
 
 const NAME: &str = "caller-identity";
@@ -40,7 +41,7 @@ impl StsCallerLookup {
     async fn ask(&self, credentials: &Credentials) -> Result<CallerIdentity> {
         let place =
             Place { region: credentials.region().cloned(), base: Some(self.0.clone()), ..Place::default() };
-        let answer = place.sts()?.signed_by(credentials).get_caller_identity().send().await;
+        let answer = Sts::at(place)?.signed_by(credentials).get_caller_identity().send().await;
         let answer = answer.map_err(|error| fault::of_operation(OPERATION, &error))?;
         read(answer).ok_or_else(incomplete)
     }

@@ -3,6 +3,7 @@
 mod builder;
 mod client;
 mod error;
+mod given;
 mod provider;
 
 pub use builder::FederationBuilder;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use valetkey::mcp::child::{Delivery, guard_program};
-use valetkey::{Alias, Error, Expiry, SessionId};
+use valetkey::{Alias, Error, Expiry, Principal, SessionId};
 
 use crate::failure::Failure;
 
@@ -66,6 +66,23 @@ pub(crate) struct Files {
     /// The file with accounts, servers' credentials, resolver and audit; `valetkey.toml` if it is there.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Whom the session acts for, in place of the `principal` of the file.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) principal: Option<Principal>,
+}
+
+/// Which account of which file, for whom.
+#[derive(Debug, Args)]
+pub(crate) struct Choice {
+    /// The file with the accounts; `valetkey.toml` if it is there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The account; the default one unless said.
+    #[arg(long, value_name = "ALIAS")]
+    pub(crate) account: Option<Alias>,
+    /// Whom the session acts for, in place of the `principal` of the file.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) principal: Option<Principal>,
 }
 
 #[derive(Debug, Args)]
@@ -85,12 +102,8 @@ pub(crate) struct Check {
 
 #[derive(Debug, Args)]
 pub(crate) struct CredentialProcess {
-    /// The file with the accounts; `valetkey.toml` if it is there.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// The account whose credentials are printed; the default one unless said.
-    #[arg(long, value_name = "ALIAS")]
-    pub(crate) account: Option<Alias>,
+    #[command(flatten)]
+    pub(crate) choice: Choice,
 }
 
 #[derive(Debug, Args)]
@@ -117,12 +130,8 @@ fn instant(text: &str) -> Result<Expiry, Error> {
 
 #[derive(Debug, Args)]
 pub(crate) struct Exec {
-    /// The file with the accounts; `valetkey.toml` if it is there.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// The account to run in; the default one unless said.
-    #[arg(long, value_name = "ALIAS")]
-    pub(crate) account: Option<Alias>,
+    #[command(flatten)]
+    pub(crate) choice: Choice,
     /// How the program gets the credentials.
     #[arg(long, value_enum, default_value_t = ExecDelivery::Endpoint)]
     pub(crate) delivery: ExecDelivery,

@@ -17,10 +17,12 @@ use crate::compose::{self, Policies, Purpose};
 use crate::failure::Failure;
 use crate::serve::{configuration, servers};
 use crate::settings::{Fault, Settings};
+use crate::terminal::Terminal;
 
 pub(crate) async fn run(command: &Check) -> Result<ExitCode, Failure> {
     let mut faults = Vec::new();
     let settings = Settings::read(command.files.config.as_deref(), &mut faults).await;
+    let settings = settings.acting_for(command.files.principal.as_ref());
     let mut config = match &command.files.mcp_config {
         Some(path) => read_servers(path, &mut faults).await,
         None => None,
@@ -28,7 +30,7 @@ pub(crate) async fn run(command: &Check) -> Result<ExitCode, Failure> {
     compose::servers(&settings, config.as_mut(), &mut faults);
     // Making a session only checks; nothing is asked of anybody but by `--live`.
     let base = SdkBase::from_process().await;
-    let session = compose::session(&settings, &base, Purpose::Check, &mut faults);
+    let session = compose::session(&settings, &base, &Terminal::new(), Purpose::Check, &mut faults);
     Policies::new(&settings, &session, &mut faults);
     if !faults.is_empty() {
         return Err(configuration(&faults));

@@ -1,24 +1,25 @@
 //! The one account that a command works in, of the settings or, without any, of the shell.
 
-use std::path::Path;
-
 use valetkey::backends::{EnvProvider, SdkBase};
 use valetkey::{Alias, SessionAccount, SessionContext};
 
+use crate::arguments::Choice;
 use crate::compose::{self, Purpose};
 use crate::failure::Failure;
 use crate::serve::configuration;
 use crate::settings::Settings;
+use crate::terminal::Terminal;
 
 /// The session that the settings describe, and the account of it that was named, or its default one.
 pub(crate) async fn account(
-    config: Option<&Path>,
-    named: Option<&Alias>,
+    choice: &Choice,
+    terminal: &Terminal,
 ) -> Result<(SessionContext, SessionAccount), Failure> {
     let mut faults = Vec::new();
-    let settings = Settings::read(config, &mut faults).await;
+    let settings = Settings::read(choice.config.as_deref(), &mut faults).await;
+    let settings = settings.acting_for(choice.principal.as_ref());
     let base = SdkBase::from_process().await;
-    let session = compose::session(&settings, &base, Purpose::Work, &mut faults);
+    let session = compose::session(&settings, &base, terminal, Purpose::Work, &mut faults);
     if !faults.is_empty() {
         return Err(configuration(&faults));
     }
@@ -26,7 +27,7 @@ pub(crate) async fn account(
         // Whoever runs this by hand, without a file, means the keys in the shell.
         session.set_provider_for(&Alias::default_account(), EnvProvider::from_process())?;
     }
-    let alias = named.unwrap_or_else(|| session.default_account());
+    let alias = choice.account.as_ref().unwrap_or_else(|| session.default_account());
     if !settings.is_absent() && !settings.has_account(alias.as_str()) {
         let what = format!("the account `{alias}` {}", settings.unknown_account());
         return Err(Failure::configuration(vec![what]));

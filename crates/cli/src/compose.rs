@@ -2,18 +2,27 @@
 
 mod accounts;
 mod audit;
+mod exchange;
 mod policies;
+mod principals;
+mod provider;
 mod role;
+mod trial;
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use valetkey::backends::{SdkBase, SecretsManagerBuilder, SecretsManagerResolver};
 use valetkey::mcp::McpConfig;
-use valetkey::{Alias, Error, Region, SessionBuilder, SessionContext};
+use valetkey::{Alias, Error, RefreshPolicy, Region, SessionBuilder, SessionContext};
 
-use crate::settings::{Fault, ResolverSettings, Settings};
+use crate::settings::{AccountSettings, Fault, ResolverSettings, Settings};
+use crate::terminal::Terminal;
 use accounts::{Accounts, or_any};
 pub(crate) use policies::Policies;
+
+/// How long a fetch waits for somebody to find the device and type its code.
+const FOR_A_PERSON: Duration = Duration::from_secs(120);
 
 /// What the session is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,16 +37,18 @@ pub(crate) enum Purpose {
 pub(crate) fn session(
     settings: &Settings,
     base: &SdkBase,
+    terminal: &Terminal,
     purpose: Purpose,
     faults: &mut Vec<Fault>,
 ) -> SessionContext {
+    principals::check(settings, purpose, faults);
     let wanted = &settings.session;
     let usual: Option<Region> = base.config().region().and_then(|region| region.as_ref().parse().ok());
     let region = parsed(settings, wanted.region.as_deref(), faults).or(usual);
     // What the session asks AWS for is asked in its region too. One that is none was told; once is enough.
     let stand_in = || wanted.region.as_ref().map(|_| Region::us_east_1());
     let base = &region.clone().or_else(stand_in).iter().fold(base.clone(), SdkBase::region);
-    let accounts = Accounts::new(settings, base, faults);
+    let accounts = Accounts::new(settings, base, terminal, faults);
     let mut builder = SessionContext::builder().default_account(accounts.default_alias());
     builder = region.into_iter().fold(builder, SessionBuilder::region);
     if let Some(allowed) = accounts.allowed() {
@@ -52,9 +63,21 @@ pub(crate) fn session(
     if let Some(sink) = audit::sink(settings, purpose, faults) {
         builder = builder.audit(sink);
     }
+    if let Some(timeout) = patience(settings) {
+        builder = builder.refresh_policy(RefreshPolicy::default().load_timeout(timeout));
+    }
     let session = accounts.regions(builder).build();
     accounts.fill(&session, faults);
     session
+}
+
+/// How long a fetch may take, if some account needs more time than most: a person, or a program that may take long.
+fn patience(settings: &Settings) -> Option<Duration> {
+    let usual = RefreshPolicy::default().load_timeout;
+    let accounts = || settings.accounts.values();
+    let person = accounts().any(AccountSettings::asks_person).then_some(FOR_A_PERSON);
+    let programs = accounts().filter_map(|account| account.timeout()?.checked_add(Duration::from_secs(1)));
+    programs.chain(person).max().filter(|timeout| *timeout > usual)
 }
 
 fn parsed<T: FromStr<Err = Error>>(
@@ -71,8 +94,11 @@ pub(crate) fn servers(settings: &Settings, mut config: Option<&mut McpConfig>, f
     for (name, wanted) in &settings.servers {
         let section = ["servers", name];
         let account = wanted.account.as_deref().map(|account| match account.parse::<Alias>() {
-            Ok(_) if !settings.allows(account) => {
+            Ok(_) if !settings.allows_any(account) => {
                 Err(settings.fault(&["servers", name, "account"], accounts::NOT_ALLOWED))
+            }
+            Ok(_) if !settings.allows(account) => {
+                Err(settings.fault(&["servers", name, "account"], accounts::NOT_THE_PRINCIPALS))
             }
             Ok(alias) if settings.has_account(account) => Ok(alias),
             _ => Err(settings.fault(&["servers", name, "account"], settings.unknown_account())),

@@ -10,6 +10,7 @@ use valetkey::{AccountId, Credentials, Expiry, ExposeSecret, SecretString};
 use crate::arguments::CredentialProcess;
 use crate::chosen;
 use crate::failure::Failure;
+use crate::terminal::Terminal;
 
 /// The form is that of the AWS SDKs and Tools Reference Guide, "Process credential provider".
 #[derive(Serialize)]
@@ -34,7 +35,7 @@ pub(crate) async fn run(command: CredentialProcess) -> Result<ExitCode, Failure>
              ~/.aws/config",
         ));
     }
-    let (session, account) = chosen::account(command.config.as_deref(), command.account.as_ref()).await?;
+    let (session, account) = chosen::account(&command.choice, &Terminal::new()).await?;
     let credentials = account.credentials().await?;
     account.record(AuditEvent::Serve, "credential-process", None);
     let text = json(&credentials)?;

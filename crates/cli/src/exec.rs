@@ -17,11 +17,14 @@ use crate::chosen;
 use crate::failure::Failure;
 use crate::handed_out;
 use crate::serve::launcher;
+use crate::terminal::Terminal;
 
 pub(crate) async fn run(command: Exec) -> Result<ExitCode, Failure> {
-    let (session, account) = chosen::account(command.config.as_deref(), command.account.as_ref()).await?;
+    let terminal = Terminal::new();
+    let (session, account) = chosen::account(&command.choice, &terminal).await?;
     // Before anything is started: without credentials there is nothing to run with.
     account.credentials().await?;
+    terminal.hand_over();
     let warmer = tokio::spawn(session.keep_warm());
     let outcome = with_child(&session, account, command).await;
     warmer.abort();

@@ -13,6 +13,7 @@ mod logs;
 mod revocation_policy;
 mod serve;
 mod settings;
+mod terminal;
 
 use std::process::ExitCode;
 

@@ -17,17 +17,19 @@ use crate::compose::{self, Policies, Purpose};
 use crate::failure::Failure;
 use crate::handed_out;
 use crate::settings::{Fault, Settings};
+use crate::terminal::Terminal;
 
 pub(crate) async fn run(command: Serve) -> Result<ExitCode, Failure> {
     let mut faults = Vec::new();
     let settings = Settings::read(command.files.config.as_deref(), &mut faults).await;
+    let settings = settings.acting_for(command.files.principal.as_ref());
     let mut config = match &command.files.mcp_config {
         Some(path) => servers(path, &mut faults).await.map(|(config, _text)| config),
         None => None,
     };
     compose::servers(&settings, config.as_mut(), &mut faults);
     let base = SdkBase::from_process().await;
-    let session = compose::session(&settings, &base, Purpose::Work, &mut faults);
+    let session = compose::session(&settings, &base, &Terminal::new(), Purpose::Work, &mut faults);
     let policies = Policies::new(&settings, &session, &mut faults);
     if !faults.is_empty() {
         return Err(configuration(&faults));

@@ -1,4 +1,5 @@
-//! `valetkey.toml`: accounts, policies, servers' credentials, resolver and audit trail. Unknown keys are errors.
+//! `valetkey.toml`: accounts, who may have which, policies, servers' credentials, resolver and audit trail. Unknown keys
+//! are errors.
 
 mod account;
 mod fault;
@@ -13,9 +14,13 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use valetkey::Error;
+use valetkey::Principal;
 pub(crate) use valetkey::mcp::child::Delivery;
 
-pub(crate) use account::{AccountSettings, AttributionSettings, RoleSettings, SecretSettings};
+pub(crate) use account::{
+    AccountSettings, AttributionSettings, ExchangeSettings, FederationSettings, IdentitySettings,
+    ProcessSettings, ProviderSettings, RoleSettings, SecretSettings,
+};
 pub(crate) use fault::Fault;
 use place::Place;
 pub(crate) use policy::PolicySettings;
@@ -23,13 +28,14 @@ use table::Reader;
 
 /// Where settings are looked for when no file is named.
 const USUAL: &str = "valetkey.toml";
-const SECTIONS: &str = "there are session, accounts, policies, servers, resolver and audit";
+const SECTIONS: &str = "there are session, accounts, principals, policies, servers, resolver and audit";
 
 /// Everything the file says, as far as it could be read.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) session: SessionSettings,
     pub(crate) accounts: BTreeMap<String, AccountSettings>,
+    pub(crate) principals: BTreeMap<String, PrincipalSettings>,
     pub(crate) policies: BTreeMap<String, PolicySettings>,
     pub(crate) servers: BTreeMap<String, ServerSettings>,
     pub(crate) resolver: Option<ResolverSettings>,
@@ -52,6 +58,14 @@ pub(crate) struct SessionSettings {
     pub(crate) agent: Option<String>,
     #[serde(default)]
     pub(crate) attribution: AttributionSettings,
+}
+
+/// What a session has that acts for this principal.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PrincipalSettings {
+    #[serde(default)]
+    pub(crate) accounts: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -112,9 +126,26 @@ impl Settings {
         &self.broken_policies
     }
 
+    /// The same settings for a session that acts for `principal`, if one is named.
+    pub(crate) fn acting_for(mut self, principal: Option<&Principal>) -> Self {
+        self.session.principal = principal.map(ToString::to_string).or(self.session.principal);
+        self
+    }
+
+    /// Whether the session may have the account of this name: whoever it acts for.
+    pub(crate) fn allows_any(&self, name: &str) -> bool {
+        holds(self.session.allowed_accounts.as_deref(), name)
+    }
+
     /// Whether the session may have the account of this name.
     pub(crate) fn allows(&self, name: &str) -> bool {
-        self.session.allowed_accounts.as_ref().is_none_or(|allowed| allowed.iter().any(|one| one == name))
+        self.allows_any(name) && holds(self.of_principal(), name)
+    }
+
+    /// The accounts of the principal whom the session acts for, if they are said.
+    pub(crate) fn of_principal(&self) -> Option<&[String]> {
+        let principal = self.principals.get(self.session.principal.as_deref()?)?;
+        Some(&principal.accounts)
     }
 
     /// What to say of a name that is none of the accounts.
@@ -164,10 +195,15 @@ impl Settings {
             "policies" => {
                 (self.policies, self.broken_policies) = many(&reader, section, value, faults, Reader::policy);
             }
+            "principals" => (self.principals, _) = many(&reader, section, value, faults, Reader::read),
             "servers" => (self.servers, _) = many(&reader, section, value, faults, Reader::read),
             _ => faults.push(self.fault(&[section], format!("is not a section; {SECTIONS}"))),
         }
     }
+}
+
+fn holds(list: Option<&[String]>, name: &str) -> bool {
+    list.is_none_or(|list| list.iter().any(|one| one == name))
 }
 
 type ReadOne<'p, T> = fn(&Reader<'p>, &[&str], Spanned<DeValue<'_>>, &mut Vec<Fault>) -> Option<T>;

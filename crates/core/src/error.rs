@@ -16,6 +16,9 @@ pub enum ErrorKind {
     NotConfigured,
     /// The other side knows who asks, and says no.
     Denied,
+    /// A person has to act, such as reading the code off an MFA device; asking again without one does not help. Not
+    /// transient, and no verdict on what was issued before: a set in hand goes on to be served until it expires.
+    InteractionRequired,
     /// The request, a setting or an answer is malformed, or names something that does not exist.
     Invalid,
     /// What was held has expired and could not be replaced.
@@ -45,6 +48,7 @@ impl ErrorKind {
         match self {
             Self::NotConfigured => "not_configured",
             Self::Denied => "denied",
+            Self::InteractionRequired => "interaction_required",
             Self::Invalid => "invalid",
             Self::Expired => "expired",
             Self::Throttled => "throttled",

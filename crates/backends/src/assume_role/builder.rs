@@ -8,10 +8,12 @@ use valetkey_core::{Attribution, CredentialProvider, Error, NameTemplate, Region
 
 use super::client::{Client, Request};
 use super::provider::{AssumeRoleProvider, NAME};
-use crate::SdkBase;
-use crate::sts::Place;
+use crate::base::Place;
+use crate::sts::Sts;
 use crate::sts::limits::{MAX_CHAINED, OF_ROLE, name, only, reserved, rule};
 use crate::sts::marks::{Marks, Name};
+use crate::sts::mfa::Mfa;
+use crate::{SdkBase, SecretSource};
 
 /// Describes an assumed role; made by [`AssumeRoleProvider::builder`].
 #[must_use]
@@ -110,6 +112,18 @@ impl AssumeRoleBuilder {
         self
     }
 
+    /// Proves the presence of an MFA device of the source's user, by its serial number (9–256 characters: an ARN, or
+    /// what is printed on it) and the six digits that `code` gives at each fetch. A role whose trust policy asks for
+    /// `aws:MultiFactorAuthPresent` is assumed so.
+    ///
+    /// A code needs a person, so each fetch, also of a narrowed session, may be a question to one: choose a long duration, and a load time-out of
+    /// the session that a person can meet. When `code` fails, whatever the reason, the fetch is `InteractionRequired`:
+    /// a session then serves what it has to its end, and does not ask in a loop. A request with a code is sent once.
+    pub fn mfa(mut self, serial: impl Into<String>, code: impl SecretSource + 'static) -> Self {
+        self.request.mfa = Some(Mfa { serial: serial.into(), code: Arc::new(code) });
+        self
+    }
+
     /// Says that the source is itself temporary (another role), so that a duration over the hour that STS allows is
     /// refused here. Whatever is said, it is checked against the source's credentials before each call.
     pub fn chained(mut self, yes: bool) -> Self {
@@ -151,7 +165,7 @@ impl AssumeRoleBuilder {
         self.marks.tag(&mut self.request.tags)?;
         check(&self.request)?;
         let region = self.place.region.clone();
-        let client = Client { sts: self.place.sts()?, request: self.request };
+        let client = Client { sts: Sts::at(self.place)?, request: self.request };
         Ok(AssumeRoleProvider::new(client, self.source, region))
     }
 }
@@ -169,6 +183,7 @@ fn check(request: &Request) -> Result<()> {
     name("session_name", &request.session_name)?;
     request.source_identity.as_deref().map_or(Ok(()), source_identity)?;
     request.external_id.as_deref().map_or(Ok(()), external_id)?;
+    request.mfa.as_ref().map_or(Ok(()), Mfa::check)?;
     request.policies.check()?;
     request.tags.check()?;
     request.tags.check_transitive(&request.transitive_tags)

@@ -4,10 +4,11 @@ use std::fmt;
 
 use aws_sdk_sts::operation::assume_role::AssumeRoleOutput;
 use aws_sdk_sts::operation::assume_role::builders::AssumeRoleFluentBuilder;
-use valetkey_core::{Credentials, Result, RoleArn, SessionPolicy};
+use valetkey_core::{Credentials, ExposeSecret, Result, RoleArn, SessionPolicy};
 
 use crate::fault;
 use crate::sts::marks::UNNAMED;
+use crate::sts::mfa::{self, Mfa};
 use crate::sts::{SessionPolicies, SessionTags, Sts};
 
 pub(super) const OPERATION: &str = "AssumeRole";
@@ -23,6 +24,7 @@ pub(super) struct Request {
     pub(super) policies: SessionPolicies,
     pub(super) tags: SessionTags,
     pub(super) transitive_tags: Vec<String>,
+    pub(super) mfa: Option<Mfa>,
 }
 
 impl Request {
@@ -36,6 +38,7 @@ impl Request {
             policies: SessionPolicies::default(),
             tags: SessionTags::default(),
             transitive_tags: Vec::new(),
+            mfa: None,
         }
     }
 
@@ -60,6 +63,7 @@ impl fmt::Debug for Request {
             .field("role", &self.role)
             .field("session_name", &self.session_name)
             .field("duration", &self.duration)
+            .field("mfa", &self.mfa)
             .finish_non_exhaustive()
     }
 }
@@ -80,6 +84,12 @@ impl Client {
 
     pub(super) async fn assume(&self, source: &Credentials) -> Result<AssumeRoleOutput> {
         let call = self.request.fill(self.sts.signed_by(source).assume_role())?;
-        call.send().await.map_err(|error| fault::of_operation(OPERATION, &error))
+        let Some(device) = &self.request.mfa else {
+            return call.send().await.map_err(|error| fault::of_operation(OPERATION, &error));
+        };
+        let code = device.code().await?;
+        let call = call.serial_number(&device.serial).token_code(code.expose_secret());
+        let answer = call.customize().config_override(mfa::sent_once()).send().await;
+        answer.map_err(|error| mfa::refused(OPERATION, &error))
     }
 }

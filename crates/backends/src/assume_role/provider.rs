@@ -83,10 +83,16 @@ impl CredentialProvider for AssumeRoleProvider {
     /// # Errors
     /// What the source answered, naming it; but `Invalid`, with the field `source`, when it is not configured.
     /// `Invalid` for a duration over an hour when the source's credentials are temporary, and for what STS calls
-    /// malformed, too large or disabled in its region. `Denied` when STS refuses, `Expired` when the source's
+    /// malformed, too large or disabled in its region. `InteractionRequired`, with the field
+    /// `mfa_code`, when a code is needed and nobody gives one, or it is refused. `Denied` when STS refuses, `Expired` when the source's
     /// credentials have run out, `Throttled`, `TimedOut` or `Unavailable` when STS cannot answer now.
     async fn provide(&self) -> Result<Credentials> {
         self.assume().await.map_err(|error| error.with_provider(NAME))
+    }
+
+    /// Keeps nothing itself; its source may.
+    fn forget(&self) {
+        self.source.forget();
     }
 
     /// The same role, with a session policy that allows what its own one (if there is one) and `policy` both allow.

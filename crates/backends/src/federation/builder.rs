@@ -7,8 +7,9 @@ use std::time::Duration;
 use valetkey_core::{Attribution, CredentialProvider, Region, Result, SessionId};
 
 use super::client::{FederatedUser, Request, UserSession};
-use super::provider::{FederationProvider, NAME, Terms};
-use crate::sts::Place;
+use super::provider::{FederationProvider, NAME, Passes, Terms};
+use crate::base::Place;
+use crate::sts::Sts;
 use crate::sts::limits::{OF_USER, only, rule};
 use crate::sts::marks::Marks;
 use crate::sts::mfa::Mfa;
@@ -22,14 +23,14 @@ pub struct FederationBuilder<T> {
     source: Arc<dyn CredentialProvider>,
     marks: Marks,
     duration: Option<Duration>,
-    passes_temporary: bool,
+    passes: Passes,
     place: Place,
 }
 
 impl<T> FederationBuilder<T> {
     fn of(request: T, source: Arc<dyn CredentialProvider>) -> Self {
         let (marks, place) = (Marks::default(), Place::default());
-        Self { request, source, marks, duration: None, passes_temporary: false, place }
+        Self { request, source, marks, duration: None, passes: Passes::Nothing, place }
     }
 
     /// How long the credentials work: whole seconds, 15 min to 36 h. The 12 h of STS unless said; the keys of an
@@ -73,14 +74,25 @@ impl<T> FederationBuilder<T> {
         self
     }
 
+    /// Has this provider stand guard over the account that it answers for: no long-lived key comes out of the account,
+    /// however it came in. Keys that are set on it by hand are kept here, and exchanged like those of the source, anew
+    /// whenever what they were exchanged for runs out; a set that is temporary already is handed on as it is. An
+    /// account whose source has nothing has nothing (`NotConfigured`), and is not broken.
+    ///
+    /// A child session in which keys are set for itself is not the account, and not guarded.
+    pub fn guard_account(mut self) -> Self {
+        self.passes = Passes::Account;
+        self
+    }
+
     fn seconds(&self) -> Result<Option<i32>> {
         self.duration.map(|duration| OF_USER.seconds(duration)).transpose()
     }
 
     fn provider(self, request: impl FnOnce(T) -> Request) -> Result<FederationProvider> {
         let region = self.place.region.clone();
-        let sts = self.place.sts()?;
-        let terms = Terms { request: request(self.request), passes_temporary: self.passes_temporary };
+        let sts = Sts::at(self.place)?;
+        let terms = Terms { request: request(self.request), passes: self.passes };
         Ok(FederationProvider::new(sts, self.source, region, terms))
     }
 }
@@ -94,8 +106,8 @@ impl FederationBuilder<UserSession> {
     /// and the six digits that `code` gives at each fetch.
     ///
     /// A code needs a person, so each fetch may be a question to one: choose a long duration, and a load time-out of
-    /// the session that a person can meet. When `code` fails, whatever the reason, the fetch is `Denied` and nothing
-    /// asks again by itself; nor is a request with a code sent twice.
+    /// the session that a person can meet. When `code` fails, whatever the reason, the fetch is `InteractionRequired`:
+    /// a session then serves what it has to its end, and does not ask in a loop. A request with a code is sent once.
     pub fn mfa(mut self, serial: impl Into<String>, code: impl SecretSource + 'static) -> Self {
         self.request.mfa = Some(Mfa { serial: serial.into(), code: Arc::new(code) });
         self
@@ -104,7 +116,7 @@ impl FederationBuilder<UserSession> {
     /// Hands on a set of the source that is temporary already, as it is, in place of refusing it: for a source that
     /// users give whatever they have, such as an account of a session. Either way no long-lived key comes out.
     pub fn pass_temporary(mut self, yes: bool) -> Self {
-        self.passes_temporary = yes;
+        self.passes = if yes { Passes::Temporary } else { Passes::Nothing };
         self
     }
 

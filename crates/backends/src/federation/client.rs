@@ -14,7 +14,7 @@ const SESSION_TOKEN: &str = "GetSessionToken";
 const FEDERATION_TOKEN: &str = "GetFederationToken";
 
 /// An exchange by `GetSessionToken`: the same user with the same authority, for a while.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct UserSession {
     pub(super) duration: Option<i32>,
     pub(super) mfa: Option<Mfa>,
@@ -41,7 +41,7 @@ pub(super) struct Exchanged {
 }
 
 /// One way to exchange keys.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Request {
     Session(UserSession),
     Federated(FederatedUser),
@@ -86,7 +86,7 @@ impl UserSession {
                 let code = device.code().await?;
                 let call = call.serial_number(&device.serial).token_code(code.expose_secret());
                 let answer = call.customize().config_override(mfa::sent_once()).send().await;
-                answer.map_err(|error| mfa::refused(fault::of_operation(SESSION_TOKEN, &error)))
+                answer.map_err(|error| mfa::refused(SESSION_TOKEN, &error))
             }
         }?;
         Ok(Exchanged {

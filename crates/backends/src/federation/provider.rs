@@ -9,30 +9,42 @@ use valetkey_core::{Attribution, CredentialProvider, Credentials, Region, Result
 use super::builder::FederationBuilder;
 use super::client::{Exchanged, FederatedUser, Request, UserSession};
 use super::error;
+use super::given::Given;
 use crate::source;
 use crate::sts::{Sts, Utilization, answer};
 
 pub(super) const NAME: &str = "federation";
 
 /// What is asked for the keys, and what of those that need no exchange.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Terms {
     pub(super) request: Request,
-    pub(super) passes_temporary: bool,
+    pub(super) passes: Passes,
 }
 
-/// Exchanges the long-lived keys of an IAM user for temporary ones at every fetch. Put between a session that is given
-/// keys and whatever runs with them, it keeps the keys themselves from ever reaching a child process:
+/// What comes through unchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Passes {
+    Nothing,
+    /// A set that is temporary already.
+    Temporary,
+    /// The same, and that there is none: source and provider stand for one account.
+    Account,
+}
+
+/// Exchanges the long-lived keys of an IAM user for temporary ones at every fetch. Standing guard over an account, it
+/// keeps keys from ever reaching a child process, also those that a model sets:
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use valetkey_backends::{FederationProvider, SdkBase};
-/// # use valetkey_core::{Result, SessionContext};
-/// # fn example(session: &SessionContext, base: &SdkBase) -> Result<SessionContext> {
-/// let given = session.account(session.default_account())?;
-/// let exchange = FederationProvider::builder(Arc::new(given)).base(base).pass_temporary(true);
-/// // A child session, for the children: it holds what the keys were exchanged for, and ends with `session`.
-/// session.with_provider(exchange.build()?)
+/// # use valetkey_backends::{FederationProvider, MemoryProvider, SdkBase};
+/// # use valetkey_core::{Credentials, Result, SessionContext};
+/// # fn example(base: &SdkBase, keys: Credentials) -> Result<()> {
+/// let nobody_yet = Arc::new(MemoryProvider::new());
+/// let exchange = FederationProvider::builder(nobody_yet).base(base).guard_account().build()?;
+/// let session = SessionContext::builder().provider(exchange).build();
+/// session.set_credentials(keys)?; // never served: what they are exchanged for is
+/// # Ok(())
 /// # }
 /// ```
 ///
@@ -93,10 +105,13 @@ impl FederationProvider {
     }
 
     async fn exchange(&self) -> Result<Credentials> {
-        let source = source::credentials(&*self.source).await?;
-        match (source.has_session_token(), self.terms.passes_temporary) {
-            (true, true) => Ok(source),
-            (true, false) => Err(error::temporary_source()),
+        let source = match self.terms.passes {
+            Passes::Account => self.source.credentials().await,
+            Passes::Nothing | Passes::Temporary => source::credentials(&*self.source).await,
+        }?;
+        match (source.has_session_token(), self.terms.passes) {
+            (true, Passes::Nothing) => Err(error::temporary_source()),
+            (true, _) => Ok(source),
             (false, _) => {
                 let exchanged = self.terms.request.send(self.sts.signed_by(&source)).await?;
                 self.read(exchanged, &source)
@@ -122,24 +137,45 @@ impl CredentialProvider for FederationProvider {
 
     /// # Errors
     /// What the source answered, naming it; but `Invalid`, with the field `source`, when it is not configured or has
-    /// temporary credentials. `Denied`, with the field `mfa_code`, when a code is needed and nobody gives one, or STS
-    /// refuses a request that has one; `Invalid` when it is not six digits. Otherwise `Denied` when STS refuses,
+    /// temporary credentials. `InteractionRequired`, with the field `mfa_code`, when a code is needed and
+    /// nobody gives one, or it is refused. `Denied` when STS refuses,
     /// `Invalid` for what it calls malformed, too large or disabled in its region, `Throttled`, `TimedOut` or
     /// `Unavailable` when it cannot answer now.
     async fn provide(&self) -> Result<Credentials> {
         self.exchange().await.map_err(|error| error.with_provider(NAME))
     }
 
+    /// Keeps nothing itself; its source may.
+    fn forget(&self) {
+        self.source.forget();
+    }
+
+    /// For a guarded account, the same exchange with `given` as its source.
+    fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
+        let guarded = self.terms.passes == Passes::Account && !given.has_session_token();
+        guarded.then(|| {
+            let (sts, source) = (self.sts.clone(), Arc::new(Given(given.clone())));
+            Arc::new(Self::new(sts, source, self.region.clone(), self.terms.clone()))
+                as Arc<dyn CredentialProvider>
+        })
+    }
+
     /// A federated user whose policy allows what the one that was asked for (if there is one) and `policy` both allow.
-    /// Plain exchanges go by the session's id then, or else the name `valetkey`. A temporary set is refused, even where it is otherwise handed
-    /// on: it would be the whole of it.
+    /// Plain exchanges go by the session's id then, or else the name `valetkey`. A temporary set is refused, even where
+    /// it is otherwise handed on: it would be the whole of it. On a guarded account whose source can be narrowed itself,
+    /// that is what is narrowed.
     ///
     /// # Errors
     /// `Invalid` when the two have nothing in common or cannot be compared, when policy ARNs were asked for, and for an
     /// exchange with MFA.
     fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        if self.terms.passes == Passes::Account
+            && let Ok(narrowed) = self.source.narrowed(policy)
+        {
+            return Ok(narrowed);
+        }
         let request = self.terms.request.narrowed(policy).map_err(|error| error.with_provider(NAME))?;
-        let terms = Terms { request, passes_temporary: false };
+        let terms = Terms { request, passes: Passes::Nothing };
         Ok(Arc::new(Self::new(self.sts.clone(), Arc::clone(&self.source), self.region.clone(), terms)))
     }
 }

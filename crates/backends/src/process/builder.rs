@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use valetkey_core::{Region, Result};
 
@@ -20,13 +21,14 @@ const INHERITED: [&str; 10] =
 #[must_use]
 pub struct ProcessBuilder {
     program: Program,
+    timeout: Option<Duration>,
     region: Option<Region>,
 }
 
 impl ProcessBuilder {
     pub(super) fn new(name: OsString) -> Self {
         let program = Program { name, args: Vec::new(), environment: BTreeMap::new(), directory: None };
-        Self { program, region: None }
+        Self { program, timeout: None, region: None }
     }
 
     pub(super) fn from_line(line: &str) -> Result<Self> {
@@ -83,6 +85,12 @@ impl ProcessBuilder {
         self
     }
 
+    /// How long a run may take: 1 s to 1 h. The load time-out of the session unless said, which ends it in any case.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
     /// Marks the credentials with `region`; what a program prints names none.
     pub fn region(mut self, region: Region) -> Self {
         self.region = Some(region);
@@ -92,12 +100,16 @@ impl ProcessBuilder {
     /// The provider. Nothing is run yet.
     ///
     /// # Errors
-    /// `Invalid`, with the field `program`, when that is empty.
+    /// `Invalid`, with the field `program`, when that is empty, or `timeout`, when that breaks its limits.
     pub fn build(self) -> Result<ProcessProvider> {
         if self.program.name.is_empty() {
             return Err(error::nameless().with_provider(NAME));
         }
-        Ok(ProcessProvider::new(self.program, self.region))
+        let limits = Duration::from_secs(1)..=Duration::from_secs(3_600);
+        if self.timeout.is_some_and(|timeout| !limits.contains(&timeout)) {
+            return Err(error::no_timeout().with_provider(NAME));
+        }
+        Ok(ProcessProvider::new(self.program, self.timeout, self.region))
     }
 }
 

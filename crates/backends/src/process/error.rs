@@ -36,6 +36,14 @@ pub(super) fn failed(status: ExitStatus) -> Error {
     Error::new(ErrorKind::Unavailable, how).with_next_step(BY_HAND)
 }
 
+pub(super) fn timed_out() -> Error {
+    Error::new(ErrorKind::TimedOut, "the program did not end in time").with_next_step(BY_HAND)
+}
+
+pub(super) fn no_timeout() -> Error {
+    Error::invalid("timeout", "must be 1 s to 1 h")
+}
+
 pub(super) fn lost() -> Error {
     Error::new(ErrorKind::Unavailable, "the program could not be read").with_next_step("try again")
 }

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::ffi::OsString;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::timeout;
 use valetkey_core::{CredentialProvider, Credentials, ExposeSecret, Region, Result, SystemClock};
 
 use super::builder::ProcessBuilder;
@@ -31,6 +33,7 @@ pub(super) const NAME: &str = "process";
 #[derive(Debug)]
 pub struct ProcessProvider {
     program: Program,
+    timeout: Option<Duration>,
     region: Option<Region>,
 }
 
@@ -50,12 +53,16 @@ impl ProcessProvider {
         ProcessBuilder::from_line(line).map_err(|error| error.with_provider(NAME))
     }
 
-    pub(super) fn new(program: Program, region: Option<Region>) -> Self {
-        Self { program, region }
+    pub(super) fn new(program: Program, timeout: Option<Duration>, region: Option<Region>) -> Self {
+        Self { program, timeout, region }
     }
 
     async fn run(&self) -> Result<Credentials> {
-        let printed = self.program.output().await?;
+        let output = self.program.output();
+        let printed = match self.timeout {
+            Some(limit) => timeout(limit, output).await.map_err(|_elapsed| error::timed_out())?,
+            None => output.await,
+        }?;
         let set = document::read(printed.expose_secret())?.region(self.region.clone()).provider(NAME);
         expired::issued(set.build().map_err(error::of_part)?, &SystemClock)
     }
@@ -71,7 +78,8 @@ impl CredentialProvider for ProcessProvider {
     /// `Invalid`, with the field `program`, for one that does not exist or may not be run; with the field `output`, for
     /// more than 1 MiB or what is not JSON, by line and column; with the field of the document, such as `Version`, for
     /// one that is missing or malformed. `Unavailable` when the program ends with another exit code than 0, which is
-    /// told, or cannot be started for now, and when its credentials had expired when they came.
+    /// told, or cannot be started for now, and when its credentials had expired when they came; `TimedOut` when it takes
+    /// longer than it may, and is killed.
     async fn provide(&self) -> Result<Credentials> {
         self.run().await.map_err(|error| error.with_provider(NAME))
     }

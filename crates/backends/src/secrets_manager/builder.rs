@@ -11,7 +11,7 @@ use super::client::Client;
 use super::payloads::Payloads;
 use super::{SecretsManagerProvider, SecretsManagerResolver};
 use crate::SdkBase;
-use crate::base::{at_endpoint, sdk_region};
+use crate::base::Place;
 
 const TTL: Duration = Duration::from_secs(300);
 const LONGEST_TTL: Duration = Duration::from_secs(3_600);
@@ -27,9 +27,7 @@ pub struct SecretsManagerBuilder<T> {
     version_id: Option<String>,
     ttl: Duration,
     clock: Arc<dyn Clock>,
-    region: Option<Region>,
-    endpoint_url: Option<String>,
-    base: Option<SdkBase>,
+    place: Place,
     made: std::marker::PhantomData<fn() -> T>,
 }
 
@@ -42,9 +40,7 @@ impl<T> SecretsManagerBuilder<T> {
             version_id: None,
             ttl: TTL,
             clock: Arc::new(SystemClock),
-            region: None,
-            endpoint_url: None,
-            base: None,
+            place: Place::default(),
             made: std::marker::PhantomData,
         }
     }
@@ -63,19 +59,19 @@ impl<T> SecretsManagerBuilder<T> {
 
     /// The region the secret is in. Without it the one in the secret's ARN counts, else the base's.
     pub fn region(mut self, region: Region) -> Self {
-        self.region = Some(region);
+        self.place.region = Some(region);
         self
     }
 
     /// Where Secrets Manager is, in place of what the base says.
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
-        self.endpoint_url = Some(url.into());
+        self.place.endpoint_url = Some(url.into());
         self
     }
 
     /// What this provider shares with the others; a base of its own, [`SdkBase::new`], unless said.
     pub fn base(mut self, base: &SdkBase) -> Self {
-        self.base = Some(base.clone());
+        self.place.base = Some(base.clone());
         self
     }
 
@@ -85,23 +81,15 @@ impl<T> SecretsManagerBuilder<T> {
         self
     }
 
-    fn client(self, max_age: Option<Duration>) -> Result<Client> {
+    fn client(mut self, max_age: Option<Duration>) -> Result<Client> {
         let version = version(self.version_stage, self.version_id)?;
-        let region = self.region.or_else(|| region_of(&self.text));
-        let base = self.base.unwrap_or_default();
-        if region.is_none() && base.config().region().is_none() {
-            return Err(Error::invalid("region", "of Secrets Manager is not known")
-                .with_next_step("give the provider a region, a base that has one, or the secret's ARN"));
-        }
-        let mut config = base.config().to_builder();
-        if let Some(region) = &region {
-            config = config.region(sdk_region(region));
-        }
-        if let Some(url) = self.endpoint_url {
-            config = at_endpoint(config, url);
-        }
+        self.place.region = self.place.region.or_else(|| region_of(&self.text));
+        let config = self.place.config().ok_or_else(|| {
+            Error::invalid("region", "of Secrets Manager is not known")
+                .with_next_step("give the provider a region, a base that has one, or the secret's ARN")
+        })?;
         Ok(Client {
-            config: aws_sdk_secretsmanager::Config::new(&config.build()),
+            config: aws_sdk_secretsmanager::Config::new(&config),
             source: self.source,
             version,
             max_age,

@@ -5,12 +5,17 @@ use std::sync::Arc;
 
 use aws_config::retry::RetryConfig;
 use aws_sdk_sts::config::Builder;
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use valetkey_core::{Error, ErrorKind, ExposeSecret, Result, SecretString};
 
 use super::limits::{only, rule};
-use crate::SecretSource;
+use crate::{SecretSource, fault};
+
+const FIELD: &str = "mfa_code";
 
 /// A device, and who is asked for its code.
+#[derive(Clone)]
 pub(crate) struct Mfa {
     pub(crate) serial: String,
     pub(crate) code: Arc<dyn SecretSource>,
@@ -30,12 +35,11 @@ impl Mfa {
     pub(crate) async fn code(&self) -> Result<SecretString> {
         let code = self.code.secret().await.map_err(nobody_there)?;
         let digits = code.expose_secret().trim();
-        rule(
-            digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_digit()),
-            "mfa_code",
-            "must be 6 digits",
-        )?;
-        Ok(SecretString::from(digits))
+        if digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_digit()) {
+            Ok(SecretString::from(digits))
+        } else {
+            Err(interaction("the code that was given is not 6 digits"))
+        }
     }
 }
 
@@ -45,25 +49,33 @@ pub(crate) fn sent_once() -> Builder {
     Builder::new().retry_config(RetryConfig::disabled())
 }
 
-/// Whatever kept the code from coming: permanent, so that nothing asks again by itself.
-fn nobody_there(told: Error) -> Error {
-    Error::new(ErrorKind::Denied, "a code from a person is needed, and none was given")
-        .with_field("mfa_code")
-        .with_next_step(
-            "have somebody at hand who reads the code off the MFA device, then refresh the account",
-        )
-        .with_source(told)
+fn interaction(message: &'static str) -> Error {
+    Error::new(ErrorKind::InteractionRequired, message).with_field(FIELD).with_next_step(
+        "have somebody at hand who reads the code off the MFA device, then refresh the account",
+    )
 }
 
-/// What STS said to a request with a code. When it refuses, it does not say whether that was why.
-pub(crate) fn refused(error: Error) -> Error {
-    if error.kind() != ErrorKind::Denied {
-        return error;
+/// Whatever kept the code from coming.
+fn nobody_there(told: Error) -> Error {
+    interaction("a code from a person is needed, and none was given").with_source(told)
+}
+
+/// What STS said to a request with a code. It refuses a wrong or used one as it refuses everything else, but for the
+/// beginning of its message.
+pub(crate) fn refused<E: ProvideErrorMetadata>(
+    operation: &'static str,
+    refused: &SdkError<E, HttpResponse>,
+) -> Error {
+    let error = fault::of_operation(operation, refused);
+    let message = refused.as_service_error().and_then(ProvideErrorMetadata::message);
+    if error.kind() == ErrorKind::Denied
+        && message.is_some_and(|message| message.starts_with("MultiFactorAuthentication failed"))
+    {
+        return interaction("the code was refused, or is not of that device")
+            .with_next_step("wait for the next code of the MFA device and refresh the account, or check its serial number")
+            .with_source(error);
     }
-    error.with_field("mfa_code").with_next_step(
-        "wait for the next code of the MFA device and refresh the account, or check its serial number and the \
-         user's policies",
-    )
+    error
 }
 
 impl fmt::Debug for Mfa {

@@ -9,7 +9,8 @@ use super::client::{Client, Request};
 use super::provider::{NAME, WebIdentityProvider};
 use super::token::IdentityToken;
 use crate::SdkBase;
-use crate::sts::Place;
+use crate::base::Place;
+use crate::sts::Sts;
 use crate::sts::limits::{OF_ROLE, name, only, rule};
 use crate::sts::marks::{Marks, Name};
 
@@ -111,7 +112,7 @@ impl WebIdentityBuilder {
         self.request.provider_id.as_deref().map_or(Ok(()), host)?;
         self.request.policies.check()?;
         let region = self.place.region.clone();
-        let client = Client { sts: self.place.sts()?, request: self.request };
+        let client = Client { sts: Sts::at(self.place)?, request: self.request };
         Ok(WebIdentityProvider::new(client, region))
     }
 }

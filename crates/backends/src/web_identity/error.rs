@@ -18,8 +18,14 @@ fn renew(token: &IdentityToken) -> &'static str {
     }
 }
 
+/// An empty file may be one that is just being written anew.
 pub(super) fn empty(token: &IdentityToken) -> Error {
-    Error::invalid(token.field(), "holds no token").with_next_step(renew(token))
+    let kind = match token {
+        IdentityToken::File(_) => ErrorKind::Unavailable,
+        IdentityToken::Asked(_) => ErrorKind::Invalid,
+    };
+    let field = token.field();
+    Error::new(kind, format!("`{field}` holds no token")).with_field(field).with_next_step(renew(token))
 }
 
 pub(super) fn of_length(token: &IdentityToken) -> Error {

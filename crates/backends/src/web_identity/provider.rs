@@ -77,9 +77,9 @@ impl CredentialProvider for WebIdentityProvider {
     }
 
     /// # Errors
-    /// About the token, with the field `token_file` or `token`: `Invalid` when it is missing, empty, not UTF-8, not 4
-    /// to 20,000 characters or not one that STS can verify; `Expired` when STS finds it expired; `Denied` when its
-    /// issuer rejects it; `Unavailable` when the file cannot be read for now. What a token source answered otherwise
+    /// About the token, with the field `token_file` or `token`: `Invalid` when it is missing, not UTF-8, not 4 to 20,000
+    /// characters or not one that STS can verify; `Expired` when STS finds it expired; `Denied` when its issuer rejects
+    /// it; `Unavailable` when the file cannot be read for now, or is empty as one is that is just being written. What a token source answered otherwise
     /// is passed on. About the rest: `Denied` when the role does not trust whom the token names; `Invalid` for what
     /// STS calls malformed, too large or disabled in its region; `Throttled`, `TimedOut` or `Unavailable` when STS, or
     /// the identity provider that it asks, cannot answer now.

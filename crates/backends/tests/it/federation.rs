@@ -1,18 +1,19 @@
-//! Federation: what STS receives for keys, whose keys it never sees, and what needs a person.
+//! Federation: what STS receives for keys, and whose keys it never sees.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use valetkey_backends::{FederatedUser, FederationBuilder, FederationProvider, MemoryProvider, UserSession};
+use valetkey_backends::{
+    AssumeRoleProvider, FederatedUser, FederationBuilder, FederationProvider, MemoryProvider, UserSession,
+};
 use valetkey_core::testing::Canary;
 use valetkey_core::{
-    CredentialProvider, Credentials, Error, ErrorKind, Expiry, SecretString, SessionContext,
+    CredentialProvider, Credentials, ErrorKind, Expiry, Scope, SecretString, SessionContext,
 };
 
-use crate::wire::{Answer, Wire, issued, refused};
+use crate::wire::{Wire, issued};
 use crate::{held, long_lived, region, source};
 
 const OTHER: &str = "AKIAI44QH8DHBEXAMPLE";
@@ -142,88 +143,79 @@ async fn a_source_without_credentials_is_a_fault_and_not_an_absence() {
     assert!(wire.sent().is_empty());
 }
 
+/// The seam of exchange: whatever comes to a guarded account, no long-lived key leaves it.
 #[tokio::test]
-async fn a_code_is_asked_for_once_a_fetch_and_sent_once_even_if_sts_fails() {
-    for (answer, kind) in [
-        (Answer::Says(503, refused("ServiceUnavailable", "")), ErrorKind::Unavailable),
-        (Answer::Says(400, refused("Throttling", "")), ErrorKind::Throttled),
-        (Answer::HangsUp, ErrorKind::Unavailable),
-    ] {
-        let (wire, asked) = (Wire::new(answer), Arc::new(AtomicUsize::new(0)));
-        let count = Arc::clone(&asked);
-        let counting = move || {
-            count.fetch_add(1, Ordering::SeqCst);
-            code()
-        };
-        let provider = of(&wire, source()).mfa(SERIAL, counting).build().unwrap();
-        let error = provider.provide().await.unwrap_err();
-        assert_eq!((error.kind(), error.field()), (kind, None), "{error}");
-        assert_eq!((asked.load(Ordering::SeqCst), wire.sent().len()), (1, 1));
-        of(&wire, source()).build().unwrap().provide().await.unwrap_err();
-        assert_eq!(wire.sent().len(), 4, "what has no code is retried by the SDK");
+async fn keys_that_are_set_on_a_guarded_account_are_exchanged_and_never_served() {
+    let wire = granting();
+    let guard = of(&wire, Arc::new(MemoryProvider::new())).guard_account().build().unwrap();
+    let session = SessionContext::builder().provider(guard).build();
+    assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
+    for key in [crate::KEY_ID, OTHER] {
+        session.set_credentials(long_lived(key)).unwrap();
+        assert!(session.served().is_none());
+        for _ in 0..2 {
+            assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
+        }
     }
-}
-
-#[tokio::test]
-async fn a_code_that_nobody_gives_needs_a_person_and_is_permanent_whatever_the_reason() {
-    for kind in [ErrorKind::Unavailable, ErrorKind::TimedOut, ErrorKind::NotConfigured, ErrorKind::Closed] {
-        let wire = granting();
-        let absent = move || async move { Err(Error::new(kind, "nobody is here")) };
-        let error = of(&wire, source()).mfa(SERIAL, absent).build().unwrap().provide().await.unwrap_err();
-        assert_eq!((error.kind(), error.field()), (ErrorKind::Denied, Some("mfa_code")), "{error}");
-        assert!(!error.is_transient() && error.message().contains("person"), "{error}");
-        assert!(std::error::Error::source(&error).unwrap().to_string().contains("nobody is here"));
-        assert!(wire.sent().is_empty());
-    }
-}
-
-#[tokio::test]
-async fn what_is_no_code_is_invalid_and_is_not_repeated() {
-    for text in ["", "12345", "1234567", "12345x", "xyzzy1", "\u{661}23456"] {
-        let wire = granting();
-        let wrong = move || async move { Ok(SecretString::from(text)) };
-        let error = of(&wire, source()).mfa(SERIAL, wrong).build().unwrap().provide().await.unwrap_err();
-        assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("mfa_code")), "{error}");
-        assert!(text.is_empty() || !format!("{error} {error:?}").contains(text), "{error:?}");
-        assert!(wire.sent().is_empty());
-    }
-}
-
-#[tokio::test]
-async fn a_refusal_of_a_request_with_a_code_points_at_the_code() {
-    let wire = Wire::saying(403, refused("AccessDenied", "MultiFactorAuthentication failed"));
-    let error = of(&wire, source()).mfa(SERIAL, code).build().unwrap().provide().await.unwrap_err();
-    assert_eq!((error.kind(), error.field()), (ErrorKind::Denied, Some("mfa_code")), "{error}");
-    assert!(error.next_step().unwrap().contains("next code"), "{error}");
-    let without = of(&wire, source()).build().unwrap().provide().await.unwrap_err();
-    assert_eq!((without.kind(), without.field()), (ErrorKind::Denied, None));
-}
-
-/// The seam of exchange: what children run with is another session than the one that is given keys.
-#[tokio::test]
-async fn keys_that_a_session_is_given_never_reach_the_child_session_that_exchanges_them() {
-    let (wire, session) = (granting(), SessionContext::builder().build());
-    let given = session.account(session.default_account()).unwrap();
-    let child = session.with_provider(of(&wire, Arc::new(given)).pass_temporary(true).build().unwrap());
-    let child = child.unwrap();
-    assert_eq!(child.credentials().await.unwrap_err().field(), Some("source"));
-
-    session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
-    assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
-    child.credentials().await.unwrap();
-    session.set_credentials(long_lived(OTHER)).unwrap();
-    assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
+    session.refresh(session.default_account()).await.unwrap();
     let signers: Vec<_> = wire.sent().iter().map(|sent| sent.headers["authorization"].clone()).collect();
-    assert_eq!(signers.len(), 2, "one exchange for each set of keys");
-    assert!(signers[0].contains(crate::KEY_ID) && signers[1].contains(OTHER), "{signers:?}");
+    let signed = [crate::KEY_ID, OTHER, OTHER];
+    assert_eq!(signers.len(), signed.len(), "one exchange for each set of keys, and one refresh");
+    assert!(signers.iter().zip(signed).all(|(signer, key)| signer.contains(key)), "{signers:?}");
 
     let set = temporary();
     session.set_credentials(set.clone()).unwrap();
-    assert_eq!(child.credentials().await.unwrap().access_key_id(), set.access_key_id());
+    assert_eq!(session.credentials().await.unwrap().access_key_id(), set.access_key_id(), "handed on");
     session.clear();
-    assert!(child.credentials().await.is_err());
-    drop(session);
-    assert_eq!(child.credentials().await.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
+}
+
+#[tokio::test]
+async fn a_guarded_account_exchanges_what_its_own_source_has_and_refuses_with_it() {
+    let wire = granting();
+    let session =
+        SessionContext::builder().provider(of(&wire, source()).guard_account().build().unwrap()).build();
+    assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
+    let refusing = Wire::saying(403, crate::wire::refused("InvalidClientTokenId", ""));
+    let session = SessionContext::builder()
+        .provider(of(&refusing, Arc::new(MemoryProvider::new())).guard_account().build().unwrap())
+        .build();
+    session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
+    let error = session.credentials().await.unwrap_err();
+    assert_eq!((error.kind(), error.provider()), (ErrorKind::Denied, Some("federation")));
+    assert!(session.served().is_none(), "what could not be exchanged is not served in its stead");
+}
+
+#[tokio::test]
+async fn a_narrowed_view_of_given_keys_federates_them() {
+    let wire = Wire::saying(200, issued("GetFederationToken", FEDERATED, KEYS));
+    let guard = of(&wire, Arc::new(MemoryProvider::new())).guard_account().build().unwrap();
+    let session = SessionContext::builder().provider(guard).build();
+    session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
+    let policy =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}]}"#;
+    let child = session.narrow(Scope::new().policy(policy.parse().unwrap())).unwrap();
+    assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
+    let sent = wire.sent()[0].form();
+    assert_eq!(&*sent["Action"], "GetFederationToken");
+    assert!(sent["Policy"].contains("s3:Get*"));
+}
+
+#[tokio::test]
+async fn a_guarded_role_is_narrowed_as_the_role_that_it_is() {
+    let wire = Wire::saying(200, crate::wire::assumed(KEYS[0], KEYS[1], KEYS[2]));
+    let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
+    let role = AssumeRoleProvider::builder(role, source()).base(&wire.base()).build().unwrap();
+    let guard = of(&wire, Arc::new(role)).guard_account().build().unwrap();
+    let session = SessionContext::builder().provider(guard).build();
+    session.credentials().await.unwrap();
+    let policy =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}]}"#;
+    let child = session.narrow(Scope::new().policy(policy.parse().unwrap())).unwrap();
+    child.credentials().await.unwrap();
+    let sent: Vec<_> = wire.sent().iter().map(|sent| sent.form()).collect();
+    assert!(sent.iter().all(|form| form["Action"] == "AssumeRole"), "{sent:?}");
+    assert!(sent[1]["Policy"].contains("s3:Get*"));
 }
 
 #[test]

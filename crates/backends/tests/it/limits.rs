@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use valetkey_backends::{AssumeRoleBuilder, AssumeRoleProvider};
-use valetkey_core::ErrorKind;
+use valetkey_core::{Error, ErrorKind};
 
 use crate::wire::Wire;
 use crate::{region, source};
@@ -78,6 +78,19 @@ fn an_external_id_is_2_to_1224_of_its_characters() {
     }
     for bad in ["", "a", "a b", "a#b", &"e".repeat(1_225)] {
         breaks(builder().external_id(bad), "external_id", "2 to 1,224");
+    }
+}
+
+#[test]
+fn the_serial_number_of_a_device_is_9_to_256_of_its_characters() {
+    let serial = |serial: &str| {
+        builder().mfa(serial, || async { Err(Error::new(ErrorKind::Internal, "nobody is asked here")) })
+    };
+    for good in ["123456789", "arn:aws:iam::111111111111:mfa/alice_+=,.@-", &"s".repeat(256)] {
+        fits(serial(good));
+    }
+    for bad in ["", "12345678", "arn aws iam", "arn:aws:iam::1:mfa#", &"s".repeat(257)] {
+        breaks(serial(bad), "mfa_serial", "9 to 256");
     }
 }
 

@@ -292,6 +292,22 @@ async fn dropping_the_fetch_kills_the_program_and_what_it_started() {
     all_gone(held_open).await;
 }
 
+/// Time that stands still moves on when nothing else is to be done but to wait for the program.
+#[tokio::test(start_paused = true)]
+async fn a_program_that_takes_longer_than_it_may_is_told() {
+    let slow = shell("sleep 600").timeout(Duration::from_secs(3_600));
+    let error = slow.build().unwrap().provide().await.unwrap_err();
+    assert_eq!((error.kind(), error.provider()), (ErrorKind::TimedOut, Some("process")), "{error}");
+}
+
+#[test]
+fn a_time_out_is_1_s_to_1_h() {
+    for (seconds, fits) in [(0, false), (1, true), (3_600, true), (3_601, false)] {
+        let built = shell("").timeout(Duration::from_secs(seconds)).build();
+        assert_eq!(built.as_ref().is_err_and(|error| error.field() == Some("timeout")), !fits, "{seconds}");
+    }
+}
+
 #[tokio::test]
 async fn what_a_program_leaves_behind_neither_holds_up_the_fetch_nor_stays() {
     let folder = tempfile::tempdir().unwrap();

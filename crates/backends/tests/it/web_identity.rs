@@ -10,7 +10,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tempfile::TempDir;
 use valetkey_backends::{EnvProvider, WebIdentityBuilder, WebIdentityProvider};
-use valetkey_core::{CredentialProvider, Error, ErrorKind, ProviderChain, RoleArn, SecretString};
+use valetkey_core::{
+    CredentialProvider, Error, ErrorKind, ProviderChain, RoleArn, SecretString, SessionContext,
+};
 
 use crate::region;
 use crate::wire::{ROLE_SESSION, Wire, issued, refused};
@@ -119,8 +121,6 @@ async fn a_file_is_read_anew_at_each_fetch_and_blanks_around_the_token_are_dropp
 #[tokio::test]
 async fn a_file_that_holds_no_token_is_invalid_and_says_why() {
     for (bytes, rule) in [
-        (Vec::new(), "holds no token"),
-        (b" \n\t ".to_vec(), "holds no token"),
         (b"abc".to_vec(), "4 to 20,000"),
         (vec![b't'; 20_001], "4 to 20,000"),
         ("\u{20ac}".repeat(20_001).into_bytes(), "4 to 20,000"),
@@ -133,6 +133,25 @@ async fn a_file_that_holds_no_token_is_invalid_and_says_why() {
         assert!(error.message().contains(rule), "`{error}` does not say {rule}");
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_file_that_is_empty_for_now_takes_nothing_away_from_a_session() {
+    let (_folder, path) = file_with("token");
+    let wire = granting();
+    let provider = WebIdentityProvider::from_file(role(), &path).base(&wire.base()).build().unwrap();
+    let session = SessionContext::builder().provider(provider).build();
+    let set = session.credentials().await.unwrap();
+    for text in ["", " \n\t "] {
+        fs::write(&path, text).unwrap();
+        let error = session.refresh(session.default_account()).await.unwrap_err();
+        assert_eq!((error.kind(), error.field()), (ErrorKind::Unavailable, Some("token_file")), "{error}");
+        assert!(error.message().contains("holds no token"), "{error}");
+        assert_eq!(session.credentials().await.unwrap().access_key_id(), set.access_key_id());
+    }
+    fs::write(&path, "renewed").unwrap();
+    session.refresh(session.default_account()).await.unwrap();
+    assert_eq!(wire.sent()[1].form()["WebIdentityToken"], "renewed");
 }
 
 #[tokio::test]

@@ -1,34 +1,43 @@
 //! The accounts of the settings, as providers: sources before what is got with them, and no cycles.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use valetkey::backends::{EnvProvider, MemoryProvider, SdkBase, SecretsManagerProvider};
-use valetkey::{
-    Alias, Attribution, CredentialProvider, Error, Region, Result, SessionBuilder, SessionContext,
-};
+use valetkey::backends::{MemoryProvider, SdkBase};
+use valetkey::{Alias, Attribution, Error, Region, Result, SessionBuilder, SessionContext};
 
-use super::role;
-use crate::settings::{AccountSettings, Fault, SecretSettings, Settings};
-
-type Provider = Arc<dyn CredentialProvider>;
+use super::exchange;
+use super::provider::{Around, Provider, provider};
+use crate::settings::{AccountSettings, Fault, ProviderSettings, Settings};
+use crate::terminal::Terminal;
 
 pub(super) const NOT_ALLOWED: &str =
     "is not one of the `allowed_accounts` of the session; add it there or name another";
+pub(super) const NOT_THE_PRINCIPALS: &str =
+    "is not one of the `accounts` of the session's principal; add it there or name another";
+const FEDERATED: &str = "leads to a federated user, who may not assume roles; take name and policies out there, and put \
+                         the policies on the role";
+const TEMPORARY: &str = "leads to temporary credentials, which STS does not exchange; name one that has long-lived keys, \
+                         or use that account as it is";
 const NOBODY_SETS: &str = "leads past the session to an account of provider `memory`, on which nothing can be set; add it \
                            to `allowed_accounts`";
 
 pub(super) struct Accounts<'a> {
     settings: &'a Settings,
     base: &'a SdkBase,
+    terminal: &'a Terminal,
     /// Every account that has a name, sources first.
     order: Vec<(&'a str, Alias)>,
 }
 
 impl<'a> Accounts<'a> {
     /// Orders the accounts and reports names that are none, unknown sources and cycles.
-    pub(super) fn new(settings: &'a Settings, base: &'a SdkBase, faults: &mut Vec<Fault>) -> Self {
-        let mut accounts = Self { settings, base, order: Vec::new() };
+    pub(super) fn new(
+        settings: &'a Settings,
+        base: &'a SdkBase,
+        terminal: &'a Terminal,
+        faults: &mut Vec<Fault>,
+    ) -> Self {
+        let mut accounts = Self { settings, base, terminal, order: Vec::new() };
         for name in settings.accounts.keys() {
             accounts.place(name, &mut Vec::new(), faults);
         }
@@ -36,12 +45,27 @@ impl<'a> Accounts<'a> {
             let at_default = ["session", "default_account"];
             if !settings.has_account(default) {
                 faults.push(settings.fault(&at_default, settings.unknown_account()));
-            } else if !settings.allows(default) {
+            } else if !settings.allows_any(default) {
                 faults.push(settings.fault(&at_default, NOT_ALLOWED));
             }
         }
         accounts.check_allowed(faults);
+        accounts.order.iter().for_each(|(name, _)| accounts.check_source(name, faults));
         accounts
+    }
+
+    /// What a source must not be, though it is one of the accounts.
+    fn check_source(&self, name: &str, faults: &mut Vec<Fault>) {
+        let account = &self.settings.accounts[name];
+        let Some(source) = account.source().and_then(|source| self.settings.accounts.get(source)) else {
+            return;
+        };
+        let wrong = match account.provider {
+            ProviderSettings::AssumeRole(_) if source.is_federated_user() => FEDERATED,
+            ProviderSettings::Federation(_) if source.is_temporary() => TEMPORARY,
+            _ => return,
+        };
+        faults.push(self.settings.fault(&["accounts", name, "source"], wrong));
     }
 
     fn check_allowed(&self, faults: &mut Vec<Fault>) {
@@ -62,8 +86,14 @@ impl<'a> Accounts<'a> {
 
     /// The accounts that the session has, if not all.
     pub(super) fn allowed(&self) -> Option<Vec<Alias>> {
-        let allowed = self.settings.session.allowed_accounts.as_ref()?;
-        Some(allowed.iter().filter_map(|name| name.parse().ok()).collect())
+        let settings = self.settings;
+        let listed = settings.of_principal().or(settings.session.allowed_accounts.as_deref());
+        // Keys that are set on an account of nobody's making would go round the guards of the others.
+        let guarded = settings.accounts.values().any(|account| account.exchange.is_some());
+        let named = || self.order.iter().map(|(_, alias)| alias.clone()).collect();
+        let Some(listed) = listed else { return guarded.then(named) };
+        let allowed = listed.iter().filter(|name| settings.allows(name));
+        Some(allowed.filter_map(|name| name.parse().ok()).collect())
     }
 
     /// The account that is meant when none is named: as set, else `default`, else the only one.
@@ -94,25 +124,51 @@ impl<'a> Accounts<'a> {
     pub(super) fn fill(&self, session: &SessionContext, faults: &mut Vec<Fault>) {
         let lent = |source: &str| Some(Arc::new(session.account(&source.parse().ok()?).ok()?) as Provider);
         for (name, alias) in &self.order {
-            let account = &self.settings.accounts[*name];
             let who = self.attribution(session, alias);
-            let source = match account.source() {
+            let source = match self.settings.accounts[*name].source() {
                 Some(hidden) if !self.settings.allows(hidden) => self.hidden(hidden, name, &who, faults),
                 source => source.and_then(lent).unwrap_or_else(nobody),
             };
-            let set =
-                self.provider(account, &source, &who).and_then(|provider| match self.settings.allows(name) {
-                    true => session.set_provider_for(alias, provider).map_err(|error| vec![error]),
-                    false => Ok(()),
-                });
-            let wrong = set.err().unwrap_or_default();
-            faults.extend(wrong.iter().map(|error| self.settings.told(&["accounts", name], error)));
+            match self.make(name, source, who) {
+                Ok(provider) if self.settings.allows(name) => {
+                    let refused = session.set_provider_for(alias, provider).err();
+                    faults.extend(refused.map(|error| self.settings.told(&["accounts", name], &error)));
+                }
+                Ok(_) => {}
+                Err(wrong) => faults.extend(wrong),
+            }
+        }
+    }
+
+    /// The provider of an account, with its guard if it has one.
+    fn make(&self, name: &str, source: Provider, who: Attribution) -> Result<Provider, Vec<Fault>> {
+        let account = &self.settings.accounts[name];
+        let told = |section: &[&str], wrong: Vec<Error>| -> Vec<Fault> {
+            wrong.iter().map(|error| self.settings.told(section, error)).collect()
+        };
+        let chained = account.source().and_then(|source| self.settings.accounts.get(source));
+        let chained = chained.is_some_and(AccountSettings::is_temporary);
+        let attribution = self.settings.session.attribution;
+        let around =
+            Around { name, base: self.base, source, chained, who, attribution, terminal: self.terminal };
+        let own = provider(&account.provider, &around).map_err(|wrong| told(&["accounts", name], wrong));
+        let Some(wanted) = &account.exchange else { return own };
+        // Nobody names a region for STS here but the account.
+        let region: Option<Region> = account.region().and_then(|region| region.parse().ok());
+        let base = region.iter().fold(self.base.clone(), SdkBase::region);
+        let guarding = |own: Provider| {
+            let guard = exchange::guard(wanted, own, &base, &around);
+            guard.map_err(|wrong| told(&["accounts", name, "exchange"], wrong))
+        };
+        match own {
+            Ok(own) => guarding(own).map(|guard| Arc::new(guard) as Provider),
+            Err(wrong) => Err([wrong, guarding(nobody()).err().unwrap_or_default()].concat()),
         }
     }
 
     /// A source that the session may not have. Nothing of it is kept between two uses, so a clear leaves nothing behind.
     fn hidden(&self, source: &str, name: &str, who: &Attribution, faults: &mut Vec<Fault>) -> Provider {
-        if let Some(AccountSettings::Memory { .. }) = self.root(source) {
+        if self.root(source).is_some_and(AccountSettings::is_memory) {
             faults.push(self.settings.fault(&["accounts", name, "source"], NOBODY_SETS));
         }
         self.root(source).and_then(|_sound| self.alone(source, who)).unwrap_or_else(nobody)
@@ -127,7 +183,7 @@ impl<'a> Accounts<'a> {
             told(settings.unknown_account());
         }
         match self.root(name) {
-            Some(AccountSettings::Memory { .. }) => told(
+            Some(root) if root.is_memory() => told(
                 "leads to an account of provider `memory`, which holds nothing before the first secret is read; \
                  name one that leads to `environment`"
                     .to_owned(),
@@ -155,12 +211,11 @@ impl<'a> Accounts<'a> {
         None
     }
 
-    /// Only for accounts that have a root.
+    /// Only for accounts that have a root. What is wrong with them is told by [`fill`](Self::fill).
     fn alone(&self, name: &str, who: &Attribution) -> Option<Provider> {
         let account = self.settings.accounts.get(name)?;
         let source = account.source().and_then(|source| self.alone(source, who)).unwrap_or_else(nobody);
-        let who = who.clone().account(name.parse().ok()?);
-        self.provider(account, &source, &who).ok()
+        self.make(name, source, who.clone().account(name.parse().ok()?)).ok()
     }
 
     fn place(&mut self, name: &'a str, path: &mut Vec<&'a str>, faults: &mut Vec<Fault>) {
@@ -190,67 +245,16 @@ impl<'a> Accounts<'a> {
         }
     }
 
-    fn provider(
-        &self,
-        account: &AccountSettings,
-        source: &Provider,
-        attribution: &Attribution,
-    ) -> Result<Provider, Vec<Error>> {
-        match account {
-            AccountSettings::Memory { region } => {
-                checked(region.as_deref()).map(|_| Arc::new(MemoryProvider::new()) as Provider)
-            }
-            AccountSettings::Environment { region } => {
-                checked(region.as_deref()).map(|_| Arc::new(EnvProvider::from_process()) as Provider)
-            }
-            AccountSettings::AssumeRole(role) => {
-                let usual = self.settings.session.attribution;
-                Ok(Arc::new(role::provider(role, source, self.base, usual, attribution)?))
-            }
-            AccountSettings::SecretsManager(secret) => Ok(Arc::new(self.secret(secret, source)?)),
-        }
-    }
-
     /// Who the role session of an account is attributed to.
     fn attribution(&self, session: &SessionContext, alias: &Alias) -> Attribution {
         let who = Attribution::of(session).account(alias.clone());
         self.settings.session.agent.as_deref().into_iter().fold(who, Attribution::agent)
-    }
-
-    fn secret(
-        &self,
-        secret: &SecretSettings,
-        source: &Provider,
-    ) -> Result<SecretsManagerProvider, Vec<Error>> {
-        let source = Arc::clone(source);
-        let mut builder = SecretsManagerProvider::builder(secret.secret_id.as_str(), source).base(self.base);
-        let region = checked(secret.region.as_deref());
-        if let Some(region) = or_any(&region) {
-            builder = builder.region(region);
-        }
-        if let Some(stage) = &secret.version_stage {
-            builder = builder.version_stage(stage);
-        }
-        if let Some(id) = &secret.version_id {
-            builder = builder.version_id(id);
-        }
-        if let Some(seconds) = secret.ttl_seconds {
-            builder = builder.ttl(Duration::from_secs(seconds));
-        }
-        match (builder.build(), region) {
-            (Ok(provider), Ok(_)) => Ok(provider),
-            (made, region) => Err(region.err().into_iter().flatten().chain(made.err()).collect()),
-        }
     }
 }
 
 /// A region that is none has been told; the rest is checked in some other.
 pub(super) fn or_any<E>(region: &Result<Option<Region>, E>) -> Option<Region> {
     region.as_ref().map_or_else(|_told| Some(Region::us_east_1()), Option::clone)
-}
-
-fn checked(region: Option<&str>) -> Result<Option<Region>, Vec<Error>> {
-    region.map(str::parse).transpose().map_err(|error| vec![error])
 }
 
 /// Stands in for a source that is at fault.

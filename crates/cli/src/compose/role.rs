@@ -1,87 +1,31 @@
-//! A role of the settings, as a provider, with everything that is wrong with its fields.
+//! The roles of the settings, assumed for keys or for an identity token.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use valetkey::backends::{AssumeRoleBuilder, AssumeRoleProvider, SdkBase};
-use valetkey::{Attribution, CredentialProvider, Error, NameTemplate, Region, RoleArn};
+use valetkey::backends::{AssumeRoleBuilder, AssumeRoleProvider, WebIdentityBuilder, WebIdentityProvider};
+use valetkey::{Error, Region, RoleArn};
 
 use super::accounts::or_any;
-use crate::settings::{AttributionSettings, RoleSettings};
+use super::provider::Around;
+use super::trial::{self, Edit};
+use crate::settings::{IdentitySettings, RoleSettings};
 
 /// Stands in for a role that is none, so that the rest is checked as well.
 const NO_ROLE: &str = "arn:aws:iam::000000000000:role/none";
 
-type Edit<'a> = Box<dyn Fn(AssumeRoleBuilder) -> AssumeRoleBuilder + 'a>;
-
-/// The provider of a role. A builder tells its first fault, so after one each field is tried by itself.
-pub(super) fn provider(
-    role: &RoleSettings,
-    source: &Arc<dyn CredentialProvider>,
-    base: &SdkBase,
-    usual: AttributionSettings,
-    who: &Attribution,
-) -> Result<AssumeRoleProvider, Vec<Error>> {
+/// The provider of a role that is assumed with the credentials of the source.
+pub(super) fn assumed(role: &RoleSettings, around: &Around<'_>) -> Result<AssumeRoleProvider, Vec<Error>> {
+    let Around { source, base, who, terminal, .. } = around;
     let mut faults = Vec::new();
-    let mut name = |field, text: &Option<String>| {
-        let filled = text.as_deref().map(|text| filled(text, who)).transpose();
-        filled.map_err(|error| faults.push(error.with_field(field))).ok().flatten()
-    };
-    let names = Names {
-        session: name("session_name", &role.session_name),
-        source_identity: name("source_identity", &role.source_identity),
-    };
-    let arn = RoleArn::parse("role_arn", &role.role_arn).map_err(|error| faults.push(error));
-    let region = role.region.as_deref().map(str::parse::<Region>).transpose();
-    let usable = or_any(&region);
-    faults.extend(region.err());
-    let Ok(arn) = arn.or_else(|()| NO_ROLE.parse()) else { return Err(faults) };
-    let plain = || {
-        let builder = AssumeRoleProvider::builder(arn.clone(), Arc::clone(source)).base(base);
-        usable.clone().into_iter().fold(builder, AssumeRoleBuilder::region)
-    };
-    let mut edits = edits(role, &names);
-    let attribution = role.attribution.unwrap_or(usual);
-    if attribution != AttributionSettings::None {
-        let tags = attribution == AttributionSettings::Tags;
-        edits.push(Box::new(move |builder| builder.attribution(who).attribution_tags(tags)));
-    }
-    let whole = edits.iter().fold(plain(), |builder, edit| edit(builder)).build();
-    match whole {
-        Ok(provider) if faults.is_empty() => return Ok(provider),
-        Ok(_) => {}
-        Err(first) => {
-            let alone = edits.iter().filter_map(|edit| edit(plain()).build().err());
-            faults.extend(alone.chain([first]));
-        }
-    }
-    let mut told = BTreeSet::new();
-    faults.retain(|error| told.insert(error.to_string()));
-    Err(faults)
-}
-
-/// What the role session is called, with templates filled in.
-struct Names {
-    session: Option<String>,
-    source_identity: Option<String>,
-}
-
-/// A name with places in it is filled in; any other is the builder's to check.
-fn filled(text: &str, attribution: &Attribution) -> Result<String, Error> {
-    if text.contains(['{', '}']) {
-        text.parse::<NameTemplate>()?.fill(attribution)
-    } else {
-        Ok(text.to_owned())
-    }
-}
-
-fn edits<'a>(role: &'a RoleSettings, names: &'a Names) -> Vec<Edit<'a>> {
-    let mut edits: Vec<Edit<'_>> = Vec::new();
-    if let Some(name) = &names.session {
+    let session = trial::name("session_name", role.session_name.as_deref(), who, &mut faults);
+    let identity = trial::name("source_identity", role.source_identity.as_deref(), who, &mut faults);
+    let Some(place) = place(&role.role_arn, role.region.as_deref(), &mut faults) else { return Err(faults) };
+    let mut edits: Vec<Edit<'_, AssumeRoleBuilder>> = Vec::new();
+    if let Some(name) = &session {
         edits.push(Box::new(move |builder| builder.session_name(name)));
     }
-    if let Some(identity) = &names.source_identity {
+    if let Some(identity) = &identity {
         edits.push(Box::new(move |builder| builder.source_identity(identity)));
     }
     if let Some(id) = &role.external_id {
@@ -89,6 +33,9 @@ fn edits<'a>(role: &'a RoleSettings, names: &'a Names) -> Vec<Edit<'a>> {
     }
     if let Some(seconds) = role.duration_seconds {
         edits.push(Box::new(move |builder| builder.duration(Duration::from_secs(seconds))));
+    }
+    if let Some(serial) = &role.mfa_serial {
+        edits.push(Box::new(move |builder| builder.mfa(serial, terminal.code(around.name, serial))));
     }
     if let Some(policy) = &role.policy {
         edits.push(Box::new(move |builder| builder.policy(policy)));
@@ -98,5 +45,60 @@ fn edits<'a>(role: &'a RoleSettings, names: &'a Names) -> Vec<Edit<'a>> {
         let builder = role.tags.iter().fold(builder, |builder, (key, value)| builder.tag(key, value));
         role.transitive_tags.iter().fold(builder, AssumeRoleBuilder::transitive_tag)
     }));
-    edits
+    if let Some(tags) = role.attribution.unwrap_or(around.attribution).tags() {
+        edits.push(Box::new(move |builder| builder.attribution(who).attribution_tags(tags)));
+    }
+    let plain = || {
+        let builder = AssumeRoleProvider::builder(place.role.clone(), Arc::clone(source));
+        let builder = builder.base(base).chained(around.chained);
+        place.region.clone().into_iter().fold(builder, AssumeRoleBuilder::region)
+    };
+    trial::build(plain, &edits, AssumeRoleBuilder::build, faults)
+}
+
+/// The provider of a role that is given for the token of a file.
+pub(super) fn of_identity(
+    role: &IdentitySettings,
+    around: &Around<'_>,
+) -> Result<WebIdentityProvider, Vec<Error>> {
+    let Around { base, who, .. } = around;
+    let mut faults = Vec::new();
+    let session = trial::name("session_name", role.session_name.as_deref(), who, &mut faults);
+    let Some(place) = place(&role.role_arn, role.region.as_deref(), &mut faults) else { return Err(faults) };
+    if role.token_file.as_os_str().is_empty() {
+        faults.push(Error::invalid("token_file", "must name the file that holds the token"));
+    }
+    let mut edits: Vec<Edit<'_, WebIdentityBuilder>> = Vec::new();
+    if let Some(name) = &session {
+        edits.push(Box::new(move |builder| builder.session_name(name)));
+    }
+    if let Some(seconds) = role.duration_seconds {
+        edits.push(Box::new(move |builder| builder.duration(Duration::from_secs(seconds))));
+    }
+    if let Some(policy) = &role.policy {
+        edits.push(Box::new(move |builder| builder.policy(policy)));
+    }
+    edits.push(Box::new(|builder| role.policy_arns.iter().fold(builder, WebIdentityBuilder::policy_arn)));
+    if around.attribution.tags().is_some() {
+        edits.push(Box::new(|builder| builder.attribution(who)));
+    }
+    let plain = || {
+        let builder = WebIdentityProvider::from_file(place.role.clone(), &role.token_file).base(base);
+        place.region.clone().into_iter().fold(builder, WebIdentityBuilder::region)
+    };
+    trial::build(plain, &edits, WebIdentityBuilder::build, faults)
+}
+
+/// Which role, and whose STS is asked; stand-ins for what is at fault.
+struct Place {
+    role: RoleArn,
+    region: Option<Region>,
+}
+
+fn place(role: &str, region: Option<&str>, faults: &mut Vec<Error>) -> Option<Place> {
+    let role = RoleArn::parse("role_arn", role).map_err(|error| faults.push(error));
+    let region = region.map(str::parse::<Region>).transpose();
+    let usable = or_any(&region);
+    faults.extend(region.err());
+    Some(Place { role: role.or_else(|()| NO_ROLE.parse()).ok()?, region: usable })
 }

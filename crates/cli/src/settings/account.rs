@@ -1,27 +1,47 @@
-//! `[accounts.NAME]`: where the credentials of one account come from.
+//! `[accounts.NAME]`: where the credentials of one account come from, and whether they are exchanged.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
-/// One account, by provider.
+/// One account.
 #[derive(Debug)]
-pub(crate) enum AccountSettings {
+pub(crate) struct AccountSettings {
+    pub(crate) provider: ProviderSettings,
+    /// What long-lived keys are exchanged for that come to it: from its provider, or from whoever sets some.
+    pub(crate) exchange: Option<ExchangeSettings>,
+}
+
+/// Who provides.
+#[derive(Debug)]
+pub(crate) enum ProviderSettings {
     /// Set by tools while the session runs.
-    Memory { region: Option<String> },
+    Memory(PlainSettings),
     /// The environment that `valetkey` was started with.
-    Environment { region: Option<String> },
+    Environment(PlainSettings),
     /// A role, assumed with the credentials of another account.
     AssumeRole(Box<RoleSettings>),
+    /// A role, for an identity token.
+    WebIdentity(Box<IdentitySettings>),
+    /// Temporary keys, for the long-lived ones of another account.
+    Federation(Box<FederationSettings>),
     /// A secret, read with the credentials of another account.
     SecretsManager(SecretSettings),
+    /// A program that prints them.
+    Process(ProcessSettings),
+    /// The default chain of the AWS SDKs.
+    Ambient(PlainSettings),
+    /// A profile of the shared AWS files.
+    Profile(ProfileSettings),
 }
 
 /// What an account has that is got with no other.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PlainSettings {
-    pub(super) region: Option<String>,
+pub(crate) struct PlainSettings {
+    pub(crate) region: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -36,6 +56,7 @@ pub(crate) struct RoleSettings {
     pub(crate) attribution: Option<AttributionSettings>,
     pub(crate) external_id: Option<String>,
     pub(crate) duration_seconds: Option<u64>,
+    pub(crate) mfa_serial: Option<String>,
     pub(crate) policy: Option<String>,
     #[serde(default)]
     pub(crate) policy_arns: Vec<String>,
@@ -58,6 +79,42 @@ pub(crate) enum AttributionSettings {
     Tags,
 }
 
+impl AttributionSettings {
+    /// Whether tags say it too; none when nothing does.
+    pub(crate) fn tags(self) -> Option<bool> {
+        (self != Self::None).then_some(self == Self::Tags)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IdentitySettings {
+    pub(crate) role_arn: String,
+    pub(crate) token_file: PathBuf,
+    pub(crate) region: Option<String>,
+    pub(crate) session_name: Option<String>,
+    pub(crate) duration_seconds: Option<u64>,
+    pub(crate) policy: Option<String>,
+    #[serde(default)]
+    pub(crate) policy_arns: Vec<String>,
+}
+
+/// With a `name`, a federated user of that name; without, a session of the same user.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FederationSettings {
+    pub(crate) source: String,
+    pub(crate) region: Option<String>,
+    pub(crate) duration_seconds: Option<u64>,
+    pub(crate) mfa_serial: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) policy: Option<String>,
+    #[serde(default)]
+    pub(crate) policy_arns: Vec<String>,
+    #[serde(default)]
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SecretSettings {
@@ -69,24 +126,115 @@ pub(crate) struct SecretSettings {
     pub(crate) ttl_seconds: Option<u64>,
 }
 
-impl AccountSettings {
-    /// What `provider` may be.
-    pub(super) const PROVIDERS: &[&str] = &["memory", "environment", "assume-role", "secrets-manager"];
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProcessSettings {
+    /// As behind `credential_process` in a shared AWS file.
+    pub(crate) command: String,
+    pub(crate) region: Option<String>,
+    pub(crate) timeout_seconds: Option<u64>,
+}
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProfileSettings {
+    pub(crate) name: String,
+    pub(crate) region: Option<String>,
+}
+
+/// With a `name` or policies, for a federated user; without, for a session of the same user.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExchangeSettings {
+    pub(crate) duration_seconds: Option<u64>,
+    pub(crate) name: Option<String>,
+    pub(crate) policy: Option<String>,
+    #[serde(default)]
+    pub(crate) policy_arns: Vec<String>,
+}
+
+impl ExchangeSettings {
+    /// Whether a federated user is asked for, who may not assume a role.
+    pub(crate) fn federates(&self) -> bool {
+        self.name.is_some() || self.policy.is_some() || !self.policy_arns.is_empty()
+    }
+}
+
+impl AccountSettings {
     /// The account whose credentials this one is got with.
     pub(crate) fn source(&self) -> Option<&str> {
-        match self {
-            Self::Memory { .. } | Self::Environment { .. } => None,
-            Self::AssumeRole(role) => Some(&role.source),
-            Self::SecretsManager(secret) => Some(&secret.source),
+        match &self.provider {
+            ProviderSettings::AssumeRole(role) => Some(&role.source),
+            ProviderSettings::Federation(exchange) => Some(&exchange.source),
+            ProviderSettings::SecretsManager(secret) => Some(&secret.source),
+            _ => None,
         }
     }
 
     pub(crate) fn region(&self) -> Option<&str> {
-        match self {
-            Self::Memory { region } | Self::Environment { region } => region.as_deref(),
-            Self::AssumeRole(role) => role.region.as_deref(),
-            Self::SecretsManager(secret) => secret.region.as_deref(),
+        match &self.provider {
+            ProviderSettings::Memory(plain)
+            | ProviderSettings::Environment(plain)
+            | ProviderSettings::Ambient(plain) => plain.region.as_deref(),
+            ProviderSettings::AssumeRole(role) => role.region.as_deref(),
+            ProviderSettings::WebIdentity(role) => role.region.as_deref(),
+            ProviderSettings::Federation(exchange) => exchange.region.as_deref(),
+            ProviderSettings::SecretsManager(secret) => secret.region.as_deref(),
+            ProviderSettings::Process(process) => process.region.as_deref(),
+            ProviderSettings::Profile(profile) => profile.region.as_deref(),
         }
+    }
+
+    /// Whether what it serves is temporary, wherever it comes from.
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.exchange.is_some() || !self.provider.may_be_long_lived()
+    }
+
+    /// Whether what it serves is a federated user's.
+    pub(crate) fn is_federated_user(&self) -> bool {
+        let own = matches!(&self.provider, ProviderSettings::Federation(wanted) if wanted.name.is_some());
+        own || self.exchange.as_ref().is_some_and(ExchangeSettings::federates)
+    }
+
+    /// Whether what it provides is set by tools, and by nobody else.
+    pub(crate) fn is_memory(&self) -> bool {
+        matches!(self.provider, ProviderSettings::Memory(_))
+    }
+
+    /// Whether somebody has to read a code off a device.
+    pub(crate) fn asks_person(&self) -> bool {
+        match &self.provider {
+            ProviderSettings::AssumeRole(role) => role.mfa_serial.is_some(),
+            ProviderSettings::Federation(exchange) => exchange.mfa_serial.is_some(),
+            _ => false,
+        }
+    }
+
+    /// How long its program may take, if that is said.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        match &self.provider {
+            ProviderSettings::Process(process) => process.timeout_seconds.map(Duration::from_secs),
+            _ => None,
+        }
+    }
+}
+
+impl ProviderSettings {
+    /// What `provider` may be.
+    pub(super) const NAMES: &[&str] = &[
+        "memory",
+        "environment",
+        "assume-role",
+        "web-identity",
+        "federation",
+        "secrets-manager",
+        "process",
+        "ambient",
+        "profile",
+    ];
+
+    /// Whether what it provides may be long-lived keys.
+    const fn may_be_long_lived(&self) -> bool {
+        !matches!(self, Self::AssumeRole(_) | Self::WebIdentity(_) | Self::Federation(_))
     }
 }

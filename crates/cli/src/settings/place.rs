@@ -90,8 +90,8 @@ impl Place {
 /// How many words a section's name has before its keys begin.
 fn depth(key: &[&str]) -> usize {
     match key {
-        ["servers", _, "tool_policies", ..] => 3,
-        ["accounts" | "policies" | "servers", ..] => 2,
+        ["accounts", _, "exchange", _, ..] | ["servers", _, "tool_policies", ..] => 3,
+        ["accounts" | "policies" | "principals" | "servers", ..] => 2,
         _ => 1,
     }
 }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
-use super::account::{AccountSettings, PlainSettings};
+use super::account::{AccountSettings, ExchangeSettings, ProviderSettings};
 use super::place::Place;
 use super::{Fault, PolicySettings, ResolverSettings};
 
@@ -72,16 +72,40 @@ impl<'p> Reader<'p> {
         value: Spanned<DeValue<'_>>,
         faults: &mut Vec<Fault>,
     ) -> Option<AccountSettings> {
-        let (provider, rest) = self.provider(path, value, AccountSettings::PROVIDERS, faults)?;
-        match provider.as_str() {
-            "memory" => self
-                .read(path, rest, faults)
-                .map(|PlainSettings { region }| AccountSettings::Memory { region }),
-            "environment" => self
-                .read(path, rest, faults)
-                .map(|PlainSettings { region }| AccountSettings::Environment { region }),
-            "assume-role" => self.read(path, rest, faults).map(Box::new).map(AccountSettings::AssumeRole),
-            _ => self.read(path, rest, faults).map(AccountSettings::SecretsManager),
+        let mut table = self.table(path, value, faults)?;
+        let exchange = table.get_mut().remove("exchange");
+        let exchange = exchange.and_then(|value| self.exchange(path, value, faults));
+        let table = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
+        let (name, rest) = self.provider(path, table, ProviderSettings::NAMES, faults)?;
+        let provider = match name.as_str() {
+            "memory" => self.read(path, rest, faults).map(ProviderSettings::Memory),
+            "environment" => self.read(path, rest, faults).map(ProviderSettings::Environment),
+            "assume-role" => self.read(path, rest, faults).map(Box::new).map(ProviderSettings::AssumeRole),
+            "web-identity" => self.read(path, rest, faults).map(Box::new).map(ProviderSettings::WebIdentity),
+            "federation" => self.read(path, rest, faults).map(Box::new).map(ProviderSettings::Federation),
+            "process" => self.read(path, rest, faults).map(ProviderSettings::Process),
+            "ambient" => self.read(path, rest, faults).map(ProviderSettings::Ambient),
+            "profile" => self.read(path, rest, faults).map(ProviderSettings::Profile),
+            _ => self.read(path, rest, faults).map(ProviderSettings::SecretsManager),
+        }?;
+        Some(AccountSettings { provider, exchange })
+    }
+
+    /// `exchange = true`, or a table of what is asked for.
+    fn exchange(
+        &self,
+        path: &[&str],
+        value: Spanned<DeValue<'_>>,
+        faults: &mut Vec<Fault>,
+    ) -> Option<ExchangeSettings> {
+        let path = [path, &["exchange"]].concat();
+        match value.get_ref() {
+            DeValue::Boolean(yes) => yes.then(ExchangeSettings::default),
+            DeValue::Table(_) => self.read(&path, value, faults),
+            _ => {
+                faults.push(self.place.fault(&path, "must be `true`, `false` or a table".to_owned()));
+                None
+            }
         }
     }
 

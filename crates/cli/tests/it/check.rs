@@ -5,6 +5,8 @@ mod files;
 mod live;
 mod places;
 mod policies;
+mod principals;
+mod providers;
 mod servers;
 mod sound;
 

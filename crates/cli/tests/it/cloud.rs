@@ -27,6 +27,7 @@ pub(crate) struct CarelessCloud {
 struct Memory {
     secrets: HashMap<String, String>,
     shown: String,
+    calls: Vec<(String, String)>,
 }
 
 impl CarelessCloud {
@@ -42,6 +43,11 @@ impl CarelessCloud {
     /// For `AWS_ENDPOINT_URL`.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// What STS was asked, and by which key id; nobody's is empty.
+    pub(crate) fn calls(&self) -> Vec<(String, String)> {
+        self.memory.lock().unwrap().calls.clone()
     }
 
     /// The keys and tokens that requests came with.
@@ -63,21 +69,30 @@ async fn answer(State(memory): State<Arc<Mutex<Memory>>>, headers: HeaderMap, bo
     memory.shown += &format!("{signed} {}\n", header("x-amz-security-token"));
     match header("x-amz-target").strip_prefix("secretsmanager.") {
         Some(action) => secrets(&mut memory.secrets, action, &serde_json::from_slice(&body).unwrap()),
-        None => sts(&String::from_utf8_lossy(&body), &signed),
+        None => {
+            let form = String::from_utf8_lossy(&body);
+            let action = form.split_once("Action=").map_or("", |(_, rest)| rest.split('&').next().unwrap());
+            memory.calls.push((action.to_owned(), key_of(&signed).to_owned()));
+            sts(action, &signed)
+        }
     }
 }
 
-fn sts(form: &str, signed: &str) -> String {
-    if form.contains("Action=AssumeRole") {
+fn key_of(signed: &str) -> &str {
+    signed.split_once("Credential=").map_or("", |(_, rest)| rest.split('/').next().unwrap())
+}
+
+fn sts(action: &str, signed: &str) -> String {
+    if action != "GetCallerIdentity" {
         let id = Uuid::new_v4().simple().to_string()[..16].to_uppercase();
         return format!(
-            "<AssumeRoleResponse xmlns=\"{STS}\"><AssumeRoleResult><Credentials><AccessKeyId>ASIA{id}</AccessKeyId>\
+            "<{action}Response xmlns=\"{STS}\"><{action}Result><Credentials><AccessKeyId>ASIA{id}</AccessKeyId>\
              <SecretAccessKey>made-up</SecretAccessKey><SessionToken>made-up</SessionToken>\
-             <Expiration>2499-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
+             <Expiration>2499-01-01T00:00:00Z</Expiration></Credentials></{action}Result></{action}Response>"
         );
     }
-    let key = signed.split_once("Credential=").map_or("nobody", |(_, rest)| rest.split('/').next().unwrap());
-    let name = &key[key.len() - 4..];
+    let name = key_of(signed);
+    let name = &name[name.len().saturating_sub(4)..];
     format!(
         "<GetCallerIdentityResponse xmlns=\"{STS}\"><GetCallerIdentityResult>\
          <Arn>arn:aws:iam::{ACCOUNT}:user/{name}</Arn><UserId>AIDA</UserId><Account>{ACCOUNT}</Account>\

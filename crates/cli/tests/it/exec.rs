@@ -2,6 +2,7 @@
 
 mod accounts;
 mod child;
+mod exchange;
 mod refusal;
 mod signals;
 

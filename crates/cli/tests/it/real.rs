@@ -1,7 +1,9 @@
 //! Tests that start real peers: they need `cargo xtask rig`, and `cargo xtask test --no-rig` leaves them out.
 
 mod demo;
+mod exchange;
 mod exec;
+mod mfa;
 mod narrowed;
 mod roles;
 mod serve;

@@ -3,6 +3,7 @@
 mod client;
 mod ending;
 mod eras;
+mod exchange;
 mod faults;
 mod secrecy;
 

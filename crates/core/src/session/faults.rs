@@ -2,10 +2,12 @@
 
 use crate::{Alias, Error, ErrorKind};
 
+/// The set in hand has run out. What needs a person is told as it is, for that is what there is to do.
 pub(super) fn expired(cause: Option<Error>) -> Error {
     let error = Error::new(ErrorKind::Expired, "the session's credentials have expired")
         .with_next_step("set or refresh the credentials of this session");
     match cause {
+        Some(cause) if cause.kind() == ErrorKind::InteractionRequired => cause,
         Some(cause) => error.with_source(cause),
         None => error,
     }

@@ -34,23 +34,32 @@ impl Hold {
         self.0.as_ref().map(|failure| &failure.error)
     }
 
-    /// A permanent failure that is still remembered.
+    /// A permanent failure that is still remembered: told whatever is in hand.
     pub(super) fn permanent(&self, now: SystemTime) -> Option<Error> {
         let failure = self.0.as_ref().filter(|failure| is_permanent(&failure.error))?;
         failure.within(failure.short, now).then(|| failure.error.clone())
     }
 
-    /// Whether a failure that passes forbids another attempt for a set of this freshness.
+    /// A failure that needs a person and is still remembered: told when nothing is in hand.
+    pub(super) fn unattended(&self, now: SystemTime) -> Option<Error> {
+        let failure = self.0.as_ref().filter(|failure| needs_person(&failure.error))?;
+        failure.within(failure.short, now).then(|| failure.error.clone())
+    }
+
+    /// Whether a failure that leaves the set in hand alone forbids another attempt for a set of this freshness. Who
+    /// needs a person is patient until the set has expired.
     pub(super) fn forbids(&self, now: SystemTime, freshness: Freshness, serve_expired: bool) -> bool {
         let Some(failure) = self.0.as_ref().filter(|failure| !is_permanent(&failure.error)) else {
             return false;
         };
-        let patient = freshness <= Freshness::Advisory || serve_expired;
+        let patient_until =
+            if needs_person(&failure.error) { Freshness::Mandatory } else { Freshness::Advisory };
+        let patient = freshness <= patient_until || serve_expired;
         failure.within(if patient { failure.long } else { failure.short }, now)
     }
 
-    /// When the next attempt may be made for a set whose last minute begins at `mandatory_at`, if it has one and is
-    /// not served beyond it: the patience of a failure that passes ends there.
+    /// When the next attempt may be made unasked for a set whose last minute begins at `mandatory_at`, if it has one
+    /// and is not served beyond it: the patience of a failure that passes ends there.
     pub(super) fn next_attempt(&self, mandatory_at: Option<SystemTime>) -> Option<SystemTime> {
         let failure = self.0.as_ref()?;
         let soon = failure.at + failure.short;
@@ -58,14 +67,22 @@ impl Hold {
             return Some(soon);
         }
         let patiently = failure.at + failure.long;
+        if needs_person(&failure.error) {
+            return Some(patiently);
+        }
         Some(mandatory_at.map_or(patiently, |at| patiently.min(at.max(soon))))
     }
 }
 
 /// Whether a failure says that the set in hand is to be used no more. What is transient does not, nor do a fault of our
-/// own or a source that has run out: those may pass while the set still works.
+/// own, a source that has run out or a person who is not there: those may pass while the set still works.
 pub(super) fn is_permanent(error: &Error) -> bool {
-    !error.is_transient() && !matches!(error.kind(), ErrorKind::Internal | ErrorKind::Expired)
+    !error.is_transient()
+        && !matches!(error.kind(), ErrorKind::Internal | ErrorKind::Expired | ErrorKind::InteractionRequired)
+}
+
+fn needs_person(error: &Error) -> bool {
+    error.kind() == ErrorKind::InteractionRequired
 }
 
 impl Failure {

@@ -3,8 +3,10 @@
 mod get;
 mod outlived;
 mod refresh;
+mod stand_in;
 
 pub(super) use get::Get;
+use stand_in::Rarity;
 
 use std::fmt;
 use std::sync::Arc;
@@ -38,8 +40,7 @@ type Turn<'a> = gate::Turn<'a, Issued, State>;
 
 struct State {
     provider: Option<Arc<dyn CredentialProvider>>,
-    /// Seldom set, hence boxed.
-    region: Option<Box<Region>>,
+    rarity: Option<Box<Rarity>>,
     /// The current set was given by hand: no provider is asked.
     set: bool,
     wipes: u32,
@@ -59,7 +60,7 @@ impl Slot {
     pub(super) fn new(alias: Alias, surroundings: Arc<Surroundings>) -> Self {
         let state = State {
             provider: None,
-            region: None,
+            rarity: None,
             set: false,
             wipes: 0,
             dormant: false,
@@ -126,13 +127,21 @@ impl Slot {
             return Err(Error::invalid("expires_at", "has already passed")
                 .with_next_step("fetch new credentials and set those; the earlier ones were kept"));
         }
-        let generation = {
+        let stand_in = self.stand_in(&credentials);
+        let (generation, _former) = {
             let mut turn = self.enter_open()?;
             check(&turn)?;
             self.renew(&mut turn);
-            turn.set = true;
-            turn.lineage = self.surroundings.new_lineage();
-            self.publish(&mut turn, &credentials, now).id.generation()
+            turn.set = stand_in.is_none();
+            let former = turn.replace_stand_in(stand_in);
+            if turn.set {
+                turn.lineage = self.surroundings.new_lineage();
+                self.publish(&mut turn, &credentials, now);
+            } else {
+                self.withdraw(&mut turn);
+            }
+            // Dropped outside, as its `Drop` is not ours.
+            (turn.generation, former)
         };
         self.surroundings.record(AuditEvent::Set, |record| {
             record.account(&self.alias).credentials(&credentials).generation(generation)
@@ -151,7 +160,7 @@ impl Slot {
     }
 
     pub(super) fn set_region(&self, region: Region) {
-        self.gate.enter().region = Some(Box::new(region));
+        self.gate.enter().set_region(region);
     }
 
     pub(super) fn report_rejected(&self, rejected: &AccessKeyId) {
@@ -173,6 +182,7 @@ impl Slot {
         turn.set = false;
         turn.dormant = true;
         turn.wipes = turn.wipes.wrapping_add(1);
+        let _stand_in = turn.replace_stand_in(None);
         let provider = if for_good { turn.provider.take() } else { turn.provider.clone() };
         if for_good {
             turn.close();
@@ -212,7 +222,7 @@ impl Slot {
 
     pub(super) fn region(&self) -> Option<Region> {
         let of_set = self.gate.read().as_ref().and_then(|issued| issued.credentials().region().cloned());
-        of_set.or_else(|| self.gate.enter().region.as_deref().cloned())
+        of_set.or_else(|| self.gate.enter().region())
     }
 
     pub(super) fn current(&self) -> Option<Arc<Issued>> {
@@ -251,7 +261,7 @@ impl Slot {
 
     /// When a warmer should next refresh this account: never, unless a provider has issued a set.
     fn due(&self, turn: &Turn<'_>) -> Option<Due> {
-        let issued = self.gate.current().filter(|_| !turn.set && turn.provider.is_some())?;
+        let issued = self.gate.current().filter(|_| !turn.set && turn.answering().is_some())?;
         let advisory_at = issued.windows.advisory_at?;
         let last_minute = issued.windows.mandatory_at().filter(|_| !self.surroundings.policy().serve_expired);
         let at = turn.hold.next_attempt(last_minute).map_or(advisory_at, |from| from.max(advisory_at));
@@ -320,12 +330,6 @@ impl Slot {
 
     fn enter_open(&self) -> Result<Turn<'_>> {
         self.gate.enter_open().ok_or_else(faults::closed)
-    }
-}
-
-impl State {
-    fn provider_to_ask(&self) -> Option<Arc<dyn CredentialProvider>> {
-        self.provider.clone().filter(|_| !self.dormant)
     }
 }
 

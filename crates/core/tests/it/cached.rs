@@ -108,6 +108,7 @@ async fn an_answer_is_kept_for_its_time_and_never_into_its_last_minute() {
 async fn a_refusal_is_remembered_for_one_to_five_seconds_and_nothing_else_that_fails() {
     for (kind, remembered) in [
         (ErrorKind::Denied, true),
+        (ErrorKind::InteractionRequired, true),
         (ErrorKind::Invalid, true),
         (ErrorKind::NotConfigured, false),
         (ErrorKind::Expired, false),

@@ -26,6 +26,7 @@ async fn the_first_that_is_configured_answers() {
 async fn every_other_failure_stops_the_chain_and_names_the_provider() {
     for kind in [
         ErrorKind::Denied,
+        ErrorKind::InteractionRequired,
         ErrorKind::Invalid,
         ErrorKind::Expired,
         ErrorKind::Throttled,

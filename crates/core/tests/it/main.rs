@@ -34,6 +34,7 @@ mod rotations;
 mod scenarios;
 mod secrecy;
 mod setting;
+mod stand_in;
 mod stress;
 mod warm;
 mod whoami;

@@ -70,6 +70,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
         4 => Just(Upstream::Fails(valetkey_core::ErrorKind::Unavailable)),
         1 => Just(Upstream::Fails(valetkey_core::ErrorKind::Internal)),
         2 => Just(Upstream::Fails(valetkey_core::ErrorKind::Denied)),
+        2 => Just(Upstream::Fails(valetkey_core::ErrorKind::InteractionRequired)),
     ]
 }
 

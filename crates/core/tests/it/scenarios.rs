@@ -7,6 +7,7 @@
 mod clocks;
 mod lasting;
 mod permanent;
+mod person;
 mod refresh;
 mod rejected;
 mod stage;
@@ -187,6 +188,7 @@ use Upstream::{Fails, Hangs, Issues, IssuesFor, Panics};
 
 const DOWN: Upstream = Fails(ErrorKind::Unavailable);
 const REFUSES: Upstream = Fails(ErrorKind::Denied);
+const NEEDS_PERSON: Upstream = Fails(ErrorKind::InteractionRequired);
 
 /// What happens just before the herd asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,6 +249,7 @@ enum Told {
 
 const UNAVAILABLE: Told = Told::Error(ErrorKind::Unavailable);
 const DENIED: Told = Told::Error(ErrorKind::Denied);
+const UNATTENDED: Told = Told::Error(ErrorKind::InteractionRequired);
 const EXPIRED: Told = Told::Expired(ErrorKind::Unavailable);
 
 /// Upstream is not asked, and nobody waits.

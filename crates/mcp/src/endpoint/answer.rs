@@ -64,7 +64,7 @@ fn told(expiry: Expiry, leash: Leash, now: SystemTime) -> Expiry {
 pub(super) fn failure(error: &Error) -> Response {
     let status = match error.kind() {
         ErrorKind::Closed | ErrorKind::NotConfigured => StatusCode::FORBIDDEN,
-        ErrorKind::Denied | ErrorKind::Invalid => StatusCode::BAD_REQUEST,
+        ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::InteractionRequired => StatusCode::BAD_REQUEST,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     refuse(status, error.kind().code(), &error.to_string())

@@ -68,6 +68,9 @@ fn next_step(error: &Error) -> Option<&str> {
     error.next_step().or(match error.kind() {
         ErrorKind::Invalid => Some("correct it and call the tool again"),
         ErrorKind::Denied => Some("ask the owner of this session for access"),
+        ErrorKind::InteractionRequired => {
+            Some("ask the owner of this session to act, then refresh the account")
+        }
         kind if kind.is_transient() => Some("call the tool again in a few seconds"),
         _ => None,
     })

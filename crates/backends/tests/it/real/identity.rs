@@ -1,14 +1,12 @@
 //! Web identity and federation, asked of an STS that checks trust, policies and who asks.
 
 use valetkey_backends::{FederationProvider, WebIdentityProvider};
-use valetkey_core::{
-    CredentialProvider, Credentials, Error, ErrorKind, SecretString, SessionContext, SessionPolicy,
-};
-use valetkey_rig::{MiniStack, Moto, REGION, Script, Seed, aws_environment};
+use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, SecretString, SessionPolicy};
+use valetkey_rig::{MiniStack, Moto, Script, Seed, aws_environment};
 
 use super::ministack::{refusal, s3, seeded};
 use super::{at, caller_account, credentials, session, signing};
-use crate::{held, region};
+use crate::held;
 
 /// A role that trusts one issuer for one audience, made by the tenant's root.
 const TRUST: &str = "import boto3, json; boto3.client('iam').create_role(RoleName='federated', \
@@ -132,15 +130,14 @@ async fn a_federated_user_may_do_what_its_policy_and_the_user_allow_and_nothing_
 async fn what_is_given_keys_lends_only_what_they_were_exchanged_for() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
-    let given = SessionContext::builder().region(region(REGION)).build();
-    let account = std::sync::Arc::new(given.account(given.default_account()).unwrap());
-    let exchange = FederationProvider::builder(account).base(&at(&url)).pass_temporary(true);
-    let lent = given.with_provider(exchange.build().unwrap()).unwrap();
-    given.set_credentials(credentials(&tenant.service)).unwrap();
-    let set = lent.credentials().await.unwrap();
+    let empty = std::sync::Arc::new(valetkey_backends::MemoryProvider::new());
+    let guarded =
+        session(FederationProvider::builder(empty).base(&at(&url)).guard_account().build().unwrap());
+    guarded.set_credentials(credentials(&tenant.service)).unwrap();
+    let set = guarded.credentials().await.unwrap();
     assert!(set.has_session_token());
     assert_ne!(set.access_key_id().as_str(), tenant.service.access_key_id);
-    assert_eq!(caller_account(&lent, &url).await, tenant.account);
+    assert_eq!(caller_account(&guarded, &url).await, tenant.account);
     ministack.stop().await.unwrap();
 }
 

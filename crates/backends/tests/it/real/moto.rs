@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use valetkey_backends::AssumeRoleProvider;
-use valetkey_core::Alias;
+use valetkey_core::{Alias, SecretString};
 use valetkey_rig::{Key, Moto, REGION};
 
 use super::{at, caller_account, session, signing};
@@ -24,6 +24,7 @@ async fn a_role_assumed_with_every_field_acts_in_its_account() {
         .tag("team", "blue")
         .tag("tier", "low")
         .transitive_tag("team")
+        .mfa("arn:aws:iam::111111111111:mfa/alice", || async { Ok(SecretString::from("123456")) })
         .region(region(REGION))
         .base(&at(&moto.url()))
         .build()

@@ -1,14 +1,11 @@
 //! What is kept of a secret: transferred once a version, checked each time, never given to the wrong one.
 
-use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use valetkey_backends::{MemoryProvider, SecretsManagerBuilder, SecretsManagerProvider};
 use valetkey_core::testing::ManualClock;
-use valetkey_core::{CredentialProvider, Credentials, ErrorKind, Result, SessionContext};
+use valetkey_core::{CredentialProvider, ErrorKind, Result, SessionContext};
 
 use super::vault::{DESCRIBE, GET, Vault, key_id, keys, version_id};
 use crate::{long_lived, source};
@@ -173,34 +170,6 @@ async fn a_forgotten_payload_is_read_again_and_so_is_one_on_its_way() {
     served(&provider).await.unwrap();
     served(&provider).await.unwrap();
     assert_eq!(vault.calls(), "GGGD");
-}
-
-/// Counts how often it was told to forget.
-#[derive(Debug, Default)]
-struct Forgetful(AtomicUsize);
-
-#[async_trait]
-impl CredentialProvider for Forgetful {
-    fn name(&self) -> Cow<'static, str> {
-        "forgetful".into()
-    }
-
-    async fn provide(&self) -> Result<Credentials> {
-        Ok(long_lived(crate::KEY_ID))
-    }
-
-    fn forget(&self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-#[tokio::test]
-async fn the_source_forgets_too() {
-    let (vault, source) = (Vault::with_agent(), Arc::new(Forgetful::default()));
-    let provider =
-        SecretsManagerProvider::builder("agent", source.clone()).base(&vault.base()).build().unwrap();
-    provider.forget();
-    assert_eq!(source.0.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

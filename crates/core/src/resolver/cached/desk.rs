@@ -175,7 +175,7 @@ fn lasts(credentials: &Credentials, ttl: Duration, now: SystemTime) -> Duration 
     }
 }
 
-/// Whether a failure says something about the id, which another lookup would only repeat.
+/// Whether another lookup of the id would only repeat the failure, or ask a person again.
 fn is_refusal(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Denied | ErrorKind::Invalid)
+    matches!(error.kind(), ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::InteractionRequired)
 }

@@ -98,7 +98,10 @@ impl Slot {
             Some(issued) if self.serves_as_is(&turn, in_flight.is_some(), &issued, now) => {
                 self.keep(&turn, &issued, now)
             }
-            current => Step::Drive(self.join(&mut turn), current),
+            current => match turn.hold.unattended(now) {
+                Some(error) if current.is_none() && in_flight.is_none() => Step::Fail(error),
+                _ => Step::Drive(self.join(&mut turn), current),
+            },
         }
     }
 
@@ -156,7 +159,7 @@ impl Slot {
         if let Some(flight) = turn.flight.as_ref().and_then(WeakFlight::upgrade) {
             return Joined { flight, epoch };
         }
-        let (slot, provider) = (Arc::clone(self), turn.provider.clone());
+        let (slot, provider) = (Arc::clone(self), turn.answering().cloned());
         let limit = self.surroundings.policy().load_timeout;
         let flight = async move {
             let answer = match provider {
@@ -214,7 +217,7 @@ impl Slot {
 
 /// Whether there is a provider that may be asked.
 fn may_ask(state: &State) -> Result<()> {
-    match &state.provider {
+    match state.answering() {
         _ if state.dormant => Err(faults::cleared()),
         Some(_) => Ok(()),
         None => Err(faults::not_configured()),

@@ -12,6 +12,8 @@ const MAX_AGE: Duration = Duration::from_secs(15 * 60);
 const LONG: (u64, u64) = (300, 600);
 const SHORT: (u64, u64) = (1, 5);
 
+const NEEDS_PERSON: ErrorKind = ErrorKind::InteractionRequired;
+
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Held {
     pub(super) number: u64,
@@ -102,10 +104,12 @@ impl Account {
             return (asks, Err(kind));
         }
         let Some(freshness) = self.look(now) else {
-            return (Asks::Yes, Err(ErrorKind::NotConfigured));
+            let person = self.needs_person();
+            let asks = if person { self.held_back(SHORT, now) } else { Asks::Yes };
+            return (asks, Err(if person { NEEDS_PERSON } else { ErrorKind::NotConfigured }));
         };
         let asks = if self.set { Asks::No } else { self.asks(freshness, now) };
-        (asks, self.told(ErrorKind::Expired))
+        (asks, self.told_or_expired())
     }
 
     /// As [`next`](Self::next), for a refresh that is asked for.
@@ -141,6 +145,7 @@ impl Account {
             Freshness::Either if self.held_back(LONG, now) == Asks::No => Asks::No,
             Freshness::Either => Asks::Perhaps,
             Freshness::Advisory => self.held_back(LONG, now),
+            Freshness::Mandatory if self.needs_person() => self.held_back(LONG, now),
             Freshness::Mandatory | Freshness::Expired => self.held_back(SHORT, now),
         }
     }
@@ -168,6 +173,14 @@ impl Account {
         self.held.filter(|held| !held.dead).map(|held| held.number).ok_or(otherwise)
     }
 
+    fn told_or_expired(&self) -> Result<u64, ErrorKind> {
+        self.told(if self.needs_person() && !self.set { NEEDS_PERSON } else { ErrorKind::Expired })
+    }
+
+    fn needs_person(&self) -> bool {
+        self.failure.is_some_and(|(_, kind)| kind == NEEDS_PERSON)
+    }
+
     pub(super) fn publish(&mut self, held: Held) {
         self.generation += 1;
         self.failure = None;
@@ -187,7 +200,7 @@ impl Account {
         }
         let covered = in_hand.is_some() && self.held.map(|held| held.number) == in_hand;
         self.look(now);
-        if covered { self.told(ErrorKind::Expired) } else { Err(kind) }
+        if covered { self.told_or_expired() } else { Err(kind) }
     }
 
     /// The instants at which something changes, or may change.
@@ -234,5 +247,5 @@ impl Account {
 }
 
 fn is_permanent(kind: ErrorKind) -> bool {
-    !kind.is_transient() && !matches!(kind, ErrorKind::Internal | ErrorKind::Expired)
+    !kind.is_transient() && !matches!(kind, ErrorKind::Internal | ErrorKind::Expired | NEEDS_PERSON)
 }

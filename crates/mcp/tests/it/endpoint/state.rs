@@ -86,7 +86,7 @@ async fn a_dropped_grant_is_as_if_it_had_never_been() {
 
 #[tokio::test]
 async fn a_provider_that_says_no_is_a_bad_request() {
-    for kind in [ErrorKind::Denied, ErrorKind::Invalid] {
+    for kind in [ErrorKind::Denied, ErrorKind::Invalid, ErrorKind::InteractionRequired] {
         assert_eq!(failing(kind).await.ask().await.status, 400, "{kind:?}");
     }
 }

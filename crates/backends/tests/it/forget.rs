@@ -1,0 +1,68 @@
+//! Forgetting: who is told to forget tells its source, and a session's account is nobody's to clear.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use valetkey_backends::{AssumeRoleProvider, FederationProvider, SecretsManagerProvider};
+use valetkey_core::{CredentialProvider, Credentials, Result, SessionContext};
+
+use crate::wire::Wire;
+use crate::{long_lived, source};
+
+/// Counts how often it was told to forget.
+#[derive(Debug, Default)]
+struct Forgetful(AtomicUsize);
+
+#[async_trait]
+impl CredentialProvider for Forgetful {
+    fn name(&self) -> Cow<'static, str> {
+        "forgetful".into()
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        Ok(long_lived(crate::KEY_ID))
+    }
+
+    fn forget(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Every provider that has a source.
+fn derived(source: &Arc<dyn CredentialProvider>) -> [Arc<dyn CredentialProvider>; 4] {
+    let (base, role) = (Wire::saying(500, "").base(), "arn:aws:iam::222222222222:role/agent");
+    let source = || Arc::clone(source);
+    let federated = FederationProvider::federated("alice", source());
+    [
+        Arc::new(AssumeRoleProvider::builder(role.parse().unwrap(), source()).base(&base).build().unwrap()),
+        Arc::new(FederationProvider::builder(source()).base(&base).build().unwrap()),
+        Arc::new(federated.base(&base).build().unwrap()),
+        Arc::new(SecretsManagerProvider::builder("agent", source()).base(&base).build().unwrap()),
+    ]
+}
+
+#[tokio::test]
+async fn a_session_that_is_cleared_has_the_sources_of_its_provider_forget() {
+    let forgetful = Arc::new(Forgetful::default());
+    let source: Arc<dyn CredentialProvider> = forgetful.clone();
+    for (number, provider) in derived(&source).into_iter().enumerate() {
+        let outer =
+            AssumeRoleProvider::builder("arn:aws:iam::222222222222:role/outer".parse().unwrap(), provider);
+        let outer = outer.base(&Wire::saying(500, "").base()).build().unwrap();
+        SessionContext::builder().provider(outer).build().clear();
+        assert!(forgetful.0.load(Ordering::SeqCst) > number, "not told through the {number}th");
+    }
+}
+
+#[tokio::test]
+async fn an_account_of_a_session_is_not_cleared_by_who_is_derived_from_it() {
+    let given = SessionContext::builder().provider(source()).build();
+    given.credentials().await.unwrap();
+    let account: Arc<dyn CredentialProvider> = Arc::new(given.account(given.default_account()).unwrap());
+    for provider in derived(&account) {
+        provider.forget();
+        assert!(given.served().is_some());
+    }
+}

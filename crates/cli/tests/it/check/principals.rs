@@ -1,0 +1,97 @@
+//! Who may have which accounts: faults at their lines, and who must be named.
+
+use super::told_line_by_line;
+use crate::cloud::CarelessCloud;
+use crate::exec::with_keys;
+use crate::shell::Shell;
+
+const ACCOUNTS: &str = "[accounts.dev]\nprovider = 'environment'\n[accounts.prod]\nprovider = 'environment'\n\
+                        [accounts.root]\nprovider = 'environment'\n";
+const PRINCIPALS: &str = "[principals.alice]\naccounts = ['dev', 'prod', 'root']\n\
+                          [principals.'bob@example.com']\naccounts = ['dev']\n";
+
+/// For everybody, whoever is named.
+fn shell() -> Shell {
+    let session = "[session]\ndefault_account = 'prod'\nallowed_accounts = ['dev', 'prod']\n";
+    with_keys().file("valetkey.toml", format!("{session}{ACCOUNTS}{PRINCIPALS}"))
+}
+
+#[tokio::test]
+async fn every_fault_is_told_at_its_line() {
+    told_line_by_line(
+        r#"[session]
+principal = "mallory"                   #! [session] `principal` is none of the principals; act for one of: a b
+allowed_accounts = ["dev"]
+[accounts.dev]
+provider = "memory"
+[accounts.prod]
+provider = "memory"
+[principals."a b"]                      #! [principals.a b] `name` must be 1 to 128
+accounts = ["dev"]
+[principals.nobody]
+accounts = []                           #! [principals.nobody] `accounts` must name one account at least
+[principals.other]
+accounts = ["dev", "canary"]            #! [principals.other] `accounts` holds what is not one of the accounts; name
+[principals.shut]
+accounts = ["prod"]                     #! [principals.shut] `accounts` has none of the `allowed_accounts`
+[principals.stray]
+accounts = ["dev"]
+role = "canary"                         #! [principals.stray] unknown field `role`
+[principals.less]                       #! [principals.less] `accounts` must name one account at least
+"#,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_has_what_its_principal_and_the_allow_list_both_have() {
+    let shell = shell();
+    let run = async |principal: &str, account: &str| {
+        shell.run(&["exec", "--principal", principal, "--account", account, "--", "echo", "ran"]).await
+    };
+    for (principal, account, runs) in [
+        ("alice", "dev", true),
+        ("alice", "prod", true),
+        ("alice", "root", false),
+        ("bob@example.com", "dev", true),
+        ("bob@example.com", "prod", false),
+        ("bob@example.com", "root", false),
+    ] {
+        let ended = run(principal, account).await;
+        assert_eq!(ended.stdout == "ran\n", runs, "{principal} {account}: {}", ended.stderr);
+        assert!(runs || ended.stderr.contains("use one of: "), "{}", ended.stderr);
+    }
+    let ended = shell.run(&["exec", "--principal", "bob@example.com", "--", "echo", "ran"]).await;
+    assert_eq!(ended.stdout, "ran\n", "the first that bob may have is bob's default: {}", ended.stderr);
+}
+
+#[tokio::test]
+async fn nothing_runs_for_a_stranger_or_for_nobody_in_particular() {
+    let shell = shell();
+    for (options, told) in [
+        (
+            &["--principal", "mallory"][..],
+            "is none of the principals; act for one of: alice, bob@example.com",
+        ),
+        (&[], "needs whom the session acts for; name with `--principal` one of: alice, bob@example.com"),
+    ] {
+        let ended = shell.run(&[&["exec"], options, &["--", "echo", "ran"]].concat()).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""));
+        assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    }
+    let checked = shell.run(&["check"]).await;
+    assert_eq!(checked.code, Some(0), "whoever it will be is told later: {}", checked.stderr);
+    assert_eq!(shell.run(&["check", "--principal", "mallory"]).await.code, Some(78));
+}
+
+#[tokio::test]
+async fn a_server_in_an_account_that_the_principal_has_not_is_told() {
+    let cloud = CarelessCloud::start().await;
+    let text = format!("{ACCOUNTS}{PRINCIPALS}[servers.aws]\naccount = 'prod'\n");
+    let shell = Shell::new().file("valetkey.toml", text).env("AWS_ENDPOINT_URL", cloud.url());
+    assert_eq!(shell.run(&["check", "--principal", "alice"]).await.code, Some(0));
+    let checked = shell.run(&["check", "--principal", "bob@example.com"]).await;
+    assert_eq!(checked.code, Some(78));
+    let told = "[servers.aws] `account` is not one of the `accounts` of the session's principal";
+    assert!(checked.stderr.contains(told), "{}", checked.stderr);
+}

@@ -1,0 +1,196 @@
+//! Every provider of the settings: each fault at its line, and what each resolves to.
+
+use super::told_line_by_line;
+use crate::cloud::CarelessCloud;
+use crate::exec::{KEY_ID, SECRET, with_keys};
+use crate::shell::Shell;
+
+#[tokio::test]
+async fn every_field_of_every_provider_is_told() {
+    told_line_by_line(
+        r#"[session]
+region = "us-east-1"
+[accounts.keys]
+provider = "environment"
+[accounts.role]
+provider = "assume-role"
+source = "keys"
+role_arn = "arn:aws:iam::111111111111:role/a"
+mfa_serial = "canary?"                  #! [accounts.role] `mfa_serial` must be 9 to 256
+[accounts.identity]
+provider = "web-identity"
+role_arn = "canary"                     #! [accounts.identity] `role_arn` must be a role ARN
+token_file = ""                         #! [accounts.identity] `token_file` must name the file
+session_name = "{principal}"            #! [accounts.identity] `session_name` asks for `{principal}`
+duration_seconds = 899                  #! [accounts.identity] `duration_seconds` must be 900 to 43,200
+policy = "canary"                       #! [accounts.identity] `policy` must be a JSON object
+policy_arns = ["canary"]                #! [accounts.identity] `policy_arns` must be managed
+region = "canary"                       #! [accounts.identity] `region` must look like
+source = "keys"                         #! [accounts.identity] unknown field `source`
+[accounts.user]
+provider = "federation"
+source = "keys"
+mfa_serial = "canary?"                  #! [accounts.user] `mfa_serial` must be 9 to 256
+duration_seconds = 129_601              #! [accounts.user] `duration_seconds` must be 900 to 129,600
+policy = "{}"                           #! [accounts.user] `policy` is for a federated user; give the account a `name`
+tags = { team = "a" }                   #! [accounts.user] `tags` is for a federated user
+[accounts.federated]
+provider = "federation"
+source = "keys"
+name = "canary!"                        #! [accounts.federated] `name` must be 2 to 32
+mfa_serial = "arn:aws:iam::1:mfa/a"     #! [accounts.federated] `mfa_serial` must not be given together with `name`
+policy = "canary"                       #! [accounts.federated] `policy` must be a JSON object
+tags = { "aws:x" = "canary" }           #! [accounts.federated] `tags` must have no key that begins with
+[accounts.again]
+provider = "federation"
+source = "role"                         #! [accounts.again] `source` leads to temporary credentials, which STS does not
+[accounts.program]
+provider = "process"
+command = "canary 'canary"              #! [accounts.program] `command`
+timeout_seconds = 5
+[accounts.patient]
+provider = "process"
+command = "true"
+timeout_seconds = 3_601                 #! [accounts.patient] `timeout_seconds` must be 1 s to 1 h
+[accounts.silent]                       #! [accounts.silent] missing field `command`
+provider = "process"
+[accounts.profile]                      #! [accounts.profile] missing field `name`
+provider = "profile"
+[accounts.ambient]
+provider = "ambient"
+profile = "canary"                      #! [accounts.ambient] unknown field `profile`
+"#,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_exchange_is_refused_where_it_cannot_be() {
+    told_line_by_line(
+        r#"[session]
+region = "us-east-1"
+[accounts.keys]
+provider = "environment"
+exchange = true
+[accounts.role]
+provider = "assume-role"
+source = "keys"
+role_arn = "arn:aws:iam::111111111111:role/a"
+duration_seconds = 3_601                #! [accounts.role] `duration_seconds` must be at most 3,600 s for a chained
+[accounts.twice]
+provider = "federation"
+source = "keys"                         #! [accounts.twice] `source` leads to temporary credentials
+[accounts.narrow]
+provider = "memory"
+[accounts.narrow.exchange]
+name = "canary!"                        #! [accounts.narrow.exchange] `name` must be 2 to 32
+policy = "canary"                       #! [accounts.narrow.exchange] `policy` must be a JSON object
+duration_seconds = 1                    #! [accounts.narrow.exchange] `duration_seconds` must be 900 to 129,600
+colour = "canary"                       #! [accounts.narrow] `exchange` unknown field `colour`
+[accounts.odd]
+provider = "process"
+command = "true"
+exchange = "canary"                     #! [accounts.odd] `exchange` must be `true`, `false` or a table
+[accounts.federated]
+provider = "memory"
+exchange = { policy = '{"Version":"2012-10-17","Statement":[]}' }
+[accounts.behind]
+provider = "assume-role"
+source = "federated"                    #! [accounts.behind] `source` leads to a federated user, who may not assume
+role_arn = "arn:aws:iam::111111111111:role/a"
+"#,
+    )
+    .await;
+    told_line_by_line(
+        "[accounts.keys]\nprovider = 'memory'\nexchange = true  #! [accounts.keys] `exchange` `region` of STS is not known",
+    )
+    .await;
+}
+
+const PRINTED: &str =
+    r#"{"Version":1,"AccessKeyId":"AKIAPRINTED00000PRNT","SecretAccessKey":"canary-printed"}"#;
+
+fn every_provider() -> Shell {
+    let settings = format!(
+        r#"
+[accounts.keys]
+provider = "environment"
+[accounts.identity]
+provider = "web-identity"
+role_arn = "arn:aws:iam::111111111111:role/agent"
+token_file = "token"
+session_name = "job-{{account}}"
+[accounts.user]
+provider = "federation"
+source = "program"
+duration_seconds = 900
+[accounts.federated]
+provider = "federation"
+source = "program"
+name = "alice"
+policy = '{{"Version":"2012-10-17","Statement":[]}}'
+[accounts.program]
+provider = "process"
+command = "sh -c 'echo \"$1\"' sh '{}'"
+region = "eu-west-3"
+timeout_seconds = 30
+[accounts.profile]
+provider = "profile"
+name = "team"
+[accounts.ambient]
+provider = "ambient"
+[accounts.narrow]
+provider = "process"
+command = "sh -c 'echo \"$1\"' sh '{}'"
+exchange = {{ policy = '{{"Version":"2012-10-17","Statement":[]}}' }}
+"#,
+        PRINTED.replace('"', "\\\""),
+        PRINTED.replace('"', "\\\""),
+    );
+    let profile =
+        "[team]\naws_access_key_id = AKIAPROFILE00000PROF\naws_secret_access_key = canary-profile\n";
+    let shell =
+        with_keys().file("valetkey.toml", settings).file("token", "identity-token\n").file("shared", profile);
+    let shared = shell.path("shared");
+    shell.env("AWS_SHARED_CREDENTIALS_FILE", shared)
+}
+
+#[tokio::test]
+async fn live_every_provider_resolves_and_no_secret_is_told() {
+    let cloud = CarelessCloud::start().await;
+    let ended = every_provider().env("AWS_ENDPOINT_URL", cloud.url()).run(&["check", "--live"]).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
+    for told in [
+        "keys: …MPLE from environment",
+        "from web-identity",
+        "user: …",
+        "federated: …",
+        "program: …PRNT from process, eu-west-3",
+        "profile: …PROF from profile",
+        "ambient: …MPLE from ambient",
+        "narrow: …",
+    ] {
+        assert!(ended.stdout.contains(told), "{told}: {}", ended.stdout);
+    }
+    let mut calls = cloud.calls();
+    calls.sort();
+    let printed = "AKIAPRINTED00000PRNT";
+    let wanted = [
+        ("AssumeRoleWithWebIdentity", ""),
+        ("GetFederationToken", printed),
+        ("GetFederationToken", printed),
+        ("GetSessionToken", printed),
+    ];
+    assert_eq!(calls, wanted.map(|(action, key)| (action.to_owned(), key.to_owned())));
+    assert!(!ended.stdout.contains("canary") && !ended.stdout.contains(SECRET), "{}", ended.stdout);
+}
+
+#[tokio::test]
+async fn what_is_not_named_is_not_asked() {
+    let settings = "[accounts.given]\nprovider = 'memory'\n";
+    let ended = with_keys().file("valetkey.toml", settings).run(&["check", "--live"]).await;
+    assert!(
+        ended.stdout.contains("given: nothing is set") && !ended.stdout.contains(&KEY_ID[16..]),
+        "{ended:?}"
+    );
+}

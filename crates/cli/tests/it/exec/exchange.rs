@@ -1,0 +1,39 @@
+//! `exchange`: the program gets what the keys were exchanged for, in both deliveries.
+
+use super::KEY_ID;
+use crate::cloud::CarelessCloud;
+use crate::shell::Shell;
+
+const SETTINGS: &str = "[accounts.keys]\nprovider = 'environment'\nexchange = true\n";
+
+/// Long-lived keys in a shell.
+fn with_long_lived_keys(cloud: &CarelessCloud) -> Shell {
+    let shell = Shell::new().env("AWS_ACCESS_KEY_ID", KEY_ID).env("AWS_SECRET_ACCESS_KEY", super::SECRET);
+    shell
+        .env("AWS_REGION", "eu-central-1")
+        .env("AWS_ENDPOINT_URL", cloud.url())
+        .file("valetkey.toml", SETTINGS)
+}
+
+#[tokio::test]
+async fn a_program_never_has_the_long_lived_key() {
+    let cloud = CarelessCloud::start().await;
+    let shell = with_long_lived_keys(&cloud);
+    let ended = shell.run(&["exec", "--delivery", "env", "--", "env"]).await;
+    assert!(ended.stdout.contains("AWS_ACCESS_KEY_ID=ASIA"), "{}", ended.said());
+    assert!(ended.stdout.contains("AWS_REGION=eu-central-1"), "{}", ended.stdout);
+    assert!(!ended.said().contains(KEY_ID) && !ended.said().contains(super::SECRET), "{}", ended.said());
+    assert_eq!(cloud.calls(), [("GetSessionToken".to_owned(), KEY_ID.to_owned())]);
+
+    let ended = shell.run(&["credential-process"]).await;
+    assert!(ended.stdout.contains("ASIA") && !ended.stdout.contains(KEY_ID), "{}", ended.said());
+}
+
+#[tokio::test]
+async fn keys_that_are_temporary_already_are_handed_on() {
+    let cloud = CarelessCloud::start().await;
+    let shell = with_long_lived_keys(&cloud).env("AWS_SESSION_TOKEN", super::TOKEN);
+    let ended = shell.run(&["exec", "--delivery", "env", "--", "env"]).await;
+    assert!(ended.stdout.contains(&format!("AWS_ACCESS_KEY_ID={KEY_ID}")), "{}", ended.said());
+    assert_eq!(cloud.calls(), []);
+}

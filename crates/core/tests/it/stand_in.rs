@@ -1,0 +1,117 @@
+//! Accounts whose provider answers in place of what is set on them by hand.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use valetkey_core::audit::{AuditEvent, InMemoryAudit};
+use valetkey_core::{
+    CredentialProvider, Credentials, Error, ErrorKind, Expiry, ProviderChain, Result, SessionContext,
+    SessionPolicy,
+};
+
+use crate::bench::{number, numbered};
+
+/// Answers `given` + 100 at the first fetch, + 200 at the second; what is over 1,000 it lets through.
+#[derive(Debug)]
+struct Guard {
+    given: Option<u64>,
+    fetches: AtomicU64,
+}
+
+fn guard() -> Guard {
+    Guard { given: None, fetches: AtomicU64::new(0) }
+}
+
+#[async_trait]
+impl CredentialProvider for Guard {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("guard")
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        let given = self.given.ok_or_else(|| Error::not_configured("nothing was given"))?;
+        let fetches = self.fetches.fetch_add(1, Ordering::SeqCst) + 1;
+        Ok(numbered(given + 100 * fetches, Expiry::Never))
+    }
+
+    fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
+        let given = number(given);
+        (given < 1_000)
+            .then(|| Arc::new(Self { given: Some(given), ..guard() }) as Arc<dyn CredentialProvider>)
+    }
+
+    fn narrowed(&self, _: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        let given = self.given.map(|given| given + 50);
+        Ok(Arc::new(Self { given, ..guard() }))
+    }
+}
+
+fn set(n: u64) -> Credentials {
+    numbered(n, Expiry::Never)
+}
+
+async fn served(session: &SessionContext) -> Result<u64, ErrorKind> {
+    session.credentials().await.map(|set| number(&set)).map_err(|error| error.kind())
+}
+
+#[tokio::test]
+async fn what_is_set_is_never_served_and_what_answers_for_it_is_asked() {
+    let sink = Arc::new(InMemoryAudit::default());
+    let session = SessionContext::builder().provider(guard()).audit(sink.clone()).build();
+    assert_eq!(served(&session).await, Err(ErrorKind::NotConfigured));
+    let mut rotations = session.rotations(session.default_account()).unwrap();
+    let before = rotations.current();
+    let generation = session.set_credentials(set(1)).unwrap();
+    assert!(generation > before && rotations.changed().await.unwrap() == generation);
+    assert!(session.served().is_none() && session.lend(number).is_none(), "nothing is there yet");
+    assert_eq!(served(&session).await, Ok(101));
+    let told: Vec<_> =
+        sink.records().iter().filter(|record| record.event == AuditEvent::Set).cloned().collect();
+    assert_eq!(told.len(), 1);
+
+    session.refresh(session.default_account()).await.unwrap();
+    assert_eq!(served(&session).await, Ok(201), "it is renewed without being set again");
+    session.set_credentials(set(2)).unwrap();
+    assert_eq!(served(&session).await, Ok(102));
+    let narrowed = session.account(session.default_account()).unwrap();
+    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+    let narrowed = narrowed.narrowed(&policy.parse().unwrap()).unwrap();
+    assert_eq!(number(&narrowed.provide().await.unwrap()), 152, "and can be narrowed");
+}
+
+#[tokio::test]
+async fn what_the_provider_lets_through_is_set_as_it_is() {
+    let session = SessionContext::builder().provider(ProviderChain::new(guard())).build();
+    session.set_credentials(set(1)).unwrap();
+    session.set_credentials(set(1_001)).unwrap();
+    assert_eq!(served(&session).await, Ok(1_001));
+    assert!(session.refresh(session.default_account()).await.is_err(), "set by hand");
+    session.set_credentials(set(3)).unwrap();
+    assert!(session.served().is_none());
+    assert_eq!(served(&session).await, Ok(103));
+}
+
+#[tokio::test]
+async fn a_clear_forgets_what_was_given_and_the_account_is_guarded_as_before() {
+    let session = SessionContext::builder().provider(guard()).build();
+    session.set_credentials(set(1)).unwrap();
+    let asking = session.credentials();
+    session.clear();
+    assert_eq!(asking.await.unwrap_err().kind(), ErrorKind::NotConfigured);
+    session.set_credentials_for(&"other".parse().unwrap(), set(9)).unwrap();
+    assert_eq!(served(&session).await, Err(ErrorKind::NotConfigured), "awake, and what was given is gone");
+    session.set_credentials(set(2)).unwrap();
+    assert_eq!(served(&session).await, Ok(102));
+    session.close();
+    assert_eq!(served(&session).await, Err(ErrorKind::Closed));
+}
+
+#[tokio::test]
+async fn what_was_given_wins_over_a_provider_that_comes_later() {
+    let session = SessionContext::builder().provider(guard()).build();
+    session.set_credentials(set(1)).unwrap();
+    session.set_provider_for(session.default_account(), guard()).unwrap();
+    assert_eq!(served(&session).await, Ok(101));
+}
