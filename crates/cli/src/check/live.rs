@@ -11,7 +11,7 @@ use valetkey::{
 };
 
 use crate::failure::{Failure, with_causes};
-use crate::settings::{AccountSettings, ProviderSettings, Settings};
+use crate::settings::{AccountSettings, Settings};
 
 /// An account to be asked, and whose it should be, if the settings say that.
 pub(super) struct Asked {
@@ -22,12 +22,7 @@ pub(super) struct Asked {
 /// The accounts that the session may have.
 pub(super) fn accounts(settings: &Settings) -> Vec<Asked> {
     let asked = |(name, account): (&String, &AccountSettings)| {
-        let role = match &account.provider {
-            ProviderSettings::AssumeRole(role) => Some(&role.role_arn),
-            ProviderSettings::WebIdentity(role) => Some(&role.role_arn),
-            _ => None,
-        };
-        let owner = role.and_then(|role| role.parse::<RoleArn>().ok());
+        let owner = account.role_arn().and_then(|role| role.parse::<RoleArn>().ok());
         Some(Asked { alias: name.parse().ok()?, owner: owner.map(|role| role.account().clone()) })
     };
     settings.accounts.iter().filter(|(name, _)| settings.allows(name)).filter_map(asked).collect()

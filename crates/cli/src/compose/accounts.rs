@@ -148,16 +148,16 @@ impl<'a> Accounts<'a> {
         };
         let chained = account.source().and_then(|source| self.settings.accounts.get(source));
         let chained = chained.is_some_and(AccountSettings::is_temporary);
+        let (base, terminal) = (self.base, self.terminal);
         let attribution = self.settings.session.attribution;
-        let around =
-            Around { name, base: self.base, source, chained, who, attribution, terminal: self.terminal };
+        let around = Around { name, base, source, chained, who, attribution, terminal };
         let own = provider(&account.provider, &around).map_err(|wrong| told(&["accounts", name], wrong));
         let Some(wanted) = &account.exchange else { return own };
         // Nobody names a region for STS here but the account.
         let region: Option<Region> = account.region().and_then(|region| region.parse().ok());
         let base = region.iter().fold(self.base.clone(), SdkBase::region);
         let guarding = |own: Provider| {
-            let guard = exchange::guard(wanted, own, &base, &around);
+            let guard = exchange::guard(wanted, own, &Around { base: &base, ..around.clone() });
             guard.map_err(|wrong| told(&["accounts", name, "exchange"], wrong))
         };
         match own {

@@ -27,8 +27,7 @@ pub(super) fn provider(
         faults.extend(nameless(wanted));
         let plain = || placed(FederationProvider::builder(source()).base(around.base), usable.as_ref());
         let mut edits: Vec<Edit<'_, FederationBuilder<UserSession>>> = Vec::new();
-        edits.extend(lasting(wanted.duration_seconds));
-        edits.extend(marked(around));
+        edits.extend(lasting(wanted.duration_seconds).into_iter().chain(marked(around)));
         if let Some(serial) = &wanted.mfa_serial {
             edits.push(Box::new(move |builder| {
                 builder.mfa(serial, around.terminal.code(around.name, serial))
@@ -43,8 +42,7 @@ pub(super) fn provider(
     let name = sound(name, &around.source, around.base, &mut faults);
     let plain = || placed(FederationProvider::federated(name, source()).base(around.base), usable.as_ref());
     let mut edits = narrowing(wanted.policy.as_deref(), &wanted.policy_arns);
-    edits.extend(lasting(wanted.duration_seconds));
-    edits.extend(marked(around));
+    edits.extend(lasting(wanted.duration_seconds).into_iter().chain(marked(around)));
     edits.push(Box::new(|builder| {
         wanted.tags.iter().fold(builder, |builder, (key, value)| builder.tag(key, value))
     }));
@@ -55,9 +53,9 @@ pub(super) fn provider(
 pub(super) fn guard(
     wanted: &ExchangeSettings,
     own: Provider,
-    base: &SdkBase,
     around: &Around<'_>,
 ) -> Result<FederationProvider, Vec<Error>> {
+    let base = around.base;
     if !wanted.federates() {
         let plain = || FederationProvider::builder(Arc::clone(&own)).base(base).guard_account();
         let edits: Vec<Edit<'_, _>> =
@@ -70,8 +68,7 @@ pub(super) fn guard(
     let name = sound(name, &own, base, &mut faults);
     let plain = || FederationProvider::federated(name, Arc::clone(&own)).base(base).guard_account();
     let mut edits = narrowing(wanted.policy.as_deref(), &wanted.policy_arns);
-    edits.extend(lasting(wanted.duration_seconds));
-    edits.extend(marked(around));
+    edits.extend(lasting(wanted.duration_seconds).into_iter().chain(marked(around)));
     trial::build(plain, &edits, FederationBuilder::<FederatedUser>::build, faults)
 }
 
@@ -109,10 +106,12 @@ fn lasting<'a, T: 'a>(seconds: Option<u64>) -> Option<Edit<'a, FederationBuilder
     Some(Box::new(move |builder: FederationBuilder<T>| builder.duration(duration)))
 }
 
-/// Says who is behind it, as far as that is to be said.
+/// Says who is behind the keys: of a federated user, by tags if they are wanted.
 fn marked<'a, T: 'a>(around: &'a Around<'_>) -> Option<Edit<'a, FederationBuilder<T>>> {
     let tags = around.attribution.tags()?;
-    Some(Box::new(move |builder| builder.attribution(&around.who).attribution_tags(tags)))
+    Some(Box::new(move |builder: FederationBuilder<T>| {
+        builder.attribution(&around.who).attribution_tags(tags)
+    }))
 }
 
 fn narrowing<'a>(

@@ -16,6 +16,7 @@ use crate::terminal::Terminal;
 pub(super) type Provider = Arc<dyn CredentialProvider>;
 
 /// What an account has around it while it is made.
+#[derive(Clone)]
 pub(super) struct Around<'a> {
     pub(super) name: &'a str,
     pub(super) base: &'a SdkBase,
@@ -24,7 +25,7 @@ pub(super) struct Around<'a> {
     /// Whether those are temporary.
     pub(super) chained: bool,
     pub(super) who: Attribution,
-    /// How it is said who that is.
+    /// How that is said, unless the account says otherwise.
     pub(super) attribution: AttributionSettings,
     pub(super) terminal: &'a Terminal,
 }

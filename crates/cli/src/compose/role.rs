@@ -40,14 +40,14 @@ pub(super) fn assumed(role: &RoleSettings, around: &Around<'_>) -> Result<Assume
     if let Some(policy) = &role.policy {
         edits.push(Box::new(move |builder| builder.policy(policy)));
     }
+    if let Some(tags) = role.attribution.unwrap_or(around.attribution).tags() {
+        edits.push(Box::new(move |builder| builder.attribution(who).attribution_tags(tags)));
+    }
     edits.push(Box::new(|builder| role.policy_arns.iter().fold(builder, AssumeRoleBuilder::policy_arn)));
     edits.push(Box::new(|builder| {
         let builder = role.tags.iter().fold(builder, |builder, (key, value)| builder.tag(key, value));
         role.transitive_tags.iter().fold(builder, AssumeRoleBuilder::transitive_tag)
     }));
-    if let Some(tags) = role.attribution.unwrap_or(around.attribution).tags() {
-        edits.push(Box::new(move |builder| builder.attribution(who).attribution_tags(tags)));
-    }
     let plain = || {
         let builder = AssumeRoleProvider::builder(place.role.clone(), Arc::clone(source));
         let builder = builder.base(base).chained(around.chained);
@@ -78,10 +78,10 @@ pub(super) fn of_identity(
     if let Some(policy) = &role.policy {
         edits.push(Box::new(move |builder| builder.policy(policy)));
     }
-    edits.push(Box::new(|builder| role.policy_arns.iter().fold(builder, WebIdentityBuilder::policy_arn)));
     if around.attribution.tags().is_some() {
         edits.push(Box::new(|builder| builder.attribution(who)));
     }
+    edits.push(Box::new(|builder| role.policy_arns.iter().fold(builder, WebIdentityBuilder::policy_arn)));
     let plain = || {
         let builder = WebIdentityProvider::from_file(place.role.clone(), &role.token_file).base(base);
         place.region.clone().into_iter().fold(builder, WebIdentityBuilder::region)

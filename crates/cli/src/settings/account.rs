@@ -80,9 +80,13 @@ pub(crate) enum AttributionSettings {
 }
 
 impl AttributionSettings {
-    /// Whether tags say it too; none when nothing does.
-    pub(crate) fn tags(self) -> Option<bool> {
-        (self != Self::None).then_some(self == Self::Tags)
+    /// Whether tags say it too; `None` when nothing does.
+    pub(crate) const fn tags(self) -> Option<bool> {
+        match self {
+            Self::None => None,
+            Self::Name => Some(false),
+            Self::Tags => Some(true),
+        }
     }
 }
 
@@ -182,6 +186,15 @@ impl AccountSettings {
             ProviderSettings::SecretsManager(secret) => secret.region.as_deref(),
             ProviderSettings::Process(process) => process.region.as_deref(),
             ProviderSettings::Profile(profile) => profile.region.as_deref(),
+        }
+    }
+
+    /// The role that it is.
+    pub(crate) fn role_arn(&self) -> Option<&str> {
+        match &self.provider {
+            ProviderSettings::AssumeRole(role) => Some(&role.role_arn),
+            ProviderSettings::WebIdentity(role) => Some(&role.role_arn),
+            _ => None,
         }
     }
 
