@@ -226,7 +226,7 @@ fn set(session: &SessionContext, number: u64) -> Result<()> {
 impl Holding {
     async fn close(self) {
         match self {
-            Self::Sessions(sessions) => sessions.iter().for_each(SessionContext::close),
+            Self::Sessions(sessions) => sessions.iter().for_each(|session| drop(session.close())),
             Self::Registry(registry) => drop(registry),
             Self::Map(map) => map.clear(),
             Self::Moka(cache) => {

@@ -22,7 +22,6 @@ pub(super) struct Gate<V, S> {
 
 struct Inside<S> {
     epoch: Epoch,
-    closed: bool,
     state: S,
 }
 
@@ -30,9 +29,19 @@ struct Inside<S> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Epoch(u64);
 
+impl Epoch {
+    const FIRST: Self = Self(0);
+    /// That of a closed gate, for good. Nobody lives to count as far.
+    const LAST: Self = Self(u64::MAX);
+
+    fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
 impl<V, S> Gate<V, S> {
     pub(super) fn new(state: S) -> Self {
-        Self { value: Swap::empty(), inside: Mutex::new(Inside { epoch: Epoch(0), closed: false, state }) }
+        Self { value: Swap::empty(), inside: Mutex::new(Inside { epoch: Epoch::FIRST, state }) }
     }
 
     /// What is served now, in place.
@@ -74,12 +83,12 @@ impl<V, S> Turn<'_, V, S> {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.inside.closed
+        self.inside.epoch == Epoch::LAST
     }
 
-    /// Begins another epoch: whatever is being fetched will not get in.
+    /// Begins another epoch, unless this is the last: whatever is being fetched will not get in.
     pub(super) fn renew(&mut self) {
-        self.inside.epoch.0 += 1;
+        self.inside.epoch = self.inside.epoch.next();
     }
 
     /// Serves `value` from now on. Nothing is ever served through a closed gate.
@@ -98,8 +107,7 @@ impl<V, S> Turn<'_, V, S> {
 
     /// Serves nothing ever again.
     pub(super) fn close(&mut self) {
-        self.renew();
-        self.inside.closed = true;
+        self.inside.epoch = Epoch::LAST;
         self.withdraw();
     }
 }
