@@ -49,12 +49,22 @@ fn lint() -> Result<()> {
 
 /// Each backend, each feature of the facade, and `core`, must build without the others.
 fn features() -> Result<()> {
+    const BACKENDS: [&str; 8] = [
+        "memory",
+        "env",
+        "sts",
+        "experimental-scoped-credentials",
+        "secrets-manager",
+        "process",
+        "sdk",
+        "ambient",
+    ];
     let alone = |package: &str, feature: &str| {
         cargo(&["check", "--package", package, "--no-default-features", "--features", feature])
     };
     cargo(&["check", "--package", "valetkey-core"])?;
     cargo(&["check", "--package", "valetkey", "--no-default-features"])?;
-    for backend in ["memory", "env", "sts", "secrets-manager", "process", "sdk", "ambient"] {
+    for backend in BACKENDS {
         alone("valetkey-backends", backend)?;
         alone("valetkey", backend)?;
     }

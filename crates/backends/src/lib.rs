@@ -5,6 +5,7 @@
 //! | `memory` | `MemoryProvider` | yes |
 //! | `env` | `EnvProvider` | yes |
 //! | `sts` | `AssumeRoleProvider`, `WebIdentityProvider`, `FederationProvider`, `StsCallerLookup` | |
+//! | `experimental-scoped-credentials` | `ScopedProvider`, on top of `sts` | |
 //! | `secrets-manager` | `SecretsManagerProvider`, `SecretsManagerResolver` | |
 //! | `process` | `ProcessProvider` | |
 //! | `sdk` | `SdkProvider`, `SdkConfigExt`, `SessionCredentials` | |
@@ -45,6 +46,8 @@ mod federation;
 mod memory;
 #[cfg(feature = "process")]
 mod process;
+#[cfg(feature = "experimental-scoped-credentials")]
+mod scoped;
 #[cfg(feature = "sdk")]
 mod sdk;
 #[cfg(feature = "sts")]
@@ -74,6 +77,8 @@ pub use federation::{FederatedUser, FederationBuilder, FederationProvider, UserS
 pub use memory::MemoryProvider;
 #[cfg(feature = "process")]
 pub use process::{ProcessBuilder, ProcessProvider};
+#[cfg(feature = "experimental-scoped-credentials")]
+pub use scoped::{ScopedBuilder, ScopedProvider};
 #[cfg(feature = "sdk")]
 pub use sdk::{SdkConfigExt, SdkProvider, SessionCredentials};
 #[cfg(feature = "sts")]

@@ -62,8 +62,8 @@ pub trait CredentialProvider: fmt::Debug + Send + Sync {
     /// AWS takes a session policy where it issues credentials: with the role that is assumed, with the token of a
     /// federated user. Whoever asks it for that can narrow; whoever finds keys somewhere cannot, and keeps the default,
     /// which refuses. `GetScopedCredentials` (announced in November 2026, in no AWS SDK for Rust yet) narrows temporary
-    /// credentials that are there already. A provider that wraps another one, and trades in each set that it gets for a
-    /// scoped one, would implement that here, and sessions would ask for nothing more.
+    /// credentials that are there already: `ScopedProvider` of `valetkey-backends`, which is experimental, wraps another
+    /// provider and trades in each set that it gets for a scoped one.
     ///
     /// # Errors
     /// `Invalid` when this provider cannot be narrowed, or not by this policy.

@@ -123,6 +123,9 @@ pub(crate) fn kind_of_status(status: u16) -> ErrorKind {
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
 pub(crate) fn next_step(kind: ErrorKind, code: Option<&str>) -> &'static str {
     match (kind, code.map(plain)) {
+        (_, Some("InvalidAction" | "UnknownOperation")) => {
+            "check that region and endpoint URL lead to a service that knows the operation"
+        }
         (_, Some("RegionDisabled")) => "activate STS in that region, or name another region",
         (_, Some("MalformedPolicyDocument")) => "correct the session policy",
         (_, Some(PACKED_TOO_LARGE)) => "shorten the session policies and tags",

@@ -10,21 +10,26 @@ pub(crate) const MAX_CHAINED: i32 = 3600;
 
 /// How long credentials may be asked for.
 pub(crate) struct Span {
-    longest: i32,
-    rule: &'static str,
+    pub(crate) shortest: i32,
+    pub(crate) longest: i32,
+    pub(crate) rule: &'static str,
 }
 
 /// Those of a role.
-pub(crate) const OF_ROLE: Span = Span { longest: 43_200, rule: "must be 900 to 43,200 whole seconds" };
+pub(crate) const OF_ROLE: Span =
+    Span { shortest: 900, longest: 43_200, rule: "must be 900 to 43,200 whole seconds" };
 /// Those of an IAM user.
-pub(crate) const OF_USER: Span = Span { longest: 129_600, rule: "must be 900 to 129,600 whole seconds" };
+pub(crate) const OF_USER: Span =
+    Span { shortest: 900, longest: 129_600, rule: "must be 900 to 129,600 whole seconds" };
 
 impl Span {
     /// A duration in the seconds that STS counts in.
     pub(crate) fn seconds(&self, duration: Duration) -> Result<i32> {
         i32::try_from(duration.as_secs())
             .ok()
-            .filter(|seconds| duration.subsec_nanos() == 0 && (900..=self.longest).contains(seconds))
+            .filter(|seconds| {
+                duration.subsec_nanos() == 0 && (self.shortest..=self.longest).contains(seconds)
+            })
             .ok_or_else(|| Error::invalid("duration", self.rule))
     }
 }

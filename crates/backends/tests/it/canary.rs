@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use valetkey_backends::{
-    AssumeRoleProvider, EnvProvider, FederationProvider, MemoryProvider, SdkBase, SdkConfigExt, SdkProvider,
-    SecretsManagerProvider, SecretsManagerResolver, WebIdentityProvider,
+    AssumeRoleProvider, EnvProvider, FederationProvider, MemoryProvider, ScopedProvider, SdkBase,
+    SdkConfigExt, SdkProvider, SecretsManagerProvider, SecretsManagerResolver, WebIdentityProvider,
 };
 use valetkey_core::testing::{Canary, CapturedLogs};
 use valetkey_core::{
     AccessKeyId, CredentialProvider, CredentialResolver, Credentials, Error, Expiry, SecretString,
-    SessionContext,
+    SessionContext, SessionPolicy,
 };
 
 use crate::loopback::Loopback;
+use crate::scoped::SCOPED_SESSION;
 use crate::wire::{ROLE_SESSION, Wire, assumed, issued, refused};
 use crate::{held, region};
 
@@ -145,6 +146,31 @@ async fn keys_and_what_they_are_exchanged_for_are_logged_nowhere() {
     }
 }
 
+fn scoped(base: &SdkBase, source: &Canary) -> ScopedProvider {
+    let policy = SessionPolicy::read_only(["s3"]).unwrap();
+    ScopedProvider::builder(held(parts(source))).policy(policy).base(base).build().unwrap()
+}
+
+#[tokio::test]
+async fn a_set_and_what_is_left_of_it_are_logged_nowhere() {
+    let (source, answer) = (Canary::new(), Canary::new());
+    let body = issuing("GetScopedCredentials", &answer);
+    for (body, is_scoped) in
+        [(body.replace(ROLE_SESSION, SCOPED_SESSION), true), (body.replace("Scoped", "Other"), false)]
+    {
+        let wire = Loopback::answering(200, body).await;
+        let provider = scoped(&wire.base(), &source);
+        let text = logs_of(async {
+            let said = provider.provide().await;
+            assert_eq!(said.is_ok(), is_scoped);
+            shows_none_of(&[&source, &answer], "the answer", &format!("{said:?} {provider:?}"));
+        })
+        .await;
+        assert!(source.found_in(&wire.sent()).contains(&"token"), "the source's token went out");
+        shows_none_of(&[&source, &answer], "the log", &text);
+    }
+}
+
 fn shown(error: &Error) -> String {
     let cause = std::error::Error::source(error).map(|cause| format!("{cause} {cause:?}"));
     format!("{error} {error:?} {cause:?}")
@@ -164,7 +190,8 @@ async fn a_refusal_that_repeats_a_token_or_a_key_is_told_without_it() {
         let base = wire.base();
         let source = || held(keys(&held_secret));
         let code = || async { Ok(SecretString::from("739184")) };
-        let providers: [Box<dyn CredentialProvider>; 4] = [
+        let providers: [Box<dyn CredentialProvider>; 5] = [
+            Box::new(scoped(&base, &held_secret)),
             Box::new(web(&base, &held_secret)),
             Box::new(FederationProvider::builder(source()).base(&base).build().unwrap()),
             Box::new(

@@ -6,11 +6,12 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
 use valetkey_backends::{
     AmbientProvider, AssumeRoleProvider, EnvProvider, FederationProvider, MemoryProvider, ProcessProvider,
-    SdkProvider, SecretsManagerProvider, WebIdentityProvider,
+    ScopedProvider, SdkProvider, SecretsManagerProvider, WebIdentityProvider,
 };
 use valetkey_core::testing::{Canary, contract};
 use valetkey_core::{CredentialProvider, Expiry, ProviderChain, SecretString, SessionPolicy};
 
+use crate::scoped::SCOPED_SESSION;
 use crate::wire::{Answer, ROLE_SESSION, Wire, assumed, issued, refused};
 use crate::{held, source};
 
@@ -133,6 +134,25 @@ async fn federation_keeps_the_contract() {
         let federated = FederationProvider::federated("alice", source()).base(&wire.base());
         marked.holds(federated.build().unwrap()).await;
     }
+}
+
+#[tokio::test]
+async fn what_is_scoped_down_keeps_the_contract() {
+    let (source, marked) = (Marked::new(), Marked::new());
+    let keys = [2, 0, 1].map(|part| marked.secrets[part].as_str());
+    let scoped = Wire::saying(200, issued("GetScopedCredentials", SCOPED_SESSION, keys));
+    assert!(narrowed(&source, &scoped).provide().await.is_ok());
+    for wire in answers_of_sts("GetSessionToken", &marked).iter().chain([&scoped]) {
+        marked.holds(narrowed(&source, wire)).await;
+        source.holds(narrowed(&source, wire)).await;
+    }
+    let passing = ScopedProvider::builder(marked.held()).base(&scoped.base());
+    marked.holds(passing.build().unwrap()).await;
+}
+
+fn narrowed(source: &Marked, wire: &Wire) -> Arc<dyn CredentialProvider> {
+    let provider = ScopedProvider::builder(source.held()).base(&wire.base()).build().unwrap();
+    provider.narrowed(&SessionPolicy::read_only(["s3"]).unwrap()).unwrap()
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! Faults of AWS: each code and status, by kind; how often is tried; what is not repeated.
 
 use valetkey_backends::{
-    AssumeRoleProvider, FederationProvider, SecretsManagerProvider, WebIdentityProvider,
+    AssumeRoleProvider, FederationProvider, ScopedProvider, SecretsManagerProvider, WebIdentityProvider,
 };
-use valetkey_core::{CredentialProvider, Error, ErrorKind, SecretString};
+use valetkey_core::{CredentialProvider, Error, ErrorKind, Expiry, SecretString, SessionPolicy};
 
-use crate::source;
+use crate::scoped::temporary;
 use crate::wire::{Answer, REQUEST_ID, Wire, refused};
+use crate::{held, source};
 
 use ErrorKind::{Denied, Expired, Invalid, Throttled, TimedOut, Unavailable};
 
@@ -19,7 +20,7 @@ async fn from_sts(wire: &Wire) -> Error {
 }
 
 /// Every provider that asks STS, by the operation it asks for.
-fn asking_sts(wire: &Wire) -> [(&'static str, Box<dyn CredentialProvider>); 4] {
+fn asking_sts(wire: &Wire) -> [(&'static str, Box<dyn CredentialProvider>); 5] {
     let base = wire.base();
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     let token = || async { Ok(SecretString::from("token")) };
@@ -28,11 +29,14 @@ fn asking_sts(wire: &Wire) -> [(&'static str, Box<dyn CredentialProvider>); 4] {
     let assumed = AssumeRoleProvider::builder(role, source()).base(&base).build().unwrap();
     let session = FederationProvider::builder(source()).base(&base).build().unwrap();
     let federated = FederationProvider::federated("alice", source()).base(&base).build().unwrap();
+    let scoped = ScopedProvider::builder(held(temporary(Expiry::Never)));
+    let scoped = scoped.policy(SessionPolicy::read_only(["s3"]).unwrap()).base(&base).build().unwrap();
     [
         ("AssumeRole", Box::new(assumed)),
         ("AssumeRoleWithWebIdentity", Box::new(web)),
         ("GetSessionToken", Box::new(session)),
         ("GetFederationToken", Box::new(federated)),
+        ("GetScopedCredentials", Box::new(scoped)),
     ]
 }
 
@@ -48,7 +52,7 @@ fn check(error: &Error, kind: ErrorKind, code: &str) {
     assert!(!format!("{error} {error:?}").contains(LEAK), "{error:?}");
 }
 
-/// What the API reference lists for the four operations and as common to all, what emulators say besides, and what
+/// What the API reference lists for the operations and as common to all, what emulators say besides, and what
 /// nobody has said yet, which is told by its status.
 const OF_STS: [(u16, &str, ErrorKind); 58] = [
     (400, "MalformedPolicyDocument", Invalid),

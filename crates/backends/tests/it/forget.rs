@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use valetkey_backends::{AssumeRoleProvider, FederationProvider, SecretsManagerProvider};
+use valetkey_backends::{AssumeRoleProvider, FederationProvider, ScopedProvider, SecretsManagerProvider};
 use valetkey_core::{CredentialProvider, Credentials, Result, SessionContext};
 
 use crate::wire::Wire;
@@ -31,7 +31,7 @@ impl CredentialProvider for Forgetful {
 }
 
 /// Every provider that has a source.
-fn derived(source: &Arc<dyn CredentialProvider>) -> [Arc<dyn CredentialProvider>; 4] {
+fn derived(source: &Arc<dyn CredentialProvider>) -> [Arc<dyn CredentialProvider>; 5] {
     let (base, role) = (Wire::saying(500, "").base(), "arn:aws:iam::222222222222:role/agent");
     let source = || Arc::clone(source);
     let federated = FederationProvider::federated("alice", source());
@@ -39,6 +39,7 @@ fn derived(source: &Arc<dyn CredentialProvider>) -> [Arc<dyn CredentialProvider>
         Arc::new(AssumeRoleProvider::builder(role.parse().unwrap(), source()).base(&base).build().unwrap()),
         Arc::new(FederationProvider::builder(source()).base(&base).build().unwrap()),
         Arc::new(federated.base(&base).build().unwrap()),
+        Arc::new(ScopedProvider::builder(source()).base(&base).build().unwrap()),
         Arc::new(SecretsManagerProvider::builder("agent", source()).base(&base).build().unwrap()),
     ]
 }

@@ -21,6 +21,7 @@ mod mfa;
 mod narrow;
 mod process;
 mod real;
+mod scoped;
 mod sdk;
 mod secrets_manager;
 mod session;

@@ -9,6 +9,7 @@ mod identity;
 mod ministack;
 mod moto;
 mod revocation;
+mod scoped;
 mod secrets;
 mod unreachable;
 

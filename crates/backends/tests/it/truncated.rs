@@ -1,27 +1,49 @@
 //! An answer of STS that ends early is never half a set. The SDK reads XML that breaks off as if it ended there; what
 //! saves us is that STS tells the expiry last, and that a set without one counts as expired.
 
-use valetkey_backends::AssumeRoleProvider;
-use valetkey_core::CredentialProvider;
+use valetkey_backends::{AssumeRoleProvider, ScopedProvider, SdkBase};
+use valetkey_core::{CredentialProvider, Expiry, SessionPolicy};
 
-use crate::source;
-use crate::wire::{Wire, assumed};
+use crate::scoped::{SCOPED_SESSION, temporary};
+use crate::wire::{Wire, assumed, issued};
+use crate::{held, source};
 
-#[tokio::test]
-async fn an_answer_that_breaks_off_anywhere_is_whole_or_an_error() {
-    let body = assumed("ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token");
-    for end in body.find("<Credentials>").unwrap()..=body.len() {
-        let wire = Wire::saying(200, &body[..end]);
-        let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-        let provider = AssumeRoleProvider::builder(role, source()).base(&wire.base()).build().unwrap();
-        let Ok(set) = provider.provide().await else {
+const KEYS: [&str; 3] = ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"];
+
+async fn is_whole_or_an_error<P: CredentialProvider>(body: &str, provider: impl Fn(&SdkBase) -> P) {
+    for end in body.find("Result>").unwrap()..=body.len() {
+        let told = &body[..end];
+        let Ok(set) = provider(&Wire::saying(200, told).base()).provide().await else {
             assert!(end < body.len(), "the whole of it is an answer");
             continue;
         };
-        let told = &body[..end];
-        assert_eq!(set.access_key_id().as_str(), "ASIAIOSFODNN7EXAMPLE", "{told}");
-        assert_eq!(set.expose_secret_access_key(), "role-secret", "{told}");
-        assert_eq!(set.expose_session_token(), Some("role-token"), "{told}");
+        assert_eq!(set.access_key_id().as_str(), KEYS[0], "{told}");
+        assert_eq!(set.expose_secret_access_key(), KEYS[1], "{told}");
+        assert_eq!(set.expose_session_token(), Some(KEYS[2]), "{told}");
         assert_eq!(set.expiry().to_string(), "2099-01-01T00:00:00Z", "{told}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_anywhere_is_whole_or_an_error() {
+    let role = |base: &SdkBase| {
+        let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
+        AssumeRoleProvider::builder(role, source()).base(base).build().unwrap()
+    };
+    is_whole_or_an_error(&assumed(KEYS[0], KEYS[1], KEYS[2]), role).await;
+}
+
+/// Wherever STS puts the session, before the keys or after them.
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_never_taken_for_scoped_down() {
+    let scoped = |base: &SdkBase| {
+        let policy = SessionPolicy::read_only(["s3"]).unwrap();
+        let source = held(temporary(Expiry::Never));
+        ScopedProvider::builder(source).policy(policy).base(base).build().unwrap()
+    };
+    let before = issued("GetScopedCredentials", SCOPED_SESSION, KEYS);
+    let end = "</Credentials>";
+    let after = issued("GetScopedCredentials", "", KEYS).replace(end, &format!("{end}{SCOPED_SESSION}"));
+    is_whole_or_an_error(&before, scoped).await;
+    is_whole_or_an_error(&after, scoped).await;
 }

@@ -1,0 +1,147 @@
+//! An operation that the SDK lacks, sent in the place of one that it has.
+//!
+//! The SDK signs, retries, finds the endpoint and reads refusals. It is told to ask for `GetFederationToken`, whose
+//! `Policy` and `DurationSeconds` go by the same names; the action is replaced before the request is signed, and an
+//! answer is read here, by the names of the operation that was asked for. Should the replacing ever fail, STS refuses:
+//! the name of a federated user is missing, and temporary credentials may not ask for one.
+
+use aws_sdk_sts::Client;
+use aws_sdk_sts::operation::get_federation_token::{GetFederationTokenError, GetFederationTokenOutput};
+use aws_sdk_sts::types::{Credentials as Keys, FederatedUser};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeTransmitInterceptorContextMut, Error as SdkFault, FinalizerInterceptorContextMut, Output,
+};
+use aws_smithy_runtime_api::client::orchestrator::OrchestratorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::date_time::Format;
+use aws_smithy_xml::decode::{Document, ScopedDecoder, XmlDecodeError, try_data};
+use valetkey_core::{Result, SessionPolicy};
+
+use super::error;
+use crate::fault;
+
+pub(super) const OPERATION: &str = "GetScopedCredentials";
+
+/// Asks for what `policy` leaves, for so many seconds. What is answered is the keys of a scoped session, and its ARN.
+pub(super) async fn call(
+    sts: &Client,
+    policy: Option<&SessionPolicy>,
+    seconds: Option<i32>,
+) -> Result<(Keys, String)> {
+    let request = sts
+        .get_federation_token()
+        .set_policy(policy.cloned().map(String::from))
+        .set_duration_seconds(seconds)
+        .customize()
+        .interceptor(InPlaceOf);
+    let answer = request.send().await.map_err(|error| fault::of_operation(OPERATION, &error))?;
+    match (answer.credentials, answer.federated_user) {
+        (Some(keys), Some(session)) => Ok((keys, session.arn)),
+        _ => Err(error::unscoped()),
+    }
+}
+
+#[derive(Debug)]
+struct InPlaceOf;
+
+impl Intercept for InPlaceOf {
+    fn name(&self) -> &'static str {
+        OPERATION
+    }
+
+    fn modify_before_retry_loop(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> std::result::Result<(), BoxError> {
+        let request = context.request_mut();
+        let form = request.body().bytes().and_then(|form| std::str::from_utf8(form).ok());
+        let rest = form.and_then(|form| form.strip_prefix("Action=GetFederationToken&"));
+        let form = format!("Action={OPERATION}&{}", rest.ok_or("not the form that is known")?);
+        request.headers_mut().insert("content-length", form.len().to_string());
+        *request.body_mut() = form.into();
+        Ok(())
+    }
+
+    /// Whatever the SDK made of a success is replaced: it cannot have read the right one.
+    fn modify_before_attempt_completion(
+        &self,
+        context: &mut FinalizerInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> std::result::Result<(), BoxError> {
+        let success = context.response().filter(|response| response.status().is_success());
+        let Some(answer) = success.and_then(|response| response.body().bytes()).map(read) else {
+            return Ok(());
+        };
+        if let Some(told) = context.output_or_error_mut() {
+            *told = answer.map(Output::erase).map_err(|_| unreadable());
+        }
+        Ok(())
+    }
+}
+
+/// An answer to another operation is left empty; what is no answer of STS is unreadable. The scoped session stands
+/// where the SDK has the federated user.
+fn read(body: &[u8]) -> std::result::Result<GetFederationTokenOutput, XmlDecodeError> {
+    let mut answer = GetFederationTokenOutput::builder();
+    let mut document = Document::try_from(body)?;
+    let mut root = document.root_element()?;
+    if !root.start_el().local().ends_with("Response") {
+        return Err(XmlDecodeError::custom("no answer of STS"));
+    }
+    let is_known = root.start_el().matches("GetScopedCredentialsResponse");
+    let result =
+        root.next_tag().filter(|tag| is_known && tag.start_el().matches("GetScopedCredentialsResult"));
+    let Some(mut result) = result else { return Ok(answer.build()) };
+    while let Some(mut tag) = result.next_tag() {
+        match tag.start_el().local() {
+            "Credentials" => answer = answer.credentials(keys(&mut tag)?),
+            "ScopedSession" => answer = answer.set_federated_user(session(&mut tag)?),
+            _ => {}
+        }
+    }
+    Ok(answer.build())
+}
+
+fn keys(element: &mut ScopedDecoder<'_, '_>) -> std::result::Result<Keys, XmlDecodeError> {
+    let mut keys = Keys::builder();
+    while let Some(mut tag) = element.next_tag() {
+        keys = match tag.start_el().local() {
+            "AccessKeyId" => keys.access_key_id(try_data(&mut tag)?),
+            "SecretAccessKey" => keys.secret_access_key(try_data(&mut tag)?),
+            "SessionToken" => keys.session_token(try_data(&mut tag)?),
+            "Expiration" => {
+                let instant = DateTime::from_str(&try_data(&mut tag)?, Format::DateTimeWithOffset);
+                keys.expiration(instant.map_err(XmlDecodeError::unhandled)?)
+            }
+            _ => keys,
+        };
+    }
+    keys.build().map_err(XmlDecodeError::unhandled)
+}
+
+fn session(
+    element: &mut ScopedDecoder<'_, '_>,
+) -> std::result::Result<Option<FederatedUser>, XmlDecodeError> {
+    let mut session = FederatedUser::builder();
+    while let Some(mut tag) = element.next_tag() {
+        session = match tag.start_el().local() {
+            "Arn" => session.arn(try_data(&mut tag)?),
+            "ScopedSessionId" => session.federated_user_id(try_data(&mut tag)?),
+            _ => session,
+        };
+    }
+    let session = session.build().ok();
+    Ok(session.filter(|session| session.arn.starts_with("arn:") && !session.federated_user_id.is_empty()))
+}
+
+/// Says nothing of what was read: it may hold a secret.
+fn unreadable() -> OrchestratorError<SdkFault> {
+    OrchestratorError::operation(SdkFault::erase(GetFederationTokenError::unhandled("not readable")))
+}

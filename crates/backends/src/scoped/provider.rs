@@ -1,0 +1,159 @@
+//! `ScopedProvider`: temporary credentials in, credentials of the same session that may do less out.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use aws_smithy_types::DateTime;
+use valetkey_core::{Clock, CredentialProvider, Credentials, Region, Result, SessionPolicy, SystemClock};
+
+use super::builder::ScopedBuilder;
+use super::error;
+use super::operation::{self, OPERATION};
+use crate::source;
+use crate::sts::{Sts, answer};
+
+pub(super) const NAME: &str = "scoped";
+
+/// What is left of the source's authority.
+#[derive(Debug, Clone)]
+pub(super) struct Scope {
+    pub(super) policy: Option<SessionPolicy>,
+    pub(super) duration: Option<i32>,
+}
+
+/// Makes any source of temporary credentials one that can be narrowed, by `GetScopedCredentials`: no role is assumed,
+/// and identity, session name and tags stay what they are. Until there is a policy or a duration, it hands on what the
+/// source gives and asks nobody:
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use valetkey_backends::{ScopedProvider, SdkBase};
+/// # use valetkey_core::{CredentialProvider, Result, Scope, SessionContext, SessionPolicy};
+/// # fn example(login: Arc<dyn CredentialProvider>, base: &SdkBase) -> Result<SessionContext> {
+/// let session = SessionContext::builder().provider(ScopedProvider::builder(login).base(base).build()?).build();
+/// session.narrow(Scope::new().policy(SessionPolicy::read_only(["ecs", "logs"])?))
+/// # }
+/// ```
+///
+/// # Experimental
+/// AWS announced the operation in November 2026. The SDK for Rust does not have it, and no emulator answers it: the
+/// request is made from AWS's reference, and was never sent to AWS by the tests of this crate. They prove what is sent,
+/// and that an answer is refused unless it is one to `GetScopedCredentials`, names the scoped session and holds another
+/// session token than the source's. They cannot prove that AWS enforces the policy. See for yourself, with a call that
+/// the policy does not allow, before you rely on it; a role narrowed by
+/// [`AssumeRoleProvider`](crate::AssumeRoleProvider) is the proven way. Once the SDK has the operation, it will be
+/// asked through it, and this type may change with it in a minor version.
+///
+/// In a chain, a source that is not configured does not make this provider absent: it is `Invalid`.
+#[derive(Debug)]
+pub struct ScopedProvider {
+    sts: Sts,
+    source: Arc<dyn CredentialProvider>,
+    region: Option<Region>,
+    scope: Scope,
+}
+
+impl ScopedProvider {
+    /// Describes what is left of the temporary credentials of `source`: all of it, but for what is said.
+    pub fn builder(source: Arc<dyn CredentialProvider>) -> ScopedBuilder {
+        ScopedBuilder::new(source)
+    }
+
+    pub(super) fn new(
+        sts: Sts,
+        source: Arc<dyn CredentialProvider>,
+        region: Option<Region>,
+        scope: Scope,
+    ) -> Self {
+        Self { sts, source, region, scope }
+    }
+
+    fn over(&self, source: Arc<dyn CredentialProvider>, scope: Scope) -> Arc<dyn CredentialProvider> {
+        Arc::new(Self::new(self.sts.clone(), source, self.region.clone(), scope))
+    }
+
+    async fn scoped(&self) -> Result<Credentials> {
+        let source = source::credentials(&*self.source).await?;
+        if !source.has_session_token() {
+            return Err(error::long_lived_source());
+        }
+        let (policy, seconds) = (self.scope.policy.as_ref(), self.seconds(&source));
+        if policy.is_none() && seconds.is_none() {
+            return Ok(source);
+        }
+        self.ask(&source, policy, seconds).await
+    }
+
+    /// How long to ask for: nothing is said where the source ends first, since STS refuses more than is left of it.
+    fn seconds(&self, source: &Credentials) -> Option<i32> {
+        let left = source.expiry().remaining(SystemClock.now()).map(|left| left.as_secs());
+        self.scope.duration.filter(|seconds| left.is_none_or(|left| u64::from(seconds.unsigned_abs()) < left))
+    }
+
+    async fn ask(
+        &self,
+        source: &Credentials,
+        policy: Option<&SessionPolicy>,
+        seconds: Option<i32>,
+    ) -> Result<Credentials> {
+        let (mut keys, arn) = operation::call(&self.sts.signed_by(source), policy, seconds).await?;
+        // A session's authority is in its token: the same token would be the same authority.
+        if source.expose_session_token() == Some(keys.session_token()) {
+            return Err(error::unscoped());
+        }
+        keys.expiration = earlier(keys.expiration, source.expiry().instant());
+        let account = source.account_id().cloned().or_else(|| answer::account_of(&arn));
+        let region = self.region.as_ref().or(source.region()).cloned();
+        answer::credentials(OPERATION, Some(keys), |set| {
+            set.account_id(account).region(region).provider(NAME)
+        })
+    }
+}
+
+fn earlier(told: DateTime, of_source: Option<SystemTime>) -> DateTime {
+    of_source.map_or(told, |of_source| told.min(of_source.into()))
+}
+
+#[async_trait]
+impl CredentialProvider for ScopedProvider {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed(NAME)
+    }
+
+    /// # Errors
+    /// What the source answered, naming it; but `Invalid`, with the field `source`, when it is not configured or has
+    /// long-lived credentials. `Invalid`, with the field `policy`, for an answer that does not show that it was scoped
+    /// down. `Denied` when STS refuses, `Expired` when the source's credentials have run out, `Invalid` for what STS
+    /// calls malformed, too large, unknown to it or disabled in its region, `Throttled`, `TimedOut` or `Unavailable`
+    /// when it cannot answer now.
+    async fn provide(&self) -> Result<Credentials> {
+        self.scoped().await.map_err(|error| error.with_provider(NAME))
+    }
+
+    /// Keeps nothing itself; its source may.
+    fn forget(&self) {
+        self.source.forget();
+    }
+
+    /// What the source puts in place of `given`, scoped down as what it gives itself.
+    fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
+        self.source.in_place_of(given).map(|source| self.over(source, self.scope.clone()))
+    }
+
+    /// The same source, scoped down to what the policy of this provider (if there is one) and `policy` both allow.
+    ///
+    /// Policies are intersected here and sent as one, so however deep the nesting, it is one call for one token with
+    /// one policy in it. AWS would also take one call on top of the other; but then each adds its policy to the token,
+    /// whose size is limited, and that the earlier ones hold would rest on its word alone.
+    ///
+    /// # Errors
+    /// `Invalid` when the two have nothing in common or cannot be compared.
+    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        let own = self.scope.policy.as_ref();
+        let policy = own.map_or_else(|| Ok(policy.clone()), |own| own.intersect(policy));
+        let policy = Some(policy.map_err(|error| error.with_provider(NAME))?);
+        Ok(self.over(Arc::clone(&self.source), Scope { policy, ..self.scope.clone() }))
+    }
+}

@@ -1,0 +1,45 @@
+//! `GetScopedCredentials`, asked of emulators that do not know it: a narrowed session is told so and gets nothing, and
+//! the session that it was narrowed from works on.
+
+use std::sync::Arc;
+
+use valetkey_backends::{FederationProvider, ScopedProvider};
+use valetkey_core::{CredentialProvider, ErrorKind, Scope, SessionContext, SessionPolicy};
+use valetkey_rig::{Key, Moto};
+
+use super::ministack::seeded;
+use super::{at, caller_account, role, session, signing};
+
+/// The session of a source, and what one narrowed from it is told.
+async fn told(source: impl CredentialProvider + 'static, url: &str) -> (SessionContext, ErrorKind, String) {
+    let provider = ScopedProvider::builder(Arc::new(source)).base(&at(url)).build().unwrap();
+    let session = session(provider);
+    let child = session.narrow(Scope::new().policy(SessionPolicy::read_only(["s3"]).unwrap())).unwrap();
+    let error = child.credentials().await.unwrap_err();
+    assert_eq!(error.provider(), Some("scoped"), "{error}");
+    assert!(error.next_step().is_some(), "{error}");
+    (session, error.kind(), error.message().to_owned())
+}
+
+/// It fails over an action that it has never heard of.
+#[tokio::test]
+async fn moto_fails_and_nothing_is_handed_out() {
+    let moto = Moto::start().await.unwrap();
+    let anybody = Key { access_key_id: crate::KEY_ID.to_owned(), secret_access_key: "any".to_owned() };
+    let exchange = FederationProvider::builder(signing(&anybody)).base(&at(&moto.url())).build().unwrap();
+    let (session, kind, message) = told(exchange, &moto.url()).await;
+    assert_eq!((kind, &*message), (ErrorKind::Unavailable, "GetScopedCredentials was answered HTTP 500"));
+    assert!(session.credentials().await.unwrap().has_session_token());
+    moto.stop().await.unwrap();
+}
+
+/// It asks the policies of the role first, which do not allow what they do not name.
+#[tokio::test]
+async fn ministack_refuses_and_nothing_is_handed_out() {
+    let (ministack, seed) = seeded().await;
+    let (url, tenant) = (ministack.url(), &seed.tenants[0]);
+    let (session, kind, message) = told(role(tenant, &seed.broker, &url).build().unwrap(), &url).await;
+    assert_eq!((kind, &*message), (ErrorKind::Denied, "GetScopedCredentials was answered AccessDenied"));
+    assert_eq!(caller_account(&session, &url).await, tenant.account);
+    ministack.stop().await.unwrap();
+}
