@@ -7,6 +7,7 @@ mod mfa;
 mod narrowed;
 mod roles;
 mod serve;
+mod terminal;
 
 use std::path::{Path, PathBuf};
 
