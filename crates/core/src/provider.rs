@@ -50,9 +50,10 @@ pub trait CredentialProvider: fmt::Debug + Send + Sync {
     /// Drops whatever is kept between calls. A session that is cleared or closed calls it; it must not block.
     fn forget(&self) {}
 
-    /// Who answers in place of `given`, which is set by hand on an account that this provider answers for. With the
-    /// default, `None`, it is served as it is. Else it is never served itself, and the session asks the answer, which
-    /// keeps `given`, until something else is set or it is wiped. It must not block.
+    /// Who answers in place of `given`, which is set by hand on an account that this provider answers for, or was when
+    /// this provider came. With the default, `None`, it is served as it is. Else it is never served itself from then on,
+    /// and the session asks the answer, which keeps `given`, until something else is set or it is wiped. It must not
+    /// block.
     fn in_place_of(&self, _given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
         None
     }

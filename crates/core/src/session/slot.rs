@@ -1,6 +1,7 @@
 //! `Slot`: one account of a session: what it serves, what decides about it, who provides it.
 
 mod get;
+mod given;
 mod outlived;
 mod refresh;
 mod stand_in;
@@ -24,9 +25,8 @@ use super::hold::Hold;
 use super::rotation::{Announced, Lineage};
 use super::surroundings::Surroundings;
 use super::{Generation, ServedSet, SetId};
-use crate::audit::AuditEvent;
 use crate::clock::Nanos;
-use crate::{AccessKeyId, Alias, CredentialProvider, Credentials, Error, Region, Result, SessionPolicy};
+use crate::{AccessKeyId, Alias, CredentialProvider, Credentials, Region, Result, SessionPolicy};
 
 pub(super) struct Slot {
     alias: Alias,
@@ -98,65 +98,6 @@ impl Slot {
         let issued = current.as_ref()?;
         let usable = issued.freshness(self.surroundings.now()) < Freshness::Expired;
         usable.then(|| ServedSet { credentials: issued.credentials().clone(), id: issued.id })
-    }
-
-    pub(super) fn set(&self, credentials: Credentials) -> Result<Generation> {
-        self.set_if(credentials, |_| Ok(()))
-    }
-
-    /// Sets what was looked up, unless the account was wiped since `wipes` was read: a cleared session stays cleared.
-    pub(super) fn set_unless_wiped(&self, wipes: u32, credentials: Credentials) -> Result<Generation> {
-        self.set_if(
-            credentials,
-            |state| if state.wipes == wipes { Ok(()) } else { Err(faults::cleared_meanwhile()) },
-        )
-    }
-
-    /// How often the account was wiped.
-    pub(super) fn wipes(&self) -> Result<u32> {
-        self.enter_open().map(|turn| turn.wipes)
-    }
-
-    fn set_if(
-        &self,
-        credentials: Credentials,
-        check: impl FnOnce(&State) -> Result<()>,
-    ) -> Result<Generation> {
-        let now = self.surroundings.now();
-        if credentials.expiry().has_passed(now) {
-            return Err(Error::invalid("expires_at", "has already passed")
-                .with_next_step("fetch new credentials and set those; the earlier ones were kept"));
-        }
-        let stand_in = self.stand_in(&credentials);
-        let (generation, _former) = {
-            let mut turn = self.enter_open()?;
-            check(&turn)?;
-            self.renew(&mut turn);
-            turn.set = stand_in.is_none();
-            let former = turn.replace_stand_in(stand_in);
-            if turn.set {
-                turn.lineage = self.surroundings.new_lineage();
-                self.publish(&mut turn, &credentials, now);
-            } else {
-                self.withdraw(&mut turn);
-            }
-            // Dropped outside, as its `Drop` is not ours.
-            (turn.generation, former)
-        };
-        self.surroundings.record(AuditEvent::Set, |record| {
-            record.account(&self.alias).credentials(&credentials).generation(generation)
-        });
-        Ok(generation)
-    }
-
-    pub(super) fn set_provider(&self, provider: Arc<dyn CredentialProvider>) -> Result<()> {
-        let mut turn = self.enter_open()?;
-        self.void(&mut turn);
-        let former = turn.provider.replace(provider);
-        drop(turn);
-        // Outside, as its `Drop` is not ours.
-        drop(former);
-        Ok(())
     }
 
     pub(super) fn set_region(&self, region: Region) {

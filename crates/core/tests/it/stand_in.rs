@@ -1,8 +1,8 @@
 //! Accounts whose provider answers in place of what is set on them by hand.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use valetkey_core::audit::{AuditEvent, InMemoryAudit};
@@ -113,5 +113,49 @@ async fn what_was_given_wins_over_a_provider_that_comes_later() {
     let session = SessionContext::builder().provider(guard()).build();
     session.set_credentials(set(1)).unwrap();
     session.set_provider_for(session.default_account(), guard()).unwrap();
+    assert_eq!(served(&session).await, Ok(101));
+}
+
+#[tokio::test]
+async fn what_was_set_before_the_guard_came_is_served_no_more() {
+    let session = SessionContext::builder().build();
+    let account = session.default_account().clone();
+    session.set_credentials(set(1)).unwrap();
+    let mut rotations = session.rotations(&account).unwrap();
+    session.set_provider_for(&account, guard()).unwrap();
+    assert!(session.served().is_none() && rotations.changed().await.is_some());
+    assert_eq!(served(&session).await, Ok(101));
+    session.set_credentials(set(1_001)).unwrap();
+    session.set_provider_for(&account, guard()).unwrap();
+    assert_eq!(served(&session).await, Ok(1_001), "it lets that through");
+}
+
+/// Puts a guard in its own place while it is asked, as somebody else may at any time.
+#[derive(Debug)]
+struct Overtaken(Mutex<Option<SessionContext>>);
+
+#[async_trait]
+impl CredentialProvider for Overtaken {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("overtaken")
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        Err(Error::not_configured("nothing"))
+    }
+
+    fn in_place_of(&self, _: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
+        let session = self.0.lock().unwrap().take()?;
+        session.set_provider_for(session.default_account(), guard()).unwrap();
+        None
+    }
+}
+
+#[tokio::test]
+async fn a_guard_that_comes_while_keys_are_set_is_asked_about_them() {
+    let session = SessionContext::builder().build();
+    let overtaken = Overtaken(Mutex::new(Some(session.clone())));
+    session.set_provider_for(session.default_account(), overtaken).unwrap();
+    session.set_credentials(set(1)).unwrap();
     assert_eq!(served(&session).await, Ok(101));
 }

@@ -2,24 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{Slot, State};
-use crate::{CredentialProvider, Credentials, Region};
+use super::State;
+use crate::{CredentialProvider, Region};
 
-type Provider = Arc<dyn CredentialProvider>;
+pub(super) type Provider = Arc<dyn CredentialProvider>;
 
 /// What few accounts have.
 #[derive(Default)]
 pub(super) struct Rarity {
     region: Option<Region>,
     stand_in: Option<Provider>,
-}
-
-impl Slot {
-    /// Who stands in for `given`. Asked without a lock, as it is not ours.
-    pub(super) fn stand_in(&self, given: &Credentials) -> Option<Provider> {
-        let provider = self.gate.enter().provider.clone()?;
-        provider.in_place_of(given)
-    }
 }
 
 impl State {

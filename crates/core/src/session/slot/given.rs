@@ -1,0 +1,104 @@
+//! What an account is given: credentials by hand, and a provider; and which of the two answers.
+
+use std::sync::Arc;
+
+use super::stand_in::Provider;
+use super::{Slot, State};
+use crate::audit::AuditEvent;
+use crate::session::freshness::Issued;
+use crate::session::{Generation, faults};
+use crate::{Credentials, Error, Result};
+
+impl Slot {
+    pub(in crate::session) fn set(&self, credentials: Credentials) -> Result<Generation> {
+        self.set_if(credentials, |_| Ok(()))
+    }
+
+    /// Sets what was looked up, unless the account was wiped since `wipes` was read: a cleared session stays cleared.
+    pub(in crate::session) fn set_unless_wiped(
+        &self,
+        wipes: u32,
+        credentials: Credentials,
+    ) -> Result<Generation> {
+        self.set_if(
+            credentials,
+            |state| if state.wipes == wipes { Ok(()) } else { Err(faults::cleared_meanwhile()) },
+        )
+    }
+
+    /// How often the account was wiped.
+    pub(in crate::session) fn wipes(&self) -> Result<u32> {
+        self.enter_open().map(|turn| turn.wipes)
+    }
+
+    fn set_if(&self, credentials: Credentials, check: impl Fn(&State) -> Result<()>) -> Result<Generation> {
+        let now = self.surroundings.now();
+        if credentials.expiry().has_passed(now) {
+            return Err(Error::invalid("expires_at", "has already passed")
+                .with_next_step("fetch new credentials and set those; the earlier ones were kept"));
+        }
+        let (generation, _former) = loop {
+            let provider = self.gate.enter().provider.clone();
+            let stand_in = provider.as_ref().and_then(|provider| provider.in_place_of(&credentials));
+            let mut turn = self.enter_open()?;
+            check(&turn)?;
+            if !is_same(provider.as_ref(), turn.provider.as_ref()) {
+                // The one that came meanwhile may not let them through.
+                continue;
+            }
+            self.renew(&mut turn);
+            turn.set = stand_in.is_none();
+            let former = turn.replace_stand_in(stand_in);
+            if turn.set {
+                turn.lineage = self.surroundings.new_lineage();
+                self.publish(&mut turn, &credentials, now);
+            } else {
+                self.withdraw(&mut turn);
+            }
+            // Dropped outside, as its `Drop` is not ours.
+            break (turn.generation, former);
+        };
+        self.surroundings.record(AuditEvent::Set, |record| {
+            record.account(&self.alias).credentials(&credentials).generation(generation)
+        });
+        Ok(generation)
+    }
+
+    /// What was set before stays, unless the provider does not let it through: then it answers in its place.
+    pub(in crate::session) fn set_provider(&self, provider: Provider) -> Result<()> {
+        let _former = loop {
+            let given = self.set_by_hand()?;
+            let stand_in = given.as_ref().and_then(|given| provider.in_place_of(given.credentials()));
+            let mut turn = self.enter_open()?;
+            if turn.set != given.is_some() || !given.is_none_or(|given| self.holds(&given)) {
+                // Another set came meanwhile, which the provider was not asked about.
+                continue;
+            }
+            self.void(&mut turn);
+            let mut former = [turn.provider.replace(Arc::clone(&provider)), None];
+            if stand_in.is_some() {
+                self.renew(&mut turn);
+                turn.set = false;
+                former[1] = turn.replace_stand_in(stand_in);
+                self.withdraw(&mut turn);
+            }
+            // Dropped outside, as its `Drop` is not ours.
+            break former;
+        };
+        Ok(())
+    }
+
+    /// The set in hand, if it was set by hand.
+    fn set_by_hand(&self) -> Result<Option<Arc<Issued>>> {
+        let turn = self.enter_open()?;
+        Ok(self.gate.current().filter(|_| turn.set))
+    }
+}
+
+fn is_same(before: Option<&Provider>, now: Option<&Provider>) -> bool {
+    match (before, now) {
+        (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+        (None, None) => true,
+        _ => false,
+    }
+}
