@@ -115,22 +115,22 @@ impl Slot {
     }
 
     /// Wipes the account; with `for_good` it never serves again, else not until something is given to the session. The
-    /// provider is handed to the caller, who has it forget once no lock is held: neither that nor its `Drop` is ours.
+    /// provider and who stood in for it are handed to the caller, who has them forget once no lock is held: neither that
+    /// nor their `Drop` is ours.
     #[must_use]
-    pub(super) fn wipe(&self, for_good: bool) -> Option<Arc<dyn CredentialProvider>> {
+    pub(super) fn wipe(&self, for_good: bool) -> [Option<Arc<dyn CredentialProvider>>; 2] {
         let mut turn = self.gate.enter();
         self.renew(&mut turn);
         turn.set = false;
         turn.dormant = true;
         turn.wipes = turn.wipes.wrapping_add(1);
-        let _stand_in = turn.replace_stand_in(None);
+        let stand_in = turn.replace_stand_in(None);
         let provider = if for_good { turn.provider.take() } else { turn.provider.clone() };
         if for_good {
             turn.close();
         }
         self.withdraw(&mut turn);
-        drop(turn);
-        provider
+        [provider, stand_in]
     }
 
     /// The account's provider, narrowed.

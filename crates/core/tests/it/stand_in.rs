@@ -159,3 +159,51 @@ async fn a_guard_that_comes_while_keys_are_set_is_asked_about_them() {
     session.set_credentials(set(1)).unwrap();
     assert_eq!(served(&session).await, Ok(101));
 }
+
+/// Has a stand-in that calls the session back when it is dropped.
+#[derive(Debug, Default)]
+struct Meddler(Option<Meddling>);
+
+#[derive(Debug)]
+struct Meddling(Arc<Mutex<Option<SessionContext>>>);
+
+impl Drop for Meddling {
+    fn drop(&mut self) {
+        let session = self.0.lock().unwrap().clone();
+        if let Some(session) = session {
+            let _closed_or_not = session.rotations(session.default_account());
+        }
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for Meddler {
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("meddler")
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        Err(Error::not_configured("nothing"))
+    }
+
+    fn in_place_of(&self, _: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
+        let called_back = Arc::clone(&self.0.as_ref()?.0);
+        Some(Arc::new(Self(Some(Meddling(called_back)))))
+    }
+}
+
+/// Hangs if a lock is held while foreign code runs.
+#[test]
+fn who_stood_in_may_call_the_session_when_it_goes() {
+    let called_back = Arc::new(Mutex::new(None));
+    let meddler = Meddler(Some(Meddling(Arc::clone(&called_back))));
+    let session = SessionContext::builder().provider(meddler).build();
+    session.set_credentials(set(1)).unwrap();
+    *called_back.lock().unwrap() = Some(session.clone());
+    session.set_credentials(set(2)).unwrap();
+    session.clear();
+    assert!(session.served().is_none());
+    session.set_credentials(set(3)).unwrap();
+    session.close();
+    *called_back.lock().unwrap() = None;
+}
