@@ -66,18 +66,14 @@ async fn long_lived_keys_live_until_somebody_deletes_them() {
 }
 
 #[tokio::test]
-async fn what_children_held_is_told_by_the_parent_though_they_are_gone() {
+async fn what_children_held_is_told_by_the_parent_also_when_they_are_gone() {
     let bench = Bench::holding(MINUTE, |_| vec![denied()]).await;
     let child = bench.session.with_credentials(lasting(&bench.clock, 2, HOUR)).unwrap();
     child.set_credentials_for(&alias("own"), lasting(&bench.clock, 3, 2 * HOUR)).unwrap();
     let grandchild = child.with_credentials(lasting(&bench.clock, 4, 3 * HOUR)).unwrap();
-    let wanted = [("default".to_owned(), Some(HOUR)), ("own".to_owned(), Some(2 * HOUR))];
-    assert_eq!(left(&bench, &child.outstanding()), wanted, "its own, and not what the parent's default held");
-    assert_eq!(
-        left(&bench, &bench.session.outstanding()),
-        by_default(MINUTE),
-        "the child is there to be asked"
-    );
+    let wanted = [("default".to_owned(), Some(3 * HOUR)), ("own".to_owned(), Some(2 * HOUR))];
+    assert_eq!(left(&bench, &child.outstanding()), wanted);
+    assert_eq!(left(&bench, &bench.session.outstanding()), by_default(3 * HOUR), "while they are there");
     drop(grandchild);
     drop(child);
     assert_eq!(left(&bench, &bench.session.close()), by_default(3 * HOUR));
@@ -116,4 +112,36 @@ async fn the_trail_has_it_where_a_session_was_cleared_or_ended() {
         .map(|record| record.expires_at)
         .collect();
     assert_eq!(ends, [Some(Expiry::At(clock.now() + HOUR)); 2]);
+}
+
+#[tokio::test]
+async fn clearing_a_parent_tells_what_its_open_children_held() {
+    let bench = Bench::holding(MINUTE, |_| vec![denied()]).await;
+    let child = bench.session.with_credentials(lasting(&bench.clock, 2, HOUR)).unwrap();
+    let _grandchild = child.with_credentials(lasting(&bench.clock, 3, 2 * HOUR)).unwrap();
+    assert_eq!(left(&bench, &bench.session.clear()), by_default(2 * HOUR));
+}
+
+#[tokio::test]
+async fn an_account_that_became_a_childs_own_was_its_parents_before() {
+    let bench = Bench::holding(3 * HOUR, |_| vec![denied()]).await;
+    let shared = alias("shared");
+    bench.session.set_credentials_for(&shared, lasting(&bench.clock, 2, 2 * HOUR)).unwrap();
+    let child = bench.session.with_credentials(lasting(&bench.clock, 3, HOUR)).unwrap();
+    assert_eq!(number(&child.credentials_for(&shared).await.unwrap()), 2);
+    child.set_credentials_for(&shared, lasting(&bench.clock, 4, HOUR)).unwrap();
+    let wanted = [("default".to_owned(), Some(HOUR)), ("shared".to_owned(), Some(2 * HOUR))];
+    assert_eq!(left(&bench, &child.close()), wanted, "the default account was its own from the start");
+}
+
+#[tokio::test]
+async fn the_trail_of_a_close_has_what_open_children_held() {
+    let (clock, trail) = (valetkey_core::testing::ManualClock::new(), Arc::new(InMemoryAudit::default()));
+    let session = builder(&clock).audit(trail.clone()).build();
+    let _child = session.with_credentials(lasting(&clock, 1, HOUR)).unwrap();
+    session.close();
+    let records = trail.records();
+    let mut ends = records.iter().filter(|record| record.event == AuditEvent::Close);
+    let ended = ends.find(|record| record.session == session.id()).unwrap();
+    assert_eq!(ended.expires_at, Some(Expiry::At(clock.now() + HOUR)));
 }

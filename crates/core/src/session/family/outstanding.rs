@@ -55,6 +55,7 @@ impl Outstanding {
 impl Member {
     /// What still works now.
     pub(in crate::session) fn outstanding(&self) -> Outstanding {
+        self.hear_children();
         let now = self.surroundings.now();
         let alive = self
             .lives_until()
@@ -74,12 +75,25 @@ impl Member {
         for slot in self.own_slots() {
             let own = slot.lives_until();
             match until.iter_mut().find(|(alias, _)| alias == slot.alias()) {
-                // A view shows what its parent has; whoever is none has an account of its own in that place.
-                Some((_, known)) => *known = if self.is_view() { own.max(*known) } else { own },
+                Some((_, known)) if self.was_born_with(slot.alias()) => *known = own,
+                Some((_, known)) => *known = own.max(*known),
                 None => until.push((slot.alias().clone(), own)),
             }
         }
         until
+    }
+
+    /// Whether the account never showed what the parent has.
+    fn was_born_with(&self, alias: &Alias) -> bool {
+        !self.is_view() && (self.narrowed().is_some() || self.default.alias() == alias)
+    }
+
+    /// Counts what children hold that are still there, as at their end.
+    fn hear_children(&self) {
+        self.for_each_child(|child| {
+            child.hear_children();
+            child.bequeath();
+        });
     }
 
     /// Leaves it to the parent to tell what still works, for nobody can ask a child that is gone.
