@@ -187,6 +187,21 @@ async fn a_guarded_account_exchanges_what_its_own_source_has_and_refuses_with_it
 }
 
 #[tokio::test]
+async fn long_lived_keys_with_a_token_that_is_none_are_not_handed_on() {
+    let refusing = Wire::saying(403, crate::wire::refused("InvalidClientTokenId", ""));
+    let id = crate::KEY_ID.parse().unwrap();
+    let keys = Credentials::builder(id, SecretString::from("not-a-real-secret"));
+    let keys = keys.session_token(SecretString::from("none")).build().unwrap();
+    let guard = of(&refusing, Arc::new(MemoryProvider::new())).guard_account().build().unwrap();
+    let session = SessionContext::builder().provider(guard).build();
+    session.set_credentials(keys.clone()).unwrap();
+    assert!(session.served().is_none());
+    assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::Denied);
+    let guarded = of(&refusing, held(keys)).guard_account().build().unwrap();
+    assert_eq!(guarded.provide().await.unwrap_err().kind(), ErrorKind::Denied);
+}
+
+#[tokio::test]
 async fn a_narrowed_view_of_given_keys_federates_them() {
     let wire = Wire::saying(200, issued("GetFederationToken", FEDERATED, KEYS));
     let guard = of(&wire, Arc::new(MemoryProvider::new())).guard_account().build().unwrap();
