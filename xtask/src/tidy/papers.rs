@@ -41,7 +41,15 @@ fn check_invariants(house: &House, text: &str) -> Vec<Fault> {
         let remedy = "list them as `1. … Guard: `path or test`` under `## Invariants`";
         return vec![Fault::new("ARCHITECTURE.md", 1, "has no numbered invariants", remedy)];
     }
-    found.iter().flat_map(|(line, invariant)| check_invariant(house, *line, invariant)).collect()
+    let numbers = found.iter().zip(1..).filter_map(|((line, invariant), number)| {
+        let misnumbered = !invariant.starts_with(&format!("{number}. "));
+        let remedy = "number them in order, each once";
+        misnumbered.then(|| {
+            Fault::new("ARCHITECTURE.md", *line, format!("invariant {number} has another number"), remedy)
+        })
+    });
+    let guards = found.iter().flat_map(|(line, invariant)| check_invariant(house, *line, invariant));
+    numbers.chain(guards).collect()
 }
 
 fn check_invariant(house: &House, line: usize, invariant: &str) -> Vec<Fault> {
@@ -107,6 +115,9 @@ mod tests {
                 .is_empty()
         );
         assert!(told(&format!("{head}1. X.\n"))[0].contains("without `Guard:`"));
+        let twice = told(&format!("{head}{0}{0}", "1. X. Guard: `closed_serves_nothing`\n"));
+        assert_eq!(twice.len(), 1);
+        assert!(twice[0].contains("invariant 2 has another number"), "{twice:?}");
         assert!(told(&format!("{head}1. X. Guard: `gone_test`\n"))[0].contains("`gone_test` does not exist"));
         assert!(told("# A\n")[0].contains("no numbered invariants"));
     }
