@@ -25,11 +25,15 @@ impl Arguments {
         Self::parse(input).unwrap_or_default()
     }
 
-    /// Text that may be left out, taken out.
-    pub(crate) fn take_text(&mut self, field: &'static str) -> Result<Option<String>> {
-        let taken = text(field, self.0.get(field))?.map(str::to_owned);
-        self.0.remove(field);
-        Ok(taken)
+    /// Text that limits what may be done, taken out. It may be left out; blank is an error, since more would be done
+    /// than was meant.
+    pub(crate) fn take_limit(&mut self, field: &'static str) -> Result<Option<String>> {
+        let given = self.take(field);
+        let limit = text(field, given.as_ref())?.map(str::to_owned);
+        if given.is_some() && limit.is_none() {
+            return Err(Error::invalid(field, "must not be blank").with_next_step("give it, or leave it out"));
+        }
+        Ok(limit)
     }
 
     /// A value that may be left out, taken out; `null` is left out.

@@ -38,7 +38,7 @@ impl Sessions {
 
     /// The narrowed session that a call is for, if it names one.
     pub(crate) fn narrowed_of(&self, arguments: &mut Arguments) -> Result<Option<SessionContext>> {
-        arguments.take_text(FIELD)?.map(|handle| self.find(&handle)).transpose()
+        arguments.take_limit(FIELD)?.map(|handle| self.find(&handle)).transpose()
     }
 
     /// Keeps a narrowed session until it is closed, and gives it a handle.

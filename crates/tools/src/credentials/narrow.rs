@@ -9,7 +9,7 @@ use valetkey_core::{
     Alias, CredentialProvider, Error, ErrorKind, Result, Scope, SessionContext, SessionPolicy,
 };
 
-use crate::arguments::{Arguments, must_be_object};
+use crate::arguments::{Arguments, must_be_object, text};
 use crate::sessions::{self, Sessions};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
@@ -55,10 +55,12 @@ impl NarrowCredentials {
 
     /// A policy is written out, or named among those that the host offers.
     fn policy(&self, arguments: &mut Arguments) -> Result<Option<SessionPolicy>> {
-        let name = arguments.take_text("policy_name")?;
-        let written = match arguments.take("policy") {
-            Some(Value::String(text)) if text.trim().is_empty() => None,
-            Some(Value::String(text)) => Some(text),
+        let (name, written) = (arguments.take("policy_name"), arguments.take("policy"));
+        let is_blank = name.is_some() || written.is_some();
+        let name = text("policy_name", name.as_ref())?.map(str::to_owned);
+        let written = match written {
+            Some(Value::String(json)) if json.trim().is_empty() => None,
+            Some(Value::String(json)) => Some(json),
             Some(Value::Object(document)) => Some(Value::Object(document).to_string()),
             Some(_) => return Err(must_be_object("policy")),
             None => None,
@@ -66,8 +68,11 @@ impl NarrowCredentials {
         match (written, name) {
             (Some(_), Some(_)) => Err(Error::invalid("policy", "and `policy_name` exclude each other")
                 .with_next_step("give one of the two")),
-            (Some(text), None) => text.parse().map(Some),
+            (Some(json), None) => json.parse().map(Some),
             (None, Some(name)) => self.policies.get(&name).cloned().map(Some).ok_or_else(|| self.unknown()),
+            // Whoever leaves a blank meant to limit something.
+            (None, None) if is_blank => Err(Error::invalid("policy", "must not be blank")
+                .with_next_step("give a policy or the name of one, or leave both out")),
             (None, None) => Ok(None),
         }
     }

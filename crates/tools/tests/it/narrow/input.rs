@@ -47,6 +47,9 @@ async fn what_makes_no_sense_is_refused_by_field_and_not_repeated() {
     let desk = Narrowing::new();
     for (input, field) in [
         (json!({"policy": 7}), "policy"),
+        (json!({"policy": " "}), "policy"),
+        (json!({"policy_name": "", "policy": null}), "policy"),
+        (json!({"credential_session": " "}), "credential_session"),
         (json!({"policy": "wJalrXUtnFEMI"}), "policy"),
         (json!({"policy": {"Statement": []}}), "Version"),
         (json!({"policy": reading(), "policy_name": "reading"}), "policy"),
