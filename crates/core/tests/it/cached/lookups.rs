@@ -109,6 +109,7 @@ async fn a_lookup_that_hangs_ends_after_twenty_seconds_and_the_next_is_made() {
     assert_eq!(began.elapsed(), 20 * SECOND);
     for error in [first.unwrap_err(), second.unwrap_err()] {
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::TimedOut, true));
+        assert_eq!(error.next_step(), Some("try again"));
     }
     assert_eq!((desk.number("one").await.unwrap(), desk.lookups()), (1, 2));
 }
