@@ -7,6 +7,7 @@ use std::fmt;
 use crate::{Alias, Principal, Result, SessionContext, SessionId};
 
 pub use template::NameTemplate;
+pub(crate) use template::is_session_name;
 
 /// The tag that names a session.
 pub(crate) const SESSION_TAG: &str = "valetkey:session";

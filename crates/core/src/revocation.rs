@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::attribution::SESSION_TAG;
+use crate::attribution::{SESSION_TAG, is_session_name};
 use crate::expiry::rfc3339;
 use crate::{Error, Result, SessionId};
 
@@ -54,8 +54,7 @@ impl RevocationPolicy {
     /// # Errors
     /// `Invalid` for what is no name of a role session: 2–64 of `A-Z a-z 0-9 _ + = , . @ -`.
     pub fn of_session_name(name: &str, before: SystemTime) -> Result<Self> {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b);
-        if (2..=64).contains(&name.len()) && name.bytes().all(plain) {
+        if is_session_name(name) {
             return Ok(Self { whose: Whose::Name(name.to_owned()), before });
         }
         Err(Error::invalid("session_name", "must be 2 to 64 of `A-Z a-z 0-9 _ + = , . @ -`"))

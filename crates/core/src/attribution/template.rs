@@ -48,7 +48,7 @@ impl NameTemplate {
                 Part::Place(place) => name.push_str(&attribution.told(*place).ok_or_else(|| unsaid(*place))?),
             }
         }
-        if (2..=64).contains(&name.len()) && name.bytes().all(is_allowed) {
+        if is_session_name(&name) {
             return Ok(name);
         }
         Err(Error::invalid("session_name", "must come out as 2 to 64 of `A-Z a-z 0-9 _ + = , . @ -`")
@@ -76,6 +76,11 @@ impl FromStr for NameTemplate {
 
 fn plain(text: &str) -> Result<Part> {
     if text.bytes().all(is_allowed) { Ok(Part::Text(text.to_owned())) } else { Err(malformed()) }
+}
+
+/// STS `AssumeRole`, `RoleSessionName` and `SourceIdentity`.
+pub(crate) fn is_session_name(name: &str) -> bool {
+    (2..=64).contains(&name.len()) && name.bytes().all(is_allowed)
 }
 
 fn is_allowed(byte: u8) -> bool {
