@@ -13,3 +13,9 @@ pub(crate) async fn credentials(source: &dyn CredentialProvider) -> Result<Crede
         _ => error.with_provider(source.name()),
     })
 }
+
+/// A token does not make long-lived keys temporary, whose ids begin with `AKIA`: they work without it.
+#[cfg(feature = "sts")]
+pub(crate) fn is_temporary(set: &Credentials) -> bool {
+    set.has_session_token() && !set.access_key_id().as_str().starts_with("AKIA")
+}

@@ -109,7 +109,7 @@ impl FederationProvider {
             Passes::Account => self.source.credentials().await,
             Passes::Nothing | Passes::Temporary => source::credentials(&*self.source).await,
         }?;
-        match (is_temporary(&source), self.terms.passes) {
+        match (source::is_temporary(&source), self.terms.passes) {
             (true, Passes::Nothing) => Err(error::temporary_source()),
             (true, _) => Ok(source),
             (false, _) => {
@@ -152,7 +152,7 @@ impl CredentialProvider for FederationProvider {
 
     /// For a guarded account, the same exchange with `given` as its source.
     fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
-        let guarded = self.terms.passes == Passes::Account && !is_temporary(given);
+        let guarded = self.terms.passes == Passes::Account && !source::is_temporary(given);
         guarded.then(|| {
             let (sts, source) = (self.sts.clone(), Arc::new(Given(given.clone())));
             Arc::new(Self::new(sts, source, self.region.clone(), self.terms.clone()))
@@ -178,9 +178,4 @@ impl CredentialProvider for FederationProvider {
         let terms = Terms { request, passes: Passes::Nothing };
         Ok(Arc::new(Self::new(self.sts.clone(), Arc::clone(&self.source), self.region.clone(), terms)))
     }
-}
-
-/// A token does not make long-lived keys temporary, whose ids begin with `AKIA`: they work without it.
-fn is_temporary(set: &Credentials) -> bool {
-    set.has_session_token() && !set.access_key_id().as_str().starts_with("AKIA")
 }

@@ -76,7 +76,7 @@ impl ScopedProvider {
 
     async fn scoped(&self) -> Result<Credentials> {
         let source = source::credentials(&*self.source).await?;
-        if !source.has_session_token() {
+        if !source::is_temporary(&source) {
             return Err(error::long_lived_source());
         }
         let (policy, seconds) = (self.scope.policy.as_ref(), self.seconds(&source));

@@ -98,8 +98,13 @@ async fn without_policy_and_duration_the_sources_own_set_is_handed_on_and_nobody
 #[tokio::test]
 async fn long_lived_keys_and_no_keys_are_refused_before_the_call() {
     let wire = granting();
-    for (source, told) in [(source(), "long-lived"), (Arc::new(MemoryProvider::new()) as _, "no credentials")]
-    {
+    let keys = Credentials::builder(crate::KEY_ID.parse().unwrap(), SecretString::from("secret"));
+    let with_a_token = keys.session_token(SecretString::from("stray")).build().unwrap();
+    for (source, told) in [
+        (source(), "long-lived"),
+        (Arc::new(MemoryProvider::from(with_a_token)) as _, "long-lived"),
+        (Arc::new(MemoryProvider::new()) as _, "no credentials"),
+    ] {
         let builder = || ScopedProvider::builder(Arc::clone(&source)).base(&wire.base());
         for builder in [builder(), builder().policy(allowing("s3:*"))] {
             let error = builder.build().unwrap().provide().await.unwrap_err();

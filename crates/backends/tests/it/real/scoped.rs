@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use valetkey_backends::{FederationProvider, ScopedProvider};
+use valetkey_backends::{AssumeRoleProvider, ScopedProvider};
 use valetkey_core::{CredentialProvider, ErrorKind, Scope, SessionContext, SessionPolicy};
 use valetkey_rig::{Key, Moto};
 
@@ -26,8 +26,9 @@ async fn told(source: impl CredentialProvider + 'static, url: &str) -> (SessionC
 async fn moto_fails_and_nothing_is_handed_out() {
     let moto = Moto::start().await.unwrap();
     let anybody = Key { access_key_id: crate::KEY_ID.to_owned(), secret_access_key: "any".to_owned() };
-    let exchange = FederationProvider::builder(signing(&anybody)).base(&at(&moto.url())).build().unwrap();
-    let (session, kind, message) = told(exchange, &moto.url()).await;
+    let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
+    let role = AssumeRoleProvider::builder(role, signing(&anybody)).session_name("agent-7");
+    let (session, kind, message) = told(role.base(&at(&moto.url())).build().unwrap(), &moto.url()).await;
     assert_eq!((kind, &*message), (ErrorKind::Unavailable, "GetScopedCredentials was answered HTTP 500"));
     assert!(session.credentials().await.unwrap().has_session_token());
     moto.stop().await.unwrap();
