@@ -90,9 +90,10 @@ async fn handles_are_never_alike_and_open_nothing_elsewhere() {
     let (desk, other) = (Narrowing::new(), Narrowing::new());
     let handles = [desk.handle(json!({})).await, desk.handle(json!({})).await];
     assert!(handles[0] != handles[1] && handles[0].len() == 32);
-    for wrong in ["0".repeat(32), handles[0].to_uppercase(), "short".to_owned()] {
+    let nobodys = "0".repeat(32);
+    for wrong in [nobodys.clone(), handles[0].to_uppercase(), "short".to_owned()] {
         let output = desk.call(GET, json!({"credential_session": wrong})).await;
-        let code = if wrong.starts_with('0') { "closed" } else { "invalid" };
+        let code = if wrong == nobodys { "closed" } else { "invalid" };
         assert_eq!(fault(&output)["code"], code, "{wrong}");
         assert!(!output.text.contains(&wrong) || wrong == "short", "{}", output.text);
     }
