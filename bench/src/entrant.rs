@@ -37,6 +37,16 @@ pub(crate) async fn enter<S: Subject>(name: &'static str, subject: S) -> Result<
     }
 }
 
+/// The same while so many of its sets are held by whoever fetches.
+pub(crate) async fn enter_holding<S: Subject>(
+    name: &'static str,
+    subject: S,
+    held: usize,
+) -> Result<Box<dyn Entrant>> {
+    subject.fetch().await.map_err(|fault| format!("{name} serves nothing: {}", text(&fault)))?;
+    Ok(Box::new(Holding { named: Named { name, subject: Arc::new(subject) }, held }))
+}
+
 fn text(fault: &impl Debug) -> String {
     format!("{fault:?}")
 }
@@ -63,5 +73,30 @@ impl<S: Subject> Entrant for Named<S> {
 
     fn latency(&self, runtime: &Runtime, crowd: Crowd) -> Result<Latency> {
         crowd::latency(runtime, &self.subject, crowd)
+    }
+}
+
+struct Holding<S> {
+    named: Named<S>,
+    held: usize,
+}
+
+impl<S: Subject> Entrant for Holding<S> {
+    fn name(&self) -> &'static str {
+        self.named.name
+    }
+
+    fn alone(&self, runtime: &Runtime, fetches: u64) -> Duration {
+        let fetch = || runtime.block_on(self.named.subject.fetch()).ok();
+        let _held: Vec<_> = (0..self.held).map(|_| fetch()).collect();
+        self.named.alone(runtime, fetches)
+    }
+
+    fn throughput(&self, runtime: &Runtime, crowd: Crowd) -> f64 {
+        self.named.throughput(runtime, crowd)
+    }
+
+    fn latency(&self, runtime: &Runtime, crowd: Crowd) -> Result<Latency> {
+        self.named.latency(runtime, crowd)
     }
 }

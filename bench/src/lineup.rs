@@ -5,7 +5,7 @@ use std::sync::Arc;
 use valetkey_core::CredentialProvider;
 
 use crate::Result;
-use crate::entrant::{Entrant, enter};
+use crate::entrant::{Entrant, enter, enter_holding};
 use crate::peers::google::Google;
 use crate::peers::limits::{ArcClone, CoarseClock, Nothing, SwapLoad, SwapLoadFull, Together, WallClock};
 use crate::peers::object_store::Store;
@@ -18,6 +18,7 @@ use crate::upstream::{Script, Upstream};
 
 pub(crate) const OWNED: &str = "valetkey, owned";
 pub(crate) const LENT: &str = "valetkey, lent";
+const OWNED_MANY: &str = "valetkey, owned, with 16 more in hand";
 const THROUGH_TRAIT: &str = "valetkey, through dyn";
 const BOXED: &str = "valetkey, dyn provide()";
 pub(crate) const ARC_CLONE: &str = "Arc clone";
@@ -91,6 +92,11 @@ async fn limits() -> Result<Vec<Box<dyn Entrant>>> {
         enter(SWAP_LOAD, SwapLoad::new()).await?,
         enter(ARC_CLONE, ArcClone::new()).await?,
     ])
+}
+
+/// A session of which more sets are in hand than a thread holds uncounted.
+pub(crate) async fn crowded() -> Result<Box<dyn Entrant>> {
+    enter_holding(OWNED_MANY, session().await?, 16).await
 }
 
 /// A peer that has fetched its set.

@@ -9,7 +9,7 @@ use super::allocations;
 use crate::Result;
 use crate::entrant::Entrant;
 use crate::goal::Goal;
-use crate::lineup::{ARC_CLONE, OURS, SDK, TOGETHER, everybody};
+use crate::lineup::{ARC_CLONE, OURS, SDK, TOGETHER, crowded, everybody};
 use crate::rounds::Rounds;
 use crate::sheet::{Figure, Section};
 use crate::stage::Stage;
@@ -19,7 +19,8 @@ const METHOD: &str = "One task fetches a valid set again and again. All subjects
     ratios are of figures taken within the same second.";
 
 pub(crate) fn take(stage: &Stage) -> Result<Vec<Section>> {
-    let entrants = stage.runtime.block_on(everybody())?;
+    let mut entrants = stage.runtime.block_on(everybody())?;
+    entrants.push(stage.runtime.block_on(crowded())?);
     let times = time(stage, &entrants);
     let mut section = Section::new("Warm fetch, one task", METHOD);
     let reference = &times[ARC_CLONE];

@@ -36,8 +36,8 @@ impl Subject for Session {
     type Set = Credentials;
     type Fault = Error;
 
-    async fn fetch(&self) -> std::result::Result<Credentials, Error> {
-        self.0.credentials().await
+    fn fetch(&self) -> impl Future<Output = std::result::Result<Credentials, Error>> + Send {
+        self.0.credentials()
     }
 }
 
@@ -83,8 +83,8 @@ impl Subject for AsProvider {
     type Set = Credentials;
     type Fault = Error;
 
-    async fn fetch(&self) -> std::result::Result<Credentials, Error> {
-        self.0.credentials().await
+    fn fetch(&self) -> impl Future<Output = std::result::Result<Credentials, Error>> + Send {
+        self.0.credentials()
     }
 }
 
