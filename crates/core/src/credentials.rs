@@ -2,24 +2,33 @@
 
 mod builder;
 mod document;
+mod held;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::Guard;
+
+use crate::session::Issued;
 use crate::{AccessKeyId, AccountId, Expiry, Region};
 
 pub use builder::CredentialsBuilder;
+pub(crate) use held::Held;
+use held::Parts;
 
 /// An access key, its secret, and what belongs to them.
 ///
-/// A clone is one reference count. There is no `Display`, `Serialize`, `PartialEq` or `Default`, and `Debug` shows
-/// the last four characters of the key id only. The secret parts are read through methods whose names begin with
-/// `expose_`, so that every place that reads one can be found. They are held by `aws-credential-types`, which wipes
-/// them when the last clone is gone; copies made by whoever exposes them are the reader's own.
-#[derive(Clone)]
-pub struct Credentials(Arc<Parts>);
+/// A clone is one reference count. What a session answers is cheaper still: it is held where the session holds it, and
+/// counted only when the session goes on to another. A thread holds a few sets in this way (eight now) and counts any
+/// more at once, so whoever keeps many for long keeps clones of them.
+///
+/// There is no `Display`, `Serialize`, `PartialEq` or `Default`, and `Debug` shows the last four characters of the key id
+/// only. The secret parts are read through methods whose names begin with `expose_`, so that every place that reads one
+/// can be found. They are held by `aws-credential-types`, which wipes them when the last clone is gone; copies made by
+/// whoever exposes them are the reader's own.
+// Two words that are never null: an `Option` of them, too, is passed in registers.
+pub struct Credentials(Guard<Arc<Held>>);
 
 /// What [`Credentials`] must never become, each proved by code that does not compile:
 ///
@@ -43,75 +52,65 @@ pub struct Credentials(Arc<Parts>);
 /// fn may<T: Default>() {}
 /// may::<valetkey_core::Credentials>();
 /// ```
-#[derive(Clone)]
-struct Parts {
-    keys: aws_credential_types::Credentials,
-    access_key_id: AccessKeyId,
-    account_id: Option<AccountId>,
-    region: Option<Region>,
-    provider: Cow<'static, str>,
-    max_age: Option<Duration>,
-}
-
 impl Credentials {
     /// The access key id. Show only [`AccessKeyId::last_four`].
     #[must_use]
     pub fn access_key_id(&self) -> &AccessKeyId {
-        &self.0.access_key_id
+        &self.parts().access_key_id
     }
 
     /// When this set stops working.
     #[must_use]
     pub fn expiry(&self) -> Expiry {
-        Expiry::from(self.0.keys.expiry())
+        Expiry::from(self.parts().keys.expiry())
     }
 
     /// Whether a session token belongs to the set, which makes it temporary.
     #[must_use]
     pub fn has_session_token(&self) -> bool {
-        self.0.keys.session_token().is_some()
+        self.parts().keys.session_token().is_some()
     }
 
     /// The account the keys belong to, as far as the provider said.
     #[must_use]
     pub fn account_id(&self) -> Option<&AccountId> {
-        self.0.account_id.as_ref()
+        self.parts().account_id.as_ref()
     }
 
     /// The region that came with the keys.
     #[must_use]
     pub fn region(&self) -> Option<&Region> {
-        self.0.region.as_ref()
+        self.parts().region.as_ref()
     }
 
     /// After how long the source is worth asking again, whatever the expiry; the session's policy, unless said.
     #[must_use]
     pub fn max_age(&self) -> Option<Duration> {
-        self.0.max_age
+        self.parts().max_age
     }
 
     /// The name of the provider that made the set.
     #[must_use]
     pub fn provider(&self) -> &str {
-        &self.0.provider
+        &self.parts().provider
     }
 
     /// The secret access key. Never log, return to a model, or store it.
     #[must_use]
     pub fn expose_secret_access_key(&self) -> &str {
-        self.0.keys.secret_access_key()
+        self.parts().keys.secret_access_key()
     }
 
     /// The session token, if the set is temporary. Never log, return to a model, or store it.
     #[must_use]
     pub fn expose_session_token(&self) -> Option<&str> {
-        self.0.keys.session_token()
+        self.parts().keys.session_token()
     }
 
     /// The same set as the AWS SDK's type, sharing the secret rather than copying it. Its `Debug` prints the key id.
     #[must_use]
     pub fn expose_to_sdk(&self) -> aws_credential_types::Credentials {
-        self.0.keys.clone()
+        self.parts().keys.clone()
     }
 
     /// The same keys with another region.
@@ -127,30 +126,23 @@ impl Credentials {
     }
 
     fn edited(&self, edit: impl FnOnce(&mut Parts)) -> Self {
-        let mut parts = Parts::clone(&self.0);
+        let mut parts = self.parts().clone();
         edit(&mut parts);
-        Self(Arc::new(parts))
+        Self::of(parts)
     }
 
     /// The same keys, said to expire at `until` unless they do before. The secrets are copied.
     pub(crate) fn ending(&self, until: SystemTime) -> Self {
-        if self.0.keys.expiry().is_some_and(|expires_at| expires_at <= until) {
+        if self.parts().keys.expiry().is_some_and(|expires_at| expires_at <= until) {
             return self.clone();
         }
-        let mut parts = self.0.as_ref().clone();
-        *parts.keys.expiry_mut() = Some(until);
-        Self(Arc::new(parts))
-    }
-
-    /// The same set behind a reference count of its own.
-    pub(crate) fn counted_apart(&self) -> Self {
-        Self(Arc::new(self.0.as_ref().clone()))
+        self.edited(|parts| *parts.keys.expiry_mut() = Some(until))
     }
 
     /// Whether whoever holds one has no use for the other. Both are ours: nobody can probe one with the other, so the
     /// comparison need not take constant time.
     pub(crate) fn is_same_set(&self, other: &Self) -> bool {
-        let (ours, theirs) = (&*self.0, &*other.0);
+        let (ours, theirs) = (self.parts(), other.parts());
         ours.access_key_id == theirs.access_key_id
             && ours.keys.secret_access_key() == theirs.keys.secret_access_key()
             && ours.keys.session_token() == theirs.keys.session_token()
@@ -158,20 +150,60 @@ impl Credentials {
             && (&ours.account_id, &ours.region) == (&theirs.account_id, &theirs.region)
     }
 
-    #[cfg(test)]
-    pub(crate) fn is_counted_with(&self, other: &Self) -> bool {
+    /// Whether it is the one that `other` is a clone of.
+    pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The same set as a session holds it.
+    pub(crate) fn held(&self, issued: Issued) -> Arc<Held> {
+        Arc::new(Held { parts: self.parts().clone(), issued })
+    }
+
+    /// How the session that it is from came by it.
+    #[inline]
+    pub(crate) fn issued(&self) -> &Issued {
+        &self.0.issued
+    }
+
+    fn of(parts: Parts) -> Self {
+        Self::from(Arc::new(Held { parts, issued: Issued::never() }))
+    }
+
+    fn parts(&self) -> &Parts {
+        &self.0.parts
+    }
+}
+
+impl Clone for Credentials {
+    fn clone(&self) -> Self {
+        Self::from(Arc::clone(&self.0))
+    }
+}
+
+/// Counted.
+impl From<Arc<Held>> for Credentials {
+    fn from(held: Arc<Held>) -> Self {
+        Self(Guard::from_inner(held))
+    }
+}
+
+/// Not counted as long as it is there where it was read.
+impl From<Guard<Arc<Held>>> for Credentials {
+    #[inline]
+    fn from(held: Guard<Arc<Held>>) -> Self {
+        Self(held)
     }
 }
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
-            .field("access_key_id", &self.0.access_key_id)
-            .field("provider", &self.0.provider)
+            .field("access_key_id", &self.parts().access_key_id)
+            .field("provider", &self.parts().provider)
             .field("expiry", &self.expiry())
-            .field("account_id", &self.0.account_id)
-            .field("region", &self.0.region)
+            .field("account_id", &self.parts().account_id)
+            .field("region", &self.parts().region)
             .finish_non_exhaustive()
     }
 }

@@ -122,6 +122,11 @@ impl Region {
 }
 
 impl AccessKeyId {
+    /// The id of no key.
+    pub(crate) fn nobody() -> Self {
+        Self(SmolStr::new_static("NOBODY_HOLDS_THIS"))
+    }
+
     /// The last four characters: enough to recognize a key, too few to use.
     #[must_use]
     pub fn last_four(&self) -> &str {

@@ -11,7 +11,6 @@ mod flight;
 mod freshness;
 mod gate;
 mod hold;
-mod lanes;
 mod late;
 mod narrow;
 mod policy;
@@ -25,7 +24,6 @@ mod whoami;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -41,6 +39,8 @@ pub use account::SessionAccount;
 pub use builder::SessionBuilder;
 pub use family::{Outstanding, OutstandingAccount};
 pub use freshness::Freshness;
+pub(crate) use freshness::Issued;
+pub(crate) use gate::OrNothing;
 pub use narrow::{PolicyScopes, Scope};
 pub use policy::RefreshPolicy;
 pub use rotation::{Generation, Rotations, ServedSet, SetId};
@@ -80,9 +80,8 @@ impl SessionContext {
     /// # Errors
     /// `NotConfigured` when nothing was set and no provider is there; `Expired` when a set ran out and could not be
     /// replaced; `Closed` after [`close`](Self::close); else what the provider answered.
-    #[inline]
-    pub fn credentials(&self) -> impl Future<Output = Result<Credentials>> + Send + '_ {
-        self.member().credentials()
+    pub async fn credentials(&self) -> Result<Credentials> {
+        self.member().credentials().await
     }
 
     /// The current, valid set of one account.
@@ -93,10 +92,10 @@ impl SessionContext {
         self.member().credentials_for(account).await
     }
 
-    /// Runs `read` on the fresh set of the default account, in place: the cheapest way to look at it, since nothing is
-    /// cloned. `None`, and nothing is run, when there is none: then ask [`credentials`](Self::credentials).
+    /// Runs `read` on the set of the default account if it is fresh, without waiting. `None`, and nothing is run, when it
+    /// is not, or there is none: then ask [`credentials`](Self::credentials).
     pub fn lend<T>(&self, read: impl FnOnce(&Credentials) -> T) -> Option<T> {
-        self.member().lend(read)
+        self.member().fresh_by_default().as_ref().map(read)
     }
 
     /// The set of the default account that can be served without asking anybody, with what tells it from others; `None`
@@ -323,7 +322,7 @@ impl CredentialProvider for SessionContext {
     }
 
     fn fresh(&self) -> Option<Credentials> {
-        self.member().lend(Credentials::clone)
+        self.member().fresh_by_default()
     }
 
     /// The provider of the default account, narrowed, as [`SessionAccount`]'s.

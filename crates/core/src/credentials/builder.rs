@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -94,14 +93,14 @@ impl CredentialsBuilder {
         keys.set_session_token(self.session_token.as_ref().map(|token| token.expose_secret().to_owned()));
         keys.set_expiry(self.expiry.instant());
         keys.set_account_id(self.account_id.as_ref().map(|id| id.as_str().into()));
-        Ok(Credentials(Arc::new(Parts {
+        Ok(Credentials::of(Parts {
             keys: keys.build(),
             access_key_id: self.access_key_id,
             account_id: self.account_id,
             region: self.region,
             provider: self.provider,
             max_age: self.max_age,
-        })))
+        }))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::ServedSet;
 use super::family::Member;
-use super::slot::{Get, Slot};
+use super::slot::Slot;
 use crate::clock::LONGEST_SLEEP;
 use crate::{Alias, Credentials, Expiry, Result};
 
@@ -64,12 +64,10 @@ impl Member {
     }
 
     /// The current, valid set of the default account.
-    #[inline]
-    pub(super) fn credentials(&self) -> Get<'_> {
-        let slot = self.default_slot();
-        match self.narrowed() {
-            None => slot.credentials(),
-            Some(_) => slot.credentials_by(Box::pin(self.credentials_for(slot.alias()))),
+    pub(super) async fn credentials(&self) -> Result<Credentials> {
+        match self.fresh_by_default() {
+            Some(fresh) => Ok(fresh),
+            None => Box::pin(self.credentials_for(self.default_slot().alias())).await,
         }
     }
 
@@ -108,11 +106,12 @@ impl Member {
         }
     }
 
-    /// Runs `read` on the fresh set of the default account.
-    pub(super) fn lend<T>(&self, read: impl FnOnce(&Credentials) -> T) -> Option<T> {
+    /// The fresh set of the default account.
+    #[inline]
+    pub(super) fn fresh_by_default(&self) -> Option<Credentials> {
         match self.narrowed() {
-            None => self.default_slot().lend(read),
-            Some(_) => self.fresh(self.default_slot().alias()).as_ref().map(read),
+            None => self.default_slot().fresh(),
+            Some(_) => self.fresh(self.default_slot().alias()),
         }
     }
 

@@ -251,8 +251,8 @@ impl Member {
     pub(super) fn record(&self, event: AuditEvent, account: &Alias, party: &str, failure: Option<&Error>) {
         self.surroundings.record(event, |record| {
             let mut record = record.account(account).party(party);
-            if let Some(issued) = self.slot(account).ok().and_then(|slot| slot.current()) {
-                record = record.credentials(issued.credentials()).generation(issued.id.generation());
+            if let Some(set) = self.slot(account).ok().and_then(|slot| slot.current()) {
+                record = record.credentials(&set).generation(set.issued().id.generation());
             }
             failure.into_iter().fold(record, AuditRecord::failure)
         });

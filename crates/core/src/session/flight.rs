@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
-use super::freshness::Issued;
 use crate::attempt::{self, Worker};
 use crate::audit::AuditRecord;
 use crate::{CredentialProvider, Credentials, Error, Result};
@@ -16,7 +15,7 @@ use crate::{CredentialProvider, Credentials, Error, Result};
 /// How a fetch ended, told to every waiter.
 #[derive(Clone)]
 pub(super) enum Outcome {
-    Published(Arc<Issued>),
+    Published(Credentials),
     /// The account was set, cleared or closed meanwhile: what came back was dropped.
     Superseded,
     Failed(Error),
@@ -26,9 +25,7 @@ impl Outcome {
     /// What the trail says of it.
     pub(super) fn describe(&self, record: AuditRecord) -> AuditRecord {
         match self {
-            Self::Published(issued) => {
-                record.credentials(issued.credentials()).generation(issued.id.generation())
-            }
+            Self::Published(set) => record.credentials(set).generation(set.issued().id.generation()),
             Self::Failed(error) => record.party(error.provider().unwrap_or("unknown")).failure(error),
             Self::Superseded => record,
         }

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::lanes::Lanes;
 use super::{RefreshPolicy, SetId};
 use crate::Credentials;
 use crate::clock::{Nanos, nanos};
@@ -78,9 +77,8 @@ impl Windows {
     }
 }
 
-/// A set as a session holds it.
-pub(super) struct Issued {
-    lanes: Lanes,
+/// What a session notes of a set that it holds.
+pub(crate) struct Issued {
     pub(super) id: SetId,
     pub(super) windows: Windows,
     /// Until when nothing needs to be decided. Zero once seen expired, or reported rejected, and then for ever: a clock
@@ -89,18 +87,22 @@ pub(super) struct Issued {
 }
 
 impl Issued {
-    /// A set that a provider issued is settled until its first window opens. One that was given by hand is nobody's to
-    /// renew, and settled until it expires.
-    pub(super) fn new(credentials: Credentials, id: SetId, windows: Windows, by_hand: bool) -> Self {
-        let undecided_at = if by_hand { windows.expires_at } else { windows.advisory_at };
-        let settled_until = undecided_at.map_or(Nanos::MAX, |at| nanos(at).max(1));
-        Self { lanes: Lanes::new(credentials), id, windows, settled_until: AtomicU64::new(settled_until) }
+    /// Of a set that no session holds: not settled, and as good as expired.
+    pub(crate) fn never() -> Self {
+        let windows = Windows { advisory_at: None, expires_at: None };
+        Self { id: SetId::NONE, windows, settled_until: AtomicU64::new(0) }
     }
 
-    /// The set, as cheap to clone as it gets.
-    #[inline]
-    pub(super) fn credentials(&self) -> &Credentials {
-        self.lanes.here()
+    pub(crate) fn is_never(&self) -> bool {
+        self.id == SetId::NONE
+    }
+
+    /// A set that a provider issued is settled until its first window opens. One that was given by hand is nobody's to
+    /// renew, and settled until it expires.
+    pub(super) fn new(id: SetId, windows: Windows, by_hand: bool) -> Self {
+        let undecided_at = if by_hand { windows.expires_at } else { windows.advisory_at };
+        let settled_until = undecided_at.map_or(Nanos::MAX, |at| nanos(at).max(1));
+        Self { id, windows, settled_until: AtomicU64::new(settled_until) }
     }
 
     /// Whether nothing needs to be decided: the one question of the warm path.

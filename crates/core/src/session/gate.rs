@@ -8,7 +8,7 @@
 mod model;
 
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::Guard;
 
@@ -16,7 +16,8 @@ use crate::sync::{Mutex, MutexGuard, PoisonError, Swap};
 
 /// A value that is read by anyone, and what decides about it: the state `S`, seen only from inside.
 pub(super) struct Gate<V, S> {
-    value: Swap<V>,
+    /// Made with the first value: one that holds nothing yet looks for readers, too, when it is dropped.
+    value: OnceLock<Swap<V>>,
     inside: Mutex<Inside<S>>,
 }
 
@@ -39,20 +40,33 @@ impl Epoch {
     }
 }
 
-impl<V, S> Gate<V, S> {
+/// Something of which one value stands for nothing. A gate that serves nothing any more holds that, like any other, so that
+/// whoever reads need not first look whether there is anything.
+pub(crate) trait OrNothing {
+    fn nothing() -> Arc<Self>;
+
+    fn is_nothing(&self) -> bool;
+}
+
+impl<V: OrNothing, S> Gate<V, S> {
     pub(super) fn new(state: S) -> Self {
-        Self { value: Swap::empty(), inside: Mutex::new(Inside { epoch: Epoch::FIRST, state }) }
+        Self { value: OnceLock::new(), inside: Mutex::new(Inside { epoch: Epoch::FIRST, state }) }
     }
 
-    /// What is served now, in place.
+    /// What is served now, in place; it may stand for nothing.
     #[inline]
-    pub(super) fn read(&self) -> Guard<Option<Arc<V>>> {
-        self.value.load()
+    pub(super) fn read(&self) -> Option<Guard<Arc<V>>> {
+        self.value.get().map(Swap::load)
     }
 
     /// What is served now, to keep.
     pub(super) fn current(&self) -> Option<Arc<V>> {
-        self.value.load_full()
+        self.value.get().map(Swap::load_full).filter(|value| !value.is_nothing())
+    }
+
+    /// Whether there is anything.
+    pub(super) fn is_serving(&self) -> bool {
+        self.read().is_some_and(|value| !value.is_nothing())
     }
 
     /// Waits for its turn, which is short: nobody awaits, or runs code that is not ours, inside.
@@ -73,11 +87,11 @@ impl<V, S> Gate<V, S> {
 
 /// Being inside: the state, and the right to change the value.
 pub(super) struct Turn<'a, V, S> {
-    value: &'a Swap<V>,
+    value: &'a OnceLock<Swap<V>>,
     inside: MutexGuard<'a, Inside<S>>,
 }
 
-impl<V, S> Turn<'_, V, S> {
+impl<V: OrNothing, S> Turn<'_, V, S> {
     pub(super) fn epoch(&self) -> Epoch {
         self.inside.epoch
     }
@@ -93,15 +107,20 @@ impl<V, S> Turn<'_, V, S> {
 
     /// Serves `value` from now on. Nothing is ever served through a closed gate.
     pub(super) fn publish(&mut self, value: Arc<V>) {
-        if !self.is_closed() {
-            self.value.store(Some(value));
+        match self.value.get() {
+            _ if self.is_closed() => {}
+            Some(swap) => swap.store(value),
+            // Only who is inside gets here, so nobody was faster.
+            None => drop(self.value.set(Swap::new(value))),
         }
     }
 
     /// Serves nothing from now on. Storing costs a look at every reader, so nothing is not stored over nothing.
     pub(super) fn withdraw(&mut self) {
-        if self.value.load().is_some() {
-            self.value.store(None);
+        if let Some(swap) = self.value.get()
+            && !swap.load().is_nothing()
+        {
+            swap.store(V::nothing());
         }
     }
 
@@ -123,5 +142,58 @@ impl<V, S> Deref for Turn<'_, V, S> {
 impl<V, S> DerefMut for Turn<'_, V, S> {
     fn deref_mut(&mut self) -> &mut S {
         &mut self.inside.state
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(valetkey_loom))]
+mod tests {
+    use std::sync::Weak;
+
+    use super::*;
+
+    struct Number(u32);
+
+    impl OrNothing for Number {
+        fn nothing() -> Arc<Self> {
+            Arc::new(Self(0))
+        }
+
+        fn is_nothing(&self) -> bool {
+            self.0 == 0
+        }
+    }
+
+    /// A gate that serves something, and whether that is still there.
+    fn serving() -> (Gate<Number, ()>, Weak<Number>) {
+        let (gate, served) = (Gate::new(()), Arc::new(Number(1)));
+        let there = Arc::downgrade(&served);
+        gate.enter().publish(served);
+        (gate, there)
+    }
+
+    #[test]
+    fn what_nobody_holds_is_gone_with_the_withdrawal() {
+        let (gate, there) = serving();
+        gate.enter().withdraw();
+        assert!(there.upgrade().is_none());
+        let (gate, there) = serving();
+        gate.enter().close();
+        assert!(there.upgrade().is_none());
+    }
+
+    #[test]
+    fn what_is_held_uncounted_goes_with_the_last_who_holds_it() {
+        let (gate, there) = serving();
+        let held = [gate.read().unwrap(), gate.read().unwrap()];
+        assert_eq!(there.strong_count(), 1, "the gate's own");
+        gate.enter().withdraw();
+        assert!(!gate.is_serving() && gate.current().is_none());
+        let [one, other] = held;
+        assert_eq!(there.strong_count(), 2);
+        drop(one);
+        assert_eq!(other.0, 1);
+        drop(other);
+        assert!(there.upgrade().is_none());
     }
 }

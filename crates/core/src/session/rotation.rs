@@ -53,6 +53,9 @@ pub struct SetId {
 }
 
 impl SetId {
+    /// Of a set that no session holds: generations count from one.
+    pub(super) const NONE: Self = Self { lineage: Lineage(0), generation: Generation(0) };
+
     pub(super) fn new(lineage: Lineage, generation: Generation) -> Self {
         Self { lineage, generation }
     }

@@ -1,12 +1,10 @@
 //! `Slot`: one account of a session: what it serves, what decides about it, who provides it.
 
-mod get;
 mod given;
 mod outlived;
 mod refresh;
 mod stand_in;
 
-pub(super) use get::Get;
 use stand_in::Rarity;
 
 use std::fmt;
@@ -26,17 +24,18 @@ use super::rotation::{Announced, Lineage};
 use super::surroundings::Surroundings;
 use super::{Generation, ServedSet, SetId};
 use crate::clock::Nanos;
+use crate::credentials::Held;
 use crate::{AccessKeyId, Alias, CredentialProvider, Credentials, Region, Result, SessionPolicy};
 
 pub(super) struct Slot {
     alias: Alias,
     surroundings: Arc<Surroundings>,
-    gate: Gate<Issued, State>,
+    gate: Gate<Held, State>,
     /// Wakes whoever waits for a fetch when it is void.
     moved: Notify,
 }
 
-type Turn<'a> = gate::Turn<'a, Issued, State>;
+type Turn<'a> = gate::Turn<'a, Held, State>;
 
 struct State {
     provider: Option<Arc<dyn CredentialProvider>>,
@@ -79,25 +78,25 @@ impl Slot {
     }
 
     /// The current set, if nothing needs to be decided about it: the warm path, without a lock.
-    #[inline]
     pub(super) fn fresh(&self) -> Option<Credentials> {
-        self.lend(Credentials::clone)
+        let set = Credentials::from(self.gate.read()?);
+        set.issued().is_settled(self.surroundings.nanos()).then_some(set)
     }
 
-    /// The same, in place.
-    #[inline]
-    pub(super) fn lend<T>(&self, read: impl FnOnce(&Credentials) -> T) -> Option<T> {
-        let current = self.gate.read();
-        let issued = current.as_ref()?;
-        issued.is_settled(self.surroundings.nanos()).then(|| read(issued.credentials()))
+    /// The current, valid set; fetched first if need be. Whether it is fresh is asked at the first poll, and only a future
+    /// that has to wait is boxed.
+    pub(super) async fn credentials(self: &Arc<Self>) -> Result<Credentials> {
+        match self.fresh() {
+            Some(fresh) => Ok(fresh),
+            None => Box::pin(self.decide()).await,
+        }
     }
 
     /// What can be served without asking anybody, with what tells it from other sets.
     pub(super) fn served(&self) -> Option<ServedSet> {
-        let current = self.gate.read();
-        let issued = current.as_ref()?;
-        let usable = issued.freshness(self.surroundings.now()) < Freshness::Expired;
-        usable.then(|| ServedSet { credentials: issued.credentials().clone(), id: issued.id })
+        let credentials = Credentials::from(self.gate.read()?);
+        let usable = credentials.issued().freshness(self.surroundings.now()) < Freshness::Expired;
+        usable.then(|| ServedSet { id: credentials.issued().id, credentials })
     }
 
     pub(super) fn set_region(&self, region: Region) {
@@ -106,10 +105,8 @@ impl Slot {
 
     pub(super) fn report_rejected(&self, rejected: &AccessKeyId) {
         let mut turn = self.gate.enter();
-        if let Some(issued) = self.gate.read().as_ref()
-            && issued.credentials().access_key_id() == rejected
-        {
-            issued.expire();
+        if let Some(current) = self.current().filter(|current| current.access_key_id() == rejected) {
+            current.issued().expire();
             turn.lineage = self.surroundings.new_lineage();
         }
     }
@@ -162,12 +159,12 @@ impl Slot {
     }
 
     pub(super) fn region(&self) -> Option<Region> {
-        let of_set = self.gate.read().as_ref().and_then(|issued| issued.credentials().region().cloned());
+        let of_set = self.current().and_then(|set| set.region().cloned());
         of_set.or_else(|| self.gate.enter().region())
     }
 
-    pub(super) fn current(&self) -> Option<Arc<Issued>> {
-        self.gate.current()
+    pub(super) fn current(&self) -> Option<Credentials> {
+        self.gate.current().map(Credentials::from)
     }
 
     pub(super) fn generation(&self) -> Generation {
@@ -202,14 +199,15 @@ impl Slot {
 
     /// When a warmer should next refresh this account: never, unless a provider has issued a set.
     fn due(&self, turn: &Turn<'_>) -> Option<Due> {
-        let issued = self.gate.current().filter(|_| !turn.set && turn.answering().is_some())?;
-        let advisory_at = issued.windows.advisory_at?;
-        let last_minute = issued.windows.mandatory_at().filter(|_| !self.surroundings.policy().serve_expired);
+        let current = self.current().filter(|_| !turn.set && turn.answering().is_some())?;
+        let windows = current.issued().windows;
+        let advisory_at = windows.advisory_at?;
+        let last_minute = windows.mandatory_at().filter(|_| !self.surroundings.policy().serve_expired);
         let at = turn.hold.next_attempt(last_minute).map_or(advisory_at, |from| from.max(advisory_at));
-        Some(Due { at, until: issued.windows.expires_at.unwrap_or(at) })
+        Some(Due { at, until: windows.expires_at.unwrap_or(at) })
     }
 
-    fn publish(&self, turn: &mut Turn<'_>, credentials: &Credentials, now: SystemTime) -> Arc<Issued> {
+    fn publish(&self, turn: &mut Turn<'_>, credentials: &Credentials, now: SystemTime) -> Credentials {
         turn.hold.lift();
         turn.note_life(credentials);
         let unchanged = self.unchanged(turn, credentials);
@@ -218,26 +216,26 @@ impl Slot {
         }
         let windows = Windows::new(now, credentials, self.surroundings.policy(), self.jitter());
         let id = unchanged.unwrap_or_else(|| SetId::new(turn.lineage, turn.generation));
-        let issued = Arc::new(Issued::new(credentials.clone(), id, windows, turn.set));
-        turn.publish(Arc::clone(&issued));
+        let held = credentials.held(Issued::new(id, windows, turn.set));
+        turn.publish(Arc::clone(&held));
         if unchanged.is_none() {
             announce(turn);
         }
-        issued
+        held.into()
     }
 
     /// The set that is served, if the provider merely answered it again: that is no rotation, and replaces no server.
     fn unchanged(&self, turn: &Turn<'_>, answer: &Credentials) -> Option<SetId> {
-        let current = self.gate.read();
-        let issued = current.as_ref().filter(|issued| issued.id.is_of(turn.lineage) && !turn.set)?;
-        issued.credentials().is_same_set(answer).then_some(issued.id)
+        let current = self.current().filter(|_| !turn.set)?;
+        let id = current.issued().id;
+        (id.is_of(turn.lineage) && current.is_same_set(answer)).then_some(id)
     }
 
     /// Nothing that the provider issued is served any more.
     fn void(&self, turn: &mut Turn<'_>) {
         if !turn.set {
             self.renew(turn);
-            if self.gate.read().is_some() {
+            if self.gate.is_serving() {
                 self.withdraw(turn);
             }
         }
@@ -265,8 +263,8 @@ impl Slot {
         fastrand::Rng::with_seed(self.surroundings.id.seed()).f64()
     }
 
-    fn holds(&self, issued: &Arc<Issued>) -> bool {
-        self.gate.read().as_ref().is_some_and(|current| Arc::ptr_eq(current, issued))
+    fn holds(&self, set: &Credentials) -> bool {
+        self.current().is_some_and(|current| current.is(set))
     }
 
     fn enter_open(&self) -> Result<Turn<'_>> {

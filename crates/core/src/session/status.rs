@@ -59,7 +59,7 @@ impl Member {
 
     pub(super) fn account_status(&self, slot: &Slot) -> AccountStatus {
         let current = slot.current();
-        let set = current.as_ref().map(|issued| issued.credentials());
+        let set = current.as_ref();
         AccountStatus {
             account: slot.alias().clone(),
             default: slot.alias() == self.default_slot().alias(),
@@ -68,7 +68,7 @@ impl Member {
             region: self.region_for(slot.alias()),
             key_suffix: set.map(|set| set.access_key_id().last_four().to_owned()),
             expires_at: set.map(|set| self.told(set.expiry())),
-            freshness: current.as_ref().map(|issued| issued.freshness(self.surroundings.now())),
+            freshness: set.map(|set| set.issued().freshness(self.surroundings.now())),
             generation: slot.generation(),
             has_session_token: set.is_some_and(|set| set.has_session_token()),
         }

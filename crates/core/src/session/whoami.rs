@@ -7,10 +7,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
-use super::freshness::Issued;
 use super::{SessionAccount, SetId};
 use crate::attempt::{Worker, attempt};
-use crate::{CallerIdentity, CallerLookup, Result};
+use crate::{CallerIdentity, CallerLookup, Credentials, Result};
 
 /// None when the runtime that kept the time of it is gone.
 type Answer = Option<Result<CallerIdentity>>;
@@ -52,36 +51,36 @@ impl WhoAmI {
         loop {
             self.account.credentials().await?;
             // None when it was cleared since, which is told at the next turn.
-            let Some(issued) = self.account.slot()?.current() else { continue };
+            let Some(set) = self.account.slot()?.current() else { continue };
             let limit = self.account.member()?.surroundings.policy().load_timeout;
-            let caller = match self.ask(&issued, limit) {
+            let caller = match self.ask(&set, limit) {
                 Ok(told) => told,
-                Err(question) => match self.keep(issued.id, question.await) {
+                Err(question) => match self.keep(set.issued().id, question.await) {
                     Some(answer) => answer?,
                     None => continue,
                 },
             };
-            if self.account.slot()?.current().is_some_and(|now| now.id == issued.id) {
+            if self.account.slot()?.current().is_some_and(|now| now.issued().id == set.issued().id) {
                 return Ok(caller);
             }
         }
     }
 
     /// What is known of the set, or the question whose answer tells it.
-    fn ask(&self, issued: &Arc<Issued>, limit: Duration) -> Result<CallerIdentity, Question> {
-        let mut known = self.known();
+    fn ask(&self, current: &Credentials, limit: Duration) -> Result<CallerIdentity, Question> {
+        let (mut known, id) = (self.known(), current.issued().id);
         match &*known {
-            Known::Told(set, caller) if *set == issued.id => return Ok(caller.clone()),
-            Known::Asked(set, question) if *set == issued.id => {
+            Known::Told(set, caller) if *set == id => return Ok(caller.clone()),
+            Known::Asked(set, question) if *set == id => {
                 if let Some(question) = question.upgrade() {
                     return Err(question);
                 }
             }
             _ => {}
         }
-        let question = question(Arc::clone(&self.lookup), Arc::clone(issued), limit);
+        let question = question(Arc::clone(&self.lookup), current.clone(), limit);
         if let Some(weak) = question.downgrade() {
-            *known = Known::Asked(issued.id, weak);
+            *known = Known::Asked(id, weak);
         }
         Err(question)
     }
@@ -103,10 +102,10 @@ impl WhoAmI {
     }
 }
 
-fn question(lookup: Arc<dyn CallerLookup>, issued: Arc<Issued>, limit: Duration) -> Question {
+fn question(lookup: Arc<dyn CallerLookup>, set: Credentials, limit: Duration) -> Question {
     let answer = async move {
         let worker = Worker { role: "caller lookup", name: || lookup.name() };
-        attempt(worker, limit, async { lookup.caller(issued.credentials()).await }).await
+        attempt(worker, limit, async { lookup.caller(&set).await }).await
     };
     answer.boxed().shared()
 }

@@ -20,6 +20,7 @@ mod failure;
 mod following;
 mod freshness;
 mod herd;
+mod holding;
 mod inherited;
 mod lifetime;
 mod model;

@@ -4,9 +4,19 @@ use std::sync::Arc;
 
 use loom::thread;
 
-use super::Gate;
+use super::{Gate, OrNothing};
 
 type Numbers = Gate<u32, ()>;
+
+impl OrNothing for u32 {
+    fn nothing() -> Arc<Self> {
+        Arc::new(0)
+    }
+
+    fn is_nothing(&self) -> bool {
+        *self == 0
+    }
+}
 
 /// A fetch as a slot makes it: the epoch is read, the source asked meanwhile, the answer published if still wanted.
 fn fetch(gate: &Numbers, answer: u32) -> bool {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::stand_in::Provider;
 use super::{Slot, State};
 use crate::audit::AuditEvent;
-use crate::session::freshness::Issued;
 use crate::session::{Generation, faults};
 use crate::{Credentials, Error, Result};
 
@@ -68,7 +67,7 @@ impl Slot {
     pub(in crate::session) fn set_provider(&self, provider: Provider) -> Result<()> {
         let _former = loop {
             let given = self.set_by_hand()?;
-            let stand_in = given.as_ref().and_then(|given| provider.in_place_of(given.credentials()));
+            let stand_in = given.as_ref().and_then(|given| provider.in_place_of(given));
             let mut turn = self.enter_open()?;
             if turn.set != given.is_some() || !given.is_none_or(|given| self.holds(&given)) {
                 // Another set came meanwhile, which the provider was not asked about.
@@ -89,9 +88,9 @@ impl Slot {
     }
 
     /// The set in hand, if it was set by hand.
-    fn set_by_hand(&self) -> Result<Option<Arc<Issued>>> {
+    fn set_by_hand(&self) -> Result<Option<Credentials>> {
         let turn = self.enter_open()?;
-        Ok(self.gate.current().filter(|_| turn.set))
+        Ok(self.current().filter(|_| turn.set))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::audit::AuditEvent;
 use crate::clock::nanos;
 use crate::session::agenda::BETWEEN_ATTEMPTS;
 use crate::session::flight::{self, Flight, Outcome, WeakFlight};
-use crate::session::freshness::{Freshness, Issued};
+use crate::session::freshness::Freshness;
 use crate::session::gate::Epoch;
 use crate::session::hold::is_permanent;
 use crate::session::{Generation, faults};
@@ -21,7 +21,7 @@ enum Step {
     Serve(Credentials),
     Fail(Error),
     /// Drive the fetch; the set in hand, if any, covers for a transient failure.
-    Drive(Joined, Option<Arc<Issued>>),
+    Drive(Joined, Option<Credentials>),
 }
 
 /// A fetch in flight, and the epoch that it can publish in.
@@ -40,7 +40,7 @@ impl Slot {
                 Step::Drive(joined, in_hand) => (joined, in_hand),
             };
             match self.outcome(joined).await {
-                Outcome::Published(issued) if self.holds(&issued) => return Ok(issued.credentials().clone()),
+                Outcome::Published(set) if self.holds(&set) => return Ok(set),
                 Outcome::Failed(error) => return self.cover(error, in_hand),
                 Outcome::Published(_) | Outcome::Superseded => {}
             }
@@ -52,7 +52,7 @@ impl Slot {
         loop {
             let joined = self.start_refresh()?;
             match self.outcome(joined).await {
-                Outcome::Published(issued) if self.holds(&issued) => return Ok(issued.id.generation()),
+                Outcome::Published(set) if self.holds(&set) => return Ok(set.issued().id.generation()),
                 Outcome::Failed(error) => return Err(error),
                 Outcome::Published(_) | Outcome::Superseded => {}
             }
@@ -83,9 +83,9 @@ impl Slot {
             Ok(turn) => turn,
             Err(error) => return Step::Fail(error),
         };
-        let current = self.gate.current();
+        let current = self.current();
         if turn.set {
-            return by_hand(current.as_deref(), now);
+            return by_hand(current, now);
         }
         if let Err(error) = may_ask(&turn) {
             return Step::Fail(error);
@@ -95,8 +95,8 @@ impl Slot {
         }
         in_flight = turn.flight.as_ref().and_then(WeakFlight::upgrade);
         match current {
-            Some(issued) if self.serves_as_is(&turn, in_flight.is_some(), &issued, now) => {
-                self.keep(&turn, &issued, now)
+            Some(set) if self.serves_as_is(&turn, in_flight.is_some(), &set, now) => {
+                self.keep(&turn, set, now)
             }
             current => match turn.hold.unattended(now) {
                 Some(error) if current.is_none() && in_flight.is_none() => Step::Fail(error),
@@ -106,8 +106,8 @@ impl Slot {
     }
 
     /// Whether the set in hand is all there is to be had without (or besides) a fetch.
-    fn serves_as_is(&self, state: &State, in_flight: bool, issued: &Issued, now: SystemTime) -> bool {
-        let freshness = issued.freshness(now);
+    fn serves_as_is(&self, state: &State, in_flight: bool, set: &Credentials, now: SystemTime) -> bool {
+        let freshness = set.issued().freshness(now);
         let forbidden = state.hold.forbids(now, freshness, self.surroundings.policy().serve_expired);
         match freshness {
             Freshness::Fresh => true,
@@ -116,22 +116,22 @@ impl Slot {
         }
     }
 
-    fn keep(&self, state: &State, issued: &Issued, now: SystemTime) -> Step {
-        if issued.freshness(now) < Freshness::Expired || self.surroundings.policy().serve_expired {
-            Step::Serve(issued.credentials().clone())
+    fn keep(&self, state: &State, set: Credentials, now: SystemTime) -> Step {
+        if set.issued().freshness(now) < Freshness::Expired || self.surroundings.policy().serve_expired {
+            Step::Serve(set)
         } else {
             Step::Fail(faults::expired(state.hold.last_error().cloned()))
         }
     }
 
     /// A failed fetch, told to a caller that holds `in_hand`.
-    fn cover(&self, error: Error, in_hand: Option<Arc<Issued>>) -> Result<Credentials> {
-        let Some(issued) = in_hand.filter(|issued| !is_permanent(&error) && self.holds(issued)) else {
+    fn cover(&self, error: Error, in_hand: Option<Credentials>) -> Result<Credentials> {
+        let Some(set) = in_hand.filter(|set| !is_permanent(&error) && self.holds(set)) else {
             return Err(error);
         };
-        let usable = issued.freshness(self.surroundings.now()) < Freshness::Expired;
+        let usable = set.issued().freshness(self.surroundings.now()) < Freshness::Expired;
         if usable || self.surroundings.policy().serve_expired {
-            Ok(issued.credentials().clone())
+            Ok(set)
         } else {
             Err(faults::expired(Some(error)))
         }
@@ -182,7 +182,7 @@ impl Slot {
         let answer = answer.and_then(|credentials| unexpired(credentials, now));
         let Some(mut turn) = self.gate.enter_in(epoch) else { return Outcome::Superseded };
         turn.flight = None;
-        let event = if self.gate.read().is_some() { AuditEvent::Refresh } else { AuditEvent::Issue };
+        let event = if self.gate.is_serving() { AuditEvent::Refresh } else { AuditEvent::Issue };
         let outcome = match answer {
             Ok(credentials) => Outcome::Published(self.publish(&mut turn, &credentials, now)),
             Err(error) => {
@@ -209,7 +209,7 @@ impl Slot {
         // By time as well, so that one hold is not as long as the next.
         let mut rng = fastrand::Rng::with_seed(self.surroundings.id.seed() ^ nanos(now));
         turn.hold.fail(error.clone(), now, &mut rng);
-        if is_permanent(error) && self.gate.read().is_some() {
+        if is_permanent(error) && self.gate.is_serving() {
             self.withdraw(turn);
         }
     }
@@ -224,11 +224,9 @@ fn may_ask(state: &State) -> Result<()> {
     }
 }
 
-fn by_hand(current: Option<&Issued>, now: SystemTime) -> Step {
+fn by_hand(current: Option<Credentials>, now: SystemTime) -> Step {
     match current {
-        Some(issued) if issued.freshness(now) < Freshness::Expired => {
-            Step::Serve(issued.credentials().clone())
-        }
+        Some(set) if set.issued().freshness(now) < Freshness::Expired => Step::Serve(set),
         _ => Step::Fail(faults::expired(None)),
     }
 }

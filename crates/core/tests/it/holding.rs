@@ -1,0 +1,82 @@
+//! Sets in the hands of callers: a session hands them out without counting, and that is nobody's concern.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use valetkey_core::{Credentials, Expiry, SessionContext};
+
+use crate::bench::*;
+
+/// Far more than a thread can hold uncounted.
+const MANY: u64 = 50;
+
+fn session(number: u64) -> SessionContext {
+    let session = SessionContext::builder().build();
+    session.set_credentials(numbered(number, Expiry::Never)).unwrap();
+    session
+}
+
+fn in_hand(session: &SessionContext) -> Credentials {
+    session.lend(|_| ()).unwrap();
+    session.served().unwrap().credentials
+}
+
+#[test]
+fn a_set_in_hand_stays_whole_whatever_becomes_of_its_session_and_of_the_thread_that_took_it() {
+    let ends: [fn(SessionContext); 5] = [
+        |session| {
+            session.clear();
+        },
+        |session| {
+            session.close();
+        },
+        drop,
+        |session| {
+            session.set_credentials(numbered(1_000, Expiry::Never)).unwrap();
+        },
+        |session| session.report_rejected(session.default_account(), in_hand(&session).access_key_id()),
+    ];
+    for end in ends {
+        let sessions: Vec<_> = (0..MANY).map(session).collect();
+        let taken = thread::scope(|scope| {
+            scope.spawn(|| sessions.iter().map(in_hand).collect::<Vec<_>>()).join().unwrap()
+        });
+        let clones: Vec<_> = taken.iter().step_by(3).cloned().collect();
+        sessions.into_iter().for_each(end);
+        assert!(taken.iter().map(number).eq(0..MANY));
+        drop(taken);
+        assert!(clones.iter().map(number).eq((0..MANY).step_by(3)));
+    }
+}
+
+/// What one thread takes another drops, while a third replaces it.
+#[test]
+fn sets_that_travel_between_threads_while_they_are_replaced_are_whole() {
+    let (session, stop) = (session(0), Arc::new(AtomicBool::new(false)));
+    let (send, receive) = mpsc::sync_channel::<Credentials>(20);
+    let taking: Vec<_> = (0..2)
+        .map(|_| {
+            let (session, stop, send) = (session.clone(), Arc::clone(&stop), send.clone());
+            thread::spawn(move || {
+                let mut held = VecDeque::new();
+                while !stop.load(Ordering::Relaxed) {
+                    held.push_back(in_hand(&session));
+                    if held.len() > 12 {
+                        send.send(held.pop_front().unwrap()).unwrap();
+                    }
+                }
+            })
+        })
+        .collect();
+    drop(send);
+    let dropping = thread::spawn(move || receive.iter().map(|set| number(&set)).max());
+    for round in 1..2_000 {
+        session.set_credentials(numbered(round, Expiry::Never)).unwrap();
+    }
+    stop.store(true, Ordering::Relaxed);
+    taking.into_iter().for_each(|thread| thread.join().unwrap());
+    assert!(dropping.join().unwrap().is_some_and(|last| last < 2_000));
+}
