@@ -100,10 +100,9 @@ impl SessionRegistry {
     /// recently used session that is not in use is closed to make room.
     ///
     /// # Errors
-    /// `Throttled` when there is no room and none can be made; `Unavailable` when the operating system has no random
-    /// bits.
+    /// `Throttled` when there is no room and none can be made.
     pub fn open(&self, principal: Principal, builder: SessionBuilder) -> Result<InUse> {
-        let handle = SessionHandle::random()?;
+        let handle = SessionHandle::random();
         let session = builder.principal(principal.clone()).build();
         let shelf = self.shelf();
         let now = shelf.now();

@@ -43,7 +43,7 @@ impl Sessions {
 
     /// Keeps a narrowed session until it is closed, and gives it a handle.
     pub(crate) fn keep(&self, session: SessionContext) -> Result<SessionHandle> {
-        let handle = SessionHandle::random()?;
+        let handle = SessionHandle::random();
         self.forget_ended();
         let mut narrowed = self.narrowed();
         if narrowed.len() >= MOST {

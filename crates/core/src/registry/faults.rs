@@ -22,8 +22,3 @@ pub(super) fn malformed_handle() -> Error {
     Error::invalid("handle", "must be 32 lower-case hexadecimal digits")
         .with_next_step("present the handle as it was given, or open a new session")
 }
-
-pub(super) fn no_randomness() -> Error {
-    Error::new(ErrorKind::Unavailable, "the operating system gave no random bits for a handle")
-        .with_next_step("try again")
-}

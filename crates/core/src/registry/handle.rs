@@ -7,22 +7,18 @@ use std::str::FromStr;
 use super::faults;
 use crate::{Error, Result};
 
-/// Finds a session where it was put: in a registry, together with the principal that opened it. 128 random bits from the
-/// operating system, written as 32 lower-case hexadecimal digits. `Debug` shows the last four.
+/// Finds a session where it was put: in a registry, together with the principal that opened it. 128 random bits,
+/// written as 32 lower-case hexadecimal digits. `Debug` shows the last four.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SessionHandle([u8; 16]);
 
 const DIGITS: usize = 32;
 
 impl SessionHandle {
-    /// A new one, which nobody knows.
-    ///
-    /// # Errors
-    /// `Unavailable` when the operating system has no random bits.
-    pub fn random() -> Result<Self> {
-        let mut bits = [0; 16];
-        getrandom::fill(&mut bits).map_err(|_| faults::no_randomness())?;
-        Ok(Self(bits))
+    /// A new one, which nobody knows: from the thread's generator, ChaCha with a seed from the operating system.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(rand::random())
     }
 }
 
