@@ -1,8 +1,9 @@
 //! `SessionRegistry`: where a gateway for many tenants keeps its open sessions, found by principal and handle.
 //!
-//! Two structures, for two paths. Finding reads a sharded map, keyed by the handle's own random bits, and counts a call
-//! in ([`usage`]). Opening and ending go through one ledger behind one lock ([`ledger`]), so that the caps hold exactly.
-//! A session is never closed under either lock, since that runs providers' `Drop` and the audit sink.
+//! Two structures, for two paths. Finding reads a sharded map, keyed by the handle's own random bits; a reference that it
+//! hands out is what counts a call in ([`pool`]). Opening and ending go through one ledger behind one lock ([`ledger`]), so
+//! that the caps hold exactly. A session is never closed under either lock, since that runs providers' `Drop` and the
+//! audit sink.
 //!
 //! It is not a cache of the moka kind. That evicts by its own policy and its own clock: it cannot be told to spare a
 //! session in use, may refuse a newcomer that is used less than others, drops values some time after they are gone, and
@@ -15,10 +16,10 @@ mod faults;
 mod handle;
 mod in_use;
 mod ledger;
+mod pool;
 mod shelf;
 mod sweep;
 mod timeline;
-mod usage;
 mod warm;
 
 use std::fmt;
@@ -31,7 +32,8 @@ pub use handle::SessionHandle;
 pub use in_use::InUse;
 
 use builder::Limits;
-use entry::{Entry, Fate};
+use entry::Entry;
+use pool::Use;
 use shelf::Shelf;
 use timeline::Timeline;
 
@@ -106,10 +108,10 @@ impl SessionRegistry {
         let session = builder.principal(principal.clone()).build();
         let shelf = self.shelf();
         let now = shelf.now();
-        let entry = Arc::new(Entry::new(handle, principal, session, Arc::clone(shelf), now));
+        let entry = Use::new(Entry::new(handle, principal, session, Arc::clone(shelf), now));
         shelf.put(&entry, now)?;
         shelf.warm(&entry);
-        Ok(InUse::opened(entry))
+        Ok(InUse::new(entry))
     }
 
     /// The session of this handle, if it is this principal's.
@@ -118,28 +120,17 @@ impl SessionRegistry {
     /// `Closed`, in the same words whether the handle never was, is another principal's, or its session has ended. A
     /// chain of providers does not fall through it.
     pub fn find(&self, principal: &Principal, handle: &SessionHandle) -> Result<InUse> {
-        let shelf = self.shelf();
-        let now = shelf.now();
-        let entry = shelf.entry(principal, handle).ok_or_else(faults::unknown)?;
-        match entry.review(now) {
-            Fate::Stays => InUse::begin(entry),
-            Fate::Lingers => None,
-            Fate::Leaves => {
-                shelf.let_go(&entry);
-                None
-            }
-        }
-        .ok_or_else(faults::unknown)
+        self.shelf().find(principal, handle).map(InUse::new).ok_or_else(faults::unknown)
     }
 
     /// Closes a session, also while calls are in flight. False when the principal has no such session open.
     pub fn close(&self, principal: &Principal, handle: &SessionHandle) -> bool {
-        self.shelf().entry(principal, handle).is_some_and(|entry| self.shelf().let_go(&entry))
+        self.shelf().close_one(principal, handle)
     }
 
     /// Closes all sessions of a principal, also while calls are in flight, and tells how many they were.
     pub fn close_all(&self, principal: &Principal) -> usize {
-        self.shelf().let_all_go(principal)
+        self.shelf().close_all(principal)
     }
 
     /// How many sessions count against the capacity. Those whose time is up do until they are swept.

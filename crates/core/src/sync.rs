@@ -3,12 +3,12 @@
 #[cfg(not(valetkey_loom))]
 pub(crate) use std::sync::atomic::AtomicU64;
 #[cfg(not(valetkey_loom))]
-pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError};
+pub(crate) use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[cfg(valetkey_loom)]
 pub(crate) use loom::sync::atomic::AtomicU64;
 #[cfg(valetkey_loom)]
-pub(crate) use loom::sync::{Mutex, MutexGuard};
+pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
 #[cfg(valetkey_loom)]
 pub(crate) use std::sync::PoisonError;
 
@@ -36,5 +36,47 @@ impl<V> Swap<V> {
 
     pub(crate) fn store(&self, value: std::sync::Arc<V>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = value;
+    }
+}
+
+/// A map that is read and written by many at once, each entry under a lock.
+#[cfg(not(valetkey_loom))]
+pub(crate) type Map<K, V, H> = dashmap::DashMap<K, V, H>;
+
+/// Stands in for `dashmap`, whose own locks are not under test: all of it is under one.
+#[cfg(valetkey_loom)]
+pub(crate) struct Map<K, V, H>(Mutex<std::collections::BTreeMap<K, V>>, std::marker::PhantomData<H>);
+
+#[cfg(valetkey_loom)]
+impl<K: Ord + Copy, V, H> Map<K, V, H> {
+    pub(crate) fn insert(&self, key: K, value: V) {
+        self.all().insert(key, value);
+    }
+
+    pub(crate) fn view<T>(&self, key: &K, look: impl FnOnce(&K, &V) -> T) -> Option<T> {
+        self.all().get(key).map(|value| look(key, value))
+    }
+
+    pub(crate) fn remove_if_mut(&self, key: &K, leaves: impl FnOnce(&K, &mut V) -> bool) -> Option<(K, V)> {
+        let mut all = self.all();
+        if leaves(key, all.get_mut(key)?) { all.remove_entry(key) } else { None }
+    }
+
+    pub(crate) fn iter(&self) -> std::vec::IntoIter<V>
+    where
+        V: Clone,
+    {
+        self.all().values().cloned().collect::<Vec<_>>().into_iter()
+    }
+
+    fn all(&self) -> MutexGuard<'_, std::collections::BTreeMap<K, V>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(valetkey_loom)]
+impl<K, V, H> Default for Map<K, V, H> {
+    fn default() -> Self {
+        Self(Mutex::new(std::collections::BTreeMap::new()), std::marker::PhantomData)
     }
 }

@@ -1,16 +1,22 @@
 //! `Entry`: one session in a registry, and whether its time is up.
 
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::SessionHandle;
+use super::ledger::Booking;
+use super::pool::{Pool, Use};
 use super::shelf::Shelf;
 use super::timeline::Moment;
-use super::usage::{Idle, Usage};
+use crate::sync::AtomicU64;
 use crate::{Principal, SessionContext};
 
+/// Ends its session when the last reference to it is dropped; so none is dropped under a lock. Whoever takes it out of the
+/// pool also strikes it from the ledger.
 pub(super) struct Entry {
-    usage: Usage,
+    /// When the last call ended, or the session was opened.
+    last_used: AtomicU64,
     /// The end of its lifetime.
     ends_at: Moment,
     pub(super) handle: SessionHandle,
@@ -21,25 +27,20 @@ pub(super) struct Entry {
     pub(super) booking: Booking,
 }
 
-/// Where the ledger has the entry. Read and written only under the ledger's lock.
-#[derive(Default)]
-pub(super) struct Booking {
-    due: AtomicU64,
-    place: AtomicUsize,
-}
-
-/// What becomes of a session that was looked at.
+/// How a session stands at some moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    Stays,
-    /// It is retired, and closed by the last of the calls in flight.
-    Lingers,
-    /// It is retired, and whoever is told so closes it.
-    Leaves,
+pub(super) enum Standing {
+    Good,
+    /// No call ended within the idle time: it leaves, unless one is in flight.
+    Idle,
+    /// Its lifetime has passed: it is found no more, and leaves when no call is in flight.
+    Over,
+    /// It was closed, by whoever: nothing is left to wait for.
+    Closed,
 }
 
 impl Entry {
-    /// A session that is opened `now`, with one call in flight.
+    /// A session that is opened `now`.
     pub(super) fn new(
         handle: SessionHandle,
         principal: Principal,
@@ -48,7 +49,7 @@ impl Entry {
         now: Moment,
     ) -> Self {
         Self {
-            usage: Usage::begun(),
+            last_used: AtomicU64::new(now),
             ends_at: now.saturating_add(shelf.limits.lifetime),
             handle,
             principal,
@@ -58,68 +59,63 @@ impl Entry {
         }
     }
 
-    pub(super) fn begin(&self) -> bool {
-        self.usage.begin()
-    }
-
-    /// The end of a call. True when the caller has to let the session go.
-    pub(super) fn end(&self, now: Moment) -> bool {
-        // Retires it if its time is up. As this call is still counted in, the count decides who lets it go.
-        let _counted = self.review(now);
-        self.usage.end(now)
-    }
-
-    /// Retires the session if its time is up. What closed itself has nothing to wait for.
-    pub(super) fn review(&self, now: Moment) -> Fate {
+    pub(super) fn standing(&self, now: Moment) -> Standing {
         if self.session.is_closed() {
-            self.usage.retire();
-            return Fate::Leaves;
-        }
-        if now >= self.ends_at {
-            return if self.usage.retire() { Fate::Leaves } else { Fate::Lingers };
-        }
-        match self.usage.idle().filter(|idle| self.idle_until(idle) <= now) {
-            Some(idle) if self.usage.retire_if_still(idle) => Fate::Leaves,
-            _ => Fate::Stays,
+            Standing::Closed
+        } else if self.ends_at <= now {
+            Standing::Over
+        } else if self.idle_until() <= now {
+            Standing::Idle
+        } else {
+            Standing::Good
         }
     }
 
     /// When to look again at a session that stays.
     pub(super) fn due(&self, now: Moment) -> Moment {
-        let in_use_until = now.saturating_add(self.shelf.limits.idle_ttl);
-        let until = self.usage.idle().map_or(in_use_until, |idle| self.idle_until(&idle));
+        if self.ends_at <= now {
+            // Whoever ends the last call lets it go.
+            return Moment::MAX;
+        }
+        // It was idle for so long and stays: it is in use.
+        let idle_until = Some(self.idle_until()).filter(|until| *until > now);
+        let until = idle_until.unwrap_or_else(|| now.saturating_add(self.shelf.limits.idle_ttl));
         // Later than now in any case, so that who sweeps gets on.
         until.min(self.ends_at).max(now.saturating_add(1))
     }
 
-    pub(super) fn idle(&self) -> Option<Idle> {
-        self.usage.idle()
+    pub(super) fn last_used(&self) -> Moment {
+        self.last_used.load(Ordering::Relaxed)
     }
 
-    /// Retires it to make room, unless a call has begun since it was seen idle.
-    pub(super) fn make_way(&self, idle: Idle) -> bool {
-        self.usage.retire_if_still(idle)
+    pub(super) fn used(&self, now: Moment) {
+        self.last_used.store(now, Ordering::Relaxed);
     }
 
-    fn idle_until(&self, idle: &Idle) -> Moment {
-        idle.since.saturating_add(self.shelf.limits.idle_ttl)
+    fn idle_until(&self) -> Moment {
+        self.last_used().saturating_add(self.shelf.limits.idle_ttl)
     }
 }
 
-impl Booking {
-    pub(super) fn due(&self) -> Moment {
-        self.due.load(Ordering::Relaxed)
+impl Pool<Entry> {
+    /// Takes the session out if its time is up: it was closed, or it is idle or over and nobody uses it.
+    pub(super) fn take_expired(&self, handle: &SessionHandle, now: Moment) -> Option<Use<Entry>> {
+        self.take(handle, |entry| entry.standing(now) == Standing::Closed)
+            .or_else(|| self.take_unused(handle, |entry| entry.standing(now) != Standing::Good))
     }
+}
 
-    pub(super) fn set_due(&self, due: Moment) {
-        self.due.store(due, Ordering::Relaxed);
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.session.end();
     }
+}
 
-    pub(super) fn place(&self) -> usize {
-        self.place.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn set_place(&self, place: usize) {
-        self.place.store(place, Ordering::Relaxed);
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("handle", &self.handle)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
     }
 }

@@ -22,6 +22,13 @@ impl SessionHandle {
     }
 }
 
+#[cfg(all(test, valetkey_loom))]
+impl SessionHandle {
+    pub(super) const fn of(bits: [u8; 16]) -> Self {
+        Self(bits)
+    }
+}
+
 impl FromStr for SessionHandle {
     type Err = Error;
 

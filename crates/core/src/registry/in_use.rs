@@ -5,7 +5,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::SessionHandle;
-use super::entry::Entry;
+use super::entry::{Entry, Standing};
+use super::pool::Use;
+use super::shelf::Shelf;
 use crate::SessionContext;
 
 /// A session that was found or opened, counted as in use while this lives. The registry neither sweeps nor displaces it
@@ -15,22 +17,22 @@ use crate::SessionContext;
 ///
 /// Hold it for the length of a call. A clone of the [`SessionContext`] taken out of it is not counted.
 #[must_use = "the session counts as in use only while this lives"]
-pub struct InUse(Arc<Entry>);
+pub struct InUse {
+    entry: Use<Entry>,
+    /// Dropped after the entry: when the use has ended.
+    parting: Option<Box<Parting>>,
+}
 
 impl InUse {
-    /// Of a new entry, which has its first call counted in.
-    pub(super) fn opened(entry: Arc<Entry>) -> Self {
-        Self(entry)
-    }
-
-    pub(super) fn begin(entry: Arc<Entry>) -> Option<Self> {
-        entry.begin().then(|| Self(entry))
+    /// The reference is what counts.
+    pub(super) fn new(entry: Use<Entry>) -> Self {
+        Self { entry, parting: None }
     }
 
     /// What finds the session again.
     #[must_use]
     pub fn handle(&self) -> SessionHandle {
-        self.0.handle
+        self.entry.handle
     }
 }
 
@@ -38,24 +40,38 @@ impl Deref for InUse {
     type Target = SessionContext;
 
     fn deref(&self) -> &SessionContext {
-        &self.0.session
+        &self.entry.session
     }
 }
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        let shelf = &self.0.shelf;
-        if self.0.end(shelf.now()) {
-            shelf.let_go(&self.0);
+        let (entry, now) = (&self.entry, self.entry.shelf.now());
+        entry.used(now);
+        if matches!(entry.standing(now), Standing::Over | Standing::Closed) {
+            let shelf = Arc::clone(&entry.shelf);
+            self.parting = Some(Box::new(Parting { shelf, handle: entry.handle }));
         }
+    }
+}
+
+/// The end of a use of what is over. Of several at once the last finds nobody else.
+struct Parting {
+    shelf: Arc<Shelf>,
+    handle: SessionHandle,
+}
+
+impl Drop for Parting {
+    fn drop(&mut self) {
+        self.shelf.expire(&self.handle, self.shelf.now());
     }
 }
 
 impl fmt::Debug for InUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InUse")
-            .field("handle", &self.0.handle)
-            .field("session", &self.0.session)
+            .field("handle", &self.entry.handle)
+            .field("session", &self.entry.session)
             .finish_non_exhaustive()
     }
 }

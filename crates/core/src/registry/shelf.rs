@@ -1,26 +1,25 @@
 //! `Shelf`: where the open sessions of a registry are, shared by its handles and by the sessions in use.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 
-use dashmap::DashMap;
 use tokio::sync::Notify;
 
 use super::SessionHandle;
 use super::builder::Limits;
-use super::entry::Entry;
-use super::handle::BuildOwnBits;
+use super::entry::{Entry, Standing};
 use super::ledger::Ledger;
+use super::pool::{Pool, Use, is_used};
 use super::timeline::{Moment, Timeline};
 use crate::clock::WallClock;
 use crate::session::agenda::Agenda;
-use crate::{Principal, Result};
+use crate::{Principal, Result, SessionContext};
 
 pub(super) struct Shelf {
     timeline: Timeline,
     pub(super) limits: Limits,
-    /// What `find` reads. What is in the ledger is here too; what is here and not in the ledger is about to be closed.
-    sessions: DashMap<SessionHandle, Arc<Entry>, BuildOwnBits>,
+    /// What `find` reads. What is here is in the ledger too; what is in the ledger and not here is about to be closed.
+    sessions: Pool<Entry>,
     ledger: Mutex<Ledger>,
     closed: AtomicBool,
     /// Of whoever keeps the sessions warm.
@@ -34,7 +33,7 @@ impl Shelf {
         Self {
             timeline,
             limits,
-            sessions: DashMap::default(),
+            sessions: Pool::new(),
             ledger: Mutex::default(),
             closed: AtomicBool::new(false),
             agendas: Mutex::default(),
@@ -47,55 +46,79 @@ impl Shelf {
     }
 
     /// Every session there is now.
-    pub(super) fn entries(&self) -> Vec<Arc<Entry>> {
-        self.sessions.iter().map(|entry| Arc::clone(&entry)).collect()
+    pub(super) fn sessions(&self) -> Vec<SessionContext> {
+        self.sessions.each(|entry| entry.session.clone())
     }
 
     pub(super) fn now(&self) -> Moment {
         self.timeline.now()
     }
 
-    /// The session of this handle, if it is this principal's.
-    pub(super) fn entry(&self, principal: &Principal, handle: &SessionHandle) -> Option<Arc<Entry>> {
-        let entry = self.sessions.get(handle).map(|found| Arc::clone(&found))?;
-        (entry.principal == *principal).then_some(entry)
+    /// The session of this handle, if it is this principal's and its time is not up. It is in use from here on.
+    pub(super) fn find(&self, principal: &Principal, handle: &SessionHandle) -> Option<Use<Entry>> {
+        let now = self.now();
+        let look = |entry: &Use<Entry>| {
+            let standing = entry.standing(now);
+            let stays = standing == Standing::Good || (standing == Standing::Idle && is_used(entry));
+            let found = || if stays { Ok(Use::clone(entry)) } else { Err(standing) };
+            (entry.principal == *principal).then(found)
+        };
+        loop {
+            match self.sessions.view(handle, look).flatten()? {
+                Ok(found) => return Some(found),
+                Err(standing) => {
+                    self.expire(handle, now);
+                    // What was idle may be in use since, and is looked at again.
+                    if standing != Standing::Idle {
+                        return None;
+                    }
+                }
+            }
+        }
     }
 
-    pub(super) fn put(&self, entry: &Arc<Entry>, now: Moment) -> Result<()> {
+    /// Closes a session if its time is up and nobody uses it. One that was closed frees its place also if somebody does.
+    pub(super) fn expire(&self, handle: &SessionHandle, now: Moment) {
+        if let Some(entry) = self.sessions.take_expired(handle, now) {
+            self.strike(&entry);
+        }
+    }
+
+    pub(super) fn put(&self, entry: &Use<Entry>, now: Moment) -> Result<()> {
         let mut leaving = Vec::new();
         let admitted = {
             let mut ledger = self.ledger();
-            let admitted = ledger.make_room(&entry.principal, &self.limits, now, &mut leaving);
-            if admitted.is_ok() {
+            let room = ledger.make_room(&entry.principal, &self.limits, &self.sessions, now, &mut leaving);
+            room.map(|()| {
                 ledger.enter(entry, now);
-                self.sessions.insert(entry.handle, Arc::clone(entry));
-            }
-            admitted
+                self.sessions.put(entry.handle, entry);
+            })
         };
-        self.see_off(leaving);
+        see_off(leaving);
         admitted
     }
 
-    /// Closes a session and frees its place. True when it was open until now.
-    pub(super) fn let_go(&self, entry: &Entry) -> bool {
-        let struck = self.ledger().strike(entry);
-        let was_open = struck && !entry.session.is_closed();
-        self.sessions.remove(&entry.handle);
+    /// Closes a session, in use or not, if it is this principal's. True when it was open until now.
+    pub(super) fn close_one(&self, principal: &Principal, handle: &SessionHandle) -> bool {
+        let Some(entry) = self.sessions.take(handle, |entry| entry.principal == *principal) else {
+            return false;
+        };
+        let was_open = self.strike(&entry) && !entry.session.is_closed();
         entry.session.end();
         was_open
     }
 
     /// Closes all that one principal has, and tells how many they were.
-    pub(super) fn let_all_go(&self, principal: &Principal) -> usize {
-        let leaving = self.ledger().strike_all(principal);
-        self.see_off(leaving)
+    pub(super) fn close_all(&self, principal: &Principal) -> usize {
+        let leaving = self.ledger().strike_all(principal, &self.sessions);
+        see_off(leaving)
     }
 
     /// Closes up to `most` of the sessions that are due. True when more may be.
     pub(super) fn sweep(&self, now: Moment, most: usize) -> (usize, bool) {
         let mut leaving = Vec::new();
-        let more = self.ledger().sweep(now, most, &mut leaving);
-        (self.see_off(leaving), more)
+        let more = self.ledger().sweep(&self.sessions, now, most, &mut leaving);
+        (see_off(leaving), more)
     }
 
     /// Closes everything for good.
@@ -103,8 +126,13 @@ impl Shelf {
         self.closed.store(true, Ordering::Release);
         self.ended.notify_waiters();
         self.wake_warmers();
-        let leaving = self.ledger().drain();
-        self.see_off(leaving);
+        let leaving = self.ledger().drain(&self.sessions);
+        see_off(leaving);
+    }
+
+    /// Frees the place of a session. False when that was done before.
+    pub(super) fn strike(&self, entry: &Entry) -> bool {
+        self.ledger().strike(entry)
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -114,14 +142,11 @@ impl Shelf {
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Closes what has left the ledger. Runs providers' `Drop` and the audit sink, so no lock is held; and all are out of
-    /// the map before the first is closed, should one of those panic.
-    fn see_off(&self, leaving: Vec<Arc<Entry>>) -> usize {
-        for entry in &leaving {
-            self.sessions.remove(&entry.handle);
-        }
-        leaving.iter().for_each(|entry| entry.session.end());
-        leaving.len()
-    }
+/// Closes what has left, in use or not. Runs providers' `Drop` and the audit sink, so no lock is held; and all are out of the
+/// pool before the first is closed, should one of those panic.
+fn see_off(leaving: Vec<Use<Entry>>) -> usize {
+    leaving.iter().for_each(|entry| entry.session.end());
+    leaving.len()
 }

@@ -33,7 +33,7 @@ impl Shelf {
         agendas.retain(|agenda| agenda.strong_count() > 0);
         agendas.push(Arc::downgrade(agenda));
         drop(agendas);
-        self.entries().iter().for_each(|entry| entry.session.put_on(agenda));
+        self.sessions().iter().for_each(|session| session.put_on(agenda));
     }
 
     /// Puts a session that was opened on every warmer's agenda.

@@ -90,6 +90,28 @@ fn a_session_that_closes_itself_in_a_call_frees_its_place_with_it() {
 }
 
 #[test]
+fn the_place_of_a_session_that_closed_itself_is_free_when_that_is_noticed_though_calls_go_on() {
+    let notices: [fn(&Gateway, SessionHandle); 3] = [
+        |gateway, handle| assert!(!gateway.is_found("ana", &handle)),
+        |gateway, _| {
+            gateway.clock.advance(IDLE);
+            assert_eq!(gateway.registry.sweep(), 1);
+        },
+        |gateway, handle| assert!(!gateway.registry.close(&principal("ana"), &handle)),
+    ];
+    for notice in notices {
+        let gateway = Gateway::new();
+        let in_use = gateway.open("ana");
+        in_use.close();
+        assert_eq!(gateway.registry.len(), 1);
+        notice(&gateway, in_use.handle());
+        assert_eq!(gateway.registry.len(), 0);
+        drop(in_use);
+        assert_eq!(gateway.registry.len(), 0);
+    }
+}
+
+#[test]
 fn a_session_that_closed_itself_has_nothing_left_to_be_closed() {
     let gateway = Gateway::new();
     let (handle, session) = gateway.idle("ana");
