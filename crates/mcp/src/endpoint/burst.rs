@@ -38,9 +38,9 @@ impl Burst {
             held.last_asked = asked;
             return held.set.credentials.clone();
         }
-        let chosen = current.credentials.clone();
-        *held = Some(Held { set: current, last_asked: asked, superseded: None });
-        chosen
+        // What is kept is the clone, which is counted: a thread holds few sets uncounted.
+        *held = Some(Held { set: current.clone(), last_asked: asked, superseded: None });
+        current.credentials
     }
 
     /// Ends the burst.
