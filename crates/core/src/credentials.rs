@@ -166,8 +166,18 @@ impl Credentials {
         &self.0.issued
     }
 
+    /// Not counted as long as it is held where it was read.
+    #[inline]
+    pub(crate) fn in_place(held: Guard<Arc<Held>>) -> Self {
+        Self(held)
+    }
+
+    pub(crate) fn counted(held: Arc<Held>) -> Self {
+        Self(Guard::from_inner(held))
+    }
+
     fn of(parts: Parts) -> Self {
-        Self::from(Arc::new(Held { parts, issued: Issued::never() }))
+        Self::counted(Arc::new(Held { parts, issued: Issued::never() }))
     }
 
     fn parts(&self) -> &Parts {
@@ -177,22 +187,7 @@ impl Credentials {
 
 impl Clone for Credentials {
     fn clone(&self) -> Self {
-        Self::from(Arc::clone(&self.0))
-    }
-}
-
-/// Counted.
-impl From<Arc<Held>> for Credentials {
-    fn from(held: Arc<Held>) -> Self {
-        Self(Guard::from_inner(held))
-    }
-}
-
-/// Not counted as long as it is there where it was read.
-impl From<Guard<Arc<Held>>> for Credentials {
-    #[inline]
-    fn from(held: Guard<Arc<Held>>) -> Self {
-        Self(held)
+        Self::counted(Arc::clone(&self.0))
     }
 }
 

@@ -59,8 +59,9 @@ impl Entry {
         }
     }
 
+    /// Runs no code but ours, since it is asked under locks.
     pub(super) fn standing(&self, now: Moment) -> Standing {
-        if self.session.is_closed() {
+        if self.session.was_closed() {
             Standing::Closed
         } else if self.ends_at <= now {
             Standing::Over

@@ -258,8 +258,12 @@ impl Member {
         });
     }
 
+    pub(super) fn was_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire) || self.is_over()
+        self.was_closed() || self.is_over()
     }
 
     pub(super) fn clear(&self) {

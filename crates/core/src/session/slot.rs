@@ -79,7 +79,7 @@ impl Slot {
 
     /// The current set, if nothing needs to be decided about it: the warm path, without a lock.
     pub(super) fn fresh(&self) -> Option<Credentials> {
-        let set = Credentials::from(self.gate.read()?);
+        let set = Credentials::in_place(self.gate.read()?);
         set.issued().is_settled(self.surroundings.nanos()).then_some(set)
     }
 
@@ -94,7 +94,7 @@ impl Slot {
 
     /// What can be served without asking anybody, with what tells it from other sets.
     pub(super) fn served(&self) -> Option<ServedSet> {
-        let credentials = Credentials::from(self.gate.read()?);
+        let credentials = Credentials::in_place(self.gate.read()?);
         let usable = credentials.issued().freshness(self.surroundings.now()) < Freshness::Expired;
         usable.then(|| ServedSet { id: credentials.issued().id, credentials })
     }
@@ -164,7 +164,7 @@ impl Slot {
     }
 
     pub(super) fn current(&self) -> Option<Credentials> {
-        self.gate.current().map(Credentials::from)
+        self.gate.current().map(Credentials::counted)
     }
 
     pub(super) fn generation(&self) -> Generation {
@@ -221,7 +221,7 @@ impl Slot {
         if unchanged.is_none() {
             announce(turn);
         }
-        held.into()
+        Credentials::counted(held)
     }
 
     /// The set that is served, if the provider merely answered it again: that is no rotation, and replaces no server.
