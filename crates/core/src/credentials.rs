@@ -20,14 +20,14 @@ use held::Parts;
 /// An access key, its secret, and what belongs to them.
 ///
 /// A clone is one reference count. What a session answers is cheaper still: it is held where the session holds it, and
-/// counted only when the session goes on to another. A thread holds a few sets in this way (eight now) and counts any
-/// more at once, so whoever keeps many for long keeps clones of them.
+/// counted only when the session goes on to another. Of the sets that a thread took, eight at a time are held in this way,
+/// and further ones counted at once; so whoever keeps many for long keeps clones of them.
 ///
 /// There is no `Display`, `Serialize`, `PartialEq` or `Default`, and `Debug` shows the last four characters of the key id
 /// only. The secret parts are read through methods whose names begin with `expose_`, so that every place that reads one
 /// can be found. They are held by `aws-credential-types`, which wipes them when the last clone is gone; copies made by
 /// whoever exposes them are the reader's own.
-// Two words that are never null: an `Option` of them, too, is passed in registers.
+// Two words, of which the `Arc` is never null: an `Option` of them, too, is passed in registers.
 pub struct Credentials(Guard<Arc<Held>>);
 
 /// What [`Credentials`] must never become, each proved by code that does not compile:
@@ -132,9 +132,9 @@ impl Credentials {
     }
 
     /// The same keys, said to expire at `until` unless they do before. The secrets are copied.
-    pub(crate) fn ending(&self, until: SystemTime) -> Self {
+    pub(crate) fn ending(self, until: SystemTime) -> Self {
         if self.parts().keys.expiry().is_some_and(|expires_at| expires_at <= until) {
-            return self.clone();
+            return self;
         }
         self.edited(|parts| *parts.keys.expiry_mut() = Some(until))
     }
@@ -177,7 +177,7 @@ impl Credentials {
     }
 
     fn of(parts: Parts) -> Self {
-        Self::counted(Arc::new(Held { parts, issued: Issued::never() }))
+        Self::counted(Arc::new(Held { parts, issued: Issued::to_nobody() }))
     }
 
     fn parts(&self) -> &Parts {

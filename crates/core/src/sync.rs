@@ -43,22 +43,25 @@ impl<V> Swap<V> {
 #[cfg(not(valetkey_loom))]
 pub(crate) type Map<K, V, H> = dashmap::DashMap<K, V, H>;
 
-/// Stands in for `dashmap`, whose own locks are not under test: all of it is under one.
+/// Stands in for `dashmap`, whose own locks are not under test: all of it is under one, which readers share.
 #[cfg(valetkey_loom)]
-pub(crate) struct Map<K, V, H>(Mutex<std::collections::BTreeMap<K, V>>, std::marker::PhantomData<H>);
+pub(crate) struct Map<K, V, H>(
+    loom::sync::RwLock<std::collections::BTreeMap<K, V>>,
+    std::marker::PhantomData<H>,
+);
 
 #[cfg(valetkey_loom)]
 impl<K: Ord + Copy, V, H> Map<K, V, H> {
     pub(crate) fn insert(&self, key: K, value: V) {
-        self.all().insert(key, value);
+        self.write().insert(key, value);
     }
 
     pub(crate) fn view<T>(&self, key: &K, look: impl FnOnce(&K, &V) -> T) -> Option<T> {
-        self.all().get(key).map(|value| look(key, value))
+        self.read().get(key).map(|value| look(key, value))
     }
 
     pub(crate) fn remove_if_mut(&self, key: &K, leaves: impl FnOnce(&K, &mut V) -> bool) -> Option<(K, V)> {
-        let mut all = self.all();
+        let mut all = self.write();
         if leaves(key, all.get_mut(key)?) { all.remove_entry(key) } else { None }
     }
 
@@ -66,17 +69,21 @@ impl<K: Ord + Copy, V, H> Map<K, V, H> {
     where
         V: Clone,
     {
-        self.all().values().cloned().collect::<Vec<_>>().into_iter()
+        self.read().values().cloned().collect::<Vec<_>>().into_iter()
     }
 
-    fn all(&self) -> MutexGuard<'_, std::collections::BTreeMap<K, V>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> loom::sync::RwLockReadGuard<'_, std::collections::BTreeMap<K, V>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> loom::sync::RwLockWriteGuard<'_, std::collections::BTreeMap<K, V>> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(valetkey_loom)]
 impl<K, V, H> Default for Map<K, V, H> {
     fn default() -> Self {
-        Self(Mutex::new(std::collections::BTreeMap::new()), std::marker::PhantomData)
+        Self(loom::sync::RwLock::new(std::collections::BTreeMap::new()), std::marker::PhantomData)
     }
 }

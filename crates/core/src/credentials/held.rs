@@ -22,7 +22,7 @@ pub(super) struct Parts {
     pub(super) max_age: Option<Duration>,
 }
 
-/// Nothing is a set that expired before it was ever issued, and so is never served.
+/// Nothing is a set that was issued to nobody, and so is never served. Whatever else a gate holds was issued to its session.
 impl OrNothing for Held {
     fn nothing() -> Arc<Self> {
         let parts = Parts {
@@ -33,10 +33,10 @@ impl OrNothing for Held {
             provider: Cow::Borrowed("nothing"),
             max_age: None,
         };
-        Arc::new(Self { parts, issued: Issued::never() })
+        Arc::new(Self { parts, issued: Issued::to_nobody() })
     }
 
     fn is_nothing(&self) -> bool {
-        self.issued.is_never()
+        self.issued.is_to_nobody()
     }
 }

@@ -12,8 +12,8 @@ use super::timeline::Moment;
 use crate::sync::AtomicU64;
 use crate::{Principal, SessionContext};
 
-/// Ends its session when the last reference to it is dropped; so none is dropped under a lock. Whoever takes it out of the
-/// pool also strikes it from the ledger.
+/// Ends its session when the last reference to it is dropped; so none is dropped under a lock. It is taken out of the
+/// pool and struck from the ledger in one.
 pub(super) struct Entry {
     /// When the last call ended, or the session was opened.
     last_used: AtomicU64,
@@ -72,17 +72,13 @@ impl Entry {
         }
     }
 
-    /// When to look again at a session that stays.
+    /// When to look again at a session that stays. It stays beyond a limit because it is in use, and is idle after one more
+    /// idle time at the earliest. Its last call closes it when it is over, unless that read the time just before.
     pub(super) fn due(&self, now: Moment) -> Moment {
-        if self.ends_at <= now {
-            // Whoever ends the last call lets it go.
-            return Moment::MAX;
-        }
-        // It was idle for so long and stays: it is in use.
-        let idle_until = Some(self.idle_until()).filter(|until| *until > now);
-        let until = idle_until.unwrap_or_else(|| now.saturating_add(self.shelf.limits.idle_ttl));
+        let at_least = now.saturating_add(self.shelf.limits.idle_ttl);
+        let look = |limit: Moment| if limit > now { limit } else { at_least };
         // Later than now in any case, so that who sweeps gets on.
-        until.min(self.ends_at).max(now.saturating_add(1))
+        look(self.idle_until()).min(look(self.ends_at)).max(now.saturating_add(1))
     }
 
     pub(super) fn last_used(&self) -> Moment {
@@ -101,8 +97,11 @@ impl Entry {
 impl Pool<Entry> {
     /// Takes the session out if its time is up: it was closed, or it is idle or over and nobody uses it.
     pub(super) fn take_expired(&self, handle: &SessionHandle, now: Moment) -> Option<Use<Entry>> {
-        self.take(handle, |entry| entry.standing(now) == Standing::Closed)
-            .or_else(|| self.take_unused(handle, |entry| entry.standing(now) != Standing::Good))
+        self.take(handle, |entry, used| match entry.standing(now) {
+            Standing::Good => false,
+            Standing::Idle | Standing::Over => !used,
+            Standing::Closed => true,
+        })
     }
 }
 

@@ -15,7 +15,11 @@ pub struct SessionHandle([u8; 16]);
 const DIGITS: usize = 32;
 
 impl SessionHandle {
-    /// A new one, which nobody knows: from the thread's generator, ChaCha with a seed from the operating system.
+    /// A new one, which nobody knows: from the thread's generator, ChaCha with a seed from the operating system. A process
+    /// that is forked, or a machine that is cloned, draws what its twin draws, until the generator is seeded anew.
+    ///
+    /// # Panics
+    /// When the operating system has no randomness for the thread's first, as also a session's id then does.
     #[must_use]
     pub fn random() -> Self {
         Self(rand::random())

@@ -1,7 +1,7 @@
 //! `Ledger`: who has how many sessions, and which is due next. It has one lock, so that the caps hold exactly.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::builder::Limits;
 use super::entry::Entry;
@@ -18,20 +18,15 @@ pub(super) struct Ledger {
     /// booked again or leaves.
     due: BTreeSet<(Moment, SessionHandle)>,
     tenants: HashMap<Principal, BTreeSet<SessionHandle>>,
-    /// How many are booked: all but those that are about to be closed.
-    len: usize,
 }
 
-/// What an entry knows of the ledger. Read and written only under the ledger's lock.
+/// By when the ledger has an entry. Read and written only under the ledger's lock.
 #[derive(Default)]
-pub(super) struct Booking {
-    booked: AtomicBool,
-    due: AtomicU64,
-}
+pub(super) struct Booking(AtomicU64);
 
 impl Ledger {
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.due.len()
     }
 
     pub(super) fn next_due(&self) -> Option<Moment> {
@@ -52,18 +47,16 @@ impl Ledger {
         if has >= limits.per_principal && !self.displace(principal, pool, now, leaving) {
             return Err(faults::principal_full());
         }
-        if self.len >= limits.capacity {
+        if self.len() >= limits.capacity {
             self.sweep(pool, now, usize::MAX, leaving);
         }
-        if self.len >= limits.capacity && !self.displace(principal, pool, now, leaving) {
+        if self.len() >= limits.capacity && !self.displace(principal, pool, now, leaving) {
             return Err(faults::registry_full());
         }
         Ok(())
     }
 
     pub(super) fn enter(&mut self, entry: &Entry, now: Moment) {
-        self.len += 1;
-        entry.booking.booked.store(true, Ordering::Relaxed);
         self.book(entry, now);
         match self.tenants.get_mut(&entry.principal) {
             Some(tenant) => tenant.insert(entry.handle),
@@ -71,20 +64,19 @@ impl Ledger {
         };
     }
 
-    /// False when it is out already.
-    pub(super) fn strike(&mut self, entry: &Entry) -> bool {
-        let booked = entry.booking.booked.swap(false, Ordering::Relaxed);
-        if booked {
-            self.len -= 1;
-            self.due.remove(&(entry.booking.due.load(Ordering::Relaxed), entry.handle));
-            if let Some(tenant) = self.tenants.get_mut(&entry.principal) {
-                tenant.remove(&entry.handle);
-                if tenant.is_empty() {
-                    self.tenants.remove(&entry.principal);
-                }
-            }
-        }
-        booked
+    /// Takes a session out of the pool if its time is up, and strikes it.
+    pub(super) fn expire(
+        &mut self,
+        handle: &SessionHandle,
+        pool: &Pool<Entry>,
+        now: Moment,
+    ) -> Option<Use<Entry>> {
+        self.struck(pool.take_expired(handle, now))
+    }
+
+    /// Takes a session out of the pool, in use or not, and strikes it.
+    pub(super) fn remove(&mut self, handle: &SessionHandle, pool: &Pool<Entry>) -> Option<Use<Entry>> {
+        self.struck(pool.take(handle, |_, _| true))
     }
 
     /// Looks at up to `most` of the sessions that are due. True when more may be.
@@ -99,31 +91,27 @@ impl Ledger {
             let Some(&(_, handle)) = self.due.first().filter(|(due, _)| *due <= now) else {
                 return false;
             };
-            self.due.pop_first();
-            if let Some(entry) = pool.take_expired(&handle, now) {
-                self.leave(entry, leaving);
-            } else {
-                // What is in the pool no more is about to be closed by whoever took it out.
-                pool.view(&handle, |entry| self.book(entry, now));
+            match self.expire(&handle, pool, now) {
+                Some(entry) => leaving.push(entry),
+                None => {
+                    self.due.pop_first();
+                    pool.view(&handle, |entry| self.book(entry, now));
+                }
             }
         }
         true
     }
 
     /// All that one principal has, in use or not.
-    pub(super) fn strike_all(&mut self, principal: &Principal, pool: &Pool<Entry>) -> Vec<Use<Entry>> {
+    pub(super) fn remove_all(&mut self, principal: &Principal, pool: &Pool<Entry>) -> Vec<Use<Entry>> {
         let handles = self.tenants.get(principal).cloned().unwrap_or_default();
-        let all: Vec<_> = handles.iter().filter_map(|handle| pool.take(handle, |_| true)).collect();
-        for entry in &all {
-            self.strike(entry);
-        }
-        all
+        handles.iter().filter_map(|handle| self.remove(handle, pool)).collect()
     }
 
     /// All there is, in use or not.
     pub(super) fn drain(&mut self, pool: &Pool<Entry>) -> Vec<Use<Entry>> {
         let principals: Vec<_> = self.tenants.keys().cloned().collect();
-        principals.iter().flat_map(|principal| self.strike_all(principal, pool)).collect()
+        principals.iter().flat_map(|principal| self.remove_all(principal, pool)).collect()
     }
 
     /// Has sessions of `principal` make way: those whose time is up, else the one least recently used. False when all
@@ -136,23 +124,30 @@ impl Ledger {
         leaving: &mut Vec<Use<Entry>>,
     ) -> bool {
         let handles = self.tenants.get(principal).cloned().unwrap_or_default();
-        let mut out: Vec<_> = handles.iter().filter_map(|handle| pool.take_expired(handle, now)).collect();
-        if out.is_empty() {
-            out.extend(least_recently_used(pool, &handles));
+        let before = leaving.len();
+        leaving.extend(handles.iter().filter_map(|handle| self.expire(handle, pool, now)));
+        if leaving.len() == before {
+            leaving.extend(self.struck(least_recently_used(pool, &handles)));
         }
-        let any = !out.is_empty();
-        out.into_iter().for_each(|entry| self.leave(entry, leaving));
-        any
+        leaving.len() > before
     }
 
-    fn leave(&mut self, entry: Use<Entry>, leaving: &mut Vec<Use<Entry>>) {
-        self.strike(&entry);
-        leaving.push(entry);
+    /// What was taken out of the pool is struck under the same lock, so that the two agree.
+    fn struck(&mut self, taken: Option<Use<Entry>>) -> Option<Use<Entry>> {
+        let entry = taken?;
+        self.due.remove(&(entry.booking.0.load(Ordering::Relaxed), entry.handle));
+        if let Some(tenant) = self.tenants.get_mut(&entry.principal) {
+            tenant.remove(&entry.handle);
+            if tenant.is_empty() {
+                self.tenants.remove(&entry.principal);
+            }
+        }
+        Some(entry)
     }
 
     fn book(&mut self, entry: &Entry, now: Moment) {
         let due = entry.due(now);
-        entry.booking.due.store(due, Ordering::Relaxed);
+        entry.booking.0.store(due, Ordering::Relaxed);
         self.due.insert((due, entry.handle));
     }
 }
@@ -163,7 +158,7 @@ fn least_recently_used(pool: &Pool<Entry>, handles: &BTreeSet<SessionHandle>) ->
         let unused = |entry: &Use<Entry>| (!is_used(entry)).then(|| entry.last_used());
         let idle = handles.iter().filter_map(|handle| Some((pool.view(handle, unused)??, handle)));
         let (since, handle) = idle.min()?;
-        if let Some(entry) = pool.take_unused(handle, |entry| entry.last_used() == since) {
+        if let Some(entry) = pool.take(handle, |entry, used| !used && entry.last_used() == since) {
             return Some(entry);
         }
     }

@@ -28,18 +28,17 @@ impl<E> Pool<E> {
         self.0.view(handle, |_, entry| look(entry))
     }
 
-    /// Takes the entry out if nobody uses it and `leaves` says so, having seen all that its last user left.
-    pub(super) fn take_unused(
+    /// Takes the entry out if `leaves` says so, which is told whether anybody uses it. If nobody does, it sees all that the
+    /// last user left, and nobody will.
+    pub(super) fn take(
         &self,
         handle: &SessionHandle,
-        leaves: impl FnOnce(&E) -> bool,
+        leaves: impl FnOnce(&E, bool) -> bool,
     ) -> Option<Use<E>> {
-        let leaves = |entry: &mut Use<E>| Use::get_mut(entry).is_some_and(|entry| leaves(entry));
-        self.0.remove_if_mut(handle, |_, entry| leaves(entry)).map(|(_, entry)| entry)
-    }
-
-    /// Takes the entry out, in use or not, if `leaves` says so.
-    pub(super) fn take(&self, handle: &SessionHandle, leaves: impl FnOnce(&E) -> bool) -> Option<Use<E>> {
+        let leaves = |entry: &mut Use<E>| {
+            let used = Use::get_mut(entry).is_none();
+            leaves(entry, used)
+        };
         self.0.remove_if_mut(handle, |_, entry| leaves(entry)).map(|(_, entry)| entry)
     }
 
@@ -49,7 +48,7 @@ impl<E> Pool<E> {
     }
 }
 
-/// Whether anybody uses what the pool shows: true may be out of date at once, false is not before the pool is left.
+/// Whether anybody uses what the pool shows. It may be otherwise at once, for others look at the same time.
 pub(super) fn is_used<E>(shown: &Use<E>) -> bool {
     Use::strong_count(shown) > 1
 }

@@ -18,7 +18,7 @@ use crate::{Principal, Result, SessionContext};
 pub(super) struct Shelf {
     timeline: Timeline,
     pub(super) limits: Limits,
-    /// What `find` reads. What is here is in the ledger too; what is in the ledger and not here is about to be closed.
+    /// What `find` reads. Put in and taken out under the ledger's lock, so that the two agree.
     sessions: Pool<Entry>,
     ledger: Mutex<Ledger>,
     closed: AtomicBool,
@@ -79,9 +79,9 @@ impl Shelf {
 
     /// Closes a session if its time is up and nobody uses it. One that was closed frees its place also if somebody does.
     pub(super) fn expire(&self, handle: &SessionHandle, now: Moment) {
-        if let Some(entry) = self.sessions.take_expired(handle, now) {
-            self.strike(&entry);
-        }
+        // Dropped, and so closed, once the ledger is free again.
+        let expired = self.ledger().expire(handle, &self.sessions, now);
+        drop(expired);
     }
 
     pub(super) fn put(&self, entry: &Use<Entry>, now: Moment) -> Result<()> {
@@ -100,17 +100,20 @@ impl Shelf {
 
     /// Closes a session, in use or not, if it is this principal's. True when it was open until now.
     pub(super) fn close_one(&self, principal: &Principal, handle: &SessionHandle) -> bool {
-        let Some(entry) = self.sessions.take(handle, |entry| entry.principal == *principal) else {
+        if self.sessions.view(handle, |entry| entry.principal == *principal) != Some(true) {
             return false;
-        };
-        let was_open = self.strike(&entry) && !entry.session.is_closed();
-        entry.session.end();
-        was_open
+        }
+        let removed = self.ledger().remove(handle, &self.sessions);
+        removed.is_some_and(|entry| {
+            let was_open = !entry.session.was_closed();
+            entry.session.end();
+            was_open
+        })
     }
 
     /// Closes all that one principal has, and tells how many they were.
     pub(super) fn close_all(&self, principal: &Principal) -> usize {
-        let leaving = self.ledger().strike_all(principal, &self.sessions);
+        let leaving = self.ledger().remove_all(principal, &self.sessions);
         see_off(leaving)
     }
 
@@ -128,11 +131,6 @@ impl Shelf {
         self.wake_warmers();
         let leaving = self.ledger().drain(&self.sessions);
         see_off(leaving);
-    }
-
-    /// Frees the place of a session. False when that was done before.
-    pub(super) fn strike(&self, entry: &Entry) -> bool {
-        self.ledger().strike(entry)
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -88,12 +88,12 @@ pub(crate) struct Issued {
 
 impl Issued {
     /// Of a set that no session holds: not settled, and as good as expired.
-    pub(crate) fn never() -> Self {
+    pub(crate) fn to_nobody() -> Self {
         let windows = Windows { advisory_at: None, expires_at: None };
         Self { id: SetId::NONE, windows, settled_until: AtomicU64::new(0) }
     }
 
-    pub(crate) fn is_never(&self) -> bool {
+    pub(crate) fn is_to_nobody(&self) -> bool {
         self.id == SetId::NONE
     }
 

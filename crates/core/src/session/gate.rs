@@ -16,7 +16,7 @@ use crate::sync::{Mutex, MutexGuard, PoisonError, Swap};
 
 /// A value that is read by anyone, and what decides about it: the state `S`, seen only from inside.
 pub(super) struct Gate<V, S> {
-    /// Made with the first value: one that holds nothing yet looks for readers, too, when it is dropped.
+    /// Made with the first value, as a [`Late`](super::late::Late) is.
     value: OnceLock<Swap<V>>,
     inside: Mutex<Inside<S>>,
 }

@@ -33,8 +33,8 @@ fn call(pool: &Pool<Session>) -> bool {
 
 /// Closes the session if nobody uses it and it was not used after 1.
 fn sweep(pool: &Pool<Session>) -> bool {
-    let idle = |session: &Session| session.last_used.load(Ordering::Relaxed) == 1;
-    let taken = pool.take_unused(&ONLY, idle);
+    let idle = |session: &Session, used: bool| !used && session.last_used.load(Ordering::Relaxed) == 1;
+    let taken = pool.take(&ONLY, idle);
     taken.inspect(|session| session.closed.store(1, Ordering::Relaxed)).is_some()
 }
 
@@ -64,7 +64,7 @@ fn of_those_who_leave_at_once_the_last_takes_it_out_and_nobody_else() {
             let pool = Arc::clone(&pool);
             thread::spawn(move || {
                 drop(session);
-                pool.take_unused(&ONLY, |_| true).is_some()
+                pool.take(&ONLY, |_, used| !used).is_some()
             })
         });
         let took = users.into_iter().map(|user| user.join().unwrap()).filter(|took| *took).count();

@@ -69,3 +69,23 @@ fn what_was_used_before_a_jump_back_is_older_than_what_was_used_after() {
     gateway.open("ana").close();
     assert!(before.is_closed() && !after.is_closed());
 }
+
+/// A call may read the time just before another notices that the lifetime has passed, or the clock may go back a little
+/// meanwhile, which goes unnoticed.
+#[test]
+fn a_session_whose_last_call_saw_time_left_is_closed_by_a_later_sweep() {
+    let gateway = Gateway::new();
+    let in_use = gateway.open("ana");
+    let session = in_use.clone();
+    let millis = Duration::from_millis;
+    gateway.clock.advance(LIFETIME - millis(500));
+    assert_eq!(gateway.registry.sweep(), 0);
+    gateway.clock.advance(millis(600));
+    assert_eq!(gateway.registry.sweep(), 0, "over, and in use");
+    gateway.clock.jump_back(millis(300));
+    drop(in_use);
+    assert!(!session.is_closed(), "by that clock it had time left");
+    gateway.clock.advance(IDLE + SECOND);
+    assert_eq!(gateway.registry.sweep(), 1);
+    assert!(session.is_closed() && gateway.registry.is_empty());
+}
