@@ -7,8 +7,8 @@
 //!
 //! It is not a cache of the moka kind. That evicts by its own policy and its own clock: it cannot be told to spare a
 //! session in use, may refuse a newcomer that is used less than others, drops values some time after they are gone, and
-//! follows no manual clock. Its `get` alone also costs several times what finding a session and reading its credentials
-//! does here.
+//! follows no manual clock. Its `get` alone also costs more than twice what finding a session and reading its
+//! credentials does here.
 
 mod builder;
 mod entry;

@@ -1,6 +1,5 @@
 //! `Entry`: one session in a registry, and whether its time is up.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -108,14 +107,5 @@ impl Pool<Entry> {
 impl Drop for Entry {
     fn drop(&mut self) {
         self.session.end();
-    }
-}
-
-impl fmt::Debug for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry")
-            .field("handle", &self.handle)
-            .field("session", &self.session)
-            .finish_non_exhaustive()
     }
 }
