@@ -78,9 +78,14 @@ fn sets_that_travel_between_threads_while_they_are_replaced_are_whole() {
                 }
             }
         });
-        for set in receive.into_iter().take(5_000) {
-            assert_eq!(set.access_key_id().as_str(), format!("AKIA{:016}", number(&set)));
-        }
+        let dropping = scope.spawn(|| {
+            for set in receive.into_iter().take(5_000) {
+                assert_eq!(set.access_key_id().as_str(), format!("AKIA{:016}", number(&set)));
+            }
+        });
+        let whole = dropping.join();
+        // Whatever came of it: the others would go on for ever.
         stop.store(true, Ordering::Relaxed);
+        whole.unwrap();
     });
 }
