@@ -28,6 +28,13 @@ pub(super) struct Limits {
     pub(super) capacity: usize,
 }
 
+impl Limits {
+    /// How long a session that is opened or used stays at least.
+    pub(super) fn soonest(&self) -> u64 {
+        self.idle_ttl.min(self.lifetime)
+    }
+}
+
 impl RegistryBuilder {
     pub(super) fn new() -> Self {
         let limits = Limits {

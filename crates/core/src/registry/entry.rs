@@ -21,7 +21,7 @@ pub(super) struct Entry {
     pub(super) handle: SessionHandle,
     pub(super) principal: Principal,
     pub(super) session: SessionContext,
-    /// A cycle while the session is on the shelf; whatever ends the session cuts it.
+    /// A cycle while the session is in the pool; whatever takes it out cuts it.
     pub(super) shelf: Arc<Shelf>,
     pub(super) booking: Booking,
 }
@@ -74,8 +74,8 @@ impl Entry {
     /// When to look again at a session that stays. It stays beyond a limit because it is in use, and is idle after one more
     /// idle time at the earliest. Its last call closes it when it is over, unless that read the time just before.
     pub(super) fn due(&self, now: Moment) -> Moment {
-        let at_least = now.saturating_add(self.shelf.limits.idle_ttl);
-        let look = |limit: Moment| if limit > now { limit } else { at_least };
+        let again = now.saturating_add(self.shelf.limits.soonest());
+        let look = |limit: Moment| if limit > now { limit } else { again };
         // Later than now in any case, so that who sweeps gets on.
         look(self.idle_until()).min(look(self.ends_at)).max(now.saturating_add(1))
     }

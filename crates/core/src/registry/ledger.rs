@@ -34,7 +34,7 @@ impl Ledger {
     }
 
     /// Makes room for one more session of `principal`, or says why there is none. Who has to make way is added to
-    /// `leaving`, also if there is no room in the end.
+    /// `leaving`.
     pub(super) fn make_room(
         &mut self,
         principal: &Principal,
@@ -88,7 +88,9 @@ impl Ledger {
         leaving: &mut Vec<Use<Entry>>,
     ) -> bool {
         for _ in 0..most {
-            let Some(&(_, handle)) = self.due.first().filter(|(due, _)| *due <= now) else {
+            // The end of time never comes: what is due then could not be booked for later.
+            let Some(&(_, handle)) = self.due.first().filter(|(due, _)| *due <= now && *due < Moment::MAX)
+            else {
                 return false;
             };
             match self.expire(&handle, pool, now) {

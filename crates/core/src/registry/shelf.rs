@@ -142,8 +142,7 @@ impl Shelf {
     }
 }
 
-/// Closes what has left, in use or not. Runs providers' `Drop` and the audit sink, so no lock is held; and all are out of the
-/// pool before the first is closed, should one of those panic.
+/// Closes what has left, in use or not. Runs providers' `Drop` and the audit sink, so no lock is held.
 fn see_off(leaving: Vec<Use<Entry>>) -> usize {
     leaving.iter().for_each(|entry| entry.session.end());
     leaving.len()

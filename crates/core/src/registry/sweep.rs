@@ -57,7 +57,7 @@ impl Shelf {
             return BETWEEN_SLICES;
         }
         // What is opened meanwhile is due no sooner than this.
-        let soonest = self.limits.idle_ttl.min(self.limits.lifetime);
+        let soonest = self.limits.soonest();
         let next = self.ledger().next_due().map_or(soonest, |due| due.saturating_sub(now).min(soonest));
         Duration::from_nanos(next).clamp(SHORTEST_SLEEP, LONGEST_SLEEP)
     }

@@ -1,6 +1,7 @@
 //! What the accounts of one session share: who it is, its clock, its trail, its rules, its warmers.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
@@ -91,8 +92,11 @@ impl Surroundings {
     /// Adds to the trail, if one is kept. Never from inside a gate, as the trail is not ours.
     pub(super) fn record(&self, event: AuditEvent, describe: impl FnOnce(AuditRecord) -> AuditRecord) {
         if let Some(audit) = self.terms.as_ref().and_then(|terms| terms.audit.as_ref()) {
-            let record = AuditRecord::new(self.now(), self.id, self.principal.clone(), event);
-            audit.record(&describe(record));
+            let record = describe(AuditRecord::new(self.now(), self.id, self.principal.clone(), event));
+            // A close that a sink broke off would leave the children open.
+            if catch_unwind(AssertUnwindSafe(|| audit.record(&record))).is_err() {
+                tracing::error!(session = %self.id, ?event, "the audit sink panicked, and the record is lost");
+            }
         }
     }
 

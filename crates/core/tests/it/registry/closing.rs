@@ -224,3 +224,27 @@ fn foreign_code_that_runs_at_a_closing_may_call_the_registry() {
     keep("ana").unwrap();
     *meddler.0.lock().unwrap() = None;
 }
+
+#[derive(Debug)]
+struct Panicking;
+
+impl AuditSink for Panicking {
+    fn record(&self, _: &AuditRecord) {
+        panic!("the sink is broken");
+    }
+}
+
+#[test]
+fn a_sink_that_panics_leaves_nothing_open() {
+    let gateway = Gateway::new();
+    let opened = [(); 3].map(|()| {
+        let session = gateway.builder().audit(Arc::new(Panicking));
+        gateway.registry.open(principal("ana"), session).unwrap()
+    });
+    let children =
+        opened.each_ref().map(|session| session.with_credentials(numbered(1, Expiry::Never)).unwrap());
+    assert_eq!(gateway.registry.close_all(&principal("ana")), 3);
+    assert!(
+        opened.iter().all(|session| session.is_closed()) && children.iter().all(|child| child.is_closed())
+    );
+}

@@ -16,19 +16,24 @@ fn until_first_is_done(works: Vec<Work<'_>>) {
         for (index, work) in works.iter().enumerate() {
             let done = &done;
             scope.spawn(move || {
-                // Also when it panics: the others would wait for ever.
-                let _ends = (index == 0).then(|| Ends(done));
+                // Also when one panics: the others would go on for ever.
+                let _ends = Ends { done, first: index == 0 };
                 work(done);
             });
         }
     });
 }
 
-struct Ends<'a>(&'a AtomicBool);
+struct Ends<'a> {
+    done: &'a AtomicBool,
+    first: bool,
+}
 
 impl Drop for Ends<'_> {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
+        if self.first || thread::panicking() {
+            self.done.store(true, Ordering::SeqCst);
+        }
     }
 }
 
@@ -50,8 +55,8 @@ fn what_is_found_stays_open_while_it_is_in_use_whoever_sweeps() {
             }
         }
     };
-    let sweeper = |_: &AtomicBool| {
-        while swept.load(Ordering::SeqCst) < 300 {
+    let sweeper = |done: &AtomicBool| {
+        while swept.load(Ordering::SeqCst) < 300 && !done.load(Ordering::SeqCst) {
             gateway.clock.advance(SECOND);
             swept.fetch_add(gateway.registry.sweep(), Ordering::SeqCst);
         }

@@ -70,22 +70,39 @@ fn what_was_used_before_a_jump_back_is_older_than_what_was_used_after() {
     assert!(before.is_closed() && !after.is_closed());
 }
 
-/// A call may read the time just before another notices that the lifetime has passed, or the clock may go back a little
-/// meanwhile, which goes unnoticed.
-#[test]
-fn a_session_whose_last_call_saw_time_left_is_closed_by_a_later_sweep() {
-    let gateway = Gateway::new();
-    let in_use = gateway.open("ana");
-    let session = in_use.clone();
-    let millis = Duration::from_millis;
+/// A session that was over while it was in use, and whose last call then saw time left. A call may read the time just
+/// before another notices that the lifetime has passed, or the clock may go back a little meanwhile, which goes unnoticed.
+fn overlooked(gateway: &Gateway) -> SessionContext {
+    let (in_use, millis) = (gateway.open("ana"), Duration::from_millis);
     gateway.clock.advance(LIFETIME - millis(500));
     assert_eq!(gateway.registry.sweep(), 0);
     gateway.clock.advance(millis(600));
     assert_eq!(gateway.registry.sweep(), 0, "over, and in use");
     gateway.clock.jump_back(millis(300));
+    let session = in_use.clone();
     drop(in_use);
     assert!(!session.is_closed(), "by that clock it had time left");
-    gateway.clock.advance(IDLE + SECOND);
-    assert_eq!(gateway.registry.sweep(), 1);
-    assert!(session.is_closed() && gateway.registry.is_empty());
+    session
+}
+
+#[test]
+fn a_session_whose_last_call_saw_time_left_is_closed_by_a_later_sweep() {
+    for (idle_ttl, later) in [(IDLE, IDLE + SECOND), (Duration::MAX, LIFETIME + SECOND)] {
+        let gateway = Gateway::with(|registry| registry.idle_ttl(idle_ttl));
+        let session = overlooked(&gateway);
+        gateway.clock.advance(later);
+        assert_eq!(gateway.registry.sweep(), 1);
+        assert!(session.is_closed() && gateway.registry.is_empty());
+    }
+}
+
+#[test]
+fn a_sweep_at_the_end_of_time_ends() {
+    let gateway = Gateway::with(|registry| registry.capacity(1));
+    let in_use = gateway.open("ana");
+    gateway.clock.advance(Duration::from_secs(600 * 366 * 24 * 60 * 60));
+    assert_eq!(gateway.registry.sweep(), 0);
+    assert!(gateway.try_open("ben").is_err());
+    drop(in_use);
+    drop(gateway.open("ben"));
 }
