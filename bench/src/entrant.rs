@@ -27,24 +27,25 @@ pub(crate) trait Entrant: Send + Sync {
 struct Named<S> {
     name: &'static str,
     subject: Arc<S>,
+    /// How many more sets are in hand while one task fetches.
+    held: usize,
 }
 
 /// A subject that has shown that it serves.
 pub(crate) async fn enter<S: Subject>(name: &'static str, subject: S) -> Result<Box<dyn Entrant>> {
-    match subject.fetch().await {
-        Ok(_) => Ok(Box::new(Named { name, subject: Arc::new(subject) })),
-        Err(fault) => Err(format!("{name} serves nothing: {}", text(&fault)).into()),
-    }
+    enter_holding(name, subject, 0).await
 }
 
-/// The same while so many of its sets are held by whoever fetches.
+/// The same, of which so many sets are in hand while one task fetches.
 pub(crate) async fn enter_holding<S: Subject>(
     name: &'static str,
     subject: S,
     held: usize,
 ) -> Result<Box<dyn Entrant>> {
-    subject.fetch().await.map_err(|fault| format!("{name} serves nothing: {}", text(&fault)))?;
-    Ok(Box::new(Holding { named: Named { name, subject: Arc::new(subject) }, held }))
+    match subject.fetch().await {
+        Ok(_) => Ok(Box::new(Named { name, subject: Arc::new(subject), held })),
+        Err(fault) => Err(format!("{name} serves nothing: {}", text(&fault)).into()),
+    }
 }
 
 fn text(fault: &impl Debug) -> String {
@@ -58,6 +59,7 @@ impl<S: Subject> Entrant for Named<S> {
 
     fn alone(&self, runtime: &Runtime, fetches: u64) -> Duration {
         let subject = &*self.subject;
+        let _held: Vec<_> = (0..self.held).map(|_| runtime.block_on(subject.fetch())).collect();
         runtime.block_on(async {
             let start = Instant::now();
             for _ in 0..fetches {
@@ -73,30 +75,5 @@ impl<S: Subject> Entrant for Named<S> {
 
     fn latency(&self, runtime: &Runtime, crowd: Crowd) -> Result<Latency> {
         crowd::latency(runtime, &self.subject, crowd)
-    }
-}
-
-struct Holding<S> {
-    named: Named<S>,
-    held: usize,
-}
-
-impl<S: Subject> Entrant for Holding<S> {
-    fn name(&self) -> &'static str {
-        self.named.name
-    }
-
-    fn alone(&self, runtime: &Runtime, fetches: u64) -> Duration {
-        let fetch = || runtime.block_on(self.named.subject.fetch()).ok();
-        let _held: Vec<_> = (0..self.held).map(|_| fetch()).collect();
-        self.named.alone(runtime, fetches)
-    }
-
-    fn throughput(&self, runtime: &Runtime, crowd: Crowd) -> f64 {
-        self.named.throughput(runtime, crowd)
-    }
-
-    fn latency(&self, runtime: &Runtime, crowd: Crowd) -> Result<Latency> {
-        self.named.latency(runtime, crowd)
     }
 }

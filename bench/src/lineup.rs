@@ -26,7 +26,7 @@ const SWAP_LOAD: &str = "arc-swap load";
 const SWAP_LOAD_FULL: &str = "arc-swap load_full";
 const WALL_CLOCK: &str = "SystemTime::now";
 const COARSE_CLOCK: &str = "coarse clock";
-pub(crate) const TOGETHER: &str = "arc-swap load, Arc clone, coarse clock";
+const TOGETHER: &str = "arc-swap load, Arc clone, coarse clock";
 const LOOP: &str = "the loop alone";
 pub(crate) const SDK: &str = SdkCache::NAME;
 pub(crate) const MOKA_GET: &str = "moka get";
@@ -35,7 +35,7 @@ pub(crate) const DASHMAP_GET: &str = "DashMap get";
 /// The ways to fetch from a session that are meant for the warm path, and so have goals.
 pub(crate) const OURS: [&str; 3] = [OWNED, LENT, THROUGH_TRAIT];
 
-/// What none can go below; no caches of credentials.
+/// What the parts of a fetch cost; no caches of credentials.
 pub(crate) const LIMITS: [&str; 7] =
     [ARC_CLONE, SWAP_LOAD, SWAP_LOAD_FULL, WALL_CLOCK, COARSE_CLOCK, TOGETHER, LOOP];
 

@@ -9,7 +9,7 @@ use super::allocations;
 use crate::Result;
 use crate::entrant::Entrant;
 use crate::goal::Goal;
-use crate::lineup::{ARC_CLONE, OURS, SDK, TOGETHER, crowded, everybody};
+use crate::lineup::{ARC_CLONE, OURS, SDK, crowded, everybody};
 use crate::rounds::Rounds;
 use crate::sheet::{Figure, Section};
 use crate::stage::Stage;
@@ -30,10 +30,10 @@ pub(crate) fn take(stage: &Stage) -> Result<Vec<Section>> {
         let figure = figure.against(ARC_CLONE, &times[name].over(reference));
         section.push(if OURS.contains(&name) { figure.goal(Goal::AtMost(3.0)) } else { figure });
     }
-    for subject in OURS.into_iter().chain([TOGETHER]) {
+    for subject in OURS {
         let faster = times[SDK].over(&times[subject]);
         let figure = Figure::new("warm fetch, times faster", subject, "×", &faster).against(SDK, &faster);
-        section.push(if OURS.contains(&subject) { figure.goal(Goal::AtLeast(12.0)) } else { figure });
+        section.push(figure.goal(Goal::AtLeast(12.0)));
     }
     Ok(vec![section, allocations::take()?])
 }

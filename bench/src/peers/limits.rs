@@ -28,7 +28,7 @@ impl Subject for Nothing {
     }
 }
 
-/// The least that handing out an owned set can cost.
+/// The least that handing out a counted set can cost.
 pub(crate) struct ArcClone(Arc<Payload>);
 
 impl ArcClone {
@@ -82,8 +82,8 @@ impl Subject for SwapLoadFull {
     }
 }
 
-/// The least that an owned set can cost which has an expiry and can be replaced while it is read: all three limits in a
-/// row, and nothing else.
+/// The least that a counted set can cost which has an expiry and can be replaced while it is read: all three limits in a
+/// row, and nothing else. A set that is not counted costs less.
 pub(crate) struct Together {
     served: ArcSwap<Served>,
 }
