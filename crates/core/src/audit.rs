@@ -10,8 +10,8 @@ pub use json_lines::JsonLines;
 pub use memory::InMemoryAudit;
 pub use record::{AuditEvent, AuditRecord, Narrowing};
 
-/// Takes audit records. Called in line, possibly from many tasks: it must not block for long and must
-/// not fail. If it panics, that is logged, and what it was told of goes on.
+/// Takes audit records. Called in line, possibly from many tasks: it must not block for long and must not fail. If it
+/// panics, that is logged, and what it was told of goes on.
 pub trait AuditSink: fmt::Debug + Send + Sync {
     /// Keeps one record.
     fn record(&self, record: &AuditRecord);

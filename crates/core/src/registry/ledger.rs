@@ -106,14 +106,13 @@ impl Ledger {
 
     /// All that one principal has, in use or not.
     pub(super) fn remove_all(&mut self, principal: &Principal, pool: &Pool<Entry>) -> Vec<Use<Entry>> {
-        let handles = self.tenants.get(principal).cloned().unwrap_or_default();
-        handles.iter().filter_map(|handle| self.remove(handle, pool)).collect()
+        self.of(principal).iter().filter_map(|handle| self.remove(handle, pool)).collect()
     }
 
     /// All there is, in use or not.
     pub(super) fn drain(&mut self, pool: &Pool<Entry>) -> Vec<Use<Entry>> {
-        let principals: Vec<_> = self.tenants.keys().cloned().collect();
-        principals.iter().flat_map(|principal| self.remove_all(principal, pool)).collect()
+        let handles: Vec<_> = self.due.iter().map(|(_, handle)| *handle).collect();
+        handles.iter().filter_map(|handle| self.remove(handle, pool)).collect()
     }
 
     /// Has sessions of `principal` make way: those whose time is up, else the one least recently used. False when all
@@ -125,13 +124,17 @@ impl Ledger {
         now: Moment,
         leaving: &mut Vec<Use<Entry>>,
     ) -> bool {
-        let handles = self.tenants.get(principal).cloned().unwrap_or_default();
+        let handles = self.of(principal);
         let before = leaving.len();
         leaving.extend(handles.iter().filter_map(|handle| self.expire(handle, pool, now)));
         if leaving.len() == before {
             leaving.extend(self.struck(least_recently_used(pool, &handles)));
         }
         leaving.len() > before
+    }
+
+    fn of(&self, principal: &Principal) -> BTreeSet<SessionHandle> {
+        self.tenants.get(principal).cloned().unwrap_or_default()
     }
 
     /// What was taken out of the pool is struck under the same lock, so that the two agree.
