@@ -42,6 +42,14 @@ pub enum Error {
         /// The end of what pip said.
         output: String,
     },
+    /// The JavaScript package installer failed.
+    #[error(
+        "npm could not install rig/node/package-lock.json: check the network and the package index, then run `cargo xtask rig` again\n{output}"
+    )]
+    Npm {
+        /// The end of npm's output.
+        output: String,
+    },
     /// A peer ended, or did not answer, before it was ready.
     #[error("{peer} did not come up: {reason}; its log is {}\n{tail}", log.display())]
     Start {
@@ -66,7 +74,7 @@ pub enum Error {
     },
     /// A script failed or took too long.
     #[error(
-        "python script {script} failed ({outcome}); run it by hand with target/rig/main/bin/python\n{output}"
+        "the script {script} failed ({outcome}); the interpreters are target/rig/main/bin/python and target/rig/node/bin/node\n{output}"
     )]
     Script {
         /// The script, or the first argument.

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Error, Result, Venv, error::tail, venv::root};
+use crate::{Error, Result, Venv, error::tail, packages, venv::root};
 
 /// What [`install`] did.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +56,9 @@ fn build(venv: Venv, alone: &File) -> Result<()> {
     }
     create(venv, &python)?;
     fill(venv, alone)?;
+    if venv == Venv::Node {
+        packages::install(venv)?;
+    }
     fs::write(venv.stamp(), venv.fingerprint()?).map_err(Error::io("writing the rig's stamp"))
 }
 

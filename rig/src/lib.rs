@@ -1,4 +1,4 @@
-//! Real peers for valetkey's tests: pinned Python programs under `target/rig`, and handles that start and stop them.
+//! Real peers for valetkey's tests: pinned Python and JavaScript programs under `target/rig`, and handles that start and stop them.
 //!
 //! `cargo xtask rig` installs them once. A test then starts what it needs on a free loopback port:
 //!
@@ -21,6 +21,7 @@ mod http;
 pub mod install;
 mod ministack;
 mod moto;
+pub mod packages;
 mod peer;
 mod port;
 mod script;

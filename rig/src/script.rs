@@ -1,4 +1,4 @@
-//! Runs a Python script in the main environment and returns what it printed.
+//! Runs a Python or JavaScript program of the rig and returns what it printed.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -14,23 +14,35 @@ const LIMIT: Duration = Duration::from_secs(240);
 
 /// Runs `python ARGS…`: the first argument is the script, or an interpreter option such as `-c`.
 pub async fn python<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Result<String> {
-    Script { args: args.into_iter().map(|arg| arg.as_ref().to_owned()).collect(), env: Vec::new() }
-        .run()
-        .await
+    let args = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+    Script { venv: Venv::Main, interpreter: "python", args, env: Vec::new() }.run().await
 }
 
 /// A script to run, with its arguments and the variables it sees beside `PATH`, `HOME` and `TMPDIR`.
 #[derive(Clone, Debug)]
 #[must_use = "a script does nothing until it is run"]
 pub struct Script {
+    venv: Venv,
+    interpreter: &'static str,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
 }
 
 impl Script {
-    /// The script at `path`.
+    /// The Python script at `path`, run in the main environment.
     pub fn new(path: impl Into<OsString>) -> Self {
-        Self { args: vec![path.into()], env: Vec::new() }
+        Self::python_in(Venv::Main, path)
+    }
+
+    /// The Python script at `path`, run in `venv`.
+    pub fn python_in(venv: Venv, path: impl Into<OsString>) -> Self {
+        Self { venv, interpreter: "python", args: vec![path.into()], env: Vec::new() }
+    }
+
+    /// The JavaScript program at `path`. It resolves packages against `RIG_NODE`; see [`packages`](crate::packages).
+    pub fn node(path: impl Into<OsString>) -> Self {
+        let env = vec![("RIG_NODE".into(), Venv::Node.path().into_os_string())];
+        Self { venv: Venv::Node, interpreter: "node", args: vec![path.into()], env }
     }
 
     /// Adds an argument.
@@ -52,12 +64,12 @@ impl Script {
     /// Runs it to its end; anything but success within four minutes is an error with its last words.
     pub async fn run(self) -> Result<String> {
         let folder = Folder::create("script")?;
-        let mut command = folder.command(Venv::Main, "python")?;
+        let mut command = folder.command(self.venv, self.interpreter)?;
         command.args(&self.args).envs(self.env.iter().map(|(key, value)| (key, value))).stdin(Stdio::null());
         let script = self.args.first().map(|arg| arg.to_string_lossy().into_owned()).unwrap_or_default();
         match timeout(LIMIT, command.output()).await {
             Err(_) => Err(failed(script, format!("no end within {} s", LIMIT.as_secs()), &[])),
-            Ok(output) => finish(script, output.map_err(Error::io("running python"))?, folder),
+            Ok(output) => finish(script, output.map_err(Error::io("running a script"))?, folder),
         }
     }
 }

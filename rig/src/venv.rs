@@ -1,11 +1,11 @@
-//! The two virtual environments: where they are, and whether they hold what the requirements files say.
+//! The virtual environments: where they are, and whether they hold what the requirements files specify.
 
 use std::{
     env, fs,
     path::{Path, PathBuf},
 };
 
-use crate::{Error, Result};
+use crate::{Error, Result, packages};
 
 /// One of the rig's virtual environments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,17 +14,23 @@ pub enum Venv {
     Main,
     /// The stricter emulator, apart because it pins its own botocore.
     MiniStack,
+    /// The newest botocore, whose published service models are the reference for wire formats.
+    Botocore,
+    /// Node.js and the JavaScript packages of `rig/node`.
+    Node,
 }
 
 impl Venv {
-    /// Both of them.
-    pub const ALL: [Self; 2] = [Self::Main, Self::MiniStack];
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Main, Self::MiniStack, Self::Botocore, Self::Node];
 
     /// Its name: the folder under `target/rig`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Main => "main",
             Self::MiniStack => "ministack",
+            Self::Botocore => "botocore",
+            Self::Node => "node",
         }
     }
 
@@ -56,7 +62,11 @@ impl Venv {
     /// All that decides what is installed. The path is part of it: a moved environment has broken launchers.
     pub(crate) fn fingerprint(self) -> Result<String> {
         let mut text = format!("{}\n", self.path().display());
-        for file in [self.requirements(), scripts().join("constraints.txt")] {
+        let mut files = vec![self.requirements(), scripts().join("constraints.txt")];
+        if self == Self::Node {
+            files.extend(packages::MANIFESTS.map(|name| packages::source().join(name)));
+        }
+        for file in files {
             let doing = format!("reading {}", file.display());
             text += &fs::read_to_string(file).map_err(Error::io(doing))?;
         }

@@ -4,6 +4,7 @@ mod aws_api;
 mod egress;
 mod ministack;
 mod moto;
+mod packages;
 
 use std::path::{Path, PathBuf};
 
