@@ -47,6 +47,18 @@ impl<'a> Canvas<'a> {
     }
 }
 
+/// The most pixels that `text` may take at this size: a page's font is the reader's, so this is an upper bound for the
+/// common sans-serif ones.
+pub(super) fn text_width(text: &str, size: i32) -> i32 {
+    let letters = i32::try_from(text.chars().count()).unwrap_or(i32::MAX);
+    letters.saturating_mul(size * 62).saturating_div(100)
+}
+
+/// The width of the widest of `texts`.
+pub(super) fn widest(texts: impl Iterator<Item = String>, size: i32) -> i32 {
+    texts.map(|text| text_width(&text, size)).max().unwrap_or_default()
+}
+
 /// Values onto pixels, by their logarithm.
 pub(super) struct Scale {
     low: f64,
@@ -77,5 +89,46 @@ impl Scale {
         let decades = self.low.floor() as i32..=self.high.ceil() as i32;
         let all = decades.flat_map(|decade| steps.iter().map(move |step| step * 10f64.powi(decade)));
         all.filter(|tick| (self.low..=self.high).contains(&tick.log10())).collect()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// The texts of a picture that reach beyond its edges, for a font of the widest expected letters.
+    pub(in crate::report::plot) fn cut_texts(svg: &str) -> Vec<String> {
+        let width: f64 = attribute(svg, "width").unwrap();
+        let texts = svg.split("<text ").skip(1);
+        texts.filter_map(|text| cut(text, width)).collect()
+    }
+
+    fn cut(text: &str, width: f64) -> Option<String> {
+        let (head, rest) = text.split_once('>')?;
+        let content = rest.split('<').next()?.trim();
+        let length = content.chars().count() as f64 * attribute::<f64>(head, "font-size")? * 0.62;
+        let x: f64 = attribute(head, "x")?;
+        let from = match attribute::<String>(head, "text-anchor")?.as_str() {
+            "start" => x,
+            "middle" => x - length / 2.0,
+            _ => x - length,
+        };
+        (from < 0.0 || from + length > width).then(|| content.to_owned())
+    }
+
+    fn attribute<T: std::str::FromStr>(element: &str, name: &str) -> Option<T> {
+        let start = element.find(&format!("{name}=\""))? + name.len() + 2;
+        element[start..].split('"').next()?.parse().ok()
+    }
+
+    #[test]
+    fn cut_texts_finds_what_leaves_the_picture() {
+        let mut svg = String::new();
+        let canvas = Canvas::new(&mut svg, 200, 50);
+        let at = At { x: 100, y: 20, side: HPos::Right };
+        canvas.text("short", at, 14, RGBColor(0, 0, 0)).unwrap();
+        canvas.text(&"long".repeat(20), at, 14, RGBColor(0, 0, 0)).unwrap();
+        canvas.finish().unwrap();
+        assert_eq!(cut_texts(&svg), ["long".repeat(20)]);
     }
 }
