@@ -2,10 +2,7 @@
 
 use clap::Args;
 
-use crate::{
-    Failure, Result, loom, rig,
-    step::{cargo, has_cargo},
-};
+use crate::{Failure, Result, loom, rig, step::cargo};
 
 const EVERYTHING: [&str; 2] = ["--workspace", "--all-features"];
 
@@ -15,6 +12,9 @@ pub struct Options {
     /// Leave out the tests that need the rig.
     #[arg(long)]
     no_rig: bool,
+    /// Run the tests with cargo-nextest: one process for each test, and a summary at the end.
+    #[arg(long)]
+    nextest: bool,
     /// Passed on to the test runner.
     #[arg(last = true)]
     arguments: Vec<String>,
@@ -22,7 +22,8 @@ pub struct Options {
 
 /// Builds the rig and all programs, then runs the documentation tests, the models and every other test.
 ///
-/// The runner comes last, so that its closing lines are the last ones.
+/// The runner is plain `cargo test`, which every machine with a toolchain has: what passes here passes for a new user.
+/// It comes last, so that its closing lines are the last ones.
 pub fn run(options: &Options) -> Result<()> {
     if !options.no_rig {
         rig::build().map_err(Failure::RigForTests)?;
@@ -41,7 +42,7 @@ pub fn run(options: &Options) -> Result<()> {
 
 fn runner(options: &Options) -> Result<()> {
     let arguments: Vec<&str> = options.arguments.iter().map(String::as_str).collect();
-    if has_cargo("nextest") {
+    if options.nextest {
         let profile = if options.no_rig { "no-rig" } else { "default" };
         return cargo(&with(&["nextest", "run", "--profile", profile], &arguments));
     }
