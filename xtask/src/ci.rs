@@ -68,6 +68,8 @@ fn features() -> Result<()> {
         alone("valetkey-backends", backend)?;
         alone("valetkey", backend)?;
     }
+    cargo(&["check", "--package", "valetkey-local-aws"])?;
+    cargo(&["check", "--package", "valetkey-cli", "--no-default-features"])?;
     alone("valetkey", "tools")?;
     alone("valetkey", "mcp")
 }

@@ -28,6 +28,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show the main job with nothing but this program: two users at once, isolation, rotation, refusal, clearing.
+    #[cfg(feature = "demo")]
     Demo(Demo),
     /// Serve the credential tools and all tools of the configured servers as MCP, on standard input and output.
     Serve(Serve),
@@ -40,6 +41,7 @@ pub(crate) enum Command {
     /// Read the configuration files and report every fault in them.
     Check(Check),
     /// The demo's MCP server.
+    #[cfg(feature = "demo")]
     #[command(hide = true)]
     DemoServer,
     /// The launcher of child processes.
@@ -47,12 +49,13 @@ pub(crate) enum Command {
     Launch(Launch),
 }
 
+#[cfg(feature = "demo")]
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// Print what was shown as JSON.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Play on another AWS (moto, MiniStack …) instead of the built-in one. It must accept made-up keys.
+    /// Play on another AWS (moto, MiniStack …) instead of the local one. It must accept made-up keys.
     #[arg(long, value_name = "URL")]
     pub(crate) aws_endpoint: Option<String>,
 }

@@ -1,8 +1,6 @@
 //! `valetkey demo`: the main job, played and checked from end to end.
 
 mod child;
-#[allow(dead_code, reason = "the stage offers more than the play needs; its own tests use the rest")]
-mod cloud;
 mod play;
 mod report;
 mod stage;

@@ -5,6 +5,7 @@ mod check;
 mod chosen;
 mod compose;
 mod credential_process;
+#[cfg(feature = "demo")]
 mod demo;
 mod exec;
 mod failure;
@@ -41,14 +42,17 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    #[cfg(feature = "demo")]
     let color = arguments.color(&std::io::stdout());
     match arguments.command {
+        #[cfg(feature = "demo")]
         Command::Demo(command) => demo::run(&command, color).await,
         Command::Serve(command) => serve::run(command).await,
         Command::Exec(command) => exec::run(command).await,
         Command::CredentialProcess(command) => credential_process::run(command).await,
         Command::RevocationPolicy(command) => revocation_policy::run(&command),
         Command::Check(command) => check::run(&command).await,
+        #[cfg(feature = "demo")]
         Command::DemoServer => demo::serve_child().await,
         Command::Launch(launch) => Ok(launch.guard_program()),
     }

@@ -6,13 +6,24 @@ use super::{
 };
 
 /// Each member, and the members that it may depend on. A member that is not listed is a fault: decide where it stands.
-const MAY_NAME: [(&str, &[&str]); 9] = [
+const MAY_NAME: [(&str, &[&str]); 10] = [
     ("valetkey-core", &[]),
     ("valetkey-backends", &["valetkey-core"]),
     ("valetkey-tools", &["valetkey-core"]),
     ("valetkey-mcp", &["valetkey-core", "valetkey-tools"]),
     ("valetkey", &["valetkey-core", "valetkey-backends", "valetkey-tools", "valetkey-mcp"]),
-    ("valetkey-cli", &["valetkey", "valetkey-core", "valetkey-backends", "valetkey-tools", "valetkey-mcp"]),
+    ("valetkey-local-aws", &[]),
+    (
+        "valetkey-cli",
+        &[
+            "valetkey",
+            "valetkey-core",
+            "valetkey-backends",
+            "valetkey-tools",
+            "valetkey-mcp",
+            "valetkey-local-aws",
+        ],
+    ),
     ("valetkey-rig", &[]),
     ("valetkey-bench", &["valetkey-core", "valetkey-backends"]),
     ("xtask", &["valetkey-rig"]),

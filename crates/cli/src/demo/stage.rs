@@ -4,8 +4,8 @@ use serde_json::json;
 use uuid::Uuid;
 use valetkey::backends::{AssumeRoleProvider, SdkBase};
 use valetkey::{AccessKeyId, CredentialProvider, Credentials, Region, SecretString};
+use valetkey_local_aws::{LocalAws, RoleSpec, SecretSpec, UserSpec};
 
-use super::cloud::{CloudPlan, LocalCloud, RolePlan, SecretPlan, UserPlan};
 use crate::failure::Failure;
 
 const PLATFORM: &str = "999999999999";
@@ -19,7 +19,7 @@ pub(super) struct Stage {
     /// The platform's own key, with which a session's roles are assumed. No session ever holds it.
     pub(super) platform: Credentials,
     pub(super) tenants: [TenantPlan; 2],
-    cloud: Option<LocalCloud>,
+    local_aws: Option<LocalAws>,
 }
 
 /// What there is of one tenant before the play.
@@ -51,7 +51,7 @@ impl TenantPlan {
 }
 
 impl Stage {
-    /// Sets the stage on the built-in cloud, or at `endpoint`.
+    /// Sets the stage on a local AWS, or at `endpoint`.
     pub(super) async fn set(endpoint: Option<&str>) -> Result<Self, Failure> {
         let tenants = [
             TenantPlan::plan("A", "111111111111", "aws-cred-tenant-a"),
@@ -66,32 +66,32 @@ impl Stage {
 
     /// Ends what was started.
     pub(super) async fn strike(self) {
-        if let Some(cloud) = self.cloud
-            && let Err(error) = cloud.stop().await
+        if let Some(local_aws) = self.local_aws
+            && let Err(error) = local_aws.stop().await
         {
-            tracing::warn!(%error, "the built-in cloud did not stop cleanly");
+            tracing::warn!(%error, "the local AWS did not stop cleanly");
         }
     }
 
     async fn built_in(platform: Credentials, tenants: [TenantPlan; 2]) -> Result<Self, Failure> {
-        let mut plan = CloudPlan::new().user(user(PLATFORM, "platform", &platform));
+        let mut spec = LocalAws::builder().user(user(PLATFORM, "platform", &platform));
         for tenant in &tenants {
             let service = user_key()?;
             let reader =
-                RolePlan::new(&tenant.reader_role()).trusts(PLATFORM).external_id(&tenant.external_id);
-            let workload = RolePlan::new(&tenant.workload_role()).trusts(tenant.account);
-            let secret = SecretPlan::new(tenant.account, &tenant.secret_name(), &document(&service));
-            plan = plan
+                RoleSpec::new(&tenant.reader_role()).trusts(PLATFORM).external_id(&tenant.external_id);
+            let workload = RoleSpec::new(&tenant.workload_role()).trusts(tenant.account);
+            let secret = SecretSpec::new(tenant.account, &tenant.secret_name(), &document(&service));
+            spec = spec
                 .user(user(tenant.account, "service", &service))
                 .role(reader)
                 .role(workload)
                 .secret(secret);
         }
-        let cloud = LocalCloud::start(plan).await;
-        let cloud =
-            cloud.map_err(|error| Failure::failed(format!("the built-in cloud did not start: {error}")))?;
-        let endpoint = cloud.endpoint();
-        Ok(Self { base: base(&endpoint)?, endpoint, platform, tenants, cloud: Some(cloud) })
+        let local_aws = spec.start().await;
+        let local_aws =
+            local_aws.map_err(|error| Failure::failed(format!("the local AWS did not start: {error}")))?;
+        let endpoint = local_aws.endpoint_url();
+        Ok(Self { base: base(&endpoint)?, endpoint, platform, tenants, local_aws: Some(local_aws) })
     }
 
     /// Elsewhere there are no users to plan: the secrets hold temporary keys of each tenant's account.
@@ -101,7 +101,7 @@ impl Stage {
         endpoint: &str,
     ) -> Result<Self, Failure> {
         let stage =
-            Self { base: base(endpoint)?, endpoint: endpoint.to_owned(), platform, tenants, cloud: None };
+            Self { base: base(endpoint)?, endpoint: endpoint.to_owned(), platform, tenants, local_aws: None };
         for tenant in &stage.tenants {
             let keys = stage.assume(tenant.workload_role(), "service", tenant).await?;
             stage
@@ -162,8 +162,8 @@ fn user_key() -> Result<Credentials, Failure> {
     Ok(Credentials::builder(id, SecretString::from(format!("{}{}", random(), &random()[..8]))).build()?)
 }
 
-fn user(account: &str, name: &str, key: &Credentials) -> UserPlan {
-    UserPlan::new(account, name, key.access_key_id().as_str(), key.expose_secret_access_key())
+fn user(account: &str, name: &str, key: &Credentials) -> UserSpec {
+    UserSpec::new(account, name, key.access_key_id().as_str(), key.expose_secret_access_key())
 }
 
 /// The secret as people keep it.

@@ -1,4 +1,4 @@
-//! Signature Version 4: reads the `Authorization` header and computes the same signature again to compare.
+//! Signature Version 4: parses the `Authorization` header and verifies the signature by computing it again.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,15 +12,15 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use subtle::ConstantTimeEq;
 
-use super::answer::{Fault, Refusal};
-use super::now;
 use super::request::Service;
+use super::response::{AwsError, ErrorCode};
+use super::services::now;
 
 pub(super) const TOKEN: &str = "x-amz-security-token";
 const DATE: &str = "x-amz-date";
 const SKEW: Duration = Duration::from_secs(15 * 60);
 
-/// What a request claims in its `Authorization` header.
+/// The content of an `Authorization` header.
 pub(super) struct Signature<'a> {
     pub(super) access_key_id: &'a str,
     day: &'a str,
@@ -31,14 +31,14 @@ pub(super) struct Signature<'a> {
 }
 
 impl<'a> Signature<'a> {
-    /// The claim of a request; one without a claim is not authenticated at all.
-    pub(super) fn of(headers: &'a HeaderMap) -> Result<Self, Refusal> {
-        let header = headers
-            .get(AUTHORIZATION)
-            .ok_or_else(|| Refusal::new(Fault::Unauthenticated, "Request is missing Authentication Token"))?;
+    /// Parses the header; a request without one is unauthenticated.
+    pub(super) fn from_headers(headers: &'a HeaderMap) -> Result<Self, AwsError> {
+        let header = headers.get(AUTHORIZATION).ok_or_else(|| {
+            AwsError::new(ErrorCode::Unauthenticated, "Request is missing Authentication Token")
+        })?;
         header.to_str().ok().and_then(Self::parse).ok_or_else(|| {
-            Refusal::new(
-                Fault::IncompleteSignature,
+            AwsError::new(
+                ErrorCode::IncompleteSignature,
                 "The Authorization header is not 'AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…'.",
             )
         })
@@ -57,13 +57,13 @@ impl<'a> Signature<'a> {
         Some(Self { access_key_id, day, region, service, signed_headers, hex: field("Signature")? })
     }
 
-    /// Holds only if the key's own secret signed exactly this request, lately, for this service.
-    pub(super) fn verify(&self, parts: &Parts, body: &[u8], key: &Credentials) -> Result<(), Refusal> {
+    /// Succeeds if the secret of `key` signed exactly this request, for this service, within the last 15 minutes.
+    pub(super) fn verify(&self, parts: &Parts, body: &[u8], key: &Credentials) -> Result<(), AwsError> {
         let time = self.time(&parts.headers)?;
         self.check_scope(&parts.headers)?;
         let request = self.signed_request(parts, body)?;
         let mut settings = SigningSettings::default();
-        // What the client signed is exactly what is signed again.
+        // Sign exactly the headers that the client signed.
         settings.excluded_headers = None;
         let identity = key.clone().into();
         let params: SigningParams<'_> = v4::SigningParams::builder()
@@ -79,31 +79,31 @@ impl<'a> Signature<'a> {
         if bool::from(expected.as_bytes().ct_eq(self.hex.as_bytes())) { Ok(()) } else { Err(mismatch()) }
     }
 
-    fn time(&self, headers: &HeaderMap) -> Result<SystemTime, Refusal> {
+    fn time(&self, headers: &HeaderMap) -> Result<SystemTime, AwsError> {
         let date =
             headers.get(DATE).and_then(|date| date.to_str().ok()).and_then(instant).ok_or_else(|| {
-                Refusal::new(Fault::IncompleteSignature, "Date must be in ISO-8601 'basic format'.")
+                AwsError::new(ErrorCode::IncompleteSignature, "Date must be in ISO-8601 'basic format'.")
             })?;
         let (earliest, latest) = (now().checked_sub(SKEW), now().checked_add(SKEW));
         if earliest.is_some_and(|earliest| date < earliest) || latest.is_some_and(|latest| date > latest) {
-            return Err(Refusal::new(
-                Fault::BadSignature,
+            return Err(AwsError::new(
+                ErrorCode::BadSignature,
                 "Signature not yet current, or expired: more than 15 min. off",
             ));
         }
         Ok(date)
     }
 
-    fn check_scope(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let service = Service::of(headers).signing_name();
+    fn check_scope(&self, headers: &HeaderMap) -> Result<(), AwsError> {
+        let service = Service::from_headers(headers).signing_name();
         if self.service != service {
             let message = format!("Credential should be scoped to correct service: '{service}'.");
-            return Err(Refusal::new(Fault::BadSignature, message));
+            return Err(AwsError::new(ErrorCode::BadSignature, message));
         }
         let date = headers.get(DATE).map(|date| date.as_bytes()).unwrap_or_default();
         if !date.starts_with(self.day.as_bytes()) || self.day.len() != 8 {
-            return Err(Refusal::new(
-                Fault::BadSignature,
+            return Err(AwsError::new(
+                ErrorCode::BadSignature,
                 "Date in Credential scope does not match the date of the request.",
             ));
         }
@@ -114,24 +114,24 @@ impl<'a> Signature<'a> {
         &'r self,
         parts: &'r Parts,
         body: &'r [u8],
-    ) -> Result<SignableRequest<'r>, Refusal> {
+    ) -> Result<SignableRequest<'r>, AwsError> {
         let signed = |name: &str| self.signed_headers.contains(&name);
         let unsigned =
             parts.headers.keys().find(|name| name.as_str().starts_with("x-amz-") && !signed(name.as_str()));
         if unsigned.is_some() || !signed("host") {
-            return Err(Refusal::new(
-                Fault::BadSignature,
+            return Err(AwsError::new(
+                ErrorCode::BadSignature,
                 "'Host' and all 'X-Amz-*' headers must be signed.",
             ));
         }
         let mut headers = Vec::with_capacity(self.signed_headers.len());
-        // The signer traces the headers it is handed; the token it adds by itself, untraced.
+        // The signer logs the headers that it is given. It adds the token itself, without logging it.
         for name in self.signed_headers.iter().filter(|name| **name != TOKEN) {
             for value in parts.headers.get_all(*name) {
                 headers.push((*name, value.to_str().map_err(|_| mismatch())?));
             }
         }
-        // The host is among the signed headers; the one here only makes the address whole.
+        // The real host is among the signed headers; this one only completes the URI.
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let uri = format!("http://localhost{path}");
         SignableRequest::new(parts.method.as_str(), uri, headers.into_iter(), SignableBody::Bytes(body))
@@ -139,15 +139,15 @@ impl<'a> Signature<'a> {
     }
 }
 
-fn mismatch() -> Refusal {
-    Refusal::new(
-        Fault::BadSignature,
+fn mismatch() -> AwsError {
+    AwsError::new(
+        ErrorCode::BadSignature,
         "The request signature we calculated does not match the signature you provided. \
          Check your AWS Secret Access Key and signing method.",
     )
 }
 
-/// The instant that `20260131T235959Z` names.
+/// Parses `20260131T235959Z`.
 fn instant(basic: &str) -> Option<SystemTime> {
     if basic.len() != 16 || !basic.is_ascii() {
         return None;
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_basic_format_names_an_instant_and_nothing_else_does() {
+    fn instant_accepts_the_basic_format_only() {
         let epoch =
             instant("19700101T000100Z").and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
         assert_eq!(epoch, Some(Duration::from_secs(60)));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_without_all_three_fields_is_no_signature() {
+    fn signature_without_all_fields_is_rejected() {
         let whole = "AWS4-HMAC-SHA256 Credential=AKIA/20260101/r/sts/aws4_request, SignedHeaders=host;x-amz-date, Signature=ab";
         assert!(Signature::parse(whole).is_some_and(|it| it.access_key_id == "AKIA" && it.hex == "ab"));
         for broken in ["", "Bearer x", "AWS4-HMAC-SHA256 Credential=AKIA, SignedHeaders=host, Signature=ab"] {

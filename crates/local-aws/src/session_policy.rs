@@ -1,15 +1,15 @@
-//! Session policies: what a session may still do of what its role may. What can not be evaluated is refused.
+//! `SessionPolicy`: what a session may still do of what its role may. A policy that cannot be evaluated is refused.
 
 use serde::Deserialize;
 
-use super::answer::{Fault, Refusal};
+use super::response::{AwsError, ErrorCode};
 
-const LONGEST: usize = 2048;
+const MAX_LENGTH: usize = 2048;
 
-/// A session policy. It can only take away: where nothing is allowed, nothing is.
+/// A session policy: it allows nothing but what it names.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub(super) struct Policy {
+pub(super) struct SessionPolicy {
     #[serde(rename = "Version")]
     _version: Option<String>,
     #[serde(rename = "Id")]
@@ -17,7 +17,7 @@ pub(super) struct Policy {
     statement: OneOrMore<Statement>,
 }
 
-/// Conditions and `Not…` are not evaluated here, so a policy with one is refused rather than ignored.
+/// Unknown fields are errors: conditions and `Not…` elements are not evaluated, and ignoring them would allow too much.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Statement {
@@ -50,32 +50,32 @@ impl<T> OneOrMore<T> {
     }
 }
 
-impl Policy {
-    pub(super) fn parse(document: &str) -> Result<Self, Refusal> {
-        if document.chars().count() > LONGEST {
+impl SessionPolicy {
+    pub(super) fn parse(document: &str) -> Result<Self, AwsError> {
+        if document.chars().count() > MAX_LENGTH {
             let message =
-                format!("1 validation error detected: 'policy' must have length of at most {LONGEST}");
-            return Err(Refusal::new(Fault::Invalid, message));
+                format!("1 validation error detected: 'policy' must have length of at most {MAX_LENGTH}");
+            return Err(AwsError::new(ErrorCode::Invalid, message));
         }
         serde_json::from_str(document).map_err(|_| {
-            Refusal::new(
-                Fault::BadPolicy,
-                "The policy is not valid, or uses more than Effect, Action and Resource, which this cloud can not judge.",
+            AwsError::new(
+                ErrorCode::BadPolicy,
+                "The policy is not valid, or uses more than Effect, Action and Resource, which the local AWS does not evaluate.",
             )
         })
     }
 
-    /// Allowed by one statement and denied by none.
+    /// Whether a statement allows the action and none denies it.
     pub(super) fn allows(&self, action: &str, resource: &str) -> bool {
-        let hits = |effect: Effect| {
-            self.statement.as_slice().iter().any(|it| it.effect == effect && it.speaks_of(action, resource))
+        let applies = |effect: Effect| {
+            self.statement.as_slice().iter().any(|it| it.effect == effect && it.applies_to(action, resource))
         };
-        hits(Effect::Allow) && !hits(Effect::Deny)
+        applies(Effect::Allow) && !applies(Effect::Deny)
     }
 }
 
 impl Statement {
-    fn speaks_of(&self, action: &str, resource: &str) -> bool {
+    fn applies_to(&self, action: &str, resource: &str) -> bool {
         let action = action.to_ascii_lowercase();
         self.action
             .as_slice()
@@ -85,7 +85,7 @@ impl Statement {
     }
 }
 
-/// `*` stands for any text, `?` for one character; linear but for the last `*`, which is all there is to go back to.
+/// `*` matches any text, `?` one character. Backtracks to the last `*` only.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
@@ -114,8 +114,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_policy_allows_what_one_statement_allows_and_none_denies() -> Result<(), Refusal> {
-        let policy = Policy::parse(
+    fn policy_with_allow_and_deny_prefers_deny() -> Result<(), AwsError> {
+        let policy = SessionPolicy::parse(
             r#"{"Version":"2012-10-17","Statement":[
                 {"Effect":"Allow","Action":["secretsmanager:Get*"],"Resource":"*:secret:a/*"},
                 {"Effect":"Deny","Action":"*","Resource":"*:secret:a/no-??????"}]}"#,
@@ -128,20 +128,20 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_can_not_be_judged_is_refused() {
+    fn policy_with_unknown_elements_is_malformed() {
         let condition = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*","Condition":{}}}"#;
         for document in
             ["", "{}", "[]", condition, r#"{"Statement":{"Effect":"Allow","NotAction":"*","Resource":"*"}}"#]
         {
             assert!(
-                Policy::parse(document).is_err_and(|refusal| refusal.fault == Fault::BadPolicy),
+                SessionPolicy::parse(document).is_err_and(|error| error.code == ErrorCode::BadPolicy),
                 "{document}"
             );
         }
     }
 
     #[test]
-    fn stars_match_any_text_and_question_marks_one_character() {
+    fn matches_follows_stars_and_question_marks() {
         for (pattern, text) in [("*", ""), ("a*c", "abbc"), ("a*c", "ac"), ("*a*b", "xaxbxb"), ("a?c", "abc")]
         {
             assert!(matches(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");

@@ -1,4 +1,4 @@
-//! Answers and refusals in the two shapes the services speak: XML for STS, JSON for Secrets Manager.
+//! Responses and errors in the formats of the two services: XML for STS, JSON for Secrets Manager.
 
 use std::borrow::Cow;
 
@@ -10,31 +10,31 @@ use uuid::Uuid;
 
 use super::request::Service;
 
-pub(super) const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
-/// What a served call answers.
-pub(super) enum Answer {
-    /// The name of an STS action and the inside of its result element.
+/// The result of a request that succeeded.
+pub(super) enum ServiceResponse {
+    /// The name of an STS action and the content of its result element.
     Xml(&'static str, String),
     Json(serde_json::Value),
 }
 
-/// Why a call is refused, and what to tell the caller: never anything secret.
+/// Why a request failed. The message holds nothing secret.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) fault: Fault,
+pub(super) struct AwsError {
+    pub(super) code: ErrorCode,
     pub(super) message: String,
 }
 
-impl Refusal {
-    pub(super) fn new(fault: Fault, message: impl Into<String>) -> Self {
-        Self { fault, message: message.into() }
+impl AwsError {
+    pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
     }
 }
 
-/// The kinds of refusal; each service has its own word for them.
+/// The kinds of errors; each service has an error code of its own for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum ErrorCode {
     Unauthenticated,
     IncompleteSignature,
     UnknownKey,
@@ -49,9 +49,9 @@ pub(super) enum Fault {
     TooLarge,
 }
 
-impl Fault {
-    /// The error code this service uses.
-    pub(super) fn code(self, service: Service) -> &'static str {
+impl ErrorCode {
+    /// The error code of this service.
+    pub(super) fn as_str(self, service: Service) -> &'static str {
         let (sts, secrets_manager) = self.codes();
         match service {
             Service::Sts => sts,
@@ -89,13 +89,15 @@ impl Fault {
     }
 }
 
-/// The response of a service to what came of a call.
-pub(super) fn render(service: Service, outcome: Result<Answer, Refusal>) -> Response {
+/// The HTTP response for a result.
+pub(super) fn render(service: Service, outcome: Result<ServiceResponse, AwsError>) -> Response {
     let request_id = Uuid::new_v4().to_string();
     let (status, body) = match outcome {
-        Ok(Answer::Xml(action, result)) => (StatusCode::OK, xml_result(action, &result, &request_id)),
-        Ok(Answer::Json(value)) => (StatusCode::OK, value.to_string()),
-        Err(refusal) => (refusal.fault.status(service), refused(service, &refusal, &request_id)),
+        Ok(ServiceResponse::Xml(action, result)) => {
+            (StatusCode::OK, xml_result(action, &result, &request_id))
+        }
+        Ok(ServiceResponse::Json(value)) => (StatusCode::OK, value.to_string()),
+        Err(error) => (error.code.status(service), error_body(service, &error, &request_id)),
     };
     let content_type = match service {
         Service::Sts => "text/xml",
@@ -116,19 +118,19 @@ fn xml_result(action: &str, result: &str, request_id: &str) -> String {
     )
 }
 
-fn refused(service: Service, refusal: &Refusal, request_id: &str) -> String {
-    let code = refusal.fault.code(service);
+fn error_body(service: Service, error: &AwsError, request_id: &str) -> String {
+    let code = error.code.as_str(service);
     match service {
         Service::Sts => format!(
             "<ErrorResponse xmlns=\"{STS_NAMESPACE}\"><Error><Type>Sender</Type><Code>{code}</Code>{}</Error>\
              <RequestId>{request_id}</RequestId></ErrorResponse>",
-            element("Message", &refusal.message)
+            element("Message", &error.message)
         ),
-        Service::SecretsManager => json!({ "__type": code, "Message": refusal.message }).to_string(),
+        Service::SecretsManager => json!({ "__type": code, "Message": error.message }).to_string(),
     }
 }
 
-/// One XML element around escaped text.
+/// An XML element around escaped text.
 pub(super) fn element(name: &str, text: &str) -> String {
     format!("<{name}>{}</{name}>", escaped(text))
 }
@@ -158,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_cannot_leave_its_element() {
+    fn element_with_markup_escapes_it() {
         assert_eq!(
             element("Message", "a<b>&\"'\u{0}"),
             "<Message>a&lt;b&gt;&amp;&quot;&apos;\u{fffd}</Message>"
@@ -166,10 +168,10 @@ mod tests {
     }
 
     #[test]
-    fn each_service_has_its_own_word_for_an_expired_key() {
-        assert_eq!(Fault::Expired.code(Service::Sts), "ExpiredToken");
-        assert_eq!(Fault::Expired.code(Service::SecretsManager), "ExpiredTokenException");
-        assert_eq!(Fault::Expired.status(Service::Sts), StatusCode::FORBIDDEN);
-        assert_eq!(Fault::Expired.status(Service::SecretsManager), StatusCode::BAD_REQUEST);
+    fn error_code_of_expired_keys_follows_the_service() {
+        assert_eq!(ErrorCode::Expired.as_str(Service::Sts), "ExpiredToken");
+        assert_eq!(ErrorCode::Expired.as_str(Service::SecretsManager), "ExpiredTokenException");
+        assert_eq!(ErrorCode::Expired.status(Service::Sts), StatusCode::FORBIDDEN);
+        assert_eq!(ErrorCode::Expired.status(Service::SecretsManager), StatusCode::BAD_REQUEST);
     }
 }

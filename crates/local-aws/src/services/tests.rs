@@ -1,4 +1,4 @@
-//! The cloud as its clients meet it, but without sockets: requests are signed here, and judged there.
+//! Requests as an SDK signs them, handled without sockets.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,6 +9,7 @@ use axum::body::to_bytes;
 use axum::http::{HeaderName, HeaderValue, Request, StatusCode};
 
 use super::*;
+use crate::{RoleSpec, SecretSpec, UserSpec};
 
 const ROLE: &str = "arn:aws:iam::111111111111:role/agent";
 
@@ -16,16 +17,16 @@ const CHAINED: &str = "arn:aws:iam::222222222222:role/next";
 
 type Failed = Box<dyn std::error::Error>;
 
-fn cloud() -> io::Result<Arc<Cloud>> {
-    let plan = CloudPlan::new()
-        .user(UserPlan::new("999999999999", "broker", "AKIABROKER", "broker-secret"))
-        .user(UserPlan::new("222222222222", "other", "AKIAOTHER", "other-secret"))
-        .role(RolePlan::new(ROLE).trusts("999999999999").external_id("right"))
-        .role(RolePlan::new(CHAINED).trusts(ROLE).max_session(Duration::from_secs(7200)))
-        .secret(SecretPlan::new("111111111111", "app/db", "one's value"))
-        .secret(SecretPlan::new("222222222222", "app/db", "two's value"))
-        .secret(SecretPlan::new("222222222222", "app/other", "two's value"));
-    Cloud::build(plan).map(Arc::new)
+fn services() -> io::Result<Services> {
+    let spec = LocalAwsBuilder::default()
+        .user(UserSpec::new("999999999999", "broker", "AKIABROKER", "broker-secret"))
+        .user(UserSpec::new("222222222222", "other", "AKIAOTHER", "other-secret"))
+        .role(RoleSpec::new(ROLE).trusts("999999999999").external_id("right"))
+        .role(RoleSpec::new(CHAINED).trusts(ROLE).max_session(Duration::from_secs(7200)))
+        .secret(SecretSpec::new("111111111111", "app/db", "one's value"))
+        .secret(SecretSpec::new("222222222222", "app/db", "two's value"))
+        .secret(SecretSpec::new("222222222222", "app/other", "two's value"));
+    Services::build(spec)
 }
 
 fn broker() -> Credentials {
@@ -34,7 +35,7 @@ fn broker() -> Credentials {
 
 /// Signs as an SDK does; `at` lets a test be late.
 fn signed(key: &Credentials, parts: &mut Parts, body: &str, at: SystemTime) -> Result<(), Failed> {
-    let service = Service::of(&parts.headers).signing_name();
+    let service = Service::from_headers(&parts.headers).signing_name();
     let headers =
         parts.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()));
     let request =
@@ -60,29 +61,29 @@ fn parts(target: Option<&str>) -> Result<Parts, Failed> {
     Ok(request.body(())?.into_parts().0)
 }
 
-async fn sent(cloud: &Arc<Cloud>, parts: Parts, body: &str) -> Result<(StatusCode, String), Failed> {
-    let response = answer(State(Arc::clone(cloud)), Request::from_parts(parts, body.to_owned().into())).await;
+async fn sent(services: &Services, parts: Parts, body: &str) -> Result<(StatusCode, String), Failed> {
+    let response = services.respond(Request::from_parts(parts, body.to_owned().into())).await;
     let status = response.status();
-    let body = to_bytes(response.into_body(), BODY_LIMIT).await?;
+    let body = to_bytes(response.into_body(), MAX_BODY).await?;
     Ok((status, String::from_utf8(body.to_vec())?))
 }
 
-async fn query(cloud: &Arc<Cloud>, key: &Credentials, fields: &str) -> Result<(StatusCode, String), Failed> {
+async fn query(services: &Services, key: &Credentials, fields: &str) -> Result<(StatusCode, String), Failed> {
     let body = format!("Version=2011-06-15&{fields}");
     let mut parts = parts(None)?;
     signed(key, &mut parts, &body, now())?;
-    sent(cloud, parts, &body).await
+    sent(services, parts, &body).await
 }
 
-async fn secret(cloud: &Arc<Cloud>, key: &Credentials, body: &str) -> Result<(StatusCode, String), Failed> {
+async fn secret(services: &Services, key: &Credentials, body: &str) -> Result<(StatusCode, String), Failed> {
     let mut parts = parts(Some("secretsmanager.GetSecretValue"))?;
     signed(key, &mut parts, body, now())?;
-    sent(cloud, parts, body).await
+    sent(services, parts, body).await
 }
 
-async fn assumed(cloud: &Arc<Cloud>, more: &str) -> Result<Credentials, Failed> {
+async fn assumed(services: &Services, more: &str) -> Result<Credentials, Failed> {
     let fields = format!("Action=AssumeRole&RoleArn={ROLE}&RoleSessionName=s1&ExternalId=right{more}");
-    let (status, answer) = query(cloud, &broker(), &fields).await?;
+    let (status, answer) = query(services, &broker(), &fields).await?;
     assert_eq!(status, StatusCode::OK, "{}", code(&answer));
     let field = |name: &str| {
         let (_, rest) = answer.split_once(&format!("<{name}>"))?;
@@ -105,21 +106,21 @@ fn code(answer: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_assumed_role_is_somebody_else_and_reads_its_own_accounts_secrets_only() -> Result<(), Failed> {
-    let cloud = cloud()?;
-    let key = assumed(&cloud, "&SourceIdentity=alice").await?;
-    let (_, who) = query(&cloud, &key, "Action=GetCallerIdentity").await?;
+async fn assumed_role_reads_secrets_of_its_account_only() -> Result<(), Failed> {
+    let services = services()?;
+    let key = assumed(&services, "&SourceIdentity=alice").await?;
+    let (_, who) = query(&services, &key, "Action=GetCallerIdentity").await?;
     assert!(who.contains("<Arn>arn:aws:sts::111111111111:assumed-role/agent/s1</Arn>"), "{who}");
-    let (_, own) = secret(&cloud, &key, r#"{"SecretId":"app/db"}"#).await?;
+    let (_, own) = secret(&services, &key, r#"{"SecretId":"app/db"}"#).await?;
     assert!(own.contains("one's value"));
-    let (status, foreign) = secret(&cloud, &key, r#"{"SecretId":"app/other"}"#).await?;
+    let (status, foreign) = secret(&services, &key, r#"{"SecretId":"app/other"}"#).await?;
     assert_eq!((status, code(&foreign).as_str()), (StatusCode::BAD_REQUEST, "AccessDeniedException"));
     Ok(())
 }
 
 #[tokio::test]
-async fn trust_external_id_and_length_are_enforced() -> Result<(), Failed> {
-    let cloud = cloud()?;
+async fn assume_role_enforces_trust_external_id_and_length() -> Result<(), Failed> {
+    let services = services()?;
     let other = Credentials::new("AKIAOTHER", "other-secret", None, None, "test");
     let ask = |id: &str, more: &str| {
         format!("Action=AssumeRole&RoleArn={ROLE}&RoleSessionName=s1&ExternalId={id}{more}")
@@ -132,18 +133,18 @@ async fn trust_external_id_and_length_are_enforced() -> Result<(), Failed> {
         (&broker(), ask("right", "&Policy=x"), "MalformedPolicyDocument"),
         (&broker(), "Action=GetFederationToken".to_owned(), "InvalidAction"),
     ] {
-        assert_eq!(code(&query(&cloud, key, &fields).await?.1), expected, "{fields}");
+        assert_eq!(code(&query(&services, key, &fields).await?.1), expected, "{fields}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_chained_session_keeps_source_identity_and_transitive_tags_and_is_short() -> Result<(), Failed> {
-    let cloud = cloud()?;
+async fn chained_session_inherits_identity_and_tags() -> Result<(), Failed> {
+    let services = services()?;
     let tags = "&Tags.member.1.Key=tenant&Tags.member.1.Value=one&TransitiveTagKeys.member.1=tenant";
-    let key = assumed(&cloud, &format!("&SourceIdentity=alice{tags}")).await?;
+    let key = assumed(&services, &format!("&SourceIdentity=alice{tags}")).await?;
     let ask = |more: &str| format!("Action=AssumeRole&RoleArn={CHAINED}&RoleSessionName=s2{more}");
-    let (status, served) = query(&cloud, &key, &ask("")).await?;
+    let (status, served) = query(&services, &key, &ask("")).await?;
     assert_eq!(status, StatusCode::OK);
     assert!(served.contains("<SourceIdentity>alice</SourceIdentity>"));
     for (more, expected) in [
@@ -151,27 +152,27 @@ async fn a_chained_session_keeps_source_identity_and_transitive_tags_and_is_shor
         ("&Tags.member.1.Key=Tenant&Tags.member.1.Value=two", "ValidationError"),
         ("&DurationSeconds=3601", "ValidationError"),
     ] {
-        assert_eq!(code(&query(&cloud, &key, &ask(more)).await?.1), expected, "{more}");
+        assert_eq!(code(&query(&services, &key, &ask(more)).await?.1), expected, "{more}");
     }
-    assert_eq!(code(&query(&cloud, &broker(), &ask("")).await?.1), "AccessDenied");
+    assert_eq!(code(&query(&services, &broker(), &ask("")).await?.1), "AccessDenied");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_session_policy_takes_away() -> Result<(), Failed> {
-    let cloud = cloud()?;
+async fn session_policy_denies_what_it_does_not_allow() -> Result<(), Failed> {
+    let services = services()?;
     let policy = "%7B%22Statement%22%3A%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22s3%3A%2A%22%2C%22Resource%22%3A%22%2A%22%7D%7D";
-    let key = assumed(&cloud, &format!("&Policy={policy}")).await?;
-    let (_, refused) = secret(&cloud, &key, r#"{"SecretId":"app/db"}"#).await?;
+    let key = assumed(&services, &format!("&Policy={policy}")).await?;
+    let (_, refused) = secret(&services, &key, r#"{"SecretId":"app/db"}"#).await?;
     assert_eq!(code(&refused), "AccessDeniedException");
-    assert_eq!(query(&cloud, &key, "Action=GetCallerIdentity").await?.0, StatusCode::OK);
+    assert_eq!(query(&services, &key, "Action=GetCallerIdentity").await?.0, StatusCode::OK);
     Ok(())
 }
 
 #[tokio::test]
-async fn an_expired_key_is_expired_and_an_unknown_or_forged_one_is_invalid() -> Result<(), Failed> {
-    let cloud = cloud()?;
-    let key = assumed(&cloud, "").await?;
+async fn keys_expired_unknown_or_forged_get_their_errors() -> Result<(), Failed> {
+    let services = services()?;
+    let key = assumed(&services, "").await?;
     let forged = Credentials::new(
         key.access_key_id(),
         "not the secret",
@@ -180,73 +181,79 @@ async fn an_expired_key_is_expired_and_an_unknown_or_forged_one_is_invalid() -> 
         "test",
     );
     let bare = Credentials::new(key.access_key_id(), key.secret_access_key(), None, None, "test");
-    let unknown = Credentials::new("AKIANOBODY", "x", None, None, "test");
+    let unknown = Credentials::new("AKIAUNKNOWN", "x", None, None, "test");
     let with_token = Credentials::new("AKIABROKER", "broker-secret", Some("t".into()), None, "test");
     let who = "Action=GetCallerIdentity";
-    assert_eq!(code(&query(&cloud, &forged, who).await?.1), "SignatureDoesNotMatch");
+    assert_eq!(code(&query(&services, &forged, who).await?.1), "SignatureDoesNotMatch");
     for key in [&bare, &unknown, &with_token] {
-        let (status, answer) = query(&cloud, key, who).await?;
+        let (status, answer) = query(&services, key, who).await?;
         assert_eq!((status, code(&answer).as_str()), (StatusCode::FORBIDDEN, "InvalidClientTokenId"));
     }
-    lock(&cloud.keys).age(Duration::from_secs(3600));
-    assert_eq!(code(&query(&cloud, &key, who).await?.1), "ExpiredToken");
-    assert_eq!(code(&secret(&cloud, &key, r#"{"SecretId":"app/db"}"#).await?.1), "ExpiredTokenException");
-    assert_eq!(query(&cloud, &broker(), who).await?.0, StatusCode::OK);
+    services.advance_expiry(Duration::from_secs(3600));
+    assert_eq!(code(&query(&services, &key, who).await?.1), "ExpiredToken");
+    assert_eq!(code(&secret(&services, &key, r#"{"SecretId":"app/db"}"#).await?.1), "ExpiredTokenException");
+    assert_eq!(query(&services, &broker(), who).await?.0, StatusCode::OK);
     Ok(())
 }
 
 #[tokio::test]
-async fn what_was_signed_cannot_be_changed_or_sent_late() -> Result<(), Failed> {
-    let cloud = cloud()?;
+async fn signed_requests_changed_or_late_are_rejected() -> Result<(), Failed> {
+    let services = services()?;
     let body = "Version=2011-06-15&Action=GetCallerIdentity";
     let mut changed = parts(None)?;
     signed(&broker(), &mut changed, body, now())?;
     changed.uri = "/?Action=x".parse()?;
-    assert_eq!(code(&sent(&cloud, changed.clone(), body).await?.1), "SignatureDoesNotMatch");
+    assert_eq!(code(&sent(&services, changed.clone(), body).await?.1), "SignatureDoesNotMatch");
     changed.uri = "/".parse()?;
     assert_eq!(
-        code(&sent(&cloud, changed.clone(), &format!("{body}&x=y")).await?.1),
+        code(&sent(&services, changed.clone(), &format!("{body}&x=y")).await?.1),
         "SignatureDoesNotMatch"
     );
     changed.headers.insert("x-amz-unsigned", HeaderValue::from_static("x"));
-    assert_eq!(code(&sent(&cloud, changed, body).await?.1), "SignatureDoesNotMatch");
+    assert_eq!(code(&sent(&services, changed, body).await?.1), "SignatureDoesNotMatch");
     let mut late = parts(None)?;
     signed(&broker(), &mut late, body, now() - Duration::from_secs(16 * 60))?;
-    assert_eq!(code(&sent(&cloud, late, body).await?.1), "SignatureDoesNotMatch");
-    assert_eq!(code(&sent(&cloud, parts(None)?, body).await?.1), "MissingAuthenticationToken");
+    assert_eq!(code(&sent(&services, late, body).await?.1), "SignatureDoesNotMatch");
+    assert_eq!(code(&sent(&services, parts(None)?, body).await?.1), "MissingAuthenticationToken");
     Ok(())
 }
 
 #[tokio::test]
-async fn rotation_moves_the_stages_and_leaves_same_named_secrets_alone() -> Result<(), Failed> {
-    let cloud = cloud()?;
-    let key = assumed(&cloud, "").await?;
-    assert!(lock(&cloud.vault).rotate("app/db", "whose?").is_none());
-    let arn = lock(&cloud.vault).arn_of("111111111111", "app/db").ok_or("no such secret")?;
-    assert!(lock(&cloud.vault).rotate(&arn, "newer").is_some());
-    let (_, current) = secret(&cloud, &key, r#"{"SecretId":"app/db"}"#).await?;
+async fn rotate_secret_moves_stages_of_one_account() -> Result<(), Failed> {
+    let services = services()?;
+    let key = assumed(&services, "").await?;
+    assert!(services.rotate_secret("app/db", "whose?").is_none());
+    let arn = services.secret_arn("111111111111", "app/db").ok_or("no such secret")?;
+    assert!(services.rotate_secret(&arn, "newer").is_some());
+    let (_, current) = secret(&services, &key, r#"{"SecretId":"app/db"}"#).await?;
     assert!(current.contains("newer"));
-    let (_, previous) = secret(&cloud, &key, r#"{"SecretId":"app/db","VersionStage":"AWSPREVIOUS"}"#).await?;
+    let (_, previous) =
+        secret(&services, &key, r#"{"SecretId":"app/db","VersionStage":"AWSPREVIOUS"}"#).await?;
     assert!(previous.contains("one's value"));
-    let (_, pending) = secret(&cloud, &key, r#"{"SecretId":"app/db","VersionStage":"AWSPENDING"}"#).await?;
+    let (_, pending) =
+        secret(&services, &key, r#"{"SecretId":"app/db","VersionStage":"AWSPENDING"}"#).await?;
     assert_eq!(code(&pending), "ResourceNotFoundException");
-    assert!(lock(&cloud.vault).rotate("app/none", "x").is_none());
+    assert!(services.rotate_secret("app/none", "x").is_none());
     Ok(())
 }
 
 #[tokio::test]
-async fn the_ledger_names_the_caller_and_the_refusal_but_no_secret() -> Result<(), Failed> {
-    let cloud = cloud()?;
-    let key = assumed(&cloud, "").await?;
-    secret(&cloud, &key, r#"{"SecretId":"app/other"}"#).await?;
-    secret(&cloud, &key, r#"{"SecretId":"app/db"}"#).await?;
-    let calls = lock(&cloud.ledger).calls();
-    let shown = format!("{calls:?}{}", serde_json::to_string(&calls)?);
-    let outcomes: Vec<_> = calls.iter().map(|call| (call.action.as_str(), call.outcome)).collect();
-    let refused = Outcome::Refused("AccessDeniedException");
+async fn request_log_names_callers_and_errors_without_secrets() -> Result<(), Failed> {
+    let services = services()?;
+    let key = assumed(&services, "").await?;
+    secret(&services, &key, r#"{"SecretId":"app/other"}"#).await?;
+    secret(&services, &key, r#"{"SecretId":"app/db"}"#).await?;
+    let records = services.requests();
+    let shown = format!("{records:?}{}", serde_json::to_string(&records)?);
+    let outcomes: Vec<_> = records.iter().map(|record| (record.action.as_str(), record.outcome)).collect();
+    let refused = RequestOutcome::Refused("AccessDeniedException");
     assert_eq!(
         outcomes,
-        [("AssumeRole", Outcome::Served), ("GetSecretValue", refused), ("GetSecretValue", Outcome::Served)]
+        [
+            ("AssumeRole", RequestOutcome::Served),
+            ("GetSecretValue", refused),
+            ("GetSecretValue", RequestOutcome::Served)
+        ]
     );
     for hidden in [
         key.secret_access_key(),
@@ -261,8 +268,8 @@ async fn the_ledger_names_the_caller_and_the_refusal_but_no_secret() -> Result<(
 }
 
 #[tokio::test]
-async fn broken_requests_get_the_services_own_error_shape() -> Result<(), Failed> {
-    let cloud = cloud()?;
+async fn malformed_requests_get_the_services_error_format() -> Result<(), Failed> {
+    let services = services()?;
     let target = Some("secretsmanager.GetSecretValue");
     for (target, body, expected) in [
         (target, "", "SerializationException"),
@@ -275,9 +282,9 @@ async fn broken_requests_get_the_services_own_error_shape() -> Result<(), Failed
     ] {
         let mut parts = parts(target)?;
         signed(&broker(), &mut parts, body, now())?;
-        assert_eq!(code(&sent(&cloud, parts, body).await?.1), expected, "{body}");
+        assert_eq!(code(&sent(&services, parts, body).await?.1), expected, "{body}");
     }
-    let (status, _) = sent(&cloud, parts(None)?, &"x".repeat(BODY_LIMIT + 1)).await?;
+    let (status, _) = sent(&services, parts(None)?, &"x".repeat(MAX_BODY + 1)).await?;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     Ok(())
 }

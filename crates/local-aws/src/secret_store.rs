@@ -1,26 +1,27 @@
-//! The Secrets Manager: versioned secrets, each readable by the principals of some accounts.
+//! `SecretStore`: Secrets Manager with versioned secrets, each readable by the principals of some accounts.
 
 use std::io;
 use std::time::SystemTime;
 
 use aws_smithy_types::DateTime;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::answer::{Answer, Fault, Refusal};
-use super::identity::{Principal, random_text};
-use super::plan::SecretPlan;
-use super::{impossible, now};
+use super::key_store::{Caller, random_text};
+use super::response::{AwsError, ErrorCode, ServiceResponse};
+use super::services::{invalid_spec, now};
+use super::spec::SecretSpec;
 
 const REGION: &str = "us-east-1";
 const SUFFIX_ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
 
-/// All secrets of all accounts.
-pub(super) struct Vault(Vec<Secret>);
+/// The secrets of all accounts.
+pub(super) struct SecretStore(Vec<Secret>);
 
 struct Secret {
     account: String,
@@ -33,7 +34,7 @@ struct Secret {
 
 struct Version {
     id: String,
-    value: String,
+    value: SecretString,
     stages: Vec<&'static str>,
     created: SystemTime,
 }
@@ -52,41 +53,46 @@ struct DescribeSecret {
     secret_id: Option<String>,
 }
 
-impl Vault {
-    pub(super) fn of_secrets(plans: Vec<SecretPlan>) -> io::Result<Self> {
-        let mut vault = Self(Vec::with_capacity(plans.len()));
-        for plan in plans {
-            if vault.arn_of(&plan.account, &plan.name).is_some() {
-                return Err(impossible(format!(
+impl SecretStore {
+    pub(super) fn from_specs(specs: Vec<SecretSpec>) -> io::Result<Self> {
+        let mut store = Self(Vec::with_capacity(specs.len()));
+        for spec in specs {
+            if store.arn(&spec.account, &spec.name).is_some() {
+                return Err(invalid_spec(format!(
                     "account {} has two secrets named {}",
-                    plan.account, plan.name
+                    spec.account, spec.name
                 )));
             }
-            vault.0.push(Secret::from(plan));
+            store.0.push(Secret::from(spec));
         }
-        Ok(vault)
+        Ok(store)
     }
 
-    pub(super) fn answer(&self, caller: &Principal, action: &str, input: &Value) -> Result<Answer, Refusal> {
+    pub(super) fn dispatch(
+        &self,
+        caller: &Caller,
+        action: &str,
+        input: &Value,
+    ) -> Result<ServiceResponse, AwsError> {
         match action {
             "GetSecretValue" => {
-                let asked: GetSecretValue = typed(input)?;
-                let secret = self.readable(caller, action, asked.secret_id.as_deref())?;
-                secret.version(&asked).map(|version| Answer::Json(secret.value(version)))
+                let request: GetSecretValue = typed(input)?;
+                let secret = self.readable(caller, action, request.secret_id.as_deref())?;
+                secret.version(&request).map(|version| ServiceResponse::Json(secret.value(version)))
             }
             "DescribeSecret" => {
-                let asked: DescribeSecret = typed(input)?;
-                let secret = self.readable(caller, action, asked.secret_id.as_deref())?;
-                Ok(Answer::Json(secret.description()))
+                let request: DescribeSecret = typed(input)?;
+                let secret = self.readable(caller, action, request.secret_id.as_deref())?;
+                Ok(ServiceResponse::Json(secret.description()))
             }
-            _ => Err(Refusal::new(
-                Fault::UnknownAction,
-                "This cloud reads secrets and describes them, no more.",
+            _ => Err(AwsError::new(
+                ErrorCode::UnknownAction,
+                "The local AWS supports GetSecretValue and DescribeSecret only.",
             )),
         }
     }
 
-    pub(super) fn arn_of(&self, account: &str, name: &str) -> Option<String> {
+    pub(super) fn arn(&self, account: &str, name: &str) -> Option<String> {
         self.0.iter().find(|it| it.account == account && it.name == name).map(|it| it.arn.clone())
     }
 
@@ -98,43 +104,46 @@ impl Vault {
         }
     }
 
-    fn readable(&self, caller: &Principal, action: &str, id: Option<&str>) -> Result<&Secret, Refusal> {
+    fn readable(&self, caller: &Caller, action: &str, id: Option<&str>) -> Result<&Secret, AwsError> {
         let id = id.filter(|id| !id.is_empty()).ok_or_else(|| {
-            Refusal::new(
-                Fault::Invalid,
+            AwsError::new(
+                ErrorCode::Invalid,
                 "1 validation error detected: Value null at 'secretId' must not be null",
             )
         })?;
         let action = format!("secretsmanager:{action}");
         let Some(secret) = self.find(caller, id) else {
             caller.check(&action, id)?;
-            return Err(Refusal::new(Fault::NotFound, "Secrets Manager can't find the specified secret."));
+            return Err(AwsError::new(
+                ErrorCode::NotFound,
+                "Secrets Manager can't find the specified secret.",
+            ));
         };
-        if !secret.admits(caller) {
-            return Err(caller.refused(&action, id));
+        if !secret.is_readable_by(caller) {
+            return Err(caller.denied(&action, id));
         }
         caller.check(&action, &secret.arn)?;
         Ok(secret)
     }
 
-    /// A name means the caller's own secret first. Failing that, somebody else's is found, so that being refused
-    /// shows as that: AWS looks up names in one account only, and wants an ARN for what is shared.
-    fn find(&self, caller: &Principal, id: &str) -> Option<&Secret> {
+    /// Finds a secret by name or ARN: the caller's own first, then one shared with the caller, then any other, so that the
+    /// caller gets an access error rather than "not found". AWS looks names up in the caller's account only.
+    fn find(&self, caller: &Caller, id: &str) -> Option<&Secret> {
         let named = || self.0.iter().filter(|it| it.arn == id || it.name == id);
         let own = named().find(|it| it.account == caller.account);
-        own.or_else(|| named().find(|it| it.admits(caller))).or_else(|| named().next())
+        own.or_else(|| named().find(|it| it.is_readable_by(caller))).or_else(|| named().next())
     }
 }
 
-impl From<SecretPlan> for Secret {
-    fn from(plan: SecretPlan) -> Self {
+impl From<SecretSpec> for Secret {
+    fn from(spec: SecretSpec) -> Self {
         let suffix = random_text(SUFFIX_ALPHABET, 6);
-        let first = Version::current(plan.value);
+        let first = Version::current(spec.value);
         Self {
-            arn: format!("arn:aws:secretsmanager:{REGION}:{}:secret:{}-{suffix}", plan.account, plan.name),
-            account: plan.account,
-            name: plan.name,
-            readers: plan.readers,
+            arn: format!("arn:aws:secretsmanager:{REGION}:{}:secret:{}-{suffix}", spec.account, spec.name),
+            account: spec.account,
+            name: spec.name,
+            readers: spec.readers,
             created: first.created,
             versions: vec![first],
         }
@@ -142,26 +151,26 @@ impl From<SecretPlan> for Secret {
 }
 
 impl Secret {
-    fn admits(&self, caller: &Principal) -> bool {
+    fn is_readable_by(&self, caller: &Caller) -> bool {
         self.readers.contains(&caller.account)
     }
 
-    fn version(&self, asked: &GetSecretValue) -> Result<&Version, Refusal> {
-        let stage = match (&asked.version_id, &asked.version_stage) {
+    fn version(&self, request: &GetSecretValue) -> Result<&Version, AwsError> {
+        let stage = match (&request.version_id, &request.version_stage) {
             (None, None) => Some(CURRENT),
             (_, stage) => stage.as_deref(),
         };
         let fits = |it: &&Version| {
-            asked.version_id.as_ref().is_none_or(|id| *id == it.id)
+            request.version_id.as_ref().is_none_or(|id| *id == it.id)
                 && stage.is_none_or(|stage| it.stages.contains(&stage))
         };
         self.versions.iter().find(fits).ok_or_else(|| {
-            let what = match (&asked.version_id, stage) {
+            let what = match (&request.version_id, stage) {
                 (Some(id), _) => format!("VersionId: {id}"),
                 (None, stage) => format!("staging label: {}", stage.unwrap_or(CURRENT)),
             };
-            Refusal::new(
-                Fault::NotFound,
+            AwsError::new(
+                ErrorCode::NotFound,
                 format!("Secrets Manager can't find the specified secret value for {what}"),
             )
         })
@@ -172,9 +181,9 @@ impl Secret {
             let was_current = version.stages.contains(&CURRENT);
             version.stages = if was_current { vec![PREVIOUS] } else { Vec::new() };
         }
-        // AWS cleans up what no stage names any more, at a time of its own; here that is at once.
+        // AWS removes versions without a stage some time later; here they go at once.
         self.versions.retain(|version| !version.stages.is_empty());
-        let next = Version::current(value.to_owned());
+        let next = Version::current(value.into());
         let id = next.id.clone();
         self.versions.push(next);
         id
@@ -185,7 +194,7 @@ impl Secret {
             "ARN": self.arn,
             "Name": self.name,
             "VersionId": version.id,
-            "SecretString": version.value,
+            "SecretString": version.value.expose_secret(),
             "VersionStages": version.stages,
             "CreatedDate": epoch(version.created),
         })
@@ -206,7 +215,7 @@ impl Secret {
 }
 
 impl Version {
-    fn current(value: String) -> Self {
+    fn current(value: SecretString) -> Self {
         Self { id: Uuid::new_v4().to_string(), value, stages: vec![CURRENT], created: now() }
     }
 }
@@ -215,7 +224,7 @@ fn epoch(time: SystemTime) -> f64 {
     DateTime::from(time).as_secs_f64()
 }
 
-fn typed<T: DeserializeOwned>(input: &Value) -> Result<T, Refusal> {
+fn typed<T: DeserializeOwned>(input: &Value) -> Result<T, AwsError> {
     T::deserialize(input)
-        .map_err(|_| Refusal::new(Fault::Malformed, "A member of the request is not of its type."))
+        .map_err(|_| AwsError::new(ErrorCode::Malformed, "A member of the request has the wrong type."))
 }

@@ -1,4 +1,4 @@
-//! What a request asks for, and of which service, before anybody knows who asks.
+//! `ParsedRequest`: the service, action and input of a request, before it is authenticated.
 
 use axum::Form as AxumForm;
 use axum::body::Body;
@@ -7,13 +7,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use serde_json::Value;
 
-use super::answer::{Fault, Refusal};
+use super::response::{AwsError, ErrorCode};
 
 const TARGET: &str = "x-amz-target";
 const TARGET_PREFIX: &str = "secretsmanager.";
 const STS_VERSION: &str = "2011-06-15";
 
-/// The two services behind the one port.
+/// The services behind the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Service {
     Sts,
@@ -21,12 +21,12 @@ pub(super) enum Service {
 }
 
 impl Service {
-    /// Only the JSON protocol names its target in a header.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    /// The JSON protocol of Secrets Manager names its target in a header, the query protocol of STS does not.
+    pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         if headers.contains_key(TARGET) { Self::SecretsManager } else { Self::Sts }
     }
 
-    /// The name that requests to this service are signed for.
+    /// The service name in signatures.
     pub(super) fn signing_name(self) -> &'static str {
         match self {
             Self::Sts => "sts",
@@ -36,26 +36,26 @@ impl Service {
 }
 
 /// An action and its input.
-pub(super) struct Asked {
+pub(super) struct ParsedRequest {
     pub(super) action: String,
     pub(super) input: Input,
 }
 
-/// The input of an action, in the words of its protocol.
+/// The input of an action, as its protocol encodes it.
 pub(super) enum Input {
-    Query(Form),
+    Query(FormBody),
     Json(Value),
 }
 
-impl Asked {
-    pub(super) async fn read(parts: &Parts, body: &[u8]) -> Result<Self, Refusal> {
-        match Service::of(&parts.headers) {
+impl ParsedRequest {
+    pub(super) async fn parse(parts: &Parts, body: &[u8]) -> Result<Self, AwsError> {
+        match Service::from_headers(&parts.headers) {
             Service::Sts => Self::query(parts, body).await,
             Service::SecretsManager => Self::json(parts, body),
         }
     }
 
-    /// The role or secret it is about.
+    /// The role or secret that the action applies to.
     pub(super) fn resource(&self) -> Option<&str> {
         match &self.input {
             Input::Query(form) => form.get("RoleArn"),
@@ -63,33 +63,33 @@ impl Asked {
         }
     }
 
-    async fn query(parts: &Parts, body: &[u8]) -> Result<Self, Refusal> {
-        let malformed = || Refusal::new(Fault::Malformed, "The request is not a form that was posted.");
+    async fn query(parts: &Parts, body: &[u8]) -> Result<Self, AwsError> {
+        let malformed = || AwsError::new(ErrorCode::Malformed, "The request is not a form sent by POST.");
         if parts.method != Method::POST {
             return Err(malformed());
         }
         let request = Request::from_parts(parts.clone(), Body::from(body.to_vec()));
         let AxumForm(fields) = AxumForm::from_request(request, &()).await.map_err(|_| malformed())?;
-        let form = Form(fields);
+        let form = FormBody(fields);
         let action = form.get("Action").unwrap_or_default().to_owned();
         let version = form.get("Version").unwrap_or_default();
         if version != STS_VERSION {
             let message = format!("Could not find operation {action} for version {version}");
-            return Err(Refusal::new(Fault::UnknownAction, message));
+            return Err(AwsError::new(ErrorCode::UnknownAction, message));
         }
         Ok(Self { action, input: Input::Query(form) })
     }
 
-    fn json(parts: &Parts, body: &[u8]) -> Result<Self, Refusal> {
+    fn json(parts: &Parts, body: &[u8]) -> Result<Self, AwsError> {
         let target = parts.headers.get(TARGET).and_then(|target| target.to_str().ok());
         let Some(action) = target.and_then(|target| target.strip_prefix(TARGET_PREFIX)) else {
-            return Err(Refusal::new(
-                Fault::UnknownAction,
-                "This is Secrets Manager; the target is of another service.",
+            return Err(AwsError::new(
+                ErrorCode::UnknownAction,
+                "The target is not an operation of Secrets Manager.",
             ));
         };
         let malformed =
-            || Refusal::new(Fault::Malformed, "The request is not a JSON object that was posted.");
+            || AwsError::new(ErrorCode::Malformed, "The request is not a JSON object sent by POST.");
         if parts.method != Method::POST {
             return Err(malformed());
         }
@@ -103,18 +103,18 @@ impl Asked {
 
 /// The fields of a query-protocol request.
 #[derive(Default)]
-pub(super) struct Form(pub(super) Vec<(String, String)>);
+pub(super) struct FormBody(pub(super) Vec<(String, String)>);
 
-impl Form {
+impl FormBody {
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// A field which the action can not do without.
-    pub(super) fn required(&self, name: &str) -> Result<&str, Refusal> {
+    /// A field that the action requires.
+    pub(super) fn required(&self, name: &str) -> Result<&str, AwsError> {
         self.get(name).filter(|value| !value.is_empty()).ok_or_else(|| {
-            Refusal::new(
-                Fault::Invalid,
+            AwsError::new(
+                ErrorCode::Invalid,
                 format!("1 validation error detected: Value at '{name}' must not be null"),
             )
         })

@@ -1,0 +1,92 @@
+//! `Role`: the parts of its ARN, and its trust policy.
+
+use std::io;
+use std::time::Duration;
+
+use super::key_store::{Caller, new_id};
+use super::services::invalid_spec;
+use super::spec::RoleSpec;
+
+/// A role.
+pub(super) struct Role {
+    pub(super) arn: String,
+    pub(super) account: String,
+    /// The last part of its path, as in the ARNs of its sessions.
+    pub(super) name: String,
+    pub(super) id: String,
+    pub(super) max_session: Duration,
+    trusted: Vec<String>,
+    external_id: Option<String>,
+}
+
+impl TryFrom<RoleSpec> for Role {
+    type Error = io::Error;
+
+    fn try_from(spec: RoleSpec) -> io::Result<Self> {
+        let (account, name) =
+            parse_arn(&spec.arn).ok_or_else(|| invalid_spec(format!("not a role ARN: {}", spec.arn)))?;
+        Ok(Self {
+            account: account.to_owned(),
+            name: name.to_owned(),
+            id: new_id("AROA"),
+            arn: spec.arn,
+            max_session: spec.max_session,
+            trusted: spec.trusted,
+            external_id: spec.external_id,
+        })
+    }
+}
+
+impl Role {
+    /// Whether the trust policy names the caller and the external id, if it has one, matches.
+    pub(super) fn trusts(&self, caller: &Caller, external_id: Option<&str>) -> bool {
+        let own_role = caller.session.as_ref().map(|session| session.role_arn.as_str());
+        let named = self.trusted.iter().any(|trusted| {
+            *trusted == caller.account || *trusted == caller.arn || Some(trusted.as_str()) == own_role
+        });
+        named && (self.external_id.is_none() || self.external_id.as_deref() == external_id)
+    }
+}
+
+fn parse_arn(arn: &str) -> Option<(&str, &str)> {
+    let (account, path) = arn.strip_prefix("arn:aws:iam::")?.split_once(":role/")?;
+    let name = path.rsplit('/').next().filter(|name| !name.is_empty())?;
+    (account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())).then_some((account, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(account: &str, name: &str) -> Caller {
+        let arn = format!("arn:aws:iam::{account}:user/{name}");
+        Caller { account: account.into(), arn, user_id: "AIDA".into(), session: None }
+    }
+
+    #[test]
+    fn parse_arn_with_a_path_returns_the_last_part() {
+        assert_eq!(parse_arn("arn:aws:iam::111111111111:role/team/agent"), Some(("111111111111", "agent")));
+        for wrong in [
+            "",
+            "arn:aws:iam::111111111111:user/a",
+            "arn:aws:iam::1:role/a",
+            "arn:aws:iam::111111111111:role/",
+        ] {
+            assert!(parse_arn(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn role_trusts_named_principals_with_the_external_id() -> io::Result<()> {
+        let arn = "arn:aws:iam::111111111111:role/agent";
+        let role = Role::try_from(RoleSpec::new(arn).trusts("999999999999").external_id("right"))?;
+        assert!(role.trusts(&user("999999999999", "broker"), Some("right")));
+        assert!(!role.trusts(&user("999999999999", "broker"), Some("wrong")));
+        assert!(!role.trusts(&user("999999999999", "broker"), None));
+        assert!(!role.trusts(&user("222222222222", "broker"), Some("right")));
+        let one = Role::try_from(RoleSpec::new(arn).trusts("arn:aws:iam::999999999999:user/broker"))?;
+        assert!(one.trusts(&user("999999999999", "broker"), None));
+        assert!(!one.trusts(&user("999999999999", "other"), None));
+        Ok(())
+    }
+}

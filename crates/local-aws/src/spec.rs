@@ -1,0 +1,163 @@
+//! What a local AWS consists of: users with their keys, roles with their trust, secrets with their readers.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::server::LocalAws;
+use super::services::Services;
+
+/// Describes the users, roles and secrets of a [`LocalAws`] and starts it.
+#[derive(Debug, Default)]
+#[must_use = "a local AWS exists once it is started"]
+pub struct LocalAwsBuilder {
+    pub(super) users: Vec<UserSpec>,
+    pub(super) roles: Vec<RoleSpec>,
+    pub(super) secrets: Vec<SecretSpec>,
+}
+
+impl LocalAwsBuilder {
+    /// Adds a user with long-lived keys.
+    pub fn user(mut self, user: UserSpec) -> Self {
+        self.users.push(user);
+        self
+    }
+
+    /// Adds a role.
+    pub fn role(mut self, role: RoleSpec) -> Self {
+        self.roles.push(role);
+        self
+    }
+
+    /// Adds a secret.
+    pub fn secret(mut self, secret: SecretSpec) -> Self {
+        self.secrets.push(secret);
+        self
+    }
+
+    /// Starts the server on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a role ARN that is malformed, two users with one access key id, or two secrets of an account
+    /// with one name; else the error of the network.
+    pub async fn start(self) -> io::Result<LocalAws> {
+        LocalAws::serve(Services::build(self)?).await
+    }
+}
+
+/// An IAM user with one pair of long-lived keys.
+pub struct UserSpec {
+    pub(super) account: String,
+    pub(super) name: String,
+    pub(super) access_key_id: String,
+    pub(super) secret_access_key: SecretString,
+}
+
+impl UserSpec {
+    /// A user `name` of `account`, a 12-digit account id.
+    #[must_use]
+    pub fn new(account: &str, name: &str, access_key_id: &str, secret_access_key: &str) -> Self {
+        Self {
+            account: account.into(),
+            name: name.into(),
+            access_key_id: access_key_id.into(),
+            secret_access_key: secret_access_key.into(),
+        }
+    }
+}
+
+impl fmt::Debug for UserSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserSpec")
+            .field("account", &self.account)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A role, its trust policy and its longest session.
+#[must_use]
+pub struct RoleSpec {
+    pub(super) arn: String,
+    pub(super) trusted: Vec<String>,
+    pub(super) external_id: Option<String>,
+    pub(super) max_session: Duration,
+}
+
+impl RoleSpec {
+    /// A role that trusts no principal, with sessions of up to one hour.
+    pub fn new(arn: &str) -> Self {
+        Self {
+            arn: arn.into(),
+            trusted: Vec::new(),
+            external_id: None,
+            max_session: Duration::from_secs(3600),
+        }
+    }
+
+    /// Trusts an account id (all principals of the account), or the ARN of a user or role.
+    pub fn trusts(mut self, principal: &str) -> Self {
+        self.trusted.push(principal.into());
+        self
+    }
+
+    /// Requires this external id.
+    pub fn external_id(mut self, external_id: &str) -> Self {
+        self.external_id = Some(external_id.into());
+        self
+    }
+
+    /// Allows sessions of up to `max_session`.
+    pub fn max_session(mut self, max_session: Duration) -> Self {
+        self.max_session = max_session;
+        self
+    }
+}
+
+/// Leaves out the external id.
+impl fmt::Debug for RoleSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoleSpec")
+            .field("arn", &self.arn)
+            .field("trusted", &self.trusted)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A secret and the accounts whose principals may read it.
+#[must_use]
+pub struct SecretSpec {
+    pub(super) account: String,
+    pub(super) name: String,
+    pub(super) value: SecretString,
+    pub(super) readers: Vec<String>,
+}
+
+impl SecretSpec {
+    /// A secret that the principals of its own account may read.
+    pub fn new(account: &str, name: &str, value: &str) -> Self {
+        Self {
+            account: account.into(),
+            name: name.into(),
+            value: value.into(),
+            readers: vec![account.into()],
+        }
+    }
+
+    /// Lets the principals of another account read the secret too.
+    pub fn readable_by(mut self, account: &str) -> Self {
+        self.readers.push(account.into());
+        self
+    }
+}
+
+impl fmt::Debug for SecretSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretSpec")
+            .field("account", &self.account)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
