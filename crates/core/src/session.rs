@@ -5,6 +5,7 @@ pub(crate) mod agenda;
 mod audience;
 mod bounds;
 mod builder;
+mod cleared;
 mod family;
 mod faults;
 mod flight;
@@ -161,9 +162,9 @@ impl SessionContext {
     ) -> Result<Credentials> {
         let slot = self.member().default_slot();
         self.member().may_be_given(slot.alias())?;
-        let wipes = slot.wipes()?;
+        let last_clear = slot.last_clear()?;
         let found = finish(self.member().resolve(id).await?);
-        self.member().give(slot, |slot| slot.set_unless_wiped(wipes, found.clone()))?;
+        self.member().give(slot, |slot| slot.set_unless_cleared(last_clear, found.clone()))?;
         Ok(found)
     }
 

@@ -113,7 +113,7 @@ impl Member {
         self.find(alias).ok_or_else(|| self.unknown())
     }
 
-    fn find(&self, alias: &Alias) -> Option<Arc<Slot>> {
+    pub(super) fn find(&self, alias: &Alias) -> Option<Arc<Slot>> {
         let found = || self.own(alias).or_else(|| self.inherits_from()?.find(alias));
         if self.knows(alias) { found() } else { None }
     }
@@ -149,7 +149,7 @@ impl Member {
         }
         let mut order = self.order();
         let mut others = self.others.load().as_deref().cloned().unwrap_or_default();
-        let made = || Arc::new(Slot::new(alias.clone(), Arc::clone(&self.surroundings)));
+        let made = || self.new_slot(alias);
         let own = Arc::clone(others.entry(alias.clone()).or_insert_with(made));
         self.others.store(Some(Arc::new(others)));
         order.tell(());
@@ -164,10 +164,10 @@ impl Member {
     /// Gives an account something, and has the providers of the others start anew, unless a clear came in between.
     pub(super) fn give<T>(&self, slot: &Slot, give: impl FnOnce(&Slot) -> Result<T>) -> Result<T> {
         self.may_be_given(slot.alias())?;
-        let wipes = slot.wipes()?;
+        let last_clear = slot.last_clear()?;
         let given = give(slot)?;
         let _order = self.order();
-        if slot.wipes()? == wipes {
+        if slot.last_clear()? == last_clear {
             self.own_slots().iter().for_each(|slot| slot.wake());
             self.void_issued();
         }
@@ -313,7 +313,12 @@ impl Member {
     }
 
     fn inherits_from(&self) -> Option<&Arc<Self>> {
-        self.parent.as_ref().filter(|_| !self.detached.load(Ordering::Acquire))
+        self.parent.as_ref().filter(|_| !self.is_detached())
+    }
+
+    /// Whether the session was cleared or closed, so that nothing is inherited any more.
+    pub(super) fn is_detached(&self) -> bool {
+        self.detached.load(Ordering::Acquire)
     }
 
     pub(super) fn own(&self, alias: &Alias) -> Option<Arc<Slot>> {

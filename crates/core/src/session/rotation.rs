@@ -36,7 +36,9 @@ impl fmt::Display for Generation {
 
 /// Sets of one lineage continue each other: they are refreshes by one provider, of one identity. Whatever else comes
 /// between (a set by hand, a clearing, a withdrawal, a rejected key) begins another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+///
+/// Within a family, a later lineage is greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(super) struct Lineage(u64);
 
 impl Lineage {
@@ -62,6 +64,10 @@ impl SetId {
 
     pub(super) fn is_of(self, lineage: Lineage) -> bool {
         self.lineage == lineage
+    }
+
+    pub(super) fn is_before(self, lineage: Lineage) -> bool {
+        self.lineage < lineage
     }
 
     /// The set's number within its account.

@@ -1,5 +1,6 @@
 //! `Slot`: one account of a session: what it serves, what decides about it, who provides it.
 
+mod cleared;
 mod given;
 mod outlived;
 mod refresh;
@@ -42,7 +43,8 @@ struct State {
     rarity: Option<Box<Rarity>>,
     /// The current set was given by hand: no provider is asked.
     set: bool,
-    wipes: u32,
+    /// The lineage that began with the last clear; zero before any.
+    cleared: Lineage,
     /// Cleared, and nothing was given to the session since: the provider is not asked.
     dormant: bool,
     /// Moves whenever what is served next does not continue what was served before.
@@ -61,7 +63,7 @@ impl Slot {
             provider: None,
             rarity: None,
             set: false,
-            wipes: 0,
+            cleared: Lineage::default(),
             dormant: false,
             lineage: surroundings.new_lineage(),
             generation: Generation::default(),
@@ -119,13 +121,13 @@ impl Slot {
         let mut turn = self.gate.enter();
         self.renew(&mut turn);
         turn.set = false;
-        turn.dormant = true;
-        turn.wipes = turn.wipes.wrapping_add(1);
         let stand_in = turn.replace_stand_in(None);
         let provider = if for_good { turn.provider.take() } else { turn.provider.clone() };
         if for_good {
             turn.close();
         }
+        // Before the announcement, so that a watcher which it wakes sees that this was a clear.
+        turn.note_clear(&self.surroundings);
         self.withdraw(&mut turn);
         [provider, stand_in]
     }
@@ -140,11 +142,6 @@ impl Slot {
             turn.provider_to_ask().ok_or_else(faults::not_configured)?
         };
         provider.narrowed(policy).map_err(|error| error.with_provider(provider.name()))
-    }
-
-    /// The provider may be asked again.
-    pub(super) fn wake(&self) {
-        self.gate.enter().dormant = false;
     }
 
     /// What the provider issued is void, for it may have been derived from what was replaced.

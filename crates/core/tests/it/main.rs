@@ -11,6 +11,7 @@ mod cached;
 mod cancellation;
 mod chain;
 mod children;
+mod cleared;
 mod clearing;
 mod clocks;
 mod contract;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::stand_in::Provider;
 use super::{Slot, State};
 use crate::audit::AuditEvent;
+use crate::session::rotation::Lineage;
 use crate::session::{Generation, faults};
 use crate::{Credentials, Error, Result};
 
@@ -13,21 +14,16 @@ impl Slot {
         self.set_if(credentials, |_| Ok(()))
     }
 
-    /// Sets what was looked up, unless the account was wiped since `wipes` was read: a cleared session stays cleared.
-    pub(in crate::session) fn set_unless_wiped(
+    /// Sets what was looked up, unless the account was cleared since `last_clear` was read: a cleared session stays
+    /// cleared.
+    pub(in crate::session) fn set_unless_cleared(
         &self,
-        wipes: u32,
+        last_clear: Lineage,
         credentials: Credentials,
     ) -> Result<Generation> {
-        self.set_if(
-            credentials,
-            |state| if state.wipes == wipes { Ok(()) } else { Err(faults::cleared_meanwhile()) },
-        )
-    }
-
-    /// How often the account was wiped.
-    pub(in crate::session) fn wipes(&self) -> Result<u32> {
-        self.enter_open().map(|turn| turn.wipes)
+        self.set_if(credentials, |state| {
+            if state.cleared == last_clear { Ok(()) } else { Err(faults::cleared_meanwhile()) }
+        })
     }
 
     fn set_if(&self, credentials: Credentials, check: impl Fn(&State) -> Result<()>) -> Result<Generation> {
@@ -46,6 +42,7 @@ impl Slot {
                 continue;
             }
             self.renew(&mut turn);
+            turn.dormant = false;
             turn.set = stand_in.is_none();
             let former = turn.replace_stand_in(stand_in);
             if turn.set {
@@ -73,6 +70,7 @@ impl Slot {
                 // Another set came meanwhile, which the provider was not asked about.
                 continue;
             }
+            turn.dormant = false;
             self.void(&mut turn);
             let mut former = [turn.provider.replace(Arc::clone(&provider)), None];
             if stand_in.is_some() {

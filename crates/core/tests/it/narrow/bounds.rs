@@ -179,3 +179,18 @@ async fn a_set_in_its_last_minutes_is_not_fetched_again_and_again() {
     }
     assert_eq!(role.issued().len(), 1, "what AWS said of the set decides when it is renewed");
 }
+
+#[tokio::test]
+async fn narrowed_account_is_cleared_with_its_parent() {
+    let clock = ManualClock::new();
+    for scope in scopes() {
+        let session = builder(&clock).provider(Role::new(100)).build();
+        let child = session.narrow(scope).unwrap();
+        let account = child.account(&alias("default")).unwrap();
+        child.credentials().await.unwrap();
+        let before = account.served().unwrap().id;
+        assert!(!account.is_cleared() && !account.was_cleared_since(before) && !child.is_cleared());
+        session.clear();
+        assert!(account.is_cleared() && account.was_cleared_since(before) && child.is_cleared());
+    }
+}

@@ -1,0 +1,63 @@
+//! Whether an account serves nothing because its session was cleared, and not for another reason.
+
+use std::sync::Arc;
+
+use super::family::Member;
+use super::slot::Slot;
+use super::{SessionAccount, SessionContext, SetId};
+use crate::Alias;
+
+impl SessionContext {
+    /// Whether the session was cleared or closed, and was given nothing since.
+    #[must_use]
+    pub fn is_cleared(&self) -> bool {
+        self.member().is_account_cleared(self.default_account())
+    }
+}
+
+impl SessionAccount {
+    /// Whether the account serves nothing because its session was cleared or closed, and was given nothing since.
+    ///
+    /// False for an account that never had credentials, and for one whose credentials expired, were rejected, were
+    /// invalidated by a change of another account, or were withdrawn after a permanent failure: its provider is asked
+    /// again at the next use. An account that was inherited stays cleared after a clear of the child session, until the
+    /// child session is given credentials for it. [`rotations`](Self::rotations) announces a clear after this returns
+    /// true.
+    ///
+    /// A watcher may miss this state when credentials follow a clear at once; see
+    /// [`was_cleared_since`](Self::was_cleared_since).
+    #[must_use]
+    pub fn is_cleared(&self) -> bool {
+        self.open_member().is_none_or(|member| member.is_account_cleared(self.alias()))
+    }
+
+    /// Whether the account was cleared or closed after it published the credentials `id`, even if it was given others
+    /// since. Copies of such credentials must be used no more; copies that were only replaced may finish their work.
+    #[must_use]
+    pub fn was_cleared_since(&self, id: SetId) -> bool {
+        self.open_member().is_none_or(|member| member.was_account_cleared_since(self.alias(), id))
+    }
+
+    fn open_member(&self) -> Option<Arc<Member>> {
+        self.member().ok()
+    }
+}
+
+impl Member {
+    fn is_account_cleared(&self, alias: &Alias) -> bool {
+        self.is_closed() || self.find(alias).map_or(self.is_detached(), |slot| slot.is_dormant())
+    }
+
+    fn was_account_cleared_since(&self, alias: &Alias, id: SetId) -> bool {
+        self.is_closed() || self.find(alias).map_or(self.is_detached(), |slot| slot.was_cleared_since(id))
+    }
+
+    /// An account of a session that was cleared begins cleared, as its others are.
+    pub(super) fn new_slot(&self, alias: &Alias) -> Arc<Slot> {
+        let slot = Arc::new(Slot::new(alias.clone(), Arc::clone(&self.surroundings)));
+        if self.is_detached() {
+            slot.begin_cleared(self.default_slot().is_dormant());
+        }
+        slot
+    }
+}

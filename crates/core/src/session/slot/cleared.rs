@@ -1,0 +1,48 @@
+//! What an account remembers of the last clear.
+
+use super::{Slot, State};
+use crate::Result;
+use crate::session::SetId;
+use crate::session::rotation::Lineage;
+use crate::session::surroundings::Surroundings;
+
+impl Slot {
+    /// Whether the account was cleared or closed, and nothing was given to the session since.
+    pub(in crate::session) fn is_dormant(&self) -> bool {
+        self.gate.enter().dormant
+    }
+
+    /// Whether the account was cleared after it published the credentials `id`.
+    pub(in crate::session) fn was_cleared_since(&self, id: SetId) -> bool {
+        id.is_before(self.gate.enter().cleared)
+    }
+
+    /// Identifies the last clear.
+    ///
+    /// # Errors
+    /// `Closed` after closing.
+    pub(in crate::session) fn last_clear(&self) -> Result<Lineage> {
+        self.enter_open().map(|turn| turn.cleared)
+    }
+
+    /// The session was cleared before this account was created: what it inherited under this name was cleared then.
+    pub(in crate::session) fn begin_cleared(&self, dormant: bool) {
+        let mut turn = self.gate.enter();
+        turn.note_clear(&self.surroundings);
+        turn.lineage = self.surroundings.new_lineage();
+        turn.dormant = dormant;
+    }
+
+    /// The provider may be asked again.
+    pub(in crate::session) fn wake(&self) {
+        self.gate.enter().dormant = false;
+    }
+}
+
+impl State {
+    /// Every credentials published from now on are of a later lineage than `cleared`, and all before of an earlier one.
+    pub(super) fn note_clear(&mut self, surroundings: &Surroundings) {
+        self.cleared = surroundings.new_lineage();
+        self.dormant = true;
+    }
+}

@@ -1,0 +1,160 @@
+//! `is_cleared` and `was_cleared_since`: a clear is a state of its own, which nothing else looks like.
+
+use valetkey_core::testing::{ManualClock, ScriptedProvider};
+use valetkey_core::{Alias, Credentials, Expiry, SessionAccount, SessionContext, SetId};
+
+use crate::bench::*;
+
+fn prod() -> Alias {
+    "prod".parse().unwrap()
+}
+
+fn default_of(session: &SessionContext) -> SessionAccount {
+    session.account(session.default_account()).unwrap()
+}
+
+fn long_lived(n: u64) -> Credentials {
+    numbered(n, Expiry::Never)
+}
+
+fn served(account: &SessionAccount) -> SetId {
+    account.served().unwrap().id
+}
+
+/// A session whose two accounts hold credentials of their providers.
+async fn session_of_two(clock: &ManualClock) -> SessionContext {
+    let answers = |n| ScriptedProvider::new([answer(clock, n, HOUR), answer(clock, n + 1, HOUR)]);
+    let session = builder(clock).provider(answers(10)).provider_for(prod(), answers(20)).build();
+    session.credentials().await.unwrap();
+    session.credentials_for(&prod()).await.unwrap();
+    session
+}
+
+#[tokio::test]
+async fn account_after_clear_is_cleared_until_something_is_given() {
+    let session = session_of_two(&ManualClock::new()).await;
+    let accounts = [default_of(&session), session.account(&prod()).unwrap()];
+    assert!(!session.is_cleared() && accounts.iter().all(|account| !account.is_cleared()));
+    session.clear();
+    assert!(session.is_cleared() && accounts.iter().all(SessionAccount::is_cleared));
+    session.set_credentials_for(&prod(), lasting(&ManualClock::new(), 1, HOUR)).unwrap();
+    assert!(!session.is_cleared() && accounts.iter().all(|account| !account.is_cleared()));
+    session.close();
+    assert!(session.is_cleared() && accounts.iter().all(SessionAccount::is_cleared));
+}
+
+#[tokio::test]
+async fn account_after_anything_but_a_clear_is_not_cleared() {
+    let bench = Bench::new(|clock| vec![answer(clock, 1, HOUR), answer(clock, 2, HOUR), denied()]);
+    let account = default_of(&bench.session);
+    assert!(account.served().is_none() && !account.is_cleared(), "never fetched");
+    bench.number().await.unwrap();
+    let first = served(&account);
+    bench.session.report_rejected(account.alias(), long_lived(1).access_key_id());
+    assert!(account.served().is_none() && !account.is_cleared(), "rejected");
+    bench.number().await.unwrap();
+    bench.session.set_credentials_for(&prod(), long_lived(9)).unwrap();
+    assert!(account.served().is_none() && !account.is_cleared(), "invalidated by a change elsewhere");
+    bench.kind().await;
+    assert!(account.served().is_none() && !account.is_cleared(), "withdrawn after a permanent failure");
+    bench.session.set_credentials(lasting(&bench.clock, 3, MINUTE)).unwrap();
+    bench.clock.advance(HOUR);
+    assert!(account.served().is_none() && !account.is_cleared(), "expired");
+    assert!(!account.was_cleared_since(first) && !bench.session.is_cleared());
+}
+
+#[tokio::test]
+async fn cleared_credentials_stay_cleared_when_others_follow() {
+    let session = session_of_two(&ManualClock::new()).await;
+    let accounts = [default_of(&session), session.account(&prod()).unwrap()];
+    let before = accounts.each_ref().map(served);
+    session.clear();
+    session.set_credentials(long_lived(1)).unwrap();
+    session.credentials_for(&prod()).await.unwrap();
+    for (account, before) in accounts.iter().zip(before) {
+        assert!(!account.is_cleared(), "a watcher that looks now sees credentials again");
+        assert!(account.was_cleared_since(before), "what it lent before the clear must be used no more");
+        assert!(!account.was_cleared_since(served(account)));
+    }
+    let renewed = served(&accounts[1]);
+    session.refresh(&prod()).await.unwrap();
+    assert!(!accounts[1].was_cleared_since(renewed), "a renewal is no clear");
+}
+
+#[tokio::test]
+async fn inherited_account_is_cleared_by_child_and_by_parent() {
+    for parent_clears in [false, true] {
+        let parent = session_of_two(&ManualClock::new()).await;
+        let child = parent.with_credentials(long_lived(1)).unwrap();
+        let (inherited, own) = (child.account(&prod()).unwrap(), default_of(&child));
+        let before = served(&inherited);
+        assert!(!inherited.is_cleared() && !inherited.was_cleared_since(before));
+        if parent_clears {
+            parent.clear()
+        } else {
+            child.clear()
+        };
+        assert!(inherited.is_cleared() && inherited.was_cleared_since(before) && own.is_cleared());
+        assert_eq!(parent.account(&prod()).unwrap().is_cleared(), parent_clears);
+        child.set_credentials(long_lived(2)).unwrap();
+        assert!(inherited.is_cleared() && !own.is_cleared(), "nothing serves the inherited account any more");
+        child.set_credentials_for(&prod(), long_lived(3)).unwrap();
+        assert!(!inherited.is_cleared() && inherited.was_cleared_since(before));
+        assert!(!inherited.was_cleared_since(served(&inherited)));
+    }
+}
+
+#[tokio::test]
+async fn inherited_account_that_the_child_replaces_is_not_cleared() {
+    let parent = session_of_two(&ManualClock::new()).await;
+    let child = parent.with_credentials(long_lived(1)).unwrap();
+    let account = child.account(&prod()).unwrap();
+    let before = served(&account);
+    child.set_credentials_for(&prod(), long_lived(2)).unwrap();
+    assert!(!account.is_cleared() && !account.was_cleared_since(before));
+}
+
+#[tokio::test]
+async fn account_added_to_a_cleared_session_begins_cleared() {
+    let clock = ManualClock::new();
+    let session = session_of_two(&clock).await;
+    session.clear();
+    let other: Alias = "other".parse().unwrap();
+    session.set_credentials_for(&other, lasting(&clock, 1, std::time::Duration::ZERO)).unwrap_err();
+    assert!(session.account(&other).unwrap().is_cleared() && session.is_cleared());
+    session.set_credentials_for(&other, long_lived(1)).unwrap();
+    assert!(!session.account(&other).unwrap().is_cleared());
+}
+
+#[tokio::test]
+async fn account_of_a_dropped_session_is_cleared() {
+    let session = session_of_two(&ManualClock::new()).await;
+    let account = default_of(&session);
+    let before = served(&account);
+    drop(session);
+    assert!(account.is_cleared() && account.was_cleared_since(before));
+}
+
+/// Repeated, since the watcher runs on another thread and can wake up before the change is complete.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watcher_that_wakes_up_sees_the_state() {
+    for round in 0..200 {
+        let session = SessionContext::builder().build();
+        session.set_credentials(long_lived(1)).unwrap();
+        for cleared in [true, false] {
+            let account = default_of(&session);
+            let mut rotations = account.rotations().unwrap();
+            let watcher = tokio::spawn(async move {
+                rotations.changed().await.unwrap();
+                account.is_cleared()
+            });
+            tokio::task::yield_now().await;
+            if cleared {
+                session.clear();
+            } else {
+                session.set_credentials(long_lived(2)).unwrap();
+            }
+            assert_eq!(watcher.await.unwrap(), cleared, "round {round}");
+        }
+    }
+}
