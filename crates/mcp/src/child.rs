@@ -9,7 +9,7 @@ mod stderr;
 
 use serde::{Deserialize, Serialize};
 
-pub use environment::{ChildEnvironment, HostEnvironment};
+pub use environment::{ChildEnvironment, GATEWAY_MARKER, HostEnvironment};
 pub use home::SessionHome;
 pub use launch::{Launcher, guard_program};
 pub use process::{ChildCommand, ChildProcess, Stdio};

@@ -3,14 +3,20 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
-use valetkey_core::{Credentials, Region};
+use valetkey_core::{Credentials, Region, SessionId};
 
 use super::SessionHome;
 use crate::endpoint::Grant;
 
+/// The variable by which a program finds out that a gateway started it, directly or not. Its value is the id of the
+/// session. A gateway that finds it in its own environment was started by a gateway, and would start itself again.
+///
+/// Programs under `exec` do not get it: an agent that runs there may well start a gateway. They pass it on.
+pub const GATEWAY_MARKER: &str = "VALETKEY_GATEWAY";
+
 /// Inherited when the host has them.
 const BASELINE: &[&str] =
-    &["HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ"];
+    &["HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ", GATEWAY_MARKER];
 
 /// Where the host keeps its certificates; without them nothing behind a private CA is reached.
 const CERTIFICATES: &[&str] = &[
@@ -133,6 +139,13 @@ impl ChildEnvironment {
             self.put("AWS_REGION", region.as_str());
             self.put("AWS_DEFAULT_REGION", region.as_str());
         }
+        self
+    }
+
+    /// Marks the child as one of a gateway; see [`GATEWAY_MARKER`]. Comes after whatever a configuration names.
+    #[must_use]
+    pub fn marked(mut self, session: SessionId) -> Self {
+        self.put(GATEWAY_MARKER, session.to_string());
         self
     }
 

@@ -128,6 +128,7 @@ impl Recipe {
             // What its configuration names is all that such a server has.
             environment = environment.named(pairs());
         }
+        environment = environment.marked(self.session);
         if let Some(grant) = grant {
             environment = environment.endpoint(grant);
         }

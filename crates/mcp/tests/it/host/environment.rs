@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use valetkey_mcp::child::Delivery;
+use valetkey_mcp::child::{Delivery, GATEWAY_MARKER};
 
 use crate::stage::{Stage, fixture};
 
@@ -13,7 +13,7 @@ fn names(answer: &Value) -> Vec<&str> {
     names
 }
 
-const BASE: [&str; 11] = [
+const BASE: [&str; 12] = [
     "AWS_CONFIG_FILE",
     "AWS_DEFAULT_REGION",
     "AWS_EC2_METADATA_DISABLED",
@@ -24,6 +24,7 @@ const BASE: [&str; 11] = [
     "PATH",
     "TMPDIR",
     "UV_CACHE_DIR",
+    "VALETKEY_GATEWAY",
     "npm_config_cache",
 ];
 
@@ -72,6 +73,20 @@ async fn what_the_configuration_names_arrives_except_what_outranks_the_session()
             assert!(!names.contains(&name), "{name}");
         }
         assert_ne!(answer["home"], "/srv/somebody");
+        stage.host.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn gateway_marker_named_in_configuration_is_overridden() {
+    for delivery in [Delivery::Endpoint, Delivery::None] {
+        let mut server = fixture(delivery);
+        server.env.insert(GATEWAY_MARKER.to_owned(), String::new());
+        let stage = Stage::bare([("fixture", server)]).await;
+        stage.catalog().await;
+        let environ = std::fs::read(format!("/proc/{}/environ", stage.pid("fixture").unwrap())).unwrap();
+        let marker = format!("{GATEWAY_MARKER}={}", stage.session.id());
+        assert!(environ.split(|&byte| byte == 0).any(|variable| variable == marker.as_bytes()));
         stage.host.shutdown().await;
     }
 }
