@@ -4,6 +4,8 @@ mod bearer;
 mod connection;
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
 mod place;
+#[cfg(any(feature = "sts", feature = "secrets-manager", feature = "sdk"))]
+pub(crate) mod quota;
 mod settings;
 
 use std::fmt;
@@ -22,7 +24,7 @@ pub(crate) use place::Place;
 use settings::SettingsOnly;
 
 /// What every AWS client of a process shares: one HTTP client with its connections, the SDK's standard retries, a
-/// dated behaviour version, and where the services are. It holds no credentials: those come from a session or from a
+/// dated behaviour version, and where the services are. Each provider has a retry quota of its own. It holds no credentials: those come from a session or from a
 /// provider's source, one client at a time. Make one per process and hand it on; a clone shares the connections.
 #[derive(Clone)]
 pub struct SdkBase(SdkConfig);

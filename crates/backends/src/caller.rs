@@ -15,7 +15,7 @@ const NAME: &str = "caller-identity";
 const OPERATION: &str = "GetCallerIdentity";
 
 /// Asks STS (`GetCallerIdentity`, which needs no permission), signed with the set in question, in the region that came
-/// with it, or else the base's.
+/// with it, or else the base's. Each call has a retry quota of its own.
 ///
 /// ```
 /// # use std::sync::Arc;

@@ -154,7 +154,7 @@ impl CredentialProvider for FederationProvider {
     fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
         let guarded = self.terms.passes == Passes::Account && !source::is_temporary(given);
         guarded.then(|| {
-            let (sts, source) = (self.sts.clone(), Arc::new(Given(given.clone())));
+            let (sts, source) = (self.sts.with_own_quota(), Arc::new(Given(given.clone())));
             Arc::new(Self::new(sts, source, self.region.clone(), self.terms.clone()))
                 as Arc<dyn CredentialProvider>
         })
@@ -176,6 +176,11 @@ impl CredentialProvider for FederationProvider {
         }
         let request = self.terms.request.narrowed(policy).map_err(|error| error.with_provider(NAME))?;
         let terms = Terms { request, passes: Passes::Nothing };
-        Ok(Arc::new(Self::new(self.sts.clone(), Arc::clone(&self.source), self.region.clone(), terms)))
+        Ok(Arc::new(Self::new(
+            self.sts.with_own_quota(),
+            Arc::clone(&self.source),
+            self.region.clone(),
+            terms,
+        )))
     }
 }

@@ -71,7 +71,7 @@ impl ScopedProvider {
     }
 
     fn over(&self, source: Arc<dyn CredentialProvider>, scope: Scope) -> Arc<dyn CredentialProvider> {
-        Arc::new(Self::new(self.sts.clone(), source, self.region.clone(), scope))
+        Arc::new(Self::new(self.sts.with_own_quota(), source, self.region.clone(), scope))
     }
 
     async fn scoped(&self) -> Result<Credentials> {

@@ -6,6 +6,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use valetkey_core::{Error, ErrorKind, Region, Result, SessionAccount, SessionContext};
 
 use super::SessionCredentials;
+use super::identity::SessionIdentityCache;
 use crate::SdkBase;
 use crate::base::sdk_region;
 
@@ -13,6 +14,8 @@ use crate::base::sdk_region;
 ///
 /// A client made from it asks the session at every request: it follows rotation, `set_credentials` and clearing
 /// without being made again, and holds no handle that would keep the session open. Nobody else's identity is in it.
+/// Each configuration has a retry quota of its own, so that failing calls of one session do not use up the retries of
+/// another.
 /// The region is fixed when the configuration is made: that of the account's credentials, else the account's own,
 /// else the session's. To know the first, the credentials are fetched; an account that has none yet may still get a
 /// configuration, and be given credentials later.
@@ -83,7 +86,11 @@ async fn region(account: &SessionAccount) -> Result<Option<Region>> {
 fn configure(account: &SessionAccount, base: SdkBase, region: &Region) -> SdkConfig {
     let credentials = SharedCredentialsProvider::new(SessionCredentials::new(account.clone()));
     let builder = base.config().to_builder();
-    builder.region(sdk_region(region)).credentials_provider(credentials).build()
+    builder
+        .region(sdk_region(region))
+        .credentials_provider(credentials)
+        .identity_cache(SessionIdentityCache::default())
+        .build()
 }
 
 fn no_region() -> Error {

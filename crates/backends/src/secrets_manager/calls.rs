@@ -14,6 +14,7 @@ use valetkey_core::{Credentials, Error, ExposeSecret, Result, SecretString};
 
 use super::error;
 use super::payloads::Stamp;
+use crate::base::quota;
 use crate::fault;
 
 pub(super) const NAME: &str = "secrets-manager";
@@ -29,6 +30,7 @@ pub(super) enum Version {
 }
 
 /// A client of the SDK. One is made for each read, since it belongs to one identity; the connections are the base's.
+/// Each read has a retry quota of its own: a resolver reads for many sessions.
 pub(super) struct Calls(Client);
 
 /// A version of a secret, as it was answered. Its text wipes itself.
@@ -42,7 +44,9 @@ pub(super) struct Value {
 
 impl Calls {
     pub(super) fn signed_by(source: &Credentials, config: &Config) -> Self {
-        Self(Client::from_conf(config.to_builder().credentials_provider(source.expose_to_sdk()).build()))
+        let builder = config.to_builder().credentials_provider(source.expose_to_sdk());
+        let partition = quota::partition(config.retry_config());
+        Self(Client::from_conf(builder.retry_partition(partition).build()))
     }
 
     pub(super) async fn get(&self, secret_id: &str, version: &Version) -> Result<Value> {

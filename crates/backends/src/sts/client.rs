@@ -5,19 +5,25 @@ use std::fmt;
 use aws_sdk_sts::{Client, Config};
 use valetkey_core::{Credentials, Error, Result};
 
-use crate::base::Place;
+use crate::base::{Place, quota};
 
 /// STS, at one place. A client of the SDK is made for each call, since it belongs to one identity; the connections are
-/// the base's.
-#[derive(Clone)]
+/// the base's. All clients of one `Sts` share a retry quota; no others do.
 pub(crate) struct Sts(Config);
 
 impl Sts {
     pub(crate) fn at(place: Place) -> Result<Self> {
-        place.config().map(|config| Self(Config::new(&config))).ok_or_else(|| {
+        let config = place.config().ok_or_else(|| {
             Error::invalid("region", "of STS is not known")
                 .with_next_step("give the provider a region, or a base that has one")
-        })
+        })?;
+        Ok(Self(Config::new(&config)).with_own_quota())
+    }
+
+    /// The same place, with a retry quota that is not shared: for each provider that another session will use.
+    pub(crate) fn with_own_quota(&self) -> Self {
+        let partition = quota::partition(self.0.retry_config());
+        Self(self.0.to_builder().retry_partition(partition).build())
     }
 
     /// A client that signs as `source`.

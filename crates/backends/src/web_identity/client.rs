@@ -59,7 +59,7 @@ impl Client {
     /// The same client, asking for no more than `policy` allows.
     pub(super) fn narrowed(&self, policy: &SessionPolicy) -> Result<Self> {
         let policies = self.request.policies.narrowed(policy)?;
-        Ok(Self { sts: self.sts.clone(), request: Request { policies, ..self.request.clone() } })
+        Ok(Self { sts: self.sts.with_own_quota(), request: Request { policies, ..self.request.clone() } })
     }
 
     pub(super) async fn assume(&self) -> Result<AssumeRoleWithWebIdentityOutput> {

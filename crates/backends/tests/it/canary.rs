@@ -7,7 +7,7 @@ use valetkey_backends::{
     AssumeRoleProvider, EnvProvider, FederationProvider, MemoryProvider, ScopedProvider, SdkBase,
     SdkConfigExt, SdkProvider, SecretsManagerProvider, SecretsManagerResolver, WebIdentityProvider,
 };
-use valetkey_core::testing::{Canary, CapturedLogs};
+use valetkey_core::testing::Canary;
 use valetkey_core::{
     AccessKeyId, CredentialProvider, CredentialResolver, Credentials, Error, Expiry, SecretString,
     SessionContext, SessionPolicy,
@@ -16,12 +16,11 @@ use valetkey_core::{
 use crate::loopback::Loopback;
 use crate::scoped::SCOPED_SESSION;
 use crate::wire::{ROLE_SESSION, Wire, assumed, issued, refused};
-use crate::{held, region};
+use crate::{capture_logs, held, region};
 
 /// Everything said at TRACE while `work` ran.
 async fn logs_of(work: impl Future<Output = ()>) -> String {
-    let logs = CapturedLogs::default();
-    let guard = tracing::subscriber::set_default(logs.subscriber());
+    let (logs, guard) = capture_logs();
     tracing::trace!("the subscriber listens");
     work.await;
     drop(guard);

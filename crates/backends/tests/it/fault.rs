@@ -20,7 +20,7 @@ async fn from_sts(wire: &Wire) -> Error {
 }
 
 /// Every provider that asks STS, by the operation it asks for.
-fn asking_sts(wire: &Wire) -> [(&'static str, Box<dyn CredentialProvider>); 5] {
+pub(crate) fn asking_sts(wire: &Wire) -> [(&'static str, Box<dyn CredentialProvider>); 5] {
     let base = wire.base();
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     let token = || async { Ok(SecretString::from("token")) };

@@ -20,6 +20,7 @@ mod memory;
 mod mfa;
 mod narrow;
 mod process;
+mod quota;
 mod real;
 mod scoped;
 mod sdk;
@@ -30,11 +31,13 @@ mod web_identity;
 mod wire;
 
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
+use tracing::subscriber::DefaultGuard;
 use valetkey_backends::{MemoryProvider, SdkBase};
+use valetkey_core::testing::CapturedLogs;
 use valetkey_core::{AccessKeyId, CredentialProvider, Credentials, Region, SecretString};
 
 /// The other half of a test, in a process that has `variables` and nothing else: the environment of this one is every
@@ -45,6 +48,16 @@ fn in_another_process(test: &str, variables: &[(&str, &str)]) {
     let child = command.output().unwrap();
     let said = String::from_utf8_lossy(&child.stdout);
     assert!(child.status.success() && said.contains("1 passed"), "{said}");
+}
+
+/// Captures what this thread logs at TRACE. The subscriber of the process below it discards everything; while it is
+/// there, no other test can cause `tracing` to remember that a callsite has no listener.
+fn capture_logs() -> (CapturedLogs, DefaultGuard) {
+    static PROCESS: Once = Once::new();
+    PROCESS.call_once(|| tracing::subscriber::set_global_default(tracing_subscriber::registry()).unwrap());
+    let logs = CapturedLogs::default();
+    let guard = tracing::subscriber::set_default(logs.subscriber());
+    (logs, guard)
 }
 
 const KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";

@@ -10,10 +10,10 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use valetkey_backends::{ProcessBuilder, ProcessProvider};
-use valetkey_core::testing::{Canary, CapturedLogs};
+use valetkey_core::testing::Canary;
 use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, Expiry, ProviderChain, Result};
 
-use crate::region;
+use crate::{capture_logs, region};
 
 /// How long a program that should have been stopped is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -126,8 +126,7 @@ async fn a_program_that_fails_is_transient_and_tells_its_exit_code_and_nothing_i
     for (end, told) in [("exit 3", "exit code 3"), ("exit 255", "exit code 255"), ("kill -9 $$", "signal 9")]
     {
         let script = format!(r#"printf %s "$1"; printf %s "$1" >&2; {end}"#);
-        let logs = CapturedLogs::default();
-        let guard = tracing::subscriber::set_default(logs.subscriber());
+        let (logs, guard) = capture_logs();
         let error = failure(shell(&script).args(["sh", &text])).await;
         drop(guard);
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Unavailable, true), "{error}");
@@ -143,8 +142,7 @@ async fn what_a_program_prints_and_is_given_is_shown_nowhere() {
     let keys = canary.credentials(Expiry::Never).unwrap();
     let text = WHOLE.replace("s3cret", keys.expose_secret_access_key());
     let text = text.replace("t0ken", keys.expose_session_token().unwrap());
-    let logs = CapturedLogs::default();
-    let guard = tracing::subscriber::set_default(logs.subscriber());
+    let (logs, guard) = capture_logs();
     tracing::trace!("the subscriber listens");
     let builder = printing(&text).env("HELPER_PASSWORD", canary.expose_secret());
     let built = format!("{builder:?}");

@@ -103,7 +103,11 @@ async fn a_session_without_a_region_is_told_so_whatever_the_process_says() {
 async fn a_configuration_over_the_process_has_the_sessions_region_and_no_identity_cache() {
     let config = session().sdk_config().await.unwrap();
     assert_eq!(config.region().unwrap().as_ref(), "eu-central-1");
-    assert!(format!("{:?}", config.identity_cache()).contains("NoCache"), "{:?}", config.identity_cache());
+    assert!(
+        format!("{:?}", config.identity_cache()).contains("SessionIdentityCache"),
+        "{:?}",
+        config.identity_cache()
+    );
 }
 
 #[tokio::test]
