@@ -11,6 +11,7 @@ mod exec;
 mod failure;
 mod handed_out;
 mod logs;
+mod own_memory;
 mod revocation_policy;
 mod serve;
 mod settings;
@@ -25,12 +26,17 @@ use failure::Failure;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // Before there is a secret in it. A guardian has its program's environment, with keys in one delivery.
+    let protected = own_memory::protect();
     // Before anything else is started: this process is about to be another program, or its guardian.
     if let Command::Launch(launch) = &arguments.command {
         return launch.guard_program();
     }
     let color = arguments.color(&std::io::stderr());
     logs::install(&arguments.log, color);
+    if let Err(error) = protected {
+        tracing::warn!(%error, "other processes of this user can read the memory of valetkey");
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::failed(format!("no runtime: {error}")).report(color),

@@ -7,6 +7,7 @@ mod cloud;
 mod credential_process;
 mod demo;
 mod exec;
+mod memory;
 mod process;
 mod real;
 mod revocation_policy;

@@ -75,7 +75,8 @@ impl Shell {
         self.start_program(env!("CARGO_BIN_EXE_valetkey"), args)
     }
 
-    fn start_program(&self, program: &str, args: &[&str]) -> Child {
+    /// Starts another program as its user would here.
+    pub(crate) fn start_program(&self, program: &str, args: &[&str]) -> Child {
         Command::new(program)
             .args(args)
             .env_clear()
@@ -99,7 +100,7 @@ impl Shell {
         Self::ended(self.start_program(program, args)).await
     }
 
-    async fn ended(started: Child) -> Ended {
+    pub(crate) async fn ended(started: Child) -> Ended {
         // Waiting for the output closes the input.
         let output = timeout(LIMIT, started.wait_with_output()).await.unwrap().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
