@@ -41,6 +41,7 @@ async fn with_child(
     let unready =
         |error: std::io::Error| Failure::failed(format!("the child's surroundings cannot be made: {error}"));
     let home = SessionHome::create(region.as_ref()).map_err(unready)?;
+    tokio::task::spawn_blocking(SessionHome::remove_abandoned);
     // The user's own program keeps the user's own home.
     let named: Vec<_> = command.env.iter().filter_map(|named| variable(named)).collect();
     let named = named.iter().map(|(name, value)| (name, value));
@@ -63,6 +64,9 @@ async fn with_child(
         .map_err(|error| Failure::failed(format!("{name} could not be started: {error}")))?;
     let code = wait(child).await;
     endpoint.stop().await;
+    if let Err(error) = home.remove().await {
+        tracing::warn!(%error, "the session's folder cannot be removed; the next start tries again");
+    }
     tracing::debug!(session = %session.id(), "child ended");
     code
 }

@@ -204,6 +204,8 @@ impl McpHost {
     pub(crate) async fn stop(&self) {
         self.warmer.abort();
         tokio::join!(join_all(self.servers.iter().map(Server::stop)), self.crews.stop());
+        // Not left to dropping: requests that are never read hold what they share with the host.
+        self.crews.remove_home().await;
         if let Some(endpoint) = &self.endpoint {
             endpoint.stop().await;
         }

@@ -5,6 +5,7 @@ mod ending;
 mod eras;
 mod exchange;
 mod faults;
+mod folder;
 mod secrecy;
 
 use serde_json::{Value, json};

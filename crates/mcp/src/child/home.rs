@@ -1,55 +1,107 @@
 //! `SessionHome`: a session's own home, temporary folder and AWS files on disk, none of which ever holds a key.
 
-use std::fs;
-use std::io;
-use std::path::PathBuf;
+mod abandoned;
+mod claim;
 
-use tempfile::TempDir;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use valetkey_core::Region;
 
-/// A private folder (0700), removed when dropped.
+use abandoned::remove_tree;
+
+const PRIVATE_FOLDER: u32 = 0o700;
+const PRIVATE_FILE: u32 = 0o600;
+
+/// A private folder below the temporary folder of the host. Its folders have the mode 0700 and its files 0600, whatever
+/// the umask is.
+///
+/// [`remove`](Self::remove) removes it when the children have ended. Dropping it removes it too, and blocks meanwhile.
+/// When the process is killed, the folder stays until [`remove_abandoned`](Self::remove_abandoned) finds it.
 #[derive(Debug)]
 pub struct SessionHome {
-    folder: TempDir,
+    path: PathBuf,
+    /// Locked while the folder is in use. `None` on a file system without locks, where it is never taken for abandoned.
+    _lock: Option<File>,
+    is_removed: AtomicBool,
 }
 
 impl SessionHome {
-    /// Makes the folder, with an empty credentials file, and a config file that holds only a default profile and the
-    /// region: servers that name a profile die at start without it.
+    /// Creates the folder, with an empty credentials file, and a config file that holds only a default profile and the
+    /// region: servers that name a profile end at start without it.
     ///
     /// # Errors
-    /// What the file system answers.
+    /// Returns the error of the file system. `PermissionDenied` when other users may replace what is in the temporary
+    /// folder of the host, because everybody can write there and it has no sticky bit.
     pub fn create(region: Option<&Region>) -> io::Result<Self> {
-        let made = Self { folder: tempfile::Builder::new().prefix("valetkey-").tempdir()? };
-        fs::create_dir(made.home())?;
-        fs::create_dir(made.tmp())?;
-        fs::write(made.credentials_file(), "")?;
+        let home = Self::claim(&std::env::temp_dir())?;
+        create_folder(&home.home())?;
+        create_folder(&home.tmp())?;
+        create_file(&home.credentials_file(), "")?;
         let region = region.map(|region| format!("region = {region}\n")).unwrap_or_default();
-        fs::write(made.config_file(), format!("[default]\n{region}"))?;
-        Ok(made)
+        create_file(&home.config_file(), &format!("[default]\n{region}"))?;
+        Ok(home)
+    }
+
+    /// Removes the folder and everything in it, without blocking the runtime. Later calls do nothing. Once polled, the
+    /// removal goes on even if the future is dropped.
+    ///
+    /// # Errors
+    /// Returns the error of the file system. What could not be removed is left to
+    /// [`remove_abandoned`](Self::remove_abandoned).
+    pub async fn remove(&self) -> io::Result<()> {
+        if self.is_removed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let path = self.path.clone();
+        tokio::task::spawn_blocking(move || remove_tree(&path)).await.map_err(io::Error::other)?
     }
 
     /// For `HOME`.
     #[must_use]
     pub fn home(&self) -> PathBuf {
-        self.folder.path().join("home")
+        self.path.join("home")
     }
 
     /// For `TMPDIR`.
     #[must_use]
     pub fn tmp(&self) -> PathBuf {
-        self.folder.path().join("tmp")
+        self.path.join("tmp")
     }
 
     /// For `AWS_SHARED_CREDENTIALS_FILE`: empty.
     #[must_use]
     pub fn credentials_file(&self) -> PathBuf {
-        self.folder.path().join("credentials")
+        self.path.join("credentials")
     }
 
     /// For `AWS_CONFIG_FILE`: a default profile and a region.
     #[must_use]
     pub fn config_file(&self) -> PathBuf {
-        self.folder.path().join("config")
+        self.path.join("config")
     }
+}
+
+impl Drop for SessionHome {
+    fn drop(&mut self) {
+        if !self.is_removed.swap(true, Ordering::AcqRel) {
+            // What stays is found by the next start.
+            let _removed = remove_tree(&self.path);
+        }
+    }
+}
+
+/// The mode is set twice: the first keeps others out from the start, the second gives back what the umask took.
+fn create_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(PRIVATE_FOLDER).create(path)?;
+    fs::set_permissions(path, Permissions::from_mode(PRIVATE_FOLDER))
+}
+
+fn create_file(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE_FILE).open(path)?;
+    file.set_permissions(Permissions::from_mode(PRIVATE_FILE))?;
+    file.write_all(text.as_bytes())
 }

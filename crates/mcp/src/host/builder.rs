@@ -145,6 +145,8 @@ impl McpHostBuilder {
         let region = self.session.region_for(self.session.default_account());
         let home =
             SessionHome::create(region.as_ref()).map_err(fault("the session's own folder cannot be made"))?;
+        // In the background: what a killed process has left may be large.
+        tokio::task::spawn_blocking(SessionHome::remove_abandoned);
         let redactor = Arc::new(Redactor::default());
         let recipe = Arc::new(Recipe {
             session: self.session.id(),

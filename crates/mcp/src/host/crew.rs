@@ -101,10 +101,11 @@ impl Crew {
         }
     }
 
-    /// Stops the servers and waits until they are gone.
+    /// Stops the servers, waits until they are gone, and removes their folder.
     pub(super) async fn stop(&self) {
         let servers = self.servers().take().unwrap_or_default();
         join_all(servers.values().map(|server| server.stop())).await;
+        self.recipe.remove_home().await;
     }
 
     fn servers(&self) -> MutexGuard<'_, Option<Servers>> {

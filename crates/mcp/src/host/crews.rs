@@ -72,6 +72,11 @@ impl Crews {
         crews.iter().flat_map(|crew| crew.all()).collect()
     }
 
+    /// Removes the folder of the host's own session, which no server may use any more.
+    pub(super) async fn remove_home(&self) {
+        self.recipe.remove_home().await;
+    }
+
     /// Stops everything and waits until it is gone. Nothing is started any more.
     pub(super) async fn stop(&self) {
         let mut keepers = {

@@ -56,6 +56,13 @@ impl Recipe {
         }
     }
 
+    /// Removes the session's folder. Its servers must be gone.
+    pub(super) async fn remove_home(&self) {
+        if let Err(error) = self.home.remove().await {
+            tracing::warn!(%error, "the session's folder cannot be removed; the next start tries again");
+        }
+    }
+
     /// Starts a server, with credentials or without. `era` is remembered for the next time.
     pub(super) async fn start(
         &self,

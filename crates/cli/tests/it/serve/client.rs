@@ -57,7 +57,12 @@ impl Client {
 
     /// Starts it and says nothing.
     pub(crate) fn start(shell: &Shell, era: Era, args: &[&str]) -> Self {
-        let mut gateway = shell.start(args);
+        Self::start_program(shell, era, env!("CARGO_BIN_EXE_valetkey"), args)
+    }
+
+    /// Starts it through another program, which becomes the gateway.
+    pub(crate) fn start_program(shell: &Shell, era: Era, program: &str, args: &[&str]) -> Self {
+        let mut gateway = shell.start_program(program, args);
         let output = BufReader::new(gateway.stdout.take().unwrap()).lines();
         let mut stderr = gateway.stderr.take().unwrap();
         let errors = tokio::spawn(async move {

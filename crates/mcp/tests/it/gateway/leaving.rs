@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, duplex};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -44,13 +44,21 @@ async fn a_client_that_reads_no_answers_holds_nothing_up() {
     let mut answers = BufReader::new(answers).lines();
     answers.next_line().await.unwrap().unwrap();
     let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
-    client.write_all(format!("{ready}\n{list}\n").as_bytes()).await.unwrap();
+    let params = json!({"name": "fixture__whoami", "arguments": {}});
+    let whoami = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+    client.write_all(format!("{ready}\n{whoami}\n").as_bytes()).await.unwrap();
+    let answer: Value = serde_json::from_str(&answers.next_line().await.unwrap().unwrap()).unwrap();
+    let home = answer["result"]["structuredContent"]["home"].as_str().unwrap();
+    let folder = Path::new(home).parent().unwrap();
+    assert!(folder.is_dir());
+    let list = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"});
+    client.write_all(format!("{list}\n").as_bytes()).await.unwrap();
     // Its first bytes: the rest does not fit.
     assert!(!answers.get_mut().fill_buf().await.unwrap().is_empty());
     drop(client);
     timeout(Duration::from_secs(25), serving).await.expect("serving ends").unwrap().unwrap();
     assert!(session.is_closed());
+    assert!(!folder.exists(), "{}", folder.display());
 }
 
 #[tokio::test]

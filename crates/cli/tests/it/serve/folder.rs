@@ -1,0 +1,97 @@
+//! The folder of a session: private whatever the umask, and removed after the gateway, also after one that was killed.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use super::client::{Client, Era};
+use super::servers;
+use crate::process::until;
+use crate::shell::Shell;
+
+/// A shell whose temporary folder is `tmp` below its own, and whose gateways run with this umask.
+fn with_umask(umask: &str) -> Shell {
+    let shell = Shell::new();
+    fs::create_dir(shell.path("tmp")).unwrap();
+    let (tmp, valetkey) = (shell.path("tmp"), env!("CARGO_BIN_EXE_valetkey"));
+    let gateway = json!({"command": valetkey, "args": ["demo-server"]});
+    let script = format!("#!/bin/sh\numask {umask}\nexec '{valetkey}' \"$@\"\n");
+    let shell =
+        shell.file("mcp.json", servers(json!({"aws": gateway}))).file("gateway", script).env("TMPDIR", tmp);
+    fs::set_permissions(shell.path("gateway"), fs::Permissions::from_mode(0o700)).unwrap();
+    shell
+}
+
+/// A gateway whose server has been started.
+async fn started(shell: &Shell) -> Client {
+    let gateway = shell.path("gateway");
+    let mut client = Client::start_program(
+        shell,
+        Era::Modern,
+        gateway.to_str().unwrap(),
+        &["serve", "--mcp-config", "mcp.json"],
+    );
+    assert!(client.tools().await.iter().any(|tool| tool.starts_with("aws__")));
+    client
+}
+
+fn folders(shell: &Shell) -> Vec<PathBuf> {
+    fs::read_dir(shell.path("tmp")).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+fn modes(folder: &Path) -> Value {
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let mut modes: serde_json::Map<_, _> = entries
+        .map(|entry| (entry.file_name().into_string().unwrap(), format!("{:o}", mode(&entry.path())).into()))
+        .collect();
+    modes.insert(".".to_owned(), format!("{:o}", mode(folder)).into());
+    modes.into()
+}
+
+#[tokio::test]
+async fn session_folder_under_any_umask_is_private() {
+    for umask in ["000", "022", "277"] {
+        let shell = with_umask(umask);
+        let client = started(&shell).await;
+        let [folder] = folders(&shell).try_into().unwrap();
+        let private = json!({".": "700", "home": "700", "tmp": "700", "config": "600", "credentials": "600"});
+        assert_eq!(modes(&folder), private, "umask {umask}");
+        assert_eq!(client.close().await.code, Some(0));
+        assert_eq!(folders(&shell), [""; 0].map(PathBuf::from), "umask {umask}");
+    }
+}
+
+#[tokio::test]
+async fn session_folder_of_a_killed_gateway_is_removed_by_the_next() {
+    let shell = with_umask("000");
+    let killed = started(&shell).await;
+    kill_process(Pid::from_raw(killed.pid().try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
+    assert_eq!(killed.ended().await.code, None);
+    let [abandoned] = folders(&shell).try_into().unwrap();
+    let look_alike = shell.path("tmp").join("valetkey-session-of-another-mode");
+    fs::DirBuilder::new().mode(0o755).create(&look_alike).unwrap();
+    fs::set_permissions(&look_alike, fs::Permissions::from_mode(0o755)).unwrap();
+    let (first, second) = tokio::join!(started(&shell), started(&shell));
+    until("the abandoned folder is removed", || !abandoned.exists()).await;
+    assert_eq!(
+        folders(&shell).len(),
+        3,
+        "those of both gateways that run, and what is not ours: {:?}",
+        folders(&shell)
+    );
+    assert_eq!((first.close().await.code, second.close().await.code), (Some(0), Some(0)));
+    assert_eq!(folders(&shell), [look_alike]);
+}
+
+#[tokio::test]
+async fn temporary_folder_writable_by_everybody_is_refused() {
+    let shell = with_umask("022");
+    fs::set_permissions(shell.path("tmp"), fs::Permissions::from_mode(0o777)).unwrap();
+    let ended = shell.run(&["serve"]).await;
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("point TMPDIR at a folder of your own"), "{}", ended.stderr);
+}

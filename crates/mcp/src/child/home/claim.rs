@@ -1,0 +1,81 @@
+//! Claiming a folder: created private, locked, and known to be the one that was created.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use rustix::fs::{Mode, OFlags};
+
+use super::{PRIVATE_FOLDER, SessionHome};
+
+/// Long enough that no other program has folders of this name.
+pub(super) const PREFIX: &str = "valetkey-session-";
+const RANDOM_CHARACTERS: usize = 12;
+const ATTEMPTS: usize = 16;
+const WRITABLE_BY_ALL: u32 = 0o002;
+const STICKY: u32 = 0o1000;
+
+impl SessionHome {
+    /// Creates an empty folder in `parent` and locks it.
+    ///
+    /// A concurrent [`remove_abandoned`](Self::remove_abandoned) may take a folder that is not locked yet. Such a folder
+    /// is left to it, and another one is created.
+    pub(super) fn claim(parent: &Path) -> io::Result<Self> {
+        check_parent(parent)?;
+        for _ in 0..ATTEMPTS {
+            let path = create(parent)?;
+            let lock = match lock(&path) {
+                Ok(lock) => Some(lock),
+                Err(error) if is_taken(error.kind()) => continue,
+                // The file system has no locks.
+                Err(_unsupported) => None,
+            };
+            return Ok(Self { path, _lock: lock, is_removed: AtomicBool::new(false) });
+        }
+        Err(io::Error::other("every folder that was created was taken by another process"))
+    }
+}
+
+fn is_taken(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::WouldBlock)
+}
+
+fn check_parent(parent: &Path) -> io::Result<()> {
+    let mode = fs::metadata(parent)?.mode();
+    if mode & WRITABLE_BY_ALL != 0 && mode & STICKY == 0 {
+        let what = "everybody can replace files in the temporary folder: point TMPDIR at a folder of your own, or \
+                    set the sticky bit";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+    }
+    Ok(())
+}
+
+/// A new folder in `parent`, by a name that cannot be guessed; what exists is never used.
+fn create(parent: &Path) -> io::Result<PathBuf> {
+    let private = Permissions::from_mode(PRIVATE_FOLDER);
+    let mut builder = tempfile::Builder::new();
+    let builder = builder.prefix(PREFIX).rand_bytes(RANDOM_CHARACTERS).permissions(private.clone());
+    let path = builder.tempdir_in(parent)?.keep();
+    match fs::set_permissions(&path, private) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(path),
+    }
+}
+
+/// The folder at `path`, locked for as long as it is open: until this process has ended, however that happens.
+///
+/// `systemd-tmpfiles` leaves a locked folder alone too, so that a gateway which runs for weeks keeps its own.
+pub(super) fn lock(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    folder.try_lock()?;
+    // It may have been removed, and the name taken again, before it was locked.
+    let (named, locked) = (fs::symlink_metadata(path)?, folder.metadata()?);
+    if (named.dev(), named.ino()) == (locked.dev(), locked.ino()) {
+        Ok(folder)
+    } else {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
