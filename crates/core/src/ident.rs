@@ -72,8 +72,11 @@ printable!(AccountId, Alias, CredentialId, Principal, Region);
 
 ident! {
     /// An access key id. Not a secret, but it names one: only its last four characters are ever shown.
-    AccessKeyId, "access_key_id", "must be 16 to 128 letters, digits or underscores",
-    |text| (16..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    ///
+    /// AWS decides which ids exist, and emulators have short ones (`test`, `minioadmin`): any text that fits into the
+    /// `Authorization` header is accepted.
+    AccessKeyId, "access_key_id", "must be 1 to 128 visible ASCII characters",
+    |text| (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 ident! {
@@ -90,19 +93,20 @@ ident! {
 
 ident! {
     /// The id under which credentials are kept elsewhere. Stack jobs carry an id, never a key.
-    CredentialId, "provider_credential_id", "must be 1 to 256 of `a-z A-Z 0-9 / _ + = . @ : -`",
-    |text| word(text, 256, b"/_+=.@:-")
+    CredentialId, "provider_credential_id", "must be 1 to 2,048 printable characters",
+    |text| is_printable(text, 2048)
 }
 
 ident! {
-    /// Who a session acts for, as the host verified it.
-    Principal, "principal", "must be 1 to 128 of `a-z A-Z 0-9 / _ + = . , @ : -`",
-    |text| word(text, 128, b"/_+=.,@:-")
+    /// Who a session acts for, as the host verified it: a name, an email address, `DOMAIN\user`, the subject of a token.
+    Principal, "principal", "must be 1 to 256 printable characters, without blanks at its ends",
+    |text| is_printable(text, 256)
 }
 
 ident! {
-    /// An AWS region, such as `eu-central-1`.
-    Region, "region", "must look like `us-east-1`", looks_like_region
+    /// An AWS region, such as `eu-central-1`. It becomes part of host names, so it is one label of a host name; which
+    /// regions exist is left to AWS and to emulators.
+    Region, "region", "must be 1 to 63 of `a-z 0-9 -`, such as `us-east-1`", is_host_label
 }
 
 impl Alias {
@@ -127,10 +131,10 @@ impl AccessKeyId {
         Self(SmolStr::new_static("NOBODY_HOLDS_THIS"))
     }
 
-    /// The last four characters: enough to recognize a key, too few to use.
+    /// The last four characters: enough to recognize a key, too few to use. A shorter id is shown whole.
     #[must_use]
     pub fn last_four(&self) -> &str {
-        &self.0[self.0.len() - 4..]
+        &self.0[self.0.len().saturating_sub(4)..]
     }
 }
 
@@ -185,15 +189,24 @@ fn word(text: &str, longest: usize, marks: &[u8]) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || marks.contains(&b))
 }
 
-fn looks_like_region(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let word = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
-    let Some((number, words)) = parts.split_last() else { return false };
-    text.len() <= 32
-        && (2..=4).contains(&words.len())
-        && words.iter().all(|part| word(part))
-        && (1..=2).contains(&number.len())
-        && number.bytes().all(|b| b.is_ascii_digit())
+/// A label of a host name: a region never chooses a host outside its domain.
+fn is_host_label(text: &str) -> bool {
+    let is_label = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(is_label)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// Neither blank at its ends, nor with characters that act on a terminal or hide text.
+fn is_printable(text: &str, longest: usize) -> bool {
+    let acts = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    (1..=longest).contains(&text.chars().count())
+        && text.trim().len() == text.len()
+        && !text.chars().any(acts)
 }
 
 #[cfg(test)]
@@ -202,18 +215,65 @@ mod tests {
 
     #[test]
     fn regions_of_every_partition_parse() {
-        for region in
-            ["us-east-1", "us-gov-west-1", "cn-north-1", "us-iso-east-1", "ap-southeast-5", "eusc-de-east-1"]
-        {
+        for region in [
+            "us-east-1",
+            "us-gov-west-1",
+            "cn-north-1",
+            "us-iso-east-1",
+            "ap-southeast-5",
+            "eusc-de-east-1",
+            "local",
+            "elasticmq",
+            "aws-global",
+        ] {
             assert!(region.parse::<Region>().is_ok(), "{region}");
         }
     }
 
     #[test]
-    fn malformed_names_are_refused_and_not_echoed() {
-        for text in
-            ["", "eu-west", "US-EAST-1", "us east 1", "us-east-1\n", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"]
+    fn access_key_ids_of_emulators_parse() {
+        for id in ["AKIA_TEST", "test", "testing", "minioadmin", "111111111111", "a", "key-with.marks"] {
+            assert!(id.parse::<AccessKeyId>().is_ok(), "{id}");
+        }
+        assert_eq!("abc".parse::<AccessKeyId>().unwrap().last_four(), "abc");
+        for id in ["", " ", "two words", "line\n", "nul\0", &"x".repeat(129)] {
+            assert!(id.parse::<AccessKeyId>().is_err(), "{id:?}");
+        }
+    }
+
+    #[test]
+    fn principals_of_directories_and_tokens_parse() {
+        for name in [r"CORP\alice", "alice@example.com", "CN=Alice Example,O=Example", "auth0|5f7c", "Élodie"]
         {
+            assert!(name.parse::<Principal>().is_ok(), "{name}");
+        }
+        for name in ["", " ", " alice", "alice ", "a\tb", "a\u{202e}b", &"x".repeat(257)] {
+            assert!(name.parse::<Principal>().is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn credential_ids_of_other_platforms_parse() {
+        for id in
+            ["aws-cred-1", "team/key|2", "arn:aws:secretsmanager:eu-west-1:111111111111:secret:a-b", "id 7"]
+        {
+            assert!(id.parse::<CredentialId>().is_ok(), "{id}");
+        }
+        assert!("a\u{1b}[31m".parse::<CredentialId>().is_err());
+    }
+
+    #[test]
+    fn malformed_names_are_refused_and_not_echoed() {
+        for text in [
+            "",
+            "-west",
+            "evil.example",
+            "us/east",
+            "US-EAST-1",
+            "us east 1",
+            "us-east-1\n",
+            "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY",
+        ] {
             let error = text.parse::<Region>().unwrap_err();
             assert_eq!(error.field(), Some("region"));
             assert!(text.is_empty() || !error.to_string().contains(text));

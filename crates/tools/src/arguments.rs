@@ -3,6 +3,8 @@
 use serde_json::{Map, Value};
 use valetkey_core::{Alias, Error, ErrorKind, Result};
 
+use crate::ToolDefinition;
+
 /// The longest JSON text taken in one argument.
 const LONGEST_TEXT: usize = 1024 * 1024;
 
@@ -11,34 +13,73 @@ const LONGEST_TEXT: usize = 1024 * 1024;
 pub(crate) struct Arguments(Map<String, Value>);
 
 impl Arguments {
-    /// Takes the input of a call; `null` stands for no arguments.
-    pub(crate) fn parse(input: Value) -> Result<Self> {
-        match input {
-            Value::Object(fields) => Ok(Self(fields)),
-            Value::Null => Ok(Self(Map::new())),
-            _ => Err(must_be_object("arguments")),
+    /// Takes the input of a call of the tool `definition`; `null` means no arguments.
+    ///
+    /// An argument that the tool does not define is an error, unless its schema allows others: it may be a limit in
+    /// another spelling, and the call would do more than the caller meant.
+    pub(crate) fn parse(definition: &ToolDefinition, input: Value) -> Result<Self> {
+        let arguments = match input {
+            Value::Object(fields) => Self(fields),
+            Value::Null => Self::default(),
+            _ => return Err(must_be_object("arguments")),
+        };
+        arguments.check_names(definition)?;
+        Ok(arguments)
+    }
+
+    /// The arguments of a call that is forwarded to another tool.
+    pub(crate) fn forwarded(fields: Map<String, Value>) -> Self {
+        Self(fields)
+    }
+
+    fn check_names(&self, definition: &ToolDefinition) -> Result<()> {
+        let schema = &definition.input_schema;
+        if schema["additionalProperties"] != Value::Bool(false) {
+            return Ok(());
         }
+        let known = schema["properties"].as_object();
+        let is_known = |name: &String| known.is_some_and(|known| known.contains_key(name));
+        if self.0.keys().all(is_known) {
+            return Ok(());
+        }
+        let names: Vec<_> = known.into_iter().flat_map(Map::keys).map(|name| format!("`{name}`")).collect();
+        Err(Error::invalid("arguments", "hold a name that this tool does not know; nothing was done")
+            .with_next_step(format!("use only {}", names.join(", "))))
     }
 
-    /// Takes any input; what is no object has no arguments.
-    pub(crate) fn of_any(input: Value) -> Self {
-        Self::parse(input).unwrap_or_default()
-    }
-
-    /// Text that limits what may be done, taken out. It may be left out; blank is an error, since more would be done
-    /// than was meant.
+    /// Text that limits what may be done, taken out. It may be left out; `null` and blank are errors, since the call would
+    /// do more than the caller meant.
     pub(crate) fn take_limit(&mut self, field: &'static str) -> Result<Option<String>> {
-        let given = self.take(field);
-        let limit = text(field, given.as_ref())?.map(str::to_owned);
-        if given.is_some() && limit.is_none() {
-            return Err(Error::invalid(field, "must not be blank").with_next_step("give it, or leave it out"));
+        let Some(given) = self.take_given(field)? else { return Ok(None) };
+        match text(field, Some(&given))? {
+            Some(limit) => Ok(Some(limit.to_owned())),
+            None => {
+                Err(Error::invalid(field, "must not be blank").with_next_step("give it, or leave it out"))
+            }
         }
-        Ok(limit)
     }
 
-    /// A value that may be left out, taken out; `null` is left out.
-    pub(crate) fn take(&mut self, field: &str) -> Option<Value> {
-        self.0.remove(field).filter(|value| !value.is_null())
+    /// A value that limits what may be done, taken out. It may be left out; `null` is an error.
+    pub(crate) fn take_given(&mut self, field: &'static str) -> Result<Option<Value>> {
+        match self.0.remove(field) {
+            Some(Value::Null) => {
+                Err(Error::invalid(field, "must not be null").with_next_step("give it, or leave it out"))
+            }
+            given => Ok(given),
+        }
+    }
+
+    /// Fails if an argument has the name `field` in another spelling, such as camel case.
+    pub(crate) fn deny_misspelt(&self, field: &'static str) -> Result<()> {
+        let letters = |name: &str| -> String {
+            name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+        };
+        let wanted = letters(field);
+        if self.0.keys().any(|name| name != field && letters(name) == wanted) {
+            return Err(Error::invalid(field, "is misspelt; nothing was done")
+                .with_next_step(format!("write `{field}`, or leave it out")));
+        }
+        Ok(())
     }
 
     /// A JSON object, given as such or as text.
@@ -108,6 +149,8 @@ fn parse_object(field: &'static str, text: &str) -> Result<Map<String, Value>> {
 
 /// Where the JSON breaks, without the text around it.
 fn broken(field: &'static str, error: &serde_json::Error) -> Error {
-    let rule = format!("is not valid JSON at line {} column {}", error.line(), error.column());
-    Error::invalid(field, rule).with_next_step("send one well-formed JSON object")
+    let message = format!("invalid JSON in `{field}` at line {} column {}", error.line(), error.column());
+    Error::new(ErrorKind::Invalid, message)
+        .with_field(field)
+        .with_next_step("send one well-formed JSON object")
 }

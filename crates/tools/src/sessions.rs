@@ -38,6 +38,7 @@ impl Sessions {
 
     /// The narrowed session that a call is for, if it names one.
     pub(crate) fn narrowed_of(&self, arguments: &mut Arguments) -> Result<Option<SessionContext>> {
+        arguments.deny_misspelt(FIELD)?;
         arguments.take_limit(FIELD)?.map(|handle| self.find(&handle)).transpose()
     }
 
@@ -85,6 +86,15 @@ impl Sessions {
     fn narrowed(&self) -> MutexGuard<'_, HashMap<SessionHandle, SessionContext>> {
         self.narrowed.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The input schema of a tool of a session: its own properties, the session argument, and nothing else.
+pub(crate) fn input_schema(properties: Value, required: &[&str]) -> Value {
+    let mut schema = json!({
+        "type": "object", "properties": properties, "required": required, "additionalProperties": false,
+    });
+    schema["properties"][FIELD] = self::schema();
+    schema
 }
 
 /// The schema of the argument.

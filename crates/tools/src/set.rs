@@ -88,10 +88,11 @@ impl ToolSet {
     /// this set; `None` when the call names none.
     ///
     /// # Errors
-    /// `Invalid` for what is no handle, `Closed` when it leads to no session that is open.
+    /// `Invalid` for what is no handle, `null`, or the argument in another spelling; `Closed` when it leads to no session
+    /// that is open.
     pub fn take_session(&self, arguments: &mut Map<String, Value>) -> Result<Option<SessionContext>> {
         let Some(sessions) = &self.sessions else { return Ok(None) };
-        let mut rest = Arguments::of_any(Value::Object(std::mem::take(arguments)));
+        let mut rest = Arguments::forwarded(std::mem::take(arguments));
         let narrowed = sessions.narrowed_of(&mut rest);
         *arguments = rest.into_fields();
         narrowed
@@ -106,7 +107,7 @@ impl ToolSet {
 
     /// A tool that a host has added may act on a session of its own. What was to run with less must not run with that.
     fn would_ignore_session(&self, tool: &ToolDefinition, input: &Value) -> bool {
-        let is_named = input.get(sessions::FIELD).is_some_and(|handle| !handle.is_null());
+        let is_named = input.get(sessions::FIELD).is_some();
         is_named && self.sessions.is_some() && tool.input_schema["properties"].get(sessions::FIELD).is_none()
     }
 }

@@ -32,7 +32,7 @@ impl AdoptStackJob {
     }
 
     async fn adopt(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = Arguments::parse(input)?;
+        let mut arguments = Arguments::parse(&self.definition, input)?;
         let session = self.sessions.of(&mut arguments)?;
         let job = StackJob::parse(&arguments.object(FIELD)?)?;
         let id = job.credential_id;
@@ -109,8 +109,8 @@ fn definition() -> ToolDefinition {
         "required": ["spec"],
     });
     let field = json!({"description": "The stack job, as an object or as JSON text", "anyOf": [{"type": "string"}, job]});
-    let properties = json!({FIELD: field, sessions::FIELD: sessions::schema()});
-    let schema = json!({"type": "object", "properties": properties, "required": [FIELD]});
+    let properties = json!({FIELD: field});
+    let schema = sessions::input_schema(properties, &[FIELD]);
     let mut output = status_schema();
     output["properties"]["provider_credential_id"] = json!({"type": "string"});
     ToolDefinition::new("extract_and_set_credentials_from_stack_job", description, schema)

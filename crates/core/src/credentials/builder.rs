@@ -80,11 +80,12 @@ impl CredentialsBuilder {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid), naming `secret_access_key` or `session_token`, when one of them is
-    /// empty, longer than 16 KiB, or holds anything but visible ASCII: such a value can never sign a request.
+    /// blank, longer than 16 KiB, or holds a control character, and for a token that holds anything but visible ASCII,
+    /// which no HTTP header can carry. Every other value is left to AWS.
     pub fn build(self) -> Result<Credentials> {
-        check("secret_access_key", &self.secret_access_key)?;
+        check_secret("secret_access_key", &self.secret_access_key, |c| !c.is_control())?;
         if let Some(token) = &self.session_token {
-            check("session_token", token)?;
+            check_secret("session_token", token, |c| c.is_ascii_graphic())?;
         }
         let mut keys = aws_credential_types::Credentials::builder()
             .access_key_id(self.access_key_id.as_str())
@@ -104,12 +105,12 @@ impl CredentialsBuilder {
     }
 }
 
-fn check(field: &'static str, secret: &SecretString) -> Result<()> {
+fn check_secret(field: &'static str, secret: &SecretString, is_allowed: impl Fn(char) -> bool) -> Result<()> {
     let text = secret.expose_secret();
-    if !text.is_empty() && text.len() <= 16 * 1024 && text.bytes().all(|b| b.is_ascii_graphic()) {
+    if !text.trim().is_empty() && text.len() <= 16 * 1024 && text.chars().all(is_allowed) {
         return Ok(());
     }
-    Err(Error::invalid(field, "must be 1 to 16,384 visible ASCII characters")
+    Err(Error::invalid(field, "must be 1 to 16,384 characters without line breaks")
         .with_next_step("copy it again, without quotes, blanks or line breaks"))
 }
 

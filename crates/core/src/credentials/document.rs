@@ -104,9 +104,9 @@ mod tests {
             (r#"{"secret_access_key":"hunter2"}"#, "access_key_id"),
             (r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE"}"#, "secret_access_key"),
             (r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":"  "}"#, "secret_access_key"),
-            (r#"{"access_key_id":"hunter2","secret_access_key":"hunter2"}"#, "access_key_id"),
+            (r#"{"access_key_id":"hun ter2","secret_access_key":"hunter2"}"#, "access_key_id"),
             (
-                r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":"hun ter2"}"#,
+                r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":"hun\nter2"}"#,
                 "secret_access_key",
             ),
             (r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":7}"#, "secret_access_key"),
@@ -115,7 +115,7 @@ mod tests {
                 "expires_at",
             ),
             (
-                r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":"hunter2","region":"hunter2"}"#,
+                r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":"hunter2","region":"hunter2.example"}"#,
                 "region",
             ),
             (

@@ -19,9 +19,9 @@ impl ClearCredentials {
         Self { sessions, definition: definition() }
     }
 
-    /// Clears whatever the input: a wipe that is asked for is never refused. But it is never somebody else's either.
+    /// Clears the session that the call is for. Arguments that are misspelt are refused: they may name another session.
     fn clear(&self, input: Value) -> Result<ToolOutput> {
-        self.sessions.of(&mut Arguments::of_any(input))?.clear();
+        self.sessions.of(&mut Arguments::parse(&self.definition, input)?)?.clear();
         Ok(ToolOutput::ok("Successfully cleared all credentials and context from memory")
             .with_structured(json!({"cleared": true})))
     }
@@ -43,7 +43,7 @@ fn definition() -> ToolDefinition {
                        access at once. Call it when the work is done.";
     let output =
         json!({"type": "object", "properties": {"cleared": {"const": true}}, "required": ["cleared"]});
-    let schema = json!({"type": "object", "properties": {sessions::FIELD: sessions::schema()}});
+    let schema = sessions::input_schema(json!({}), &[]);
     ToolDefinition::new("clear_credential_context", description, schema)
         .title("Clear credentials")
         .output_schema(output)

@@ -20,7 +20,7 @@ impl CloseSession {
     }
 
     fn close(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = Arguments::parse(input)?;
+        let mut arguments = Arguments::parse(&self.definition, input)?;
         let narrowed = self.sessions.narrowed_of(&mut arguments)?;
         narrowed.ok_or_else(|| missing(sessions::FIELD))?.close();
         Ok(ToolOutput::ok("Successfully closed the narrowed credential session")
@@ -46,6 +46,7 @@ fn definition() -> ToolDefinition {
         "type": "object",
         "properties": {sessions::FIELD: {"type": "string", "description": "Handle of narrow_aws_credentials"}},
         "required": [sessions::FIELD],
+        "additionalProperties": false,
     });
     let output = json!({"type": "object", "properties": {"closed": {"const": true}}, "required": ["closed"]});
     ToolDefinition::new("close_credential_session", description, schema)

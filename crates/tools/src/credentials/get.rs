@@ -36,7 +36,7 @@ impl GetCredentials {
     }
 
     async fn get(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = Arguments::parse(input)?;
+        let mut arguments = Arguments::parse(&self.definition, input)?;
         let session = self.sessions.of(&mut arguments)?;
         let account = arguments.account()?.unwrap_or_else(|| session.default_account().clone());
         let shown = match self.exposure {
@@ -77,7 +77,7 @@ impl Tool for GetCredentials {
     }
 
     async fn call(&self, input: Value) -> ToolOutput {
-        self.get(input).await.into()
+        self.get(input).await.unwrap_or_else(|error| ToolOutput::error_json(&error))
     }
 }
 
@@ -92,8 +92,8 @@ fn definition(exposure: SecretExposure) -> ToolDefinition {
             ("Get the AWS credentials of the session's context, secrets included.", keys_schema())
         }
     };
-    let properties = json!({"account": account_schema(), sessions::FIELD: sessions::schema()});
-    let schema = json!({"type": "object", "properties": properties});
+    let properties = json!({"account": account_schema()});
+    let schema = sessions::input_schema(properties, &[]);
     ToolDefinition::new(NAME, description, schema)
         .title("Get AWS credentials")
         .output_schema(output)

@@ -21,7 +21,7 @@ impl ListAccounts {
     }
 
     fn list(&self, input: Value) -> Result<ToolOutput> {
-        let session = self.sessions.of(&mut Arguments::parse(input)?)?;
+        let session = self.sessions.of(&mut Arguments::parse(&self.definition, input)?)?;
         // A session that has ended says so.
         session.account(session.default_account())?;
         Ok(ToolOutput::json(json!({"accounts": session.status().accounts})))
@@ -48,7 +48,7 @@ fn definition() -> ToolDefinition {
         "properties": {"accounts": {"type": "array", "items": status_schema()}},
         "required": ["accounts"],
     });
-    let schema = json!({"type": "object", "properties": {sessions::FIELD: sessions::schema()}});
+    let schema = sessions::input_schema(json!({}), &[]);
     ToolDefinition::new("list_aws_accounts", description, schema)
         .title("List AWS accounts")
         .output_schema(output)

@@ -33,12 +33,12 @@ impl NarrowCredentials {
     }
 
     fn narrow(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = Arguments::parse(input)?;
+        let mut arguments = Arguments::parse(&self.definition, input)?;
         let session = self.sessions.of(&mut arguments)?;
         let policy = self.policy(&mut arguments)?;
-        let named = arguments.take("accounts").map(|accounts| aliases(&accounts)).transpose()?;
+        let named = arguments.take_given("accounts")?.map(|accounts| aliases(&accounts)).transpose()?;
         let accounts = named.or_else(|| that_can_hold(policy.as_ref()?, &session));
-        let mut scope = Scope::new().lifetime(lifetime(arguments.take("lifetime"))?);
+        let mut scope = Scope::new().lifetime(lifetime(arguments.take_given("lifetime")?)?);
         scope = accounts.into_iter().fold(scope, Scope::accounts);
         let digest = policy.as_ref().map(SessionPolicy::digest);
         let narrowed = session.narrow(policy.into_iter().fold(scope, Scope::policy))?;
@@ -55,7 +55,7 @@ impl NarrowCredentials {
 
     /// A policy is written out, or named among those that the host offers.
     fn policy(&self, arguments: &mut Arguments) -> Result<Option<SessionPolicy>> {
-        let (name, written) = (arguments.take("policy_name"), arguments.take("policy"));
+        let (name, written) = (arguments.take_given("policy_name")?, arguments.take_given("policy")?);
         let is_blank = name.is_some() || written.is_some();
         let name = text("policy_name", name.as_ref())?.map(str::to_owned);
         let written = match written {
@@ -141,7 +141,6 @@ fn definition(policies: &Policies) -> ToolDefinition {
             "type": "integer", "minimum": 1, "maximum": MOST_SECONDS, "default": USUAL_SECONDS,
             "description": "In seconds",
         },
-        sessions::FIELD: sessions::schema(),
     });
     if !policies.is_empty() {
         let names: Vec<_> = policies.keys().collect();
@@ -158,17 +157,13 @@ fn definition(policies: &Policies) -> ToolDefinition {
         },
         "required": ["credential_session", "accounts", "ends_at"],
     });
-    ToolDefinition::new(
-        "narrow_aws_credentials",
-        description,
-        json!({"type": "object", "properties": properties}),
-    )
-    .title("Narrow AWS credentials")
-    .output_schema(output)
-    .annotations(ToolAnnotations {
-        read_only: false,
-        destructive: false,
-        idempotent: false,
-        open_world: false,
-    })
+    ToolDefinition::new("narrow_aws_credentials", description, sessions::input_schema(properties, &[]))
+        .title("Narrow AWS credentials")
+        .output_schema(output)
+        .annotations(ToolAnnotations {
+            read_only: false,
+            destructive: false,
+            idempotent: false,
+            open_world: false,
+        })
 }

@@ -21,7 +21,7 @@ impl RefreshCredentials {
     }
 
     async fn refresh(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = Arguments::parse(input)?;
+        let mut arguments = Arguments::parse(&self.definition, input)?;
         let session = self.sessions.of(&mut arguments)?;
         let account = arguments.account()?.unwrap_or_else(|| session.default_account().clone());
         session.refresh(&account).await?;
@@ -48,8 +48,8 @@ fn definition() -> ToolDefinition {
     let description = "Get new AWS credentials for an account of this session now, from where it always gets them. \
                        They are renewed on their own; call this after AWS refused them as expired. Credentials that \
                        were set by hand can only be set anew.";
-    let properties = json!({"account": account_schema(), sessions::FIELD: sessions::schema()});
-    let schema = json!({"type": "object", "properties": properties});
+    let properties = json!({"account": account_schema()});
+    let schema = sessions::input_schema(properties, &[]);
     ToolDefinition::new("refresh_aws_credentials", description, schema)
         .title("Refresh AWS credentials")
         .output_schema(status_schema())

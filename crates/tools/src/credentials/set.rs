@@ -25,7 +25,7 @@ impl SetCredentials {
     }
 
     fn set(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = Arguments::parse(input)?;
+        let mut arguments = Arguments::parse(&self.definition, input)?;
         let session = self.sessions.of(&mut arguments)?;
         let (fields, named) = read(arguments)?;
         let account = named.unwrap_or_else(|| session.default_account().clone());
@@ -59,18 +59,14 @@ fn read(mut arguments: Arguments) -> Result<(Map<String, Value>, Option<Alias>)>
 fn definition(default_region: &Region) -> ToolDefinition {
     let description = "Set AWS credentials in the session's context, for use by every sub-agent and MCP tool of this \
                        session. They replace those that were set before.";
-    let schema = json!({
-        "type": "object",
-        "properties": {
-            FIELD: {
-                "description": "The credentials, as an object or as JSON text",
-                "anyOf": [{"type": "string"}, fields_schema(default_region)],
-            },
-            "account": account_schema(),
-            sessions::FIELD: sessions::schema(),
+    let properties = json!({
+        FIELD: {
+            "description": "The credentials, as an object or as JSON text",
+            "anyOf": [{"type": "string"}, fields_schema(default_region)],
         },
-        "required": [FIELD],
+        "account": account_schema(),
     });
+    let schema = sessions::input_schema(properties, &[FIELD]);
     ToolDefinition::new("set_aws_credentials_context", description, schema)
         .title("Set AWS credentials")
         .output_schema(status_schema())

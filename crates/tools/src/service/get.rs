@@ -20,7 +20,7 @@ impl GetServiceContext {
     }
 
     fn get(&self, input: Value) -> Result<ToolOutput> {
-        let session = self.sessions.of(&mut Arguments::of_any(input))?;
+        let session = self.sessions.of(&mut Arguments::parse(&self.definition, input)?)?;
         let facts = session.service_context().ok_or_else(|| {
             Error::not_configured("no service context found")
                 .with_next_step("call `set_service_context_info` first")
@@ -36,13 +36,13 @@ impl Tool for GetServiceContext {
     }
 
     async fn call(&self, input: Value) -> ToolOutput {
-        self.get(input).into()
+        self.get(input).unwrap_or_else(|error| ToolOutput::error_json(&error))
     }
 }
 
 fn definition() -> ToolDefinition {
     let description = "Get the facts on the service at hand that were set with set_service_context_info.";
-    let schema = json!({"type": "object", "properties": {sessions::FIELD: sessions::schema()}});
+    let schema = sessions::input_schema(json!({}), &[]);
     ToolDefinition::new("get_service_context_info", description, schema)
         .title("Get service context")
         .output_schema(json!({"type": "object"}))

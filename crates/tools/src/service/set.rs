@@ -27,7 +27,7 @@ impl SetServiceContext {
     }
 
     fn set(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = Arguments::parse(input)?;
+        let mut arguments = Arguments::parse(&self.definition, input)?;
         let session = self.sessions.of(&mut arguments)?;
         let facts = read(arguments)?;
         let name = name(&facts);
@@ -60,20 +60,15 @@ fn read(mut arguments: Arguments) -> Result<Map<String, Value>> {
     Ok(facts)
 }
 
-/// What the service is called, as far as the facts say; nothing that could pass for a line of its own.
+/// The `service_id`, if it fits on a line; `unknown` without one.
 fn name(facts: &Map<String, Value>) -> String {
-    let text = |field: &&str| match facts.get(*field) {
-        Some(Value::String(text)) => Some(text.trim().to_owned()),
-        Some(Value::Number(number)) => Some(number.to_string()),
-        _ => None,
+    let id = match facts.get("service_id") {
+        Some(Value::String(text)) => text.trim().to_owned(),
+        Some(Value::Number(number)) => number.to_string(),
+        _ => String::new(),
     };
-    ["service_id", "id", "service_name", "name"]
-        .iter()
-        .filter_map(text)
-        .find(|name| {
-            (1..=LONGEST_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control)
-        })
-        .unwrap_or_else(|| "unknown".to_owned())
+    let fits = (1..=LONGEST_NAME).contains(&id.chars().count()) && !id.chars().any(char::is_control);
+    if fits { id } else { "unknown".to_owned() }
 }
 
 fn definition() -> ToolDefinition {

@@ -36,6 +36,13 @@ impl ToolOutput {
         Self { text: format!("Error: {}", in_words(error)), structured: Some(as_json(error)), is_error: true }
     }
 
+    /// A failure whose text is its JSON, `{"error": {…}}`, for tools whose callers look for `error` in the text.
+    #[must_use]
+    pub fn error_json(error: &Error) -> Self {
+        let value = as_json(error);
+        Self { text: value.to_string(), structured: Some(value), is_error: true }
+    }
+
     /// The same, with structured content.
     #[must_use]
     pub fn with_structured(mut self, value: Value) -> Self {

@@ -55,7 +55,7 @@ impl Desk {
 /// The structured error of a failed call.
 pub(crate) fn fault(output: &ToolOutput) -> &Value {
     assert!(output.is_error, "{}", output.text);
-    assert!(output.text.starts_with("Error: "), "{}", output.text);
+    assert!(output.text.starts_with("Error: ") || output.text.starts_with("{\"error\":"), "{}", output.text);
     &output.structured.as_ref().unwrap()["error"]
 }
 

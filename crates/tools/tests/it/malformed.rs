@@ -60,22 +60,19 @@ async fn a_credential_field_of_the_wrong_shape_is_named() {
     for (field, value) in [
         ("access_key_id", json!(7)),
         ("access_key_id", json!([MARK])),
-        ("access_key_id", json!(MARK)),
-        ("access_key_id", json!(format!("AKIA-{MARK}-0000000"))),
+        ("access_key_id", json!(format!("AKIA {MARK}"))),
         ("access_key_id", json!("AKIA\u{202e}ÄÖÜ0000000000hunter2")),
         ("access_key_id", json!(huge)),
         ("secret_access_key", json!({"value": MARK})),
         ("secret_access_key", json!(true)),
-        ("secret_access_key", json!(format!("{MARK} {MARK}"))),
         ("secret_access_key", json!(format!("{MARK}\u{0}"))),
-        ("secret_access_key", json!(format!("{MARK}ü"))),
         ("secret_access_key", json!(huge)),
         ("session_token", json!(1.5)),
         ("session_token", json!(format!("{MARK}\n{MARK}"))),
         ("session_token", json!(huge)),
         ("region", json!(["us-east-1"])),
-        ("region", json!(MARK)),
         ("region", json!("US-EAST-1-hunter2")),
+        ("region", json!("hunter2.example")),
         ("region", json!("us-east-1;hunter2")),
         ("region", json!(huge)),
         ("expires_at", json!(1_795_262_400)),
@@ -125,7 +122,7 @@ async fn broken_json_is_told_by_position_only() {
             &deep_object,
         ] {
             let told = refused(tool, json!({field: text}), field).await;
-            assert!(told.contains("is not valid JSON at line 1 column"), "{told}");
+            assert!(told.contains("Invalid JSON in `") && told.contains("at line 1 column"), "{told}");
         }
         let lines = refused(tool, json!({field: "{\n\"a\": hunter2}"}), field).await;
         assert!(lines.contains("line 2 column"), "{lines}");
@@ -160,8 +157,6 @@ async fn a_malformed_stack_job_is_told_by_the_path_of_its_fault() {
         (json!({"spec": {"provider_credential_id": 7}}), ID),
         (json!({"spec": {"provider_credential_id": {"id": MARK}}}), ID),
         (json!({"spec": {"provider_credential_id": "hunter2\u{0}"}}), ID),
-        (json!({"spec": {"provider_credential_id": "hunter2 or 1=1"}}), ID),
-        (json!({"spec": {"provider_credential_id": "hunter2-ü"}}), ID),
         (json!({"spec": {"provider_credential_id": huge}}), ID),
         (json!({"spec": [MARK]}), "spec"),
         (json!({"spec": MARK}), "spec"),
@@ -171,7 +166,7 @@ async fn a_malformed_stack_job_is_told_by_the_path_of_its_fault() {
             "spec.target.spec",
         ),
         (in_region(json!(7)), REGION),
-        (in_region(json!(MARK)), REGION),
+        (in_region(json!("hunter2.example")), REGION),
         (in_region(json!("us-east-1\nhunter2")), REGION),
         (in_region(json!([MARK])), REGION),
         (in_region(json!(huge)), REGION),
@@ -218,17 +213,40 @@ async fn arguments_that_are_no_object_are_refused() {
 }
 
 #[tokio::test]
-async fn unknown_extra_arguments_are_ignored() {
-    let desk = Desk::new();
+async fn arguments_unknown_to_a_tool_are_errors() {
+    let desk = Desk::furnished().await;
     let job = json!({"spec": {"provider_credential_id": CREDENTIAL_ID}});
     for (tool, input) in [
         (SET, json!({"credentials_json": keys("us-west-2"), "extra": 1})),
         (GET, json!({"extra": 1})),
         (STACK_JOB, json!({"stack_job_json": job, "extra": 1})),
-        (SET_SERVICE, json!({"service_info_json": {"service_id": "svc"}, "extra": 1})),
         (GET_SERVICE, json!({"extra": 1})),
         (CLEAR, json!({"extra": 1})),
     ] {
-        assert!(!desk.call(tool, input).await.is_error, "{tool}");
+        let refused = desk.call(tool, input).await;
+        assert_eq!(fault(&refused)["field"], "arguments", "{tool}");
     }
+    assert!(!desk.call(GET, json!({})).await.is_error, "nothing was cleared");
+}
+
+#[tokio::test]
+async fn session_argument_null_or_misspelt_is_an_error() {
+    let desk = Desk::furnished().await;
+    for tool in desk.tools.definitions().map(|definition| definition.name.clone()).collect::<Vec<_>>() {
+        for (name, value) in [
+            ("credential_session", json!(null)),
+            ("credential_session", json!(" ")),
+            ("credentialSession", json!("0".repeat(32))),
+            ("credential-session", json!(null)),
+            ("Credential_Session", json!("0".repeat(32))),
+        ] {
+            let mut input = json!({"credentials_json": keys("us-west-2"), "stack_job_json": {"spec": {}}});
+            let known = &desk.tools.get(&tool).unwrap().definition().input_schema["properties"];
+            input.as_object_mut().unwrap().retain(|field, _| known.get(field).is_some());
+            input[name] = value;
+            assert!(desk.call(&tool, input.clone()).await.is_error, "{tool} {input}");
+        }
+    }
+    let mut forwarded = json!({"credentialSession": "x"}).as_object().cloned().unwrap();
+    assert!(desk.tools.take_session(&mut forwarded).is_err());
 }

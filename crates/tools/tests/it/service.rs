@@ -22,13 +22,12 @@ async fn facts_come_back_unchanged_however_they_were_given() {
 }
 
 #[tokio::test]
-async fn the_service_is_named_by_the_first_field_that_names_it() {
+async fn set_service_context_names_the_service_id_only() {
     for (facts, name) in [
         (json!({"service_id": " svc-1 ", "name": "web"}), "svc-1"),
         (json!({"service_id": 42}), "42"),
-        (json!({"id": "svc-2", "service_name": "web"}), "svc-2"),
-        (json!({"service_name": "web", "name": "other"}), "web"),
-        (json!({"service_id": "", "name": "web"}), "web"),
+        (json!({"id": "svc-2", "service_name": "web"}), "unknown"),
+        (json!({"service_id": "", "name": "web"}), "unknown"),
         (json!({"service_id": null}), "unknown"),
         (json!({"service_id": ["svc"]}), "unknown"),
         (json!({"service_id": "one\nError: another line"}), "unknown"),

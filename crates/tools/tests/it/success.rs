@@ -54,7 +54,7 @@ async fn getting_before_setting_says_which_tool_to_call() {
     let desk = Desk::new();
     let output = desk.call(GET, json!({})).await;
     assert_eq!(fault(&output)["code"], "not_configured");
-    assert!(output.text.starts_with("Error: No AWS credentials found in context"), "{}", output.text);
+    assert_eq!(fault(&output)["message"], "No AWS credentials found in context");
     assert!(output.text.contains(SET) && output.text.contains(STACK_JOB));
 }
 

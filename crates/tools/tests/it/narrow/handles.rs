@@ -16,7 +16,7 @@ async fn a_call_with_the_handle_acts_for_the_narrowed_session_and_one_without_fo
     let desk = Narrowing::new();
     let handle = desk.handle(json!({"policy": reading(), "accounts": ["prod"]})).await;
     assert_eq!(desk.key(&handle).await, "LESS");
-    let all = desk.call(REFRESH, json!({"credential_session": null})).await.structured.unwrap();
+    let all = desk.call(REFRESH, json!({})).await.structured.unwrap();
     assert_eq!(all["key_suffix"], "ALL0");
     let listed = desk.call(LIST, json!({"credential_session": handle})).await.structured.unwrap();
     assert_eq!(listed["accounts"].as_array().unwrap().len(), 1);
@@ -141,7 +141,8 @@ async fn a_tool_of_the_host_that_does_not_know_handles_is_not_called_with_one() 
     let input = json!({"credential_session": "0".repeat(32)});
     let refused = tools.call("echo", input.clone()).await.unwrap();
     assert_eq!(fault(&refused)["field"], "credential_session");
-    assert!(!tools.call("echo", json!({"credential_session": null})).await.unwrap().is_error);
+    assert!(tools.call("echo", json!({"credential_session": null})).await.unwrap().is_error);
+    assert!(!tools.call("echo", json!({})).await.unwrap().is_error);
     assert_eq!(tools.call("knowing", input).await.unwrap().structured.unwrap().as_object().unwrap().len(), 1);
 }
 

@@ -32,7 +32,7 @@ async fn a_policy_is_an_object_a_text_or_a_name_that_the_host_offers() {
         json!({"policy": reading().to_string()}),
         json!({"policy_name": "reading"}),
         json!({"policy_name": " reading ", "policy": " "}),
-        json!({"policy_name": "", "policy": reading(), "accounts": null, "lifetime": null}),
+        json!({"policy_name": "", "policy": reading()}),
     ] {
         let told = desk.narrow(input.clone()).await;
         assert_eq!(told["policy_digest"], policy().digest().to_string(), "{input}");
@@ -48,7 +48,14 @@ async fn what_makes_no_sense_is_refused_by_field_and_not_repeated() {
     for (input, field) in [
         (json!({"policy": 7}), "policy"),
         (json!({"policy": " "}), "policy"),
-        (json!({"policy_name": "", "policy": null}), "policy"),
+        (json!({"policy_name": ""}), "policy"),
+        (json!({"policy": null}), "policy"),
+        (json!({"policy_name": null}), "policy_name"),
+        (json!({"accounts": null}), "accounts"),
+        (json!({"lifetime": null}), "lifetime"),
+        (json!({"account": "prod"}), "arguments"),
+        (json!({"policyName": "reading"}), "arguments"),
+        (json!({"life_time": 60}), "arguments"),
         (json!({"credential_session": " "}), "credential_session"),
         (json!({"policy": "wJalrXUtnFEMI"}), "policy"),
         (json!({"policy": {"Statement": []}}), "Version"),
