@@ -1,10 +1,9 @@
 //! An MCP connection to a child, in which results stay the JSON that the child sent.
 
-mod lines;
+mod handshake;
 mod listing;
 mod raw;
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,29 +13,23 @@ use rmcp::model::{
     ServerResult,
 };
 use rmcp::service::ClientServiceExt;
-use rmcp::service::{
-    ClientLifecycleMode, NotificationContext, Peer, PeerRequestOptions, RunningService, ServiceError,
-};
+use rmcp::service::{NotificationContext, Peer, PeerRequestOptions, RunningService, ServiceError};
 use rmcp::{ClientHandler, RoleClient};
 use serde_json::{Map, Value, json};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::time::timeout;
+use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
 
+use handshake::probe;
+pub(crate) use handshake::{Era, HandshakeError};
 use listing::Listing;
 use raw::{Input, RawTransport};
 
+use crate::json::JsonLines;
+
 /// How long a server may take to hear of something that nobody waits for: a cancellation, or the end.
 const PARTING: Duration = Duration::from_millis(500);
-
-/// How a child speaks MCP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Era {
-    /// Ask `server/discover` first, and fall back to `initialize` when that is refused.
-    Probe,
-    /// `initialize` at once: for children that end on an unknown first message.
-    Legacy,
-}
 
 /// An established connection. Clones share it.
 #[derive(Clone)]
@@ -67,27 +60,22 @@ pub(crate) enum RequestError {
 }
 
 impl Connection {
-    /// Establishes a connection over a child's streams.
+    /// Establishes a connection over a child's streams, and returns how the child speaks.
     pub(crate) async fn open(
         stdout: ChildStdout,
         stdin: ChildStdin,
         era: Era,
-    ) -> io::Result<(Self, Session)> {
+    ) -> Result<(Self, Session, Era), HandshakeError> {
         let keep_raw = Arc::new(AtomicBool::new(false));
         let input = Input::new(stdin);
-        let transport = RawTransport::new(stdout, input.clone(), Arc::clone(&keep_raw));
+        let mut lines = FramedRead::new(stdout, JsonLines::default());
+        let era = if era == Era::Probe { probe(&mut lines, &input).await } else { era };
+        let transport = RawTransport::new(lines, input.clone(), Arc::clone(&keep_raw));
         let tools_changed = Arc::new(AtomicBool::new(true));
-        let client = Client { tools_changed: Arc::clone(&tools_changed) };
-        let lifecycle = match era {
-            Era::Legacy => ClientLifecycleMode::Initialize,
-            Era::Probe => ClientLifecycleMode::Auto {
-                preferred_versions: vec![ProtocolVersion::V_2026_07_28],
-                legacy_version: Some(ProtocolVersion::LATEST_WITH_INITIALIZE),
-            },
-        };
-        let running = client.serve_with_lifecycle(transport, lifecycle).await.map_err(io::Error::other)?;
+        let client = Client { tools_changed: Arc::clone(&tools_changed), version: era.legacy_version() };
+        let running = client.serve_with_lifecycle(transport, era.lifecycle()).await?;
         keep_raw.store(true, Ordering::Release);
-        Ok((Self { peer: running.peer().clone(), tools_changed }, Session { running, input }))
+        Ok((Self { peer: running.peer().clone(), tools_changed }, Session { running, input }, era))
     }
 
     /// Sends a request and gives back its result as the child sent it. The child is told when `cancelled` fires.
@@ -115,25 +103,33 @@ impl Connection {
         }
     }
 
-    /// Every tool of the server, as the server describes it.
-    pub(crate) async fn list_tools(&self, cancelled: &CancellationToken) -> Result<Vec<Value>, RequestError> {
+    /// The tools of the server, as the server describes them, and why there may be more: a list that cannot be finished
+    /// keeps what was read.
+    pub(crate) async fn list_tools(
+        &self,
+        cancelled: &CancellationToken,
+    ) -> (Vec<Value>, Option<RequestError>) {
         self.tools_changed.store(false, Ordering::Release);
-        let listed = self.list_pages(cancelled).await;
-        if listed.is_err() {
+        let mut listing = Listing::default();
+        let incomplete = self.list_pages(&mut listing, cancelled).await.err();
+        if incomplete.is_some() {
             // What was listed before is still not what the server has now.
             self.tools_changed.store(true, Ordering::Release);
         }
-        listed
+        (listing.tools(), incomplete)
     }
 
-    async fn list_pages(&self, cancelled: &CancellationToken) -> Result<Vec<Value>, RequestError> {
-        let mut listing = Listing::default();
+    async fn list_pages(
+        &self,
+        listing: &mut Listing,
+        cancelled: &CancellationToken,
+    ) -> Result<(), RequestError> {
         let mut params = json!({});
         loop {
             let page = self.request("tools/list", params, cancelled).await?;
             match listing.add(page)? {
                 Some(cursor) => params = json!({"cursor": cursor}),
-                None => return Ok(listing.tools()),
+                None => return Ok(()),
             }
         }
     }
@@ -183,6 +179,8 @@ impl From<ServiceError> for RequestError {
 /// valetkey towards a server.
 pub(crate) struct Client {
     tools_changed: Arc<AtomicBool>,
+    /// The version that `initialize` offers; the newest has no `initialize`.
+    version: ProtocolVersion,
 }
 
 impl ClientHandler for Client {
@@ -191,9 +189,11 @@ impl ClientHandler for Client {
     }
 
     fn get_info(&self) -> ClientConfig {
-        ClientConfig::new(
+        let mut info = ClientConfig::new(
             ClientCapabilities::default(),
             Implementation::new("valetkey", env!("CARGO_PKG_VERSION")),
-        )
+        );
+        info.protocol_version = self.version.clone();
+        info
     }
 }

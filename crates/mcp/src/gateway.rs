@@ -2,6 +2,7 @@
 
 mod front;
 mod input;
+mod transport;
 
 use std::fmt;
 use std::pin::pin;
@@ -20,8 +21,10 @@ use valetkey_tools::{CREDENTIAL_SESSION, ToolDefinition, ToolOutput, ToolSet};
 
 use crate::McpHost;
 use crate::host::failure;
+use crate::json::round_numbers;
 use front::Front;
 use input::Watched;
+use transport::ClientTransport;
 
 /// How long answers may still take to a client that has closed its side, before its servers are stopped; and again
 /// until the connection is given up.
@@ -80,15 +83,16 @@ impl Gateway {
         let front = Front::new(Arc::clone(&parts));
         let left = CancellationToken::new();
         let input = Watched::new(input, left.clone());
-        let running = match serve_server_with_ct(front, (input, output), stop.clone()).await {
-            Ok(running) => running,
-            Err(_unagreed) => {
-                parts.stop(closing).await;
-                let is_fine = stop.is_cancelled() || parts.greeted.load(Ordering::Acquire);
-                let silent = "the client left before a protocol was agreed on";
-                return if is_fine { Ok(()) } else { Err(Error::new(ErrorKind::Unavailable, silent)) };
-            }
-        };
+        let running =
+            match serve_server_with_ct(front, ClientTransport::new(input, output), stop.clone()).await {
+                Ok(running) => running,
+                Err(_unagreed) => {
+                    parts.stop(closing).await;
+                    let is_fine = stop.is_cancelled() || parts.greeted.load(Ordering::Acquire);
+                    let silent = "the client left before a protocol was agreed on";
+                    return if is_fine { Ok(()) } else { Err(Error::new(ErrorKind::Unavailable, silent)) };
+                }
+            };
         let mut serving = pin!(running.waiting());
         let over = async {
             tokio::select! {
@@ -147,13 +151,13 @@ impl Parts {
         cancelled: &CancellationToken,
     ) -> Option<Value> {
         if self.tools.get(name).is_some() {
-            let input = arguments.map_or(Value::Null, Value::Object);
+            let mut input = arguments.map_or(Value::Null, Value::Object);
+            round_numbers(&mut input);
             return self.tools.call(name, input).await.map(result);
         }
         let (host, mut arguments) = (self.host.as_ref()?, arguments);
         match arguments.as_mut().map_or(Ok(None), |arguments| self.tools.take_session(arguments)) {
-            Ok(Some(session)) => host.call_for(&session, name, arguments, cancelled).await,
-            Ok(None) => host.call(name, arguments, cancelled).await,
+            Ok(narrowed) => host.call_as(narrowed.as_ref(), name, arguments, cancelled).await,
             Err(error) => Some(failure(&error)),
         }
     }

@@ -4,6 +4,7 @@ mod builder;
 mod catalog;
 mod crew;
 mod crews;
+mod definition;
 mod launch;
 mod name;
 mod policies;
@@ -24,6 +25,7 @@ use valetkey_tools::ToolOutput;
 
 use crate::child::Delivery;
 use crate::config::{ConfigFault, McpConfig};
+use crate::json::round_numbers;
 use crate::{CredentialEndpoint, Redactor};
 
 pub use builder::McpHostBuilder;
@@ -31,6 +33,7 @@ pub use catalog::{Catalog, ProxiedTool, ServerFault};
 
 use crew::OnCall;
 use crews::Crews;
+use name::Prefixes;
 use policies::ToolPolicies;
 use server::{Server, taken_back};
 
@@ -51,6 +54,7 @@ pub struct McpHost {
     /// The same servers for narrowed sessions.
     crews: Arc<Crews>,
     policies: ToolPolicies,
+    prefixes: Prefixes,
     config_faults: Vec<ConfigFault>,
     redactor: Arc<Redactor>,
     /// Which tool of which server was last listed under a name.
@@ -99,7 +103,7 @@ impl McpHost {
     pub async fn all_tools(&self) -> Catalog {
         let listed =
             join_all(self.servers.iter().map(|server| async { (server.name(), server.tools().await) })).await;
-        let mut catalog = Catalog::gather(listed);
+        let mut catalog = Catalog::collect(&self.prefixes, listed);
         self.remember_names(&catalog);
         let faults = self.config_faults.iter();
         catalog.faults.extend(
@@ -118,7 +122,7 @@ impl McpHost {
         arguments: Option<Map<String, Value>>,
         cancelled: &CancellationToken,
     ) -> Option<Value> {
-        self.call_as(None, name, arguments, cancelled).await
+        self.call_as(None, name, arguments, cancelled).await.map(rounded)
     }
 
     /// As [`call`](Self::call), with the credentials of `session`, which is the host's or one that was narrowed from it,
@@ -131,10 +135,12 @@ impl McpHost {
         cancelled: &CancellationToken,
     ) -> Option<Value> {
         let narrowed = (session.id() != self.session).then_some(session);
-        self.call_as(narrowed, name, arguments, cancelled).await
+        self.call_as(narrowed, name, arguments, cancelled).await.map(rounded)
     }
 
-    async fn call_as(
+    /// The same, for a session or the host's own; the result is to be written with
+    /// [`write_exact`](crate::json::write_exact).
+    pub(crate) async fn call_as(
         &self,
         narrowed: Option<&SessionContext>,
         name: &str,
@@ -220,7 +226,7 @@ impl McpHost {
         if let Some(found) = self.names().get(name) {
             return Ok(Some(found.clone()));
         }
-        let is_owner = |server: &str| name.strip_prefix(server).is_some_and(|rest| rest.starts_with("__"));
+        let is_owner = |server: &str| self.prefixes.is_owner(server, name);
         let lists = |server: &str| listed.tools.iter().any(|tool| tool.server == server);
         match listed.faults.iter().find(|fault| is_owner(&fault.server) && !lists(&fault.server)) {
             Some(fault) => Err(fault.error.clone()),
@@ -251,6 +257,12 @@ impl Drop for McpHost {
     fn drop(&mut self) {
         self.warmer.abort();
     }
+}
+
+/// A result for callers that read values.
+fn rounded(mut result: Value) -> Value {
+    round_numbers(&mut result);
+    result
 }
 
 /// A failure as an MCP result.

@@ -15,6 +15,7 @@ mod connection;
 pub mod endpoint;
 mod gateway;
 mod host;
+mod json;
 mod redact;
 
 pub use config::McpConfig;

@@ -20,17 +20,19 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Adds a page, and gives back where the next one begins.
+    /// Adds a page, and returns where the next one begins. A page that is too much is left out; what was read before stays.
     pub(super) fn add(&mut self, page: Value) -> Result<Option<String>, RequestError> {
         let Value::Object(mut page) = page else { return Ok(None) };
         if let Some(Value::Array(more)) = page.remove("tools") {
             // Counting cannot fail.
             let _counted = serde_json::to_writer(&mut self.size, &more);
+            if self.size.0 > LARGEST {
+                return Err(RequestError::Endless);
+            }
             self.tools.extend(more);
         }
         self.pages += 1;
         match page.remove("nextCursor") {
-            _ if self.size.0 > LARGEST => Err(RequestError::Endless),
             Some(Value::String(_)) if self.pages >= MOST_PAGES => Err(RequestError::Endless),
             Some(Value::String(cursor)) => Ok(Some(cursor)),
             _ => Ok(None),
@@ -85,5 +87,6 @@ mod tests {
         let page = || json!({"tools": ["x".repeat(LARGEST / 2)], "nextCursor": "more"});
         assert!(listing.add(page()).is_ok());
         assert!(matches!(listing.add(page()), Err(RequestError::Endless)));
+        assert_eq!(listing.tools().len(), 1, "the first page stays");
     }
 }

@@ -7,54 +7,22 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use rmcp::model::{
     CustomResult, JsonRpcMessage, JsonRpcResponse, JsonRpcVersion2_0, RequestId, ServerResult,
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
-use rmcp::transport::async_rw::JsonRpcMessageCodec;
 use rmcp::{ErrorData, RoleClient};
 use serde_json::Value;
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio::sync::Mutex;
-use tokio_util::codec::{FramedRead, FramedWrite};
-use tokio_util::sync::CancellationToken;
+use tokio_util::codec::FramedRead;
 
-use super::lines::JsonLines;
-
-type Writer = FramedWrite<ChildStdin, JsonRpcMessageCodec<TxJsonRpcMessage<RoleClient>>>;
+use super::handshake::PROBE_ID;
+use crate::json::{JsonLines, Line, Outbox, Unreadable};
 
 /// A child's input. Clones share it.
-#[derive(Clone)]
-pub(super) struct Input {
-    /// Locked for the length of one write, which keeps messages whole and in order.
-    writer: Arc<Mutex<Option<Writer>>>,
-    closing: CancellationToken,
-}
-
-impl Input {
-    pub(super) fn new(stdin: ChildStdin) -> Self {
-        let writer = FramedWrite::new(stdin, JsonRpcMessageCodec::new());
-        Self { writer: Arc::new(Mutex::new(Some(writer))), closing: CancellationToken::new() }
-    }
-
-    async fn send(self, message: TxJsonRpcMessage<RoleClient>) -> io::Result<()> {
-        let written = async {
-            match self.writer.lock().await.as_mut() {
-                Some(writer) => writer.send(message).await.map_err(Into::into),
-                None => Err(io::ErrorKind::NotConnected.into()),
-            }
-        };
-        self.closing.run_until_cancelled(written).await.unwrap_or(Err(io::ErrorKind::NotConnected.into()))
-    }
-
-    /// Takes back what is being written, which a child that has stopped reading would hold up for ever.
-    pub(super) async fn close(&self) {
-        self.closing.cancel();
-        drop(self.writer.lock().await.take());
-    }
-}
+pub(super) type Input = Outbox<ChildStdin>;
 
 pub(super) struct RawTransport {
     lines: FramedRead<ChildStdout, JsonLines>,
@@ -63,29 +31,53 @@ pub(super) struct RawTransport {
 }
 
 impl RawTransport {
-    pub(super) fn new(stdout: ChildStdout, input: Input, keep_raw: Arc<AtomicBool>) -> Self {
-        Self { lines: FramedRead::new(stdout, JsonLines::default()), input, keep_raw }
+    pub(super) fn new(
+        lines: FramedRead<ChildStdout, JsonLines>,
+        input: Input,
+        keep_raw: Arc<AtomicBool>,
+    ) -> Self {
+        Self { lines, input, keep_raw }
     }
 
-    fn read(&self, line: Value) -> Option<RxJsonRpcMessage<RoleClient>> {
-        if self.keep_raw.load(Ordering::Acquire) && line.get("result").is_some() {
-            return raw_response(line);
+    fn read(&self, line: Line) -> Option<RxJsonRpcMessage<RoleClient>> {
+        let message = match line {
+            Line::Message(message) => message,
+            Line::Unreadable(unreadable) => return unreadable_response(unreadable),
+        };
+        if message["id"] == PROBE_ID {
+            // The late response to the probe, which was given up.
+            return None;
         }
-        let unreadable = malformed_answer(&line);
-        serde_json::from_value(line).ok().or(unreadable)
+        if self.keep_raw.load(Ordering::Acquire) && message.get("result").is_some() {
+            return raw_response(message);
+        }
+        let invalid = invalid_response(&message);
+        serde_json::from_value(message).ok().or(invalid)
     }
 }
 
-/// What is said in place of an answer that makes no sense, so that nobody waits for it.
-fn malformed_answer(line: &Value) -> Option<RxJsonRpcMessage<RoleClient>> {
-    let id = line.get("id").filter(|_| line.get("method").is_none())?;
-    let id: RequestId = serde_json::from_value(id.clone()).ok()?;
-    let error = ErrorData::internal_error("the server's answer is neither a result nor an error", None);
-    Some(JsonRpcMessage::error(error, Some(id)))
+/// The error in place of a response that cannot be read, so that its caller does not wait. A request of the child's that
+/// cannot be read is skipped: valetkey serves none.
+fn unreadable_response(unreadable: Unreadable) -> Option<RxJsonRpcMessage<RoleClient>> {
+    if unreadable.is_request {
+        return None;
+    }
+    error_response(&unreadable.id, format!("the server's response {}", unreadable.reason))
 }
 
-fn raw_response(mut line: Value) -> Option<RxJsonRpcMessage<RoleClient>> {
-    let fields = line.as_object_mut()?;
+/// The error in place of a response that is neither a result nor an error.
+fn invalid_response(message: &Value) -> Option<RxJsonRpcMessage<RoleClient>> {
+    let id = message.get("id").filter(|_| message.get("method").is_none())?;
+    error_response(id, "the server's response is neither a result nor an error".to_owned())
+}
+
+fn error_response(id: &Value, message: String) -> Option<RxJsonRpcMessage<RoleClient>> {
+    let id: RequestId = serde_json::from_value(id.clone()).ok()?;
+    Some(JsonRpcMessage::error(ErrorData::internal_error(message, None), Some(id)))
+}
+
+fn raw_response(mut message: Value) -> Option<RxJsonRpcMessage<RoleClient>> {
+    let fields = message.as_object_mut()?;
     let id: RequestId = serde_json::from_value(fields.remove("id")?).ok()?;
     let result = ServerResult::CustomResult(CustomResult(fields.remove("result")?));
     Some(JsonRpcMessage::Response(JsonRpcResponse { jsonrpc: JsonRpcVersion2_0, id, result }))
@@ -94,11 +86,19 @@ fn raw_response(mut line: Value) -> Option<RxJsonRpcMessage<RoleClient>> {
 impl Transport<RoleClient> for RawTransport {
     type Error = io::Error;
 
+    /// Responses to a child that does not read them are dropped: it cannot miss them, and its pings must not fill memory.
     fn send(
         &mut self,
         message: TxJsonRpcMessage<RoleClient>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
-        self.input.clone().send(message)
+        let is_response = matches!(message, JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_));
+        let sending = (!is_response || !self.input.is_full()).then(|| self.input.send(&message));
+        async move {
+            match sending {
+                Some(sending) => sending.await,
+                None => Ok(()),
+            }
+        }
     }
 
     /// Skips what is no message: servers print banners on standard output.
@@ -114,31 +114,5 @@ impl Transport<RoleClient> for RawTransport {
     async fn close(&mut self) -> Result<(), Self::Error> {
         self.input.close().await;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rmcp::model::{ClientRequest, CustomRequest};
-    use std::process::Stdio;
-    use std::time::Duration;
-    use tokio::process::Command;
-    use tokio::time::timeout;
-
-    #[tokio::test]
-    async fn closing_takes_back_a_write_that_nobody_reads() {
-        let mut deaf =
-            Command::new("sleep").arg("600").stdin(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
-        let input = Input::new(deaf.stdin.take().unwrap());
-        // More than any pipe holds.
-        let request = CustomRequest::new("x", Some(serde_json::json!({"x": "x".repeat(1 << 23)})));
-        let request = JsonRpcMessage::request(ClientRequest::CustomRequest(request), RequestId::Number(1));
-        let sending = tokio::spawn(input.clone().send(request));
-        while input.writer.try_lock().is_ok() {
-            tokio::task::yield_now().await;
-        }
-        timeout(Duration::from_secs(25), input.close()).await.expect("closing ends");
-        assert_eq!(sending.await.unwrap().unwrap_err().kind(), io::ErrorKind::NotConnected);
     }
 }

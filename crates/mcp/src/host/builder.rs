@@ -8,6 +8,7 @@ use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionPolicy};
 
 use super::crews::{Crews, Limits};
 use super::launch::Recipe;
+use super::name::Prefixes;
 use super::policies::ToolPolicies;
 use super::server::{Patience, Server};
 use super::{McpHost, lend};
@@ -158,6 +159,7 @@ impl McpHostBuilder {
             patience: self.start_patience,
             redactor: Arc::clone(&redactor),
         });
+        let prefixes = Prefixes::new(self.config.servers.keys().map(String::as_str));
         let mut config_faults = self.config.faults;
         let mut servers = Vec::new();
         for (name, config) in self.config.servers {
@@ -174,6 +176,7 @@ impl McpHostBuilder {
             servers,
             crews: Arc::new(Crews::new(recipe, self.narrowed)),
             policies: self.policies,
+            prefixes,
             config_faults,
             redactor,
             names: Mutex::default(),

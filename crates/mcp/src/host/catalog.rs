@@ -1,19 +1,21 @@
 //! `Catalog`: what all servers of a session offer, under names that are unique and fit every client.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 use valetkey_core::{Error, ErrorKind, Result};
 
-use super::name;
+use super::definition::check;
+use super::name::{Prefixes, hashed};
+use super::server::Listed;
 
-/// The tools of every server that answered, and the faults of those that did not.
+/// The tools of every server that responded, and the faults of those that did not.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Catalog {
     /// The tools, in the order of their servers.
     pub tools: Vec<ProxiedTool>,
-    /// What is wrong with servers, and names that two tools laid claim to.
+    /// What is wrong with servers, and names that two tools claim.
     pub faults: Vec<ServerFault>,
 }
 
@@ -21,7 +23,8 @@ pub struct Catalog {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ProxiedTool {
-    /// The name to call it by: `server__tool`, at most 64 of `A-Z a-z 0-9 _ -`.
+    /// The name to call it by: `server__tool`, of `A-Z a-z 0-9 _ -`, short enough for the 64 characters of clients that
+    /// put `mcp__valetkey__` before it.
     pub name: String,
     /// The server.
     pub server: String,
@@ -41,83 +44,112 @@ pub struct ServerFault {
     pub error: Error,
 }
 
-impl Catalog {
-    pub(super) fn gather<'a>(listed: impl IntoIterator<Item = (&'a str, Result<Vec<Value>>)>) -> Self {
-        let mut catalog = Self::default();
-        for (server, tools) in listed {
-            match tools {
-                Ok(tools) => catalog.add(server, tools),
-                Err(error) => catalog.faults.push(ServerFault { server: server.to_owned(), error }),
-            }
-        }
-        catalog.part_collisions();
-        catalog
-    }
-
-    /// A server that lists a tool twice is told; the first counts.
-    fn add(&mut self, server: &str, tools: Vec<Value>) {
-        let mut names = HashSet::new();
-        for tool in tools.into_iter().filter_map(|tool| ProxiedTool::new(server, tool)) {
-            if names.insert(tool.tool.clone()) {
-                self.tools.push(tool);
-            } else {
-                let error = Error::new(ErrorKind::Invalid, format!("lists the tool `{}` twice", tool.name));
-                self.faults.push(ServerFault { server: server.to_owned(), error });
-            }
-        }
-    }
-
-    /// Tools that come out under one name are told apart by longer ones, and their owners are told. A server may foresee
-    /// the longer name of another's tool and claim it: so this goes on until every name is one tool's.
-    fn part_collisions(&mut self) {
-        while let Some((name, claims)) = self.collision() {
-            for &claim in &claims {
-                let others = claims.iter().filter(|&&other| other != claim);
-                let others: Vec<_> = others.map(|&other| self.tools[other].server.as_str()).collect();
-                let message = format!("the tool name `{name}` is also claimed by {}", others.join(", "));
-                let error = Error::new(ErrorKind::Invalid, message).with_next_step(
-                    "tools are called by the names that are listed; rename a server to choose",
-                );
-                let server = self.tools[claim].server.clone();
-                self.faults.push(ServerFault { server, error });
-            }
-            self.part(&name, claims);
-        }
-    }
-
-    /// Who has the name for its longer one keeps it, and the others get theirs. When several have it so, they are left
-    /// out: nobody could tell whom a call is for.
-    fn part(&mut self, name: &str, claims: Vec<usize>) {
-        let distinct = |tool: &ProxiedTool| name::distinct(&tool.server, &tool.tool);
-        let (keep, part): (Vec<_>, Vec<_>) =
-            claims.into_iter().partition(|&claim| distinct(&self.tools[claim]) == name);
-        for claim in part {
-            let tool = &mut self.tools[claim];
-            tool.rename(distinct(tool));
-        }
-        if keep.len() > 1 {
-            keep.into_iter().rev().for_each(|claim| drop(self.tools.remove(claim)));
-        }
-    }
-
-    /// A name that several tools have, and which.
-    fn collision(&self) -> Option<(String, Vec<usize>)> {
-        let mut owners: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (index, tool) in self.tools.iter().enumerate() {
-            owners.entry(&tool.name).or_default().push(index);
-        }
-        let (name, claims) = owners.into_iter().find(|(_, claims)| claims.len() > 1)?;
-        Some((name.to_owned(), claims))
+impl ServerFault {
+    fn new(server: &str, error: Error) -> Self {
+        Self { server: server.to_owned(), error }
     }
 }
 
+impl Catalog {
+    /// Collects what servers list. A definition that no client accepts costs that tool alone.
+    pub(super) fn collect<'a>(
+        prefixes: &Prefixes,
+        listed: impl IntoIterator<Item = (&'a str, Result<Listed>)>,
+    ) -> Self {
+        let mut catalog = Self::default();
+        for (server, tools) in listed {
+            match tools {
+                Ok(Listed { tools, incomplete }) => {
+                    catalog.add(prefixes, server, tools);
+                    catalog.faults.extend(incomplete.map(|error| ServerFault::new(server, error)));
+                }
+                Err(error) => catalog.faults.push(ServerFault::new(server, error)),
+            }
+        }
+        catalog.resolve_collisions();
+        catalog
+    }
+
+    /// If a server lists a tool twice, the first counts.
+    fn add(&mut self, prefixes: &Prefixes, server: &str, tools: Vec<Value>) {
+        let (mut names, mut left_out) = (HashSet::new(), Vec::new());
+        for (index, definition) in tools.into_iter().enumerate() {
+            match check(definition) {
+                Ok((tool, definition)) if names.insert(tool.clone()) => {
+                    let name = prefixes.name(server, &tool);
+                    self.tools.push(ProxiedTool::new(name, server, tool, definition));
+                }
+                Ok((tool, _)) => left_out.push(format!("the tool `{tool}` is listed twice")),
+                Err(reason) => left_out.push(format!("the tool at position {} {reason}", index + 1)),
+            }
+        }
+        if let Some(first) = left_out.first() {
+            let others = left_out.len() - 1;
+            let more =
+                if others == 0 { String::new() } else { format!("; so do {others} more of its tools") };
+            let error = Error::new(ErrorKind::Invalid, format!("{first}, and was left out{more}"))
+                .with_next_step("report it to the maintainer of the server");
+            self.faults.push(ServerFault::new(server, error));
+        }
+    }
+
+    /// Tools that come out under one name get their hashed names, and their owners are reported. A server may foresee the
+    /// hashed name of another's tool and claim it; then it gets a hashed name too. Each tool moves once at most, so this
+    /// is linear whatever servers claim.
+    fn resolve_collisions(&mut self) {
+        let mut owners: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, tool) in self.tools.iter().enumerate() {
+            owners.entry(tool.name.clone()).or_default().push(index);
+        }
+        let mut contested: Vec<_> = owners.iter().filter(|(_, claims)| claims.len() > 1).collect();
+        contested.sort_by_key(|(_, claims)| claims[0]);
+        let mut contested: Vec<String> = contested.into_iter().rev().map(|(name, _)| name.clone()).collect();
+        let (mut losers, mut removed) = (BTreeMap::new(), HashSet::new());
+        while let Some(name) = contested.pop() {
+            let claims = owners.remove(&name).unwrap_or_default();
+            let (keep, moved): (Vec<_>, Vec<_>) =
+                claims.into_iter().partition(|&claim| self.tools[claim].hashed_name() == name);
+            for &claim in keep.iter().chain(&moved) {
+                losers.entry(self.tools[claim].server.clone()).or_insert_with(|| name.clone());
+            }
+            for claim in moved {
+                let hashed = self.tools[claim].hashed_name();
+                self.tools[claim].rename(hashed.clone());
+                let claims = owners.entry(hashed.clone()).or_default();
+                claims.push(claim);
+                if claims.len() == 2 {
+                    contested.push(hashed);
+                }
+            }
+            // Two tools with one hash: a call could mean either.
+            if keep.len() > 1 {
+                removed.extend(keep);
+            } else if let [only] = keep[..] {
+                owners.entry(name).or_default().push(only);
+            }
+        }
+        let mut index = 0..;
+        self.tools.retain(|_| !index.next().is_some_and(|index| removed.contains(&index)));
+        self.faults.extend(losers.into_iter().map(|(server, name)| collision(server, &name)));
+    }
+}
+
+fn collision(server: String, name: &str) -> ServerFault {
+    let message = format!("the tool name `{name}` is claimed by more than one tool");
+    let error = Error::new(ErrorKind::Invalid, message)
+        .with_next_step("call the tools by the names that are listed, or rename a server");
+    ServerFault { server, error }
+}
+
 impl ProxiedTool {
-    /// `None` for an entry without a name, which nobody could call.
-    fn new(server: &str, definition: Value) -> Option<Self> {
-        let tool = definition.get("name")?.as_str()?.to_owned();
+    fn new(name: String, server: &str, tool: String, definition: Value) -> Self {
         let mut proxied = Self { name: String::new(), server: server.to_owned(), tool, definition };
-        proxied.rename(name::proxied(server, &proxied.tool));
-        Some(proxied)
+        proxied.rename(name);
+        proxied
+    }
+
+    fn hashed_name(&self) -> String {
+        hashed(&self.server, &self.tool)
     }
 
     fn rename(&mut self, name: String) {
@@ -133,32 +165,52 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    #[test]
-    fn definitions_keep_every_field_but_the_name() {
-        let tool = json!({"name": "list", "inputSchema": {}, "x-unknown": [1]});
-        let catalog = Catalog::gather([("s3", Ok(vec![tool]))]);
-        assert_eq!(
-            catalog.tools[0].definition,
-            json!({"name": "s3__list", "inputSchema": {}, "x-unknown": [1]})
-        );
+    fn collect<const N: usize>(listed: [(&str, Result<Vec<Value>>); N]) -> Catalog {
+        let prefixes = Prefixes::new(listed.iter().map(|(server, _)| *server));
+        let whole = |tools| Listed { tools, incomplete: None };
+        Catalog::collect(&prefixes, listed.map(|(server, tools)| (server, tools.map(whole))))
     }
 
     #[test]
-    fn a_collision_renames_both_and_is_reported_with_both_owners() {
-        let catalog = Catalog::gather([
-            ("a", Ok(vec![json!({"name": "b__c"})])),
-            ("a__b", Ok(vec![json!({"name": "c"})])),
-        ]);
+    fn catalog_with_an_incomplete_list_keeps_what_was_read() {
+        let incomplete = Some(Error::new(ErrorKind::Invalid, "the list has no end"));
+        let listed = Listed { tools: vec![json!({"name": "t"})], incomplete };
+        let catalog = Catalog::collect(&Prefixes::default(), [("s", Ok(listed))]);
+        assert_eq!((catalog.tools[0].name.as_str(), catalog.faults.len()), ("s__t", 1));
+    }
+
+    #[test]
+    fn catalog_keeps_every_field_but_the_name() {
+        let tool = json!({"name": "list", "inputSchema": {"type": "object"}, "x-unknown": [1]});
+        let expected = json!({"name": "s3__list", "inputSchema": {"type": "object"}, "x-unknown": [1]});
+        assert_eq!(collect([("s3", Ok(vec![tool]))]).tools[0].definition, expected);
+    }
+
+    #[test]
+    fn catalog_with_malformed_tools_keeps_the_others() {
+        let tools = vec![json!(7), json!({"name": "a"}), json!({"inputSchema": {}}), json!({"name": "b"})];
+        let catalog = collect([("s", Ok(tools)), ("other", Ok(vec![json!({"name": "c"})]))]);
+        let names: Vec<_> = catalog.tools.iter().map(|tool| tool.name.as_str()).collect();
+        assert_eq!(names, ["s__a", "s__b", "other__c"]);
+        assert_eq!(catalog.faults.len(), 1);
+        let message = catalog.faults[0].error.message();
+        assert!(message.contains("position 1") && message.contains("1 more"), "{message}");
+    }
+
+    #[test]
+    fn catalog_with_a_collision_renames_and_reports_both() {
+        let catalog =
+            collect([("a", Ok(vec![json!({"name": "b__c"})])), ("a__b", Ok(vec![json!({"name": "c"})]))]);
         assert_ne!(catalog.tools[0].name, catalog.tools[1].name);
         let owners: Vec<_> = catalog.faults.iter().map(|fault| fault.server.as_str()).collect();
         assert_eq!(owners, ["a", "a__b"]);
     }
 
     #[test]
-    fn a_name_that_another_server_foresaw_stays_with_the_tool_whose_it_is() {
-        let foreseen = name::distinct("a", "b__c");
+    fn catalog_with_a_foreseen_hash_leaves_it_to_its_owner() {
+        let foreseen = hashed("a", "b__c");
         let crafted = foreseen.strip_prefix("a__b__").unwrap();
-        let catalog = Catalog::gather([
+        let catalog = collect([
             ("a", Ok(vec![json!({"name": "b__c"})])),
             ("a__b", Ok(vec![json!({"name": "c"}), json!({"name": crafted})])),
         ]);
@@ -168,10 +220,25 @@ mod tests {
         assert_eq!((owner.server.as_str(), owner.tool.as_str()), ("a", "b__c"));
     }
 
+    /// Each tool of `a__b` claims the name that the tool before it moves to: a quadratic search takes minutes for this.
     #[test]
-    fn one_broken_server_does_not_hide_the_others() {
+    fn catalog_with_chained_collisions_is_linear() {
+        let mut tools = vec![json!({"name": "c"})];
+        let mut name = "c".to_owned();
+        for _ in 0..20_000 {
+            name = hashed("a__b", &name).strip_prefix("a__b__").unwrap().to_owned();
+            tools.push(json!({"name": name}));
+        }
+        let count = tools.len() + 1;
+        let catalog = collect([("a", Ok(vec![json!({"name": "b__c"})])), ("a__b", Ok(tools))]);
+        let names: HashSet<_> = catalog.tools.iter().map(|tool| &tool.name).collect();
+        assert_eq!((names.len(), catalog.tools.len()), (count, count));
+    }
+
+    #[test]
+    fn catalog_with_a_broken_server_keeps_the_others() {
         let broken = Err(Error::new(ErrorKind::Unavailable, "down"));
-        let catalog = Catalog::gather([("a", broken), ("b", Ok(vec![json!({"name": "t"})]))]);
+        let catalog = collect([("a", broken), ("b", Ok(vec![json!({"name": "t"})]))]);
         assert_eq!((catalog.tools.len(), catalog.faults.len()), (1, 1));
     }
 }

@@ -14,7 +14,7 @@ use crate::child::{
     ChildCommand, ChildEnvironment, ChildProcess, Delivery, HostEnvironment, Launcher, SessionHome, Stdio,
 };
 use crate::config::ServerConfig;
-use crate::connection::{Connection, Era, Session};
+use crate::connection::{Connection, Era, HandshakeError, Session};
 use crate::endpoint::{Grant, Leash};
 use crate::{CredentialEndpoint, Redactor};
 
@@ -85,18 +85,25 @@ impl Recipe {
                 account.record(AuditEvent::Serve, name, None);
             }
             let what = match self.greet(&mut process, tried).await {
-                Ok(Ok((connection, session))) => {
-                    *era = tried;
+                Ok(Ok((connection, session, spoken))) => {
+                    *era = spoken;
                     return Ok(Started { process, session, connection, grant });
                 }
-                // Some servers end on a first message they do not know: once more, in their language.
-                Ok(Err(_)) if tried == Era::Probe => {
-                    tried = Era::Legacy;
-                    process.stop().await;
-                    continue;
+                Ok(Err(error)) => {
+                    if let Some(next) = tried.next(&error) {
+                        tracing::debug!(server = name, ?tried, ?next, "handshake failed; trying another");
+                        tried = next;
+                        process.stop().await;
+                        continue;
+                    }
+                    match error {
+                        HandshakeError::Refused(reason) => {
+                            format!("refused the handshake: {}", self.redactor.mask(&reason))
+                        }
+                        HandshakeError::Failed => "could not be started".to_owned(),
+                    }
                 }
-                Ok(Err(_unagreed)) => "could not be started",
-                Err(_elapsed) => "did not answer in time",
+                Err(_elapsed) => "did not answer in time".to_owned(),
             };
             process.stderr().last_words().await;
             let said = quoted(process.stderr(), &self.redactor);
@@ -108,9 +115,9 @@ impl Recipe {
         &self,
         process: &mut ChildProcess,
         era: Era,
-    ) -> Result<io::Result<(Connection, Session)>, Elapsed> {
+    ) -> Result<std::result::Result<(Connection, Session, Era), HandshakeError>, Elapsed> {
         let Some((stdout, stdin)) = process.take_streams() else {
-            return Ok(Err(io::Error::other("the server has no streams")));
+            return Ok(Err(HandshakeError::Failed));
         };
         timeout(self.patience, Connection::open(stdout, stdin, era)).await
     }

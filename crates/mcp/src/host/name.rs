@@ -1,28 +1,67 @@
-//! Names of proxied tools: `server__tool`, in the characters and the length that every client takes.
+//! Names of proxied tools: `server__tool`, in the characters and the length that every client accepts.
+
+use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-const LONGEST: usize = 64;
-const SUFFIX: usize = 8;
+/// Clients allow 64 characters, in which they count a prefix of their own: `mcp__` and the name under which they know the
+/// gateway.
+const MAX_NAME: usize = 64 - "mcp__valetkey__".len();
+const HASH: usize = 8;
+/// What is kept at least of a server's name beside a long tool name.
+const MIN_SERVER: usize = 8;
 
-/// The name of `tool` of `server`: readable when it fits, else cut and told apart by a hash that never changes.
-pub(super) fn proxied(server: &str, tool: &str) -> String {
-    let plain = format!("{server}__{tool}");
-    let clean = clean(&plain);
-    if clean == plain && clean.len() <= LONGEST { clean } else { distinct(server, tool) }
+/// The beginning of each server's names. It depends on the configuration alone, so a name never comes to mean another
+/// server's tool.
+#[derive(Debug, Default)]
+pub(super) struct Prefixes(BTreeMap<String, String>);
+
+impl Prefixes {
+    /// Servers whose names differ only in characters that no client accepts are told apart by a hash.
+    pub(super) fn new<'a>(servers: impl Iterator<Item = &'a str> + Clone) -> Self {
+        let mut count: BTreeMap<String, usize> = BTreeMap::new();
+        for server in servers.clone() {
+            *count.entry(sanitize(server)).or_default() += 1;
+        }
+        let prefix = |server: &str| {
+            let clean = sanitize(server);
+            if count.get(&clean) == Some(&1) { clean } else { format!("{clean}_{}", hash(&[server])) }
+        };
+        Self(servers.map(|server| (server.to_owned(), prefix(server))).collect())
+    }
+
+    /// The name of `tool` of `server`: readable when it fits, else cut and with a hash that never changes.
+    pub(super) fn name(&self, server: &str, tool: &str) -> String {
+        let prefix = self.0.get(server).map_or_else(|| sanitize(server), Clone::clone);
+        let name = format!("{prefix}__{}", sanitize(tool));
+        if name.len() <= MAX_NAME { name } else { hashed(server, tool) }
+    }
+
+    /// Whether `name` begins like the names of `server`, cut ones too.
+    pub(super) fn is_owner(&self, server: &str, name: &str) -> bool {
+        let Some(prefix) = self.0.get(server) else { return false };
+        let common = prefix.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
+        let mut ends = (MIN_SERVER..=common).chain([prefix.len()]);
+        ends.any(|end| end <= common && name[end..].starts_with("__"))
+    }
 }
 
 /// The name of `tool` of `server` with its hash, which no other pair has.
-pub(super) fn distinct(server: &str, tool: &str) -> String {
-    let digest = Sha256::new().chain_update(server).chain_update([0]).chain_update(tool).finalize();
-    let suffix: String = digest.iter().take(SUFFIX / 2).map(|byte| format!("{byte:02x}")).collect();
-    let mut name = clean(&format!("{server}__{tool}"));
-    name.truncate(LONGEST - SUFFIX - 1);
-    format!("{name}_{suffix}")
+pub(super) fn hashed(server: &str, tool: &str) -> String {
+    let room = MAX_NAME - "__".len() - "_".len() - HASH;
+    let (mut server_part, mut tool_part) = (sanitize(server), sanitize(tool));
+    server_part.truncate(room.saturating_sub(tool_part.len()).max(MIN_SERVER));
+    tool_part.truncate(room - server_part.len());
+    format!("{server_part}__{tool_part}_{}", hash(&[server, "\0", tool]))
+}
+
+fn hash(parts: &[&str]) -> String {
+    let digest = parts.iter().fold(Sha256::new(), |digest, part| digest.chain_update(part)).finalize();
+    digest.iter().take(HASH / 2).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// One ASCII character for each character, so that cutting never splits one.
-fn clean(name: &str) -> String {
+fn sanitize(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' }).collect()
 }
 
@@ -30,23 +69,46 @@ fn clean(name: &str) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn names_that_fit_stay_readable() {
-        assert_eq!(proxied("aws-api", "call_aws"), "aws-api__call_aws");
+    fn name(server: &str, tool: &str) -> String {
+        Prefixes::new([server].into_iter()).name(server, tool)
     }
 
     #[test]
-    fn names_that_do_not_fit_are_cut_marked_and_stable() {
+    fn names_that_fit_stay_readable() {
+        assert_eq!(name("aws-api", "call_aws"), "aws-api__call_aws");
+        assert_eq!(name("example.notes", "echo"), "example_notes__echo", "a dot costs no hash");
+    }
+
+    #[test]
+    fn names_leave_room_for_the_clients_prefix() {
         for (server, tool) in [
-            ("s".repeat(40), "t".repeat(40)),
-            ("münchen".into(), "größe".into()),
-            ("a b".into(), "c.d".into()),
+            ("s".repeat(80), "t".repeat(80)),
+            ("サーバー".repeat(20), "t".to_owned()),
+            ("s".to_owned(), "ツール".repeat(40)),
         ] {
-            let name = proxied(&server, &tool);
-            assert!(name.len() <= LONGEST && name.is_ascii(), "{name}");
-            assert_eq!(name, proxied(&server, &tool));
+            let name = name(&server, &tool);
+            assert!(name.is_ascii() && format!("mcp__valetkey__{name}").len() <= 64, "{name}");
+            assert!(name.contains("__"), "{name}");
         }
-        assert_ne!(proxied("a b", "c"), proxied("a.b", "c"));
-        assert_ne!(distinct("a", "b__c"), distinct("a__b", "c"));
+        let long = name("example.cost-explorer-and-budgets-mcp-server.v2", "whoami");
+        assert!(long.starts_with("example_cost-explorer-and-b") && long.contains("__whoami_"), "{long}");
+    }
+
+    #[test]
+    fn servers_alike_after_sanitizing_have_distinct_names() {
+        let prefixes = Prefixes::new(["a b", "a.b", "c"].into_iter());
+        assert_ne!(prefixes.name("a b", "t"), prefixes.name("a.b", "t"));
+        assert_eq!(prefixes.name("c", "t"), "c__t");
+        assert_ne!(hashed("a", "b__c"), hashed("a__b", "c"));
+    }
+
+    #[test]
+    fn names_cut_have_their_server_as_owner() {
+        let server = "example.cost-explorer-and-budgets-mcp-server.v2";
+        let prefixes = Prefixes::new([server, "other"].into_iter());
+        for tool in ["whoami", "t"] {
+            let name = prefixes.name(server, tool);
+            assert!(prefixes.is_owner(server, &name) && !prefixes.is_owner("other", &name), "{name}");
+        }
     }
 }

@@ -6,6 +6,7 @@ mod lent;
 mod link;
 mod supervisor;
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +32,14 @@ use supervisor::Supervisor;
 pub(super) struct Patience {
     pub(super) list: Duration,
     pub(super) call: Duration,
+}
+
+/// The tools that a server lists.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    pub(super) tools: Vec<Value>,
+    /// Why the list could not be read to its end.
+    pub(super) incomplete: Option<Error>,
 }
 
 pub(super) struct Server {
@@ -94,20 +103,32 @@ impl Server {
     }
 
     /// The server's tools, as it describes them, secrets masked.
-    pub(super) async fn tools(&self) -> Result<Vec<Value>> {
+    pub(super) async fn tools(&self) -> Result<Listed> {
         let call = self.begin().await?;
         if let Some(tools) = call.listed() {
-            return Ok(tools);
+            return Ok(Listed { tools, incomplete: None });
         }
         let over = CancellationToken::new();
-        let listing = call.connection().list_tools(&over);
-        let mut tools = match within(self.patience.list, listing, &over).await {
-            Ok(tools) => tools,
-            Err(error) => return Err(self.explain(error, &call).await),
+        let mut listing = pin!(call.connection().list_tools(&over));
+        let (mut tools, incomplete) = match timeout(self.patience.list, &mut listing).await {
+            Ok(listed) => listed,
+            Err(_elapsed) => {
+                over.cancel();
+                let (tools, incomplete) = listing.await;
+                (tools, incomplete.map(|_cancelled| RequestError::TimedOut(self.patience.list)))
+            }
+        };
+        let incomplete = match incomplete {
+            Some(error) => Some(self.explain(error, &call).await),
+            None => None,
         };
         tools.iter_mut().for_each(|tool| self.facts.recipe.redactor.mask_json(tool));
-        call.keep_listed(&tools);
-        Ok(tools)
+        match incomplete {
+            Some(error) if tools.is_empty() => return Err(error),
+            Some(_) => {}
+            None => call.keep_listed(&tools),
+        }
+        Ok(Listed { tools, incomplete })
     }
 
     /// Calls a tool with what the session holds now.

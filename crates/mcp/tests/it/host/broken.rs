@@ -86,7 +86,7 @@ async fn an_unset_variable_and_a_remote_server_are_reported_beside_the_healthy_o
     assert!(catalog.tools.iter().any(|tool| tool.name == "fixture__whoami"));
     let fields: Vec<_> =
         catalog.faults.iter().map(|fault| (fault.server.as_str(), fault.error.field().unwrap())).collect();
-    assert_eq!(fields, [("lost", "args"), ("remote", "url"), ("unset", "env.TOKEN")]);
+    assert_eq!(fields, [("lost", "args"), ("unset", "env.TOKEN"), ("remote", "url")]);
     host.shutdown().await;
 }
 

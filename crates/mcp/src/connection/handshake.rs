@@ -1,0 +1,133 @@
+//! How a child speaks MCP: found out once by a probe, and remembered for its next start.
+
+use std::time::Duration;
+
+use rmcp::model::{ErrorData, ProtocolVersion};
+use rmcp::service::{ClientInitializeError, ClientLifecycleMode};
+use serde_json::{Value, json};
+use tokio::process::ChildStdout;
+use tokio::time::timeout;
+use tokio_util::codec::FramedRead;
+
+use futures_util::StreamExt;
+
+use super::raw::Input;
+use crate::json::{JsonLines, Line};
+
+/// How long a child may take for the probe before it is sent `initialize` as well. A child that is slow to start reads
+/// both, and the later response to the probe is skipped.
+const PROBE_WAIT: Duration = Duration::from_secs(2);
+
+/// The id of the probe, which no request of rmcp has.
+pub(super) const PROBE_ID: &str = "valetkey-probe";
+
+/// The protocol versions with `initialize`, newest first.
+const LEGACY: [ProtocolVersion; 4] = [
+    ProtocolVersion::V_2025_11_25,
+    ProtocolVersion::V_2025_06_18,
+    ProtocolVersion::V_2025_03_26,
+    ProtocolVersion::V_2024_11_05,
+];
+
+/// How a child is greeted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Era {
+    /// Send `server/discover` first, and `initialize` when that is refused.
+    Probe,
+    /// `server/discover`: the child is known to have it.
+    Modern,
+    /// `initialize` with one of the legacy versions, by position.
+    Legacy(usize),
+}
+
+/// Why no connection was established.
+#[derive(Debug)]
+pub(crate) enum HandshakeError {
+    /// The child refused the handshake with this message.
+    Refused(String),
+    /// The connection ended, or the child sent something else.
+    Failed,
+}
+
+impl Era {
+    /// What to try after `error`; `None` when nothing is left.
+    pub(crate) fn next(self, error: &HandshakeError) -> Option<Self> {
+        match (self, error) {
+            // Some children end on a first message that they do not know.
+            (Self::Probe, HandshakeError::Failed) | (Self::Modern, _) => Some(Self::Legacy(0)),
+            (Self::Probe, HandshakeError::Refused(_)) => Some(Self::Legacy(1)),
+            (Self::Legacy(index), HandshakeError::Refused(_)) => {
+                Some(Self::Legacy(index + 1)).filter(|_| index + 1 < LEGACY.len())
+            }
+            (Self::Legacy(_), HandshakeError::Failed) => None,
+        }
+    }
+
+    /// The version that `initialize` offers.
+    pub(super) fn legacy_version(self) -> ProtocolVersion {
+        match self {
+            Self::Legacy(index) => LEGACY.get(index).unwrap_or(&LEGACY[0]).clone(),
+            Self::Probe | Self::Modern => LEGACY[0].clone(),
+        }
+    }
+
+    pub(super) fn lifecycle(self) -> ClientLifecycleMode {
+        match self {
+            Self::Probe | Self::Legacy(_) => ClientLifecycleMode::Initialize,
+            Self::Modern => {
+                ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] }
+            }
+        }
+    }
+}
+
+impl From<ClientInitializeError> for HandshakeError {
+    fn from(error: ClientInitializeError) -> Self {
+        match error {
+            ClientInitializeError::JsonRpcError(ErrorData { message, .. }) => {
+                Self::Refused(message.into_owned())
+            }
+            ClientInitializeError::NoCompatibleProtocolVersion { server_supported, .. } => {
+                let versions: Vec<_> = server_supported.iter().map(ToString::to_string).collect();
+                Self::Refused(format!("it supports the protocol versions {}", versions.join(", ")))
+            }
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// Probes a child for the modern protocol. Silence within [`PROBE_WAIT`] counts as legacy.
+pub(super) async fn probe(lines: &mut FramedRead<ChildStdout, JsonLines>, input: &Input) -> Era {
+    let probe = json!({
+        "jsonrpc": "2.0",
+        "id": PROBE_ID,
+        "method": "server/discover",
+        "params": {"_meta": {
+            "io.modelcontextprotocol/protocolVersion": ProtocolVersion::V_2026_07_28,
+            "io.modelcontextprotocol/clientInfo": {"name": "valetkey", "version": env!("CARGO_PKG_VERSION")},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        }},
+    });
+    let response = async {
+        input.send(&probe).await.ok()?;
+        while let Some(Ok(line)) = lines.next().await {
+            if let Line::Message(message) = line
+                && message["id"] == PROBE_ID
+            {
+                return Some(message);
+            }
+        }
+        None
+    };
+    match timeout(PROBE_WAIT, response).await {
+        Ok(Some(response)) if is_modern(&response) => Era::Modern,
+        _ => Era::Legacy(0),
+    }
+}
+
+fn is_modern(response: &Value) -> bool {
+    let versions = response["result"]["supportedVersions"].as_array();
+    versions.is_some_and(|versions| {
+        versions.iter().any(|version| *version == json!(ProtocolVersion::V_2026_07_28))
+    })
+}

@@ -1,0 +1,143 @@
+//! `ClientTransport`: the lines of a client, limited in size and number, and every value as it was sent.
+
+use std::collections::HashSet;
+use std::io;
+use std::pin::Pin;
+
+use futures_util::StreamExt;
+use rmcp::model::{ClientNotification, ErrorCode, JsonRpcMessage, RequestId};
+use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
+use rmcp::transport::Transport;
+use rmcp::{ErrorData, RoleServer};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::codec::FramedRead;
+
+use crate::json::{JsonLines, Line, Outbox, Unreadable};
+
+/// Requests of one client that may be in progress at once.
+const MAX_IN_FLIGHT: usize = 256;
+
+type Reply = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
+/// Reads on only while the client reads its responses: what it does not read does not fill memory.
+pub(super) struct ClientTransport<R, W> {
+    lines: FramedRead<R, JsonLines>,
+    outbox: Outbox<W>,
+    in_flight: HashSet<RequestId>,
+    /// A reply of the transport's own that is being written. Kept here, since `receive` may be dropped meanwhile.
+    replying: Option<Reply>,
+}
+
+impl<R, W> ClientTransport<R, W>
+where
+    R: AsyncRead + Send + Unpin,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    pub(super) fn new(input: R, output: W) -> Self {
+        Self {
+            lines: FramedRead::new(input, JsonLines::default()),
+            outbox: Outbox::new(output),
+            in_flight: HashSet::new(),
+            replying: None,
+        }
+    }
+
+    /// The message of a line; what is refused here is replied to at once.
+    fn accept(&mut self, line: Line) -> Option<RxJsonRpcMessage<RoleServer>> {
+        let message = match line {
+            Line::Message(message) => message,
+            Line::Unreadable(unreadable) => {
+                self.refuse_unreadable(&unreadable);
+                return None;
+            }
+        };
+        let id = message.get("id").filter(|_| message.get("method").is_some()).cloned();
+        match serde_json::from_value::<RxJsonRpcMessage<RoleServer>>(message) {
+            Ok(message) => self.admit(message),
+            Err(_) => {
+                self.refuse(id.as_ref()?, ErrorCode::INVALID_REQUEST, "the request is malformed".to_owned());
+                None
+            }
+        }
+    }
+
+    fn admit(&mut self, message: RxJsonRpcMessage<RoleServer>) -> Option<RxJsonRpcMessage<RoleServer>> {
+        match &message {
+            JsonRpcMessage::Request(request) if self.in_flight.len() >= MAX_IN_FLIGHT => {
+                let busy = format!("{MAX_IN_FLIGHT} requests are in progress; wait for one to end");
+                let id = serde_json::to_value(&request.id).ok()?;
+                self.refuse(&id, ErrorCode::INTERNAL_ERROR, busy);
+                return None;
+            }
+            JsonRpcMessage::Request(request) => {
+                self.in_flight.insert(request.id.clone());
+            }
+            JsonRpcMessage::Notification(notification) => {
+                if let ClientNotification::CancelledNotification(cancelled) = &notification.notification {
+                    // A cancelled request has no response.
+                    self.in_flight.retain(|id| Some(id) != cancelled.params.request_id.as_ref());
+                }
+            }
+            _ => {}
+        }
+        Some(message)
+    }
+
+    fn refuse_unreadable(&mut self, unreadable: &Unreadable) {
+        if unreadable.is_request {
+            let message = format!("the request {}", unreadable.reason);
+            self.refuse(&unreadable.id, ErrorCode::PARSE_ERROR, message);
+        }
+    }
+
+    fn refuse(&mut self, id: &Value, code: ErrorCode, message: String) {
+        let Ok(id) = serde_json::from_value::<RequestId>(id.clone()) else { return };
+        let error: TxJsonRpcMessage<RoleServer> =
+            JsonRpcMessage::error(ErrorData::new(code, message, None), Some(id));
+        self.replying = Some(Box::pin(self.outbox.send(&error)));
+    }
+}
+
+impl<R, W> Transport<RoleServer> for ClientTransport<R, W>
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    type Error = io::Error;
+
+    fn send(
+        &mut self,
+        message: TxJsonRpcMessage<RoleServer>,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
+        match &message {
+            JsonRpcMessage::Response(response) => {
+                self.in_flight.remove(&response.id);
+            }
+            JsonRpcMessage::Error(error) => {
+                self.in_flight.retain(|id| Some(id) != error.id.as_ref());
+            }
+            _ => {}
+        }
+        self.outbox.send(&message)
+    }
+
+    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        loop {
+            if let Some(replying) = &mut self.replying {
+                replying.await.ok()?;
+                self.replying = None;
+            }
+            self.outbox.drained().await;
+            let line = self.lines.next().await?.ok()?;
+            if let Some(message) = self.accept(line) {
+                return Some(message);
+            }
+        }
+    }
+
+    async fn close(&mut self) -> Result<(), Self::Error> {
+        self.outbox.close().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,12 @@
+//! JSON of peers: bounded before it is parsed, repaired where that is unambiguous, and exact where a number is too long
+//! for a machine word.
+
+mod exact;
+mod lines;
+mod outbox;
+mod repair;
+mod scan;
+
+pub(crate) use exact::{round_numbers, write_exact};
+pub(crate) use lines::{JsonLines, Line, Unreadable};
+pub(crate) use outbox::Outbox;

@@ -1,0 +1,213 @@
+//! Numbers that no machine word holds exactly, such as integers beyond 64 bits and long decimals.
+//!
+//! `serde_json` reads them as the nearest `f64` unless its feature `arbitrary_precision` is on, which changes how every
+//! crate of a program reads numbers and breaks those that buffer them. So they are read as strings instead, behind a mark of
+//! private-use characters, and are written as numbers again. A peer that writes the mark itself gains nothing: only what is
+//! a number is written bare.
+
+use std::io;
+
+use serde::Serialize;
+use serde_json::ser::{CompactFormatter, Formatter};
+use serde_json::{Serializer, Value};
+
+const MARK: &str = "\u{e000}exact-number\u{e001}";
+
+/// The text with each inexact number as a marked string; `None` if there is none.
+pub(super) fn mark_numbers(text: &str) -> Option<String> {
+    let mut marked: Option<String> = None;
+    let (mut copied, mut at) = (0, 0);
+    let bytes = text.as_bytes();
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => at = string_end(bytes, at),
+            b'-' | b'0'..=b'9' => {
+                let end = number_end(bytes, at);
+                if !is_exact(&text[at..end]) {
+                    let out = marked.get_or_insert_default();
+                    out.push_str(&text[copied..at]);
+                    out.extend(["\"", MARK, &text[at..end], "\""]);
+                    copied = end;
+                }
+                at = end;
+            }
+            _ => at += 1,
+        }
+    }
+    let mut marked = marked?;
+    marked.push_str(&text[copied..]);
+    Some(marked)
+}
+
+fn string_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+fn number_end(bytes: &[u8], start: usize) -> usize {
+    let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+    start + bytes[start..].iter().take_while(|byte| is_part(byte)).count()
+}
+
+/// Whether `serde_json` reads the number and writes the same digits. What is no number is left to the parser's error.
+fn is_exact(number: &str) -> bool {
+    // 15 digits fit into an `f64` whatever they are; that is nearly every number.
+    if number.len() <= 15 && number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return true;
+    }
+    match serde_json::from_str::<serde_json::Number>(number) {
+        Ok(read) => read.to_string() == number,
+        // Out of range for an `f64`, but a number.
+        Err(_) => !is_number(number),
+    }
+}
+
+/// The grammar of JSON.
+fn is_number(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let text = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = text.split_once(['e', 'E']).map_or((text, None), |(m, e)| (m, Some(e)));
+    let (whole, fraction) = mantissa.split_once('.').map_or((mantissa, None), |(w, f)| (w, Some(f)));
+    digits(whole)
+        && (whole == "0" || !whole.starts_with('0'))
+        && fraction.is_none_or(digits)
+        && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
+}
+
+/// Turns marked strings into the nearest numbers, for callers that read values and do not write them.
+pub(crate) fn round_numbers(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            let number = text.strip_prefix(MARK).filter(|number| is_number(number));
+            if let Some(number) = number.and_then(|number| serde_json::from_str(number).ok()) {
+                *value = number;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(round_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(round_numbers),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Writes `value` as JSON, marked strings as the numbers they were.
+pub(crate) fn write_exact(writer: impl io::Write, value: &impl Serialize) -> serde_json::Result<()> {
+    let mut serializer = Serializer::with_formatter(writer, ExactFormatter::default());
+    value.serialize(&mut serializer)
+}
+
+/// Leaves out the quotation marks and the mark of a marked string.
+#[derive(Default)]
+struct ExactFormatter {
+    compact: CompactFormatter,
+    /// A quotation mark is owed, since the string may be a marked one.
+    is_owed: bool,
+    /// Inside a marked string.
+    is_number: bool,
+}
+
+impl Formatter for ExactFormatter {
+    fn begin_string<W: io::Write + ?Sized>(&mut self, _: &mut W) -> io::Result<()> {
+        self.is_owed = true;
+        Ok(())
+    }
+
+    fn write_string_fragment<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        if std::mem::take(&mut self.is_owed) {
+            if let Some(number) = fragment.strip_prefix(MARK).filter(|number| is_number(number)) {
+                self.is_number = true;
+                return writer.write_all(number.as_bytes());
+            }
+            self.compact.begin_string(writer)?;
+        }
+        self.compact.write_string_fragment(writer, fragment)
+    }
+
+    fn write_char_escape<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        escape: serde_json::ser::CharEscape,
+    ) -> io::Result<()> {
+        if std::mem::take(&mut self.is_owed) {
+            self.compact.begin_string(writer)?;
+        }
+        self.compact.write_char_escape(writer, escape)
+    }
+
+    fn end_string<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        if std::mem::take(&mut self.is_number) {
+            return Ok(());
+        }
+        if std::mem::take(&mut self.is_owed) {
+            self.compact.begin_string(writer)?;
+        }
+        self.compact.end_string(writer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn through(text: &str) -> String {
+        let marked = mark_numbers(text);
+        let value: Value = serde_json::from_str(marked.as_deref().unwrap_or(text)).unwrap();
+        let mut written = Vec::new();
+        write_exact(&mut written, &value).unwrap();
+        String::from_utf8(written).unwrap()
+    }
+
+    #[test]
+    fn numbers_of_any_length_are_written_as_read() {
+        for text in [
+            r#"{"z":12345678901234567890123,"a":[0.1,-0.30000000000000004441,1e400,1.10,1E5,-0]}"#,
+            r#"{"text":"12345678901234567890123 \" 1e400 é\n","":1}"#,
+            "[18446744073709551615,18446744073709551616,-9223372036854775809]",
+            "3.141592653589793238462643383279",
+        ] {
+            assert_eq!(through(text), text);
+        }
+    }
+
+    #[test]
+    fn common_numbers_are_not_marked() {
+        assert!(mark_numbers(r#"{"a":[1,-2,0.5,123456789012345],"b":"99999999999999999999"}"#).is_none());
+    }
+
+    #[test]
+    fn round_numbers_returns_the_nearest_number() {
+        let mut value: Value =
+            serde_json::from_str(&mark_numbers("[12345678901234567890123]").unwrap()).unwrap();
+        round_numbers(&mut value);
+        assert_eq!(value[0].as_f64(), Some(1.2345678901234568e22));
+    }
+
+    #[test]
+    fn strings_that_resemble_the_mark_stay_strings() {
+        for text in [r#""exact-number-0:12345678901234567890123""#, r#""\"""#, r#""""#] {
+            assert_eq!(through(text), text);
+        }
+        let forged = serde_json::to_string(&format!("{}]}} x", MARK)).unwrap();
+        assert_eq!(through(&forged), forged, "what is no number is never written bare");
+    }
+
+    proptest! {
+        #[test]
+        fn valid_json_is_written_as_read(whole in "(0|[1-9][0-9]{0,40})", fraction in "[0-9]{1,30}", text in "\\PC{0,20}") {
+            let string = serde_json::to_string(&text).unwrap();
+            let json = format!("{{\"a\":{whole},\"b\":[-{whole}.{fraction},{string}],\"c\":{whole}e-{whole}}}");
+            prop_assert_eq!(through(&json), json);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! `JsonLines`: messages from a program that may print anything else in between. Noise is skipped; a message that cannot be
+//! read is reported with its id, so that no caller waits for it.
+
+use std::io;
+
+use serde_json::Value;
+use tokio_util::bytes::{Buf, BytesMut};
+use tokio_util::codec::Decoder;
+
+use super::exact::mark_numbers;
+use super::repair::repair;
+use super::scan::Scan;
+
+/// The longest line that is read, in bytes.
+const MAX_LINE: usize = 16 * 1024 * 1024;
+
+/// What a line holds.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Line {
+    /// A JSON object.
+    Message(Value),
+    /// A message that cannot be read.
+    Unreadable(Unreadable),
+}
+
+/// A message that is too large, or is not valid JSON.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Unreadable {
+    /// The id at its top level.
+    pub(crate) id: Value,
+    /// Whether it has a method: a request, else a response.
+    pub(crate) is_request: bool,
+    /// Why it cannot be read; nothing of its content.
+    pub(crate) reason: String,
+}
+
+/// Decodes one JSON object a line, and nothing else. Limits are checked before anything is parsed.
+#[derive(Default)]
+pub(crate) struct JsonLines {
+    /// How much of the buffer was scanned and holds no end of line.
+    scanned: usize,
+    scan: Scan,
+    /// In the middle of a line that is too long.
+    is_dropping: bool,
+}
+
+impl Decoder for JsonLines {
+    type Item = Line;
+    type Error = io::Error;
+
+    fn decode(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Line>> {
+        while let Some(length) = buffer[self.scanned..].iter().position(|&byte| byte == b'\n') {
+            let end = self.scanned + length;
+            self.scan.push(&buffer[self.scanned..end]);
+            let line = buffer.split_to(end + 1);
+            if let Some(line) = self.finish(&line) {
+                return Ok(Some(line));
+            }
+        }
+        self.scan.push(&buffer[self.scanned..]);
+        self.scanned = buffer.len();
+        if self.is_dropping || self.scanned > MAX_LINE {
+            buffer.advance(self.scanned);
+            (self.scanned, self.is_dropping) = (0, true);
+        }
+        Ok(None)
+    }
+
+    /// A last line may lack its end.
+    fn decode_eof(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Line>> {
+        if let Some(line) = self.decode(buffer)? {
+            return Ok(Some(line));
+        }
+        let line = buffer.split();
+        Ok(self.finish(&line))
+    }
+}
+
+impl JsonLines {
+    /// Takes a whole line, already scanned.
+    fn finish(&mut self, line: &[u8]) -> Option<Line> {
+        let scan = std::mem::take(&mut self.scan);
+        self.scanned = 0;
+        let excess =
+            if std::mem::take(&mut self.is_dropping) { Some("is longer than 16 MiB") } else { scan.excess() };
+        let reason = match excess {
+            Some(excess) => excess.to_owned(),
+            None => match parse(line) {
+                Ok(value) => return Some(value).filter(Value::is_object).map(Line::Message),
+                Err(reason) => reason,
+            },
+        };
+        let id = scan.id()?;
+        Some(Line::Unreadable(Unreadable { id, is_request: scan.has_method(), reason }))
+    }
+}
+
+/// Parses a line, repaired if need be; an error names the place only.
+fn parse(line: &[u8]) -> Result<Value, String> {
+    let repaired;
+    let text = match std::str::from_utf8(line) {
+        Ok(text) => text,
+        Err(_) => {
+            repaired = repair(line);
+            &repaired
+        }
+    };
+    let read = |text: &str| match mark_numbers(text) {
+        Some(marked) => serde_json::from_str(&marked),
+        None => serde_json::from_str(text),
+    };
+    read(text)
+        .or_else(|_| read(&repair(text.as_bytes())))
+        .map_err(|error| format!("is not valid JSON at column {}", error.column()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(chunks: &[&[u8]]) -> Vec<Line> {
+        let (mut lines, mut buffer, mut read) = (JsonLines::default(), BytesMut::new(), Vec::new());
+        for chunk in chunks {
+            buffer.extend_from_slice(chunk);
+            while let Some(line) = lines.decode(&mut buffer).unwrap() {
+                read.push(line);
+            }
+        }
+        while let Some(line) = lines.decode_eof(&mut buffer).unwrap() {
+            read.push(line);
+        }
+        read
+    }
+
+    #[test]
+    fn lines_with_noise_between_yield_the_messages() {
+        let expected = [Line::Message(json!({"a": 1})), Line::Message(json!({"b": "\n"}))];
+        let text = b"Hello!\n\n[1]\n\xff\xfe\n{\"a\": 1}\r\n{\"a\": \n \"text\"\n{\"b\": \"\\n\"}";
+        assert_eq!(read(&[text]), expected);
+        let bytes: Vec<&[u8]> = text.chunks(1).collect();
+        assert_eq!(read(&bytes), expected);
+    }
+
+    #[test]
+    fn lines_with_halves_of_pairs_are_repaired() {
+        let text = br#"{"id":1,"result":{"text":"a\ud83d"}}"#;
+        assert_eq!(read(&[text]), [Line::Message(json!({"id": 1, "result": {"text": "a\u{fffd}"}}))]);
+    }
+
+    #[test]
+    fn lines_unreadable_are_reported_by_id() {
+        let deep = format!(r#"{{"id":"x","result":{}}}"#, "[".repeat(200));
+        for (text, id, is_request) in [
+            (r#"{"id":1,"result":{"value":NaN}}"#, json!(1), false),
+            (r#"{"result":{"value":Infinity},"id":2}"#, json!(2), false),
+            (r#"{"id":3,"method":"tools/call","params":{"a":}}"#, json!(3), true),
+            (&deep, json!("x"), false),
+        ] {
+            let lines = read(&[text.as_bytes(), b"\n{\"b\": 2}\n"]);
+            let [Line::Unreadable(unreadable), Line::Message(_)] = &lines[..] else { panic!("{lines:?}") };
+            assert_eq!((&unreadable.id, unreadable.is_request), (&id, is_request), "{text}");
+        }
+    }
+
+    #[test]
+    fn line_too_long_is_reported_and_the_next_read() {
+        let long = vec![b' '; MAX_LINE + 1];
+        for chunks in [
+            [&b"{\"id\":4,\"a\":"[..], &long, b"1}\n{\"b\": 2}\n"],
+            [b"{\"a\":", &long, b"1,\"id\":4}\n{\"b\": 2}\n"],
+        ] {
+            let lines = read(&chunks);
+            let [Line::Unreadable(unreadable), Line::Message(next)] = &lines[..] else { panic!("{lines:?}") };
+            assert_eq!((&unreadable.id, next), (&json!(4), &json!({"b": 2})));
+            assert!(unreadable.reason.contains("16 MiB"));
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! `Outbox`: the lines that are on their way to a peer, bounded in number.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::Serialize;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::{Mutex, Notify};
+use tokio_util::sync::CancellationToken;
+
+use super::write_exact;
+
+/// How many lines may wait for a peer that does not read.
+const MAX_WAITING: usize = 64;
+
+/// A peer's input. Clones share it.
+pub(crate) struct Outbox<W> {
+    /// Locked for the length of one write, which keeps lines whole and in order.
+    writer: Arc<Mutex<Option<W>>>,
+    waiting: Arc<AtomicUsize>,
+    written: Arc<Notify>,
+    closing: CancellationToken,
+}
+
+impl<W> Clone for Outbox<W> {
+    fn clone(&self) -> Self {
+        Self {
+            writer: Arc::clone(&self.writer),
+            waiting: Arc::clone(&self.waiting),
+            written: Arc::clone(&self.written),
+            closing: self.closing.clone(),
+        }
+    }
+}
+
+/// Counts a line that waits, until it is written or given up.
+struct Waiting(Arc<AtomicUsize>, Arc<Notify>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.1.notify_waiters();
+    }
+}
+
+impl<W: AsyncWrite + Send + Unpin> Outbox<W> {
+    pub(crate) fn new(writer: W) -> Self {
+        Self {
+            writer: Arc::new(Mutex::new(Some(writer))),
+            waiting: Arc::default(),
+            written: Arc::default(),
+            closing: CancellationToken::new(),
+        }
+    }
+
+    /// Whether as many lines wait as may.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) >= MAX_WAITING
+    }
+
+    /// Waits until the peer has read on. Cancel safe.
+    pub(crate) async fn drained(&self) {
+        loop {
+            let written = self.written.notified();
+            if !self.is_full() || self.closing.is_cancelled() {
+                return;
+            }
+            tokio::select! {
+                () = written => {}
+                () = self.closing.cancelled() => return,
+            }
+        }
+    }
+
+    /// Writes one message as a line. It counts as waiting from the call on, not only from the first poll.
+    pub(crate) fn send<M: Serialize>(&self, message: &M) -> impl Future<Output = io::Result<()>> + use<M, W> {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        let waiting = Waiting(Arc::clone(&self.waiting), Arc::clone(&self.written));
+        let mut line = Vec::new();
+        let encoded = write_exact(&mut line, message).map_err(io::Error::other);
+        line.push(b'\n');
+        let (writer, closing) = (Arc::clone(&self.writer), self.closing.clone());
+        async move {
+            let _waiting = waiting;
+            encoded?;
+            let gone = || io::Error::from(io::ErrorKind::NotConnected);
+            let write = async {
+                let mut writer = writer.lock().await;
+                let writer = writer.as_mut().ok_or_else(gone)?;
+                writer.write_all(&line).await?;
+                writer.flush().await
+            };
+            closing.run_until_cancelled(write).await.unwrap_or_else(|| Err(gone()))
+        }
+    }
+
+    /// Gives up what is being written, which a peer that has stopped reading would hold up for ever.
+    pub(crate) async fn close(&self) {
+        self.closing.cancel();
+        drop(self.writer.lock().await.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use tokio::io::{AsyncBufReadExt, BufReader};
+
+    #[tokio::test]
+    async fn outbox_is_full_until_the_peer_reads() {
+        let (near, far) = tokio::io::duplex(16);
+        let outbox = Outbox::new(near);
+        let sends: Vec<_> = (0..MAX_WAITING)
+            .map(|n| {
+                assert!(!outbox.is_full());
+                tokio::spawn(outbox.send(&json!({"n": n, "text": "longer than the pipe"})))
+            })
+            .collect();
+        assert!(outbox.is_full());
+        let mut lines = BufReader::new(far).lines();
+        tokio::join!(outbox.drained(), async { lines.next_line().await.unwrap() });
+        assert!(!outbox.is_full());
+        for n in 1..MAX_WAITING {
+            let line = lines.next_line().await.unwrap().unwrap();
+            assert!(line.starts_with(&format!("{{\"n\":{n},")), "in order: {line}");
+        }
+        for send in sends {
+            send.await.unwrap().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn outbox_closed_gives_up_a_write_in_progress() {
+        let (near, _far) = tokio::io::duplex(16);
+        let outbox = Outbox::new(near);
+        let sending = tokio::spawn(outbox.send(&json!("x".repeat(1 << 20))));
+        while outbox.writer.try_lock().is_ok() {
+            tokio::task::yield_now().await;
+        }
+        outbox.close().await;
+        assert_eq!(sending.await.unwrap().unwrap_err().kind(), io::ErrorKind::NotConnected);
+        outbox.drained().await;
+    }
+}

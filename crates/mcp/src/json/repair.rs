@@ -1,0 +1,70 @@
+//! Repairs what JavaScript and Python write as JSON though it is none: halves of surrogate pairs, and bytes that are not
+//! UTF-8.
+
+use std::borrow::Cow;
+
+const HIGH: std::ops::Range<u16> = 0xD800..0xDC00;
+const LOW: std::ops::Range<u16> = 0xDC00..0xE000;
+
+/// The text with U+FFFD in place of each half of a surrogate pair and each byte that is not UTF-8.
+pub(super) fn repair(line: &[u8]) -> String {
+    let text: Cow<'_, str> = String::from_utf8_lossy(line);
+    let mut repaired = String::with_capacity(text.len());
+    let mut rest: &str = &text;
+    while let Some(at) = rest.find('\\') {
+        repaired.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let taken = match escape(rest) {
+            Some(unit)
+                if HIGH.contains(&unit) && escape(&rest[6..]).is_some_and(|low| LOW.contains(&low)) =>
+            {
+                repaired.push_str(&rest[..12]);
+                12
+            }
+            Some(unit) if HIGH.contains(&unit) || LOW.contains(&unit) => {
+                repaired.push_str("\\ufffd");
+                6
+            }
+            Some(_) => {
+                repaired.push_str(&rest[..6]);
+                6
+            }
+            // Another escape: it and the character that it escapes.
+            None => {
+                let length = 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
+                repaired.push_str(&rest[..length]);
+                length
+            }
+        };
+        rest = &rest[taken..];
+    }
+    repaired.push_str(rest);
+    repaired
+}
+
+/// The code unit of a `\uXXXX` at the beginning of `text`.
+fn escape(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repair_replaces_halves_of_pairs_only() {
+        for (text, repaired) in [
+            (r#""\ud83d""#, r#""\ufffd""#),
+            (r#""\ude00 \ud83d x""#, r#""\ufffd \ufffd x""#),
+            (r#""\ud83d\ud83d\ude00""#, r#""\ufffd\ud83d\ude00""#),
+            (r#""\\ud83d \" \u00e9 ü""#, r#""\\ud83d \" \u00e9 ü""#),
+            (r#""\u12"#, r#""\u12"#),
+            ("\\", "\\"),
+            ("\\ü", "\\ü"),
+        ] {
+            assert_eq!(repair(text.as_bytes()), repaired, "{text}");
+        }
+        assert_eq!(repair(b"\"\xff\""), "\"\u{fffd}\"");
+    }
+}
