@@ -2,6 +2,7 @@
 
 mod bearer;
 mod connection;
+mod local;
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
 mod place;
 #[cfg(any(feature = "sts", feature = "secrets-manager", feature = "sdk"))]
@@ -42,7 +43,7 @@ impl SdkBase {
     }
 
     /// A base with the process's settings: region, `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`, retries,
-    /// time-outs and proxies, as the environment and the shared configuration files say. Its credentials are not
+    /// time-outs and proxies (never for loopback and link-local addresses), as the environment and the shared configuration files say. Its credentials are not
     /// read, and the instance metadata service is not asked. Takes some 0.1 s: once per process.
     pub async fn from_process() -> Self {
         let region =

@@ -3,16 +3,23 @@
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+
+use super::local;
 
 /// Straight to the endpoint.
 pub(super) fn direct() -> SharedHttpClient {
     build(ProxyConfig::disabled)
 }
 
-/// Through the proxies that `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of this process name.
+/// Through the proxies that `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of this process name, except to this machine.
 pub(super) fn through_proxies() -> SharedHttpClient {
-    build(ProxyConfig::from_env)
+    SharedHttpClient::new(LocalDirect { direct: direct(), proxied: build(ProxyConfig::from_env) })
 }
 
 fn build(proxies: fn() -> ProxyConfig) -> SharedHttpClient {
@@ -23,4 +30,32 @@ fn build(proxies: fn() -> ProxyConfig) -> SharedHttpClient {
         connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
         connector.build()
     })
+}
+
+/// Connects directly to loopback and link-local addresses, whatever `NO_PROXY` says. The services there hand out
+/// credentials, and a request to them carries a token; a proxy must see neither.
+#[derive(Debug)]
+struct LocalDirect<T> {
+    direct: T,
+    proxied: T,
+}
+
+impl HttpClient for LocalDirect<SharedHttpClient> {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(LocalDirect {
+            direct: self.direct.http_connector(settings, components),
+            proxied: self.proxied.http_connector(settings, components),
+        })
+    }
+}
+
+impl HttpConnector for LocalDirect<SharedHttpConnector> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let connector = if local::is_local(request.uri()) { &self.direct } else { &self.proxied };
+        connector.call(request)
+    }
 }

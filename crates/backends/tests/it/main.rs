@@ -20,6 +20,7 @@ mod memory;
 mod mfa;
 mod narrow;
 mod process;
+mod proxy;
 mod quota;
 mod real;
 mod scoped;

@@ -1,0 +1,121 @@
+//! Proxies: what goes through `HTTP_PROXY`, and what never does. Each test runs in a process with its own environment.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use valetkey_backends::{AmbientProvider, AssumeRoleProvider, SdkBase};
+use valetkey_core::CredentialProvider;
+
+use crate::loopback::read;
+use crate::{impatient, in_another_process, region, source};
+
+const KEYS: &str = r#"{"AccessKeyId":"ASIAIOSFODNN7EXAMPLE","SecretAccessKey":"of-the-endpoint","Token":"t","Expiration":"2099-01-01T00:00:00Z","Code":"Success"}"#;
+
+/// A server on a port of its own that responds to each request with what `respond` makes of it.
+async fn server(respond: fn(&str) -> (u16, &'static str)) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let received = Arc::<Mutex<Vec<String>>>::default();
+    let kept = Arc::clone(&received);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let request = read(&mut stream).await;
+            let (status, body) = respond(&request);
+            kept.lock().unwrap().push(request);
+            let head = format!(
+                "HTTP/1.1 {status} X\r\nconnection: close\r\nx-aws-ec2-metadata-token-ttl-seconds: 60\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        }
+    });
+    (address, received)
+}
+
+/// A proxy that refuses, and keeps what it receives.
+async fn proxy() -> (String, Arc<Mutex<Vec<String>>>) {
+    let (address, received) = server(|_| (502, "")).await;
+    (format!("http://{address}"), received)
+}
+
+fn metadata(request: &str) -> (u16, &'static str) {
+    match request.lines().next().unwrap() {
+        line if line.starts_with("PUT /latest/api/token ") => (200, "a-token"),
+        line if line.contains("/security-credentials/agent") => (200, KEYS),
+        line if line.contains("/security-credentials-extended/agent") => (200, KEYS),
+        line if line.contains("/security-credentials") => (200, "agent"),
+        _ => (404, ""),
+    }
+}
+
+#[tokio::test]
+#[ignore = "runs in the process that the next test starts"]
+async fn in_process_with_proxy_variables() {
+    let provider = AmbientProvider::default_chain().base(&SdkBase::from_process().await);
+    assert_eq!(provider.provide().await.unwrap().expose_secret_access_key(), "of-the-endpoint");
+}
+
+async fn fetch(variables: &[(&str, &str)]) -> Vec<String> {
+    let (proxy, received) = proxy().await;
+    let mut all = vec![("PATH", "/usr/bin:/bin"), ("HOME", "/nonexistent"), ("AWS_REGION", "us-east-1")];
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        all.push((name, proxy.as_str()));
+    }
+    all.extend_from_slice(variables);
+    let all: Vec<_> = all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    tokio::task::spawn_blocking(move || {
+        let all: Vec<_> = all.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        in_another_process("proxy::in_process_with_proxy_variables", &all);
+    })
+    .await
+    .unwrap();
+    let received = received.lock().unwrap().clone();
+    received
+}
+
+#[tokio::test]
+async fn container_credentials_are_fetched_without_the_proxy() {
+    let (endpoint, received) = server(|_| (200, KEYS)).await;
+    let url = format!("http://{endpoint}/creds");
+    let proxied = fetch(&[
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "a-token-of-the-host"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ])
+    .await;
+    assert!(received.lock().unwrap()[0].contains("a-token-of-the-host"));
+    assert!(proxied.is_empty(), "the proxy received {proxied:?}");
+}
+
+#[tokio::test]
+async fn instance_metadata_is_fetched_without_the_proxy() {
+    let (endpoint, received) = server(metadata).await;
+    let url = format!("http://{endpoint}");
+    let proxied = fetch(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url)]).await;
+    assert!(received.lock().unwrap()[0].starts_with("PUT /latest/api/token"));
+    assert!(proxied.is_empty(), "the proxy received {proxied:?}");
+}
+
+#[tokio::test]
+#[ignore = "runs in the process that the next test starts"]
+async fn in_process_that_calls_sts() {
+    let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
+    let base = impatient(&SdkBase::from_process().await).region(&region("us-east-1"));
+    let base = base.endpoint_url("http://sts.example.com");
+    let provider = AssumeRoleProvider::builder(role, source()).base(&base).build().unwrap();
+    provider.provide().await.unwrap_err();
+}
+
+#[tokio::test]
+async fn sts_is_called_through_the_proxy() {
+    let (proxy, received) = proxy().await;
+    tokio::task::spawn_blocking(move || {
+        let variables = [("HTTP_PROXY", proxy.as_str()), ("AWS_REGION", "us-east-1")];
+        in_another_process("proxy::in_process_that_calls_sts", &variables);
+    })
+    .await
+    .unwrap();
+    let received = received.lock().unwrap();
+    assert!(received[0].starts_with("POST http://sts.example.com/"), "{received:?}");
+}
