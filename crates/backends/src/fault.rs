@@ -1,11 +1,12 @@
 //! The one place where a failure of the AWS SDK becomes an error of ours: kind, service code, request id, no body.
 
 mod code;
+mod message;
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
 mod operation;
 
 #[cfg(feature = "sdk")]
-pub(crate) use code::kind_of_code;
+pub(crate) use code::meaning;
 #[cfg(feature = "sts")]
 pub(crate) use code::plain as plain_code;
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]

@@ -5,6 +5,8 @@
 
 use valetkey_core::ErrorKind;
 
+use super::message;
+
 const PACKED_TOO_LARGE: &str = "PackedPolicyTooLarge";
 
 /// The codes of each kind, without the suffix that some services add.
@@ -49,8 +51,6 @@ const CODES: [(ErrorKind, &[&str]); 6] = [
             "InvalidNextToken",
             "InvalidAction",
             "RegionDisabled",
-            "RequestExpired",
-            "RequestTimeTooSkewed",
             "MalformedQueryString",
             "MalformedHttpRequest",
             "RequestEntityTooLarge",
@@ -89,10 +89,13 @@ const CODES: [(ErrorKind, &[&str]); 6] = [
     ),
 ];
 
-/// The kind of a service error code; `None` for a code that is not known here.
-pub(crate) fn kind_of_code(code: &str) -> Option<ErrorKind> {
-    let code = plain(code);
-    CODES.iter().find(|(_, codes)| codes.contains(&code)).map(|(kind, _)| *kind)
+/// The kind of a service error, and what to do about it; `None` for a code that is not known here.
+pub(crate) fn meaning(code: &str, message: Option<&str>) -> Option<(ErrorKind, &'static str)> {
+    if let Some(trouble) = message::passing(code, message) {
+        return Some((ErrorKind::Unavailable, trouble.next_step()));
+    }
+    let known = |(_, codes): &&(ErrorKind, &[&str])| codes.contains(&plain(code));
+    CODES.iter().find(known).map(|(kind, _)| (*kind, next_step(*kind, Some(code))))
 }
 
 /// The code as all services spell it; some add a suffix.
@@ -106,21 +109,30 @@ pub(crate) fn is_about_packed_size(code: &str) -> bool {
     plain(code) == PACKED_TOO_LARGE
 }
 
-/// The kind of an answer without a known code. One that claims success and cannot be read was cut off, or came from
-/// somebody in between: the next may be whole.
+/// The kind of a response with a code that is not known here.
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
 pub(crate) fn kind_of_status(status: u16) -> ErrorKind {
     match status {
         401 | 403 => ErrorKind::Denied,
+        408 | 429 => kind_without_code(status),
+        400..=499 => ErrorKind::Invalid,
+        _ => ErrorKind::Unavailable,
+    }
+}
+
+/// The kind of a response without an error code. AWS always sends one, so it came from something in between: a proxy, a
+/// sign-in page of a network, a load balancer. Such a response says nothing about the credentials. The next may come
+/// from AWS, and one that claims success and cannot be read may be whole.
+#[cfg(any(feature = "sts", feature = "secrets-manager"))]
+pub(crate) fn kind_without_code(status: u16) -> ErrorKind {
+    match status {
         408 => ErrorKind::TimedOut,
         429 => ErrorKind::Throttled,
-        300..=499 => ErrorKind::Invalid,
         _ => ErrorKind::Unavailable,
     }
 }
 
 /// What to do about it, as far as the code or the kind tells.
-#[cfg(any(feature = "sts", feature = "secrets-manager"))]
 pub(crate) fn next_step(kind: ErrorKind, code: Option<&str>) -> &'static str {
     match (kind, code.map(plain)) {
         (_, Some("InvalidAction" | "UnknownOperation")) => {
@@ -131,7 +143,6 @@ pub(crate) fn next_step(kind: ErrorKind, code: Option<&str>) -> &'static str {
         (_, Some(PACKED_TOO_LARGE)) => "shorten the session policies and tags",
         (_, Some("ResourceNotFound")) => "check the id, the region and the account it is looked for in",
         (_, Some("InvalidRequest")) => "restore the secret if it is scheduled for deletion, or name another",
-        (_, Some("RequestExpired" | "RequestTimeTooSkewed")) => "set the clock of this machine",
         (ErrorKind::Denied, _) => "check whose credentials are used, and the policies and trust that apply",
         (ErrorKind::Expired, _) => "renew the credentials that this provider signs with",
         (ErrorKind::Invalid, _) => "check the settings of this provider",

@@ -8,6 +8,9 @@ use valetkey_core::{Error, ErrorKind};
 
 use super::code;
 
+const NOT_AWS: &str =
+    "check the endpoint URL and whether a proxy or the sign-in page of a network responds, then try again";
+
 /// What `operation` failed with. The SDK's own error is dropped: its `Debug` output holds the whole response.
 pub(crate) fn of_operation<E: ProvideErrorMetadata>(
     operation: &'static str,
@@ -20,14 +23,15 @@ pub(crate) fn of_operation<E: ProvideErrorMetadata>(
         }
         SdkError::TimeoutError(_) => timed_out(operation),
         SdkError::DispatchFailure(failure) => of_dispatch(operation, failure),
-        SdkError::ResponseError(response) => of_answer(operation, None, response.raw()),
+        SdkError::ResponseError(response) => of_response(operation, None, response.raw()),
         SdkError::ServiceError(answer) => {
-            let told = of_answer(operation, answer.err().code(), answer.raw());
+            let code = answer.err().code().map(|code| (code, answer.err().message()));
+            let error = of_response(operation, code, answer.raw());
             match packed_size(answer.err()) {
-                Some(percent) => told.with_next_step(format!(
+                Some(percent) => error.with_next_step(format!(
                     "shorten the session policies and tags, which take {percent} % of their limit"
                 )),
-                None => told,
+                None => error,
             }
         }
         _ => {
@@ -55,18 +59,32 @@ fn of_dispatch(operation: &'static str, failure: &DispatchFailure) -> Error {
         .with_next_step("check the network, the region and the endpoint URL, then try again")
 }
 
-fn of_answer(operation: &'static str, code: Option<&str>, response: &HttpResponse) -> Error {
-    let code = code.filter(|code| is_plain(code));
+/// What a response means by its code and message, or by its status if it has no code of AWS.
+fn of_response(
+    operation: &'static str,
+    code: Option<(&str, Option<&str>)>,
+    response: &HttpResponse,
+) -> Error {
+    let code = code.filter(|(code, _)| is_plain(code));
     let status = response.status().as_u16();
-    let kind = code.and_then(code::kind_of_code).unwrap_or_else(|| code::kind_of_status(status));
-    let mut message = match code {
-        Some(code) => format!("{operation} was answered {code}"),
-        None => format!("{operation} was answered HTTP {status}"),
+    let (kind, next_step, mut message) = match code {
+        Some((code, message)) => {
+            let unknown = || {
+                let kind = code::kind_of_status(status);
+                (kind, code::next_step(kind, Some(code)))
+            };
+            let (kind, next_step) = code::meaning(code, message).unwrap_or_else(unknown);
+            (kind, next_step, format!("{operation} was answered {code}"))
+        }
+        None => {
+            let message = format!("{operation} was answered HTTP {status} without an AWS error code");
+            (code::kind_without_code(status), NOT_AWS, message)
+        }
     };
     if let Some(id) = response.request_id().filter(|id| is_plain(id)) {
         message = format!("{message} (request {id})");
     }
-    Error::new(kind, message).with_next_step(code::next_step(kind, code))
+    Error::new(kind, message).with_next_step(next_step)
 }
 
 /// What is repeated from an answer is short and made of the characters that codes and ids are made of: whoever

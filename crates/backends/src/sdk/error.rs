@@ -35,13 +35,14 @@ pub(super) fn from_sdk(error: &CredentialsError) -> Error {
 /// What a service refused, if a service did: the SDK buries the code in the causes.
 fn failed(error: &CredentialsError) -> Option<Error> {
     let causes = successors(error.source(), |cause: &&(dyn StdError + 'static)| (*cause).source());
-    let code =
-        causes.filter_map(|cause| cause.downcast_ref::<ErrorMetadata>()).find_map(ErrorMetadata::code)?;
-    let kind = fault::kind_of_code(code)?;
-    Some(
-        Error::new(kind, "the AWS SDK's provider was refused by a service")
-            .with_next_step("check its credentials, its role and its settings"),
-    )
+    let mut services = causes.filter_map(|cause| cause.downcast_ref::<ErrorMetadata>());
+    let error = services.find(|error| error.code().is_some())?;
+    let (kind, next_step) = fault::meaning(error.code()?, error.message())?;
+    let refused = Error::new(kind, "the AWS SDK's provider was refused by a service");
+    Some(match kind {
+        ErrorKind::Unavailable => refused.with_next_step(next_step),
+        _ => refused.with_next_step("check its credentials, its role and its settings"),
+    })
 }
 
 /// A session's failure as the SDK's. Ours holds no secret, so it goes along as the cause.

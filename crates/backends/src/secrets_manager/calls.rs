@@ -97,24 +97,29 @@ impl Value {
 
 impl From<GetSecretValueOutput> for Value {
     fn from(answer: GetSecretValueOutput) -> Self {
+        let text = match (answer.secret_string, answer.secret_binary) {
+            (None, None) if answer.arn.is_none() && answer.name.is_none() => Err(error::incomplete()),
+            (string, binary) => text(string, binary),
+        };
         Self {
             name: answer.name,
             arn: answer.arn,
             version_id: answer.version_id,
             stages: answer.version_stages.unwrap_or_default(),
-            text: text(answer.secret_string, answer.secret_binary),
+            text,
         }
     }
 }
 
 impl From<SecretValueEntry> for Value {
     fn from(answer: SecretValueEntry) -> Self {
+        let text = text(answer.secret_string, answer.secret_binary);
         Self {
             name: answer.name,
             arn: answer.arn,
             version_id: answer.version_id,
             stages: answer.version_stages.unwrap_or_default(),
-            text: text(answer.secret_string, answer.secret_binary),
+            text,
         }
     }
 }

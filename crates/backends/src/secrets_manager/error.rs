@@ -1,12 +1,19 @@
 //! What goes wrong beside the call itself.
 
-use valetkey_core::Error;
+use valetkey_core::{Error, ErrorKind};
 
 use super::calls::SECRET_ID;
 
 pub(super) fn empty() -> Error {
     Error::invalid("secret", "holds neither text nor bytes")
         .with_next_step("store a JSON object with `access_key_id` and `secret_access_key`")
+}
+
+/// Every response of Secrets Manager names its secret, so this one came from something in between.
+pub(super) fn incomplete() -> Error {
+    Error::new(ErrorKind::Unavailable, "the response does not name a secret").with_next_step(
+        "check the endpoint URL and whether a proxy or the sign-in page of a network responds, then try again",
+    )
 }
 
 pub(super) fn not_text() -> Error {

@@ -71,6 +71,8 @@ pub(super) fn of_call(refused: &SdkError<Refusal>, token: &IdentityToken) -> Err
     let code = refused.as_service_error().and_then(ProvideErrorMetadata::code).map(fault::plain_code);
     let error = fault::of_operation(OPERATION, refused);
     match code {
+        // The token may be sound: STS could not verify it now.
+        _ if error.is_transient() => error,
         Some("ExpiredToken" | "InvalidIdentityToken" | "IDPRejectedClaim") => {
             error.with_field(token.field()).with_next_step(renew(token))
         }

@@ -82,7 +82,7 @@ const OF_STS: [(u16, &str, ErrorKind); 58] = [
     (403, "OptInRequired", Denied),
     (400, "RequestAbortedException", Unavailable),
     (413, "RequestEntityTooLargeException", Invalid),
-    (400, "RequestExpired", Invalid),
+    (400, "RequestExpired", Unavailable),
     (408, "RequestTimeoutException", TimedOut),
     (503, "ServiceUnavailable", Unavailable),
     (400, "Throttling", Throttled),
@@ -99,7 +99,7 @@ const OF_STS: [(u16, &str, ErrorKind); 58] = [
     (403, "AuthFailure", Denied),
     (403, "UnauthorizedOperation", Denied),
     (403, "TokenRefreshRequired", Expired),
-    (400, "RequestTimeTooSkewed", Invalid),
+    (400, "RequestTimeTooSkewed", Unavailable),
     (408, "RequestTimeout", TimedOut),
     (429, "TooManyRequestsException", Throttled),
     (400, "RequestLimitExceeded", Throttled),
@@ -152,26 +152,86 @@ async fn how_much_too_large_policies_and_tags_are_is_told_and_nothing_else_of_th
     assert!(!other.to_string().contains("107"), "{other}");
 }
 
+/// Such a response is not from AWS: it must not end credentials that still work.
 #[tokio::test]
-async fn an_answer_without_a_code_is_told_by_its_status() {
+async fn response_without_error_code_is_transient() {
     for (status, kind) in [
         (200, Unavailable),
-        (302, Invalid),
-        (400, Invalid),
-        (401, Denied),
-        (403, Denied),
-        (404, Invalid),
+        (302, Unavailable),
+        (307, Unavailable),
+        (400, Unavailable),
+        (401, Unavailable),
+        (403, Unavailable),
+        (404, Unavailable),
+        (407, Unavailable),
         (408, TimedOut),
+        (413, Unavailable),
         (429, Throttled),
         (500, Unavailable),
         (504, Unavailable),
     ] {
-        for body in [format!("<html>{LEAK}"), LEAK.to_owned()] {
-            let error = from_sts(&Wire::saying(status, body)).await;
-            assert_eq!(error.kind(), kind, "{status}: {error}");
-            assert!(!format!("{error} {error:?}").contains(LEAK), "{error:?}");
+        for body in [format!("<html>{LEAK}"), LEAK.to_owned(), String::new()] {
+            let wire = Wire::saying(status, body);
+            for (operation, provider) in asking_sts(&wire) {
+                let error = provider.provide().await.unwrap_err();
+                check_not_aws(operation, &error, kind);
+            }
+            let error = from_secrets(&wire).await;
+            assert_eq!((error.kind(), error.is_transient()), (kind, true), "{status}: {error}");
         }
     }
+}
+
+fn check_not_aws(operation: &str, error: &Error, kind: ErrorKind) {
+    assert_eq!((error.kind(), error.is_transient()), (kind, true), "{operation}: {error}");
+    assert!(error.message().contains("without an AWS error code"), "{operation}: {error}");
+    assert!(error.next_step().unwrap().contains("proxy"), "{operation}: {error}");
+    assert!(!format!("{error} {error:?}").contains(LEAK), "{error:?}");
+}
+
+const EXPIRED: &str =
+    "Signature expired: 20261127T110000Z is now earlier than 20261127T114500Z (leak-hunter2)";
+const EARLY: &str = "Signature not yet current: 20261127T130000Z is still later than 20261127T121500Z";
+
+#[tokio::test]
+async fn clock_skew_is_transient_and_names_the_clock() {
+    for (code, message) in [
+        ("SignatureDoesNotMatch", EXPIRED),
+        ("SignatureDoesNotMatch", EARLY),
+        ("InvalidSignatureException", EXPIRED),
+        ("InvalidSignatureException", EARLY),
+        ("RequestTimeTooSkewed", ""),
+        ("RequestExpired", ""),
+    ] {
+        let wire = Wire::saying(403, refused(code, message));
+        for (operation, provider) in asking_sts(&wire) {
+            let error = provider.provide().await.unwrap_err();
+            check(&error, Unavailable, code);
+            assert_eq!(error.next_step(), Some("set the clock of this machine"), "{operation}: {error}");
+        }
+        let body = serde_json::json!({"__type": code, "message": message}).to_string();
+        let error = from_secrets(&Wire::saying(400, body)).await;
+        check(&error, Unavailable, code);
+        assert_eq!(error.next_step(), Some("set the clock of this machine"), "{error}");
+    }
+    let message = "The request signature we calculated does not match the signature you provided.";
+    let error = from_sts(&Wire::saying(403, refused("SignatureDoesNotMatch", message))).await;
+    check(&error, Denied, "SignatureDoesNotMatch");
+}
+
+#[tokio::test]
+async fn verification_key_that_sts_cannot_fetch_is_transient() {
+    let message = "Couldn't retrieve verification key from your identity provider, please reference \
+                   AssumeRoleWithWebIdentity documentation for requirements";
+    let wire = Wire::saying(400, refused("InvalidIdentityToken", message));
+    for (operation, provider) in asking_sts(&wire) {
+        let error = provider.provide().await.unwrap_err();
+        check(&error, Unavailable, "InvalidIdentityToken");
+        assert!(error.next_step().unwrap().contains("identity provider"), "{operation}: {error}");
+        assert_eq!(error.field(), None, "the token is not at fault: {error}");
+    }
+    let other = refused("InvalidIdentityToken", "Incorrect token audience");
+    check(&from_sts(&Wire::saying(400, other)).await, Invalid, "InvalidIdentityToken");
 }
 
 #[tokio::test]

@@ -74,8 +74,13 @@ async fn only_not_loaded_falls_through_a_chain() {
 
 #[tokio::test]
 async fn what_a_service_refused_the_sdk_keeps_its_kind() {
-    for (code, kind) in [("AccessDenied", ErrorKind::Denied), ("ExpiredToken", ErrorKind::Expired)] {
-        let wire = Wire::saying(403, refused(code, "hunter2"));
+    for (code, message, kind) in [
+        ("AccessDenied", "hunter2", ErrorKind::Denied),
+        ("ExpiredToken", "hunter2", ErrorKind::Expired),
+        ("SignatureDoesNotMatch", "hunter2", ErrorKind::Denied),
+        ("SignatureDoesNotMatch", "Signature expired: hunter2", ErrorKind::Unavailable),
+    ] {
+        let wire = Wire::saying(403, refused(code, message));
         let keys = held(long_lived(crate::KEY_ID)).provide().await.unwrap().expose_to_sdk();
         let role = SdkAssumeRole::builder("arn:aws:iam::222222222222:role/agent")
             .configure(wire.base().config())
@@ -83,6 +88,8 @@ async fn what_a_service_refused_the_sdk_keeps_its_kind() {
             .await;
         let error = SdkProvider::new("sdk-role", role).provide().await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
+        let names_clock = error.next_step().unwrap().contains("clock");
+        assert_eq!(names_clock, kind == ErrorKind::Unavailable, "{error}");
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     }
 }

@@ -29,7 +29,7 @@ const CODES: [(&str, ErrorKind); 31] = [
     ("OptInRequired", Denied),
     ("RequestAbortedException", Unavailable),
     ("RequestEntityTooLargeException", Invalid),
-    ("RequestExpired", Invalid),
+    ("RequestExpired", Unavailable),
     ("RequestTimeoutException", TimedOut),
     ("ServiceUnavailable", Unavailable),
     ("ServiceUnavailableException", Unavailable),
