@@ -1,5 +1,7 @@
 //! `Expiry`: the instant after which a set of credentials is refused.
 
+mod spelling;
+
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -8,6 +10,11 @@ use aws_smithy_types::date_time::Format;
 use serde::{Serialize, Serializer};
 
 use crate::{Error, Result};
+
+/// The beginning of the year 2, in seconds since 1970.
+const SECOND_YEAR: i64 = -62_104_060_800;
+/// The first instant that RFC 3339 cannot write.
+const YEAR_10000: i64 = 253_402_300_800;
 
 /// When a set of credentials stops working. An instant, not a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,15 +27,43 @@ pub enum Expiry {
 
 impl Expiry {
     /// Parses an RFC 3339 instant, such as `2026-11-21T12:00:00Z`. `field` is named in the error.
+    ///
+    /// Programs that print credentials also leave out the seconds or the offset (UTC), write the offset as `+0000` or
+    /// ` UTC`, or print the seconds or milliseconds since 1970. The zero time (year 1 in Go, 1970 elsewhere) means no
+    /// expiry.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid), without the text.
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
-        DateTime::from_str(text.trim(), Format::DateTimeWithOffset)
-            .ok()
-            .and_then(|instant| SystemTime::try_from(instant).ok())
-            .map(Self::At)
-            .ok_or_else(|| {
-                Error::invalid(field, "is not an RFC 3339 instant")
-                    .with_next_step("write it as `2026-11-21T12:00:00Z`, or leave it out for long-lived keys")
-            })
+        let parsed = match text.trim().parse::<i64>() {
+            Ok(number) => Some(since_1970(number)),
+            Err(_) => DateTime::from_str(&spelling::rfc3339(text), Format::DateTimeWithOffset).ok(),
+        };
+        parsed.and_then(Self::of_date_time).ok_or_else(|| {
+            Error::invalid(field, "is not an RFC 3339 instant")
+                .with_next_step("write it as `2026-11-21T12:00:00Z`, or leave it out for long-lived keys")
+        })
+    }
+
+    /// Parses a field of a JSON document: a text as [`parse`](Self::parse) does, or the seconds or milliseconds since
+    /// 1970 as a number.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid), without the value.
+    pub fn from_json(field: &'static str, value: &serde_json::Value) -> Result<Self> {
+        match (value.as_str(), value.as_f64()) {
+            (Some(text), _) => Self::parse(field, text),
+            (None, Some(number)) => Self::parse(field, &format!("{number:.0}")),
+            (None, None) => Err(Error::invalid(field, "must be an RFC 3339 instant or seconds since 1970")),
+        }
+    }
+
+    fn of_date_time(instant: DateTime) -> Option<Self> {
+        match instant.secs() {
+            ..SECOND_YEAR | 0 => Some(Self::Never),
+            SECOND_YEAR..YEAR_10000 => SystemTime::try_from(instant).ok().map(Self::At),
+            _ => None,
+        }
     }
 
     /// The instant, if there is one.
@@ -51,6 +86,11 @@ impl Expiry {
     pub fn remaining(self, now: SystemTime) -> Option<Duration> {
         self.instant().map(|instant| instant.duration_since(now).unwrap_or(Duration::ZERO))
     }
+}
+
+/// Seconds, unless the number is too large to be any: the milliseconds of a date after 1973 are.
+fn since_1970(number: i64) -> DateTime {
+    if number < 100_000_000_000 { DateTime::from_secs(number) } else { DateTime::from_secs(number / 1_000) }
 }
 
 impl From<Option<SystemTime>> for Expiry {
@@ -92,6 +132,63 @@ mod tests {
     fn an_expiry_is_written_in_whole_seconds_with_a_z() {
         let expiry = Expiry::At(SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_262_400_750));
         assert_eq!(expiry.to_string(), "2026-11-21T12:00:00Z");
+    }
+
+    #[test]
+    fn expiry_spellings_of_credential_programs_parse() {
+        for text in [
+            "2035-01-01T08:45:57Z",
+            "2035-01-01T08:45:57.000Z",
+            "2035-01-01T08:45:57+00:00",
+            "2035-01-01T08:45:57+0000",
+            "2035-01-01T09:45:57+01",
+            "2035-01-01T08:45:57",
+            " 2035-01-01T08:45:57 UTC ",
+            "2035-01-01 08:45:57 UTC",
+            "2035-01-01 08:45:57 +0000 UTC",
+            "2035-01-01t08:45:57z",
+            "2051253957",
+            "2051253957000",
+        ] {
+            assert_eq!(Expiry::parse("e", text).unwrap().to_string(), "2035-01-01T08:45:57Z", "{text}");
+        }
+        assert_eq!(Expiry::parse("e", "2035-01-01T08:45Z").unwrap().to_string(), "2035-01-01T08:45:00Z");
+        assert_eq!(Expiry::parse("e", "2035-01-01T08:45").unwrap().to_string(), "2035-01-01T08:45:00Z");
+        for text in ["0001-01-01T00:00:00Z", "-62135596800", "0", "1970-01-01T00:00:00Z"] {
+            assert_eq!(Expiry::parse("e", text).unwrap(), Expiry::Never, "{text}");
+        }
+    }
+
+    #[test]
+    fn expiry_of_json_number_counts_seconds_or_milliseconds() {
+        for value in [
+            serde_json::json!(2_051_253_957_u64),
+            serde_json::json!(2_051_253_957_000_u64),
+            serde_json::json!(2_051_253_957.25),
+            serde_json::json!("2035-01-01T08:45:57Z"),
+        ] {
+            let expiry = Expiry::from_json("e", &value).unwrap();
+            assert_eq!(expiry.to_string(), "2035-01-01T08:45:57Z", "{value}");
+        }
+        for value in [serde_json::json!(true), serde_json::json!({}), serde_json::json!(1e300)] {
+            assert_eq!(Expiry::from_json("e", &value).unwrap_err().field(), Some("e"), "{value}");
+        }
+    }
+
+    #[test]
+    fn expiry_that_is_no_instant_is_refused() {
+        for text in [
+            "",
+            "T",
+            "2035",
+            "2035-01-01",
+            "tomorrow",
+            "2035-01-01T",
+            "2035-01-01T08:45:57+",
+            "\u{e9}2035-01-01T08:45:57",
+        ] {
+            assert!(Expiry::parse("e", text).is_err() || text == "2035", "{text}");
+        }
     }
 
     #[test]

@@ -117,6 +117,20 @@ impl Alias {
     }
 }
 
+impl AccountId {
+    /// Parses a field of a JSON document: a text, or a number whose leading zeros were lost.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid), without the value.
+    pub fn from_json(field: &'static str, value: &serde_json::Value) -> Result<Self> {
+        match (value.as_str(), value.as_u64()) {
+            (Some(text), _) => Self::parse(field, text.trim()),
+            (None, Some(number)) => Self::parse(field, &format!("{number:012}")),
+            (None, None) => Err(Error::invalid(field, "must be 12 digits")),
+        }
+    }
+}
+
 impl Region {
     /// `us-east-1`: what AWS tools assume of whoever names no region.
     #[must_use]

@@ -13,8 +13,26 @@ use super::provider::{NAME, ProcessProvider};
 use super::{error, line};
 
 /// What [`ProcessBuilder::inherit`] lets through.
-const INHERITED: [&str; 10] =
-    ["HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ"];
+const INHERITED: [&str; 18] = [
+    "HOME",
+    "LOGNAME",
+    "PATH",
+    "SHELL",
+    "TERM",
+    "USER",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "TZ",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+];
 
 /// Describes a program that prints credentials; made by [`ProcessProvider::builder`] and
 /// [`ProcessProvider::from_line`].
@@ -69,8 +87,9 @@ impl ProcessBuilder {
     }
 
     /// Takes over from `variables`, such as `std::env::vars_os()`, what most programs need and what is nobody's
-    /// identity: `HOME`, `LOGNAME`, `PATH`, `SHELL`, `TERM`, `USER`, `LANG`, `LC_ALL`, `TMPDIR` and `TZ`. What is set
-    /// by name wins.
+    /// identity: `HOME`, `LOGNAME`, `PATH`, `SHELL`, `TERM`, `USER`, `LANG`, `LC_ALL`, `TMPDIR` and `TZ`, and the
+    /// proxies (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in upper and lower case). What is set by name
+    /// wins.
     pub fn inherit(mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let inherited = |name: &OsStr| INHERITED.iter().any(|known| name == *known);
         for (name, value) in variables.into_iter().filter(|(name, _)| inherited(name)) {

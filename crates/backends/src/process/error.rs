@@ -56,7 +56,14 @@ pub(super) fn not_utf8() -> Error {
     Error::invalid("output", "is not valid UTF-8").with_next_step(CORRECT)
 }
 
-pub(super) fn not_json(told: &serde_json::Error) -> Error {
+/// Programs that log to their standard output are common enough for an error of their own.
+pub(super) fn not_json(text: &str, told: &serde_json::Error) -> Error {
+    let is_document =
+        |text: &str| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok();
+    if text.find('{').is_some_and(|start| is_document(&text[start..])) {
+        return Error::invalid("output", "has text before the JSON object")
+            .with_next_step("have the program print its messages to its standard error");
+    }
     let message = format!("`output` is invalid JSON at line {} column {}", told.line(), told.column());
     Error::new(ErrorKind::Invalid, message).with_field("output").with_next_step(CORRECT)
 }

@@ -38,15 +38,21 @@ impl SdkProvider {
     async fn ask(&self) -> Result<Credentials> {
         let keys = self.inner.provide_credentials().await.map_err(|error| error::from_sdk(&error))?;
         let id = AccessKeyId::parse("access_key_id", keys.access_key_id())?;
-        let account = keys.account_id().map(|id| AccountId::parse("account_id", id.as_str())).transpose()?;
+        let account = present(keys.account_id().map(|id| id.as_str()));
+        let account = account.map(|id| AccountId::parse("account_id", id)).transpose()?;
         Credentials::builder(id, SecretString::from(keys.secret_access_key()))
-            .session_token(keys.session_token().map(SecretString::from))
+            .session_token(present(keys.session_token()).map(SecretString::from))
             .expiry(Expiry::from(keys.expiry()))
             .account_id(account)
             .region(self.region.clone())
             .provider(self.name.clone())
             .build()
     }
+}
+
+/// The SDK passes on blank values: `aws_session_token =` in a profile, `"Token": ""` of a container endpoint.
+fn present(text: Option<&str>) -> Option<&str> {
+    text.map(str::trim).filter(|text| !text.is_empty())
 }
 
 #[async_trait]

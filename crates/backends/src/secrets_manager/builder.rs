@@ -137,6 +137,13 @@ impl SecretsManagerBuilder<SecretsManagerResolver> {
 }
 
 fn secret_id(field: &'static str, text: &str, longest: usize) -> Result<()> {
+    // No name holds a colon, so that the ARN of a secret has seven parts.
+    if text.starts_with("arn:") && text.split(':').count() > 7 {
+        return Err(Error::invalid(field, "has parts after the secret's ARN, as ECS writes them")
+            .with_next_step(
+                "remove `:json-key:version-stage:version-id`; give the version as `version_stage` or `version_id`",
+            ));
+    }
     if (1..=longest).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
         return Ok(());
     }

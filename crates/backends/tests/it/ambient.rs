@@ -102,6 +102,37 @@ fn the_chain_and_each_profile_answer_as_the_sdk_has_them_and_profiles_never_fall
 }
 
 #[tokio::test]
+#[ignore = "runs in the process that the next test starts"]
+async fn in_process_with_blank_session_tokens() {
+    let profile = AmbientProvider::profile("blank").provide().await.unwrap();
+    assert_eq!((profile.expose_secret_access_key(), profile.has_session_token()), ("of-the-profile", false));
+    let endpoint = AmbientProvider::default_chain().provide().await.unwrap();
+    assert_eq!(
+        (endpoint.expose_secret_access_key(), endpoint.has_session_token()),
+        ("of-the-endpoint", false)
+    );
+}
+
+/// The endpoint that valetkey gives its children sends `"Token": ""` for long-lived keys.
+#[tokio::test]
+async fn ambient_credentials_with_blank_token_have_none() {
+    let keys = format!(
+        r#"{{"AccessKeyId":"{OTHER}","SecretAccessKey":"of-the-endpoint","Token":"","Expiration":"2099-01-01T00:00:00Z"}}"#
+    );
+    let endpoint = crate::loopback::Loopback::answering(200, keys).await;
+    let url = endpoint.url().to_owned();
+    let blank = format!(
+        "[profile blank]\naws_access_key_id = {OTHER}\naws_secret_access_key = of-the-profile\naws_session_token =\n"
+    );
+    tokio::task::spawn_blocking(move || {
+        let endpoint = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", url.as_str())];
+        with(&home(&blank), "ambient::in_process_with_blank_session_tokens", &endpoint);
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
 #[ignore = "the other half of the next test, which makes its environment"]
 async fn in_a_process_whose_keys_are_marks() {
     let secret = std::env::var("AWS_SECRET_ACCESS_KEY").unwrap();

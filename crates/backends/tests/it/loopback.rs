@@ -45,6 +45,10 @@ impl Loopback {
         impatient(&SdkBase::new().region(&region("us-east-1")).endpoint_url(&self.url))
     }
 
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     pub(crate) fn sent(&self) -> String {
         self.sent.lock().unwrap().join("\n")
     }

@@ -69,6 +69,60 @@ async fn what_is_optional_may_be_missing_blank_or_null() {
     }
 }
 
+/// Documents that programs of the field print, one for each spelling.
+#[tokio::test]
+async fn process_output_of_programs_of_the_field_is_read() {
+    let with = |fields: &str| {
+        format!(
+            r#"{{"Version":1,"AccessKeyId":"{}","SecretAccessKey":"s","SessionToken":"t"{fields}}}"#,
+            crate::KEY_ID
+        )
+    };
+    for (expiration, expected) in [
+        (r#""2035-01-01T08:45:57Z""#, "2035-01-01T08:45:57Z"),
+        (r#""2035-01-01T08:45Z""#, "2035-01-01T08:45:00Z"),
+        (r#""2035-01-01T08:45:57+0000""#, "2035-01-01T08:45:57Z"),
+        (r#""2035-01-01T08:45:57""#, "2035-01-01T08:45:57Z"),
+        (r#""2035-01-01 08:45:57 UTC""#, "2035-01-01T08:45:57Z"),
+        ("2051253957", "2035-01-01T08:45:57Z"),
+        (r#""0001-01-01T00:00:00Z""#, "never"),
+        (r#""""#, "never"),
+    ] {
+        let credentials = run(printing(&with(&format!(r#","Expiration":{expiration}"#)))).await.unwrap();
+        assert_eq!(credentials.expiry().to_string(), expected, "{expiration}");
+    }
+    let with_account = run(printing(&with(r#","AccountId":111111111111"#))).await.unwrap();
+    assert_eq!(with_account.account_id().unwrap().as_str(), "111111111111");
+    run(printing(&with("").replace(":1,", ":1.0,"))).await.unwrap();
+    run(printing(&format!("\u{feff}{}\n", with("")))).await.unwrap();
+}
+
+#[tokio::test]
+async fn process_output_with_text_before_the_json_says_so() {
+    let error = failure(printing(&format!("hunter2 opens a browser ...\n{WHOLE}"))).await;
+    assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("output")), "{error}");
+    assert!(error.message().contains("text before the JSON"), "{error}");
+    assert!(error.next_step().unwrap().contains("standard error"), "{error}");
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+}
+
+#[tokio::test]
+async fn process_inherits_proxy_variables_in_both_cases() {
+    let names = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"].map(str::to_owned);
+    let all: Vec<_> = names.iter().flat_map(|name| [name.clone(), name.to_lowercase()]).collect();
+    let variables = all.iter().map(|name| (name.into(), format!("value-of-{name}").into()));
+    let print = all.iter().map(|name| format!("\"${name}\"")).collect::<Vec<_>>().join("");
+    let script = format!(
+        r#"printf '{{"Version":1,"AccessKeyId":"{}","SecretAccessKey":"%s"}}' {print}"#,
+        crate::KEY_ID
+    );
+    let credentials = run(shell(&script.replace("\"\"", "")).inherit(variables)).await.unwrap();
+    for name in &all {
+        let value = format!("value-of-{name}");
+        assert!(credentials.expose_secret_access_key().contains(&value), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_document_that_is_not_version_1_or_not_whole_names_the_field() {
     for (from, to, field) in [

@@ -144,6 +144,29 @@ fn each_setting_is_checked_before_any_call() {
     assert_eq!(error.field(), Some("prefix"));
 }
 
+#[test]
+fn secret_arn_in_the_form_of_ecs_is_explained() {
+    for suffix in [":SecretString:AWSCURRENT", ":key::", "::AWSPREVIOUS:", ":"] {
+        let id = format!("{ARN}{suffix}");
+        let error = SecretsManagerProvider::builder(id, source()).build().unwrap_err();
+        assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("secret_id")), "{error}");
+        assert!(error.next_step().unwrap().contains("`version_stage`"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn secret_in_the_shapes_of_aws_tools_is_read() {
+    for text in [
+        r#"{"AWS_ACCESS_KEY_ID":"AKIAIOSFODNN7EXAMPLE","AWS_SECRET_ACCESS_KEY":"s"}"#,
+        r#"{"AccessKey":{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"s","Status":"Active"}}"#,
+        r#"{"Credentials":{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"s","SessionToken":"t"}}"#,
+    ] {
+        let wire = holding(text);
+        let provider = SecretsManagerProvider::builder("agent", source()).base(&wire.base()).build().unwrap();
+        assert_eq!(provider.provide().await.unwrap().access_key_id().as_str(), crate::KEY_ID, "{text}");
+    }
+}
+
 #[tokio::test]
 async fn a_resolver_reads_the_secret_under_its_prefix() {
     let wire = holding(JSON);

@@ -8,27 +8,39 @@ use serde_json::{Map, Value};
 use super::Credentials;
 use crate::{AccessKeyId, AccountId, Error, Expiry, Region, Result};
 
-/// The accepted spellings of each field; the first is the one named in errors.
-const ACCESS_KEY_ID: &[&str] = &["access_key_id", "AccessKeyId", "aws_access_key_id", "accessKeyId"];
-const SECRET_ACCESS_KEY: &[&str] =
-    &["secret_access_key", "SecretAccessKey", "aws_secret_access_key", "secretAccessKey"];
-const SESSION_TOKEN: &[&str] =
-    &["session_token", "SessionToken", "aws_session_token", "sessionToken", "Token", "token"];
-const EXPIRES_AT: &[&str] =
-    &["expires_at", "Expiration", "expiration", "expiresAt", "aws_credential_expiration"];
-const ACCOUNT_ID: &[&str] = &["account_id", "AccountId", "aws_account_id", "accountId"];
-const REGION: &[&str] = &["region", "Region", "aws_region", "aws_default_region"];
+/// The accepted names of each field, as [`plain`] writes them. The first stands for the field in errors.
+struct Field {
+    name: &'static str,
+    names: &'static [&'static str],
+}
+
+const ACCESS_KEY_ID: Field = Field { name: "access_key_id", names: &["accesskeyid"] };
+const SECRET_ACCESS_KEY: Field = Field { name: "secret_access_key", names: &["secretaccesskey"] };
+const SESSION_TOKEN: Field =
+    Field { name: "session_token", names: &["sessiontoken", "token", "securitytoken"] };
+const EXPIRES_AT: Field =
+    Field { name: "expires_at", names: &["expiresat", "expiration", "credentialexpiration"] };
+const ACCOUNT_ID: Field = Field { name: "account_id", names: &["accountid"] };
+const REGION: Field = Field { name: "region", names: &["region", "defaultregion"] };
+
+/// The objects in which AWS puts credentials: IAM (`CreateAccessKey`), STS, IAM Identity Center.
+const NESTED: [&str; 3] = ["AccessKey", "Credentials", "roleCredentials"];
 
 impl Credentials {
-    /// Reads a set from JSON text: an object with `access_key_id`, `secret_access_key`, and optionally
-    /// `session_token`, `expires_at` (RFC 3339), `account_id` and `region`. The spellings of the AWS API
-    /// (`AccessKeyId` …), of the shared files (`aws_access_key_id` …) and of JavaScript (`accessKeyId` …) count too.
-    /// Blank and `null` fields count as missing; unknown fields are ignored.
+    /// Reads credentials from JSON text: an object with `access_key_id`, `secret_access_key`, and optionally
+    /// `session_token`, `expires_at`, `account_id` and `region`.
+    ///
+    /// Case and underscores do not count, nor does `aws_` before a name, so that `AccessKeyId` (the API),
+    /// `aws_access_key_id` (the shared files), `AWS_ACCESS_KEY_ID` (the environment) and `accessKeyId` (JavaScript) are
+    /// read alike. The object may also be inside `AccessKey` (`aws iam create-access-key`), `Credentials` (STS) or
+    /// `roleCredentials` (`aws sso get-role-credentials`). `expires_at` is read as [`Expiry::from_json`] reads it, and
+    /// the account id may be a number. Blank and `null` fields count as missing; unknown fields are ignored.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid), naming the field, or the line and column where the JSON breaks.
-    /// The text is never repeated.
+    /// [`Invalid`](crate::ErrorKind::Invalid), naming the field, or the line and column where the JSON breaks; also for
+    /// a field that is given twice with different values. The text is never repeated.
     pub fn from_json(text: &str, provider: impl Into<Cow<'static, str>>) -> Result<Self> {
+        let text = text.trim_start_matches('\u{feff}');
         let value = serde_json::from_str(text).map_err(|error| json_error(&error))?;
         Self::from_json_value(&value, provider)
     }
@@ -42,40 +54,104 @@ impl Credentials {
             Error::new(crate::ErrorKind::Invalid, "credentials must be a JSON object")
                 .with_next_step("give an object with `access_key_id` and `secret_access_key`")
         })?;
-        let access_key_id = AccessKeyId::parse(ACCESS_KEY_ID[0], required(fields, ACCESS_KEY_ID)?)?;
-        let secret = SecretString::from(required(fields, SECRET_ACCESS_KEY)?);
-        let expiry = text(fields, EXPIRES_AT)?.map(|at| Expiry::parse(EXPIRES_AT[0], at)).transpose()?;
+        let fields = Document::new(fields);
+        let access_key_id = AccessKeyId::parse(ACCESS_KEY_ID.name, fields.required(&ACCESS_KEY_ID)?)?;
+        let secret = SecretString::from(fields.required(&SECRET_ACCESS_KEY)?);
+        let expiry = fields.value(&EXPIRES_AT)?.map(|at| Expiry::from_json(EXPIRES_AT.name, at));
+        let account = fields.value(&ACCOUNT_ID)?.map(|id| AccountId::from_json(ACCOUNT_ID.name, id));
+        let region = fields.text(&REGION)?.map(|region| Region::parse(REGION.name, region));
         Self::builder(access_key_id, secret)
-            .session_token(text(fields, SESSION_TOKEN)?.map(SecretString::from))
-            .expiry(expiry.unwrap_or(Expiry::Never))
-            .account_id(text(fields, ACCOUNT_ID)?.map(|id| AccountId::parse(ACCOUNT_ID[0], id)).transpose()?)
-            .region(text(fields, REGION)?.map(|region| Region::parse(REGION[0], region)).transpose()?)
+            .session_token(fields.text(&SESSION_TOKEN)?.map(SecretString::from))
+            .expiry(expiry.transpose()?.unwrap_or(Expiry::Never))
+            .account_id(account.transpose()?)
+            .region(region.transpose()?)
             .provider(provider)
             .build()
     }
+}
+
+/// An object of credentials, and the one around it if there is one.
+struct Document<'a> {
+    objects: [Option<&'a Map<String, Value>>; 2],
+}
+
+impl<'a> Document<'a> {
+    /// The object is the outer one itself, unless its keys are in one of the objects that AWS nests them in.
+    fn new(outer: &'a Map<String, Value>) -> Self {
+        let whole = Self { objects: [Some(outer), None] };
+        if matches!(whole.value(&ACCESS_KEY_ID), Ok(None)) {
+            let inner = outer.iter().find(|(name, _)| NESTED.iter().any(|known| plain(known) == plain(name)));
+            if let Some(inner) = inner.and_then(|(_, value)| value.as_object()) {
+                return Self { objects: [Some(inner), Some(outer)] };
+            }
+        }
+        whole
+    }
+
+    fn required(&self, field: &Field) -> Result<&'a str> {
+        self.text(field)?.ok_or_else(|| {
+            Error::new(crate::ErrorKind::Invalid, format!("missing required field '{}'", field.name))
+                .with_field(field.name)
+                .with_next_step(format!("add it and send the whole object again; {}", spellings(field)))
+        })
+    }
+
+    fn text(&self, field: &Field) -> Result<Option<&'a str>> {
+        match self.value(field)? {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.trim())),
+            Some(_) => Err(Error::invalid(field.name, "must be a string")),
+        }
+    }
+
+    /// The value of a field in any of its spellings, blank ones left out. Two that differ are a mistake that a choice
+    /// between them would hide.
+    fn value(&self, field: &Field) -> Result<Option<&'a Value>> {
+        for object in self.objects.into_iter().flatten() {
+            let mut values = object.iter().filter(|(name, value)| field.is_named(name) && !is_blank(value));
+            let Some((_, first)) = values.next() else { continue };
+            if values.any(|(_, value)| value != first) {
+                return Err(Error::invalid(field.name, "is given more than once, with different values")
+                    .with_next_step("keep one of them"));
+            }
+            return Ok(Some(first));
+        }
+        Ok(None)
+    }
+}
+
+impl Field {
+    fn is_named(&self, name: &str) -> bool {
+        self.names.contains(&&*plain(name))
+    }
+}
+
+/// A name without case, underscores, hyphens and the `aws` before it.
+fn plain(name: &str) -> String {
+    let letters = name.chars().filter(|c| !matches!(c, '_' | '-'));
+    let plain: String = letters.map(|c| c.to_ascii_lowercase()).collect();
+    plain.strip_prefix("aws").map(str::to_owned).unwrap_or(plain)
+}
+
+fn is_blank(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
+/// How a field may be written, for errors.
+fn spellings(field: &Field) -> String {
+    let camel: String =
+        field.name.split('_').map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect();
+    let environment = format!("AWS_{}", field.name.to_ascii_uppercase());
+    format!(
+        "`{}`, `{camel}`, `{environment}` and the like are read, also inside `AccessKey` or `Credentials`",
+        field.name
+    )
 }
 
 /// Where JSON breaks, without the text around it.
 pub(crate) fn json_error(error: &serde_json::Error) -> Error {
     let message = format!("invalid JSON at line {} column {}", error.line(), error.column());
     Error::new(crate::ErrorKind::Invalid, message).with_next_step("send one well-formed JSON object")
-}
-
-fn required<'a>(fields: &'a Map<String, Value>, names: &[&'static str]) -> Result<&'a str> {
-    text(fields, names)?.ok_or_else(|| {
-        Error::new(crate::ErrorKind::Invalid, format!("missing required field '{}'", names[0]))
-            .with_field(names[0])
-            .with_next_step("add it and send the whole object again")
-    })
-}
-
-fn text<'a>(fields: &'a Map<String, Value>, names: &[&'static str]) -> Result<Option<&'a str>> {
-    let present = names.iter().find_map(|name| fields.get(*name).filter(|value| !value.is_null()));
-    match present {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.trim()).filter(|text| !text.is_empty())),
-        Some(_) => Err(Error::invalid(names[0], "must be a string")),
-    }
 }
 
 #[cfg(test)]
@@ -95,6 +171,55 @@ mod tests {
             assert_eq!(credentials.access_key_id().as_str(), KEY);
             assert_eq!(credentials.expose_session_token(), Some("t"));
             assert_eq!(credentials.region().unwrap().as_str(), "us-west-2");
+        }
+    }
+
+    #[test]
+    fn credentials_json_in_shapes_of_aws_tools_is_read() {
+        for text in [
+            r#"{"AWS_ACCESS_KEY_ID":"AKIAIOSFODNN7EXAMPLE","AWS_SECRET_ACCESS_KEY":"s3","AWS_SESSION_TOKEN":"t"}"#,
+            r#"{"ACCESS_KEY_ID":"AKIAIOSFODNN7EXAMPLE","SECRET_ACCESS_KEY":"s3","SESSION_TOKEN":"t"}"#,
+            r#"{"access-key-id":"AKIAIOSFODNN7EXAMPLE","secret-access-key":"s3","aws_security_token":"t"}"#,
+            r#"{"accessKeyId":"AKIAIOSFODNN7EXAMPLE","secretAccessKey":"s3","sessionToken":"t"}"#,
+            r#"{"AccessKey":{"UserName":"a","AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"s3","SessionToken":"t"}}"#,
+            r#"{"Credentials":{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"s3","SessionToken":"t"},"AssumedRoleUser":{}}"#,
+            r#"{"roleCredentials":{"accessKeyId":"AKIAIOSFODNN7EXAMPLE","secretAccessKey":"s3","sessionToken":"t"}}"#,
+            r#"{"access_key_id":"","AccessKeyId":"AKIAIOSFODNN7EXAMPLE","secret_access_key":" ","SecretAccessKey":"s3","session_token":null,"Token":"t"}"#,
+            "\u{feff}{\"access_key_id\":\"AKIAIOSFODNN7EXAMPLE\",\"secret_access_key\":\"s3\",\"token\":\"t\"}",
+        ] {
+            let credentials = Credentials::from_json(text, "test").unwrap();
+            assert_eq!(credentials.access_key_id().as_str(), KEY, "{text}");
+            assert_eq!(credentials.expose_secret_access_key(), "s3", "{text}");
+            assert_eq!(credentials.expose_session_token(), Some("t"), "{text}");
+        }
+    }
+
+    #[test]
+    fn credentials_json_with_numbers_is_read() {
+        let text = r#"{"roleCredentials":{"accessKeyId":"AKIAIOSFODNN7EXAMPLE","secretAccessKey":"s3","expiration":2051253957000},"account_id":2222222222,"region":"eu-west-1"}"#;
+        let credentials = Credentials::from_json(text, "test").unwrap();
+        assert_eq!(credentials.expiry().to_string(), "2035-01-01T08:45:57Z");
+        assert_eq!(credentials.account_id().unwrap().as_str(), "002222222222");
+        assert_eq!(credentials.region().unwrap().as_str(), "eu-west-1");
+    }
+
+    #[test]
+    fn credentials_json_with_two_values_for_a_field_is_refused() {
+        let text = r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","AccessKeyId":"AKIAI44QH8DHBEXAMPLE","secret_access_key":"hunter2"}"#;
+        let error = Credentials::from_json(text, "test").unwrap_err();
+        assert_eq!(error.field(), Some("access_key_id"), "{error}");
+        let text = r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","AccessKeyId":"AKIAIOSFODNN7EXAMPLE","secret_access_key":"hunter2"}"#;
+        assert!(Credentials::from_json(text, "test").is_ok(), "the same value twice");
+    }
+
+    #[test]
+    fn credentials_json_without_a_field_lists_its_spellings() {
+        let error = Credentials::from_json(r#"{"key":"hunter2"}"#, "test").unwrap_err();
+        let step = error.next_step().unwrap();
+        for spelling in
+            ["`access_key_id`", "`AccessKeyId`", "`AWS_ACCESS_KEY_ID`", "`AccessKey`", "`Credentials`"]
+        {
+            assert!(step.contains(spelling), "{error}");
         }
     }
 

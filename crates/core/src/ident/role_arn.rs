@@ -30,8 +30,15 @@ impl RoleArn {
 
     /// Parses `text`; `field` is the name used in the error.
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
-        let fault =
-            || Error::invalid(field, "must be a role ARN such as `arn:aws:iam::123456789012:role/agent`");
+        let fault = || {
+            role_of_session(text).map_or_else(
+                || Error::invalid(field, "must be a role ARN such as `arn:aws:iam::123456789012:role/agent`"),
+                |role| {
+                    Error::invalid(field, format!("is the ARN of a role session; the role is `{role}`"))
+                        .with_next_step("write the ARN of the role, with its path if it has one")
+                },
+            )
+        };
         let (account, name) = split(text).ok_or_else(fault)?;
         let account = account.parse().map_err(|_| fault())?;
         let named =
@@ -51,6 +58,14 @@ fn split(text: &str) -> Option<(&str, &str)> {
     let known =
         partition.starts_with("aws") && partition.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
     known.then_some((account, name))
+}
+
+/// The role of `arn:aws:sts::123456789012:assumed-role/agent/session`, which has no path.
+fn role_of_session(text: &str) -> Option<RoleArn> {
+    let (partition, rest) = text.strip_prefix("arn:")?.split_once(":sts::")?;
+    let (account, name) = rest.split_once(":assumed-role/")?;
+    let (role, _) = name.split_once('/')?;
+    format!("arn:{partition}:iam::{account}:role/{role}").parse().ok()
 }
 
 impl FromStr for RoleArn {
@@ -87,6 +102,14 @@ mod tests {
     fn role_arns_of_any_partition_and_path_parse() {
         let arn: RoleArn = "arn:aws-us-gov:iam::123456789012:role/team/agent".parse().unwrap();
         assert_eq!(arn.account().as_str(), "123456789012");
+    }
+
+    #[test]
+    fn role_arn_of_a_role_session_is_refused_with_its_role() {
+        let error = "arn:aws-cn:sts::111111111111:assumed-role/agent/session".parse::<RoleArn>().unwrap_err();
+        assert!(error.message().contains("`arn:aws-cn:iam::111111111111:role/agent`"), "{error}");
+        let error = "arn:aws:sts::1:assumed-role/agent/session".parse::<RoleArn>().unwrap_err();
+        assert!(error.message().contains("must be a role ARN"), "{error}");
     }
 
     #[test]
