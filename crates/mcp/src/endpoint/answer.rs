@@ -18,12 +18,20 @@ const FIRST_SET: Duration = Duration::from_millis(1500);
 const NO_EXPIRY: Duration = Duration::from_secs(3600);
 
 /// The set to answer with. From memory, unless there has never been one: whoever runs the session refreshes ahead.
+///
+/// What is returned is noted before it is compared with the account again: so either a switch of credentials sees that
+/// the reader has the old ones, or the reader gets the new ones.
 pub(super) async fn current(entry: &Entry, now: SystemTime) -> Result<Credentials> {
-    let served = match entry.account.served() {
-        Some(served) => served,
-        None => first(entry).await?,
-    };
-    Ok(entry.burst.choose(served, now))
+    loop {
+        let served = match entry.account.served() {
+            Some(served) => served,
+            None => first(entry).await?,
+        };
+        entry.note_given(served.id);
+        if entry.account.served().is_some_and(|now| now.id == served.id) {
+            return Ok(entry.burst.choose(served, now));
+        }
+    }
 }
 
 async fn first(entry: &Entry) -> Result<ServedSet> {

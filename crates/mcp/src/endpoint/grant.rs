@@ -1,14 +1,14 @@
 //! `Grant`: one reader's right to one account. Dropping it takes the right away.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
-use valetkey_core::{Credentials, SessionAccount};
+use valetkey_core::{Credentials, SessionAccount, SetId};
 
 use super::Leash;
 use super::burst::Burst;
@@ -35,7 +35,16 @@ pub(super) struct Entry {
     pub(super) leash: Leash,
     pub(super) burst: Burst,
     pub(super) requests: Semaphore,
+    given: Mutex<Given>,
     redactor: Option<Arc<Redactor>>,
+}
+
+/// Which credentials the reader got, and may have cached since.
+#[derive(Default)]
+struct Given {
+    first: Option<SetId>,
+    /// Others came later that do not renew the first.
+    mixed: bool,
 }
 
 impl Grant {
@@ -56,6 +65,7 @@ impl Grant {
             leash,
             burst: Burst::default(),
             requests: Semaphore::new(MOST_REQUESTS),
+            given: Mutex::default(),
             redactor,
         });
         if let Some(redactor) = &entry.redactor {
@@ -83,6 +93,17 @@ impl Grant {
         &self.entry.account
     }
 
+    /// Whether the reader got any credentials.
+    pub(crate) fn was_used(&self) -> bool {
+        self.entry.given().first.is_some()
+    }
+
+    /// Whether all credentials that the reader may have cached are `current` or are renewed by it.
+    pub(crate) fn is_renewed_by(&self, current: SetId) -> bool {
+        let given = self.entry.given();
+        !given.mixed && given.first.is_none_or(|first| continues(first, current))
+    }
+
     /// Says that the reader is between calls: the next request may get a new set, whatever came before.
     pub fn settle(&self) {
         self.entry.burst.settle();
@@ -104,12 +125,28 @@ impl Entry {
         digest(token).ct_eq(&self.digest).into()
     }
 
+    /// Notes that the reader is about to get the credentials `id`.
+    pub(super) fn note_given(&self, id: SetId) {
+        let mut given = self.given();
+        let first = *given.first.get_or_insert(id);
+        given.mixed |= !continues(first, id);
+    }
+
+    fn given(&self) -> MutexGuard<'_, Given> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A set is about to leave.
     pub(super) fn reveal(&self, credentials: &Credentials) {
         if let Some(redactor) = &self.redactor {
             redactor.learn(credentials);
         }
     }
+}
+
+/// Whether `current` is `earlier` or a renewal of it.
+fn continues(earlier: SetId, current: SetId) -> bool {
+    current == earlier || current.renews(earlier)
 }
 
 fn digest(token: &str) -> [u8; 32] {

@@ -4,6 +4,7 @@ mod boto;
 mod caller;
 mod client;
 mod isolation;
+mod switch;
 
 use std::path::{Path, PathBuf};
 

@@ -39,8 +39,9 @@ impl Tool for ClearCredentials {
 }
 
 fn definition() -> ToolDefinition {
-    let description = "Clear all credentials and the service context from the session's memory. Running tools lose \
-                       access at once. Call it when the work is done.";
+    let description = "Clear all credentials and the service context from the session's memory. Tools are refused \
+                       from their next call on; a call under way may finish with what its program has cached. Call it \
+                       when the work is done.";
     let output =
         json!({"type": "object", "properties": {"cleared": {"const": true}}, "required": ["cleared"]});
     let schema = sessions::input_schema(json!({}), &[]);

@@ -4,9 +4,11 @@ use valetkey_core::{Region, SetId};
 
 use super::Facts;
 use crate::child::Delivery;
+use crate::endpoint::Grant;
 
 pub(super) struct Lent {
-    set: Option<SetId>,
+    /// The credentials that were served at the start.
+    pub(super) set: Option<SetId>,
     /// Where it was told to be, maybe before any credentials were there.
     region: Option<Region>,
 }
@@ -16,17 +18,26 @@ impl Lent {
         Self { set: facts.account.served().map(|served| served.id), region: facts.account.region() }
     }
 
-    /// Whether a server that was started with this holds keys that are no longer the session's, or is not where they
-    /// belong.
-    pub(super) fn is_outdated(&self, facts: &Facts) -> bool {
-        let now = Self::now(facts);
+    /// Whether a server that was started with this and reads from `grant` may hold credentials that are no longer the
+    /// session's, or is not where they belong.
+    ///
+    /// A server may cache what it reads for as long as it likes, so only a renewal of the same credentials leaves it
+    /// running. Others, maybe of another account, never reach a process that has read any.
+    pub(super) fn is_outdated(&self, facts: &Facts, grant: Option<&Grant>) -> bool {
         match facts.config.delivery {
             Delivery::None => false,
-            Delivery::Env => self.set != now.set,
-            // Clearing takes no server away: its endpoint refuses it.
-            Delivery::Endpoint => {
-                facts.account.served().is_some() && now.region.is_some() && self.region != now.region
-            }
+            Delivery::Env => self.set != facts.account.served().map(|served| served.id),
+            Delivery::Endpoint => match facts.account.served() {
+                Some(now) => {
+                    self.is_elsewhere(facts) || grant.is_some_and(|grant| !grant.is_renewed_by(now.id))
+                }
+                // What was invalidated or has expired is fetched again at the next call, and compared then.
+                None => facts.account.is_cleared() && grant.is_some_and(Grant::was_used),
+            },
         }
+    }
+
+    fn is_elsewhere(&self, facts: &Facts) -> bool {
+        facts.account.region().is_some_and(|region| self.region.as_ref() != Some(&region))
     }
 }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
-use valetkey_core::{Error, ErrorKind, Generation, Result, Rotations, ServedSet};
+use valetkey_core::{Error, ErrorKind, Generation, Result, Rotations, ServedSet, SetId};
 
 use super::Facts;
 use super::lent::Lent;
@@ -32,6 +32,8 @@ pub(super) struct Supervisor {
     running: Option<Running>,
     /// Servers that were replaced and finish their calls, or are being stopped.
     retired: JoinSet<()>,
+    /// What the last of them that had keys was started with; the others had earlier ones.
+    retired_set: Option<SetId>,
     restarts: Restarts,
     era: Era,
     rotations: Option<Rotations>,
@@ -52,6 +54,7 @@ impl Supervisor {
             stop,
             running: None,
             retired: JoinSet::new(),
+            retired_set: None,
             restarts: Restarts::default(),
             era: Era::Probe,
             rotations,
@@ -109,7 +112,7 @@ impl Supervisor {
         }
         let unsettled = "the session's credentials change faster than the server starts";
         match &self.running {
-            Some(running) if !running.lent.is_outdated(&self.facts) => Ok(&running.link),
+            Some(running) if !running.is_outdated(&self.facts) => Ok(&running.link),
             _ => Err(Error::new(ErrorKind::Unavailable, unsettled)),
         }
     }
@@ -159,8 +162,9 @@ impl Supervisor {
         self.running = Some(Running { link, process, session, lent });
     }
 
-    /// `endpoint`: the child reads the new set itself. `env`: the child is replaced, or killed when nothing is left to
-    /// give it. Breaks when the session has ended.
+    /// Renewed credentials reach a server with `endpoint` by themselves; any other change replaces it, and with `env` each
+    /// change does. Calls under way are finished, unless the keys in the environment were cleared. Breaks when the
+    /// session has ended.
     async fn follow_rotation(&mut self) -> ControlFlow<()> {
         if let Some(ServedSet { credentials, .. }) = self.facts.account.served() {
             self.facts.recipe.redactor.learn(&credentials);
@@ -172,7 +176,8 @@ impl Supervisor {
         if replaced {
             self.retire();
         }
-        if !self.kill_cleared().await && replaced {
+        self.kill_cleared().await;
+        if replaced && !self.facts.account.is_cleared() {
             self.facts.account.record(AuditEvent::Rotate, &self.facts.name, None);
             if self.ready().await.is_err() {
                 tracing::debug!(server = %self.facts.name, "the replacement could not be started");
@@ -181,25 +186,26 @@ impl Supervisor {
         ControlFlow::Continue(())
     }
 
-    /// Whether the keys were taken away from a server that has them in its environment. Then nothing may go on with
-    /// them, no call either.
-    async fn kill_cleared(&mut self) -> bool {
-        let cleared = self.facts.config.delivery == Delivery::Env && self.facts.account.served().is_none();
-        if cleared {
+    /// Ends replaced servers, calls included, whose environment has keys that were cleared. Keys that were invalidated
+    /// for another reason, such as a change of another account, may finish the calls under way.
+    async fn kill_cleared(&mut self) {
+        let cleared = |set| self.facts.account.was_cleared_since(set);
+        if self.facts.config.delivery == Delivery::Env && self.retired_set.is_some_and(cleared) {
             // Dropping kills.
             self.retired.shutdown().await;
+            self.retired_set = None;
         }
-        cleared
     }
 
     fn outdated(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| running.lent.is_outdated(&self.facts))
+        self.running.as_ref().is_some_and(|running| running.is_outdated(&self.facts))
     }
 
     /// No new call goes to the server; it is stopped when those under way are done.
     fn retire(&mut self) {
         let Some(running) = self.running.take() else { return };
         self.facts.seen(|seen| seen.pid = None);
+        self.retired_set = running.lent.set.or(self.retired_set);
         self.retired.spawn(async move {
             let _drained = timeout(DRAIN, running.link.idle()).await;
             running.stop().await;
@@ -234,6 +240,10 @@ impl Supervisor {
 }
 
 impl Running {
+    fn is_outdated(&self, facts: &Facts) -> bool {
+        self.lent.is_outdated(facts, self.link.grant.as_ref())
+    }
+
     async fn stop(self) {
         self.session.close().await;
         self.process.stop().await;
@@ -243,7 +253,7 @@ impl Running {
 /// When what a server is being started with is no longer what it should have; fails when the session has ended.
 async fn undone(facts: &Facts, lent: &Lent, mut rotations: Option<Rotations>) -> Result<()> {
     while rotated(&mut rotations).await.is_some() {
-        if lent.is_outdated(facts) {
+        if lent.is_outdated(facts, None) {
             return Ok(());
         }
     }

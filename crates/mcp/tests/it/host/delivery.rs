@@ -24,17 +24,103 @@ async fn a_server_without_credentials_lists_and_a_call_names_the_tool_to_call_fi
 }
 
 #[tokio::test]
-async fn by_endpoint_credentials_and_their_rotation_reach_the_same_process() {
+async fn endpoint_renewal_reaches_the_same_process() {
     let stage = Stage::bare([("fixture", fixture(Delivery::Endpoint))]).await;
     stage.catalog().await;
     let listed = stage.pid("fixture").unwrap();
-    stage.set("AAAA");
+    let account = stage.session.default_account().clone();
+    let script = ["AAAA", "BBBB", "CCCC"].map(|name| Script::Answer(keys(name)));
+    stage.session.set_provider_for(&account, ScriptedProvider::new(script)).unwrap();
     assert_eq!(stage.key_and_pid().await, ("AAAA".to_owned(), listed));
     for name in ["BBBB", "CCCC"] {
-        stage.set(name);
+        stage.session.refresh(&account).await.unwrap();
         assert_eq!(stage.key_and_pid().await, (name.to_owned(), listed));
     }
     assert_eq!(stage.whoami().await["source"], "endpoint");
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn endpoint_other_credentials_replace_the_process() {
+    let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
+    let account = stage.session.default_account().clone();
+    let mut pids = vec![stage.key_and_pid().await.1];
+    let mut expect = async |name: &str| {
+        let (key, pid) = stage.key_and_pid().await;
+        assert_eq!(key, name);
+        assert!(!pids.contains(&pid), "{name} reached a process that had other credentials");
+        pids.push(pid);
+    };
+    stage.set("BBBB");
+    expect("BBBB").await;
+    stage.session.clear();
+    stage.set("CCCC");
+    expect("CCCC").await;
+    stage.session.clear();
+    stage.session.set_provider_for(&account, ScriptedProvider::new([Script::Answer(keys("DDDD"))])).unwrap();
+    expect("DDDD").await;
+    stage.session.set_provider_for(&account, ScriptedProvider::new([Script::Answer(keys("EEEE"))])).unwrap();
+    expect("EEEE").await;
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn endpoint_switch_keeps_a_process_that_read_nothing() {
+    let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
+    stage.call("fixture__echo", json!({})).await;
+    let before = stage.pid("fixture").unwrap();
+    stage.set("BBBB");
+    assert_eq!(stage.key_and_pid().await, ("BBBB".to_owned(), before));
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn endpoint_clear_stops_a_process_that_may_have_cached_keys() {
+    let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
+    let (_, before) = stage.key_and_pid().await;
+    stage.session.clear();
+    until("the process is gone", || !runs(before)).await;
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn another_account_that_is_set_lets_a_call_finish() {
+    for delivery in [Delivery::Endpoint, Delivery::Env] {
+        let stage = Stage::bare([("fixture", fixture(delivery))]).await;
+        let account = stage.session.default_account().clone();
+        let script = ["AAAA", "BBBB"].map(|name| Script::Answer(keys(name)));
+        stage.session.set_provider_for(&account, ScriptedProvider::new(script)).unwrap();
+        let before = stage.whoami().await;
+        let folder = before["tmp"].as_str().map(std::path::PathBuf::from).unwrap();
+        let call = stage.call("fixture__slow", json!({"name": "go"}));
+        let set_another = async {
+            until("the call has begun", || folder.join("go.began").exists()).await;
+            stage.session.set_credentials_for(&"other".parse().unwrap(), keys("OTHR")).unwrap();
+            // The supervisor has handled the change when it has started the replacement.
+            let (key, after) = stage.key_and_pid().await;
+            assert_eq!((key.as_str(), after == pid(&before)), ("BBBB", false));
+            std::fs::write(folder.join("go"), "").unwrap();
+        };
+        let (finished, ()) = tokio::join!(call, set_another);
+        assert_eq!((&finished["key"], pid(&finished)), (&json!("AAAA"), pid(&before)));
+        stage.host.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn env_clear_kills_the_process_also_when_others_are_set_at_once() {
+    let stage = Stage::holding("AAAA", Delivery::Env).await;
+    let before = stage.whoami().await;
+    let folder = before["tmp"].as_str().map(std::path::PathBuf::from).unwrap();
+    let call = stage.failure_of("fixture__slow", json!({"name": "never"}));
+    let clear = async {
+        until("the call has begun", || folder.join("never.began").exists()).await;
+        stage.session.clear();
+        stage.set("BBBB");
+    };
+    let (failure, ()) = tokio::join!(call, clear);
+    assert!(failure.contains("ended during the call"), "{failure}");
+    assert_eq!(stage.key_and_pid().await.0, "BBBB");
     stage.host.shutdown().await;
 }
 
@@ -57,7 +143,8 @@ async fn by_endpoint_clearing_refuses_the_next_call_and_new_credentials_allow_it
     let told = stage.failure("fixture__whoami").await;
     assert!(told.contains("set_aws_credentials_context"), "{told}");
     stage.set("BBBB");
-    assert_eq!(stage.key_and_pid().await, ("BBBB".to_owned(), pid));
+    let (key, after) = stage.key_and_pid().await;
+    assert_eq!((key.as_str(), after == pid), ("BBBB", false));
     stage.host.shutdown().await;
 }
 

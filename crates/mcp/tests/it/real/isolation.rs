@@ -89,7 +89,9 @@ async fn two_sessions_with_real_servers_never_cross_and_follow_rotation_and_clea
     a.rotate("second").await?;
     a.is("second").await;
     b.is("steady").await;
-    assert_eq!((a.pid(), b.pid()), pids, "the servers are the same processes as at the beginning");
+    assert_eq!(b.pid(), pids.1, "the other session's server is the same process as at the beginning");
+    assert_ne!(a.pid(), pids.0, "a process that had other credentials is replaced");
+    let pids = (a.pid(), b.pid());
 
     a.stage.session.clear();
     assert_eq!(a.identity().await["isError"], true);
