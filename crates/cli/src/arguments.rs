@@ -40,6 +40,8 @@ pub(crate) enum Command {
     RevocationPolicy(RevocationPolicy),
     /// Read the configuration files and report every fault in them.
     Check(Check),
+    /// Allow a settings file to be used from its folder without `--config`, until it changes.
+    Trust(Trust),
     /// The demo's MCP server.
     #[cfg(feature = "demo")]
     #[command(hide = true)]
@@ -66,7 +68,8 @@ pub(crate) struct Files {
     /// The file with the MCP servers.
     #[arg(long, value_name = "FILE")]
     pub(crate) mcp_config: Option<PathBuf>,
-    /// The file with accounts, servers' credentials, resolver and audit; `valetkey.toml` if it is there.
+    /// The file with accounts, servers' credentials, resolver and audit (default: `$VALETKEY_CONFIG`, or a trusted
+    /// `valetkey.toml` in this folder).
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Whom the session acts for, in place of the `principal` of the file.
@@ -77,7 +80,7 @@ pub(crate) struct Files {
 /// Which account of which file, for whom.
 #[derive(Debug, Args)]
 pub(crate) struct Choice {
-    /// The file with the accounts; `valetkey.toml` if it is there.
+    /// The file with the accounts (default: `$VALETKEY_CONFIG`, or a trusted `valetkey.toml` in this folder).
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The account; the default one unless said.
@@ -101,6 +104,16 @@ pub(crate) struct Check {
     /// Also ask each account for credentials, and tell what it got.
     #[arg(long)]
     pub(crate) live: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Trust {
+    /// The settings file (default: `valetkey.toml` in this folder).
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Forget an earlier decision instead.
+    #[arg(long)]
+    pub(crate) revoke: bool,
 }
 
 #[derive(Debug, Args)]

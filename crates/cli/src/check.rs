@@ -16,12 +16,13 @@ use crate::arguments::Check;
 use crate::compose::{self, Policies, Purpose};
 use crate::failure::Failure;
 use crate::serve::{configuration, servers};
-use crate::settings::{Fault, Settings};
+use crate::settings::{Consent, Fault, Settings};
 use crate::terminal::Terminal;
 
 pub(crate) async fn run(command: &Check) -> Result<ExitCode, Failure> {
     let mut faults = Vec::new();
-    let settings = Settings::read(command.files.config.as_deref(), &mut faults).await;
+    let consent = if command.live { Consent::Required } else { Consent::NotNeeded };
+    let settings = Settings::read(command.files.config.as_deref(), consent, &mut faults).await;
     let settings = settings.acting_for(command.files.principal.as_ref());
     let mut config = match &command.files.mcp_config {
         Some(path) => read_servers(path, &mut faults).await,

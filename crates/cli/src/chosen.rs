@@ -7,16 +7,26 @@ use crate::arguments::Choice;
 use crate::compose::{self, Purpose};
 use crate::failure::Failure;
 use crate::serve::configuration;
-use crate::settings::Settings;
+use crate::settings::{Consent, Settings};
 use crate::terminal::Terminal;
 
-/// The session that the settings describe, and the account of it that was named, or its default one.
+/// The session that the settings describe, and the account of it that was named, or its default one. The user of the
+/// terminal can consent to a settings file that was found.
 pub(crate) async fn account(
     choice: &Choice,
     terminal: &Terminal,
 ) -> Result<(SessionContext, SessionAccount), Failure> {
+    account_with(choice, terminal, Consent::Ask(terminal)).await
+}
+
+/// The same with another rule for a settings file that was found.
+pub(crate) async fn account_with(
+    choice: &Choice,
+    terminal: &Terminal,
+    consent: Consent<'_>,
+) -> Result<(SessionContext, SessionAccount), Failure> {
     let mut faults = Vec::new();
-    let settings = Settings::read(choice.config.as_deref(), &mut faults).await;
+    let settings = Settings::read(choice.config.as_deref(), consent, &mut faults).await;
     let settings = settings.acting_for(choice.principal.as_ref());
     let base = SdkBase::from_process().await;
     let session = compose::session(&settings, &base, terminal, Purpose::Work, &mut faults);

@@ -10,6 +10,7 @@ use valetkey::{AccountId, Credentials, Expiry, ExposeSecret, SecretString};
 use crate::arguments::CredentialProcess;
 use crate::chosen;
 use crate::failure::Failure;
+use crate::settings::Consent;
 use crate::terminal::Terminal;
 
 /// The form is that of the AWS SDKs and Tools Reference Guide, "Process credential provider".
@@ -35,7 +36,8 @@ pub(crate) async fn run(command: CredentialProcess) -> Result<ExitCode, Failure>
              ~/.aws/config",
         ));
     }
-    let (session, account) = chosen::account(&command.choice, &Terminal::new()).await?;
+    let (session, account) =
+        chosen::account_with(&command.choice, &Terminal::new(), Consent::Required).await?;
     let credentials = account.credentials().await?;
     account.record(AuditEvent::Serve, "credential-process", None);
     let text = json(&credentials)?;

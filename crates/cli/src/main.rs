@@ -9,6 +9,7 @@ mod credential_process;
 mod demo;
 mod exec;
 mod failure;
+mod files;
 mod handed_out;
 mod logs;
 mod own_memory;
@@ -16,6 +17,7 @@ mod revocation_policy;
 mod serve;
 mod settings;
 mod terminal;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -58,6 +60,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::CredentialProcess(command) => credential_process::run(command).await,
         Command::RevocationPolicy(command) => revocation_policy::run(&command),
         Command::Check(command) => check::run(&command).await,
+        Command::Trust(command) => trust::run(&command),
         #[cfg(feature = "demo")]
         Command::DemoServer => demo::serve_child().await,
         Command::Launch(launch) => Ok(launch.guard_program()),

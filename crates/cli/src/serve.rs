@@ -16,12 +16,12 @@ use crate::arguments::Serve;
 use crate::compose::{self, Policies, Purpose};
 use crate::failure::Failure;
 use crate::handed_out;
-use crate::settings::{Fault, Settings};
+use crate::settings::{Consent, Fault, Settings};
 use crate::terminal::Terminal;
 
 pub(crate) async fn run(command: Serve) -> Result<ExitCode, Failure> {
     let mut faults = Vec::new();
-    let settings = Settings::read(command.files.config.as_deref(), &mut faults).await;
+    let settings = Settings::read(command.files.config.as_deref(), Consent::Required, &mut faults).await;
     let settings = settings.acting_for(command.files.principal.as_ref());
     let mut config = match &command.files.mcp_config {
         Some(path) => servers(path, &mut faults).await.map(|(config, _text)| config),

@@ -2,9 +2,11 @@
 //! are errors.
 
 mod account;
+mod effects;
 mod fault;
 mod place;
 mod policy;
+mod source;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,10 +26,9 @@ pub(crate) use account::{
 pub(crate) use fault::Fault;
 use place::Place;
 pub(crate) use policy::PolicySettings;
+pub(crate) use source::{Consent, USUAL};
 use table::Reader;
 
-/// Where settings are looked for when no file is named.
-const USUAL: &str = "valetkey.toml";
 const SECTIONS: &str = "there are session, accounts, principals, policies, servers, resolver and audit";
 
 /// Everything the file says, as far as it could be read.
@@ -97,20 +98,6 @@ pub(crate) struct AuditSettings {
 }
 
 impl Settings {
-    /// Reads `file`, or the usual one if it is there, and everything that is wrong with it. Settings without a file
-    /// are empty.
-    pub(crate) async fn read(file: Option<&Path>, faults: &mut Vec<Fault>) -> Self {
-        let path = file.unwrap_or(Path::new(USUAL));
-        match tokio::fs::read_to_string(path).await {
-            Ok(text) => Self::parse(path, &text, faults),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.is_none() => Self::default(),
-            Err(error) => {
-                faults.push(Fault::unread(path, &error));
-                Self::default()
-            }
-        }
-    }
-
     /// Whether there is no file.
     pub(crate) fn is_absent(&self) -> bool {
         self.place.is_nowhere()

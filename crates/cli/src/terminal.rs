@@ -13,7 +13,7 @@ use rustix::termios::{QueueSelector, tcflush, tcgetpgrp};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use valetkey::backends::SecretSource;
-use valetkey::{Error, Result, SecretString};
+use valetkey::{Error, ExposeSecret, Result, SecretString};
 
 /// How long a question that nobody waits for any more stays open.
 const LOOK_AROUND: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
@@ -40,6 +40,12 @@ impl Terminal {
         let (terminal, prompt) =
             (self.clone(), format!("MFA code of {serial}, for the account `{account}`: "));
         move || terminal.clone().ask(prompt.clone())
+    }
+
+    /// Asks a question and returns whether the user consents. Without a terminal, the user does not.
+    pub(crate) async fn confirm(&self, question: String) -> bool {
+        let typed = self.clone().ask(question).await;
+        typed.is_ok_and(|typed| matches!(typed.expose_secret(), "y" | "Y" | "yes"))
     }
 
     async fn ask(self, prompt: String) -> Result<SecretString> {

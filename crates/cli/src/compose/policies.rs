@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use valetkey::{CredentialProvider, Error, SessionContext, SessionPolicy};
 
+use crate::files::{self, Writers};
 use crate::settings::{Delivery, Fault, PolicySettings, ServerSettings, Settings};
 
 #[derive(Debug, Default)]
@@ -73,7 +74,7 @@ fn parsed(wanted: &PolicySettings) -> Result<SessionPolicy, (Option<&'static str
     let (field, read) = match (&wanted.document, &wanted.file, &wanted.read_only) {
         (Some(text), None, None) => ("document", text.parse().map_err(no_policy)),
         (None, Some(path), None) => {
-            let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"));
+            let text = files::read_text(path, Writers::OwnerAndGroup);
             ("file", text.and_then(|text| text.parse().map_err(no_policy)))
         }
         (None, None, Some(services)) => {

@@ -13,3 +13,4 @@ mod real;
 mod revocation_policy;
 mod serve;
 mod shell;
+mod trust;

@@ -42,8 +42,14 @@ impl Shell {
         Self { folder, env }
     }
 
-    /// Keeps a file in the folder.
+    /// Keeps a file in the folder. A `valetkey.toml` is also named by the environment, so that it needs no consent.
     pub(crate) fn file(self, name: &str, contents: impl AsRef<[u8]>) -> Self {
+        let shell = self.found_file(name, contents);
+        if name == "valetkey.toml" { shell.env("VALETKEY_CONFIG", name) } else { shell }
+    }
+
+    /// Keeps a file in the folder that nothing names.
+    pub(crate) fn found_file(self, name: &str, contents: impl AsRef<[u8]>) -> Self {
         fs::write(self.path(name), contents).unwrap();
         self
     }

@@ -26,7 +26,7 @@ while True:
     if not piece:
         break
     shown += piece
-    if shown.count(b"MFA code of") > answered:
+    if shown.count(b"MFA code of") + shown.count(b"[y/N] ") > answered:
         answered += 1
         os.write(terminal, typed.encode() + b"\n")
 status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -1,8 +1,9 @@
-//! What is not for a terminal.
+//! What a terminal gets: questions, and no secrets.
 
 use valetkey_rig::Script;
 
 use super::script;
+use crate::shell::Shell;
 
 const KEYS: [(&str, &str); 2] =
     [("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "not-a-real-secret")];
@@ -21,4 +22,33 @@ async fn a_set_is_printed_for_a_program_and_not_on_a_terminal() {
     let refused = shown("--terminal").await;
     assert!(refused.contains("this is a terminal") && refused.contains("exit 1"), "{refused}");
     assert!(!refused.contains("not-a-real-secret") && !refused.contains("AKIAIOSFODNN7EXAMPLE"), "{refused}");
+}
+
+/// What a terminal shows of a run in a folder whose settings file nothing names, where `typed` is the reply to each
+/// question, and whether the program ran.
+async fn run_found(shell: &Shell, mode: &str, typed: &str) -> (String, bool) {
+    let folder = shell.path("");
+    let line = format!("cd {} && exec {} exec -- true", folder.display(), env!("CARGO_BIN_EXE_valetkey"));
+    let program = [mode, typed, "/bin/sh", "-c", &line];
+    let run = program.into_iter().fold(Script::new(script("terminal.py")), Script::arg);
+    let home = [("HOME", folder.to_str().unwrap()), ("XDG_STATE_HOME", "")];
+    let shown = run.envs(home).run().await.unwrap();
+    (shown, shell.files().contains(&"ran".to_owned()))
+}
+
+#[tokio::test]
+async fn exec_with_found_settings_asks_at_the_terminal_once() {
+    let program = "[accounts.default]\nprovider = 'process'\ncommand = 'touch ran'\n";
+    let shell = Shell::new().found_file("valetkey.toml", program);
+    for (mode, typed) in [("--none", "y"), ("--terminal", "n"), ("--terminal", "")] {
+        let (shown, ran) = run_found(&shell, mode, typed).await;
+        assert!(
+            !ran && shown.contains("is not trusted: it runs a program") && shown.contains("exit 78"),
+            "{shown}"
+        );
+    }
+    let (shown, ran) = run_found(&shell, "--terminal", "y").await;
+    assert!(ran && shown.contains("Trust this version of it? [y/N]"), "{shown}");
+    let (shown, _) = run_found(&shell, "--terminal", "n").await;
+    assert!(!shown.contains("Trust this version"), "{shown}");
 }

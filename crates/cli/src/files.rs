@@ -1,0 +1,208 @@
+//! Reads the files that configuration names: regular files of bounded size that other users cannot change.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::process::{getegid, geteuid};
+
+/// The largest file that is read. Configuration and policies are a few kilobytes.
+pub(crate) const MAX_BYTES: u64 = 1 << 20;
+
+const GROUP_WRITE: u32 = 0o020;
+const OTHERS_WRITE: u32 = 0o002;
+const STICKY: u32 = 0o1000;
+
+/// Who may be able to change a file that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writers {
+    /// Its owner and its group. For files that the user named.
+    OwnerAndGroup,
+    /// This user and root, also through the folder. For files that were found and not named.
+    UserOnly,
+}
+
+/// Reads a text file.
+///
+/// # Errors
+/// What is wrong with the file and what to do, as the end of a sentence that begins with the file.
+pub(crate) fn read_text(path: &Path, writers: Writers) -> Result<String, String> {
+    String::from_utf8(read(path, writers)?)
+        .map_err(|_| "cannot be read: it is not valid UTF-8; save it as UTF-8".to_owned())
+}
+
+/// Reads a file. A pipe or a device is refused before it is opened, because opening a pipe waits for its writer.
+pub(crate) fn read(path: &Path, writers: Writers) -> Result<Vec<u8>, String> {
+    check_regular(&std::fs::metadata(path).map_err(|error| unreadable(&error))?)?;
+    let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or_default();
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = opened.map_err(|error| unreadable(&error))?;
+    // Checks the open file: the path may lead elsewhere by now.
+    let metadata = file.metadata().map_err(|error| unreadable(&error))?;
+    check_regular(&metadata)?;
+    check_writers(&Owner::of(&metadata), writers, &User::current())?;
+    if writers == Writers::UserOnly {
+        check_folder(path)?;
+    }
+    bounded(&file)
+}
+
+fn bounded(file: &File) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+    match u64::try_from(bytes.len()) {
+        Ok(length) if length <= MAX_BYTES => Ok(bytes),
+        _ => Err("is larger than 1 MiB; name the right file".to_owned()),
+    }
+}
+
+/// The owner, group and mode of a file.
+#[derive(Debug, Clone, Copy)]
+struct Owner {
+    user: u32,
+    group: u32,
+    mode: u32,
+}
+
+impl Owner {
+    fn of(metadata: &Metadata) -> Self {
+        Self { user: metadata.uid(), group: metadata.gid(), mode: metadata.mode() }
+    }
+}
+
+/// The user whom this process runs as.
+#[derive(Debug, Clone, Copy)]
+struct User {
+    id: u32,
+    group: u32,
+}
+
+impl User {
+    fn current() -> Self {
+        Self { id: geteuid().as_raw(), group: getegid().as_raw() }
+    }
+
+    /// Whether the group is the user's alone, by the convention of distributions that give each user one.
+    fn has_private_group(&self, group: u32) -> bool {
+        group == self.group && group == self.id
+    }
+}
+
+fn check_regular(metadata: &Metadata) -> Result<(), String> {
+    if metadata.is_file() {
+        return Ok(());
+    }
+    let kind = if metadata.is_dir() { "a folder" } else { "a pipe or a device" };
+    Err(format!("is {kind}; name a regular file"))
+}
+
+fn check_writers(owner: &Owner, writers: Writers, user: &User) -> Result<(), String> {
+    if owner.mode & OTHERS_WRITE != 0 {
+        return Err("can be changed by every user of this machine; run `chmod o-w` on it".to_owned());
+    }
+    if writers == Writers::OwnerAndGroup {
+        return Ok(());
+    }
+    if owner.user != user.id && owner.user != 0 {
+        return Err("belongs to another user; name it with `--config` if you trust it".to_owned());
+    }
+    if owner.mode & GROUP_WRITE != 0 && !user.has_private_group(owner.group) {
+        return Err("can be changed by its group; run `chmod g-w` on it".to_owned());
+    }
+    Ok(())
+}
+
+/// Refuses a folder in which another user can put a file of this name.
+fn check_folder(path: &Path) -> Result<(), String> {
+    let path = path.canonicalize().map_err(|error| unreadable(&error))?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let mut owner = Owner::of(&folder.metadata().map_err(|error| unreadable(&error))?);
+    if owner.mode & STICKY != 0 {
+        // Files of this user stay where they are, as in `/tmp`.
+        owner.mode &= !(OTHERS_WRITE | GROUP_WRITE);
+    }
+    check_writers(&owner, Writers::UserOnly, &User::current())
+        .map_err(|what| format!("lies in a folder that {what}"))
+}
+
+fn unreadable(error: &io::Error) -> String {
+    let remedy = match error.kind() {
+        io::ErrorKind::NotFound => "name a file that is there",
+        io::ErrorKind::InvalidData => "save it as UTF-8",
+        _ => "make it readable",
+    };
+    format!("cannot be read: {error}; {remedy}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    const USER: User = User { id: 1000, group: 1000 };
+
+    fn owner(user: u32, group: u32, mode: u32) -> Owner {
+        Owner { user, group, mode }
+    }
+
+    #[test]
+    fn found_file_that_others_can_change_is_refused() {
+        for (owner, allowed) in [
+            (owner(1000, 1000, 0o644), true),
+            (owner(0, 0, 0o644), true),
+            (owner(1000, 1000, 0o664), true),
+            (owner(1000, 100, 0o664), false),
+            (owner(1000, 1000, 0o646), false),
+            (owner(1001, 1001, 0o644), false),
+            (owner(0, 0, 0o664), false),
+        ] {
+            let checked = check_writers(&owner, Writers::UserOnly, &USER);
+            assert_eq!(checked.is_ok(), allowed, "{owner:?}: {checked:?}");
+        }
+    }
+
+    #[test]
+    fn named_file_may_be_the_groups_but_not_everyones() {
+        assert!(check_writers(&owner(1001, 100, 0o664), Writers::OwnerAndGroup, &USER).is_ok());
+        assert!(check_writers(&owner(1000, 1000, 0o666), Writers::OwnerAndGroup, &USER).is_err());
+    }
+
+    #[test]
+    fn pipe_device_and_folder_are_refused_without_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        for path in [&pipe, Path::new("/dev/zero"), folder.path()] {
+            let refused = read(path, Writers::OwnerAndGroup).unwrap_err();
+            assert!(refused.contains("name a regular file"), "{}: {refused}", path.display());
+        }
+    }
+
+    #[test]
+    fn file_beyond_the_limit_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large");
+        let write = |length: u64| fs::write(&path, vec![b' '; usize::try_from(length).unwrap()]).unwrap();
+        write(MAX_BYTES);
+        assert!(read(&path, Writers::UserOnly).is_ok());
+        write(MAX_BYTES + 1);
+        assert!(read(&path, Writers::UserOnly).unwrap_err().contains("larger than 1 MiB"));
+    }
+
+    #[test]
+    fn found_file_in_a_folder_of_everyone_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "").unwrap();
+        for (mode, allowed) in [(0o755, true), (0o777, false), (0o1777, true)] {
+            fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+            assert_eq!(read(&path, Writers::UserOnly).is_ok(), allowed, "{mode:o}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! `valetkey trust`, and the decisions that it remembers: which version of which settings file may be used where it was
+//! found.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use sha2::{Digest, Sha256};
+
+use crate::arguments::Trust;
+use crate::failure::Failure;
+use crate::files::{self, Writers};
+use crate::serve::configuration;
+use crate::settings::{Settings, USUAL};
+
+/// What the user decided about a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Nothing yet.
+    None,
+    /// To trust it as it is.
+    Trusted,
+    /// To trust another version of it.
+    Changed,
+}
+
+/// Decisions, one file each, named after the path of the settings file. It holds the digest of the trusted version.
+#[derive(Debug)]
+pub(crate) struct TrustStore {
+    folder: PathBuf,
+}
+
+impl TrustStore {
+    /// The store of this user: below `$XDG_STATE_HOME`, or else `~/.local/state`. `None` without either.
+    pub(crate) fn of_user() -> Option<Self> {
+        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
+        Some(Self { folder: state.join("valetkey/trust") })
+    }
+
+    /// The decision about a file with this content. A store that others can change holds none.
+    pub(crate) fn decision(&self, path: &Path, content: &str) -> Decision {
+        let remembered = self.entry(path).map_err(|error| error.to_string());
+        match remembered.and_then(|entry| files::read_text(&entry, Writers::UserOnly)) {
+            Ok(text) if text.lines().next() == Some(&digest(content.as_bytes())) => Decision::Trusted,
+            Ok(_) => Decision::Changed,
+            Err(_) => Decision::None,
+        }
+    }
+
+    /// Trusts the file as long as it has this content. An interrupted write trusts nothing.
+    pub(crate) fn remember(&self, path: &Path, content: &str) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(self.entry(path)?)?;
+        // The path is for people who look into the folder.
+        writeln!(file, "{}\n{}", digest(content.as_bytes()), path.canonicalize()?.display())
+    }
+
+    /// Forgets the decision on this file. Returns whether there was one.
+    fn forget(&self, path: &Path) -> io::Result<bool> {
+        match fs::remove_file(self.entry(path)?) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            removed => removed.map(|()| true),
+        }
+    }
+
+    fn entry(&self, path: &Path) -> io::Result<PathBuf> {
+        Ok(self.folder.join(digest(path.canonicalize()?.as_os_str().as_bytes())))
+    }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[allow(clippy::print_stdout, reason = "what was decided is the output of this command")]
+pub(crate) fn run(command: &Trust) -> Result<ExitCode, Failure> {
+    let path = command.file.as_deref().unwrap_or(Path::new(USUAL));
+    let store = TrustStore::of_user()
+        .ok_or_else(|| Failure::failed("there is no folder for decisions; set HOME or XDG_STATE_HOME"))?;
+    let unstored = |error: io::Error| Failure::failed(format!("the decision cannot be stored: {error}"));
+    let name = path.display();
+    if command.revoke {
+        let known = store.forget(path).map_err(unstored)?;
+        println!("{name}: {}", if known { "no longer trusted" } else { "was not trusted" });
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut faults = Vec::new();
+    let read = Settings::read_found(path, &mut faults);
+    let Some((settings, text)) = read.filter(|_| faults.is_empty()) else {
+        return Err(configuration(&faults));
+    };
+    store.remember(path, &text).map_err(unstored)?;
+    println!("{name}: trusted until it changes; `valetkey trust --revoke` ends that");
+    settings.effects().iter().for_each(|effect| println!("  it {effect}"));
+    Ok(ExitCode::SUCCESS)
+}

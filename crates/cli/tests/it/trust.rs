@@ -1,0 +1,142 @@
+//! A settings file that is found in a folder and not named: what it may do without consent, and how consent is given.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use crate::exec::with_keys;
+use crate::shell::{Ended, Shell};
+
+const PROGRAM: &str = "[accounts.default]\nprovider = 'process'\ncommand = 'touch ran'\n";
+const EXEC: [&str; 3] = ["exec", "--", "true"];
+
+fn found(text: &str) -> Shell {
+    with_keys().found_file("valetkey.toml", text)
+}
+
+fn ran(shell: &Shell) -> bool {
+    shell.files().contains(&"ran".to_owned())
+}
+
+fn refused(ended: &Ended, words: &str) {
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""), "{}", ended.stderr);
+    assert!(ended.stderr.starts_with("error: valetkey.toml: "), "{}", ended.stderr);
+    assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
+}
+
+#[tokio::test]
+async fn found_settings_that_run_a_program_need_consent() {
+    let shell = found(PROGRAM);
+    for command in [&EXEC[..], &["credential-process"], &["serve"], &["check", "--live"]] {
+        let ended = shell.run(command).await;
+        refused(
+            &ended,
+            "was found in this folder and is not trusted: it runs a program for the account `default`",
+        );
+        for remedy in ["(line 1)", "`--config valetkey.toml`", "`valetkey trust`"] {
+            assert!(ended.stderr.contains(remedy), "{remedy}: {}", ended.stderr);
+        }
+    }
+    assert!(!ran(&shell));
+    assert_eq!(shell.run(&["check"]).await.code, Some(0), "checking runs nothing");
+    shell.run(&["exec", "--config", "valetkey.toml", "--", "true"]).await;
+    assert!(ran(&shell));
+    let named = found(PROGRAM).env("VALETKEY_CONFIG", "valetkey.toml");
+    named.run(&EXEC).await;
+    assert!(ran(&named));
+}
+
+#[tokio::test]
+async fn found_settings_that_use_the_host_need_consent() {
+    for (settings, words) in [
+        (
+            "[accounts.a]\nprovider = 'environment'\n",
+            "uses the AWS keys of this environment for the account `a`",
+        ),
+        ("[accounts.a]\nprovider = 'ambient'\n", "uses the AWS identity of this machine"),
+        ("[accounts.a]\nprovider = 'profile'\nname = 'x'\n", "uses a profile of your AWS files"),
+        (
+            "[accounts.a]\nprovider = 'web-identity'\nregion = 'eu-central-1'\ntoken_file = '/etc/passwd'\n\
+             role_arn = 'arn:aws:iam::111111111111:role/agent'\n",
+            "sends an identity token from a file to AWS",
+        ),
+        ("[audit]\nfile = '.profile'\n", "writes audit records to a file (line 2)"),
+    ] {
+        let shell = found(settings);
+        refused(&shell.run(&EXEC).await, words);
+        assert_eq!(shell.files(), ["valetkey.toml"], "{settings}");
+    }
+}
+
+#[tokio::test]
+async fn found_settings_that_only_hold_memory_need_no_consent() {
+    let ended = found("[accounts.a]\nprovider = 'memory'\n").run(&["check", "--live"]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn trusted_settings_are_used_until_they_change() {
+    let shell = found(PROGRAM);
+    let trusted = shell.run(&["trust"]).await;
+    assert_eq!((trusted.code, trusted.stderr.as_str()), (Some(0), ""));
+    assert!(trusted.stdout.contains("it runs a program for the account `default`"), "{}", trusted.stdout);
+    shell.run(&EXEC).await;
+    assert!(ran(&shell));
+
+    let changed = shell.found_file("valetkey.toml", PROGRAM.replace("touch ran", "touch again"));
+    refused(&changed.run(&EXEC).await, "has changed since it was trusted: it runs a program");
+    assert!(!changed.files().contains(&"again".to_owned()));
+
+    let back = changed.found_file("valetkey.toml", PROGRAM);
+    fs::remove_file(back.path("ran")).unwrap();
+    back.run(&EXEC).await;
+    assert!(ran(&back), "the trusted version");
+    let revoked = back.run(&["trust", "--revoke"]).await;
+    assert_eq!(revoked.stdout, "valetkey.toml: no longer trusted\n");
+    refused(&back.run(&EXEC).await, "is not trusted");
+    assert!(back.run(&["trust", "--revoke"]).await.stdout.contains("was not trusted"));
+}
+
+#[tokio::test]
+async fn trust_decision_is_private_and_void_if_others_can_write_it() {
+    let shell = found(PROGRAM);
+    assert_eq!(shell.run(&["trust", "valetkey.toml"]).await.code, Some(0));
+    let folder = shell.path(".local/state/valetkey/trust");
+    assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+    let decision = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(fs::metadata(&decision).unwrap().permissions().mode() & 0o777, 0o600);
+    fs::set_permissions(&decision, Permissions::from_mode(0o666)).unwrap();
+    refused(&shell.run(&EXEC).await, "is not trusted");
+}
+
+#[tokio::test]
+async fn found_settings_that_others_can_change_are_refused() {
+    let shell = found("[accounts.a]\nprovider = 'memory'\n");
+    fs::set_permissions(shell.path("valetkey.toml"), Permissions::from_mode(0o666)).unwrap();
+    for command in [&EXEC[..], &["check"], &["serve"], &["trust"]] {
+        refused(&shell.run(command).await, "can be changed by every user of this machine");
+    }
+    fs::set_permissions(shell.path("valetkey.toml"), Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(shell.path(""), Permissions::from_mode(0o777)).unwrap();
+    for command in [&["check"][..], &["trust"]] {
+        refused(&shell.run(command).await, "lies in a folder that can be changed by every user");
+    }
+}
+
+#[tokio::test]
+async fn settings_with_faults_cannot_be_trusted() {
+    let shell = found("[accounts.a]\nprovider = 'canary'\n");
+    let ended = shell.run(&["trust"]).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""));
+    assert!(
+        ended.stderr.contains("valetkey.toml:2: ") && !ended.stderr.contains("canary"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[tokio::test]
+async fn settings_in_use_are_reported_at_info() {
+    let shell = found("[accounts.a]\nprovider = 'memory'\n");
+    let ended = shell.run(&["--log", "info", "check"]).await;
+    assert!(ended.stderr.contains("file=valetkey.toml found=true"), "{}", ended.stderr);
+}
