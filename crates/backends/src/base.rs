@@ -126,6 +126,11 @@ pub(crate) fn sdk_region(region: &Region) -> aws_config::Region {
     aws_config::Region::new(region.as_str().to_owned())
 }
 
+/// The SDK's region as ours, if it looks like one.
+pub(crate) fn core_region(region: &aws_config::Region) -> Option<Region> {
+    region.as_ref().parse().ok()
+}
+
 /// An endpoint that was named in code wins over `AWS_ENDPOINT_URL_<SERVICE>`, because of its origin.
 fn at_endpoint(
     mut builder: aws_types::sdk_config::Builder,

@@ -39,8 +39,8 @@ impl StsCallerLookup {
     }
 
     async fn ask(&self, credentials: &Credentials) -> Result<CallerIdentity> {
-        let place =
-            Place { region: credentials.region().cloned(), base: Some(self.0.clone()), ..Place::default() };
+        let region = credentials.region().or(credentials.environment_region()).cloned();
+        let place = Place { region, base: Some(self.0.clone()), ..Place::default() };
         let answer = Sts::at(place)?.signed_by(credentials).get_caller_identity().send().await;
         let answer = answer.map_err(|error| fault::of_operation(OPERATION, &error))?;
         read(answer).ok_or_else(incomplete)

@@ -43,14 +43,16 @@ pub(crate) fn session(
 ) -> SessionContext {
     principals::check(settings, purpose, faults);
     let wanted = &settings.session;
-    let usual: Option<Region> = base.config().region().and_then(|region| region.as_ref().parse().ok());
-    let region = parsed(settings, wanted.region.as_deref(), faults).or(usual);
-    // What the session asks AWS for is asked in its region too. One that is none was told; once is enough.
-    let stand_in = || wanted.region.as_ref().map(|_| Region::us_east_1());
-    let base = &region.clone().or_else(stand_in).iter().fold(base.clone(), SdkBase::region);
+    let environment_region: Option<Region> =
+        base.config().region().and_then(|region| region.as_ref().parse().ok());
+    let region: Option<Region> = parsed(settings, wanted.region.as_deref(), faults);
+    // The session's own calls of AWS use its region too. An invalid region has already been reported; once is enough.
+    let placeholder = || wanted.region.as_ref().map(|_| Region::us_east_1());
+    let base = &region.clone().or_else(placeholder).iter().fold(base.clone(), SdkBase::region);
     let accounts = Accounts::new(settings, base, terminal, faults);
     let mut builder = SessionContext::builder().default_account(accounts.default_alias());
     builder = region.into_iter().fold(builder, SessionBuilder::region);
+    builder = environment_region.into_iter().fold(builder, SessionBuilder::environment_region);
     if let Some(allowed) = accounts.allowed() {
         builder = builder.allowed_accounts(allowed);
     }

@@ -37,16 +37,16 @@ async fn with_child(
     account: SessionAccount,
     command: Exec,
 ) -> Result<ExitCode, Failure> {
-    let region = account.region();
+    let region = account.resolved_region();
     let unready =
         |error: std::io::Error| Failure::failed(format!("the child's surroundings cannot be made: {error}"));
-    let home = SessionHome::create(region.as_ref()).map_err(unready)?;
+    let home = SessionHome::create(Some(&region)).map_err(unready)?;
     tokio::task::spawn_blocking(SessionHome::remove_abandoned);
     // The user's own program keeps the user's own home.
     let named: Vec<_> = command.env.iter().filter_map(|named| variable(named)).collect();
     let named = named.iter().map(|(name, value)| (name, value));
     let environment =
-        ChildEnvironment::new(&HostEnvironment::from_process(), named).shut(&home).region(region.as_ref());
+        ChildEnvironment::new(&HostEnvironment::from_process(), named).shut(&home).region(Some(&region));
     let endpoint = CredentialEndpoint::start().await.map_err(unready)?;
     let grant = endpoint.grant(account.clone(), "exec", Leash::default());
     let environment = match command.delivery {

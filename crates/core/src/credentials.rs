@@ -15,7 +15,7 @@ use crate::{AccessKeyId, AccountId, Expiry, Region};
 
 pub use builder::CredentialsBuilder;
 pub(crate) use held::Held;
-use held::Parts;
+use held::{Parts, RegionOrigin};
 
 /// An access key, its secret, and what belongs to them.
 ///
@@ -77,10 +77,24 @@ impl Credentials {
         self.parts().account_id.as_ref()
     }
 
-    /// The region that came with the keys.
+    /// The region that belongs to the keys. A session uses them in the region that
+    /// [`resolved_region`](crate::SessionAccount::resolved_region) returns.
     #[must_use]
     pub fn region(&self) -> Option<&Region> {
-        self.parts().region.as_ref()
+        match &self.parts().region {
+            Some(RegionOrigin::Own(region)) => Some(region),
+            Some(RegionOrigin::Environment(_)) | None => None,
+        }
+    }
+
+    /// The region that the provider's environment names, such as `AWS_REGION` or a shared client configuration. It
+    /// counts only where the credentials, the account and the session name none.
+    #[must_use]
+    pub fn environment_region(&self) -> Option<&Region> {
+        match &self.parts().region {
+            Some(RegionOrigin::Environment(region)) => Some(region),
+            Some(RegionOrigin::Own(_)) | None => None,
+        }
     }
 
     /// After how long the source is worth asking again, whatever the expiry; the session's policy, unless said.
@@ -116,7 +130,16 @@ impl Credentials {
     /// The same keys with another region.
     #[must_use]
     pub fn with_region(&self, region: Region) -> Self {
-        self.edited(|parts| parts.region = Some(region))
+        self.edited(|parts| parts.region = Some(RegionOrigin::Own(region)))
+    }
+
+    /// The same keys with this [`environment_region`](Self::environment_region), unless they have a region of their own.
+    #[must_use]
+    pub fn with_environment_region(&self, region: Region) -> Self {
+        match self.region() {
+            Some(_) => self.clone(),
+            None => self.edited(|parts| parts.region = Some(RegionOrigin::Environment(region))),
+        }
     }
 
     /// The same keys with another [`max_age`](Self::max_age).
@@ -198,7 +221,7 @@ impl fmt::Debug for Credentials {
             .field("provider", &self.parts().provider)
             .field("expiry", &self.expiry())
             .field("account_id", &self.parts().account_id)
-            .field("region", &self.parts().region)
+            .field("region", &self.region().or(self.environment_region()))
             .finish_non_exhaustive()
     }
 }

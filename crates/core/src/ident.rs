@@ -132,7 +132,7 @@ impl AccountId {
 }
 
 impl Region {
-    /// `us-east-1`: what AWS tools assume of whoever names no region.
+    /// `us-east-1`: the region that AWS tools use where none is named.
     #[must_use]
     pub fn us_east_1() -> Self {
         Self("us-east-1".into())

@@ -15,6 +15,7 @@ mod hold;
 mod late;
 mod narrow;
 mod policy;
+mod region;
 mod rotation;
 mod scope;
 mod slot;
@@ -205,12 +206,6 @@ impl SessionContext {
     #[must_use]
     pub fn accounts(&self) -> Vec<Alias> {
         self.member().slots().iter().map(|slot| slot.alias().clone()).collect()
-    }
-
-    /// The region of one account: that of its credentials, else its own setting, else the session's.
-    #[must_use]
-    pub fn region_for(&self, account: &Alias) -> Option<Region> {
-        self.member().region_for(account)
     }
 
     /// Announces each new set of the account, by number, and its clearing.

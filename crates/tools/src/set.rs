@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use valetkey_core::{Error, ErrorKind, Region, Result, SessionContext, SessionPolicy};
+use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionPolicy};
 
 use crate::arguments::Arguments;
 use crate::credentials::{
@@ -39,12 +39,7 @@ impl ToolSet {
 
     /// Describes the credential tools of `session`, to change what a host may change.
     pub fn builder(session: SessionContext) -> ToolSetBuilder {
-        ToolSetBuilder {
-            session,
-            exposure: SecretExposure::default(),
-            default_region: None,
-            policies: Policies::new(),
-        }
+        ToolSetBuilder { session, exposure: SecretExposure::default(), policies: Policies::new() }
     }
 
     /// Adds a tool at the end.
@@ -139,7 +134,6 @@ impl fmt::Debug for ToolSet {
 pub struct ToolSetBuilder {
     session: SessionContext,
     exposure: SecretExposure,
-    default_region: Option<Region>,
     policies: Policies,
 }
 
@@ -147,12 +141,6 @@ impl ToolSetBuilder {
     /// Whether `get_aws_credentials_context` shows secrets. A host's choice, never a model's.
     pub fn secret_exposure(mut self, exposure: SecretExposure) -> Self {
         self.exposure = exposure;
-        self
-    }
-
-    /// The region of credentials that are set without one; `us-east-1` unless said.
-    pub fn default_region(mut self, region: Region) -> Self {
-        self.default_region = Some(region);
         self
     }
 
@@ -165,13 +153,12 @@ impl ToolSetBuilder {
     /// The set.
     #[must_use]
     pub fn build(self) -> ToolSet {
-        let Self { session, exposure, default_region, policies } = self;
-        let region = default_region.unwrap_or_else(Region::us_east_1);
+        let Self { session, exposure, policies } = self;
         let sessions = Sessions::new(session);
         let tools: Vec<Arc<dyn Tool>> = vec![
-            Arc::new(SetCredentials::new(sessions.clone(), region.clone())),
+            Arc::new(SetCredentials::new(sessions.clone())),
             Arc::new(GetCredentials::new(sessions.clone(), exposure)),
-            Arc::new(AdoptStackJob::new(sessions.clone(), region)),
+            Arc::new(AdoptStackJob::new(sessions.clone())),
             Arc::new(SetServiceContext::new(sessions.clone())),
             Arc::new(GetServiceContext::new(sessions.clone())),
             Arc::new(ClearCredentials::new(sessions.clone())),

@@ -16,7 +16,6 @@ const REGION: &str = "spec.target.spec.aws_account_region";
 /// Sets the credentials that a stack job names.
 pub(crate) struct AdoptStackJob {
     sessions: Sessions,
-    default_region: Region,
     definition: ToolDefinition,
 }
 
@@ -27,8 +26,8 @@ struct StackJob {
 }
 
 impl AdoptStackJob {
-    pub(crate) fn new(sessions: Sessions, default_region: Region) -> Self {
-        Self { sessions, default_region, definition: definition() }
+    pub(crate) fn new(sessions: Sessions) -> Self {
+        Self { sessions, definition: definition() }
     }
 
     async fn adopt(&self, input: Value) -> Result<ToolOutput> {
@@ -36,12 +35,9 @@ impl AdoptStackJob {
         let session = self.sessions.of(&mut arguments)?;
         let job = StackJob::parse(&arguments.object(FIELD)?)?;
         let id = job.credential_id;
-        let adopted = session.adopt_with(&id, |found| {
-            let region = job.region.or_else(|| found.region().cloned());
-            found.with_region(region.unwrap_or_else(|| self.default_region.clone()))
-        });
-        let credentials = adopted.await?;
-        let region = credentials.region().unwrap_or(&self.default_region);
+        let credentials = session.adopt(&id, job.region).await?;
+        let own = credentials.region().cloned();
+        let region = own.unwrap_or_else(|| session.resolved_region(session.default_account()));
         let last_four = credentials.access_key_id().last_four();
         let text = format!(
             "Successfully extracted and set AWS credentials: {id} in region {region}, access key ending in {last_four}"

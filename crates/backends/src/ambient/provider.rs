@@ -7,7 +7,7 @@ use valetkey_core::{CredentialProvider, Credentials, Region, Result};
 
 use super::chain::Choice;
 use super::error;
-use crate::base::sdk_region;
+use crate::base::{core_region, sdk_region};
 use crate::{SdkBase, SdkProvider};
 
 const DEFAULT_CHAIN: &str = "ambient";
@@ -50,8 +50,9 @@ impl AmbientProvider {
         Self { choice, region: None, base: SdkBase::new() }
     }
 
-    /// The region that is asked for roles and the like, and that the answer is marked with. Without it that of the
-    /// same settings counts; where they have none either, the base's is asked, and the answer names no region.
+    /// The region that is used for roles and the like, and that the credentials name. Without it a profile's own counts.
+    /// The region of the environment, or else of the base, becomes their
+    /// [`environment_region`](valetkey_core::Credentials::environment_region).
     #[must_use]
     pub fn region(mut self, region: Region) -> Self {
         self.region = Some(region);
@@ -72,10 +73,18 @@ impl AmbientProvider {
         };
         let provider = self.choice.provider(&self.base, region.clone()).await;
         let found = SdkProvider::new(self.name(), provider).provide().await?;
-        match region.and_then(|region| region.as_ref().parse().ok()) {
-            Some(region) => Ok(found.with_region(region)),
-            None => Ok(found),
-        }
+        Ok(match region.as_ref().and_then(core_region) {
+            Some(region) if self.names_region() => found.with_region(region),
+            region => {
+                let region = region.or_else(|| core_region(self.base.config().region()?));
+                region.into_iter().fold(found, |found, region| found.with_environment_region(region))
+            }
+        })
+    }
+
+    /// Whether a region that is found belongs to the credentials, and not to the environment of this process.
+    fn names_region(&self) -> bool {
+        self.region.is_some() || matches!(self.choice, Choice::Profile(_))
     }
 }
 

@@ -69,6 +69,7 @@ impl AssumeRoleProvider {
         answer::credentials(OPERATION, answer.credentials, |set| {
             set.account_id(account.unwrap_or_else(|| self.role().account().clone()))
                 .region(self.region.clone())
+                .environment_region(self.client.sts.region())
                 .provider(NAME)
         })
     }

@@ -72,7 +72,7 @@ impl EnvProvider {
             .session_token(token.map(SecretString::from))
             .expiry(expiry.unwrap_or(Expiry::Never))
             .account_id(account)
-            .region(self.region()?)
+            .environment_region(self.region()?)
             .provider(NAME)
             .build()
             .map_err(error::of_part)

@@ -122,9 +122,13 @@ impl FederationProvider {
     fn read(&self, exchanged: Exchanged, source: &Credentials) -> Result<Credentials> {
         self.utilization.note(exchanged.utilization);
         let region = self.region.as_ref().or(source.region());
+        let environment_region = source.environment_region().cloned().or_else(|| self.sts.region());
         let account = exchanged.account.as_ref().or(source.account_id());
         answer::credentials(exchanged.operation, exchanged.keys, |set| {
-            set.account_id(account.cloned()).region(region.cloned()).provider(NAME)
+            set.account_id(account.cloned())
+                .region(region.cloned())
+                .environment_region(environment_region)
+                .provider(NAME)
         })
     }
 }

@@ -106,8 +106,9 @@ impl ScopedProvider {
         keys.expiration = earlier(keys.expiration, source.expiry().instant());
         let account = source.account_id().cloned().or_else(|| answer::account_of(&arn));
         let region = self.region.as_ref().or(source.region()).cloned();
+        let environment_region = source.environment_region().cloned().or_else(|| self.sts.region());
         answer::credentials(OPERATION, Some(keys), |set| {
-            set.account_id(account).region(region).provider(NAME)
+            set.account_id(account).region(region).environment_region(environment_region).provider(NAME)
         })
     }
 }

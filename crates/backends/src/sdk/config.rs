@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use valetkey_core::{Error, ErrorKind, Region, Result, SessionAccount, SessionContext};
+use valetkey_core::{ErrorKind, Region, Result, SessionAccount, SessionContext};
 
 use super::SessionCredentials;
 use super::identity::SessionIdentityCache;
 use crate::SdkBase;
-use crate::base::sdk_region;
+use crate::base::{core_region, sdk_region};
 
 /// A session, or one account of it, as an [`SdkConfig`]: `aws_sdk_s3::Client::new(&session.sdk_config().await?)`.
 ///
@@ -17,7 +17,7 @@ use crate::base::sdk_region;
 /// Each configuration has a retry quota of its own, so that failing calls of one session do not use up the retries of
 /// another.
 /// The region is fixed when the configuration is made: that of the account's credentials, else the account's own,
-/// else the session's. To know the first, the credentials are fetched; an account that has none yet may still get a
+/// else the session's, else the environment's, else `us-east-1`. To know the first, the credentials are fetched; an account that has none yet may still get a
 /// configuration, and be given credentials later.
 ///
 /// ```no_run
@@ -31,12 +31,11 @@ use crate::base::sdk_region;
 #[async_trait]
 pub trait SdkConfigExt {
     /// The configuration, over the process's settings ([`SdkBase::from_process`]): `AWS_ENDPOINT_URL*`, time-outs and
-    /// the like, but not its region. Reads them anew and opens an HTTP client of its own, which takes some 0.1 s: with
+    /// the like, and its region where the session knows none. Reads them anew and opens an HTTP client of its own, which takes some 0.1 s: with
     /// many sessions, make one base and use [`sdk_config_from`](Self::sdk_config_from).
     ///
     /// # Errors
-    /// `NotConfigured`, with the field `region`, when the session knows no region; `Closed` after closing; what the
-    /// account's provider failed with, unless it is merely not configured.
+    /// `Closed` after closing; what the account's provider failed with, unless it is merely not configured.
     async fn sdk_config(&self) -> Result<SdkConfig>;
 
     /// The configuration, over `base` (such as [`SdkBase::config`]): its HTTP client, endpoints, time-outs and
@@ -51,14 +50,12 @@ pub trait SdkConfigExt {
 #[async_trait]
 impl SdkConfigExt for SessionAccount {
     async fn sdk_config(&self) -> Result<SdkConfig> {
-        let region = region(self).await?.ok_or_else(no_region)?;
-        let base = SdkBase::from_process().await;
-        Ok(configure(self, base, &region))
+        self.sdk_config_from(SdkBase::from_process().await.config()).await
     }
 
     async fn sdk_config_from(&self, base: &SdkConfig) -> Result<SdkConfig> {
-        let of_base = || base.region().and_then(|region| region.as_ref().parse().ok());
-        let region = region(self).await?.or_else(of_base).ok_or_else(no_region)?;
+        let region = region(self).await?.or_else(|| core_region(base.region()?));
+        let region = region.unwrap_or_else(Region::us_east_1);
         Ok(configure(self, SdkBase::from(base.clone()), &region))
     }
 }
@@ -79,7 +76,7 @@ impl SdkConfigExt for SessionContext {
 async fn region(account: &SessionAccount) -> Result<Option<Region>> {
     match account.credentials().await {
         Err(error) if error.kind() != ErrorKind::NotConfigured => Err(error),
-        _ => Ok(account.region()),
+        _ => Ok(account.region().or_else(|| account.environment_region())),
     }
 }
 
@@ -91,10 +88,4 @@ fn configure(account: &SessionAccount, base: SdkBase, region: &Region) -> SdkCon
         .credentials_provider(credentials)
         .identity_cache(SessionIdentityCache::default())
         .build()
-}
-
-fn no_region() -> Error {
-    Error::not_configured("the session knows no region")
-        .with_field("region")
-        .with_next_step("give the credentials, the account or the session a region")
 }

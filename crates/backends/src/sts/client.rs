@@ -3,9 +3,9 @@
 use std::fmt;
 
 use aws_sdk_sts::{Client, Config};
-use valetkey_core::{Credentials, Error, Result};
+use valetkey_core::{Credentials, Error, Region, Result};
 
-use crate::base::{Place, quota};
+use crate::base::{Place, core_region, quota};
 
 /// STS, at one place. A client of the SDK is made for each call, since it belongs to one identity; the connections are
 /// the base's. All clients of one `Sts` share a retry quota; no others do.
@@ -24,6 +24,12 @@ impl Sts {
     pub(crate) fn with_own_quota(&self) -> Self {
         let partition = quota::partition(self.0.retry_config());
         Self(self.0.to_builder().retry_partition(partition).build())
+    }
+
+    /// The region in which STS is called. Where no provider, account or session names one, the credentials are used
+    /// there too.
+    pub(crate) fn region(&self) -> Option<Region> {
+        core_region(self.0.region()?)
     }
 
     /// A client that signs as `source`.

@@ -78,8 +78,8 @@ impl WebIdentityBuilder {
         self
     }
 
-    /// The region whose STS is asked, and that the answer is marked with. Without it the base's STS is asked, and the
-    /// answer names no region.
+    /// The region whose STS is called, and that the credentials name. Without it STS is called in the base's region,
+    /// which the credentials carry as their [`environment_region`](valetkey_core::Credentials::environment_region).
     pub fn region(mut self, region: Region) -> Self {
         self.place.region = Some(region);
         self

@@ -65,6 +65,7 @@ impl WebIdentityProvider {
         answer::credentials(OPERATION, answer.credentials, |set| {
             set.account_id(account.unwrap_or_else(|| self.role().account().clone()))
                 .region(self.region.clone())
+                .environment_region(self.client.sts.region())
                 .provider(NAME)
         })
     }

@@ -67,7 +67,11 @@ async fn in_a_process_with_keys_and_profiles() {
     let chain = AmbientProvider::default_chain();
     let ambient = chain.provide().await.unwrap();
     assert_eq!(ambient.access_key_id().as_str(), crate::KEY_ID, "the environment comes first");
-    assert_eq!((ambient.provider(), ambient.region().unwrap().as_str()), ("ambient", "eu-north-1"));
+    assert_eq!(
+        (ambient.provider(), ambient.environment_region().unwrap().as_str()),
+        ("ambient", "eu-north-1")
+    );
+    assert_eq!(ambient.region(), None, "the environment's region gives way to that of the session");
     let named = chain.region(region("us-west-2")).provide().await.unwrap();
     assert_eq!(named.region().unwrap().as_str(), "us-west-2");
 

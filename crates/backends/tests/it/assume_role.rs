@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use valetkey_backends::{AssumeRoleBuilder, AssumeRoleProvider, EnvProvider, MemoryProvider};
+use valetkey_backends::{
+    AssumeRoleBuilder, AssumeRoleProvider, EnvProvider, MemoryProvider, SdkBase, SdkConfigExt,
+};
 use valetkey_core::testing::{Canary, Script, ScriptedProvider};
 use valetkey_core::{CredentialProvider, Error, ErrorKind, Expiry, ProviderChain, SessionContext};
 
@@ -105,8 +107,6 @@ async fn its_own_region_and_endpoint_win_over_the_bases() {
             "http://vpc.example:9/"
         ]
     );
-    let plain = of(&wire, source()).build().unwrap().provide().await.unwrap();
-    assert!(plain.region().is_none(), "the base's region is where STS is, not where the keys are used");
 }
 
 #[tokio::test]
@@ -186,5 +186,25 @@ async fn an_answer_that_is_expired_or_not_whole_is_transient() {
     ] {
         let error = of(&Wire::saying(200, body), source()).build().unwrap().provide().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    }
+}
+
+/// Credentials carry it, and a session without a region uses it, but no more than an environment's.
+#[tokio::test]
+async fn base_region_reaches_the_credentials_of_a_role() {
+    let wire = granting();
+    let base = wire.base().region(&region("eu-south-1"));
+    let role = || of(&wire, source()).base(&base).build().unwrap();
+    let credentials = role().provide().await.unwrap();
+    assert_eq!((credentials.region(), credentials.environment_region()), (None, Some(&region("eu-south-1"))));
+    for (builder, expected) in [
+        (SessionContext::builder(), "eu-south-1"),
+        (SessionContext::builder().environment_region(region("eu-west-3")), "eu-south-1"),
+        (SessionContext::builder().region(region("eu-west-1")), "eu-west-1"),
+    ] {
+        let session = builder.provider(role()).build();
+        let config = session.sdk_config_from(SdkBase::new().config()).await.unwrap();
+        assert_eq!(config.region().unwrap().as_ref(), expected);
+        assert_eq!(session.resolved_region(session.default_account()).as_str(), expected);
     }
 }

@@ -42,7 +42,7 @@ async fn every_variable_lands_in_its_place() {
     assert_eq!(credentials.expose_session_token(), Some("token"));
     assert_eq!(credentials.expiry().to_string(), "2026-11-21T13:00:00Z");
     assert_eq!(credentials.account_id().unwrap().as_str(), "111111111111");
-    assert_eq!(credentials.region().unwrap().as_str(), "eu-central-1");
+    assert_eq!(credentials.environment_region().unwrap().as_str(), "eu-central-1");
     assert_eq!(credentials.provider(), "environment");
 }
 
@@ -50,7 +50,7 @@ async fn every_variable_lands_in_its_place() {
 async fn the_default_region_counts_when_there_is_no_other() {
     for region in ["", "  "] {
         let found = with_pair(&[("AWS_REGION", region), ("AWS_DEFAULT_REGION", "us-west-2")]).await.unwrap();
-        assert_eq!(found.region().unwrap().as_str(), "us-west-2");
+        assert_eq!(found.environment_region().unwrap().as_str(), "us-west-2");
     }
 }
 
@@ -132,9 +132,9 @@ async fn the_variables_are_read_anew_at_every_fetch() {
         "AWS_REGION" => Some(OsString::from(*shown.lock().unwrap())),
         name => PAIR.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value)),
     });
-    assert_eq!(provider.provide().await.unwrap().region().unwrap().as_str(), "us-east-1");
+    assert_eq!(provider.provide().await.unwrap().environment_region().unwrap().as_str(), "us-east-1");
     *region.lock().unwrap() = "eu-west-1";
-    assert_eq!(provider.provide().await.unwrap().region().unwrap().as_str(), "eu-west-1");
+    assert_eq!(provider.provide().await.unwrap().environment_region().unwrap().as_str(), "eu-west-1");
 }
 
 fn fault(error: &Error, variable: &str) {

@@ -51,7 +51,7 @@ pub(super) async fn run(session: &SessionContext, accounts: &[Asked], base: &Sdk
 async fn answer(session: &SessionContext, asked: &Asked, base: &SdkBase) -> Result<String> {
     let account = session.account(&asked.alias)?;
     account.credentials().await?;
-    let lookup = StsCallerLookup::new(&account.region().iter().fold(base.clone(), SdkBase::region));
+    let lookup = StsCallerLookup::new(&base.clone().region(&account.resolved_region()));
     let caller = WhoAmI::new(account.clone(), Arc::new(lookup)).caller().await?;
     let status = account.status()?;
     let told = asked.owner.as_ref().map(|owner| (owner, "its role is"));

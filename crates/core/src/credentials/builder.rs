@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Credentials, Parts};
+use super::{Credentials, Parts, RegionOrigin};
 use crate::{AccessKeyId, AccountId, Error, Expiry, Region, Result};
 
 /// Collects the parts of [`Credentials`]; made by [`Credentials::builder`].
@@ -18,6 +18,7 @@ pub struct CredentialsBuilder {
     expiry: Expiry,
     account_id: Option<AccountId>,
     region: Option<Region>,
+    environment_region: Option<Region>,
     provider: Cow<'static, str>,
     max_age: Option<Duration>,
 }
@@ -32,6 +33,7 @@ impl Credentials {
             expiry: Expiry::Never,
             account_id: None,
             region: None,
+            environment_region: None,
             provider: Cow::Borrowed("static"),
             max_age: None,
         }
@@ -60,6 +62,13 @@ impl CredentialsBuilder {
     /// The region to use the keys in.
     pub fn region(mut self, region: impl Into<Option<Region>>) -> Self {
         self.region = region.into();
+        self
+    }
+
+    /// The region that the provider's environment names, such as `AWS_REGION` or a shared client configuration. It
+    /// counts only where the credentials, the account and the session name none.
+    pub fn environment_region(mut self, region: impl Into<Option<Region>>) -> Self {
+        self.environment_region = region.into();
         self
     }
 
@@ -98,7 +107,10 @@ impl CredentialsBuilder {
             keys: keys.build(),
             access_key_id: self.access_key_id,
             account_id: self.account_id,
-            region: self.region,
+            region: self
+                .region
+                .map(RegionOrigin::Own)
+                .or_else(|| self.environment_region.map(RegionOrigin::Environment)),
             provider: self.provider,
             max_age: self.max_age,
         }))

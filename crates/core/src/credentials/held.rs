@@ -17,9 +17,18 @@ pub(super) struct Parts {
     pub(super) keys: aws_credential_types::Credentials,
     pub(super) access_key_id: AccessKeyId,
     pub(super) account_id: Option<AccountId>,
-    pub(super) region: Option<Region>,
+    pub(super) region: Option<RegionOrigin>,
     pub(super) provider: Cow<'static, str>,
     pub(super) max_age: Option<Duration>,
+}
+
+/// A region, and how much the statement weighs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum RegionOrigin {
+    /// It belongs to the keys.
+    Own(Region),
+    /// The environment in which the provider fetched the keys names it.
+    Environment(Region),
 }
 
 /// Nothing is a set that was issued to nobody, and so is never served. Whatever else a gate holds was issued to its session.

@@ -12,15 +12,13 @@ use super::narrow::NarrowedAccount;
 use super::slot::Slot;
 use super::{AccountStatus, Generation, Rotations, ServedSet};
 use crate::audit::AuditEvent;
-use crate::{
-    AccessKeyId, Alias, CredentialProvider, Credentials, Error, Region, Result, SessionId, SessionPolicy,
-};
+use crate::{AccessKeyId, Alias, CredentialProvider, Credentials, Error, Result, SessionId, SessionPolicy};
 
 /// One account of a session, lent: endpoints, SDK clients and assumed roles hold this. It follows the session's
 /// rotation, clearing and closing, and does not keep the session alive.
 #[derive(Clone)]
 pub struct SessionAccount {
-    session: Weak<Member>,
+    pub(super) session: Weak<Member>,
     alias: Alias,
 }
 
@@ -94,12 +92,6 @@ impl SessionAccount {
         let member = self.member()?;
         let slot = member.slot(&self.alias)?;
         Ok(member.account_status(&slot))
-    }
-
-    /// The region to use the account in.
-    #[must_use]
-    pub fn region(&self) -> Option<Region> {
-        self.session.upgrade()?.region_for(&self.alias)
     }
 
     /// Adds an event to the session's audit trail; nothing happens once the session is gone.

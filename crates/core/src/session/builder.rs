@@ -76,6 +76,13 @@ impl SessionBuilder {
         self
     }
 
+    /// The region that the host's environment names, such as `AWS_REGION`: used for accounts whose credentials, account
+    /// and session name none. Core reads no environment itself.
+    pub fn environment_region(mut self, region: Region) -> Self {
+        self.surroundings.terms_mut().environment_region = Some(region);
+        self
+    }
+
     /// The region of one account, for credentials that bring none.
     pub fn region_for(mut self, alias: Alias, region: Region) -> Self {
         self.regions.push((alias, region));

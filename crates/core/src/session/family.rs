@@ -31,12 +31,12 @@ pub(super) struct Member {
     pub(super) surroundings: Arc<Surroundings>,
     default: Arc<Slot>,
     others: Late<BTreeMap<Alias, Arc<Slot>>>,
-    region: Option<Box<Region>>,
+    pub(super) region: Option<Box<Region>>,
     resolver: Option<Arc<dyn CredentialResolver>>,
     service: Late<Value>,
     /// None for most sessions.
     pub(super) bounds: Option<Box<Bounds>>,
-    parent: Option<Arc<Member>>,
+    pub(super) parent: Option<Arc<Member>>,
     children: Mutex<Vec<Weak<Member>>>,
     /// After a clear, nothing is inherited any more.
     detached: AtomicBool,
@@ -209,11 +209,6 @@ impl Member {
         self.surroundings.add_warmers(&[Arc::downgrade(agenda)]);
         self.own_slots().iter().for_each(|slot| slot.plan_on(agenda, Duration::ZERO));
         self.for_each_child(|child| child.warm_by(agenda));
-    }
-
-    pub(super) fn region_for(&self, alias: &Alias) -> Option<Region> {
-        let of_account = self.slot(alias).ok().and_then(|slot| slot.region());
-        of_account.or_else(|| self.region.as_deref().cloned())
     }
 
     pub(super) async fn resolve(&self, id: &CredentialId) -> Result<Credentials> {

@@ -163,7 +163,6 @@ impl Member {
                 let source = SessionAccount::new(Arc::downgrade(self), alias.clone());
                 let slot = child.own_or_made(alias);
                 slot.set_provider(Arc::new(NarrowedAccount::new(source, policy.clone(), until)))?;
-                self.region_for(alias).into_iter().for_each(|region| slot.set_region(region));
             }
         }
         Ok(child)

@@ -4,6 +4,7 @@ mod cleared;
 mod given;
 mod outlived;
 mod refresh;
+mod region;
 mod stand_in;
 
 use stand_in::Rarity;
@@ -26,7 +27,7 @@ use super::surroundings::Surroundings;
 use super::{Generation, ServedSet, SetId};
 use crate::clock::Nanos;
 use crate::credentials::Held;
-use crate::{AccessKeyId, Alias, CredentialProvider, Credentials, Region, Result, SessionPolicy};
+use crate::{AccessKeyId, Alias, CredentialProvider, Credentials, Result, SessionPolicy};
 
 pub(super) struct Slot {
     alias: Alias,
@@ -101,10 +102,6 @@ impl Slot {
         usable.then(|| ServedSet { id: credentials.issued().id, credentials })
     }
 
-    pub(super) fn set_region(&self, region: Region) {
-        self.gate.enter().set_region(region);
-    }
-
     pub(super) fn report_rejected(&self, rejected: &AccessKeyId) {
         let mut turn = self.gate.enter();
         if let Some(current) = self.current().filter(|current| current.access_key_id() == rejected) {
@@ -153,11 +150,6 @@ impl Slot {
         let mut turn = self.gate.enter();
         let now = announced(&turn);
         turn.rotations.join(now)
-    }
-
-    pub(super) fn region(&self) -> Option<Region> {
-        let of_set = self.current().and_then(|set| set.region().cloned());
-        of_set.or_else(|| self.gate.enter().region())
     }
 
     pub(super) fn current(&self) -> Option<Credentials> {

@@ -33,7 +33,7 @@ pub struct AccountStatus {
     pub provider: Option<String>,
     /// The AWS account, as far as the provider said.
     pub account_id: Option<AccountId>,
-    /// The region in use.
+    /// The region that the account is used in.
     pub region: Option<Region>,
     /// The last four characters of the access key id; absent when no set is in hand.
     pub key_suffix: Option<String>,
@@ -65,7 +65,7 @@ impl Member {
             default: slot.alias() == self.default_slot().alias(),
             provider: set.map(|set| set.provider().to_owned()).or_else(|| slot.provider_name()),
             account_id: set.and_then(|set| set.account_id().cloned()),
-            region: self.region_for(slot.alias()),
+            region: Some(self.resolved_region(slot.alias())),
             key_suffix: set.map(|set| set.access_key_id().last_four().to_owned()),
             expires_at: set.map(|set| self.told(set.expiry())),
             freshness: set.map(|set| set.issued().freshness(self.surroundings.now())),

@@ -12,7 +12,7 @@ use super::late::Late;
 use super::rotation::Lineage;
 use crate::audit::{AuditEvent, AuditRecord, AuditSink};
 use crate::clock::{Nanos, WallClock};
-use crate::{Clock, Principal, SessionId, SystemClock};
+use crate::{Clock, Principal, Region, SessionId, SystemClock};
 
 pub(super) struct Surroundings {
     pub(super) id: SessionId,
@@ -33,6 +33,8 @@ pub(super) struct Terms {
     pub(super) clock: WallClock,
     pub(super) audit: Option<Arc<dyn AuditSink>>,
     pub(super) policy: RefreshPolicy,
+    /// Used where credentials, account and session name none.
+    pub(super) environment_region: Option<Region>,
 }
 
 impl Surroundings {
@@ -82,6 +84,10 @@ impl Surroundings {
     pub(super) fn policy(&self) -> &RefreshPolicy {
         const STANDARD: &RefreshPolicy = &RefreshPolicy::STANDARD;
         self.terms.as_ref().map_or(STANDARD, |terms| &terms.policy)
+    }
+
+    pub(super) fn environment_region(&self) -> Option<Region> {
+        self.terms.as_ref()?.environment_region.clone()
     }
 
     pub(super) fn new_lineage(&self) -> Lineage {

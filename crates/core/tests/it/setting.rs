@@ -1,7 +1,7 @@
 //! Credentials set by hand, and accounts by alias.
 
 use valetkey_core::testing::ScriptedProvider;
-use valetkey_core::{Alias, ErrorKind, Expiry, Region, SessionContext};
+use valetkey_core::{Alias, ErrorKind, Expiry, Region, SessionBuilder, SessionContext};
 
 use crate::bench::*;
 
@@ -57,6 +57,31 @@ async fn accounts_are_apart_and_unknown_ones_are_answered_with_the_known() {
     assert_eq!(error.kind(), ErrorKind::NotConfigured);
     assert_eq!(error.next_step(), Some("use one of: default, prod"));
     assert!(!error.to_string().contains("nowhere"));
+}
+
+#[tokio::test]
+async fn resolved_region_without_a_statement_is_the_environments() {
+    let region = |text: &str| text.parse::<Region>().unwrap();
+    let named = |builder: SessionBuilder| {
+        let session = builder.build();
+        let set = numbered(1, Expiry::Never).with_environment_region(region("eu-north-1"));
+        assert_eq!(set.region(), None);
+        session.set_credentials(set).unwrap();
+        session.resolved_region(session.default_account()).to_string()
+    };
+    let environment = || SessionContext::builder().environment_region(region("eu-south-1"));
+    let account = environment().region_for(Alias::default_account(), region("eu-west-2"));
+    assert_eq!(named(account), "eu-west-2");
+    assert_eq!(named(environment().region(region("eu-west-1"))), "eu-west-1");
+    assert_eq!(named(environment()), "eu-north-1", "the provider's environment is nearer");
+    let nothing_set = |session: SessionContext| session.resolved_region(session.default_account());
+    assert_eq!(nothing_set(environment().build()), region("eu-south-1"));
+    assert_eq!(nothing_set(SessionContext::builder().build()), region("us-east-1"));
+    let parent = environment().build();
+    assert_eq!(
+        nothing_set(parent.with_credentials(numbered(1, Expiry::Never)).unwrap()),
+        region("eu-south-1")
+    );
 }
 
 #[tokio::test]

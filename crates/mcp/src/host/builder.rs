@@ -143,9 +143,9 @@ impl McpHostBuilder {
                 CredentialEndpoint::start().await.map_err(fault("the credential endpoint cannot listen"))?
             }
         };
-        let region = self.session.region_for(self.session.default_account());
+        let region = self.session.resolved_region(self.session.default_account());
         let home =
-            SessionHome::create(region.as_ref()).map_err(fault("the session's own folder cannot be made"))?;
+            SessionHome::create(Some(&region)).map_err(fault("the session's own folder cannot be made"))?;
         // In the background: what a killed process has left may be large.
         tokio::task::spawn_blocking(SessionHome::remove_abandoned);
         let redactor = Arc::new(Redactor::default());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use valetkey_core::audit::AuditEvent;
-use valetkey_core::{Credentials, Error, ErrorKind, Result, SessionAccount, SessionId};
+use valetkey_core::{Credentials, Error, ErrorKind, Region, Result, SessionAccount, SessionId};
 
 use crate::child::{
     ChildCommand, ChildEnvironment, ChildProcess, Delivery, HostEnvironment, Launcher, SessionHome, Stdio,
@@ -137,7 +137,7 @@ impl Recipe {
         let mut environment = ChildEnvironment::new(&self.environment, pairs())
             .shut(&self.home)
             .at_home(&self.home)
-            .region(account.region().as_ref());
+            .region(Some(&region(account, &named)));
         if config.delivery == Delivery::None {
             // What its configuration names is all that such a server has.
             environment = environment.named(pairs());
@@ -187,8 +187,18 @@ impl Recipe {
     ) -> Result<String> {
         config.fill(field, text, |fact| match fact {
             "id" => Some(self.session.to_string()),
-            "region" => account.region().map(|region| region.to_string()),
+            "region" => Some(account.resolved_region().to_string()),
             _ => None,
         })
     }
+}
+
+/// What the session names for the account, else what the server's configuration names, else the default.
+fn region(account: &SessionAccount, named: &[(String, String)]) -> Region {
+    let configured = || {
+        let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+        let values = names.iter().flat_map(|name| named.iter().filter(move |(key, _)| key == name));
+        values.filter_map(|(_, value)| value.parse().ok()).next()
+    };
+    account.region().or_else(configured).unwrap_or_else(|| account.resolved_region())
 }

@@ -61,7 +61,7 @@ fn known(session: &SessionContext, account: &Alias) -> Result<Value> {
 async fn reveal(session: &SessionContext, account: &Alias) -> Result<Value> {
     let credentials = session.credentials_for(account).await?;
     session.record(AuditEvent::Serve, account, NAME, None);
-    let region = credentials.region().cloned().or_else(|| session.region_for(account));
+    let region = credentials.region().cloned().unwrap_or_else(|| session.resolved_region(account));
     Ok(json!({
         "access_key_id": credentials.access_key_id().as_str(),
         "secret_access_key": credentials.expose_secret_access_key(),

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
-use valetkey_core::{Alias, Credentials, Region, Result};
+use valetkey_core::{Alias, Credentials, Result};
 
 use super::{account_schema, status, status_schema};
 use crate::arguments::{Arguments, account};
@@ -14,14 +14,12 @@ const FIELD: &str = "credentials_json";
 /// Sets the credentials of one account of a session.
 pub(crate) struct SetCredentials {
     sessions: Sessions,
-    default_region: Region,
     definition: ToolDefinition,
 }
 
 impl SetCredentials {
-    pub(crate) fn new(sessions: Sessions, default_region: Region) -> Self {
-        let definition = definition(&default_region);
-        Self { sessions, default_region, definition }
+    pub(crate) fn new(sessions: Sessions) -> Self {
+        Self { sessions, definition: definition() }
     }
 
     fn set(&self, input: Value) -> Result<ToolOutput> {
@@ -30,8 +28,9 @@ impl SetCredentials {
         let (fields, named) = read(arguments)?;
         let account = named.unwrap_or_else(|| session.default_account().clone());
         let credentials = Credentials::from_json_value(&Value::Object(fields), "context")?;
-        let region = credentials.region().unwrap_or(&self.default_region).clone();
-        session.set_credentials_for(&account, credentials.with_region(region.clone()))?;
+        let own = credentials.region().cloned();
+        session.set_credentials_for(&account, credentials)?;
+        let region = own.unwrap_or_else(|| session.resolved_region(&account));
         let text = format!("Successfully set AWS credentials in context for region: {region}");
         Ok(ToolOutput::ok(text).with_structured(status(&session, &account)?))
     }
@@ -56,13 +55,13 @@ fn read(mut arguments: Arguments) -> Result<(Map<String, Value>, Option<Alias>)>
     Ok((fields, named))
 }
 
-fn definition(default_region: &Region) -> ToolDefinition {
+fn definition() -> ToolDefinition {
     let description = "Set AWS credentials in the session's context, for use by every sub-agent and MCP tool of this \
                        session. They replace those that were set before.";
     let properties = json!({
         FIELD: {
             "description": "The credentials, as an object or as JSON text",
-            "anyOf": [{"type": "string"}, fields_schema(default_region)],
+            "anyOf": [{"type": "string"}, fields_schema()],
         },
         "account": account_schema(),
     });
@@ -78,14 +77,14 @@ fn definition(default_region: &Region) -> ToolDefinition {
         })
 }
 
-fn fields_schema(default_region: &Region) -> Value {
+fn fields_schema() -> Value {
     json!({
         "type": "object",
         "properties": {
             "access_key_id": {"type": "string"},
             "secret_access_key": {"type": "string"},
             "session_token": {"type": "string", "description": "For temporary credentials"},
-            "region": {"type": "string", "default": default_region},
+            "region": {"type": "string", "description": "That of the account or the session if left out"},
             "expires_at": {"type": "string", "format": "date-time", "description": "For temporary credentials"},
             "account_id": {"type": "string", "description": "The twelve-digit AWS account id"},
             "account": account_schema(),

@@ -40,23 +40,28 @@ async fn a_stack_job_may_be_text() {
 }
 
 #[tokio::test]
-async fn the_region_is_the_jobs_then_the_credentials_then_us_east_1() {
-    let own = Region::parse("region", "eu-central-1").unwrap();
-    for (jobs, credentials, expected) in [
-        (json!("us-west-2"), Some(own.clone()), "us-west-2"),
-        (json!(null), Some(own.clone()), "eu-central-1"),
-        (json!(" "), Some(own), "eu-central-1"),
-        (json!(null), None, "us-east-1"),
+async fn stack_job_without_region_uses_the_resolved_one() {
+    let region = |text: &str| Region::parse("region", text).unwrap();
+    let own = region("eu-central-1");
+    for (jobs, credentials, of_session, expected) in [
+        (json!("us-west-2"), Some(own.clone()), None, "us-west-2"),
+        (json!(null), Some(own.clone()), None, "eu-central-1"),
+        (json!(" "), Some(own), Some("eu-west-1"), "eu-central-1"),
+        (json!(""), None, Some("eu-west-1"), "eu-west-1"),
+        (json!(null), None, None, "us-east-1"),
     ] {
         let mut kept = Canary::new().credentials(Expiry::Never).unwrap();
         if let Some(region) = credentials {
             kept = kept.with_region(region);
         }
         let resolver = MapResolver::new().with(CREDENTIAL_ID.parse().unwrap(), kept);
-        let session = SessionContext::builder().resolver(resolver).build();
+        let builder = SessionContext::builder().resolver(resolver);
+        let session =
+            of_session.into_iter().fold(builder, |builder, text| builder.region(region(text))).build();
         let tools = ToolSet::for_session(session.clone());
-        tools.call(STACK_JOB, json!({"stack_job_json": job(jobs)})).await.unwrap();
-        assert_eq!(session.credentials().await.unwrap().region().unwrap().as_str(), expected);
+        let output = tools.call(STACK_JOB, json!({"stack_job_json": job(jobs)})).await.unwrap();
+        assert!(output.text.contains(&format!("in region {expected}")), "{}", output.text);
+        assert_eq!(session.resolved_region(session.default_account()).as_str(), expected);
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use valetkey_core::{Error, ErrorKind, Region, SessionContext};
+use valetkey_core::{Alias, Error, ErrorKind, Region, SessionContext};
 use valetkey_tools::{Tool, ToolDefinition, ToolOutput, ToolSet};
 
 use crate::desk::*;
@@ -55,13 +55,27 @@ async fn an_unknown_tool_is_none() {
 }
 
 #[tokio::test]
-async fn the_default_region_is_the_hosts_to_choose() {
-    let session = SessionContext::builder().build();
-    let region = Region::parse("region", "eu-central-1").unwrap();
-    let tools = ToolSet::builder(session).default_region(region).build();
-    let given = json!({"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "s"});
-    let output = tools.call(SET, json!({"credentials_json": given})).await.unwrap();
-    assert_eq!(output.text, "Successfully set AWS credentials in context for region: eu-central-1");
+async fn set_without_region_shows_the_resolved_one_and_stores_none() {
+    let region = |text| Region::parse("region", text).unwrap();
+    let builders = [
+        (SessionContext::builder().region(region("eu-central-1")), "eu-central-1"),
+        (SessionContext::builder().environment_region(region("eu-west-1")), "eu-west-1"),
+        (SessionContext::builder().region_for(Alias::default_account(), region("eu-west-2")), "eu-west-2"),
+        (SessionContext::builder(), "us-east-1"),
+    ];
+    for (builder, expected) in builders {
+        let session = builder.build();
+        let tools = ToolSet::for_session(session.clone());
+        let given = json!({"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "s"});
+        let output = tools.call(SET, json!({"credentials_json": given})).await.unwrap();
+        assert_eq!(
+            output.text,
+            format!("Successfully set AWS credentials in context for region: {expected}")
+        );
+        assert_eq!(output.structured.unwrap()["region"], expected);
+        assert_eq!(session.credentials().await.unwrap().region(), None);
+        assert_eq!(session.resolved_region(session.default_account()).as_str(), expected);
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ pub(super) type Provider = Arc<dyn CredentialProvider>;
 /// What few accounts have.
 #[derive(Default)]
 pub(super) struct Rarity {
-    region: Option<Region>,
+    pub(super) region: Option<Region>,
     stand_in: Option<Provider>,
 }
 
@@ -32,13 +32,5 @@ impl State {
             (None, None) => None,
             (rarity, stand_in) => std::mem::replace(&mut rarity.get_or_insert_default().stand_in, stand_in),
         }
-    }
-
-    pub(super) fn region(&self) -> Option<Region> {
-        self.rarity.as_ref()?.region.clone()
-    }
-
-    pub(super) fn set_region(&mut self, region: Region) {
-        self.rarity.get_or_insert_default().region = Some(region);
     }
 }

@@ -1,6 +1,6 @@
 //! With a policy: sets of one's own, and never one of the parent's.
 
-use valetkey_core::testing::ScriptedProvider;
+use valetkey_core::testing::{ManualClock, ScriptedProvider};
 use valetkey_core::{ErrorKind, Expiry, Outstanding, Region, Scope, SessionContext};
 
 use super::role::Role;
@@ -128,4 +128,24 @@ async fn an_overlay_in_the_parent_is_what_is_narrowed_from_then_on() {
     middle.set_credentials_for(&alias("prod"), numbered(2, Expiry::Never)).unwrap();
     assert!(of(&child, "prod").await.unwrap_err().message().contains("by hand"));
     assert_eq!((of(&session, "prod").await.unwrap(), role.issued().len()), (101, 2));
+}
+
+#[tokio::test]
+async fn narrowed_account_is_used_in_its_parents_region() {
+    let region = |text: &str| text.parse::<Region>().unwrap();
+    let clock = ManualClock::new();
+    let named = lasting(&clock, 1, HOUR).with_region(region("eu-west-1"));
+    let role = Role::new(100).first(named);
+    let session = builder(&clock).provider(role).environment_region(region("eu-south-1")).build();
+    let child = session.narrow(Scope::new().policy(reading())).unwrap();
+    let account = child.account(&alias("default")).unwrap();
+    assert_eq!(account.resolved_region(), region("eu-south-1"), "nothing was fetched yet");
+    session.credentials().await.unwrap();
+    assert_eq!(
+        account.resolved_region(),
+        region("eu-west-1"),
+        "that of the credentials, though they came later"
+    );
+    child.credentials().await.unwrap();
+    assert_eq!(account.region(), Some(region("eu-west-1")), "its own credentials name none");
 }

@@ -16,18 +16,24 @@ pub(super) struct Role {
     clock: Option<ManualClock>,
     absent: bool,
     policy: Option<SessionPolicy>,
+    first: Option<Credentials>,
     issued: Arc<Mutex<Vec<Option<SessionPolicy>>>>,
 }
 
 impl Role {
     /// Of sets that do not expire.
     pub(super) fn new(base: u64) -> Self {
-        Self { base, clock: None, absent: false, policy: None, issued: Arc::default() }
+        Self { base, clock: None, absent: false, policy: None, first: None, issued: Arc::default() }
     }
 
     /// Of sets that last an hour.
     pub(super) fn hourly(base: u64, clock: &ManualClock) -> Self {
         Self { clock: Some(clock.clone()), ..Self::new(base) }
+    }
+
+    /// Issues `credentials` first when it is not narrowed.
+    pub(super) fn first(self, credentials: Credentials) -> Self {
+        Self { first: Some(credentials), ..self }
     }
 
     /// Not configured.
@@ -58,6 +64,9 @@ impl CredentialProvider for Role {
         let mut issued = self.issued.lock().unwrap();
         let n = self.base + issued.len() as u64;
         issued.push(self.policy.clone());
+        if let (None, Some(first)) = (&self.policy, &self.first) {
+            return Ok(first.clone());
+        }
         Ok(self.clock.as_ref().map_or_else(|| numbered(n, Expiry::Never), |clock| lasting(clock, n, HOUR)))
     }
 

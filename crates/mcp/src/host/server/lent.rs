@@ -15,7 +15,10 @@ pub(super) struct Lent {
 
 impl Lent {
     pub(super) fn now(facts: &Facts) -> Self {
-        Self { set: facts.account.served().map(|served| served.id), region: facts.account.region() }
+        Self {
+            set: facts.account.served().map(|served| served.id),
+            region: Some(facts.account.resolved_region()),
+        }
     }
 
     /// Whether a server that was started with this and reads from `grant` may hold credentials that are no longer the

@@ -3,9 +3,13 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use valetkey_core::SessionContext;
+use valetkey_mcp::McpHost;
 use valetkey_mcp::child::{Delivery, GATEWAY_MARKER};
 
-use crate::stage::{Stage, fixture};
+use crate::keys::keys;
+use crate::stage::{Stage, config, environment, fixture};
 
 fn names(answer: &Value) -> Vec<&str> {
     let mut names: Vec<_> = answer["names"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -108,6 +112,25 @@ async fn the_region_and_the_default_profile_are_the_sessions() {
     assert_eq!(answer["region"], "eu-central-1");
     assert_eq!(answer["config"], "[default]\nregion = eu-central-1\n");
     stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn server_region_is_used_where_the_session_names_none() {
+    for (of_session, expected) in [(None, "eu-west-3"), (Some("eu-west-1"), "eu-west-1")] {
+        let mut server = fixture(Delivery::Endpoint);
+        server.env.insert("AWS_DEFAULT_REGION".to_owned(), "eu-west-3".to_owned());
+        let builder = SessionContext::builder().environment_region("eu-north-1".parse().unwrap());
+        let session = of_session
+            .into_iter()
+            .fold(builder, |builder, region: &str| builder.region(region.parse().unwrap()))
+            .build();
+        session.set_credentials(keys("AAAA")).unwrap();
+        let host = McpHost::builder(&session, config([("fixture", server)])).environment(environment());
+        let host = host.start().await.unwrap();
+        let result = host.call("fixture__whoami", None, &CancellationToken::new()).await.unwrap();
+        assert_eq!(result["structuredContent"]["region"], expected);
+        host.shutdown().await;
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use valetkey_core::{Alias, Scope, SessionContext};
 use valetkey_mcp::child::Delivery;
 
 use super::{DELIVERIES, may, pids, play};
+use crate::keys::keys;
 use crate::process::{runs, until};
 use crate::role::{Role, reading, writing};
 use crate::stage::{Stage, fixture, pid};
@@ -109,4 +110,19 @@ async fn a_server_without_credentials_has_one_process_for_everyone() {
     session.close();
     assert_eq!(call(&stage, &session, "fixture__whoami").await["isError"], true);
     stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn narrowed_session_has_the_region_of_its_account() {
+    for delivery in DELIVERIES {
+        let stage = Stage::bare([("fixture", fixture(delivery))]).await;
+        let prod: Alias = "prod".parse().unwrap();
+        let credentials = keys("PROD").with_region("eu-west-3".parse().unwrap());
+        stage.session.set_credentials_for(&prod, credentials).unwrap();
+        let view = narrowed(&stage, Scope::new().accounts([prod]));
+        let answer = whoami(&stage, &view).await;
+        assert_eq!(answer["region"], "eu-west-3");
+        assert_eq!(answer["config"], "[default]\nregion = eu-west-3\n");
+        stage.host.shutdown().await;
+    }
 }

@@ -1,0 +1,31 @@
+//! The region that an account's credentials or settings name.
+
+use super::{Slot, State};
+use crate::Region;
+
+impl Slot {
+    /// That of the credentials, else that of the account.
+    pub(in crate::session) fn region(&self) -> Option<Region> {
+        let of_credentials = self.current().and_then(|current| current.region().cloned());
+        of_credentials.or_else(|| self.gate.enter().region())
+    }
+
+    /// That of the environment in which the credentials were fetched.
+    pub(in crate::session) fn environment_region(&self) -> Option<Region> {
+        self.current().and_then(|current| current.environment_region().cloned())
+    }
+
+    pub(in crate::session) fn set_region(&self, region: Region) {
+        self.gate.enter().set_region(region);
+    }
+}
+
+impl State {
+    fn region(&self) -> Option<Region> {
+        self.rarity.as_ref()?.region.clone()
+    }
+
+    fn set_region(&mut self, region: Region) {
+        self.rarity.get_or_insert_default().region = Some(region);
+    }
+}
