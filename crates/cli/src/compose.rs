@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod exchange;
+mod hints;
 mod policies;
 mod principals;
 mod provider;

@@ -4,6 +4,8 @@
 mod account;
 mod effects;
 mod fault;
+mod keys;
+mod paths;
 mod place;
 mod policy;
 mod source;
@@ -29,7 +31,7 @@ pub(crate) use policy::PolicySettings;
 pub(crate) use source::{Consent, USUAL};
 use table::Reader;
 
-const SECTIONS: &str = "there are session, accounts, principals, policies, servers, resolver and audit";
+const SECTIONS: [&str; 7] = ["session", "accounts", "principals", "policies", "servers", "resolver", "audit"];
 
 /// Everything the file says, as far as it could be read.
 #[derive(Debug, Default)]
@@ -45,6 +47,8 @@ pub(crate) struct Settings {
     broken: BTreeSet<String>,
     /// The same of the policies.
     broken_policies: BTreeSet<String>,
+    /// The folder of the file.
+    folder: PathBuf,
     place: Place,
 }
 
@@ -144,6 +148,11 @@ impl Settings {
         }
     }
 
+    /// The folder that relative paths in the file start from.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// A fault at a key of this file, such as `["accounts", "dev", "role_arn"]`.
     pub(crate) fn fault(&self, key: &[&str], what: impl Into<String>) -> Fault {
         self.place.fault(key, what.into())
@@ -158,7 +167,7 @@ impl Settings {
         let (table, errors) = DeTable::parse_recoverable(text);
         let place = Place::new(path, text, table.get_ref());
         if !errors.is_empty() {
-            let at = |error: toml::de::Error| place.at(error.span(), "is not TOML here; see the line");
+            let at = |error: toml::de::Error| place.malformed(text, error.span(), error.message());
             faults.extend(errors.into_iter().map(at));
             return Self { place, ..Self::default() };
         }
@@ -166,6 +175,7 @@ impl Settings {
         for (section, value) in table.into_inner() {
             settings.take(section.get_ref(), value, faults);
         }
+        settings.resolve_paths(path.parent().unwrap_or(Path::new("")), faults);
         settings
     }
 
@@ -184,8 +194,15 @@ impl Settings {
             }
             "principals" => (self.principals, _) = many(&reader, section, value, faults, Reader::read),
             "servers" => (self.servers, _) = many(&reader, section, value, faults, Reader::read),
-            _ => faults.push(self.fault(&[section], format!("is not a section; {SECTIONS}"))),
+            _ => faults.push(self.fault(&[section], unknown_section(section))),
         }
+    }
+}
+
+fn unknown_section(section: &str) -> String {
+    match keys::meant(section, &SECTIONS) {
+        Some(name) => format!("is not a section; did you mean `[{name}]`?"),
+        None => format!("is not a section; there are {}", SECTIONS.join(", ")),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use valetkey_core::{Region, Result};
@@ -101,6 +101,16 @@ impl ProcessBuilder {
     /// Where the program runs; the directory of this process unless said.
     pub fn current_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.program.directory = Some(directory.into());
+        self
+    }
+
+    /// Finds a program that is named by a relative path, such as `./credentials`, below `folder`. A bare name is looked up in
+    /// `PATH` as before, and arguments stay as they are.
+    pub fn relative_to(mut self, folder: impl AsRef<Path>) -> Self {
+        let name = Path::new(&self.program.name);
+        if name.is_relative() && name.components().nth(1).is_some() {
+            self.program.name = folder.as_ref().join(name).into();
+        }
         self
     }
 

@@ -150,7 +150,8 @@ impl<'a> Accounts<'a> {
         let chained = chained.is_some_and(AccountSettings::is_temporary);
         let (base, terminal) = (self.base, self.terminal);
         let attribution = self.settings.session.attribution;
-        let around = Around { name, base, source, chained, who, attribution, terminal };
+        let folder = self.settings.folder();
+        let around = Around { name, base, source, chained, who, attribution, terminal, folder };
         let own = provider(&account.provider, &around).map_err(|wrong| told(&["accounts", name], wrong));
         let Some(wanted) = &account.exchange else { return own };
         // Nobody names a region for STS here but the account.

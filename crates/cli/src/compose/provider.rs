@@ -1,5 +1,6 @@
 //! One account of the settings as a provider, with everything that is wrong with its fields.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use valetkey::backends::{
 use valetkey::{Attribution, CredentialProvider, Error, Region, Result};
 
 use super::accounts::or_any;
-use super::{exchange, role};
+use super::{exchange, hints, role};
 use crate::settings::{AttributionSettings, ProcessSettings, ProviderSettings, SecretSettings};
 use crate::terminal::Terminal;
 
@@ -28,6 +29,8 @@ pub(super) struct Around<'a> {
     /// How that is said, unless the account says otherwise.
     pub(super) attribution: AttributionSettings,
     pub(super) terminal: &'a Terminal,
+    /// Where the settings file lies.
+    pub(super) folder: &'a Path,
 }
 
 pub(super) fn provider(settings: &ProviderSettings, around: &Around<'_>) -> Result<Provider, Vec<Error>> {
@@ -44,7 +47,7 @@ pub(super) fn provider(settings: &ProviderSettings, around: &Around<'_>) -> Resu
         ProviderSettings::WebIdentity(role) => Arc::new(role::of_identity(role, around)?),
         ProviderSettings::Federation(wanted) => Arc::new(exchange::provider(wanted, around)?),
         ProviderSettings::SecretsManager(wanted) => Arc::new(secret(wanted, around)?),
-        ProviderSettings::Process(wanted) => Arc::new(process(wanted)?),
+        ProviderSettings::Process(wanted) => Arc::new(process(wanted, around)?),
         ProviderSettings::Ambient(plain) => {
             Arc::new(ambient(AmbientProvider::default_chain(), plain.region.as_deref(), around)?)
         }
@@ -71,11 +74,11 @@ fn secret(wanted: &SecretSettings, around: &Around<'_>) -> Result<SecretsManager
     if let Some(seconds) = wanted.ttl_seconds {
         builder = builder.ttl(Duration::from_secs(seconds));
     }
-    both(builder.build(), region)
+    both(hints::check_secret(&wanted.secret_id).and_then(|()| builder.build()), region)
 }
 
 /// The program gets what every program needs, and nobody's identity.
-fn process(wanted: &ProcessSettings) -> Result<ProcessProvider, Vec<Error>> {
+fn process(wanted: &ProcessSettings, around: &Around<'_>) -> Result<ProcessProvider, Vec<Error>> {
     let region = region(wanted.region.as_deref());
     let made = ProcessProvider::from_line(&wanted.command).and_then(|mut builder| {
         if let Some(region) = or_any(&region) {
@@ -84,7 +87,7 @@ fn process(wanted: &ProcessSettings) -> Result<ProcessProvider, Vec<Error>> {
         if let Some(seconds) = wanted.timeout_seconds {
             builder = builder.timeout(Duration::from_secs(seconds));
         }
-        builder.inherit(std::env::vars_os()).build()
+        builder.relative_to(around.folder).inherit(std::env::vars_os()).build()
     });
     // What the library calls the program and its line is one key here.
     let named =

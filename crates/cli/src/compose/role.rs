@@ -7,6 +7,7 @@ use valetkey::backends::{AssumeRoleBuilder, AssumeRoleProvider, WebIdentityBuild
 use valetkey::{Error, Region, RoleArn};
 
 use super::accounts::or_any;
+use super::hints;
 use super::provider::Around;
 use super::trial::{self, Edit};
 use crate::settings::{IdentitySettings, RoleSettings};
@@ -96,7 +97,9 @@ struct Place {
 }
 
 fn place(role: &str, region: Option<&str>, faults: &mut Vec<Error>) -> Option<Place> {
-    let role = RoleArn::parse("role_arn", role).map_err(|error| faults.push(error));
+    let role = hints::check_role(role)
+        .and_then(|()| RoleArn::parse("role_arn", role))
+        .map_err(|error| faults.push(error));
     let region = region.map(str::parse::<Region>).transpose();
     let usable = or_any(&region);
     faults.extend(region.err());

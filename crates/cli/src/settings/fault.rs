@@ -9,13 +9,15 @@ pub(crate) struct Fault {
     pub(crate) file: PathBuf,
     /// Counted from 1.
     pub(crate) line: Option<usize>,
+    /// In characters, counted from 1. For text that is not TOML.
+    pub(crate) column: Option<usize>,
     /// What is wrong and what to do, without any value of the file.
     pub(crate) what: String,
 }
 
 impl Fault {
     pub(crate) fn file(path: &Path, what: impl Into<String>) -> Self {
-        Self { file: path.to_owned(), line: None, what: what.into() }
+        Self { file: path.to_owned(), line: None, column: None, what: what.into() }
     }
 
     pub(crate) fn at_line(self, line: Option<usize>) -> Self {
@@ -38,6 +40,9 @@ impl fmt::Display for Fault {
         write!(f, "{}", self.file.display())?;
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
+        }
+        if let Some(column) = self.column {
+            write!(f, ":{column}")?;
         }
         write!(f, ": {}", self.what)
     }

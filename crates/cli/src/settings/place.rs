@@ -61,6 +61,16 @@ impl Place {
         }
     }
 
+    /// What a parser found wrong with the text. Its messages hold nothing of the text.
+    pub(super) fn malformed(&self, text: &str, span: Option<Range<usize>>, reason: &str) -> Fault {
+        let start = span.as_ref().map(|span| span.start);
+        let column = start.and_then(|start| {
+            let line = text.get(..start)?.rsplit('\n').next()?;
+            Some(line.chars().count() + 1)
+        });
+        Fault { column, ..self.at(span, &format!("is not valid TOML here: {reason}")) }
+    }
+
     /// A fault at a place in the text.
     pub(super) fn at(&self, span: Option<Range<usize>>, what: &str) -> Fault {
         let line = span.map(|span| self.line(span.start));

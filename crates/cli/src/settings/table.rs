@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
 use super::account::{AccountSettings, ExchangeSettings, ProviderSettings};
+use super::keys;
 use super::place::Place;
 use super::{Fault, PolicySettings, ResolverSettings};
 
@@ -30,6 +31,7 @@ impl<'p> Reader<'p> {
         faults: &mut Vec<Fault>,
     ) -> Option<T> {
         let mut table = self.table(path, value, faults)?;
+        self.refuse_unknown(path, table.get_mut(), keys::fields_of::<T>(), faults);
         let (mut told, mut filled) = (BTreeSet::new(), BTreeSet::new());
         loop {
             let whole = Spanned::new(table.span(), DeValue::Table(table.get_ref().clone()));
@@ -47,7 +49,7 @@ impl<'p> Reader<'p> {
                 continue;
             }
             let Some(key) = error.span().and_then(|span| culprit(table.get_ref(), &span)) else {
-                faults.push(self.place.fault(path, without_values(&error)));
+                faults.push(self.place.fault(path, without_values("", &error)));
                 return None;
             };
             table.get_mut().remove(key.as_str());
@@ -56,13 +58,40 @@ impl<'p> Reader<'p> {
         }
     }
 
-    /// What is wrong with one key of a table, at the line where it shows.
+    /// What is wrong with the value of one key of a table, at the line where it shows.
     fn at_key(&self, path: &[&str], key: &str, error: &toml::de::Error) -> Fault {
-        let what = without_values(error);
-        let names_it = what.starts_with("unknown field");
-        let at = if names_it { path.to_vec() } else { [path, &[key]].concat() };
         let line = self.place.at(error.span(), "").line;
-        self.place.fault(&at, what).at_line(line)
+        self.place.fault(&[path, &[key]].concat(), without_values(key, error)).at_line(line)
+    }
+
+    /// Reports the keys that a section does not have, and takes them out.
+    fn refuse_unknown(
+        &self,
+        path: &[&str],
+        table: &mut DeTable<'_>,
+        fields: &[&str],
+        faults: &mut Vec<Fault>,
+    ) {
+        let removed = match path {
+            ["accounts", _] => &["provider", "exchange"][..],
+            ["resolver"] => &["provider"],
+            _ => &[],
+        };
+        let names = [fields, removed].concat();
+        let unknown: Vec<_> = table
+            .iter()
+            .filter(|(key, _)| !fields.contains(&key.get_ref().as_ref()))
+            .map(|(key, value)| (key.get_ref().to_string(), value.get_ref().is_table()))
+            .collect();
+        for (key, is_table) in unknown {
+            let what = match is_table && path.len() == 2 {
+                true => unquoted(path, &key),
+                false => keys::unknown(&key, &names),
+            };
+            let line = self.place.fault(&[path, &[&key]].concat(), String::new()).line;
+            faults.push(self.place.fault(path, what).at_line(line));
+            table.remove(key.as_str());
+        }
     }
 
     /// An account: which fields there are depends on its provider.
@@ -76,7 +105,9 @@ impl<'p> Reader<'p> {
         let exchange = table.get_mut().remove("exchange");
         let exchange = exchange.and_then(|value| self.exchange(path, value, faults));
         let table = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
+        let faults_before = faults.len();
         let (name, rest) = self.provider(path, table, ProviderSettings::NAMES, faults)?;
+        let misspelt = faults.len() > faults_before;
         let provider = match name.as_str() {
             "memory" => self.read(path, rest, faults).map(ProviderSettings::Memory),
             "environment" => self.read(path, rest, faults).map(ProviderSettings::Environment),
@@ -88,7 +119,7 @@ impl<'p> Reader<'p> {
             "profile" => self.read(path, rest, faults).map(ProviderSettings::Profile),
             _ => self.read(path, rest, faults).map(ProviderSettings::SecretsManager),
         }?;
-        Some(AccountSettings { provider, exchange })
+        (!misspelt).then_some(AccountSettings { provider, exchange })
     }
 
     /// `exchange = true`, or a table of what is asked for.
@@ -147,7 +178,8 @@ impl<'p> Reader<'p> {
         None
     }
 
-    /// Takes the choice of provider out of a table.
+    /// Takes the choice of provider out of a table. A misspelt one is a fault and returned as it was meant, so that
+    /// the other keys can be checked.
     fn provider<'v>(
         &self,
         path: &[&str],
@@ -160,6 +192,11 @@ impl<'p> Reader<'p> {
         let named = provider.as_ref().and_then(|value| value.get_ref().as_str());
         if let Some(named) = named.filter(|named| choices.contains(named)) {
             return Some((named.to_owned(), Spanned::new(table.span(), DeValue::Table(table.into_inner()))));
+        }
+        if let Some(meant) = named.and_then(|named| keys::meant(named, choices)) {
+            let what = format!("is not a provider; did you mean `{meant}`?");
+            faults.push(self.place.fault(&[path, &["provider"]].concat(), what));
+            return Some((meant.to_owned(), Spanned::new(table.span(), DeValue::Table(table.into_inner()))));
         }
         let choices: Vec<_> = choices.iter().map(|choice| format!("`{choice}`")).collect();
         let choices = choices.join(" or ");
@@ -197,14 +234,16 @@ fn within(inner: &Range<usize>, outer: &Range<usize>) -> bool {
 }
 
 /// What a reader complains about, without the value: that may be a key which was pasted into the wrong line.
-fn without_values(error: &toml::de::Error) -> String {
-    let message = error.message();
-    if message.starts_with("unknown field") {
-        return message.to_owned();
-    }
+fn without_values(key: &str, error: &toml::de::Error) -> String {
     // The last of them: a value may hold the same words.
-    match message.rsplit_once(", expected ") {
-        Some((_, expected)) => format!("must be {expected}"),
+    match error.message().rsplit_once(", expected ") {
+        Some((_, expected)) => keys::must_be(key, expected),
         None => "holds a value of the wrong type".to_owned(),
     }
+}
+
+/// What is wrong with a table below a section that has none: its name was meant to hold dots.
+fn unquoted(path: &[&str], key: &str) -> String {
+    let name = [&path[1..], &[key]].concat().join(".").escape_debug().to_string();
+    format!("has a table where a value belongs; a name with dots is quoted: `[{}.\"{name}\"]`", path[0])
 }

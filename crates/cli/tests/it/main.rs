@@ -12,5 +12,6 @@ mod process;
 mod real;
 mod revocation_policy;
 mod serve;
+mod settings;
 mod shell;
 mod trust;

@@ -8,10 +8,10 @@ async fn every_fault_of_the_sections_is_told_at_its_own_line() {
         r#"stray = "canary"                     #! [stray] is not a section; there are session, accounts
 [session]
 default_account = "canary-nowhere"      #! [session] `default_account` is not one of the accounts; name one of: keys
-region = "canary region"                #! [session] `region` must look like `us-east-1`
-principal = "canary principal"          #! [session] `principal` must be 1 to 128
+region = "canary region"                #! [session] `region` must be 1 to 63
+principal = " canary principal"         #! [session] `principal` must be 1 to 256
 attribution = "canary"                  #! [session] `attribution` must be one of `none`, `name`, `tags`
-colour = "canary"                       #! [session] unknown field `colour`, expected one of
+colour = "canary"                       #! [session] unknown field `colour`; use one of: default_account,
 [accounts.keys]
 provider = "memory"
 [servers.files]
@@ -21,7 +21,7 @@ account = "canary-nobody"               #! [servers.files] `account` is not one 
 provider = "secrets-manager"
 prefix = ""                             #! [resolver] `prefix` must be 1 to 256
 source = "keys"                         #! [resolver] `source` leads to an account of provider `memory`
-region = "canary"                       #! [resolver] `region` must look like
+region = "canary!"                     #! [resolver] `region` must be 1 to 63
 [audit]
 file = "no-such-folder/canary.jsonl"    #! [audit] `file` cannot be written
 [extra]                                 #! [extra] is not a section
@@ -37,7 +37,7 @@ async fn every_field_of_a_role_is_told_and_not_only_the_first() {
 provider = "assume-role"
 source = "canary-nobody"                #! [accounts.role] `source` is not one of the accounts; name one of: role
 role_arn = "arn:canary"                 #! [accounts.role] `role_arn` must be a role ARN such as
-region = "canary"                       #! [accounts.role] `region` must look like
+region = "canary!"                     #! [accounts.role] `region` must be 1 to 63
 session_name = "canary!"                #! [accounts.role] `session_name` must be 2 to 64
 source_identity = "aws:canary"          #! [accounts.role] `source_identity` must not begin with
 external_id = "canary in words"         #! [accounts.role] `external_id` must be 2 to 1,224
@@ -102,15 +102,15 @@ async fn types_and_unknown_keys_are_told_together_with_bad_values() {
 provider = "assume-role"
 source = ["canary"]                     #! [accounts.role] `source` must be a string
 role_arn = "arn:canary"
-secret_access_key = "canary"            #! [accounts.role] unknown field `secret_access_key`
-duration_seconds = "canary"             #! [accounts.role] `duration_seconds` must be u64
+secret_access_key = "canary"            #! [accounts.role] unknown field `secret_access_key`; keys are not kept in this file
+duration_seconds = "canary"             #! [accounts.role] `duration_seconds` must be a whole number of seconds, without quotes
 tags = { team = "ok", level = 5 }       #! [accounts.role] `tags` must be a string
-policy_arns = "canary"                  #! [accounts.role] `policy_arns` must be a sequence
+policy_arns = "canary"                  #! [accounts.role] `policy_arns` must be a list, such as
 [accounts.secret]
 provider = "secrets-manager"
 source = "role"
 secret_id = "canary with blanks"        #! [accounts.secret] `secret_id` must be 1 to 2048 visible
-region = "canary"                       #! [accounts.secret] `region` must look like
+region = "canary!"                     #! [accounts.secret] `region` must be 1 to 63
 [accounts.stage]
 provider = "secrets-manager"
 source = "role"
@@ -205,7 +205,7 @@ allowed_accounts = ["dev", "canary"]    #! [session] `allowed_accounts` holds wh
 provider = "memory"
 [accounts.env]
 provider = "environment"
-region = "canary"                       #! [accounts.env] `region` must look like
+region = "canary!"                     #! [accounts.env] `region` must be 1 to 63
 [accounts.dev]
 provider = "assume-role"
 source = "keys"                         #! [accounts.dev] `source` leads past the session to an account of

@@ -11,9 +11,11 @@ async fn malformed_files_are_told_by_line_and_not_by_content() {
         .run(&["check", "--mcp-config", "mcp.json"])
         .await;
     refused(&checked);
-    for place in
-        ["valetkey.toml:2: is not TOML here", "valetkey.toml:4: is not TOML", "mcp.json:3: invalid JSON"]
-    {
+    for place in [
+        "valetkey.toml:2:12: is not valid TOML here: string values must be quoted",
+        "valetkey.toml:4:12: is not valid TOML",
+        "mcp.json:3: invalid JSON",
+    ] {
         assert!(checked.stderr.contains(place), "{}", checked.stderr);
     }
 }
@@ -84,7 +86,7 @@ async fn every_field_that_is_missing_is_told_and_not_only_the_first() {
     let checked = Shell::new().file("valetkey.toml", text).run(&["check"]).await;
     refused(&checked);
     let wanted = [
-        "error: valetkey.toml:3: [accounts.role] `region` must be a string",
+        "error: valetkey.toml:3: [accounts.role] `region` must be a string, in quotes",
         "error: valetkey.toml:1: [accounts.role] missing field `role_arn`",
         "error: valetkey.toml:1: [accounts.role] missing field `source`",
         "error: valetkey.toml:4: [audit] missing field `file`",

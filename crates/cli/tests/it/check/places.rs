@@ -6,14 +6,14 @@ use super::told_line_by_line;
 async fn a_line_is_found_however_the_key_is_written() {
     told_line_by_line(
         r#"accounts."quoted".provider = "memory"
-accounts."quoted".region = "canary"     #! [accounts.quoted] `region` must look like
+accounts."quoted".region = "canary!"   #! [accounts.quoted] `region` must be 1 to 63
 accounts."with space".provider = "memory"  #! [accounts.with space] `name` must be 1 to 64 of
-accounts.inline = { provider = "memory", region = "canary" }  #! [accounts.inline] `region` must look like
+accounts.inline = { provider = "memory", region = "canary!"}  #! [accounts.inline] `region` must be 1 to 63
 servers.text = 'canary'                 #! [servers.text] must be a table; write it under `[servers.text]`
-session.principal = "canary principal"  #! [session] `principal` must be 1 to 128
+session.principal = " canary principal" #! [session] `principal` must be 1 to 256
 [ accounts . 'spaced' ]
 "provider" = "memory"
-"region" = "canary"                     #! [accounts.spaced] `region` must look like
+"region" = "canary!"                    #! [accounts.spaced] `region` must be 1 to 63
 "#,
     )
     .await;
@@ -33,7 +33,7 @@ policy = '''{"Statement": [
 ]}'''
 source = "env"
 [session]
-region = "canary"                       #! [session] `region` must look like
+region = "canary!"                     #! [session] `region` must be 1 to 63
 "#,
     )
     .await;
@@ -47,7 +47,7 @@ provider = "environment"
 [accounts.wrong]
 provider = "assume-role"
 role_arn = "arn:aws:iam::111111111111:role/a"
-region = "canary"                       #! [accounts.wrong] `region` must look like
+region = "canary!"                     #! [accounts.wrong] `region` must be 1 to 63
 source = "keys"
 [accounts.unnamed]                      #! [accounts.unnamed] `region` of STS is not known; give the provider a region
 provider = "assume-role"
@@ -57,7 +57,7 @@ source = "keys"
 provider = "secrets-manager"
 prefix = "p/"
 source = "keys"
-region = "canary"                       #! [resolver] `region` must look like
+region = "canary!"                     #! [resolver] `region` must be 1 to 63
 "#,
     )
     .await;
@@ -82,6 +82,6 @@ source = "canary"
 
 #[tokio::test]
 async fn windows_line_ends_count_as_one() {
-    let text = "[session]\r\nregion = 'canary' #! [session] `region` must look like\r\n";
+    let text = "[session]\r\nregion = 'canary!' #! [session] `region` must be 1 to 63\r\n";
     told_line_by_line(text).await;
 }

@@ -20,13 +20,13 @@ fn shell() -> Shell {
 async fn every_fault_is_told_at_its_line() {
     told_line_by_line(
         r#"[session]
-principal = "mallory"                   #! [session] `principal` is none of the principals; act for one of: a b
+principal = "mallory"                   #! [session] `principal` is none of the principals; act for one of:
 allowed_accounts = ["dev"]
 [accounts.dev]
 provider = "memory"
 [accounts.prod]
 provider = "memory"
-[principals."a b"]                      #! [principals.a b] `name` must be 1 to 128
+[principals." ab"]                      #! [principals. ab] `name` must be 1 to 256
 accounts = ["dev"]
 [principals.nobody]
 accounts = []                           #! [principals.nobody] `accounts` must name one account at least

@@ -25,7 +25,7 @@ session_name = "{principal}"            #! [accounts.identity] `session_name` as
 duration_seconds = 899                  #! [accounts.identity] `duration_seconds` must be 900 to 43,200
 policy = "canary"                       #! [accounts.identity] `policy` must be a JSON object
 policy_arns = ["canary"]                #! [accounts.identity] `policy_arns` must be managed
-region = "canary"                       #! [accounts.identity] `region` must look like
+region = "canary!"                     #! [accounts.identity] `region` must be 1 to 63
 source = "keys"                         #! [accounts.identity] unknown field `source`
 [accounts.user]
 provider = "federation"

@@ -59,7 +59,7 @@ async fn faults_of_both_files_and_between_them_are_told_at_once() {
         .file("mcp.json", r#"{"servers": {"broken": {}, "sound": {"command": "true"}}}"#)
         .file(
             "valetkey.toml",
-            "[session]\nregion = 'canary'\n[servers.broken]\naccount = 'dev'\n[servers.sound]\naccount = 'dev'\n\
+            "[session]\nregion = 'canary!'\n[servers.broken]\naccount = 'dev'\n[servers.sound]\naccount = 'dev'\n\
              [servers.elsewhere]\ncredentials = 'env'\n[accounts.dev]\nprovider = 'canary'\n",
         )
         .run(&["check", "--mcp-config", "mcp.json"])

@@ -81,7 +81,7 @@ async fn an_unknown_account_is_told_with_those_there_are() {
 #[tokio::test]
 async fn a_faulty_file_is_told_in_full_before_anything_runs() {
     let shell = with_keys()
-        .file("valetkey.toml", "[accounts.dev]\nprovider = 'canary'\n[session]\nregion = 'canary'\n");
+        .file("valetkey.toml", "[accounts.dev]\nprovider = 'canary'\n[session]\nregion = 'canary!'\n");
     let (code, told) = refused(shell, &[]).await;
     assert_eq!((code, told.lines().count()), (Some(78), 2), "{told}");
 }

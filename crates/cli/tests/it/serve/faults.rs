@@ -51,7 +51,7 @@ async fn a_call_to_a_broken_server_is_a_result_that_says_why() {
 #[tokio::test]
 async fn faulty_files_end_the_gateway_before_it_says_a_word() {
     let shell = Shell::new()
-        .file("valetkey.toml", "[session]\nregion = 'canary'\n[servers.nobody]\ncredentials = 'env'\n")
+        .file("valetkey.toml", "[session]\nregion = 'canary!'\n[servers.nobody]\ncredentials = 'env'\n")
         .file("mcp.json", "{}")
         .file("sound.json", r#"{"mcpServers": {}}"#);
     for (file, faults) in [("mcp.json", 2), ("sound.json", 2), ("none.json", 2)] {

@@ -1,0 +1,162 @@
+//! The keys of a section: which ones there are, what an unknown key was meant to be, and what a value must be.
+
+use serde::de::value::Error as Probed;
+use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
+use serde::forward_to_deserialize_any;
+
+/// How similar two names are that are taken for the same one.
+const SIMILAR: f64 = 0.85;
+
+/// The names of other tools, and of this file.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("source_profile", "source"),
+    ("credential_source", "source"),
+    ("role_session_name", "session_name"),
+    ("duration", "duration_seconds"),
+    ("credential_process", "command"),
+    ("web_identity_token_file", "token_file"),
+    ("profile", "name"),
+    ("secret", "secret_id"),
+    ("secret_arn", "secret_id"),
+    ("static", "memory"),
+    ("env", "environment"),
+    ("role", "assume-role"),
+    ("default", "ambient"),
+    ("sso", "profile"),
+    ("credential_process", "process"),
+    ("session-token", "federation"),
+];
+
+/// Keys under which other files keep secrets.
+const SECRETS: [&str; 3] = ["access_key_id", "secret_access_key", "session_token"];
+
+/// The fields of a struct that serde reads.
+pub(super) fn fields_of<T: DeserializeOwned>() -> &'static [&'static str] {
+    let mut fields = &[][..];
+    // Fails on purpose, after the struct has named its fields.
+    drop(T::deserialize(Probe(&mut fields)));
+    fields
+}
+
+/// Learns the fields of a struct, and provides no value.
+struct Probe<'a>(&'a mut &'static [&'static str]);
+
+impl<'de> Deserializer<'de> for Probe<'_> {
+    type Error = Probed;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Probed> {
+        Err(Probed::custom("no value"))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Probed> {
+        *self.0 = fields;
+        self.deserialize_any(visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+/// The one of `names` that `word` was probably meant to be.
+pub(super) fn meant<'n>(word: &str, names: &[&'n str]) -> Option<&'n str> {
+    let word = word.trim().to_lowercase();
+    let alike = |name: &str| name.replace('_', "-") == word.replace('_', "-");
+    let synonyms = || SYNONYMS.iter().filter(|(other, _)| *other == word).map(|(_, name)| *name);
+    let same = names.iter().find(|name| alike(name));
+    let synonym = || names.iter().find(|name| synonyms().any(|synonym| synonym == **name));
+    let similar = || {
+        let scored = names.iter().map(|name| (strsim::jaro_winkler(&word, name), name));
+        let best = scored.max_by(|(one, _), (other, _)| one.total_cmp(other));
+        best.filter(|(score, _)| *score >= SIMILAR).map(|(_, name)| name)
+    };
+    same.or_else(synonym).or_else(similar).copied()
+}
+
+/// What is wrong with a key that a section does not have. `names` are those it has.
+pub(super) fn unknown(key: &str, names: &[&str]) -> String {
+    let plain =
+        key.len() <= 64 && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+    let field = if plain { format!("unknown field `{key}`") } else { "unknown field".to_owned() };
+    let bare = key.to_lowercase();
+    if SECRETS.contains(&bare.trim_start_matches("aws_")) {
+        return format!(
+            "{field}; keys are not kept in this file: use the provider `environment`, `profile` or `secrets-manager`"
+        );
+    }
+    match meant(key, names) {
+        Some(name) => format!("{field}; did you mean `{name}`?"),
+        None => format!("{field}; use one of: {}", names.join(", ")),
+    }
+}
+
+/// What the value of a key must be, from what serde expected.
+pub(super) fn must_be(key: &str, expected: &str) -> String {
+    let number = expected.starts_with(['u', 'i']) && expected[1..].parse::<u8>().is_ok();
+    let wanted = match expected {
+        _ if number && key.ends_with("_seconds") => "a whole number of seconds, without quotes",
+        _ if number => "a whole number, without quotes",
+        "a boolean" => "`true` or `false`, without quotes",
+        "a string" | "path string" => "a string, in quotes",
+        "a sequence" => "a list, such as [\"a\", \"b\"]",
+        "a map" => "a table",
+        other => other,
+    };
+    format!("must be {wanted}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{ProviderSettings, RoleSettings, ServerSettings};
+
+    #[test]
+    fn fields_of_names_the_fields_of_a_section() {
+        assert_eq!(fields_of::<ServerSettings>(), ["credentials", "account", "tool_policies"]);
+        assert_eq!(fields_of::<String>(), [""; 0]);
+    }
+
+    #[test]
+    fn meant_finds_names_of_other_tools_and_misspelt_ones() {
+        let fields = fields_of::<RoleSettings>();
+        for (word, name) in [
+            ("source_profile", Some("source")),
+            ("role_session_name", Some("session_name")),
+            ("duration", Some("duration_seconds")),
+            ("rolearn", Some("role_arn")),
+            ("external-id", Some("external_id")),
+            ("colour", None),
+        ] {
+            assert_eq!(meant(word, fields), name, "{word}");
+        }
+        for (word, name) in [
+            ("assume_role", Some("assume-role")),
+            ("env", Some("environment")),
+            ("enviroment", Some("environment")),
+            ("SecretsManager", Some("secrets-manager")),
+            ("sso", Some("profile")),
+            ("canary", None),
+        ] {
+            assert_eq!(meant(word, ProviderSettings::NAMES), name, "{word}");
+        }
+    }
+
+    #[test]
+    fn unknown_key_with_odd_characters_is_not_repeated() {
+        assert_eq!(unknown("\x1b[31m", &["a"]), "unknown field; use one of: a");
+        assert!(unknown("aws_secret_access_key", &["a"]).contains("keys are not kept in this file"));
+    }
+
+    #[test]
+    fn must_be_names_types_as_they_are_written_in_toml() {
+        assert_eq!(must_be("duration_seconds", "u64"), "must be a whole number of seconds, without quotes");
+        assert_eq!(must_be("limit", "u32"), "must be a whole number, without quotes");
+        assert_eq!(must_be("x", "one of `a`, `b`"), "must be one of `a`, `b`");
+    }
+}

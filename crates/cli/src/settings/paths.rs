@@ -1,0 +1,128 @@
+//! The paths in a settings file: relative to the file's folder, with `~` and `${NAME}` filled in.
+
+use std::path::{Path, PathBuf};
+
+use super::{Fault, ProviderSettings, Settings};
+
+/// Returns the value of an environment variable.
+type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+impl Settings {
+    /// Makes every path of the file absolute. A path that cannot be resolved is a fault.
+    pub(super) fn resolve_paths(&mut self, folder: &Path, faults: &mut Vec<Fault>) {
+        let lookup = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        // The folder of this process does not change later, but that of its children differs.
+        let folder = std::path::absolute(folder.join(".")).unwrap_or_else(|_| folder.to_owned());
+        let mut wrong = Vec::new();
+        for (key, path) in self.paths() {
+            match resolve(path, &folder, &lookup) {
+                Ok(resolved) => *path = resolved,
+                Err(what) => wrong.push((key, what)),
+            }
+        }
+        for (key, what) in wrong {
+            let key: Vec<&str> = key.iter().map(String::as_str).collect();
+            faults.push(self.fault(&key, what));
+        }
+        self.folder = folder;
+    }
+
+    /// Every path of the file, with its key.
+    fn paths(&mut self) -> Vec<(Vec<String>, &mut PathBuf)> {
+        let key = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        let tokens = self.accounts.iter_mut().filter_map(|(name, account)| match &mut account.provider {
+            ProviderSettings::WebIdentity(identity) => {
+                Some((key(&["accounts", name, "token_file"]), &mut identity.token_file))
+            }
+            _ => None,
+        });
+        let policies = self
+            .policies
+            .iter_mut()
+            .filter_map(|(name, policy)| Some((key(&["policies", name, "file"]), policy.file.as_mut()?)));
+        let audit = self.audit.iter_mut().map(|audit| (key(&["audit", "file"]), &mut audit.file));
+        tokens.chain(policies).chain(audit).collect()
+    }
+}
+
+/// An absolute path. An empty one stays empty, for its reader to refuse.
+fn resolve(path: &Path, folder: &Path, lookup: Lookup<'_>) -> Result<PathBuf, String> {
+    if path.as_os_str().is_empty() {
+        return Ok(path.to_owned());
+    }
+    let filled = match path.to_str() {
+        Some(text) => fill(text, lookup)?,
+        None => return Err("must be valid UTF-8".to_owned()),
+    };
+    let Some(rest) = filled.strip_prefix('~') else { return Ok(folder.join(filled)) };
+    let home = lookup("HOME").ok_or("begins with `~`, and HOME is not set; write the whole path")?;
+    match rest.strip_prefix('/') {
+        Some(rest) => Ok(Path::new(&home).join(rest)),
+        None if rest.is_empty() => Ok(home.into()),
+        None => Err("names the home of another user by `~`; write the whole path".to_owned()),
+    }
+}
+
+/// Replaces each `${NAME}`. The values are not scanned again.
+fn fill(text: &str, lookup: Lookup<'_>) -> Result<String, String> {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        let (name, after) = after.split_once('}').ok_or("holds `${` without `}`; write `${NAME}`")?;
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if name.is_empty() || !name.bytes().all(is_name) {
+            return Err("holds `${` without the name of a variable; write `${NAME}`".to_owned());
+        }
+        let value = lookup(name).ok_or_else(|| {
+            format!("needs the environment variable `{name}`, which is not set; set it or write the path")
+        })?;
+        filled.push_str(before);
+        filled.push_str(&value);
+        rest = after;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(path: &str) -> Result<String, String> {
+        let lookup = |name: &str| match name {
+            "HOME" => Some("/home/a".to_owned()),
+            "DIR" => Some("/run/${HOME}".to_owned()),
+            _ => None,
+        };
+        resolve(Path::new(path), Path::new("/etc/x"), &lookup).map(|path| path.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn resolve_fills_in_folder_home_and_variables() {
+        for (path, wanted) in [
+            ("look.json", "/etc/x/look.json"),
+            ("/a/b", "/a/b"),
+            ("~/token", "/home/a/token"),
+            ("~", "/home/a"),
+            ("a~b", "/etc/x/a~b"),
+            ("${DIR}/token", "/run/${HOME}/token"),
+            ("sub/${HOME}", "/etc/x/sub//home/a"),
+            ("", ""),
+        ] {
+            assert_eq!(resolved(path).as_deref(), Ok(wanted), "{path}");
+        }
+    }
+
+    #[test]
+    fn resolve_refuses_what_it_cannot_fill_in() {
+        for (path, words) in [
+            ("~other/x", "the home of another user"),
+            ("${NONE}/x", "needs the environment variable `NONE`"),
+            ("${", "without `}`"),
+            ("${}", "without the name"),
+            ("${A:-b}", "without the name"),
+        ] {
+            assert!(resolved(path).unwrap_err().contains(words), "{path}");
+        }
+    }
+}

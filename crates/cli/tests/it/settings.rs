@@ -1,0 +1,116 @@
+//! Settings files as users write them: the form of another tool, relative paths, home folders.
+
+use crate::cloud::CarelessCloud;
+use crate::exec::with_keys;
+use crate::shell::Shell;
+
+/// Checks `text`, which has faults, and returns what is reported.
+async fn faults(text: &str) -> String {
+    let shell = Shell::new().env("AWS_REGION", "eu-central-1").file("valetkey.toml", text);
+    let ended = shell.run(&["check"]).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""), "{}", ended.stderr);
+    ended.stderr
+}
+
+const BASE: &str = "[accounts.base]\nprovider = 'environment'\n";
+
+fn role(keys: &str) -> String {
+    format!("{BASE}[accounts.r]\nprovider = 'assume-role'\nsource = 'base'\n{keys}\n")
+}
+
+#[tokio::test]
+async fn check_with_spellings_of_aws_suggests_each_key() {
+    let told = faults(
+        "[accounts.dev]\nprovider = 'assume_role'\nrole_arn = 'arn:aws:iam::111111111111:role/agent'\n\
+         source_profile = 'base'\nrole_session_name = 'x'\n[accounts.base]\nprovider = 'env'\n",
+    )
+    .await;
+    for words in [
+        "toml:2: [accounts.dev] `provider` is not a provider; did you mean `assume-role`?",
+        "toml:4: [accounts.dev] unknown field `source_profile`; did you mean `source`?",
+        "toml:5: [accounts.dev] unknown field `role_session_name`; did you mean `session_name`?",
+        "toml:7: [accounts.base] `provider` is not a provider; did you mean `environment`?",
+    ] {
+        assert!(told.contains(words), "{words}\n{told}");
+    }
+}
+
+#[tokio::test]
+async fn check_with_values_of_another_form_names_the_right_one() {
+    let arn = "role_arn = 'arn:aws:iam::111111111111:role/agent'";
+    for (text, words) in [
+        (
+            role(&format!("{arn}\nduration_seconds = '3600'")),
+            "`duration_seconds` must be a whole number of seconds, without quotes",
+        ),
+        (
+            role("role_arn = 'arn:aws:sts::111111111111:assumed-role/agent/session'"),
+            "`role_arn` is the ARN of a role session; name the role, such as \
+             `arn:aws:iam::111111111111:role/agent`",
+        ),
+        (
+            format!("{BASE}[servers.awslabs.aws-api-mcp-server]\naccount = 'base'\n"),
+            "a name with dots is quoted: `[servers.\"awslabs.aws-api-mcp-server\"]`",
+        ),
+        (
+            format!(
+                "{BASE}[accounts.s]\nprovider = 'secrets-manager'\nsource = 'base'\nsecret_id = \
+                 'arn:aws-us-gov:secretsmanager:us-gov-west-1:111111111111:secret:team/key-AbCdEf:x:AWSCURRENT'\n"
+            ),
+            "`secret_id` is an ARN with parts of an ECS task definition behind it; end it after the name",
+        ),
+        ("[acounts.a]\nprovider = 'memory'\n".to_owned(), "is not a section; did you mean `[accounts]`?"),
+        (
+            "[accounts.a]\nprovider = 'environment'\naws_access_key_id = 'canary'\n".to_owned(),
+            "toml:3: [accounts.a] unknown field `aws_access_key_id`; keys are not kept in this file",
+        ),
+        (
+            "[accounts.a]\nprovider = memory\n".to_owned(),
+            "toml:2:12: is not valid TOML here: string values must be quoted",
+        ),
+    ] {
+        let told = faults(&text).await;
+        assert!(told.contains(words) && !told.contains("canary"), "{words}\n{told}");
+    }
+}
+
+#[tokio::test]
+async fn settings_paths_start_from_the_folder_of_the_file() {
+    let document = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}}"#;
+    let shell = with_keys();
+    std::fs::create_dir(shell.path("settings")).unwrap();
+    let text = "[accounts.default]\nprovider = 'process'\ncommand = './credentials'\n[policies.look]\nfile = \
+                'look.json'\n[audit]\nfile = '${PLACE}.jsonl'\n";
+    let shell = shell
+        .env("PLACE", "audit")
+        .found_file("settings/valetkey.toml", text)
+        .found_file("settings/look.json", document)
+        .found_file("settings/credentials", "#!/bin/sh\ntouch ran\n");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(shell.path("settings/credentials"), executable).unwrap();
+    let checked = shell.run(&["check", "--config", "settings/valetkey.toml"]).await;
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    shell.run(&["exec", "--config", "settings/valetkey.toml", "--", "true"]).await;
+    assert!(shell.path("settings/audit.jsonl").is_file());
+    assert!(shell.files().contains(&"ran".to_owned()), "the program runs in the working directory");
+}
+
+#[tokio::test]
+async fn settings_paths_in_the_home_folder_are_found() {
+    let cloud = CarelessCloud::start().await;
+    let identity = |file: &str| {
+        format!(
+            "[accounts.w]\nprovider = 'web-identity'\nrole_arn = 'arn:aws:iam::111111111111:role/agent'\n\
+             token_file = '{file}'\n"
+        )
+    };
+    let shell = with_keys().env("AWS_ENDPOINT_URL", cloud.url()).found_file("token", "a.b.c");
+    let shell = shell.file("valetkey.toml", identity("~/token"));
+    let ended = shell.run(&["exec", "--", "true"]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let told = faults(&identity("${NO_SUCH_VARIABLE}")).await;
+    let words =
+        "toml:4: [accounts.w] `token_file` needs the environment variable `NO_SUCH_VARIABLE`, which is not";
+    assert!(told.contains(words), "{told}");
+    assert!(faults(&identity("~other/token")).await.contains("names the home of another user"));
+}
