@@ -15,6 +15,7 @@ use valetkey::mcp::config::ConfigFault;
 use crate::arguments::Check;
 use crate::compose::{self, Policies, Purpose};
 use crate::failure::Failure;
+use crate::nested;
 use crate::serve::{configuration, servers};
 use crate::settings::{Consent, Fault, Settings};
 use crate::terminal::Terminal;
@@ -29,12 +30,18 @@ pub(crate) async fn run(command: &Check) -> Result<ExitCode, Failure> {
         None => None,
     };
     compose::servers(&settings, config.as_mut(), &mut faults);
+    if command.files.mcp_config.is_some() {
+        faults.extend(settings.missing_default(""));
+    }
     // Making a session only checks; nothing is asked of anybody but by `--live`.
     let base = SdkBase::from_process().await;
     let session = compose::session(&settings, &base, &Terminal::new(), Purpose::Check, &mut faults);
     Policies::new(&settings, &session, &mut faults);
     if !faults.is_empty() {
         return Err(configuration(&faults));
+    }
+    if settings.is_absent() && config.is_none() {
+        return Err(Failure::usage(nothing_to_check()));
     }
     summary(&settings, config.as_ref())
         .map_err(|error| Failure::failed(format!("standard output cannot be written: {error}")))?;
@@ -50,13 +57,21 @@ async fn read_servers(path: &Path, faults: &mut Vec<Fault>) -> Option<McpConfig>
         let line = line_of(&text, &fault.server, fault.error.field());
         Fault::file(path, format!("server `{}`: {}", fault.server, fault.error)).at_line(line)
     };
-    faults.extend(config.faults.iter().map(told));
-    let warnings =
-        config.warnings.iter().map(told).chain(config.servers.iter().filter_map(|(name, server)| {
+    // A remote server is served by the client itself; the file is sound.
+    let (remote, broken): (Vec<_>, Vec<_>) =
+        config.faults.iter().partition(|fault| fault.error.field() == Some("url"));
+    faults.extend(broken.into_iter().map(told));
+    faults.extend(nested::gateways(&config).into_iter().map(|name| {
+        let line = line_of(&text, &name, Some("command"));
+        Fault::file(path, format!("server `{name}`: `command` {}", nested::REMEDY)).at_line(line)
+    }));
+    let warnings = remote.into_iter().chain(&config.warnings).map(told).chain(
+        config.servers.iter().filter_map(|(name, server)| {
             let what = format!("server `{name}`: `command` names a program that is not found here");
             let line = line_of(&text, name, Some("command"));
             (!is_found(&server.command)).then(|| Fault::file(path, what).at_line(line))
-        }));
+        }),
+    );
     warnings.for_each(warn);
     Some(config)
 }
@@ -94,12 +109,20 @@ fn line_of(text: &str, server: &str, field: Option<&str>) -> Option<usize> {
 
 fn summary(settings: &Settings, config: Option<&McpConfig>) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    if settings.is_absent() && config.is_none() {
-        return writeln!(
-            out,
-            "nothing to check: there is no valetkey.toml here, and no --mcp-config was given"
-        );
-    }
     let servers = config.map_or(0, |config| config.servers.len());
-    writeln!(out, "no faults; accounts: {}, servers: {}", settings.accounts.len(), servers)
+    writeln!(out, "no faults; accounts: {}, servers: {}", settings.accounts.len(), servers)?;
+    match settings.missing_default("") {
+        Some(_) => {
+            writeln!(out, "no account is the default: `serve` needs one, `exec` needs one or `--account`")
+        }
+        None => Ok(()),
+    }
+}
+
+fn nothing_to_check() -> String {
+    let folder = std::env::current_dir().map(|folder| format!(" in {}", folder.display()));
+    format!(
+        "nothing to check: there is no valetkey.toml{}, and neither `--config` nor `--mcp-config` names a file",
+        folder.unwrap_or_default()
+    )
 }

@@ -6,9 +6,14 @@ use valetkey::{Alias, SessionAccount, SessionContext};
 use crate::arguments::Choice;
 use crate::compose::{self, Purpose};
 use crate::failure::Failure;
+use crate::progress::reported;
 use crate::serve::configuration;
 use crate::settings::{Consent, Settings};
 use crate::terminal::Terminal;
+
+const NO_ACCOUNTS: &str = "the settings have no accounts; add an `[accounts.NAME]`";
+const NO_FILE: &str = "there is no `valetkey.toml` here, so there are no accounts to choose from; name the file with \
+                       `--config`, or leave `--account` out to use the keys of this environment";
 
 /// The session that the settings describe, and the account of it that was named, or its default one. The user of the
 /// terminal can consent to a settings file that was found.
@@ -37,11 +42,39 @@ pub(crate) async fn account_with(
         // Whoever runs this by hand, without a file, means the keys in the shell.
         session.set_provider_for(&Alias::default_account(), EnvProvider::from_process())?;
     }
-    let alias = choice.account.as_ref().unwrap_or_else(|| session.default_account());
-    if !settings.is_absent() && !settings.has_account(alias.as_str()) {
-        let what = format!("the account `{alias}` {}", settings.unknown_account());
-        return Err(Failure::configuration(vec![what]));
-    }
-    let account = session.account(alias)?;
+    let alias = alias(choice, &settings, &session).map_err(|what| Failure::configuration(vec![what]))?;
+    let account = session.account(&alias)?;
+    // Here, and not at the first use, where a program would wait without a word.
+    reported(account.credentials(), waiting(&settings, &account, &base)).await?;
     Ok((session, account))
+}
+
+/// The account that was named, or the default one. A name is not repeated: it may be a key.
+fn alias(choice: &Choice, settings: &Settings, session: &SessionContext) -> Result<Alias, String> {
+    let default = session.default_account();
+    match &choice.account {
+        None if settings.is_absent() => Ok(default.clone()),
+        None if settings.has_no_accounts() => Err(NO_ACCOUNTS.to_owned()),
+        None => match settings.missing_default(", or choose with `--account`") {
+            Some(fault) => Err(fault.to_string()),
+            None => Ok(default.clone()),
+        },
+        Some(alias) if settings.is_absent() && alias != default => Err(NO_FILE.to_owned()),
+        Some(alias) if !settings.is_absent() && !settings.has_account(alias.as_str()) => {
+            Err(format!("the account of `--account` {}", settings.unknown_account()))
+        }
+        Some(alias) => Ok(alias.clone()),
+    }
+}
+
+/// What a fetch for this account waits for.
+fn waiting(settings: &Settings, account: &SessionAccount, base: &SdkBase) -> String {
+    let name = account.alias();
+    let region =
+        account.region().or_else(|| base.config().region().and_then(|region| region.as_ref().parse().ok()));
+    let from = settings.accounts.get(name.as_str()).map(|account| account.origin(region.as_ref()));
+    format!(
+        "credentials of the account `{name}`, from {}",
+        from.unwrap_or_else(|| "this environment".to_owned())
+    )
 }

@@ -7,6 +7,8 @@ use valetkey::{Error, ErrorKind};
 
 /// Something went wrong while doing the job.
 const FAILED: u8 = 1;
+/// The command line is wrong.
+const USAGE: u8 = 2;
 /// The configuration is wrong (`EX_CONFIG` of sysexits.h).
 const CONFIGURATION: u8 = 78;
 
@@ -25,6 +27,11 @@ impl Failure {
     /// Several things failed, each told on a line.
     pub(crate) fn failures(lines: Vec<String>) -> Self {
         Self { code: FAILED, lines }
+    }
+
+    /// The command line asks for nothing that can be done.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { code: USAGE, lines: vec![message.into()] }
     }
 
     /// The configuration must be changed first.

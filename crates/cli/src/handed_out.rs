@@ -2,19 +2,19 @@
 
 use valetkey::{Expiry, Outstanding};
 
-/// Temporary sets are worth a warning, for somebody can end them. Long-lived keys are whoever's they were before.
+/// Logs the end of each account's credentials. That copies work for a while is no fault, so it is no warning.
 pub(crate) fn tell(outstanding: &Outstanding) {
     let session = outstanding.session;
     for held in &outstanding.accounts {
         let (account, until) = (&held.account, held.until);
         match until {
-            Expiry::At(_) => tracing::warn!(
+            Expiry::At(_) => tracing::info!(
                 %session, %account, %until,
-                "copies of what was handed out work until then; `valetkey revocation-policy` ends them sooner"
+                "issued credentials remain valid until then; `valetkey revocation-policy` ends them sooner"
             ),
             Expiry::Never => tracing::info!(
                 %session, %account,
-                "copies of the long-lived keys that were handed out work until the keys are deleted"
+                "issued long-lived keys remain valid until they are deleted"
             ),
         }
     }

@@ -2,7 +2,7 @@
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
-use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::filter::{Directive, FilterExt, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
@@ -20,10 +20,17 @@ const FLOORS: &[(&str, Level)] = &[
 ];
 
 pub(crate) fn install(directives: &str, color: bool) {
-    let asked = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).parse_lossy(directives);
+    // A directive that cannot be read may be a secret in the wrong place, so it is not repeated.
+    let (read, unread): (Vec<_>, Vec<_>) =
+        directives.split(',').partition(|directive| directive.trim().parse::<Directive>().is_ok());
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into());
+    let asked = filter.parse_lossy(read.join(","));
     let lines = fmt::layer().with_ansi(color).with_writer(std::io::stderr);
     // There is no other subscriber: this is called once, first.
     let _installed = registry().with(lines.with_filter(asked.and(filter_fn(is_above_floor)))).try_init();
+    if unread.iter().any(|directive| !directive.trim().is_empty()) {
+        tracing::warn!("`--log` (or VALETKEY_LOG) has a part that is neither a level nor `target=level`");
+    }
 }
 
 fn is_above_floor(event: &Metadata<'_>) -> bool {

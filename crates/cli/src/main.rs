@@ -12,22 +12,26 @@ mod failure;
 mod files;
 mod handed_out;
 mod logs;
+mod nested;
 mod own_memory;
+mod progress;
 mod revocation_policy;
 mod serve;
 mod settings;
 mod terminal;
 mod trust;
+mod usage;
 
 use std::process::ExitCode;
-
-use clap::Parser;
 
 use arguments::{Arguments, Command};
 use failure::Failure;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match usage::parse() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     // Before there is a secret in it. A guardian has its program's environment, with keys in one delivery.
     let protected = own_memory::protect();
     // Before anything else is started: this process is about to be another program, or its guardian.

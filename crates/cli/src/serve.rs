@@ -16,10 +16,17 @@ use crate::arguments::Serve;
 use crate::compose::{self, Policies, Purpose};
 use crate::failure::Failure;
 use crate::handed_out;
+use crate::nested;
 use crate::settings::{Consent, Fault, Settings};
 use crate::terminal::Terminal;
 
+const INSIDE: &str = "a valetkey gateway started this one (VALETKEY_GATEWAY is in the environment), and would start it \
+                      again without end; take valetkey out of the file that the first one is given by `--mcp-config`";
+
 pub(crate) async fn run(command: Serve) -> Result<ExitCode, Failure> {
+    if nested::is_inside_gateway() {
+        return Err(Failure::configuration(vec![INSIDE.to_owned()]));
+    }
     let mut faults = Vec::new();
     let settings = Settings::read(command.files.config.as_deref(), Consent::Required, &mut faults).await;
     let settings = settings.acting_for(command.files.principal.as_ref());
@@ -28,13 +35,18 @@ pub(crate) async fn run(command: Serve) -> Result<ExitCode, Failure> {
         None => None,
     };
     compose::servers(&settings, config.as_mut(), &mut faults);
+    faults.extend(settings.missing_default(""));
     let base = SdkBase::from_process().await;
     let session = compose::session(&settings, &base, &Terminal::new(), Purpose::Work, &mut faults);
     let policies = Policies::new(&settings, &session, &mut faults);
     if !faults.is_empty() {
         return Err(configuration(&faults));
     }
-    let config = config.unwrap_or_default();
+    let mut config = config.unwrap_or_default();
+    for name in nested::gateways(&config) {
+        config.servers.remove(&name);
+        tracing::warn!(server = %name, "left out: `command` {}", nested::REMEDY);
+    }
     for fault in config.faults.iter().chain(&config.warnings) {
         tracing::warn!(server = %fault.server, "{}", fault.error);
     }

@@ -2,6 +2,7 @@
 //! are errors.
 
 mod account;
+mod default_account;
 mod effects;
 mod fault;
 mod keys;
@@ -105,6 +106,11 @@ impl Settings {
     /// Whether there is no file.
     pub(crate) fn is_absent(&self) -> bool {
         self.place.is_nowhere()
+    }
+
+    /// Whether there is nothing to choose an account from.
+    pub(crate) fn has_no_accounts(&self) -> bool {
+        self.accounts.is_empty() && self.broken.is_empty()
     }
 
     /// Whether the file has an account of this name, sound or not.

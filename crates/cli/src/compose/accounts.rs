@@ -91,21 +91,16 @@ impl<'a> Accounts<'a> {
         // Keys that are set on an account of nobody's making would go round the guards of the others.
         let guarded = settings.accounts.values().any(|account| account.exchange.is_some());
         let named = || self.order.iter().map(|(_, alias)| alias.clone()).collect();
-        let Some(listed) = listed else { return guarded.then(named) };
+        // Without a default, the session would otherwise have an account `default` that the file does not have.
+        let undecided = !self.order.is_empty() && settings.default_account().is_none();
+        let Some(listed) = listed else { return (guarded || undecided).then(named) };
         let allowed = listed.iter().filter(|name| settings.allows(name));
         Some(allowed.filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// The account that is meant when none is named: as set, else `default`, else the only one.
+    /// The account that is meant when none is named. Where there is a choice to make, commands that need one report it.
     pub(super) fn default_alias(&self) -> Alias {
-        let named = self.settings.session.default_account.as_deref();
-        let only = || match self.order.as_slice() {
-            [(name, _)] => Some(*name),
-            _ => None,
-        };
-        let default = named
-            .or_else(|| self.settings.accounts.contains_key("default").then_some("default"))
-            .or_else(only);
+        let default = self.settings.default_account();
         default.and_then(|name| name.parse().ok()).unwrap_or_else(Alias::default_account)
     }
 

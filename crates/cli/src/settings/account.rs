@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use valetkey::Region;
 
 /// One account.
 #[derive(Debug)]
@@ -175,6 +176,27 @@ impl AccountSettings {
         }
     }
 
+    /// Where its credentials come from, for a person who waits. Of an endpoint only the host is shown.
+    pub(crate) fn origin(&self, region: Option<&Region>) -> String {
+        let aws = |service: &str, variable: &str| {
+            let url = std::env::var(variable).or_else(|_| std::env::var("AWS_ENDPOINT_URL")).ok();
+            let host = url.as_deref().and_then(host_of);
+            let region = region.map(|region| format!(" in {region}")).unwrap_or_default();
+            host.map_or_else(|| format!("{service}{region}"), |host| format!("{service} at {host}"))
+        };
+        match &self.provider {
+            ProviderSettings::AssumeRole(_)
+            | ProviderSettings::WebIdentity(_)
+            | ProviderSettings::Federation(_) => aws("AWS STS", "AWS_ENDPOINT_URL_STS"),
+            ProviderSettings::SecretsManager(_) => {
+                aws("AWS Secrets Manager", "AWS_ENDPOINT_URL_SECRETS_MANAGER")
+            }
+            ProviderSettings::Process(_) => "its program".to_owned(),
+            ProviderSettings::Ambient(_) | ProviderSettings::Profile(_) => "the AWS SDK".to_owned(),
+            ProviderSettings::Memory(_) | ProviderSettings::Environment(_) => "this environment".to_owned(),
+        }
+    }
+
     pub(crate) fn region(&self) -> Option<&str> {
         match &self.provider {
             ProviderSettings::Memory(plain)
@@ -230,6 +252,11 @@ impl AccountSettings {
             _ => None,
         }
     }
+}
+
+/// The host of a URL, without a user name, which may come with a password.
+fn host_of(url: &str) -> Option<&str> {
+    url.split_once("://")?.1.split(['/', '?', '#']).next()?.rsplit('@').next()
 }
 
 impl ProviderSettings {

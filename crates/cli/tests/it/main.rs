@@ -15,3 +15,4 @@ mod serve;
 mod settings;
 mod shell;
 mod trust;
+mod usage;

@@ -47,7 +47,8 @@ async fn every_server_at_fault_is_told_with_its_line_and_remedy() {
         (22, "server `open`: `cwd` has a `${` without its `}`"),
     ];
     for (line, words) in wanted {
-        let told = format!("error: mcp.json:{line}: {words}");
+        let severity = if words.contains("`remote`") { "warning" } else { "error" };
+        let told = format!("{severity}: mcp.json:{line}: {words}");
         assert!(checked.stderr.contains(&told), "{told}\n{}", checked.stderr);
     }
     assert_eq!(checked.stderr.lines().count(), wanted.len(), "{}", checked.stderr);

@@ -80,13 +80,6 @@ async fn an_audit_file_that_is_a_folder_is_told_and_so_is_one_in_no_folder() {
 }
 
 #[tokio::test]
-async fn without_files_there_is_nothing_to_find() {
-    let checked = Shell::new().run(&["check"]).await;
-    assert_eq!(checked.code, Some(0));
-    assert!(checked.stdout.starts_with("nothing to check"), "{}", checked.stdout);
-}
-
-#[tokio::test]
 async fn a_program_that_is_not_there_is_a_warning_whatever_is_logged() {
     let servers = r#"{"mcpServers": {"sound": {"command": "true"},
         "typo": {"command": "no-such-program", "autoapprove": []}}}"#;

@@ -24,15 +24,15 @@ async fn shown(settings: &str, options: &[&str]) -> String {
     ended.stdout.trim_end().to_owned()
 }
 
-/// What the host's shell says wins over the file, for it came with the credentials.
-fn host() -> String {
-    format!("eu-central-1 eu-central-1 {KEY_ID}")
+/// The region of the account, which comes before that of the environment.
+fn of_region(region: &str) -> String {
+    format!("{region} {region} {KEY_ID}")
 }
 
 #[tokio::test]
 async fn the_account_named_is_the_one_used() {
-    for alias in ["here", "there"] {
-        assert_eq!(shown(SETTINGS, &["--account", alias]).await, host());
+    for (alias, region) in [("here", "us-west-2"), ("there", "ap-south-1")] {
+        assert_eq!(shown(SETTINGS, &["--account", alias]).await, of_region(region));
     }
 }
 
@@ -41,8 +41,10 @@ async fn the_default_account_is_the_one_set_else_default_else_the_only_one() {
     let set = format!("[session]\ndefault_account = 'there'\n{SETTINGS}");
     let named = SETTINGS.replace("there", "default");
     let only = SETTINGS.split("[accounts.there]").next().unwrap();
-    for settings in [set.as_str(), named.as_str(), only] {
-        assert_eq!(shown(settings, &[]).await, host());
+    for (settings, region) in
+        [(set.as_str(), "ap-south-1"), (named.as_str(), "ap-south-1"), (only, "us-west-2")]
+    {
+        assert_eq!(shown(settings, &[]).await, of_region(region));
     }
 }
 
@@ -51,13 +53,13 @@ async fn among_several_accounts_without_a_default_one_must_be_named() {
     let shell = with_keys().file("valetkey.toml", SETTINGS);
     let ended = shell.run(&["exec", "--", "true"]).await;
     assert_eq!(ended.code, Some(78));
-    let told = "`default` is not one of the accounts; name one of: here, there";
+    let told = "needs a `default_account`, because there are several accounts; name one of: here, there";
     assert!(ended.stderr.contains(told), "{}", ended.stderr);
 }
 
 #[tokio::test]
 async fn an_account_that_is_not_allowed_can_be_a_source_and_nothing_else() {
-    let settings = "[session]\nallowed_accounts = ['role', 'there']\n[accounts.there]\nprovider = 'environment'\n\
+    let settings = "[session]\ndefault_account = 'role'\nallowed_accounts = ['role', 'there']\n[accounts.there]\nprovider = 'environment'\n\
                     [accounts.keys]\nprovider = 'environment'\n[accounts.role]\nprovider = 'assume-role'\n\
                     source = 'keys'\nrole_arn = 'arn:aws:iam::111111111111:role/agent'\n";
     let cloud = CarelessCloud::start().await;
@@ -68,7 +70,7 @@ async fn an_account_that_is_not_allowed_can_be_a_source_and_nothing_else() {
         shell.run(&args).await
     };
     let ended = run(&[]).await;
-    assert!(ended.stdout.starts_with("ASIA"), "the first that is allowed is the default: {}", ended.stderr);
+    assert!(ended.stdout.starts_with("ASIA"), "{}", ended.stderr);
     assert!(cloud.shown().contains(KEY_ID), "assumed with the keys that it may not have");
     assert_eq!(run(&["--account", "there"]).await.stdout.trim_end(), KEY_ID);
     let refused = run(&["--account", "keys"]).await;

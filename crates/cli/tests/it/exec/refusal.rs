@@ -75,7 +75,7 @@ async fn an_unknown_account_is_told_with_those_there_are() {
     let shell = with_keys().file("valetkey.toml", "[accounts.dev]\nprovider = 'environment'\n");
     let (code, told) = refused(shell, &["--account", "prod"]).await;
     assert_eq!(code, Some(78), "{told}");
-    assert!(told.contains("`prod` is not one of the accounts") && told.contains("dev"), "{told}");
+    assert!(told.contains("`--account` is not one of the accounts") && told.contains("dev"), "{told}");
 }
 
 #[tokio::test]

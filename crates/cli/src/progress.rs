@@ -1,0 +1,30 @@
+//! Reports what a fetch waits for, when a person would wonder.
+
+use std::fmt::Display;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+/// How long a fetch may take without a word.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// Awaits `work`. If that takes longer than a second, a line on the terminal, or else in the log, says what for.
+pub(crate) async fn reported<T>(work: impl Future<Output = T>, what: impl Display) -> T {
+    tokio::pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = sleep(SILENCE) => report(&what),
+    }
+    work.await
+}
+
+#[allow(clippy::print_stderr, reason = "a person who waits at the terminal sees why, whatever is logged")]
+fn report(what: &impl Display) {
+    if std::io::stderr().is_terminal() {
+        eprintln!("waiting for {what}");
+    } else {
+        tracing::info!("waiting for {what}");
+    }
+}

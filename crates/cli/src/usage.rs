@@ -1,0 +1,65 @@
+//! Reading the command line. Errors repeat no argument: a secret may have been pasted into the wrong place.
+
+use std::error::Error as _;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::arguments::Arguments;
+
+/// The arguments of this process. Help and errors are printed, and returned as the exit code.
+#[allow(clippy::print_stderr, reason = "errors of the command line are printed before there is a log")]
+pub(crate) fn parse() -> Result<Arguments, ExitCode> {
+    Arguments::try_parse().map_err(|error| {
+        let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+        if !error.use_stderr() || is_help {
+            // Nothing is left to do if the output is closed.
+            drop(error.print());
+            return ExitCode::from(if is_help { 2 } else { 0 });
+        }
+        eprintln!("error: {}\n", message(&error));
+        if let Some(ContextValue::StyledStr(usage)) = error.get(ContextKind::Usage) {
+            eprintln!("{usage}\n");
+        }
+        eprintln!("For more information, try '--help'.");
+        ExitCode::from(2)
+    })
+}
+
+/// What is wrong, in words of this program alone.
+fn message(error: &clap::Error) -> String {
+    let argument = words(error, ContextKind::InvalidArg);
+    match error.kind() {
+        ErrorKind::InvalidValue => match words(error, ContextKind::ValidValue) {
+            valid if valid.is_empty() => format!("{argument} needs a value"),
+            valid => format!("{argument} has a value that is not one of: {valid}"),
+        },
+        ErrorKind::ValueValidation => {
+            let reason = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+            format!("{argument} has an invalid value{reason}")
+        }
+        ErrorKind::MissingRequiredArgument => format!("missing: {argument}"),
+        ErrorKind::ArgumentConflict => {
+            format!("{argument} cannot be used with {}", words(error, ContextKind::PriorArg))
+        }
+        ErrorKind::UnknownArgument => suggested("unexpected argument", error, ContextKind::SuggestedArg),
+        ErrorKind::InvalidSubcommand => suggested("unknown command", error, ContextKind::SuggestedSubcommand),
+        kind => kind.as_str().unwrap_or("the command line cannot be read").to_owned(),
+    }
+}
+
+fn suggested(what: &str, error: &clap::Error, kind: ContextKind) -> String {
+    match words(error, kind) {
+        names if names.is_empty() => what.to_owned(),
+        names => format!("{what}; did you mean `{names}`?"),
+    }
+}
+
+fn words(error: &clap::Error, kind: ContextKind) -> String {
+    match error.get(kind) {
+        Some(ContextValue::String(word)) => word.clone(),
+        Some(ContextValue::Strings(words)) => words.join(", "),
+        _ => String::new(),
+    }
+}

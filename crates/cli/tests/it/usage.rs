@@ -1,0 +1,162 @@
+//! What a new user meets: the command line, the README, and commands in a folder without files.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpListener;
+
+use crate::cloud::CarelessCloud;
+use crate::exec::with_keys;
+use crate::serve::servers;
+use crate::shell::Shell;
+
+const README: &str = include_str!("../../../../README.md");
+const CANARY: &str = "canary/wJalrXUtnFEMI+K7MDENG";
+
+/// The block of the README that begins with `start`.
+fn readme(start: &str) -> &'static str {
+    README
+        .split("```")
+        .find_map(|block| Some(block.split_once('\n')?.1).filter(|text| text.starts_with(start)))
+        .unwrap()
+}
+
+/// The options of a command that take a value, as its help lists them.
+async fn options(command: &str) -> BTreeSet<String> {
+    let help = Shell::new().run(&[command, "--help"]).await.stdout;
+    let option = |line: &str| {
+        let (option, rest) = line.trim().strip_prefix("--")?.split_once(' ')?;
+        rest.starts_with('<').then(|| format!("--{option}"))
+    };
+    help.lines().filter_map(option).collect()
+}
+
+#[tokio::test]
+async fn usage_errors_repeat_no_argument() {
+    let shell = Shell::new();
+    let refused = async |args: &[&str]| {
+        let ended = shell.run(args).await;
+        assert_ne!(ended.code, Some(0), "{args:?}");
+        assert!(!ended.said().contains("canary"), "{args:?}: {}", ended.said());
+        ended
+    };
+    for command in ["demo", "serve", "exec", "credential-process", "revocation-policy", "check", "trust"] {
+        let options = options(command).await;
+        assert!(options.contains("--log"), "{options:?}");
+        // A path must be named, or its error could not be understood.
+        for option in options.iter().filter(|option| !option.ends_with("config")) {
+            for args in [vec![format!("{option}={CANARY}")], vec![option.clone(), CANARY.to_owned()]] {
+                let args: Vec<&str> = args.iter().map(String::as_str).collect();
+                let tail: &[&str] = if command == "exec" { &["--account", "x y"] } else { &["--nonsense"] };
+                refused(&[&[command], &args[..], tail].concat()).await;
+                // The same with nothing else wrong, as far as that fails.
+                let ended = shell.run(&[&[command], &args[..]].concat()).await;
+                assert!(!ended.said().contains("canary"), "{command} {args:?}: {}", ended.said());
+            }
+        }
+        refused(&[command, &format!("--{CANARY}")]).await;
+        refused(&[command, "--nonsense", CANARY]).await;
+    }
+    refused(&[CANARY]).await;
+    let env = format!("--env==NAME={CANARY}");
+    refused(&["exec", &env, "--", "true"]).await;
+    refused(&["exec", "--env", &format!("NAME={CANARY}")]).await;
+    refused(&["exec", "--account", "canary", "--", "true"]).await;
+    let known = with_keys().file("valetkey.toml", "[accounts.a]\nprovider = 'environment'\n");
+    let ended = known.run(&["exec", "--account", "canary", "--", "true"]).await;
+    assert_eq!(
+        ended.stderr,
+        "error: the account of `--account` is not one of the accounts; name one of: a\n"
+    );
+    assert!(refused(&["sevre"]).await.stderr.contains("did you mean `serve`?"));
+    assert!(refused(&["check", "--confg", "x"]).await.stderr.contains("did you mean `--config`?"));
+    let delivery = refused(&["exec", "--delivery", CANARY, "--", "true"]).await;
+    assert!(delivery.stderr.contains("not one of: endpoint, env"), "{}", delivery.stderr);
+}
+
+#[tokio::test]
+async fn readme_settings_work_with_the_commands_of_the_readme() {
+    let cloud = CarelessCloud::start().await;
+    let shell = with_keys()
+        .env("AWS_ENDPOINT_URL", cloud.url())
+        .file("valetkey.toml", readme("# valetkey.toml"))
+        .file("servers.json", readme("{\n  \"mcpServers\": {\n    \"aws-api\""));
+    let checked = shell.run(&["check", "--mcp-config", "servers.json"]).await;
+    assert_eq!((checked.code, checked.stdout.as_str()), (Some(0), "no faults; accounts: 2, servers: 1\n"));
+    let ran = shell.run(&["exec", "--", "true"]).await;
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "a success is silent");
+    assert!(cloud.calls().iter().any(|(operation, _)| operation == "AssumeRole"));
+}
+
+#[tokio::test]
+async fn default_account_is_the_only_one_or_must_be_named() {
+    let role = "[accounts.prod]\nprovider = 'environment'\n";
+    let one = with_keys().file("valetkey.toml", role).file("mcp.json", servers(json!({})));
+    assert_eq!(one.run(&["exec", "--", "true"]).await.code, Some(0));
+    let several = one.file("valetkey.toml", format!("{role}[accounts.base]\nprovider = 'environment'\n"));
+    let needs = "needs a `default_account`, because there are several accounts; name one of: base, prod";
+    for (command, remedy) in [
+        (&["exec", "--", "true"][..], ", or choose with `--account`"),
+        (&["serve"], ""),
+        (&["check", "--mcp-config", "mcp.json"], ""),
+    ] {
+        let ended = several.run(command).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""), "{}", ended.stderr);
+        let told = format!("error: valetkey.toml: [session] {needs}{remedy}\n");
+        assert_eq!(ended.stderr, told);
+    }
+    let checked = several.run(&["check"]).await;
+    assert!(checked.stdout.contains("no account is the default"), "{}", checked.stdout);
+    assert_eq!(several.run(&["exec", "--account", "prod", "--", "true"]).await.code, Some(0));
+}
+
+#[tokio::test]
+async fn check_with_nothing_to_check_exits_with_two() {
+    let shell = Shell::new();
+    let ended = shell.run(&["check"]).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
+    let folder = shell.path("").canonicalize().unwrap();
+    assert!(ended.stderr.contains(folder.to_str().unwrap().trim_end_matches('/')), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn check_with_a_remote_server_only_warns() {
+    let file = servers(json!({"ca": {"name": "Code Analysis", "url": "http://localhost:3000/mcp"}}));
+    let ended = Shell::new().file("mcp.json", file).run(&["check", "--mcp-config", "mcp.json"]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.starts_with("warning: mcp.json:1: server `ca`: "), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn serve_inside_a_gateway_is_refused_and_check_reports_it() {
+    let file =
+        servers(json!({"aws": {"command": "valetkey", "args": ["serve", "--mcp-config", "mcp.json"]}}));
+    let shell = Shell::new().file("mcp.json", file);
+    let checked = shell.run(&["check", "--mcp-config", "mcp.json"]).await;
+    assert_eq!(checked.code, Some(78));
+    assert!(checked.stderr.contains("server `aws`: `command` runs `valetkey serve`"), "{}", checked.stderr);
+    let outer = shell.run(&["serve", "--mcp-config", "mcp.json"]).await;
+    assert!(outer.stderr.contains("left out: `command` runs `valetkey serve`"), "{}", outer.stderr);
+    let inner = shell.env("VALETKEY_GATEWAY", "0").run(&["serve", "--mcp-config", "mcp.json"]).await;
+    assert_eq!((inner.code, inner.stdout.as_str()), (Some(78), ""));
+    assert!(inner.stderr.contains("would start it again without end"), "{}", inner.stderr);
+}
+
+#[tokio::test]
+async fn exec_with_silent_sts_reports_what_it_waits_for() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://user:canary@{}/", silent.local_addr().unwrap());
+    let text = "[accounts.base]\nprovider = 'environment'\n[accounts.role]\nprovider = 'assume-role'\nsource = \
+                'base'\nrole_arn = 'arn:aws:iam::111111111111:role/agent'\n[session]\ndefault_account = 'role'\n";
+    let shell = with_keys().env("AWS_ENDPOINT_URL", url).file("valetkey.toml", text);
+    let mut child = shell.start(&["--log", "valetkey=info", "exec", "--", "true"]);
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    loop {
+        let line = lines.next_line().await.unwrap().unwrap();
+        assert!(!line.contains("canary"), "{line}");
+        if line.contains("waiting for credentials of the account `role`, from AWS STS at 127.0.0.1") {
+            return;
+        }
+    }
+}
