@@ -49,7 +49,7 @@ async fn play(shell: &Shell, era: Era, arguments: &[&str], canary: &Canary) -> (
     client.tools().await;
     client.set(canary.json()).await;
     client.tools().await;
-    let broken = json!({"access_key_id": "x", "secret_access_key": canary.expose_secret()});
+    let broken = json!({"access_key_id": "x\u{1}", "secret_access_key": canary.expose_secret()});
     let wrong =
         json!({"credentials_json": format!("{{\"secret_access_key\": \"{}\"", canary.expose_secret())});
     let calls = [
