@@ -90,7 +90,7 @@ mod tests {
 
     fn resolved(path: &str) -> Result<String, String> {
         let lookup = |name: &str| match name {
-            "HOME" => Some("/home/a".to_owned()),
+            "HOME" => Some("/srv/home".to_owned()),
             "DIR" => Some("/run/${HOME}".to_owned()),
             _ => None,
         };
@@ -102,11 +102,11 @@ mod tests {
         for (path, wanted) in [
             ("look.json", "/etc/x/look.json"),
             ("/a/b", "/a/b"),
-            ("~/token", "/home/a/token"),
-            ("~", "/home/a"),
+            ("~/token", "/srv/home/token"),
+            ("~", "/srv/home"),
             ("a~b", "/etc/x/a~b"),
             ("${DIR}/token", "/run/${HOME}/token"),
-            ("sub/${HOME}", "/etc/x/sub//home/a"),
+            ("sub/${HOME}", "/etc/x/sub//srv/home"),
             ("", ""),
         ] {
             assert_eq!(resolved(path).as_deref(), Ok(wanted), "{path}");
