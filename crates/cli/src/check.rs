@@ -26,7 +26,7 @@ pub(crate) async fn run(command: &Check) -> Result<ExitCode, Failure> {
     let settings = Settings::read(command.files.config.as_deref(), consent, &mut faults).await;
     let settings = settings.acting_for(command.files.principal.as_ref());
     let mut config = match &command.files.mcp_config {
-        Some(path) => read_servers(path, &mut faults).await,
+        Some(path) => read_servers(path, &mut faults),
         None => None,
     };
     compose::servers(&settings, config.as_mut(), &mut faults);
@@ -46,13 +46,13 @@ pub(crate) async fn run(command: &Check) -> Result<ExitCode, Failure> {
     summary(&settings, config.as_ref())
         .map_err(|error| Failure::failed(format!("standard output cannot be written: {error}")))?;
     if command.live {
-        live::run(&session, &live::accounts(&settings), &base).await?;
+        live::run(&session, &live::accounts(&settings, &base), &base).await?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn read_servers(path: &Path, faults: &mut Vec<Fault>) -> Option<McpConfig> {
-    let (config, text) = servers(path, faults).await?;
+fn read_servers(path: &Path, faults: &mut Vec<Fault>) -> Option<McpConfig> {
+    let (config, text) = servers(path, faults)?;
     let told = |fault: &ConfigFault| {
         let line = line_of(&text, &fault.server, fault.error.field());
         Fault::file(path, format!("server `{}`: {}", fault.server, fault.error)).at_line(line)

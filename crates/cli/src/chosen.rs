@@ -1,7 +1,7 @@
 //! The one account that a command works in, of the settings or, without any, of the shell.
 
 use valetkey::backends::{EnvProvider, SdkBase};
-use valetkey::{Alias, SessionAccount, SessionContext};
+use valetkey::{Alias, ErrorKind, SessionAccount, SessionContext};
 
 use crate::arguments::Choice;
 use crate::compose::{self, Purpose};
@@ -12,6 +12,7 @@ use crate::settings::{Consent, Settings};
 use crate::terminal::Terminal;
 
 const NO_ACCOUNTS: &str = "the settings have no accounts; add an `[accounts.NAME]`";
+const NO_KEYS: &str = "export them, or name a settings file that has accounts with `--config`";
 const NO_FILE: &str = "there is no `valetkey.toml` here, so there are no accounts to choose from; name the file with \
                        `--config`, or leave `--account` out to use the keys of this environment";
 
@@ -45,7 +46,11 @@ pub(crate) async fn account_with(
     let alias = alias(choice, &settings, &session).map_err(|what| Failure::configuration(vec![what]))?;
     let account = session.account(&alias)?;
     // Here, and not at the first use, where a program would wait without a word.
-    reported(account.credentials(), waiting(&settings, &account, &base)).await?;
+    let fetched = reported(account.credentials(), waiting(&settings, &account, &base)).await;
+    fetched.map_err(|error| match error.kind() {
+        ErrorKind::NotConfigured if settings.is_absent() => error.with_next_step(NO_KEYS),
+        _ => error,
+    })?;
     Ok((session, account))
 }
 

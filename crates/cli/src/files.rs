@@ -9,7 +9,7 @@ use rustix::fs::OFlags;
 use rustix::process::{getegid, geteuid};
 
 /// The largest file that is read. Configuration and policies are a few kilobytes.
-pub(crate) const MAX_BYTES: u64 = 1 << 20;
+pub(crate) const MAX_BYTES: u64 = 4 << 20;
 
 const GROUP_WRITE: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
@@ -54,7 +54,7 @@ fn bounded(file: &File) -> Result<Vec<u8>, String> {
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
     match u64::try_from(bytes.len()) {
         Ok(length) if length <= MAX_BYTES => Ok(bytes),
-        _ => Err("is larger than 1 MiB; name the right file".to_owned()),
+        _ => Err("is larger than 4 MiB; name the right file".to_owned()),
     }
 }
 
@@ -192,7 +192,7 @@ mod tests {
         write(MAX_BYTES);
         assert!(read(&path, Writers::UserOnly).is_ok());
         write(MAX_BYTES + 1);
-        assert!(read(&path, Writers::UserOnly).unwrap_err().contains("larger than 1 MiB"));
+        assert!(read(&path, Writers::UserOnly).unwrap_err().contains("larger than 4 MiB"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use valetkey::tools::{ToolSet, ToolSetBuilder};
 use crate::arguments::Serve;
 use crate::compose::{self, Policies, Purpose};
 use crate::failure::Failure;
+use crate::files::{self, Writers};
 use crate::handed_out;
 use crate::nested;
 use crate::settings::{Consent, Fault, Settings};
@@ -31,7 +32,7 @@ pub(crate) async fn run(command: Serve) -> Result<ExitCode, Failure> {
     let settings = Settings::read(command.files.config.as_deref(), Consent::Required, &mut faults).await;
     let settings = settings.acting_for(command.files.principal.as_ref());
     let mut config = match &command.files.mcp_config {
-        Some(path) => servers(path, &mut faults).await.map(|(config, _text)| config),
+        Some(path) => servers(path, &mut faults).map(|(config, _text)| config),
         None => None,
     };
     compose::servers(&settings, config.as_mut(), &mut faults);
@@ -64,9 +65,9 @@ pub(crate) async fn run(command: Serve) -> Result<ExitCode, Failure> {
 }
 
 /// Reads an `mcpServers` file, and gives back its text too; `${VAR}` in it is answered by the environment.
-pub(crate) async fn servers(path: &Path, faults: &mut Vec<Fault>) -> Option<(McpConfig, String)> {
-    let text = tokio::fs::read_to_string(path).await;
-    let text = text.map_err(|error| faults.push(Fault::unread(path, &error))).ok()?;
+pub(crate) fn servers(path: &Path, faults: &mut Vec<Fault>) -> Option<(McpConfig, String)> {
+    let text = files::read_text(path, Writers::OwnerAndGroup);
+    let text = text.map_err(|what| faults.push(Fault::file(path, what))).ok()?;
     let variables = Variables::new(|name| std::env::var(name).ok());
     match McpConfig::parse(&text, &variables) {
         Ok(config) => Some((config, text)),
@@ -79,7 +80,10 @@ pub(crate) async fn servers(path: &Path, faults: &mut Vec<Fault>) -> Option<(Mcp
 }
 
 pub(crate) fn configuration(faults: &[Fault]) -> Failure {
-    Failure::configuration(faults.iter().map(ToString::to_string).collect())
+    let mut faults: Vec<&Fault> = faults.iter().collect();
+    // In the order of the lines, as an editor shows them.
+    faults.sort_by_key(|fault| (&fault.file, fault.line));
+    Failure::configuration(faults.into_iter().map(ToString::to_string).collect())
 }
 
 /// This program, as the launcher of children.

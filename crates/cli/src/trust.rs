@@ -69,8 +69,17 @@ impl TrustStore {
     }
 
     fn entry(&self, path: &Path) -> io::Result<PathBuf> {
-        Ok(self.folder.join(digest(path.canonicalize()?.as_os_str().as_bytes())))
+        Ok(self.folder.join(digest(settled(path)?.as_os_str().as_bytes())))
     }
+}
+
+/// The one path of a file. A file that is gone keeps its path, so that its decision can be forgotten.
+fn settled(path: &Path) -> io::Result<PathBuf> {
+    path.canonicalize().or_else(|_gone| {
+        let absolute = std::path::absolute(path)?;
+        let (folder, name) = absolute.parent().zip(absolute.file_name()).ok_or(io::ErrorKind::NotFound)?;
+        Ok(folder.canonicalize()?.join(name))
+    })
 }
 
 fn digest(bytes: &[u8]) -> String {

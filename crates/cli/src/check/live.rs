@@ -11,19 +11,28 @@ use valetkey::{
 };
 
 use crate::failure::{Failure, with_causes};
+use crate::progress::reported;
 use crate::settings::{AccountSettings, Settings};
 
 /// An account to be asked, and whose it should be, if the settings say that.
 pub(super) struct Asked {
     alias: Alias,
     owner: Option<AccountId>,
+    /// Where its credentials come from.
+    origin: String,
 }
 
 /// The accounts that the session may have.
-pub(super) fn accounts(settings: &Settings) -> Vec<Asked> {
+pub(super) fn accounts(settings: &Settings, base: &SdkBase) -> Vec<Asked> {
+    let region = base.config().region().and_then(|region| region.as_ref().parse().ok());
     let asked = |(name, account): (&String, &AccountSettings)| {
         let owner = account.role_arn().and_then(|role| role.parse::<RoleArn>().ok());
-        Some(Asked { alias: name.parse().ok()?, owner: owner.map(|role| role.account().clone()) })
+        Some(Asked {
+            alias: name.parse().ok()?,
+            owner: owner.map(|role| role.account().clone()),
+            origin: account
+                .origin(account.region().and_then(|region| region.parse().ok()).as_ref().or(region.as_ref())),
+        })
     };
     settings.accounts.iter().filter(|(name, _)| settings.allows(name)).filter_map(asked).collect()
 }
@@ -50,7 +59,8 @@ pub(super) async fn run(session: &SessionContext, accounts: &[Asked], base: &Sdk
 /// What one account got, and whose it is.
 async fn answer(session: &SessionContext, asked: &Asked, base: &SdkBase) -> Result<String> {
     let account = session.account(&asked.alias)?;
-    account.credentials().await?;
+    let what = format!("credentials of the account `{}`, from {}", asked.alias, asked.origin);
+    reported(account.credentials(), what).await?;
     let lookup = StsCallerLookup::new(&base.clone().region(&account.resolved_region()));
     let caller = WhoAmI::new(account.clone(), Arc::new(lookup)).caller().await?;
     let status = account.status()?;

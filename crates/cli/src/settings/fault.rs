@@ -1,7 +1,6 @@
 //! `Fault`: what is wrong with a file, and where.
 
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,16 +21,6 @@ impl Fault {
 
     pub(crate) fn at_line(self, line: Option<usize>) -> Self {
         Self { line, ..self }
-    }
-
-    /// A file that could not be read.
-    pub(crate) fn unread(path: &Path, error: &io::Error) -> Self {
-        let remedy = match error.kind() {
-            io::ErrorKind::NotFound => "name a file that is there",
-            io::ErrorKind::InvalidData => "save it as UTF-8",
-            _ => "make it readable",
-        };
-        Self::file(path, format!("cannot be read: {error}; {remedy}"))
     }
 }
 

@@ -31,8 +31,9 @@ impl<'p> Reader<'p> {
         faults: &mut Vec<Fault>,
     ) -> Option<T> {
         let mut table = self.table(path, value, faults)?;
-        self.refuse_unknown(path, table.get_mut(), keys::fields_of::<T>(), faults);
-        let (mut told, mut filled) = (BTreeSet::new(), BTreeSet::new());
+        // A key that was reported and removed is not missing as well, under its own name or another.
+        let mut told = self.refuse_unknown(path, table.get_mut(), keys::fields_of::<T>(), faults);
+        let mut filled = BTreeSet::new();
         loop {
             let whole = Spanned::new(table.span(), DeValue::Table(table.get_ref().clone()));
             let error = match T::deserialize(ValueDeserializer::from(whole)) {
@@ -41,7 +42,6 @@ impl<'p> Reader<'p> {
                 Err(error) => error,
             };
             if let Some(missing) = missing(&error).filter(|missing| filled.insert((*missing).to_owned())) {
-                // A key that was told and taken out is not missing as well.
                 if !told.contains(missing) {
                     faults.push(self.place.fault(path, error.message().to_owned()));
                 }
@@ -64,14 +64,14 @@ impl<'p> Reader<'p> {
         self.place.fault(&[path, &[key]].concat(), without_values(key, error)).at_line(line)
     }
 
-    /// Reports the keys that a section does not have, and takes them out.
+    /// Reports the keys that a section does not have, and removes them. Returns the keys that they were meant to be.
     fn refuse_unknown(
         &self,
         path: &[&str],
         table: &mut DeTable<'_>,
         fields: &[&str],
         faults: &mut Vec<Fault>,
-    ) {
+    ) -> BTreeSet<String> {
         let removed = match path {
             ["accounts", _] => &["provider", "exchange"][..],
             ["resolver"] => &["provider"],
@@ -83,6 +83,7 @@ impl<'p> Reader<'p> {
             .filter(|(key, _)| !fields.contains(&key.get_ref().as_ref()))
             .map(|(key, value)| (key.get_ref().to_string(), value.get_ref().is_table()))
             .collect();
+        let mut meant = BTreeSet::new();
         for (key, is_table) in unknown {
             let what = match is_table && path.len() == 2 {
                 true => unquoted(path, &key),
@@ -91,7 +92,9 @@ impl<'p> Reader<'p> {
             let line = self.place.fault(&[path, &[&key]].concat(), String::new()).line;
             faults.push(self.place.fault(path, what).at_line(line));
             table.remove(key.as_str());
+            meant.extend(keys::meant(&key, fields).map(str::to_owned));
         }
+        meant
     }
 
     /// An account: which fields there are depends on its provider.

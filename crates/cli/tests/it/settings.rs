@@ -25,6 +25,7 @@ async fn check_with_spellings_of_aws_suggests_each_key() {
          source_profile = 'base'\nrole_session_name = 'x'\n[accounts.base]\nprovider = 'env'\n",
     )
     .await;
+    assert_eq!(told.lines().count(), 4, "a key that is misspelt is not missing as well: {told}");
     for words in [
         "toml:2: [accounts.dev] `provider` is not a provider; did you mean `assume-role`?",
         "toml:4: [accounts.dev] unknown field `source_profile`; did you mean `source`?",

@@ -94,6 +94,10 @@ async fn trusted_settings_are_used_until_they_change() {
     assert_eq!(revoked.stdout, "valetkey.toml: no longer trusted\n");
     refused(&back.run(&EXEC).await, "is not trusted");
     assert!(back.run(&["trust", "--revoke"]).await.stdout.contains("was not trusted"));
+
+    assert_eq!(back.run(&["trust"]).await.code, Some(0));
+    fs::remove_file(back.path("valetkey.toml")).unwrap();
+    assert_eq!(back.run(&["trust", "--revoke"]).await.stdout, "valetkey.toml: no longer trusted\n");
 }
 
 #[tokio::test]

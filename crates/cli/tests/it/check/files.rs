@@ -1,5 +1,10 @@
 //! Files that cannot be read at all, and the command line itself.
 
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
 use super::refused;
 use crate::shell::Shell;
 
@@ -86,10 +91,45 @@ async fn every_field_that_is_missing_is_told_and_not_only_the_first() {
     let checked = Shell::new().file("valetkey.toml", text).run(&["check"]).await;
     refused(&checked);
     let wanted = [
-        "error: valetkey.toml:3: [accounts.role] `region` must be a string, in quotes",
         "error: valetkey.toml:1: [accounts.role] missing field `role_arn`",
         "error: valetkey.toml:1: [accounts.role] missing field `source`",
+        "error: valetkey.toml:3: [accounts.role] `region` must be a string, in quotes",
         "error: valetkey.toml:4: [audit] missing field `file`",
     ];
     assert_eq!(checked.stderr.lines().collect::<Vec<_>>(), wanted);
+}
+
+#[tokio::test]
+async fn check_with_pipes_for_files_refuses_them_without_waiting() {
+    let policy = "[accounts.a]\nprovider = 'memory'\n[policies.p]\nfile = 'pipe'\n";
+    let shell = Shell::new().file("valetkey.toml", policy);
+    let mode = Mode::RUSR | Mode::WUSR;
+    mknodat(CWD, shell.path("pipe"), FileType::Fifo, mode, 0).unwrap();
+    for (args, words) in [
+        (&["check"][..], "valetkey.toml:4: [policies.p] `file` is a pipe or a device; name a regular file"),
+        (&["check", "--config", "pipe"], "error: pipe: is a pipe or a device"),
+        (&["check", "--mcp-config", "pipe"], "error: pipe: is a pipe or a device"),
+        (&["check", "--config", "/dev/zero"], "error: /dev/zero: is a pipe or a device"),
+    ] {
+        let checked = shell.run(args).await;
+        refused(&checked);
+        assert!(checked.stderr.contains(words), "{words}: {}", checked.stderr);
+    }
+}
+
+#[tokio::test]
+async fn check_with_files_that_everyone_can_change_refuses_them() {
+    let policy = "[accounts.a]\nprovider = 'memory'\n[policies.p]\nfile = 'p.json'\n";
+    let shell = Shell::new().file("valetkey.toml", policy).file("mcp.json", "{}").file("p.json", "{}");
+    for name in ["valetkey.toml", "mcp.json", "p.json"] {
+        set_permissions(shell.path(name), Permissions::from_mode(0o666)).unwrap();
+        let checked = shell.run(&["check", "--mcp-config", "mcp.json"]).await;
+        refused(&checked);
+        assert!(
+            checked.stderr.contains("can be changed by every user of this machine"),
+            "{}",
+            checked.stderr
+        );
+        set_permissions(shell.path(name), Permissions::from_mode(0o644)).unwrap();
+    }
 }

@@ -59,7 +59,7 @@ async fn expired_keys_are_refused_with_a_remedy() {
 async fn without_credentials_the_remedy_is_told() {
     let (code, told) = refused(Shell::new(), &[]).await;
     assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("neither `AWS_ACCESS_KEY_ID` nor") && told.contains("export both"), "{told}");
+    assert!(told.contains("neither `AWS_ACCESS_KEY_ID` nor") && told.contains("export them"), "{told}");
 }
 
 #[tokio::test]
