@@ -4,14 +4,29 @@ use std::sync::Arc;
 
 use super::family::Member;
 use super::slot::Slot;
-use super::{SessionAccount, SessionContext, SetId};
-use crate::Alias;
+use super::{Generation, SessionAccount, SessionContext, SetId};
+use crate::{Alias, Result};
 
 impl SessionContext {
     /// Whether the session was cleared or closed, and was given nothing since.
     #[must_use]
     pub fn is_cleared(&self) -> bool {
         self.member().is_account_cleared(self.default_account())
+    }
+}
+
+impl SessionContext {
+    /// As [`refresh`](Self::refresh); also ends the sleep of the session's providers after a [`clear`](Self::clear), if
+    /// this account has a provider. Credentials that were set before the clear stay gone.
+    ///
+    /// Call it only where a user or a model requests it: nothing else may refill a session that was cleared.
+    ///
+    /// # Errors
+    /// As [`refresh`](Self::refresh).
+    pub async fn resume(&self, account: &Alias) -> Result<Generation> {
+        let slot = self.member().slot(account)?;
+        self.member().wake_for(&slot);
+        slot.refresh().await
     }
 }
 
@@ -44,6 +59,14 @@ impl SessionAccount {
 }
 
 impl Member {
+    /// Providers derive credentials from those of other accounts, so all of them wake up.
+    fn wake_for(&self, slot: &Slot) {
+        let _order = self.order();
+        if slot.is_dormant() && slot.has_provider() {
+            self.own_slots().iter().for_each(|slot| slot.wake());
+        }
+    }
+
     fn is_account_cleared(&self, alias: &Alias) -> bool {
         self.is_closed() || self.find(alias).map_or(self.is_detached(), |slot| slot.is_dormant())
     }

@@ -333,7 +333,7 @@ impl Member {
             .with_next_step(format!("use one of: {}", known.join(", ")))
     }
 
-    fn order(&self) -> MutexGuard<'_, Audience<()>> {
+    pub(super) fn order(&self) -> MutexGuard<'_, Audience<()>> {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -18,8 +18,14 @@ pub(super) fn not_configured() -> Error {
         .with_next_step("set credentials on it, or give it a provider")
 }
 
-pub(super) fn cleared() -> Error {
-    Error::not_configured("this session was cleared").with_next_step("set credentials on it")
+/// An account with a provider can be resumed as well.
+pub(super) fn cleared(has_provider: bool) -> Error {
+    let next_step = if has_provider {
+        "set credentials on it, or refresh this account explicitly to use its configured provider again"
+    } else {
+        "set credentials on it"
+    };
+    Error::not_configured("this session was cleared").with_next_step(next_step)
 }
 
 pub(super) fn closed() -> Error {

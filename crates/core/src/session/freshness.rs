@@ -17,18 +17,20 @@ pub enum Freshness {
     Fresh,
     /// Works, and is replaced when that costs nobody a wait.
     Advisory,
-    /// Works for less than a minute, and is replaced before it is used.
+    /// Works for a minute at most, or for a quarter of its lifetime if that is less, and is replaced before it is used.
     Mandatory,
     /// Is refused.
     Expired,
 }
 
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
-const MANDATORY_WINDOW: Duration = MINUTE;
 
-/// How long before expiry a set of this lifetime is worth replacing (AWS cross-SDK credential refresh, 2026).
+/// How long before expiry credentials of this lifetime are worth replacing (AWS cross-SDK credential refresh, 2026).
 fn advisory_window(lifetime: Duration) -> Duration {
-    if lifetime <= 20 * MINUTE {
+    if lifetime < 10 * MINUTE {
+        lifetime / 4
+    } else if lifetime <= 20 * MINUTE {
         5 * MINUTE
     } else if lifetime < 90 * MINUTE {
         15 * MINUTE
@@ -37,37 +39,49 @@ fn advisory_window(lifetime: Duration) -> Duration {
     }
 }
 
-/// The instants at which a set changes freshness.
+/// How long before expiry credentials of this lifetime must be replaced before they are used.
+fn mandatory_window(lifetime: Duration) -> Duration {
+    MINUTE.min(lifetime / 4)
+}
+
+/// The instants at which credentials change freshness.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Windows {
     pub(super) advisory_at: Option<SystemTime>,
+    pub(super) mandatory_at: Option<SystemTime>,
     pub(super) expires_at: Option<SystemTime>,
 }
 
 impl Windows {
     /// `jitter` (0 to 1) widens the advisory window by up to a tenth, so that sessions opened together part.
+    ///
+    /// No window opens before the least interval between two fetches has passed, except where the provider itself
+    /// limits the age of its credentials.
     pub(super) fn new(issued_at: SystemTime, set: &Credentials, policy: &RefreshPolicy, jitter: f64) -> Self {
         let aged_after = |age: Duration| issued_at.checked_add(age.mul_f64(1.0 - 0.1 * jitter));
         let Some(expires_at) = set.expiry().instant() else {
             let advisory_at = aged_after(set.max_age().unwrap_or(policy.max_age));
-            return Self { advisory_at, expires_at: None };
+            return Self { advisory_at, mandatory_at: None, expires_at: None };
         };
         let lifetime = expires_at.duration_since(issued_at).unwrap_or_default();
-        let advisory = advisory_window(lifetime).mul_f64(1.0 + 0.1 * jitter);
-        let near_the_end = expires_at.checked_sub(advisory);
+        let earliest = issued_at.checked_add(policy.min_fetch_interval.min((lifetime / 4).max(SECOND)));
+        let opens =
+            |window: Duration| expires_at.checked_sub(window).max(earliest).map(|at| at.min(expires_at));
+        let advisory = policy.advisory_window.unwrap_or_else(|| advisory_window(lifetime));
+        let near_the_end = opens(advisory.mul_f64(1.0 + 0.1 * jitter));
         let aged = set.max_age().and_then(aged_after);
-        Self { advisory_at: near_the_end.into_iter().chain(aged).min(), expires_at: Some(expires_at) }
-    }
-
-    pub(super) fn mandatory_at(&self) -> Option<SystemTime> {
-        self.expires_at?.checked_sub(MANDATORY_WINDOW)
+        Self {
+            advisory_at: near_the_end.into_iter().chain(aged).min(),
+            mandatory_at: opens(mandatory_window(lifetime)),
+            expires_at: Some(expires_at),
+        }
     }
 
     pub(super) fn freshness(&self, now: SystemTime) -> Freshness {
         let reached = |at: Option<SystemTime>| at.is_some_and(|at| at <= now);
         if reached(self.expires_at) {
             Freshness::Expired
-        } else if reached(self.mandatory_at()) {
+        } else if reached(self.mandatory_at) {
             Freshness::Mandatory
         } else if reached(self.advisory_at) {
             Freshness::Advisory
@@ -89,7 +103,7 @@ pub(crate) struct Issued {
 impl Issued {
     /// Of a set that no session holds: not settled, and as good as expired.
     pub(crate) fn to_nobody() -> Self {
-        let windows = Windows { advisory_at: None, expires_at: None };
+        let windows = Windows { advisory_at: None, mandatory_at: None, expires_at: None };
         Self { id: SetId::NONE, windows, settled_until: AtomicU64::new(0) }
     }
 
@@ -148,11 +162,38 @@ mod tests {
 
     #[test]
     fn the_advisory_window_follows_the_lifetime() {
-        for (minutes, window) in [(1, 5), (15, 5), (20, 5), (21, 15), (60, 15), (89, 15), (90, 60), (720, 60)]
-        {
+        let minutes = [(4, 60), (8, 120), (10, 300), (15, 300), (20, 300), (21, 900), (60, 900), (89, 900)];
+        for (minutes, window) in minutes.into_iter().chain([(90, 3600), (720, 3600)]) {
             let (windows, end) = windows(minutes * MINUTE, 0.0);
-            assert_eq!(windows.advisory_at, Some(end - window * MINUTE), "lifetime of {minutes} min");
+            let window = window * SECOND;
+            assert_eq!(windows.advisory_at, Some(end - window), "lifetime of {minutes} min");
         }
+    }
+
+    #[test]
+    fn windows_of_short_credentials_are_a_quarter_of_the_lifetime() {
+        for seconds in [120, 60, 40, 4] {
+            let (windows, end) = windows(seconds * SECOND, 0.0);
+            let quarter = Some(end - seconds * SECOND / 4);
+            assert_eq!((windows.advisory_at, windows.mandatory_at), (quarter, quarter), "{seconds} s");
+        }
+        assert_eq!(windows(240 * SECOND, 0.0).0.mandatory_at, Some(issued_at() + 180 * SECOND));
+    }
+
+    #[test]
+    fn windows_open_after_the_fetch_interval_at_the_earliest() {
+        let end = issued_at() + 60 * MINUTE;
+        let opens = |policy: RefreshPolicy| {
+            let windows = Windows::new(issued_at(), &set(Expiry::At(end), None), &policy, 1.0);
+            windows.advisory_at.unwrap().duration_since(issued_at()).unwrap()
+        };
+        let whole = || RefreshPolicy::default().advisory_window(120 * MINUTE);
+        assert_eq!(opens(whole()), 30 * SECOND);
+        assert_eq!(opens(whole().min_fetch_interval(MINUTE)), MINUTE);
+        assert_eq!(opens(whole().min_fetch_interval(Duration::ZERO)), Duration::ZERO);
+        assert_eq!(opens(RefreshPolicy::default().advisory_window(10 * MINUTE)), 49 * MINUTE);
+        let born_old = windows(SECOND / 2, 0.0).0;
+        assert_eq!(born_old.advisory_at, born_old.expires_at, "never more often than once a second");
     }
 
     #[test]
@@ -176,7 +217,7 @@ mod tests {
         let (plain, end) = windows(60 * MINUTE, 0.0);
         let (wide, _) = windows(60 * MINUTE, 1.0);
         assert_eq!(wide.advisory_at, Some(end - 15 * MINUTE - Duration::from_secs(90)));
-        assert_eq!(wide.mandatory_at(), plain.mandatory_at());
+        assert_eq!(wide.mandatory_at, plain.mandatory_at);
     }
 
     #[test]

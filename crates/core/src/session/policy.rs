@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-/// The refresh rules that a host may change. The windows themselves follow the AWS cross-SDK credential refresh
-/// behaviour (2026) and are not settings.
+/// The refresh rules that a host may change. The defaults follow the AWS cross-SDK credential refresh behaviour (2026).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RefreshPolicy {
@@ -11,6 +10,12 @@ pub struct RefreshPolicy {
     pub load_timeout: Duration,
     /// After how long a set without expiry is read again; 15 min.
     pub max_age: Duration,
+    /// How long before expiry credentials are worth replacing. By default this depends on their lifetime: a quarter of a
+    /// lifetime below 10 min, 5 min up to 20 min, 15 min below 90 min, else 60 min.
+    pub advisory_window: Option<Duration>,
+    /// The least time between two successful fetches while the cached credentials are valid, unless the provider itself
+    /// limits their age ([`max_age`](crate::Credentials::max_age)); 30 s, and at most a quarter of their lifetime.
+    pub min_fetch_interval: Duration,
     /// Serve a set that has expired when its source fails transiently, as the cross-SDK rules do. Off.
     pub serve_expired: bool,
 }
@@ -19,6 +24,8 @@ impl RefreshPolicy {
     pub(super) const STANDARD: Self = Self {
         load_timeout: Duration::from_secs(20),
         max_age: Duration::from_secs(15 * 60),
+        advisory_window: None,
+        min_fetch_interval: Duration::from_secs(30),
         serve_expired: false,
     };
 
@@ -33,6 +40,20 @@ impl RefreshPolicy {
     #[must_use]
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = age;
+        self
+    }
+
+    /// Sets [`advisory_window`](Self::advisory_window).
+    #[must_use]
+    pub fn advisory_window(mut self, window: impl Into<Option<Duration>>) -> Self {
+        self.advisory_window = window.into();
+        self
+    }
+
+    /// Sets [`min_fetch_interval`](Self::min_fetch_interval).
+    #[must_use]
+    pub fn min_fetch_interval(mut self, interval: Duration) -> Self {
+        self.min_fetch_interval = interval;
         self
     }
 

@@ -191,7 +191,7 @@ impl Slot {
         let current = self.current().filter(|_| !turn.set && turn.answering().is_some())?;
         let windows = current.issued().windows;
         let advisory_at = windows.advisory_at?;
-        let last_minute = windows.mandatory_at().filter(|_| !self.surroundings.policy().serve_expired);
+        let last_minute = windows.mandatory_at.filter(|_| !self.surroundings.policy().serve_expired);
         let at = turn.hold.next_attempt(last_minute).map_or(advisory_at, |from| from.max(advisory_at));
         Some(Due { at, until: windows.expires_at.unwrap_or(at) })
     }

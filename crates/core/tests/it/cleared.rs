@@ -1,7 +1,7 @@
 //! `is_cleared` and `was_cleared_since`: a clear is a state of its own, which nothing else looks like.
 
 use valetkey_core::testing::{ManualClock, ScriptedProvider};
-use valetkey_core::{Alias, Credentials, Expiry, SessionAccount, SessionContext, SetId};
+use valetkey_core::{Alias, Credentials, ErrorKind, Expiry, SessionAccount, SessionContext, SetId};
 
 use crate::bench::*;
 
@@ -157,4 +157,35 @@ async fn watcher_that_wakes_up_sees_the_state() {
             assert_eq!(watcher.await.unwrap(), cleared, "round {round}");
         }
     }
+}
+
+#[tokio::test]
+async fn resume_after_clear_wakes_configured_providers() {
+    let clock = ManualClock::new();
+    let session = session_of_two(&clock).await;
+    let tool: Alias = "tool".parse().unwrap();
+    session.set_credentials_for(&tool, long_lived(5)).unwrap();
+    session.clear();
+    let default = session.default_account().clone();
+    assert_eq!(session.refresh(&default).await.unwrap_err().kind(), ErrorKind::NotConfigured);
+    let error = session.credentials().await.unwrap_err();
+    assert!(error.next_step().unwrap().contains("refresh this account"), "{error}");
+    let error = session.resume(&tool).await.unwrap_err();
+    assert_eq!((error.kind(), error.next_step()), (ErrorKind::NotConfigured, Some("set credentials on it")));
+    assert!(session.is_cleared(), "an account without a provider wakes none");
+    session.resume(&default).await.unwrap();
+    assert!(!session.is_cleared());
+    session.credentials_for(&prod()).await.expect("sources of other accounts are awake too");
+    assert!(session.credentials_for(&tool).await.is_err(), "what a tool set stays gone");
+    session.close();
+    assert_eq!(session.resume(&default).await.unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn resume_after_clear_restores_no_credentials_that_were_set() {
+    let session = session_of_two(&ManualClock::new()).await;
+    session.set_credentials(long_lived(5)).unwrap();
+    session.clear();
+    session.resume(session.default_account()).await.unwrap();
+    assert_ne!(number(&session.credentials().await.unwrap()), 5);
 }

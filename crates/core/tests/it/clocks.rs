@@ -39,3 +39,12 @@ async fn a_machine_that_slept_through_the_expiry_fetches_first() {
     bench.clock.advance(24 * HOUR);
     assert_eq!(bench.number().await.unwrap(), 2);
 }
+
+#[tokio::test]
+async fn credentials_that_expired_before_a_failed_refresh_stay_expired() {
+    let bench = Bench::holding(HOUR, |_| vec![unavailable()]).await;
+    bench.clock.advance(2 * HOUR);
+    bench.session.refresh(bench.session.default_account()).await.unwrap_err();
+    bench.clock.jump_back(2 * HOUR);
+    assert!(bench.session.served().is_none());
+}

@@ -36,6 +36,7 @@ mod rotations;
 mod scenarios;
 mod secrecy;
 mod setting;
+mod short_lived;
 mod stand_in;
 mod stress;
 mod warm;

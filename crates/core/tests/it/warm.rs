@@ -100,18 +100,6 @@ async fn a_warmer_respects_the_back_off_and_does_not_spin() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_set_that_is_born_stale_does_not_make_the_warmer_spin() {
-    let bench = Bench::holding(3 * MINUTE, |clock| vec![answer(clock, 2, 3 * MINUTE)]).await;
-    let warmer = tokio::spawn(bench.session.keep_warm());
-    for _ in 0..10 {
-        bench.clock.advance(SECOND);
-        sleep(SECOND).await;
-    }
-    assert!((5..=12).contains(&bench.provider.calls()), "{} calls", bench.provider.calls());
-    warmer.abort();
-}
-
-#[tokio::test(start_paused = true)]
 async fn without_its_warmer_a_session_refreshes_on_demand_again() {
     let bench = Bench::holding(HOUR, |clock| vec![answer(clock, 2, 3 * HOUR)]).await;
     drop(bench.session.keep_warm());

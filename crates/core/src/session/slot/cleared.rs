@@ -12,6 +12,11 @@ impl Slot {
         self.gate.enter().dormant
     }
 
+    /// Whether a provider was given to the account, asleep or not.
+    pub(in crate::session) fn has_provider(&self) -> bool {
+        self.gate.enter().provider.is_some()
+    }
+
     /// Whether the account was cleared after it published the credentials `id`.
     pub(in crate::session) fn was_cleared_since(&self, id: SetId) -> bool {
         id.is_before(self.gate.enter().cleared)

@@ -209,6 +209,10 @@ impl Slot {
         // By time as well, so that one hold is not as long as the next.
         let mut rng = fastrand::Rng::with_seed(self.surroundings.id.seed() ^ nanos(now));
         turn.hold.fail(error.clone(), now, &mut rng);
+        if let Some(current) = self.current() {
+            // Credentials that are seen expired stay so, also when the clock jumps back.
+            let _noted = current.issued().freshness(now);
+        }
         if is_permanent(error) && self.gate.is_serving() {
             self.withdraw(turn);
         }
@@ -218,7 +222,7 @@ impl Slot {
 /// Whether there is a provider that may be asked.
 fn may_ask(state: &State) -> Result<()> {
     match state.answering() {
-        _ if state.dormant => Err(faults::cleared()),
+        provider if state.dormant => Err(faults::cleared(provider.is_some())),
         Some(_) => Ok(()),
         None => Err(faults::not_configured()),
     }

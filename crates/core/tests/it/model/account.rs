@@ -42,7 +42,7 @@ impl Held {
         let (earliest, latest) = self.advisory();
         if self.dead || self.expires_at.is_some_and(|at| at <= now) {
             Freshness::Expired
-        } else if self.expires_at.is_some_and(|at| at <= now + MINUTE) {
+        } else if self.mandatory().is_some_and(|at| at <= now) {
             Freshness::Mandatory
         } else if latest <= now {
             Freshness::Advisory
@@ -58,13 +58,29 @@ impl Held {
         let Some(expires_at) = self.expires_at else {
             return (self.issued_at + MAX_AGE * 9 / 10, self.issued_at + MAX_AGE);
         };
-        let life = expires_at.duration_since(self.issued_at).unwrap_or_default();
+        let life = self.life();
         let window = match life.as_secs().div_ceil(60) {
+            _ if life < 10 * MINUTE => life / 4,
             0..=20 => 5 * MINUTE,
             21..90 => 15 * MINUTE,
             _ => 60 * MINUTE,
         };
-        (expires_at - window * 11 / 10, expires_at - window)
+        let opens = |window: Duration| self.not_before_interval(expires_at - window);
+        (opens(window * 11 / 10), opens(window))
+    }
+
+    fn mandatory(&self) -> Option<SystemTime> {
+        Some(self.not_before_interval(self.expires_at? - MINUTE.min(self.life() / 4)))
+    }
+
+    fn life(&self) -> Duration {
+        self.expires_at.and_then(|at| at.duration_since(self.issued_at).ok()).unwrap_or_default()
+    }
+
+    /// No two successful fetches within half a minute, or a quarter of the lifetime.
+    fn not_before_interval(&self, opens: SystemTime) -> SystemTime {
+        let second = Duration::from_secs(1);
+        opens.max(self.issued_at + (MINUTE / 2).min((self.life() / 4).max(second)))
     }
 }
 
@@ -207,8 +223,7 @@ impl Account {
     pub(super) fn edges(&self) -> Vec<SystemTime> {
         let held = self.held.iter().flat_map(|held| {
             let (earliest, latest) = held.advisory();
-            let ends = held.expires_at.into_iter().flat_map(|at| [at - MINUTE, at]);
-            [earliest, latest].into_iter().chain(ends)
+            [earliest, latest].into_iter().chain(held.mandatory()).chain(held.expires_at)
         });
         let lifted = self.failure.iter().flat_map(|(at, _)| {
             [SHORT.0, SHORT.1, LONG.0, LONG.1].map(|seconds| *at + Duration::from_secs(seconds))

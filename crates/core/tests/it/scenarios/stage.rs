@@ -18,6 +18,8 @@ use valetkey_core::{
 use super::{Before, Edge, Given, Seen, Set, Step, Told, Upstream, When, nanos};
 use crate::bench::{builder, cause, number, numbered, poll_once};
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// Longer than a warmer sleeps.
 const A_WHILE: Duration = Duration::from_secs(31);
 
@@ -101,7 +103,7 @@ impl Stage {
         let edge = match edge {
             Edge::Issue => self.issued_at,
             Edge::Advisory => self.advisory_at,
-            Edge::Mandatory => expiry() - Duration::from_secs(60),
+            Edge::Mandatory => expiry() - self.life.map_or(MINUTE, |life| MINUTE.min(life / 4)),
             Edge::Expiry => expiry(),
             Edge::Attempt => self.source.play().asked_at.expect("upstream was asked"),
             Edge::Now => self.clock.now(),

@@ -137,12 +137,12 @@ async fn a_hold_of_the_last_minute_goes_on_past_expiry() {
 #[tokio::test]
 async fn a_success_ends_the_hold() {
     play([scenario(
-        "at once: a set that is born stale is replaced by the next caller",
+        "short credentials are replaced by the next caller in their window",
         hour(),
         [
             at(Mandatory - seconds(30), DOWN, one_asks(Told::Set(1), Told::Set(1))),
             at(Mandatory, IssuesFor(minutes(5)), all_wait(Told::Set(2))),
-            at(Now, Issues, one_asks(Told::Set(3), Told::Set(2))),
+            at(Attempt + seconds(225), Issues, one_asks(Told::Set(3), Told::Set(2))),
         ],
     )])
     .await;
@@ -152,8 +152,8 @@ async fn a_success_ends_the_hold() {
         [
             at(Advisory, DOWN, one_asks(Told::Set(1), Told::Set(1))),
             at(Mandatory, IssuesFor(minutes(6)), all_wait(Told::Set(2))),
-            at(Attempt + minutes(1), DOWN, one_asks(Told::Set(2), Told::Set(2))),
-            at(Attempt + (minutes(4) - TICK), DOWN, at_once(Told::Set(2))),
+            at(Attempt + seconds(270), DOWN, one_asks(Told::Set(2), Told::Set(2))),
+            at(Attempt + (seconds(30) - TICK), DOWN, at_once(Told::Set(2))),
         ],
     )])
     .await;

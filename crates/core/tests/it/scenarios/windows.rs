@@ -19,7 +19,9 @@ fn opens(life: Duration, window: Duration) -> Scenario {
 #[tokio::test]
 async fn the_advisory_window_follows_the_lifetime() {
     play([
-        opens(minutes(6), minutes(5)),
+        opens(minutes(6), seconds(90)),
+        opens(minutes(10) - seconds(1), seconds(599) / 4),
+        opens(minutes(10), minutes(5)),
         opens(minutes(15), minutes(5)),
         opens(minutes(20), minutes(5)),
         opens(minutes(20) + seconds(1), minutes(15)),
@@ -90,18 +92,43 @@ async fn the_windows_are_those_of_each_new_set() {
 }
 
 #[tokio::test]
-async fn a_set_shorter_than_its_windows_is_born_stale() {
+async fn short_credentials_are_replaced_in_their_last_quarter() {
     play([
         scenario(
-            "five minutes: one caller asks, and the others are served",
+            "five minutes: fresh for three quarters, then one caller asks and the others are served",
             lasting(minutes(5)),
             [
-                at(Issue, Issues, one_asks(Told::Set(2), Told::Set(1))),
-                at(Issue + TICK, DOWN, one_asks(Told::Set(2), Told::Set(2))),
+                at(Issue, Issues, at_once(Told::Set(1))),
+                at(Advisory - TICK, Issues, at_once(Told::Set(1))),
+                at(Expiry - seconds(75), IssuesFor(minutes(5)), one_asks(Told::Set(2), Told::Set(1))),
                 at(Attempt + seconds(200), DOWN, at_once(Told::Set(2))),
             ],
         ),
-        scenario("one minute: all wait", lasting(minutes(1)), [at(Issue, Issues, all_wait(Told::Set(2)))]),
+        scenario(
+            "two minutes: fresh for three quarters, then all wait",
+            lasting(minutes(2)),
+            [
+                at(Issue + seconds(86), Issues, at_once(Told::Set(1))),
+                at(Expiry - seconds(30), IssuesFor(minutes(2)), all_wait(Told::Set(2))),
+                at(Attempt + seconds(86), Issues, at_once(Told::Set(2))),
+                at(Attempt + seconds(90), Issues, all_wait(Told::Set(3))),
+            ],
+        ),
     ])
+    .await;
+}
+
+#[tokio::test]
+async fn configured_advisory_window_opens_as_configured() {
+    let policy = RefreshPolicy::default().advisory_window(minutes(10));
+    let given = Given { policy, ..lasting(minutes(60)) };
+    play([scenario(
+        "ten minutes before the end of an hour",
+        given,
+        [
+            at(Expiry - minutes(12), Issues, at_once(Told::Set(1))),
+            at(Expiry - minutes(10), Issues, one_asks(Told::Set(2), Told::Set(1))),
+        ],
+    )])
     .await;
 }
