@@ -24,7 +24,7 @@ impl RefreshCredentials {
         let mut arguments = Arguments::parse(&self.definition, input)?;
         let session = self.sessions.of(&mut arguments)?;
         let account = arguments.account()?.unwrap_or_else(|| session.default_account().clone());
-        session.refresh(&account).await?;
+        session.resume(&account).await?;
         let status = status(&session, &account)?;
         let expiry = status["expires_at"].as_str().unwrap_or("never");
         let text =
@@ -46,8 +46,9 @@ impl Tool for RefreshCredentials {
 
 fn definition() -> ToolDefinition {
     let description = "Get new AWS credentials for an account of this session now, from where it always gets them. \
-                       They are renewed on their own; call this after AWS refused them as expired. Credentials that \
-                       were set by hand can only be set anew.";
+                       They are renewed on their own; call this after AWS refused them as expired, or to use the \
+                       configured accounts again after `clear_credential_context`. Credentials that a tool set \
+                       can only be set again.";
     let properties = json!({"account": account_schema()});
     let schema = sessions::input_schema(properties, &[]);
     ToolDefinition::new("refresh_aws_credentials", description, schema)

@@ -108,3 +108,19 @@ async fn a_refresh_that_fails_says_why_and_what_to_do() {
         assert!(output.text.contains(says) && !output.text.contains("nowhere"), "{}", output.text);
     }
 }
+
+#[tokio::test]
+async fn refresh_after_clear_uses_the_configured_account_again() {
+    let source = Script::Answer(Canary::new().credentials(Expiry::Never).unwrap());
+    let session = SessionContext::builder().provider(ScriptedProvider::new([source])).build();
+    let tools = ToolSet::for_session(session.clone());
+    let keys = json!({"credentials_json": keys("eu-west-1"), "account": "other"});
+    assert!(!tools.call(SET, keys).await.unwrap().is_error);
+    tools.call(CLEAR, json!({})).await.unwrap();
+    assert!(session.credentials().await.is_err(), "nothing is served until it is requested");
+    let refused = tools.call(REFRESH, json!({"account": "other"})).await.unwrap();
+    assert!(refused.is_error && refused.text.contains("set credentials"), "{}", refused.text);
+    let output = tools.call(REFRESH, json!({})).await.unwrap();
+    assert!(!output.is_error, "{}", output.text);
+    session.credentials().await.unwrap();
+}
