@@ -1,16 +1,20 @@
 //! The audit file of the settings: opened to be added to, or only looked at.
 
-use std::fs::OpenOptions;
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, OFlags, access};
+use rustix::process::geteuid;
 use valetkey::audit::{AuditSink, JsonLines};
 
 use super::Purpose;
 use crate::settings::{Fault, Settings};
+
+/// Why the file cannot be used, and what to do.
+type Refusal = String;
 
 /// Where the records go, if the settings say so and it is there.
 pub(super) fn sink(
@@ -19,31 +23,136 @@ pub(super) fn sink(
     faults: &mut Vec<Fault>,
 ) -> Option<Arc<dyn AuditSink>> {
     let path = &settings.audit.as_ref()?.file;
-    let mut options = OpenOptions::new();
     let sink = match purpose {
-        Purpose::Check => writable(path).map(|()| None),
-        Purpose::Work => options
-            .create(true)
-            .append(true)
-            // Who did what when is nobody else's business.
-            .mode(0o600)
-            .open(path)
-            .map(|file| Some(Arc::new(JsonLines::new(file)) as Arc<dyn AuditSink>)),
+        Purpose::Check => check(path).map(|()| None),
+        Purpose::Work => open(path, true).and_then(|file| lines(file).map(Some)),
     };
-    sink.unwrap_or_else(|error| {
-        let what = format!("cannot be written: {error}; name a file in a folder that is there and writable");
-        faults.push(settings.fault(&["audit", "file"], what));
+    sink.unwrap_or_else(|refusal| {
+        faults.push(settings.fault(&["audit", "file"], refusal));
         None
     })
 }
 
+fn lines(mut file: File) -> Result<Arc<dyn AuditSink>, Refusal> {
+    let torn = is_torn(&mut file).map_err(|error| unwritable(&error))?;
+    Ok(if torn { Arc::new(JsonLines::after_torn_line(file)) } else { Arc::new(JsonLines::new(file)) })
+}
+
 /// Whether the file could be opened, or made.
-fn writable(path: &Path) -> io::Result<()> {
-    match OpenOptions::new().append(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            Ok(access(folder.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK)?)
+fn check(path: &Path) -> Result<(), Refusal> {
+    if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let made = access(folder.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK);
+        return made.map_err(|error| unwritable(&error.into()));
+    }
+    open(path, false).map(drop)
+}
+
+/// The file, if it is one to which only its user adds. What is opened is what is checked.
+fn open(path: &Path, create: bool) -> Result<File, Refusal> {
+    // A pipe without a reader would make this wait, and a link would lead elsewhere.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut options = OpenOptions::new();
+    // Who did what when is the user's business alone.
+    options.read(true).append(true).create(create).mode(0o600).custom_flags(flags.bits().cast_signed());
+    let is_link = || path.symlink_metadata().is_ok_and(|file| file.is_symlink());
+    let file = match options.open(path) {
+        Ok(file) => file,
+        Err(_) if is_link() => return Err("is a symbolic link; name the file itself".to_owned()),
+        Err(error) => return Err(unwritable(&error)),
+    };
+    let found = file.metadata().map_err(|error| unwritable(&error))?;
+    if !found.is_file() {
+        Err("is not a regular file; name a file".to_owned())
+    } else if found.uid() != geteuid().as_raw() {
+        Err("belongs to another user; name a file of your own".to_owned())
+    } else if found.mode() & 0o022 != 0 {
+        Err("may be written by other users; check its records, then run `chmod go-w` on it".to_owned())
+    } else {
+        Ok(file)
+    }
+}
+
+/// Whether the last line has no end: the process that wrote it was killed, or the disk was full.
+fn is_torn(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
+fn unwritable(error: &io::Error) -> Refusal {
+    format!("cannot be written: {error}; name a file in a folder that is there and writable")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    /// The refusals of `check` and of the work itself, which are the same.
+    fn refusal(path: &Path) -> Option<Refusal> {
+        let (checked, opened) = (check(path).err(), open(path, true).map(drop).err());
+        assert_eq!(checked, opened, "{}", path.display());
+        checked
+    }
+
+    fn folder_with(text: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn audit_file_new_is_private_and_only_made_for_work() {
+        let (folder, _) = folder_with("");
+        let path = folder.path().join("new.jsonl");
+        check(&path).unwrap();
+        assert!(!path.exists());
+        open(&path, true).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn audit_file_that_others_may_write_is_refused() {
+        let (_folder, path) = folder_with("{}\n");
+        assert_eq!(refusal(&path), None);
+        for mode in [0o620, 0o602, 0o666] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert!(refusal(&path).unwrap().contains("chmod go-w"), "{mode:o}");
         }
-        opened => opened.map(drop),
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(refusal(&path), None, "reading is another matter");
+    }
+
+    #[test]
+    fn audit_file_that_is_no_regular_file_is_refused() {
+        let (folder, file) = folder_with("");
+        let (pipe, link) = (folder.path().join("pipe"), folder.path().join("link"));
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        symlink(&file, &link).unwrap();
+        assert!(refusal(&pipe).unwrap().contains("not a regular file"));
+        assert!(refusal(&link).unwrap().contains("symbolic link"));
+        assert!(refusal(Path::new("/dev/null")).unwrap().contains("not a regular file"));
+        symlink(folder.path().join("nowhere"), folder.path().join("dangling")).unwrap();
+        assert!(refusal(&folder.path().join("dangling")).unwrap().contains("symbolic link"));
+        assert!(!folder.path().join("nowhere").exists());
+    }
+
+    #[test]
+    fn audit_file_torn_is_noticed() {
+        for (text, torn) in [("", false), ("{}\n", false), ("{}\n{", true)] {
+            let (_folder, path) = folder_with(text);
+            assert_eq!(is_torn(&mut open(&path, true).unwrap()).unwrap(), torn, "{text}");
+        }
     }
 }

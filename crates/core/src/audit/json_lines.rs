@@ -1,36 +1,70 @@
 //! `JsonLines`: one JSON object a line, to any writer the host hands in.
 
 use std::fmt;
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 use std::sync::{Mutex, PoisonError};
 
 use super::{AuditRecord, AuditSink};
 
 /// Writes each record as one line of JSON and flushes it. A failing writer is reported through `tracing`; the
 /// session goes on, since losing the trail must not lose the work.
+///
+/// A record is passed to the writer in one piece, so that processes which append to the same file do not mix their
+/// lines. If only a part of it could be written, the next record begins on a new line: the torn line is not JSON, and
+/// every other line is whole.
 pub struct JsonLines<W> {
-    writer: Mutex<W>,
+    writer: Mutex<Lines<W>>,
+}
+
+struct Lines<W> {
+    writer: W,
+    /// The last line was not written to its end.
+    torn: bool,
 }
 
 impl<W: Write + Send> JsonLines<W> {
     /// Writes to `writer`.
     pub fn new(writer: W) -> Self {
-        Self { writer: Mutex::new(writer) }
+        Self { writer: Mutex::new(Lines { writer, torn: false }) }
+    }
+
+    /// Writes to a `writer` whose last line was not finished, because the process that wrote it was killed or the disk
+    /// was full.
+    pub fn after_torn_line(writer: W) -> Self {
+        Self { writer: Mutex::new(Lines { writer, torn: true }) }
+    }
+}
+
+impl<W: Write> Lines<W> {
+    fn write(&mut self, record: &AuditRecord) -> io::Result<()> {
+        let mut line = if self.torn { vec![b'\n'] } else { Vec::new() };
+        serde_json::to_writer(&mut line, record)?;
+        line.push(b'\n');
+        self.write_line(&line)?;
+        self.writer.flush()
+    }
+
+    fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
+        let mut rest = line;
+        while !rest.is_empty() {
+            match self.writer.write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    rest = rest.get(written..).unwrap_or_default();
+                    self.torn = !rest.is_empty();
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
 impl<W: Write + Send> AuditSink for JsonLines<W> {
     fn record(&self, record: &AuditRecord) {
-        let line = serde_json::to_vec(record).map(|mut line| {
-            line.push(b'\n');
-            line
-        });
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = line.map_err(std::io::Error::from).and_then(|line| {
-            writer.write_all(&line)?;
-            writer.flush()
-        });
-        if let Err(error) = written {
+        let mut lines = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = lines.write(record) {
             tracing::error!(%error, event = ?record.event, "audit record lost");
         }
     }

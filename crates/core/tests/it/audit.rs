@@ -98,3 +98,73 @@ async fn a_writer_that_fails_does_not_fail_the_session() {
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
     assert_eq!(number(&session.credentials().await.unwrap()), 1);
 }
+
+/// A disk that takes so many bytes in each write, and is full for a while.
+#[derive(Clone, Default)]
+struct DiskFixture(Arc<Mutex<Disk>>);
+
+#[derive(Default)]
+struct Disk {
+    bytes: Vec<u8>,
+    writes: usize,
+    /// How many bytes each of the next writes takes; 0 for one that fails. All of them once this is used up.
+    room: Vec<usize>,
+}
+
+impl io::Write for DiskFixture {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut disk = self.0.lock().unwrap();
+        disk.writes += 1;
+        let room = if disk.room.is_empty() { bytes.len() } else { disk.room.remove(0) };
+        let taken = &bytes[..room.min(bytes.len())];
+        disk.bytes.extend_from_slice(taken);
+        if taken.is_empty() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(taken.len()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl DiskFixture {
+    /// Which lines are records.
+    fn lines(&self) -> Vec<bool> {
+        let text = String::from_utf8(self.0.lock().unwrap().bytes.clone()).unwrap();
+        assert!(text.ends_with('\n'), "{text}");
+        text.lines()
+            .map(|line| serde_json::from_str::<Value>(line).is_ok_and(|line| line.is_object()))
+            .collect()
+    }
+}
+
+/// Three records, on a disk that takes this much in each write.
+fn records_on(room: &[usize], sink: fn(DiskFixture) -> JsonLines<DiskFixture>) -> DiskFixture {
+    let disk = DiskFixture(Arc::new(Mutex::new(Disk { room: room.to_vec(), ..Disk::default() })));
+    let session = builder(&ManualClock::new()).audit(Arc::new(sink(disk.clone()))).build();
+    session.set_credentials(numbered(1, Expiry::Never)).unwrap();
+    session.clear();
+    session.close();
+    disk
+}
+
+#[test]
+fn json_lines_record_is_one_write() {
+    let disk = records_on(&[], JsonLines::new);
+    assert_eq!(disk.0.lock().unwrap().writes, 3);
+    assert_eq!(disk.lines(), [true, true, true]);
+}
+
+#[test]
+fn json_lines_full_disk_next_record_begins_a_line() {
+    assert_eq!(records_on(&[10, 0], JsonLines::new).lines(), [false, true, true], "the first is torn");
+    let disk = records_on(&[10, 0, 1, 0], JsonLines::new);
+    assert_eq!(disk.lines(), [false, false, true], "of the second there is only its line break");
+    assert_eq!(records_on(&[0], JsonLines::new).lines(), [true, true], "nothing of the first was written");
+    assert_eq!(records_on(&[10, 20], JsonLines::new).lines(), [true, true, true], "the rest followed");
+}
+
+#[test]
+fn json_lines_after_torn_line_begins_a_line() {
+    let disk = records_on(&[], JsonLines::after_torn_line);
+    assert_eq!(disk.lines(), [false, true, true, true]);
+}
