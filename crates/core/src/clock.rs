@@ -64,6 +64,11 @@ impl WallClock {
         Self(Some(clock))
     }
 
+    /// The same clock for those outside.
+    pub(crate) fn shared(&self) -> Arc<dyn Clock> {
+        self.0.clone().unwrap_or_else(|| Arc::new(SystemClock))
+    }
+
     pub(crate) fn now(&self) -> SystemTime {
         match &self.0 {
             None => SystemClock.now(),

@@ -1,6 +1,7 @@
 //! `CredentialProvider`: where credentials come from, and what an implementor owes.
 
 mod chain;
+mod observed;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,6 +12,7 @@ use async_trait::async_trait;
 use crate::{Credentials, Error, Result, SessionPolicy};
 
 pub use chain::ProviderChain;
+pub use observed::ObservedProvider;
 
 /// Fetches credentials, afresh each time it is asked.
 ///

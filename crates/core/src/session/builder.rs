@@ -9,7 +9,8 @@ use super::{Handle, RefreshPolicy, SessionContext};
 use crate::audit::AuditSink;
 use crate::clock::WallClock;
 use crate::{
-    Alias, Clock, CredentialProvider, CredentialResolver, Credentials, Principal, Region, Result, SessionId,
+    Alias, Clock, CredentialObservers, CredentialProvider, CredentialResolver, Credentials, Principal,
+    Region, Result, SessionId,
 };
 
 /// Describes a session; made by [`SessionContext::builder`]. Nothing here does any work.
@@ -98,6 +99,13 @@ impl SessionBuilder {
     /// Where the audit records go; nowhere unless said.
     pub fn audit(mut self, sink: Arc<dyn AuditSink>) -> Self {
         self.surroundings.terms_mut().audit = Some(sink);
+        self
+    }
+
+    /// The observers that learn of all credentials of the session, shared with providers that are made before it. Each
+    /// session has its own by default; see [`SessionContext::observe`].
+    pub fn observers(mut self, observers: &CredentialObservers) -> Self {
+        self.surroundings.set_observers(observers);
         self
     }
 

@@ -1,5 +1,6 @@
 //! A session and its children: which account is whose, and how an end reaches everyone.
 
+mod observed;
 mod outstanding;
 
 use std::collections::BTreeMap;
@@ -217,8 +218,9 @@ impl Member {
                 .with_next_step("configure a resolver, or set the credentials themselves"));
         };
         let answer = resolver.resolve(id).await.map_err(|error| error.with_provider(resolver.name()));
-        if let Err(error) = &answer {
-            self.record(AuditEvent::Deny, self.default.alias(), &resolver.name(), Some(error));
+        match &answer {
+            Ok(found) => self.surroundings.report(found),
+            Err(error) => self.record(AuditEvent::Deny, self.default.alias(), &resolver.name(), Some(error)),
         }
         answer
     }

@@ -22,6 +22,14 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    /// The credentials that were published.
+    pub(super) fn published(&self) -> Option<&Credentials> {
+        match self {
+            Self::Published(credentials) => Some(credentials),
+            Self::Superseded | Self::Failed(_) => None,
+        }
+    }
+
     /// What the trail says of it.
     pub(super) fn describe(&self, record: AuditRecord) -> AuditRecord {
         match self {

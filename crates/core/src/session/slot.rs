@@ -156,6 +156,12 @@ impl Slot {
         self.gate.current().map(Credentials::counted)
     }
 
+    /// All credentials that the account holds: what it serves, and what was set and is only exchanged.
+    pub(super) fn held(&self) -> Vec<Credentials> {
+        let exchanged = self.gate.enter().exchanged().cloned();
+        self.current().into_iter().chain(exchanged).collect()
+    }
+
     pub(super) fn generation(&self) -> Generation {
         self.gate.enter().generation
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::SystemTime;
 
 use super::RefreshPolicy;
@@ -12,7 +12,7 @@ use super::late::Late;
 use super::rotation::Lineage;
 use crate::audit::{AuditEvent, AuditRecord, AuditSink};
 use crate::clock::{Nanos, WallClock};
-use crate::{Clock, Principal, Region, SessionId, SystemClock};
+use crate::{Clock, CredentialObservers, Credentials, Principal, Region, SessionId, SystemClock};
 
 pub(super) struct Surroundings {
     pub(super) id: SessionId,
@@ -25,6 +25,8 @@ pub(super) struct Surroundings {
     lineages: AtomicU64,
     /// Who keeps the session warm; an agenda is gone with its warmer.
     warmers: Late<Vec<Weak<Agenda>>>,
+    /// Those of the whole family. The root's count; most have none.
+    observers: OnceLock<CredentialObservers>,
 }
 
 /// What a host may choose for its sessions, beyond who they are.
@@ -46,6 +48,7 @@ impl Surroundings {
             root: None,
             lineages: AtomicU64::new(0),
             warmers: Late::default(),
+            observers: OnceLock::new(),
         }
     }
 
@@ -103,6 +106,27 @@ impl Surroundings {
             if catch_unwind(AssertUnwindSafe(|| audit.record(&record))).is_err() {
                 tracing::error!(session = %self.id, ?event, "the audit sink panicked, and the record is lost");
             }
+        }
+    }
+
+    fn known_observers(&self) -> &OnceLock<CredentialObservers> {
+        self.root.as_ref().map_or(&self.observers, |root| &root.observers)
+    }
+
+    /// Those who learn of all credentials of the family.
+    pub(super) fn observers(&self) -> &CredentialObservers {
+        self.known_observers().get_or_init(CredentialObservers::new)
+    }
+
+    /// Replaces the observers, before the session is built.
+    pub(super) fn set_observers(&mut self, observers: &CredentialObservers) {
+        self.observers = OnceLock::from(observers.clone());
+    }
+
+    /// Reports credentials to the observers, if there are any. Never from inside a gate: observers are not ours.
+    pub(super) fn report(&self, credentials: &Credentials) {
+        if let Some(observers) = self.known_observers().get() {
+            observers.report(credentials);
         }
     }
 

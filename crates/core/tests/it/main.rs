@@ -27,6 +27,7 @@ mod lifetime;
 mod model;
 mod names;
 mod narrow;
+mod observing;
 mod outstanding;
 mod policy;
 mod refresh;

@@ -32,6 +32,7 @@ impl Slot {
             return Err(Error::invalid("expires_at", "has already passed")
                 .with_next_step("fetch new credentials and set those; the earlier ones were kept"));
         }
+        self.surroundings.report(&credentials);
         let (generation, _former) = loop {
             let provider = self.gate.enter().provider.clone();
             let stand_in = provider.as_ref().and_then(|provider| provider.in_place_of(&credentials));
@@ -49,11 +50,14 @@ impl Slot {
                 turn.lineage = self.surroundings.new_lineage();
                 self.publish(&mut turn, &credentials, now);
             } else {
+                turn.keep_exchanged(&credentials);
                 self.withdraw(&mut turn);
             }
             // Dropped outside, as its `Drop` is not ours.
             break (turn.generation, former);
         };
+        // Again, for those who began to observe meanwhile.
+        self.surroundings.report(&credentials);
         self.surroundings.record(AuditEvent::Set, |record| {
             record.account(&self.alias).credentials(&credentials).generation(generation)
         });
@@ -66,7 +70,7 @@ impl Slot {
             let given = self.set_by_hand()?;
             let stand_in = given.as_ref().and_then(|given| provider.in_place_of(given));
             let mut turn = self.enter_open()?;
-            if turn.set != given.is_some() || !given.is_none_or(|given| self.holds(&given)) {
+            if turn.set != given.is_some() || !given.as_ref().is_none_or(|given| self.holds(given)) {
                 // Another set came meanwhile, which the provider was not asked about.
                 continue;
             }
@@ -77,6 +81,7 @@ impl Slot {
                 self.renew(&mut turn);
                 turn.set = false;
                 former[1] = turn.replace_stand_in(stand_in);
+                given.iter().for_each(|given| turn.keep_exchanged(given));
                 self.withdraw(&mut turn);
             }
             // Dropped outside, as its `Drop` is not ours.

@@ -179,6 +179,8 @@ impl Slot {
     /// Takes the answer of a fetch, unless the account moved on meanwhile.
     fn conclude(self: &Arc<Self>, epoch: Epoch, answer: Result<Credentials>) -> Outcome {
         let now = self.surroundings.now();
+        // Before anything can be served, and even if it is not.
+        answer.iter().for_each(|credentials| self.surroundings.report(credentials));
         let answer = answer.and_then(|credentials| unexpired(credentials, now));
         let Some(mut turn) = self.gate.enter_in(epoch) else { return Outcome::Superseded };
         turn.flight = None;
@@ -192,6 +194,7 @@ impl Slot {
         };
         self.surroundings.for_each_agenda(|agenda| self.plan(&turn, agenda, BETWEEN_ATTEMPTS));
         drop(turn);
+        outcome.published().into_iter().for_each(|credentials| self.surroundings.report(credentials));
         self.surroundings.record(event, |record| outcome.describe(record.account(&self.alias)));
         outcome
     }

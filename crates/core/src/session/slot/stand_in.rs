@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::State;
-use crate::{CredentialProvider, Region};
+use crate::{CredentialProvider, Credentials, Region};
 
 pub(super) type Provider = Arc<dyn CredentialProvider>;
 
@@ -12,6 +12,8 @@ pub(super) type Provider = Arc<dyn CredentialProvider>;
 pub(super) struct Rarity {
     pub(super) region: Option<Region>,
     stand_in: Option<Provider>,
+    /// What the stand-in exchanges.
+    exchanged: Option<Credentials>,
 }
 
 impl State {
@@ -30,7 +32,21 @@ impl State {
     pub(super) fn replace_stand_in(&mut self, stand_in: Option<Provider>) -> Option<Provider> {
         match (&mut self.rarity, stand_in) {
             (None, None) => None,
-            (rarity, stand_in) => std::mem::replace(&mut rarity.get_or_insert_default().stand_in, stand_in),
+            (rarity, stand_in) => {
+                let rarity = rarity.get_or_insert_default();
+                rarity.exchanged = None;
+                std::mem::replace(&mut rarity.stand_in, stand_in)
+            }
         }
+    }
+
+    /// What was set on the account and is not served, but exchanged.
+    pub(super) fn exchanged(&self) -> Option<&Credentials> {
+        self.rarity.as_ref()?.exchanged.as_ref()
+    }
+
+    /// Keeps what the stand-in exchanges.
+    pub(super) fn keep_exchanged(&mut self, credentials: &Credentials) {
+        self.rarity.get_or_insert_default().exchanged = Some(credentials.clone());
     }
 }

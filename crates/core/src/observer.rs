@@ -1,0 +1,61 @@
+//! `CredentialObserver`: learns of all credentials that a session holds, so that they can be masked in output.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::Credentials;
+
+/// Receives all credentials that a session is given or fetches, whether or not the session ever serves them.
+///
+/// A redactor is one: it can only mask the secrets that it knows.
+/// [`SessionContext::observe`](crate::SessionContext::observe) attaches an observer.
+///
+/// # Contract
+/// The session calls `observe` before it serves the credentials and again after it published them, so an observer sees
+/// the same credentials several times. No lock is held during the call, but the caller of the session waits for it: it
+/// must not block. It must not write the secrets anywhere.
+pub trait CredentialObserver: Send + Sync {
+    /// Receives credentials of the session.
+    fn observe(&self, credentials: &Credentials);
+}
+
+/// The observers of one session, its children, and the providers that report to it. Clones share the observers, and keep
+/// no observer alive.
+#[derive(Clone, Default)]
+pub struct CredentialObservers(Arc<Mutex<Vec<Weak<dyn CredentialObserver>>>>);
+
+impl CredentialObservers {
+    /// No observers yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an observer. It receives what is reported from now on, until its last `Arc` is dropped.
+    pub fn attach(&self, observer: &Arc<dyn CredentialObserver>) {
+        let mut observers = self.lock();
+        observers.retain(|known| known.strong_count() > 0);
+        observers.push(Arc::downgrade(observer));
+    }
+
+    /// Reports credentials to every observer. A panic of an observer ends there.
+    pub fn report(&self, credentials: &Credentials) {
+        let observers: Vec<_> = self.lock().iter().filter_map(Weak::upgrade).collect();
+        for observer in observers {
+            if catch_unwind(AssertUnwindSafe(|| observer.observe(credentials))).is_err() {
+                tracing::error!("an observer of credentials panicked");
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<dyn CredentialObserver>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for CredentialObservers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CredentialObservers").field("len", &self.lock().len()).finish()
+    }
+}

@@ -1,0 +1,74 @@
+//! `ObservedProvider`: reports what another provider fetches, for providers that no account publishes.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{CredentialObservers, CredentialProvider, Credentials, Result, SessionPolicy};
+
+/// A provider that reports to the observers of a session what the provider inside it fetches.
+///
+/// A session reports the credentials of its accounts itself. It does not see what the source of a role fetches, or the
+/// long-lived keys behind a guard that exchanges them: wrap such a source, and a redactor knows its keys too.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use valetkey_core::{CredentialObservers, CredentialProvider, ObservedProvider, SessionContext};
+/// # fn example(
+/// #     source: Arc<dyn CredentialProvider>,
+/// #     assume_role: impl Fn(Arc<dyn CredentialProvider>) -> Arc<dyn CredentialProvider>,
+/// # ) {
+/// let observers = CredentialObservers::new();
+/// let source = Arc::new(ObservedProvider::new(source, &observers));
+/// let session = SessionContext::builder().observers(&observers).provider(assume_role(source)).build();
+/// # }
+/// ```
+///
+/// Everything else is the inner provider's, and what it is narrowed to or stands in for is observed as well.
+#[derive(Debug)]
+pub struct ObservedProvider {
+    inner: Arc<dyn CredentialProvider>,
+    observers: CredentialObservers,
+}
+
+impl ObservedProvider {
+    /// Wraps `inner`.
+    pub fn new(inner: Arc<dyn CredentialProvider>, observers: &CredentialObservers) -> Self {
+        Self { inner, observers: observers.clone() }
+    }
+
+    fn wrap(&self, inner: Arc<dyn CredentialProvider>) -> Arc<dyn CredentialProvider> {
+        Arc::new(Self::new(inner, &self.observers))
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for ObservedProvider {
+    fn name(&self) -> Cow<'static, str> {
+        self.inner.name()
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        let credentials = self.inner.provide().await?;
+        self.observers.report(&credentials);
+        Ok(credentials)
+    }
+
+    fn fresh(&self) -> Option<Credentials> {
+        self.inner.fresh()
+    }
+
+    fn forget(&self) {
+        self.inner.forget();
+    }
+
+    fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
+        self.observers.report(given);
+        self.inner.in_place_of(given).map(|inner| self.wrap(inner))
+    }
+
+    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        self.inner.narrowed(policy).map(|inner| self.wrap(inner))
+    }
+}
