@@ -20,7 +20,7 @@ use futures_util::future::join_all;
 use serde_json::{Map, Value};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use valetkey_core::{Alias, Error, Result, SessionAccount, SessionContext, SessionId};
+use valetkey_core::{Alias, Error, ErrorKind, Result, SessionAccount, SessionContext, SessionId};
 use valetkey_tools::ToolOutput;
 
 use crate::child::Delivery;
@@ -161,12 +161,12 @@ impl McpHost {
             }
             Err(error) => Err(error),
         };
-        let mut result = result.unwrap_or_else(|error| {
+        let result = result.unwrap_or_else(|error| {
             tracing::debug!(tool = name, %error, "tool call failed");
             failure(&error)
         });
-        self.redactor.mask_json(&mut result);
-        Some(result)
+        let lost = || failure(&Error::new(ErrorKind::Internal, "the result could not be masked"));
+        Some(self.redactor.masked(result).await.unwrap_or_else(lost))
     }
 
     /// The process of `server` that a call of `tool` may run in.

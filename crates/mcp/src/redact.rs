@@ -1,78 +1,103 @@
 //! Redaction by exact value: a session's live secrets are masked wherever they are about to leave, however programs
 //! write them.
 //!
-//! A text is read once, for what it means rather than how it is escaped, and looked through for all secrets at once.
-//! No lock is held meanwhile: what is looked for is shared, and replaced when it changes.
+//! A text is read for what it means rather than how it is escaped, and looked through for all secrets at once, in time
+//! that grows with the text alone. No lock is held meanwhile: what is looked for is shared, and replaced when it changes.
 
 mod index;
+mod known;
 mod meant;
 mod pattern;
+mod reading;
+mod rolling;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
-use valetkey_core::Credentials;
+use valetkey_core::{Clock, CredentialObserver, Credentials, Expiry, SystemClock};
 
-use index::{Index, Patterns};
+use index::Index;
+use known::{Digest, Known, digest};
 use pattern::Pattern;
 
 /// What is written in place of a secret.
 const MASK: &str = "[redacted]";
-/// How many sets stay known, of all accounts together. A set that is used moves to the front, so those that live are
-/// known, and those that were superseded last.
-const REMEMBERED_SETS: usize = 32;
 /// Shorter texts are no secrets, and would mask by accident.
 const SHORTEST: usize = 8;
+/// What is larger is masked on a thread of its own.
+const INLINE: usize = 64 * 1024;
 
-/// Knows the recent secrets of one session and masks them in text and JSON.
-#[derive(Default)]
-pub struct Redactor(Mutex<Known>);
+/// Knows the secrets of one session and masks them in text and JSON.
+///
+/// A secret is known while AWS accepts it, and the last 32 that expired are known as well. A secret without a session
+/// token counts as valid for as long as the redactor lives. Of each secret only lengths, hashes and the first eight
+/// characters of its spellings are kept: at most 5 KB for a secret and its session token, whatever their size. A session
+/// can hold 16,384 valid credentials in this way (80 MB). Beyond that the redactor masks every text as a whole, since a
+/// redactor that forgets lets secrets through; [`forget`](Self::forget) begins anew.
+///
+/// [`SessionContext::observe`](valetkey_core::SessionContext::observe) attaches a redactor to a session, from which it
+/// then learns everything that the session is given or fetches.
+pub struct Redactor {
+    clock: Arc<dyn Clock>,
+    known: Mutex<Known>,
+}
 
-#[derive(Default)]
-struct Known {
-    /// Each under its digest, newest last.
-    sets: Vec<([u8; 32], Patterns)>,
-    /// What opens the endpoint, for as long as it does.
-    grants: HashMap<Uuid, Patterns>,
-    index: Arc<Index>,
+impl Default for Redactor {
+    fn default() -> Self {
+        Self::with_clock(Arc::new(SystemClock))
+    }
 }
 
 impl Redactor {
-    /// Learns the secrets of a set, or that a known one is in use.
+    /// A redactor that reads from `clock` whether credentials have expired.
+    #[must_use]
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, known: Mutex::default() }
+    }
+
+    /// Learns the secrets of credentials.
     pub fn learn(&self, credentials: &Credentials) {
         let (secret, token) = (credentials.expose_secret_access_key(), credentials.expose_session_token());
-        let digest =
-            Sha256::new().chain_update(secret).chain_update([0]).chain_update(token.unwrap_or_default());
-        let digest: [u8; 32] = digest.finalize().into();
-        let mut known = self.known();
-        if let Some(at) = known.sets.iter().position(|(known, _)| *known == digest) {
-            known.sets[at..].rotate_left(1);
+        // Only a session token expires; an expiry of long-lived keys is when their source is worth asking again.
+        let valid_until = if token.is_some() { credentials.expiry() } else { Expiry::Never };
+        let digest = digest([secret, token.unwrap_or_default()]);
+        self.learn_secrets(digest, valid_until, [Some(secret), token]);
+    }
+
+    /// Learns a secret that is valid for as long as the redactor lives.
+    pub(crate) fn learn_secret(&self, secret: &str) {
+        self.learn_secrets(digest([secret]), Expiry::Never, [Some(secret)]);
+    }
+
+    fn learn_secrets<'a>(
+        &self,
+        digest: Digest,
+        valid_until: Expiry,
+        secrets: impl IntoIterator<Item = Option<&'a str>>,
+    ) {
+        if self.known().prolong(&digest, valid_until) {
             return;
         }
-        known.sets.push((digest, patterns([Some(secret), token])));
-        let excess = known.sets.len().saturating_sub(REMEMBERED_SETS);
-        known.sets.drain(..excess);
-        known.reindex();
+        // Without the lock: tokens are long.
+        let patterns = patterns(secrets);
+        let now = self.clock.now();
+        let mut known = self.known();
+        known.insert(digest, valid_until, patterns);
+        known.forget_expired(now);
     }
 
     /// Learns what a grant is read with, until the grant is [forgotten](Self::forget_grant).
     pub(crate) fn learn_grant(&self, id: Uuid, token: &str) {
-        let mut known = self.known();
-        known.grants.insert(id, patterns([Some(id.simple().to_string().as_str()), Some(token)]));
-        known.reindex();
+        let patterns = patterns([Some(id.simple().to_string().as_str()), Some(token)]);
+        self.known().insert_grant(id, patterns);
     }
 
     /// Nothing can be read with the grant any more.
     pub(crate) fn forget_grant(&self, id: Uuid) {
-        let mut known = self.known();
-        if known.grants.remove(&id).is_some() {
-            known.reindex();
-        }
+        self.known().remove_grant(id);
     }
 
     /// Forgets every secret.
@@ -96,23 +121,36 @@ impl Redactor {
         mask_json(&self.index(), value);
     }
 
+    /// `value` with every string masked. Large values are masked on a thread for blocking work, so that calls of other
+    /// sessions go on meanwhile. `None` when that thread was lost: what was not masked must not leave.
+    ///
+    /// # Cancel safety
+    /// When the future is dropped, the value is dropped once it is masked.
+    pub(crate) async fn masked(&self, mut value: Value) -> Option<Value> {
+        let (index, small) = (self.index(), is_within(&value, &mut { INLINE }));
+        let mask = move || {
+            mask_json(&index, &mut value);
+            value
+        };
+        if small { Some(mask()) } else { tokio::task::spawn_blocking(mask).await.ok() }
+    }
+
     fn index(&self) -> Arc<Index> {
-        Arc::clone(&self.known().index)
+        self.known().index()
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
-    fn reindex(&mut self) {
-        let sets = self.sets.iter().map(|(_, patterns)| patterns);
-        self.index = Arc::new(Index::new(sets.chain(self.grants.values()).cloned()));
+impl CredentialObserver for Redactor {
+    fn observe(&self, credentials: &Credentials) {
+        self.learn(credentials);
     }
 }
 
-fn patterns<'a>(secrets: impl IntoIterator<Item = Option<&'a str>>) -> Patterns {
+fn patterns<'a>(secrets: impl IntoIterator<Item = Option<&'a str>>) -> Vec<Pattern> {
     let secrets = secrets.into_iter().flatten().filter(|secret| secret.len() >= SHORTEST);
     secrets.flat_map(Pattern::all).collect()
 }
@@ -126,6 +164,24 @@ fn masked(text: &str, from: usize, secrets: &[Range<usize>]) -> String {
     }
     masked.push_str(&text[at..]);
     masked
+}
+
+/// Whether the strings of `value`, and a little for each of its parts, fit into `room`, which is used up.
+fn is_within(value: &Value, room: &mut usize) -> bool {
+    match value {
+        Value::String(text) => take(room, text.len()),
+        Value::Array(items) => take(room, 0) && items.iter().all(|item| is_within(item, room)),
+        Value::Object(fields) => {
+            fields.iter().all(|(key, value)| take(room, key.len()) && is_within(value, room))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => take(room, 0),
+    }
+}
+
+fn take(room: &mut usize, size: usize) -> bool {
+    let left = room.checked_sub(size + 1);
+    *room = left.unwrap_or_default();
+    left.is_some()
 }
 
 fn mask_json(index: &Index, value: &mut Value) {

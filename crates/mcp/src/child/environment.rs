@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
-use valetkey_core::{Credentials, Region, SessionId};
+use valetkey_core::{Credentials, ExposeSecret, Region, SecretString, SessionId};
 
 use super::SessionHome;
 use crate::endpoint::Grant;
@@ -61,14 +61,46 @@ const OUTRANKING: &[&str] = &[
 /// So does every variable that begins so: one bearer token for each service.
 const OUTRANKING_PREFIX: &str = "AWS_BEARER_TOKEN_";
 
+/// Those of them that are secrets.
+const SECRET: &[&str] = &[
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_SECRET_KEY",
+    "AMAZON_SECRET_ACCESS_KEY",
+    "AMAZON_SESSION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+];
+
 /// The part of the host's environment from which children may inherit.
 #[derive(Debug, Clone, Default)]
-pub struct HostEnvironment(BTreeMap<OsString, OsString>);
+pub struct HostEnvironment {
+    inherited: BTreeMap<OsString, OsString>,
+    /// Keys of AWS, which no child inherits. A child may still read them in the environment of this process, and what it
+    /// writes is masked.
+    secrets: Vec<SecretString>,
+}
 
 impl HostEnvironment {
-    /// What the host hands in; everything that children may not inherit is dropped at once.
+    /// What the host hands in. Everything that children may not inherit is dropped at once, except for the secrets among
+    /// the variables of AWS, which [`McpHost`](crate::McpHost) masks.
     pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        Self(variables.into_iter().filter(|(name, _)| inheritable(name)).collect())
+        let mut environment = Self::default();
+        for (name, value) in variables {
+            if inheritable(&name) {
+                environment.inherited.insert(name, value);
+            } else if is_secret(&name)
+                && let Some(value) = value.to_str()
+            {
+                environment.secrets.push(value.into());
+            }
+        }
+        environment
+    }
+
+    /// The secrets of AWS in the host's environment.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.secrets.iter().map(ExposeSecret::expose_secret)
     }
 
     /// The environment of this process.
@@ -81,6 +113,10 @@ impl HostEnvironment {
 fn inheritable(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
     BASELINE.contains(&name) || CERTIFICATES.contains(&name) || name.starts_with("AWS_ENDPOINT_URL")
+}
+
+fn is_secret(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| SECRET.contains(&name) || name.starts_with(OUTRANKING_PREFIX))
 }
 
 fn outranks(name: &OsStr) -> bool {
@@ -96,7 +132,7 @@ impl ChildEnvironment {
         host: &HostEnvironment,
         named: impl IntoIterator<Item = (&'a String, &'a String)>,
     ) -> Self {
-        Self(host.0.clone()).named(named)
+        Self(host.inherited.clone()).named(named)
     }
 
     /// What the child's configuration names, over what is there.

@@ -148,7 +148,9 @@ impl McpHostBuilder {
             SessionHome::create(Some(&region)).map_err(fault("the session's own folder cannot be made"))?;
         // In the background: what a killed process has left may be large.
         tokio::task::spawn_blocking(SessionHome::remove_abandoned);
-        let redactor = Arc::new(Redactor::default());
+        let redactor = Arc::new(Redactor::with_clock(self.session.clock()));
+        self.session.observe(&redactor);
+        self.environment.secrets().for_each(|secret| redactor.learn_secret(secret));
         let recipe = Arc::new(Recipe {
             session: self.session.id(),
             environment: self.environment,

@@ -1,46 +1,67 @@
-//! `Pattern`: one way in which a secret shows, to be found in a text that is read for its meaning.
+//! `Pattern`: the fingerprint of one way in which a secret shows, to be found in a text that is read for its meaning.
 
 use std::collections::HashSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use secrecy::{ExposeSecret, SecretSlice};
+use secrecy::zeroize::Zeroizing;
 
 use super::meant::Meant;
+use super::rolling::{self, Hash};
 
 /// Patterns are found by so many characters at their beginning. Shorter texts are no secrets, and would mask by
 /// accident.
 pub(super) const HEAD: usize = 8;
 
-/// The meaning of one spelling.
-pub(super) struct Pattern(SecretSlice<u8>);
+/// The meaning of one spelling, as its length and hashes: no part of a secret but its first characters is kept, and the
+/// size does not depend on the secret's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pattern {
+    pub(super) head: u64,
+    /// The step at or below the length, and the hash of that many characters.
+    pub(super) step: u8,
+    pub(super) prefix: Hash,
+    pub(super) length: usize,
+    pub(super) hash: Hash,
+}
 
 impl Pattern {
-    /// The secret itself, and what of it shows in the Base64 of any text that holds it.
+    /// The secret itself, its hexadecimal digits, and what of it shows in the Base64 of any text that holds it.
     pub(super) fn all(secret: &str) -> Vec<Self> {
-        let encoded = spellings(secret).into_iter().flat_map(|text| [0, 1, 2].map(|at| encoded(&text, at)));
-        std::iter::once(secret.to_owned()).chain(encoded).filter_map(|text| Self::new(&text)).collect()
+        let spelled = spellings(secret).into_iter().map(Zeroizing::new);
+        let encoded = spelled.flat_map(|text| [0, 1, 2].map(|at| encoded(&text, at)));
+        let plain = [Zeroizing::new(secret.to_owned()), hex(secret, |b| format!("{b:02x}"))];
+        let upper = hex(secret, |b| format!("{b:02X}"));
+        plain.into_iter().chain([upper]).chain(encoded).filter_map(|text| Self::new(&text)).collect()
     }
 
     fn new(text: &str) -> Option<Self> {
-        let meaning: Vec<u8> = Meant::of(text).map(|sign| sign.byte).collect();
-        (meaning.len() >= HEAD).then(|| Self(meaning.into()))
-    }
-
-    pub(super) fn head(&self) -> u64 {
-        self.0.expose_secret()[..HEAD].iter().fold(0, |head, &byte| shifted(head, byte))
-    }
-
-    /// Where the pattern ends whose head was just read and ended at `end`.
-    pub(super) fn ends(&self, end: usize, mut rest: Meant<'_>) -> Option<usize> {
-        let mut tail = self.0.expose_secret()[HEAD..].iter();
-        tail.try_fold(end, |_, &byte| rest.next().filter(|sign| sign.byte == byte).map(|sign| sign.end))
+        let meaning: Zeroizing<Vec<u8>> = Zeroizing::new(Meant::of(text).map(|sign| sign.byte).collect());
+        let head = meaning.get(..HEAD)?.iter().fold(0, |head, &byte| shifted(head, byte));
+        let (length, step) = (meaning.len(), step_within(meaning.len()));
+        let (prefix, hash) = (rolling::hash(&meaning[..length_of(step)]), rolling::hash(&meaning));
+        Some(Self { head, step, prefix, length, hash })
     }
 }
 
 /// The last characters read, with one more.
 pub(super) fn shifted(window: u64, byte: u8) -> u64 {
     window << 8 | u64::from(byte)
+}
+
+/// Lengths are grouped in steps that grow by a half or a third: 8, 12, 16, 24, 32, …
+pub(super) fn length_of(step: u8) -> usize {
+    let base = if step.is_multiple_of(2) { HEAD } else { HEAD + HEAD / 2 };
+    base << (step / 2)
+}
+
+/// The last step that is not longer than `length`, which is at least [`HEAD`]. No text has as many as 64 steps.
+fn step_within(length: usize) -> u8 {
+    (1..60).take_while(|&step| length_of(step) <= length).last().unwrap_or(0)
+}
+
+fn hex(secret: &str, digits: fn(u8) -> String) -> Zeroizing<String> {
+    Zeroizing::new(secret.bytes().map(digits).collect())
 }
 
 /// As it may be written in the text that becomes Base64: as it is, as serializers of JSON do, as URLs do.
@@ -63,8 +84,9 @@ fn spellings(secret: &str) -> HashSet<String> {
 
 /// The characters of the Base64 of a text that are the same whatever comes before and after, when `text` begins at
 /// `at` in its group of three bytes.
-fn encoded(text: &str, at: usize) -> String {
-    let all = STANDARD_NO_PAD.encode([&vec![0; at], text.as_bytes()].concat());
+fn encoded(text: &str, at: usize) -> Zeroizing<String> {
+    let bytes = Zeroizing::new([&vec![0; at], text.as_bytes()].concat());
+    let all = Zeroizing::new(STANDARD_NO_PAD.encode(&*bytes));
     let (first, last) = ((at * 8).div_ceil(6), (at + text.len()) * 8 / 6);
-    all[first..last].to_owned()
+    Zeroizing::new(all[first..last].to_owned())
 }

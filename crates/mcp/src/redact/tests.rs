@@ -4,8 +4,11 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
-use valetkey_core::Expiry;
-use valetkey_core::testing::Canary;
+use sha2::{Digest as _, Sha256};
+use std::time::Duration;
+
+use valetkey_core::testing::{Canary, ManualClock};
+use valetkey_core::{Clock, Expiry, SecretString};
 
 use super::*;
 
@@ -19,6 +22,14 @@ fn knowing(secret: &str) -> Redactor {
     let redactor = Redactor::default();
     redactor.learn(&set(secret));
     redactor
+}
+
+/// No eight characters of the secret in a row are in `masked`.
+fn assert_no_part(masked: &str, secret: &str) {
+    for part in secret.as_bytes().windows(SHORTEST) {
+        let part = std::str::from_utf8(part).unwrap();
+        assert!(!masked.contains(part), "{part} in {masked}");
+    }
 }
 
 /// As programs write a text, each within reach of an ordinary serializer.
@@ -63,6 +74,10 @@ fn base64_of_a_text_that_holds_a_secret_is_masked_wherever_in_it_the_secret_begi
             for engine in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
                 let told = redactor.mask(&engine.encode(&text));
                 assert!(told.contains(MASK), "{text}");
+                // What is shown on both sides of the mask is less than eight characters of the secret.
+                let shown = told.split_once(MASK).unwrap();
+                let (head, tail) = (engine.encode(before), engine.encode("\", and more"));
+                assert!(shown.0.len() <= head.len() + 4 && shown.1.len() <= tail.len() + 4, "{told}");
                 let left: String = told.split(MASK).map(|part| part.trim_end_matches('=')).collect();
                 let bytes = STANDARD_NO_PAD.decode(&left[..left.len() / 4 * 4]).unwrap_or_default();
                 assert!(!String::from_utf8_lossy(&bytes).contains(core), "{text}");
@@ -96,30 +111,132 @@ fn texts_that_are_too_short_to_be_secrets_are_left_alone() {
     assert_eq!(knowing("seven77").mask("seven77 stays"), "seven77 stays");
 }
 
-#[test]
-fn a_set_in_use_stays_known_however_many_others_come_and_only_the_oldest_are_forgotten() {
-    let redactor = knowing(SECRET);
-    for n in 0..3 * REMEMBERED_SETS {
-        redactor.learn(&set(&format!("secret-number-{n:04}")));
-        assert_eq!(redactor.mask(SECRET), MASK, "{n}");
-        redactor.learn(&set(SECRET));
-    }
-    assert_eq!(redactor.mask("secret-number-0095"), MASK);
-    assert_eq!(redactor.mask("secret-number-0000"), "secret-number-0000");
+/// Like real secrets, those of two numbers have little in common.
+fn secret(n: usize) -> String {
+    STANDARD.encode(Sha256::digest(n.to_be_bytes()))
+}
+
+/// Temporary credentials of this number.
+fn temporary(n: usize, expiry: Expiry) -> Credentials {
+    let id = "ASIA0000000000000000".parse().unwrap();
+    let builder = Credentials::builder(id, secret(n).into());
+    builder.session_token(SecretString::from(format!("token{}", secret(n)))).expiry(expiry).build().unwrap()
+}
+
+fn is_known(redactor: &Redactor, n: usize) -> bool {
+    let masked = redactor.mask(&format!("{} token{}", secret(n), secret(n)));
+    assert!(masked == "[redacted] [redacted]" || !masked.contains(MASK), "{masked}");
+    masked.contains(MASK)
 }
 
 #[test]
-fn what_opens_a_grant_is_masked_while_it_does_whatever_sets_come_and_go() {
+fn redactor_many_valid_credentials_masks_every_secret() {
+    let (clock, long) = (ManualClock::new(), SECRET);
+    let redactor = Redactor::with_clock(Arc::new(clock.clone()));
+    let valid = Expiry::At(clock.now() + Duration::from_secs(60));
+    redactor.learn(&set(long));
+    (0..500).for_each(|n| redactor.learn(&temporary(n, valid)));
+    assert!((0..500).all(|n| is_known(&redactor, n)));
+    assert_eq!(redactor.mask(long), MASK);
+}
+
+#[test]
+fn redactor_expired_credentials_keeps_the_latest() {
+    let clock = ManualClock::new();
+    let redactor = Redactor::with_clock(Arc::new(clock.clone()));
+    let ends = |n: u64| Expiry::At(clock.now() + Duration::from_secs(n));
+    (0..100).for_each(|n| redactor.learn(&temporary(n, ends(1 + n as u64))));
+    redactor.learn(&set(SECRET));
+    let valid = ends(10_000);
+    redactor.learn(&temporary(0, valid));
+    clock.advance(Duration::from_secs(1_000));
+    (100..200).for_each(|n| redactor.learn(&temporary(n, valid)));
+    assert!(is_known(&redactor, 0), "it was prolonged");
+    assert!((1..60).all(|n| !is_known(&redactor, n)));
+    assert!((100 - known::EXPIRED..200).all(|n| is_known(&redactor, n)));
+    assert_eq!(redactor.mask(SECRET), MASK, "a secret without a session token does not expire");
+}
+
+#[test]
+fn redactor_long_lived_key_with_expiry_stays_known() {
+    let clock = ManualClock::new();
+    let redactor = Redactor::with_clock(Arc::new(clock.clone()));
+    let id = "AKIA0000000000000000".parse().unwrap();
+    let builder = Credentials::builder(id, SECRET.into());
+    redactor.learn(&builder.expiry(Expiry::At(clock.now() + Duration::from_secs(1))).build().unwrap());
+    clock.advance(Duration::from_secs(1_000));
+    (0..100).for_each(|n| redactor.learn(&temporary(n, Expiry::At(clock.now()))));
+    assert_eq!(redactor.mask(SECRET), MASK);
+}
+
+#[test]
+fn redactor_grant_is_masked_until_forgotten() {
     let (redactor, id, token) = (Redactor::default(), Uuid::new_v4(), Uuid::new_v4().simple().to_string());
     redactor.learn_grant(id, &token);
-    for n in 0..2 * REMEMBERED_SETS {
-        redactor.learn(&set(&format!("secret-number-{n:04}")));
-    }
+    (0..100).for_each(|n| redactor.learn(&temporary(n, Expiry::At(std::time::UNIX_EPOCH))));
     let text = format!("http://127.0.0.1:1/credentials/{} {token}", id.simple());
     assert_eq!(redactor.mask(&text), "http://127.0.0.1:1/credentials/[redacted] [redacted]");
     assert!(!redactor.mask(&STANDARD.encode(format!("x{token}"))).contains(&STANDARD.encode(&token)[4..40]));
     redactor.forget_grant(id);
     assert_eq!(redactor.mask(&text), text);
+}
+
+#[test]
+fn redactor_secret_in_hexadecimal_is_masked() {
+    let redactor = knowing(SECRET);
+    for digits in [|b| format!("{b:02x}"), |b| format!("{b:02X}")] as [fn(u8) -> String; 2] {
+        let hex: String = SECRET.bytes().map(digits).collect();
+        assert_eq!(redactor.mask(&format!("0x{hex};")), "0x[redacted];");
+    }
+}
+
+/// The longest of several secrets that begin alike is masked as a whole, and none that is not there.
+#[test]
+fn redactor_secrets_with_common_beginning_masks_the_longest() {
+    let redactor = Redactor::default();
+    let all: String = (0..10).map(secret).collect();
+    for length in [8, 11, 12, 30, 31, 100] {
+        redactor.learn(&set(&all[..length]));
+    }
+    for (length, shown) in [(100, 100), (99, 31), (31, 31), (12, 12), (11, 11), (8, 8)] {
+        let masked = redactor.mask(&format!("{}!", &all[..length]));
+        assert_eq!(masked.len(), (length - shown) + MASK.len() + 1, "{length}: {masked}");
+    }
+}
+
+#[test]
+fn index_repetitive_secrets_and_text_compares_a_bounded_number() {
+    let redactor = Redactor::default();
+    (8..1_000).for_each(|length| redactor.learn(&set(&"a".repeat(length))));
+    redactor.learn(&set(&format!("{}b", "a".repeat(4_000))));
+    let text = reading::Reading::of(&"a".repeat(50_000));
+    assert_eq!(redactor.index().search(&text), [0..50_000]);
+    // At most once for each of 18 steps of lengths up to 4,001, and eight times in each.
+    let most = 18 * 9 * 50_000;
+    assert!(text.steps.get() <= most, "{} comparisons", text.steps.get());
+    assert!(text.steps.get() >= 50_000, "{} comparisons", text.steps.get());
+}
+
+#[test]
+fn index_long_repetitive_secret_compares_once_for_each_place() {
+    let redactor = knowing(&format!("{}b", "ab".repeat(8_000)));
+    let text = reading::Reading::of(&"ab".repeat(25_000));
+    assert!(redactor.index().search(&text).is_empty());
+    assert!(text.steps.get() <= 2 * 50_000, "{} comparisons", text.steps.get());
+}
+
+#[tokio::test]
+async fn redactor_large_value_is_masked_as_a_small_one() {
+    let redactor = knowing(SECRET);
+    for size in [10, INLINE, 4 * INLINE] {
+        let value = serde_json::json!({"k": ["x".repeat(size), {SECRET: SECRET}]});
+        let mut expected = value.clone();
+        redactor.mask_json(&mut expected);
+        assert_eq!(redactor.masked(value).await, Some(expected.clone()));
+        assert_no_part(&expected.to_string(), SECRET);
+    }
+    assert!(!is_within(&serde_json::json!(["x".repeat(INLINE)]), &mut { INLINE }));
+    assert!(is_within(&serde_json::json!(["x".repeat(100), 1, null]), &mut { INLINE }));
 }
 
 #[test]
@@ -152,7 +269,9 @@ proptest! {
         // An escape in the secret itself may leave too little of it to tell.
         prop_assume!(meant::Meant::of(&secret).count() >= SHORTEST);
         for spelling in written(&secret).iter().filter(|spelling| meant(spelling) == meant(&secret)) {
-            prop_assert!(redactor.mask(&format!("{before}{spelling}")).contains(MASK), "{}", spelling);
+            let masked = redactor.mask(&format!("{before}{spelling}"));
+            let shown = masked.strip_prefix(before.as_str()).unwrap_or(&masked).replace(MASK, "");
+            prop_assert!(masked.contains(MASK) && meant(&shown).len() < SHORTEST, "{} of {}", masked, spelling);
         }
     }
 }

@@ -1,9 +1,12 @@
 //! What servers say of what they were given is masked: also what opens the endpoint, and what they read while starting.
 
-use valetkey_core::Expiry;
+use std::fs;
+use std::sync::Arc;
+
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::testing::{Canary, Script, ScriptedProvider};
-use valetkey_mcp::child::Delivery;
+use valetkey_core::{Alias, CredentialProvider, Expiry, ObservedProvider, Scope};
+use valetkey_mcp::child::{Delivery, HostEnvironment};
 use valetkey_mcp::config::ServerConfig;
 
 use crate::keys::keys;
@@ -67,4 +70,57 @@ async fn keys_in_an_environment_are_on_record_once_for_each_process() {
         assert_eq!(served(), count);
     }
     stage.host.shutdown().await;
+}
+
+/// A server without credentials that shows what it finds in a file, as it might in `/proc` or in a home.
+fn showing(file: &std::path::Path) -> ServerConfig {
+    let mut server = ServerConfig::new("sh");
+    server.args = ["-c", &format!("echo shows; cat {0}; cat {0} >&2; exit 3", file.display())]
+        .map(str::to_owned)
+        .to_vec();
+    server.delivery = Delivery::None;
+    server
+}
+
+fn never(canary: &Canary) -> valetkey_core::Credentials {
+    canary.credentials(Expiry::Never).unwrap()
+}
+
+#[tokio::test]
+async fn host_server_shows_keys_it_was_not_given_masks_all() {
+    let canaries: [Canary; 6] = std::array::from_fn(|_| Canary::new());
+    let [environment, fetched, other, source, narrowed, before] = &canaries;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("environ");
+    let all: Vec<String> = canaries.iter().map(|canary| canary.json().to_string()).collect();
+    fs::write(&file, all.join(" ")).unwrap();
+
+    let variables = environment.json();
+    let variables = [("AWS_SECRET_ACCESS_KEY", "secret_access_key"), ("AWS_SESSION_TOKEN", "session_token")]
+        .map(|(name, field)| (name.into(), variables[field].as_str().unwrap().into()));
+    let path = ("PATH".into(), std::env::var_os("PATH").unwrap());
+    let variables = HostEnvironment::new(variables.into_iter().chain([path]));
+    let session = valetkey_core::SessionContext::builder().build();
+    session.set_credentials(never(before)).unwrap();
+    let config = crate::stage::config([("shows", showing(&file))]);
+    let host = valetkey_mcp::McpHost::builder(&session, config).environment(variables).start().await.unwrap();
+
+    let provider = |canary| ScriptedProvider::new([Script::Answer(never(canary))]);
+    session.set_provider_for(&"fetched".parse().unwrap(), provider(fetched)).unwrap();
+    session.credentials_for(&"fetched".parse().unwrap()).await.unwrap();
+    session.set_credentials_for(&"other".parse::<Alias>().unwrap(), never(other)).unwrap();
+    ObservedProvider::new(Arc::new(provider(source)), &session.observers()).provide().await.unwrap();
+    let child = session.narrow(Scope::new()).unwrap();
+    let own = session.with_credentials(never(narrowed)).unwrap();
+    child.credentials().await.unwrap();
+
+    let raw = fs::read_to_string(&file).unwrap();
+    let told = host.all_tools().await.faults[0].error.to_string();
+    assert!(told.contains("[redacted]"), "{told}");
+    for (n, canary) in canaries.iter().enumerate() {
+        assert_eq!(canary.found_in(&raw), ["secret", "token", "access_key_id"]);
+        assert!(!canary.found_in(&told).iter().any(|part| *part != "access_key_id"), "{n}: {told}");
+    }
+    drop(own);
+    host.shutdown().await;
 }
