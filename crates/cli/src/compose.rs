@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use valetkey::backends::{SdkBase, SecretsManagerBuilder, SecretsManagerResolver};
 use valetkey::mcp::McpConfig;
-use valetkey::{Alias, Error, RefreshPolicy, Region, SessionBuilder, SessionContext};
+use valetkey::{Alias, CredentialObservers, Error, RefreshPolicy, Region, SessionBuilder, SessionContext};
 
 use crate::settings::{AccountSettings, Fault, ResolverSettings, Settings};
 use crate::terminal::Terminal;
@@ -50,8 +50,10 @@ pub(crate) fn session(
     // The session's own calls of AWS use its region too. An invalid region has already been reported; once is enough.
     let placeholder = || wanted.region.as_ref().map(|_| Region::us_east_1());
     let base = &region.clone().or_else(placeholder).iter().fold(base.clone(), SdkBase::region);
-    let accounts = Accounts::new(settings, base, terminal, faults);
-    let mut builder = SessionContext::builder().default_account(accounts.default_alias());
+    let observers = CredentialObservers::new();
+    let accounts = Accounts::new(settings, base, terminal, &observers, faults);
+    let mut builder =
+        SessionContext::builder().observers(&observers).default_account(accounts.default_alias());
     builder = region.into_iter().fold(builder, SessionBuilder::region);
     builder = environment_region.into_iter().fold(builder, SessionBuilder::environment_region);
     if let Some(allowed) = accounts.allowed() {

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use valetkey::backends::{MemoryProvider, SdkBase};
-use valetkey::{Alias, Attribution, Error, Region, Result, SessionBuilder, SessionContext};
+use valetkey::{
+    Alias, Attribution, CredentialObservers, Error, ObservedProvider, Region, Result, SessionBuilder,
+    SessionContext,
+};
 
 use super::exchange;
 use super::provider::{Around, Provider, provider};
@@ -25,6 +28,8 @@ pub(super) struct Accounts<'a> {
     settings: &'a Settings,
     base: &'a SdkBase,
     terminal: &'a Terminal,
+    /// Those who learn of what no account of the session publishes.
+    observers: &'a CredentialObservers,
     /// Every account that has a name, sources first.
     order: Vec<(&'a str, Alias)>,
 }
@@ -35,9 +40,10 @@ impl<'a> Accounts<'a> {
         settings: &'a Settings,
         base: &'a SdkBase,
         terminal: &'a Terminal,
+        observers: &'a CredentialObservers,
         faults: &mut Vec<Fault>,
     ) -> Self {
-        let mut accounts = Self { settings, base, terminal, order: Vec::new() };
+        let mut accounts = Self { settings, base, terminal, observers, order: Vec::new() };
         for name in settings.accounts.keys() {
             accounts.place(name, &mut Vec::new(), faults);
         }
@@ -157,7 +163,8 @@ impl<'a> Accounts<'a> {
             guard.map_err(|wrong| told(&["accounts", name, "exchange"], wrong))
         };
         match own {
-            Ok(own) => guarding(own).map(|guard| Arc::new(guard) as Provider),
+            // The long-lived keys are never served, but a server that finds them must not show them either.
+            Ok(own) => guarding(self.observed(own)).map(|guard| Arc::new(guard) as Provider),
             Err(wrong) => Err([wrong, guarding(nobody()).err().unwrap_or_default()].concat()),
         }
     }
@@ -211,7 +218,12 @@ impl<'a> Accounts<'a> {
     fn alone(&self, name: &str, who: &Attribution) -> Option<Provider> {
         let account = self.settings.accounts.get(name)?;
         let source = account.source().and_then(|source| self.alone(source, who)).unwrap_or_else(nobody);
-        self.make(name, source, who.clone().account(name.parse().ok()?)).ok()
+        let provider = self.make(name, source, who.clone().account(name.parse().ok()?));
+        provider.ok().map(|provider| self.observed(provider))
+    }
+
+    fn observed(&self, provider: Provider) -> Provider {
+        Arc::new(ObservedProvider::new(provider, self.observers))
     }
 
     fn place(&mut self, name: &'a str, path: &mut Vec<&'a str>, faults: &mut Vec<Fault>) {

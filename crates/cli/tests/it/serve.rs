@@ -6,6 +6,7 @@ mod eras;
 mod exchange;
 mod faults;
 mod folder;
+mod observed;
 mod secrecy;
 
 use serde_json::{Value, json};

@@ -1,0 +1,53 @@
+//! Keys that no server is given, but that a server finds: the gateway's own, those of hidden sources and behind guards.
+
+use serde_json::json;
+use valetkey_core::testing::Canary;
+
+use super::client::{Client, Era};
+use super::servers;
+use crate::cloud::CarelessCloud;
+use crate::shell::Shell;
+
+const SETTINGS: &str = "\
+[session]\ndefault_account = 'role'\nallowed_accounts = ['role', 'guarded']\n\
+[accounts.role]\nprovider = 'assume-role'\nsource = 'hidden'\nrole_arn = 'arn:aws:iam::111111111111:role/agent'\n\
+[accounts.hidden]\nprovider = 'process'\ncommand = 'cat hidden.json'\n\
+[accounts.guarded]\nprovider = 'process'\ncommand = 'cat guarded.json'\nexchange = true\n\
+[servers.shows]\ncredentials = 'none'\n";
+
+/// Long-lived keys, as a `credential_process` program prints them.
+fn printed(canary: &Canary) -> String {
+    json!({"Version": 1, "AccessKeyId": "AKIACANARY0000000001", "SecretAccessKey": canary.expose_secret()})
+        .to_string()
+}
+
+#[tokio::test]
+async fn serve_server_shows_keys_behind_accounts_masks_all() {
+    let cloud = CarelessCloud::start().await;
+    let canaries: [Canary; 3] = std::array::from_fn(|_| Canary::new());
+    let [environment, hidden, guarded] = &canaries;
+    let all: String = canaries.iter().map(|canary| format!(" k={}", canary.expose_secret())).collect();
+    let shell = Shell::new().file("shown", &all).file("valetkey.toml", SETTINGS);
+    let show = format!("cat '{}' >&2; exit 3", shell.path("shown").display());
+    let shows = json!({"command": "sh", "args": ["-c", show]});
+    let shell = shell
+        .file("mcp.json", servers(json!({"shows": shows})))
+        .file("hidden.json", printed(hidden))
+        .file("guarded.json", printed(guarded))
+        .env("AWS_ENDPOINT_URL", cloud.url())
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", "AKIACANARY0000000002")
+        .env("AWS_SECRET_ACCESS_KEY", environment.expose_secret());
+    let mut client = Client::connect(&shell, Era::Modern).await;
+    for account in ["role", "guarded"] {
+        let refreshed = client.call("refresh_aws_credentials", json!({"account": account})).await;
+        assert_ne!(refreshed["isError"], true, "{account}: {refreshed}");
+    }
+    let shown = client.call("shows__tool", json!({})).await.to_string();
+    assert!(shown.contains("k=[redacted] k=[redacted] k=[redacted]"), "{shown}");
+    let ended = client.close().await;
+    for (n, canary) in canaries.iter().enumerate() {
+        assert_eq!(canary.found_in(&all), ["secret"]);
+        assert_eq!(canary.found_in(&ended.said()), [""; 0], "{n}: {}", ended.said());
+    }
+}
