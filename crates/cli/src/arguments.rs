@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     color: Color,
     /// What to log to standard error: error, warn, info, debug, trace, or `target=level` directives.
-    #[arg(long, global = true, env = "VALETKEY_LOG", default_value = "warn")]
+    #[arg(long, global = true, env = "VALETKEY_LOG", hide_env_values = true, default_value = "warn")]
     pub(crate) log: String,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -36,7 +36,7 @@ pub(crate) enum Command {
     Exec(Exec),
     /// Print one account's credentials as JSON, for the `credential_process` of an AWS profile.
     CredentialProcess(CredentialProcess),
-    /// Print the policy by which AWS refuses sets that were handed out, though they have not expired.
+    /// Print an IAM policy that revokes credentials already issued but not yet expired.
     RevocationPolicy(RevocationPolicy),
     /// Read the configuration files and report every fault in them.
     Check(Check),
@@ -72,7 +72,7 @@ pub(crate) struct Files {
     /// `valetkey.toml` in this folder).
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Whom the session acts for, in place of the `principal` of the file.
+    /// The principal that the session acts for, in place of the `principal` of the settings.
     #[arg(long, value_name = "NAME")]
     pub(crate) principal: Option<Principal>,
 }
@@ -83,10 +83,10 @@ pub(crate) struct Choice {
     /// The file with the accounts (default: `$VALETKEY_CONFIG`, or a trusted `valetkey.toml` in this folder).
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The account; the default one unless said.
+    /// The account (default: the `default_account` of the settings, or the only account).
     #[arg(long, value_name = "ALIAS")]
     pub(crate) account: Option<Alias>,
-    /// Whom the session acts for, in place of the `principal` of the file.
+    /// The principal that the session acts for, in place of the `principal` of the settings.
     #[arg(long, value_name = "NAME")]
     pub(crate) principal: Option<Principal>,
 }
@@ -101,7 +101,7 @@ pub(crate) struct Serve {
 pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) files: Files,
-    /// Also ask each account for credentials, and tell what it got.
+    /// Also fetch the credentials of each account and report whose they are.
     #[arg(long)]
     pub(crate) live: bool,
 }
@@ -135,7 +135,7 @@ pub(crate) struct RevocationPolicy {
     /// Ends every session of the role.
     #[arg(long, group = "whose")]
     pub(crate) all: bool,
-    /// Spares what is issued after this instant, such as `2026-11-21T12:00:00Z`; now, unless said.
+    /// Only revoke credentials issued before this time, such as `2026-11-21T12:00:00Z` (default: now).
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(crate) issued_before: Option<Expiry>,
 }
@@ -151,7 +151,7 @@ pub(crate) struct Exec {
     /// How the program gets the credentials.
     #[arg(long, value_enum, default_value_t = ExecDelivery::Endpoint)]
     pub(crate) delivery: ExecDelivery,
-    /// A variable that the program gets besides the usual few: `NAME` as it is here, or `NAME=VALUE`.
+    /// Another variable for the program: `NAME` with its value here, or `NAME=VALUE`.
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = variable)]
     pub(crate) env: Vec<String>,
     /// The program and its arguments.

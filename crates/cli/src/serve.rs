@@ -1,5 +1,6 @@
 //! `valetkey serve`: one process, one session, served as MCP on standard input and output, cleared on exit.
 
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -57,11 +58,21 @@ pub(crate) async fn run(command: Serve) -> Result<ExitCode, Failure> {
     let host = policies.tools.into_iter().fold(host, tied).start().await?;
     let offered = |tools: ToolSetBuilder, (name, policy)| tools.policy(name, policy);
     let tools = policies.named.into_iter().fold(ToolSet::builder(session.clone()), offered).build();
+    if std::io::stdin().is_terminal() {
+        note_terminal();
+    }
     let stop = stop_signal()?;
     let served = Gateway::new(session.clone(), tools).with_host(host).serve_stdio(stop).await;
     handed_out::tell(&session.close());
     served?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[allow(clippy::print_stderr, reason = "a person at the terminal sees why nothing happens")]
+fn note_terminal() {
+    eprintln!(
+        "serving MCP on standard input and output; register this command with an MCP client (Ctrl-C ends it)"
+    );
 }
 
 /// Reads an `mcpServers` file, and gives back its text too; `${VAR}` in it is answered by the environment.

@@ -76,6 +76,15 @@ async fn usage_errors_repeat_no_argument() {
 }
 
 #[tokio::test]
+async fn variables_are_repeated_neither_by_help_nor_by_the_log() {
+    let shell = Shell::new().env("VALETKEY_LOG", format!("warn,{CANARY}=shout"));
+    let help = shell.run(&["--help"]).await;
+    assert_eq!((help.code, help.said().contains("canary")), (Some(0), false), "{}", help.stdout);
+    let logged = shell.run(&["check"]).await;
+    assert!(logged.stderr.contains("WARN") && !logged.stderr.contains("canary"), "{}", logged.stderr);
+}
+
+#[tokio::test]
 async fn readme_settings_work_with_the_commands_of_the_readme() {
     let cloud = CarelessCloud::start().await;
     let shell = with_keys()

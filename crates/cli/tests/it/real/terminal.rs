@@ -24,6 +24,16 @@ async fn a_set_is_printed_for_a_program_and_not_on_a_terminal() {
     assert!(!refused.contains("not-a-real-secret") && !refused.contains("AKIAIOSFODNN7EXAMPLE"), "{refused}");
 }
 
+#[tokio::test]
+async fn serve_at_a_terminal_reports_what_it_waits_for() {
+    // Ends with the input, which is the reply to the note.
+    let line = format!("echo '[y/N] '; exec {} serve </dev/tty", env!("CARGO_BIN_EXE_valetkey"));
+    let program = ["--terminal", "\u{4}", "/bin/sh", "-c", &line];
+    let run = program.into_iter().fold(Script::new(script("terminal.py")), Script::arg);
+    let shown = run.run().await.unwrap();
+    assert!(shown.contains("register this command with an MCP client"), "{shown}");
+}
+
 /// What a terminal shows of a run in a folder whose settings file nothing names, where `typed` is the reply to each
 /// question, and whether the program ran.
 async fn run_found(shell: &Shell, mode: &str, typed: &str) -> (String, bool) {
