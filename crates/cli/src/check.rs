@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use valetkey::backends::SdkBase;
 use valetkey::mcp::McpConfig;
 use valetkey::mcp::config::ConfigFault;
+use valetkey::printable;
 
 use crate::arguments::Check;
 use crate::compose::{self, Policies, Purpose};
@@ -79,7 +80,7 @@ fn read_servers(path: &Path, faults: &mut Vec<Fault>) -> Option<McpConfig> {
 /// A warning is no fault: it is told, and the exit code stays.
 #[allow(clippy::print_stderr, reason = "what `check` has to say goes to standard error, whatever is logged")]
 fn warn(warning: Fault) {
-    eprintln!("warning: {warning}");
+    eprintln!("warning: {}", printable(&warning.to_string()));
 }
 
 /// Whether there is such a program: a path, or a name that some folder of `PATH` has. Variables are not looked into.

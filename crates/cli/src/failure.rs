@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::process::ExitCode;
 
-use valetkey::{Error, ErrorKind};
+use valetkey::{Error, ErrorKind, printable};
 
 /// Something went wrong while doing the job.
 const FAILED: u8 = 1;
@@ -44,7 +44,7 @@ impl Failure {
     pub(crate) fn report(&self, color: bool) -> ExitCode {
         let label = if color { "\x1b[31merror\x1b[0m" } else { "error" };
         for line in &self.lines {
-            eprintln!("{label}: {line}");
+            eprintln!("{label}: {}", printable(line));
         }
         ExitCode::from(self.code)
     }

@@ -1,11 +1,17 @@
 //! Logs go to standard error, never to standard output, and some targets never speak below a floor.
 
+use std::fmt::Debug;
+
+use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::{Directive, FilterExt, filter_fn};
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
+use valetkey::printable;
 
 /// Crates that write requests and responses, and with them secrets, below these levels. Whoever asks for more detail
 /// gets it from everybody else.
@@ -25,12 +31,24 @@ pub(crate) fn install(directives: &str, color: bool) {
         directives.split(',').partition(|directive| directive.trim().parse::<Directive>().is_ok());
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into());
     let asked = filter.parse_lossy(read.join(","));
-    let lines = fmt::layer().with_ansi(color).with_writer(std::io::stderr);
+    let lines = fmt::layer().with_ansi(color).fmt_fields(printable_fields()).with_writer(std::io::stderr);
     // There is no other subscriber: this is called once, first.
     let _installed = registry().with(lines.with_filter(asked.and(filter_fn(is_above_floor)))).try_init();
     if unread.iter().any(|directive| !directive.trim().is_empty()) {
         tracing::warn!("`--log` (or VALETKEY_LOG) has a part that is neither a level nor `target=level`");
     }
+}
+
+/// Fields as the standard format has them, but without control characters: some of their text is a server's.
+fn printable_fields() -> impl for<'writer> fmt::FormatFields<'writer> {
+    let write = |writer: &mut Writer<'_>, field: &Field, value: &dyn Debug| {
+        let text = format!("{value:?}");
+        match field.name() {
+            "message" => write!(writer, "{}", printable(&text)),
+            name => write!(writer, "{name}={}", printable(&text)),
+        }
+    };
+    debug_fn(write).delimited(" ")
 }
 
 fn is_above_floor(event: &Metadata<'_>) -> bool {

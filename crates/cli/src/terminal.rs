@@ -13,7 +13,7 @@ use rustix::termios::{QueueSelector, tcflush, tcgetpgrp};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use valetkey::backends::SecretSource;
-use valetkey::{Error, ExposeSecret, Result, SecretString};
+use valetkey::{Error, ExposeSecret, Result, SecretString, printable};
 
 /// How long a question that nobody waits for any more stays open.
 const LOOK_AROUND: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
@@ -37,8 +37,10 @@ impl Terminal {
 
     /// Asks for the code of this device whenever the account needs one.
     pub(crate) fn code(&self, account: &str, serial: &str) -> impl SecretSource + use<> {
-        let (terminal, prompt) =
-            (self.clone(), format!("MFA code of {serial}, for the account `{account}`: "));
+        let (terminal, prompt) = (
+            self.clone(),
+            printable(&format!("MFA code of {serial}, for the account `{account}`: ")).into_owned(),
+        );
         move || terminal.clone().ask(prompt.clone())
     }
 

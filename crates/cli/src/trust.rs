@@ -10,6 +10,8 @@ use std::process::ExitCode;
 
 use sha2::{Digest, Sha256};
 
+use valetkey::printable;
+
 use crate::arguments::Trust;
 use crate::failure::Failure;
 use crate::files::{self, Writers};
@@ -92,7 +94,8 @@ pub(crate) fn run(command: &Trust) -> Result<ExitCode, Failure> {
     let store = TrustStore::of_user()
         .ok_or_else(|| Failure::failed("there is no folder for decisions; set HOME or XDG_STATE_HOME"))?;
     let unstored = |error: io::Error| Failure::failed(format!("the decision cannot be stored: {error}"));
-    let name = path.display();
+    let path_text = path.display().to_string();
+    let name = printable(&path_text);
     if command.revoke {
         let known = store.forget(path).map_err(unstored)?;
         println!("{name}: {}", if known { "no longer trusted" } else { "was not trusted" });
@@ -105,6 +108,6 @@ pub(crate) fn run(command: &Trust) -> Result<ExitCode, Failure> {
     };
     store.remember(path, &text).map_err(unstored)?;
     println!("{name}: trusted until it changes; `valetkey trust --revoke` ends that");
-    settings.effects().iter().for_each(|effect| println!("  it {effect}"));
+    settings.effects().iter().for_each(|effect| println!("  it {}", printable(effect)));
     Ok(ExitCode::SUCCESS)
 }

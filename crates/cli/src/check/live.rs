@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use valetkey::backends::{SdkBase, StsCallerLookup};
 use valetkey::{
     AccountId, AccountStatus, Alias, CallerIdentity, Error, ErrorKind, Result, RoleArn, SessionContext,
-    WhoAmI,
+    WhoAmI, printable,
 };
 
 use crate::failure::{Failure, with_causes};
@@ -95,5 +95,5 @@ fn got(status: &AccountStatus, caller: &CallerIdentity) -> String {
 
 fn write(lines: &[String]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    lines.iter().try_for_each(|line| writeln!(out, "{line}"))
+    lines.iter().try_for_each(|line| writeln!(out, "{}", printable(line)))
 }

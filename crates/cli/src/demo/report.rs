@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::Instant;
 
 use serde::Serialize;
+use valetkey::printable;
 
 /// Characters of what was seen that the table has room for.
 const SEEN: usize = 110;
@@ -57,7 +58,13 @@ impl Report {
         let width = self.steps.iter().map(|step| step.claim.chars().count()).max().unwrap_or_default();
         for step in &self.steps {
             let mark = mark(step.held, color);
-            writeln!(out, "{mark} {:<3} {:<width$}  {}", step.tenant, step.claim, cut(&step.seen))?;
+            writeln!(
+                out,
+                "{mark} {:<3} {:<width$}  {}",
+                step.tenant,
+                step.claim,
+                cut(&printable(&step.seen))
+            )?;
         }
         let failed = self.steps.iter().filter(|step| !step.held).count();
         writeln!(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use valetkey_core::printable;
 
 use crate::Redactor;
 
@@ -48,7 +49,8 @@ impl StderrTail {
         let _said = timeout(LAST_WORDS, self.0.ended.cancelled()).await;
     }
 
-    /// The last `lines` lines, with the secrets that `redactor` knows masked.
+    /// The last `lines` lines, with the secrets that `redactor` knows masked and characters that control a terminal
+    /// [escaped](printable).
     #[must_use]
     pub fn masked(&self, redactor: &Redactor, lines: usize) -> String {
         let kept: Vec<u8> =
@@ -56,7 +58,11 @@ impl StderrTail {
         let text = String::from_utf8_lossy(&kept);
         let text = redactor.mask_from(&text, text.len().saturating_sub(SHOWN));
         let all: Vec<&str> = text.lines().collect();
-        all[all.len().saturating_sub(lines)..].join("\n")
+        let last: Vec<_> =
+            all[all.len().saturating_sub(lines)..].iter().map(|line| printable(line)).collect();
+        let shown = last.join("\n");
+        // Escapes are longer than what they stand for. A mask at the beginning stays whole.
+        shown[shown.ceil_char_boundary(shown.len().saturating_sub(SHOWN + 16))..].to_owned()
     }
 }
 
@@ -102,5 +108,14 @@ mod tests {
         assert_eq!(tail("a\nb\nc\n").await.masked(&redactor, 2), "b\nc");
         let said = format!("{}\nthe end", "é".repeat(2 * KEPT));
         assert!(tail(&said).await.masked(&redactor, 2).ends_with("é\nthe end"));
+    }
+
+    #[tokio::test]
+    async fn stderr_tail_control_characters_are_escaped_within_the_limit() {
+        let redactor = Redactor::default();
+        let shown = tail("\x1b]0;title\x07\rover\u{202e}\r\nnext\n").await.masked(&redactor, 2);
+        assert_eq!(shown, "\\u{1b}]0;title\\u{7}\\u{d}over\\u{202e}\nnext");
+        let shown = tail(&"\x1b".repeat(2 * SHOWN)).await.masked(&redactor, 1);
+        assert!(shown.len() <= SHOWN + 16 && shown.ends_with("\\u{1b}"), "{} bytes", shown.len());
     }
 }

@@ -90,3 +90,51 @@ async fn settings_say_how_a_server_gets_credentials_and_of_which_account() {
         assert_eq!(client.close().await.code, Some(0));
     }
 }
+
+/// What takes over a terminal, forges a line of a log, or shows a text in another order.
+const CONTROLS: &str = "\x1b]0;t\x07\x1b[2J\rforged\u{9b}31m\u{202e}\u{2066}";
+
+fn assert_no_controls(what: &str, text: &str) {
+    let control = |c: &char| (c.is_control() && *c != '\n') || ('\u{202a}'..='\u{2069}').contains(c);
+    assert_eq!(text.chars().find(control), None, "{what}: {text:?}");
+    assert!(!text.lines().any(|line| line.starts_with("forged")), "{what}: {text}");
+}
+
+#[tokio::test]
+async fn serve_server_writes_controls_log_and_result_escape_them() {
+    let script = "printf '%s\\nforged' \"$SAID\" >&2; exit 3";
+    let named = format!("odd{CONTROLS}");
+    let shell = Shell::new().env("VALETKEY_LOG", "trace").file(
+        "mcp.json",
+        servers(json!({
+            "broken": {"command": "sh", "args": ["-c", script], "env": {"SAID": CONTROLS}},
+            "missing": {"command": CONTROLS}, named: {"command": "true"},
+            "field": {"command": "true", CONTROLS: true}, "unset": {"command": format!("${{{CONTROLS}}}")},
+        })),
+    );
+    let mut client = Client::connect(&shell, Era::Modern).await;
+    client.tools().await;
+    let failed = client.call("broken__tool", json!({})).await;
+    let text = failed["content"][0]["text"].as_str().unwrap().to_owned();
+    assert!(text.contains(r"\u{1b}]0;t\u{7}"), "{text}");
+    assert_no_controls("the result", &text);
+    client.request("tools/call", json!({"name": CONTROLS, "arguments": {}})).await;
+    let ended = client.close().await;
+    assert!(ended.stderr.contains(r"\u{1b}]0;t\u{7}"), "{}", ended.stderr);
+    assert_no_controls("the log", &ended.stderr);
+}
+
+#[tokio::test]
+async fn check_files_hold_controls_output_escapes_them() {
+    let name = format!("odd{CONTROLS}");
+    let quoted = json!(name).to_string();
+    let odd = servers(json!({name: {"command": CONTROLS}, "field": {"command": "true", CONTROLS: 1}}));
+    let shell = Shell::new()
+        .file("mcp.json", odd)
+        .file("valetkey.toml", format!("[accounts.{quoted}]\nprovider = {quoted}\n"));
+    for arguments in [&["check", "--mcp-config", "mcp.json"][..], &["check"]] {
+        let ended = shell.run(arguments).await;
+        assert_ne!(ended.code, Some(0));
+        assert_no_controls("check", &ended.said());
+    }
+}

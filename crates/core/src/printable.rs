@@ -1,0 +1,56 @@
+//! `printable`: text of others without characters that control a terminal or a log.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// `text` on one line, with every character escaped that would control a terminal, begin a line of a log or change the
+/// direction of writing: `\u{1b}` for an escape, `\u{a}` for a line break. Tabs stay.
+///
+/// For every text of a server, a file or a user that is written to a terminal or a log.
+///
+/// ```
+/// # use valetkey_core::printable;
+/// assert_eq!(printable("a name"), "a name");
+/// assert_eq!(printable("\x1b[2Ja\rname\u{202e}"), r"\u{1b}[2Ja\u{d}name\u{202e}");
+/// ```
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut printable = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_control(character) {
+            // Writing to a string does not fail.
+            let _ok = write!(printable, "{}", character.escape_unicode());
+        } else {
+            printable.push(character);
+        }
+    }
+    Cow::Owned(printable)
+}
+
+fn is_control(character: char) -> bool {
+    let directs = matches!(
+        character,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    directs || (character.is_control() && character != '\t')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn printable_control_characters_are_escaped_and_others_stay() {
+        let controls = ('\0'..=' ').chain('\x7f'..='\u{a0}').filter(|c| c.is_control() && *c != '\t');
+        for control in controls.chain(['\u{61c}', '\u{200e}', '\u{2028}', '\u{202e}', '\u{2066}', '\u{2069}'])
+        {
+            let text = format!("a{control}b");
+            assert_eq!(printable(&text), format!("a{}b", control.escape_unicode()));
+        }
+        let text = "naïve\t日本語 שלום 👍🏽 \\u{1b} [31m";
+        assert!(matches!(printable(text), Cow::Borrowed(same) if same == text));
+    }
+}
