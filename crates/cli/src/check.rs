@@ -94,11 +94,17 @@ type Members<'t> = BTreeMap<String, &'t RawValue>;
 
 /// The line on which the field's value begins, else the server's, so that it can be opened in an editor.
 fn line_of(text: &str, server: &str, field: Option<&str>) -> Option<usize> {
-    let mut here = serde_json::from_str::<&RawValue>(text).ok()?;
-    for names in [&["mcpServers", "servers"][..], &[server]] {
-        let members: Members<'_> = serde_json::from_str(here.get()).ok()?;
-        here = names.iter().find_map(|name| members.get(*name))?;
-    }
+    let file: Members<'_> = serde_json::from_str(text).ok()?;
+    // Some clients keep the servers one level deeper, plugins at the top.
+    let inner: Members<'_> =
+        file.get("mcp").and_then(|mcp| serde_json::from_str(mcp.get()).ok()).unwrap_or_default();
+    let servers =
+        ["mcpServers", "servers"].iter().find_map(|name| file.get(*name)).or_else(|| inner.get("servers"));
+    let servers = match servers {
+        Some(servers) => serde_json::from_str(servers.get()).ok()?,
+        None => file,
+    };
+    let mut here = *servers.get(server)?;
     // `env.NAME` is one name below another.
     for name in field.into_iter().flat_map(|field| field.splitn(2, '.')) {
         let members: Members<'_> = serde_json::from_str(here.get()).unwrap_or_default();

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use valetkey::backends::SdkBase;
 use valetkey::mcp::child::{HostEnvironment, Launcher};
-use valetkey::mcp::config::Variables;
+use valetkey::mcp::config::{Variables, plain_json};
 use valetkey::mcp::{Gateway, McpConfig, McpHost, McpHostBuilder};
 use valetkey::tools::{ToolSet, ToolSetBuilder};
 
@@ -75,15 +75,15 @@ fn note_terminal() {
     );
 }
 
-/// Reads an `mcpServers` file, and gives back its text too; `${VAR}` in it is answered by the environment.
+/// Reads a file with servers, and returns its text too, as plain JSON; `${VAR}` in it is looked up in the environment.
 pub(crate) fn servers(path: &Path, faults: &mut Vec<Fault>) -> Option<(McpConfig, String)> {
     let text = files::read_text(path, Writers::OwnerAndGroup);
     let text = text.map_err(|what| faults.push(Fault::file(path, what))).ok()?;
     let variables = Variables::new(|name| std::env::var(name).ok());
     match McpConfig::parse(&text, &variables) {
-        Ok(config) => Some((config, text)),
+        Ok(config) => Some((config, plain_json(&text))),
         Err(error) => {
-            let line = serde_json::from_str::<IgnoredAny>(&text).err().map(|error| error.line());
+            let line = serde_json::from_str::<IgnoredAny>(&plain_json(&text)).err().map(|error| error.line());
             faults.push(Fault::file(path, error.to_string()).at_line(line));
             None
         }

@@ -1,9 +1,13 @@
 //! The `mcpServers` file that people already have, read strictly enough to say what is wrong with it.
 
 mod expand;
+mod filter;
+mod plain;
+mod server;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use valetkey_core::{Alias, Error, ErrorKind, Result};
@@ -11,8 +15,14 @@ use valetkey_core::{Alias, Error, ErrorKind, Result};
 use crate::child::Delivery;
 
 pub use expand::Variables;
+pub use filter::ToolFilter;
+pub use plain::plain_json;
 
 use expand::Answers;
+use server::{Entry, Reader};
+
+/// The largest file with servers, in bytes.
+const MAX_FILE: usize = 4 * 1024 * 1024;
 
 /// The servers of one file.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +52,10 @@ pub struct ServerConfig {
     pub delivery: Delivery,
     /// Which account of the session it acts in; the default one unless said.
     pub account: Option<Alias>,
+    /// Which of its tools are usable.
+    pub tools: ToolFilter,
+    /// How long one of its calls may take; the host's own limit if absent.
+    pub call_timeout: Option<Duration>,
     /// Keys that valetkey does not know, as they were.
     pub extra: Map<String, Value>,
     answers: Answers,
@@ -57,19 +71,21 @@ impl ServerConfig {
             cwd: None,
             delivery: Delivery::Endpoint,
             account: None,
+            tools: ToolFilter::default(),
+            call_timeout: None,
             extra: Map::new(),
             answers: Answers::default(),
         }
     }
 
-    /// `text` of this server with what it refers to; `fact` answers for `${session:…}`.
+    /// `text` of this server with its references replaced; `fact` is called for `${session:…}`.
     pub(crate) fn fill(
         &self,
         field: &str,
         text: &str,
         fact: impl Fn(&str) -> Option<String>,
     ) -> Result<String> {
-        self.answers.fill(field, text, fact)
+        self.answers.fill(field, text, &fact)
     }
 }
 
@@ -84,119 +100,57 @@ pub struct ConfigFault {
 }
 
 impl McpConfig {
-    /// Reads the text of an `mcpServers` (or `servers`) file. `variables` answers for `${VAR}`.
+    /// Reads the text of a file with servers, as MCP clients keep it: an object of servers under `mcpServers`, `servers` or
+    /// `mcp.servers`, or the servers themselves. Comments and trailing commas are allowed. `variables` looks `${VAR}` up.
     ///
     /// # Errors
-    /// `Invalid` when the text is not a JSON object with one of the two keys: told by line and column, never by
-    /// content. What is wrong with single servers is in [`faults`](Self::faults).
+    /// `Invalid` when the text is no such object or longer than 4 MiB: reported by line and column, never by content. What is
+    /// wrong with single servers is in [`faults`](Self::faults).
     pub fn parse(text: &str, variables: &Variables) -> Result<Self> {
-        let file: Value = serde_json::from_str(text).map_err(|error| {
+        if text.len() > MAX_FILE {
+            return Err(Error::invalid("mcpServers", "must be a file of at most 4 MiB"));
+        }
+        let file: Value = serde_json::from_str(&plain_json(text)).map_err(|error| {
             let place = format!("invalid JSON at line {} column {}", error.line(), error.column());
             Error::new(ErrorKind::Invalid, place)
                 .with_next_step("the file is one object with the key `mcpServers`")
         })?;
-        let servers = file.get("mcpServers").or_else(|| file.get("servers")).and_then(Value::as_object);
-        let servers = servers.ok_or_else(|| {
+        let servers = servers(&file).ok_or_else(|| {
             Error::invalid("mcpServers", "must be an object of servers by name")
                 .with_next_step("write `{\"mcpServers\": {\"name\": {\"command\": \"…\"}}}`")
         })?;
         let mut config = Self::default();
         for (name, entry) in servers {
-            let read = Reader { variables, warnings: Vec::new(), answers: Answers::default() };
-            match read.server(name, entry) {
-                Ok((server, warnings)) => {
-                    config.servers.extend(server.map(|server| (name.clone(), server)));
-                    let told = |error| ConfigFault { server: name.clone(), error };
-                    config.warnings.extend(warnings.into_iter().map(told));
-                }
-                Err(error) => config.faults.push(ConfigFault { server: name.clone(), error }),
-            }
+            config.add(name, Reader::new(variables).read(name, entry));
         }
         Ok(config)
     }
-}
 
-/// Reads one server.
-struct Reader<'a> {
-    variables: &'a Variables,
-    answers: Answers,
-    warnings: Vec<Error>,
-}
-
-impl Reader<'_> {
-    /// `None` for a server that is disabled.
-    fn server(mut self, name: &str, entry: &Value) -> Result<(Option<ServerConfig>, Vec<Error>)> {
-        if name.is_empty() || name.len() > 64 {
-            return Err(Error::invalid("name", "of a server must be 1 to 64 characters"));
-        }
-        let fields = entry
-            .as_object()
-            .ok_or_else(|| Error::invalid("server", "must be an object with a `command`"))?;
-        if disabled(fields)? {
-            let left_out = Error::invalid("disabled", "is true; the server was left out")
-                .with_next_step("remove it, or write `\"disabled\": false`, to have the server");
-            return Ok((None, vec![left_out]));
-        }
-        let server = self.enabled(fields)?;
-        Ok((Some(ServerConfig { answers: self.answers, ..server }), self.warnings))
-    }
-
-    fn enabled(&mut self, fields: &Map<String, Value>) -> Result<ServerConfig> {
-        let command = fields.get("command").ok_or_else(|| no_command(fields))?;
-        let mut server = ServerConfig::new(self.text("command", command)?);
-        let filled = self.answers.fill("command", &server.command, |fact| Some(fact.to_owned()))?;
-        if filled.trim().is_empty() {
-            return Err(Error::invalid("command", "must not be empty"));
-        }
-        for (key, value) in fields {
-            match key.as_str() {
-                "command" | "type" | "transport" | "disabled" => {}
-                "args" => server.args = self.args(value)?,
-                "env" => server.env = self.env(value)?,
-                "cwd" => server.cwd = Some(self.text("cwd", value)?.into()),
-                _ => {
-                    let unknown = "is not a key that valetkey knows; it was kept and ignored";
-                    self.warnings.push(Error::invalid(key.clone(), unknown));
-                    server.extra.insert(key.clone(), value.clone());
+    fn add(&mut self, name: &str, read: Result<(Entry, Vec<Error>)>) {
+        let fault = |error| ConfigFault { server: name.to_owned(), error };
+        match read {
+            Ok((entry, warnings)) => {
+                match entry {
+                    Entry::Server(server) => drop(self.servers.insert(name.to_owned(), *server)),
+                    Entry::LeftOut(reason) => self.warnings.push(fault(reason)),
                 }
+                self.warnings.extend(warnings.into_iter().map(fault));
             }
+            Err(error) => self.faults.push(fault(error)),
         }
-        Ok(server)
-    }
-
-    fn args(&mut self, value: &Value) -> Result<Vec<String>> {
-        let items = value.as_array().ok_or_else(|| Error::invalid("args", "must be an array of strings"))?;
-        items.iter().map(|item| self.text("args", item)).collect()
-    }
-
-    fn env(&mut self, value: &Value) -> Result<BTreeMap<String, String>> {
-        let entries =
-            value.as_object().ok_or_else(|| Error::invalid("env", "must be an object of strings"))?;
-        let entries = entries.iter();
-        entries.map(|(key, item)| Ok((key.clone(), self.text(&format!("env.{key}"), item)?))).collect()
-    }
-
-    fn text(&mut self, field: &str, value: &Value) -> Result<String> {
-        let text = value.as_str().ok_or_else(|| Error::invalid(field.to_owned(), "must be a string"))?;
-        if text.contains('\0') {
-            return Err(Error::invalid(field.to_owned(), "must not contain a NUL character"));
-        }
-        self.variables.answer(field, text, &mut self.answers)?;
-        Ok(text.to_owned())
     }
 }
 
-fn disabled(fields: &Map<String, Value>) -> Result<bool> {
-    let disabled = fields.get("disabled").map_or(Some(false), Value::as_bool);
-    disabled.ok_or_else(|| Error::invalid("disabled", "must be true or false"))
-}
-
-fn no_command(fields: &Map<String, Value>) -> Error {
-    if fields.contains_key("url") {
-        return Error::invalid("url", "names a remote server, which has no process to give credentials to")
-            .with_next_step("register it with the client directly, or give a `command` that runs it here");
+/// The servers of a file, in the form of any client.
+fn servers(file: &Value) -> Option<&Map<String, Value>> {
+    let named = ["/mcpServers", "/servers", "/mcp/servers"].into_iter().find_map(|path| file.pointer(path));
+    if let Some(servers) = named {
+        return servers.as_object();
     }
-    Error::invalid("command", "is missing").with_next_step("name the program that runs the server")
+    // Plugins leave the key out.
+    let is_server =
+        |entry: &Value| ["command", "url", "serverUrl", "httpUrl"].iter().any(|key| entry.get(key).is_some());
+    file.as_object().filter(|servers| !servers.is_empty() && servers.values().all(is_server))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use valetkey_core::{CredentialId, Error, Region, Result};
 
-use crate::arguments::{Arguments, missing, text};
+use crate::arguments::{Arguments, missing};
 use crate::credentials::{status, status_schema};
 use crate::sessions::{self, Sessions};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
@@ -60,33 +60,56 @@ impl Tool for AdoptStackJob {
 }
 
 impl StackJob {
+    /// Reads the forms that platforms send: the names of the protobuf fields or their JSON names in camel case, the id at
+    /// the job itself or among its essentials.
     fn parse(job: &Map<String, Value>) -> Result<Self> {
-        let spec = child("spec", job, "spec")?;
-        let id = spec.and_then(|spec| spec.get("provider_credential_id"));
-        let id = text(CREDENTIAL_ID, id)?.ok_or_else(|| missing(CREDENTIAL_ID))?;
-        let target = spec.map_or(Ok(None), |spec| child("spec.target", spec, "target"))?;
-        let inner = target.map_or(Ok(None), |target| child("spec.target.spec", target, "spec"))?;
-        let region = text(REGION, inner.and_then(|inner| inner.get("aws_account_region")))?;
+        let direct = ["spec", "provider_credential_id"];
+        let among_essentials = ["spec", "essentials", "provider_credential_info", "id"];
+        let id = match find_text(job, &direct)? {
+            Some(id) => Some(id),
+            None => find_text(job, &among_essentials)?,
+        };
+        let region = find_text(job, &["spec", "target", "spec", "aws_account_region"])?;
         Ok(Self {
-            credential_id: CredentialId::parse(CREDENTIAL_ID, id)?,
+            credential_id: CredentialId::parse(CREDENTIAL_ID, id.ok_or_else(|| missing(CREDENTIAL_ID))?)?,
             region: region.map(|region| Region::parse(REGION, region)).transpose()?,
         })
     }
 }
 
-/// The object at `key`, if there is one; `path` is its name in errors.
-fn child<'a>(
-    path: &'static str,
-    parent: &'a Map<String, Value>,
-    key: &str,
-) -> Result<Option<&'a Map<String, Value>>> {
-    match parent.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(fields)) => Ok(Some(fields)),
-        Some(_) => {
-            Err(Error::invalid(path, "must be a JSON object").with_next_step("send the stack job unchanged"))
+/// The text at the end of `path`, if it is there and not blank. Each name counts in snake case and in camel case.
+fn find_text<'a>(job: &'a Map<String, Value>, path: &[&str]) -> Result<Option<&'a str>> {
+    let Some((last, parents)) = path.split_last() else { return Ok(None) };
+    let mut here = job;
+    for (depth, name) in parents.iter().enumerate() {
+        match member(here, name) {
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::Object(fields)) => here = fields,
+            Some(_) => {
+                return Err(Error::invalid(path[..=depth].join("."), "must be a JSON object")
+                    .with_next_step("send the stack job unchanged"));
+            }
         }
     }
+    match member(here, last) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.trim()).filter(|text| !text.is_empty())),
+        Some(_) => Err(Error::invalid(path.join("."), "must be a string")),
+    }
+}
+
+fn member<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    fields.get(name).or_else(|| fields.get(&camel_case(name)))
+}
+
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |name, word| {
+        let mut letters = word.chars();
+        let capital = letters.next().into_iter().flat_map(char::to_uppercase);
+        name + &capital.chain(letters).collect::<String>()
+    })
 }
 
 fn definition() -> ToolDefinition {
@@ -98,9 +121,9 @@ fn definition() -> ToolDefinition {
             "type": "object",
             "properties": {
                 "provider_credential_id": {"type": "string"},
+                "essentials": {"description": "The id may also be at provider_credential_info.id"},
                 "target": {"type": ["object", "null"], "description": "The region is at spec.aws_account_region"},
             },
-            "required": ["provider_credential_id"],
         }},
         "required": ["spec"],
     });

@@ -1,7 +1,8 @@
-//! `${VAR}`, `${VAR:-default}` and `${env:VAR}`, asked for when the file is read; `${session:…}`, when a child starts.
+//! References in texts: `${VAR}`, `${VAR:-default}` and `${env:VAR}`, looked up when the file is read; `${session:…}`, filled
+//! in when a child starts. `$${` is a literal `${`.
 //!
-//! A text is put together once, at the start of a child, from what stands in the file. What a variable holds is never
-//! looked through for references: it may hold anything.
+//! A text is expanded once, at the start of a child, from what stands in the file. The value of a variable is never searched
+//! for references: it may hold anything. A default may hold references.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,8 +10,8 @@ use std::sync::Arc;
 
 use valetkey_core::{Error, Result};
 
-/// Answers for the variables that a configuration file names. The lookup is handed in, so that reading a file reads
-/// nothing else.
+/// Looks up the variables that a configuration file names. The lookup is handed in, so that reading a file reads nothing
+/// else.
 #[derive(Clone)]
 pub struct Variables(Arc<Lookup>);
 
@@ -18,47 +19,85 @@ type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 /// What the references of one server's texts stood for when the file was read.
 #[derive(Clone, Default)]
-pub(crate) struct Answers(BTreeMap<String, String>);
+pub(crate) struct Answers(BTreeMap<String, Answer>);
+
+#[derive(Clone)]
+enum Answer {
+    Value(String),
+    /// The variable is not set; the default is expanded in its place.
+    Default(String),
+}
 
 impl Variables {
-    /// Answers from `lookup`.
+    /// Looks variables up by `lookup`.
     pub fn new(lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         Self(Arc::new(lookup))
     }
 
-    /// Notes what the references in `text` stand for, but for those to the session.
+    /// The value of one variable; blank counts as not set.
+    pub(super) fn get(&self, name: &str) -> Option<String> {
+        (self.0)(name).filter(|value| !value.is_empty())
+    }
+
+    /// Notes what the references in `text` stand for, except those to the session.
     ///
     /// # Errors
     /// `Invalid`, naming `field` and the variable, when one is not set and has no default, or a brace is not closed.
     pub(super) fn answer(&self, field: &str, text: &str, answers: &mut Answers) -> Result<()> {
-        fill(field, text, |reference| {
+        expand(field, text, |reference| {
             if !reference.starts_with(SESSION) {
-                answers.0.insert(reference.to_owned(), self.look_up(field, reference)?);
+                let answer = self.look_up(field, reference)?;
+                if let Answer::Default(default) = &answer {
+                    self.answer(field, default, answers)?;
+                }
+                answers.0.insert(reference.to_owned(), answer);
             }
             Ok(String::new())
         })?;
         Ok(())
     }
 
-    fn look_up(&self, field: &str, reference: &str) -> Result<String> {
+    fn look_up(&self, field: &str, reference: &str) -> Result<Answer> {
         let (name, default) = match reference.split_once(":-") {
             Some((name, default)) => (name, Some(default)),
             None => (reference, None),
         };
         let name = name.strip_prefix("env:").unwrap_or(name);
-        let value = (self.0)(name).filter(|value| !value.is_empty());
-        value.or_else(|| default.map(str::to_owned)).ok_or_else(|| {
-            let unset = format!("needs the environment variable `{name}`, which is not set");
-            Error::invalid(field.to_owned(), unset)
-                .with_next_step(format!("set it, or write `${{{name}:-default}}`"))
-        })
+        match (self.get(name), default) {
+            (Some(value), _) => Ok(Answer::Value(value)),
+            (None, Some(default)) => Ok(Answer::Default(default.to_owned())),
+            (None, None) => Err(not_set(field, name)),
+        }
     }
+}
+
+/// Editors know references of their own, which mean nothing elsewhere.
+fn not_set(field: &str, name: &str) -> Error {
+    let of_editor = |what: &str, step: String| {
+        Error::invalid(field.to_owned(), format!("has `${{{name}}}`, {what}")).with_next_step(step)
+    };
+    if let Some(input) = name.strip_prefix("input:") {
+        let variable = input.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let step = format!("write `${{{variable}}}`, and set that environment variable where valetkey runs");
+        return of_editor("for which VS Code prompts; valetkey cannot", step);
+    }
+    if name.starts_with("workspaceFolder")
+        || matches!(name, "userHome" | "pathSeparator" | "cwd")
+        || name.starts_with("config:")
+        || name.starts_with("command:")
+    {
+        let step = "write the path itself, or a variable such as `${HOME}` or `${PWD}`".to_owned();
+        return of_editor("which VS Code fills in; valetkey does not know the workspace", step);
+    }
+    let unset = format!("needs the environment variable `{name}`, which is not set");
+    Error::invalid(field.to_owned(), unset)
+        .with_next_step(format!("set it, or write `${{{name}:-default}}`; a literal `${{` is `$${{`"))
 }
 
 const SESSION: &str = "session:";
 
 impl Answers {
-    /// `text` with every reference replaced; `fact` answers for what comes after `session:`.
+    /// `text` with every reference replaced; `fact` is called with what comes after `session:`.
     ///
     /// # Errors
     /// `Invalid`, naming `field`, for a fact that a session does not have.
@@ -66,34 +105,60 @@ impl Answers {
         &self,
         field: &str,
         text: &str,
-        fact: impl Fn(&str) -> Option<String>,
+        fact: &dyn Fn(&str) -> Option<String>,
     ) -> Result<String> {
-        fill(field, text, |reference| {
-            let known = match reference.strip_prefix(SESSION) {
-                Some(name) => fact(name),
-                None => self.0.get(reference).cloned(),
-            };
-            known.ok_or_else(|| {
-                Error::invalid(field.to_owned(), "names a session variable that this session does not have")
-                    .with_next_step("use `${session:id}`, or `${session:region}` in a session with a region")
-            })
+        expand(field, text, |reference| match reference.strip_prefix(SESSION) {
+            Some(name) => fact(name).ok_or_else(|| no_such_fact(field)),
+            None => match self.0.get(reference) {
+                Some(Answer::Value(value)) => Ok(value.clone()),
+                Some(Answer::Default(default)) => self.fill(field, default, fact),
+                None => Err(no_such_fact(field)),
+            },
         })
     }
 }
 
-fn fill(field: &str, text: &str, mut value: impl FnMut(&str) -> Result<String>) -> Result<String> {
-    let mut filled = String::with_capacity(text.len());
+fn no_such_fact(field: &str) -> Error {
+    Error::invalid(field.to_owned(), "names a session variable that this session does not have")
+        .with_next_step("use `${session:id}`, or `${session:region}` in a session with a region")
+}
+
+fn expand(field: &str, text: &str, mut value: impl FnMut(&str) -> Result<String>) -> Result<String> {
+    let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
-        let Some((reference, tail)) = after.split_once('}') else {
-            return Err(Error::invalid(field.to_owned(), "has a `${` without its `}`"));
-        };
-        filled.push_str(before);
-        filled.push_str(&value(reference)?);
-        rest = tail;
+        if let Some(before) = before.strip_suffix('$') {
+            expanded.push_str(before);
+            expanded.push_str("${");
+            rest = after;
+            continue;
+        }
+        let end = closing_brace(after).ok_or_else(|| {
+            Error::invalid(field.to_owned(), "has a `${` without its `}`")
+                .with_next_step("close it, or write `$${` for a literal `${`")
+        })?;
+        expanded.push_str(before);
+        expanded.push_str(&value(&after[..end])?);
+        rest = &after[end + 1..];
     }
-    filled.push_str(rest);
-    Ok(filled)
+    expanded.push_str(rest);
+    Ok(expanded)
+}
+
+/// The `}` that closes a reference, past those of references inside it.
+fn closing_brace(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut previous = ' ';
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' if previous == '$' => depth += 1,
+            '}' if depth == 0 => return Some(at),
+            '}' => depth -= 1,
+            _ => {}
+        }
+        previous = c;
+    }
+    None
 }
 
 impl fmt::Debug for Variables {

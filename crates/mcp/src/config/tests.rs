@@ -27,7 +27,7 @@ fn both_spellings_of_the_file_are_read_and_variables_are_replaced() {
 #[test]
 fn one_broken_server_does_not_hide_the_others_and_is_told_by_field() {
     let text = r#"{"mcpServers": {
-        "good": {"command": "c"}, "unset": {"command": "c", "env": {"K": "${hunter2}"}}, "remote": {"url": "http://x"},
+        "good": {"command": "c", "env": null, "cwd": null, "disabled": null}, "unset": {"command": "c", "env": {"K": "${hunter2}"}}, "remote": {"url": "http://x"},
         "none": {}, "args": {"command": "c", "args": "hunter2"}, "open": {"command": "${hunter2"}, "text": "hunter2"}}"#;
     let config = McpConfig::parse(text, &variables()).unwrap();
     assert_eq!(config.servers.keys().collect::<Vec<_>>(), ["good"]);
@@ -39,7 +39,8 @@ fn one_broken_server_does_not_hide_the_others_and_is_told_by_field() {
             .and_then(|f| f.error.field().map(str::to_owned))
     };
     assert_eq!(field("unset").as_deref(), Some("env.K"));
-    assert_eq!(field("remote").as_deref(), Some("url"));
+    assert_eq!(field("remote"), None);
+    assert_eq!(config.warnings[0].error.field(), Some("url"), "a remote server is no error of the file");
     assert_eq!(field("none").as_deref(), Some("command"));
     assert_eq!(field("args").as_deref(), Some("args"));
     assert_eq!(field("open").as_deref(), Some("command"));
@@ -69,7 +70,7 @@ fn what_a_variable_holds_is_taken_as_it_is() {
     let config = McpConfig::parse(text, &variables).unwrap();
     let server = &config.servers["a"];
     let filled = server.args.iter().map(|text| server.fill("args", text, |_| None).unwrap());
-    assert_eq!(filled.collect::<Vec<_>>(), ["a${b}c}${", "${session:id}", "${session:id}"]);
+    assert_eq!(filled.collect::<Vec<_>>(), ["a${b}c}${", "${HALF}", "${session:id}"]);
     assert!(!format!("{config:?}").contains("a${b}c"), "values may be secret");
 }
 
@@ -86,4 +87,119 @@ fn a_disabled_server_is_left_out_and_told_of_whatever_else_is_wrong_with_it() {
     let of = |server: &str| (server.to_owned(), Some("disabled".to_owned()));
     assert_eq!(told(&config.faults), [of("bad")]);
     assert_eq!(told(&config.warnings), [of("off"), of("remote")]);
+}
+
+fn parse(text: &str) -> McpConfig {
+    let home = |name: &str| (name == "HOME").then(|| "/home/me".to_owned());
+    McpConfig::parse(text, &Variables::new(home)).unwrap()
+}
+
+fn only(config: &McpConfig) -> &ServerConfig {
+    assert_eq!(config.faults.len(), 0, "{:?}", config.faults);
+    config.servers.values().next().unwrap()
+}
+
+#[test]
+fn config_of_editors_with_comments_and_commas_is_read() {
+    let text = "{\n\t\"servers\": {\n\t\t\"pw\": {\n\t\t\t\"type\": \"stdio\",\n\t\t\t\"command\": \"npm\",\n\
+                \t\t\t// see the readme\n\t\t\t\"args\": [\"run\", \"start\",],\n\t\t}\n\t},\n\t\"inputs\": []\n}\n";
+    assert_eq!(only(&parse(text)).args, ["run", "start"]);
+    let error = McpConfig::parse("{\n// x\n\"a\": }", &variables()).unwrap_err();
+    assert!(error.to_string().contains("line 3 column 6"), "{error}");
+}
+
+#[test]
+fn config_forms_of_clients_are_read() {
+    for text in [
+        r#"{"ctx": {"command": "npx", "args": ["-y", "x"]}}"#,
+        r#"{"mcp": {"servers": {"ctx": {"command": "npx", "args": ["-y", "x"]}}}}"#,
+        "\u{feff}{\"mcpServers\": {\"ctx\": {\"command\": \"npx\", \"args\": [\"-y\", \"x\"]}}}",
+    ] {
+        assert_eq!(only(&parse(text)).args, ["-y", "x"], "{text}");
+    }
+    assert!(McpConfig::parse(r#"{"theme": "dark"}"#, &variables()).is_err());
+    let long = format!(r#"{{"mcpServers": {{"{}": {{"command": "c"}}}}}}"#, "サーバー".repeat(20));
+    only(&parse(&long));
+}
+
+#[test]
+fn config_defaults_may_hold_references() {
+    let text = r#"{"s": {"command": "c", "args": ["${A:-${HOME}/x}:/y:ro", "${A:-${B:-z}}", "$${A}", "${A:-${session:id}}"]}}"#;
+    let config = parse(text);
+    let server = only(&config);
+    let fact = |fact: &str| Some(fact.to_uppercase());
+    let filled = server.args.iter().map(|arg| server.fill("args", arg, fact).unwrap());
+    assert_eq!(filled.collect::<Vec<_>>(), ["/home/me/x:/y:ro", "z", "${A}", "ID"]);
+}
+
+#[test]
+fn config_limits_are_honoured() {
+    let text = r#"{"s": {"command": "c", "disabledTools": ["a"], "includeTools": ["a", "b", "c"],
+        "tools": ["b", "a"], "excludeTools": ["d"], "timeout": 120000}}"#;
+    let config = parse(text);
+    let server = only(&config);
+    let usable: Vec<_> = ["a", "b", "c", "d"].into_iter().filter(|tool| server.tools.allows(tool)).collect();
+    assert_eq!(usable, ["b"]);
+    assert_eq!(server.call_timeout, Some(Duration::from_secs(120)));
+    let off =
+        parse(r#"{"off": {"command": "c", "enabled": false}, "on": {"command": "c", "enabled": true}}"#);
+    assert_eq!(off.servers.keys().collect::<Vec<_>>(), ["on"]);
+    assert_eq!(off.warnings[0].error.field(), Some("enabled"));
+    assert!(only(&parse(r#"{"s": {"command": "c", "tools": ["*"]}}"#)).tools.allows("x"));
+}
+
+#[test]
+fn config_limits_unknown_or_malformed_are_errors() {
+    for (field, value) in [
+        ("disabledTools", "\"whoami\""),
+        ("includeTools", "[1]"),
+        ("denyList", "[]"),
+        ("readOnly", "true"),
+        ("blockedTools", "[]"),
+        ("disable", "true"),
+        ("enabled", "\"no\""),
+        ("timeout", "\"1m\""),
+        ("timeout", "-1"),
+        ("tools", "7"),
+        ("envFile", "\"${workspaceFolder}/.env\""),
+    ] {
+        let config = parse(&format!(r#"{{"s": {{"command": "c", "{field}": {value}}}}}"#));
+        assert_eq!(config.faults[0].error.field(), Some(field), "{field}: {value}");
+        assert!(config.servers.is_empty());
+    }
+}
+
+#[test]
+fn config_references_of_editors_are_explained() {
+    for (reference, words) in [
+        ("${input:api-token}", "`${API_TOKEN}`"),
+        ("${workspaceFolder}/x", "VS Code fills in"),
+        ("${config:x.y}", "VS Code fills in"),
+    ] {
+        let config = parse(&format!(r#"{{"s": {{"command": "c", "args": ["{reference}"]}}}}"#));
+        let error = &config.faults[0].error;
+        let text = format!("{error} {}", error.next_step().unwrap());
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[test]
+fn config_command_lines_and_tildes_are_understood() {
+    let config = parse(
+        r#"{"line": {"command": "npx -y thing"}, "path": {"command": "/opt/My App/run"}, "home": {"command": "~/bin/x"}}"#,
+    );
+    assert_eq!(config.faults[0].server, "line");
+    assert!(config.faults[0].error.next_step().unwrap().contains("`command` and `args`"));
+    assert_eq!(config.servers["home"].command, "/home/me/bin/x");
+    assert!(config.servers.contains_key("path"));
+}
+
+#[test]
+fn config_naming_other_credentials_is_warned_of() {
+    let config =
+        parse(r#"{"s": {"command": "c", "env": {"AWS_PROFILE": "team-sso", "AWS_REGION": "eu-central-1"}}}"#);
+    let warning = &config.warnings[0].error;
+    assert_eq!(warning.field(), Some("env.AWS_PROFILE"));
+    assert!(warning.next_step().unwrap().contains("provider = \"profile\""));
+    assert!(!format!("{warning}").contains("team-sso"));
 }

@@ -122,6 +122,8 @@ impl Server {
             Some(error) => Some(self.explain(error, &call).await),
             None => None,
         };
+        let filter = &self.config().tools;
+        tools.retain(|tool| tool["name"].as_str().is_none_or(|name| filter.allows(name)));
         tools.iter_mut().for_each(|tool| self.facts.recipe.redactor.mask_json(tool));
         match incomplete {
             Some(error) if tools.is_empty() => return Err(error),
@@ -144,7 +146,7 @@ impl Server {
         };
         let over = cancelled.child_token();
         let answer = call.connection().call_tool(tool, arguments, &over);
-        match within(self.patience.call, answer, &over).await {
+        match within(self.config().call_timeout.unwrap_or(self.patience.call), answer, &over).await {
             Ok(result) => {
                 call.answered();
                 Ok(result)

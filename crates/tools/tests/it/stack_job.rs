@@ -95,3 +95,20 @@ async fn a_session_without_a_resolver_says_so() {
     assert_eq!(fault(&output)["code"], "not_configured");
     assert!(output.text.contains("resolver"), "{}", output.text);
 }
+
+#[tokio::test]
+async fn stack_job_forms_of_platforms_are_read() {
+    let essentials = json!({"spec": {"essentials": {"provider_credential_info": {"id": CREDENTIAL_ID}}}});
+    let camel = json!({"spec": {
+        "providerCredentialId": CREDENTIAL_ID, "target": {"spec": {"awsAccountRegion": "eu-west-1"}},
+    }});
+    let camel_essentials = json!({"spec": {"essentials": {"providerCredentialInfo": {"id": CREDENTIAL_ID}}}});
+    for (job, region) in [(essentials, "us-east-1"), (camel, "eu-west-1"), (camel_essentials, "us-east-1")] {
+        let output = Desk::new().call(STACK_JOB, json!({"stack_job_json": job})).await;
+        assert!(output.text.contains(&format!("{CREDENTIAL_ID} in region {region}")), "{}", output.text);
+    }
+    let wrong = json!({"spec": {"essentials": {"provider_credential_info": "hunter2"}}});
+    let output = Desk::new().call(STACK_JOB, json!({"stack_job_json": wrong})).await;
+    assert_eq!(fault(&output)["field"], "spec.essentials.provider_credential_info");
+    assert!(!output.text.contains("hunter2"));
+}

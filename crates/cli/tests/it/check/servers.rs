@@ -35,7 +35,6 @@ async fn every_server_at_fault_is_told_with_its_line_and_remedy() {
     let wanted = [
         (4, "server `none`: `server` must be an object with a `command`"),
         (5, "server `nothing`: `command` is missing; name the program"),
-        (8, "server `remote`: `url` names a remote server"),
         (10, "server `typed`: `command` must be a string"),
         (11, "server `blank`: `command` must not be empty"),
         (12, "server `words`: `args` must be an array of strings"),
@@ -51,7 +50,21 @@ async fn every_server_at_fault_is_told_with_its_line_and_remedy() {
         let told = format!("{severity}: mcp.json:{line}: {words}");
         assert!(checked.stderr.contains(&told), "{told}\n{}", checked.stderr);
     }
-    assert_eq!(checked.stderr.lines().count(), wanted.len(), "{}", checked.stderr);
+    let remote = "warning: mcp.json:8: server `remote`: `url` names a remote server";
+    assert!(checked.stderr.contains(remote), "{}", checked.stderr);
+    assert_eq!(checked.stderr.lines().count(), wanted.len() + 1, "{}", checked.stderr);
+}
+
+#[tokio::test]
+async fn check_with_editor_json_reports_lines_of_the_file() {
+    let file = "{\n  // servers\n  \"servers\": {\n    /* a\n    comment */\n    \"bad\": {\"args\": [],},\n  },\n}\n";
+    let checked = Shell::new().file("mcp.json", file).run(&["check", "--mcp-config", "mcp.json"]).await;
+    refused(&checked);
+    assert!(
+        checked.stderr.contains("error: mcp.json:6: server `bad`: `command` is missing"),
+        "{}",
+        checked.stderr
+    );
 }
 
 #[tokio::test]
@@ -90,7 +103,7 @@ async fn an_unknown_key_is_a_warning_with_its_line() {
         .await;
     assert_eq!(checked.code, Some(0), "{}", checked.stderr);
     assert!(
-        checked.stderr.contains("mcp.json:2: server `a`: `alwaysAllow` is not a key"),
+        checked.stderr.contains("mcp.json:2: server `a`: `alwaysAllow` is about the client"),
         "{}",
         checked.stderr
     );

@@ -1,0 +1,94 @@
+//! JSON as editors write it, with comments and trailing commas, as plain JSON of the same length: an error is at the place
+//! where the file has it.
+
+/// The text with comments and trailing commas as blanks. Line breaks stay.
+#[must_use]
+pub fn plain_json(text: &str) -> String {
+    let mut plain = text.as_bytes().to_vec();
+    if text.starts_with('\u{feff}') {
+        plain[..3].fill(b' ');
+    }
+    let mut comma = None;
+    let mut at = 0;
+    while at < plain.len() {
+        let end = match plain[at] {
+            b'"' => string_end(&plain, at),
+            b'/' if plain.get(at + 1) == Some(&b'/') => blank(&mut plain, at, b"\n", 0),
+            b'/' if plain.get(at + 1) == Some(&b'*') => blank(&mut plain, at, b"*/", 2),
+            _ => at + 1,
+        };
+        match plain[at] {
+            b',' => comma = Some(at),
+            b'}' | b']' => {
+                if let Some(comma) = comma.take() {
+                    plain[comma] = b' ';
+                }
+            }
+            byte if byte.is_ascii_whitespace() => {}
+            _ => comma = None,
+        }
+        at = end;
+    }
+    // Blanks replace whole characters only.
+    String::from_utf8(plain).unwrap_or_else(|_| text.to_owned())
+}
+
+fn string_end(text: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(&byte) = text.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    text.len()
+}
+
+/// Blanks a comment up to `end`, of which `included` bytes belong to it, and returns where the text goes on.
+fn blank(text: &mut [u8], start: usize, end: &[u8], included: usize) -> usize {
+    let body = text.get(start + 2..).unwrap_or_default();
+    let length = body.windows(end.len()).position(|window| window == end);
+    let stop = length.map_or(text.len(), |length| start + 2 + length + included);
+    for byte in text[start..stop].iter_mut().filter(|byte| **byte != b'\n') {
+        *byte = b' ';
+    }
+    stop
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    #[test]
+    fn plain_json_leaves_out_comments_and_trailing_commas() {
+        let text = "\u{feff}{ // one\n \"a\": [1, 2, /* ü,\n } */ ], \"b\": \"// no, \\\" /* comment\",\n}";
+        let plain = plain_json(text);
+        assert_eq!(plain.len(), text.len());
+        assert_eq!(plain.matches('\n').count(), 3);
+        let value: Value = serde_json::from_str(&plain).unwrap();
+        assert_eq!(value, serde_json::json!({"a": [1, 2], "b": "// no, \" /* comment"}));
+    }
+
+    #[test]
+    fn plain_json_keeps_errors_as_errors() {
+        for text in ["{\"a\": 1,, }", "{,}x", "[1 2]", "{\"a\" /* open", "{\"a\": \"open", "/", "[,]x"] {
+            assert!(serde_json::from_str::<Value>(&plain_json(text)).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn plain_json_of_plain_json_is_the_same(text in "\\PC{0,30}", number in any::<i32>()) {
+            let json = serde_json::json!({ text.clone(): [number, text, {"a": null}] }).to_string();
+            prop_assert_eq!(plain_json(&json), json);
+        }
+
+        #[test]
+        fn plain_json_of_anything_keeps_its_length(text in r#"[ {}\[\],:"\\/*a\nü]{0,60}"#) {
+            prop_assert_eq!(plain_json(&text).len(), text.len());
+        }
+    }
+}
