@@ -76,11 +76,12 @@ async fn the_handle_is_not_passed_on_and_what_is_none_is_refused() {
         (json!("0".repeat(32)), "closed"),
         (json!("nothing"), "invalid"),
         (json!(7), "invalid"),
-        (json!(null), "invalid"),
         (json!({"a": "b"}), "invalid"),
     ] {
         assert_eq!(refused(&mut wire, &wrong).await, code, "{wrong}");
     }
+    let null = wire.call("fixture__whoami", json!({"credential_session": null})).await;
+    assert_eq!(null["structuredContent"]["error"]["code"], "invalid", "{null}");
     wire.close().await.unwrap();
 }
 

@@ -80,13 +80,14 @@ async fn an_unset_variable_and_a_remote_server_are_reported_beside_the_healthy_o
         "fixture": {"command": example("fixture_server")},
     }});
     let config = McpConfig::parse(&text.to_string(), &Variables::new(|_| None)).unwrap();
+    assert_eq!(config.warnings[0].server, "remote");
     let session = valetkey_core::SessionContext::builder().build();
     let host = valetkey_mcp::McpHost::builder(&session, config).start().await.unwrap();
     let catalog = host.all_tools().await;
     assert!(catalog.tools.iter().any(|tool| tool.name == "fixture__whoami"));
     let fields: Vec<_> =
         catalog.faults.iter().map(|fault| (fault.server.as_str(), fault.error.field().unwrap())).collect();
-    assert_eq!(fields, [("lost", "args"), ("unset", "env.TOKEN"), ("remote", "url")]);
+    assert_eq!(fields, [("lost", "args"), ("unset", "env.TOKEN")]);
     host.shutdown().await;
 }
 
