@@ -90,7 +90,7 @@ fn a_disabled_server_is_left_out_and_told_of_whatever_else_is_wrong_with_it() {
 }
 
 fn parse(text: &str) -> McpConfig {
-    let home = |name: &str| (name == "HOME").then(|| "/home/me".to_owned());
+    let home = |name: &str| (name == "HOME").then(|| "/srv/me".to_owned());
     McpConfig::parse(text, &Variables::new(home)).unwrap()
 }
 
@@ -129,7 +129,7 @@ fn config_defaults_may_hold_references() {
     let server = only(&config);
     let fact = |fact: &str| Some(fact.to_uppercase());
     let filled = server.args.iter().map(|arg| server.fill("args", arg, fact).unwrap());
-    assert_eq!(filled.collect::<Vec<_>>(), ["/home/me/x:/y:ro", "z", "${A}", "ID"]);
+    assert_eq!(filled.collect::<Vec<_>>(), ["/srv/me/x:/y:ro", "z", "${A}", "ID"]);
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn config_command_lines_and_tildes_are_understood() {
     );
     assert_eq!(config.faults[0].server, "line");
     assert!(config.faults[0].error.next_step().unwrap().contains("`command` and `args`"));
-    assert_eq!(config.servers["home"].command, "/home/me/bin/x");
+    assert_eq!(config.servers["home"].command, "/srv/me/bin/x");
     assert!(config.servers.contains_key("path"));
 }
 
