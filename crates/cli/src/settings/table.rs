@@ -86,7 +86,7 @@ impl<'p> Reader<'p> {
         let mut meant = BTreeSet::new();
         for (key, is_table) in unknown {
             let what = match is_table && path.len() == 2 {
-                true => unquoted(path, &key),
+                true => format!("{}; {}", keys::unknown(&key, &names), unquoted(path, &key)),
                 false => keys::unknown(&key, &names),
             };
             let line = self.place.fault(&[path, &[&key]].concat(), String::new()).line;
@@ -245,8 +245,8 @@ fn without_values(key: &str, error: &toml::de::Error) -> String {
     }
 }
 
-/// What is wrong with a table below a section that has none: its name was meant to hold dots.
+/// How to write the name of a section that was meant to hold dots.
 fn unquoted(path: &[&str], key: &str) -> String {
     let name = [&path[1..], &[key]].concat().join(".").escape_debug().to_string();
-    format!("has a table where a value belongs; a name with dots is quoted: `[{}.\"{name}\"]`", path[0])
+    format!("a name with dots is quoted: `[{}.\"{name}\"]`", path[0])
 }

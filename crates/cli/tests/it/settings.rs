@@ -76,6 +76,17 @@ async fn check_with_values_of_another_form_names_the_right_one() {
 }
 
 #[tokio::test]
+async fn check_with_unknown_limits_of_a_server_refuses_them() {
+    for limit in
+        ["enabled = false", "disabled = true", "deny = ['x']", "disabledTools = ['x']", "tools.allow = ['x']"]
+    {
+        let told = faults(&format!("{BASE}[servers.aws]\naccount = 'base'\n{limit}\n")).await;
+        let key = limit.split([' ', '.']).next().unwrap();
+        assert!(told.contains(&format!("toml:5: [servers.aws] unknown field `{key}`")), "{limit}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn settings_paths_start_from_the_folder_of_the_file() {
     let document = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}}"#;
     let shell = with_keys();
