@@ -33,3 +33,12 @@ fn id(name: &str) -> AccessKeyId {
     assert_eq!(name.len(), 4, "a name is the last four characters of a key id");
     format!("ASIA000000000000{name}").parse().unwrap()
 }
+
+/// No eight characters of a secret in a row are in `text`: a mask that leaves the last of them would show too much.
+#[track_caller]
+pub(crate) fn assert_no_part(text: &str, secret: &str) {
+    for part in secret.as_bytes().windows(8) {
+        let part = std::str::from_utf8(part).unwrap();
+        assert!(!text.contains(part), "`{part}` in {text}");
+    }
+}

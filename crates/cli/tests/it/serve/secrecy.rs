@@ -116,12 +116,12 @@ async fn no_output_at_any_level_holds_a_secret() {
         assert_eq!(canary.found_in(&cloud.shown()), ["token", "access_key_id"]);
         let told = answers[14].to_string();
         assert!(
-            told.contains("AWS_SECRET_ACCESS_KEY=[redacted]") && answers[14]["result"]["isError"] != true,
+            told.contains("AWS_SECRET_ACCESS_KEY=[redacted] ") && answers[14]["result"]["isError"] != true,
             "{told}"
         );
         let told = answers[13].to_string();
         // What opens the endpoint is a secret as well.
-        assert!(told.contains("AWS_CONTAINER_AUTHORIZATION_TOKEN=[redacted]"), "{told}");
+        assert!(told.contains("AWS_CONTAINER_AUTHORIZATION_TOKEN=[redacted] "), "{told}");
     }
 }
 
