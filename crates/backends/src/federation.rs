@@ -4,8 +4,10 @@ mod builder;
 mod client;
 mod error;
 mod given;
+mod guard;
 mod provider;
 
 pub use builder::FederationBuilder;
 pub use client::{FederatedUser, UserSession};
+pub use guard::FederationGuard;
 pub use provider::FederationProvider;

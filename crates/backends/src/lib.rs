@@ -72,7 +72,7 @@ pub use caller::StsCallerLookup;
 #[cfg(feature = "env")]
 pub use env::EnvProvider;
 #[cfg(feature = "sts")]
-pub use federation::{FederatedUser, FederationBuilder, FederationProvider, UserSession};
+pub use federation::{FederatedUser, FederationBuilder, FederationGuard, FederationProvider, UserSession};
 #[cfg(feature = "memory")]
 pub use memory::MemoryProvider;
 #[cfg(feature = "process")]

@@ -52,14 +52,6 @@ pub trait CredentialProvider: fmt::Debug + Send + Sync {
     /// Drops whatever is kept between calls. A session that is cleared or closed calls it; it must not block.
     fn forget(&self) {}
 
-    /// Who answers in place of `given`, which is set by hand on an account that this provider answers for, or was when
-    /// this provider came. With the default, `None`, it is served as it is. Else it is never served itself from then on,
-    /// and the session asks the answer, which keeps `given`, until something else is set or it is wiped. It must not
-    /// block.
-    fn in_place_of(&self, _given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
-        None
-    }
-
     /// A provider like this one whose sets may do what both this one's may and `policy` allows. Nobody is asked yet.
     ///
     /// AWS takes a session policy where it issues credentials: with the role that is assumed, with the token of a
@@ -107,10 +99,6 @@ impl<T: CredentialProvider + ?Sized> CredentialProvider for Arc<T> {
 
     fn forget(&self) {
         T::forget(self);
-    }
-
-    fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
-        T::in_place_of(self, given)
     }
 
     fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {

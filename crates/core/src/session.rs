@@ -33,8 +33,8 @@ use serde_json::Value;
 
 use crate::audit::AuditEvent;
 use crate::{
-    AccessKeyId, Alias, CredentialId, CredentialProvider, Credentials, Error, Expiry, Principal, Region,
-    Result, SessionId, SessionPolicy,
+    AccessKeyId, AccountGuard, Alias, CredentialId, CredentialProvider, Credentials, Error, Expiry,
+    Principal, Region, Result, SessionId, SessionPolicy,
 };
 
 pub use account::SessionAccount;
@@ -138,35 +138,36 @@ impl SessionContext {
         self.member().give(&*self.member().own_slot(account)?, |slot| slot.set_provider(Arc::new(provider)))
     }
 
+    /// Has `guard` decide from now on what the account serves in place of credentials that are set on it, and takes its
+    /// provider for the account's. Credentials that were set before are subject to it as well; a provider that follows by
+    /// [`set_provider_for`](Self::set_provider_for) leaves it in place.
+    ///
+    /// # Errors
+    /// As [`set_provider_for`](Self::set_provider_for).
+    pub fn set_guard_for(&self, account: &Alias, guard: impl AccountGuard + 'static) -> Result<()> {
+        self.member().give(&*self.member().own_slot(account)?, |slot| slot.set_guard(Arc::new(guard)))
+    }
+
     /// Looks `id` up with the session's resolver and sets what it finds on the default account. A `region` given here
     /// wins over the credentials' own. If anything fails, what was set before stays.
     ///
-    /// # Errors
-    /// `NotConfigured` without a resolver; `Unavailable` when the session was cleared meanwhile; else what the resolver
-    /// answered, or as [`set_credentials`](Self::set_credentials).
-    pub async fn adopt(&self, id: &CredentialId, region: Option<Region>) -> Result<Credentials> {
-        self.adopt_with(id, |found| match region {
-            Some(region) => found.with_region(region),
-            None => found,
-        })
-        .await
-    }
-
-    /// As [`adopt`](Self::adopt), with a last touch by the caller before the set is there for all to see.
+    /// Returns the status of the account, and never the credentials that were found: an account with a
+    /// [guard](crate::AccountGuard) serves others in their place.
     ///
     /// # Errors
-    /// As [`adopt`](Self::adopt).
-    pub async fn adopt_with(
-        &self,
-        id: &CredentialId,
-        finish: impl FnOnce(Credentials) -> Credentials,
-    ) -> Result<Credentials> {
+    /// `NotConfigured` without a resolver; `Unavailable` when the session was cleared meanwhile; else what the resolver
+    /// failed with, or as [`set_credentials`](Self::set_credentials).
+    pub async fn adopt(&self, id: &CredentialId, region: Option<Region>) -> Result<AccountStatus> {
         let slot = self.member().default_slot();
         self.member().may_be_given(slot.alias())?;
         let last_clear = slot.last_clear()?;
-        let found = finish(self.member().resolve(id).await?);
-        self.member().give(slot, |slot| slot.set_unless_cleared(last_clear, found.clone()))?;
-        Ok(found)
+        let found = self.member().resolve(id).await?;
+        let found = match region {
+            Some(region) => found.with_region(region),
+            None => found,
+        };
+        self.member().give(slot, |slot| slot.set_unless_cleared(last_clear, found))?;
+        Ok(self.member().account_status(slot))
     }
 
     /// Fetches a new set from the account's provider now, or joins the fetch under way.

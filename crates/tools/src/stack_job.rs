@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use valetkey_core::{CredentialId, Error, Region, Result};
 
 use crate::arguments::{Arguments, missing};
-use crate::credentials::{status, status_schema};
+use crate::credentials::status_schema;
 use crate::sessions::{self, Sessions};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
@@ -35,14 +35,14 @@ impl AdoptStackJob {
         let session = self.sessions.of(&mut arguments)?;
         let job = StackJob::parse(&arguments.object(FIELD)?)?;
         let id = job.credential_id;
-        let credentials = session.adopt(&id, job.region).await?;
-        let own = credentials.region().cloned();
-        let region = own.unwrap_or_else(|| session.resolved_region(session.default_account()));
-        let last_four = credentials.access_key_id().last_four();
-        let text = format!(
-            "Successfully extracted and set AWS credentials: {id} in region {region}, access key ending in {last_four}"
-        );
-        let mut shown = status(&session, session.default_account())?;
+        let adopted = session.adopt(&id, job.region).await?;
+        let region = adopted.region.clone().unwrap_or_else(Region::us_east_1);
+        let key = match &adopted.key_suffix {
+            Some(last_four) => format!("access key ending in {last_four}"),
+            None => "to be exchanged for temporary credentials at the first use".to_owned(),
+        };
+        let text = format!("Successfully extracted and set AWS credentials: {id} in region {region}, {key}");
+        let mut shown = json!(adopted);
         shown["provider_credential_id"] = json!(id);
         Ok(ToolOutput::ok(text).with_structured(shown))
     }

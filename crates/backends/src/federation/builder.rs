@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use valetkey_core::{Attribution, CredentialProvider, Region, Result, SessionId};
 
+use super::FederationGuard;
 use super::client::{FederatedUser, Request, UserSession};
 use super::provider::{FederationProvider, NAME, Passes, Terms};
 use crate::base::Place;
@@ -74,13 +75,7 @@ impl<T> FederationBuilder<T> {
         self
     }
 
-    /// Has this provider stand guard over the account that it answers for: no long-lived key comes out of the account,
-    /// however it came in. Keys that are set on it by hand are kept here, and exchanged like those of the source, anew
-    /// whenever what they were exchanged for runs out; a set that is temporary already is handed on as it is. An
-    /// account whose source has nothing has nothing (`NotConfigured`), and is not broken.
-    ///
-    /// A child session in which keys are set for itself is not the account, and not guarded.
-    pub fn guard_account(mut self) -> Self {
+    fn guarding(mut self) -> Self {
         self.passes = Passes::Account;
         self
     }
@@ -118,6 +113,17 @@ impl FederationBuilder<UserSession> {
     pub fn pass_temporary(mut self, yes: bool) -> Self {
         self.passes = if yes { Passes::Temporary } else { Passes::Nothing };
         self
+    }
+
+    /// A guard of an account: no long-lived key comes out of the account, however it came in. Keys that are set on it are
+    /// kept by the guard and exchanged like those of the source, anew whenever what they were exchanged for expires.
+    /// Temporary credentials are served as they are. An account whose source has nothing has nothing (`NotConfigured`),
+    /// and is not broken. Register it with [`SessionBuilder::guard`](valetkey_core::SessionBuilder::guard).
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn build_guard(self) -> Result<FederationGuard> {
+        self.guarding().build().map(FederationGuard::new)
     }
 
     /// The provider. Nobody is asked yet.
@@ -165,6 +171,17 @@ impl FederationBuilder<FederatedUser> {
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.request.tags.add(key, value);
         self
+    }
+
+    /// A guard of an account: no long-lived key comes out of the account, however it came in. Keys that are set on it are
+    /// kept by the guard and exchanged like those of the source, anew whenever what they were exchanged for expires.
+    /// Temporary credentials are served as they are. An account whose source has nothing has nothing (`NotConfigured`),
+    /// and is not broken. Register it with [`SessionBuilder::guard`](valetkey_core::SessionBuilder::guard).
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn build_guard(self) -> Result<FederationGuard> {
+        self.guarding().build().map(FederationGuard::new)
     }
 
     /// The provider. Nobody is asked yet.

@@ -41,8 +41,8 @@ pub(super) enum Passes {
 /// # use valetkey_core::{Credentials, Result, SessionContext};
 /// # fn example(base: &SdkBase, keys: Credentials) -> Result<()> {
 /// let nobody_yet = Arc::new(MemoryProvider::new());
-/// let exchange = FederationProvider::builder(nobody_yet).base(base).guard_account().build()?;
-/// let session = SessionContext::builder().provider(exchange).build();
+/// let exchange = FederationProvider::builder(nobody_yet).base(base).build_guard()?;
+/// let session = SessionContext::builder().guard(exchange).build();
 /// session.set_credentials(keys)?; // never served: what they are exchanged for is
 /// # Ok(())
 /// # }
@@ -133,6 +133,18 @@ impl FederationProvider {
     }
 }
 
+impl FederationProvider {
+    /// The same exchange with `given` as its source, unless that is temporary.
+    pub(super) fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
+        let guarded = self.terms.passes == Passes::Account && !source::is_temporary(given);
+        guarded.then(|| {
+            let (sts, source) = (self.sts.with_own_quota(), Arc::new(Given(given.clone())));
+            Arc::new(Self::new(sts, source, self.region.clone(), self.terms.clone()))
+                as Arc<dyn CredentialProvider>
+        })
+    }
+}
+
 #[async_trait]
 impl CredentialProvider for FederationProvider {
     fn name(&self) -> Cow<'static, str> {
@@ -152,16 +164,6 @@ impl CredentialProvider for FederationProvider {
     /// Keeps nothing itself; its source may.
     fn forget(&self) {
         self.source.forget();
-    }
-
-    /// For a guarded account, the same exchange with `given` as its source.
-    fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
-        let guarded = self.terms.passes == Passes::Account && !source::is_temporary(given);
-        guarded.then(|| {
-            let (sts, source) = (self.sts.with_own_quota(), Arc::new(Given(given.clone())));
-            Arc::new(Self::new(sts, source, self.region.clone(), self.terms.clone()))
-                as Arc<dyn CredentialProvider>
-        })
     }
 
     /// A federated user whose policy allows what the one that was asked for (if there is one) and `policy` both allow.

@@ -138,11 +138,6 @@ impl CredentialProvider for ScopedProvider {
         self.source.forget();
     }
 
-    /// What the source puts in place of `given`, scoped down as what it gives itself.
-    fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
-        self.source.in_place_of(given).map(|source| self.over(source, self.scope.clone()))
-    }
-
     /// The same source, scoped down to what the policy of this provider (if there is one) and `policy` both allow.
     ///
     /// Policies are intersected here and sent as one, so however deep the nesting, it is one call for one token with

@@ -10,7 +10,7 @@ use valetkey_backends::{
 };
 use valetkey_core::testing::Canary;
 use valetkey_core::{
-    CredentialProvider, Credentials, ErrorKind, Expiry, Scope, SecretString, SessionContext,
+    AccountGuard, CredentialProvider, Credentials, ErrorKind, Expiry, Scope, SecretString, SessionContext,
 };
 
 use crate::wire::{Wire, issued};
@@ -147,8 +147,8 @@ async fn a_source_without_credentials_is_a_fault_and_not_an_absence() {
 #[tokio::test]
 async fn keys_that_are_set_on_a_guarded_account_are_exchanged_and_never_served() {
     let wire = granting();
-    let guard = of(&wire, Arc::new(MemoryProvider::new())).guard_account().build().unwrap();
-    let session = SessionContext::builder().provider(guard).build();
+    let guard = of(&wire, Arc::new(MemoryProvider::new())).build_guard().unwrap();
+    let session = SessionContext::builder().guard(guard).build();
     assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
     for key in [crate::KEY_ID, OTHER] {
         session.set_credentials(long_lived(key)).unwrap();
@@ -173,12 +173,11 @@ async fn keys_that_are_set_on_a_guarded_account_are_exchanged_and_never_served()
 #[tokio::test]
 async fn a_guarded_account_exchanges_what_its_own_source_has_and_refuses_with_it() {
     let wire = granting();
-    let session =
-        SessionContext::builder().provider(of(&wire, source()).guard_account().build().unwrap()).build();
+    let session = SessionContext::builder().guard(of(&wire, source()).build_guard().unwrap()).build();
     assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
     let refusing = Wire::saying(403, crate::wire::refused("InvalidClientTokenId", ""));
     let session = SessionContext::builder()
-        .provider(of(&refusing, Arc::new(MemoryProvider::new())).guard_account().build().unwrap())
+        .guard(of(&refusing, Arc::new(MemoryProvider::new())).build_guard().unwrap())
         .build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     let error = session.credentials().await.unwrap_err();
@@ -192,20 +191,20 @@ async fn long_lived_keys_with_a_token_that_is_none_are_not_handed_on() {
     let id = crate::KEY_ID.parse().unwrap();
     let keys = Credentials::builder(id, SecretString::from("not-a-real-secret"));
     let keys = keys.session_token(SecretString::from("none")).build().unwrap();
-    let guard = of(&refusing, Arc::new(MemoryProvider::new())).guard_account().build().unwrap();
-    let session = SessionContext::builder().provider(guard).build();
+    let guard = of(&refusing, Arc::new(MemoryProvider::new())).build_guard().unwrap();
+    let session = SessionContext::builder().guard(guard).build();
     session.set_credentials(keys.clone()).unwrap();
     assert!(session.served().is_none());
     assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::Denied);
-    let guarded = of(&refusing, held(keys)).guard_account().build().unwrap();
-    assert_eq!(guarded.provide().await.unwrap_err().kind(), ErrorKind::Denied);
+    let guarded = of(&refusing, held(keys)).build_guard().unwrap();
+    assert_eq!(guarded.provider().provide().await.unwrap_err().kind(), ErrorKind::Denied);
 }
 
 #[tokio::test]
 async fn a_narrowed_view_of_given_keys_federates_them() {
     let wire = Wire::saying(200, issued("GetFederationToken", FEDERATED, KEYS));
-    let guard = of(&wire, Arc::new(MemoryProvider::new())).guard_account().build().unwrap();
-    let session = SessionContext::builder().provider(guard).build();
+    let guard = of(&wire, Arc::new(MemoryProvider::new())).build_guard().unwrap();
+    let session = SessionContext::builder().guard(guard).build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     let policy =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}]}"#;
@@ -221,8 +220,8 @@ async fn a_guarded_role_is_narrowed_as_the_role_that_it_is() {
     let wire = Wire::saying(200, crate::wire::assumed(KEYS[0], KEYS[1], KEYS[2]));
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     let role = AssumeRoleProvider::builder(role, source()).base(&wire.base()).build().unwrap();
-    let guard = of(&wire, Arc::new(role)).guard_account().build().unwrap();
-    let session = SessionContext::builder().provider(guard).build();
+    let guard = of(&wire, Arc::new(role)).build_guard().unwrap();
+    let session = SessionContext::builder().guard(guard).build();
     session.credentials().await.unwrap();
     let policy =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}]}"#;

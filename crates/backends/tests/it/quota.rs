@@ -1,7 +1,9 @@
 //! Retry quotas: calls of one tenant that keep failing leave the retries of every other tenant alone.
 
 use valetkey_backends::{FederationProvider, SdkConfigExt, SecretsManagerProvider};
-use valetkey_core::{CredentialProvider, Credentials, SecretString, SessionContext, SessionPolicy};
+use valetkey_core::{
+    AccountGuard, CredentialProvider, Credentials, SecretString, SessionContext, SessionPolicy,
+};
 
 use crate::fault::asking_sts;
 use crate::wire::{Wire, refused};
@@ -56,7 +58,7 @@ async fn quota_of_narrowed_provider_is_its_own() {
 #[tokio::test]
 async fn quota_of_guarded_account_is_its_own() {
     let wire = failing();
-    let guard = FederationProvider::builder(source()).guard_account().base(&wire.base()).build().unwrap();
+    let guard = FederationProvider::builder(source()).base(&wire.base()).build_guard().unwrap();
     let of_one = guard.in_place_of(&long_lived("AKIAI44QH8DHBEXAMPLE")).unwrap();
     use_up(&wire, &*of_one).await;
     let of_other = guard.in_place_of(&long_lived(KEY_ID)).unwrap();

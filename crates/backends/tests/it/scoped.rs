@@ -9,10 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use valetkey_backends::{FederationProvider, MemoryProvider, ScopedBuilder, ScopedProvider};
+use valetkey_backends::{
+    FederationGuard, FederationProvider, MemoryProvider, ScopedBuilder, ScopedProvider, SdkBase,
+};
 use valetkey_core::{
-    Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, Scope, SecretString, SessionContext,
-    SessionPolicy, SystemClock,
+    AccountGuard, Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, Scope, SecretString,
+    SessionContext, SessionPolicy, SystemClock,
 };
 
 use crate::loopback::Loopback;
@@ -278,6 +280,29 @@ async fn a_session_whose_sts_ignores_the_policy_serves_its_child_nothing() {
     }
 }
 
+/// Scopes down what another guard uses.
+#[derive(Debug)]
+struct ScopedGuard {
+    inner: FederationGuard,
+    base: SdkBase,
+}
+
+impl ScopedGuard {
+    fn over(&self, source: Arc<dyn CredentialProvider>) -> Arc<dyn CredentialProvider> {
+        Arc::new(ScopedProvider::builder(source).base(&self.base).build().unwrap())
+    }
+}
+
+impl AccountGuard for ScopedGuard {
+    fn provider(&self) -> Arc<dyn CredentialProvider> {
+        self.over(self.inner.provider())
+    }
+
+    fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
+        self.inner.in_place_of(given).map(|exchange| self.over(exchange))
+    }
+}
+
 #[tokio::test]
 async fn keys_that_are_set_on_a_guarded_account_are_exchanged_before_they_are_scoped_down() {
     let exchanged = ["ASIAI44QH8DHBEXCHNGD", "exchanged-secret", "exchanged-token"];
@@ -285,10 +310,9 @@ async fn keys_that_are_set_on_a_guarded_account_are_exchanged_before_they_are_sc
         OPERATION => Some((200, issued(OPERATION, SCOPED_SESSION, KEYS))),
         other => Some((200, issued(other, "", exchanged))),
     });
-    let guard = FederationProvider::builder(Arc::new(MemoryProvider::new())).guard_account();
-    let guard = Arc::new(guard.base(&wire.base()).build().unwrap());
-    let provider = ScopedProvider::builder(guard).base(&wire.base()).build().unwrap();
-    let session = SessionContext::builder().provider(provider).build();
+    let inner = FederationProvider::builder(Arc::new(MemoryProvider::new())).base(&wire.base());
+    let guard = ScopedGuard { inner: inner.build_guard().unwrap(), base: wire.base() };
+    let session = SessionContext::builder().guard(guard).build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     let child = session.narrow(Scope::new().policy(allowing("s3:*"))).unwrap();
     assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use valetkey::backends::{MemoryProvider, SdkBase};
+use valetkey::backends::{FederationGuard, MemoryProvider, SdkBase};
 use valetkey::{
-    Alias, Attribution, CredentialObservers, Error, ObservedProvider, Region, Result, SessionBuilder,
-    SessionContext,
+    AccountGuard, Alias, Attribution, CredentialObservers, Error, ObservedProvider, Region, Result,
+    SessionBuilder, SessionContext,
 };
 
 use super::exchange;
@@ -131,8 +131,11 @@ impl<'a> Accounts<'a> {
                 source => source.and_then(lent).unwrap_or_else(nobody),
             };
             match self.make(name, source, who) {
-                Ok(provider) if self.settings.allows(name) => {
-                    let refused = session.set_provider_for(alias, provider).err();
+                Ok(made) if self.settings.allows(name) => {
+                    let refused = match made {
+                        Made::Plain(provider) => session.set_provider_for(alias, provider).err(),
+                        Made::Guarded(guard) => session.set_guard_for(alias, guard).err(),
+                    };
                     faults.extend(refused.map(|error| self.settings.told(&["accounts", name], &error)));
                 }
                 Ok(_) => {}
@@ -142,7 +145,7 @@ impl<'a> Accounts<'a> {
     }
 
     /// The provider of an account, with its guard if it has one.
-    fn make(&self, name: &str, source: Provider, who: Attribution) -> Result<Provider, Vec<Fault>> {
+    fn make(&self, name: &str, source: Provider, who: Attribution) -> Result<Made, Vec<Fault>> {
         let account = &self.settings.accounts[name];
         let told = |section: &[&str], wrong: Vec<Error>| -> Vec<Fault> {
             wrong.iter().map(|error| self.settings.told(section, error)).collect()
@@ -154,7 +157,7 @@ impl<'a> Accounts<'a> {
         let folder = self.settings.folder();
         let around = Around { name, base, source, chained, who, attribution, terminal, folder };
         let own = provider(&account.provider, &around).map_err(|wrong| told(&["accounts", name], wrong));
-        let Some(wanted) = &account.exchange else { return own };
+        let Some(wanted) = &account.exchange else { return own.map(Made::Plain) };
         // Nobody names a region for STS here but the account.
         let region: Option<Region> = account.region().and_then(|region| region.parse().ok());
         let base = region.iter().fold(self.base.clone(), SdkBase::region);
@@ -164,7 +167,7 @@ impl<'a> Accounts<'a> {
         };
         match own {
             // The long-lived keys are never served, but a server that finds them must not show them either.
-            Ok(own) => guarding(self.observed(own)).map(|guard| Arc::new(guard) as Provider),
+            Ok(own) => guarding(self.observed(own)).map(Made::Guarded),
             Err(wrong) => Err([wrong, guarding(nobody()).err().unwrap_or_default()].concat()),
         }
     }
@@ -218,8 +221,8 @@ impl<'a> Accounts<'a> {
     fn alone(&self, name: &str, who: &Attribution) -> Option<Provider> {
         let account = self.settings.accounts.get(name)?;
         let source = account.source().and_then(|source| self.alone(source, who)).unwrap_or_else(nobody);
-        let provider = self.make(name, source, who.clone().account(name.parse().ok()?));
-        provider.ok().map(|provider| self.observed(provider))
+        let made = self.make(name, source, who.clone().account(name.parse().ok()?));
+        made.ok().map(|made| self.observed(made.into_provider()))
     }
 
     fn observed(&self, provider: Provider) -> Provider {
@@ -257,6 +260,22 @@ impl<'a> Accounts<'a> {
     fn attribution(&self, session: &SessionContext, alias: &Alias) -> Attribution {
         let who = Attribution::of(session).account(alias.clone());
         self.settings.session.agent.as_deref().into_iter().fold(who, Attribution::agent)
+    }
+}
+
+/// What an account gets its credentials from.
+enum Made {
+    Plain(Provider),
+    Guarded(FederationGuard),
+}
+
+impl Made {
+    /// The provider alone, for an account on which nothing is set.
+    fn into_provider(self) -> Provider {
+        match self {
+            Self::Plain(provider) => provider,
+            Self::Guarded(guard) => guard.provider(),
+        }
     }
 }
 

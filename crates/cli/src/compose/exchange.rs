@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use valetkey::backends::{FederatedUser, FederationBuilder, FederationProvider, SdkBase, UserSession};
+use valetkey::backends::{
+    FederatedUser, FederationBuilder, FederationGuard, FederationProvider, SdkBase, UserSession,
+};
 use valetkey::{Error, Region, SessionId};
 
 use super::accounts::or_any;
@@ -54,22 +56,22 @@ pub(super) fn guard(
     wanted: &ExchangeSettings,
     own: Provider,
     around: &Around<'_>,
-) -> Result<FederationProvider, Vec<Error>> {
+) -> Result<FederationGuard, Vec<Error>> {
     let base = around.base;
     if !wanted.federates() {
-        let plain = || FederationProvider::builder(Arc::clone(&own)).base(base).guard_account();
+        let plain = || FederationProvider::builder(Arc::clone(&own)).base(base);
         let edits: Vec<Edit<'_, _>> =
             lasting(wanted.duration_seconds).into_iter().chain(marked(around)).collect();
-        return trial::build(plain, &edits, FederationBuilder::<UserSession>::build, Vec::new());
+        return trial::build(plain, &edits, FederationBuilder::<UserSession>::build_guard, Vec::new());
     }
     let mut faults = Vec::new();
     let session = around.attribution.tags().and(around.who.session_id()).map(SessionId::compact);
     let name = wanted.name.as_deref().or(session.as_deref()).unwrap_or(NAME);
     let name = sound(name, &own, base, &mut faults);
-    let plain = || FederationProvider::federated(name, Arc::clone(&own)).base(base).guard_account();
+    let plain = || FederationProvider::federated(name, Arc::clone(&own)).base(base);
     let mut edits = narrowing(wanted.policy.as_deref(), &wanted.policy_arns);
     edits.extend(lasting(wanted.duration_seconds).into_iter().chain(marked(around)));
-    trial::build(plain, &edits, FederationBuilder::<FederatedUser>::build, faults)
+    trial::build(plain, &edits, FederationBuilder::<FederatedUser>::build_guard, faults)
 }
 
 /// The name, or one that stands in for it, so that the rest is checked as well.

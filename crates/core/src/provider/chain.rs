@@ -57,11 +57,6 @@ impl CredentialProvider for ProviderChain {
         self.providers.iter().for_each(|provider| provider.forget());
     }
 
-    /// That of the first provider that has one.
-    fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
-        self.providers.iter().find_map(|provider| provider.in_place_of(given))
-    }
-
     /// A chain of the same providers, each narrowed.
     ///
     /// # Errors

@@ -63,11 +63,6 @@ impl CredentialProvider for ObservedProvider {
         self.inner.forget();
     }
 
-    fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
-        self.observers.report(given);
-        self.inner.in_place_of(given).map(|inner| self.wrap(inner))
-    }
-
     fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         self.inner.narrowed(policy).map(|inner| self.wrap(inner))
     }

@@ -9,8 +9,8 @@ use super::{Handle, RefreshPolicy, SessionContext};
 use crate::audit::AuditSink;
 use crate::clock::WallClock;
 use crate::{
-    Alias, Clock, CredentialObservers, CredentialProvider, CredentialResolver, Credentials, Principal,
-    Region, Result, SessionId,
+    AccountGuard, Alias, Clock, CredentialObservers, CredentialProvider, CredentialResolver, Credentials,
+    Principal, Region, Result, SessionId,
 };
 
 /// Describes a session; made by [`SessionContext::builder`]. Nothing here does any work.
@@ -23,6 +23,8 @@ pub struct SessionBuilder {
     resolver: Option<Arc<dyn CredentialResolver>>,
     provider: Option<Arc<dyn CredentialProvider>>,
     accounts: Vec<(Alias, Arc<dyn CredentialProvider>)>,
+    guard: Option<Arc<dyn AccountGuard>>,
+    guards: Vec<(Alias, Arc<dyn AccountGuard>)>,
     regions: Vec<(Alias, Region)>,
     allowed: Option<Vec<Alias>>,
 }
@@ -36,6 +38,8 @@ impl SessionBuilder {
             resolver: None,
             provider: None,
             accounts: Vec::new(),
+            guard: None,
+            guards: Vec::new(),
             regions: Vec::new(),
             allowed: None,
         }
@@ -68,6 +72,19 @@ impl SessionBuilder {
     /// Who answers for the account of this alias whenever nothing is set on it.
     pub fn provider_for(mut self, alias: Alias, provider: impl CredentialProvider + 'static) -> Self {
         self.accounts.push((alias, Arc::new(provider)));
+        self
+    }
+
+    /// Has `guard` decide what the default account serves in place of credentials that are set on it. Its provider is the
+    /// account's, unless [`provider`](Self::provider) gives another, such as a decorator of it.
+    pub fn guard(mut self, guard: impl AccountGuard + 'static) -> Self {
+        self.guard = Some(Arc::new(guard));
+        self
+    }
+
+    /// The same for the account of this alias.
+    pub fn guard_for(mut self, alias: Alias, guard: impl AccountGuard + 'static) -> Self {
+        self.guards.push((alias, Arc::new(guard)));
         self
     }
 
@@ -141,6 +158,13 @@ impl SessionBuilder {
         let context = SessionContext(Arc::new(Handle(Arc::new(member))));
         let member = context.member();
         // What is not allowed is left out. Nothing else can fail: the session is open and nobody else holds it yet.
+        if let Some(guard) = self.guard {
+            let default = member.default_slot().alias();
+            let _allowed = member.own_slot(default).and_then(|slot| slot.set_guard(guard));
+        }
+        for (alias, guard) in self.guards {
+            let _allowed = member.own_slot(&alias).and_then(|slot| slot.set_guard(guard));
+        }
         if let Some(provider) = self.provider {
             let _allowed = member.set_default_provider(provider);
         }

@@ -291,12 +291,13 @@ impl Member {
         let mut order = self.order();
         self.detached.store(true, Ordering::Release);
         self.service.store(None);
-        let providers: Vec<_> = self.own_slots().iter().flat_map(|slot| slot.wipe(for_good)).collect();
+        let wiped: Vec<_> = self.own_slots().iter().map(|slot| slot.wipe(for_good)).collect();
         order.tell(());
         drop(order);
         // A panic that is not ours must not keep the children open.
         let quietly = |forget: &dyn Fn()| drop(catch_unwind(AssertUnwindSafe(forget)));
-        providers.iter().flatten().for_each(|provider| quietly(&|| provider.forget()));
+        let providers = wiped.iter().flat_map(|(providers, _guard)| providers.iter().flatten());
+        providers.for_each(|provider| quietly(&|| provider.forget()));
         // A child borrows its parent's.
         let resolver = self.resolver.as_ref().filter(|_| self.parent.is_none());
         resolver.into_iter().for_each(|resolver| quietly(&|| resolver.forget()));

@@ -28,6 +28,7 @@ use super::{Generation, ServedSet, SetId};
 use crate::clock::Nanos;
 use crate::credentials::Held;
 use crate::{AccessKeyId, Alias, CredentialProvider, Credentials, Result, SessionPolicy};
+use stand_in::{Guard, Provider};
 
 pub(super) struct Slot {
     alias: Alias,
@@ -38,6 +39,9 @@ pub(super) struct Slot {
 }
 
 type Turn<'a> = gate::Turn<'a, Held, State>;
+
+/// The providers that have to forget what they keep, and a guard that is to be dropped.
+pub(super) type Wiped = ([Option<Provider>; 2], Option<Guard>);
 
 struct State {
     provider: Option<Arc<dyn CredentialProvider>>,
@@ -114,19 +118,20 @@ impl Slot {
     /// provider and who stood in for it are handed to the caller, who has them forget once no lock is held: neither that
     /// nor their `Drop` is ours.
     #[must_use]
-    pub(super) fn wipe(&self, for_good: bool) -> [Option<Arc<dyn CredentialProvider>>; 2] {
+    pub(super) fn wipe(&self, for_good: bool) -> Wiped {
         let mut turn = self.gate.enter();
         self.renew(&mut turn);
         turn.set = false;
         let stand_in = turn.replace_stand_in(None);
         let provider = if for_good { turn.provider.take() } else { turn.provider.clone() };
+        let guard = if for_good { turn.take_guard() } else { None };
         if for_good {
             turn.close();
         }
         // Before the announcement, so that a watcher which it wakes sees that this was a clear.
         turn.note_clear(&self.surroundings);
         self.withdraw(&mut turn);
-        [provider, stand_in]
+        ([provider, stand_in], guard)
     }
 
     /// The account's provider, narrowed.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 use valetkey_core::{
-    CredentialId, CredentialResolver, Credentials, ErrorKind, Expiry, MapResolver, Region, Result,
-    SessionContext,
+    AccountStatus, CredentialId, CredentialResolver, Credentials, ErrorKind, Expiry, MapResolver, Region,
+    Result, SessionContext,
 };
 
 use crate::bench::*;
@@ -26,7 +26,8 @@ async fn an_adopted_set_is_the_default_accounts_and_a_given_region_wins() {
     let session = session();
     let region: Region = "eu-west-1".parse().unwrap();
     let adopted = session.adopt(&id("one"), Some(region.clone())).await.unwrap();
-    assert_eq!(number(&adopted), 1);
+    assert_eq!((adopted.key_suffix.as_deref(), adopted.region), (Some("0001"), Some(region.clone())));
+    assert_eq!(number(&session.credentials().await.unwrap()), 1);
     assert_eq!(session.credentials().await.unwrap().region(), Some(&region));
 }
 
@@ -74,7 +75,7 @@ impl CredentialResolver for Slow {
 }
 
 /// A session whose adoption is under way.
-async fn under_way() -> (SessionContext, Slow, tokio::task::JoinHandle<Result<Credentials>>) {
+async fn under_way() -> (SessionContext, Slow, tokio::task::JoinHandle<Result<AccountStatus>>) {
     let slow = Slow(Arc::new(Semaphore::new(0)));
     let session = SessionContext::builder().resolver(slow.clone()).build();
     let adopting = session.clone();

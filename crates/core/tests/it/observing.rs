@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use valetkey_core::testing::{ManualClock, Script, ScriptedProvider};
 use valetkey_core::{
-    Alias, Clock, CredentialObserver, CredentialObservers, CredentialProvider, Credentials, Error, ErrorKind,
-    Expiry, MapResolver, ObservedProvider, Result, SessionContext, SessionPolicy,
+    AccountGuard, Alias, Clock, CredentialObserver, CredentialObservers, CredentialProvider, Credentials,
+    Error, ErrorKind, Expiry, MapResolver, ObservedProvider, Result, SessionContext, SessionPolicy,
 };
 
 use crate::bench::*;
@@ -51,12 +51,18 @@ impl CredentialProvider for GuardFixture {
         Ok(never(given + 100))
     }
 
-    fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
-        Some(Arc::new(Self(Some(number(given)))))
-    }
-
     fn narrowed(&self, _: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         Ok(Arc::new(Self(self.0.map(|given| given + 50))))
+    }
+}
+
+impl AccountGuard for GuardFixture {
+    fn provider(&self) -> Arc<dyn CredentialProvider> {
+        Arc::new(Self(self.0))
+    }
+
+    fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
+        Some(Arc::new(Self(Some(number(given)))))
     }
 }
 
@@ -93,7 +99,7 @@ async fn observer_session_used_receives_set_fetched_and_resolved() {
 async fn observer_attached_late_receives_what_family_holds() {
     let session = builder(&ManualClock::new()).build();
     session.set_credentials(never(1)).unwrap();
-    session.set_provider_for(&alias("guarded"), GuardFixture(None)).unwrap();
+    session.set_guard_for(&alias("guarded"), GuardFixture(None)).unwrap();
     session.set_credentials_for(&alias("guarded"), never(2)).unwrap();
     let child = session.with_credentials(never(3)).unwrap();
     let observer = RecordingObserver::attached(&child);
@@ -104,7 +110,7 @@ async fn observer_attached_late_receives_what_family_holds() {
 
 #[tokio::test]
 async fn observer_guarded_account_receives_long_lived_and_exchanged() {
-    let session = builder(&ManualClock::new()).provider(GuardFixture(None)).build();
+    let session = builder(&ManualClock::new()).guard(GuardFixture(None)).build();
     let observer = RecordingObserver::attached(&session);
     session.set_credentials(never(1)).unwrap();
     assert_eq!(observer.take(), [1]);
@@ -120,7 +126,7 @@ async fn observer_guarded_account_receives_long_lived_and_exchanged() {
 async fn observer_provider_replaces_set_keys_receives_both_late() {
     let session = builder(&ManualClock::new()).build();
     session.set_credentials(never(1)).unwrap();
-    session.set_provider_for(&Alias::default_account(), GuardFixture(None)).unwrap();
+    session.set_guard_for(&Alias::default_account(), GuardFixture(None)).unwrap();
     session.credentials().await.unwrap();
     assert_eq!(RecordingObserver::attached(&session).take(), [1, 101]);
     session.clear();
@@ -140,8 +146,9 @@ async fn observed_provider_as_source_reports_what_it_fetches() {
 #[tokio::test]
 async fn observed_provider_around_guard_keeps_the_guard() {
     let session = builder(&ManualClock::new()).build();
-    let guard = ObservedProvider::new(Arc::new(GuardFixture(None)), &session.observers());
-    session.set_provider_for(&Alias::default_account(), guard).unwrap();
+    session.set_guard_for(&Alias::default_account(), GuardFixture(None)).unwrap();
+    let observed = ObservedProvider::new(Arc::new(GuardFixture(None)), &session.observers());
+    session.set_provider_for(&Alias::default_account(), observed).unwrap();
     let observer = RecordingObserver::attached(&session);
     session.set_credentials(never(1)).unwrap();
     assert_eq!(session.credentials().await.map(|served| number(&served)).unwrap(), 101);

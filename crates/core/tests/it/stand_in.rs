@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use valetkey_core::audit::{AuditEvent, InMemoryAudit};
 use valetkey_core::{
-    CredentialProvider, Credentials, Error, ErrorKind, Expiry, ProviderChain, Result, SessionContext,
-    SessionPolicy,
+    AccountGuard, CredentialId, CredentialProvider, Credentials, Error, ErrorKind, Expiry, MapResolver,
+    ProviderChain, Result, SessionContext, SessionPolicy,
 };
 
 use crate::bench::{number, numbered};
@@ -36,15 +36,21 @@ impl CredentialProvider for Guard {
         Ok(numbered(given + 100 * fetches, Expiry::Never))
     }
 
+    fn narrowed(&self, _: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        let given = self.given.map(|given| given + 50);
+        Ok(Arc::new(Self { given, ..guard() }))
+    }
+}
+
+impl AccountGuard for Guard {
+    fn provider(&self) -> Arc<dyn CredentialProvider> {
+        Arc::new(Self { given: self.given, ..guard() })
+    }
+
     fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
         let given = number(given);
         (given < 1_000)
             .then(|| Arc::new(Self { given: Some(given), ..guard() }) as Arc<dyn CredentialProvider>)
-    }
-
-    fn narrowed(&self, _: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
-        let given = self.given.map(|given| given + 50);
-        Ok(Arc::new(Self { given, ..guard() }))
     }
 }
 
@@ -59,7 +65,7 @@ async fn served(session: &SessionContext) -> Result<u64, ErrorKind> {
 #[tokio::test]
 async fn what_is_set_is_never_served_and_what_answers_for_it_is_asked() {
     let sink = Arc::new(InMemoryAudit::default());
-    let session = SessionContext::builder().provider(guard()).audit(sink.clone()).build();
+    let session = SessionContext::builder().guard(guard()).audit(sink.clone()).build();
     assert_eq!(served(&session).await, Err(ErrorKind::NotConfigured));
     let mut rotations = session.rotations(session.default_account()).unwrap();
     let before = rotations.current();
@@ -83,7 +89,8 @@ async fn what_is_set_is_never_served_and_what_answers_for_it_is_asked() {
 
 #[tokio::test]
 async fn what_the_provider_lets_through_is_set_as_it_is() {
-    let session = SessionContext::builder().provider(ProviderChain::new(guard())).build();
+    let session =
+        SessionContext::builder().guard(guard()).provider(Decorated(ProviderChain::new(guard()))).build();
     session.set_credentials(set(1)).unwrap();
     session.set_credentials(set(1_001)).unwrap();
     assert_eq!(served(&session).await, Ok(1_001));
@@ -95,7 +102,7 @@ async fn what_the_provider_lets_through_is_set_as_it_is() {
 
 #[tokio::test]
 async fn a_clear_forgets_what_was_given_and_the_account_is_guarded_as_before() {
-    let session = SessionContext::builder().provider(guard()).build();
+    let session = SessionContext::builder().guard(guard()).build();
     session.set_credentials(set(1)).unwrap();
     let asking = session.credentials();
     session.clear();
@@ -110,9 +117,9 @@ async fn a_clear_forgets_what_was_given_and_the_account_is_guarded_as_before() {
 
 #[tokio::test]
 async fn what_was_given_wins_over_a_provider_that_comes_later() {
-    let session = SessionContext::builder().provider(guard()).build();
+    let session = SessionContext::builder().guard(guard()).build();
     session.set_credentials(set(1)).unwrap();
-    session.set_provider_for(session.default_account(), guard()).unwrap();
+    session.set_guard_for(session.default_account(), guard()).unwrap();
     assert_eq!(served(&session).await, Ok(101));
 }
 
@@ -122,11 +129,11 @@ async fn what_was_set_before_the_guard_came_is_served_no_more() {
     let account = session.default_account().clone();
     session.set_credentials(set(1)).unwrap();
     let mut rotations = session.rotations(&account).unwrap();
-    session.set_provider_for(&account, guard()).unwrap();
+    session.set_guard_for(&account, guard()).unwrap();
     assert!(session.served().is_none() && rotations.changed().await.is_some());
     assert_eq!(served(&session).await, Ok(101));
     session.set_credentials(set(1_001)).unwrap();
-    session.set_provider_for(&account, guard()).unwrap();
+    session.set_guard_for(&account, guard()).unwrap();
     assert_eq!(served(&session).await, Ok(1_001), "it lets that through");
 }
 
@@ -143,10 +150,16 @@ impl CredentialProvider for Overtaken {
     async fn provide(&self) -> Result<Credentials> {
         Err(Error::not_configured("nothing"))
     }
+}
+
+impl AccountGuard for Overtaken {
+    fn provider(&self) -> Arc<dyn CredentialProvider> {
+        Arc::new(guard())
+    }
 
     fn in_place_of(&self, _: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
         let session = self.0.lock().unwrap().take()?;
-        session.set_provider_for(session.default_account(), guard()).unwrap();
+        session.set_guard_for(session.default_account(), guard()).unwrap();
         None
     }
 }
@@ -155,7 +168,7 @@ impl CredentialProvider for Overtaken {
 async fn a_guard_that_comes_while_keys_are_set_is_asked_about_them() {
     let session = SessionContext::builder().build();
     let overtaken = Overtaken(Mutex::new(Some(session.clone())));
-    session.set_provider_for(session.default_account(), overtaken).unwrap();
+    session.set_guard_for(session.default_account(), overtaken).unwrap();
     session.set_credentials(set(1)).unwrap();
     assert_eq!(served(&session).await, Ok(101));
 }
@@ -185,6 +198,12 @@ impl CredentialProvider for Meddler {
     async fn provide(&self) -> Result<Credentials> {
         Err(Error::not_configured("nothing"))
     }
+}
+
+impl AccountGuard for Meddler {
+    fn provider(&self) -> Arc<dyn CredentialProvider> {
+        Arc::new(guard())
+    }
 
     fn in_place_of(&self, _: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
         let called_back = Arc::clone(&self.0.as_ref()?.0);
@@ -197,7 +216,7 @@ impl CredentialProvider for Meddler {
 fn who_stood_in_may_call_the_session_when_it_goes() {
     let called_back = Arc::new(Mutex::new(None));
     let meddler = Meddler(Some(Meddling(Arc::clone(&called_back))));
-    let session = SessionContext::builder().provider(meddler).build();
+    let session = SessionContext::builder().guard(meddler).build();
     session.set_credentials(set(1)).unwrap();
     *called_back.lock().unwrap() = Some(session.clone());
     session.set_credentials(set(2)).unwrap();
@@ -206,4 +225,44 @@ fn who_stood_in_may_call_the_session_when_it_goes() {
     session.set_credentials(set(3)).unwrap();
     session.close();
     *called_back.lock().unwrap() = None;
+}
+
+/// A decorator that forwards nothing but what it must.
+#[derive(Debug)]
+struct Decorated<P>(P);
+
+#[async_trait]
+impl<P: CredentialProvider> CredentialProvider for Decorated<P> {
+    fn name(&self) -> Cow<'static, str> {
+        self.0.name()
+    }
+
+    async fn provide(&self) -> Result<Credentials> {
+        self.0.provide().await
+    }
+}
+
+#[tokio::test]
+async fn decorated_provider_keeps_the_guard_of_its_account() {
+    let late = SessionContext::builder().guard(guard()).build();
+    late.set_provider_for(late.default_account(), Decorated(guard())).unwrap();
+    let early = SessionContext::builder().provider(Decorated(guard())).guard(guard()).build();
+    for session in [late, early] {
+        for (given, expected) in [(1, 101), (2, 102)] {
+            session.set_credentials(set(given)).unwrap();
+            assert!(session.served().is_none());
+            assert_eq!(served(&session).await, Ok(expected));
+            session.clear();
+        }
+    }
+}
+
+#[tokio::test]
+async fn adopt_on_guarded_account_returns_a_status_without_the_keys() {
+    let id: CredentialId = "one".parse().unwrap();
+    let resolver = MapResolver::new().with(id.clone(), set(1));
+    let session = SessionContext::builder().guard(guard()).resolver(resolver).build();
+    let status = session.adopt(&id, None).await.unwrap();
+    assert_eq!((status.key_suffix, status.freshness), (None, None), "what was found is never served");
+    assert_eq!(served(&session).await, Ok(101));
 }

@@ -131,8 +131,9 @@ async fn what_is_given_keys_lends_only_what_they_were_exchanged_for() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let empty = std::sync::Arc::new(valetkey_backends::MemoryProvider::new());
-    let guarded =
-        session(FederationProvider::builder(empty).base(&at(&url)).guard_account().build().unwrap());
+    let guarded = valetkey_core::SessionContext::builder()
+        .guard(FederationProvider::builder(empty).base(&at(&url)).build_guard().unwrap())
+        .build();
     guarded.set_credentials(credentials(&tenant.service)).unwrap();
     let set = guarded.credentials().await.unwrap();
     assert!(set.has_session_token());

@@ -243,8 +243,11 @@ async fn ids_are_prefetched_in_a_batch_by_whoever_may_and_singly_by_whoever_may_
         assert_eq!((counted.calls(BATCH), counted.calls(GET)), (1, singly));
         let session = SessionContext::builder().resolver(resolver).build();
         for (id, tenant) in ids.iter().zip(&seed.tenants) {
-            let adopted = session.adopt(id, None).await.unwrap();
-            assert_eq!(adopted.access_key_id().as_str(), tenant.service.access_key_id);
+            session.adopt(id, None).await.unwrap();
+            assert_eq!(
+                session.credentials().await.unwrap().access_key_id().as_str(),
+                tenant.service.access_key_id
+            );
         }
         assert_eq!(counted.calls(GET), singly, "none was transferred again");
         assert_eq!(counted.calls(DESCRIBE), if singly == 1 { 0 } else { 2 });

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::stand_in::Provider;
+use super::stand_in::{Guard, Provider};
 use super::{Slot, State};
 use crate::audit::AuditEvent;
 use crate::session::rotation::Lineage;
@@ -34,12 +34,12 @@ impl Slot {
         }
         self.surroundings.report(&credentials);
         let (generation, _former) = loop {
-            let provider = self.gate.enter().provider.clone();
-            let stand_in = provider.as_ref().and_then(|provider| provider.in_place_of(&credentials));
+            let guard = self.gate.enter().guard();
+            let stand_in = guard.as_ref().and_then(|guard| guard.in_place_of(&credentials));
             let mut turn = self.enter_open()?;
             check(&turn)?;
-            if !is_same(provider.as_ref(), turn.provider.as_ref()) {
-                // The one that came meanwhile may not let them through.
+            if !is_same(guard.as_ref(), turn.guard().as_ref()) {
+                // The guard was replaced meanwhile; the new one has to decide.
                 continue;
             }
             self.renew(&mut turn);
@@ -64,18 +64,31 @@ impl Slot {
         Ok(generation)
     }
 
-    /// What was set before stays, unless the provider does not let it through: then it answers in its place.
+    /// What was set before stays, and so does the guard.
     pub(in crate::session) fn set_provider(&self, provider: Provider) -> Result<()> {
+        // Declared before the lock, so that it is dropped after: its `Drop` is not ours.
+        let _former;
+        let mut turn = self.enter_open()?;
+        turn.dormant = false;
+        self.void(&mut turn);
+        _former = turn.provider.replace(provider);
+        Ok(())
+    }
+
+    /// Credentials that were set before are served no more, unless the guard lets them pass.
+    pub(in crate::session) fn set_guard(&self, guard: Guard) -> Result<()> {
+        let provider = guard.provider();
         let _former = loop {
             let given = self.set_by_hand()?;
-            let stand_in = given.as_ref().and_then(|given| provider.in_place_of(given));
+            let stand_in = given.as_ref().and_then(|given| guard.in_place_of(given));
             let mut turn = self.enter_open()?;
             if turn.set != given.is_some() || !given.as_ref().is_none_or(|given| self.holds(given)) {
-                // Another set came meanwhile, which the provider was not asked about.
+                // Others were set meanwhile, about which the guard was not asked.
                 continue;
             }
             turn.dormant = false;
             self.void(&mut turn);
+            let former_guard = turn.replace_guard(Arc::clone(&guard));
             let mut former = [turn.provider.replace(Arc::clone(&provider)), None];
             if stand_in.is_some() {
                 self.renew(&mut turn);
@@ -85,7 +98,7 @@ impl Slot {
                 self.withdraw(&mut turn);
             }
             // Dropped outside, as its `Drop` is not ours.
-            break former;
+            break (former, former_guard);
         };
         Ok(())
     }
@@ -97,7 +110,7 @@ impl Slot {
     }
 }
 
-fn is_same(before: Option<&Provider>, now: Option<&Provider>) -> bool {
+fn is_same(before: Option<&Guard>, now: Option<&Guard>) -> bool {
     match (before, now) {
         (Some(before), Some(now)) => Arc::ptr_eq(before, now),
         (None, None) => true,

@@ -1,11 +1,12 @@
-//! Who answers in place of credentials that are set by hand, on an account whose provider does not let them through.
+//! What an account with a guard uses in place of credentials that are set on it.
 
 use std::sync::Arc;
 
 use super::State;
-use crate::{CredentialProvider, Credentials, Region};
+use crate::{AccountGuard, CredentialProvider, Credentials, Region};
 
 pub(super) type Provider = Arc<dyn CredentialProvider>;
+pub(super) type Guard = Arc<dyn AccountGuard>;
 
 /// What few accounts have.
 #[derive(Default)]
@@ -14,6 +15,7 @@ pub(super) struct Rarity {
     stand_in: Option<Provider>,
     /// What the stand-in exchanges.
     exchanged: Option<Credentials>,
+    guard: Option<Guard>,
 }
 
 impl State {
@@ -25,6 +27,21 @@ impl State {
 
     pub(super) fn provider_to_ask(&self) -> Option<Provider> {
         self.answering().cloned().filter(|_| !self.dormant)
+    }
+
+    pub(super) fn guard(&self) -> Option<Guard> {
+        self.rarity.as_ref()?.guard.clone()
+    }
+
+    /// The former guard is returned, to be dropped once no lock is held.
+    #[must_use]
+    pub(super) fn replace_guard(&mut self, guard: Guard) -> Option<Guard> {
+        self.rarity.get_or_insert_default().guard.replace(guard)
+    }
+
+    #[must_use]
+    pub(super) fn take_guard(&mut self) -> Option<Guard> {
+        self.rarity.as_mut()?.guard.take()
     }
 
     /// The former one is handed to the caller: its `Drop` is not ours, and no lock must be held.

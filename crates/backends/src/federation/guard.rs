@@ -1,0 +1,29 @@
+//! `FederationGuard`: the exchange of every long-lived key of an account, also of those that are set on it.
+
+use std::sync::Arc;
+
+use valetkey_core::{AccountGuard, CredentialProvider, Credentials};
+
+use super::FederationProvider;
+
+/// Exchanges the long-lived keys of an account, however they came in; made by
+/// [`FederationBuilder::build_guard`](super::FederationBuilder::build_guard).
+#[derive(Debug, Clone)]
+pub struct FederationGuard(Arc<FederationProvider>);
+
+impl FederationGuard {
+    pub(super) fn new(exchange: FederationProvider) -> Self {
+        Self(Arc::new(exchange))
+    }
+}
+
+impl AccountGuard for FederationGuard {
+    fn provider(&self) -> Arc<dyn CredentialProvider> {
+        Arc::clone(&self.0) as _
+    }
+
+    /// Temporary credentials pass.
+    fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
+        self.0.in_place_of(given)
+    }
+}
