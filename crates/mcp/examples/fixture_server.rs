@@ -20,6 +20,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
+    if env::args().nth(1).as_deref() == Some("needy") && Keys::find().await.is_none() {
+        return Err("it found no credentials".into());
+    }
     let mut tools = ToolSet::default();
     for (name, act) in TOOLS {
         let schema = json!({"type": "object", "additionalProperties": true});

@@ -1,4 +1,5 @@
-//! An MCP server for tests that does not do its part: it starts late, lists nothing, stops reading, or asks back.
+//! An MCP server for tests that does not do its part: it starts late, once or never, lists nothing, stops reading, or asks
+//! back.
 
 use std::env;
 use std::error::Error;
@@ -6,6 +7,7 @@ use std::fs;
 use std::io::{BufRead, Write, stdin, stdout};
 use std::path::PathBuf;
 use std::thread::park;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -18,7 +20,13 @@ fn main() -> Result<()> {
         folder: args.next().unwrap_or_default().into(),
         key: env::var("AWS_ACCESS_KEY_ID").map_or("none".to_owned(), |id| id[id.len() - 4..].to_owned()),
     };
+    if server.has("left") && server.mode == "once" {
+        return Err("it starts only once".into());
+    }
     server.note(&server.key)?;
+    while server.mode == "slow" && !server.has("go") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     if server.mode == "late" && server.key == "AAAA" {
         sleep();
     }
@@ -36,7 +44,8 @@ fn sleep() -> ! {
 }
 
 struct Server {
-    /// `late` with the keys AAAA, `listless`, `deaf` from the first call on, `asking`.
+    /// `late` with the keys AAAA, `slow` until the file `go` exists, `once` until it has left, `listless`, `deaf` from the
+    /// first call on, `asking`.
     mode: String,
     /// Where it notes what happens.
     folder: PathBuf,
@@ -45,6 +54,10 @@ struct Server {
 }
 
 impl Server {
+    fn has(&self, name: &str) -> bool {
+        self.folder.join(name).exists()
+    }
+
     fn note(&self, name: &str) -> Result<()> {
         if self.folder.as_os_str().is_empty() {
             return Ok(());
@@ -72,6 +85,10 @@ impl Server {
             "tools/call" if self.mode == "deaf" => {
                 self.note("deaf")?;
                 sleep()
+            }
+            "tools/call" if self.mode == "once" => {
+                self.note("left")?;
+                Err("it ends at the first call".into())
             }
             "tools/call" if self.mode == "asking" => {
                 answer(message, &json!({"resultType": "input_required", "inputRequests": {}}))

@@ -17,6 +17,7 @@ use rmcp::service::{NotificationContext, Peer, PeerRequestOptions, RunningServic
 use rmcp::{ClientHandler, RoleClient};
 use serde_json::{Map, Value, json};
 use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,7 @@ const PARTING: Duration = Duration::from_millis(500);
 pub(crate) struct Connection {
     peer: Peer<RoleClient>,
     tools_changed: Arc<AtomicBool>,
+    changes: Arc<Notify>,
 }
 
 /// What keeps a [`Connection`] going; dropping it ends the connection.
@@ -72,10 +74,16 @@ impl Connection {
         let era = if era == Era::Probe { probe(&mut lines, &input).await } else { era };
         let transport = RawTransport::new(lines, input.clone(), Arc::clone(&keep_raw));
         let tools_changed = Arc::new(AtomicBool::new(true));
-        let client = Client { tools_changed: Arc::clone(&tools_changed), version: era.legacy_version() };
+        let changes = Arc::new(Notify::new());
+        let client = Client {
+            tools_changed: Arc::clone(&tools_changed),
+            changes: Arc::clone(&changes),
+            version: era.legacy_version(),
+        };
         let running = client.serve_with_lifecycle(transport, era.lifecycle()).await?;
         keep_raw.store(true, Ordering::Release);
-        Ok((Self { peer: running.peer().clone(), tools_changed }, Session { running, input }, era))
+        let peer = running.peer().clone();
+        Ok((Self { peer, tools_changed, changes }, Session { running, input }, era))
     }
 
     /// Sends a request and gives back its result as the child sent it. The child is told when `cancelled` fires.
@@ -150,6 +158,11 @@ impl Connection {
         self.tools_changed.load(Ordering::Acquire)
     }
 
+    /// Waits until the server says that its tools changed. Cancel safe.
+    pub(crate) async fn tools_change(&self) {
+        self.changes.notified().await;
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.peer.is_transport_closed()
     }
@@ -179,6 +192,7 @@ impl From<ServiceError> for RequestError {
 /// valetkey towards a server.
 pub(crate) struct Client {
     tools_changed: Arc<AtomicBool>,
+    changes: Arc<Notify>,
     /// The version that `initialize` offers; the newest has no `initialize`.
     version: ProtocolVersion,
 }
@@ -186,6 +200,8 @@ pub(crate) struct Client {
 impl ClientHandler for Client {
     async fn on_tool_list_changed(&self, _: NotificationContext<RoleClient>) {
         self.tools_changed.store(true, Ordering::Release);
+        // Remembered until it is waited for.
+        self.changes.notify_one();
     }
 
     fn get_info(&self) -> ClientConfig {

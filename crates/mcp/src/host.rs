@@ -14,11 +14,15 @@ mod server;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{Alias, Error, ErrorKind, Result, SessionAccount, SessionContext, SessionId};
 use valetkey_tools::ToolOutput;
@@ -35,7 +39,7 @@ use crew::OnCall;
 use crews::Crews;
 use name::Prefixes;
 use policies::ToolPolicies;
-use server::{Server, taken_back};
+use server::{Listed, Server, taken_back};
 
 /// The servers of one session.
 ///
@@ -59,6 +63,8 @@ pub struct McpHost {
     redactor: Arc<Redactor>,
     /// Which tool of which server was last listed under a name.
     names: Mutex<HashMap<String, Named>>,
+    list_budget: Duration,
+    tools_changes: watch::Sender<u64>,
     /// Refreshes the session ahead of need, so that the endpoint answers from memory.
     warmer: JoinHandle<()>,
     /// Ours unless it was handed in.
@@ -98,13 +104,15 @@ impl McpHost {
         McpHostBuilder::new(session, config)
     }
 
-    /// Every tool of every server, and what is wrong with the servers that could not be asked. Starts servers that do
-    /// not run yet, all at once.
+    /// Every tool of every server, and what is wrong with servers that have not listed theirs.
+    ///
+    /// Starts servers that do not run yet, all at once, and waits for them within the
+    /// [budget](McpHostBuilder::list_budget). What a slow or failing server listed before stays in the catalog. Slow
+    /// servers go on starting, and [`tools_changed`](Self::tools_changed) announces what they list.
     pub async fn all_tools(&self) -> Catalog {
-        let listed =
-            join_all(self.servers.iter().map(|server| async { (server.name(), server.tools().await) })).await;
-        let mut catalog = Catalog::collect(&self.prefixes, listed);
-        self.remember_names(&catalog);
+        let list = async |server: &Server| server.tools_within(self.list_budget).await;
+        let listed = join_all(self.servers.iter().map(list)).await;
+        let mut catalog = self.collect(self.servers.iter().map(Server::name).zip(listed));
         let faults = self.config_faults.iter();
         catalog.faults.extend(
             faults.map(|fault| ServerFault { server: fault.server.clone(), error: fault.error.clone() }),
@@ -217,35 +225,61 @@ impl McpHost {
         }
     }
 
-    /// What is listed under `name`. Fails when the server that the name begins with is at fault.
+    /// Counts changes of the tools after the last catalog: a slow server has listed its tools, or a server changed them.
+    /// [`all_tools`](Self::all_tools) then returns them.
+    #[must_use]
+    pub fn tools_changed(&self) -> watch::Receiver<u64> {
+        self.tools_changes.subscribe()
+    }
+
+    /// What is listed under `name`; only the servers that the name may belong to are waited for. Fails when the server
+    /// that the name begins with is at fault.
     async fn find(&self, name: &str) -> Result<Option<Named>> {
-        if let Some(known) = self.names().get(name) {
-            return Ok(Some(known.clone()));
+        if let Some(known) = self.named(name) {
+            return Ok(Some(known));
         }
-        let listed = self.all_tools().await;
-        if let Some(found) = self.names().get(name) {
-            return Ok(Some(found.clone()));
+        let is_owner = |server: &&Server| self.prefixes.is_owner(server.name(), name);
+        let owners: Vec<_> = self.servers.iter().filter(is_owner).collect();
+        let mut listed = pin!(join_all(owners.iter().map(|server| server.tools())));
+        if timeout(self.list_budget, &mut listed).await.is_err() {
+            // Another server's name may begin alike, and that server may hang.
+            self.collect_known();
+            if self.named(name).is_none() {
+                listed.await;
+            }
         }
-        let is_owner = |server: &str| self.prefixes.is_owner(server, name);
-        let lists = |server: &str| listed.tools.iter().any(|tool| tool.server == server);
-        match listed.faults.iter().find(|fault| is_owner(&fault.server) && !lists(&fault.server)) {
-            Some(fault) => Err(fault.error.clone()),
+        if owners.is_empty() {
+            // A name with a hash may begin otherwise.
+            let everything = join_all(self.servers.iter().map(Server::tools));
+            let _elapsed = timeout(self.list_budget, everything).await;
+        }
+        self.collect_known();
+        if let Some(found) = self.named(name) {
+            return Ok(Some(found));
+        }
+        match owners.iter().find_map(|server| server.known_tools().err()) {
+            Some(error) => Err(error),
             None => Ok(None),
         }
     }
 
-    /// A server that could not be asked this time keeps the names it had.
-    fn remember_names(&self, catalog: &Catalog) {
-        let mut names = self.names();
-        for (index, server) in self.servers.iter().enumerate() {
-            let tools: Vec<_> = catalog.tools.iter().filter(|tool| tool.server == server.name()).collect();
-            if !tools.is_empty() {
-                names.retain(|_, named| named.server != index);
-            }
-            let named =
-                |tool: &ProxiedTool| (tool.name.clone(), Named { server: index, tool: tool.tool.clone() });
-            names.extend(tools.into_iter().map(named));
-        }
+    /// Learns the names of all tools that are known now.
+    fn collect_known(&self) {
+        self.collect(self.servers.iter().map(|server| (server.name(), server.known_tools())));
+    }
+
+    fn collect<'a>(&self, listed: impl IntoIterator<Item = (&'a str, Result<Listed>)>) -> Catalog {
+        let catalog = Catalog::collect(&self.prefixes, listed);
+        let named = |tool: &ProxiedTool| {
+            let server = self.servers.iter().position(|server| server.name() == tool.server)?;
+            Some((tool.name.clone(), Named { server, tool: tool.tool.clone() }))
+        };
+        *self.names() = catalog.tools.iter().filter_map(named).collect();
+        catalog
+    }
+
+    fn named(&self, name: &str) -> Option<Named> {
+        self.names().get(name).cloned()
     }
 
     fn names(&self) -> MutexGuard<'_, HashMap<String, Named>> {

@@ -1,6 +1,7 @@
 //! One tenant's side of the play: a session, its agents, its MCP server.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
@@ -76,6 +77,8 @@ impl<'a> Tenant<'a> {
             .launcher(launcher()?)
             .endpoint(endpoint.clone())
             .leash(Leash::default())
+            // A list without the server would end the demo.
+            .list_budget(Duration::from_secs(60))
             .start()
             .await?;
         let tools = ToolSet::for_session(session.clone());

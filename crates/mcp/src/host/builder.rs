@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionPolicy};
 
 use super::crews::{Crews, Limits};
@@ -18,6 +19,8 @@ use crate::endpoint::Leash;
 use crate::{CredentialEndpoint, Redactor};
 
 const START_PATIENCE: Duration = Duration::from_secs(60);
+/// What a person waits for a list of tools.
+const LIST_BUDGET: Duration = Duration::from_secs(5);
 const LIST_PATIENCE: Duration = Duration::from_secs(30);
 /// Tools that wait for a deployment take long; one that is never answered must not stay for ever.
 const CALL_PATIENCE: Duration = Duration::from_secs(60 * 60);
@@ -36,6 +39,7 @@ pub struct McpHostBuilder {
     endpoint: Option<CredentialEndpoint>,
     leash: Leash,
     start_patience: Duration,
+    list_budget: Duration,
     patience: Patience,
     narrowed: Limits,
 }
@@ -51,6 +55,7 @@ impl McpHostBuilder {
             endpoint: None,
             leash: Leash::default(),
             start_patience: START_PATIENCE,
+            list_budget: LIST_BUDGET,
             patience: Patience { list: LIST_PATIENCE, call: CALL_PATIENCE },
             narrowed: Limits { most: NARROWED_LIMIT, idle: NARROWED_IDLE },
         }
@@ -114,7 +119,14 @@ impl McpHostBuilder {
         self
     }
 
-    /// How long a server may take to list its tools; half a minute unless said. The others are listed without it.
+    /// How long [`McpHost::all_tools`] waits for servers; five seconds unless said. Servers that take longer go on
+    /// starting, and [`McpHost::tools_changed`] announces their tools.
+    pub fn list_budget(mut self, budget: Duration) -> Self {
+        self.list_budget = budget;
+        self
+    }
+
+    /// How long a server may take to list its tools; half a minute unless said.
     pub fn list_patience(mut self, patience: Duration) -> Self {
         self.patience.list = patience;
         self
@@ -151,6 +163,7 @@ impl McpHostBuilder {
         let redactor = Arc::new(Redactor::with_clock(self.session.clock()));
         self.session.observe(&redactor);
         self.environment.secrets().for_each(|secret| redactor.learn_secret(secret));
+        let tools_changes = watch::Sender::new(0);
         let recipe = Arc::new(Recipe {
             session: self.session.id(),
             environment: self.environment,
@@ -160,6 +173,7 @@ impl McpHostBuilder {
             home,
             patience: self.start_patience,
             redactor: Arc::clone(&redactor),
+            tools_changes: tools_changes.clone(),
         });
         let prefixes = Prefixes::new(self.config.servers.keys().map(String::as_str));
         let mut config_faults = self.config.faults;
@@ -182,6 +196,8 @@ impl McpHostBuilder {
             config_faults,
             redactor,
             names: Mutex::default(),
+            list_budget: self.list_budget,
+            tools_changes,
             warmer: tokio::spawn(self.session.keep_warm()),
             endpoint: (!shared_endpoint).then_some(endpoint),
         })

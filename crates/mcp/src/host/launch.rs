@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use valetkey_core::audit::AuditEvent;
@@ -31,6 +32,8 @@ pub(super) struct Recipe {
     /// How long a server may take to answer its first message.
     pub(super) patience: Duration,
     pub(super) redactor: Arc<Redactor>,
+    /// Counts changes of the tools that no catalog has.
+    pub(super) tools_changes: watch::Sender<u64>,
 }
 
 /// A server that answers.
@@ -53,6 +56,7 @@ impl Recipe {
             leash: self.leash,
             patience: self.patience,
             redactor: Arc::clone(&self.redactor),
+            tools_changes: self.tools_changes.clone(),
         }
     }
 

@@ -4,9 +4,10 @@
 
 mod lent;
 mod link;
+mod lister;
 mod supervisor;
+mod tools;
 
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +26,9 @@ use crate::connection::RequestError;
 
 use link::Call;
 pub(super) use link::quoted;
+use lister::Lister;
 use supervisor::Supervisor;
+use tools::Tools;
 
 /// How long answers of a server that runs are waited for.
 #[derive(Clone, Copy)]
@@ -42,10 +45,13 @@ pub(super) struct Listed {
     pub(super) incomplete: Option<Error>,
 }
 
+/// Asks the supervisor for a call on the server as it should be now.
+type Request = oneshot::Sender<Result<Call>>;
+
 pub(super) struct Server {
     facts: Arc<Facts>,
     patience: Patience,
-    requests: mpsc::Sender<oneshot::Sender<Result<Call>>>,
+    requests: mpsc::Sender<Request>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -56,6 +62,7 @@ struct Facts {
     config: ServerConfig,
     account: SessionAccount,
     recipe: Arc<Recipe>,
+    tools: Tools,
     seen: Mutex<Seen>,
 }
 
@@ -73,10 +80,19 @@ impl Server {
         recipe: Arc<Recipe>,
         patience: Patience,
     ) -> Self {
-        let facts = Arc::new(Facts { name, config, account, recipe, seen: Mutex::default() });
+        let tools = Tools::new(recipe.tools_changes.clone());
+        let facts = Arc::new(Facts { name, config, account, recipe, tools, seen: Mutex::default() });
         let (requests, received) = mpsc::channel(64);
         let stop = CancellationToken::new();
-        let task = tokio::spawn(Supervisor::new(Arc::clone(&facts), stop.clone()).run(received));
+        let lister =
+            Lister { facts: Arc::clone(&facts), requests: requests.downgrade(), timeout: patience.list };
+        let supervisor = Supervisor::new(Arc::clone(&facts), stop.clone());
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                () = supervisor.run(received) => {}
+                () = lister.run() => {}
+            }
+        });
         Self { facts, patience, requests, stop, task: Mutex::new(Some(task)) }
     }
 
@@ -102,35 +118,27 @@ impl Server {
         self.facts.seen(|seen| seen.pid)
     }
 
-    /// The server's tools, as it describes them, secrets masked.
+    /// The tools for a catalog, after at most `budget`: as they are then known, and why there may be others.
+    pub(super) async fn tools_within(&self, budget: Duration) -> Result<Listed> {
+        tokio::select! {
+            () = self.facts.tools.listed_within(budget) => {}
+            () = self.requests.closed() => return Err(self.facts.ended()),
+        }
+        self.facts.tools.deliver()
+    }
+
+    /// The tools once they were listed, however long that takes.
     pub(super) async fn tools(&self) -> Result<Listed> {
-        let call = self.begin().await?;
-        if let Some(tools) = call.listed() {
-            return Ok(Listed { tools, incomplete: None });
+        tokio::select! {
+            () = self.facts.tools.listed() => {}
+            () = self.requests.closed() => return Err(self.facts.ended()),
         }
-        let over = CancellationToken::new();
-        let mut listing = pin!(call.connection().list_tools(&over));
-        let (mut tools, incomplete) = match timeout(self.patience.list, &mut listing).await {
-            Ok(listed) => listed,
-            Err(_elapsed) => {
-                over.cancel();
-                let (tools, incomplete) = listing.await;
-                (tools, incomplete.map(|_cancelled| RequestError::TimedOut(self.patience.list)))
-            }
-        };
-        let incomplete = match incomplete {
-            Some(error) => Some(self.explain(error, &call).await),
-            None => None,
-        };
-        let filter = &self.config().tools;
-        tools.retain(|tool| tool["name"].as_str().is_none_or(|name| filter.allows(name)));
-        tools.iter_mut().for_each(|tool| self.facts.recipe.redactor.mask_json(tool));
-        match incomplete {
-            Some(error) if tools.is_empty() => return Err(error),
-            Some(_) => {}
-            None => call.keep_listed(&tools),
-        }
-        Ok(Listed { tools, incomplete })
+        self.known_tools()
+    }
+
+    /// The tools as they are known now.
+    pub(super) fn known_tools(&self) -> Result<Listed> {
+        self.facts.tools.known()
     }
 
     /// Calls a tool with what the session holds now.
@@ -151,7 +159,7 @@ impl Server {
                 call.answered();
                 Ok(result)
             }
-            Err(error) => Err(self.explain(error, &call).await),
+            Err(error) => Err(self.facts.explain(error, &call).await),
         }
     }
 
@@ -167,23 +175,25 @@ impl Server {
 
     async fn begin_with_credentials(&self) -> Result<Call> {
         self.facts.require_credentials().await?;
-        let call = self.begin().await?;
+        let call = self.facts.begin(&self.requests).await?;
         // A start takes a while, in which they may have been taken away.
         self.facts.require_credentials().await?;
         Ok(call)
     }
+}
 
-    async fn begin(&self) -> Result<Call> {
-        let stopped = || self.facts.ended();
-        let (reply, answer) = oneshot::channel();
-        self.requests.send(reply).await.map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())?.map_err(|error| error.with_provider(self.name().to_owned()))
+impl Facts {
+    async fn begin(&self, requests: &mpsc::Sender<Request>) -> Result<Call> {
+        let stopped = || self.ended();
+        let (reply, call) = oneshot::channel();
+        requests.send(reply).await.map_err(|_| stopped())?;
+        call.await.map_err(|_| stopped())?.map_err(|error| error.with_provider(self.name.clone()))
     }
 
     async fn explain(&self, error: RequestError, call: &Call) -> Error {
         let error = match error {
             RequestError::Refused { code, message } => {
-                let message = self.facts.recipe.redactor.mask(&message);
+                let message = self.recipe.redactor.mask(&message);
                 Error::new(
                     ErrorKind::Invalid,
                     format!("the server refused the request (code {code}): {message}"),
@@ -203,11 +213,9 @@ impl Server {
                     .with_next_step("call again; the server is started anew")
             }
         };
-        error.with_provider(self.name().to_owned())
+        error.with_provider(self.name.clone())
     }
-}
 
-impl Facts {
     fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
         look(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }

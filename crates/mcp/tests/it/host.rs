@@ -11,6 +11,7 @@ mod names;
 mod narrowed;
 mod sessions;
 mod shutdown;
+mod slow;
 pub(crate) mod stubborn;
 
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -91,7 +92,9 @@ impl Stage {
         let audit = Arc::new(InMemoryAudit::default());
         let session = SessionContext::builder().region("eu-central-1".parse().unwrap());
         let session = session.audit(Arc::clone(&audit) as _).build();
-        let builder = McpHost::builder(&session, config(servers)).environment(environment());
+        // Machines that run tests may be slow.
+        let builder = McpHost::builder(&session, config(servers)).list_budget(Duration::from_secs(120));
+        let builder = builder.environment(environment());
         let host = describe(builder).start().await.unwrap();
         Self { session, host, audit }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Error, ErrorKind, Generation, Result, Rotations, ServedSet, SetId};
@@ -23,6 +23,9 @@ use crate::host::restarts::Restarts;
 /// How long calls on a server that was replaced may still take: as long as the shortest session of STS.
 const DRAIN: Duration = Duration::from_secs(15 * 60);
 
+/// A server that keeps announcing changes is listed at most this often.
+const BETWEEN_LISTS: Duration = Duration::from_secs(1);
+
 /// Starts that one call may cost, each undone by a rotation during it.
 const STARTS: usize = 4;
 
@@ -37,6 +40,10 @@ pub(super) struct Supervisor {
     restarts: Restarts,
     era: Era,
     rotations: Option<Rotations>,
+    /// With which credentials the last start was tried.
+    tried: Option<SetId>,
+    /// Before then, no change of the tools is looked at.
+    listed_again: Instant,
 }
 
 struct Running {
@@ -58,6 +65,8 @@ impl Supervisor {
             restarts: Restarts::default(),
             era: Era::Probe,
             rotations,
+            tried: None,
+            listed_again: Instant::now(),
         }
     }
 
@@ -81,7 +90,13 @@ impl Supervisor {
                         break;
                     }
                 }
-                () = ended(&mut self.running) => self.forget("ended by itself"),
+                event = event(&mut self.running, self.listed_again) => match event {
+                    Event::Ended => self.forget("ended by itself"),
+                    Event::ToolsChanged => {
+                        self.listed_again = Instant::now() + BETWEEN_LISTS;
+                        self.facts.tools.want();
+                    }
+                },
                 Some(_drained) = self.retired.join_next() => {}
                 request = requests.recv() => match request {
                     Some(reply) => drop(reply.send(self.begin().await)),
@@ -130,6 +145,7 @@ impl Supervisor {
             recipe.redactor.learn(&credentials);
         }
         let (lent, mut era) = (Lent::now(&facts), self.era);
+        self.tried = lent.set;
         let started = tokio::select! {
             biased;
             undone = undone(&facts, &lent, self.rotations.clone()) => {
@@ -166,8 +182,9 @@ impl Supervisor {
     /// change does. Calls under way are finished, unless the keys in the environment were cleared. Breaks when the
     /// session has ended.
     async fn follow_rotation(&mut self) -> ControlFlow<()> {
-        if let Some(ServedSet { credentials, .. }) = self.facts.account.served() {
+        if let Some(ServedSet { credentials, id, .. }) = self.facts.account.served() {
             self.facts.recipe.redactor.learn(&credentials);
+            self.welcome(id);
         }
         if self.facts.account.is_closed() {
             return ControlFlow::Break(());
@@ -184,6 +201,19 @@ impl Supervisor {
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// A server that failed without credentials, or with others, may be started at once with these. One that has not
+    /// listed its tools does so now.
+    fn welcome(&mut self, credentials: SetId) {
+        let is_renewal = self.tried.is_some_and(|tried| credentials == tried || credentials.renews(tried));
+        if self.facts.config.delivery != Delivery::None && !is_renewal {
+            self.restarts.succeeded();
+            self.tried = Some(credentials);
+            if self.facts.tools.has_failed() {
+                self.facts.tools.want();
+            }
+        }
     }
 
     /// Ends replaced servers, calls included, whose environment has keys that were cleared. Keys that were invalidated
@@ -268,10 +298,21 @@ async fn rotated(rotations: &mut Option<Rotations>) -> Option<Generation> {
     }
 }
 
-/// When the process ends by itself.
-async fn ended(running: &mut Option<Running>) {
-    match running {
-        Some(running) => drop(running.process.wait().await),
-        None => std::future::pending().await,
+/// What a running process does by itself.
+enum Event {
+    Ended,
+    ToolsChanged,
+}
+
+/// The next event of a running process; a change of its tools counts from `earliest` on. Cancel safe.
+async fn event(running: &mut Option<Running>, earliest: Instant) -> Event {
+    let Some(Running { process, link, .. }) = running else { return std::future::pending().await };
+    let changed = async {
+        sleep_until(earliest).await;
+        link.connection.tools_change().await;
+    };
+    tokio::select! {
+        _status = process.wait() => Event::Ended,
+        () = changed => Event::ToolsChanged,
     }
 }
