@@ -12,7 +12,7 @@ const PACKED_TOO_LARGE: &str = "PackedPolicyTooLarge";
 /// The codes of each kind, without the suffix that some services add.
 const CODES: [(ErrorKind, &[&str]); 6] = [
     // The credentials that signed the request ran out. Another request with them fails in the same way.
-    (ErrorKind::Expired, &["ExpiredToken", "TokenRefreshRequired"]),
+    (ErrorKind::Expired, &["ExpiredToken", "TokenRefreshRequired", "InvalidSubjectCredentials"]),
     (
         ErrorKind::Denied,
         &[
@@ -85,6 +85,8 @@ const CODES: [(ErrorKind, &[&str]); 6] = [
             "IDPCommunicationError",
             "RequestAborted",
             "ServiceUnavailable",
+            // The session that signed has less time left than was asked for. The next call asks for less.
+            "InsufficientSessionLifetime",
         ],
     ),
 ];
@@ -138,6 +140,7 @@ pub(crate) fn next_step(kind: ErrorKind, code: Option<&str>) -> &'static str {
         (_, Some("InvalidAction" | "UnknownOperation")) => {
             "check that region and endpoint URL lead to a service that knows the operation"
         }
+        (_, Some("InsufficientSessionLifetime")) => "try again, or shorten the duration",
         (_, Some("RegionDisabled")) => "activate STS in that region, or name another region",
         (_, Some("MalformedPolicyDocument")) => "correct the session policy",
         (_, Some(PACKED_TOO_LARGE)) => "shorten the session policies and tags",

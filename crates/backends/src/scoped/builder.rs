@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use valetkey_core::{CredentialProvider, Region, Result, SessionPolicy};
+use valetkey_core::{Attribution, CredentialProvider, Region, Result, SessionPolicy};
 
 use super::provider::{NAME, Scope, ScopedProvider};
 use crate::SdkBase;
 use crate::base::Place;
 use crate::sts::Sts;
-use crate::sts::limits::Span;
+use crate::sts::limits::{Span, rule};
 
 const OF_SCOPED: Span = Span { shortest: 1, longest: 129_600, rule: "must be 1 to 129,600 whole seconds" };
 
@@ -19,12 +19,13 @@ pub struct ScopedBuilder {
     source: Arc<dyn CredentialProvider>,
     policy: Option<SessionPolicy>,
     duration: Option<Duration>,
+    description: Option<String>,
     place: Place,
 }
 
 impl ScopedBuilder {
     pub(super) fn new(source: Arc<dyn CredentialProvider>) -> Self {
-        Self { source, policy: None, duration: None, place: Place::default() }
+        Self { source, policy: None, duration: None, description: None, place: Place::default() }
     }
 
     /// Allows what both this policy and the source's credentials allow.
@@ -38,6 +39,21 @@ impl ScopedBuilder {
     pub fn duration(mut self, duration: Duration) -> Self {
         self.duration = Some(duration);
         self
+    }
+
+    /// What CloudTrail records with the request: 2–256 characters of Latin-1 without control characters. Not a place for
+    /// secrets.
+    pub fn description(mut self, text: impl Into<String>) -> Self {
+        self.description = Some(text.into());
+        self
+    }
+
+    /// Records who is behind the session as the [description](Self::description): the [tags](Attribution::tags) that
+    /// other providers send, as `key=value` with blanks between. The identity and the tags of the session stay those of
+    /// the source.
+    pub fn attribution(self, who: &Attribution) -> Self {
+        let tags = who.tags().into_iter().map(|(key, value)| format!("{key}={value}"));
+        self.description(tags.collect::<Vec<_>>().join(" "))
     }
 
     /// The region whose STS is asked, and that the answer is marked with. Without it the base's STS is asked, and the
@@ -69,10 +85,21 @@ impl ScopedBuilder {
 
     fn checked(self) -> Result<ScopedProvider> {
         let duration = self.duration.map(|duration| OF_SCOPED.seconds(duration)).transpose()?;
+        self.description.as_deref().map_or(Ok(()), description)?;
         let region = self.place.region.clone();
-        let scope = Scope { policy: self.policy, duration };
+        let scope = Scope { policy: self.policy, duration, description: self.description };
         Ok(ScopedProvider::new(Sts::at(self.place)?, self.source, region, scope))
     }
+}
+
+/// The rule of the model: printable characters of Latin-1, tab and line breaks.
+fn description(text: &str) -> Result<()> {
+    let is_allowed = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{a1}'..='\u{ff}');
+    rule(
+        (2..=256).contains(&text.chars().count()) && text.chars().all(is_allowed),
+        "description",
+        "must be 2 to 256 printable characters of Latin-1",
+    )
 }
 
 impl std::fmt::Debug for ScopedBuilder {

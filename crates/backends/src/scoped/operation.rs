@@ -19,6 +19,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::date_time::Format;
 use aws_smithy_xml::decode::{Document, ScopedDecoder, XmlDecodeError, try_data};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use valetkey_core::{Result, SessionPolicy};
 
 use super::error;
@@ -26,18 +27,22 @@ use crate::fault;
 
 pub(super) const OPERATION: &str = "GetScopedCredentials";
 
-/// Asks for what `policy` leaves, for so many seconds. What is answered is the keys of a scoped session, and its ARN.
-pub(super) async fn call(
-    sts: &Client,
-    policy: Option<&SessionPolicy>,
-    seconds: Option<i32>,
-) -> Result<(Keys, String)> {
+/// What the operation takes. At least one of policy and duration is needed.
+pub(super) struct Request<'a> {
+    pub(super) policy: Option<&'a SessionPolicy>,
+    pub(super) seconds: Option<i32>,
+    pub(super) description: Option<&'a str>,
+}
+
+/// Returns the keys of a scoped session, and its ARN.
+pub(super) async fn call(sts: &Client, request: Request<'_>) -> Result<(Keys, String)> {
+    let description = request.description.map(str::to_owned);
     let request = sts
         .get_federation_token()
-        .set_policy(policy.cloned().map(String::from))
-        .set_duration_seconds(seconds)
+        .set_policy(request.policy.cloned().map(String::from))
+        .set_duration_seconds(request.seconds)
         .customize()
-        .interceptor(InPlaceOf);
+        .interceptor(InPlaceOf { has_policy: request.policy.is_some(), description });
     let answer = request.send().await.map_err(|error| fault::of_operation(OPERATION, &error))?;
     match (answer.credentials, answer.federated_user) {
         (Some(keys), Some(session)) => Ok((keys, session.arn)),
@@ -46,7 +51,10 @@ pub(super) async fn call(
 }
 
 #[derive(Debug)]
-struct InPlaceOf;
+struct InPlaceOf {
+    has_policy: bool,
+    description: Option<String>,
+}
 
 impl Intercept for InPlaceOf {
     fn name(&self) -> &'static str {
@@ -62,7 +70,11 @@ impl Intercept for InPlaceOf {
         let request = context.request_mut();
         let form = request.body().bytes().and_then(|form| std::str::from_utf8(form).ok());
         let rest = form.and_then(|form| form.strip_prefix("Action=GetFederationToken&"));
-        let form = format!("Action={OPERATION}&{}", rest.ok_or("not the form that is known")?);
+        let mut form = format!("Action={OPERATION}&{}", rest.ok_or("not the form that is known")?);
+        if let Some(description) = &self.description {
+            let description = utf8_percent_encode(description, NON_ALPHANUMERIC);
+            form = format!("{form}&ScopedSessionDescription={description}");
+        }
         request.headers_mut().insert("content-length", form.len().to_string());
         *request.body_mut() = form.into();
         Ok(())
@@ -76,7 +88,9 @@ impl Intercept for InPlaceOf {
         _: &mut ConfigBag,
     ) -> std::result::Result<(), BoxError> {
         let success = context.response().filter(|response| response.status().is_success());
-        let Some(answer) = success.and_then(|response| response.body().bytes()).map(read) else {
+        let Some(answer) =
+            success.and_then(|response| response.body().bytes()).map(|body| read(body, self.has_policy))
+        else {
             return Ok(());
         };
         if let Some(told) = context.output_or_error_mut() {
@@ -86,9 +100,9 @@ impl Intercept for InPlaceOf {
     }
 }
 
-/// An answer to another operation is left empty; what is no answer of STS is unreadable. The scoped session stands
-/// where the SDK has the federated user.
-fn read(body: &[u8]) -> std::result::Result<GetFederationTokenOutput, XmlDecodeError> {
+/// An answer to another operation is left empty, and one by which the session has no scope-down policy though one was
+/// sent; what is no answer of STS is unreadable. The scoped session stands where the SDK has the federated user.
+fn read(body: &[u8], has_policy: bool) -> std::result::Result<GetFederationTokenOutput, XmlDecodeError> {
     let mut answer = GetFederationTokenOutput::builder();
     let mut document = Document::try_from(body)?;
     let mut root = document.root_element()?;
@@ -102,7 +116,12 @@ fn read(body: &[u8]) -> std::result::Result<GetFederationTokenOutput, XmlDecodeE
     while let Some(mut tag) = result.next_tag() {
         match tag.start_el().local() {
             "Credentials" => answer = answer.credentials(keys(&mut tag)?),
-            "ScopedSession" => answer = answer.set_federated_user(session(&mut tag)?),
+            "SessionInfo" => answer = answer.set_federated_user(session(&mut tag)?),
+            "ScopedPoliciesCount" => {
+                if try_data(&mut tag)?.trim() == "0" && has_policy {
+                    return Ok(GetFederationTokenOutput::builder().build());
+                }
+            }
             _ => {}
         }
     }

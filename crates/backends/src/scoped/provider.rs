@@ -10,7 +10,7 @@ use valetkey_core::{Clock, CredentialProvider, Credentials, Region, Result, Sess
 
 use super::builder::ScopedBuilder;
 use super::error;
-use super::operation::{self, OPERATION};
+use super::operation::{self, OPERATION, Request};
 use crate::source;
 use crate::sts::{Sts, answer};
 
@@ -21,6 +21,7 @@ pub(super) const NAME: &str = "scoped";
 pub(super) struct Scope {
     pub(super) policy: Option<SessionPolicy>,
     pub(super) duration: Option<i32>,
+    pub(super) description: Option<String>,
 }
 
 /// Makes any source of temporary credentials one that can be narrowed, by `GetScopedCredentials`: no role is assumed,
@@ -38,13 +39,15 @@ pub(super) struct Scope {
 /// ```
 ///
 /// # Experimental
-/// AWS announced the operation in November 2026. The SDK for Rust does not have it, and no emulator answers it: the
-/// request is made from AWS's reference, and was never sent to AWS by the tests of this crate. They prove what is sent,
-/// and that an answer is refused unless it is one to `GetScopedCredentials`, names the scoped session and holds another
-/// session token than the source's. They cannot prove that AWS enforces the policy. See for yourself, with a call that
+/// AWS announced the operation in November 2026. The SDK for Rust does not have it, and no emulator responds to it. The
+/// tests compare request and response with the service model that AWS publishes, through the newest botocore, and refuse
+/// a response that is not one to `GetScopedCredentials`, does not name the scoped session, reports no scope-down policy or
+/// holds the source's session token. They cannot prove that AWS enforces the policy. See for yourself, with a call that
 /// the policy does not allow, before you rely on it; a role narrowed by
-/// [`AssumeRoleProvider`](crate::AssumeRoleProvider) is the proven way. Once the SDK has the operation, it will be
-/// asked through it, and this type may change with it in a minor version.
+/// [`AssumeRoleProvider`](crate::AssumeRoleProvider) is the proven way. Once the SDK has the operation, this type will use
+/// it, and may change with it in a minor version.
+///
+/// AWS allows three scope-down policies on one session. This provider adds one, however often it is narrowed.
 ///
 /// In a chain, a source that is not configured does not make this provider absent: it is `Invalid`.
 #[derive(Debug)]
@@ -83,7 +86,7 @@ impl ScopedProvider {
         if policy.is_none() && seconds.is_none() {
             return Ok(source);
         }
-        self.ask(&source, policy, seconds).await
+        self.ask(&source, Request { policy, seconds, description: self.scope.description.as_deref() }).await
     }
 
     /// How long to ask for: nothing is said where the source ends first, since STS refuses more than is left of it.
@@ -92,13 +95,8 @@ impl ScopedProvider {
         self.scope.duration.filter(|seconds| left.is_none_or(|left| u64::from(seconds.unsigned_abs()) < left))
     }
 
-    async fn ask(
-        &self,
-        source: &Credentials,
-        policy: Option<&SessionPolicy>,
-        seconds: Option<i32>,
-    ) -> Result<Credentials> {
-        let (mut keys, arn) = operation::call(&self.sts.signed_by(source), policy, seconds).await?;
+    async fn ask(&self, source: &Credentials, request: Request<'_>) -> Result<Credentials> {
+        let (mut keys, arn) = operation::call(&self.sts.signed_by(source), request).await?;
         // A session's authority is in its token: the same token would be the same authority.
         if source.expose_session_token() == Some(keys.session_token()) {
             return Err(error::unscoped());

@@ -8,6 +8,7 @@ mod crossing;
 mod identity;
 mod ministack;
 mod moto;
+mod oracle;
 mod revocation;
 mod scoped;
 mod secrets;

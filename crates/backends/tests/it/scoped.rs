@@ -1,7 +1,7 @@
 //! Scoped credentials: what STS is asked, what is refused to pass for an answer, and sessions narrowed by it.
 //!
-//! No emulator knows the operation. The answers here are made by AWS's reference; that AWS heeds the policy is not
-//! shown, nor could it be.
+//! No emulator knows the operation. The responses here follow the model that AWS publishes (`real::oracle` compares them
+//! with it); that AWS enforces the policy is not shown, nor could it be.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use valetkey_backends::{
     FederationGuard, FederationProvider, MemoryProvider, ScopedBuilder, ScopedProvider, SdkBase,
 };
 use valetkey_core::{
-    AccountGuard, Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, Scope, SecretString,
-    SessionContext, SessionPolicy, SystemClock,
+    AccountGuard, Attribution, Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, Scope,
+    SecretString, SessionContext, SessionPolicy, SystemClock,
 };
 
 use crate::loopback::Loopback;
@@ -27,8 +27,8 @@ const SOURCE_TOKEN: &str = "source-token";
 const KEYS: [&str; 3] = ["ASIAIOSFODNN7EXAMPLE", "scoped-secret", "scoped-token"];
 
 /// Whose session it stays, as STS tells it.
-pub(crate) const SCOPED_SESSION: &str = "<ScopedSession><Arn>arn:aws:sts::222222222222:assumed-role/agent/job-7\
-    </Arn><ScopedSessionId>AROAEXAMPLE:job-7</ScopedSessionId></ScopedSession>";
+pub(crate) const SCOPED_SESSION: &str = "<SessionInfo><Arn>arn:aws:sts::222222222222:assumed-role/agent/job-7\
+    </Arn><ScopedSessionId>AROAEXAMPLE:job-7</ScopedSessionId></SessionInfo>";
 
 /// Somebody's temporary set with this expiry.
 pub(crate) fn temporary(expiry: Expiry) -> Credentials {
@@ -87,6 +87,64 @@ async fn sts_is_asked_for_what_the_policy_leaves_of_the_source_and_nothing_else(
         signed.contains(&format!("Credential={SOURCE}/")) && signed.contains("/us-east-1/sts/"),
         "{signed}"
     );
+}
+
+#[tokio::test]
+async fn scoped_description_is_sent_and_carries_attribution() {
+    let wire = granting();
+    of(&wire)
+        .policy(allowing("s3:*"))
+        .description("reads é & \"logs\"+1")
+        .build()
+        .unwrap()
+        .provide()
+        .await
+        .unwrap();
+    assert_eq!(wire.sent()[0].form()["ScopedSessionDescription"], "reads é & \"logs\"+1");
+    let session = SessionContext::builder().principal("alice".parse().unwrap()).build();
+    let who = Attribution::of(&session);
+    let provider = of(&wire).attribution(&who).build().unwrap();
+    let narrowed = provider.narrowed(&allowing("s3:Get*")).unwrap();
+    narrowed.provide().await.unwrap();
+    let expected = format!("valetkey:principal=alice valetkey:session={}", session.id());
+    assert_eq!(wire.sent()[1].form()["ScopedSessionDescription"], expected);
+}
+
+#[test]
+fn scoped_description_outside_the_model_is_refused() {
+    let of = |text: &str| of(&granting()).description(text).build().map(drop);
+    for good in ["ab", &"é".repeat(256), "a\tb\r\nc"] {
+        of(good).unwrap();
+    }
+    for bad in ["", "a", &"a".repeat(257), "a\u{7f}b", "a\u{a0}b", "a\u{100}b", "a\u{0}b"] {
+        let error = of(bad).unwrap_err();
+        assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("description")), "{bad:?}");
+    }
+}
+
+#[tokio::test]
+async fn scoped_credentials_with_policy_count_are_taken() {
+    let count = format!("{SCOPED_SESSION}<ScopedPoliciesCount>3</ScopedPoliciesCount>");
+    let wire = Wire::saying(200, issued(OPERATION, &count, KEYS));
+    of(&wire).policy(allowing("s3:*")).build().unwrap().provide().await.unwrap();
+    // A duration alone adds no policy.
+    let none = format!("{SCOPED_SESSION}<ScopedPoliciesCount>0</ScopedPoliciesCount>");
+    let wire = Wire::saying(200, issued(OPERATION, &none, KEYS));
+    of(&wire).duration(Duration::from_secs(900)).build().unwrap().provide().await.unwrap();
+}
+
+#[tokio::test]
+async fn scoped_source_that_ended_is_no_invalid_setting() {
+    for (code, kind) in [
+        ("InsufficientSessionLifetime", ErrorKind::Unavailable),
+        ("InvalidSubjectCredentials", ErrorKind::Expired),
+    ] {
+        for code in [code.to_owned(), format!("{code}Exception")] {
+            let wire = Wire::saying(400, refused(&code, ""));
+            let error = of(&wire).policy(allowing("s3:*")).build().unwrap().provide().await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -167,10 +225,12 @@ fn not_scoped() -> Vec<String> {
         issued("GetFederationToken", SCOPED_SESSION, KEYS),
         issued(OPERATION, "", KEYS),
         issued(OPERATION, federated, KEYS),
-        issued(OPERATION, "<ScopedSession/>", KEYS),
+        issued(OPERATION, "<SessionInfo/>", KEYS),
         issued(OPERATION, &SCOPED_SESSION.replace("arn:aws", "aws"), KEYS),
         issued(OPERATION, &SCOPED_SESSION.replace("AROAEXAMPLE:job-7", ""), KEYS),
         issued(OPERATION, &format!("<!-- {SCOPED_SESSION} -->"), KEYS),
+        issued(OPERATION, &SCOPED_SESSION.replace("SessionInfo", "ScopedSession"), KEYS),
+        issued(OPERATION, &format!("{SCOPED_SESSION}<ScopedPoliciesCount>0</ScopedPoliciesCount>"), KEYS),
         issued(OPERATION, SCOPED_SESSION, [KEYS[0], KEYS[1], SOURCE_TOKEN]),
         whole.replace("GetScopedCredentialsResponse", "GetSessionTokenResponse"),
         whole.replace("GetScopedCredentialsResult", "GetSessionTokenResult"),
