@@ -3,5 +3,6 @@
 mod chain;
 mod error;
 mod provider;
+mod sign_in;
 
 pub use provider::AmbientProvider;

@@ -7,5 +7,7 @@ mod provider;
 mod session;
 
 pub use config::SdkConfigExt;
+#[cfg(feature = "ambient")]
+pub(crate) use error::{from_sdk as error_of, is_connection};
 pub use provider::SdkProvider;
 pub use session::SessionCredentials;

@@ -16,9 +16,13 @@ pub(super) fn told(error: Error, choice: &Choice) -> Error {
         (Choice::DefaultChain, ErrorKind::NotConfigured) => {
             error.with_next_step("configure the AWS SDK on this machine, or use another provider")
         }
-        (_, ErrorKind::Unavailable) => {
-            error.with_next_step("sign in again if single sign-on is used, or try again later")
-        }
         _ => error,
     }
+}
+
+/// Not transient: trying again does not help. Credentials that still work are served until they expire.
+pub(super) fn signed_out(command: &str) -> Error {
+    Error::new(ErrorKind::InteractionRequired, "the sign-in of the profile ended, or was never made")
+        .with_field("profile")
+        .with_next_step(format!("run `{command}`, then refresh the account"))
 }

@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 
 use async_trait::async_trait;
-use valetkey_core::{CredentialProvider, Credentials, Region, Result};
+use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::error::CredentialsError;
+use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, Region, Result};
 
 use super::chain::Choice;
-use super::error;
+use super::{error, sign_in};
 use crate::base::{core_region, sdk_region};
+use crate::sdk::{error_of, is_connection};
 use crate::{SdkBase, SdkProvider};
 
 const DEFAULT_CHAIN: &str = "ambient";
@@ -40,7 +43,7 @@ impl AmbientProvider {
     }
 
     /// One profile of the shared files, by name, in each of the forms that the SDK knows: keys, a role, single sign-on,
-    /// web identity, a program. Nothing else is asked if it has none.
+    /// `aws login`, web identity, a program. Nothing else is asked if it has none.
     #[must_use]
     pub fn profile(name: impl Into<String>) -> Self {
         Self::of(Choice::Profile(name.into()))
@@ -72,7 +75,10 @@ impl AmbientProvider {
             None => self.choice.region().await,
         };
         let provider = self.choice.provider(&self.base, region.clone()).await;
-        let found = SdkProvider::new(self.name(), provider).provide().await?;
+        let found = match provider.provide_credentials().await {
+            Ok(keys) => SdkProvider::new(self.name(), keys).provide().await?,
+            Err(failed) => return Err(self.explain(&failed).await),
+        };
         Ok(match region.as_ref().and_then(core_region) {
             Some(region) if self.names_region() => found.with_region(region),
             region => {
@@ -85,6 +91,19 @@ impl AmbientProvider {
     /// Whether a region that is found belongs to the credentials, and not to the environment of this process.
     fn names_region(&self) -> bool {
         self.region.is_some() || matches!(self.choice, Choice::Profile(_))
+    }
+
+    /// What a failure of the SDK's provider means. A sign-in that ended is not a service that cannot be reached: only a
+    /// person can renew it, and the SDK does not say how.
+    async fn explain(&self, failed: &CredentialsError) -> Error {
+        let error = error_of(failed);
+        if error.kind() != ErrorKind::Unavailable || is_connection(failed) {
+            return error;
+        }
+        match sign_in::renewing_command(&self.choice).await {
+            Some(command) => error::signed_out(&command),
+            None => error,
+        }
     }
 }
 
@@ -99,7 +118,8 @@ impl CredentialProvider for AmbientProvider {
 
     /// # Errors
     /// `NotConfigured` when the default chain finds nothing; for a profile that is not defined or has no credentials
-    /// `Invalid`, with the field `profile`, since it was asked for by name. Otherwise as
+    /// `Invalid`, with the field `profile`, since it was asked for by name. `InteractionRequired`, with the command to run,
+    /// for a profile whose sign-in (`aws sso login`, `aws login`) ended or was never made. Otherwise as
     /// [`SdkProvider`](crate::SdkProvider).
     async fn provide(&self) -> Result<Credentials> {
         self.ask().await.map_err(|failed| error::told(failed, &self.choice).with_provider(self.name()))

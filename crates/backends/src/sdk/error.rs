@@ -4,13 +4,15 @@ use std::error::Error as StdError;
 use std::iter::successors;
 
 use aws_credential_types::provider::error::CredentialsError;
+#[cfg(feature = "ambient")]
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::error::ErrorMetadata;
 use valetkey_core::{Error, ErrorKind};
 
 use crate::fault;
 
 /// An SDK provider's failure as ours.
-pub(super) fn from_sdk(error: &CredentialsError) -> Error {
+pub(crate) fn from_sdk(error: &CredentialsError) -> Error {
     match error {
         CredentialsError::CredentialsNotLoaded(_) => {
             Error::not_configured("the AWS SDK's provider found no credentials")
@@ -43,6 +45,12 @@ fn failed(error: &CredentialsError) -> Option<Error> {
         ErrorKind::Unavailable => refused.with_next_step(next_step),
         _ => refused.with_next_step("check its credentials, its role and its settings"),
     })
+}
+
+/// Whether no service was reached.
+#[cfg(feature = "ambient")]
+pub(crate) fn is_connection(error: &CredentialsError) -> bool {
+    successors(error.source(), |cause| (*cause).source()).any(|cause| cause.is::<ConnectorError>())
 }
 
 /// A session's failure as the SDK's. Ours holds no secret, so it goes along as the cause.

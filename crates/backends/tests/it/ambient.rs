@@ -30,6 +30,18 @@ sso_start_url = https://example.com/hunter2
 sso_region = us-east-1
 sso_account_id = 111111111111
 sso_role_name = agent
+[sso-session work]
+sso_start_url = https://example.com/hunter2
+sso_region = us-east-1
+[profile sso-session]
+sso_session = work
+sso_account_id = 111111111111
+sso_role_name = agent
+[profile console]
+login_session = arn:aws:iam::111111111111:user/hunter2
+[profile role-of-console]
+role_arn = arn:aws:iam::222222222222:role/agent
+source_profile = console
 ";
 
 /// A folder that is `HOME` to the other half of a test, with these settings in it.
@@ -95,14 +107,58 @@ async fn in_a_process_with_keys_and_profiles() {
             assert_eq!(error.field(), Some("profile"), "{error}");
         }
     }
-    let signed_out = failure(AmbientProvider::profile("sign-on")).await;
-    assert!(!signed_out.message().contains("misconfigured"), "single sign-on is built in: {signed_out}");
+    for (profile, command) in [
+        ("sign-on", "`aws sso login --profile sign-on`"),
+        ("sso-session", "`aws sso login --profile sso-session`"),
+        ("console", "`aws login --profile console`"),
+        ("role-of-console", "`aws login --profile console`"),
+    ] {
+        let error = failure(AmbientProvider::profile(profile)).await;
+        assert_eq!(error.kind(), ErrorKind::InteractionRequired, "{profile}: {error}");
+        assert!(error.next_step().unwrap().contains(command), "{profile}: {error}");
+    }
 }
 
 #[test]
 fn the_chain_and_each_profile_answer_as_the_sdk_has_them_and_profiles_never_fall_through() {
     let keys = [("AWS_ACCESS_KEY_ID", crate::KEY_ID), ("AWS_SECRET_ACCESS_KEY", "the-hosts-own")];
     with(&home(SETTINGS), "ambient::in_a_process_with_keys_and_profiles", &keys);
+}
+
+#[tokio::test]
+#[ignore = "runs in the process that the next test starts"]
+async fn in_process_with_signed_in_console_profile() {
+    let keys = AmbientProvider::profile("console").provide().await.unwrap();
+    assert_eq!((keys.access_key_id().as_str(), keys.expose_session_token()), (OTHER, Some("of-the-sign-in")));
+    assert_eq!(keys.account_id().unwrap().as_str(), "111111111111");
+    let error = failure(AmbientProvider::profile("ended")).await;
+    assert_eq!(error.kind(), ErrorKind::InteractionRequired, "{error}");
+    assert!(error.next_step().unwrap().contains("`aws sso login --profile ended`"), "{error}");
+    std::env::var("AWS_PROFILE").unwrap();
+    let error = failure(AmbientProvider::default_chain()).await;
+    assert!(error.next_step().unwrap().contains("`aws sso login --profile ended`"), "{error}");
+}
+
+/// The caches are those that `aws login` and `aws sso login` leave, named after digests of the session.
+#[test]
+fn ambient_sign_ins_are_used_and_ended_ones_named() {
+    let home = home(
+        "[profile console]\nlogin_session = arn:aws:iam::0123456789012:user/Admin\n\
+         [sso-session work]\nsso_start_url = https://example.com\nsso_region = us-east-1\n\
+         [profile ended]\nsso_session = work\nsso_account_id = 111111111111\nsso_role_name = agent\n",
+    );
+    let login = home.path().join(".aws/login/cache");
+    fs::create_dir_all(&login).unwrap();
+    let token = format!(
+        r#"{{"accessToken":{{"accessKeyId":"{OTHER}","secretAccessKey":"s","sessionToken":"of-the-sign-in","accountId":"111111111111","expiresAt":"2099-01-01T00:00:00Z"}},"tokenType":"aws_sigv4","refreshToken":"r","identityToken":"i","clientId":"c","dpopKey":"k"}}"#
+    );
+    fs::write(login.join("36db1d138ff460920374e4c3d8e01f53f9f73537e89c88d639f68393df0e2726.json"), token)
+        .unwrap();
+    let sso = home.path().join(".aws/sso/cache");
+    fs::create_dir_all(&sso).unwrap();
+    let token = r#"{"accessToken":"hunter2","expiresAt":"2020-01-01T00:00:00Z","region":"us-east-1","startUrl":"https://example.com"}"#;
+    fs::write(sso.join("e274eeff768c6396088ec6eb091f4bf4d47ab1e0.json"), token).unwrap();
+    with(&home, "ambient::in_process_with_signed_in_console_profile", &[("AWS_PROFILE", "ended")]);
 }
 
 #[tokio::test]
