@@ -1,5 +1,7 @@
 //! A client that writes the protocol by hand, so that what comes back is seen as it is.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf, split};
 use tokio::task::JoinHandle;
@@ -157,7 +159,9 @@ pub(crate) async fn gateway<const N: usize>(
     session: &SessionContext,
     servers: [(&str, ServerConfig); N],
 ) -> Gateway {
-    let host = McpHost::builder(session, config(servers)).environment(environment()).start().await.unwrap();
+    // Machines that run tests may be slow.
+    let host = McpHost::builder(session, config(servers)).list_budget(Duration::from_secs(120));
+    let host = host.environment(environment()).start().await.unwrap();
     Gateway::new(session.clone(), ToolSet::for_session(session.clone())).with_host(host)
 }
 
