@@ -127,6 +127,7 @@ pub(crate) fn sdk_region(region: &Region) -> aws_config::Region {
 }
 
 /// The SDK's region as ours, if it looks like one.
+#[cfg(any(feature = "sts", feature = "sdk"))]
 pub(crate) fn core_region(region: &aws_config::Region) -> Option<Region> {
     region.as_ref().parse().ok()
 }

@@ -180,7 +180,7 @@ async fn an_answer_that_is_expired_or_not_whole_is_transient() {
     let without = r#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult/></AssumeRoleResponse>"#;
     for body in [
         without.to_owned(),
-        assumed("short", "s", "t"),
+        assumed("not one word", "s", "t"),
         assumed("ASIAIOSFODNN7EXAMPLE", "", "t"),
         assumed("ASIAIOSFODNN7EXAMPLE", "s", "t").replace("2099", "2019"),
     ] {

@@ -86,13 +86,13 @@ async fn half_a_setting_is_a_fault_that_names_the_missing_variable_and_the_remed
 #[tokio::test]
 async fn a_malformed_value_is_a_fault_that_names_its_variable_and_not_its_value() {
     for (variable, value) in [
-        ("AWS_ACCESS_KEY_ID", "hunter2"),
+        ("AWS_ACCESS_KEY_ID", "hunter2 hunter2"),
         ("AWS_SECRET_ACCESS_KEY", "hunter2 hunter2"),
         ("AWS_SESSION_TOKEN", "hunter2 hunter2"),
         ("AWS_CREDENTIAL_EXPIRATION", "hunter2"),
         ("AWS_ACCOUNT_ID", "hunter2"),
-        ("AWS_REGION", "hunter2"),
-        ("AWS_DEFAULT_REGION", "hunter2"),
+        ("AWS_REGION", "hunter2 hunter2"),
+        ("AWS_DEFAULT_REGION", "hunter2 hunter2"),
     ] {
         fault(&with_pair(&[(variable, value)]).await.unwrap_err(), variable);
     }

@@ -96,7 +96,7 @@ async fn what_a_service_refused_the_sdk_keeps_its_kind() {
 
 #[tokio::test]
 async fn keys_that_cannot_sign_are_invalid() {
-    let keys = crate::sdk_keys("short");
+    let keys = crate::sdk_keys("not one word");
     let error = SdkProvider::new("ambient", keys).provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("access_key_id")));
 }
