@@ -87,7 +87,7 @@ async fn half_a_setting_is_a_fault_that_names_the_missing_variable_and_the_remed
 async fn a_malformed_value_is_a_fault_that_names_its_variable_and_not_its_value() {
     for (variable, value) in [
         ("AWS_ACCESS_KEY_ID", "hunter2 hunter2"),
-        ("AWS_SECRET_ACCESS_KEY", "hunter2 hunter2"),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2\nhunter2"),
         ("AWS_SESSION_TOKEN", "hunter2 hunter2"),
         ("AWS_CREDENTIAL_EXPIRATION", "hunter2"),
         ("AWS_ACCOUNT_ID", "hunter2"),
