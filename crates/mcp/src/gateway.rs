@@ -1,5 +1,6 @@
 //! `Gateway`: the credential tools and all proxied tools of one session, served as MCP.
 
+mod changes;
 mod front;
 mod input;
 mod transport;
@@ -22,6 +23,7 @@ use valetkey_tools::{CREDENTIAL_SESSION, ToolDefinition, ToolOutput, ToolSet};
 use crate::McpHost;
 use crate::host::failure;
 use crate::json::round_numbers;
+use changes::ToolChanges;
 use front::Front;
 use input::Watched;
 use transport::ClientTransport;
@@ -78,9 +80,9 @@ impl Gateway {
         R: AsyncRead + Send + Unpin + 'static,
         W: AsyncWrite + Send + Unpin + 'static,
     {
-        let closing = CloseOnDrop(self.session);
         let parts = Arc::new(self.parts);
-        let front = Front::new(Arc::clone(&parts));
+        let front = Front::new(&self.session, Arc::clone(&parts));
+        let closing = CloseOnDrop(self.session);
         let left = CancellationToken::new();
         let input = Watched::new(input, left.clone());
         let running =
@@ -93,6 +95,8 @@ impl Gateway {
                     return if is_fine { Ok(()) } else { Err(Error::new(ErrorKind::Unavailable, silent)) };
                 }
             };
+        let peer = running.peer().clone();
+        let announcing = pin!(ToolChanges::of(parts.host.as_ref()).notify_legacy(&peer));
         let mut serving = pin!(running.waiting());
         let over = async {
             tokio::select! {
@@ -105,6 +109,7 @@ impl Gateway {
             ended = &mut serving => Ok(ended),
             // Answers are under way. They come at once when the servers are gone; but a client may not read them.
             () = over => Err(()),
+            never = announcing => match never {},
         };
         parts.stop(closing).await;
         let ended = match ended {

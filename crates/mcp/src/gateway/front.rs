@@ -5,19 +5,22 @@ use std::sync::atomic::Ordering;
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ClientRequest, CustomRequest, CustomResult,
-    ErrorCode, Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    ErrorCode, Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, SubscriptionFilter,
     ServerResult,
 };
-use rmcp::service::{NotificationContext, RequestContext, Service, ServiceRole};
+use rmcp::service::{NotificationContext, RequestContext, Service, ServiceRole, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Map, Value};
 
-use super::Parts;
+use valetkey_core::SessionContext;
 
+use super::Parts;
+use super::changes::{ToolChanges, subscribable};
+
+/// The beginning of the instructions; the accounts follow.
 const INSTRUCTIONS: &str = "\
-AWS credentials for this session. Give the session credentials with `set_aws_credentials_context` or \
-`extract_and_set_credentials_from_stack_job`; every other tool then runs with them, also tools of servers that were \
-started before. Secrets are never returned: `get_aws_credentials_context` shows what is set, without the keys.";
+AWS credentials for this session; every tool runs with them, also tools of servers that were started before. Secrets are \
+never returned: `get_aws_credentials_context` shows the status of an account, without the keys. ";
 
 pub(super) struct Front {
     parts: Arc<Parts>,
@@ -25,8 +28,12 @@ pub(super) struct Front {
 }
 
 impl Front {
-    pub(super) fn new(parts: Arc<Parts>) -> Self {
-        Self { parts, envelope: Envelope }
+    pub(super) fn new(session: &SessionContext, parts: Arc<Parts>) -> Self {
+        let envelope = Envelope {
+            instructions: format!("{INSTRUCTIONS}{}", accounts(session)),
+            changes: ToolChanges::of(parts.host.as_ref()),
+        };
+        Self { parts, envelope }
     }
 
     async fn contents(
@@ -92,14 +99,43 @@ impl Service<RoleServer> for Front {
     }
 }
 
-/// Answers everything but the contents.
-struct Envelope;
+/// Which accounts there are, and which of them need credentials from a tool. Names only.
+fn accounts(session: &SessionContext) -> String {
+    let described = session.accounts().into_iter().map(|name| {
+        let status = session.account(&name).and_then(|account| account.status());
+        let has_provider = status.is_ok_and(|status| status.provider.is_some());
+        let default = if name == *session.default_account() { ", the default" } else { "" };
+        let source = if has_provider {
+            "gets its credentials from its configuration"
+        } else {
+            "needs `set_aws_credentials_context` or `extract_and_set_credentials_from_stack_job`"
+        };
+        format!("`{name}`{default}: {source}")
+    });
+    format!("Accounts: {}.", described.collect::<Vec<_>>().join("; "))
+}
+
+/// Responds to everything but the contents.
+struct Envelope {
+    instructions: String,
+    changes: ToolChanges,
+}
 
 impl ServerHandler for Envelope {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        let capabilities = ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build();
+        ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("valetkey", env!("CARGO_PKG_VERSION")))
-            .with_instructions(INSTRUCTIONS)
+            .with_instructions(self.instructions.clone())
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        subscribable(requested)
+    }
+
+    async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
+        self.changes.clone().notify_subscriber(&subscription).await;
+        Ok(())
     }
 
     async fn list_tools(
