@@ -8,7 +8,7 @@ use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, Result};
 pub(crate) async fn credentials(source: &dyn CredentialProvider) -> Result<Credentials> {
     source.credentials().await.map_err(|error| match error.kind() {
         ErrorKind::NotConfigured => Error::invalid("source", "has no credentials to sign with")
-            .with_next_step(format!("set or configure the credentials of the source, {}", source.name()))
+            .with_next_step("the person who configured this account must give its source credentials")
             .with_source(error),
         _ => error.with_provider(source.name()),
     })

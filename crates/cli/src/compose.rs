@@ -17,7 +17,7 @@ use valetkey::backends::{SdkBase, SecretsManagerBuilder, SecretsManagerResolver}
 use valetkey::mcp::McpConfig;
 use valetkey::{Alias, CredentialObservers, Error, RefreshPolicy, Region, SessionBuilder, SessionContext};
 
-use crate::settings::{AccountSettings, Fault, ResolverSettings, Settings};
+use crate::settings::{AccountSettings, Fault, ProviderSettings, ResolverSettings, Settings};
 use crate::terminal::Terminal;
 use accounts::{Accounts, or_any};
 pub(crate) use policies::Policies;
@@ -134,4 +134,18 @@ fn resolver(
     builder = or_any(&region).into_iter().fold(builder, SecretsManagerBuilder::region);
     faults.extend(region.err().map(|error| settings.told(&section, &error)));
     builder.build().map_err(|error| faults.push(settings.told(&section, &error))).ok()
+}
+
+/// The accounts whose credentials the file provides, so that no tool may set others. Left to tools are those without a
+/// source of credentials, those with an exchange for what is set, and the environment's as a fallback that no role uses.
+pub(crate) fn configured(settings: &Settings) -> impl Iterator<Item = Alias> {
+    let is_source = |name: &str| settings.accounts.values().any(|account| account.source() == Some(name));
+    settings.accounts.iter().filter_map(move |(name, account)| {
+        let is_left_to_tools = match account.provider {
+            ProviderSettings::Memory(_) => true,
+            ProviderSettings::Environment(_) => account.exchange.is_some() || !is_source(name),
+            _ => account.exchange.is_some(),
+        };
+        (!is_left_to_tools).then(|| name.parse().ok()).flatten()
+    })
 }

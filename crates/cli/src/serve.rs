@@ -57,7 +57,9 @@ pub(crate) async fn run(command: Serve) -> Result<ExitCode, Failure> {
     let tied = |host: McpHostBuilder, (server, tool, policy)| host.tool_policy(server, tool, policy);
     let host = policies.tools.into_iter().fold(host, tied).start().await?;
     let offered = |tools: ToolSetBuilder, (name, policy)| tools.policy(name, policy);
-    let tools = policies.named.into_iter().fold(ToolSet::builder(session.clone()), offered).build();
+    let tools = compose::configured(&settings)
+        .fold(ToolSet::builder(session.clone()), ToolSetBuilder::configured_account);
+    let tools = policies.named.into_iter().fold(tools, offered).build();
     if std::io::stdin().is_terminal() {
         note_terminal();
     }

@@ -1,11 +1,11 @@
 //! `Sessions`: the session of a tool set, and those that were narrowed from it for sub-agents, found by handle.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
-use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionHandle};
+use valetkey_core::{Alias, Error, ErrorKind, Result, SessionContext, SessionHandle};
 
 use crate::arguments::Arguments;
 
@@ -22,12 +22,25 @@ const MOST: usize = 32;
 #[derive(Clone)]
 pub(crate) struct Sessions {
     own: SessionContext,
+    /// The accounts whose credentials no tool may set.
+    configured: Arc<BTreeSet<Alias>>,
     narrowed: Arc<Mutex<HashMap<SessionHandle, SessionContext>>>,
 }
 
 impl Sessions {
-    pub(crate) fn new(own: SessionContext) -> Self {
-        Self { own, narrowed: Arc::default() }
+    pub(crate) fn new(own: SessionContext, configured: BTreeSet<Alias>) -> Self {
+        Self { own, configured: Arc::new(configured), narrowed: Arc::default() }
+    }
+
+    /// Fails for an account whose credentials the configuration provides.
+    pub(crate) fn check_settable(&self, account: &Alias) -> Result<()> {
+        if self.configured.contains(account) {
+            let message = format!("the account `{account}` gets its credentials from its configuration");
+            return Err(Error::new(ErrorKind::Denied, message).with_field("account").with_next_step(
+                "call the other tools without setting credentials; if they fail, the person who runs valetkey must act",
+            ));
+        }
+        Ok(())
     }
 
     /// The session that a call is for: the narrowed one that its arguments name, else the set's own. The name is taken

@@ -1,11 +1,12 @@
 //! `ToolSet`: the tools bound to one session, in order, each name once.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionPolicy};
+use valetkey_core::{Alias, Error, ErrorKind, Result, SessionContext, SessionPolicy};
 
 use crate::arguments::Arguments;
 use crate::credentials::{
@@ -39,7 +40,7 @@ impl ToolSet {
 
     /// Describes the credential tools of `session`, to change what a host may change.
     pub fn builder(session: SessionContext) -> ToolSetBuilder {
-        ToolSetBuilder { session, exposure: SecretExposure::default(), policies: Policies::new() }
+        ToolSetBuilder { session, exposure: SecretExposure::default(), policies: Policies::new(), configured: BTreeSet::new() }
     }
 
     /// Adds a tool at the end.
@@ -135,6 +136,7 @@ pub struct ToolSetBuilder {
     session: SessionContext,
     exposure: SecretExposure,
     policies: Policies,
+    configured: BTreeSet<Alias>,
 }
 
 impl ToolSetBuilder {
@@ -150,11 +152,18 @@ impl ToolSetBuilder {
         self
     }
 
+    /// An account whose credentials the host's configuration provides: no tool sets others on it. By default a tool may set
+    /// the credentials of every account of the session.
+    pub fn configured_account(mut self, account: Alias) -> Self {
+        self.configured.insert(account);
+        self
+    }
+
     /// The set.
     #[must_use]
     pub fn build(self) -> ToolSet {
-        let Self { session, exposure, policies } = self;
-        let sessions = Sessions::new(session);
+        let Self { session, exposure, policies, configured } = self;
+        let sessions = Sessions::new(session, configured);
         let tools: Vec<Arc<dyn Tool>> = vec![
             Arc::new(SetCredentials::new(sessions.clone())),
             Arc::new(GetCredentials::new(sessions.clone(), exposure)),

@@ -33,6 +33,7 @@ impl AdoptStackJob {
     async fn adopt(&self, input: Value) -> Result<ToolOutput> {
         let mut arguments = Arguments::parse(&self.definition, input)?;
         let session = self.sessions.of(&mut arguments)?;
+        self.sessions.check_settable(session.default_account())?;
         let job = StackJob::parse(&arguments.object(FIELD)?)?;
         let id = job.credential_id;
         let adopted = session.adopt(&id, job.region).await?;

@@ -27,6 +27,7 @@ impl SetCredentials {
         let session = self.sessions.of(&mut arguments)?;
         let (fields, named) = read(arguments)?;
         let account = named.unwrap_or_else(|| session.default_account().clone());
+        self.sessions.check_settable(&account)?;
         let credentials = Credentials::from_json_value(&Value::Object(fields), "context")?;
         let own = credentials.region().cloned();
         session.set_credentials_for(&account, credentials)?;

@@ -64,10 +64,24 @@ fn in_words(error: &Error) -> String {
     if let Some(provider) = error.provider() {
         words.push_str(&format!(" ({provider})"));
     }
+    if let Some(cause) = root_cause(error) {
+        words.push_str(&format!(": {}", cause.message()));
+    }
     match next_step(error) {
         Some(step) if !words.starts_with("Missing required field") => format!("{words}; {step}"),
         _ => words,
     }
+}
+
+/// The first cause that is an error of ours: those of others may hold anything.
+fn root_cause(error: &Error) -> Option<&Error> {
+    let mut root = None;
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause.and_then(|cause| cause.downcast_ref::<Error>()) {
+        root = Some(error);
+        cause = std::error::Error::source(error);
+    }
+    root
 }
 
 /// What to do next: what the error says, else what its kind suggests to a model.
@@ -92,6 +106,9 @@ fn as_json(error: &Error) -> Value {
     });
     if let Some(field) = error.field() {
         fault["field"] = field.into();
+    }
+    if let Some(cause) = root_cause(error) {
+        fault["cause"] = cause.message().into();
     }
     json!({ "error": fault })
 }
