@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use handshake::probe;
 pub(crate) use handshake::{Era, HandshakeError};
 use listing::Listing;
-use raw::{Input, RawTransport};
+use raw::{Input, RawTransport, UNREADABLE};
 
 use crate::json::JsonLines;
 
@@ -51,6 +51,8 @@ pub(crate) struct Session {
 pub(crate) enum RequestError {
     /// The server answered with a protocol error.
     Refused { code: i32, message: String },
+    /// The server's response cannot be read.
+    Unreadable(String),
     /// The connection is gone, most likely because the server ended.
     Gone,
     /// The caller took the request back.
@@ -180,6 +182,9 @@ impl Session {
 impl From<ServiceError> for RequestError {
     fn from(error: ServiceError) -> Self {
         match error {
+            ServiceError::McpError(error) if error.code.0 == UNREADABLE => {
+                Self::Unreadable(error.message.into_owned())
+            }
             ServiceError::McpError(refusal) => {
                 Self::Refused { code: refusal.code.0, message: refusal.message.into_owned() }
             }

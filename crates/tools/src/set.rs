@@ -40,7 +40,12 @@ impl ToolSet {
 
     /// Describes the credential tools of `session`, to change what a host may change.
     pub fn builder(session: SessionContext) -> ToolSetBuilder {
-        ToolSetBuilder { session, exposure: SecretExposure::default(), policies: Policies::new(), configured: BTreeSet::new() }
+        ToolSetBuilder {
+            session,
+            exposure: SecretExposure::default(),
+            policies: Policies::new(),
+            configured: BTreeSet::new(),
+        }
     }
 
     /// Adds a tool at the end.

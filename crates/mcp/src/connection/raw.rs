@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
 use rmcp::model::{
-    CustomResult, JsonRpcMessage, JsonRpcResponse, JsonRpcVersion2_0, RequestId, ServerResult,
+    CustomResult, ErrorCode, JsonRpcMessage, JsonRpcResponse, JsonRpcVersion2_0, RequestId, ServerResult,
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
@@ -65,6 +65,9 @@ fn unreadable_response(unreadable: Unreadable) -> Option<RxJsonRpcMessage<RoleCl
     error_response(&unreadable.id, format!("the server's response {}", unreadable.reason))
 }
 
+/// The code of errors in place of responses, which no server sends.
+pub(super) const UNREADABLE: i32 = -32_099;
+
 /// The error in place of a response that is neither a result nor an error.
 fn invalid_response(message: &Value) -> Option<RxJsonRpcMessage<RoleClient>> {
     let id = message.get("id").filter(|_| message.get("method").is_none())?;
@@ -73,7 +76,7 @@ fn invalid_response(message: &Value) -> Option<RxJsonRpcMessage<RoleClient>> {
 
 fn error_response(id: &Value, message: String) -> Option<RxJsonRpcMessage<RoleClient>> {
     let id: RequestId = serde_json::from_value(id.clone()).ok()?;
-    Some(JsonRpcMessage::error(ErrorData::internal_error(message, None), Some(id)))
+    Some(JsonRpcMessage::error(ErrorData::new(ErrorCode(UNREADABLE), message, None), Some(id)))
 }
 
 fn raw_response(mut message: Value) -> Option<RxJsonRpcMessage<RoleClient>> {

@@ -2,9 +2,9 @@
 
 use std::convert::Infallible;
 
+use rmcp::RoleServer;
 use rmcp::model::SubscriptionFilter;
 use rmcp::service::{Peer, SubscriptionContext};
-use rmcp::RoleServer;
 use tokio::sync::watch;
 
 use crate::McpHost;

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ClientRequest, CustomRequest, CustomResult,
-    ErrorCode, Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, SubscriptionFilter,
-    ServerResult,
+    ErrorCode, Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    ServerResult, SubscriptionFilter,
 };
 use rmcp::service::{NotificationContext, RequestContext, Service, ServiceRole, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};

@@ -100,8 +100,10 @@ impl Crews {
 
     /// A crew for a session, narrowed if there is a policy, that has no servers yet.
     fn hired(&self, account: &SessionAccount, policy: Option<&SessionPolicy>) -> Result<Arc<Crew>> {
-        let narrowed =
-            policy.map(|policy| account.narrow(policy.clone())).transpose().map_err(late_binding)?;
+        let narrowed = policy
+            .map(|policy| account.narrow(policy.clone()))
+            .transpose()
+            .map_err(|error| late_binding(error, account))?;
         let account = match &narrowed {
             Some(narrowed) => narrowed.account(narrowed.default_account())?,
             None => account.clone(),

@@ -199,6 +199,8 @@ impl Facts {
                     format!("the server refused the request (code {code}): {message}"),
                 )
             }
+            RequestError::Unreadable(reason) => Error::new(ErrorKind::Internal, reason)
+                .with_next_step("the server has an error; other tools and arguments may work"),
             RequestError::Cancelled => taken_back(),
             RequestError::TimedOut(patience) => {
                 let message = format!("the server did not answer within {} s", patience.as_secs_f32());
@@ -238,7 +240,8 @@ impl Facts {
             }
             Err(error) => {
                 self.account.record(AuditEvent::Deny, &self.name, Some(&error));
-                Err(late_binding(error))
+                tracing::info!(server = %self.name, account = %self.account.alias(), %error, "no credentials for a call");
+                Err(late_binding(error, &self.account))
             }
         }
     }
@@ -266,19 +269,34 @@ pub(super) fn taken_back() -> Error {
     Error::new(ErrorKind::TimedOut, "the call was cancelled")
 }
 
-/// What is missing is named by the tool that gives it, also when it is a role's source that has nothing.
-pub(super) fn late_binding(error: Error) -> Error {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(fault) = cause {
-        let kind = fault.downcast_ref::<Error>().map(Error::kind);
-        if matches!(kind, Some(ErrorKind::NotConfigured | ErrorKind::Expired)) {
-            return error.with_next_step(
-                "call `set_aws_credentials_context` or `extract_and_set_credentials_from_stack_job`, then call this again",
-            );
-        }
-        cause = fault.source();
+/// Adds what to do about missing credentials, and who must do it. A tool helps where a session, or the source of a role,
+/// was given nothing. Where a provider has nothing to give, only the person who configured it can help: keys that a model
+/// sets would belong to another account.
+pub(super) fn late_binding(error: Error, account: &SessionAccount) -> Error {
+    if account.is_cleared() {
+        return error.with_next_step(
+            "call `set_aws_credentials_context`, or `refresh_aws_credentials` for an account that is configured; then \
+             call this again",
+        );
     }
-    error
+    let root = root_cause(&error);
+    if !matches!(root.kind(), ErrorKind::NotConfigured | ErrorKind::Expired) {
+        return error;
+    }
+    let step = if root.provider().is_none() {
+        "call `set_aws_credentials_context` or `extract_and_set_credentials_from_stack_job`, then call this again"
+    } else {
+        "the person who configured this account must give or renew its credentials"
+    };
+    error.with_next_step(step)
+}
+
+fn root_cause(error: &Error) -> &Error {
+    let mut root = error;
+    while let Some(cause) = std::error::Error::source(root).and_then(|cause| cause.downcast_ref()) {
+        root = cause;
+    }
+    root
 }
 
 impl Drop for Server {

@@ -1,5 +1,6 @@
 //! The gateway, spoken to over a stream by clients of both eras, by hand and with a real client.
 
+mod changes;
 mod client;
 mod closing;
 mod contents;

@@ -1,7 +1,9 @@
 //! More than one account in a session, and more than one session.
 
 use serde_json::json;
+use valetkey_core::SessionContext;
 use valetkey_core::testing::Canary;
+use valetkey_tools::ToolSet;
 
 use crate::desk::*;
 
@@ -72,4 +74,26 @@ async fn two_tool_sets_at_once_do_not_see_each_other() {
         tokio::join!(tokio::spawn(work(one, "us-west-2")), tokio::spawn(work(other, "eu-west-1")));
     one.unwrap();
     other.unwrap();
+}
+
+#[tokio::test]
+async fn set_on_a_configured_account_is_denied() {
+    let session = SessionContext::builder().build();
+    let tools =
+        ToolSet::builder(session.clone()).configured_account(session.default_account().clone()).build();
+    let job = json!({"spec": {"provider_credential_id": CREDENTIAL_ID}});
+    for (tool, input) in
+        [(SET, json!({"credentials_json": keys("us-west-2")})), (STACK_JOB, json!({"stack_job_json": job}))]
+    {
+        let refused = tools.call(tool, input).await.unwrap();
+        assert_eq!(fault(&refused)["code"], "denied", "{tool}");
+        assert!(
+            refused.text.contains("`default` gets its credentials from its configuration"),
+            "{}",
+            refused.text
+        );
+    }
+    let other = json!({"credentials_json": keys("us-west-2"), "account": "other"});
+    assert!(!tools.call(SET, other).await.unwrap().is_error);
+    assert!(session.served().is_none());
 }

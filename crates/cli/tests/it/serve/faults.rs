@@ -138,3 +138,32 @@ async fn check_files_hold_controls_output_escapes_them() {
         assert_no_controls("check", &ended.said());
     }
 }
+
+#[tokio::test]
+async fn role_without_source_keys_names_the_variable_and_who_must_act() {
+    let shell = Shell::new()
+        .file("mcp.json", servers(json!({"demo": demo_server("http://127.0.0.1:1")})))
+        .file(
+            "valetkey.toml",
+            "[session]\ndefault_account = 'prod'\n[accounts.base]\nprovider = 'environment'\n[accounts.prod]\n\
+             provider = 'assume-role'\nrole_arn = 'arn:aws:iam::111111111111:role/agent'\nsource = 'base'\nregion = 'eu-central-1'\n",
+        );
+    let mut client = Client::connect(&shell, ERAS[0]).await;
+    for (tool, arguments) in
+        [("demo__get_caller_identity", json!({})), ("refresh_aws_credentials", json!({}))]
+    {
+        let result = client.call(tool, arguments).await;
+        let text = result["content"][0]["text"].as_str().unwrap();
+        assert!(text.contains("AWS_ACCESS_KEY_ID") && text.contains("the person who configured"), "{text}");
+        assert!(!text.contains("set_aws_credentials_context"), "{text}");
+    }
+    let keys = json!({"access_key_id": "AKIA_TEST", "secret_access_key": "made-up"});
+    for account in ["prod", "base"] {
+        let refused = client
+            .call("set_aws_credentials_context", json!({"credentials_json": keys, "account": account}))
+            .await;
+        assert_eq!(refused["structuredContent"]["error"]["code"], "denied", "{refused}");
+    }
+    let ended = client.close().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}

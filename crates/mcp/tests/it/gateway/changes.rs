@@ -1,0 +1,50 @@
+//! Clients hear of changes of the tools, in the way of their protocol.
+
+use serde_json::{Value, json};
+
+use super::wire::{Era, Wire};
+use crate::stage::raw;
+
+/// Calls the tool after which the server has another one, and returns the first notification of it.
+async fn change(wire: &mut Wire) -> Value {
+    wire.set("AAAA").await;
+    assert!(wire.names().await.contains(&"raw__tool".to_owned()));
+    wire.begin("tools/call", json!({"name": "raw__tool", "arguments": {}})).await;
+    loop {
+        let message = wire.receive().await.expect("the gateway goes on");
+        if message["method"] == "notifications/tools/list_changed" {
+            return message;
+        }
+    }
+}
+
+#[tokio::test]
+async fn legacy_client_is_notified_of_changed_tools() {
+    let mut wire = Wire::open(Era::Legacy, [("raw", raw("changing"))]).await;
+    assert_eq!(wire.greeting["result"]["capabilities"]["tools"]["listChanged"], true);
+    change(&mut wire).await;
+    assert!(wire.names().await.contains(&"raw__after".to_owned()));
+    wire.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn modern_client_is_notified_of_changed_tools_if_it_subscribes() {
+    let mut wire = Wire::open(Era::Modern, [("raw", raw("changing"))]).await;
+    let id = wire.begin("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}})).await;
+    let notification = change(&mut wire).await;
+    let subscription = &notification["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"];
+    assert_eq!(*subscription, id, "{notification}");
+    assert!(wire.names().await.contains(&"raw__after".to_owned()));
+    wire.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn instructions_name_the_accounts_and_what_they_need() {
+    let wire = Wire::open(Era::Legacy, []).await;
+    let instructions = wire.greeting["result"]["instructions"].as_str().unwrap();
+    assert!(
+        instructions.contains("`default`, the default: needs `set_aws_credentials_context`"),
+        "{instructions}"
+    );
+    wire.close().await.unwrap();
+}
