@@ -34,7 +34,6 @@ pub struct LocalAws {
 
 impl LocalAws {
     /// Describes a local AWS to be started.
-    #[must_use]
     pub fn builder() -> LocalAwsBuilder {
         LocalAwsBuilder::default()
     }

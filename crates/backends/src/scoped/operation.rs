@@ -113,19 +113,17 @@ fn read(body: &[u8], has_policy: bool) -> std::result::Result<GetFederationToken
     let result =
         root.next_tag().filter(|tag| is_known && tag.start_el().matches("GetScopedCredentialsResult"));
     let Some(mut result) = result else { return Ok(answer.build()) };
+    let mut is_ignored = false;
     while let Some(mut tag) = result.next_tag() {
         match tag.start_el().local() {
             "Credentials" => answer = answer.credentials(keys(&mut tag)?),
             "SessionInfo" => answer = answer.set_federated_user(session(&mut tag)?),
-            "ScopedPoliciesCount" => {
-                if try_data(&mut tag)?.trim() == "0" && has_policy {
-                    return Ok(GetFederationTokenOutput::builder().build());
-                }
-            }
+            "ScopedPoliciesCount" => is_ignored = has_policy && try_data(&mut tag)?.trim() == "0",
             _ => {}
         }
     }
-    Ok(answer.build())
+    // An answer that ignored the policy is no answer.
+    Ok(if is_ignored { GetFederationTokenOutput::builder().build() } else { answer.build() })
 }
 
 fn keys(element: &mut ScopedDecoder<'_, '_>) -> std::result::Result<Keys, XmlDecodeError> {

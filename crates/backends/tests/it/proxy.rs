@@ -70,8 +70,7 @@ async fn fetch(variables: &[(&str, &str)]) -> Vec<String> {
     })
     .await
     .unwrap();
-    let received = received.lock().unwrap().clone();
-    received
+    received.lock().unwrap().clone()
 }
 
 #[tokio::test]

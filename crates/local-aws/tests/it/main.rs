@@ -1,5 +1,7 @@
 //! The AWS SDK as the client of a local AWS.
 
+#![allow(clippy::unwrap_used, reason = "tests may fail loudly")]
+
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};

@@ -270,7 +270,7 @@ fn credential_variable(name: &str) -> Error {
 /// milliseconds.
 fn timeout(value: &Value) -> Result<Duration> {
     match value.as_f64() {
-        Some(number) if number >= 1000.0 && number < 1e9 => Ok(Duration::from_secs_f64(number / 1000.0)),
+        Some(number) if (1000.0..1e9).contains(&number) => Ok(Duration::from_secs_f64(number / 1000.0)),
         Some(number) if number > 0.0 && number < 1000.0 => Ok(Duration::from_secs_f64(number)),
         _ => Err(Error::invalid("timeout", "must be a number of milliseconds, or of seconds below 1000")),
     }

@@ -58,7 +58,7 @@ impl Front {
 /// The two requests whose results are not modelled.
 enum Asked {
     List,
-    Call(CallToolRequestParams),
+    Call(Box<CallToolRequestParams>),
 }
 
 impl Service<RoleServer> for Front {
@@ -72,7 +72,7 @@ impl Service<RoleServer> for Front {
         self.parts.greeted.store(true, Ordering::Release);
         let asked = match &request {
             ClientRequest::ListToolsRequest(_) => Asked::List,
-            ClientRequest::CallToolRequest(request) => Asked::Call(request.params.clone()),
+            ClientRequest::CallToolRequest(request) => Asked::Call(Box::new(request.params.clone())),
             _ => return self.envelope.handle_request(request, context).await,
         };
         let envelope = self.envelope.handle_request(request, context.clone()).await?;

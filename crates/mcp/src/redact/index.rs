@@ -58,7 +58,7 @@ impl Index {
     pub(super) fn find(&self, text: &str) -> Vec<Range<usize>> {
         match text {
             "" => Vec::new(),
-            _ if self.overflown => vec![0..text.len()],
+            _ if self.overflown => std::iter::once(0..text.len()).collect(),
             _ if self.may_be_in(text) => self.search(&Reading::of(text)),
             _ => Vec::new(),
         }

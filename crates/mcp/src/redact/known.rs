@@ -103,6 +103,8 @@ pub(super) fn digest<const N: usize>(secrets: [&str; N]) -> Digest {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
 
     #[test]
@@ -115,10 +117,14 @@ mod tests {
         known.insert(digest(["0"]), Expiry::Never, Vec::new());
         assert!(known.index().find("a text").is_empty(), "that one was known");
         known.insert(digest(["one more"]), Expiry::Never, Vec::new());
-        assert_eq!(known.index().find("a text"), [0..6]);
+        assert_eq!(known.index().find("a text"), vec![Range { start: 0, end: 6 }]);
         assert!(known.index().find("").is_empty());
         known.insert_grant(Uuid::nil(), Vec::new());
         known.remove_grant(Uuid::nil());
-        assert_eq!(known.index().find("a text"), [0..6], "also after the index was made anew");
+        assert_eq!(
+            known.index().find("a text"),
+            vec![Range { start: 0, end: 6 }],
+            "also after the index was made anew"
+        );
     }
 }

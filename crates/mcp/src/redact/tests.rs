@@ -210,7 +210,7 @@ fn index_repetitive_secrets_and_text_compares_a_bounded_number() {
     (8..1_000).for_each(|length| redactor.learn(&set(&"a".repeat(length))));
     redactor.learn(&set(&format!("{}b", "a".repeat(4_000))));
     let text = reading::Reading::of(&"a".repeat(50_000));
-    assert_eq!(redactor.index().search(&text), [0..50_000]);
+    assert_eq!(redactor.index().search(&text), vec![Range { start: 0, end: 50_000 }]);
     // At most once for each of 18 steps of lengths up to 4,001, and eight times in each.
     let most = 18 * 9 * 50_000;
     assert!(text.steps.get() <= most, "{} comparisons", text.steps.get());
