@@ -112,6 +112,7 @@ pub(crate) fn servers(settings: &Settings, mut config: Option<&mut McpConfig>, f
         let Some(config) = config.as_deref_mut() else { continue };
         if let Some(server) = config.servers.get_mut(name) {
             server.delivery = wanted.credentials.unwrap_or(server.delivery);
+            server.home = wanted.home.unwrap_or(server.home);
             server.account = account.or(server.account.take());
         } else if !config.faults.iter().chain(&config.warnings).any(|told| told.server == *name) {
             // A broken or disabled server has been told of.

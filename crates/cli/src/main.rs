@@ -24,6 +24,8 @@ mod usage;
 
 use std::process::ExitCode;
 
+use valetkey::mcp::child::keep_descriptors_from_children;
+
 use arguments::{Arguments, Command};
 use failure::Failure;
 
@@ -37,6 +39,9 @@ fn main() -> ExitCode {
     // Before anything else is started: this process is about to be another program, or its guardian.
     if let Command::Launch(launch) = &arguments.command {
         return launch.guard_program();
+    }
+    if let Command::Serve(_) = &arguments.command {
+        keep_descriptors_from_children();
     }
     let color = arguments.color(&std::io::stderr());
     logs::install(&arguments.log, color);

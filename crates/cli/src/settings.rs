@@ -20,7 +20,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use valetkey::Error;
 use valetkey::Principal;
-pub(crate) use valetkey::mcp::child::Delivery;
+pub(crate) use valetkey::mcp::child::{Delivery, HomeFolder};
 
 pub(crate) use account::{
     AccountSettings, AttributionSettings, ExchangeSettings, FederationSettings, IdentitySettings,
@@ -79,6 +79,8 @@ pub(crate) struct PrincipalSettings {
 pub(crate) struct ServerSettings {
     pub(crate) credentials: Option<Delivery>,
     pub(crate) account: Option<String>,
+    /// Which `HOME` the server has.
+    pub(crate) home: Option<HomeFolder>,
     /// By the server's own name for a tool, or `*` for those that are not named: the name of a policy, or one as JSON.
     #[serde(default)]
     pub(crate) tool_policies: BTreeMap<String, String>,

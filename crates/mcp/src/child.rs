@@ -5,15 +5,28 @@ mod guard;
 mod home;
 mod launch;
 mod process;
+mod program;
 mod stderr;
 
 use serde::{Deserialize, Serialize};
 
-pub use environment::{ChildEnvironment, GATEWAY_MARKER, HostEnvironment};
+pub use environment::{ChildEnvironment, GATEWAY_MARKER, HostEnvironment, outranks_credentials};
 pub use home::SessionHome;
-pub use launch::{Launcher, guard_program};
+pub use launch::{Launcher, guard_program, keep_descriptors_from_children};
 pub use process::{ChildCommand, ChildProcess, Stdio};
 pub use stderr::StderrTail;
+
+/// Which `HOME` a child has. The AWS files are the session's in both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HomeFolder {
+    /// The session's own: servers of different sessions share no state through it. It is empty at first; package runners
+    /// find their user's configuration by their own variables.
+    #[default]
+    Session,
+    /// The user's, for programs that find their configuration nowhere else.
+    User,
+}
 
 /// How a child gets its session's credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use valetkey_core::{Alias, Error, ErrorKind, Result};
 
-use crate::child::Delivery;
+use crate::child::{Delivery, HomeFolder};
 
 pub use expand::Variables;
 pub use filter::ToolFilter;
@@ -50,6 +50,8 @@ pub struct ServerConfig {
     pub cwd: Option<PathBuf>,
     /// How it gets the session's credentials.
     pub delivery: Delivery,
+    /// Which `HOME` it has.
+    pub home: HomeFolder,
     /// Which account of the session it acts in; the default one unless said.
     pub account: Option<Alias>,
     /// Which of its tools are usable.
@@ -70,6 +72,7 @@ impl ServerConfig {
             env: BTreeMap::new(),
             cwd: None,
             delivery: Delivery::Endpoint,
+            home: HomeFolder::Session,
             account: None,
             tools: ToolFilter::default(),
             call_timeout: None,

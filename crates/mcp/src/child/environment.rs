@@ -1,5 +1,9 @@
 //! What a child sees: built from nothing, in an order in which a session's credentials always win.
 
+mod lists;
+mod proxies;
+mod tools;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
@@ -8,94 +12,46 @@ use valetkey_core::{Credentials, ExposeSecret, Region, SecretString, SessionId};
 use super::SessionHome;
 use crate::endpoint::Grant;
 
+use lists::{is_inheritable, is_secret};
+use tools::UserFolders;
+
+pub use lists::outranks_credentials;
+
+type Variables = BTreeMap<OsString, OsString>;
+
 /// The variable by which a program finds out that a gateway started it, directly or not. Its value is the id of the
 /// session. A gateway that finds it in its own environment was started by a gateway, and would start itself again.
 ///
 /// Programs under `exec` do not get it: an agent that runs there may well start a gateway. They pass it on.
 pub const GATEWAY_MARKER: &str = "VALETKEY_GATEWAY";
 
-/// Inherited when the host has them.
-const BASELINE: &[&str] =
-    &["HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ", GATEWAY_MARKER];
-
-/// Where the host keeps its certificates; without them nothing behind a private CA is reached.
-const CERTIFICATES: &[&str] = &[
-    "AWS_CA_BUNDLE",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "NODE_EXTRA_CA_CERTS",
-];
-
-/// Each of these beats the container endpoint in some SDK, or leads to somebody else's credentials. A child that is
-/// given a session's credentials never sees one of them.
-const OUTRANKING: &[&str] = &[
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_ACCESS_KEY",
-    "AWS_SECRET_KEY",
-    "AMAZON_ACCESS_KEY_ID",
-    "AMAZON_SECRET_ACCESS_KEY",
-    "AMAZON_SESSION_TOKEN",
-    "AWS_CREDENTIAL_EXPIRATION",
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_CONFIG_FILE",
-    "AWS_SHARED_CREDENTIALS_FILE",
-    "AWS_CREDENTIAL_FILE",
-    "AWS_CREDENTIAL_PROFILES_FILE",
-    "BOTO_CONFIG",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_ROLE_ARN",
-    "AWS_ROLE_SESSION_NAME",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-    "AWS_EC2_METADATA_DISABLED",
-];
-
-/// So does every variable that begins so: one bearer token for each service.
-const OUTRANKING_PREFIX: &str = "AWS_BEARER_TOKEN_";
-
-/// Those of them that are secrets.
-const SECRET: &[&str] = &[
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_SECRET_KEY",
-    "AMAZON_SECRET_ACCESS_KEY",
-    "AMAZON_SESSION_TOKEN",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-];
-
 /// The part of the host's environment from which children may inherit.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct HostEnvironment {
-    inherited: BTreeMap<OsString, OsString>,
+    inherited: Variables,
+    folders: UserFolders,
     /// Keys of AWS, which no child inherits. A child may still read them in the environment of this process, and what it
     /// writes is masked.
     secrets: Vec<SecretString>,
 }
 
 impl HostEnvironment {
-    /// What the host hands in. Everything that children may not inherit is dropped at once, except for the secrets among
-    /// the variables of AWS, which [`McpHost`](crate::McpHost) masks.
+    /// Keeps what children inherit without being configured to. Everything else is dropped at once, except for the
+    /// secrets among the variables of AWS, which [`McpHost`](crate::McpHost) masks.
     pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        let mut environment = Self::default();
-        for (name, value) in variables {
-            if inheritable(&name) {
-                environment.inherited.insert(name, value);
-            } else if is_secret(&name)
-                && let Some(value) = value.to_str()
-            {
-                environment.secrets.push(value.into());
-            }
-        }
-        environment
+        Self::filtered(variables, is_inheritable)
+    }
+
+    /// Keeps everything except what [`outranks_credentials`], for a program that its user could as well have started
+    /// without valetkey.
+    pub fn unrestricted(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        Self::filtered(variables, |name| !outranks_credentials(name))
+    }
+
+    /// As [`new`](Self::new), with the environment of this process.
+    #[must_use]
+    pub fn from_process() -> Self {
+        Self::new(std::env::vars_os())
     }
 
     /// The secrets of AWS in the host's environment.
@@ -103,28 +59,24 @@ impl HostEnvironment {
         self.secrets.iter().map(ExposeSecret::expose_secret)
     }
 
-    /// The environment of this process.
-    #[must_use]
-    pub fn from_process() -> Self {
-        Self::new(std::env::vars_os())
+    fn filtered(
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+        is_kept: impl Fn(&OsStr) -> bool,
+    ) -> Self {
+        let mut inherited: Variables = variables.into_iter().collect();
+        let folders = UserFolders::new(&inherited);
+        let secrets = inherited.iter().filter(|(name, _)| is_secret(name));
+        let secrets = secrets.filter_map(|(_, value)| value.to_str()).map(SecretString::from).collect();
+        inherited.retain(|name, _| is_kept(name));
+        Self { inherited, folders, secrets }
     }
 }
 
-fn inheritable(name: &OsStr) -> bool {
-    let Some(name) = name.to_str() else { return false };
-    BASELINE.contains(&name) || CERTIFICATES.contains(&name) || name.starts_with("AWS_ENDPOINT_URL")
-}
-
-fn is_secret(name: &OsStr) -> bool {
-    name.to_str().is_some_and(|name| SECRET.contains(&name) || name.starts_with(OUTRANKING_PREFIX))
-}
-
-fn outranks(name: &OsStr) -> bool {
-    name.to_str().is_some_and(|name| OUTRANKING.contains(&name) || name.starts_with(OUTRANKING_PREFIX))
-}
-
 /// A child's whole environment, in the making.
-pub struct ChildEnvironment(BTreeMap<OsString, OsString>);
+pub struct ChildEnvironment {
+    variables: Variables,
+    folders: UserFolders,
+}
 
 impl ChildEnvironment {
     /// The baseline, and what the child's configuration names.
@@ -132,13 +84,13 @@ impl ChildEnvironment {
         host: &HostEnvironment,
         named: impl IntoIterator<Item = (&'a String, &'a String)>,
     ) -> Self {
-        Self(host.inherited.clone()).named(named)
+        Self { variables: host.inherited.clone(), folders: host.folders.clone() }.named(named)
     }
 
     /// What the child's configuration names, over what is there.
     #[must_use]
     pub fn named<'a>(mut self, named: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
-        self.0.extend(named.into_iter().map(|(name, value)| (name.into(), value.into())));
+        self.variables.extend(named.into_iter().map(|(name, value)| (name.into(), value.into())));
         self
     }
 
@@ -146,24 +98,28 @@ impl ChildEnvironment {
     /// the instance metadata service, the shared files, profiles.
     #[must_use]
     pub fn shut(mut self, home: &SessionHome) -> Self {
-        self.0.retain(|name, _| !outranks(name));
+        self.variables.retain(|name, _| !outranks_credentials(name));
         self.put("AWS_EC2_METADATA_DISABLED", "true");
         self.put("AWS_SHARED_CREDENTIALS_FILE", home.credentials_file());
+        // The name that version 1 of the SDK for Java knows it by; its home is the user's whatever `HOME` is.
+        self.put("AWS_CREDENTIAL_PROFILES_FILE", home.credentials_file());
         self.put("AWS_CONFIG_FILE", home.config_file());
         self
     }
 
-    /// A `HOME` and `TMPDIR` of the session's own, for servers share state and logs through them. The package caches
-    /// of `uvx` and `npx` stay the host's, so that a server is not downloaded again for each session.
+    /// A `HOME` and `TMPDIR` of the session's own, for servers share state and logs through them. Package runners and
+    /// version managers keep the configuration of the host's user: their own variables lead there, as far as there is
+    /// something. So do those of the package caches, so that a server is not downloaded again for each session.
     #[must_use]
     pub fn at_home(mut self, home: &SessionHome) -> Self {
-        if let Some(host_home) = self.0.get(OsStr::new("HOME")).cloned() {
-            let below = |path: &str| std::path::Path::new(&host_home).join(path).into_os_string();
-            for (name, path) in [("UV_CACHE_DIR", ".cache/uv"), ("npm_config_cache", ".npm")] {
-                self.0.entry(name.into()).or_insert_with(|| below(path));
-            }
-        }
+        self.folders.point_at(&mut self.variables);
         self.put("HOME", home.home());
+        self.in_tmp(home)
+    }
+
+    /// A `TMPDIR` of the session's own. `HOME` stays the user's.
+    #[must_use]
+    pub fn in_tmp(mut self, home: &SessionHome) -> Self {
         self.put("TMPDIR", home.tmp());
         self
     }
@@ -204,19 +160,38 @@ impl ChildEnvironment {
         self
     }
 
-    pub(super) fn into_variables(self) -> BTreeMap<OsString, OsString> {
-        self.0
+    /// Whether the child gets `name` with this value.
+    #[must_use]
+    pub fn passes(&self, name: &str, value: &str) -> bool {
+        self.get(name) == Some(OsStr::new(value))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
+        self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// What the child gets. Whatever named a proxy, it is not used for the endpoint.
+    pub(super) fn into_variables(mut self) -> Variables {
+        proxies::bypass_on_loopback(&mut self.variables);
+        self.variables
     }
 
     fn put(&mut self, name: &str, value: impl AsRef<OsStr>) {
-        self.0.insert(name.into(), value.as_ref().to_owned());
+        self.variables.insert(name.into(), value.as_ref().to_owned());
+    }
+}
+
+/// Names only: values may be secret.
+impl std::fmt::Debug for HostEnvironment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.inherited.keys()).finish()
     }
 }
 
 /// Names only: values may be secret.
 impl std::fmt::Debug for ChildEnvironment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.variables.keys()).finish()
     }
 }
 

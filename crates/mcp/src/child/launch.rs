@@ -13,6 +13,8 @@ use rustix::process::{Pid, Signal, getpgrp, getpid, set_parent_process_death_sig
 
 use super::guard::{is_there, stand_guard};
 
+const FIRST_AFTER_STREAMS: i32 = 3;
+
 /// A program that calls [`guard_program`]; `valetkey` itself is one.
 #[derive(Debug, Clone)]
 pub struct Launcher {
@@ -33,6 +35,14 @@ impl Launcher {
         all.extend(args);
         (self.program.clone().into_os_string(), all)
     }
+}
+
+/// From now on programs that this process starts inherit nothing but their standard streams from it. Everything that was
+/// opened by other means than the standard library, or inherited, may be open in children otherwise.
+///
+/// A program in a terminal's group keeps what it is given: a shell passes a file as `<(…)` so.
+pub fn keep_descriptors_from_children() {
+    close_fds::set_fds_cloexec_threadsafe(FIRST_AFTER_STREAMS, &[]);
 }
 
 /// The launcher's half: runs `program`, which does not outlive `parent`, and gives back its exit code.
@@ -57,5 +67,10 @@ pub fn guard_program(parent: u32, program: &OsString, args: &[OsString]) -> io::
     if !is_there(host) {
         return Err(io::Error::other("the host is gone"));
     }
-    if leads { stand_guard(host, program, args) } else { Err(Command::new(program).args(args).exec()) }
+    if leads {
+        keep_descriptors_from_children();
+        stand_guard(host, program, args)
+    } else {
+        Err(Command::new(program).args(args).exec())
+    }
 }

@@ -1,6 +1,5 @@
 //! How a server of a session is started: the spawn recipe, and the first words of MCP.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,8 @@ use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Credentials, Error, ErrorKind, Region, Result, SessionAccount, SessionId};
 
 use crate::child::{
-    ChildCommand, ChildEnvironment, ChildProcess, Delivery, HostEnvironment, Launcher, SessionHome, Stdio,
+    ChildCommand, ChildEnvironment, ChildProcess, Delivery, HomeFolder, HostEnvironment, Launcher,
+    SessionHome, Stdio,
 };
 use crate::config::ServerConfig;
 use crate::connection::{Connection, Era, HandshakeError, Session};
@@ -138,10 +138,12 @@ impl Recipe {
         let named = named.map(|(key, value)| Ok((key.clone(), fill(&format!("env.{key}"), value)?)));
         let named: Vec<(String, String)> = named.collect::<Result<_>>()?;
         let pairs = || named.iter().map(|(key, value)| (key, value));
-        let mut environment = ChildEnvironment::new(&self.environment, pairs())
-            .shut(&self.home)
-            .at_home(&self.home)
-            .region(Some(&region(account, &named)));
+        let environment = ChildEnvironment::new(&self.environment, pairs()).shut(&self.home);
+        let environment = match config.home {
+            HomeFolder::Session => environment.at_home(&self.home),
+            HomeFolder::User => environment.in_tmp(&self.home),
+        };
+        let mut environment = environment.region(Some(&region(account, &named)));
         if config.delivery == Delivery::None {
             // What its configuration names is all that such a server has.
             environment = environment.named(pairs());
@@ -175,10 +177,9 @@ impl Recipe {
             directory: directory.transpose()?,
             launcher: self.launcher.clone(),
         };
-        ChildProcess::spawn(command, environment, Stdio::Piped).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Error::invalid("command", "names a program that is not found")
-                .with_next_step("install it, or give its full path; also check `cwd`"),
-            _ => Error::new(ErrorKind::Unavailable, "the server could not be started").with_source(error),
+        command.check(&environment)?;
+        ChildProcess::spawn(command, environment, Stdio::Piped).map_err(|error| {
+            Error::new(ErrorKind::Unavailable, "the server could not be started").with_source(error)
         })
     }
 

@@ -3,13 +3,33 @@
 mod boto;
 mod caller;
 mod client;
+mod configuration;
 mod isolation;
+mod proxy;
 mod switch;
 
 use std::path::{Path, PathBuf};
 
+use tokio::io::AsyncReadExt;
 use valetkey_core::Credentials;
+use valetkey_mcp::Redactor;
+use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, Stdio};
 use valetkey_rig::{Key, Result, Script, aws_environment};
+
+/// What a program printed, run to its end with this environment.
+async fn output(environment: ChildEnvironment, command: &[String]) -> String {
+    let (program, args) = command.split_first().unwrap();
+    let args = args.iter().map(Into::into).collect();
+    let command = ChildCommand { program: program.into(), args, directory: None, launcher: None };
+    let mut child = ChildProcess::spawn(command, environment, Stdio::Piped).unwrap();
+    let (mut stdout, _stdin) = child.take_streams().unwrap();
+    let mut printed = String::new();
+    stdout.read_to_string(&mut printed).await.unwrap();
+    let status = child.wait().await.unwrap();
+    child.stderr().last_words().await;
+    assert!(status.success(), "{status}: {}", child.stderr().masked(&Redactor::default(), 20));
+    printed
+}
 
 fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name)

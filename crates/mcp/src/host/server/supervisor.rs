@@ -156,7 +156,12 @@ impl Supervisor {
             started = recipe.start(name, config, account, &mut era) => started,
         };
         self.era = era;
-        let started = started.inspect_err(|error| self.restarts.failed(error.message()))?;
+        let started = started.inspect_err(|error| {
+            // What is wrong with the configuration is found without a start, and told each time.
+            if error.kind() != ErrorKind::Invalid {
+                self.restarts.failed(error.message());
+            }
+        })?;
         self.adopt(started, lent);
         Ok(())
     }

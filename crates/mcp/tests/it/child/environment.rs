@@ -12,7 +12,7 @@ use valetkey_mcp::endpoint::Leash;
 use crate::keys::keys;
 
 /// In some SDK each of these is asked before the container endpoint, or leads elsewhere.
-const OUTRANKING: [&str; 23] = [
+const OUTRANKING: [&str; 22] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -28,7 +28,6 @@ const OUTRANKING: [&str; 23] = [
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
     "AWS_CREDENTIAL_FILE",
-    "AWS_CREDENTIAL_PROFILES_FILE",
     "BOTO_CONFIG",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_ROLE_ARN",

@@ -1,8 +1,10 @@
 //! A host that is killed leaves nobody behind: the launcher ties the child's life to it.
 
+use std::os::fd::AsRawFd;
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -72,6 +74,15 @@ async fn the_streams_of_a_guarded_program_are_its_own() {
     assert_eq!(lines.next_line().await.unwrap().unwrap(), "heard this");
     let end = timeout(Duration::from_secs(25), lines.next_line()).await;
     assert_eq!(end.expect("its end is seen").unwrap(), None);
+}
+
+#[tokio::test]
+async fn guarded_program_inherits_no_descriptor_but_its_streams() {
+    // As it is when a program of the host opened it by another way than the standard library.
+    let leaked = fcntl_dupfd_cloexec(std::fs::File::open("/etc/passwd").unwrap(), 100).unwrap();
+    fcntl_setfd(&leaked, FdFlags::empty()).unwrap();
+    let looking = format!("test -e /proc/$$/fd/{} && exit 3; test -e /proc/$$/fd/1", leaked.as_raw_fd());
+    assert_eq!(guarded(&looking).wait().await.unwrap().code(), Some(0));
 }
 
 #[tokio::test]

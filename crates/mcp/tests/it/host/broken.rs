@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use valetkey_mcp::child::Delivery;
+use serde_json::json;
+use valetkey_mcp::child::{Delivery, Launcher};
 use valetkey_mcp::config::{ServerConfig, Variables};
 use valetkey_mcp::{McpConfig, McpHostBuilder};
 
@@ -33,6 +34,33 @@ async fn a_program_that_is_not_there_is_reported_with_the_field_to_correct() {
     let told = fault(&stage, "broken").await;
     assert!(told.contains("`command`") && told.contains("not found"), "{told}");
     assert!(stage.failure("broken__anything").await.contains("not found"));
+    stage.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn server_that_cannot_be_started_names_its_field_each_time() {
+    let missing = ServerConfig::new("no-such-program-anywhere");
+    let line = ServerConfig::new("npx -y thing");
+    let mut nowhere = ServerConfig::new("sh");
+    nowhere.cwd = Some("/no-such-folder".into());
+    let launcher = || Launcher::new(example("launcher"), ["launch"]);
+    let stage = Stage::described([("line", line), ("missing", missing), ("nowhere", nowhere)], |host| {
+        host.launcher(launcher())
+    })
+    .await;
+    stage.set("AAAA");
+    for _ in 0..8 {
+        for (server, expected) in [
+            ("line", "split the line into `command` and `args`"),
+            ("missing", "`command` names a program that is not found"),
+            ("nowhere", "`cwd` names a folder that does not exist"),
+        ] {
+            let result = stage.result(&format!("{server}__anything"), json!({})).await;
+            let error = &result["structuredContent"]["error"];
+            assert!(result["content"][0]["text"].as_str().unwrap().contains(expected), "{result}");
+            assert_eq!((&error["code"], &error["transient"]), (&json!("invalid"), &json!(false)), "{result}");
+        }
+    }
     stage.host.shutdown().await;
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use valetkey_core::SessionContext;
 use valetkey_mcp::McpHost;
-use valetkey_mcp::child::{Delivery, GATEWAY_MARKER};
+use valetkey_mcp::child::{Delivery, GATEWAY_MARKER, HomeFolder};
 
 use crate::keys::keys;
 use crate::stage::{Stage, config, environment, fixture};
@@ -17,8 +17,9 @@ fn names(answer: &Value) -> Vec<&str> {
     names
 }
 
-const BASE: [&str; 12] = [
+const BASE: [&str; 13] = [
     "AWS_CONFIG_FILE",
+    "AWS_CREDENTIAL_PROFILES_FILE",
     "AWS_DEFAULT_REGION",
     "AWS_EC2_METADATA_DISABLED",
     "AWS_REGION",
@@ -93,6 +94,24 @@ async fn gateway_marker_named_in_configuration_is_overridden() {
         assert!(environ.split(|&byte| byte == 0).any(|variable| variable == marker.as_bytes()));
         stage.host.shutdown().await;
     }
+}
+
+#[tokio::test]
+async fn server_in_the_users_home_has_the_aws_files_of_its_session() {
+    let mut server = fixture(Delivery::Endpoint);
+    server.home = HomeFolder::User;
+    let stage = Stage::bare([("fixture", server)]).await;
+    stage.set("AAAA");
+    let answer = stage.whoami().await;
+    assert_eq!((&answer["home"], &answer["key"]), (&json!("/srv/host"), &json!("AAAA")));
+    assert_eq!(answer["config"], "[default]\nregion = eu-central-1\n");
+    assert_ne!(answer["tmp"], "/tmp");
+    let without =
+        |names: &[&'static str]| BASE.into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>();
+    let expected = without(&["UV_CACHE_DIR", "npm_config_cache"]);
+    let names: Vec<_> = names(&answer).into_iter().filter(|name| !name.contains("CONTAINER")).collect();
+    assert_eq!(names, expected);
+    stage.host.shutdown().await;
 }
 
 #[tokio::test]

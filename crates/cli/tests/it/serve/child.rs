@@ -1,0 +1,46 @@
+//! What a server sees of the machine that its gateway runs on.
+
+use serde_json::json;
+
+use super::client::{Client, Era};
+use super::servers;
+use crate::shell::Shell;
+
+/// The first line of what a server saw is its home; another one reports what it inherited.
+async fn seen(settings: &str) -> (Shell, String) {
+    let valetkey = env!("CARGO_BIN_EXE_valetkey");
+    let look = "{ echo \"$HOME\"; test -e /proc/$$/fd/7 && echo leaked; } > seen; exec \"$0\" demo-server";
+    let server = json!({"command": "sh", "args": ["-c", look, valetkey]});
+    let shell =
+        Shell::new().file("mcp.json", servers(json!({"aws": server}))).file("valetkey.toml", settings);
+    let script = "exec 7< mcp.json; exec \"$0\" serve --mcp-config mcp.json --config valetkey.toml";
+    let mut client = Client::start_program(&shell, Era::Modern, "sh", &["-c", script, valetkey]);
+    assert!(client.tools().await.iter().any(|tool| tool.starts_with("aws__")));
+    assert_eq!(client.close().await.code, Some(0));
+    let seen = std::fs::read_to_string(shell.path("seen")).unwrap();
+    (shell, seen)
+}
+
+#[tokio::test]
+async fn server_home_is_the_sessions_unless_settings_keep_the_users() {
+    let (shell, seen_in_own) = seen("").await;
+    assert_ne!(seen_in_own.trim(), shell.path("").to_str().unwrap().trim_end_matches('/'));
+    let (_shell, same) = seen("[servers.aws]\nhome = 'session'\n").await;
+    assert!(same.contains("valetkey-session-"), "{same}");
+    let (shell, seen_in_users) = seen("[servers.aws]\nhome = 'user'\n").await;
+    assert_eq!(seen_in_users.trim(), shell.path("").to_str().unwrap().trim_end_matches('/'));
+}
+
+#[tokio::test]
+async fn server_inherits_no_descriptor_of_its_gateway() {
+    let (_shell, seen) = seen("").await;
+    assert!(!seen.contains("leaked"), "{seen}");
+}
+
+#[tokio::test]
+async fn server_home_in_another_spelling_is_refused() {
+    let shell = Shell::new().file("valetkey.toml", "[servers.aws]\nhome = 'users'\n");
+    let ended = shell.run(&["serve", "--config", "valetkey.toml"]).await;
+    assert_eq!(ended.code, Some(78), "{}", ended.stderr);
+    assert!(ended.stderr.contains("home"), "{}", ended.stderr);
+}

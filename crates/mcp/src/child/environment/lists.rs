@@ -1,0 +1,102 @@
+//! Which variables of the host children may inherit, and which no child of a session may have.
+
+use std::ffi::OsStr;
+
+use super::GATEWAY_MARKER;
+use super::tools::TOOL_VARIABLES;
+
+/// Inherited when the host has them.
+const BASELINE: &[&str] = &[
+    "HOME",
+    "LOGNAME",
+    "PATH",
+    "SHELL",
+    "TERM",
+    "USER",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "TZ",
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    GATEWAY_MARKER,
+];
+
+/// Where the host keeps its certificates; without them nothing behind a private CA is reached.
+const CERTIFICATES: &[&str] = &[
+    "AWS_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+];
+
+/// Each of these beats the container endpoint in some SDK, or leads to somebody else's credentials. A child that is
+/// given a session's credentials never sees one of them.
+const OUTRANKING: &[&str] = &[
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_ACCESS_KEY",
+    "AWS_SECRET_KEY",
+    "AMAZON_ACCESS_KEY_ID",
+    "AMAZON_SECRET_ACCESS_KEY",
+    "AMAZON_SESSION_TOKEN",
+    "AWS_CREDENTIAL_EXPIRATION",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CREDENTIAL_FILE",
+    "AWS_CREDENTIAL_PROFILES_FILE",
+    "BOTO_CONFIG",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_EC2_METADATA_DISABLED",
+];
+
+/// So does every variable that begins so: one bearer token for each service.
+const OUTRANKING_PREFIX: &str = "AWS_BEARER_TOKEN_";
+
+/// Those of them that are secrets.
+const SECRET: &[&str] = &[
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_SECRET_KEY",
+    "AMAZON_SECRET_ACCESS_KEY",
+    "AMAZON_SESSION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+];
+
+/// Whether a child inherits the variable without being configured to.
+pub(super) fn is_inheritable(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    let listed = [BASELINE, CERTIFICATES, TOOL_VARIABLES].iter().any(|list| list.contains(&name));
+    listed || name.starts_with("AWS_ENDPOINT_URL")
+}
+
+/// Whether the variable is a secret of AWS.
+pub(super) fn is_secret(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| SECRET.contains(&name) || name.starts_with(OUTRANKING_PREFIX))
+}
+
+/// Whether the variable would give a program other credentials than its session's. No child of a session that is given
+/// credentials gets such a variable from its host or its configuration.
+#[must_use]
+pub fn outranks_credentials(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| OUTRANKING.contains(&name) || name.starts_with(OUTRANKING_PREFIX))
+}

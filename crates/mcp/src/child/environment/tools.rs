@@ -1,0 +1,126 @@
+//! Where package runners and other tools find their user's configuration when `HOME` is the session's.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// A folder of the user: the variable that names it, and where it is otherwise.
+#[derive(Clone, Copy)]
+enum Base {
+    Home,
+    Config,
+    Data,
+}
+
+use Base::{Config, Data, Home};
+
+/// A tool's own variable, and the files or folders that it stands for, of which the first that exists is used.
+///
+/// Tools that have no variable of the kind, such as yarn (`.yarnrc.yml`) and bun (`.bunfig.toml`), find their
+/// configuration only in the user's own home.
+const CONFIGURATION: &[(&str, &[(Base, &str)])] = &[
+    ("npm_config_userconfig", &[(Home, ".npmrc")]),
+    ("UV_CONFIG_FILE", &[(Config, "uv/uv.toml")]),
+    ("UV_PYTHON_INSTALL_DIR", &[(Data, "uv/python")]),
+    ("PIP_CONFIG_FILE", &[(Config, "pip/pip.conf"), (Home, ".pip/pip.conf")]),
+    ("DOCKER_CONFIG", &[(Home, ".docker")]),
+    ("GIT_CONFIG_GLOBAL", &[(Home, ".gitconfig"), (Config, "git/config")]),
+    ("BUN_INSTALL", &[(Home, ".bun")]),
+    ("PNPM_HOME", &[(Data, "pnpm")]),
+    ("CARGO_HOME", &[(Home, ".cargo")]),
+    ("RUSTUP_HOME", &[(Home, ".rustup")]),
+    // Managers of versions, whose `npx` or `python` on PATH is a shim that reads its folder.
+    ("VOLTA_HOME", &[(Home, ".volta")]),
+    ("NVM_DIR", &[(Home, ".nvm")]),
+    ("PYENV_ROOT", &[(Home, ".pyenv")]),
+    ("ASDF_DATA_DIR", &[(Home, ".asdf")]),
+    ("MISE_DATA_DIR", &[(Data, "mise")]),
+    ("MISE_CONFIG_DIR", &[(Config, "mise")]),
+];
+
+/// Caches are shared, so that a server is not downloaded again for each session. A server that changes them changes what
+/// other sessions run; but it runs as the same user, and can do that with or without the variable.
+const CACHES: &[(&str, &str)] = &[("UV_CACHE_DIR", ".cache/uv"), ("npm_config_cache", ".npm")];
+
+/// The variables above, which children inherit when the host has them, and another spelling that npm reads too.
+pub(super) const TOOL_VARIABLES: &[&str] = &[
+    "npm_config_userconfig",
+    "NPM_CONFIG_USERCONFIG",
+    "npm_config_cache",
+    "NPM_CONFIG_CACHE",
+    "UV_CACHE_DIR",
+    "UV_CONFIG_FILE",
+    "UV_PYTHON_INSTALL_DIR",
+    "PIP_CONFIG_FILE",
+    "DOCKER_CONFIG",
+    "GIT_CONFIG_GLOBAL",
+    "BUN_INSTALL",
+    "PNPM_HOME",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "VOLTA_HOME",
+    "NVM_DIR",
+    "PYENV_ROOT",
+    "ASDF_DATA_DIR",
+    "MISE_DATA_DIR",
+    "MISE_CONFIG_DIR",
+];
+
+/// The folders of the host's user, of which children inherit only `HOME`.
+#[derive(Debug, Clone, Default)]
+pub(super) struct UserFolders {
+    home: Option<PathBuf>,
+    config: Option<PathBuf>,
+    data: Option<PathBuf>,
+}
+
+impl UserFolders {
+    pub(super) fn new(variables: &BTreeMap<OsString, OsString>) -> Self {
+        let folder = |name: &str| variables.get(OsStr::new(name)).map(PathBuf::from);
+        let home = folder("HOME");
+        let below = |path: &str| home.as_deref().map(|home| home.join(path));
+        // A relative path is none, by the specification.
+        let base =
+            |name: &str, path: &str| folder(name).filter(|path| path.is_absolute()).or_else(|| below(path));
+        let (config, data) = (base("XDG_CONFIG_HOME", ".config"), base("XDG_DATA_HOME", ".local/share"));
+        Self { home, config, data }
+    }
+
+    /// Points the tools' own variables at the user's files, as far as these exist and the variables are not set.
+    pub(super) fn point_at(&self, variables: &mut BTreeMap<OsString, OsString>) {
+        let found = CONFIGURATION.iter().filter_map(|(name, places)| Some((*name, self.first(places)?)));
+        let caches = CACHES.iter().filter_map(|(name, path)| Some((*name, self.home.as_ref()?.join(path))));
+        for (name, path) in found.chain(caches) {
+            // npm reads its variables in any spelling.
+            if !variables.keys().any(|set| set.eq_ignore_ascii_case(name)) {
+                variables.insert(name.into(), path.into());
+            }
+        }
+    }
+
+    fn first(&self, places: &[(Base, &str)]) -> Option<PathBuf> {
+        places.iter().filter_map(|(base, path)| Some(self.base(*base)?.join(path))).find(|path| path.exists())
+    }
+
+    fn base(&self, base: Base) -> Option<&Path> {
+        let folder = match base {
+            Home => &self.home,
+            Config => &self.config,
+            Data => &self.data,
+        };
+        folder.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tool_variables_list_every_tool() {
+        let names = CONFIGURATION.iter().map(|(name, _)| *name).chain(CACHES.iter().map(|(name, _)| *name));
+        for name in names {
+            assert!(TOOL_VARIABLES.contains(&name), "{name}");
+        }
+    }
+}
