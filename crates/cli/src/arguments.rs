@@ -154,6 +154,9 @@ pub(crate) struct Exec {
     /// Another variable for the program: `NAME` with its value here, or `NAME=VALUE`.
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = variable)]
     pub(crate) env: Vec<String>,
+    /// Pass the whole environment on, except for variables that could give the program other AWS credentials.
+    #[arg(long)]
+    pub(crate) inherit: bool,
     /// The program and its arguments.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
     pub(crate) program: Vec<OsString>,

@@ -1,5 +1,8 @@
 //! `valetkey exec`: any program as a child of a session.
 
+use std::collections::BTreeMap;
+use std::env::VarError;
+use std::ffi::OsStr;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitCode;
 
@@ -7,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use valetkey::audit::AuditEvent;
 use valetkey::mcp::CredentialEndpoint;
 use valetkey::mcp::child::{
-    ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, SessionHome, Stdio,
+    ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, SessionHome, Stdio, outranks_credentials,
 };
 use valetkey::mcp::endpoint::Leash;
 use valetkey::{SessionAccount, SessionContext};
@@ -18,6 +21,8 @@ use crate::failure::Failure;
 use crate::handed_out;
 use crate::serve::launcher;
 use crate::terminal::Terminal;
+
+const LONGEST_SHOWN: usize = 31;
 
 pub(crate) async fn run(command: Exec) -> Result<ExitCode, Failure> {
     let terminal = Terminal::new();
@@ -43,10 +48,10 @@ async fn with_child(
     let home = SessionHome::create(Some(&region)).map_err(unready)?;
     tokio::task::spawn_blocking(SessionHome::remove_abandoned);
     // The user's own program keeps the user's own home.
-    let named: Vec<_> = command.env.iter().filter_map(|named| variable(named)).collect();
-    let named = named.iter().map(|(name, value)| (name, value));
-    let environment =
-        ChildEnvironment::new(&HostEnvironment::from_process(), named).shut(&home).region(Some(&region));
+    let (host, named) = (inherited(command.inherit), named(&command.env));
+    let pairs = named.iter().map(|(name, value)| (name, value));
+    let environment = ChildEnvironment::new(&host, pairs).shut(&home).region(Some(&region));
+    report_not_passed(&named, &environment);
     let endpoint = CredentialEndpoint::start().await.map_err(unready)?;
     let grant = endpoint.grant(account.clone(), "exec", Leash::default());
     let environment = match command.delivery {
@@ -71,11 +76,51 @@ async fn with_child(
     code
 }
 
-/// `NAME=VALUE`, or `NAME` with the value it has here, if it has one.
-fn variable(named: &str) -> Option<(String, String)> {
-    match named.split_once('=') {
-        Some((name, value)) => Some((name.to_owned(), value.to_owned())),
-        None => Some((named.to_owned(), std::env::var(named).ok()?)),
+fn inherited(everything: bool) -> HostEnvironment {
+    if everything {
+        HostEnvironment::unrestricted(std::env::vars_os())
+    } else {
+        HostEnvironment::from_process()
+    }
+}
+
+/// What `--env` names, as far as it has a value: later ones win, as in a shell.
+fn named(options: &[String]) -> BTreeMap<String, String> {
+    options.iter().filter_map(|option| variable(option)).collect()
+}
+
+/// `NAME=VALUE`, or `NAME` with the value it has here. A name without a value is reported.
+fn variable(option: &str) -> Option<(String, String)> {
+    if let Some((name, value)) = option.split_once('=') {
+        return Some((name.to_owned(), value.to_owned()));
+    }
+    match std::env::var(option) {
+        Ok(value) => Some((option.to_owned(), value)),
+        Err(error) => {
+            let why = match error {
+                VarError::NotPresent => "the variable is not set here",
+                VarError::NotUnicode(_) => "the value is not UTF-8; `--inherit` passes it",
+            };
+            tracing::warn!("`--env {}` passes nothing: {why}", shown(option));
+            None
+        }
+    }
+}
+
+/// What is too long for a name, or has other characters, may be a secret whose name was forgotten.
+fn shown(name: &str) -> &str {
+    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if is_name && name.len() <= LONGEST_SHOWN { name } else { "…" }
+}
+
+fn report_not_passed(named: &BTreeMap<String, String>, environment: &ChildEnvironment) {
+    for (name, _) in named.iter().filter(|(name, value)| !environment.passes(name, value)) {
+        let why = if outranks_credentials(OsStr::new(name)) {
+            "it could give the program other credentials"
+        } else {
+            "the session decides its value"
+        };
+        tracing::warn!("`--env {name}` is not passed: {why}");
     }
 }
 

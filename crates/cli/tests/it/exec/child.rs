@@ -27,6 +27,7 @@ async fn by_endpoint_the_program_sees_an_address_and_no_key() {
         "AWS_CONFIG_FILE",
         "AWS_CONTAINER_AUTHORIZATION_TOKEN",
         "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_CREDENTIAL_PROFILES_FILE",
         "AWS_DEFAULT_REGION",
         "AWS_EC2_METADATA_DISABLED",
         "AWS_ENDPOINT_URL_STS",
@@ -47,8 +48,8 @@ async fn by_environment_the_program_sees_the_keys_and_no_address() {
     let seen = seen(&ended);
     let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
     assert_eq!(keys.map(|name| seen[name]), [KEY_ID, SECRET, TOKEN]);
-    let strangers: Vec<_> =
-        seen.keys().filter(|name| name.contains("CONTAINER") || name.contains("PROFILE")).collect();
+    let leads_elsewhere = |name: &str| name.contains("CONTAINER") || name.ends_with("_PROFILE");
+    let strangers: Vec<_> = seen.keys().filter(|name| leads_elsewhere(name)).collect();
     assert!(strangers.is_empty(), "{strangers:?}");
     assert_eq!(ended.stderr, "");
 }
@@ -65,6 +66,73 @@ async fn named_variables_are_added_and_cannot_bring_another_identity() {
     for name in ["UNSET", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_ROLE_ARN"] {
         assert!(!seen.contains_key(name), "{name}");
     }
+}
+
+#[tokio::test]
+async fn env_option_that_passes_nothing_is_reported() {
+    let secret = "kZb6vLq0/canary+0123456789abcdefghijklmn";
+    let shell = with_keys().env("LEVEL", "high").env("AWS_PROFILE", "host");
+    for (option, expected) in [
+        ("UNSET", "`--env UNSET` passes nothing: the variable is not set here"),
+        ("AWS_PROFILE", "`--env AWS_PROFILE` is not passed: it could give the program other credentials"),
+        ("AWS_REGION=us-west-2", "`--env AWS_REGION` is not passed: the session decides its value"),
+        (secret, "`--env …` passes nothing"),
+        ("LEVEL", ""),
+        ("LEVEL=low", ""),
+        ("AWS_REGION=eu-central-1", ""),
+    ] {
+        let ended = shell.run(&["exec", "--env", option, "--", "true"]).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert_eq!(ended.stderr.lines().count(), usize::from(!expected.is_empty()), "{}", ended.stderr);
+        assert!(ended.stderr.contains(expected) && !ended.stderr.contains("canary"), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn inherit_option_passes_everything_but_other_credentials() {
+    let passed = [
+        "SSH_AUTH_SOCK",
+        "KUBECONFIG",
+        "VIRTUAL_ENV",
+        "XDG_RUNTIME_DIR",
+        "EDITOR",
+        "TF_VAR_region",
+        "AWS_PAGER",
+    ];
+    let kept = ["AWS_PROFILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_BEARER_TOKEN_BEDROCK"];
+    let shell = passed.iter().chain(&kept).fold(with_keys(), |shell, name| shell.env(name, "of-the-host"));
+    let shell =
+        shell.env("AWS_CONFIG_FILE", "canary").env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/canary");
+    let ended = shell.run(&["exec", "--inherit", "--env", "MODE=ro", "--", "env"]).await;
+    let seen = seen(&ended);
+    for name in passed {
+        assert_eq!(seen.get(name), Some(&"of-the-host"), "{name}");
+    }
+    assert!(kept.iter().all(|name| !seen.contains_key(name)), "{seen:?}");
+    assert_eq!(seen["MODE"], "ro");
+    assert!(!ended.stdout.contains("canary") && !ended.stdout.contains(KEY_ID), "{}", ended.stdout);
+    let plain = shell.run(&["exec", "--", "env"]).await;
+    assert!(!plain.stdout.contains("of-the-host"), "{}", plain.stdout);
+}
+
+#[tokio::test]
+async fn proxies_of_the_host_are_passed_and_exclude_loopback() {
+    let names = ["HTTP_PROXY", "https_proxy", "ALL_PROXY"];
+    let shell = names.iter().fold(with_keys(), |shell, name| shell.env(name, "http://proxy:3128"));
+    let ended = shell.env("NO_PROXY", ".corp").run(&["exec", "--", "env"]).await;
+    let seen = seen(&ended);
+    assert!(names.iter().all(|name| seen[name] == "http://proxy:3128"), "{seen:?}");
+    for name in ["NO_PROXY", "no_proxy"] {
+        assert_eq!(seen[name], ".corp,127.0.0.1,localhost,::1");
+    }
+}
+
+#[tokio::test]
+async fn descriptor_that_the_shell_passes_reaches_the_program() {
+    let valetkey = env!("CARGO_BIN_EXE_valetkey");
+    let script = "exec 7< passed; exec \"$0\" exec -- sh -c 'cat <&7'";
+    let ended = with_keys().file("passed", "read").run_program("sh", &["-c", script, valetkey]).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "read"), "{}", ended.stderr);
 }
 
 #[tokio::test]
