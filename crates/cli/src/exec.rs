@@ -49,8 +49,7 @@ async fn with_child(
     tokio::task::spawn_blocking(SessionHome::remove_abandoned);
     // The user's own program keeps the user's own home.
     let (host, named) = (inherited(command.inherit), named(&command.env));
-    let pairs = named.iter().map(|(name, value)| (name, value));
-    let environment = ChildEnvironment::new(&host, pairs).shut(&home).region(Some(&region));
+    let environment = ChildEnvironment::new(&host, &named).shut(&home).region(Some(&region));
     report_not_passed(&named, &environment);
     let endpoint = CredentialEndpoint::start().await.map_err(unready)?;
     let grant = endpoint.grant(account.clone(), "exec", Leash::default());

@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn fields_of_names_the_fields_of_a_section() {
-        assert_eq!(fields_of::<ServerSettings>(), ["credentials", "account", "tool_policies"]);
+        assert_eq!(fields_of::<ServerSettings>(), ["credentials", "account", "home", "tool_policies"]);
         assert_eq!(fields_of::<String>(), [""; 0]);
     }
 
