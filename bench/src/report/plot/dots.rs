@@ -79,9 +79,8 @@ mod tests {
 
     #[test]
     fn dots_with_long_names_cut_no_text() {
-        let figure = |subject: &str, value| {
-            Figure::new("measure", subject, "microseconds", &Rounds::from(value))
-        };
+        let figure =
+            |subject: &str, value| Figure::new("measure", subject, "microseconds", &Rounds::from(value));
         let figures = [figure(&"a very long subject ".repeat(4), 1.0), figure("short", 90_000.0)];
         let svg = dots(&figures.iter().collect::<Vec<_>>(), false).unwrap();
         assert!(svg.contains("a very long subject"));

@@ -1,5 +1,6 @@
 //! `valetkey serve`: MCP on standard input and output, from the first message to the last process.
 
+mod acceptance;
 mod child;
 mod client;
 mod ending;

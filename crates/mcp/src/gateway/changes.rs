@@ -1,4 +1,4 @@
-//! `ToolChanges`: tells clients that the list of tools has changed, in the way of their protocol.
+//! `ToolChanges`: notifies clients of changes of the list of tools, in the way of their protocol.
 
 use std::convert::Infallible;
 

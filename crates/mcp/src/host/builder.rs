@@ -119,14 +119,14 @@ impl McpHostBuilder {
         self
     }
 
-    /// How long [`McpHost::all_tools`] waits for servers; five seconds unless said. Servers that take longer go on
+    /// How long [`McpHost::all_tools`] waits for servers (default: 5 s). Servers that take longer go on
     /// starting, and [`McpHost::tools_changed`] announces their tools.
     pub fn list_budget(mut self, budget: Duration) -> Self {
         self.list_budget = budget;
         self
     }
 
-    /// How long a server may take to list its tools; half a minute unless said.
+    /// How long a server may take to list its tools (default: 30 s).
     pub fn list_patience(mut self, patience: Duration) -> Self {
         self.patience.list = patience;
         self

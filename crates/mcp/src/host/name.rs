@@ -17,7 +17,7 @@ const MIN_SERVER: usize = 8;
 pub(super) struct Prefixes(BTreeMap<String, String>);
 
 impl Prefixes {
-    /// Servers whose names differ only in characters that no client accepts are told apart by a hash.
+    /// Servers whose names differ only in characters that no client accepts are distinguished by a hash.
     pub(super) fn new<'a>(servers: impl Iterator<Item = &'a str> + Clone) -> Self {
         let mut count: BTreeMap<String, usize> = BTreeMap::new();
         for server in servers.clone() {

@@ -6,7 +6,7 @@ use serde_json::Value;
 const MAX_NODES: usize = 1_000_000;
 /// The deepest nesting; the parser's own limit.
 const MAX_DEPTH: usize = 127;
-/// The longest id, and the longest key that is told from others.
+/// The longest id, and the longest key that is compared.
 const MAX_TOKEN: usize = 128;
 
 /// Reads the bytes of a line as they come, in pieces of any size. It needs no valid JSON: only strings, brackets and

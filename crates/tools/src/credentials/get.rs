@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use valetkey_core::audit::AuditEvent;
-use valetkey_core::{Alias, Error, Result, SessionContext};
+use valetkey_core::{Alias, Error, ErrorKind, Result, SessionContext};
 
 use super::{account_schema, status, status_schema};
 use crate::arguments::Arguments;
@@ -40,22 +40,35 @@ impl GetCredentials {
         let session = self.sessions.of(&mut arguments)?;
         let account = arguments.account()?.unwrap_or_else(|| session.default_account().clone());
         let shown = match self.exposure {
-            SecretExposure::StatusOnly => known(&session, &account)?,
+            SecretExposure::StatusOnly => known(&session, &account).await?,
             SecretExposure::Reveal => reveal(&session, &account).await?,
         };
         Ok(ToolOutput::json(shown))
     }
 }
 
-fn known(session: &SessionContext, account: &Alias) -> Result<Value> {
-    let status = status(session, account)?;
-    // Neither a set nor anyone who would provide one: the caller has to act first.
-    if status["provider"].is_null() {
-        return Err(Error::not_configured("no AWS credentials found in context").with_next_step(
-            "call `set_aws_credentials_context` or `extract_and_set_credentials_from_stack_job` first",
-        ));
+/// The status of an account that has credentials. What its provider has not provided yet is fetched: callers decide by this
+/// whether there are any.
+async fn known(session: &SessionContext, account: &Alias) -> Result<Value> {
+    let known = status(session, account)?;
+    if known["provider"].is_null() {
+        return Err(missing());
     }
-    Ok(status)
+    if !known["key_suffix"].is_null() {
+        return Ok(known);
+    }
+    match session.credentials_for(account).await {
+        Ok(_) => status(session, account),
+        Err(error) if error.kind() == ErrorKind::NotConfigured => Err(missing().with_source(error)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Neither credentials nor a provider that has some: the caller has to act first.
+fn missing() -> Error {
+    Error::not_configured("no AWS credentials found in context").with_next_step(
+        "call `set_aws_credentials_context` or `extract_and_set_credentials_from_stack_job` first",
+    )
 }
 
 async fn reveal(session: &SessionContext, account: &Alias) -> Result<Value> {

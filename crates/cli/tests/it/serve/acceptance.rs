@@ -1,0 +1,160 @@
+//! The acceptance flow of the original Python design over MCP, with a server whose calls AWS attributes to a user.
+
+use serde_json::{Value, json};
+use valetkey_local_aws::{LocalAws, SecretSpec, UserSpec};
+
+use super::client::{Client, ERAS, Era};
+use super::{WHOAMI, with_server};
+use crate::shell::Shell;
+
+const SET: &str = "set_aws_credentials_context";
+const GETS: [&str; 2] = ["get_aws_credentials_context", "get_service_context_info"];
+const CREDENTIALS: &str =
+    r#"{"access_key_id": "AKIA_TEST", "secret_access_key": "secret_test", "region": "us-west-2"}"#;
+const OF_THE_JOB: &str = r#"{"access_key_id": "AKIA_JOB", "secret_access_key": "secret_job"}"#;
+
+async fn start() -> LocalAws {
+    LocalAws::builder()
+        .user(UserSpec::new("999999999999", "platform", "AKIA_PLATFORM", "secret_platform"))
+        .user(UserSpec::new("111111111111", "tester", "AKIA_TEST", "secret_test"))
+        .user(UserSpec::new("222222222222", "job", "AKIA_JOB", "secret_job"))
+        .secret(SecretSpec::new("999999999999", "cred/cred-1", OF_THE_JOB))
+        .start()
+        .await
+        .unwrap()
+}
+
+/// The Rust SDK cannot read long-lived keys from the endpoint, so the server gets them in its environment.
+///
+/// A shell whose environment holds the platform's keys, and a session whose own account has this provider.
+fn shell(aws: &LocalAws, provider: &str) -> Shell {
+    let settings = format!(
+        "[session]\ndefault_account = 'work'\n[accounts.work]\nprovider = '{provider}'\n[accounts.host]\n\
+         provider = 'environment'\n[resolver]\nprovider = 'secrets-manager'\nsource = 'host'\nprefix = 'cred/'\n\
+         [servers.aws]\ncredentials = 'env'\n"
+    );
+    with_server(&aws.endpoint_url())
+        .env("AWS_ENDPOINT_URL", &aws.endpoint_url())
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", "AKIA_PLATFORM")
+        .env("AWS_SECRET_ACCESS_KEY", "secret_platform")
+        .file("settings.toml", settings)
+}
+
+async fn connect(shell: &Shell, era: Era) -> Client {
+    let arguments = ["serve", "--config", "settings.toml", "--mcp-config", "mcp.json"];
+    Client::connect_with(shell, era, &arguments).await
+}
+
+async fn text(client: &mut Client, tool: &str, arguments: Value) -> String {
+    let result = client.call(tool, arguments).await;
+    result["content"][0]["text"].as_str().unwrap().to_owned()
+}
+
+/// Which user AWS takes the server for; `None` if the call is refused.
+async fn caller(client: &mut Client) -> Option<String> {
+    let result = client.call(WHOAMI, json!({})).await;
+    let arn = result["structuredContent"]["arn"].as_str().map(str::to_owned);
+    assert_eq!(arn.is_none(), result["isError"] == true, "{result}");
+    Some(arn?.rsplit('/').next()?.to_owned())
+}
+
+#[tokio::test]
+async fn acceptance_flow_holds_over_mcp_in_each_era() {
+    let aws = start().await;
+    for era in ERAS {
+        let shell = shell(&aws, "memory");
+        let mut client = connect(&shell, era).await;
+        assert_eq!(caller(&mut client).await, None, "never as the host");
+        for get in GETS {
+            assert!(text(&mut client, get, json!({})).await.contains("error"), "{get}");
+        }
+
+        let set = text(&mut client, SET, json!({"credentials_json": CREDENTIALS})).await;
+        assert_eq!(set, "Successfully set AWS credentials in context for region: us-west-2");
+        assert_eq!(caller(&mut client).await.as_deref(), Some("tester"));
+
+        let info = r#"{"service_id":"svc-1","zone":"b","cluster":"a"}"#;
+        let arguments: Value = serde_json::from_str(info).unwrap();
+        let set = text(&mut client, "set_service_context_info", arguments).await;
+        assert_eq!(set, "Successfully set service context for: svc-1");
+        assert_eq!(text(&mut client, GETS[1], json!({})).await, info, "key order included");
+        for get in GETS {
+            assert!(!text(&mut client, get, json!({})).await.contains("error"), "{get}");
+        }
+
+        let job = r#"{"spec": {"provider_credential_id": "cred-1"}}"#;
+        let extracted =
+            text(&mut client, "extract_and_set_credentials_from_stack_job", json!({"stack_job_json": job}))
+                .await;
+        assert!(extracted.starts_with("Successfully extracted and set AWS credentials"), "{extracted}");
+        assert_eq!(caller(&mut client).await.as_deref(), Some("job"));
+
+        let cleared = text(&mut client, "clear_credential_context", json!({})).await;
+        assert_eq!(cleared, "Successfully cleared all credentials and context from memory");
+        assert_eq!(caller(&mut client).await, None);
+        for get in GETS {
+            assert!(text(&mut client, get, json!({})).await.contains("error"), "{get}");
+        }
+        // The way by hand: the platform's own tool returns the credentials, and they are set.
+        text(&mut client, SET, json!({"credentials_json": OF_THE_JOB})).await;
+        assert_eq!(caller(&mut client).await.as_deref(), Some("job"));
+        assert_eq!(client.close().await.code, Some(0));
+    }
+    aws.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn acceptance_errors_hold_over_mcp() {
+    let aws = start().await;
+    let shell = shell(&aws, "memory");
+    let mut client = connect(&shell, ERAS[0]).await;
+    for (input, expected) in [
+        (r#"{"secret_access_key": "s"}"#, "Error: Missing required field 'access_key_id'"),
+        (r#"{"access_key_id": "AKIA_TEST"}"#, "Error: Missing required field 'secret_access_key'"),
+        ("not json", "Error: Invalid JSON"),
+    ] {
+        let failed = text(&mut client, SET, json!({"credentials_json": input})).await;
+        assert!(failed.starts_with(expected), "{failed}");
+    }
+    let failed =
+        text(&mut client, "extract_and_set_credentials_from_stack_job", json!({"stack_job_json": "{}"}))
+            .await;
+    assert!(failed.starts_with("Error"), "{failed}");
+    let set = text(&mut client, "set_service_context_info", json!({"name": "web"})).await;
+    assert_eq!(set, "Successfully set service context for: unknown");
+    assert_eq!(client.close().await.code, Some(0));
+    aws.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn acceptance_fallback_to_the_environment_is_configured() {
+    let aws = start().await;
+    let shell = shell(&aws, "environment");
+    let mut client = connect(&shell, ERAS[0]).await;
+    assert_eq!(caller(&mut client).await.as_deref(), Some("platform"));
+    text(&mut client, SET, json!({"credentials_json": CREDENTIALS})).await;
+    assert_eq!(caller(&mut client).await.as_deref(), Some("tester"), "what was set wins");
+    assert_eq!(client.close().await.code, Some(0));
+    aws.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn acceptance_invocations_at_once_are_isolated() {
+    let aws = start().await;
+    let shell = shell(&aws, "memory");
+    let (mut first, mut second) = tokio::join!(connect(&shell, ERAS[0]), connect(&shell, ERAS[1]));
+    text(&mut first, SET, json!({"credentials_json": CREDENTIALS})).await;
+    text(&mut second, SET, json!({"credentials_json": OF_THE_JOB})).await;
+    for _ in 0..5 {
+        let (one, other) = tokio::join!(caller(&mut first), caller(&mut second));
+        assert_eq!((one.as_deref(), other.as_deref()), (Some("tester"), Some("job")));
+    }
+    text(&mut first, "clear_credential_context", json!({})).await;
+    let (one, other) = tokio::join!(caller(&mut first), caller(&mut second));
+    assert_eq!((one.as_deref(), other.as_deref()), (None, Some("job")));
+    assert_eq!(first.close().await.code, Some(0));
+    assert_eq!(caller(&mut second).await.as_deref(), Some("job"), "the end of the other costs nothing");
+    assert_eq!(second.close().await.code, Some(0));
+    aws.stop().await.unwrap();
+}
