@@ -34,7 +34,7 @@ fn shell(aws: &LocalAws, provider: &str) -> Shell {
          [servers.aws]\ncredentials = 'env'\n"
     );
     with_server(&aws.endpoint_url())
-        .env("AWS_ENDPOINT_URL", &aws.endpoint_url())
+        .env("AWS_ENDPOINT_URL", aws.endpoint_url())
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "AKIA_PLATFORM")
         .env("AWS_SECRET_ACCESS_KEY", "secret_platform")
