@@ -23,7 +23,8 @@ fn main() -> Result<()> {
 }
 
 struct Server {
-    /// `fields`, `pages`, `noisy`, `mute`, `touchy`, `refusing`, `cancelled`, `changing`, `broken`, `secretive`, `blurting`.
+    /// `fields`, `pages`, `noisy`, `mute`, `touchy`, `refusing`, `cancelled`, `changing`, `broken`, `secretive`, `blurting`,
+    /// `malformed`, `surrogate`, `nan`, `deep`, `long`, `exact`, `floods`.
     mode: String,
     /// What its tool is called.
     tool: String,
@@ -89,6 +90,9 @@ impl Server {
         if self.is("pages") {
             tools = vec![tool("last"), tool("last"), tool(&"long".repeat(30)), tool("größe.x")];
         }
+        if self.is("malformed") {
+            tools = malformed_tools();
+        }
         self.answer(message, &json!({"tools": tools, "x-list": true}))
     }
 
@@ -98,6 +102,24 @@ impl Server {
             "broken" => self.say(&json!({"jsonrpc": "2.0", "id": message["id"], "error": "not an object"})),
             // Never answers: the caller must take the call back.
             "cancelled" => Ok(fs::write(tmp()?.join("called"), "")?),
+            // Each is JSON to some writer of it, and to no reader.
+            "surrogate" => self.result_text(message, r#""half \ud83d of a pair""#),
+            "malformed" => self.result_text(message, "1"),
+            "nan" => self.result_text(message, "NaN"),
+            "deep" => self.result_text(message, &("[".repeat(500) + &"]".repeat(500))),
+            "long" => self.result_text(message, &format!("{:?}", "x".repeat(17 << 20))),
+            // Longer than any machine word; the keys are in no order.
+            "exact" => self.result_text(
+                message,
+                r#"{"z": 12345678901234567890123, "a": 0.1000000000000000055511151231257827}"#,
+            ),
+            // Reads none of the responses before it answers.
+            "floods" => {
+                for id in 0..100_000 {
+                    writeln!(stdout(), r#"{{"jsonrpc": "2.0", "id": {id}, "method": "ping"}}"#)?;
+                }
+                self.answer(message, &json!({"content": []}))
+            }
             "secretive" => self.refuse(message, &format!("denied: {}", env::var("AWS_SECRET_ACCESS_KEY")?)),
             "changing" => {
                 self.changed = true;
@@ -106,6 +128,16 @@ impl Server {
             }
             _ => self.answer(message, &odd_result(&message["params"])),
         }
+    }
+
+    /// A result whose `value` is written as it is.
+    fn result_text(&self, message: &Value, value: &str) -> Result<()> {
+        let id = &message["id"];
+        writeln!(
+            stdout(),
+            r#"{{"jsonrpc": "2.0", "result": {{"content": [], "structuredContent": {{"value": {value}}}}}, "id": {id}}}"#
+        )?;
+        Ok(stdout().flush()?)
     }
 
     fn answer(&self, message: &Value, result: &Value) -> Result<()> {
@@ -133,6 +165,27 @@ fn tool(name: &str) -> Value {
         "_meta": {"vendor/tool": 1},
         "x-tool": {"kept": true},
     })
+}
+
+/// One sound definition among those that break the protocol, each in its own way.
+fn malformed_tools() -> Vec<Value> {
+    vec![
+        tool("sound"),
+        json!({"name": "no-schema"}),
+        json!({"name": "null-schema", "inputSchema": null}),
+        json!({"name": "no-type", "inputSchema": {"properties": {"a": {}}}}),
+        json!({"name": "null-required", "inputSchema": {"type": "object", "required": null}}),
+        json!({"name": "boolean-property", "inputSchema": {"type": "object", "properties": {"a": true}}}),
+        json!({"name": "null-description", "description": null, "inputSchema": {"type": "object"}}),
+        json!({"name": "odd-hints", "annotations": {"readOnlyHint": "yes"}, "inputSchema": {"type": "object"}}),
+        json!({"name": "odd-output", "outputSchema": {"type": "string"}, "inputSchema": {"type": "object"}}),
+        json!({"name": "text-schema", "inputSchema": {"type": "string"}}),
+        json!({"name": "text-property", "inputSchema": {"type": "object", "properties": {"a": "string"}}}),
+        json!({"inputSchema": {"type": "object"}}),
+        json!({"name": 7, "inputSchema": {"type": "object"}}),
+        json!("text"),
+        tool("sound"),
+    ]
 }
 
 fn odd_result(params: &Value) -> Value {

@@ -156,7 +156,9 @@ async fn a_source_without_credentials_stops_the_chain_rather_than_falling_throug
         (error.kind(), error.field(), error.provider()),
         (ErrorKind::Invalid, Some("source"), Some("assume-role"))
     );
-    assert!(error.next_step().unwrap().contains("memory"), "{error}");
+    assert!(error.next_step().unwrap().contains("its source"), "{error}");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("no credentials"), "{cause}");
     assert!(wire.sent().is_empty());
 }
 

@@ -8,4 +8,5 @@ mod eras;
 mod leaving;
 mod malformed;
 mod narrowed;
+mod unreadable;
 pub(crate) mod wire;

@@ -5,6 +5,7 @@ mod caller;
 mod client;
 mod configuration;
 mod isolation;
+mod malformed;
 mod proxy;
 mod switch;
 

@@ -1,0 +1,87 @@
+//! Messages that cannot be read get an error by their id at once, values arrive as they were sent, and what peers send is
+//! bounded.
+
+use serde_json::json;
+use valetkey_mcp::child::Delivery;
+
+use super::wire::{ERAS, Wire};
+use crate::stage::{fixture, raw};
+
+#[tokio::test]
+async fn response_unreadable_fails_its_call_and_no_other() {
+    for (mode, reason) in [("nan", "not valid JSON"), ("deep", "nested"), ("long", "16 MiB")] {
+        let mut wire = Wire::open(ERAS[0], [("raw", raw(mode)), ("fixture", fixture(Delivery::Env))]).await;
+        wire.set("AAAA").await;
+        let failed = wire.call("raw__tool", json!({})).await;
+        let text = failed["content"][0]["text"].as_str().unwrap();
+        assert!(failed["isError"] == true && text.contains(reason), "{mode}: {text}");
+        let again = wire.call("raw__tool", json!({})).await;
+        assert_eq!(again["isError"], true, "the connection goes on");
+        assert_eq!(wire.call("fixture__whoami", json!({})).await["structuredContent"]["key"], "AAAA");
+        wire.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn response_with_half_a_surrogate_pair_is_repaired() {
+    let mut wire = Wire::open(ERAS[1], [("raw", raw("surrogate"))]).await;
+    wire.set("AAAA").await;
+    let result = wire.call("raw__tool", json!({})).await;
+    assert_eq!(result["structuredContent"]["value"], "half \u{fffd} of a pair");
+    wire.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn numbers_and_key_order_arrive_as_they_were_sent() {
+    let mut wire = Wire::open(ERAS[0], [("raw", raw("exact"))]).await;
+    wire.set("AAAA").await;
+    wire.call("raw__tool", json!({})).await;
+    let result = r#"{"z":12345678901234567890123,"a":0.1000000000000000055511151231257827}"#;
+    assert!(wire.heard.contains(result), "{}", wire.heard);
+
+    wire.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn request_unreadable_gets_an_error_by_its_id() {
+    let mut wire = Wire::open(ERAS[0], []).await;
+    wire.send_line(r#"{"jsonrpc":"2.0","id":41,"method":"tools/call","params":{"a":NaN}}"#).await;
+    let error = wire.answer(&json!(41)).await;
+    assert_eq!(error["error"]["code"], -32700, "{error}");
+    wire.send_line(&format!(
+        r#"{{"jsonrpc":"2.0","id":"deep","method":"x","params":{}{}}}"#,
+        "[".repeat(300),
+        "]".repeat(300)
+    ))
+    .await;
+    let error = wire.answer(&json!("deep")).await;
+    assert_eq!(error["error"]["code"], -32700, "{error}");
+    assert_eq!(wire.call("clear_credential_context", json!({})).await["isError"], false);
+    wire.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn requests_beyond_the_limit_get_an_error_and_others_go_on() {
+    let mut wire = Wire::open(ERAS[0], [("raw", raw("cancelled"))]).await;
+    wire.set("AAAA").await;
+    wire.names().await;
+    // None of these calls ends; the limit is 256.
+    for id in 1000..1256 {
+        let params = json!({"name": "raw__tool", "arguments": {}});
+        wire.send(&json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params})).await;
+    }
+    let refused = wire.request("tools/list", json!({})).await;
+    assert!(refused["error"]["message"].as_str().unwrap().contains("256"), "{refused}");
+    wire.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1000}}))
+        .await;
+    assert!(wire.request("tools/list", json!({})).await["result"].is_object(), "there is room again");
+    wire.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn child_that_floods_and_reads_nothing_is_answered() {
+    let mut wire = Wire::open(ERAS[0], [("raw", raw("floods"))]).await;
+    wire.set("AAAA").await;
+    assert!(wire.call("raw__tool", json!({})).await["content"].is_array());
+    wire.close().await.unwrap();
+}
