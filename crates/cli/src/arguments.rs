@@ -45,7 +45,11 @@ pub(crate) enum Command {
     /// The demo's MCP server.
     #[cfg(feature = "demo")]
     #[command(hide = true)]
-    DemoServer,
+    DemoServer {
+        /// Use one AWS client for all calls.
+        #[arg(long)]
+        keep_client: bool,
+    },
     /// The launcher of child processes.
     #[command(hide = true)]
     Launch(Launch),

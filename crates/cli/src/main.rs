@@ -71,7 +71,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Check(command) => check::run(&command).await,
         Command::Trust(command) => trust::run(&command),
         #[cfg(feature = "demo")]
-        Command::DemoServer => demo::serve_child().await,
+        Command::DemoServer { keep_client } => demo::serve_child(keep_client).await,
         Command::Launch(launch) => Ok(launch.guard_program()),
     }
 }

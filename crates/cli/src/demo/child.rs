@@ -4,9 +4,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::BehaviorVersion;
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_types::error::display::DisplayErrorContext;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use valetkey::SessionContext;
 use valetkey::mcp::Gateway;
@@ -17,9 +18,10 @@ use crate::failure::Failure;
 /// How often the server looks whether it may go on.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Serves one tool on standard input and output until the client leaves.
-pub(crate) async fn serve_child() -> Result<ExitCode, Failure> {
-    let tools = ToolSet::default().with(CallerIdentity::new())?;
+/// Serves one tool on standard input and output until the client leaves. With `keep_client` all calls use one AWS client,
+/// which caches credentials.
+pub(crate) async fn serve_child(keep_client: bool) -> Result<ExitCode, Failure> {
+    let tools = ToolSet::default().with(CallerIdentity::new(keep_client))?;
     Gateway::new(SessionContext::builder().build(), tools).serve_stdio(CancellationToken::new()).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -37,22 +39,36 @@ pub(super) async fn exists(path: &str) {
 }
 
 /// Who AWS says the server is.
-struct CallerIdentity(ToolDefinition);
+struct CallerIdentity {
+    definition: ToolDefinition,
+    /// The configuration of the client that is kept, if one is.
+    kept: Option<OnceCell<SdkConfig>>,
+}
 
 impl CallerIdentity {
-    fn new() -> Self {
+    fn new(keep_client: bool) -> Self {
         let input = json!({
             "type": "object",
             "properties": {"once_exists": {"type": "string", "description": "Wait until this file exists"}},
         });
-        Self(ToolDefinition::new("get_caller_identity", "Asks AWS STS who the caller is.", input))
+        let definition = ToolDefinition::new("get_caller_identity", "Asks AWS STS who the caller is.", input);
+        Self { definition, kept: keep_client.then(OnceCell::new) }
+    }
+
+    /// A new default chain for each call, as most servers have it, or the one that is kept.
+    async fn config(&self) -> SdkConfig {
+        let load = || aws_config::load_defaults(BehaviorVersion::latest());
+        match &self.kept {
+            Some(kept) => kept.get_or_init(load).await.clone(),
+            None => load().await,
+        }
     }
 }
 
 #[async_trait]
 impl Tool for CallerIdentity {
     fn definition(&self) -> &ToolDefinition {
-        &self.0
+        &self.definition
     }
 
     async fn call(&self, input: Value) -> ToolOutput {
@@ -61,8 +77,7 @@ impl Tool for CallerIdentity {
             let _told = tokio::fs::write(format!("{path}.waiting"), "").await;
             exists(path).await;
         }
-        // As the common servers do: a fresh default chain for each call.
-        let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
+        let config = self.config().await;
         let key = match config.credentials_provider() {
             Some(provider) => {
                 aws_credential_types::provider::ProvideCredentials::provide_credentials(&provider).await.ok()

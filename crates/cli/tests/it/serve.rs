@@ -10,6 +10,7 @@ mod faults;
 mod folder;
 mod observed;
 mod secrecy;
+mod switch;
 
 use serde_json::{Value, json};
 

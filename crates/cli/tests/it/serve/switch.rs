@@ -1,0 +1,59 @@
+//! A server on the Rust SDK that keeps its client acts in the account of the session at the first call after a switch.
+
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use serde_json::{Value, json};
+use valetkey_local_aws::{LocalAws, RoleSpec, UserSpec};
+
+use super::client::{Client, ERAS};
+use super::{WHOAMI, demo_server, servers};
+use crate::shell::Shell;
+
+const ACCOUNTS: [&str; 2] = ["111111111111", "222222222222"];
+
+/// Temporary credentials of a role in the account, as a tool takes them.
+async fn assume(aws: &LocalAws, account: &str) -> Value {
+    let platform = Credentials::new("AKIA_PLATFORM", "secret_platform", None, None, "test");
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(aws.endpoint_url())
+        .credentials_provider(SharedCredentialsProvider::new(platform))
+        .load()
+        .await;
+    let role = format!("arn:aws:iam::{account}:role/agent");
+    let assumed = aws_sdk_sts::Client::new(&config).assume_role().role_arn(role).role_session_name("s-1");
+    let issued = assumed.send().await.unwrap().credentials.unwrap();
+    json!({
+        "access_key_id": issued.access_key_id,
+        "secret_access_key": issued.secret_access_key,
+        "session_token": issued.session_token,
+        "region": "us-east-1",
+    })
+}
+
+#[tokio::test]
+async fn switch_of_a_caching_rust_client_takes_effect_at_once() {
+    let role = |account| RoleSpec::new(&format!("arn:aws:iam::{account}:role/agent")).trusts("999999999999");
+    let aws = LocalAws::builder()
+        .user(UserSpec::new("999999999999", "platform", "AKIA_PLATFORM", "secret_platform"))
+        .role(role(ACCOUNTS[0]))
+        .role(role(ACCOUNTS[1]))
+        .start()
+        .await
+        .unwrap();
+    let mut server = demo_server(&aws.endpoint_url());
+    server["args"] = json!(["demo-server", "--keep-client"]);
+    let shell = Shell::new().file("mcp.json", servers(json!({"aws": server})));
+    let mut client = Client::connect(&shell, ERAS[0]).await;
+    for account in ACCOUNTS.into_iter().cycle().take(6) {
+        let credentials = assume(&aws, account).await;
+        client.set(credentials).await;
+        for _ in 0..3 {
+            let result = client.call(WHOAMI, json!({})).await;
+            assert_eq!(result["structuredContent"]["account"], account, "{result}");
+        }
+    }
+    assert_eq!(client.close().await.code, Some(0));
+    aws.stop().await.unwrap();
+}
