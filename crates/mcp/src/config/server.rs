@@ -260,7 +260,7 @@ fn credential_variable(name: &str) -> Error {
     if name.ends_with("PROFILE") {
         return error.with_next_step(
             "make the profile an account in valetkey.toml: `[accounts.NAME]` with `provider = \"profile\"` and \
-             `profile = …`, and `[servers.SERVER]` with `account = \"NAME\"`",
+             `name = …`, and `[servers.SERVER]` with `account = \"NAME\"`",
         );
     }
     error.with_next_step("make the keys an account in valetkey.toml, or set them with a tool")
