@@ -8,12 +8,16 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+/// A response that ends within its content.
+const UNFINISHED: &str = r#"{"jsonrpc":"2.0","result":{"content":[{"type":"text","text":"abc ..."#;
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
     let mut args = env::args().skip(1);
     let mode = args.next().unwrap_or_default();
-    let mut server = Server { mode, tool: args.next().unwrap_or_else(|| "tool".to_owned()), changed: false };
+    let mut server =
+        Server { mode, tool: args.next().unwrap_or_else(|| "tool".to_owned()), changed: false, held: None };
     server.banner()?;
     for line in stdin().lock().lines() {
         let message: Value = serde_json::from_str(&line?)?;
@@ -24,11 +28,13 @@ fn main() -> Result<()> {
 
 struct Server {
     /// `fields`, `pages`, `noisy`, `mute`, `touchy`, `refusing`, `cancelled`, `changing`, `broken`, `secretive`, `blurting`,
-    /// `malformed`, `surrogate`, `nan`, `deep`, `long`, `exact`, `floods`.
+    /// `malformed`, `surrogate`, `nan`, `deep`, `long`, `cut`, `severed`, `either`, `logging`, `exact`, `floods`.
     mode: String,
     /// What its tool is called.
     tool: String,
     changed: bool,
+    /// A call that is not answered.
+    held: Option<Value>,
 }
 
 impl Server {
@@ -108,6 +114,22 @@ impl Server {
             "nan" => self.result_text(message, "NaN"),
             "deep" => self.result_text(message, &("[".repeat(500) + &"]".repeat(500))),
             "long" => self.result_text(message, &format!("{:?}", "x".repeat(17 << 20))),
+            // The writer lost what lay in the middle, or at the end.
+            "cut" => self.print(&format!(r#"{UNFINISHED},"id":{}}}"#, message["id"])),
+            "severed" => self.print(UNFINISHED),
+            // Two calls: one of the two responses is lost.
+            "either" if self.held.is_none() => {
+                self.held = Some(message.clone());
+                Ok(())
+            }
+            "either" => {
+                self.print(UNFINISHED)?;
+                self.answer(message, &json!({"content": []}))
+            }
+            "logging" => {
+                self.log(&message["id"])?;
+                self.answer(message, &json!({"content": [], "structuredContent": {"value": 1}}))
+            }
             // Longer than any machine word; the keys are in no order.
             "exact" => self.result_text(
                 message,
@@ -140,6 +162,19 @@ impl Server {
         Ok(stdout().flush()?)
     }
 
+    /// Lines that resemble a response to `id`, and are none.
+    fn log(&self, id: &Value) -> Result<()> {
+        for line in [
+            format!(r#"{{"level":"info","id":{id},"message":"called"}}"#),
+            format!(r#"{{"level":"info","id":{id},"took":NaN}}"#),
+            format!(r#"{{"level":"info","message":"said "hi","id":{id}}}"#),
+            format!(r#"sending {{"jsonrpc":"2.0","id":{id},"result":{{"content":[]}}}}"#),
+        ] {
+            self.print(&line)?;
+        }
+        Ok(())
+    }
+
     fn answer(&self, message: &Value, result: &Value) -> Result<()> {
         self.say(&json!({"jsonrpc": "2.0", "id": message["id"], "result": result}))
     }
@@ -149,7 +184,11 @@ impl Server {
     }
 
     fn say(&self, message: &Value) -> Result<()> {
-        writeln!(stdout(), "{message}")?;
+        self.print(&message.to_string())
+    }
+
+    fn print(&self, line: &str) -> Result<()> {
+        writeln!(stdout(), "{line}")?;
         Ok(stdout().flush()?)
     }
 }

@@ -1,6 +1,7 @@
 //! An MCP connection to a child, in which results stay the JSON that the child sent.
 
 mod handshake;
+mod in_flight;
 mod listing;
 mod raw;
 

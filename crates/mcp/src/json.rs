@@ -6,6 +6,7 @@ mod lines;
 mod outbox;
 mod repair;
 mod scan;
+mod trailing;
 
 pub(crate) use exact::{round_numbers, write_exact};
 pub(crate) use lines::{JsonLines, Line, Unreadable};

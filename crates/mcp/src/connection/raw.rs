@@ -3,13 +3,15 @@
 //! rmcp's models drop what they do not know, and a proxy must pass it on. So once the connection is established, a
 //! result is handed over as the JSON it is.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
 use rmcp::model::{
-    CustomResult, ErrorCode, JsonRpcMessage, JsonRpcResponse, JsonRpcVersion2_0, RequestId, ServerResult,
+    ClientNotification, CustomResult, ErrorCode, JsonRpcMessage, JsonRpcResponse, JsonRpcVersion2_0,
+    RequestId, ServerResult,
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
@@ -19,6 +21,7 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio_util::codec::FramedRead;
 
 use super::handshake::PROBE_ID;
+use super::in_flight::{InFlight, Lost};
 use crate::json::{JsonLines, Line, Outbox, Unreadable};
 
 /// A child's input. Clones share it.
@@ -28,6 +31,9 @@ pub(super) struct RawTransport {
     lines: FramedRead<ChildStdout, JsonLines>,
     input: Input,
     keep_raw: Arc<AtomicBool>,
+    in_flight: InFlight,
+    /// Messages that were read, and errors in place of some that could not be.
+    ready: VecDeque<RxJsonRpcMessage<RoleClient>>,
 }
 
 impl RawTransport {
@@ -36,14 +42,47 @@ impl RawTransport {
         input: Input,
         keep_raw: Arc<AtomicBool>,
     ) -> Self {
-        Self { lines, input, keep_raw }
+        Self { lines, input, keep_raw, in_flight: InFlight::default(), ready: VecDeque::new() }
     }
 
-    fn read(&self, line: Line) -> Option<RxJsonRpcMessage<RoleClient>> {
-        let message = match line {
-            Line::Message(message) => message,
-            Line::Unreadable(unreadable) => return unreadable_response(unreadable),
+    /// A request of the child's that cannot be read is skipped: valetkey serves none.
+    fn read(&mut self, line: Line) {
+        let lost = match line {
+            Line::Message(message) => self.deliver(message),
+            Line::Unreadable(unreadable) if unreadable.is_request => return,
+            Line::Unreadable(unreadable) => self.lose(unreadable),
         };
+        self.ready.extend(lost.into_iter().map(|lost| error_response(lost.id, lost.reason)));
+    }
+
+    /// Passes a message on, and returns the requests that are known to be lost when it has come.
+    fn deliver(&mut self, message: Value) -> Vec<Lost> {
+        let Some(message) = self.message(message) else { return Vec::new() };
+        let answered = match &message {
+            JsonRpcMessage::Response(response) => Some(&response.id),
+            JsonRpcMessage::Error(error) => error.id.as_ref(),
+            JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => None,
+        };
+        let lost = answered.map(|id| self.in_flight.answer(id)).unwrap_or_default();
+        self.ready.push_back(message);
+        lost
+    }
+
+    /// The requests that fail with a response that cannot be read, so that their callers do not wait.
+    fn lose(&mut self, Unreadable { id, reason, .. }: Unreadable) -> Vec<Lost> {
+        let Some(id) = id else {
+            let reason = format!("the server's response {reason}, and has lost its id");
+            return self.in_flight.answer_unnamed(reason);
+        };
+        let id: Option<RequestId> = serde_json::from_value(id).ok();
+        // The response to a request that was taken back is of no interest.
+        let Some(id) = id.filter(|id| self.in_flight.contains(id)) else { return Vec::new() };
+        let others = self.in_flight.answer(&id);
+        let lost = Lost { id, reason: format!("the server's response {reason}") };
+        [vec![lost], others].concat()
+    }
+
+    fn message(&self, message: Value) -> Option<RxJsonRpcMessage<RoleClient>> {
         if message["id"] == PROBE_ID {
             // The late response to the probe, which was given up.
             return None;
@@ -56,27 +95,22 @@ impl RawTransport {
     }
 }
 
-/// The error in place of a response that cannot be read, so that its caller does not wait. A request of the child's that
-/// cannot be read is skipped: valetkey serves none.
-fn unreadable_response(unreadable: Unreadable) -> Option<RxJsonRpcMessage<RoleClient>> {
-    if unreadable.is_request {
-        return None;
-    }
-    error_response(&unreadable.id, format!("the server's response {}", unreadable.reason))
-}
-
 /// The code of errors in place of responses, which no server sends.
 pub(super) const UNREADABLE: i32 = -32_099;
 
-/// The error in place of a response that is neither a result nor an error.
+/// The error in place of a response that is neither a result nor an error. An object that has none of the members of a
+/// response is no message; servers may log such objects, ids and all.
 fn invalid_response(message: &Value) -> Option<RxJsonRpcMessage<RoleClient>> {
-    let id = message.get("id").filter(|_| message.get("method").is_none())?;
-    error_response(id, "the server's response is neither a result nor an error".to_owned())
+    let has = |name| message.get(name).is_some();
+    if has("method") || !["jsonrpc", "result", "error"].into_iter().any(has) {
+        return None;
+    }
+    let id = serde_json::from_value(message.get("id")?.clone()).ok()?;
+    Some(error_response(id, "the server's response is neither a result nor an error".to_owned()))
 }
 
-fn error_response(id: &Value, message: String) -> Option<RxJsonRpcMessage<RoleClient>> {
-    let id: RequestId = serde_json::from_value(id.clone()).ok()?;
-    Some(JsonRpcMessage::error(ErrorData::new(ErrorCode(UNREADABLE), message, None), Some(id)))
+fn error_response(id: RequestId, message: String) -> RxJsonRpcMessage<RoleClient> {
+    JsonRpcMessage::error(ErrorData::new(ErrorCode(UNREADABLE), message, None), Some(id))
 }
 
 fn raw_response(mut message: Value) -> Option<RxJsonRpcMessage<RoleClient>> {
@@ -95,6 +129,17 @@ impl Transport<RoleClient> for RawTransport {
         message: TxJsonRpcMessage<RoleClient>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
         let is_response = matches!(message, JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_));
+        match &message {
+            JsonRpcMessage::Request(request) => self.in_flight.begin(request.id.clone()),
+            JsonRpcMessage::Notification(notification) => {
+                if let ClientNotification::CancelledNotification(cancelled) = &notification.notification
+                    && let Some(id) = &cancelled.params.request_id
+                {
+                    self.in_flight.cancel(id);
+                }
+            }
+            JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => {}
+        }
         let sending = (!is_response || !self.input.is_full()).then(|| self.input.send(&message));
         async move {
             match sending {
@@ -106,12 +151,13 @@ impl Transport<RoleClient> for RawTransport {
 
     /// Skips what is no message: servers print banners on standard output.
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
-        while let Some(Ok(line)) = self.lines.next().await {
-            if let Some(message) = self.read(line) {
+        loop {
+            if let Some(message) = self.ready.pop_front() {
                 return Some(message);
             }
+            let line = self.lines.next().await?.ok()?;
+            self.read(line);
         }
-        None
     }
 
     async fn close(&mut self) -> Result<(), Self::Error> {

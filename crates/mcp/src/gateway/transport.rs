@@ -48,7 +48,7 @@ where
         let message = match line {
             Line::Message(message) => message,
             Line::Unreadable(unreadable) => {
-                self.refuse_unreadable(&unreadable);
+                self.refuse_unreadable(unreadable);
                 return None;
             }
         };
@@ -56,7 +56,8 @@ where
         match serde_json::from_value::<RxJsonRpcMessage<RoleServer>>(message) {
             Ok(message) => self.admit(message),
             Err(_) => {
-                self.refuse(id.as_ref()?, ErrorCode::INVALID_REQUEST, "the request is malformed".to_owned());
+                let id = id.and_then(request_id)?;
+                self.refuse(Some(id), ErrorCode::INVALID_REQUEST, "the request is malformed".to_owned());
                 None
             }
         }
@@ -66,8 +67,7 @@ where
         match &message {
             JsonRpcMessage::Request(request) if self.in_flight.len() >= MAX_IN_FLIGHT => {
                 let busy = format!("{MAX_IN_FLIGHT} requests are in progress; wait for one to end");
-                let id = serde_json::to_value(&request.id).ok()?;
-                self.refuse(&id, ErrorCode::INTERNAL_ERROR, busy);
+                self.refuse(Some(request.id.clone()), ErrorCode::INTERNAL_ERROR, busy);
                 return None;
             }
             JsonRpcMessage::Request(request) => {
@@ -84,19 +84,26 @@ where
         Some(message)
     }
 
-    fn refuse_unreadable(&mut self, unreadable: &Unreadable) {
-        if unreadable.is_request {
-            let message = format!("the request {}", unreadable.reason);
-            self.refuse(&unreadable.id, ErrorCode::PARSE_ERROR, message);
+    /// The id of a request in progress is not taken from it by a request that cannot be read: it is found where brackets do
+    /// not match, and stands for something else there.
+    fn refuse_unreadable(&mut self, Unreadable { id, is_request, reason }: Unreadable) {
+        if is_request {
+            let id = id.and_then(request_id).filter(|id| !self.in_flight.contains(id));
+            let lost = if id.is_none() { ", and has lost its id" } else { "" };
+            self.refuse(id, ErrorCode::PARSE_ERROR, format!("the request {reason}{lost}"));
         }
     }
 
-    fn refuse(&mut self, id: &Value, code: ErrorCode, message: String) {
-        let Ok(id) = serde_json::from_value::<RequestId>(id.clone()) else { return };
+    /// The error has no id where that of the request cannot be read.
+    fn refuse(&mut self, id: Option<RequestId>, code: ErrorCode, message: String) {
         let error: TxJsonRpcMessage<RoleServer> =
-            JsonRpcMessage::error(ErrorData::new(code, message, None), Some(id));
+            JsonRpcMessage::error(ErrorData::new(code, message, None), id);
         self.replying = Some(Box::pin(self.outbox.send(&error)));
     }
+}
+
+fn request_id(id: Value) -> Option<RequestId> {
+    serde_json::from_value(id).ok()
 }
 
 impl<R, W> Transport<RoleServer> for ClientTransport<R, W>

@@ -1,5 +1,5 @@
 //! `JsonLines`: messages from a program that may print anything else in between. Noise is skipped; a message that cannot be
-//! read is reported with its id, so that no caller waits for it.
+//! read is reported, with its id if it has one left, so that no caller waits for it.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use tokio_util::codec::Decoder;
 
 use super::exact::mark_numbers;
 use super::repair::repair;
-use super::scan::Scan;
+use super::scan::{Meant, Scan};
 
 /// The longest line that is read, in bytes.
 const MAX_LINE: usize = 16 * 1024 * 1024;
@@ -26,8 +26,8 @@ pub(crate) enum Line {
 /// A message that is too large, or is not valid JSON.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Unreadable {
-    /// The id at its top level.
-    pub(crate) id: Value,
+    /// Its id; `None` if the line ends before it, or lost it.
+    pub(crate) id: Option<Value>,
     /// Whether it has a method: a request, else a response.
     pub(crate) is_request: bool,
     /// Why it cannot be read; nothing of its content.
@@ -90,13 +90,15 @@ impl JsonLines {
                 Err(reason) => reason,
             },
         };
-        let id = scan.id()?;
-        Some(Line::Unreadable(Unreadable { id, is_request: scan.has_method(), reason }))
+        let Meant { id, is_request } = scan.meant_as()?;
+        Some(Line::Unreadable(Unreadable { id, is_request, reason }))
     }
 }
 
 /// Parses a line, repaired if need be; an error names the place only.
 fn parse(line: &[u8]) -> Result<Value, String> {
+    // The parser counts columns from the last end of line.
+    let line = line.trim_ascii_end();
     let repaired;
     let text = match std::str::from_utf8(line) {
         Ok(text) => text,
@@ -156,23 +158,36 @@ mod tests {
             (r#"{"result":{"value":Infinity},"id":2}"#, json!(2), false),
             (r#"{"id":3,"method":"tools/call","params":{"a":}}"#, json!(3), true),
             (&deep, json!("x"), false),
+            (
+                r#"{"jsonrpc":"2.0","result":{"content":[{"type":"text","text":"abc ...,"id":7}"#,
+                json!(7),
+                false,
+            ),
         ] {
             let lines = read(&[text.as_bytes(), b"\n{\"b\": 2}\n"]);
             let [Line::Unreadable(unreadable), Line::Message(_)] = &lines[..] else { panic!("{lines:?}") };
-            assert_eq!((&unreadable.id, unreadable.is_request), (&id, is_request), "{text}");
+            assert_eq!((&unreadable.id, unreadable.is_request), (&Some(id), is_request), "{text}");
         }
+    }
+
+    #[test]
+    fn line_cut_off_is_reported_with_its_column() {
+        let lines = read(&[b"{\"jsonrpc\":\"2.0\",\"result\":{\"a\":[\n"]);
+        let reason = "is not valid JSON at column 32".to_owned();
+        assert_eq!(lines, [Line::Unreadable(Unreadable { id: None, is_request: false, reason })]);
     }
 
     #[test]
     fn line_too_long_is_reported_and_the_next_read() {
         let long = vec![b' '; MAX_LINE + 1];
         for chunks in [
-            [&b"{\"id\":4,\"a\":"[..], &long, b"1}\n{\"b\": 2}\n"],
-            [b"{\"a\":", &long, b"1,\"id\":4}\n{\"b\": 2}\n"],
+            [&b"{\"id\":4,\"result\":{"[..], &long, b"}}\n{\"b\": 2}\n"],
+            [b"{\"result\":{", &long, b"},\"id\":4}\n{\"b\": 2}\n"],
+            [b"{\"result\":{\"a\":\"b", &long, b",\"id\":4}\n{\"b\": 2}\n"],
         ] {
             let lines = read(&chunks);
             let [Line::Unreadable(unreadable), Line::Message(next)] = &lines[..] else { panic!("{lines:?}") };
-            assert_eq!((&unreadable.id, next), (&json!(4), &json!({"b": 2})));
+            assert_eq!((&unreadable.id, next), (&Some(json!(4)), &json!({"b": 2})));
             assert!(unreadable.reason.contains("16 MiB"));
         }
     }

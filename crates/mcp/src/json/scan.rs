@@ -1,6 +1,8 @@
-//! `Scan`: counts what a line of JSON holds, and finds its id, before anything is parsed.
+//! `Scan`: counts what a line of JSON holds, and finds out what it is meant as, before anything is parsed.
 
 use serde_json::Value;
+
+use super::trailing::trailing_id;
 
 /// The most values in one line. A parsed value takes some hundred bytes whatever it is.
 const MAX_NODES: usize = 1_000_000;
@@ -8,6 +10,27 @@ const MAX_NODES: usize = 1_000_000;
 const MAX_DEPTH: usize = 127;
 /// The longest id, and the longest key that is compared.
 const MAX_TOKEN: usize = 128;
+/// How much of the end of a line is kept: enough for an id and what surrounds it.
+const MAX_TAIL: usize = 256;
+
+/// Which member of the message a value at the top level belongs to.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Member {
+    #[default]
+    Other,
+    Id,
+    /// `result` or `error`.
+    Outcome,
+}
+
+/// What a line that cannot be read is meant as.
+#[derive(Debug, PartialEq)]
+pub(super) struct Meant {
+    /// `None` if the line ends before its id, or lost it.
+    pub(super) id: Option<Value>,
+    /// A request, else a response.
+    pub(super) is_request: bool,
+}
 
 /// Reads the bytes of a line as they come, in pieces of any size. It needs no valid JSON: only strings, brackets and
 /// commas count.
@@ -20,21 +43,36 @@ pub(super) struct Scan {
     is_escaped: bool,
     /// The text of a string or a bare value at the top level.
     token: Vec<u8>,
-    /// The last string at the top level was the key `id`, or is not known yet.
-    is_id: bool,
+    member: Member,
     id: Option<Vec<u8>>,
     has_method: bool,
+    has_version: bool,
+    /// A `result` or `error` that is no plain value: none is in MCP, and in logs many are.
+    has_outcome: bool,
+    /// The first byte that is no white space.
+    first: Option<u8>,
+    /// The first bracket is closed: nothing that follows belongs to the message.
+    is_closed: bool,
+    /// Something follows.
+    has_more: bool,
+    tail: Vec<u8>,
 }
 
 impl Scan {
     pub(super) fn push(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|&byte| self.step(byte));
+        self.tail.extend_from_slice(&bytes[bytes.len().saturating_sub(MAX_TAIL)..]);
+        self.tail.drain(..self.tail.len().saturating_sub(MAX_TAIL));
     }
 
     fn step(&mut self, byte: u8) {
         if self.in_string {
             self.string(byte);
             return;
+        }
+        if !byte.is_ascii_whitespace() {
+            self.first.get_or_insert(byte);
+            self.has_more |= self.is_closed;
         }
         match byte {
             b'"' => {
@@ -43,20 +81,18 @@ impl Scan {
                 self.keep(byte);
             }
             b'{' | b'[' => {
+                self.has_outcome |= self.is_top() && self.member == Member::Outcome;
                 self.depth += 1;
                 self.deepest = self.deepest.max(self.depth);
                 self.nodes += 1;
             }
             b'}' | b']' => {
                 self.end_value();
+                self.is_closed |= self.depth == 1;
                 self.depth = self.depth.saturating_sub(1);
             }
             b',' => self.end_value(),
-            b':' if self.depth == 1 => {
-                self.is_id = self.token == b"\"id\"";
-                self.has_method |= self.token == b"\"method\"";
-                self.token.clear();
-            }
+            b':' if self.is_top() => self.end_key(),
             b' ' | b'\t' | b'\r' | b'\n' => {}
             _ => self.keep(byte),
         }
@@ -72,10 +108,26 @@ impl Scan {
         }
     }
 
+    /// Between the brackets of the message itself.
+    fn is_top(&self) -> bool {
+        self.depth == 1 && !self.is_closed
+    }
+
+    fn end_key(&mut self) {
+        self.member = match self.token.as_slice() {
+            b"\"id\"" => Member::Id,
+            b"\"result\"" | b"\"error\"" => Member::Outcome,
+            _ => Member::Other,
+        };
+        self.has_method |= self.token == b"\"method\"";
+        self.has_version |= self.token == b"\"jsonrpc\"";
+        self.token.clear();
+    }
+
     /// A value ends at a comma or a bracket.
     fn end_value(&mut self) {
         self.nodes += 1;
-        if self.depth == 1 && std::mem::take(&mut self.is_id) {
+        if self.is_top() && std::mem::take(&mut self.member) == Member::Id {
             self.id = Some(std::mem::take(&mut self.token));
         }
         if self.depth <= 1 {
@@ -106,16 +158,32 @@ impl Scan {
         }
     }
 
-    /// The id of the message at the top level, if it is a number or a string.
-    pub(super) fn id(&self) -> Option<Value> {
-        let id: Value = serde_json::from_slice(self.id.as_ref()?).ok()?;
-        (id.is_string() || id.is_i64() || id.is_u64()).then_some(id)
+    /// What the line is meant as; `None` for noise.
+    ///
+    /// The log of a server may be JSON with ids, and may repeat a message behind other text. So a message begins the
+    /// line, and a response is known by its `jsonrpc`, `result` or `error`. An id between the brackets of the message is
+    /// its own. Where quotation marks or brackets do not match, there may be none, and the end of the line decides.
+    /// A message that is whole and has no id is a notification, or the response to one, and needs no reply.
+    pub(super) fn meant_as(&self) -> Option<Meant> {
+        if self.first != Some(b'{') {
+            return None;
+        }
+        let is_whole = self.is_closed && !self.has_more && !self.in_string;
+        let (id, has_version) = match (&self.id, trailing_id(&self.tail)) {
+            (Some(id), _) => (Some(read_id(id)?), self.has_version),
+            (None, Some(trailing)) => (Some(trailing.id), self.has_version || trailing.has_version),
+            (None, None) if is_whole => return None,
+            (None, None) => (None, self.has_version),
+        };
+        let is_response = self.has_outcome || (has_version && id.is_some());
+        (self.has_method || is_response).then_some(Meant { id, is_request: self.has_method })
     }
+}
 
-    /// Whether the message has a method, which a response does not.
-    pub(super) fn has_method(&self) -> bool {
-        self.has_method
-    }
+/// An id, if it is a number or a string.
+pub(super) fn read_id(text: &[u8]) -> Option<Value> {
+    let id: Value = serde_json::from_slice(text).ok()?;
+    (id.is_string() || id.is_i64() || id.is_u64()).then_some(id)
 }
 
 #[cfg(test)]
@@ -130,22 +198,76 @@ mod tests {
         scan
     }
 
+    fn response(id: Value) -> Option<Meant> {
+        Some(Meant { id: Some(id), is_request: false })
+    }
+
+    fn request(id: Value) -> Option<Meant> {
+        Some(Meant { id: Some(id), is_request: true })
+    }
+
     #[test]
-    fn scan_finds_the_id_wherever_it_is() {
-        for (text, id) in [
-            (r#"{"jsonrpc":"2.0","id":7,"result":{"id":8}}"#, Some(json!(7))),
-            (r#"{"result":{"id":8,"x":[{"id":9}]},"id": "a,\"}b" }"#, Some(json!("a,\"}b"))),
-            (r#"{"result":{"value":NaN},"id":3}"#, Some(json!(3))),
-            (r#"{"result":"\ud83d","id":4}"#, Some(json!(4))),
-            (r#"{"note":"\"id\":5","result":1}"#, None),
-            (r#"{"id":null}"#, None),
-            (r#"[{"id":1}]"#, None),
-            ("", None),
+    fn scan_between_its_brackets_finds_the_id() {
+        for (text, meant) in [
+            (r#"{"jsonrpc":"2.0","id":7,"result":{"id":8}}"#, response(json!(7))),
+            (r#"{"result":{"id":8,"x":[{"id":9}]},"id": "a,\"}b" }"#, response(json!("a,\"}b"))),
+            (r#"{"result":{"value":NaN},"id":3}"#, response(json!(3))),
+            (r#"{"error":{"message":"\ud83d"},"id":4}"#, response(json!(4))),
+            (r#"{"id":1,"method":"x"}"#, request(json!(1))),
+            (r#"{"id":1,"result":{"method":"x"}}"#, response(json!(1))),
+            // The rest of the line is lost.
+            (r#"{"jsonrpc":"2.0","id":7,"result":{"items":[{"a":1,"id":3}"#, response(json!(7))),
+            // What follows the message is not part of it.
+            (r#"{"jsonrpc":"2.0","id":7,"result":{}}{"id":8}"#, response(json!(7))),
+            (r#"{"jsonrpc":"2.0","result":{}},"x":{"id":3},"id":7}"#, response(json!(7))),
         ] {
-            assert_eq!(scan(text).id(), id, "{text}");
+            assert_eq!(scan(text).meant_as(), meant, "{text}");
         }
-        assert!(scan(r#"{"id":1,"method":"x"}"#).has_method());
-        assert!(!scan(r#"{"id":1,"result":{"method":"x"}}"#).has_method());
+    }
+
+    #[test]
+    fn scan_out_of_balance_finds_the_id_at_the_end() {
+        let lost = |is_request| Some(Meant { id: None, is_request });
+        for (text, meant) in [
+            (r#"{"jsonrpc":"2.0","result":{"content":[{"text":"abc ...,"id":7}"#, response(json!(7))),
+            (r#"{"result":{"content":[{"text":"abc,"jsonrpc":"2.0","id":7}"#, response(json!(7))),
+            (r#"{"jsonrpc":"2.0","result":{"content":[{"a":1,"id":"x"}"#, response(json!("x"))),
+            (r#"{"jsonrpc":"2.0","error":{"code":1,"message":"a"b", "id": 7 }"#, response(json!(7))),
+            (r#"{"method":"x","params":{"a":"abc ...,"jsonrpc":"2.0","id":5}"#, request(json!(5))),
+            // No id is left.
+            (r#"{"jsonrpc":"2.0","result":{"content":[{"text":"abc"#, lost(false)),
+            (r#"{"result":{"items":[{"id":7}"#, lost(false)),
+            (r#"{"error":{"message":"#, lost(false)),
+            (r#"{"jsonrpc":"2.0","method":"x","params":{"#, lost(true)),
+            (r#"{"jsonrpc":"2.0","result":{"a":1},"id":7"#, lost(false)),
+        ] {
+            assert_eq!(scan(text).meant_as(), meant, "{text}");
+        }
+    }
+
+    #[test]
+    fn scan_of_noise_finds_no_message() {
+        for text in [
+            "",
+            "Hello!",
+            r#"[{"id":1,"result":{}}]"#,
+            r#"{"note":"\"id\":5"}"#,
+            // Logs.
+            r#"{"level":"info","id":7,"took":NaN}"#,
+            r#"{"level":"info","message":"said "hi","id":7}"#,
+            r#"{"level":"error","error":"said "hi","id":7}"#,
+            r#"{"level":"info","payload":{"jsonrpc":"2.0","result":{},"id":7}"#,
+            r#"sent {"jsonrpc":"2.0","id":7,"result":{}}"#,
+            r#"sent {"jsonrpc":"2.0","result":{"a":"b,"id":7}"#,
+            // The response to no request.
+            r#"{"jsonrpc":"2.0","result":{"value":NaN}}"#,
+            r#"{"jsonrpc":"2.0","id":null,"error":{"value":NaN}}"#,
+            r#"{"jsonrpc":"2.0","id":null,"error":{"value":"#,
+            // A notification.
+            r#"{"jsonrpc":"2.0","method":"x","params":{"value":NaN}}"#,
+        ] {
+            assert_eq!(scan(text).meant_as(), None, "{text}");
+        }
     }
 
     #[test]
@@ -170,7 +292,7 @@ mod tests {
         fn scan_counts_at_least_the_values_of_valid_json(text in "[a-z\"\\\\]{0,20}", number in any::<i64>()) {
             let value = json!({"id": number, "x": [text, {"y": [null, true]}], "method": "m"});
             let scan = scan(&value.to_string());
-            prop_assert_eq!(scan.id(), Some(json!(number)));
+            prop_assert_eq!(scan.meant_as(), request(json!(number)));
             prop_assert!(scan.nodes >= 8);
         }
     }

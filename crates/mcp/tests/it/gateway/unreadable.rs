@@ -9,7 +9,13 @@ use crate::stage::{fixture, raw};
 
 #[tokio::test]
 async fn response_unreadable_fails_its_call_and_no_other() {
-    for (mode, reason) in [("nan", "not valid JSON"), ("deep", "nested"), ("long", "16 MiB")] {
+    for (mode, reason) in [
+        ("nan", "not valid JSON"),
+        ("deep", "nested"),
+        ("long", "16 MiB"),
+        ("cut", "not valid JSON"),
+        ("severed", "not valid JSON at column 68, and has lost its id"),
+    ] {
         let mut wire = Wire::open(ERAS[0], [("raw", raw(mode)), ("fixture", fixture(Delivery::Env))]).await;
         wire.set("AAAA").await;
         let failed = wire.call("raw__tool", json!({})).await;
@@ -20,6 +26,34 @@ async fn response_unreadable_fails_its_call_and_no_other() {
         assert_eq!(wire.call("fixture__whoami", json!({})).await["structuredContent"]["key"], "AAAA");
         wire.close().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn response_without_an_id_fails_the_call_left_over() {
+    let mut wire = Wire::open(ERAS[0], [("raw", raw("either"))]).await;
+    wire.set("AAAA").await;
+    let mut results = Vec::new();
+    let params = json!({"name": "raw__tool", "arguments": {}});
+    let first = wire.begin("tools/call", params.clone()).await;
+    let second = wire.begin("tools/call", params).await;
+    while results.len() < 2 {
+        let message = wire.receive().await.unwrap();
+        if message["id"] == first || message["id"] == second {
+            results.push(message["result"].clone());
+        }
+    }
+    assert_ne!(results[0]["isError"], true, "{results:?}");
+    assert_eq!(results[1]["isError"], true, "{results:?}");
+    assert!(results[1]["content"][0]["text"].as_str().unwrap().contains("not valid JSON"), "{results:?}");
+    wire.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn log_that_resembles_a_response_fails_no_call() {
+    let mut wire = Wire::open(ERAS[0], [("raw", raw("logging"))]).await;
+    wire.set("AAAA").await;
+    assert_eq!(wire.call("raw__tool", json!({})).await["structuredContent"]["value"], 1);
+    wire.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -56,7 +90,32 @@ async fn request_unreadable_gets_an_error_by_its_id() {
     .await;
     let error = wire.answer(&json!("deep")).await;
     assert_eq!(error["error"]["code"], -32700, "{error}");
+    wire.send_line(r#"{"method":"tools/call","params":{"name":"abc,"jsonrpc":"2.0","id":43}"#).await;
+    let error = wire.answer(&json!(43)).await;
+    assert_eq!(error["error"]["code"], -32700, "{error}");
     assert_eq!(wire.call("clear_credential_context", json!({})).await["isError"], false);
+    wire.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn request_that_lost_its_id_gets_an_error_without_one() {
+    let mut wire = Wire::open(ERAS[0], [("raw", raw("cancelled"))]).await;
+    wire.set("AAAA").await;
+    let pending = wire.begin("tools/call", json!({"name": "raw__tool", "arguments": {}})).await;
+    for line in [
+        r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"abc"#.to_owned(),
+        // The id of another request, which goes on.
+        format!(r#"{{"jsonrpc":"2.0","method":"tools/call","params":{{"arguments":{{"a":1,"id":{pending}}}"#),
+    ] {
+        wire.send_line(&line).await;
+        let error = loop {
+            let message = wire.receive().await.unwrap();
+            if message.get("error").is_some() {
+                break message;
+            }
+        };
+        assert!(error.get("id").is_none() && error["error"]["code"] == -32700, "{error}");
+    }
     wire.close().await.unwrap();
 }
 
