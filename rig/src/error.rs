@@ -50,6 +50,11 @@ pub enum Error {
         /// The end of npm's output.
         output: String,
     },
+    /// There is no Docker client.
+    #[error(
+        "no Docker client: install one (Debian: `apt-get install docker-cli`, or `docker.io` before Debian 13)"
+    )]
+    NoDocker,
     /// A peer ended, or did not answer, before it was ready.
     #[error("{peer} did not come up: {reason}; its log is {}\n{tail}", log.display())]
     Start {

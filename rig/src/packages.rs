@@ -29,6 +29,15 @@ pub fn root() -> Result<PathBuf> {
     node().map(|_node| Venv::Node.path())
 }
 
+/// The path of the rig's `bun`, or [`Error::NotBuilt`]. Its package for the machine has the program; the one named `bun`
+/// would put it in its place by an install script.
+pub fn bun() -> Result<PathBuf> {
+    let packages = root()?.join("node_modules/@oven");
+    let packages = fs::read_dir(packages).map_err(|_missing| Error::NotBuilt)?;
+    let mut programs = packages.flatten().map(|package| package.path().join("bin/bun"));
+    programs.find(|program| program.exists()).ok_or(Error::NotBuilt)
+}
+
 pub(crate) fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("node")
 }

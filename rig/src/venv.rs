@@ -16,7 +16,7 @@ pub enum Venv {
     MiniStack,
     /// The newest botocore, whose published service models are the reference for wire formats.
     Botocore,
-    /// Node.js and the JavaScript packages of `rig/node`.
+    /// Node.js with the JavaScript packages of `rig/node`, and the package runners npm, bun, yarn and uv.
     Node,
 }
 

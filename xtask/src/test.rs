@@ -5,6 +5,8 @@ use clap::Args;
 use crate::{Failure, Result, loom, rig, step::cargo};
 
 const EVERYTHING: [&str; 2] = ["--workspace", "--all-features"];
+/// What the names of tests have in common that need a Docker client, which the rig cannot install.
+const DOCKER: &str = "docker_client";
 
 /// What to run.
 #[derive(Args, Debug, Default)]
@@ -31,7 +33,11 @@ pub fn run(options: &Options) -> Result<()> {
     cargo(&with(&["test", "--no-run", "--quiet"], &[]))?;
     let documentation = cargo(&with(&["test", "--doc", "--quiet"], &[]));
     let models = loom::run();
-    let tests = runner(options);
+    let has_docker = valetkey_rig::docker().is_ok();
+    let tests = runner(options, has_docker);
+    if !options.no_rig && !has_docker {
+        println!("NOT RUN: the tests named `{DOCKER}`: {}", valetkey_rig::Error::NoDocker);
+    }
     if options.no_rig {
         println!(
             "NOT RUN: the tests that need the rig, in the modules named `real`; `cargo xtask rig` builds it"
@@ -40,14 +46,17 @@ pub fn run(options: &Options) -> Result<()> {
     documentation.and(models).and(tests)
 }
 
-fn runner(options: &Options) -> Result<()> {
+fn runner(options: &Options, has_docker: bool) -> Result<()> {
     let arguments: Vec<&str> = options.arguments.iter().map(String::as_str).collect();
+    let no_docker: &[&str] = if has_docker { &[] } else { &["--skip", DOCKER] };
     if options.nextest {
         let profile = if options.no_rig { "no-rig" } else { "default" };
+        let arguments = [&arguments[..], &["--"], no_docker].concat();
         return cargo(&with(&["nextest", "run", "--profile", profile], &arguments));
     }
-    let skip: &[&str] = if options.no_rig { &["--skip", "real::"] } else { &[] };
-    cargo(&with(&["test", "--tests", "--no-fail-fast"], &[&["--"], &arguments[..], skip].concat()))
+    let no_rig: &[&str] = if options.no_rig { &["--skip", "real::"] } else { &[] };
+    let arguments = [&["--"], &arguments[..], no_rig, no_docker].concat();
+    cargo(&with(&["test", "--tests", "--no-fail-fast"], &arguments))
 }
 
 /// The same features for every command, so that they share what is built.

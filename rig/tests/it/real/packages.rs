@@ -1,6 +1,18 @@
-//! The reference botocore and the JavaScript packages are installed and usable.
+//! The reference botocore, the JavaScript packages and the package runners are installed and usable.
 
-use valetkey_rig::{Result, Script, Venv};
+use std::process::Command;
+
+use valetkey_rig::{Result, Script, Venv, packages};
+
+#[test]
+fn package_runners_are_the_pinned_ones() -> Result<()> {
+    for (program, version) in [(Venv::Node.program("uv")?, "uv 0.13.8"), (packages::bun()?, "1.4.4")] {
+        let said = Command::new(program).arg("--version").output().unwrap();
+        let said = String::from_utf8(said.stdout).unwrap();
+        assert!(said.starts_with(version), "{said}");
+    }
+    Ok(())
+}
 
 #[tokio::test]
 async fn botocore_reference_knows_scoped_credentials() -> Result<()> {
