@@ -20,8 +20,8 @@ pub use stderr::StderrTail;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HomeFolder {
-    /// The session's own: servers of different sessions share no state through it. It is empty at first; package runners
-    /// find their user's configuration by their own variables.
+    /// The session's own: servers of different sessions share no state through it. Package runners find their user's
+    /// configuration by their own variables; it holds links for those that have none, and else is empty at first.
     #[default]
     Session,
     /// The user's, for programs that find their configuration nowhere else.

@@ -6,6 +6,7 @@ mod tools;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use valetkey_core::{Credentials, ExposeSecret, Region, SecretString, SessionId};
 
@@ -59,6 +60,11 @@ impl HostEnvironment {
         self.secrets.iter().map(ExposeSecret::expose_secret)
     }
 
+    /// Files of the host's user that tools find only in `HOME`, and the names they have there.
+    pub(super) fn linked(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
+        self.folders.linked()
+    }
+
     fn filtered(
         variables: impl IntoIterator<Item = (OsString, OsString)>,
         is_kept: impl Fn(&OsStr) -> bool,
@@ -109,7 +115,8 @@ impl ChildEnvironment {
 
     /// A `HOME` and `TMPDIR` of the session's own, for servers share state and logs through them. Package runners and
     /// version managers keep the configuration of the host's user: their own variables lead there, as far as there is
-    /// something. So do those of the package caches, so that a server is not downloaded again for each session.
+    /// something. So do those of the package caches, so that a server is not downloaded again for each session. Files of
+    /// tools without such a variable are linked by [`SessionHome::with_configuration`].
     #[must_use]
     pub fn at_home(mut self, home: &SessionHome) -> Self {
         self.folders.point_at(&mut self.variables);

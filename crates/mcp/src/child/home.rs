@@ -5,11 +5,13 @@ mod claim;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use valetkey_core::Region;
+
+use super::HostEnvironment;
 
 use abandoned::remove_tree;
 
@@ -44,6 +46,16 @@ impl SessionHome {
         let region = region.map(|region| format!("region = {region}\n")).unwrap_or_default();
         create_file(&home.config_file(), &format!("[default]\n{region}"))?;
         Ok(home)
+    }
+
+    /// Links the configuration of tools that find it only in `HOME` to that of the host's user: bun and yarn have no
+    /// variable for it. It may hold a token of a registry, so it is not copied.
+    ///
+    /// # Errors
+    /// Returns the error of the file system. A tool that did not find its user's registry would ask the public one.
+    pub fn with_configuration(self, host: &HostEnvironment) -> io::Result<Self> {
+        host.linked().try_for_each(|(name, path)| symlink(path, self.home().join(name)))?;
+        Ok(self)
     }
 
     /// Removes the folder and everything in it, without blocking the runtime. Later calls do nothing. Once polled, the

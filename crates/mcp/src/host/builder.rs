@@ -156,8 +156,9 @@ impl McpHostBuilder {
             }
         };
         let region = self.session.resolved_region(self.session.default_account());
-        let home =
-            SessionHome::create(Some(&region)).map_err(fault("the session's own folder cannot be made"))?;
+        let home = SessionHome::create(Some(&region))
+            .and_then(|home| home.with_configuration(&self.environment))
+            .map_err(fault("the session's own folder cannot be made"))?;
         // In the background: what a killed process has left may be large.
         tokio::task::spawn_blocking(SessionHome::remove_abandoned);
         let redactor = Arc::new(Redactor::with_clock(self.session.clock()));

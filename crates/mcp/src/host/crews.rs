@@ -112,7 +112,9 @@ impl Crews {
             Error::new(ErrorKind::Internal, "the narrowed session's own folder cannot be made")
                 .with_source(error)
         };
-        let home = SessionHome::create(Some(&account.resolved_region())).map_err(unmade)?;
+        let home = SessionHome::create(Some(&account.resolved_region()))
+            .and_then(|home| home.with_configuration(&self.recipe.environment))
+            .map_err(unmade)?;
         let session = account.session_id().unwrap_or(self.recipe.session);
         let recipe = Arc::new(self.recipe.elsewhere(session, home));
         Ok(Arc::new(Crew::new(narrowed, account, recipe)))

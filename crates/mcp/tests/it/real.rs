@@ -5,11 +5,13 @@ mod caller;
 mod client;
 mod configuration;
 mod isolation;
+mod listener;
 mod malformed;
 mod proxy;
 mod switch;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 use tokio::io::AsyncReadExt;
 use valetkey_core::Credentials;
@@ -19,6 +21,19 @@ use valetkey_rig::{Key, Result, Script, aws_environment};
 
 /// What a program printed, run to its end with this environment.
 async fn output(environment: ChildEnvironment, command: &[String]) -> String {
+    let ended = run(environment, command).await;
+    assert!(ended.status.success(), "{}: {}", ended.status, ended.complained);
+    ended.printed
+}
+
+/// How a program ended.
+struct Ended {
+    status: ExitStatus,
+    printed: String,
+    complained: String,
+}
+
+async fn run(environment: ChildEnvironment, command: &[String]) -> Ended {
     let (program, args) = command.split_first().unwrap();
     let args = args.iter().map(Into::into).collect();
     let command = ChildCommand { program: program.into(), args, directory: None, launcher: None };
@@ -28,8 +43,8 @@ async fn output(environment: ChildEnvironment, command: &[String]) -> String {
     stdout.read_to_string(&mut printed).await.unwrap();
     let status = child.wait().await.unwrap();
     child.stderr().last_words().await;
-    assert!(status.success(), "{status}: {}", child.stderr().masked(&Redactor::default(), 20));
-    printed
+    let complained = child.stderr().masked(&Redactor::default(), 20);
+    Ended { status, printed, complained }
 }
 
 fn script(name: &str) -> PathBuf {

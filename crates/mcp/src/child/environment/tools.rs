@@ -10,14 +10,13 @@ enum Base {
     Home,
     Config,
     Data,
+    /// What `XDG_CONFIG_HOME` names, else the home itself.
+    ConfigOrHome,
 }
 
-use Base::{Config, Data, Home};
+use Base::{Config, ConfigOrHome, Data, Home};
 
 /// A tool's own variable, and the files or folders that it stands for, of which the first that exists is used.
-///
-/// Tools that have no variable of the kind, such as yarn (`.yarnrc.yml`) and bun (`.bunfig.toml`), find their
-/// configuration only in the user's own home.
 const CONFIGURATION: &[(&str, &[(Base, &str)])] = &[
     ("npm_config_userconfig", &[(Home, ".npmrc")]),
     ("UV_CONFIG_FILE", &[(Config, "uv/uv.toml")]),
@@ -37,6 +36,9 @@ const CONFIGURATION: &[(&str, &[(Base, &str)])] = &[
     ("MISE_DATA_DIR", &[(Data, "mise")]),
     ("MISE_CONFIG_DIR", &[(Config, "mise")]),
 ];
+
+/// Files of tools that have no variable for them: bun, yarn, and yarn 1. They are found in `HOME`, by name.
+const LINKED: &[(&str, Base)] = &[(".bunfig.toml", ConfigOrHome), (".yarnrc.yml", Home), (".yarnrc", Home)];
 
 /// Caches are shared, so that a server is not downloaded again for each session. A server that changes them changes what
 /// other sessions run; but it runs as the same user, and can do that with or without the variable.
@@ -72,6 +74,7 @@ pub(super) struct UserFolders {
     home: Option<PathBuf>,
     config: Option<PathBuf>,
     data: Option<PathBuf>,
+    config_or_home: Option<PathBuf>,
 }
 
 impl UserFolders {
@@ -80,10 +83,14 @@ impl UserFolders {
         let home = folder("HOME");
         let below = |path: &str| home.as_deref().map(|home| home.join(path));
         // A relative path is none, by the specification.
-        let base =
-            |name: &str, path: &str| folder(name).filter(|path| path.is_absolute()).or_else(|| below(path));
-        let (config, data) = (base("XDG_CONFIG_HOME", ".config"), base("XDG_DATA_HOME", ".local/share"));
-        Self { home, config, data }
+        let named = |name: &str| folder(name).filter(|path| path.is_absolute());
+        let config = named("XDG_CONFIG_HOME");
+        Self {
+            config_or_home: config.clone().or_else(|| home.clone()),
+            config: config.or_else(|| below(".config")),
+            data: named("XDG_DATA_HOME").or_else(|| below(".local/share")),
+            home,
+        }
     }
 
     /// Points the tools' own variables at the user's files, as far as these exist and the variables are not set.
@@ -98,6 +105,13 @@ impl UserFolders {
         }
     }
 
+    /// The user's files that tools find only in `HOME`, as far as these exist, and the names they have there.
+    pub(super) fn linked(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
+        let path = |name: &str, base| self.base(base).map(|folder| folder.join(name));
+        let files = LINKED.iter().filter_map(move |(name, base)| Some((*name, path(name, *base)?)));
+        files.filter(|(_, path)| path.exists())
+    }
+
     fn first(&self, places: &[(Base, &str)]) -> Option<PathBuf> {
         places.iter().filter_map(|(base, path)| Some(self.base(*base)?.join(path))).find(|path| path.exists())
     }
@@ -107,6 +121,7 @@ impl UserFolders {
             Home => &self.home,
             Config => &self.config,
             Data => &self.data,
+            ConfigOrHome => &self.config_or_home,
         };
         folder.as_deref()
     }

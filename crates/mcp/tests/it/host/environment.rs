@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use valetkey_core::SessionContext;
 use valetkey_mcp::McpHost;
-use valetkey_mcp::child::{Delivery, GATEWAY_MARKER, HomeFolder};
+use valetkey_mcp::child::{Delivery, GATEWAY_MARKER, HomeFolder, HostEnvironment};
 
 use crate::keys::keys;
+use crate::role::{Role, reading};
 use crate::stage::{Stage, config, environment, fixture};
 
 fn names(answer: &Value) -> Vec<&str> {
@@ -169,6 +170,29 @@ async fn home_and_temporary_folder_are_the_sessions_own_and_go_with_it() {
             assert!(!Path::new(answer[folder].as_str().unwrap()).exists(), "{folder}");
         }
     }
+}
+
+#[tokio::test]
+async fn homes_link_configuration_that_has_no_variable() {
+    let user = tempfile::tempdir().unwrap();
+    std::fs::write(user.path().join(".yarnrc.yml"), "of the user").unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    let host = [("HOME".into(), user.path().into()), ("PATH".into(), path)];
+    let servers = [("fixture", fixture(Delivery::Endpoint)), ("plain", fixture(Delivery::Endpoint))];
+    let stage = Stage::described(servers, |builder| {
+        builder.environment(HostEnvironment::new(host)).tool_policy("fixture", "whoami", reading())
+    });
+    let stage = stage.await;
+    stage.session.set_provider_for(stage.session.default_account(), Role::new('x')).unwrap();
+    let (narrowed, plain) = (stage.whoami().await, stage.call("plain__whoami", json!({})).await);
+    assert_ne!(narrowed["home"], plain["home"]);
+    for home in [narrowed, plain].map(|answer| answer["home"].as_str().unwrap().to_owned()) {
+        let files = std::fs::read_dir(&home).unwrap().flatten().map(|entry| entry.file_name());
+        assert_eq!(files.collect::<Vec<_>>(), [".yarnrc.yml"]);
+        assert_eq!(std::fs::read_to_string(Path::new(&home).join(".yarnrc.yml")).unwrap(), "of the user");
+    }
+    stage.host.shutdown().await;
+    assert!(user.path().join(".yarnrc.yml").exists(), "only the link goes with the session");
 }
 
 #[tokio::test]

@@ -1,13 +1,14 @@
-//! Package runners whose `HOME` is the session's find the configuration of the user.
+//! Package runners and Docker whose `HOME` is the session's find the configuration of the user, and no keys of AWS.
 
 use std::fs;
 use std::path::Path;
 
 use tempfile::TempDir;
 use valetkey_mcp::child::{ChildEnvironment, HostEnvironment, SessionHome};
-use valetkey_rig::{Result, Venv, program};
+use valetkey_rig::{Result, Venv, docker, packages, program};
 
-use super::output;
+use super::listener::{ListenerFixture, NOT_FOUND};
+use super::{output, run};
 
 const NPM: &str = "https://npm.corp.example/";
 const PIP: &str = "https://pypi.corp.example/simple";
@@ -26,6 +27,25 @@ fn host(home: &Path, more: &[(&str, &str)]) -> HostEnvironment {
     let path = format!("{}:{}", node.display(), std::env::var("PATH").unwrap());
     let own = [("HOME", home.to_str().unwrap()), ("PATH", path.as_str())];
     HostEnvironment::new(own.iter().chain(more).map(|(name, value)| (name.into(), value.into())))
+}
+
+/// The environment of a child with the session's home, and that of one with its user's.
+fn either_home(host: &HostEnvironment, home: &SessionHome) -> [ChildEnvironment; 2] {
+    let plain = || ChildEnvironment::new(host, []).shut(home);
+    [plain().at_home(home), plain().in_tmp(home)]
+}
+
+fn session_home(host: &HostEnvironment) -> SessionHome {
+    SessionHome::create(None).unwrap().with_configuration(host).unwrap()
+}
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn command(program: &Path, args: &[&str]) -> Vec<String> {
+    [program.to_str().unwrap()].iter().chain(args).map(ToString::to_string).collect()
 }
 
 /// Which registry npm uses, and what pip has read.
@@ -59,5 +79,138 @@ async fn package_runner_with_its_own_variable_keeps_it() -> Result<()> {
         let environment = || ChildEnvironment::new(&host, []).shut(&home).at_home(&home);
         assert_eq!(registries(environment).await?.0.trim(), "https://other.example/", "{name}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn uv_in_either_home_asks_its_users_index() -> Result<()> {
+    let (user, index) = (user(), ListenerFixture::start(NOT_FOUND).await);
+    write(&user.path().join(".config/uv/uv.toml"), &format!("index-url = \"{}/simple\"\n", index.url));
+    let host = host(user.path(), &[]);
+    let home = session_home(&host);
+    let uvx =
+        command(&Venv::Node.program("uv")?, &["tool", "run", "--no-python-downloads", "valetkey-probe"]);
+    for (environment, count) in either_home(&host, &home).into_iter().zip(1..) {
+        let ended = run(environment, &uvx).await;
+        assert_eq!(
+            index.requests(),
+            vec!["GET /simple/valetkey-probe/ HTTP/1.1"; count],
+            "{}",
+            ended.complained
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn uv_in_either_home_uses_its_users_folders() -> Result<()> {
+    let user = user();
+    let pythons = user.path().join(".local/share/uv/python");
+    fs::create_dir_all(&pythons).unwrap();
+    let host = host(user.path(), &[]);
+    let home = session_home(&host);
+    let uv = Venv::Node.program("uv")?;
+    for (args, folder) in [(["python", "dir"], pythons), (["cache", "dir"], user.path().join(".cache/uv"))] {
+        for environment in either_home(&host, &home) {
+            let printed = output(environment, &command(&uv, &args)).await;
+            assert_eq!(Path::new(printed.trim()), folder);
+        }
+    }
+    Ok(())
+}
+
+fn bunfig(registry: &str) -> String {
+    format!("[install]\nregistry = \"{registry}/\"\n")
+}
+
+#[tokio::test]
+async fn bun_in_either_home_asks_its_users_registry() -> Result<()> {
+    let (user, registry) = (user(), ListenerFixture::start(NOT_FOUND).await);
+    write(&user.path().join(".bunfig.toml"), &bunfig(&registry.url));
+    let host = host(user.path(), &[]);
+    let home = session_home(&host);
+    let bunx = command(&packages::bun()?, &["x", "valetkey-probe"]);
+    for (environment, count) in either_home(&host, &home).into_iter().zip(1..) {
+        let ended = run(environment, &bunx).await;
+        assert_eq!(registry.requests(), vec!["GET /valetkey-probe HTTP/1.1"; count], "{}", ended.complained);
+    }
+    assert!(fs::symlink_metadata(home.home().join(".bunfig.toml")).unwrap().is_symlink(), "it is not copied");
+    Ok(())
+}
+
+#[tokio::test]
+async fn bun_uses_the_file_beside_its_users_configuration() -> Result<()> {
+    let (user, registry) = (user(), ListenerFixture::start(NOT_FOUND).await);
+    let folder = user.path().join("configuration");
+    write(&user.path().join(".bunfig.toml"), &bunfig("http://127.0.0.1:9"));
+    write(&folder.join(".bunfig.toml"), &bunfig(&registry.url));
+    let host = host(user.path(), &[("XDG_CONFIG_HOME", folder.to_str().unwrap())]);
+    let home = session_home(&host);
+    let [environment, _] = either_home(&host, &home);
+    let ended = run(environment, &command(&packages::bun()?, &["x", "valetkey-probe"])).await;
+    assert_eq!(registry.requests(), ["GET /valetkey-probe HTTP/1.1"], "{}", ended.complained);
+    Ok(())
+}
+
+#[tokio::test]
+async fn yarn_in_either_home_uses_its_users_registry() -> Result<()> {
+    let user = user();
+    let modules = packages::root()?.join("node_modules");
+    for (file, text, script, setting) in [
+        (".yarnrc.yml", format!("npmRegistryServer: \"{NPM}\"\n"), "@yarnpkg/cli-dist", "npmRegistryServer"),
+        (".yarnrc", format!("registry \"{NPM}\"\n"), "yarn", "registry"),
+    ] {
+        write(&user.path().join(file), &text);
+        fs::remove_file(user.path().join(".npmrc")).ok();
+        let host = host(user.path(), &[]);
+        let home = session_home(&host);
+        let script = modules.join(script).join("bin/yarn.js");
+        let yarn = command(&packages::node()?, &[script.to_str().unwrap(), "config", "get", setting]);
+        for environment in either_home(&host, &home) {
+            assert_eq!(output(environment, &yarn).await.trim(), NPM, "{file}");
+        }
+    }
+    Ok(())
+}
+
+/// The test runner of the project leaves it out by its name where there is no client.
+#[tokio::test]
+async fn docker_client_in_either_home_uses_its_users_context() -> Result<()> {
+    let user = user();
+    let folder = user.path().join(".docker");
+    write(&folder.join("config.json"), r#"{"currentContext": "corp"}"#);
+    // Docker names the folder of a context by the SHA-256 of its name.
+    let context = "contexts/meta/19f4c684a3ff4f2dfa73b8d9098257cfb08e3da6b5ac7f86aa3aa36537018265/meta.json";
+    let meta = r#"{"Name": "corp", "Metadata": {}, "Endpoints": {"docker": {"Host": "tcp://127.0.0.1:9"}}}"#;
+    write(&folder.join(context), meta);
+    let host = host(user.path(), &[]);
+    let home = session_home(&host);
+    let format = "{{.Name}} {{.Endpoints.docker.Host}}";
+    let inspect = command(&docker()?, &["context", "inspect", "--format", format]);
+    for environment in either_home(&host, &home) {
+        assert_eq!(output(environment, &inspect).await.trim(), "corp tcp://127.0.0.1:9");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn aws_cli_in_either_home_has_no_keys_of_its_user() -> Result<()> {
+    let user = user();
+    let files = "[default]\naws_access_key_id = AKIAUSER000000000001\naws_secret_access_key = of-the-user\n";
+    write(&user.path().join(".aws/credentials"), files);
+    write(&user.path().join(".bunfig.toml"), "");
+    let variables = [("AWS_ACCESS_KEY_ID", "AKIAUSER000000000001"), ("AWS_SECRET_ACCESS_KEY", "of-the-user")];
+    let host = host(user.path(), &variables);
+    let home = session_home(&host);
+    let list = command(&program("aws")?, &["configure", "list"]);
+    for environment in either_home(&host, &home) {
+        let printed = output(environment, &list).await;
+        for key in ["access_key", "secret_key"] {
+            let line = printed.lines().find(|line| line.trim_start().starts_with(key)).unwrap();
+            assert!(line.contains("<not set>"), "{line}");
+        }
+    }
+    let names = fs::read_dir(home.home()).unwrap().flatten().map(|entry| entry.file_name());
+    assert_eq!(names.collect::<Vec<_>>(), [".bunfig.toml"], "nothing of AWS is linked");
     Ok(())
 }

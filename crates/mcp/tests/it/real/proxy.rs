@@ -1,53 +1,21 @@
 //! SDKs behind a proxy that listens: what is on the internet goes through it, the credential endpoint never does.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpListener;
 use valetkey_core::SessionContext;
 use valetkey_mcp::CredentialEndpoint;
 use valetkey_mcp::child::{ChildEnvironment, HostEnvironment, SessionHome};
 use valetkey_mcp::endpoint::Leash;
 use valetkey_rig::{Result, Venv, packages, program};
 
+use super::listener::{BAD_GATEWAY, ListenerFixture};
 use super::{output, script};
 use crate::keys::keys;
 
 const OUTSIDE: &str = "http://outside.invalid/";
-const REFUSED: &[u8] = b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-
-/// A proxy that refuses every request and remembers its first line.
-struct ProxyFixture {
-    url: String,
-    requests: Arc<Mutex<Vec<String>>>,
-}
-
-impl ProxyFixture {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let requests = Arc::<Mutex<Vec<String>>>::default();
-        let seen = Arc::clone(&requests);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let mut stream = BufReader::new(stream);
-                let mut line = String::new();
-                stream.read_line(&mut line).await.unwrap_or_default();
-                seen.lock().unwrap().push(line.trim_end().to_owned());
-                stream.write_all(REFUSED).await.unwrap_or_default();
-            }
-        });
-        Self { url, requests }
-    }
-
-    fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
-    }
-}
 
 /// What a program prints that fetches its credentials and then something from outside.
-async fn run(proxy: &ProxyFixture, exceptions: &[(&str, &str)], command: &[String]) -> String {
+async fn run(proxy: &ListenerFixture, exceptions: &[(&str, &str)], command: &[String]) -> String {
     let session = SessionContext::builder().build();
     session.set_credentials(keys("AAAA")).unwrap();
     let (endpoint, home) = (CredentialEndpoint::start().await.unwrap(), SessionHome::create(None).unwrap());
@@ -71,7 +39,7 @@ async fn credential_endpoint_is_never_proxied_by_an_sdk() -> Result<()> {
     let node = [packages::node()?, script("proxied.mjs")].map(|path| path.to_str().unwrap().to_owned());
     for command in [python, node] {
         for exceptions in [&[][..], &[("no_proxy", ".corp.example")]] {
-            let proxy = ProxyFixture::start().await;
+            let proxy = ListenerFixture::start(BAD_GATEWAY).await;
             let printed = run(&proxy, exceptions, &command).await;
             assert_eq!(printed, "ASIA000000000000AAAA\nrefused\n", "{command:?} {:?}", proxy.requests());
             assert_eq!(proxy.requests(), [format!("GET {OUTSIDE} HTTP/1.1")], "{command:?}");
