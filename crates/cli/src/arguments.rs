@@ -9,12 +9,12 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use valetkey::mcp::child::{Delivery, guard_program};
 use valetkey::{Alias, Error, Expiry, Principal, SessionId};
 
-use crate::failure::Failure;
+use crate::failure::CliError;
 
 /// AWS credentials for one agent session: isolated, in memory, rotating, and gone when it ends.
 #[derive(Debug, Parser)]
 #[command(name = "valetkey", version, propagate_version = true)]
-pub(crate) struct Arguments {
+pub(crate) struct Cli {
     /// When to use colour on standard error and in tables. `NO_COLOR` is honoured.
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     color: Color,
@@ -29,19 +29,19 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Show the main job with nothing but this program: two users at once, isolation, rotation, refusal, clearing.
     #[cfg(feature = "demo")]
-    Demo(Demo),
+    Demo(DemoArgs),
     /// Serve the credential tools and all tools of the configured servers as MCP, on standard input and output.
-    Serve(Serve),
+    Serve(ServeArgs),
     /// Run any program as a child of a session.
-    Exec(Exec),
+    Exec(ExecArgs),
     /// Print one account's credentials as JSON, for the `credential_process` of an AWS profile.
-    CredentialProcess(CredentialProcess),
+    CredentialProcess(CredentialProcessArgs),
     /// Print an IAM policy that revokes credentials already issued but not yet expired.
-    RevocationPolicy(RevocationPolicy),
+    RevocationPolicy(RevocationPolicyArgs),
     /// Read the configuration files and report every fault in them.
-    Check(Check),
+    Check(CheckArgs),
     /// Allow a settings file to be used from its folder without `--config`, until it changes.
-    Trust(Trust),
+    Trust(TrustArgs),
     /// The demo's MCP server.
     #[cfg(feature = "demo")]
     #[command(hide = true)]
@@ -52,12 +52,12 @@ pub(crate) enum Command {
     },
     /// The launcher of child processes.
     #[command(hide = true)]
-    Launch(Launch),
+    Launch(LaunchArgs),
 }
 
 #[cfg(feature = "demo")]
 #[derive(Debug, Args)]
-pub(crate) struct Demo {
+pub(crate) struct DemoArgs {
     /// Print what was shown as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -96,22 +96,22 @@ pub(crate) struct Choice {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Serve {
+pub(crate) struct ServeArgs {
     #[command(flatten)]
-    pub(crate) files: Files,
+    pub(crate) config_args: Files,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Check {
+pub(crate) struct CheckArgs {
     #[command(flatten)]
-    pub(crate) files: Files,
+    pub(crate) config_args: Files,
     /// Also fetch the credentials of each account and report whose they are.
     #[arg(long)]
     pub(crate) live: bool,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Trust {
+pub(crate) struct TrustArgs {
     /// The settings file (default: `valetkey.toml` in this folder).
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
@@ -121,14 +121,14 @@ pub(crate) struct Trust {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct CredentialProcess {
+pub(crate) struct CredentialProcessArgs {
     #[command(flatten)]
-    pub(crate) choice: Choice,
+    pub(crate) account_args: Choice,
 }
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("whose").required(true)))]
-pub(crate) struct RevocationPolicy {
+pub(crate) struct RevocationPolicyArgs {
     /// Ends what was issued to this session, by its id in the log or the audit trail. Its role sessions carry the id
     /// unless `attribution` is `none` or `session_name` names no `{session}`.
     #[arg(long, value_name = "ID", group = "whose")]
@@ -144,14 +144,14 @@ pub(crate) struct RevocationPolicy {
     pub(crate) issued_before: Option<Expiry>,
 }
 
-fn instant(text: &str) -> Result<Expiry, Error> {
+fn parse_instant(text: &str) -> Result<Expiry, Error> {
     Expiry::parse("issued_before", text)
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Exec {
+pub(crate) struct ExecArgs {
     #[command(flatten)]
-    pub(crate) choice: Choice,
+    pub(crate) account_args: Choice,
     /// How the program gets the credentials.
     #[arg(long, value_enum, default_value_t = ExecDelivery::Endpoint)]
     pub(crate) delivery: ExecDelivery,
@@ -167,7 +167,7 @@ pub(crate) struct Exec {
 }
 
 /// Refuses what no environment can hold; the value stays unsaid, for it may be secret.
-fn variable(text: &str) -> Result<String, &'static str> {
+fn parse_env_option(text: &str) -> Result<String, &'static str> {
     if text.is_empty() || text.starts_with('=') {
         Err("a variable needs a name")
     } else {
@@ -193,19 +193,19 @@ impl From<ExecDelivery> for Delivery {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Launch {
+pub(crate) struct LaunchArgs {
     parent: u32,
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     program: Vec<OsString>,
 }
 
-impl Launch {
+impl LaunchArgs {
     /// Runs the program, or becomes it.
     pub(crate) fn guard_program(&self) -> ExitCode {
         let Some((program, args)) = self.program.split_first() else { return ExitCode::from(2) };
         guard_program(self.parent, program, args).unwrap_or_else(|error| {
             let name = program.to_string_lossy();
-            Failure::failed(format!("{name} could not be started: {error}")).report(false);
+            CliError::failed(format!("{name} could not be started: {error}")).print(false);
             // What a shell answers for a command that is not found.
             ExitCode::from(127)
         })
@@ -219,9 +219,9 @@ pub(crate) enum Color {
     Never,
 }
 
-impl Arguments {
+impl Cli {
     /// Whether to use colour on this stream.
-    pub(crate) fn color(&self, stream: &impl IsTerminal) -> bool {
+    pub(crate) fn use_color(&self, stream: &impl IsTerminal) -> bool {
         match self.color {
             Color::Always => true,
             Color::Never => false,

@@ -13,25 +13,25 @@ use valetkey::mcp::McpConfig;
 use valetkey::mcp::config::ConfigFault;
 use valetkey::printable;
 
-use crate::arguments::Check;
+use crate::arguments::CheckArgs;
 use crate::compose::{self, Policies, Purpose};
-use crate::failure::Failure;
+use crate::failure::CliError;
 use crate::nested;
 use crate::serve::{configuration, servers};
 use crate::settings::{Consent, Fault, Settings};
 use crate::terminal::Terminal;
 
-pub(crate) async fn run(command: &Check) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(command: &CheckArgs) -> Result<ExitCode, CliError> {
     let mut faults = Vec::new();
     let consent = if command.live { Consent::Required } else { Consent::NotNeeded };
-    let settings = Settings::read(command.files.config.as_deref(), consent, &mut faults).await;
-    let settings = settings.acting_for(command.files.principal.as_ref());
-    let mut config = match &command.files.mcp_config {
+    let settings = Settings::read(command.config_args.config.as_deref(), consent, &mut faults).await;
+    let settings = settings.acting_for(command.config_args.principal.as_ref());
+    let mut config = match &command.config_args.mcp_config {
         Some(path) => read_servers(path, &mut faults),
         None => None,
     };
     compose::servers(&settings, config.as_mut(), &mut faults);
-    if command.files.mcp_config.is_some() {
+    if command.config_args.mcp_config.is_some() {
         faults.extend(settings.missing_default(""));
     }
     // Making a session only checks; nothing is asked of anybody but by `--live`.
@@ -42,10 +42,10 @@ pub(crate) async fn run(command: &Check) -> Result<ExitCode, Failure> {
         return Err(configuration(&faults));
     }
     if settings.is_absent() && config.is_none() {
-        return Err(Failure::usage(nothing_to_check()));
+        return Err(CliError::usage(nothing_to_check()));
     }
     summary(&settings, config.as_ref())
-        .map_err(|error| Failure::failed(format!("standard output cannot be written: {error}")))?;
+        .map_err(|error| CliError::failed(format!("standard output cannot be written: {error}")))?;
     if command.live {
         live::run(&session, &live::accounts(&settings, &base), &base).await?;
     }

@@ -5,8 +5,8 @@ use valetkey::{Alias, ErrorKind, SessionAccount, SessionContext};
 
 use crate::arguments::Choice;
 use crate::compose::{self, Purpose};
-use crate::failure::Failure;
-use crate::progress::reported;
+use crate::failure::CliError;
+use crate::progress::with_progress;
 use crate::serve::configuration;
 use crate::settings::{Consent, Settings};
 use crate::terminal::Terminal;
@@ -21,7 +21,7 @@ const NO_FILE: &str = "there is no `valetkey.toml` here, so there are no account
 pub(crate) async fn account(
     choice: &Choice,
     terminal: &Terminal,
-) -> Result<(SessionContext, SessionAccount), Failure> {
+) -> Result<(SessionContext, SessionAccount), CliError> {
     account_with(choice, terminal, Consent::Ask(terminal)).await
 }
 
@@ -30,7 +30,7 @@ pub(crate) async fn account_with(
     choice: &Choice,
     terminal: &Terminal,
     consent: Consent<'_>,
-) -> Result<(SessionContext, SessionAccount), Failure> {
+) -> Result<(SessionContext, SessionAccount), CliError> {
     let mut faults = Vec::new();
     let settings = Settings::read(choice.config.as_deref(), consent, &mut faults).await;
     let settings = settings.acting_for(choice.principal.as_ref());
@@ -43,10 +43,10 @@ pub(crate) async fn account_with(
         // Whoever runs this by hand, without a file, means the keys in the shell.
         session.set_provider_for(&Alias::default_account(), EnvProvider::from_process())?;
     }
-    let alias = alias(choice, &settings, &session).map_err(|what| Failure::configuration(vec![what]))?;
+    let alias = alias(choice, &settings, &session).map_err(|what| CliError::invalid_config(vec![what]))?;
     let account = session.account(&alias)?;
     // Here, and not at the first use, where a program would wait without a word.
-    let fetched = reported(account.credentials(), waiting(&settings, &account, &base)).await;
+    let fetched = with_progress(account.credentials(), waiting(&settings, &account, &base)).await;
     fetched.map_err(|error| match error.kind() {
         ErrorKind::NotConfigured if settings.is_absent() => error.with_next_step(NO_KEYS),
         _ => error,

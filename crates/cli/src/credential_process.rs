@@ -7,9 +7,9 @@ use serde::Serialize;
 use valetkey::audit::AuditEvent;
 use valetkey::{AccountId, Credentials, Expiry, ExposeSecret, SecretString};
 
-use crate::arguments::CredentialProcess;
+use crate::arguments::CredentialProcessArgs;
 use crate::chosen;
-use crate::failure::Failure;
+use crate::failure::CliError;
 use crate::settings::Consent;
 use crate::terminal::Terminal;
 
@@ -28,26 +28,26 @@ struct Output<'a> {
     account_id: Option<&'a AccountId>,
 }
 
-pub(crate) async fn run(command: CredentialProcess) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(command: CredentialProcessArgs) -> Result<ExitCode, CliError> {
     let mut out = std::io::stdout();
     if out.is_terminal() {
-        return Err(Failure::failed(
+        return Err(CliError::failed(
             "the output is a secret, and this is a terminal; name this command as `credential_process` in \
              ~/.aws/config",
         ));
     }
     let (session, account) =
-        chosen::account_with(&command.choice, &Terminal::new(), Consent::Required).await?;
+        chosen::account_with(&command.account_args, &Terminal::new(), Consent::Required).await?;
     let credentials = account.credentials().await?;
     account.record(AuditEvent::Serve, "credential-process", None);
-    let text = json(&credentials)?;
+    let text = to_json(&credentials)?;
     let written = out.write_all(text.expose_secret().as_bytes()).and_then(|()| out.write_all(b"\n"));
     session.close();
-    written.map_err(|error| Failure::failed(format!("standard output cannot be written: {error}")))?;
+    written.map_err(|error| CliError::failed(format!("standard output cannot be written: {error}")))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn json(credentials: &Credentials) -> Result<SecretString, Failure> {
+fn to_json(credentials: &Credentials) -> Result<SecretString, CliError> {
     let output = Output {
         version: 1,
         access_key_id: credentials.access_key_id().as_str(),
@@ -57,7 +57,7 @@ fn json(credentials: &Credentials) -> Result<SecretString, Failure> {
         account_id: credentials.account_id(),
     };
     let text = serde_json::to_string(&output);
-    text.map(SecretString::from).map_err(|_| Failure::failed("the credentials cannot be written as JSON"))
+    text.map(SecretString::from).map_err(|_| CliError::failed("the credentials cannot be written as JSON"))
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]

@@ -10,13 +10,13 @@ use std::process::ExitCode;
 
 pub(crate) use child::serve_child;
 
-use crate::arguments::Demo;
-use crate::failure::Failure;
+use crate::arguments::DemoArgs;
+use crate::failure::CliError;
 use report::Report;
 use stage::Stage;
 
 /// Plays the demo. The exit code is 1 if one step does not hold.
-pub(crate) async fn run(command: &Demo, color: bool) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(command: &DemoArgs, color: bool) -> Result<ExitCode, CliError> {
     let mut report = Report::begin();
     let stage = Stage::set(command.aws_endpoint.as_deref()).await?;
     let played = play::play(&stage, &mut report).await;
@@ -24,7 +24,7 @@ pub(crate) async fn run(command: &Demo, color: bool) -> Result<ExitCode, Failure
     // Also when the play broke off: what was shown until then says where.
     report
         .print(command.json, color)
-        .map_err(|error| Failure::failed(format!("standard output: {error}")))?;
+        .map_err(|error| CliError::failed(format!("standard output: {error}")))?;
     played?;
     Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

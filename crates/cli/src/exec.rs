@@ -15,36 +15,36 @@ use valetkey::mcp::child::{
 use valetkey::mcp::endpoint::Leash;
 use valetkey::{SessionAccount, SessionContext};
 
-use crate::arguments::{Exec, ExecDelivery};
+use crate::arguments::{ExecArgs, ExecDelivery};
 use crate::chosen;
-use crate::failure::Failure;
+use crate::failure::CliError;
 use crate::handed_out;
 use crate::serve::launcher;
 use crate::terminal::Terminal;
 
 const LONGEST_SHOWN: usize = 31;
 
-pub(crate) async fn run(command: Exec) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(command: ExecArgs) -> Result<ExitCode, CliError> {
     let terminal = Terminal::new();
-    let (session, account) = chosen::account(&command.choice, &terminal).await?;
+    let (session, account) = chosen::account(&command.account_args, &terminal).await?;
     // Before anything is started: without credentials there is nothing to run with.
     account.credentials().await?;
     terminal.hand_over();
     let warmer = tokio::spawn(session.keep_warm());
     let outcome = with_child(&session, account, command).await;
     warmer.abort();
-    handed_out::tell(&session.close());
+    handed_out::report_outstanding(&session.close());
     outcome
 }
 
 async fn with_child(
     session: &SessionContext,
     account: SessionAccount,
-    command: Exec,
-) -> Result<ExitCode, Failure> {
+    command: ExecArgs,
+) -> Result<ExitCode, CliError> {
     let region = account.resolved_region();
     let unready =
-        |error: std::io::Error| Failure::failed(format!("the child's surroundings cannot be made: {error}"));
+        |error: std::io::Error| CliError::failed(format!("the child's surroundings cannot be made: {error}"));
     let home = SessionHome::create(Some(&region)).map_err(unready)?;
     tokio::task::spawn_blocking(SessionHome::remove_abandoned);
     // The user's own program keeps the user's own home.
@@ -65,7 +65,7 @@ async fn with_child(
     let name = program.to_string_lossy().into_owned();
     let child = ChildCommand { program, args: words.collect(), directory: None, launcher: Some(launcher()?) };
     let child = ChildProcess::spawn(child, environment, Stdio::Inherited)
-        .map_err(|error| Failure::failed(format!("{name} could not be started: {error}")))?;
+        .map_err(|error| CliError::failed(format!("{name} could not be started: {error}")))?;
     let code = wait(child).await;
     endpoint.stop().await;
     if let Err(error) = home.remove().await {
@@ -125,8 +125,8 @@ fn report_not_passed(named: &BTreeMap<String, String>, environment: &ChildEnviro
 
 /// The child's own exit code, or 128 and the signal that ended it, as a shell answers. At a terminal, Ctrl-C reaches
 /// the child by itself, and what it means is the child's business.
-async fn wait(mut child: ChildProcess) -> Result<ExitCode, Failure> {
-    let unheard = |error: std::io::Error| Failure::failed(format!("signals cannot be heard: {error}"));
+async fn wait(mut child: ChildProcess) -> Result<ExitCode, CliError> {
+    let unheard = |error: std::io::Error| CliError::failed(format!("signals cannot be heard: {error}"));
     let mut interrupts = signal(SignalKind::interrupt()).map_err(unheard)?;
     let mut terminations = signal(SignalKind::terminate()).map_err(unheard)?;
     let mut hangups = signal(SignalKind::hangup()).map_err(unheard)?;
@@ -139,7 +139,7 @@ async fn wait(mut child: ChildProcess) -> Result<ExitCode, Failure> {
         }
     };
     let status =
-        status.map_err(|error| Failure::failed(format!("the child cannot be waited for: {error}")))?;
+        status.map_err(|error| CliError::failed(format!("the child cannot be waited for: {error}")))?;
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }

@@ -13,47 +13,47 @@ const USAGE: u8 = 2;
 const CONFIGURATION: u8 = 78;
 
 #[derive(Debug)]
-pub(crate) struct Failure {
-    code: u8,
+pub(crate) struct CliError {
+    exit_code: u8,
     lines: Vec<String>,
 }
 
-impl Failure {
+impl CliError {
     /// The job was tried and failed.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
-        Self { code: FAILED, lines: vec![message.into()] }
+        Self { exit_code: FAILED, lines: vec![message.into()] }
     }
 
     /// Several things failed, each told on a line.
-    pub(crate) fn failures(lines: Vec<String>) -> Self {
-        Self { code: FAILED, lines }
+    pub(crate) fn failed_lines(lines: Vec<String>) -> Self {
+        Self { exit_code: FAILED, lines }
     }
 
     /// The command line asks for nothing that can be done.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { code: USAGE, lines: vec![message.into()] }
+        Self { exit_code: USAGE, lines: vec![message.into()] }
     }
 
     /// The configuration must be changed first.
-    pub(crate) fn configuration(lines: Vec<String>) -> Self {
-        Self { code: CONFIGURATION, lines }
+    pub(crate) fn invalid_config(lines: Vec<String>) -> Self {
+        Self { exit_code: CONFIGURATION, lines }
     }
 
     /// Tells people on standard error, and the caller by exit code.
     #[allow(clippy::print_stderr, reason = "the one place where a failure is told")]
-    pub(crate) fn report(&self, color: bool) -> ExitCode {
+    pub(crate) fn print(&self, color: bool) -> ExitCode {
         let label = if color { "\x1b[31merror\x1b[0m" } else { "error" };
         for line in &self.lines {
             eprintln!("{label}: {}", printable(line));
         }
-        ExitCode::from(self.code)
+        ExitCode::from(self.exit_code)
     }
 }
 
-impl From<Error> for Failure {
+impl From<Error> for CliError {
     fn from(error: Error) -> Self {
         let code = if error.kind() == ErrorKind::Invalid { CONFIGURATION } else { FAILED };
-        Self { code, lines: vec![with_causes(&error)] }
+        Self { exit_code: code, lines: vec![with_causes(&error)] }
     }
 }
 

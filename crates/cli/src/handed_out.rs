@@ -3,7 +3,7 @@
 use valetkey::{Expiry, Outstanding};
 
 /// Logs the end of each account's credentials. That copies work for a while is no fault, so it is no warning.
-pub(crate) fn tell(outstanding: &Outstanding) {
+pub(crate) fn report_outstanding(outstanding: &Outstanding) {
     let session = outstanding.session;
     for held in &outstanding.accounts {
         let (account, until) = (&held.account, held.until);

@@ -26,8 +26,8 @@ use std::process::ExitCode;
 
 use valetkey::mcp::child::keep_descriptors_from_children;
 
-use arguments::{Arguments, Command};
-use failure::Failure;
+use arguments::{Cli, Command};
+use failure::CliError;
 
 fn main() -> ExitCode {
     let arguments = match usage::parse() {
@@ -43,24 +43,24 @@ fn main() -> ExitCode {
     if let Command::Serve(_) = &arguments.command {
         keep_descriptors_from_children();
     }
-    let color = arguments.color(&std::io::stderr());
+    let color = arguments.use_color(&std::io::stderr());
     logs::install(&arguments.log, color);
     if let Err(error) = protected {
         tracing::warn!(%error, "other processes of this user can read the memory of valetkey");
     }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return Failure::failed(format!("no runtime: {error}")).report(color),
+        Err(error) => return CliError::failed(format!("no runtime: {error}")).print(color),
     };
     let outcome = runtime.block_on(run(arguments));
     // A read of standard input may still block a thread; nothing waits for it.
     runtime.shutdown_background();
-    outcome.unwrap_or_else(|failure| failure.report(color))
+    outcome.unwrap_or_else(|failure| failure.print(color))
 }
 
-async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+async fn run(arguments: Cli) -> Result<ExitCode, CliError> {
     #[cfg(feature = "demo")]
-    let color = arguments.color(&std::io::stdout());
+    let color = arguments.use_color(&std::io::stdout());
     match arguments.command {
         #[cfg(feature = "demo")]
         Command::Demo(command) => demo::run(&command, color).await,

@@ -7,21 +7,21 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 /// How long a fetch may take without a word.
-const SILENCE: Duration = Duration::from_secs(1);
+const PROGRESS_DELAY: Duration = Duration::from_secs(1);
 
 /// Awaits `work`. If that takes longer than a second, a line on the terminal, or else in the log, says what for.
-pub(crate) async fn reported<T>(work: impl Future<Output = T>, what: impl Display) -> T {
+pub(crate) async fn with_progress<T>(work: impl Future<Output = T>, what: impl Display) -> T {
     tokio::pin!(work);
     tokio::select! {
         biased;
         done = &mut work => return done,
-        () = sleep(SILENCE) => report(&what),
+        () = sleep(PROGRESS_DELAY) => print_waiting(&what),
     }
     work.await
 }
 
 #[allow(clippy::print_stderr, reason = "a person who waits at the terminal sees why, whatever is logged")]
-fn report(what: &impl Display) {
+fn print_waiting(what: &impl Display) {
     if std::io::stderr().is_terminal() {
         eprintln!("waiting for {what}");
     } else {

@@ -5,18 +5,18 @@ use std::process::ExitCode;
 
 use valetkey::{Clock, Expiry, Result, RevocationPolicy, SystemClock};
 
-use crate::arguments::RevocationPolicy as Command;
-use crate::failure::Failure;
+use crate::arguments::RevocationPolicyArgs as Command;
+use crate::failure::CliError;
 
-pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
-    let policy = policy(command)?;
+pub(crate) fn run(command: &Command) -> Result<ExitCode, CliError> {
+    let policy = build_policy(command)?;
     writeln!(std::io::stdout(), "{policy:#}")
-        .map_err(|error| Failure::failed(format!("standard output cannot be written: {error}")))?;
-    note(&policy);
+        .map_err(|error| CliError::failed(format!("standard output cannot be written: {error}")))?;
+    print_instructions(&policy);
     Ok(ExitCode::SUCCESS)
 }
 
-fn policy(command: &Command) -> Result<RevocationPolicy> {
+fn build_policy(command: &Command) -> Result<RevocationPolicy> {
     let before = command.issued_before.and_then(Expiry::instant).unwrap_or_else(|| SystemClock.now());
     match (command.session, &command.session_name) {
         (Some(session), _) => Ok(RevocationPolicy::of_session(session, before)),
@@ -29,7 +29,7 @@ fn policy(command: &Command) -> Result<RevocationPolicy> {
     clippy::print_stderr,
     reason = "what is beside the policy goes to standard error, whatever is logged"
 )]
-fn note(policy: &RevocationPolicy) {
+fn print_instructions(policy: &RevocationPolicy) {
     eprintln!("denies: {}", policy.reach());
     eprintln!(
         "to do so: aws iam put-role-policy --role-name ROLE --policy-name valetkey-revoked --policy-document \

@@ -13,9 +13,9 @@ use valetkey::mcp::config::{Variables, plain_json};
 use valetkey::mcp::{Gateway, McpConfig, McpHost, McpHostBuilder};
 use valetkey::tools::{ToolSet, ToolSetBuilder};
 
-use crate::arguments::Serve;
+use crate::arguments::ServeArgs;
 use crate::compose::{self, Policies, Purpose};
-use crate::failure::Failure;
+use crate::failure::CliError;
 use crate::files::{self, Writers};
 use crate::handed_out;
 use crate::nested;
@@ -25,14 +25,14 @@ use crate::terminal::Terminal;
 const INSIDE: &str = "a valetkey gateway started this one (VALETKEY_GATEWAY is in the environment), and would start it \
                       again without end; take valetkey out of the file that the first one is given by `--mcp-config`";
 
-pub(crate) async fn run(command: Serve) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
     if nested::is_inside_gateway() {
-        return Err(Failure::configuration(vec![INSIDE.to_owned()]));
+        return Err(CliError::invalid_config(vec![INSIDE.to_owned()]));
     }
     let mut faults = Vec::new();
-    let settings = Settings::read(command.files.config.as_deref(), Consent::Required, &mut faults).await;
-    let settings = settings.acting_for(command.files.principal.as_ref());
-    let mut config = match &command.files.mcp_config {
+    let settings = Settings::read(command.config_args.config.as_deref(), Consent::Required, &mut faults).await;
+    let settings = settings.acting_for(command.config_args.principal.as_ref());
+    let mut config = match &command.config_args.mcp_config {
         Some(path) => servers(path, &mut faults).map(|(config, _text)| config),
         None => None,
     };
@@ -65,7 +65,7 @@ pub(crate) async fn run(command: Serve) -> Result<ExitCode, Failure> {
     }
     let stop = stop_signal()?;
     let served = Gateway::new(session.clone(), tools).with_host(host).serve_stdio(stop).await;
-    handed_out::tell(&session.close());
+    handed_out::report_outstanding(&session.close());
     served?;
     Ok(ExitCode::SUCCESS)
 }
@@ -92,26 +92,26 @@ pub(crate) fn servers(path: &Path, faults: &mut Vec<Fault>) -> Option<(McpConfig
     }
 }
 
-pub(crate) fn configuration(faults: &[Fault]) -> Failure {
+pub(crate) fn configuration(faults: &[Fault]) -> CliError {
     let mut faults: Vec<&Fault> = faults.iter().collect();
     // In the order of the lines, as an editor shows them.
     faults.sort_by_key(|fault| (&fault.file, fault.line));
-    Failure::configuration(faults.into_iter().map(ToString::to_string).collect())
+    CliError::invalid_config(faults.into_iter().map(ToString::to_string).collect())
 }
 
 /// This program, as the launcher of children.
-pub(crate) fn launcher() -> Result<Launcher, Failure> {
+pub(crate) fn launcher() -> Result<Launcher, CliError> {
     let this = std::env::current_exe()
-        .map_err(|error| Failure::failed(format!("this program is not found: {error}")))?;
+        .map_err(|error| CliError::failed(format!("this program is not found: {error}")))?;
     Ok(Launcher::new(this, ["launch"]))
 }
 
 /// Fires on SIGINT, SIGTERM or SIGHUP.
-pub(crate) fn stop_signal() -> Result<CancellationToken, Failure> {
+pub(crate) fn stop_signal() -> Result<CancellationToken, CliError> {
     let stop = CancellationToken::new();
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
         let mut signals =
-            signal(kind).map_err(|error| Failure::failed(format!("signals cannot be heard: {error}")))?;
+            signal(kind).map_err(|error| CliError::failed(format!("signals cannot be heard: {error}")))?;
         let stop = stop.clone();
         tokio::spawn(async move {
             signals.recv().await;

@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 
 use valetkey::printable;
 
-use crate::arguments::Trust;
-use crate::failure::Failure;
+use crate::arguments::TrustArgs;
+use crate::failure::CliError;
 use crate::files::{self, Writers};
 use crate::serve::configuration;
 use crate::settings::{Settings, USUAL};
@@ -89,11 +89,11 @@ fn digest(bytes: &[u8]) -> String {
 }
 
 #[allow(clippy::print_stdout, reason = "what was decided is the output of this command")]
-pub(crate) fn run(command: &Trust) -> Result<ExitCode, Failure> {
+pub(crate) fn run(command: &TrustArgs) -> Result<ExitCode, CliError> {
     let path = command.file.as_deref().unwrap_or(Path::new(USUAL));
     let store = TrustStore::of_user()
-        .ok_or_else(|| Failure::failed("there is no folder for decisions; set HOME or XDG_STATE_HOME"))?;
-    let unstored = |error: io::Error| Failure::failed(format!("the decision cannot be stored: {error}"));
+        .ok_or_else(|| CliError::failed("there is no folder for decisions; set HOME or XDG_STATE_HOME"))?;
+    let unstored = |error: io::Error| CliError::failed(format!("the decision cannot be stored: {error}"));
     let path_text = path.display().to_string();
     let name = printable(&path_text);
     if command.revoke {

@@ -6,19 +6,19 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::arguments::Arguments;
+use crate::arguments::Cli;
 
 /// The arguments of this process. Help and errors are printed, and returned as the exit code.
 #[allow(clippy::print_stderr, reason = "errors of the command line are printed before there is a log")]
-pub(crate) fn parse() -> Result<Arguments, ExitCode> {
-    Arguments::try_parse().map_err(|error| {
+pub(crate) fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|error| {
         let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
         if !error.use_stderr() || is_help {
             // Nothing is left to do if the output is closed.
             drop(error.print());
             return ExitCode::from(if is_help { 2 } else { 0 });
         }
-        eprintln!("error: {}\n", message(&error));
+        eprintln!("error: {}\n", error_message(&error));
         if let Some(ContextValue::StyledStr(usage)) = error.get(ContextKind::Usage) {
             eprintln!("{usage}\n");
         }
@@ -28,7 +28,7 @@ pub(crate) fn parse() -> Result<Arguments, ExitCode> {
 }
 
 /// What is wrong, in words of this program alone.
-fn message(error: &clap::Error) -> String {
+fn error_message(error: &clap::Error) -> String {
     let argument = words(error, ContextKind::InvalidArg);
     match error.kind() {
         ErrorKind::InvalidValue => match words(error, ContextKind::ValidValue) {
@@ -43,13 +43,13 @@ fn message(error: &clap::Error) -> String {
         ErrorKind::ArgumentConflict => {
             format!("{argument} cannot be used with {}", words(error, ContextKind::PriorArg))
         }
-        ErrorKind::UnknownArgument => suggested("unexpected argument", error, ContextKind::SuggestedArg),
-        ErrorKind::InvalidSubcommand => suggested("unknown command", error, ContextKind::SuggestedSubcommand),
+        ErrorKind::UnknownArgument => with_suggestion("unexpected argument", error, ContextKind::SuggestedArg),
+        ErrorKind::InvalidSubcommand => with_suggestion("unknown command", error, ContextKind::SuggestedSubcommand),
         kind => kind.as_str().unwrap_or("the command line cannot be read").to_owned(),
     }
 }
 
-fn suggested(what: &str, error: &clap::Error, kind: ContextKind) -> String {
+fn with_suggestion(what: &str, error: &clap::Error, kind: ContextKind) -> String {
     match words(error, kind) {
         names if names.is_empty() => what.to_owned(),
         names => format!("{what}; did you mean `{names}`?"),

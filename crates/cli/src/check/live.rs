@@ -10,8 +10,8 @@ use valetkey::{
     WhoAmI, printable,
 };
 
-use crate::failure::{Failure, with_causes};
-use crate::progress::reported;
+use crate::failure::{CliError, with_causes};
+use crate::progress::with_progress;
 use crate::settings::{AccountSettings, Settings};
 
 /// An account to be asked, and whose it should be, if the settings say that.
@@ -38,7 +38,7 @@ pub(super) fn accounts(settings: &Settings, base: &SdkBase) -> Vec<Asked> {
 }
 
 /// Asks all accounts at once. One that fails does not keep the others from being told.
-pub(super) async fn run(session: &SessionContext, accounts: &[Asked], base: &SdkBase) -> Result<(), Failure> {
+pub(super) async fn run(session: &SessionContext, accounts: &[Asked], base: &SdkBase) -> Result<(), CliError> {
     let answers = accounts.iter().map(|asked| async { (&asked.alias, answer(session, asked, base).await) });
     let mut failures = Vec::new();
     let mut lines = Vec::new();
@@ -52,15 +52,15 @@ pub(super) async fn run(session: &SessionContext, accounts: &[Asked], base: &Sdk
             Err(error) => failures.push(format!("{alias}: {}", with_causes(&error))),
         }
     }
-    write(&lines).map_err(|error| Failure::failed(format!("standard output cannot be written: {error}")))?;
-    if failures.is_empty() { Ok(()) } else { Err(Failure::failures(failures)) }
+    write(&lines).map_err(|error| CliError::failed(format!("standard output cannot be written: {error}")))?;
+    if failures.is_empty() { Ok(()) } else { Err(CliError::failed_lines(failures)) }
 }
 
 /// What one account got, and whose it is.
 async fn answer(session: &SessionContext, asked: &Asked, base: &SdkBase) -> Result<String> {
     let account = session.account(&asked.alias)?;
     let what = format!("credentials of the account `{}`, from {}", asked.alias, asked.origin);
-    reported(account.credentials(), what).await?;
+    with_progress(account.credentials(), what).await?;
     let lookup = StsCallerLookup::new(&base.clone().region(&account.resolved_region()));
     let caller = WhoAmI::new(account.clone(), Arc::new(lookup)).caller().await?;
     let status = account.status()?;

@@ -13,14 +13,14 @@ use valetkey::SessionContext;
 use valetkey::mcp::Gateway;
 use valetkey::tools::{Tool, ToolDefinition, ToolOutput, ToolSet};
 
-use crate::failure::Failure;
+use crate::failure::CliError;
 
 /// How often the server looks whether it may go on.
 const TICK: Duration = Duration::from_millis(10);
 
 /// Serves one tool on standard input and output until the client leaves. With `keep_client` all calls use one AWS client,
 /// which caches credentials.
-pub(crate) async fn serve_child(keep_client: bool) -> Result<ExitCode, Failure> {
+pub(crate) async fn serve_child(keep_client: bool) -> Result<ExitCode, CliError> {
     let tools = ToolSet::default().with(CallerIdentity::new(keep_client))?;
     Gateway::new(SessionContext::builder().build(), tools).serve_stdio(CancellationToken::new()).await?;
     Ok(ExitCode::SUCCESS)

@@ -16,17 +16,17 @@ use super::child;
 use super::report::Report;
 use super::stage::Stage;
 use super::tenant::{Identity, Tenant};
-use crate::failure::Failure;
+use crate::failure::CliError;
 
 /// Calls of each tenant to its MCP server, all under way together.
 const CALLS: usize = 10;
 /// How long a call may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) async fn play(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
+pub(super) async fn play(stage: &Stage, report: &mut Report) -> Result<(), CliError> {
     let endpoint = CredentialEndpoint::start().await;
     let endpoint =
-        endpoint.map_err(|error| Failure::failed(format!("the endpoint did not start: {error}")))?;
+        endpoint.map_err(|error| CliError::failed(format!("the endpoint did not start: {error}")))?;
     let [a, b] = &stage.tenants;
     let (a, b) = tokio::try_join!(Tenant::open(stage, a, &endpoint), Tenant::open(stage, b, &endpoint))?;
     late_binding(&a, report).await;
@@ -70,7 +70,7 @@ async fn late_binding(a: &Tenant<'_>, report: &mut Report) {
     );
 }
 
-async fn stack_jobs(a: &Tenant<'_>, b: &Tenant<'_>, report: &mut Report) -> Result<(), Failure> {
+async fn stack_jobs(a: &Tenant<'_>, b: &Tenant<'_>, report: &mut Report) -> Result<(), CliError> {
     let jobs =
         tokio::try_join!(a.take_stack_job(a.plan.credential_id), b.take_stack_job(b.plan.credential_id))?;
     for (tenant, output) in [(a, jobs.0), (b, jobs.1)] {
@@ -84,7 +84,7 @@ async fn stack_jobs(a: &Tenant<'_>, b: &Tenant<'_>, report: &mut Report) -> Resu
     Ok(())
 }
 
-async fn sub_agents(a: &Tenant<'_>, b: &Tenant<'_>, report: &mut Report) -> Result<(), Failure> {
+async fn sub_agents(a: &Tenant<'_>, b: &Tenant<'_>, report: &mut Report) -> Result<(), CliError> {
     let (a1, a2, b1, b2) = tokio::try_join!(a.sub_agent(), a.sub_agent(), b.sub_agent(), b.sub_agent())?;
     for (tenant, first, second) in [(a, a1, a2), (b, b1, b2)] {
         let held = first == second && first.0 == tenant.plan.account;
@@ -108,7 +108,7 @@ async fn servers(a: &Tenant<'_>, b: &Tenant<'_>, report: &mut Report) -> BTreeSe
     pids
 }
 
-async fn rotation(a: &Tenant<'_>, b: &Tenant<'_>, report: &mut Report) -> Result<(), Failure> {
+async fn rotation(a: &Tenant<'_>, b: &Tenant<'_>, report: &mut Report) -> Result<(), CliError> {
     let (a_before, b_before) = tokio::join!(a.ask_server(None), b.ask_server(None));
     let generation = a.rotate().await?;
     let (a_after, b_after) = tokio::join!(a.ask_server(None), b.ask_server(None));
@@ -130,7 +130,7 @@ async fn cross_read(
     b: &Tenant<'_>,
     endpoint: &CredentialEndpoint,
     report: &mut Report,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let before = b.session.credentials().await?;
     let asked = b.take_stack_job(a.plan.credential_id).await?;
     let kept = b.session.credentials().await?.access_key_id() == before.access_key_id();
@@ -145,7 +145,7 @@ async fn cross_read(
         format!("still key …{}", before.access_key_id().last_four()),
     );
     let grant = |tenant: &Tenant<'_>| {
-        Ok::<_, Failure>(endpoint.grant(tenant.session.account(&tenant.workload)?, "demo", Leash::default()))
+        Ok::<_, CliError>(endpoint.grant(tenant.session.account(&tenant.workload)?, "demo", Leash::default()))
     };
     let (of_a, of_b) = (grant(a)?, grant(b)?);
     let own = read(&of_b, &of_b).await;
@@ -160,7 +160,7 @@ async fn cross_read(
     Ok(())
 }
 
-async fn clearing(a: &Tenant<'_>, b: &Tenant<'_>, report: &mut Report) -> Result<(), Failure> {
+async fn clearing(a: &Tenant<'_>, b: &Tenant<'_>, report: &mut Report) -> Result<(), CliError> {
     let signal = std::env::temp_dir().join(format!("valetkey-demo-{}", uuid::Uuid::new_v4().simple()));
     let signal = signal.to_string_lossy();
     let arrived = format!("{signal}.waiting");

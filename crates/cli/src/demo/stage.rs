@@ -6,7 +6,7 @@ use valetkey::backends::{AssumeRoleProvider, SdkBase};
 use valetkey::{AccessKeyId, CredentialProvider, Credentials, Region, SecretString};
 use valetkey_local_aws::{LocalAws, RoleSpec, SecretSpec, UserSpec};
 
-use crate::failure::Failure;
+use crate::failure::CliError;
 
 const PLATFORM: &str = "999999999999";
 /// Where the secrets of stack jobs are kept.
@@ -52,7 +52,7 @@ impl TenantPlan {
 
 impl Stage {
     /// Sets the stage on a local AWS, or at `endpoint`.
-    pub(super) async fn set(endpoint: Option<&str>) -> Result<Self, Failure> {
+    pub(super) async fn set(endpoint: Option<&str>) -> Result<Self, CliError> {
         let tenants = [
             TenantPlan::plan("A", "111111111111", "aws-cred-tenant-a"),
             TenantPlan::plan("B", "222222222222", "aws-cred-tenant-b"),
@@ -73,7 +73,7 @@ impl Stage {
         }
     }
 
-    async fn built_in(platform: Credentials, tenants: [TenantPlan; 2]) -> Result<Self, Failure> {
+    async fn built_in(platform: Credentials, tenants: [TenantPlan; 2]) -> Result<Self, CliError> {
         let mut spec = LocalAws::builder().user(user(PLATFORM, "platform", &platform));
         for tenant in &tenants {
             let service = user_key()?;
@@ -89,7 +89,7 @@ impl Stage {
         }
         let local_aws = spec.start().await;
         let local_aws =
-            local_aws.map_err(|error| Failure::failed(format!("the local AWS did not start: {error}")))?;
+            local_aws.map_err(|error| CliError::failed(format!("the local AWS did not start: {error}")))?;
         let endpoint = local_aws.endpoint_url();
         Ok(Self { base: base(&endpoint)?, endpoint, platform, tenants, local_aws: Some(local_aws) })
     }
@@ -99,7 +99,7 @@ impl Stage {
         platform: Credentials,
         tenants: [TenantPlan; 2],
         endpoint: &str,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CliError> {
         let stage =
             Self { base: base(endpoint)?, endpoint: endpoint.to_owned(), platform, tenants, local_aws: None };
         for tenant in &stage.tenants {
@@ -111,7 +111,7 @@ impl Stage {
         Ok(stage)
     }
 
-    async fn assume(&self, role: String, name: &str, tenant: &TenantPlan) -> Result<Credentials, Failure> {
+    async fn assume(&self, role: String, name: &str, tenant: &TenantPlan) -> Result<Credentials, CliError> {
         let source = valetkey::backends::MemoryProvider::new();
         source.set(self.platform.clone());
         let role = AssumeRoleProvider::builder(role.parse()?, std::sync::Arc::new(source))
@@ -127,7 +127,7 @@ impl Stage {
         tenant: &TenantPlan,
         by: &Credentials,
         keys: &Credentials,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         let config = self.base.config().to_builder();
         let config = config.credentials_provider(
             aws_credential_types::provider::SharedCredentialsProvider::new(by.expose_to_sdk()),
@@ -145,18 +145,18 @@ impl Stage {
             Err(error) => Err(error.to_string()),
         };
         kept.map_err(|error| {
-            Failure::failed(format!("the secret of tenant {} cannot be kept: {error}", tenant.name))
+            CliError::failed(format!("the secret of tenant {} cannot be kept: {error}", tenant.name))
         })
     }
 }
 
-fn base(endpoint: &str) -> Result<SdkBase, Failure> {
+fn base(endpoint: &str) -> Result<SdkBase, CliError> {
     let region: Region = "us-east-1".parse()?;
     Ok(SdkBase::new().region(&region).endpoint_url(endpoint))
 }
 
 /// A made-up long-lived key.
-fn user_key() -> Result<Credentials, Failure> {
+fn user_key() -> Result<Credentials, CliError> {
     let random = || Uuid::new_v4().simple().to_string();
     let id: AccessKeyId = format!("AKIA{}", &random()[..16]).to_uppercase().parse()?;
     Ok(Credentials::builder(id, SecretString::from(format!("{}{}", random(), &random()[..8]))).build()?)

@@ -15,7 +15,7 @@ use valetkey::tools::{ToolOutput, ToolSet};
 use valetkey::{Alias, Generation, Principal, SessionContext};
 
 use super::stage::{PREFIX, Stage, TenantPlan};
-use crate::failure::Failure;
+use crate::failure::CliError;
 use crate::serve::launcher;
 
 /// The tool of the child server, as the host lists it.
@@ -47,7 +47,7 @@ impl<'a> Tenant<'a> {
         stage: &'a Stage,
         plan: &'a TenantPlan,
         endpoint: &CredentialEndpoint,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CliError> {
         let platform = MemoryProvider::new();
         platform.set(stage.platform.clone());
         let reader = AssumeRoleProvider::builder(plan.reader_role().parse()?, Arc::new(platform))
@@ -86,7 +86,7 @@ impl<'a> Tenant<'a> {
     }
 
     /// Hands the agent a stack job that names a credential id.
-    pub(super) async fn take_stack_job(&self, credential_id: &str) -> Result<ToolOutput, Failure> {
+    pub(super) async fn take_stack_job(&self, credential_id: &str) -> Result<ToolOutput, CliError> {
         let job = json!({
             "spec": {
                 "provider_credential_id": credential_id,
@@ -97,17 +97,17 @@ impl<'a> Tenant<'a> {
     }
 
     /// Calls one of the session's own tools.
-    pub(super) async fn tool(&self, name: &str, input: Value) -> Result<ToolOutput, Failure> {
-        self.tools.call(name, input).await.ok_or_else(|| Failure::failed(format!("there is no tool {name}")))
+    pub(super) async fn tool(&self, name: &str, input: Value) -> Result<ToolOutput, CliError> {
+        self.tools.call(name, input).await.ok_or_else(|| CliError::failed(format!("there is no tool {name}")))
     }
 
     /// A sub-agent: it was handed the session, and calls AWS through the SDK.
-    pub(super) async fn sub_agent(&self) -> Result<(String, String), Failure> {
+    pub(super) async fn sub_agent(&self) -> Result<(String, String), CliError> {
         let session = self.session.clone();
         let config = session.sdk_config_from(self.stage.base.config()).await?;
         let identity = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await;
         let identity =
-            identity.map_err(|error| Failure::failed(format!("STS: {}", error.into_service_error())))?;
+            identity.map_err(|error| CliError::failed(format!("STS: {}", error.into_service_error())))?;
         let key = session.credentials().await?.access_key_id().last_four().to_owned();
         Ok((identity.account().unwrap_or_default().to_owned(), key))
     }
@@ -129,15 +129,15 @@ impl<'a> Tenant<'a> {
     }
 
     /// Rotates the role that the server runs with.
-    pub(super) async fn rotate(&self) -> Result<Generation, Failure> {
+    pub(super) async fn rotate(&self) -> Result<Generation, CliError> {
         Ok(self.session.refresh(&self.workload).await?)
     }
 }
 
 /// One server: this program, as an ordinary MCP server that uses the AWS SDK.
-fn server(workload: &Alias, stage: &Stage) -> Result<McpConfig, Failure> {
+fn server(workload: &Alias, stage: &Stage) -> Result<McpConfig, CliError> {
     let this = std::env::current_exe()
-        .map_err(|error| Failure::failed(format!("this program is not found: {error}")))?;
+        .map_err(|error| CliError::failed(format!("this program is not found: {error}")))?;
     let text = json!({"mcpServers": {"aws": {
         "command": this.to_string_lossy(),
         "args": ["demo-server"],
