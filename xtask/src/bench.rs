@@ -2,21 +2,21 @@
 
 use clap::Args;
 
-use crate::{Result, step::cargo};
+use crate::{Result, step::run_cargo};
 
-const MANIFEST: [&str; 2] = ["--manifest-path", "bench/Cargo.toml"];
+const MANIFEST_FLAGS: [&str; 2] = ["--manifest-path", "bench/Cargo.toml"];
 
 /// What to measure.
 #[derive(Args, Debug)]
-pub struct Options {
+pub struct BenchArgs {
     /// Passed on to the bench.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
 /// Builds every program of the bench, for some measures are taken in one of their own, and runs it.
-pub fn run(options: &Options) -> Result<()> {
-    cargo(&[&["build", "--release", "--bins"][..], &MANIFEST].concat())?;
+pub fn run(options: &BenchArgs) -> Result<()> {
+    run_cargo(&[&["build", "--release", "--bins"][..], &MANIFEST_FLAGS].concat())?;
     let arguments: Vec<&str> = options.arguments.iter().map(String::as_str).collect();
-    cargo(&[&["run", "--release", "--quiet"][..], &MANIFEST, &["--"], &arguments].concat())
+    run_cargo(&[&["run", "--release", "--quiet"][..], &MANIFEST_FLAGS, &["--"], &arguments].concat())
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Result,
-    step::{cargo, cargo_with, has_cargo, timed},
+    step::{run_cargo, run_cargo_with_env, has_cargo, run_timed},
     test, tidy,
 };
 
@@ -11,44 +11,44 @@ type Step = (&'static str, fn() -> Result<()>);
 
 /// The quick ones first, the tests last.
 const STEPS: [Step; 9] = [
-    ("fetch", || cargo(&["fetch", "--locked", "--target", "host-tuple"])),
-    ("format", format),
+    ("fetch", || run_cargo(&["fetch", "--locked", "--target", "host-tuple"])),
+    ("format", check_format),
     ("tidy", tidy::run),
-    ("dependencies", dependencies),
-    ("lint", lint),
-    ("features", features),
-    ("documentation", document),
-    ("demo", || cargo(&["run", "--release", "--package", "valetkey-cli", "--", "demo", "--json"])),
-    ("test", || test::run(&test::Options::default())),
+    ("dependencies", check_dependencies),
+    ("lint", run_lints),
+    ("features", check_features),
+    ("documentation", build_documentation),
+    ("demo", || run_cargo(&["run", "--release", "--package", "valetkey-cli", "--", "demo", "--json"])),
+    ("test", || test::run(&test::TestArgs::default())),
 ];
 
 /// Runs all steps up to the first that fails, and says what each took.
 pub fn run() -> Result<()> {
-    STEPS.into_iter().try_for_each(|(name, step)| timed(name, step))
+    STEPS.into_iter().try_for_each(|(name, step)| run_timed(name, step))
 }
 
-fn format() -> Result<()> {
-    cargo(&["fmt", "--all", "--check"])?;
-    cargo(&["fmt", "--manifest-path", "bench/Cargo.toml", "--check"])
+fn check_format() -> Result<()> {
+    run_cargo(&["fmt", "--all", "--check"])?;
+    run_cargo(&["fmt", "--manifest-path", "bench/Cargo.toml", "--check"])
 }
 
 /// What may be depended on, by `deny.toml`. The advisory list is fetched from the network, and so is left to people.
-fn dependencies() -> Result<()> {
+fn check_dependencies() -> Result<()> {
     if has_cargo("deny") {
-        return cargo(&["deny", "--log-level", "error", "check", "bans", "licenses", "sources"]);
+        return run_cargo(&["deny", "--log-level", "error", "check", "bans", "licenses", "sources"]);
     }
     println!("NOT RUN: cargo-deny is not installed; `cargo install --locked cargo-deny` brings it");
     Ok(())
 }
 
-fn lint() -> Result<()> {
-    cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
+fn run_lints() -> Result<()> {
+    run_cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
     // A workspace of its own, whose peers no other build compiles: tested, so that it keeps up with what it measures.
-    cargo(&["test", "--manifest-path", "bench/Cargo.toml", "--lib", "--quiet"])
+    run_cargo(&["test", "--manifest-path", "bench/Cargo.toml", "--lib", "--quiet"])
 }
 
 /// Each backend, each feature of the facade, and `core`, must build without the others.
-fn features() -> Result<()> {
+fn check_features() -> Result<()> {
     const BACKENDS: [&str; 8] = [
         "memory",
         "env",
@@ -59,22 +59,22 @@ fn features() -> Result<()> {
         "sdk",
         "ambient",
     ];
-    let alone = |package: &str, feature: &str| {
-        cargo(&["check", "--package", package, "--no-default-features", "--features", feature])
+    let check_feature_alone = |package: &str, feature: &str| {
+        run_cargo(&["check", "--package", package, "--no-default-features", "--features", feature])
     };
-    cargo(&["check", "--package", "valetkey-core"])?;
-    cargo(&["check", "--package", "valetkey", "--no-default-features"])?;
+    run_cargo(&["check", "--package", "valetkey-core"])?;
+    run_cargo(&["check", "--package", "valetkey", "--no-default-features"])?;
     for backend in BACKENDS {
-        alone("valetkey-backends", backend)?;
-        alone("valetkey", backend)?;
+        check_feature_alone("valetkey-backends", backend)?;
+        check_feature_alone("valetkey", backend)?;
     }
-    cargo(&["check", "--package", "valetkey-local-aws"])?;
-    cargo(&["check", "--package", "valetkey-cli", "--no-default-features"])?;
-    alone("valetkey", "tools")?;
-    alone("valetkey", "mcp")
+    run_cargo(&["check", "--package", "valetkey-local-aws"])?;
+    run_cargo(&["check", "--package", "valetkey-cli", "--no-default-features"])?;
+    check_feature_alone("valetkey", "tools")?;
+    check_feature_alone("valetkey", "mcp")
 }
 
-fn document() -> Result<()> {
+fn build_documentation() -> Result<()> {
     let arguments = ["doc", "--workspace", "--all-features", "--no-deps"];
-    cargo_with(&arguments, &[("RUSTDOCFLAGS", "-D warnings")])
+    run_cargo_with_env(&arguments, &[("RUSTDOCFLAGS", "-D warnings")])
 }

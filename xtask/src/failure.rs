@@ -3,15 +3,15 @@
 use std::{io, process::ExitStatus};
 
 /// The result of a chore.
-pub type Result<T> = std::result::Result<T, Failure>;
+pub type Result<T> = std::result::Result<T, XtaskError>;
 
 /// Why a chore did not succeed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Failure {
+pub enum XtaskError {
     /// A program that a chore runs said no; it has printed why.
     #[error("`{command}` failed ({status})")]
-    Command {
+    CommandFailed {
         /// The command line.
         command: String,
         /// How it ended.
@@ -19,7 +19,7 @@ pub enum Failure {
     },
     /// A program that a chore needs is not there.
     #[error("could not run `{command}`: {source}")]
-    Start {
+    CommandNotStarted {
         /// The command line.
         command: String,
         /// Why.
@@ -30,10 +30,10 @@ pub enum Failure {
     Rig(#[from] valetkey_rig::Error),
     /// The rig is not to be had, and tests were asked for.
     #[error("{0}\n`cargo xtask test --no-rig` runs the tests that do without")]
-    RigForTests(valetkey_rig::Error),
+    RigMissingForTests(valetkey_rig::Error),
     /// The tree could not be read.
     #[error("reading {path}: {reason}")]
-    Read {
+    ReadFailed {
         /// The file.
         path: String,
         /// Why.
@@ -41,5 +41,5 @@ pub enum Failure {
     },
     /// Faults were found, and printed.
     #[error("{0} faults; each line above says what to do")]
-    Untidy(usize),
+    Violations(usize),
 }

@@ -13,15 +13,15 @@ pub mod tidy;
 
 use std::path::{Path, PathBuf};
 
-pub use failure::{Failure, Result};
+pub use failure::{XtaskError, Result};
 
 /// The root of the workspace.
-pub fn root() -> PathBuf {
+pub fn workspace_root() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     root.canonicalize().unwrap_or(root)
 }
 
 /// Says on standard error what went wrong.
-pub fn complain(failure: &Failure) {
+pub fn print_error(failure: &XtaskError) {
     eprintln!("error: {failure}");
 }

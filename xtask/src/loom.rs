@@ -1,10 +1,10 @@
 //! `cargo xtask loom`: the models in `core`, under every interleaving that the memory model allows.
 
-use crate::{Result, step::cargo_with};
+use crate::{Result, step::run_cargo_with_env};
 
 /// Builds `core` with loom in place of its locks and atomics, in a target directory of its own, and checks the models.
 pub fn run() -> Result<()> {
     let arguments =
         ["test", "--package", "valetkey-core", "--lib", "--target-dir", "target/loom", "--", "model::"];
-    cargo_with(&arguments, &[("RUSTFLAGS", "--cfg valetkey_loom")])
+    run_cargo_with_env(&arguments, &[("RUSTFLAGS", "--cfg valetkey_loom")])
 }

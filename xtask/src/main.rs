@@ -10,13 +10,13 @@ use xtask::{Result, bench, ci, loom, rig, test, tidy};
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
     #[command(subcommand)]
-    chore: Chore,
+    task: Chore,
 }
 
 #[derive(Subcommand)]
 enum Chore {
     /// Build the rig, then run every test.
-    Test(test::Options),
+    Test(test::TestArgs),
     /// Install the pinned Python programs that tests run against, under target/rig.
     Rig,
     /// Check the models of what is concurrent in `core`, with loom.
@@ -25,7 +25,7 @@ enum Chore {
     Tidy,
     /// Measure valetkey beside its peers; `--help` tells what can be chosen.
     #[command(disable_help_flag = true)]
-    Bench(bench::Options),
+    Bench(bench::BenchArgs),
     /// Everything that must hold before a change lands.
     Ci,
 }
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     match run(Arguments::parse().chore) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            xtask::complain(&failure);
+            xtask::print_error(&failure);
             ExitCode::FAILURE
         }
     }

@@ -9,10 +9,10 @@ use crate::Result;
 
 /// Installs what is not installed yet, and says so.
 pub fn run() -> Result<()> {
-    Ok(build()?)
+    Ok(install_rig()?)
 }
 
-pub(crate) fn build() -> valetkey_rig::Result<()> {
+pub(crate) fn install_rig() -> valetkey_rig::Result<()> {
     sweep()?;
     for venv in Venv::ALL {
         if !venv.is_built() {

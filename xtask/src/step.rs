@@ -2,23 +2,23 @@
 
 use std::{process::Command, time::Instant};
 
-use crate::{Failure, Result, root};
+use crate::{XtaskError, Result, workspace_root};
 
 /// Runs `cargo` with these arguments; its output goes to the terminal.
-pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
-    cargo_with(arguments, &[])
+pub(crate) fn run_cargo(arguments: &[&str]) -> Result<()> {
+    run_cargo_with_env(arguments, &[])
 }
 
 /// Runs `cargo` with these arguments and variables.
-pub(crate) fn cargo_with(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
+pub(crate) fn run_cargo_with_env(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
     let command = format!("cargo {}", arguments.join(" "));
     println!("$ {command}");
     let status =
-        Command::new("cargo").args(arguments).envs(variables.iter().copied()).current_dir(root()).status();
+        Command::new("cargo").args(arguments).envs(variables.iter().copied()).current_dir(workspace_root()).status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Failure::Command { command, status }),
-        Err(source) => Err(Failure::Start { command, source }),
+        Ok(status) => Err(XtaskError::CommandFailed { command, status }),
+        Err(source) => Err(XtaskError::CommandNotStarted { command, source }),
     }
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn has_cargo(name: &str) -> bool {
 }
 
 /// Runs a step under a heading, and says how long it took.
-pub(crate) fn timed(name: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(crate) fn run_timed(name: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
     println!("\n== {name}");
     let start = Instant::now();
     step()?;

@@ -2,15 +2,15 @@
 
 use clap::Args;
 
-use crate::{Failure, Result, loom, rig, step::cargo};
+use crate::{XtaskError, Result, loom, rig, step::run_cargo};
 
-const EVERYTHING: [&str; 2] = ["--workspace", "--all-features"];
+const WORKSPACE_FLAGS: [&str; 2] = ["--workspace", "--all-features"];
 /// What the names of tests have in common that need a Docker client, which the rig cannot install.
 const DOCKER: &str = "docker_client";
 
 /// What to run.
 #[derive(Args, Debug, Default)]
-pub struct Options {
+pub struct TestArgs {
     /// Leave out the tests that need the rig.
     #[arg(long)]
     no_rig: bool,
@@ -26,15 +26,15 @@ pub struct Options {
 ///
 /// The runner is plain `cargo test`, which every machine with a toolchain has: what passes here passes for a new user.
 /// It comes last, so that its closing lines are the last ones.
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &TestArgs) -> Result<()> {
     if !options.no_rig {
-        rig::build().map_err(Failure::RigForTests)?;
+        rig::install_rig().map_err(XtaskError::RigMissingForTests)?;
     }
-    cargo(&with(&["test", "--no-run", "--quiet"], &[]))?;
-    let documentation = cargo(&with(&["test", "--doc", "--quiet"], &[]));
+    run_cargo(&workspace_command(&["test", "--no-run", "--quiet"], &[]))?;
+    let documentation = run_cargo(&workspace_command(&["test", "--doc", "--quiet"], &[]));
     let models = loom::run();
     let has_docker = valetkey_rig::docker().is_ok();
-    let tests = runner(options, has_docker);
+    let tests = run_tests(options, has_docker);
     if !options.no_rig && !has_docker {
         println!("NOT RUN: the tests named `{DOCKER}`: {}", valetkey_rig::Error::NoDocker);
     }
@@ -46,20 +46,20 @@ pub fn run(options: &Options) -> Result<()> {
     documentation.and(models).and(tests)
 }
 
-fn runner(options: &Options, has_docker: bool) -> Result<()> {
+fn run_tests(options: &TestArgs, has_docker: bool) -> Result<()> {
     let arguments: Vec<&str> = options.arguments.iter().map(String::as_str).collect();
     let no_docker: &[&str] = if has_docker { &[] } else { &["--skip", DOCKER] };
     if options.nextest {
         let profile = if options.no_rig { "no-rig" } else { "default" };
         let arguments = [&arguments[..], &["--"], no_docker].concat();
-        return cargo(&with(&["nextest", "run", "--profile", profile], &arguments));
+        return run_cargo(&workspace_command(&["nextest", "run", "--profile", profile], &arguments));
     }
     let no_rig: &[&str] = if options.no_rig { &["--skip", "real::"] } else { &[] };
     let arguments = [&["--"], &arguments[..], no_rig, no_docker].concat();
-    cargo(&with(&["test", "--tests", "--no-fail-fast"], &arguments))
+    run_cargo(&workspace_command(&["test", "--tests", "--no-fail-fast"], &arguments))
 }
 
 /// The same features for every command, so that they share what is built.
-fn with<'a>(command: &[&'a str], rest: &[&'a str]) -> Vec<&'a str> {
-    [command, &EVERYTHING, rest].concat()
+fn workspace_command<'a>(command: &[&'a str], rest: &[&'a str]) -> Vec<&'a str> {
+    [command, &WORKSPACE_FLAGS, rest].concat()
 }

@@ -16,13 +16,13 @@ mod source;
 
 use std::path::Path;
 
-pub use fault::Fault;
+pub use fault::Violation;
 
-use crate::{Failure, Result, root};
-use house::House;
+use crate::{XtaskError, Result, workspace_root};
+use house::Workspace;
 
 /// A rule sees the whole house and tells all that breaks it.
-type Rule = fn(&House) -> Vec<Fault>;
+type Rule = fn(&Workspace) -> Vec<Violation>;
 
 const RULES: [Rule; 9] = [
     layout::check,
@@ -38,21 +38,21 @@ const RULES: [Rule; 9] = [
 
 /// Prints all faults of this workspace; one is enough to fail.
 pub fn run() -> Result<()> {
-    let faults = faults(&root())?;
+    let faults = violations(&workspace_root())?;
     for fault in &faults {
         println!("{fault}");
     }
     match faults.len() {
         0 => Ok(()),
-        some => Err(Failure::Untidy(some)),
+        some => Err(XtaskError::Violations(some)),
     }
 }
 
 /// All faults of the workspace at `root`, by file and line.
-pub fn faults(root: &Path) -> Result<Vec<Fault>> {
-    let house = House::read(root)?;
-    let mut faults: Vec<Fault> = RULES.iter().flat_map(|rule| rule(&house)).collect();
-    faults.extend(house.unreadable());
+pub fn violations(root: &Path) -> Result<Vec<Violation>> {
+    let house = Workspace::read(root)?;
+    let mut faults: Vec<Violation> = RULES.iter().flat_map(|rule| rule(&house)).collect();
+    faults.extend(house.unparsable());
     faults.extend(purity::check_tree(root));
     faults.sort();
     faults.dedup();

@@ -14,11 +14,11 @@ use valetkey::mcp::config::ConfigFault;
 use valetkey::printable;
 
 use crate::arguments::CheckArgs;
-use crate::compose::{self, Policies, Purpose};
+use crate::compose::{self, ConfiguredPolicies, Purpose};
 use crate::failure::CliError;
 use crate::nested;
-use crate::serve::{configuration, servers};
-use crate::settings::{Consent, Fault, Settings};
+use crate::serve::{config_error, read_mcp_config};
+use crate::settings::{Consent, Diagnostic, Settings};
 use crate::terminal::Terminal;
 
 pub(crate) async fn run(command: &CheckArgs) -> Result<ExitCode, CliError> {
@@ -30,56 +30,56 @@ pub(crate) async fn run(command: &CheckArgs) -> Result<ExitCode, CliError> {
         Some(path) => read_servers(path, &mut faults),
         None => None,
     };
-    compose::servers(&settings, config.as_mut(), &mut faults);
+    compose::apply_server_settings(&settings, config.as_mut(), &mut faults);
     if command.config_args.mcp_config.is_some() {
         faults.extend(settings.missing_default(""));
     }
     // Making a session only checks; nothing is asked of anybody but by `--live`.
     let base = SdkBase::from_process().await;
-    let session = compose::session(&settings, &base, &Terminal::new(), Purpose::Check, &mut faults);
-    Policies::new(&settings, &session, &mut faults);
+    let session = compose::build_session(&settings, &base, &Terminal::new(), Purpose::CheckOnly, &mut faults);
+    ConfiguredPolicies::new(&settings, &session, &mut faults);
     if !faults.is_empty() {
-        return Err(configuration(&faults));
+        return Err(config_error(&faults));
     }
     if settings.is_absent() && config.is_none() {
         return Err(CliError::usage(nothing_to_check()));
     }
-    summary(&settings, config.as_ref())
+    print_summary(&settings, config.as_ref())
         .map_err(|error| CliError::failed(format!("standard output cannot be written: {error}")))?;
     if command.live {
-        live::run(&session, &live::accounts(&settings, &base), &base).await?;
+        live::probe_accounts(&session, &live::probes(&settings, &base), &base).await?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn read_servers(path: &Path, faults: &mut Vec<Fault>) -> Option<McpConfig> {
-    let (config, text) = servers(path, faults)?;
-    let told = |fault: &ConfigFault| {
-        let line = line_of(&text, &fault.server, fault.error.field());
-        Fault::file(path, format!("server `{}`: {}", fault.server, fault.error)).at_line(line)
+fn read_servers(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<McpConfig> {
+    let (config, text) = read_mcp_config(path, faults)?;
+    let to_diagnostic = |fault: &ConfigFault| {
+        let line = find_line(&text, &fault.server, fault.error.field());
+        Diagnostic::in_file(path, format!("server `{}`: {}", fault.server, fault.error)).at_line(line)
     };
     // A remote server is served by the client itself; the file is sound.
     let (remote, broken): (Vec<_>, Vec<_>) =
         config.faults.iter().partition(|fault| fault.error.field() == Some("url"));
-    faults.extend(broken.into_iter().map(told));
-    faults.extend(nested::gateways(&config).into_iter().map(|name| {
-        let line = line_of(&text, &name, Some("command"));
-        Fault::file(path, format!("server `{name}`: `command` {}", nested::REMEDY)).at_line(line)
+    faults.extend(broken.into_iter().map(to_diagnostic));
+    faults.extend(nested::gateway_servers(&config).into_iter().map(|name| {
+        let line = find_line(&text, &name, Some("command"));
+        Diagnostic::in_file(path, format!("server `{name}`: `command` {}", nested::REMEDY)).at_line(line)
     }));
-    let warnings = remote.into_iter().chain(&config.warnings).map(told).chain(
+    let warnings = remote.into_iter().chain(&config.warnings).map(to_diagnostic).chain(
         config.servers.iter().filter_map(|(name, server)| {
             let what = format!("server `{name}`: `command` names a program that is not found here");
-            let line = line_of(&text, name, Some("command"));
-            (!is_found(&server.command)).then(|| Fault::file(path, what).at_line(line))
+            let line = find_line(&text, name, Some("command"));
+            (!is_found(&server.command)).then(|| Diagnostic::in_file(path, what).at_line(line))
         }),
     );
-    warnings.for_each(warn);
+    warnings.for_each(print_warning);
     Some(config)
 }
 
 /// A warning is no fault: it is told, and the exit code stays.
 #[allow(clippy::print_stderr, reason = "what `check` has to say goes to standard error, whatever is logged")]
-fn warn(warning: Fault) {
+fn print_warning(warning: Diagnostic) {
     eprintln!("warning: {}", printable(&warning.to_string()));
 }
 
@@ -93,7 +93,7 @@ fn is_found(command: &str) -> bool {
 type Members<'t> = BTreeMap<String, &'t RawValue>;
 
 /// The line on which the field's value begins, else the server's, so that it can be opened in an editor.
-fn line_of(text: &str, server: &str, field: Option<&str>) -> Option<usize> {
+fn find_line(text: &str, server: &str, field: Option<&str>) -> Option<usize> {
     let file: Members<'_> = serde_json::from_str(text).ok()?;
     // Some clients keep the servers one level deeper, plugins at the top.
     let inner: Members<'_> =
@@ -114,7 +114,7 @@ fn line_of(text: &str, server: &str, field: Option<&str>) -> Option<usize> {
     Some(text[..before].matches('\n').count() + 1)
 }
 
-fn summary(settings: &Settings, config: Option<&McpConfig>) -> std::io::Result<()> {
+fn print_summary(settings: &Settings, config: Option<&McpConfig>) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     let servers = config.map_or(0, |config| config.servers.len());
     writeln!(out, "no faults; accounts: {}, servers: {}", settings.accounts.len(), servers)?;

@@ -7,12 +7,12 @@ use crate::arguments::Choice;
 use crate::compose::{self, Purpose};
 use crate::failure::CliError;
 use crate::progress::with_progress;
-use crate::serve::configuration;
+use crate::serve::config_error;
 use crate::settings::{Consent, Settings};
 use crate::terminal::Terminal;
 
 const NO_ACCOUNTS: &str = "the settings have no accounts; add an `[accounts.NAME]`";
-const NO_KEYS: &str = "export them, or name a settings file that has accounts with `--config`";
+const NO_KEYS_REMEDY: &str = "export them, or name a settings file that has accounts with `--config`";
 const NO_FILE: &str = "there is no `valetkey.toml` here, so there are no accounts to choose from; name the file with \
                        `--config`, or leave `--account` out to use the keys of this environment";
 
@@ -22,7 +22,7 @@ pub(crate) async fn account(
     choice: &Choice,
     terminal: &Terminal,
 ) -> Result<(SessionContext, SessionAccount), CliError> {
-    account_with(choice, terminal, Consent::Ask(terminal)).await
+    account_with(choice, terminal, Consent::Prompt(terminal)).await
 }
 
 /// The same with another rule for a settings file that was found.
@@ -35,27 +35,27 @@ pub(crate) async fn account_with(
     let settings = Settings::read(choice.config.as_deref(), consent, &mut faults).await;
     let settings = settings.acting_for(choice.principal.as_ref());
     let base = SdkBase::from_process().await;
-    let session = compose::session(&settings, &base, terminal, Purpose::Work, &mut faults);
+    let session = compose::build_session(&settings, &base, terminal, Purpose::Run, &mut faults);
     if !faults.is_empty() {
-        return Err(configuration(&faults));
+        return Err(config_error(&faults));
     }
     if settings.is_absent() {
         // Whoever runs this by hand, without a file, means the keys in the shell.
         session.set_provider_for(&Alias::default_account(), EnvProvider::from_process())?;
     }
-    let alias = alias(choice, &settings, &session).map_err(|what| CliError::invalid_config(vec![what]))?;
+    let alias = select_account(choice, &settings, &session).map_err(|what| CliError::invalid_config(vec![what]))?;
     let account = session.account(&alias)?;
     // Here, and not at the first use, where a program would wait without a word.
-    let fetched = with_progress(account.credentials(), waiting(&settings, &account, &base)).await;
+    let fetched = with_progress(account.credentials(), fetch_description(&settings, &account, &base)).await;
     fetched.map_err(|error| match error.kind() {
-        ErrorKind::NotConfigured if settings.is_absent() => error.with_next_step(NO_KEYS),
+        ErrorKind::NotConfigured if settings.is_absent() => error.with_next_step(NO_KEYS_REMEDY),
         _ => error,
     })?;
     Ok((session, account))
 }
 
 /// The account that was named, or the default one. A name is not repeated: it may be a key.
-fn alias(choice: &Choice, settings: &Settings, session: &SessionContext) -> Result<Alias, String> {
+fn select_account(choice: &Choice, settings: &Settings, session: &SessionContext) -> Result<Alias, String> {
     let default = session.default_account();
     match &choice.account {
         None if settings.is_absent() => Ok(default.clone()),
@@ -73,7 +73,7 @@ fn alias(choice: &Choice, settings: &Settings, session: &SessionContext) -> Resu
 }
 
 /// What a fetch for this account waits for.
-fn waiting(settings: &Settings, account: &SessionAccount, base: &SdkBase) -> String {
+fn fetch_description(settings: &Settings, account: &SessionAccount, base: &SdkBase) -> String {
     let name = account.alias();
     let region =
         account.region().or_else(|| base.config().region().and_then(|region| region.as_ref().parse().ok()));

@@ -17,96 +17,96 @@ use valetkey::backends::{SdkBase, SecretsManagerBuilder, SecretsManagerResolver}
 use valetkey::mcp::McpConfig;
 use valetkey::{Alias, CredentialObservers, Error, RefreshPolicy, Region, SessionBuilder, SessionContext};
 
-use crate::settings::{AccountSettings, Fault, ProviderSettings, ResolverSettings, Settings};
+use crate::settings::{AccountSettings, Diagnostic, ProviderSettings, ResolverSettings, Settings};
 use crate::terminal::Terminal;
-use accounts::{Accounts, or_any};
-pub(crate) use policies::Policies;
+use accounts::{AccountBuilder, region_or_default};
+pub(crate) use policies::ConfiguredPolicies;
 
 /// How long a fetch waits for somebody to find the device and type its code.
-const FOR_A_PERSON: Duration = Duration::from_secs(120);
+const MFA_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What the session is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// To be used.
-    Work,
+    Run,
     /// To be looked at: nothing is made or changed.
-    Check,
+    CheckOnly,
 }
 
 /// Makes the session that the settings describe. It is of use only if nothing was found wrong with them.
-pub(crate) fn session(
+pub(crate) fn build_session(
     settings: &Settings,
     base: &SdkBase,
     terminal: &Terminal,
     purpose: Purpose,
-    faults: &mut Vec<Fault>,
+    faults: &mut Vec<Diagnostic>,
 ) -> SessionContext {
-    principals::check(settings, purpose, faults);
-    let wanted = &settings.session;
+    principals::check_principals(settings, purpose, faults);
+    let session_settings = &settings.session;
     let environment_region: Option<Region> =
         base.config().region().and_then(|region| region.as_ref().parse().ok());
-    let region: Option<Region> = parsed(settings, wanted.region.as_deref(), faults);
+    let region: Option<Region> = parse_or_report(settings, session_settings.region.as_deref(), faults);
     // The session's own calls of AWS use its region too. An invalid region has already been reported; once is enough.
-    let placeholder = || wanted.region.as_ref().map(|_| Region::us_east_1());
+    let placeholder = || session_settings.region.as_ref().map(|_| Region::us_east_1());
     let base = &region.clone().or_else(placeholder).iter().fold(base.clone(), SdkBase::region);
     let observers = CredentialObservers::new();
-    let accounts = Accounts::new(settings, base, terminal, &observers, faults);
+    let accounts = AccountBuilder::new(settings, base, terminal, &observers, faults);
     let mut builder =
         SessionContext::builder().observers(&observers).default_account(accounts.default_alias());
     builder = region.into_iter().fold(builder, SessionBuilder::region);
     builder = environment_region.into_iter().fold(builder, SessionBuilder::environment_region);
-    if let Some(allowed) = accounts.allowed() {
+    if let Some(allowed) = accounts.allowed_accounts() {
         builder = builder.allowed_accounts(allowed);
     }
-    if let Some(principal) = parsed(settings, wanted.principal.as_deref(), faults) {
+    if let Some(principal) = parse_or_report(settings, session_settings.principal.as_deref(), faults) {
         builder = builder.principal(principal);
     }
-    if let Some(resolver) = resolver(settings, base, &accounts, faults) {
+    if let Some(resolver) = build_resolver(settings, base, &accounts, faults) {
         builder = builder.resolver(resolver);
     }
-    if let Some(sink) = audit::sink(settings, purpose, faults) {
+    if let Some(sink) = audit::open_sink(settings, purpose, faults) {
         builder = builder.audit(sink);
     }
-    if let Some(timeout) = patience(settings) {
+    if let Some(timeout) = load_timeout(settings) {
         builder = builder.refresh_policy(RefreshPolicy::default().load_timeout(timeout));
     }
-    let session = accounts.regions(builder).build();
-    accounts.fill(&session, faults);
+    let session = accounts.apply_regions(builder).build();
+    accounts.set_providers(&session, faults);
     session
 }
 
 /// How long a fetch may take, if some account needs more time than most: a person, or a program that may take long.
-fn patience(settings: &Settings) -> Option<Duration> {
+fn load_timeout(settings: &Settings) -> Option<Duration> {
     let usual = RefreshPolicy::default().load_timeout;
     let accounts = || settings.accounts.values();
-    let person = accounts().any(AccountSettings::asks_person).then_some(FOR_A_PERSON);
-    let programs = accounts().filter_map(|account| account.timeout()?.checked_add(Duration::from_secs(1)));
+    let person = accounts().any(AccountSettings::asks_person).then_some(MFA_TIMEOUT);
+    let programs = accounts().filter_map(|account| account.process_timeout()?.checked_add(Duration::from_secs(1)));
     programs.chain(person).max().filter(|timeout| *timeout > usual)
 }
 
-fn parsed<T: FromStr<Err = Error>>(
+fn parse_or_report<T: FromStr<Err = Error>>(
     settings: &Settings,
     text: Option<&str>,
-    faults: &mut Vec<Fault>,
+    faults: &mut Vec<Diagnostic>,
 ) -> Option<T> {
-    text?.parse().map_err(|error| faults.push(settings.told(&["session"], &error))).ok()
+    text?.parse().map_err(|error| faults.push(settings.to_diagnostic(&["session"], &error))).ok()
 }
 
 /// Says of each server how it gets credentials, and of which account. Without a file of servers only the accounts are
 /// checked.
-pub(crate) fn servers(settings: &Settings, mut config: Option<&mut McpConfig>, faults: &mut Vec<Fault>) {
+pub(crate) fn apply_server_settings(settings: &Settings, mut config: Option<&mut McpConfig>, faults: &mut Vec<Diagnostic>) {
     for (name, wanted) in &settings.servers {
         let section = ["servers", name];
         let account = wanted.account.as_deref().map(|account| match account.parse::<Alias>() {
             Ok(_) if !settings.allows_any(account) => {
-                Err(settings.fault(&["servers", name, "account"], accounts::NOT_ALLOWED))
+                Err(settings.diagnostic(&["servers", name, "account"], accounts::NOT_ALLOWED))
             }
             Ok(_) if !settings.allows(account) => {
-                Err(settings.fault(&["servers", name, "account"], accounts::NOT_THE_PRINCIPALS))
+                Err(settings.diagnostic(&["servers", name, "account"], accounts::NOT_THE_PRINCIPALS))
             }
             Ok(alias) if settings.has_account(account) => Ok(alias),
-            _ => Err(settings.fault(&["servers", name, "account"], settings.unknown_account())),
+            _ => Err(settings.diagnostic(&["servers", name, "account"], settings.unknown_account())),
         });
         let account = account.transpose().map_err(|fault| faults.push(fault)).ok().flatten();
         let Some(config) = config.as_deref_mut() else { continue };
@@ -114,32 +114,32 @@ pub(crate) fn servers(settings: &Settings, mut config: Option<&mut McpConfig>, f
             server.delivery = wanted.credentials.unwrap_or(server.delivery);
             server.home = wanted.home.unwrap_or(server.home);
             server.account = account.or(server.account.take());
-        } else if !config.faults.iter().chain(&config.warnings).any(|told| told.server == *name) {
+        } else if !config.faults.iter().chain(&config.warnings).any(|warning| warning.server == *name) {
             // A broken or disabled server has been told of.
-            faults.push(settings.fault(&section, "is not a server of the `mcpServers` file; add it there"));
+            faults.push(settings.diagnostic(&section, "is not a server of the `mcpServers` file; add it there"));
         }
     }
 }
 
-fn resolver(
+fn build_resolver(
     settings: &Settings,
     base: &SdkBase,
-    accounts: &Accounts<'_>,
-    faults: &mut Vec<Fault>,
+    accounts: &AccountBuilder<'_>,
+    faults: &mut Vec<Diagnostic>,
 ) -> Option<SecretsManagerResolver> {
     let section = ["resolver"];
     let ResolverSettings { prefix, source, region } = settings.resolver.as_ref()?;
     let source = accounts.standing_alone(source, faults);
     let mut builder = SecretsManagerResolver::builder(prefix.as_str(), source).base(base);
     let region = region.as_deref().map(str::parse).transpose();
-    builder = or_any(&region).into_iter().fold(builder, SecretsManagerBuilder::region);
-    faults.extend(region.err().map(|error| settings.told(&section, &error)));
-    builder.build().map_err(|error| faults.push(settings.told(&section, &error))).ok()
+    builder = region_or_default(&region).into_iter().fold(builder, SecretsManagerBuilder::region);
+    faults.extend(region.err().map(|error| settings.to_diagnostic(&section, &error)));
+    builder.build().map_err(|error| faults.push(settings.to_diagnostic(&section, &error))).ok()
 }
 
 /// The accounts whose credentials the file provides, so that no tool may set others. Left to tools are those without a
 /// source of credentials, those with an exchange for what is set, and the environment's as a fallback that no role uses.
-pub(crate) fn configured(settings: &Settings) -> impl Iterator<Item = Alias> {
+pub(crate) fn configured_accounts(settings: &Settings) -> impl Iterator<Item = Alias> {
     let is_source = |name: &str| settings.accounts.values().any(|account| account.source() == Some(name));
     settings.accounts.iter().filter_map(move |(name, account)| {
         let is_left_to_tools = match account.provider {

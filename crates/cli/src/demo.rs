@@ -12,19 +12,19 @@ pub(crate) use child::serve_child;
 
 use crate::arguments::DemoArgs;
 use crate::failure::CliError;
-use report::Report;
-use stage::Stage;
+use report::DemoReport;
+use stage::DemoEnv;
 
 /// Plays the demo. The exit code is 1 if one step does not hold.
 pub(crate) async fn run(command: &DemoArgs, color: bool) -> Result<ExitCode, CliError> {
-    let mut report = Report::begin();
-    let stage = Stage::set(command.aws_endpoint.as_deref()).await?;
-    let played = play::play(&stage, &mut report).await;
-    stage.strike().await;
+    let mut report = DemoReport::start();
+    let stage = DemoEnv::setup(command.aws_endpoint.as_deref()).await?;
+    let outcome = play::run_scenario(&stage, &mut report).await;
+    stage.teardown().await;
     // Also when the play broke off: what was shown until then says where.
     report
         .print(command.json, color)
         .map_err(|error| CliError::failed(format!("standard output: {error}")))?;
-    played?;
-    Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    outcome?;
+    Ok(if report.all_passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

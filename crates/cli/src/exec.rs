@@ -19,7 +19,7 @@ use crate::arguments::{ExecArgs, ExecDelivery};
 use crate::chosen;
 use crate::failure::CliError;
 use crate::handed_out;
-use crate::serve::launcher;
+use crate::serve::current_exe_launcher;
 use crate::terminal::Terminal;
 
 const LONGEST_SHOWN: usize = 31;
@@ -30,9 +30,9 @@ pub(crate) async fn run(command: ExecArgs) -> Result<ExitCode, CliError> {
     // Before anything is started: without credentials there is nothing to run with.
     account.credentials().await?;
     terminal.hand_over();
-    let warmer = tokio::spawn(session.keep_warm());
+    let refresher = tokio::spawn(session.keep_warm());
     let outcome = with_child(&session, account, command).await;
-    warmer.abort();
+    refresher.abort();
     handed_out::report_outstanding(&session.close());
     outcome
 }
@@ -43,15 +43,15 @@ async fn with_child(
     command: ExecArgs,
 ) -> Result<ExitCode, CliError> {
     let region = account.resolved_region();
-    let unready =
+    let setup_error =
         |error: std::io::Error| CliError::failed(format!("the child's surroundings cannot be made: {error}"));
-    let home = SessionHome::create(Some(&region)).map_err(unready)?;
+    let home = SessionHome::create(Some(&region)).map_err(setup_error)?;
     tokio::task::spawn_blocking(SessionHome::remove_abandoned);
     // The user's own program keeps the user's own home.
-    let (host, named) = (inherited(command.inherit), named(&command.env));
+    let (host, named) = (host_environment(command.inherit), env_options(&command.env));
     let environment = ChildEnvironment::new(&host, &named).shut(&home).region(Some(&region));
     report_not_passed(&named, &environment);
-    let endpoint = CredentialEndpoint::start().await.map_err(unready)?;
+    let endpoint = CredentialEndpoint::start().await.map_err(setup_error)?;
     let grant = endpoint.grant(account.clone(), "exec", Leash::default());
     let environment = match command.delivery {
         ExecDelivery::Endpoint => environment.endpoint(&grant),
@@ -63,10 +63,10 @@ async fn with_child(
     let mut words = command.program.into_iter();
     let program = words.next().unwrap_or_default();
     let name = program.to_string_lossy().into_owned();
-    let child = ChildCommand { program, args: words.collect(), directory: None, launcher: Some(launcher()?) };
+    let child = ChildCommand { program, args: words.collect(), directory: None, launcher: Some(current_exe_launcher()?) };
     let child = ChildProcess::spawn(child, environment, Stdio::Inherited)
         .map_err(|error| CliError::failed(format!("{name} could not be started: {error}")))?;
-    let code = wait(child).await;
+    let code = wait_for_exit(child).await;
     endpoint.stop().await;
     if let Err(error) = home.remove().await {
         tracing::warn!(%error, "the session's folder cannot be removed; the next start tries again");
@@ -75,7 +75,7 @@ async fn with_child(
     code
 }
 
-fn inherited(everything: bool) -> HostEnvironment {
+fn host_environment(everything: bool) -> HostEnvironment {
     if everything {
         HostEnvironment::unrestricted(std::env::vars_os())
     } else {
@@ -84,12 +84,12 @@ fn inherited(everything: bool) -> HostEnvironment {
 }
 
 /// What `--env` names, as far as it has a value: later ones win, as in a shell.
-fn named(options: &[String]) -> BTreeMap<String, String> {
-    options.iter().filter_map(|option| variable(option)).collect()
+fn env_options(options: &[String]) -> BTreeMap<String, String> {
+    options.iter().filter_map(|option| resolve_env_option(option)).collect()
 }
 
 /// `NAME=VALUE`, or `NAME` with the value it has here. A name without a value is reported.
-fn variable(option: &str) -> Option<(String, String)> {
+fn resolve_env_option(option: &str) -> Option<(String, String)> {
     if let Some((name, value)) = option.split_once('=') {
         return Some((name.to_owned(), value.to_owned()));
     }
@@ -100,14 +100,14 @@ fn variable(option: &str) -> Option<(String, String)> {
                 VarError::NotPresent => "the variable is not set here",
                 VarError::NotUnicode(_) => "the value is not UTF-8; `--inherit` passes it",
             };
-            tracing::warn!("`--env {}` passes nothing: {why}", shown(option));
+            tracing::warn!("`--env {}` passes nothing: {why}", displayable_name(option));
             None
         }
     }
 }
 
 /// What is too long for a name, or has other characters, may be a secret whose name was forgotten.
-fn shown(name: &str) -> &str {
+fn displayable_name(name: &str) -> &str {
     let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if is_name && name.len() <= LONGEST_SHOWN { name } else { "…" }
 }
@@ -125,11 +125,11 @@ fn report_not_passed(named: &BTreeMap<String, String>, environment: &ChildEnviro
 
 /// The child's own exit code, or 128 and the signal that ended it, as a shell answers. At a terminal, Ctrl-C reaches
 /// the child by itself, and what it means is the child's business.
-async fn wait(mut child: ChildProcess) -> Result<ExitCode, CliError> {
-    let unheard = |error: std::io::Error| CliError::failed(format!("signals cannot be heard: {error}"));
-    let mut interrupts = signal(SignalKind::interrupt()).map_err(unheard)?;
-    let mut terminations = signal(SignalKind::terminate()).map_err(unheard)?;
-    let mut hangups = signal(SignalKind::hangup()).map_err(unheard)?;
+async fn wait_for_exit(mut child: ChildProcess) -> Result<ExitCode, CliError> {
+    let signal_error = |error: std::io::Error| CliError::failed(format!("signals cannot be heard: {error}"));
+    let mut interrupts = signal(SignalKind::interrupt()).map_err(signal_error)?;
+    let mut terminations = signal(SignalKind::terminate()).map_err(signal_error)?;
+    let mut hangups = signal(SignalKind::hangup()).map_err(signal_error)?;
     let status = loop {
         tokio::select! {
             status = child.wait() => break status,

@@ -35,23 +35,23 @@ pub(crate) fn read_text(path: &Path, writers: Writers) -> Result<String, String>
 
 /// Reads a file. A pipe or a device is refused before it is opened, because opening a pipe waits for its writer.
 pub(crate) fn read(path: &Path, writers: Writers) -> Result<Vec<u8>, String> {
-    check_regular(&std::fs::metadata(path).map_err(|error| unreadable(&error))?)?;
+    check_regular(&std::fs::metadata(path).map_err(|error| read_error(&error))?)?;
     let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or_default();
     let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
-    let file = opened.map_err(|error| unreadable(&error))?;
+    let file = opened.map_err(|error| read_error(&error))?;
     // Checks the open file: the path may lead elsewhere by now.
-    let metadata = file.metadata().map_err(|error| unreadable(&error))?;
+    let metadata = file.metadata().map_err(|error| read_error(&error))?;
     check_regular(&metadata)?;
-    check_writers(&Owner::of(&metadata), writers, &User::current())?;
+    check_writers(&FileOwner::from_metadata(&metadata), writers, &User::current())?;
     if writers == Writers::UserOnly {
         check_folder(path)?;
     }
-    bounded(&file)
+    read_bounded(&file)
 }
 
-fn bounded(file: &File) -> Result<Vec<u8>, String> {
+fn read_bounded(file: &File) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| read_error(&error))?;
     match u64::try_from(bytes.len()) {
         Ok(length) if length <= MAX_BYTES => Ok(bytes),
         _ => Err("is larger than 4 MiB; name the right file".to_owned()),
@@ -60,14 +60,14 @@ fn bounded(file: &File) -> Result<Vec<u8>, String> {
 
 /// The owner, group and mode of a file.
 #[derive(Debug, Clone, Copy)]
-struct Owner {
+struct FileOwner {
     user: u32,
     group: u32,
     mode: u32,
 }
 
-impl Owner {
-    fn of(metadata: &Metadata) -> Self {
+impl FileOwner {
+    fn from_metadata(metadata: &Metadata) -> Self {
         Self { user: metadata.uid(), group: metadata.gid(), mode: metadata.mode() }
     }
 }
@@ -98,7 +98,7 @@ fn check_regular(metadata: &Metadata) -> Result<(), String> {
     Err(format!("is {kind}; name a regular file"))
 }
 
-fn check_writers(owner: &Owner, writers: Writers, user: &User) -> Result<(), String> {
+fn check_writers(owner: &FileOwner, writers: Writers, user: &User) -> Result<(), String> {
     if owner.mode & OTHERS_WRITE != 0 {
         return Err("can be changed by every user of this machine; run `chmod o-w` on it".to_owned());
     }
@@ -116,9 +116,9 @@ fn check_writers(owner: &Owner, writers: Writers, user: &User) -> Result<(), Str
 
 /// Refuses a folder in which another user can put a file of this name.
 fn check_folder(path: &Path) -> Result<(), String> {
-    let path = path.canonicalize().map_err(|error| unreadable(&error))?;
+    let path = path.canonicalize().map_err(|error| read_error(&error))?;
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let mut owner = Owner::of(&folder.metadata().map_err(|error| unreadable(&error))?);
+    let mut owner = FileOwner::from_metadata(&folder.metadata().map_err(|error| read_error(&error))?);
     if owner.mode & STICKY != 0 {
         // Files of this user stay where they are, as in `/tmp`.
         owner.mode &= !(OTHERS_WRITE | GROUP_WRITE);
@@ -127,7 +127,7 @@ fn check_folder(path: &Path) -> Result<(), String> {
         .map_err(|what| format!("lies in a folder that {what}"))
 }
 
-fn unreadable(error: &io::Error) -> String {
+fn read_error(error: &io::Error) -> String {
     let remedy = match error.kind() {
         io::ErrorKind::NotFound => "name a file that is there",
         io::ErrorKind::InvalidData => "save it as UTF-8",
@@ -145,32 +145,32 @@ mod tests {
 
     use super::*;
 
-    const USER: User = User { id: 1000, group: 1000 };
+    const TEST_USER: User = User { id: 1000, group: 1000 };
 
-    fn owner(user: u32, group: u32, mode: u32) -> Owner {
-        Owner { user, group, mode }
+    fn file_owner(user: u32, group: u32, mode: u32) -> FileOwner {
+        FileOwner { user, group, mode }
     }
 
     #[test]
     fn found_file_that_others_can_change_is_refused() {
         for (owner, allowed) in [
-            (owner(1000, 1000, 0o644), true),
-            (owner(0, 0, 0o644), true),
-            (owner(1000, 1000, 0o664), true),
-            (owner(1000, 100, 0o664), false),
-            (owner(1000, 1000, 0o646), false),
-            (owner(1001, 1001, 0o644), false),
-            (owner(0, 0, 0o664), false),
+            (file_owner(1000, 1000, 0o644), true),
+            (file_owner(0, 0, 0o644), true),
+            (file_owner(1000, 1000, 0o664), true),
+            (file_owner(1000, 100, 0o664), false),
+            (file_owner(1000, 1000, 0o646), false),
+            (file_owner(1001, 1001, 0o644), false),
+            (file_owner(0, 0, 0o664), false),
         ] {
-            let checked = check_writers(&owner, Writers::UserOnly, &USER);
+            let checked = check_writers(&owner, Writers::UserOnly, &TEST_USER);
             assert_eq!(checked.is_ok(), allowed, "{owner:?}: {checked:?}");
         }
     }
 
     #[test]
     fn named_file_may_be_the_groups_but_not_everyones() {
-        assert!(check_writers(&owner(1001, 100, 0o664), Writers::OwnerAndGroup, &USER).is_ok());
-        assert!(check_writers(&owner(1000, 1000, 0o666), Writers::OwnerAndGroup, &USER).is_err());
+        assert!(check_writers(&file_owner(1001, 100, 0o664), Writers::OwnerAndGroup, &TEST_USER).is_ok());
+        assert!(check_writers(&file_owner(1000, 1000, 0o666), Writers::OwnerAndGroup, &TEST_USER).is_err());
     }
 
     #[test]

@@ -25,16 +25,16 @@ const FLOORS: &[(&str, Level)] = &[
     ("axum", Level::INFO),
 ];
 
-pub(crate) fn install(directives: &str, color: bool) {
+pub(crate) fn init(directives: &str, color: bool) {
     // A directive that cannot be read may be a secret in the wrong place, so it is not repeated.
-    let (read, unread): (Vec<_>, Vec<_>) =
+    let (read, invalid): (Vec<_>, Vec<_>) =
         directives.split(',').partition(|directive| directive.trim().parse::<Directive>().is_ok());
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into());
-    let asked = filter.parse_lossy(read.join(","));
+    let requested = filter.parse_lossy(read.join(","));
     let lines = fmt::layer().with_ansi(color).fmt_fields(printable_fields()).with_writer(std::io::stderr);
     // There is no other subscriber: this is called once, first.
-    let _installed = registry().with(lines.with_filter(asked.and(filter_fn(is_above_floor)))).try_init();
-    if unread.iter().any(|directive| !directive.trim().is_empty()) {
+    let _installed = registry().with(lines.with_filter(requested.and(filter_fn(is_level_allowed)))).try_init();
+    if invalid.iter().any(|directive| !directive.trim().is_empty()) {
         tracing::warn!("`--log` (or VALETKEY_LOG) has a part that is neither a level nor `target=level`");
     }
 }
@@ -51,7 +51,7 @@ fn printable_fields() -> impl for<'writer> fmt::FormatFields<'writer> {
     debug_fn(write).delimited(" ")
 }
 
-fn is_above_floor(event: &Metadata<'_>) -> bool {
+fn is_level_allowed(event: &Metadata<'_>) -> bool {
     let floor = FLOORS.iter().find(|(target, _)| event.target().starts_with(target));
     floor.is_none_or(|(_, floor)| event.level() <= floor)
 }

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     // Before there is a secret in it. A guardian has its program's environment, with keys in one delivery.
-    let protected = own_memory::protect();
+    let protected = own_memory::protect_process_memory();
     // Before anything else is started: this process is about to be another program, or its guardian.
     if let Command::Launch(launch) = &arguments.command {
         return launch.guard_program();
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         keep_descriptors_from_children();
     }
     let color = arguments.use_color(&std::io::stderr());
-    logs::install(&arguments.log, color);
+    logs::init(&arguments.log, color);
     if let Err(error) = protected {
         tracing::warn!(%error, "other processes of this user can read the memory of valetkey");
     }

@@ -14,7 +14,7 @@ pub(crate) fn is_inside_gateway() -> bool {
 }
 
 /// The names of the servers that are a gateway.
-pub(crate) fn gateways(config: &McpConfig) -> Vec<String> {
+pub(crate) fn gateway_servers(config: &McpConfig) -> Vec<String> {
     let this = std::env::current_exe().and_then(|path| path.canonicalize()).ok();
     let servers = config.servers.iter().filter(|(_, server)| {
         let words = std::iter::once(server.command.as_str()).chain(server.args.iter().map(String::as_str));
@@ -31,12 +31,12 @@ fn runs_serve<'a>(words: impl Iterator<Item = &'a str>, this: Option<&Path>) -> 
 
 fn is_this_program(word: &str, this: Option<&Path>) -> bool {
     let path = Path::new(word);
-    let named = path.file_name().is_some_and(|name| name == "valetkey");
-    named || found(path).is_some_and(|path| Some(path.as_path()) == this)
+    let is_named_valetkey = path.file_name().is_some_and(|name| name == "valetkey");
+    is_named_valetkey || resolve_command(path).is_some_and(|path| Some(path.as_path()) == this)
 }
 
 /// The file that a word leads to, as a path or through `PATH`.
-fn found(word: &Path) -> Option<PathBuf> {
+fn resolve_command(word: &Path) -> Option<PathBuf> {
     if word.components().nth(1).is_some() || word.is_absolute() {
         return word.canonicalize().ok();
     }

@@ -7,7 +7,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpabl
 ///
 /// Programs that this process starts can be read by their user as ever. They dump no core unless they raise the limit
 /// themselves, which they may.
-pub(crate) fn protect() -> io::Result<()> {
+pub(crate) fn protect_process_memory() -> io::Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     let Rlimit { maximum, .. } = getrlimit(Resource::Core);
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum })

@@ -14,12 +14,12 @@ use valetkey::mcp::{Gateway, McpConfig, McpHost, McpHostBuilder};
 use valetkey::tools::{ToolSet, ToolSetBuilder};
 
 use crate::arguments::ServeArgs;
-use crate::compose::{self, Policies, Purpose};
+use crate::compose::{self, ConfiguredPolicies, Purpose};
 use crate::failure::CliError;
 use crate::files::{self, Writers};
 use crate::handed_out;
 use crate::nested;
-use crate::settings::{Consent, Fault, Settings};
+use crate::settings::{Consent, Diagnostic, Settings};
 use crate::terminal::Terminal;
 
 const INSIDE: &str = "a valetkey gateway started this one (VALETKEY_GATEWAY is in the environment), and would start it \
@@ -33,19 +33,19 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
     let settings = Settings::read(command.config_args.config.as_deref(), Consent::Required, &mut faults).await;
     let settings = settings.acting_for(command.config_args.principal.as_ref());
     let mut config = match &command.config_args.mcp_config {
-        Some(path) => servers(path, &mut faults).map(|(config, _text)| config),
+        Some(path) => read_mcp_config(path, &mut faults).map(|(config, _text)| config),
         None => None,
     };
-    compose::servers(&settings, config.as_mut(), &mut faults);
+    compose::apply_server_settings(&settings, config.as_mut(), &mut faults);
     faults.extend(settings.missing_default(""));
     let base = SdkBase::from_process().await;
-    let session = compose::session(&settings, &base, &Terminal::new(), Purpose::Work, &mut faults);
-    let policies = Policies::new(&settings, &session, &mut faults);
+    let session = compose::build_session(&settings, &base, &Terminal::new(), Purpose::Run, &mut faults);
+    let policies = ConfiguredPolicies::new(&settings, &session, &mut faults);
     if !faults.is_empty() {
-        return Err(configuration(&faults));
+        return Err(config_error(&faults));
     }
     let mut config = config.unwrap_or_default();
-    for name in nested::gateways(&config) {
+    for name in nested::gateway_servers(&config) {
         config.servers.remove(&name);
         tracing::warn!(server = %name, "left out: `command` {}", nested::REMEDY);
     }
@@ -53,13 +53,13 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
         tracing::warn!(server = %fault.server, "{}", fault.error);
     }
     let host =
-        McpHost::builder(&session, config).environment(HostEnvironment::from_process()).launcher(launcher()?);
-    let tied = |host: McpHostBuilder, (server, tool, policy)| host.tool_policy(server, tool, policy);
-    let host = policies.tools.into_iter().fold(host, tied).start().await?;
-    let offered = |tools: ToolSetBuilder, (name, policy)| tools.policy(name, policy);
-    let tools = compose::configured(&settings)
+        McpHost::builder(&session, config).environment(HostEnvironment::from_process()).launcher(current_exe_launcher()?);
+    let add_tool_policy = |host: McpHostBuilder, (server, tool, policy)| host.tool_policy(server, tool, policy);
+    let host = policies.by_tool.into_iter().fold(host, add_tool_policy).start().await?;
+    let add_named_policy = |tools: ToolSetBuilder, (name, policy)| tools.policy(name, policy);
+    let tools = compose::configured_accounts(&settings)
         .fold(ToolSet::builder(session.clone()), ToolSetBuilder::configured_account);
-    let tools = policies.named.into_iter().fold(tools, offered).build();
+    let tools = policies.by_name.into_iter().fold(tools, add_named_policy).build();
     if std::io::stdin().is_terminal() {
         note_terminal();
     }
@@ -78,29 +78,29 @@ fn note_terminal() {
 }
 
 /// Reads a file with servers, and returns its text too, as plain JSON; `${VAR}` in it is looked up in the environment.
-pub(crate) fn servers(path: &Path, faults: &mut Vec<Fault>) -> Option<(McpConfig, String)> {
+pub(crate) fn read_mcp_config(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<(McpConfig, String)> {
     let text = files::read_text(path, Writers::OwnerAndGroup);
-    let text = text.map_err(|what| faults.push(Fault::file(path, what))).ok()?;
+    let text = text.map_err(|what| faults.push(Diagnostic::in_file(path, what))).ok()?;
     let variables = Variables::new(|name| std::env::var(name).ok());
     match McpConfig::parse(&text, &variables) {
         Ok(config) => Some((config, plain_json(&text))),
         Err(error) => {
             let line = serde_json::from_str::<IgnoredAny>(&plain_json(&text)).err().map(|error| error.line());
-            faults.push(Fault::file(path, error.to_string()).at_line(line));
+            faults.push(Diagnostic::in_file(path, error.to_string()).at_line(line));
             None
         }
     }
 }
 
-pub(crate) fn configuration(faults: &[Fault]) -> CliError {
-    let mut faults: Vec<&Fault> = faults.iter().collect();
+pub(crate) fn config_error(faults: &[Diagnostic]) -> CliError {
+    let mut faults: Vec<&Diagnostic> = faults.iter().collect();
     // In the order of the lines, as an editor shows them.
     faults.sort_by_key(|fault| (&fault.file, fault.line));
     CliError::invalid_config(faults.into_iter().map(ToString::to_string).collect())
 }
 
 /// This program, as the launcher of children.
-pub(crate) fn launcher() -> Result<Launcher, CliError> {
+pub(crate) fn current_exe_launcher() -> Result<Launcher, CliError> {
     let this = std::env::current_exe()
         .map_err(|error| CliError::failed(format!("this program is not found: {error}")))?;
     Ok(Launcher::new(this, ["launch"]))

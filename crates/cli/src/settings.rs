@@ -23,14 +23,14 @@ use valetkey::Principal;
 pub(crate) use valetkey::mcp::child::{Delivery, HomeFolder};
 
 pub(crate) use account::{
-    AccountSettings, AttributionSettings, ExchangeSettings, FederationSettings, IdentitySettings,
+    AccountSettings, AttributionSettings, ExchangeSettings, FederationSettings, WebIdentitySettings,
     ProcessSettings, ProviderSettings, RoleSettings, SecretSettings,
 };
-pub(crate) use fault::Fault;
-use place::Place;
+pub(crate) use fault::Diagnostic;
+use place::SourceMap;
 pub(crate) use policy::PolicySettings;
-pub(crate) use source::{Consent, USUAL};
-use table::Reader;
+pub(crate) use source::{Consent, DEFAULT_FILE};
+use table::LenientReader;
 
 const SECTIONS: [&str; 7] = ["session", "accounts", "principals", "policies", "servers", "resolver", "audit"];
 
@@ -45,12 +45,12 @@ pub(crate) struct Settings {
     pub(crate) resolver: Option<ResolverSettings>,
     pub(crate) audit: Option<AuditSettings>,
     /// The accounts that are there and could not be read: naming one is no second fault.
-    broken: BTreeSet<String>,
+    invalid_accounts: BTreeSet<String>,
     /// The same of the policies.
-    broken_policies: BTreeSet<String>,
+    invalid_policies: BTreeSet<String>,
     /// The folder of the file.
     folder: PathBuf,
-    place: Place,
+    source_map: SourceMap,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -107,22 +107,22 @@ pub(crate) struct AuditSettings {
 impl Settings {
     /// Whether there is no file.
     pub(crate) fn is_absent(&self) -> bool {
-        self.place.is_nowhere()
+        self.source_map.is_nowhere()
     }
 
     /// Whether there is nothing to choose an account from.
     pub(crate) fn has_no_accounts(&self) -> bool {
-        self.accounts.is_empty() && self.broken.is_empty()
+        self.accounts.is_empty() && self.invalid_accounts.is_empty()
     }
 
     /// Whether the file has an account of this name, sound or not.
     pub(crate) fn has_account(&self, name: &str) -> bool {
-        self.accounts.contains_key(name) || self.broken.contains(name)
+        self.accounts.contains_key(name) || self.invalid_accounts.contains(name)
     }
 
     /// The policies that are there and could not be read.
-    pub(crate) fn broken_policies(&self) -> &BTreeSet<String> {
-        &self.broken_policies
+    pub(crate) fn invalid_policies(&self) -> &BTreeSet<String> {
+        &self.invalid_policies
     }
 
     /// The same settings for a session that acts for `principal`, if one is named.
@@ -133,12 +133,12 @@ impl Settings {
 
     /// Whether the session may have the account of this name: whoever it acts for.
     pub(crate) fn allows_any(&self, name: &str) -> bool {
-        holds(self.session.allowed_accounts.as_deref(), name)
+        list_allows(self.session.allowed_accounts.as_deref(), name)
     }
 
     /// Whether the session may have the account of this name.
     pub(crate) fn allows(&self, name: &str) -> bool {
-        self.allows_any(name) && holds(self.of_principal(), name)
+        self.allows_any(name) && list_allows(self.of_principal(), name)
     }
 
     /// The accounts of the principal whom the session acts for, if they are said.
@@ -149,7 +149,7 @@ impl Settings {
 
     /// What to say of a name that is none of the accounts.
     pub(crate) fn unknown_account(&self) -> String {
-        let names: Vec<&str> = self.accounts.keys().chain(&self.broken).map(String::as_str).collect();
+        let names: Vec<&str> = self.accounts.keys().chain(&self.invalid_accounts).map(String::as_str).collect();
         match names.as_slice() {
             [] => "is not one of the accounts; add an `[accounts.NAME]`".to_owned(),
             _ => format!("is not one of the accounts; name one of: {}", names.join(", ")),
@@ -162,80 +162,80 @@ impl Settings {
     }
 
     /// A fault at a key of this file, such as `["accounts", "dev", "role_arn"]`.
-    pub(crate) fn fault(&self, key: &[&str], what: impl Into<String>) -> Fault {
-        self.place.fault(key, what.into())
+    pub(crate) fn diagnostic(&self, key: &[&str], what: impl Into<String>) -> Diagnostic {
+        self.source_map.diagnostic(key, what.into())
     }
 
     /// What a library found wrong with a section, at the key that the error names if the file has it.
-    pub(crate) fn told(&self, section: &[&str], error: &Error) -> Fault {
-        self.place.told(section, error)
+    pub(crate) fn to_diagnostic(&self, section: &[&str], error: &Error) -> Diagnostic {
+        self.source_map.to_diagnostic(section, error)
     }
 
-    fn parse(path: &Path, text: &str, faults: &mut Vec<Fault>) -> Self {
+    fn parse(path: &Path, text: &str, faults: &mut Vec<Diagnostic>) -> Self {
         let (table, errors) = DeTable::parse_recoverable(text);
-        let place = Place::new(path, text, table.get_ref());
+        let place = SourceMap::new(path, text, table.get_ref());
         if !errors.is_empty() {
-            let at = |error: toml::de::Error| place.malformed(text, error.span(), error.message());
-            faults.extend(errors.into_iter().map(at));
-            return Self { place, ..Self::default() };
+            let to_diagnostic = |error: toml::de::Error| place.syntax_diagnostic(text, error.span(), error.message());
+            faults.extend(errors.into_iter().map(to_diagnostic));
+            return Self { source_map: place, ..Self::default() };
         }
-        let mut settings = Self { place, ..Self::default() };
+        let mut settings = Self { source_map: place, ..Self::default() };
         for (section, value) in table.into_inner() {
-            settings.take(section.get_ref(), value, faults);
+            settings.read_section(section.get_ref(), value, faults);
         }
         settings.resolve_paths(path.parent().unwrap_or(Path::new("")), faults);
         settings
     }
 
-    fn take(&mut self, section: &str, value: Spanned<DeValue<'_>>, faults: &mut Vec<Fault>) {
-        let reader = Reader::new(&self.place);
+    fn read_section(&mut self, section: &str, value: Spanned<DeValue<'_>>, faults: &mut Vec<Diagnostic>) {
+        let reader = LenientReader::new(&self.source_map);
         match section {
             "session" => self.session = reader.read(&[section], value, faults).unwrap_or_default(),
-            "resolver" => self.resolver = reader.resolver(value, faults),
+            "resolver" => self.resolver = reader.read_resolver(value, faults),
             "audit" => self.audit = reader.read(&[section], value, faults),
             "accounts" => {
-                let (read, broken) = many(&reader, section, value, faults, Reader::account);
-                (self.accounts, self.broken) = (read, broken);
+                let (read, broken) = read_tables(&reader, section, value, faults, LenientReader::read_account);
+                (self.accounts, self.invalid_accounts) = (read, broken);
             }
             "policies" => {
-                (self.policies, self.broken_policies) = many(&reader, section, value, faults, Reader::policy);
+                (self.policies, self.invalid_policies) = read_tables(&reader, section, value, faults, LenientReader::read_policy);
             }
-            "principals" => (self.principals, _) = many(&reader, section, value, faults, Reader::read),
-            "servers" => (self.servers, _) = many(&reader, section, value, faults, Reader::read),
-            _ => faults.push(self.fault(&[section], unknown_section(section))),
+            "principals" => (self.principals, _) = read_tables(&reader, section, value, faults, LenientReader::read),
+            "servers" => (self.servers, _) = read_tables(&reader, section, value, faults, LenientReader::read),
+            _ => faults.push(self.diagnostic(&[section], unknown_section(section))),
         }
     }
 }
 
 fn unknown_section(section: &str) -> String {
-    match keys::meant(section, &SECTIONS) {
+    match keys::closest_match(section, &SECTIONS) {
         Some(name) => format!("is not a section; did you mean `[{name}]`?"),
         None => format!("is not a section; there are {}", SECTIONS.join(", ")),
     }
 }
 
-fn holds(list: Option<&[String]>, name: &str) -> bool {
+fn list_allows(list: Option<&[String]>, name: &str) -> bool {
     list.is_none_or(|list| list.iter().any(|one| one == name))
 }
 
-type ReadOne<'p, T> = fn(&Reader<'p>, &[&str], Spanned<DeValue<'_>>, &mut Vec<Fault>) -> Option<T>;
+type ReadOne<'p, T> = fn(&LenientReader<'p>, &[&str], Spanned<DeValue<'_>>, &mut Vec<Diagnostic>) -> Option<T>;
 
 /// A section of named tables: those that could be read, and the names of the others.
-fn many<'p, T>(
-    reader: &Reader<'p>,
+fn read_tables<'p, T>(
+    reader: &LenientReader<'p>,
     section: &str,
     value: Spanned<DeValue<'_>>,
-    faults: &mut Vec<Fault>,
+    faults: &mut Vec<Diagnostic>,
     read: ReadOne<'p, T>,
 ) -> (BTreeMap<String, T>, BTreeSet<String>) {
-    let (mut sound, mut broken) = (BTreeMap::new(), BTreeSet::new());
-    let Some(entries) = reader.table(&[section], value, faults) else { return (sound, broken) };
+    let (mut valid, mut broken) = (BTreeMap::new(), BTreeSet::new());
+    let Some(entries) = reader.expect_table(&[section], value, faults) else { return (valid, broken) };
     for (name, value) in entries.into_inner() {
         let name = name.into_inner().into_owned();
         match read(reader, &[section, &name], value, faults) {
-            Some(read) => drop(sound.insert(name, read)),
+            Some(read) => drop(valid.insert(name, read)),
             None => drop(broken.insert(name)),
         }
     }
-    (sound, broken)
+    (valid, broken)
 }

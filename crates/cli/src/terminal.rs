@@ -16,23 +16,23 @@ use valetkey::backends::SecretSource;
 use valetkey::{Error, ExposeSecret, Result, SecretString, printable};
 
 /// How long a question that nobody waits for any more stays open.
-const LOOK_AROUND: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+const CANCEL_POLL_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
 /// The controlling terminal, if there is one. Clones ask one after another.
 #[derive(Debug, Clone)]
 pub(crate) struct Terminal {
-    turn: Arc<Semaphore>,
-    handed_over: Arc<AtomicBool>,
+    prompt_lock: Arc<Semaphore>,
+    transferred: Arc<AtomicBool>,
 }
 
 impl Terminal {
     pub(crate) fn new() -> Self {
-        Self { turn: Arc::new(Semaphore::new(1)), handed_over: Arc::default() }
+        Self { prompt_lock: Arc::new(Semaphore::new(1)), transferred: Arc::default() }
     }
 
     /// From now on the terminal is another program's, and nobody is asked.
     pub(crate) fn hand_over(&self) {
-        self.handed_over.store(true, Ordering::Release);
+        self.transferred.store(true, Ordering::Release);
     }
 
     /// Asks for the code of this device whenever the account needs one.
@@ -41,34 +41,34 @@ impl Terminal {
             self.clone(),
             printable(&format!("MFA code of {serial}, for the account `{account}`: ")).into_owned(),
         );
-        move || terminal.clone().ask(prompt.clone())
+        move || terminal.clone().prompt(prompt.clone())
     }
 
     /// Asks a question and returns whether the user consents. Without a terminal, the user does not.
     pub(crate) async fn confirm(&self, question: String) -> bool {
-        let typed = self.clone().ask(question).await;
+        let typed = self.clone().prompt(question).await;
         typed.is_ok_and(|typed| matches!(typed.expose_secret(), "y" | "Y" | "yes"))
     }
 
-    async fn ask(self, prompt: String) -> Result<SecretString> {
-        let _turn = self.turn.acquire().await.map_err(|_closed| nobody())?;
-        if self.handed_over.load(Ordering::Acquire) {
+    async fn prompt(self, prompt: String) -> Result<SecretString> {
+        let _turn = self.prompt_lock.acquire().await.map_err(|_closed| not_interactive())?;
+        if self.transferred.load(Ordering::Acquire) {
             return Err(Error::not_configured("the terminal is the program's that was started on it"));
         }
-        let given_up = CancellationToken::new();
-        let _given_up = given_up.clone().drop_guard();
-        let answer = tokio::task::spawn_blocking(move || answer(&prompt, &given_up)).await;
-        answer.ok().and_then(io::Result::ok).ok_or_else(nobody)
+        let cancelled = CancellationToken::new();
+        let _given_up = cancelled.clone().drop_guard();
+        let answer = tokio::task::spawn_blocking(move || read_answer(&prompt, &cancelled)).await;
+        answer.ok().and_then(io::Result::ok).ok_or_else(not_interactive)
     }
 }
 
-fn nobody() -> Error {
+fn not_interactive() -> Error {
     Error::not_configured("there is no terminal to ask on")
 }
 
 /// The line that is typed. From the background, reading would stop this process. What is typed is shown: it works once,
 /// and a terminal whose echo was off would stay so if this process were killed.
-fn answer(prompt: &str, given_up: &CancellationToken) -> io::Result<SecretString> {
+fn read_answer(prompt: &str, given_up: &CancellationToken) -> io::Result<SecretString> {
     let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
     if tcgetpgrp(&terminal)? != getpgrp() {
         return Err(io::ErrorKind::NotConnected.into());
@@ -77,9 +77,9 @@ fn answer(prompt: &str, given_up: &CancellationToken) -> io::Result<SecretString
     tcflush(&terminal, QueueSelector::IFlush)?;
     terminal.write_all(prompt.as_bytes())?;
     while !given_up.is_cancelled() {
-        match poll(&mut [PollFd::new(&terminal, PollFlags::IN)], Some(&LOOK_AROUND)) {
+        match poll(&mut [PollFd::new(&terminal, PollFlags::IN)], Some(&CANCEL_POLL_INTERVAL)) {
             Ok(0) | Err(Errno::INTR) => {}
-            Ok(_) => return line(&mut terminal),
+            Ok(_) => return read_line(&mut terminal),
             Err(error) => return Err(error.into()),
         }
     }
@@ -88,7 +88,7 @@ fn answer(prompt: &str, given_up: &CancellationToken) -> io::Result<SecretString
 }
 
 /// A terminal answers a line at a time.
-fn line(terminal: &mut impl Read) -> io::Result<SecretString> {
+fn read_line(terminal: &mut impl Read) -> io::Result<SecretString> {
     let mut typed = [0; 256];
     let length = terminal.read(&mut typed)?;
     let typed = typed.get(..length).and_then(|typed| std::str::from_utf8(typed).ok());

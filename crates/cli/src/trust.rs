@@ -15,8 +15,8 @@ use valetkey::printable;
 use crate::arguments::TrustArgs;
 use crate::failure::CliError;
 use crate::files::{self, Writers};
-use crate::serve::configuration;
-use crate::settings::{Settings, USUAL};
+use crate::serve::config_error;
+use crate::settings::{Settings, DEFAULT_FILE};
 
 /// What the user decided about a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,45 +38,45 @@ pub(crate) struct TrustStore {
 impl TrustStore {
     /// The store of this user: below `$XDG_STATE_HOME`, or else `~/.local/state`. `None` without either.
     pub(crate) fn of_user() -> Option<Self> {
-        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
+        let absolute_dir = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let state = absolute_dir("XDG_STATE_HOME").or_else(|| Some(absolute_dir("HOME")?.join(".local/state")))?;
         Some(Self { folder: state.join("valetkey/trust") })
     }
 
     /// The decision about a file with this content. A store that others can change holds none.
     pub(crate) fn decision(&self, path: &Path, content: &str) -> Decision {
-        let remembered = self.entry(path).map_err(|error| error.to_string());
+        let remembered = self.entry_path(path).map_err(|error| error.to_string());
         match remembered.and_then(|entry| files::read_text(&entry, Writers::UserOnly)) {
-            Ok(text) if text.lines().next() == Some(&digest(content.as_bytes())) => Decision::Trusted,
+            Ok(text) if text.lines().next() == Some(&sha256_hex(content.as_bytes())) => Decision::Trusted,
             Ok(_) => Decision::Changed,
             Err(_) => Decision::None,
         }
     }
 
     /// Trusts the file as long as it has this content. An interrupted write trusts nothing.
-    pub(crate) fn remember(&self, path: &Path, content: &str) -> io::Result<()> {
+    pub(crate) fn trust(&self, path: &Path, content: &str) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(self.entry(path)?)?;
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(self.entry_path(path)?)?;
         // The path is for people who look into the folder.
-        writeln!(file, "{}\n{}", digest(content.as_bytes()), path.canonicalize()?.display())
+        writeln!(file, "{}\n{}", sha256_hex(content.as_bytes()), path.canonicalize()?.display())
     }
 
     /// Forgets the decision on this file. Returns whether there was one.
-    fn forget(&self, path: &Path) -> io::Result<bool> {
-        match fs::remove_file(self.entry(path)?) {
+    fn revoke(&self, path: &Path) -> io::Result<bool> {
+        match fs::remove_file(self.entry_path(path)?) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             removed => removed.map(|()| true),
         }
     }
 
-    fn entry(&self, path: &Path) -> io::Result<PathBuf> {
-        Ok(self.folder.join(digest(settled(path)?.as_os_str().as_bytes())))
+    fn entry_path(&self, path: &Path) -> io::Result<PathBuf> {
+        Ok(self.folder.join(sha256_hex(canonical_path(path)?.as_os_str().as_bytes())))
     }
 }
 
 /// The one path of a file. A file that is gone keeps its path, so that its decision can be forgotten.
-fn settled(path: &Path) -> io::Result<PathBuf> {
+fn canonical_path(path: &Path) -> io::Result<PathBuf> {
     path.canonicalize().or_else(|_gone| {
         let absolute = std::path::absolute(path)?;
         let (folder, name) = absolute.parent().zip(absolute.file_name()).ok_or(io::ErrorKind::NotFound)?;
@@ -84,30 +84,30 @@ fn settled(path: &Path) -> io::Result<PathBuf> {
     })
 }
 
-fn digest(bytes: &[u8]) -> String {
+fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[allow(clippy::print_stdout, reason = "what was decided is the output of this command")]
 pub(crate) fn run(command: &TrustArgs) -> Result<ExitCode, CliError> {
-    let path = command.file.as_deref().unwrap_or(Path::new(USUAL));
+    let path = command.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
     let store = TrustStore::of_user()
         .ok_or_else(|| CliError::failed("there is no folder for decisions; set HOME or XDG_STATE_HOME"))?;
-    let unstored = |error: io::Error| CliError::failed(format!("the decision cannot be stored: {error}"));
+    let store_error = |error: io::Error| CliError::failed(format!("the decision cannot be stored: {error}"));
     let path_text = path.display().to_string();
     let name = printable(&path_text);
     if command.revoke {
-        let known = store.forget(path).map_err(unstored)?;
-        println!("{name}: {}", if known { "no longer trusted" } else { "was not trusted" });
+        let existed = store.revoke(path).map_err(store_error)?;
+        println!("{name}: {}", if existed { "no longer trusted" } else { "was not trusted" });
         return Ok(ExitCode::SUCCESS);
     }
     let mut faults = Vec::new();
     let read = Settings::read_found(path, &mut faults);
     let Some((settings, text)) = read.filter(|_| faults.is_empty()) else {
-        return Err(configuration(&faults));
+        return Err(config_error(&faults));
     };
-    store.remember(path, &text).map_err(unstored)?;
+    store.trust(path, &text).map_err(store_error)?;
     println!("{name}: trusted until it changes; `valetkey trust --revoke` ends that");
-    settings.effects().iter().for_each(|effect| println!("  it {}", printable(effect)));
+    settings.host_effects().iter().for_each(|effect| println!("  it {}", printable(effect)));
     Ok(ExitCode::SUCCESS)
 }

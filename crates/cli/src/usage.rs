@@ -29,9 +29,9 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
 
 /// What is wrong, in words of this program alone.
 fn error_message(error: &clap::Error) -> String {
-    let argument = words(error, ContextKind::InvalidArg);
+    let argument = context_text(error, ContextKind::InvalidArg);
     match error.kind() {
-        ErrorKind::InvalidValue => match words(error, ContextKind::ValidValue) {
+        ErrorKind::InvalidValue => match context_text(error, ContextKind::ValidValue) {
             valid if valid.is_empty() => format!("{argument} needs a value"),
             valid => format!("{argument} has a value that is not one of: {valid}"),
         },
@@ -41,7 +41,7 @@ fn error_message(error: &clap::Error) -> String {
         }
         ErrorKind::MissingRequiredArgument => format!("missing: {argument}"),
         ErrorKind::ArgumentConflict => {
-            format!("{argument} cannot be used with {}", words(error, ContextKind::PriorArg))
+            format!("{argument} cannot be used with {}", context_text(error, ContextKind::PriorArg))
         }
         ErrorKind::UnknownArgument => with_suggestion("unexpected argument", error, ContextKind::SuggestedArg),
         ErrorKind::InvalidSubcommand => with_suggestion("unknown command", error, ContextKind::SuggestedSubcommand),
@@ -50,13 +50,13 @@ fn error_message(error: &clap::Error) -> String {
 }
 
 fn with_suggestion(what: &str, error: &clap::Error, kind: ContextKind) -> String {
-    match words(error, kind) {
+    match context_text(error, kind) {
         names if names.is_empty() => what.to_owned(),
         names => format!("{what}; did you mean `{names}`?"),
     }
 }
 
-fn words(error: &clap::Error, kind: ContextKind) -> String {
+fn context_text(error: &clap::Error, kind: ContextKind) -> String {
     match error.get(kind) {
         Some(ContextValue::String(word)) => word.clone(),
         Some(ContextValue::Strings(words)) => words.join(", "),

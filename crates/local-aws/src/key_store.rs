@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::response::{AwsError, ErrorCode};
 use super::services::{invalid_spec, now};
 use super::session_policy::SessionPolicy;
-use super::signature::{Signature, TOKEN};
+use super::signature::{Signature, TOKEN_HEADER};
 use super::spec::UserSpec;
 
 const ID_ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -24,7 +24,7 @@ const PROVIDER_NAME: &str = "local-aws";
 
 /// The principal that a key authenticates: a user, or a session of a role.
 #[derive(Debug)]
-pub(super) struct Caller {
+pub(super) struct CallerPrincipal {
     pub(super) account: String,
     pub(super) arn: String,
     pub(super) user_id: String,
@@ -42,18 +42,18 @@ pub(super) struct RoleSession {
     pub(super) policy: Option<SessionPolicy>,
 }
 
-impl Caller {
+impl CallerPrincipal {
     /// Fails if the session has a policy that does not allow the action.
-    pub(super) fn check(&self, action: &str, resource: &str) -> Result<(), AwsError> {
+    pub(super) fn check_allowed(&self, action: &str, resource: &str) -> Result<(), AwsError> {
         let policy = self.session.as_ref().and_then(|session| session.policy.as_ref());
         if policy.is_none_or(|policy| policy.allows(action, resource)) {
             return Ok(());
         }
-        Err(self.denied(action, resource))
+        Err(self.access_denied(action, resource))
     }
 
     /// The error of AWS for a denied action.
-    pub(super) fn denied(&self, action: &str, resource: &str) -> AwsError {
+    pub(super) fn access_denied(&self, action: &str, resource: &str) -> AwsError {
         let message =
             format!("User: {} is not authorized to perform: {action} on resource: {resource}", self.arn);
         AwsError::new(ErrorCode::Denied, message)
@@ -69,9 +69,9 @@ impl RoleSession {
 
 /// A pair of keys and its owner. `Debug` of the pair prints nothing secret.
 struct Key {
-    pair: Credentials,
+    credentials: Credentials,
     expires_at: Option<SystemTime>,
-    owner: Arc<Caller>,
+    owner: Arc<CallerPrincipal>,
 }
 
 /// All keys: those of users, which never expire, and issued ones, which do.
@@ -81,7 +81,7 @@ impl KeyStore {
     pub(super) fn from_users(users: Vec<UserSpec>) -> io::Result<Self> {
         let mut keys = HashMap::new();
         for user in users {
-            let owner = Caller {
+            let owner = CallerPrincipal {
                 arn: format!("arn:aws:iam::{}:user/{}", user.account, user.name),
                 user_id: new_id("AIDA"),
                 account: user.account,
@@ -94,7 +94,7 @@ impl KeyStore {
                 None,
                 PROVIDER_NAME,
             );
-            let key = Key { pair, expires_at: None, owner: Arc::new(owner) };
+            let key = Key { credentials: pair, expires_at: None, owner: Arc::new(owner) };
             if keys.insert(user.access_key_id, key).is_some() {
                 return Err(invalid_spec("two users have the same access key id"));
             }
@@ -104,7 +104,7 @@ impl KeyStore {
 
     /// The principal that signed the request. Expiry is reported only after the signature is verified, so that it
     /// reveals nothing about keys of others.
-    pub(super) fn authenticate(&self, parts: &Parts, body: &[u8]) -> Result<Arc<Caller>, AwsError> {
+    pub(super) fn authenticate(&self, parts: &Parts, body: &[u8]) -> Result<Arc<CallerPrincipal>, AwsError> {
         let signature = Signature::from_headers(&parts.headers)?;
         let invalid =
             || AwsError::new(ErrorCode::UnknownKey, "The security token included in the request is invalid.");
@@ -123,12 +123,12 @@ impl KeyStore {
     }
 
     /// Issues temporary credentials.
-    pub(super) fn issue(&mut self, owner: Caller, expires_at: SystemTime) -> Credentials {
+    pub(super) fn issue_credentials(&mut self, owner: CallerPrincipal, expires_at: SystemTime) -> Credentials {
         let id = new_id("ASIA");
         let secret = random_text(SECRET_ALPHABET, 40);
         let token = format!("IQoJb3JpZ2luX2Vj{}", random_text(SECRET_ALPHABET, 240));
         let pair = Credentials::new(&id, secret, Some(token), Some(expires_at), PROVIDER_NAME);
-        self.0.insert(id, Key { pair: pair.clone(), expires_at: Some(expires_at), owner: Arc::new(owner) });
+        self.0.insert(id, Key { credentials: pair.clone(), expires_at: Some(expires_at), owner: Arc::new(owner) });
         pair
     }
 
@@ -142,8 +142,8 @@ impl KeyStore {
 impl Key {
     /// Temporary keys need their session token, long-lived keys have none.
     fn matches_token(&self, headers: &HeaderMap) -> bool {
-        let mut tokens = headers.get_all(TOKEN).iter();
-        match (self.pair.session_token(), tokens.next(), tokens.next()) {
+        let mut tokens = headers.get_all(TOKEN_HEADER).iter();
+        match (self.credentials.session_token(), tokens.next(), tokens.next()) {
             (None, None, _) => true,
             (Some(issued), Some(sent), None) => bool::from(issued.as_bytes().ct_eq(sent.as_bytes())),
             _ => false,

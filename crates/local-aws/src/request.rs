@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::response::{AwsError, ErrorCode};
 
-const TARGET: &str = "x-amz-target";
+const TARGET_HEADER: &str = "x-amz-target";
 const TARGET_PREFIX: &str = "secretsmanager.";
 const STS_VERSION: &str = "2011-06-15";
 
@@ -23,7 +23,7 @@ pub(super) enum Service {
 impl Service {
     /// The JSON protocol of Secrets Manager names its target in a header, the query protocol of STS does not.
     pub(super) fn from_headers(headers: &HeaderMap) -> Self {
-        if headers.contains_key(TARGET) { Self::SecretsManager } else { Self::Sts }
+        if headers.contains_key(TARGET_HEADER) { Self::SecretsManager } else { Self::Sts }
     }
 
     /// The service name in signatures.
@@ -50,8 +50,8 @@ pub(super) enum Input {
 impl ParsedRequest {
     pub(super) async fn parse(parts: &Parts, body: &[u8]) -> Result<Self, AwsError> {
         match Service::from_headers(&parts.headers) {
-            Service::Sts => Self::query(parts, body).await,
-            Service::SecretsManager => Self::json(parts, body),
+            Service::Sts => Self::parse_query(parts, body).await,
+            Service::SecretsManager => Self::parse_json(parts, body),
         }
     }
 
@@ -63,7 +63,7 @@ impl ParsedRequest {
         }
     }
 
-    async fn query(parts: &Parts, body: &[u8]) -> Result<Self, AwsError> {
+    async fn parse_query(parts: &Parts, body: &[u8]) -> Result<Self, AwsError> {
         let malformed = || AwsError::new(ErrorCode::Malformed, "The request is not a form sent by POST.");
         if parts.method != Method::POST {
             return Err(malformed());
@@ -80,8 +80,8 @@ impl ParsedRequest {
         Ok(Self { action, input: Input::Query(form) })
     }
 
-    fn json(parts: &Parts, body: &[u8]) -> Result<Self, AwsError> {
-        let target = parts.headers.get(TARGET).and_then(|target| target.to_str().ok());
+    fn parse_json(parts: &Parts, body: &[u8]) -> Result<Self, AwsError> {
+        let target = parts.headers.get(TARGET_HEADER).and_then(|target| target.to_str().ok());
         let Some(action) = target.and_then(|target| target.strip_prefix(TARGET_PREFIX)) else {
             return Err(AwsError::new(
                 ErrorCode::UnknownAction,
@@ -111,7 +111,7 @@ impl FormBody {
     }
 
     /// A field that the action requires.
-    pub(super) fn required(&self, name: &str) -> Result<&str, AwsError> {
+    pub(super) fn get_required(&self, name: &str) -> Result<&str, AwsError> {
         self.get(name).filter(|value| !value.is_empty()).ok_or_else(|| {
             AwsError::new(
                 ErrorCode::Invalid,

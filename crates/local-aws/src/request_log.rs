@@ -10,7 +10,7 @@ use super::request::{ParsedRequest, Service};
 use super::signature::Signature;
 
 const MAX_RECORDS: usize = 10_000;
-const MAX_TEXT: usize = 200;
+const MAX_FIELD_CHARS: usize = 200;
 
 /// One request, without anything secret.
 #[derive(Clone, Debug, Serialize)]
@@ -67,9 +67,9 @@ impl RequestRecord {
         }
     }
 
-    pub(super) fn describe(&mut self, request: &ParsedRequest) {
-        self.action = shortened(&request.action);
-        self.resource = request.resource().map(shortened);
+    pub(super) fn set_request(&mut self, request: &ParsedRequest) {
+        self.action = truncate(&request.action);
+        self.resource = request.resource().map(truncate);
     }
 }
 
@@ -77,8 +77,8 @@ fn last_four(access_key_id: &str) -> String {
     access_key_id.chars().skip(access_key_id.chars().count().saturating_sub(4)).collect()
 }
 
-fn shortened(text: &str) -> String {
-    text.chars().take(MAX_TEXT).collect()
+fn truncate(text: &str) -> String {
+    text.chars().take(MAX_FIELD_CHARS).collect()
 }
 
 /// The latest requests; the oldest are dropped first.

@@ -35,15 +35,15 @@ impl AwsError {
 /// The kinds of errors; each service has an error code of its own for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorCode {
-    Unauthenticated,
+    MissingToken,
     IncompleteSignature,
     UnknownKey,
-    BadSignature,
+    SignatureMismatch,
     Expired,
     Denied,
     NotFound,
     Invalid,
-    BadPolicy,
+    MalformedPolicy,
     UnknownAction,
     Malformed,
     TooLarge,
@@ -61,28 +61,28 @@ impl ErrorCode {
 
     fn codes(self) -> (&'static str, &'static str) {
         match self {
-            Self::Unauthenticated => ("MissingAuthenticationToken", "MissingAuthenticationTokenException"),
+            Self::MissingToken => ("MissingAuthenticationToken", "MissingAuthenticationTokenException"),
             Self::IncompleteSignature => ("IncompleteSignature", "IncompleteSignatureException"),
             Self::UnknownKey => ("InvalidClientTokenId", "UnrecognizedClientException"),
-            Self::BadSignature => ("SignatureDoesNotMatch", "InvalidSignatureException"),
+            Self::SignatureMismatch => ("SignatureDoesNotMatch", "InvalidSignatureException"),
             Self::Expired => ("ExpiredToken", "ExpiredTokenException"),
             Self::Denied => ("AccessDenied", "AccessDeniedException"),
             Self::NotFound => ("NoSuchEntity", "ResourceNotFoundException"),
             Self::Invalid => ("ValidationError", "ValidationException"),
-            Self::BadPolicy => ("MalformedPolicyDocument", "MalformedPolicyDocumentException"),
+            Self::MalformedPolicy => ("MalformedPolicyDocument", "MalformedPolicyDocumentException"),
             Self::UnknownAction => ("InvalidAction", "UnknownOperationException"),
             Self::Malformed => ("MalformedInput", "SerializationException"),
             Self::TooLarge => ("RequestEntityTooLarge", "RequestEntityTooLargeException"),
         }
     }
 
-    fn status(self, service: Service) -> StatusCode {
+    fn http_status(self, service: Service) -> StatusCode {
         match (service, self) {
             (_, Self::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             (Service::SecretsManager, _) => StatusCode::BAD_REQUEST,
             (
                 Service::Sts,
-                Self::Unauthenticated | Self::UnknownKey | Self::BadSignature | Self::Expired | Self::Denied,
+                Self::MissingToken | Self::UnknownKey | Self::SignatureMismatch | Self::Expired | Self::Denied,
             ) => StatusCode::FORBIDDEN,
             (Service::Sts, _) => StatusCode::BAD_REQUEST,
         }
@@ -90,14 +90,14 @@ impl ErrorCode {
 }
 
 /// The HTTP response for a result.
-pub(super) fn render(service: Service, outcome: Result<ServiceResponse, AwsError>) -> Response {
+pub(super) fn build_response(service: Service, outcome: Result<ServiceResponse, AwsError>) -> Response {
     let request_id = Uuid::new_v4().to_string();
     let (status, body) = match outcome {
         Ok(ServiceResponse::Xml(action, result)) => {
             (StatusCode::OK, xml_result(action, &result, &request_id))
         }
         Ok(ServiceResponse::Json(value)) => (StatusCode::OK, value.to_string()),
-        Err(error) => (error.code.status(service), error_body(service, &error, &request_id)),
+        Err(error) => (error.code.http_status(service), error_body(service, &error, &request_id)),
     };
     let content_type = match service {
         Service::Sts => "text/xml",
@@ -132,10 +132,10 @@ fn error_body(service: Service, error: &AwsError, request_id: &str) -> String {
 
 /// An XML element around escaped text.
 pub(super) fn element(name: &str, text: &str) -> String {
-    format!("<{name}>{}</{name}>", escaped(text))
+    format!("<{name}>{}</{name}>", escape_xml(text))
 }
 
-fn escaped(text: &str) -> Cow<'_, str> {
+fn escape_xml(text: &str) -> Cow<'_, str> {
     if !text.contains(|c: char| matches!(c, '&' | '<' | '>' | '"' | '\'') || c.is_control()) {
         return Cow::Borrowed(text);
     }
@@ -171,7 +171,7 @@ mod tests {
     fn error_code_of_expired_keys_follows_the_service() {
         assert_eq!(ErrorCode::Expired.as_str(Service::Sts), "ExpiredToken");
         assert_eq!(ErrorCode::Expired.as_str(Service::SecretsManager), "ExpiredTokenException");
-        assert_eq!(ErrorCode::Expired.status(Service::Sts), StatusCode::FORBIDDEN);
-        assert_eq!(ErrorCode::Expired.status(Service::SecretsManager), StatusCode::BAD_REQUEST);
+        assert_eq!(ErrorCode::Expired.http_status(Service::Sts), StatusCode::FORBIDDEN);
+        assert_eq!(ErrorCode::Expired.http_status(Service::SecretsManager), StatusCode::BAD_REQUEST);
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::key_store::{Caller, new_id};
+use super::key_store::{CallerPrincipal, new_id};
 use super::services::invalid_spec;
 use super::spec::RoleSpec;
 
@@ -14,8 +14,8 @@ pub(super) struct Role {
     /// The last part of its path, as in the ARNs of its sessions.
     pub(super) name: String,
     pub(super) id: String,
-    pub(super) max_session: Duration,
-    trusted: Vec<String>,
+    pub(super) max_session_duration: Duration,
+    trusted_principals: Vec<String>,
     external_id: Option<String>,
 }
 
@@ -30,8 +30,8 @@ impl TryFrom<RoleSpec> for Role {
             name: name.to_owned(),
             id: new_id("AROA"),
             arn: spec.arn,
-            max_session: spec.max_session,
-            trusted: spec.trusted,
+            max_session_duration: spec.max_session_duration,
+            trusted_principals: spec.trusted_principals,
             external_id: spec.external_id,
         })
     }
@@ -39,9 +39,9 @@ impl TryFrom<RoleSpec> for Role {
 
 impl Role {
     /// Whether the trust policy names the caller and the external id, if it has one, matches.
-    pub(super) fn trusts(&self, caller: &Caller, external_id: Option<&str>) -> bool {
+    pub(super) fn trusts(&self, caller: &CallerPrincipal, external_id: Option<&str>) -> bool {
         let own_role = caller.session.as_ref().map(|session| session.role_arn.as_str());
-        let named = self.trusted.iter().any(|trusted| {
+        let named = self.trusted_principals.iter().any(|trusted| {
             *trusted == caller.account || *trusted == caller.arn || Some(trusted.as_str()) == own_role
         });
         named && (self.external_id.is_none() || self.external_id.as_deref() == external_id)
@@ -58,9 +58,9 @@ fn parse_arn(arn: &str) -> Option<(&str, &str)> {
 mod tests {
     use super::*;
 
-    fn user(account: &str, name: &str) -> Caller {
+    fn user_caller(account: &str, name: &str) -> CallerPrincipal {
         let arn = format!("arn:aws:iam::{account}:user/{name}");
-        Caller { account: account.into(), arn, user_id: "AIDA".into(), session: None }
+        CallerPrincipal { account: account.into(), arn, user_id: "AIDA".into(), session: None }
     }
 
     #[test]
@@ -80,13 +80,13 @@ mod tests {
     fn role_trusts_named_principals_with_the_external_id() -> io::Result<()> {
         let arn = "arn:aws:iam::111111111111:role/agent";
         let role = Role::try_from(RoleSpec::new(arn).trusts("999999999999").external_id("right"))?;
-        assert!(role.trusts(&user("999999999999", "broker"), Some("right")));
-        assert!(!role.trusts(&user("999999999999", "broker"), Some("wrong")));
-        assert!(!role.trusts(&user("999999999999", "broker"), None));
-        assert!(!role.trusts(&user("222222222222", "broker"), Some("right")));
+        assert!(role.trusts(&user_caller("999999999999", "broker"), Some("right")));
+        assert!(!role.trusts(&user_caller("999999999999", "broker"), Some("wrong")));
+        assert!(!role.trusts(&user_caller("999999999999", "broker"), None));
+        assert!(!role.trusts(&user_caller("222222222222", "broker"), Some("right")));
         let one = Role::try_from(RoleSpec::new(arn).trusts("arn:aws:iam::999999999999:user/broker"))?;
-        assert!(one.trusts(&user("999999999999", "broker"), None));
-        assert!(!one.trusts(&user("999999999999", "other"), None));
+        assert!(one.trusts(&user_caller("999999999999", "broker"), None));
+        assert!(!one.trusts(&user_caller("999999999999", "other"), None));
         Ok(())
     }
 }

@@ -10,25 +10,25 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::key_store::{Caller, random_text};
+use super::key_store::{CallerPrincipal, random_text};
 use super::response::{AwsError, ErrorCode, ServiceResponse};
 use super::services::{invalid_spec, now};
 use super::spec::SecretSpec;
 
 const REGION: &str = "us-east-1";
 const SUFFIX_ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-const CURRENT: &str = "AWSCURRENT";
+const STAGE_CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
 
 /// The secrets of all accounts.
-pub(super) struct SecretStore(Vec<Secret>);
+pub(super) struct SecretStore(Vec<StoredSecret>);
 
-struct Secret {
+struct StoredSecret {
     account: String,
     name: String,
     arn: String,
     readers: Vec<String>,
-    created: SystemTime,
+    created_at: SystemTime,
     versions: Vec<Version>,
 }
 
@@ -36,7 +36,7 @@ struct Version {
     id: String,
     value: SecretString,
     stages: Vec<&'static str>,
-    created: SystemTime,
+    created_at: SystemTime,
 }
 
 #[derive(Deserialize)]
@@ -57,33 +57,33 @@ impl SecretStore {
     pub(super) fn from_specs(specs: Vec<SecretSpec>) -> io::Result<Self> {
         let mut store = Self(Vec::with_capacity(specs.len()));
         for spec in specs {
-            if store.arn(&spec.account, &spec.name).is_some() {
+            if store.find_arn(&spec.account, &spec.name).is_some() {
                 return Err(invalid_spec(format!(
                     "account {} has two secrets named {}",
                     spec.account, spec.name
                 )));
             }
-            store.0.push(Secret::from(spec));
+            store.0.push(StoredSecret::from(spec));
         }
         Ok(store)
     }
 
     pub(super) fn dispatch(
         &self,
-        caller: &Caller,
+        caller: &CallerPrincipal,
         action: &str,
         input: &Value,
     ) -> Result<ServiceResponse, AwsError> {
         match action {
             "GetSecretValue" => {
-                let request: GetSecretValue = typed(input)?;
-                let secret = self.readable(caller, action, request.secret_id.as_deref())?;
-                secret.version(&request).map(|version| ServiceResponse::Json(secret.value(version)))
+                let request: GetSecretValue = deserialize_input(input)?;
+                let secret = self.find_readable(caller, action, request.secret_id.as_deref())?;
+                secret.find_version(&request).map(|version| ServiceResponse::Json(secret.value_response(version)))
             }
             "DescribeSecret" => {
-                let request: DescribeSecret = typed(input)?;
-                let secret = self.readable(caller, action, request.secret_id.as_deref())?;
-                Ok(ServiceResponse::Json(secret.description()))
+                let request: DescribeSecret = deserialize_input(input)?;
+                let secret = self.find_readable(caller, action, request.secret_id.as_deref())?;
+                Ok(ServiceResponse::Json(secret.describe_response()))
             }
             _ => Err(AwsError::new(
                 ErrorCode::UnknownAction,
@@ -92,7 +92,7 @@ impl SecretStore {
         }
     }
 
-    pub(super) fn arn(&self, account: &str, name: &str) -> Option<String> {
+    pub(super) fn find_arn(&self, account: &str, name: &str) -> Option<String> {
         self.0.iter().find(|it| it.account == account && it.name == name).map(|it| it.arn.clone())
     }
 
@@ -104,7 +104,7 @@ impl SecretStore {
         }
     }
 
-    fn readable(&self, caller: &Caller, action: &str, id: Option<&str>) -> Result<&Secret, AwsError> {
+    fn find_readable(&self, caller: &CallerPrincipal, action: &str, id: Option<&str>) -> Result<&StoredSecret, AwsError> {
         let id = id.filter(|id| !id.is_empty()).ok_or_else(|| {
             AwsError::new(
                 ErrorCode::Invalid,
@@ -113,51 +113,51 @@ impl SecretStore {
         })?;
         let action = format!("secretsmanager:{action}");
         let Some(secret) = self.find(caller, id) else {
-            caller.check(&action, id)?;
+            caller.check_allowed(&action, id)?;
             return Err(AwsError::new(
                 ErrorCode::NotFound,
                 "Secrets Manager can't find the specified secret.",
             ));
         };
         if !secret.is_readable_by(caller) {
-            return Err(caller.denied(&action, id));
+            return Err(caller.access_denied(&action, id));
         }
-        caller.check(&action, &secret.arn)?;
+        caller.check_allowed(&action, &secret.arn)?;
         Ok(secret)
     }
 
     /// Finds a secret by name or ARN: the caller's own first, then one shared with the caller, then any other, so that the
     /// caller gets an access error rather than "not found". AWS looks names up in the caller's account only.
-    fn find(&self, caller: &Caller, id: &str) -> Option<&Secret> {
+    fn find(&self, caller: &CallerPrincipal, id: &str) -> Option<&StoredSecret> {
         let named = || self.0.iter().filter(|it| it.arn == id || it.name == id);
         let own = named().find(|it| it.account == caller.account);
         own.or_else(|| named().find(|it| it.is_readable_by(caller))).or_else(|| named().next())
     }
 }
 
-impl From<SecretSpec> for Secret {
+impl From<SecretSpec> for StoredSecret {
     fn from(spec: SecretSpec) -> Self {
         let suffix = random_text(SUFFIX_ALPHABET, 6);
-        let first = Version::current(spec.value);
+        let first = Version::new_current(spec.value);
         Self {
             arn: format!("arn:aws:secretsmanager:{REGION}:{}:secret:{}-{suffix}", spec.account, spec.name),
             account: spec.account,
             name: spec.name,
             readers: spec.readers,
-            created: first.created,
+            created_at: first.created_at,
             versions: vec![first],
         }
     }
 }
 
-impl Secret {
-    fn is_readable_by(&self, caller: &Caller) -> bool {
+impl StoredSecret {
+    fn is_readable_by(&self, caller: &CallerPrincipal) -> bool {
         self.readers.contains(&caller.account)
     }
 
-    fn version(&self, request: &GetSecretValue) -> Result<&Version, AwsError> {
+    fn find_version(&self, request: &GetSecretValue) -> Result<&Version, AwsError> {
         let stage = match (&request.version_id, &request.version_stage) {
-            (None, None) => Some(CURRENT),
+            (None, None) => Some(STAGE_CURRENT),
             (_, stage) => stage.as_deref(),
         };
         let fits = |it: &&Version| {
@@ -167,7 +167,7 @@ impl Secret {
         self.versions.iter().find(fits).ok_or_else(|| {
             let what = match (&request.version_id, stage) {
                 (Some(id), _) => format!("VersionId: {id}"),
-                (None, stage) => format!("staging label: {}", stage.unwrap_or(CURRENT)),
+                (None, stage) => format!("staging label: {}", stage.unwrap_or(STAGE_CURRENT)),
             };
             AwsError::new(
                 ErrorCode::NotFound,
@@ -178,53 +178,53 @@ impl Secret {
 
     fn rotate(&mut self, value: &str) -> String {
         for version in &mut self.versions {
-            let was_current = version.stages.contains(&CURRENT);
+            let was_current = version.stages.contains(&STAGE_CURRENT);
             version.stages = if was_current { vec![PREVIOUS] } else { Vec::new() };
         }
         // AWS removes versions without a stage some time later; here they go at once.
         self.versions.retain(|version| !version.stages.is_empty());
-        let next = Version::current(value.into());
+        let next = Version::new_current(value.into());
         let id = next.id.clone();
         self.versions.push(next);
         id
     }
 
-    fn value(&self, version: &Version) -> Value {
+    fn value_response(&self, version: &Version) -> Value {
         json!({
             "ARN": self.arn,
             "Name": self.name,
             "VersionId": version.id,
             "SecretString": version.value.expose_secret(),
             "VersionStages": version.stages,
-            "CreatedDate": epoch(version.created),
+            "CreatedDate": epoch_seconds(version.created_at),
         })
     }
 
-    fn description(&self) -> Value {
+    fn describe_response(&self) -> Value {
         let stages: Map<String, Value> =
             self.versions.iter().map(|version| (version.id.clone(), json!(version.stages))).collect();
-        let changed = self.versions.iter().map(|version| version.created).max().unwrap_or(self.created);
+        let changed = self.versions.iter().map(|version| version.created_at).max().unwrap_or(self.created_at);
         json!({
             "ARN": self.arn,
             "Name": self.name,
             "VersionIdsToStages": stages,
-            "CreatedDate": epoch(self.created),
-            "LastChangedDate": epoch(changed),
+            "CreatedDate": epoch_seconds(self.created_at),
+            "LastChangedDate": epoch_seconds(changed),
         })
     }
 }
 
 impl Version {
-    fn current(value: SecretString) -> Self {
-        Self { id: Uuid::new_v4().to_string(), value, stages: vec![CURRENT], created: now() }
+    fn new_current(value: SecretString) -> Self {
+        Self { id: Uuid::new_v4().to_string(), value, stages: vec![STAGE_CURRENT], created_at: now() }
     }
 }
 
-fn epoch(time: SystemTime) -> f64 {
+fn epoch_seconds(time: SystemTime) -> f64 {
     DateTime::from(time).as_secs_f64()
 }
 
-fn typed<T: DeserializeOwned>(input: &Value) -> Result<T, AwsError> {
+fn deserialize_input<T: DeserializeOwned>(input: &Value) -> Result<T, AwsError> {
     T::deserialize(input)
         .map_err(|_| AwsError::new(ErrorCode::Malformed, "A member of the request has the wrong type."))
 }

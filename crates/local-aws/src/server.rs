@@ -29,7 +29,7 @@ pub struct LocalAws {
     address: SocketAddr,
     services: Arc<Services>,
     stop: oneshot::Sender<()>,
-    server: JoinHandle<io::Result<()>>,
+    server_task: JoinHandle<io::Result<()>>,
 }
 
 impl LocalAws {
@@ -42,14 +42,14 @@ impl LocalAws {
         let services = Arc::new(services);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let router = Router::new().fallback(handle).with_state(Arc::clone(&services));
+        let router = Router::new().fallback(handle_request).with_state(Arc::clone(&services));
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = axum::serve(listener, router).with_graceful_shutdown(async {
             // A dropped handle stops the server as well.
             let _ = stopped.await;
         });
         let server = tokio::spawn(async move { serving.await });
-        Ok(Self { address, services, stop, server })
+        Ok(Self { address, services, stop, server_task: server })
     }
 
     /// The value for `AWS_ENDPOINT_URL`.
@@ -90,7 +90,7 @@ impl LocalAws {
     /// # Errors
     /// `TimedOut` if a request had to be aborted; else the server's own error.
     pub async fn stop(self) -> io::Result<()> {
-        let Self { stop, mut server, .. } = self;
+        let Self { stop, server_task: mut server, .. } = self;
         drop(stop);
         match timeout(STOP_TIMEOUT, &mut server).await {
             Ok(joined) => joined.map_err(io::Error::other)?,
@@ -102,7 +102,7 @@ impl LocalAws {
     }
 }
 
-async fn handle(State(services): State<Arc<Services>>, request: Request) -> Response {
+async fn handle_request(State(services): State<Arc<Services>>, request: Request) -> Response {
     services.respond(request).await
 }
 

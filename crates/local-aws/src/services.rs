@@ -16,13 +16,13 @@ use tokio::time::timeout;
 use super::key_store::KeyStore;
 use super::request::{Input, ParsedRequest, Service};
 use super::request_log::{RequestLog, RequestOutcome, RequestRecord};
-use super::response::{AwsError, ErrorCode, ServiceResponse, render};
+use super::response::{AwsError, ErrorCode, ServiceResponse, build_response};
 use super::role::Role;
 use super::secret_store::SecretStore;
 use super::spec::LocalAwsBuilder;
 use super::sts;
 
-const MAX_BODY: usize = 64 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(super) struct Services {
@@ -48,7 +48,7 @@ impl Services {
         let (parts, body) = request.into_parts();
         let service = Service::from_headers(&parts.headers);
         let mut record = RequestRecord::from_headers(service, &parts.headers);
-        let outcome = match timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await {
+        let outcome = match timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY_BYTES)).await {
             Ok(Ok(body)) => self.dispatch(&parts, &body, &mut record).await,
             _ => Err(AwsError::new(
                 ErrorCode::TooLarge,
@@ -58,8 +58,8 @@ impl Services {
         if let Err(error) = &outcome {
             record.outcome = RequestOutcome::Refused(error.code.as_str(service));
         }
-        lock(&self.log).push(record);
-        render(service, outcome)
+        lock_ignoring_poison(&self.log).push(record);
+        build_response(service, outcome)
     }
 
     async fn dispatch(
@@ -70,37 +70,37 @@ impl Services {
     ) -> Result<ServiceResponse, AwsError> {
         let request = ParsedRequest::parse(parts, body).await;
         if let Ok(request) = &request {
-            record.describe(request);
+            record.set_request(request);
         }
         // Authentication comes before errors of syntax, as in AWS.
-        let caller = lock(&self.keys).authenticate(parts, body)?;
+        let caller = lock_ignoring_poison(&self.keys).authenticate(parts, body)?;
         record.caller = Some(caller.arn.clone());
         let request = request?;
         match &request.input {
             Input::Query(form) => sts::dispatch(self, &caller, &request.action, form),
-            Input::Json(input) => lock(&self.secrets).dispatch(&caller, &request.action, input),
+            Input::Json(input) => lock_ignoring_poison(&self.secrets).dispatch(&caller, &request.action, input),
         }
     }
 
     pub(super) fn requests(&self) -> Vec<RequestRecord> {
-        lock(&self.log).records()
+        lock_ignoring_poison(&self.log).records()
     }
 
     pub(super) fn secret_arn(&self, account: &str, name: &str) -> Option<String> {
-        lock(&self.secrets).arn(account, name)
+        lock_ignoring_poison(&self.secrets).find_arn(account, name)
     }
 
     pub(super) fn rotate_secret(&self, name_or_arn: &str, value: &str) -> Option<String> {
-        lock(&self.secrets).rotate(name_or_arn, value)
+        lock_ignoring_poison(&self.secrets).rotate(name_or_arn, value)
     }
 
     pub(super) fn advance_expiry(&self, by: Duration) {
-        lock(&self.keys).advance_expiry(by);
+        lock_ignoring_poison(&self.keys).advance_expiry(by);
     }
 }
 
 /// A poisoned lock still guards whole values, since each holder changes them in one step.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock_ignoring_poison<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -59,7 +59,7 @@ impl SessionPolicy {
         }
         serde_json::from_str(document).map_err(|_| {
             AwsError::new(
-                ErrorCode::BadPolicy,
+                ErrorCode::MalformedPolicy,
                 "The policy is not valid, or uses more than Effect, Action and Resource, which the local AWS does not evaluate.",
             )
         })
@@ -80,13 +80,13 @@ impl Statement {
         self.action
             .as_slice()
             .iter()
-            .any(|pattern| matches(pattern.to_ascii_lowercase().as_bytes(), action.as_bytes()))
-            && self.resource.as_slice().iter().any(|pattern| matches(pattern.as_bytes(), resource.as_bytes()))
+            .any(|pattern| matches_wildcard(pattern.to_ascii_lowercase().as_bytes(), action.as_bytes()))
+            && self.resource.as_slice().iter().any(|pattern| matches_wildcard(pattern.as_bytes(), resource.as_bytes()))
     }
 }
 
 /// `*` matches any text, `?` one character. Backtracks to the last `*` only.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
+fn matches_wildcard(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {
@@ -134,7 +134,7 @@ mod tests {
             ["", "{}", "[]", condition, r#"{"Statement":{"Effect":"Allow","NotAction":"*","Resource":"*"}}"#]
         {
             assert!(
-                SessionPolicy::parse(document).is_err_and(|error| error.code == ErrorCode::BadPolicy),
+                SessionPolicy::parse(document).is_err_and(|error| error.code == ErrorCode::MalformedPolicy),
                 "{document}"
             );
         }
@@ -144,10 +144,10 @@ mod tests {
     fn matches_follows_stars_and_question_marks() {
         for (pattern, text) in [("*", ""), ("a*c", "abbc"), ("a*c", "ac"), ("*a*b", "xaxbxb"), ("a?c", "abc")]
         {
-            assert!(matches(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
+            assert!(matches_wildcard(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
         }
         for (pattern, text) in [("", "a"), ("a", ""), ("a*c", "abcd"), ("a?c", "ac"), ("*ab", "aba")] {
-            assert!(!matches(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
+            assert!(!matches_wildcard(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
         }
     }
 }

@@ -16,25 +16,25 @@ use super::request::Service;
 use super::response::{AwsError, ErrorCode};
 use super::services::now;
 
-pub(super) const TOKEN: &str = "x-amz-security-token";
-const DATE: &str = "x-amz-date";
-const SKEW: Duration = Duration::from_secs(15 * 60);
+pub(super) const TOKEN_HEADER: &str = "x-amz-security-token";
+const DATE_HEADER: &str = "x-amz-date";
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
 
 /// The content of an `Authorization` header.
 pub(super) struct Signature<'a> {
     pub(super) access_key_id: &'a str,
-    day: &'a str,
+    scope_date: &'a str,
     region: &'a str,
     service: &'a str,
     signed_headers: Vec<&'a str>,
-    hex: &'a str,
+    signature_hex: &'a str,
 }
 
 impl<'a> Signature<'a> {
     /// Parses the header; a request without one is unauthenticated.
     pub(super) fn from_headers(headers: &'a HeaderMap) -> Result<Self, AwsError> {
         let header = headers.get(AUTHORIZATION).ok_or_else(|| {
-            AwsError::new(ErrorCode::Unauthenticated, "Request is missing Authentication Token")
+            AwsError::new(ErrorCode::MissingToken, "Request is missing Authentication Token")
         })?;
         header.to_str().ok().and_then(Self::parse).ok_or_else(|| {
             AwsError::new(
@@ -54,12 +54,12 @@ impl<'a> Signature<'a> {
             return None;
         };
         let signed_headers = field("SignedHeaders")?.split(';').collect();
-        Some(Self { access_key_id, day, region, service, signed_headers, hex: field("Signature")? })
+        Some(Self { access_key_id, scope_date: day, region, service, signed_headers, signature_hex: field("Signature")? })
     }
 
     /// Succeeds if the secret of `key` signed exactly this request, for this service, within the last 15 minutes.
     pub(super) fn verify(&self, parts: &Parts, body: &[u8], key: &Credentials) -> Result<(), AwsError> {
-        let time = self.time(&parts.headers)?;
+        let time = self.check_date(&parts.headers)?;
         self.check_scope(&parts.headers)?;
         let request = self.signed_request(parts, body)?;
         let mut settings = SigningSettings::default();
@@ -73,21 +73,21 @@ impl<'a> Signature<'a> {
             .time(time)
             .settings(settings)
             .build()
-            .map_err(|_| mismatch())?
+            .map_err(|_| signature_mismatch())?
             .into();
-        let (_, expected) = sign(request, &params).map_err(|_| mismatch())?.into_parts();
-        if bool::from(expected.as_bytes().ct_eq(self.hex.as_bytes())) { Ok(()) } else { Err(mismatch()) }
+        let (_, expected) = sign(request, &params).map_err(|_| signature_mismatch())?.into_parts();
+        if bool::from(expected.as_bytes().ct_eq(self.signature_hex.as_bytes())) { Ok(()) } else { Err(signature_mismatch()) }
     }
 
-    fn time(&self, headers: &HeaderMap) -> Result<SystemTime, AwsError> {
+    fn check_date(&self, headers: &HeaderMap) -> Result<SystemTime, AwsError> {
         let date =
-            headers.get(DATE).and_then(|date| date.to_str().ok()).and_then(instant).ok_or_else(|| {
+            headers.get(DATE_HEADER).and_then(|date| date.to_str().ok()).and_then(parse_basic_date).ok_or_else(|| {
                 AwsError::new(ErrorCode::IncompleteSignature, "Date must be in ISO-8601 'basic format'.")
             })?;
-        let (earliest, latest) = (now().checked_sub(SKEW), now().checked_add(SKEW));
+        let (earliest, latest) = (now().checked_sub(MAX_CLOCK_SKEW), now().checked_add(MAX_CLOCK_SKEW));
         if earliest.is_some_and(|earliest| date < earliest) || latest.is_some_and(|latest| date > latest) {
             return Err(AwsError::new(
-                ErrorCode::BadSignature,
+                ErrorCode::SignatureMismatch,
                 "Signature not yet current, or expired: more than 15 min. off",
             ));
         }
@@ -98,12 +98,12 @@ impl<'a> Signature<'a> {
         let service = Service::from_headers(headers).signing_name();
         if self.service != service {
             let message = format!("Credential should be scoped to correct service: '{service}'.");
-            return Err(AwsError::new(ErrorCode::BadSignature, message));
+            return Err(AwsError::new(ErrorCode::SignatureMismatch, message));
         }
-        let date = headers.get(DATE).map(|date| date.as_bytes()).unwrap_or_default();
-        if !date.starts_with(self.day.as_bytes()) || self.day.len() != 8 {
+        let date = headers.get(DATE_HEADER).map(|date| date.as_bytes()).unwrap_or_default();
+        if !date.starts_with(self.scope_date.as_bytes()) || self.scope_date.len() != 8 {
             return Err(AwsError::new(
-                ErrorCode::BadSignature,
+                ErrorCode::SignatureMismatch,
                 "Date in Credential scope does not match the date of the request.",
             ));
         }
@@ -120,35 +120,35 @@ impl<'a> Signature<'a> {
             parts.headers.keys().find(|name| name.as_str().starts_with("x-amz-") && !signed(name.as_str()));
         if unsigned.is_some() || !signed("host") {
             return Err(AwsError::new(
-                ErrorCode::BadSignature,
+                ErrorCode::SignatureMismatch,
                 "'Host' and all 'X-Amz-*' headers must be signed.",
             ));
         }
         let mut headers = Vec::with_capacity(self.signed_headers.len());
         // The signer logs the headers that it is given. It adds the token itself, without logging it.
-        for name in self.signed_headers.iter().filter(|name| **name != TOKEN) {
+        for name in self.signed_headers.iter().filter(|name| **name != TOKEN_HEADER) {
             for value in parts.headers.get_all(*name) {
-                headers.push((*name, value.to_str().map_err(|_| mismatch())?));
+                headers.push((*name, value.to_str().map_err(|_| signature_mismatch())?));
             }
         }
         // The real host is among the signed headers; this one only completes the URI.
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let uri = format!("http://localhost{path}");
         SignableRequest::new(parts.method.as_str(), uri, headers.into_iter(), SignableBody::Bytes(body))
-            .map_err(|_| mismatch())
+            .map_err(|_| signature_mismatch())
     }
 }
 
-fn mismatch() -> AwsError {
+fn signature_mismatch() -> AwsError {
     AwsError::new(
-        ErrorCode::BadSignature,
+        ErrorCode::SignatureMismatch,
         "The request signature we calculated does not match the signature you provided. \
          Check your AWS Secret Access Key and signing method.",
     )
 }
 
 /// Parses `20260131T235959Z`.
-fn instant(basic: &str) -> Option<SystemTime> {
+fn parse_basic_date(basic: &str) -> Option<SystemTime> {
     if basic.len() != 16 || !basic.is_ascii() {
         return None;
     }
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn instant_accepts_the_basic_format_only() {
         let epoch =
-            instant("19700101T000100Z").and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+            parse_basic_date("19700101T000100Z").and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
         assert_eq!(epoch, Some(Duration::from_secs(60)));
         for wrong in [
             "",
@@ -176,14 +176,14 @@ mod tests {
             "1970010T0000100Z",
             "ééééééééé",
         ] {
-            assert!(instant(wrong).is_none(), "{wrong}");
+            assert!(parse_basic_date(wrong).is_none(), "{wrong}");
         }
     }
 
     #[test]
     fn signature_without_all_fields_is_rejected() {
         let whole = "AWS4-HMAC-SHA256 Credential=AKIA/20260101/r/sts/aws4_request, SignedHeaders=host;x-amz-date, Signature=ab";
-        assert!(Signature::parse(whole).is_some_and(|it| it.access_key_id == "AKIA" && it.hex == "ab"));
+        assert!(Signature::parse(whole).is_some_and(|it| it.access_key_id == "AKIA" && it.signature_hex == "ab"));
         for broken in ["", "Bearer x", "AWS4-HMAC-SHA256 Credential=AKIA, SignedHeaders=host, Signature=ab"] {
             assert!(Signature::parse(broken).is_none(), "{broken}");
         }

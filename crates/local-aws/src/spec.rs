@@ -81,9 +81,9 @@ impl fmt::Debug for UserSpec {
 #[must_use]
 pub struct RoleSpec {
     pub(super) arn: String,
-    pub(super) trusted: Vec<String>,
+    pub(super) trusted_principals: Vec<String>,
     pub(super) external_id: Option<String>,
-    pub(super) max_session: Duration,
+    pub(super) max_session_duration: Duration,
 }
 
 impl RoleSpec {
@@ -91,15 +91,15 @@ impl RoleSpec {
     pub fn new(arn: &str) -> Self {
         Self {
             arn: arn.into(),
-            trusted: Vec::new(),
+            trusted_principals: Vec::new(),
             external_id: None,
-            max_session: Duration::from_secs(3600),
+            max_session_duration: Duration::from_secs(3600),
         }
     }
 
     /// Trusts an account id (all principals of the account), or the ARN of a user or role.
     pub fn trusts(mut self, principal: &str) -> Self {
-        self.trusted.push(principal.into());
+        self.trusted_principals.push(principal.into());
         self
     }
 
@@ -110,8 +110,8 @@ impl RoleSpec {
     }
 
     /// Allows sessions of up to `max_session`.
-    pub fn max_session(mut self, max_session: Duration) -> Self {
-        self.max_session = max_session;
+    pub fn max_session_duration(mut self, max_session: Duration) -> Self {
+        self.max_session_duration = max_session;
         self
     }
 }
@@ -121,7 +121,7 @@ impl fmt::Debug for RoleSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RoleSpec")
             .field("arn", &self.arn)
-            .field("trusted", &self.trusted)
+            .field("trusted", &self.trusted_principals)
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 //! Which crate may name which: dependencies point inward, to `core`.
 
 use super::{
-    Fault, House,
+    Violation, Workspace,
     manifest::{Dependency, Manifest},
 };
 
@@ -32,20 +32,20 @@ const MAY_NAME: [(&str, &[&str]); 10] = [
 /// Outside crates that only one member may name, since their types change often.
 const ONLY_IN: [(&str, &str); 1] = [("rmcp", "valetkey-mcp")];
 
-pub(crate) fn check(house: &House) -> Vec<Fault> {
+pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
     house.manifests.iter().flat_map(check_member).collect()
 }
 
-fn check_member(manifest: &Manifest) -> Vec<Fault> {
+fn check_member(manifest: &Manifest) -> Vec<Violation> {
     let Some(package) = manifest.package.as_deref() else { return Vec::new() };
     let Some((_, allowed)) = MAY_NAME.iter().find(|(name, _)| *name == package) else {
         let what = format!("`{package}` has no place in the dependency direction");
-        return vec![Fault::new(&manifest.path, 1, what, "add it to xtask/src/tidy/direction.rs")];
+        return vec![Violation::new(&manifest.path, 1, what, "add it to xtask/src/tidy/direction.rs")];
     };
-    manifest.shipped().filter_map(|dependency| check_edge(manifest, package, allowed, dependency)).collect()
+    manifest.runtime_dependencies().filter_map(|dependency| check_edge(manifest, package, allowed, dependency)).collect()
 }
 
-fn check_edge(manifest: &Manifest, from: &str, allowed: &[&str], to: &Dependency) -> Option<Fault> {
+fn check_edge(manifest: &Manifest, from: &str, allowed: &[&str], to: &Dependency) -> Option<Violation> {
     let ours = MAY_NAME.iter().any(|(name, _)| *name == to.name);
     let owner = ONLY_IN.iter().find(|(name, owner)| *name == to.name && *owner != from);
     let remedy = match owner {
@@ -55,40 +55,40 @@ fn check_edge(manifest: &Manifest, from: &str, allowed: &[&str], to: &Dependency
         }
         None => return None,
     };
-    Some(Fault::new(&manifest.path, to.line, format!("`{from}` names `{}`", to.name), remedy))
+    Some(Violation::new(&manifest.path, to.line, format!("`{from}` names `{}`", to.name), remedy))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn faults(package: &str, dependency: &str, section: &str) -> Vec<Fault> {
+    fn violations(package: &str, dependency: &str, section: &str) -> Vec<Violation> {
         let text = format!("[package]\nname = \"{package}\"\n[{section}]\n{dependency}.workspace = true\n");
-        check(&House::of([("crates/x/Cargo.toml", text)]))
+        check(&Workspace::from_files([("crates/x/Cargo.toml", text)]))
     }
 
     #[test]
     fn an_edge_outward_is_a_fault() {
         for (from, to) in [("valetkey-core", "valetkey-tools"), ("valetkey-mcp", "valetkey-backends")] {
-            assert_eq!(faults(from, to, "dependencies").len(), 1, "{from} -> {to}");
+            assert_eq!(violations(from, to, "dependencies").len(), 1, "{from} -> {to}");
         }
-        assert!(faults("valetkey-mcp", "valetkey-tools", "dependencies").is_empty());
+        assert!(violations("valetkey-mcp", "valetkey-tools", "dependencies").is_empty());
     }
 
     #[test]
     fn tests_may_name_what_the_crate_may_not() {
-        assert!(faults("valetkey-tools", "valetkey-backends", "dev-dependencies").is_empty());
-        assert_eq!(faults("valetkey-tools", "valetkey-backends", "target.'cfg(unix)'.dependencies").len(), 1);
+        assert!(violations("valetkey-tools", "valetkey-backends", "dev-dependencies").is_empty());
+        assert_eq!(violations("valetkey-tools", "valetkey-backends", "target.'cfg(unix)'.dependencies").len(), 1);
     }
 
     #[test]
     fn rmcp_stays_in_one_crate() {
-        assert_eq!(faults("valetkey-cli", "rmcp", "dependencies").len(), 1);
-        assert!(faults("valetkey-mcp", "rmcp", "dependencies").is_empty());
+        assert_eq!(violations("valetkey-cli", "rmcp", "dependencies").len(), 1);
+        assert!(violations("valetkey-mcp", "rmcp", "dependencies").is_empty());
     }
 
     #[test]
     fn a_new_member_must_be_placed() {
-        assert_eq!(faults("valetkey-new", "serde", "dependencies").len(), 1);
+        assert_eq!(violations("valetkey-new", "serde", "dependencies").len(), 1);
     }
 }

@@ -4,22 +4,22 @@ use std::fmt;
 
 /// A broken rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fault {
+pub struct Violation {
     path: String,
     line: usize,
-    what: String,
+    message: String,
     remedy: String,
 }
 
-impl Fault {
+impl Violation {
     pub(crate) fn new(path: &str, line: usize, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), line, what: what.into(), remedy: remedy.into() }
+        Self { path: path.to_owned(), line, message: what.into(), remedy: remedy.into() }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, line, what, remedy } = self;
+        let Self { path, line, message: what, remedy } = self;
         write!(f, "{path}:{line}: {what}; {remedy}")
     }
 }

@@ -1,34 +1,34 @@
 //! Nothing global: what was not handed over cannot be reached, so isolation needs no check that could be forgotten.
 
 use super::{
-    Fault, House,
-    lexeme::find,
-    source::{Kind, Source},
+    Violation, Workspace,
+    lexeme::find_phrase,
+    source::{Kind, SourceFile},
 };
 
 /// Beginnings of what outlives every session. A lifetime is not among them: its quote stands before the word.
 const GLOBAL: [&str; 3] = ["static", "thread_local !", "task_local !"];
 const REMEDY: &str = "hand it over: a session, or whoever composes the program, owns it";
 
-pub(crate) fn check(house: &House) -> Vec<Fault> {
+pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
     let shipped = house
         .of_kind(Kind::Production)
-        .filter(|source| !["xtask", "rig", "bench"].contains(&source.member()));
+        .filter(|source| !["xtask", "rig", "bench"].contains(&source.member_dir()));
     shipped.flat_map(check_file).collect()
 }
 
-fn check_file(source: &Source) -> Vec<Fault> {
-    let row = source.production();
+fn check_file(source: &SourceFile) -> Vec<Violation> {
+    let row = source.production_tokens();
     // `'static` is two words, a quote and `static`.
-    let lifetimes: Vec<usize> = find(&row, "' static");
-    let mut found: Vec<usize> = GLOBAL.iter().flat_map(|phrase| find(&row, phrase)).collect();
+    let lifetimes: Vec<usize> = find_phrase(&row, "' static");
+    let mut found: Vec<usize> = GLOBAL.iter().flat_map(|phrase| find_phrase(&row, phrase)).collect();
     for lifetime in lifetimes {
         if let Some(index) = found.iter().position(|line| *line == lifetime) {
             found.remove(index);
         }
     }
     found.sort_unstable();
-    let fault = |line| Fault::new(&source.path, line, "a global".to_owned(), REMEDY);
+    let fault = |line| Violation::new(&source.path, line, "a global".to_owned(), REMEDY);
     found.into_iter().map(fault).collect()
 }
 
@@ -36,8 +36,8 @@ fn check_file(source: &Source) -> Vec<Fault> {
 mod tests {
     use super::*;
 
-    fn faults(path: &str, text: &str) -> usize {
-        check(&House::of([(path, text)])).len()
+    fn violation_count(path: &str, text: &str) -> usize {
+        check(&Workspace::from_files([(path, text)])).len()
     }
 
     #[test]
@@ -48,14 +48,14 @@ mod tests {
             "thread_local! { static X: u8 = 0; }",
             "pub static CLIENTS: OnceLock<u8> = OnceLock::new();",
         ] {
-            assert!(faults("crates/core/src/x.rs", text) > 0, "{text}");
-            assert_eq!(faults("xtask/src/x.rs", text), 0, "{text}");
+            assert!(violation_count("crates/core/src/x.rs", text) > 0, "{text}");
+            assert_eq!(violation_count("xtask/src/x.rs", text), 0, "{text}");
         }
     }
 
     #[test]
     fn lifetimes_constants_and_tests_are_free() {
         let text = "const N: &'static str = \"static\";\nstruct S { once: OnceLock<u8> }\nfn f<T: 'static>(x: &'static T) {}\n#[cfg(test)]\nmod tests { static X: u8 = 0; }\n";
-        assert_eq!(faults("crates/core/src/x.rs", text), 0);
+        assert_eq!(violation_count("crates/core/src/x.rs", text), 0);
     }
 }

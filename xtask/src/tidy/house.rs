@@ -3,30 +3,30 @@
 use std::{collections::HashSet, fs, path::Path, process::Command};
 
 use super::{
-    Fault,
+    Violation,
     manifest::Manifest,
-    source::{Kind, Source},
+    source::{Kind, SourceFile},
 };
-use crate::{Failure, Result};
+use crate::{XtaskError, Result};
 
 /// The files of the repository, the Rust and the manifests among them parsed.
 #[derive(Default)]
-pub(crate) struct House {
+pub(crate) struct Workspace {
     pub(crate) files: Vec<(String, String)>,
-    pub(crate) sources: Vec<Source>,
+    pub(crate) sources: Vec<SourceFile>,
     pub(crate) manifests: Vec<Manifest>,
-    unreadable: Vec<Fault>,
+    unreadable: Vec<Violation>,
 }
 
-impl House {
+impl Workspace {
     /// Reads the checkout at `root`: tracked files, and new ones that are not ignored.
     pub(crate) fn read(root: &Path) -> Result<Self> {
         let list = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"];
         let output = Command::new("git").args(list).current_dir(root).output();
         let output =
-            output.map_err(|source| Failure::Start { command: "git ls-files".to_owned(), source })?;
+            output.map_err(|source| XtaskError::CommandNotStarted { command: "git ls-files".to_owned(), source })?;
         if !output.status.success() {
-            return Err(Failure::Command { command: "git ls-files".to_owned(), status: output.status });
+            return Err(XtaskError::CommandFailed { command: "git ls-files".to_owned(), status: output.status });
         }
         let names = String::from_utf8_lossy(&output.stdout).into_owned();
         let names: HashSet<&str> = names.split('\0').filter(|name| !name.is_empty()).collect();
@@ -34,11 +34,11 @@ impl House {
         let texts = names
             .into_iter()
             .filter_map(|name| Some((name.to_owned(), fs::read_to_string(root.join(name)).ok()?)));
-        Ok(Self::of(texts))
+        Ok(Self::from_files(texts))
     }
 
     /// A house of these files: path and text.
-    pub(crate) fn of(files: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Self {
+    pub(crate) fn from_files(files: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Self {
         let mut house = Self::default();
         for (path, text) in files {
             house.add(path.into(), text.into());
@@ -48,24 +48,24 @@ impl House {
     }
 
     /// The sources of one kind.
-    pub(crate) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Source> {
+    pub(crate) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &SourceFile> {
         self.sources.iter().filter(move |source| source.kind == kind)
     }
 
     /// Whether a file, or a folder that holds one, is there.
-    pub(crate) fn has(&self, path: &str) -> bool {
+    pub(crate) fn contains_path(&self, path: &str) -> bool {
         let folder = format!("{}/", path.trim_end_matches('/'));
         self.files.iter().any(|(file, _)| file == path || file.starts_with(&folder))
     }
 
     /// The files that no rule could look into.
-    pub(crate) fn unreadable(&self) -> Vec<Fault> {
+    pub(crate) fn unparsable(&self) -> Vec<Violation> {
         self.unreadable.clone()
     }
 
     fn add(&mut self, path: String, text: String) {
         if path.ends_with(".rs") {
-            match Source::parse(&path, &text) {
+            match SourceFile::parse(&path, &text) {
                 Ok(source) => self.sources.push(source),
                 Err(fault) => self.unreadable.push(fault),
             }
@@ -80,7 +80,7 @@ impl House {
 
     /// `#[cfg(test)] mod tests;` makes a test of the file it names.
     fn mark_test_files(&mut self) {
-        let folders: Vec<String> = self.sources.iter().flat_map(Source::test_modules).collect();
+        let folders: Vec<String> = self.sources.iter().flat_map(SourceFile::test_modules).collect();
         for source in &mut self.sources {
             let stem = source.path.trim_end_matches(".rs");
             if folders.iter().any(|folder| stem == folder || stem.starts_with(&format!("{folder}/"))) {

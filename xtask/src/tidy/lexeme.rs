@@ -10,17 +10,17 @@ pub(crate) struct Lexeme {
 }
 
 /// All words of `text`. Comments are gone, and documentation is one literal.
-pub(crate) fn lexemes(text: &str) -> Result<Vec<Lexeme>, LexError> {
+pub(crate) fn tokenize(text: &str) -> Result<Vec<Lexeme>, LexError> {
     let mut row = Vec::new();
     flatten(text.parse()?, &mut row);
     Ok(row)
 }
 
 /// The lines on which `phrase` begins: its words parted by spaces, such as `. unwrap (`.
-pub(crate) fn find(row: &[Lexeme], phrase: &str) -> Vec<usize> {
+pub(crate) fn find_phrase(row: &[Lexeme], phrase: &str) -> Vec<usize> {
     let words: Vec<&str> = phrase.split(' ').collect();
-    let says = |window: &&[Lexeme]| window.iter().zip(&words).all(|(lexeme, word)| lexeme.text == *word);
-    row.windows(words.len()).filter(says).map(|window| window[0].line).collect()
+    let matches_words = |window: &&[Lexeme]| window.iter().zip(&words).all(|(lexeme, word)| lexeme.text == *word);
+    row.windows(words.len()).filter(matches_words).map(|window| window[0].line).collect()
 }
 
 fn flatten(tokens: TokenStream, row: &mut Vec<Lexeme>) {
@@ -28,25 +28,25 @@ fn flatten(tokens: TokenStream, row: &mut Vec<Lexeme>) {
         let line = token.span().start().line;
         match token {
             TokenTree::Group(group) => {
-                let (open, close) = marks(&group);
+                let (open, close) = delimiters(&group);
                 row.push(Lexeme { text: open.to_owned(), line });
                 flatten(group.stream(), row);
                 row.push(Lexeme { text: close.to_owned(), line: group.span_close().start().line });
             }
-            other => push(other.to_string(), line, row),
+            other => push_token(other.to_string(), line, row),
         }
     }
 }
 
 /// Two colons are one word.
-fn push(text: String, line: usize, row: &mut Vec<Lexeme>) {
+fn push_token(text: String, line: usize, row: &mut Vec<Lexeme>) {
     match row.last_mut() {
         Some(last) if last.text == ":" && text == ":" => last.text.push(':'),
         _ => row.push(Lexeme { text, line }),
     }
 }
 
-fn marks(group: &proc_macro2::Group) -> (&'static str, &'static str) {
+fn delimiters(group: &proc_macro2::Group) -> (&'static str, &'static str) {
     match group.delimiter() {
         proc_macro2::Delimiter::Parenthesis => ("(", ")"),
         proc_macro2::Delimiter::Brace => ("{", "}"),
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_phrase_is_found_in_code_and_macros_but_not_in_comments() {
-        let row = lexemes("//! std::env\nfn f() {\n    g!(std::env::var(1)); // std::env\n}").unwrap();
-        assert_eq!(find(&row, "std :: env"), [3]);
+        let row = tokenize("//! std::env\nfn f() {\n    g!(std::env::var(1)); // std::env\n}").unwrap();
+        assert_eq!(find_phrase(&row, "std :: env"), [3]);
     }
 }

@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use super::{Fault, House};
+use super::{Violation, Workspace};
 
 /// A `Cargo.toml`: a member's, or the root's, whose dependencies are the ones it offers.
 pub(crate) struct Manifest {
@@ -11,7 +11,7 @@ pub(crate) struct Manifest {
     pub(crate) dependencies: Vec<Dependency>,
     inherits_lints: bool,
     /// A package that is a workspace of its own, such as the bench: it can inherit nothing from ours.
-    is_apart: bool,
+    is_own_workspace: bool,
 }
 
 /// One line under a `dependencies` heading.
@@ -19,40 +19,40 @@ pub(crate) struct Dependency {
     /// The package, whatever it is called here.
     pub(crate) name: String,
     pub(crate) line: usize,
-    pub(crate) for_tests: bool,
+    pub(crate) is_dev: bool,
     key: String,
-    has_own_version: bool,
+    specifies_version: bool,
 }
 
 impl Manifest {
-    pub(crate) fn parse(path: &str, text: &str) -> Result<Self, Fault> {
-        let fault = |error| Fault::new(path, 1, format!("not TOML: {error}"), "correct it");
+    pub(crate) fn parse(path: &str, text: &str) -> Result<Self, Violation> {
+        let fault = |error| Violation::new(path, 1, format!("not TOML: {error}"), "correct it");
         let table: Table = text.parse().map_err(fault)?;
         let package = table.get("package").and_then(|package| package.get("name")).and_then(Value::as_str);
         let inherits = table.get("lints").and_then(|lints| lints.get("workspace")).and_then(Value::as_bool);
         Ok(Self {
             path: path.to_owned(),
             package: package.map(str::to_owned),
-            dependencies: dependencies(&table, text),
+            dependencies: all_dependencies(&table, text),
             inherits_lints: inherits == Some(true),
-            is_apart: package.is_some() && table.contains_key("workspace"),
+            is_own_workspace: package.is_some() && table.contains_key("workspace"),
         })
     }
 
     /// The dependencies that users get, too.
-    pub(crate) fn shipped(&self) -> impl Iterator<Item = &Dependency> {
-        self.dependencies.iter().filter(|dependency| !dependency.for_tests)
+    pub(crate) fn runtime_dependencies(&self) -> impl Iterator<Item = &Dependency> {
+        self.dependencies.iter().filter(|dependency| !dependency.is_dev)
     }
 }
 
-pub(crate) fn check(house: &House) -> Vec<Fault> {
-    let ours = house.manifests.iter().filter(|manifest| !manifest.is_apart);
+pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
+    let ours = house.manifests.iter().filter(|manifest| !manifest.is_own_workspace);
     let (members, roots): (Vec<_>, Vec<_>) = ours.partition(|manifest| manifest.package.is_some());
     let unused = roots.iter().flat_map(|root| check_offers(root, &members));
     members.iter().flat_map(|member| check_member(member)).chain(unused).collect()
 }
 
-fn check_offers(root: &Manifest, members: &[&Manifest]) -> Vec<Fault> {
+fn check_offers(root: &Manifest, members: &[&Manifest]) -> Vec<Violation> {
     let is_used = |offer: &Dependency| {
         members.iter().flat_map(|member| &member.dependencies).any(|dependency| dependency.key == offer.key)
     };
@@ -60,52 +60,52 @@ fn check_offers(root: &Manifest, members: &[&Manifest]) -> Vec<Fault> {
     unused
         .map(|offer| {
             let what = format!("no member uses `{}`", offer.key);
-            Fault::new(&root.path, offer.line, what, "remove it from [workspace.dependencies]")
+            Violation::new(&root.path, offer.line, what, "remove it from [workspace.dependencies]")
         })
         .collect()
 }
 
-fn check_member(manifest: &Manifest) -> Vec<Fault> {
-    let own = manifest.dependencies.iter().filter(|dependency| dependency.has_own_version);
-    let mut faults: Vec<Fault> = own
+fn check_member(manifest: &Manifest) -> Vec<Violation> {
+    let own = manifest.dependencies.iter().filter(|dependency| dependency.specifies_version);
+    let mut faults: Vec<Violation> = own
         .map(|dependency| {
             let what = format!("`{}` has a version of its own", dependency.name);
             let remedy = "move the version to [workspace.dependencies], say `workspace = true` here";
-            Fault::new(&manifest.path, dependency.line, what, remedy)
+            Violation::new(&manifest.path, dependency.line, what, remedy)
         })
         .collect();
     if !manifest.inherits_lints {
         let remedy = "add `[lints]` with `workspace = true`";
-        faults.push(Fault::new(&manifest.path, 1, "does not take the lints of the workspace", remedy));
+        faults.push(Violation::new(&manifest.path, 1, "does not take the lints of the workspace", remedy));
     }
     faults
 }
 
-fn dependencies(table: &Table, text: &str) -> Vec<Dependency> {
+fn all_dependencies(table: &Table, text: &str) -> Vec<Dependency> {
     let targets = table.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
     let offers = table.get("workspace");
     let tables = std::iter::once(table).chain(targets.chain(offers).filter_map(Value::as_table));
-    tables.flat_map(|table| sections(table, text)).collect()
+    tables.flat_map(|table| table_dependencies(table, text)).collect()
 }
 
-fn sections(table: &Table, text: &str) -> Vec<Dependency> {
+fn table_dependencies(table: &Table, text: &str) -> Vec<Dependency> {
     let section = |name: &str| table.get(name).and_then(Value::as_table).cloned().unwrap_or_default();
     let read = |name: &'static str| {
         section(name)
             .into_iter()
-            .map(move |(key, value)| dependency(key, &value, name == "dev-dependencies", text))
+            .map(move |(key, value)| parse_dependency(key, &value, name == "dev-dependencies", text))
     };
     ["dependencies", "build-dependencies", "dev-dependencies"].into_iter().flat_map(read).collect()
 }
 
-fn dependency(key: String, value: &Value, for_tests: bool, text: &str) -> Dependency {
+fn parse_dependency(key: String, value: &Value, for_tests: bool, text: &str) -> Dependency {
     let is_key = |line: &str| {
         line.trim_start().strip_prefix(&key).is_some_and(|rest| rest.starts_with([' ', '.', '=']))
     };
     let line = text.lines().position(is_key).map_or(1, |index| index + 1);
     let has_own_version = value.get("workspace").is_none() && value.get("path").is_none();
     let name = value.get("package").and_then(Value::as_str).map_or(key.clone(), str::to_owned);
-    Dependency { name, line, for_tests, key, has_own_version }
+    Dependency { name, line, is_dev: for_tests, key, specifies_version: has_own_version }
 }
 
 #[cfg(test)]
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn an_own_version_and_missing_lints_are_faults() {
         let text = "[package]\nname = \"x\"\n[dependencies]\nserde = \"1\"\ntokio.workspace = true\n";
-        let faults = check(&House::of([("crates/x/Cargo.toml", text)]));
+        let faults = check(&Workspace::from_files([("crates/x/Cargo.toml", text)]));
         assert_eq!(faults.len(), 2);
         assert!(faults[0].to_string().starts_with("crates/x/Cargo.toml:4: `serde` has a version of its own"));
     }
@@ -125,7 +125,7 @@ mod tests {
         let root = "[workspace.dependencies]\nserde = \"1\"\nidle = \"1\"\n";
         let member =
             "[package]\nname = \"x\"\n[dependencies]\nserde.workspace = true\n[lints]\nworkspace = true\n";
-        let faults = check(&House::of([("Cargo.toml", root), ("crates/x/Cargo.toml", member)]));
+        let faults = check(&Workspace::from_files([("Cargo.toml", root), ("crates/x/Cargo.toml", member)]));
         assert_eq!(faults.len(), 1);
         assert!(faults[0].to_string().starts_with("Cargo.toml:3: no member uses `idle`"));
     }
@@ -133,14 +133,14 @@ mod tests {
     #[test]
     fn a_workspace_of_its_own_has_its_own_versions_and_uses_up_no_offer() {
         let apart = "[package]\nname = \"x\"\n[workspace]\n[dependencies]\nserde = \"1\"\n";
-        assert!(check(&House::of([("bench/Cargo.toml", apart)])).is_empty());
+        assert!(check(&Workspace::from_files([("bench/Cargo.toml", apart)])).is_empty());
         let root = "[workspace.dependencies]\nserde = \"1\"\n";
-        assert_eq!(check(&House::of([("Cargo.toml", root), ("bench/Cargo.toml", apart)])).len(), 1);
+        assert_eq!(check(&Workspace::from_files([("Cargo.toml", root), ("bench/Cargo.toml", apart)])).len(), 1);
     }
 
     #[test]
     fn a_member_that_takes_all_from_the_workspace_is_tidy() {
         let text = "[package]\nname = \"x\"\n[dependencies]\nserde = { workspace = true }\n[lints]\nworkspace = true\n";
-        assert!(check(&House::of([("crates/x/Cargo.toml", text)])).is_empty());
+        assert!(check(&Workspace::from_files([("crates/x/Cargo.toml", text)])).is_empty());
     }
 }

@@ -4,48 +4,48 @@ use proc_macro2::Ident;
 use syn::visit::Visit;
 
 use super::{
-    Fault, House,
-    source::{Kind, Source},
+    Violation, Workspace,
+    source::{Kind, SourceFile},
 };
 
 /// A word in a name, what to say instead, and how much of the name it must be.
-struct Banned {
-    word: &'static str,
-    instead: &'static str,
-    place: Place,
+struct BannedWord {
+    text: &'static str,
+    replacement: &'static str,
+    position: Place,
 }
 
 enum Place {
     /// Any word of it.
     Anywhere,
     /// How it begins, and not for a type: a tool may well be a `GetCredentials`.
-    Start,
+    Prefix,
     /// Its last word, and only for a type.
-    TypeEnd,
+    TypeSuffix,
 }
 
-const fn banned(place: Place, word: &'static str, instead: &'static str) -> Banned {
-    Banned { word, instead, place }
+const fn banned_word(place: Place, word: &'static str, instead: &'static str) -> BannedWord {
+    BannedWord { text: word, replacement: instead, position: place }
 }
 
-const BANNED: [Banned; 14] = [
-    banned(Place::Start, "get_credentials", "say `credentials` or `provide`"),
-    banned(Place::Start, "load_credentials", "say `provide`"),
-    banned(Place::Start, "fetch_credentials", "say `provide`"),
-    banned(Place::TypeEnd, "loader", "say provider"),
-    banned(Place::TypeEnd, "fetcher", "say provider"),
-    banned(Place::TypeEnd, "manager", "name what it does"),
-    banned(Place::Anywhere, "creds", "say credentials"),
-    banned(Place::Anywhere, "expires_in", "say `expires_at` for an instant, `lifetime` for a duration"),
-    banned(Place::Anywhere, "slack", "say advisory or mandatory window"),
-    banned(Place::Anywhere, "min_ttl", "say advisory or mandatory window"),
-    banned(Place::Anywhere, "buffer_time", "say advisory or mandatory window"),
-    banned(Place::Anywhere, "retryable", "say transient"),
-    banned(Place::Anywhere, "recoverable", "say transient"),
-    banned(Place::Anywhere, "not_loaded", "say not configured"),
+const BANNED: [BannedWord; 14] = [
+    banned_word(Place::Prefix, "get_credentials", "say `credentials` or `provide`"),
+    banned_word(Place::Prefix, "load_credentials", "say `provide`"),
+    banned_word(Place::Prefix, "fetch_credentials", "say `provide`"),
+    banned_word(Place::TypeSuffix, "loader", "say provider"),
+    banned_word(Place::TypeSuffix, "fetcher", "say provider"),
+    banned_word(Place::TypeSuffix, "manager", "name what it does"),
+    banned_word(Place::Anywhere, "creds", "say credentials"),
+    banned_word(Place::Anywhere, "expires_in", "say `expires_at` for an instant, `lifetime` for a duration"),
+    banned_word(Place::Anywhere, "slack", "say advisory or mandatory window"),
+    banned_word(Place::Anywhere, "min_ttl", "say advisory or mandatory window"),
+    banned_word(Place::Anywhere, "buffer_time", "say advisory or mandatory window"),
+    banned_word(Place::Anywhere, "retryable", "say transient"),
+    banned_word(Place::Anywhere, "recoverable", "say transient"),
+    banned_word(Place::Anywhere, "not_loaded", "say not configured"),
 ];
 
-pub(crate) fn check(house: &House) -> Vec<Fault> {
+pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
     house
         .of_kind(Kind::Production)
         .filter(|source| source.path.starts_with("crates/"))
@@ -53,37 +53,37 @@ pub(crate) fn check(house: &House) -> Vec<Fault> {
         .collect()
 }
 
-fn check_file(source: &Source) -> Vec<Fault> {
-    let mut given = Given::default();
+fn check_file(source: &SourceFile) -> Vec<Violation> {
+    let mut given = DefinedNames::default();
     given.visit_file(&source.syntax);
     given.names.iter().filter_map(|name| check_name(source, name)).collect()
 }
 
-fn check_name(source: &Source, name: &Ident) -> Option<Fault> {
+fn check_name(source: &SourceFile, name: &Ident) -> Option<Violation> {
     let (text, line) = (name.to_string(), name.span().start().line);
     // Secrets Manager is what the service is called.
-    let snake = snake(&text).replace("secrets_manager", "secrets");
+    let snake = to_snake_case(&text).replace("secrets_manager", "secrets");
     let is_type = text.starts_with(char::is_uppercase);
-    let found = BANNED.iter().find(|banned| banned.is_in(&snake, is_type))?;
+    let found = BANNED.iter().find(|banned| banned.matches(&snake, is_type))?;
     let tested = source.is_test_line(line);
     (!tested).then(|| {
-        Fault::new(&source.path, line, format!("a name with `{}`: `{text}`", found.word), found.instead)
+        Violation::new(&source.path, line, format!("a name with `{}`: `{text}`", found.text), found.replacement)
     })
 }
 
-impl Banned {
-    fn is_in(&self, name: &str, is_type: bool) -> bool {
-        let (name, word) = (format!("_{name}_"), format!("_{}_", self.word));
-        match self.place {
+impl BannedWord {
+    fn matches(&self, name: &str, is_type: bool) -> bool {
+        let (name, word) = (format!("_{name}_"), format!("_{}_", self.text));
+        match self.position {
             Place::Anywhere => name.contains(&word),
-            Place::Start => !is_type && name.starts_with(&word),
-            Place::TypeEnd => is_type && name.ends_with(&word),
+            Place::Prefix => !is_type && name.starts_with(&word),
+            Place::TypeSuffix => is_type && name.ends_with(&word),
         }
     }
 }
 
 /// `CredsLoader`, `creds_loader` and `CREDS_LOADER` are one name.
-fn snake(name: &str) -> String {
+fn to_snake_case(name: &str) -> String {
     let mut snake = String::new();
     let mut after_lower = false;
     for letter in name.chars() {
@@ -98,7 +98,7 @@ fn snake(name: &str) -> String {
 
 /// The names that a file gives; those that it only uses may be somebody else's.
 #[derive(Default)]
-struct Given {
+struct DefinedNames {
     names: Vec<Ident>,
 }
 
@@ -139,8 +139,8 @@ collect! {
 mod tests {
     use super::*;
 
-    fn faults(text: &str) -> usize {
-        check(&House::of([("crates/core/src/x.rs", text)])).len()
+    fn violation_count(text: &str) -> usize {
+        check(&Workspace::from_files([("crates/core/src/x.rs", text)])).len()
     }
 
     #[test]
@@ -155,14 +155,14 @@ mod tests {
             "enum E { NotRetryable }",
             "const MIN_TTL: u8 = 1;",
         ] {
-            assert_eq!(faults(text), 1, "{text}");
+            assert_eq!(violation_count(text), 1, "{text}");
         }
     }
 
     #[test]
     fn strings_uses_and_longer_words_are_free() {
-        assert_eq!(faults("struct SecretsManager;\nstruct GetCredentials;"), 0);
+        assert_eq!(violation_count("struct SecretsManager;\nstruct GetCredentials;"), 0);
         let text = "fn credentials() { other.creds(\"get_credentials\"); let screeds = x.expires_in; }";
-        assert_eq!(faults(text), 0);
+        assert_eq!(violation_count(text), 0);
     }
 }

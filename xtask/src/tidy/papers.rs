@@ -1,6 +1,6 @@
 //! The papers: those that must be there, the invariants with their guards, and nothing that only one machine knows.
 
-use super::{Fault, House};
+use super::{Violation, Workspace};
 
 const PAPERS: [&str; 6] =
     ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
@@ -8,52 +8,52 @@ const PAPERS: [&str; 6] =
 /// Beginnings of paths that are somebody's own.
 const OWN_FOLDERS: [&str; 3] = [concat!("/wor", "k/"), concat!("/roo", "t/"), concat!("/hom", "e/")];
 
-pub(crate) fn check(house: &House) -> Vec<Fault> {
-    let mut faults = missing(house);
+pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
+    let mut faults = missing_documents(house);
     faults.extend(house.files.iter().flat_map(|(path, text)| own_paths(path, text)));
     let architecture = house.files.iter().find(|(path, _)| path == "ARCHITECTURE.md");
     faults.extend(architecture.iter().flat_map(|(_, text)| check_invariants(house, text)));
     faults
 }
 
-fn missing(house: &House) -> Vec<Fault> {
-    let absent = PAPERS.iter().filter(|paper| !house.has(paper));
-    absent.map(|paper| Fault::new(paper, 1, "is not there", "write it")).collect()
+fn missing_documents(house: &Workspace) -> Vec<Violation> {
+    let absent = PAPERS.iter().filter(|paper| !house.contains_path(paper));
+    absent.map(|paper| Violation::new(paper, 1, "is not there", "write it")).collect()
 }
 
-fn own_paths(path: &str, text: &str) -> Vec<Fault> {
-    let lines = text.lines().enumerate().filter(|(_, line)| OWN_FOLDERS.iter().any(|own| names(line, own)));
+fn own_paths(path: &str, text: &str) -> Vec<Violation> {
+    let lines = text.lines().enumerate().filter(|(_, line)| OWN_FOLDERS.iter().any(|own| contains_absolute_path(line, own)));
     let remedy = "use a relative path, a temporary folder or a made-up one such as /srv";
-    lines.map(|(index, _)| Fault::new(path, index + 1, "an absolute path of one machine", remedy)).collect()
+    lines.map(|(index, _)| Violation::new(path, index + 1, "an absolute path of one machine", remedy)).collect()
 }
 
 /// Whether an absolute path begins here, rather than a longer one going on.
-fn names(line: &str, folder: &str) -> bool {
+fn contains_absolute_path(line: &str, folder: &str) -> bool {
     let begins = |at: usize| {
         !line[..at].ends_with(|before: char| before.is_alphanumeric() || "._-})".contains(before))
     };
     line.match_indices(folder).any(|(at, _)| begins(at))
 }
 
-fn check_invariants(house: &House, text: &str) -> Vec<Fault> {
-    let found = invariants(text);
+fn check_invariants(house: &Workspace, text: &str) -> Vec<Violation> {
+    let found = parse_invariants(text);
     if found.is_empty() {
         let remedy = "list them as `1. … Guard: `path or test`` under `## Invariants`";
-        return vec![Fault::new("ARCHITECTURE.md", 1, "has no numbered invariants", remedy)];
+        return vec![Violation::new("ARCHITECTURE.md", 1, "has no numbered invariants", remedy)];
     }
     let numbers = found.iter().zip(1..).filter_map(|((line, invariant), number)| {
         let misnumbered = !invariant.starts_with(&format!("{number}. "));
         let remedy = "number them in order, each once";
         misnumbered.then(|| {
-            Fault::new("ARCHITECTURE.md", *line, format!("invariant {number} has another number"), remedy)
+            Violation::new("ARCHITECTURE.md", *line, format!("invariant {number} has another number"), remedy)
         })
     });
     let guards = found.iter().flat_map(|(line, invariant)| check_invariant(house, *line, invariant));
     numbers.chain(guards).collect()
 }
 
-fn check_invariant(house: &House, line: usize, invariant: &str) -> Vec<Fault> {
-    let fault = |what: String, remedy| Fault::new("ARCHITECTURE.md", line, what, remedy);
+fn check_invariant(house: &Workspace, line: usize, invariant: &str) -> Vec<Violation> {
+    let fault = |what: String, remedy| Violation::new("ARCHITECTURE.md", line, what, remedy);
     let Some((_, guards)) = invariant.split_once("Guard:") else {
         return vec![fault(
             "an invariant without `Guard:`".to_owned(),
@@ -64,21 +64,21 @@ fn check_invariant(house: &House, line: usize, invariant: &str) -> Vec<Fault> {
     if guards.is_empty() {
         return vec![fault("a guard that is not named".to_owned(), "name it between backticks")];
     }
-    let gone = guards.into_iter().filter(|guard| !exists(house, guard));
+    let gone = guards.into_iter().filter(|guard| !guard_exists(house, guard));
     gone.map(|guard| fault(format!("the guard `{guard}` does not exist"), "name one that does")).collect()
 }
 
 /// A guard is a path, a test by its name (or module path), or a chore.
-fn exists(house: &House, guard: &str) -> bool {
+fn guard_exists(house: &Workspace, guard: &str) -> bool {
     let name = guard.rsplit("::").next().unwrap_or(guard);
     let defines = |text: &str| text.contains(&format!("fn {name}(")) || text.contains(&format!("fn {name}<"));
     guard.starts_with("cargo xtask ")
-        || house.has(guard)
+        || house.contains_path(guard)
         || house.sources.iter().any(|source| defines(&source.text))
 }
 
 /// The numbered items under the heading, each with its first line's number; an item goes on until the next begins.
-fn invariants(text: &str) -> Vec<(usize, String)> {
+fn parse_invariants(text: &str) -> Vec<(usize, String)> {
     let mut items: Vec<(usize, String)> = Vec::new();
     let numbered = text.lines().enumerate().map(|(index, line)| (index + 1, line));
     let section = numbered.skip_while(|(_, line)| line.trim() != "## Invariants").skip(1);
@@ -101,30 +101,30 @@ fn is_numbered(line: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn told(architecture: &str) -> Vec<String> {
+    fn invariant_violations(architecture: &str) -> Vec<String> {
         let source = ("crates/core/tests/it/x.rs", "//! X.\nfn closed_serves_nothing() {}\n");
-        let house = House::of([("ARCHITECTURE.md", architecture), source]);
-        check(&house).iter().map(Fault::to_string).filter(|fault| fault.starts_with("ARCH")).collect()
+        let house = Workspace::from_files([("ARCHITECTURE.md", architecture), source]);
+        check(&house).iter().map(Violation::to_string).filter(|fault| fault.starts_with("ARCH")).collect()
     }
 
     #[test]
     fn an_invariant_needs_a_guard_that_exists() {
         let head = "# A\n\n## Invariants\n\n";
         assert!(
-            told(&format!("{head}1. X.\n   Guard: `closed_serves_nothing`, `crates/core/tests`.\n"))
+            invariant_violations(&format!("{head}1. X.\n   Guard: `closed_serves_nothing`, `crates/core/tests`.\n"))
                 .is_empty()
         );
-        assert!(told(&format!("{head}1. X.\n"))[0].contains("without `Guard:`"));
-        let twice = told(&format!("{head}{0}{0}", "1. X. Guard: `closed_serves_nothing`\n"));
+        assert!(invariant_violations(&format!("{head}1. X.\n"))[0].contains("without `Guard:`"));
+        let twice = invariant_violations(&format!("{head}{0}{0}", "1. X. Guard: `closed_serves_nothing`\n"));
         assert_eq!(twice.len(), 1);
         assert!(twice[0].contains("invariant 2 has another number"), "{twice:?}");
-        assert!(told(&format!("{head}1. X. Guard: `gone_test`\n"))[0].contains("`gone_test` does not exist"));
-        assert!(told("# A\n")[0].contains("no numbered invariants"));
+        assert!(invariant_violations(&format!("{head}1. X. Guard: `gone_test`\n"))[0].contains("`gone_test` does not exist"));
+        assert!(invariant_violations("# A\n")[0].contains("no numbered invariants"));
     }
 
     #[test]
     fn a_missing_paper_is_a_fault() {
-        assert_eq!(missing(&House::of([("README.md", "")])).len(), PAPERS.len() - 1);
+        assert_eq!(missing_documents(&Workspace::from_files([("README.md", "")])).len(), PAPERS.len() - 1);
     }
 
     #[test]

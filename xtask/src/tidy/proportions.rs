@@ -3,8 +3,8 @@
 use syn::{FnArg, ImplItemFn, ItemFn, Signature, TraitItemFn, spanned::Spanned, visit::Visit};
 
 use super::{
-    Fault, House,
-    source::{Kind, Source},
+    Violation, Workspace,
+    source::{Kind, SourceFile},
 };
 
 const LONGEST_FILE: usize = 350;
@@ -14,17 +14,17 @@ const MOST_ARGUMENTS: usize = 5;
 const FILES: [(usize, usize); 2] = [(50, 110), (90, 220)];
 const FUNCTIONS: [(usize, usize); 1] = [(50, 10)];
 
-pub(crate) fn check(house: &House) -> Vec<Fault> {
-    let production: Vec<&Source> = house.of_kind(Kind::Production).collect();
+pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
+    let production: Vec<&SourceFile> = house.of_kind(Kind::Production).collect();
     let files: Vec<usize> = production.iter().map(|source| source.production_lines()).collect();
     let functions: Vec<usize> = production
         .iter()
-        .flat_map(|source| functions(source))
+        .flat_map(|source| measure_functions(source))
         .filter(|one| !one.is_test)
         .map(|one| one.lines)
         .collect();
 
-    let mut faults: Vec<Fault> = production.iter().filter_map(|source| check_file(source)).collect();
+    let mut faults: Vec<Violation> = production.iter().filter_map(|source| check_file(source)).collect();
     faults.extend(house.sources.iter().flat_map(check_functions));
     faults.extend(FILES.iter().filter_map(|limit| check_distribution("files", files.clone(), *limit)));
     faults.extend(
@@ -33,26 +33,26 @@ pub(crate) fn check(house: &House) -> Vec<Fault> {
     faults
 }
 
-fn check_file(source: &Source) -> Option<Fault> {
+fn check_file(source: &SourceFile) -> Option<Violation> {
     let lines = source.production_lines();
     let what = format!("{lines} lines of production code, {LONGEST_FILE} at most");
-    (lines > LONGEST_FILE).then(|| Fault::new(&source.path, 1, what, "split it by what its parts are"))
+    (lines > LONGEST_FILE).then(|| Violation::new(&source.path, 1, what, "split it by what its parts are"))
 }
 
-fn check_functions(source: &Source) -> Vec<Fault> {
-    functions(source).iter().flat_map(|function| check_function(source, function)).collect()
+fn check_functions(source: &SourceFile) -> Vec<Violation> {
+    measure_functions(source).iter().flat_map(|function| check_function(source, function)).collect()
 }
 
-fn check_function(source: &Source, function: &Function) -> Vec<Fault> {
-    let Function { name, line, lines, arguments, .. } = function;
+fn check_function(source: &SourceFile, function: &FunctionSize) -> Vec<Violation> {
+    let FunctionSize { name, line, lines, arguments, .. } = function;
     let mut faults = Vec::new();
     if *lines > LONGEST_FUNCTION {
         let what = format!("`{name}` has {lines} lines, {LONGEST_FUNCTION} at most");
-        faults.push(Fault::new(&source.path, *line, what, "give its steps names of their own"));
+        faults.push(Violation::new(&source.path, *line, what, "give its steps names of their own"));
     }
     if *arguments > MOST_ARGUMENTS {
         let what = format!("`{name}` takes {arguments} arguments, {MOST_ARGUMENTS} at most");
-        faults.push(Fault::new(&source.path, *line, what, "put those that belong together in a struct"));
+        faults.push(Violation::new(&source.path, *line, what, "put those that belong together in a struct"));
     }
     faults
 }
@@ -60,15 +60,15 @@ fn check_function(source: &Source, function: &Function) -> Vec<Fault> {
 fn check_distribution(
     things: &str,
     mut lines: Vec<usize>,
-    (percentile, most): (usize, usize),
-) -> Option<Fault> {
+    (percentile, max_lines): (usize, usize),
+) -> Option<Violation> {
     lines.sort_unstable();
     let index = (lines.len() * percentile).div_ceil(100).checked_sub(1)?;
-    let what = format!("{percentile} % of all {things} have up to {} lines, {most} at most", lines[index]);
-    (lines[index] > most).then(|| Fault::new("Cargo.toml", 1, what, format!("shorten the longest {things}")))
+    let what = format!("{percentile} % of all {things} have up to {} lines, {max_lines} at most", lines[index]);
+    (lines[index] > max_lines).then(|| Violation::new("Cargo.toml", 1, what, format!("shorten the longest {things}")))
 }
 
-struct Function {
+struct FunctionSize {
     name: String,
     line: usize,
     lines: usize,
@@ -76,23 +76,23 @@ struct Function {
     is_test: bool,
 }
 
-fn functions(source: &Source) -> Vec<Function> {
-    let mut functions = Functions { source, found: Vec::new() };
+fn measure_functions(source: &SourceFile) -> Vec<FunctionSize> {
+    let mut functions = FunctionVisitor { source, found: Vec::new() };
     functions.visit_file(&source.syntax);
     functions.found
 }
 
-struct Functions<'a> {
-    source: &'a Source,
-    found: Vec<Function>,
+struct FunctionVisitor<'a> {
+    source: &'a SourceFile,
+    found: Vec<FunctionSize>,
 }
 
-impl Functions<'_> {
+impl FunctionVisitor<'_> {
     /// Counted from `fn` to the closing brace: attributes and documentation are free.
     fn add(&mut self, signature: &Signature, body: &impl Spanned) {
         let (start, end) = (signature.span().start().line, body.span().end().line);
         let is_argument = |input: &&FnArg| matches!(input, FnArg::Typed(_));
-        self.found.push(Function {
+        self.found.push(FunctionSize {
             name: signature.ident.to_string(),
             line: start,
             lines: end + 1 - start,
@@ -102,7 +102,7 @@ impl Functions<'_> {
     }
 }
 
-impl<'ast> Visit<'ast> for Functions<'_> {
+impl<'ast> Visit<'ast> for FunctionVisitor<'_> {
     fn visit_item_fn(&mut self, function: &'ast ItemFn) {
         self.add(&function.sig, &function.block);
         syn::visit::visit_item_fn(self, function);
@@ -125,35 +125,35 @@ impl<'ast> Visit<'ast> for Functions<'_> {
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> Vec<String> {
-        check(&House::of([("crates/core/src/x.rs", text)])).iter().map(Fault::to_string).collect()
+    fn violations(text: &str) -> Vec<String> {
+        check(&Workspace::from_files([("crates/core/src/x.rs", text)])).iter().map(Violation::to_string).collect()
     }
 
     #[test]
     fn a_long_file_is_a_fault_but_its_tests_do_not_count() {
         let long = "// line\n".repeat(351);
-        assert!(told(&long)[0].contains("351 lines"));
+        assert!(violations(&long)[0].contains("351 lines"));
         let tested = format!("//! X.\n#[cfg(test)]\nmod tests {{\n{long}}}\n");
-        assert!(told(&tested).is_empty());
+        assert!(violations(&tested).is_empty());
     }
 
     #[test]
     fn a_long_function_is_a_fault() {
         let body = "    g();\n".repeat(60);
-        let faults = told(&format!("impl X {{\n    fn f(&self) {{\n{body}    }}\n}}\n"));
+        let faults = violations(&format!("impl X {{\n    fn f(&self) {{\n{body}    }}\n}}\n"));
         assert!(faults.iter().any(|fault| fault.contains("x.rs:2: `f` has 62 lines")), "{faults:?}");
     }
 
     #[test]
     fn a_sixth_argument_is_a_fault_and_self_is_none() {
-        let faults = told("fn f(a: A, b: A, c: A, d: A, e: A, f: A) {}\n");
+        let faults = violations("fn f(a: A, b: A, c: A, d: A, e: A, f: A) {}\n");
         assert!(faults[0].contains("takes 6 arguments"));
-        assert!(told("impl X {\n    fn f(&self, a: A, b: A, c: A, d: A, e: A) {}\n}\n").is_empty());
+        assert!(violations("impl X {\n    fn f(&self, a: A, b: A, c: A, d: A, e: A) {}\n}\n").is_empty());
     }
 
     #[test]
     fn the_middle_function_must_be_short() {
         let long = format!("fn f() {{\n{}}}\n", "    g();\n".repeat(20));
-        assert!(told(&long)[0].contains("50 % of all functions have up to 22 lines"));
+        assert!(violations(&long)[0].contains("50 % of all functions have up to 22 lines"));
     }
 }

@@ -5,13 +5,13 @@ use std::{path::Path, process::Command};
 use syn::{ItemUse, UseTree, visit::Visit};
 
 use super::{
-    Fault, House,
-    lexeme::find,
-    source::{Kind, Source, lines},
+    Violation, Workspace,
+    lexeme::find_phrase,
+    source::{Kind, SourceFile, line_range},
 };
 
 /// What `core` may not name, as path or beginning of one.
-const OUTSIDE: [&str; 9] = [
+const FORBIDDEN_PATHS: [&str; 9] = [
     "std :: env",
     "std :: fs",
     "std :: process",
@@ -22,27 +22,27 @@ const OUTSIDE: [&str; 9] = [
     "tokio :: process",
     "SystemTime :: now",
 ];
-const CLOCK: &str = "crates/core/src/clock.rs";
+const CLOCK_FILE: &str = "crates/core/src/clock.rs";
 const REMEDY: &str = "take it as an argument or behind a trait; the crates outside of core do I/O";
 
 /// Beginnings of the names of packages that may not be under `core`.
-const CLIENTS: [&str; 6] = ["aws-config", "aws-sdk-", "aws-smithy-http-client", "hyper", "rustls", "rmcp"];
+const FORBIDDEN_PACKAGES: [&str; 6] = ["aws-config", "aws-sdk-", "aws-smithy-http-client", "hyper", "rustls", "rmcp"];
 
-pub(crate) fn check(house: &House) -> Vec<Fault> {
+pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
     house
         .of_kind(Kind::Production)
-        .filter(|source| source.member() == "crates/core")
+        .filter(|source| source.member_dir() == "crates/core")
         .flat_map(check_file)
         .collect()
 }
 
 /// Asks cargo what `core` pulls in.
-pub(crate) fn check_tree(root: &Path) -> Vec<Fault> {
+pub(crate) fn check_tree(root: &Path) -> Vec<Violation> {
     let arguments =
         ["tree", "-p", "valetkey-core", "-e", "normal", "--prefix", "none", "--offline", "--locked"];
-    let fault = |what: String, remedy: &str| Fault::new("crates/core/Cargo.toml", 1, what, remedy);
+    let fault = |what: String, remedy: &str| Violation::new("crates/core/Cargo.toml", 1, what, remedy);
     match Command::new("cargo").args(arguments).current_dir(root).output() {
-        Ok(output) if output.status.success() => clients(&String::from_utf8_lossy(&output.stdout))
+        Ok(output) if output.status.success() => forbidden_packages(&String::from_utf8_lossy(&output.stdout))
             .into_iter()
             .map(|client| {
                 fault(format!("`{client}` is in core's tree"), "move what needs it to crates/backends")
@@ -57,51 +57,51 @@ pub(crate) fn check_tree(root: &Path) -> Vec<Fault> {
     }
 }
 
-fn clients(tree: &str) -> Vec<&str> {
+fn forbidden_packages(tree: &str) -> Vec<&str> {
     let packages = tree.lines().filter_map(|line| line.split_whitespace().next());
-    packages.filter(|package| CLIENTS.iter().any(|client| package.starts_with(client))).collect()
+    packages.filter(|package| FORBIDDEN_PACKAGES.iter().any(|client| package.starts_with(client))).collect()
 }
 
-fn check_file(source: &Source) -> Vec<Fault> {
-    let row = source.production();
+fn check_file(source: &SourceFile) -> Vec<Violation> {
+    let row = source.production_tokens();
     let mut found: Vec<(usize, String)> = Vec::new();
-    for phrase in OUTSIDE {
-        found.extend(find(&row, phrase).into_iter().map(|line| (line, phrase.replace(' ', ""))));
+    for phrase in FORBIDDEN_PATHS {
+        found.extend(find_phrase(&row, phrase).into_iter().map(|line| (line, phrase.replace(' ', ""))));
     }
-    found.extend(imports(source));
+    found.extend(forbidden_imports(source));
     found.sort();
     found.dedup();
-    let owns_clock = |what: &str| source.path == CLOCK && what == "SystemTime::now";
+    let owns_clock = |what: &str| source.path == CLOCK_FILE && what == "SystemTime::now";
     let found = found.into_iter().filter(|(line, what)| !source.is_test_line(*line) && !owns_clock(what));
-    found.map(|(line, what)| Fault::new(&source.path, line, format!("core names `{what}`"), REMEDY)).collect()
+    found.map(|(line, what)| Violation::new(&source.path, line, format!("core names `{what}`"), REMEDY)).collect()
 }
 
 /// `use std::{env, fs}` says it too, with other words.
-fn imports(source: &Source) -> Vec<(usize, String)> {
-    let mut imports = Imports::default();
+fn forbidden_imports(source: &SourceFile) -> Vec<(usize, String)> {
+    let mut imports = ImportVisitor::default();
     imports.visit_file(&source.syntax);
-    let outside: Vec<String> = OUTSIDE.iter().map(|phrase| phrase.replace(' ', "")).collect();
+    let outside: Vec<String> = FORBIDDEN_PATHS.iter().map(|phrase| phrase.replace(' ', "")).collect();
     let is_in = |path: &str, outside: &str| path == outside || path.starts_with(&format!("{outside}::"));
     let named = |path: &String| outside.iter().find(|outside| is_in(path, outside)).cloned();
     imports.found.iter().filter_map(|(line, path)| Some((*line, named(path)?))).collect()
 }
 
 #[derive(Default)]
-struct Imports {
+struct ImportVisitor {
     found: Vec<(usize, String)>,
 }
 
-impl<'ast> Visit<'ast> for Imports {
+impl<'ast> Visit<'ast> for ImportVisitor {
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
-        self.walk(&item.tree, "", *lines(item).start());
+        self.collect(&item.tree, "", *line_range(item).start());
     }
 }
 
-impl Imports {
-    fn walk(&mut self, tree: &UseTree, prefix: &str, line: usize) {
+impl ImportVisitor {
+    fn collect(&mut self, tree: &UseTree, prefix: &str, line: usize) {
         match tree {
-            UseTree::Path(path) => self.walk(&path.tree, &format!("{prefix}{}::", path.ident), line),
-            UseTree::Group(group) => group.items.iter().for_each(|tree| self.walk(tree, prefix, line)),
+            UseTree::Path(path) => self.collect(&path.tree, &format!("{prefix}{}::", path.ident), line),
+            UseTree::Group(group) => group.items.iter().for_each(|tree| self.collect(tree, prefix, line)),
             UseTree::Name(name) => self.found.push((line, format!("{prefix}{}", name.ident))),
             UseTree::Rename(name) => self.found.push((line, format!("{prefix}{}", name.ident))),
             _ => {}
@@ -113,8 +113,8 @@ impl Imports {
 mod tests {
     use super::*;
 
-    fn faults(path: &str, text: &str) -> usize {
-        check(&House::of([(path, text)])).len()
+    fn violation_count(path: &str, text: &str) -> usize {
+        check(&Workspace::from_files([(path, text)])).len()
     }
 
     #[test]
@@ -126,23 +126,23 @@ mod tests {
             "fn f() { g!(tokio::spawn(h())); }",
             "use std::time::SystemTime;\nfn f() { SystemTime::now(); }",
         ] {
-            assert_eq!(faults("crates/core/src/x.rs", text), 1, "{text}");
-            assert_eq!(faults("crates/backends/src/x.rs", text), 0, "{text}");
+            assert_eq!(violation_count("crates/core/src/x.rs", text), 1, "{text}");
+            assert_eq!(violation_count("crates/backends/src/x.rs", text), 0, "{text}");
         }
     }
 
     #[test]
     fn the_clock_tests_and_comments_are_free() {
-        assert_eq!(faults(CLOCK, "fn now() { SystemTime::now(); }"), 0);
+        assert_eq!(violation_count(CLOCK_FILE, "fn now() { SystemTime::now(); }"), 0);
         let text =
             "//! Never std::env.\nuse std::time::SystemTime;\n#[cfg(test)]\nmod tests { use std::fs; }\n";
-        assert_eq!(faults("crates/core/src/x.rs", text), 0);
+        assert_eq!(violation_count("crates/core/src/x.rs", text), 0);
     }
 
     #[test]
     fn a_client_in_the_tree_is_found() {
         let tree =
             "valetkey-core v0.1.0\naws-credential-types v1.3.1\naws-sdk-sts v1.0.0\nhyper v1.0.0 (*)\n";
-        assert_eq!(clients(tree), ["aws-sdk-sts", "hyper"]);
+        assert_eq!(forbidden_packages(tree), ["aws-sdk-sts", "hyper"]);
     }
 }

@@ -1,44 +1,44 @@
 //! Library crates never print and never give up: that is for the program that uses them.
 
 use super::{
-    Fault, House,
-    lexeme::find,
-    source::{Kind, Source},
+    Violation, Workspace,
+    lexeme::find_phrase,
+    source::{Kind, SourceFile},
 };
 
 /// A phrase, and what to do instead.
 const PHRASES: [(&str, &str); 8] = [
-    ("print !", PRINT),
-    ("println !", PRINT),
-    ("eprint !", PRINT),
-    ("eprintln !", PRINT),
-    ("dbg !", PRINT),
-    (". unwrap (", UNWRAP),
-    (". expect (", UNWRAP),
-    (". unwrap_err (", UNWRAP),
+    ("print !", PRINT_REMEDY),
+    ("println !", PRINT_REMEDY),
+    ("eprint !", PRINT_REMEDY),
+    ("eprintln !", PRINT_REMEDY),
+    ("dbg !", PRINT_REMEDY),
+    (". unwrap (", UNWRAP_REMEDY),
+    (". expect (", UNWRAP_REMEDY),
+    (". unwrap_err (", UNWRAP_REMEDY),
 ];
-const PRINT: &str = "return it, or trace it";
-const UNWRAP: &str = "return an error, or make the case impossible by type";
+const PRINT_REMEDY: &str = "return it, or trace it";
+const UNWRAP_REMEDY: &str = "return an error, or make the case impossible by type";
 
 /// The members that may: the program itself, and what never ships.
 const EXEMPT: [&str; 4] = ["crates/cli", "xtask", "rig", "bench"];
 
-pub(crate) fn check(house: &House) -> Vec<Fault> {
-    let libraries = house.of_kind(Kind::Production).filter(|source| !EXEMPT.contains(&source.member()));
+pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
+    let libraries = house.of_kind(Kind::Production).filter(|source| !EXEMPT.contains(&source.member_dir()));
     libraries.filter(|source| !is_for_testing(source)).flat_map(check_file).collect()
 }
 
-fn check_file(source: &Source) -> Vec<Fault> {
-    let row = source.production();
+fn check_file(source: &SourceFile) -> Vec<Violation> {
+    let row = source.production_tokens();
     let fault = |(phrase, remedy): &(&str, &'static str)| {
         let (what, remedy) = (format!("`{}` in a library", phrase.replace(' ', "")), *remedy);
-        find(&row, phrase).into_iter().map(move |line| Fault::new(&source.path, line, what.clone(), remedy))
+        find_phrase(&row, phrase).into_iter().map(move |line| Violation::new(&source.path, line, what.clone(), remedy))
     };
     PHRASES.iter().flat_map(|entry| fault(entry).collect::<Vec<_>>()).collect()
 }
 
 /// The public test kit: a contract suite fails by panicking.
-fn is_for_testing(source: &Source) -> bool {
+fn is_for_testing(source: &SourceFile) -> bool {
     source.path.ends_with("/src/testing.rs") || source.path.contains("/src/testing/")
 }
 
@@ -46,27 +46,27 @@ fn is_for_testing(source: &Source) -> bool {
 mod tests {
     use super::*;
 
-    fn faults(path: &str, text: &str) -> usize {
-        check(&House::of([(path, text)])).len()
+    fn violation_count(path: &str, text: &str) -> usize {
+        check(&Workspace::from_files([(path, text)])).len()
     }
 
     #[test]
     fn printing_and_unwrapping_are_faults_in_libraries_only() {
         let text = "fn f() {\n    println!(\"x\");\n    g().unwrap();\n    g().expect(\"x\");\n}\n";
-        assert_eq!(faults("crates/core/src/x.rs", text), 3);
-        assert_eq!(faults("crates/cli/src/x.rs", text), 0);
-        assert_eq!(faults("crates/core/tests/it/x.rs", text), 0);
+        assert_eq!(violation_count("crates/core/src/x.rs", text), 3);
+        assert_eq!(violation_count("crates/cli/src/x.rs", text), 0);
+        assert_eq!(violation_count("crates/core/tests/it/x.rs", text), 0);
     }
 
     #[test]
     fn tests_comments_and_relatives_are_free() {
         let text = "// println!()\nfn f() { g().unwrap_or(1); }\n#[cfg(test)]\nmod tests { fn t() { g().unwrap(); } }\n";
-        assert_eq!(faults("crates/core/src/x.rs", text), 0);
+        assert_eq!(violation_count("crates/core/src/x.rs", text), 0);
     }
 
     #[test]
     fn a_test_module_in_a_file_of_its_own_is_a_test() {
-        let house = House::of([
+        let house = Workspace::from_files([
             ("crates/core/src/x.rs", "#[cfg(test)]\nmod tests;\n"),
             ("crates/core/src/x/tests.rs", "fn t() { g().unwrap(); }\n"),
         ]);

@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use syn::{Attribute, File, Item, Meta, spanned::Spanned};
 
 use super::{
-    Fault,
-    lexeme::{Lexeme, lexemes},
+    Violation,
+    lexeme::{Lexeme, tokenize},
 };
 
 /// What a file is for.
@@ -19,41 +19,41 @@ pub(crate) enum Kind {
 }
 
 /// A parsed Rust file.
-pub(crate) struct Source {
+pub(crate) struct SourceFile {
     pub(crate) path: String,
     pub(crate) text: String,
     pub(crate) kind: Kind,
     pub(crate) syntax: File,
-    lexemes: Vec<Lexeme>,
+    tokens: Vec<Lexeme>,
     test_lines: Vec<RangeInclusive<usize>>,
 }
 
-impl Source {
-    pub(crate) fn parse(path: &str, text: &str) -> Result<Self, Fault> {
+impl SourceFile {
+    pub(crate) fn parse(path: &str, text: &str) -> Result<Self, Violation> {
         let fault = |error: &dyn std::fmt::Display, line| {
-            Fault::new(path, line, format!("not Rust that can be parsed: {error}"), "make it compile")
+            Violation::new(path, line, format!("not Rust that can be parsed: {error}"), "make it compile")
         };
         let syntax = syn::parse_file(text).map_err(|error| fault(&error, error.span().start().line))?;
         Ok(Self {
             path: path.to_owned(),
             text: text.to_owned(),
             kind: if path.contains("/src/") { Kind::Production } else { Kind::Test },
-            lexemes: lexemes(text).map_err(|error| fault(&error, 1))?,
-            test_lines: syntax.items.iter().filter(|item| is_test(item)).map(lines).collect(),
+            tokens: tokenize(text).map_err(|error| fault(&error, 1))?,
+            test_lines: syntax.items.iter().filter(|item| is_test(item)).map(line_range).collect(),
             syntax,
         })
     }
 
     /// The folder of the workspace member that it belongs to: `crates/core`, `xtask`.
-    pub(crate) fn member(&self) -> &str {
+    pub(crate) fn member_dir(&self) -> &str {
         let depth = if self.path.starts_with("crates/") { 2 } else { 1 };
         let end = self.path.match_indices('/').nth(depth - 1).map_or(self.path.len(), |(end, _)| end);
         &self.path[..end]
     }
 
     /// Its words outside `#[cfg(test)]` items: no comments, macro bodies included.
-    pub(crate) fn production(&self) -> Vec<Lexeme> {
-        self.lexemes.iter().filter(|lexeme| !self.is_test_line(lexeme.line)).cloned().collect()
+    pub(crate) fn production_tokens(&self) -> Vec<Lexeme> {
+        self.tokens.iter().filter(|lexeme| !self.is_test_line(lexeme.line)).cloned().collect()
     }
 
     /// How many of its lines are not in `#[cfg(test)]` items.
@@ -69,16 +69,16 @@ impl Source {
     pub(crate) fn test_modules(&self) -> Vec<String> {
         let stem = self.path.trim_end_matches(".rs");
         let folder = stem.strip_suffix("/lib").or_else(|| stem.strip_suffix("/main")).unwrap_or(stem);
-        let elsewhere = |item: &Item| match item {
+        let test_module = |item: &Item| match item {
             Item::Mod(module) if module.content.is_none() && is_test(item) => Some(module.ident.to_string()),
             _ => None,
         };
-        self.syntax.items.iter().filter_map(elsewhere).map(|name| format!("{folder}/{name}")).collect()
+        self.syntax.items.iter().filter_map(test_module).map(|name| format!("{folder}/{name}")).collect()
     }
 }
 
 /// The lines from an item's attributes to its end.
-pub(crate) fn lines(item: &impl Spanned) -> RangeInclusive<usize> {
+pub(crate) fn line_range(item: &impl Spanned) -> RangeInclusive<usize> {
     let span = item.span();
     span.start().line..=span.end().line
 }
@@ -100,24 +100,24 @@ fn is_test(item: &Item) -> bool {
 fn is_cfg_test(attribute: &Attribute) -> bool {
     let Meta::List(list) = &attribute.meta else { return false };
     let condition = list.tokens.to_string();
-    let says = |wanted: &str| condition.split([' ', '(', ')', ',']).any(|word| word == wanted);
-    list.path.is_ident("cfg") && says("test") && !says("not")
+    let contains_word = |wanted: &str| condition.split([' ', '(', ')', ',']).any(|word| word == wanted);
+    list.path.is_ident("cfg") && contains_word("test") && !contains_word("not")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn production_lines(condition: &str) -> usize {
+    fn count_production_lines(condition: &str) -> usize {
         let text = format!("//! X.\n#[cfg({condition})]\nmod tests {{}}\n");
-        Source::parse("crates/core/src/x.rs", &text).map_or(0, |source| source.production_lines())
+        SourceFile::parse("crates/core/src/x.rs", &text).map_or(0, |source| source.production_lines())
     }
 
     #[test]
     fn only_what_is_compiled_for_tests_alone_is_a_test() {
-        assert_eq!(production_lines("test"), 1);
-        assert_eq!(production_lines("all(feature = \"x\", test)"), 1);
-        assert_eq!(production_lines("not(test)"), 3);
-        assert_eq!(production_lines("feature = \"test-util\""), 3);
+        assert_eq!(count_production_lines("test"), 1);
+        assert_eq!(count_production_lines("all(feature = \"x\", test)"), 1);
+        assert_eq!(count_production_lines("not(test)"), 3);
+        assert_eq!(count_production_lines("feature = \"test-util\""), 3);
     }
 }

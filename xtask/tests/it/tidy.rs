@@ -1,10 +1,10 @@
 //! What `cargo xtask tidy` would say about this repository.
 
-use xtask::tidy::{Fault, faults};
+use xtask::tidy::{Violation, violations};
 
 #[test]
 fn the_repository_is_tidy() {
-    let faults = faults(&xtask::root()).unwrap();
-    let told: Vec<String> = faults.iter().map(Fault::to_string).collect();
-    assert!(told.is_empty(), "{}", told.join("\n"));
+    let faults = violations(&xtask::workspace_root()).unwrap();
+    let messages: Vec<String> = faults.iter().map(Violation::to_string).collect();
+    assert!(messages.is_empty(), "{}", messages.join("\n"));
 }

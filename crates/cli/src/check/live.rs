@@ -17,29 +17,29 @@ use crate::settings::{AccountSettings, Settings};
 /// An account to be asked, and whose it should be, if the settings say that.
 pub(super) struct Asked {
     alias: Alias,
-    owner: Option<AccountId>,
+    expected_owner: Option<AccountId>,
     /// Where its credentials come from.
     origin: String,
 }
 
 /// The accounts that the session may have.
-pub(super) fn accounts(settings: &Settings, base: &SdkBase) -> Vec<Asked> {
+pub(super) fn probes(settings: &Settings, base: &SdkBase) -> Vec<Asked> {
     let region = base.config().region().and_then(|region| region.as_ref().parse().ok());
-    let asked = |(name, account): (&String, &AccountSettings)| {
+    let to_probe = |(name, account): (&String, &AccountSettings)| {
         let owner = account.role_arn().and_then(|role| role.parse::<RoleArn>().ok());
         Some(Asked {
             alias: name.parse().ok()?,
-            owner: owner.map(|role| role.account().clone()),
+            expected_owner: owner.map(|role| role.account().clone()),
             origin: account
                 .origin(account.region().and_then(|region| region.parse().ok()).as_ref().or(region.as_ref())),
         })
     };
-    settings.accounts.iter().filter(|(name, _)| settings.allows(name)).filter_map(asked).collect()
+    settings.accounts.iter().filter(|(name, _)| settings.allows(name)).filter_map(to_probe).collect()
 }
 
 /// Asks all accounts at once. One that fails does not keep the others from being told.
-pub(super) async fn run(session: &SessionContext, accounts: &[Asked], base: &SdkBase) -> Result<(), CliError> {
-    let answers = accounts.iter().map(|asked| async { (&asked.alias, answer(session, asked, base).await) });
+pub(super) async fn probe_accounts(session: &SessionContext, accounts: &[Asked], base: &SdkBase) -> Result<(), CliError> {
+    let answers = accounts.iter().map(|asked| async { (&asked.alias, probe(session, asked, base).await) });
     let mut failures = Vec::new();
     let mut lines = Vec::new();
     for (alias, answer) in join_all(answers).await {
@@ -52,22 +52,22 @@ pub(super) async fn run(session: &SessionContext, accounts: &[Asked], base: &Sdk
             Err(error) => failures.push(format!("{alias}: {}", with_causes(&error))),
         }
     }
-    write(&lines).map_err(|error| CliError::failed(format!("standard output cannot be written: {error}")))?;
+    print_lines(&lines).map_err(|error| CliError::failed(format!("standard output cannot be written: {error}")))?;
     if failures.is_empty() { Ok(()) } else { Err(CliError::failed_lines(failures)) }
 }
 
 /// What one account got, and whose it is.
-async fn answer(session: &SessionContext, asked: &Asked, base: &SdkBase) -> Result<String> {
+async fn probe(session: &SessionContext, asked: &Asked, base: &SdkBase) -> Result<String> {
     let account = session.account(&asked.alias)?;
     let what = format!("credentials of the account `{}`, from {}", asked.alias, asked.origin);
     with_progress(account.credentials(), what).await?;
     let lookup = StsCallerLookup::new(&base.clone().region(&account.resolved_region()));
     let caller = WhoAmI::new(account.clone(), Arc::new(lookup)).caller().await?;
     let status = account.status()?;
-    let told = asked.owner.as_ref().map(|owner| (owner, "its role is"));
-    let told = told.or(status.account_id.as_ref().map(|owner| (owner, "its provider says that they are")));
-    match told.filter(|(owner, _)| *owner != caller.account()) {
-        None => Ok(got(&status, &caller)),
+    let expected = asked.expected_owner.as_ref().map(|owner| (owner, "its role is"));
+    let expected_or_reported = expected.or(status.account_id.as_ref().map(|owner| (owner, "its provider says that they are")));
+    match expected_or_reported.filter(|(owner, _)| *owner != caller.account()) {
+        None => Ok(success_line(&status, &caller)),
         Some((owner, says)) => {
             let what =
                 format!("AWS takes its credentials for {}, and {says} of account {owner}", caller.arn());
@@ -77,7 +77,7 @@ async fn answer(session: &SessionContext, asked: &Asked, base: &SdkBase) -> Resu
     }
 }
 
-fn got(status: &AccountStatus, caller: &CallerIdentity) -> String {
+fn success_line(status: &AccountStatus, caller: &CallerIdentity) -> String {
     let mut line = format!("…{}", status.key_suffix.as_deref().unwrap_or_default());
     if let Some(provider) = &status.provider {
         line.push_str(&format!(" from {provider}"));
@@ -93,7 +93,7 @@ fn got(status: &AccountStatus, caller: &CallerIdentity) -> String {
     line
 }
 
-fn write(lines: &[String]) -> std::io::Result<()> {
+fn print_lines(lines: &[String]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     lines.iter().try_for_each(|line| writeln!(out, "{}", printable(line)))
 }

@@ -9,8 +9,8 @@ use valetkey::{
 };
 
 use super::exchange;
-use super::provider::{Around, Provider, provider};
-use crate::settings::{AccountSettings, Fault, ProviderSettings, Settings};
+use super::provider::{ProviderContext, SharedProvider, build_provider};
+use crate::settings::{AccountSettings, Diagnostic, ProviderSettings, Settings};
 use crate::terminal::Terminal;
 
 pub(super) const NOT_ALLOWED: &str =
@@ -21,10 +21,10 @@ const FEDERATED: &str = "leads to a federated user, who may not assume roles; ta
                          the policies on the role";
 const TEMPORARY: &str = "leads to temporary credentials, which STS does not exchange; name one that has long-lived keys, \
                          or use that account as it is";
-const NOBODY_SETS: &str = "leads past the session to an account of provider `memory`, on which nothing can be set; add it \
+const SOURCE_IS_HIDDEN_MEMORY: &str = "leads past the session to an account of provider `memory`, on which nothing can be set; add it \
                            to `allowed_accounts`";
 
-pub(super) struct Accounts<'a> {
+pub(super) struct AccountBuilder<'a> {
     settings: &'a Settings,
     base: &'a SdkBase,
     terminal: &'a Terminal,
@@ -34,25 +34,25 @@ pub(super) struct Accounts<'a> {
     order: Vec<(&'a str, Alias)>,
 }
 
-impl<'a> Accounts<'a> {
+impl<'a> AccountBuilder<'a> {
     /// Orders the accounts and reports names that are none, unknown sources and cycles.
     pub(super) fn new(
         settings: &'a Settings,
         base: &'a SdkBase,
         terminal: &'a Terminal,
         observers: &'a CredentialObservers,
-        faults: &mut Vec<Fault>,
+        faults: &mut Vec<Diagnostic>,
     ) -> Self {
         let mut accounts = Self { settings, base, terminal, observers, order: Vec::new() };
         for name in settings.accounts.keys() {
-            accounts.place(name, &mut Vec::new(), faults);
+            accounts.add_in_order(name, &mut Vec::new(), faults);
         }
         if let Some(default) = &settings.session.default_account {
             let at_default = ["session", "default_account"];
             if !settings.has_account(default) {
-                faults.push(settings.fault(&at_default, settings.unknown_account()));
+                faults.push(settings.diagnostic(&at_default, settings.unknown_account()));
             } else if !settings.allows_any(default) {
-                faults.push(settings.fault(&at_default, NOT_ALLOWED));
+                faults.push(settings.diagnostic(&at_default, NOT_ALLOWED));
             }
         }
         accounts.check_allowed(faults);
@@ -61,7 +61,7 @@ impl<'a> Accounts<'a> {
     }
 
     /// What a source must not be, though it is one of the accounts.
-    fn check_source(&self, name: &str, faults: &mut Vec<Fault>) {
+    fn check_source(&self, name: &str, faults: &mut Vec<Diagnostic>) {
         let account = &self.settings.accounts[name];
         let Some(source) = account.source().and_then(|source| self.settings.accounts.get(source)) else {
             return;
@@ -71,35 +71,35 @@ impl<'a> Accounts<'a> {
             ProviderSettings::Federation(_) if source.is_temporary() => TEMPORARY,
             _ => return,
         };
-        faults.push(self.settings.fault(&["accounts", name, "source"], wrong));
+        faults.push(self.settings.diagnostic(&["accounts", name, "source"], wrong));
     }
 
-    fn check_allowed(&self, faults: &mut Vec<Fault>) {
+    fn check_allowed(&self, faults: &mut Vec<Diagnostic>) {
         let at_list = ["session", "allowed_accounts"];
         match &self.settings.session.allowed_accounts {
             Some(allowed) if allowed.is_empty() => {
                 faults.push(
-                    self.settings.fault(&at_list, "must name one account at least; leave it out for all"),
+                    self.settings.diagnostic(&at_list, "must name one account at least; leave it out for all"),
                 );
             }
             Some(allowed) if !allowed.iter().all(|name| self.settings.has_account(name)) => {
                 let what = self.settings.unknown_account().replacen("is not", "holds what is not", 1);
-                faults.push(self.settings.fault(&at_list, what));
+                faults.push(self.settings.diagnostic(&at_list, what));
             }
             _ => {}
         }
     }
 
     /// The accounts that the session has, if not all.
-    pub(super) fn allowed(&self) -> Option<Vec<Alias>> {
+    pub(super) fn allowed_accounts(&self) -> Option<Vec<Alias>> {
         let settings = self.settings;
         let listed = settings.of_principal().or(settings.session.allowed_accounts.as_deref());
         // Keys that are set on an account of nobody's making would go round the guards of the others.
-        let guarded = settings.accounts.values().any(|account| account.exchange.is_some());
+        let has_exchange = settings.accounts.values().any(|account| account.exchange.is_some());
         let named = || self.order.iter().map(|(_, alias)| alias.clone()).collect();
         // Without a default, the session would otherwise have an account `default` that the file does not have.
-        let undecided = !self.order.is_empty() && settings.default_account().is_none();
-        let Some(listed) = listed else { return (guarded || undecided).then(named) };
+        let has_no_default = !self.order.is_empty() && settings.default_account().is_none();
+        let Some(listed) = listed else { return (has_exchange || has_no_default).then(named) };
         let allowed = listed.iter().filter(|name| settings.allows(name));
         Some(allowed.filter_map(|name| name.parse().ok()).collect())
     }
@@ -111,7 +111,7 @@ impl<'a> Accounts<'a> {
     }
 
     /// The region of each account that names one. A region that is none is reported by [`fill`](Self::fill).
-    pub(super) fn regions(&self, builder: SessionBuilder) -> SessionBuilder {
+    pub(super) fn apply_regions(&self, builder: SessionBuilder) -> SessionBuilder {
         let regions = self.order.iter().filter_map(|(name, alias)| {
             let region: Region = self.settings.accounts[*name].region()?.parse().ok()?;
             Some((alias.clone(), region))
@@ -122,21 +122,21 @@ impl<'a> Accounts<'a> {
     /// Gives the session its providers. Each source is the session's own account, so that it is cached and follows
     /// what is set on it; one that the session may not have is used beside it. Where a source is at fault, the rest of
     /// the account is checked without it.
-    pub(super) fn fill(&self, session: &SessionContext, faults: &mut Vec<Fault>) {
-        let lent = |source: &str| Some(Arc::new(session.account(&source.parse().ok()?).ok()?) as Provider);
+    pub(super) fn set_providers(&self, session: &SessionContext, faults: &mut Vec<Diagnostic>) {
+        let session_account = |source: &str| Some(Arc::new(session.account(&source.parse().ok()?).ok()?) as SharedProvider);
         for (name, alias) in &self.order {
-            let who = self.attribution(session, alias);
+            let who = self.attribution_for(session, alias);
             let source = match self.settings.accounts[*name].source() {
-                Some(hidden) if !self.settings.allows(hidden) => self.hidden(hidden, name, &who, faults),
-                source => source.and_then(lent).unwrap_or_else(nobody),
+                Some(hidden) if !self.settings.allows(hidden) => self.hidden_source(hidden, name, &who, faults),
+                source => source.and_then(session_account).unwrap_or_else(empty_provider),
             };
-            match self.make(name, source, who) {
+            match self.build_account(name, source, who) {
                 Ok(made) if self.settings.allows(name) => {
                     let refused = match made {
-                        Made::Plain(provider) => session.set_provider_for(alias, provider).err(),
-                        Made::Guarded(guard) => session.set_guard_for(alias, guard).err(),
+                        Made::Provider(provider) => session.set_provider_for(alias, provider).err(),
+                        Made::KeyExchange(guard) => session.set_guard_for(alias, guard).err(),
                     };
-                    faults.extend(refused.map(|error| self.settings.told(&["accounts", name], &error)));
+                    faults.extend(refused.map(|error| self.settings.to_diagnostic(&["accounts", name], &error)));
                 }
                 Ok(_) => {}
                 Err(wrong) => faults.extend(wrong),
@@ -145,51 +145,51 @@ impl<'a> Accounts<'a> {
     }
 
     /// The provider of an account, with its guard if it has one.
-    fn make(&self, name: &str, source: Provider, who: Attribution) -> Result<Made, Vec<Fault>> {
+    fn build_account(&self, name: &str, source: SharedProvider, who: Attribution) -> Result<Made, Vec<Diagnostic>> {
         let account = &self.settings.accounts[name];
-        let told = |section: &[&str], wrong: Vec<Error>| -> Vec<Fault> {
-            wrong.iter().map(|error| self.settings.told(section, error)).collect()
+        let to_diagnostics = |section: &[&str], wrong: Vec<Error>| -> Vec<Diagnostic> {
+            wrong.iter().map(|error| self.settings.to_diagnostic(section, error)).collect()
         };
         let chained = account.source().and_then(|source| self.settings.accounts.get(source));
         let chained = chained.is_some_and(AccountSettings::is_temporary);
         let (base, terminal) = (self.base, self.terminal);
         let attribution = self.settings.session.attribution;
         let folder = self.settings.folder();
-        let around = Around { name, base, source, chained, who, attribution, terminal, folder };
-        let own = provider(&account.provider, &around).map_err(|wrong| told(&["accounts", name], wrong));
-        let Some(wanted) = &account.exchange else { return own.map(Made::Plain) };
+        let around = ProviderContext { name, base, source, is_chained: chained, attribution: who, attribution_mode: attribution, terminal, folder };
+        let own = build_provider(&account.provider, &around).map_err(|wrong| to_diagnostics(&["accounts", name], wrong));
+        let Some(wanted) = &account.exchange else { return own.map(Made::Provider) };
         // Nobody names a region for STS here but the account.
         let region: Option<Region> = account.region().and_then(|region| region.parse().ok());
         let base = region.iter().fold(self.base.clone(), SdkBase::region);
-        let guarding = |own: Provider| {
-            let guard = exchange::guard(wanted, own, &Around { base: &base, ..around.clone() });
-            guard.map_err(|wrong| told(&["accounts", name, "exchange"], wrong))
+        let with_exchange = |own: SharedProvider| {
+            let guard = exchange::build_key_exchange(wanted, own, &ProviderContext { base: &base, ..around.clone() });
+            guard.map_err(|wrong| to_diagnostics(&["accounts", name, "exchange"], wrong))
         };
         match own {
             // The long-lived keys are never served, but a server that finds them must not show them either.
-            Ok(own) => guarding(self.observed(own)).map(Made::Guarded),
-            Err(wrong) => Err([wrong, guarding(nobody()).err().unwrap_or_default()].concat()),
+            Ok(own) => with_exchange(self.with_observers(own)).map(Made::KeyExchange),
+            Err(wrong) => Err([wrong, with_exchange(empty_provider()).err().unwrap_or_default()].concat()),
         }
     }
 
     /// A source that the session may not have. Nothing of it is kept between two uses, so a clear leaves nothing behind.
-    fn hidden(&self, source: &str, name: &str, who: &Attribution, faults: &mut Vec<Fault>) -> Provider {
-        if self.root(source).is_some_and(AccountSettings::is_memory) {
-            faults.push(self.settings.fault(&["accounts", name, "source"], NOBODY_SETS));
+    fn hidden_source(&self, source: &str, name: &str, who: &Attribution, faults: &mut Vec<Diagnostic>) -> SharedProvider {
+        if self.base_source(source).is_some_and(AccountSettings::is_memory) {
+            faults.push(self.settings.diagnostic(&["accounts", name, "source"], SOURCE_IS_HIDDEN_MEMORY));
         }
-        self.root(source).and_then(|_sound| self.alone(source, who)).unwrap_or_else(nobody)
+        self.base_source(source).and_then(|_sound| self.build_detached(source, who)).unwrap_or_else(empty_provider)
     }
 
     /// An account that is used beside the session, and whose sources are used likewise: in a session of its own, which
     /// caches what it got.
-    pub(super) fn standing_alone(&self, name: &str, faults: &mut Vec<Fault>) -> Provider {
+    pub(super) fn standing_alone(&self, name: &str, faults: &mut Vec<Diagnostic>) -> SharedProvider {
         let settings = self.settings;
-        let mut told = |what: String| faults.push(settings.fault(&["resolver", "source"], what));
+        let mut report = |what: String| faults.push(settings.diagnostic(&["resolver", "source"], what));
         if !settings.has_account(name) {
-            told(settings.unknown_account());
+            report(settings.unknown_account());
         }
-        match self.root(name) {
-            Some(root) if root.is_memory() => told(
+        match self.base_source(name) {
+            Some(root) if root.is_memory() => report(
                 "leads to an account of provider `memory`, which holds nothing before the first secret is read; \
                  name one that leads to `environment`"
                     .to_owned(),
@@ -197,16 +197,16 @@ impl<'a> Accounts<'a> {
             Some(_) => {
                 let builder = SessionContext::builder();
                 let who = Attribution::new().session(builder.id());
-                return Arc::new(builder.provider(self.alone(name, &who).unwrap_or_else(nobody)).build());
+                return Arc::new(builder.provider(self.build_detached(name, &who).unwrap_or_else(empty_provider)).build());
             }
             // Told where it is.
             None => {}
         }
-        nobody()
+        empty_provider()
     }
 
     /// The account at the end of the sources, unless something on the way there is at fault.
-    fn root(&self, name: &str) -> Option<&'a AccountSettings> {
+    fn base_source(&self, name: &str) -> Option<&'a AccountSettings> {
         let mut account = self.settings.accounts.get(name)?;
         for _ in &self.settings.accounts {
             match account.source() {
@@ -218,18 +218,18 @@ impl<'a> Accounts<'a> {
     }
 
     /// Only for accounts that have a root. What is wrong with them is told by [`fill`](Self::fill).
-    fn alone(&self, name: &str, who: &Attribution) -> Option<Provider> {
+    fn build_detached(&self, name: &str, who: &Attribution) -> Option<SharedProvider> {
         let account = self.settings.accounts.get(name)?;
-        let source = account.source().and_then(|source| self.alone(source, who)).unwrap_or_else(nobody);
-        let made = self.make(name, source, who.clone().account(name.parse().ok()?));
-        made.ok().map(|made| self.observed(made.into_provider()))
+        let source = account.source().and_then(|source| self.build_detached(source, who)).unwrap_or_else(empty_provider);
+        let made = self.build_account(name, source, who.clone().account(name.parse().ok()?));
+        made.ok().map(|made| self.with_observers(made.into_provider()))
     }
 
-    fn observed(&self, provider: Provider) -> Provider {
+    fn with_observers(&self, provider: SharedProvider) -> SharedProvider {
         Arc::new(ObservedProvider::new(provider, self.observers))
     }
 
-    fn place(&mut self, name: &'a str, path: &mut Vec<&'a str>, faults: &mut Vec<Fault>) {
+    fn add_in_order(&mut self, name: &'a str, path: &mut Vec<&'a str>, faults: &mut Vec<Diagnostic>) {
         if self.order.iter().any(|(placed, _)| *placed == name) {
             return;
         }
@@ -238,26 +238,26 @@ impl<'a> Accounts<'a> {
         if path.contains(&name) {
             let cycle = [path.as_slice(), &[name]].concat().join(" → ");
             let what = format!("leads back to itself: {cycle}; let one of them have another source");
-            faults.push(settings.fault(&at_source, what));
+            faults.push(settings.diagnostic(&at_source, what));
             return;
         }
         if let Some(source) = settings.accounts[name].source() {
             if settings.accounts.contains_key(source) {
                 path.push(name);
-                self.place(source, path, faults);
+                self.add_in_order(source, path, faults);
                 path.pop();
             } else if !settings.has_account(source) {
-                faults.push(settings.fault(&at_source, settings.unknown_account()));
+                faults.push(settings.diagnostic(&at_source, settings.unknown_account()));
             }
         }
         match Alias::parse("name", name) {
             Ok(alias) => self.order.push((name, alias)),
-            Err(error) => faults.push(settings.told(&["accounts", name], &error)),
+            Err(error) => faults.push(settings.to_diagnostic(&["accounts", name], &error)),
         }
     }
 
     /// Who the role session of an account is attributed to.
-    fn attribution(&self, session: &SessionContext, alias: &Alias) -> Attribution {
+    fn attribution_for(&self, session: &SessionContext, alias: &Alias) -> Attribution {
         let who = Attribution::of(session).account(alias.clone());
         self.settings.session.agent.as_deref().into_iter().fold(who, Attribution::agent)
     }
@@ -265,26 +265,26 @@ impl<'a> Accounts<'a> {
 
 /// What an account gets its credentials from.
 enum Made {
-    Plain(Provider),
-    Guarded(FederationGuard),
+    Provider(SharedProvider),
+    KeyExchange(FederationGuard),
 }
 
 impl Made {
     /// The provider alone, for an account on which nothing is set.
-    fn into_provider(self) -> Provider {
+    fn into_provider(self) -> SharedProvider {
         match self {
-            Self::Plain(provider) => provider,
-            Self::Guarded(guard) => guard.provider(),
+            Self::Provider(provider) => provider,
+            Self::KeyExchange(guard) => guard.provider(),
         }
     }
 }
 
 /// A region that is none has been told; the rest is checked in some other.
-pub(super) fn or_any<E>(region: &Result<Option<Region>, E>) -> Option<Region> {
+pub(super) fn region_or_default<E>(region: &Result<Option<Region>, E>) -> Option<Region> {
     region.as_ref().map_or_else(|_told| Some(Region::us_east_1()), Option::clone)
 }
 
 /// Stands in for a source that is at fault.
-fn nobody() -> Provider {
+fn empty_provider() -> SharedProvider {
     Arc::new(MemoryProvider::new())
 }

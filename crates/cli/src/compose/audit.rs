@@ -11,45 +11,45 @@ use rustix::process::geteuid;
 use valetkey::audit::{AuditSink, JsonLines};
 
 use super::Purpose;
-use crate::settings::{Fault, Settings};
+use crate::settings::{Diagnostic, Settings};
 
 /// Why the file cannot be used, and what to do.
 type Refusal = String;
 
 /// Where the records go, if the settings say so and it is there.
-pub(super) fn sink(
+pub(super) fn open_sink(
     settings: &Settings,
     purpose: Purpose,
-    faults: &mut Vec<Fault>,
+    faults: &mut Vec<Diagnostic>,
 ) -> Option<Arc<dyn AuditSink>> {
     let path = &settings.audit.as_ref()?.file;
     let sink = match purpose {
-        Purpose::Check => check(path).map(|()| None),
-        Purpose::Work => open(path, true).and_then(|file| lines(file).map(Some)),
+        Purpose::CheckOnly => check_writable(path).map(|()| None),
+        Purpose::Run => open_file(path, true).and_then(|file| json_lines_sink(file).map(Some)),
     };
     sink.unwrap_or_else(|refusal| {
-        faults.push(settings.fault(&["audit", "file"], refusal));
+        faults.push(settings.diagnostic(&["audit", "file"], refusal));
         None
     })
 }
 
-fn lines(mut file: File) -> Result<Arc<dyn AuditSink>, Refusal> {
-    let torn = is_torn(&mut file).map_err(|error| unwritable(&error))?;
+fn json_lines_sink(mut file: File) -> Result<Arc<dyn AuditSink>, Refusal> {
+    let torn = is_torn(&mut file).map_err(|error| write_error(&error))?;
     Ok(if torn { Arc::new(JsonLines::after_torn_line(file)) } else { Arc::new(JsonLines::new(file)) })
 }
 
 /// Whether the file could be opened, or made.
-fn check(path: &Path) -> Result<(), Refusal> {
+fn check_writable(path: &Path) -> Result<(), Refusal> {
     if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let made = access(folder.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK);
-        return made.map_err(|error| unwritable(&error.into()));
+        return made.map_err(|error| write_error(&error.into()));
     }
-    open(path, false).map(drop)
+    open_file(path, false).map(drop)
 }
 
 /// The file, if it is one to which only its user adds. What is opened is what is checked.
-fn open(path: &Path, create: bool) -> Result<File, Refusal> {
+fn open_file(path: &Path, create: bool) -> Result<File, Refusal> {
     // A pipe without a reader would make this wait, and a link would lead elsewhere.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut options = OpenOptions::new();
@@ -59,9 +59,9 @@ fn open(path: &Path, create: bool) -> Result<File, Refusal> {
     let file = match options.open(path) {
         Ok(file) => file,
         Err(_) if is_link() => return Err("is a symbolic link; name the file itself".to_owned()),
-        Err(error) => return Err(unwritable(&error)),
+        Err(error) => return Err(write_error(&error)),
     };
-    let found = file.metadata().map_err(|error| unwritable(&error))?;
+    let found = file.metadata().map_err(|error| write_error(&error))?;
     if !found.is_file() {
         Err("is not a regular file; name a file".to_owned())
     } else if found.uid() != geteuid().as_raw() {
@@ -84,7 +84,7 @@ fn is_torn(file: &mut File) -> io::Result<bool> {
     Ok(last != *b"\n")
 }
 
-fn unwritable(error: &io::Error) -> Refusal {
+fn write_error(error: &io::Error) -> Refusal {
     format!("cannot be written: {error}; name a file in a folder that is there and writable")
 }
 
@@ -98,8 +98,8 @@ mod tests {
     use super::*;
 
     /// The refusals of `check` and of the work itself, which are the same.
-    fn refusal(path: &Path) -> Option<Refusal> {
-        let (checked, opened) = (check(path).err(), open(path, true).map(drop).err());
+    fn check_error(path: &Path) -> Option<Refusal> {
+        let (checked, opened) = (check_writable(path).err(), open_file(path, true).map(drop).err());
         assert_eq!(checked, opened, "{}", path.display());
         checked
     }
@@ -116,22 +116,22 @@ mod tests {
     fn audit_file_new_is_private_and_only_made_for_work() {
         let (folder, _) = folder_with("");
         let path = folder.path().join("new.jsonl");
-        check(&path).unwrap();
+        check_writable(&path).unwrap();
         assert!(!path.exists());
-        open(&path, true).unwrap();
+        open_file(&path, true).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
     }
 
     #[test]
     fn audit_file_that_others_may_write_is_refused() {
         let (_folder, path) = folder_with("{}\n");
-        assert_eq!(refusal(&path), None);
+        assert_eq!(check_error(&path), None);
         for mode in [0o620, 0o602, 0o666] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            assert!(refusal(&path).unwrap().contains("chmod go-w"), "{mode:o}");
+            assert!(check_error(&path).unwrap().contains("chmod go-w"), "{mode:o}");
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(refusal(&path), None, "reading is another matter");
+        assert_eq!(check_error(&path), None, "reading is another matter");
     }
 
     #[test]
@@ -140,11 +140,11 @@ mod tests {
         let (pipe, link) = (folder.path().join("pipe"), folder.path().join("link"));
         mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         symlink(&file, &link).unwrap();
-        assert!(refusal(&pipe).unwrap().contains("not a regular file"));
-        assert!(refusal(&link).unwrap().contains("symbolic link"));
-        assert!(refusal(Path::new("/dev/null")).unwrap().contains("not a regular file"));
+        assert!(check_error(&pipe).unwrap().contains("not a regular file"));
+        assert!(check_error(&link).unwrap().contains("symbolic link"));
+        assert!(check_error(Path::new("/dev/null")).unwrap().contains("not a regular file"));
         symlink(folder.path().join("nowhere"), folder.path().join("dangling")).unwrap();
-        assert!(refusal(&folder.path().join("dangling")).unwrap().contains("symbolic link"));
+        assert!(check_error(&folder.path().join("dangling")).unwrap().contains("symbolic link"));
         assert!(!folder.path().join("nowhere").exists());
     }
 
@@ -152,7 +152,7 @@ mod tests {
     fn audit_file_torn_is_noticed() {
         for (text, torn) in [("", false), ("{}\n", false), ("{}\n{", true)] {
             let (_folder, path) = folder_with(text);
-            assert_eq!(is_torn(&mut open(&path, true).unwrap()).unwrap(), torn, "{text}");
+            assert_eq!(is_torn(&mut open_file(&path, true).unwrap()).unwrap(), torn, "{text}");
         }
     }
 }

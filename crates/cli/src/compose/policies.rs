@@ -5,42 +5,42 @@ use std::collections::{BTreeMap, BTreeSet};
 use valetkey::{CredentialProvider, Error, SessionContext, SessionPolicy};
 
 use crate::files::{self, Writers};
-use crate::settings::{Delivery, Fault, PolicySettings, ServerSettings, Settings};
+use crate::settings::{Delivery, Diagnostic, PolicySettings, ServerSettings, Settings};
 
 #[derive(Debug, Default)]
-pub(crate) struct Policies {
+pub(crate) struct ConfiguredPolicies {
     /// By name.
-    pub(crate) named: BTreeMap<String, SessionPolicy>,
+    pub(crate) by_name: BTreeMap<String, SessionPolicy>,
     /// By server and tool.
-    pub(crate) tools: Vec<(String, String, SessionPolicy)>,
+    pub(crate) by_tool: Vec<(String, String, SessionPolicy)>,
     /// Those that are there and could not be read: naming one is no second fault.
-    broken: BTreeSet<String>,
+    invalid: BTreeSet<String>,
 }
 
-impl Policies {
+impl ConfiguredPolicies {
     /// Reads them, and tries whether what they are put on can be narrowed by them. Nobody is asked.
-    pub(crate) fn new(settings: &Settings, session: &SessionContext, faults: &mut Vec<Fault>) -> Self {
-        let mut policies = Self { broken: settings.broken_policies().clone(), ..Self::default() };
+    pub(crate) fn new(settings: &Settings, session: &SessionContext, faults: &mut Vec<Diagnostic>) -> Self {
+        let mut policies = Self { invalid: settings.invalid_policies().clone(), ..Self::default() };
         // Of an account that is at fault, nothing can be said.
         let is_sound = faults.is_empty();
         for (name, wanted) in &settings.policies {
-            match parsed(wanted) {
-                Ok(policy) => drop(policies.named.insert(name.clone(), policy)),
+            match parse_policy(wanted) {
+                Ok(policy) => drop(policies.by_name.insert(name.clone(), policy)),
                 Err((field, what)) => {
                     let key = ["policies", name].into_iter().chain(field).collect::<Vec<_>>();
-                    faults.push(settings.fault(&key, what));
-                    policies.broken.insert(name.clone());
+                    faults.push(settings.diagnostic(&key, what));
+                    policies.invalid.insert(name.clone());
                 }
             }
         }
         for (server, wanted) in &settings.servers {
             for (tool, text) in &wanted.tool_policies {
-                let fault = |what| settings.fault(&["servers", server, "tool_policies", tool], what);
-                let narrows = |policy: &_| if is_sound { narrows(session, wanted, policy) } else { Ok(()) };
+                let fault = |what| settings.diagnostic(&["servers", server, "tool_policies", tool], what);
+                let check_narrowable_if_valid = |policy: &_| if is_sound { check_narrowable(session, wanted, policy) } else { Ok(()) };
                 match policies.of_tool(text) {
                     Ok(Some(policy)) => {
-                        faults.extend(narrows(&policy).err().map(fault));
-                        policies.tools.push((server.clone(), tool.clone(), policy));
+                        faults.extend(check_narrowable_if_valid(&policy).err().map(fault));
+                        policies.by_tool.push((server.clone(), tool.clone(), policy));
                     }
                     Ok(None) => {}
                     Err(what) => faults.push(fault(what)),
@@ -52,16 +52,16 @@ impl Policies {
 
     /// A policy that is named or written out; `None` for one that was told to be at fault.
     fn of_tool(&self, text: &str) -> Result<Option<SessionPolicy>, String> {
-        match self.named.get(text) {
+        match self.by_name.get(text) {
             Some(policy) => Ok(Some(policy.clone())),
-            None if self.broken.contains(text) => Ok(None),
-            None if text.trim_start().starts_with('{') => text.parse().map(Some).map_err(no_policy),
-            None => Err(self.unknown()),
+            None if self.invalid.contains(text) => Ok(None),
+            None if text.trim_start().starts_with('{') => text.parse().map(Some).map_err(invalid_policy),
+            None => Err(self.unknown_policy()),
         }
     }
 
-    fn unknown(&self) -> String {
-        let names: Vec<_> = self.named.keys().chain(&self.broken).map(String::as_str).collect();
+    fn unknown_policy(&self) -> String {
+        let names: Vec<_> = self.by_name.keys().chain(&self.invalid).map(String::as_str).collect();
         match names.as_slice() {
             [] => "is neither a JSON document nor a policy's name; add a `[policies.NAME]`".to_owned(),
             _ => format!("is neither a JSON document nor a policy's name; name one of: {}", names.join(", ")),
@@ -70,29 +70,29 @@ impl Policies {
 }
 
 /// What a policy says, or what is wrong with it, and in which field.
-fn parsed(wanted: &PolicySettings) -> Result<SessionPolicy, (Option<&'static str>, String)> {
+fn parse_policy(wanted: &PolicySettings) -> Result<SessionPolicy, (Option<&'static str>, String)> {
     let (field, read) = match (&wanted.document, &wanted.file, &wanted.read_only) {
-        (Some(text), None, None) => ("document", text.parse().map_err(no_policy)),
+        (Some(text), None, None) => ("document", text.parse().map_err(invalid_policy)),
         (None, Some(path), None) => {
             let text = files::read_text(path, Writers::OwnerAndGroup);
-            ("file", text.and_then(|text| text.parse().map_err(no_policy)))
+            ("file", text.and_then(|text| text.parse().map_err(invalid_policy)))
         }
         (None, None, Some(services)) => {
             let services = services.iter().map(String::as_str);
-            ("read_only", SessionPolicy::read_only(services).map_err(no_policy))
+            ("read_only", SessionPolicy::read_only(services).map_err(invalid_policy))
         }
         _ => return Err((None, "needs one of `document`, `file` and `read_only`, and no other".to_owned())),
     };
     read.map_err(|what| (Some(field), what))
 }
 
-fn no_policy(error: Error) -> String {
+fn invalid_policy(error: Error) -> String {
     let remedy = error.next_step().map(|step| format!("; {step}")).unwrap_or_default();
     format!("is no policy that can be used: {}{remedy}", error.message())
 }
 
 /// Whether the account of a server can be narrowed by a policy.
-fn narrows(session: &SessionContext, server: &ServerSettings, policy: &SessionPolicy) -> Result<(), String> {
+fn check_narrowable(session: &SessionContext, server: &ServerSettings, policy: &SessionPolicy) -> Result<(), String> {
     if server.credentials == Some(Delivery::None) {
         return Err("narrows nothing: the server gets no credentials".to_owned());
     }

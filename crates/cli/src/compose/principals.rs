@@ -3,37 +3,37 @@
 use valetkey::Principal;
 
 use super::Purpose;
-use crate::settings::{Fault, Settings};
+use crate::settings::{Diagnostic, Settings};
 
 /// Reports lists that hold what is no account, and a session that acts for nobody who is listed.
-pub(super) fn check(settings: &Settings, purpose: Purpose, faults: &mut Vec<Fault>) {
+pub(super) fn check_principals(settings: &Settings, purpose: Purpose, faults: &mut Vec<Diagnostic>) {
     let principals = &settings.principals;
     for (name, principal) in principals {
         if let Err(error) = Principal::parse("name", name) {
-            faults.push(settings.told(&["principals", name], &error));
+            faults.push(settings.to_diagnostic(&["principals", name], &error));
         }
         let at_list = ["principals", name, "accounts"];
         if principal.accounts.is_empty() {
-            faults.push(settings.fault(&at_list, "must name one account at least"));
+            faults.push(settings.diagnostic(&at_list, "must name one account at least"));
         } else if !principal.accounts.iter().all(|account| settings.has_account(account)) {
             let what = settings.unknown_account().replacen("is not", "holds what is not", 1);
-            faults.push(settings.fault(&at_list, what));
+            faults.push(settings.diagnostic(&at_list, what));
         } else if !principal.accounts.iter().any(|account| settings.allows_any(account)) {
             let what = "has none of the `allowed_accounts` of the session; add one of them";
-            faults.push(settings.fault(&at_list, what));
+            faults.push(settings.diagnostic(&at_list, what));
         }
     }
-    let known = || principals.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let known_names = || principals.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
     match &settings.session.principal {
         Some(principal) if !principals.is_empty() && !principals.contains_key(principal) => {
-            let what = format!("is none of the principals; act for one of: {}", known());
-            faults.push(settings.fault(&["session", "principal"], what));
+            let what = format!("is none of the principals; act for one of: {}", known_names());
+            faults.push(settings.diagnostic(&["session", "principal"], what));
         }
         // Whoever it will be is told on the command line.
-        None if !principals.is_empty() && purpose == Purpose::Work => {
+        None if !principals.is_empty() && purpose == Purpose::Run => {
             let what =
-                format!("needs whom the session acts for; name with `--principal` one of: {}", known());
-            faults.push(settings.fault(&["principals"], what));
+                format!("needs whom the session acts for; name with `--principal` one of: {}", known_names());
+            faults.push(settings.diagnostic(&["principals"], what));
         }
         _ => {}
     }

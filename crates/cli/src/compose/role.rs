@@ -6,22 +6,22 @@ use std::time::Duration;
 use valetkey::backends::{AssumeRoleBuilder, AssumeRoleProvider, WebIdentityBuilder, WebIdentityProvider};
 use valetkey::{Error, Region, RoleArn};
 
-use super::accounts::or_any;
+use super::accounts::region_or_default;
 use super::hints;
-use super::provider::Around;
+use super::provider::ProviderContext;
 use super::trial::{self, Edit};
-use crate::settings::{IdentitySettings, RoleSettings};
+use crate::settings::{WebIdentitySettings, RoleSettings};
 
 /// Stands in for a role that is none, so that the rest is checked as well.
 const NO_ROLE: &str = "arn:aws:iam::000000000000:role/none";
 
 /// The provider of a role that is assumed with the credentials of the source.
-pub(super) fn assumed(role: &RoleSettings, around: &Around<'_>) -> Result<AssumeRoleProvider, Vec<Error>> {
-    let Around { source, base, who, terminal, .. } = around;
+pub(super) fn build_assume_role(role: &RoleSettings, around: &ProviderContext<'_>) -> Result<AssumeRoleProvider, Vec<Error>> {
+    let ProviderContext { source, base, attribution: who, terminal, .. } = around;
     let mut faults = Vec::new();
-    let session = trial::name("session_name", role.session_name.as_deref(), who, &mut faults);
-    let identity = trial::name("source_identity", role.source_identity.as_deref(), who, &mut faults);
-    let Some(place) = place(&role.role_arn, role.region.as_deref(), &mut faults) else { return Err(faults) };
+    let session = trial::render_name("session_name", role.session_name.as_deref(), who, &mut faults);
+    let identity = trial::render_name("source_identity", role.source_identity.as_deref(), who, &mut faults);
+    let Some(place) = parse_role_target(&role.role_arn, role.region.as_deref(), &mut faults) else { return Err(faults) };
     let mut edits: Vec<Edit<'_, AssumeRoleBuilder>> = Vec::new();
     if let Some(name) = &session {
         edits.push(Box::new(move |builder| builder.session_name(name)));
@@ -41,7 +41,7 @@ pub(super) fn assumed(role: &RoleSettings, around: &Around<'_>) -> Result<Assume
     if let Some(policy) = &role.policy {
         edits.push(Box::new(move |builder| builder.policy(policy)));
     }
-    if let Some(tags) = role.attribution.unwrap_or(around.attribution).tags() {
+    if let Some(tags) = role.attribution.unwrap_or(around.attribution_mode).tag_sessions() {
         edits.push(Box::new(move |builder| builder.attribution(who).attribution_tags(tags)));
     }
     edits.push(Box::new(|builder| role.policy_arns.iter().fold(builder, AssumeRoleBuilder::policy_arn)));
@@ -49,23 +49,23 @@ pub(super) fn assumed(role: &RoleSettings, around: &Around<'_>) -> Result<Assume
         let builder = role.tags.iter().fold(builder, |builder, (key, value)| builder.tag(key, value));
         role.transitive_tags.iter().fold(builder, AssumeRoleBuilder::transitive_tag)
     }));
-    let plain = || {
+    let new_builder = || {
         let builder = AssumeRoleProvider::builder(place.role.clone(), Arc::clone(source));
-        let builder = builder.base(base).chained(around.chained);
+        let builder = builder.base(base).chained(around.is_chained);
         place.region.clone().into_iter().fold(builder, AssumeRoleBuilder::region)
     };
-    trial::build(plain, &edits, AssumeRoleBuilder::build, faults)
+    trial::build_or_report(new_builder, &edits, AssumeRoleBuilder::build, faults)
 }
 
 /// The provider of a role that is given for the token of a file.
 pub(super) fn of_identity(
-    role: &IdentitySettings,
-    around: &Around<'_>,
+    role: &WebIdentitySettings,
+    around: &ProviderContext<'_>,
 ) -> Result<WebIdentityProvider, Vec<Error>> {
-    let Around { base, who, .. } = around;
+    let ProviderContext { base, attribution: who, .. } = around;
     let mut faults = Vec::new();
-    let session = trial::name("session_name", role.session_name.as_deref(), who, &mut faults);
-    let Some(place) = place(&role.role_arn, role.region.as_deref(), &mut faults) else { return Err(faults) };
+    let session = trial::render_name("session_name", role.session_name.as_deref(), who, &mut faults);
+    let Some(place) = parse_role_target(&role.role_arn, role.region.as_deref(), &mut faults) else { return Err(faults) };
     if role.token_file.as_os_str().is_empty() {
         faults.push(Error::invalid("token_file", "must name the file that holds the token"));
     }
@@ -79,29 +79,29 @@ pub(super) fn of_identity(
     if let Some(policy) = &role.policy {
         edits.push(Box::new(move |builder| builder.policy(policy)));
     }
-    if around.attribution.tags().is_some() {
+    if around.attribution_mode.tag_sessions().is_some() {
         edits.push(Box::new(|builder| builder.attribution(who)));
     }
     edits.push(Box::new(|builder| role.policy_arns.iter().fold(builder, WebIdentityBuilder::policy_arn)));
-    let plain = || {
+    let new_builder = || {
         let builder = WebIdentityProvider::from_file(place.role.clone(), &role.token_file).base(base);
         place.region.clone().into_iter().fold(builder, WebIdentityBuilder::region)
     };
-    trial::build(plain, &edits, WebIdentityBuilder::build, faults)
+    trial::build_or_report(new_builder, &edits, WebIdentityBuilder::build, faults)
 }
 
 /// Which role, and whose STS is asked; stand-ins for what is at fault.
-struct Place {
+struct RoleTarget {
     role: RoleArn,
     region: Option<Region>,
 }
 
-fn place(role: &str, region: Option<&str>, faults: &mut Vec<Error>) -> Option<Place> {
+fn parse_role_target(role: &str, region: Option<&str>, faults: &mut Vec<Error>) -> Option<RoleTarget> {
     let role = hints::check_role(role)
         .and_then(|()| RoleArn::parse("role_arn", role))
         .map_err(|error| faults.push(error));
     let region = region.map(str::parse::<Region>).transpose();
-    let usable = or_any(&region);
+    let usable = region_or_default(&region);
     faults.extend(region.err());
-    Some(Place { role: role.or_else(|()| NO_ROLE.parse()).ok()?, region: usable })
+    Some(RoleTarget { role: role.or_else(|()| NO_ROLE.parse()).ok()?, region: usable })
 }

@@ -9,7 +9,7 @@ use valetkey::{Attribution, Error, NameTemplate, Result};
 pub(super) type Edit<'a, B> = Box<dyn Fn(B) -> B + 'a>;
 
 /// What `build` makes of `plain` after all `edits`; else `faults`, which are known already, and every other.
-pub(super) fn build<B, P>(
+pub(super) fn build_or_report<B, P>(
     plain: impl Fn() -> B,
     edits: &[Edit<'_, B>],
     build: impl Fn(B) -> Result<P>,
@@ -19,17 +19,17 @@ pub(super) fn build<B, P>(
         Ok(provider) if faults.is_empty() => return Ok(provider),
         Ok(_) => {}
         Err(first) => {
-            let alone = edits.iter().filter_map(|edit| build(edit(plain())).err());
-            faults.extend(alone.chain([first]));
+            let errors = edits.iter().filter_map(|edit| build(edit(plain())).err());
+            faults.extend(errors.chain([first]));
         }
     }
-    let mut told = BTreeSet::new();
-    faults.retain(|error| told.insert(error.to_string()));
+    let mut seen = BTreeSet::new();
+    faults.retain(|error| seen.insert(error.to_string()));
     Err(faults)
 }
 
 /// A name with places in it is filled in; any other is the builder's to check.
-pub(super) fn name(
+pub(super) fn render_name(
     field: &'static str,
     text: Option<&str>,
     who: &Attribution,

@@ -16,12 +16,12 @@ use valetkey::tools::{Tool, ToolDefinition, ToolOutput, ToolSet};
 use crate::failure::CliError;
 
 /// How often the server looks whether it may go on.
-const TICK: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Serves one tool on standard input and output until the client leaves. With `keep_client` all calls use one AWS client,
 /// which caches credentials.
 pub(crate) async fn serve_child(keep_client: bool) -> Result<ExitCode, CliError> {
-    let tools = ToolSet::default().with(CallerIdentity::new(keep_client))?;
+    let tools = ToolSet::default().with(CallerIdentityTool::new(keep_client))?;
     Gateway::new(SessionContext::builder().build(), tools).serve_stdio(CancellationToken::new()).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -32,33 +32,33 @@ fn in_words(context: &str) -> &str {
 }
 
 /// Waits until there is a file at `path`.
-pub(super) async fn exists(path: &str) {
+pub(super) async fn wait_for_file(path: &str) {
     while !tokio::fs::try_exists(path).await.unwrap_or(true) {
-        tokio::time::sleep(TICK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
 /// Who AWS says the server is.
-struct CallerIdentity {
+struct CallerIdentityTool {
     definition: ToolDefinition,
     /// The configuration of the client that is kept, if one is.
-    kept: Option<OnceCell<SdkConfig>>,
+    shared_config: Option<OnceCell<SdkConfig>>,
 }
 
-impl CallerIdentity {
+impl CallerIdentityTool {
     fn new(keep_client: bool) -> Self {
         let input = json!({
             "type": "object",
             "properties": {"once_exists": {"type": "string", "description": "Wait until this file exists"}},
         });
         let definition = ToolDefinition::new("get_caller_identity", "Asks AWS STS who the caller is.", input);
-        Self { definition, kept: keep_client.then(OnceCell::new) }
+        Self { definition, shared_config: keep_client.then(OnceCell::new) }
     }
 
     /// A new default chain for each call, as most servers have it, or the one that is kept.
-    async fn config(&self) -> SdkConfig {
+    async fn load_config(&self) -> SdkConfig {
         let load = || aws_config::load_defaults(BehaviorVersion::latest());
-        match &self.kept {
+        match &self.shared_config {
             Some(kept) => kept.get_or_init(load).await.clone(),
             None => load().await,
         }
@@ -66,7 +66,7 @@ impl CallerIdentity {
 }
 
 #[async_trait]
-impl Tool for CallerIdentity {
+impl Tool for CallerIdentityTool {
     fn definition(&self) -> &ToolDefinition {
         &self.definition
     }
@@ -75,9 +75,9 @@ impl Tool for CallerIdentity {
         if let Some(path) = input["once_exists"].as_str() {
             // Says that the call has arrived, then waits.
             let _told = tokio::fs::write(format!("{path}.waiting"), "").await;
-            exists(path).await;
+            wait_for_file(path).await;
         }
-        let config = self.config().await;
+        let config = self.load_config().await;
         let key = match config.credentials_provider() {
             Some(provider) => {
                 aws_credential_types::provider::ProvideCredentials::provide_credentials(&provider).await.ok()

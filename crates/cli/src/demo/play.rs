@@ -13,68 +13,68 @@ use valetkey::mcp::CredentialEndpoint;
 use valetkey::mcp::endpoint::{Grant, Leash};
 
 use super::child;
-use super::report::Report;
-use super::stage::Stage;
-use super::tenant::{Identity, Tenant};
+use super::report::DemoReport;
+use super::stage::DemoEnv;
+use super::tenant::{Identity, DemoTenant};
 use crate::failure::CliError;
 
 /// Calls of each tenant to its MCP server, all under way together.
 const CALLS: usize = 10;
 /// How long a call may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) async fn play(stage: &Stage, report: &mut Report) -> Result<(), CliError> {
+pub(super) async fn run_scenario(stage: &DemoEnv, report: &mut DemoReport) -> Result<(), CliError> {
     let endpoint = CredentialEndpoint::start().await;
     let endpoint =
         endpoint.map_err(|error| CliError::failed(format!("the endpoint did not start: {error}")))?;
     let [a, b] = &stage.tenants;
-    let (a, b) = tokio::try_join!(Tenant::open(stage, a, &endpoint), Tenant::open(stage, b, &endpoint))?;
+    let (a, b) = tokio::try_join!(DemoTenant::open(stage, a, &endpoint), DemoTenant::open(stage, b, &endpoint))?;
     late_binding(&a, report).await;
     stack_jobs(&a, &b, report).await?;
     sub_agents(&a, &b, report).await?;
-    let pids = servers(&a, &b, report).await;
-    rotation(&a, &b, report).await?;
+    let pids = check_servers(&a, &b, report).await;
+    check_rotation(&a, &b, report).await?;
     cross_read(&a, &b, &endpoint, report).await?;
-    clearing(&a, &b, report).await?;
-    trail(&a, &b, report);
+    check_clearing(&a, &b, report).await?;
+    check_audit(&a, &b, report);
     // Servers tell their own ids, and hosts those of the guardians beside them.
     let guardians = a.host.pids().chain(b.host.pids()).map(|(_, pid)| u64::from(pid));
     let pids: BTreeSet<u64> = pids.into_iter().chain(guardians).collect();
     tokio::join!(a.host.shutdown(), b.host.shutdown());
     endpoint.stop().await;
-    let left: Vec<_> = pids.iter().filter(|pid| Path::new(&format!("/proc/{pid}")).exists()).collect();
-    report.step(
+    let remaining: Vec<_> = pids.iter().filter(|pid| Path::new(&format!("/proc/{pid}")).exists()).collect();
+    report.record(
         "A+B",
         "no child process is left",
-        left.is_empty(),
-        format!("{} of {} left", left.len(), pids.len()),
+        remaining.is_empty(),
+        format!("{} of {} left", remaining.len(), pids.len()),
     );
     Ok(())
 }
 
-async fn late_binding(a: &Tenant<'_>, report: &mut Report) {
+async fn late_binding(a: &DemoTenant<'_>, report: &mut DemoReport) {
     let listed = a.host.all_tools().await;
     let refused = a.ask_server(None).await;
     let seen = format!("{} tool listed, {} faults", listed.tools.len(), listed.faults.len());
-    report.step(
+    report.record(
         "A",
         "a server starts and lists without credentials",
         listed.tools.len() == 1 && listed.faults.is_empty(),
         seen,
     );
-    report.step(
+    report.record(
         "A",
         "a call without credentials is refused, and told what to do",
         is_told(&refused, "set_aws_credentials_context"),
-        shown(&refused),
+        call_summary(&refused),
     );
 }
 
-async fn stack_jobs(a: &Tenant<'_>, b: &Tenant<'_>, report: &mut Report) -> Result<(), CliError> {
+async fn stack_jobs(a: &DemoTenant<'_>, b: &DemoTenant<'_>, report: &mut DemoReport) -> Result<(), CliError> {
     let jobs =
         tokio::try_join!(a.take_stack_job(a.plan.credential_id), b.take_stack_job(b.plan.credential_id))?;
     for (tenant, output) in [(a, jobs.0), (b, jobs.1)] {
-        report.step(
+        report.record(
             tenant.plan.name,
             "stack job → credential id → credentials in the session",
             !output.is_error,
@@ -84,74 +84,74 @@ async fn stack_jobs(a: &Tenant<'_>, b: &Tenant<'_>, report: &mut Report) -> Resu
     Ok(())
 }
 
-async fn sub_agents(a: &Tenant<'_>, b: &Tenant<'_>, report: &mut Report) -> Result<(), CliError> {
+async fn sub_agents(a: &DemoTenant<'_>, b: &DemoTenant<'_>, report: &mut DemoReport) -> Result<(), CliError> {
     let (a1, a2, b1, b2) = tokio::try_join!(a.sub_agent(), a.sub_agent(), b.sub_agent(), b.sub_agent())?;
     for (tenant, first, second) in [(a, a1, a2), (b, b1, b2)] {
         let held = first == second && first.0 == tenant.plan.account;
         let seen = format!("both in {} with key …{}", first.0, first.1);
-        report.step(tenant.plan.name, "two sub-agents share the session's credentials", held, seen);
+        report.record(tenant.plan.name, "two sub-agents share the session's credentials", held, seen);
     }
     Ok(())
 }
 
 /// The servers' process ids, as the servers told them.
-async fn servers(a: &Tenant<'_>, b: &Tenant<'_>, report: &mut Report) -> BTreeSet<u64> {
-    let calls = |tenant| join_all((0..CALLS).map(move |_| Tenant::ask_server(tenant, None)));
-    let (of_a, of_b) = tokio::join!(calls(a), calls(b));
+async fn check_servers(a: &DemoTenant<'_>, b: &DemoTenant<'_>, report: &mut DemoReport) -> BTreeSet<u64> {
+    let calls = |tenant| join_all((0..CALLS).map(move |_| DemoTenant::ask_server(tenant, None)));
+    let (calls_a, calls_b) = tokio::join!(calls(a), calls(b));
     let mut pids = BTreeSet::new();
-    for (tenant, answers) in [(a, of_a), (b, of_b)] {
+    for (tenant, answers) in [(a, calls_a), (b, calls_b)] {
         let own = answers.iter().flatten().filter(|answer| answer.account == tenant.plan.account).count();
         pids.extend(answers.iter().flatten().map(|answer| answer.pid));
         let seen = format!("{own} of {CALLS} interleaved calls answered {}", tenant.plan.account);
-        report.step(tenant.plan.name, "MCP tool calls act in the tenant's own account", own == CALLS, seen);
+        report.record(tenant.plan.name, "MCP tool calls act in the tenant's own account", own == CALLS, seen);
     }
     pids
 }
 
-async fn rotation(a: &Tenant<'_>, b: &Tenant<'_>, report: &mut Report) -> Result<(), CliError> {
+async fn check_rotation(a: &DemoTenant<'_>, b: &DemoTenant<'_>, report: &mut DemoReport) -> Result<(), CliError> {
     let (a_before, b_before) = tokio::join!(a.ask_server(None), b.ask_server(None));
     let generation = a.rotate().await?;
     let (a_after, b_after) = tokio::join!(a.ask_server(None), b.ask_server(None));
     let held = matches!((&a_before, &a_after), (Ok(before), Ok(after)) if before.pid == after.pid
         && before.account == after.account && before.key_suffix != after.key_suffix);
-    let seen = format!("{} → {} (generation {generation})", shown(&a_before), shown(&a_after));
-    report.step("A", "a rotated role reaches the running server, same pid", held, seen);
-    report.step(
+    let seen = format!("{} → {} (generation {generation})", call_summary(&a_before), call_summary(&a_after));
+    report.record("A", "a rotated role reaches the running server, same pid", held, seen);
+    report.record(
         "B",
         "the other tenant's server notices nothing",
         b_before.is_ok() && b_before == b_after,
-        shown(&b_after),
+        call_summary(&b_after),
     );
     Ok(())
 }
 
 async fn cross_read(
-    a: &Tenant<'_>,
-    b: &Tenant<'_>,
+    a: &DemoTenant<'_>,
+    b: &DemoTenant<'_>,
     endpoint: &CredentialEndpoint,
-    report: &mut Report,
+    report: &mut DemoReport,
 ) -> Result<(), CliError> {
     let before = b.session.credentials().await?;
     let asked = b.take_stack_job(a.plan.credential_id).await?;
     let kept = b.session.credentials().await?.access_key_id() == before.access_key_id();
     // Refused by the service, which denies it or does not know it: not for want of an answer.
-    let code = asked.structured.as_ref().map(|told| told["error"]["code"].clone()).unwrap_or_default();
+    let code = asked.structured.as_ref().map(|output| output["error"]["code"].clone()).unwrap_or_default();
     let refused = asked.is_error && (code == "denied" || code == "invalid");
-    report.step("B", "asking for the other tenant's credential id is refused", refused, asked.text);
-    report.step(
+    report.record("B", "asking for the other tenant's credential id is refused", refused, asked.text);
+    report.record(
         "B",
         "the refusal costs the session nothing",
         kept,
         format!("still key …{}", before.access_key_id().last_four()),
     );
-    let grant = |tenant: &Tenant<'_>| {
-        Ok::<_, CliError>(endpoint.grant(tenant.session.account(&tenant.workload)?, "demo", Leash::default()))
+    let grant = |tenant: &DemoTenant<'_>| {
+        Ok::<_, CliError>(endpoint.grant(tenant.session.account(&tenant.workload_account)?, "demo", Leash::default()))
     };
-    let (of_a, of_b) = (grant(a)?, grant(b)?);
-    let own = read(&of_b, &of_b).await;
-    let foreign = read(&of_a, &of_b).await;
+    let (grant_a, grant_b) = (grant(a)?, grant(b)?);
+    let own = read_endpoint(&grant_b, &grant_b).await;
+    let foreign = read_endpoint(&grant_a, &grant_b).await;
     let seen = format!("own token: {own}, foreign token: {foreign}");
-    report.step(
+    report.record(
         "B",
         "a token opens its own session's endpoint and no other",
         own == "200" && foreign == "403",
@@ -160,15 +160,15 @@ async fn cross_read(
     Ok(())
 }
 
-async fn clearing(a: &Tenant<'_>, b: &Tenant<'_>, report: &mut Report) -> Result<(), CliError> {
+async fn check_clearing(a: &DemoTenant<'_>, b: &DemoTenant<'_>, report: &mut DemoReport) -> Result<(), CliError> {
     let signal = std::env::temp_dir().join(format!("valetkey-demo-{}", uuid::Uuid::new_v4().simple()));
     let signal = signal.to_string_lossy();
     let arrived = format!("{signal}.waiting");
     let waiting = Map::from_iter([("once_exists".to_owned(), Value::from(&*signal))]);
     let clear = async {
         // The call has reached the server and waits there when the session is cleared under it.
-        let _arrived = timeout(PATIENCE, child::exists(&arrived)).await;
-        let cleared = a.tool("clear_credential_context", json!({})).await;
+        let _arrived = timeout(ARRIVAL_TIMEOUT, child::wait_for_file(&arrived)).await;
+        let cleared = a.call_tool("clear_credential_context", json!({})).await;
         (cleared, tokio::fs::write(&*signal, "").await)
     };
     let (in_flight, (cleared, _told)) = tokio::join!(a.ask_server(Some(waiting)), clear);
@@ -176,35 +176,35 @@ async fn clearing(a: &Tenant<'_>, b: &Tenant<'_>, report: &mut Report) -> Result
         let _removed = tokio::fs::remove_file(file).await;
     }
     let cleared = cleared?;
-    report.step("A", "the session is cleared", !cleared.is_error, cleared.text);
+    report.record("A", "the session is cleared", !cleared.is_error, cleared.text);
     // Refused by the endpoint, when the server asked it: not by the host, which had let the call through.
-    report.step(
+    report.record(
         "A",
         "the server that is still running is refused",
         is_told(&in_flight, "403"),
-        shown(&in_flight),
+        call_summary(&in_flight),
     );
     let (next, other) = tokio::join!(a.ask_server(None), b.ask_server(None));
-    report.step("A", "the next call is refused", is_told(&next, "cleared"), shown(&next));
+    report.record("A", "the next call is refused", is_told(&next, "cleared"), call_summary(&next));
     let held = other.as_ref().is_ok_and(|other| other.account == b.plan.account);
-    report.step("B", "the other tenant works on", held, shown(&other));
+    report.record("B", "the other tenant works on", held, call_summary(&other));
     b.session.close();
     let closed = b.ask_server(None).await;
-    report.step("B", "closed, it is refused as well", is_told(&closed, "closed"), shown(&closed));
+    report.record("B", "closed, it is refused as well", is_told(&closed, "closed"), call_summary(&closed));
     Ok(())
 }
 
 /// Whether the call was refused in words that hold `word`: a failure of another kind does not count.
 fn is_told(answer: &Result<Identity, String>, word: &str) -> bool {
-    answer.as_ref().is_err_and(|told| told.contains(word))
+    answer.as_ref().is_err_and(|message| message.contains(word))
 }
 
-fn trail(a: &Tenant<'_>, b: &Tenant<'_>, report: &mut Report) {
+fn check_audit(a: &DemoTenant<'_>, b: &DemoTenant<'_>, report: &mut DemoReport) {
     for tenant in [a, b] {
         let records = tenant.audit.records();
         let own = records.iter().all(|record| record.session == tenant.session.id());
         let seen = format!("{} records", records.len());
-        report.step(
+        report.record(
             tenant.plan.name,
             "every audit record names its own session",
             own && !records.is_empty(),
@@ -214,7 +214,7 @@ fn trail(a: &Tenant<'_>, b: &Tenant<'_>, report: &mut Report) {
 }
 
 /// Reads `url`'s credentials with `token`'s token, and gives back the status.
-async fn read(url: &Grant, token: &Grant) -> String {
+async fn read_endpoint(url: &Grant, token: &Grant) -> String {
     let address = url.url();
     let Some((host, path)) = address.strip_prefix("http://").and_then(|rest| rest.split_once('/')) else {
         return "no address".to_owned();
@@ -233,7 +233,7 @@ async fn read(url: &Grant, token: &Grant) -> String {
     exchange.await.unwrap_or_else(|error| error.to_string())
 }
 
-fn shown(answer: &Result<Identity, String>) -> String {
+fn call_summary(answer: &Result<Identity, String>) -> String {
     match answer {
         Ok(identity) => format!("{} key …{} pid {}", identity.account, identity.key_suffix, identity.pid),
         Err(refusal) => refusal.clone(),

@@ -10,8 +10,8 @@ use valetkey::printable;
 const SEEN: usize = 110;
 
 /// The steps of the play and whether each held.
-pub(super) struct Report {
-    began: Instant,
+pub(super) struct DemoReport {
+    started_at: Instant,
     steps: Vec<Step>,
 }
 
@@ -26,13 +26,13 @@ struct Step {
     held: bool,
 }
 
-impl Report {
-    pub(super) fn begin() -> Self {
-        Self { began: Instant::now(), steps: Vec::new() }
+impl DemoReport {
+    pub(super) fn start() -> Self {
+        Self { started_at: Instant::now(), steps: Vec::new() }
     }
 
     /// Records a step.
-    pub(super) fn step(
+    pub(super) fn record(
         &mut self,
         tenant: &'static str,
         claim: &'static str,
@@ -43,27 +43,27 @@ impl Report {
     }
 
     /// Whether there were steps and every one of them held.
-    pub(super) fn holds(&self) -> bool {
+    pub(super) fn all_passed(&self) -> bool {
         !self.steps.is_empty() && self.steps.iter().all(|step| step.held)
     }
 
     pub(super) fn print(&self, json: bool, color: bool) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        let milliseconds = self.began.elapsed().as_millis();
+        let milliseconds = self.started_at.elapsed().as_millis();
         if json {
             let document =
-                serde_json::json!({"held": self.holds(), "milliseconds": milliseconds, "steps": self.steps});
+                serde_json::json!({"held": self.all_passed(), "milliseconds": milliseconds, "steps": self.steps});
             return writeln!(out, "{document:#}");
         }
         let width = self.steps.iter().map(|step| step.claim.chars().count()).max().unwrap_or_default();
         for step in &self.steps {
-            let mark = mark(step.held, color);
+            let mark = status_label(step.held, color);
             writeln!(
                 out,
                 "{mark} {:<3} {:<width$}  {}",
                 step.tenant,
                 step.claim,
-                cut(&printable(&step.seen))
+                truncate(&printable(&step.seen))
             )?;
         }
         let failed = self.steps.iter().filter(|step| !step.held).count();
@@ -77,14 +77,14 @@ impl Report {
 }
 
 /// As much as fits beside the claim; JSON has all of it.
-fn cut(seen: &str) -> String {
+fn truncate(seen: &str) -> String {
     if seen.chars().count() <= SEEN {
         return seen.to_owned();
     }
     seen.chars().take(SEEN - 1).chain(['…']).collect()
 }
 
-fn mark(held: bool, color: bool) -> &'static str {
+fn status_label(held: bool, color: bool) -> &'static str {
     match (held, color) {
         (true, true) => "\x1b[32mok  \x1b[0m",
         (true, false) => "ok  ",

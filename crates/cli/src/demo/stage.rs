@@ -8,13 +8,13 @@ use valetkey_local_aws::{LocalAws, RoleSpec, SecretSpec, UserSpec};
 
 use crate::failure::CliError;
 
-const PLATFORM: &str = "999999999999";
+const PLATFORM_ACCOUNT: &str = "999999999999";
 /// Where the secrets of stack jobs are kept.
-pub(super) const PREFIX: &str = "valetkey/credentials/";
+pub(super) const SECRET_PREFIX: &str = "valetkey/credentials/";
 
-pub(super) struct Stage {
+pub(super) struct DemoEnv {
     /// What every AWS client of the demo shares.
-    pub(super) base: SdkBase,
+    pub(super) client_config: SdkBase,
     pub(super) endpoint: String,
     /// The platform's own key, with which a session's roles are assumed. No session ever holds it.
     pub(super) platform: Credentials,
@@ -42,30 +42,30 @@ impl TenantPlan {
     }
 
     fn secret_name(&self) -> String {
-        format!("{PREFIX}{}", self.credential_id)
+        format!("{SECRET_PREFIX}{}", self.credential_id)
     }
 
-    fn plan(name: &'static str, account: &'static str, credential_id: &'static str) -> Self {
+    fn new(name: &'static str, account: &'static str, credential_id: &'static str) -> Self {
         Self { name, account, credential_id, external_id: Uuid::new_v4().simple().to_string() }
     }
 }
 
-impl Stage {
+impl DemoEnv {
     /// Sets the stage on a local AWS, or at `endpoint`.
-    pub(super) async fn set(endpoint: Option<&str>) -> Result<Self, CliError> {
+    pub(super) async fn setup(endpoint: Option<&str>) -> Result<Self, CliError> {
         let tenants = [
-            TenantPlan::plan("A", "111111111111", "aws-cred-tenant-a"),
-            TenantPlan::plan("B", "222222222222", "aws-cred-tenant-b"),
+            TenantPlan::new("A", "111111111111", "aws-cred-tenant-a"),
+            TenantPlan::new("B", "222222222222", "aws-cred-tenant-b"),
         ];
         let platform = user_key()?;
         match endpoint {
             None => Self::built_in(platform, tenants).await,
-            Some(endpoint) => Self::elsewhere(platform, tenants, endpoint).await,
+            Some(endpoint) => Self::with_endpoint(platform, tenants, endpoint).await,
         }
     }
 
     /// Ends what was started.
-    pub(super) async fn strike(self) {
+    pub(super) async fn teardown(self) {
         if let Some(local_aws) = self.local_aws
             && let Err(error) = local_aws.stop().await
         {
@@ -74,15 +74,15 @@ impl Stage {
     }
 
     async fn built_in(platform: Credentials, tenants: [TenantPlan; 2]) -> Result<Self, CliError> {
-        let mut spec = LocalAws::builder().user(user(PLATFORM, "platform", &platform));
+        let mut spec = LocalAws::builder().user(user_spec(PLATFORM_ACCOUNT, "platform", &platform));
         for tenant in &tenants {
             let service = user_key()?;
             let reader =
-                RoleSpec::new(&tenant.reader_role()).trusts(PLATFORM).external_id(&tenant.external_id);
+                RoleSpec::new(&tenant.reader_role()).trusts(PLATFORM_ACCOUNT).external_id(&tenant.external_id);
             let workload = RoleSpec::new(&tenant.workload_role()).trusts(tenant.account);
-            let secret = SecretSpec::new(tenant.account, &tenant.secret_name(), &document(&service));
+            let secret = SecretSpec::new(tenant.account, &tenant.secret_name(), &secret_document(&service));
             spec = spec
-                .user(user(tenant.account, "service", &service))
+                .user(user_spec(tenant.account, "service", &service))
                 .role(reader)
                 .role(workload)
                 .secret(secret);
@@ -91,31 +91,31 @@ impl Stage {
         let local_aws =
             local_aws.map_err(|error| CliError::failed(format!("the local AWS did not start: {error}")))?;
         let endpoint = local_aws.endpoint_url();
-        Ok(Self { base: base(&endpoint)?, endpoint, platform, tenants, local_aws: Some(local_aws) })
+        Ok(Self { client_config: client_config(&endpoint)?, endpoint, platform, tenants, local_aws: Some(local_aws) })
     }
 
     /// Elsewhere there are no users to plan: the secrets hold temporary keys of each tenant's account.
-    async fn elsewhere(
+    async fn with_endpoint(
         platform: Credentials,
         tenants: [TenantPlan; 2],
         endpoint: &str,
     ) -> Result<Self, CliError> {
         let stage =
-            Self { base: base(endpoint)?, endpoint: endpoint.to_owned(), platform, tenants, local_aws: None };
+            Self { client_config: client_config(endpoint)?, endpoint: endpoint.to_owned(), platform, tenants, local_aws: None };
         for tenant in &stage.tenants {
-            let keys = stage.assume(tenant.workload_role(), "service", tenant).await?;
+            let keys = stage.assume_role(tenant.workload_role(), "service", tenant).await?;
             stage
-                .keep_secret(tenant, &stage.assume(tenant.reader_role(), "setup", tenant).await?, &keys)
+                .keep_secret(tenant, &stage.assume_role(tenant.reader_role(), "setup", tenant).await?, &keys)
                 .await?;
         }
         Ok(stage)
     }
 
-    async fn assume(&self, role: String, name: &str, tenant: &TenantPlan) -> Result<Credentials, CliError> {
+    async fn assume_role(&self, role: String, name: &str, tenant: &TenantPlan) -> Result<Credentials, CliError> {
         let source = valetkey::backends::MemoryProvider::new();
         source.set(self.platform.clone());
         let role = AssumeRoleProvider::builder(role.parse()?, std::sync::Arc::new(source))
-            .base(&self.base)
+            .base(&self.client_config)
             .session_name(name)
             .external_id(&tenant.external_id)
             .build()?;
@@ -128,12 +128,12 @@ impl Stage {
         by: &Credentials,
         keys: &Credentials,
     ) -> Result<(), CliError> {
-        let config = self.base.config().to_builder();
+        let config = self.client_config.config().to_builder();
         let config = config.credentials_provider(
             aws_credential_types::provider::SharedCredentialsProvider::new(by.expose_to_sdk()),
         );
         let client = aws_sdk_secretsmanager::Client::new(&config.build());
-        let (name, value) = (tenant.secret_name(), document(keys));
+        let (name, value) = (tenant.secret_name(), secret_document(keys));
         let made = client.create_secret().name(&name).secret_string(&value).send().await;
         let kept = match made.map_err(|error| error.into_service_error()) {
             Ok(_) => return Ok(()),
@@ -150,7 +150,7 @@ impl Stage {
     }
 }
 
-fn base(endpoint: &str) -> Result<SdkBase, CliError> {
+fn client_config(endpoint: &str) -> Result<SdkBase, CliError> {
     let region: Region = "us-east-1".parse()?;
     Ok(SdkBase::new().region(&region).endpoint_url(endpoint))
 }
@@ -162,12 +162,12 @@ fn user_key() -> Result<Credentials, CliError> {
     Ok(Credentials::builder(id, SecretString::from(format!("{}{}", random(), &random()[..8]))).build()?)
 }
 
-fn user(account: &str, name: &str, key: &Credentials) -> UserSpec {
+fn user_spec(account: &str, name: &str, key: &Credentials) -> UserSpec {
     UserSpec::new(account, name, key.access_key_id().as_str(), key.expose_secret_access_key())
 }
 
 /// The secret as people keep it.
-fn document(key: &Credentials) -> String {
+fn secret_document(key: &Credentials) -> String {
     json!({
         "access_key_id": key.access_key_id().as_str(),
         "secret_access_key": key.expose_secret_access_key(),

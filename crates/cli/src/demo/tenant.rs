@@ -14,21 +14,21 @@ use valetkey::mcp::{CredentialEndpoint, McpConfig, McpHost};
 use valetkey::tools::{ToolOutput, ToolSet};
 use valetkey::{Alias, Generation, Principal, SessionContext};
 
-use super::stage::{PREFIX, Stage, TenantPlan};
+use super::stage::{SECRET_PREFIX, DemoEnv, TenantPlan};
 use crate::failure::CliError;
-use crate::serve::launcher;
+use crate::serve::current_exe_launcher;
 
 /// The tool of the child server, as the host lists it.
-const WHOAMI: &str = "aws__get_caller_identity";
+const CALLER_IDENTITY_TOOL: &str = "aws__get_caller_identity";
 
 /// A tenant at work.
-pub(super) struct Tenant<'a> {
+pub(super) struct DemoTenant<'a> {
     pub(super) plan: &'a TenantPlan,
     pub(super) session: SessionContext,
-    pub(super) workload: Alias,
+    pub(super) workload_account: Alias,
     pub(super) host: McpHost,
     pub(super) audit: Arc<InMemoryAudit>,
-    stage: &'a Stage,
+    stage: &'a DemoEnv,
     tools: ToolSet,
 }
 
@@ -40,22 +40,22 @@ pub(super) struct Identity {
     pub(super) key_suffix: String,
 }
 
-impl<'a> Tenant<'a> {
+impl<'a> DemoTenant<'a> {
     /// Opens a session for the tenant: its resolver reads with a role in the tenant's own account, and the role of
     /// its MCP server is assumed with whatever the session is given later.
     pub(super) async fn open(
-        stage: &'a Stage,
+        stage: &'a DemoEnv,
         plan: &'a TenantPlan,
         endpoint: &CredentialEndpoint,
     ) -> Result<Self, CliError> {
         let platform = MemoryProvider::new();
         platform.set(stage.platform.clone());
         let reader = AssumeRoleProvider::builder(plan.reader_role().parse()?, Arc::new(platform))
-            .base(&stage.base)
+            .base(&stage.client_config)
             .session_name(format!("reader-{}", plan.name))
             .external_id(&plan.external_id)
             .build()?;
-        let resolver = SecretsManagerResolver::builder(PREFIX, Arc::new(reader)).base(&stage.base).build()?;
+        let resolver = SecretsManagerResolver::builder(SECRET_PREFIX, Arc::new(reader)).base(&stage.client_config).build()?;
         let audit = Arc::new(InMemoryAudit::default());
         let session = SessionContext::builder()
             .principal(format!("tenant-{}", plan.name).parse::<Principal>()?)
@@ -68,13 +68,13 @@ impl<'a> Tenant<'a> {
             plan.workload_role().parse()?,
             Arc::new(session.account(session.default_account())?),
         )
-        .base(&stage.base)
+        .base(&stage.client_config)
         .session_name(format!("agent-{}", plan.name))
         .build()?;
         session.set_provider_for(&workload, role)?;
-        let host = McpHost::builder(&session, server(&workload, stage)?)
+        let host = McpHost::builder(&session, server_config(&workload, stage)?)
             .environment(HostEnvironment::from_process())
-            .launcher(launcher()?)
+            .launcher(current_exe_launcher()?)
             .endpoint(endpoint.clone())
             .leash(Leash::default())
             // A list without the server would end the demo.
@@ -82,7 +82,7 @@ impl<'a> Tenant<'a> {
             .start()
             .await?;
         let tools = ToolSet::for_session(session.clone());
-        Ok(Self { plan, session, workload, host, audit, stage, tools })
+        Ok(Self { plan, session, workload_account: workload, host, audit, stage, tools })
     }
 
     /// Hands the agent a stack job that names a credential id.
@@ -93,18 +93,18 @@ impl<'a> Tenant<'a> {
                 "target": {"spec": {"aws_account_region": "us-east-1"}},
             }
         });
-        self.tool("extract_and_set_credentials_from_stack_job", json!({"stack_job_json": job})).await
+        self.call_tool("extract_and_set_credentials_from_stack_job", json!({"stack_job_json": job})).await
     }
 
     /// Calls one of the session's own tools.
-    pub(super) async fn tool(&self, name: &str, input: Value) -> Result<ToolOutput, CliError> {
+    pub(super) async fn call_tool(&self, name: &str, input: Value) -> Result<ToolOutput, CliError> {
         self.tools.call(name, input).await.ok_or_else(|| CliError::failed(format!("there is no tool {name}")))
     }
 
     /// A sub-agent: it was handed the session, and calls AWS through the SDK.
     pub(super) async fn sub_agent(&self) -> Result<(String, String), CliError> {
         let session = self.session.clone();
-        let config = session.sdk_config_from(self.stage.base.config()).await?;
+        let config = session.sdk_config_from(self.stage.client_config.config()).await?;
         let identity = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await;
         let identity =
             identity.map_err(|error| CliError::failed(format!("STS: {}", error.into_service_error())))?;
@@ -114,28 +114,28 @@ impl<'a> Tenant<'a> {
 
     /// Asks the running MCP server who it is.
     pub(super) async fn ask_server(&self, arguments: Option<Map<String, Value>>) -> Result<Identity, String> {
-        let result = self.host.call(WHOAMI, arguments, &CancellationToken::new()).await;
+        let result = self.host.call(CALLER_IDENTITY_TOOL, arguments, &CancellationToken::new()).await;
         let result = result.ok_or("the server does not offer its tool")?;
         let text = result["content"][0]["text"].as_str().unwrap_or_default();
         if result["isError"] == true {
             return Err(text.to_owned());
         }
-        let said = &result["structuredContent"];
+        let output = &result["structuredContent"];
         Ok(Identity {
-            account: said["account"].as_str().unwrap_or_default().to_owned(),
-            pid: said["pid"].as_u64().unwrap_or_default(),
-            key_suffix: said["key_suffix"].as_str().unwrap_or_default().to_owned(),
+            account: output["account"].as_str().unwrap_or_default().to_owned(),
+            pid: output["pid"].as_u64().unwrap_or_default(),
+            key_suffix: output["key_suffix"].as_str().unwrap_or_default().to_owned(),
         })
     }
 
     /// Rotates the role that the server runs with.
     pub(super) async fn rotate(&self) -> Result<Generation, CliError> {
-        Ok(self.session.refresh(&self.workload).await?)
+        Ok(self.session.refresh(&self.workload_account).await?)
     }
 }
 
 /// One server: this program, as an ordinary MCP server that uses the AWS SDK.
-fn server(workload: &Alias, stage: &Stage) -> Result<McpConfig, CliError> {
+fn server_config(workload: &Alias, stage: &DemoEnv) -> Result<McpConfig, CliError> {
     let this = std::env::current_exe()
         .map_err(|error| CliError::failed(format!("this program is not found: {error}")))?;
     let text = json!({"mcpServers": {"aws": {

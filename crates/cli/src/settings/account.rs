@@ -19,13 +19,13 @@ pub(crate) struct AccountSettings {
 #[derive(Debug)]
 pub(crate) enum ProviderSettings {
     /// Set by tools while the session runs.
-    Memory(PlainSettings),
+    Memory(RegionSettings),
     /// The environment that `valetkey` was started with.
-    Environment(PlainSettings),
+    Environment(RegionSettings),
     /// A role, assumed with the credentials of another account.
     AssumeRole(Box<RoleSettings>),
     /// A role, for an identity token.
-    WebIdentity(Box<IdentitySettings>),
+    WebIdentity(Box<WebIdentitySettings>),
     /// Temporary keys, for the long-lived ones of another account.
     Federation(Box<FederationSettings>),
     /// A secret, read with the credentials of another account.
@@ -33,7 +33,7 @@ pub(crate) enum ProviderSettings {
     /// A program that prints them.
     Process(ProcessSettings),
     /// The default chain of the AWS SDKs.
-    Ambient(PlainSettings),
+    DefaultChain(RegionSettings),
     /// A profile of the shared AWS files.
     Profile(ProfileSettings),
 }
@@ -41,7 +41,7 @@ pub(crate) enum ProviderSettings {
 /// What an account has that is got with no other.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct PlainSettings {
+pub(crate) struct RegionSettings {
     pub(crate) region: Option<String>,
 }
 
@@ -82,7 +82,7 @@ pub(crate) enum AttributionSettings {
 
 impl AttributionSettings {
     /// Whether tags say it too; `None` when nothing does.
-    pub(crate) const fn tags(self) -> Option<bool> {
+    pub(crate) const fn tag_sessions(self) -> Option<bool> {
         match self {
             Self::None => None,
             Self::Name => Some(false),
@@ -93,7 +93,7 @@ impl AttributionSettings {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct IdentitySettings {
+pub(crate) struct WebIdentitySettings {
     pub(crate) role_arn: String,
     pub(crate) token_file: PathBuf,
     pub(crate) region: Option<String>,
@@ -160,7 +160,7 @@ pub(crate) struct ExchangeSettings {
 
 impl ExchangeSettings {
     /// Whether a federated user is asked for, who may not assume a role.
-    pub(crate) fn federates(&self) -> bool {
+    pub(crate) fn requests_federated_user(&self) -> bool {
         self.name.is_some() || self.policy.is_some() || !self.policy_arns.is_empty()
     }
 }
@@ -178,21 +178,21 @@ impl AccountSettings {
 
     /// Where its credentials come from, for a person who waits. Of an endpoint only the host is shown.
     pub(crate) fn origin(&self, region: Option<&Region>) -> String {
-        let aws = |service: &str, variable: &str| {
+        let service_at = |service: &str, variable: &str| {
             let url = std::env::var(variable).or_else(|_| std::env::var("AWS_ENDPOINT_URL")).ok();
-            let host = url.as_deref().and_then(host_of);
+            let host = url.as_deref().and_then(url_host);
             let region = region.map(|region| format!(" in {region}")).unwrap_or_default();
             host.map_or_else(|| format!("{service}{region}"), |host| format!("{service} at {host}"))
         };
         match &self.provider {
             ProviderSettings::AssumeRole(_)
             | ProviderSettings::WebIdentity(_)
-            | ProviderSettings::Federation(_) => aws("AWS STS", "AWS_ENDPOINT_URL_STS"),
+            | ProviderSettings::Federation(_) => service_at("AWS STS", "AWS_ENDPOINT_URL_STS"),
             ProviderSettings::SecretsManager(_) => {
-                aws("AWS Secrets Manager", "AWS_ENDPOINT_URL_SECRETS_MANAGER")
+                service_at("AWS Secrets Manager", "AWS_ENDPOINT_URL_SECRETS_MANAGER")
             }
             ProviderSettings::Process(_) => "its program".to_owned(),
-            ProviderSettings::Ambient(_) | ProviderSettings::Profile(_) => "the AWS SDK".to_owned(),
+            ProviderSettings::DefaultChain(_) | ProviderSettings::Profile(_) => "the AWS SDK".to_owned(),
             ProviderSettings::Memory(_) | ProviderSettings::Environment(_) => "this environment".to_owned(),
         }
     }
@@ -201,7 +201,7 @@ impl AccountSettings {
         match &self.provider {
             ProviderSettings::Memory(plain)
             | ProviderSettings::Environment(plain)
-            | ProviderSettings::Ambient(plain) => plain.region.as_deref(),
+            | ProviderSettings::DefaultChain(plain) => plain.region.as_deref(),
             ProviderSettings::AssumeRole(role) => role.region.as_deref(),
             ProviderSettings::WebIdentity(role) => role.region.as_deref(),
             ProviderSettings::Federation(exchange) => exchange.region.as_deref(),
@@ -228,7 +228,7 @@ impl AccountSettings {
     /// Whether what it serves is a federated user's.
     pub(crate) fn is_federated_user(&self) -> bool {
         let own = matches!(&self.provider, ProviderSettings::Federation(wanted) if wanted.name.is_some());
-        own || self.exchange.as_ref().is_some_and(ExchangeSettings::federates)
+        own || self.exchange.as_ref().is_some_and(ExchangeSettings::requests_federated_user)
     }
 
     /// Whether what it provides is set by tools, and by nobody else.
@@ -246,7 +246,7 @@ impl AccountSettings {
     }
 
     /// How long its program may take, if that is said.
-    pub(crate) fn timeout(&self) -> Option<Duration> {
+    pub(crate) fn process_timeout(&self) -> Option<Duration> {
         match &self.provider {
             ProviderSettings::Process(process) => process.timeout_seconds.map(Duration::from_secs),
             _ => None,
@@ -255,7 +255,7 @@ impl AccountSettings {
 }
 
 /// The host of a URL, without a user name, which may come with a password.
-fn host_of(url: &str) -> Option<&str> {
+fn url_host(url: &str) -> Option<&str> {
     url.split_once("://")?.1.split(['/', '?', '#']).next()?.rsplit('@').next()
 }
 

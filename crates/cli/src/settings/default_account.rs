@@ -1,6 +1,6 @@
 //! The account that is meant when none is named.
 
-use super::{Fault, Settings};
+use super::{Diagnostic, Settings};
 
 impl Settings {
     /// The configured account; else `default`, or the only account that the session may have. `None` if there are
@@ -8,26 +8,26 @@ impl Settings {
     pub(crate) fn default_account(&self) -> Option<&str> {
         let names = self.allowed_accounts();
         let configured = self.session.default_account.as_deref().filter(|name| names.contains(name));
-        let usual = names.iter().copied().find(|name| *name == "default");
-        configured.or(usual).or(if let [only] = names[..] { Some(only) } else { None })
+        let named_default = names.iter().copied().find(|name| *name == "default");
+        configured.or(named_default).or(if let [only] = names[..] { Some(only) } else { None })
     }
 
     /// Reports that a choice is left open which a command needs, and how to make it. A session that has no principal
     /// yet is not judged: each principal may have one account.
-    pub(crate) fn missing_default(&self, remedy: &str) -> Option<Fault> {
+    pub(crate) fn missing_default(&self, remedy: &str) -> Option<Diagnostic> {
         let names = self.allowed_accounts();
-        let decided = self.principals.is_empty() || self.session.principal.is_some();
+        let has_principal = self.principals.is_empty() || self.session.principal.is_some();
         // A configured account that is not there is a fault of its own.
         let configured = self.session.default_account.as_deref();
-        let sound = self.broken.is_empty() && configured.is_none_or(|name| self.allows_any(name));
-        if names.len() < 2 || !decided || !sound || self.default_account().is_some() {
+        let is_valid = self.invalid_accounts.is_empty() && configured.is_none_or(|name| self.allows_any(name));
+        if names.len() < 2 || !has_principal || !is_valid || self.default_account().is_some() {
             return None;
         }
         let what = format!(
             "needs a `default_account`, because there are several accounts; name one of: {}{remedy}",
             names.join(", ")
         );
-        Some(self.fault(&["session"], what))
+        Some(self.diagnostic(&["session"], what))
     }
 
     fn allowed_accounts(&self) -> Vec<&str> {

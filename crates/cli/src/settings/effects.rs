@@ -4,14 +4,14 @@ use super::{ProviderSettings, Settings};
 
 impl Settings {
     /// What the file makes a command do beyond the session itself, each as the end of a sentence about the file.
-    pub(crate) fn effects(&self) -> Vec<String> {
+    pub(crate) fn host_effects(&self) -> Vec<String> {
         let accounts = self.accounts.iter().filter_map(|(name, account)| {
-            let effect = account.provider.effect()?;
-            let line = self.fault(&["accounts", name], "").line.unwrap_or_default();
+            let effect = account.provider.host_effect()?;
+            let line = self.diagnostic(&["accounts", name], "").line.unwrap_or_default();
             Some(format!("{effect} for the account `{}` (line {line})", name.escape_debug()))
         });
         let audit = self.audit.iter().map(|_| {
-            let line = self.fault(&["audit", "file"], "").line.unwrap_or_default();
+            let line = self.diagnostic(&["audit", "file"], "").line.unwrap_or_default();
             format!("writes audit records to a file (line {line})")
         });
         accounts.chain(audit).collect()
@@ -20,11 +20,11 @@ impl Settings {
 
 impl ProviderSettings {
     /// What the provider does with the host itself. Accounts with a source add nothing to what the source does.
-    const fn effect(&self) -> Option<&'static str> {
+    const fn host_effect(&self) -> Option<&'static str> {
         match self {
             Self::Process(_) => Some("runs a program"),
             Self::Environment(_) => Some("uses the AWS keys of this environment"),
-            Self::Ambient(_) => Some("uses the AWS identity of this machine"),
+            Self::DefaultChain(_) => Some("uses the AWS identity of this machine"),
             Self::Profile(_) => Some("uses a profile of your AWS files"),
             Self::WebIdentity(_) => Some("sends an identity token from a file to AWS"),
             Self::Memory(_) | Self::AssumeRole(_) | Self::Federation(_) | Self::SecretsManager(_) => None,

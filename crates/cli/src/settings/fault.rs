@@ -4,19 +4,19 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub(crate) struct Diagnostic {
     pub(crate) file: PathBuf,
     /// Counted from 1.
     pub(crate) line: Option<usize>,
     /// In characters, counted from 1. For text that is not TOML.
     pub(crate) column: Option<usize>,
     /// What is wrong and what to do, without any value of the file.
-    pub(crate) what: String,
+    pub(crate) message: String,
 }
 
-impl Fault {
-    pub(crate) fn file(path: &Path, what: impl Into<String>) -> Self {
-        Self { file: path.to_owned(), line: None, column: None, what: what.into() }
+impl Diagnostic {
+    pub(crate) fn in_file(path: &Path, what: impl Into<String>) -> Self {
+        Self { file: path.to_owned(), line: None, column: None, message: what.into() }
     }
 
     pub(crate) fn at_line(self, line: Option<usize>) -> Self {
@@ -24,7 +24,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file.display())?;
         if let Some(line) = self.line {
@@ -33,6 +33,6 @@ impl fmt::Display for Fault {
         if let Some(column) = self.column {
             write!(f, ":{column}")?;
         }
-        write!(f, ": {}", self.what)
+        write!(f, ": {}", self.message)
     }
 }

@@ -34,14 +34,14 @@ const SECRETS: [&str; 3] = ["access_key_id", "secret_access_key", "session_token
 pub(super) fn fields_of<T: DeserializeOwned>() -> &'static [&'static str] {
     let mut fields = &[][..];
     // Fails on purpose, after the struct has named its fields.
-    drop(T::deserialize(Probe(&mut fields)));
+    drop(T::deserialize(FieldCollector(&mut fields)));
     fields
 }
 
 /// Learns the fields of a struct, and provides no value.
-struct Probe<'a>(&'a mut &'static [&'static str]);
+struct FieldCollector<'a>(&'a mut &'static [&'static str]);
 
-impl<'de> Deserializer<'de> for Probe<'_> {
+impl<'de> Deserializer<'de> for FieldCollector<'_> {
     type Error = Probed;
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Probed> {
@@ -65,7 +65,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
 }
 
 /// The one of `names` that `word` was probably meant to be.
-pub(super) fn meant<'n>(word: &str, names: &[&'n str]) -> Option<&'n str> {
+pub(super) fn closest_match<'n>(word: &str, names: &[&'n str]) -> Option<&'n str> {
     let word = word.trim().to_lowercase();
     let alike = |name: &str| name.replace('_', "-") == word.replace('_', "-");
     let synonyms = || SYNONYMS.iter().filter(|(other, _)| *other == word).map(|(_, name)| *name);
@@ -80,7 +80,7 @@ pub(super) fn meant<'n>(word: &str, names: &[&'n str]) -> Option<&'n str> {
 }
 
 /// What is wrong with a key that a section does not have. `names` are those it has.
-pub(super) fn unknown(key: &str, names: &[&str]) -> String {
+pub(super) fn unknown_key_message(key: &str, names: &[&str]) -> String {
     let plain =
         key.len() <= 64 && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
     let field = if plain { format!("unknown field `{key}`") } else { "unknown field".to_owned() };
@@ -90,7 +90,7 @@ pub(super) fn unknown(key: &str, names: &[&str]) -> String {
             "{field}; keys are not kept in this file: use the provider `environment`, `profile` or `secrets-manager`"
         );
     }
-    match meant(key, names) {
+    match closest_match(key, names) {
         Some(name) => format!("{field}; did you mean `{name}`?"),
         None => format!("{field}; use one of: {}", names.join(", ")),
     }
@@ -133,7 +133,7 @@ mod tests {
             ("external-id", Some("external_id")),
             ("colour", None),
         ] {
-            assert_eq!(meant(word, fields), name, "{word}");
+            assert_eq!(closest_match(word, fields), name, "{word}");
         }
         for (word, name) in [
             ("assume_role", Some("assume-role")),
@@ -143,14 +143,14 @@ mod tests {
             ("sso", Some("profile")),
             ("canary", None),
         ] {
-            assert_eq!(meant(word, ProviderSettings::NAMES), name, "{word}");
+            assert_eq!(closest_match(word, ProviderSettings::NAMES), name, "{word}");
         }
     }
 
     #[test]
     fn unknown_key_with_odd_characters_is_not_repeated() {
-        assert_eq!(unknown("\x1b[31m", &["a"]), "unknown field; use one of: a");
-        assert!(unknown("aws_secret_access_key", &["a"]).contains("keys are not kept in this file"));
+        assert_eq!(unknown_key_message("\x1b[31m", &["a"]), "unknown field; use one of: a");
+        assert!(unknown_key_message("aws_secret_access_key", &["a"]).contains("keys are not kept in this file"));
     }
 
     #[test]

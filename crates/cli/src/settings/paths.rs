@@ -2,27 +2,27 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Fault, ProviderSettings, Settings};
+use super::{Diagnostic, ProviderSettings, Settings};
 
 /// Returns the value of an environment variable.
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Settings {
     /// Makes every path of the file absolute. A path that cannot be resolved is a fault.
-    pub(super) fn resolve_paths(&mut self, folder: &Path, faults: &mut Vec<Fault>) {
+    pub(super) fn resolve_paths(&mut self, folder: &Path, faults: &mut Vec<Diagnostic>) {
         let lookup = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         // The folder of this process does not change later, but that of its children differs.
         let folder = std::path::absolute(folder.join(".")).unwrap_or_else(|_| folder.to_owned());
         let mut wrong = Vec::new();
         for (key, path) in self.paths() {
-            match resolve(path, &folder, &lookup) {
+            match resolve_path(path, &folder, &lookup) {
                 Ok(resolved) => *path = resolved,
                 Err(what) => wrong.push((key, what)),
             }
         }
         for (key, what) in wrong {
             let key: Vec<&str> = key.iter().map(String::as_str).collect();
-            faults.push(self.fault(&key, what));
+            faults.push(self.diagnostic(&key, what));
         }
         self.folder = folder;
     }
@@ -46,12 +46,12 @@ impl Settings {
 }
 
 /// An absolute path. An empty one stays empty, for its reader to refuse.
-fn resolve(path: &Path, folder: &Path, lookup: Lookup<'_>) -> Result<PathBuf, String> {
+fn resolve_path(path: &Path, folder: &Path, lookup: Lookup<'_>) -> Result<PathBuf, String> {
     if path.as_os_str().is_empty() {
         return Ok(path.to_owned());
     }
     let filled = match path.to_str() {
-        Some(text) => fill(text, lookup)?,
+        Some(text) => expand_variables(text, lookup)?,
         None => return Err("must be valid UTF-8".to_owned()),
     };
     let Some(rest) = filled.strip_prefix('~') else { return Ok(folder.join(filled)) };
@@ -64,7 +64,7 @@ fn resolve(path: &Path, folder: &Path, lookup: Lookup<'_>) -> Result<PathBuf, St
 }
 
 /// Replaces each `${NAME}`. The values are not scanned again.
-fn fill(text: &str, lookup: Lookup<'_>) -> Result<String, String> {
+fn expand_variables(text: &str, lookup: Lookup<'_>) -> Result<String, String> {
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
@@ -94,7 +94,7 @@ mod tests {
             "DIR" => Some("/run/${HOME}".to_owned()),
             _ => None,
         };
-        resolve(Path::new(path), Path::new("/etc/x"), &lookup).map(|path| path.to_str().unwrap().to_owned())
+        resolve_path(Path::new(path), Path::new("/etc/x"), &lookup).map(|path| path.to_str().unwrap().to_owned())
     }
 
     #[test]

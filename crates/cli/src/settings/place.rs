@@ -7,22 +7,22 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 use valetkey::Error;
 
-use super::Fault;
+use super::Diagnostic;
 
 /// A settings file, and the line of each of its keys.
 #[derive(Debug, Default)]
-pub(super) struct Place {
+pub(super) struct SourceMap {
     path: PathBuf,
     /// Where each line begins.
-    starts: Vec<usize>,
+    line_starts: Vec<usize>,
     keys: BTreeMap<Vec<String>, usize>,
 }
 
-impl Place {
+impl SourceMap {
     pub(super) fn new(path: &Path, text: &str, table: &DeTable<'_>) -> Self {
         let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(end, _)| end + 1)).collect();
-        let mut place = Self { path: path.to_owned(), starts, keys: BTreeMap::new() };
-        place.note(&[], table);
+        let mut place = Self { path: path.to_owned(), line_starts: starts, keys: BTreeMap::new() };
+        place.index_table(&[], table);
         place
     }
 
@@ -31,74 +31,74 @@ impl Place {
     }
 
     /// A fault at `key`, or at what is nearest above it.
-    pub(super) fn fault(&self, key: &[&str], what: String) -> Fault {
+    pub(super) fn diagnostic(&self, key: &[&str], what: String) -> Diagnostic {
         let subject = match key {
-            [section @ .., last] if section.len() == depth(key) => {
+            [section @ .., last] if section.len() == section_depth(key) => {
                 format!("[{}] `{last}`", section.join("."))
             }
             _ => format!("[{}]", key.join(".")),
         };
-        Fault::file(&self.path, format!("{subject} {what}")).at_line(self.line_of(key))
+        Diagnostic::in_file(&self.path, format!("{subject} {what}")).at_line(self.key_line(key))
     }
 
     /// What a library found wrong with a section.
-    pub(super) fn told(&self, section: &[&str], error: &Error) -> Fault {
+    pub(super) fn to_diagnostic(&self, section: &[&str], error: &Error) -> Diagnostic {
         let remedy = error.next_step().map(|step| format!("; {step}")).unwrap_or_default();
         let message = format!("{}{remedy}", error.message());
         // The library's word for it may not be the file's.
-        let named = |field: &&str| {
+        let key_of_field = |field: &&str| {
             let field = field.to_owned();
             [field.to_owned(), format!("{field}_seconds")]
                 .into_iter()
-                .find(|key| self.keys.contains_key(&owned(&[section, &[key.as_str()]].concat())))
+                .find(|key| self.keys.contains_key(&to_owned_key(&[section, &[key.as_str()]].concat())))
         };
-        match error.field().as_ref().and_then(named) {
+        match error.field().as_ref().and_then(key_of_field) {
             Some(key) => {
                 let what = message.split_once("` ").map_or(message.as_str(), |(_, what)| what);
-                self.fault(&[section, &[key.as_str()]].concat(), what.to_owned())
+                self.diagnostic(&[section, &[key.as_str()]].concat(), what.to_owned())
             }
-            None => self.fault(section, message),
+            None => self.diagnostic(section, message),
         }
     }
 
     /// What a parser found wrong with the text. Its messages hold nothing of the text.
-    pub(super) fn malformed(&self, text: &str, span: Option<Range<usize>>, reason: &str) -> Fault {
+    pub(super) fn syntax_diagnostic(&self, text: &str, span: Option<Range<usize>>, reason: &str) -> Diagnostic {
         let start = span.as_ref().map(|span| span.start);
         let column = start.and_then(|start| {
             let line = text.get(..start)?.rsplit('\n').next()?;
             Some(line.chars().count() + 1)
         });
-        Fault { column, ..self.at(span, &format!("is not valid TOML here: {reason}")) }
+        Diagnostic { column, ..self.diagnostic_at(span, &format!("is not valid TOML here: {reason}")) }
     }
 
     /// A fault at a place in the text.
-    pub(super) fn at(&self, span: Option<Range<usize>>, what: &str) -> Fault {
-        let line = span.map(|span| self.line(span.start));
-        Fault::file(&self.path, what).at_line(line)
+    pub(super) fn diagnostic_at(&self, span: Option<Range<usize>>, what: &str) -> Diagnostic {
+        let line = span.map(|span| self.line_at(span.start));
+        Diagnostic::in_file(&self.path, what).at_line(line)
     }
 
-    fn line_of(&self, key: &[&str]) -> Option<usize> {
-        (1..=key.len()).rev().find_map(|length| self.keys.get(&owned(&key[..length])).copied())
+    fn key_line(&self, key: &[&str]) -> Option<usize> {
+        (1..=key.len()).rev().find_map(|length| self.keys.get(&to_owned_key(&key[..length])).copied())
     }
 
     /// Counted from 1.
-    fn line(&self, byte: usize) -> usize {
-        self.starts.partition_point(|start| *start <= byte)
+    fn line_at(&self, byte: usize) -> usize {
+        self.line_starts.partition_point(|start| *start <= byte)
     }
 
-    fn note(&mut self, path: &[String], table: &DeTable<'_>) {
+    fn index_table(&mut self, path: &[String], table: &DeTable<'_>) {
         for (key, value) in table {
             let here = [path, &[key.get_ref().clone().into_owned()]].concat();
             if let Some(table) = value.get_ref().as_table() {
-                self.note(&here, table);
+                self.index_table(&here, table);
             }
-            self.keys.insert(here, self.line(key.span().start));
+            self.keys.insert(here, self.line_at(key.span().start));
         }
     }
 }
 
 /// How many words a section's name has before its keys begin.
-fn depth(key: &[&str]) -> usize {
+fn section_depth(key: &[&str]) -> usize {
     match key {
         ["accounts", _, "exchange", _, ..] | ["servers", _, "tool_policies", ..] => 3,
         ["accounts" | "policies" | "principals" | "servers", ..] => 2,
@@ -106,6 +106,6 @@ fn depth(key: &[&str]) -> usize {
     }
 }
 
-fn owned(key: &[&str]) -> Vec<String> {
+fn to_owned_key(key: &[&str]) -> Vec<String> {
     key.iter().map(|&word| word.to_owned()).collect()
 }

@@ -3,15 +3,15 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Fault, Settings};
+use super::{Diagnostic, Settings};
 use crate::files::{self, Writers};
 use crate::terminal::Terminal;
 use crate::trust::{Decision, TrustStore};
 
 /// The file that is used when none is named.
-pub(crate) const USUAL: &str = "valetkey.toml";
+pub(crate) const DEFAULT_FILE: &str = "valetkey.toml";
 /// Names the file in place of `--config`.
-const VARIABLE: &str = "VALETKEY_CONFIG";
+const CONFIG_ENV_VAR: &str = "VALETKEY_CONFIG";
 
 /// How a command treats a file that was found and not named.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +21,7 @@ pub(crate) enum Consent<'a> {
     /// The file must be trusted.
     Required,
     /// The file must be trusted, and the user of this terminal can decide now.
-    Ask(&'a Terminal),
+    Prompt(&'a Terminal),
 }
 
 /// A settings file to read.
@@ -33,13 +33,13 @@ struct Source {
 impl Source {
     /// The named file, else the one in the working directory if there is one.
     fn locate(named: Option<&Path>) -> Option<Self> {
-        let variable = || std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let variable = || std::env::var_os(CONFIG_ENV_VAR).filter(|value| !value.is_empty()).map(PathBuf::from);
         if let Some(path) = named.map(Path::to_owned).or_else(variable) {
             return Some(Self { path, writers: Writers::OwnerAndGroup });
         }
-        match Path::new(USUAL).symlink_metadata() {
+        match Path::new(DEFAULT_FILE).symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            _ => Some(Self { path: USUAL.into(), writers: Writers::UserOnly }),
+            _ => Some(Self { path: DEFAULT_FILE.into(), writers: Writers::UserOnly }),
         }
     }
 
@@ -52,16 +52,16 @@ impl Settings {
     /// Reads the file that is named by `file` or the environment, or the one in the working directory, and everything
     /// that is wrong with it. Settings without a file are empty, and so are those of a file without the consent it
     /// needs.
-    pub(crate) async fn read(file: Option<&Path>, consent: Consent<'_>, faults: &mut Vec<Fault>) -> Self {
+    pub(crate) async fn read(file: Option<&Path>, consent: Consent<'_>, faults: &mut Vec<Diagnostic>) -> Self {
         let Some(source) = Source::locate(file) else { return Self::default() };
         let (path, found) = (source.path.as_path(), source.was_found());
         tracing::info!(file = %path.display(), found, "settings");
         let Some((settings, text)) = Self::read_at(path, source.writers, faults) else {
             return Self::default();
         };
-        match settings.consent(path, &text, consent).await {
+        match settings.check_consent(path, &text, consent).await {
             Err(what) if found => {
-                faults.push(Fault::file(path, what));
+                faults.push(Diagnostic::in_file(path, what));
                 Self::default()
             }
             _ => settings,
@@ -69,19 +69,19 @@ impl Settings {
     }
 
     /// Reads a file under the rules for found files, and its text, without consent to what it names.
-    pub(crate) fn read_found(path: &Path, faults: &mut Vec<Fault>) -> Option<(Self, String)> {
+    pub(crate) fn read_found(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<(Self, String)> {
         Self::read_at(path, Writers::UserOnly, faults)
     }
 
-    fn read_at(path: &Path, writers: Writers, faults: &mut Vec<Fault>) -> Option<(Self, String)> {
+    fn read_at(path: &Path, writers: Writers, faults: &mut Vec<Diagnostic>) -> Option<(Self, String)> {
         let text = files::read_text(path, writers);
-        let text = text.map_err(|what| faults.push(Fault::file(path, what))).ok()?;
+        let text = text.map_err(|what| faults.push(Diagnostic::in_file(path, what))).ok()?;
         Some((Self::parse(path, &text, faults), text))
     }
 
     /// Whether a found file may be used: it names nothing that needs consent, or the user trusts this version of it.
-    async fn consent(&self, path: &Path, text: &str, consent: Consent<'_>) -> Result<(), String> {
-        let effects = self.effects();
+    async fn check_consent(&self, path: &Path, text: &str, consent: Consent<'_>) -> Result<(), String> {
+        let effects = self.host_effects();
         let decision = TrustStore::of_user().map_or(Decision::None, |store| store.decision(path, text));
         if effects.is_empty() || decision == Decision::Trusted || matches!(consent, Consent::NotNeeded) {
             return Ok(());
@@ -91,24 +91,24 @@ impl Settings {
             _ => "was found in this folder and is not trusted",
         };
         let effects = effects.join("; it ");
-        if let Consent::Ask(terminal) = consent
-            && terminal.confirm(question(path, status, &effects)).await
+        if let Consent::Prompt(terminal) = consent
+            && terminal.confirm(consent_prompt(path, status, &effects)).await
         {
-            return remember(path, text);
+            return store_trust(path, text);
         }
         Err(format!(
-            "{status}: it {effects}; name it with `--config {USUAL}`, or trust this version of it with \
+            "{status}: it {effects}; name it with `--config {DEFAULT_FILE}`, or trust this version of it with \
              `valetkey trust`"
         ))
     }
 }
 
-fn question(path: &Path, status: &str, effects: &str) -> String {
+fn consent_prompt(path: &Path, status: &str, effects: &str) -> String {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     format!("{} {status}: it {effects}.\nTrust this version of it? [y/N] ", path.display())
 }
 
-fn remember(path: &Path, text: &str) -> Result<(), String> {
+fn store_trust(path: &Path, text: &str) -> Result<(), String> {
     let store = TrustStore::of_user().ok_or("cannot be trusted: set HOME or XDG_STATE_HOME")?;
-    store.remember(path, text).map_err(|error| format!("cannot be trusted: {error}; name it with `--config`"))
+    store.trust(path, text).map_err(|error| format!("cannot be trusted: {error}; name it with `--config`"))
 }

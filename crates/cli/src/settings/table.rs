@@ -10,17 +10,17 @@ use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
 use super::account::{AccountSettings, ExchangeSettings, ProviderSettings};
 use super::keys;
-use super::place::Place;
-use super::{Fault, PolicySettings, ResolverSettings};
+use super::place::SourceMap;
+use super::{Diagnostic, PolicySettings, ResolverSettings};
 
 /// Reads tables and says where in the file their faults are.
-pub(super) struct Reader<'p> {
-    place: &'p Place,
+pub(super) struct LenientReader<'p> {
+    source_map: &'p SourceMap,
 }
 
-impl<'p> Reader<'p> {
-    pub(super) fn new(place: &'p Place) -> Self {
-        Self { place }
+impl<'p> LenientReader<'p> {
+    pub(super) fn new(source_map: &'p SourceMap) -> Self {
+        Self { source_map }
     }
 
     /// What the table at `path` says; `None` when a field that it needs is missing or wrong.
@@ -28,40 +28,40 @@ impl<'p> Reader<'p> {
         &self,
         path: &[&str],
         value: Spanned<DeValue<'_>>,
-        faults: &mut Vec<Fault>,
+        faults: &mut Vec<Diagnostic>,
     ) -> Option<T> {
-        let mut table = self.table(path, value, faults)?;
+        let mut table = self.expect_table(path, value, faults)?;
         // A key that was reported and removed is not missing as well, under its own name or another.
-        let mut told = self.refuse_unknown(path, table.get_mut(), keys::fields_of::<T>(), faults);
-        let mut filled = BTreeSet::new();
+        let mut reported_keys = self.refuse_unknown(path, table.get_mut(), keys::fields_of::<T>(), faults);
+        let mut placeholders = BTreeSet::new();
         loop {
             let whole = Spanned::new(table.span(), DeValue::Table(table.get_ref().clone()));
             let error = match T::deserialize(ValueDeserializer::from(whole)) {
                 // What was filled in is nobody's setting.
-                Ok(read) => return filled.is_empty().then_some(read),
+                Ok(read) => return placeholders.is_empty().then_some(read),
                 Err(error) => error,
             };
-            if let Some(missing) = missing(&error).filter(|missing| filled.insert((*missing).to_owned())) {
-                if !told.contains(missing) {
-                    faults.push(self.place.fault(path, error.message().to_owned()));
+            if let Some(missing) = missing_field(&error).filter(|missing| placeholders.insert((*missing).to_owned())) {
+                if !reported_keys.contains(missing) {
+                    faults.push(self.source_map.diagnostic(path, error.message().to_owned()));
                 }
-                table.get_mut().insert(unplaced(missing), Spanned::new(0..0, DeValue::String("".into())));
+                table.get_mut().insert(synthetic_key(missing), Spanned::new(0..0, DeValue::String("".into())));
                 continue;
             }
-            let Some(key) = error.span().and_then(|span| culprit(table.get_ref(), &span)) else {
-                faults.push(self.place.fault(path, without_values("", &error)));
+            let Some(key) = error.span().and_then(|span| key_at_span(table.get_ref(), &span)) else {
+                faults.push(self.source_map.diagnostic(path, without_values("", &error)));
                 return None;
             };
             table.get_mut().remove(key.as_str());
             faults.push(self.at_key(path, &key, &error));
-            told.insert(key);
+            reported_keys.insert(key);
         }
     }
 
     /// What is wrong with the value of one key of a table, at the line where it shows.
-    fn at_key(&self, path: &[&str], key: &str, error: &toml::de::Error) -> Fault {
-        let line = self.place.at(error.span(), "").line;
-        self.place.fault(&[path, &[key]].concat(), without_values(key, error)).at_line(line)
+    fn at_key(&self, path: &[&str], key: &str, error: &toml::de::Error) -> Diagnostic {
+        let line = self.source_map.diagnostic_at(error.span(), "").line;
+        self.source_map.diagnostic(&[path, &[key]].concat(), without_values(key, error)).at_line(line)
     }
 
     /// Reports the keys that a section does not have, and removes them. Returns the keys that they were meant to be.
@@ -70,7 +70,7 @@ impl<'p> Reader<'p> {
         path: &[&str],
         table: &mut DeTable<'_>,
         fields: &[&str],
-        faults: &mut Vec<Fault>,
+        faults: &mut Vec<Diagnostic>,
     ) -> BTreeSet<String> {
         let removed = match path {
             ["accounts", _] => &["provider", "exchange"][..],
@@ -86,30 +86,30 @@ impl<'p> Reader<'p> {
         let mut meant = BTreeSet::new();
         for (key, is_table) in unknown {
             let what = match is_table && path.len() == 2 {
-                true => format!("{}; {}", keys::unknown(&key, &names), unquoted(path, &key)),
-                false => keys::unknown(&key, &names),
+                true => format!("{}; {}", keys::unknown_key_message(&key, &names), dotted_name_hint(path, &key)),
+                false => keys::unknown_key_message(&key, &names),
             };
-            let line = self.place.fault(&[path, &[&key]].concat(), String::new()).line;
-            faults.push(self.place.fault(path, what).at_line(line));
+            let line = self.source_map.diagnostic(&[path, &[&key]].concat(), String::new()).line;
+            faults.push(self.source_map.diagnostic(path, what).at_line(line));
             table.remove(key.as_str());
-            meant.extend(keys::meant(&key, fields).map(str::to_owned));
+            meant.extend(keys::closest_match(&key, fields).map(str::to_owned));
         }
         meant
     }
 
     /// An account: which fields there are depends on its provider.
-    pub(super) fn account(
+    pub(super) fn read_account(
         &self,
         path: &[&str],
         value: Spanned<DeValue<'_>>,
-        faults: &mut Vec<Fault>,
+        faults: &mut Vec<Diagnostic>,
     ) -> Option<AccountSettings> {
-        let mut table = self.table(path, value, faults)?;
+        let mut table = self.expect_table(path, value, faults)?;
         let exchange = table.get_mut().remove("exchange");
-        let exchange = exchange.and_then(|value| self.exchange(path, value, faults));
+        let exchange = exchange.and_then(|value| self.read_exchange(path, value, faults));
         let table = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
         let faults_before = faults.len();
-        let (name, rest) = self.provider(path, table, ProviderSettings::NAMES, faults)?;
+        let (name, rest) = self.take_provider(path, table, ProviderSettings::NAMES, faults)?;
         let misspelt = faults.len() > faults_before;
         let provider = match name.as_str() {
             "memory" => self.read(path, rest, faults).map(ProviderSettings::Memory),
@@ -118,7 +118,7 @@ impl<'p> Reader<'p> {
             "web-identity" => self.read(path, rest, faults).map(Box::new).map(ProviderSettings::WebIdentity),
             "federation" => self.read(path, rest, faults).map(Box::new).map(ProviderSettings::Federation),
             "process" => self.read(path, rest, faults).map(ProviderSettings::Process),
-            "ambient" => self.read(path, rest, faults).map(ProviderSettings::Ambient),
+            "ambient" => self.read(path, rest, faults).map(ProviderSettings::DefaultChain),
             "profile" => self.read(path, rest, faults).map(ProviderSettings::Profile),
             _ => self.read(path, rest, faults).map(ProviderSettings::SecretsManager),
         }?;
@@ -126,113 +126,113 @@ impl<'p> Reader<'p> {
     }
 
     /// `exchange = true`, or a table of what is asked for.
-    fn exchange(
+    fn read_exchange(
         &self,
         path: &[&str],
         value: Spanned<DeValue<'_>>,
-        faults: &mut Vec<Fault>,
+        faults: &mut Vec<Diagnostic>,
     ) -> Option<ExchangeSettings> {
         let path = [path, &["exchange"]].concat();
         match value.get_ref() {
             DeValue::Boolean(yes) => yes.then(ExchangeSettings::default),
             DeValue::Table(_) => self.read(&path, value, faults),
             _ => {
-                faults.push(self.place.fault(&path, "must be `true`, `false` or a table".to_owned()));
+                faults.push(self.source_map.diagnostic(&path, "must be `true`, `false` or a table".to_owned()));
                 None
             }
         }
     }
 
     /// A policy, unless a part of it was told to be wrong: what is left says something else.
-    pub(super) fn policy(
+    pub(super) fn read_policy(
         &self,
         path: &[&str],
         value: Spanned<DeValue<'_>>,
-        faults: &mut Vec<Fault>,
+        faults: &mut Vec<Diagnostic>,
     ) -> Option<PolicySettings> {
-        let told = faults.len();
+        let errors_before = faults.len();
         let read = self.read(path, value, faults)?;
-        (faults.len() == told).then_some(read)
+        (faults.len() == errors_before).then_some(read)
     }
 
-    pub(super) fn resolver(
+    pub(super) fn read_resolver(
         &self,
         value: Spanned<DeValue<'_>>,
-        faults: &mut Vec<Fault>,
+        faults: &mut Vec<Diagnostic>,
     ) -> Option<ResolverSettings> {
         let path = ["resolver"];
-        let (_, rest) = self.provider(&path, value, &["secrets-manager"], faults)?;
+        let (_, rest) = self.take_provider(&path, value, &["secrets-manager"], faults)?;
         self.read(&path, rest, faults)
     }
 
     /// The value at `path`, if it is a table.
-    pub(super) fn table<'v>(
+    pub(super) fn expect_table<'v>(
         &self,
         path: &[&str],
         value: Spanned<DeValue<'v>>,
-        faults: &mut Vec<Fault>,
+        faults: &mut Vec<Diagnostic>,
     ) -> Option<Spanned<DeTable<'v>>> {
         let span = value.span();
         if let DeValue::Table(table) = value.into_inner() {
             return Some(Spanned::new(span, table));
         }
         faults
-            .push(self.place.fault(path, format!("must be a table; write it under `[{}]`", path.join("."))));
+            .push(self.source_map.diagnostic(path, format!("must be a table; write it under `[{}]`", path.join("."))));
         None
     }
 
     /// Takes the choice of provider out of a table. A misspelt one is a fault and returned as it was meant, so that
     /// the other keys can be checked.
-    fn provider<'v>(
+    fn take_provider<'v>(
         &self,
         path: &[&str],
         value: Spanned<DeValue<'v>>,
         choices: &[&str],
-        faults: &mut Vec<Fault>,
+        faults: &mut Vec<Diagnostic>,
     ) -> Option<(String, Spanned<DeValue<'v>>)> {
-        let mut table = self.table(path, value, faults)?;
+        let mut table = self.expect_table(path, value, faults)?;
         let provider = table.get_mut().remove("provider");
         let named = provider.as_ref().and_then(|value| value.get_ref().as_str());
         if let Some(named) = named.filter(|named| choices.contains(named)) {
             return Some((named.to_owned(), Spanned::new(table.span(), DeValue::Table(table.into_inner()))));
         }
-        if let Some(meant) = named.and_then(|named| keys::meant(named, choices)) {
+        if let Some(meant) = named.and_then(|named| keys::closest_match(named, choices)) {
             let what = format!("is not a provider; did you mean `{meant}`?");
-            faults.push(self.place.fault(&[path, &["provider"]].concat(), what));
+            faults.push(self.source_map.diagnostic(&[path, &["provider"]].concat(), what));
             return Some((meant.to_owned(), Spanned::new(table.span(), DeValue::Table(table.into_inner()))));
         }
         let choices: Vec<_> = choices.iter().map(|choice| format!("`{choice}`")).collect();
         let choices = choices.join(" or ");
         faults.push(match provider {
-            Some(_) => self.place.fault(&[path, &["provider"]].concat(), format!("must be {choices}")),
-            None => self.place.fault(path, format!("needs a `provider`, which is {choices}")),
+            Some(_) => self.source_map.diagnostic(&[path, &["provider"]].concat(), format!("must be {choices}")),
+            None => self.source_map.diagnostic(path, format!("needs a `provider`, which is {choices}")),
         });
         None
     }
 }
 
 /// The field that a table must have and has not.
-fn missing(error: &toml::de::Error) -> Option<&str> {
+fn missing_field(error: &toml::de::Error) -> Option<&str> {
     error.message().strip_prefix("missing field `")?.strip_suffix('`')
 }
 
-fn unplaced(key: &str) -> Spanned<DeString<'static>> {
+fn synthetic_key(key: &str) -> Spanned<DeString<'static>> {
     Spanned::new(0..0, key.to_owned().into())
 }
 
 /// The key of `table` that `span` lies in or at.
-fn culprit(table: &DeTable<'_>, span: &Range<usize>) -> Option<String> {
-    let hit = table.iter().find(|(key, value)| within(span, &key.span()) || holds(value, span));
+fn key_at_span(table: &DeTable<'_>, span: &Range<usize>) -> Option<String> {
+    let hit = table.iter().find(|(key, value)| is_within(span, &key.span()) || contains_span(value, span));
     hit.map(|(key, _)| key.get_ref().clone().into_owned())
 }
 
 /// Tables that are written in pieces have no span of their own that is of use.
-fn holds(value: &Spanned<DeValue<'_>>, span: &Range<usize>) -> bool {
-    within(span, &value.span())
-        || value.get_ref().as_table().is_some_and(|table| culprit(table, span).is_some())
+fn contains_span(value: &Spanned<DeValue<'_>>, span: &Range<usize>) -> bool {
+    is_within(span, &value.span())
+        || value.get_ref().as_table().is_some_and(|table| key_at_span(table, span).is_some())
 }
 
-fn within(inner: &Range<usize>, outer: &Range<usize>) -> bool {
+fn is_within(inner: &Range<usize>, outer: &Range<usize>) -> bool {
     outer.start <= inner.start && inner.end <= outer.end
 }
 
@@ -246,7 +246,7 @@ fn without_values(key: &str, error: &toml::de::Error) -> String {
 }
 
 /// How to write the name of a section that was meant to hold dots.
-fn unquoted(path: &[&str], key: &str) -> String {
+fn dotted_name_hint(path: &[&str], key: &str) -> String {
     let name = [&path[1..], &[key]].concat().join(".").escape_debug().to_string();
     format!("a name with dots is quoted: `[{}.\"{name}\"]`", path[0])
 }

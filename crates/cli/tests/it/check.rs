@@ -12,7 +12,7 @@ mod sound;
 
 use std::collections::BTreeSet;
 
-use crate::shell::{Ended, Shell};
+use crate::shell::{ProgramOutput, Shell};
 
 /// Stands where a secret might be pasted by mistake.
 const CANARY: &str = "canary";
@@ -29,14 +29,14 @@ async fn told_line_by_line(text: &str) {
     for (line, words) in wanted {
         lines.insert(line);
         let place = format!("error: valetkey.toml:{line}: ");
-        let told = checked.stderr.lines().any(|told| told.starts_with(&place) && told.contains(words));
-        assert!(told, "line {line}: {words}\n{}", checked.stderr);
+        let is_reported = checked.stderr.lines().any(|told| told.starts_with(&place) && told.contains(words));
+        assert!(is_reported, "line {line}: {words}\n{}", checked.stderr);
     }
     assert_eq!(checked.stderr.lines().count(), lines.len(), "{}", checked.stderr);
-    refused(&checked);
+    assert_refused(&checked);
 }
 
-fn refused(checked: &Ended) {
+fn assert_refused(checked: &ProgramOutput) {
     assert_eq!(checked.code, Some(78), "{}", checked.stderr);
     assert_eq!(checked.stdout, "");
     assert!(!checked.stderr.contains(CANARY), "{}", checked.stderr);

@@ -14,30 +14,30 @@ use uuid::Uuid;
 
 /// The one account that it knows.
 pub(crate) const ACCOUNT: &str = "111111111111";
-const STS: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
 /// A running one. It ends when it is dropped.
 pub(crate) struct CarelessCloud {
     url: String,
-    memory: Arc<Mutex<Memory>>,
-    serving: JoinHandle<()>,
+    state: Arc<Mutex<AwsState>>,
+    server_task: JoinHandle<()>,
 }
 
 #[derive(Default)]
-struct Memory {
+struct AwsState {
     secrets: HashMap<String, String>,
-    shown: String,
-    calls: Vec<(String, String)>,
+    received_credentials: String,
+    sts_calls: Vec<(String, String)>,
 }
 
 impl CarelessCloud {
     pub(crate) async fn start() -> Self {
-        let memory = Arc::new(Mutex::new(Memory::default()));
+        let memory = Arc::new(Mutex::new(AwsState::default()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&memory));
+        let router = Router::new().fallback(handle_request).with_state(Arc::clone(&memory));
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, memory, serving }
+        Self { url, state: memory, server_task: serving }
     }
 
     /// For `AWS_ENDPOINT_URL`.
@@ -46,34 +46,34 @@ impl CarelessCloud {
     }
 
     /// What STS was asked, and by which key id; nobody's is empty.
-    pub(crate) fn calls(&self) -> Vec<(String, String)> {
-        self.memory.lock().unwrap().calls.clone()
+    pub(crate) fn sts_calls(&self) -> Vec<(String, String)> {
+        self.state.lock().unwrap().sts_calls.clone()
     }
 
     /// The keys and tokens that requests came with.
     pub(crate) fn shown(&self) -> String {
-        self.memory.lock().unwrap().shown.clone()
+        self.state.lock().unwrap().received_credentials.clone()
     }
 }
 
 impl Drop for CarelessCloud {
     fn drop(&mut self) {
-        self.serving.abort();
+        self.server_task.abort();
     }
 }
 
-async fn answer(State(memory): State<Arc<Mutex<Memory>>>, headers: HeaderMap, body: Bytes) -> String {
+async fn handle_request(State(memory): State<Arc<Mutex<AwsState>>>, headers: HeaderMap, body: Bytes) -> String {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut memory = memory.lock().unwrap();
     let signed = header("authorization").to_owned();
-    memory.shown += &format!("{signed} {}\n", header("x-amz-security-token"));
+    memory.received_credentials += &format!("{signed} {}\n", header("x-amz-security-token"));
     match header("x-amz-target").strip_prefix("secretsmanager.") {
-        Some(action) => secrets(&mut memory.secrets, action, &serde_json::from_slice(&body).unwrap()),
+        Some(action) => secrets_manager_response(&mut memory.secrets, action, &serde_json::from_slice(&body).unwrap()),
         None => {
             let form = String::from_utf8_lossy(&body);
             let action = form.split_once("Action=").map_or("", |(_, rest)| rest.split('&').next().unwrap());
-            memory.calls.push((action.to_owned(), key_of(&signed).to_owned()));
-            sts(action, &signed)
+            memory.sts_calls.push((action.to_owned(), key_of(&signed).to_owned()));
+            sts_response(action, &signed)
         }
     }
 }
@@ -82,11 +82,11 @@ fn key_of(signed: &str) -> &str {
     signed.split_once("Credential=").map_or("", |(_, rest)| rest.split('/').next().unwrap())
 }
 
-fn sts(action: &str, signed: &str) -> String {
+fn sts_response(action: &str, signed: &str) -> String {
     if action != "GetCallerIdentity" {
         let id = Uuid::new_v4().simple().to_string()[..16].to_uppercase();
         return format!(
-            "<{action}Response xmlns=\"{STS}\"><{action}Result><Credentials><AccessKeyId>ASIA{id}</AccessKeyId>\
+            "<{action}Response xmlns=\"{STS_NAMESPACE}\"><{action}Result><Credentials><AccessKeyId>ASIA{id}</AccessKeyId>\
              <SecretAccessKey>made-up</SecretAccessKey><SessionToken>made-up</SessionToken>\
              <Expiration>2499-01-01T00:00:00Z</Expiration></Credentials></{action}Result></{action}Response>"
         );
@@ -94,13 +94,13 @@ fn sts(action: &str, signed: &str) -> String {
     let name = key_of(signed);
     let name = &name[name.len().saturating_sub(4)..];
     format!(
-        "<GetCallerIdentityResponse xmlns=\"{STS}\"><GetCallerIdentityResult>\
+        "<GetCallerIdentityResponse xmlns=\"{STS_NAMESPACE}\"><GetCallerIdentityResult>\
          <Arn>arn:aws:iam::{ACCOUNT}:user/{name}</Arn><UserId>AIDA</UserId><Account>{ACCOUNT}</Account>\
          </GetCallerIdentityResult></GetCallerIdentityResponse>"
     )
 }
 
-fn secrets(kept: &mut HashMap<String, String>, action: &str, input: &Value) -> String {
+fn secrets_manager_response(kept: &mut HashMap<String, String>, action: &str, input: &Value) -> String {
     let text = |field: &str| input[field].as_str().unwrap_or_default().to_owned();
     if action == "CreateSecret" {
         kept.insert(text("Name"), text("SecretString"));

@@ -5,7 +5,7 @@ use valetkey_core::testing::Canary;
 
 use crate::cloud::CarelessCloud;
 use crate::process::runs;
-use crate::shell::{Ended, Shell};
+use crate::shell::{ProgramOutput, Shell};
 
 /// What the demo claims, of whom.
 const CLAIMS: [(&str, &str); 21] = [
@@ -32,28 +32,28 @@ const CLAIMS: [(&str, &str); 21] = [
     ("A+B", "no child process is left"),
 ];
 
-pub(crate) fn report(ended: &Ended) -> Value {
+pub(crate) fn parse_report(ended: &ProgramOutput) -> Value {
     serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
 }
 
 /// The steps that were shown, in order, if they held.
-pub(crate) fn held(report: &Value) -> Vec<(&str, &str)> {
+pub(crate) fn passed_steps(report: &Value) -> Vec<(&str, &str)> {
     let steps = report["steps"].as_array().unwrap().iter().filter(|step| step["held"] == true);
     steps.map(|step| (step["tenant"].as_str().unwrap(), step["claim"].as_str().unwrap())).collect()
 }
 
-pub(crate) fn all_held(ended: &Ended) {
+pub(crate) fn all_held(ended: &ProgramOutput) {
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    let report = report(ended);
+    let report = parse_report(ended);
     assert_eq!(report["held"], true);
-    assert_eq!(held(&report), CLAIMS);
+    assert_eq!(passed_steps(&report), CLAIMS);
     nothing_secret(&ended.said());
-    let pids = pids(&ended.stdout);
+    let pids = shown_pids(&ended.stdout);
     assert!(!pids.is_empty() && !pids.iter().copied().any(runs), "{pids:?}");
 }
 
 /// The process ids that were shown.
-fn pids(said: &str) -> Vec<u32> {
+fn shown_pids(said: &str) -> Vec<u32> {
     let words = said.split(" pid ").skip(1);
     words.filter_map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()).collect()
 }
@@ -75,7 +75,7 @@ async fn every_claim_is_shown_and_holds() {
     let ended = shell.run(&["demo", "--json"]).await;
     all_held(&ended);
     assert_eq!(ended.stderr, "");
-    assert!(shell.files().is_empty(), "{:?}", shell.files());
+    assert!(shell.file_names().is_empty(), "{:?}", shell.file_names());
 }
 
 #[tokio::test]
@@ -120,9 +120,9 @@ async fn at_a_cloud_that_ignores_identities_the_demo_says_so_and_fails() {
     let cloud = CarelessCloud::start().await;
     let ended = Shell::new().run(&["demo", "--json", "--aws-endpoint", cloud.url()]).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    let report = report(&ended);
+    let report = parse_report(&ended);
     assert_eq!(report["held"], false);
-    let held = held(&report);
+    let held = passed_steps(&report);
     let broken: Vec<_> = CLAIMS.into_iter().filter(|claim| !held.contains(claim)).collect();
     let wanted = [
         ("B", "two sub-agents share the session's credentials"),

@@ -9,21 +9,21 @@ use rustix::process::geteuid;
 use tokio::process::Child;
 
 use crate::exec::{SECRET, with_keys};
-use crate::process::until;
-use crate::shell::{Ended, Shell};
+use crate::process::wait_until;
+use crate::shell::{ProgramOutput, Shell};
 
 /// The user `daemon`.
-const USER: &str = "1";
+const TEST_UID: &str = "1";
 
 /// `valetkey` as a user that is not root, in a folder that this user can read.
-fn start(shell: &Shell, args: &[&str]) -> Child {
+fn start_unprivileged(shell: &Shell, args: &[&str]) -> Child {
     if !geteuid().is_root() {
         return shell.start(args);
     }
     let program = shell.path("valetkey");
     fs::copy(env!("CARGO_BIN_EXE_valetkey"), &program).unwrap();
     fs::set_permissions(shell.path("."), Permissions::from_mode(0o755)).unwrap();
-    let (user, group) = (format!("--reuid={USER}"), format!("--regid={USER}"));
+    let (user, group) = (format!("--reuid={TEST_UID}"), format!("--regid={TEST_UID}"));
     let as_user = [&user, &group, "--clear-groups", program.to_str().unwrap()];
     shell.start_program("setpriv", &[&as_user, args].concat())
 }
@@ -33,8 +33,8 @@ async fn exec_memory_is_hidden_from_its_program() {
     let script = "sh -c 'cat /proc/$PPID/environ > /dev/null && echo others are readable'; \
                   cat /proc/$PPID/environ; cat /proc/$PPID/mem; ulimit -S -c";
     let shell = with_keys();
-    let ended = Shell::ended(start(&shell, &["exec", "--", "sh", "-c", script])).await;
-    let Ended { code, stdout, stderr } = &ended;
+    let ended = Shell::wait_for_output(start_unprivileged(&shell, &["exec", "--", "sh", "-c", script])).await;
+    let ProgramOutput { code, stdout, stderr } = &ended;
     assert_eq!((*code, stdout.as_str()), (Some(0), "others are readable\n0\n"), "{stderr}");
     assert_eq!(stderr.matches("Permission denied").count(), 2, "{stderr}");
     assert!(!ended.said().contains(SECRET), "{stderr}");
@@ -43,14 +43,14 @@ async fn exec_memory_is_hidden_from_its_program() {
 #[tokio::test]
 async fn gateway_memory_is_hidden_from_its_user() {
     let shell = with_keys();
-    let gateway = start(&shell, &["serve"]);
+    let gateway = start_unprivileged(&shell, &["serve"]);
     let of_gateway = |file: &str| format!("/proc/{}/{file}", gateway.id().unwrap());
     let is_valetkey = || fs::read_to_string(of_gateway("comm")).is_ok_and(|name| name == "valetkey\n");
     // What is hidden from a user belongs to root.
     let is_hidden = || fs::metadata(of_gateway("environ")).is_ok_and(|file| file.uid() == 0);
     let dumps_no_core =
         || fs::read_to_string(of_gateway("limits")).is_ok_and(|limits| core_limit(&limits) == "0");
-    until("memory is hidden and no core is dumped", || is_valetkey() && is_hidden() && dumps_no_core()).await;
+    wait_until("memory is hidden and no core is dumped", || is_valetkey() && is_hidden() && dumps_no_core()).await;
 }
 
 /// The soft limit.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-const LIMIT: Duration = Duration::from_secs(30);
-const POLL_EVERY: Duration = Duration::from_millis(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Whether there is such a process and it has not ended; one that nobody has waited for yet has.
 pub(crate) fn runs(pid: u32) -> bool {
@@ -15,11 +15,11 @@ pub(crate) fn runs(pid: u32) -> bool {
 }
 
 /// Waits until `holds`.
-pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let waiting = async {
         while !holds() {
-            sleep(POLL_EVERY).await;
+            sleep(POLL_INTERVAL).await;
         }
     };
-    assert!(timeout(LIMIT, waiting).await.is_ok(), "not within {} s: {what}", LIMIT.as_secs());
+    assert!(timeout(WAIT_TIMEOUT, waiting).await.is_ok(), "not within {} s: {what}", WAIT_TIMEOUT.as_secs());
 }

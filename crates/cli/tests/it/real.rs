@@ -15,17 +15,17 @@ use valetkey_rig::{Key, aws_environment, program};
 
 use crate::shell::Shell;
 
-fn script(name: &str) -> PathBuf {
+fn python_script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name)
 }
 
 /// The path of a program of the rig, as an argument.
-fn path_of(name: &str) -> String {
+fn program_path(name: &str) -> String {
     program(name).unwrap().to_str().unwrap().to_owned()
 }
 
 /// Somebody's shell with a key in it, and AWS at `endpoint`.
-fn shell(endpoint: &str, key: &Key) -> Shell {
+fn shell_with_key(endpoint: &str, key: &Key) -> Shell {
     Shell::new()
         .envs(aws_environment(endpoint))
         .env("AWS_ACCESS_KEY_ID", &key.access_key_id)
@@ -33,6 +33,6 @@ fn shell(endpoint: &str, key: &Key) -> Shell {
 }
 
 /// A key that only a lenient peer believes.
-fn anybody() -> Key {
+fn unknown_key() -> Key {
     Key { access_key_id: "AKIAUNKNOWN000000001".to_owned(), secret_access_key: "nobodys-secret".to_owned() }
 }

@@ -4,16 +4,16 @@ use serde_json::Value;
 
 use crate::cloud::CarelessCloud;
 use crate::exec::with_keys;
-use crate::shell::{Ended, Shell};
+use crate::shell::{ProgramOutput, Shell};
 
-const ID: &str = "67e55044-10b1-426f-9247-bb680e5fe0c8";
+const SESSION_ID: &str = "67e55044-10b1-426f-9247-bb680e5fe0c8";
 const TIME: [&str; 2] = ["--issued-before", "2026-11-21T13:00:00+01:00"];
 
-async fn printed(args: &[&str]) -> Ended {
+async fn run_revocation_policy(args: &[&str]) -> ProgramOutput {
     Shell::new().run(&[&["revocation-policy"], args].concat()).await
 }
 
-fn conditions(ended: &Ended) -> Vec<Value> {
+fn policy_conditions(ended: &ProgramOutput) -> Vec<Value> {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let policy: Value = serde_json::from_str(&ended.stdout).unwrap();
     let statements = policy["Statement"].as_array().unwrap();
@@ -29,35 +29,35 @@ fn conditions(ended: &Ended) -> Vec<Value> {
 
 #[tokio::test]
 async fn the_policy_is_on_standard_output_and_whom_it_denies_beside_it() {
-    let session = printed(&[&["--session", ID][..], &TIME].concat()).await;
-    let told = conditions(&session);
-    assert_eq!(told[0]["StringEquals"]["aws:PrincipalTag/valetkey:session"], ID);
-    assert_eq!(told[1]["StringLike"]["aws:userid"][0], format!("*:*{ID}*"));
+    let session = run_revocation_policy(&[&["--session", SESSION_ID][..], &TIME].concat()).await;
+    let told = policy_conditions(&session);
+    assert_eq!(told[0]["StringEquals"]["aws:PrincipalTag/valetkey:session"], SESSION_ID);
+    assert_eq!(told[1]["StringLike"]["aws:userid"][0], format!("*:*{SESSION_ID}*"));
     assert!(session.stderr.contains("denies: the sets of this session"), "{}", session.stderr);
 
-    let named = printed(&[&["--session-name", "agent-7"][..], &TIME].concat()).await;
-    assert_eq!(conditions(&named)[0]["StringLike"]["aws:userid"], "*:agent-7");
+    let named = run_revocation_policy(&[&["--session-name", "agent-7"][..], &TIME].concat()).await;
+    assert_eq!(policy_conditions(&named)[0]["StringLike"]["aws:userid"], "*:agent-7");
     assert!(named.stderr.contains("whoever uses it"), "{}", named.stderr);
 
-    let all = printed(&[&["--all"][..], &TIME].concat()).await;
-    assert_eq!(conditions(&all)[0].as_object().unwrap().len(), 1);
+    let all = run_revocation_policy(&[&["--all"][..], &TIME].concat()).await;
+    assert_eq!(policy_conditions(&all)[0].as_object().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn whose_sets_are_meant_must_be_said_once_and_well() {
     for (args, code) in [
         (&[][..], 2),
-        (&["--all", "--session", ID], 2),
+        (&["--all", "--session", SESSION_ID], 2),
         (&["--session", "canary"], 2),
         (&["--all", "--issued-before", "canary"], 2),
         (&["--session-name", "canary*"], 78),
     ] {
-        let ended = printed(args).await;
+        let ended = run_revocation_policy(args).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(code), ""), "{args:?}: {}", ended.stderr);
     }
 }
 
-const ROLE: &str = "\
+const ROLE_SETTINGS: &str = "\
 [accounts.keys]
 provider = 'environment'
 [accounts.role]
@@ -69,7 +69,7 @@ role_arn = 'arn:aws:iam::111111111111:role/agent'
 #[tokio::test]
 async fn exec_says_until_when_copies_work_of_what_somebody_can_end() {
     let cloud = CarelessCloud::start().await;
-    let shell = with_keys().env("AWS_ENDPOINT_URL", cloud.url()).file("valetkey.toml", ROLE);
+    let shell = with_keys().env("AWS_ENDPOINT_URL", cloud.url()).file("valetkey.toml", ROLE_SETTINGS);
     let ended = shell.run(&["exec", "--account", "role", "--", "true"]).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "a success is silent");
     let detailed = shell.run(&["--log", "info", "exec", "--account", "role", "--", "true"]).await;

@@ -17,19 +17,19 @@ use serde_json::{Value, json};
 use crate::shell::Shell;
 
 /// The tool of the demo's server under the name `aws`.
-pub(crate) const WHOAMI: &str = "aws__get_caller_identity";
+pub(crate) const CALLER_IDENTITY_TOOL: &str = "aws__get_caller_identity";
 
 /// A shell with one server, `aws`, that asks `url` who it is.
 pub(crate) fn with_server(url: &str) -> Shell {
-    Shell::new().file("mcp.json", servers(json!({"aws": demo_server(url)})))
+    Shell::new().file("mcp.json", mcp_config(json!({"aws": demo_server_entry(url)})))
 }
 
-pub(crate) fn servers(servers: Value) -> String {
+pub(crate) fn mcp_config(servers: Value) -> String {
     json!({ "mcpServers": servers }).to_string()
 }
 
 /// The program under test as an ordinary MCP server that uses the AWS SDK.
-pub(crate) fn demo_server(url: &str) -> Value {
+pub(crate) fn demo_server_entry(url: &str) -> Value {
     json!({
         "command": env!("CARGO_BIN_EXE_valetkey"),
         "args": ["demo-server"],

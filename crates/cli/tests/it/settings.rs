@@ -5,7 +5,7 @@ use crate::exec::with_keys;
 use crate::shell::Shell;
 
 /// Checks `text`, which has faults, and returns what is reported.
-async fn faults(text: &str) -> String {
+async fn check_output(text: &str) -> String {
     let shell = Shell::new().env("AWS_REGION", "eu-central-1").file("valetkey.toml", text);
     let ended = shell.run(&["check"]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""), "{}", ended.stderr);
@@ -14,13 +14,13 @@ async fn faults(text: &str) -> String {
 
 const BASE: &str = "[accounts.base]\nprovider = 'environment'\n";
 
-fn role(keys: &str) -> String {
+fn role_settings(keys: &str) -> String {
     format!("{BASE}[accounts.r]\nprovider = 'assume-role'\nsource = 'base'\n{keys}\n")
 }
 
 #[tokio::test]
 async fn check_with_spellings_of_aws_suggests_each_key() {
-    let told = faults(
+    let told = check_output(
         "[accounts.dev]\nprovider = 'assume_role'\nrole_arn = 'arn:aws:iam::111111111111:role/agent'\n\
          source_profile = 'base'\nrole_session_name = 'x'\n[accounts.base]\nprovider = 'env'\n",
     )
@@ -41,11 +41,11 @@ async fn check_with_values_of_another_form_names_the_right_one() {
     let arn = "role_arn = 'arn:aws:iam::111111111111:role/agent'";
     for (text, words) in [
         (
-            role(&format!("{arn}\nduration_seconds = '3600'")),
+            role_settings(&format!("{arn}\nduration_seconds = '3600'")),
             "`duration_seconds` must be a whole number of seconds, without quotes",
         ),
         (
-            role("role_arn = 'arn:aws:sts::111111111111:assumed-role/agent/session'"),
+            role_settings("role_arn = 'arn:aws:sts::111111111111:assumed-role/agent/session'"),
             "`role_arn` is the ARN of a role session; name the role, such as \
              `arn:aws:iam::111111111111:role/agent`",
         ),
@@ -70,7 +70,7 @@ async fn check_with_values_of_another_form_names_the_right_one() {
             "toml:2:12: is not valid TOML here: string values must be quoted",
         ),
     ] {
-        let told = faults(&text).await;
+        let told = check_output(&text).await;
         assert!(told.contains(words) && !told.contains("canary"), "{words}\n{told}");
     }
 }
@@ -80,7 +80,7 @@ async fn check_with_unknown_limits_of_a_server_refuses_them() {
     for limit in
         ["enabled = false", "disabled = true", "deny = ['x']", "disabledTools = ['x']", "tools.allow = ['x']"]
     {
-        let told = faults(&format!("{BASE}[servers.aws]\naccount = 'base'\n{limit}\n")).await;
+        let told = check_output(&format!("{BASE}[servers.aws]\naccount = 'base'\n{limit}\n")).await;
         let key = limit.split([' ', '.']).next().unwrap();
         assert!(told.contains(&format!("toml:5: [servers.aws] unknown field `{key}`")), "{limit}: {told}");
     }
@@ -104,7 +104,7 @@ async fn settings_paths_start_from_the_folder_of_the_file() {
     assert_eq!(checked.code, Some(0), "{}", checked.stderr);
     shell.run(&["exec", "--config", "settings/valetkey.toml", "--", "true"]).await;
     assert!(shell.path("settings/audit.jsonl").is_file());
-    assert!(shell.files().contains(&"ran".to_owned()), "the program runs in the working directory");
+    assert!(shell.file_names().contains(&"ran".to_owned()), "the program runs in the working directory");
 }
 
 #[tokio::test]
@@ -120,9 +120,9 @@ async fn settings_paths_in_the_home_folder_are_found() {
     let shell = shell.file("valetkey.toml", identity("~/token"));
     let ended = shell.run(&["exec", "--", "true"]).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    let told = faults(&identity("${NO_SUCH_VARIABLE}")).await;
+    let told = check_output(&identity("${NO_SUCH_VARIABLE}")).await;
     let words =
         "toml:4: [accounts.w] `token_file` needs the environment variable `NO_SUCH_VARIABLE`, which is not";
     assert!(told.contains(words), "{told}");
-    assert!(faults(&identity("~other/token")).await.contains("names the home of another user"));
+    assert!(check_output(&identity("~other/token")).await.contains("names the home of another user"));
 }

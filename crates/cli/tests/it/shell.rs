@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 /// Only a program that hangs takes this long.
-const LIMIT: Duration = Duration::from_secs(120);
+const HANG_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A folder with files, and variables: what a user has around the program.
 pub(crate) struct Shell {
@@ -21,13 +21,13 @@ pub(crate) struct Shell {
 
 /// How a program ended, and what it said.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct ProgramOutput {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-impl Ended {
+impl ProgramOutput {
     /// Everything that was said.
     pub(crate) fn said(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
@@ -68,7 +68,7 @@ impl Shell {
     }
 
     /// The names of the files in the folder.
-    pub(crate) fn files(&self) -> Vec<String> {
+    pub(crate) fn file_names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder.path()).unwrap();
         let mut names: Vec<_> =
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -97,19 +97,19 @@ impl Shell {
     }
 
     /// Runs it to its end, with nothing to read.
-    pub(crate) async fn run(&self, args: &[&str]) -> Ended {
-        Self::ended(self.start(args)).await
+    pub(crate) async fn run(&self, args: &[&str]) -> ProgramOutput {
+        Self::wait_for_output(self.start(args)).await
     }
 
     /// Runs another program as its user would here.
-    pub(crate) async fn run_program(&self, program: &str, args: &[&str]) -> Ended {
-        Self::ended(self.start_program(program, args)).await
+    pub(crate) async fn run_program(&self, program: &str, args: &[&str]) -> ProgramOutput {
+        Self::wait_for_output(self.start_program(program, args)).await
     }
 
-    pub(crate) async fn ended(started: Child) -> Ended {
+    pub(crate) async fn wait_for_output(started: Child) -> ProgramOutput {
         // Waiting for the output closes the input.
-        let output = timeout(LIMIT, started.wait_with_output()).await.unwrap().unwrap();
+        let output = timeout(HANG_TIMEOUT, started.wait_with_output()).await.unwrap().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        ProgramOutput { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 }

@@ -4,20 +4,20 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
 use crate::exec::with_keys;
-use crate::shell::{Ended, Shell};
+use crate::shell::{ProgramOutput, Shell};
 
-const PROGRAM: &str = "[accounts.default]\nprovider = 'process'\ncommand = 'touch ran'\n";
+const PROGRAM_SETTINGS: &str = "[accounts.default]\nprovider = 'process'\ncommand = 'touch ran'\n";
 const EXEC: [&str; 3] = ["exec", "--", "true"];
 
-fn found(text: &str) -> Shell {
+fn shell_with_discovered(text: &str) -> Shell {
     with_keys().found_file("valetkey.toml", text)
 }
 
-fn ran(shell: &Shell) -> bool {
-    shell.files().contains(&"ran".to_owned())
+fn program_ran(shell: &Shell) -> bool {
+    shell.file_names().contains(&"ran".to_owned())
 }
 
-fn refused(ended: &Ended, words: &str) {
+fn assert_refused(ended: &ProgramOutput, words: &str) {
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""), "{}", ended.stderr);
     assert!(ended.stderr.starts_with("error: valetkey.toml: "), "{}", ended.stderr);
     assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
@@ -25,10 +25,10 @@ fn refused(ended: &Ended, words: &str) {
 
 #[tokio::test]
 async fn found_settings_that_run_a_program_need_consent() {
-    let shell = found(PROGRAM);
+    let shell = shell_with_discovered(PROGRAM_SETTINGS);
     for command in [&EXEC[..], &["credential-process"], &["serve"], &["check", "--live"]] {
         let ended = shell.run(command).await;
-        refused(
+        assert_refused(
             &ended,
             "was found in this folder and is not trusted: it runs a program for the account `default`",
         );
@@ -36,13 +36,13 @@ async fn found_settings_that_run_a_program_need_consent() {
             assert!(ended.stderr.contains(remedy), "{remedy}: {}", ended.stderr);
         }
     }
-    assert!(!ran(&shell));
+    assert!(!program_ran(&shell));
     assert_eq!(shell.run(&["check"]).await.code, Some(0), "checking runs nothing");
     shell.run(&["exec", "--config", "valetkey.toml", "--", "true"]).await;
-    assert!(ran(&shell));
-    let named = found(PROGRAM).env("VALETKEY_CONFIG", "valetkey.toml");
+    assert!(program_ran(&shell));
+    let named = shell_with_discovered(PROGRAM_SETTINGS).env("VALETKEY_CONFIG", "valetkey.toml");
     named.run(&EXEC).await;
-    assert!(ran(&named));
+    assert!(program_ran(&named));
 }
 
 #[tokio::test]
@@ -61,38 +61,38 @@ async fn found_settings_that_use_the_host_need_consent() {
         ),
         ("[audit]\nfile = '.profile'\n", "writes audit records to a file (line 2)"),
     ] {
-        let shell = found(settings);
-        refused(&shell.run(&EXEC).await, words);
-        assert_eq!(shell.files(), ["valetkey.toml"], "{settings}");
+        let shell = shell_with_discovered(settings);
+        assert_refused(&shell.run(&EXEC).await, words);
+        assert_eq!(shell.file_names(), ["valetkey.toml"], "{settings}");
     }
 }
 
 #[tokio::test]
 async fn found_settings_that_only_hold_memory_need_no_consent() {
-    let ended = found("[accounts.a]\nprovider = 'memory'\n").run(&["check", "--live"]).await;
+    let ended = shell_with_discovered("[accounts.a]\nprovider = 'memory'\n").run(&["check", "--live"]).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
 
 #[tokio::test]
 async fn trusted_settings_are_used_until_they_change() {
-    let shell = found(PROGRAM);
+    let shell = shell_with_discovered(PROGRAM_SETTINGS);
     let trusted = shell.run(&["trust"]).await;
     assert_eq!((trusted.code, trusted.stderr.as_str()), (Some(0), ""));
     assert!(trusted.stdout.contains("it runs a program for the account `default`"), "{}", trusted.stdout);
     shell.run(&EXEC).await;
-    assert!(ran(&shell));
+    assert!(program_ran(&shell));
 
-    let changed = shell.found_file("valetkey.toml", PROGRAM.replace("touch ran", "touch again"));
-    refused(&changed.run(&EXEC).await, "has changed since it was trusted: it runs a program");
-    assert!(!changed.files().contains(&"again".to_owned()));
+    let changed = shell.found_file("valetkey.toml", PROGRAM_SETTINGS.replace("touch ran", "touch again"));
+    assert_refused(&changed.run(&EXEC).await, "has changed since it was trusted: it runs a program");
+    assert!(!changed.file_names().contains(&"again".to_owned()));
 
-    let back = changed.found_file("valetkey.toml", PROGRAM);
+    let back = changed.found_file("valetkey.toml", PROGRAM_SETTINGS);
     fs::remove_file(back.path("ran")).unwrap();
     back.run(&EXEC).await;
-    assert!(ran(&back), "the trusted version");
+    assert!(program_ran(&back), "the trusted version");
     let revoked = back.run(&["trust", "--revoke"]).await;
     assert_eq!(revoked.stdout, "valetkey.toml: no longer trusted\n");
-    refused(&back.run(&EXEC).await, "is not trusted");
+    assert_refused(&back.run(&EXEC).await, "is not trusted");
     assert!(back.run(&["trust", "--revoke"]).await.stdout.contains("was not trusted"));
 
     assert_eq!(back.run(&["trust"]).await.code, Some(0));
@@ -102,33 +102,33 @@ async fn trusted_settings_are_used_until_they_change() {
 
 #[tokio::test]
 async fn trust_decision_is_private_and_void_if_others_can_write_it() {
-    let shell = found(PROGRAM);
+    let shell = shell_with_discovered(PROGRAM_SETTINGS);
     assert_eq!(shell.run(&["trust", "valetkey.toml"]).await.code, Some(0));
     let folder = shell.path(".local/state/valetkey/trust");
     assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
     let decision = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
     assert_eq!(fs::metadata(&decision).unwrap().permissions().mode() & 0o777, 0o600);
     fs::set_permissions(&decision, Permissions::from_mode(0o666)).unwrap();
-    refused(&shell.run(&EXEC).await, "is not trusted");
+    assert_refused(&shell.run(&EXEC).await, "is not trusted");
 }
 
 #[tokio::test]
 async fn found_settings_that_others_can_change_are_refused() {
-    let shell = found("[accounts.a]\nprovider = 'memory'\n");
+    let shell = shell_with_discovered("[accounts.a]\nprovider = 'memory'\n");
     fs::set_permissions(shell.path("valetkey.toml"), Permissions::from_mode(0o666)).unwrap();
     for command in [&EXEC[..], &["check"], &["serve"], &["trust"]] {
-        refused(&shell.run(command).await, "can be changed by every user of this machine");
+        assert_refused(&shell.run(command).await, "can be changed by every user of this machine");
     }
     fs::set_permissions(shell.path("valetkey.toml"), Permissions::from_mode(0o644)).unwrap();
     fs::set_permissions(shell.path(""), Permissions::from_mode(0o777)).unwrap();
     for command in [&["check"][..], &["trust"]] {
-        refused(&shell.run(command).await, "lies in a folder that can be changed by every user");
+        assert_refused(&shell.run(command).await, "lies in a folder that can be changed by every user");
     }
 }
 
 #[tokio::test]
 async fn settings_with_faults_cannot_be_trusted() {
-    let shell = found("[accounts.a]\nprovider = 'canary'\n");
+    let shell = shell_with_discovered("[accounts.a]\nprovider = 'canary'\n");
     let ended = shell.run(&["trust"]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""));
     assert!(
@@ -140,7 +140,7 @@ async fn settings_with_faults_cannot_be_trusted() {
 
 #[tokio::test]
 async fn settings_in_use_are_reported_at_info() {
-    let shell = found("[accounts.a]\nprovider = 'memory'\n");
+    let shell = shell_with_discovered("[accounts.a]\nprovider = 'memory'\n");
     let ended = shell.run(&["--log", "info", "check"]).await;
     assert!(ended.stderr.contains("file=valetkey.toml found=true"), "{}", ended.stderr);
 }

@@ -8,14 +8,14 @@ use tokio::net::TcpListener;
 
 use crate::cloud::CarelessCloud;
 use crate::exec::with_keys;
-use crate::serve::servers;
+use crate::serve::mcp_config;
 use crate::shell::Shell;
 
 const README: &str = include_str!("../../../../README.md");
 const CANARY: &str = "canary/wJalrXUtnFEMI+K7MDENG";
 
 /// The block of the README that begins with `start`.
-fn readme(start: &str) -> &'static str {
+fn readme_block(start: &str) -> &'static str {
     README
         .split("```")
         .find_map(|block| Some(block.split_once('\n')?.1).filter(|text| text.starts_with(start)))
@@ -89,19 +89,19 @@ async fn readme_settings_work_with_the_commands_of_the_readme() {
     let cloud = CarelessCloud::start().await;
     let shell = with_keys()
         .env("AWS_ENDPOINT_URL", cloud.url())
-        .file("valetkey.toml", readme("# valetkey.toml"))
-        .file("servers.json", readme("{\n  \"mcpServers\": {\n    \"aws-api\""));
+        .file("valetkey.toml", readme_block("# valetkey.toml"))
+        .file("servers.json", readme_block("{\n  \"mcpServers\": {\n    \"aws-api\""));
     let checked = shell.run(&["check", "--mcp-config", "servers.json"]).await;
     assert_eq!((checked.code, checked.stdout.as_str()), (Some(0), "no faults; accounts: 2, servers: 1\n"));
     let ran = shell.run(&["exec", "--", "true"]).await;
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "a success is silent");
-    assert!(cloud.calls().iter().any(|(operation, _)| operation == "AssumeRole"));
+    assert!(cloud.sts_calls().iter().any(|(operation, _)| operation == "AssumeRole"));
 }
 
 #[tokio::test]
 async fn default_account_is_the_only_one_or_must_be_named() {
     let role = "[accounts.prod]\nprovider = 'environment'\n";
-    let one = with_keys().file("valetkey.toml", role).file("mcp.json", servers(json!({})));
+    let one = with_keys().file("valetkey.toml", role).file("mcp.json", mcp_config(json!({})));
     assert_eq!(one.run(&["exec", "--", "true"]).await.code, Some(0));
     let several = one.file("valetkey.toml", format!("{role}[accounts.base]\nprovider = 'environment'\n"));
     let needs = "needs a `default_account`, because there are several accounts; name one of: base, prod";
@@ -131,7 +131,7 @@ async fn check_with_nothing_to_check_exits_with_two() {
 
 #[tokio::test]
 async fn check_with_a_remote_server_only_warns() {
-    let file = servers(json!({"ca": {"name": "Code Analysis", "url": "http://localhost:3000/mcp"}}));
+    let file = mcp_config(json!({"ca": {"name": "Code Analysis", "url": "http://localhost:3000/mcp"}}));
     let ended = Shell::new().file("mcp.json", file).run(&["check", "--mcp-config", "mcp.json"]).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(ended.stderr.starts_with("warning: mcp.json:1: server `ca`: "), "{}", ended.stderr);
@@ -140,7 +140,7 @@ async fn check_with_a_remote_server_only_warns() {
 #[tokio::test]
 async fn serve_inside_a_gateway_is_refused_and_check_reports_it() {
     let file =
-        servers(json!({"aws": {"command": "valetkey", "args": ["serve", "--mcp-config", "mcp.json"]}}));
+        mcp_config(json!({"aws": {"command": "valetkey", "args": ["serve", "--mcp-config", "mcp.json"]}}));
     let shell = Shell::new().file("mcp.json", file);
     let checked = shell.run(&["check", "--mcp-config", "mcp.json"]).await;
     assert_eq!(checked.code, Some(78));

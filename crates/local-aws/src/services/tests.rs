@@ -13,7 +13,7 @@ use crate::{RoleSpec, SecretSpec, UserSpec};
 
 const ROLE: &str = "arn:aws:iam::111111111111:role/agent";
 
-const CHAINED: &str = "arn:aws:iam::222222222222:role/next";
+const CHAINED_ROLE: &str = "arn:aws:iam::222222222222:role/next";
 
 type Failed = Box<dyn std::error::Error>;
 
@@ -22,19 +22,19 @@ fn services() -> io::Result<Services> {
         .user(UserSpec::new("999999999999", "broker", "AKIABROKER", "broker-secret"))
         .user(UserSpec::new("222222222222", "other", "AKIAOTHER", "other-secret"))
         .role(RoleSpec::new(ROLE).trusts("999999999999").external_id("right"))
-        .role(RoleSpec::new(CHAINED).trusts(ROLE).max_session(Duration::from_secs(7200)))
+        .role(RoleSpec::new(CHAINED_ROLE).trusts(ROLE).max_session_duration(Duration::from_secs(7200)))
         .secret(SecretSpec::new("111111111111", "app/db", "one's value"))
         .secret(SecretSpec::new("222222222222", "app/db", "two's value"))
         .secret(SecretSpec::new("222222222222", "app/other", "two's value"));
     Services::build(spec)
 }
 
-fn broker() -> Credentials {
+fn broker_credentials() -> Credentials {
     Credentials::new("AKIABROKER", "broker-secret", None, None, "test")
 }
 
 /// Signs as an SDK does; `at` lets a test be late.
-fn signed(key: &Credentials, parts: &mut Parts, body: &str, at: SystemTime) -> Result<(), Failed> {
+fn sign_parts(key: &Credentials, parts: &mut Parts, body: &str, at: SystemTime) -> Result<(), Failed> {
     let service = Service::from_headers(&parts.headers).signing_name();
     let headers =
         parts.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()));
@@ -50,7 +50,7 @@ fn signed(key: &Credentials, parts: &mut Parts, body: &str, at: SystemTime) -> R
     Ok(())
 }
 
-fn parts(target: Option<&str>) -> Result<Parts, Failed> {
+fn request_parts(target: Option<&str>) -> Result<Parts, Failed> {
     let mut request = Request::post("/").header("host", "localhost");
     request = match target {
         Some(target) => {
@@ -61,30 +61,30 @@ fn parts(target: Option<&str>) -> Result<Parts, Failed> {
     Ok(request.body(())?.into_parts().0)
 }
 
-async fn sent(services: &Services, parts: Parts, body: &str) -> Result<(StatusCode, String), Failed> {
+async fn send(services: &Services, parts: Parts, body: &str) -> Result<(StatusCode, String), Failed> {
     let response = services.respond(Request::from_parts(parts, body.to_owned().into())).await;
     let status = response.status();
-    let body = to_bytes(response.into_body(), MAX_BODY).await?;
+    let body = to_bytes(response.into_body(), MAX_BODY_BYTES).await?;
     Ok((status, String::from_utf8(body.to_vec())?))
 }
 
-async fn query(services: &Services, key: &Credentials, fields: &str) -> Result<(StatusCode, String), Failed> {
+async fn send_sts_query(services: &Services, key: &Credentials, fields: &str) -> Result<(StatusCode, String), Failed> {
     let body = format!("Version=2011-06-15&{fields}");
-    let mut parts = parts(None)?;
-    signed(key, &mut parts, &body, now())?;
-    sent(services, parts, &body).await
+    let mut parts = request_parts(None)?;
+    sign_parts(key, &mut parts, &body, now())?;
+    send(services, parts, &body).await
 }
 
-async fn secret(services: &Services, key: &Credentials, body: &str) -> Result<(StatusCode, String), Failed> {
-    let mut parts = parts(Some("secretsmanager.GetSecretValue"))?;
-    signed(key, &mut parts, body, now())?;
-    sent(services, parts, body).await
+async fn get_secret_value(services: &Services, key: &Credentials, body: &str) -> Result<(StatusCode, String), Failed> {
+    let mut parts = request_parts(Some("secretsmanager.GetSecretValue"))?;
+    sign_parts(key, &mut parts, body, now())?;
+    send(services, parts, body).await
 }
 
-async fn assumed(services: &Services, more: &str) -> Result<Credentials, Failed> {
+async fn assume_role(services: &Services, more: &str) -> Result<Credentials, Failed> {
     let fields = format!("Action=AssumeRole&RoleArn={ROLE}&RoleSessionName=s1&ExternalId=right{more}");
-    let (status, answer) = query(services, &broker(), &fields).await?;
-    assert_eq!(status, StatusCode::OK, "{}", code(&answer));
+    let (status, answer) = send_sts_query(services, &broker_credentials(), &fields).await?;
+    assert_eq!(status, StatusCode::OK, "{}", error_code(&answer));
     let field = |name: &str| {
         let (_, rest) = answer.split_once(&format!("<{name}>"))?;
         rest.split_once("</").map(|(value, _)| value.to_owned())
@@ -99,7 +99,7 @@ async fn assumed(services: &Services, more: &str) -> Result<Credentials, Failed>
     ))
 }
 
-fn code(answer: &str) -> String {
+fn error_code(answer: &str) -> String {
     let xml = answer.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
     let json = answer.split_once("\"__type\":\"").and_then(|(_, rest)| rest.split_once('"'));
     xml.or(json).map_or("", |(code, _)| code).to_owned()
@@ -108,13 +108,13 @@ fn code(answer: &str) -> String {
 #[tokio::test]
 async fn assumed_role_reads_secrets_of_its_account_only() -> Result<(), Failed> {
     let services = services()?;
-    let key = assumed(&services, "&SourceIdentity=alice").await?;
-    let (_, who) = query(&services, &key, "Action=GetCallerIdentity").await?;
+    let key = assume_role(&services, "&SourceIdentity=alice").await?;
+    let (_, who) = send_sts_query(&services, &key, "Action=GetCallerIdentity").await?;
     assert!(who.contains("<Arn>arn:aws:sts::111111111111:assumed-role/agent/s1</Arn>"), "{who}");
-    let (_, own) = secret(&services, &key, r#"{"SecretId":"app/db"}"#).await?;
+    let (_, own) = get_secret_value(&services, &key, r#"{"SecretId":"app/db"}"#).await?;
     assert!(own.contains("one's value"));
-    let (status, foreign) = secret(&services, &key, r#"{"SecretId":"app/other"}"#).await?;
-    assert_eq!((status, code(&foreign).as_str()), (StatusCode::BAD_REQUEST, "AccessDeniedException"));
+    let (status, foreign) = get_secret_value(&services, &key, r#"{"SecretId":"app/other"}"#).await?;
+    assert_eq!((status, error_code(&foreign).as_str()), (StatusCode::BAD_REQUEST, "AccessDeniedException"));
     Ok(())
 }
 
@@ -126,14 +126,14 @@ async fn assume_role_enforces_trust_external_id_and_length() -> Result<(), Faile
         format!("Action=AssumeRole&RoleArn={ROLE}&RoleSessionName=s1&ExternalId={id}{more}")
     };
     for (key, fields, expected) in [
-        (&broker(), ask("wrong", ""), "AccessDenied"),
+        (&broker_credentials(), ask("wrong", ""), "AccessDenied"),
         (&other, ask("right", ""), "AccessDenied"),
-        (&broker(), ask("right", "&DurationSeconds=899"), "ValidationError"),
-        (&broker(), ask("right", "&DurationSeconds=3601"), "ValidationError"),
-        (&broker(), ask("right", "&Policy=x"), "MalformedPolicyDocument"),
-        (&broker(), "Action=GetFederationToken".to_owned(), "InvalidAction"),
+        (&broker_credentials(), ask("right", "&DurationSeconds=899"), "ValidationError"),
+        (&broker_credentials(), ask("right", "&DurationSeconds=3601"), "ValidationError"),
+        (&broker_credentials(), ask("right", "&Policy=x"), "MalformedPolicyDocument"),
+        (&broker_credentials(), "Action=GetFederationToken".to_owned(), "InvalidAction"),
     ] {
-        assert_eq!(code(&query(&services, key, &fields).await?.1), expected, "{fields}");
+        assert_eq!(error_code(&send_sts_query(&services, key, &fields).await?.1), expected, "{fields}");
     }
     Ok(())
 }
@@ -142,9 +142,9 @@ async fn assume_role_enforces_trust_external_id_and_length() -> Result<(), Faile
 async fn chained_session_inherits_identity_and_tags() -> Result<(), Failed> {
     let services = services()?;
     let tags = "&Tags.member.1.Key=tenant&Tags.member.1.Value=one&TransitiveTagKeys.member.1=tenant";
-    let key = assumed(&services, &format!("&SourceIdentity=alice{tags}")).await?;
-    let ask = |more: &str| format!("Action=AssumeRole&RoleArn={CHAINED}&RoleSessionName=s2{more}");
-    let (status, served) = query(&services, &key, &ask("")).await?;
+    let key = assume_role(&services, &format!("&SourceIdentity=alice{tags}")).await?;
+    let ask = |more: &str| format!("Action=AssumeRole&RoleArn={CHAINED_ROLE}&RoleSessionName=s2{more}");
+    let (status, served) = send_sts_query(&services, &key, &ask("")).await?;
     assert_eq!(status, StatusCode::OK);
     assert!(served.contains("<SourceIdentity>alice</SourceIdentity>"));
     for (more, expected) in [
@@ -152,9 +152,9 @@ async fn chained_session_inherits_identity_and_tags() -> Result<(), Failed> {
         ("&Tags.member.1.Key=Tenant&Tags.member.1.Value=two", "ValidationError"),
         ("&DurationSeconds=3601", "ValidationError"),
     ] {
-        assert_eq!(code(&query(&services, &key, &ask(more)).await?.1), expected, "{more}");
+        assert_eq!(error_code(&send_sts_query(&services, &key, &ask(more)).await?.1), expected, "{more}");
     }
-    assert_eq!(code(&query(&services, &broker(), &ask("")).await?.1), "AccessDenied");
+    assert_eq!(error_code(&send_sts_query(&services, &broker_credentials(), &ask("")).await?.1), "AccessDenied");
     Ok(())
 }
 
@@ -162,17 +162,17 @@ async fn chained_session_inherits_identity_and_tags() -> Result<(), Failed> {
 async fn session_policy_denies_what_it_does_not_allow() -> Result<(), Failed> {
     let services = services()?;
     let policy = "%7B%22Statement%22%3A%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22s3%3A%2A%22%2C%22Resource%22%3A%22%2A%22%7D%7D";
-    let key = assumed(&services, &format!("&Policy={policy}")).await?;
-    let (_, refused) = secret(&services, &key, r#"{"SecretId":"app/db"}"#).await?;
-    assert_eq!(code(&refused), "AccessDeniedException");
-    assert_eq!(query(&services, &key, "Action=GetCallerIdentity").await?.0, StatusCode::OK);
+    let key = assume_role(&services, &format!("&Policy={policy}")).await?;
+    let (_, refused) = get_secret_value(&services, &key, r#"{"SecretId":"app/db"}"#).await?;
+    assert_eq!(error_code(&refused), "AccessDeniedException");
+    assert_eq!(send_sts_query(&services, &key, "Action=GetCallerIdentity").await?.0, StatusCode::OK);
     Ok(())
 }
 
 #[tokio::test]
 async fn keys_expired_unknown_or_forged_get_their_errors() -> Result<(), Failed> {
     let services = services()?;
-    let key = assumed(&services, "").await?;
+    let key = assume_role(&services, "").await?;
     let forged = Credentials::new(
         key.access_key_id(),
         "not the secret",
@@ -184,15 +184,15 @@ async fn keys_expired_unknown_or_forged_get_their_errors() -> Result<(), Failed>
     let unknown = Credentials::new("AKIAUNKNOWN", "x", None, None, "test");
     let with_token = Credentials::new("AKIABROKER", "broker-secret", Some("t".into()), None, "test");
     let who = "Action=GetCallerIdentity";
-    assert_eq!(code(&query(&services, &forged, who).await?.1), "SignatureDoesNotMatch");
+    assert_eq!(error_code(&send_sts_query(&services, &forged, who).await?.1), "SignatureDoesNotMatch");
     for key in [&bare, &unknown, &with_token] {
-        let (status, answer) = query(&services, key, who).await?;
-        assert_eq!((status, code(&answer).as_str()), (StatusCode::FORBIDDEN, "InvalidClientTokenId"));
+        let (status, answer) = send_sts_query(&services, key, who).await?;
+        assert_eq!((status, error_code(&answer).as_str()), (StatusCode::FORBIDDEN, "InvalidClientTokenId"));
     }
     services.advance_expiry(Duration::from_secs(3600));
-    assert_eq!(code(&query(&services, &key, who).await?.1), "ExpiredToken");
-    assert_eq!(code(&secret(&services, &key, r#"{"SecretId":"app/db"}"#).await?.1), "ExpiredTokenException");
-    assert_eq!(query(&services, &broker(), who).await?.0, StatusCode::OK);
+    assert_eq!(error_code(&send_sts_query(&services, &key, who).await?.1), "ExpiredToken");
+    assert_eq!(error_code(&get_secret_value(&services, &key, r#"{"SecretId":"app/db"}"#).await?.1), "ExpiredTokenException");
+    assert_eq!(send_sts_query(&services, &broker_credentials(), who).await?.0, StatusCode::OK);
     Ok(())
 }
 
@@ -200,39 +200,39 @@ async fn keys_expired_unknown_or_forged_get_their_errors() -> Result<(), Failed>
 async fn signed_requests_changed_or_late_are_rejected() -> Result<(), Failed> {
     let services = services()?;
     let body = "Version=2011-06-15&Action=GetCallerIdentity";
-    let mut changed = parts(None)?;
-    signed(&broker(), &mut changed, body, now())?;
+    let mut changed = request_parts(None)?;
+    sign_parts(&broker_credentials(), &mut changed, body, now())?;
     changed.uri = "/?Action=x".parse()?;
-    assert_eq!(code(&sent(&services, changed.clone(), body).await?.1), "SignatureDoesNotMatch");
+    assert_eq!(error_code(&send(&services, changed.clone(), body).await?.1), "SignatureDoesNotMatch");
     changed.uri = "/".parse()?;
     assert_eq!(
-        code(&sent(&services, changed.clone(), &format!("{body}&x=y")).await?.1),
+        error_code(&send(&services, changed.clone(), &format!("{body}&x=y")).await?.1),
         "SignatureDoesNotMatch"
     );
     changed.headers.insert("x-amz-unsigned", HeaderValue::from_static("x"));
-    assert_eq!(code(&sent(&services, changed, body).await?.1), "SignatureDoesNotMatch");
-    let mut late = parts(None)?;
-    signed(&broker(), &mut late, body, now() - Duration::from_secs(16 * 60))?;
-    assert_eq!(code(&sent(&services, late, body).await?.1), "SignatureDoesNotMatch");
-    assert_eq!(code(&sent(&services, parts(None)?, body).await?.1), "MissingAuthenticationToken");
+    assert_eq!(error_code(&send(&services, changed, body).await?.1), "SignatureDoesNotMatch");
+    let mut late = request_parts(None)?;
+    sign_parts(&broker_credentials(), &mut late, body, now() - Duration::from_secs(16 * 60))?;
+    assert_eq!(error_code(&send(&services, late, body).await?.1), "SignatureDoesNotMatch");
+    assert_eq!(error_code(&send(&services, request_parts(None)?, body).await?.1), "MissingAuthenticationToken");
     Ok(())
 }
 
 #[tokio::test]
 async fn rotate_secret_moves_stages_of_one_account() -> Result<(), Failed> {
     let services = services()?;
-    let key = assumed(&services, "").await?;
+    let key = assume_role(&services, "").await?;
     assert!(services.rotate_secret("app/db", "whose?").is_none());
     let arn = services.secret_arn("111111111111", "app/db").ok_or("no such secret")?;
     assert!(services.rotate_secret(&arn, "newer").is_some());
-    let (_, current) = secret(&services, &key, r#"{"SecretId":"app/db"}"#).await?;
+    let (_, current) = get_secret_value(&services, &key, r#"{"SecretId":"app/db"}"#).await?;
     assert!(current.contains("newer"));
     let (_, previous) =
-        secret(&services, &key, r#"{"SecretId":"app/db","VersionStage":"AWSPREVIOUS"}"#).await?;
+        get_secret_value(&services, &key, r#"{"SecretId":"app/db","VersionStage":"AWSPREVIOUS"}"#).await?;
     assert!(previous.contains("one's value"));
     let (_, pending) =
-        secret(&services, &key, r#"{"SecretId":"app/db","VersionStage":"AWSPENDING"}"#).await?;
-    assert_eq!(code(&pending), "ResourceNotFoundException");
+        get_secret_value(&services, &key, r#"{"SecretId":"app/db","VersionStage":"AWSPENDING"}"#).await?;
+    assert_eq!(error_code(&pending), "ResourceNotFoundException");
     assert!(services.rotate_secret("app/none", "x").is_none());
     Ok(())
 }
@@ -240,9 +240,9 @@ async fn rotate_secret_moves_stages_of_one_account() -> Result<(), Failed> {
 #[tokio::test]
 async fn request_log_names_callers_and_errors_without_secrets() -> Result<(), Failed> {
     let services = services()?;
-    let key = assumed(&services, "").await?;
-    secret(&services, &key, r#"{"SecretId":"app/other"}"#).await?;
-    secret(&services, &key, r#"{"SecretId":"app/db"}"#).await?;
+    let key = assume_role(&services, "").await?;
+    get_secret_value(&services, &key, r#"{"SecretId":"app/other"}"#).await?;
+    get_secret_value(&services, &key, r#"{"SecretId":"app/db"}"#).await?;
     let records = services.requests();
     let shown = format!("{records:?}{}", serde_json::to_string(&records)?);
     let outcomes: Vec<_> = records.iter().map(|record| (record.action.as_str(), record.outcome)).collect();
@@ -280,11 +280,11 @@ async fn malformed_requests_get_the_services_error_format() -> Result<(), Failed
         (None, "", "InvalidAction"),
         (None, "Version=2011-06-15&Action=%3C", "InvalidAction"),
     ] {
-        let mut parts = parts(target)?;
-        signed(&broker(), &mut parts, body, now())?;
-        assert_eq!(code(&sent(&services, parts, body).await?.1), expected, "{body}");
+        let mut parts = request_parts(target)?;
+        sign_parts(&broker_credentials(), &mut parts, body, now())?;
+        assert_eq!(error_code(&send(&services, parts, body).await?.1), expected, "{body}");
     }
-    let (status, _) = sent(&services, parts(None)?, &"x".repeat(MAX_BODY + 1)).await?;
+    let (status, _) = send(&services, request_parts(None)?, &"x".repeat(MAX_BODY_BYTES + 1)).await?;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     Ok(())
 }

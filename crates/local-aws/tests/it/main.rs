@@ -12,7 +12,7 @@ use valetkey_local_aws::{LocalAws, RequestOutcome, RoleSpec, SecretSpec, UserSpe
 
 const ROLE: &str = "arn:aws:iam::111111111111:role/agent";
 
-async fn start() -> LocalAws {
+async fn start_aws() -> LocalAws {
     LocalAws::builder()
         .user(UserSpec::new("999999999999", "platform", "AKIAPLATFORM", "platform-secret"))
         .role(RoleSpec::new(ROLE).trusts("999999999999").external_id("e-1"))
@@ -23,7 +23,7 @@ async fn start() -> LocalAws {
         .unwrap()
 }
 
-fn config(aws: &LocalAws, credentials: Credentials) -> SdkConfig {
+fn sdk_config(aws: &LocalAws, credentials: Credentials) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-central-1"))
@@ -36,12 +36,12 @@ fn config(aws: &LocalAws, credentials: Credentials) -> SdkConfig {
         .build()
 }
 
-fn platform() -> Credentials {
+fn platform_credentials() -> Credentials {
     Credentials::new("AKIAPLATFORM", "platform-secret", None, None, "test")
 }
 
-async fn assume(aws: &LocalAws) -> Credentials {
-    let sts = aws_sdk_sts::Client::new(&config(aws, platform()));
+async fn assume_role(aws: &LocalAws) -> Credentials {
+    let sts = aws_sdk_sts::Client::new(&sdk_config(aws, platform_credentials()));
     let assumed = sts.assume_role().role_arn(ROLE).role_session_name("s-1").external_id("e-1");
     let issued = assumed.send().await.unwrap().credentials.unwrap();
     let token = Some(issued.session_token);
@@ -50,8 +50,8 @@ async fn assume(aws: &LocalAws) -> Credentials {
 
 #[tokio::test]
 async fn sdk_assumes_a_role_and_reads_its_secret() {
-    let aws = start().await;
-    let config = config(&aws, assume(&aws).await);
+    let aws = start_aws().await;
+    let config = sdk_config(&aws, assume_role(&aws).await);
     let caller = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await.unwrap();
     assert_eq!(caller.arn(), Some("arn:aws:sts::111111111111:assumed-role/agent/s-1"));
 
@@ -66,27 +66,27 @@ async fn sdk_assumes_a_role_and_reads_its_secret() {
 
 #[tokio::test]
 async fn sdk_reports_the_errors_of_the_services() {
-    let aws = start().await;
-    let role = assume(&aws).await;
-    let secrets = aws_sdk_secretsmanager::Client::new(&config(&aws, role.clone()));
+    let aws = start_aws().await;
+    let role = assume_role(&aws).await;
+    let secrets = aws_sdk_secretsmanager::Client::new(&sdk_config(&aws, role.clone()));
     let denied = secrets.get_secret_value().secret_id("app/other").send().await.unwrap_err();
     assert_eq!(denied.code(), Some("AccessDeniedException"));
 
-    let sts = aws_sdk_sts::Client::new(&config(&aws, platform()));
+    let sts = aws_sdk_sts::Client::new(&sdk_config(&aws, platform_credentials()));
     let denied = sts.assume_role().role_arn(ROLE).role_session_name("s-1").external_id("wrong").send().await;
     assert_eq!(denied.unwrap_err().code(), Some("AccessDenied"));
 
     aws.advance_expiry(Duration::from_secs(3600));
-    let expired = aws_sdk_sts::Client::new(&config(&aws, role)).get_caller_identity().send().await;
+    let expired = aws_sdk_sts::Client::new(&sdk_config(&aws, role)).get_caller_identity().send().await;
     assert_eq!(expired.unwrap_err().code(), Some("ExpiredToken"));
     aws.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn requests_record_the_caller_and_the_outcome() {
-    let aws = start().await;
-    let role = assume(&aws).await;
-    let secrets = aws_sdk_secretsmanager::Client::new(&config(&aws, role));
+    let aws = start_aws().await;
+    let role = assume_role(&aws).await;
+    let secrets = aws_sdk_secretsmanager::Client::new(&sdk_config(&aws, role));
     let _denied = secrets.get_secret_value().secret_id("app/other").send().await.unwrap_err();
     let records = aws.requests();
     let outcomes: Vec<_> = records.iter().map(|it| (it.action.as_str(), it.outcome)).collect();

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use super::refused;
+use super::assert_refused;
 use crate::shell::Shell;
 
 #[tokio::test]
@@ -15,7 +15,7 @@ async fn malformed_files_are_told_by_line_and_not_by_content() {
         .file("mcp.json", "{\n  \"mcpServers\": {\n    \"canary\": canary\n}}")
         .run(&["check", "--mcp-config", "mcp.json"])
         .await;
-    refused(&checked);
+    assert_refused(&checked);
     for place in [
         "valetkey.toml:2:12: is not valid TOML here: string values must be quoted",
         "valetkey.toml:4:12: is not valid TOML",
@@ -29,11 +29,11 @@ async fn malformed_files_are_told_by_line_and_not_by_content() {
 async fn files_that_are_not_text_or_not_there_are_told_with_a_remedy() {
     let shell = Shell::new().file("valetkey.toml", b"region = \"canary\xff\"").file("mcp.json", b"{\xff}");
     let checked = shell.run(&["check", "--mcp-config", "mcp.json"]).await;
-    refused(&checked);
+    assert_refused(&checked);
     assert_eq!(checked.stderr.matches("save it as UTF-8").count(), 2, "{}", checked.stderr);
 
     let checked = shell.run(&["check", "--config", "none.toml", "--mcp-config", "none.json"]).await;
-    refused(&checked);
+    assert_refused(&checked);
     for name in ["none.toml: cannot be read", "none.json: cannot be read"] {
         assert!(checked.stderr.contains(name), "{}", checked.stderr);
     }
@@ -44,7 +44,7 @@ async fn files_that_are_not_text_or_not_there_are_told_with_a_remedy() {
 async fn a_json_file_of_another_shape_is_told_with_the_right_shape() {
     for text in ["[]", "{}", "5", r#"{"mcpServers": "canary"}"#] {
         let checked = Shell::new().file("mcp.json", text).run(&["check", "--mcp-config", "mcp.json"]).await;
-        refused(&checked);
+        assert_refused(&checked);
         assert!(checked.stderr.contains("`mcpServers` must be an object"), "{}", checked.stderr);
     }
 }
@@ -89,7 +89,7 @@ async fn hidden_commands_are_not_advertised_and_help_is_data() {
 async fn every_field_that_is_missing_is_told_and_not_only_the_first() {
     let text = "[accounts.role]\nprovider = 'assume-role'\nregion = 5\n[audit]\n";
     let checked = Shell::new().file("valetkey.toml", text).run(&["check"]).await;
-    refused(&checked);
+    assert_refused(&checked);
     let wanted = [
         "error: valetkey.toml:1: [accounts.role] missing field `role_arn`",
         "error: valetkey.toml:1: [accounts.role] missing field `source`",
@@ -112,7 +112,7 @@ async fn check_with_pipes_for_files_refuses_them_without_waiting() {
         (&["check", "--config", "/dev/zero"], "error: /dev/zero: is a pipe or a device"),
     ] {
         let checked = shell.run(args).await;
-        refused(&checked);
+        assert_refused(&checked);
         assert!(checked.stderr.contains(words), "{words}: {}", checked.stderr);
     }
 }
@@ -124,7 +124,7 @@ async fn check_with_files_that_everyone_can_change_refuses_them() {
     for name in ["valetkey.toml", "mcp.json", "p.json"] {
         set_permissions(shell.path(name), Permissions::from_mode(0o666)).unwrap();
         let checked = shell.run(&["check", "--mcp-config", "mcp.json"]).await;
-        refused(&checked);
+        assert_refused(&checked);
         assert!(
             checked.stderr.contains("can be changed by every user of this machine"),
             "{}",

@@ -5,7 +5,7 @@ use crate::exec::{SECRET, TOKEN, with_keys};
 use crate::shell::Shell;
 
 /// Somebody's shell with keys, and an AWS that believes them.
-fn believed(cloud: &CarelessCloud) -> Shell {
+fn shell_for(cloud: &CarelessCloud) -> Shell {
     with_keys().env("AWS_ENDPOINT_URL", cloud.url())
 }
 
@@ -21,7 +21,7 @@ provider = 'memory'
 #[tokio::test]
 async fn every_account_says_what_it_got() {
     let cloud = CarelessCloud::start().await;
-    let ended = believed(&cloud).file("valetkey.toml", SETTINGS).run(&["check", "--live"]).await;
+    let ended = shell_for(&cloud).file("valetkey.toml", SETTINGS).run(&["check", "--live"]).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     let told = "keys: …MPLE from environment, account 111111111111, eu-central-1, until never, as \
                 arn:aws:iam::111111111111:user/MPLE\n";
@@ -37,7 +37,7 @@ async fn one_account_that_fails_does_not_hide_the_others() {
          role_arn = 'arn:aws:iam::111111111111:role/agent'\n"
     );
     let cloud = CarelessCloud::start().await;
-    let ended = believed(&cloud).file("valetkey.toml", settings).run(&["check", "--live"]).await;
+    let ended = shell_for(&cloud).file("valetkey.toml", settings).run(&["check", "--live"]).await;
     assert_eq!(ended.code, Some(1));
     assert!(ended.stdout.contains("keys: …MPLE"), "{}", ended.stdout);
     assert!(ended.stderr.contains("role: assume-role: "), "{}", ended.stderr);
@@ -53,7 +53,7 @@ async fn keys_of_another_account_than_is_said_are_a_fault() {
         )
     };
     let settings = format!("{SETTINGS}{}{}", role("right", "111111111111"), role("wrong", "222222222222"));
-    let shell = believed(&cloud).file("valetkey.toml", settings);
+    let shell = shell_for(&cloud).file("valetkey.toml", settings);
     let ended = shell.run(&["check", "--live"]).await;
     assert_eq!(ended.code, Some(1));
     assert!(ended.stdout.contains("right: …"), "{}", ended.stdout);

@@ -172,7 +172,7 @@ async fn live_every_provider_resolves_and_no_secret_is_told() {
     ] {
         assert!(ended.stdout.contains(told), "{told}: {}", ended.stdout);
     }
-    let mut calls = cloud.calls();
+    let mut calls = cloud.sts_calls();
     calls.retain(|(action, _)| action != "GetCallerIdentity");
     calls.sort();
     let printed = "AKIAPRINTED00000PRNT";

@@ -1,6 +1,6 @@
 //! Faults of the `mcpServers` file, and of both files at once.
 
-use super::refused;
+use super::assert_refused;
 use crate::shell::Shell;
 
 const SERVERS: &str = r#"{
@@ -31,7 +31,7 @@ const SERVERS: &str = r#"{
 #[tokio::test]
 async fn every_server_at_fault_is_told_with_its_line_and_remedy() {
     let checked = Shell::new().file("mcp.json", SERVERS).run(&["check", "--mcp-config", "mcp.json"]).await;
-    refused(&checked);
+    assert_refused(&checked);
     let wanted = [
         (4, "server `none`: `server` must be an object with a `command`"),
         (5, "server `nothing`: `command` is missing; name the program"),
@@ -59,7 +59,7 @@ async fn every_server_at_fault_is_told_with_its_line_and_remedy() {
 async fn check_with_editor_json_reports_lines_of_the_file() {
     let file = "{\n  // servers\n  \"servers\": {\n    /* a\n    comment */\n    \"bad\": {\"args\": [],},\n  },\n}\n";
     let checked = Shell::new().file("mcp.json", file).run(&["check", "--mcp-config", "mcp.json"]).await;
-    refused(&checked);
+    assert_refused(&checked);
     assert!(
         checked.stderr.contains("error: mcp.json:6: server `bad`: `command` is missing"),
         "{}",
@@ -78,7 +78,7 @@ async fn faults_of_both_files_and_between_them_are_told_at_once() {
         )
         .run(&["check", "--mcp-config", "mcp.json"])
         .await;
-    refused(&checked);
+    assert_refused(&checked);
     let wanted = [
         "valetkey.toml:2: [session] `region`",
         "valetkey.toml:7: [servers.elsewhere] is not a server of the `mcpServers` file",

@@ -61,7 +61,7 @@ async fn sound_files_get_a_summary_and_exit_code_zero() {
 async fn checking_makes_and_changes_no_file() {
     let shell = Shell::new().file("valetkey.toml", SETTINGS);
     assert_eq!(shell.run(&["check"]).await.code, Some(0));
-    assert_eq!(shell.files(), ["valetkey.toml"]);
+    assert_eq!(shell.file_names(), ["valetkey.toml"]);
 
     let shell = shell.file("audit.jsonl", "kept\n");
     assert_eq!(shell.run(&["check"]).await.code, Some(0));

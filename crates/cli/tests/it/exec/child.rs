@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use tokio::io::AsyncWriteExt;
 
 use super::{KEY_ID, SECRET, TOKEN, with_keys};
-use crate::shell::Ended;
+use crate::shell::ProgramOutput;
 
 /// The program's environment, as `env` printed it.
-fn seen(ended: &Ended) -> BTreeMap<&str, &str> {
+fn printed_environment(ended: &ProgramOutput) -> BTreeMap<&str, &str> {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     ended.stdout.lines().filter_map(|line| line.split_once('=')).collect()
 }
@@ -21,7 +21,7 @@ async fn by_endpoint_the_program_sees_an_address_and_no_key() {
         .env("GITHUB_TOKEN", "canary-token")
         .env("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9");
     let ended = shell.run(&["exec", "--", "env"]).await;
-    let seen = seen(&ended);
+    let seen = printed_environment(&ended);
     let names: Vec<&str> = seen.keys().copied().collect();
     let wanted = [
         "AWS_CONFIG_FILE",
@@ -45,7 +45,7 @@ async fn by_endpoint_the_program_sees_an_address_and_no_key() {
 #[tokio::test]
 async fn by_environment_the_program_sees_the_keys_and_no_address() {
     let ended = with_keys().env("AWS_PROFILE", "host").run(&["exec", "--delivery", "env", "--", "env"]).await;
-    let seen = seen(&ended);
+    let seen = printed_environment(&ended);
     let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
     assert_eq!(keys.map(|name| seen[name]), [KEY_ID, SECRET, TOKEN]);
     let leads_elsewhere = |name: &str| name.contains("CONTAINER") || name.ends_with("_PROFILE");
@@ -61,7 +61,7 @@ async fn named_variables_are_added_and_cannot_bring_another_identity() {
     let identity =
         ["--env", "AWS_PROFILE", "--env", "AWS_ACCESS_KEY_ID", "--env", "AWS_ROLE_ARN=x", "--", "env"];
     let ended = shell.run(&[&args[..], &identity[..]].concat()).await;
-    let seen = seen(&ended);
+    let seen = printed_environment(&ended);
     assert_eq!((seen["LEVEL"], seen["MODE"], seen["EMPTY"]), ("high", "a=b", ""));
     for name in ["UNSET", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_ROLE_ARN"] {
         assert!(!seen.contains_key(name), "{name}");
@@ -104,7 +104,7 @@ async fn inherit_option_passes_everything_but_other_credentials() {
     let shell =
         shell.env("AWS_CONFIG_FILE", "canary").env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/canary");
     let ended = shell.run(&["exec", "--inherit", "--env", "MODE=ro", "--", "env"]).await;
-    let seen = seen(&ended);
+    let seen = printed_environment(&ended);
     for name in passed {
         assert_eq!(seen.get(name), Some(&"of-the-host"), "{name}");
     }
@@ -120,7 +120,7 @@ async fn proxies_of_the_host_are_passed_and_exclude_loopback() {
     let names = ["HTTP_PROXY", "https_proxy", "ALL_PROXY"];
     let shell = names.iter().fold(with_keys(), |shell, name| shell.env(name, "http://proxy:3128"));
     let ended = shell.env("NO_PROXY", ".corp").run(&["exec", "--", "env"]).await;
-    let seen = seen(&ended);
+    let seen = printed_environment(&ended);
     assert!(names.iter().all(|name| seen[name] == "http://proxy:3128"), "{seen:?}");
     for name in ["NO_PROXY", "no_proxy"] {
         assert_eq!(seen[name], ".corp,127.0.0.1,localhost,::1");

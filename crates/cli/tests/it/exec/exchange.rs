@@ -23,7 +23,7 @@ async fn a_program_never_has_the_long_lived_key() {
     assert!(ended.stdout.contains("AWS_ACCESS_KEY_ID=ASIA"), "{}", ended.said());
     assert!(ended.stdout.contains("AWS_REGION=eu-central-1"), "{}", ended.stdout);
     assert!(!ended.said().contains(KEY_ID) && !ended.said().contains(super::SECRET), "{}", ended.said());
-    assert_eq!(cloud.calls(), [("GetSessionToken".to_owned(), KEY_ID.to_owned())]);
+    assert_eq!(cloud.sts_calls(), [("GetSessionToken".to_owned(), KEY_ID.to_owned())]);
 
     let ended = shell.run(&["credential-process"]).await;
     assert!(ended.stdout.contains("ASIA") && !ended.stdout.contains(KEY_ID), "{}", ended.said());
@@ -37,5 +37,5 @@ async fn keys_that_are_temporary_already_are_handed_on() {
     let ended =
         shell.env("AWS_ACCESS_KEY_ID", &temporary).run(&["exec", "--delivery", "env", "--", "env"]).await;
     assert!(ended.stdout.contains(&format!("AWS_ACCESS_KEY_ID={temporary}")), "{}", ended.said());
-    assert_eq!(cloud.calls(), []);
+    assert_eq!(cloud.sts_calls(), []);
 }

@@ -7,7 +7,7 @@ use super::{KEY_ID, SECRET, with_keys};
 use crate::shell::Shell;
 
 /// The exit code and what was told, which must not be secret. The program must not have run.
-async fn refused(shell: Shell, args: &[&str]) -> (Option<i32>, String) {
+async fn run_refused(shell: Shell, args: &[&str]) -> (Option<i32>, String) {
     let ended = shell.run(&[&["exec"], args, &["--", "touch", "ran"]].concat()).await;
     assert!(!shell.path("ran").exists(), "{}", ended.stderr);
     assert_eq!(ended.stdout, "");
@@ -23,7 +23,7 @@ async fn half_a_key_pair_is_a_fault_that_names_the_missing_half() {
     let missing =
         [(id, "AWS_SECRET_ACCESS_KEY"), (secret, "AWS_ACCESS_KEY_ID"), (token, "AWS_ACCESS_KEY_ID")];
     for (shell, variable) in missing {
-        let (code, told) = refused(shell, &[]).await;
+        let (code, told) = run_refused(shell, &[]).await;
         assert_eq!(code, Some(78), "{told}");
         assert!(told.contains(&format!("`{variable}` is missing or blank")), "{told}");
         assert!(told.contains(&format!("export {variable}, or unset ")), "{told}");
@@ -41,7 +41,7 @@ async fn malformed_keys_are_a_fault_that_names_the_variable() {
         (with_keys().env("AWS_SECRET_ACCESS_KEY", OsStr::from_bytes(b"canary\xff")), "AWS_SECRET_ACCESS_KEY"),
     ];
     for (shell, variable) in wrong {
-        let (code, told) = refused(shell, &[]).await;
+        let (code, told) = run_refused(shell, &[]).await;
         assert_eq!(code, Some(78), "{variable}: {told}");
         assert!(told.contains(&format!("`{variable}` ")), "{told}");
     }
@@ -50,14 +50,14 @@ async fn malformed_keys_are_a_fault_that_names_the_variable() {
 #[tokio::test]
 async fn expired_keys_are_refused_with_a_remedy() {
     let shell = with_keys().env("AWS_CREDENTIAL_EXPIRATION", "2020-01-01T00:00:00Z");
-    let (code, told) = refused(shell, &[]).await;
+    let (code, told) = run_refused(shell, &[]).await;
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("expired") && told.contains("export new credentials"), "{told}");
 }
 
 #[tokio::test]
 async fn without_credentials_the_remedy_is_told() {
-    let (code, told) = refused(Shell::new(), &[]).await;
+    let (code, told) = run_refused(Shell::new(), &[]).await;
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("neither `AWS_ACCESS_KEY_ID` nor") && told.contains("export them"), "{told}");
 }
@@ -65,7 +65,7 @@ async fn without_credentials_the_remedy_is_told() {
 #[tokio::test]
 async fn an_account_that_only_tools_fill_has_nothing_to_run_with() {
     let shell = with_keys().file("valetkey.toml", "[accounts.given]\nprovider = 'memory'\n");
-    let (code, told) = refused(shell, &[]).await;
+    let (code, told) = run_refused(shell, &[]).await;
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("no credentials") && told.contains(';'), "{told}");
 }
@@ -73,7 +73,7 @@ async fn an_account_that_only_tools_fill_has_nothing_to_run_with() {
 #[tokio::test]
 async fn an_unknown_account_is_told_with_those_there_are() {
     let shell = with_keys().file("valetkey.toml", "[accounts.dev]\nprovider = 'environment'\n");
-    let (code, told) = refused(shell, &["--account", "prod"]).await;
+    let (code, told) = run_refused(shell, &["--account", "prod"]).await;
     assert_eq!(code, Some(78), "{told}");
     assert!(told.contains("`--account` is not one of the accounts") && told.contains("dev"), "{told}");
 }
@@ -82,7 +82,7 @@ async fn an_unknown_account_is_told_with_those_there_are() {
 async fn a_faulty_file_is_told_in_full_before_anything_runs() {
     let shell = with_keys()
         .file("valetkey.toml", "[accounts.dev]\nprovider = 'canary'\n[session]\nregion = 'canary!'\n");
-    let (code, told) = refused(shell, &[]).await;
+    let (code, told) = run_refused(shell, &[]).await;
     assert_eq!((code, told.lines().count()), (Some(78), 2), "{told}");
 }
 
@@ -101,7 +101,7 @@ async fn a_service_that_cannot_be_reached_is_told_and_nothing_runs() {
                     role_arn = 'arn:aws:iam::111111111111:role/agent'\n";
     // Nobody listens on the discard port of loopback.
     let shell = with_keys().file("valetkey.toml", settings).env("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
-    let (code, told) = refused(shell.env("AWS_MAX_ATTEMPTS", "1"), &[]).await;
+    let (code, told) = run_refused(shell.env("AWS_MAX_ATTEMPTS", "1"), &[]).await;
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("assume-role"), "{told}");
 }

@@ -5,20 +5,20 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
 
 use super::with_keys;
-use crate::process::{runs, until};
+use crate::process::{runs, wait_until};
 use crate::shell::Shell;
 
 /// Says its process id, then waits for what is done to it.
 const WAITING: &str = "trap 'exit 3' TERM HUP; echo $$; while :; do sleep 0.05; done";
 
-async fn started(shell: &Shell, script: &str) -> (Child, Lines<BufReader<ChildStdout>>, u32) {
+async fn start_program(shell: &Shell, script: &str) -> (Child, Lines<BufReader<ChildStdout>>, u32) {
     let mut exec = shell.start(&["exec", "--", "sh", "-c", script]);
     let mut lines = BufReader::new(exec.stdout.take().unwrap()).lines();
     let pid = lines.next_line().await.unwrap().unwrap().parse().unwrap();
     (exec, lines, pid)
 }
 
-fn send(signal: Signal, exec: &Child) {
+fn send_signal(signal: Signal, exec: &Child) {
     let pid = exec.id().unwrap().try_into().unwrap();
     kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
@@ -27,8 +27,8 @@ fn send(signal: Signal, exec: &Child) {
 async fn the_program_decides_what_a_signal_to_stop_means() {
     let shell = with_keys();
     for signal in [Signal::TERM, Signal::HUP] {
-        let (mut exec, _lines, pid) = started(&shell, WAITING).await;
-        send(signal, &exec);
+        let (mut exec, _lines, pid) = start_program(&shell, WAITING).await;
+        send_signal(signal, &exec);
         assert_eq!(exec.wait().await.unwrap().code(), Some(3), "{signal:?}");
         assert!(!runs(pid));
     }
@@ -37,8 +37,8 @@ async fn the_program_decides_what_a_signal_to_stop_means() {
 #[tokio::test]
 async fn a_program_does_not_outlive_an_exec_that_is_killed() {
     let shell = with_keys();
-    let (mut exec, _lines, pid) = started(&shell, WAITING).await;
-    send(Signal::KILL, &exec);
+    let (mut exec, _lines, pid) = start_program(&shell, WAITING).await;
+    send_signal(Signal::KILL, &exec);
     assert_eq!(exec.wait().await.unwrap().code(), None);
-    until("the program is gone", || !runs(pid)).await;
+    wait_until("the program is gone", || !runs(pid)).await;
 }

@@ -2,20 +2,20 @@
 
 use valetkey_rig::MiniStack;
 
-use super::{path_of, script, shell};
+use super::{program_path, python_script, shell_with_key};
 
 #[tokio::test]
 async fn boto3_is_the_user_with_temporary_keys_in_both_deliveries() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
     let settings = "[accounts.keys]\nprovider = 'environment'\nexchange = { duration_seconds = 900 }\n";
-    let shell = shell(&ministack.url(), &seed.broker).file("valetkey.toml", settings);
-    let (python, key) = (path_of("python"), script("key.py"));
+    let shell = shell_with_key(&ministack.url(), &seed.broker).file("valetkey.toml", settings);
+    let (python, key) = (program_path("python"), python_script("key.py"));
     for (delivery, method) in [("endpoint", "container-role"), ("env", "env")] {
         let ended = shell.run(&["exec", "--delivery", delivery, "--", &python, key.to_str().unwrap()]).await;
         let arn = format!("arn:aws:iam::{}:user/broker", seed.broker_account);
-        let told = ended.stdout.starts_with(&format!("{method} ASIA")) && ended.stdout.contains(" True ");
-        assert!(told && ended.stdout.contains(&arn), "{}", ended.said());
+        let is_temporary = ended.stdout.starts_with(&format!("{method} ASIA")) && ended.stdout.contains(" True ");
+        assert!(is_temporary && ended.stdout.contains(&arn), "{}", ended.said());
         assert!(!ended.said().contains(&seed.broker.access_key_id), "{}", ended.said());
     }
     ministack.stop().await.unwrap();

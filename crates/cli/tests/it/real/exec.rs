@@ -2,14 +2,14 @@
 
 use valetkey_rig::{MiniStack, Moto};
 
-use super::{anybody, path_of, script, shell};
-use crate::shell::{Ended, Shell};
+use super::{unknown_key, program_path, python_script, shell_with_key};
+use crate::shell::{ProgramOutput, Shell};
 
 const DELIVERIES: [&str; 2] = ["endpoint", "env"];
 
 /// What the AWS CLI answers to who it is.
-async fn caller(shell: &Shell, delivery: &str) -> Ended {
-    let aws = path_of("aws");
+async fn call_caller_identity(shell: &Shell, delivery: &str) -> ProgramOutput {
+    let aws = program_path("aws");
     shell.run(&["exec", "--delivery", delivery, "--", &aws, "sts", "get-caller-identity"]).await
 }
 
@@ -17,7 +17,7 @@ async fn caller(shell: &Shell, delivery: &str) -> Ended {
 async fn the_aws_cli_works_in_both_deliveries_on_moto() {
     let moto = Moto::start().await.unwrap();
     for delivery in DELIVERIES {
-        let ended = caller(&shell(&moto.url(), &anybody()), delivery).await;
+        let ended = call_caller_identity(&shell_with_key(&moto.url(), &unknown_key()), delivery).await;
         assert_eq!(ended.code, Some(0), "{delivery}: {}", ended.stderr);
         assert!(ended.stdout.contains("arn:aws:sts::123456789012:user/moto"), "{delivery}: {ended:?}");
     }
@@ -29,13 +29,13 @@ async fn the_aws_cli_works_in_both_deliveries_where_signatures_are_checked() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
     for delivery in DELIVERIES {
-        let ended = caller(&shell(&ministack.url(), &seed.broker), delivery).await;
+        let ended = call_caller_identity(&shell_with_key(&ministack.url(), &seed.broker), delivery).await;
         assert_eq!(ended.code, Some(0), "{delivery}: {}", ended.stderr);
         let arn = format!("arn:aws:iam::{}:user/broker", seed.broker_account);
         assert!(ended.stdout.contains(&arn), "{delivery}: {ended:?}");
 
         // The CLI's own refusal, with its own exit code.
-        let refused = caller(&shell(&ministack.url(), &anybody()), delivery).await;
+        let refused = call_caller_identity(&shell_with_key(&ministack.url(), &unknown_key()), delivery).await;
         assert_eq!(refused.code, Some(255), "{delivery}: {refused:?}");
         assert!(refused.stderr.contains("InvalidClientTokenId"), "{delivery}: {refused:?}");
     }
@@ -45,9 +45,9 @@ async fn the_aws_cli_works_in_both_deliveries_where_signatures_are_checked() {
 #[tokio::test]
 async fn boto3_takes_its_credentials_from_the_endpoint() {
     let moto = Moto::start().await.unwrap();
-    let (python, source) = (path_of("python"), script("source.py"));
+    let (python, source) = (program_path("python"), python_script("source.py"));
     let source = source.to_str().unwrap();
-    let shell = shell(&moto.url(), &anybody());
+    let shell = shell_with_key(&moto.url(), &unknown_key());
     for (delivery, method) in [("endpoint", "container-role"), ("env", "env")] {
         let ended = shell.run(&["exec", "--delivery", delivery, "--", &python, source]).await;
         let wanted = format!("{method} arn:aws:sts::123456789012:user/moto us-east-1\n");

@@ -2,20 +2,20 @@
 
 use valetkey_rig::{Script, aws_environment};
 
-use super::script;
+use super::python_script;
 use crate::cloud::CarelessCloud;
 use crate::shell::Shell;
 
 const SETTINGS: &str = "[accounts.keys]\nprovider = 'environment'\n[accounts.role]\nprovider = 'assume-role'\n\
     source = 'keys'\nrole_arn = 'arn:aws:iam::111111111111:role/agent'\n\
     mfa_serial = 'arn:aws:iam::111111111111:mfa/alice'\n";
-const QUESTION: &str = "MFA code of arn:aws:iam::111111111111:mfa/alice, for the account `role`: ";
+const PROMPT: &str = "MFA code of arn:aws:iam::111111111111:mfa/alice, for the account `role`: ";
 
 /// What is shown on a terminal where `typed` is the answer to each question.
-async fn shown(cloud: &CarelessCloud, mode: &str, typed: &str) -> String {
+async fn run_on_terminal(cloud: &CarelessCloud, mode: &str, typed: &str) -> String {
     let shell = Shell::new().file("valetkey.toml", SETTINGS);
     let config = shell.path("valetkey.toml");
-    let mut run = Script::new(script("terminal.py")).arg(mode).arg(typed).arg(env!("CARGO_BIN_EXE_valetkey"));
+    let mut run = Script::new(python_script("terminal.py")).arg(mode).arg(typed).arg(env!("CARGO_BIN_EXE_valetkey"));
     for argument in
         ["exec", "--account", "role", "--delivery", "env", "--config", config.to_str().unwrap(), "--"]
     {
@@ -32,10 +32,10 @@ async fn shown(cloud: &CarelessCloud, mode: &str, typed: &str) -> String {
 #[tokio::test]
 async fn whoever_sits_at_the_terminal_is_asked_once() {
     let cloud = CarelessCloud::start().await;
-    let shown = shown(&cloud, "--terminal", "123456").await;
-    assert_eq!(shown.matches(QUESTION).count(), 1, "{shown}");
+    let shown = run_on_terminal(&cloud, "--terminal", "123456").await;
+    assert_eq!(shown.matches(PROMPT).count(), 1, "{shown}");
     assert!(shown.contains("ran as ASIA") && shown.contains("exit 0"), "{shown}");
-    assert_eq!(cloud.calls(), [("AssumeRole".to_owned(), "AKIAIOSFODNN7EXAMPLE".to_owned())]);
+    assert_eq!(cloud.sts_calls(), [("AssumeRole".to_owned(), "AKIAIOSFODNN7EXAMPLE".to_owned())]);
 }
 
 #[tokio::test]
@@ -45,10 +45,10 @@ async fn what_is_no_code_is_not_sent_and_without_a_terminal_nobody_is_asked() {
         ("--terminal", "hunter2", "the code that was given is not 6 digits"),
         ("--none", "123456", "there is no terminal to ask on"),
     ] {
-        let shown = shown(&cloud, mode, typed).await;
+        let shown = run_on_terminal(&cloud, mode, typed).await;
         assert!(shown.contains(told) && shown.contains("exit 1"), "{shown}");
         assert!(shown.contains("have somebody at hand who reads the code off the MFA device"), "{shown}");
         assert!(!shown.contains("ran as"), "{shown}");
     }
-    assert_eq!(cloud.calls(), []);
+    assert_eq!(cloud.sts_calls(), []);
 }

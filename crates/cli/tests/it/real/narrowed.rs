@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use valetkey_rig::{MiniStack, Script, Tenant, aws_environment};
 
-use super::{path_of, script};
-use crate::serve::servers;
+use super::{program_path, python_script};
+use crate::serve::mcp_config;
 use crate::shell::Shell;
 
 fn settings(tenant: &Tenant) -> String {
@@ -30,12 +30,12 @@ writer = '{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action":
 }
 
 /// What each of the answers says of listing and of writing, which never changes.
-fn may(answers: &Value) -> (&str, &str) {
+fn allowed_operations(answers: &Value) -> (&str, &str) {
     let answers = answers.as_array().unwrap();
-    let said = |answer: &'_ Value, what: &str| answer[what].as_str().unwrap_or("nothing").to_owned();
+    let answer_field = |answer: &'_ Value, what: &str| answer[what].as_str().unwrap_or("nothing").to_owned();
     for answer in answers {
         for what in ["list", "put"] {
-            assert_eq!(said(answer, what), said(&answers[0], what), "{answers:?}");
+            assert_eq!(answer_field(answer, what), answer_field(&answers[0], what), "{answers:?}");
         }
     }
     (answers[0]["list"].as_str().unwrap_or("nothing"), answers[0]["put"].as_str().unwrap_or("nothing"))
@@ -46,11 +46,11 @@ async fn each_tool_and_each_sub_agent_is_allowed_its_own_and_refused_the_rest() 
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
     let tenant = &seed.tenants[0];
-    let buckets = json!({"command": path_of("python"), "args": [script("bucket_server.py")],
+    let buckets = json!({"command": program_path("python"), "args": [python_script("bucket_server.py")],
         "env": {"AWS_ENDPOINT_URL": ministack.url()}});
-    let shell = Shell::new().file("mcp.json", servers(json!({"buckets": buckets})));
+    let shell = Shell::new().file("mcp.json", mcp_config(json!({"buckets": buckets})));
     let shell = shell.file("valetkey.toml", settings(tenant));
-    let said = Script::new(script("narrowed_client.py"))
+    let said = Script::new(python_script("narrowed_client.py"))
         .arg(env!("CARGO_BIN_EXE_valetkey"))
         .arg(shell.path("mcp.json"))
         .arg(shell.path("valetkey.toml"))
@@ -73,7 +73,7 @@ async fn each_tool_and_each_sub_agent_is_allowed_its_own_and_refused_the_rest() 
         ("sub reader", reads),
         ("sub writer", writes),
     ] {
-        assert_eq!(may(&said[who]), allowed, "{who}: {said:#}");
+        assert_eq!(allowed_operations(&said[who]), allowed, "{who}: {said:#}");
     }
     // What the tool's policy and the sub-agent's have in common is nothing.
     assert!(said["both"][0]["refused"].as_str().unwrap().contains("nothing"), "{said:#}");

@@ -2,8 +2,8 @@
 
 use valetkey_rig::{MiniStack, Seed};
 
-use super::{path_of, shell};
-use crate::shell::{Ended, Shell};
+use super::{program_path, shell_with_key};
+use crate::shell::{ProgramOutput, Shell};
 
 /// Both tenants' roles by their right external ids, and the first tenant's by a wrong one.
 fn settings(seed: &Seed) -> String {
@@ -26,8 +26,8 @@ fn settings(seed: &Seed) -> String {
     )
 }
 
-async fn caller(shell: &Shell, account: &str, delivery: &str) -> Ended {
-    let aws = path_of("aws");
+async fn call_caller_identity(shell: &Shell, account: &str, delivery: &str) -> ProgramOutput {
+    let aws = program_path("aws");
     let options = ["exec", "--account", account, "--delivery", delivery];
     shell.run(&[&options[..], &["--", &aws, "sts", "get-caller-identity"]].concat()).await
 }
@@ -36,7 +36,7 @@ async fn caller(shell: &Shell, account: &str, delivery: &str) -> Ended {
 async fn each_account_of_the_file_answers_as_its_tenant() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
-    let shell = shell(&ministack.url(), &seed.broker).file("valetkey.toml", settings(&seed));
+    let shell = shell_with_key(&ministack.url(), &seed.broker).file("valetkey.toml", settings(&seed));
     let checked = shell.run(&["check"]).await;
     assert_eq!(checked.code, Some(0), "{}", checked.stderr);
     let live = shell.run(&["check", "--live"]).await;
@@ -56,7 +56,7 @@ async fn each_account_of_the_file_answers_as_its_tenant() {
     ];
     for delivery in ["endpoint", "env"] {
         for (account, arn) in &wanted {
-            let ended = caller(&shell, account, delivery).await;
+            let ended = call_caller_identity(&shell, account, delivery).await;
             assert_eq!(ended.code, Some(0), "{account} {delivery}: {}", ended.stderr);
             assert!(ended.stdout.contains(&format!("\"{arn}\"")), "{account} {delivery}: {}", ended.stdout);
         }
@@ -69,13 +69,13 @@ async fn each_account_of_the_file_answers_as_its_tenant() {
 async fn a_profile_whose_credential_process_is_valetkey_answers_as_the_tenant() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
-    let shell = shell(&ministack.url(), &seed.broker).file("valetkey.toml", settings(&seed));
+    let shell = shell_with_key(&ministack.url(), &seed.broker).file("valetkey.toml", settings(&seed));
     let process = format!("{} credential-process --account first", env!("CARGO_BIN_EXE_valetkey"));
     let shell = shell.file("aws-config", format!("[profile tenant]\ncredential_process = {process}\n"));
     let config = shell.path("aws-config");
     let shell = shell.env("AWS_CONFIG_FILE", config);
     let ended =
-        shell.run_program(&path_of("aws"), &["--profile", "tenant", "sts", "get-caller-identity"]).await;
+        shell.run_program(&program_path("aws"), &["--profile", "tenant", "sts", "get-caller-identity"]).await;
     let role = format!("arn:aws:sts::{}:assumed-role/agent/exec-first", seed.tenants[0].account);
     assert!(ended.stdout.contains(&role), "{}", ended.said());
     ministack.stop().await.unwrap();
@@ -83,7 +83,7 @@ async fn a_profile_whose_credential_process_is_valetkey_answers_as_the_tenant() 
 
 /// The session of the only trail in the folder, and the name that the role session had at the peer.
 async fn session_and_name(shell: &Shell) -> (String, String) {
-    let ended = caller(shell, "first", "endpoint").await;
+    let ended = call_caller_identity(shell, "first", "endpoint").await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let arn = ended.stdout.split('"').find(|text| text.contains(":assumed-role/")).unwrap();
     let trail = std::fs::read_to_string(shell.path("audit.jsonl")).unwrap();
@@ -105,7 +105,7 @@ async fn a_role_session_is_named_after_the_session_that_the_trail_names() {
     let told =
         |setting: &str| format!("[session]\nprincipal = 'alice'\nattribution = '{setting}'\n{unnamed}");
     for (file, ours) in [(unnamed.clone(), true), (told("tags"), true), (told("none"), false)] {
-        let shell = shell(&ministack.url(), &seed.broker).file("valetkey.toml", file);
+        let shell = shell_with_key(&ministack.url(), &seed.broker).file("valetkey.toml", file);
         let (session, name) = session_and_name(&shell).await;
         assert_eq!(name == format!("valetkey-{session}"), ours, "{name}");
     }
@@ -116,7 +116,7 @@ async fn a_role_session_is_named_after_the_session_that_the_trail_names() {
 async fn a_wrong_external_id_is_denied_and_nothing_runs() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
-    let shell = shell(&ministack.url(), &seed.broker).file("valetkey.toml", settings(&seed));
+    let shell = shell_with_key(&ministack.url(), &seed.broker).file("valetkey.toml", settings(&seed));
     let ended = shell.run(&["exec", "--account", "wrong", "--", "touch", "ran"]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{}", ended.stderr);
     assert!(

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use valetkey_rig::{Egress, Moto, Script, aws_api_environment, aws_environment};
 
-use super::{path_of, script};
-use crate::serve::servers;
+use super::{program_path, python_script};
+use crate::serve::mcp_config;
 use crate::shell::Shell;
 
 #[tokio::test]
@@ -12,9 +12,9 @@ async fn a_real_client_works_through_the_gateway_as_whom_it_set_last() {
     let (moto, egress) = tokio::try_join!(Moto::start(), Egress::start()).unwrap();
     let env: serde_json::Map<String, Value> =
         aws_api_environment(&egress).into_iter().map(|(name, value)| (name, json!(value))).collect();
-    let server = json!({"command": path_of("awslabs.aws-api-mcp-server"), "env": env});
-    let shell = Shell::new().file("mcp.json", servers(json!({"aws-api": server})));
-    let said = Script::new(script("gateway_client.py"))
+    let server = json!({"command": program_path("awslabs.aws-api-mcp-server"), "env": env});
+    let shell = Shell::new().file("mcp.json", mcp_config(json!({"aws-api": server})));
+    let said = Script::new(python_script("gateway_client.py"))
         .arg(env!("CARGO_BIN_EXE_valetkey"))
         .arg(shell.path("mcp.json"))
         .envs(aws_environment(&moto.url()))

@@ -2,24 +2,24 @@
 
 use valetkey_rig::Script;
 
-use super::script;
+use super::python_script;
 use crate::shell::Shell;
 
 const KEYS: [(&str, &str); 2] =
     [("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "not-a-real-secret")];
 
 /// What `credential-process` shows, on a terminal or without one.
-async fn shown(mode: &str) -> String {
+async fn run_credential_process(mode: &str) -> String {
     let program = [mode, "", env!("CARGO_BIN_EXE_valetkey"), "credential-process"];
-    let run = program.into_iter().fold(Script::new(script("terminal.py")), Script::arg);
+    let run = program.into_iter().fold(Script::new(python_script("terminal.py")), Script::arg);
     run.envs(KEYS).run().await.unwrap()
 }
 
 #[tokio::test]
 async fn a_set_is_printed_for_a_program_and_not_on_a_terminal() {
-    let piped = shown("--none").await;
+    let piped = run_credential_process("--none").await;
     assert!(piped.contains("not-a-real-secret") && piped.contains("exit 0"), "{piped}");
-    let refused = shown("--terminal").await;
+    let refused = run_credential_process("--terminal").await;
     assert!(refused.contains("this is a terminal") && refused.contains("exit 1"), "{refused}");
     assert!(!refused.contains("not-a-real-secret") && !refused.contains("AKIAIOSFODNN7EXAMPLE"), "{refused}");
 }
@@ -29,7 +29,7 @@ async fn serve_at_a_terminal_reports_what_it_waits_for() {
     // Ends with the input, which is the reply to the note.
     let line = format!("echo '[y/N] '; exec {} serve </dev/tty", env!("CARGO_BIN_EXE_valetkey"));
     let program = ["--terminal", "\u{4}", "/bin/sh", "-c", &line];
-    let run = program.into_iter().fold(Script::new(script("terminal.py")), Script::arg);
+    let run = program.into_iter().fold(Script::new(python_script("terminal.py")), Script::arg);
     let shown = run.run().await.unwrap();
     assert!(shown.contains("register this command with an MCP client"), "{shown}");
 }
@@ -40,10 +40,10 @@ async fn run_found(shell: &Shell, mode: &str, typed: &str) -> (String, bool) {
     let folder = shell.path("");
     let line = format!("cd {} && exec {} exec -- true", folder.display(), env!("CARGO_BIN_EXE_valetkey"));
     let program = [mode, typed, "/bin/sh", "-c", &line];
-    let run = program.into_iter().fold(Script::new(script("terminal.py")), Script::arg);
+    let run = program.into_iter().fold(Script::new(python_script("terminal.py")), Script::arg);
     let home = [("HOME", folder.to_str().unwrap()), ("XDG_STATE_HOME", "")];
     let shown = run.envs(home).run().await.unwrap();
-    (shown, shell.files().contains(&"ran".to_owned()))
+    (shown, shell.file_names().contains(&"ran".to_owned()))
 }
 
 #[tokio::test]

@@ -3,22 +3,22 @@
 use serde_json::{Value, json};
 use valetkey_local_aws::{LocalAws, SecretSpec, UserSpec};
 
-use super::client::{Client, ERAS, Era};
-use super::{WHOAMI, with_server};
+use super::client::{McpClient, ERAS, ProtocolEra};
+use super::{CALLER_IDENTITY_TOOL, with_server};
 use crate::shell::Shell;
 
 const SET: &str = "set_aws_credentials_context";
-const GETS: [&str; 2] = ["get_aws_credentials_context", "get_service_context_info"];
+const GET_TOOLS: [&str; 2] = ["get_aws_credentials_context", "get_service_context_info"];
 const CREDENTIALS: &str =
     r#"{"access_key_id": "AKIA_TEST", "secret_access_key": "secret_test", "region": "us-west-2"}"#;
-const OF_THE_JOB: &str = r#"{"access_key_id": "AKIA_JOB", "secret_access_key": "secret_job"}"#;
+const JOB_CREDENTIALS: &str = r#"{"access_key_id": "AKIA_JOB", "secret_access_key": "secret_job"}"#;
 
-async fn start() -> LocalAws {
+async fn start_aws() -> LocalAws {
     LocalAws::builder()
         .user(UserSpec::new("999999999999", "platform", "AKIA_PLATFORM", "secret_platform"))
         .user(UserSpec::new("111111111111", "tester", "AKIA_TEST", "secret_test"))
         .user(UserSpec::new("222222222222", "job", "AKIA_JOB", "secret_job"))
-        .secret(SecretSpec::new("999999999999", "cred/cred-1", OF_THE_JOB))
+        .secret(SecretSpec::new("999999999999", "cred/cred-1", JOB_CREDENTIALS))
         .start()
         .await
         .unwrap()
@@ -27,7 +27,7 @@ async fn start() -> LocalAws {
 /// The Rust SDK cannot read long-lived keys from the endpoint, so the server gets them in its environment.
 ///
 /// A shell whose environment holds the platform's keys, and a session whose own account has this provider.
-fn shell(aws: &LocalAws, provider: &str) -> Shell {
+fn shell_for(aws: &LocalAws, provider: &str) -> Shell {
     let settings = format!(
         "[session]\ndefault_account = 'work'\n[accounts.work]\nprovider = '{provider}'\n[accounts.host]\n\
          provider = 'environment'\n[resolver]\nprovider = 'secrets-manager'\nsource = 'host'\nprefix = 'cred/'\n\
@@ -41,19 +41,19 @@ fn shell(aws: &LocalAws, provider: &str) -> Shell {
         .file("settings.toml", settings)
 }
 
-async fn connect(shell: &Shell, era: Era) -> Client {
+async fn connect_client(shell: &Shell, era: ProtocolEra) -> McpClient {
     let arguments = ["serve", "--config", "settings.toml", "--mcp-config", "mcp.json"];
-    Client::connect_with(shell, era, &arguments).await
+    McpClient::connect_with(shell, era, &arguments).await
 }
 
-async fn text(client: &mut Client, tool: &str, arguments: Value) -> String {
+async fn call_text(client: &mut McpClient, tool: &str, arguments: Value) -> String {
     let result = client.call(tool, arguments).await;
     result["content"][0]["text"].as_str().unwrap().to_owned()
 }
 
 /// Which user AWS takes the server for; `None` if the call is refused.
-async fn caller(client: &mut Client) -> Option<String> {
-    let result = client.call(WHOAMI, json!({})).await;
+async fn caller_user(client: &mut McpClient) -> Option<String> {
+    let result = client.call(CALLER_IDENTITY_TOOL, json!({})).await;
     let arn = result["structuredContent"]["arn"].as_str().map(str::to_owned);
     assert_eq!(arn.is_none(), result["isError"] == true, "{result}");
     Some(arn?.rsplit('/').next()?.to_owned())
@@ -61,44 +61,44 @@ async fn caller(client: &mut Client) -> Option<String> {
 
 #[tokio::test]
 async fn acceptance_flow_holds_over_mcp_in_each_era() {
-    let aws = start().await;
+    let aws = start_aws().await;
     for era in ERAS {
-        let shell = shell(&aws, "memory");
-        let mut client = connect(&shell, era).await;
-        assert_eq!(caller(&mut client).await, None, "never as the host");
-        for get in GETS {
-            assert!(text(&mut client, get, json!({})).await.contains("error"), "{get}");
+        let shell = shell_for(&aws, "memory");
+        let mut client = connect_client(&shell, era).await;
+        assert_eq!(caller_user(&mut client).await, None, "never as the host");
+        for get in GET_TOOLS {
+            assert!(call_text(&mut client, get, json!({})).await.contains("error"), "{get}");
         }
 
-        let set = text(&mut client, SET, json!({"credentials_json": CREDENTIALS})).await;
+        let set = call_text(&mut client, SET, json!({"credentials_json": CREDENTIALS})).await;
         assert_eq!(set, "Successfully set AWS credentials in context for region: us-west-2");
-        assert_eq!(caller(&mut client).await.as_deref(), Some("tester"));
+        assert_eq!(caller_user(&mut client).await.as_deref(), Some("tester"));
 
         let info = r#"{"service_id":"svc-1","zone":"b","cluster":"a"}"#;
         let arguments: Value = serde_json::from_str(info).unwrap();
-        let set = text(&mut client, "set_service_context_info", arguments).await;
+        let set = call_text(&mut client, "set_service_context_info", arguments).await;
         assert_eq!(set, "Successfully set service context for: svc-1");
-        assert_eq!(text(&mut client, GETS[1], json!({})).await, info, "key order included");
-        for get in GETS {
-            assert!(!text(&mut client, get, json!({})).await.contains("error"), "{get}");
+        assert_eq!(call_text(&mut client, GET_TOOLS[1], json!({})).await, info, "key order included");
+        for get in GET_TOOLS {
+            assert!(!call_text(&mut client, get, json!({})).await.contains("error"), "{get}");
         }
 
         let job = r#"{"spec": {"provider_credential_id": "cred-1"}}"#;
         let extracted =
-            text(&mut client, "extract_and_set_credentials_from_stack_job", json!({"stack_job_json": job}))
+            call_text(&mut client, "extract_and_set_credentials_from_stack_job", json!({"stack_job_json": job}))
                 .await;
         assert!(extracted.starts_with("Successfully extracted and set AWS credentials"), "{extracted}");
-        assert_eq!(caller(&mut client).await.as_deref(), Some("job"));
+        assert_eq!(caller_user(&mut client).await.as_deref(), Some("job"));
 
-        let cleared = text(&mut client, "clear_credential_context", json!({})).await;
+        let cleared = call_text(&mut client, "clear_credential_context", json!({})).await;
         assert_eq!(cleared, "Successfully cleared all credentials and context from memory");
-        assert_eq!(caller(&mut client).await, None);
-        for get in GETS {
-            assert!(text(&mut client, get, json!({})).await.contains("error"), "{get}");
+        assert_eq!(caller_user(&mut client).await, None);
+        for get in GET_TOOLS {
+            assert!(call_text(&mut client, get, json!({})).await.contains("error"), "{get}");
         }
         // The way by hand: the platform's own tool returns the credentials, and they are set.
-        text(&mut client, SET, json!({"credentials_json": OF_THE_JOB})).await;
-        assert_eq!(caller(&mut client).await.as_deref(), Some("job"));
+        call_text(&mut client, SET, json!({"credentials_json": JOB_CREDENTIALS})).await;
+        assert_eq!(caller_user(&mut client).await.as_deref(), Some("job"));
         assert_eq!(client.close().await.code, Some(0));
     }
     aws.stop().await.unwrap();
@@ -106,22 +106,22 @@ async fn acceptance_flow_holds_over_mcp_in_each_era() {
 
 #[tokio::test]
 async fn acceptance_errors_hold_over_mcp() {
-    let aws = start().await;
-    let shell = shell(&aws, "memory");
-    let mut client = connect(&shell, ERAS[0]).await;
+    let aws = start_aws().await;
+    let shell = shell_for(&aws, "memory");
+    let mut client = connect_client(&shell, ERAS[0]).await;
     for (input, expected) in [
         (r#"{"secret_access_key": "s"}"#, "Error: Missing required field 'access_key_id'"),
         (r#"{"access_key_id": "AKIA_TEST"}"#, "Error: Missing required field 'secret_access_key'"),
         ("not json", "Error: Invalid JSON"),
     ] {
-        let failed = text(&mut client, SET, json!({"credentials_json": input})).await;
+        let failed = call_text(&mut client, SET, json!({"credentials_json": input})).await;
         assert!(failed.starts_with(expected), "{failed}");
     }
     let failed =
-        text(&mut client, "extract_and_set_credentials_from_stack_job", json!({"stack_job_json": "{}"}))
+        call_text(&mut client, "extract_and_set_credentials_from_stack_job", json!({"stack_job_json": "{}"}))
             .await;
     assert!(failed.starts_with("Error"), "{failed}");
-    let set = text(&mut client, "set_service_context_info", json!({"name": "web"})).await;
+    let set = call_text(&mut client, "set_service_context_info", json!({"name": "web"})).await;
     assert_eq!(set, "Successfully set service context for: unknown");
     assert_eq!(client.close().await.code, Some(0));
     aws.stop().await.unwrap();
@@ -129,32 +129,32 @@ async fn acceptance_errors_hold_over_mcp() {
 
 #[tokio::test]
 async fn acceptance_fallback_to_the_environment_is_configured() {
-    let aws = start().await;
-    let shell = shell(&aws, "environment");
-    let mut client = connect(&shell, ERAS[0]).await;
-    assert_eq!(caller(&mut client).await.as_deref(), Some("platform"));
-    text(&mut client, SET, json!({"credentials_json": CREDENTIALS})).await;
-    assert_eq!(caller(&mut client).await.as_deref(), Some("tester"), "what was set wins");
+    let aws = start_aws().await;
+    let shell = shell_for(&aws, "environment");
+    let mut client = connect_client(&shell, ERAS[0]).await;
+    assert_eq!(caller_user(&mut client).await.as_deref(), Some("platform"));
+    call_text(&mut client, SET, json!({"credentials_json": CREDENTIALS})).await;
+    assert_eq!(caller_user(&mut client).await.as_deref(), Some("tester"), "what was set wins");
     assert_eq!(client.close().await.code, Some(0));
     aws.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn acceptance_invocations_at_once_are_isolated() {
-    let aws = start().await;
-    let shell = shell(&aws, "memory");
-    let (mut first, mut second) = tokio::join!(connect(&shell, ERAS[0]), connect(&shell, ERAS[1]));
-    text(&mut first, SET, json!({"credentials_json": CREDENTIALS})).await;
-    text(&mut second, SET, json!({"credentials_json": OF_THE_JOB})).await;
+    let aws = start_aws().await;
+    let shell = shell_for(&aws, "memory");
+    let (mut first, mut second) = tokio::join!(connect_client(&shell, ERAS[0]), connect_client(&shell, ERAS[1]));
+    call_text(&mut first, SET, json!({"credentials_json": CREDENTIALS})).await;
+    call_text(&mut second, SET, json!({"credentials_json": JOB_CREDENTIALS})).await;
     for _ in 0..5 {
-        let (one, other) = tokio::join!(caller(&mut first), caller(&mut second));
+        let (one, other) = tokio::join!(caller_user(&mut first), caller_user(&mut second));
         assert_eq!((one.as_deref(), other.as_deref()), (Some("tester"), Some("job")));
     }
-    text(&mut first, "clear_credential_context", json!({})).await;
-    let (one, other) = tokio::join!(caller(&mut first), caller(&mut second));
+    call_text(&mut first, "clear_credential_context", json!({})).await;
+    let (one, other) = tokio::join!(caller_user(&mut first), caller_user(&mut second));
     assert_eq!((one.as_deref(), other.as_deref()), (None, Some("job")));
     assert_eq!(first.close().await.code, Some(0));
-    assert_eq!(caller(&mut second).await.as_deref(), Some("job"), "the end of the other costs nothing");
+    assert_eq!(caller_user(&mut second).await.as_deref(), Some("job"), "the end of the other costs nothing");
     assert_eq!(second.close().await.code, Some(0));
     aws.stop().await.unwrap();
 }

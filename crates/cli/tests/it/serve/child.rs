@@ -2,19 +2,19 @@
 
 use serde_json::json;
 
-use super::client::{Client, Era};
-use super::servers;
+use super::client::{McpClient, ProtocolEra};
+use super::mcp_config;
 use crate::shell::Shell;
 
 /// The first line of what a server saw is its home; another one reports what it inherited.
-async fn seen(settings: &str) -> (Shell, String) {
+async fn server_observations(settings: &str) -> (Shell, String) {
     let valetkey = env!("CARGO_BIN_EXE_valetkey");
     let look = "{ echo \"$HOME\"; test -e /proc/$$/fd/7 && echo leaked; } > seen; exec \"$0\" demo-server";
     let server = json!({"command": "sh", "args": ["-c", look, valetkey]});
     let shell =
-        Shell::new().file("mcp.json", servers(json!({"aws": server}))).file("valetkey.toml", settings);
+        Shell::new().file("mcp.json", mcp_config(json!({"aws": server}))).file("valetkey.toml", settings);
     let script = "exec 7< mcp.json; exec \"$0\" serve --mcp-config mcp.json --config valetkey.toml";
-    let mut client = Client::start_program(&shell, Era::Modern, "sh", &["-c", script, valetkey]);
+    let mut client = McpClient::start_program(&shell, ProtocolEra::Modern, "sh", &["-c", script, valetkey]);
     assert!(client.tools().await.iter().any(|tool| tool.starts_with("aws__")));
     assert_eq!(client.close().await.code, Some(0));
     let seen = std::fs::read_to_string(shell.path("seen")).unwrap();
@@ -23,17 +23,17 @@ async fn seen(settings: &str) -> (Shell, String) {
 
 #[tokio::test]
 async fn server_home_is_the_sessions_unless_settings_keep_the_users() {
-    let (shell, seen_in_own) = seen("").await;
+    let (shell, seen_in_own) = server_observations("").await;
     assert_ne!(seen_in_own.trim(), shell.path("").to_str().unwrap().trim_end_matches('/'));
-    let (_shell, same) = seen("[servers.aws]\nhome = 'session'\n").await;
+    let (_shell, same) = server_observations("[servers.aws]\nhome = 'session'\n").await;
     assert!(same.contains("valetkey-session-"), "{same}");
-    let (shell, seen_in_users) = seen("[servers.aws]\nhome = 'user'\n").await;
+    let (shell, seen_in_users) = server_observations("[servers.aws]\nhome = 'user'\n").await;
     assert_eq!(seen_in_users.trim(), shell.path("").to_str().unwrap().trim_end_matches('/'));
 }
 
 #[tokio::test]
 async fn server_inherits_no_descriptor_of_its_gateway() {
-    let (_shell, seen) = seen("").await;
+    let (_shell, seen) = server_observations("").await;
     assert!(!seen.contains("leaked"), "{seen}");
 }
 

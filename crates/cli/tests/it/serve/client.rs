@@ -8,41 +8,41 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::shell::{Ended, Shell};
+use crate::shell::{ProgramOutput, Shell};
 
 /// Only a gateway that hangs takes this long.
-const LIMIT: Duration = Duration::from_secs(90);
+const HANG_TIMEOUT: Duration = Duration::from_secs(90);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Era {
+pub(crate) enum ProtocolEra {
     /// `initialize` with this revision first.
     Legacy(&'static str),
     /// Every request says who asks.
     Modern,
 }
 
-pub(crate) const ERAS: [Era; 3] = [Era::Legacy("2025-06-18"), Era::Legacy("2025-11-25"), Era::Modern];
+pub(crate) const ERAS: [ProtocolEra; 3] = [ProtocolEra::Legacy("2025-06-18"), ProtocolEra::Legacy("2025-11-25"), ProtocolEra::Modern];
 
 /// A connection to a gateway. It is killed when this is dropped.
-pub(crate) struct Client {
+pub(crate) struct McpClient {
     gateway: Child,
     input: Option<ChildStdin>,
     output: Lines<BufReader<ChildStdout>>,
-    errors: JoinHandle<String>,
-    heard: String,
-    era: Era,
-    next: u64,
+    stderr: JoinHandle<String>,
+    received: String,
+    era: ProtocolEra,
+    next_id: u64,
 }
 
-impl Client {
+impl McpClient {
     /// Starts `valetkey serve` on the shell's `mcp.json`.
-    pub(crate) async fn connect(shell: &Shell, era: Era) -> Self {
+    pub(crate) async fn connect(shell: &Shell, era: ProtocolEra) -> Self {
         Self::connect_with(shell, era, &["serve", "--mcp-config", "mcp.json"]).await
     }
 
-    pub(crate) async fn connect_with(shell: &Shell, era: Era, args: &[&str]) -> Self {
+    pub(crate) async fn connect_with(shell: &Shell, era: ProtocolEra, args: &[&str]) -> Self {
         let mut client = Self::start(shell, era, args);
-        if let Era::Legacy(revision) = era {
+        if let ProtocolEra::Legacy(revision) = era {
             let params = json!({
                 "protocolVersion": revision,
                 "capabilities": {},
@@ -56,22 +56,22 @@ impl Client {
     }
 
     /// Starts it and says nothing.
-    pub(crate) fn start(shell: &Shell, era: Era, args: &[&str]) -> Self {
+    pub(crate) fn start(shell: &Shell, era: ProtocolEra, args: &[&str]) -> Self {
         Self::start_program(shell, era, env!("CARGO_BIN_EXE_valetkey"), args)
     }
 
     /// Starts it through another program, which becomes the gateway.
-    pub(crate) fn start_program(shell: &Shell, era: Era, program: &str, args: &[&str]) -> Self {
+    pub(crate) fn start_program(shell: &Shell, era: ProtocolEra, program: &str, args: &[&str]) -> Self {
         let mut gateway = shell.start_program(program, args);
         let output = BufReader::new(gateway.stdout.take().unwrap()).lines();
         let mut stderr = gateway.stderr.take().unwrap();
-        let errors = tokio::spawn(async move {
+        let stderr = tokio::spawn(async move {
             let mut text = Vec::new();
             stderr.read_to_end(&mut text).await.unwrap();
             String::from_utf8_lossy(&text).into_owned()
         });
         let input = gateway.stdin.take();
-        Self { gateway, input, output, errors, heard: String::new(), era, next: 0 }
+        Self { gateway, input, output, stderr, received: String::new(), era, next_id: 0 }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -85,11 +85,11 @@ impl Client {
 
     /// The whole message that answers a request.
     pub(crate) async fn request(&mut self, method: &str, mut params: Value) -> Value {
-        self.next += 1;
-        if let (Era::Modern, Some(params)) = (self.era, params.as_object_mut()) {
-            params.insert("_meta".to_owned(), meta());
+        self.next_id += 1;
+        if let (ProtocolEra::Modern, Some(params)) = (self.era, params.as_object_mut()) {
+            params.insert("_meta".to_owned(), request_meta());
         }
-        let id = self.next;
+        let id = self.next_id;
         self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})).await;
         loop {
             let message = self.receive().await.unwrap_or_else(|| panic!("no answer to {method}"));
@@ -101,8 +101,8 @@ impl Client {
 
     /// The next message, which is JSON or nothing.
     async fn receive(&mut self) -> Option<Value> {
-        let line = timeout(LIMIT, self.output.next_line()).await.unwrap().unwrap()?;
-        self.heard += &format!("{line}\n");
+        let line = timeout(HANG_TIMEOUT, self.output.next_line()).await.unwrap().unwrap()?;
+        self.received += &format!("{line}\n");
         let message: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert_eq!(message["jsonrpc"], "2.0", "{line}");
         Some(message)
@@ -123,27 +123,27 @@ impl Client {
     }
 
     /// Gives the session credentials, as a model does.
-    pub(crate) async fn set(&mut self, credentials: Value) {
+    pub(crate) async fn set_credentials(&mut self, credentials: Value) {
         let set = self.call("set_aws_credentials_context", json!({"credentials_json": credentials})).await;
         assert_ne!(set["isError"], true, "{set}");
     }
 
     /// Closes the client's side and reads to the end.
-    pub(crate) async fn close(mut self) -> Ended {
+    pub(crate) async fn close(mut self) -> ProgramOutput {
         drop(self.input.take());
         self.ended().await
     }
 
     /// Reads to the end, which somebody else has brought about.
-    pub(crate) async fn ended(mut self) -> Ended {
+    pub(crate) async fn ended(mut self) -> ProgramOutput {
         while self.receive().await.is_some() {}
-        let status = timeout(LIMIT, self.gateway.wait()).await.unwrap().unwrap();
-        let stderr = timeout(LIMIT, self.errors).await.unwrap().unwrap();
-        Ended { code: status.code(), stdout: self.heard, stderr }
+        let status = timeout(HANG_TIMEOUT, self.gateway.wait()).await.unwrap().unwrap();
+        let stderr = timeout(HANG_TIMEOUT, self.stderr).await.unwrap().unwrap();
+        ProgramOutput { code: status.code(), stdout: self.received, stderr }
     }
 }
 
-fn meta() -> Value {
+fn request_meta() -> Value {
     json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},

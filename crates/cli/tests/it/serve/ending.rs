@@ -3,23 +3,23 @@
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use super::client::{Client, Era};
-use super::{WHOAMI, with_server};
+use super::client::{McpClient, ProtocolEra};
+use super::{CALLER_IDENTITY_TOOL, with_server};
 use crate::cloud::CarelessCloud;
-use crate::process::{runs, until};
+use crate::process::{runs, wait_until};
 use crate::shell::Shell;
 
 /// A gateway with a server that has answered, and the server's process id.
-async fn running(shell: &Shell) -> (Client, u32) {
-    let mut client = Client::connect(shell, Era::Modern).await;
-    client.set(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"})).await;
-    let result = client.call(WHOAMI, json!({})).await;
+async fn start_server(shell: &Shell) -> (McpClient, u32) {
+    let mut client = McpClient::connect(shell, ProtocolEra::Modern).await;
+    client.set_credentials(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"})).await;
+    let result = client.call(CALLER_IDENTITY_TOOL, json!({})).await;
     let pid = result["structuredContent"]["pid"].as_u64().unwrap() as u32;
     assert!(runs(pid));
     (client, pid)
 }
 
-fn send(signal: Signal, pid: u32) {
+fn send_signal(signal: Signal, pid: u32) {
     kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
 }
 
@@ -28,8 +28,8 @@ async fn a_signal_to_stop_ends_the_gateway_well_and_its_servers_with_it() {
     let cloud = CarelessCloud::start().await;
     let shell = with_server(cloud.url());
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
-        let (client, pid) = running(&shell).await;
-        send(signal, client.pid());
+        let (client, pid) = start_server(&shell).await;
+        send_signal(signal, client.pid());
         let ended = client.ended().await;
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{signal:?}");
         // Gone before the gateway, which waited for it.
@@ -41,26 +41,26 @@ async fn a_signal_to_stop_ends_the_gateway_well_and_its_servers_with_it() {
 async fn a_gateway_that_is_killed_leaves_no_server() {
     let cloud = CarelessCloud::start().await;
     let shell = with_server(cloud.url());
-    let (client, pid) = running(&shell).await;
-    send(Signal::KILL, client.pid());
+    let (client, pid) = start_server(&shell).await;
+    send_signal(Signal::KILL, client.pid());
     assert_eq!(client.ended().await.code, None);
-    until("the server is gone", || !runs(pid)).await;
+    wait_until("the server is gone", || !runs(pid)).await;
 }
 
 #[tokio::test]
 async fn a_signal_before_the_first_message_is_no_failure() {
     let shell = with_server("http://127.0.0.1:9");
-    let client = Client::start(&shell, Era::Modern, &["serve", "--mcp-config", "mcp.json"]);
+    let client = McpClient::start(&shell, ProtocolEra::Modern, &["serve", "--mcp-config", "mcp.json"]);
     let pid = client.pid();
     // The signals are caught one after another; SIGHUP is the last.
-    until("signals are heard", || catches(pid, Signal::HUP)).await;
-    send(Signal::TERM, pid);
+    wait_until("signals are heard", || catches_signal(pid, Signal::HUP)).await;
+    send_signal(Signal::TERM, pid);
     let ended = client.ended().await;
     assert_eq!((ended.code, ended.said().as_str()), (Some(0), ""));
 }
 
 /// Whether the process has a handler for the signal.
-fn catches(pid: u32, signal: Signal) -> bool {
+fn catches_signal(pid: u32, signal: Signal) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
@@ -70,7 +70,7 @@ fn catches(pid: u32, signal: Signal) -> bool {
 #[tokio::test]
 async fn a_client_that_leaves_at_once_gets_no_output_and_no_hanging_process() {
     let shell = Shell::new();
-    let client = Client::start(&shell, Era::Modern, &["serve"]);
+    let client = McpClient::start(&shell, ProtocolEra::Modern, &["serve"]);
     let ended = client.close().await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
     assert!(ended.stderr.contains("left before a protocol was agreed on"), "{}", ended.stderr);

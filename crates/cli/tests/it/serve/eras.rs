@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::client::{Client, ERAS};
-use super::{WHOAMI, with_server};
+use super::client::{McpClient, ERAS};
+use super::{CALLER_IDENTITY_TOOL, with_server};
 use crate::cloud::CarelessCloud;
-use crate::process::{runs, until};
+use crate::process::{runs, wait_until};
 use crate::shell::Shell;
 
-const TOOLS: [&str; 11] = [
+const ALL_TOOLS: [&str; 11] = [
     "set_aws_credentials_context",
     "get_aws_credentials_context",
     "extract_and_set_credentials_from_stack_job",
@@ -19,10 +19,10 @@ const TOOLS: [&str; 11] = [
     "refresh_aws_credentials",
     "narrow_aws_credentials",
     "close_credential_session",
-    WHOAMI,
+    CALLER_IDENTITY_TOOL,
 ];
 
-fn key(last_four: &str) -> Value {
+fn key_json(last_four: &str) -> Value {
     json!({
         "access_key_id": format!("ASIA000000000000{last_four}"),
         "secret_access_key": "made-up",
@@ -31,8 +31,8 @@ fn key(last_four: &str) -> Value {
 }
 
 /// Who the server says it is, and its process id.
-async fn whoami(client: &mut Client) -> (String, u32) {
-    let result = client.call(WHOAMI, json!({})).await;
+async fn call_caller_identity(client: &mut McpClient) -> (String, u32) {
+    let result = client.call(CALLER_IDENTITY_TOOL, json!({})).await;
     assert_ne!(result["isError"], true, "{result}");
     let said = &result["structuredContent"];
     (said["arn"].as_str().unwrap().to_owned(), said["pid"].as_u64().unwrap() as u32)
@@ -43,26 +43,26 @@ async fn a_server_is_listed_without_credentials_runs_with_those_set_and_not_afte
     let cloud = CarelessCloud::start().await;
     let shell = with_server(cloud.url());
     for era in ERAS {
-        let mut client = Client::connect(&shell, era).await;
-        assert_eq!(client.tools().await, TOOLS, "{era:?}");
-        let early = client.call(WHOAMI, json!({})).await;
+        let mut client = McpClient::connect(&shell, era).await;
+        assert_eq!(client.tools().await, ALL_TOOLS, "{era:?}");
+        let early = client.call(CALLER_IDENTITY_TOOL, json!({})).await;
         assert_eq!(early["isError"], true, "{early}");
         assert!(early.to_string().contains("set_aws_credentials_context"), "{early}");
 
-        client.set(key("AAAA")).await;
-        let (arn, pid) = whoami(&mut client).await;
+        client.set_credentials(key_json("AAAA")).await;
+        let (arn, pid) = call_caller_identity(&mut client).await;
         assert_eq!(arn, "arn:aws:iam::111111111111:user/AAAA");
-        client.set(key("BBBB")).await;
-        let (arn, replaced) = whoami(&mut client).await;
+        client.set_credentials(key_json("BBBB")).await;
+        let (arn, replaced) = call_caller_identity(&mut client).await;
         assert_eq!(arn, "arn:aws:iam::111111111111:user/BBBB");
         assert_ne!(replaced, pid, "other credentials get another process");
 
         client.call("clear_credential_context", json!({})).await;
-        assert_eq!(client.call(WHOAMI, json!({})).await["isError"], true);
-        assert_eq!(client.tools().await, TOOLS);
+        assert_eq!(client.call(CALLER_IDENTITY_TOOL, json!({})).await["isError"], true);
+        assert_eq!(client.tools().await, ALL_TOOLS);
         let ended = client.close().await;
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{era:?}");
-        until("the servers are gone", || !runs(pid) && !runs(replaced)).await;
+        wait_until("the servers are gone", || !runs(pid) && !runs(replaced)).await;
     }
 }
 
@@ -71,14 +71,14 @@ async fn a_server_is_listed_without_credentials_runs_with_those_set_and_not_afte
 async fn credentials_of_another_region_reach_a_server_that_runs_already() {
     let cloud = CarelessCloud::start().await;
     let shell = with_server(cloud.url());
-    let mut client = Client::connect(&shell, ERAS[0]).await;
+    let mut client = McpClient::connect(&shell, ERAS[0]).await;
     client.tools().await;
     let mut pids = Vec::new();
     for region in ["us-west-2", "us-west-2", "eu-central-1"] {
-        let mut key = key("AAAA");
+        let mut key = key_json("AAAA");
         key["region"] = json!(region);
-        client.set(key).await;
-        pids.push(whoami(&mut client).await.1);
+        client.set_credentials(key).await;
+        pids.push(call_caller_identity(&mut client).await.1);
         let shown = cloud.shown();
         assert!(shown.lines().last().unwrap().contains(&format!("/{region}/sts/")), "{shown}");
     }
@@ -93,11 +93,11 @@ async fn the_hosts_own_credentials_are_nobodys() {
         .env("AWS_ACCESS_KEY_ID", "AKIAHOSTHOSTHOSTHOST")
         .env("AWS_SECRET_ACCESS_KEY", "of-the-host");
     for era in ERAS {
-        let mut client = Client::connect(&shell, era).await;
-        assert_eq!(client.call(WHOAMI, json!({})).await["isError"], true);
-        client.set(key("AAAA")).await;
+        let mut client = McpClient::connect(&shell, era).await;
+        assert_eq!(client.call(CALLER_IDENTITY_TOOL, json!({})).await["isError"], true);
+        client.set_credentials(key_json("AAAA")).await;
         client.call("clear_credential_context", json!({})).await;
-        assert_eq!(client.call(WHOAMI, json!({})).await["isError"], true);
+        assert_eq!(client.call(CALLER_IDENTITY_TOOL, json!({})).await["isError"], true);
         assert_eq!(client.close().await.code, Some(0));
     }
     assert_eq!(cloud.shown(), "", "somebody was asked");
@@ -107,9 +107,9 @@ async fn the_hosts_own_credentials_are_nobodys() {
 async fn without_any_file_there_are_the_sessions_own_tools() {
     let shell = Shell::new();
     for era in ERAS {
-        let mut client = Client::connect_with(&shell, era, &["serve"]).await;
-        assert_eq!(client.tools().await, TOOLS[..10]);
-        client.set(key("AAAA")).await;
+        let mut client = McpClient::connect_with(&shell, era, &["serve"]).await;
+        assert_eq!(client.tools().await, ALL_TOOLS[..10]);
+        client.set_credentials(key_json("AAAA")).await;
         let status = client.call("get_aws_credentials_context", json!({})).await;
         assert!(status.to_string().contains("AAAA"), "{status}");
         assert_eq!(client.close().await.code, Some(0));

@@ -2,35 +2,35 @@
 
 use serde_json::{Value, json};
 
-use super::client::{Client, Era};
-use super::{demo_server, servers};
+use super::client::{McpClient, ProtocolEra};
+use super::{demo_server_entry, mcp_config};
 use crate::cloud::CarelessCloud;
 use crate::shell::Shell;
 
 const SETTINGS: &str = "[accounts.given]\nprovider = 'memory'\nexchange = true\n\
                         [servers.keys]\ncredentials = 'env'\n";
 
-fn keys(id: &str) -> Value {
+fn keys_json(id: &str) -> Value {
     json!({"access_key_id": id, "secret_access_key": "canary-long-lived", "region": "us-east-1"})
 }
 
 #[tokio::test]
 async fn servers_act_with_what_the_keys_were_exchanged_for_through_setting_rotating_and_clearing() {
     let cloud = CarelessCloud::start().await;
-    let server = demo_server(cloud.url());
+    let server = demo_server_entry(cloud.url());
     let shell = Shell::new()
         .env("AWS_ENDPOINT_URL", cloud.url())
         .env("AWS_REGION", "us-east-1")
-        .file("mcp.json", servers(json!({"aws": server, "keys": server})))
+        .file("mcp.json", mcp_config(json!({"aws": server, "keys": server})))
         .file("valetkey.toml", SETTINGS);
-    let mut client = Client::connect(&shell, Era::Modern).await;
+    let mut client = McpClient::connect(&shell, ProtocolEra::Modern).await;
     let tools = ["aws__get_caller_identity", "keys__get_caller_identity"];
     for tool in tools {
         assert_eq!(client.call(tool, json!({})).await["isError"], true, "nothing is set");
     }
     let given = ["AKIAGIVEN0000000ONE1", "AKIAGIVEN0000000TWO2"];
     for key in given {
-        client.set(keys(key)).await;
+        client.set_credentials(keys_json(key)).await;
         for tool in tools {
             let called = client.call(tool, json!({})).await;
             assert_ne!(called["isError"], true, "{called}");
@@ -39,16 +39,16 @@ async fn servers_act_with_what_the_keys_were_exchanged_for_through_setting_rotat
     client.call("refresh_aws_credentials", json!({})).await;
     client.call("clear_credential_context", json!({})).await;
     assert_eq!(client.call(tools[0], json!({})).await["isError"], true, "cleared");
-    client.set(keys(given[0])).await;
+    client.set_credentials(keys_json(given[0])).await;
     assert_ne!(client.call(tools[0], json!({})).await["isError"], true, "set again");
 
     let (exchanges, acts): (Vec<_>, Vec<_>) =
-        cloud.calls().into_iter().partition(|(action, _)| action == "GetSessionToken");
+        cloud.sts_calls().into_iter().partition(|(action, _)| action == "GetSessionToken");
     let signers: Vec<&str> = exchanges.iter().map(|(_, key)| key.as_str()).collect();
     assert_eq!(signers, [given[0], given[1], given[1], given[0]], "once a set, and for a refresh");
     assert_eq!(acts.len(), 5);
     assert!(acts.iter().all(|(_, key)| key.starts_with("ASIA")), "{acts:?}");
-    let astray = json!({"credentials_json": keys(given[0]), "account": "another"});
+    let astray = json!({"credentials_json": keys_json(given[0]), "account": "another"});
     let refused = client.call("set_aws_credentials_context", astray).await;
     assert_eq!(refused["isError"], true, "an account that nobody guards: {refused}");
     let ended = client.close().await;
@@ -65,13 +65,13 @@ async fn keys_that_are_set_on_a_guarded_role_are_exchanged_as_well() {
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "AKIAHOST00000000HOST")
         .env("AWS_SECRET_ACCESS_KEY", "canary-host")
-        .file("mcp.json", servers(json!({"aws": demo_server(cloud.url())})))
+        .file("mcp.json", mcp_config(json!({"aws": demo_server_entry(cloud.url())})))
         .file("valetkey.toml", settings);
-    let mut client = Client::connect(&shell, Era::Modern).await;
+    let mut client = McpClient::connect(&shell, ProtocolEra::Modern).await;
     client.call("aws__get_caller_identity", json!({})).await;
-    client.set(keys("AKIAGIVEN0000000ONE1")).await;
+    client.set_credentials(keys_json("AKIAGIVEN0000000ONE1")).await;
     client.call("aws__get_caller_identity", json!({})).await;
-    let calls = cloud.calls();
+    let calls = cloud.sts_calls();
     let asked: Vec<_> = calls.iter().map(|(action, key)| (action.as_str(), &key[..8])).collect();
     let is_temporary = ("GetCallerIdentity", "ASIA");
     assert_eq!([asked[0], asked[2]], [("AssumeRole", "AKIAHOST"), ("GetSessionToken", "AKIAGIVE")]);

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::client::{Client, ERAS, Era};
-use super::{WHOAMI, demo_server, servers};
+use super::client::{McpClient, ERAS, ProtocolEra};
+use super::{CALLER_IDENTITY_TOOL, demo_server_entry, mcp_config};
 use crate::cloud::CarelessCloud;
 use crate::shell::Shell;
 
@@ -12,8 +12,8 @@ async fn a_broken_server_hides_no_other_and_is_told_on_standard_error() {
     let cloud = CarelessCloud::start().await;
     let shell = Shell::new().file(
         "mcp.json",
-        servers(json!({
-            "aws": demo_server(cloud.url()),
+        mcp_config(json!({
+            "aws": demo_server_entry(cloud.url()),
             "ends": {"command": "false"},
             "missing": {"command": "no-such-program"},
             "remote": {"url": "https://example.org"},
@@ -21,17 +21,17 @@ async fn a_broken_server_hides_no_other_and_is_told_on_standard_error() {
         })),
     );
     for era in ERAS {
-        let mut client = Client::connect(&shell, era).await;
+        let mut client = McpClient::connect(&shell, era).await;
         let tools = client.tools().await;
-        assert_eq!((tools.len(), tools[10].as_str()), (11, WHOAMI), "{tools:?}");
-        client.set(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"})).await;
-        let result = client.call(WHOAMI, json!({})).await;
+        assert_eq!((tools.len(), tools[10].as_str()), (11, CALLER_IDENTITY_TOOL), "{tools:?}");
+        client.set_credentials(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"})).await;
+        let result = client.call(CALLER_IDENTITY_TOOL, json!({})).await;
         assert_ne!(result["isError"], true, "{result}");
         let ended = client.close().await;
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         for server in ["ends", "missing", "remote", "unset"] {
-            let told = ended.stderr.lines().any(|line| line.contains("WARN") && line.contains(server));
-            assert!(told, "{server}\n{}", ended.stderr);
+            let is_reported = ended.stderr.lines().any(|line| line.contains("WARN") && line.contains(server));
+            assert!(is_reported, "{server}\n{}", ended.stderr);
         }
         assert!(ended.stderr.contains("NOT_SET_ANYWHERE"), "{}", ended.stderr);
     }
@@ -39,9 +39,9 @@ async fn a_broken_server_hides_no_other_and_is_told_on_standard_error() {
 
 #[tokio::test]
 async fn a_call_to_a_broken_server_is_a_result_that_says_why() {
-    let shell = Shell::new().file("mcp.json", servers(json!({"missing": {"command": "no-such-program"}})));
-    let mut client = Client::connect(&shell, Era::Modern).await;
-    client.set(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"})).await;
+    let shell = Shell::new().file("mcp.json", mcp_config(json!({"missing": {"command": "no-such-program"}})));
+    let mut client = McpClient::connect(&shell, ProtocolEra::Modern).await;
+    client.set_credentials(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"})).await;
     let result = client.call("missing__anything", json!({})).await;
     assert_eq!(result["isError"], true, "{result}");
     assert!(result.to_string().contains("missing"), "{result}");
@@ -65,12 +65,12 @@ async fn faulty_files_end_the_gateway_before_it_says_a_word() {
 #[tokio::test]
 async fn settings_say_how_a_server_gets_credentials_and_of_which_account() {
     let cloud = CarelessCloud::start().await;
-    let entry = || demo_server(cloud.url());
+    let entry = || demo_server_entry(cloud.url());
     let shell = Shell::new()
         .env("AWS_ACCESS_KEY_ID", "AKIA000000000000HOST")
         .env("AWS_SECRET_ACCESS_KEY", "made-up")
         .env("AWS_REGION", "us-east-1")
-        .file("mcp.json", servers(json!({"given": entry(), "kept": entry(), "none": entry()})))
+        .file("mcp.json", mcp_config(json!({"given": entry(), "kept": entry(), "none": entry()})))
         .file(
             "valetkey.toml",
             "[accounts.given]\nprovider = 'memory'\n[accounts.host]\nprovider = 'environment'\n\
@@ -78,8 +78,8 @@ async fn settings_say_how_a_server_gets_credentials_and_of_which_account() {
              [servers.kept]\naccount = 'host'\n[servers.none]\ncredentials = 'none'\n",
         );
     for era in ERAS {
-        let mut client = Client::connect(&shell, era).await;
-        client.set(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"})).await;
+        let mut client = McpClient::connect(&shell, era).await;
+        client.set_credentials(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"})).await;
         for (server, user) in [("given", "AAAA"), ("kept", "HOST")] {
             let result = client.call(&format!("{server}__get_caller_identity"), json!({})).await;
             let arn = format!("arn:aws:iam::111111111111:user/{user}");
@@ -92,7 +92,7 @@ async fn settings_say_how_a_server_gets_credentials_and_of_which_account() {
 }
 
 /// What takes over a terminal, forges a line of a log, or shows a text in another order.
-const CONTROLS: &str = "\x1b]0;t\x07\x1b[2J\rforged\u{9b}31m\u{202e}\u{2066}";
+const CONTROL_CHARACTERS: &str = "\x1b]0;t\x07\x1b[2J\rforged\u{9b}31m\u{202e}\u{2066}";
 
 fn assert_no_controls(what: &str, text: &str) {
     let control = |c: &char| (c.is_control() && *c != '\n') || ('\u{202a}'..='\u{2069}').contains(c);
@@ -103,22 +103,22 @@ fn assert_no_controls(what: &str, text: &str) {
 #[tokio::test]
 async fn serve_server_writes_controls_log_and_result_escape_them() {
     let script = "printf '%s\\nforged' \"$SAID\" >&2; exit 3";
-    let named = format!("odd{CONTROLS}");
+    let named = format!("odd{CONTROL_CHARACTERS}");
     let shell = Shell::new().env("VALETKEY_LOG", "trace").file(
         "mcp.json",
-        servers(json!({
-            "broken": {"command": "sh", "args": ["-c", script], "env": {"SAID": CONTROLS}},
-            "missing": {"command": CONTROLS}, named: {"command": "true"},
-            "field": {"command": "true", CONTROLS: true}, "unset": {"command": format!("${{{CONTROLS}}}")},
+        mcp_config(json!({
+            "broken": {"command": "sh", "args": ["-c", script], "env": {"SAID": CONTROL_CHARACTERS}},
+            "missing": {"command": CONTROL_CHARACTERS}, named: {"command": "true"},
+            "field": {"command": "true", CONTROL_CHARACTERS: true}, "unset": {"command": format!("${{{CONTROL_CHARACTERS}}}")},
         })),
     );
-    let mut client = Client::connect(&shell, Era::Modern).await;
+    let mut client = McpClient::connect(&shell, ProtocolEra::Modern).await;
     client.tools().await;
     let failed = client.call("broken__tool", json!({})).await;
     let text = failed["content"][0]["text"].as_str().unwrap().to_owned();
     assert!(text.contains(r"\u{1b}]0;t\u{7}"), "{text}");
     assert_no_controls("the result", &text);
-    client.request("tools/call", json!({"name": CONTROLS, "arguments": {}})).await;
+    client.request("tools/call", json!({"name": CONTROL_CHARACTERS, "arguments": {}})).await;
     let ended = client.close().await;
     assert!(ended.stderr.contains(r"\u{1b}]0;t\u{7}"), "{}", ended.stderr);
     assert_no_controls("the log", &ended.stderr);
@@ -126,9 +126,9 @@ async fn serve_server_writes_controls_log_and_result_escape_them() {
 
 #[tokio::test]
 async fn check_files_hold_controls_output_escapes_them() {
-    let name = format!("odd{CONTROLS}");
+    let name = format!("odd{CONTROL_CHARACTERS}");
     let quoted = json!(name).to_string();
-    let odd = servers(json!({name: {"command": CONTROLS}, "field": {"command": "true", CONTROLS: 1}}));
+    let odd = mcp_config(json!({name: {"command": CONTROL_CHARACTERS}, "field": {"command": "true", CONTROL_CHARACTERS: 1}}));
     let shell = Shell::new()
         .file("mcp.json", odd)
         .file("valetkey.toml", format!("[accounts.{quoted}]\nprovider = {quoted}\n"));
@@ -142,13 +142,13 @@ async fn check_files_hold_controls_output_escapes_them() {
 #[tokio::test]
 async fn role_without_source_keys_names_the_variable_and_who_must_act() {
     let shell = Shell::new()
-        .file("mcp.json", servers(json!({"demo": demo_server("http://127.0.0.1:1")})))
+        .file("mcp.json", mcp_config(json!({"demo": demo_server_entry("http://127.0.0.1:1")})))
         .file(
             "valetkey.toml",
             "[session]\ndefault_account = 'prod'\n[accounts.base]\nprovider = 'environment'\n[accounts.prod]\n\
              provider = 'assume-role'\nrole_arn = 'arn:aws:iam::111111111111:role/agent'\nsource = 'base'\nregion = 'eu-central-1'\n",
         );
-    let mut client = Client::connect(&shell, ERAS[0]).await;
+    let mut client = McpClient::connect(&shell, ERAS[0]).await;
     for (tool, arguments) in
         [("demo__get_caller_identity", json!({})), ("refresh_aws_credentials", json!({}))]
     {

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::client::{Client, Era};
-use super::servers;
-use crate::process::until;
+use super::client::{McpClient, ProtocolEra};
+use super::mcp_config;
+use crate::process::wait_until;
 use crate::shell::Shell;
 
 /// A shell whose temporary folder is `tmp` below its own, and whose gateways run with this umask.
@@ -20,17 +20,17 @@ fn with_umask(umask: &str) -> Shell {
     let gateway = json!({"command": valetkey, "args": ["demo-server"]});
     let script = format!("#!/bin/sh\numask {umask}\nexec '{valetkey}' \"$@\"\n");
     let shell =
-        shell.file("mcp.json", servers(json!({"aws": gateway}))).file("gateway", script).env("TMPDIR", tmp);
+        shell.file("mcp.json", mcp_config(json!({"aws": gateway}))).file("gateway", script).env("TMPDIR", tmp);
     fs::set_permissions(shell.path("gateway"), fs::Permissions::from_mode(0o700)).unwrap();
     shell
 }
 
 /// A gateway whose server has been started.
-async fn started(shell: &Shell) -> Client {
+async fn start_gateway(shell: &Shell) -> McpClient {
     let gateway = shell.path("gateway");
-    let mut client = Client::start_program(
+    let mut client = McpClient::start_program(
         shell,
-        Era::Modern,
+        ProtocolEra::Modern,
         gateway.to_str().unwrap(),
         &["serve", "--mcp-config", "mcp.json"],
     );
@@ -38,11 +38,11 @@ async fn started(shell: &Shell) -> Client {
     client
 }
 
-fn folders(shell: &Shell) -> Vec<PathBuf> {
+fn session_dirs(shell: &Shell) -> Vec<PathBuf> {
     fs::read_dir(shell.path("tmp")).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
-fn modes(folder: &Path) -> Value {
+fn file_modes(folder: &Path) -> Value {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
     let mut modes: serde_json::Map<_, _> = entries
@@ -56,35 +56,35 @@ fn modes(folder: &Path) -> Value {
 async fn session_folder_under_any_umask_is_private() {
     for umask in ["000", "022", "277"] {
         let shell = with_umask(umask);
-        let client = started(&shell).await;
-        let [folder] = folders(&shell).try_into().unwrap();
+        let client = start_gateway(&shell).await;
+        let [folder] = session_dirs(&shell).try_into().unwrap();
         let private = json!({".": "700", "home": "700", "tmp": "700", "config": "600", "credentials": "600"});
-        assert_eq!(modes(&folder), private, "umask {umask}");
+        assert_eq!(file_modes(&folder), private, "umask {umask}");
         assert_eq!(client.close().await.code, Some(0));
-        assert_eq!(folders(&shell), [""; 0].map(PathBuf::from), "umask {umask}");
+        assert_eq!(session_dirs(&shell), [""; 0].map(PathBuf::from), "umask {umask}");
     }
 }
 
 #[tokio::test]
 async fn session_folder_of_a_killed_gateway_is_removed_by_the_next() {
     let shell = with_umask("000");
-    let killed = started(&shell).await;
+    let killed = start_gateway(&shell).await;
     kill_process(Pid::from_raw(killed.pid().try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
     assert_eq!(killed.ended().await.code, None);
-    let [abandoned] = folders(&shell).try_into().unwrap();
+    let [abandoned] = session_dirs(&shell).try_into().unwrap();
     let look_alike = shell.path("tmp").join("valetkey-session-of-another-mode");
     fs::DirBuilder::new().mode(0o755).create(&look_alike).unwrap();
     fs::set_permissions(&look_alike, fs::Permissions::from_mode(0o755)).unwrap();
-    let (first, second) = tokio::join!(started(&shell), started(&shell));
-    until("the abandoned folder is removed", || !abandoned.exists()).await;
+    let (first, second) = tokio::join!(start_gateway(&shell), start_gateway(&shell));
+    wait_until("the abandoned folder is removed", || !abandoned.exists()).await;
     assert_eq!(
-        folders(&shell).len(),
+        session_dirs(&shell).len(),
         3,
         "those of both gateways that run, and what is not ours: {:?}",
-        folders(&shell)
+        session_dirs(&shell)
     );
     assert_eq!((first.close().await.code, second.close().await.code), (Some(0), Some(0)));
-    assert_eq!(folders(&shell), [look_alike]);
+    assert_eq!(session_dirs(&shell), [look_alike]);
 }
 
 #[tokio::test]

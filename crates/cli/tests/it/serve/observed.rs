@@ -3,8 +3,8 @@
 use serde_json::json;
 use valetkey_core::testing::Canary;
 
-use super::client::{Client, Era};
-use super::servers;
+use super::client::{McpClient, ProtocolEra};
+use super::mcp_config;
 use crate::cloud::CarelessCloud;
 use crate::shell::Shell;
 
@@ -16,7 +16,7 @@ const SETTINGS: &str = "\
 [servers.shows]\ncredentials = 'none'\n";
 
 /// Long-lived keys, as a `credential_process` program prints them.
-fn printed(canary: &Canary) -> String {
+fn process_output(canary: &Canary) -> String {
     json!({"Version": 1, "AccessKeyId": "AKIACANARY0000000001", "SecretAccessKey": canary.expose_secret()})
         .to_string()
 }
@@ -31,14 +31,14 @@ async fn serve_server_shows_keys_behind_accounts_masks_all() {
     let show = format!("cat '{}' >&2; exit 3", shell.path("shown").display());
     let shows = json!({"command": "sh", "args": ["-c", show]});
     let shell = shell
-        .file("mcp.json", servers(json!({"shows": shows})))
-        .file("hidden.json", printed(hidden))
-        .file("guarded.json", printed(guarded))
+        .file("mcp.json", mcp_config(json!({"shows": shows})))
+        .file("hidden.json", process_output(hidden))
+        .file("guarded.json", process_output(guarded))
         .env("AWS_ENDPOINT_URL", cloud.url())
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "AKIACANARY0000000002")
         .env("AWS_SECRET_ACCESS_KEY", environment.expose_secret());
-    let mut client = Client::connect(&shell, Era::Modern).await;
+    let mut client = McpClient::connect(&shell, ProtocolEra::Modern).await;
     for account in ["role", "guarded"] {
         let refreshed = client.call("refresh_aws_credentials", json!({"account": account})).await;
         assert_ne!(refreshed["isError"], true, "{account}: {refreshed}");

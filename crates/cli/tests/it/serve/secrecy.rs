@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use valetkey_core::testing::Canary;
 
-use super::client::{Client, ERAS, Era};
-use super::{demo_server, servers};
+use super::client::{McpClient, ERAS, ProtocolEra};
+use super::{demo_server_entry, mcp_config};
 use crate::cloud::CarelessCloud;
-use crate::shell::{Ended, Shell};
+use crate::shell::{ProgramOutput, Shell};
 
 const LEVELS: [&str; 2] =
     ["trace", "trace,rmcp=trace,hyper=trace,h2=trace,aws_smithy_runtime=trace,aws_sdk_sts=trace,axum=trace"];
@@ -26,13 +26,13 @@ while read -r line; do
     echo '{"jsonrpc":"2.0","id":'$id',"result":'$result'}'
 done"#;
 
-fn shell(cloud: &CarelessCloud) -> Shell {
-    let aws = demo_server(cloud.url());
+fn shell_for(cloud: &CarelessCloud) -> Shell {
+    let aws = demo_server_entry(cloud.url());
     let chatty = json!({"command": "sh", "args": ["-c", CHATTY]});
     Shell::new()
         .file(
             "mcp.json",
-            servers(json!({
+            mcp_config(json!({
                 "aws": aws, "keys": aws, "chatty": chatty, "chattykeys": chatty, "missing": {"command": "nobody"},
             })),
         )
@@ -44,10 +44,10 @@ fn shell(cloud: &CarelessCloud) -> Shell {
 }
 
 /// Calls everything there is, well and badly.
-async fn play(shell: &Shell, era: Era, arguments: &[&str], canary: &Canary) -> (Ended, Vec<Value>) {
-    let mut client = Client::connect_with(shell, era, arguments).await;
+async fn call_everything(shell: &Shell, era: ProtocolEra, arguments: &[&str], canary: &Canary) -> (ProgramOutput, Vec<Value>) {
+    let mut client = McpClient::connect_with(shell, era, arguments).await;
     client.tools().await;
-    client.set(canary.json()).await;
+    client.set_credentials(canary.json()).await;
     client.tools().await;
     let broken = json!({"access_key_id": "x\u{1}", "secret_access_key": canary.expose_secret()});
     let wrong =
@@ -98,10 +98,10 @@ fn only_a_server_named_its_key(canary: &Canary, stdout: &str) {
 
 #[tokio::test]
 async fn no_output_at_any_level_holds_a_secret() {
-    for (level, era) in [(LEVELS[0], ERAS[0]), (LEVELS[1], Era::Modern), (LEVELS[1], ERAS[1])] {
+    for (level, era) in [(LEVELS[0], ERAS[0]), (LEVELS[1], ProtocolEra::Modern), (LEVELS[1], ERAS[1])] {
         let (cloud, canary) = (CarelessCloud::start().await, Canary::new());
-        let shell = shell(&cloud).env("VALETKEY_LOG", level);
-        let (ended, answers) = play(&shell, era, &["serve", "--mcp-config", "mcp.json"], &canary).await;
+        let shell = shell_for(&cloud).env("VALETKEY_LOG", level);
+        let (ended, answers) = call_everything(&shell, era, &["serve", "--mcp-config", "mcp.json"], &canary).await;
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         assert!(ended.stderr.contains("TRACE") || ended.stderr.contains("DEBUG"), "nothing was logged");
         nothing_found(&canary, "standard error", &ended.stderr);
@@ -130,7 +130,7 @@ async fn the_same_by_option_keeps_standard_output_for_the_protocol() {
     let (cloud, canary) = (CarelessCloud::start().await, Canary::new());
     let arguments = ["serve", "--log", "trace", "--color", "always", "--mcp-config", "mcp.json"];
     // The client takes nothing on standard output but messages.
-    let (ended, _) = play(&shell(&cloud), Era::Modern, &arguments, &canary).await;
+    let (ended, _) = call_everything(&shell_for(&cloud), ProtocolEra::Modern, &arguments, &canary).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(ended.stderr.contains("\x1b["), "{}", ended.stderr);
     nothing_found(&canary, "standard error", &ended.stderr);

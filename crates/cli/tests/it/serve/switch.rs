@@ -6,14 +6,14 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use serde_json::{Value, json};
 use valetkey_local_aws::{LocalAws, RoleSpec, UserSpec};
 
-use super::client::{Client, ERAS};
-use super::{WHOAMI, demo_server, servers};
+use super::client::{McpClient, ERAS};
+use super::{CALLER_IDENTITY_TOOL, demo_server_entry, mcp_config};
 use crate::shell::Shell;
 
 const ACCOUNTS: [&str; 2] = ["111111111111", "222222222222"];
 
 /// Temporary credentials of a role in the account, as a tool takes them.
-async fn assume(aws: &LocalAws, account: &str) -> Value {
+async fn assume_role(aws: &LocalAws, account: &str) -> Value {
     let platform = Credentials::new("AKIA_PLATFORM", "secret_platform", None, None, "test");
     let config = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
@@ -42,15 +42,15 @@ async fn switch_of_a_caching_rust_client_takes_effect_at_once() {
         .start()
         .await
         .unwrap();
-    let mut server = demo_server(&aws.endpoint_url());
+    let mut server = demo_server_entry(&aws.endpoint_url());
     server["args"] = json!(["demo-server", "--keep-client"]);
-    let shell = Shell::new().file("mcp.json", servers(json!({"aws": server})));
-    let mut client = Client::connect(&shell, ERAS[0]).await;
+    let shell = Shell::new().file("mcp.json", mcp_config(json!({"aws": server})));
+    let mut client = McpClient::connect(&shell, ERAS[0]).await;
     for account in ACCOUNTS.into_iter().cycle().take(6) {
-        let credentials = assume(&aws, account).await;
-        client.set(credentials).await;
+        let credentials = assume_role(&aws, account).await;
+        client.set_credentials(credentials).await;
         for _ in 0..3 {
-            let result = client.call(WHOAMI, json!({})).await;
+            let result = client.call(CALLER_IDENTITY_TOOL, json!({})).await;
             assert_eq!(result["structuredContent"]["account"], account, "{result}");
         }
     }
