@@ -2,7 +2,7 @@
 
 use crate::{
     Result,
-    step::{run_cargo, run_cargo_with_env, has_cargo, run_timed},
+    step::{has_cargo_subcommand, run_cargo, run_cargo_with_env, run_timed},
     test, tidy,
 };
 
@@ -15,7 +15,7 @@ const STEPS: [Step; 9] = [
     ("format", check_format),
     ("tidy", tidy::run),
     ("dependencies", check_dependencies),
-    ("lint", run_lints),
+    ("run_lints", run_lints),
     ("features", check_features),
     ("documentation", build_documentation),
     ("demo", || run_cargo(&["run", "--release", "--package", "valetkey-cli", "--", "demo", "--json"])),
@@ -34,7 +34,7 @@ fn check_format() -> Result<()> {
 
 /// What may be depended on, by `deny.toml`. The advisory list is fetched from the network, and so is left to people.
 fn check_dependencies() -> Result<()> {
-    if has_cargo("deny") {
+    if has_cargo_subcommand("deny") {
         return run_cargo(&["deny", "--log-level", "error", "check", "bans", "licenses", "sources"]);
     }
     println!("NOT RUN: cargo-deny is not installed; `cargo install --locked cargo-deny` brings it");

@@ -13,7 +13,7 @@ pub mod tidy;
 
 use std::path::{Path, PathBuf};
 
-pub use failure::{XtaskError, Result};
+pub use failure::{Result, XtaskError};
 
 /// The root of the workspace.
 pub fn workspace_root() -> PathBuf {

@@ -8,13 +8,13 @@ use xtask::{Result, bench, ci, loom, rig, test, tidy};
 /// The chores of this workspace.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
-struct Arguments {
+struct XtaskCli {
     #[command(subcommand)]
-    task: Chore,
+    task: Task,
 }
 
 #[derive(Subcommand)]
-enum Chore {
+enum Task {
     /// Build the rig, then run every test.
     Test(test::TestArgs),
     /// Install the pinned Python programs that tests run against, under target/rig.
@@ -31,7 +31,7 @@ enum Chore {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().chore) {
+    match run(XtaskCli::parse().task) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             xtask::print_error(&failure);
@@ -40,13 +40,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(chore: Chore) -> Result<()> {
+fn run(chore: Task) -> Result<()> {
     match chore {
-        Chore::Test(options) => test::run(&options),
-        Chore::Rig => rig::run(),
-        Chore::Loom => loom::run(),
-        Chore::Tidy => tidy::run(),
-        Chore::Bench(options) => bench::run(&options),
-        Chore::Ci => ci::run(),
+        Task::Test(options) => test::run(&options),
+        Task::Rig => rig::run(),
+        Task::Loom => loom::run(),
+        Task::Tidy => tidy::run(),
+        Task::Bench(options) => bench::run(&options),
+        Task::Ci => ci::run(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{process::Command, time::Instant};
 
-use crate::{XtaskError, Result, workspace_root};
+use crate::{Result, XtaskError, workspace_root};
 
 /// Runs `cargo` with these arguments; its output goes to the terminal.
 pub(crate) fn run_cargo(arguments: &[&str]) -> Result<()> {
@@ -13,8 +13,11 @@ pub(crate) fn run_cargo(arguments: &[&str]) -> Result<()> {
 pub(crate) fn run_cargo_with_env(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
     let command = format!("cargo {}", arguments.join(" "));
     println!("$ {command}");
-    let status =
-        Command::new("cargo").args(arguments).envs(variables.iter().copied()).current_dir(workspace_root()).status();
+    let status = Command::new("cargo")
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .current_dir(workspace_root())
+        .status();
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(XtaskError::CommandFailed { command, status }),
@@ -23,7 +26,7 @@ pub(crate) fn run_cargo_with_env(arguments: &[&str], variables: &[(&str, &str)])
 }
 
 /// Whether `cargo NAME` is installed.
-pub(crate) fn has_cargo(name: &str) -> bool {
+pub(crate) fn has_cargo_subcommand(name: &str) -> bool {
     Command::new("cargo").args([name, "--version"]).output().is_ok_and(|output| output.status.success())
 }
 

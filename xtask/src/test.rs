@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::{XtaskError, Result, loom, rig, step::run_cargo};
+use crate::{Result, XtaskError, loom, rig, step::run_cargo};
 
 const WORKSPACE_FLAGS: [&str; 2] = ["--workspace", "--all-features"];
 /// What the names of tests have in common that need a Docker client, which the rig cannot install.

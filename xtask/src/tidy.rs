@@ -18,7 +18,7 @@ use std::path::Path;
 
 pub use fault::Violation;
 
-use crate::{XtaskError, Result, workspace_root};
+use crate::{Result, XtaskError, workspace_root};
 use house::Workspace;
 
 /// A rule sees the whole house and tells all that breaks it.
@@ -53,7 +53,7 @@ pub fn violations(root: &Path) -> Result<Vec<Violation>> {
     let house = Workspace::read(root)?;
     let mut faults: Vec<Violation> = RULES.iter().flat_map(|rule| rule(&house)).collect();
     faults.extend(house.unparsable());
-    faults.extend(purity::check_tree(root));
+    faults.extend(purity::check_dependency_tree(root));
     faults.sort();
     faults.dedup();
     Ok(faults)

@@ -16,8 +16,8 @@ use crate::failure::CliError;
 #[command(name = "valetkey", version, propagate_version = true)]
 pub(crate) struct Cli {
     /// When to use colour on standard error and in tables. `NO_COLOR` is honoured.
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
-    color: Color,
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto)]
+    color: ColorChoice,
     /// What to log to standard error: error, warn, info, debug, trace, or `target=level` directives.
     #[arg(long, global = true, env = "VALETKEY_LOG", hide_env_values = true, default_value = "warn")]
     pub(crate) log: String,
@@ -68,7 +68,7 @@ pub(crate) struct DemoArgs {
 
 /// Where the configuration is.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Files {
+pub(crate) struct ConfigArgs {
     /// The file with the MCP servers.
     #[arg(long, value_name = "FILE")]
     pub(crate) mcp_config: Option<PathBuf>,
@@ -83,7 +83,7 @@ pub(crate) struct Files {
 
 /// Which account of which file, for whom.
 #[derive(Debug, Args)]
-pub(crate) struct Choice {
+pub(crate) struct AccountArgs {
     /// The file with the accounts (default: `$VALETKEY_CONFIG`, or a trusted `valetkey.toml` in this folder).
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -98,13 +98,13 @@ pub(crate) struct Choice {
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
-    pub(crate) config_args: Files,
+    pub(crate) config_args: ConfigArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
-    pub(crate) config_args: Files,
+    pub(crate) config_args: ConfigArgs,
     /// Also fetch the credentials of each account and report whose they are.
     #[arg(long)]
     pub(crate) live: bool,
@@ -123,7 +123,7 @@ pub(crate) struct TrustArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CredentialProcessArgs {
     #[command(flatten)]
-    pub(crate) account_args: Choice,
+    pub(crate) account_args: AccountArgs,
 }
 
 #[derive(Debug, Args)]
@@ -140,7 +140,7 @@ pub(crate) struct RevocationPolicyArgs {
     #[arg(long, group = "whose")]
     pub(crate) all: bool,
     /// Only revoke credentials issued before this time, such as `2026-11-21T12:00:00Z` (default: now).
-    #[arg(long, value_name = "TIME", value_parser = instant)]
+    #[arg(long, value_name = "ISSUED_BEFORE", value_parser = parse_instant)]
     pub(crate) issued_before: Option<Expiry>,
 }
 
@@ -151,12 +151,12 @@ fn parse_instant(text: &str) -> Result<Expiry, Error> {
 #[derive(Debug, Args)]
 pub(crate) struct ExecArgs {
     #[command(flatten)]
-    pub(crate) account_args: Choice,
+    pub(crate) account_args: AccountArgs,
     /// How the program gets the credentials.
     #[arg(long, value_enum, default_value_t = ExecDelivery::Endpoint)]
     pub(crate) delivery: ExecDelivery,
-    /// Another variable for the program: `NAME` with its value here, or `NAME=VALUE`.
-    #[arg(long, value_name = "NAME[=VALUE]", value_parser = variable)]
+    /// Another variable for the program: `DEFAULT_FEDERATED_NAME` with its value here, or `DEFAULT_FEDERATED_NAME=VALUE`.
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = parse_env_option)]
     pub(crate) env: Vec<String>,
     /// Pass the whole environment on, except for variables that could give the program other AWS credentials.
     #[arg(long)]
@@ -201,7 +201,7 @@ pub(crate) struct LaunchArgs {
 
 impl LaunchArgs {
     /// Runs the program, or becomes it.
-    pub(crate) fn guard_program(&self) -> ExitCode {
+    pub(crate) fn run_launcher(&self) -> ExitCode {
         let Some((program, args)) = self.program.split_first() else { return ExitCode::from(2) };
         guard_program(self.parent, program, args).unwrap_or_else(|error| {
             let name = program.to_string_lossy();
@@ -213,7 +213,7 @@ impl LaunchArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Color {
+pub(crate) enum ColorChoice {
     Auto,
     Always,
     Never,
@@ -223,9 +223,9 @@ impl Cli {
     /// Whether to use colour on this stream.
     pub(crate) fn use_color(&self, stream: &impl IsTerminal) -> bool {
         match self.color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => {
                 std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && stream.is_terminal()
             }
         }

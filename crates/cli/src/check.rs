@@ -14,7 +14,7 @@ use valetkey::mcp::config::ConfigFault;
 use valetkey::printable;
 
 use crate::arguments::CheckArgs;
-use crate::compose::{self, ConfiguredPolicies, Purpose};
+use crate::compose::{self, BuildMode, ConfiguredPolicies};
 use crate::failure::CliError;
 use crate::nested;
 use crate::serve::{config_error, read_mcp_config};
@@ -25,24 +25,25 @@ pub(crate) async fn run(command: &CheckArgs) -> Result<ExitCode, CliError> {
     let mut faults = Vec::new();
     let consent = if command.live { Consent::Required } else { Consent::NotNeeded };
     let settings = Settings::read(command.config_args.config.as_deref(), consent, &mut faults).await;
-    let settings = settings.acting_for(command.config_args.principal.as_ref());
+    let settings = settings.for_principal(command.config_args.principal.as_ref());
     let mut config = match &command.config_args.mcp_config {
-        Some(path) => read_servers(path, &mut faults),
+        Some(path) => check_mcp_config(path, &mut faults),
         None => None,
     };
     compose::apply_server_settings(&settings, config.as_mut(), &mut faults);
     if command.config_args.mcp_config.is_some() {
-        faults.extend(settings.missing_default(""));
+        faults.extend(settings.missing_default_account(""));
     }
     // Making a session only checks; nothing is asked of anybody but by `--live`.
     let base = SdkBase::from_process().await;
-    let session = compose::build_session(&settings, &base, &Terminal::new(), Purpose::CheckOnly, &mut faults);
+    let session =
+        compose::build_session(&settings, &base, &Terminal::new(), BuildMode::CheckOnly, &mut faults);
     ConfiguredPolicies::new(&settings, &session, &mut faults);
     if !faults.is_empty() {
         return Err(config_error(&faults));
     }
     if settings.is_absent() && config.is_none() {
-        return Err(CliError::usage(nothing_to_check()));
+        return Err(CliError::usage(nothing_to_check_message()));
     }
     print_summary(&settings, config.as_ref())
         .map_err(|error| CliError::failed(format!("standard output cannot be written: {error}")))?;
@@ -52,7 +53,7 @@ pub(crate) async fn run(command: &CheckArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn read_servers(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<McpConfig> {
+fn check_mcp_config(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<McpConfig> {
     let (config, text) = read_mcp_config(path, faults)?;
     let to_diagnostic = |fault: &ConfigFault| {
         let line = find_line(&text, &fault.server, fault.error.field());
@@ -70,7 +71,7 @@ fn read_servers(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<McpConfig> 
         config.servers.iter().filter_map(|(name, server)| {
             let what = format!("server `{name}`: `command` names a program that is not found here");
             let line = find_line(&text, name, Some("command"));
-            (!is_found(&server.command)).then(|| Diagnostic::in_file(path, what).at_line(line))
+            (!command_exists(&server.command)).then(|| Diagnostic::in_file(path, what).at_line(line))
         }),
     );
     warnings.for_each(print_warning);
@@ -84,19 +85,19 @@ fn print_warning(warning: Diagnostic) {
 }
 
 /// Whether there is such a program: a path, or a name that some folder of `PATH` has. Variables are not looked into.
-fn is_found(command: &str) -> bool {
+fn command_exists(command: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let named = || std::env::split_paths(&path).any(|folder| folder.join(command).is_file());
     command.contains("${") || if command.contains('/') { Path::new(command).is_file() } else { named() }
 }
 
-type Members<'t> = BTreeMap<String, &'t RawValue>;
+type JsonObject<'t> = BTreeMap<String, &'t RawValue>;
 
 /// The line on which the field's value begins, else the server's, so that it can be opened in an editor.
 fn find_line(text: &str, server: &str, field: Option<&str>) -> Option<usize> {
-    let file: Members<'_> = serde_json::from_str(text).ok()?;
+    let file: JsonObject<'_> = serde_json::from_str(text).ok()?;
     // Some clients keep the servers one level deeper, plugins at the top.
-    let inner: Members<'_> =
+    let inner: JsonObject<'_> =
         file.get("mcp").and_then(|mcp| serde_json::from_str(mcp.get()).ok()).unwrap_or_default();
     let servers =
         ["mcpServers", "servers"].iter().find_map(|name| file.get(*name)).or_else(|| inner.get("servers"));
@@ -105,9 +106,9 @@ fn find_line(text: &str, server: &str, field: Option<&str>) -> Option<usize> {
         None => file,
     };
     let mut here = *servers.get(server)?;
-    // `env.NAME` is one name below another.
+    // `env.DEFAULT_FEDERATED_NAME` is one name below another.
     for name in field.into_iter().flat_map(|field| field.splitn(2, '.')) {
-        let members: Members<'_> = serde_json::from_str(here.get()).unwrap_or_default();
+        let members: JsonObject<'_> = serde_json::from_str(here.get()).unwrap_or_default();
         here = members.get(name).copied().unwrap_or(here);
     }
     let before = here.get().as_ptr() as usize - text.as_ptr() as usize;
@@ -118,7 +119,7 @@ fn print_summary(settings: &Settings, config: Option<&McpConfig>) -> std::io::Re
     let mut out = std::io::stdout().lock();
     let servers = config.map_or(0, |config| config.servers.len());
     writeln!(out, "no faults; accounts: {}, servers: {}", settings.accounts.len(), servers)?;
-    match settings.missing_default("") {
+    match settings.missing_default_account("") {
         Some(_) => {
             writeln!(out, "no account is the default: `serve` needs one, `exec` needs one or `--account`")
         }
@@ -126,7 +127,7 @@ fn print_summary(settings: &Settings, config: Option<&McpConfig>) -> std::io::Re
     }
 }
 
-fn nothing_to_check() -> String {
+fn nothing_to_check_message() -> String {
     let folder = std::env::current_dir().map(|folder| format!(" in {}", folder.display()));
     format!(
         "nothing to check: there is no valetkey.toml{}, and neither `--config` nor `--mcp-config` names a file",

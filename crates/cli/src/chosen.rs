@@ -3,39 +3,39 @@
 use valetkey::backends::{EnvProvider, SdkBase};
 use valetkey::{Alias, ErrorKind, SessionAccount, SessionContext};
 
-use crate::arguments::Choice;
-use crate::compose::{self, Purpose};
+use crate::arguments::AccountArgs;
+use crate::compose::{self, BuildMode};
 use crate::failure::CliError;
 use crate::progress::with_progress;
 use crate::serve::config_error;
 use crate::settings::{Consent, Settings};
 use crate::terminal::Terminal;
 
-const NO_ACCOUNTS: &str = "the settings have no accounts; add an `[accounts.NAME]`";
+const NO_ACCOUNTS_MESSAGE: &str = "the settings have no accounts; add an `[accounts.NAME]`";
 const NO_KEYS_REMEDY: &str = "export them, or name a settings file that has accounts with `--config`";
-const NO_FILE: &str = "there is no `valetkey.toml` here, so there are no accounts to choose from; name the file with \
+const NO_SETTINGS_FILE_MESSAGE: &str = "there is no `valetkey.toml` here, so there are no accounts to choose from; name the file with \
                        `--config`, or leave `--account` out to use the keys of this environment";
 
 /// The session that the settings describe, and the account of it that was named, or its default one. The user of the
 /// terminal can consent to a settings file that was found.
 pub(crate) async fn account(
-    choice: &Choice,
+    choice: &AccountArgs,
     terminal: &Terminal,
 ) -> Result<(SessionContext, SessionAccount), CliError> {
-    account_with(choice, terminal, Consent::Prompt(terminal)).await
+    open_session_with_consent(choice, terminal, Consent::Prompt(terminal)).await
 }
 
 /// The same with another rule for a settings file that was found.
-pub(crate) async fn account_with(
-    choice: &Choice,
+pub(crate) async fn open_session_with_consent(
+    choice: &AccountArgs,
     terminal: &Terminal,
     consent: Consent<'_>,
 ) -> Result<(SessionContext, SessionAccount), CliError> {
     let mut faults = Vec::new();
     let settings = Settings::read(choice.config.as_deref(), consent, &mut faults).await;
-    let settings = settings.acting_for(choice.principal.as_ref());
+    let settings = settings.for_principal(choice.principal.as_ref());
     let base = SdkBase::from_process().await;
-    let session = compose::build_session(&settings, &base, terminal, Purpose::Run, &mut faults);
+    let session = compose::build_session(&settings, &base, terminal, BuildMode::Run, &mut faults);
     if !faults.is_empty() {
         return Err(config_error(&faults));
     }
@@ -43,7 +43,8 @@ pub(crate) async fn account_with(
         // Whoever runs this by hand, without a file, means the keys in the shell.
         session.set_provider_for(&Alias::default_account(), EnvProvider::from_process())?;
     }
-    let alias = select_account(choice, &settings, &session).map_err(|what| CliError::invalid_config(vec![what]))?;
+    let alias =
+        select_account(choice, &settings, &session).map_err(|what| CliError::invalid_config(vec![what]))?;
     let account = session.account(&alias)?;
     // Here, and not at the first use, where a program would wait without a word.
     let fetched = with_progress(account.credentials(), fetch_description(&settings, &account, &base)).await;
@@ -55,18 +56,22 @@ pub(crate) async fn account_with(
 }
 
 /// The account that was named, or the default one. A name is not repeated: it may be a key.
-fn select_account(choice: &Choice, settings: &Settings, session: &SessionContext) -> Result<Alias, String> {
+fn select_account(
+    choice: &AccountArgs,
+    settings: &Settings,
+    session: &SessionContext,
+) -> Result<Alias, String> {
     let default = session.default_account();
     match &choice.account {
         None if settings.is_absent() => Ok(default.clone()),
-        None if settings.has_no_accounts() => Err(NO_ACCOUNTS.to_owned()),
-        None => match settings.missing_default(", or choose with `--account`") {
+        None if settings.is_without_accounts() => Err(NO_ACCOUNTS_MESSAGE.to_owned()),
+        None => match settings.missing_default_account(", or choose with `--account`") {
             Some(fault) => Err(fault.to_string()),
             None => Ok(default.clone()),
         },
-        Some(alias) if settings.is_absent() && alias != default => Err(NO_FILE.to_owned()),
-        Some(alias) if !settings.is_absent() && !settings.has_account(alias.as_str()) => {
-            Err(format!("the account of `--account` {}", settings.unknown_account()))
+        Some(alias) if settings.is_absent() && alias != default => Err(NO_SETTINGS_FILE_MESSAGE.to_owned()),
+        Some(alias) if !settings.is_absent() && !settings.contains_account(alias.as_str()) => {
+            Err(format!("the account of `--account` {}", settings.unknown_account_message()))
         }
         Some(alias) => Ok(alias.clone()),
     }

@@ -27,7 +27,7 @@ const MFA_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What the session is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub(crate) enum BuildMode {
     /// To be used.
     Run,
     /// To be looked at: nothing is made or changed.
@@ -39,7 +39,7 @@ pub(crate) fn build_session(
     settings: &Settings,
     base: &SdkBase,
     terminal: &Terminal,
-    purpose: Purpose,
+    purpose: BuildMode,
     faults: &mut Vec<Diagnostic>,
 ) -> SessionContext {
     principals::check_principals(settings, purpose, faults);
@@ -53,7 +53,7 @@ pub(crate) fn build_session(
     let observers = CredentialObservers::new();
     let accounts = AccountBuilder::new(settings, base, terminal, &observers, faults);
     let mut builder =
-        SessionContext::builder().observers(&observers).default_account(accounts.default_alias());
+        SessionContext::builder().observers(&observers).default_account(accounts.default_account_name());
     builder = region.into_iter().fold(builder, SessionBuilder::region);
     builder = environment_region.into_iter().fold(builder, SessionBuilder::environment_region);
     if let Some(allowed) = accounts.allowed_accounts() {
@@ -80,8 +80,9 @@ pub(crate) fn build_session(
 fn load_timeout(settings: &Settings) -> Option<Duration> {
     let usual = RefreshPolicy::default().load_timeout;
     let accounts = || settings.accounts.values();
-    let person = accounts().any(AccountSettings::asks_person).then_some(MFA_TIMEOUT);
-    let programs = accounts().filter_map(|account| account.process_timeout()?.checked_add(Duration::from_secs(1)));
+    let person = accounts().any(AccountSettings::requires_mfa).then_some(MFA_TIMEOUT);
+    let programs =
+        accounts().filter_map(|account| account.process_timeout()?.checked_add(Duration::from_secs(1)));
     programs.chain(person).max().filter(|timeout| *timeout > usual)
 }
 
@@ -95,18 +96,22 @@ fn parse_or_report<T: FromStr<Err = Error>>(
 
 /// Says of each server how it gets credentials, and of which account. Without a file of servers only the accounts are
 /// checked.
-pub(crate) fn apply_server_settings(settings: &Settings, mut config: Option<&mut McpConfig>, faults: &mut Vec<Diagnostic>) {
+pub(crate) fn apply_server_settings(
+    settings: &Settings,
+    mut config: Option<&mut McpConfig>,
+    faults: &mut Vec<Diagnostic>,
+) {
     for (name, wanted) in &settings.servers {
         let section = ["servers", name];
         let account = wanted.account.as_deref().map(|account| match account.parse::<Alias>() {
-            Ok(_) if !settings.allows_any(account) => {
+            Ok(_) if !settings.allows_for_any_principal(account) => {
                 Err(settings.diagnostic(&["servers", name, "account"], accounts::NOT_ALLOWED))
             }
             Ok(_) if !settings.allows(account) => {
-                Err(settings.diagnostic(&["servers", name, "account"], accounts::NOT_THE_PRINCIPALS))
+                Err(settings.diagnostic(&["servers", name, "account"], accounts::NOT_ALLOWED_FOR_PRINCIPAL))
             }
-            Ok(alias) if settings.has_account(account) => Ok(alias),
-            _ => Err(settings.diagnostic(&["servers", name, "account"], settings.unknown_account())),
+            Ok(alias) if settings.contains_account(account) => Ok(alias),
+            _ => Err(settings.diagnostic(&["servers", name, "account"], settings.unknown_account_message())),
         });
         let account = account.transpose().map_err(|fault| faults.push(fault)).ok().flatten();
         let Some(config) = config.as_deref_mut() else { continue };
@@ -116,7 +121,9 @@ pub(crate) fn apply_server_settings(settings: &Settings, mut config: Option<&mut
             server.account = account.or(server.account.take());
         } else if !config.faults.iter().chain(&config.warnings).any(|warning| warning.server == *name) {
             // A broken or disabled server has been told of.
-            faults.push(settings.diagnostic(&section, "is not a server of the `mcpServers` file; add it there"));
+            faults.push(
+                settings.diagnostic(&section, "is not a server of the `mcpServers` file; add it there"),
+            );
         }
     }
 }
@@ -129,7 +136,7 @@ fn build_resolver(
 ) -> Option<SecretsManagerResolver> {
     let section = ["resolver"];
     let ResolverSettings { prefix, source, region } = settings.resolver.as_ref()?;
-    let source = accounts.standing_alone(source, faults);
+    let source = accounts.detached_provider(source, faults);
     let mut builder = SecretsManagerResolver::builder(prefix.as_str(), source).base(base);
     let region = region.as_deref().map(str::parse).transpose();
     builder = region_or_default(&region).into_iter().fold(builder, SecretsManagerBuilder::region);

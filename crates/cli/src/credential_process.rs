@@ -16,7 +16,7 @@ use crate::terminal::Terminal;
 /// The form is that of the AWS SDKs and Tools Reference Guide, "Process credential provider".
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Output<'a> {
+struct CredentialProcessOutput<'a> {
     version: u8,
     access_key_id: &'a str,
     secret_access_key: &'a str,
@@ -37,7 +37,7 @@ pub(crate) async fn run(command: CredentialProcessArgs) -> Result<ExitCode, CliE
         ));
     }
     let (session, account) =
-        chosen::account_with(&command.account_args, &Terminal::new(), Consent::Required).await?;
+        chosen::open_session_with_consent(&command.account_args, &Terminal::new(), Consent::Required).await?;
     let credentials = account.credentials().await?;
     account.record(AuditEvent::Serve, "credential-process", None);
     let text = to_json(&credentials)?;
@@ -48,7 +48,7 @@ pub(crate) async fn run(command: CredentialProcessArgs) -> Result<ExitCode, CliE
 }
 
 fn to_json(credentials: &Credentials) -> Result<SecretString, CliError> {
-    let output = Output {
+    let output = CredentialProcessOutput {
         version: 1,
         access_key_id: credentials.access_key_id().as_str(),
         secret_access_key: credentials.expose_secret_access_key(),

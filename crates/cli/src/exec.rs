@@ -22,22 +22,22 @@ use crate::handed_out;
 use crate::serve::current_exe_launcher;
 use crate::terminal::Terminal;
 
-const LONGEST_SHOWN: usize = 31;
+const MAX_SHOWN_NAME_LEN: usize = 31;
 
 pub(crate) async fn run(command: ExecArgs) -> Result<ExitCode, CliError> {
     let terminal = Terminal::new();
     let (session, account) = chosen::account(&command.account_args, &terminal).await?;
     // Before anything is started: without credentials there is nothing to run with.
     account.credentials().await?;
-    terminal.hand_over();
+    terminal.transfer();
     let refresher = tokio::spawn(session.keep_warm());
-    let outcome = with_child(&session, account, command).await;
+    let outcome = run_child(&session, account, command).await;
     refresher.abort();
     handed_out::report_outstanding(&session.close());
     outcome
 }
 
-async fn with_child(
+async fn run_child(
     session: &SessionContext,
     account: SessionAccount,
     command: ExecArgs,
@@ -50,7 +50,7 @@ async fn with_child(
     // The user's own program keeps the user's own home.
     let (host, named) = (host_environment(command.inherit), env_options(&command.env));
     let environment = ChildEnvironment::new(&host, &named).shut(&home).region(Some(&region));
-    report_not_passed(&named, &environment);
+    warn_dropped_variables(&named, &environment);
     let endpoint = CredentialEndpoint::start().await.map_err(setup_error)?;
     let grant = endpoint.grant(account.clone(), "exec", Leash::default());
     let environment = match command.delivery {
@@ -63,7 +63,12 @@ async fn with_child(
     let mut words = command.program.into_iter();
     let program = words.next().unwrap_or_default();
     let name = program.to_string_lossy().into_owned();
-    let child = ChildCommand { program, args: words.collect(), directory: None, launcher: Some(current_exe_launcher()?) };
+    let child = ChildCommand {
+        program,
+        args: words.collect(),
+        directory: None,
+        launcher: Some(current_exe_launcher()?),
+    };
     let child = ChildProcess::spawn(child, environment, Stdio::Inherited)
         .map_err(|error| CliError::failed(format!("{name} could not be started: {error}")))?;
     let code = wait_for_exit(child).await;
@@ -88,7 +93,7 @@ fn env_options(options: &[String]) -> BTreeMap<String, String> {
     options.iter().filter_map(|option| resolve_env_option(option)).collect()
 }
 
-/// `NAME=VALUE`, or `NAME` with the value it has here. A name without a value is reported.
+/// `DEFAULT_FEDERATED_NAME=VALUE`, or `DEFAULT_FEDERATED_NAME` with the value it has here. A name without a value is reported.
 fn resolve_env_option(option: &str) -> Option<(String, String)> {
     if let Some((name, value)) = option.split_once('=') {
         return Some((name.to_owned(), value.to_owned()));
@@ -109,10 +114,10 @@ fn resolve_env_option(option: &str) -> Option<(String, String)> {
 /// What is too long for a name, or has other characters, may be a secret whose name was forgotten.
 fn displayable_name(name: &str) -> &str {
     let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if is_name && name.len() <= LONGEST_SHOWN { name } else { "…" }
+    if is_name && name.len() <= MAX_SHOWN_NAME_LEN { name } else { "…" }
 }
 
-fn report_not_passed(named: &BTreeMap<String, String>, environment: &ChildEnvironment) {
+fn warn_dropped_variables(named: &BTreeMap<String, String>, environment: &ChildEnvironment) {
     for (name, _) in named.iter().filter(|(name, value)| !environment.passes(name, value)) {
         let why = if outranks_credentials(OsStr::new(name)) {
             "it could give the program other credentials"

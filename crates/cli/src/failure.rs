@@ -1,4 +1,4 @@
-//! `Failure`: why a command did not do its job, and with which exit code.
+//! `CliError`: why a command did not do its job, and with which exit code.
 
 use std::error::Error as _;
 use std::process::ExitCode;
@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use valetkey::{Error, ErrorKind, printable};
 
 /// Something went wrong while doing the job.
-const FAILED: u8 = 1;
+const EXIT_FAILURE: u8 = 1;
 /// The command line is wrong.
-const USAGE: u8 = 2;
+const EXIT_USAGE: u8 = 2;
 /// The configuration is wrong (`EX_CONFIG` of sysexits.h).
-const CONFIGURATION: u8 = 78;
+const EXIT_CONFIG: u8 = 78;
 
 #[derive(Debug)]
 pub(crate) struct CliError {
@@ -21,22 +21,22 @@ pub(crate) struct CliError {
 impl CliError {
     /// The job was tried and failed.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
-        Self { exit_code: FAILED, lines: vec![message.into()] }
+        Self { exit_code: EXIT_FAILURE, lines: vec![message.into()] }
     }
 
     /// Several things failed, each told on a line.
     pub(crate) fn failed_lines(lines: Vec<String>) -> Self {
-        Self { exit_code: FAILED, lines }
+        Self { exit_code: EXIT_FAILURE, lines }
     }
 
     /// The command line asks for nothing that can be done.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { exit_code: USAGE, lines: vec![message.into()] }
+        Self { exit_code: EXIT_USAGE, lines: vec![message.into()] }
     }
 
     /// The configuration must be changed first.
     pub(crate) fn invalid_config(lines: Vec<String>) -> Self {
-        Self { exit_code: CONFIGURATION, lines }
+        Self { exit_code: EXIT_CONFIG, lines }
     }
 
     /// Tells people on standard error, and the caller by exit code.
@@ -52,13 +52,13 @@ impl CliError {
 
 impl From<Error> for CliError {
     fn from(error: Error) -> Self {
-        let code = if error.kind() == ErrorKind::Invalid { CONFIGURATION } else { FAILED };
-        Self { exit_code: code, lines: vec![with_causes(&error)] }
+        let code = if error.kind() == ErrorKind::Invalid { EXIT_CONFIG } else { EXIT_FAILURE };
+        Self { exit_code: code, lines: vec![error_chain(&error)] }
     }
 }
 
 /// An error and its causes, in one line.
-pub(crate) fn with_causes(error: &Error) -> String {
+pub(crate) fn error_chain(error: &Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

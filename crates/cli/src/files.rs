@@ -17,7 +17,7 @@ const STICKY: u32 = 0o1000;
 
 /// Who may be able to change a file that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Writers {
+pub(crate) enum AllowedWriters {
     /// Its owner and its group. For files that the user named.
     OwnerAndGroup,
     /// This user and root, also through the folder. For files that were found and not named.
@@ -28,13 +28,13 @@ pub(crate) enum Writers {
 ///
 /// # Errors
 /// What is wrong with the file and what to do, as the end of a sentence that begins with the file.
-pub(crate) fn read_text(path: &Path, writers: Writers) -> Result<String, String> {
+pub(crate) fn read_text(path: &Path, writers: AllowedWriters) -> Result<String, String> {
     String::from_utf8(read(path, writers)?)
         .map_err(|_| "cannot be read: it is not valid UTF-8; save it as UTF-8".to_owned())
 }
 
 /// Reads a file. A pipe or a device is refused before it is opened, because opening a pipe waits for its writer.
-pub(crate) fn read(path: &Path, writers: Writers) -> Result<Vec<u8>, String> {
+pub(crate) fn read(path: &Path, writers: AllowedWriters) -> Result<Vec<u8>, String> {
     check_regular(&std::fs::metadata(path).map_err(|error| read_error(&error))?)?;
     let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or_default();
     let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
@@ -42,8 +42,8 @@ pub(crate) fn read(path: &Path, writers: Writers) -> Result<Vec<u8>, String> {
     // Checks the open file: the path may lead elsewhere by now.
     let metadata = file.metadata().map_err(|error| read_error(&error))?;
     check_regular(&metadata)?;
-    check_writers(&FileOwner::from_metadata(&metadata), writers, &User::current())?;
-    if writers == Writers::UserOnly {
+    check_writers(&FileOwner::from_metadata(&metadata), writers, &ProcessUser::current())?;
+    if writers == AllowedWriters::UserOnly {
         check_folder(path)?;
     }
     read_bounded(&file)
@@ -74,12 +74,12 @@ impl FileOwner {
 
 /// The user whom this process runs as.
 #[derive(Debug, Clone, Copy)]
-struct User {
+struct ProcessUser {
     id: u32,
     group: u32,
 }
 
-impl User {
+impl ProcessUser {
     fn current() -> Self {
         Self { id: geteuid().as_raw(), group: getegid().as_raw() }
     }
@@ -98,11 +98,11 @@ fn check_regular(metadata: &Metadata) -> Result<(), String> {
     Err(format!("is {kind}; name a regular file"))
 }
 
-fn check_writers(owner: &FileOwner, writers: Writers, user: &User) -> Result<(), String> {
+fn check_writers(owner: &FileOwner, writers: AllowedWriters, user: &ProcessUser) -> Result<(), String> {
     if owner.mode & OTHERS_WRITE != 0 {
         return Err("can be changed by every user of this machine; run `chmod o-w` on it".to_owned());
     }
-    if writers == Writers::OwnerAndGroup {
+    if writers == AllowedWriters::OwnerAndGroup {
         return Ok(());
     }
     if owner.user != user.id && owner.user != 0 {
@@ -123,7 +123,7 @@ fn check_folder(path: &Path) -> Result<(), String> {
         // Files of this user stay where they are, as in `/tmp`.
         owner.mode &= !(OTHERS_WRITE | GROUP_WRITE);
     }
-    check_writers(&owner, Writers::UserOnly, &User::current())
+    check_writers(&owner, AllowedWriters::UserOnly, &ProcessUser::current())
         .map_err(|what| format!("lies in a folder that {what}"))
 }
 
@@ -145,14 +145,14 @@ mod tests {
 
     use super::*;
 
-    const TEST_USER: User = User { id: 1000, group: 1000 };
+    const TEST_USER: ProcessUser = ProcessUser { id: 1000, group: 1000 };
 
     fn file_owner(user: u32, group: u32, mode: u32) -> FileOwner {
         FileOwner { user, group, mode }
     }
 
     #[test]
-    fn found_file_that_others_can_change_is_refused() {
+    fn check_writers_discovered_file_writable_by_others_fails() {
         for (owner, allowed) in [
             (file_owner(1000, 1000, 0o644), true),
             (file_owner(0, 0, 0o644), true),
@@ -162,47 +162,51 @@ mod tests {
             (file_owner(1001, 1001, 0o644), false),
             (file_owner(0, 0, 0o664), false),
         ] {
-            let checked = check_writers(&owner, Writers::UserOnly, &TEST_USER);
+            let checked = check_writers(&owner, AllowedWriters::UserOnly, &TEST_USER);
             assert_eq!(checked.is_ok(), allowed, "{owner:?}: {checked:?}");
         }
     }
 
     #[test]
-    fn named_file_may_be_the_groups_but_not_everyones() {
-        assert!(check_writers(&file_owner(1001, 100, 0o664), Writers::OwnerAndGroup, &TEST_USER).is_ok());
-        assert!(check_writers(&file_owner(1000, 1000, 0o666), Writers::OwnerAndGroup, &TEST_USER).is_err());
+    fn check_writers_named_file_allows_group_but_not_others() {
+        assert!(
+            check_writers(&file_owner(1001, 100, 0o664), AllowedWriters::OwnerAndGroup, &TEST_USER).is_ok()
+        );
+        assert!(
+            check_writers(&file_owner(1000, 1000, 0o666), AllowedWriters::OwnerAndGroup, &TEST_USER).is_err()
+        );
     }
 
     #[test]
-    fn pipe_device_and_folder_are_refused_without_waiting() {
+    fn read_pipe_device_or_folder_fails_without_blocking() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         for path in [&pipe, Path::new("/dev/zero"), folder.path()] {
-            let refused = read(path, Writers::OwnerAndGroup).unwrap_err();
+            let refused = read(path, AllowedWriters::OwnerAndGroup).unwrap_err();
             assert!(refused.contains("name a regular file"), "{}: {refused}", path.display());
         }
     }
 
     #[test]
-    fn file_beyond_the_limit_is_refused() {
+    fn read_file_beyond_max_bytes_fails() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("large");
         let write = |length: u64| fs::write(&path, vec![b' '; usize::try_from(length).unwrap()]).unwrap();
         write(MAX_BYTES);
-        assert!(read(&path, Writers::UserOnly).is_ok());
+        assert!(read(&path, AllowedWriters::UserOnly).is_ok());
         write(MAX_BYTES + 1);
-        assert!(read(&path, Writers::UserOnly).unwrap_err().contains("larger than 4 MiB"));
+        assert!(read(&path, AllowedWriters::UserOnly).unwrap_err().contains("larger than 4 MiB"));
     }
 
     #[test]
-    fn found_file_in_a_folder_of_everyone_is_refused() {
+    fn read_discovered_file_in_writable_folder_fails() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, "").unwrap();
         for (mode, allowed) in [(0o755, true), (0o777, false), (0o1777, true)] {
             fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
-            assert_eq!(read(&path, Writers::UserOnly).is_ok(), allowed, "{mode:o}");
+            assert_eq!(read(&path, AllowedWriters::UserOnly).is_ok(), allowed, "{mode:o}");
         }
     }
 }

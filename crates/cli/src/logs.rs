@@ -15,7 +15,7 @@ use valetkey::printable;
 
 /// Crates that write requests and responses, and with them secrets, below these levels. Whoever asks for more detail
 /// gets it from everybody else.
-const FLOORS: &[(&str, Level)] = &[
+const MAX_TARGET_LEVELS: &[(&str, Level)] = &[
     // It warns with whole messages when one comes before the handshake; see `valetkey::mcp::LOG_CAP`.
     ("rmcp", Level::ERROR),
     ("aws_", Level::INFO),
@@ -33,7 +33,8 @@ pub(crate) fn init(directives: &str, color: bool) {
     let requested = filter.parse_lossy(read.join(","));
     let lines = fmt::layer().with_ansi(color).fmt_fields(printable_fields()).with_writer(std::io::stderr);
     // There is no other subscriber: this is called once, first.
-    let _installed = registry().with(lines.with_filter(requested.and(filter_fn(is_level_allowed)))).try_init();
+    let _installed =
+        registry().with(lines.with_filter(requested.and(filter_fn(is_level_allowed)))).try_init();
     if invalid.iter().any(|directive| !directive.trim().is_empty()) {
         tracing::warn!("`--log` (or VALETKEY_LOG) has a part that is neither a level nor `target=level`");
     }
@@ -52,6 +53,6 @@ fn printable_fields() -> impl for<'writer> fmt::FormatFields<'writer> {
 }
 
 fn is_level_allowed(event: &Metadata<'_>) -> bool {
-    let floor = FLOORS.iter().find(|(target, _)| event.target().starts_with(target));
+    let floor = MAX_TARGET_LEVELS.iter().find(|(target, _)| event.target().starts_with(target));
     floor.is_none_or(|(_, floor)| event.level() <= floor)
 }

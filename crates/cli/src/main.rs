@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     let protected = own_memory::protect_process_memory();
     // Before anything else is started: this process is about to be another program, or its guardian.
     if let Command::Launch(launch) = &arguments.command {
-        return launch.guard_program();
+        return launch.run_launcher();
     }
     if let Command::Serve(_) = &arguments.command {
         keep_descriptors_from_children();
@@ -72,6 +72,6 @@ async fn run(arguments: Cli) -> Result<ExitCode, CliError> {
         Command::Trust(command) => trust::run(&command),
         #[cfg(feature = "demo")]
         Command::DemoServer { keep_client } => demo::serve_child(keep_client).await,
-        Command::Launch(launch) => Ok(launch.guard_program()),
+        Command::Launch(launch) => Ok(launch.run_launcher()),
     }
 }

@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_serve_sees_through_wrappers_and_links() {
+    fn runs_serve_behind_wrapper_or_link_is_detected() {
         let folder = tempfile::tempdir().unwrap();
         let this = folder.path().canonicalize().unwrap().join("this");
         std::fs::write(&this, "").unwrap();

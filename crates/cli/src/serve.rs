@@ -14,32 +14,33 @@ use valetkey::mcp::{Gateway, McpConfig, McpHost, McpHostBuilder};
 use valetkey::tools::{ToolSet, ToolSetBuilder};
 
 use crate::arguments::ServeArgs;
-use crate::compose::{self, ConfiguredPolicies, Purpose};
+use crate::compose::{self, BuildMode, ConfiguredPolicies};
 use crate::failure::CliError;
-use crate::files::{self, Writers};
+use crate::files::{self, AllowedWriters};
 use crate::handed_out;
 use crate::nested;
 use crate::settings::{Consent, Diagnostic, Settings};
 use crate::terminal::Terminal;
 
-const INSIDE: &str = "a valetkey gateway started this one (VALETKEY_GATEWAY is in the environment), and would start it \
+const NESTED_GATEWAY_MESSAGE: &str = "a valetkey gateway started this one (VALETKEY_GATEWAY is in the environment), and would start it \
                       again without end; take valetkey out of the file that the first one is given by `--mcp-config`";
 
 pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
     if nested::is_inside_gateway() {
-        return Err(CliError::invalid_config(vec![INSIDE.to_owned()]));
+        return Err(CliError::invalid_config(vec![NESTED_GATEWAY_MESSAGE.to_owned()]));
     }
     let mut faults = Vec::new();
-    let settings = Settings::read(command.config_args.config.as_deref(), Consent::Required, &mut faults).await;
-    let settings = settings.acting_for(command.config_args.principal.as_ref());
+    let settings =
+        Settings::read(command.config_args.config.as_deref(), Consent::Required, &mut faults).await;
+    let settings = settings.for_principal(command.config_args.principal.as_ref());
     let mut config = match &command.config_args.mcp_config {
         Some(path) => read_mcp_config(path, &mut faults).map(|(config, _text)| config),
         None => None,
     };
     compose::apply_server_settings(&settings, config.as_mut(), &mut faults);
-    faults.extend(settings.missing_default(""));
+    faults.extend(settings.missing_default_account(""));
     let base = SdkBase::from_process().await;
-    let session = compose::build_session(&settings, &base, &Terminal::new(), Purpose::Run, &mut faults);
+    let session = compose::build_session(&settings, &base, &Terminal::new(), BuildMode::Run, &mut faults);
     let policies = ConfiguredPolicies::new(&settings, &session, &mut faults);
     if !faults.is_empty() {
         return Err(config_error(&faults));
@@ -52,18 +53,20 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
     for fault in config.faults.iter().chain(&config.warnings) {
         tracing::warn!(server = %fault.server, "{}", fault.error);
     }
-    let host =
-        McpHost::builder(&session, config).environment(HostEnvironment::from_process()).launcher(current_exe_launcher()?);
-    let add_tool_policy = |host: McpHostBuilder, (server, tool, policy)| host.tool_policy(server, tool, policy);
+    let host = McpHost::builder(&session, config)
+        .environment(HostEnvironment::from_process())
+        .launcher(current_exe_launcher()?);
+    let add_tool_policy =
+        |host: McpHostBuilder, (server, tool, policy)| host.tool_policy(server, tool, policy);
     let host = policies.by_tool.into_iter().fold(host, add_tool_policy).start().await?;
     let add_named_policy = |tools: ToolSetBuilder, (name, policy)| tools.policy(name, policy);
     let tools = compose::configured_accounts(&settings)
         .fold(ToolSet::builder(session.clone()), ToolSetBuilder::configured_account);
     let tools = policies.by_name.into_iter().fold(tools, add_named_policy).build();
     if std::io::stdin().is_terminal() {
-        note_terminal();
+        print_terminal_hint();
     }
-    let stop = stop_signal()?;
+    let stop = cancel_on_signal()?;
     let served = Gateway::new(session.clone(), tools).with_host(host).serve_stdio(stop).await;
     handed_out::report_outstanding(&session.close());
     served?;
@@ -71,7 +74,7 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
 }
 
 #[allow(clippy::print_stderr, reason = "a person at the terminal sees why nothing happens")]
-fn note_terminal() {
+fn print_terminal_hint() {
     eprintln!(
         "serving MCP on standard input and output; register this command with an MCP client (Ctrl-C ends it)"
     );
@@ -79,7 +82,7 @@ fn note_terminal() {
 
 /// Reads a file with servers, and returns its text too, as plain JSON; `${VAR}` in it is looked up in the environment.
 pub(crate) fn read_mcp_config(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<(McpConfig, String)> {
-    let text = files::read_text(path, Writers::OwnerAndGroup);
+    let text = files::read_text(path, AllowedWriters::OwnerAndGroup);
     let text = text.map_err(|what| faults.push(Diagnostic::in_file(path, what))).ok()?;
     let variables = Variables::new(|name| std::env::var(name).ok());
     match McpConfig::parse(&text, &variables) {
@@ -107,7 +110,7 @@ pub(crate) fn current_exe_launcher() -> Result<Launcher, CliError> {
 }
 
 /// Fires on SIGINT, SIGTERM or SIGHUP.
-pub(crate) fn stop_signal() -> Result<CancellationToken, CliError> {
+pub(crate) fn cancel_on_signal() -> Result<CancellationToken, CliError> {
     let stop = CancellationToken::new();
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
         let mut signals =

@@ -23,8 +23,8 @@ use valetkey::Principal;
 pub(crate) use valetkey::mcp::child::{Delivery, HomeFolder};
 
 pub(crate) use account::{
-    AccountSettings, AttributionSettings, ExchangeSettings, FederationSettings, WebIdentitySettings,
-    ProcessSettings, ProviderSettings, RoleSettings, SecretSettings,
+    AccountSettings, AttributionSettings, ExchangeSettings, FederationSettings, ProcessSettings,
+    ProviderSettings, RoleSettings, SecretSettings, WebIdentitySettings,
 };
 pub(crate) use fault::Diagnostic;
 use place::SourceMap;
@@ -107,16 +107,16 @@ pub(crate) struct AuditSettings {
 impl Settings {
     /// Whether there is no file.
     pub(crate) fn is_absent(&self) -> bool {
-        self.source_map.is_nowhere()
+        self.source_map.is_empty()
     }
 
     /// Whether there is nothing to choose an account from.
-    pub(crate) fn has_no_accounts(&self) -> bool {
+    pub(crate) fn is_without_accounts(&self) -> bool {
         self.accounts.is_empty() && self.invalid_accounts.is_empty()
     }
 
     /// Whether the file has an account of this name, sound or not.
-    pub(crate) fn has_account(&self, name: &str) -> bool {
+    pub(crate) fn contains_account(&self, name: &str) -> bool {
         self.accounts.contains_key(name) || self.invalid_accounts.contains(name)
     }
 
@@ -126,30 +126,31 @@ impl Settings {
     }
 
     /// The same settings for a session that acts for `principal`, if one is named.
-    pub(crate) fn acting_for(mut self, principal: Option<&Principal>) -> Self {
+    pub(crate) fn for_principal(mut self, principal: Option<&Principal>) -> Self {
         self.session.principal = principal.map(ToString::to_string).or(self.session.principal);
         self
     }
 
     /// Whether the session may have the account of this name: whoever it acts for.
-    pub(crate) fn allows_any(&self, name: &str) -> bool {
+    pub(crate) fn allows_for_any_principal(&self, name: &str) -> bool {
         list_allows(self.session.allowed_accounts.as_deref(), name)
     }
 
     /// Whether the session may have the account of this name.
     pub(crate) fn allows(&self, name: &str) -> bool {
-        self.allows_any(name) && list_allows(self.of_principal(), name)
+        self.allows_for_any_principal(name) && list_allows(self.principal_accounts(), name)
     }
 
     /// The accounts of the principal whom the session acts for, if they are said.
-    pub(crate) fn of_principal(&self) -> Option<&[String]> {
+    pub(crate) fn principal_accounts(&self) -> Option<&[String]> {
         let principal = self.principals.get(self.session.principal.as_deref()?)?;
         Some(&principal.accounts)
     }
 
     /// What to say of a name that is none of the accounts.
-    pub(crate) fn unknown_account(&self) -> String {
-        let names: Vec<&str> = self.accounts.keys().chain(&self.invalid_accounts).map(String::as_str).collect();
+    pub(crate) fn unknown_account_message(&self) -> String {
+        let names: Vec<&str> =
+            self.accounts.keys().chain(&self.invalid_accounts).map(String::as_str).collect();
         match names.as_slice() {
             [] => "is not one of the accounts; add an `[accounts.NAME]`".to_owned(),
             _ => format!("is not one of the accounts; name one of: {}", names.join(", ")),
@@ -175,7 +176,8 @@ impl Settings {
         let (table, errors) = DeTable::parse_recoverable(text);
         let place = SourceMap::new(path, text, table.get_ref());
         if !errors.is_empty() {
-            let to_diagnostic = |error: toml::de::Error| place.syntax_diagnostic(text, error.span(), error.message());
+            let to_diagnostic =
+                |error: toml::de::Error| place.syntax_diagnostic(text, error.span(), error.message());
             faults.extend(errors.into_iter().map(to_diagnostic));
             return Self { source_map: place, ..Self::default() };
         }
@@ -194,20 +196,26 @@ impl Settings {
             "resolver" => self.resolver = reader.read_resolver(value, faults),
             "audit" => self.audit = reader.read(&[section], value, faults),
             "accounts" => {
-                let (read, broken) = read_tables(&reader, section, value, faults, LenientReader::read_account);
+                let (read, broken) =
+                    read_tables(&reader, section, value, faults, LenientReader::read_account);
                 (self.accounts, self.invalid_accounts) = (read, broken);
             }
             "policies" => {
-                (self.policies, self.invalid_policies) = read_tables(&reader, section, value, faults, LenientReader::read_policy);
+                (self.policies, self.invalid_policies) =
+                    read_tables(&reader, section, value, faults, LenientReader::read_policy);
             }
-            "principals" => (self.principals, _) = read_tables(&reader, section, value, faults, LenientReader::read),
-            "servers" => (self.servers, _) = read_tables(&reader, section, value, faults, LenientReader::read),
-            _ => faults.push(self.diagnostic(&[section], unknown_section(section))),
+            "principals" => {
+                (self.principals, _) = read_tables(&reader, section, value, faults, LenientReader::read)
+            }
+            "servers" => {
+                (self.servers, _) = read_tables(&reader, section, value, faults, LenientReader::read)
+            }
+            _ => faults.push(self.diagnostic(&[section], unknown_section_message(section))),
         }
     }
 }
 
-fn unknown_section(section: &str) -> String {
+fn unknown_section_message(section: &str) -> String {
     match keys::closest_match(section, &SECTIONS) {
         Some(name) => format!("is not a section; did you mean `[{name}]`?"),
         None => format!("is not a section; there are {}", SECTIONS.join(", ")),
@@ -218,7 +226,8 @@ fn list_allows(list: Option<&[String]>, name: &str) -> bool {
     list.is_none_or(|list| list.iter().any(|one| one == name))
 }
 
-type ReadOne<'p, T> = fn(&LenientReader<'p>, &[&str], Spanned<DeValue<'_>>, &mut Vec<Diagnostic>) -> Option<T>;
+type ReadTable<'p, T> =
+    fn(&LenientReader<'p>, &[&str], Spanned<DeValue<'_>>, &mut Vec<Diagnostic>) -> Option<T>;
 
 /// A section of named tables: those that could be read, and the names of the others.
 fn read_tables<'p, T>(
@@ -226,7 +235,7 @@ fn read_tables<'p, T>(
     section: &str,
     value: Spanned<DeValue<'_>>,
     faults: &mut Vec<Diagnostic>,
-    read: ReadOne<'p, T>,
+    read: ReadTable<'p, T>,
 ) -> (BTreeMap<String, T>, BTreeSet<String>) {
     let (mut valid, mut broken) = (BTreeMap::new(), BTreeSet::new());
     let Some(entries) = reader.expect_table(&[section], value, faults) else { return (valid, broken) };

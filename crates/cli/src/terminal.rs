@@ -31,7 +31,7 @@ impl Terminal {
     }
 
     /// From now on the terminal is another program's, and nobody is asked.
-    pub(crate) fn hand_over(&self) {
+    pub(crate) fn transfer(&self) {
         self.transferred.store(true, Ordering::Release);
     }
 

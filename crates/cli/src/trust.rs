@@ -14,9 +14,9 @@ use valetkey::printable;
 
 use crate::arguments::TrustArgs;
 use crate::failure::CliError;
-use crate::files::{self, Writers};
+use crate::files::{self, AllowedWriters};
 use crate::serve::config_error;
-use crate::settings::{Settings, DEFAULT_FILE};
+use crate::settings::{DEFAULT_FILE, Settings};
 
 /// What the user decided about a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,16 +37,17 @@ pub(crate) struct TrustStore {
 
 impl TrustStore {
     /// The store of this user: below `$XDG_STATE_HOME`, or else `~/.local/state`. `None` without either.
-    pub(crate) fn of_user() -> Option<Self> {
+    pub(crate) fn for_user() -> Option<Self> {
         let absolute_dir = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let state = absolute_dir("XDG_STATE_HOME").or_else(|| Some(absolute_dir("HOME")?.join(".local/state")))?;
+        let state =
+            absolute_dir("XDG_STATE_HOME").or_else(|| Some(absolute_dir("HOME")?.join(".local/state")))?;
         Some(Self { folder: state.join("valetkey/trust") })
     }
 
     /// The decision about a file with this content. A store that others can change holds none.
     pub(crate) fn decision(&self, path: &Path, content: &str) -> Decision {
         let remembered = self.entry_path(path).map_err(|error| error.to_string());
-        match remembered.and_then(|entry| files::read_text(&entry, Writers::UserOnly)) {
+        match remembered.and_then(|entry| files::read_text(&entry, AllowedWriters::UserOnly)) {
             Ok(text) if text.lines().next() == Some(&sha256_hex(content.as_bytes())) => Decision::Trusted,
             Ok(_) => Decision::Changed,
             Err(_) => Decision::None,
@@ -57,7 +58,8 @@ impl TrustStore {
     pub(crate) fn trust(&self, path: &Path, content: &str) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(self.entry_path(path)?)?;
+        let mut file =
+            options.write(true).create(true).truncate(true).mode(0o600).open(self.entry_path(path)?)?;
         // The path is for people who look into the folder.
         writeln!(file, "{}\n{}", sha256_hex(content.as_bytes()), path.canonicalize()?.display())
     }
@@ -91,7 +93,7 @@ fn sha256_hex(bytes: &[u8]) -> String {
 #[allow(clippy::print_stdout, reason = "what was decided is the output of this command")]
 pub(crate) fn run(command: &TrustArgs) -> Result<ExitCode, CliError> {
     let path = command.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
-    let store = TrustStore::of_user()
+    let store = TrustStore::for_user()
         .ok_or_else(|| CliError::failed("there is no folder for decisions; set HOME or XDG_STATE_HOME"))?;
     let store_error = |error: io::Error| CliError::failed(format!("the decision cannot be stored: {error}"));
     let path_text = path.display().to_string();
@@ -102,7 +104,7 @@ pub(crate) fn run(command: &TrustArgs) -> Result<ExitCode, CliError> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut faults = Vec::new();
-    let read = Settings::read_found(path, &mut faults);
+    let read = Settings::read_discovered(path, &mut faults);
     let Some((settings, text)) = read.filter(|_| faults.is_empty()) else {
         return Err(config_error(&faults));
     };

@@ -43,8 +43,12 @@ fn error_message(error: &clap::Error) -> String {
         ErrorKind::ArgumentConflict => {
             format!("{argument} cannot be used with {}", context_text(error, ContextKind::PriorArg))
         }
-        ErrorKind::UnknownArgument => with_suggestion("unexpected argument", error, ContextKind::SuggestedArg),
-        ErrorKind::InvalidSubcommand => with_suggestion("unknown command", error, ContextKind::SuggestedSubcommand),
+        ErrorKind::UnknownArgument => {
+            with_suggestion("unexpected argument", error, ContextKind::SuggestedArg)
+        }
+        ErrorKind::InvalidSubcommand => {
+            with_suggestion("unknown command", error, ContextKind::SuggestedSubcommand)
+        }
         kind => kind.as_str().unwrap_or("the command line cannot be read").to_owned(),
     }
 }

@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::response::{AwsError, ErrorCode};
 use super::services::{invalid_spec, now};
-use super::session_policy::SessionPolicy;
-use super::signature::{Signature, TOKEN_HEADER};
+use super::session_policy::SessionPolicyDocument;
+use super::signature::{RequestSignature, TOKEN_HEADER};
 use super::spec::UserSpec;
 
 const ID_ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -39,7 +39,7 @@ pub(super) struct RoleSession {
     pub(super) source_identity: Option<String>,
     pub(super) tags: Vec<(String, String)>,
     pub(super) transitive_tags: Vec<String>,
-    pub(super) policy: Option<SessionPolicy>,
+    pub(super) policy: Option<SessionPolicyDocument>,
 }
 
 impl CallerPrincipal {
@@ -68,14 +68,14 @@ impl RoleSession {
 }
 
 /// A pair of keys and its owner. `Debug` of the pair prints nothing secret.
-struct Key {
+struct StoredKey {
     credentials: Credentials,
     expires_at: Option<SystemTime>,
     owner: Arc<CallerPrincipal>,
 }
 
 /// All keys: those of users, which never expire, and issued ones, which do.
-pub(super) struct KeyStore(HashMap<String, Key>);
+pub(super) struct KeyStore(HashMap<String, StoredKey>);
 
 impl KeyStore {
     pub(super) fn from_users(users: Vec<UserSpec>) -> io::Result<Self> {
@@ -83,7 +83,7 @@ impl KeyStore {
         for user in users {
             let owner = CallerPrincipal {
                 arn: format!("arn:aws:iam::{}:user/{}", user.account, user.name),
-                user_id: new_id("AIDA"),
+                user_id: random_id("AIDA"),
                 account: user.account,
                 session: None,
             };
@@ -94,7 +94,7 @@ impl KeyStore {
                 None,
                 PROVIDER_NAME,
             );
-            let key = Key { credentials: pair, expires_at: None, owner: Arc::new(owner) };
+            let key = StoredKey { credentials: pair, expires_at: None, owner: Arc::new(owner) };
             if keys.insert(user.access_key_id, key).is_some() {
                 return Err(invalid_spec("two users have the same access key id"));
             }
@@ -105,14 +105,14 @@ impl KeyStore {
     /// The principal that signed the request. Expiry is reported only after the signature is verified, so that it
     /// reveals nothing about keys of others.
     pub(super) fn authenticate(&self, parts: &Parts, body: &[u8]) -> Result<Arc<CallerPrincipal>, AwsError> {
-        let signature = Signature::from_headers(&parts.headers)?;
+        let signature = RequestSignature::from_headers(&parts.headers)?;
         let invalid =
             || AwsError::new(ErrorCode::UnknownKey, "The security token included in the request is invalid.");
         let key = self.0.get(signature.access_key_id).ok_or_else(invalid)?;
         if !key.matches_token(&parts.headers) {
             return Err(invalid());
         }
-        signature.verify(parts, body, &key.pair)?;
+        signature.verify(parts, body, &key.credentials)?;
         if key.expires_at.is_some_and(|at| at <= now()) {
             return Err(AwsError::new(
                 ErrorCode::Expired,
@@ -123,12 +123,19 @@ impl KeyStore {
     }
 
     /// Issues temporary credentials.
-    pub(super) fn issue_credentials(&mut self, owner: CallerPrincipal, expires_at: SystemTime) -> Credentials {
-        let id = new_id("ASIA");
+    pub(super) fn issue_credentials(
+        &mut self,
+        owner: CallerPrincipal,
+        expires_at: SystemTime,
+    ) -> Credentials {
+        let id = random_id("ASIA");
         let secret = random_text(SECRET_ALPHABET, 40);
         let token = format!("IQoJb3JpZ2luX2Vj{}", random_text(SECRET_ALPHABET, 240));
         let pair = Credentials::new(&id, secret, Some(token), Some(expires_at), PROVIDER_NAME);
-        self.0.insert(id, Key { credentials: pair.clone(), expires_at: Some(expires_at), owner: Arc::new(owner) });
+        self.0.insert(
+            id,
+            StoredKey { credentials: pair.clone(), expires_at: Some(expires_at), owner: Arc::new(owner) },
+        );
         pair
     }
 
@@ -139,7 +146,7 @@ impl KeyStore {
     }
 }
 
-impl Key {
+impl StoredKey {
     /// Temporary keys need their session token, long-lived keys have none.
     fn matches_token(&self, headers: &HeaderMap) -> bool {
         let mut tokens = headers.get_all(TOKEN_HEADER).iter();
@@ -152,7 +159,7 @@ impl Key {
 }
 
 /// A new identifier with the prefix of its kind, such as `ASIA`.
-pub(super) fn new_id(kind: &str) -> String {
+pub(super) fn random_id(kind: &str) -> String {
     format!("{kind}{}", random_text(ID_ALPHABET, 16))
 }
 
@@ -176,10 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn new_ids_are_unique_and_shaped_like_aws() {
-        let one = new_id("ASIA");
+    fn random_id_is_unique_with_aws_prefix() {
+        let one = random_id("ASIA");
         assert_eq!(one.len(), 20);
         assert!(one.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()));
-        assert_ne!(one, new_id("ASIA"));
+        assert_ne!(one, random_id("ASIA"));
     }
 }

@@ -15,12 +15,12 @@ const STS_VERSION: &str = "2011-06-15";
 
 /// The services behind the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Service {
+pub(super) enum AwsService {
     Sts,
     SecretsManager,
 }
 
-impl Service {
+impl AwsService {
     /// The JSON protocol of Secrets Manager names its target in a header, the query protocol of STS does not.
     pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         if headers.contains_key(TARGET_HEADER) { Self::SecretsManager } else { Self::Sts }
@@ -38,28 +38,28 @@ impl Service {
 /// An action and its input.
 pub(super) struct ParsedRequest {
     pub(super) action: String,
-    pub(super) input: Input,
+    pub(super) input: ActionInput,
 }
 
 /// The input of an action, as its protocol encodes it.
-pub(super) enum Input {
+pub(super) enum ActionInput {
     Query(FormBody),
     Json(Value),
 }
 
 impl ParsedRequest {
     pub(super) async fn parse(parts: &Parts, body: &[u8]) -> Result<Self, AwsError> {
-        match Service::from_headers(&parts.headers) {
-            Service::Sts => Self::parse_query(parts, body).await,
-            Service::SecretsManager => Self::parse_json(parts, body),
+        match AwsService::from_headers(&parts.headers) {
+            AwsService::Sts => Self::parse_query(parts, body).await,
+            AwsService::SecretsManager => Self::parse_json(parts, body),
         }
     }
 
     /// The role or secret that the action applies to.
     pub(super) fn resource(&self) -> Option<&str> {
         match &self.input {
-            Input::Query(form) => form.get("RoleArn"),
-            Input::Json(input) => input.get("SecretId").and_then(Value::as_str),
+            ActionInput::Query(form) => form.get("RoleArn"),
+            ActionInput::Json(input) => input.get("SecretId").and_then(Value::as_str),
         }
     }
 
@@ -77,7 +77,7 @@ impl ParsedRequest {
             let message = format!("Could not find operation {action} for version {version}");
             return Err(AwsError::new(ErrorCode::UnknownAction, message));
         }
-        Ok(Self { action, input: Input::Query(form) })
+        Ok(Self { action, input: ActionInput::Query(form) })
     }
 
     fn parse_json(parts: &Parts, body: &[u8]) -> Result<Self, AwsError> {
@@ -97,7 +97,7 @@ impl ParsedRequest {
         if !input.is_object() {
             return Err(malformed());
         }
-        Ok(Self { action: action.to_owned(), input: Input::Json(input) })
+        Ok(Self { action: action.to_owned(), input: ActionInput::Json(input) })
     }
 }
 

@@ -6,8 +6,8 @@ use std::fmt;
 use axum::http::HeaderMap;
 use serde::{Serialize, Serializer};
 
-use super::request::{ParsedRequest, Service};
-use super::signature::Signature;
+use super::request::{AwsService, ParsedRequest};
+use super::signature::RequestSignature;
 
 const MAX_RECORDS: usize = 10_000;
 const MAX_FIELD_CHARS: usize = 200;
@@ -55,8 +55,9 @@ impl Serialize for RequestOutcome {
 }
 
 impl RequestRecord {
-    pub(super) fn from_headers(service: Service, headers: &HeaderMap) -> Self {
-        let key = Signature::from_headers(headers).ok().map(|signature| last_four(signature.access_key_id));
+    pub(super) fn from_headers(service: AwsService, headers: &HeaderMap) -> Self {
+        let key =
+            RequestSignature::from_headers(headers).ok().map(|signature| last_four(signature.access_key_id));
         Self {
             service: service.signing_name(),
             action: String::new(),

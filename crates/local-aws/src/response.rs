@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::request::Service;
+use super::request::AwsService;
 
 const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
@@ -51,11 +51,11 @@ pub(super) enum ErrorCode {
 
 impl ErrorCode {
     /// The error code of this service.
-    pub(super) fn as_str(self, service: Service) -> &'static str {
+    pub(super) fn as_str(self, service: AwsService) -> &'static str {
         let (sts, secrets_manager) = self.codes();
         match service {
-            Service::Sts => sts,
-            Service::SecretsManager => secrets_manager,
+            AwsService::Sts => sts,
+            AwsService::SecretsManager => secrets_manager,
         }
     }
 
@@ -76,21 +76,25 @@ impl ErrorCode {
         }
     }
 
-    fn http_status(self, service: Service) -> StatusCode {
+    fn http_status(self, service: AwsService) -> StatusCode {
         match (service, self) {
             (_, Self::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
-            (Service::SecretsManager, _) => StatusCode::BAD_REQUEST,
+            (AwsService::SecretsManager, _) => StatusCode::BAD_REQUEST,
             (
-                Service::Sts,
-                Self::MissingToken | Self::UnknownKey | Self::SignatureMismatch | Self::Expired | Self::Denied,
+                AwsService::Sts,
+                Self::MissingToken
+                | Self::UnknownKey
+                | Self::SignatureMismatch
+                | Self::Expired
+                | Self::Denied,
             ) => StatusCode::FORBIDDEN,
-            (Service::Sts, _) => StatusCode::BAD_REQUEST,
+            (AwsService::Sts, _) => StatusCode::BAD_REQUEST,
         }
     }
 }
 
 /// The HTTP response for a result.
-pub(super) fn build_response(service: Service, outcome: Result<ServiceResponse, AwsError>) -> Response {
+pub(super) fn build_response(service: AwsService, outcome: Result<ServiceResponse, AwsError>) -> Response {
     let request_id = Uuid::new_v4().to_string();
     let (status, body) = match outcome {
         Ok(ServiceResponse::Xml(action, result)) => {
@@ -100,8 +104,8 @@ pub(super) fn build_response(service: Service, outcome: Result<ServiceResponse, 
         Err(error) => (error.code.http_status(service), error_body(service, &error, &request_id)),
     };
     let content_type = match service {
-        Service::Sts => "text/xml",
-        Service::SecretsManager => "application/x-amz-json-1.1",
+        AwsService::Sts => "text/xml",
+        AwsService::SecretsManager => "application/x-amz-json-1.1",
     };
     let mut response = (status, Body::from(body)).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -118,15 +122,15 @@ fn xml_result(action: &str, result: &str, request_id: &str) -> String {
     )
 }
 
-fn error_body(service: Service, error: &AwsError, request_id: &str) -> String {
+fn error_body(service: AwsService, error: &AwsError, request_id: &str) -> String {
     let code = error.code.as_str(service);
     match service {
-        Service::Sts => format!(
+        AwsService::Sts => format!(
             "<ErrorResponse xmlns=\"{STS_NAMESPACE}\"><Error><Type>Sender</Type><Code>{code}</Code>{}</Error>\
              <RequestId>{request_id}</RequestId></ErrorResponse>",
             element("Message", &error.message)
         ),
-        Service::SecretsManager => json!({ "__type": code, "Message": error.message }).to_string(),
+        AwsService::SecretsManager => json!({ "__type": code, "Message": error.message }).to_string(),
     }
 }
 
@@ -160,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn element_with_markup_escapes_it() {
+    fn element_with_markup_escapes_text() {
         assert_eq!(
             element("Message", "a<b>&\"'\u{0}"),
             "<Message>a&lt;b&gt;&amp;&quot;&apos;\u{fffd}</Message>"
@@ -169,9 +173,9 @@ mod tests {
 
     #[test]
     fn error_code_of_expired_keys_follows_the_service() {
-        assert_eq!(ErrorCode::Expired.as_str(Service::Sts), "ExpiredToken");
-        assert_eq!(ErrorCode::Expired.as_str(Service::SecretsManager), "ExpiredTokenException");
-        assert_eq!(ErrorCode::Expired.http_status(Service::Sts), StatusCode::FORBIDDEN);
-        assert_eq!(ErrorCode::Expired.http_status(Service::SecretsManager), StatusCode::BAD_REQUEST);
+        assert_eq!(ErrorCode::Expired.as_str(AwsService::Sts), "ExpiredToken");
+        assert_eq!(ErrorCode::Expired.as_str(AwsService::SecretsManager), "ExpiredTokenException");
+        assert_eq!(ErrorCode::Expired.http_status(AwsService::Sts), StatusCode::FORBIDDEN);
+        assert_eq!(ErrorCode::Expired.http_status(AwsService::SecretsManager), StatusCode::BAD_REQUEST);
     }
 }

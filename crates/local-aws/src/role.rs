@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::key_store::{CallerPrincipal, new_id};
+use super::key_store::{CallerPrincipal, random_id};
 use super::services::invalid_spec;
 use super::spec::RoleSpec;
 
@@ -24,11 +24,11 @@ impl TryFrom<RoleSpec> for Role {
 
     fn try_from(spec: RoleSpec) -> io::Result<Self> {
         let (account, name) =
-            parse_arn(&spec.arn).ok_or_else(|| invalid_spec(format!("not a role ARN: {}", spec.arn)))?;
+            parse_role_arn(&spec.arn).ok_or_else(|| invalid_spec(format!("not a role ARN: {}", spec.arn)))?;
         Ok(Self {
             account: account.to_owned(),
             name: name.to_owned(),
-            id: new_id("AROA"),
+            id: random_id("AROA"),
             arn: spec.arn,
             max_session_duration: spec.max_session_duration,
             trusted_principals: spec.trusted_principals,
@@ -48,7 +48,7 @@ impl Role {
     }
 }
 
-fn parse_arn(arn: &str) -> Option<(&str, &str)> {
+fn parse_role_arn(arn: &str) -> Option<(&str, &str)> {
     let (account, path) = arn.strip_prefix("arn:aws:iam::")?.split_once(":role/")?;
     let name = path.rsplit('/').next().filter(|name| !name.is_empty())?;
     (account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())).then_some((account, name))
@@ -64,20 +64,23 @@ mod tests {
     }
 
     #[test]
-    fn parse_arn_with_a_path_returns_the_last_part() {
-        assert_eq!(parse_arn("arn:aws:iam::111111111111:role/team/agent"), Some(("111111111111", "agent")));
+    fn parse_role_arn_with_path_returns_last_part() {
+        assert_eq!(
+            parse_role_arn("arn:aws:iam::111111111111:role/team/agent"),
+            Some(("111111111111", "agent"))
+        );
         for wrong in [
             "",
             "arn:aws:iam::111111111111:user/a",
             "arn:aws:iam::1:role/a",
             "arn:aws:iam::111111111111:role/",
         ] {
-            assert!(parse_arn(wrong).is_none(), "{wrong}");
+            assert!(parse_role_arn(wrong).is_none(), "{wrong}");
         }
     }
 
     #[test]
-    fn role_trusts_named_principals_with_the_external_id() -> io::Result<()> {
+    fn role_trusts_principal_with_external_id() -> io::Result<()> {
         let arn = "arn:aws:iam::111111111111:role/agent";
         let role = Role::try_from(RoleSpec::new(arn).trusts("999999999999").external_id("right"))?;
         assert!(role.trusts(&user_caller("999999999999", "broker"), Some("right")));

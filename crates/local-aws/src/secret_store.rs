@@ -18,7 +18,7 @@ use super::spec::SecretSpec;
 const REGION: &str = "us-east-1";
 const SUFFIX_ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const STAGE_CURRENT: &str = "AWSCURRENT";
-const PREVIOUS: &str = "AWSPREVIOUS";
+const STAGE_PREVIOUS: &str = "AWSPREVIOUS";
 
 /// The secrets of all accounts.
 pub(super) struct SecretStore(Vec<StoredSecret>);
@@ -29,10 +29,10 @@ struct StoredSecret {
     arn: String,
     readers: Vec<String>,
     created_at: SystemTime,
-    versions: Vec<Version>,
+    versions: Vec<SecretVersion>,
 }
 
-struct Version {
+struct SecretVersion {
     id: String,
     value: SecretString,
     stages: Vec<&'static str>,
@@ -41,7 +41,7 @@ struct Version {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct GetSecretValue {
+struct GetSecretValueInput {
     secret_id: Option<String>,
     version_id: Option<String>,
     version_stage: Option<String>,
@@ -49,7 +49,7 @@ struct GetSecretValue {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct DescribeSecret {
+struct DescribeSecretInput {
     secret_id: Option<String>,
 }
 
@@ -75,19 +75,21 @@ impl SecretStore {
         input: &Value,
     ) -> Result<ServiceResponse, AwsError> {
         match action {
-            "GetSecretValue" => {
-                let request: GetSecretValue = deserialize_input(input)?;
+            "GetSecretValueInput" => {
+                let request: GetSecretValueInput = deserialize_input(input)?;
                 let secret = self.find_readable(caller, action, request.secret_id.as_deref())?;
-                secret.find_version(&request).map(|version| ServiceResponse::Json(secret.value_response(version)))
+                secret
+                    .find_version(&request)
+                    .map(|version| ServiceResponse::Json(secret.value_response(version)))
             }
-            "DescribeSecret" => {
-                let request: DescribeSecret = deserialize_input(input)?;
+            "DescribeSecretInput" => {
+                let request: DescribeSecretInput = deserialize_input(input)?;
                 let secret = self.find_readable(caller, action, request.secret_id.as_deref())?;
                 Ok(ServiceResponse::Json(secret.describe_response()))
             }
             _ => Err(AwsError::new(
                 ErrorCode::UnknownAction,
-                "The local AWS supports GetSecretValue and DescribeSecret only.",
+                "The local AWS supports GetSecretValueInput and DescribeSecretInput only.",
             )),
         }
     }
@@ -104,7 +106,12 @@ impl SecretStore {
         }
     }
 
-    fn find_readable(&self, caller: &CallerPrincipal, action: &str, id: Option<&str>) -> Result<&StoredSecret, AwsError> {
+    fn find_readable(
+        &self,
+        caller: &CallerPrincipal,
+        action: &str,
+        id: Option<&str>,
+    ) -> Result<&StoredSecret, AwsError> {
         let id = id.filter(|id| !id.is_empty()).ok_or_else(|| {
             AwsError::new(
                 ErrorCode::Invalid,
@@ -138,7 +145,7 @@ impl SecretStore {
 impl From<SecretSpec> for StoredSecret {
     fn from(spec: SecretSpec) -> Self {
         let suffix = random_text(SUFFIX_ALPHABET, 6);
-        let first = Version::new_current(spec.value);
+        let first = SecretVersion::new_current(spec.value);
         Self {
             arn: format!("arn:aws:secretsmanager:{REGION}:{}:secret:{}-{suffix}", spec.account, spec.name),
             account: spec.account,
@@ -155,12 +162,12 @@ impl StoredSecret {
         self.readers.contains(&caller.account)
     }
 
-    fn find_version(&self, request: &GetSecretValue) -> Result<&Version, AwsError> {
+    fn find_version(&self, request: &GetSecretValueInput) -> Result<&SecretVersion, AwsError> {
         let stage = match (&request.version_id, &request.version_stage) {
             (None, None) => Some(STAGE_CURRENT),
             (_, stage) => stage.as_deref(),
         };
-        let fits = |it: &&Version| {
+        let fits = |it: &&SecretVersion| {
             request.version_id.as_ref().is_none_or(|id| *id == it.id)
                 && stage.is_none_or(|stage| it.stages.contains(&stage))
         };
@@ -179,17 +186,17 @@ impl StoredSecret {
     fn rotate(&mut self, value: &str) -> String {
         for version in &mut self.versions {
             let was_current = version.stages.contains(&STAGE_CURRENT);
-            version.stages = if was_current { vec![PREVIOUS] } else { Vec::new() };
+            version.stages = if was_current { vec![STAGE_PREVIOUS] } else { Vec::new() };
         }
         // AWS removes versions without a stage some time later; here they go at once.
         self.versions.retain(|version| !version.stages.is_empty());
-        let next = Version::new_current(value.into());
+        let next = SecretVersion::new_current(value.into());
         let id = next.id.clone();
         self.versions.push(next);
         id
     }
 
-    fn value_response(&self, version: &Version) -> Value {
+    fn value_response(&self, version: &SecretVersion) -> Value {
         json!({
             "ARN": self.arn,
             "Name": self.name,
@@ -214,7 +221,7 @@ impl StoredSecret {
     }
 }
 
-impl Version {
+impl SecretVersion {
     fn new_current(value: SecretString) -> Self {
         Self { id: Uuid::new_v4().to_string(), value, stages: vec![STAGE_CURRENT], created_at: now() }
     }

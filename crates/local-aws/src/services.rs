@@ -14,7 +14,7 @@ use axum::response::Response;
 use tokio::time::timeout;
 
 use super::key_store::KeyStore;
-use super::request::{Input, ParsedRequest, Service};
+use super::request::{ActionInput, AwsService, ParsedRequest};
 use super::request_log::{RequestLog, RequestOutcome, RequestRecord};
 use super::response::{AwsError, ErrorCode, ServiceResponse, build_response};
 use super::role::Role;
@@ -46,7 +46,7 @@ impl Services {
     /// Reads, authenticates, dispatches and records one request.
     pub(super) async fn respond(&self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
-        let service = Service::from_headers(&parts.headers);
+        let service = AwsService::from_headers(&parts.headers);
         let mut record = RequestRecord::from_headers(service, &parts.headers);
         let outcome = match timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY_BYTES)).await {
             Ok(Ok(body)) => self.dispatch(&parts, &body, &mut record).await,
@@ -77,8 +77,10 @@ impl Services {
         record.caller = Some(caller.arn.clone());
         let request = request?;
         match &request.input {
-            Input::Query(form) => sts::dispatch(self, &caller, &request.action, form),
-            Input::Json(input) => lock_ignoring_poison(&self.secrets).dispatch(&caller, &request.action, input),
+            ActionInput::Query(form) => sts::dispatch(self, &caller, &request.action, form),
+            ActionInput::Json(input) => {
+                lock_ignoring_poison(&self.secrets).dispatch(&caller, &request.action, input)
+            }
         }
     }
 

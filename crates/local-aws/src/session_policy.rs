@@ -1,35 +1,35 @@
-//! `SessionPolicy`: what a session may still do of what its role may. A policy that cannot be evaluated is refused.
+//! `SessionPolicyDocument`: what a session may still do of what its role may. A policy that cannot be evaluated is refused.
 
 use serde::Deserialize;
 
 use super::response::{AwsError, ErrorCode};
 
-const MAX_LENGTH: usize = 2048;
+const MAX_POLICY_CHARS: usize = 2048;
 
 /// A session policy: it allows nothing but what it names.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub(super) struct SessionPolicy {
+pub(super) struct SessionPolicyDocument {
     #[serde(rename = "Version")]
     _version: Option<String>,
     #[serde(rename = "Id")]
     _id: Option<String>,
-    statement: OneOrMore<Statement>,
+    statement: OneOrMore<PolicyStatement>,
 }
 
 /// Unknown fields are errors: conditions and `Not…` elements are not evaluated, and ignoring them would allow too much.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Statement {
+struct PolicyStatement {
     #[serde(rename = "Sid")]
     _sid: Option<String>,
-    effect: Effect,
+    effect: StatementEffect,
     action: OneOrMore<String>,
     resource: OneOrMore<String>,
 }
 
 #[derive(Debug, PartialEq, Eq, Deserialize)]
-enum Effect {
+enum StatementEffect {
     Allow,
     Deny,
 }
@@ -50,11 +50,12 @@ impl<T> OneOrMore<T> {
     }
 }
 
-impl SessionPolicy {
+impl SessionPolicyDocument {
     pub(super) fn parse(document: &str) -> Result<Self, AwsError> {
-        if document.chars().count() > MAX_LENGTH {
-            let message =
-                format!("1 validation error detected: 'policy' must have length of at most {MAX_LENGTH}");
+        if document.chars().count() > MAX_POLICY_CHARS {
+            let message = format!(
+                "1 validation error detected: 'policy' must have length of at most {MAX_POLICY_CHARS}"
+            );
             return Err(AwsError::new(ErrorCode::Invalid, message));
         }
         serde_json::from_str(document).map_err(|_| {
@@ -67,21 +68,25 @@ impl SessionPolicy {
 
     /// Whether a statement allows the action and none denies it.
     pub(super) fn allows(&self, action: &str, resource: &str) -> bool {
-        let applies = |effect: Effect| {
+        let applies = |effect: StatementEffect| {
             self.statement.as_slice().iter().any(|it| it.effect == effect && it.applies_to(action, resource))
         };
-        applies(Effect::Allow) && !applies(Effect::Deny)
+        applies(StatementEffect::Allow) && !applies(StatementEffect::Deny)
     }
 }
 
-impl Statement {
+impl PolicyStatement {
     fn applies_to(&self, action: &str, resource: &str) -> bool {
         let action = action.to_ascii_lowercase();
         self.action
             .as_slice()
             .iter()
             .any(|pattern| matches_wildcard(pattern.to_ascii_lowercase().as_bytes(), action.as_bytes()))
-            && self.resource.as_slice().iter().any(|pattern| matches_wildcard(pattern.as_bytes(), resource.as_bytes()))
+            && self
+                .resource
+                .as_slice()
+                .iter()
+                .any(|pattern| matches_wildcard(pattern.as_bytes(), resource.as_bytes()))
     }
 }
 
@@ -114,34 +119,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn policy_with_allow_and_deny_prefers_deny() -> Result<(), AwsError> {
-        let policy = SessionPolicy::parse(
+    fn allows_with_allow_and_deny_prefers_deny() -> Result<(), AwsError> {
+        let policy = SessionPolicyDocument::parse(
             r#"{"Version":"2012-10-17","Statement":[
                 {"Effect":"Allow","Action":["secretsmanager:Get*"],"Resource":"*:secret:a/*"},
                 {"Effect":"Deny","Action":"*","Resource":"*:secret:a/no-??????"}]}"#,
         )?;
         assert!(policy.allows("secretsmanager:getSecretValue", "arn:1:secret:a/b-abcdef"));
-        assert!(!policy.allows("secretsmanager:GetSecretValue", "arn:1:secret:a/no-abcdef"));
-        assert!(!policy.allows("secretsmanager:DescribeSecret", "arn:1:secret:a/b-abcdef"));
+        assert!(!policy.allows("secretsmanager:GetSecretValueInput", "arn:1:secret:a/no-abcdef"));
+        assert!(!policy.allows("secretsmanager:DescribeSecretInput", "arn:1:secret:a/b-abcdef"));
         assert!(!policy.allows("sts:AssumeRole", "arn:1:secret:a/b-abcdef"));
         Ok(())
     }
 
     #[test]
-    fn policy_with_unknown_elements_is_malformed() {
+    fn parse_policy_with_unknown_elements_fails() {
         let condition = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*","Condition":{}}}"#;
         for document in
             ["", "{}", "[]", condition, r#"{"Statement":{"Effect":"Allow","NotAction":"*","Resource":"*"}}"#]
         {
             assert!(
-                SessionPolicy::parse(document).is_err_and(|error| error.code == ErrorCode::MalformedPolicy),
+                SessionPolicyDocument::parse(document)
+                    .is_err_and(|error| error.code == ErrorCode::MalformedPolicy),
                 "{document}"
             );
         }
     }
 
     #[test]
-    fn matches_follows_stars_and_question_marks() {
+    fn matches_wildcard_supports_star_and_question_mark() {
         for (pattern, text) in [("*", ""), ("a*c", "abbc"), ("a*c", "ac"), ("*a*b", "xaxbxb"), ("a?c", "abc")]
         {
             assert!(matches_wildcard(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");

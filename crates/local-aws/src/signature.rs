@@ -12,7 +12,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use subtle::ConstantTimeEq;
 
-use super::request::Service;
+use super::request::AwsService;
 use super::response::{AwsError, ErrorCode};
 use super::services::now;
 
@@ -21,7 +21,7 @@ const DATE_HEADER: &str = "x-amz-date";
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
 
 /// The content of an `Authorization` header.
-pub(super) struct Signature<'a> {
+pub(super) struct RequestSignature<'a> {
     pub(super) access_key_id: &'a str,
     scope_date: &'a str,
     region: &'a str,
@@ -30,7 +30,7 @@ pub(super) struct Signature<'a> {
     signature_hex: &'a str,
 }
 
-impl<'a> Signature<'a> {
+impl<'a> RequestSignature<'a> {
     /// Parses the header; a request without one is unauthenticated.
     pub(super) fn from_headers(headers: &'a HeaderMap) -> Result<Self, AwsError> {
         let header = headers.get(AUTHORIZATION).ok_or_else(|| {
@@ -54,14 +54,21 @@ impl<'a> Signature<'a> {
             return None;
         };
         let signed_headers = field("SignedHeaders")?.split(';').collect();
-        Some(Self { access_key_id, scope_date: day, region, service, signed_headers, signature_hex: field("Signature")? })
+        Some(Self {
+            access_key_id,
+            scope_date: day,
+            region,
+            service,
+            signed_headers,
+            signature_hex: field("Signature")?,
+        })
     }
 
     /// Succeeds if the secret of `key` signed exactly this request, for this service, within the last 15 minutes.
     pub(super) fn verify(&self, parts: &Parts, body: &[u8], key: &Credentials) -> Result<(), AwsError> {
         let time = self.check_date(&parts.headers)?;
         self.check_scope(&parts.headers)?;
-        let request = self.signed_request(parts, body)?;
+        let request = self.signable_request(parts, body)?;
         let mut settings = SigningSettings::default();
         // Sign exactly the headers that the client signed.
         settings.excluded_headers = None;
@@ -76,12 +83,19 @@ impl<'a> Signature<'a> {
             .map_err(|_| signature_mismatch())?
             .into();
         let (_, expected) = sign(request, &params).map_err(|_| signature_mismatch())?.into_parts();
-        if bool::from(expected.as_bytes().ct_eq(self.signature_hex.as_bytes())) { Ok(()) } else { Err(signature_mismatch()) }
+        if bool::from(expected.as_bytes().ct_eq(self.signature_hex.as_bytes())) {
+            Ok(())
+        } else {
+            Err(signature_mismatch())
+        }
     }
 
     fn check_date(&self, headers: &HeaderMap) -> Result<SystemTime, AwsError> {
-        let date =
-            headers.get(DATE_HEADER).and_then(|date| date.to_str().ok()).and_then(parse_basic_date).ok_or_else(|| {
+        let date = headers
+            .get(DATE_HEADER)
+            .and_then(|date| date.to_str().ok())
+            .and_then(parse_basic_date)
+            .ok_or_else(|| {
                 AwsError::new(ErrorCode::IncompleteSignature, "Date must be in ISO-8601 'basic format'.")
             })?;
         let (earliest, latest) = (now().checked_sub(MAX_CLOCK_SKEW), now().checked_add(MAX_CLOCK_SKEW));
@@ -95,7 +109,7 @@ impl<'a> Signature<'a> {
     }
 
     fn check_scope(&self, headers: &HeaderMap) -> Result<(), AwsError> {
-        let service = Service::from_headers(headers).signing_name();
+        let service = AwsService::from_headers(headers).signing_name();
         if self.service != service {
             let message = format!("Credential should be scoped to correct service: '{service}'.");
             return Err(AwsError::new(ErrorCode::SignatureMismatch, message));
@@ -110,7 +124,7 @@ impl<'a> Signature<'a> {
         Ok(())
     }
 
-    fn signed_request<'r>(
+    fn signable_request<'r>(
         &'r self,
         parts: &'r Parts,
         body: &'r [u8],
@@ -143,7 +157,7 @@ fn signature_mismatch() -> AwsError {
     AwsError::new(
         ErrorCode::SignatureMismatch,
         "The request signature we calculated does not match the signature you provided. \
-         Check your AWS Secret Access Key and signing method.",
+         Check your AWS Secret Access StoredKey and signing method.",
     )
 }
 
@@ -164,9 +178,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn instant_accepts_the_basic_format_only() {
-        let epoch =
-            parse_basic_date("19700101T000100Z").and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+    fn parse_basic_date_accepts_basic_format_only() {
+        let epoch = parse_basic_date("19700101T000100Z")
+            .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
         assert_eq!(epoch, Some(Duration::from_secs(60)));
         for wrong in [
             "",
@@ -181,11 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn signature_without_all_fields_is_rejected() {
+    fn parse_signature_with_missing_field_fails() {
         let whole = "AWS4-HMAC-SHA256 Credential=AKIA/20260101/r/sts/aws4_request, SignedHeaders=host;x-amz-date, Signature=ab";
-        assert!(Signature::parse(whole).is_some_and(|it| it.access_key_id == "AKIA" && it.signature_hex == "ab"));
+        assert!(
+            RequestSignature::parse(whole)
+                .is_some_and(|it| it.access_key_id == "AKIA" && it.signature_hex == "ab")
+        );
         for broken in ["", "Bearer x", "AWS4-HMAC-SHA256 Credential=AKIA, SignedHeaders=host, Signature=ab"] {
-            assert!(Signature::parse(broken).is_none(), "{broken}");
+            assert!(RequestSignature::parse(broken).is_none(), "{broken}");
         }
     }
 }

@@ -109,7 +109,7 @@ impl RoleSpec {
         self
     }
 
-    /// Allows sessions of up to `max_session`.
+    /// Allows sessions of up to `max_session_duration`.
     pub fn max_session_duration(mut self, max_session: Duration) -> Self {
         self.max_session_duration = max_session;
         self

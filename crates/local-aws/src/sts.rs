@@ -11,11 +11,11 @@ use super::request::FormBody;
 use super::response::{AwsError, ErrorCode, ServiceResponse, element};
 use super::role::Role;
 use super::services::{Services, lock_ignoring_poison, now};
-use super::session_policy::SessionPolicy;
+use super::session_policy::SessionPolicyDocument;
 
-const MIN_DURATION: u64 = 900;
-const DEFAULT_DURATION: u64 = 3600;
-const MAX_CHAINED_DURATION: u64 = 3600;
+const MIN_DURATION_SECONDS: u64 = 900;
+const DEFAULT_DURATION_SECONDS: u64 = 3600;
+const MAX_CHAINED_DURATION_SECONDS: u64 = 3600;
 const MAX_TAGS: usize = 50;
 
 pub(super) fn dispatch(
@@ -25,7 +25,7 @@ pub(super) fn dispatch(
     form: &FormBody,
 ) -> Result<ServiceResponse, AwsError> {
     match action {
-        "GetCallerIdentity" => Ok(ServiceResponse::Xml("GetCallerIdentity", caller_identity(caller))),
+        "GetCallerIdentity" => Ok(ServiceResponse::Xml("GetCallerIdentity", caller_identity_xml(caller))),
         "AssumeRole" => Ok(ServiceResponse::Xml("AssumeRole", assume_role(services, caller, form)?)),
         _ => {
             let message = format!("Could not find operation {action} for version 2011-06-15");
@@ -35,7 +35,7 @@ pub(super) fn dispatch(
 }
 
 /// Needs no permission, as in AWS.
-fn caller_identity(caller: &CallerPrincipal) -> String {
+fn caller_identity_xml(caller: &CallerPrincipal) -> String {
     [element("Arn", &caller.arn), element("UserId", &caller.user_id), element("Account", &caller.account)]
         .concat()
 }
@@ -82,19 +82,19 @@ fn expiry_out_of_range_error() -> AwsError {
 
 fn session_duration(form: &FormBody, role: &Role, caller: &CallerPrincipal) -> Result<Duration, AwsError> {
     let seconds = match form.get("DurationSeconds") {
-        None => DEFAULT_DURATION.min(role.max_session_duration.as_secs()),
+        None => DEFAULT_DURATION_SECONDS.min(role.max_session_duration.as_secs()),
         Some(text) => text
             .parse()
             .map_err(|_| AwsError::new(ErrorCode::Malformed, "'durationSeconds' is not a number."))?,
     };
-    let message = if seconds < MIN_DURATION {
+    let message = if seconds < MIN_DURATION_SECONDS {
         format!(
             "1 validation error detected: Value '{seconds}' at 'durationSeconds' failed to satisfy constraint: \
-             Member must have value greater than or equal to {MIN_DURATION}"
+             Member must have value greater than or equal to {MIN_DURATION_SECONDS}"
         )
     } else if seconds > role.max_session_duration.as_secs() {
         "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.".to_owned()
-    } else if caller.session.is_some() && seconds > MAX_CHAINED_DURATION {
+    } else if caller.session.is_some() && seconds > MAX_CHAINED_DURATION_SECONDS {
         "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining."
             .to_owned()
     } else {
@@ -103,7 +103,11 @@ fn session_duration(form: &FormBody, role: &Role, caller: &CallerPrincipal) -> R
     Err(AwsError::new(ErrorCode::Invalid, message))
 }
 
-fn build_role_session(form: &FormBody, role: &Role, caller: &CallerPrincipal) -> Result<RoleSession, AwsError> {
+fn build_role_session(
+    form: &FormBody,
+    role: &Role,
+    caller: &CallerPrincipal,
+) -> Result<RoleSession, AwsError> {
     if form.0.iter().any(|(key, _)| key.starts_with("PolicyArns.")) {
         return Err(AwsError::new(ErrorCode::Invalid, "The local AWS has no managed policies."));
     }
@@ -112,12 +116,16 @@ fn build_role_session(form: &FormBody, role: &Role, caller: &CallerPrincipal) ->
         source_identity: resolve_source_identity(form, role, caller)?,
         tags: session_tags(form, caller)?,
         transitive_tags: merge_transitive_tags(form, caller),
-        policy: form.get("Policy").map(SessionPolicy::parse).transpose()?,
+        policy: form.get("Policy").map(SessionPolicyDocument::parse).transpose()?,
     })
 }
 
 /// A source identity stays the same along a chain of roles.
-fn resolve_source_identity(form: &FormBody, role: &Role, caller: &CallerPrincipal) -> Result<Option<String>, AwsError> {
+fn resolve_source_identity(
+    form: &FormBody,
+    role: &Role,
+    caller: &CallerPrincipal,
+) -> Result<Option<String>, AwsError> {
     let inherited = caller.session.as_ref().and_then(|session| session.source_identity.as_deref());
     let requested = form.get("SourceIdentity").map(|id| check_name(id, "sourceIdentity")).transpose()?;
     match (inherited, requested) {

@@ -108,7 +108,7 @@ impl McpConfig {
     ///
     /// # Errors
     /// `Invalid` when the text is no such object or longer than 4 MiB: reported by line and column, never by content. What is
-    /// wrong with single servers is in [`faults`](Self::faults).
+    /// wrong with single servers is in [`faults`](Self::violations).
     pub fn parse(text: &str, variables: &Variables) -> Result<Self> {
         if text.len() > MAX_FILE {
             return Err(Error::invalid("mcpServers", "must be a file of at most 4 MiB"));

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Each member, and the members that it may depend on. A member that is not listed is a fault: decide where it stands.
-const MAY_NAME: [(&str, &[&str]); 10] = [
+const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 10] = [
     ("valetkey-core", &[]),
     ("valetkey-backends", &["valetkey-core"]),
     ("valetkey-tools", &["valetkey-core"]),
@@ -30,7 +30,7 @@ const MAY_NAME: [(&str, &[&str]); 10] = [
 ];
 
 /// Outside crates that only one member may name, since their types change often.
-const ONLY_IN: [(&str, &str); 1] = [("rmcp", "valetkey-mcp")];
+const RESTRICTED_CRATES: [(&str, &str); 1] = [("rmcp", "valetkey-mcp")];
 
 pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
     house.manifests.iter().flat_map(check_member).collect()
@@ -38,16 +38,19 @@ pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
 
 fn check_member(manifest: &Manifest) -> Vec<Violation> {
     let Some(package) = manifest.package.as_deref() else { return Vec::new() };
-    let Some((_, allowed)) = MAY_NAME.iter().find(|(name, _)| *name == package) else {
+    let Some((_, allowed)) = ALLOWED_DEPENDENCIES.iter().find(|(name, _)| *name == package) else {
         let what = format!("`{package}` has no place in the dependency direction");
         return vec![Violation::new(&manifest.path, 1, what, "add it to xtask/src/tidy/direction.rs")];
     };
-    manifest.runtime_dependencies().filter_map(|dependency| check_edge(manifest, package, allowed, dependency)).collect()
+    manifest
+        .runtime_dependencies()
+        .filter_map(|dependency| check_edge(manifest, package, allowed, dependency))
+        .collect()
 }
 
 fn check_edge(manifest: &Manifest, from: &str, allowed: &[&str], to: &Dependency) -> Option<Violation> {
-    let ours = MAY_NAME.iter().any(|(name, _)| *name == to.name);
-    let owner = ONLY_IN.iter().find(|(name, owner)| *name == to.name && *owner != from);
+    let ours = ALLOWED_DEPENDENCIES.iter().any(|(name, _)| *name == to.name);
+    let owner = RESTRICTED_CRATES.iter().find(|(name, owner)| *name == to.name && *owner != from);
     let remedy = match owner {
         Some((_, owner)) => format!("only {owner} may; keep its types behind that crate"),
         None if ours && !allowed.contains(&to.name.as_str()) => {
@@ -68,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edge_outward_is_a_fault() {
+    fn check_outward_dependency_is_violation() {
         for (from, to) in [("valetkey-core", "valetkey-tools"), ("valetkey-mcp", "valetkey-backends")] {
             assert_eq!(violations(from, to, "dependencies").len(), 1, "{from} -> {to}");
         }
@@ -76,19 +79,22 @@ mod tests {
     }
 
     #[test]
-    fn tests_may_name_what_the_crate_may_not() {
+    fn check_dev_dependency_passes() {
         assert!(violations("valetkey-tools", "valetkey-backends", "dev-dependencies").is_empty());
-        assert_eq!(violations("valetkey-tools", "valetkey-backends", "target.'cfg(unix)'.dependencies").len(), 1);
+        assert_eq!(
+            violations("valetkey-tools", "valetkey-backends", "target.'cfg(unix)'.dependencies").len(),
+            1
+        );
     }
 
     #[test]
-    fn rmcp_stays_in_one_crate() {
+    fn check_rmcp_outside_mcp_is_violation() {
         assert_eq!(violations("valetkey-cli", "rmcp", "dependencies").len(), 1);
         assert!(violations("valetkey-mcp", "rmcp", "dependencies").is_empty());
     }
 
     #[test]
-    fn a_new_member_must_be_placed() {
+    fn check_unlisted_member_is_violation() {
         assert_eq!(violations("valetkey-new", "serde", "dependencies").len(), 1);
     }
 }

@@ -5,9 +5,9 @@ use std::{collections::HashSet, fs, path::Path, process::Command};
 use super::{
     Violation,
     manifest::Manifest,
-    source::{Kind, SourceFile},
+    source::{FileKind, SourceFile},
 };
-use crate::{XtaskError, Result};
+use crate::{Result, XtaskError};
 
 /// The files of the repository, the Rust and the manifests among them parsed.
 #[derive(Default)]
@@ -23,10 +23,13 @@ impl Workspace {
     pub(crate) fn read(root: &Path) -> Result<Self> {
         let list = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"];
         let output = Command::new("git").args(list).current_dir(root).output();
-        let output =
-            output.map_err(|source| XtaskError::CommandNotStarted { command: "git ls-files".to_owned(), source })?;
+        let output = output
+            .map_err(|source| XtaskError::CommandNotStarted { command: "git ls-files".to_owned(), source })?;
         if !output.status.success() {
-            return Err(XtaskError::CommandFailed { command: "git ls-files".to_owned(), status: output.status });
+            return Err(XtaskError::CommandFailed {
+                command: "git ls-files".to_owned(),
+                status: output.status,
+            });
         }
         let names = String::from_utf8_lossy(&output.stdout).into_owned();
         let names: HashSet<&str> = names.split('\0').filter(|name| !name.is_empty()).collect();
@@ -38,7 +41,9 @@ impl Workspace {
     }
 
     /// A house of these files: path and text.
-    pub(crate) fn from_files(files: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Self {
+    pub(crate) fn from_files(
+        files: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Self {
         let mut house = Self::default();
         for (path, text) in files {
             house.add(path.into(), text.into());
@@ -48,7 +53,7 @@ impl Workspace {
     }
 
     /// The sources of one kind.
-    pub(crate) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &SourceFile> {
+    pub(crate) fn sources_of_kind(&self, kind: FileKind) -> impl Iterator<Item = &SourceFile> {
         self.sources.iter().filter(move |source| source.kind == kind)
     }
 
@@ -84,7 +89,7 @@ impl Workspace {
         for source in &mut self.sources {
             let stem = source.path.trim_end_matches(".rs");
             if folders.iter().any(|folder| stem == folder || stem.starts_with(&format!("{folder}/"))) {
-                source.kind = Kind::Test;
+                source.kind = FileKind::Test;
             }
         }
     }

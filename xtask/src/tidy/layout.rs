@@ -8,7 +8,7 @@ use super::{
     source::{SourceFile, line_range},
 };
 
-const EMPTY_NAMES: [&str; 5] = ["utils", "common", "helpers", "types", "manager"];
+const MEANINGLESS_NAMES: [&str; 5] = ["utils", "common", "helpers", "types", "manager"];
 
 pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
     house.sources.iter().flat_map(check_file).collect()
@@ -32,7 +32,7 @@ fn check_file_name(source: &SourceFile) -> Option<Violation> {
         let remedy = "rename it to the module's name, beside its folder";
         return Some(Violation::new(&source.path, 1, "`mod.rs`", remedy));
     }
-    EMPTY_NAMES.contains(&name).then(|| empty_name(source, 1, name))
+    MEANINGLESS_NAMES.contains(&name).then(|| meaningless_name(source, 1, name))
 }
 
 /// Every further binary is linked, and started, on its own.
@@ -66,14 +66,14 @@ impl<'ast> Visit<'ast> for ModuleVisitor<'_> {
     fn visit_item_mod(&mut self, module: &'ast ItemMod) {
         let name = module.ident.to_string();
         // A module in another file is told there.
-        if module.content.is_some() && EMPTY_NAMES.contains(&name.as_str()) {
-            self.faults.push(empty_name(self.source, *line_range(module).start(), &name));
+        if module.content.is_some() && MEANINGLESS_NAMES.contains(&name.as_str()) {
+            self.faults.push(meaningless_name(self.source, *line_range(module).start(), &name));
         }
         syn::visit::visit_item_mod(self, module);
     }
 }
 
-fn empty_name(source: &SourceFile, line: usize, name: &str) -> Violation {
+fn meaningless_name(source: &SourceFile, line: usize, name: &str) -> Violation {
     let what = format!("a module named `{name}` says nothing on what it holds");
     Violation::new(&source.path, line, what, "name it after the thing inside")
 }
@@ -87,13 +87,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_purpose_is_a_fault() {
+    fn check_file_without_doc_line_is_violation() {
         assert_eq!(violation_count("crates/core/src/clock.rs", "// tells time\n"), 1);
         assert_eq!(violation_count("crates/core/src/clock.rs", "//! Tells time.\n"), 0);
     }
 
     #[test]
-    fn names_that_say_nothing_are_faults() {
+    fn check_meaningless_name_is_violation() {
         for path in ["crates/core/src/utils.rs", "crates/core/src/session/mod.rs", "rig/src/types.rs"] {
             assert_eq!(violation_count(path, "//! A room.\n"), 1, "{path}");
         }
@@ -101,14 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn tests_that_need_the_rig_are_kept_apart() {
+    fn check_rig_test_outside_real_is_violation() {
         let text = "//! Tests.\nuse valetkey_rig::Moto;\n";
         assert_eq!(violation_count("crates/core/tests/it/sts.rs", text), 1);
         assert_eq!(violation_count("crates/core/tests/it/real/sts.rs", text), 0);
     }
 
     #[test]
-    fn one_test_binary_per_crate() {
+    fn check_second_test_binary_is_violation() {
         assert_eq!(violation_count("crates/core/tests/second.rs", "//! Tests.\n"), 1);
         assert_eq!(violation_count("crates/core/tests/it/main.rs", "//! Tests.\n"), 0);
     }

@@ -4,34 +4,35 @@ use proc_macro2::{LexError, TokenStream, TokenTree};
 
 /// One identifier, literal or punctuation mark, and its line.
 #[derive(Clone, Debug)]
-pub(crate) struct Lexeme {
+pub(crate) struct SourceToken {
     pub(crate) text: String,
     pub(crate) line: usize,
 }
 
 /// All words of `text`. Comments are gone, and documentation is one literal.
-pub(crate) fn tokenize(text: &str) -> Result<Vec<Lexeme>, LexError> {
+pub(crate) fn tokenize(text: &str) -> Result<Vec<SourceToken>, LexError> {
     let mut row = Vec::new();
     flatten(text.parse()?, &mut row);
     Ok(row)
 }
 
 /// The lines on which `phrase` begins: its words parted by spaces, such as `. unwrap (`.
-pub(crate) fn find_phrase(row: &[Lexeme], phrase: &str) -> Vec<usize> {
+pub(crate) fn find_phrase(row: &[SourceToken], phrase: &str) -> Vec<usize> {
     let words: Vec<&str> = phrase.split(' ').collect();
-    let matches_words = |window: &&[Lexeme]| window.iter().zip(&words).all(|(lexeme, word)| lexeme.text == *word);
+    let matches_words =
+        |window: &&[SourceToken]| window.iter().zip(&words).all(|(lexeme, word)| lexeme.text == *word);
     row.windows(words.len()).filter(matches_words).map(|window| window[0].line).collect()
 }
 
-fn flatten(tokens: TokenStream, row: &mut Vec<Lexeme>) {
+fn flatten(tokens: TokenStream, row: &mut Vec<SourceToken>) {
     for token in tokens {
         let line = token.span().start().line;
         match token {
             TokenTree::Group(group) => {
                 let (open, close) = delimiters(&group);
-                row.push(Lexeme { text: open.to_owned(), line });
+                row.push(SourceToken { text: open.to_owned(), line });
                 flatten(group.stream(), row);
-                row.push(Lexeme { text: close.to_owned(), line: group.span_close().start().line });
+                row.push(SourceToken { text: close.to_owned(), line: group.span_close().start().line });
             }
             other => push_token(other.to_string(), line, row),
         }
@@ -39,10 +40,10 @@ fn flatten(tokens: TokenStream, row: &mut Vec<Lexeme>) {
 }
 
 /// Two colons are one word.
-fn push_token(text: String, line: usize, row: &mut Vec<Lexeme>) {
+fn push_token(text: String, line: usize, row: &mut Vec<SourceToken>) {
     match row.last_mut() {
         Some(last) if last.text == ":" && text == ":" => last.text.push(':'),
-        _ => row.push(Lexeme { text, line }),
+        _ => row.push(SourceToken { text, line }),
     }
 }
 
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_phrase_is_found_in_code_and_macros_but_not_in_comments() {
+    fn find_phrase_skips_comments() {
         let row = tokenize("//! std::env\nfn f() {\n    g!(std::env::var(1)); // std::env\n}").unwrap();
         assert_eq!(find_phrase(&row, "std :: env"), [3]);
     }

@@ -48,11 +48,11 @@ impl Manifest {
 pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
     let ours = house.manifests.iter().filter(|manifest| !manifest.is_own_workspace);
     let (members, roots): (Vec<_>, Vec<_>) = ours.partition(|manifest| manifest.package.is_some());
-    let unused = roots.iter().flat_map(|root| check_offers(root, &members));
+    let unused = roots.iter().flat_map(|root| check_unused_dependencies(root, &members));
     members.iter().flat_map(|member| check_member(member)).chain(unused).collect()
 }
 
-fn check_offers(root: &Manifest, members: &[&Manifest]) -> Vec<Violation> {
+fn check_unused_dependencies(root: &Manifest, members: &[&Manifest]) -> Vec<Violation> {
     let is_used = |offer: &Dependency| {
         members.iter().flat_map(|member| &member.dependencies).any(|dependency| dependency.key == offer.key)
     };
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_own_version_and_missing_lints_are_faults() {
+    fn check_own_version_or_missing_lints_is_violation() {
         let text = "[package]\nname = \"x\"\n[dependencies]\nserde = \"1\"\ntokio.workspace = true\n";
         let faults = check(&Workspace::from_files([("crates/x/Cargo.toml", text)]));
         assert_eq!(faults.len(), 2);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offer_that_nobody_takes_is_a_fault() {
+    fn check_unused_workspace_dependency_is_violation() {
         let root = "[workspace.dependencies]\nserde = \"1\"\nidle = \"1\"\n";
         let member =
             "[package]\nname = \"x\"\n[dependencies]\nserde.workspace = true\n[lints]\nworkspace = true\n";
@@ -131,15 +131,18 @@ mod tests {
     }
 
     #[test]
-    fn a_workspace_of_its_own_has_its_own_versions_and_uses_up_no_offer() {
+    fn check_own_workspace_is_exempt() {
         let apart = "[package]\nname = \"x\"\n[workspace]\n[dependencies]\nserde = \"1\"\n";
         assert!(check(&Workspace::from_files([("bench/Cargo.toml", apart)])).is_empty());
         let root = "[workspace.dependencies]\nserde = \"1\"\n";
-        assert_eq!(check(&Workspace::from_files([("Cargo.toml", root), ("bench/Cargo.toml", apart)])).len(), 1);
+        assert_eq!(
+            check(&Workspace::from_files([("Cargo.toml", root), ("bench/Cargo.toml", apart)])).len(),
+            1
+        );
     }
 
     #[test]
-    fn a_member_that_takes_all_from_the_workspace_is_tidy() {
+    fn check_member_inheriting_everything_passes() {
         let text = "[package]\nname = \"x\"\n[dependencies]\nserde = { workspace = true }\n[lints]\nworkspace = true\n";
         assert!(check(&Workspace::from_files([("crates/x/Cargo.toml", text)])).is_empty());
     }

@@ -5,17 +5,17 @@ use syn::visit::Visit;
 
 use super::{
     Violation, Workspace,
-    source::{Kind, SourceFile},
+    source::{FileKind, SourceFile},
 };
 
 /// A word in a name, what to say instead, and how much of the name it must be.
 struct BannedWord {
     text: &'static str,
     replacement: &'static str,
-    position: Place,
+    position: WordPosition,
 }
 
-enum Place {
+enum WordPosition {
     /// Any word of it.
     Anywhere,
     /// How it begins, and not for a type: a tool may well be a `GetCredentials`.
@@ -24,30 +24,34 @@ enum Place {
     TypeSuffix,
 }
 
-const fn banned_word(place: Place, word: &'static str, instead: &'static str) -> BannedWord {
+const fn banned_word(place: WordPosition, word: &'static str, instead: &'static str) -> BannedWord {
     BannedWord { text: word, replacement: instead, position: place }
 }
 
-const BANNED: [BannedWord; 14] = [
-    banned_word(Place::Prefix, "get_credentials", "say `credentials` or `provide`"),
-    banned_word(Place::Prefix, "load_credentials", "say `provide`"),
-    banned_word(Place::Prefix, "fetch_credentials", "say `provide`"),
-    banned_word(Place::TypeSuffix, "loader", "say provider"),
-    banned_word(Place::TypeSuffix, "fetcher", "say provider"),
-    banned_word(Place::TypeSuffix, "manager", "name what it does"),
-    banned_word(Place::Anywhere, "creds", "say credentials"),
-    banned_word(Place::Anywhere, "expires_in", "say `expires_at` for an instant, `lifetime` for a duration"),
-    banned_word(Place::Anywhere, "slack", "say advisory or mandatory window"),
-    banned_word(Place::Anywhere, "min_ttl", "say advisory or mandatory window"),
-    banned_word(Place::Anywhere, "buffer_time", "say advisory or mandatory window"),
-    banned_word(Place::Anywhere, "retryable", "say transient"),
-    banned_word(Place::Anywhere, "recoverable", "say transient"),
-    banned_word(Place::Anywhere, "not_loaded", "say not configured"),
+const BANNED_WORDS: [BannedWord; 14] = [
+    banned_word(WordPosition::Prefix, "get_credentials", "say `credentials` or `provide`"),
+    banned_word(WordPosition::Prefix, "load_credentials", "say `provide`"),
+    banned_word(WordPosition::Prefix, "fetch_credentials", "say `provide`"),
+    banned_word(WordPosition::TypeSuffix, "loader", "say provider"),
+    banned_word(WordPosition::TypeSuffix, "fetcher", "say provider"),
+    banned_word(WordPosition::TypeSuffix, "manager", "name what it does"),
+    banned_word(WordPosition::Anywhere, "creds", "say credentials"),
+    banned_word(
+        WordPosition::Anywhere,
+        "expires_in",
+        "say `expires_at` for an instant, `lifetime` for a duration",
+    ),
+    banned_word(WordPosition::Anywhere, "slack", "say advisory or mandatory window"),
+    banned_word(WordPosition::Anywhere, "min_ttl", "say advisory or mandatory window"),
+    banned_word(WordPosition::Anywhere, "buffer_time", "say advisory or mandatory window"),
+    banned_word(WordPosition::Anywhere, "retryable", "say transient"),
+    banned_word(WordPosition::Anywhere, "recoverable", "say transient"),
+    banned_word(WordPosition::Anywhere, "not_loaded", "say not configured"),
 ];
 
 pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
     house
-        .of_kind(Kind::Production)
+        .sources_of_kind(FileKind::Production)
         .filter(|source| source.path.starts_with("crates/"))
         .flat_map(check_file)
         .collect()
@@ -64,10 +68,15 @@ fn check_name(source: &SourceFile, name: &Ident) -> Option<Violation> {
     // Secrets Manager is what the service is called.
     let snake = to_snake_case(&text).replace("secrets_manager", "secrets");
     let is_type = text.starts_with(char::is_uppercase);
-    let found = BANNED.iter().find(|banned| banned.matches(&snake, is_type))?;
+    let found = BANNED_WORDS.iter().find(|banned| banned.matches(&snake, is_type))?;
     let tested = source.is_test_line(line);
     (!tested).then(|| {
-        Violation::new(&source.path, line, format!("a name with `{}`: `{text}`", found.text), found.replacement)
+        Violation::new(
+            &source.path,
+            line,
+            format!("a name with `{}`: `{text}`", found.text),
+            found.replacement,
+        )
     })
 }
 
@@ -75,9 +84,9 @@ impl BannedWord {
     fn matches(&self, name: &str, is_type: bool) -> bool {
         let (name, word) = (format!("_{name}_"), format!("_{}_", self.text));
         match self.position {
-            Place::Anywhere => name.contains(&word),
-            Place::Prefix => !is_type && name.starts_with(&word),
-            Place::TypeSuffix => is_type && name.ends_with(&word),
+            WordPosition::Anywhere => name.contains(&word),
+            WordPosition::Prefix => !is_type && name.starts_with(&word),
+            WordPosition::TypeSuffix => is_type && name.ends_with(&word),
         }
     }
 }
@@ -104,7 +113,7 @@ struct DefinedNames {
 
 macro_rules! collect {
     ($($visit:ident: $node:ident),* $(,)?) => {
-        impl<'ast> Visit<'ast> for Given {
+        impl<'ast> Visit<'ast> for DefinedNames {
             $(fn $visit(&mut self, node: &'ast syn::$node) {
                 self.names.push(node.ident.clone());
                 syn::visit::$visit(self, node);
@@ -144,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn banned_words_are_found_in_every_kind_of_name() {
+    fn check_banned_word_in_any_name_is_violation() {
         for text in [
             "fn get_credentials_for() {}",
             "fn f(creds: X) {}",
@@ -160,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_uses_and_longer_words_are_free() {
+    fn check_strings_uses_and_longer_words_pass() {
         assert_eq!(violation_count("struct SecretsManager;\nstruct GetCredentials;"), 0);
         let text = "fn credentials() { other.creds(\"get_credentials\"); let screeds = x.expires_in; }";
         assert_eq!(violation_count(text), 0);

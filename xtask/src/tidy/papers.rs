@@ -2,29 +2,35 @@
 
 use super::{Violation, Workspace};
 
-const PAPERS: [&str; 6] =
+const REQUIRED_DOCUMENTS: [&str; 6] =
     ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
 
 /// Beginnings of paths that are somebody's own.
-const OWN_FOLDERS: [&str; 3] = [concat!("/wor", "k/"), concat!("/roo", "t/"), concat!("/hom", "e/")];
+const MACHINE_PATH_PREFIXES: [&str; 3] =
+    [concat!("/wor", "k/"), concat!("/roo", "t/"), concat!("/hom", "e/")];
 
 pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
     let mut faults = missing_documents(house);
-    faults.extend(house.files.iter().flat_map(|(path, text)| own_paths(path, text)));
+    faults.extend(house.files.iter().flat_map(|(path, text)| check_machine_paths(path, text)));
     let architecture = house.files.iter().find(|(path, _)| path == "ARCHITECTURE.md");
     faults.extend(architecture.iter().flat_map(|(_, text)| check_invariants(house, text)));
     faults
 }
 
 fn missing_documents(house: &Workspace) -> Vec<Violation> {
-    let absent = PAPERS.iter().filter(|paper| !house.contains_path(paper));
+    let absent = REQUIRED_DOCUMENTS.iter().filter(|paper| !house.contains_path(paper));
     absent.map(|paper| Violation::new(paper, 1, "is not there", "write it")).collect()
 }
 
-fn own_paths(path: &str, text: &str) -> Vec<Violation> {
-    let lines = text.lines().enumerate().filter(|(_, line)| OWN_FOLDERS.iter().any(|own| contains_absolute_path(line, own)));
+fn check_machine_paths(path: &str, text: &str) -> Vec<Violation> {
+    let lines = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| MACHINE_PATH_PREFIXES.iter().any(|own| contains_absolute_path(line, own)));
     let remedy = "use a relative path, a temporary folder or a made-up one such as /srv";
-    lines.map(|(index, _)| Violation::new(path, index + 1, "an absolute path of one machine", remedy)).collect()
+    lines
+        .map(|(index, _)| Violation::new(path, index + 1, "an absolute path of one machine", remedy))
+        .collect()
 }
 
 /// Whether an absolute path begins here, rather than a longer one going on.
@@ -108,29 +114,37 @@ mod tests {
     }
 
     #[test]
-    fn an_invariant_needs_a_guard_that_exists() {
+    fn check_invariant_without_existing_guard_is_violation() {
         let head = "# A\n\n## Invariants\n\n";
         assert!(
-            invariant_violations(&format!("{head}1. X.\n   Guard: `closed_serves_nothing`, `crates/core/tests`.\n"))
-                .is_empty()
+            invariant_violations(&format!(
+                "{head}1. X.\n   Guard: `closed_serves_nothing`, `crates/core/tests`.\n"
+            ))
+            .is_empty()
         );
         assert!(invariant_violations(&format!("{head}1. X.\n"))[0].contains("without `Guard:`"));
         let twice = invariant_violations(&format!("{head}{0}{0}", "1. X. Guard: `closed_serves_nothing`\n"));
         assert_eq!(twice.len(), 1);
         assert!(twice[0].contains("invariant 2 has another number"), "{twice:?}");
-        assert!(invariant_violations(&format!("{head}1. X. Guard: `gone_test`\n"))[0].contains("`gone_test` does not exist"));
+        assert!(
+            invariant_violations(&format!("{head}1. X. Guard: `gone_test`\n"))[0]
+                .contains("`gone_test` does not exist")
+        );
         assert!(invariant_violations("# A\n")[0].contains("no numbered invariants"));
     }
 
     #[test]
-    fn a_missing_paper_is_a_fault() {
-        assert_eq!(missing_documents(&Workspace::from_files([("README.md", "")])).len(), PAPERS.len() - 1);
+    fn missing_documents_absent_document_is_violation() {
+        assert_eq!(
+            missing_documents(&Workspace::from_files([("README.md", "")])).len(),
+            REQUIRED_DOCUMENTS.len() - 1
+        );
     }
 
     #[test]
-    fn a_machines_own_path_is_a_fault() {
-        let own = OWN_FOLDERS[2];
-        assert_eq!(own_paths("x", &format!("cd {own}me")).len(), 1);
-        assert!(own_paths("x", &format!("$base{own}me and ${{HOME}}{own}x")).is_empty());
+    fn check_machine_paths_absolute_path_is_violation() {
+        let own = MACHINE_PATH_PREFIXES[2];
+        assert_eq!(check_machine_paths("x", &format!("cd {own}me")).len(), 1);
+        assert!(check_machine_paths("x", &format!("$base{own}me and ${{HOME}}{own}x")).is_empty());
     }
 }

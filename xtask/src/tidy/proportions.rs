@@ -4,19 +4,19 @@ use syn::{FnArg, ImplItemFn, ItemFn, Signature, TraitItemFn, spanned::Spanned, v
 
 use super::{
     Violation, Workspace,
-    source::{Kind, SourceFile},
+    source::{FileKind, SourceFile},
 };
 
-const LONGEST_FILE: usize = 350;
-const LONGEST_FUNCTION: usize = 60;
-const MOST_ARGUMENTS: usize = 5;
+const MAX_FILE_LINES: usize = 350;
+const MAX_FUNCTION_LINES: usize = 60;
+const MAX_ARGUMENTS: usize = 5;
 /// Percentile, and the most lines that it may have.
-const FILES: [(usize, usize); 2] = [(50, 110), (90, 220)];
-const FUNCTIONS: [(usize, usize); 1] = [(50, 10)];
+const FILE_PERCENTILES: [(usize, usize); 2] = [(50, 110), (90, 220)];
+const FUNCTION_PERCENTILES: [(usize, usize); 1] = [(50, 10)];
 
 pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
-    let production: Vec<&SourceFile> = house.of_kind(Kind::Production).collect();
-    let files: Vec<usize> = production.iter().map(|source| source.production_lines()).collect();
+    let production: Vec<&SourceFile> = house.sources_of_kind(FileKind::Production).collect();
+    let files: Vec<usize> = production.iter().map(|source| source.count_production_lines()).collect();
     let functions: Vec<usize> = production
         .iter()
         .flat_map(|source| measure_functions(source))
@@ -26,17 +26,21 @@ pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
 
     let mut faults: Vec<Violation> = production.iter().filter_map(|source| check_file(source)).collect();
     faults.extend(house.sources.iter().flat_map(check_functions));
-    faults.extend(FILES.iter().filter_map(|limit| check_distribution("files", files.clone(), *limit)));
     faults.extend(
-        FUNCTIONS.iter().filter_map(|limit| check_distribution("functions", functions.clone(), *limit)),
+        FILE_PERCENTILES.iter().filter_map(|limit| check_distribution("files", files.clone(), *limit)),
+    );
+    faults.extend(
+        FUNCTION_PERCENTILES
+            .iter()
+            .filter_map(|limit| check_distribution("functions", functions.clone(), *limit)),
     );
     faults
 }
 
 fn check_file(source: &SourceFile) -> Option<Violation> {
-    let lines = source.production_lines();
-    let what = format!("{lines} lines of production code, {LONGEST_FILE} at most");
-    (lines > LONGEST_FILE).then(|| Violation::new(&source.path, 1, what, "split it by what its parts are"))
+    let lines = source.count_production_lines();
+    let what = format!("{lines} lines of production code, {MAX_FILE_LINES} at most");
+    (lines > MAX_FILE_LINES).then(|| Violation::new(&source.path, 1, what, "split it by what its parts are"))
 }
 
 fn check_functions(source: &SourceFile) -> Vec<Violation> {
@@ -46,12 +50,12 @@ fn check_functions(source: &SourceFile) -> Vec<Violation> {
 fn check_function(source: &SourceFile, function: &FunctionSize) -> Vec<Violation> {
     let FunctionSize { name, line, lines, arguments, .. } = function;
     let mut faults = Vec::new();
-    if *lines > LONGEST_FUNCTION {
-        let what = format!("`{name}` has {lines} lines, {LONGEST_FUNCTION} at most");
+    if *lines > MAX_FUNCTION_LINES {
+        let what = format!("`{name}` has {lines} lines, {MAX_FUNCTION_LINES} at most");
         faults.push(Violation::new(&source.path, *line, what, "give its steps names of their own"));
     }
-    if *arguments > MOST_ARGUMENTS {
-        let what = format!("`{name}` takes {arguments} arguments, {MOST_ARGUMENTS} at most");
+    if *arguments > MAX_ARGUMENTS {
+        let what = format!("`{name}` takes {arguments} arguments, {MAX_ARGUMENTS} at most");
         faults.push(Violation::new(&source.path, *line, what, "put those that belong together in a struct"));
     }
     faults
@@ -64,8 +68,10 @@ fn check_distribution(
 ) -> Option<Violation> {
     lines.sort_unstable();
     let index = (lines.len() * percentile).div_ceil(100).checked_sub(1)?;
-    let what = format!("{percentile} % of all {things} have up to {} lines, {max_lines} at most", lines[index]);
-    (lines[index] > max_lines).then(|| Violation::new("Cargo.toml", 1, what, format!("shorten the longest {things}")))
+    let what =
+        format!("{percentile} % of all {things} have up to {} lines, {max_lines} at most", lines[index]);
+    (lines[index] > max_lines)
+        .then(|| Violation::new("Cargo.toml", 1, what, format!("shorten the longest {things}")))
 }
 
 struct FunctionSize {
@@ -126,11 +132,14 @@ mod tests {
     use super::*;
 
     fn violations(text: &str) -> Vec<String> {
-        check(&Workspace::from_files([("crates/core/src/x.rs", text)])).iter().map(Violation::to_string).collect()
+        check(&Workspace::from_files([("crates/core/src/x.rs", text)]))
+            .iter()
+            .map(Violation::to_string)
+            .collect()
     }
 
     #[test]
-    fn a_long_file_is_a_fault_but_its_tests_do_not_count() {
+    fn check_long_file_is_violation_without_tests() {
         let long = "// line\n".repeat(351);
         assert!(violations(&long)[0].contains("351 lines"));
         let tested = format!("//! X.\n#[cfg(test)]\nmod tests {{\n{long}}}\n");
@@ -138,21 +147,21 @@ mod tests {
     }
 
     #[test]
-    fn a_long_function_is_a_fault() {
+    fn check_long_function_is_violation() {
         let body = "    g();\n".repeat(60);
         let faults = violations(&format!("impl X {{\n    fn f(&self) {{\n{body}    }}\n}}\n"));
         assert!(faults.iter().any(|fault| fault.contains("x.rs:2: `f` has 62 lines")), "{faults:?}");
     }
 
     #[test]
-    fn a_sixth_argument_is_a_fault_and_self_is_none() {
+    fn check_sixth_argument_is_violation() {
         let faults = violations("fn f(a: A, b: A, c: A, d: A, e: A, f: A) {}\n");
         assert!(faults[0].contains("takes 6 arguments"));
         assert!(violations("impl X {\n    fn f(&self, a: A, b: A, c: A, d: A, e: A) {}\n}\n").is_empty());
     }
 
     #[test]
-    fn the_middle_function_must_be_short() {
+    fn check_long_median_function_is_violation() {
         let long = format!("fn f() {{\n{}}}\n", "    g();\n".repeat(20));
         assert!(violations(&long)[0].contains("50 % of all functions have up to 22 lines"));
     }

@@ -7,7 +7,7 @@ use syn::{ItemUse, UseTree, visit::Visit};
 use super::{
     Violation, Workspace,
     lexeme::find_phrase,
-    source::{Kind, SourceFile, line_range},
+    source::{FileKind, SourceFile, line_range},
 };
 
 /// What `core` may not name, as path or beginning of one.
@@ -26,18 +26,19 @@ const CLOCK_FILE: &str = "crates/core/src/clock.rs";
 const REMEDY: &str = "take it as an argument or behind a trait; the crates outside of core do I/O";
 
 /// Beginnings of the names of packages that may not be under `core`.
-const FORBIDDEN_PACKAGES: [&str; 6] = ["aws-config", "aws-sdk-", "aws-smithy-http-client", "hyper", "rustls", "rmcp"];
+const FORBIDDEN_PACKAGES: [&str; 6] =
+    ["aws-config", "aws-sdk-", "aws-smithy-http-client", "hyper", "rustls", "rmcp"];
 
 pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
     house
-        .of_kind(Kind::Production)
+        .sources_of_kind(FileKind::Production)
         .filter(|source| source.member_dir() == "crates/core")
         .flat_map(check_file)
         .collect()
 }
 
 /// Asks cargo what `core` pulls in.
-pub(crate) fn check_tree(root: &Path) -> Vec<Violation> {
+pub(crate) fn check_dependency_tree(root: &Path) -> Vec<Violation> {
     let arguments =
         ["tree", "-p", "valetkey-core", "-e", "normal", "--prefix", "none", "--offline", "--locked"];
     let fault = |what: String, remedy: &str| Violation::new("crates/core/Cargo.toml", 1, what, remedy);
@@ -73,7 +74,9 @@ fn check_file(source: &SourceFile) -> Vec<Violation> {
     found.dedup();
     let owns_clock = |what: &str| source.path == CLOCK_FILE && what == "SystemTime::now";
     let found = found.into_iter().filter(|(line, what)| !source.is_test_line(*line) && !owns_clock(what));
-    found.map(|(line, what)| Violation::new(&source.path, line, format!("core names `{what}`"), REMEDY)).collect()
+    found
+        .map(|(line, what)| Violation::new(&source.path, line, format!("core names `{what}`"), REMEDY))
+        .collect()
 }
 
 /// `use std::{env, fs}` says it too, with other words.
@@ -118,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_outside_world_is_a_fault_however_it_is_spelled() {
+    fn check_core_io_in_any_spelling_is_violation() {
         for text in [
             "fn f() { std::env::var(\"X\"); }",
             "use std::{collections::HashMap, fs::File};",
@@ -132,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_tests_and_comments_are_free() {
+    fn check_clock_tests_and_comments_pass() {
         assert_eq!(violation_count(CLOCK_FILE, "fn now() { SystemTime::now(); }"), 0);
         let text =
             "//! Never std::env.\nuse std::time::SystemTime;\n#[cfg(test)]\nmod tests { use std::fs; }\n";
@@ -140,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_in_the_tree_is_found() {
+    fn forbidden_packages_finds_clients_in_tree() {
         let tree =
             "valetkey-core v0.1.0\naws-credential-types v1.3.1\naws-sdk-sts v1.0.0\nhyper v1.0.0 (*)\n";
         assert_eq!(forbidden_packages(tree), ["aws-sdk-sts", "hyper"]);

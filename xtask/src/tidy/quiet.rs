@@ -3,11 +3,11 @@
 use super::{
     Violation, Workspace,
     lexeme::find_phrase,
-    source::{Kind, SourceFile},
+    source::{FileKind, SourceFile},
 };
 
 /// A phrase, and what to do instead.
-const PHRASES: [(&str, &str); 8] = [
+const FORBIDDEN_PHRASES: [(&str, &str); 8] = [
     ("print !", PRINT_REMEDY),
     ("println !", PRINT_REMEDY),
     ("eprint !", PRINT_REMEDY),
@@ -21,10 +21,12 @@ const PRINT_REMEDY: &str = "return it, or trace it";
 const UNWRAP_REMEDY: &str = "return an error, or make the case impossible by type";
 
 /// The members that may: the program itself, and what never ships.
-const EXEMPT: [&str; 4] = ["crates/cli", "xtask", "rig", "bench"];
+const EXEMPT_MEMBERS: [&str; 4] = ["crates/cli", "xtask", "rig", "bench"];
 
 pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
-    let libraries = house.of_kind(Kind::Production).filter(|source| !EXEMPT.contains(&source.member_dir()));
+    let libraries = house
+        .sources_of_kind(FileKind::Production)
+        .filter(|source| !EXEMPT_MEMBERS.contains(&source.member_dir()));
     libraries.filter(|source| !is_for_testing(source)).flat_map(check_file).collect()
 }
 
@@ -32,9 +34,11 @@ fn check_file(source: &SourceFile) -> Vec<Violation> {
     let row = source.production_tokens();
     let fault = |(phrase, remedy): &(&str, &'static str)| {
         let (what, remedy) = (format!("`{}` in a library", phrase.replace(' ', "")), *remedy);
-        find_phrase(&row, phrase).into_iter().map(move |line| Violation::new(&source.path, line, what.clone(), remedy))
+        find_phrase(&row, phrase)
+            .into_iter()
+            .map(move |line| Violation::new(&source.path, line, what.clone(), remedy))
     };
-    PHRASES.iter().flat_map(|entry| fault(entry).collect::<Vec<_>>()).collect()
+    FORBIDDEN_PHRASES.iter().flat_map(|entry| fault(entry).collect::<Vec<_>>()).collect()
 }
 
 /// The public test kit: a contract suite fails by panicking.
@@ -51,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn printing_and_unwrapping_are_faults_in_libraries_only() {
+    fn check_print_or_unwrap_in_library_is_violation() {
         let text = "fn f() {\n    println!(\"x\");\n    g().unwrap();\n    g().expect(\"x\");\n}\n";
         assert_eq!(violation_count("crates/core/src/x.rs", text), 3);
         assert_eq!(violation_count("crates/cli/src/x.rs", text), 0);
@@ -59,13 +63,13 @@ mod tests {
     }
 
     #[test]
-    fn tests_comments_and_relatives_are_free() {
+    fn check_tests_comments_and_unwrap_or_pass() {
         let text = "// println!()\nfn f() { g().unwrap_or(1); }\n#[cfg(test)]\nmod tests { fn t() { g().unwrap(); } }\n";
         assert_eq!(violation_count("crates/core/src/x.rs", text), 0);
     }
 
     #[test]
-    fn a_test_module_in_a_file_of_its_own_is_a_test() {
+    fn check_test_module_in_own_file_passes() {
         let house = Workspace::from_files([
             ("crates/core/src/x.rs", "#[cfg(test)]\nmod tests;\n"),
             ("crates/core/src/x/tests.rs", "fn t() { g().unwrap(); }\n"),

@@ -6,12 +6,12 @@ use syn::{Attribute, File, Item, Meta, spanned::Spanned};
 
 use super::{
     Violation,
-    lexeme::{Lexeme, tokenize},
+    lexeme::{SourceToken, tokenize},
 };
 
 /// What a file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FileKind {
     /// A part of what is built.
     Production,
     /// A test, an example or a bench.
@@ -22,9 +22,9 @@ pub(crate) enum Kind {
 pub(crate) struct SourceFile {
     pub(crate) path: String,
     pub(crate) text: String,
-    pub(crate) kind: Kind,
+    pub(crate) kind: FileKind,
     pub(crate) syntax: File,
-    tokens: Vec<Lexeme>,
+    tokens: Vec<SourceToken>,
     test_lines: Vec<RangeInclusive<usize>>,
 }
 
@@ -37,7 +37,7 @@ impl SourceFile {
         Ok(Self {
             path: path.to_owned(),
             text: text.to_owned(),
-            kind: if path.contains("/src/") { Kind::Production } else { Kind::Test },
+            kind: if path.contains("/src/") { FileKind::Production } else { FileKind::Test },
             tokens: tokenize(text).map_err(|error| fault(&error, 1))?,
             test_lines: syntax.items.iter().filter(|item| is_test(item)).map(line_range).collect(),
             syntax,
@@ -52,12 +52,12 @@ impl SourceFile {
     }
 
     /// Its words outside `#[cfg(test)]` items: no comments, macro bodies included.
-    pub(crate) fn production_tokens(&self) -> Vec<Lexeme> {
+    pub(crate) fn production_tokens(&self) -> Vec<SourceToken> {
         self.tokens.iter().filter(|lexeme| !self.is_test_line(lexeme.line)).cloned().collect()
     }
 
     /// How many of its lines are not in `#[cfg(test)]` items.
-    pub(crate) fn production_lines(&self) -> usize {
+    pub(crate) fn count_production_lines(&self) -> usize {
         (1..=self.text.lines().count()).filter(|line| !self.is_test_line(*line)).count()
     }
 
@@ -110,11 +110,11 @@ mod tests {
 
     fn count_production_lines(condition: &str) -> usize {
         let text = format!("//! X.\n#[cfg({condition})]\nmod tests {{}}\n");
-        SourceFile::parse("crates/core/src/x.rs", &text).map_or(0, |source| source.production_lines())
+        SourceFile::parse("crates/core/src/x.rs", &text).map_or(0, |source| source.count_production_lines())
     }
 
     #[test]
-    fn only_what_is_compiled_for_tests_alone_is_a_test() {
+    fn production_lines_exclude_cfg_test_items() {
         assert_eq!(count_production_lines("test"), 1);
         assert_eq!(count_production_lines("all(feature = \"x\", test)"), 1);
         assert_eq!(count_production_lines("not(test)"), 3);

@@ -3,7 +3,7 @@
 use xtask::tidy::{Violation, violations};
 
 #[test]
-fn the_repository_is_tidy() {
+fn tidy_repository_has_no_violations() {
     let faults = violations(&xtask::workspace_root()).unwrap();
     let messages: Vec<String> = faults.iter().map(Violation::to_string).collect();
     assert!(messages.is_empty(), "{}", messages.join("\n"));

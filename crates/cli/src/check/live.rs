@@ -10,12 +10,12 @@ use valetkey::{
     WhoAmI, printable,
 };
 
-use crate::failure::{CliError, with_causes};
+use crate::failure::{CliError, error_chain};
 use crate::progress::with_progress;
 use crate::settings::{AccountSettings, Settings};
 
 /// An account to be asked, and whose it should be, if the settings say that.
-pub(super) struct Asked {
+pub(super) struct Probe {
     alias: Alias,
     expected_owner: Option<AccountId>,
     /// Where its credentials come from.
@@ -23,11 +23,11 @@ pub(super) struct Asked {
 }
 
 /// The accounts that the session may have.
-pub(super) fn probes(settings: &Settings, base: &SdkBase) -> Vec<Asked> {
+pub(super) fn probes(settings: &Settings, base: &SdkBase) -> Vec<Probe> {
     let region = base.config().region().and_then(|region| region.as_ref().parse().ok());
     let to_probe = |(name, account): (&String, &AccountSettings)| {
         let owner = account.role_arn().and_then(|role| role.parse::<RoleArn>().ok());
-        Some(Asked {
+        Some(Probe {
             alias: name.parse().ok()?,
             expected_owner: owner.map(|role| role.account().clone()),
             origin: account
@@ -38,7 +38,11 @@ pub(super) fn probes(settings: &Settings, base: &SdkBase) -> Vec<Asked> {
 }
 
 /// Asks all accounts at once. One that fails does not keep the others from being told.
-pub(super) async fn probe_accounts(session: &SessionContext, accounts: &[Asked], base: &SdkBase) -> Result<(), CliError> {
+pub(super) async fn probe_accounts(
+    session: &SessionContext,
+    accounts: &[Probe],
+    base: &SdkBase,
+) -> Result<(), CliError> {
     let answers = accounts.iter().map(|asked| async { (&asked.alias, probe(session, asked, base).await) });
     let mut failures = Vec::new();
     let mut lines = Vec::new();
@@ -49,15 +53,16 @@ pub(super) async fn probe_accounts(session: &SessionContext, accounts: &[Asked],
             Err(error) if error.kind() == ErrorKind::NotConfigured => {
                 lines.push(format!("{alias}: nothing is set, and that is up to whoever uses the session"));
             }
-            Err(error) => failures.push(format!("{alias}: {}", with_causes(&error))),
+            Err(error) => failures.push(format!("{alias}: {}", error_chain(&error))),
         }
     }
-    print_lines(&lines).map_err(|error| CliError::failed(format!("standard output cannot be written: {error}")))?;
+    print_lines(&lines)
+        .map_err(|error| CliError::failed(format!("standard output cannot be written: {error}")))?;
     if failures.is_empty() { Ok(()) } else { Err(CliError::failed_lines(failures)) }
 }
 
 /// What one account got, and whose it is.
-async fn probe(session: &SessionContext, asked: &Asked, base: &SdkBase) -> Result<String> {
+async fn probe(session: &SessionContext, asked: &Probe, base: &SdkBase) -> Result<String> {
     let account = session.account(&asked.alias)?;
     let what = format!("credentials of the account `{}`, from {}", asked.alias, asked.origin);
     with_progress(account.credentials(), what).await?;
@@ -65,7 +70,8 @@ async fn probe(session: &SessionContext, asked: &Asked, base: &SdkBase) -> Resul
     let caller = WhoAmI::new(account.clone(), Arc::new(lookup)).caller().await?;
     let status = account.status()?;
     let expected = asked.expected_owner.as_ref().map(|owner| (owner, "its role is"));
-    let expected_or_reported = expected.or(status.account_id.as_ref().map(|owner| (owner, "its provider says that they are")));
+    let expected_or_reported =
+        expected.or(status.account_id.as_ref().map(|owner| (owner, "its provider says that they are")));
     match expected_or_reported.filter(|(owner, _)| *owner != caller.account()) {
         None => Ok(success_line(&status, &caller)),
         Some((owner, says)) => {

@@ -15,11 +15,11 @@ use crate::terminal::Terminal;
 
 pub(super) const NOT_ALLOWED: &str =
     "is not one of the `allowed_accounts` of the session; add it there or name another";
-pub(super) const NOT_THE_PRINCIPALS: &str =
+pub(super) const NOT_ALLOWED_FOR_PRINCIPAL: &str =
     "is not one of the `accounts` of the session's principal; add it there or name another";
-const FEDERATED: &str = "leads to a federated user, who may not assume roles; take name and policies out there, and put \
+const SOURCE_IS_FEDERATED: &str = "leads to a federated user, who may not assume roles; take name and policies out there, and put \
                          the policies on the role";
-const TEMPORARY: &str = "leads to temporary credentials, which STS does not exchange; name one that has long-lived keys, \
+const SOURCE_IS_TEMPORARY: &str = "leads to temporary credentials, which STS does not exchange; name one that has long-lived keys, \
                          or use that account as it is";
 const SOURCE_IS_HIDDEN_MEMORY: &str = "leads past the session to an account of provider `memory`, on which nothing can be set; add it \
                            to `allowed_accounts`";
@@ -49,9 +49,9 @@ impl<'a> AccountBuilder<'a> {
         }
         if let Some(default) = &settings.session.default_account {
             let at_default = ["session", "default_account"];
-            if !settings.has_account(default) {
-                faults.push(settings.diagnostic(&at_default, settings.unknown_account()));
-            } else if !settings.allows_any(default) {
+            if !settings.contains_account(default) {
+                faults.push(settings.diagnostic(&at_default, settings.unknown_account_message()));
+            } else if !settings.allows_for_any_principal(default) {
                 faults.push(settings.diagnostic(&at_default, NOT_ALLOWED));
             }
         }
@@ -67,8 +67,8 @@ impl<'a> AccountBuilder<'a> {
             return;
         };
         let wrong = match account.provider {
-            ProviderSettings::AssumeRole(_) if source.is_federated_user() => FEDERATED,
-            ProviderSettings::Federation(_) if source.is_temporary() => TEMPORARY,
+            ProviderSettings::AssumeRole(_) if source.is_federated_user() => SOURCE_IS_FEDERATED,
+            ProviderSettings::Federation(_) if source.is_temporary() => SOURCE_IS_TEMPORARY,
             _ => return,
         };
         faults.push(self.settings.diagnostic(&["accounts", name, "source"], wrong));
@@ -79,11 +79,12 @@ impl<'a> AccountBuilder<'a> {
         match &self.settings.session.allowed_accounts {
             Some(allowed) if allowed.is_empty() => {
                 faults.push(
-                    self.settings.diagnostic(&at_list, "must name one account at least; leave it out for all"),
+                    self.settings
+                        .diagnostic(&at_list, "must name one account at least; leave it out for all"),
                 );
             }
-            Some(allowed) if !allowed.iter().all(|name| self.settings.has_account(name)) => {
-                let what = self.settings.unknown_account().replacen("is not", "holds what is not", 1);
+            Some(allowed) if !allowed.iter().all(|name| self.settings.contains_account(name)) => {
+                let what = self.settings.unknown_account_message().replacen("is not", "holds what is not", 1);
                 faults.push(self.settings.diagnostic(&at_list, what));
             }
             _ => {}
@@ -93,7 +94,7 @@ impl<'a> AccountBuilder<'a> {
     /// The accounts that the session has, if not all.
     pub(super) fn allowed_accounts(&self) -> Option<Vec<Alias>> {
         let settings = self.settings;
-        let listed = settings.of_principal().or(settings.session.allowed_accounts.as_deref());
+        let listed = settings.principal_accounts().or(settings.session.allowed_accounts.as_deref());
         // Keys that are set on an account of nobody's making would go round the guards of the others.
         let has_exchange = settings.accounts.values().any(|account| account.exchange.is_some());
         let named = || self.order.iter().map(|(_, alias)| alias.clone()).collect();
@@ -105,12 +106,12 @@ impl<'a> AccountBuilder<'a> {
     }
 
     /// The account that is meant when none is named. Where there is a choice to make, commands that need one report it.
-    pub(super) fn default_alias(&self) -> Alias {
+    pub(super) fn default_account_name(&self) -> Alias {
         let default = self.settings.default_account();
         default.and_then(|name| name.parse().ok()).unwrap_or_else(Alias::default_account)
     }
 
-    /// The region of each account that names one. A region that is none is reported by [`fill`](Self::fill).
+    /// The region of each account that names one. A region that is none is reported by [`fill`](Self::set_providers).
     pub(super) fn apply_regions(&self, builder: SessionBuilder) -> SessionBuilder {
         let regions = self.order.iter().filter_map(|(name, alias)| {
             let region: Region = self.settings.accounts[*name].region()?.parse().ok()?;
@@ -123,20 +124,25 @@ impl<'a> AccountBuilder<'a> {
     /// what is set on it; one that the session may not have is used beside it. Where a source is at fault, the rest of
     /// the account is checked without it.
     pub(super) fn set_providers(&self, session: &SessionContext, faults: &mut Vec<Diagnostic>) {
-        let session_account = |source: &str| Some(Arc::new(session.account(&source.parse().ok()?).ok()?) as SharedProvider);
+        let session_account =
+            |source: &str| Some(Arc::new(session.account(&source.parse().ok()?).ok()?) as SharedProvider);
         for (name, alias) in &self.order {
             let who = self.attribution_for(session, alias);
             let source = match self.settings.accounts[*name].source() {
-                Some(hidden) if !self.settings.allows(hidden) => self.hidden_source(hidden, name, &who, faults),
+                Some(hidden) if !self.settings.allows(hidden) => {
+                    self.hidden_source(hidden, name, &who, faults)
+                }
                 source => source.and_then(session_account).unwrap_or_else(empty_provider),
             };
             match self.build_account(name, source, who) {
                 Ok(made) if self.settings.allows(name) => {
                     let refused = match made {
-                        Made::Provider(provider) => session.set_provider_for(alias, provider).err(),
-                        Made::KeyExchange(guard) => session.set_guard_for(alias, guard).err(),
+                        BuiltAccount::Provider(provider) => session.set_provider_for(alias, provider).err(),
+                        BuiltAccount::KeyExchange(guard) => session.set_guard_for(alias, guard).err(),
                     };
-                    faults.extend(refused.map(|error| self.settings.to_diagnostic(&["accounts", name], &error)));
+                    faults.extend(
+                        refused.map(|error| self.settings.to_diagnostic(&["accounts", name], &error)),
+                    );
                 }
                 Ok(_) => {}
                 Err(wrong) => faults.extend(wrong),
@@ -145,7 +151,12 @@ impl<'a> AccountBuilder<'a> {
     }
 
     /// The provider of an account, with its guard if it has one.
-    fn build_account(&self, name: &str, source: SharedProvider, who: Attribution) -> Result<Made, Vec<Diagnostic>> {
+    fn build_account(
+        &self,
+        name: &str,
+        source: SharedProvider,
+        who: Attribution,
+    ) -> Result<BuiltAccount, Vec<Diagnostic>> {
         let account = &self.settings.accounts[name];
         let to_diagnostics = |section: &[&str], wrong: Vec<Error>| -> Vec<Diagnostic> {
             wrong.iter().map(|error| self.settings.to_diagnostic(section, error)).collect()
@@ -155,38 +166,57 @@ impl<'a> AccountBuilder<'a> {
         let (base, terminal) = (self.base, self.terminal);
         let attribution = self.settings.session.attribution;
         let folder = self.settings.folder();
-        let around = ProviderContext { name, base, source, is_chained: chained, attribution: who, attribution_mode: attribution, terminal, folder };
-        let own = build_provider(&account.provider, &around).map_err(|wrong| to_diagnostics(&["accounts", name], wrong));
-        let Some(wanted) = &account.exchange else { return own.map(Made::Provider) };
+        let around = ProviderContext {
+            name,
+            base,
+            source,
+            is_chained: chained,
+            attribution: who,
+            attribution_mode: attribution,
+            terminal,
+            folder,
+        };
+        let own = build_provider(&account.provider, &around)
+            .map_err(|wrong| to_diagnostics(&["accounts", name], wrong));
+        let Some(wanted) = &account.exchange else { return own.map(BuiltAccount::Provider) };
         // Nobody names a region for STS here but the account.
         let region: Option<Region> = account.region().and_then(|region| region.parse().ok());
         let base = region.iter().fold(self.base.clone(), SdkBase::region);
         let with_exchange = |own: SharedProvider| {
-            let guard = exchange::build_key_exchange(wanted, own, &ProviderContext { base: &base, ..around.clone() });
+            let guard =
+                exchange::build_key_exchange(wanted, own, &ProviderContext { base: &base, ..around.clone() });
             guard.map_err(|wrong| to_diagnostics(&["accounts", name, "exchange"], wrong))
         };
         match own {
             // The long-lived keys are never served, but a server that finds them must not show them either.
-            Ok(own) => with_exchange(self.with_observers(own)).map(Made::KeyExchange),
+            Ok(own) => with_exchange(self.with_observers(own)).map(BuiltAccount::KeyExchange),
             Err(wrong) => Err([wrong, with_exchange(empty_provider()).err().unwrap_or_default()].concat()),
         }
     }
 
     /// A source that the session may not have. Nothing of it is kept between two uses, so a clear leaves nothing behind.
-    fn hidden_source(&self, source: &str, name: &str, who: &Attribution, faults: &mut Vec<Diagnostic>) -> SharedProvider {
+    fn hidden_source(
+        &self,
+        source: &str,
+        name: &str,
+        who: &Attribution,
+        faults: &mut Vec<Diagnostic>,
+    ) -> SharedProvider {
         if self.base_source(source).is_some_and(AccountSettings::is_memory) {
             faults.push(self.settings.diagnostic(&["accounts", name, "source"], SOURCE_IS_HIDDEN_MEMORY));
         }
-        self.base_source(source).and_then(|_sound| self.build_detached(source, who)).unwrap_or_else(empty_provider)
+        self.base_source(source)
+            .and_then(|_sound| self.build_detached(source, who))
+            .unwrap_or_else(empty_provider)
     }
 
     /// An account that is used beside the session, and whose sources are used likewise: in a session of its own, which
     /// caches what it got.
-    pub(super) fn standing_alone(&self, name: &str, faults: &mut Vec<Diagnostic>) -> SharedProvider {
+    pub(super) fn detached_provider(&self, name: &str, faults: &mut Vec<Diagnostic>) -> SharedProvider {
         let settings = self.settings;
         let mut report = |what: String| faults.push(settings.diagnostic(&["resolver", "source"], what));
-        if !settings.has_account(name) {
-            report(settings.unknown_account());
+        if !settings.contains_account(name) {
+            report(settings.unknown_account_message());
         }
         match self.base_source(name) {
             Some(root) if root.is_memory() => report(
@@ -217,10 +247,13 @@ impl<'a> AccountBuilder<'a> {
         None
     }
 
-    /// Only for accounts that have a root. What is wrong with them is told by [`fill`](Self::fill).
+    /// Only for accounts that have a root. What is wrong with them is told by [`fill`](Self::set_providers).
     fn build_detached(&self, name: &str, who: &Attribution) -> Option<SharedProvider> {
         let account = self.settings.accounts.get(name)?;
-        let source = account.source().and_then(|source| self.build_detached(source, who)).unwrap_or_else(empty_provider);
+        let source = account
+            .source()
+            .and_then(|source| self.build_detached(source, who))
+            .unwrap_or_else(empty_provider);
         let made = self.build_account(name, source, who.clone().account(name.parse().ok()?));
         made.ok().map(|made| self.with_observers(made.into_provider()))
     }
@@ -246,8 +279,8 @@ impl<'a> AccountBuilder<'a> {
                 path.push(name);
                 self.add_in_order(source, path, faults);
                 path.pop();
-            } else if !settings.has_account(source) {
-                faults.push(settings.diagnostic(&at_source, settings.unknown_account()));
+            } else if !settings.contains_account(source) {
+                faults.push(settings.diagnostic(&at_source, settings.unknown_account_message()));
             }
         }
         match Alias::parse("name", name) {
@@ -264,12 +297,12 @@ impl<'a> AccountBuilder<'a> {
 }
 
 /// What an account gets its credentials from.
-enum Made {
+enum BuiltAccount {
     Provider(SharedProvider),
     KeyExchange(FederationGuard),
 }
 
-impl Made {
+impl BuiltAccount {
     /// The provider alone, for an account on which nothing is set.
     fn into_provider(self) -> SharedProvider {
         match self {

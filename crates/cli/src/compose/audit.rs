@@ -10,22 +10,22 @@ use rustix::fs::{Access, OFlags, access};
 use rustix::process::geteuid;
 use valetkey::audit::{AuditSink, JsonLines};
 
-use super::Purpose;
+use super::BuildMode;
 use crate::settings::{Diagnostic, Settings};
 
 /// Why the file cannot be used, and what to do.
-type Refusal = String;
+type AuditFileError = String;
 
 /// Where the records go, if the settings say so and it is there.
 pub(super) fn open_sink(
     settings: &Settings,
-    purpose: Purpose,
+    purpose: BuildMode,
     faults: &mut Vec<Diagnostic>,
 ) -> Option<Arc<dyn AuditSink>> {
     let path = &settings.audit.as_ref()?.file;
     let sink = match purpose {
-        Purpose::CheckOnly => check_writable(path).map(|()| None),
-        Purpose::Run => open_file(path, true).and_then(|file| json_lines_sink(file).map(Some)),
+        BuildMode::CheckOnly => check_writable(path).map(|()| None),
+        BuildMode::Run => open_file(path, true).and_then(|file| json_lines_sink(file).map(Some)),
     };
     sink.unwrap_or_else(|refusal| {
         faults.push(settings.diagnostic(&["audit", "file"], refusal));
@@ -33,13 +33,13 @@ pub(super) fn open_sink(
     })
 }
 
-fn json_lines_sink(mut file: File) -> Result<Arc<dyn AuditSink>, Refusal> {
-    let torn = is_torn(&mut file).map_err(|error| write_error(&error))?;
+fn json_lines_sink(mut file: File) -> Result<Arc<dyn AuditSink>, AuditFileError> {
+    let torn = has_torn_last_line(&mut file).map_err(|error| write_error(&error))?;
     Ok(if torn { Arc::new(JsonLines::after_torn_line(file)) } else { Arc::new(JsonLines::new(file)) })
 }
 
 /// Whether the file could be opened, or made.
-fn check_writable(path: &Path) -> Result<(), Refusal> {
+fn check_writable(path: &Path) -> Result<(), AuditFileError> {
     if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let made = access(folder.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK);
@@ -49,7 +49,7 @@ fn check_writable(path: &Path) -> Result<(), Refusal> {
 }
 
 /// The file, if it is one to which only its user adds. What is opened is what is checked.
-fn open_file(path: &Path, create: bool) -> Result<File, Refusal> {
+fn open_file(path: &Path, create: bool) -> Result<File, AuditFileError> {
     // A pipe without a reader would make this wait, and a link would lead elsewhere.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut options = OpenOptions::new();
@@ -74,7 +74,7 @@ fn open_file(path: &Path, create: bool) -> Result<File, Refusal> {
 }
 
 /// Whether the last line has no end: the process that wrote it was killed, or the disk was full.
-fn is_torn(file: &mut File) -> io::Result<bool> {
+fn has_torn_last_line(file: &mut File) -> io::Result<bool> {
     if file.metadata()?.len() == 0 {
         return Ok(false);
     }
@@ -84,7 +84,7 @@ fn is_torn(file: &mut File) -> io::Result<bool> {
     Ok(last != *b"\n")
 }
 
-fn write_error(error: &io::Error) -> Refusal {
+fn write_error(error: &io::Error) -> AuditFileError {
     format!("cannot be written: {error}; name a file in a folder that is there and writable")
 }
 
@@ -98,13 +98,13 @@ mod tests {
     use super::*;
 
     /// The refusals of `check` and of the work itself, which are the same.
-    fn check_error(path: &Path) -> Option<Refusal> {
+    fn check_error(path: &Path) -> Option<AuditFileError> {
         let (checked, opened) = (check_writable(path).err(), open_file(path, true).map(drop).err());
         assert_eq!(checked, opened, "{}", path.display());
         checked
     }
 
-    fn folder_with(text: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+    fn folder_with_audit_file(text: &str) -> (tempfile::TempDir, std::path::PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.jsonl");
         fs::write(&path, text).unwrap();
@@ -113,8 +113,8 @@ mod tests {
     }
 
     #[test]
-    fn audit_file_new_is_private_and_only_made_for_work() {
-        let (folder, _) = folder_with("");
+    fn open_file_missing_creates_private_file() {
+        let (folder, _) = folder_with_audit_file("");
         let path = folder.path().join("new.jsonl");
         check_writable(&path).unwrap();
         assert!(!path.exists());
@@ -123,8 +123,8 @@ mod tests {
     }
 
     #[test]
-    fn audit_file_that_others_may_write_is_refused() {
-        let (_folder, path) = folder_with("{}\n");
+    fn check_writable_file_writable_by_others_fails() {
+        let (_folder, path) = folder_with_audit_file("{}\n");
         assert_eq!(check_error(&path), None);
         for mode in [0o620, 0o602, 0o666] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
@@ -135,8 +135,8 @@ mod tests {
     }
 
     #[test]
-    fn audit_file_that_is_no_regular_file_is_refused() {
-        let (folder, file) = folder_with("");
+    fn check_writable_pipe_link_or_device_fails() {
+        let (folder, file) = folder_with_audit_file("");
         let (pipe, link) = (folder.path().join("pipe"), folder.path().join("link"));
         mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         symlink(&file, &link).unwrap();
@@ -149,10 +149,10 @@ mod tests {
     }
 
     #[test]
-    fn audit_file_torn_is_noticed() {
+    fn has_torn_last_line_missing_newline_returns_true() {
         for (text, torn) in [("", false), ("{}\n", false), ("{}\n{", true)] {
-            let (_folder, path) = folder_with(text);
-            assert_eq!(is_torn(&mut open_file(&path, true).unwrap()).unwrap(), torn, "{text}");
+            let (_folder, path) = folder_with_audit_file(text);
+            assert_eq!(has_torn_last_line(&mut open_file(&path, true).unwrap()).unwrap(), torn, "{text}");
         }
     }
 }

@@ -10,7 +10,7 @@ use valetkey::{Error, Region, SessionId};
 
 use super::accounts::region_or_default;
 use super::provider::{ProviderContext, SharedProvider};
-use super::trial::{self, Edit};
+use super::trial::{self, BuilderStep};
 use crate::settings::{ExchangeSettings, FederationSettings};
 
 /// What a federated user is called that has no name.
@@ -27,8 +27,9 @@ pub(super) fn build_federation(
     let source = || Arc::clone(&around.source);
     let Some(name) = &wanted.name else {
         faults.extend(check_unnamed(wanted));
-        let new_builder = || with_region(FederationProvider::builder(source()).base(around.base), usable.as_ref());
-        let mut edits: Vec<Edit<'_, FederationBuilder<UserSession>>> = Vec::new();
+        let new_builder =
+            || with_region(FederationProvider::builder(source()).base(around.base), usable.as_ref());
+        let mut edits: Vec<BuilderStep<'_, FederationBuilder<UserSession>>> = Vec::new();
         edits.extend(with_duration(wanted.duration_seconds).into_iter().chain(with_attribution(around)));
         if let Some(serial) = &wanted.mfa_serial {
             edits.push(Box::new(move |builder| {
@@ -42,7 +43,8 @@ pub(super) fn build_federation(
         faults.push(fault.with_next_step("take out the `name`: a federated user has no MFA"));
     }
     let name = check_name(name, &around.source, around.base, &mut faults);
-    let new_builder = || with_region(FederationProvider::federated(name, source()).base(around.base), usable.as_ref());
+    let new_builder =
+        || with_region(FederationProvider::federated(name, source()).base(around.base), usable.as_ref());
     let mut edits = with_policies(wanted.policy.as_deref(), &wanted.policy_arns);
     edits.extend(with_duration(wanted.duration_seconds).into_iter().chain(with_attribution(around)));
     edits.push(Box::new(|builder| {
@@ -60,12 +62,18 @@ pub(super) fn build_key_exchange(
     let base = around.base;
     if !wanted.requests_federated_user() {
         let new_builder = || FederationProvider::builder(Arc::clone(&own)).base(base);
-        let edits: Vec<Edit<'_, _>> =
+        let edits: Vec<BuilderStep<'_, _>> =
             with_duration(wanted.duration_seconds).into_iter().chain(with_attribution(around)).collect();
-        return trial::build_or_report(new_builder, &edits, FederationBuilder::<UserSession>::build_guard, Vec::new());
+        return trial::build_or_report(
+            new_builder,
+            &edits,
+            FederationBuilder::<UserSession>::build_guard,
+            Vec::new(),
+        );
     }
     let mut faults = Vec::new();
-    let session = around.attribution_mode.tag_sessions().and(around.attribution.session_id()).map(SessionId::compact);
+    let session =
+        around.attribution_mode.tag_sessions().and(around.attribution.session_id()).map(SessionId::compact);
     let name = wanted.name.as_deref().or(session.as_deref()).unwrap_or(DEFAULT_FEDERATED_NAME);
     let name = check_name(name, &own, base, &mut faults);
     let new_builder = || FederationProvider::federated(name, Arc::clone(&own)).base(base);
@@ -75,7 +83,12 @@ pub(super) fn build_key_exchange(
 }
 
 /// The name, or one that stands in for it, so that the rest is checked as well.
-fn check_name<'a>(name: &'a str, source: &SharedProvider, base: &SdkBase, faults: &mut Vec<Error>) -> &'a str {
+fn check_name<'a>(
+    name: &'a str,
+    source: &SharedProvider,
+    base: &SdkBase,
+    faults: &mut Vec<Error>,
+) -> &'a str {
     let built = FederationProvider::federated(name, Arc::clone(source)).base(base).build();
     match built.err().filter(|error| error.field() == Some("name")) {
         Some(error) => {
@@ -103,13 +116,15 @@ fn with_region<T>(builder: FederationBuilder<T>, region: Option<&Region>) -> Fed
     region.cloned().into_iter().fold(builder, FederationBuilder::region)
 }
 
-fn with_duration<'a, T: 'a>(seconds: Option<u64>) -> Option<Edit<'a, FederationBuilder<T>>> {
+fn with_duration<'a, T: 'a>(seconds: Option<u64>) -> Option<BuilderStep<'a, FederationBuilder<T>>> {
     let duration = Duration::from_secs(seconds?);
     Some(Box::new(move |builder: FederationBuilder<T>| builder.duration(duration)))
 }
 
 /// Says who is behind the keys: of a federated user, by tags if they are wanted.
-fn with_attribution<'a, T: 'a>(around: &'a ProviderContext<'_>) -> Option<Edit<'a, FederationBuilder<T>>> {
+fn with_attribution<'a, T: 'a>(
+    around: &'a ProviderContext<'_>,
+) -> Option<BuilderStep<'a, FederationBuilder<T>>> {
     let tags = around.attribution_mode.tag_sessions()?;
     Some(Box::new(move |builder: FederationBuilder<T>| {
         builder.attribution(&around.attribution).attribution_tags(tags)
@@ -119,11 +134,11 @@ fn with_attribution<'a, T: 'a>(around: &'a ProviderContext<'_>) -> Option<Edit<'
 fn with_policies<'a>(
     policy: Option<&'a str>,
     arns: &'a [String],
-) -> Vec<Edit<'a, FederationBuilder<FederatedUser>>> {
-    let inline = policy.map(|policy| -> Edit<'a, FederationBuilder<FederatedUser>> {
+) -> Vec<BuilderStep<'a, FederationBuilder<FederatedUser>>> {
+    let inline = policy.map(|policy| -> BuilderStep<'a, FederationBuilder<FederatedUser>> {
         Box::new(move |builder| builder.policy(policy))
     });
-    let managed: Edit<'a, _> =
+    let managed: BuilderStep<'a, _> =
         Box::new(move |builder| arns.iter().fold(builder, FederationBuilder::<FederatedUser>::policy_arn));
     inline.into_iter().chain([managed]).collect()
 }

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn check_role_names_the_role_of_a_session() {
+    fn check_role_session_arn_suggests_role_arn() {
         let refused = check_role("arn:aws-cn:sts::111111111111:assumed-role/agent/session").unwrap_err();
         assert!(refused.next_step().unwrap().contains("`arn:aws-cn:iam::111111111111:role/agent`"));
         for text in ["arn:aws:iam::111111111111:role/agent", "arn:aws:sts::1:assumed-role/\x1b/x", "x"] {
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn check_secret_refuses_the_form_of_ecs() {
+    fn check_secret_ecs_reference_fails() {
         let secret = "arn:aws:secretsmanager:eu-west-1:111111111111:secret:team/key-AbCdEf";
         assert!(check_secret(secret).is_ok() && check_secret("team/key").is_ok());
         for suffix in [":key::", ":SecretString:AWSCURRENT", ":key:AWSPREVIOUS:id"] {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use valetkey::{CredentialProvider, Error, SessionContext, SessionPolicy};
 
-use crate::files::{self, Writers};
+use crate::files::{self, AllowedWriters};
 use crate::settings::{Delivery, Diagnostic, PolicySettings, ServerSettings, Settings};
 
 #[derive(Debug, Default)]
@@ -36,8 +36,9 @@ impl ConfiguredPolicies {
         for (server, wanted) in &settings.servers {
             for (tool, text) in &wanted.tool_policies {
                 let fault = |what| settings.diagnostic(&["servers", server, "tool_policies", tool], what);
-                let check_narrowable_if_valid = |policy: &_| if is_sound { check_narrowable(session, wanted, policy) } else { Ok(()) };
-                match policies.of_tool(text) {
+                let check_narrowable_if_valid =
+                    |policy: &_| if is_sound { check_narrowable(session, wanted, policy) } else { Ok(()) };
+                match policies.for_tool(text) {
                     Ok(Some(policy)) => {
                         faults.extend(check_narrowable_if_valid(&policy).err().map(fault));
                         policies.by_tool.push((server.clone(), tool.clone(), policy));
@@ -51,7 +52,7 @@ impl ConfiguredPolicies {
     }
 
     /// A policy that is named or written out; `None` for one that was told to be at fault.
-    fn of_tool(&self, text: &str) -> Result<Option<SessionPolicy>, String> {
+    fn for_tool(&self, text: &str) -> Result<Option<SessionPolicy>, String> {
         match self.by_name.get(text) {
             Some(policy) => Ok(Some(policy.clone())),
             None if self.invalid.contains(text) => Ok(None),
@@ -74,7 +75,7 @@ fn parse_policy(wanted: &PolicySettings) -> Result<SessionPolicy, (Option<&'stat
     let (field, read) = match (&wanted.document, &wanted.file, &wanted.read_only) {
         (Some(text), None, None) => ("document", text.parse().map_err(invalid_policy)),
         (None, Some(path), None) => {
-            let text = files::read_text(path, Writers::OwnerAndGroup);
+            let text = files::read_text(path, AllowedWriters::OwnerAndGroup);
             ("file", text.and_then(|text| text.parse().map_err(invalid_policy)))
         }
         (None, None, Some(services)) => {
@@ -92,7 +93,11 @@ fn invalid_policy(error: Error) -> String {
 }
 
 /// Whether the account of a server can be narrowed by a policy.
-fn check_narrowable(session: &SessionContext, server: &ServerSettings, policy: &SessionPolicy) -> Result<(), String> {
+fn check_narrowable(
+    session: &SessionContext,
+    server: &ServerSettings,
+    policy: &SessionPolicy,
+) -> Result<(), String> {
     if server.credentials == Some(Delivery::None) {
         return Err("narrows nothing: the server gets no credentials".to_owned());
     }

@@ -2,11 +2,11 @@
 
 use valetkey::Principal;
 
-use super::Purpose;
+use super::BuildMode;
 use crate::settings::{Diagnostic, Settings};
 
 /// Reports lists that hold what is no account, and a session that acts for nobody who is listed.
-pub(super) fn check_principals(settings: &Settings, purpose: Purpose, faults: &mut Vec<Diagnostic>) {
+pub(super) fn check_principals(settings: &Settings, purpose: BuildMode, faults: &mut Vec<Diagnostic>) {
     let principals = &settings.principals;
     for (name, principal) in principals {
         if let Err(error) = Principal::parse("name", name) {
@@ -15,10 +15,10 @@ pub(super) fn check_principals(settings: &Settings, purpose: Purpose, faults: &m
         let at_list = ["principals", name, "accounts"];
         if principal.accounts.is_empty() {
             faults.push(settings.diagnostic(&at_list, "must name one account at least"));
-        } else if !principal.accounts.iter().all(|account| settings.has_account(account)) {
-            let what = settings.unknown_account().replacen("is not", "holds what is not", 1);
+        } else if !principal.accounts.iter().all(|account| settings.contains_account(account)) {
+            let what = settings.unknown_account_message().replacen("is not", "holds what is not", 1);
             faults.push(settings.diagnostic(&at_list, what));
-        } else if !principal.accounts.iter().any(|account| settings.allows_any(account)) {
+        } else if !principal.accounts.iter().any(|account| settings.allows_for_any_principal(account)) {
             let what = "has none of the `allowed_accounts` of the session; add one of them";
             faults.push(settings.diagnostic(&at_list, what));
         }
@@ -30,7 +30,7 @@ pub(super) fn check_principals(settings: &Settings, purpose: Purpose, faults: &m
             faults.push(settings.diagnostic(&["session", "principal"], what));
         }
         // Whoever it will be is told on the command line.
-        None if !principals.is_empty() && purpose == Purpose::Run => {
+        None if !principals.is_empty() && purpose == BuildMode::Run => {
             let what =
                 format!("needs whom the session acts for; name with `--principal` one of: {}", known_names());
             faults.push(settings.diagnostic(&["principals"], what));

@@ -33,7 +33,10 @@ pub(super) struct ProviderContext<'a> {
     pub(super) folder: &'a Path,
 }
 
-pub(super) fn build_provider(settings: &ProviderSettings, around: &ProviderContext<'_>) -> Result<SharedProvider, Vec<Error>> {
+pub(super) fn build_provider(
+    settings: &ProviderSettings,
+    around: &ProviderContext<'_>,
+) -> Result<SharedProvider, Vec<Error>> {
     Ok(match settings {
         ProviderSettings::Memory(plain) => {
             parse_region(plain.region.as_deref())?;
@@ -44,7 +47,7 @@ pub(super) fn build_provider(settings: &ProviderSettings, around: &ProviderConte
             Arc::new(EnvProvider::from_process())
         }
         ProviderSettings::AssumeRole(role) => Arc::new(role::build_assume_role(role, around)?),
-        ProviderSettings::WebIdentity(role) => Arc::new(role::of_identity(role, around)?),
+        ProviderSettings::WebIdentity(role) => Arc::new(role::build_web_identity(role, around)?),
         ProviderSettings::Federation(wanted) => Arc::new(exchange::build_federation(wanted, around)?),
         ProviderSettings::SecretsManager(wanted) => Arc::new(build_secrets_manager(wanted, around)?),
         ProviderSettings::Process(wanted) => Arc::new(build_process(wanted, around)?),
@@ -58,7 +61,10 @@ pub(super) fn build_provider(settings: &ProviderSettings, around: &ProviderConte
     })
 }
 
-fn build_secrets_manager(wanted: &SecretSettings, around: &ProviderContext<'_>) -> Result<SecretsManagerProvider, Vec<Error>> {
+fn build_secrets_manager(
+    wanted: &SecretSettings,
+    around: &ProviderContext<'_>,
+) -> Result<SecretsManagerProvider, Vec<Error>> {
     let source = Arc::clone(&around.source);
     let mut builder = SecretsManagerProvider::builder(wanted.secret_id.as_str(), source).base(around.base);
     let region = parse_region(wanted.region.as_deref());
@@ -78,7 +84,10 @@ fn build_secrets_manager(wanted: &SecretSettings, around: &ProviderContext<'_>) 
 }
 
 /// The program gets what every program needs, and nobody's identity.
-fn build_process(wanted: &ProcessSettings, around: &ProviderContext<'_>) -> Result<ProcessProvider, Vec<Error>> {
+fn build_process(
+    wanted: &ProcessSettings,
+    around: &ProviderContext<'_>,
+) -> Result<ProcessProvider, Vec<Error>> {
     let region = parse_region(wanted.region.as_deref());
     let made = ProcessProvider::from_line(&wanted.command).and_then(|mut builder| {
         if let Some(region) = region_or_default(&region) {

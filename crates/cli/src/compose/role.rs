@@ -9,20 +9,25 @@ use valetkey::{Error, Region, RoleArn};
 use super::accounts::region_or_default;
 use super::hints;
 use super::provider::ProviderContext;
-use super::trial::{self, Edit};
-use crate::settings::{WebIdentitySettings, RoleSettings};
+use super::trial::{self, BuilderStep};
+use crate::settings::{RoleSettings, WebIdentitySettings};
 
 /// Stands in for a role that is none, so that the rest is checked as well.
-const NO_ROLE: &str = "arn:aws:iam::000000000000:role/none";
+const PLACEHOLDER_ROLE: &str = "arn:aws:iam::000000000000:role/none";
 
 /// The provider of a role that is assumed with the credentials of the source.
-pub(super) fn build_assume_role(role: &RoleSettings, around: &ProviderContext<'_>) -> Result<AssumeRoleProvider, Vec<Error>> {
+pub(super) fn build_assume_role(
+    role: &RoleSettings,
+    around: &ProviderContext<'_>,
+) -> Result<AssumeRoleProvider, Vec<Error>> {
     let ProviderContext { source, base, attribution: who, terminal, .. } = around;
     let mut faults = Vec::new();
     let session = trial::render_name("session_name", role.session_name.as_deref(), who, &mut faults);
     let identity = trial::render_name("source_identity", role.source_identity.as_deref(), who, &mut faults);
-    let Some(place) = parse_role_target(&role.role_arn, role.region.as_deref(), &mut faults) else { return Err(faults) };
-    let mut edits: Vec<Edit<'_, AssumeRoleBuilder>> = Vec::new();
+    let Some(place) = parse_role_target(&role.role_arn, role.region.as_deref(), &mut faults) else {
+        return Err(faults);
+    };
+    let mut edits: Vec<BuilderStep<'_, AssumeRoleBuilder>> = Vec::new();
     if let Some(name) = &session {
         edits.push(Box::new(move |builder| builder.session_name(name)));
     }
@@ -58,18 +63,20 @@ pub(super) fn build_assume_role(role: &RoleSettings, around: &ProviderContext<'_
 }
 
 /// The provider of a role that is given for the token of a file.
-pub(super) fn of_identity(
+pub(super) fn build_web_identity(
     role: &WebIdentitySettings,
     around: &ProviderContext<'_>,
 ) -> Result<WebIdentityProvider, Vec<Error>> {
     let ProviderContext { base, attribution: who, .. } = around;
     let mut faults = Vec::new();
     let session = trial::render_name("session_name", role.session_name.as_deref(), who, &mut faults);
-    let Some(place) = parse_role_target(&role.role_arn, role.region.as_deref(), &mut faults) else { return Err(faults) };
+    let Some(place) = parse_role_target(&role.role_arn, role.region.as_deref(), &mut faults) else {
+        return Err(faults);
+    };
     if role.token_file.as_os_str().is_empty() {
         faults.push(Error::invalid("token_file", "must name the file that holds the token"));
     }
-    let mut edits: Vec<Edit<'_, WebIdentityBuilder>> = Vec::new();
+    let mut edits: Vec<BuilderStep<'_, WebIdentityBuilder>> = Vec::new();
     if let Some(name) = &session {
         edits.push(Box::new(move |builder| builder.session_name(name)));
     }
@@ -103,5 +110,5 @@ fn parse_role_target(role: &str, region: Option<&str>, faults: &mut Vec<Error>) 
     let region = region.map(str::parse::<Region>).transpose();
     let usable = region_or_default(&region);
     faults.extend(region.err());
-    Some(RoleTarget { role: role.or_else(|()| NO_ROLE.parse()).ok()?, region: usable })
+    Some(RoleTarget { role: role.or_else(|()| PLACEHOLDER_ROLE.parse()).ok()?, region: usable })
 }

@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use valetkey::{Attribution, Error, NameTemplate, Result};
 
 /// What one field does to a builder.
-pub(super) type Edit<'a, B> = Box<dyn Fn(B) -> B + 'a>;
+pub(super) type BuilderStep<'a, B> = Box<dyn Fn(B) -> B + 'a>;
 
 /// What `build` makes of `plain` after all `edits`; else `faults`, which are known already, and every other.
 pub(super) fn build_or_report<B, P>(
     plain: impl Fn() -> B,
-    edits: &[Edit<'_, B>],
+    edits: &[BuilderStep<'_, B>],
     build: impl Fn(B) -> Result<P>,
     mut faults: Vec<Error>,
 ) -> Result<P, Vec<Error>> {

@@ -27,7 +27,7 @@ pub(crate) async fn serve_child(keep_client: bool) -> Result<ExitCode, CliError>
 }
 
 /// The chain of causes, without the dump that follows it.
-fn in_words(context: &str) -> &str {
+fn error_text(context: &str) -> &str {
     context.split_once(" (").map_or(context, |(words, _dump)| words)
 }
 
@@ -92,7 +92,7 @@ impl Tool for CallerIdentityTool {
                 "key_suffix": key.as_ref().and_then(|key| key.access_key_id().get(16..)),
             })),
             Err(error) => ToolOutput {
-                text: format!("the AWS SDK failed: {}", in_words(&DisplayErrorContext(error).to_string())),
+                text: format!("the AWS SDK failed: {}", error_text(&DisplayErrorContext(error).to_string())),
                 structured: None,
                 is_error: true,
             },

@@ -15,11 +15,11 @@ use valetkey::mcp::endpoint::{Grant, Leash};
 use super::child;
 use super::report::DemoReport;
 use super::stage::DemoEnv;
-use super::tenant::{Identity, DemoTenant};
+use super::tenant::{DemoTenant, ServerIdentity};
 use crate::failure::CliError;
 
 /// Calls of each tenant to its MCP server, all under way together.
-const CALLS: usize = 10;
+const CALLS_PER_TENANT: usize = 10;
 /// How long a call may take to arrive.
 const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -28,13 +28,14 @@ pub(super) async fn run_scenario(stage: &DemoEnv, report: &mut DemoReport) -> Re
     let endpoint =
         endpoint.map_err(|error| CliError::failed(format!("the endpoint did not start: {error}")))?;
     let [a, b] = &stage.tenants;
-    let (a, b) = tokio::try_join!(DemoTenant::open(stage, a, &endpoint), DemoTenant::open(stage, b, &endpoint))?;
-    late_binding(&a, report).await;
-    stack_jobs(&a, &b, report).await?;
-    sub_agents(&a, &b, report).await?;
+    let (a, b) =
+        tokio::try_join!(DemoTenant::open(stage, a, &endpoint), DemoTenant::open(stage, b, &endpoint))?;
+    check_late_binding(&a, report).await;
+    check_stack_jobs(&a, &b, report).await?;
+    check_sub_agents(&a, &b, report).await?;
     let pids = check_servers(&a, &b, report).await;
     check_rotation(&a, &b, report).await?;
-    cross_read(&a, &b, &endpoint, report).await?;
+    check_cross_tenant_read(&a, &b, &endpoint, report).await?;
     check_clearing(&a, &b, report).await?;
     check_audit(&a, &b, report);
     // Servers tell their own ids, and hosts those of the guardians beside them.
@@ -52,9 +53,9 @@ pub(super) async fn run_scenario(stage: &DemoEnv, report: &mut DemoReport) -> Re
     Ok(())
 }
 
-async fn late_binding(a: &DemoTenant<'_>, report: &mut DemoReport) {
+async fn check_late_binding(a: &DemoTenant<'_>, report: &mut DemoReport) {
     let listed = a.host.all_tools().await;
-    let refused = a.ask_server(None).await;
+    let refused = a.call_server(None).await;
     let seen = format!("{} tool listed, {} faults", listed.tools.len(), listed.faults.len());
     report.record(
         "A",
@@ -65,14 +66,18 @@ async fn late_binding(a: &DemoTenant<'_>, report: &mut DemoReport) {
     report.record(
         "A",
         "a call without credentials is refused, and told what to do",
-        is_told(&refused, "set_aws_credentials_context"),
+        is_refused_with(&refused, "set_aws_credentials_context"),
         call_summary(&refused),
     );
 }
 
-async fn stack_jobs(a: &DemoTenant<'_>, b: &DemoTenant<'_>, report: &mut DemoReport) -> Result<(), CliError> {
+async fn check_stack_jobs(
+    a: &DemoTenant<'_>,
+    b: &DemoTenant<'_>,
+    report: &mut DemoReport,
+) -> Result<(), CliError> {
     let jobs =
-        tokio::try_join!(a.take_stack_job(a.plan.credential_id), b.take_stack_job(b.plan.credential_id))?;
+        tokio::try_join!(a.submit_stack_job(a.plan.credential_id), b.submit_stack_job(b.plan.credential_id))?;
     for (tenant, output) in [(a, jobs.0), (b, jobs.1)] {
         report.record(
             tenant.plan.name,
@@ -84,8 +89,13 @@ async fn stack_jobs(a: &DemoTenant<'_>, b: &DemoTenant<'_>, report: &mut DemoRep
     Ok(())
 }
 
-async fn sub_agents(a: &DemoTenant<'_>, b: &DemoTenant<'_>, report: &mut DemoReport) -> Result<(), CliError> {
-    let (a1, a2, b1, b2) = tokio::try_join!(a.sub_agent(), a.sub_agent(), b.sub_agent(), b.sub_agent())?;
+async fn check_sub_agents(
+    a: &DemoTenant<'_>,
+    b: &DemoTenant<'_>,
+    report: &mut DemoReport,
+) -> Result<(), CliError> {
+    let (a1, a2, b1, b2) =
+        tokio::try_join!(a.run_sub_agent(), a.run_sub_agent(), b.run_sub_agent(), b.run_sub_agent())?;
     for (tenant, first, second) in [(a, a1, a2), (b, b1, b2)] {
         let held = first == second && first.0 == tenant.plan.account;
         let seen = format!("both in {} with key …{}", first.0, first.1);
@@ -96,22 +106,31 @@ async fn sub_agents(a: &DemoTenant<'_>, b: &DemoTenant<'_>, report: &mut DemoRep
 
 /// The servers' process ids, as the servers told them.
 async fn check_servers(a: &DemoTenant<'_>, b: &DemoTenant<'_>, report: &mut DemoReport) -> BTreeSet<u64> {
-    let calls = |tenant| join_all((0..CALLS).map(move |_| DemoTenant::ask_server(tenant, None)));
+    let calls = |tenant| join_all((0..CALLS_PER_TENANT).map(move |_| DemoTenant::call_server(tenant, None)));
     let (calls_a, calls_b) = tokio::join!(calls(a), calls(b));
     let mut pids = BTreeSet::new();
     for (tenant, answers) in [(a, calls_a), (b, calls_b)] {
         let own = answers.iter().flatten().filter(|answer| answer.account == tenant.plan.account).count();
         pids.extend(answers.iter().flatten().map(|answer| answer.pid));
-        let seen = format!("{own} of {CALLS} interleaved calls answered {}", tenant.plan.account);
-        report.record(tenant.plan.name, "MCP tool calls act in the tenant's own account", own == CALLS, seen);
+        let seen = format!("{own} of {CALLS_PER_TENANT} interleaved calls answered {}", tenant.plan.account);
+        report.record(
+            tenant.plan.name,
+            "MCP tool calls act in the tenant's own account",
+            own == CALLS_PER_TENANT,
+            seen,
+        );
     }
     pids
 }
 
-async fn check_rotation(a: &DemoTenant<'_>, b: &DemoTenant<'_>, report: &mut DemoReport) -> Result<(), CliError> {
-    let (a_before, b_before) = tokio::join!(a.ask_server(None), b.ask_server(None));
+async fn check_rotation(
+    a: &DemoTenant<'_>,
+    b: &DemoTenant<'_>,
+    report: &mut DemoReport,
+) -> Result<(), CliError> {
+    let (a_before, b_before) = tokio::join!(a.call_server(None), b.call_server(None));
     let generation = a.rotate().await?;
-    let (a_after, b_after) = tokio::join!(a.ask_server(None), b.ask_server(None));
+    let (a_after, b_after) = tokio::join!(a.call_server(None), b.call_server(None));
     let held = matches!((&a_before, &a_after), (Ok(before), Ok(after)) if before.pid == after.pid
         && before.account == after.account && before.key_suffix != after.key_suffix);
     let seen = format!("{} → {} (generation {generation})", call_summary(&a_before), call_summary(&a_after));
@@ -125,14 +144,14 @@ async fn check_rotation(a: &DemoTenant<'_>, b: &DemoTenant<'_>, report: &mut Dem
     Ok(())
 }
 
-async fn cross_read(
+async fn check_cross_tenant_read(
     a: &DemoTenant<'_>,
     b: &DemoTenant<'_>,
     endpoint: &CredentialEndpoint,
     report: &mut DemoReport,
 ) -> Result<(), CliError> {
     let before = b.session.credentials().await?;
-    let asked = b.take_stack_job(a.plan.credential_id).await?;
+    let asked = b.submit_stack_job(a.plan.credential_id).await?;
     let kept = b.session.credentials().await?.access_key_id() == before.access_key_id();
     // Refused by the service, which denies it or does not know it: not for want of an answer.
     let code = asked.structured.as_ref().map(|output| output["error"]["code"].clone()).unwrap_or_default();
@@ -145,7 +164,11 @@ async fn cross_read(
         format!("still key …{}", before.access_key_id().last_four()),
     );
     let grant = |tenant: &DemoTenant<'_>| {
-        Ok::<_, CliError>(endpoint.grant(tenant.session.account(&tenant.workload_account)?, "demo", Leash::default()))
+        Ok::<_, CliError>(endpoint.grant(
+            tenant.session.account(&tenant.workload_account)?,
+            "demo",
+            Leash::default(),
+        ))
     };
     let (grant_a, grant_b) = (grant(a)?, grant(b)?);
     let own = read_endpoint(&grant_b, &grant_b).await;
@@ -160,7 +183,11 @@ async fn cross_read(
     Ok(())
 }
 
-async fn check_clearing(a: &DemoTenant<'_>, b: &DemoTenant<'_>, report: &mut DemoReport) -> Result<(), CliError> {
+async fn check_clearing(
+    a: &DemoTenant<'_>,
+    b: &DemoTenant<'_>,
+    report: &mut DemoReport,
+) -> Result<(), CliError> {
     let signal = std::env::temp_dir().join(format!("valetkey-demo-{}", uuid::Uuid::new_v4().simple()));
     let signal = signal.to_string_lossy();
     let arrived = format!("{signal}.waiting");
@@ -171,7 +198,7 @@ async fn check_clearing(a: &DemoTenant<'_>, b: &DemoTenant<'_>, report: &mut Dem
         let cleared = a.call_tool("clear_credential_context", json!({})).await;
         (cleared, tokio::fs::write(&*signal, "").await)
     };
-    let (in_flight, (cleared, _told)) = tokio::join!(a.ask_server(Some(waiting)), clear);
+    let (in_flight, (cleared, _told)) = tokio::join!(a.call_server(Some(waiting)), clear);
     for file in [&*signal, &arrived] {
         let _removed = tokio::fs::remove_file(file).await;
     }
@@ -181,21 +208,26 @@ async fn check_clearing(a: &DemoTenant<'_>, b: &DemoTenant<'_>, report: &mut Dem
     report.record(
         "A",
         "the server that is still running is refused",
-        is_told(&in_flight, "403"),
+        is_refused_with(&in_flight, "403"),
         call_summary(&in_flight),
     );
-    let (next, other) = tokio::join!(a.ask_server(None), b.ask_server(None));
-    report.record("A", "the next call is refused", is_told(&next, "cleared"), call_summary(&next));
+    let (next, other) = tokio::join!(a.call_server(None), b.call_server(None));
+    report.record("A", "the next call is refused", is_refused_with(&next, "cleared"), call_summary(&next));
     let held = other.as_ref().is_ok_and(|other| other.account == b.plan.account);
     report.record("B", "the other tenant works on", held, call_summary(&other));
     b.session.close();
-    let closed = b.ask_server(None).await;
-    report.record("B", "closed, it is refused as well", is_told(&closed, "closed"), call_summary(&closed));
+    let closed = b.call_server(None).await;
+    report.record(
+        "B",
+        "closed, it is refused as well",
+        is_refused_with(&closed, "closed"),
+        call_summary(&closed),
+    );
     Ok(())
 }
 
 /// Whether the call was refused in words that hold `word`: a failure of another kind does not count.
-fn is_told(answer: &Result<Identity, String>, word: &str) -> bool {
+fn is_refused_with(answer: &Result<ServerIdentity, String>, word: &str) -> bool {
     answer.as_ref().is_err_and(|message| message.contains(word))
 }
 
@@ -233,7 +265,7 @@ async fn read_endpoint(url: &Grant, token: &Grant) -> String {
     exchange.await.unwrap_or_else(|error| error.to_string())
 }
 
-fn call_summary(answer: &Result<Identity, String>) -> String {
+fn call_summary(answer: &Result<ServerIdentity, String>) -> String {
     match answer {
         Ok(identity) => format!("{} key …{} pid {}", identity.account, identity.key_suffix, identity.pid),
         Err(refusal) => refusal.clone(),

@@ -7,16 +7,16 @@ use serde::Serialize;
 use valetkey::printable;
 
 /// Characters of what was seen that the table has room for.
-const SEEN: usize = 110;
+const MAX_OBSERVATION_CHARS: usize = 110;
 
 /// The steps of the play and whether each held.
 pub(super) struct DemoReport {
     started_at: Instant,
-    steps: Vec<Step>,
+    steps: Vec<DemoStep>,
 }
 
 #[derive(Debug, Serialize)]
-struct Step {
+struct DemoStep {
     /// What is claimed.
     claim: &'static str,
     /// Whose session it is about.
@@ -39,7 +39,7 @@ impl DemoReport {
         held: bool,
         seen: impl Into<String>,
     ) {
-        self.steps.push(Step { claim, tenant, seen: seen.into(), held });
+        self.steps.push(DemoStep { claim, tenant, seen: seen.into(), held });
     }
 
     /// Whether there were steps and every one of them held.
@@ -51,8 +51,7 @@ impl DemoReport {
         let mut out = io::stdout().lock();
         let milliseconds = self.started_at.elapsed().as_millis();
         if json {
-            let document =
-                serde_json::json!({"held": self.all_passed(), "milliseconds": milliseconds, "steps": self.steps});
+            let document = serde_json::json!({"held": self.all_passed(), "milliseconds": milliseconds, "steps": self.steps});
             return writeln!(out, "{document:#}");
         }
         let width = self.steps.iter().map(|step| step.claim.chars().count()).max().unwrap_or_default();
@@ -78,10 +77,10 @@ impl DemoReport {
 
 /// As much as fits beside the claim; JSON has all of it.
 fn truncate(seen: &str) -> String {
-    if seen.chars().count() <= SEEN {
+    if seen.chars().count() <= MAX_OBSERVATION_CHARS {
         return seen.to_owned();
     }
-    seen.chars().take(SEEN - 1).chain(['…']).collect()
+    seen.chars().take(MAX_OBSERVATION_CHARS - 1).chain(['…']).collect()
 }
 
 fn status_label(held: bool, color: bool) -> &'static str {

@@ -57,9 +57,9 @@ impl DemoEnv {
             TenantPlan::new("A", "111111111111", "aws-cred-tenant-a"),
             TenantPlan::new("B", "222222222222", "aws-cred-tenant-b"),
         ];
-        let platform = user_key()?;
+        let platform = random_user_key()?;
         match endpoint {
-            None => Self::built_in(platform, tenants).await,
+            None => Self::with_local_aws(platform, tenants).await,
             Some(endpoint) => Self::with_endpoint(platform, tenants, endpoint).await,
         }
     }
@@ -73,12 +73,13 @@ impl DemoEnv {
         }
     }
 
-    async fn built_in(platform: Credentials, tenants: [TenantPlan; 2]) -> Result<Self, CliError> {
+    async fn with_local_aws(platform: Credentials, tenants: [TenantPlan; 2]) -> Result<Self, CliError> {
         let mut spec = LocalAws::builder().user(user_spec(PLATFORM_ACCOUNT, "platform", &platform));
         for tenant in &tenants {
-            let service = user_key()?;
-            let reader =
-                RoleSpec::new(&tenant.reader_role()).trusts(PLATFORM_ACCOUNT).external_id(&tenant.external_id);
+            let service = random_user_key()?;
+            let reader = RoleSpec::new(&tenant.reader_role())
+                .trusts(PLATFORM_ACCOUNT)
+                .external_id(&tenant.external_id);
             let workload = RoleSpec::new(&tenant.workload_role()).trusts(tenant.account);
             let secret = SecretSpec::new(tenant.account, &tenant.secret_name(), &secret_document(&service));
             spec = spec
@@ -91,7 +92,13 @@ impl DemoEnv {
         let local_aws =
             local_aws.map_err(|error| CliError::failed(format!("the local AWS did not start: {error}")))?;
         let endpoint = local_aws.endpoint_url();
-        Ok(Self { client_config: client_config(&endpoint)?, endpoint, platform, tenants, local_aws: Some(local_aws) })
+        Ok(Self {
+            client_config: client_config(&endpoint)?,
+            endpoint,
+            platform,
+            tenants,
+            local_aws: Some(local_aws),
+        })
     }
 
     /// Elsewhere there are no users to plan: the secrets hold temporary keys of each tenant's account.
@@ -100,18 +107,32 @@ impl DemoEnv {
         tenants: [TenantPlan; 2],
         endpoint: &str,
     ) -> Result<Self, CliError> {
-        let stage =
-            Self { client_config: client_config(endpoint)?, endpoint: endpoint.to_owned(), platform, tenants, local_aws: None };
+        let stage = Self {
+            client_config: client_config(endpoint)?,
+            endpoint: endpoint.to_owned(),
+            platform,
+            tenants,
+            local_aws: None,
+        };
         for tenant in &stage.tenants {
             let keys = stage.assume_role(tenant.workload_role(), "service", tenant).await?;
             stage
-                .keep_secret(tenant, &stage.assume_role(tenant.reader_role(), "setup", tenant).await?, &keys)
+                .create_secret(
+                    tenant,
+                    &stage.assume_role(tenant.reader_role(), "setup", tenant).await?,
+                    &keys,
+                )
                 .await?;
         }
         Ok(stage)
     }
 
-    async fn assume_role(&self, role: String, name: &str, tenant: &TenantPlan) -> Result<Credentials, CliError> {
+    async fn assume_role(
+        &self,
+        role: String,
+        name: &str,
+        tenant: &TenantPlan,
+    ) -> Result<Credentials, CliError> {
         let source = valetkey::backends::MemoryProvider::new();
         source.set(self.platform.clone());
         let role = AssumeRoleProvider::builder(role.parse()?, std::sync::Arc::new(source))
@@ -122,7 +143,7 @@ impl DemoEnv {
         Ok(role.provide().await?)
     }
 
-    async fn keep_secret(
+    async fn create_secret(
         &self,
         tenant: &TenantPlan,
         by: &Credentials,
@@ -156,7 +177,7 @@ fn client_config(endpoint: &str) -> Result<SdkBase, CliError> {
 }
 
 /// A made-up long-lived key.
-fn user_key() -> Result<Credentials, CliError> {
+fn random_user_key() -> Result<Credentials, CliError> {
     let random = || Uuid::new_v4().simple().to_string();
     let id: AccessKeyId = format!("AKIA{}", &random()[..16]).to_uppercase().parse()?;
     Ok(Credentials::builder(id, SecretString::from(format!("{}{}", random(), &random()[..8]))).build()?)

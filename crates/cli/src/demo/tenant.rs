@@ -14,7 +14,7 @@ use valetkey::mcp::{CredentialEndpoint, McpConfig, McpHost};
 use valetkey::tools::{ToolOutput, ToolSet};
 use valetkey::{Alias, Generation, Principal, SessionContext};
 
-use super::stage::{SECRET_PREFIX, DemoEnv, TenantPlan};
+use super::stage::{DemoEnv, SECRET_PREFIX, TenantPlan};
 use crate::failure::CliError;
 use crate::serve::current_exe_launcher;
 
@@ -34,7 +34,7 @@ pub(super) struct DemoTenant<'a> {
 
 /// What the child server said of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Identity {
+pub(super) struct ServerIdentity {
     pub(super) account: String,
     pub(super) pid: u64,
     pub(super) key_suffix: String,
@@ -55,7 +55,9 @@ impl<'a> DemoTenant<'a> {
             .session_name(format!("reader-{}", plan.name))
             .external_id(&plan.external_id)
             .build()?;
-        let resolver = SecretsManagerResolver::builder(SECRET_PREFIX, Arc::new(reader)).base(&stage.client_config).build()?;
+        let resolver = SecretsManagerResolver::builder(SECRET_PREFIX, Arc::new(reader))
+            .base(&stage.client_config)
+            .build()?;
         let audit = Arc::new(InMemoryAudit::default());
         let session = SessionContext::builder()
             .principal(format!("tenant-{}", plan.name).parse::<Principal>()?)
@@ -86,7 +88,7 @@ impl<'a> DemoTenant<'a> {
     }
 
     /// Hands the agent a stack job that names a credential id.
-    pub(super) async fn take_stack_job(&self, credential_id: &str) -> Result<ToolOutput, CliError> {
+    pub(super) async fn submit_stack_job(&self, credential_id: &str) -> Result<ToolOutput, CliError> {
         let job = json!({
             "spec": {
                 "provider_credential_id": credential_id,
@@ -102,7 +104,7 @@ impl<'a> DemoTenant<'a> {
     }
 
     /// A sub-agent: it was handed the session, and calls AWS through the SDK.
-    pub(super) async fn sub_agent(&self) -> Result<(String, String), CliError> {
+    pub(super) async fn run_sub_agent(&self) -> Result<(String, String), CliError> {
         let session = self.session.clone();
         let config = session.sdk_config_from(self.stage.client_config.config()).await?;
         let identity = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await;
@@ -113,7 +115,10 @@ impl<'a> DemoTenant<'a> {
     }
 
     /// Asks the running MCP server who it is.
-    pub(super) async fn ask_server(&self, arguments: Option<Map<String, Value>>) -> Result<Identity, String> {
+    pub(super) async fn call_server(
+        &self,
+        arguments: Option<Map<String, Value>>,
+    ) -> Result<ServerIdentity, String> {
         let result = self.host.call(CALLER_IDENTITY_TOOL, arguments, &CancellationToken::new()).await;
         let result = result.ok_or("the server does not offer its tool")?;
         let text = result["content"][0]["text"].as_str().unwrap_or_default();
@@ -121,7 +126,7 @@ impl<'a> DemoTenant<'a> {
             return Err(text.to_owned());
         }
         let output = &result["structuredContent"];
-        Ok(Identity {
+        Ok(ServerIdentity {
             account: output["account"].as_str().unwrap_or_default().to_owned(),
             pid: output["pid"].as_u64().unwrap_or_default(),
             key_suffix: output["key_suffix"].as_str().unwrap_or_default().to_owned(),

@@ -1,4 +1,4 @@
-//! `[accounts.NAME]`: where the credentials of one account come from, and whether they are exchanged.
+//! `[accounts.DEFAULT_FEDERATED_NAME]`: where the credentials of one account come from, and whether they are exchanged.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -237,7 +237,7 @@ impl AccountSettings {
     }
 
     /// Whether somebody has to read a code off a device.
-    pub(crate) fn asks_person(&self) -> bool {
+    pub(crate) fn requires_mfa(&self) -> bool {
         match &self.provider {
             ProviderSettings::AssumeRole(role) => role.mfa_serial.is_some(),
             ProviderSettings::Federation(exchange) => exchange.mfa_serial.is_some(),

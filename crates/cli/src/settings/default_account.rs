@@ -14,12 +14,13 @@ impl Settings {
 
     /// Reports that a choice is left open which a command needs, and how to make it. A session that has no principal
     /// yet is not judged: each principal may have one account.
-    pub(crate) fn missing_default(&self, remedy: &str) -> Option<Diagnostic> {
+    pub(crate) fn missing_default_account(&self, remedy: &str) -> Option<Diagnostic> {
         let names = self.allowed_accounts();
         let has_principal = self.principals.is_empty() || self.session.principal.is_some();
         // A configured account that is not there is a fault of its own.
         let configured = self.session.default_account.as_deref();
-        let is_valid = self.invalid_accounts.is_empty() && configured.is_none_or(|name| self.allows_any(name));
+        let is_valid = self.invalid_accounts.is_empty()
+            && configured.is_none_or(|name| self.allows_for_any_principal(name));
         if names.len() < 2 || !has_principal || !is_valid || self.default_account().is_some() {
             return None;
         }

@@ -1,4 +1,4 @@
-//! `Fault`: what is wrong with a file, and where.
+//! `Diagnostic`: what is wrong with a file, and where.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

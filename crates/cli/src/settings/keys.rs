@@ -5,7 +5,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 
 /// How similar two names are that are taken for the same one.
-const SIMILAR: f64 = 0.85;
+const MIN_SIMILARITY: f64 = 0.85;
 
 /// The names of other tools, and of this file.
 const SYNONYMS: &[(&str, &str)] = &[
@@ -28,10 +28,10 @@ const SYNONYMS: &[(&str, &str)] = &[
 ];
 
 /// Keys under which other files keep secrets.
-const SECRETS: [&str; 3] = ["access_key_id", "secret_access_key", "session_token"];
+const SECRET_KEYS: [&str; 3] = ["access_key_id", "secret_access_key", "session_token"];
 
 /// The fields of a struct that serde reads.
-pub(super) fn fields_of<T: DeserializeOwned>() -> &'static [&'static str] {
+pub(super) fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
     let mut fields = &[][..];
     // Fails on purpose, after the struct has named its fields.
     drop(T::deserialize(FieldCollector(&mut fields)));
@@ -74,7 +74,7 @@ pub(super) fn closest_match<'n>(word: &str, names: &[&'n str]) -> Option<&'n str
     let similar = || {
         let scored = names.iter().map(|name| (strsim::jaro_winkler(&word, name), name));
         let best = scored.max_by(|(one, _), (other, _)| one.total_cmp(other));
-        best.filter(|(score, _)| *score >= SIMILAR).map(|(_, name)| name)
+        best.filter(|(score, _)| *score >= MIN_SIMILARITY).map(|(_, name)| name)
     };
     same.or_else(synonym).or_else(similar).copied()
 }
@@ -85,7 +85,7 @@ pub(super) fn unknown_key_message(key: &str, names: &[&str]) -> String {
         key.len() <= 64 && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
     let field = if plain { format!("unknown field `{key}`") } else { "unknown field".to_owned() };
     let bare = key.to_lowercase();
-    if SECRETS.contains(&bare.trim_start_matches("aws_")) {
+    if SECRET_KEYS.contains(&bare.trim_start_matches("aws_")) {
         return format!(
             "{field}; keys are not kept in this file: use the provider `environment`, `profile` or `secrets-manager`"
         );
@@ -97,7 +97,7 @@ pub(super) fn unknown_key_message(key: &str, names: &[&str]) -> String {
 }
 
 /// What the value of a key must be, from what serde expected.
-pub(super) fn must_be(key: &str, expected: &str) -> String {
+pub(super) fn expected_value_message(key: &str, expected: &str) -> String {
     let number = expected.starts_with(['u', 'i']) && expected[1..].parse::<u8>().is_ok();
     let wanted = match expected {
         _ if number && key.ends_with("_seconds") => "a whole number of seconds, without quotes",
@@ -117,14 +117,14 @@ mod tests {
     use crate::settings::{ProviderSettings, RoleSettings, ServerSettings};
 
     #[test]
-    fn fields_of_names_the_fields_of_a_section() {
-        assert_eq!(fields_of::<ServerSettings>(), ["credentials", "account", "home", "tool_policies"]);
-        assert_eq!(fields_of::<String>(), [""; 0]);
+    fn field_names_of_struct_lists_its_fields() {
+        assert_eq!(field_names::<ServerSettings>(), ["credentials", "account", "home", "tool_policies"]);
+        assert_eq!(field_names::<String>(), [""; 0]);
     }
 
     #[test]
-    fn meant_finds_names_of_other_tools_and_misspelt_ones() {
-        let fields = fields_of::<RoleSettings>();
+    fn closest_match_synonym_or_typo_finds_name() {
+        let fields = field_names::<RoleSettings>();
         for (word, name) in [
             ("source_profile", Some("source")),
             ("role_session_name", Some("session_name")),
@@ -148,15 +148,20 @@ mod tests {
     }
 
     #[test]
-    fn unknown_key_with_odd_characters_is_not_repeated() {
+    fn unknown_key_message_odd_characters_omits_key() {
         assert_eq!(unknown_key_message("\x1b[31m", &["a"]), "unknown field; use one of: a");
-        assert!(unknown_key_message("aws_secret_access_key", &["a"]).contains("keys are not kept in this file"));
+        assert!(
+            unknown_key_message("aws_secret_access_key", &["a"]).contains("keys are not kept in this file")
+        );
     }
 
     #[test]
-    fn must_be_names_types_as_they_are_written_in_toml() {
-        assert_eq!(must_be("duration_seconds", "u64"), "must be a whole number of seconds, without quotes");
-        assert_eq!(must_be("limit", "u32"), "must be a whole number, without quotes");
-        assert_eq!(must_be("x", "one of `a`, `b`"), "must be one of `a`, `b`");
+    fn expected_value_message_names_toml_types() {
+        assert_eq!(
+            expected_value_message("duration_seconds", "u64"),
+            "must be a whole number of seconds, without quotes"
+        );
+        assert_eq!(expected_value_message("limit", "u32"), "must be a whole number, without quotes");
+        assert_eq!(expected_value_message("x", "one of `a`, `b`"), "must be one of `a`, `b`");
     }
 }

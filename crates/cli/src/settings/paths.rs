@@ -1,11 +1,11 @@
-//! The paths in a settings file: relative to the file's folder, with `~` and `${NAME}` filled in.
+//! The paths in a settings file: relative to the file's folder, with `~` and `${DEFAULT_FEDERATED_NAME}` filled in.
 
 use std::path::{Path, PathBuf};
 
 use super::{Diagnostic, ProviderSettings, Settings};
 
 /// Returns the value of an environment variable.
-type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+type EnvLookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Settings {
     /// Makes every path of the file absolute. A path that cannot be resolved is a fault.
@@ -46,7 +46,7 @@ impl Settings {
 }
 
 /// An absolute path. An empty one stays empty, for its reader to refuse.
-fn resolve_path(path: &Path, folder: &Path, lookup: Lookup<'_>) -> Result<PathBuf, String> {
+fn resolve_path(path: &Path, folder: &Path, lookup: EnvLookup<'_>) -> Result<PathBuf, String> {
     if path.as_os_str().is_empty() {
         return Ok(path.to_owned());
     }
@@ -63,8 +63,8 @@ fn resolve_path(path: &Path, folder: &Path, lookup: Lookup<'_>) -> Result<PathBu
     }
 }
 
-/// Replaces each `${NAME}`. The values are not scanned again.
-fn expand_variables(text: &str, lookup: Lookup<'_>) -> Result<String, String> {
+/// Replaces each `${DEFAULT_FEDERATED_NAME}`. The values are not scanned again.
+fn expand_variables(text: &str, lookup: EnvLookup<'_>) -> Result<String, String> {
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
@@ -94,11 +94,12 @@ mod tests {
             "DIR" => Some("/run/${HOME}".to_owned()),
             _ => None,
         };
-        resolve_path(Path::new(path), Path::new("/etc/x"), &lookup).map(|path| path.to_str().unwrap().to_owned())
+        resolve_path(Path::new(path), Path::new("/etc/x"), &lookup)
+            .map(|path| path.to_str().unwrap().to_owned())
     }
 
     #[test]
-    fn resolve_fills_in_folder_home_and_variables() {
+    fn resolve_path_expands_folder_home_and_variables() {
         for (path, wanted) in [
             ("look.json", "/etc/x/look.json"),
             ("/a/b", "/a/b"),
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn resolve_refuses_what_it_cannot_fill_in() {
+    fn resolve_path_unresolvable_fails() {
         for (path, words) in [
             ("~other/x", "the home of another user"),
             ("${NONE}/x", "needs the environment variable `NONE`"),

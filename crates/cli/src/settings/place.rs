@@ -26,7 +26,7 @@ impl SourceMap {
         place
     }
 
-    pub(super) fn is_nowhere(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.path.as_os_str().is_empty()
     }
 
@@ -62,7 +62,12 @@ impl SourceMap {
     }
 
     /// What a parser found wrong with the text. Its messages hold nothing of the text.
-    pub(super) fn syntax_diagnostic(&self, text: &str, span: Option<Range<usize>>, reason: &str) -> Diagnostic {
+    pub(super) fn syntax_diagnostic(
+        &self,
+        text: &str,
+        span: Option<Range<usize>>,
+        reason: &str,
+    ) -> Diagnostic {
         let start = span.as_ref().map(|span| span.start);
         let column = start.and_then(|start| {
             let line = text.get(..start)?.rsplit('\n').next()?;

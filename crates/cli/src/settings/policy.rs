@@ -1,4 +1,4 @@
-//! `[policies.NAME]`: what may be done at most, written out or composed.
+//! `[policies.DEFAULT_FEDERATED_NAME]`: what may be done at most, written out or composed.
 
 use std::path::PathBuf;
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Diagnostic, Settings};
-use crate::files::{self, Writers};
+use crate::files::{self, AllowedWriters};
 use crate::terminal::Terminal;
 use crate::trust::{Decision, TrustStore};
 
@@ -25,26 +25,27 @@ pub(crate) enum Consent<'a> {
 }
 
 /// A settings file to read.
-struct Source {
+struct SettingsFile {
     path: PathBuf,
-    writers: Writers,
+    writers: AllowedWriters,
 }
 
-impl Source {
+impl SettingsFile {
     /// The named file, else the one in the working directory if there is one.
     fn locate(named: Option<&Path>) -> Option<Self> {
-        let variable = || std::env::var_os(CONFIG_ENV_VAR).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let variable =
+            || std::env::var_os(CONFIG_ENV_VAR).filter(|value| !value.is_empty()).map(PathBuf::from);
         if let Some(path) = named.map(Path::to_owned).or_else(variable) {
-            return Some(Self { path, writers: Writers::OwnerAndGroup });
+            return Some(Self { path, writers: AllowedWriters::OwnerAndGroup });
         }
         match Path::new(DEFAULT_FILE).symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            _ => Some(Self { path: DEFAULT_FILE.into(), writers: Writers::UserOnly }),
+            _ => Some(Self { path: DEFAULT_FILE.into(), writers: AllowedWriters::UserOnly }),
         }
     }
 
-    fn was_found(&self) -> bool {
-        self.writers == Writers::UserOnly
+    fn is_discovered(&self) -> bool {
+        self.writers == AllowedWriters::UserOnly
     }
 }
 
@@ -52,11 +53,15 @@ impl Settings {
     /// Reads the file that is named by `file` or the environment, or the one in the working directory, and everything
     /// that is wrong with it. Settings without a file are empty, and so are those of a file without the consent it
     /// needs.
-    pub(crate) async fn read(file: Option<&Path>, consent: Consent<'_>, faults: &mut Vec<Diagnostic>) -> Self {
-        let Some(source) = Source::locate(file) else { return Self::default() };
-        let (path, found) = (source.path.as_path(), source.was_found());
+    pub(crate) async fn read(
+        file: Option<&Path>,
+        consent: Consent<'_>,
+        faults: &mut Vec<Diagnostic>,
+    ) -> Self {
+        let Some(source) = SettingsFile::locate(file) else { return Self::default() };
+        let (path, found) = (source.path.as_path(), source.is_discovered());
         tracing::info!(file = %path.display(), found, "settings");
-        let Some((settings, text)) = Self::read_at(path, source.writers, faults) else {
+        let Some((settings, text)) = Self::read_file(path, source.writers, faults) else {
             return Self::default();
         };
         match settings.check_consent(path, &text, consent).await {
@@ -69,11 +74,15 @@ impl Settings {
     }
 
     /// Reads a file under the rules for found files, and its text, without consent to what it names.
-    pub(crate) fn read_found(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<(Self, String)> {
-        Self::read_at(path, Writers::UserOnly, faults)
+    pub(crate) fn read_discovered(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<(Self, String)> {
+        Self::read_file(path, AllowedWriters::UserOnly, faults)
     }
 
-    fn read_at(path: &Path, writers: Writers, faults: &mut Vec<Diagnostic>) -> Option<(Self, String)> {
+    fn read_file(
+        path: &Path,
+        writers: AllowedWriters,
+        faults: &mut Vec<Diagnostic>,
+    ) -> Option<(Self, String)> {
         let text = files::read_text(path, writers);
         let text = text.map_err(|what| faults.push(Diagnostic::in_file(path, what))).ok()?;
         Some((Self::parse(path, &text, faults), text))
@@ -82,7 +91,7 @@ impl Settings {
     /// Whether a found file may be used: it names nothing that needs consent, or the user trusts this version of it.
     async fn check_consent(&self, path: &Path, text: &str, consent: Consent<'_>) -> Result<(), String> {
         let effects = self.host_effects();
-        let decision = TrustStore::of_user().map_or(Decision::None, |store| store.decision(path, text));
+        let decision = TrustStore::for_user().map_or(Decision::None, |store| store.decision(path, text));
         if effects.is_empty() || decision == Decision::Trusted || matches!(consent, Consent::NotNeeded) {
             return Ok(());
         }
@@ -109,6 +118,6 @@ fn consent_prompt(path: &Path, status: &str, effects: &str) -> String {
 }
 
 fn store_trust(path: &Path, text: &str) -> Result<(), String> {
-    let store = TrustStore::of_user().ok_or("cannot be trusted: set HOME or XDG_STATE_HOME")?;
+    let store = TrustStore::for_user().ok_or("cannot be trusted: set HOME or XDG_STATE_HOME")?;
     store.trust(path, text).map_err(|error| format!("cannot be trusted: {error}; name it with `--config`"))
 }

@@ -32,7 +32,8 @@ impl<'p> LenientReader<'p> {
     ) -> Option<T> {
         let mut table = self.expect_table(path, value, faults)?;
         // A key that was reported and removed is not missing as well, under its own name or another.
-        let mut reported_keys = self.refuse_unknown(path, table.get_mut(), keys::fields_of::<T>(), faults);
+        let mut reported_keys =
+            self.remove_unknown_keys(path, table.get_mut(), keys::field_names::<T>(), faults);
         let mut placeholders = BTreeSet::new();
         loop {
             let whole = Spanned::new(table.span(), DeValue::Table(table.get_ref().clone()));
@@ -41,31 +42,35 @@ impl<'p> LenientReader<'p> {
                 Ok(read) => return placeholders.is_empty().then_some(read),
                 Err(error) => error,
             };
-            if let Some(missing) = missing_field(&error).filter(|missing| placeholders.insert((*missing).to_owned())) {
+            if let Some(missing) =
+                missing_field(&error).filter(|missing| placeholders.insert((*missing).to_owned()))
+            {
                 if !reported_keys.contains(missing) {
                     faults.push(self.source_map.diagnostic(path, error.message().to_owned()));
                 }
-                table.get_mut().insert(synthetic_key(missing), Spanned::new(0..0, DeValue::String("".into())));
+                table
+                    .get_mut()
+                    .insert(synthetic_key(missing), Spanned::new(0..0, DeValue::String("".into())));
                 continue;
             }
             let Some(key) = error.span().and_then(|span| key_at_span(table.get_ref(), &span)) else {
-                faults.push(self.source_map.diagnostic(path, without_values("", &error)));
+                faults.push(self.source_map.diagnostic(path, redacted_message("", &error)));
                 return None;
             };
             table.get_mut().remove(key.as_str());
-            faults.push(self.at_key(path, &key, &error));
+            faults.push(self.diagnostic_at_key(path, &key, &error));
             reported_keys.insert(key);
         }
     }
 
     /// What is wrong with the value of one key of a table, at the line where it shows.
-    fn at_key(&self, path: &[&str], key: &str, error: &toml::de::Error) -> Diagnostic {
+    fn diagnostic_at_key(&self, path: &[&str], key: &str, error: &toml::de::Error) -> Diagnostic {
         let line = self.source_map.diagnostic_at(error.span(), "").line;
-        self.source_map.diagnostic(&[path, &[key]].concat(), without_values(key, error)).at_line(line)
+        self.source_map.diagnostic(&[path, &[key]].concat(), redacted_message(key, error)).at_line(line)
     }
 
     /// Reports the keys that a section does not have, and removes them. Returns the keys that they were meant to be.
-    fn refuse_unknown(
+    fn remove_unknown_keys(
         &self,
         path: &[&str],
         table: &mut DeTable<'_>,
@@ -86,7 +91,9 @@ impl<'p> LenientReader<'p> {
         let mut meant = BTreeSet::new();
         for (key, is_table) in unknown {
             let what = match is_table && path.len() == 2 {
-                true => format!("{}; {}", keys::unknown_key_message(&key, &names), dotted_name_hint(path, &key)),
+                true => {
+                    format!("{}; {}", keys::unknown_key_message(&key, &names), dotted_name_hint(path, &key))
+                }
                 false => keys::unknown_key_message(&key, &names),
             };
             let line = self.source_map.diagnostic(&[path, &[&key]].concat(), String::new()).line;
@@ -137,7 +144,8 @@ impl<'p> LenientReader<'p> {
             DeValue::Boolean(yes) => yes.then(ExchangeSettings::default),
             DeValue::Table(_) => self.read(&path, value, faults),
             _ => {
-                faults.push(self.source_map.diagnostic(&path, "must be `true`, `false` or a table".to_owned()));
+                faults
+                    .push(self.source_map.diagnostic(&path, "must be `true`, `false` or a table".to_owned()));
                 None
             }
         }
@@ -176,8 +184,10 @@ impl<'p> LenientReader<'p> {
         if let DeValue::Table(table) = value.into_inner() {
             return Some(Spanned::new(span, table));
         }
-        faults
-            .push(self.source_map.diagnostic(path, format!("must be a table; write it under `[{}]`", path.join("."))));
+        faults.push(
+            self.source_map
+                .diagnostic(path, format!("must be a table; write it under `[{}]`", path.join("."))),
+        );
         None
     }
 
@@ -204,7 +214,9 @@ impl<'p> LenientReader<'p> {
         let choices: Vec<_> = choices.iter().map(|choice| format!("`{choice}`")).collect();
         let choices = choices.join(" or ");
         faults.push(match provider {
-            Some(_) => self.source_map.diagnostic(&[path, &["provider"]].concat(), format!("must be {choices}")),
+            Some(_) => {
+                self.source_map.diagnostic(&[path, &["provider"]].concat(), format!("must be {choices}"))
+            }
             None => self.source_map.diagnostic(path, format!("needs a `provider`, which is {choices}")),
         });
         None
@@ -237,10 +249,10 @@ fn is_within(inner: &Range<usize>, outer: &Range<usize>) -> bool {
 }
 
 /// What a reader complains about, without the value: that may be a key which was pasted into the wrong line.
-fn without_values(key: &str, error: &toml::de::Error) -> String {
+fn redacted_message(key: &str, error: &toml::de::Error) -> String {
     // The last of them: a value may hold the same words.
     match error.message().rsplit_once(", expected ") {
-        Some((_, expected)) => keys::must_be(key, expected),
+        Some((_, expected)) => keys::expected_value_message(key, expected),
         None => "holds a value of the wrong type".to_owned(),
     }
 }

@@ -19,7 +19,7 @@ const CANARY: &str = "canary";
 
 /// Checks `text` as `valetkey.toml`. Each line that ends in `#! words` must be told, in these words; no other line may
 /// be, and no value.
-async fn told_line_by_line(text: &str) {
+async fn assert_diagnostics(text: &str) {
     let checked = Shell::new().file("valetkey.toml", text).run(&["check"]).await;
     let wanted = text.lines().enumerate().filter_map(|(index, line)| {
         let (_, words) = line.split_once("#! ")?;

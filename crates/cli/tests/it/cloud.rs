@@ -62,23 +62,29 @@ impl Drop for CarelessCloud {
     }
 }
 
-async fn handle_request(State(memory): State<Arc<Mutex<AwsState>>>, headers: HeaderMap, body: Bytes) -> String {
+async fn handle_request(
+    State(memory): State<Arc<Mutex<AwsState>>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> String {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut memory = memory.lock().unwrap();
     let signed = header("authorization").to_owned();
     memory.received_credentials += &format!("{signed} {}\n", header("x-amz-security-token"));
     match header("x-amz-target").strip_prefix("secretsmanager.") {
-        Some(action) => secrets_manager_response(&mut memory.secrets, action, &serde_json::from_slice(&body).unwrap()),
+        Some(action) => {
+            secrets_manager_response(&mut memory.secrets, action, &serde_json::from_slice(&body).unwrap())
+        }
         None => {
             let form = String::from_utf8_lossy(&body);
             let action = form.split_once("Action=").map_or("", |(_, rest)| rest.split('&').next().unwrap());
-            memory.sts_calls.push((action.to_owned(), key_of(&signed).to_owned()));
+            memory.sts_calls.push((action.to_owned(), signing_key_id(&signed).to_owned()));
             sts_response(action, &signed)
         }
     }
 }
 
-fn key_of(signed: &str) -> &str {
+fn signing_key_id(signed: &str) -> &str {
     signed.split_once("Credential=").map_or("", |(_, rest)| rest.split('/').next().unwrap())
 }
 
@@ -91,7 +97,7 @@ fn sts_response(action: &str, signed: &str) -> String {
              <Expiration>2499-01-01T00:00:00Z</Expiration></Credentials></{action}Result></{action}Response>"
         );
     }
-    let name = key_of(signed);
+    let name = signing_key_id(signed);
     let name = &name[name.len().saturating_sub(4)..];
     format!(
         "<GetCallerIdentityResponse xmlns=\"{STS_NAMESPACE}\"><GetCallerIdentityResult>\

@@ -3,12 +3,12 @@
 use serde_json::Value;
 use std::fs;
 
-use crate::exec::{KEY_ID, SECRET, TOKEN, with_keys};
+use crate::exec::{KEY_ID, SECRET, TOKEN, shell_with_keys};
 use crate::shell::Shell;
 
 #[tokio::test]
-async fn the_keys_of_the_shell_come_out_as_version_1_json() {
-    let ended = with_keys().run(&["credential-process"]).await;
+async fn credential_process_prints_version_1_json() {
+    let ended = shell_with_keys().run(&["credential-process"]).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     let told: Value = serde_json::from_str(&ended.stdout).unwrap();
     let wanted = serde_json::json!({
@@ -18,8 +18,8 @@ async fn the_keys_of_the_shell_come_out_as_version_1_json() {
 }
 
 #[tokio::test]
-async fn an_expiry_and_an_account_are_told_when_there_are() {
-    let shell = with_keys()
+async fn credential_process_prints_expiry_and_account_id() {
+    let shell = shell_with_keys()
         .env("AWS_CREDENTIAL_EXPIRATION", "2099-01-02T03:04:05Z")
         .env("AWS_ACCOUNT_ID", "111111111111");
     let told: Value = serde_json::from_str(&shell.run(&["credential-process"]).await.stdout).unwrap();
@@ -30,24 +30,24 @@ async fn an_expiry_and_an_account_are_told_when_there_are() {
 }
 
 #[tokio::test]
-async fn without_credentials_nothing_comes_out_and_the_failure_names_the_remedy() {
+async fn credential_process_without_credentials_reports_remedy() {
     let ended = Shell::new().run(&["credential-process"]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
     assert!(ended.stderr.contains("AWS_ACCESS_KEY_ID"), "{}", ended.stderr);
 }
 
 #[tokio::test]
-async fn an_account_that_is_none_is_a_fault_of_the_configuration() {
-    let shell = with_keys().file("valetkey.toml", "[accounts.here]\nprovider = 'environment'\n");
+async fn credential_process_unknown_account_is_config_error() {
+    let shell = shell_with_keys().file("valetkey.toml", "[accounts.here]\nprovider = 'environment'\n");
     let ended = shell.run(&["credential-process", "--account", "there"]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""));
     assert!(ended.stderr.contains("name one of: here"), "{}", ended.stderr);
 }
 
 #[tokio::test]
-async fn that_it_was_served_is_in_the_audit_file_and_the_secret_is_not() {
+async fn credential_process_audits_serve_without_secrets() {
     let settings = "[audit]\nfile = 'audit.jsonl'\n[accounts.here]\nprovider = 'environment'\n";
-    let shell = with_keys().file("valetkey.toml", settings);
+    let shell = shell_with_keys().file("valetkey.toml", settings);
     let ended = shell.run(&["credential-process", "--log", "trace"]).await;
     assert!(ended.stdout.contains(SECRET) && !ended.stderr.contains(SECRET), "{}", ended.stderr);
     let audit = fs::read_to_string(shell.path("audit.jsonl")).unwrap();

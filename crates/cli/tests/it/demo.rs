@@ -42,12 +42,12 @@ pub(crate) fn passed_steps(report: &Value) -> Vec<(&str, &str)> {
     steps.map(|step| (step["tenant"].as_str().unwrap(), step["claim"].as_str().unwrap())).collect()
 }
 
-pub(crate) fn all_held(ended: &ProgramOutput) {
+pub(crate) fn assert_all_passed(ended: &ProgramOutput) {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let report = parse_report(ended);
     assert_eq!(report["held"], true);
     assert_eq!(passed_steps(&report), CLAIMS);
-    nothing_secret(&ended.said());
+    assert_no_secrets(&ended.said());
     let pids = shown_pids(&ended.stdout);
     assert!(!pids.is_empty() && !pids.iter().copied().any(runs), "{pids:?}");
 }
@@ -59,7 +59,7 @@ fn shown_pids(said: &str) -> Vec<u32> {
 }
 
 /// No word looks like a secret access key, a session token or a whole key id. The id of a request may be as long.
-fn nothing_secret(said: &str) {
+fn assert_no_secrets(said: &str) {
     let (first, rest) = said.split_once("(request ").unwrap_or((said, ""));
     let rest = rest.split("(request ").filter_map(|rest| rest.split_once(')'));
     let said: String = std::iter::once(first).chain(rest.map(|(_id, rest)| rest)).collect();
@@ -70,24 +70,24 @@ fn nothing_secret(said: &str) {
 }
 
 #[tokio::test]
-async fn every_claim_is_shown_and_holds() {
+async fn demo_json_passes_every_claim() {
     let shell = Shell::new();
     let ended = shell.run(&["demo", "--json"]).await;
-    all_held(&ended);
+    assert_all_passed(&ended);
     assert_eq!(ended.stderr, "");
     assert!(shell.file_names().is_empty(), "{:?}", shell.file_names());
 }
 
 #[tokio::test]
-async fn two_demos_at_once_do_not_disturb_each_other() {
+async fn demo_concurrent_runs_are_independent() {
     let shell = Shell::new();
     let (one, other) = tokio::join!(shell.run(&["demo", "--json"]), shell.run(&["demo", "--json"]));
-    all_held(&one);
-    all_held(&other);
+    assert_all_passed(&one);
+    assert_all_passed(&other);
 }
 
 #[tokio::test]
-async fn the_hosts_own_identity_plays_no_part() {
+async fn demo_host_identity_is_unused() {
     let shell = Shell::new()
         .env("AWS_ACCESS_KEY_ID", "AKIACANARYCANARY0000")
         .env("AWS_SECRET_ACCESS_KEY", "canary")
@@ -95,12 +95,12 @@ async fn the_hosts_own_identity_plays_no_part() {
         .env("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         .env("AWS_REGION", "canary");
     let ended = shell.run(&["demo", "--json"]).await;
-    all_held(&ended);
+    assert_all_passed(&ended);
     assert!(!ended.said().contains("canary"), "{}", ended.said());
 }
 
 #[tokio::test]
-async fn people_get_a_table() {
+async fn demo_without_json_prints_table() {
     let ended = Shell::new().run(&["demo"]).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let rows: Vec<&str> = ended.stdout.lines().take_while(|line| !line.is_empty()).collect();
@@ -110,13 +110,13 @@ async fn people_get_a_table() {
     }
     assert!(ended.stdout.contains("21 steps, 0 did not hold, "), "{}", ended.stdout);
     assert!(!ended.stdout.contains('\x1b'), "colour without a terminal");
-    nothing_secret(&ended.said());
+    assert_no_secrets(&ended.said());
     let coloured = Shell::new().run(&["demo", "--color", "always"]).await;
     assert!(coloured.stdout.starts_with("\x1b[32mok"), "{}", coloured.stdout);
 }
 
 #[tokio::test]
-async fn at_a_cloud_that_ignores_identities_the_demo_says_so_and_fails() {
+async fn demo_endpoint_ignoring_identities_fails() {
     let cloud = CarelessCloud::start().await;
     let ended = Shell::new().run(&["demo", "--json", "--aws-endpoint", cloud.url()]).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
@@ -144,18 +144,18 @@ async fn at_a_cloud_that_ignores_identities_the_demo_says_so_and_fails() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_cannot_be_reached_is_told_in_a_line() {
+async fn demo_unreachable_endpoint_reports_one_line() {
     // Nobody listens on the discard port of loopback.
     for endpoint in ["http://127.0.0.1:9", "nonsense"] {
         let ended = Shell::new().run(&["demo", "--aws-endpoint", endpoint]).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
         assert!(ended.stderr.starts_with("error: ") && ended.stderr.lines().count() == 1, "{}", ended.stderr);
-        nothing_secret(&ended.stderr);
+        assert_no_secrets(&ended.stderr);
     }
 }
 
 #[tokio::test]
-async fn neither_demo_nor_check_says_a_secret_when_everything_is_logged() {
+async fn demo_and_check_at_trace_print_no_secret() {
     let canary = Canary::new();
     let keys = canary.json();
     let key = |name: &str| keys[name].as_str().unwrap().to_owned();
@@ -170,7 +170,7 @@ async fn neither_demo_nor_check_says_a_secret_when_everything_is_logged() {
     for ended in [&demo, &check] {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert_eq!(canary.found_in(&ended.said()), Vec::<&str>::new());
-        nothing_secret(&ended.said());
+        assert_no_secrets(&ended.said());
     }
     // The marks are there to be found: a program that is given them in its environment shows them.
     let shown = shell.run(&["exec", "--delivery", "env", "--", "env"]).await;

@@ -14,7 +14,7 @@ pub(crate) const SECRET: &str = "canarySecretAccessKeyOfTheHost1234567890";
 pub(crate) const TOKEN: &str = "canarySessionTokenOfTheHost";
 
 /// Somebody's shell with keys in it.
-pub(crate) fn with_keys() -> Shell {
+pub(crate) fn shell_with_keys() -> Shell {
     let shell = Shell::new().env("AWS_ACCESS_KEY_ID", KEY_ID).env("AWS_SECRET_ACCESS_KEY", SECRET);
     shell.env("AWS_SESSION_TOKEN", TOKEN).env("AWS_REGION", "eu-central-1")
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use rustix::process::geteuid;
 use tokio::process::Child;
 
-use crate::exec::{SECRET, with_keys};
+use crate::exec::{SECRET, shell_with_keys};
 use crate::process::wait_until;
 use crate::shell::{ProgramOutput, Shell};
 
@@ -29,10 +29,10 @@ fn start_unprivileged(shell: &Shell, args: &[&str]) -> Child {
 }
 
 #[tokio::test]
-async fn exec_memory_is_hidden_from_its_program() {
+async fn exec_memory_is_unreadable_by_program() {
     let script = "sh -c 'cat /proc/$PPID/environ > /dev/null && echo others are readable'; \
                   cat /proc/$PPID/environ; cat /proc/$PPID/mem; ulimit -S -c";
-    let shell = with_keys();
+    let shell = shell_with_keys();
     let ended = Shell::wait_for_output(start_unprivileged(&shell, &["exec", "--", "sh", "-c", script])).await;
     let ProgramOutput { code, stdout, stderr } = &ended;
     assert_eq!((*code, stdout.as_str()), (Some(0), "others are readable\n0\n"), "{stderr}");
@@ -41,20 +41,21 @@ async fn exec_memory_is_hidden_from_its_program() {
 }
 
 #[tokio::test]
-async fn gateway_memory_is_hidden_from_its_user() {
-    let shell = with_keys();
+async fn serve_memory_is_unreadable_by_user() {
+    let shell = shell_with_keys();
     let gateway = start_unprivileged(&shell, &["serve"]);
     let of_gateway = |file: &str| format!("/proc/{}/{file}", gateway.id().unwrap());
     let is_valetkey = || fs::read_to_string(of_gateway("comm")).is_ok_and(|name| name == "valetkey\n");
     // What is hidden from a user belongs to root.
     let is_hidden = || fs::metadata(of_gateway("environ")).is_ok_and(|file| file.uid() == 0);
     let dumps_no_core =
-        || fs::read_to_string(of_gateway("limits")).is_ok_and(|limits| core_limit(&limits) == "0");
-    wait_until("memory is hidden and no core is dumped", || is_valetkey() && is_hidden() && dumps_no_core()).await;
+        || fs::read_to_string(of_gateway("limits")).is_ok_and(|limits| soft_core_limit(&limits) == "0");
+    wait_until("memory is hidden and no core is dumped", || is_valetkey() && is_hidden() && dumps_no_core())
+        .await;
 }
 
 /// The soft limit.
-fn core_limit(limits: &str) -> &str {
+fn soft_core_limit(limits: &str) -> &str {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap_or_default();
     line.split_whitespace().next().unwrap_or_default()
 }

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use crate::cloud::CarelessCloud;
-use crate::exec::with_keys;
+use crate::exec::shell_with_keys;
 use crate::shell::{ProgramOutput, Shell};
 
 const SESSION_ID: &str = "67e55044-10b1-426f-9247-bb680e5fe0c8";
-const TIME: [&str; 2] = ["--issued-before", "2026-11-21T13:00:00+01:00"];
+const ISSUED_BEFORE: [&str; 2] = ["--issued-before", "2026-11-21T13:00:00+01:00"];
 
 async fn run_revocation_policy(args: &[&str]) -> ProgramOutput {
     Shell::new().run(&[&["revocation-policy"], args].concat()).await
@@ -28,23 +28,23 @@ fn policy_conditions(ended: &ProgramOutput) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn the_policy_is_on_standard_output_and_whom_it_denies_beside_it() {
-    let session = run_revocation_policy(&[&["--session", SESSION_ID][..], &TIME].concat()).await;
+async fn revocation_policy_prints_policy_and_its_target() {
+    let session = run_revocation_policy(&[&["--session", SESSION_ID][..], &ISSUED_BEFORE].concat()).await;
     let told = policy_conditions(&session);
     assert_eq!(told[0]["StringEquals"]["aws:PrincipalTag/valetkey:session"], SESSION_ID);
     assert_eq!(told[1]["StringLike"]["aws:userid"][0], format!("*:*{SESSION_ID}*"));
     assert!(session.stderr.contains("denies: the sets of this session"), "{}", session.stderr);
 
-    let named = run_revocation_policy(&[&["--session-name", "agent-7"][..], &TIME].concat()).await;
+    let named = run_revocation_policy(&[&["--session-name", "agent-7"][..], &ISSUED_BEFORE].concat()).await;
     assert_eq!(policy_conditions(&named)[0]["StringLike"]["aws:userid"], "*:agent-7");
     assert!(named.stderr.contains("whoever uses it"), "{}", named.stderr);
 
-    let all = run_revocation_policy(&[&["--all"][..], &TIME].concat()).await;
+    let all = run_revocation_policy(&[&["--all"][..], &ISSUED_BEFORE].concat()).await;
     assert_eq!(policy_conditions(&all)[0].as_object().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn whose_sets_are_meant_must_be_said_once_and_well() {
+async fn revocation_policy_missing_or_two_targets_fails() {
     for (args, code) in [
         (&[][..], 2),
         (&["--all", "--session", SESSION_ID], 2),
@@ -67,9 +67,9 @@ role_arn = 'arn:aws:iam::111111111111:role/agent'
 ";
 
 #[tokio::test]
-async fn exec_says_until_when_copies_work_of_what_somebody_can_end() {
+async fn exec_ended_logs_expiry_of_issued_credentials() {
     let cloud = CarelessCloud::start().await;
-    let shell = with_keys().env("AWS_ENDPOINT_URL", cloud.url()).file("valetkey.toml", ROLE_SETTINGS);
+    let shell = shell_with_keys().env("AWS_ENDPOINT_URL", cloud.url()).file("valetkey.toml", ROLE_SETTINGS);
     let ended = shell.run(&["exec", "--account", "role", "--", "true"]).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "a success is silent");
     let detailed = shell.run(&["--log", "info", "exec", "--account", "role", "--", "true"]).await;

@@ -20,7 +20,7 @@ use crate::shell::Shell;
 pub(crate) const CALLER_IDENTITY_TOOL: &str = "aws__get_caller_identity";
 
 /// A shell with one server, `aws`, that asks `url` who it is.
-pub(crate) fn with_server(url: &str) -> Shell {
+pub(crate) fn shell_with_server(url: &str) -> Shell {
     Shell::new().file("mcp.json", mcp_config(json!({"aws": demo_server_entry(url)})))
 }
 

@@ -1,7 +1,7 @@
 //! Settings files as users write them: the form of another tool, relative paths, home folders.
 
 use crate::cloud::CarelessCloud;
-use crate::exec::with_keys;
+use crate::exec::shell_with_keys;
 use crate::shell::Shell;
 
 /// Checks `text`, which has faults, and returns what is reported.
@@ -19,7 +19,7 @@ fn role_settings(keys: &str) -> String {
 }
 
 #[tokio::test]
-async fn check_with_spellings_of_aws_suggests_each_key() {
+async fn check_aws_spelling_suggests_key() {
     let told = check_output(
         "[accounts.dev]\nprovider = 'assume_role'\nrole_arn = 'arn:aws:iam::111111111111:role/agent'\n\
          source_profile = 'base'\nrole_session_name = 'x'\n[accounts.base]\nprovider = 'env'\n",
@@ -37,7 +37,7 @@ async fn check_with_spellings_of_aws_suggests_each_key() {
 }
 
 #[tokio::test]
-async fn check_with_values_of_another_form_names_the_right_one() {
+async fn check_value_in_other_form_suggests_right_one() {
     let arn = "role_arn = 'arn:aws:iam::111111111111:role/agent'";
     for (text, words) in [
         (
@@ -76,7 +76,7 @@ async fn check_with_values_of_another_form_names_the_right_one() {
 }
 
 #[tokio::test]
-async fn check_with_unknown_limits_of_a_server_refuses_them() {
+async fn check_unknown_server_key_fails() {
     for limit in
         ["enabled = false", "disabled = true", "deny = ['x']", "disabledTools = ['x']", "tools.allow = ['x']"]
     {
@@ -87,17 +87,17 @@ async fn check_with_unknown_limits_of_a_server_refuses_them() {
 }
 
 #[tokio::test]
-async fn settings_paths_start_from_the_folder_of_the_file() {
+async fn settings_relative_path_resolves_from_file_folder() {
     let document = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}}"#;
-    let shell = with_keys();
+    let shell = shell_with_keys();
     std::fs::create_dir(shell.path("settings")).unwrap();
     let text = "[accounts.default]\nprovider = 'process'\ncommand = './credentials'\n[policies.look]\nfile = \
                 'look.json'\n[audit]\nfile = '${PLACE}.jsonl'\n";
     let shell = shell
         .env("PLACE", "audit")
-        .found_file("settings/valetkey.toml", text)
-        .found_file("settings/look.json", document)
-        .found_file("settings/credentials", "#!/bin/sh\ntouch ran\n");
+        .discovered_file("settings/valetkey.toml", text)
+        .discovered_file("settings/look.json", document)
+        .discovered_file("settings/credentials", "#!/bin/sh\ntouch ran\n");
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(shell.path("settings/credentials"), executable).unwrap();
     let checked = shell.run(&["check", "--config", "settings/valetkey.toml"]).await;
@@ -108,7 +108,7 @@ async fn settings_paths_start_from_the_folder_of_the_file() {
 }
 
 #[tokio::test]
-async fn settings_paths_in_the_home_folder_are_found() {
+async fn settings_tilde_path_resolves_to_home() {
     let cloud = CarelessCloud::start().await;
     let identity = |file: &str| {
         format!(
@@ -116,7 +116,7 @@ async fn settings_paths_in_the_home_folder_are_found() {
              token_file = '{file}'\n"
         )
     };
-    let shell = with_keys().env("AWS_ENDPOINT_URL", cloud.url()).found_file("token", "a.b.c");
+    let shell = shell_with_keys().env("AWS_ENDPOINT_URL", cloud.url()).discovered_file("token", "a.b.c");
     let shell = shell.file("valetkey.toml", identity("~/token"));
     let ended = shell.run(&["exec", "--", "true"]).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);

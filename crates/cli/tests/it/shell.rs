@@ -44,12 +44,12 @@ impl Shell {
 
     /// Keeps a file in the folder. A `valetkey.toml` is also named by the environment, so that it needs no consent.
     pub(crate) fn file(self, name: &str, contents: impl AsRef<[u8]>) -> Self {
-        let shell = self.found_file(name, contents);
+        let shell = self.discovered_file(name, contents);
         if name == "valetkey.toml" { shell.env("VALETKEY_CONFIG", name) } else { shell }
     }
 
     /// Keeps a file in the folder that nothing names.
-    pub(crate) fn found_file(self, name: &str, contents: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn discovered_file(self, name: &str, contents: impl AsRef<[u8]>) -> Self {
         fs::write(self.path(name), contents).unwrap();
         self
     }

@@ -3,14 +3,14 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use crate::exec::with_keys;
+use crate::exec::shell_with_keys;
 use crate::shell::{ProgramOutput, Shell};
 
 const PROGRAM_SETTINGS: &str = "[accounts.default]\nprovider = 'process'\ncommand = 'touch ran'\n";
 const EXEC: [&str; 3] = ["exec", "--", "true"];
 
 fn shell_with_discovered(text: &str) -> Shell {
-    with_keys().found_file("valetkey.toml", text)
+    shell_with_keys().discovered_file("valetkey.toml", text)
 }
 
 fn program_ran(shell: &Shell) -> bool {
@@ -24,7 +24,7 @@ fn assert_refused(ended: &ProgramOutput, words: &str) {
 }
 
 #[tokio::test]
-async fn found_settings_that_run_a_program_need_consent() {
+async fn discovered_settings_running_program_need_consent() {
     let shell = shell_with_discovered(PROGRAM_SETTINGS);
     for command in [&EXEC[..], &["credential-process"], &["serve"], &["check", "--live"]] {
         let ended = shell.run(command).await;
@@ -46,7 +46,7 @@ async fn found_settings_that_run_a_program_need_consent() {
 }
 
 #[tokio::test]
-async fn found_settings_that_use_the_host_need_consent() {
+async fn discovered_settings_using_host_need_consent() {
     for (settings, words) in [
         (
             "[accounts.a]\nprovider = 'environment'\n",
@@ -68,13 +68,13 @@ async fn found_settings_that_use_the_host_need_consent() {
 }
 
 #[tokio::test]
-async fn found_settings_that_only_hold_memory_need_no_consent() {
+async fn discovered_settings_with_memory_only_need_no_consent() {
     let ended = shell_with_discovered("[accounts.a]\nprovider = 'memory'\n").run(&["check", "--live"]).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
 
 #[tokio::test]
-async fn trusted_settings_are_used_until_they_change() {
+async fn trusted_settings_are_used_until_changed() {
     let shell = shell_with_discovered(PROGRAM_SETTINGS);
     let trusted = shell.run(&["trust"]).await;
     assert_eq!((trusted.code, trusted.stderr.as_str()), (Some(0), ""));
@@ -82,11 +82,12 @@ async fn trusted_settings_are_used_until_they_change() {
     shell.run(&EXEC).await;
     assert!(program_ran(&shell));
 
-    let changed = shell.found_file("valetkey.toml", PROGRAM_SETTINGS.replace("touch ran", "touch again"));
+    let changed =
+        shell.discovered_file("valetkey.toml", PROGRAM_SETTINGS.replace("touch ran", "touch again"));
     assert_refused(&changed.run(&EXEC).await, "has changed since it was trusted: it runs a program");
     assert!(!changed.file_names().contains(&"again".to_owned()));
 
-    let back = changed.found_file("valetkey.toml", PROGRAM_SETTINGS);
+    let back = changed.discovered_file("valetkey.toml", PROGRAM_SETTINGS);
     fs::remove_file(back.path("ran")).unwrap();
     back.run(&EXEC).await;
     assert!(program_ran(&back), "the trusted version");
@@ -101,7 +102,7 @@ async fn trusted_settings_are_used_until_they_change() {
 }
 
 #[tokio::test]
-async fn trust_decision_is_private_and_void_if_others_can_write_it() {
+async fn trust_decision_writable_by_others_is_ignored() {
     let shell = shell_with_discovered(PROGRAM_SETTINGS);
     assert_eq!(shell.run(&["trust", "valetkey.toml"]).await.code, Some(0));
     let folder = shell.path(".local/state/valetkey/trust");
@@ -113,7 +114,7 @@ async fn trust_decision_is_private_and_void_if_others_can_write_it() {
 }
 
 #[tokio::test]
-async fn found_settings_that_others_can_change_are_refused() {
+async fn discovered_settings_writable_by_others_fail() {
     let shell = shell_with_discovered("[accounts.a]\nprovider = 'memory'\n");
     fs::set_permissions(shell.path("valetkey.toml"), Permissions::from_mode(0o666)).unwrap();
     for command in [&EXEC[..], &["check"], &["serve"], &["trust"]] {
@@ -127,7 +128,7 @@ async fn found_settings_that_others_can_change_are_refused() {
 }
 
 #[tokio::test]
-async fn settings_with_faults_cannot_be_trusted() {
+async fn trust_invalid_settings_fails() {
     let shell = shell_with_discovered("[accounts.a]\nprovider = 'canary'\n");
     let ended = shell.run(&["trust"]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""));
@@ -139,7 +140,7 @@ async fn settings_with_faults_cannot_be_trusted() {
 }
 
 #[tokio::test]
-async fn settings_in_use_are_reported_at_info() {
+async fn settings_in_use_are_logged_at_info() {
     let shell = shell_with_discovered("[accounts.a]\nprovider = 'memory'\n");
     let ended = shell.run(&["--log", "info", "check"]).await;
     assert!(ended.stderr.contains("file=valetkey.toml found=true"), "{}", ended.stderr);

@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 
 use crate::cloud::CarelessCloud;
-use crate::exec::with_keys;
+use crate::exec::shell_with_keys;
 use crate::serve::mcp_config;
 use crate::shell::Shell;
 
@@ -33,7 +33,7 @@ async fn options(command: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn usage_errors_repeat_no_argument() {
+async fn usage_error_omits_arguments() {
     let shell = Shell::new();
     let refused = async |args: &[&str]| {
         let ended = shell.run(args).await;
@@ -63,7 +63,7 @@ async fn usage_errors_repeat_no_argument() {
     refused(&["exec", &env, "--", "true"]).await;
     refused(&["exec", "--env", &format!("NAME={CANARY}")]).await;
     refused(&["exec", "--account", "canary", "--", "true"]).await;
-    let known = with_keys().file("valetkey.toml", "[accounts.a]\nprovider = 'environment'\n");
+    let known = shell_with_keys().file("valetkey.toml", "[accounts.a]\nprovider = 'environment'\n");
     let ended = known.run(&["exec", "--account", "canary", "--", "true"]).await;
     assert_eq!(
         ended.stderr,
@@ -76,7 +76,7 @@ async fn usage_errors_repeat_no_argument() {
 }
 
 #[tokio::test]
-async fn variables_are_repeated_neither_by_help_nor_by_the_log() {
+async fn help_and_log_omit_variable_values() {
     let shell = Shell::new().env("VALETKEY_LOG", format!("warn,{CANARY}=shout"));
     let help = shell.run(&["--help"]).await;
     assert_eq!((help.code, help.said().contains("canary")), (Some(0), false), "{}", help.stdout);
@@ -85,9 +85,9 @@ async fn variables_are_repeated_neither_by_help_nor_by_the_log() {
 }
 
 #[tokio::test]
-async fn readme_settings_work_with_the_commands_of_the_readme() {
+async fn readme_settings_and_commands_work() {
     let cloud = CarelessCloud::start().await;
-    let shell = with_keys()
+    let shell = shell_with_keys()
         .env("AWS_ENDPOINT_URL", cloud.url())
         .file("valetkey.toml", readme_block("# valetkey.toml"))
         .file("servers.json", readme_block("{\n  \"mcpServers\": {\n    \"aws-api\""));
@@ -99,9 +99,9 @@ async fn readme_settings_work_with_the_commands_of_the_readme() {
 }
 
 #[tokio::test]
-async fn default_account_is_the_only_one_or_must_be_named() {
+async fn default_account_is_only_account_or_required() {
     let role = "[accounts.prod]\nprovider = 'environment'\n";
-    let one = with_keys().file("valetkey.toml", role).file("mcp.json", mcp_config(json!({})));
+    let one = shell_with_keys().file("valetkey.toml", role).file("mcp.json", mcp_config(json!({})));
     assert_eq!(one.run(&["exec", "--", "true"]).await.code, Some(0));
     let several = one.file("valetkey.toml", format!("{role}[accounts.base]\nprovider = 'environment'\n"));
     let needs = "needs a `default_account`, because there are several accounts; name one of: base, prod";
@@ -121,7 +121,7 @@ async fn default_account_is_the_only_one_or_must_be_named() {
 }
 
 #[tokio::test]
-async fn check_with_nothing_to_check_exits_with_two() {
+async fn check_without_files_exits_two() {
     let shell = Shell::new();
     let ended = shell.run(&["check"]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
@@ -130,7 +130,7 @@ async fn check_with_nothing_to_check_exits_with_two() {
 }
 
 #[tokio::test]
-async fn check_with_a_remote_server_only_warns() {
+async fn check_remote_server_warns() {
     let file = mcp_config(json!({"ca": {"name": "Code Analysis", "url": "http://localhost:3000/mcp"}}));
     let ended = Shell::new().file("mcp.json", file).run(&["check", "--mcp-config", "mcp.json"]).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -138,7 +138,7 @@ async fn check_with_a_remote_server_only_warns() {
 }
 
 #[tokio::test]
-async fn serve_inside_a_gateway_is_refused_and_check_reports_it() {
+async fn serve_inside_gateway_fails_and_check_reports_it() {
     let file =
         mcp_config(json!({"aws": {"command": "valetkey", "args": ["serve", "--mcp-config", "mcp.json"]}}));
     let shell = Shell::new().file("mcp.json", file);
@@ -153,12 +153,12 @@ async fn serve_inside_a_gateway_is_refused_and_check_reports_it() {
 }
 
 #[tokio::test]
-async fn exec_with_silent_sts_reports_what_it_waits_for() {
+async fn exec_silent_sts_reports_progress() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://user:canary@{}/", silent.local_addr().unwrap());
     let text = "[accounts.base]\nprovider = 'environment'\n[accounts.role]\nprovider = 'assume-role'\nsource = \
                 'base'\nrole_arn = 'arn:aws:iam::111111111111:role/agent'\n[session]\ndefault_account = 'role'\n";
-    let shell = with_keys().env("AWS_ENDPOINT_URL", url).file("valetkey.toml", text);
+    let shell = shell_with_keys().env("AWS_ENDPOINT_URL", url).file("valetkey.toml", text);
     let mut child = shell.start(&["--log", "valetkey=info", "exec", "--", "true"]);
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     loop {

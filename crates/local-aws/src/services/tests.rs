@@ -15,7 +15,7 @@ const ROLE: &str = "arn:aws:iam::111111111111:role/agent";
 
 const CHAINED_ROLE: &str = "arn:aws:iam::222222222222:role/next";
 
-type Failed = Box<dyn std::error::Error>;
+type TestError = Box<dyn std::error::Error>;
 
 fn services() -> io::Result<Services> {
     let spec = LocalAwsBuilder::default()
@@ -34,8 +34,8 @@ fn broker_credentials() -> Credentials {
 }
 
 /// Signs as an SDK does; `at` lets a test be late.
-fn sign_parts(key: &Credentials, parts: &mut Parts, body: &str, at: SystemTime) -> Result<(), Failed> {
-    let service = Service::from_headers(&parts.headers).signing_name();
+fn sign_parts(key: &Credentials, parts: &mut Parts, body: &str, at: SystemTime) -> Result<(), TestError> {
+    let service = AwsService::from_headers(&parts.headers).signing_name();
     let headers =
         parts.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()));
     let request =
@@ -50,7 +50,7 @@ fn sign_parts(key: &Credentials, parts: &mut Parts, body: &str, at: SystemTime) 
     Ok(())
 }
 
-fn request_parts(target: Option<&str>) -> Result<Parts, Failed> {
+fn request_parts(target: Option<&str>) -> Result<Parts, TestError> {
     let mut request = Request::post("/").header("host", "localhost");
     request = match target {
         Some(target) => {
@@ -61,27 +61,35 @@ fn request_parts(target: Option<&str>) -> Result<Parts, Failed> {
     Ok(request.body(())?.into_parts().0)
 }
 
-async fn send(services: &Services, parts: Parts, body: &str) -> Result<(StatusCode, String), Failed> {
+async fn send(services: &Services, parts: Parts, body: &str) -> Result<(StatusCode, String), TestError> {
     let response = services.respond(Request::from_parts(parts, body.to_owned().into())).await;
     let status = response.status();
     let body = to_bytes(response.into_body(), MAX_BODY_BYTES).await?;
     Ok((status, String::from_utf8(body.to_vec())?))
 }
 
-async fn send_sts_query(services: &Services, key: &Credentials, fields: &str) -> Result<(StatusCode, String), Failed> {
+async fn send_sts_query(
+    services: &Services,
+    key: &Credentials,
+    fields: &str,
+) -> Result<(StatusCode, String), TestError> {
     let body = format!("Version=2011-06-15&{fields}");
     let mut parts = request_parts(None)?;
     sign_parts(key, &mut parts, &body, now())?;
     send(services, parts, &body).await
 }
 
-async fn get_secret_value(services: &Services, key: &Credentials, body: &str) -> Result<(StatusCode, String), Failed> {
-    let mut parts = request_parts(Some("secretsmanager.GetSecretValue"))?;
+async fn get_secret_value(
+    services: &Services,
+    key: &Credentials,
+    body: &str,
+) -> Result<(StatusCode, String), TestError> {
+    let mut parts = request_parts(Some("secretsmanager.GetSecretValueInput"))?;
     sign_parts(key, &mut parts, body, now())?;
     send(services, parts, body).await
 }
 
-async fn assume_role(services: &Services, more: &str) -> Result<Credentials, Failed> {
+async fn assume_role(services: &Services, more: &str) -> Result<Credentials, TestError> {
     let fields = format!("Action=AssumeRole&RoleArn={ROLE}&RoleSessionName=s1&ExternalId=right{more}");
     let (status, answer) = send_sts_query(services, &broker_credentials(), &fields).await?;
     assert_eq!(status, StatusCode::OK, "{}", error_code(&answer));
@@ -106,7 +114,7 @@ fn error_code(answer: &str) -> String {
 }
 
 #[tokio::test]
-async fn assumed_role_reads_secrets_of_its_account_only() -> Result<(), Failed> {
+async fn assumed_role_reads_only_secrets_of_its_account() -> Result<(), TestError> {
     let services = services()?;
     let key = assume_role(&services, "&SourceIdentity=alice").await?;
     let (_, who) = send_sts_query(&services, &key, "Action=GetCallerIdentity").await?;
@@ -119,7 +127,7 @@ async fn assumed_role_reads_secrets_of_its_account_only() -> Result<(), Failed> 
 }
 
 #[tokio::test]
-async fn assume_role_enforces_trust_external_id_and_length() -> Result<(), Failed> {
+async fn assume_role_without_trust_or_valid_length_fails() -> Result<(), TestError> {
     let services = services()?;
     let other = Credentials::new("AKIAOTHER", "other-secret", None, None, "test");
     let ask = |id: &str, more: &str| {
@@ -139,7 +147,7 @@ async fn assume_role_enforces_trust_external_id_and_length() -> Result<(), Faile
 }
 
 #[tokio::test]
-async fn chained_session_inherits_identity_and_tags() -> Result<(), Failed> {
+async fn chained_session_inherits_identity_and_tags() -> Result<(), TestError> {
     let services = services()?;
     let tags = "&Tags.member.1.Key=tenant&Tags.member.1.Value=one&TransitiveTagKeys.member.1=tenant";
     let key = assume_role(&services, &format!("&SourceIdentity=alice{tags}")).await?;
@@ -154,12 +162,15 @@ async fn chained_session_inherits_identity_and_tags() -> Result<(), Failed> {
     ] {
         assert_eq!(error_code(&send_sts_query(&services, &key, &ask(more)).await?.1), expected, "{more}");
     }
-    assert_eq!(error_code(&send_sts_query(&services, &broker_credentials(), &ask("")).await?.1), "AccessDenied");
+    assert_eq!(
+        error_code(&send_sts_query(&services, &broker_credentials(), &ask("")).await?.1),
+        "AccessDenied"
+    );
     Ok(())
 }
 
 #[tokio::test]
-async fn session_policy_denies_what_it_does_not_allow() -> Result<(), Failed> {
+async fn session_policy_without_allow_denies() -> Result<(), TestError> {
     let services = services()?;
     let policy = "%7B%22Statement%22%3A%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22s3%3A%2A%22%2C%22Resource%22%3A%22%2A%22%7D%7D";
     let key = assume_role(&services, &format!("&Policy={policy}")).await?;
@@ -170,7 +181,7 @@ async fn session_policy_denies_what_it_does_not_allow() -> Result<(), Failed> {
 }
 
 #[tokio::test]
-async fn keys_expired_unknown_or_forged_get_their_errors() -> Result<(), Failed> {
+async fn authenticate_expired_unknown_or_forged_key_fails() -> Result<(), TestError> {
     let services = services()?;
     let key = assume_role(&services, "").await?;
     let forged = Credentials::new(
@@ -191,13 +202,16 @@ async fn keys_expired_unknown_or_forged_get_their_errors() -> Result<(), Failed>
     }
     services.advance_expiry(Duration::from_secs(3600));
     assert_eq!(error_code(&send_sts_query(&services, &key, who).await?.1), "ExpiredToken");
-    assert_eq!(error_code(&get_secret_value(&services, &key, r#"{"SecretId":"app/db"}"#).await?.1), "ExpiredTokenException");
+    assert_eq!(
+        error_code(&get_secret_value(&services, &key, r#"{"SecretId":"app/db"}"#).await?.1),
+        "ExpiredTokenException"
+    );
     assert_eq!(send_sts_query(&services, &broker_credentials(), who).await?.0, StatusCode::OK);
     Ok(())
 }
 
 #[tokio::test]
-async fn signed_requests_changed_or_late_are_rejected() -> Result<(), Failed> {
+async fn authenticate_changed_or_late_request_fails() -> Result<(), TestError> {
     let services = services()?;
     let body = "Version=2011-06-15&Action=GetCallerIdentity";
     let mut changed = request_parts(None)?;
@@ -214,12 +228,15 @@ async fn signed_requests_changed_or_late_are_rejected() -> Result<(), Failed> {
     let mut late = request_parts(None)?;
     sign_parts(&broker_credentials(), &mut late, body, now() - Duration::from_secs(16 * 60))?;
     assert_eq!(error_code(&send(&services, late, body).await?.1), "SignatureDoesNotMatch");
-    assert_eq!(error_code(&send(&services, request_parts(None)?, body).await?.1), "MissingAuthenticationToken");
+    assert_eq!(
+        error_code(&send(&services, request_parts(None)?, body).await?.1),
+        "MissingAuthenticationToken"
+    );
     Ok(())
 }
 
 #[tokio::test]
-async fn rotate_secret_moves_stages_of_one_account() -> Result<(), Failed> {
+async fn rotate_secret_moves_version_stages() -> Result<(), TestError> {
     let services = services()?;
     let key = assume_role(&services, "").await?;
     assert!(services.rotate_secret("app/db", "whose?").is_none());
@@ -238,7 +255,7 @@ async fn rotate_secret_moves_stages_of_one_account() -> Result<(), Failed> {
 }
 
 #[tokio::test]
-async fn request_log_names_callers_and_errors_without_secrets() -> Result<(), Failed> {
+async fn request_log_records_caller_and_error_without_secrets() -> Result<(), TestError> {
     let services = services()?;
     let key = assume_role(&services, "").await?;
     get_secret_value(&services, &key, r#"{"SecretId":"app/other"}"#).await?;
@@ -251,8 +268,8 @@ async fn request_log_names_callers_and_errors_without_secrets() -> Result<(), Fa
         outcomes,
         [
             ("AssumeRole", RequestOutcome::Served),
-            ("GetSecretValue", refused),
-            ("GetSecretValue", RequestOutcome::Served)
+            ("GetSecretValueInput", refused),
+            ("GetSecretValueInput", RequestOutcome::Served)
         ]
     );
     for hidden in [
@@ -268,9 +285,9 @@ async fn request_log_names_callers_and_errors_without_secrets() -> Result<(), Fa
 }
 
 #[tokio::test]
-async fn malformed_requests_get_the_services_error_format() -> Result<(), Failed> {
+async fn malformed_request_returns_service_error_format() -> Result<(), TestError> {
     let services = services()?;
-    let target = Some("secretsmanager.GetSecretValue");
+    let target = Some("secretsmanager.GetSecretValueInput");
     for (target, body, expected) in [
         (target, "", "SerializationException"),
         (target, "[]", "SerializationException"),

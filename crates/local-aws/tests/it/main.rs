@@ -49,7 +49,7 @@ async fn assume_role(aws: &LocalAws) -> Credentials {
 }
 
 #[tokio::test]
-async fn sdk_assumes_a_role_and_reads_its_secret() {
+async fn sdk_assume_role_reads_secret() {
     let aws = start_aws().await;
     let config = sdk_config(&aws, assume_role(&aws).await);
     let caller = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await.unwrap();
@@ -65,7 +65,7 @@ async fn sdk_assumes_a_role_and_reads_its_secret() {
 }
 
 #[tokio::test]
-async fn sdk_reports_the_errors_of_the_services() {
+async fn sdk_denied_or_expired_returns_error_code() {
     let aws = start_aws().await;
     let role = assume_role(&aws).await;
     let secrets = aws_sdk_secretsmanager::Client::new(&sdk_config(&aws, role.clone()));
@@ -83,7 +83,7 @@ async fn sdk_reports_the_errors_of_the_services() {
 }
 
 #[tokio::test]
-async fn requests_record_the_caller_and_the_outcome() {
+async fn requests_record_caller_and_outcome() {
     let aws = start_aws().await;
     let role = assume_role(&aws).await;
     let secrets = aws_sdk_secretsmanager::Client::new(&sdk_config(&aws, role));
@@ -91,7 +91,7 @@ async fn requests_record_the_caller_and_the_outcome() {
     let records = aws.requests();
     let outcomes: Vec<_> = records.iter().map(|it| (it.action.as_str(), it.outcome)).collect();
     let refused = RequestOutcome::Refused("AccessDeniedException");
-    assert_eq!(outcomes, [("AssumeRole", RequestOutcome::Served), ("GetSecretValue", refused)]);
+    assert_eq!(outcomes, [("AssumeRole", RequestOutcome::Served), ("GetSecretValueInput", refused)]);
     assert_eq!(records[0].caller.as_deref(), Some("arn:aws:iam::999999999999:user/platform"));
     aws.stop().await.unwrap();
 }

@@ -1,10 +1,10 @@
 //! Faults of `valetkey.toml`, each at its own line.
 
-use super::told_line_by_line;
+use super::assert_diagnostics;
 
 #[tokio::test]
-async fn every_fault_of_the_sections_is_told_at_its_own_line() {
-    told_line_by_line(
+async fn check_invalid_sections_report_their_lines() {
+    assert_diagnostics(
         r#"stray = "canary"                     #! [stray] is not a section; there are session, accounts
 [session]
 default_account = "canary-nowhere"      #! [session] `default_account` is not one of the accounts; name one of: keys
@@ -31,8 +31,8 @@ file = "no-such-folder/canary.jsonl"    #! [audit] `file` cannot be written
 }
 
 #[tokio::test]
-async fn every_field_of_a_role_is_told_and_not_only_the_first() {
-    told_line_by_line(
+async fn check_invalid_role_fields_are_all_reported() {
+    assert_diagnostics(
         r#"[accounts.role]
 provider = "assume-role"
 source = "canary-nobody"                #! [accounts.role] `source` is not one of the accounts; name one of: role
@@ -52,8 +52,8 @@ attribution = "canary"                  #! [accounts.role] `attribution` must be
 }
 
 #[tokio::test]
-async fn a_name_template_that_asks_for_what_is_not_said_is_told() {
-    told_line_by_line(
+async fn check_name_template_with_missing_value_is_reported() {
+    assert_diagnostics(
         r#"[session]
 region = "eu-central-1"
 [accounts.keys]
@@ -75,7 +75,7 @@ session_name = "vk-{account}-{session}"
 }
 
 #[tokio::test]
-async fn who_is_behind_a_session_must_fit_into_a_tag_if_it_is_to_be_one() {
+async fn check_attribution_invalid_as_tag_is_reported() {
     let text = r#"[session]
 region = "eu-central-1"
 agent = "canary#7"
@@ -92,12 +92,12 @@ source = "keys"
 role_arn = "arn:aws:iam::111111111111:role/agent"
 attribution = "name"
 "#;
-    told_line_by_line(text).await;
+    assert_diagnostics(text).await;
 }
 
 #[tokio::test]
-async fn types_and_unknown_keys_are_told_together_with_bad_values() {
-    told_line_by_line(
+async fn check_types_keys_and_values_are_reported_together() {
+    assert_diagnostics(
         r#"[accounts.role]
 provider = "assume-role"
 source = ["canary"]                     #! [accounts.role] `source` must be a string
@@ -133,8 +133,8 @@ source = "number"
 }
 
 #[tokio::test]
-async fn cycles_are_told_once_and_cost_nobody_else_a_fault() {
-    told_line_by_line(
+async fn check_source_cycle_is_reported_once() {
+    assert_diagnostics(
         r#"[accounts.a]
 provider = "assume-role"
 role_arn = "arn:aws:iam::111111111111:role/a"
@@ -166,8 +166,8 @@ region = "us-east-1"
 }
 
 #[tokio::test]
-async fn tags_and_the_resolver_have_their_own_rules() {
-    told_line_by_line(
+async fn check_invalid_tags_and_resolver_are_reported() {
+    assert_diagnostics(
         r#"[session]
 region = "us-east-1"
 [accounts.env]
@@ -195,8 +195,8 @@ source = "canary"                       #! [resolver] `source` is not one of the
 }
 
 #[tokio::test]
-async fn what_the_session_may_not_have_is_no_default_nor_any_servers_and_no_memory_to_work_with() {
-    told_line_by_line(
+async fn check_disallowed_account_as_default_is_reported() {
+    assert_diagnostics(
         r#"[session]
 region = "us-east-1"
 default_account = "keys"                #! [session] `default_account` is not one of the `allowed_accounts`
@@ -215,7 +215,7 @@ account = "keys"                        #! [servers.files] `account` is not one 
 "#,
     )
     .await;
-    told_line_by_line(
+    assert_diagnostics(
         r#"[session]
 allowed_accounts = []                   #! [session] `allowed_accounts` must name one account at least
 [accounts.keys]

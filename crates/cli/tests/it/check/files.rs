@@ -9,7 +9,7 @@ use super::assert_refused;
 use crate::shell::Shell;
 
 #[tokio::test]
-async fn malformed_files_are_told_by_line_and_not_by_content() {
+async fn check_malformed_file_reports_line_without_content() {
     let checked = Shell::new()
         .file("valetkey.toml", "[accounts.a]\nprovider = canary\n\n[accounts.b\nx = 'canary\n")
         .file("mcp.json", "{\n  \"mcpServers\": {\n    \"canary\": canary\n}}")
@@ -26,7 +26,7 @@ async fn malformed_files_are_told_by_line_and_not_by_content() {
 }
 
 #[tokio::test]
-async fn files_that_are_not_text_or_not_there_are_told_with_a_remedy() {
+async fn check_unreadable_file_reports_remedy() {
     let shell = Shell::new().file("valetkey.toml", b"region = \"canary\xff\"").file("mcp.json", b"{\xff}");
     let checked = shell.run(&["check", "--mcp-config", "mcp.json"]).await;
     assert_refused(&checked);
@@ -41,7 +41,7 @@ async fn files_that_are_not_text_or_not_there_are_told_with_a_remedy() {
 }
 
 #[tokio::test]
-async fn a_json_file_of_another_shape_is_told_with_the_right_shape() {
+async fn check_json_of_wrong_shape_reports_expected_shape() {
     for text in ["[]", "{}", "5", r#"{"mcpServers": "canary"}"#] {
         let checked = Shell::new().file("mcp.json", text).run(&["check", "--mcp-config", "mcp.json"]).await;
         assert_refused(&checked);
@@ -50,7 +50,7 @@ async fn a_json_file_of_another_shape_is_told_with_the_right_shape() {
 }
 
 #[tokio::test]
-async fn usage_errors_exit_with_two_and_print_nothing_on_standard_output() {
+async fn usage_error_exits_two_without_stdout() {
     let shell = Shell::new();
     let wrong: [&[&str]; 8] = [
         &[],
@@ -74,7 +74,7 @@ async fn usage_errors_exit_with_two_and_print_nothing_on_standard_output() {
 }
 
 #[tokio::test]
-async fn hidden_commands_are_not_advertised_and_help_is_data() {
+async fn help_prints_to_stdout_without_hidden_commands() {
     let shell = Shell::new();
     let help = shell.run(&["--help"]).await;
     assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
@@ -86,7 +86,7 @@ async fn hidden_commands_are_not_advertised_and_help_is_data() {
 }
 
 #[tokio::test]
-async fn every_field_that_is_missing_is_told_and_not_only_the_first() {
+async fn check_missing_fields_are_all_reported() {
     let text = "[accounts.role]\nprovider = 'assume-role'\nregion = 5\n[audit]\n";
     let checked = Shell::new().file("valetkey.toml", text).run(&["check"]).await;
     assert_refused(&checked);
@@ -100,7 +100,7 @@ async fn every_field_that_is_missing_is_told_and_not_only_the_first() {
 }
 
 #[tokio::test]
-async fn check_with_pipes_for_files_refuses_them_without_waiting() {
+async fn check_pipe_as_file_fails_without_blocking() {
     let policy = "[accounts.a]\nprovider = 'memory'\n[policies.p]\nfile = 'pipe'\n";
     let shell = Shell::new().file("valetkey.toml", policy);
     let mode = Mode::RUSR | Mode::WUSR;
@@ -118,7 +118,7 @@ async fn check_with_pipes_for_files_refuses_them_without_waiting() {
 }
 
 #[tokio::test]
-async fn check_with_files_that_everyone_can_change_refuses_them() {
+async fn check_world_writable_file_fails() {
     let policy = "[accounts.a]\nprovider = 'memory'\n[policies.p]\nfile = 'p.json'\n";
     let shell = Shell::new().file("valetkey.toml", policy).file("mcp.json", "{}").file("p.json", "{}");
     for name in ["valetkey.toml", "mcp.json", "p.json"] {

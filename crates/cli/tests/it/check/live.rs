@@ -1,12 +1,12 @@
 //! `check --live`: what each account got, or why not, and no secret.
 
 use crate::cloud::CarelessCloud;
-use crate::exec::{SECRET, TOKEN, with_keys};
+use crate::exec::{SECRET, TOKEN, shell_with_keys};
 use crate::shell::Shell;
 
 /// Somebody's shell with keys, and an AWS that believes them.
 fn shell_for(cloud: &CarelessCloud) -> Shell {
-    with_keys().env("AWS_ENDPOINT_URL", cloud.url())
+    shell_with_keys().env("AWS_ENDPOINT_URL", cloud.url())
 }
 
 const SETTINGS: &str = "\
@@ -19,7 +19,7 @@ provider = 'memory'
 ";
 
 #[tokio::test]
-async fn every_account_says_what_it_got() {
+async fn check_live_prints_each_account() {
     let cloud = CarelessCloud::start().await;
     let ended = shell_for(&cloud).file("valetkey.toml", SETTINGS).run(&["check", "--live"]).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
@@ -31,7 +31,7 @@ async fn every_account_says_what_it_got() {
 }
 
 #[tokio::test]
-async fn one_account_that_fails_does_not_hide_the_others() {
+async fn check_live_failing_account_does_not_hide_others() {
     let settings = format!(
         "{SETTINGS}[accounts.role]\nprovider = 'assume-role'\nsource = 'given'\n\
          role_arn = 'arn:aws:iam::111111111111:role/agent'\n"
@@ -44,7 +44,7 @@ async fn one_account_that_fails_does_not_hide_the_others() {
 }
 
 #[tokio::test]
-async fn keys_of_another_account_than_is_said_are_a_fault() {
+async fn check_live_keys_of_wrong_account_fail() {
     let cloud = CarelessCloud::start().await;
     let role = |name: &str, account: &str| {
         format!(
@@ -67,8 +67,9 @@ async fn keys_of_another_account_than_is_said_are_a_fault() {
 }
 
 #[tokio::test]
-async fn keys_whose_owner_nobody_tells_are_no_success() {
-    let nowhere = with_keys().env("AWS_ENDPOINT_URL", "http://127.0.0.1:1").env("AWS_MAX_ATTEMPTS", "1");
+async fn check_live_unknown_owner_fails() {
+    let nowhere =
+        shell_with_keys().env("AWS_ENDPOINT_URL", "http://127.0.0.1:1").env("AWS_MAX_ATTEMPTS", "1");
     let ended = nowhere.file("valetkey.toml", SETTINGS).run(&["check", "--live"]).await;
     assert_eq!(ended.code, Some(1));
     assert!(
@@ -79,7 +80,7 @@ async fn keys_whose_owner_nobody_tells_are_no_success() {
 }
 
 #[tokio::test]
-async fn nobody_is_asked_when_the_file_is_at_fault() {
+async fn check_live_invalid_settings_send_no_request() {
     let ended = Shell::new().file("valetkey.toml", "stray = 1\n").run(&["check", "--live"]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""));
 }

@@ -1,10 +1,10 @@
 //! Lines are found however a file is written, and shapes that are none are told.
 
-use super::told_line_by_line;
+use super::assert_diagnostics;
 
 #[tokio::test]
-async fn a_line_is_found_however_the_key_is_written() {
-    told_line_by_line(
+async fn check_key_in_any_notation_reports_its_line() {
+    assert_diagnostics(
         r#"accounts."quoted".provider = "memory"
 accounts."quoted".region = "canary!"   #! [accounts.quoted] `region` must be 1 to 63
 accounts."with space".provider = "memory"  #! [accounts.with space] `name` must be 1 to 64 of
@@ -20,8 +20,8 @@ session.principal = " canary principal" #! [session] `principal` must be 1 to 25
 }
 
 #[tokio::test]
-async fn text_that_looks_like_a_table_does_not_mislead() {
-    told_line_by_line(
+async fn check_table_header_inside_string_is_ignored() {
+    assert_diagnostics(
         r#"[accounts.env]
 provider = "environment"
 [accounts.role]
@@ -40,8 +40,8 @@ region = "canary!"                     #! [session] `region` must be 1 to 63
 }
 
 #[tokio::test]
-async fn a_region_that_is_none_is_told_once_and_one_that_nobody_names_is_asked_for() {
-    told_line_by_line(
+async fn check_invalid_or_missing_region_is_reported_once() {
+    assert_diagnostics(
         r#"[accounts.keys]
 provider = "environment"
 [accounts.wrong]
@@ -64,8 +64,8 @@ region = "canary!"                     #! [resolver] `region` must be 1 to 63
 }
 
 #[tokio::test]
-async fn sections_of_another_shape_are_told() {
-    told_line_by_line(
+async fn check_section_of_wrong_type_is_reported() {
+    assert_diagnostics(
         r#"
 session = "canary"                      #! [session] must be a table; write it under `[session]`
 accounts = ["canary"]                   #! [accounts] must be a table
@@ -81,7 +81,7 @@ source = "canary"
 }
 
 #[tokio::test]
-async fn windows_line_ends_count_as_one() {
+async fn check_crlf_counts_as_one_line() {
     let text = "[session]\r\nregion = 'canary!' #! [session] `region` must be 1 to 63\r\n";
-    told_line_by_line(text).await;
+    assert_diagnostics(text).await;
 }

@@ -1,11 +1,11 @@
 //! Faults of policies, and of what they are put on.
 
-use super::told_line_by_line;
+use super::assert_diagnostics;
 use crate::shell::Shell;
 
 #[tokio::test]
-async fn every_fault_of_a_policy_is_told_at_its_own_line() {
-    told_line_by_line(
+async fn check_invalid_policy_reports_its_line() {
+    assert_diagnostics(
         r#"[policies.none]                         #! [policies.none] needs one of `document`, `file` and `read_only`
 [policies.twice]                        #! [policies.twice] needs one of
 read_only = ["s3"]
@@ -32,8 +32,8 @@ number = 7                              #! [servers.typed.tool_policies] must be
 }
 
 #[tokio::test]
-async fn a_policy_on_what_cannot_be_narrowed_is_told() {
-    told_line_by_line(
+async fn check_policy_on_unnarrowable_account_is_reported() {
+    assert_diagnostics(
         r#"[session]
 default_account = "given"
 region = "us-east-1"
@@ -67,7 +67,7 @@ both = "reading"                        #! `both` cannot hold: account `role` ca
 }
 
 #[tokio::test]
-async fn sound_policies_of_every_kind_are_no_fault() {
+async fn check_valid_policies_pass() {
     let document = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}}"#;
     let settings = format!(
         "[session]\ndefault_account = 'role'\nregion = 'us-east-1'\n[accounts.keys]\nprovider = 'environment'\n[accounts.role]\n\

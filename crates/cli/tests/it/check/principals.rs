@@ -1,8 +1,8 @@
 //! Who may have which accounts: faults at their lines, and who must be named.
 
-use super::told_line_by_line;
+use super::assert_diagnostics;
 use crate::cloud::CarelessCloud;
-use crate::exec::with_keys;
+use crate::exec::shell_with_keys;
 use crate::shell::Shell;
 
 const ACCOUNTS: &str = "[accounts.dev]\nprovider = 'environment'\n[accounts.prod]\nprovider = 'environment'\n\
@@ -13,12 +13,12 @@ const PRINCIPALS: &str = "[principals.alice]\naccounts = ['dev', 'prod', 'root']
 /// For everybody, whoever is named.
 fn shell() -> Shell {
     let session = "[session]\ndefault_account = 'prod'\nallowed_accounts = ['dev', 'prod']\n";
-    with_keys().file("valetkey.toml", format!("{session}{ACCOUNTS}{PRINCIPALS}"))
+    shell_with_keys().file("valetkey.toml", format!("{session}{ACCOUNTS}{PRINCIPALS}"))
 }
 
 #[tokio::test]
-async fn every_fault_is_told_at_its_line() {
-    told_line_by_line(
+async fn check_invalid_principals_report_their_lines() {
+    assert_diagnostics(
         r#"[session]
 principal = "mallory"                   #! [session] `principal` is none of the principals; act for one of:
 allowed_accounts = ["dev"]
@@ -44,7 +44,7 @@ role = "canary"                         #! [principals.stray] unknown field `rol
 }
 
 #[tokio::test]
-async fn a_session_has_what_its_principal_and_the_allow_list_both_have() {
+async fn exec_accounts_are_limited_to_principal_and_allow_list() {
     let shell = shell();
     let run = async |principal: &str, account: &str| {
         shell.run(&["exec", "--principal", principal, "--account", account, "--", "echo", "ran"]).await
@@ -66,7 +66,7 @@ async fn a_session_has_what_its_principal_and_the_allow_list_both_have() {
 }
 
 #[tokio::test]
-async fn nothing_runs_for_a_stranger_or_for_nobody_in_particular() {
+async fn exec_unknown_or_missing_principal_fails() {
     let shell = shell();
     for (options, told) in [
         (
@@ -85,7 +85,7 @@ async fn nothing_runs_for_a_stranger_or_for_nobody_in_particular() {
 }
 
 #[tokio::test]
-async fn a_server_in_an_account_that_the_principal_has_not_is_told() {
+async fn check_server_account_not_of_principal_is_reported() {
     let cloud = CarelessCloud::start().await;
     let text = format!("{ACCOUNTS}{PRINCIPALS}[servers.aws]\naccount = 'prod'\n");
     let shell = Shell::new().file("valetkey.toml", text).env("AWS_ENDPOINT_URL", cloud.url());

@@ -1,13 +1,13 @@
 //! Every provider of the settings: each fault at its line, and what each resolves to.
 
-use super::told_line_by_line;
+use super::assert_diagnostics;
 use crate::cloud::CarelessCloud;
-use crate::exec::{KEY_ID, SECRET, with_keys};
+use crate::exec::{KEY_ID, SECRET, shell_with_keys};
 use crate::shell::Shell;
 
 #[tokio::test]
-async fn every_field_of_every_provider_is_told() {
-    told_line_by_line(
+async fn check_invalid_provider_fields_are_all_reported() {
+    assert_diagnostics(
         r#"[session]
 region = "us-east-1"
 [accounts.keys]
@@ -65,8 +65,8 @@ profile = "canary"                      #! [accounts.ambient] unknown field `pro
 }
 
 #[tokio::test]
-async fn an_exchange_is_refused_where_it_cannot_be() {
-    told_line_by_line(
+async fn check_exchange_where_unsupported_is_reported() {
+    assert_diagnostics(
         r#"[session]
 region = "us-east-1"
 [accounts.keys]
@@ -101,16 +101,16 @@ role_arn = "arn:aws:iam::111111111111:role/a"
 "#,
     )
     .await;
-    told_line_by_line(
+    assert_diagnostics(
         "[accounts.keys]\nprovider = 'memory'\nexchange = true  #! [accounts.keys] `exchange` `region` of STS is not known",
     )
     .await;
 }
 
-const PRINTED: &str =
+const PROCESS_OUTPUT: &str =
     r#"{"Version":1,"AccessKeyId":"AKIAPRINTED00000PRNT","SecretAccessKey":"canary-printed"}"#;
 
-fn every_provider() -> Shell {
+fn shell_with_every_provider() -> Shell {
     let settings = format!(
         r#"
 [accounts.keys]
@@ -144,21 +144,24 @@ provider = "process"
 command = "sh -c 'echo \"$1\"' sh '{}'"
 exchange = {{ policy = '{{"Version":"2012-10-17","Statement":[]}}' }}
 "#,
-        PRINTED.replace('"', "\\\""),
-        PRINTED.replace('"', "\\\""),
+        PROCESS_OUTPUT.replace('"', "\\\""),
+        PROCESS_OUTPUT.replace('"', "\\\""),
     );
     let profile =
         "[team]\naws_access_key_id = AKIAPROFILE00000PROF\naws_secret_access_key = canary-profile\n";
-    let shell =
-        with_keys().file("valetkey.toml", settings).file("token", "identity-token\n").file("shared", profile);
+    let shell = shell_with_keys()
+        .file("valetkey.toml", settings)
+        .file("token", "identity-token\n")
+        .file("shared", profile);
     let shared = shell.path("shared");
     shell.env("AWS_SHARED_CREDENTIALS_FILE", shared)
 }
 
 #[tokio::test]
-async fn live_every_provider_resolves_and_no_secret_is_told() {
+async fn check_live_every_provider_resolves_without_secrets() {
     let cloud = CarelessCloud::start().await;
-    let ended = every_provider().env("AWS_ENDPOINT_URL", cloud.url()).run(&["check", "--live"]).await;
+    let ended =
+        shell_with_every_provider().env("AWS_ENDPOINT_URL", cloud.url()).run(&["check", "--live"]).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
     for told in [
         "keys: …MPLE from environment",
@@ -187,9 +190,9 @@ async fn live_every_provider_resolves_and_no_secret_is_told() {
 }
 
 #[tokio::test]
-async fn what_is_not_named_is_not_asked() {
+async fn check_live_unnamed_environment_is_not_used() {
     let settings = "[accounts.given]\nprovider = 'memory'\n";
-    let ended = with_keys().file("valetkey.toml", settings).run(&["check", "--live"]).await;
+    let ended = shell_with_keys().file("valetkey.toml", settings).run(&["check", "--live"]).await;
     assert!(
         ended.stdout.contains("given: nothing is set") && !ended.stdout.contains(&KEY_ID[16..]),
         "{ended:?}"

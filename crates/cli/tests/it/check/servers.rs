@@ -29,7 +29,7 @@ const SERVERS: &str = r#"{
 }"#;
 
 #[tokio::test]
-async fn every_server_at_fault_is_told_with_its_line_and_remedy() {
+async fn check_invalid_servers_report_line_and_remedy() {
     let checked = Shell::new().file("mcp.json", SERVERS).run(&["check", "--mcp-config", "mcp.json"]).await;
     assert_refused(&checked);
     let wanted = [
@@ -56,7 +56,7 @@ async fn every_server_at_fault_is_told_with_its_line_and_remedy() {
 }
 
 #[tokio::test]
-async fn check_with_editor_json_reports_lines_of_the_file() {
+async fn check_json_with_comments_reports_file_lines() {
     let file = "{\n  // servers\n  \"servers\": {\n    /* a\n    comment */\n    \"bad\": {\"args\": [],},\n  },\n}\n";
     let checked = Shell::new().file("mcp.json", file).run(&["check", "--mcp-config", "mcp.json"]).await;
     assert_refused(&checked);
@@ -68,7 +68,7 @@ async fn check_with_editor_json_reports_lines_of_the_file() {
 }
 
 #[tokio::test]
-async fn faults_of_both_files_and_between_them_are_told_at_once() {
+async fn check_both_files_invalid_reports_all_errors() {
     let checked = Shell::new()
         .file("mcp.json", r#"{"servers": {"broken": {}, "sound": {"command": "true"}}}"#)
         .file(
@@ -93,7 +93,7 @@ async fn faults_of_both_files_and_between_them_are_told_at_once() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_is_a_warning_with_its_line() {
+async fn check_unknown_server_key_warns_with_line() {
     let checked = Shell::new()
         .file(
             "mcp.json",
@@ -111,7 +111,7 @@ async fn an_unknown_key_is_a_warning_with_its_line() {
 }
 
 #[tokio::test]
-async fn the_settings_of_a_server_that_is_disabled_are_no_fault() {
+async fn check_settings_of_disabled_server_pass() {
     let checked = Shell::new()
         .file("mcp.json", r#"{"mcpServers": {"off": {"command": "true", "disabled": true}}}"#)
         .file("valetkey.toml", "[servers.off]\ncredentials = 'env'\n")

@@ -48,7 +48,7 @@ const SERVERS: &str = r#"{"mcpServers": {
 }}"#;
 
 #[tokio::test]
-async fn sound_files_get_a_summary_and_exit_code_zero() {
+async fn check_valid_files_prints_summary() {
     let shell = Shell::new().file("valetkey.toml", SETTINGS).file("mcp.json", SERVERS).env("SERVER", CANARY);
     let checked = shell.run(&["check", "--mcp-config", "mcp.json"]).await;
     assert_eq!(
@@ -58,7 +58,7 @@ async fn sound_files_get_a_summary_and_exit_code_zero() {
 }
 
 #[tokio::test]
-async fn checking_makes_and_changes_no_file() {
+async fn check_valid_files_changes_no_file() {
     let shell = Shell::new().file("valetkey.toml", SETTINGS);
     assert_eq!(shell.run(&["check"]).await.code, Some(0));
     assert_eq!(shell.file_names(), ["valetkey.toml"]);
@@ -69,7 +69,7 @@ async fn checking_makes_and_changes_no_file() {
 }
 
 #[tokio::test]
-async fn an_audit_file_that_is_a_folder_is_told_and_so_is_one_in_no_folder() {
+async fn check_unwritable_audit_file_is_reported() {
     for file in [".", "nowhere/audit.jsonl"] {
         let shell = Shell::new().file("valetkey.toml", format!("[audit]\nfile = '{file}'\n"));
         let checked = shell.run(&["check"]).await;
@@ -80,7 +80,7 @@ async fn an_audit_file_that_is_a_folder_is_told_and_so_is_one_in_no_folder() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_is_a_warning_whatever_is_logged() {
+async fn check_missing_program_warns_at_any_log_level() {
     let servers = r#"{"mcpServers": {"sound": {"command": "true"},
         "typo": {"command": "no-such-program", "autoapprove": []}}}"#;
     let shell = Shell::new().file("mcp.json", servers);

@@ -1,6 +1,6 @@
 //! Which of the accounts of `valetkey.toml` the program runs in.
 
-use super::{KEY_ID, with_keys};
+use super::{KEY_ID, shell_with_keys};
 use crate::cloud::CarelessCloud;
 use std::os::unix::fs::PermissionsExt;
 
@@ -14,43 +14,43 @@ region = 'ap-south-1'
 ";
 
 /// The variables of the program that say where and who it is.
-const SHOW: &str = "echo $AWS_REGION $AWS_DEFAULT_REGION $AWS_ACCESS_KEY_ID";
+const SHOW_SCRIPT: &str = "echo $AWS_REGION $AWS_DEFAULT_REGION $AWS_ACCESS_KEY_ID";
 
 async fn shown(settings: &str, options: &[&str]) -> String {
-    let shell = with_keys().file("valetkey.toml", settings);
-    let args = [&["exec", "--delivery", "env"], options, &["--", "sh", "-c", SHOW]].concat();
+    let shell = shell_with_keys().file("valetkey.toml", settings);
+    let args = [&["exec", "--delivery", "env"], options, &["--", "sh", "-c", SHOW_SCRIPT]].concat();
     let ended = shell.run(&args).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     ended.stdout.trim_end().to_owned()
 }
 
 /// The region of the account, which comes before that of the environment.
-fn of_region(region: &str) -> String {
+fn expected_output(region: &str) -> String {
     format!("{region} {region} {KEY_ID}")
 }
 
 #[tokio::test]
-async fn the_account_named_is_the_one_used() {
+async fn exec_account_option_selects_account() {
     for (alias, region) in [("here", "us-west-2"), ("there", "ap-south-1")] {
-        assert_eq!(shown(SETTINGS, &["--account", alias]).await, of_region(region));
+        assert_eq!(shown(SETTINGS, &["--account", alias]).await, expected_output(region));
     }
 }
 
 #[tokio::test]
-async fn the_default_account_is_the_one_set_else_default_else_the_only_one() {
+async fn exec_default_account_is_set_then_default_then_only() {
     let set = format!("[session]\ndefault_account = 'there'\n{SETTINGS}");
     let named = SETTINGS.replace("there", "default");
     let only = SETTINGS.split("[accounts.there]").next().unwrap();
     for (settings, region) in
         [(set.as_str(), "ap-south-1"), (named.as_str(), "ap-south-1"), (only, "us-west-2")]
     {
-        assert_eq!(shown(settings, &[]).await, of_region(region));
+        assert_eq!(shown(settings, &[]).await, expected_output(region));
     }
 }
 
 #[tokio::test]
-async fn among_several_accounts_without_a_default_one_must_be_named() {
-    let shell = with_keys().file("valetkey.toml", SETTINGS);
+async fn exec_several_accounts_without_default_fails() {
+    let shell = shell_with_keys().file("valetkey.toml", SETTINGS);
     let ended = shell.run(&["exec", "--", "true"]).await;
     assert_eq!(ended.code, Some(78));
     let told = "needs a `default_account`, because there are several accounts; name one of: here, there";
@@ -58,12 +58,12 @@ async fn among_several_accounts_without_a_default_one_must_be_named() {
 }
 
 #[tokio::test]
-async fn an_account_that_is_not_allowed_can_be_a_source_and_nothing_else() {
+async fn exec_disallowed_account_is_usable_only_as_source() {
     let settings = "[session]\ndefault_account = 'role'\nallowed_accounts = ['role', 'there']\n[accounts.there]\nprovider = 'environment'\n\
                     [accounts.keys]\nprovider = 'environment'\n[accounts.role]\nprovider = 'assume-role'\n\
                     source = 'keys'\nrole_arn = 'arn:aws:iam::111111111111:role/agent'\n";
     let cloud = CarelessCloud::start().await;
-    let shell = with_keys().file("valetkey.toml", settings).env("AWS_ENDPOINT_URL", cloud.url());
+    let shell = shell_with_keys().file("valetkey.toml", settings).env("AWS_ENDPOINT_URL", cloud.url());
     let run = async |options: &[&str]| {
         let args = [&["exec", "--delivery", "env"], options, &["--", "sh", "-c", "echo $AWS_ACCESS_KEY_ID"]]
             .concat();
@@ -79,9 +79,9 @@ async fn an_account_that_is_not_allowed_can_be_a_source_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn every_use_is_in_the_audit_file_and_no_secret() {
+async fn exec_audit_file_records_use_without_secrets() {
     let settings = format!("[audit]\nfile = 'audit.jsonl'\n{SETTINGS}");
-    let shell = with_keys().file("valetkey.toml", settings);
+    let shell = shell_with_keys().file("valetkey.toml", settings);
     let ended = shell.run(&["exec", "--account", "here", "--delivery", "env", "--", "true"]).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let records = std::fs::read_to_string(shell.path("audit.jsonl")).unwrap();

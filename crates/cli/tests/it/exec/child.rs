@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::io::AsyncWriteExt;
 
-use super::{KEY_ID, SECRET, TOKEN, with_keys};
+use super::{KEY_ID, SECRET, TOKEN, shell_with_keys};
 use crate::shell::ProgramOutput;
 
 /// The program's environment, as `env` printed it.
@@ -14,8 +14,8 @@ fn printed_environment(ended: &ProgramOutput) -> BTreeMap<&str, &str> {
 }
 
 #[tokio::test]
-async fn by_endpoint_the_program_sees_an_address_and_no_key() {
-    let shell = with_keys()
+async fn exec_endpoint_delivery_passes_address_and_no_key() {
+    let shell = shell_with_keys()
         .env("AWS_PROFILE", "canary-profile")
         .env("AWS_WEB_IDENTITY_TOKEN_FILE", "canary-file")
         .env("GITHUB_TOKEN", "canary-token")
@@ -43,8 +43,9 @@ async fn by_endpoint_the_program_sees_an_address_and_no_key() {
 }
 
 #[tokio::test]
-async fn by_environment_the_program_sees_the_keys_and_no_address() {
-    let ended = with_keys().env("AWS_PROFILE", "host").run(&["exec", "--delivery", "env", "--", "env"]).await;
+async fn exec_env_delivery_passes_keys_and_no_address() {
+    let ended =
+        shell_with_keys().env("AWS_PROFILE", "host").run(&["exec", "--delivery", "env", "--", "env"]).await;
     let seen = printed_environment(&ended);
     let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
     assert_eq!(keys.map(|name| seen[name]), [KEY_ID, SECRET, TOKEN]);
@@ -55,8 +56,8 @@ async fn by_environment_the_program_sees_the_keys_and_no_address() {
 }
 
 #[tokio::test]
-async fn named_variables_are_added_and_cannot_bring_another_identity() {
-    let shell = with_keys().env("LEVEL", "high").env("AWS_PROFILE", "host");
+async fn exec_env_option_adds_variables_but_no_identity() {
+    let shell = shell_with_keys().env("LEVEL", "high").env("AWS_PROFILE", "host");
     let args = ["exec", "--env", "LEVEL", "--env", "MODE=a=b", "--env", "EMPTY=", "--env", "UNSET"];
     let identity =
         ["--env", "AWS_PROFILE", "--env", "AWS_ACCESS_KEY_ID", "--env", "AWS_ROLE_ARN=x", "--", "env"];
@@ -69,9 +70,9 @@ async fn named_variables_are_added_and_cannot_bring_another_identity() {
 }
 
 #[tokio::test]
-async fn env_option_that_passes_nothing_is_reported() {
+async fn exec_env_option_passing_nothing_warns() {
     let secret = "kZb6vLq0/canary+0123456789abcdefghijklmn";
-    let shell = with_keys().env("LEVEL", "high").env("AWS_PROFILE", "host");
+    let shell = shell_with_keys().env("LEVEL", "high").env("AWS_PROFILE", "host");
     for (option, expected) in [
         ("UNSET", "`--env UNSET` passes nothing: the variable is not set here"),
         ("AWS_PROFILE", "`--env AWS_PROFILE` is not passed: it could give the program other credentials"),
@@ -89,7 +90,7 @@ async fn env_option_that_passes_nothing_is_reported() {
 }
 
 #[tokio::test]
-async fn inherit_option_passes_everything_but_other_credentials() {
+async fn exec_inherit_passes_all_but_other_credentials() {
     let passed = [
         "SSH_AUTH_SOCK",
         "KUBECONFIG",
@@ -100,7 +101,8 @@ async fn inherit_option_passes_everything_but_other_credentials() {
         "AWS_PAGER",
     ];
     let kept = ["AWS_PROFILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_BEARER_TOKEN_BEDROCK"];
-    let shell = passed.iter().chain(&kept).fold(with_keys(), |shell, name| shell.env(name, "of-the-host"));
+    let shell =
+        passed.iter().chain(&kept).fold(shell_with_keys(), |shell, name| shell.env(name, "of-the-host"));
     let shell =
         shell.env("AWS_CONFIG_FILE", "canary").env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/canary");
     let ended = shell.run(&["exec", "--inherit", "--env", "MODE=ro", "--", "env"]).await;
@@ -116,9 +118,9 @@ async fn inherit_option_passes_everything_but_other_credentials() {
 }
 
 #[tokio::test]
-async fn proxies_of_the_host_are_passed_and_exclude_loopback() {
+async fn exec_host_proxies_are_passed_and_exclude_loopback() {
     let names = ["HTTP_PROXY", "https_proxy", "ALL_PROXY"];
-    let shell = names.iter().fold(with_keys(), |shell, name| shell.env(name, "http://proxy:3128"));
+    let shell = names.iter().fold(shell_with_keys(), |shell, name| shell.env(name, "http://proxy:3128"));
     let ended = shell.env("NO_PROXY", ".corp").run(&["exec", "--", "env"]).await;
     let seen = printed_environment(&ended);
     assert!(names.iter().all(|name| seen[name] == "http://proxy:3128"), "{seen:?}");
@@ -128,26 +130,26 @@ async fn proxies_of_the_host_are_passed_and_exclude_loopback() {
 }
 
 #[tokio::test]
-async fn descriptor_that_the_shell_passes_reaches_the_program() {
+async fn exec_inherited_descriptor_reaches_program() {
     let valetkey = env!("CARGO_BIN_EXE_valetkey");
     let script = "exec 7< passed; exec \"$0\" exec -- sh -c 'cat <&7'";
-    let ended = with_keys().file("passed", "read").run_program("sh", &["-c", script, valetkey]).await;
+    let ended = shell_with_keys().file("passed", "read").run_program("sh", &["-c", script, valetkey]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "read"), "{}", ended.stderr);
 }
 
 #[tokio::test]
-async fn the_programs_exit_code_is_passed_on() {
+async fn exec_exit_code_is_returned() {
     for (script, code) in
         [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -TERM $$", 143), ("kill -9 $$", 137)]
     {
-        let ended = with_keys().run(&["exec", "--", "sh", "-c", script]).await;
+        let ended = shell_with_keys().run(&["exec", "--", "sh", "-c", script]).await;
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(code), ""), "{script}");
     }
 }
 
 #[tokio::test]
-async fn standard_streams_are_the_programs_own() {
-    let shell = with_keys();
+async fn exec_standard_streams_belong_to_program() {
+    let shell = shell_with_keys();
     let mut started = shell.start(&["exec", "--", "sh", "-c", "cat; echo heard >&2"]);
     let mut input = started.stdin.take().unwrap();
     input.write_all(b"said\n").await.unwrap();
@@ -157,14 +159,14 @@ async fn standard_streams_are_the_programs_own() {
 }
 
 #[tokio::test]
-async fn what_looks_like_our_option_after_the_program_is_the_programs() {
-    let ended = with_keys().run(&["exec", "echo", "--delivery", "--", "--help", "-x"]).await;
+async fn exec_options_after_program_are_passed_to_it() {
+    let ended = shell_with_keys().run(&["exec", "echo", "--delivery", "--", "--help", "-x"]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "--delivery -- --help -x\n"));
 }
 
 #[tokio::test]
-async fn the_folder_of_the_session_is_gone_when_the_program_has_ended() {
-    let ended = with_keys().run(&["exec", "--", "sh", "-c", "ls \"$AWS_CONFIG_FILE\""]).await;
+async fn exec_program_ended_removes_session_dir() {
+    let ended = shell_with_keys().run(&["exec", "--", "sh", "-c", "ls \"$AWS_CONFIG_FILE\""]).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(!std::path::Path::new(ended.stdout.trim()).exists(), "{}", ended.stdout);
 }

@@ -7,7 +7,7 @@ use crate::shell::Shell;
 const SETTINGS: &str = "[accounts.keys]\nprovider = 'environment'\nexchange = true\n";
 
 /// Long-lived keys in a shell.
-fn with_long_lived_keys(cloud: &CarelessCloud) -> Shell {
+fn shell_with_long_lived_keys(cloud: &CarelessCloud) -> Shell {
     let shell = Shell::new().env("AWS_ACCESS_KEY_ID", KEY_ID).env("AWS_SECRET_ACCESS_KEY", super::SECRET);
     shell
         .env("AWS_REGION", "eu-central-1")
@@ -16,9 +16,9 @@ fn with_long_lived_keys(cloud: &CarelessCloud) -> Shell {
 }
 
 #[tokio::test]
-async fn a_program_never_has_the_long_lived_key() {
+async fn exec_exchange_long_lived_key_never_reaches_program() {
     let cloud = CarelessCloud::start().await;
-    let shell = with_long_lived_keys(&cloud);
+    let shell = shell_with_long_lived_keys(&cloud);
     let ended = shell.run(&["exec", "--delivery", "env", "--", "env"]).await;
     assert!(ended.stdout.contains("AWS_ACCESS_KEY_ID=ASIA"), "{}", ended.said());
     assert!(ended.stdout.contains("AWS_REGION=eu-central-1"), "{}", ended.stdout);
@@ -30,10 +30,10 @@ async fn a_program_never_has_the_long_lived_key() {
 }
 
 #[tokio::test]
-async fn keys_that_are_temporary_already_are_handed_on() {
+async fn exec_exchange_temporary_credentials_pass_unchanged() {
     let cloud = CarelessCloud::start().await;
     let temporary = KEY_ID.replacen("AKIA", "ASIA", 1);
-    let shell = with_long_lived_keys(&cloud).env("AWS_SESSION_TOKEN", super::TOKEN);
+    let shell = shell_with_long_lived_keys(&cloud).env("AWS_SESSION_TOKEN", super::TOKEN);
     let ended =
         shell.env("AWS_ACCESS_KEY_ID", &temporary).run(&["exec", "--delivery", "env", "--", "env"]).await;
     assert!(ended.stdout.contains(&format!("AWS_ACCESS_KEY_ID={temporary}")), "{}", ended.said());

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use super::{KEY_ID, SECRET, with_keys};
+use super::{KEY_ID, SECRET, shell_with_keys};
 use crate::shell::Shell;
 
 /// The exit code and what was told, which must not be secret. The program must not have run.
@@ -16,7 +16,7 @@ async fn run_refused(shell: Shell, args: &[&str]) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
-async fn half_a_key_pair_is_a_fault_that_names_the_missing_half() {
+async fn exec_incomplete_keys_name_missing_variable() {
     let id = Shell::new().env("AWS_ACCESS_KEY_ID", KEY_ID);
     let secret = Shell::new().env("AWS_SECRET_ACCESS_KEY", SECRET).env("AWS_ACCESS_KEY_ID", "  ");
     let token = Shell::new().env("AWS_SESSION_TOKEN", "canary");
@@ -31,14 +31,17 @@ async fn half_a_key_pair_is_a_fault_that_names_the_missing_half() {
 }
 
 #[tokio::test]
-async fn malformed_keys_are_a_fault_that_names_the_variable() {
+async fn exec_malformed_keys_name_variable() {
     let shell = || Shell::new().env("AWS_SECRET_ACCESS_KEY", SECRET);
     let wrong = [
         (shell().env("AWS_ACCESS_KEY_ID", "canary key"), "AWS_ACCESS_KEY_ID"),
-        (with_keys().env("AWS_CREDENTIAL_EXPIRATION", "canary"), "AWS_CREDENTIAL_EXPIRATION"),
-        (with_keys().env("AWS_ACCOUNT_ID", "canary"), "AWS_ACCOUNT_ID"),
-        (with_keys().env("AWS_REGION", "canary region"), "AWS_REGION"),
-        (with_keys().env("AWS_SECRET_ACCESS_KEY", OsStr::from_bytes(b"canary\xff")), "AWS_SECRET_ACCESS_KEY"),
+        (shell_with_keys().env("AWS_CREDENTIAL_EXPIRATION", "canary"), "AWS_CREDENTIAL_EXPIRATION"),
+        (shell_with_keys().env("AWS_ACCOUNT_ID", "canary"), "AWS_ACCOUNT_ID"),
+        (shell_with_keys().env("AWS_REGION", "canary region"), "AWS_REGION"),
+        (
+            shell_with_keys().env("AWS_SECRET_ACCESS_KEY", OsStr::from_bytes(b"canary\xff")),
+            "AWS_SECRET_ACCESS_KEY",
+        ),
     ];
     for (shell, variable) in wrong {
         let (code, told) = run_refused(shell, &[]).await;
@@ -48,59 +51,60 @@ async fn malformed_keys_are_a_fault_that_names_the_variable() {
 }
 
 #[tokio::test]
-async fn expired_keys_are_refused_with_a_remedy() {
-    let shell = with_keys().env("AWS_CREDENTIAL_EXPIRATION", "2020-01-01T00:00:00Z");
+async fn exec_expired_keys_fail_with_remedy() {
+    let shell = shell_with_keys().env("AWS_CREDENTIAL_EXPIRATION", "2020-01-01T00:00:00Z");
     let (code, told) = run_refused(shell, &[]).await;
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("expired") && told.contains("export new credentials"), "{told}");
 }
 
 #[tokio::test]
-async fn without_credentials_the_remedy_is_told() {
+async fn exec_without_credentials_reports_remedy() {
     let (code, told) = run_refused(Shell::new(), &[]).await;
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("neither `AWS_ACCESS_KEY_ID` nor") && told.contains("export them"), "{told}");
 }
 
 #[tokio::test]
-async fn an_account_that_only_tools_fill_has_nothing_to_run_with() {
-    let shell = with_keys().file("valetkey.toml", "[accounts.given]\nprovider = 'memory'\n");
+async fn exec_memory_account_fails() {
+    let shell = shell_with_keys().file("valetkey.toml", "[accounts.given]\nprovider = 'memory'\n");
     let (code, told) = run_refused(shell, &[]).await;
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("no credentials") && told.contains(';'), "{told}");
 }
 
 #[tokio::test]
-async fn an_unknown_account_is_told_with_those_there_are() {
-    let shell = with_keys().file("valetkey.toml", "[accounts.dev]\nprovider = 'environment'\n");
+async fn exec_unknown_account_lists_accounts() {
+    let shell = shell_with_keys().file("valetkey.toml", "[accounts.dev]\nprovider = 'environment'\n");
     let (code, told) = run_refused(shell, &["--account", "prod"]).await;
     assert_eq!(code, Some(78), "{told}");
     assert!(told.contains("`--account` is not one of the accounts") && told.contains("dev"), "{told}");
 }
 
 #[tokio::test]
-async fn a_faulty_file_is_told_in_full_before_anything_runs() {
-    let shell = with_keys()
+async fn exec_invalid_settings_report_all_before_running() {
+    let shell = shell_with_keys()
         .file("valetkey.toml", "[accounts.dev]\nprovider = 'canary'\n[session]\nregion = 'canary!'\n");
     let (code, told) = run_refused(shell, &[]).await;
     assert_eq!((code, told.lines().count()), (Some(78), 2), "{told}");
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_is_told_as_a_shell_does() {
-    let ended = with_keys().run(&["exec", "--", "no-such-program"]).await;
+async fn exec_missing_program_exits_127() {
+    let ended = shell_with_keys().run(&["exec", "--", "no-such-program"]).await;
     assert_eq!(ended.code, Some(127));
     assert!(ended.stderr.contains("no-such-program could not be started"), "{}", ended.stderr);
     assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
 }
 
 #[tokio::test]
-async fn a_service_that_cannot_be_reached_is_told_and_nothing_runs() {
+async fn exec_unreachable_sts_fails_and_runs_nothing() {
     let settings = "[session]\ndefault_account = 'role'\n[accounts.keys]\nprovider = 'environment'\n\
                     [accounts.role]\nprovider = 'assume-role'\nsource = 'keys'\n\
                     role_arn = 'arn:aws:iam::111111111111:role/agent'\n";
     // Nobody listens on the discard port of loopback.
-    let shell = with_keys().file("valetkey.toml", settings).env("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
+    let shell =
+        shell_with_keys().file("valetkey.toml", settings).env("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
     let (code, told) = run_refused(shell.env("AWS_MAX_ATTEMPTS", "1"), &[]).await;
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("assume-role"), "{told}");

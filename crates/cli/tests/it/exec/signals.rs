@@ -4,12 +4,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
 
-use super::with_keys;
+use super::shell_with_keys;
 use crate::process::{runs, wait_until};
 use crate::shell::Shell;
 
 /// Says its process id, then waits for what is done to it.
-const WAITING: &str = "trap 'exit 3' TERM HUP; echo $$; while :; do sleep 0.05; done";
+const WAITING_SCRIPT: &str = "trap 'exit 3' TERM HUP; echo $$; while :; do sleep 0.05; done";
 
 async fn start_program(shell: &Shell, script: &str) -> (Child, Lines<BufReader<ChildStdout>>, u32) {
     let mut exec = shell.start(&["exec", "--", "sh", "-c", script]);
@@ -24,10 +24,10 @@ fn send_signal(signal: Signal, exec: &Child) {
 }
 
 #[tokio::test]
-async fn the_program_decides_what_a_signal_to_stop_means() {
-    let shell = with_keys();
+async fn exec_stop_signal_is_forwarded_to_program() {
+    let shell = shell_with_keys();
     for signal in [Signal::TERM, Signal::HUP] {
-        let (mut exec, _lines, pid) = start_program(&shell, WAITING).await;
+        let (mut exec, _lines, pid) = start_program(&shell, WAITING_SCRIPT).await;
         send_signal(signal, &exec);
         assert_eq!(exec.wait().await.unwrap().code(), Some(3), "{signal:?}");
         assert!(!runs(pid));
@@ -35,9 +35,9 @@ async fn the_program_decides_what_a_signal_to_stop_means() {
 }
 
 #[tokio::test]
-async fn a_program_does_not_outlive_an_exec_that_is_killed() {
-    let shell = with_keys();
-    let (mut exec, _lines, pid) = start_program(&shell, WAITING).await;
+async fn exec_killed_ends_program() {
+    let shell = shell_with_keys();
+    let (mut exec, _lines, pid) = start_program(&shell, WAITING_SCRIPT).await;
     send_signal(Signal::KILL, &exec);
     assert_eq!(exec.wait().await.unwrap().code(), None);
     wait_until("the program is gone", || !runs(pid)).await;

@@ -2,15 +2,15 @@
 
 use valetkey_rig::Moto;
 
-use crate::demo::all_held;
+use crate::demo::assert_all_passed;
 use crate::shell::Shell;
 
 #[tokio::test]
-async fn the_demo_holds_on_moto_and_holds_again() {
+async fn demo_on_moto_passes_twice() {
     let moto = Moto::start().await.unwrap();
     for _ in 0..2 {
         let ended = Shell::new().run(&["demo", "--json", "--aws-endpoint", &moto.url()]).await;
-        all_held(&ended);
+        assert_all_passed(&ended);
         assert_eq!(ended.stderr, "");
     }
     moto.stop().await.unwrap();

@@ -5,7 +5,7 @@ use valetkey_rig::MiniStack;
 use super::{program_path, python_script, shell_with_key};
 
 #[tokio::test]
-async fn boto3_is_the_user_with_temporary_keys_in_both_deliveries() {
+async fn exec_exchange_boto3_gets_temporary_credentials() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
     let settings = "[accounts.keys]\nprovider = 'environment'\nexchange = { duration_seconds = 900 }\n";
@@ -14,7 +14,8 @@ async fn boto3_is_the_user_with_temporary_keys_in_both_deliveries() {
     for (delivery, method) in [("endpoint", "container-role"), ("env", "env")] {
         let ended = shell.run(&["exec", "--delivery", delivery, "--", &python, key.to_str().unwrap()]).await;
         let arn = format!("arn:aws:iam::{}:user/broker", seed.broker_account);
-        let is_temporary = ended.stdout.starts_with(&format!("{method} ASIA")) && ended.stdout.contains(" True ");
+        let is_temporary =
+            ended.stdout.starts_with(&format!("{method} ASIA")) && ended.stdout.contains(" True ");
         assert!(is_temporary && ended.stdout.contains(&arn), "{}", ended.said());
         assert!(!ended.said().contains(&seed.broker.access_key_id), "{}", ended.said());
     }

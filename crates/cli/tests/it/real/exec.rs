@@ -2,7 +2,7 @@
 
 use valetkey_rig::{MiniStack, Moto};
 
-use super::{unknown_key, program_path, python_script, shell_with_key};
+use super::{program_path, python_script, shell_with_key, unknown_key};
 use crate::shell::{ProgramOutput, Shell};
 
 const DELIVERIES: [&str; 2] = ["endpoint", "env"];
@@ -14,7 +14,7 @@ async fn call_caller_identity(shell: &Shell, delivery: &str) -> ProgramOutput {
 }
 
 #[tokio::test]
-async fn the_aws_cli_works_in_both_deliveries_on_moto() {
+async fn exec_aws_cli_on_moto_works_in_both_deliveries() {
     let moto = Moto::start().await.unwrap();
     for delivery in DELIVERIES {
         let ended = call_caller_identity(&shell_with_key(&moto.url(), &unknown_key()), delivery).await;
@@ -25,7 +25,7 @@ async fn the_aws_cli_works_in_both_deliveries_on_moto() {
 }
 
 #[tokio::test]
-async fn the_aws_cli_works_in_both_deliveries_where_signatures_are_checked() {
+async fn exec_aws_cli_on_ministack_works_in_both_deliveries() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
     for delivery in DELIVERIES {
@@ -43,7 +43,7 @@ async fn the_aws_cli_works_in_both_deliveries_where_signatures_are_checked() {
 }
 
 #[tokio::test]
-async fn boto3_takes_its_credentials_from_the_endpoint() {
+async fn exec_boto3_reads_credentials_from_each_delivery() {
     let moto = Moto::start().await.unwrap();
     let (python, source) = (program_path("python"), python_script("source.py"));
     let source = source.to_str().unwrap();

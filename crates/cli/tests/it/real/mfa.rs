@@ -15,7 +15,8 @@ const PROMPT: &str = "MFA code of arn:aws:iam::111111111111:mfa/alice, for the a
 async fn run_on_terminal(cloud: &CarelessCloud, mode: &str, typed: &str) -> String {
     let shell = Shell::new().file("valetkey.toml", SETTINGS);
     let config = shell.path("valetkey.toml");
-    let mut run = Script::new(python_script("terminal.py")).arg(mode).arg(typed).arg(env!("CARGO_BIN_EXE_valetkey"));
+    let mut run =
+        Script::new(python_script("terminal.py")).arg(mode).arg(typed).arg(env!("CARGO_BIN_EXE_valetkey"));
     for argument in
         ["exec", "--account", "role", "--delivery", "env", "--config", config.to_str().unwrap(), "--"]
     {
@@ -30,7 +31,7 @@ async fn run_on_terminal(cloud: &CarelessCloud, mode: &str, typed: &str) -> Stri
 }
 
 #[tokio::test]
-async fn whoever_sits_at_the_terminal_is_asked_once() {
+async fn mfa_on_terminal_prompts_once() {
     let cloud = CarelessCloud::start().await;
     let shown = run_on_terminal(&cloud, "--terminal", "123456").await;
     assert_eq!(shown.matches(PROMPT).count(), 1, "{shown}");
@@ -39,7 +40,7 @@ async fn whoever_sits_at_the_terminal_is_asked_once() {
 }
 
 #[tokio::test]
-async fn what_is_no_code_is_not_sent_and_without_a_terminal_nobody_is_asked() {
+async fn mfa_invalid_code_or_no_terminal_fails() {
     let cloud = CarelessCloud::start().await;
     for (mode, typed, told) in [
         ("--terminal", "hunter2", "the code that was given is not 6 digits"),

@@ -42,7 +42,7 @@ fn allowed_operations(answers: &Value) -> (&str, &str) {
 }
 
 #[tokio::test]
-async fn each_tool_and_each_sub_agent_is_allowed_its_own_and_refused_the_rest() {
+async fn narrowed_tools_and_sub_agents_have_only_own_access() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
     let tenant = &seed.tenants[0];

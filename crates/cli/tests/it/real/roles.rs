@@ -33,7 +33,7 @@ async fn call_caller_identity(shell: &Shell, account: &str, delivery: &str) -> P
 }
 
 #[tokio::test]
-async fn each_account_of_the_file_answers_as_its_tenant() {
+async fn exec_each_account_acts_as_its_tenant() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
     let shell = shell_with_key(&ministack.url(), &seed.broker).file("valetkey.toml", settings(&seed));
@@ -66,7 +66,7 @@ async fn each_account_of_the_file_answers_as_its_tenant() {
 
 /// What `credential_process` is for: a profile of any AWS tool, here the AWS CLI.
 #[tokio::test]
-async fn a_profile_whose_credential_process_is_valetkey_answers_as_the_tenant() {
+async fn credential_process_profile_acts_as_its_tenant() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
     let shell = shell_with_key(&ministack.url(), &seed.broker).file("valetkey.toml", settings(&seed));
@@ -82,7 +82,7 @@ async fn a_profile_whose_credential_process_is_valetkey_answers_as_the_tenant() 
 }
 
 /// The session of the only trail in the folder, and the name that the role session had at the peer.
-async fn session_and_name(shell: &Shell) -> (String, String) {
+async fn audited_session_and_role_session_name(shell: &Shell) -> (String, String) {
     let ended = call_caller_identity(shell, "first", "endpoint").await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let arn = ended.stdout.split('"').find(|text| text.contains(":assumed-role/")).unwrap();
@@ -97,7 +97,7 @@ async fn session_and_name(shell: &Shell) -> (String, String) {
 
 /// What each run leaves in CloudTrail leads to its own trail, unless the file says otherwise.
 #[tokio::test]
-async fn a_role_session_is_named_after_the_session_that_the_trail_names() {
+async fn role_session_name_contains_audited_session_id() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
     let named = settings(&seed) + "[audit]\nfile = 'audit.jsonl'\n";
@@ -106,14 +106,14 @@ async fn a_role_session_is_named_after_the_session_that_the_trail_names() {
         |setting: &str| format!("[session]\nprincipal = 'alice'\nattribution = '{setting}'\n{unnamed}");
     for (file, ours) in [(unnamed.clone(), true), (told("tags"), true), (told("none"), false)] {
         let shell = shell_with_key(&ministack.url(), &seed.broker).file("valetkey.toml", file);
-        let (session, name) = session_and_name(&shell).await;
+        let (session, name) = audited_session_and_role_session_name(&shell).await;
         assert_eq!(name == format!("valetkey-{session}"), ours, "{name}");
     }
     ministack.stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_wrong_external_id_is_denied_and_nothing_runs() {
+async fn exec_wrong_external_id_fails_and_runs_nothing() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
     let shell = shell_with_key(&ministack.url(), &seed.broker).file("valetkey.toml", settings(&seed));

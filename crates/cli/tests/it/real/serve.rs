@@ -8,7 +8,7 @@ use crate::serve::mcp_config;
 use crate::shell::Shell;
 
 #[tokio::test]
-async fn a_real_client_works_through_the_gateway_as_whom_it_set_last() {
+async fn serve_python_client_acts_as_last_set_credentials() {
     let (moto, egress) = tokio::try_join!(Moto::start(), Egress::start()).unwrap();
     let env: serde_json::Map<String, Value> =
         aws_api_environment(&egress).into_iter().map(|(name, value)| (name, json!(value))).collect();

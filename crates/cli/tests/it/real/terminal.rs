@@ -16,7 +16,7 @@ async fn run_credential_process(mode: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_set_is_printed_for_a_program_and_not_on_a_terminal() {
+async fn credential_process_on_terminal_prints_nothing() {
     let piped = run_credential_process("--none").await;
     assert!(piped.contains("not-a-real-secret") && piped.contains("exit 0"), "{piped}");
     let refused = run_credential_process("--terminal").await;
@@ -25,7 +25,7 @@ async fn a_set_is_printed_for_a_program_and_not_on_a_terminal() {
 }
 
 #[tokio::test]
-async fn serve_at_a_terminal_reports_what_it_waits_for() {
+async fn serve_on_terminal_prints_hint() {
     // Ends with the input, which is the reply to the note.
     let line = format!("echo '[y/N] '; exec {} serve </dev/tty", env!("CARGO_BIN_EXE_valetkey"));
     let program = ["--terminal", "\u{4}", "/bin/sh", "-c", &line];
@@ -36,7 +36,7 @@ async fn serve_at_a_terminal_reports_what_it_waits_for() {
 
 /// What a terminal shows of a run in a folder whose settings file nothing names, where `typed` is the reply to each
 /// question, and whether the program ran.
-async fn run_found(shell: &Shell, mode: &str, typed: &str) -> (String, bool) {
+async fn run_with_discovered_settings(shell: &Shell, mode: &str, typed: &str) -> (String, bool) {
     let folder = shell.path("");
     let line = format!("cd {} && exec {} exec -- true", folder.display(), env!("CARGO_BIN_EXE_valetkey"));
     let program = [mode, typed, "/bin/sh", "-c", &line];
@@ -47,18 +47,18 @@ async fn run_found(shell: &Shell, mode: &str, typed: &str) -> (String, bool) {
 }
 
 #[tokio::test]
-async fn exec_with_found_settings_asks_at_the_terminal_once() {
+async fn exec_discovered_settings_prompt_once() {
     let program = "[accounts.default]\nprovider = 'process'\ncommand = 'touch ran'\n";
-    let shell = Shell::new().found_file("valetkey.toml", program);
+    let shell = Shell::new().discovered_file("valetkey.toml", program);
     for (mode, typed) in [("--none", "y"), ("--terminal", "n"), ("--terminal", "")] {
-        let (shown, ran) = run_found(&shell, mode, typed).await;
+        let (shown, ran) = run_with_discovered_settings(&shell, mode, typed).await;
         assert!(
             !ran && shown.contains("is not trusted: it runs a program") && shown.contains("exit 78"),
             "{shown}"
         );
     }
-    let (shown, ran) = run_found(&shell, "--terminal", "y").await;
+    let (shown, ran) = run_with_discovered_settings(&shell, "--terminal", "y").await;
     assert!(ran && shown.contains("Trust this version of it? [y/N]"), "{shown}");
-    let (shown, _) = run_found(&shell, "--terminal", "n").await;
+    let (shown, _) = run_with_discovered_settings(&shell, "--terminal", "n").await;
     assert!(!shown.contains("Trust this version"), "{shown}");
 }

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 use valetkey_local_aws::{LocalAws, SecretSpec, UserSpec};
 
-use super::client::{McpClient, ERAS, ProtocolEra};
-use super::{CALLER_IDENTITY_TOOL, with_server};
+use super::client::{ERAS, McpClient, ProtocolEra};
+use super::{CALLER_IDENTITY_TOOL, shell_with_server};
 use crate::shell::Shell;
 
-const SET: &str = "set_aws_credentials_context";
+const SET_TOOL: &str = "set_aws_credentials_context";
 const GET_TOOLS: [&str; 2] = ["get_aws_credentials_context", "get_service_context_info"];
 const CREDENTIALS: &str =
     r#"{"access_key_id": "AKIA_TEST", "secret_access_key": "secret_test", "region": "us-west-2"}"#;
@@ -33,7 +33,7 @@ fn shell_for(aws: &LocalAws, provider: &str) -> Shell {
          provider = 'environment'\n[resolver]\nprovider = 'secrets-manager'\nsource = 'host'\nprefix = 'cred/'\n\
          [servers.aws]\ncredentials = 'env'\n"
     );
-    with_server(&aws.endpoint_url())
+    shell_with_server(&aws.endpoint_url())
         .env("AWS_ENDPOINT_URL", aws.endpoint_url())
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "AKIA_PLATFORM")
@@ -60,7 +60,7 @@ async fn caller_user(client: &mut McpClient) -> Option<String> {
 }
 
 #[tokio::test]
-async fn acceptance_flow_holds_over_mcp_in_each_era() {
+async fn acceptance_flow_in_each_era_passes() {
     let aws = start_aws().await;
     for era in ERAS {
         let shell = shell_for(&aws, "memory");
@@ -70,7 +70,7 @@ async fn acceptance_flow_holds_over_mcp_in_each_era() {
             assert!(call_text(&mut client, get, json!({})).await.contains("error"), "{get}");
         }
 
-        let set = call_text(&mut client, SET, json!({"credentials_json": CREDENTIALS})).await;
+        let set = call_text(&mut client, SET_TOOL, json!({"credentials_json": CREDENTIALS})).await;
         assert_eq!(set, "Successfully set AWS credentials in context for region: us-west-2");
         assert_eq!(caller_user(&mut client).await.as_deref(), Some("tester"));
 
@@ -84,9 +84,12 @@ async fn acceptance_flow_holds_over_mcp_in_each_era() {
         }
 
         let job = r#"{"spec": {"provider_credential_id": "cred-1"}}"#;
-        let extracted =
-            call_text(&mut client, "extract_and_set_credentials_from_stack_job", json!({"stack_job_json": job}))
-                .await;
+        let extracted = call_text(
+            &mut client,
+            "extract_and_set_credentials_from_stack_job",
+            json!({"stack_job_json": job}),
+        )
+        .await;
         assert!(extracted.starts_with("Successfully extracted and set AWS credentials"), "{extracted}");
         assert_eq!(caller_user(&mut client).await.as_deref(), Some("job"));
 
@@ -97,7 +100,7 @@ async fn acceptance_flow_holds_over_mcp_in_each_era() {
             assert!(call_text(&mut client, get, json!({})).await.contains("error"), "{get}");
         }
         // The way by hand: the platform's own tool returns the credentials, and they are set.
-        call_text(&mut client, SET, json!({"credentials_json": JOB_CREDENTIALS})).await;
+        call_text(&mut client, SET_TOOL, json!({"credentials_json": JOB_CREDENTIALS})).await;
         assert_eq!(caller_user(&mut client).await.as_deref(), Some("job"));
         assert_eq!(client.close().await.code, Some(0));
     }
@@ -105,7 +108,7 @@ async fn acceptance_flow_holds_over_mcp_in_each_era() {
 }
 
 #[tokio::test]
-async fn acceptance_errors_hold_over_mcp() {
+async fn acceptance_invalid_input_reports_errors() {
     let aws = start_aws().await;
     let shell = shell_for(&aws, "memory");
     let mut client = connect_client(&shell, ERAS[0]).await;
@@ -114,7 +117,7 @@ async fn acceptance_errors_hold_over_mcp() {
         (r#"{"access_key_id": "AKIA_TEST"}"#, "Error: Missing required field 'secret_access_key'"),
         ("not json", "Error: Invalid JSON"),
     ] {
-        let failed = call_text(&mut client, SET, json!({"credentials_json": input})).await;
+        let failed = call_text(&mut client, SET_TOOL, json!({"credentials_json": input})).await;
         assert!(failed.starts_with(expected), "{failed}");
     }
     let failed =
@@ -128,24 +131,25 @@ async fn acceptance_errors_hold_over_mcp() {
 }
 
 #[tokio::test]
-async fn acceptance_fallback_to_the_environment_is_configured() {
+async fn acceptance_environment_fallback_is_configurable() {
     let aws = start_aws().await;
     let shell = shell_for(&aws, "environment");
     let mut client = connect_client(&shell, ERAS[0]).await;
     assert_eq!(caller_user(&mut client).await.as_deref(), Some("platform"));
-    call_text(&mut client, SET, json!({"credentials_json": CREDENTIALS})).await;
+    call_text(&mut client, SET_TOOL, json!({"credentials_json": CREDENTIALS})).await;
     assert_eq!(caller_user(&mut client).await.as_deref(), Some("tester"), "what was set wins");
     assert_eq!(client.close().await.code, Some(0));
     aws.stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn acceptance_invocations_at_once_are_isolated() {
+async fn acceptance_concurrent_sessions_are_isolated() {
     let aws = start_aws().await;
     let shell = shell_for(&aws, "memory");
-    let (mut first, mut second) = tokio::join!(connect_client(&shell, ERAS[0]), connect_client(&shell, ERAS[1]));
-    call_text(&mut first, SET, json!({"credentials_json": CREDENTIALS})).await;
-    call_text(&mut second, SET, json!({"credentials_json": JOB_CREDENTIALS})).await;
+    let (mut first, mut second) =
+        tokio::join!(connect_client(&shell, ERAS[0]), connect_client(&shell, ERAS[1]));
+    call_text(&mut first, SET_TOOL, json!({"credentials_json": CREDENTIALS})).await;
+    call_text(&mut second, SET_TOOL, json!({"credentials_json": JOB_CREDENTIALS})).await;
     for _ in 0..5 {
         let (one, other) = tokio::join!(caller_user(&mut first), caller_user(&mut second));
         assert_eq!((one.as_deref(), other.as_deref()), (Some("tester"), Some("job")));

@@ -22,7 +22,7 @@ async fn server_observations(settings: &str) -> (Shell, String) {
 }
 
 #[tokio::test]
-async fn server_home_is_the_sessions_unless_settings_keep_the_users() {
+async fn serve_server_home_is_session_dir_unless_configured() {
     let (shell, seen_in_own) = server_observations("").await;
     assert_ne!(seen_in_own.trim(), shell.path("").to_str().unwrap().trim_end_matches('/'));
     let (_shell, same) = server_observations("[servers.aws]\nhome = 'session'\n").await;
@@ -32,13 +32,13 @@ async fn server_home_is_the_sessions_unless_settings_keep_the_users() {
 }
 
 #[tokio::test]
-async fn server_inherits_no_descriptor_of_its_gateway() {
+async fn serve_server_inherits_no_descriptor() {
     let (_shell, seen) = server_observations("").await;
     assert!(!seen.contains("leaked"), "{seen}");
 }
 
 #[tokio::test]
-async fn server_home_in_another_spelling_is_refused() {
+async fn serve_unknown_home_setting_fails() {
     let shell = Shell::new().file("valetkey.toml", "[servers.aws]\nhome = 'users'\n");
     let ended = shell.run(&["serve", "--config", "valetkey.toml"]).await;
     assert_eq!(ended.code, Some(78), "{}", ended.stderr);

@@ -21,7 +21,8 @@ pub(crate) enum ProtocolEra {
     Modern,
 }
 
-pub(crate) const ERAS: [ProtocolEra; 3] = [ProtocolEra::Legacy("2025-06-18"), ProtocolEra::Legacy("2025-11-25"), ProtocolEra::Modern];
+pub(crate) const ERAS: [ProtocolEra; 3] =
+    [ProtocolEra::Legacy("2025-06-18"), ProtocolEra::Legacy("2025-11-25"), ProtocolEra::Modern];
 
 /// A connection to a gateway. It is killed when this is dropped.
 pub(crate) struct McpClient {

@@ -4,7 +4,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use super::client::{McpClient, ProtocolEra};
-use super::{CALLER_IDENTITY_TOOL, with_server};
+use super::{CALLER_IDENTITY_TOOL, shell_with_server};
 use crate::cloud::CarelessCloud;
 use crate::process::{runs, wait_until};
 use crate::shell::Shell;
@@ -12,7 +12,9 @@ use crate::shell::Shell;
 /// A gateway with a server that has answered, and the server's process id.
 async fn start_server(shell: &Shell) -> (McpClient, u32) {
     let mut client = McpClient::connect(shell, ProtocolEra::Modern).await;
-    client.set_credentials(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"})).await;
+    client
+        .set_credentials(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"}))
+        .await;
     let result = client.call(CALLER_IDENTITY_TOOL, json!({})).await;
     let pid = result["structuredContent"]["pid"].as_u64().unwrap() as u32;
     assert!(runs(pid));
@@ -24,9 +26,9 @@ fn send_signal(signal: Signal, pid: u32) {
 }
 
 #[tokio::test]
-async fn a_signal_to_stop_ends_the_gateway_well_and_its_servers_with_it() {
+async fn serve_stop_signal_ends_gateway_and_servers() {
     let cloud = CarelessCloud::start().await;
-    let shell = with_server(cloud.url());
+    let shell = shell_with_server(cloud.url());
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let (client, pid) = start_server(&shell).await;
         send_signal(signal, client.pid());
@@ -38,9 +40,9 @@ async fn a_signal_to_stop_ends_the_gateway_well_and_its_servers_with_it() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_killed_leaves_no_server() {
+async fn serve_killed_leaves_no_server() {
     let cloud = CarelessCloud::start().await;
-    let shell = with_server(cloud.url());
+    let shell = shell_with_server(cloud.url());
     let (client, pid) = start_server(&shell).await;
     send_signal(Signal::KILL, client.pid());
     assert_eq!(client.ended().await.code, None);
@@ -48,8 +50,8 @@ async fn a_gateway_that_is_killed_leaves_no_server() {
 }
 
 #[tokio::test]
-async fn a_signal_before_the_first_message_is_no_failure() {
-    let shell = with_server("http://127.0.0.1:9");
+async fn serve_signal_before_first_message_exits_zero() {
+    let shell = shell_with_server("http://127.0.0.1:9");
     let client = McpClient::start(&shell, ProtocolEra::Modern, &["serve", "--mcp-config", "mcp.json"]);
     let pid = client.pid();
     // The signals are caught one after another; SIGHUP is the last.
@@ -68,7 +70,7 @@ fn catches_signal(pid: u32, signal: Signal) -> bool {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_at_once_gets_no_output_and_no_hanging_process() {
+async fn serve_client_disconnecting_at_once_exits_one() {
     let shell = Shell::new();
     let client = McpClient::start(&shell, ProtocolEra::Modern, &["serve"]);
     let ended = client.close().await;

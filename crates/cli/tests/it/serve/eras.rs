@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::client::{McpClient, ERAS};
-use super::{CALLER_IDENTITY_TOOL, with_server};
+use super::client::{ERAS, McpClient};
+use super::{CALLER_IDENTITY_TOOL, shell_with_server};
 use crate::cloud::CarelessCloud;
 use crate::process::{runs, wait_until};
 use crate::shell::Shell;
@@ -39,9 +39,9 @@ async fn call_caller_identity(client: &mut McpClient) -> (String, u32) {
 }
 
 #[tokio::test]
-async fn a_server_is_listed_without_credentials_runs_with_those_set_and_not_after_clearing() {
+async fn serve_server_runs_only_while_credentials_are_set() {
     let cloud = CarelessCloud::start().await;
-    let shell = with_server(cloud.url());
+    let shell = shell_with_server(cloud.url());
     for era in ERAS {
         let mut client = McpClient::connect(&shell, era).await;
         assert_eq!(client.tools().await, ALL_TOOLS, "{era:?}");
@@ -68,9 +68,9 @@ async fn a_server_is_listed_without_credentials_runs_with_those_set_and_not_afte
 
 /// The region is told at the start of a process, which may be before there is any.
 #[tokio::test]
-async fn credentials_of_another_region_reach_a_server_that_runs_already() {
+async fn serve_credentials_of_another_region_restart_server() {
     let cloud = CarelessCloud::start().await;
-    let shell = with_server(cloud.url());
+    let shell = shell_with_server(cloud.url());
     let mut client = McpClient::connect(&shell, ERAS[0]).await;
     client.tools().await;
     let mut pids = Vec::new();
@@ -87,9 +87,9 @@ async fn credentials_of_another_region_reach_a_server_that_runs_already() {
 }
 
 #[tokio::test]
-async fn the_hosts_own_credentials_are_nobodys() {
+async fn serve_host_credentials_are_never_used() {
     let cloud = CarelessCloud::start().await;
-    let shell = with_server(cloud.url())
+    let shell = shell_with_server(cloud.url())
         .env("AWS_ACCESS_KEY_ID", "AKIAHOSTHOSTHOSTHOST")
         .env("AWS_SECRET_ACCESS_KEY", "of-the-host");
     for era in ERAS {
@@ -104,7 +104,7 @@ async fn the_hosts_own_credentials_are_nobodys() {
 }
 
 #[tokio::test]
-async fn without_any_file_there_are_the_sessions_own_tools() {
+async fn serve_without_files_lists_session_tools() {
     let shell = Shell::new();
     for era in ERAS {
         let mut client = McpClient::connect_with(&shell, era, &["serve"]).await;

@@ -15,7 +15,7 @@ fn keys_json(id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn servers_act_with_what_the_keys_were_exchanged_for_through_setting_rotating_and_clearing() {
+async fn serve_exchanged_keys_follow_set_rotate_and_clear() {
     let cloud = CarelessCloud::start().await;
     let server = demo_server_entry(cloud.url());
     let shell = Shell::new()
@@ -56,7 +56,7 @@ async fn servers_act_with_what_the_keys_were_exchanged_for_through_setting_rotat
 }
 
 #[tokio::test]
-async fn keys_that_are_set_on_a_guarded_role_are_exchanged_as_well() {
+async fn serve_keys_set_on_role_with_exchange_are_exchanged() {
     let cloud = CarelessCloud::start().await;
     let settings = "[accounts.keys]\nprovider = 'environment'\n[accounts.default]\nprovider = 'assume-role'\n\
                     source = 'keys'\nrole_arn = 'arn:aws:iam::111111111111:role/agent'\nexchange = true\n";

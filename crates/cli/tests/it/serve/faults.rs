@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::client::{McpClient, ERAS, ProtocolEra};
+use super::client::{ERAS, McpClient, ProtocolEra};
 use super::{CALLER_IDENTITY_TOOL, demo_server_entry, mcp_config};
 use crate::cloud::CarelessCloud;
 use crate::shell::Shell;
 
 #[tokio::test]
-async fn a_broken_server_hides_no_other_and_is_told_on_standard_error() {
+async fn serve_broken_server_is_logged_and_others_work() {
     let cloud = CarelessCloud::start().await;
     let shell = Shell::new().file(
         "mcp.json",
@@ -24,7 +24,9 @@ async fn a_broken_server_hides_no_other_and_is_told_on_standard_error() {
         let mut client = McpClient::connect(&shell, era).await;
         let tools = client.tools().await;
         assert_eq!((tools.len(), tools[10].as_str()), (11, CALLER_IDENTITY_TOOL), "{tools:?}");
-        client.set_credentials(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"})).await;
+        client
+            .set_credentials(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"}))
+            .await;
         let result = client.call(CALLER_IDENTITY_TOOL, json!({})).await;
         assert_ne!(result["isError"], true, "{result}");
         let ended = client.close().await;
@@ -38,10 +40,12 @@ async fn a_broken_server_hides_no_other_and_is_told_on_standard_error() {
 }
 
 #[tokio::test]
-async fn a_call_to_a_broken_server_is_a_result_that_says_why() {
+async fn serve_call_to_broken_server_returns_reason() {
     let shell = Shell::new().file("mcp.json", mcp_config(json!({"missing": {"command": "no-such-program"}})));
     let mut client = McpClient::connect(&shell, ProtocolEra::Modern).await;
-    client.set_credentials(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"})).await;
+    client
+        .set_credentials(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"}))
+        .await;
     let result = client.call("missing__anything", json!({})).await;
     assert_eq!(result["isError"], true, "{result}");
     assert!(result.to_string().contains("missing"), "{result}");
@@ -49,7 +53,7 @@ async fn a_call_to_a_broken_server_is_a_result_that_says_why() {
 }
 
 #[tokio::test]
-async fn faulty_files_end_the_gateway_before_it_says_a_word() {
+async fn serve_invalid_files_exit_without_output() {
     let shell = Shell::new()
         .file("valetkey.toml", "[session]\nregion = 'canary!'\n[servers.nobody]\ncredentials = 'env'\n")
         .file("mcp.json", "{}")
@@ -63,7 +67,7 @@ async fn faulty_files_end_the_gateway_before_it_says_a_word() {
 }
 
 #[tokio::test]
-async fn settings_say_how_a_server_gets_credentials_and_of_which_account() {
+async fn serve_server_settings_select_delivery_and_account() {
     let cloud = CarelessCloud::start().await;
     let entry = || demo_server_entry(cloud.url());
     let shell = Shell::new()
@@ -79,7 +83,9 @@ async fn settings_say_how_a_server_gets_credentials_and_of_which_account() {
         );
     for era in ERAS {
         let mut client = McpClient::connect(&shell, era).await;
-        client.set_credentials(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"})).await;
+        client
+            .set_credentials(json!({"access_key_id": "ASIA000000000000AAAA", "secret_access_key": "made-up"}))
+            .await;
         for (server, user) in [("given", "AAAA"), ("kept", "HOST")] {
             let result = client.call(&format!("{server}__get_caller_identity"), json!({})).await;
             let arn = format!("arn:aws:iam::111111111111:user/{user}");
@@ -101,7 +107,7 @@ fn assert_no_controls(what: &str, text: &str) {
 }
 
 #[tokio::test]
-async fn serve_server_writes_controls_log_and_result_escape_them() {
+async fn serve_server_prints_control_characters_are_escaped() {
     let script = "printf '%s\\nforged' \"$SAID\" >&2; exit 3";
     let named = format!("odd{CONTROL_CHARACTERS}");
     let shell = Shell::new().env("VALETKEY_LOG", "trace").file(
@@ -125,10 +131,12 @@ async fn serve_server_writes_controls_log_and_result_escape_them() {
 }
 
 #[tokio::test]
-async fn check_files_hold_controls_output_escapes_them() {
+async fn check_control_characters_in_files_are_escaped() {
     let name = format!("odd{CONTROL_CHARACTERS}");
     let quoted = json!(name).to_string();
-    let odd = mcp_config(json!({name: {"command": CONTROL_CHARACTERS}, "field": {"command": "true", CONTROL_CHARACTERS: 1}}));
+    let odd = mcp_config(
+        json!({name: {"command": CONTROL_CHARACTERS}, "field": {"command": "true", CONTROL_CHARACTERS: 1}}),
+    );
     let shell = Shell::new()
         .file("mcp.json", odd)
         .file("valetkey.toml", format!("[accounts.{quoted}]\nprovider = {quoted}\n"));
@@ -140,7 +148,7 @@ async fn check_files_hold_controls_output_escapes_them() {
 }
 
 #[tokio::test]
-async fn role_without_source_keys_names_the_variable_and_who_must_act() {
+async fn serve_role_without_source_keys_names_variable() {
     let shell = Shell::new()
         .file("mcp.json", mcp_config(json!({"demo": demo_server_entry("http://127.0.0.1:1")})))
         .file(

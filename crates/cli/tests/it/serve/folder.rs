@@ -13,14 +13,16 @@ use crate::process::wait_until;
 use crate::shell::Shell;
 
 /// A shell whose temporary folder is `tmp` below its own, and whose gateways run with this umask.
-fn with_umask(umask: &str) -> Shell {
+fn shell_with_umask(umask: &str) -> Shell {
     let shell = Shell::new();
     fs::create_dir(shell.path("tmp")).unwrap();
     let (tmp, valetkey) = (shell.path("tmp"), env!("CARGO_BIN_EXE_valetkey"));
     let gateway = json!({"command": valetkey, "args": ["demo-server"]});
     let script = format!("#!/bin/sh\numask {umask}\nexec '{valetkey}' \"$@\"\n");
-    let shell =
-        shell.file("mcp.json", mcp_config(json!({"aws": gateway}))).file("gateway", script).env("TMPDIR", tmp);
+    let shell = shell
+        .file("mcp.json", mcp_config(json!({"aws": gateway})))
+        .file("gateway", script)
+        .env("TMPDIR", tmp);
     fs::set_permissions(shell.path("gateway"), fs::Permissions::from_mode(0o700)).unwrap();
     shell
 }
@@ -53,9 +55,9 @@ fn file_modes(folder: &Path) -> Value {
 }
 
 #[tokio::test]
-async fn session_folder_under_any_umask_is_private() {
+async fn session_dir_under_any_umask_is_private() {
     for umask in ["000", "022", "277"] {
-        let shell = with_umask(umask);
+        let shell = shell_with_umask(umask);
         let client = start_gateway(&shell).await;
         let [folder] = session_dirs(&shell).try_into().unwrap();
         let private = json!({".": "700", "home": "700", "tmp": "700", "config": "600", "credentials": "600"});
@@ -66,8 +68,8 @@ async fn session_folder_under_any_umask_is_private() {
 }
 
 #[tokio::test]
-async fn session_folder_of_a_killed_gateway_is_removed_by_the_next() {
-    let shell = with_umask("000");
+async fn session_dir_of_killed_gateway_is_removed_by_next() {
+    let shell = shell_with_umask("000");
     let killed = start_gateway(&shell).await;
     kill_process(Pid::from_raw(killed.pid().try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
     assert_eq!(killed.ended().await.code, None);
@@ -88,8 +90,8 @@ async fn session_folder_of_a_killed_gateway_is_removed_by_the_next() {
 }
 
 #[tokio::test]
-async fn temporary_folder_writable_by_everybody_is_refused() {
-    let shell = with_umask("022");
+async fn serve_world_writable_tmpdir_fails() {
+    let shell = shell_with_umask("022");
     fs::set_permissions(shell.path("tmp"), fs::Permissions::from_mode(0o777)).unwrap();
     let ended = shell.run(&["serve"]).await;
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);

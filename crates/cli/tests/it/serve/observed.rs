@@ -22,7 +22,7 @@ fn process_output(canary: &Canary) -> String {
 }
 
 #[tokio::test]
-async fn serve_server_shows_keys_behind_accounts_masks_all() {
+async fn serve_server_prints_source_keys_masks_all() {
     let cloud = CarelessCloud::start().await;
     let canaries: [Canary; 3] = std::array::from_fn(|_| Canary::new());
     let [environment, hidden, guarded] = &canaries;

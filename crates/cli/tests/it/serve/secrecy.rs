@@ -3,16 +3,16 @@
 use serde_json::{Value, json};
 use valetkey_core::testing::Canary;
 
-use super::client::{McpClient, ERAS, ProtocolEra};
+use super::client::{ERAS, McpClient, ProtocolEra};
 use super::{demo_server_entry, mcp_config};
 use crate::cloud::CarelessCloud;
 use crate::shell::{ProgramOutput, Shell};
 
-const LEVELS: [&str; 2] =
+const LOG_LEVELS: [&str; 2] =
     ["trace", "trace,rmcp=trace,hyper=trace,h2=trace,aws_smithy_runtime=trace,aws_sdk_sts=trace,axum=trace"];
 
 /// A server that answers its own environment: the worst that a well-meant one does.
-const CHATTY: &str = r#"
+const CHATTY_SERVER: &str = r#"
 while read -r line; do
     id=$(echo "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
     told=$(env | tr '\n"\\' '   ')
@@ -28,7 +28,7 @@ done"#;
 
 fn shell_for(cloud: &CarelessCloud) -> Shell {
     let aws = demo_server_entry(cloud.url());
-    let chatty = json!({"command": "sh", "args": ["-c", CHATTY]});
+    let chatty = json!({"command": "sh", "args": ["-c", CHATTY_SERVER]});
     Shell::new()
         .file(
             "mcp.json",
@@ -44,7 +44,12 @@ fn shell_for(cloud: &CarelessCloud) -> Shell {
 }
 
 /// Calls everything there is, well and badly.
-async fn call_everything(shell: &Shell, era: ProtocolEra, arguments: &[&str], canary: &Canary) -> (ProgramOutput, Vec<Value>) {
+async fn call_everything(
+    shell: &Shell,
+    era: ProtocolEra,
+    arguments: &[&str],
+    canary: &Canary,
+) -> (ProgramOutput, Vec<Value>) {
     let mut client = McpClient::connect_with(shell, era, arguments).await;
     client.tools().await;
     client.set_credentials(canary.json()).await;
@@ -83,30 +88,33 @@ async fn call_everything(shell: &Shell, era: ProtocolEra, arguments: &[&str], ca
     (client.close().await, answers)
 }
 
-fn nothing_found(canary: &Canary, what: &str, text: &str) {
+fn assert_no_canary(canary: &Canary, what: &str, text: &str) {
     let lines: Vec<_> = text.lines().filter(|line| !canary.found_in(line).is_empty()).collect();
     assert!(lines.is_empty(), "{:?} in {what}: {lines:#?}", canary.found_in(text));
 }
 
 /// A whole key id is no secret, and stays in what a server says of its own environment.
-fn only_a_server_named_its_key(canary: &Canary, stdout: &str) {
+fn assert_only_server_output_has_key_id(canary: &Canary, stdout: &str) {
     let (told, rest): (Vec<&str>, Vec<&str>) =
         stdout.lines().partition(|line| line.contains("AWS_ACCESS_KEY_ID="));
     assert_eq!(canary.found_in(&told.join("\n")), ["access_key_id"]);
-    nothing_found(canary, "standard output", &rest.join("\n"));
+    assert_no_canary(canary, "standard output", &rest.join("\n"));
 }
 
 #[tokio::test]
-async fn no_output_at_any_level_holds_a_secret() {
-    for (level, era) in [(LEVELS[0], ERAS[0]), (LEVELS[1], ProtocolEra::Modern), (LEVELS[1], ERAS[1])] {
+async fn serve_at_trace_outputs_no_secret() {
+    for (level, era) in
+        [(LOG_LEVELS[0], ERAS[0]), (LOG_LEVELS[1], ProtocolEra::Modern), (LOG_LEVELS[1], ERAS[1])]
+    {
         let (cloud, canary) = (CarelessCloud::start().await, Canary::new());
         let shell = shell_for(&cloud).env("VALETKEY_LOG", level);
-        let (ended, answers) = call_everything(&shell, era, &["serve", "--mcp-config", "mcp.json"], &canary).await;
+        let (ended, answers) =
+            call_everything(&shell, era, &["serve", "--mcp-config", "mcp.json"], &canary).await;
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         assert!(ended.stderr.contains("TRACE") || ended.stderr.contains("DEBUG"), "nothing was logged");
-        nothing_found(&canary, "standard error", &ended.stderr);
-        only_a_server_named_its_key(&canary, &ended.stdout);
-        nothing_found(
+        assert_no_canary(&canary, "standard error", &ended.stderr);
+        assert_only_server_output_has_key_id(&canary, &ended.stdout);
+        assert_no_canary(
             &canary,
             "the audit file",
             &std::fs::read_to_string(shell.path("audit.jsonl")).unwrap(),
@@ -126,29 +134,29 @@ async fn no_output_at_any_level_holds_a_secret() {
 }
 
 #[tokio::test]
-async fn the_same_by_option_keeps_standard_output_for_the_protocol() {
+async fn serve_log_option_keeps_stdout_for_protocol() {
     let (cloud, canary) = (CarelessCloud::start().await, Canary::new());
     let arguments = ["serve", "--log", "trace", "--color", "always", "--mcp-config", "mcp.json"];
     // The client takes nothing on standard output but messages.
     let (ended, _) = call_everything(&shell_for(&cloud), ProtocolEra::Modern, &arguments, &canary).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(ended.stderr.contains("\x1b["), "{}", ended.stderr);
-    nothing_found(&canary, "standard error", &ended.stderr);
-    only_a_server_named_its_key(&canary, &ended.stdout);
+    assert_no_canary(&canary, "standard error", &ended.stderr);
+    assert_only_server_output_has_key_id(&canary, &ended.stdout);
 }
 
 #[tokio::test]
-async fn exec_at_trace_gives_the_secret_to_the_program_and_to_nobody_else() {
+async fn exec_at_trace_gives_secret_to_program_only() {
     let canary = Canary::new();
     let keys = canary.json();
     let shell = Shell::new()
-        .env("VALETKEY_LOG", LEVELS[1])
+        .env("VALETKEY_LOG", LOG_LEVELS[1])
         .env("AWS_ACCESS_KEY_ID", keys["access_key_id"].as_str().unwrap())
         .env("AWS_SECRET_ACCESS_KEY", keys["secret_access_key"].as_str().unwrap())
         .env("AWS_SESSION_TOKEN", keys["session_token"].as_str().unwrap());
     let by_environment = shell.run(&["exec", "--delivery", "env", "--", "env"]).await;
     assert_eq!(canary.found_in(&by_environment.stdout), ["secret", "token", "access_key_id"]);
-    nothing_found(&canary, "standard error", &by_environment.stderr);
+    assert_no_canary(&canary, "standard error", &by_environment.stderr);
     let by_endpoint = shell.run(&["exec", "--", "env"]).await;
-    nothing_found(&canary, "all output", &by_endpoint.said());
+    assert_no_canary(&canary, "all output", &by_endpoint.said());
 }

@@ -6,7 +6,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use serde_json::{Value, json};
 use valetkey_local_aws::{LocalAws, RoleSpec, UserSpec};
 
-use super::client::{McpClient, ERAS};
+use super::client::{ERAS, McpClient};
 use super::{CALLER_IDENTITY_TOOL, demo_server_entry, mcp_config};
 use crate::shell::Shell;
 
@@ -33,7 +33,7 @@ async fn assume_role(aws: &LocalAws, account: &str) -> Value {
 }
 
 #[tokio::test]
-async fn switch_of_a_caching_rust_client_takes_effect_at_once() {
+async fn switch_account_of_caching_rust_client_is_immediate() {
     let role = |account| RoleSpec::new(&format!("arn:aws:iam::{account}:role/agent")).trusts("999999999999");
     let aws = LocalAws::builder()
         .user(UserSpec::new("999999999999", "platform", "AKIA_PLATFORM", "secret_platform"))
