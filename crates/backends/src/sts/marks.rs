@@ -3,20 +3,20 @@
 use valetkey_core::{Attribution, Error, NameTemplate, Result, SessionId};
 
 use super::SessionTags;
-use super::tags::is_value;
+use super::tags::is_valid_tag_value;
 
 /// A name that was said, or is made of who is behind the session.
 #[derive(Clone)]
 pub(crate) enum Name {
-    Said(String),
-    Made(NameTemplate),
+    Literal(String),
+    Template(NameTemplate),
 }
 
 /// What a builder was told.
 #[derive(Clone, Default)]
 pub(crate) struct Marks {
     pub(crate) who: Option<Attribution>,
-    pub(crate) untagged: bool,
+    pub(crate) tags_disabled: bool,
     pub(crate) session_name: Option<Name>,
     pub(crate) source_identity: Option<Name>,
 }
@@ -24,14 +24,14 @@ pub(crate) struct Marks {
 impl Marks {
     pub(crate) fn session_name(&self) -> Result<String> {
         match (&self.session_name, &self.who) {
-            (Some(name), _) => self.filled(name),
+            (Some(name), _) => self.render(name),
             (None, Some(who)) => who.session_name(),
             (None, None) => Ok(UNNAMED.to_owned()),
         }
     }
 
     pub(crate) fn source_identity(&self) -> Result<Option<String>> {
-        let filled = self.source_identity.as_ref().map(|name| self.filled(name)).transpose();
+        let filled = self.source_identity.as_ref().map(|name| self.render(name)).transpose();
         filled.map_err(|error| error.with_field("source_identity"))
     }
 
@@ -43,8 +43,8 @@ impl Marks {
 
     /// Adds who is behind the session to its tags.
     pub(crate) fn tag(&self, tags: &mut SessionTags) -> Result<()> {
-        for (key, value) in self.who.iter().filter(|_| !self.untagged).flat_map(Attribution::tags) {
-            if !is_value(&value) {
+        for (key, value) in self.who.iter().filter(|_| !self.tags_disabled).flat_map(Attribution::tags) {
+            if !is_valid_tag_value(&value) {
                 return Err(no_tag(key));
             }
             tags.add(key, value);
@@ -52,10 +52,10 @@ impl Marks {
         Ok(())
     }
 
-    fn filled(&self, name: &Name) -> Result<String> {
+    fn render(&self, name: &Name) -> Result<String> {
         match name {
-            Name::Said(name) => Ok(name.clone()),
-            Name::Made(template) => template.fill(&self.who.clone().unwrap_or_default()),
+            Name::Literal(name) => Ok(name.clone()),
+            Name::Template(template) => template.fill(&self.who.clone().unwrap_or_default()),
         }
     }
 }
