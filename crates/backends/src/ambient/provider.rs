@@ -7,9 +7,9 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, Region, Result};
 
-use super::chain::Choice;
+use super::chain::SourceKind;
 use super::{error, sign_in};
-use crate::base::{from_sdk_region, sdk_region};
+use crate::base::{from_sdk_region, to_sdk_region};
 use crate::sdk::{error_of, is_connector_error};
 use crate::{SdkBase, SdkProvider};
 
@@ -28,7 +28,7 @@ const PROFILE: &str = "profile";
 #[cfg_attr(not(feature = "process"), doc = "`ProcessProvider` (feature `process`) is stricter.")]
 #[derive(Debug, Clone)]
 pub struct AmbientProvider {
-    source_kind: Choice,
+    source_kind: SourceKind,
     region: Option<Region>,
     client_config: SdkBase,
 }
@@ -39,17 +39,17 @@ impl AmbientProvider {
     /// absent.
     #[must_use]
     pub fn default_chain() -> Self {
-        Self::new(Choice::DefaultChain)
+        Self::new(SourceKind::DefaultChain)
     }
 
     /// One profile of the shared files, by name, in each of the forms that the SDK knows: keys, a role, single sign-on,
     /// `aws login`, web identity, a program. Nothing else is asked if it has none.
     #[must_use]
     pub fn profile(name: impl Into<String>) -> Self {
-        Self::new(Choice::Profile(name.into()))
+        Self::new(SourceKind::Profile(name.into()))
     }
 
-    fn new(source_kind: Choice) -> Self {
+    fn new(source_kind: SourceKind) -> Self {
         Self { source_kind, region: None, client_config: SdkBase::new() }
     }
 
@@ -71,7 +71,7 @@ impl AmbientProvider {
 
     async fn fetch(&self) -> Result<Credentials> {
         let region = match &self.region {
-            Some(region) => Some(sdk_region(region)),
+            Some(region) => Some(to_sdk_region(region)),
             None => self.source_kind.region().await,
         };
         let provider = self.source_kind.provider(&self.client_config, region.clone()).await;
@@ -80,7 +80,7 @@ impl AmbientProvider {
             Err(failed) => return Err(self.to_error(&failed).await),
         };
         Ok(match region.as_ref().and_then(from_sdk_region) {
-            Some(region) if self.names_region() => found.with_region(region),
+            Some(region) if self.has_own_region() => found.with_region(region),
             region => {
                 let region = region.or_else(|| from_sdk_region(self.client_config.config().region()?));
                 region.into_iter().fold(found, |found, region| found.with_environment_region(region))
@@ -89,8 +89,8 @@ impl AmbientProvider {
     }
 
     /// Whether a region that is found belongs to the credentials, and not to the environment of this process.
-    fn names_region(&self) -> bool {
-        self.region.is_some() || matches!(self.source_kind, Choice::Profile(_))
+    fn has_own_region(&self) -> bool {
+        self.region.is_some() || matches!(self.source_kind, SourceKind::Profile(_))
     }
 
     /// What a failure of the SDK's provider means. A sign-in that ended is not a service that cannot be reached: only a
@@ -100,8 +100,8 @@ impl AmbientProvider {
         if error.kind() != ErrorKind::Unavailable || is_connector_error(failed) {
             return error;
         }
-        match sign_in::renewing_command(&self.source_kind).await {
-            Some(command) => error::signed_out(&command),
+        match sign_in::sign_in_command(&self.source_kind).await {
+            Some(command) => error::sign_in_required(&command),
             None => error,
         }
     }
@@ -111,8 +111,8 @@ impl AmbientProvider {
 impl CredentialProvider for AmbientProvider {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self.source_kind {
-            Choice::DefaultChain => DEFAULT_CHAIN,
-            Choice::Profile(_) => PROFILE,
+            SourceKind::DefaultChain => DEFAULT_CHAIN,
+            SourceKind::Profile(_) => PROFILE,
         })
     }
 

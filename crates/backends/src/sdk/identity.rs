@@ -49,7 +49,7 @@ impl ResolveCachedIdentity for SessionIdentityCache {
         IdentityFuture::new(async move {
             let identity = resolver.resolve_identity(components, settings).await?;
             match identity.data::<Credentials>() {
-                Some(credentials) => with_bucket(credentials, self.service_bucket(settings)),
+                Some(credentials) => identity_with_bucket(credentials, self.service_bucket(settings)),
                 None => Ok(identity),
             }
         })
@@ -57,7 +57,7 @@ impl ResolveCachedIdentity for SessionIdentityCache {
 }
 
 /// The identity that the SDK makes of `credentials`, with a bucket among its properties.
-fn with_bucket(
+fn identity_with_bucket(
     credentials: &Credentials,
     bucket: TokenBucket,
 ) -> Result<Identity, aws_smithy_runtime_api::box_error::BoxError> {
