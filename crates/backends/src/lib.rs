@@ -4,11 +4,11 @@
 //! |---|---|---|
 //! | `memory` | `MemoryProvider` | yes |
 //! | `env` | `EnvProvider` | yes |
-//! | `sts` | `AssumeRoleProvider`, `WebIdentityProvider`, `FederationProvider`, `StsCallerLookup` | |
+//! | `sts` | `AssumeRoleProvider`, `WebIdentityProvider`, `FederationProvider`, `StsCallerIdentityProvider` | |
 //! | `experimental-scoped-credentials` | `ScopedProvider`, on top of `sts` | |
 //! | `secrets-manager` | `SecretsManagerProvider`, `SecretsManagerResolver` | |
 //! | `process` | `ProcessProvider` | |
-//! | `sdk` | `SdkProvider`, `SdkConfigExt`, `SessionCredentials` | |
+//! | `sdk` | `SdkProvider`, `SdkConfigExt`, `SessionCredentialsProvider` | |
 //! | `ambient` | `AmbientProvider`, on top of `sdk` | |
 //!
 //! A feature only adds. Every provider keeps the contract of [`CredentialProvider`](valetkey_core::CredentialProvider):
@@ -68,11 +68,11 @@ pub use assume_role::{AssumeRoleBuilder, AssumeRoleProvider};
 #[cfg(feature = "client")]
 pub use base::SdkBase;
 #[cfg(feature = "sts")]
-pub use caller::StsCallerLookup;
+pub use caller::StsCallerIdentityProvider;
 #[cfg(feature = "env")]
 pub use env::EnvProvider;
 #[cfg(feature = "sts")]
-pub use federation::{FederatedUser, FederationBuilder, FederationGuard, FederationProvider, UserSession};
+pub use federation::{GetFederationTokenRequest, FederationBuilder, FederationGuard, FederationProvider, GetSessionTokenRequest};
 #[cfg(feature = "memory")]
 pub use memory::MemoryProvider;
 #[cfg(feature = "process")]
@@ -80,9 +80,9 @@ pub use process::{ProcessBuilder, ProcessProvider};
 #[cfg(feature = "experimental-scoped-credentials")]
 pub use scoped::{ScopedBuilder, ScopedProvider};
 #[cfg(feature = "sdk")]
-pub use sdk::{SdkConfigExt, SdkProvider, SessionCredentials};
+pub use sdk::{SdkConfigExt, SdkProvider, SessionCredentialsProvider};
 #[cfg(feature = "sts")]
-pub use secret_source::SecretSource;
+pub use secret_source::SecretProvider;
 #[cfg(feature = "secrets-manager")]
 pub use secrets_manager::{SecretsManagerBuilder, SecretsManagerProvider, SecretsManagerResolver};
 #[cfg(feature = "sts")]

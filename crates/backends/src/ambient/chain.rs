@@ -13,12 +13,12 @@ use crate::SdkBase;
 
 /// Whose credentials are meant.
 #[derive(Debug, Clone)]
-pub(super) enum Choice {
+pub(super) enum SourceKind {
     DefaultChain,
     Profile(String),
 }
 
-impl Choice {
+impl SourceKind {
     /// The region that the same settings name. The instance metadata service is not asked.
     pub(super) async fn region(&self) -> Option<Region> {
         match self {

@@ -2,18 +2,18 @@
 
 use valetkey_core::{Error, ErrorKind};
 
-use super::chain::Choice;
+use super::chain::SourceKind;
 
-pub(super) fn told(error: Error, choice: &Choice) -> Error {
+pub(super) fn map_error(error: Error, choice: &SourceKind) -> Error {
     match (choice, error.kind()) {
         // Somebody named it: a chain must not fall through to somebody else's credentials.
-        (Choice::Profile(_), ErrorKind::NotConfigured) => {
+        (SourceKind::Profile(_), ErrorKind::NotConfigured) => {
             Error::invalid("profile", "is not defined, or names no credentials").with_next_step(
                 "check its name, and the files that `AWS_CONFIG_FILE` and `AWS_SHARED_CREDENTIALS_FILE` name",
             )
         }
-        (Choice::Profile(_), ErrorKind::Invalid) if error.field().is_none() => error.with_field("profile"),
-        (Choice::DefaultChain, ErrorKind::NotConfigured) => {
+        (SourceKind::Profile(_), ErrorKind::Invalid) if error.field().is_none() => error.with_field("profile"),
+        (SourceKind::DefaultChain, ErrorKind::NotConfigured) => {
             error.with_next_step("configure the AWS SDK on this machine, or use another provider")
         }
         _ => error,
@@ -21,7 +21,7 @@ pub(super) fn told(error: Error, choice: &Choice) -> Error {
 }
 
 /// Not transient: trying again does not help. Credentials that still work are served until they expire.
-pub(super) fn signed_out(command: &str) -> Error {
+pub(super) fn sign_in_required(command: &str) -> Error {
     Error::new(ErrorKind::InteractionRequired, "the sign-in of the profile ended, or was never made")
         .with_field("profile")
         .with_next_step(format!("run `{command}`, then refresh the account"))

@@ -7,10 +7,10 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, Region, Result};
 
-use super::chain::Choice;
+use super::chain::SourceKind;
 use super::{error, sign_in};
-use crate::base::{core_region, sdk_region};
-use crate::sdk::{error_of, is_connection};
+use crate::base::{from_sdk_region, to_sdk_region};
+use crate::sdk::{error_of, is_connector_error};
 use crate::{SdkBase, SdkProvider};
 
 const DEFAULT_CHAIN: &str = "ambient";
@@ -28,9 +28,9 @@ const PROFILE: &str = "profile";
 #[cfg_attr(not(feature = "process"), doc = "`ProcessProvider` (feature `process`) is stricter.")]
 #[derive(Debug, Clone)]
 pub struct AmbientProvider {
-    choice: Choice,
+    source_kind: SourceKind,
     region: Option<Region>,
-    base: SdkBase,
+    client_config: SdkBase,
 }
 
 impl AmbientProvider {
@@ -39,18 +39,18 @@ impl AmbientProvider {
     /// absent.
     #[must_use]
     pub fn default_chain() -> Self {
-        Self::of(Choice::DefaultChain)
+        Self::new(SourceKind::DefaultChain)
     }
 
     /// One profile of the shared files, by name, in each of the forms that the SDK knows: keys, a role, single sign-on,
     /// `aws login`, web identity, a program. Nothing else is asked if it has none.
     #[must_use]
     pub fn profile(name: impl Into<String>) -> Self {
-        Self::of(Choice::Profile(name.into()))
+        Self::new(SourceKind::Profile(name.into()))
     }
 
-    fn of(choice: Choice) -> Self {
-        Self { choice, region: None, base: SdkBase::new() }
+    fn new(source_kind: SourceKind) -> Self {
+        Self { source_kind, region: None, client_config: SdkBase::new() }
     }
 
     /// The region that is used for roles and the like, and that the credentials name. Without it a profile's own counts.
@@ -65,43 +65,43 @@ impl AmbientProvider {
     /// What this provider shares with the others; a base of its own, [`SdkBase::new`], unless said.
     #[must_use]
     pub fn base(mut self, base: &SdkBase) -> Self {
-        self.base = base.clone();
+        self.client_config = base.clone();
         self
     }
 
-    async fn ask(&self) -> Result<Credentials> {
+    async fn fetch(&self) -> Result<Credentials> {
         let region = match &self.region {
-            Some(region) => Some(sdk_region(region)),
-            None => self.choice.region().await,
+            Some(region) => Some(to_sdk_region(region)),
+            None => self.source_kind.region().await,
         };
-        let provider = self.choice.provider(&self.base, region.clone()).await;
+        let provider = self.source_kind.provider(&self.client_config, region.clone()).await;
         let found = match provider.provide_credentials().await {
             Ok(keys) => SdkProvider::new(self.name(), keys).provide().await?,
-            Err(failed) => return Err(self.explain(&failed).await),
+            Err(failed) => return Err(self.to_error(&failed).await),
         };
-        Ok(match region.as_ref().and_then(core_region) {
-            Some(region) if self.names_region() => found.with_region(region),
+        Ok(match region.as_ref().and_then(from_sdk_region) {
+            Some(region) if self.has_own_region() => found.with_region(region),
             region => {
-                let region = region.or_else(|| core_region(self.base.config().region()?));
+                let region = region.or_else(|| from_sdk_region(self.client_config.config().region()?));
                 region.into_iter().fold(found, |found, region| found.with_environment_region(region))
             }
         })
     }
 
     /// Whether a region that is found belongs to the credentials, and not to the environment of this process.
-    fn names_region(&self) -> bool {
-        self.region.is_some() || matches!(self.choice, Choice::Profile(_))
+    fn has_own_region(&self) -> bool {
+        self.region.is_some() || matches!(self.source_kind, SourceKind::Profile(_))
     }
 
     /// What a failure of the SDK's provider means. A sign-in that ended is not a service that cannot be reached: only a
     /// person can renew it, and the SDK does not say how.
-    async fn explain(&self, failed: &CredentialsError) -> Error {
+    async fn to_error(&self, failed: &CredentialsError) -> Error {
         let error = error_of(failed);
-        if error.kind() != ErrorKind::Unavailable || is_connection(failed) {
+        if error.kind() != ErrorKind::Unavailable || is_connector_error(failed) {
             return error;
         }
-        match sign_in::renewing_command(&self.choice).await {
-            Some(command) => error::signed_out(&command),
+        match sign_in::sign_in_command(&self.source_kind).await {
+            Some(command) => error::sign_in_required(&command),
             None => error,
         }
     }
@@ -110,9 +110,9 @@ impl AmbientProvider {
 #[async_trait]
 impl CredentialProvider for AmbientProvider {
     fn name(&self) -> Cow<'static, str> {
-        Cow::Borrowed(match self.choice {
-            Choice::DefaultChain => DEFAULT_CHAIN,
-            Choice::Profile(_) => PROFILE,
+        Cow::Borrowed(match self.source_kind {
+            SourceKind::DefaultChain => DEFAULT_CHAIN,
+            SourceKind::Profile(_) => PROFILE,
         })
     }
 
@@ -122,6 +122,6 @@ impl CredentialProvider for AmbientProvider {
     /// for a profile whose sign-in (`aws sso login`, `aws login`) ended or was never made. Otherwise as
     /// [`SdkProvider`](crate::SdkProvider).
     async fn provide(&self) -> Result<Credentials> {
-        self.ask().await.map_err(|failed| error::told(failed, &self.choice).with_provider(self.name()))
+        self.fetch().await.map_err(|failed| error::map_error(failed, &self.source_kind).with_provider(self.name()))
     }
 }

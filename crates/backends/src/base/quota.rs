@@ -11,12 +11,12 @@ use aws_smithy_types::retry::{RetryConfig, RetrySpec};
 /// A partition that shares its bucket with its clones only. The SDK keeps it in no static map, so that it is freed with
 /// its provider.
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
-pub(crate) fn partition(retries: Option<&RetryConfig>) -> RetryPartition {
-    RetryPartition::custom("valetkey").token_bucket(bucket(retries)).build()
+pub(crate) fn new_retry_partition(retries: Option<&RetryConfig>) -> RetryPartition {
+    RetryPartition::custom("valetkey").token_bucket(new_token_bucket(retries)).build()
 }
 
 /// A full bucket with the costs that the SDK uses for `retries`.
-pub(crate) fn bucket(retries: Option<&RetryConfig>) -> TokenBucket {
+pub(crate) fn new_token_bucket(retries: Option<&RetryConfig>) -> TokenBucket {
     let spec = retries.and_then(RetryConfig::retry_spec);
     if spec.is_some_and(|spec| spec.is_at_least(RetrySpec::V2_1)) {
         return TokenBucket::builder().retry_cost(14).throttling_retry_cost(5).timeout_retry_cost(14).build();

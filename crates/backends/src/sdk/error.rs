@@ -12,7 +12,7 @@ use valetkey_core::{Error, ErrorKind};
 use crate::fault;
 
 /// An SDK provider's failure as ours.
-pub(crate) fn from_sdk(error: &CredentialsError) -> Error {
+pub(crate) fn from_credentials_error(error: &CredentialsError) -> Error {
     match error {
         CredentialsError::CredentialsNotLoaded(_) => {
             Error::not_configured("the AWS SDK's provider found no credentials")
@@ -22,11 +22,11 @@ pub(crate) fn from_sdk(error: &CredentialsError) -> Error {
             Error::new(ErrorKind::TimedOut, "the AWS SDK's provider did not answer in time")
                 .with_next_step("try again")
         }
-        CredentialsError::InvalidConfiguration(_) => failed(error).unwrap_or_else(|| {
+        CredentialsError::InvalidConfiguration(_) => from_service_error(error).unwrap_or_else(|| {
             Error::new(ErrorKind::Invalid, "the AWS SDK's provider is misconfigured")
                 .with_next_step("check its profile and its settings")
         }),
-        CredentialsError::ProviderError(_) => failed(error).unwrap_or_else(|| {
+        CredentialsError::ProviderError(_) => from_service_error(error).unwrap_or_else(|| {
             Error::new(ErrorKind::Unavailable, "the AWS SDK's provider failed")
                 .with_next_step("try again later")
         }),
@@ -35,11 +35,11 @@ pub(crate) fn from_sdk(error: &CredentialsError) -> Error {
 }
 
 /// What a service refused, if a service did: the SDK buries the code in the causes.
-fn failed(error: &CredentialsError) -> Option<Error> {
+fn from_service_error(error: &CredentialsError) -> Option<Error> {
     let causes = successors(error.source(), |cause: &&(dyn StdError + 'static)| (*cause).source());
     let mut services = causes.filter_map(|cause| cause.downcast_ref::<ErrorMetadata>());
     let error = services.find(|error| error.code().is_some())?;
-    let (kind, next_step) = fault::meaning(error.code()?, error.message())?;
+    let (kind, next_step) = fault::classify(error.code()?, error.message())?;
     let refused = Error::new(kind, "the AWS SDK's provider was refused by a service");
     Some(match kind {
         ErrorKind::Unavailable => refused.with_next_step(next_step),
@@ -49,12 +49,12 @@ fn failed(error: &CredentialsError) -> Option<Error> {
 
 /// Whether no service was reached.
 #[cfg(feature = "ambient")]
-pub(crate) fn is_connection(error: &CredentialsError) -> bool {
+pub(crate) fn is_connector_error(error: &CredentialsError) -> bool {
     successors(error.source(), |cause| (*cause).source()).any(|cause| cause.is::<ConnectorError>())
 }
 
 /// A session's failure as the SDK's. Ours holds no secret, so it goes along as the cause.
-pub(super) fn into_sdk(error: Error) -> CredentialsError {
+pub(super) fn into_credentials_error(error: Error) -> CredentialsError {
     match error.kind() {
         ErrorKind::NotConfigured => CredentialsError::not_loaded(error),
         ErrorKind::Invalid => CredentialsError::invalid_configuration(error),

@@ -27,13 +27,13 @@ pub(super) struct SessionIdentityCache {
 }
 
 impl SessionIdentityCache {
-    fn bucket(&self, settings: &ConfigBag) -> TokenBucket {
+    fn service_bucket(&self, settings: &ConfigBag) -> TokenBucket {
         let service = settings.load::<Metadata>().map_or("", Metadata::service);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bucket) = buckets.get(service) {
             return bucket.clone();
         }
-        let bucket = quota::bucket(settings.load::<RetryConfig>());
+        let bucket = quota::new_token_bucket(settings.load::<RetryConfig>());
         buckets.insert(service.to_owned(), bucket.clone());
         bucket
     }
@@ -49,7 +49,7 @@ impl ResolveCachedIdentity for SessionIdentityCache {
         IdentityFuture::new(async move {
             let identity = resolver.resolve_identity(components, settings).await?;
             match identity.data::<Credentials>() {
-                Some(credentials) => with_bucket(credentials, self.bucket(settings)),
+                Some(credentials) => identity_with_bucket(credentials, self.service_bucket(settings)),
                 None => Ok(identity),
             }
         })
@@ -57,7 +57,7 @@ impl ResolveCachedIdentity for SessionIdentityCache {
 }
 
 /// The identity that the SDK makes of `credentials`, with a bucket among its properties.
-fn with_bucket(
+fn identity_with_bucket(
     credentials: &Credentials,
     bucket: TokenBucket,
 ) -> Result<Identity, aws_smithy_runtime_api::box_error::BoxError> {

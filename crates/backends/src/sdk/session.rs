@@ -1,4 +1,4 @@
-//! `SessionCredentials`: an account of a session, as the AWS SDK asks for it.
+//! `SessionCredentialsProvider`: an account of a session, as the AWS SDK asks for it.
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
@@ -12,28 +12,28 @@ use super::error;
 /// It does not keep the session open. Each set that is handed out is a `Serve` in the session's
 /// audit trail, each refusal a `Deny`.
 #[derive(Debug, Clone)]
-pub struct SessionCredentials(SessionAccount);
+pub struct SessionCredentialsProvider(SessionAccount);
 
-impl SessionCredentials {
+impl SessionCredentialsProvider {
     /// Answers as `account`.
     #[must_use]
     pub fn new(account: SessionAccount) -> Self {
         Self(account)
     }
 
-    async fn provide(&self) -> Result<aws_credential_types::Credentials, CredentialsError> {
+    async fn sdk_credentials(&self) -> Result<aws_credential_types::Credentials, CredentialsError> {
         let answer = self.0.credentials().await;
         let event = if answer.is_ok() { AuditEvent::Serve } else { AuditEvent::Deny };
         self.0.record(event, "sdk", answer.as_ref().err());
-        answer.map(|credentials| credentials.expose_to_sdk()).map_err(error::into_sdk)
+        answer.map(|credentials| credentials.expose_to_sdk()).map_err(error::into_credentials_error)
     }
 }
 
-impl ProvideCredentials for SessionCredentials {
+impl ProvideCredentials for SessionCredentialsProvider {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
     {
-        future::ProvideCredentials::new(self.provide())
+        future::ProvideCredentials::new(self.sdk_credentials())
     }
 }

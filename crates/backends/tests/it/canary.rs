@@ -13,13 +13,13 @@ use valetkey_core::{
     SessionContext, SessionPolicy,
 };
 
-use crate::loopback::Loopback;
+use crate::loopback::LoopbackFixture;
 use crate::scoped::SCOPED_SESSION;
-use crate::wire::{ROLE_SESSION, Wire, assumed, issued, refused};
-use crate::{capture_logs, held, region};
+use crate::wire::{ROLE_SESSION, HttpFixture, assume_role_response, issued_response, refused};
+use crate::{capture_logs, memory_source, region};
 
 /// Everything said at TRACE while `work` ran.
-async fn logs_of(work: impl Future<Output = ()>) -> String {
+async fn capture_logs_during(work: impl Future<Output = ()>) -> String {
     let (logs, guard) = capture_logs();
     tracing::trace!("the subscriber listens");
     work.await;
@@ -30,11 +30,11 @@ async fn logs_of(work: impl Future<Output = ()>) -> String {
     text
 }
 
-fn parts(canary: &Canary) -> Credentials {
+fn canary_credentials(canary: &Canary) -> Credentials {
     canary.credentials(Expiry::Never).unwrap()
 }
 
-fn shows_none_of(canaries: &[&Canary], place: &str, output: &str) {
+fn assert_no_secret(canaries: &[&Canary], place: &str, output: &str) {
     for canary in canaries {
         let found = canary.found_in(output);
         let secret: Vec<_> = found.iter().filter(|mark| **mark != "access_key_id").collect();
@@ -42,44 +42,44 @@ fn shows_none_of(canaries: &[&Canary], place: &str, output: &str) {
     }
 }
 
-fn role(base: &SdkBase, source: Arc<dyn CredentialProvider>) -> AssumeRoleProvider {
+fn role_provider(base: &SdkBase, source: Arc<dyn CredentialProvider>) -> AssumeRoleProvider {
     let arn = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     AssumeRoleProvider::builder(arn, source).external_id("ext").base(base).build().unwrap()
 }
 
 #[tokio::test]
-async fn an_assumed_role_is_logged_without_either_set() {
+async fn assume_role_log_has_no_secret() {
     let (source, answer) = (Canary::new(), Canary::new());
-    let keys = parts(&answer);
-    let body = assumed(
+    let keys = canary_credentials(&answer);
+    let body = assume_role_response(
         keys.access_key_id().as_str(),
         keys.expose_secret_access_key(),
         keys.expose_session_token().unwrap(),
     );
     assert_eq!(answer.found_in(&body).len(), 3, "the marks are on the wire");
-    let wire = Loopback::answering(200, body).await;
-    let provider = role(&wire.base(), held(parts(&source)));
-    let text = logs_of(async {
+    let wire = LoopbackFixture::responding(200, body).await;
+    let provider = role_provider(&wire.base(), memory_source(canary_credentials(&source)));
+    let text = capture_logs_during(async {
         let credentials = provider.provide().await.unwrap();
         assert_eq!(credentials.expose_secret_access_key(), answer.expose_secret());
-        shows_none_of(&[&source, &answer], "the set", &format!("{credentials:?} {provider:?}"));
+        assert_no_secret(&[&source, &answer], "the set", &format!("{credentials:?} {provider:?}"));
     })
     .await;
     assert!(source.found_in(&wire.sent()).contains(&"token"), "the source's token went out with the request");
-    shows_none_of(&[&source, &answer], "the log", &text);
+    assert_no_secret(&[&source, &answer], "the log", &text);
 }
 
 /// What STS issues, made of the canary's marks.
-fn issuing(operation: &str, answer: &Canary) -> String {
-    let keys = parts(answer);
+fn issued_canary(operation: &str, answer: &Canary) -> String {
+    let keys = canary_credentials(answer);
     let token = keys.expose_session_token().unwrap();
     let marks = [keys.access_key_id().as_str(), keys.expose_secret_access_key(), token];
-    let body = issued(operation, ROLE_SESSION, marks);
+    let body = issued_response(operation, ROLE_SESSION, marks);
     assert_eq!(answer.found_in(&body).len(), 3, "the marks are on the wire");
     body
 }
 
-fn web(base: &SdkBase, token: &Canary) -> WebIdentityProvider {
+fn web_identity_provider(base: &SdkBase, token: &Canary) -> WebIdentityProvider {
     let (role, mark) =
         ("arn:aws:iam::222222222222:role/agent".parse().unwrap(), token.expose_secret().to_owned());
     let source = move || {
@@ -90,93 +90,93 @@ fn web(base: &SdkBase, token: &Canary) -> WebIdentityProvider {
 }
 
 /// A long-lived set with the canary's secret.
-fn keys(canary: &Canary) -> Credentials {
+fn long_lived_canary(canary: &Canary) -> Credentials {
     let id: AccessKeyId = crate::KEY_ID.parse().unwrap();
     Credentials::builder(id, SecretString::from(canary.expose_secret())).build().unwrap()
 }
 
 #[tokio::test]
-async fn an_identity_token_and_what_is_issued_for_it_are_logged_nowhere() {
+async fn web_identity_log_has_no_secret() {
     let (token, answer) = (Canary::new(), Canary::new());
-    let wire = Loopback::answering(200, issuing("AssumeRoleWithWebIdentity", &answer)).await;
-    let asked = web(&wire.base(), &token);
+    let wire = LoopbackFixture::responding(200, issued_canary("AssumeRoleWithWebIdentity", &answer)).await;
+    let asked = web_identity_provider(&wire.base(), &token);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     std::fs::write(&path, token.expose_secret()).unwrap();
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     let read = WebIdentityProvider::from_file(role, path).base(&wire.base()).build().unwrap();
-    let text = logs_of(async {
+    let text = capture_logs_during(async {
         for provider in [&asked, &read] {
             let credentials = provider.provide().await.unwrap();
             assert_eq!(credentials.expose_secret_access_key(), answer.expose_secret());
-            shows_none_of(&[&token, &answer], "the set", &format!("{credentials:?} {provider:?}"));
+            assert_no_secret(&[&token, &answer], "the set", &format!("{credentials:?} {provider:?}"));
         }
     })
     .await;
     assert!(token.found_in(&wire.sent()).contains(&"secret"), "the identity token went out");
-    shows_none_of(&[&token, &answer], "the log", &text);
+    assert_no_secret(&[&token, &answer], "the log", &text);
 }
 
 #[tokio::test]
-async fn keys_and_what_they_are_exchanged_for_are_logged_nowhere() {
+async fn federation_log_has_no_secret() {
     let (source, answer) = (Canary::new(), Canary::new());
     for operation in ["GetSessionToken", "GetFederationToken"] {
-        let wire = Loopback::answering(200, issuing(operation, &answer)).await;
+        let wire = LoopbackFixture::responding(200, issued_canary(operation, &answer)).await;
         let provider = match operation {
             "GetSessionToken" => {
                 let code = || async { Ok(SecretString::from("739184")) };
-                FederationProvider::builder(held(keys(&source)))
+                FederationProvider::builder(memory_source(long_lived_canary(&source)))
                     .base(&wire.base())
                     .mfa("GAHT12345678", code)
                     .build()
             }
-            _ => FederationProvider::federated("alice", held(keys(&source))).base(&wire.base()).build(),
+            _ => FederationProvider::federated("alice", memory_source(long_lived_canary(&source))).base(&wire.base()).build(),
         };
         let provider = provider.unwrap();
-        let text = logs_of(async {
+        let text = capture_logs_during(async {
             let credentials = provider.provide().await.unwrap();
             assert_eq!(credentials.expose_secret_access_key(), answer.expose_secret());
-            shows_none_of(&[&source, &answer], "the set", &format!("{credentials:?} {provider:?}"));
+            assert_no_secret(&[&source, &answer], "the set", &format!("{credentials:?} {provider:?}"));
         })
         .await;
         assert_eq!(wire.sent().contains("739184"), operation == "GetSessionToken", "the code went out");
         assert!(!text.contains("739184"), "the log shows the code");
-        shows_none_of(&[&source, &answer], "the log", &text);
+        assert_no_secret(&[&source, &answer], "the log", &text);
     }
 }
 
-fn scoped(base: &SdkBase, source: &Canary) -> ScopedProvider {
+fn scoped_provider(base: &SdkBase, source: &Canary) -> ScopedProvider {
     let policy = SessionPolicy::read_only(["s3"]).unwrap();
-    ScopedProvider::builder(held(parts(source))).policy(policy).base(base).build().unwrap()
+    ScopedProvider::builder(memory_source(canary_credentials(source))).policy(policy).base(base).build().unwrap()
 }
 
 #[tokio::test]
-async fn a_set_and_what_is_left_of_it_are_logged_nowhere() {
+async fn scoped_log_has_no_secret() {
     let (source, answer) = (Canary::new(), Canary::new());
-    let body = issuing("GetScopedCredentials", &answer);
+    let body = issued_canary("GetScopedCredentials", &answer);
     for (body, is_scoped) in
         [(body.replace(ROLE_SESSION, SCOPED_SESSION), true), (body.replace("Scoped", "Other"), false)]
     {
-        let wire = Loopback::answering(200, body).await;
-        let provider = scoped(&wire.base(), &source);
-        let text = logs_of(async {
+        let wire = LoopbackFixture::responding(200, body).await;
+        let provider = scoped_provider(&wire.base(), &source);
+        let text = capture_logs_during(async {
             let said = provider.provide().await;
             assert_eq!(said.is_ok(), is_scoped);
-            shows_none_of(&[&source, &answer], "the answer", &format!("{said:?} {provider:?}"));
+            assert_no_secret(&[&source, &answer], "the answer", &format!("{said:?} {provider:?}"));
         })
         .await;
         assert!(source.found_in(&wire.sent()).contains(&"token"), "the source's token went out");
-        shows_none_of(&[&source, &answer], "the log", &text);
+        assert_no_secret(&[&source, &answer], "the log", &text);
     }
 }
 
-fn shown(error: &Error) -> String {
+fn error_output(error: &Error) -> String {
     let cause = std::error::Error::source(error).map(|cause| format!("{cause} {cause:?}"));
     format!("{error} {error:?} {cause:?}")
 }
 
 #[tokio::test]
-async fn a_refusal_that_repeats_a_token_or_a_key_is_told_without_it() {
+async fn sts_error_echoing_token_or_key_has_no_secret() {
     let (held_secret, echoed) = (Canary::new(), Canary::new());
     for (status, body) in [
         (400, refused("InvalidIdentityToken", echoed.expose_secret())),
@@ -185,13 +185,13 @@ async fn a_refusal_that_repeats_a_token_or_a_key_is_told_without_it() {
         (500, echoed.expose_secret().to_owned()),
         (200, echoed.expose_secret().to_owned()),
     ] {
-        let wire = Loopback::answering(status, body).await;
+        let wire = LoopbackFixture::responding(status, body).await;
         let base = wire.base();
-        let source = || held(keys(&held_secret));
+        let source = || memory_source(long_lived_canary(&held_secret));
         let code = || async { Ok(SecretString::from("739184")) };
         let providers: [Box<dyn CredentialProvider>; 5] = [
-            Box::new(scoped(&base, &held_secret)),
-            Box::new(web(&base, &held_secret)),
+            Box::new(scoped_provider(&base, &held_secret)),
+            Box::new(web_identity_provider(&base, &held_secret)),
             Box::new(FederationProvider::builder(source()).base(&base).build().unwrap()),
             Box::new(
                 FederationProvider::builder(source()).base(&base).mfa("GAHT12345678", code).build().unwrap(),
@@ -200,14 +200,14 @@ async fn a_refusal_that_repeats_a_token_or_a_key_is_told_without_it() {
         ];
         for provider in providers {
             let error = provider.provide().await.unwrap_err();
-            shows_none_of(&[&held_secret, &echoed], "the error", &shown(&error));
-            assert!(!shown(&error).contains("739184"), "the error shows the code");
+            assert_no_secret(&[&held_secret, &echoed], "the error", &error_output(&error));
+            assert!(!error_output(&error).contains("739184"), "the error shows the code");
         }
     }
 }
 
 #[tokio::test]
-async fn a_refusal_that_repeats_a_secret_is_told_without_it() {
+async fn assume_role_error_echoing_secret_has_no_secret() {
     let (source, echoed) = (Canary::new(), Canary::new());
     for (status, body) in [
         (403, refused("AccessDenied", echoed.expose_secret())),
@@ -216,36 +216,36 @@ async fn a_refusal_that_repeats_a_secret_is_told_without_it() {
         (200, echoed.expose_secret().to_owned()),
     ] {
         assert!(echoed.found_in(&body).contains(&"secret"), "the mark is on the wire");
-        let wire = Loopback::answering(status, body).await;
-        let error = role(&wire.base(), held(parts(&source))).provide().await.unwrap_err();
-        shows_none_of(&[&source, &echoed], "the error", &shown(&error));
+        let wire = LoopbackFixture::responding(status, body).await;
+        let error = role_provider(&wire.base(), memory_source(canary_credentials(&source))).provide().await.unwrap_err();
+        assert_no_secret(&[&source, &echoed], "the error", &error_output(&error));
     }
 }
 
 #[tokio::test]
-async fn a_secret_is_read_and_resolved_without_a_trace_of_it() {
+async fn secrets_manager_log_has_no_secret() {
     let (source, kept) = (Canary::new(), Canary::new());
     let body = serde_json::json!({ "SecretString": kept.json().to_string() }).to_string();
     assert!(kept.found_in(&body).contains(&"secret"), "the marks are on the wire");
-    let wire = Loopback::answering(200, body).await;
+    let wire = LoopbackFixture::responding(200, body).await;
     let base = wire.base();
     let provider =
-        SecretsManagerProvider::builder("agent", held(parts(&source))).base(&base).build().unwrap();
+        SecretsManagerProvider::builder("agent", memory_source(canary_credentials(&source))).base(&base).build().unwrap();
     let resolver =
-        SecretsManagerResolver::builder("agents/", held(parts(&source))).base(&base).build().unwrap();
-    let text = logs_of(async {
+        SecretsManagerResolver::builder("agents/", memory_source(canary_credentials(&source))).base(&base).build().unwrap();
+    let text = capture_logs_during(async {
         let read = provider.provide().await.unwrap();
         let resolved = resolver.resolve(&"one".parse().unwrap()).await.unwrap();
         assert_eq!(read.expose_secret_access_key(), kept.expose_secret());
         assert_eq!(resolved.expose_secret_access_key(), kept.expose_secret());
     })
     .await;
-    shows_none_of(&[&source, &kept], "the log", &text);
-    shows_none_of(&[&source, &kept], "Debug", &format!("{provider:?} {resolver:?}"));
+    assert_no_secret(&[&source, &kept], "the log", &text);
+    assert_no_secret(&[&source, &kept], "Debug", &format!("{provider:?} {resolver:?}"));
 }
 
 #[tokio::test]
-async fn a_secret_that_is_checked_kept_and_prefetched_leaves_no_trace_of_it() {
+async fn secrets_manager_cached_and_prefetched_log_has_no_secret() {
     let (source, kept) = (Canary::new(), Canary::new());
     let value = serde_json::json!({
         "ARN": "arn:aws:secretsmanager:us-east-1:111111111111:secret:agents/one-AbCdEf", "Name": "agents/one",
@@ -256,15 +256,15 @@ async fn a_secret_that_is_checked_kept_and_prefetched_leaves_no_trace_of_it() {
     description["VersionIdsToStages"] = serde_json::json!({ "v".repeat(32): ["AWSCURRENT"] });
     let values = serde_json::json!({ "SecretValues": [value] });
     assert!(kept.found_in(&values.to_string()).contains(&"secret"), "the marks are on the wire");
-    let wire = Loopback::by(200, move |request| match request.contains("BatchGetSecretValue") {
+    let wire = LoopbackFixture::with_response(200, move |request| match request.contains("BatchGetSecretValue") {
         true => values.to_string(),
         false => description.to_string(),
     });
     let wire = wire.await;
-    let resolver = SecretsManagerResolver::builder("agents/", held(parts(&source)));
+    let resolver = SecretsManagerResolver::builder("agents/", memory_source(canary_credentials(&source)));
     let resolver = resolver.base(&wire.base()).build().unwrap();
     let id = "one".parse().unwrap();
-    let text = logs_of(async {
+    let text = capture_logs_during(async {
         assert!(resolver.prefetch(std::slice::from_ref(&id)).await.is_empty());
         for _ in 0..2 {
             let resolved = resolver.resolve(&id).await.unwrap();
@@ -275,12 +275,12 @@ async fn a_secret_that_is_checked_kept_and_prefetched_leaves_no_trace_of_it() {
     let sent = wire.sent();
     assert!(sent.contains("BatchGetSecretValue") && sent.contains("DescribeSecret"), "{sent}");
     assert!(!sent.contains(".GetSecretValue"), "nothing was read singly");
-    shows_none_of(&[&source, &kept], "the log", &text);
-    shows_none_of(&[&source, &kept], "Debug", &format!("{resolver:?}"));
+    assert_no_secret(&[&source, &kept], "the log", &text);
+    assert_no_secret(&[&source, &kept], "Debug", &format!("{resolver:?}"));
 }
 
 #[tokio::test]
-async fn a_check_or_a_batch_that_repeats_a_secret_is_told_without_it() {
+async fn secrets_manager_error_echoing_secret_has_no_secret() {
     let (source, kept, echoed) = (Canary::new(), Canary::new(), Canary::new());
     let id = "one".parse().unwrap();
     for code in
@@ -292,12 +292,12 @@ async fn a_check_or_a_batch_that_repeats_a_secret_is_told_without_it() {
         });
         let refusal = serde_json::json!({ "__type": code, "message": echoed.expose_secret() });
         let reads = AtomicUsize::new(0);
-        let wire = Wire::by(move |sent| {
+        let wire = HttpFixture::with_reply(move |sent| {
             let is_read = sent.headers["x-amz-target"].ends_with(".GetSecretValue");
             let first = is_read && reads.fetch_add(1, Ordering::SeqCst) == 0;
             Some(if first { (200, value.to_string()) } else { (400, refusal.to_string()) })
         });
-        let resolver = SecretsManagerResolver::builder("agents/", held(parts(&source)));
+        let resolver = SecretsManagerResolver::builder("agents/", memory_source(canary_credentials(&source)));
         let resolver = resolver.base(&wire.base()).build().unwrap();
         resolver.resolve(&id).await.unwrap();
         let mut errors = vec![resolver.resolve(&id).await.unwrap_err()];
@@ -305,40 +305,40 @@ async fn a_check_or_a_batch_that_repeats_a_secret_is_told_without_it() {
         assert_eq!(errors.len(), 2, "{code}");
         for error in errors {
             let cause = std::error::Error::source(&error).map(|cause| format!("{cause} {cause:?}"));
-            shows_none_of(&[&source, &kept, &echoed], "the error", &format!("{error} {error:?} {cause:?}"));
+            assert_no_secret(&[&source, &kept, &echoed], "the error", &format!("{error} {error:?} {cause:?}"));
         }
     }
 }
 
 #[tokio::test]
-async fn a_client_of_the_sdk_signs_for_the_session_without_a_trace_of_its_keys() {
-    let (canary, wire) = (Canary::new(), Loopback::answering(200, "<ListAllMyBucketsResult/>").await);
+async fn sdk_client_log_has_no_secret() {
+    let (canary, wire) = (Canary::new(), LoopbackFixture::responding(200, "<ListAllMyBucketsResult/>").await);
     let session = SessionContext::builder().region(region("us-east-1")).build();
-    session.set_credentials(parts(&canary)).unwrap();
-    let text = logs_of(async {
+    session.set_credentials(canary_credentials(&canary)).unwrap();
+    let text = capture_logs_during(async {
         let config = session.sdk_config_from(wire.base().config()).await.unwrap();
-        shows_none_of(&[&canary], "the configuration", &format!("{config:?}"));
+        assert_no_secret(&[&canary], "the configuration", &format!("{config:?}"));
         aws_sdk_s3::Client::new(&config).list_buckets().send().await.unwrap();
     })
     .await;
     assert!(canary.found_in(&wire.sent()).contains(&"token"), "the token went out");
-    shows_none_of(&[&canary], "the log", &text);
+    assert_no_secret(&[&canary], "the log", &text);
 }
 
 #[tokio::test]
-async fn debug_output_shows_no_secret_of_any_provider_or_builder() {
+async fn debug_of_providers_and_builders_has_no_secret() {
     let (canary, base) = (Canary::new(), SdkBase::new().region(&region("us-east-1")));
-    let keys = parts(&canary);
+    let keys = canary_credentials(&canary);
     let text = keys.expose_secret_access_key().to_owned();
     let arn = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-    let builder = AssumeRoleProvider::builder(arn, held(keys.clone()))
+    let builder = AssumeRoleProvider::builder(arn, memory_source(keys.clone()))
         .external_id(canary.expose_secret())
         .policy(format!("{{\"Sid\":\"{}\"}}", canary.expose_secret()))
         .tag("note", canary.expose_secret())
         .base(&base);
-    let secrets = SecretsManagerProvider::builder("agent", held(keys.clone())).base(&base);
+    let secrets = SecretsManagerProvider::builder("agent", memory_source(keys.clone())).base(&base);
     let policy = format!("{{\"Sid\":\"{}\"}}", canary.expose_secret());
-    let federated = FederationProvider::federated("alice", held(keys.clone()))
+    let federated = FederationProvider::federated("alice", memory_source(keys.clone()))
         .policy(policy.as_str())
         .tag("note", canary.expose_secret());
     let arn = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
@@ -350,6 +350,6 @@ async fn debug_output_shows_no_secret_of_any_provider_or_builder() {
         SdkProvider::new("ambient", keys.expose_to_sdk()),
     );
     assert!(shown.contains("MemoryProvider") && shown.contains("AssumeRoleBuilder"), "{shown}");
-    shows_none_of(&[&canary], "Debug", &shown);
+    assert_no_secret(&[&canary], "Debug", &shown);
     assert!(canary.found_in(&shown).is_empty(), "{shown}");
 }

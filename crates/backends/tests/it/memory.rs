@@ -9,43 +9,43 @@ use valetkey_core::{Alias, Clock, CredentialProvider, ErrorKind, Expiry, Session
 
 use crate::long_lived;
 
-const OTHER: &str = "AKIAI44QH8DHBEXAMPLE";
+const OTHER_KEY_ID: &str = "AKIAI44QH8DHBEXAMPLE";
 
 #[tokio::test]
-async fn an_empty_cell_is_not_configured() {
+async fn memory_empty_is_not_configured() {
     let error = MemoryProvider::new().provide().await.unwrap_err();
     assert_eq!((error.kind(), error.provider()), (ErrorKind::NotConfigured, Some("memory")));
 }
 
 #[tokio::test]
-async fn what_one_handle_sets_replaces_and_clears_every_handle_sees() {
+async fn memory_clones_share_set_replace_and_clear() {
     let (writer, reader) = {
         let cell = MemoryProvider::new();
         (cell.clone(), cell)
     };
     writer.set(long_lived(crate::KEY_ID));
     assert_eq!(reader.provide().await.unwrap().access_key_id().as_str(), crate::KEY_ID);
-    let before = writer.replace(long_lived(OTHER)).unwrap();
+    let before = writer.replace(long_lived(OTHER_KEY_ID)).unwrap();
     assert_eq!(before.access_key_id().as_str(), crate::KEY_ID);
-    assert_eq!(reader.provide().await.unwrap().access_key_id().as_str(), OTHER);
+    assert_eq!(reader.provide().await.unwrap().access_key_id().as_str(), OTHER_KEY_ID);
     writer.clear();
     assert_eq!(reader.provide().await.unwrap_err().kind(), ErrorKind::NotConfigured);
-    assert!(writer.replace(long_lived(OTHER)).is_none());
+    assert!(writer.replace(long_lived(OTHER_KEY_ID)).is_none());
 }
 
 #[tokio::test]
-async fn one_cell_feeds_the_sessions_of_several_hosts() {
+async fn memory_shared_by_sessions_updates_on_refresh() {
     let cell = MemoryProvider::from(long_lived(crate::KEY_ID));
     let sessions = [(); 2].map(|()| SessionContext::builder().provider(cell.clone()).build());
-    cell.set(long_lived(OTHER));
+    cell.set(long_lived(OTHER_KEY_ID));
     for session in &sessions {
         session.refresh(&Alias::default_account()).await.unwrap();
-        assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), OTHER);
+        assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), OTHER_KEY_ID);
     }
 }
 
 #[tokio::test]
-async fn a_set_that_ran_out_is_expired_and_not_absent() {
+async fn memory_expired_credentials_are_expired() {
     let clock = ManualClock::new();
     let cell = MemoryProvider::new().clock(Arc::new(clock.clone()));
     cell.set(Canary::new().credentials(Expiry::At(clock.now() + Duration::from_secs(60))).unwrap());

@@ -5,78 +5,78 @@ use valetkey_core::{
     AccountGuard, CredentialProvider, Credentials, SecretString, SessionContext, SessionPolicy,
 };
 
-use crate::fault::asking_sts;
-use crate::wire::{Wire, refused};
-use crate::{KEY_ID, long_lived, region, source};
+use crate::fault::sts_providers;
+use crate::wire::{HttpFixture, refused};
+use crate::{KEY_ID, long_lived, region, static_source};
 
 /// As many failing fetches as use up one quota: 500 tokens, two retries of at least 5 tokens a fetch.
 const FETCHES: usize = 60;
 const ATTEMPTS: usize = 3;
 
-fn failing() -> Wire {
-    Wire::saying(503, refused("ServiceUnavailable", ""))
+fn failing() -> HttpFixture {
+    HttpFixture::responding(503, refused("ServiceUnavailable", ""))
 }
 
-async fn attempts(wire: &Wire, provider: &dyn CredentialProvider) -> usize {
+async fn count_attempts(wire: &HttpFixture, provider: &dyn CredentialProvider) -> usize {
     let before = wire.sent().len();
     provider.provide().await.unwrap_err();
     wire.sent().len() - before
 }
 
-async fn use_up(wire: &Wire, provider: &dyn CredentialProvider) {
-    assert_eq!(attempts(wire, provider).await, ATTEMPTS);
+async fn exhaust_quota(wire: &HttpFixture, provider: &dyn CredentialProvider) {
+    assert_eq!(count_attempts(wire, provider).await, ATTEMPTS);
     for _ in 0..FETCHES {
         provider.provide().await.unwrap_err();
     }
 }
 
 #[tokio::test]
-async fn quota_used_up_by_one_tenant_leaves_the_other_its_retries() {
-    for index in 0..asking_sts(&failing()).len() {
+async fn retry_quota_exhausted_by_one_tenant_spares_others() {
+    for index in 0..sts_providers(&failing()).len() {
         let (wire, other) = (failing(), failing());
-        let (operation, provider) = &asking_sts(&wire)[index];
-        use_up(&wire, &**provider).await;
-        assert!(attempts(&wire, &**provider).await < ATTEMPTS, "{operation}: the quota is used up");
-        for (operation, provider) in asking_sts(&other) {
-            assert_eq!(attempts(&other, &*provider).await, ATTEMPTS, "{operation}");
+        let (operation, provider) = &sts_providers(&wire)[index];
+        exhaust_quota(&wire, &**provider).await;
+        assert!(count_attempts(&wire, &**provider).await < ATTEMPTS, "{operation}: the quota is used up");
+        for (operation, provider) in sts_providers(&other) {
+            assert_eq!(count_attempts(&other, &*provider).await, ATTEMPTS, "{operation}");
         }
     }
 }
 
 #[tokio::test]
-async fn quota_of_narrowed_provider_is_its_own() {
+async fn retry_quota_of_scoped_down_provider_is_separate() {
     let policy = SessionPolicy::read_only(["s3"]).unwrap();
     let wire = failing();
-    for (operation, provider) in asking_sts(&wire) {
+    for (operation, provider) in sts_providers(&wire) {
         let narrowed = provider.narrowed(&policy).unwrap();
-        use_up(&wire, &*narrowed).await;
-        assert!(attempts(&wire, &*narrowed).await < ATTEMPTS, "{operation}");
-        assert_eq!(attempts(&wire, &*provider).await, ATTEMPTS, "{operation}");
+        exhaust_quota(&wire, &*narrowed).await;
+        assert!(count_attempts(&wire, &*narrowed).await < ATTEMPTS, "{operation}");
+        assert_eq!(count_attempts(&wire, &*provider).await, ATTEMPTS, "{operation}");
     }
 }
 
 #[tokio::test]
-async fn quota_of_guarded_account_is_its_own() {
+async fn retry_quota_of_guarded_account_is_separate() {
     let wire = failing();
-    let guard = FederationProvider::builder(source()).base(&wire.base()).build_guard().unwrap();
+    let guard = FederationProvider::builder(static_source()).base(&wire.base()).build_guard().unwrap();
     let of_one = guard.in_place_of(&long_lived("AKIAI44QH8DHBEXAMPLE")).unwrap();
-    use_up(&wire, &*of_one).await;
+    exhaust_quota(&wire, &*of_one).await;
     let of_other = guard.in_place_of(&long_lived(KEY_ID)).unwrap();
-    assert_eq!(attempts(&wire, &*of_other).await, ATTEMPTS);
+    assert_eq!(count_attempts(&wire, &*of_other).await, ATTEMPTS);
 }
 
 #[tokio::test]
-async fn quota_of_secrets_manager_read_is_its_own() {
-    let wire = Wire::saying(500, r#"{"__type":"InternalServiceError"}"#);
-    let provider = SecretsManagerProvider::builder("agent", source()).base(&wire.base()).build().unwrap();
+async fn retry_quota_of_secrets_manager_read_is_separate() {
+    let wire = HttpFixture::responding(500, r#"{"__type":"InternalServiceError"}"#);
+    let provider = SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
     for _ in 0..FETCHES {
         provider.provide().await.unwrap_err();
     }
-    assert_eq!(attempts(&wire, &provider).await, ATTEMPTS);
+    assert_eq!(count_attempts(&wire, &provider).await, ATTEMPTS);
 }
 
 #[tokio::test]
-async fn quota_of_sdk_config_is_its_session_and_service() {
+async fn retry_quota_of_sdk_config_is_per_session_and_service() {
     let wire = failing();
     let base = wire.base();
     let clients = async || {
@@ -112,7 +112,7 @@ async fn quota_of_sdk_config_is_its_session_and_service() {
 /// What the SDK derives from credentials is still there beside the quota.
 #[tokio::test]
 async fn sdk_config_with_account_id_sends_it_with_the_user_agent() {
-    let wire = Wire::saying(200, "<ListAllMyBucketsResult/>");
+    let wire = HttpFixture::responding(200, "<ListAllMyBucketsResult/>");
     let keys = Credentials::builder(KEY_ID.parse().unwrap(), SecretString::from("not-a-real-secret"));
     let keys = keys.account_id(Some("111111111111".parse().unwrap())).build().unwrap();
     let session = SessionContext::builder().region(region("us-east-1")).build();

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use valetkey::backends::{SdkBase, StsCallerLookup};
+use valetkey::backends::{SdkBase, StsCallerIdentityProvider};
 use valetkey::{
     AccountId, AccountStatus, Alias, CallerIdentity, Error, ErrorKind, Result, RoleArn, SessionContext,
     WhoAmI, printable,
@@ -66,7 +66,7 @@ async fn probe(session: &SessionContext, asked: &Probe, base: &SdkBase) -> Resul
     let account = session.account(&asked.alias)?;
     let what = format!("credentials of the account `{}`, from {}", asked.alias, asked.origin);
     with_progress(account.credentials(), what).await?;
-    let lookup = StsCallerLookup::new(&base.clone().region(&account.resolved_region()));
+    let lookup = StsCallerIdentityProvider::new(&base.clone().region(&account.resolved_region()));
     let caller = WhoAmI::new(account.clone(), Arc::new(lookup)).caller().await?;
     let status = account.status()?;
     let expected = asked.expected_owner.as_ref().map(|owner| (owner, "its role is"));

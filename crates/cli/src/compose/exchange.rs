@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use valetkey::backends::{
-    FederatedUser, FederationBuilder, FederationGuard, FederationProvider, SdkBase, UserSession,
+    GetFederationTokenRequest, FederationBuilder, FederationGuard, FederationProvider, SdkBase, GetSessionTokenRequest,
 };
 use valetkey::{Error, Region, SessionId};
 
@@ -29,14 +29,14 @@ pub(super) fn build_federation(
         faults.extend(check_unnamed(wanted));
         let new_builder =
             || with_region(FederationProvider::builder(source()).base(around.base), usable.as_ref());
-        let mut edits: Vec<BuilderStep<'_, FederationBuilder<UserSession>>> = Vec::new();
+        let mut edits: Vec<BuilderStep<'_, FederationBuilder<GetSessionTokenRequest>>> = Vec::new();
         edits.extend(with_duration(wanted.duration_seconds).into_iter().chain(with_attribution(around)));
         if let Some(serial) = &wanted.mfa_serial {
             edits.push(Box::new(move |builder| {
                 builder.mfa(serial, around.terminal.code(around.name, serial))
             }));
         }
-        return trial::build_or_report(new_builder, &edits, FederationBuilder::<UserSession>::build, faults);
+        return trial::build_or_report(new_builder, &edits, FederationBuilder::<GetSessionTokenRequest>::build, faults);
     };
     if wanted.mfa_serial.is_some() {
         let fault = Error::invalid("mfa_serial", "must not be given together with `name`");
@@ -50,7 +50,7 @@ pub(super) fn build_federation(
     edits.push(Box::new(|builder| {
         wanted.tags.iter().fold(builder, |builder, (key, value)| builder.tag(key, value))
     }));
-    trial::build_or_report(new_builder, &edits, FederationBuilder::<FederatedUser>::build, faults)
+    trial::build_or_report(new_builder, &edits, FederationBuilder::<GetFederationTokenRequest>::build, faults)
 }
 
 /// The guard of an account: no long-lived key leaves it, whether `own` provides it or a tool sets it.
@@ -67,7 +67,7 @@ pub(super) fn build_key_exchange(
         return trial::build_or_report(
             new_builder,
             &edits,
-            FederationBuilder::<UserSession>::build_guard,
+            FederationBuilder::<GetSessionTokenRequest>::build_guard,
             Vec::new(),
         );
     }
@@ -79,7 +79,7 @@ pub(super) fn build_key_exchange(
     let new_builder = || FederationProvider::federated(name, Arc::clone(&own)).base(base);
     let mut edits = with_policies(wanted.policy.as_deref(), &wanted.policy_arns);
     edits.extend(with_duration(wanted.duration_seconds).into_iter().chain(with_attribution(around)));
-    trial::build_or_report(new_builder, &edits, FederationBuilder::<FederatedUser>::build_guard, faults)
+    trial::build_or_report(new_builder, &edits, FederationBuilder::<GetFederationTokenRequest>::build_guard, faults)
 }
 
 /// The name, or one that stands in for it, so that the rest is checked as well.
@@ -118,7 +118,7 @@ fn with_region<T>(builder: FederationBuilder<T>, region: Option<&Region>) -> Fed
 
 fn with_duration<'a, T: 'a>(seconds: Option<u64>) -> Option<BuilderStep<'a, FederationBuilder<T>>> {
     let duration = Duration::from_secs(seconds?);
-    Some(Box::new(move |builder: FederationBuilder<T>| builder.duration(duration)))
+    Some(Box::new(move |builder: FederationBuilder<T>| builder.session_duration(duration)))
 }
 
 /// Says who is behind the keys: of a federated user, by tags if they are wanted.
@@ -127,18 +127,18 @@ fn with_attribution<'a, T: 'a>(
 ) -> Option<BuilderStep<'a, FederationBuilder<T>>> {
     let tags = around.attribution_mode.tag_sessions()?;
     Some(Box::new(move |builder: FederationBuilder<T>| {
-        builder.attribution(&around.attribution).attribution_tags(tags)
+        builder.attribution(&around.attribution).tag_sessions(tags)
     }))
 }
 
 fn with_policies<'a>(
     policy: Option<&'a str>,
     arns: &'a [String],
-) -> Vec<BuilderStep<'a, FederationBuilder<FederatedUser>>> {
-    let inline = policy.map(|policy| -> BuilderStep<'a, FederationBuilder<FederatedUser>> {
+) -> Vec<BuilderStep<'a, FederationBuilder<GetFederationTokenRequest>>> {
+    let inline = policy.map(|policy| -> BuilderStep<'a, FederationBuilder<GetFederationTokenRequest>> {
         Box::new(move |builder| builder.policy(policy))
     });
     let managed: BuilderStep<'a, _> =
-        Box::new(move |builder| arns.iter().fold(builder, FederationBuilder::<FederatedUser>::policy_arn));
+        Box::new(move |builder| arns.iter().fold(builder, FederationBuilder::<GetFederationTokenRequest>::policy_arn));
     inline.into_iter().chain([managed]).collect()
 }

@@ -89,7 +89,7 @@ fn build_process(
     around: &ProviderContext<'_>,
 ) -> Result<ProcessProvider, Vec<Error>> {
     let region = parse_region(wanted.region.as_deref());
-    let made = ProcessProvider::from_line(&wanted.command).and_then(|mut builder| {
+    let made = ProcessProvider::from_command_line(&wanted.command).and_then(|mut builder| {
         if let Some(region) = region_or_default(&region) {
             builder = builder.region(region);
         }

@@ -38,7 +38,7 @@ pub(super) fn build_assume_role(
         edits.push(Box::new(move |builder| builder.external_id(id)));
     }
     if let Some(seconds) = role.duration_seconds {
-        edits.push(Box::new(move |builder| builder.duration(Duration::from_secs(seconds))));
+        edits.push(Box::new(move |builder| builder.session_duration(Duration::from_secs(seconds))));
     }
     if let Some(serial) = &role.mfa_serial {
         edits.push(Box::new(move |builder| builder.mfa(serial, terminal.code(around.name, serial))));
@@ -47,7 +47,7 @@ pub(super) fn build_assume_role(
         edits.push(Box::new(move |builder| builder.policy(policy)));
     }
     if let Some(tags) = role.attribution.unwrap_or(around.attribution_mode).tag_sessions() {
-        edits.push(Box::new(move |builder| builder.attribution(who).attribution_tags(tags)));
+        edits.push(Box::new(move |builder| builder.attribution(who).tag_sessions(tags)));
     }
     edits.push(Box::new(|builder| role.policy_arns.iter().fold(builder, AssumeRoleBuilder::policy_arn)));
     edits.push(Box::new(|builder| {
@@ -56,7 +56,7 @@ pub(super) fn build_assume_role(
     }));
     let new_builder = || {
         let builder = AssumeRoleProvider::builder(place.role.clone(), Arc::clone(source));
-        let builder = builder.base(base).chained(around.is_chained);
+        let builder = builder.base(base).role_chaining(around.is_chained);
         place.region.clone().into_iter().fold(builder, AssumeRoleBuilder::region)
     };
     trial::build_or_report(new_builder, &edits, AssumeRoleBuilder::build, faults)
@@ -81,7 +81,7 @@ pub(super) fn build_web_identity(
         edits.push(Box::new(move |builder| builder.session_name(name)));
     }
     if let Some(seconds) = role.duration_seconds {
-        edits.push(Box::new(move |builder| builder.duration(Duration::from_secs(seconds))));
+        edits.push(Box::new(move |builder| builder.session_duration(Duration::from_secs(seconds))));
     }
     if let Some(policy) = &role.policy {
         edits.push(Box::new(move |builder| builder.policy(policy)));

@@ -8,7 +8,7 @@ use valetkey_core::testing::Canary;
 use valetkey_core::{Alias, Expiry, MapResolver, SessionContext};
 use valetkey_tools::ToolSet;
 
-use crate::desk::{CLEAR, GET, GET_SERVICE, SET, SET_SERVICE, STACK_JOB};
+use crate::desk::{CLEAR_CREDENTIALS, GET_CREDENTIALS, GET_SERVICE, SET, SET_SERVICE, SET_FROM_STACK_JOB};
 
 const CREDENTIALS: &str =
     r#"{"access_key_id": "AKIA_TEST", "secret_access_key": "secret_test", "region": "us-west-2"}"#;
@@ -22,7 +22,7 @@ fn tools() -> ToolSet {
 }
 
 #[tokio::test]
-async fn set_credentials_returns_the_original_text() {
+async fn set_credentials_returns_original_text() {
     let tools = tools();
     assert_eq!(
         text(&tools, SET, json!({"credentials_json": CREDENTIALS})).await,
@@ -40,14 +40,14 @@ async fn set_credentials_returns_the_original_text() {
 #[tokio::test]
 async fn get_tools_mention_error_in_failures_only() {
     let tools = tools();
-    for get in [GET, GET_SERVICE] {
+    for get in [GET_CREDENTIALS, GET_SERVICE] {
         let failure = text(&tools, get, json!({})).await;
         let parsed: Value = serde_json::from_str(&failure).unwrap();
         assert!(failure.contains("error") && parsed["error"].is_object(), "{failure}");
     }
     text(&tools, SET, json!({"credentials_json": CREDENTIALS})).await;
     text(&tools, SET_SERVICE, json!({"service_id": "svc-1"})).await;
-    for get in [GET, GET_SERVICE] {
+    for get in [GET_CREDENTIALS, GET_SERVICE] {
         let success = text(&tools, get, json!({})).await;
         assert!(!success.contains("error"), "{success}");
         serde_json::from_str::<Value>(&success).unwrap();
@@ -55,16 +55,16 @@ async fn get_tools_mention_error_in_failures_only() {
 }
 
 #[tokio::test]
-async fn stack_job_texts_begin_as_in_the_original() {
+async fn stack_job_texts_start_as_in_original() {
     let canary = Canary::new();
     let kept = canary.credentials(Expiry::Never).unwrap();
     let resolver = MapResolver::new().with("cred-1".parse().unwrap(), kept);
     let tools = ToolSet::for_session(SessionContext::builder().resolver(resolver).build());
     let job = r#"{"spec": {"provider_credential_id": "cred-1"}}"#;
-    let done = text(&tools, STACK_JOB, json!({"stack_job_json": job})).await;
+    let done = text(&tools, SET_FROM_STACK_JOB, json!({"stack_job_json": job})).await;
     assert!(done.starts_with("Successfully extracted and set AWS credentials"), "{done}");
     for unusable in ["{}", "[]", r#"{"spec": {"provider_credential_id": "unknown"}}"#, "{"] {
-        let failed = text(&tools, STACK_JOB, json!({"stack_job_json": unusable})).await;
+        let failed = text(&tools, SET_FROM_STACK_JOB, json!({"stack_job_json": unusable})).await;
         assert!(failed.starts_with("Error"), "{failed}");
     }
 }
@@ -81,7 +81,7 @@ async fn service_context_returns_unchanged_in_its_key_order() {
 }
 
 #[tokio::test]
-async fn incomplete_input_returns_the_original_errors() {
+async fn set_credentials_incomplete_input_returns_original_errors() {
     let tools = tools();
     for (input, expected) in [
         (r#"{"secret_access_key": "s"}"#, "Error: Missing required field 'access_key_id'"),
@@ -98,15 +98,15 @@ async fn clear_leaves_errors_in_both_get_tools() {
     let tools = tools();
     text(&tools, SET, json!({"credentials_json": CREDENTIALS})).await;
     text(&tools, SET_SERVICE, json!({"service_id": "svc-1"})).await;
-    let cleared = text(&tools, CLEAR, json!({})).await;
+    let cleared = text(&tools, CLEAR_CREDENTIALS, json!({})).await;
     assert_eq!(cleared, "Successfully cleared all credentials and context from memory");
-    for get in [GET, GET_SERVICE] {
+    for get in [GET_CREDENTIALS, GET_SERVICE] {
         assert!(text(&tools, get, json!({})).await.contains("error"));
     }
 }
 
 #[tokio::test]
-async fn temporary_switch_is_invisible_outside() {
+async fn temporary_switch_is_not_visible_to_parent() {
     let session = SessionContext::builder().build();
     let outer = ToolSet::for_session(session.clone());
     text(&outer, SET, json!({"credentials_json": CREDENTIALS})).await;
@@ -152,14 +152,14 @@ fn step() -> impl Strategy<Value = (bool, Step)> {
 }
 
 /// An invocation, and what its session must show.
-struct Invocation {
+struct InvocationFixture {
     name: &'static str,
     tools: Arc<ToolSet>,
     has_credentials: bool,
     has_service: bool,
 }
 
-impl Invocation {
+impl InvocationFixture {
     fn new(name: &'static str) -> Self {
         Self { name, tools: Arc::new(tools()), has_credentials: false, has_service: false }
     }
@@ -177,7 +177,7 @@ impl Invocation {
                 self.has_service = true;
             }
             Step::Clear => {
-                text(&self.tools, CLEAR, json!({})).await;
+                text(&self.tools, CLEAR_CREDENTIALS, json!({})).await;
                 (self.has_credentials, self.has_service) = (false, false);
             }
             Step::Check => self.check().await,
@@ -186,7 +186,7 @@ impl Invocation {
 
     async fn check(&self) {
         let (keys, service) =
-            (text(&self.tools, GET, json!({})).await, text(&self.tools, GET_SERVICE, json!({})).await);
+            (text(&self.tools, GET_CREDENTIALS, json!({})).await, text(&self.tools, GET_SERVICE, json!({})).await);
         let last_four = &self.name[self.name.len() - 4..];
         assert_eq!(!keys.contains("error"), self.has_credentials, "{keys}");
         assert_eq!(!service.contains("error"), self.has_service, "{service}");
@@ -197,10 +197,10 @@ impl Invocation {
 
 proptest! {
     #[test]
-    fn invocations_interleaved_never_see_each_other(steps in proptest::collection::vec(step(), 1..40)) {
+    fn interleaved_invocations_are_isolated(steps in proptest::collection::vec(step(), 1..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let mut invocations = [Invocation::new("INVOCATION-AAAA"), Invocation::new("INVOCATION-BBBB")];
+            let mut invocations = [InvocationFixture::new("INVOCATION-AAAA"), InvocationFixture::new("INVOCATION-BBBB")];
             for (second, step) in steps {
                 invocations[usize::from(second)].run(step).await;
                 invocations[usize::from(!second)].check().await;

@@ -7,15 +7,15 @@ use valetkey_tools::{SecretExposure, ToolSet};
 use crate::desk::*;
 
 #[test]
-fn the_six_tools_of_old_keep_their_names_and_come_first() {
-    let desk = Desk::new();
+fn definitions_keep_tool_names_and_order() {
+    let desk = ToolsFixture::new();
     let names: Vec<_> = desk.tools.definitions().map(|definition| definition.name.as_ref()).collect();
-    assert_eq!(names, [SET, GET, STACK_JOB, SET_SERVICE, GET_SERVICE, CLEAR, LIST, REFRESH, NARROW, CLOSE]);
+    assert_eq!(names, [SET, GET_CREDENTIALS, SET_FROM_STACK_JOB, SET_SERVICE, GET_SERVICE, CLEAR_CREDENTIALS, LIST_ACCOUNTS, REFRESH_CREDENTIALS, NARROW_CREDENTIALS, CLOSE_SESSION]);
 }
 
 #[test]
-fn every_tool_takes_the_handle_of_a_narrowed_session() {
-    let desk = Desk::new();
+fn definitions_all_have_session_argument() {
+    let desk = ToolsFixture::new();
     for definition in desk.tools.definitions() {
         let argument = &definition.input_schema["properties"][valetkey_tools::CREDENTIAL_SESSION];
         assert_eq!(argument["type"], "string", "{}", definition.name);
@@ -23,13 +23,13 @@ fn every_tool_takes_the_handle_of_a_narrowed_session() {
 }
 
 #[test]
-fn annotations_say_what_a_call_does() {
-    let desk = Desk::new();
+fn definitions_annotations_match_effects() {
+    let desk = ToolsFixture::new();
     for definition in desk.tools.definitions() {
         let (hints, name) = (definition.annotations, definition.name.as_ref());
         let reads = name.starts_with("get_") || name.starts_with("list_");
         assert_eq!(hints.read_only, reads, "{name}");
-        let adds = name == REFRESH || name == NARROW;
+        let adds = name == REFRESH_CREDENTIALS || name == NARROW_CREDENTIALS;
         assert_eq!(hints.destructive, !reads && !adds, "{name}");
         assert_eq!(hints.idempotent, !adds, "{name}");
         assert!(!hints.open_world, "{name}");
@@ -37,8 +37,8 @@ fn annotations_say_what_a_call_does() {
 }
 
 #[test]
-fn schemas_describe_objects_and_required_fields_exist() {
-    let desk = Desk::new();
+fn definitions_schemas_are_objects_with_required_fields() {
+    let desk = ToolsFixture::new();
     for definition in desk.tools.definitions() {
         for schema in [&definition.input_schema, definition.output_schema.as_ref().unwrap()] {
             assert_eq!(schema["type"], "object", "{}", definition.name);
@@ -55,16 +55,16 @@ fn schemas_describe_objects_and_required_fields_exist() {
 }
 
 #[tokio::test]
-async fn results_hold_what_their_schemas_require() {
-    let desk = Desk::furnished().await;
+async fn tool_results_have_fields_required_by_schema() {
+    let desk = ToolsFixture::with_credentials().await;
     let job = serde_json::json!({"stack_job_json": {"spec": {"provider_credential_id": CREDENTIAL_ID}}});
     // A refresh of what was set by hand fails; what it answers otherwise is tested with the others.
-    for definition in desk.tools.definitions().filter(|definition| definition.name != REFRESH) {
+    for definition in desk.tools.definitions().filter(|definition| definition.name != REFRESH_CREDENTIALS) {
         let input = match definition.name.as_ref() {
-            SET => serde_json::json!({"credentials_json": keys("us-west-2")}),
-            STACK_JOB => job.clone(),
+            SET => serde_json::json!({"credentials_json": credentials_json("us-west-2")}),
+            SET_FROM_STACK_JOB => job.clone(),
             SET_SERVICE => serde_json::json!({"service_id": "svc"}),
-            CLOSE => narrowed(&desk).await,
+            CLOSE_SESSION => close_input(&desk).await,
             _ => Value::Null,
         };
         let output = desk.call(&definition.name, input).await;
@@ -77,17 +77,17 @@ async fn results_hold_what_their_schemas_require() {
 }
 
 /// The input of a close.
-async fn narrowed(desk: &Desk) -> Value {
-    desk.call(SET, serde_json::json!({"credentials_json": keys("us-west-2")})).await;
-    let told = desk.call(NARROW, Value::Null).await.structured.unwrap();
-    serde_json::json!({"credential_session": told["credential_session"]})
+async fn close_input(desk: &ToolsFixture) -> Value {
+    desk.call(SET, serde_json::json!({"credentials_json": credentials_json("us-west-2")})).await;
+    let narrowed = desk.call(NARROW_CREDENTIALS, Value::Null).await.structured.unwrap();
+    serde_json::json!({"credential_session": narrowed["credential_session"]})
 }
 
 #[test]
-fn only_a_revealing_set_announces_secrets() {
+fn definitions_mention_secrets_only_when_revealing() {
     let describe = |exposure| {
         let tools = ToolSet::builder(SessionContext::builder().build()).secret_exposure(exposure).build();
-        tools.get(GET).unwrap().definition().output_schema.as_ref().unwrap().to_string()
+        tools.get(GET_CREDENTIALS).unwrap().definition().output_schema.as_ref().unwrap().to_string()
     };
     assert!(!describe(SecretExposure::StatusOnly).contains("secret_access_key"));
     assert!(describe(SecretExposure::Reveal).contains("secret_access_key"));

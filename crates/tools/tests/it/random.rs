@@ -33,7 +33,7 @@ const FIELDS: &[&str] = &[
 ];
 
 /// Text that often looks like what the tools want, and often has the mark in it.
-fn text() -> impl Strategy<Value = String> {
+fn text_strategy() -> impl Strategy<Value = String> {
     prop_oneof![
         Just(MARK.to_owned()),
         Just(format!("{{\"access_key_id\": \"{MARK}\"}}")),
@@ -45,22 +45,22 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-fn field() -> impl Strategy<Value = String> {
-    prop_oneof![4 => prop::sample::select(FIELDS).prop_map(str::to_owned), 1 => text()]
+fn field_strategy() -> impl Strategy<Value = String> {
+    prop_oneof![4 => prop::sample::select(FIELDS).prop_map(str::to_owned), 1 => text_strategy()]
 }
 
-fn json_value() -> impl Strategy<Value = Value> {
+fn json_strategy() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
-        text().prop_map(Value::from),
+        text_strategy().prop_map(Value::from),
     ];
     leaf.prop_recursive(5, 40, 6, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(Value::from),
-            btree_map(field(), inner.clone(), 0..6)
+            btree_map(field_strategy(), inner.clone(), 0..6)
                 .prop_map(|fields| Value::Object(fields.into_iter().collect())),
             inner.prop_map(|value| Value::from(value.to_string())),
         ]
@@ -71,9 +71,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn arbitrary_json_never_panics_and_is_never_echoed(input in json_value(), wrap in any::<bool>()) {
-        let desk = Desk::new();
-        for (tool, field) in [(SET, "credentials_json"), (GET, "account"), (STACK_JOB, "stack_job_json"), (CLEAR, "x")] {
+    fn tool_arbitrary_json_never_panics_or_echoes(input in json_strategy(), wrap in any::<bool>()) {
+        let desk = ToolsFixture::new();
+        for (tool, field) in [(SET, "credentials_json"), (GET_CREDENTIALS, "account"), (SET_FROM_STACK_JOB, "stack_job_json"), (CLEAR_CREDENTIALS, "x")] {
             let input = if wrap { json!({field: input}) } else { input.clone() };
             let output = desk.call(tool, input).now_or_never().expect("nothing to wait for");
             let shown = format!("{} {:?}", output.text, output.structured);
@@ -83,8 +83,8 @@ proptest! {
     }
 
     #[test]
-    fn an_arbitrary_service_context_is_refused_or_given_back_unchanged(facts in json_value()) {
-        let desk = Desk::new();
+    fn service_context_arbitrary_value_refused_or_unchanged(facts in json_strategy()) {
+        let desk = ToolsFixture::new();
         let set = desk.call(SET_SERVICE, json!({"service_info_json": facts})).now_or_never().expect("ready");
         let got = desk.call(GET_SERVICE, json!({})).now_or_never().expect("ready");
         prop_assert_eq!(set.is_error, got.is_error);

@@ -8,26 +8,26 @@ use tokio::{
 };
 use valetkey_rig::{Moto, Result};
 
-use super::{caller, stranger};
+use super::{caller_arn, unknown_key};
 
-const ANYBODY: &str = "arn:aws:sts::123456789012:user/moto";
+const MOTO_CALLER_ARN: &str = "arn:aws:sts::123456789012:user/moto";
 
 #[tokio::test]
-async fn moto_believes_any_key_until_auth_is_on() -> Result<()> {
+async fn moto_accepts_unknown_key_until_auth_enforced() -> Result<()> {
     let moto = Moto::start().await?;
-    assert_eq!(caller(&moto.url(), &stranger()).await?, ANYBODY);
+    assert_eq!(caller_arn(&moto.url(), &unknown_key()).await?, MOTO_CALLER_ARN);
 
-    moto.auth(true).await?;
-    assert_eq!(caller(&moto.url(), &stranger()).await?, "InvalidClientTokenId");
+    moto.enforce_auth(true).await?;
+    assert_eq!(caller_arn(&moto.url(), &unknown_key()).await?, "InvalidClientTokenId");
 
-    moto.auth(false).await?;
+    moto.enforce_auth(false).await?;
     moto.reset().await?;
-    assert_eq!(caller(&moto.url(), &stranger()).await?, ANYBODY);
+    assert_eq!(caller_arn(&moto.url(), &unknown_key()).await?, MOTO_CALLER_ARN);
     moto.stop().await
 }
 
 #[tokio::test]
-async fn two_peers_do_not_share_a_port() -> Result<()> {
+async fn peers_started_together_have_distinct_ports() -> Result<()> {
     let (one, other) = tokio::try_join!(Moto::start(), Moto::start())?;
     assert_ne!(one.url(), other.url());
     one.stop().await?;
@@ -35,7 +35,7 @@ async fn two_peers_do_not_share_a_port() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_peer_ends_with_its_handle() -> Result<()> {
+async fn peer_dropped_handle_stops_process() -> Result<()> {
     let moto = Moto::start().await?;
     let (url, limit) = (moto.url(), Duration::from_secs(10));
     drop(moto);

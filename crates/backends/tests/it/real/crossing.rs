@@ -6,18 +6,18 @@ use valetkey_core::{Alias, ErrorKind, SessionContext};
 use valetkey_rig::REGION;
 
 use super::ministack::seeded;
-use super::{at, credentials, role, signing};
+use super::{client_config_at, credentials, role, source_from_key};
 use crate::region;
 
 /// The account that the peer takes one call for.
 async fn account_at_peer(session: &SessionContext, alias: &Alias, url: &str) -> String {
     let account = session.account(alias).unwrap();
-    let client = Client::new(&account.sdk_config_from(at(url).config()).await.unwrap());
+    let client = Client::new(&account.sdk_config_from(client_config_at(url).config()).await.unwrap());
     client.get_caller_identity().send().await.unwrap().account.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_of_three_accounts_that_interleave_are_each_made_as_their_own() {
+async fn interleaved_calls_sign_as_their_own_account() {
     let (ministack, seed) = seeded().await;
     let url = ministack.url();
     let alias = |name: &str| -> Alias { name.parse().unwrap() };
@@ -52,16 +52,16 @@ async fn calls_of_three_accounts_that_interleave_are_each_made_as_their_own() {
 }
 
 #[tokio::test]
-async fn an_account_whose_role_does_not_trust_the_source_fails_alone() {
+async fn untrusted_role_fails_without_affecting_other_account() {
     let (ministack, seed) = seeded().await;
     let url = ministack.url();
     let alias = |name: &str| -> Alias { name.parse().unwrap() };
     // The role of the second tenant trusts the broker, and not the first tenant's user.
     let stranger = valetkey_backends::AssumeRoleProvider::builder(
         seed.tenants[1].role_arn.parse().unwrap(),
-        signing(&seed.tenants[0].service),
+        source_from_key(&seed.tenants[0].service),
     );
-    let stranger = stranger.external_id(&seed.tenants[1].external_id).base(&at(&url)).build().unwrap();
+    let stranger = stranger.external_id(&seed.tenants[1].external_id).base(&client_config_at(&url)).build().unwrap();
     let session = SessionContext::builder()
         .region(region(REGION))
         .provider_for(alias("first"), role(&seed.tenants[0], &seed.broker, &url).build().unwrap())

@@ -155,7 +155,7 @@ async fn bun_uses_the_file_beside_its_users_configuration() -> Result<()> {
 #[tokio::test]
 async fn yarn_in_either_home_uses_its_users_registry() -> Result<()> {
     let user = user();
-    let modules = packages::root()?.join("node_modules");
+    let modules = packages::node_root()?.join("node_modules");
     for (file, text, script, setting) in [
         (".yarnrc.yml", format!("npmRegistryServer: \"{NPM}\"\n"), "@yarnpkg/cli-dist", "npmRegistryServer"),
         (".yarnrc", format!("registry \"{NPM}\"\n"), "yarn", "registry"),
