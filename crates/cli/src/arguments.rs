@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
-use valetkey::mcp::child::{Delivery, guard_program};
+use valetkey::mcp::child::{Delivery, run_launcher};
 use valetkey::{Alias, Error, Expiry, Principal, SessionId};
 
 use crate::failure::Failure;
@@ -203,7 +203,7 @@ impl Launch {
     /// Runs the program, or becomes it.
     pub(crate) fn guard_program(&self) -> ExitCode {
         let Some((program, args)) = self.program.split_first() else { return ExitCode::from(2) };
-        guard_program(self.parent, program, args).unwrap_or_else(|error| {
+        run_launcher(self.parent, program, args).unwrap_or_else(|error| {
             let name = program.to_string_lossy();
             Failure::failed(format!("{name} could not be started: {error}")).report(false);
             // What a shell answers for a command that is not found.

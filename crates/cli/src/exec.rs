@@ -10,9 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use valetkey::audit::AuditEvent;
 use valetkey::mcp::CredentialEndpoint;
 use valetkey::mcp::child::{
-    ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, SessionHome, Stdio, outranks_credentials,
+    ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, SessionDir, Stdio, overrides_credentials,
 };
-use valetkey::mcp::endpoint::Leash;
+use valetkey::mcp::endpoint::AdvertisedExpiry;
 use valetkey::{SessionAccount, SessionContext};
 
 use crate::arguments::{Exec, ExecDelivery};
@@ -45,16 +45,16 @@ async fn with_child(
     let region = account.resolved_region();
     let unready =
         |error: std::io::Error| Failure::failed(format!("the child's surroundings cannot be made: {error}"));
-    let home = SessionHome::create(Some(&region)).map_err(unready)?;
-    tokio::task::spawn_blocking(SessionHome::remove_abandoned);
+    let home = SessionDir::create(Some(&region)).map_err(unready)?;
+    tokio::task::spawn_blocking(SessionDir::remove_abandoned);
     // The user's own program keeps the user's own home.
     let (host, named) = (inherited(command.inherit), named(&command.env));
-    let environment = ChildEnvironment::new(&host, &named).shut(&home).region(Some(&region));
+    let environment = ChildEnvironment::new(&host, &named).isolate(&home).with_region(Some(&region));
     report_not_passed(&named, &environment);
     let endpoint = CredentialEndpoint::start().await.map_err(unready)?;
-    let grant = endpoint.grant(account.clone(), "exec", Leash::default());
+    let grant = endpoint.grant(account.clone(), "exec", AdvertisedExpiry::default());
     let environment = match command.delivery {
-        ExecDelivery::Endpoint => environment.endpoint(&grant),
+        ExecDelivery::Endpoint => environment.with_endpoint(&grant),
         ExecDelivery::Env => {
             account.record(AuditEvent::Serve, "exec", None);
             environment.keys(&account.credentials().await?)
@@ -63,7 +63,7 @@ async fn with_child(
     let mut words = command.program.into_iter();
     let program = words.next().unwrap_or_default();
     let name = program.to_string_lossy().into_owned();
-    let child = ChildCommand { program, args: words.collect(), directory: None, launcher: Some(launcher()?) };
+    let child = ChildCommand { program, args: words.collect(), current_dir: None, launcher: Some(launcher()?) };
     let child = ChildProcess::spawn(child, environment, Stdio::Inherited)
         .map_err(|error| Failure::failed(format!("{name} could not be started: {error}")))?;
     let code = wait(child).await;
@@ -113,8 +113,8 @@ fn shown(name: &str) -> &str {
 }
 
 fn report_not_passed(named: &BTreeMap<String, String>, environment: &ChildEnvironment) {
-    for (name, _) in named.iter().filter(|(name, value)| !environment.passes(name, value)) {
-        let why = if outranks_credentials(OsStr::new(name)) {
+    for (name, _) in named.iter().filter(|(name, value)| !environment.contains(name, value)) {
+        let why = if overrides_credentials(OsStr::new(name)) {
             "it could give the program other credentials"
         } else {
             "the session decides its value"

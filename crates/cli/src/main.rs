@@ -24,7 +24,7 @@ mod usage;
 
 use std::process::ExitCode;
 
-use valetkey::mcp::child::keep_descriptors_from_children;
+use valetkey::mcp::child::close_descriptors_on_exec;
 
 use arguments::{Arguments, Command};
 use failure::Failure;
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         return launch.guard_program();
     }
     if let Command::Serve(_) = &arguments.command {
-        keep_descriptors_from_children();
+        close_descriptors_on_exec();
     }
     let color = arguments.color(&std::io::stderr());
     logs::install(&arguments.log, color);

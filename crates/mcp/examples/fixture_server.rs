@@ -27,7 +27,7 @@ async fn main() -> Result<()> {
     for (name, act) in TOOLS {
         let schema = json!({"type": "object", "additionalProperties": true});
         let definition = ToolDefinition::new(name, format!("The fixture's {name}"), schema);
-        tools = tools.with(Fixture { definition, act })?;
+        tools = tools.with(FixtureTool { definition, action: act })?;
     }
     let gateway = Gateway::new(SessionContext::builder().build(), tools);
     Ok(gateway.serve_stdio(CancellationToken::new()).await?)
@@ -52,19 +52,19 @@ const TOOLS: [(&str, Act); 6] = [
     ("spawn_child", Act::SpawnChild),
 ];
 
-struct Fixture {
+struct FixtureTool {
     definition: ToolDefinition,
-    act: Act,
+    action: Act,
 }
 
 #[async_trait]
-impl Tool for Fixture {
+impl Tool for FixtureTool {
     fn definition(&self) -> &ToolDefinition {
         &self.definition
     }
 
     async fn call(&self, input: Value) -> ToolOutput {
-        let done = match self.act {
+        let done = match self.action {
             Act::WhoAmI => whoami().await,
             Act::Slow => slow(&input).await,
             Act::Leak => leak().await,
@@ -72,11 +72,11 @@ impl Tool for Fixture {
             Act::Echo => Ok(json!({"echo": input})),
             Act::SpawnChild => spawn_child(),
         };
-        done.map_or_else(failed, ToolOutput::json)
+        done.map_or_else(error_output, ToolOutput::json)
     }
 }
 
-fn failed(error: Box<dyn Error + Send + Sync>) -> ToolOutput {
+fn error_output(error: Box<dyn Error + Send + Sync>) -> ToolOutput {
     ToolOutput { text: format!("fixture: {error}"), structured: None, is_error: true }
 }
 
@@ -97,15 +97,15 @@ async fn whoami() -> Result<Value> {
 
 /// Notes that it has begun, waits until the file `name` is there, and tells who it was at the beginning, and `after`.
 async fn slow(input: &Value) -> Result<Value> {
-    let mut told = whoami().await?;
+    let mut identity = whoami().await?;
     let name = input["name"].as_str().ok_or("`name` is missing")?;
     let path = PathBuf::from(env::var("TMPDIR")?).join(name);
     std::fs::write(path.with_extension("began"), "")?;
     while !path.exists() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    told["after"] = whoami().await?["key"].take();
-    Ok(told)
+    identity["after"] = whoami().await?["key"].take();
+    Ok(identity)
 }
 
 async fn leak() -> Result<Value> {
@@ -142,8 +142,8 @@ impl Keys {
             let token = var("AWS_SESSION_TOKEN").unwrap_or_default();
             return Some(Self { source: "environment", id, secret, token });
         }
-        let answer = ask(&var("AWS_CONTAINER_CREDENTIALS_FULL_URI")?).await.ok()?;
-        let field = |name: &str| answer[name].as_str().map(str::to_owned);
+        let body = http_get(&var("AWS_CONTAINER_CREDENTIALS_FULL_URI")?).await.ok()?;
+        let field = |name: &str| body[name].as_str().map(str::to_owned);
         let (id, secret) = (field("AccessKeyId")?, field("SecretAccessKey")?);
         Some(Self { source: "endpoint", id, secret, token: field("Token")? })
     }
@@ -153,14 +153,14 @@ impl Keys {
     }
 }
 
-async fn ask(url: &str) -> Result<Value> {
+async fn http_get(url: &str) -> Result<Value> {
     let (host, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).ok_or("bad url")?;
     let token = env::var("AWS_CONTAINER_AUTHORIZATION_TOKEN")?;
     let mut stream = TcpStream::connect(host).await?;
     let head = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {token}\r\n\r\n");
     stream.write_all(head.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    let (_, body) = answer.split_once("\r\n\r\n").ok_or("no body")?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await?;
+    let (_, body) = response.split_once("\r\n\r\n").ok_or("no body")?;
     Ok(serde_json::from_str(body)?)
 }

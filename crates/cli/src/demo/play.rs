@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use valetkey::mcp::CredentialEndpoint;
-use valetkey::mcp::endpoint::{Grant, Leash};
+use valetkey::mcp::endpoint::{Grant, AdvertisedExpiry};
 
 use super::child;
 use super::report::Report;
@@ -145,7 +145,7 @@ async fn cross_read(
         format!("still key …{}", before.access_key_id().last_four()),
     );
     let grant = |tenant: &Tenant<'_>| {
-        Ok::<_, Failure>(endpoint.grant(tenant.session.account(&tenant.workload)?, "demo", Leash::default()))
+        Ok::<_, Failure>(endpoint.grant(tenant.session.account(&tenant.workload)?, "demo", AdvertisedExpiry::default()))
     };
     let (of_a, of_b) = (grant(a)?, grant(b)?);
     let own = read(&of_b, &of_b).await;

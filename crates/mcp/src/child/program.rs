@@ -22,16 +22,16 @@ impl ChildCommand {
     /// changed.
     pub fn check(&self, environment: &ChildEnvironment) -> Result<()> {
         self.check_directory()?;
-        let candidates = self.candidates(environment.get("PATH"));
+        let candidates = self.candidate_paths(environment.get("PATH"));
         if candidates.iter().any(|path| is_executable(path)) {
             return Ok(());
         }
-        let is_there = self.is_path() && candidates.iter().any(|path| path.is_file());
-        Err(if is_there { not_executable() } else { not_found(&self.program) })
+        let is_file = self.is_path() && candidates.iter().any(|path| path.is_file());
+        Err(if is_file { not_executable() } else { not_found(&self.program) })
     }
 
     fn check_directory(&self) -> Result<()> {
-        let Some(directory) = &self.directory else { return Ok(()) };
+        let Some(directory) = &self.current_dir else { return Ok(()) };
         let next_step = "create the folder, or correct the path";
         let rule = match fs::metadata(directory) {
             Ok(found) if found.is_dir() => return Ok(()),
@@ -43,8 +43,8 @@ impl ChildCommand {
     }
 
     /// The files that the program may be: one for a path, one in each folder of `PATH` for a name.
-    fn candidates(&self, path: Option<&OsStr>) -> Vec<PathBuf> {
-        let directory = self.directory.as_deref().unwrap_or(Path::new(""));
+    fn candidate_paths(&self, path: Option<&OsStr>) -> Vec<PathBuf> {
+        let directory = self.current_dir.as_deref().unwrap_or(Path::new(""));
         if self.is_path() {
             return vec![directory.join(&self.program)];
         }
@@ -87,9 +87,9 @@ mod tests {
     use super::*;
     use crate::child::HostEnvironment;
 
-    fn error(program: &str, directory: Option<&str>) -> String {
+    fn check_error(program: &str, directory: Option<&str>) -> String {
         let directory = directory.map(PathBuf::from);
-        let command = ChildCommand { program: program.into(), args: Vec::new(), directory, launcher: None };
+        let command = ChildCommand { program: program.into(), args: Vec::new(), current_dir: directory, launcher: None };
         let path = [("PATH".into(), "/nowhere:/bin:".into())];
         let checked = command.check(&ChildEnvironment::new(&HostEnvironment::new(path), []));
         checked.err().map(|error| error.to_string()).unwrap_or_default()
@@ -97,10 +97,10 @@ mod tests {
 
     #[test]
     fn check_of_a_command_that_can_run_is_silent() {
-        assert_eq!(error("sh", None), "");
-        assert_eq!(error("/bin/sh", Some("/")), "");
-        assert_eq!(error("./sh", Some("/bin")), "", "a path starts at `cwd`");
-        assert_eq!(error("sh", Some("/")), "");
+        assert_eq!(check_error("sh", None), "");
+        assert_eq!(check_error("/bin/sh", Some("/")), "");
+        assert_eq!(check_error("./sh", Some("/bin")), "", "a path starts at `cwd`");
+        assert_eq!(check_error("sh", Some("/")), "");
     }
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
             ("/usr/bin/npx -y thing", None, "split the line into `command` and `args`"),
             ("~/bin/thing", None, "write `${HOME}` in place of `~`"),
         ] {
-            let error = error(program, directory);
+            let error = check_error(program, directory);
             assert!(error.contains(expected), "{program}: {error}");
         }
     }

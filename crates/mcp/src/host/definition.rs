@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// The longest name of a tool.
-const MAX_NAME: usize = 256;
+const MAX_TOOL_NAME_LEN: usize = 256;
 
 /// A definition that every client accepts, and the tool's own name.
 ///
@@ -12,17 +12,17 @@ const MAX_NAME: usize = 256;
 ///
 /// # Errors
 /// The field that cannot be mended; the tool is left out.
-pub(super) fn check(definition: Value) -> Result<(String, Value), &'static str> {
+pub(super) fn normalize_definition(definition: Value) -> Result<(String, Value), &'static str> {
     let Value::Object(mut fields) = definition else { return Err("is not an object") };
     let name = fields.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
     let name = name.ok_or("has no `name`")?.to_owned();
-    if name.chars().count() > MAX_NAME {
+    if name.chars().count() > MAX_TOOL_NAME_LEN {
         return Err("has a `name` of more than 256 characters");
     }
     let input = fields.remove("inputSchema").filter(|schema| !schema.is_null());
-    let input = check_schema(input.unwrap_or_else(|| json!({})));
+    let input = normalize_object_schema(input.unwrap_or_else(|| json!({})));
     fields.insert("inputSchema".to_owned(), input.ok_or("has an `inputSchema` that describes no object")?);
-    if let Some(output) = fields.remove("outputSchema").and_then(check_schema) {
+    if let Some(output) = fields.remove("outputSchema").and_then(normalize_object_schema) {
         fields.insert("outputSchema".to_owned(), output);
     }
     mend_optional(&mut fields);
@@ -30,7 +30,7 @@ pub(super) fn check(definition: Value) -> Result<(String, Value), &'static str> 
 }
 
 /// The schema of an object; `None` for any other.
-fn check_schema(schema: Value) -> Option<Value> {
+fn normalize_object_schema(schema: Value) -> Option<Value> {
     let Value::Object(mut fields) = schema else { return None };
     match fields.get("type") {
         None | Some(Value::Null) => {}
@@ -99,8 +99,8 @@ fn keep_if(fields: &mut Map<String, Value>, field: &str, is_valid: impl Fn(&Valu
 mod tests {
     use super::*;
 
-    fn checked(definition: Value) -> Value {
-        check(definition).unwrap().1
+    fn normalized(definition: Value) -> Value {
+        normalize_definition(definition).unwrap().1
     }
 
     #[test]
@@ -111,7 +111,7 @@ mod tests {
             "outputSchema": {"type": "object"}, "annotations": {"readOnlyHint": true, "x-hint": 1},
             "icons": [{"src": "data:,"}], "_meta": {"v": 1}, "x-unknown": [1],
         });
-        assert_eq!(checked(valid.clone()), valid);
+        assert_eq!(normalized(valid.clone()), valid);
     }
 
     #[test]
@@ -126,14 +126,14 @@ mod tests {
             json!({"name": "t", "inputSchema": {}, "description": null, "title": 7, "icons": null, "_meta": []}),
             json!({"name": "t", "inputSchema": {}, "outputSchema": {"type": "string"}, "annotations": "no"}),
         ] {
-            assert_eq!(checked(definition.clone()), empty, "{definition}");
+            assert_eq!(normalized(definition.clone()), empty, "{definition}");
         }
         let hints = json!({"name": "t", "annotations": {"readOnlyHint": "yes", "title": null, "idempotentHint": true}});
-        assert_eq!(checked(hints)["annotations"], json!({"idempotentHint": true}));
+        assert_eq!(normalized(hints)["annotations"], json!({"idempotentHint": true}));
         let properties =
             json!({"name": "t", "inputSchema": {"properties": {"a": true, "b": null, "c": false}}});
         assert_eq!(
-            checked(properties)["inputSchema"]["properties"],
+            normalized(properties)["inputSchema"]["properties"],
             json!({"a": {}, "b": {}, "c": {"not": {}}})
         );
     }
@@ -153,7 +153,7 @@ mod tests {
             json!({"name": "t", "inputSchema": {"properties": []}}),
             json!({"name": "t", "inputSchema": {"properties": {"a": "string"}}}),
         ] {
-            assert!(check(definition.clone()).is_err(), "{definition}");
+            assert!(normalize_definition(definition.clone()).is_err(), "{definition}");
         }
     }
 }

@@ -9,16 +9,16 @@ use valetkey_mcp::McpHost;
 use valetkey_mcp::child::{Delivery, GATEWAY_MARKER, HomeFolder, HostEnvironment};
 
 use crate::keys::keys;
-use crate::role::{Role, reading};
-use crate::stage::{Stage, config, environment, fixture};
+use crate::role::{RoleProviderFixture, reading};
+use crate::stage::{Stage, mcp_config, host_environment, fixture};
 
-fn names(answer: &Value) -> Vec<&str> {
+fn sorted_variable_names(answer: &Value) -> Vec<&str> {
     let mut names: Vec<_> = answer["names"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     names.sort_unstable();
     names
 }
 
-const BASE: [&str; 13] = [
+const BASE_VARS: [&str; 13] = [
     "AWS_CONFIG_FILE",
     "AWS_CREDENTIAL_PROFILES_FILE",
     "AWS_DEFAULT_REGION",
@@ -35,7 +35,7 @@ const BASE: [&str; 13] = [
 ];
 
 fn base_and<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    let mut all = [&BASE, more].concat();
+    let mut all = [&BASE_VARS, more].concat();
     all.sort_unstable();
     all
 }
@@ -48,7 +48,7 @@ async fn a_child_sees_exactly_the_listed_variables() {
         [(Delivery::Endpoint, &endpoint[..]), (Delivery::Env, &env), (Delivery::None, &[])]
     {
         let stage = Stage::holding("AAAA", delivery).await;
-        assert_eq!(names(&stage.whoami().await), base_and(more), "{delivery:?}");
+        assert_eq!(sorted_variable_names(&stage.whoami().await), base_and(more), "{delivery:?}");
         stage.host.shutdown().await;
     }
 }
@@ -67,11 +67,11 @@ async fn what_the_configuration_names_arrives_except_what_outranks_the_session()
         ] {
             server.env.insert(name.to_owned(), value.to_owned());
         }
-        let stage = Stage::bare([("fixture", server)]).await;
+        let stage = Stage::without_credentials([("fixture", server)]).await;
         stage.set("AAAA");
         let answer = stage.whoami().await;
         assert_eq!(answer["key"], "AAAA");
-        let names = names(&answer);
+        let names = sorted_variable_names(&answer);
         for name in ["MODE", "AWS_ENDPOINT_URL", "WHERE"] {
             assert!(names.contains(&name), "{name}");
         }
@@ -88,7 +88,7 @@ async fn gateway_marker_named_in_configuration_is_overridden() {
     for delivery in [Delivery::Endpoint, Delivery::None] {
         let mut server = fixture(delivery);
         server.env.insert(GATEWAY_MARKER.to_owned(), String::new());
-        let stage = Stage::bare([("fixture", server)]).await;
+        let stage = Stage::without_credentials([("fixture", server)]).await;
         stage.catalog().await;
         let environ = std::fs::read(format!("/proc/{}/environ", stage.pid("fixture").unwrap())).unwrap();
         let marker = format!("{GATEWAY_MARKER}={}", stage.session.id());
@@ -101,16 +101,16 @@ async fn gateway_marker_named_in_configuration_is_overridden() {
 async fn server_in_the_users_home_has_the_aws_files_of_its_session() {
     let mut server = fixture(Delivery::Endpoint);
     server.home = HomeFolder::User;
-    let stage = Stage::bare([("fixture", server)]).await;
+    let stage = Stage::without_credentials([("fixture", server)]).await;
     stage.set("AAAA");
     let answer = stage.whoami().await;
     assert_eq!((&answer["home"], &answer["key"]), (&json!("/srv/host"), &json!("AAAA")));
     assert_eq!(answer["config"], "[default]\nregion = eu-central-1\n");
     assert_ne!(answer["tmp"], "/tmp");
     let without =
-        |names: &[&'static str]| BASE.into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>();
+        |names: &[&'static str]| BASE_VARS.into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>();
     let expected = without(&["UV_CACHE_DIR", "npm_config_cache"]);
-    let names: Vec<_> = names(&answer).into_iter().filter(|name| !name.contains("CONTAINER")).collect();
+    let names: Vec<_> = sorted_variable_names(&answer).into_iter().filter(|name| !name.contains("CONTAINER")).collect();
     assert_eq!(names, expected);
     stage.host.shutdown().await;
 }
@@ -120,7 +120,7 @@ async fn with_no_delivery_the_configuration_may_name_everything() {
     let mut server = fixture(Delivery::None);
     server.env.insert("AWS_ACCESS_KEY_ID".to_owned(), "AKIA000000000000OWNS".to_owned());
     server.env.insert("AWS_SECRET_ACCESS_KEY".to_owned(), "of-the-server".to_owned());
-    let stage = Stage::bare([("fixture", server)]).await;
+    let stage = Stage::without_credentials([("fixture", server)]).await;
     assert_eq!(stage.key_and_pid().await.0, "OWNS");
     stage.host.shutdown().await;
 }
@@ -145,7 +145,7 @@ async fn server_region_is_used_where_the_session_names_none() {
             .fold(builder, |builder, region: &str| builder.region(region.parse().unwrap()))
             .build();
         session.set_credentials(keys("AAAA")).unwrap();
-        let host = McpHost::builder(&session, config([("fixture", server)])).environment(environment());
+        let host = McpHost::builder(&session, mcp_config([("fixture", server)])).environment(host_environment());
         let host = host.start().await.unwrap();
         let result = host.call("fixture__whoami", None, &CancellationToken::new()).await.unwrap();
         assert_eq!(result["structuredContent"]["region"], expected);
@@ -183,7 +183,7 @@ async fn homes_link_configuration_that_has_no_variable() {
         builder.environment(HostEnvironment::new(host)).tool_policy("fixture", "whoami", reading())
     });
     let stage = stage.await;
-    stage.session.set_provider_for(stage.session.default_account(), Role::new('x')).unwrap();
+    stage.session.set_provider_for(stage.session.default_account(), RoleProviderFixture::new('x')).unwrap();
     let (narrowed, plain) = (stage.whoami().await, stage.call("plain__whoami", json!({})).await);
     assert_ne!(narrowed["home"], plain["home"]);
     for home in [narrowed, plain].map(|answer| answer["home"].as_str().unwrap().to_owned()) {
@@ -218,7 +218,7 @@ async fn a_server_runs_where_its_configuration_says_also_in_terms_of_the_session
     std::fs::create_dir(&here).unwrap();
     let mut server = fixture(Delivery::None);
     server.cwd = Some(folder.path().join("${session:region}"));
-    let stage = Stage::bare([("fixture", server)]).await;
+    let stage = Stage::without_credentials([("fixture", server)]).await;
     stage.catalog().await;
     let cwd = std::fs::read_link(format!("/proc/{}/cwd", stage.pid("fixture").unwrap())).unwrap();
     assert_eq!(cwd, here.canonicalize().unwrap());

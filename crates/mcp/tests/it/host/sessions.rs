@@ -7,7 +7,7 @@ use valetkey_mcp::child::Delivery;
 use valetkey_mcp::{CredentialEndpoint, McpHost};
 
 use crate::keys::keys;
-use crate::stage::{Stage, config, environment, fixture};
+use crate::stage::{Stage, mcp_config, host_environment, fixture};
 
 const CALLS: usize = 50;
 
@@ -42,7 +42,7 @@ async fn rotating_and_clearing_one_session_leaves_the_other_as_it_is() {
         assert_eq!(one.key_and_pid().await.0, "CCCC");
         assert_eq!(other.key_and_pid().await, before);
         one.session.clear();
-        one.failure("fixture__whoami").await;
+        one.call_error("fixture__whoami").await;
         assert_eq!(other.key_and_pid().await, before);
         tokio::join!(one.host.shutdown(), other.host.shutdown());
     }
@@ -72,8 +72,8 @@ async fn a_server_acts_in_the_account_that_its_configuration_names() {
     second.account = Some(staging);
     let mut unknown = fixture(Delivery::Endpoint);
     unknown.account = Some("nobody".parse().unwrap());
-    let servers = config([("first", fixture(Delivery::Endpoint)), ("second", second), ("third", unknown)]);
-    let host = McpHost::builder(&session, servers).environment(environment()).start().await.unwrap();
+    let servers = mcp_config([("first", fixture(Delivery::Endpoint)), ("second", second), ("third", unknown)]);
+    let host = McpHost::builder(&session, servers).environment(host_environment()).start().await.unwrap();
     for (tool, key) in [("first__whoami", "AAAA"), ("second__whoami", "BBBB")] {
         let result = host.call(tool, None, &CancellationToken::new()).await.unwrap();
         assert_eq!(result["structuredContent"]["key"], key);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use valetkey_mcp::config::ServerConfig;
 use valetkey_rig::{Egress, Key, Moto, Result, aws_api_environment, aws_environment, program};
 
-use super::assume;
+use super::assume_role;
 use crate::stage::Stage;
 
 const LANES: usize = 4;
@@ -25,44 +25,44 @@ impl Tenant {
         let mut server = ServerConfig::new(command.to_str().unwrap());
         server.env.extend(aws_environment(&moto.url()));
         server.env.extend(aws_api_environment(egress));
-        Ok(Self { account, moto: moto.url(), stage: Stage::bare([("aws-api", server)]).await })
+        Ok(Self { account, moto: moto.url(), stage: Stage::without_credentials([("aws-api", server)]).await })
     }
 
     /// New credentials, told apart by the name of the role's session.
     async fn rotate(&self, name: &str) -> Result<()> {
-        let anybody = Key {
+        let key = Key {
             access_key_id: "AKIAANYBODY000000001".to_owned(),
             secret_access_key: "anything".to_owned(),
         };
         let role = format!("arn:aws:iam::{}:role/agent", self.account);
-        let credentials = assume(&self.moto, &anybody, &[&role, name]).await?;
+        let credentials = assume_role(&self.moto, &key, &[&role, name]).await?;
         self.stage.session.set_credentials(credentials).unwrap();
         Ok(())
     }
 
     async fn identity(&self) -> Value {
         let arguments = json!({"cli_command": "aws sts get-caller-identity"});
-        self.stage.result("aws-api__call_aws", arguments).await
+        self.stage.call_raw("aws-api__call_aws", arguments).await
     }
 
     fn arn(&self, name: &str) -> String {
         format!("arn:aws:sts::{}:assumed-role/agent/{name}", self.account)
     }
 
-    async fn is(&self, name: &str) {
+    async fn assert_identity(&self, name: &str) {
         let told = self.identity().await.to_string();
         assert!(told.contains(&self.arn(name)), "{} is not {name}: {told}", self.account);
     }
 
     /// Calls on several lanes at once, none of which may answer as anybody else.
     async fn hundred_calls(&self, name: &str, other: &str) {
-        let lane = async || {
+        let call_repeatedly = async || {
             for _ in 0..CALLS_EACH {
                 let told = self.identity().await.to_string();
                 assert!(told.contains(&self.arn(name)) && !told.contains(other), "{told}");
             }
         };
-        join_all((0..LANES).map(|_| lane())).await;
+        join_all((0..LANES).map(|_| call_repeatedly())).await;
     }
 
     fn pid(&self) -> u32 {
@@ -87,18 +87,18 @@ async fn two_sessions_with_real_servers_never_cross_and_follow_rotation_and_clea
     tokio::join!(a.hundred_calls("first", b.account), b.hundred_calls("steady", a.account));
 
     a.rotate("second").await?;
-    a.is("second").await;
-    b.is("steady").await;
+    a.assert_identity("second").await;
+    b.assert_identity("steady").await;
     assert_eq!(b.pid(), pids.1, "the other session's server is the same process as at the beginning");
     assert_ne!(a.pid(), pids.0, "a process that had other credentials is replaced");
     let pids = (a.pid(), b.pid());
 
     a.stage.session.clear();
     assert_eq!(a.identity().await["isError"], true);
-    b.is("steady").await;
+    b.assert_identity("steady").await;
 
     tokio::join!(a.stage.host.shutdown(), b.stage.host.shutdown());
-    assert!(!crate::process::runs(pids.0) && !crate::process::runs(pids.1));
+    assert!(!crate::process::is_running(pids.0) && !crate::process::is_running(pids.1));
     moto.stop().await?;
     egress.stop().await
 }
