@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use serde_json::value::RawValue;
 use valetkey::backends::SdkBase;
 use valetkey::mcp::McpConfig;
-use valetkey::mcp::config::ConfigFault;
+use valetkey::mcp::config::ConfigError;
 use valetkey::printable;
 
 use crate::arguments::Check;
@@ -54,7 +54,7 @@ pub(crate) async fn run(command: &Check) -> Result<ExitCode, Failure> {
 
 fn read_servers(path: &Path, faults: &mut Vec<Fault>) -> Option<McpConfig> {
     let (config, text) = servers(path, faults)?;
-    let told = |fault: &ConfigFault| {
+    let told = |fault: &ConfigError| {
         let line = line_of(&text, &fault.server, fault.error.field());
         Fault::file(path, format!("server `{}`: {}", fault.server, fault.error)).at_line(line)
     };

@@ -20,7 +20,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    if env::args().nth(1).as_deref() == Some("needy") && Keys::find().await.is_none() {
+    if env::args().nth(1).as_deref() == Some("needy") && FoundKeys::find().await.is_none() {
         return Err("it found no credentials".into());
     }
     let mut tools = ToolSet::default();
@@ -34,7 +34,7 @@ async fn main() -> Result<()> {
 }
 
 #[derive(Clone, Copy)]
-enum Act {
+enum Action {
     WhoAmI,
     Slow,
     Leak,
@@ -43,18 +43,18 @@ enum Act {
     SpawnChild,
 }
 
-const TOOLS: [(&str, Act); 6] = [
-    ("whoami", Act::WhoAmI),
-    ("slow", Act::Slow),
-    ("leak", Act::Leak),
-    ("crash", Act::Crash),
-    ("echo", Act::Echo),
-    ("spawn_child", Act::SpawnChild),
+const TOOLS: [(&str, Action); 6] = [
+    ("whoami", Action::WhoAmI),
+    ("slow", Action::Slow),
+    ("leak", Action::Leak),
+    ("crash", Action::Crash),
+    ("echo", Action::Echo),
+    ("spawn_child", Action::SpawnChild),
 ];
 
 struct FixtureTool {
     definition: ToolDefinition,
-    action: Act,
+    action: Action,
 }
 
 #[async_trait]
@@ -65,12 +65,12 @@ impl Tool for FixtureTool {
 
     async fn call(&self, input: Value) -> ToolOutput {
         let done = match self.action {
-            Act::WhoAmI => whoami().await,
-            Act::Slow => slow(&input).await,
-            Act::Leak => leak().await,
-            Act::Crash => crash().await,
-            Act::Echo => Ok(json!({"echo": input})),
-            Act::SpawnChild => spawn_child(),
+            Action::WhoAmI => whoami().await,
+            Action::Slow => slow(&input).await,
+            Action::Leak => leak().await,
+            Action::Crash => crash().await,
+            Action::Echo => Ok(json!({"echo": input})),
+            Action::SpawnChild => spawn_child(),
         };
         done.map_or_else(error_output, ToolOutput::json)
     }
@@ -81,10 +81,10 @@ fn error_output(error: Box<dyn Error + Send + Sync>) -> ToolOutput {
 }
 
 async fn whoami() -> Result<Value> {
-    let keys = Keys::find().await;
+    let keys = FoundKeys::find().await;
     let names: Vec<String> = env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
     Ok(json!({
-        "key": keys.as_ref().map_or("none", Keys::last_four),
+        "key": keys.as_ref().map_or("none", FoundKeys::last_four),
         "source": keys.as_ref().map_or("none", |keys| keys.source),
         "pid": std::process::id(),
         "home": env::var("HOME").ok(),
@@ -109,7 +109,7 @@ async fn slow(input: &Value) -> Result<Value> {
 }
 
 async fn leak() -> Result<Value> {
-    let keys = Keys::find().await.ok_or("no credentials")?;
+    let keys = FoundKeys::find().await.ok_or("no credentials")?;
     writeln!(std::io::stderr(), "leak: {} {}", keys.secret, keys.token)?;
     Ok(
         json!({"secret": keys.secret, "text": format!("token={};", keys.token), keys.secret.clone(): [keys.token]}),
@@ -117,7 +117,7 @@ async fn leak() -> Result<Value> {
 }
 
 async fn crash() -> Result<Value> {
-    let secret = Keys::find().await.map(|keys| keys.secret).unwrap_or_default();
+    let secret = FoundKeys::find().await.map(|keys| keys.secret).unwrap_or_default();
     writeln!(std::io::stderr(), "the fixture crashes, holding {secret}")?;
     exit(3)
 }
@@ -127,14 +127,14 @@ fn spawn_child() -> Result<Value> {
     Ok(json!({"pid": child.id()}))
 }
 
-struct Keys {
+struct FoundKeys {
     source: &'static str,
     id: String,
     secret: String,
     token: String,
 }
 
-impl Keys {
+impl FoundKeys {
     /// The environment first, as every SDK does; then the container endpoint.
     async fn find() -> Option<Self> {
         let var = |name: &str| env::var(name).ok();

@@ -109,11 +109,11 @@ impl RawServer {
             // Never answers: the caller must take the call back.
             "cancelled" => Ok(fs::write(tmp_dir()?.join("called"), "")?),
             // Each is JSON to some writer of it, and to no reader.
-            "surrogate" => self.result_text(message, r#""half \ud83d of a pair""#),
-            "malformed" => self.result_text(message, "1"),
-            "nan" => self.result_text(message, "NaN"),
-            "deep" => self.result_text(message, &("[".repeat(500) + &"]".repeat(500))),
-            "long" => self.result_text(message, &format!("{:?}", "x".repeat(17 << 20))),
+            "surrogate" => self.respond_value(message, r#""half \ud83d of a pair""#),
+            "malformed" => self.respond_value(message, "1"),
+            "nan" => self.respond_value(message, "NaN"),
+            "deep" => self.respond_value(message, &("[".repeat(500) + &"]".repeat(500))),
+            "long" => self.respond_value(message, &format!("{:?}", "x".repeat(17 << 20))),
             // The writer lost what lay in the middle, or at the end.
             "cut" => self.print(&format!(r#"{UNFINISHED},"id":{}}}"#, message["id"])),
             "severed" => self.print(UNFINISHED),
@@ -131,7 +131,7 @@ impl RawServer {
                 self.respond(message, &json!({"content": [], "structuredContent": {"value": 1}}))
             }
             // Longer than any machine word; the keys are in no order.
-            "exact" => self.result_text(
+            "exact" => self.respond_value(
                 message,
                 r#"{"z": 12345678901234567890123, "a": 0.1000000000000000055511151231257827}"#,
             ),
@@ -148,12 +148,12 @@ impl RawServer {
                 self.send(&json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))?;
                 self.respond(message, &json!({"content": []}))
             }
-            _ => self.respond(message, &odd_result(&message["params"])),
+            _ => self.respond(message, &result_with_unknown_fields(&message["params"])),
         }
     }
 
     /// A result whose `value` is written as it is.
-    fn result_text(&self, message: &Value, value: &str) -> Result<()> {
+    fn respond_value(&self, message: &Value, value: &str) -> Result<()> {
         let id = &message["id"];
         writeln!(
             stdout(),
@@ -227,7 +227,7 @@ fn malformed_tools() -> Vec<Value> {
     ]
 }
 
-fn odd_result(params: &Value) -> Value {
+fn result_with_unknown_fields(params: &Value) -> Value {
     json!({
         "content": [
             {"type": "text", "text": "t", "x-text": 1, "annotations": {"audience": ["user"], "x": 2}},

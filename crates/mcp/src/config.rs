@@ -22,7 +22,7 @@ use expand::ResolvedVars;
 use server::{ParsedEntry, EntryReader};
 
 /// The largest file with servers, in bytes.
-const MAX_FILE: usize = 4 * 1024 * 1024;
+const MAX_FILE_SIZE: usize = 4 * 1024 * 1024;
 
 /// The servers of one file.
 #[derive(Debug, Clone, Default)]
@@ -31,9 +31,9 @@ pub struct McpConfig {
     /// The servers that can be started, by name.
     pub servers: BTreeMap<String, ServerConfig>,
     /// The servers that can not, and why. They do not hide the others.
-    pub faults: Vec<ConfigFault>,
+    pub faults: Vec<ConfigError>,
     /// What was understood but deserves a look, such as unknown keys.
-    pub warnings: Vec<ConfigFault>,
+    pub warnings: Vec<ConfigError>,
 }
 
 /// How one server is started. Texts are as in the file: what they refer to is put in when the server is started.
@@ -95,7 +95,7 @@ impl ServerConfig {
 /// What is wrong with one server of the file.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct ConfigFault {
+pub struct ConfigError {
     /// The server.
     pub server: String,
     /// What is wrong, naming the field and the remedy.
@@ -110,7 +110,7 @@ impl McpConfig {
     /// `Invalid` when the text is no such object or longer than 4 MiB: reported by line and column, never by content. What is
     /// wrong with single servers is in [`faults`](Self::faults).
     pub fn parse(text: &str, variables: &VarLookup) -> Result<Self> {
-        if text.len() > MAX_FILE {
+        if text.len() > MAX_FILE_SIZE {
             return Err(Error::invalid("mcpServers", "must be a file of at most 4 MiB"));
         }
         let file: Value = serde_json::from_str(&jsonc_to_json(text)).map_err(|error| {
@@ -130,7 +130,7 @@ impl McpConfig {
     }
 
     fn add_server(&mut self, name: &str, read: Result<(ParsedEntry, Vec<Error>)>) {
-        let config_error = |error| ConfigFault { server: name.to_owned(), error };
+        let config_error = |error| ConfigError { server: name.to_owned(), error };
         match read {
             Ok((entry, warnings)) => {
                 match entry {

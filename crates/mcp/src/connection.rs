@@ -81,7 +81,7 @@ impl Connection {
         let client = ServerClientHandler {
             tools_changed: Arc::clone(&tools_changed),
             change_notify: Arc::clone(&changes),
-            initialize_version: handshake.legacy_version(),
+            initialize_version: handshake.initialize_version(),
         };
         let running = client.serve_with_lifecycle(transport, handshake.lifecycle()).await?;
         keep_raw.store(true, Ordering::Release);
@@ -162,7 +162,7 @@ impl Connection {
     }
 
     /// Waits until the server says that its tools changed. Cancel safe.
-    pub(crate) async fn tools_change(&self) {
+    pub(crate) async fn wait_tools_change(&self) {
         self.change_notify.notified().await;
     }
 

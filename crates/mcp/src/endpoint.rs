@@ -61,7 +61,7 @@ impl CredentialEndpoint {
     /// The same, with a clock of one's own.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// As [`start`](Self::start_server).
     pub async fn start_with_clock(clock: Arc<dyn Clock>) -> io::Result<Self> {
         Ok(Self { server: EndpointServer::start(clock).await?, redactor: None })
     }
@@ -69,7 +69,7 @@ impl CredentialEndpoint {
     /// The same endpoint, of whose grants `redactor` knows what opens them, for as long as it does, and every set that is
     /// read.
     #[must_use]
-    pub fn masked_by(&self, redactor: &Arc<Redactor>) -> Self {
+    pub fn with_redactor(&self, redactor: &Arc<Redactor>) -> Self {
         Self { server: Arc::clone(&self.server), redactor: Some(Arc::clone(redactor)) }
     }
 

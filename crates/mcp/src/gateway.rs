@@ -36,12 +36,12 @@ const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Gateway {
     session: SessionContext,
-    inner: Parts,
+    inner: GatewayInner,
 }
 
 /// What the protocol side needs.
 #[derive(Debug)]
-struct Parts {
+struct GatewayInner {
     tools: ToolSet,
     host: Option<McpHost>,
     /// A client has said something that makes sense.
@@ -52,7 +52,7 @@ impl Gateway {
     /// Serves `tools`, which act on `session`.
     #[must_use]
     pub fn new(session: SessionContext, tools: ToolSet) -> Self {
-        Self { session, inner: Parts { tools, host: None, initialized: AtomicBool::new(false) } }
+        Self { session, inner: GatewayInner { tools, host: None, initialized: AtomicBool::new(false) } }
     }
 
     /// Serves the tools of the host's servers as well.
@@ -62,10 +62,10 @@ impl Gateway {
         self
     }
 
-    /// Serves on standard input and output; see [`serve`](Self::serve). Nothing else may write to standard output.
+    /// Serves on standard input and output; see [`serve`](Self::accept_connections). Nothing else may write to standard output.
     ///
     /// # Errors
-    /// As [`serve`](Self::serve).
+    /// As [`serve`](Self::accept_connections).
     pub async fn serve_stdio(self, stop: CancellationToken) -> Result<()> {
         let (input, output) = stdio_pipes();
         self.serve(input, output, stop).await
@@ -125,7 +125,7 @@ impl Gateway {
     }
 }
 
-impl Parts {
+impl GatewayInner {
     /// Closes the session first: what its servers still do, they do without it.
     async fn stop(&self, closing: CloseSessionOnDrop) {
         drop(closing);
@@ -143,7 +143,7 @@ impl Parts {
             for fault in &catalog.faults {
                 tracing::warn!(server = %fault.server, error = %fault.error, "server fault");
             }
-            tools.extend(catalog.tools.into_iter().map(|tool| self.with_session(tool.definition)));
+            tools.extend(catalog.tools.into_iter().map(|tool| self.with_session_argument(tool.definition)));
         }
         tools
     }
@@ -162,13 +162,13 @@ impl Parts {
         }
         let (host, mut arguments) = (self.host.as_ref()?, arguments);
         match arguments.as_mut().map_or(Ok(None), |arguments| self.tools.take_session(arguments)) {
-            Ok(narrowed) => host.call_as(narrowed.as_ref(), name, arguments, cancelled).await,
+            Ok(narrowed) => host.call_with_session(narrowed.as_ref(), name, arguments, cancelled).await,
             Err(error) => Some(error_result(&error)),
         }
     }
 
     /// A server's tool, which also takes the argument that is never passed on to the server.
-    fn with_session(&self, mut definition: Value) -> Value {
+    fn with_session_argument(&self, mut definition: Value) -> Value {
         let fields = definition.get_mut("inputSchema").and_then(Value::as_object_mut);
         if let (Some(fields), Some(schema)) = (fields, self.tools.session_schema()) {
             let properties = fields.entry("properties").or_insert_with(|| json!({}));

@@ -28,7 +28,7 @@ use valetkey_core::{Alias, Error, ErrorKind, Result, SessionAccount, SessionCont
 use valetkey_tools::ToolOutput;
 
 use crate::child::Delivery;
-use crate::config::{ConfigFault, McpConfig};
+use crate::config::{ConfigError, McpConfig};
 use crate::json::round_numbers;
 use crate::{CredentialEndpoint, Redactor};
 
@@ -59,7 +59,7 @@ pub struct McpHost {
     narrowed_pool: Arc<NarrowedServerPool>,
     policies: ToolPolicies,
     prefixes: NamePrefixes,
-    config_faults: Vec<ConfigFault>,
+    config_faults: Vec<ConfigError>,
     redactor: Arc<Redactor>,
     /// Which tool of which server was last listed under a name.
     routes: Mutex<HashMap<String, ToolRoute>>,
@@ -110,7 +110,7 @@ impl McpHost {
     /// [budget](McpHostBuilder::list_budget). What a slow or failing server listed before stays in the catalog. Slow
     /// servers go on starting, and [`tools_changed`](Self::tools_changed) announces what they list.
     pub async fn all_tools(&self) -> ToolCatalog {
-        let list = async |server: &Server| server.tools_within(self.list_budget).await;
+        let list = async |server: &Server| server.list_tools_within(self.list_budget).await;
         let listed = join_all(self.servers.iter().map(list)).await;
         let mut catalog = self.collect(self.servers.iter().map(Server::name).zip(listed));
         let faults = self.config_faults.iter();
@@ -130,10 +130,10 @@ impl McpHost {
         arguments: Option<Map<String, Value>>,
         cancelled: &CancellationToken,
     ) -> Option<Value> {
-        self.call_as(None, name, arguments, cancelled).await.map(round_result)
+        self.call_with_session(None, name, arguments, cancelled).await.map(round_result)
     }
 
-    /// As [`call`](Self::call), with the credentials of `session`, which is the host's or one that was narrowed from it,
+    /// As [`call`](Self::call_tool), with the credentials of `session`, which is the host's or one that was narrowed from it,
     /// and in no process that has others. A server that is given no credentials has one process for everyone.
     pub async fn call_for(
         &self,
@@ -143,12 +143,12 @@ impl McpHost {
         cancelled: &CancellationToken,
     ) -> Option<Value> {
         let narrowed = (session.id() != self.session_id).then_some(session);
-        self.call_as(narrowed, name, arguments, cancelled).await.map(round_result)
+        self.call_with_session(narrowed, name, arguments, cancelled).await.map(round_result)
     }
 
     /// The same, for a session or the host's own; the result is to be written with
     /// [`write_exact`](crate::json::write_exact).
-    pub(crate) async fn call_as(
+    pub(crate) async fn call_with_session(
         &self,
         narrowed: Option<&SessionContext>,
         name: &str,
@@ -243,7 +243,7 @@ impl McpHost {
         let mut listed = pin!(join_all(owners.iter().map(|server| server.list_tools())));
         if timeout(self.list_budget, &mut listed).await.is_err() {
             // Another server's name may begin alike, and that server may hang.
-            self.collect_known();
+            self.refresh_routes();
             if self.route(name).is_none() {
                 listed.await;
             }
@@ -253,19 +253,19 @@ impl McpHost {
             let everything = join_all(self.servers.iter().map(Server::list_tools));
             let _elapsed = timeout(self.list_budget, everything).await;
         }
-        self.collect_known();
+        self.refresh_routes();
         if let Some(found) = self.route(name) {
             return Ok(Some(found));
         }
-        match owners.iter().find_map(|server| server.known_tools().err()) {
+        match owners.iter().find_map(|server| server.cached_tools().err()) {
             Some(error) => Err(error),
             None => Ok(None),
         }
     }
 
     /// Learns the names of all tools that are known now.
-    fn collect_known(&self) {
-        self.collect(self.servers.iter().map(|server| (server.name(), server.known_tools())));
+    fn refresh_routes(&self) {
+        self.collect(self.servers.iter().map(|server| (server.name(), server.cached_tools())));
     }
 
     fn collect<'a>(&self, listed: impl IntoIterator<Item = (&'a str, Result<ToolList>)>) -> ToolCatalog {

@@ -36,7 +36,7 @@ const MAX_INLINE_SIZE: usize = 64 * 1024;
 /// token counts as valid for as long as the redactor lives. Of each secret only lengths, hashes and the first eight
 /// characters of its spellings are kept: at most 5 KB for a secret and its session token, whatever their size. A session
 /// can hold 16,384 valid credentials in this way (80 MB). Beyond that the redactor masks every text as a whole, since a
-/// redactor that forgets lets secrets through; [`forget`](Self::forget) begins anew.
+/// redactor that forgets lets secrets through; [`forget`](Self::remove) begins anew.
 ///
 /// [`SessionContext::observe`](valetkey_core::SessionContext::observe) attaches a redactor to a session, from which it
 /// then learns everything that the session is given or fetches.
@@ -64,15 +64,15 @@ impl Redactor {
         // Only a session token expires; an expiry of long-lived keys is when their source is worth asking again.
         let valid_until = if token.is_some() { credentials.expiry() } else { Expiry::Never };
         let digest = digest_secrets([secret, token.unwrap_or_default()]);
-        self.learn_secrets(digest, valid_until, [Some(secret), token]);
+        self.add_secrets(digest, valid_until, [Some(secret), token]);
     }
 
     /// Learns a secret that is valid for as long as the redactor lives.
-    pub(crate) fn learn_secret(&self, secret: &str) {
-        self.learn_secrets(digest_secrets([secret]), Expiry::Never, [Some(secret)]);
+    pub(crate) fn add_secret(&self, secret: &str) {
+        self.add_secrets(digest_secrets([secret]), Expiry::Never, [Some(secret)]);
     }
 
-    fn learn_secrets<'a>(
+    fn add_secrets<'a>(
         &self,
         digest: Digest,
         valid_until: Expiry,
@@ -86,17 +86,17 @@ impl Redactor {
         let now = self.clock.now();
         let mut state = self.lock_state();
         state.insert(digest, valid_until, patterns);
-        state.forget_expired(now);
+        state.remove_expired(now);
     }
 
-    /// Learns what a grant is read with, until the grant is [forgotten](Self::forget_grant).
-    pub(crate) fn learn_grant(&self, id: Uuid, token: &str) {
+    /// Learns what a grant is read with, until the grant is [forgotten](Self::remove_grant).
+    pub(crate) fn add_grant(&self, id: Uuid, token: &str) {
         let patterns = build_patterns([Some(id.simple().to_string().as_str()), Some(token)]);
         self.lock_state().insert_grant(id, patterns);
     }
 
     /// Nothing can be read with the grant any more.
-    pub(crate) fn forget_grant(&self, id: Uuid) {
+    pub(crate) fn remove_grant(&self, id: Uuid) {
         self.lock_state().remove_grant(id);
     }
 
@@ -108,11 +108,11 @@ impl Redactor {
     /// `text` with every known secret masked.
     #[must_use]
     pub fn mask(&self, text: &str) -> String {
-        self.mask_from(text, 0)
+        self.mask_tail(text, 0)
     }
 
     /// The end of `text`, from the byte `from` on. A secret that begins before it is masked all the same.
-    pub(crate) fn mask_from(&self, text: &str, from: usize) -> String {
+    pub(crate) fn mask_tail(&self, text: &str, from: usize) -> String {
         mask_ranges(text, text.floor_char_boundary(from), &self.index().find_secrets(text))
     }
 
@@ -127,7 +127,7 @@ impl Redactor {
     /// # Cancel safety
     /// When the future is dropped, the value is dropped once it is masked.
     pub(crate) async fn mask_json_async(&self, mut value: Value) -> Option<Value> {
-        let (index, small) = (self.index(), is_within(&value, &mut { MAX_INLINE_SIZE }));
+        let (index, small) = (self.index(), fits_within(&value, &mut { MAX_INLINE_SIZE }));
         let mask = move || {
             mask_json_with(&index, &mut value);
             value
@@ -167,12 +167,12 @@ fn mask_ranges(text: &str, from: usize, secrets: &[Range<usize>]) -> String {
 }
 
 /// Whether the strings of `value`, and a little for each of its parts, fit into `room`, which is used up.
-fn is_within(value: &Value, room: &mut usize) -> bool {
+fn fits_within(value: &Value, room: &mut usize) -> bool {
     match value {
         Value::String(text) => consume_budget(room, text.len()),
-        Value::Array(items) => consume_budget(room, 0) && items.iter().all(|item| is_within(item, room)),
+        Value::Array(items) => consume_budget(room, 0) && items.iter().all(|item| fits_within(item, room)),
         Value::Object(fields) => {
-            fields.iter().all(|(key, value)| consume_budget(room, key.len()) && is_within(value, room))
+            fields.iter().all(|(key, value)| consume_budget(room, key.len()) && fits_within(value, room))
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => consume_budget(room, 0),
     }
@@ -186,11 +186,11 @@ fn consume_budget(room: &mut usize, size: usize) -> bool {
 
 fn mask_json_with(index: &PatternIndex, value: &mut Value) {
     match value {
-        Value::String(text) => mask_text(index, text),
+        Value::String(text) => mask_text_with(index, text),
         Value::Array(items) => items.iter_mut().for_each(|item| mask_json_with(index, item)),
         Value::Object(fields) => {
             let masked = std::mem::take(fields).into_iter().map(|(mut key, mut value)| {
-                mask_text(index, &mut key);
+                mask_text_with(index, &mut key);
                 mask_json_with(index, &mut value);
                 (key, value)
             });
@@ -201,7 +201,7 @@ fn mask_json_with(index: &PatternIndex, value: &mut Value) {
 }
 
 /// Most texts hold no secret, and stay the very same.
-fn mask_text(index: &PatternIndex, text: &mut String) {
+fn mask_text_with(index: &PatternIndex, text: &mut String) {
     let secrets = index.find_secrets(text);
     if !secrets.is_empty() {
         *text = mask_ranges(text, 0, &secrets);

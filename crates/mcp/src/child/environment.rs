@@ -43,13 +43,13 @@ impl HostEnvironment {
         Self::filtered(variables, is_inheritable)
     }
 
-    /// Keeps everything except what [`outranks_credentials`], for a program that its user could as well have started
+    /// Keeps everything except what [`overrides_credentials`], for a program that its user could as well have started
     /// without valetkey.
     pub fn unrestricted(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         Self::filtered(variables, |name| !overrides_credentials(name))
     }
 
-    /// As [`new`](Self::new), with the environment of this process.
+    /// As [`new`](Self::added_since_expiry_check), with the environment of this process.
     #[must_use]
     pub fn from_process() -> Self {
         Self::new(std::env::vars_os())
@@ -116,17 +116,17 @@ impl ChildEnvironment {
     /// A `HOME` and `TMPDIR` of the session's own, for servers share state and logs through them. Package runners and
     /// version managers keep the configuration of the host's user: their own variables lead there, as far as there is
     /// something. So do those of the package caches, so that a server is not downloaded again for each session. Files of
-    /// tools without such a variable are linked by [`SessionHome::with_configuration`].
+    /// tools without such a variable are linked by [`SessionDir::with_configuration`].
     #[must_use]
-    pub fn at_home(mut self, home: &SessionDir) -> Self {
-        self.user_dirs.point_at(&mut self.variables);
+    pub fn with_home(mut self, home: &SessionDir) -> Self {
+        self.user_dirs.set_tool_vars(&mut self.variables);
         self.insert("HOME", home.home_dir());
-        self.in_tmp(home)
+        self.with_tmp_dir(home)
     }
 
     /// A `TMPDIR` of the session's own. `HOME` stays the user's.
     #[must_use]
-    pub fn in_tmp(mut self, home: &SessionDir) -> Self {
+    pub fn with_tmp_dir(mut self, home: &SessionDir) -> Self {
         self.insert("TMPDIR", home.tmp_dir());
         self
     }
@@ -179,7 +179,7 @@ impl ChildEnvironment {
 
     /// What the child gets. Whatever named a proxy, it is not used for the endpoint.
     pub(super) fn into_variables(mut self) -> Variables {
-        proxies::bypass_on_loopback(&mut self.variables);
+        proxies::bypass_proxy_on_loopback(&mut self.variables);
         self.variables
     }
 
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_inherits_what_is_listed_and_nothing_else() {
+    fn child_environment_inherits_only_listed_variables() {
         let named = BTreeMap::new();
         let variables = ChildEnvironment::new(&host_environment(), &named).into_variables();
         let names: Vec<_> = variables.keys().filter_map(|name| name.to_str()).collect();
@@ -227,13 +227,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_outranks_the_endpoint_survives_even_when_the_configuration_names_it() {
+    fn isolate_removes_credential_overrides_named_in_config() {
         let home = SessionDir::create(None).unwrap();
         let named = BTreeMap::from([
             ("AWS_PROFILE".to_owned(), "x".to_owned()),
             ("MODE".to_owned(), "ro".to_owned()),
         ]);
-        let variables = ChildEnvironment::new(&host_environment(), &named).isolate(&home).at_home(&home).into_variables();
+        let variables = ChildEnvironment::new(&host_environment(), &named).isolate(&home).with_home(&home).into_variables();
         assert!(!variables.contains_key(OsStr::new("AWS_PROFILE")));
         assert_eq!(variables[OsStr::new("MODE")], "ro");
         assert_eq!(variables[OsStr::new("HOME")], home.home_dir());

@@ -22,14 +22,14 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 const HOST_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Runs `program` in this group, which this process leads, and kills the group when `host` ends.
-pub(super) fn stand_guard(host: Pid, program: &OsString, args: &[OsString]) -> io::Result<ExitCode> {
+pub(super) fn run_guardian(host: Pid, program: &OsString, args: &[OsString]) -> io::Result<ExitCode> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // Signals to the group reach the program by themselves; what they mean is its business.
         let _signal_handlers = install_signal_handlers()?;
-        thread::Builder::new().spawn(move || kill_after(host))?;
+        thread::Builder::new().spawn(move || kill_group_after_host_exit(host))?;
         let mut child = Command::new(program).args(args).spawn()?;
-        let_go_of_streams();
+        detach_stdio();
         Ok(exit_code(child.wait().await?))
     })
 }
@@ -53,19 +53,19 @@ fn install_signal_handlers() -> io::Result<Vec<Signals>> {
 }
 
 /// The program's streams are its own: when it closes one, the other end must see that.
-fn let_go_of_streams() {
+fn detach_stdio() {
     if let Ok(dev_null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
         let _kept = (dup2_stdin(&dev_null), dup2_stdout(&dev_null), dup2_stderr(&dev_null));
     }
 }
 
-fn kill_after(host: Pid) {
-    wait_for(host);
+fn kill_group_after_host_exit(host: Pid) {
+    wait_host_exit(host);
     // It includes this process, so nothing comes after it.
     let _killed = kill_current_process_group(Signal::KILL);
 }
 
-fn wait_for(host: Pid) {
+fn wait_host_exit(host: Pid) {
     let watched = pidfd_open(host, PidfdFlags::empty());
     while is_parent_alive(host) {
         // Had before the host was last seen, so the descriptor is its own and no successor's.

@@ -1,4 +1,4 @@
-//! `SessionHome`: a session's own home, temporary folder and AWS files on disk, none of which ever holds a key.
+//! `SessionDir`: a session's own home, temporary folder and AWS files on disk, none of which ever holds a key.
 
 mod abandoned;
 mod claim;
@@ -40,11 +40,11 @@ impl SessionDir {
     /// folder of the host, because everybody can write there and it has no sticky bit.
     pub fn create(region: Option<&Region>) -> io::Result<Self> {
         let home = Self::create_locked(&std::env::temp_dir())?;
-        create_folder(&home.home_dir())?;
-        create_folder(&home.tmp_dir())?;
-        create_file(&home.credentials_file(), "")?;
+        create_private_dir(&home.home_dir())?;
+        create_private_dir(&home.tmp_dir())?;
+        create_private_file(&home.credentials_file(), "")?;
         let region = region.map(|region| format!("region = {region}\n")).unwrap_or_default();
-        create_file(&home.config_file(), &format!("[default]\n{region}"))?;
+        create_private_file(&home.config_file(), &format!("[default]\n{region}"))?;
         Ok(home)
     }
 
@@ -107,12 +107,12 @@ impl Drop for SessionDir {
 }
 
 /// The mode is set twice: the first keeps others out from the start, the second gives back what the umask took.
-fn create_folder(path: &Path) -> io::Result<()> {
+fn create_private_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(PRIVATE_DIR_MODE).create(path)?;
     fs::set_permissions(path, Permissions::from_mode(PRIVATE_DIR_MODE))
 }
 
-fn create_file(path: &Path, text: &str) -> io::Result<()> {
+fn create_private_file(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE_FILE_MODE).open(path)?;
     file.set_permissions(Permissions::from_mode(PRIVATE_FILE_MODE))?;
     file.write_all(text.as_bytes())

@@ -11,11 +11,11 @@ use std::process::{Command, ExitCode};
 
 use rustix::process::{Pid, Signal, getpgrp, getpid, set_parent_process_death_signal};
 
-use super::guard::{is_parent_alive, stand_guard};
+use super::guard::{is_parent_alive, run_guardian};
 
 const FIRST_NON_STDIO_FD: i32 = 3;
 
-/// A program that calls [`guard_program`]; `valetkey` itself is one.
+/// A program that calls [`run_launcher`]; `valetkey` itself is one.
 #[derive(Debug, Clone)]
 pub struct Launcher {
     program: PathBuf,
@@ -69,7 +69,7 @@ pub fn run_launcher(parent: u32, program: &OsString, args: &[OsString]) -> io::R
     }
     if is_group_leader {
         close_descriptors_on_exec();
-        stand_guard(host, program, args)
+        run_guardian(host, program, args)
     } else {
         Err(Command::new(program).args(args).exec())
     }

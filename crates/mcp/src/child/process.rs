@@ -28,7 +28,7 @@ pub enum Stdio {
 /// A program to run.
 #[derive(Debug, Clone)]
 pub struct ChildCommand {
-    /// The program: a path, or a name looked up in the child's own `PATH`.
+    /// The program: a path, or a name looked up in the child's own `CREDENTIALS_PATH`.
     pub program: OsString,
     /// Its arguments.
     pub args: Vec<OsString>,

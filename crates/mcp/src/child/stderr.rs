@@ -22,10 +22,10 @@ const STDERR_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The end of a child's standard error; 16 KiB of it are shown.
 #[derive(Clone, Default)]
-pub struct StderrTail(Arc<Tail>);
+pub struct StderrTail(Arc<TailBuffer>);
 
 #[derive(Default)]
-struct Tail {
+struct TailBuffer {
     buffer: Mutex<VecDeque<u8>>,
     ended: CancellationToken,
 }
@@ -56,7 +56,7 @@ impl StderrTail {
         let kept: Vec<u8> =
             self.0.buffer.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
         let text = String::from_utf8_lossy(&kept);
-        let text = redactor.mask_from(&text, text.len().saturating_sub(MAX_SHOWN_BYTES));
+        let text = redactor.mask_tail(&text, text.len().saturating_sub(MAX_SHOWN_BYTES));
         let all: Vec<&str> = text.lines().collect();
         let last: Vec<_> =
             all[all.len().saturating_sub(lines)..].iter().map(|line| printable(line)).collect();
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_part_of_a_secret_is_shown_wherever_what_is_kept_or_shown_begins() {
+    async fn stderr_tail_secret_cut_at_a_limit_is_fully_masked() {
         let (redactor, canary) = (Redactor::default(), Canary::new());
         redactor.add(&canary.credentials(Expiry::Never).unwrap());
         let secret = canary.expose_secret();
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_lines_are_shown_also_when_one_of_them_never_ends() {
+    async fn stderr_tail_overlong_line_keeps_last_lines() {
         let redactor = Redactor::default();
         assert_eq!(drained_tail("a\nb\nc\n").await.last_lines(&redactor, 2), "b\nc");
         let said = format!("{}\nthe end", "é".repeat(2 * MAX_KEPT_BYTES));
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn stderr_tail_control_characters_are_escaped_within_the_limit() {
+    async fn stderr_tail_control_characters_are_escaped_within_limit() {
         let redactor = Redactor::default();
         let shown = drained_tail("\x1b]0;title\x07\rover\u{202e}\r\nnext\n").await.last_lines(&redactor, 2);
         assert_eq!(shown, "\\u{1b}]0;title\\u{7}\\u{d}over\\u{202e}\nnext");

@@ -13,9 +13,9 @@ use valetkey_core::{Error, Result};
 /// Looks up the variables that a configuration file names. The lookup is handed in, so that reading a file reads nothing
 /// else.
 #[derive(Clone)]
-pub struct VarLookup(Arc<Lookup>);
+pub struct VarLookup(Arc<LookupFn>);
 
-type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
+type LookupFn = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 /// What the references of one server's texts stood for when the file was read.
 #[derive(Clone, Default)]
@@ -46,7 +46,7 @@ impl VarLookup {
     pub(super) fn resolve(&self, field: &str, text: &str, answers: &mut ResolvedVars) -> Result<()> {
         expand_references(field, text, |reference| {
             if !reference.starts_with(SESSION_PREFIX) {
-                let answer = self.look_up(field, reference)?;
+                let answer = self.resolve_reference(field, reference)?;
                 if let ResolvedVar::Default(default) = &answer {
                     self.resolve(field, default, answers)?;
                 }
@@ -57,7 +57,7 @@ impl VarLookup {
         Ok(())
     }
 
-    fn look_up(&self, field: &str, reference: &str) -> Result<ResolvedVar> {
+    fn resolve_reference(&self, field: &str, reference: &str) -> Result<ResolvedVar> {
         let (name, default) = match reference.split_once(":-") {
             Some((name, default)) => (name, Some(default)),
             None => (reference, None),
@@ -66,13 +66,13 @@ impl VarLookup {
         match (self.get(name), default) {
             (Some(value), _) => Ok(ResolvedVar::Value(value)),
             (None, Some(default)) => Ok(ResolvedVar::Default(default.to_owned())),
-            (None, None) => Err(not_set(field, name)),
+            (None, None) => Err(unset_variable_error(field, name)),
         }
     }
 }
 
 /// Editors know references of their own, which mean nothing elsewhere.
-fn not_set(field: &str, name: &str) -> Error {
+fn unset_variable_error(field: &str, name: &str) -> Error {
     let editor_reference_error = |what: &str, step: String| {
         Error::invalid(field.to_owned(), format!("has `${{{name}}}`, {what}")).with_next_step(step)
     };
@@ -108,17 +108,17 @@ impl ResolvedVars {
         fact: &dyn Fn(&str) -> Option<String>,
     ) -> Result<String> {
         expand_references(field, text, |reference| match reference.strip_prefix(SESSION_PREFIX) {
-            Some(name) => fact(name).ok_or_else(|| no_such_fact(field)),
+            Some(name) => fact(name).ok_or_else(|| unknown_session_variable_error(field)),
             None => match self.0.get(reference) {
                 Some(ResolvedVar::Value(value)) => Ok(value.clone()),
                 Some(ResolvedVar::Default(default)) => self.expand(field, default, fact),
-                None => Err(no_such_fact(field)),
+                None => Err(unknown_session_variable_error(field)),
             },
         })
     }
 }
 
-fn no_such_fact(field: &str) -> Error {
+fn unknown_session_variable_error(field: &str) -> Error {
     Error::invalid(field.to_owned(), "names a session variable that this session does not have")
         .with_next_step("use `${session:id}`, or `${session:region}` in a session with a region")
 }
@@ -133,7 +133,7 @@ fn expand_references(field: &str, text: &str, mut value: impl FnMut(&str) -> Res
             rest = after;
             continue;
         }
-        let end = closing_brace(after).ok_or_else(|| {
+        let end = find_closing_brace(after).ok_or_else(|| {
             Error::invalid(field.to_owned(), "has a `${` without its `}`")
                 .with_next_step("close it, or write `$${` for a literal `${`")
         })?;
@@ -146,7 +146,7 @@ fn expand_references(field: &str, text: &str, mut value: impl FnMut(&str) -> Res
 }
 
 /// The `}` that closes a reference, past those of references inside it.
-fn closing_brace(text: &str) -> Option<usize> {
+fn find_closing_brace(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     let mut previous = ' ';
     for (at, c) in text.char_indices() {

@@ -63,7 +63,7 @@ mod tests {
     use serde_json::Value;
 
     #[test]
-    fn plain_json_leaves_out_comments_and_trailing_commas() {
+    fn jsonc_to_json_removes_comments_and_trailing_commas() {
         let text = "\u{feff}{ // one\n \"a\": [1, 2, /* ü,\n } */ ], \"b\": \"// no, \\\" /* comment\",\n}";
         let plain = jsonc_to_json(text);
         assert_eq!(plain.len(), text.len());
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_json_keeps_errors_as_errors() {
+    fn jsonc_to_json_keeps_syntax_errors() {
         for text in ["{\"a\": 1,, }", "{,}x", "[1 2]", "{\"a\" /* open", "{\"a\": \"open", "/", "[,]x"] {
             assert!(serde_json::from_str::<Value>(&jsonc_to_json(text)).is_err(), "{text}");
         }
@@ -81,13 +81,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn plain_json_of_plain_json_is_the_same(text in "\\PC{0,30}", number in any::<i32>()) {
+        fn jsonc_to_json_plain_json_is_unchanged(text in "\\PC{0,30}", number in any::<i32>()) {
             let json = serde_json::json!({ text.clone(): [number, text, {"a": null}] }).to_string();
             prop_assert_eq!(jsonc_to_json(&json), json);
         }
 
         #[test]
-        fn plain_json_of_anything_keeps_its_length(text in r#"[ {}\[\],:"\\/*a\nü]{0,60}"#) {
+        fn jsonc_to_json_any_text_keeps_its_length(text in r#"[ {}\[\],:"\\/*a\nü]{0,60}"#) {
             prop_assert_eq!(jsonc_to_json(&text).len(), text.len());
         }
     }

@@ -1,4 +1,4 @@
-//! `Reader`: reads the entry of one server. What an entry limits is honoured or an error, never ignored.
+//! `EntryReader`: reads the entry of one server. What an entry limits is honoured or an error, never ignored.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use valetkey_core::{Error, Result};
 
 use super::ServerConfig;
 use super::expand::{ResolvedVars, VarLookup};
-use super::filter::tool_names;
+use super::filter::parse_tool_names;
 
 /// The longest name of a server.
 const MAX_SERVER_NAME_LEN: usize = 256;
 
 /// Keys about the client itself: what it shows, and what it lets run without a prompt.
-const OF_THE_CLIENT: &[&str] = &[
+const CLIENT_KEYS: &[&str] = &[
     "autoApprove",
     "alwaysAllow",
     "trust",
@@ -30,7 +30,7 @@ const OF_THE_CLIENT: &[&str] = &[
 ];
 
 /// How keys begin that limit what a server may do.
-const LIMITING: &[&str] = &[
+const LIMITING_KEY_PREFIXES: &[&str] = &[
     "disable",
     "enable",
     "exclude",
@@ -48,7 +48,7 @@ const LIMITING: &[&str] = &[
 ];
 
 /// The variables that would name other credentials than the session's. A child never gets them.
-const CREDENTIAL_VARIABLES: &[&str] = &[
+const CREDENTIAL_VARS: &[&str] = &[
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
     "AWS_ACCESS_KEY_ID",
@@ -83,7 +83,7 @@ impl<'a> EntryReader<'a> {
         let fields = entry
             .as_object()
             .ok_or_else(|| Error::invalid("server", "must be an object with a `command`"))?;
-        if let Some(reason) = switched_off(fields)? {
+        if let Some(reason) = disabled_reason(fields)? {
             return Ok((ParsedEntry::Skipped(reason), self.warnings));
         }
         if let Some(remote) = remote_reason(fields) {
@@ -113,9 +113,9 @@ impl<'a> EntryReader<'a> {
             "env" => server.env = self.read_env(value)?,
             "cwd" => server.cwd = Some(self.read_path("cwd", value)?.into()),
             "timeout" => server.call_timeout = Some(parse_timeout(value)?),
-            "disabledTools" | "excludeTools" => server.tools.deny.extend(tool_names(key, value)?),
+            "disabledTools" | "excludeTools" => server.tools.deny.extend(parse_tool_names(key, value)?),
             "includeTools" | "enabledTools" | "allowedTools" => {
-                server.tools.restrict_to(tool_names(key, value)?);
+                server.tools.restrict_to(parse_tool_names(key, value)?);
             }
             "tools" => self.read_tools(server, value)?,
             "envFile" => {
@@ -129,7 +129,7 @@ impl<'a> EntryReader<'a> {
 
     /// Some clients list the tools to offer here, others describe them.
     fn read_tools(&mut self, server: &mut ServerConfig, value: &Value) -> Result<()> {
-        match tool_names("tools", value) {
+        match parse_tool_names("tools", value) {
             Ok(names) if names.iter().any(|name| name == "*") => {}
             Ok(names) => server.tools.restrict_to(names),
             Err(_) if value.as_array().is_some_and(|list| list.iter().all(Value::is_object)) => {
@@ -142,8 +142,8 @@ impl<'a> EntryReader<'a> {
 
     fn read_other_key(&mut self, server: &mut ServerConfig, key: &str, value: &Value) -> Result<()> {
         let lower = key.to_lowercase();
-        let is_client_key = OF_THE_CLIENT.contains(&key);
-        if !is_client_key && LIMITING.iter().any(|word| lower.starts_with(word)) {
+        let is_client_key = CLIENT_KEYS.contains(&key);
+        if !is_client_key && LIMITING_KEY_PREFIXES.iter().any(|word| lower.starts_with(word)) {
             return Err(Error::invalid(key.to_owned(), "looks like a limit that valetkey does not know")
                 .with_next_step("use `disabled`, `disabledTools` or `includeTools`, or remove it"));
         }
@@ -183,8 +183,8 @@ impl<'a> EntryReader<'a> {
     fn read_env(&mut self, value: &Value) -> Result<BTreeMap<String, String>> {
         let entries =
             value.as_object().ok_or_else(|| Error::invalid("env", "must be an object of strings"))?;
-        for name in entries.keys().filter(|name| CREDENTIAL_VARIABLES.contains(&name.as_str())) {
-            self.warnings.push(credential_variable(name));
+        for name in entries.keys().filter(|name| CREDENTIAL_VARS.contains(&name.as_str())) {
+            self.warnings.push(credential_variable_warning(name));
         }
         let entries = entries.iter().filter(|(_, item)| !item.is_null());
         entries.map(|(key, item)| Ok((key.clone(), self.read_text(&format!("env.{key}"), item)?))).collect()
@@ -224,7 +224,7 @@ fn non_null<'v>(fields: &'v Map<String, Value>, key: &str) -> Option<&'v Value> 
 }
 
 /// Why the entry is left out, if the file switches it off.
-fn switched_off(fields: &Map<String, Value>) -> Result<Option<Error>> {
+fn disabled_reason(fields: &Map<String, Value>) -> Result<Option<Error>> {
     for (key, off) in [("disabled", true), ("enabled", false)] {
         match non_null(fields, key).map(Value::as_bool) {
             None => {}
@@ -252,7 +252,7 @@ fn remote_reason(fields: &Map<String, Value>) -> Option<Error> {
     )
 }
 
-fn credential_variable(name: &str) -> Error {
+fn credential_variable_warning(name: &str) -> Error {
     let error = Error::invalid(
         format!("env.{name}"),
         "would name other credentials than the session's, and is not given to the server",

@@ -7,7 +7,7 @@ fn var_lookup() -> VarLookup {
 }
 
 #[test]
-fn both_spellings_of_the_file_are_read_and_variables_are_replaced() {
+fn config_top_level_keys_are_read_and_references_expanded() {
     for key in ["mcpServers", "servers"] {
         let text = format!(
             r#"{{"{key}": {{"a": {{"command": "uvx", "args": ["${{env:TOKEN}}", "${{NONE:-x}}", "${{session:region}}"],
@@ -25,7 +25,7 @@ fn both_spellings_of_the_file_are_read_and_variables_are_replaced() {
 }
 
 #[test]
-fn one_broken_server_does_not_hide_the_others_and_is_told_by_field() {
+fn config_invalid_server_reports_field_and_keeps_others() {
     let text = r#"{"mcpServers": {
         "good": {"command": "c", "env": null, "cwd": null, "disabled": null}, "unset": {"command": "c", "env": {"K": "${hunter2}"}}, "remote": {"url": "http://x"},
         "none": {}, "args": {"command": "c", "args": "hunter2"}, "open": {"command": "${hunter2"}, "text": "hunter2"}}"#;
@@ -48,7 +48,7 @@ fn one_broken_server_does_not_hide_the_others_and_is_told_by_field() {
 }
 
 #[test]
-fn what_is_not_a_server_file_is_refused_without_an_echo() {
+fn config_invalid_file_error_omits_content() {
     for text in ["", "{", "[\"hunter2\"]", "{\"mcpServers\": [\"hunter2\"]}", "{\"mcpServers\": \"hunter2"] {
         let error = McpConfig::parse(text, &var_lookup()).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
@@ -56,7 +56,7 @@ fn what_is_not_a_server_file_is_refused_without_an_echo() {
 }
 
 #[test]
-fn what_a_variable_holds_is_taken_as_it_is() {
+fn config_variable_value_is_not_expanded_again() {
     let variables = VarLookup::new(|name| {
         let value = match name {
             "PW" => "a${b}c}${",
@@ -75,13 +75,13 @@ fn what_a_variable_holds_is_taken_as_it_is() {
 }
 
 #[test]
-fn a_disabled_server_is_left_out_and_told_of_whatever_else_is_wrong_with_it() {
+fn config_disabled_server_is_skipped_with_warning() {
     let text = r#"{"mcpServers": {"on": {"command": "c", "disabled": false}, "bad": {"command": "c", "disabled": "no"},
         "off": {"command": "${UNSET}", "disabled": true}, "remote": {"url": "http://x", "disabled": true}}}"#;
     let config = McpConfig::parse(text, &var_lookup()).unwrap();
     assert_eq!(config.servers.keys().collect::<Vec<_>>(), ["on"]);
-    let servers_and_fields = |faults: &[ConfigFault]| {
-        let server_and_field = |fault: &ConfigFault| (fault.server.clone(), fault.error.field().map(str::to_owned));
+    let servers_and_fields = |faults: &[ConfigError]| {
+        let server_and_field = |fault: &ConfigError| (fault.server.clone(), fault.error.field().map(str::to_owned));
         faults.iter().map(server_and_field).collect::<Vec<_>>()
     };
     let disabled_field = |server: &str| (server.to_owned(), Some("disabled".to_owned()));
@@ -100,7 +100,7 @@ fn single_server(config: &McpConfig) -> &ServerConfig {
 }
 
 #[test]
-fn config_of_editors_with_comments_and_commas_is_read() {
+fn config_with_comments_and_trailing_commas_is_read() {
     let text = "{\n\t\"servers\": {\n\t\t\"pw\": {\n\t\t\t\"type\": \"stdio\",\n\t\t\t\"command\": \"npm\",\n\
                 \t\t\t// see the readme\n\t\t\t\"args\": [\"run\", \"start\",],\n\t\t}\n\t},\n\t\"inputs\": []\n}\n";
     assert_eq!(single_server(&parse(text)).args, ["run", "start"]);
@@ -109,7 +109,7 @@ fn config_of_editors_with_comments_and_commas_is_read() {
 }
 
 #[test]
-fn config_forms_of_clients_are_read() {
+fn config_client_layouts_are_read() {
     for text in [
         r#"{"ctx": {"command": "npx", "args": ["-y", "x"]}}"#,
         r#"{"mcp": {"servers": {"ctx": {"command": "npx", "args": ["-y", "x"]}}}}"#,
@@ -123,7 +123,7 @@ fn config_forms_of_clients_are_read() {
 }
 
 #[test]
-fn config_defaults_may_hold_references() {
+fn config_default_with_references_is_expanded() {
     let text = r#"{"s": {"command": "c", "args": ["${A:-${HOME}/x}:/y:ro", "${A:-${B:-z}}", "$${A}", "${A:-${session:id}}"]}}"#;
     let config = parse(text);
     let server = single_server(&config);
@@ -133,7 +133,7 @@ fn config_defaults_may_hold_references() {
 }
 
 #[test]
-fn config_limits_are_honoured() {
+fn config_tool_limits_and_timeout_are_applied() {
     let text = r#"{"s": {"command": "c", "disabledTools": ["a"], "includeTools": ["a", "b", "c"],
         "tools": ["b", "a"], "excludeTools": ["d"], "timeout": 120000}}"#;
     let config = parse(text);
@@ -149,7 +149,7 @@ fn config_limits_are_honoured() {
 }
 
 #[test]
-fn config_limits_unknown_or_malformed_are_errors() {
+fn config_unknown_or_malformed_limit_is_an_error() {
     for (field, value) in [
         ("disabledTools", "\"whoami\""),
         ("includeTools", "[1]"),
@@ -170,7 +170,7 @@ fn config_limits_unknown_or_malformed_are_errors() {
 }
 
 #[test]
-fn config_references_of_editors_are_explained() {
+fn config_editor_reference_error_names_next_step() {
     for (reference, words) in [
         ("${input:api-token}", "`${API_TOKEN}`"),
         ("${workspaceFolder}/x", "VS Code fills in"),
@@ -184,7 +184,7 @@ fn config_references_of_editors_are_explained() {
 }
 
 #[test]
-fn config_command_lines_and_tildes_are_understood() {
+fn config_command_line_is_refused_and_tilde_expanded() {
     let config = parse(
         r#"{"line": {"command": "npx -y thing"}, "path": {"command": "/opt/My App/run"}, "home": {"command": "~/bin/x"}}"#,
     );
@@ -195,7 +195,7 @@ fn config_command_lines_and_tildes_are_understood() {
 }
 
 #[test]
-fn config_naming_other_credentials_is_warned_of() {
+fn config_credential_variable_is_a_warning() {
     let config =
         parse(r#"{"s": {"command": "c", "env": {"AWS_PROFILE": "team-sso", "AWS_REGION": "eu-central-1"}}}"#);
     let warning = &config.warnings[0].error;

@@ -22,7 +22,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) const PROBE_ID: &str = "valetkey-probe";
 
 /// The protocol versions with `initialize`, newest first.
-const LEGACY: [ProtocolVersion; 4] = [
+const INITIALIZE_VERSIONS: [ProtocolVersion; 4] = [
     ProtocolVersion::V_2025_11_25,
     ProtocolVersion::V_2025_06_18,
     ProtocolVersion::V_2025_03_26,
@@ -57,17 +57,17 @@ impl Handshake {
             (Self::Probe, HandshakeError::Failed) | (Self::Discover, _) => Some(Self::Initialize(0)),
             (Self::Probe, HandshakeError::Refused(_)) => Some(Self::Initialize(1)),
             (Self::Initialize(index), HandshakeError::Refused(_)) => {
-                Some(Self::Initialize(index + 1)).filter(|_| index + 1 < LEGACY.len())
+                Some(Self::Initialize(index + 1)).filter(|_| index + 1 < INITIALIZE_VERSIONS.len())
             }
             (Self::Initialize(_), HandshakeError::Failed) => None,
         }
     }
 
     /// The version that `initialize` offers.
-    pub(super) fn legacy_version(self) -> ProtocolVersion {
+    pub(super) fn initialize_version(self) -> ProtocolVersion {
         match self {
-            Self::Initialize(index) => LEGACY.get(index).unwrap_or(&LEGACY[0]).clone(),
-            Self::Probe | Self::Discover => LEGACY[0].clone(),
+            Self::Initialize(index) => INITIALIZE_VERSIONS.get(index).unwrap_or(&INITIALIZE_VERSIONS[0]).clone(),
+            Self::Probe | Self::Discover => INITIALIZE_VERSIONS[0].clone(),
         }
     }
 
@@ -96,7 +96,7 @@ impl From<ClientInitializeError> for HandshakeError {
     }
 }
 
-/// Probes a child for the modern protocol. Silence within [`PROBE_WAIT`] counts as legacy.
+/// Probes a child for the modern protocol. Silence within [`PROBE_TIMEOUT`] counts as legacy.
 pub(super) async fn probe_handshake(lines: &mut FramedRead<ChildStdout, JsonLineDecoder>, input: &ChildWriter) -> Handshake {
     let probe = json!({
         "jsonrpc": "2.0",
@@ -120,12 +120,12 @@ pub(super) async fn probe_handshake(lines: &mut FramedRead<ChildStdout, JsonLine
         None
     };
     match timeout(PROBE_TIMEOUT, response).await {
-        Ok(Some(response)) if is_modern(&response) => Handshake::Discover,
+        Ok(Some(response)) if supports_discover(&response) => Handshake::Discover,
         _ => Handshake::Initialize(0),
     }
 }
 
-fn is_modern(response: &Value) -> bool {
+fn supports_discover(response: &Value) -> bool {
     let versions = response["result"]["supportedVersions"].as_array();
     versions.is_some_and(|versions| {
         versions.iter().any(|version| *version == json!(ProtocolVersion::V_2026_07_28))

@@ -1,4 +1,4 @@
-//! `Listing`: a list that comes in pages, read up to a limit.
+//! `PageCollector`: a list that comes in pages, read up to a limit.
 
 use std::io;
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::RequestError;
 
 /// Pages that are followed; more is a server that never stops.
-const MOST_PAGES: usize = 100;
+const MAX_PAGES: usize = 100;
 
 /// What all pages may hold, in bytes of JSON: far more than any model can read.
-const LARGEST: usize = 16 * 1024 * 1024;
+const MAX_LIST_SIZE: usize = 16 * 1024 * 1024;
 
 #[derive(Default)]
 pub(super) struct PageCollector {
@@ -26,14 +26,14 @@ impl PageCollector {
         if let Some(Value::Array(more)) = page.remove("tools") {
             // Counting cannot fail.
             let _counted = serde_json::to_writer(&mut self.size, &more);
-            if self.size.0 > LARGEST {
+            if self.size.0 > MAX_LIST_SIZE {
                 return Err(RequestError::ListTooLarge);
             }
             self.tools.extend(more);
         }
         self.pages += 1;
         match page.remove("nextCursor") {
-            Some(Value::String(_)) if self.pages >= MOST_PAGES => Err(RequestError::ListTooLarge),
+            Some(Value::String(_)) if self.pages >= MAX_PAGES => Err(RequestError::ListTooLarge),
             Some(Value::String(cursor)) => Ok(Some(cursor)),
             _ => Ok(None),
         }
@@ -65,7 +65,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn pages_are_followed_to_the_last() {
+    fn page_collector_follows_cursor_to_last_page() {
         let mut listing = PageCollector::default();
         let next = listing.add_page(json!({"tools": [1], "nextCursor": "more"})).unwrap();
         assert_eq!(next.as_deref(), Some("more"));
@@ -74,17 +74,17 @@ mod tests {
     }
 
     #[test]
-    fn a_list_without_an_end_is_given_up_on() {
+    fn page_collector_stops_at_max_pages() {
         let mut listing = PageCollector::default();
         let page = || json!({"tools": [], "nextCursor": "again"});
         let followed = (0..1000).take_while(|_| listing.add_page(page()).is_ok()).count();
-        assert_eq!(followed, MOST_PAGES - 1);
+        assert_eq!(followed, MAX_PAGES - 1);
     }
 
     #[test]
-    fn a_list_that_is_too_large_is_given_up_on() {
+    fn page_collector_stops_at_max_list_size() {
         let mut listing = PageCollector::default();
-        let page = || json!({"tools": ["x".repeat(LARGEST / 2)], "nextCursor": "more"});
+        let page = || json!({"tools": ["x".repeat(MAX_LIST_SIZE / 2)], "nextCursor": "more"});
         assert!(listing.add_page(page()).is_ok());
         assert!(matches!(listing.add_page(page()), Err(RequestError::ListTooLarge)));
         assert_eq!(listing.into_tools().len(), 1, "the first page stays");

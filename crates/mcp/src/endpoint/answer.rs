@@ -15,7 +15,7 @@ use super::grant::GrantState;
 /// How long the very first set may be waited for: SDKs give up after 2 s.
 const FIRST_FETCH_TIMEOUT: Duration = Duration::from_millis(1500);
 /// What is told of a set that does not expire when there is no leash.
-const NO_EXPIRY: Duration = Duration::from_secs(3600);
+const DEFAULT_ADVERTISED_EXPIRY: Duration = Duration::from_secs(3600);
 
 /// The set to answer with. From memory, unless there has never been one: whoever runs the session refreshes ahead.
 ///
@@ -27,7 +27,7 @@ pub(super) async fn current_credentials(grant: &GrantState, now: SystemTime) -> 
             Some(served) => served,
             None => fetch_first(grant).await?,
         };
-        grant.note_given(current.id);
+        grant.record_served(current.id);
         if grant.account.served().is_some_and(|now| now.id == current.id) {
             return Ok(grant.rotation_hold.select(current, now));
         }
@@ -63,7 +63,7 @@ fn advertised_expiry_at(expiry: Expiry, advertised_expiry: AdvertisedExpiry, now
     let real = expiry.instant();
     let advertised = match advertised_expiry {
         AdvertisedExpiry::AtMost(leash) => now + leash,
-        AdvertisedExpiry::Actual => real.unwrap_or(now + NO_EXPIRY),
+        AdvertisedExpiry::Actual => real.unwrap_or(now + DEFAULT_ADVERTISED_EXPIRY),
     };
     Expiry::At(real.map_or(advertised, |real| real.min(advertised)))
 }
@@ -95,7 +95,7 @@ mod tests {
     use valetkey_core::testing::ManualClock;
 
     #[test]
-    fn the_told_expiry_is_the_nearer_of_the_real_one_and_the_leash() {
+    fn advertised_expiry_is_the_earlier_of_limit_and_actual_expiry() {
         let now = ManualClock::new().now();
         let minute = Duration::from_secs(60);
         let limit = AdvertisedExpiry::AtMost(4 * minute);

@@ -1,4 +1,4 @@
-//! `Burst`: no rotation in the middle of a burst of requests.
+//! `RotationHold`: no rotation in the middle of a burst of requests.
 //!
 //! Some programs read the key, the secret and the token one by one, asking the endpoint each time. If the set changed
 //! in between they would sign with parts of two sets. So requests that follow each other closely get the same set,
@@ -17,29 +17,29 @@ const MAX_BURST_GAP: Duration = Duration::from_secs(1);
 const MAX_ROTATION_HOLD: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
-pub(super) struct Burst(Mutex<Option<Held>>);
+pub(super) struct RotationHold(Mutex<Option<HeldCredentials>>);
 
-struct Held {
+struct HeldCredentials {
     served: ServedSet,
     last_request: Instant,
     /// When a newer set was first held back.
     superseded_at: Option<Instant>,
 }
 
-impl Burst {
+impl RotationHold {
     /// Chooses what to answer now that the account's current set is `current`.
     pub(super) fn select(&self, current: ServedSet, now: SystemTime) -> Credentials {
         let requested_at = Instant::now();
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(held) = held.as_mut()
-            && held.holds_back(&current, requested_at, now)
+            && held.should_hold(&current, requested_at, now)
         {
             held.superseded_at.get_or_insert(requested_at);
             held.last_request = requested_at;
             return held.served.credentials.clone();
         }
         // What is kept is the clone, which is counted: a thread holds few sets uncounted.
-        *held = Some(Held { served: current.clone(), last_request: requested_at, superseded_at: None });
+        *held = Some(HeldCredentials { served: current.clone(), last_request: requested_at, superseded_at: None });
         current.credentials
     }
 
@@ -49,8 +49,8 @@ impl Burst {
     }
 }
 
-impl Held {
-    fn holds_back(&self, current: &ServedSet, requested_at: Instant, now: SystemTime) -> bool {
+impl HeldCredentials {
+    fn should_hold(&self, current: &ServedSet, requested_at: Instant, now: SystemTime) -> bool {
         current.id.renews(self.served.id)
             && requested_at.duration_since(self.last_request) < MAX_BURST_GAP
             && self.superseded_at.is_none_or(|since| requested_at.duration_since(since) < MAX_ROTATION_HOLD)
@@ -91,8 +91,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_rotation_waits_for_the_end_of_a_burst_but_not_longer_than_five_seconds() {
-        let (burst, session, now) = (Burst::default(), rotating_session().await, ManualClock::new().now());
+    async fn rotation_hold_during_burst_ends_after_max_hold() {
+        let (burst, session, now) = (RotationHold::default(), rotating_session().await, ManualClock::new().now());
         let (old, new) = (current_credentials(&session), refresh_and_get(&session).await);
         assert!(has_key_of(&burst.select(old.clone(), now), &old));
         for _ in 0..10 {
@@ -104,8 +104,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_or_the_end_of_a_call_lets_the_new_set_through() {
-        let (burst, session, now) = (Burst::default(), rotating_session().await, ManualClock::new().now());
+    async fn rotation_hold_after_gap_or_release_selects_current() {
+        let (burst, session, now) = (RotationHold::default(), rotating_session().await, ManualClock::new().now());
         let (old, new) = (current_credentials(&session), refresh_and_get(&session).await);
         burst.select(old.clone(), now);
         advance(MAX_BURST_GAP).await;
@@ -117,8 +117,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_set_that_was_cleared_is_not_held_on_to_in_any_burst() {
-        let (burst, session, now) = (Burst::default(), rotating_session().await, ManualClock::new().now());
+    async fn rotation_hold_cleared_credentials_are_not_held() {
+        let (burst, session, now) = (RotationHold::default(), rotating_session().await, ManualClock::new().now());
         burst.select(current_credentials(&session), now);
         session.clear();
         session.set_credentials(canary_credentials()).unwrap();
@@ -127,8 +127,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_set_by_hand_may_be_somebody_elses_and_is_answered_at_once() {
-        let (burst, session, now) = (Burst::default(), rotating_session().await, ManualClock::new().now());
+    async fn rotation_hold_manually_set_credentials_replace_held_at_once() {
+        let (burst, session, now) = (RotationHold::default(), rotating_session().await, ManualClock::new().now());
         burst.select(current_credentials(&session), now);
         session.set_credentials(canary_credentials()).unwrap();
         let after = current_credentials(&session);
@@ -136,8 +136,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_set_that_was_reported_rejected_is_not_held_on_to() {
-        let (burst, session, now) = (Burst::default(), rotating_session().await, ManualClock::new().now());
+    async fn rotation_hold_rejected_credentials_are_not_held() {
+        let (burst, session, now) = (RotationHold::default(), rotating_session().await, ManualClock::new().now());
         let rejected = current_credentials(&session);
         burst.select(rejected.clone(), now);
         session.report_rejected(session.default_account(), rejected.credentials.access_key_id());

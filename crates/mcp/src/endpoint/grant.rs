@@ -11,7 +11,7 @@ use uuid::Uuid;
 use valetkey_core::{Credentials, SessionAccount, SetId};
 
 use super::AdvertisedExpiry;
-use super::burst::Burst;
+use super::burst::RotationHold;
 use super::server::{CREDENTIALS_PATH, EndpointServer};
 use crate::Redactor;
 
@@ -33,15 +33,15 @@ pub(super) struct GrantState {
     pub(super) account: SessionAccount,
     pub(super) holder: String,
     pub(super) advertised_expiry: AdvertisedExpiry,
-    pub(super) rotation_hold: Burst,
+    pub(super) rotation_hold: RotationHold,
     pub(super) requests: Semaphore,
-    served: Mutex<Given>,
+    served: Mutex<ServedVersions>,
     redactor: Option<Arc<Redactor>>,
 }
 
 /// Which credentials the reader got, and may have cached since.
 #[derive(Default)]
-struct Given {
+struct ServedVersions {
     first: Option<SetId>,
     /// Others came later that do not renew the first.
     mixed: bool,
@@ -63,13 +63,13 @@ impl Grant {
             account,
             holder,
             advertised_expiry: leash,
-            rotation_hold: Burst::default(),
+            rotation_hold: RotationHold::default(),
             requests: Semaphore::new(MAX_REQUESTS_PER_GRANT),
             served: Mutex::default(),
             redactor,
         });
         if let Some(redactor) = &state.redactor {
-            redactor.learn_grant(state.id, &token);
+            redactor.add_grant(state.id, &token);
         }
         server.register(Arc::clone(&state));
         Self { server: Arc::clone(server), state, token: token.into() }
@@ -114,7 +114,7 @@ impl Drop for Grant {
     fn drop(&mut self) {
         self.server.revoke(self.state.id);
         if let Some(redactor) = &self.state.redactor {
-            redactor.forget_grant(self.state.id);
+            redactor.remove_grant(self.state.id);
         }
     }
 }
@@ -126,13 +126,13 @@ impl GrantState {
     }
 
     /// Notes that the reader is about to get the credentials `id`.
-    pub(super) fn note_given(&self, id: SetId) {
+    pub(super) fn record_served(&self, id: SetId) {
         let mut served = self.lock_served();
         let first = *served.first.get_or_insert(id);
         served.mixed |= !is_same_or_renewal(first, id);
     }
 
-    fn lock_served(&self) -> MutexGuard<'_, Given> {
+    fn lock_served(&self) -> MutexGuard<'_, ServedVersions> {
         self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

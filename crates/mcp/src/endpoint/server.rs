@@ -83,7 +83,7 @@ impl EndpointServer {
         let id = Uuid::try_parse(path.strip_prefix(CREDENTIALS_PATH)?).ok()?;
         let entry = self.grants().get(&id).cloned()?;
         let token = headers.get(AUTHORIZATION).and_then(|token| token.to_str().ok());
-        if token.is_some_and(|token| entry.admits(token)) {
+        if token.is_some_and(|token| entry.verify_token(token)) {
             return Some(entry);
         }
         let denied = Error::new(ErrorKind::Denied, "asked with a token that is not the grant's");
@@ -125,11 +125,11 @@ async fn reject_unexpected_requests(State(server): State<Weak<EndpointServer>>, 
         refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
         return refused;
     }
-    let Ok(_permit) = server.requests.try_acquire() else { return too_many() };
+    let Ok(_permit) = server.requests.try_acquire() else { return too_many_requests_response() };
     next.run(request).await
 }
 
-fn too_many() -> Response {
+fn too_many_requests_response() -> Response {
     error_response(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "too many requests at a time")
 }
 
@@ -140,7 +140,7 @@ async fn serve_credentials(State(server): State<Weak<EndpointServer>>, uri: Uri,
     let Some(entry) = server.lookup(uri.path(), &headers) else {
         return error_response(StatusCode::FORBIDDEN, "Forbidden", "no such grant");
     };
-    let Ok(_permit) = entry.requests.try_acquire() else { return too_many() };
+    let Ok(_permit) = entry.requests.try_acquire() else { return too_many_requests_response() };
     match answer::current_credentials(&entry, server.clock.now()).await {
         Ok(credentials) => {
             entry.register_secret(&credentials);

@@ -1,4 +1,4 @@
-//! `ToolChanges`: notifies clients of changes of the list of tools, in the way of their protocol.
+//! `ToolChangeNotifier`: notifies clients of changes of the list of tools, in the way of their protocol.
 
 use std::convert::Infallible;
 

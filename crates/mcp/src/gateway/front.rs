@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use valetkey_core::SessionContext;
 
-use super::Parts;
+use super::GatewayInner;
 use super::changes::{ToolChangeNotifier, accepted_filter};
 
 /// The beginning of the instructions; the accounts follow.
@@ -23,12 +23,12 @@ AWS credentials for this session; every tool runs with them, also tools of serve
 never returned: `get_aws_credentials_context` shows the status of an account, without the keys. ";
 
 pub(super) struct GatewayService {
-    inner: Arc<Parts>,
+    inner: Arc<GatewayInner>,
     protocol: ProtocolHandler,
 }
 
 impl GatewayService {
-    pub(super) fn new(session: &SessionContext, inner: Arc<Parts>) -> Self {
+    pub(super) fn new(session: &SessionContext, inner: Arc<GatewayInner>) -> Self {
         let protocol = ProtocolHandler {
             instructions: format!("{INSTRUCTIONS}{}", describe_accounts(session)),
             change_notifier: ToolChangeNotifier::new(inner.host.as_ref()),
@@ -38,12 +38,12 @@ impl GatewayService {
 
     async fn fetch_content(
         &self,
-        request: Asked,
+        request: ProxiedRequest,
         context: &RequestContext<RoleServer>,
     ) -> Result<Map<String, Value>, ErrorData> {
         match request {
-            Asked::List => Ok(Map::from_iter([("tools".to_owned(), Value::Array(self.inner.list_tools().await))])),
-            Asked::Call(params) => {
+            ProxiedRequest::List => Ok(Map::from_iter([("tools".to_owned(), Value::Array(self.inner.list_tools().await))])),
+            ProxiedRequest::Call(params) => {
                 let result = self.inner.call_tool(&params.name, params.arguments, &context.ct).await;
                 match result {
                     Some(Value::Object(fields)) => Ok(fields),
@@ -56,7 +56,7 @@ impl GatewayService {
 }
 
 /// The two requests whose results are not modelled.
-enum Asked {
+enum ProxiedRequest {
     List,
     Call(Box<CallToolRequestParams>),
 }
@@ -71,8 +71,8 @@ impl Service<RoleServer> for GatewayService {
     ) -> Result<ServerResult, ErrorData> {
         self.inner.initialized.store(true, Ordering::Release);
         let proxied = match &request {
-            ClientRequest::ListToolsRequest(_) => Asked::List,
-            ClientRequest::CallToolRequest(request) => Asked::Call(Box::new(request.params.clone())),
+            ClientRequest::ListToolsRequest(_) => ProxiedRequest::List,
+            ClientRequest::CallToolRequest(request) => ProxiedRequest::Call(Box::new(request.params.clone())),
             _ => return self.protocol.handle_request(request, context).await,
         };
         let envelope = self.protocol.handle_request(request, context.clone()).await?;

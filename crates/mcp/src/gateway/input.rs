@@ -1,4 +1,4 @@
-//! `Watched`: the client's stream, whose end is told at once.
+//! `EofNotifier`: the client's stream, whose end is told at once.
 
 use std::io;
 use std::pin::Pin;

@@ -18,7 +18,7 @@ use crate::json::{JsonLineDecoder, Line, BoundedLineWriter, UnreadableMessage};
 /// Requests of one client that may be in progress at once.
 const MAX_IN_FLIGHT: usize = 256;
 
-type Reply = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+type PendingReply = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
 /// Reads on only while the client reads its responses: what it does not read does not fill memory.
 pub(super) struct ClientTransport<R, W> {
@@ -26,7 +26,7 @@ pub(super) struct ClientTransport<R, W> {
     writer: BoundedLineWriter<W>,
     in_flight: HashSet<RequestId>,
     /// A reply of the transport's own that is being written. Kept here, since `receive` may be dropped meanwhile.
-    pending_reply: Option<Reply>,
+    pending_reply: Option<PendingReply>,
 }
 
 impl<R, W> ClientTransport<R, W>
@@ -48,7 +48,7 @@ where
         let message = match line {
             Line::Message(message) => message,
             Line::Unreadable(unreadable) => {
-                self.refuse_unreadable(unreadable);
+                self.reply_unreadable(unreadable);
                 return None;
             }
         };
@@ -86,7 +86,7 @@ where
 
     /// The id of a request in progress is not taken from it by a request that cannot be read: it is found where brackets do
     /// not match, and stands for something else there.
-    fn refuse_unreadable(&mut self, UnreadableMessage { id, is_request, reason }: UnreadableMessage) {
+    fn reply_unreadable(&mut self, UnreadableMessage { id, is_request, reason }: UnreadableMessage) {
         if is_request {
             let id = id.and_then(request_id).filter(|id| !self.in_flight.contains(id));
             let lost = if id.is_none() { ", and has lost its id" } else { "" };

@@ -7,26 +7,26 @@ use std::time::Duration;
 use tokio::sync::watch;
 use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionPolicy};
 
-use super::crews::{NarrowedServerPool, Limits};
-use super::launch::Recipe;
+use super::crews::{NarrowedServerPool, NarrowedLimits};
+use super::launch::SpawnConfig;
 use super::name::NamePrefixes;
 use super::policies::ToolPolicies;
-use super::server::{Patience, Server};
+use super::server::{Timeouts, Server};
 use super::{McpHost, session_account};
 use crate::child::{HostEnvironment, Launcher, SessionDir};
-use crate::config::{ConfigFault, McpConfig};
+use crate::config::{ConfigError, McpConfig};
 use crate::endpoint::AdvertisedExpiry;
 use crate::{CredentialEndpoint, Redactor};
 
-const START_PATIENCE: Duration = Duration::from_secs(60);
+const DEFAULT_START_TIMEOUT: Duration = Duration::from_secs(60);
 /// What a person waits for a list of tools.
-const LIST_BUDGET: Duration = Duration::from_secs(5);
-const LIST_PATIENCE: Duration = Duration::from_secs(30);
+const DEFAULT_LIST_BUDGET: Duration = Duration::from_secs(5);
+const DEFAULT_LIST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Tools that wait for a deployment take long; one that is never answered must not stay for ever.
-const CALL_PATIENCE: Duration = Duration::from_secs(60 * 60);
+const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// Long enough for a model to think between two calls.
-const NARROWED_IDLE: Duration = Duration::from_secs(10 * 60);
-const NARROWED_LIMIT: usize = 16;
+const DEFAULT_NARROWED_IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+const DEFAULT_MAX_NARROWED_SESSIONS: usize = 16;
 
 /// Describes a host; made by [`McpHost::builder`].
 #[must_use]
@@ -40,8 +40,8 @@ pub struct McpHostBuilder {
     leash: AdvertisedExpiry,
     start_timeout: Duration,
     list_budget: Duration,
-    timeouts: Patience,
-    narrowed_limits: Limits,
+    timeouts: Timeouts,
+    narrowed_limits: NarrowedLimits,
 }
 
 impl McpHostBuilder {
@@ -54,10 +54,10 @@ impl McpHostBuilder {
             launcher: None,
             endpoint: None,
             leash: AdvertisedExpiry::default(),
-            start_timeout: START_PATIENCE,
-            list_budget: LIST_BUDGET,
-            timeouts: Patience { list: LIST_PATIENCE, call: CALL_PATIENCE },
-            narrowed_limits: Limits { max_sessions: NARROWED_LIMIT, idle_timeout: NARROWED_IDLE },
+            start_timeout: DEFAULT_START_TIMEOUT,
+            list_budget: DEFAULT_LIST_BUDGET,
+            timeouts: Timeouts { list: DEFAULT_LIST_TIMEOUT, call: DEFAULT_CALL_TIMEOUT },
+            narrowed_limits: NarrowedLimits { max_sessions: DEFAULT_MAX_NARROWED_SESSIONS, idle_timeout: DEFAULT_NARROWED_IDLE_TIMEOUT },
         }
     }
 
@@ -102,13 +102,13 @@ impl McpHostBuilder {
 
     /// For how many narrowed sessions servers may run at once, each with processes of its own; 16 unless said. Beyond
     /// that, the one that was not called for longest makes room, and a call is refused while all of them are busy.
-    pub fn narrowed_limit(mut self, sessions: usize) -> Self {
+    pub fn max_narrowed_sessions(mut self, sessions: usize) -> Self {
         self.narrowed_limits.max_sessions = sessions;
         self
     }
 
     /// After how long without a call the servers of a narrowed session are stopped; ten minutes unless said.
-    pub fn narrowed_idle(mut self, timeout: Duration) -> Self {
+    pub fn narrowed_idle_timeout(mut self, timeout: Duration) -> Self {
         self.narrowed_limits.idle_timeout = timeout;
         self
     }
@@ -127,13 +127,13 @@ impl McpHostBuilder {
     }
 
     /// How long a server may take to list its tools (default: 30 s).
-    pub fn list_patience(mut self, timeout: Duration) -> Self {
+    pub fn list_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.list = timeout;
         self
     }
 
     /// How long a server may take to answer a call; an hour unless said. Then the call is taken back, and fails.
-    pub fn call_patience(mut self, timeout: Duration) -> Self {
+    pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.call = timeout;
         self
     }
@@ -163,9 +163,9 @@ impl McpHostBuilder {
         tokio::task::spawn_blocking(SessionDir::remove_abandoned);
         let redactor = Arc::new(Redactor::with_clock(self.session.clock()));
         self.session.observe(&redactor);
-        self.environment.secrets().for_each(|secret| redactor.learn_secret(secret));
+        self.environment.secrets().for_each(|secret| redactor.add_secret(secret));
         let change_counter = watch::Sender::new(0);
-        let spawn_config = Arc::new(Recipe {
+        let spawn_config = Arc::new(SpawnConfig {
             driver: self.session.id(),
             environment: self.environment,
             launcher: self.launcher,
@@ -185,7 +185,7 @@ impl McpHostBuilder {
                     let spawn_config = Arc::clone(&spawn_config);
                     servers.push(Server::supervise(name, config, account, spawn_config, self.timeouts));
                 }
-                Err(error) => config_errors.push(ConfigFault { server: name, error }),
+                Err(error) => config_errors.push(ConfigError { server: name, error }),
             }
         }
         Ok(McpHost {

@@ -1,4 +1,4 @@
-//! `Catalog`: what all servers of a session offer, under names that are unique and fit every client.
+//! `ToolCatalog`: what all servers of a session offer, under names that are unique and fit every client.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn catalog_with_an_incomplete_list_keeps_what_was_read() {
+    fn catalog_incomplete_list_keeps_read_tools() {
         let incomplete = Some(Error::new(ErrorKind::Invalid, "the list has no end"));
         let listed = ToolList { tools: vec![json!({"name": "t"})], incomplete };
         let catalog = ToolCatalog::collect(&NamePrefixes::default(), [("s", Ok(listed))]);
@@ -180,14 +180,14 @@ mod tests {
     }
 
     #[test]
-    fn catalog_keeps_every_field_but_the_name() {
+    fn catalog_definition_keeps_all_fields_except_name() {
         let tool = json!({"name": "list", "inputSchema": {"type": "object"}, "x-unknown": [1]});
         let expected = json!({"name": "s3__list", "inputSchema": {"type": "object"}, "x-unknown": [1]});
         assert_eq!(collect_catalog([("s3", Ok(vec![tool]))]).tools[0].definition, expected);
     }
 
     #[test]
-    fn catalog_with_malformed_tools_keeps_the_others() {
+    fn catalog_malformed_tool_keeps_other_tools() {
         let tools = vec![json!(7), json!({"name": "a"}), json!({"inputSchema": {}}), json!({"name": "b"})];
         let catalog = collect_catalog([("s", Ok(tools)), ("other", Ok(vec![json!({"name": "c"})]))]);
         let names: Vec<_> = catalog.tools.iter().map(|tool| tool.name.as_str()).collect();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn catalog_with_a_collision_renames_and_reports_both() {
+    fn catalog_name_collision_renames_and_reports_both() {
         let catalog =
             collect_catalog([("a", Ok(vec![json!({"name": "b__c"})])), ("a__b", Ok(vec![json!({"name": "c"})]))]);
         assert_ne!(catalog.tools[0].name, catalog.tools[1].name);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn catalog_with_a_foreseen_hash_leaves_it_to_its_owner() {
+    fn catalog_claimed_hashed_name_stays_with_its_owner() {
         let foreseen = hashed_name("a", "b__c");
         let crafted = foreseen.strip_prefix("a__b__").unwrap();
         let catalog = collect_catalog([
@@ -222,7 +222,7 @@ mod tests {
 
     /// Each tool of `a__b` claims the name that the tool before it moves to: a quadratic search takes minutes for this.
     #[test]
-    fn catalog_with_chained_collisions_is_linear() {
+    fn catalog_chained_collisions_resolve_in_linear_time() {
         let mut tools = vec![json!({"name": "c"})];
         let mut name = "c".to_owned();
         for _ in 0..20_000 {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn catalog_with_a_broken_server_keeps_the_others() {
+    fn catalog_failed_server_keeps_other_servers() {
         let broken = Err(Error::new(ErrorKind::Unavailable, "down"));
         let catalog = collect_catalog([("a", broken), ("b", Ok(vec![json!({"name": "t"})]))]);
         assert_eq!((catalog.tools.len(), catalog.faults.len()), (1, 1));

@@ -1,4 +1,4 @@
-//! `Crew`: the servers that run for one narrowed session. They share its credentials and a home, and nothing with others.
+//! `ServerGroup`: the servers that run for one narrowed session. They share its credentials and a home, and nothing with others.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -11,35 +11,35 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{Error, ErrorKind, Result, SessionAccount, SessionContext};
 
-use super::launch::Recipe;
+use super::launch::SpawnConfig;
 use super::server::Server;
 
-type Servers = BTreeMap<String, Arc<Server>>;
+type ServersByName = BTreeMap<String, Arc<Server>>;
 
-pub(super) struct Crew {
+pub(super) struct ServerGroup {
     /// The session that was made for this crew, which so keeps it open. One that was handed in is its owner's to keep.
     narrowed: Option<SessionContext>,
     /// Of the session, whosever it is; tells its end.
     account: SessionAccount,
-    spawn_config: Arc<Recipe>,
+    spawn_config: Arc<SpawnConfig>,
     /// Those that were called, by name; none once it was stopped.
-    servers: Mutex<Option<Servers>>,
+    servers: Mutex<Option<ServersByName>>,
     active_calls: watch::Sender<usize>,
     /// Fires when another takes its place.
     pub(super) evicted: CancellationToken,
 }
 
-impl Crew {
+impl ServerGroup {
     pub(super) fn new(
         narrowed: Option<SessionContext>,
         account: SessionAccount,
-        spawn_config: Arc<Recipe>,
+        spawn_config: Arc<SpawnConfig>,
     ) -> Self {
         Self {
             narrowed,
             account,
             spawn_config,
-            servers: Mutex::new(Some(Servers::new())),
+            servers: Mutex::new(Some(ServersByName::new())),
             active_calls: watch::Sender::new(0),
             evicted: CancellationToken::new(),
         }
@@ -56,7 +56,7 @@ impl Crew {
     }
 
     /// Whether the session has ended.
-    pub(super) fn is_over(&self) -> bool {
+    pub(super) fn is_expired(&self) -> bool {
         self.account.is_closed()
     }
 
@@ -74,7 +74,7 @@ impl Crew {
     }
 
     pub(super) fn all_servers(&self) -> Vec<Arc<Server>> {
-        self.lock_servers().iter().flat_map(Servers::values).cloned().collect()
+        self.lock_servers().iter().flat_map(ServersByName::values).cloned().collect()
     }
 
     /// Waits until no call is under way. Cancel safe.
@@ -85,7 +85,7 @@ impl Crew {
     }
 
     /// Waits until the session has ended, or nothing was called for `time`. Cancel safe.
-    pub(super) async fn out_of_use(&self, time: Duration) {
+    pub(super) async fn wait_unused(&self, time: Duration) {
         let unused = async {
             let mut under_way = self.active_calls.subscribe();
             while under_way.wait_for(|count| *count == 0).await.is_ok() {
@@ -108,7 +108,7 @@ impl Crew {
         self.spawn_config.remove_session_dir().await;
     }
 
-    fn lock_servers(&self) -> MutexGuard<'_, Option<Servers>> {
+    fn lock_servers(&self) -> MutexGuard<'_, Option<ServersByName>> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -120,10 +120,10 @@ async fn wait_ended(account: &SessionAccount) {
 }
 
 /// A crew with a call under way: it is not stopped meanwhile, unless its session ends.
-pub(super) struct GroupLease(Arc<Crew>);
+pub(super) struct GroupLease(Arc<ServerGroup>);
 
 impl GroupLease {
-    pub(super) fn group(&self) -> &Arc<Crew> {
+    pub(super) fn group(&self) -> &Arc<ServerGroup> {
         &self.0
     }
 

@@ -1,4 +1,4 @@
-//! `Crews`: the narrowed sessions of a host that servers run for, found by session and policy.
+//! `NarrowedServerPool`: the narrowed sessions of a host that servers run for, found by session and policy.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -9,22 +9,22 @@ use valetkey_core::{
     Alias, Error, ErrorKind, PolicyDigest, Result, SessionAccount, SessionId, SessionPolicy,
 };
 
-use super::crew::{Crew, ServerLease, GroupLease};
-use super::launch::Recipe;
-use super::server::{Server, late_binding};
+use super::crew::{ServerGroup, ServerLease, GroupLease};
+use super::launch::SpawnConfig;
+use super::server::{Server, with_set_credentials_hint};
 use crate::child::SessionDir;
 
 /// How many crews there may be, and for how long one that is not called is kept.
 #[derive(Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct NarrowedLimits {
     pub(super) max_sessions: usize,
     pub(super) idle_timeout: Duration,
 }
 
 pub(super) struct NarrowedServerPool {
     /// The host's own.
-    spawn_config: Arc<Recipe>,
-    limits: Limits,
+    spawn_config: Arc<SpawnConfig>,
+    limits: NarrowedLimits,
     stop: CancellationToken,
     state: Mutex<PoolState>,
 }
@@ -32,7 +32,7 @@ pub(super) struct NarrowedServerPool {
 #[derive(Default)]
 struct PoolState {
     /// The one that was called last is the last.
-    groups: Vec<(GroupKey, Arc<Crew>)>,
+    groups: Vec<(GroupKey, Arc<ServerGroup>)>,
     /// One for each crew, which it stops in the end.
     reapers: JoinSet<()>,
 }
@@ -45,7 +45,7 @@ struct GroupKey {
 }
 
 impl NarrowedServerPool {
-    pub(super) fn new(spawn_config: Arc<Recipe>, limits: Limits) -> Self {
+    pub(super) fn new(spawn_config: Arc<SpawnConfig>, limits: NarrowedLimits) -> Self {
         Self { spawn_config, limits, stop: CancellationToken::new(), state: Mutex::default() }
     }
 
@@ -90,8 +90,8 @@ impl NarrowedServerPool {
     /// Counts a call in on a crew that is there and whose session goes on.
     fn get(&self, key: &GroupKey) -> Option<GroupLease> {
         // Under the lock: a crew that is forgotten later waits for this call.
-        let lease = self.lock_state().use_now(key)?.lease();
-        if lease.group().is_over() {
+        let lease = self.lock_state().touch(key)?.lease();
+        if lease.group().is_expired() {
             self.remove(lease.group());
             return None;
         }
@@ -99,11 +99,11 @@ impl NarrowedServerPool {
     }
 
     /// A crew for a session, narrowed if there is a policy, that has no servers yet.
-    fn create_group(&self, account: &SessionAccount, policy: Option<&SessionPolicy>) -> Result<Arc<Crew>> {
+    fn create_group(&self, account: &SessionAccount, policy: Option<&SessionPolicy>) -> Result<Arc<ServerGroup>> {
         let narrowed = policy
             .map(|policy| account.narrow(policy.clone()))
             .transpose()
-            .map_err(|error| late_binding(error, account))?;
+            .map_err(|error| with_set_credentials_hint(error, account))?;
         let account = match &narrowed {
             Some(narrowed) => narrowed.account(narrowed.default_account())?,
             None => account.clone(),
@@ -117,20 +117,20 @@ impl NarrowedServerPool {
             .map_err(directory_error)?;
         let session = account.session_id().unwrap_or(self.spawn_config.driver);
         let recipe = Arc::new(self.spawn_config.for_session(session, home));
-        Ok(Arc::new(Crew::new(narrowed, account, recipe)))
+        Ok(Arc::new(ServerGroup::new(narrowed, account, recipe)))
     }
 
     /// Takes a crew in, unless another came first, and counts a call in on it.
-    fn insert_or_get(self: &Arc<Self>, key: GroupKey, crew: Arc<Crew>) -> Result<GroupLease> {
+    fn insert_or_get(self: &Arc<Self>, key: GroupKey, crew: Arc<ServerGroup>) -> Result<GroupLease> {
         let mut open = self.lock_state();
         if self.stop.is_cancelled() {
             return Err(Error::new(ErrorKind::Unavailable, "the server was stopped"));
         }
-        if let Some(first) = open.use_now(&key) {
+        if let Some(first) = open.touch(&key) {
             return Ok(first.lease());
         }
         while open.groups.len() >= self.limits.max_sessions {
-            open.make_room()?;
+            open.evict_lru()?;
         }
         while open.reapers.try_join_next().is_some() {}
         open.reapers.spawn(reap_when_idle(
@@ -144,7 +144,7 @@ impl NarrowedServerPool {
     }
 
     /// From now on a call for the same gets another crew.
-    fn remove(&self, crew: &Arc<Crew>) {
+    fn remove(&self, crew: &Arc<ServerGroup>) {
         self.lock_state().groups.retain(|(_, known)| !Arc::ptr_eq(known, crew));
     }
 
@@ -154,9 +154,9 @@ impl NarrowedServerPool {
 }
 
 /// Waits until a crew is of no more use, lets the calls end that are under way, and stops its servers.
-async fn reap_when_idle(crews: Weak<NarrowedServerPool>, crew: Arc<Crew>, idle: Duration, stop: CancellationToken) {
+async fn reap_when_idle(crews: Weak<NarrowedServerPool>, crew: Arc<ServerGroup>, idle: Duration, stop: CancellationToken) {
     let done = async {
-        crew.out_of_use(idle).await;
+        crew.wait_unused(idle).await;
         if let Some(crews) = crews.upgrade() {
             crews.remove(&crew);
         }
@@ -170,14 +170,14 @@ async fn reap_when_idle(crews: Weak<NarrowedServerPool>, crew: Arc<Crew>, idle: 
 }
 
 impl PoolState {
-    fn use_now(&mut self, key: &GroupKey) -> Option<Arc<Crew>> {
+    fn touch(&mut self, key: &GroupKey) -> Option<Arc<ServerGroup>> {
         let at = self.groups.iter().position(|(known, _)| known == key)?;
         self.groups[at..].rotate_left(1);
         self.groups.last().map(|(_, crew)| Arc::clone(crew))
     }
 
     /// The crew that was not called for longest goes. Its keeper has it, and stops it.
-    fn make_room(&mut self) -> Result<()> {
+    fn evict_lru(&mut self) -> Result<()> {
         let unused = self.groups.iter().position(|(_, crew)| !crew.is_busy());
         let unused = unused.ok_or_else(|| {
             Error::new(ErrorKind::Throttled, "servers are busy for as many narrowed sessions as there may be")

@@ -25,7 +25,7 @@ pub(super) fn normalize_definition(definition: Value) -> Result<(String, Value),
     if let Some(output) = fields.remove("outputSchema").and_then(normalize_object_schema) {
         fields.insert("outputSchema".to_owned(), output);
     }
-    mend_optional(&mut fields);
+    remove_invalid_optional_fields(&mut fields);
     Ok((name, Value::Object(fields)))
 }
 
@@ -40,7 +40,7 @@ fn normalize_object_schema(schema: Value) -> Option<Value> {
     }
     fields.insert("type".to_owned(), json!("object"));
     for field in ["required", "properties"] {
-        keep_if(&mut fields, field, |value| !value.is_null());
+        remove_unless(&mut fields, field, |value| !value.is_null());
     }
     let is_text_list = |value: &Value| value.as_array().is_some_and(|list| list.iter().all(Value::is_string));
     if !fields.get("required").is_none_or(is_text_list) {
@@ -48,14 +48,14 @@ fn normalize_object_schema(schema: Value) -> Option<Value> {
     }
     match fields.get_mut("properties") {
         None => {}
-        Some(Value::Object(properties)) => mend_properties(properties)?,
+        Some(Value::Object(properties)) => normalize_properties(properties)?,
         Some(_) => return None,
     }
     Some(Value::Object(fields))
 }
 
 /// `true` and `null` allow anything, which clients want written as an object. `None` for what is no schema.
-fn mend_properties(properties: &mut Map<String, Value>) -> Option<()> {
+fn normalize_properties(properties: &mut Map<String, Value>) -> Option<()> {
     for property in properties.values_mut() {
         match property {
             Value::Object(_) => {}
@@ -68,18 +68,18 @@ fn mend_properties(properties: &mut Map<String, Value>) -> Option<()> {
 }
 
 /// Leaves out optional fields of a wrong type, which say nothing.
-fn mend_optional(fields: &mut Map<String, Value>) {
+fn remove_invalid_optional_fields(fields: &mut Map<String, Value>) {
     for field in ["title", "description"] {
-        keep_if(fields, field, Value::is_string);
+        remove_unless(fields, field, Value::is_string);
     }
     for field in ["annotations", "_meta", "execution"] {
-        keep_if(fields, field, Value::is_object);
+        remove_unless(fields, field, Value::is_object);
     }
-    keep_if(fields, "icons", |icons| icons.as_array().is_some_and(|icons| icons.iter().all(is_icon)));
+    remove_unless(fields, "icons", |icons| icons.as_array().is_some_and(|icons| icons.iter().all(is_icon)));
     if let Some(Value::Object(annotations)) = fields.get_mut("annotations") {
-        keep_if(annotations, "title", Value::is_string);
+        remove_unless(annotations, "title", Value::is_string);
         for hint in ["readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"] {
-            keep_if(annotations, hint, Value::is_boolean);
+            remove_unless(annotations, hint, Value::is_boolean);
         }
     }
 }
@@ -89,7 +89,7 @@ fn is_icon(icon: &Value) -> bool {
 }
 
 /// Removes a field unless it `is_valid`. The order of the others stays.
-fn keep_if(fields: &mut Map<String, Value>, field: &str, is_valid: impl Fn(&Value) -> bool) {
+fn remove_unless(fields: &mut Map<String, Value>, field: &str, is_valid: impl Fn(&Value) -> bool) {
     if fields.get(field).is_some_and(|value| !is_valid(value)) {
         fields.shift_remove(field);
     }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn definition_that_is_valid_stays_as_it_came() {
+    fn definition_valid_is_unchanged() {
         let valid = json!({
             "name": "list", "title": "T", "description": "d",
             "inputSchema": {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "x": [1]},
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn definition_with_unambiguous_errors_is_mended() {
+    fn definition_unambiguous_error_is_normalized() {
         let empty = json!({"name": "t", "inputSchema": {"type": "object"}});
         for definition in [
             json!({"name": "t"}),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn definition_with_ambiguous_errors_is_refused() {
+    fn definition_ambiguous_error_is_refused() {
         for definition in [
             json!("t"),
             json!({}),

@@ -22,7 +22,7 @@ use crate::{CredentialEndpoint, Redactor};
 use super::server::quote_stderr;
 
 /// What every server of a host is started with.
-pub(super) struct Recipe {
+pub(super) struct SpawnConfig {
     pub(super) driver: SessionId,
     pub(super) environment: HostEnvironment,
     pub(super) launcher: Option<Launcher>,
@@ -44,7 +44,7 @@ pub(super) struct SpawnedServer {
     pub(super) grant: Option<Grant>,
 }
 
-impl Recipe {
+impl SpawnConfig {
     /// The same for servers of another session, which has a home of its own.
     pub(super) fn for_session(&self, session: SessionId, home: SessionDir) -> Self {
         Self {
@@ -78,7 +78,7 @@ impl Recipe {
         let mut attempted = *handshake;
         loop {
             let grant = (config.delivery == Delivery::Endpoint)
-                .then(|| self.endpoint.masked_by(&self.redactor).grant(account.clone(), name, self.advertised_expiry));
+                .then(|| self.endpoint.with_redactor(&self.redactor).grant(account.clone(), name, self.advertised_expiry));
             let keys = match config.delivery {
                 Delivery::Env => account.credentials().await.ok(),
                 Delivery::Endpoint | Delivery::None => None,
@@ -140,8 +140,8 @@ impl Recipe {
         let pairs = || named.iter().map(|(key, value)| (key, value));
         let environment = ChildEnvironment::new(&self.environment, pairs()).isolate(&self.session_dir);
         let environment = match config.home {
-            HomeFolder::Session => environment.at_home(&self.session_dir),
-            HomeFolder::User => environment.in_tmp(&self.session_dir),
+            HomeFolder::Session => environment.with_home(&self.session_dir),
+            HomeFolder::User => environment.with_tmp_dir(&self.session_dir),
         };
         let mut environment = environment.with_region(Some(&server_region(account, &named)));
         if config.delivery == Delivery::None {

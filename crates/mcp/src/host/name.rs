@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 /// Clients allow 64 characters, in which they count a prefix of their own: `mcp__` and the name under which they know the
 /// gateway.
 const MAX_PREFIXED_NAME_LEN: usize = 64 - "mcp__valetkey__".len();
-const HASH: usize = 8;
+const HASH_LEN: usize = 8;
 /// What is kept at least of a server's name beside a long tool name.
 const MIN_SERVER_LEN: usize = 8;
 
@@ -48,7 +48,7 @@ impl NamePrefixes {
 
 /// The name of `tool` of `server` with its hash, which no other pair has.
 pub(super) fn hashed_name(server: &str, tool: &str) -> String {
-    let available = MAX_PREFIXED_NAME_LEN - "__".len() - "_".len() - HASH;
+    let available = MAX_PREFIXED_NAME_LEN - "__".len() - "_".len() - HASH_LEN;
     let (mut server_part, mut tool_part) = (sanitize(server), sanitize(tool));
     server_part.truncate(available.saturating_sub(tool_part.len()).max(MIN_SERVER_LEN));
     tool_part.truncate(available - server_part.len());
@@ -57,7 +57,7 @@ pub(super) fn hashed_name(server: &str, tool: &str) -> String {
 
 fn short_hash(parts: &[&str]) -> String {
     let digest = parts.iter().fold(Sha256::new(), |digest, part| digest.chain_update(part)).finalize();
-    digest.iter().take(HASH / 2).map(|byte| format!("{byte:02x}")).collect()
+    digest.iter().take(HASH_LEN / 2).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// One ASCII character for each character, so that cutting never splits one.
@@ -74,13 +74,13 @@ mod tests {
     }
 
     #[test]
-    fn names_that_fit_stay_readable() {
+    fn prefixed_name_that_fits_has_no_hash() {
         assert_eq!(prefixed_name("aws-api", "call_aws"), "aws-api__call_aws");
         assert_eq!(prefixed_name("example.notes", "echo"), "example_notes__echo", "a dot costs no hash");
     }
 
     #[test]
-    fn names_leave_room_for_the_clients_prefix() {
+    fn prefixed_name_leaves_room_for_client_prefix() {
         for (server, tool) in [
             ("s".repeat(80), "t".repeat(80)),
             ("サーバー".repeat(20), "t".to_owned()),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_alike_after_sanitizing_have_distinct_names() {
+    fn prefixed_name_of_servers_sanitized_alike_is_distinct() {
         let prefixes = NamePrefixes::new(["a b", "a.b", "c"].into_iter());
         assert_ne!(prefixes.name("a b", "t"), prefixes.name("a.b", "t"));
         assert_eq!(prefixes.name("c", "t"), "c__t");
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn names_cut_have_their_server_as_owner() {
+    fn may_own_truncated_name_matches_its_server_only() {
         let server = "example.cost-explorer-and-budgets-mcp-server.v2";
         let prefixes = NamePrefixes::new([server, "other"].into_iter());
         for tool in ["whoami", "t"] {

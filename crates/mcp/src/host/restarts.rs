@@ -8,25 +8,25 @@ use valetkey_core::{Error, ErrorKind, Result};
 const BASE_DELAY: Duration = Duration::from_millis(500);
 const MAX_DELAY: Duration = Duration::from_secs(60);
 /// After this many failures in a row, only the longest pause is tried.
-const CIRCUIT: u32 = 5;
+const MAX_DELAY_AFTER_FAILURES: u32 = 5;
 
 /// Failures in a row, and the pause they cost: none for the first, then doubling from half a second, a minute from the
 /// fifth on.
 #[derive(Debug, Default)]
-pub(super) struct Restarts {
+pub(super) struct RestartBackoff {
     failures: u32,
     not_before: Option<Instant>,
     /// Of the last failure.
     last_error: String,
 }
 
-impl Restarts {
+impl RestartBackoff {
     pub(super) fn record_failure(&mut self, cause: impl Into<String>) {
         self.last_error = cause.into();
         self.failures += 1;
         let pause = match self.failures {
             1 => Duration::ZERO,
-            failures if failures < CIRCUIT => BASE_DELAY * 2_u32.pow(failures - 2),
+            failures if failures < MAX_DELAY_AFTER_FAILURES => BASE_DELAY * 2_u32.pow(failures - 2),
             _ => MAX_DELAY,
         };
         self.not_before = Some(Instant::now() + pause);
@@ -56,8 +56,8 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_failure_is_free_then_pauses_double_up_to_a_minute_and_success_forgets() {
-        let mut restarts = Restarts::default();
+    async fn restart_backoff_doubles_to_max_delay_and_reset_clears_it() {
+        let mut restarts = RestartBackoff::default();
         let mut pauses = Vec::new();
         for _ in 0..6 {
             restarts.record_failure("it ended");

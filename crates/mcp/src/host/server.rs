@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Error, ErrorKind, Result, SessionAccount};
 
-use super::launch::Recipe;
+use super::launch::SpawnConfig;
 use crate::child::Delivery;
 use crate::config::ServerConfig;
 use crate::connection::RequestError;
@@ -32,7 +32,7 @@ use tools::ToolCache;
 
 /// How long answers of a server that runs are waited for.
 #[derive(Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct Timeouts {
     pub(super) list: Duration,
     pub(super) call: Duration,
 }
@@ -50,7 +50,7 @@ type CallRequest = oneshot::Sender<Result<CallGuard>>;
 
 pub(super) struct Server {
     shared: Arc<ServerShared>,
-    timeouts: Patience,
+    timeouts: Timeouts,
     call_requests: mpsc::Sender<CallRequest>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -61,7 +61,7 @@ struct ServerShared {
     name: String,
     config: ServerConfig,
     account: SessionAccount,
-    spawn_config: Arc<Recipe>,
+    spawn_config: Arc<SpawnConfig>,
     tool_cache: ToolCache,
     status: Mutex<ServerStatus>,
 }
@@ -77,8 +77,8 @@ impl Server {
         name: String,
         config: ServerConfig,
         account: SessionAccount,
-        recipe: Arc<Recipe>,
-        timeouts: Patience,
+        recipe: Arc<SpawnConfig>,
+        timeouts: Timeouts,
     ) -> Self {
         let tools = ToolCache::new(recipe.change_counter.clone());
         let shared = Arc::new(ServerShared { name, config, account, spawn_config: recipe, tool_cache: tools, status: Mutex::default() });
@@ -97,7 +97,7 @@ impl Server {
     }
 
     /// The same server, in `account` and as `recipe` says: another process, which has nothing of this one's.
-    pub(super) fn clone_for(&self, account: SessionAccount, recipe: Arc<Recipe>) -> Self {
+    pub(super) fn clone_for(&self, account: SessionAccount, recipe: Arc<SpawnConfig>) -> Self {
         let ServerShared { name, config, .. } = &*self.shared;
         Self::supervise(name.clone(), config.clone(), account, recipe, self.timeouts)
     }
@@ -119,9 +119,9 @@ impl Server {
     }
 
     /// The tools for a catalog, after at most `budget`: as they are then known, and why there may be others.
-    pub(super) async fn tools_within(&self, budget: Duration) -> Result<ToolList> {
+    pub(super) async fn list_tools_within(&self, budget: Duration) -> Result<ToolList> {
         tokio::select! {
-            () = self.shared.tool_cache.listed_within(budget) => {}
+            () = self.shared.tool_cache.wait_listed_within(budget) => {}
             () = self.call_requests.closed() => return Err(self.shared.stopped_error()),
         }
         self.shared.tool_cache.deliver_current()
@@ -133,11 +133,11 @@ impl Server {
             () = self.shared.tool_cache.wait_listed() => {}
             () = self.call_requests.closed() => return Err(self.shared.stopped_error()),
         }
-        self.known_tools()
+        self.cached_tools()
     }
 
     /// The tools as they are known now.
-    pub(super) fn known_tools(&self) -> Result<ToolList> {
+    pub(super) fn cached_tools(&self) -> Result<ToolList> {
         self.shared.tool_cache.current()
     }
 
@@ -156,7 +156,7 @@ impl Server {
         let answer = call.connection().call_tool(tool, arguments, &cancel);
         match with_timeout(self.config().call_timeout.unwrap_or(self.timeouts.call), answer, &cancel).await {
             Ok(result) => {
-                call.answered();
+                call.mark_served();
                 Ok(result)
             }
             Err(error) => Err(self.shared.to_error(error, &call).await),
@@ -241,7 +241,7 @@ impl ServerShared {
             Err(error) => {
                 self.account.record(AuditEvent::Deny, &self.name, Some(&error));
                 tracing::info!(server = %self.name, account = %self.account.alias(), %error, "no credentials for a call");
-                Err(late_binding(error, &self.account))
+                Err(with_set_credentials_hint(error, &self.account))
             }
         }
     }
@@ -272,7 +272,7 @@ pub(super) fn cancelled_error() -> Error {
 /// Adds what to do about missing credentials, and who must do it. A tool helps where a session, or the source of a role,
 /// was given nothing. Where a provider has nothing to give, only the person who configured it can help: keys that a model
 /// sets would belong to another account.
-pub(super) fn late_binding(error: Error, account: &SessionAccount) -> Error {
+pub(super) fn with_set_credentials_hint(error: Error, account: &SessionAccount) -> Error {
     if account.is_cleared() {
         return error.with_next_step(
             "call `set_aws_credentials_context`, or `refresh_aws_credentials` for an account that is configured; then \

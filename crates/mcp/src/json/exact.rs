@@ -22,7 +22,7 @@ pub(super) fn mark_numbers(text: &str) -> Option<String> {
         match byte {
             b'"' => at = find_string_end(bytes, at),
             b'-' | b'0'..=b'9' => {
-                let end = number_end(bytes, at);
+                let end = find_number_end(bytes, at);
                 if !is_exact(&text[at..end]) {
                     let out = marked.get_or_insert_default();
                     out.push_str(&text[copied..at]);
@@ -51,7 +51,7 @@ fn find_string_end(bytes: &[u8], start: usize) -> usize {
     bytes.len()
 }
 
-fn number_end(bytes: &[u8], start: usize) -> usize {
+fn find_number_end(bytes: &[u8], start: usize) -> usize {
     let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
     start + bytes[start..].iter().take_while(|byte| is_part(byte)).count()
 }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_any_length_are_written_as_read() {
+    fn write_exact_number_of_any_length_is_unchanged() {
         for text in [
             r#"{"z":12345678901234567890123,"a":[0.1,-0.30000000000000004441,1e400,1.10,1E5,-0]}"#,
             r#"{"text":"12345678901234567890123 \" 1e400 é\n","":1}"#,
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn common_numbers_are_not_marked() {
+    fn mark_numbers_without_inexact_number_returns_none() {
         assert!(mark_numbers(r#"{"a":[1,-2,0.5,123456789012345],"b":"99999999999999999999"}"#).is_none());
     }
 
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_that_resemble_the_mark_stay_strings() {
+    fn write_exact_string_resembling_mark_stays_a_string() {
         for text in [r#""exact-number-0:12345678901234567890123""#, r#""\"""#, r#""""#] {
             assert_eq!(round_trip(text), text);
         }
@@ -204,7 +204,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn valid_json_is_written_as_read(whole in "(0|[1-9][0-9]{0,40})", fraction in "[0-9]{1,30}", text in "\\PC{0,20}") {
+        fn write_exact_valid_json_is_unchanged(whole in "(0|[1-9][0-9]{0,40})", fraction in "[0-9]{1,30}", text in "\\PC{0,20}") {
             let string = serde_json::to_string(&text).unwrap();
             let json = format!("{{\"a\":{whole},\"b\":[-{whole}.{fraction},{string}],\"c\":{whole}e-{whole}}}");
             prop_assert_eq!(round_trip(&json), json);

@@ -1,4 +1,4 @@
-//! `JsonLines`: messages from a program that may print anything else in between. Noise is skipped; a message that cannot be
+//! `JsonLineDecoder`: messages from a program that may print anything else in between. Noise is skipped; a message that cannot be
 //! read is reported, with its id if it has one left, so that no caller waits for it.
 
 use std::io;
@@ -9,10 +9,10 @@ use tokio_util::codec::Decoder;
 
 use super::exact::mark_numbers;
 use super::repair::repair_text;
-use super::scan::{Meant, Scan};
+use super::scan::{Meant, LineScanner};
 
 /// The longest line that is read, in bytes.
-const MAX_LINE: usize = 16 * 1024 * 1024;
+const MAX_LINE_LEN: usize = 16 * 1024 * 1024;
 
 /// What a line holds.
 #[derive(Debug, PartialEq)]
@@ -39,7 +39,7 @@ pub(crate) struct UnreadableMessage {
 pub(crate) struct JsonLineDecoder {
     /// How much of the buffer was scanned and holds no end of line.
     scanned: usize,
-    scanner: Scan,
+    scanner: LineScanner,
     /// In the middle of a line that is too long.
     is_dropping: bool,
 }
@@ -59,7 +59,7 @@ impl Decoder for JsonLineDecoder {
         }
         self.scanner.push(&buffer[self.scanned..]);
         self.scanned = buffer.len();
-        if self.is_dropping || self.scanned > MAX_LINE {
+        if self.is_dropping || self.scanned > MAX_LINE_LEN {
             buffer.advance(self.scanned);
             (self.scanned, self.is_dropping) = (0, true);
         }
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_with_noise_between_yield_the_messages() {
+    fn line_decoder_noise_between_messages_is_skipped() {
         let expected = [Line::Message(json!({"a": 1})), Line::Message(json!({"b": "\n"}))];
         let text = b"Hello!\n\n[1]\n\xff\xfe\n{\"a\": 1}\r\n{\"a\": \n \"text\"\n{\"b\": \"\\n\"}";
         assert_eq!(decode_all(&[text]), expected);
@@ -145,13 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn lines_with_halves_of_pairs_are_repaired() {
+    fn line_decoder_lone_surrogate_is_repaired() {
         let text = br#"{"id":1,"result":{"text":"a\ud83d"}}"#;
         assert_eq!(decode_all(&[text]), [Line::Message(json!({"id": 1, "result": {"text": "a\u{fffd}"}}))]);
     }
 
     #[test]
-    fn lines_unreadable_are_reported_by_id() {
+    fn line_decoder_unreadable_message_is_reported_by_id() {
         let deep = format!(r#"{{"id":"x","result":{}}}"#, "[".repeat(200));
         for (text, id, is_request) in [
             (r#"{"id":1,"result":{"value":NaN}}"#, json!(1), false),
@@ -178,8 +178,8 @@ mod tests {
     }
 
     #[test]
-    fn line_too_long_is_reported_and_the_next_read() {
-        let long = vec![b' '; MAX_LINE + 1];
+    fn line_decoder_overlong_line_is_reported_and_next_read() {
+        let long = vec![b' '; MAX_LINE_LEN + 1];
         for chunks in [
             [&b"{\"id\":4,\"result\":{"[..], &long, b"}}\n{\"b\": 2}\n"],
             [b"{\"result\":{", &long, b"},\"id\":4}\n{\"b\": 2}\n"],

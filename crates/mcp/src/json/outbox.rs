@@ -1,4 +1,4 @@
-//! `Outbox`: the lines that are on their way to a peer, bounded in number.
+//! `BoundedLineWriter`: the lines that are on their way to a peer, bounded in number.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::write_exact;
 
 /// How many lines may wait for a peer that does not read.
-const MAX_WAITING: usize = 64;
+const MAX_PENDING_LINES: usize = 64;
 
 /// A peer's input. Clones share it.
 pub(crate) struct BoundedLineWriter<W> {
@@ -56,7 +56,7 @@ impl<W: AsyncWrite + Send + Unpin> BoundedLineWriter<W> {
 
     /// Whether as many lines wait as may.
     pub(crate) fn is_full(&self) -> bool {
-        self.pending.load(Ordering::Acquire) >= MAX_WAITING
+        self.pending.load(Ordering::Acquire) >= MAX_PENDING_LINES
     }
 
     /// Waits until the peer has read on. Cancel safe.
@@ -109,10 +109,10 @@ mod tests {
     use tokio::io::{AsyncBufReadExt, BufReader};
 
     #[tokio::test]
-    async fn outbox_is_full_until_the_peer_reads() {
+    async fn line_writer_is_full_until_peer_reads() {
         let (near, far) = tokio::io::duplex(16);
         let outbox = BoundedLineWriter::new(near);
-        let sends: Vec<_> = (0..MAX_WAITING)
+        let sends: Vec<_> = (0..MAX_PENDING_LINES)
             .map(|n| {
                 assert!(!outbox.is_full());
                 tokio::spawn(outbox.send(&json!({"n": n, "text": "longer than the pipe"})))
@@ -122,7 +122,7 @@ mod tests {
         let mut lines = BufReader::new(far).lines();
         tokio::join!(outbox.wait_not_full(), async { lines.next_line().await.unwrap() });
         assert!(!outbox.is_full());
-        for n in 1..MAX_WAITING {
+        for n in 1..MAX_PENDING_LINES {
             let line = lines.next_line().await.unwrap().unwrap();
             assert!(line.starts_with(&format!("{{\"n\":{n},")), "in order: {line}");
         }
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn outbox_closed_gives_up_a_write_in_progress() {
+    async fn line_writer_close_aborts_write_in_progress() {
         let (near, _far) = tokio::io::duplex(16);
         let outbox = BoundedLineWriter::new(near);
         let sending = tokio::spawn(outbox.send(&json!("x".repeat(1 << 20))));

@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-const HIGH: std::ops::Range<u16> = 0xD800..0xDC00;
-const LOW: std::ops::Range<u16> = 0xDC00..0xE000;
+const HIGH_SURROGATES: std::ops::Range<u16> = 0xD800..0xDC00;
+const LOW_SURROGATES: std::ops::Range<u16> = 0xDC00..0xE000;
 
 /// The text with U+FFFD in place of each half of a surrogate pair and each byte that is not UTF-8.
 pub(super) fn repair_text(line: &[u8]) -> String {
@@ -16,12 +16,12 @@ pub(super) fn repair_text(line: &[u8]) -> String {
         rest = &rest[at..];
         let taken = match parse_unicode_escape(rest) {
             Some(unit)
-                if HIGH.contains(&unit) && parse_unicode_escape(&rest[6..]).is_some_and(|low| LOW.contains(&low)) =>
+                if HIGH_SURROGATES.contains(&unit) && parse_unicode_escape(&rest[6..]).is_some_and(|low| LOW_SURROGATES.contains(&low)) =>
             {
                 repaired.push_str(&rest[..12]);
                 12
             }
-            Some(unit) if HIGH.contains(&unit) || LOW.contains(&unit) => {
+            Some(unit) if HIGH_SURROGATES.contains(&unit) || LOW_SURROGATES.contains(&unit) => {
                 repaired.push_str("\\ufffd");
                 6
             }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn repair_replaces_halves_of_pairs_only() {
+    fn repair_text_replaces_lone_surrogates_only() {
         for (text, repaired) in [
             (r#""\ud83d""#, r#""\ufffd""#),
             (r#""\ude00 \ud83d x""#, r#""\ufffd \ufffd x""#),

@@ -1,4 +1,4 @@
-//! `Scan`: counts what a line of JSON holds, and finds out what it is meant as, before anything is parsed.
+//! `LineScanner`: counts what a line of JSON holds, and finds out what it is meant as, before anything is parsed.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ const MAX_NODES: usize = 1_000_000;
 /// The deepest nesting; the parser's own limit.
 const MAX_DEPTH: usize = 127;
 /// The longest id, and the longest key that is compared.
-const MAX_TOKEN: usize = 128;
+const MAX_TOKEN_LEN: usize = 128;
 /// How much of the end of a line is kept: enough for an id and what surrounds it.
 const MAX_TAIL: usize = 256;
 
@@ -35,7 +35,7 @@ pub(super) struct Meant {
 /// Reads the bytes of a line as they come, in pieces of any size. It needs no valid JSON: only strings, brackets and
 /// commas count.
 #[derive(Debug, Default)]
-pub(super) struct Scan {
+pub(super) struct LineScanner {
     depth: usize,
     max_depth: usize,
     nodes: usize,
@@ -58,7 +58,7 @@ pub(super) struct Scan {
     tail: Vec<u8>,
 }
 
-impl Scan {
+impl LineScanner {
     pub(super) fn push(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|&byte| self.scan_byte(byte));
         self.tail.extend_from_slice(&bytes[bytes.len().saturating_sub(MAX_TAIL)..]);
@@ -142,7 +142,7 @@ impl Scan {
     }
 
     fn push_token_byte(&mut self, byte: u8) {
-        if self.depth == 1 && self.token.len() < MAX_TOKEN {
+        if self.depth == 1 && self.token.len() < MAX_TOKEN_LEN {
             self.token.push(byte);
         }
     }
@@ -192,8 +192,8 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn scan_text(text: &str) -> Scan {
-        let mut scan = Scan::default();
+    fn scan_text(text: &str) -> LineScanner {
+        let mut scan = LineScanner::default();
         scan.push(text.as_bytes());
         scan
     }
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn scan_reports_too_many_values_and_too_deep_nesting() {
+    fn line_scanner_reports_exceeded_limits() {
         assert_eq!(scan_text(&format!("[{}1]", "1,".repeat(MAX_NODES - 2))).exceeded_limit(), None);
         assert!(scan_text(&format!("[{}1]", "{},".repeat(MAX_NODES))).exceeded_limit().unwrap().contains("values"));
         assert_eq!(scan_text(&"[".repeat(MAX_DEPTH)).exceeded_limit(), None);
@@ -281,15 +281,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn scan_in_pieces_equals_scan_at_once(text in r#"[{}\[\],:"\\id0-9 ]{0,80}"#, at in 0_usize..80) {
-            let (at, mut pieces) = (at.min(text.len()), Scan::default());
+        fn line_scanner_result_is_independent_of_chunks(text in r#"[{}\[\],:"\\id0-9 ]{0,80}"#, at in 0_usize..80) {
+            let (at, mut pieces) = (at.min(text.len()), LineScanner::default());
             pieces.push(&text.as_bytes()[..at]);
             pieces.push(&text.as_bytes()[at..]);
             prop_assert_eq!(format!("{:?}", pieces), format!("{:?}", scan_text(&text)));
         }
 
         #[test]
-        fn scan_counts_at_least_the_values_of_valid_json(text in "[a-z\"\\\\]{0,20}", number in any::<i64>()) {
+        fn line_scanner_counts_all_values_of_valid_json(text in "[a-z\"\\\\]{0,20}", number in any::<i64>()) {
             let value = json!({"id": number, "x": [text, {"y": [null, true]}], "method": "m"});
             let scan = scan_text(&value.to_string());
             prop_assert_eq!(scan.meant_as(), request(json!(number)));

@@ -1,18 +1,18 @@
-//! `Index`: all patterns at once, looked for in time that grows with the text and not with the secrets.
+//! `PatternIndex`: all patterns at once, looked for in time that grows with the text and not with the secrets.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use super::meant::Normalizer;
-use super::pattern::{PREFIX_LEN, Pattern, length_of, push_byte};
-use super::reading::Reading;
+use super::pattern::{PREFIX_LEN, Pattern, step_length, push_byte};
+use super::reading::NormalizedText;
 use super::rolling::Hash;
 
 /// What is looked for. A reader keeps the one that it began with, and so holds no lock.
 ///
 /// A text in which no secret begins is read once and nothing is allocated. Else each place where one may begin is
 /// compared by hashes, which takes the same time for long and short secrets: at most once for each step of lengths, and
-/// at most [`CROWD`] times for each step whose prefix is there.
+/// at most [`MAX_GROUP_COMPARISONS`] times for each step whose prefix is there.
 #[derive(Clone)]
 pub(super) struct PatternIndex {
     /// Which steps there are of the patterns that begin so, a bit each.
@@ -20,23 +20,23 @@ pub(super) struct PatternIndex {
     /// Length and hash of the patterns of a step that have this prefix, the longest first.
     patterns_by_step: HashMap<(u8, Hash), Vec<(usize, Hash)>>,
     /// A bit for each head: most of a text is passed by with one look.
-    prefix_bloom: Box<[u64; MARKS / 64]>,
+    prefix_bloom: Box<[u64; BLOOM_BITS / 64]>,
     /// There are secrets that are not known: every text may hold one.
     overflowed: bool,
 }
 
-const MARKS: usize = 1 << 16;
+const BLOOM_BITS: usize = 1 << 16;
 
 /// Secrets that have more than two thirds in common with so many others are not random. They are masked as if each was
 /// the longest: more may be masked than they are, but never less.
-const CROWD: usize = 8;
+const MAX_GROUP_COMPARISONS: usize = 8;
 
 impl Default for PatternIndex {
     fn default() -> Self {
         Self {
             steps_by_prefix: HashMap::new(),
             patterns_by_step: HashMap::new(),
-            prefix_bloom: Box::new([0; MARKS / 64]),
+            prefix_bloom: Box::new([0; BLOOM_BITS / 64]),
             overflowed: false,
         }
     }
@@ -59,7 +59,7 @@ impl PatternIndex {
         match text {
             "" => Vec::new(),
             _ if self.overflowed => std::iter::once(0..text.len()).collect(),
-            _ if self.may_be_in(text) => self.search(&Reading::new(text)),
+            _ if self.may_contain_secret(text) => self.search(&NormalizedText::new(text)),
             _ => Vec::new(),
         }
     }
@@ -69,28 +69,28 @@ impl PatternIndex {
         self.overflowed = true;
     }
 
-    pub(super) fn is_overflown(&self) -> bool {
+    pub(super) fn is_overflowed(&self) -> bool {
         self.overflowed
     }
 
     /// Whether some secret begins in `text`, as far as its first characters show.
-    fn may_be_in(&self, text: &str) -> bool {
+    fn may_contain_secret(&self, text: &str) -> bool {
         if self.steps_by_prefix.is_empty() || text.len() < PREFIX_LEN {
             return false;
         }
         let mut window = 0;
         Normalizer::new(text).zip(1..).any(|(sign, count)| {
             window = push_byte(window, sign.byte);
-            count >= PREFIX_LEN && self.is_marked(window) && self.steps_by_prefix.contains_key(&window)
+            count >= PREFIX_LEN && self.may_start(window) && self.steps_by_prefix.contains_key(&window)
         })
     }
 
-    pub(super) fn search(&self, text: &Reading) -> Vec<Range<usize>> {
+    pub(super) fn search(&self, text: &NormalizedText) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = Vec::new();
         let mut window = 0;
         for (at, &byte) in text.bytes().iter().enumerate() {
             window = push_byte(window, byte);
-            let Some(start) = (at + 1).checked_sub(PREFIX_LEN).filter(|_| self.is_marked(window)) else { continue };
+            let Some(start) = (at + 1).checked_sub(PREFIX_LEN).filter(|_| self.may_start(window)) else { continue };
             let Some(length) = self.longest_match(window, start, text) else { continue };
             let secret = text.source_range(start, length);
             match found.last_mut() {
@@ -102,30 +102,30 @@ impl PatternIndex {
     }
 
     /// The length of the longest pattern that begins at `start`, with this head.
-    fn longest_match(&self, head: u64, start: usize, text: &Reading) -> Option<usize> {
+    fn longest_match(&self, head: u64, start: usize, text: &NormalizedText) -> Option<usize> {
         let mut steps = *self.steps_by_prefix.get(&head)?;
         while let Some(step) = steps.checked_ilog2() {
             steps &= !(1 << step);
             let step = u8::try_from(step).ok()?;
-            let prefix = text.range_hash(start, length_of(step));
+            let prefix = text.range_hash(start, step_length(step));
             let group = prefix.and_then(|prefix| self.patterns_by_step.get(&(step, prefix)));
-            if let Some(length) = group.and_then(|group| longest_of(group, start, text)) {
+            if let Some(length) = group.and_then(|group| longest_in_group(group, start, text)) {
                 return Some(length);
             }
         }
         None
     }
 
-    fn is_marked(&self, head: u64) -> bool {
+    fn may_start(&self, head: u64) -> bool {
         let (slot, bit) = bloom_slot(head);
         self.prefix_bloom[slot] & bit != 0
     }
 }
 
-fn longest_of(group: &[(usize, Hash)], start: usize, text: &Reading) -> Option<usize> {
+fn longest_in_group(group: &[(usize, Hash)], start: usize, text: &NormalizedText) -> Option<usize> {
     let matches = |&&(length, hash): &&(usize, Hash)| text.range_hash(start, length) == Some(hash);
     match group {
-        [(longest, _), ..] if group.len() > CROWD => Some(*longest),
+        [(longest, _), ..] if group.len() > MAX_GROUP_COMPARISONS => Some(*longest),
         group => group.iter().find(matches).map(|(length, _)| *length),
     }
 }

@@ -1,4 +1,4 @@
-//! `Known`: which secrets a redactor knows, and until when.
+//! `RedactorState`: which secrets a redactor knows, and until when.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(super) const MAX_SECRETS: usize = 16 * 1024;
 
 #[derive(Default)]
 pub(super) struct RedactorState {
-    secrets: HashMap<Digest, Secret>,
+    secrets: HashMap<Digest, KnownSecret>,
     /// What opens the endpoint, for as long as it does.
     grants: HashMap<Uuid, Vec<Pattern>>,
     index: Arc<PatternIndex>,
@@ -29,7 +29,7 @@ pub(super) struct RedactorState {
     added_since_expiry_check: usize,
 }
 
-struct Secret {
+struct KnownSecret {
     valid_until: Expiry,
     patterns: Vec<Pattern>,
 }
@@ -53,7 +53,7 @@ impl RedactorState {
             return;
         }
         patterns.iter().for_each(|pattern| index.insert(pattern));
-        self.secrets.insert(digest, Secret { valid_until, patterns });
+        self.secrets.insert(digest, KnownSecret { valid_until, patterns });
     }
 
     pub(super) fn insert_grant(&mut self, id: Uuid, patterns: Vec<Pattern>) {
@@ -69,7 +69,7 @@ impl RedactorState {
     }
 
     /// Forgets the secrets that expired first, now and then: each time the index is made anew.
-    pub(super) fn forget_expired(&mut self, now: SystemTime) {
+    pub(super) fn remove_expired(&mut self, now: SystemTime) {
         self.added_since_expiry_check += 1;
         if self.added_since_expiry_check < RETAINED_EXPIRED {
             return;
@@ -87,7 +87,7 @@ impl RedactorState {
 
     fn rebuild_index(&mut self) {
         let mut index = PatternIndex::default();
-        if self.index.is_overflown() {
+        if self.index.is_overflowed() {
             index.set_overflowed();
         }
         let secrets = self.secrets.values().map(|secret| &secret.patterns);
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_more_than_the_most_finds_every_text() {
+    fn redactor_state_beyond_max_secrets_masks_every_text() {
         let mut known = RedactorState::default();
         for n in 0..MAX_SECRETS {
             known.insert(digest_secrets([&n.to_string()]), Expiry::Never, Vec::new());

@@ -1,4 +1,4 @@
-//! `Meant`: a text read for what it means, however it is escaped.
+//! `Normalizer`: a text read for what it means, however it is escaped.
 //!
 //! JSON, JavaScript, URLs and HTML each have several ways to write one character, and programs mix them and wrap them
 //! in each other. Here all come out as one: `+`, `\u002B`, `\\u002b`, `\x2b`, `%2B`, `%252B` and `&#43;` are the same.
@@ -9,7 +9,7 @@ use std::iter::successors;
 
 /// A character as it was meant, and where it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sign {
+pub(super) struct NormalizedByte {
     pub(super) byte: u8,
     pub(super) start: usize,
     pub(super) end: usize,
@@ -29,15 +29,15 @@ impl<'a> Normalizer<'a> {
 }
 
 impl Iterator for Normalizer<'_> {
-    type Item = Sign;
+    type Item = NormalizedByte;
 
-    fn next(&mut self) -> Option<Sign> {
+    fn next(&mut self) -> Option<NormalizedByte> {
         loop {
             let start = self.at;
             let (byte, length) = next_byte(self.text.get(start..)?)?;
             self.at += length;
             if let Some(byte) = byte {
-                return Some(Sign { byte, start, end: self.at });
+                return Some(NormalizedByte { byte, start, end: self.at });
             }
         }
     }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_write_a_character_means_that_character() {
+    fn normalizer_escaped_character_is_decoded() {
         let plus = [
             r"\u002B",
             r"\\u002b",
@@ -141,15 +141,15 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_an_escape_is_itself() {
+    fn normalizer_invalid_escape_is_unchanged() {
         assert_eq!(normalized(r"100% \u12 &# &#; &#999; %2 %"), r"100% u12 &# &#; &#999; %2 %");
         assert_eq!(normalized("%25zz"), "%zz");
         assert_eq!(normalized("\\"), "");
     }
 
     #[test]
-    fn a_character_is_found_where_it_is_written() {
+    fn normalizer_byte_has_its_source_range() {
         let sign = Normalizer::new(r"a\\u002Bc").nth(1);
-        assert_eq!(sign, Some(Sign { byte: b'+', start: 1, end: 8 }));
+        assert_eq!(sign, Some(NormalizedByte { byte: b'+', start: 1, end: 8 }));
     }
 }

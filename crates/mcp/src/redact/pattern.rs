@@ -38,8 +38,8 @@ impl Pattern {
     fn new(text: &str) -> Option<Self> {
         let normalized: Zeroizing<Vec<u8>> = Zeroizing::new(Normalizer::new(text).map(|sign| sign.byte).collect());
         let prefix_bytes = normalized.get(..PREFIX_LEN)?.iter().fold(0, |head, &byte| push_byte(head, byte));
-        let (length, step) = (normalized.len(), step_within(normalized.len()));
-        let (step_hash, hash) = (rolling::hash(&normalized[..length_of(step)]), rolling::hash(&normalized));
+        let (length, step) = (normalized.len(), step_for_length(normalized.len()));
+        let (step_hash, hash) = (rolling::hash(&normalized[..step_length(step)]), rolling::hash(&normalized));
         Some(Self { prefix_bytes, step, step_hash, length, hash })
     }
 }
@@ -50,14 +50,14 @@ pub(super) fn push_byte(window: u64, byte: u8) -> u64 {
 }
 
 /// Lengths are grouped in steps that grow by a half or a third: 8, 12, 16, 24, 32, …
-pub(super) fn length_of(step: u8) -> usize {
+pub(super) fn step_length(step: u8) -> usize {
     let base = if step.is_multiple_of(2) { PREFIX_LEN } else { PREFIX_LEN + PREFIX_LEN / 2 };
     base << (step / 2)
 }
 
-/// The last step that is not longer than `length`, which is at least [`HEAD`]. No text has as many as 64 steps.
-fn step_within(length: usize) -> u8 {
-    (1..60).take_while(|&step| length_of(step) <= length).last().unwrap_or(0)
+/// The last step that is not longer than `length`, which is at least [`PREFIX_LEN`]. No text has as many as 64 steps.
+fn step_for_length(length: usize) -> u8 {
+    (1..60).take_while(|&step| step_length(step) <= length).last().unwrap_or(0)
 }
 
 fn hex_digits(secret: &str, digits: fn(u8) -> String) -> Zeroizing<String> {

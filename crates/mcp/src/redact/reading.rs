@@ -1,4 +1,4 @@
-//! `Reading`: a text as it was meant, with the hash of any part of it at hand.
+//! `NormalizedText`: a text as it was meant, with the hash of any part of it at hand.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use super::meant::Normalizer;
 use super::rolling::{self, Hash};
 
 /// Read only for texts in which some secret may begin: it is several times the size of the text.
-pub(super) struct Reading {
+pub(super) struct NormalizedText {
     /// Where each character is written.
     source_ranges: Vec<Range<usize>>,
     bytes: Vec<u8>,
@@ -17,7 +17,7 @@ pub(super) struct Reading {
     pub(super) comparisons: std::cell::Cell<usize>,
 }
 
-impl Reading {
+impl NormalizedText {
     pub(super) fn new(text: &str) -> Self {
         let mut reading = Self {
             source_ranges: Vec::new(),

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rolling_hash_of_part_equals_hash_of_its_text() {
+    fn suffix_hash_equals_hash_of_the_part() {
         let text = b"\0\0\xFFsome text, and the same: some text";
         for start in 0..text.len() {
             for end in start..=text.len() {
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn rolling_hash_zero_bytes_count() {
+    fn hash_zero_bytes_change_the_hash() {
         assert_ne!(hash(b"\0"), hash(b"\0\0"));
         assert_ne!(hash(b""), hash(b"\0"));
     }

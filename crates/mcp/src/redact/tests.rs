@@ -53,7 +53,7 @@ fn written_forms(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_spelling_of_a_live_secret_is_masked() {
+fn redactor_escaped_secret_is_masked() {
     let redactor = redactor_with_secret(SECRET);
     for spelling in written_forms(SECRET).iter().filter(|spelling| !spelling.contains("wjalr")) {
         let told = redactor.mask(&format!("before {spelling} after"));
@@ -65,7 +65,7 @@ fn every_spelling_of_a_live_secret_is_masked() {
 }
 
 #[test]
-fn base64_of_a_text_that_holds_a_secret_is_masked_wherever_in_it_the_secret_begins() {
+fn redactor_base64_at_any_offset_is_masked() {
     let redactor = redactor_with_secret(SECRET);
     let core = &SECRET[3..SECRET.len() - 5];
     for before in ["", "a", "ab", "abc", "{\"SecretAccessKey\": \""] {
@@ -87,7 +87,7 @@ fn base64_of_a_text_that_holds_a_secret_is_masked_wherever_in_it_the_secret_begi
 }
 
 #[test]
-fn base64_that_is_wrapped_into_lines_is_masked() {
+fn redactor_base64_wrapped_in_lines_is_masked() {
     let token = "IQoJb3JpZ2luX2Vj/+".repeat(20);
     let redactor = redactor_with_secret(&token);
     let encoded = STANDARD.encode(format!("token: {token}"));
@@ -100,14 +100,14 @@ fn base64_that_is_wrapped_into_lines_is_masked() {
 }
 
 #[test]
-fn secrets_that_overlap_are_masked_together_and_texts_around_them_are_kept() {
+fn redactor_overlapping_secrets_are_masked_as_one() {
     let redactor = redactor_with_secret("first-secret-shared-part");
     redactor.add(&long_lived_credentials("shared-part-second-secret"));
     assert_eq!(redactor.mask("ä first-secret-shared-part-second-secret ö"), "ä [redacted] ö");
 }
 
 #[test]
-fn texts_that_are_too_short_to_be_secrets_are_left_alone() {
+fn redactor_short_secret_is_not_masked() {
     assert_eq!(redactor_with_secret("seven77").mask("seven77 stays"), "seven77 stays");
 }
 
@@ -123,25 +123,25 @@ fn temporary_credentials(n: usize, expiry: Expiry) -> Credentials {
     builder.session_token(SecretString::from(format!("token{}", random_secret(n)))).expiry(expiry).build().unwrap()
 }
 
-fn is_known(redactor: &Redactor, n: usize) -> bool {
+fn is_masked(redactor: &Redactor, n: usize) -> bool {
     let masked = redactor.mask(&format!("{} token{}", random_secret(n), random_secret(n)));
     assert!(masked == "[redacted] [redacted]" || !masked.contains(MASK), "{masked}");
     masked.contains(MASK)
 }
 
 #[test]
-fn redactor_many_valid_credentials_masks_every_secret() {
+fn redactor_many_valid_credentials_are_all_masked() {
     let (clock, long) = (ManualClock::new(), SECRET);
     let redactor = Redactor::with_clock(Arc::new(clock.clone()));
     let valid = Expiry::At(clock.now() + Duration::from_secs(60));
     redactor.add(&long_lived_credentials(long));
     (0..500).for_each(|n| redactor.add(&temporary_credentials(n, valid)));
-    assert!((0..500).all(|n| is_known(&redactor, n)));
+    assert!((0..500).all(|n| is_masked(&redactor, n)));
     assert_eq!(redactor.mask(long), MASK);
 }
 
 #[test]
-fn redactor_expired_credentials_keeps_the_latest() {
+fn redactor_expired_credentials_keep_the_latest() {
     let clock = ManualClock::new();
     let redactor = Redactor::with_clock(Arc::new(clock.clone()));
     let ends = |n: u64| Expiry::At(clock.now() + Duration::from_secs(n));
@@ -151,9 +151,9 @@ fn redactor_expired_credentials_keeps_the_latest() {
     redactor.add(&temporary_credentials(0, valid));
     clock.advance(Duration::from_secs(1_000));
     (100..200).for_each(|n| redactor.add(&temporary_credentials(n, valid)));
-    assert!(is_known(&redactor, 0), "it was prolonged");
-    assert!((1..60).all(|n| !is_known(&redactor, n)));
-    assert!((100 - known::RETAINED_EXPIRED..200).all(|n| is_known(&redactor, n)));
+    assert!(is_masked(&redactor, 0), "it was prolonged");
+    assert!((1..60).all(|n| !is_masked(&redactor, n)));
+    assert!((100 - known::RETAINED_EXPIRED..200).all(|n| is_masked(&redactor, n)));
     assert_eq!(redactor.mask(SECRET), MASK, "a secret without a session token does not expire");
 }
 
@@ -170,14 +170,14 @@ fn redactor_long_lived_key_with_expiry_stays_known() {
 }
 
 #[test]
-fn redactor_grant_is_masked_until_forgotten() {
+fn redactor_grant_is_masked_until_removed() {
     let (redactor, id, token) = (Redactor::default(), Uuid::new_v4(), Uuid::new_v4().simple().to_string());
-    redactor.learn_grant(id, &token);
+    redactor.add_grant(id, &token);
     (0..100).for_each(|n| redactor.add(&temporary_credentials(n, Expiry::At(std::time::UNIX_EPOCH))));
     let text = format!("http://127.0.0.1:1/credentials/{} {token}", id.simple());
     assert_eq!(redactor.mask(&text), "http://127.0.0.1:1/credentials/[redacted] [redacted]");
     assert!(!redactor.mask(&STANDARD.encode(format!("x{token}"))).contains(&STANDARD.encode(&token)[4..40]));
-    redactor.forget_grant(id);
+    redactor.remove_grant(id);
     assert_eq!(redactor.mask(&text), text);
 }
 
@@ -192,7 +192,7 @@ fn redactor_secret_in_hexadecimal_is_masked() {
 
 /// The longest of several secrets that begin alike is masked as a whole, and none that is not there.
 #[test]
-fn redactor_secrets_with_common_beginning_masks_the_longest() {
+fn redactor_secrets_with_common_prefix_masks_the_longest() {
     let redactor = Redactor::default();
     let all: String = (0..10).map(random_secret).collect();
     for length in [8, 11, 12, 30, 31, 100] {
@@ -205,11 +205,11 @@ fn redactor_secrets_with_common_beginning_masks_the_longest() {
 }
 
 #[test]
-fn index_repetitive_secrets_and_text_compares_a_bounded_number() {
+fn pattern_index_repetitive_secrets_bound_comparisons() {
     let redactor = Redactor::default();
     (8..1_000).for_each(|length| redactor.add(&long_lived_credentials(&"a".repeat(length))));
     redactor.add(&long_lived_credentials(&format!("{}b", "a".repeat(4_000))));
-    let text = reading::Reading::new(&"a".repeat(50_000));
+    let text = reading::NormalizedText::new(&"a".repeat(50_000));
     assert_eq!(redactor.index().search(&text), vec![Range { start: 0, end: 50_000 }]);
     // At most once for each of 18 steps of lengths up to 4,001, and eight times in each.
     let most = 18 * 9 * 50_000;
@@ -218,9 +218,9 @@ fn index_repetitive_secrets_and_text_compares_a_bounded_number() {
 }
 
 #[test]
-fn index_long_repetitive_secret_compares_once_for_each_place() {
+fn pattern_index_long_repetitive_secret_bounds_comparisons() {
     let redactor = redactor_with_secret(&format!("{}b", "ab".repeat(8_000)));
-    let text = reading::Reading::new(&"ab".repeat(25_000));
+    let text = reading::NormalizedText::new(&"ab".repeat(25_000));
     assert!(redactor.index().search(&text).is_empty());
     assert!(text.comparisons.get() <= 2 * 50_000, "{} comparisons", text.comparisons.get());
 }
@@ -235,22 +235,22 @@ async fn redactor_large_value_is_masked_as_a_small_one() {
         assert_eq!(redactor.mask_json_async(value).await, Some(expected.clone()));
         assert_no_part_shown(&expected.to_string(), SECRET);
     }
-    assert!(!is_within(&serde_json::json!(["x".repeat(MAX_INLINE_SIZE)]), &mut { MAX_INLINE_SIZE }));
-    assert!(is_within(&serde_json::json!(["x".repeat(100), 1, null]), &mut { MAX_INLINE_SIZE }));
+    assert!(!fits_within(&serde_json::json!(["x".repeat(MAX_INLINE_SIZE)]), &mut { MAX_INLINE_SIZE }));
+    assert!(fits_within(&serde_json::json!(["x".repeat(100), 1, null]), &mut { MAX_INLINE_SIZE }));
 }
 
 #[test]
-fn a_secret_that_begins_before_what_is_shown_is_masked() {
+fn mask_tail_secret_across_start_is_masked() {
     let redactor = redactor_with_secret(SECRET);
     let text = format!("ä{SECRET} end");
     for from in 0..SECRET.len() {
-        assert!(redactor.mask_from(&text, from).ends_with("[redacted] end"), "{from}");
+        assert!(redactor.mask_tail(&text, from).ends_with("[redacted] end"), "{from}");
     }
-    assert_eq!(redactor.mask_from(&text, text.len() - 3), "end");
+    assert_eq!(redactor.mask_tail(&text, text.len() - 3), "end");
 }
 
 #[test]
-fn both_parts_of_a_set_are_masked() {
+fn redactor_secret_key_and_session_token_are_masked() {
     let (redactor, canary) = (Redactor::default(), Canary::new());
     redactor.add(&canary.credentials(Expiry::Never).unwrap());
     let told = redactor.mask(&canary.json().to_string());
@@ -259,12 +259,12 @@ fn both_parts_of_a_set_are_masked() {
 
 proptest! {
     #[test]
-    fn no_text_breaks_masking_and_nothing_but_secrets_is_changed(text in "(.|%|\\\\|&#|\\n){0,60}") {
+    fn redactor_text_without_secret_is_unchanged(text in "(.|%|\\\\|&#|\\n){0,60}") {
         prop_assert_eq!(redactor_with_secret(SECRET).mask(&text), text);
     }
 
     #[test]
-    fn any_secret_is_masked_in_any_spelling(secret in "[!-~]{8,40}", before in "[ -~]{0,9} ") {
+    fn redactor_any_secret_in_any_escape_is_masked(secret in "[!-~]{8,40}", before in "[ -~]{0,9} ") {
         let redactor = redactor_with_secret(&secret);
         // An escape in the secret itself may leave too little of it to tell.
         prop_assume!(meant::Normalizer::new(&secret).count() >= MIN_SECRET_LEN);

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use valetkey_core::audit::JsonLines;
 use valetkey_core::testing::{Canary, CapturedLogs};
 use valetkey_core::{Expiry, SessionContext};
-use valetkey_mcp::LOG_CAP;
+use valetkey_mcp::RMCP_LOG_DIRECTIVE;
 use valetkey_mcp::child::Delivery;
 use valetkey_mcp::config::ServerConfig;
 
@@ -21,7 +21,7 @@ use crate::stage::{fixture, pid, raw_server};
 fn captured_logs() -> &'static CapturedLogs {
     static LOGS: LazyLock<CapturedLogs> = LazyLock::new(|| {
         let logs = CapturedLogs::default();
-        let filter = EnvFilter::new(format!("trace,{LOG_CAP}"));
+        let filter = EnvFilter::new(format!("trace,{RMCP_LOG_DIRECTIVE}"));
         let builder = tracing_subscriber::fmt().with_ansi(false).with_env_filter(filter);
         tracing::subscriber::set_global_default(builder.with_writer(logs.clone()).finish()).unwrap();
         logs
@@ -38,13 +38,13 @@ fn servers(delivery: Delivery) -> [(&'static str, ServerConfig); 4] {
     ]
 }
 
-struct Scene {
+struct GatewayCanaryFixture {
     canary: Canary,
     client: GatewayClientFixture,
     audit: CapturedLogs,
 }
 
-impl Scene {
+impl GatewayCanaryFixture {
     async fn new(era: ProtocolEra, delivery: Delivery) -> Self {
         let audit = CapturedLogs::default();
         let session = SessionContext::builder().audit(Arc::new(JsonLines::new(audit.clone()))).build();
@@ -92,7 +92,7 @@ impl Scene {
     }
 
     /// The server's environment, or the endpoint's answer: there the secret belongs.
-    async fn is_where_it_belongs(&mut self, delivery: Delivery) -> u32 {
+    async fn assert_delivered(&mut self, delivery: Delivery) -> u32 {
         let answer = self.client.call("fixture__whoami", json!({})).await["structuredContent"].take();
         let key = answer["key"].as_str().unwrap().to_owned();
         assert!(self.canary.json()["access_key_id"].as_str().unwrap().ends_with(&key));
@@ -103,11 +103,11 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn a_secret_is_where_it_belongs_and_nowhere_else() {
+async fn canary_secret_is_in_no_output_log_record_or_argument() {
     let logs = captured_logs();
     for era in ERAS {
         for delivery in [Delivery::Endpoint, Delivery::Env] {
-            let mut scene = Scene::new(era, delivery).await;
+            let mut scene = GatewayCanaryFixture::new(era, delivery).await;
             scene.call_all_tools().await;
             let mut told = String::new();
             let pids: Vec<u32> = crate::process::running_children();
@@ -128,18 +128,18 @@ async fn a_secret_is_where_it_belongs_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn the_secret_reaches_the_server_and_no_file_of_the_session() {
+async fn canary_secret_reaches_server_and_no_session_file() {
     captured_logs();
     for delivery in [Delivery::Endpoint, Delivery::Env] {
-        let mut scene = Scene::new(ProtocolEra::Modern, delivery).await;
+        let mut scene = GatewayCanaryFixture::new(ProtocolEra::Modern, delivery).await;
         let credentials = scene.canary.credentials(Expiry::Never).unwrap();
         scene.client.session.set_credentials(credentials).unwrap();
-        scene.is_where_it_belongs(delivery).await;
+        scene.assert_delivered(delivery).await;
         let answer: Value = scene.client.call("fixture__whoami", json!({})).await;
         let home =
             Path::new(answer["structuredContent"]["home"].as_str().unwrap()).parent().unwrap().to_owned();
         let mut written = String::new();
-        read_all(&home, &mut written);
+        read_tree(&home, &mut written);
         assert!(written.contains("[default]"), "{written}");
         assert_eq!(scene.canary.found_in(&written), [""; 0]);
         scene.client.close().await.unwrap();
@@ -147,10 +147,10 @@ async fn the_secret_reaches_the_server_and_no_file_of_the_session() {
     }
 }
 
-fn read_all(folder: &Path, into: &mut String) {
+fn read_tree(folder: &Path, into: &mut String) {
     for entry in fs::read_dir(folder).unwrap().flatten() {
         match entry.path() {
-            path if path.is_dir() => read_all(&path, into),
+            path if path.is_dir() => read_tree(&path, into),
             path => *into += &fs::read_to_string(path).unwrap_or_default(),
         }
     }

@@ -119,10 +119,10 @@ impl Stage {
 
     /// The text of a failure.
     pub(crate) async fn call_error(&self, tool: &str) -> String {
-        self.failure_of(tool, json!({})).await
+        self.call_error_with(tool, json!({})).await
     }
 
-    pub(crate) async fn failure_of(&self, tool: &str, arguments: Value) -> String {
+    pub(crate) async fn call_error_with(&self, tool: &str, arguments: Value) -> String {
         let result = self.call_raw(tool, arguments).await;
         assert_eq!(result["isError"], json!(true), "{result}");
         result["content"][0]["text"].as_str().unwrap().to_owned()

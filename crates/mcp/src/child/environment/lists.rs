@@ -3,10 +3,10 @@
 use std::ffi::OsStr;
 
 use super::GATEWAY_MARKER;
-use super::tools::TOOL_VARIABLES;
+use super::tools::TOOL_VARS;
 
 /// Inherited when the host has them.
-const BASELINE: &[&str] = &[
+const BASELINE_VARS: &[&str] = &[
     "HOME",
     "LOGNAME",
     "PATH",
@@ -85,7 +85,7 @@ const SECRET_VARS: &[&str] = &[
 /// Whether a child inherits the variable without being configured to.
 pub(super) fn is_inheritable(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
-    let listed = [BASELINE, CERTIFICATE_VARS, TOOL_VARIABLES].iter().any(|list| list.contains(&name));
+    let listed = [BASELINE_VARS, CERTIFICATE_VARS, TOOL_VARS].iter().any(|list| list.contains(&name));
     listed || name.starts_with("AWS_ENDPOINT_URL")
 }
 

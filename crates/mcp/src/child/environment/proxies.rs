@@ -11,7 +11,7 @@ const NO_PROXY_VARS: [&str; 2] = ["NO_PROXY", "no_proxy"];
 const LOOPBACK_HOSTS: [&str; 3] = ["127.0.0.1", "localhost", "::1"];
 
 /// Adds the loopback addresses to the exceptions of a child that has a proxy.
-pub(super) fn bypass_on_loopback(variables: &mut BTreeMap<OsString, OsString>) {
+pub(super) fn bypass_proxy_on_loopback(variables: &mut BTreeMap<OsString, OsString>) {
     if !PROXY_VARS.iter().any(|name| variables.contains_key(OsStr::new(name))) {
         return;
     }
@@ -20,11 +20,11 @@ pub(super) fn bypass_on_loopback(variables: &mut BTreeMap<OsString, OsString>) {
     for (name, own) in NO_PROXY_VARS.into_iter().zip([upper, lower]) {
         // The new spelling of an old list must not hide what the list says.
         let list = own.unwrap_or_else(|| either.clone());
-        variables.insert(name.into(), with_loopback(list));
+        variables.insert(name.into(), append_loopback_hosts(list));
     }
 }
 
-fn with_loopback(mut list: OsString) -> OsString {
+fn append_loopback_hosts(mut list: OsString) -> OsString {
     let text = list.to_string_lossy().into_owned();
     let has = |host: &str| text.split([',', ' ']).any(|entry| entry == host || entry == "*");
     for host in LOOPBACK_HOSTS.into_iter().filter(|host| !has(host)) {
@@ -42,7 +42,7 @@ mod tests {
 
     fn no_proxy_values(given: &[(&str, &str)]) -> [Option<String>; 2] {
         let mut variables = given.iter().map(|(name, value)| (name.into(), value.into())).collect();
-        bypass_on_loopback(&mut variables);
+        bypass_proxy_on_loopback(&mut variables);
         NO_PROXY_VARS.map(|name| Some(variables.get(OsStr::new(name))?.to_str()?.to_owned()))
     }
 
@@ -51,13 +51,13 @@ mod tests {
     }
 
     #[test]
-    fn proxy_exceptions_without_a_proxy_stay_as_they_are() {
+    fn no_proxy_without_proxy_is_unchanged() {
         assert_eq!(no_proxy_values(&[]), [None, None]);
         assert_eq!(no_proxy_values(&[("NO_PROXY", "a")]), [Some("a".to_owned()), None]);
     }
 
     #[test]
-    fn proxy_exceptions_under_any_proxy_have_loopback() {
+    fn no_proxy_with_any_proxy_contains_loopback() {
         let loopback = "127.0.0.1,localhost,::1";
         for proxy in PROXY_VARS {
             let proxy = (proxy, "http://proxy:3128");
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn proxy_exceptions_that_differ_keep_their_own() {
+    fn no_proxy_differing_spellings_keep_their_entries() {
         let given = [("HTTPS_PROXY", "http://proxy"), ("NO_PROXY", "a"), ("no_proxy", "b")];
         let [upper, lower] = no_proxy_values(&given);
         assert_eq!(upper.unwrap(), "a,127.0.0.1,localhost,::1");

@@ -17,7 +17,7 @@ enum UserDir {
 use UserDir::{Config, ConfigOrHome, Data, Home};
 
 /// A tool's own variable, and the files or folders that it stands for, of which the first that exists is used.
-const CONFIGURATION: &[(&str, &[(UserDir, &str)])] = &[
+const TOOL_CONFIG_VARS: &[(&str, &[(UserDir, &str)])] = &[
     ("npm_config_userconfig", &[(Home, ".npmrc")]),
     ("UV_CONFIG_FILE", &[(Config, "uv/uv.toml")]),
     ("UV_PYTHON_INSTALL_DIR", &[(Data, "uv/python")]),
@@ -42,10 +42,10 @@ const LINKED: &[(&str, UserDir)] = &[(".bunfig.toml", ConfigOrHome), (".yarnrc.y
 
 /// Caches are shared, so that a server is not downloaded again for each session. A server that changes them changes what
 /// other sessions run; but it runs as the same user, and can do that with or without the variable.
-const CACHES: &[(&str, &str)] = &[("UV_CACHE_DIR", ".cache/uv"), ("npm_config_cache", ".npm")];
+const CACHE_VARS: &[(&str, &str)] = &[("UV_CACHE_DIR", ".cache/uv"), ("npm_config_cache", ".npm")];
 
 /// The variables above, which children inherit when the host has them, and another spelling that npm reads too.
-pub(super) const TOOL_VARIABLES: &[&str] = &[
+pub(super) const TOOL_VARS: &[&str] = &[
     "npm_config_userconfig",
     "NPM_CONFIG_USERCONFIG",
     "npm_config_cache",
@@ -94,9 +94,9 @@ impl UserDirs {
     }
 
     /// Points the tools' own variables at the user's files, as far as these exist and the variables are not set.
-    pub(super) fn point_at(&self, variables: &mut BTreeMap<OsString, OsString>) {
-        let found = CONFIGURATION.iter().filter_map(|(name, places)| Some((*name, self.first_existing(places)?)));
-        let caches = CACHES.iter().filter_map(|(name, path)| Some((*name, self.home.as_ref()?.join(path))));
+    pub(super) fn set_tool_vars(&self, variables: &mut BTreeMap<OsString, OsString>) {
+        let found = TOOL_CONFIG_VARS.iter().filter_map(|(name, places)| Some((*name, self.first_existing(places)?)));
+        let caches = CACHE_VARS.iter().filter_map(|(name, path)| Some((*name, self.home.as_ref()?.join(path))));
         for (name, path) in found.chain(caches) {
             // npm reads its variables in any spelling.
             if !variables.keys().any(|set| set.eq_ignore_ascii_case(name)) {
@@ -132,10 +132,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tool_variables_list_every_tool() {
-        let names = CONFIGURATION.iter().map(|(name, _)| *name).chain(CACHES.iter().map(|(name, _)| *name));
+    fn tool_vars_contain_every_config_and_cache_var() {
+        let names = TOOL_CONFIG_VARS.iter().map(|(name, _)| *name).chain(CACHE_VARS.iter().map(|(name, _)| *name));
         for name in names {
-            assert!(TOOL_VARIABLES.contains(&name), "{name}");
+            assert!(TOOL_VARS.contains(&name), "{name}");
         }
     }
 }

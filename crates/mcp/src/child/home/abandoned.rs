@@ -32,14 +32,14 @@ impl SessionDir {
 
 fn remove_if_abandoned(path: &Path) -> io::Result<()> {
     let folder = lock_dir(path)?;
-    if !is_ours(&folder)? {
+    if !is_owned_by_user(&folder)? {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     // Locked meanwhile, so that no other process removes it too, or claims it.
     remove_dir_tree(path)
 }
 
-fn is_ours(folder: &File) -> io::Result<bool> {
+fn is_owned_by_user(folder: &File) -> io::Result<bool> {
     let found = folder.metadata()?;
     Ok(found.uid() == geteuid().as_raw() && found.mode() & PERMISSION_BITS == PRIVATE_DIR_MODE)
 }
@@ -49,19 +49,19 @@ pub(super) fn remove_dir_tree(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            make_writable(path)?;
+            make_tree_writable(path)?;
             fs::remove_dir_all(path)
         }
         removed => removed,
     }
 }
 
-fn make_writable(folder: &Path) -> io::Result<()> {
+fn make_tree_writable(folder: &Path) -> io::Result<()> {
     fs::set_permissions(folder, Permissions::from_mode(PRIVATE_DIR_MODE))?;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            make_writable(&entry.path())?;
+            make_tree_writable(&entry.path())?;
         }
     }
     Ok(())

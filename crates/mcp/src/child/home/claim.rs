@@ -13,9 +13,9 @@ use super::{PRIVATE_DIR_MODE, SessionDir};
 /// Long enough that no other program has folders of this name.
 pub(super) const DIR_PREFIX: &str = "valetkey-session-";
 const RANDOM_SUFFIX_LEN: usize = 12;
-const ATTEMPTS: usize = 16;
-const WRITABLE_BY_ALL: u32 = 0o002;
-const STICKY: u32 = 0o1000;
+const MAX_ATTEMPTS: usize = 16;
+const WORLD_WRITABLE_BIT: u32 = 0o002;
+const STICKY_BIT: u32 = 0o1000;
 
 impl SessionDir {
     /// Creates an empty folder in `parent` and locks it.
@@ -23,8 +23,8 @@ impl SessionDir {
     /// A concurrent [`remove_abandoned`](Self::remove_abandoned) may take a folder that is not locked yet. Such a folder
     /// is left to it, and another one is created.
     pub(super) fn create_locked(parent: &Path) -> io::Result<Self> {
-        check_parent(parent)?;
-        for _ in 0..ATTEMPTS {
+        check_parent_permissions(parent)?;
+        for _ in 0..MAX_ATTEMPTS {
             let path = create_unique_dir(parent)?;
             let lock = match lock_dir(&path) {
                 Ok(lock) => Some(lock),
@@ -42,9 +42,9 @@ fn is_taken(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::WouldBlock)
 }
 
-fn check_parent(parent: &Path) -> io::Result<()> {
+fn check_parent_permissions(parent: &Path) -> io::Result<()> {
     let mode = fs::metadata(parent)?.mode();
-    if mode & WRITABLE_BY_ALL != 0 && mode & STICKY == 0 {
+    if mode & WORLD_WRITABLE_BIT != 0 && mode & STICKY_BIT == 0 {
         let what = "everybody can replace files in the temporary folder: point TMPDIR at a folder of your own, or \
                     set the sticky bit";
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));

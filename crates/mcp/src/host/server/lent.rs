@@ -1,4 +1,4 @@
-//! `Lent`: what a server was started with, which decides whether it must be replaced.
+//! `CredentialSnapshot`: what a server was started with, which decides whether it must be replaced.
 
 use valetkey_core::{Region, SetId};
 
@@ -6,14 +6,14 @@ use super::ServerShared;
 use crate::child::Delivery;
 use crate::endpoint::Grant;
 
-pub(super) struct Lent {
+pub(super) struct CredentialSnapshot {
     /// The credentials that were served at the start.
     pub(super) version: Option<SetId>,
     /// Where it was told to be, maybe before any credentials were there.
     region: Option<Region>,
 }
 
-impl Lent {
+impl CredentialSnapshot {
     pub(super) fn take(facts: &ServerShared) -> Self {
         Self {
             version: facts.account.served().map(|served| served.id),
@@ -32,7 +32,7 @@ impl Lent {
             Delivery::Env => self.version != facts.account.served().map(|served| served.id),
             Delivery::Endpoint => match facts.account.served() {
                 Some(now) => {
-                    self.is_elsewhere(facts) || grant.is_some_and(|grant| !grant.is_renewed_by(now.id))
+                    self.has_other_region(facts) || grant.is_some_and(|grant| !grant.is_renewed_by(now.id))
                 }
                 // What was invalidated or has expired is fetched again at the next call, and compared then.
                 None => facts.account.is_cleared() && grant.is_some_and(Grant::was_used),
@@ -40,7 +40,7 @@ impl Lent {
         }
     }
 
-    fn is_elsewhere(&self, facts: &ServerShared) -> bool {
+    fn has_other_region(&self, facts: &ServerShared) -> bool {
         facts.account.region().is_some_and(|region| self.region.as_ref() != Some(&region))
     }
 }

@@ -12,10 +12,10 @@ use crate::connection::Connection;
 use crate::endpoint::Grant;
 
 /// Lines of standard error that are shown when a server fails.
-const LINES: usize = 5;
+const STDERR_LINES: usize = 5;
 
 /// A running server.
-pub(super) struct Link {
+pub(super) struct RunningServer {
     pub(super) connection: Connection,
     pub(super) grant: Option<Grant>,
     pub(super) stderr: StderrTail,
@@ -28,7 +28,7 @@ pub(super) struct Link {
     pub(super) is_disconnected: AtomicBool,
 }
 
-impl Link {
+impl RunningServer {
     /// Counts a call in. The first one begins a new burst at the endpoint: a rotation is felt at once.
     pub(super) fn begin_call(self: &Arc<Self>) -> CallGuard {
         let mut first = false;
@@ -56,7 +56,7 @@ impl Link {
 }
 
 /// A call under way. While it lives, the server is not replaced under it.
-pub(super) struct CallGuard(Arc<Link>);
+pub(super) struct CallGuard(Arc<RunningServer>);
 
 impl CallGuard {
     pub(super) fn connection(&self) -> &Connection {
@@ -69,7 +69,7 @@ impl CallGuard {
         listed.clone().filter(|_| !self.0.connection.tools_changed())
     }
 
-    pub(super) fn keep_listed(&self, tools: &[Value]) {
+    pub(super) fn cache_tools(&self, tools: &[Value]) {
         *self.0.cached_tools.lock().unwrap_or_else(PoisonError::into_inner) = Some(tools.to_vec());
     }
 
@@ -88,7 +88,7 @@ impl CallGuard {
 
 /// The end of standard error, masked, as a clause of an error message.
 pub(in crate::host) fn quote_stderr(stderr: &StderrTail, redactor: &Redactor) -> String {
-    let said = stderr.last_lines(redactor, LINES).replace('\n', " | ");
+    let said = stderr.last_lines(redactor, STDERR_LINES).replace('\n', " | ");
     if said.is_empty() { said } else { format!("; it said: {said}") }
 }
 

@@ -1,4 +1,4 @@
-//! `Lister`: lists a server's tools whenever that is wanted, one round at a time.
+//! `ToolLister`: lists a server's tools whenever that is wanted, one round at a time.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl ToolLister {
         match incomplete {
             Some(error) if tools.is_empty() => return Err(error),
             Some(_) => {}
-            None => call.keep_listed(&tools),
+            None => call.cache_tools(&tools),
         }
         Ok(ToolList { tools, incomplete })
     }

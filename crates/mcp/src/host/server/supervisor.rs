@@ -13,31 +13,31 @@ use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Error, ErrorKind, Generation, Result, Rotations, ServedSet, SetId};
 
 use super::ServerShared;
-use super::lent::Lent;
-use super::link::{CallGuard, Link};
+use super::lent::CredentialSnapshot;
+use super::link::{CallGuard, RunningServer};
 use crate::child::{ChildProcess, Delivery};
 use crate::connection::{Handshake, ConnectionDriver};
 use crate::host::launch::SpawnedServer;
-use crate::host::restarts::Restarts;
+use crate::host::restarts::RestartBackoff;
 
 /// How long calls on a server that was replaced may still take: as long as the shortest session of STS.
 const CALL_DRAIN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// A server that keeps announcing changes is listed at most this often.
-const BETWEEN_LISTS: Duration = Duration::from_secs(1);
+const MIN_LIST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Starts that one call may cost, each undone by a rotation during it.
-const STARTS: usize = 4;
+const MAX_STARTS_PER_CALL: usize = 4;
 
 pub(super) struct Supervisor {
     shared: Arc<ServerShared>,
     stop: CancellationToken,
-    running: Option<Running>,
+    running: Option<RunningProcess>,
     /// Servers that were replaced and finish their calls, or are being stopped.
     draining: JoinSet<()>,
     /// What the last of them that had keys was started with; the others had earlier ones.
     draining_version: Option<SetId>,
-    backoff: Restarts,
+    backoff: RestartBackoff,
     era: Handshake,
     rotation_watcher: Option<Rotations>,
     /// With which credentials the last start was tried.
@@ -46,11 +46,11 @@ pub(super) struct Supervisor {
     next_list_at: Instant,
 }
 
-struct Running {
-    server: Arc<Link>,
+struct RunningProcess {
+    server: Arc<RunningServer>,
     process: ChildProcess,
     driver: ConnectionDriver,
-    snapshot: Lent,
+    snapshot: CredentialSnapshot,
 }
 
 impl Supervisor {
@@ -62,7 +62,7 @@ impl Supervisor {
             running: None,
             draining: JoinSet::new(),
             draining_version: None,
-            backoff: Restarts::default(),
+            backoff: RestartBackoff::default(),
             era: Handshake::Probe,
             rotation_watcher,
             tried_version: None,
@@ -77,7 +77,7 @@ impl Supervisor {
             () = stop.cancelled() => {}
             () = self.serve(requests) => {}
         }
-        self.stop_everything().await;
+        self.stop_all().await;
     }
 
     /// Until the session ends.
@@ -86,14 +86,14 @@ impl Supervisor {
             tokio::select! {
                 biased;
                 session = wait_rotation(&mut self.rotation_watcher) => {
-                    if session.is_none() || self.follow_rotation().await.is_break() {
+                    if session.is_none() || self.handle_rotation().await.is_break() {
                         break;
                     }
                 }
                 event = next_event(&mut self.running, self.next_list_at) => match event {
-                    Event::Ended => self.discard("ended by itself"),
-                    Event::ToolsChanged => {
-                        self.next_list_at = Instant::now() + BETWEEN_LISTS;
+                    ProcessEvent::Ended => self.discard("ended by itself"),
+                    ProcessEvent::ToolsChanged => {
+                        self.next_list_at = Instant::now() + MIN_LIST_INTERVAL;
                         self.shared.tool_cache.request_round();
                     }
                 },
@@ -112,8 +112,8 @@ impl Supervisor {
     }
 
     /// The server as it should be now; started or replaced first if need be, and again if that took too long.
-    async fn ensure_running(&mut self) -> Result<&Arc<Link>> {
-        for _ in 0..STARTS {
+    async fn ensure_running(&mut self) -> Result<&Arc<RunningServer>> {
+        for _ in 0..MAX_STARTS_PER_CALL {
             if self.running.as_ref().is_some_and(|running| !running.server.is_open()) {
                 self.discard("closed its connection");
             }
@@ -144,13 +144,13 @@ impl Supervisor {
         if let Some(ServedSet { credentials, .. }) = account.served() {
             recipe.redactor.add(&credentials);
         }
-        let (snapshot, mut handshake) = (Lent::take(&shared), self.era);
+        let (snapshot, mut handshake) = (CredentialSnapshot::take(&shared), self.era);
         self.tried_version = snapshot.version;
         let started = tokio::select! {
             biased;
             invalidated = start_invalidated(&shared, &snapshot, self.rotation_watcher.clone()) => {
                 // Dropping the start has killed what it had begun.
-                self.kill_cleared().await;
+                self.kill_if_revoked().await;
                 return invalidated;
             }
             started = recipe.start_server(name, config, account, &mut handshake) => started,
@@ -166,11 +166,11 @@ impl Supervisor {
         Ok(())
     }
 
-    fn install(&mut self, started: SpawnedServer, snapshot: Lent) {
+    fn install(&mut self, started: SpawnedServer, snapshot: CredentialSnapshot) {
         let SpawnedServer { process, session, connection, grant } = started;
         tracing::debug!(server = %self.shared.name, pid = process.pid(), "server started");
         self.shared.with_status(|seen| seen.pid = Some(process.pid()));
-        let link = Arc::new(Link {
+        let link = Arc::new(RunningServer {
             connection,
             grant,
             stderr: process.stderr().clone(),
@@ -180,13 +180,13 @@ impl Supervisor {
             has_served: AtomicBool::new(false),
             is_disconnected: AtomicBool::new(false),
         });
-        self.running = Some(Running { server: link, process, driver: session, snapshot });
+        self.running = Some(RunningProcess { server: link, process, driver: session, snapshot });
     }
 
     /// Renewed credentials reach a server with `endpoint` by themselves; any other change replaces it, and with `env` each
     /// change does. Calls under way are finished, unless the keys in the environment were cleared. Breaks when the
     /// session has ended.
-    async fn follow_rotation(&mut self) -> ControlFlow<()> {
+    async fn handle_rotation(&mut self) -> ControlFlow<()> {
         if let Some(ServedSet { credentials, id, .. }) = self.shared.account.served() {
             self.shared.spawn_config.redactor.add(&credentials);
             self.reset_for_new_credentials(id);
@@ -198,7 +198,7 @@ impl Supervisor {
         if replaced {
             self.drain();
         }
-        self.kill_cleared().await;
+        self.kill_if_revoked().await;
         if replaced && !self.shared.account.is_cleared() {
             self.shared.account.record(AuditEvent::Rotate, &self.shared.name, None);
             if self.ensure_running().await.is_err() {
@@ -223,7 +223,7 @@ impl Supervisor {
 
     /// Ends replaced servers, calls included, whose environment has keys that were cleared. Keys that were invalidated
     /// for another reason, such as a change of another account, may finish the calls under way.
-    async fn kill_cleared(&mut self) {
+    async fn kill_if_revoked(&mut self) {
         let cleared = |set| self.shared.account.was_cleared_since(set);
         if self.shared.config.delivery == Delivery::Env && self.draining_version.is_some_and(cleared) {
             // Dropping kills.
@@ -260,7 +260,7 @@ impl Supervisor {
         }
     }
 
-    async fn stop_everything(mut self) {
+    async fn stop_all(mut self) {
         // Calls still under way on retired servers end with the session.
         self.draining.shutdown().await;
         let Some(running) = self.running.take() else { return };
@@ -274,7 +274,7 @@ impl Supervisor {
     }
 }
 
-impl Running {
+impl RunningProcess {
     fn is_outdated(&self, facts: &ServerShared) -> bool {
         self.snapshot.is_stale(facts, self.server.grant.as_ref())
     }
@@ -286,7 +286,7 @@ impl Running {
 }
 
 /// When what a server is being started with is no longer what it should have; fails when the session has ended.
-async fn start_invalidated(facts: &ServerShared, lent: &Lent, mut rotations: Option<Rotations>) -> Result<()> {
+async fn start_invalidated(facts: &ServerShared, lent: &CredentialSnapshot, mut rotations: Option<Rotations>) -> Result<()> {
     while wait_rotation(&mut rotations).await.is_some() {
         if lent.is_stale(facts, None) {
             return Ok(());
@@ -304,20 +304,20 @@ async fn wait_rotation(rotations: &mut Option<Rotations>) -> Option<Generation> 
 }
 
 /// What a running process does by itself.
-enum Event {
+enum ProcessEvent {
     Ended,
     ToolsChanged,
 }
 
 /// The next event of a running process; a change of its tools counts from `earliest` on. Cancel safe.
-async fn next_event(running: &mut Option<Running>, earliest: Instant) -> Event {
-    let Some(Running { process, server: link, .. }) = running else { return std::future::pending().await };
+async fn next_event(running: &mut Option<RunningProcess>, earliest: Instant) -> ProcessEvent {
+    let Some(RunningProcess { process, server: link, .. }) = running else { return std::future::pending().await };
     let changed = async {
         sleep_until(earliest).await;
-        link.connection.tools_change().await;
+        link.connection.wait_tools_change().await;
     };
     tokio::select! {
-        _status = process.wait() => Event::Ended,
-        () = changed => Event::ToolsChanged,
+        _status = process.wait() => ProcessEvent::Ended,
+        () = changed => ProcessEvent::ToolsChanged,
     }
 }

@@ -1,4 +1,4 @@
-//! `Tools`: what is known of a server's tools, and the rounds in which they are listed.
+//! `ToolCache`: what is known of a server's tools, and the rounds in which they are listed.
 //!
 //! A round is run by the server's own task, so it goes on when nobody waits for it any longer.
 
@@ -92,8 +92,8 @@ impl ToolCache {
     }
 
     /// The same, but `budget` after the round has begun at the latest; so a server that takes long is waited for once.
-    /// The caller delivers what it [gets](Self::deliver) then.
-    pub(super) async fn listed_within(&self, budget: Duration) {
+    /// The caller delivers what it [gets](Self::deliver_current) then.
+    pub(super) async fn wait_listed_within(&self, budget: Duration) {
         let round = self.join_round(true);
         let begun = self.state.borrow().started_at.unwrap_or_else(Instant::now);
         // Late or not, what is known is known.

@@ -36,8 +36,8 @@ const BLOCKED_VARS: [&str; 22] = [
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 ];
-const OF_ENDPOINT: [&str; 2] = ["AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"];
-const OF_ENV: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+const ENDPOINT_VARS: [&str; 2] = ["AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"];
+const STATIC_CREDENTIAL_VARS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
 /// Variables as people write them: outranking ones, harmless ones, anything.
 fn any_variables() -> impl Strategy<Value = BTreeMap<String, String>> {
@@ -60,7 +60,7 @@ fn remaining_blocked_vars(environment: &ChildEnvironment, delivered: &[&str]) ->
 
 proptest! {
     #[test]
-    fn nothing_that_outranks_the_session_survives(host in any_variables(), named in any_variables()) {
+    fn child_environment_never_keeps_credential_overrides(host in any_variables(), named in any_variables()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _entered = runtime.enter();
         let home = SessionDir::create(None).unwrap();
@@ -68,15 +68,15 @@ proptest! {
         let endpoint = runtime.block_on(CredentialEndpoint::start()).unwrap();
         let grant = endpoint.grant(session.account(session.default_account()).unwrap(), "child", AdvertisedExpiry::default());
         let host = HostEnvironment::new(host.into_iter().map(|(name, value)| (name.into(), value.into())));
-        let isolated = || ChildEnvironment::new(&host, &named).isolate(&home).at_home(&home);
+        let isolated = || ChildEnvironment::new(&host, &named).isolate(&home).with_home(&home);
 
         prop_assert_eq!(remaining_blocked_vars(&isolated(), &[]), [""; 0]);
         let by_endpoint = isolated().with_endpoint(&grant);
-        prop_assert_eq!(remaining_blocked_vars(&by_endpoint, &OF_ENDPOINT), [""; 0]);
-        prop_assert!(OF_ENDPOINT.iter().all(|name| variable_names(&by_endpoint).iter().any(|found| found == name)));
+        prop_assert_eq!(remaining_blocked_vars(&by_endpoint, &ENDPOINT_VARS), [""; 0]);
+        prop_assert!(ENDPOINT_VARS.iter().all(|name| variable_names(&by_endpoint).iter().any(|found| found == name)));
         let by_env = isolated().keys(&keys("AAAA"));
-        prop_assert_eq!(remaining_blocked_vars(&by_env, &OF_ENV), [""; 0]);
-        prop_assert!(OF_ENV.iter().all(|name| variable_names(&by_env).iter().any(|found| found == name)));
+        prop_assert_eq!(remaining_blocked_vars(&by_env, &STATIC_CREDENTIAL_VARS), [""; 0]);
+        prop_assert!(STATIC_CREDENTIAL_VARS.iter().all(|name| variable_names(&by_env).iter().any(|found| found == name)));
         for name in named.keys().filter(|name| ["MODE", "AWS_ENDPOINT_URL"].contains(&name.as_str())) {
             prop_assert!(variable_names(&by_env).contains(name), "{} was named", name);
         }

@@ -20,9 +20,9 @@ fn plain_environment() -> ChildEnvironment {
 }
 
 #[tokio::test]
-async fn a_program_is_run_with_the_sessions_keys_and_its_status_is_told() {
+async fn spawn_inherited_passes_keys_cwd_and_exit_status() {
     let (home, folder) = (SessionDir::create(None).unwrap(), tempfile::tempdir().unwrap());
-    let environment = || plain_environment().isolate(&home).at_home(&home).keys(&keys("AAAA"));
+    let environment = || plain_environment().isolate(&home).with_home(&home).keys(&keys("AAAA"));
     let mut command = shell_command("test \"$AWS_ACCESS_KEY_ID\" = ASIA000000000000AAAA && pwd > here && exit 7");
     command.current_dir = Some(folder.path().to_owned());
     let mut child = ChildProcess::spawn(command, environment(), Stdio::Inherited).unwrap();
@@ -31,7 +31,7 @@ async fn a_program_is_run_with_the_sessions_keys_and_its_status_is_told() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_is_not_found_and_the_childs_own_path_counts() {
+async fn spawn_unknown_program_in_child_path_is_not_found() {
     let missing = ChildCommand { program: "no-such-program".into(), ..shell_command("") };
     let error = ChildProcess::spawn(missing, plain_environment(), Stdio::Inherited).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
@@ -42,7 +42,7 @@ async fn a_program_that_is_not_there_is_not_found_and_the_childs_own_path_counts
 }
 
 #[tokio::test]
-async fn a_signal_reaches_the_program_and_dropping_kills_it() {
+async fn child_process_signal_is_delivered_and_drop_kills() {
     let mut child = ChildProcess::spawn(shell_command("exec sleep 600"), plain_environment(), Stdio::Inherited).unwrap();
     child.signal(15);
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().await.unwrap()), Some(15));
@@ -55,7 +55,7 @@ async fn a_signal_reaches_the_program_and_dropping_kills_it() {
 }
 
 #[tokio::test]
-async fn a_program_with_inherited_streams_stays_in_the_hosts_group() {
+async fn spawn_inherited_stays_in_host_process_group() {
     let child = ChildProcess::spawn(shell_command("exec sleep 600"), plain_environment(), Stdio::Inherited).unwrap();
     assert_eq!(crate::process::group_id(child.pid()), crate::process::group_id(std::process::id()));
     let piped = ChildProcess::spawn(shell_command("exec sleep 600"), plain_environment(), Stdio::Piped).unwrap();
@@ -63,7 +63,7 @@ async fn a_program_with_inherited_streams_stays_in_the_hosts_group() {
 }
 
 #[tokio::test]
-async fn a_long_standard_error_is_drained_and_its_end_is_kept() {
+async fn stderr_tail_long_output_is_drained_and_end_kept() {
     let script = "i=0; while [ $i -lt 20000 ]; do echo \"line $i\" >&2; i=$((i+1)); done; exit 0";
     let mut child = ChildProcess::spawn(shell_command(script), plain_environment(), Stdio::Piped).unwrap();
     assert!(child.wait().await.unwrap().success(), "it never blocked on a full pipe");

@@ -32,7 +32,7 @@ fn is_sleep(pid: u32) -> bool {
 }
 
 #[tokio::test]
-async fn a_host_that_is_killed_leaves_neither_its_child_nor_what_that_has_started() {
+async fn launcher_host_killed_ends_whole_process_group() {
     let (mut host, child) = start_host().await;
     assert_eq!(parent_pid(child), host.id());
     wait_until("the wrapper has started its program", || group_members(child).into_iter().any(is_sleep)).await;
@@ -50,13 +50,13 @@ fn spawn_guarded(script: &str) -> ChildProcess {
 }
 
 #[tokio::test]
-async fn a_guarded_program_tells_its_own_code_or_the_signal_that_ended_it() {
+async fn launcher_returns_exit_code_or_signal_of_program() {
     assert_eq!(spawn_guarded("exit 7").wait().await.unwrap().code(), Some(7));
     assert_eq!(spawn_guarded("kill -KILL $$").wait().await.unwrap().code(), Some(128 + 9));
 }
 
 #[tokio::test]
-async fn a_guarded_program_decides_what_a_signal_to_its_group_means() {
+async fn launcher_group_signal_is_handled_by_program() {
     let mut child = spawn_guarded("trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done");
     let (stdout, _stdin) = child.take_streams().unwrap();
     let mut lines = BufReader::new(stdout).lines();
@@ -66,7 +66,7 @@ async fn a_guarded_program_decides_what_a_signal_to_its_group_means() {
 }
 
 #[tokio::test]
-async fn the_streams_of_a_guarded_program_are_its_own() {
+async fn launcher_program_can_close_its_own_streams() {
     let mut child = spawn_guarded("read line; echo \"heard $line\"; exec >&- 2>&-; exec sleep 600");
     let (stdout, mut stdin) = child.take_streams().unwrap();
     stdin.write_all(b"this\n").await.unwrap();
@@ -77,7 +77,7 @@ async fn the_streams_of_a_guarded_program_are_its_own() {
 }
 
 #[tokio::test]
-async fn guarded_program_inherits_no_descriptor_but_its_streams() {
+async fn launcher_program_inherits_only_standard_streams() {
     // As it is when a program of the host opened it by another way than the standard library.
     let leaked = fcntl_dupfd_cloexec(std::fs::File::open("/etc/passwd").unwrap(), 100).unwrap();
     fcntl_setfd(&leaked, FdFlags::empty()).unwrap();
@@ -86,7 +86,7 @@ async fn guarded_program_inherits_no_descriptor_but_its_streams() {
 }
 
 #[tokio::test]
-async fn a_launcher_whose_host_is_gone_does_not_start_the_program() {
+async fn launcher_host_gone_does_not_start_program() {
     let status = Command::new(example_path("launcher"))
         .args(["launch", "1", "sh", "-c", "echo started"])
         .stderr(Stdio::null())
@@ -99,7 +99,7 @@ async fn a_launcher_whose_host_is_gone_does_not_start_the_program() {
 }
 
 #[tokio::test]
-async fn a_server_started_through_a_launcher_is_called_stopped_and_reported_like_any_other() {
+async fn launcher_server_is_called_stopped_and_reported() {
     let launch = || Launcher::new(example_path("launcher"), ["launch"]);
     let fixture = crate::stage::fixture(valetkey_mcp::child::Delivery::Endpoint);
     let missing = valetkey_mcp::config::ServerConfig::new("no-such-program-anywhere");

@@ -10,7 +10,7 @@ use super::client::{EndpointFixture, fetch_with_grant};
 use crate::keys::{keys, long_lived_keys, secret_of_key, keys_expiring_at, token_of_key};
 
 #[tokio::test]
-async fn a_temporary_set_is_told_with_four_fields_on_a_leash() {
+async fn response_temporary_credentials_have_four_fields() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
     let answer = desk.fetch().await;
@@ -29,7 +29,7 @@ async fn a_temporary_set_is_told_with_four_fields_on_a_leash() {
 }
 
 #[tokio::test]
-async fn the_account_is_told_when_it_is_known() {
+async fn response_contains_known_account_id() {
     let desk = EndpointFixture::new().await;
     let template = keys("AAAA");
     let credentials = Credentials::builder(template.access_key_id().clone(), secret_of_key("AAAA").into());
@@ -39,7 +39,7 @@ async fn the_account_is_told_when_it_is_known() {
 }
 
 #[tokio::test]
-async fn long_lived_keys_have_an_empty_token_and_the_leash_for_expiry() {
+async fn response_long_lived_keys_have_empty_token_and_expiry() {
     let desk = EndpointFixture::new().await;
     desk.session.set_credentials(long_lived_keys("AAAA")).unwrap();
     let answer = desk.fetch().await;
@@ -48,7 +48,7 @@ async fn long_lived_keys_have_an_empty_token_and_the_leash_for_expiry() {
 }
 
 #[tokio::test]
-async fn the_real_expiry_is_told_when_it_is_nearer_than_the_leash() {
+async fn response_actual_expiry_before_limit_is_returned() {
     let desk = EndpointFixture::new().await;
     let expires_at = desk.clock.now() + Duration::from_millis(90_900);
     desk.session.set_credentials(keys_expiring_at("AAAA", expires_at)).unwrap();
@@ -56,7 +56,7 @@ async fn the_real_expiry_is_told_when_it_is_nearer_than_the_leash() {
 }
 
 #[tokio::test]
-async fn without_a_leash_the_real_expiry_is_told() {
+async fn response_advertised_expiry_actual_returns_actual_expiry() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
     let account = desk.session.account(desk.session.default_account()).unwrap();
@@ -71,7 +71,7 @@ async fn without_a_leash_the_real_expiry_is_told() {
 }
 
 #[tokio::test]
-async fn the_leash_moves_with_the_clock() {
+async fn response_advertised_expiry_follows_the_clock() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
     desk.clock.advance(Duration::from_secs(60));

@@ -45,7 +45,7 @@ impl EndpointFixture {
         let endpoint = CredentialEndpoint::start_with_clock(Arc::new(clock.clone())).await.unwrap();
         let account = session.account(session.default_account()).unwrap();
         let grant = endpoint.grant(account, "reader", AdvertisedExpiry::default());
-        Self { clock, session, audit, endpoint, grant, _time_hold: hold_time() }
+        Self { clock, session, audit, endpoint, grant, _time_hold: stop_paused_time() }
     }
 
     /// A set that lives an hour from now on.
@@ -127,7 +127,7 @@ async fn exchange(address: &str, line: &str, headers: &[String]) -> String {
 
 /// Paused time moves on its own when nothing is to be done, and takes waiting for a socket for that. Not while a blocking
 /// task runs: with this one it stands still until the sender is dropped.
-fn hold_time() -> Sender<()> {
+fn stop_paused_time() -> Sender<()> {
     let (release, released) = channel::<()>();
     tokio::task::spawn_blocking(move || released.recv());
     release

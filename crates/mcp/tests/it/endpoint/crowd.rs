@@ -30,7 +30,7 @@ async fn read_to_close(mut stream: TcpStream) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_half_requests_take_a_bounded_number_of_places_and_nobody_s_answer() {
+async fn endpoint_half_requests_are_bounded_and_block_no_reader() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
     let mut silent = Vec::new();
@@ -47,7 +47,7 @@ async fn a_thousand_half_requests_take_a_bounded_number_of_places_and_nobody_s_a
 }
 
 #[tokio::test(start_paused = true)]
-async fn half_a_request_is_dropped_after_seconds() {
+async fn endpoint_half_request_is_dropped_after_timeout() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
     let (stream, _rest) = open_half_request(&desk).await;
@@ -57,7 +57,7 @@ async fn half_a_request_is_dropped_after_seconds() {
 }
 
 #[tokio::test]
-async fn a_request_that_comes_in_two_parts_is_answered() {
+async fn endpoint_request_in_two_parts_is_served() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
     let (mut stream, rest) = open_half_request(&desk).await;
@@ -66,7 +66,7 @@ async fn a_request_that_comes_in_two_parts_is_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_waits_for_a_first_set_many_times_over_is_turned_away_and_others_are_not() {
+async fn endpoint_grant_request_limit_returns_429_to_that_reader() {
     let provider = ScriptedProvider::new([Script::Hang]);
     let desk = EndpointFixture::with_builder(|session| session.provider(provider)).await;
     let mut waiting: FuturesUnordered<_> = (0..70).map(|_| desk.fetch()).collect();
@@ -81,7 +81,7 @@ async fn a_reader_that_waits_for_a_first_set_many_times_over_is_turned_away_and_
 }
 
 #[tokio::test]
-async fn a_stopped_endpoint_does_not_answer_on_connections_that_were_open_before() {
+async fn endpoint_stopped_serves_no_open_connection() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
     let (mut stream, rest) = open_half_request(&desk).await;

@@ -17,7 +17,7 @@ fn status_and_body(answer: &EndpointResponse) -> (u16, &Value) {
 }
 
 #[tokio::test]
-async fn bad_missing_and_foreign_tokens_and_unknown_paths_get_the_same_answer() {
+async fn endpoint_wrong_token_or_path_gets_identical_response() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
     let other = SessionContext::builder().build();
@@ -42,7 +42,7 @@ async fn bad_missing_and_foreign_tokens_and_unknown_paths_get_the_same_answer() 
 }
 
 #[tokio::test]
-async fn a_token_opens_its_own_account_only() {
+async fn endpoint_token_reads_only_its_own_account() {
     let (desk, canary) = (EndpointFixture::new().await, Canary::new());
     desk.set_credentials("AAAA");
     let other = SessionContext::builder().build();
@@ -58,7 +58,7 @@ async fn a_token_opens_its_own_account_only() {
 }
 
 #[tokio::test]
-async fn only_get_is_answered() {
+async fn endpoint_other_methods_return_405() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"] {
@@ -69,7 +69,7 @@ async fn only_get_is_answered() {
 }
 
 #[tokio::test]
-async fn the_host_header_must_be_the_literal_address() {
+async fn endpoint_other_host_header_is_refused() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
     let port = desk.address().split_once(':').unwrap().1.to_owned();
@@ -83,7 +83,7 @@ async fn the_host_header_must_be_the_literal_address() {
 }
 
 #[tokio::test]
-async fn forwarded_requests_are_refused() {
+async fn endpoint_forwarded_request_is_refused() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
     for value in ["10.0.0.1", "", "127.0.0.1"] {
@@ -94,7 +94,7 @@ async fn forwarded_requests_are_refused() {
 }
 
 #[tokio::test]
-async fn only_loopback_is_bound() {
+async fn endpoint_binds_only_loopback() {
     let desk = EndpointFixture::new().await;
     let address: std::net::SocketAddr = desk.address().parse().unwrap();
     assert_eq!(address.ip(), Ipv4Addr::LOCALHOST);
@@ -104,7 +104,7 @@ async fn only_loopback_is_bound() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_clients_at_once_are_all_answered() {
+async fn endpoint_concurrent_clients_are_all_served() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
     let client = async || {
@@ -117,7 +117,7 @@ async fn fifty_clients_at_once_are_all_answered() {
 }
 
 #[tokio::test]
-async fn a_stopped_endpoint_answers_nobody() {
+async fn endpoint_stopped_refuses_connections() {
     let desk = EndpointFixture::new().await;
     desk.endpoint.stop().await;
     assert!(TcpStream::connect(desk.address()).await.is_err());

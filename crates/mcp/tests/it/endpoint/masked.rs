@@ -12,11 +12,11 @@ use crate::keys::assert_no_secret_part;
 
 fn grant_with_redactor(desk: &EndpointFixture, redactor: &Arc<Redactor>) -> Grant {
     let account = desk.session.account(desk.session.default_account()).unwrap();
-    desk.endpoint.masked_by(redactor).grant(account, "reader", AdvertisedExpiry::default())
+    desk.endpoint.with_redactor(redactor).grant(account, "reader", AdvertisedExpiry::default())
 }
 
 #[tokio::test]
-async fn a_set_is_masked_once_it_was_read_also_when_nobody_else_asked_for_it() {
+async fn redactor_credentials_read_through_grant_are_masked() {
     let (desk, redactor, canary) = (EndpointFixture::new().await, Arc::new(Redactor::default()), Canary::new());
     let grant = grant_with_redactor(&desk, &redactor);
     desk.session.set_credentials(canary.credentials(Expiry::Never).unwrap()).unwrap();
@@ -26,7 +26,7 @@ async fn a_set_is_masked_once_it_was_read_also_when_nobody_else_asked_for_it() {
 }
 
 #[tokio::test]
-async fn address_and_token_are_masked_as_long_as_they_open_anything() {
+async fn redactor_grant_url_and_token_are_masked_until_drop() {
     let (desk, redactor) = (EndpointFixture::new().await, Arc::new(Redactor::default()));
     let grant = grant_with_redactor(&desk, &redactor);
     let environment = format!("{} {}", grant.url(), grant.expose_token());

@@ -21,7 +21,7 @@ async fn refresh_default_account(desk: &EndpointFixture) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_burst_of_requests_gets_one_set_even_while_the_session_rotates() {
+async fn rotation_hold_burst_gets_the_same_credentials() {
     let desk = rotating_endpoint().await;
     assert_eq!(desk.fetch_key().await, "AAAA");
     refresh_default_account(&desk).await;
@@ -32,7 +32,7 @@ async fn a_burst_of_requests_gets_one_set_even_while_the_session_rotates() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_new_set_is_told_once_the_reader_is_between_calls() {
+async fn end_burst_returns_new_credentials() {
     let desk = rotating_endpoint().await;
     assert_eq!(desk.fetch_key().await, "AAAA");
     refresh_default_account(&desk).await;
@@ -41,7 +41,7 @@ async fn the_new_set_is_told_once_the_reader_is_between_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bursts_of_two_readers_are_apart() {
+async fn rotation_hold_is_separate_for_each_grant() {
     let desk = rotating_endpoint().await;
     let account = desk.session.account(desk.session.default_account()).unwrap();
     let second = desk.endpoint.grant(account, "second", AdvertisedExpiry::default());
@@ -52,7 +52,7 @@ async fn bursts_of_two_readers_are_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_set_by_hand_is_told_at_once_for_it_may_be_somebody_elses() {
+async fn rotation_hold_manually_set_credentials_are_served_at_once() {
     let desk = rotating_endpoint().await;
     assert_eq!(desk.fetch_key().await, "AAAA");
     desk.set_credentials("CCCC");
@@ -60,7 +60,7 @@ async fn what_is_set_by_hand_is_told_at_once_for_it_may_be_somebody_elses() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cleared_set_is_not_told_again_even_within_the_burst() {
+async fn rotation_hold_cleared_credentials_are_not_served() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
     assert_eq!(desk.fetch_key().await, "AAAA");
@@ -71,7 +71,7 @@ async fn a_cleared_set_is_not_told_again_even_within_the_burst() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_set_that_was_cleared_and_replaced_between_two_requests_is_not_told_again() {
+async fn rotation_hold_cleared_and_replaced_serves_replacement() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
     assert_eq!(desk.fetch_key().await, "AAAA");

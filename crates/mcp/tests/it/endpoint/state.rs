@@ -17,7 +17,7 @@ async fn endpoint_with_failing_provider(kind: ErrorKind) -> EndpointFixture {
 }
 
 #[tokio::test]
-async fn a_session_without_credentials_is_refused_and_told_what_to_do() {
+async fn endpoint_without_credentials_returns_403_with_next_step() {
     let desk = EndpointFixture::new().await;
     let answer = desk.fetch().await;
     assert_eq!((answer.status, &answer.body["code"]), (403, &"not_configured".into()));
@@ -26,7 +26,7 @@ async fn a_session_without_credentials_is_refused_and_told_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_cleared_session_is_refused_at_once() {
+async fn endpoint_cleared_session_returns_403() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
     assert_eq!(desk.fetch_key().await, "AAAA");
@@ -36,7 +36,7 @@ async fn a_cleared_session_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn a_closed_session_is_refused_and_so_is_one_that_was_dropped() {
+async fn endpoint_closed_or_dropped_session_returns_403() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
     desk.session.close();
@@ -50,7 +50,7 @@ async fn a_closed_session_is_refused_and_so_is_one_that_was_dropped() {
 }
 
 #[tokio::test]
-async fn no_reader_is_told_that_a_set_outlives_its_narrowed_session_and_then_it_is_refused() {
+async fn endpoint_narrowed_session_caps_expiry_then_returns_403() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
     let child = desk.session.narrow(Scope::new().lifetime(Duration::from_secs(120))).unwrap();
@@ -73,7 +73,7 @@ async fn no_reader_is_told_that_a_set_outlives_its_narrowed_session_and_then_it_
 }
 
 #[tokio::test]
-async fn a_dropped_grant_is_as_if_it_had_never_been() {
+async fn endpoint_dropped_grant_equals_unknown_grant() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
     let (address, headers) = (desk.address(), desk.headers());
@@ -85,21 +85,21 @@ async fn a_dropped_grant_is_as_if_it_had_never_been() {
 }
 
 #[tokio::test]
-async fn a_provider_that_says_no_is_a_bad_request() {
+async fn endpoint_provider_denial_returns_400() {
     for kind in [ErrorKind::Denied, ErrorKind::Invalid, ErrorKind::InteractionRequired] {
         assert_eq!(endpoint_with_failing_provider(kind).await.fetch().await.status, 400, "{kind:?}");
     }
 }
 
 #[tokio::test]
-async fn a_provider_that_is_down_is_unavailable() {
+async fn endpoint_provider_unavailable_returns_503() {
     for kind in [ErrorKind::Unavailable, ErrorKind::TimedOut, ErrorKind::Throttled, ErrorKind::Internal] {
         assert_eq!(endpoint_with_failing_provider(kind).await.fetch().await.status, 503, "{kind:?}");
     }
 }
 
 #[tokio::test]
-async fn an_expired_set_that_nobody_renews_is_unavailable() {
+async fn endpoint_expired_credentials_return_503() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
     desk.clock.advance(Duration::from_secs(3600));
@@ -108,7 +108,7 @@ async fn an_expired_set_that_nobody_renews_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_set_in_hand_is_told_while_its_provider_is_down() {
+async fn endpoint_provider_down_serves_cached_credentials() {
     let clock = valetkey_core::testing::ManualClock::new();
     let expires_at = valetkey_core::Clock::now(&clock) + Duration::from_secs(3600);
     let down = Error::new(ErrorKind::Unavailable, "scripted").with_provider("scripted");
@@ -121,7 +121,7 @@ async fn a_set_in_hand_is_told_while_its_provider_is_down() {
 }
 
 #[tokio::test]
-async fn no_refusal_holds_a_secret_or_a_token() {
+async fn endpoint_refusal_contains_no_secret_or_token() {
     let (desk, canary) = (EndpointFixture::new().await, Canary::new());
     desk.session.set_credentials(canary.credentials(Expiry::Never).unwrap()).unwrap();
     assert_eq!(canary.found_in(&desk.fetch().await.body.to_string()).len(), 3, "present where it belongs");

@@ -39,7 +39,7 @@ async fn modern_client_is_notified_of_changed_tools_if_it_subscribes() {
 }
 
 #[tokio::test]
-async fn instructions_name_the_accounts_and_what_they_need() {
+async fn instructions_name_accounts_and_next_step() {
     let wire = GatewayClientFixture::open(ProtocolEra::Legacy, []).await;
     let instructions = wire.handshake_response["result"]["instructions"].as_str().unwrap();
     assert!(

@@ -12,7 +12,7 @@ use crate::keys::keys;
 use crate::stage::fixture;
 
 #[tokio::test]
-async fn a_real_client_of_either_era_lists_and_calls() {
+async fn rmcp_client_of_either_era_lists_and_calls() {
     for lifecycle in [
         ClientLifecycleMode::Initialize,
         ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] },

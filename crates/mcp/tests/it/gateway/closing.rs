@@ -19,7 +19,7 @@ async fn gateway_with_processes(era: ProtocolEra) -> (GatewayClientFixture, [u32
 }
 
 #[tokio::test]
-async fn the_client_closing_its_side_ends_everything() {
+async fn gateway_client_eof_closes_session_and_processes() {
     for era in ERAS {
         let (wire, pids) = gateway_with_processes(era).await;
         let session = wire.session.clone();
@@ -31,7 +31,7 @@ async fn the_client_closing_its_side_ends_everything() {
 }
 
 #[tokio::test]
-async fn a_call_under_way_does_not_keep_the_servers() {
+async fn gateway_client_eof_stops_servers_during_call() {
     let (mut wire, pids) = gateway_with_processes(ProtocolEra::Modern).await;
     wire.send_request("tools/call", json!({"name": "fixture__slow", "arguments": {"name": "never"}})).await;
     wire.call("get_aws_credentials_context", json!({})).await;
@@ -42,7 +42,7 @@ async fn a_call_under_way_does_not_keep_the_servers() {
 }
 
 #[tokio::test]
-async fn the_stop_token_ends_everything() {
+async fn gateway_stop_token_closes_session_and_processes() {
     let (wire, pids) = gateway_with_processes(ProtocolEra::Legacy).await;
     wire.stop.cancel();
     wire.serving.await.unwrap().unwrap();
@@ -51,7 +51,7 @@ async fn the_stop_token_ends_everything() {
 }
 
 #[tokio::test]
-async fn dropping_the_serving_future_ends_everything() {
+async fn gateway_dropped_future_closes_session_and_processes() {
     let (wire, pids) = gateway_with_processes(ProtocolEra::Modern).await;
     wire.serving.abort();
     assert!(wire.serving.await.unwrap_err().is_cancelled());
@@ -60,7 +60,7 @@ async fn dropping_the_serving_future_ends_everything() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_without_a_word_is_an_error_and_the_session_is_closed() {
+async fn gateway_client_eof_before_handshake_is_an_error() {
     let session = SessionContext::builder().build();
     let (near, far) = tokio::io::duplex(64);
     drop(near);
@@ -71,7 +71,7 @@ async fn a_client_that_leaves_without_a_word_is_an_error_and_the_session_is_clos
 }
 
 #[tokio::test]
-async fn a_stop_before_a_protocol_was_agreed_on_is_no_error() {
+async fn gateway_stop_before_handshake_succeeds() {
     let session = SessionContext::builder().build();
     let (_near, far) = tokio::io::duplex(64);
     let (input, output) = tokio::io::split(far);

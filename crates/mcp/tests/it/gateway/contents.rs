@@ -8,7 +8,7 @@ use crate::process::{group_members, wait_until};
 use crate::stage::{fixture, raw_server};
 
 #[tokio::test]
-async fn odd_tools_and_results_arrive_as_the_server_sent_them() {
+async fn gateway_unknown_fields_are_passed_through() {
     for era in ERAS {
         let mut wire = GatewayClientFixture::open(era, [("raw", raw_server("fields"))]).await;
         wire.set("AAAA").await;
@@ -38,7 +38,7 @@ async fn odd_tools_and_results_arrive_as_the_server_sent_them() {
 }
 
 #[tokio::test]
-async fn own_tools_are_described_with_schema_and_annotations() {
+async fn gateway_own_tools_have_schema_and_annotations() {
     let mut wire = GatewayClientFixture::open(ERAS[0], []).await;
     for tool in wire.list_tools().await {
         assert_eq!(tool["inputSchema"]["type"], "object", "{tool}");
@@ -50,7 +50,7 @@ async fn own_tools_are_described_with_schema_and_annotations() {
 }
 
 #[tokio::test]
-async fn what_the_client_cancels_is_cancelled_at_the_server() {
+async fn gateway_cancellation_is_forwarded_to_server() {
     for era in ERAS {
         let mut wire =
             GatewayClientFixture::open(era, [("raw", raw_server("cancelled")), ("fixture", fixture(Delivery::None))]).await;
@@ -68,7 +68,7 @@ async fn what_the_client_cancels_is_cancelled_at_the_server() {
 }
 
 #[tokio::test]
-async fn a_call_that_waits_does_not_hold_up_others_and_a_rotation_loses_none() {
+async fn gateway_concurrent_calls_survive_rotation() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
         let mut wire = GatewayClientFixture::open(ERAS[1], [("fixture", fixture(delivery))]).await;
         wire.set("AAAA").await;

@@ -20,7 +20,7 @@ const OWN_TOOLS: [&str; 10] = [
 ];
 
 #[tokio::test]
-async fn the_greeting_names_the_server_its_tools_and_what_to_do_first() {
+async fn handshake_response_names_server_tools_and_instructions() {
     for era in ERAS {
         let wire = GatewayClientFixture::open(era, []).await;
         let greeting = &wire.handshake_response["result"];
@@ -32,7 +32,7 @@ async fn the_greeting_names_the_server_its_tools_and_what_to_do_first() {
 }
 
 #[tokio::test]
-async fn own_tools_come_first_then_proxied_ones_and_the_order_does_not_change() {
+async fn list_tools_own_tools_first_in_stable_order() {
     for era in ERAS {
         let servers = [("b", fixture(Delivery::Env)), ("a", fixture(Delivery::Endpoint))];
         let mut wire = GatewayClientFixture::open(era, servers).await;
@@ -49,7 +49,7 @@ async fn own_tools_come_first_then_proxied_ones_and_the_order_does_not_change() 
 }
 
 #[tokio::test]
-async fn credentials_set_through_a_tool_are_those_that_servers_run_with() {
+async fn set_credentials_tool_applies_to_server_calls() {
     for era in ERAS {
         for delivery in [Delivery::Endpoint, Delivery::Env] {
             let mut wire = GatewayClientFixture::open(era, [("fixture", fixture(delivery))]).await;
@@ -68,7 +68,7 @@ async fn credentials_set_through_a_tool_are_those_that_servers_run_with() {
 }
 
 #[tokio::test]
-async fn results_are_typed_for_modern_clients_and_plain_for_legacy_ones() {
+async fn result_type_is_present_for_modern_clients_only() {
     for era in ERAS {
         let mut wire = GatewayClientFixture::open(era, [("fixture", fixture(Delivery::None))]).await;
         for (method, params) in [
@@ -85,7 +85,7 @@ async fn results_are_typed_for_modern_clients_and_plain_for_legacy_ones() {
 }
 
 #[tokio::test]
-async fn a_list_is_private_to_the_client() {
+async fn list_tools_result_has_private_cache_scope() {
     let mut wire = GatewayClientFixture::open(ProtocolEra::Modern, []).await;
     let answer = wire.request("tools/list", json!({})).await;
     assert_eq!((&answer["result"]["cacheScope"], &answer["result"]["ttlMs"]), (&json!("private"), &json!(0)));

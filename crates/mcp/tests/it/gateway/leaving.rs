@@ -16,14 +16,14 @@ use crate::process::is_running;
 use crate::stage::{fixture, pid};
 
 #[tokio::test]
-async fn a_call_under_way_is_answered_with_the_end_of_its_server() {
+async fn gateway_client_eof_fails_call_in_progress() {
     let mut wire = GatewayClientFixture::open(ProtocolEra::Modern, [("fixture", fixture(Delivery::Endpoint))]).await;
     wire.set("AAAA").await;
     let server = pid(&wire.call("fixture__whoami", json!({})).await["structuredContent"]);
     let call =
         wire.send_request("tools/call", json!({"name": "fixture__slow", "arguments": {"name": "never"}})).await;
     wire.call("get_aws_credentials_context", json!({})).await;
-    wire.hang_up().await;
+    wire.close_input().await;
     let answer = wire.receive_response(&call).await;
     assert!(answer.to_string().contains("ended during the call"), "{answer}");
     assert!(wire.session.is_closed(), "the session ends first");
@@ -32,7 +32,7 @@ async fn a_call_under_way_is_answered_with_the_end_of_its_server() {
 }
 
 #[tokio::test]
-async fn a_client_that_reads_no_answers_holds_nothing_up() {
+async fn gateway_client_not_reading_does_not_block_shutdown() {
     let session = SessionContext::builder().build();
     let ((mut client, input), (output, answers)) = (duplex(64 * 1024), duplex(1024));
     let gateway = gateway_for_session(&session, [("fixture", fixture(Delivery::None))]).await;
@@ -62,7 +62,7 @@ async fn a_client_that_reads_no_answers_holds_nothing_up() {
 }
 
 #[tokio::test]
-async fn what_a_server_asks_back_is_told_as_such_to_modern_clients_only() {
+async fn input_required_result_is_typed_for_modern_clients_only() {
     for era in ERAS {
         let mut wire = GatewayClientFixture::open(era, [("asking", stubborn_server("asking", Path::new("")))]).await;
         wire.set("AAAA").await;

@@ -40,7 +40,7 @@ async fn refusal_code(wire: &mut GatewayClientFixture, handle: &Value) -> Value 
 }
 
 #[tokio::test]
-async fn calls_with_a_handle_run_with_its_credentials_and_others_with_the_sessions() {
+async fn call_with_handle_uses_narrowed_credentials() {
     for (era, delivery) in ERAS.into_iter().zip([Delivery::Endpoint, Delivery::Env]) {
         let mut wire = narrowed_gateway(era, delivery).await;
         let reader = narrowed_handle(&mut wire, json!({"policy": reading().to_string()})).await;
@@ -66,7 +66,7 @@ async fn calls_with_a_handle_run_with_its_credentials_and_others_with_the_sessio
 }
 
 #[tokio::test]
-async fn the_handle_is_not_passed_on_and_what_is_none_is_refused() {
+async fn handle_is_not_forwarded_and_invalid_one_is_refused() {
     let mut wire = narrowed_gateway(ERAS[0], Delivery::Endpoint).await;
     let handle = narrowed_handle(&mut wire, json!({})).await;
     let arguments = json!({"a": 1, "credential_session": handle});
@@ -86,7 +86,7 @@ async fn the_handle_is_not_passed_on_and_what_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn a_clear_ends_the_sub_agents_too() {
+async fn clear_closes_narrowed_sessions() {
     let mut wire = narrowed_gateway(ERAS[1], Delivery::Env).await;
     let handle = narrowed_handle(&mut wire, json!({"policy": reading().to_string()})).await;
     let gone = pid(&whoami_with_handle(&mut wire, &handle).await);
@@ -97,7 +97,7 @@ async fn a_clear_ends_the_sub_agents_too() {
 }
 
 #[tokio::test]
-async fn every_tool_is_listed_with_the_argument() {
+async fn list_tools_every_schema_has_session_argument() {
     let mut wire = narrowed_gateway(ERAS[1], Delivery::Endpoint).await;
     for tool in wire.list_tools().await {
         assert_eq!(tool["inputSchema"]["properties"]["credential_session"]["type"], "string", "{tool}");

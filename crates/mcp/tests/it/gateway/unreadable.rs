@@ -8,7 +8,7 @@ use super::wire::{ERAS, GatewayClientFixture};
 use crate::stage::{fixture, raw_server};
 
 #[tokio::test]
-async fn response_unreadable_fails_its_call_and_no_other() {
+async fn unreadable_response_fails_only_its_call() {
     for (mode, reason) in [
         ("nan", "not valid JSON"),
         ("deep", "nested"),
@@ -57,7 +57,7 @@ async fn log_that_resembles_a_response_fails_no_call() {
 }
 
 #[tokio::test]
-async fn response_with_half_a_surrogate_pair_is_repaired() {
+async fn response_with_lone_surrogate_is_repaired() {
     let mut wire = GatewayClientFixture::open(ERAS[1], [("raw", raw_server("surrogate"))]).await;
     wire.set("AAAA").await;
     let result = wire.call("raw__tool", json!({})).await;
@@ -66,7 +66,7 @@ async fn response_with_half_a_surrogate_pair_is_repaired() {
 }
 
 #[tokio::test]
-async fn numbers_and_key_order_arrive_as_they_were_sent() {
+async fn numbers_and_key_order_are_passed_through_unchanged() {
     let mut wire = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("exact"))]).await;
     wire.set("AAAA").await;
     wire.call("raw__tool", json!({})).await;
@@ -77,7 +77,7 @@ async fn numbers_and_key_order_arrive_as_they_were_sent() {
 }
 
 #[tokio::test]
-async fn request_unreadable_gets_an_error_by_its_id() {
+async fn unreadable_request_returns_error_with_its_id() {
     let mut wire = GatewayClientFixture::open(ERAS[0], []).await;
     wire.send_line(r#"{"jsonrpc":"2.0","id":41,"method":"tools/call","params":{"a":NaN}}"#).await;
     let error = wire.receive_response(&json!(41)).await;
@@ -120,7 +120,7 @@ async fn request_that_lost_its_id_gets_an_error_without_one() {
 }
 
 #[tokio::test]
-async fn requests_beyond_the_limit_get_an_error_and_others_go_on() {
+async fn requests_beyond_limit_get_an_error() {
     let mut wire = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("cancelled"))]).await;
     wire.set("AAAA").await;
     wire.list_tool_names().await;
@@ -138,7 +138,7 @@ async fn requests_beyond_the_limit_get_an_error_and_others_go_on() {
 }
 
 #[tokio::test]
-async fn child_that_floods_and_reads_nothing_is_answered() {
+async fn child_flooding_requests_still_completes_its_call() {
     let mut wire = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("floods"))]).await;
     wire.set("AAAA").await;
     assert!(wire.call("raw__tool", json!({})).await["content"].is_array());

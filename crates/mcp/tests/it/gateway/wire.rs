@@ -143,7 +143,7 @@ impl GatewayClientFixture {
     }
 
     /// Closes the client's side, and goes on reading.
-    pub(crate) async fn hang_up(&mut self) {
+    pub(crate) async fn close_input(&mut self) {
         self.input.shutdown().await.unwrap();
     }
 

@@ -28,7 +28,7 @@ async fn server_error(stage: &Stage, server: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_is_reported_with_the_field_to_correct() {
+async fn server_program_not_found_names_command_field() {
     let broken = ServerConfig::new("no-such-program-anywhere");
     let stage = Stage::without_credentials([("broken", broken), ("fixture", fixture(Delivery::Endpoint))]).await;
     let told = server_error(&stage, "broken").await;
@@ -38,7 +38,7 @@ async fn a_program_that_is_not_there_is_reported_with_the_field_to_correct() {
 }
 
 #[tokio::test]
-async fn server_that_cannot_be_started_names_its_field_each_time() {
+async fn server_not_startable_names_its_field_each_time() {
     let missing = ServerConfig::new("no-such-program-anywhere");
     let line = ServerConfig::new("npx -y thing");
     let mut nowhere = ServerConfig::new("sh");
@@ -65,7 +65,7 @@ async fn server_that_cannot_be_started_names_its_field_each_time() {
 }
 
 #[tokio::test]
-async fn a_program_that_ends_at_once_is_reported_with_its_last_words() {
+async fn server_exit_at_start_reports_stderr() {
     let broken = shell_server("echo 'no licence found' >&2; exit 1");
     let stage = Stage::without_credentials([("broken", broken), ("fixture", fixture(Delivery::Endpoint))]).await;
     let told = server_error(&stage, "broken").await;
@@ -76,7 +76,7 @@ async fn a_program_that_ends_at_once_is_reported_with_its_last_words() {
 }
 
 #[tokio::test]
-async fn a_program_that_says_nothing_of_use_is_given_up_on() {
+async fn server_without_response_times_out() {
     let stage = Stage::described([("mute", raw_server("mute"))], with_short_start_timeout).await;
     let told = stage.catalog().await.faults[0].error.to_string();
     assert!(told.contains("did not answer in time"), "{told}");
@@ -84,7 +84,7 @@ async fn a_program_that_says_nothing_of_use_is_given_up_on() {
 }
 
 #[tokio::test]
-async fn noise_on_standard_output_is_skipped() {
+async fn server_noise_on_stdout_is_skipped() {
     let stage = Stage::without_credentials([("noisy", raw_server("noisy"))]).await;
     let catalog = stage.catalog().await;
     assert_eq!(catalog.tools[0].name, "noisy__tool", "{catalog:?}");
@@ -92,7 +92,7 @@ async fn noise_on_standard_output_is_skipped() {
 }
 
 #[tokio::test]
-async fn a_server_that_ends_on_an_unknown_first_message_is_spoken_to_in_its_language() {
+async fn server_exit_on_discover_falls_back_to_initialize() {
     let stage = Stage::without_credentials([("touchy", raw_server("touchy"))]).await;
     let catalog = stage.catalog().await;
     assert_eq!(catalog.tools[0].name, "touchy__tool", "{catalog:?}");
@@ -100,7 +100,7 @@ async fn a_server_that_ends_on_an_unknown_first_message_is_spoken_to_in_its_lang
 }
 
 #[tokio::test]
-async fn an_unset_variable_and_a_remote_server_are_reported_beside_the_healthy_one() {
+async fn invalid_servers_are_reported_beside_a_working_one() {
     let text = serde_json::json!({"mcpServers": {
         "unset": {"command": "c", "env": {"TOKEN": "${NOT_SET_ANYWHERE}"}},
         "remote": {"url": "http://127.0.0.1:9/mcp"},
@@ -120,7 +120,7 @@ async fn an_unset_variable_and_a_remote_server_are_reported_beside_the_healthy_o
 }
 
 #[tokio::test]
-async fn a_server_that_keeps_failing_is_paused_and_the_cause_is_kept() {
+async fn server_repeated_start_failure_backs_off_with_cause() {
     let stage = Stage::described([("broken", shell_server("echo 'no licence' >&2; exit 1"))], with_short_start_timeout).await;
     let mut told = String::new();
     for _ in 0..8 {

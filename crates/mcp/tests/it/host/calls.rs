@@ -15,7 +15,7 @@ async fn raw_host(mode: &str) -> Stage {
 }
 
 #[tokio::test]
-async fn unknown_fields_of_tools_survive() {
+async fn tool_unknown_fields_are_passed_through() {
     let stage = raw_host("fields").await;
     let tool = stage.catalog().await.tools.remove(0);
     let expected = json!({
@@ -32,7 +32,7 @@ async fn unknown_fields_of_tools_survive() {
 }
 
 #[tokio::test]
-async fn unknown_fields_of_arguments_and_results_survive() {
+async fn call_unknown_fields_are_passed_through() {
     let stage = raw_host("fields").await;
     let arguments = json!({"deep": {"x": [null, 1.5, "é"]}, "": true});
     let mut result = stage.call_raw("raw__tool", arguments.clone()).await;
@@ -54,7 +54,7 @@ async fn unknown_fields_of_arguments_and_results_survive() {
 }
 
 #[tokio::test]
-async fn a_modern_server_echoes_its_arguments() {
+async fn call_modern_server_receives_arguments() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     let arguments = json!({"a": [1, {"b": null}]});
     assert_eq!(stage.call("fixture__echo", arguments.clone()).await["echo"], arguments);
@@ -62,7 +62,7 @@ async fn a_modern_server_echoes_its_arguments() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_server_is_an_error_with_its_code_and_message() {
+async fn call_refused_by_server_reports_code_and_message() {
     let stage = raw_host("refusing").await;
     stage.catalog().await;
     let told = stage.call_error("raw__tool").await;
@@ -71,7 +71,7 @@ async fn a_refusal_of_the_server_is_an_error_with_its_code_and_message() {
 }
 
 #[tokio::test]
-async fn a_secret_in_a_refusal_is_masked() {
+async fn call_refusal_with_secret_is_masked() {
     let stage = raw_host("secretive").await;
     let told = stage.call_error("raw__tool").await;
     assert!(told.contains("denied: [redacted]"), "{told}");
@@ -80,7 +80,7 @@ async fn a_secret_in_a_refusal_is_masked() {
 }
 
 #[tokio::test]
-async fn an_answer_that_makes_no_sense_is_an_error_and_not_waited_for() {
+async fn call_invalid_response_fails_at_once() {
     let stage = raw_host("broken").await;
     let told = stage.call_error("raw__tool").await;
     assert!(told.contains("neither a result nor an error"), "{told}");
@@ -88,7 +88,7 @@ async fn an_answer_that_makes_no_sense_is_an_error_and_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_list_in_pages_is_read_to_its_end() {
+async fn list_in_pages_is_read_to_the_last_page() {
     let stage = raw_host("pages").await;
     let catalog = stage.catalog().await;
     let tools: Vec<_> = catalog.tools.iter().map(|tool| tool.tool.as_str()).collect();
@@ -99,7 +99,7 @@ async fn a_list_in_pages_is_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_list_that_the_server_says_has_changed_is_read_again() {
+async fn list_changed_notification_refreshes_list() {
     let stage = raw_host("changing").await;
     assert_eq!(stage.catalog().await.tools[0].name, "raw__tool");
     stage.call("raw__tool", json!({})).await;
@@ -108,7 +108,7 @@ async fn a_list_that_the_server_says_has_changed_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_taken_back_ends_and_the_server_is_told() {
+async fn call_cancelled_is_forwarded_to_server() {
     let stage = raw_host("cancelled").await;
     stage.catalog().await;
     let folder = crate::host::tmp_dir_of_server(&stage, "raw");
@@ -126,7 +126,7 @@ async fn a_call_that_is_taken_back_ends_and_the_server_is_told() {
 }
 
 #[tokio::test]
-async fn a_call_that_was_taken_back_before_it_began_reaches_nobody() {
+async fn call_cancelled_before_start_is_not_sent() {
     let stage = Stage::without_credentials([("fixture", fixture(Delivery::Endpoint))]).await;
     stage.catalog().await;
     let cancelled = CancellationToken::new();
@@ -137,7 +137,7 @@ async fn a_call_that_was_taken_back_before_it_began_reaches_nobody() {
 }
 
 #[tokio::test]
-async fn an_unknown_tool_is_none() {
+async fn call_unknown_tool_returns_none() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     for name in ["fixture__nothing", "nobody__whoami", "whoami", ""] {
         assert!(stage.host.call(name, None, &CancellationToken::new()).await.is_none(), "{name}");

@@ -7,7 +7,7 @@ use crate::keys::{assert_no_secret_part, secret_of_key, token_of_key};
 use crate::stage::{Stage, fixture};
 
 #[tokio::test]
-async fn a_crash_is_an_error_with_masked_last_words_and_the_next_call_works() {
+async fn crash_reports_masked_stderr_and_next_call_works() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
         let stage = Stage::holding("AAAA", delivery).await;
         let (_, before) = stage.key_and_pid().await;
@@ -22,7 +22,7 @@ async fn a_crash_is_an_error_with_masked_last_words_and_the_next_call_works() {
 }
 
 #[tokio::test]
-async fn a_crash_leaves_other_servers_alone() {
+async fn crash_does_not_affect_other_servers() {
     let servers = [("fixture", fixture(Delivery::Endpoint)), ("other", fixture(Delivery::Endpoint))];
     let stage = Stage::without_credentials(servers).await;
     stage.set("AAAA");
@@ -33,7 +33,7 @@ async fn a_crash_leaves_other_servers_alone() {
 }
 
 #[tokio::test]
-async fn a_server_that_crashes_again_and_again_is_paused() {
+async fn crash_repeated_backs_off() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     let mut told = Vec::new();
     for _ in 0..8 {
@@ -46,7 +46,7 @@ async fn a_server_that_crashes_again_and_again_is_paused() {
 }
 
 #[tokio::test]
-async fn an_answered_call_between_crashes_forgives_them() {
+async fn crash_after_successful_call_resets_backoff() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     for _ in 0..6 {
         assert!(stage.call_error("fixture__crash").await.contains("ended during the call"));
@@ -56,7 +56,7 @@ async fn an_answered_call_between_crashes_forgives_them() {
 }
 
 #[tokio::test]
-async fn a_leaky_server_is_masked_in_results_whatever_the_delivery() {
+async fn result_with_secrets_is_masked_for_each_delivery() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
         let stage = Stage::holding("AAAA", delivery).await;
         let result = stage.call_raw("fixture__leak", json!({})).await;

@@ -11,7 +11,7 @@ use crate::process::{is_running, wait_until};
 use crate::stage::{Stage, fixture, pid};
 
 #[tokio::test]
-async fn a_server_without_credentials_lists_and_a_call_names_the_tool_to_call_first() {
+async fn call_without_credentials_names_set_credentials_tool() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
         let stage = Stage::without_credentials([("fixture", fixture(delivery))]).await;
         assert!(stage.catalog().await.tools.iter().any(|tool| tool.name == "fixture__whoami"));
@@ -24,7 +24,7 @@ async fn a_server_without_credentials_lists_and_a_call_names_the_tool_to_call_fi
 }
 
 #[tokio::test]
-async fn endpoint_renewal_reaches_the_same_process() {
+async fn endpoint_delivery_renewal_keeps_the_process() {
     let stage = Stage::without_credentials([("fixture", fixture(Delivery::Endpoint))]).await;
     stage.catalog().await;
     let listed = stage.pid("fixture").unwrap();
@@ -41,7 +41,7 @@ async fn endpoint_renewal_reaches_the_same_process() {
 }
 
 #[tokio::test]
-async fn endpoint_other_credentials_replace_the_process() {
+async fn endpoint_delivery_other_credentials_replace_the_process() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     let account = stage.session.default_account().clone();
     let mut pids = vec![stage.key_and_pid().await.1];
@@ -65,7 +65,7 @@ async fn endpoint_other_credentials_replace_the_process() {
 }
 
 #[tokio::test]
-async fn endpoint_switch_keeps_a_process_that_read_nothing() {
+async fn endpoint_delivery_switch_keeps_process_that_read_nothing() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     stage.call("fixture__echo", json!({})).await;
     let before = stage.pid("fixture").unwrap();
@@ -75,7 +75,7 @@ async fn endpoint_switch_keeps_a_process_that_read_nothing() {
 }
 
 #[tokio::test]
-async fn endpoint_clear_stops_a_process_that_may_have_cached_keys() {
+async fn endpoint_delivery_clear_stops_process_that_read_keys() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     let (_, before) = stage.key_and_pid().await;
     stage.session.clear();
@@ -84,7 +84,7 @@ async fn endpoint_clear_stops_a_process_that_may_have_cached_keys() {
 }
 
 #[tokio::test]
-async fn another_account_that_is_set_lets_a_call_finish() {
+async fn set_other_account_does_not_interrupt_a_call() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
         let stage = Stage::without_credentials([("fixture", fixture(delivery))]).await;
         let account = stage.session.default_account().clone();
@@ -108,11 +108,11 @@ async fn another_account_that_is_set_lets_a_call_finish() {
 }
 
 #[tokio::test]
-async fn env_clear_kills_the_process_also_when_others_are_set_at_once() {
+async fn env_delivery_clear_and_set_kills_the_old_process() {
     let stage = Stage::holding("AAAA", Delivery::Env).await;
     let before = stage.whoami().await;
     let folder = before["tmp"].as_str().map(std::path::PathBuf::from).unwrap();
-    let call = stage.failure_of("fixture__slow", json!({"name": "never"}));
+    let call = stage.call_error_with("fixture__slow", json!({"name": "never"}));
     let clear = async {
         wait_until("the call has begun", || folder.join("never.began").exists()).await;
         stage.session.clear();
@@ -125,7 +125,7 @@ async fn env_clear_kills_the_process_also_when_others_are_set_at_once() {
 }
 
 #[tokio::test]
-async fn by_endpoint_credentials_of_another_region_start_the_server_anew_there() {
+async fn endpoint_delivery_other_region_restarts_the_server() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     let (_, before) = stage.key_and_pid().await;
     stage.session.set_credentials(keys("BBBB").with_region("us-west-2".parse().unwrap())).unwrap();
@@ -136,7 +136,7 @@ async fn by_endpoint_credentials_of_another_region_start_the_server_anew_there()
 }
 
 #[tokio::test]
-async fn by_endpoint_clearing_refuses_the_next_call_and_new_credentials_allow_it() {
+async fn endpoint_delivery_clear_refuses_calls_until_set() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     let (_, pid) = stage.key_and_pid().await;
     stage.session.clear();
@@ -149,7 +149,7 @@ async fn by_endpoint_clearing_refuses_the_next_call_and_new_credentials_allow_it
 }
 
 #[tokio::test]
-async fn by_endpoint_clearing_reaches_a_call_under_way() {
+async fn endpoint_delivery_clear_affects_call_in_progress() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     let folder = stage.whoami().await["tmp"].as_str().map(std::path::PathBuf::from).unwrap();
     let call = stage.call("fixture__slow", json!({"name": "go"}));
@@ -164,7 +164,7 @@ async fn by_endpoint_clearing_reaches_a_call_under_way() {
 }
 
 #[tokio::test]
-async fn by_environment_there_are_no_keys_before_they_are_set_and_rotation_replaces_the_process() {
+async fn env_delivery_rotation_replaces_the_process() {
     let stage = Stage::without_credentials([("fixture", fixture(Delivery::Env))]).await;
     stage.catalog().await;
     let listed = stage.pid("fixture").unwrap();
@@ -188,7 +188,7 @@ async fn by_environment_there_are_no_keys_before_they_are_set_and_rotation_repla
 }
 
 #[tokio::test]
-async fn by_environment_a_provider_that_is_asked_first_at_the_start_does_not_count_as_rotation() {
+async fn env_delivery_first_fetch_is_not_a_rotation() {
     let stage = Stage::without_credentials([("fixture", fixture(Delivery::Env))]).await;
     let account = stage.session.default_account().clone();
     stage.session.set_provider_for(&account, ScriptedProvider::new([Script::Answer(keys("AAAA"))])).unwrap();
@@ -199,7 +199,7 @@ async fn by_environment_a_provider_that_is_asked_first_at_the_start_does_not_cou
 }
 
 #[tokio::test]
-async fn by_environment_a_call_under_way_ends_with_the_old_set_and_new_calls_see_the_new_one() {
+async fn env_delivery_rotation_lets_call_in_progress_finish() {
     let stage = Stage::holding("AAAA", Delivery::Env).await;
     let before = stage.whoami().await;
     let folder = before["tmp"].as_str().map(std::path::PathBuf::from).unwrap();
@@ -220,11 +220,11 @@ async fn by_environment_a_call_under_way_ends_with_the_old_set_and_new_calls_see
 }
 
 #[tokio::test]
-async fn by_environment_clearing_kills_the_process_and_the_call_under_way() {
+async fn env_delivery_clear_kills_process_during_call() {
     let stage = Stage::holding("AAAA", Delivery::Env).await;
     let before = stage.whoami().await;
     let folder = before["tmp"].as_str().map(std::path::PathBuf::from).unwrap();
-    let call = stage.failure_of("fixture__slow", json!({"name": "never"}));
+    let call = stage.call_error_with("fixture__slow", json!({"name": "never"}));
     let clear = async {
         wait_until("the call has begun", || folder.join("never.began").exists()).await;
         stage.session.clear();
@@ -237,11 +237,11 @@ async fn by_environment_clearing_kills_the_process_and_the_call_under_way() {
 }
 
 #[tokio::test]
-async fn by_environment_clearing_also_kills_a_process_that_was_replaced_and_finishes_a_call() {
+async fn env_delivery_clear_kills_draining_process() {
     let stage = Stage::holding("AAAA", Delivery::Env).await;
     let before = stage.whoami().await;
     let folder = before["tmp"].as_str().map(std::path::PathBuf::from).unwrap();
-    let call = stage.failure_of("fixture__slow", json!({"name": "never"}));
+    let call = stage.call_error_with("fixture__slow", json!({"name": "never"}));
     let rotate_and_clear = async {
         wait_until("the call has begun", || folder.join("never.began").exists()).await;
         stage.set("BBBB");
@@ -256,7 +256,7 @@ async fn by_environment_clearing_also_kills_a_process_that_was_replaced_and_fini
 }
 
 #[tokio::test]
-async fn with_no_delivery_a_server_sees_nothing_and_is_called_without_credentials() {
+async fn no_delivery_server_is_called_without_credentials() {
     let stage = Stage::without_credentials([("fixture", fixture(Delivery::None))]).await;
     let (key, before) = stage.key_and_pid().await;
     assert_eq!(key, "none");
@@ -266,7 +266,7 @@ async fn with_no_delivery_a_server_sees_nothing_and_is_called_without_credential
 }
 
 #[tokio::test]
-async fn a_refused_role_is_an_error_and_the_call_does_not_run_as_the_host() {
+async fn call_with_denied_role_is_refused() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
         let stage = Stage::without_credentials([("fixture", fixture(delivery))]).await;
         let account = stage.session.default_account().clone();

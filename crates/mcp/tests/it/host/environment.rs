@@ -34,27 +34,27 @@ const BASE_VARS: [&str; 13] = [
     "npm_config_cache",
 ];
 
-fn base_and<'a>(more: &[&'a str]) -> Vec<&'a str> {
+fn base_vars_and<'a>(more: &[&'a str]) -> Vec<&'a str> {
     let mut all = [&BASE_VARS, more].concat();
     all.sort_unstable();
     all
 }
 
 #[tokio::test]
-async fn a_child_sees_exactly_the_listed_variables() {
+async fn child_has_exactly_the_listed_variables() {
     let endpoint = ["AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
     let env = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
     for (delivery, more) in
         [(Delivery::Endpoint, &endpoint[..]), (Delivery::Env, &env), (Delivery::None, &[])]
     {
         let stage = Stage::holding("AAAA", delivery).await;
-        assert_eq!(sorted_variable_names(&stage.whoami().await), base_and(more), "{delivery:?}");
+        assert_eq!(sorted_variable_names(&stage.whoami().await), base_vars_and(more), "{delivery:?}");
         stage.host.shutdown().await;
     }
 }
 
 #[tokio::test]
-async fn what_the_configuration_names_arrives_except_what_outranks_the_session() {
+async fn configured_variables_except_overrides_are_passed() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
         let mut server = fixture(delivery);
         for (name, value) in [
@@ -84,7 +84,7 @@ async fn what_the_configuration_names_arrives_except_what_outranks_the_session()
 }
 
 #[tokio::test]
-async fn gateway_marker_named_in_configuration_is_overridden() {
+async fn gateway_marker_in_configuration_is_overridden() {
     for delivery in [Delivery::Endpoint, Delivery::None] {
         let mut server = fixture(delivery);
         server.env.insert(GATEWAY_MARKER.to_owned(), String::new());
@@ -98,7 +98,7 @@ async fn gateway_marker_named_in_configuration_is_overridden() {
 }
 
 #[tokio::test]
-async fn server_in_the_users_home_has_the_aws_files_of_its_session() {
+async fn user_home_server_has_session_aws_files() {
     let mut server = fixture(Delivery::Endpoint);
     server.home = HomeFolder::User;
     let stage = Stage::without_credentials([("fixture", server)]).await;
@@ -116,7 +116,7 @@ async fn server_in_the_users_home_has_the_aws_files_of_its_session() {
 }
 
 #[tokio::test]
-async fn with_no_delivery_the_configuration_may_name_everything() {
+async fn no_delivery_configured_keys_are_passed() {
     let mut server = fixture(Delivery::None);
     server.env.insert("AWS_ACCESS_KEY_ID".to_owned(), "AKIA000000000000OWNS".to_owned());
     server.env.insert("AWS_SECRET_ACCESS_KEY".to_owned(), "of-the-server".to_owned());
@@ -126,7 +126,7 @@ async fn with_no_delivery_the_configuration_may_name_everything() {
 }
 
 #[tokio::test]
-async fn the_region_and_the_default_profile_are_the_sessions() {
+async fn child_region_and_profile_are_from_the_session() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     let answer = stage.whoami().await;
     assert_eq!(answer["region"], "eu-central-1");
@@ -135,7 +135,7 @@ async fn the_region_and_the_default_profile_are_the_sessions() {
 }
 
 #[tokio::test]
-async fn server_region_is_used_where_the_session_names_none() {
+async fn server_region_applies_without_session_region() {
     for (of_session, expected) in [(None, "eu-west-3"), (Some("eu-west-1"), "eu-west-1")] {
         let mut server = fixture(Delivery::Endpoint);
         server.env.insert("AWS_DEFAULT_REGION".to_owned(), "eu-west-3".to_owned());
@@ -154,7 +154,7 @@ async fn server_region_is_used_where_the_session_names_none() {
 }
 
 #[tokio::test]
-async fn home_and_temporary_folder_are_the_sessions_own_and_go_with_it() {
+async fn session_dir_is_private_and_removed_at_shutdown() {
     let (one, other) =
         tokio::join!(Stage::holding("AAAA", Delivery::Endpoint), Stage::holding("BBBB", Delivery::Env));
     let (first, second) = tokio::join!(one.whoami(), other.whoami());
@@ -196,7 +196,7 @@ async fn homes_link_configuration_that_has_no_variable() {
 }
 
 #[tokio::test]
-async fn no_file_of_the_session_holds_a_key() {
+async fn session_dir_contains_no_key() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
         let stage = Stage::holding("AAAA", delivery).await;
         let answer = stage.call("fixture__whoami", json!({})).await;
@@ -212,7 +212,7 @@ async fn no_file_of_the_session_holds_a_key() {
 }
 
 #[tokio::test]
-async fn a_server_runs_where_its_configuration_says_also_in_terms_of_the_session() {
+async fn server_cwd_expands_session_variables() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path().join("eu-central-1");
     std::fs::create_dir(&here).unwrap();

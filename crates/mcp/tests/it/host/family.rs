@@ -25,7 +25,7 @@ async fn host_of_child_session() -> (Stage, SessionContext, Alias) {
 }
 
 #[tokio::test]
-async fn what_the_child_is_given_of_its_own_is_what_the_next_call_runs_with() {
+async fn child_session_own_credentials_replace_inherited() {
     let (stage, _parent, prod) = host_of_child_session().await;
     assert_eq!(stage.key_and_pid().await.0, "PPPP");
     stage.session.set_credentials_for(&prod, keys("CCCC")).unwrap();
@@ -34,7 +34,7 @@ async fn what_the_child_is_given_of_its_own_is_what_the_next_call_runs_with() {
 }
 
 #[tokio::test]
-async fn clearing_the_child_takes_the_server_with_the_inherited_keys_away() {
+async fn child_session_clear_stops_server_with_inherited_keys() {
     let (stage, parent, prod) = host_of_child_session().await;
     let (_, pid) = stage.key_and_pid().await;
     stage.session.clear();
@@ -44,7 +44,7 @@ async fn clearing_the_child_takes_the_server_with_the_inherited_keys_away() {
 }
 
 #[tokio::test]
-async fn closing_the_child_takes_the_server_with_the_inherited_keys_away() {
+async fn child_session_close_stops_server_with_inherited_keys() {
     let (stage, _parent, _) = host_of_child_session().await;
     let (_, pid) = stage.key_and_pid().await;
     stage.session.close();

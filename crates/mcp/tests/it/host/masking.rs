@@ -15,12 +15,12 @@ use crate::stage::{Stage, fixture};
 /// Says `word` and ends.
 fn server_printing(word: &str) -> ServerConfig {
     let mut server = ServerConfig::new("bash");
-    server.args = ["-c", &format!("{READ}; echo said {word} >&2; exit 3")].map(str::to_owned).to_vec();
+    server.args = ["-c", &format!("{READ_ENDPOINT_SCRIPT}; echo said {word} >&2; exit 3")].map(str::to_owned).to_vec();
     server
 }
 
 /// The shell's own way to ask the endpoint.
-const READ: &str = r#"IFS=/ read -r _ _ address path <<< "$AWS_CONTAINER_CREDENTIALS_FULL_URI"
+const READ_ENDPOINT_SCRIPT: &str = r#"IFS=/ read -r _ _ address path <<< "$AWS_CONTAINER_CREDENTIALS_FULL_URI"
     IFS=: read -r host port <<< "$address"
     exec 3<>"/dev/tcp/$host/$port"
     printf 'GET /%s HTTP/1.1\r\nHost: %s\r\nAuthorization: %s\r\n\r\n' \
@@ -38,7 +38,7 @@ async fn start_error(word: &str, canary: &Canary) -> String {
 }
 
 #[tokio::test]
-async fn the_token_and_the_address_of_the_endpoint_are_masked() {
+async fn stderr_with_endpoint_url_and_token_is_masked() {
     let canary = Canary::new();
     let told = start_error("$AWS_CONTAINER_AUTHORIZATION_TOKEN", &canary).await;
     assert!(told.ends_with("said [redacted]") || told.contains("said [redacted];"), "{told}");
@@ -47,7 +47,7 @@ async fn the_token_and_the_address_of_the_endpoint_are_masked() {
 }
 
 #[tokio::test]
-async fn a_set_that_a_server_reads_while_it_starts_is_masked() {
+async fn stderr_with_credentials_read_at_start_is_masked() {
     let canary = Canary::new();
     let told = start_error("$answer", &canary).await;
     assert!(told.contains("SecretAccessKey") && told.contains("[redacted]"), "{told}");
@@ -55,7 +55,7 @@ async fn a_set_that_a_server_reads_while_it_starts_is_masked() {
 }
 
 #[tokio::test]
-async fn keys_in_an_environment_are_on_record_once_for_each_process() {
+async fn audit_env_delivery_is_recorded_once_for_each_process() {
     let stage = Stage::without_credentials([("fixture", fixture(Delivery::Env))]).await;
     let served = || {
         let records = stage.audit.records();
@@ -87,7 +87,7 @@ fn non_expiring(canary: &Canary) -> valetkey_core::Credentials {
 }
 
 #[tokio::test]
-async fn host_server_shows_keys_it_was_not_given_masks_all() {
+async fn stderr_with_keys_of_other_accounts_is_masked() {
     let canaries: [Canary; 6] = std::array::from_fn(|_| Canary::new());
     let [environment, fetched, other, source, narrowed, before] = &canaries;
     let folder = tempfile::tempdir().unwrap();

@@ -7,7 +7,7 @@ use valetkey_mcp::child::Delivery;
 use crate::stage::{Stage, fixture, raw_server};
 
 #[tokio::test]
-async fn names_too_long_or_odd_are_cut_marked_and_callable() {
+async fn tool_name_too_long_is_truncated_and_callable() {
     let stage = Stage::without_credentials([("raw", raw_server("pages"))]).await;
     stage.set("AAAA");
     let catalog = stage.catalog().await;
@@ -23,7 +23,7 @@ async fn names_too_long_or_odd_are_cut_marked_and_callable() {
 }
 
 #[tokio::test]
-async fn names_that_collide_are_told_apart_and_neither_answers_to_the_plain_one() {
+async fn tool_name_collision_renames_both_tools() {
     let mut first = raw_server("fields");
     first.args.push("b__tool".to_owned());
     let stage = Stage::without_credentials([("a", first), ("a__b", raw_server("fields"))]).await;
@@ -41,7 +41,7 @@ async fn names_that_collide_are_told_apart_and_neither_answers_to_the_plain_one(
 }
 
 #[tokio::test]
-async fn names_that_would_collide_once_cleaned_do_not() {
+async fn tool_name_of_servers_sanitized_alike_is_distinct() {
     let servers = [("s b", fixture(Delivery::Endpoint)), ("s.b", fixture(Delivery::Endpoint))];
     let stage = Stage::without_credentials(servers).await;
     stage.set("AAAA");
@@ -55,7 +55,7 @@ async fn names_that_would_collide_once_cleaned_do_not() {
 }
 
 #[tokio::test]
-async fn the_list_is_in_the_same_order_each_time() {
+async fn list_order_is_stable() {
     let servers = [("b", fixture(Delivery::Endpoint)), ("a", fixture(Delivery::Env)), ("c", raw_server("fields"))];
     let stage = Stage::without_credentials(servers).await;
     let names = async || stage.catalog().await.tools.iter().map(|tool| tool.name.clone()).collect::<Vec<_>>();

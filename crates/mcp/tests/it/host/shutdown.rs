@@ -23,7 +23,7 @@ async fn start_process_group(delivery: Delivery) -> ProcessGroupFixture {
 }
 
 #[tokio::test]
-async fn shutting_down_leaves_no_process_of_the_group() {
+async fn shutdown_ends_the_process_group() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
         let ProcessGroupFixture { stage, leader, grandchild } = start_process_group(delivery).await;
         stage.host.shutdown().await;
@@ -34,14 +34,14 @@ async fn shutting_down_leaves_no_process_of_the_group() {
 }
 
 #[tokio::test]
-async fn dropping_the_host_kills_the_group() {
+async fn host_drop_kills_the_process_group() {
     let ProcessGroupFixture { stage, leader, grandchild } = start_process_group(Delivery::Endpoint).await;
     drop(stage.host);
     wait_until("the group is gone", || !is_running(leader) && !is_running(grandchild)).await;
 }
 
 #[tokio::test]
-async fn closing_the_session_stops_the_servers() {
+async fn session_close_stops_servers() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
         let ProcessGroupFixture { stage, leader, grandchild } = start_process_group(delivery).await;
         stage.session.close();
@@ -54,7 +54,7 @@ async fn closing_the_session_stops_the_servers() {
 }
 
 #[tokio::test]
-async fn a_session_whose_last_handle_is_dropped_stops_its_servers() {
+async fn session_drop_stops_servers() {
     let ProcessGroupFixture { stage, leader, grandchild } = start_process_group(Delivery::Endpoint).await;
     let Stage { session, host, .. } = stage;
     drop(session);
@@ -63,7 +63,7 @@ async fn a_session_whose_last_handle_is_dropped_stops_its_servers() {
 }
 
 #[tokio::test]
-async fn a_crash_takes_what_the_server_started_with_it() {
+async fn server_crash_ends_its_process_group() {
     let ProcessGroupFixture { stage, leader, grandchild } = start_process_group(Delivery::Endpoint).await;
     stage.call_error("fixture__crash").await;
     wait_until("the group is gone", || !is_running(leader) && !is_running(grandchild)).await;
@@ -71,7 +71,7 @@ async fn a_crash_takes_what_the_server_started_with_it() {
 }
 
 #[tokio::test]
-async fn a_rotation_by_environment_takes_what_the_old_server_started_with_it() {
+async fn env_delivery_rotation_ends_old_process_group() {
     let ProcessGroupFixture { stage, leader, grandchild } = start_process_group(Delivery::Env).await;
     stage.set("BBBB");
     assert_eq!(stage.key_and_pid().await.0, "BBBB");
@@ -80,7 +80,7 @@ async fn a_rotation_by_environment_takes_what_the_old_server_started_with_it() {
 }
 
 #[tokio::test]
-async fn a_server_that_ignores_all_requests_to_stop_is_killed() {
+async fn shutdown_kills_server_ignoring_sigterm() {
     let mut server = valetkey_mcp::config::ServerConfig::new("sh");
     let fixture = crate::stage::example_path("fixture_server");
     server.args =
@@ -94,7 +94,7 @@ async fn a_server_that_ignores_all_requests_to_stop_is_killed() {
 }
 
 #[tokio::test]
-async fn shutting_down_in_the_middle_of_a_start_leaves_nothing() {
+async fn shutdown_during_start_ends_the_process() {
     let mut mute = raw_server("mute");
     mute.args.push("started-to-be-stopped".to_owned());
     let stage = Stage::without_credentials([("fixture", fixture(Delivery::Endpoint)), ("mute", mute)]).await;
@@ -116,7 +116,7 @@ fn mute_server() -> Option<u32> {
 }
 
 #[tokio::test]
-async fn a_list_after_shutdown_of_the_session_is_a_fault_and_not_a_hang() {
+async fn list_after_session_close_returns_an_error() {
     let stage = Stage::without_credentials([("fixture", fixture(Delivery::Endpoint))]).await;
     stage.session.close();
     let faults = stage.catalog().await.faults;

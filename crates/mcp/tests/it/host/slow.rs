@@ -34,7 +34,7 @@ fn marker_dir() -> TempDir {
 }
 
 #[tokio::test]
-async fn list_with_a_silent_server_returns_the_others() {
+async fn list_with_silent_server_returns_the_others() {
     let servers = [("mute", raw_server("mute")), ("fixture", fixture(Delivery::Endpoint))];
     let with_long_start_timeout = |host: McpHostBuilder| host.start_timeout(HOUR).list_budget(Duration::from_millis(100));
     let stage = Stage::described(servers, with_long_start_timeout).await;
@@ -92,7 +92,7 @@ async fn list_within_its_budget_announces_nothing() {
 }
 
 #[tokio::test]
-async fn credentials_restart_a_server_that_failed_without() {
+async fn credentials_restart_server_that_failed_without() {
     for delivery in [Delivery::Env, Delivery::Endpoint] {
         let mut needy = fixture(delivery);
         needy.args = vec!["needy".to_owned()];
@@ -112,7 +112,7 @@ async fn credentials_restart_a_server_that_failed_without() {
 }
 
 #[tokio::test]
-async fn tools_that_a_server_changes_are_announced() {
+async fn tools_changed_by_server_are_announced() {
     let stage = Stage::without_credentials([("raw", raw_server("changing"))]).await;
     stage.set("AAAA");
     let mut changes = stage.host.tools_changed();
@@ -125,7 +125,7 @@ async fn tools_that_a_server_changes_are_announced() {
 }
 
 #[tokio::test]
-async fn tools_of_a_server_that_fails_later_stay_known() {
+async fn tools_of_failed_server_stay_listed() {
     let notes = marker_dir();
     let stage = Stage::without_credentials([("once", stubborn_server("once", notes.path()))]).await;
     stage.set("AAAA");

@@ -23,12 +23,12 @@ pub(crate) fn stubborn_server(mode: &str, folder: &Path) -> ServerConfig {
 }
 
 /// A session that holds AAAA, with which its server never gets to its first answer.
-struct Late {
+struct LateServerFixture {
     host: Stage,
     marker_dir: TempDir,
 }
 
-impl Late {
+impl LateServerFixture {
     async fn new() -> Self {
         let notes = tempfile::tempdir().unwrap();
         let stage = Stage::without_credentials([("late", stubborn_server("late", notes.path()))]).await;
@@ -58,31 +58,31 @@ fn error_text(result: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn clearing_is_felt_while_a_server_starts() {
-    let late = Late::new().await;
+async fn clear_during_start_cancels_the_start() {
+    let late = LateServerFixture::new().await;
     let told = late.call_while(|| late.host.session.clear()).await;
     assert!(error_text(&told).contains("set_aws_credentials_context"), "{told}");
     late.host.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_rotation_is_felt_while_a_server_starts_and_the_call_runs_with_the_new_set() {
-    let late = Late::new().await;
+async fn rotation_during_start_restarts_with_new_credentials() {
+    let late = LateServerFixture::new().await;
     let result = late.call_while(|| late.host.set("BBBB")).await;
     assert_eq!(result["structuredContent"]["key"], "BBBB", "{result}");
     late.host.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn closing_is_felt_while_a_server_starts() {
-    let late = Late::new().await;
+async fn close_during_start_cancels_the_start() {
+    let late = LateServerFixture::new().await;
     let told = late.call_while(|| late.host.session.close()).await;
     assert!(error_text(&told).contains("closed"), "{told}");
     late.host.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn closing_kills_a_server_that_holds_keys_before_it_can_do_anything_else() {
+async fn env_delivery_close_kills_server_without_grace_period() {
     let notes = tempfile::tempdir().unwrap();
     let stage = Stage::without_credentials([("plain", stubborn_server("plain", notes.path()))]).await;
     stage.set("AAAA");
@@ -95,9 +95,9 @@ async fn closing_kills_a_server_that_holds_keys_before_it_can_do_anything_else()
 }
 
 #[tokio::test]
-async fn a_server_that_never_lists_is_a_fault_and_the_others_are_listed() {
-    let servers = [("mute", raw_listless()), ("fixture", fixture(Delivery::Endpoint))];
-    let stage = Stage::described(servers, |host| host.list_patience(Duration::from_millis(300))).await;
+async fn list_timeout_reports_error_and_lists_others() {
+    let servers = [("mute", listless_server()), ("fixture", fixture(Delivery::Endpoint))];
+    let stage = Stage::described(servers, |host| host.list_timeout(Duration::from_millis(300))).await;
     let catalog = timeout(TEST_TIMEOUT, stage.catalog()).await.expect("the list is not held up");
     assert!(catalog.tools.iter().any(|tool| tool.name == "fixture__whoami"), "{catalog:?}");
     let told = catalog.faults[0].error.to_string();
@@ -106,8 +106,8 @@ async fn a_server_that_never_lists_is_a_fault_and_the_others_are_listed() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_taken_back_while_its_tool_is_looked_for_ends() {
-    let stage = Stage::without_credentials([("mute", raw_listless())]).await;
+async fn call_cancelled_during_tool_lookup_returns() {
+    let stage = Stage::without_credentials([("mute", listless_server())]).await;
     let cancelled = CancellationToken::new();
     let call = stage.host.call("mute__tool", None, &cancelled);
     let take_back = async {
@@ -121,14 +121,14 @@ async fn a_call_that_is_taken_back_while_its_tool_is_looked_for_ends() {
     stage.host.shutdown().await;
 }
 
-fn raw_listless() -> ServerConfig {
+fn listless_server() -> ServerConfig {
     stubborn_server("listless", Path::new(""))
 }
 
 #[tokio::test]
-async fn a_call_that_is_never_answered_times_out_and_the_server_is_told() {
+async fn call_timeout_cancels_call_at_server() {
     let call_timeout = Duration::from_millis(300);
-    let stage = Stage::described([("raw", raw_server("cancelled"))], |host| host.call_patience(call_timeout)).await;
+    let stage = Stage::described([("raw", raw_server("cancelled"))], |host| host.call_timeout(call_timeout)).await;
     stage.set("AAAA");
     stage.catalog().await;
     let told = timeout(TEST_TIMEOUT, stage.call_raw("raw__tool", json!({}))).await.expect("the call ends");
@@ -140,7 +140,7 @@ async fn a_call_that_is_never_answered_times_out_and_the_server_is_told() {
 }
 
 #[tokio::test]
-async fn a_server_that_has_stopped_reading_is_stopped_with_a_write_under_way() {
+async fn shutdown_stops_server_that_does_not_read_input() {
     let notes = tempfile::tempdir().unwrap();
     let stage = Stage::without_credentials([("deaf", stubborn_server("deaf", notes.path()))]).await;
     stage.set("AAAA");

@@ -3,7 +3,7 @@
 use valetkey_core::SessionContext;
 use valetkey_rig::{MiniStack, Moto, Result, Script};
 
-use super::caller::Caller;
+use super::caller::Boto3CallerFixture;
 use super::{assume_role, python_script, signing_env};
 
 const ROLE: &str = "arn:aws:iam::111111111111:role/agent";
@@ -20,9 +20,9 @@ fn assumed_role_arn(account: &str, session: &str) -> String {
 }
 
 #[tokio::test]
-async fn boto3_follows_rotation_and_clearing_in_the_same_process() -> Result<()> {
+async fn boto3_follows_rotation_and_clear_in_one_process() -> Result<()> {
     let (moto, session) = (Moto::start().await?, SessionContext::builder().build());
-    let mut caller = Caller::start(&session, &moto.url()).await?;
+    let mut caller = Boto3CallerFixture::start(&session, &moto.url()).await?;
     assert_eq!(caller.caller_arn().await, "CredentialRetrievalError", "nothing is set yet");
     for name in ["first", "second"] {
         session.set_credentials(assume_role(&moto.url(), &any_key(), &[ROLE, name]).await?).unwrap();
@@ -35,11 +35,11 @@ async fn boto3_follows_rotation_and_clearing_in_the_same_process() -> Result<()>
 }
 
 #[tokio::test]
-async fn an_expired_set_is_really_refused() -> Result<()> {
+async fn aws_refuses_expired_credentials() -> Result<()> {
     let ministack = MiniStack::start().await?;
     let (seed, session) = (ministack.seed().await?, SessionContext::builder().build());
     let tenant = &seed.tenants[0];
-    let mut caller = Caller::start(&session, &ministack.url()).await?;
+    let mut caller = Boto3CallerFixture::start(&session, &ministack.url()).await?;
     let role = [tenant.role_arn.as_str(), "brief", &tenant.external_id, "8"];
     let brief = assume_role(&ministack.url(), &seed.broker, &role).await?;
     // Told without its expiry, so that it is the service that refuses, not this program.
@@ -50,7 +50,7 @@ async fn an_expired_set_is_really_refused() -> Result<()> {
     });
     session.set_credentials(valetkey_core::Credentials::from_json_value(&told, "test").unwrap()).unwrap();
     assert_eq!(caller.caller_arn().await, assumed_role_arn(&tenant.account, "brief"));
-    caller.until_it_is("ExpiredToken").await;
+    caller.wait_for_arn("ExpiredToken").await;
 
     let fresh =
         assume_role(&ministack.url(), &seed.broker, &[&tenant.role_arn, "fresh", &tenant.external_id]).await?;
@@ -61,7 +61,7 @@ async fn an_expired_set_is_really_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_revoked_session_is_really_refused_and_another_tenants_goes_on() -> Result<()> {
+async fn aws_refuses_revoked_session_of_one_tenant_only() -> Result<()> {
     let ministack = MiniStack::start().await?;
     let seed = ministack.seed().await?;
     let mut callers = Vec::new();
@@ -69,7 +69,7 @@ async fn a_revoked_session_is_really_refused_and_another_tenants_goes_on() -> Re
         let role = [tenant.role_arn.as_str(), "agent", &tenant.external_id];
         let session = SessionContext::builder().build();
         session.set_credentials(assume_role(&ministack.url(), &seed.broker, &role).await?).unwrap();
-        let mut caller = Caller::start(&session, &ministack.url()).await?;
+        let mut caller = Boto3CallerFixture::start(&session, &ministack.url()).await?;
         assert_eq!(caller.send_line(&format!("objects {}", tenant.bucket)).await, "0 objects");
         callers.push((tenant, session, caller));
     }

@@ -16,7 +16,7 @@ use super::python_script;
 use crate::stage::host_environment;
 
 /// One process with one client, whose credentials come from the session's endpoint.
-pub(super) struct Caller {
+pub(super) struct Boto3CallerFixture {
     pub(super) process: ChildProcess,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
@@ -24,7 +24,7 @@ pub(super) struct Caller {
     _kept: (CredentialEndpoint, SessionDir),
 }
 
-impl Caller {
+impl Boto3CallerFixture {
     pub(super) async fn start(session: &SessionContext, aws: &str) -> Result<Self> {
         let (endpoint, home) =
             (CredentialEndpoint::start().await.unwrap(), SessionDir::create(None).unwrap());
@@ -32,7 +32,7 @@ impl Caller {
         let grant = endpoint.grant(account, "boto3", AdvertisedExpiry::default());
         let named: BTreeMap<_, _> = aws_environment(aws).into_iter().collect();
         let environment =
-            ChildEnvironment::new(&host_environment(), &named).isolate(&home).at_home(&home).with_endpoint(&grant);
+            ChildEnvironment::new(&host_environment(), &named).isolate(&home).with_home(&home).with_endpoint(&grant);
         let command = ChildCommand {
             program: program("python")?.into(),
             args: vec![python_script("caller.py").into()],
@@ -60,7 +60,7 @@ impl Caller {
     }
 
     /// Asks until a real clock has made the answer `expected`.
-    pub(super) async fn until_it_is(&mut self, expected: &str) {
+    pub(super) async fn wait_for_arn(&mut self, expected: &str) {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let answer = self.caller_arn().await;

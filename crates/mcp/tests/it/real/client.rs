@@ -7,7 +7,7 @@ use super::python_script;
 use crate::stage::example_path;
 
 #[tokio::test]
-async fn the_official_python_client_lists_sets_and_calls() -> Result<()> {
+async fn python_client_lists_sets_credentials_and_calls() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mcp.json");
     let servers = json!({"mcpServers": {"fixture": {"command": example_path("fixture_server")}}});

@@ -32,7 +32,7 @@ fn host_environment(home: &Path, more: &[(&str, &str)]) -> HostEnvironment {
 /// The environment of a child with the session's home, and that of one with its user's.
 fn either_home(host: &HostEnvironment, home: &SessionDir) -> [ChildEnvironment; 2] {
     let plain = || ChildEnvironment::new(host, []).isolate(home);
-    [plain().at_home(home), plain().in_tmp(home)]
+    [plain().with_home(home), plain().with_tmp_dir(home)]
 }
 
 fn session_home(host: &HostEnvironment) -> SessionDir {
@@ -61,7 +61,7 @@ async fn package_runner_in_either_home_uses_its_users_registry() -> Result<()> {
     let (user, home) = (user_home(), SessionDir::create(None).unwrap());
     let plain = || ChildEnvironment::new(&host_environment(user.path(), &[]), []).isolate(&home);
     for (npm, pip) in
-        [registries(|| plain().at_home(&home)).await?, registries(|| plain().in_tmp(&home)).await?]
+        [registries(|| plain().with_home(&home)).await?, registries(|| plain().with_tmp_dir(&home)).await?]
     {
         assert_eq!(npm.trim(), NPM);
         assert!(pip.contains(&format!("global.index-url='{PIP}'")), "{pip}");
@@ -76,7 +76,7 @@ async fn package_runner_with_its_own_variable_keeps_it() -> Result<()> {
     fs::write(&npmrc, "registry=https://other.example/\n").unwrap();
     for name in ["npm_config_userconfig", "NPM_CONFIG_USERCONFIG"] {
         let host = host_environment(user.path(), &[(name, npmrc.to_str().unwrap())]);
-        let environment = || ChildEnvironment::new(&host, []).isolate(&home).at_home(&home);
+        let environment = || ChildEnvironment::new(&host, []).isolate(&home).with_home(&home);
         assert_eq!(registries(environment).await?.0.trim(), "https://other.example/", "{name}");
     }
     Ok(())

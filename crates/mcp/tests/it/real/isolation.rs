@@ -9,17 +9,17 @@ use valetkey_rig::{Egress, Key, Moto, Result, aws_api_environment, aws_environme
 use super::assume_role;
 use crate::stage::Stage;
 
-const LANES: usize = 4;
-const CALLS_EACH: usize = 25;
+const CONCURRENT_CALLERS: usize = 4;
+const CALLS_PER_CALLER: usize = 25;
 
 /// A session that acts in one account, on moto.
-struct Tenant {
+struct TenantFixture {
     account: &'static str,
     moto: String,
     stage: Stage,
 }
 
-impl Tenant {
+impl TenantFixture {
     async fn start(account: &'static str, moto: &Moto, egress: &Egress) -> Result<Self> {
         let command = program("awslabs.aws-api-mcp-server")?;
         let mut server = ServerConfig::new(command.to_str().unwrap());
@@ -55,14 +55,14 @@ impl Tenant {
     }
 
     /// Calls on several lanes at once, none of which may answer as anybody else.
-    async fn hundred_calls(&self, name: &str, other: &str) {
+    async fn call_concurrently(&self, name: &str, other: &str) {
         let call_repeatedly = async || {
-            for _ in 0..CALLS_EACH {
+            for _ in 0..CALLS_PER_CALLER {
                 let told = self.identity().await.to_string();
                 assert!(told.contains(&self.arn(name)) && !told.contains(other), "{told}");
             }
         };
-        join_all((0..LANES).map(|_| call_repeatedly())).await;
+        join_all((0..CONCURRENT_CALLERS).map(|_| call_repeatedly())).await;
     }
 
     fn pid(&self) -> u32 {
@@ -71,11 +71,11 @@ impl Tenant {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_sessions_with_real_servers_never_cross_and_follow_rotation_and_clearing() -> Result<()> {
+async fn two_sessions_with_aws_api_server_stay_isolated() -> Result<()> {
     let (moto, egress) = tokio::try_join!(Moto::start(), Egress::start())?;
     let (a, b) = tokio::try_join!(
-        Tenant::start("111111111111", &moto, &egress),
-        Tenant::start("222222222222", &moto, &egress)
+        TenantFixture::start("111111111111", &moto, &egress),
+        TenantFixture::start("222222222222", &moto, &egress)
     )?;
     let listed = tokio::join!(a.stage.catalog(), b.stage.catalog());
     assert!(listed.0.faults.is_empty() && listed.1.faults.is_empty(), "{listed:?}");
@@ -84,7 +84,7 @@ async fn two_sessions_with_real_servers_never_cross_and_follow_rotation_and_clea
     tokio::try_join!(a.rotate("first"), b.rotate("steady"))?;
     let pids = (a.pid(), b.pid());
 
-    tokio::join!(a.hundred_calls("first", b.account), b.hundred_calls("steady", a.account));
+    tokio::join!(a.call_concurrently("first", b.account), b.call_concurrently("steady", a.account));
 
     a.rotate("second").await?;
     a.assert_identity("second").await;

@@ -29,7 +29,7 @@ async fn run_behind_proxy(proxy: &ListenerFixture, exceptions: &[(&str, &str)], 
     let mut named = BTreeMap::from([("NODE_USE_ENV_PROXY".to_owned(), "1".to_owned())]);
     named.insert("RIG_NODE".to_owned(), Venv::Node.path().to_str().unwrap().to_owned());
     named.insert("OUTSIDE".to_owned(), OUTSIDE.to_owned());
-    let environment = ChildEnvironment::new(&host, &named).isolate(&home).at_home(&home).with_endpoint(&grant);
+    let environment = ChildEnvironment::new(&host, &named).isolate(&home).with_home(&home).with_endpoint(&grant);
     run_to_output(environment, command).await
 }
 

@@ -41,12 +41,12 @@ impl CredentialProvider for RenewingRoleProvider {
     }
 }
 
-struct Switch {
+struct SwitchFixture {
     moto: Moto,
     stage: Stage,
 }
 
-impl Switch {
+impl SwitchFixture {
     async fn start(command: &std::path::Path, source: std::path::PathBuf) -> Result<Self> {
         let moto = Moto::start().await?;
         let mut server = ServerConfig::new(command.to_str().unwrap());
@@ -72,24 +72,24 @@ impl Switch {
         (text.to_owned(), self.stage.pid("sdk").unwrap())
     }
 
-    async fn acts_as(&self, account: &str, name: &str) -> u32 {
+    async fn assert_acts_as(&self, account: &str, name: &str) -> u32 {
         let (arn, pid) = self.caller().await;
         assert_eq!(arn, format!("arn:aws:sts::{account}:assumed-role/agent/{name}"));
         pid
     }
 
-    async fn switches_at_once(self) -> Result<()> {
+    async fn assert_switches_at_once(self) -> Result<()> {
         let catalog = self.stage.catalog().await;
         let listed = self.stage.pid("sdk").unwrap_or_else(|| panic!("{catalog:?}"));
         self.set_credentials(FIRST_ACCOUNT, "first").await?;
-        let first = self.acts_as(FIRST_ACCOUNT, "first").await;
+        let first = self.assert_acts_as(FIRST_ACCOUNT, "first").await;
         assert_eq!(first, listed, "the first credentials reach the process that listed");
         self.set_credentials(SECOND_ACCOUNT, "second").await?;
-        let second = self.acts_as(SECOND_ACCOUNT, "second").await;
+        let second = self.assert_acts_as(SECOND_ACCOUNT, "second").await;
         assert_ne!(second, first);
         self.stage.session.clear();
         self.set_credentials(FIRST_ACCOUNT, "third").await?;
-        assert_ne!(self.acts_as(FIRST_ACCOUNT, "third").await, second);
+        assert_ne!(self.assert_acts_as(FIRST_ACCOUNT, "third").await, second);
         self.shutdown().await
     }
 
@@ -101,22 +101,22 @@ impl Switch {
 
 #[tokio::test]
 async fn switch_javascript_sdk_acts_as_the_new_account_at_once() -> Result<()> {
-    Switch::start(&packages::node()?, python_script("../node/whoami.mjs")).await?.switches_at_once().await
+    SwitchFixture::start(&packages::node()?, python_script("../node/whoami.mjs")).await?.assert_switches_at_once().await
 }
 
 #[tokio::test]
 async fn switch_boto3_acts_as_the_new_account_at_once() -> Result<()> {
-    Switch::start(&program("python")?, python_script("whoami.py")).await?.switches_at_once().await
+    SwitchFixture::start(&program("python")?, python_script("whoami.py")).await?.assert_switches_at_once().await
 }
 
 #[tokio::test]
 async fn renewal_of_the_same_credentials_keeps_the_process() -> Result<()> {
-    let switch = Switch::start(&program("python")?, python_script("whoami.py")).await?;
+    let switch = SwitchFixture::start(&program("python")?, python_script("whoami.py")).await?;
     let session = &switch.stage.session;
     let provider = RenewingRoleProvider(switch.moto.url(), AtomicUsize::new(0));
     session.set_provider_for(session.default_account(), std::sync::Arc::new(provider)).unwrap();
-    let before = switch.acts_as(FIRST_ACCOUNT, "renewed-0").await;
+    let before = switch.assert_acts_as(FIRST_ACCOUNT, "renewed-0").await;
     session.refresh(session.default_account()).await.unwrap();
-    assert_eq!(switch.acts_as(FIRST_ACCOUNT, "renewed-1").await, before);
+    assert_eq!(switch.assert_acts_as(FIRST_ACCOUNT, "renewed-1").await, before);
     switch.shutdown().await
 }

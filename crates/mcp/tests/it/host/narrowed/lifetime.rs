@@ -10,7 +10,7 @@ use crate::process::{is_running, wait_until};
 use crate::stage::pid;
 
 #[tokio::test]
-async fn a_rotation_of_the_session_reaches_the_process_that_runs_with_less() {
+async fn narrowed_server_follows_session_rotation() {
     for delivery in DELIVERIES {
         let stage = stage(delivery, |host| host).await;
         let before = stage.whoami().await;
@@ -25,7 +25,7 @@ async fn a_rotation_of_the_session_reaches_the_process_that_runs_with_less() {
 }
 
 #[tokio::test]
-async fn clearing_and_closing_take_it_away_and_what_is_given_anew_starts_another() {
+async fn narrowed_server_stops_on_clear_and_close() {
     for delivery in DELIVERIES {
         let stage = stage(delivery, |host| host).await;
         let first = pid(&stage.whoami().await);
@@ -44,7 +44,7 @@ async fn clearing_and_closing_take_it_away_and_what_is_given_anew_starts_another
 }
 
 #[tokio::test]
-async fn dropping_the_host_kills_it() {
+async fn narrowed_server_is_killed_with_the_host() {
     let stage = stage(Delivery::Endpoint, |host| host).await;
     let narrowed = pid(&stage.whoami().await);
     drop(stage.host);
@@ -52,9 +52,9 @@ async fn dropping_the_host_kills_it() {
 }
 
 #[tokio::test]
-async fn it_is_stopped_when_it_is_not_called_and_not_during_a_call() {
+async fn narrowed_server_idle_timeout_spares_call_in_progress() {
     for delivery in DELIVERIES {
-        let stage = stage(delivery, |host| host.narrowed_idle(Duration::ZERO)).await;
+        let stage = stage(delivery, |host| host.narrowed_idle_timeout(Duration::ZERO)).await;
         let first = pid(&stage.whoami().await);
         wait_until("it was stopped", || narrowed_pids(&stage).is_empty() && !is_running(first)).await;
         let (reads, writes) = (stage.whoami().await, call_slow(&stage).await);
@@ -67,8 +67,8 @@ async fn it_is_stopped_when_it_is_not_called_and_not_during_a_call() {
 }
 
 #[tokio::test]
-async fn at_the_limit_the_one_that_is_not_called_makes_room_and_a_busy_one_does_not() {
-    let stage = stage(Delivery::Endpoint, |host| host.narrowed_limit(1)).await;
+async fn narrowed_server_limit_evicts_only_idle_groups() {
+    let stage = stage(Delivery::Endpoint, |host| host.max_narrowed_sessions(1)).await;
     let reading = pid(&stage.whoami().await);
     let call = stage.call("fixture__slow", json!({"name": "go"}));
     let meanwhile = async {

@@ -14,7 +14,7 @@ use crate::role::{RoleProviderFixture, reading, writing};
 use crate::stage::{Stage, mcp_config, host_environment, fixture, pid, raw_server};
 
 #[tokio::test]
-async fn each_policy_has_a_process_and_keys_of_its_own() {
+async fn tool_policy_has_its_own_process_and_keys() {
     for delivery in DELIVERIES {
         let stage = stage(delivery, |host| host).await;
         let listed = stage.catalog().await;
@@ -35,7 +35,7 @@ async fn each_policy_has_a_process_and_keys_of_its_own() {
 }
 
 #[tokio::test]
-async fn policies_that_are_equal_share_credentials_and_servers_do_not_share_a_process() {
+async fn tool_policy_equal_policies_share_credentials() {
     let servers = [("fixture", fixture(Delivery::Endpoint)), ("second", fixture(Delivery::Endpoint))];
     let host = |host: valetkey_mcp::McpHostBuilder| {
         host.tool_policy("fixture", "*", reading()).tool_policy("second", "whoami", reading())
@@ -49,7 +49,7 @@ async fn policies_that_are_equal_share_credentials_and_servers_do_not_share_a_pr
 }
 
 #[tokio::test]
-async fn under_one_policy_each_server_acts_in_its_own_account() {
+async fn tool_policy_server_uses_its_own_account() {
     let prod: valetkey_core::Alias = "prod".parse().unwrap();
     let mut second = fixture(Delivery::Env);
     second.account = Some(prod.clone());
@@ -67,7 +67,7 @@ async fn under_one_policy_each_server_acts_in_its_own_account() {
 }
 
 #[tokio::test]
-async fn a_tool_that_is_named_has_its_own_policy_and_the_star_is_for_the_others() {
+async fn tool_policy_named_tool_overrides_wildcard() {
     let host = |host: valetkey_mcp::McpHostBuilder| {
         host.tool_policy("fixture", "whoami", writing()).tool_policy("fixture", "*", reading())
     };
@@ -81,7 +81,7 @@ async fn a_tool_that_is_named_has_its_own_policy_and_the_star_is_for_the_others(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_at_once_never_run_with_each_others_credentials() {
+async fn tool_policy_concurrent_calls_never_mix_credentials() {
     for delivery in DELIVERIES {
         let servers = [("fixture", fixture(delivery)), ("other", fixture(delivery))];
         let policies = |host: valetkey_mcp::McpHostBuilder| {
@@ -101,7 +101,7 @@ async fn calls_at_once_never_run_with_each_others_credentials() {
 }
 
 #[tokio::test]
-async fn a_call_that_cannot_be_narrowed_is_refused_and_told_what_to_do() {
+async fn tool_policy_not_narrowable_call_is_refused_with_next_step() {
     for delivery in DELIVERIES {
         let stage = stage(delivery, |host| host).await;
         stage.whoami().await;
@@ -128,7 +128,7 @@ async fn a_call_that_cannot_be_narrowed_is_refused_and_told_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_policy_for_a_tool_that_is_not_there_is_told_with_the_list() {
+async fn tool_policy_for_unknown_tool_is_reported_in_catalog() {
     let host = |host: valetkey_mcp::McpHostBuilder| host.tool_policy("fixture", "who_am_i", reading());
     let stage = Stage::described([("fixture", fixture(Delivery::Endpoint))], host).await;
     let faults = stage.catalog().await.faults;
@@ -145,7 +145,7 @@ async fn start_with_policy(config: McpConfig, server: &str) -> valetkey_core::Re
 }
 
 #[tokio::test]
-async fn a_policy_that_would_bind_nobody_is_refused() {
+async fn tool_policy_without_effect_is_refused() {
     for (server, says) in [("fixtures", "not configured"), ("keyless", "no credentials")] {
         let servers =
             mcp_config([("fixture", fixture(Delivery::Endpoint)), ("keyless", fixture(Delivery::None))]);
@@ -162,7 +162,7 @@ async fn a_policy_that_would_bind_nobody_is_refused() {
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_be_started_says_so_under_a_policy_too() {
+async fn tool_policy_server_start_error_is_returned() {
     let mut broken = raw_server("fields");
     broken.args = vec!["ends".to_owned()];
     broken.command = "/nowhere/at-all".to_owned();

@@ -26,7 +26,7 @@ fn narrow_session(stage: &Stage, scope: Scope) -> SessionContext {
 }
 
 #[tokio::test]
-async fn a_call_for_a_narrowed_session_runs_with_what_that_has() {
+async fn call_for_narrowed_session_uses_its_credentials() {
     for delivery in DELIVERIES {
         let stage = Stage::without_credentials([("fixture", fixture(delivery))]).await;
         play(&stage.session, 'x');
@@ -54,7 +54,7 @@ async fn a_call_for_a_narrowed_session_runs_with_what_that_has() {
 }
 
 #[tokio::test]
-async fn a_tools_policy_holds_for_a_narrowed_session_too() {
+async fn call_for_narrowed_session_applies_tool_policy() {
     let host = |host: valetkey_mcp::McpHostBuilder| host.tool_policy("fixture", "whoami", reading());
     let stage = Stage::described([("fixture", fixture(Delivery::Env))], host).await;
     play(&stage.session, 'x');
@@ -68,7 +68,7 @@ async fn a_tools_policy_holds_for_a_narrowed_session_too() {
 }
 
 #[tokio::test]
-async fn the_host_keeps_no_narrowed_session_open() {
+async fn narrowed_session_dropped_is_closed_by_host() {
     let stage = Stage::without_credentials([("fixture", fixture(Delivery::Endpoint))]).await;
     play(&stage.session, 'x');
     let session = narrow_session(&stage, Scope::new().policy(reading()));
@@ -81,7 +81,7 @@ async fn the_host_keeps_no_narrowed_session_open() {
 }
 
 #[tokio::test]
-async fn accounts_that_the_session_does_not_have_are_refused() {
+async fn narrowed_session_without_account_is_refused() {
     let (prod, staging): (Alias, Alias) = ("prod".parse().unwrap(), "staging".parse().unwrap());
     let mut server = fixture(Delivery::Endpoint);
     server.account = Some(prod.clone());
@@ -101,7 +101,7 @@ async fn accounts_that_the_session_does_not_have_are_refused() {
 }
 
 #[tokio::test]
-async fn a_server_without_credentials_has_one_process_for_everyone() {
+async fn no_delivery_server_is_shared_by_narrowed_sessions() {
     let stage = Stage::without_credentials([("fixture", fixture(Delivery::None))]).await;
     play(&stage.session, 'x');
     let session = narrow_session(&stage, Scope::new().policy(reading()));
