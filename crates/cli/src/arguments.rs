@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
-use valetkey::mcp::child::{Delivery, guard_program};
+use valetkey::mcp::child::{Delivery, run_launcher};
 use valetkey::{Alias, Error, Expiry, Principal, SessionId};
 
 use crate::failure::CliError;
@@ -155,7 +155,7 @@ pub(crate) struct ExecArgs {
     /// How the program gets the credentials.
     #[arg(long, value_enum, default_value_t = ExecDelivery::Endpoint)]
     pub(crate) delivery: ExecDelivery,
-    /// Another variable for the program: `DEFAULT_FEDERATED_NAME` with its value here, or `DEFAULT_FEDERATED_NAME=VALUE`.
+    /// Another variable for the program: `NAME` with its value here, or `NAME=VALUE`.
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = parse_env_option)]
     pub(crate) env: Vec<String>,
     /// Pass the whole environment on, except for variables that could give the program other AWS credentials.
@@ -203,7 +203,7 @@ impl LaunchArgs {
     /// Runs the program, or becomes it.
     pub(crate) fn run_launcher(&self) -> ExitCode {
         let Some((program, args)) = self.program.split_first() else { return ExitCode::from(2) };
-        guard_program(self.parent, program, args).unwrap_or_else(|error| {
+        run_launcher(self.parent, program, args).unwrap_or_else(|error| {
             let name = program.to_string_lossy();
             CliError::failed(format!("{name} could not be started: {error}")).print(false);
             // What a shell answers for a command that is not found.

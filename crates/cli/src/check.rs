@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use serde_json::value::RawValue;
 use valetkey::backends::SdkBase;
 use valetkey::mcp::McpConfig;
-use valetkey::mcp::config::ConfigFault;
+use valetkey::mcp::config::ConfigError;
 use valetkey::printable;
 
 use crate::arguments::CheckArgs;
@@ -55,7 +55,7 @@ pub(crate) async fn run(command: &CheckArgs) -> Result<ExitCode, CliError> {
 
 fn check_mcp_config(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<McpConfig> {
     let (config, text) = read_mcp_config(path, faults)?;
-    let to_diagnostic = |fault: &ConfigFault| {
+    let to_diagnostic = |fault: &ConfigError| {
         let line = find_line(&text, &fault.server, fault.error.field());
         Diagnostic::in_file(path, format!("server `{}`: {}", fault.server, fault.error)).at_line(line)
     };
@@ -106,7 +106,7 @@ fn find_line(text: &str, server: &str, field: Option<&str>) -> Option<usize> {
         None => file,
     };
     let mut here = *servers.get(server)?;
-    // `env.DEFAULT_FEDERATED_NAME` is one name below another.
+    // `env.NAME` is one name below another.
     for name in field.into_iter().flat_map(|field| field.splitn(2, '.')) {
         let members: JsonObject<'_> = serde_json::from_str(here.get()).unwrap_or_default();
         here = members.get(name).copied().unwrap_or(here);

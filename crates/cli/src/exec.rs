@@ -10,9 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use valetkey::audit::AuditEvent;
 use valetkey::mcp::CredentialEndpoint;
 use valetkey::mcp::child::{
-    ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, SessionHome, Stdio, outranks_credentials,
+    ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, SessionDir, Stdio, overrides_credentials,
 };
-use valetkey::mcp::endpoint::Leash;
+use valetkey::mcp::endpoint::AdvertisedExpiry;
 use valetkey::{SessionAccount, SessionContext};
 
 use crate::arguments::{ExecArgs, ExecDelivery};
@@ -45,16 +45,16 @@ async fn run_child(
     let region = account.resolved_region();
     let setup_error =
         |error: std::io::Error| CliError::failed(format!("the child's surroundings cannot be made: {error}"));
-    let home = SessionHome::create(Some(&region)).map_err(setup_error)?;
-    tokio::task::spawn_blocking(SessionHome::remove_abandoned);
+    let home = SessionDir::create(Some(&region)).map_err(setup_error)?;
+    tokio::task::spawn_blocking(SessionDir::remove_abandoned);
     // The user's own program keeps the user's own home.
     let (host, named) = (host_environment(command.inherit), env_options(&command.env));
-    let environment = ChildEnvironment::new(&host, &named).shut(&home).region(Some(&region));
+    let environment = ChildEnvironment::new(&host, &named).isolate(&home).with_region(Some(&region));
     warn_dropped_variables(&named, &environment);
     let endpoint = CredentialEndpoint::start().await.map_err(setup_error)?;
-    let grant = endpoint.grant(account.clone(), "exec", Leash::default());
+    let grant = endpoint.grant(account.clone(), "exec", AdvertisedExpiry::default());
     let environment = match command.delivery {
-        ExecDelivery::Endpoint => environment.endpoint(&grant),
+        ExecDelivery::Endpoint => environment.with_endpoint(&grant),
         ExecDelivery::Env => {
             account.record(AuditEvent::Serve, "exec", None);
             environment.keys(&account.credentials().await?)
@@ -66,7 +66,7 @@ async fn run_child(
     let child = ChildCommand {
         program,
         args: words.collect(),
-        directory: None,
+        current_dir: None,
         launcher: Some(current_exe_launcher()?),
     };
     let child = ChildProcess::spawn(child, environment, Stdio::Inherited)
@@ -93,7 +93,7 @@ fn env_options(options: &[String]) -> BTreeMap<String, String> {
     options.iter().filter_map(|option| resolve_env_option(option)).collect()
 }
 
-/// `DEFAULT_FEDERATED_NAME=VALUE`, or `DEFAULT_FEDERATED_NAME` with the value it has here. A name without a value is reported.
+/// `NAME=VALUE`, or `NAME` with the value it has here. A name without a value is reported.
 fn resolve_env_option(option: &str) -> Option<(String, String)> {
     if let Some((name, value)) = option.split_once('=') {
         return Some((name.to_owned(), value.to_owned()));
@@ -118,8 +118,8 @@ fn displayable_name(name: &str) -> &str {
 }
 
 fn warn_dropped_variables(named: &BTreeMap<String, String>, environment: &ChildEnvironment) {
-    for (name, _) in named.iter().filter(|(name, value)| !environment.passes(name, value)) {
-        let why = if outranks_credentials(OsStr::new(name)) {
+    for (name, _) in named.iter().filter(|(name, value)| !environment.contains(name, value)) {
+        let why = if overrides_credentials(OsStr::new(name)) {
             "it could give the program other credentials"
         } else {
             "the session decides its value"

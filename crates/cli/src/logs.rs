@@ -16,7 +16,7 @@ use valetkey::printable;
 /// Crates that write requests and responses, and with them secrets, below these levels. Whoever asks for more detail
 /// gets it from everybody else.
 const MAX_TARGET_LEVELS: &[(&str, Level)] = &[
-    // It warns with whole messages when one comes before the handshake; see `valetkey::mcp::LOG_CAP`.
+    // It warns with whole messages when one comes before the handshake; see `valetkey::mcp::RMCP_LOG_DIRECTIVE`.
     ("rmcp", Level::ERROR),
     ("aws_", Level::INFO),
     ("hyper", Level::INFO),

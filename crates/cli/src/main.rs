@@ -24,7 +24,7 @@ mod usage;
 
 use std::process::ExitCode;
 
-use valetkey::mcp::child::keep_descriptors_from_children;
+use valetkey::mcp::child::close_descriptors_on_exec;
 
 use arguments::{Cli, Command};
 use failure::CliError;
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         return launch.run_launcher();
     }
     if let Command::Serve(_) = &arguments.command {
-        keep_descriptors_from_children();
+        close_descriptors_on_exec();
     }
     let color = arguments.use_color(&std::io::stderr());
     logs::init(&arguments.log, color);

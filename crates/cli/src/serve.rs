@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use valetkey::backends::SdkBase;
 use valetkey::mcp::child::{HostEnvironment, Launcher};
-use valetkey::mcp::config::{Variables, plain_json};
+use valetkey::mcp::config::{VarLookup, jsonc_to_json};
 use valetkey::mcp::{Gateway, McpConfig, McpHost, McpHostBuilder};
 use valetkey::tools::{ToolSet, ToolSetBuilder};
 
@@ -84,11 +84,11 @@ fn print_terminal_hint() {
 pub(crate) fn read_mcp_config(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<(McpConfig, String)> {
     let text = files::read_text(path, AllowedWriters::OwnerAndGroup);
     let text = text.map_err(|what| faults.push(Diagnostic::in_file(path, what))).ok()?;
-    let variables = Variables::new(|name| std::env::var(name).ok());
+    let variables = VarLookup::new(|name| std::env::var(name).ok());
     match McpConfig::parse(&text, &variables) {
-        Ok(config) => Some((config, plain_json(&text))),
+        Ok(config) => Some((config, jsonc_to_json(&text))),
         Err(error) => {
-            let line = serde_json::from_str::<IgnoredAny>(&plain_json(&text)).err().map(|error| error.line());
+            let line = serde_json::from_str::<IgnoredAny>(&jsonc_to_json(&text)).err().map(|error| error.line());
             faults.push(Diagnostic::in_file(path, error.to_string()).at_line(line));
             None
         }

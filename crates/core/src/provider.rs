@@ -19,7 +19,7 @@ pub use observed::ObservedProvider;
 /// # What an implementor owes
 /// 1. *Fetch, never cache.* Each [`provide`](Self::provide) asks the source anew; the session caches. (A session is
 ///    itself a provider, and, being the cache, the one that answers from memory.) An answer may be kept to spare the
-///    transfer when the source says that it has not changed; [`forget`](Self::forget) drops it.
+///    transfer when the source says that it has not changed; [`forget`](Self::clear) drops it.
 /// 2. *Absence is not failure.* [`NotConfigured`](crate::ErrorKind::NotConfigured) means that there is nothing to
 ///    ask, and only that. Whoever was asked and said no is `Denied`; half a setting is `Invalid`.
 /// 3. *A usable set, whole.* What is returned has not expired, and its parts belong together.

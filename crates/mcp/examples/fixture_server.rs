@@ -20,21 +20,21 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    if env::args().nth(1).as_deref() == Some("needy") && Keys::find().await.is_none() {
+    if env::args().nth(1).as_deref() == Some("needy") && FoundKeys::find().await.is_none() {
         return Err("it found no credentials".into());
     }
     let mut tools = ToolSet::default();
     for (name, act) in TOOLS {
         let schema = json!({"type": "object", "additionalProperties": true});
         let definition = ToolDefinition::new(name, format!("The fixture's {name}"), schema);
-        tools = tools.with(Fixture { definition, act })?;
+        tools = tools.with(FixtureTool { definition, action: act })?;
     }
     let gateway = Gateway::new(SessionContext::builder().build(), tools);
     Ok(gateway.serve_stdio(CancellationToken::new()).await?)
 }
 
 #[derive(Clone, Copy)]
-enum Act {
+enum Action {
     WhoAmI,
     Slow,
     Leak,
@@ -43,48 +43,48 @@ enum Act {
     SpawnChild,
 }
 
-const TOOLS: [(&str, Act); 6] = [
-    ("whoami", Act::WhoAmI),
-    ("slow", Act::Slow),
-    ("leak", Act::Leak),
-    ("crash", Act::Crash),
-    ("echo", Act::Echo),
-    ("spawn_child", Act::SpawnChild),
+const TOOLS: [(&str, Action); 6] = [
+    ("whoami", Action::WhoAmI),
+    ("slow", Action::Slow),
+    ("leak", Action::Leak),
+    ("crash", Action::Crash),
+    ("echo", Action::Echo),
+    ("spawn_child", Action::SpawnChild),
 ];
 
-struct Fixture {
+struct FixtureTool {
     definition: ToolDefinition,
-    act: Act,
+    action: Action,
 }
 
 #[async_trait]
-impl Tool for Fixture {
+impl Tool for FixtureTool {
     fn definition(&self) -> &ToolDefinition {
         &self.definition
     }
 
     async fn call(&self, input: Value) -> ToolOutput {
-        let done = match self.act {
-            Act::WhoAmI => whoami().await,
-            Act::Slow => slow(&input).await,
-            Act::Leak => leak().await,
-            Act::Crash => crash().await,
-            Act::Echo => Ok(json!({"echo": input})),
-            Act::SpawnChild => spawn_child(),
+        let done = match self.action {
+            Action::WhoAmI => whoami().await,
+            Action::Slow => slow(&input).await,
+            Action::Leak => leak().await,
+            Action::Crash => crash().await,
+            Action::Echo => Ok(json!({"echo": input})),
+            Action::SpawnChild => spawn_child(),
         };
-        done.map_or_else(failed, ToolOutput::json)
+        done.map_or_else(error_output, ToolOutput::json)
     }
 }
 
-fn failed(error: Box<dyn Error + Send + Sync>) -> ToolOutput {
+fn error_output(error: Box<dyn Error + Send + Sync>) -> ToolOutput {
     ToolOutput { text: format!("fixture: {error}"), structured: None, is_error: true }
 }
 
 async fn whoami() -> Result<Value> {
-    let keys = Keys::find().await;
+    let keys = FoundKeys::find().await;
     let names: Vec<String> = env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
     Ok(json!({
-        "key": keys.as_ref().map_or("none", Keys::last_four),
+        "key": keys.as_ref().map_or("none", FoundKeys::last_four),
         "source": keys.as_ref().map_or("none", |keys| keys.source),
         "pid": std::process::id(),
         "home": env::var("HOME").ok(),
@@ -97,19 +97,19 @@ async fn whoami() -> Result<Value> {
 
 /// Notes that it has begun, waits until the file `name` is there, and tells who it was at the beginning, and `after`.
 async fn slow(input: &Value) -> Result<Value> {
-    let mut told = whoami().await?;
+    let mut identity = whoami().await?;
     let name = input["name"].as_str().ok_or("`name` is missing")?;
     let path = PathBuf::from(env::var("TMPDIR")?).join(name);
     std::fs::write(path.with_extension("began"), "")?;
     while !path.exists() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    told["after"] = whoami().await?["key"].take();
-    Ok(told)
+    identity["after"] = whoami().await?["key"].take();
+    Ok(identity)
 }
 
 async fn leak() -> Result<Value> {
-    let keys = Keys::find().await.ok_or("no credentials")?;
+    let keys = FoundKeys::find().await.ok_or("no credentials")?;
     writeln!(std::io::stderr(), "leak: {} {}", keys.secret, keys.token)?;
     Ok(
         json!({"secret": keys.secret, "text": format!("token={};", keys.token), keys.secret.clone(): [keys.token]}),
@@ -117,7 +117,7 @@ async fn leak() -> Result<Value> {
 }
 
 async fn crash() -> Result<Value> {
-    let secret = Keys::find().await.map(|keys| keys.secret).unwrap_or_default();
+    let secret = FoundKeys::find().await.map(|keys| keys.secret).unwrap_or_default();
     writeln!(std::io::stderr(), "the fixture crashes, holding {secret}")?;
     exit(3)
 }
@@ -127,14 +127,14 @@ fn spawn_child() -> Result<Value> {
     Ok(json!({"pid": child.id()}))
 }
 
-struct Keys {
+struct FoundKeys {
     source: &'static str,
     id: String,
     secret: String,
     token: String,
 }
 
-impl Keys {
+impl FoundKeys {
     /// The environment first, as every SDK does; then the container endpoint.
     async fn find() -> Option<Self> {
         let var = |name: &str| env::var(name).ok();
@@ -142,8 +142,8 @@ impl Keys {
             let token = var("AWS_SESSION_TOKEN").unwrap_or_default();
             return Some(Self { source: "environment", id, secret, token });
         }
-        let answer = ask(&var("AWS_CONTAINER_CREDENTIALS_FULL_URI")?).await.ok()?;
-        let field = |name: &str| answer[name].as_str().map(str::to_owned);
+        let body = http_get(&var("AWS_CONTAINER_CREDENTIALS_FULL_URI")?).await.ok()?;
+        let field = |name: &str| body[name].as_str().map(str::to_owned);
         let (id, secret) = (field("AccessKeyId")?, field("SecretAccessKey")?);
         Some(Self { source: "endpoint", id, secret, token: field("Token")? })
     }
@@ -153,14 +153,14 @@ impl Keys {
     }
 }
 
-async fn ask(url: &str) -> Result<Value> {
+async fn http_get(url: &str) -> Result<Value> {
     let (host, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).ok_or("bad url")?;
     let token = env::var("AWS_CONTAINER_AUTHORIZATION_TOKEN")?;
     let mut stream = TcpStream::connect(host).await?;
     let head = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {token}\r\n\r\n");
     stream.write_all(head.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    let (_, body) = answer.split_once("\r\n\r\n").ok_or("no body")?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await?;
+    let (_, body) = response.split_once("\r\n\r\n").ok_or("no body")?;
     Ok(serde_json::from_str(body)?)
 }

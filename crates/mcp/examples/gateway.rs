@@ -6,7 +6,7 @@ use std::error::Error;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::SessionContext;
 use valetkey_mcp::child::HostEnvironment;
-use valetkey_mcp::config::Variables;
+use valetkey_mcp::config::VarLookup;
 use valetkey_mcp::{Gateway, McpConfig, McpHost};
 use valetkey_tools::ToolSet;
 
@@ -15,7 +15,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 #[tokio::main]
 async fn main() -> Result<()> {
     let file = env::args_os().nth(1).ok_or("name a configuration file")?;
-    let variables = Variables::new(|name| env::var(name).ok());
+    let variables = VarLookup::new(|name| env::var(name).ok());
     let config = McpConfig::parse(&std::fs::read_to_string(file)?, &variables)?;
     let session = SessionContext::builder().build();
     let host =

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use valetkey_mcp::child::{
-    ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, Launcher, Stdio, guard_program,
+    ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, Launcher, Stdio, run_launcher,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -17,24 +17,24 @@ fn main() -> Result<ExitCode> {
     match args.as_slice() {
         [role, parent, program, args @ ..] if role == "launch" => {
             let parent = parent.to_str().and_then(|parent| parent.parse().ok()).ok_or("no parent")?;
-            Ok(guard_program(parent, program, args)?)
+            Ok(run_launcher(parent, program, args)?)
         }
-        _ => tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(host()),
+        _ => tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run_host()),
     }
 }
 
 /// Starts the child on a worker thread, as a server's supervisor does, and stays until it is killed.
-async fn host() -> Result<ExitCode> {
-    let child = tokio::spawn(async { start() }).await??;
+async fn run_host() -> Result<ExitCode> {
+    let child = tokio::spawn(async { start_child() }).await??;
     writeln!(std::io::stdout(), "{}", child.pid())?;
     std::future::pending().await
 }
 
-fn start() -> Result<ChildProcess> {
+fn start_child() -> Result<ChildProcess> {
     let command = ChildCommand {
         program: "sh".into(),
         args: vec!["-c".into(), "sleep 600; true".into()],
-        directory: None,
+        current_dir: None,
         launcher: Some(Launcher::new(env::current_exe()?, ["launch"])),
     };
     let environment = ChildEnvironment::new(&HostEnvironment::from_process(), []);

@@ -17,16 +17,16 @@ fn main() -> Result<()> {
     let mut args = env::args().skip(1);
     let mode = args.next().unwrap_or_default();
     let mut server =
-        Server { mode, tool: args.next().unwrap_or_else(|| "tool".to_owned()), changed: false, held: None };
+        RawServer { mode, tool: args.next().unwrap_or_else(|| "tool".to_owned()), changed: false, held: None };
     server.banner()?;
     for line in stdin().lock().lines() {
         let message: Value = serde_json::from_str(&line?)?;
-        server.hear(&message)?;
+        server.handle(&message)?;
     }
     Ok(())
 }
 
-struct Server {
+struct RawServer {
     /// `fields`, `pages`, `noisy`, `mute`, `touchy`, `refusing`, `cancelled`, `changing`, `broken`, `secretive`, `blurting`,
     /// `malformed`, `surrogate`, `nan`, `deep`, `long`, `cut`, `severed`, `either`, `logging`, `exact`, `floods`.
     mode: String,
@@ -37,35 +37,35 @@ struct Server {
     held: Option<Value>,
 }
 
-impl Server {
-    fn is(&self, mode: &str) -> bool {
+impl RawServer {
+    fn is_mode(&self, mode: &str) -> bool {
         self.mode == mode
     }
 
     fn banner(&self) -> Result<()> {
-        if self.is("noisy") || self.is("mute") {
+        if self.is_mode("noisy") || self.is_mode("mute") {
             writeln!(stdout(), "Welcome to the noisy server!\n{{\"not\": \"a message\"}}\n[1, 2")?;
         }
         Ok(())
     }
 
-    fn hear(&mut self, message: &Value) -> Result<()> {
-        if self.is("touchy") && message["method"] == "server/discover" {
+    fn handle(&mut self, message: &Value) -> Result<()> {
+        if self.is_mode("touchy") && message["method"] == "server/discover" {
             return Err("the first message must be initialize".into());
         }
-        if self.is("mute") {
+        if self.is_mode("mute") {
             return Ok(());
         }
         match message["method"].as_str().unwrap_or_default() {
-            "server/discover" if self.is("blurting") => {
+            "server/discover" if self.is_mode("blurting") => {
                 let secret = env::var("AWS_SECRET_ACCESS_KEY").unwrap_or_default();
                 writeln!(stdout(), "{secret}\n{{\"noise\": {secret:?}}}")?;
-                self.say(
+                self.send(
                     &json!({"jsonrpc": "2.0", "method": "notifications/x", "params": {"secret": secret}}),
                 )?;
-                self.refuse(message, &format!("no such method, {secret}"))
+                self.respond_error(message, &format!("no such method, {secret}"))
             }
-            "initialize" => self.answer(
+            "initialize" => self.respond(
                 message,
                 &json!({
                     "protocolVersion": "2025-06-18",
@@ -73,47 +73,47 @@ impl Server {
                     "serverInfo": {"name": "raw", "version": "1"},
                 }),
             ),
-            "tools/list" => self.list(message),
-            "tools/call" => self.call(message),
-            "notifications/cancelled" => Ok(fs::write(tmp()?.join("cancelled"), message.to_string())?),
-            _ if message.get("id").is_some() => self.refuse(message, "no such method"),
+            "tools/list" => self.respond_tools(message),
+            "tools/call" => self.respond_call(message),
+            "notifications/cancelled" => Ok(fs::write(tmp_dir()?.join("cancelled"), message.to_string())?),
+            _ if message.get("id").is_some() => self.respond_error(message, "no such method"),
             _ => Ok(()),
         }
     }
 
-    fn list(&self, message: &Value) -> Result<()> {
+    fn respond_tools(&self, message: &Value) -> Result<()> {
         let page = message["params"]["cursor"].as_str().map_or(0, str::len);
-        if self.is("pages") && page < 3 {
+        if self.is_mode("pages") && page < 3 {
             let cursor = "x".repeat(page + 1);
             return self
-                .answer(message, &json!({"tools": [tool(&format!("tool{page}"))], "nextCursor": cursor}));
+                .respond(message, &json!({"tools": [tool_definition(&format!("tool{page}"))], "nextCursor": cursor}));
         }
         let name = match self.mode.as_str() {
             "changing" if self.changed => "after",
             _ => &self.tool,
         };
-        let mut tools = vec![tool(name)];
-        if self.is("pages") {
-            tools = vec![tool("last"), tool("last"), tool(&"long".repeat(30)), tool("größe.x")];
+        let mut tools = vec![tool_definition(name)];
+        if self.is_mode("pages") {
+            tools = vec![tool_definition("last"), tool_definition("last"), tool_definition(&"long".repeat(30)), tool_definition("größe.x")];
         }
-        if self.is("malformed") {
+        if self.is_mode("malformed") {
             tools = malformed_tools();
         }
-        self.answer(message, &json!({"tools": tools, "x-list": true}))
+        self.respond(message, &json!({"tools": tools, "x-list": true}))
     }
 
-    fn call(&mut self, message: &Value) -> Result<()> {
+    fn respond_call(&mut self, message: &Value) -> Result<()> {
         match self.mode.as_str() {
-            "refusing" => self.refuse(message, "not today"),
-            "broken" => self.say(&json!({"jsonrpc": "2.0", "id": message["id"], "error": "not an object"})),
+            "refusing" => self.respond_error(message, "not today"),
+            "broken" => self.send(&json!({"jsonrpc": "2.0", "id": message["id"], "error": "not an object"})),
             // Never answers: the caller must take the call back.
-            "cancelled" => Ok(fs::write(tmp()?.join("called"), "")?),
+            "cancelled" => Ok(fs::write(tmp_dir()?.join("called"), "")?),
             // Each is JSON to some writer of it, and to no reader.
-            "surrogate" => self.result_text(message, r#""half \ud83d of a pair""#),
-            "malformed" => self.result_text(message, "1"),
-            "nan" => self.result_text(message, "NaN"),
-            "deep" => self.result_text(message, &("[".repeat(500) + &"]".repeat(500))),
-            "long" => self.result_text(message, &format!("{:?}", "x".repeat(17 << 20))),
+            "surrogate" => self.respond_value(message, r#""half \ud83d of a pair""#),
+            "malformed" => self.respond_value(message, "1"),
+            "nan" => self.respond_value(message, "NaN"),
+            "deep" => self.respond_value(message, &("[".repeat(500) + &"]".repeat(500))),
+            "long" => self.respond_value(message, &format!("{:?}", "x".repeat(17 << 20))),
             // The writer lost what lay in the middle, or at the end.
             "cut" => self.print(&format!(r#"{UNFINISHED},"id":{}}}"#, message["id"])),
             "severed" => self.print(UNFINISHED),
@@ -124,14 +124,14 @@ impl Server {
             }
             "either" => {
                 self.print(UNFINISHED)?;
-                self.answer(message, &json!({"content": []}))
+                self.respond(message, &json!({"content": []}))
             }
             "logging" => {
                 self.log(&message["id"])?;
-                self.answer(message, &json!({"content": [], "structuredContent": {"value": 1}}))
+                self.respond(message, &json!({"content": [], "structuredContent": {"value": 1}}))
             }
             // Longer than any machine word; the keys are in no order.
-            "exact" => self.result_text(
+            "exact" => self.respond_value(
                 message,
                 r#"{"z": 12345678901234567890123, "a": 0.1000000000000000055511151231257827}"#,
             ),
@@ -140,20 +140,20 @@ impl Server {
                 for id in 0..100_000 {
                     writeln!(stdout(), r#"{{"jsonrpc": "2.0", "id": {id}, "method": "ping"}}"#)?;
                 }
-                self.answer(message, &json!({"content": []}))
+                self.respond(message, &json!({"content": []}))
             }
-            "secretive" => self.refuse(message, &format!("denied: {}", env::var("AWS_SECRET_ACCESS_KEY")?)),
+            "secretive" => self.respond_error(message, &format!("denied: {}", env::var("AWS_SECRET_ACCESS_KEY")?)),
             "changing" => {
                 self.changed = true;
-                self.say(&json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))?;
-                self.answer(message, &json!({"content": []}))
+                self.send(&json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))?;
+                self.respond(message, &json!({"content": []}))
             }
-            _ => self.answer(message, &odd_result(&message["params"])),
+            _ => self.respond(message, &result_with_unknown_fields(&message["params"])),
         }
     }
 
     /// A result whose `value` is written as it is.
-    fn result_text(&self, message: &Value, value: &str) -> Result<()> {
+    fn respond_value(&self, message: &Value, value: &str) -> Result<()> {
         let id = &message["id"];
         writeln!(
             stdout(),
@@ -175,15 +175,15 @@ impl Server {
         Ok(())
     }
 
-    fn answer(&self, message: &Value, result: &Value) -> Result<()> {
-        self.say(&json!({"jsonrpc": "2.0", "id": message["id"], "result": result}))
+    fn respond(&self, message: &Value, result: &Value) -> Result<()> {
+        self.send(&json!({"jsonrpc": "2.0", "id": message["id"], "result": result}))
     }
 
-    fn refuse(&self, message: &Value, why: &str) -> Result<()> {
-        self.say(&json!({"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32042, "message": why}}))
+    fn respond_error(&self, message: &Value, why: &str) -> Result<()> {
+        self.send(&json!({"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32042, "message": why}}))
     }
 
-    fn say(&self, message: &Value) -> Result<()> {
+    fn send(&self, message: &Value) -> Result<()> {
         self.print(&message.to_string())
     }
 
@@ -194,7 +194,7 @@ impl Server {
 }
 
 /// With fields that no revision of the protocol has, at every level.
-fn tool(name: &str) -> Value {
+fn tool_definition(name: &str) -> Value {
     json!({
         "name": name,
         "inputSchema": {"type": "object", "x-schema": {"deep": [1, null]}},
@@ -209,7 +209,7 @@ fn tool(name: &str) -> Value {
 /// One sound definition among those that break the protocol, each in its own way.
 fn malformed_tools() -> Vec<Value> {
     vec![
-        tool("sound"),
+        tool_definition("sound"),
         json!({"name": "no-schema"}),
         json!({"name": "null-schema", "inputSchema": null}),
         json!({"name": "no-type", "inputSchema": {"properties": {"a": {}}}}),
@@ -223,11 +223,11 @@ fn malformed_tools() -> Vec<Value> {
         json!({"inputSchema": {"type": "object"}}),
         json!({"name": 7, "inputSchema": {"type": "object"}}),
         json!("text"),
-        tool("sound"),
+        tool_definition("sound"),
     ]
 }
 
-fn odd_result(params: &Value) -> Value {
+fn result_with_unknown_fields(params: &Value) -> Value {
     json!({
         "content": [
             {"type": "text", "text": "t", "x-text": 1, "annotations": {"audience": ["user"], "x": 2}},
@@ -241,6 +241,6 @@ fn odd_result(params: &Value) -> Value {
     })
 }
 
-fn tmp() -> Result<PathBuf> {
+fn tmp_dir() -> Result<PathBuf> {
     Ok(env::var("TMPDIR")?.into())
 }

@@ -15,62 +15,62 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
     let mut args = env::args().skip(1);
-    let server = Server {
+    let server = StubbornServer {
         mode: args.next().unwrap_or_default(),
-        folder: args.next().unwrap_or_default().into(),
+        marker_dir: args.next().unwrap_or_default().into(),
         key: env::var("AWS_ACCESS_KEY_ID").map_or("none".to_owned(), |id| id[id.len() - 4..].to_owned()),
     };
-    if server.has("left") && server.mode == "once" {
+    if server.has_marker("left") && server.mode == "once" {
         return Err("it starts only once".into());
     }
-    server.note(&server.key)?;
-    while server.mode == "slow" && !server.has("go") {
+    server.write_marker(&server.key)?;
+    while server.mode == "slow" && !server.has_marker("go") {
         std::thread::sleep(Duration::from_millis(5));
     }
     if server.mode == "late" && server.key == "AAAA" {
-        sleep();
+        park_forever();
     }
     for line in stdin().lock().lines() {
-        server.hear(&serde_json::from_str(&line?)?)?;
+        server.handle(&serde_json::from_str(&line?)?)?;
     }
-    server.note("left")
+    server.write_marker("left")
 }
 
 /// Until it is killed.
-fn sleep() -> ! {
+fn park_forever() -> ! {
     loop {
         park();
     }
 }
 
-struct Server {
+struct StubbornServer {
     /// `late` with the keys AAAA, `slow` until the file `go` exists, `once` until it has left, `listless`, `deaf` from the
     /// first call on, `asking`.
     mode: String,
     /// Where it notes what happens.
-    folder: PathBuf,
+    marker_dir: PathBuf,
     /// The last four characters of its key's id.
     key: String,
 }
 
-impl Server {
-    fn has(&self, name: &str) -> bool {
-        self.folder.join(name).exists()
+impl StubbornServer {
+    fn has_marker(&self, name: &str) -> bool {
+        self.marker_dir.join(name).exists()
     }
 
-    fn note(&self, name: &str) -> Result<()> {
-        if self.folder.as_os_str().is_empty() {
+    fn write_marker(&self, name: &str) -> Result<()> {
+        if self.marker_dir.as_os_str().is_empty() {
             return Ok(());
         }
         // Renamed, so that nobody reads half of it.
-        let written = self.folder.join(format!("{name}.part"));
+        let written = self.marker_dir.join(format!("{name}.part"));
         fs::write(&written, std::process::id().to_string())?;
-        Ok(fs::rename(written, self.folder.join(name))?)
+        Ok(fs::rename(written, self.marker_dir.join(name))?)
     }
 
-    fn hear(&self, message: &Value) -> Result<()> {
+    fn handle(&self, message: &Value) -> Result<()> {
         match message["method"].as_str().unwrap_or_default() {
-            "initialize" => answer(
+            "initialize" => respond(
                 message,
                 &json!({
                     "protocolVersion": "2025-06-18",
@@ -80,34 +80,34 @@ impl Server {
             ),
             "tools/list" if self.mode == "listless" => Ok(()),
             "tools/list" => {
-                answer(message, &json!({"tools": [{"name": "tool", "inputSchema": {"type": "object"}}]}))
+                respond(message, &json!({"tools": [{"name": "tool", "inputSchema": {"type": "object"}}]}))
             }
             "tools/call" if self.mode == "deaf" => {
-                self.note("deaf")?;
-                sleep()
+                self.write_marker("deaf")?;
+                park_forever()
             }
             "tools/call" if self.mode == "once" => {
-                self.note("left")?;
+                self.write_marker("left")?;
                 Err("it ends at the first call".into())
             }
             "tools/call" if self.mode == "asking" => {
-                answer(message, &json!({"resultType": "input_required", "inputRequests": {}}))
+                respond(message, &json!({"resultType": "input_required", "inputRequests": {}}))
             }
-            "tools/call" => answer(message, &json!({"content": [], "structuredContent": {"key": self.key}})),
+            "tools/call" => respond(message, &json!({"content": [], "structuredContent": {"key": self.key}})),
             _ if message.get("id").is_some() => {
                 let error = json!({"code": -32601, "message": "no such method"});
-                say(&json!({"jsonrpc": "2.0", "id": message["id"], "error": error}))
+                send(&json!({"jsonrpc": "2.0", "id": message["id"], "error": error}))
             }
             _ => Ok(()),
         }
     }
 }
 
-fn answer(message: &Value, result: &Value) -> Result<()> {
-    say(&json!({"jsonrpc": "2.0", "id": message["id"], "result": result}))
+fn respond(message: &Value, result: &Value) -> Result<()> {
+    send(&json!({"jsonrpc": "2.0", "id": message["id"], "result": result}))
 }
 
-fn say(message: &Value) -> Result<()> {
+fn send(message: &Value) -> Result<()> {
     writeln!(stdout(), "{message}")?;
     Ok(stdout().flush()?)
 }

@@ -10,9 +10,9 @@ mod stderr;
 
 use serde::{Deserialize, Serialize};
 
-pub use environment::{ChildEnvironment, GATEWAY_MARKER, HostEnvironment, outranks_credentials};
-pub use home::SessionHome;
-pub use launch::{Launcher, guard_program, keep_descriptors_from_children};
+pub use environment::{ChildEnvironment, GATEWAY_MARKER, HostEnvironment, overrides_credentials};
+pub use home::SessionDir;
+pub use launch::{Launcher, run_launcher, close_descriptors_on_exec};
 pub use process::{ChildCommand, ChildProcess, Stdio};
 pub use stderr::StderrTail;
 

@@ -14,15 +14,15 @@ use valetkey_core::{Alias, Error, ErrorKind, Result};
 
 use crate::child::{Delivery, HomeFolder};
 
-pub use expand::Variables;
+pub use expand::VarLookup;
 pub use filter::ToolFilter;
-pub use plain::plain_json;
+pub use plain::jsonc_to_json;
 
-use expand::Answers;
-use server::{Entry, Reader};
+use expand::ResolvedVars;
+use server::{ParsedEntry, EntryReader};
 
 /// The largest file with servers, in bytes.
-const MAX_FILE: usize = 4 * 1024 * 1024;
+const MAX_FILE_SIZE: usize = 4 * 1024 * 1024;
 
 /// The servers of one file.
 #[derive(Debug, Clone, Default)]
@@ -31,9 +31,9 @@ pub struct McpConfig {
     /// The servers that can be started, by name.
     pub servers: BTreeMap<String, ServerConfig>,
     /// The servers that can not, and why. They do not hide the others.
-    pub faults: Vec<ConfigFault>,
+    pub faults: Vec<ConfigError>,
     /// What was understood but deserves a look, such as unknown keys.
-    pub warnings: Vec<ConfigFault>,
+    pub warnings: Vec<ConfigError>,
 }
 
 /// How one server is started. Texts are as in the file: what they refer to is put in when the server is started.
@@ -60,7 +60,7 @@ pub struct ServerConfig {
     pub call_timeout: Option<Duration>,
     /// Keys that valetkey does not know, as they were.
     pub extra: Map<String, Value>,
-    answers: Answers,
+    resolved_vars: ResolvedVars,
 }
 
 impl ServerConfig {
@@ -77,25 +77,25 @@ impl ServerConfig {
             tools: ToolFilter::default(),
             call_timeout: None,
             extra: Map::new(),
-            answers: Answers::default(),
+            resolved_vars: ResolvedVars::default(),
         }
     }
 
     /// `text` of this server with its references replaced; `fact` is called for `${session:…}`.
-    pub(crate) fn fill(
+    pub(crate) fn expand(
         &self,
         field: &str,
         text: &str,
         fact: impl Fn(&str) -> Option<String>,
     ) -> Result<String> {
-        self.answers.fill(field, text, &fact)
+        self.resolved_vars.expand(field, text, &fact)
     }
 }
 
 /// What is wrong with one server of the file.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct ConfigFault {
+pub struct ConfigError {
     /// The server.
     pub server: String,
     /// What is wrong, naming the field and the remedy.
@@ -109,43 +109,43 @@ impl McpConfig {
     /// # Errors
     /// `Invalid` when the text is no such object or longer than 4 MiB: reported by line and column, never by content. What is
     /// wrong with single servers is in [`faults`](Self::violations).
-    pub fn parse(text: &str, variables: &Variables) -> Result<Self> {
-        if text.len() > MAX_FILE {
+    pub fn parse(text: &str, variables: &VarLookup) -> Result<Self> {
+        if text.len() > MAX_FILE_SIZE {
             return Err(Error::invalid("mcpServers", "must be a file of at most 4 MiB"));
         }
-        let file: Value = serde_json::from_str(&plain_json(text)).map_err(|error| {
+        let file: Value = serde_json::from_str(&jsonc_to_json(text)).map_err(|error| {
             let place = format!("invalid JSON at line {} column {}", error.line(), error.column());
             Error::new(ErrorKind::Invalid, place)
                 .with_next_step("the file is one object with the key `mcpServers`")
         })?;
-        let servers = servers(&file).ok_or_else(|| {
+        let servers = find_servers(&file).ok_or_else(|| {
             Error::invalid("mcpServers", "must be an object of servers by name")
                 .with_next_step("write `{\"mcpServers\": {\"name\": {\"command\": \"…\"}}}`")
         })?;
         let mut config = Self::default();
         for (name, entry) in servers {
-            config.add(name, Reader::new(variables).read(name, entry));
+            config.add_server(name, EntryReader::new(variables).read(name, entry));
         }
         Ok(config)
     }
 
-    fn add(&mut self, name: &str, read: Result<(Entry, Vec<Error>)>) {
-        let fault = |error| ConfigFault { server: name.to_owned(), error };
+    fn add_server(&mut self, name: &str, read: Result<(ParsedEntry, Vec<Error>)>) {
+        let config_error = |error| ConfigError { server: name.to_owned(), error };
         match read {
             Ok((entry, warnings)) => {
                 match entry {
-                    Entry::Server(server) => drop(self.servers.insert(name.to_owned(), *server)),
-                    Entry::LeftOut(reason) => self.warnings.push(fault(reason)),
+                    ParsedEntry::Server(server) => drop(self.servers.insert(name.to_owned(), *server)),
+                    ParsedEntry::Skipped(reason) => self.warnings.push(config_error(reason)),
                 }
-                self.warnings.extend(warnings.into_iter().map(fault));
+                self.warnings.extend(warnings.into_iter().map(config_error));
             }
-            Err(error) => self.faults.push(fault(error)),
+            Err(error) => self.faults.push(config_error(error)),
         }
     }
 }
 
 /// The servers of a file, in the form of any client.
-fn servers(file: &Value) -> Option<&Map<String, Value>> {
+fn find_servers(file: &Value) -> Option<&Map<String, Value>> {
     let named = ["/mcpServers", "/servers", "/mcp/servers"].into_iter().find_map(|path| file.pointer(path));
     if let Some(servers) = named {
         return servers.as_object();

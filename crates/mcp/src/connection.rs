@@ -23,28 +23,28 @@ use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
 
-use handshake::probe;
-pub(crate) use handshake::{Era, HandshakeError};
-use listing::Listing;
-use raw::{Input, RawTransport, UNREADABLE};
+use handshake::probe_handshake;
+pub(crate) use handshake::{Handshake, HandshakeError};
+use listing::PageCollector;
+use raw::{ChildWriter, RawTransport, UNREADABLE_CODE};
 
-use crate::json::JsonLines;
+use crate::json::JsonLineDecoder;
 
 /// How long a server may take to hear of something that nobody waits for: a cancellation, or the end.
-const PARTING: Duration = Duration::from_millis(500);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// An established connection. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Connection {
     peer: Peer<RoleClient>,
     tools_changed: Arc<AtomicBool>,
-    changes: Arc<Notify>,
+    change_notify: Arc<Notify>,
 }
 
 /// What keeps a [`Connection`] going; dropping it ends the connection.
-pub(crate) struct Session {
-    running: RunningService<RoleClient, Client>,
-    input: Input,
+pub(crate) struct ConnectionDriver {
+    running: RunningService<RoleClient, ServerClientHandler>,
+    input: ChildWriter,
 }
 
 /// Why a request was not answered with a result.
@@ -55,13 +55,13 @@ pub(crate) enum RequestError {
     /// The server's response cannot be read.
     Unreadable(String),
     /// The connection is gone, most likely because the server ended.
-    Gone,
+    Disconnected,
     /// The caller took the request back.
     Cancelled,
     /// The answer did not come in time, and the request was taken back.
     TimedOut(Duration),
     /// A list has no end, or too much in it.
-    Endless,
+    ListTooLarge,
 }
 
 impl Connection {
@@ -69,24 +69,24 @@ impl Connection {
     pub(crate) async fn open(
         stdout: ChildStdout,
         stdin: ChildStdin,
-        era: Era,
-    ) -> Result<(Self, Session, Era), HandshakeError> {
+        handshake: Handshake,
+    ) -> Result<(Self, ConnectionDriver, Handshake), HandshakeError> {
         let keep_raw = Arc::new(AtomicBool::new(false));
-        let input = Input::new(stdin);
-        let mut lines = FramedRead::new(stdout, JsonLines::default());
-        let era = if era == Era::Probe { probe(&mut lines, &input).await } else { era };
+        let input = ChildWriter::new(stdin);
+        let mut lines = FramedRead::new(stdout, JsonLineDecoder::default());
+        let handshake = if handshake == Handshake::Probe { probe_handshake(&mut lines, &input).await } else { handshake };
         let transport = RawTransport::new(lines, input.clone(), Arc::clone(&keep_raw));
         let tools_changed = Arc::new(AtomicBool::new(true));
         let changes = Arc::new(Notify::new());
-        let client = Client {
+        let client = ServerClientHandler {
             tools_changed: Arc::clone(&tools_changed),
-            changes: Arc::clone(&changes),
-            version: era.legacy_version(),
+            change_notify: Arc::clone(&changes),
+            initialize_version: handshake.initialize_version(),
         };
-        let running = client.serve_with_lifecycle(transport, era.lifecycle()).await?;
+        let running = client.serve_with_lifecycle(transport, handshake.lifecycle()).await?;
         keep_raw.store(true, Ordering::Release);
         let peer = running.peer().clone();
-        Ok((Self { peer, tools_changed, changes }, Session { running, input }, era))
+        Ok((Self { peer, tools_changed, change_notify: changes }, ConnectionDriver { running, input }, handshake))
     }
 
     /// Sends a request and gives back its result as the child sent it. The child is told when `cancelled` fires.
@@ -102,15 +102,15 @@ impl Connection {
         let answer = tokio::select! {
             answer = &mut handle.rx => answer,
             () = cancelled.cancelled() => {
-                let told = handle.cancel(Some("cancelled by the caller".to_owned()));
+                let notification = handle.cancel(Some("cancelled by the caller".to_owned()));
                 // A child that is gone needs no telling, and one that does not read cannot be told.
-                let _untold = timeout(PARTING, told).await;
+                let _notified = timeout(CLOSE_TIMEOUT, notification).await;
                 return Err(RequestError::Cancelled);
             }
         };
-        match answer.map_err(|_closed| RequestError::Gone)?? {
+        match answer.map_err(|_closed| RequestError::Disconnected)?? {
             ServerResult::CustomResult(result) => Ok(result.0),
-            other => serde_json::to_value(other).map_err(|_unlikely| RequestError::Gone),
+            other => serde_json::to_value(other).map_err(|_unlikely| RequestError::Disconnected),
         }
     }
 
@@ -121,24 +121,24 @@ impl Connection {
         cancelled: &CancellationToken,
     ) -> (Vec<Value>, Option<RequestError>) {
         self.tools_changed.store(false, Ordering::Release);
-        let mut listing = Listing::default();
+        let mut listing = PageCollector::default();
         let incomplete = self.list_pages(&mut listing, cancelled).await.err();
         if incomplete.is_some() {
             // What was listed before is still not what the server has now.
             self.tools_changed.store(true, Ordering::Release);
         }
-        (listing.tools(), incomplete)
+        (listing.into_tools(), incomplete)
     }
 
     async fn list_pages(
         &self,
-        listing: &mut Listing,
+        listing: &mut PageCollector,
         cancelled: &CancellationToken,
     ) -> Result<(), RequestError> {
         let mut params = json!({});
         loop {
             let page = self.request("tools/list", params, cancelled).await?;
-            match listing.add(page)? {
+            match listing.add_page(page)? {
                 Some(cursor) => params = json!({"cursor": cursor}),
                 None => return Ok(()),
             }
@@ -162,8 +162,8 @@ impl Connection {
     }
 
     /// Waits until the server says that its tools changed. Cancel safe.
-    pub(crate) async fn tools_change(&self) {
-        self.changes.notified().await;
+    pub(crate) async fn wait_tools_change(&self) {
+        self.change_notify.notified().await;
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -171,43 +171,43 @@ impl Connection {
     }
 }
 
-impl Session {
+impl ConnectionDriver {
     /// Ends the connection, in bounded time whatever the server does.
     pub(crate) async fn close(mut self) {
         self.input.close().await;
         // What is left of it ends with the process.
-        let _ended = self.running.close_with_timeout(PARTING).await;
+        let _ended = self.running.close_with_timeout(CLOSE_TIMEOUT).await;
     }
 }
 
 impl From<ServiceError> for RequestError {
     fn from(error: ServiceError) -> Self {
         match error {
-            ServiceError::McpError(error) if error.code.0 == UNREADABLE => {
+            ServiceError::McpError(error) if error.code.0 == UNREADABLE_CODE => {
                 Self::Unreadable(error.message.into_owned())
             }
             ServiceError::McpError(refusal) => {
                 Self::Refused { code: refusal.code.0, message: refusal.message.into_owned() }
             }
             ServiceError::Cancelled { .. } => Self::Cancelled,
-            _ => Self::Gone,
+            _ => Self::Disconnected,
         }
     }
 }
 
 /// valetkey towards a server.
-pub(crate) struct Client {
+pub(crate) struct ServerClientHandler {
     tools_changed: Arc<AtomicBool>,
-    changes: Arc<Notify>,
+    change_notify: Arc<Notify>,
     /// The version that `initialize` offers; the newest has no `initialize`.
-    version: ProtocolVersion,
+    initialize_version: ProtocolVersion,
 }
 
-impl ClientHandler for Client {
+impl ClientHandler for ServerClientHandler {
     async fn on_tool_list_changed(&self, _: NotificationContext<RoleClient>) {
         self.tools_changed.store(true, Ordering::Release);
         // Remembered until it is waited for.
-        self.changes.notify_one();
+        self.change_notify.notify_one();
     }
 
     fn get_info(&self) -> ClientConfig {
@@ -215,7 +215,7 @@ impl ClientHandler for Client {
             ClientCapabilities::default(),
             Implementation::new("valetkey", env!("CARGO_PKG_VERSION")),
         );
-        info.protocol_version = self.version.clone();
+        info.protocol_version = self.initialize_version.clone();
         info
     }
 }

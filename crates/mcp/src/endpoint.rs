@@ -19,19 +19,19 @@ use valetkey_core::{Clock, SessionAccount, SystemClock};
 pub use grant::Grant;
 
 use crate::Redactor;
-use server::Server;
+use server::EndpointServer;
 
 /// How long a child is told that a set lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leash {
+pub enum AdvertisedExpiry {
     /// At most this long, whatever the real expiry. SDKs ask again when little is left (botocore 15 min, JavaScript
     /// 5 min), so a short leash makes them ask before each call, and rotation and clearing are felt at the next one.
     AtMost(Duration),
     /// The real expiry: fewer requests, but clients keep what they have until shortly before it.
-    Off,
+    Actual,
 }
 
-impl Default for Leash {
+impl Default for AdvertisedExpiry {
     /// 4 min 30 s: below the refresh windows of botocore and JavaScript, which then ask before each call. The Rust SDK
     /// keeps what it has until 10 s before the told expiry, so it feels a change after 4 min 20 s at the latest.
     fn default() -> Self {
@@ -45,7 +45,7 @@ impl Default for Leash {
 /// clone or grant.
 #[derive(Clone)]
 pub struct CredentialEndpoint {
-    server: Arc<Server>,
+    server: Arc<EndpointServer>,
     redactor: Option<Arc<Redactor>>,
 }
 
@@ -61,23 +61,23 @@ impl CredentialEndpoint {
     /// The same, with a clock of one's own.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// As [`start`](Self::start_server).
     pub async fn start_with_clock(clock: Arc<dyn Clock>) -> io::Result<Self> {
-        Ok(Self { server: Server::start(clock).await?, redactor: None })
+        Ok(Self { server: EndpointServer::start(clock).await?, redactor: None })
     }
 
     /// The same endpoint, of whose grants `redactor` knows what opens them, for as long as it does, and every set that is
     /// read.
     #[must_use]
-    pub fn masked_by(&self, redactor: &Arc<Redactor>) -> Self {
+    pub fn with_redactor(&self, redactor: &Arc<Redactor>) -> Self {
         Self { server: Arc::clone(&self.server), redactor: Some(Arc::clone(redactor)) }
     }
 
     /// Lets whoever holds the grant's token read `account`, until the grant is dropped. `holder` names the reader in
     /// the audit trail.
     #[must_use]
-    pub fn grant(&self, account: SessionAccount, holder: impl Into<String>, leash: Leash) -> Grant {
-        Grant::new(&self.server, account, holder.into(), leash, self.redactor.clone())
+    pub fn grant(&self, account: SessionAccount, holder: impl Into<String>, advertised_expiry: AdvertisedExpiry) -> Grant {
+        Grant::new(&self.server, account, holder.into(), advertised_expiry, self.redactor.clone())
     }
 
     /// Stops serving. Grants stay valid as values, but nobody answers.

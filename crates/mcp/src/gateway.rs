@@ -21,51 +21,51 @@ use valetkey_core::{Error, ErrorKind, Result, SessionContext};
 use valetkey_tools::{CREDENTIAL_SESSION, ToolDefinition, ToolOutput, ToolSet};
 
 use crate::McpHost;
-use crate::host::failure;
+use crate::host::error_result;
 use crate::json::round_numbers;
-use changes::ToolChanges;
-use front::Front;
-use input::Watched;
+use changes::ToolChangeNotifier;
+use front::GatewayService;
+use input::EofNotifier;
 use transport::ClientTransport;
 
 /// How long answers may still take to a client that has closed its side, before its servers are stopped; and again
 /// until the connection is given up.
-const PARTING: Duration = Duration::from_millis(500);
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 
 /// One session, served to one MCP client: legacy or modern, over standard input and output or any other stream.
 #[derive(Debug)]
 pub struct Gateway {
     session: SessionContext,
-    parts: Parts,
+    inner: GatewayInner,
 }
 
 /// What the protocol side needs.
 #[derive(Debug)]
-struct Parts {
+struct GatewayInner {
     tools: ToolSet,
     host: Option<McpHost>,
     /// A client has said something that makes sense.
-    greeted: AtomicBool,
+    initialized: AtomicBool,
 }
 
 impl Gateway {
     /// Serves `tools`, which act on `session`.
     #[must_use]
     pub fn new(session: SessionContext, tools: ToolSet) -> Self {
-        Self { session, parts: Parts { tools, host: None, greeted: AtomicBool::new(false) } }
+        Self { session, inner: GatewayInner { tools, host: None, initialized: AtomicBool::new(false) } }
     }
 
     /// Serves the tools of the host's servers as well.
     #[must_use]
     pub fn with_host(mut self, host: McpHost) -> Self {
-        self.parts.host = Some(host);
+        self.inner.host = Some(host);
         self
     }
 
-    /// Serves on standard input and output; see [`serve`](Self::serve). Nothing else may write to standard output.
+    /// Serves on standard input and output; see [`serve`](Self::accept_connections). Nothing else may write to standard output.
     ///
     /// # Errors
-    /// As [`serve`](Self::serve).
+    /// As [`serve`](Self::accept_connections).
     pub async fn serve_stdio(self, stop: CancellationToken) -> Result<()> {
         let (input, output) = stdio_pipes();
         self.serve(input, output, stop).await
@@ -80,41 +80,41 @@ impl Gateway {
         R: AsyncRead + Send + Unpin + 'static,
         W: AsyncWrite + Send + Unpin + 'static,
     {
-        let parts = Arc::new(self.parts);
-        let front = Front::new(&self.session, Arc::clone(&parts));
-        let closing = CloseOnDrop(self.session);
-        let left = CancellationToken::new();
-        let input = Watched::new(input, left.clone());
+        let inner = Arc::new(self.inner);
+        let service = GatewayService::new(&self.session, Arc::clone(&inner));
+        let closing = CloseSessionOnDrop(self.session);
+        let disconnected = CancellationToken::new();
+        let input = EofNotifier::new(input, disconnected.clone());
         let running =
-            match serve_server_with_ct(front, ClientTransport::new(input, output), stop.clone()).await {
+            match serve_server_with_ct(service, ClientTransport::new(input, output), stop.clone()).await {
                 Ok(running) => running,
-                Err(_unagreed) => {
-                    parts.stop(closing).await;
-                    let is_fine = stop.is_cancelled() || parts.greeted.load(Ordering::Acquire);
-                    let silent = "the client left before a protocol was agreed on";
-                    return if is_fine { Ok(()) } else { Err(Error::new(ErrorKind::Unavailable, silent)) };
+                Err(_handshake_failed) => {
+                    inner.stop(closing).await;
+                    let is_fine = stop.is_cancelled() || inner.initialized.load(Ordering::Acquire);
+                    let no_handshake = "the client left before a protocol was agreed on";
+                    return if is_fine { Ok(()) } else { Err(Error::new(ErrorKind::Unavailable, no_handshake)) };
                 }
             };
         let peer = running.peer().clone();
-        let announcing = pin!(ToolChanges::of(parts.host.as_ref()).notify_legacy(&peer));
+        let announcing = pin!(ToolChangeNotifier::new(inner.host.as_ref()).notify_legacy(&peer));
         let mut serving = pin!(running.waiting());
-        let over = async {
+        let stopping = async {
             tokio::select! {
-                () = left.cancelled() => {}
+                () = disconnected.cancelled() => {}
                 () = stop.cancelled() => {}
             }
-            sleep(PARTING).await;
+            sleep(SHUTDOWN_GRACE).await;
         };
         let ended = tokio::select! {
             ended = &mut serving => Ok(ended),
             // Answers are under way. They come at once when the servers are gone; but a client may not read them.
-            () = over => Err(()),
+            () = stopping => Err(()),
             never = announcing => match never {},
         };
-        parts.stop(closing).await;
+        inner.stop(closing).await;
         let ended = match ended {
             Ok(ended) => Ok(ended),
-            Err(()) => timeout(PARTING, serving).await,
+            Err(()) => timeout(SHUTDOWN_GRACE, serving).await,
         };
         match ended {
             Ok(Err(failed)) => {
@@ -125,9 +125,9 @@ impl Gateway {
     }
 }
 
-impl Parts {
+impl GatewayInner {
     /// Closes the session first: what its servers still do, they do without it.
-    async fn stop(&self, closing: CloseOnDrop) {
+    async fn stop(&self, closing: CloseSessionOnDrop) {
         drop(closing);
         // Requests still under way may hold the parts longer than this; the servers are gone all the same.
         if let Some(host) = &self.host {
@@ -136,20 +136,20 @@ impl Parts {
     }
 
     /// Every tool, as MCP describes tools.
-    async fn list(&self) -> Vec<Value> {
-        let mut tools: Vec<Value> = self.tools.definitions().map(describe).collect();
+    async fn list_tools(&self) -> Vec<Value> {
+        let mut tools: Vec<Value> = self.tools.definitions().map(tool_definition).collect();
         if let Some(host) = &self.host {
             let catalog = host.all_tools().await;
             for fault in &catalog.faults {
                 tracing::warn!(server = %fault.server, error = %fault.error, "server fault");
             }
-            tools.extend(catalog.tools.into_iter().map(|tool| self.with_session(tool.definition)));
+            tools.extend(catalog.tools.into_iter().map(|tool| self.with_session_argument(tool.definition)));
         }
         tools
     }
 
     /// The result of a call, as MCP writes it; `None` when there is no such tool.
-    async fn call(
+    async fn call_tool(
         &self,
         name: &str,
         arguments: Option<Map<String, Value>>,
@@ -158,17 +158,17 @@ impl Parts {
         if self.tools.get(name).is_some() {
             let mut input = arguments.map_or(Value::Null, Value::Object);
             round_numbers(&mut input);
-            return self.tools.call(name, input).await.map(result);
+            return self.tools.call(name, input).await.map(call_result);
         }
         let (host, mut arguments) = (self.host.as_ref()?, arguments);
         match arguments.as_mut().map_or(Ok(None), |arguments| self.tools.extract_session(arguments)) {
-            Ok(narrowed) => host.call_as(narrowed.as_ref(), name, arguments, cancelled).await,
-            Err(error) => Some(failure(&error)),
+            Ok(narrowed) => host.call_with_session(narrowed.as_ref(), name, arguments, cancelled).await,
+            Err(error) => Some(error_result(&error)),
         }
     }
 
     /// A server's tool, which also takes the argument that is never passed on to the server.
-    fn with_session(&self, mut definition: Value) -> Value {
+    fn with_session_argument(&self, mut definition: Value) -> Value {
         let fields = definition.get_mut("inputSchema").and_then(Value::as_object_mut);
         if let (Some(fields), Some(schema)) = (fields, self.tools.session_argument_schema()) {
             let properties = fields.entry("properties").or_insert_with(|| json!({}));
@@ -180,8 +180,8 @@ impl Parts {
     }
 }
 
-fn describe(tool: &ToolDefinition) -> Value {
-    let mut described = json!({
+fn tool_definition(tool: &ToolDefinition) -> Value {
+    let mut definition = json!({
         "name": tool.name,
         "description": tool.description,
         "inputSchema": tool.input_schema,
@@ -193,15 +193,15 @@ fn describe(tool: &ToolDefinition) -> Value {
         },
     });
     if let Some(title) = &tool.title {
-        described["title"] = json!(title);
+        definition["title"] = json!(title);
     }
     if let Some(schema) = &tool.output_schema {
-        described["outputSchema"] = schema.clone();
+        definition["outputSchema"] = schema.clone();
     }
-    described
+    definition
 }
 
-fn result(output: ToolOutput) -> Value {
+fn call_result(output: ToolOutput) -> Value {
     let mut result = json!({"content": [{"type": "text", "text": output.text}], "isError": output.is_error});
     if let Some(structured) = output.structured {
         result["structuredContent"] = structured;
@@ -209,15 +209,15 @@ fn result(output: ToolOutput) -> Value {
     result
 }
 
-struct CloseOnDrop(SessionContext);
+struct CloseSessionOnDrop(SessionContext);
 
-impl Drop for CloseOnDrop {
+impl Drop for CloseSessionOnDrop {
     fn drop(&mut self) {
         self.0.close();
     }
 }
 
-impl fmt::Debug for Front {
+impl fmt::Debug for GatewayService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Front").finish_non_exhaustive()
     }

@@ -28,18 +28,18 @@ use valetkey_core::{Alias, Error, ErrorKind, Result, SessionAccount, SessionCont
 use valetkey_tools::ToolOutput;
 
 use crate::child::Delivery;
-use crate::config::{ConfigFault, McpConfig};
+use crate::config::{ConfigError, McpConfig};
 use crate::json::round_numbers;
 use crate::{CredentialEndpoint, Redactor};
 
 pub use builder::McpHostBuilder;
-pub use catalog::{Catalog, ProxiedTool, ServerFault};
+pub use catalog::{ToolCatalog, ProxiedTool, ServerFault};
 
-use crew::OnCall;
-use crews::Crews;
-use name::Prefixes;
+use crew::ServerLease;
+use crews::NarrowedServerPool;
+use name::NamePrefixes;
 use policies::ToolPolicies;
-use server::{Listed, Server, taken_back};
+use server::{ToolList, Server, cancelled_error};
 
 /// The servers of one session.
 ///
@@ -53,48 +53,48 @@ use server::{Listed, Server, taken_back};
 /// own of the same server, with a home of their own: started at the first such call, stopped when there was none for a
 /// while.
 pub struct McpHost {
-    session: SessionId,
+    session_id: SessionId,
     servers: Vec<Server>,
     /// The same servers for narrowed sessions.
-    crews: Arc<Crews>,
+    narrowed_pool: Arc<NarrowedServerPool>,
     policies: ToolPolicies,
-    prefixes: Prefixes,
-    config_faults: Vec<ConfigFault>,
+    prefixes: NamePrefixes,
+    config_faults: Vec<ConfigError>,
     redactor: Arc<Redactor>,
     /// Which tool of which server was last listed under a name.
-    names: Mutex<HashMap<String, Named>>,
+    routes: Mutex<HashMap<String, ToolRoute>>,
     list_budget: Duration,
-    tools_changes: watch::Sender<u64>,
+    change_counter: watch::Sender<u64>,
     /// Refreshes the session ahead of need, so that the endpoint answers from memory.
-    warmer: JoinHandle<()>,
+    refresher: JoinHandle<()>,
     /// Ours unless it was handed in.
-    endpoint: Option<CredentialEndpoint>,
+    owned_endpoint: Option<CredentialEndpoint>,
 }
 
 #[derive(Clone)]
-struct Named {
+struct ToolRoute {
     server: usize,
     tool: String,
 }
 
 /// A server for one call.
-enum Answering<'a> {
-    Everyone(&'a Server),
-    Narrowed(OnCall),
+enum CallTarget<'a> {
+    Shared(&'a Server),
+    Narrowed(ServerLease),
 }
 
-impl Deref for Answering<'_> {
+impl Deref for CallTarget<'_> {
     type Target = Server;
 
     fn deref(&self) -> &Server {
         match self {
-            Self::Everyone(server) => server,
+            Self::Shared(server) => server,
             Self::Narrowed(server) => server,
         }
     }
 }
 
-fn lend(session: &SessionContext, account: Option<&Alias>) -> Result<SessionAccount> {
+fn session_account(session: &SessionContext, account: Option<&Alias>) -> Result<SessionAccount> {
     session.account(account.unwrap_or_else(|| session.default_account()))
 }
 
@@ -109,8 +109,8 @@ impl McpHost {
     /// Starts servers that do not run yet, all at once, and waits for them within the
     /// [budget](McpHostBuilder::list_budget). What a slow or failing server listed before stays in the catalog. Slow
     /// servers go on starting, and [`tools_changed`](Self::tools_changed) announces what they list.
-    pub async fn all_tools(&self) -> Catalog {
-        let list = async |server: &Server| server.tools_within(self.list_budget).await;
+    pub async fn all_tools(&self) -> ToolCatalog {
+        let list = async |server: &Server| server.list_tools_within(self.list_budget).await;
         let listed = join_all(self.servers.iter().map(list)).await;
         let mut catalog = self.collect(self.servers.iter().map(Server::name).zip(listed));
         let faults = self.config_faults.iter();
@@ -130,10 +130,10 @@ impl McpHost {
         arguments: Option<Map<String, Value>>,
         cancelled: &CancellationToken,
     ) -> Option<Value> {
-        self.call_as(None, name, arguments, cancelled).await.map(rounded)
+        self.call_with_session(None, name, arguments, cancelled).await.map(round_result)
     }
 
-    /// As [`call`](Self::call), with the credentials of `session`, which is the host's or one that was narrowed from it,
+    /// As [`call`](Self::call_tool), with the credentials of `session`, which is the host's or one that was narrowed from it,
     /// and in no process that has others. A server that is given no credentials has one process for everyone.
     pub async fn call_for(
         &self,
@@ -142,13 +142,13 @@ impl McpHost {
         arguments: Option<Map<String, Value>>,
         cancelled: &CancellationToken,
     ) -> Option<Value> {
-        let narrowed = (session.id() != self.session).then_some(session);
-        self.call_as(narrowed, name, arguments, cancelled).await.map(rounded)
+        let narrowed = (session.id() != self.session_id).then_some(session);
+        self.call_with_session(narrowed, name, arguments, cancelled).await.map(round_result)
     }
 
     /// The same, for a session or the host's own; the result is to be written with
     /// [`write_exact`](crate::json::write_exact).
-    pub(crate) async fn call_as(
+    pub(crate) async fn call_with_session(
         &self,
         narrowed: Option<&SessionContext>,
         name: &str,
@@ -156,13 +156,13 @@ impl McpHost {
         cancelled: &CancellationToken,
     ) -> Option<Value> {
         let found = tokio::select! {
-            found = self.find(name) => found,
-            () = cancelled.cancelled() => Err(taken_back()),
+            found = self.find_route(name) => found,
+            () = cancelled.cancelled() => Err(cancelled_error()),
         };
         let result = match found {
             Ok(found) => {
-                let Named { server, tool } = found?;
-                match self.on_call(self.servers.get(server)?, &tool, narrowed) {
+                let ToolRoute { server, tool } = found?;
+                match self.call_target(self.servers.get(server)?, &tool, narrowed) {
                     Ok(server) => server.call(&tool, arguments, cancelled).await,
                     Err(error) => Err(error),
                 }
@@ -171,29 +171,29 @@ impl McpHost {
         };
         let result = result.unwrap_or_else(|error| {
             tracing::debug!(tool = name, %error, "tool call failed");
-            failure(&error)
+            error_result(&error)
         });
-        let lost = || failure(&Error::new(ErrorKind::Internal, "the result could not be masked"));
-        Some(self.redactor.masked(result).await.unwrap_or_else(lost))
+        let masking_failed = || error_result(&Error::new(ErrorKind::Internal, "the result could not be masked"));
+        Some(self.redactor.mask_json_async(result).await.unwrap_or_else(masking_failed))
     }
 
     /// The process of `server` that a call of `tool` may run in.
-    fn on_call<'a>(
+    fn call_target<'a>(
         &self,
         server: &'a Server,
         tool: &str,
         narrowed: Option<&SessionContext>,
-    ) -> Result<Answering<'a>> {
+    ) -> Result<CallTarget<'a>> {
         let config = server.config();
         let account = match narrowed {
-            Some(session) => &lend(session, config.account.as_ref())?,
+            Some(session) => &session_account(session, config.account.as_ref())?,
             None => server.account(),
         };
-        let policy = self.policies.of(server.name(), tool);
+        let policy = self.policies.get(server.name(), tool);
         if config.delivery == Delivery::None || (narrowed.is_none() && policy.is_none()) {
-            return Ok(Answering::Everyone(server));
+            return Ok(CallTarget::Shared(server));
         }
-        self.crews.on_call(server, account, policy).map(Answering::Narrowed)
+        self.narrowed_pool.lease_server(server, account, policy).map(CallTarget::Narrowed)
     }
 
     /// The process ids of the servers that run now, by server name. With a launcher these are of the guardians, each of
@@ -204,23 +204,23 @@ impl McpHost {
 
     /// The same of the processes that run for narrowed sessions; several of a server may.
     pub fn narrowed_pids(&self) -> impl Iterator<Item = (String, u32)> {
-        let servers = self.crews.servers().into_iter();
+        let servers = self.narrowed_pool.servers().into_iter();
         servers.filter_map(|server| Some((server.name().to_owned(), server.pid()?)))
     }
 
     /// Stops every server and waits until it is gone, with everything it started.
     pub async fn shutdown(self) {
         self.stop().await;
-        self.redactor.forget();
+        self.redactor.clear();
     }
 
     /// The same, for an owner who can not give the host up yet: what is still to be told stays masked.
     pub(crate) async fn stop(&self) {
-        self.warmer.abort();
-        tokio::join!(join_all(self.servers.iter().map(Server::stop)), self.crews.stop());
+        self.refresher.abort();
+        tokio::join!(join_all(self.servers.iter().map(Server::stop)), self.narrowed_pool.stop());
         // Not left to dropping: requests that are never read hold what they share with the host.
-        self.crews.remove_home().await;
-        if let Some(endpoint) = &self.endpoint {
+        self.narrowed_pool.remove_session_dir().await;
+        if let Some(endpoint) = &self.owned_endpoint {
             endpoint.stop().await;
         }
     }
@@ -229,78 +229,78 @@ impl McpHost {
     /// [`all_tools`](Self::all_tools) then returns them.
     #[must_use]
     pub fn tools_changed(&self) -> watch::Receiver<u64> {
-        self.tools_changes.subscribe()
+        self.change_counter.subscribe()
     }
 
     /// What is listed under `name`; only the servers that the name may belong to are waited for. Fails when the server
     /// that the name begins with is at fault.
-    async fn find(&self, name: &str) -> Result<Option<Named>> {
-        if let Some(known) = self.named(name) {
-            return Ok(Some(known));
+    async fn find_route(&self, name: &str) -> Result<Option<ToolRoute>> {
+        if let Some(route) = self.route(name) {
+            return Ok(Some(route));
         }
-        let is_owner = |server: &&Server| self.prefixes.is_owner(server.name(), name);
+        let is_owner = |server: &&Server| self.prefixes.may_own(server.name(), name);
         let owners: Vec<_> = self.servers.iter().filter(is_owner).collect();
-        let mut listed = pin!(join_all(owners.iter().map(|server| server.tools())));
+        let mut listed = pin!(join_all(owners.iter().map(|server| server.list_tools())));
         if timeout(self.list_budget, &mut listed).await.is_err() {
             // Another server's name may begin alike, and that server may hang.
-            self.collect_known();
-            if self.named(name).is_none() {
+            self.refresh_routes();
+            if self.route(name).is_none() {
                 listed.await;
             }
         }
         if owners.is_empty() {
             // A name with a hash may begin otherwise.
-            let everything = join_all(self.servers.iter().map(Server::tools));
+            let everything = join_all(self.servers.iter().map(Server::list_tools));
             let _elapsed = timeout(self.list_budget, everything).await;
         }
-        self.collect_known();
-        if let Some(found) = self.named(name) {
+        self.refresh_routes();
+        if let Some(found) = self.route(name) {
             return Ok(Some(found));
         }
-        match owners.iter().find_map(|server| server.known_tools().err()) {
+        match owners.iter().find_map(|server| server.cached_tools().err()) {
             Some(error) => Err(error),
             None => Ok(None),
         }
     }
 
     /// Learns the names of all tools that are known now.
-    fn collect_known(&self) {
-        self.collect(self.servers.iter().map(|server| (server.name(), server.known_tools())));
+    fn refresh_routes(&self) {
+        self.collect(self.servers.iter().map(|server| (server.name(), server.cached_tools())));
     }
 
-    fn collect<'a>(&self, listed: impl IntoIterator<Item = (&'a str, Result<Listed>)>) -> Catalog {
-        let catalog = Catalog::collect(&self.prefixes, listed);
-        let named = |tool: &ProxiedTool| {
+    fn collect<'a>(&self, listed: impl IntoIterator<Item = (&'a str, Result<ToolList>)>) -> ToolCatalog {
+        let catalog = ToolCatalog::collect(&self.prefixes, listed);
+        let route = |tool: &ProxiedTool| {
             let server = self.servers.iter().position(|server| server.name() == tool.server)?;
-            Some((tool.name.clone(), Named { server, tool: tool.tool.clone() }))
+            Some((tool.name.clone(), ToolRoute { server, tool: tool.tool.clone() }))
         };
-        *self.names() = catalog.tools.iter().filter_map(named).collect();
+        *self.lock_routes() = catalog.tools.iter().filter_map(route).collect();
         catalog
     }
 
-    fn named(&self, name: &str) -> Option<Named> {
-        self.names().get(name).cloned()
+    fn route(&self, name: &str) -> Option<ToolRoute> {
+        self.lock_routes().get(name).cloned()
     }
 
-    fn names(&self) -> MutexGuard<'_, HashMap<String, Named>> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_routes(&self) -> MutexGuard<'_, HashMap<String, ToolRoute>> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for McpHost {
     fn drop(&mut self) {
-        self.warmer.abort();
+        self.refresher.abort();
     }
 }
 
 /// A result for callers that read values.
-fn rounded(mut result: Value) -> Value {
+fn round_result(mut result: Value) -> Value {
     round_numbers(&mut result);
     result
 }
 
 /// A failure as an MCP result.
-pub(crate) fn failure(error: &Error) -> Value {
+pub(crate) fn error_result(error: &Error) -> Value {
     let output = ToolOutput::error(error);
     serde_json::json!({
         "content": [{"type": "text", "text": output.text}],

@@ -9,5 +9,5 @@ mod scan;
 mod trailing;
 
 pub(crate) use exact::{round_numbers, write_exact};
-pub(crate) use lines::{JsonLines, Line, Unreadable};
-pub(crate) use outbox::Outbox;
+pub(crate) use lines::{JsonLineDecoder, Line, UnreadableMessage};
+pub(crate) use outbox::BoundedLineWriter;

@@ -6,7 +6,7 @@
 //! - [`CredentialEndpoint`] is the loopback address at which children read the session's current set.
 //! - [`child`] is how any program is run as a child of a session.
 //!
-//! `rmcp` is named only in this crate. It logs whole messages, some of them as warnings: keep the target in [`LOG_CAP`]
+//! `rmcp` is named only in this crate. It logs whole messages, some of them as warnings: keep the target in [`RMCP_LOG_DIRECTIVE`]
 //! capped wherever logs are kept.
 
 pub mod child;
@@ -21,8 +21,8 @@ mod redact;
 pub use config::McpConfig;
 pub use endpoint::CredentialEndpoint;
 pub use gateway::Gateway;
-pub use host::{Catalog, McpHost, McpHostBuilder, ProxiedTool, ServerFault};
+pub use host::{ToolCatalog, McpHost, McpHostBuilder, ProxiedTool, ServerFault};
 pub use redact::Redactor;
 
 /// Directives for an `EnvFilter`: targets that would log messages, and with them secrets, if they were let.
-pub const LOG_CAP: &str = "rmcp=error";
+pub const RMCP_LOG_DIRECTIVE: &str = "rmcp=error";

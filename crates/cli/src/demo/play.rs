@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use valetkey::mcp::CredentialEndpoint;
-use valetkey::mcp::endpoint::{Grant, Leash};
+use valetkey::mcp::endpoint::{Grant, AdvertisedExpiry};
 
 use super::child;
 use super::report::DemoReport;
@@ -167,7 +167,7 @@ async fn check_cross_tenant_read(
         Ok::<_, CliError>(endpoint.grant(
             tenant.session.account(&tenant.workload_account)?,
             "demo",
-            Leash::default(),
+            AdvertisedExpiry::default(),
         ))
     };
     let (grant_a, grant_b) = (grant(a)?, grant(b)?);

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use valetkey::audit::{AuditSink, InMemoryAudit};
 use valetkey::backends::{AssumeRoleProvider, MemoryProvider, SdkConfigExt, SecretsManagerResolver};
 use valetkey::mcp::child::HostEnvironment;
-use valetkey::mcp::config::{ServerConfig, Variables};
-use valetkey::mcp::endpoint::Leash;
+use valetkey::mcp::config::{ServerConfig, VarLookup};
+use valetkey::mcp::endpoint::AdvertisedExpiry;
 use valetkey::mcp::{CredentialEndpoint, McpConfig, McpHost};
 use valetkey::tools::{ToolOutput, ToolSet};
 use valetkey::{Alias, Generation, Principal, SessionContext};
@@ -78,7 +78,7 @@ impl<'a> DemoTenant<'a> {
             .environment(HostEnvironment::from_process())
             .launcher(current_exe_launcher()?)
             .endpoint(endpoint.clone())
-            .leash(Leash::default())
+            .advertised_expiry(AdvertisedExpiry::default())
             // A list without the server would end the demo.
             .list_budget(Duration::from_secs(60))
             .start()
@@ -148,7 +148,7 @@ fn server_config(workload: &Alias, stage: &DemoEnv) -> Result<McpConfig, CliErro
         "args": ["demo-server"],
         "env": {"AWS_ENDPOINT_URL": stage.endpoint},
     }}});
-    let mut config = McpConfig::parse(&text.to_string(), &Variables::new(|_| None))?;
+    let mut config = McpConfig::parse(&text.to_string(), &VarLookup::new(|_| None))?;
     let configure = |server: &mut ServerConfig| server.account = Some(workload.clone());
     config.servers.values_mut().for_each(configure);
     Ok(config)

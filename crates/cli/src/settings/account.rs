@@ -1,4 +1,4 @@
-//! `[accounts.DEFAULT_FEDERATED_NAME]`: where the credentials of one account come from, and whether they are exchanged.
+//! `[accounts.NAME]`: where the credentials of one account come from, and whether they are exchanged.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

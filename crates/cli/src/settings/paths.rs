@@ -1,4 +1,4 @@
-//! The paths in a settings file: relative to the file's folder, with `~` and `${DEFAULT_FEDERATED_NAME}` filled in.
+//! The paths in a settings file: relative to the file's folder, with `~` and `${NAME}` filled in.
 
 use std::path::{Path, PathBuf};
 
@@ -63,7 +63,7 @@ fn resolve_path(path: &Path, folder: &Path, lookup: EnvLookup<'_>) -> Result<Pat
     }
 }
 
-/// Replaces each `${DEFAULT_FEDERATED_NAME}`. The values are not scanned again.
+/// Replaces each `${NAME}`. The values are not scanned again.
 fn expand_variables(text: &str, lookup: EnvLookup<'_>) -> Result<String, String> {
     let mut filled = String::new();
     let mut rest = text;

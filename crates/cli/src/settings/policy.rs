@@ -1,4 +1,4 @@
-//! `[policies.DEFAULT_FEDERATED_NAME]`: what may be done at most, written out or composed.
+//! `[policies.NAME]`: what may be done at most, written out or composed.
 
 use std::path::PathBuf;
 

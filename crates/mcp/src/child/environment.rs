@@ -10,13 +10,13 @@ use std::path::PathBuf;
 
 use valetkey_core::{Credentials, ExposeSecret, Region, SecretString, SessionId};
 
-use super::SessionHome;
+use super::SessionDir;
 use crate::endpoint::Grant;
 
-use lists::{is_inheritable, is_secret};
-use tools::UserFolders;
+use lists::{is_inheritable, is_secret_var};
+use tools::UserDirs;
 
-pub use lists::outranks_credentials;
+pub use lists::overrides_credentials;
 
 type Variables = BTreeMap<OsString, OsString>;
 
@@ -30,7 +30,7 @@ pub const GATEWAY_MARKER: &str = "VALETKEY_GATEWAY";
 #[derive(Clone, Default)]
 pub struct HostEnvironment {
     inherited: Variables,
-    folders: UserFolders,
+    user_dirs: UserDirs,
     /// Keys of AWS, which no child inherits. A child may still read them in the environment of this process, and what it
     /// writes is masked.
     secrets: Vec<SecretString>,
@@ -43,13 +43,13 @@ impl HostEnvironment {
         Self::filtered(variables, is_inheritable)
     }
 
-    /// Keeps everything except what [`outranks_credentials`], for a program that its user could as well have started
+    /// Keeps everything except what [`overrides_credentials`], for a program that its user could as well have started
     /// without valetkey.
     pub fn unrestricted(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        Self::filtered(variables, |name| !outranks_credentials(name))
+        Self::filtered(variables, |name| !overrides_credentials(name))
     }
 
-    /// As [`new`](Self::new), with the environment of this process.
+    /// As [`new`](Self::added_since_expiry_check), with the environment of this process.
     #[must_use]
     pub fn from_process() -> Self {
         Self::new(std::env::vars_os())
@@ -62,7 +62,7 @@ impl HostEnvironment {
 
     /// Files of the host's user that tools find only in `HOME`, and the names they have there.
     pub(super) fn linked(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
-        self.folders.linked()
+        self.user_dirs.linked()
     }
 
     fn filtered(
@@ -70,18 +70,18 @@ impl HostEnvironment {
         is_kept: impl Fn(&OsStr) -> bool,
     ) -> Self {
         let mut inherited: Variables = variables.into_iter().collect();
-        let folders = UserFolders::new(&inherited);
-        let secrets = inherited.iter().filter(|(name, _)| is_secret(name));
+        let user_dirs = UserDirs::new(&inherited);
+        let secrets = inherited.iter().filter(|(name, _)| is_secret_var(name));
         let secrets = secrets.filter_map(|(_, value)| value.to_str()).map(SecretString::from).collect();
         inherited.retain(|name, _| is_kept(name));
-        Self { inherited, folders, secrets }
+        Self { inherited, user_dirs, secrets }
     }
 }
 
 /// A child's whole environment, in the making.
 pub struct ChildEnvironment {
     variables: Variables,
-    folders: UserFolders,
+    user_dirs: UserDirs,
 }
 
 impl ChildEnvironment {
@@ -90,12 +90,12 @@ impl ChildEnvironment {
         host: &HostEnvironment,
         named: impl IntoIterator<Item = (&'a String, &'a String)>,
     ) -> Self {
-        Self { variables: host.inherited.clone(), folders: host.folders.clone() }.named(named)
+        Self { variables: host.inherited.clone(), user_dirs: host.user_dirs.clone() }.with_vars(named)
     }
 
     /// What the child's configuration names, over what is there.
     #[must_use]
-    pub fn named<'a>(mut self, named: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
+    pub fn with_vars<'a>(mut self, named: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
         self.variables.extend(named.into_iter().map(|(name, value)| (name.into(), value.into())));
         self
     }
@@ -103,73 +103,73 @@ impl ChildEnvironment {
     /// Everything that outranks or bypasses a session's credentials is taken out, and the ways around them are shut:
     /// the instance metadata service, the shared files, profiles.
     #[must_use]
-    pub fn shut(mut self, home: &SessionHome) -> Self {
-        self.variables.retain(|name, _| !outranks_credentials(name));
-        self.put("AWS_EC2_METADATA_DISABLED", "true");
-        self.put("AWS_SHARED_CREDENTIALS_FILE", home.credentials_file());
+    pub fn isolate(mut self, home: &SessionDir) -> Self {
+        self.variables.retain(|name, _| !overrides_credentials(name));
+        self.insert("AWS_EC2_METADATA_DISABLED", "true");
+        self.insert("AWS_SHARED_CREDENTIALS_FILE", home.credentials_file());
         // The name that version 1 of the SDK for Java knows it by; its home is the user's whatever `HOME` is.
-        self.put("AWS_CREDENTIAL_PROFILES_FILE", home.credentials_file());
-        self.put("AWS_CONFIG_FILE", home.config_file());
+        self.insert("AWS_CREDENTIAL_PROFILES_FILE", home.credentials_file());
+        self.insert("AWS_CONFIG_FILE", home.config_file());
         self
     }
 
     /// A `HOME` and `TMPDIR` of the session's own, for servers share state and logs through them. Package runners and
     /// version managers keep the configuration of the host's user: their own variables lead there, as far as there is
     /// something. So do those of the package caches, so that a server is not downloaded again for each session. Files of
-    /// tools without such a variable are linked by [`SessionHome::with_configuration`].
+    /// tools without such a variable are linked by [`SessionDir::with_configuration`].
     #[must_use]
-    pub fn at_home(mut self, home: &SessionHome) -> Self {
-        self.folders.point_at(&mut self.variables);
-        self.put("HOME", home.home());
-        self.in_tmp(home)
+    pub fn with_home(mut self, home: &SessionDir) -> Self {
+        self.user_dirs.set_tool_vars(&mut self.variables);
+        self.insert("HOME", home.home_dir());
+        self.with_tmp_dir(home)
     }
 
     /// A `TMPDIR` of the session's own. `HOME` stays the user's.
     #[must_use]
-    pub fn in_tmp(mut self, home: &SessionHome) -> Self {
-        self.put("TMPDIR", home.tmp());
+    pub fn with_tmp_dir(mut self, home: &SessionDir) -> Self {
+        self.insert("TMPDIR", home.tmp_dir());
         self
     }
 
     /// The region, under both of its names.
     #[must_use]
-    pub fn region(mut self, region: Option<&Region>) -> Self {
+    pub fn with_region(mut self, region: Option<&Region>) -> Self {
         if let Some(region) = region {
-            self.put("AWS_REGION", region.as_str());
-            self.put("AWS_DEFAULT_REGION", region.as_str());
+            self.insert("AWS_REGION", region.as_str());
+            self.insert("AWS_DEFAULT_REGION", region.as_str());
         }
         self
     }
 
     /// Marks the child as one of a gateway; see [`GATEWAY_MARKER`]. Comes after whatever a configuration names.
     #[must_use]
-    pub fn marked(mut self, session: SessionId) -> Self {
-        self.put(GATEWAY_MARKER, session.to_string());
+    pub fn with_gateway_marker(mut self, session: SessionId) -> Self {
+        self.insert(GATEWAY_MARKER, session.to_string());
         self
     }
 
     /// Delivery by endpoint: address and token, no key.
     #[must_use]
-    pub fn endpoint(mut self, grant: &Grant) -> Self {
-        self.put("AWS_CONTAINER_CREDENTIALS_FULL_URI", grant.url());
-        self.put("AWS_CONTAINER_AUTHORIZATION_TOKEN", grant.expose_token());
+    pub fn with_endpoint(mut self, grant: &Grant) -> Self {
+        self.insert("AWS_CONTAINER_CREDENTIALS_FULL_URI", grant.url());
+        self.insert("AWS_CONTAINER_AUTHORIZATION_TOKEN", grant.expose_token());
         self
     }
 
     /// Delivery by environment: the keys themselves.
     #[must_use]
     pub fn keys(mut self, credentials: &Credentials) -> Self {
-        self.put("AWS_ACCESS_KEY_ID", credentials.access_key_id().as_str());
-        self.put("AWS_SECRET_ACCESS_KEY", credentials.expose_secret_access_key());
+        self.insert("AWS_ACCESS_KEY_ID", credentials.access_key_id().as_str());
+        self.insert("AWS_SECRET_ACCESS_KEY", credentials.expose_secret_access_key());
         if let Some(token) = credentials.expose_session_token() {
-            self.put("AWS_SESSION_TOKEN", token);
+            self.insert("AWS_SESSION_TOKEN", token);
         }
         self
     }
 
     /// Whether the child gets `name` with this value.
     #[must_use]
-    pub fn passes(&self, name: &str, value: &str) -> bool {
+    pub fn contains(&self, name: &str, value: &str) -> bool {
         self.get(name) == Some(OsStr::new(value))
     }
 
@@ -179,11 +179,11 @@ impl ChildEnvironment {
 
     /// What the child gets. Whatever named a proxy, it is not used for the endpoint.
     pub(super) fn into_variables(mut self) -> Variables {
-        proxies::bypass_on_loopback(&mut self.variables);
+        proxies::bypass_proxy_on_loopback(&mut self.variables);
         self.variables
     }
 
-    fn put(&mut self, name: &str, value: impl AsRef<OsStr>) {
+    fn insert(&mut self, name: &str, value: impl AsRef<OsStr>) {
         self.variables.insert(name.into(), value.as_ref().to_owned());
     }
 }
@@ -206,7 +206,7 @@ impl std::fmt::Debug for ChildEnvironment {
 mod tests {
     use super::*;
 
-    fn host() -> HostEnvironment {
+    fn host_environment() -> HostEnvironment {
         let variables = [
             ("PATH", "/bin"),
             ("HOME", "/home-of-host"),
@@ -219,24 +219,24 @@ mod tests {
     }
 
     #[test]
-    fn a_child_inherits_what_is_listed_and_nothing_else() {
+    fn child_environment_inherits_only_listed_variables() {
         let named = BTreeMap::new();
-        let variables = ChildEnvironment::new(&host(), &named).into_variables();
+        let variables = ChildEnvironment::new(&host_environment(), &named).into_variables();
         let names: Vec<_> = variables.keys().filter_map(|name| name.to_str()).collect();
         assert_eq!(names, ["AWS_ENDPOINT_URL_STS", "HOME", "PATH"]);
     }
 
     #[test]
-    fn nothing_that_outranks_the_endpoint_survives_even_when_the_configuration_names_it() {
-        let home = SessionHome::create(None).unwrap();
+    fn isolate_removes_credential_overrides_named_in_config() {
+        let home = SessionDir::create(None).unwrap();
         let named = BTreeMap::from([
             ("AWS_PROFILE".to_owned(), "x".to_owned()),
             ("MODE".to_owned(), "ro".to_owned()),
         ]);
-        let variables = ChildEnvironment::new(&host(), &named).shut(&home).at_home(&home).into_variables();
+        let variables = ChildEnvironment::new(&host_environment(), &named).isolate(&home).with_home(&home).into_variables();
         assert!(!variables.contains_key(OsStr::new("AWS_PROFILE")));
         assert_eq!(variables[OsStr::new("MODE")], "ro");
-        assert_eq!(variables[OsStr::new("HOME")], home.home());
+        assert_eq!(variables[OsStr::new("HOME")], home.home_dir());
         assert_eq!(variables[OsStr::new("UV_CACHE_DIR")], "/home-of-host/.cache/uv");
         assert_eq!(variables[OsStr::new("AWS_EC2_METADATA_DISABLED")], "true");
     }

@@ -19,28 +19,28 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 /// How often a kernel without process descriptors is asked whether the host is still there.
-const BEAT: Duration = Duration::from_millis(200);
+const HOST_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Runs `program` in this group, which this process leads, and kills the group when `host` ends.
-pub(super) fn stand_guard(host: Pid, program: &OsString, args: &[OsString]) -> io::Result<ExitCode> {
+pub(super) fn run_guardian(host: Pid, program: &OsString, args: &[OsString]) -> io::Result<ExitCode> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // Signals to the group reach the program by themselves; what they mean is its business.
-        let _heard = hear()?;
-        thread::Builder::new().spawn(move || kill_after(host))?;
+        let _signal_handlers = install_signal_handlers()?;
+        thread::Builder::new().spawn(move || kill_group_after_host_exit(host))?;
         let mut child = Command::new(program).args(args).spawn()?;
-        let_go_of_streams();
-        Ok(code(child.wait().await?))
+        detach_stdio();
+        Ok(exit_code(child.wait().await?))
     })
 }
 
 /// Whether `host` is still the parent of this process.
-pub(super) fn is_there(host: Pid) -> bool {
+pub(super) fn is_parent_alive(host: Pid) -> bool {
     getppid() == Some(host)
 }
 
 /// Unlike an ignored signal, one that is heard here is not ignored by the program.
-fn hear() -> io::Result<Vec<Signals>> {
+fn install_signal_handlers() -> io::Result<Vec<Signals>> {
     let kinds = [
         SignalKind::hangup(),
         SignalKind::interrupt(),
@@ -53,32 +53,32 @@ fn hear() -> io::Result<Vec<Signals>> {
 }
 
 /// The program's streams are its own: when it closes one, the other end must see that.
-fn let_go_of_streams() {
-    if let Ok(nowhere) = OpenOptions::new().read(true).write(true).open("/dev/null") {
-        let _kept = (dup2_stdin(&nowhere), dup2_stdout(&nowhere), dup2_stderr(&nowhere));
+fn detach_stdio() {
+    if let Ok(dev_null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
+        let _kept = (dup2_stdin(&dev_null), dup2_stdout(&dev_null), dup2_stderr(&dev_null));
     }
 }
 
-fn kill_after(host: Pid) {
-    wait_for(host);
+fn kill_group_after_host_exit(host: Pid) {
+    wait_host_exit(host);
     // It includes this process, so nothing comes after it.
     let _killed = kill_current_process_group(Signal::KILL);
 }
 
-fn wait_for(host: Pid) {
+fn wait_host_exit(host: Pid) {
     let watched = pidfd_open(host, PidfdFlags::empty());
-    while is_there(host) {
+    while is_parent_alive(host) {
         // Had before the host was last seen, so the descriptor is its own and no successor's.
         let ended =
             watched.as_ref().is_ok_and(|fd| poll(&mut [PollFd::new(fd, PollFlags::IN)], None).is_ok());
         if !ended {
-            thread::sleep(BEAT);
+            thread::sleep(HOST_POLL_INTERVAL);
         }
     }
 }
 
 /// The program's own code, or 128 and the signal that ended it, as a shell answers.
-fn code(status: ExitStatus) -> ExitCode {
+fn exit_code(status: ExitStatus) -> ExitCode {
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }

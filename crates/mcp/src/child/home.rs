@@ -1,4 +1,4 @@
-//! `SessionHome`: a session's own home, temporary folder and AWS files on disk, none of which ever holds a key.
+//! `SessionDir`: a session's own home, temporary folder and AWS files on disk, none of which ever holds a key.
 
 mod abandoned;
 mod claim;
@@ -13,10 +13,10 @@ use valetkey_core::Region;
 
 use super::HostEnvironment;
 
-use abandoned::remove_tree;
+use abandoned::remove_dir_tree;
 
-const PRIVATE_FOLDER: u32 = 0o700;
-const PRIVATE_FILE: u32 = 0o600;
+const PRIVATE_DIR_MODE: u32 = 0o700;
+const PRIVATE_FILE_MODE: u32 = 0o600;
 
 /// A private folder below the temporary folder of the host. Its folders have the mode 0700 and its files 0600, whatever
 /// the umask is.
@@ -24,14 +24,14 @@ const PRIVATE_FILE: u32 = 0o600;
 /// [`remove`](Self::remove) removes it when the children have ended. Dropping it removes it too, and blocks meanwhile.
 /// When the process is killed, the folder stays until [`remove_abandoned`](Self::remove_abandoned) finds it.
 #[derive(Debug)]
-pub struct SessionHome {
+pub struct SessionDir {
     path: PathBuf,
     /// Locked while the folder is in use. `None` on a file system without locks, where it is never taken for abandoned.
     _lock: Option<File>,
     is_removed: AtomicBool,
 }
 
-impl SessionHome {
+impl SessionDir {
     /// Creates the folder, with an empty credentials file, and a config file that holds only a default profile and the
     /// region: servers that name a profile end at start without it.
     ///
@@ -39,12 +39,12 @@ impl SessionHome {
     /// Returns the error of the file system. `PermissionDenied` when other users may replace what is in the temporary
     /// folder of the host, because everybody can write there and it has no sticky bit.
     pub fn create(region: Option<&Region>) -> io::Result<Self> {
-        let home = Self::claim(&std::env::temp_dir())?;
-        create_folder(&home.home())?;
-        create_folder(&home.tmp())?;
-        create_file(&home.credentials_file(), "")?;
+        let home = Self::create_locked(&std::env::temp_dir())?;
+        create_private_dir(&home.home_dir())?;
+        create_private_dir(&home.tmp_dir())?;
+        create_private_file(&home.credentials_file(), "")?;
         let region = region.map(|region| format!("region = {region}\n")).unwrap_or_default();
-        create_file(&home.config_file(), &format!("[default]\n{region}"))?;
+        create_private_file(&home.config_file(), &format!("[default]\n{region}"))?;
         Ok(home)
     }
 
@@ -54,7 +54,7 @@ impl SessionHome {
     /// # Errors
     /// Returns the error of the file system. A tool that did not find its user's registry would ask the public one.
     pub fn with_configuration(self, host: &HostEnvironment) -> io::Result<Self> {
-        host.linked().try_for_each(|(name, path)| symlink(path, self.home().join(name)))?;
+        host.linked().try_for_each(|(name, path)| symlink(path, self.home_dir().join(name)))?;
         Ok(self)
     }
 
@@ -69,18 +69,18 @@ impl SessionHome {
             return Ok(());
         }
         let path = self.path.clone();
-        tokio::task::spawn_blocking(move || remove_tree(&path)).await.map_err(io::Error::other)?
+        tokio::task::spawn_blocking(move || remove_dir_tree(&path)).await.map_err(io::Error::other)?
     }
 
     /// For `HOME`.
     #[must_use]
-    pub fn home(&self) -> PathBuf {
+    pub fn home_dir(&self) -> PathBuf {
         self.path.join("home")
     }
 
     /// For `TMPDIR`.
     #[must_use]
-    pub fn tmp(&self) -> PathBuf {
+    pub fn tmp_dir(&self) -> PathBuf {
         self.path.join("tmp")
     }
 
@@ -97,23 +97,23 @@ impl SessionHome {
     }
 }
 
-impl Drop for SessionHome {
+impl Drop for SessionDir {
     fn drop(&mut self) {
         if !self.is_removed.swap(true, Ordering::AcqRel) {
             // What stays is found by the next start.
-            let _removed = remove_tree(&self.path);
+            let _removed = remove_dir_tree(&self.path);
         }
     }
 }
 
 /// The mode is set twice: the first keeps others out from the start, the second gives back what the umask took.
-fn create_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().mode(PRIVATE_FOLDER).create(path)?;
-    fs::set_permissions(path, Permissions::from_mode(PRIVATE_FOLDER))
+fn create_private_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(PRIVATE_DIR_MODE).create(path)?;
+    fs::set_permissions(path, Permissions::from_mode(PRIVATE_DIR_MODE))
 }
 
-fn create_file(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE_FILE).open(path)?;
-    file.set_permissions(Permissions::from_mode(PRIVATE_FILE))?;
+fn create_private_file(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE_FILE_MODE).open(path)?;
+    file.set_permissions(Permissions::from_mode(PRIVATE_FILE_MODE))?;
     file.write_all(text.as_bytes())
 }

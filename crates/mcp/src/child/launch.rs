@@ -11,11 +11,11 @@ use std::process::{Command, ExitCode};
 
 use rustix::process::{Pid, Signal, getpgrp, getpid, set_parent_process_death_signal};
 
-use super::guard::{is_there, stand_guard};
+use super::guard::{is_parent_alive, run_guardian};
 
-const FIRST_AFTER_STREAMS: i32 = 3;
+const FIRST_NON_STDIO_FD: i32 = 3;
 
-/// A program that calls [`guard_program`]; `valetkey` itself is one.
+/// A program that calls [`run_launcher`]; `valetkey` itself is one.
 #[derive(Debug, Clone)]
 pub struct Launcher {
     program: PathBuf,
@@ -28,7 +28,7 @@ impl Launcher {
         Self { program: program.into(), args: args.into_iter().map(Into::into).collect() }
     }
 
-    pub(super) fn wrap(&self, program: OsString, args: Vec<OsString>) -> (OsString, Vec<OsString>) {
+    pub(super) fn command(&self, program: OsString, args: Vec<OsString>) -> (OsString, Vec<OsString>) {
         let mut all = self.args.clone();
         all.push(std::process::id().to_string().into());
         all.push(program);
@@ -41,8 +41,8 @@ impl Launcher {
 /// opened by other means than the standard library, or inherited, may be open in children otherwise.
 ///
 /// A program in a terminal's group keeps what it is given: a shell passes a file as `<(…)` so.
-pub fn keep_descriptors_from_children() {
-    close_fds::set_fds_cloexec_threadsafe(FIRST_AFTER_STREAMS, &[]);
+pub fn close_descriptors_on_exec() {
+    close_fds::set_fds_cloexec_threadsafe(FIRST_NON_STDIO_FD, &[]);
 }
 
 /// The launcher's half: runs `program`, which does not outlive `parent`, and gives back its exit code.
@@ -56,20 +56,20 @@ pub fn keep_descriptors_from_children() {
 ///
 /// # Errors
 /// What the operating system answers when the program cannot be started, and when `parent` is gone already.
-pub fn guard_program(parent: u32, program: &OsString, args: &[OsString]) -> io::Result<ExitCode> {
+pub fn run_launcher(parent: u32, program: &OsString, args: &[OsString]) -> io::Result<ExitCode> {
     let host = i32::try_from(parent).ok().and_then(Pid::from_raw);
     let host = host.ok_or_else(|| io::Error::other("no process has such an id"))?;
-    let leads = getpgrp() == getpid();
-    if !leads {
+    let is_group_leader = getpgrp() == getpid();
+    if !is_group_leader {
         set_parent_process_death_signal(Some(Signal::KILL))?;
     }
     // It may have ended before it was watched.
-    if !is_there(host) {
+    if !is_parent_alive(host) {
         return Err(io::Error::other("the host is gone"));
     }
-    if leads {
-        keep_descriptors_from_children();
-        stand_guard(host, program, args)
+    if is_group_leader {
+        close_descriptors_on_exec();
+        run_guardian(host, program, args)
     } else {
         Err(Command::new(program).args(args).exec())
     }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::{ChildEnvironment, Launcher, StderrTail};
 
 /// How long a child may take to leave after its standard input was closed, and again after SIGTERM.
-const GRACE: Duration = Duration::from_secs(2);
+const STOP_GRACE_PERIOD: Duration = Duration::from_secs(2);
 const SIGTERM: i32 = 15;
 
 /// Where a child's streams lead.
@@ -28,12 +28,12 @@ pub enum Stdio {
 /// A program to run.
 #[derive(Debug, Clone)]
 pub struct ChildCommand {
-    /// The program: a path, or a name looked up in the child's own `PATH`.
+    /// The program: a path, or a name looked up in the child's own `CREDENTIALS_PATH`.
     pub program: OsString,
     /// Its arguments.
     pub args: Vec<OsString>,
     /// Where it runs; the host's own directory unless said.
-    pub directory: Option<PathBuf>,
+    pub current_dir: Option<PathBuf>,
     /// Ties its life to the host's, also when the host is killed.
     pub launcher: Option<Launcher>,
 }
@@ -52,9 +52,9 @@ impl ChildProcess {
     /// # Errors
     /// What the operating system answers, such as that there is no such program.
     pub fn spawn(command: ChildCommand, environment: ChildEnvironment, stdio: Stdio) -> io::Result<Self> {
-        let ChildCommand { program, args, directory, launcher } = command;
+        let ChildCommand { program, args, current_dir: directory, launcher } = command;
         let (program, args) = match launcher {
-            Some(launcher) => launcher.wrap(program, args),
+            Some(launcher) => launcher.command(program, args),
             None => (program, args),
         };
         let mut command = Command::new(program);
@@ -113,9 +113,9 @@ impl ChildProcess {
     /// Ends the child and its group: input closed, then SIGTERM, then SIGKILL, each with two seconds to comply.
     pub async fn stop(mut self) {
         drop(self.group.stdin().take());
-        if timeout(GRACE, self.group.wait()).await.is_err() {
+        if timeout(STOP_GRACE_PERIOD, self.group.wait()).await.is_err() {
             self.signal(SIGTERM);
-            if timeout(GRACE, self.group.wait()).await.is_err() {
+            if timeout(STOP_GRACE_PERIOD, self.group.wait()).await.is_err() {
                 let _gone = self.group.start_kill();
                 let _reaped = self.group.wait().await;
             }

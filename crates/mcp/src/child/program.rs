@@ -11,7 +11,7 @@ use valetkey_core::{Error, Result};
 
 use super::{ChildCommand, ChildEnvironment};
 
-/// Where the operating system looks for programs when there is no `PATH`.
+/// Where the operating system looks for programs when there is no `CREDENTIALS_PATH`.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
 impl ChildCommand {
@@ -21,17 +21,17 @@ impl ChildCommand {
     /// `Invalid` with the field `cwd` or `command`. What is wrong stays wrong until the configuration or the machine is
     /// changed.
     pub fn check(&self, environment: &ChildEnvironment) -> Result<()> {
-        self.check_directory()?;
-        let candidates = self.candidates(environment.get("PATH"));
+        self.check_current_dir()?;
+        let candidates = self.candidate_paths(environment.get("PATH"));
         if candidates.iter().any(|path| is_executable(path)) {
             return Ok(());
         }
-        let is_there = self.is_path() && candidates.iter().any(|path| path.is_file());
-        Err(if is_there { not_executable() } else { not_found(&self.program) })
+        let is_file = self.is_program_path() && candidates.iter().any(|path| path.is_file());
+        Err(if is_file { not_executable_error() } else { not_found_error(&self.program) })
     }
 
-    fn check_directory(&self) -> Result<()> {
-        let Some(directory) = &self.directory else { return Ok(()) };
+    fn check_current_dir(&self) -> Result<()> {
+        let Some(directory) = &self.current_dir else { return Ok(()) };
         let next_step = "create the folder, or correct the path";
         let rule = match fs::metadata(directory) {
             Ok(found) if found.is_dir() => return Ok(()),
@@ -42,17 +42,17 @@ impl ChildCommand {
         Err(Error::invalid("cwd", rule).with_next_step(next_step))
     }
 
-    /// The files that the program may be: one for a path, one in each folder of `PATH` for a name.
-    fn candidates(&self, path: Option<&OsStr>) -> Vec<PathBuf> {
-        let directory = self.directory.as_deref().unwrap_or(Path::new(""));
-        if self.is_path() {
+    /// The files that the program may be: one for a path, one in each folder of `CREDENTIALS_PATH` for a name.
+    fn candidate_paths(&self, path: Option<&OsStr>) -> Vec<PathBuf> {
+        let directory = self.current_dir.as_deref().unwrap_or(Path::new(""));
+        if self.is_program_path() {
             return vec![directory.join(&self.program)];
         }
         let folders = std::env::split_paths(path.unwrap_or(OsStr::new(DEFAULT_PATH)));
         folders.map(|folder| directory.join(folder).join(&self.program)).collect()
     }
 
-    fn is_path(&self) -> bool {
+    fn is_program_path(&self) -> bool {
         self.program.as_bytes().contains(&b'/')
     }
 }
@@ -61,13 +61,13 @@ fn is_executable(path: &Path) -> bool {
     path.is_file() && access(path, Access::EXEC_OK).is_ok()
 }
 
-fn not_executable() -> Error {
+fn not_executable_error() -> Error {
     Error::invalid("command", "names a file that is not executable")
         .with_next_step("run `chmod +x` on it, or name its interpreter in `command` and the file in `args`")
 }
 
 /// The program is not repeated: what was pasted into `command` may hold a secret.
-fn not_found(program: &OsStr) -> Error {
+fn not_found_error(program: &OsStr) -> Error {
     let program = program.as_bytes();
     if program.trim_ascii().iter().any(u8::is_ascii_whitespace) {
         return Error::invalid("command", "is a whole command line, where the program alone is needed")
@@ -87,24 +87,24 @@ mod tests {
     use super::*;
     use crate::child::HostEnvironment;
 
-    fn error(program: &str, directory: Option<&str>) -> String {
+    fn check_error(program: &str, directory: Option<&str>) -> String {
         let directory = directory.map(PathBuf::from);
-        let command = ChildCommand { program: program.into(), args: Vec::new(), directory, launcher: None };
+        let command = ChildCommand { program: program.into(), args: Vec::new(), current_dir: directory, launcher: None };
         let path = [("PATH".into(), "/nowhere:/bin:".into())];
         let checked = command.check(&ChildEnvironment::new(&HostEnvironment::new(path), []));
         checked.err().map(|error| error.to_string()).unwrap_or_default()
     }
 
     #[test]
-    fn check_of_a_command_that_can_run_is_silent() {
-        assert_eq!(error("sh", None), "");
-        assert_eq!(error("/bin/sh", Some("/")), "");
-        assert_eq!(error("./sh", Some("/bin")), "", "a path starts at `cwd`");
-        assert_eq!(error("sh", Some("/")), "");
+    fn check_runnable_command_succeeds() {
+        assert_eq!(check_error("sh", None), "");
+        assert_eq!(check_error("/bin/sh", Some("/")), "");
+        assert_eq!(check_error("./sh", Some("/bin")), "", "a path starts at `cwd`");
+        assert_eq!(check_error("sh", Some("/")), "");
     }
 
     #[test]
-    fn check_of_a_command_names_the_field_at_fault() {
+    fn check_unrunnable_command_names_invalid_field() {
         for (program, directory, expected) in [
             ("sh", Some("/no-such-folder"), "`cwd` names a folder that does not exist"),
             ("no-such-program", Some("/no-such-folder"), "`cwd` names a folder that does not exist"),
@@ -116,7 +116,7 @@ mod tests {
             ("/usr/bin/npx -y thing", None, "split the line into `command` and `args`"),
             ("~/bin/thing", None, "write `${HOME}` in place of `~`"),
         ] {
-            let error = error(program, directory);
+            let error = check_error(program, directory);
             assert!(error.contains(expected), "{program}: {error}");
         }
     }

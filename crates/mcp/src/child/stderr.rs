@@ -12,21 +12,21 @@ use valetkey_core::printable;
 use crate::Redactor;
 
 /// How much is shown at most, in bytes.
-const SHOWN: usize = 16 * 1024;
+const MAX_SHOWN_BYTES: usize = 16 * 1024;
 /// How much is kept. What was dropped may have cut a secret in two, and half a secret is not recognized; so more is kept
 /// than is shown, by three times the longest secret that there can be.
-const KEPT: usize = SHOWN + 3 * 16 * 1024;
+const MAX_KEPT_BYTES: usize = MAX_SHOWN_BYTES + 3 * 16 * 1024;
 
 /// How long the last words of a child are waited for. What it started may hold the stream open for ever.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const STDERR_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The end of a child's standard error; 16 KiB of it are shown.
 #[derive(Clone, Default)]
-pub struct StderrTail(Arc<Tail>);
+pub struct StderrTail(Arc<TailBuffer>);
 
 #[derive(Default)]
-struct Tail {
-    kept: Mutex<VecDeque<u8>>,
+struct TailBuffer {
+    buffer: Mutex<VecDeque<u8>>,
     ended: CancellationToken,
 }
 
@@ -36,33 +36,33 @@ impl StderrTail {
         let _ended = self.0.ended.clone().drop_guard();
         let mut chunk = [0; 4096];
         while let Ok(read @ 1..) = stream.read(&mut chunk).await {
-            let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = self.0.buffer.lock().unwrap_or_else(PoisonError::into_inner);
             kept.extend(&chunk[..read]);
-            let excess = kept.len().saturating_sub(KEPT);
+            let excess = kept.len().saturating_sub(MAX_KEPT_BYTES);
             kept.drain(..excess);
         }
     }
 
     /// Waits until the child has said its last, for a moment at most.
-    pub async fn last_words(&self) {
+    pub async fn wait_drained(&self) {
         // Whatever was said until then is shown.
-        let _said = timeout(LAST_WORDS, self.0.ended.cancelled()).await;
+        let _said = timeout(STDERR_DRAIN_TIMEOUT, self.0.ended.cancelled()).await;
     }
 
     /// The last `lines` lines, with the secrets that `redactor` knows masked and characters that control a terminal
     /// [escaped](printable).
     #[must_use]
-    pub fn masked(&self, redactor: &Redactor, lines: usize) -> String {
+    pub fn last_lines(&self, redactor: &Redactor, lines: usize) -> String {
         let kept: Vec<u8> =
-            self.0.kept.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+            self.0.buffer.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
         let text = String::from_utf8_lossy(&kept);
-        let text = redactor.mask_from(&text, text.len().saturating_sub(SHOWN));
+        let text = redactor.mask_tail(&text, text.len().saturating_sub(MAX_SHOWN_BYTES));
         let all: Vec<&str> = text.lines().collect();
         let last: Vec<_> =
             all[all.len().saturating_sub(lines)..].iter().map(|line| printable(line)).collect();
         let shown = last.join("\n");
         // Escapes are longer than what they stand for. A mask at the beginning stays whole.
-        shown[shown.ceil_char_boundary(shown.len().saturating_sub(SHOWN + 16))..].to_owned()
+        shown[shown.ceil_char_boundary(shown.len().saturating_sub(MAX_SHOWN_BYTES + 16))..].to_owned()
     }
 }
 
@@ -78,44 +78,44 @@ mod tests {
     use valetkey_core::Expiry;
     use valetkey_core::testing::Canary;
 
-    async fn tail(said: &str) -> StderrTail {
+    async fn drained_tail(said: &str) -> StderrTail {
         let tail = StderrTail::default();
         tail.clone().drain(said.as_bytes()).await;
         tail
     }
 
     #[tokio::test]
-    async fn no_part_of_a_secret_is_shown_wherever_what_is_kept_or_shown_begins() {
+    async fn stderr_tail_secret_cut_at_a_limit_is_fully_masked() {
         let (redactor, canary) = (Redactor::default(), Canary::new());
-        redactor.learn(&canary.credentials(Expiry::Never).unwrap());
+        redactor.add(&canary.credentials(Expiry::Never).unwrap());
         let secret = canary.expose_secret();
-        for begins in [SHOWN, KEPT] {
+        for begins in [MAX_SHOWN_BYTES, MAX_KEPT_BYTES] {
             for cut in 0..=secret.len() {
                 let said = format!("{secret}{}", "y".repeat(begins - cut));
-                let told = tail(&said).await.masked(&redactor, 5);
+                let shown = drained_tail(&said).await.last_lines(&redactor, 5);
                 assert!(
-                    told.trim_start_matches("[redacted]").bytes().all(|byte| byte == b'y'),
+                    shown.trim_start_matches("[redacted]").bytes().all(|byte| byte == b'y'),
                     "{begins} {cut}"
                 );
-                assert!(told.len() <= SHOWN + 10);
+                assert!(shown.len() <= MAX_SHOWN_BYTES + 10);
             }
         }
     }
 
     #[tokio::test]
-    async fn the_last_lines_are_shown_also_when_one_of_them_never_ends() {
+    async fn stderr_tail_overlong_line_keeps_last_lines() {
         let redactor = Redactor::default();
-        assert_eq!(tail("a\nb\nc\n").await.masked(&redactor, 2), "b\nc");
-        let said = format!("{}\nthe end", "é".repeat(2 * KEPT));
-        assert!(tail(&said).await.masked(&redactor, 2).ends_with("é\nthe end"));
+        assert_eq!(drained_tail("a\nb\nc\n").await.last_lines(&redactor, 2), "b\nc");
+        let said = format!("{}\nthe end", "é".repeat(2 * MAX_KEPT_BYTES));
+        assert!(drained_tail(&said).await.last_lines(&redactor, 2).ends_with("é\nthe end"));
     }
 
     #[tokio::test]
-    async fn stderr_tail_control_characters_are_escaped_within_the_limit() {
+    async fn stderr_tail_control_characters_are_escaped_within_limit() {
         let redactor = Redactor::default();
-        let shown = tail("\x1b]0;title\x07\rover\u{202e}\r\nnext\n").await.masked(&redactor, 2);
+        let shown = drained_tail("\x1b]0;title\x07\rover\u{202e}\r\nnext\n").await.last_lines(&redactor, 2);
         assert_eq!(shown, "\\u{1b}]0;title\\u{7}\\u{d}over\\u{202e}\nnext");
-        let shown = tail(&"\x1b".repeat(2 * SHOWN)).await.masked(&redactor, 1);
-        assert!(shown.len() <= SHOWN + 16 && shown.ends_with("\\u{1b}"), "{} bytes", shown.len());
+        let shown = drained_tail(&"\x1b".repeat(2 * MAX_SHOWN_BYTES)).await.last_lines(&redactor, 1);
+        assert!(shown.len() <= MAX_SHOWN_BYTES + 16 && shown.ends_with("\\u{1b}"), "{} bytes", shown.len());
     }
 }

@@ -13,22 +13,22 @@ use valetkey_core::{Error, Result};
 /// Looks up the variables that a configuration file names. The lookup is handed in, so that reading a file reads nothing
 /// else.
 #[derive(Clone)]
-pub struct Variables(Arc<Lookup>);
+pub struct VarLookup(Arc<LookupFn>);
 
-type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
+type LookupFn = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 /// What the references of one server's texts stood for when the file was read.
 #[derive(Clone, Default)]
-pub(crate) struct Answers(BTreeMap<String, Answer>);
+pub(crate) struct ResolvedVars(BTreeMap<String, ResolvedVar>);
 
 #[derive(Clone)]
-enum Answer {
+enum ResolvedVar {
     Value(String),
     /// The variable is not set; the default is expanded in its place.
     Default(String),
 }
 
-impl Variables {
+impl VarLookup {
     /// Looks variables up by `lookup`.
     pub fn new(lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         Self(Arc::new(lookup))
@@ -43,12 +43,12 @@ impl Variables {
     ///
     /// # Errors
     /// `Invalid`, naming `field` and the variable, when one is not set and has no default, or a brace is not closed.
-    pub(super) fn answer(&self, field: &str, text: &str, answers: &mut Answers) -> Result<()> {
-        expand(field, text, |reference| {
-            if !reference.starts_with(SESSION) {
-                let answer = self.look_up(field, reference)?;
-                if let Answer::Default(default) = &answer {
-                    self.answer(field, default, answers)?;
+    pub(super) fn resolve(&self, field: &str, text: &str, answers: &mut ResolvedVars) -> Result<()> {
+        expand_references(field, text, |reference| {
+            if !reference.starts_with(SESSION_PREFIX) {
+                let answer = self.resolve_reference(field, reference)?;
+                if let ResolvedVar::Default(default) = &answer {
+                    self.resolve(field, default, answers)?;
                 }
                 answers.0.insert(reference.to_owned(), answer);
             }
@@ -57,29 +57,29 @@ impl Variables {
         Ok(())
     }
 
-    fn look_up(&self, field: &str, reference: &str) -> Result<Answer> {
+    fn resolve_reference(&self, field: &str, reference: &str) -> Result<ResolvedVar> {
         let (name, default) = match reference.split_once(":-") {
             Some((name, default)) => (name, Some(default)),
             None => (reference, None),
         };
         let name = name.strip_prefix("env:").unwrap_or(name);
         match (self.get(name), default) {
-            (Some(value), _) => Ok(Answer::Value(value)),
-            (None, Some(default)) => Ok(Answer::Default(default.to_owned())),
-            (None, None) => Err(not_set(field, name)),
+            (Some(value), _) => Ok(ResolvedVar::Value(value)),
+            (None, Some(default)) => Ok(ResolvedVar::Default(default.to_owned())),
+            (None, None) => Err(unset_variable_error(field, name)),
         }
     }
 }
 
 /// Editors know references of their own, which mean nothing elsewhere.
-fn not_set(field: &str, name: &str) -> Error {
-    let of_editor = |what: &str, step: String| {
+fn unset_variable_error(field: &str, name: &str) -> Error {
+    let editor_reference_error = |what: &str, step: String| {
         Error::invalid(field.to_owned(), format!("has `${{{name}}}`, {what}")).with_next_step(step)
     };
     if let Some(input) = name.strip_prefix("input:") {
         let variable = input.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
         let step = format!("write `${{{variable}}}`, and set that environment variable where valetkey runs");
-        return of_editor("for which VS Code prompts; valetkey cannot", step);
+        return editor_reference_error("for which VS Code prompts; valetkey cannot", step);
     }
     if name.starts_with("workspaceFolder")
         || matches!(name, "userHome" | "pathSeparator" | "cwd")
@@ -87,43 +87,43 @@ fn not_set(field: &str, name: &str) -> Error {
         || name.starts_with("command:")
     {
         let step = "write the path itself, or a variable such as `${HOME}` or `${PWD}`".to_owned();
-        return of_editor("which VS Code fills in; valetkey does not know the workspace", step);
+        return editor_reference_error("which VS Code fills in; valetkey does not know the workspace", step);
     }
     let unset = format!("needs the environment variable `{name}`, which is not set");
     Error::invalid(field.to_owned(), unset)
         .with_next_step(format!("set it, or write `${{{name}:-default}}`; a literal `${{` is `$${{`"))
 }
 
-const SESSION: &str = "session:";
+const SESSION_PREFIX: &str = "session:";
 
-impl Answers {
+impl ResolvedVars {
     /// `text` with every reference replaced; `fact` is called with what comes after `session:`.
     ///
     /// # Errors
     /// `Invalid`, naming `field`, for a fact that a session does not have.
-    pub(crate) fn fill(
+    pub(crate) fn expand(
         &self,
         field: &str,
         text: &str,
         fact: &dyn Fn(&str) -> Option<String>,
     ) -> Result<String> {
-        expand(field, text, |reference| match reference.strip_prefix(SESSION) {
-            Some(name) => fact(name).ok_or_else(|| no_such_fact(field)),
+        expand_references(field, text, |reference| match reference.strip_prefix(SESSION_PREFIX) {
+            Some(name) => fact(name).ok_or_else(|| unknown_session_variable_error(field)),
             None => match self.0.get(reference) {
-                Some(Answer::Value(value)) => Ok(value.clone()),
-                Some(Answer::Default(default)) => self.fill(field, default, fact),
-                None => Err(no_such_fact(field)),
+                Some(ResolvedVar::Value(value)) => Ok(value.clone()),
+                Some(ResolvedVar::Default(default)) => self.expand(field, default, fact),
+                None => Err(unknown_session_variable_error(field)),
             },
         })
     }
 }
 
-fn no_such_fact(field: &str) -> Error {
+fn unknown_session_variable_error(field: &str) -> Error {
     Error::invalid(field.to_owned(), "names a session variable that this session does not have")
         .with_next_step("use `${session:id}`, or `${session:region}` in a session with a region")
 }
 
-fn expand(field: &str, text: &str, mut value: impl FnMut(&str) -> Result<String>) -> Result<String> {
+fn expand_references(field: &str, text: &str, mut value: impl FnMut(&str) -> Result<String>) -> Result<String> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
@@ -133,7 +133,7 @@ fn expand(field: &str, text: &str, mut value: impl FnMut(&str) -> Result<String>
             rest = after;
             continue;
         }
-        let end = closing_brace(after).ok_or_else(|| {
+        let end = find_closing_brace(after).ok_or_else(|| {
             Error::invalid(field.to_owned(), "has a `${` without its `}`")
                 .with_next_step("close it, or write `$${` for a literal `${`")
         })?;
@@ -146,7 +146,7 @@ fn expand(field: &str, text: &str, mut value: impl FnMut(&str) -> Result<String>
 }
 
 /// The `}` that closes a reference, past those of references inside it.
-fn closing_brace(text: &str) -> Option<usize> {
+fn find_closing_brace(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     let mut previous = ' ';
     for (at, c) in text.char_indices() {
@@ -161,14 +161,14 @@ fn closing_brace(text: &str) -> Option<usize> {
     None
 }
 
-impl fmt::Debug for Variables {
+impl fmt::Debug for VarLookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Variables").finish_non_exhaustive()
     }
 }
 
 /// References only: values may be secret.
-impl fmt::Debug for Answers {
+impl fmt::Debug for ResolvedVars {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }

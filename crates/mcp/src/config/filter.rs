@@ -31,7 +31,7 @@ impl ToolFilter {
 }
 
 /// A list of tool names.
-pub(super) fn tool_names(field: &str, value: &Value) -> Result<Vec<String>> {
+pub(super) fn parse_tool_names(field: &str, value: &Value) -> Result<Vec<String>> {
     let names = value.as_array().map(|list| list.iter().map(|name| name.as_str().map(str::to_owned)));
     names.and_then(Iterator::collect).ok_or_else(|| {
         Error::invalid(field.to_owned(), "must be an array of tool names")

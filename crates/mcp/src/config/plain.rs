@@ -3,7 +3,7 @@
 
 /// The text with comments and trailing commas as blanks. Line breaks stay.
 #[must_use]
-pub fn plain_json(text: &str) -> String {
+pub fn jsonc_to_json(text: &str) -> String {
     let mut plain = text.as_bytes().to_vec();
     if text.starts_with('\u{feff}') {
         plain[..3].fill(b' ');
@@ -12,9 +12,9 @@ pub fn plain_json(text: &str) -> String {
     let mut at = 0;
     while at < plain.len() {
         let end = match plain[at] {
-            b'"' => string_end(&plain, at),
-            b'/' if plain.get(at + 1) == Some(&b'/') => blank(&mut plain, at, b"\n", 0),
-            b'/' if plain.get(at + 1) == Some(&b'*') => blank(&mut plain, at, b"*/", 2),
+            b'"' => find_string_end(&plain, at),
+            b'/' if plain.get(at + 1) == Some(&b'/') => blank_comment(&mut plain, at, b"\n", 0),
+            b'/' if plain.get(at + 1) == Some(&b'*') => blank_comment(&mut plain, at, b"*/", 2),
             _ => at + 1,
         };
         match plain[at] {
@@ -33,7 +33,7 @@ pub fn plain_json(text: &str) -> String {
     String::from_utf8(plain).unwrap_or_else(|_| text.to_owned())
 }
 
-fn string_end(text: &[u8], start: usize) -> usize {
+fn find_string_end(text: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(&byte) = text.get(at) {
         match byte {
@@ -46,7 +46,7 @@ fn string_end(text: &[u8], start: usize) -> usize {
 }
 
 /// Blanks a comment up to `end`, of which `included` bytes belong to it, and returns where the text goes on.
-fn blank(text: &mut [u8], start: usize, end: &[u8], included: usize) -> usize {
+fn blank_comment(text: &mut [u8], start: usize, end: &[u8], included: usize) -> usize {
     let body = text.get(start + 2..).unwrap_or_default();
     let length = body.windows(end.len()).position(|window| window == end);
     let stop = length.map_or(text.len(), |length| start + 2 + length + included);
@@ -63,9 +63,9 @@ mod tests {
     use serde_json::Value;
 
     #[test]
-    fn plain_json_leaves_out_comments_and_trailing_commas() {
+    fn jsonc_to_json_removes_comments_and_trailing_commas() {
         let text = "\u{feff}{ // one\n \"a\": [1, 2, /* ü,\n } */ ], \"b\": \"// no, \\\" /* comment\",\n}";
-        let plain = plain_json(text);
+        let plain = jsonc_to_json(text);
         assert_eq!(plain.len(), text.len());
         assert_eq!(plain.matches('\n').count(), 3);
         let value: Value = serde_json::from_str(&plain).unwrap();
@@ -73,22 +73,22 @@ mod tests {
     }
 
     #[test]
-    fn plain_json_keeps_errors_as_errors() {
+    fn jsonc_to_json_keeps_syntax_errors() {
         for text in ["{\"a\": 1,, }", "{,}x", "[1 2]", "{\"a\" /* open", "{\"a\": \"open", "/", "[,]x"] {
-            assert!(serde_json::from_str::<Value>(&plain_json(text)).is_err(), "{text}");
+            assert!(serde_json::from_str::<Value>(&jsonc_to_json(text)).is_err(), "{text}");
         }
     }
 
     proptest! {
         #[test]
-        fn plain_json_of_plain_json_is_the_same(text in "\\PC{0,30}", number in any::<i32>()) {
+        fn jsonc_to_json_plain_json_is_unchanged(text in "\\PC{0,30}", number in any::<i32>()) {
             let json = serde_json::json!({ text.clone(): [number, text, {"a": null}] }).to_string();
-            prop_assert_eq!(plain_json(&json), json);
+            prop_assert_eq!(jsonc_to_json(&json), json);
         }
 
         #[test]
-        fn plain_json_of_anything_keeps_its_length(text in r#"[ {}\[\],:"\\/*a\nü]{0,60}"#) {
-            prop_assert_eq!(plain_json(&text).len(), text.len());
+        fn jsonc_to_json_any_text_keeps_its_length(text in r#"[ {}\[\],:"\\/*a\nü]{0,60}"#) {
+            prop_assert_eq!(jsonc_to_json(&text).len(), text.len());
         }
     }
 }

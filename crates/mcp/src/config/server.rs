@@ -1,4 +1,4 @@
-//! `Reader`: reads the entry of one server. What an entry limits is honoured or an error, never ignored.
+//! `EntryReader`: reads the entry of one server. What an entry limits is honoured or an error, never ignored.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use serde_json::{Map, Value};
 use valetkey_core::{Error, Result};
 
 use super::ServerConfig;
-use super::expand::{Answers, Variables};
-use super::filter::tool_names;
+use super::expand::{ResolvedVars, VarLookup};
+use super::filter::parse_tool_names;
 
 /// The longest name of a server.
-const MAX_NAME: usize = 256;
+const MAX_SERVER_NAME_LEN: usize = 256;
 
 /// Keys about the client itself: what it shows, and what it lets run without a prompt.
-const OF_THE_CLIENT: &[&str] = &[
+const CLIENT_KEYS: &[&str] = &[
     "autoApprove",
     "alwaysAllow",
     "trust",
@@ -30,7 +30,7 @@ const OF_THE_CLIENT: &[&str] = &[
 ];
 
 /// How keys begin that limit what a server may do.
-const LIMITING: &[&str] = &[
+const LIMITING_KEY_PREFIXES: &[&str] = &[
     "disable",
     "enable",
     "exclude",
@@ -48,7 +48,7 @@ const LIMITING: &[&str] = &[
 ];
 
 /// The variables that would name other credentials than the session's. A child never gets them.
-const CREDENTIAL_VARIABLES: &[&str] = &[
+const CREDENTIAL_VARS: &[&str] = &[
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
     "AWS_ACCESS_KEY_ID",
@@ -57,79 +57,79 @@ const CREDENTIAL_VARIABLES: &[&str] = &[
 ];
 
 /// What an entry is.
-pub(super) enum Entry {
+pub(super) enum ParsedEntry {
     Server(Box<ServerConfig>),
     /// It is switched off, or no process: left out, with the reason.
-    LeftOut(Error),
+    Skipped(Error),
 }
 
-pub(super) struct Reader<'a> {
-    variables: &'a Variables,
-    answers: Answers,
+pub(super) struct EntryReader<'a> {
+    variables: &'a VarLookup,
+    resolved_vars: ResolvedVars,
     warnings: Vec<Error>,
 }
 
-impl<'a> Reader<'a> {
-    pub(super) fn new(variables: &'a Variables) -> Self {
-        Self { variables, answers: Answers::default(), warnings: Vec::new() }
+impl<'a> EntryReader<'a> {
+    pub(super) fn new(variables: &'a VarLookup) -> Self {
+        Self { variables, resolved_vars: ResolvedVars::default(), warnings: Vec::new() }
     }
 
     /// The entry, and what deserves a look.
-    pub(super) fn read(mut self, name: &str, entry: &Value) -> Result<(Entry, Vec<Error>)> {
+    pub(super) fn read(mut self, name: &str, entry: &Value) -> Result<(ParsedEntry, Vec<Error>)> {
         let length = name.chars().count();
-        if name.trim().is_empty() || length > MAX_NAME || name.chars().any(char::is_control) {
+        if name.trim().is_empty() || length > MAX_SERVER_NAME_LEN || name.chars().any(char::is_control) {
             return Err(Error::invalid("name", "of a server must be 1 to 256 characters, not blank"));
         }
         let fields = entry
             .as_object()
             .ok_or_else(|| Error::invalid("server", "must be an object with a `command`"))?;
-        if let Some(reason) = switched_off(fields)? {
-            return Ok((Entry::LeftOut(reason), self.warnings));
+        if let Some(reason) = disabled_reason(fields)? {
+            return Ok((ParsedEntry::Skipped(reason), self.warnings));
         }
-        if let Some(remote) = remote(fields) {
-            return Ok((Entry::LeftOut(remote), self.warnings));
+        if let Some(remote) = remote_reason(fields) {
+            return Ok((ParsedEntry::Skipped(remote), self.warnings));
         }
-        let mut server = self.server(fields)?;
-        server.answers = self.answers;
-        Ok((Entry::Server(Box::new(server)), self.warnings))
+        let mut server = self.read_server(fields)?;
+        server.resolved_vars = self.resolved_vars;
+        Ok((ParsedEntry::Server(Box::new(server)), self.warnings))
     }
 
-    fn server(&mut self, fields: &Map<String, Value>) -> Result<ServerConfig> {
-        let command = present(fields, "command").ok_or_else(|| {
+    fn read_server(&mut self, fields: &Map<String, Value>) -> Result<ServerConfig> {
+        let command = non_null(fields, "command").ok_or_else(|| {
             Error::invalid("command", "is missing").with_next_step("name the program that runs the server")
         })?;
-        let mut server = ServerConfig::new(self.path("command", command)?);
+        let mut server = ServerConfig::new(self.read_path("command", command)?);
         self.check_command(&server.command)?;
         for (key, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-            self.field(&mut server, key, value)?;
+            self.read_field(&mut server, key, value)?;
         }
         Ok(server)
     }
 
-    fn field(&mut self, server: &mut ServerConfig, key: &str, value: &Value) -> Result<()> {
+    fn read_field(&mut self, server: &mut ServerConfig, key: &str, value: &Value) -> Result<()> {
         match key {
             "command" | "disabled" | "enabled" => {}
-            "args" => server.args = self.args(value)?,
-            "env" => server.env = self.env(value)?,
-            "cwd" => server.cwd = Some(self.path("cwd", value)?.into()),
-            "timeout" => server.call_timeout = Some(timeout(value)?),
-            "disabledTools" | "excludeTools" => server.tools.deny.extend(tool_names(key, value)?),
+            "args" => server.args = self.read_args(value)?,
+            "env" => server.env = self.read_env(value)?,
+            "cwd" => server.cwd = Some(self.read_path("cwd", value)?.into()),
+            "timeout" => server.call_timeout = Some(parse_timeout(value)?),
+            "disabledTools" | "excludeTools" => server.tools.deny.extend(parse_tool_names(key, value)?),
             "includeTools" | "enabledTools" | "allowedTools" => {
-                server.tools.restrict_to(tool_names(key, value)?);
+                server.tools.restrict_to(parse_tool_names(key, value)?);
             }
-            "tools" => self.tools(server, value)?,
+            "tools" => self.read_tools(server, value)?,
             "envFile" => {
                 return Err(Error::invalid("envFile", "names a file that valetkey does not read")
                     .with_next_step("write its variables into `env`, secrets as `${NAME}`"));
             }
-            _ => self.other(server, key, value)?,
+            _ => self.read_other_key(server, key, value)?,
         }
         Ok(())
     }
 
     /// Some clients list the tools to offer here, others describe them.
-    fn tools(&mut self, server: &mut ServerConfig, value: &Value) -> Result<()> {
-        match tool_names("tools", value) {
+    fn read_tools(&mut self, server: &mut ServerConfig, value: &Value) -> Result<()> {
+        match parse_tool_names("tools", value) {
             Ok(names) if names.iter().any(|name| name == "*") => {}
             Ok(names) => server.tools.restrict_to(names),
             Err(_) if value.as_array().is_some_and(|list| list.iter().all(Value::is_object)) => {
@@ -140,15 +140,15 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn other(&mut self, server: &mut ServerConfig, key: &str, value: &Value) -> Result<()> {
+    fn read_other_key(&mut self, server: &mut ServerConfig, key: &str, value: &Value) -> Result<()> {
         let lower = key.to_lowercase();
-        let of_the_client = OF_THE_CLIENT.contains(&key);
-        if !of_the_client && LIMITING.iter().any(|word| lower.starts_with(word)) {
+        let is_client_key = CLIENT_KEYS.contains(&key);
+        if !is_client_key && LIMITING_KEY_PREFIXES.iter().any(|word| lower.starts_with(word)) {
             return Err(Error::invalid(key.to_owned(), "looks like a limit that valetkey does not know")
                 .with_next_step("use `disabled`, `disabledTools` or `includeTools`, or remove it"));
         }
         if !matches!(key, "type" | "transport") {
-            let rule = if of_the_client {
+            let rule = if is_client_key {
                 "is about the client, and was ignored"
             } else {
                 "is not a key that valetkey knows; it was kept and ignored"
@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
 
     /// A whole command line in place of a program is the most common mistake.
     fn check_command(&self, command: &str) -> Result<()> {
-        let filled = self.answers.fill("command", command, &|fact| Some(fact.to_owned()))?;
+        let filled = self.resolved_vars.expand("command", command, &|fact| Some(fact.to_owned()))?;
         if filled.trim().is_empty() {
             return Err(Error::invalid("command", "must not be empty"));
         }
@@ -175,24 +175,24 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn args(&mut self, value: &Value) -> Result<Vec<String>> {
+    fn read_args(&mut self, value: &Value) -> Result<Vec<String>> {
         let items = value.as_array().ok_or_else(|| Error::invalid("args", "must be an array of strings"))?;
-        items.iter().map(|item| self.text("args", item)).collect()
+        items.iter().map(|item| self.read_text("args", item)).collect()
     }
 
-    fn env(&mut self, value: &Value) -> Result<BTreeMap<String, String>> {
+    fn read_env(&mut self, value: &Value) -> Result<BTreeMap<String, String>> {
         let entries =
             value.as_object().ok_or_else(|| Error::invalid("env", "must be an object of strings"))?;
-        for name in entries.keys().filter(|name| CREDENTIAL_VARIABLES.contains(&name.as_str())) {
-            self.warnings.push(credential_variable(name));
+        for name in entries.keys().filter(|name| CREDENTIAL_VARS.contains(&name.as_str())) {
+            self.warnings.push(credential_variable_warning(name));
         }
         let entries = entries.iter().filter(|(_, item)| !item.is_null());
-        entries.map(|(key, item)| Ok((key.clone(), self.text(&format!("env.{key}"), item)?))).collect()
+        entries.map(|(key, item)| Ok((key.clone(), self.read_text(&format!("env.{key}"), item)?))).collect()
     }
 
     /// A path, in which a `~` at the beginning stands for the home folder.
-    fn path(&mut self, field: &str, value: &Value) -> Result<String> {
-        let text = self.text(field, value)?;
+    fn read_path(&mut self, field: &str, value: &Value) -> Result<String> {
+        let text = self.read_text(field, value)?;
         let Some(rest) = text.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'))
         else {
             return Ok(text);
@@ -204,12 +204,12 @@ impl<'a> Reader<'a> {
         Ok(format!("{}{rest}", home.replace("${", "$${")))
     }
 
-    fn text(&mut self, field: &str, value: &Value) -> Result<String> {
+    fn read_text(&mut self, field: &str, value: &Value) -> Result<String> {
         let text = value.as_str().ok_or_else(|| Error::invalid(field.to_owned(), "must be a string"))?;
         if text.contains('\0') {
             return Err(Error::invalid(field.to_owned(), "must not contain a NUL character"));
         }
-        self.variables.answer(field, text, &mut self.answers)?;
+        self.variables.resolve(field, text, &mut self.resolved_vars)?;
         Ok(text.to_owned())
     }
 
@@ -219,17 +219,17 @@ impl<'a> Reader<'a> {
 }
 
 /// `null` counts as missing.
-fn present<'v>(fields: &'v Map<String, Value>, key: &str) -> Option<&'v Value> {
+fn non_null<'v>(fields: &'v Map<String, Value>, key: &str) -> Option<&'v Value> {
     fields.get(key).filter(|value| !value.is_null())
 }
 
 /// Why the entry is left out, if the file switches it off.
-fn switched_off(fields: &Map<String, Value>) -> Result<Option<Error>> {
+fn disabled_reason(fields: &Map<String, Value>) -> Result<Option<Error>> {
     for (key, off) in [("disabled", true), ("enabled", false)] {
-        match present(fields, key).map(Value::as_bool) {
+        match non_null(fields, key).map(Value::as_bool) {
             None => {}
             Some(None) => return Err(Error::invalid(key, "must be true or false")),
-            Some(Some(is)) if is == off => {
+            Some(Some(value)) if value == off => {
                 let left_out = Error::invalid(key, format!("is {off}; the server was left out"));
                 return Ok(Some(left_out.with_next_step(format!("remove `{key}` to have the server"))));
             }
@@ -240,9 +240,9 @@ fn switched_off(fields: &Map<String, Value>) -> Result<Option<Error>> {
 }
 
 /// Why the entry is left out, if it is a remote server.
-fn remote(fields: &Map<String, Value>) -> Option<Error> {
-    let key = ["url", "serverUrl", "httpUrl"].into_iter().find(|key| present(fields, key).is_some())?;
-    if present(fields, "command").is_some() {
+fn remote_reason(fields: &Map<String, Value>) -> Option<Error> {
+    let key = ["url", "serverUrl", "httpUrl"].into_iter().find(|key| non_null(fields, key).is_some())?;
+    if non_null(fields, "command").is_some() {
         return None;
     }
     let rule = "names a remote server, which has no process to give credentials to; it was left out";
@@ -252,7 +252,7 @@ fn remote(fields: &Map<String, Value>) -> Option<Error> {
     )
 }
 
-fn credential_variable(name: &str) -> Error {
+fn credential_variable_warning(name: &str) -> Error {
     let error = Error::invalid(
         format!("env.{name}"),
         "would name other credentials than the session's, and is not given to the server",
@@ -268,7 +268,7 @@ fn credential_variable(name: &str) -> Error {
 
 /// Clients count in milliseconds, some in seconds: no call ends within a second, and none takes a quarter of an hour of
 /// milliseconds.
-fn timeout(value: &Value) -> Result<Duration> {
+fn parse_timeout(value: &Value) -> Result<Duration> {
     match value.as_f64() {
         Some(number) if (1000.0..1e9).contains(&number) => Ok(Duration::from_secs_f64(number / 1000.0)),
         Some(number) if number > 0.0 && number < 1000.0 => Ok(Duration::from_secs_f64(number)),

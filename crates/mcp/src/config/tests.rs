@@ -2,21 +2,21 @@
 
 use super::*;
 
-fn variables() -> Variables {
-    Variables::new(|name| (name == "TOKEN").then(|| "t0k".to_owned()))
+fn var_lookup() -> VarLookup {
+    VarLookup::new(|name| (name == "TOKEN").then(|| "t0k".to_owned()))
 }
 
 #[test]
-fn both_spellings_of_the_file_are_read_and_variables_are_replaced() {
+fn config_top_level_keys_are_read_and_references_expanded() {
     for key in ["mcpServers", "servers"] {
         let text = format!(
             r#"{{"{key}": {{"a": {{"command": "uvx", "args": ["${{env:TOKEN}}", "${{NONE:-x}}", "${{session:region}}"],
                 "env": {{"K": "v-${{TOKEN}}"}}, "cwd": "/tmp", "autoApprove": []}}}}}}"#
         );
-        let config = McpConfig::parse(&text, &variables()).unwrap();
+        let config = McpConfig::parse(&text, &var_lookup()).unwrap();
         let server = &config.servers["a"];
         let fact = |fact: &str| (fact == "region").then(|| "eu-west-1".to_owned());
-        let filled = |text: &String| server.fill("args", text, fact).unwrap();
+        let filled = |text: &String| server.expand("args", text, fact).unwrap();
         assert_eq!(server.args.iter().map(filled).collect::<Vec<_>>(), ["t0k", "x", "eu-west-1"]);
         assert_eq!(filled(&server.env["K"]), "v-t0k");
         assert_eq!(config.warnings[0].error.field(), Some("autoApprove"));
@@ -25,11 +25,11 @@ fn both_spellings_of_the_file_are_read_and_variables_are_replaced() {
 }
 
 #[test]
-fn one_broken_server_does_not_hide_the_others_and_is_told_by_field() {
+fn config_invalid_server_reports_field_and_keeps_others() {
     let text = r#"{"mcpServers": {
         "good": {"command": "c", "env": null, "cwd": null, "disabled": null}, "unset": {"command": "c", "env": {"K": "${hunter2}"}}, "remote": {"url": "http://x"},
         "none": {}, "args": {"command": "c", "args": "hunter2"}, "open": {"command": "${hunter2"}, "text": "hunter2"}}"#;
-    let config = McpConfig::parse(text, &variables()).unwrap();
+    let config = McpConfig::parse(text, &var_lookup()).unwrap();
     assert_eq!(config.servers.keys().collect::<Vec<_>>(), ["good"]);
     let field = |name: &str| {
         config
@@ -48,16 +48,16 @@ fn one_broken_server_does_not_hide_the_others_and_is_told_by_field() {
 }
 
 #[test]
-fn what_is_not_a_server_file_is_refused_without_an_echo() {
+fn config_invalid_file_error_omits_content() {
     for text in ["", "{", "[\"hunter2\"]", "{\"mcpServers\": [\"hunter2\"]}", "{\"mcpServers\": \"hunter2"] {
-        let error = McpConfig::parse(text, &variables()).unwrap_err();
+        let error = McpConfig::parse(text, &var_lookup()).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     }
 }
 
 #[test]
-fn what_a_variable_holds_is_taken_as_it_is() {
-    let variables = Variables::new(|name| {
+fn config_variable_value_is_not_expanded_again() {
+    let variables = VarLookup::new(|name| {
         let value = match name {
             "PW" => "a${b}c}${",
             "HALF" => "{session:id}",
@@ -69,75 +69,75 @@ fn what_a_variable_holds_is_taken_as_it_is() {
         r#"{"mcpServers": {"a": {"command": "c", "args": ["${PW}", "$${HALF}", "${NONE:-$}{session:id}"]}}}"#;
     let config = McpConfig::parse(text, &variables).unwrap();
     let server = &config.servers["a"];
-    let filled = server.args.iter().map(|text| server.fill("args", text, |_| None).unwrap());
+    let filled = server.args.iter().map(|text| server.expand("args", text, |_| None).unwrap());
     assert_eq!(filled.collect::<Vec<_>>(), ["a${b}c}${", "${HALF}", "${session:id}"]);
     assert!(!format!("{config:?}").contains("a${b}c"), "values may be secret");
 }
 
 #[test]
-fn a_disabled_server_is_left_out_and_told_of_whatever_else_is_wrong_with_it() {
+fn config_disabled_server_is_skipped_with_warning() {
     let text = r#"{"mcpServers": {"on": {"command": "c", "disabled": false}, "bad": {"command": "c", "disabled": "no"},
         "off": {"command": "${UNSET}", "disabled": true}, "remote": {"url": "http://x", "disabled": true}}}"#;
-    let config = McpConfig::parse(text, &variables()).unwrap();
+    let config = McpConfig::parse(text, &var_lookup()).unwrap();
     assert_eq!(config.servers.keys().collect::<Vec<_>>(), ["on"]);
-    let told = |faults: &[ConfigFault]| {
-        let one = |fault: &ConfigFault| (fault.server.clone(), fault.error.field().map(str::to_owned));
-        faults.iter().map(one).collect::<Vec<_>>()
+    let servers_and_fields = |faults: &[ConfigError]| {
+        let server_and_field = |fault: &ConfigError| (fault.server.clone(), fault.error.field().map(str::to_owned));
+        faults.iter().map(server_and_field).collect::<Vec<_>>()
     };
-    let of = |server: &str| (server.to_owned(), Some("disabled".to_owned()));
-    assert_eq!(told(&config.faults), [of("bad")]);
-    assert_eq!(told(&config.warnings), [of("off"), of("remote")]);
+    let disabled_field = |server: &str| (server.to_owned(), Some("disabled".to_owned()));
+    assert_eq!(servers_and_fields(&config.faults), [disabled_field("bad")]);
+    assert_eq!(servers_and_fields(&config.warnings), [disabled_field("off"), disabled_field("remote")]);
 }
 
 fn parse(text: &str) -> McpConfig {
     let home = |name: &str| (name == "HOME").then(|| "/srv/me".to_owned());
-    McpConfig::parse(text, &Variables::new(home)).unwrap()
+    McpConfig::parse(text, &VarLookup::new(home)).unwrap()
 }
 
-fn only(config: &McpConfig) -> &ServerConfig {
+fn single_server(config: &McpConfig) -> &ServerConfig {
     assert_eq!(config.faults.len(), 0, "{:?}", config.faults);
     config.servers.values().next().unwrap()
 }
 
 #[test]
-fn config_of_editors_with_comments_and_commas_is_read() {
+fn config_with_comments_and_trailing_commas_is_read() {
     let text = "{\n\t\"servers\": {\n\t\t\"pw\": {\n\t\t\t\"type\": \"stdio\",\n\t\t\t\"command\": \"npm\",\n\
                 \t\t\t// see the readme\n\t\t\t\"args\": [\"run\", \"start\",],\n\t\t}\n\t},\n\t\"inputs\": []\n}\n";
-    assert_eq!(only(&parse(text)).args, ["run", "start"]);
-    let error = McpConfig::parse("{\n// x\n\"a\": }", &variables()).unwrap_err();
+    assert_eq!(single_server(&parse(text)).args, ["run", "start"]);
+    let error = McpConfig::parse("{\n// x\n\"a\": }", &var_lookup()).unwrap_err();
     assert!(error.to_string().contains("line 3 column 6"), "{error}");
 }
 
 #[test]
-fn config_forms_of_clients_are_read() {
+fn config_client_layouts_are_read() {
     for text in [
         r#"{"ctx": {"command": "npx", "args": ["-y", "x"]}}"#,
         r#"{"mcp": {"servers": {"ctx": {"command": "npx", "args": ["-y", "x"]}}}}"#,
         "\u{feff}{\"mcpServers\": {\"ctx\": {\"command\": \"npx\", \"args\": [\"-y\", \"x\"]}}}",
     ] {
-        assert_eq!(only(&parse(text)).args, ["-y", "x"], "{text}");
+        assert_eq!(single_server(&parse(text)).args, ["-y", "x"], "{text}");
     }
-    assert!(McpConfig::parse(r#"{"theme": "dark"}"#, &variables()).is_err());
+    assert!(McpConfig::parse(r#"{"theme": "dark"}"#, &var_lookup()).is_err());
     let long = format!(r#"{{"mcpServers": {{"{}": {{"command": "c"}}}}}}"#, "サーバー".repeat(20));
-    only(&parse(&long));
+    single_server(&parse(&long));
 }
 
 #[test]
-fn config_defaults_may_hold_references() {
+fn config_default_with_references_is_expanded() {
     let text = r#"{"s": {"command": "c", "args": ["${A:-${HOME}/x}:/y:ro", "${A:-${B:-z}}", "$${A}", "${A:-${session:id}}"]}}"#;
     let config = parse(text);
-    let server = only(&config);
+    let server = single_server(&config);
     let fact = |fact: &str| Some(fact.to_uppercase());
-    let filled = server.args.iter().map(|arg| server.fill("args", arg, fact).unwrap());
+    let filled = server.args.iter().map(|arg| server.expand("args", arg, fact).unwrap());
     assert_eq!(filled.collect::<Vec<_>>(), ["/srv/me/x:/y:ro", "z", "${A}", "ID"]);
 }
 
 #[test]
-fn config_limits_are_honoured() {
+fn config_tool_limits_and_timeout_are_applied() {
     let text = r#"{"s": {"command": "c", "disabledTools": ["a"], "includeTools": ["a", "b", "c"],
         "tools": ["b", "a"], "excludeTools": ["d"], "timeout": 120000}}"#;
     let config = parse(text);
-    let server = only(&config);
+    let server = single_server(&config);
     let usable: Vec<_> = ["a", "b", "c", "d"].into_iter().filter(|tool| server.tools.allows(tool)).collect();
     assert_eq!(usable, ["b"]);
     assert_eq!(server.call_timeout, Some(Duration::from_secs(120)));
@@ -145,11 +145,11 @@ fn config_limits_are_honoured() {
         parse(r#"{"off": {"command": "c", "enabled": false}, "on": {"command": "c", "enabled": true}}"#);
     assert_eq!(off.servers.keys().collect::<Vec<_>>(), ["on"]);
     assert_eq!(off.warnings[0].error.field(), Some("enabled"));
-    assert!(only(&parse(r#"{"s": {"command": "c", "tools": ["*"]}}"#)).tools.allows("x"));
+    assert!(single_server(&parse(r#"{"s": {"command": "c", "tools": ["*"]}}"#)).tools.allows("x"));
 }
 
 #[test]
-fn config_limits_unknown_or_malformed_are_errors() {
+fn config_unknown_or_malformed_limit_is_an_error() {
     for (field, value) in [
         ("disabledTools", "\"whoami\""),
         ("includeTools", "[1]"),
@@ -170,7 +170,7 @@ fn config_limits_unknown_or_malformed_are_errors() {
 }
 
 #[test]
-fn config_references_of_editors_are_explained() {
+fn config_editor_reference_error_names_next_step() {
     for (reference, words) in [
         ("${input:api-token}", "`${API_TOKEN}`"),
         ("${workspaceFolder}/x", "VS Code fills in"),
@@ -184,7 +184,7 @@ fn config_references_of_editors_are_explained() {
 }
 
 #[test]
-fn config_command_lines_and_tildes_are_understood() {
+fn config_command_line_is_refused_and_tilde_expanded() {
     let config = parse(
         r#"{"line": {"command": "npx -y thing"}, "path": {"command": "/opt/My App/run"}, "home": {"command": "~/bin/x"}}"#,
     );
@@ -195,7 +195,7 @@ fn config_command_lines_and_tildes_are_understood() {
 }
 
 #[test]
-fn config_naming_other_credentials_is_warned_of() {
+fn config_credential_variable_is_a_warning() {
     let config =
         parse(r#"{"s": {"command": "c", "env": {"AWS_PROFILE": "team-sso", "AWS_REGION": "eu-central-1"}}}"#);
     let warning = &config.warnings[0].error;

@@ -11,18 +11,18 @@ use tokio_util::codec::FramedRead;
 
 use futures_util::StreamExt;
 
-use super::raw::Input;
-use crate::json::{JsonLines, Line};
+use super::raw::ChildWriter;
+use crate::json::{JsonLineDecoder, Line};
 
 /// How long a child may take for the probe before it is sent `initialize` as well. A child that is slow to start reads
 /// both, and the later response to the probe is skipped.
-const PROBE_WAIT: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The id of the probe, which no request of rmcp has.
 pub(super) const PROBE_ID: &str = "valetkey-probe";
 
 /// The protocol versions with `initialize`, newest first.
-const LEGACY: [ProtocolVersion; 4] = [
+const INITIALIZE_VERSIONS: [ProtocolVersion; 4] = [
     ProtocolVersion::V_2025_11_25,
     ProtocolVersion::V_2025_06_18,
     ProtocolVersion::V_2025_03_26,
@@ -31,13 +31,13 @@ const LEGACY: [ProtocolVersion; 4] = [
 
 /// How a child is greeted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Era {
+pub(crate) enum Handshake {
     /// Send `server/discover` first, and `initialize` when that is refused.
     Probe,
     /// `server/discover`: the child is known to have it.
-    Modern,
+    Discover,
     /// `initialize` with one of the legacy versions, by position.
-    Legacy(usize),
+    Initialize(usize),
 }
 
 /// Why no connection was established.
@@ -49,32 +49,32 @@ pub(crate) enum HandshakeError {
     Failed,
 }
 
-impl Era {
+impl Handshake {
     /// What to try after `error`; `None` when nothing is left.
-    pub(crate) fn next(self, error: &HandshakeError) -> Option<Self> {
+    pub(crate) fn fallback_after(self, error: &HandshakeError) -> Option<Self> {
         match (self, error) {
             // Some children end on a first message that they do not know.
-            (Self::Probe, HandshakeError::Failed) | (Self::Modern, _) => Some(Self::Legacy(0)),
-            (Self::Probe, HandshakeError::Refused(_)) => Some(Self::Legacy(1)),
-            (Self::Legacy(index), HandshakeError::Refused(_)) => {
-                Some(Self::Legacy(index + 1)).filter(|_| index + 1 < LEGACY.len())
+            (Self::Probe, HandshakeError::Failed) | (Self::Discover, _) => Some(Self::Initialize(0)),
+            (Self::Probe, HandshakeError::Refused(_)) => Some(Self::Initialize(1)),
+            (Self::Initialize(index), HandshakeError::Refused(_)) => {
+                Some(Self::Initialize(index + 1)).filter(|_| index + 1 < INITIALIZE_VERSIONS.len())
             }
-            (Self::Legacy(_), HandshakeError::Failed) => None,
+            (Self::Initialize(_), HandshakeError::Failed) => None,
         }
     }
 
     /// The version that `initialize` offers.
-    pub(super) fn legacy_version(self) -> ProtocolVersion {
+    pub(super) fn initialize_version(self) -> ProtocolVersion {
         match self {
-            Self::Legacy(index) => LEGACY.get(index).unwrap_or(&LEGACY[0]).clone(),
-            Self::Probe | Self::Modern => LEGACY[0].clone(),
+            Self::Initialize(index) => INITIALIZE_VERSIONS.get(index).unwrap_or(&INITIALIZE_VERSIONS[0]).clone(),
+            Self::Probe | Self::Discover => INITIALIZE_VERSIONS[0].clone(),
         }
     }
 
     pub(super) fn lifecycle(self) -> ClientLifecycleMode {
         match self {
-            Self::Probe | Self::Legacy(_) => ClientLifecycleMode::Initialize,
-            Self::Modern => {
+            Self::Probe | Self::Initialize(_) => ClientLifecycleMode::Initialize,
+            Self::Discover => {
                 ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] }
             }
         }
@@ -96,8 +96,8 @@ impl From<ClientInitializeError> for HandshakeError {
     }
 }
 
-/// Probes a child for the modern protocol. Silence within [`PROBE_WAIT`] counts as legacy.
-pub(super) async fn probe(lines: &mut FramedRead<ChildStdout, JsonLines>, input: &Input) -> Era {
+/// Probes a child for the modern protocol. Silence within [`PROBE_TIMEOUT`] counts as legacy.
+pub(super) async fn probe_handshake(lines: &mut FramedRead<ChildStdout, JsonLineDecoder>, input: &ChildWriter) -> Handshake {
     let probe = json!({
         "jsonrpc": "2.0",
         "id": PROBE_ID,
@@ -119,13 +119,13 @@ pub(super) async fn probe(lines: &mut FramedRead<ChildStdout, JsonLines>, input:
         }
         None
     };
-    match timeout(PROBE_WAIT, response).await {
-        Ok(Some(response)) if is_modern(&response) => Era::Modern,
-        _ => Era::Legacy(0),
+    match timeout(PROBE_TIMEOUT, response).await {
+        Ok(Some(response)) if supports_discover(&response) => Handshake::Discover,
+        _ => Handshake::Initialize(0),
     }
 }
 
-fn is_modern(response: &Value) -> bool {
+fn supports_discover(response: &Value) -> bool {
     let versions = response["result"]["supportedVersions"].as_array();
     versions.is_some_and(|versions| {
         versions.iter().any(|version| *version == json!(ProtocolVersion::V_2026_07_28))

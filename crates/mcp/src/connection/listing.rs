@@ -1,4 +1,4 @@
-//! `Listing`: a list that comes in pages, read up to a limit.
+//! `PageCollector`: a list that comes in pages, read up to a limit.
 
 use std::io;
 
@@ -7,48 +7,48 @@ use serde_json::Value;
 use super::RequestError;
 
 /// Pages that are followed; more is a server that never stops.
-const MOST_PAGES: usize = 100;
+const MAX_PAGES: usize = 100;
 
 /// What all pages may hold, in bytes of JSON: far more than any model can read.
-const LARGEST: usize = 16 * 1024 * 1024;
+const MAX_LIST_SIZE: usize = 16 * 1024 * 1024;
 
 #[derive(Default)]
-pub(super) struct Listing {
+pub(super) struct PageCollector {
     tools: Vec<Value>,
     pages: usize,
-    size: Size,
+    size: ByteCounter,
 }
 
-impl Listing {
+impl PageCollector {
     /// Adds a page, and returns where the next one begins. A page that is too much is left out; what was read before stays.
-    pub(super) fn add(&mut self, page: Value) -> Result<Option<String>, RequestError> {
+    pub(super) fn add_page(&mut self, page: Value) -> Result<Option<String>, RequestError> {
         let Value::Object(mut page) = page else { return Ok(None) };
         if let Some(Value::Array(more)) = page.remove("tools") {
             // Counting cannot fail.
             let _counted = serde_json::to_writer(&mut self.size, &more);
-            if self.size.0 > LARGEST {
-                return Err(RequestError::Endless);
+            if self.size.0 > MAX_LIST_SIZE {
+                return Err(RequestError::ListTooLarge);
             }
             self.tools.extend(more);
         }
         self.pages += 1;
         match page.remove("nextCursor") {
-            Some(Value::String(_)) if self.pages >= MOST_PAGES => Err(RequestError::Endless),
+            Some(Value::String(_)) if self.pages >= MAX_PAGES => Err(RequestError::ListTooLarge),
             Some(Value::String(cursor)) => Ok(Some(cursor)),
             _ => Ok(None),
         }
     }
 
-    pub(super) fn tools(self) -> Vec<Value> {
+    pub(super) fn into_tools(self) -> Vec<Value> {
         self.tools
     }
 }
 
 /// Counts what is written to it.
 #[derive(Default)]
-struct Size(usize);
+struct ByteCounter(usize);
 
-impl io::Write for Size {
+impl io::Write for ByteCounter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0 += bytes.len();
         Ok(bytes.len())
@@ -65,28 +65,28 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn pages_are_followed_to_the_last() {
-        let mut listing = Listing::default();
-        let next = listing.add(json!({"tools": [1], "nextCursor": "more"})).unwrap();
+    fn page_collector_follows_cursor_to_last_page() {
+        let mut listing = PageCollector::default();
+        let next = listing.add_page(json!({"tools": [1], "nextCursor": "more"})).unwrap();
         assert_eq!(next.as_deref(), Some("more"));
-        assert_eq!(listing.add(json!({"tools": [2], "nextCursor": null})).unwrap(), None);
-        assert_eq!(listing.tools(), [json!(1), json!(2)]);
+        assert_eq!(listing.add_page(json!({"tools": [2], "nextCursor": null})).unwrap(), None);
+        assert_eq!(listing.into_tools(), [json!(1), json!(2)]);
     }
 
     #[test]
-    fn a_list_without_an_end_is_given_up_on() {
-        let mut listing = Listing::default();
+    fn page_collector_stops_at_max_pages() {
+        let mut listing = PageCollector::default();
         let page = || json!({"tools": [], "nextCursor": "again"});
-        let followed = (0..1000).take_while(|_| listing.add(page()).is_ok()).count();
-        assert_eq!(followed, MOST_PAGES - 1);
+        let followed = (0..1000).take_while(|_| listing.add_page(page()).is_ok()).count();
+        assert_eq!(followed, MAX_PAGES - 1);
     }
 
     #[test]
-    fn a_list_that_is_too_large_is_given_up_on() {
-        let mut listing = Listing::default();
-        let page = || json!({"tools": ["x".repeat(LARGEST / 2)], "nextCursor": "more"});
-        assert!(listing.add(page()).is_ok());
-        assert!(matches!(listing.add(page()), Err(RequestError::Endless)));
-        assert_eq!(listing.tools().len(), 1, "the first page stays");
+    fn page_collector_stops_at_max_list_size() {
+        let mut listing = PageCollector::default();
+        let page = || json!({"tools": ["x".repeat(MAX_LIST_SIZE / 2)], "nextCursor": "more"});
+        assert!(listing.add_page(page()).is_ok());
+        assert!(matches!(listing.add_page(page()), Err(RequestError::ListTooLarge)));
+        assert_eq!(listing.into_tools().len(), 1, "the first page stays");
     }
 }

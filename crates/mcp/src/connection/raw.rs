@@ -22,14 +22,14 @@ use tokio_util::codec::FramedRead;
 
 use super::handshake::PROBE_ID;
 use super::in_flight::{InFlight, Lost};
-use crate::json::{JsonLines, Line, Outbox, Unreadable};
+use crate::json::{JsonLineDecoder, Line, BoundedLineWriter, UnreadableMessage};
 
 /// A child's input. Clones share it.
-pub(super) type Input = Outbox<ChildStdin>;
+pub(super) type ChildWriter = BoundedLineWriter<ChildStdin>;
 
 pub(super) struct RawTransport {
-    lines: FramedRead<ChildStdout, JsonLines>,
-    input: Input,
+    lines: FramedRead<ChildStdout, JsonLineDecoder>,
+    input: ChildWriter,
     keep_raw: Arc<AtomicBool>,
     in_flight: InFlight,
     /// Messages that were read, and errors in place of some that could not be.
@@ -38,15 +38,15 @@ pub(super) struct RawTransport {
 
 impl RawTransport {
     pub(super) fn new(
-        lines: FramedRead<ChildStdout, JsonLines>,
-        input: Input,
+        lines: FramedRead<ChildStdout, JsonLineDecoder>,
+        input: ChildWriter,
         keep_raw: Arc<AtomicBool>,
     ) -> Self {
         Self { lines, input, keep_raw, in_flight: InFlight::default(), ready: VecDeque::new() }
     }
 
     /// A request of the child's that cannot be read is skipped: valetkey serves none.
-    fn read(&mut self, line: Line) {
+    fn decode_line(&mut self, line: Line) {
         let lost = match line {
             Line::Message(message) => self.deliver(message),
             Line::Unreadable(unreadable) if unreadable.is_request => return,
@@ -69,7 +69,7 @@ impl RawTransport {
     }
 
     /// The requests that fail with a response that cannot be read, so that their callers do not wait.
-    fn lose(&mut self, Unreadable { id, reason, .. }: Unreadable) -> Vec<Lost> {
+    fn lose(&mut self, UnreadableMessage { id, reason, .. }: UnreadableMessage) -> Vec<Lost> {
         let Some(id) = id else {
             let reason = format!("the server's response {reason}, and has lost its id");
             return self.in_flight.answer_unnamed(reason);
@@ -96,7 +96,7 @@ impl RawTransport {
 }
 
 /// The code of errors in place of responses, which no server sends.
-pub(super) const UNREADABLE: i32 = -32_099;
+pub(super) const UNREADABLE_CODE: i32 = -32_099;
 
 /// The error in place of a response that is neither a result nor an error. An object that has none of the members of a
 /// response is no message; servers may log such objects, ids and all.
@@ -110,7 +110,7 @@ fn invalid_response(message: &Value) -> Option<RxJsonRpcMessage<RoleClient>> {
 }
 
 fn error_response(id: RequestId, message: String) -> RxJsonRpcMessage<RoleClient> {
-    JsonRpcMessage::error(ErrorData::new(ErrorCode(UNREADABLE), message, None), Some(id))
+    JsonRpcMessage::error(ErrorData::new(ErrorCode(UNREADABLE_CODE), message, None), Some(id))
 }
 
 fn raw_response(mut message: Value) -> Option<RxJsonRpcMessage<RoleClient>> {
@@ -156,7 +156,7 @@ impl Transport<RoleClient> for RawTransport {
                 return Some(message);
             }
             let line = self.lines.next().await?.ok()?;
-            self.read(line);
+            self.decode_line(line);
         }
     }
 

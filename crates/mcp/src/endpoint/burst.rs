@@ -1,4 +1,4 @@
-//! `Burst`: no rotation in the middle of a burst of requests.
+//! `RotationHold`: no rotation in the middle of a burst of requests.
 //!
 //! Some programs read the key, the secret and the token one by one, asking the endpoint each time. If the set changed
 //! in between they would sign with parts of two sets. So requests that follow each other closely get the same set,
@@ -12,49 +12,49 @@ use tokio::time::Instant;
 use valetkey_core::{Credentials, ServedSet};
 
 /// Requests closer than this belong to one burst.
-const GAP: Duration = Duration::from_secs(1);
+const MAX_BURST_GAP: Duration = Duration::from_secs(1);
 /// A burst holds an old set back at most this long.
-const LONGEST: Duration = Duration::from_secs(5);
+const MAX_ROTATION_HOLD: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
-pub(super) struct Burst(Mutex<Option<Held>>);
+pub(super) struct RotationHold(Mutex<Option<HeldCredentials>>);
 
-struct Held {
-    set: ServedSet,
-    last_asked: Instant,
+struct HeldCredentials {
+    served: ServedSet,
+    last_request: Instant,
     /// When a newer set was first held back.
-    superseded: Option<Instant>,
+    superseded_at: Option<Instant>,
 }
 
-impl Burst {
+impl RotationHold {
     /// Chooses what to answer now that the account's current set is `current`.
-    pub(super) fn choose(&self, current: ServedSet, now: SystemTime) -> Credentials {
-        let asked = Instant::now();
+    pub(super) fn select(&self, current: ServedSet, now: SystemTime) -> Credentials {
+        let requested_at = Instant::now();
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(held) = held.as_mut()
-            && held.holds_back(&current, asked, now)
+            && held.should_hold(&current, requested_at, now)
         {
-            held.superseded.get_or_insert(asked);
-            held.last_asked = asked;
-            return held.set.credentials.clone();
+            held.superseded_at.get_or_insert(requested_at);
+            held.last_request = requested_at;
+            return held.served.credentials.clone();
         }
         // What is kept is the clone, which is counted: a thread holds few sets uncounted.
-        *held = Some(Held { set: current.clone(), last_asked: asked, superseded: None });
+        *held = Some(HeldCredentials { served: current.clone(), last_request: requested_at, superseded_at: None });
         current.credentials
     }
 
     /// Ends the burst.
-    pub(super) fn settle(&self) {
+    pub(super) fn release(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
-impl Held {
-    fn holds_back(&self, current: &ServedSet, asked: Instant, now: SystemTime) -> bool {
-        current.id.renews(self.set.id)
-            && asked.duration_since(self.last_asked) < GAP
-            && self.superseded.is_none_or(|since| asked.duration_since(since) < LONGEST)
-            && !self.set.credentials.expiry().has_passed(now)
+impl HeldCredentials {
+    fn should_hold(&self, current: &ServedSet, requested_at: Instant, now: SystemTime) -> bool {
+        current.id.renews(self.served.id)
+            && requested_at.duration_since(self.last_request) < MAX_BURST_GAP
+            && self.superseded_at.is_none_or(|since| requested_at.duration_since(since) < MAX_ROTATION_HOLD)
+            && !self.served.credentials.expiry().has_passed(now)
     }
 }
 
@@ -65,83 +65,83 @@ mod tests {
     use valetkey_core::testing::{Canary, ManualClock, Script, ScriptedProvider};
     use valetkey_core::{Clock, Expiry, SessionContext};
 
-    fn canary() -> Credentials {
+    fn canary_credentials() -> Credentials {
         Canary::new().credentials(Expiry::Never).unwrap()
     }
 
     /// A session whose provider issues another set each time.
-    async fn session() -> SessionContext {
-        let provider = ScriptedProvider::new((0..4).map(|_| Script::Answer(canary())));
+    async fn rotating_session() -> SessionContext {
+        let provider = ScriptedProvider::new((0..4).map(|_| Script::Answer(canary_credentials())));
         let session = SessionContext::builder().provider(provider).build();
         session.credentials().await.unwrap();
         session
     }
 
-    fn served(session: &SessionContext) -> ServedSet {
+    fn current_credentials(session: &SessionContext) -> ServedSet {
         session.account(session.default_account()).unwrap().served().unwrap()
     }
 
-    async fn rotated(session: &SessionContext) -> ServedSet {
+    async fn refresh_and_get(session: &SessionContext) -> ServedSet {
         session.refresh(session.default_account()).await.unwrap();
-        served(session)
+        current_credentials(session)
     }
 
-    fn is(chosen: &Credentials, set: &ServedSet) -> bool {
+    fn has_key_of(chosen: &Credentials, set: &ServedSet) -> bool {
         chosen.access_key_id() == set.credentials.access_key_id()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_rotation_waits_for_the_end_of_a_burst_but_not_longer_than_five_seconds() {
-        let (burst, session, now) = (Burst::default(), session().await, ManualClock::new().now());
-        let (old, new) = (served(&session), rotated(&session).await);
-        assert!(is(&burst.choose(old.clone(), now), &old));
+    async fn rotation_hold_during_burst_ends_after_max_hold() {
+        let (burst, session, now) = (RotationHold::default(), rotating_session().await, ManualClock::new().now());
+        let (old, new) = (current_credentials(&session), refresh_and_get(&session).await);
+        assert!(has_key_of(&burst.select(old.clone(), now), &old));
         for _ in 0..10 {
             advance(Duration::from_millis(500)).await;
-            assert!(is(&burst.choose(new.clone(), now), &old));
+            assert!(has_key_of(&burst.select(new.clone(), now), &old));
         }
         advance(Duration::from_millis(500)).await;
-        assert!(is(&burst.choose(new.clone(), now), &new));
+        assert!(has_key_of(&burst.select(new.clone(), now), &new));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_or_the_end_of_a_call_lets_the_new_set_through() {
-        let (burst, session, now) = (Burst::default(), session().await, ManualClock::new().now());
-        let (old, new) = (served(&session), rotated(&session).await);
-        burst.choose(old.clone(), now);
-        advance(GAP).await;
-        assert!(is(&burst.choose(new.clone(), now), &new));
-        burst.settle();
-        burst.choose(old.clone(), now);
-        burst.settle();
-        assert!(is(&burst.choose(new.clone(), now), &new));
+    async fn rotation_hold_after_gap_or_release_selects_current() {
+        let (burst, session, now) = (RotationHold::default(), rotating_session().await, ManualClock::new().now());
+        let (old, new) = (current_credentials(&session), refresh_and_get(&session).await);
+        burst.select(old.clone(), now);
+        advance(MAX_BURST_GAP).await;
+        assert!(has_key_of(&burst.select(new.clone(), now), &new));
+        burst.release();
+        burst.select(old.clone(), now);
+        burst.release();
+        assert!(has_key_of(&burst.select(new.clone(), now), &new));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_set_that_was_cleared_is_not_held_on_to_in_any_burst() {
-        let (burst, session, now) = (Burst::default(), session().await, ManualClock::new().now());
-        burst.choose(served(&session), now);
+    async fn rotation_hold_cleared_credentials_are_not_held() {
+        let (burst, session, now) = (RotationHold::default(), rotating_session().await, ManualClock::new().now());
+        burst.select(current_credentials(&session), now);
         session.clear();
-        session.set_credentials(canary()).unwrap();
-        let after = served(&session);
-        assert!(is(&burst.choose(after.clone(), now), &after));
+        session.set_credentials(canary_credentials()).unwrap();
+        let after = current_credentials(&session);
+        assert!(has_key_of(&burst.select(after.clone(), now), &after));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_set_by_hand_may_be_somebody_elses_and_is_answered_at_once() {
-        let (burst, session, now) = (Burst::default(), session().await, ManualClock::new().now());
-        burst.choose(served(&session), now);
-        session.set_credentials(canary()).unwrap();
-        let after = served(&session);
-        assert!(is(&burst.choose(after.clone(), now), &after));
+    async fn rotation_hold_manually_set_credentials_replace_held_at_once() {
+        let (burst, session, now) = (RotationHold::default(), rotating_session().await, ManualClock::new().now());
+        burst.select(current_credentials(&session), now);
+        session.set_credentials(canary_credentials()).unwrap();
+        let after = current_credentials(&session);
+        assert!(has_key_of(&burst.select(after.clone(), now), &after));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_set_that_was_reported_rejected_is_not_held_on_to() {
-        let (burst, session, now) = (Burst::default(), session().await, ManualClock::new().now());
-        let rejected = served(&session);
-        burst.choose(rejected.clone(), now);
+    async fn rotation_hold_rejected_credentials_are_not_held() {
+        let (burst, session, now) = (RotationHold::default(), rotating_session().await, ManualClock::new().now());
+        let rejected = current_credentials(&session);
+        burst.select(rejected.clone(), now);
         session.report_rejected(session.default_account(), rejected.credentials.access_key_id());
-        let after = rotated(&session).await;
-        assert!(is(&burst.choose(after.clone(), now), &after));
+        let after = refresh_and_get(&session).await;
+        assert!(has_key_of(&burst.select(after.clone(), now), &after));
     }
 }

@@ -22,23 +22,23 @@ use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
 /// More than all requests that are answered at a time, so that a reader who is turned away is told.
-const MOST: usize = 320;
+const MAX_CONNECTIONS: usize = 320;
 /// From connecting to the end of the answer. A first set is waited for less long.
-const LONGEST: Duration = Duration::from_secs(5);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 /// Before accepting again when the machine has nothing left to accept with.
-const PAUSE: Duration = Duration::from_millis(50);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 /// The head of a request; no SDK's is larger.
-const LARGEST_HEAD: usize = 16 * 1024;
+const MAX_HEAD_SIZE: usize = 16 * 1024;
 
 /// Accepts until it is dropped, and then ends every connection.
-pub(super) async fn serve(listener: TcpListener, router: Router) {
-    let mut open = Open::default();
+pub(super) async fn accept_connections(listener: TcpListener, router: Router) {
+    let mut open = ConnectionSet::default();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => open.admit(stream, &router),
+            Ok((stream, _)) => open.accept(stream, &router),
             Err(error) => {
                 tracing::debug!(%error, "the credential endpoint could not accept");
-                sleep(PAUSE).await;
+                sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
@@ -46,49 +46,49 @@ pub(super) async fn serve(listener: TcpListener, router: Router) {
 
 /// The oldest first.
 #[derive(Default)]
-struct Open(VecDeque<Connection>);
+struct ConnectionSet(VecDeque<OpenConnection>);
 
-struct Connection {
+struct OpenConnection {
     task: AbortHandle,
     /// A request was read.
-    asked: Arc<AtomicBool>,
+    has_request: Arc<AtomicBool>,
 }
 
-impl Open {
+impl ConnectionSet {
     /// Takes the connection in, in place of a silent one if need be; refuses it when every other one has asked.
-    fn admit(&mut self, stream: TcpStream, router: &Router) {
+    fn accept(&mut self, stream: TcpStream, router: &Router) {
         self.0.retain(|connection| !connection.task.is_finished());
-        if self.0.len() >= MOST {
-            let silent = self.0.iter().position(|connection| !connection.asked.load(Ordering::Acquire));
-            if silent.and_then(|silent| self.0.remove(silent)).is_none() {
+        if self.0.len() >= MAX_CONNECTIONS {
+            let idle = self.0.iter().position(|connection| !connection.has_request.load(Ordering::Acquire));
+            if idle.and_then(|silent| self.0.remove(silent)).is_none() {
                 return;
             }
         }
-        let asked = Arc::new(AtomicBool::new(false));
-        let task = tokio::spawn(converse(stream, router.clone(), Arc::clone(&asked))).abort_handle();
-        self.0.push_back(Connection { task, asked });
+        let has_request = Arc::new(AtomicBool::new(false));
+        let task = tokio::spawn(serve_connection(stream, router.clone(), Arc::clone(&has_request))).abort_handle();
+        self.0.push_back(OpenConnection { task, has_request });
     }
 }
 
 /// One request, and its answer.
-async fn converse(stream: TcpStream, router: Router, asked: Arc<AtomicBool>) {
-    let answer = service_fn(move |request: Request<Incoming>| {
-        asked.store(true, Ordering::Release);
-        answer(router.clone(), request)
+async fn serve_connection(stream: TcpStream, router: Router, has_request: Arc<AtomicBool>) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        has_request.store(true, Ordering::Release);
+        handle_request(router.clone(), request)
     });
     let connection = http1::Builder::new()
         .keep_alive(false)
-        .max_buf_size(LARGEST_HEAD)
-        .serve_connection(TokioIo::new(stream), answer);
+        .max_buf_size(MAX_HEAD_SIZE)
+        .serve_connection(TokioIo::new(stream), service);
     // Whoever is not done by then, or breaks off, has no answer to wait for.
-    let _ended = timeout(LONGEST, connection).await;
+    let _ended = timeout(CONNECTION_TIMEOUT, connection).await;
 }
 
-async fn answer(mut router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
+async fn handle_request(mut router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
     router.call(request).await
 }
 
-impl Drop for Connection {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -18,30 +18,30 @@ use uuid::Uuid;
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Clock, Error, ErrorKind};
 
-use super::answer::{self, refuse};
+use super::answer::{self, error_response};
 use super::connections;
-use super::grant::Entry;
+use super::grant::GrantState;
 
 /// Where grants are found, each under its id.
-pub(super) const PATH: &str = "/credentials/";
+pub(super) const CREDENTIALS_PATH: &str = "/credentials/";
 /// More requests than this at a time are turned away rather than queued.
-const MOST_REQUESTS: usize = 256;
+const MAX_REQUESTS: usize = 256;
 
-pub(super) struct Server {
+pub(super) struct EndpointServer {
     address: SocketAddr,
-    entries: Mutex<HashMap<Uuid, Arc<Entry>>>,
+    lock_grants: Mutex<HashMap<Uuid, Arc<GrantState>>>,
     requests: Semaphore,
     pub(super) clock: Arc<dyn Clock>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Server {
+impl EndpointServer {
     pub(super) async fn start(clock: Arc<dyn Clock>) -> io::Result<Arc<Self>> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let server = Arc::new(Self {
             address: listener.local_addr()?,
-            entries: Mutex::default(),
-            requests: Semaphore::new(MOST_REQUESTS),
+            lock_grants: Mutex::default(),
+            requests: Semaphore::new(MAX_REQUESTS),
             clock,
             task: Mutex::new(None),
         });
@@ -49,10 +49,10 @@ impl Server {
         let serving = Arc::downgrade(&server);
         // One handler for every path: what does not exist is refused in the words of what is not yours.
         let router = Router::new()
-            .fallback(credentials)
-            .layer(middleware::from_fn_with_state(serving.clone(), guard))
+            .fallback(serve_credentials)
+            .layer(middleware::from_fn_with_state(serving.clone(), reject_unexpected_requests))
             .with_state(serving);
-        *server.task() = Some(tokio::spawn(connections::serve(listener, router)));
+        *server.lock_task() = Some(tokio::spawn(connections::accept_connections(listener, router)));
         Ok(server)
     }
 
@@ -60,18 +60,18 @@ impl Server {
         self.address
     }
 
-    pub(super) fn admit(&self, entry: Arc<Entry>) {
-        self.entries().insert(entry.id, entry);
+    pub(super) fn register(&self, entry: Arc<GrantState>) {
+        self.grants().insert(entry.id, entry);
     }
 
-    pub(super) fn dismiss(&self, id: Uuid) {
-        self.entries().remove(&id);
+    pub(super) fn revoke(&self, id: Uuid) {
+        self.grants().remove(&id);
     }
 
     /// Requests whose connections are open already find nothing either.
     pub(super) async fn stop(&self) {
-        self.entries().clear();
-        let task = self.task().take();
+        self.grants().clear();
+        let task = self.lock_task().take();
         if let Some(task) = task {
             task.abort();
             let _aborted = task.await;
@@ -79,77 +79,77 @@ impl Server {
     }
 
     /// The grant that the path and the authorization header name together.
-    fn find(&self, path: &str, headers: &HeaderMap) -> Option<Arc<Entry>> {
-        let id = Uuid::try_parse(path.strip_prefix(PATH)?).ok()?;
-        let entry = self.entries().get(&id).cloned()?;
+    fn lookup(&self, path: &str, headers: &HeaderMap) -> Option<Arc<GrantState>> {
+        let id = Uuid::try_parse(path.strip_prefix(CREDENTIALS_PATH)?).ok()?;
+        let entry = self.grants().get(&id).cloned()?;
         let token = headers.get(AUTHORIZATION).and_then(|token| token.to_str().ok());
-        if token.is_some_and(|token| entry.admits(token)) {
+        if token.is_some_and(|token| entry.verify_token(token)) {
             return Some(entry);
         }
-        let foreign = Error::new(ErrorKind::Denied, "asked with a token that is not the grant's");
-        entry.account.record(AuditEvent::Deny, &entry.holder, Some(&foreign));
+        let denied = Error::new(ErrorKind::Denied, "asked with a token that is not the grant's");
+        entry.account.record(AuditEvent::Deny, &entry.holder, Some(&denied));
         None
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Entry>>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn grants(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<GrantState>>> {
+        self.lock_grants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn task(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+    fn lock_task(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
         self.task.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Server {
+impl Drop for EndpointServer {
     fn drop(&mut self) {
-        if let Some(task) = self.task().take() {
+        if let Some(task) = self.lock_task().take() {
             task.abort();
         }
     }
 }
 
 /// Refuses what no SDK on this machine would send: a page in a browser, a proxy, another method.
-async fn guard(State(server): State<Weak<Server>>, request: Request, next: Next) -> Response {
+async fn reject_unexpected_requests(State(server): State<Weak<EndpointServer>>, request: Request, next: Next) -> Response {
     let Some(server) = server.upgrade() else {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, "Stopping", "the endpoint is stopping");
+        return error_response(StatusCode::SERVICE_UNAVAILABLE, "Stopping", "the endpoint is stopping");
     };
     let headers = request.headers();
     if headers.contains_key("x-forwarded-for") {
-        return refuse(StatusCode::BAD_REQUEST, "Forwarded", "forwarded requests are not answered");
+        return error_response(StatusCode::BAD_REQUEST, "Forwarded", "forwarded requests are not answered");
     }
     if headers.get(HOST).and_then(|host| host.to_str().ok()) != Some(server.address.to_string().as_str()) {
-        return refuse(StatusCode::FORBIDDEN, "Forbidden", "the Host header must be the literal address");
+        return error_response(StatusCode::FORBIDDEN, "Forbidden", "the Host header must be the literal address");
     }
     if request.method() != Method::GET {
-        let mut refused = refuse(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "only GET is answered");
+        let mut refused = error_response(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "only GET is answered");
         refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
         return refused;
     }
-    let Ok(_permit) = server.requests.try_acquire() else { return too_many() };
+    let Ok(_permit) = server.requests.try_acquire() else { return too_many_requests_response() };
     next.run(request).await
 }
 
-fn too_many() -> Response {
-    refuse(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "too many requests at a time")
+fn too_many_requests_response() -> Response {
+    error_response(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "too many requests at a time")
 }
 
-async fn credentials(State(server): State<Weak<Server>>, uri: Uri, headers: HeaderMap) -> Response {
+async fn serve_credentials(State(server): State<Weak<EndpointServer>>, uri: Uri, headers: HeaderMap) -> Response {
     let Some(server) = server.upgrade() else {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, "Stopping", "the endpoint is stopping");
+        return error_response(StatusCode::SERVICE_UNAVAILABLE, "Stopping", "the endpoint is stopping");
     };
-    let Some(entry) = server.find(uri.path(), &headers) else {
-        return refuse(StatusCode::FORBIDDEN, "Forbidden", "no such grant");
+    let Some(entry) = server.lookup(uri.path(), &headers) else {
+        return error_response(StatusCode::FORBIDDEN, "Forbidden", "no such grant");
     };
-    let Ok(_permit) = entry.requests.try_acquire() else { return too_many() };
-    match answer::current(&entry, server.clock.now()).await {
+    let Ok(_permit) = entry.requests.try_acquire() else { return too_many_requests_response() };
+    match answer::current_credentials(&entry, server.clock.now()).await {
         Ok(credentials) => {
-            entry.reveal(&credentials);
+            entry.register_secret(&credentials);
             entry.account.record(AuditEvent::Serve, &entry.holder, None);
-            answer::credentials(&credentials, entry.leash, server.clock.now())
+            answer::credentials_response(&credentials, entry.advertised_expiry, server.clock.now())
         }
         Err(error) => {
             entry.account.record(AuditEvent::Deny, &entry.holder, Some(&error));
-            answer::failure(&error)
+            answer::response_from_error(&error)
         }
     }
 }

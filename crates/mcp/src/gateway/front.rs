@@ -14,37 +14,37 @@ use serde_json::{Map, Value};
 
 use valetkey_core::SessionContext;
 
-use super::Parts;
-use super::changes::{ToolChanges, subscribable};
+use super::GatewayInner;
+use super::changes::{ToolChangeNotifier, accepted_filter};
 
 /// The beginning of the instructions; the accounts follow.
 const INSTRUCTIONS: &str = "\
 AWS credentials for this session; every tool runs with them, also tools of servers that were started before. Secrets are \
 never returned: `get_aws_credentials_context` shows the status of an account, without the keys. ";
 
-pub(super) struct Front {
-    parts: Arc<Parts>,
-    envelope: Envelope,
+pub(super) struct GatewayService {
+    inner: Arc<GatewayInner>,
+    protocol: ProtocolHandler,
 }
 
-impl Front {
-    pub(super) fn new(session: &SessionContext, parts: Arc<Parts>) -> Self {
-        let envelope = Envelope {
-            instructions: format!("{INSTRUCTIONS}{}", accounts(session)),
-            changes: ToolChanges::of(parts.host.as_ref()),
+impl GatewayService {
+    pub(super) fn new(session: &SessionContext, inner: Arc<GatewayInner>) -> Self {
+        let protocol = ProtocolHandler {
+            instructions: format!("{INSTRUCTIONS}{}", describe_accounts(session)),
+            change_notifier: ToolChangeNotifier::new(inner.host.as_ref()),
         };
-        Self { parts, envelope }
+        Self { inner, protocol }
     }
 
-    async fn contents(
+    async fn fetch_content(
         &self,
-        asked: Asked,
+        request: ProxiedRequest,
         context: &RequestContext<RoleServer>,
     ) -> Result<Map<String, Value>, ErrorData> {
-        match asked {
-            Asked::List => Ok(Map::from_iter([("tools".to_owned(), Value::Array(self.parts.list().await))])),
-            Asked::Call(params) => {
-                let result = self.parts.call(&params.name, params.arguments, &context.ct).await;
+        match request {
+            ProxiedRequest::List => Ok(Map::from_iter([("tools".to_owned(), Value::Array(self.inner.list_tools().await))])),
+            ProxiedRequest::Call(params) => {
+                let result = self.inner.call_tool(&params.name, params.arguments, &context.ct).await;
                 match result {
                     Some(Value::Object(fields)) => Ok(fields),
                     Some(_) => Err(ErrorData::internal_error("the server's result is not an object", None)),
@@ -56,12 +56,12 @@ impl Front {
 }
 
 /// The two requests whose results are not modelled.
-enum Asked {
+enum ProxiedRequest {
     List,
     Call(Box<CallToolRequestParams>),
 }
 
-impl Service<RoleServer> for Front {
+impl Service<RoleServer> for GatewayService {
     /// rmcp answers with an empty result, having checked the request and fitted the result to the client's protocol;
     /// then the real contents are put in, every field as it came.
     async fn handle_request(
@@ -69,17 +69,17 @@ impl Service<RoleServer> for Front {
         request: <RoleServer as ServiceRole>::PeerReq,
         context: RequestContext<RoleServer>,
     ) -> Result<ServerResult, ErrorData> {
-        self.parts.greeted.store(true, Ordering::Release);
-        let asked = match &request {
-            ClientRequest::ListToolsRequest(_) => Asked::List,
-            ClientRequest::CallToolRequest(request) => Asked::Call(Box::new(request.params.clone())),
-            _ => return self.envelope.handle_request(request, context).await,
+        self.inner.initialized.store(true, Ordering::Release);
+        let proxied = match &request {
+            ClientRequest::ListToolsRequest(_) => ProxiedRequest::List,
+            ClientRequest::CallToolRequest(request) => ProxiedRequest::Call(Box::new(request.params.clone())),
+            _ => return self.protocol.handle_request(request, context).await,
         };
-        let envelope = self.envelope.handle_request(request, context.clone()).await?;
+        let envelope = self.protocol.handle_request(request, context.clone()).await?;
         let Ok(Value::Object(mut result)) = serde_json::to_value(envelope) else {
             return Err(ErrorData::internal_error("the result has no envelope", None));
         };
-        let contents = self.contents(asked, &context).await?;
+        let contents = self.fetch_content(proxied, &context).await?;
         // Only modern clients are told of what type a result is, and that a server asks for more input.
         let is_typed = result.contains_key("resultType");
         result.extend(contents.into_iter().filter(|(key, _)| is_typed || key != "resultType"));
@@ -91,16 +91,16 @@ impl Service<RoleServer> for Front {
         notification: <RoleServer as ServiceRole>::PeerNot,
         context: NotificationContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.envelope.handle_notification(notification, context).await
+        self.protocol.handle_notification(notification, context).await
     }
 
     fn get_info(&self) -> ServerConfig {
-        ServerHandler::get_info(&self.envelope)
+        ServerHandler::get_info(&self.protocol)
     }
 }
 
 /// Which accounts there are, and which of them need credentials from a tool. Names only.
-fn accounts(session: &SessionContext) -> String {
+fn describe_accounts(session: &SessionContext) -> String {
     let described = session.accounts().into_iter().map(|name| {
         let status = session.account(&name).and_then(|account| account.status());
         let has_provider = status.is_ok_and(|status| status.provider.is_some());
@@ -116,12 +116,12 @@ fn accounts(session: &SessionContext) -> String {
 }
 
 /// Responds to everything but the contents.
-struct Envelope {
+struct ProtocolHandler {
     instructions: String,
-    changes: ToolChanges,
+    change_notifier: ToolChangeNotifier,
 }
 
-impl ServerHandler for Envelope {
+impl ServerHandler for ProtocolHandler {
     fn get_info(&self) -> ServerConfig {
         let capabilities = ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build();
         ServerConfig::new(capabilities)
@@ -130,11 +130,11 @@ impl ServerHandler for Envelope {
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
-        subscribable(requested)
+        accepted_filter(requested)
     }
 
     async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
-        self.changes.clone().notify_subscriber(&subscription).await;
+        self.change_notifier.clone().notify_subscriber(&subscription).await;
         Ok(())
     }
 

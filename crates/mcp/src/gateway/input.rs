@@ -1,4 +1,4 @@
-//! `Watched`: the client's stream, whose end is told at once.
+//! `EofNotifier`: the client's stream, whose end is told at once.
 
 use std::io;
 use std::pin::Pin;
@@ -8,18 +8,18 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
 /// A stream, and a token that fires when it ends, fails or is dropped.
-pub(super) struct Watched<R> {
+pub(super) struct EofNotifier<R> {
     stream: R,
     ended: CancellationToken,
 }
 
-impl<R> Watched<R> {
+impl<R> EofNotifier<R> {
     pub(super) fn new(stream: R, ended: CancellationToken) -> Self {
         Self { stream, ended }
     }
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for Watched<R> {
+impl<R: AsyncRead + Unpin> AsyncRead for EofNotifier<R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -39,7 +39,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Watched<R> {
     }
 }
 
-impl<R> Drop for Watched<R> {
+impl<R> Drop for EofNotifier<R> {
     fn drop(&mut self) {
         self.ended.cancel();
     }

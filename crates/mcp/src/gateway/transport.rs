@@ -13,20 +13,20 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::FramedRead;
 
-use crate::json::{JsonLines, Line, Outbox, Unreadable};
+use crate::json::{JsonLineDecoder, Line, BoundedLineWriter, UnreadableMessage};
 
 /// Requests of one client that may be in progress at once.
 const MAX_IN_FLIGHT: usize = 256;
 
-type Reply = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+type PendingReply = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
 /// Reads on only while the client reads its responses: what it does not read does not fill memory.
 pub(super) struct ClientTransport<R, W> {
-    lines: FramedRead<R, JsonLines>,
-    outbox: Outbox<W>,
+    lines: FramedRead<R, JsonLineDecoder>,
+    writer: BoundedLineWriter<W>,
     in_flight: HashSet<RequestId>,
     /// A reply of the transport's own that is being written. Kept here, since `receive` may be dropped meanwhile.
-    replying: Option<Reply>,
+    pending_reply: Option<PendingReply>,
 }
 
 impl<R, W> ClientTransport<R, W>
@@ -36,38 +36,38 @@ where
 {
     pub(super) fn new(input: R, output: W) -> Self {
         Self {
-            lines: FramedRead::new(input, JsonLines::default()),
-            outbox: Outbox::new(output),
+            lines: FramedRead::new(input, JsonLineDecoder::default()),
+            writer: BoundedLineWriter::new(output),
             in_flight: HashSet::new(),
-            replying: None,
+            pending_reply: None,
         }
     }
 
     /// The message of a line; what is refused here is replied to at once.
-    fn accept(&mut self, line: Line) -> Option<RxJsonRpcMessage<RoleServer>> {
+    fn decode_line(&mut self, line: Line) -> Option<RxJsonRpcMessage<RoleServer>> {
         let message = match line {
             Line::Message(message) => message,
             Line::Unreadable(unreadable) => {
-                self.refuse_unreadable(unreadable);
+                self.reply_unreadable(unreadable);
                 return None;
             }
         };
         let id = message.get("id").filter(|_| message.get("method").is_some()).cloned();
         match serde_json::from_value::<RxJsonRpcMessage<RoleServer>>(message) {
-            Ok(message) => self.admit(message),
+            Ok(message) => self.track_request(message),
             Err(_) => {
                 let id = id.and_then(request_id)?;
-                self.refuse(Some(id), ErrorCode::INVALID_REQUEST, "the request is malformed".to_owned());
+                self.reply_error(Some(id), ErrorCode::INVALID_REQUEST, "the request is malformed".to_owned());
                 None
             }
         }
     }
 
-    fn admit(&mut self, message: RxJsonRpcMessage<RoleServer>) -> Option<RxJsonRpcMessage<RoleServer>> {
+    fn track_request(&mut self, message: RxJsonRpcMessage<RoleServer>) -> Option<RxJsonRpcMessage<RoleServer>> {
         match &message {
             JsonRpcMessage::Request(request) if self.in_flight.len() >= MAX_IN_FLIGHT => {
                 let busy = format!("{MAX_IN_FLIGHT} requests are in progress; wait for one to end");
-                self.refuse(Some(request.id.clone()), ErrorCode::INTERNAL_ERROR, busy);
+                self.reply_error(Some(request.id.clone()), ErrorCode::INTERNAL_ERROR, busy);
                 return None;
             }
             JsonRpcMessage::Request(request) => {
@@ -86,19 +86,19 @@ where
 
     /// The id of a request in progress is not taken from it by a request that cannot be read: it is found where brackets do
     /// not match, and stands for something else there.
-    fn refuse_unreadable(&mut self, Unreadable { id, is_request, reason }: Unreadable) {
+    fn reply_unreadable(&mut self, UnreadableMessage { id, is_request, reason }: UnreadableMessage) {
         if is_request {
             let id = id.and_then(request_id).filter(|id| !self.in_flight.contains(id));
             let lost = if id.is_none() { ", and has lost its id" } else { "" };
-            self.refuse(id, ErrorCode::PARSE_ERROR, format!("the request {reason}{lost}"));
+            self.reply_error(id, ErrorCode::PARSE_ERROR, format!("the request {reason}{lost}"));
         }
     }
 
     /// The error has no id where that of the request cannot be read.
-    fn refuse(&mut self, id: Option<RequestId>, code: ErrorCode, message: String) {
+    fn reply_error(&mut self, id: Option<RequestId>, code: ErrorCode, message: String) {
         let error: TxJsonRpcMessage<RoleServer> =
             JsonRpcMessage::error(ErrorData::new(code, message, None), id);
-        self.replying = Some(Box::pin(self.outbox.send(&error)));
+        self.pending_reply = Some(Box::pin(self.writer.send(&error)));
     }
 }
 
@@ -126,25 +126,25 @@ where
             }
             _ => {}
         }
-        self.outbox.send(&message)
+        self.writer.send(&message)
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         loop {
-            if let Some(replying) = &mut self.replying {
+            if let Some(replying) = &mut self.pending_reply {
                 replying.await.ok()?;
-                self.replying = None;
+                self.pending_reply = None;
             }
-            self.outbox.drained().await;
+            self.writer.wait_not_full().await;
             let line = self.lines.next().await?.ok()?;
-            if let Some(message) = self.accept(line) {
+            if let Some(message) = self.decode_line(line) {
                 return Some(message);
             }
         }
     }
 
     async fn close(&mut self) -> Result<(), Self::Error> {
-        self.outbox.close().await;
+        self.writer.close().await;
         Ok(())
     }
 }

@@ -7,26 +7,26 @@ use std::time::Duration;
 use tokio::sync::watch;
 use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionPolicy};
 
-use super::crews::{Crews, Limits};
-use super::launch::Recipe;
-use super::name::Prefixes;
+use super::crews::{NarrowedServerPool, NarrowedLimits};
+use super::launch::SpawnConfig;
+use super::name::NamePrefixes;
 use super::policies::ToolPolicies;
-use super::server::{Patience, Server};
-use super::{McpHost, lend};
-use crate::child::{HostEnvironment, Launcher, SessionHome};
-use crate::config::{ConfigFault, McpConfig};
-use crate::endpoint::Leash;
+use super::server::{Timeouts, Server};
+use super::{McpHost, session_account};
+use crate::child::{HostEnvironment, Launcher, SessionDir};
+use crate::config::{ConfigError, McpConfig};
+use crate::endpoint::AdvertisedExpiry;
 use crate::{CredentialEndpoint, Redactor};
 
-const START_PATIENCE: Duration = Duration::from_secs(60);
+const DEFAULT_START_TIMEOUT: Duration = Duration::from_secs(60);
 /// What a person waits for a list of tools.
-const LIST_BUDGET: Duration = Duration::from_secs(5);
-const LIST_PATIENCE: Duration = Duration::from_secs(30);
+const DEFAULT_LIST_BUDGET: Duration = Duration::from_secs(5);
+const DEFAULT_LIST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Tools that wait for a deployment take long; one that is never answered must not stay for ever.
-const CALL_PATIENCE: Duration = Duration::from_secs(60 * 60);
+const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// Long enough for a model to think between two calls.
-const NARROWED_IDLE: Duration = Duration::from_secs(10 * 60);
-const NARROWED_LIMIT: usize = 16;
+const DEFAULT_NARROWED_IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+const DEFAULT_MAX_NARROWED_SESSIONS: usize = 16;
 
 /// Describes a host; made by [`McpHost::builder`].
 #[must_use]
@@ -37,11 +37,11 @@ pub struct McpHostBuilder {
     environment: HostEnvironment,
     launcher: Option<Launcher>,
     endpoint: Option<CredentialEndpoint>,
-    leash: Leash,
-    start_patience: Duration,
+    leash: AdvertisedExpiry,
+    start_timeout: Duration,
     list_budget: Duration,
-    patience: Patience,
-    narrowed: Limits,
+    timeouts: Timeouts,
+    narrowed_limits: NarrowedLimits,
 }
 
 impl McpHostBuilder {
@@ -53,11 +53,11 @@ impl McpHostBuilder {
             environment: HostEnvironment::default(),
             launcher: None,
             endpoint: None,
-            leash: Leash::default(),
-            start_patience: START_PATIENCE,
-            list_budget: LIST_BUDGET,
-            patience: Patience { list: LIST_PATIENCE, call: CALL_PATIENCE },
-            narrowed: Limits { most: NARROWED_LIMIT, idle: NARROWED_IDLE },
+            leash: AdvertisedExpiry::default(),
+            start_timeout: DEFAULT_START_TIMEOUT,
+            list_budget: DEFAULT_LIST_BUDGET,
+            timeouts: Timeouts { list: DEFAULT_LIST_TIMEOUT, call: DEFAULT_CALL_TIMEOUT },
+            narrowed_limits: NarrowedLimits { max_sessions: DEFAULT_MAX_NARROWED_SESSIONS, idle_timeout: DEFAULT_NARROWED_IDLE_TIMEOUT },
         }
     }
 
@@ -80,8 +80,8 @@ impl McpHostBuilder {
     }
 
     /// How long children are told that credentials live.
-    pub fn leash(mut self, leash: Leash) -> Self {
-        self.leash = leash;
+    pub fn advertised_expiry(mut self, advertised_expiry: AdvertisedExpiry) -> Self {
+        self.leash = advertised_expiry;
         self
     }
 
@@ -96,26 +96,26 @@ impl McpHostBuilder {
         tool: impl Into<String>,
         policy: SessionPolicy,
     ) -> Self {
-        self.policies.put(server.into(), tool.into(), policy);
+        self.policies.insert(server.into(), tool.into(), policy);
         self
     }
 
     /// For how many narrowed sessions servers may run at once, each with processes of its own; 16 unless said. Beyond
     /// that, the one that was not called for longest makes room, and a call is refused while all of them are busy.
-    pub fn narrowed_limit(mut self, sessions: usize) -> Self {
-        self.narrowed.most = sessions;
+    pub fn max_narrowed_sessions(mut self, sessions: usize) -> Self {
+        self.narrowed_limits.max_sessions = sessions;
         self
     }
 
     /// After how long without a call the servers of a narrowed session are stopped; ten minutes unless said.
-    pub fn narrowed_idle(mut self, idle: Duration) -> Self {
-        self.narrowed.idle = idle;
+    pub fn narrowed_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.narrowed_limits.idle_timeout = timeout;
         self
     }
 
     /// How long a server may take to answer its first message; a minute unless said.
-    pub fn start_patience(mut self, patience: Duration) -> Self {
-        self.start_patience = patience;
+    pub fn start_timeout(mut self, patience: Duration) -> Self {
+        self.start_timeout = patience;
         self
     }
 
@@ -127,14 +127,14 @@ impl McpHostBuilder {
     }
 
     /// How long a server may take to list its tools (default: 30 s).
-    pub fn list_patience(mut self, patience: Duration) -> Self {
-        self.patience.list = patience;
+    pub fn list_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.list = timeout;
         self
     }
 
     /// How long a server may take to answer a call; an hour unless said. Then the call is taken back, and fails.
-    pub fn call_patience(mut self, patience: Duration) -> Self {
-        self.patience.call = patience;
+    pub fn call_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.call = timeout;
         self
     }
 
@@ -144,63 +144,63 @@ impl McpHostBuilder {
     /// `Invalid` when a tool policy is about a server that is not configured, or that is given no credentials; `Internal`
     /// when no port or folder can be had on this machine.
     pub async fn start(self) -> Result<McpHost> {
-        self.policies.check(&self.config)?;
-        let fault = |what: &'static str| {
+        self.policies.validate(&self.config)?;
+        let internal_error = |what: &'static str| {
             move |error: io::Error| Error::new(ErrorKind::Internal, what).with_source(error)
         };
         let shared_endpoint = self.endpoint.is_some();
         let endpoint = match self.endpoint {
             Some(endpoint) => endpoint,
             None => {
-                CredentialEndpoint::start().await.map_err(fault("the credential endpoint cannot listen"))?
+                CredentialEndpoint::start().await.map_err(internal_error("the credential endpoint cannot listen"))?
             }
         };
         let region = self.session.resolved_region(self.session.default_account());
-        let home = SessionHome::create(Some(&region))
+        let session_dir = SessionDir::create(Some(&region))
             .and_then(|home| home.with_configuration(&self.environment))
-            .map_err(fault("the session's own folder cannot be made"))?;
+            .map_err(internal_error("the session's own folder cannot be made"))?;
         // In the background: what a killed process has left may be large.
-        tokio::task::spawn_blocking(SessionHome::remove_abandoned);
+        tokio::task::spawn_blocking(SessionDir::remove_abandoned);
         let redactor = Arc::new(Redactor::with_clock(self.session.clock()));
         self.session.observe(&redactor);
-        self.environment.secrets().for_each(|secret| redactor.learn_secret(secret));
-        let tools_changes = watch::Sender::new(0);
-        let recipe = Arc::new(Recipe {
-            session: self.session.id(),
+        self.environment.secrets().for_each(|secret| redactor.add_secret(secret));
+        let change_counter = watch::Sender::new(0);
+        let spawn_config = Arc::new(SpawnConfig {
+            driver: self.session.id(),
             environment: self.environment,
             launcher: self.launcher,
             endpoint: endpoint.clone(),
-            leash: self.leash,
-            home,
-            patience: self.start_patience,
+            advertised_expiry: self.leash,
+            session_dir,
+            start_timeout: self.start_timeout,
             redactor: Arc::clone(&redactor),
-            tools_changes: tools_changes.clone(),
+            change_counter: change_counter.clone(),
         });
-        let prefixes = Prefixes::new(self.config.servers.keys().map(String::as_str));
-        let mut config_faults = self.config.faults;
+        let prefixes = NamePrefixes::new(self.config.servers.keys().map(String::as_str));
+        let mut config_errors = self.config.faults;
         let mut servers = Vec::new();
         for (name, config) in self.config.servers {
-            match lend(&self.session, config.account.as_ref()) {
+            match session_account(&self.session, config.account.as_ref()) {
                 Ok(account) => {
-                    let recipe = Arc::clone(&recipe);
-                    servers.push(Server::supervise(name, config, account, recipe, self.patience));
+                    let spawn_config = Arc::clone(&spawn_config);
+                    servers.push(Server::supervise(name, config, account, spawn_config, self.timeouts));
                 }
-                Err(error) => config_faults.push(ConfigFault { server: name, error }),
+                Err(error) => config_errors.push(ConfigError { server: name, error }),
             }
         }
         Ok(McpHost {
-            session: self.session.id(),
+            session_id: self.session.id(),
             servers,
-            crews: Arc::new(Crews::new(recipe, self.narrowed)),
+            narrowed_pool: Arc::new(NarrowedServerPool::new(spawn_config, self.narrowed_limits)),
             policies: self.policies,
             prefixes,
-            config_faults,
+            config_faults: config_errors,
             redactor,
-            names: Mutex::default(),
+            routes: Mutex::default(),
             list_budget: self.list_budget,
-            tools_changes,
-            warmer: tokio::spawn(self.session.keep_warm()),
-            endpoint: (!shared_endpoint).then_some(endpoint),
+            change_counter,
+            refresher: tokio::spawn(self.session.keep_warm()),
+            owned_endpoint: (!shared_endpoint).then_some(endpoint),
         })
     }
 }

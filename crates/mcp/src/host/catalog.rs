@@ -1,18 +1,18 @@
-//! `Catalog`: what all servers of a session offer, under names that are unique and fit every client.
+//! `ToolCatalog`: what all servers of a session offer, under names that are unique and fit every client.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 use valetkey_core::{Error, ErrorKind, Result};
 
-use super::definition::check;
-use super::name::{Prefixes, hashed};
-use super::server::Listed;
+use super::definition::normalize_definition;
+use super::name::{NamePrefixes, hashed_name};
+use super::server::ToolList;
 
 /// The tools of every server that responded, and the faults of those that did not.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
-pub struct Catalog {
+pub struct ToolCatalog {
     /// The tools, in the order of their servers.
     pub tools: Vec<ProxiedTool>,
     /// What is wrong with servers, and names that two tools claim.
@@ -50,17 +50,17 @@ impl ServerFault {
     }
 }
 
-impl Catalog {
+impl ToolCatalog {
     /// Collects what servers list. A definition that no client accepts costs that tool alone.
     pub(super) fn collect<'a>(
-        prefixes: &Prefixes,
-        listed: impl IntoIterator<Item = (&'a str, Result<Listed>)>,
+        prefixes: &NamePrefixes,
+        listed: impl IntoIterator<Item = (&'a str, Result<ToolList>)>,
     ) -> Self {
         let mut catalog = Self::default();
         for (server, tools) in listed {
             match tools {
-                Ok(Listed { tools, incomplete }) => {
-                    catalog.add(prefixes, server, tools);
+                Ok(ToolList { tools, incomplete }) => {
+                    catalog.add_server(prefixes, server, tools);
                     catalog.faults.extend(incomplete.map(|error| ServerFault::new(server, error)));
                 }
                 Err(error) => catalog.faults.push(ServerFault::new(server, error)),
@@ -71,20 +71,20 @@ impl Catalog {
     }
 
     /// If a server lists a tool twice, the first counts.
-    fn add(&mut self, prefixes: &Prefixes, server: &str, tools: Vec<Value>) {
-        let (mut names, mut left_out) = (HashSet::new(), Vec::new());
+    fn add_server(&mut self, prefixes: &NamePrefixes, server: &str, tools: Vec<Value>) {
+        let (mut names, mut skipped) = (HashSet::new(), Vec::new());
         for (index, definition) in tools.into_iter().enumerate() {
-            match check(definition) {
+            match normalize_definition(definition) {
                 Ok((tool, definition)) if names.insert(tool.clone()) => {
                     let name = prefixes.name(server, &tool);
                     self.tools.push(ProxiedTool::new(name, server, tool, definition));
                 }
-                Ok((tool, _)) => left_out.push(format!("the tool `{tool}` is listed twice")),
-                Err(reason) => left_out.push(format!("the tool at position {} {reason}", index + 1)),
+                Ok((tool, _)) => skipped.push(format!("the tool `{tool}` is listed twice")),
+                Err(reason) => skipped.push(format!("the tool at position {} {reason}", index + 1)),
             }
         }
-        if let Some(first) = left_out.first() {
-            let others = left_out.len() - 1;
+        if let Some(first) = skipped.first() {
+            let others = skipped.len() - 1;
             let more =
                 if others == 0 { String::new() } else { format!("; so do {others} more of its tools") };
             let error = Error::new(ErrorKind::Invalid, format!("{first}, and was left out{more}"))
@@ -130,11 +130,11 @@ impl Catalog {
         }
         let mut index = 0..;
         self.tools.retain(|_| !index.next().is_some_and(|index| removed.contains(&index)));
-        self.faults.extend(losers.into_iter().map(|(server, name)| collision(server, &name)));
+        self.faults.extend(losers.into_iter().map(|(server, name)| collision_error(server, &name)));
     }
 }
 
-fn collision(server: String, name: &str) -> ServerFault {
+fn collision_error(server: String, name: &str) -> ServerFault {
     let message = format!("the tool name `{name}` is claimed by more than one tool");
     let error = Error::new(ErrorKind::Invalid, message)
         .with_next_step("call the tools by the names that are listed, or rename a server");
@@ -143,13 +143,13 @@ fn collision(server: String, name: &str) -> ServerFault {
 
 impl ProxiedTool {
     fn new(name: String, server: &str, tool: String, definition: Value) -> Self {
-        let mut proxied = Self { name: String::new(), server: server.to_owned(), tool, definition };
-        proxied.rename(name);
-        proxied
+        let mut tool = Self { name: String::new(), server: server.to_owned(), tool, definition };
+        tool.rename(name);
+        tool
     }
 
     fn hashed_name(&self) -> String {
-        hashed(&self.server, &self.tool)
+        hashed_name(&self.server, &self.tool)
     }
 
     fn rename(&mut self, name: String) {
@@ -165,31 +165,31 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn collect<const N: usize>(listed: [(&str, Result<Vec<Value>>); N]) -> Catalog {
-        let prefixes = Prefixes::new(listed.iter().map(|(server, _)| *server));
-        let whole = |tools| Listed { tools, incomplete: None };
-        Catalog::collect(&prefixes, listed.map(|(server, tools)| (server, tools.map(whole))))
+    fn collect_catalog<const N: usize>(listed: [(&str, Result<Vec<Value>>); N]) -> ToolCatalog {
+        let prefixes = NamePrefixes::new(listed.iter().map(|(server, _)| *server));
+        let whole = |tools| ToolList { tools, incomplete: None };
+        ToolCatalog::collect(&prefixes, listed.map(|(server, tools)| (server, tools.map(whole))))
     }
 
     #[test]
-    fn catalog_with_an_incomplete_list_keeps_what_was_read() {
+    fn catalog_incomplete_list_keeps_read_tools() {
         let incomplete = Some(Error::new(ErrorKind::Invalid, "the list has no end"));
-        let listed = Listed { tools: vec![json!({"name": "t"})], incomplete };
-        let catalog = Catalog::collect(&Prefixes::default(), [("s", Ok(listed))]);
+        let listed = ToolList { tools: vec![json!({"name": "t"})], incomplete };
+        let catalog = ToolCatalog::collect(&NamePrefixes::default(), [("s", Ok(listed))]);
         assert_eq!((catalog.tools[0].name.as_str(), catalog.faults.len()), ("s__t", 1));
     }
 
     #[test]
-    fn catalog_keeps_every_field_but_the_name() {
+    fn catalog_definition_keeps_all_fields_except_name() {
         let tool = json!({"name": "list", "inputSchema": {"type": "object"}, "x-unknown": [1]});
         let expected = json!({"name": "s3__list", "inputSchema": {"type": "object"}, "x-unknown": [1]});
-        assert_eq!(collect([("s3", Ok(vec![tool]))]).tools[0].definition, expected);
+        assert_eq!(collect_catalog([("s3", Ok(vec![tool]))]).tools[0].definition, expected);
     }
 
     #[test]
-    fn catalog_with_malformed_tools_keeps_the_others() {
+    fn catalog_malformed_tool_keeps_other_tools() {
         let tools = vec![json!(7), json!({"name": "a"}), json!({"inputSchema": {}}), json!({"name": "b"})];
-        let catalog = collect([("s", Ok(tools)), ("other", Ok(vec![json!({"name": "c"})]))]);
+        let catalog = collect_catalog([("s", Ok(tools)), ("other", Ok(vec![json!({"name": "c"})]))]);
         let names: Vec<_> = catalog.tools.iter().map(|tool| tool.name.as_str()).collect();
         assert_eq!(names, ["s__a", "s__b", "other__c"]);
         assert_eq!(catalog.faults.len(), 1);
@@ -198,19 +198,19 @@ mod tests {
     }
 
     #[test]
-    fn catalog_with_a_collision_renames_and_reports_both() {
+    fn catalog_name_collision_renames_and_reports_both() {
         let catalog =
-            collect([("a", Ok(vec![json!({"name": "b__c"})])), ("a__b", Ok(vec![json!({"name": "c"})]))]);
+            collect_catalog([("a", Ok(vec![json!({"name": "b__c"})])), ("a__b", Ok(vec![json!({"name": "c"})]))]);
         assert_ne!(catalog.tools[0].name, catalog.tools[1].name);
         let owners: Vec<_> = catalog.faults.iter().map(|fault| fault.server.as_str()).collect();
         assert_eq!(owners, ["a", "a__b"]);
     }
 
     #[test]
-    fn catalog_with_a_foreseen_hash_leaves_it_to_its_owner() {
-        let foreseen = hashed("a", "b__c");
+    fn catalog_claimed_hashed_name_stays_with_its_owner() {
+        let foreseen = hashed_name("a", "b__c");
         let crafted = foreseen.strip_prefix("a__b__").unwrap();
-        let catalog = collect([
+        let catalog = collect_catalog([
             ("a", Ok(vec![json!({"name": "b__c"})])),
             ("a__b", Ok(vec![json!({"name": "c"}), json!({"name": crafted})])),
         ]);
@@ -222,23 +222,23 @@ mod tests {
 
     /// Each tool of `a__b` claims the name that the tool before it moves to: a quadratic search takes minutes for this.
     #[test]
-    fn catalog_with_chained_collisions_is_linear() {
+    fn catalog_chained_collisions_resolve_in_linear_time() {
         let mut tools = vec![json!({"name": "c"})];
         let mut name = "c".to_owned();
         for _ in 0..20_000 {
-            name = hashed("a__b", &name).strip_prefix("a__b__").unwrap().to_owned();
+            name = hashed_name("a__b", &name).strip_prefix("a__b__").unwrap().to_owned();
             tools.push(json!({"name": name}));
         }
         let count = tools.len() + 1;
-        let catalog = collect([("a", Ok(vec![json!({"name": "b__c"})])), ("a__b", Ok(tools))]);
+        let catalog = collect_catalog([("a", Ok(vec![json!({"name": "b__c"})])), ("a__b", Ok(tools))]);
         let names: HashSet<_> = catalog.tools.iter().map(|tool| &tool.name).collect();
         assert_eq!((names.len(), catalog.tools.len()), (count, count));
     }
 
     #[test]
-    fn catalog_with_a_broken_server_keeps_the_others() {
+    fn catalog_failed_server_keeps_other_servers() {
         let broken = Err(Error::new(ErrorKind::Unavailable, "down"));
-        let catalog = collect([("a", broken), ("b", Ok(vec![json!({"name": "t"})]))]);
+        let catalog = collect_catalog([("a", broken), ("b", Ok(vec![json!({"name": "t"})]))]);
         assert_eq!((catalog.tools.len(), catalog.faults.len()), (1, 1));
     }
 }

@@ -1,4 +1,4 @@
-//! `Crew`: the servers that run for one narrowed session. They share its credentials and a home, and nothing with others.
+//! `ServerGroup`: the servers that run for one narrowed session. They share its credentials and a home, and nothing with others.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -11,83 +11,83 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{Error, ErrorKind, Result, SessionAccount, SessionContext};
 
-use super::launch::Recipe;
+use super::launch::SpawnConfig;
 use super::server::Server;
 
-type Servers = BTreeMap<String, Arc<Server>>;
+type ServersByName = BTreeMap<String, Arc<Server>>;
 
-pub(super) struct Crew {
+pub(super) struct ServerGroup {
     /// The session that was made for this crew, which so keeps it open. One that was handed in is its owner's to keep.
     narrowed: Option<SessionContext>,
     /// Of the session, whosever it is; tells its end.
     account: SessionAccount,
-    recipe: Arc<Recipe>,
+    spawn_config: Arc<SpawnConfig>,
     /// Those that were called, by name; none once it was stopped.
-    servers: Mutex<Option<Servers>>,
-    under_way: watch::Sender<usize>,
+    servers: Mutex<Option<ServersByName>>,
+    active_calls: watch::Sender<usize>,
     /// Fires when another takes its place.
-    pub(super) relieved: CancellationToken,
+    pub(super) evicted: CancellationToken,
 }
 
-impl Crew {
+impl ServerGroup {
     pub(super) fn new(
         narrowed: Option<SessionContext>,
         account: SessionAccount,
-        recipe: Arc<Recipe>,
+        spawn_config: Arc<SpawnConfig>,
     ) -> Self {
         Self {
             narrowed,
             account,
-            recipe,
-            servers: Mutex::new(Some(Servers::new())),
-            under_way: watch::Sender::new(0),
-            relieved: CancellationToken::new(),
+            spawn_config,
+            servers: Mutex::new(Some(ServersByName::new())),
+            active_calls: watch::Sender::new(0),
+            evicted: CancellationToken::new(),
         }
     }
 
     /// Counts a call in.
-    pub(super) fn begin(self: &Arc<Self>) -> OnDuty {
-        self.under_way.send_modify(|count| *count += 1);
-        OnDuty(Arc::clone(self))
+    pub(super) fn lease(self: &Arc<Self>) -> GroupLease {
+        self.active_calls.send_modify(|count| *count += 1);
+        GroupLease(Arc::clone(self))
     }
 
     pub(super) fn is_busy(&self) -> bool {
-        *self.under_way.borrow() > 0
+        *self.active_calls.borrow() > 0
     }
 
     /// Whether the session has ended.
-    pub(super) fn is_over(&self) -> bool {
+    pub(super) fn is_expired(&self) -> bool {
         self.account.is_closed()
     }
 
     /// The crew's own `model`, which acts in `account` unless the crew has a session of its own.
-    fn server(&self, model: &Server, account: &SessionAccount) -> Result<Arc<Server>> {
+    fn get_or_create_server(&self, model: &Server, account: &SessionAccount) -> Result<Arc<Server>> {
         let account = match &self.narrowed {
             Some(narrowed) => narrowed.account(narrowed.default_account())?,
             None => account.clone(),
         };
         let stopped = || Error::new(ErrorKind::Unavailable, "the server was stopped");
-        let mut servers = self.servers();
+        let mut servers = self.lock_servers();
         let servers = servers.as_mut().ok_or_else(stopped)?;
-        let made = || Arc::new(model.beside(account, Arc::clone(&self.recipe)));
-        Ok(Arc::clone(servers.entry(model.name().to_owned()).or_insert_with(made)))
+        let create = || Arc::new(model.clone_for(account, Arc::clone(&self.spawn_config)));
+        Ok(Arc::clone(servers.entry(model.name().to_owned()).or_insert_with(create)))
     }
 
-    pub(super) fn all(&self) -> Vec<Arc<Server>> {
-        self.servers().iter().flat_map(Servers::values).cloned().collect()
+    pub(super) fn all_servers(&self) -> Vec<Arc<Server>> {
+        self.lock_servers().iter().flat_map(ServersByName::values).cloned().collect()
     }
 
     /// Waits until no call is under way. Cancel safe.
-    pub(super) async fn idle(&self) {
-        let mut under_way = self.under_way.subscribe();
+    pub(super) async fn wait_idle(&self) {
+        let mut under_way = self.active_calls.subscribe();
         // The sender lives as long as `self`, so this ends by becoming idle.
         let _idle = under_way.wait_for(|count| *count == 0).await;
     }
 
     /// Waits until the session has ended, or nothing was called for `time`. Cancel safe.
-    pub(super) async fn out_of_use(&self, time: Duration) {
+    pub(super) async fn wait_unused(&self, time: Duration) {
         let unused = async {
-            let mut under_way = self.under_way.subscribe();
+            let mut under_way = self.active_calls.subscribe();
             while under_way.wait_for(|count| *count == 0).await.is_ok() {
                 if timeout(time, under_way.changed()).await.is_err() {
                     break;
@@ -96,57 +96,57 @@ impl Crew {
         };
         tokio::select! {
             () = unused => {}
-            () = ended(&self.account) => {}
-            () = self.relieved.cancelled() => {}
+            () = wait_ended(&self.account) => {}
+            () = self.evicted.cancelled() => {}
         }
     }
 
     /// Stops the servers, waits until they are gone, and removes their folder.
     pub(super) async fn stop(&self) {
-        let servers = self.servers().take().unwrap_or_default();
+        let servers = self.lock_servers().take().unwrap_or_default();
         join_all(servers.values().map(|server| server.stop())).await;
-        self.recipe.remove_home().await;
+        self.spawn_config.remove_session_dir().await;
     }
 
-    fn servers(&self) -> MutexGuard<'_, Option<Servers>> {
+    fn lock_servers(&self) -> MutexGuard<'_, Option<ServersByName>> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn ended(account: &SessionAccount) {
+async fn wait_ended(account: &SessionAccount) {
     if let Ok(mut rotations) = account.rotations() {
         while rotations.changed().await.is_some() {}
     }
 }
 
 /// A crew with a call under way: it is not stopped meanwhile, unless its session ends.
-pub(super) struct OnDuty(Arc<Crew>);
+pub(super) struct GroupLease(Arc<ServerGroup>);
 
-impl OnDuty {
-    pub(super) fn crew(&self) -> &Arc<Crew> {
+impl GroupLease {
+    pub(super) fn group(&self) -> &Arc<ServerGroup> {
         &self.0
     }
 
     /// The crew's own `model`, for this call.
-    pub(super) fn server(self, model: &Server, account: &SessionAccount) -> Result<OnCall> {
-        let server = self.0.server(model, account)?;
-        Ok(OnCall { server, _duty: self })
+    pub(super) fn server(self, model: &Server, account: &SessionAccount) -> Result<ServerLease> {
+        let server = self.0.get_or_create_server(model, account)?;
+        Ok(ServerLease { server, _duty: self })
     }
 }
 
-impl Drop for OnDuty {
+impl Drop for GroupLease {
     fn drop(&mut self) {
-        self.0.under_way.send_modify(|count| *count -= 1);
+        self.0.active_calls.send_modify(|count| *count -= 1);
     }
 }
 
 /// A server of a crew, for one call.
-pub(super) struct OnCall {
+pub(super) struct ServerLease {
     server: Arc<Server>,
-    _duty: OnDuty,
+    _duty: GroupLease,
 }
 
-impl Deref for OnCall {
+impl Deref for ServerLease {
     type Target = Server;
 
     fn deref(&self) -> &Server {

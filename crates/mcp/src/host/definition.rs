@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// The longest name of a tool.
-const MAX_NAME: usize = 256;
+const MAX_TOOL_NAME_LEN: usize = 256;
 
 /// A definition that every client accepts, and the tool's own name.
 ///
@@ -12,25 +12,25 @@ const MAX_NAME: usize = 256;
 ///
 /// # Errors
 /// The field that cannot be mended; the tool is left out.
-pub(super) fn check(definition: Value) -> Result<(String, Value), &'static str> {
+pub(super) fn normalize_definition(definition: Value) -> Result<(String, Value), &'static str> {
     let Value::Object(mut fields) = definition else { return Err("is not an object") };
     let name = fields.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
     let name = name.ok_or("has no `name`")?.to_owned();
-    if name.chars().count() > MAX_NAME {
+    if name.chars().count() > MAX_TOOL_NAME_LEN {
         return Err("has a `name` of more than 256 characters");
     }
     let input = fields.remove("inputSchema").filter(|schema| !schema.is_null());
-    let input = check_schema(input.unwrap_or_else(|| json!({})));
+    let input = normalize_object_schema(input.unwrap_or_else(|| json!({})));
     fields.insert("inputSchema".to_owned(), input.ok_or("has an `inputSchema` that describes no object")?);
-    if let Some(output) = fields.remove("outputSchema").and_then(check_schema) {
+    if let Some(output) = fields.remove("outputSchema").and_then(normalize_object_schema) {
         fields.insert("outputSchema".to_owned(), output);
     }
-    mend_optional(&mut fields);
+    remove_invalid_optional_fields(&mut fields);
     Ok((name, Value::Object(fields)))
 }
 
 /// The schema of an object; `None` for any other.
-fn check_schema(schema: Value) -> Option<Value> {
+fn normalize_object_schema(schema: Value) -> Option<Value> {
     let Value::Object(mut fields) = schema else { return None };
     match fields.get("type") {
         None | Some(Value::Null) => {}
@@ -40,7 +40,7 @@ fn check_schema(schema: Value) -> Option<Value> {
     }
     fields.insert("type".to_owned(), json!("object"));
     for field in ["required", "properties"] {
-        keep_if(&mut fields, field, |value| !value.is_null());
+        remove_unless(&mut fields, field, |value| !value.is_null());
     }
     let is_text_list = |value: &Value| value.as_array().is_some_and(|list| list.iter().all(Value::is_string));
     if !fields.get("required").is_none_or(is_text_list) {
@@ -48,14 +48,14 @@ fn check_schema(schema: Value) -> Option<Value> {
     }
     match fields.get_mut("properties") {
         None => {}
-        Some(Value::Object(properties)) => mend_properties(properties)?,
+        Some(Value::Object(properties)) => normalize_properties(properties)?,
         Some(_) => return None,
     }
     Some(Value::Object(fields))
 }
 
 /// `true` and `null` allow anything, which clients want written as an object. `None` for what is no schema.
-fn mend_properties(properties: &mut Map<String, Value>) -> Option<()> {
+fn normalize_properties(properties: &mut Map<String, Value>) -> Option<()> {
     for property in properties.values_mut() {
         match property {
             Value::Object(_) => {}
@@ -68,18 +68,18 @@ fn mend_properties(properties: &mut Map<String, Value>) -> Option<()> {
 }
 
 /// Leaves out optional fields of a wrong type, which say nothing.
-fn mend_optional(fields: &mut Map<String, Value>) {
+fn remove_invalid_optional_fields(fields: &mut Map<String, Value>) {
     for field in ["title", "description"] {
-        keep_if(fields, field, Value::is_string);
+        remove_unless(fields, field, Value::is_string);
     }
     for field in ["annotations", "_meta", "execution"] {
-        keep_if(fields, field, Value::is_object);
+        remove_unless(fields, field, Value::is_object);
     }
-    keep_if(fields, "icons", |icons| icons.as_array().is_some_and(|icons| icons.iter().all(is_icon)));
+    remove_unless(fields, "icons", |icons| icons.as_array().is_some_and(|icons| icons.iter().all(is_icon)));
     if let Some(Value::Object(annotations)) = fields.get_mut("annotations") {
-        keep_if(annotations, "title", Value::is_string);
+        remove_unless(annotations, "title", Value::is_string);
         for hint in ["readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"] {
-            keep_if(annotations, hint, Value::is_boolean);
+            remove_unless(annotations, hint, Value::is_boolean);
         }
     }
 }
@@ -89,7 +89,7 @@ fn is_icon(icon: &Value) -> bool {
 }
 
 /// Removes a field unless it `is_valid`. The order of the others stays.
-fn keep_if(fields: &mut Map<String, Value>, field: &str, is_valid: impl Fn(&Value) -> bool) {
+fn remove_unless(fields: &mut Map<String, Value>, field: &str, is_valid: impl Fn(&Value) -> bool) {
     if fields.get(field).is_some_and(|value| !is_valid(value)) {
         fields.shift_remove(field);
     }
@@ -99,23 +99,23 @@ fn keep_if(fields: &mut Map<String, Value>, field: &str, is_valid: impl Fn(&Valu
 mod tests {
     use super::*;
 
-    fn checked(definition: Value) -> Value {
-        check(definition).unwrap().1
+    fn normalized(definition: Value) -> Value {
+        normalize_definition(definition).unwrap().1
     }
 
     #[test]
-    fn definition_that_is_valid_stays_as_it_came() {
+    fn definition_valid_is_unchanged() {
         let valid = json!({
             "name": "list", "title": "T", "description": "d",
             "inputSchema": {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "x": [1]},
             "outputSchema": {"type": "object"}, "annotations": {"readOnlyHint": true, "x-hint": 1},
             "icons": [{"src": "data:,"}], "_meta": {"v": 1}, "x-unknown": [1],
         });
-        assert_eq!(checked(valid.clone()), valid);
+        assert_eq!(normalized(valid.clone()), valid);
     }
 
     #[test]
-    fn definition_with_unambiguous_errors_is_mended() {
+    fn definition_unambiguous_error_is_normalized() {
         let empty = json!({"name": "t", "inputSchema": {"type": "object"}});
         for definition in [
             json!({"name": "t"}),
@@ -126,20 +126,20 @@ mod tests {
             json!({"name": "t", "inputSchema": {}, "description": null, "title": 7, "icons": null, "_meta": []}),
             json!({"name": "t", "inputSchema": {}, "outputSchema": {"type": "string"}, "annotations": "no"}),
         ] {
-            assert_eq!(checked(definition.clone()), empty, "{definition}");
+            assert_eq!(normalized(definition.clone()), empty, "{definition}");
         }
         let hints = json!({"name": "t", "annotations": {"readOnlyHint": "yes", "title": null, "idempotentHint": true}});
-        assert_eq!(checked(hints)["annotations"], json!({"idempotentHint": true}));
+        assert_eq!(normalized(hints)["annotations"], json!({"idempotentHint": true}));
         let properties =
             json!({"name": "t", "inputSchema": {"properties": {"a": true, "b": null, "c": false}}});
         assert_eq!(
-            checked(properties)["inputSchema"]["properties"],
+            normalized(properties)["inputSchema"]["properties"],
             json!({"a": {}, "b": {}, "c": {"not": {}}})
         );
     }
 
     #[test]
-    fn definition_with_ambiguous_errors_is_refused() {
+    fn definition_ambiguous_error_is_refused() {
         for definition in [
             json!("t"),
             json!({}),
@@ -153,7 +153,7 @@ mod tests {
             json!({"name": "t", "inputSchema": {"properties": []}}),
             json!({"name": "t", "inputSchema": {"properties": {"a": "string"}}}),
         ] {
-            assert!(check(definition.clone()).is_err(), "{definition}");
+            assert!(normalize_definition(definition.clone()).is_err(), "{definition}");
         }
     }
 }

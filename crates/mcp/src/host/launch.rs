@@ -12,91 +12,91 @@ use valetkey_core::{Credentials, Error, ErrorKind, Region, Result, SessionAccoun
 
 use crate::child::{
     ChildCommand, ChildEnvironment, ChildProcess, Delivery, HomeFolder, HostEnvironment, Launcher,
-    SessionHome, Stdio,
+    SessionDir, Stdio,
 };
 use crate::config::ServerConfig;
-use crate::connection::{Connection, Era, HandshakeError, Session};
-use crate::endpoint::{Grant, Leash};
+use crate::connection::{Connection, Handshake, HandshakeError, ConnectionDriver};
+use crate::endpoint::{Grant, AdvertisedExpiry};
 use crate::{CredentialEndpoint, Redactor};
 
-use super::server::quoted;
+use super::server::quote_stderr;
 
 /// What every server of a host is started with.
-pub(super) struct Recipe {
-    pub(super) session: SessionId,
+pub(super) struct SpawnConfig {
+    pub(super) driver: SessionId,
     pub(super) environment: HostEnvironment,
     pub(super) launcher: Option<Launcher>,
     pub(super) endpoint: CredentialEndpoint,
-    pub(super) leash: Leash,
-    pub(super) home: SessionHome,
+    pub(super) advertised_expiry: AdvertisedExpiry,
+    pub(super) session_dir: SessionDir,
     /// How long a server may take to answer its first message.
-    pub(super) patience: Duration,
+    pub(super) start_timeout: Duration,
     pub(super) redactor: Arc<Redactor>,
     /// Counts changes of the tools that no catalog has.
-    pub(super) tools_changes: watch::Sender<u64>,
+    pub(super) change_counter: watch::Sender<u64>,
 }
 
 /// A server that answers.
-pub(super) struct Started {
+pub(super) struct SpawnedServer {
     pub(super) process: ChildProcess,
-    pub(super) session: Session,
+    pub(super) session: ConnectionDriver,
     pub(super) connection: Connection,
     pub(super) grant: Option<Grant>,
 }
 
-impl Recipe {
+impl SpawnConfig {
     /// The same for servers of another session, which has a home of its own.
-    pub(super) fn elsewhere(&self, session: SessionId, home: SessionHome) -> Self {
+    pub(super) fn for_session(&self, session: SessionId, home: SessionDir) -> Self {
         Self {
-            session,
-            home,
+            driver: session,
+            session_dir: home,
             environment: self.environment.clone(),
             launcher: self.launcher.clone(),
             endpoint: self.endpoint.clone(),
-            leash: self.leash,
-            patience: self.patience,
+            advertised_expiry: self.advertised_expiry,
+            start_timeout: self.start_timeout,
             redactor: Arc::clone(&self.redactor),
-            tools_changes: self.tools_changes.clone(),
+            change_counter: self.change_counter.clone(),
         }
     }
 
     /// Removes the session's folder. Its servers must be gone.
-    pub(super) async fn remove_home(&self) {
-        if let Err(error) = self.home.remove().await {
+    pub(super) async fn remove_session_dir(&self) {
+        if let Err(error) = self.session_dir.remove().await {
             tracing::warn!(%error, "the session's folder cannot be removed; the next start tries again");
         }
     }
 
     /// Starts a server, with credentials or without. `era` is remembered for the next time.
-    pub(super) async fn start(
+    pub(super) async fn start_server(
         &self,
         name: &str,
         config: &ServerConfig,
         account: &SessionAccount,
-        era: &mut Era,
-    ) -> Result<Started> {
-        let mut tried = *era;
+        handshake: &mut Handshake,
+    ) -> Result<SpawnedServer> {
+        let mut attempted = *handshake;
         loop {
             let grant = (config.delivery == Delivery::Endpoint)
-                .then(|| self.endpoint.masked_by(&self.redactor).grant(account.clone(), name, self.leash));
+                .then(|| self.endpoint.with_redactor(&self.redactor).grant(account.clone(), name, self.advertised_expiry));
             let keys = match config.delivery {
                 Delivery::Env => account.credentials().await.ok(),
                 Delivery::Endpoint | Delivery::None => None,
             };
-            let environment = self.surround(config, account, grant.as_ref(), keys.as_ref())?;
-            let mut process = self.spawn(config, account, environment)?;
+            let environment = self.build_environment(config, account, grant.as_ref(), keys.as_ref())?;
+            let mut process = self.spawn_process(config, account, environment)?;
             if keys.is_some() {
                 account.record(AuditEvent::Serve, name, None);
             }
-            let what = match self.greet(&mut process, tried).await {
-                Ok(Ok((connection, session, spoken))) => {
-                    *era = spoken;
-                    return Ok(Started { process, session, connection, grant });
+            let what = match self.handshake(&mut process, attempted).await {
+                Ok(Ok((connection, driver, succeeded))) => {
+                    *handshake = succeeded;
+                    return Ok(SpawnedServer { process, session: driver, connection, grant });
                 }
                 Ok(Err(error)) => {
-                    if let Some(next) = tried.next(&error) {
-                        tracing::debug!(server = name, ?tried, ?next, "handshake failed; trying another");
-                        tried = next;
+                    if let Some(next) = attempted.fallback_after(&error) {
+                        tracing::debug!(server = name, ?attempted, ?next, "handshake failed; trying another");
+                        attempted = next;
                         process.stop().await;
                         continue;
                     }
@@ -109,63 +109,63 @@ impl Recipe {
                 }
                 Err(_elapsed) => "did not answer in time".to_owned(),
             };
-            process.stderr().last_words().await;
-            let said = quoted(process.stderr(), &self.redactor);
-            return Err(Error::new(ErrorKind::Unavailable, format!("the server {what}{said}")));
+            process.stderr().wait_drained().await;
+            let stderr_clause = quote_stderr(process.stderr(), &self.redactor);
+            return Err(Error::new(ErrorKind::Unavailable, format!("the server {what}{stderr_clause}")));
         }
     }
 
-    async fn greet(
+    async fn handshake(
         &self,
         process: &mut ChildProcess,
-        era: Era,
-    ) -> Result<std::result::Result<(Connection, Session, Era), HandshakeError>, Elapsed> {
+        era: Handshake,
+    ) -> Result<std::result::Result<(Connection, ConnectionDriver, Handshake), HandshakeError>, Elapsed> {
         let Some((stdout, stdin)) = process.take_streams() else {
             return Ok(Err(HandshakeError::Failed));
         };
-        timeout(self.patience, Connection::open(stdout, stdin, era)).await
+        timeout(self.start_timeout, Connection::open(stdout, stdin, era)).await
     }
 
-    fn surround(
+    fn build_environment(
         &self,
         config: &ServerConfig,
         account: &SessionAccount,
         grant: Option<&Grant>,
         keys: Option<&Credentials>,
     ) -> Result<ChildEnvironment> {
-        let fill = |field: &str, text: &str| self.fill(config, account, field, text);
+        let fill = |field: &str, text: &str| self.expand_vars(config, account, field, text);
         let named = config.env.iter();
         let named = named.map(|(key, value)| Ok((key.clone(), fill(&format!("env.{key}"), value)?)));
         let named: Vec<(String, String)> = named.collect::<Result<_>>()?;
         let pairs = || named.iter().map(|(key, value)| (key, value));
-        let environment = ChildEnvironment::new(&self.environment, pairs()).shut(&self.home);
+        let environment = ChildEnvironment::new(&self.environment, pairs()).isolate(&self.session_dir);
         let environment = match config.home {
-            HomeFolder::Session => environment.at_home(&self.home),
-            HomeFolder::User => environment.in_tmp(&self.home),
+            HomeFolder::Session => environment.with_home(&self.session_dir),
+            HomeFolder::User => environment.with_tmp_dir(&self.session_dir),
         };
-        let mut environment = environment.region(Some(&region(account, &named)));
+        let mut environment = environment.with_region(Some(&server_region(account, &named)));
         if config.delivery == Delivery::None {
             // What its configuration names is all that such a server has.
-            environment = environment.named(pairs());
+            environment = environment.with_vars(pairs());
         }
-        environment = environment.marked(self.session);
+        environment = environment.with_gateway_marker(self.driver);
         if let Some(grant) = grant {
-            environment = environment.endpoint(grant);
+            environment = environment.with_endpoint(grant);
         }
         if let Some(keys) = keys {
-            self.redactor.learn(keys);
+            self.redactor.add(keys);
             environment = environment.keys(keys);
         }
         Ok(environment)
     }
 
-    fn spawn(
+    fn spawn_process(
         &self,
         config: &ServerConfig,
         account: &SessionAccount,
         environment: ChildEnvironment,
     ) -> Result<ChildProcess> {
-        let fill = |field: &str, text: &str| self.fill(config, account, field, text);
+        let fill = |field: &str, text: &str| self.expand_vars(config, account, field, text);
         let args = config.args.iter().map(|arg| Ok(fill("args", arg)?.into()));
         let directory = config.cwd.as_deref().map(|cwd| match cwd.to_str() {
             Some(text) => fill("cwd", text).map(PathBuf::from),
@@ -174,7 +174,7 @@ impl Recipe {
         let command = ChildCommand {
             program: fill("command", &config.command)?.into(),
             args: args.collect::<Result<_>>()?,
-            directory: directory.transpose()?,
+            current_dir: directory.transpose()?,
             launcher: self.launcher.clone(),
         };
         command.check(&environment)?;
@@ -183,15 +183,15 @@ impl Recipe {
         })
     }
 
-    fn fill(
+    fn expand_vars(
         &self,
         config: &ServerConfig,
         account: &SessionAccount,
         field: &str,
         text: &str,
     ) -> Result<String> {
-        config.fill(field, text, |fact| match fact {
-            "id" => Some(self.session.to_string()),
+        config.expand(field, text, |fact| match fact {
+            "id" => Some(self.driver.to_string()),
             "region" => Some(account.resolved_region().to_string()),
             _ => None,
         })
@@ -199,7 +199,7 @@ impl Recipe {
 }
 
 /// What the session names for the account, else what the server's configuration names, else the default.
-fn region(account: &SessionAccount, named: &[(String, String)]) -> Region {
+fn server_region(account: &SessionAccount, named: &[(String, String)]) -> Region {
     let configured = || {
         let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];
         let values = names.iter().flat_map(|name| named.iter().filter(move |(key, _)| key == name));

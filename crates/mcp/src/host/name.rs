@@ -6,17 +6,17 @@ use sha2::{Digest, Sha256};
 
 /// Clients allow 64 characters, in which they count a prefix of their own: `mcp__` and the name under which they know the
 /// gateway.
-const MAX_NAME: usize = 64 - "mcp__valetkey__".len();
-const HASH: usize = 8;
+const MAX_PREFIXED_NAME_LEN: usize = 64 - "mcp__valetkey__".len();
+const HASH_LEN: usize = 8;
 /// What is kept at least of a server's name beside a long tool name.
-const MIN_SERVER: usize = 8;
+const MIN_SERVER_LEN: usize = 8;
 
 /// The beginning of each server's names. It depends on the configuration alone, so a name never comes to mean another
 /// server's tool.
 #[derive(Debug, Default)]
-pub(super) struct Prefixes(BTreeMap<String, String>);
+pub(super) struct NamePrefixes(BTreeMap<String, String>);
 
-impl Prefixes {
+impl NamePrefixes {
     /// Servers whose names differ only in characters that no client accepts are distinguished by a hash.
     pub(super) fn new<'a>(servers: impl Iterator<Item = &'a str> + Clone) -> Self {
         let mut count: BTreeMap<String, usize> = BTreeMap::new();
@@ -24,8 +24,8 @@ impl Prefixes {
             *count.entry(sanitize(server)).or_default() += 1;
         }
         let prefix = |server: &str| {
-            let clean = sanitize(server);
-            if count.get(&clean) == Some(&1) { clean } else { format!("{clean}_{}", hash(&[server])) }
+            let sanitized = sanitize(server);
+            if count.get(&sanitized) == Some(&1) { sanitized } else { format!("{sanitized}_{}", short_hash(&[server])) }
         };
         Self(servers.map(|server| (server.to_owned(), prefix(server))).collect())
     }
@@ -34,30 +34,30 @@ impl Prefixes {
     pub(super) fn name(&self, server: &str, tool: &str) -> String {
         let prefix = self.0.get(server).map_or_else(|| sanitize(server), Clone::clone);
         let name = format!("{prefix}__{}", sanitize(tool));
-        if name.len() <= MAX_NAME { name } else { hashed(server, tool) }
+        if name.len() <= MAX_PREFIXED_NAME_LEN { name } else { hashed_name(server, tool) }
     }
 
     /// Whether `name` begins like the names of `server`, cut ones too.
-    pub(super) fn is_owner(&self, server: &str, name: &str) -> bool {
+    pub(super) fn may_own(&self, server: &str, name: &str) -> bool {
         let Some(prefix) = self.0.get(server) else { return false };
         let common = prefix.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
-        let mut ends = (MIN_SERVER..=common).chain([prefix.len()]);
+        let mut ends = (MIN_SERVER_LEN..=common).chain([prefix.len()]);
         ends.any(|end| end <= common && name[end..].starts_with("__"))
     }
 }
 
 /// The name of `tool` of `server` with its hash, which no other pair has.
-pub(super) fn hashed(server: &str, tool: &str) -> String {
-    let room = MAX_NAME - "__".len() - "_".len() - HASH;
+pub(super) fn hashed_name(server: &str, tool: &str) -> String {
+    let available = MAX_PREFIXED_NAME_LEN - "__".len() - "_".len() - HASH_LEN;
     let (mut server_part, mut tool_part) = (sanitize(server), sanitize(tool));
-    server_part.truncate(room.saturating_sub(tool_part.len()).max(MIN_SERVER));
-    tool_part.truncate(room - server_part.len());
-    format!("{server_part}__{tool_part}_{}", hash(&[server, "\0", tool]))
+    server_part.truncate(available.saturating_sub(tool_part.len()).max(MIN_SERVER_LEN));
+    tool_part.truncate(available - server_part.len());
+    format!("{server_part}__{tool_part}_{}", short_hash(&[server, "\0", tool]))
 }
 
-fn hash(parts: &[&str]) -> String {
+fn short_hash(parts: &[&str]) -> String {
     let digest = parts.iter().fold(Sha256::new(), |digest, part| digest.chain_update(part)).finalize();
-    digest.iter().take(HASH / 2).map(|byte| format!("{byte:02x}")).collect()
+    digest.iter().take(HASH_LEN / 2).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// One ASCII character for each character, so that cutting never splits one.
@@ -69,46 +69,46 @@ fn sanitize(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn name(server: &str, tool: &str) -> String {
-        Prefixes::new([server].into_iter()).name(server, tool)
+    fn prefixed_name(server: &str, tool: &str) -> String {
+        NamePrefixes::new([server].into_iter()).name(server, tool)
     }
 
     #[test]
-    fn names_that_fit_stay_readable() {
-        assert_eq!(name("aws-api", "call_aws"), "aws-api__call_aws");
-        assert_eq!(name("example.notes", "echo"), "example_notes__echo", "a dot costs no hash");
+    fn prefixed_name_that_fits_has_no_hash() {
+        assert_eq!(prefixed_name("aws-api", "call_aws"), "aws-api__call_aws");
+        assert_eq!(prefixed_name("example.notes", "echo"), "example_notes__echo", "a dot costs no hash");
     }
 
     #[test]
-    fn names_leave_room_for_the_clients_prefix() {
+    fn prefixed_name_leaves_room_for_client_prefix() {
         for (server, tool) in [
             ("s".repeat(80), "t".repeat(80)),
             ("サーバー".repeat(20), "t".to_owned()),
             ("s".to_owned(), "ツール".repeat(40)),
         ] {
-            let name = name(&server, &tool);
+            let name = prefixed_name(&server, &tool);
             assert!(name.is_ascii() && format!("mcp__valetkey__{name}").len() <= 64, "{name}");
             assert!(name.contains("__"), "{name}");
         }
-        let long = name("example.cost-explorer-and-budgets-mcp-server.v2", "whoami");
+        let long = prefixed_name("example.cost-explorer-and-budgets-mcp-server.v2", "whoami");
         assert!(long.starts_with("example_cost-explorer-and-b") && long.contains("__whoami_"), "{long}");
     }
 
     #[test]
-    fn servers_alike_after_sanitizing_have_distinct_names() {
-        let prefixes = Prefixes::new(["a b", "a.b", "c"].into_iter());
+    fn prefixed_name_of_servers_sanitized_alike_is_distinct() {
+        let prefixes = NamePrefixes::new(["a b", "a.b", "c"].into_iter());
         assert_ne!(prefixes.name("a b", "t"), prefixes.name("a.b", "t"));
         assert_eq!(prefixes.name("c", "t"), "c__t");
-        assert_ne!(hashed("a", "b__c"), hashed("a__b", "c"));
+        assert_ne!(hashed_name("a", "b__c"), hashed_name("a__b", "c"));
     }
 
     #[test]
-    fn names_cut_have_their_server_as_owner() {
+    fn may_own_truncated_name_matches_its_server_only() {
         let server = "example.cost-explorer-and-budgets-mcp-server.v2";
-        let prefixes = Prefixes::new([server, "other"].into_iter());
+        let prefixes = NamePrefixes::new([server, "other"].into_iter());
         for tool in ["whoami", "t"] {
             let name = prefixes.name(server, tool);
-            assert!(prefixes.is_owner(server, &name) && !prefixes.is_owner("other", &name), "{name}");
+            assert!(prefixes.may_own(server, &name) && !prefixes.may_own("other", &name), "{name}");
         }
     }
 }

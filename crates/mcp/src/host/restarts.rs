@@ -5,48 +5,48 @@ use std::time::Duration;
 use tokio::time::Instant;
 use valetkey_core::{Error, ErrorKind, Result};
 
-const FIRST: Duration = Duration::from_millis(500);
-const LONGEST: Duration = Duration::from_secs(60);
+const BASE_DELAY: Duration = Duration::from_millis(500);
+const MAX_DELAY: Duration = Duration::from_secs(60);
 /// After this many failures in a row, only the longest pause is tried.
-const CIRCUIT: u32 = 5;
+const MAX_DELAY_AFTER_FAILURES: u32 = 5;
 
 /// Failures in a row, and the pause they cost: none for the first, then doubling from half a second, a minute from the
 /// fifth on.
 #[derive(Debug, Default)]
-pub(super) struct Restarts {
+pub(super) struct RestartBackoff {
     failures: u32,
     not_before: Option<Instant>,
     /// Of the last failure.
-    cause: String,
+    last_error: String,
 }
 
-impl Restarts {
-    pub(super) fn failed(&mut self, cause: impl Into<String>) {
-        self.cause = cause.into();
+impl RestartBackoff {
+    pub(super) fn record_failure(&mut self, cause: impl Into<String>) {
+        self.last_error = cause.into();
         self.failures += 1;
         let pause = match self.failures {
             1 => Duration::ZERO,
-            some if some < CIRCUIT => FIRST * 2_u32.pow(some - 2),
-            _ => LONGEST,
+            failures if failures < MAX_DELAY_AFTER_FAILURES => BASE_DELAY * 2_u32.pow(failures - 2),
+            _ => MAX_DELAY,
         };
         self.not_before = Some(Instant::now() + pause);
     }
 
     /// The server did what it is for.
-    pub(super) fn succeeded(&mut self) {
+    pub(super) fn reset(&mut self) {
         *self = Self::default();
     }
 
     /// Whether a start may be tried now; if not, the failure to tell.
     pub(super) fn check(&self) -> Result<()> {
-        let Some(pause) = self.pause() else { return Ok(()) };
-        let (pause, cause) = (pause.as_secs_f32(), &self.cause);
+        let Some(pause) = self.delay() else { return Ok(()) };
+        let (pause, cause) = (pause.as_secs_f32(), &self.last_error);
         let message =
             format!("the server keeps failing and is not started for another {pause:.1} s: {cause}");
         Err(Error::new(ErrorKind::Unavailable, message))
     }
 
-    fn pause(&self) -> Option<Duration> {
+    fn delay(&self) -> Option<Duration> {
         self.not_before?.checked_duration_since(Instant::now()).filter(|pause| !pause.is_zero())
     }
 }
@@ -56,16 +56,16 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_failure_is_free_then_pauses_double_up_to_a_minute_and_success_forgets() {
-        let mut restarts = Restarts::default();
+    async fn restart_backoff_doubles_to_max_delay_and_reset_clears_it() {
+        let mut restarts = RestartBackoff::default();
         let mut pauses = Vec::new();
         for _ in 0..6 {
-            restarts.failed("it ended");
-            pauses.push(restarts.pause().unwrap_or_default().as_millis());
+            restarts.record_failure("it ended");
+            pauses.push(restarts.delay().unwrap_or_default().as_millis());
         }
         assert_eq!(pauses, [0, 500, 1000, 2000, 60_000, 60_000]);
         assert!(restarts.check().unwrap_err().message().ends_with("60.0 s: it ended"));
-        restarts.succeeded();
+        restarts.reset();
         assert!(restarts.check().is_ok());
     }
 }

@@ -19,55 +19,55 @@ use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Error, ErrorKind, Result, SessionAccount};
 
-use super::launch::Recipe;
+use super::launch::SpawnConfig;
 use crate::child::Delivery;
 use crate::config::ServerConfig;
 use crate::connection::RequestError;
 
-use link::Call;
-pub(super) use link::quoted;
-use lister::Lister;
+use link::CallGuard;
+pub(super) use link::quote_stderr;
+use lister::ToolLister;
 use supervisor::Supervisor;
-use tools::Tools;
+use tools::ToolCache;
 
 /// How long answers of a server that runs are waited for.
 #[derive(Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct Timeouts {
     pub(super) list: Duration,
     pub(super) call: Duration,
 }
 
 /// The tools that a server lists.
 #[derive(Debug, Default)]
-pub(super) struct Listed {
+pub(super) struct ToolList {
     pub(super) tools: Vec<Value>,
     /// Why the list could not be read to its end.
     pub(super) incomplete: Option<Error>,
 }
 
 /// Asks the supervisor for a call on the server as it should be now.
-type Request = oneshot::Sender<Result<Call>>;
+type CallRequest = oneshot::Sender<Result<CallGuard>>;
 
 pub(super) struct Server {
-    facts: Arc<Facts>,
-    patience: Patience,
-    requests: mpsc::Sender<Request>,
+    shared: Arc<ServerShared>,
+    timeouts: Timeouts,
+    call_requests: mpsc::Sender<CallRequest>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What the task and the callers share.
-struct Facts {
+struct ServerShared {
     name: String,
     config: ServerConfig,
     account: SessionAccount,
-    recipe: Arc<Recipe>,
-    tools: Tools,
-    seen: Mutex<Seen>,
+    spawn_config: Arc<SpawnConfig>,
+    tool_cache: ToolCache,
+    status: Mutex<ServerStatus>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct ServerStatus {
     pid: Option<u32>,
 }
 
@@ -77,68 +77,68 @@ impl Server {
         name: String,
         config: ServerConfig,
         account: SessionAccount,
-        recipe: Arc<Recipe>,
-        patience: Patience,
+        recipe: Arc<SpawnConfig>,
+        timeouts: Timeouts,
     ) -> Self {
-        let tools = Tools::new(recipe.tools_changes.clone());
-        let facts = Arc::new(Facts { name, config, account, recipe, tools, seen: Mutex::default() });
-        let (requests, received) = mpsc::channel(64);
+        let tools = ToolCache::new(recipe.change_counter.clone());
+        let shared = Arc::new(ServerShared { name, config, account, spawn_config: recipe, tool_cache: tools, status: Mutex::default() });
+        let (call_requests, request_receiver) = mpsc::channel(64);
         let stop = CancellationToken::new();
         let lister =
-            Lister { facts: Arc::clone(&facts), requests: requests.downgrade(), timeout: patience.list };
-        let supervisor = Supervisor::new(Arc::clone(&facts), stop.clone());
+            ToolLister { shared: Arc::clone(&shared), call_requests: call_requests.downgrade(), timeout: timeouts.list };
+        let supervisor = Supervisor::new(Arc::clone(&shared), stop.clone());
         let task = tokio::spawn(async move {
             tokio::select! {
-                () = supervisor.run(received) => {}
+                () = supervisor.run(request_receiver) => {}
                 () = lister.run() => {}
             }
         });
-        Self { facts, patience, requests, stop, task: Mutex::new(Some(task)) }
+        Self { shared, timeouts, call_requests, stop, task: Mutex::new(Some(task)) }
     }
 
     /// The same server, in `account` and as `recipe` says: another process, which has nothing of this one's.
-    pub(super) fn beside(&self, account: SessionAccount, recipe: Arc<Recipe>) -> Self {
-        let Facts { name, config, .. } = &*self.facts;
-        Self::supervise(name.clone(), config.clone(), account, recipe, self.patience)
+    pub(super) fn clone_for(&self, account: SessionAccount, recipe: Arc<SpawnConfig>) -> Self {
+        let ServerShared { name, config, .. } = &*self.shared;
+        Self::supervise(name.clone(), config.clone(), account, recipe, self.timeouts)
     }
 
     pub(super) fn name(&self) -> &str {
-        &self.facts.name
+        &self.shared.name
     }
 
     pub(super) fn config(&self) -> &ServerConfig {
-        &self.facts.config
+        &self.shared.config
     }
 
     pub(super) fn account(&self) -> &SessionAccount {
-        &self.facts.account
+        &self.shared.account
     }
 
     pub(super) fn pid(&self) -> Option<u32> {
-        self.facts.seen(|seen| seen.pid)
+        self.shared.with_status(|seen| seen.pid)
     }
 
     /// The tools for a catalog, after at most `budget`: as they are then known, and why there may be others.
-    pub(super) async fn tools_within(&self, budget: Duration) -> Result<Listed> {
+    pub(super) async fn list_tools_within(&self, budget: Duration) -> Result<ToolList> {
         tokio::select! {
-            () = self.facts.tools.listed_within(budget) => {}
-            () = self.requests.closed() => return Err(self.facts.ended()),
+            () = self.shared.tool_cache.wait_listed_within(budget) => {}
+            () = self.call_requests.closed() => return Err(self.shared.stopped_error()),
         }
-        self.facts.tools.deliver()
+        self.shared.tool_cache.deliver_current()
     }
 
     /// The tools once they were listed, however long that takes.
-    pub(super) async fn tools(&self) -> Result<Listed> {
+    pub(super) async fn list_tools(&self) -> Result<ToolList> {
         tokio::select! {
-            () = self.facts.tools.listed() => {}
-            () = self.requests.closed() => return Err(self.facts.ended()),
+            () = self.shared.tool_cache.wait_listed() => {}
+            () = self.call_requests.closed() => return Err(self.shared.stopped_error()),
         }
-        self.known_tools()
+        self.cached_tools()
     }
 
     /// The tools as they are known now.
-    pub(super) fn known_tools(&self) -> Result<Listed> {
-        self.facts.tools.known()
+    pub(super) fn cached_tools(&self) -> Result<ToolList> {
+        self.shared.tool_cache.current()
     }
 
     /// Calls a tool with what the session holds now.
@@ -150,16 +150,16 @@ impl Server {
     ) -> Result<Value> {
         let call = tokio::select! {
             call = self.begin_with_credentials() => call?,
-            () = cancelled.cancelled() => return Err(taken_back()),
+            () = cancelled.cancelled() => return Err(cancelled_error()),
         };
-        let over = cancelled.child_token();
-        let answer = call.connection().call_tool(tool, arguments, &over);
-        match within(self.config().call_timeout.unwrap_or(self.patience.call), answer, &over).await {
+        let cancel = cancelled.child_token();
+        let answer = call.connection().call_tool(tool, arguments, &cancel);
+        match with_timeout(self.config().call_timeout.unwrap_or(self.timeouts.call), answer, &cancel).await {
             Ok(result) => {
-                call.answered();
+                call.mark_served();
                 Ok(result)
             }
-            Err(error) => Err(self.facts.explain(error, &call).await),
+            Err(error) => Err(self.shared.to_error(error, &call).await),
         }
     }
 
@@ -173,27 +173,27 @@ impl Server {
         }
     }
 
-    async fn begin_with_credentials(&self) -> Result<Call> {
-        self.facts.require_credentials().await?;
-        let call = self.facts.begin(&self.requests).await?;
+    async fn begin_with_credentials(&self) -> Result<CallGuard> {
+        self.shared.require_credentials().await?;
+        let call = self.shared.begin_call(&self.call_requests).await?;
         // A start takes a while, in which they may have been taken away.
-        self.facts.require_credentials().await?;
+        self.shared.require_credentials().await?;
         Ok(call)
     }
 }
 
-impl Facts {
-    async fn begin(&self, requests: &mpsc::Sender<Request>) -> Result<Call> {
-        let stopped = || self.ended();
+impl ServerShared {
+    async fn begin_call(&self, requests: &mpsc::Sender<CallRequest>) -> Result<CallGuard> {
+        let stopped = || self.stopped_error();
         let (reply, call) = oneshot::channel();
         requests.send(reply).await.map_err(|_| stopped())?;
         call.await.map_err(|_| stopped())?.map_err(|error| error.with_provider(self.name.clone()))
     }
 
-    async fn explain(&self, error: RequestError, call: &Call) -> Error {
+    async fn to_error(&self, error: RequestError, call: &CallGuard) -> Error {
         let error = match error {
             RequestError::Refused { code, message } => {
-                let message = self.recipe.redactor.mask(&message);
+                let message = self.spawn_config.redactor.mask(&message);
                 Error::new(
                     ErrorKind::Invalid,
                     format!("the server refused the request (code {code}): {message}"),
@@ -201,16 +201,16 @@ impl Facts {
             }
             RequestError::Unreadable(reason) => Error::new(ErrorKind::Internal, reason)
                 .with_next_step("the server has an error; other tools and arguments may work"),
-            RequestError::Cancelled => taken_back(),
-            RequestError::TimedOut(patience) => {
-                let message = format!("the server did not answer within {} s", patience.as_secs_f32());
+            RequestError::Cancelled => cancelled_error(),
+            RequestError::TimedOut(limit) => {
+                let message = format!("the server did not answer within {} s", limit.as_secs_f32());
                 Error::new(ErrorKind::TimedOut, message)
             }
-            RequestError::Endless => {
+            RequestError::ListTooLarge => {
                 Error::new(ErrorKind::Invalid, "the server's list of tools has no end, or is too large")
             }
-            RequestError::Gone => {
-                let message = format!("the server ended during the call{}", call.last_words().await);
+            RequestError::Disconnected => {
+                let message = format!("the server ended during the call{}", call.stderr_tail().await);
                 Error::new(ErrorKind::Unavailable, message)
                     .with_next_step("call again; the server is started anew")
             }
@@ -218,12 +218,12 @@ impl Facts {
         error.with_provider(self.name.clone())
     }
 
-    fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
-        look(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with_status<T>(&self, update: impl FnOnce(&mut ServerStatus) -> T) -> T {
+        update(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Why nobody answers any more.
-    fn ended(&self) -> Error {
+    fn stopped_error(&self) -> Error {
         let closed = self.account.status().err();
         closed.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "the server was stopped"))
     }
@@ -235,44 +235,44 @@ impl Facts {
         }
         match self.account.credentials().await {
             Ok(credentials) => {
-                self.recipe.redactor.learn(&credentials);
+                self.spawn_config.redactor.add(&credentials);
                 Ok(())
             }
             Err(error) => {
                 self.account.record(AuditEvent::Deny, &self.name, Some(&error));
                 tracing::info!(server = %self.name, account = %self.account.alias(), %error, "no credentials for a call");
-                Err(late_binding(error, &self.account))
+                Err(with_set_credentials_hint(error, &self.account))
             }
         }
     }
 }
 
 /// Waits for an answer, and takes the request back when its time is over.
-async fn within<T>(
-    patience: Duration,
+async fn with_timeout<T>(
+    limit: Duration,
     answer: impl Future<Output = std::result::Result<T, RequestError>>,
-    over: &CancellationToken,
+    cancel: &CancellationToken,
 ) -> std::result::Result<T, RequestError> {
     tokio::pin!(answer);
-    if let Ok(answered) = timeout(patience, &mut answer).await {
+    if let Ok(answered) = timeout(limit, &mut answer).await {
         return answered;
     }
-    over.cancel();
+    cancel.cancel();
     // The server is told; an answer that comes in the same moment counts.
     match answer.await {
-        Err(RequestError::Cancelled) => Err(RequestError::TimedOut(patience)),
+        Err(RequestError::Cancelled) => Err(RequestError::TimedOut(limit)),
         answered => answered,
     }
 }
 
-pub(super) fn taken_back() -> Error {
+pub(super) fn cancelled_error() -> Error {
     Error::new(ErrorKind::TimedOut, "the call was cancelled")
 }
 
 /// Adds what to do about missing credentials, and who must do it. A tool helps where a session, or the source of a role,
 /// was given nothing. Where a provider has nothing to give, only the person who configured it can help: keys that a model
 /// sets would belong to another account.
-pub(super) fn late_binding(error: Error, account: &SessionAccount) -> Error {
+pub(super) fn with_set_credentials_hint(error: Error, account: &SessionAccount) -> Error {
     if account.is_cleared() {
         return error.with_next_step(
             "call `set_aws_credentials_context`, or `refresh_aws_credentials` for an account that is configured; then \

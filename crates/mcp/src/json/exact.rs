@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
 use serde_json::{Serializer, Value};
 
-const MARK: &str = "\u{e000}exact-number\u{e001}";
+const NUMBER_MARK: &str = "\u{e000}exact-number\u{e001}";
 
 /// The text with each inexact number as a marked string; `None` if there is none.
 pub(super) fn mark_numbers(text: &str) -> Option<String> {
@@ -20,13 +20,13 @@ pub(super) fn mark_numbers(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     while let Some(&byte) = bytes.get(at) {
         match byte {
-            b'"' => at = string_end(bytes, at),
+            b'"' => at = find_string_end(bytes, at),
             b'-' | b'0'..=b'9' => {
-                let end = number_end(bytes, at);
+                let end = find_number_end(bytes, at);
                 if !is_exact(&text[at..end]) {
                     let out = marked.get_or_insert_default();
                     out.push_str(&text[copied..at]);
-                    out.extend(["\"", MARK, &text[at..end], "\""]);
+                    out.extend(["\"", NUMBER_MARK, &text[at..end], "\""]);
                     copied = end;
                 }
                 at = end;
@@ -39,7 +39,7 @@ pub(super) fn mark_numbers(text: &str) -> Option<String> {
     Some(marked)
 }
 
-fn string_end(bytes: &[u8], start: usize) -> usize {
+fn find_string_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(&byte) = bytes.get(at) {
         match byte {
@@ -51,7 +51,7 @@ fn string_end(bytes: &[u8], start: usize) -> usize {
     bytes.len()
 }
 
-fn number_end(bytes: &[u8], start: usize) -> usize {
+fn find_number_end(bytes: &[u8], start: usize) -> usize {
     let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
     start + bytes[start..].iter().take_while(|byte| is_part(byte)).count()
 }
@@ -65,12 +65,12 @@ fn is_exact(number: &str) -> bool {
     match serde_json::from_str::<serde_json::Number>(number) {
         Ok(read) => read.to_string() == number,
         // Out of range for an `f64`, but a number.
-        Err(_) => !is_number(number),
+        Err(_) => !is_json_number(number),
     }
 }
 
 /// The grammar of JSON.
-fn is_number(text: &str) -> bool {
+fn is_json_number(text: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let text = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = text.split_once(['e', 'E']).map_or((text, None), |(m, e)| (m, Some(e)));
@@ -85,7 +85,7 @@ fn is_number(text: &str) -> bool {
 pub(crate) fn round_numbers(value: &mut Value) {
     match value {
         Value::String(text) => {
-            let number = text.strip_prefix(MARK).filter(|number| is_number(number));
+            let number = text.strip_prefix(NUMBER_MARK).filter(|number| is_json_number(number));
             if let Some(number) = number.and_then(|number| serde_json::from_str(number).ok()) {
                 *value = number;
             }
@@ -107,14 +107,14 @@ pub(crate) fn write_exact(writer: impl io::Write, value: &impl Serialize) -> ser
 struct ExactFormatter {
     compact: CompactFormatter,
     /// A quotation mark is owed, since the string may be a marked one.
-    is_owed: bool,
+    is_quote_pending: bool,
     /// Inside a marked string.
-    is_number: bool,
+    is_in_number: bool,
 }
 
 impl Formatter for ExactFormatter {
     fn begin_string<W: io::Write + ?Sized>(&mut self, _: &mut W) -> io::Result<()> {
-        self.is_owed = true;
+        self.is_quote_pending = true;
         Ok(())
     }
 
@@ -123,9 +123,9 @@ impl Formatter for ExactFormatter {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
-        if std::mem::take(&mut self.is_owed) {
-            if let Some(number) = fragment.strip_prefix(MARK).filter(|number| is_number(number)) {
-                self.is_number = true;
+        if std::mem::take(&mut self.is_quote_pending) {
+            if let Some(number) = fragment.strip_prefix(NUMBER_MARK).filter(|number| is_json_number(number)) {
+                self.is_in_number = true;
                 return writer.write_all(number.as_bytes());
             }
             self.compact.begin_string(writer)?;
@@ -138,17 +138,17 @@ impl Formatter for ExactFormatter {
         writer: &mut W,
         escape: serde_json::ser::CharEscape,
     ) -> io::Result<()> {
-        if std::mem::take(&mut self.is_owed) {
+        if std::mem::take(&mut self.is_quote_pending) {
             self.compact.begin_string(writer)?;
         }
         self.compact.write_char_escape(writer, escape)
     }
 
     fn end_string<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
-        if std::mem::take(&mut self.is_number) {
+        if std::mem::take(&mut self.is_in_number) {
             return Ok(());
         }
-        if std::mem::take(&mut self.is_owed) {
+        if std::mem::take(&mut self.is_quote_pending) {
             self.compact.begin_string(writer)?;
         }
         self.compact.end_string(writer)
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn through(text: &str) -> String {
+    fn round_trip(text: &str) -> String {
         let marked = mark_numbers(text);
         let value: Value = serde_json::from_str(marked.as_deref().unwrap_or(text)).unwrap();
         let mut written = Vec::new();
@@ -169,19 +169,19 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_any_length_are_written_as_read() {
+    fn write_exact_number_of_any_length_is_unchanged() {
         for text in [
             r#"{"z":12345678901234567890123,"a":[0.1,-0.30000000000000004441,1e400,1.10,1E5,-0]}"#,
             r#"{"text":"12345678901234567890123 \" 1e400 é\n","":1}"#,
             "[18446744073709551615,18446744073709551616,-9223372036854775809]",
             "3.141592653589793238462643383279",
         ] {
-            assert_eq!(through(text), text);
+            assert_eq!(round_trip(text), text);
         }
     }
 
     #[test]
-    fn common_numbers_are_not_marked() {
+    fn mark_numbers_without_inexact_number_returns_none() {
         assert!(mark_numbers(r#"{"a":[1,-2,0.5,123456789012345],"b":"99999999999999999999"}"#).is_none());
     }
 
@@ -194,20 +194,20 @@ mod tests {
     }
 
     #[test]
-    fn strings_that_resemble_the_mark_stay_strings() {
+    fn write_exact_string_resembling_mark_stays_a_string() {
         for text in [r#""exact-number-0:12345678901234567890123""#, r#""\"""#, r#""""#] {
-            assert_eq!(through(text), text);
+            assert_eq!(round_trip(text), text);
         }
-        let forged = serde_json::to_string(&format!("{}]}} x", MARK)).unwrap();
-        assert_eq!(through(&forged), forged, "what is no number is never written bare");
+        let forged = serde_json::to_string(&format!("{}]}} x", NUMBER_MARK)).unwrap();
+        assert_eq!(round_trip(&forged), forged, "what is no number is never written bare");
     }
 
     proptest! {
         #[test]
-        fn valid_json_is_written_as_read(whole in "(0|[1-9][0-9]{0,40})", fraction in "[0-9]{1,30}", text in "\\PC{0,20}") {
+        fn write_exact_valid_json_is_unchanged(whole in "(0|[1-9][0-9]{0,40})", fraction in "[0-9]{1,30}", text in "\\PC{0,20}") {
             let string = serde_json::to_string(&text).unwrap();
             let json = format!("{{\"a\":{whole},\"b\":[-{whole}.{fraction},{string}],\"c\":{whole}e-{whole}}}");
-            prop_assert_eq!(through(&json), json);
+            prop_assert_eq!(round_trip(&json), json);
         }
     }
 }

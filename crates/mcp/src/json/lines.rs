@@ -1,4 +1,4 @@
-//! `JsonLines`: messages from a program that may print anything else in between. Noise is skipped; a message that cannot be
+//! `JsonLineDecoder`: messages from a program that may print anything else in between. Noise is skipped; a message that cannot be
 //! read is reported, with its id if it has one left, so that no caller waits for it.
 
 use std::io;
@@ -8,11 +8,11 @@ use tokio_util::bytes::{Buf, BytesMut};
 use tokio_util::codec::Decoder;
 
 use super::exact::mark_numbers;
-use super::repair::repair;
-use super::scan::{Meant, Scan};
+use super::repair::repair_text;
+use super::scan::{Meant, LineScanner};
 
 /// The longest line that is read, in bytes.
-const MAX_LINE: usize = 16 * 1024 * 1024;
+const MAX_LINE_LEN: usize = 16 * 1024 * 1024;
 
 /// What a line holds.
 #[derive(Debug, PartialEq)]
@@ -20,12 +20,12 @@ pub(crate) enum Line {
     /// A JSON object.
     Message(Value),
     /// A message that cannot be read.
-    Unreadable(Unreadable),
+    Unreadable(UnreadableMessage),
 }
 
 /// A message that is too large, or is not valid JSON.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Unreadable {
+pub(crate) struct UnreadableMessage {
     /// Its id; `None` if the line ends before it, or lost it.
     pub(crate) id: Option<Value>,
     /// Whether it has a method: a request, else a response.
@@ -36,30 +36,30 @@ pub(crate) struct Unreadable {
 
 /// Decodes one JSON object a line, and nothing else. Limits are checked before anything is parsed.
 #[derive(Default)]
-pub(crate) struct JsonLines {
+pub(crate) struct JsonLineDecoder {
     /// How much of the buffer was scanned and holds no end of line.
     scanned: usize,
-    scan: Scan,
+    scanner: LineScanner,
     /// In the middle of a line that is too long.
     is_dropping: bool,
 }
 
-impl Decoder for JsonLines {
+impl Decoder for JsonLineDecoder {
     type Item = Line;
     type Error = io::Error;
 
     fn decode(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Line>> {
         while let Some(length) = buffer[self.scanned..].iter().position(|&byte| byte == b'\n') {
             let end = self.scanned + length;
-            self.scan.push(&buffer[self.scanned..end]);
+            self.scanner.push(&buffer[self.scanned..end]);
             let line = buffer.split_to(end + 1);
-            if let Some(line) = self.finish(&line) {
+            if let Some(line) = self.finish_line(&line) {
                 return Ok(Some(line));
             }
         }
-        self.scan.push(&buffer[self.scanned..]);
+        self.scanner.push(&buffer[self.scanned..]);
         self.scanned = buffer.len();
-        if self.is_dropping || self.scanned > MAX_LINE {
+        if self.is_dropping || self.scanned > MAX_LINE_LEN {
             buffer.advance(self.scanned);
             (self.scanned, self.is_dropping) = (0, true);
         }
@@ -72,38 +72,38 @@ impl Decoder for JsonLines {
             return Ok(Some(line));
         }
         let line = buffer.split();
-        Ok(self.finish(&line))
+        Ok(self.finish_line(&line))
     }
 }
 
-impl JsonLines {
+impl JsonLineDecoder {
     /// Takes a whole line, already scanned.
-    fn finish(&mut self, line: &[u8]) -> Option<Line> {
-        let scan = std::mem::take(&mut self.scan);
+    fn finish_line(&mut self, line: &[u8]) -> Option<Line> {
+        let scan = std::mem::take(&mut self.scanner);
         self.scanned = 0;
         let excess =
-            if std::mem::take(&mut self.is_dropping) { Some("is longer than 16 MiB") } else { scan.excess() };
+            if std::mem::take(&mut self.is_dropping) { Some("is longer than 16 MiB") } else { scan.exceeded_limit() };
         let reason = match excess {
             Some(excess) => excess.to_owned(),
-            None => match parse(line) {
+            None => match parse_line(line) {
                 Ok(value) => return Some(value).filter(Value::is_object).map(Line::Message),
                 Err(reason) => reason,
             },
         };
         let Meant { id, is_request } = scan.meant_as()?;
-        Some(Line::Unreadable(Unreadable { id, is_request, reason }))
+        Some(Line::Unreadable(UnreadableMessage { id, is_request, reason }))
     }
 }
 
 /// Parses a line, repaired if need be; an error names the place only.
-fn parse(line: &[u8]) -> Result<Value, String> {
+fn parse_line(line: &[u8]) -> Result<Value, String> {
     // The parser counts columns from the last end of line.
     let line = line.trim_ascii_end();
     let repaired;
     let text = match std::str::from_utf8(line) {
         Ok(text) => text,
         Err(_) => {
-            repaired = repair(line);
+            repaired = repair_text(line);
             &repaired
         }
     };
@@ -112,7 +112,7 @@ fn parse(line: &[u8]) -> Result<Value, String> {
         None => serde_json::from_str(text),
     };
     read(text)
-        .or_else(|_| read(&repair(text.as_bytes())))
+        .or_else(|_| read(&repair_text(text.as_bytes())))
         .map_err(|error| format!("is not valid JSON at column {}", error.column()))
 }
 
@@ -121,8 +121,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(chunks: &[&[u8]]) -> Vec<Line> {
-        let (mut lines, mut buffer, mut read) = (JsonLines::default(), BytesMut::new(), Vec::new());
+    fn decode_all(chunks: &[&[u8]]) -> Vec<Line> {
+        let (mut lines, mut buffer, mut read) = (JsonLineDecoder::default(), BytesMut::new(), Vec::new());
         for chunk in chunks {
             buffer.extend_from_slice(chunk);
             while let Some(line) = lines.decode(&mut buffer).unwrap() {
@@ -136,22 +136,22 @@ mod tests {
     }
 
     #[test]
-    fn lines_with_noise_between_yield_the_messages() {
+    fn line_decoder_noise_between_messages_is_skipped() {
         let expected = [Line::Message(json!({"a": 1})), Line::Message(json!({"b": "\n"}))];
         let text = b"Hello!\n\n[1]\n\xff\xfe\n{\"a\": 1}\r\n{\"a\": \n \"text\"\n{\"b\": \"\\n\"}";
-        assert_eq!(read(&[text]), expected);
+        assert_eq!(decode_all(&[text]), expected);
         let bytes: Vec<&[u8]> = text.chunks(1).collect();
-        assert_eq!(read(&bytes), expected);
+        assert_eq!(decode_all(&bytes), expected);
     }
 
     #[test]
-    fn lines_with_halves_of_pairs_are_repaired() {
+    fn line_decoder_lone_surrogate_is_repaired() {
         let text = br#"{"id":1,"result":{"text":"a\ud83d"}}"#;
-        assert_eq!(read(&[text]), [Line::Message(json!({"id": 1, "result": {"text": "a\u{fffd}"}}))]);
+        assert_eq!(decode_all(&[text]), [Line::Message(json!({"id": 1, "result": {"text": "a\u{fffd}"}}))]);
     }
 
     #[test]
-    fn lines_unreadable_are_reported_by_id() {
+    fn line_decoder_unreadable_message_is_reported_by_id() {
         let deep = format!(r#"{{"id":"x","result":{}}}"#, "[".repeat(200));
         for (text, id, is_request) in [
             (r#"{"id":1,"result":{"value":NaN}}"#, json!(1), false),
@@ -164,7 +164,7 @@ mod tests {
                 false,
             ),
         ] {
-            let lines = read(&[text.as_bytes(), b"\n{\"b\": 2}\n"]);
+            let lines = decode_all(&[text.as_bytes(), b"\n{\"b\": 2}\n"]);
             let [Line::Unreadable(unreadable), Line::Message(_)] = &lines[..] else { panic!("{lines:?}") };
             assert_eq!((&unreadable.id, unreadable.is_request), (&Some(id), is_request), "{text}");
         }
@@ -172,20 +172,20 @@ mod tests {
 
     #[test]
     fn line_cut_off_is_reported_with_its_column() {
-        let lines = read(&[b"{\"jsonrpc\":\"2.0\",\"result\":{\"a\":[\n"]);
+        let lines = decode_all(&[b"{\"jsonrpc\":\"2.0\",\"result\":{\"a\":[\n"]);
         let reason = "is not valid JSON at column 32".to_owned();
-        assert_eq!(lines, [Line::Unreadable(Unreadable { id: None, is_request: false, reason })]);
+        assert_eq!(lines, [Line::Unreadable(UnreadableMessage { id: None, is_request: false, reason })]);
     }
 
     #[test]
-    fn line_too_long_is_reported_and_the_next_read() {
-        let long = vec![b' '; MAX_LINE + 1];
+    fn line_decoder_overlong_line_is_reported_and_next_read() {
+        let long = vec![b' '; MAX_LINE_LEN + 1];
         for chunks in [
             [&b"{\"id\":4,\"result\":{"[..], &long, b"}}\n{\"b\": 2}\n"],
             [b"{\"result\":{", &long, b"},\"id\":4}\n{\"b\": 2}\n"],
             [b"{\"result\":{\"a\":\"b", &long, b",\"id\":4}\n{\"b\": 2}\n"],
         ] {
-            let lines = read(&chunks);
+            let lines = decode_all(&chunks);
             let [Line::Unreadable(unreadable), Line::Message(next)] = &lines[..] else { panic!("{lines:?}") };
             assert_eq!((&unreadable.id, next), (&Some(json!(4)), &json!({"b": 2})));
             assert!(unreadable.reason.contains("16 MiB"));

@@ -1,4 +1,4 @@
-//! `Outbox`: the lines that are on their way to a peer, bounded in number.
+//! `BoundedLineWriter`: the lines that are on their way to a peer, bounded in number.
 
 use std::io;
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use tokio_util::sync::CancellationToken;
 use super::write_exact;
 
 /// How many lines may wait for a peer that does not read.
-const MAX_WAITING: usize = 64;
+const MAX_PENDING_LINES: usize = 64;
 
 /// A peer's input. Clones share it.
-pub(crate) struct Outbox<W> {
+pub(crate) struct BoundedLineWriter<W> {
     /// Locked for the length of one write, which keeps lines whole and in order.
     writer: Arc<Mutex<Option<W>>>,
-    waiting: Arc<AtomicUsize>,
+    pending: Arc<AtomicUsize>,
     written: Arc<Notify>,
     closing: CancellationToken,
 }
 
-impl<W> Clone for Outbox<W> {
+impl<W> Clone for BoundedLineWriter<W> {
     fn clone(&self) -> Self {
         Self {
             writer: Arc::clone(&self.writer),
-            waiting: Arc::clone(&self.waiting),
+            pending: Arc::clone(&self.pending),
             written: Arc::clone(&self.written),
             closing: self.closing.clone(),
         }
@@ -35,20 +35,20 @@ impl<W> Clone for Outbox<W> {
 }
 
 /// Counts a line that waits, until it is written or given up.
-struct Waiting(Arc<AtomicUsize>, Arc<Notify>);
+struct PendingLine(Arc<AtomicUsize>, Arc<Notify>);
 
-impl Drop for Waiting {
+impl Drop for PendingLine {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
         self.1.notify_waiters();
     }
 }
 
-impl<W: AsyncWrite + Send + Unpin> Outbox<W> {
+impl<W: AsyncWrite + Send + Unpin> BoundedLineWriter<W> {
     pub(crate) fn new(writer: W) -> Self {
         Self {
             writer: Arc::new(Mutex::new(Some(writer))),
-            waiting: Arc::default(),
+            pending: Arc::default(),
             written: Arc::default(),
             closing: CancellationToken::new(),
         }
@@ -56,11 +56,11 @@ impl<W: AsyncWrite + Send + Unpin> Outbox<W> {
 
     /// Whether as many lines wait as may.
     pub(crate) fn is_full(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) >= MAX_WAITING
+        self.pending.load(Ordering::Acquire) >= MAX_PENDING_LINES
     }
 
     /// Waits until the peer has read on. Cancel safe.
-    pub(crate) async fn drained(&self) {
+    pub(crate) async fn wait_not_full(&self) {
         loop {
             let written = self.written.notified();
             if !self.is_full() || self.closing.is_cancelled() {
@@ -75,8 +75,8 @@ impl<W: AsyncWrite + Send + Unpin> Outbox<W> {
 
     /// Writes one message as a line. It counts as waiting from the call on, not only from the first poll.
     pub(crate) fn send<M: Serialize>(&self, message: &M) -> impl Future<Output = io::Result<()>> + use<M, W> {
-        self.waiting.fetch_add(1, Ordering::AcqRel);
-        let waiting = Waiting(Arc::clone(&self.waiting), Arc::clone(&self.written));
+        self.pending.fetch_add(1, Ordering::AcqRel);
+        let waiting = PendingLine(Arc::clone(&self.pending), Arc::clone(&self.written));
         let mut line = Vec::new();
         let encoded = write_exact(&mut line, message).map_err(io::Error::other);
         line.push(b'\n');
@@ -109,10 +109,10 @@ mod tests {
     use tokio::io::{AsyncBufReadExt, BufReader};
 
     #[tokio::test]
-    async fn outbox_is_full_until_the_peer_reads() {
+    async fn line_writer_is_full_until_peer_reads() {
         let (near, far) = tokio::io::duplex(16);
-        let outbox = Outbox::new(near);
-        let sends: Vec<_> = (0..MAX_WAITING)
+        let outbox = BoundedLineWriter::new(near);
+        let sends: Vec<_> = (0..MAX_PENDING_LINES)
             .map(|n| {
                 assert!(!outbox.is_full());
                 tokio::spawn(outbox.send(&json!({"n": n, "text": "longer than the pipe"})))
@@ -120,9 +120,9 @@ mod tests {
             .collect();
         assert!(outbox.is_full());
         let mut lines = BufReader::new(far).lines();
-        tokio::join!(outbox.drained(), async { lines.next_line().await.unwrap() });
+        tokio::join!(outbox.wait_not_full(), async { lines.next_line().await.unwrap() });
         assert!(!outbox.is_full());
-        for n in 1..MAX_WAITING {
+        for n in 1..MAX_PENDING_LINES {
             let line = lines.next_line().await.unwrap().unwrap();
             assert!(line.starts_with(&format!("{{\"n\":{n},")), "in order: {line}");
         }
@@ -132,15 +132,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn outbox_closed_gives_up_a_write_in_progress() {
+    async fn line_writer_close_aborts_write_in_progress() {
         let (near, _far) = tokio::io::duplex(16);
-        let outbox = Outbox::new(near);
+        let outbox = BoundedLineWriter::new(near);
         let sending = tokio::spawn(outbox.send(&json!("x".repeat(1 << 20))));
         while outbox.writer.try_lock().is_ok() {
             tokio::task::yield_now().await;
         }
         outbox.close().await;
         assert_eq!(sending.await.unwrap().unwrap_err().kind(), io::ErrorKind::NotConnected);
-        outbox.drained().await;
+        outbox.wait_not_full().await;
     }
 }

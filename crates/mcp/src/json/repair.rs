@@ -3,25 +3,25 @@
 
 use std::borrow::Cow;
 
-const HIGH: std::ops::Range<u16> = 0xD800..0xDC00;
-const LOW: std::ops::Range<u16> = 0xDC00..0xE000;
+const HIGH_SURROGATES: std::ops::Range<u16> = 0xD800..0xDC00;
+const LOW_SURROGATES: std::ops::Range<u16> = 0xDC00..0xE000;
 
 /// The text with U+FFFD in place of each half of a surrogate pair and each byte that is not UTF-8.
-pub(super) fn repair(line: &[u8]) -> String {
+pub(super) fn repair_text(line: &[u8]) -> String {
     let text: Cow<'_, str> = String::from_utf8_lossy(line);
     let mut repaired = String::with_capacity(text.len());
     let mut rest: &str = &text;
     while let Some(at) = rest.find('\\') {
         repaired.push_str(&rest[..at]);
         rest = &rest[at..];
-        let taken = match escape(rest) {
+        let taken = match parse_unicode_escape(rest) {
             Some(unit)
-                if HIGH.contains(&unit) && escape(&rest[6..]).is_some_and(|low| LOW.contains(&low)) =>
+                if HIGH_SURROGATES.contains(&unit) && parse_unicode_escape(&rest[6..]).is_some_and(|low| LOW_SURROGATES.contains(&low)) =>
             {
                 repaired.push_str(&rest[..12]);
                 12
             }
-            Some(unit) if HIGH.contains(&unit) || LOW.contains(&unit) => {
+            Some(unit) if HIGH_SURROGATES.contains(&unit) || LOW_SURROGATES.contains(&unit) => {
                 repaired.push_str("\\ufffd");
                 6
             }
@@ -43,7 +43,7 @@ pub(super) fn repair(line: &[u8]) -> String {
 }
 
 /// The code unit of a `\uXXXX` at the beginning of `text`.
-fn escape(text: &str) -> Option<u16> {
+fn parse_unicode_escape(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
 }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn repair_replaces_halves_of_pairs_only() {
+    fn repair_text_replaces_lone_surrogates_only() {
         for (text, repaired) in [
             (r#""\ud83d""#, r#""\ufffd""#),
             (r#""\ude00 \ud83d x""#, r#""\ufffd \ufffd x""#),
@@ -63,8 +63,8 @@ mod tests {
             ("\\", "\\"),
             ("\\ü", "\\ü"),
         ] {
-            assert_eq!(repair(text.as_bytes()), repaired, "{text}");
+            assert_eq!(repair_text(text.as_bytes()), repaired, "{text}");
         }
-        assert_eq!(repair(b"\"\xff\""), "\"\u{fffd}\"");
+        assert_eq!(repair_text(b"\"\xff\""), "\"\u{fffd}\"");
     }
 }

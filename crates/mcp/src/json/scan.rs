@@ -1,4 +1,4 @@
-//! `Scan`: counts what a line of JSON holds, and finds out what it is meant as, before anything is parsed.
+//! `LineScanner`: counts what a line of JSON holds, and finds out what it is meant as, before anything is parsed.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ const MAX_NODES: usize = 1_000_000;
 /// The deepest nesting; the parser's own limit.
 const MAX_DEPTH: usize = 127;
 /// The longest id, and the longest key that is compared.
-const MAX_TOKEN: usize = 128;
+const MAX_TOKEN_LEN: usize = 128;
 /// How much of the end of a line is kept: enough for an id and what surrounds it.
 const MAX_TAIL: usize = 256;
 
@@ -35,9 +35,9 @@ pub(super) struct Meant {
 /// Reads the bytes of a line as they come, in pieces of any size. It needs no valid JSON: only strings, brackets and
 /// commas count.
 #[derive(Debug, Default)]
-pub(super) struct Scan {
+pub(super) struct LineScanner {
     depth: usize,
-    deepest: usize,
+    max_depth: usize,
     nodes: usize,
     in_string: bool,
     is_escaped: bool,
@@ -58,16 +58,16 @@ pub(super) struct Scan {
     tail: Vec<u8>,
 }
 
-impl Scan {
+impl LineScanner {
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&byte| self.step(byte));
+        bytes.iter().for_each(|&byte| self.scan_byte(byte));
         self.tail.extend_from_slice(&bytes[bytes.len().saturating_sub(MAX_TAIL)..]);
         self.tail.drain(..self.tail.len().saturating_sub(MAX_TAIL));
     }
 
-    fn step(&mut self, byte: u8) {
+    fn scan_byte(&mut self, byte: u8) {
         if self.in_string {
-            self.string(byte);
+            self.scan_string_byte(byte);
             return;
         }
         if !byte.is_ascii_whitespace() {
@@ -78,12 +78,12 @@ impl Scan {
             b'"' => {
                 self.in_string = true;
                 self.start_token();
-                self.keep(byte);
+                self.push_token_byte(byte);
             }
             b'{' | b'[' => {
                 self.has_outcome |= self.is_top() && self.member == Member::Outcome;
                 self.depth += 1;
-                self.deepest = self.deepest.max(self.depth);
+                self.max_depth = self.max_depth.max(self.depth);
                 self.nodes += 1;
             }
             b'}' | b']' => {
@@ -94,12 +94,12 @@ impl Scan {
             b',' => self.end_value(),
             b':' if self.is_top() => self.end_key(),
             b' ' | b'\t' | b'\r' | b'\n' => {}
-            _ => self.keep(byte),
+            _ => self.push_token_byte(byte),
         }
     }
 
-    fn string(&mut self, byte: u8) {
-        self.keep(byte);
+    fn scan_string_byte(&mut self, byte: u8) {
+        self.push_token_byte(byte);
         match byte {
             _ if self.is_escaped => self.is_escaped = false,
             b'\\' => self.is_escaped = true,
@@ -141,17 +141,17 @@ impl Scan {
         }
     }
 
-    fn keep(&mut self, byte: u8) {
-        if self.depth == 1 && self.token.len() < MAX_TOKEN {
+    fn push_token_byte(&mut self, byte: u8) {
+        if self.depth == 1 && self.token.len() < MAX_TOKEN_LEN {
             self.token.push(byte);
         }
     }
 
     /// What is beyond the limits, if anything is.
-    pub(super) fn excess(&self) -> Option<&'static str> {
+    pub(super) fn exceeded_limit(&self) -> Option<&'static str> {
         if self.nodes > MAX_NODES {
             Some("holds more than 1,000,000 values")
-        } else if self.deepest > MAX_DEPTH {
+        } else if self.max_depth > MAX_DEPTH {
             Some("is nested more than 127 levels deep")
         } else {
             None
@@ -192,8 +192,8 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn scan(text: &str) -> Scan {
-        let mut scan = Scan::default();
+    fn scan_text(text: &str) -> LineScanner {
+        let mut scan = LineScanner::default();
         scan.push(text.as_bytes());
         scan
     }
@@ -221,7 +221,7 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":7,"result":{}}{"id":8}"#, response(json!(7))),
             (r#"{"jsonrpc":"2.0","result":{}},"x":{"id":3},"id":7}"#, response(json!(7))),
         ] {
-            assert_eq!(scan(text).meant_as(), meant, "{text}");
+            assert_eq!(scan_text(text).meant_as(), meant, "{text}");
         }
     }
 
@@ -241,7 +241,7 @@ mod tests {
             (r#"{"jsonrpc":"2.0","method":"x","params":{"#, lost(true)),
             (r#"{"jsonrpc":"2.0","result":{"a":1},"id":7"#, lost(false)),
         ] {
-            assert_eq!(scan(text).meant_as(), meant, "{text}");
+            assert_eq!(scan_text(text).meant_as(), meant, "{text}");
         }
     }
 
@@ -266,32 +266,32 @@ mod tests {
             // A notification.
             r#"{"jsonrpc":"2.0","method":"x","params":{"value":NaN}}"#,
         ] {
-            assert_eq!(scan(text).meant_as(), None, "{text}");
+            assert_eq!(scan_text(text).meant_as(), None, "{text}");
         }
     }
 
     #[test]
-    fn scan_reports_too_many_values_and_too_deep_nesting() {
-        assert_eq!(scan(&format!("[{}1]", "1,".repeat(MAX_NODES - 2))).excess(), None);
-        assert!(scan(&format!("[{}1]", "{},".repeat(MAX_NODES))).excess().unwrap().contains("values"));
-        assert_eq!(scan(&"[".repeat(MAX_DEPTH)).excess(), None);
-        assert!(scan(&"[".repeat(MAX_DEPTH + 1)).excess().unwrap().contains("levels"));
-        assert_eq!(scan(&format!("{:?}", "[{,".repeat(10_000))).excess(), None, "strings do not count");
+    fn line_scanner_reports_exceeded_limits() {
+        assert_eq!(scan_text(&format!("[{}1]", "1,".repeat(MAX_NODES - 2))).exceeded_limit(), None);
+        assert!(scan_text(&format!("[{}1]", "{},".repeat(MAX_NODES))).exceeded_limit().unwrap().contains("values"));
+        assert_eq!(scan_text(&"[".repeat(MAX_DEPTH)).exceeded_limit(), None);
+        assert!(scan_text(&"[".repeat(MAX_DEPTH + 1)).exceeded_limit().unwrap().contains("levels"));
+        assert_eq!(scan_text(&format!("{:?}", "[{,".repeat(10_000))).exceeded_limit(), None, "strings do not count");
     }
 
     proptest! {
         #[test]
-        fn scan_in_pieces_equals_scan_at_once(text in r#"[{}\[\],:"\\id0-9 ]{0,80}"#, at in 0_usize..80) {
-            let (at, mut pieces) = (at.min(text.len()), Scan::default());
+        fn line_scanner_result_is_independent_of_chunks(text in r#"[{}\[\],:"\\id0-9 ]{0,80}"#, at in 0_usize..80) {
+            let (at, mut pieces) = (at.min(text.len()), LineScanner::default());
             pieces.push(&text.as_bytes()[..at]);
             pieces.push(&text.as_bytes()[at..]);
-            prop_assert_eq!(format!("{:?}", pieces), format!("{:?}", scan(&text)));
+            prop_assert_eq!(format!("{:?}", pieces), format!("{:?}", scan_text(&text)));
         }
 
         #[test]
-        fn scan_counts_at_least_the_values_of_valid_json(text in "[a-z\"\\\\]{0,20}", number in any::<i64>()) {
+        fn line_scanner_counts_all_values_of_valid_json(text in "[a-z\"\\\\]{0,20}", number in any::<i64>()) {
             let value = json!({"id": number, "x": [text, {"y": [null, true]}], "method": "m"});
-            let scan = scan(&value.to_string());
+            let scan = scan_text(&value.to_string());
             prop_assert_eq!(scan.meant_as(), request(json!(number)));
             prop_assert!(scan.nodes >= 8);
         }

@@ -1,4 +1,4 @@
-//! `Known`: which secrets a redactor knows, and until when.
+//! `RedactorState`: which secrets a redactor knows, and until when.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,39 +8,39 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 use valetkey_core::Expiry;
 
-use super::index::Index;
+use super::index::PatternIndex;
 use super::pattern::Pattern;
 
 /// Identifies secrets without keeping them.
 pub(super) type Digest = [u8; 32];
 
 /// How many expired credentials stay known at least, the latest; expiry is looked at after as many new ones.
-pub(super) const EXPIRED: usize = 32;
+pub(super) const RETAINED_EXPIRED: usize = 32;
 /// How many credentials are known at most, before everything is masked.
-pub(super) const MOST: usize = 16 * 1024;
+pub(super) const MAX_SECRETS: usize = 16 * 1024;
 
 #[derive(Default)]
-pub(super) struct Known {
-    secrets: HashMap<Digest, Secret>,
+pub(super) struct RedactorState {
+    secrets: HashMap<Digest, KnownSecret>,
     /// What opens the endpoint, for as long as it does.
     grants: HashMap<Uuid, Vec<Pattern>>,
-    index: Arc<Index>,
+    index: Arc<PatternIndex>,
     /// How many secrets came since expiry was looked at.
-    new: usize,
+    added_since_expiry_check: usize,
 }
 
-struct Secret {
+struct KnownSecret {
     valid_until: Expiry,
     patterns: Vec<Pattern>,
 }
 
-impl Known {
-    pub(super) fn index(&self) -> Arc<Index> {
+impl RedactorState {
+    pub(super) fn index(&self) -> Arc<PatternIndex> {
         Arc::clone(&self.index)
     }
 
     /// Notes that a known secret is valid at least until then. Whether it is known.
-    pub(super) fn prolong(&mut self, digest: &Digest, valid_until: Expiry) -> bool {
+    pub(super) fn extend_validity(&mut self, digest: &Digest, valid_until: Expiry) -> bool {
         let Some(secret) = self.secrets.get_mut(digest) else { return false };
         secret.valid_until = secret.valid_until.max(valid_until);
         true
@@ -48,12 +48,12 @@ impl Known {
 
     pub(super) fn insert(&mut self, digest: Digest, valid_until: Expiry, patterns: Vec<Pattern>) {
         let index = Arc::make_mut(&mut self.index);
-        if self.secrets.len() == MOST && !self.secrets.contains_key(&digest) {
-            index.overflow();
+        if self.secrets.len() == MAX_SECRETS && !self.secrets.contains_key(&digest) {
+            index.set_overflowed();
             return;
         }
         patterns.iter().for_each(|pattern| index.insert(pattern));
-        self.secrets.insert(digest, Secret { valid_until, patterns });
+        self.secrets.insert(digest, KnownSecret { valid_until, patterns });
     }
 
     pub(super) fn insert_grant(&mut self, id: Uuid, patterns: Vec<Pattern>) {
@@ -64,31 +64,31 @@ impl Known {
 
     pub(super) fn remove_grant(&mut self, id: Uuid) {
         if self.grants.remove(&id).is_some() {
-            self.reindex();
+            self.rebuild_index();
         }
     }
 
     /// Forgets the secrets that expired first, now and then: each time the index is made anew.
-    pub(super) fn forget_expired(&mut self, now: SystemTime) {
-        self.new += 1;
-        if self.new < EXPIRED {
+    pub(super) fn remove_expired(&mut self, now: SystemTime) {
+        self.added_since_expiry_check += 1;
+        if self.added_since_expiry_check < RETAINED_EXPIRED {
             return;
         }
-        self.new = 0;
+        self.added_since_expiry_check = 0;
         let expired = self.secrets.iter().filter(|(_, secret)| secret.valid_until.has_passed(now));
         let mut expired: Vec<_> = expired.map(|(digest, secret)| (secret.valid_until, *digest)).collect();
         expired.sort_unstable();
-        expired.truncate(expired.len().saturating_sub(EXPIRED));
+        expired.truncate(expired.len().saturating_sub(RETAINED_EXPIRED));
         expired.iter().for_each(|(_, digest)| drop(self.secrets.remove(digest)));
         if !expired.is_empty() {
-            self.reindex();
+            self.rebuild_index();
         }
     }
 
-    fn reindex(&mut self) {
-        let mut index = Index::default();
-        if self.index.is_overflown() {
-            index.overflow();
+    fn rebuild_index(&mut self) {
+        let mut index = PatternIndex::default();
+        if self.index.is_overflowed() {
+            index.set_overflowed();
         }
         let secrets = self.secrets.values().map(|secret| &secret.patterns);
         secrets.chain(self.grants.values()).flatten().for_each(|pattern| index.insert(pattern));
@@ -96,7 +96,7 @@ impl Known {
     }
 }
 
-pub(super) fn digest<const N: usize>(secrets: [&str; N]) -> Digest {
+pub(super) fn digest_secrets<const N: usize>(secrets: [&str; N]) -> Digest {
     let all = secrets.iter().fold(Sha256::new(), |all, secret| all.chain_update(secret).chain_update([0]));
     all.finalize().into()
 }
@@ -108,21 +108,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_more_than_the_most_finds_every_text() {
-        let mut known = Known::default();
-        for n in 0..MOST {
-            known.insert(digest([&n.to_string()]), Expiry::Never, Vec::new());
+    fn redactor_state_beyond_max_secrets_masks_every_text() {
+        let mut known = RedactorState::default();
+        for n in 0..MAX_SECRETS {
+            known.insert(digest_secrets([&n.to_string()]), Expiry::Never, Vec::new());
         }
-        assert!(known.index().find("a text").is_empty());
-        known.insert(digest(["0"]), Expiry::Never, Vec::new());
-        assert!(known.index().find("a text").is_empty(), "that one was known");
-        known.insert(digest(["one more"]), Expiry::Never, Vec::new());
-        assert_eq!(known.index().find("a text"), vec![Range { start: 0, end: 6 }]);
-        assert!(known.index().find("").is_empty());
+        assert!(known.index().find_secrets("a text").is_empty());
+        known.insert(digest_secrets(["0"]), Expiry::Never, Vec::new());
+        assert!(known.index().find_secrets("a text").is_empty(), "that one was known");
+        known.insert(digest_secrets(["one more"]), Expiry::Never, Vec::new());
+        assert_eq!(known.index().find_secrets("a text"), vec![Range { start: 0, end: 6 }]);
+        assert!(known.index().find_secrets("").is_empty());
         known.insert_grant(Uuid::nil(), Vec::new());
         known.remove_grant(Uuid::nil());
         assert_eq!(
-            known.index().find("a text"),
+            known.index().find_secrets("a text"),
             vec![Range { start: 0, end: 6 }],
             "also after the index was made anew"
         );

@@ -1,4 +1,4 @@
-//! `Meant`: a text read for what it means, however it is escaped.
+//! `Normalizer`: a text read for what it means, however it is escaped.
 //!
 //! JSON, JavaScript, URLs and HTML each have several ways to write one character, and programs mix them and wrap them
 //! in each other. Here all come out as one: `+`, `\u002B`, `\\u002b`, `\x2b`, `%2B`, `%252B` and `&#43;` are the same.
@@ -9,7 +9,7 @@ use std::iter::successors;
 
 /// A character as it was meant, and where it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sign {
+pub(super) struct NormalizedByte {
     pub(super) byte: u8,
     pub(super) start: usize,
     pub(super) end: usize,
@@ -17,47 +17,47 @@ pub(super) struct Sign {
 
 /// The characters of a text.
 #[derive(Clone)]
-pub(super) struct Meant<'a> {
+pub(super) struct Normalizer<'a> {
     text: &'a [u8],
     at: usize,
 }
 
-impl<'a> Meant<'a> {
-    pub(super) fn of(text: &'a str) -> Self {
+impl<'a> Normalizer<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
         Self { text: text.as_bytes(), at: 0 }
     }
 }
 
-impl Iterator for Meant<'_> {
-    type Item = Sign;
+impl Iterator for Normalizer<'_> {
+    type Item = NormalizedByte;
 
-    fn next(&mut self) -> Option<Sign> {
+    fn next(&mut self) -> Option<NormalizedByte> {
         loop {
             let start = self.at;
-            let (byte, length) = sign(self.text.get(start..)?)?;
+            let (byte, length) = next_byte(self.text.get(start..)?)?;
             self.at += length;
             if let Some(byte) = byte {
-                return Some(Sign { byte, start, end: self.at });
+                return Some(NormalizedByte { byte, start, end: self.at });
             }
         }
     }
 }
 
 /// What `text` begins with, unless that means nothing, and its length.
-fn sign(text: &[u8]) -> Option<(Option<u8>, usize)> {
-    let (first, length) = symbol(text)?;
+fn next_byte(text: &[u8]) -> Option<(Option<u8>, usize)> {
+    let (first, length) = decode_symbol(text)?;
     if first != b'\\' {
-        return Some((plain(first), length));
+        return Some((normalize_byte(first), length));
     }
     // However many times it was escaped, a run of backslashes only leads to what follows.
     let run = successors(Some(length), |&at| {
-        symbol(&text[at..]).filter(|(next, _)| *next == b'\\').map(|(_, more)| at + more)
+        decode_symbol(&text[at..]).filter(|(next, _)| *next == b'\\').map(|(_, more)| at + more)
     });
     let length = run.last().unwrap_or(length);
     let rest = &text[length..];
     let escape = match rest {
-        [b'u', digits @ ..] => hex(digits, 4).map(|byte| (plain(byte), 5)),
-        [b'x', digits @ ..] => hex(digits, 2).map(|byte| (plain(byte), 3)),
+        [b'u', digits @ ..] => decode_hex(digits, 4).map(|byte| (normalize_byte(byte), 5)),
+        [b'x', digits @ ..] => decode_hex(digits, 2).map(|byte| (normalize_byte(byte), 3)),
         [b'n' | b'r', ..] => Some((None, 1)),
         _ => None,
     };
@@ -66,26 +66,26 @@ fn sign(text: &[u8]) -> Option<(Option<u8>, usize)> {
 }
 
 /// A character as it is, or as URLs or HTML write it.
-fn symbol(text: &[u8]) -> Option<(u8, usize)> {
+fn decode_symbol(text: &[u8]) -> Option<(u8, usize)> {
     let escape = match text {
-        [b'%', rest @ ..] => percent(rest),
-        [b'&', b'#', rest @ ..] => entity(rest),
+        [b'%', rest @ ..] => decode_percent(rest),
+        [b'&', b'#', rest @ ..] => decode_entity(rest),
         _ => None,
     };
     escape.or_else(|| Some((*text.first()?, 1)))
 }
 
 /// `%2B`, and `%252B` as often as it was escaped.
-fn percent(rest: &[u8]) -> Option<(u8, usize)> {
+fn decode_percent(rest: &[u8]) -> Option<(u8, usize)> {
     let again = rest.chunks_exact(2).take_while(|digits| *digits == b"25").count();
-    match hex(&rest[again * 2..], 2) {
+    match decode_hex(&rest[again * 2..], 2) {
         Some(byte) => Some((byte, 3 + again * 2)),
         None => (again > 0).then_some((b'%', 1 + again * 2)),
     }
 }
 
 /// `&#43;` or `&#x2B;`.
-fn entity(rest: &[u8]) -> Option<(u8, usize)> {
+fn decode_entity(rest: &[u8]) -> Option<(u8, usize)> {
     let end = rest.iter().take(8).position(|&byte| byte == b';')?;
     let number = std::str::from_utf8(&rest[..end]).ok()?;
     let byte = match number.strip_prefix(['x', 'X']) {
@@ -96,13 +96,13 @@ fn entity(rest: &[u8]) -> Option<(u8, usize)> {
 }
 
 /// The ASCII character of that many hexadecimal digits. Secrets have no others.
-fn hex(digits: &[u8], count: usize) -> Option<u8> {
+fn decode_hex(digits: &[u8], count: usize) -> Option<u8> {
     let digits = digits.get(..count).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
     let number = u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
     u8::try_from(number).ok().filter(u8::is_ascii)
 }
 
-fn plain(byte: u8) -> Option<u8> {
+fn normalize_byte(byte: u8) -> Option<u8> {
     match byte {
         b'\n' | b'\r' => None,
         b'-' => Some(b'+'),
@@ -115,12 +115,12 @@ fn plain(byte: u8) -> Option<u8> {
 mod tests {
     use super::*;
 
-    fn meant(text: &str) -> String {
-        Meant::of(text).map(|sign| char::from(sign.byte)).collect()
+    fn normalized(text: &str) -> String {
+        Normalizer::new(text).map(|sign| char::from(sign.byte)).collect()
     }
 
     #[test]
-    fn every_way_to_write_a_character_means_that_character() {
+    fn normalizer_escaped_character_is_decoded() {
         let plus = [
             r"\u002B",
             r"\\u002b",
@@ -134,22 +134,22 @@ mod tests {
             "&#x2B;",
         ];
         for written in plus {
-            assert_eq!(meant(&format!("a{written}b")), "a+b", "{written}");
+            assert_eq!(normalized(&format!("a{written}b")), "a+b", "{written}");
         }
-        assert_eq!(meant(r"a\/b\\/c%2Fd"), "a/b/c/d");
-        assert_eq!(meant("ab\r\ncd\\ne\\\\r\\\\nf"), "abcdef");
+        assert_eq!(normalized(r"a\/b\\/c%2Fd"), "a/b/c/d");
+        assert_eq!(normalized("ab\r\ncd\\ne\\\\r\\\\nf"), "abcdef");
     }
 
     #[test]
-    fn what_only_looks_like_an_escape_is_itself() {
-        assert_eq!(meant(r"100% \u12 &# &#; &#999; %2 %"), r"100% u12 &# &#; &#999; %2 %");
-        assert_eq!(meant("%25zz"), "%zz");
-        assert_eq!(meant("\\"), "");
+    fn normalizer_invalid_escape_is_unchanged() {
+        assert_eq!(normalized(r"100% \u12 &# &#; &#999; %2 %"), r"100% u12 &# &#; &#999; %2 %");
+        assert_eq!(normalized("%25zz"), "%zz");
+        assert_eq!(normalized("\\"), "");
     }
 
     #[test]
-    fn a_character_is_found_where_it_is_written() {
-        let sign = Meant::of(r"a\\u002Bc").nth(1);
-        assert_eq!(sign, Some(Sign { byte: b'+', start: 1, end: 8 }));
+    fn normalizer_byte_has_its_source_range() {
+        let sign = Normalizer::new(r"a\\u002Bc").nth(1);
+        assert_eq!(sign, Some(NormalizedByte { byte: b'+', start: 1, end: 8 }));
     }
 }

@@ -13,16 +13,16 @@ const BASE: u64 = 0x0D6E_8FEB_8665_9FD9;
 
 /// The hash of a whole text.
 pub(super) fn hash(text: &[u8]) -> Hash {
-    text.iter().fold(0, |hash, &byte| next(hash, byte))
+    text.iter().fold(0, |hash, &byte| extend_hash(hash, byte))
 }
 
 /// The hash of a text with one more character. No character counts as zero, so that length matters.
-pub(super) fn next(hash: Hash, byte: u8) -> Hash {
+pub(super) fn extend_hash(hash: Hash, byte: u8) -> Hash {
     add(multiply(hash, BASE), u64::from(byte) + 1)
 }
 
 /// The hash of the end of a text: of the whole without its beginning, by their hashes.
-pub(super) fn difference(whole: Hash, beginning: Hash, power: Hash) -> Hash {
+pub(super) fn suffix_hash(whole: Hash, beginning: Hash, power: Hash) -> Hash {
     add(whole, PRIME - multiply(beginning, power))
 }
 
@@ -47,19 +47,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rolling_hash_of_part_equals_hash_of_its_text() {
+    fn suffix_hash_equals_hash_of_the_part() {
         let text = b"\0\0\xFFsome text, and the same: some text";
         for start in 0..text.len() {
             for end in start..=text.len() {
                 let power = (start..end).fold(1, |power, _| next_power(power));
-                let part = difference(hash(&text[..end]), hash(&text[..start]), power);
+                let part = suffix_hash(hash(&text[..end]), hash(&text[..start]), power);
                 assert_eq!(part, hash(&text[start..end]), "{start}..{end}");
             }
         }
     }
 
     #[test]
-    fn rolling_hash_zero_bytes_count() {
+    fn hash_zero_bytes_change_the_hash() {
         assert_ne!(hash(b"\0"), hash(b"\0\0"));
         assert_ne!(hash(b""), hash(b"\0"));
     }

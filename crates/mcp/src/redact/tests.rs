@@ -14,26 +14,26 @@ use super::*;
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY==";
 
-fn set(secret: &str) -> Credentials {
+fn long_lived_credentials(secret: &str) -> Credentials {
     Credentials::builder("AKIA0000000000000000".parse().unwrap(), secret.into()).build().unwrap()
 }
 
-fn knowing(secret: &str) -> Redactor {
+fn redactor_with_secret(secret: &str) -> Redactor {
     let redactor = Redactor::default();
-    redactor.learn(&set(secret));
+    redactor.add(&long_lived_credentials(secret));
     redactor
 }
 
 /// No eight characters of the secret in a row are in `masked`.
-fn assert_no_part(masked: &str, secret: &str) {
-    for part in secret.as_bytes().windows(SHORTEST) {
+fn assert_no_part_shown(masked: &str, secret: &str) {
+    for part in secret.as_bytes().windows(MIN_SECRET_LEN) {
         let part = std::str::from_utf8(part).unwrap();
         assert!(!masked.contains(part), "{part} in {masked}");
     }
 }
 
 /// As programs write a text, each within reach of an ordinary serializer.
-fn written(text: &str) -> Vec<String> {
+fn written_forms(text: &str) -> Vec<String> {
     let json = serde_json::to_string(text).unwrap();
     let json = json[1..json.len() - 1].to_owned();
     vec![
@@ -53,9 +53,9 @@ fn written(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_spelling_of_a_live_secret_is_masked() {
-    let redactor = knowing(SECRET);
-    for spelling in written(SECRET).iter().filter(|spelling| !spelling.contains("wjalr")) {
+fn redactor_escaped_secret_is_masked() {
+    let redactor = redactor_with_secret(SECRET);
+    for spelling in written_forms(SECRET).iter().filter(|spelling| !spelling.contains("wjalr")) {
         let told = redactor.mask(&format!("before {spelling} after"));
         assert_eq!(told, "before [redacted] after", "{spelling}");
     }
@@ -65,8 +65,8 @@ fn every_spelling_of_a_live_secret_is_masked() {
 }
 
 #[test]
-fn base64_of_a_text_that_holds_a_secret_is_masked_wherever_in_it_the_secret_begins() {
-    let redactor = knowing(SECRET);
+fn redactor_base64_at_any_offset_is_masked() {
+    let redactor = redactor_with_secret(SECRET);
     let core = &SECRET[3..SECRET.len() - 5];
     for before in ["", "a", "ab", "abc", "{\"SecretAccessKey\": \""] {
         for secret in [SECRET.to_owned(), SECRET.replace('+', "\\u002B"), SECRET.replace('/', "\\/")] {
@@ -87,9 +87,9 @@ fn base64_of_a_text_that_holds_a_secret_is_masked_wherever_in_it_the_secret_begi
 }
 
 #[test]
-fn base64_that_is_wrapped_into_lines_is_masked() {
+fn redactor_base64_wrapped_in_lines_is_masked() {
     let token = "IQoJb3JpZ2luX2Vj/+".repeat(20);
-    let redactor = knowing(&token);
+    let redactor = redactor_with_secret(&token);
     let encoded = STANDARD.encode(format!("token: {token}"));
     let lines: Vec<_> =
         encoded.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
@@ -100,60 +100,60 @@ fn base64_that_is_wrapped_into_lines_is_masked() {
 }
 
 #[test]
-fn secrets_that_overlap_are_masked_together_and_texts_around_them_are_kept() {
-    let redactor = knowing("first-secret-shared-part");
-    redactor.learn(&set("shared-part-second-secret"));
+fn redactor_overlapping_secrets_are_masked_as_one() {
+    let redactor = redactor_with_secret("first-secret-shared-part");
+    redactor.add(&long_lived_credentials("shared-part-second-secret"));
     assert_eq!(redactor.mask("ä first-secret-shared-part-second-secret ö"), "ä [redacted] ö");
 }
 
 #[test]
-fn texts_that_are_too_short_to_be_secrets_are_left_alone() {
-    assert_eq!(knowing("seven77").mask("seven77 stays"), "seven77 stays");
+fn redactor_short_secret_is_not_masked() {
+    assert_eq!(redactor_with_secret("seven77").mask("seven77 stays"), "seven77 stays");
 }
 
 /// Like real secrets, those of two numbers have little in common.
-fn secret(n: usize) -> String {
+fn random_secret(n: usize) -> String {
     STANDARD.encode(Sha256::digest(n.to_be_bytes()))
 }
 
 /// Temporary credentials of this number.
-fn temporary(n: usize, expiry: Expiry) -> Credentials {
+fn temporary_credentials(n: usize, expiry: Expiry) -> Credentials {
     let id = "ASIA0000000000000000".parse().unwrap();
-    let builder = Credentials::builder(id, secret(n).into());
-    builder.session_token(SecretString::from(format!("token{}", secret(n)))).expiry(expiry).build().unwrap()
+    let builder = Credentials::builder(id, random_secret(n).into());
+    builder.session_token(SecretString::from(format!("token{}", random_secret(n)))).expiry(expiry).build().unwrap()
 }
 
-fn is_known(redactor: &Redactor, n: usize) -> bool {
-    let masked = redactor.mask(&format!("{} token{}", secret(n), secret(n)));
+fn is_masked(redactor: &Redactor, n: usize) -> bool {
+    let masked = redactor.mask(&format!("{} token{}", random_secret(n), random_secret(n)));
     assert!(masked == "[redacted] [redacted]" || !masked.contains(MASK), "{masked}");
     masked.contains(MASK)
 }
 
 #[test]
-fn redactor_many_valid_credentials_masks_every_secret() {
+fn redactor_many_valid_credentials_are_all_masked() {
     let (clock, long) = (ManualClock::new(), SECRET);
     let redactor = Redactor::with_clock(Arc::new(clock.clone()));
     let valid = Expiry::At(clock.now() + Duration::from_secs(60));
-    redactor.learn(&set(long));
-    (0..500).for_each(|n| redactor.learn(&temporary(n, valid)));
-    assert!((0..500).all(|n| is_known(&redactor, n)));
+    redactor.add(&long_lived_credentials(long));
+    (0..500).for_each(|n| redactor.add(&temporary_credentials(n, valid)));
+    assert!((0..500).all(|n| is_masked(&redactor, n)));
     assert_eq!(redactor.mask(long), MASK);
 }
 
 #[test]
-fn redactor_expired_credentials_keeps_the_latest() {
+fn redactor_expired_credentials_keep_the_latest() {
     let clock = ManualClock::new();
     let redactor = Redactor::with_clock(Arc::new(clock.clone()));
     let ends = |n: u64| Expiry::At(clock.now() + Duration::from_secs(n));
-    (0..100).for_each(|n| redactor.learn(&temporary(n, ends(1 + n as u64))));
-    redactor.learn(&set(SECRET));
+    (0..100).for_each(|n| redactor.add(&temporary_credentials(n, ends(1 + n as u64))));
+    redactor.add(&long_lived_credentials(SECRET));
     let valid = ends(10_000);
-    redactor.learn(&temporary(0, valid));
+    redactor.add(&temporary_credentials(0, valid));
     clock.advance(Duration::from_secs(1_000));
-    (100..200).for_each(|n| redactor.learn(&temporary(n, valid)));
-    assert!(is_known(&redactor, 0), "it was prolonged");
-    assert!((1..60).all(|n| !is_known(&redactor, n)));
-    assert!((100 - known::EXPIRED..200).all(|n| is_known(&redactor, n)));
+    (100..200).for_each(|n| redactor.add(&temporary_credentials(n, valid)));
+    assert!(is_masked(&redactor, 0), "it was prolonged");
+    assert!((1..60).all(|n| !is_masked(&redactor, n)));
+    assert!((100 - known::RETAINED_EXPIRED..200).all(|n| is_masked(&redactor, n)));
     assert_eq!(redactor.mask(SECRET), MASK, "a secret without a session token does not expire");
 }
 
@@ -163,27 +163,27 @@ fn redactor_long_lived_key_with_expiry_stays_known() {
     let redactor = Redactor::with_clock(Arc::new(clock.clone()));
     let id = "AKIA0000000000000000".parse().unwrap();
     let builder = Credentials::builder(id, SECRET.into());
-    redactor.learn(&builder.expiry(Expiry::At(clock.now() + Duration::from_secs(1))).build().unwrap());
+    redactor.add(&builder.expiry(Expiry::At(clock.now() + Duration::from_secs(1))).build().unwrap());
     clock.advance(Duration::from_secs(1_000));
-    (0..100).for_each(|n| redactor.learn(&temporary(n, Expiry::At(clock.now()))));
+    (0..100).for_each(|n| redactor.add(&temporary_credentials(n, Expiry::At(clock.now()))));
     assert_eq!(redactor.mask(SECRET), MASK);
 }
 
 #[test]
-fn redactor_grant_is_masked_until_forgotten() {
+fn redactor_grant_is_masked_until_removed() {
     let (redactor, id, token) = (Redactor::default(), Uuid::new_v4(), Uuid::new_v4().simple().to_string());
-    redactor.learn_grant(id, &token);
-    (0..100).for_each(|n| redactor.learn(&temporary(n, Expiry::At(std::time::UNIX_EPOCH))));
+    redactor.add_grant(id, &token);
+    (0..100).for_each(|n| redactor.add(&temporary_credentials(n, Expiry::At(std::time::UNIX_EPOCH))));
     let text = format!("http://127.0.0.1:1/credentials/{} {token}", id.simple());
     assert_eq!(redactor.mask(&text), "http://127.0.0.1:1/credentials/[redacted] [redacted]");
     assert!(!redactor.mask(&STANDARD.encode(format!("x{token}"))).contains(&STANDARD.encode(&token)[4..40]));
-    redactor.forget_grant(id);
+    redactor.remove_grant(id);
     assert_eq!(redactor.mask(&text), text);
 }
 
 #[test]
 fn redactor_secret_in_hexadecimal_is_masked() {
-    let redactor = knowing(SECRET);
+    let redactor = redactor_with_secret(SECRET);
     for digits in [|b| format!("{b:02x}"), |b| format!("{b:02X}")] as [fn(u8) -> String; 2] {
         let hex: String = SECRET.bytes().map(digits).collect();
         assert_eq!(redactor.mask(&format!("0x{hex};")), "0x[redacted];");
@@ -192,11 +192,11 @@ fn redactor_secret_in_hexadecimal_is_masked() {
 
 /// The longest of several secrets that begin alike is masked as a whole, and none that is not there.
 #[test]
-fn redactor_secrets_with_common_beginning_masks_the_longest() {
+fn redactor_secrets_with_common_prefix_masks_the_longest() {
     let redactor = Redactor::default();
-    let all: String = (0..10).map(secret).collect();
+    let all: String = (0..10).map(random_secret).collect();
     for length in [8, 11, 12, 30, 31, 100] {
-        redactor.learn(&set(&all[..length]));
+        redactor.add(&long_lived_credentials(&all[..length]));
     }
     for (length, shown) in [(100, 100), (99, 31), (31, 31), (12, 12), (11, 11), (8, 8)] {
         let masked = redactor.mask(&format!("{}!", &all[..length]));
@@ -205,77 +205,77 @@ fn redactor_secrets_with_common_beginning_masks_the_longest() {
 }
 
 #[test]
-fn index_repetitive_secrets_and_text_compares_a_bounded_number() {
+fn pattern_index_repetitive_secrets_bound_comparisons() {
     let redactor = Redactor::default();
-    (8..1_000).for_each(|length| redactor.learn(&set(&"a".repeat(length))));
-    redactor.learn(&set(&format!("{}b", "a".repeat(4_000))));
-    let text = reading::Reading::of(&"a".repeat(50_000));
+    (8..1_000).for_each(|length| redactor.add(&long_lived_credentials(&"a".repeat(length))));
+    redactor.add(&long_lived_credentials(&format!("{}b", "a".repeat(4_000))));
+    let text = reading::NormalizedText::new(&"a".repeat(50_000));
     assert_eq!(redactor.index().search(&text), vec![Range { start: 0, end: 50_000 }]);
     // At most once for each of 18 steps of lengths up to 4,001, and eight times in each.
     let most = 18 * 9 * 50_000;
-    assert!(text.steps.get() <= most, "{} comparisons", text.steps.get());
-    assert!(text.steps.get() >= 50_000, "{} comparisons", text.steps.get());
+    assert!(text.comparisons.get() <= most, "{} comparisons", text.comparisons.get());
+    assert!(text.comparisons.get() >= 50_000, "{} comparisons", text.comparisons.get());
 }
 
 #[test]
-fn index_long_repetitive_secret_compares_once_for_each_place() {
-    let redactor = knowing(&format!("{}b", "ab".repeat(8_000)));
-    let text = reading::Reading::of(&"ab".repeat(25_000));
+fn pattern_index_long_repetitive_secret_bounds_comparisons() {
+    let redactor = redactor_with_secret(&format!("{}b", "ab".repeat(8_000)));
+    let text = reading::NormalizedText::new(&"ab".repeat(25_000));
     assert!(redactor.index().search(&text).is_empty());
-    assert!(text.steps.get() <= 2 * 50_000, "{} comparisons", text.steps.get());
+    assert!(text.comparisons.get() <= 2 * 50_000, "{} comparisons", text.comparisons.get());
 }
 
 #[tokio::test]
 async fn redactor_large_value_is_masked_as_a_small_one() {
-    let redactor = knowing(SECRET);
-    for size in [10, INLINE, 4 * INLINE] {
+    let redactor = redactor_with_secret(SECRET);
+    for size in [10, MAX_INLINE_SIZE, 4 * MAX_INLINE_SIZE] {
         let value = serde_json::json!({"k": ["x".repeat(size), {SECRET: SECRET}]});
         let mut expected = value.clone();
         redactor.mask_json(&mut expected);
-        assert_eq!(redactor.masked(value).await, Some(expected.clone()));
-        assert_no_part(&expected.to_string(), SECRET);
+        assert_eq!(redactor.mask_json_async(value).await, Some(expected.clone()));
+        assert_no_part_shown(&expected.to_string(), SECRET);
     }
-    assert!(!is_within(&serde_json::json!(["x".repeat(INLINE)]), &mut { INLINE }));
-    assert!(is_within(&serde_json::json!(["x".repeat(100), 1, null]), &mut { INLINE }));
+    assert!(!fits_within(&serde_json::json!(["x".repeat(MAX_INLINE_SIZE)]), &mut { MAX_INLINE_SIZE }));
+    assert!(fits_within(&serde_json::json!(["x".repeat(100), 1, null]), &mut { MAX_INLINE_SIZE }));
 }
 
 #[test]
-fn a_secret_that_begins_before_what_is_shown_is_masked() {
-    let redactor = knowing(SECRET);
+fn mask_tail_secret_across_start_is_masked() {
+    let redactor = redactor_with_secret(SECRET);
     let text = format!("ä{SECRET} end");
     for from in 0..SECRET.len() {
-        assert!(redactor.mask_from(&text, from).ends_with("[redacted] end"), "{from}");
+        assert!(redactor.mask_tail(&text, from).ends_with("[redacted] end"), "{from}");
     }
-    assert_eq!(redactor.mask_from(&text, text.len() - 3), "end");
+    assert_eq!(redactor.mask_tail(&text, text.len() - 3), "end");
 }
 
 #[test]
-fn both_parts_of_a_set_are_masked() {
+fn redactor_secret_key_and_session_token_are_masked() {
     let (redactor, canary) = (Redactor::default(), Canary::new());
-    redactor.learn(&canary.credentials(Expiry::Never).unwrap());
+    redactor.add(&canary.credentials(Expiry::Never).unwrap());
     let told = redactor.mask(&canary.json().to_string());
     assert_eq!(canary.found_in(&told), ["access_key_id"], "{told}");
 }
 
 proptest! {
     #[test]
-    fn no_text_breaks_masking_and_nothing_but_secrets_is_changed(text in "(.|%|\\\\|&#|\\n){0,60}") {
-        prop_assert_eq!(knowing(SECRET).mask(&text), text);
+    fn redactor_text_without_secret_is_unchanged(text in "(.|%|\\\\|&#|\\n){0,60}") {
+        prop_assert_eq!(redactor_with_secret(SECRET).mask(&text), text);
     }
 
     #[test]
-    fn any_secret_is_masked_in_any_spelling(secret in "[!-~]{8,40}", before in "[ -~]{0,9} ") {
-        let redactor = knowing(&secret);
+    fn redactor_any_secret_in_any_escape_is_masked(secret in "[!-~]{8,40}", before in "[ -~]{0,9} ") {
+        let redactor = redactor_with_secret(&secret);
         // An escape in the secret itself may leave too little of it to tell.
-        prop_assume!(meant::Meant::of(&secret).count() >= SHORTEST);
-        for spelling in written(&secret).iter().filter(|spelling| meant(spelling) == meant(&secret)) {
+        prop_assume!(meant::Normalizer::new(&secret).count() >= MIN_SECRET_LEN);
+        for spelling in written_forms(&secret).iter().filter(|spelling| normalized(spelling) == normalized(&secret)) {
             let masked = redactor.mask(&format!("{before}{spelling}"));
             let shown = masked.strip_prefix(before.as_str()).unwrap_or(&masked).replace(MASK, "");
-            prop_assert!(masked.contains(MASK) && meant(&shown).len() < SHORTEST, "{} of {}", masked, spelling);
+            prop_assert!(masked.contains(MASK) && normalized(&shown).len() < MIN_SECRET_LEN, "{} of {}", masked, spelling);
         }
     }
 }
 
-fn meant(text: &str) -> Vec<u8> {
-    meant::Meant::of(text).map(|sign| sign.byte).collect()
+fn normalized(text: &str) -> Vec<u8> {
+    meant::Normalizer::new(text).map(|sign| sign.byte).collect()
 }

@@ -10,18 +10,18 @@ use tracing_subscriber::EnvFilter;
 use valetkey_core::audit::JsonLines;
 use valetkey_core::testing::{Canary, CapturedLogs};
 use valetkey_core::{Expiry, SessionContext};
-use valetkey_mcp::LOG_CAP;
+use valetkey_mcp::RMCP_LOG_DIRECTIVE;
 use valetkey_mcp::child::Delivery;
 use valetkey_mcp::config::ServerConfig;
 
-use crate::gateway::wire::{ERAS, Era, Wire};
-use crate::stage::{fixture, pid, raw};
+use crate::gateway::wire::{ERAS, ProtocolEra, GatewayClientFixture};
+use crate::stage::{fixture, pid, raw_server};
 
 /// All that this binary logs at TRACE, capped as the crate asks for.
 fn captured_logs() -> &'static CapturedLogs {
     static LOGS: LazyLock<CapturedLogs> = LazyLock::new(|| {
         let logs = CapturedLogs::default();
-        let filter = EnvFilter::new(format!("trace,{LOG_CAP}"));
+        let filter = EnvFilter::new(format!("trace,{RMCP_LOG_DIRECTIVE}"));
         let builder = tracing_subscriber::fmt().with_ansi(false).with_env_filter(filter);
         tracing::subscriber::set_global_default(builder.with_writer(logs.clone()).finish()).unwrap();
         logs
@@ -32,68 +32,68 @@ fn captured_logs() -> &'static CapturedLogs {
 fn servers(delivery: Delivery) -> [(&'static str, ServerConfig); 4] {
     [
         ("fixture", fixture(delivery)),
-        ("raw", raw("secretive")),
-        ("blurting", raw("blurting")),
-        ("pages", raw("pages")),
+        ("raw", raw_server("secretive")),
+        ("blurting", raw_server("blurting")),
+        ("pages", raw_server("pages")),
     ]
 }
 
-struct Scene {
+struct GatewayCanaryFixture {
     canary: Canary,
-    wire: Wire,
+    client: GatewayClientFixture,
     audit: CapturedLogs,
 }
 
-impl Scene {
-    async fn new(era: Era, delivery: Delivery) -> Self {
+impl GatewayCanaryFixture {
+    async fn new(era: ProtocolEra, delivery: Delivery) -> Self {
         let audit = CapturedLogs::default();
         let session = SessionContext::builder().audit(Arc::new(JsonLines::new(audit.clone()))).build();
-        Self { canary: Canary::new(), wire: Wire::serve(era, session, servers(delivery)).await, audit }
+        Self { canary: Canary::new(), client: GatewayClientFixture::serve(era, session, servers(delivery)).await, audit }
     }
 
     /// What a session goes through: everything said in it is kept by the wire.
-    async fn play(&mut self) {
+    async fn call_all_tools(&mut self) {
         let given = self.canary.json();
         let text = given.to_string();
         for credentials in [json!(text[..text.len() - 1]), json!([given]), given.clone(), json!(text)] {
-            self.wire.call("set_aws_credentials_context", json!({"credentials_json": credentials})).await;
+            self.client.call("set_aws_credentials_context", json!({"credentials_json": credentials})).await;
         }
-        self.wire.tools().await;
-        self.wire.send_line(&text[..text.len() - 2]).await;
-        self.wire.send_line(&text).await;
+        self.client.list_tools().await;
+        self.client.send_line(&text[..text.len() - 2]).await;
+        self.client.send_line(&text).await;
         let bad = json!({"name": "get_aws_credentials_context", "arguments": text});
-        self.wire.request("tools/call", bad).await;
-        self.wire.request("tools/call", json!({"name": self.canary.expose_secret()})).await;
-        self.wire.request(self.canary.expose_secret(), given.clone()).await;
-        self.narrow(&given).await;
+        self.client.request("tools/call", bad).await;
+        self.client.request("tools/call", json!({"name": self.canary.expose_secret()})).await;
+        self.client.request(self.canary.expose_secret(), given.clone()).await;
+        self.call_narrowed(&given).await;
         for tool in
             ["get_aws_credentials_context", "fixture__leak", "raw__tool", "blurting__tool", "fixture__crash"]
         {
-            self.wire.call(tool, json!({})).await;
+            self.client.call(tool, json!({})).await;
         }
-        self.wire.call("fixture__crash", json!({})).await;
+        self.client.call("fixture__crash", json!({})).await;
     }
 
     /// A sub-agent's calls, in processes of their own.
-    async fn narrow(&mut self, given: &Value) {
+    async fn call_narrowed(&mut self, given: &Value) {
         let secret = self.canary.expose_secret().to_owned();
         for input in [json!({"policy": given}), json!({"policy_name": secret}), json!({"accounts": [secret]})]
         {
-            self.wire.call("narrow_aws_credentials", input).await;
+            self.client.call("narrow_aws_credentials", input).await;
         }
-        let narrowed = self.wire.call("narrow_aws_credentials", json!({})).await;
+        let narrowed = self.client.call("narrow_aws_credentials", json!({})).await;
         let handle = narrowed["structuredContent"]["credential_session"].clone();
         assert!(handle.is_string(), "{narrowed}");
         for named in [&handle, &json!(secret), given] {
             for tool in ["fixture__leak", "raw__tool", "blurting__tool", "get_aws_credentials_context"] {
-                self.wire.call(tool, json!({"credential_session": named})).await;
+                self.client.call(tool, json!({"credential_session": named})).await;
             }
         }
     }
 
     /// The server's environment, or the endpoint's answer: there the secret belongs.
-    async fn is_where_it_belongs(&mut self, delivery: Delivery) -> u32 {
-        let answer = self.wire.call("fixture__whoami", json!({})).await["structuredContent"].take();
+    async fn assert_delivered(&mut self, delivery: Delivery) -> u32 {
+        let answer = self.client.call("fixture__whoami", json!({})).await["structuredContent"].take();
         let key = answer["key"].as_str().unwrap().to_owned();
         assert!(self.canary.json()["access_key_id"].as_str().unwrap().ends_with(&key));
         let environment = fs::read_to_string(format!("/proc/{}/environ", pid(&answer))).unwrap();
@@ -103,54 +103,54 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn a_secret_is_where_it_belongs_and_nowhere_else() {
+async fn canary_secret_is_in_no_output_log_record_or_argument() {
     let logs = captured_logs();
     for era in ERAS {
         for delivery in [Delivery::Endpoint, Delivery::Env] {
-            let mut scene = Scene::new(era, delivery).await;
-            scene.play().await;
+            let mut scene = GatewayCanaryFixture::new(era, delivery).await;
+            scene.call_all_tools().await;
             let mut told = String::new();
-            let pids: Vec<u32> = crate::process::children();
+            let pids: Vec<u32> = crate::process::running_children();
             for pid in &pids {
                 told += &fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             }
             assert!(!pids.is_empty());
-            write!(told, "{:?} {:?}", scene.wire.session, scene.wire.session.status()).unwrap();
-            told += &scene.wire.heard;
+            write!(told, "{:?} {:?}", scene.client.session, scene.client.session.status()).unwrap();
+            told += &scene.client.received;
             told += &scene.audit.text();
             assert!(told.contains("[redacted]") && told.contains("\"serve\""), "{era:?} {delivery:?}");
             assert_eq!(scene.canary.found_in(&told), [""; 0], "{era:?} {delivery:?}\n{told}");
             assert_eq!(scene.canary.found_in(&logs.text()), [""; 0], "{era:?} {delivery:?}");
-            scene.wire.close().await.unwrap();
+            scene.client.close().await.unwrap();
         }
     }
     assert!(logs.text().contains("server started"), "the capture works");
 }
 
 #[tokio::test]
-async fn the_secret_reaches_the_server_and_no_file_of_the_session() {
+async fn canary_secret_reaches_server_and_no_session_file() {
     captured_logs();
     for delivery in [Delivery::Endpoint, Delivery::Env] {
-        let mut scene = Scene::new(Era::Modern, delivery).await;
+        let mut scene = GatewayCanaryFixture::new(ProtocolEra::Modern, delivery).await;
         let credentials = scene.canary.credentials(Expiry::Never).unwrap();
-        scene.wire.session.set_credentials(credentials).unwrap();
-        scene.is_where_it_belongs(delivery).await;
-        let answer: Value = scene.wire.call("fixture__whoami", json!({})).await;
+        scene.client.session.set_credentials(credentials).unwrap();
+        scene.assert_delivered(delivery).await;
+        let answer: Value = scene.client.call("fixture__whoami", json!({})).await;
         let home =
             Path::new(answer["structuredContent"]["home"].as_str().unwrap()).parent().unwrap().to_owned();
         let mut written = String::new();
-        read_all(&home, &mut written);
+        read_tree(&home, &mut written);
         assert!(written.contains("[default]"), "{written}");
         assert_eq!(scene.canary.found_in(&written), [""; 0]);
-        scene.wire.close().await.unwrap();
+        scene.client.close().await.unwrap();
         assert!(!home.exists());
     }
 }
 
-fn read_all(folder: &Path, into: &mut String) {
+fn read_tree(folder: &Path, into: &mut String) {
     for entry in fs::read_dir(folder).unwrap().flatten() {
         match entry.path() {
-            path if path.is_dir() => read_all(&path, into),
+            path if path.is_dir() => read_tree(&path, into),
             path => *into += &fs::read_to_string(path).unwrap_or_default(),
         }
     }

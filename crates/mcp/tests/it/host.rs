@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use crate::stage::Stage;
 
 /// The temporary folder of a running server, as its own environment names it.
-fn folder(stage: &Stage, server: &str) -> PathBuf {
+fn tmp_dir_of_server(stage: &Stage, server: &str) -> PathBuf {
     let pid = stage.pid(server).unwrap();
     let environment = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
     environment.split('\0').find_map(|entry| entry.strip_prefix("TMPDIR=")).unwrap().into()

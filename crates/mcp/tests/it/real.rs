@@ -20,7 +20,7 @@ use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, Stdio};
 use valetkey_rig::{AccessKey, Result, Script, aws_environment};
 
 /// What a program printed, run to its end with this environment.
-async fn output(environment: ChildEnvironment, command: &[String]) -> String {
+async fn run_to_output(environment: ChildEnvironment, command: &[String]) -> String {
     let ended = run(environment, command).await;
     assert!(ended.status.success(), "{}: {}", ended.status, ended.complained);
     ended.printed
@@ -36,23 +36,23 @@ struct Ended {
 async fn run(environment: ChildEnvironment, command: &[String]) -> Ended {
     let (program, args) = command.split_first().unwrap();
     let args = args.iter().map(Into::into).collect();
-    let command = ChildCommand { program: program.into(), args, directory: None, launcher: None };
+    let command = ChildCommand { program: program.into(), args, current_dir: None, launcher: None };
     let mut child = ChildProcess::spawn(command, environment, Stdio::Piped).unwrap();
     let (mut stdout, _stdin) = child.take_streams().unwrap();
     let mut printed = String::new();
     stdout.read_to_string(&mut printed).await.unwrap();
     let status = child.wait().await.unwrap();
-    child.stderr().last_words().await;
-    let complained = child.stderr().masked(&Redactor::default(), 20);
+    child.stderr().wait_drained().await;
+    let complained = child.stderr().last_lines(&Redactor::default(), 20);
     Ended { status, printed, complained }
 }
 
-fn script(name: &str) -> PathBuf {
+fn python_script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name)
 }
 
 /// The variables of a script that signs with `key` and sends everything to `endpoint`.
-fn signing(endpoint: &str, key: &AccessKey) -> Vec<(String, String)> {
+fn signing_env(endpoint: &str, key: &AccessKey) -> Vec<(String, String)> {
     let mut vars = aws_environment(endpoint);
     vars.push(("AWS_ACCESS_KEY_ID".to_owned(), key.access_key_id.clone()));
     vars.push(("AWS_SECRET_ACCESS_KEY".to_owned(), key.secret_access_key.clone()));
@@ -60,8 +60,8 @@ fn signing(endpoint: &str, key: &AccessKey) -> Vec<(String, String)> {
 }
 
 /// Credentials of a role, as an AWS client got them: `role` is its ARN and what else the script takes.
-async fn assume(endpoint: &str, key: &AccessKey, role: &[&str]) -> Result<Credentials> {
-    let script = role.iter().fold(Script::new(script("assume.py")), |script, argument| script.arg(argument));
-    let answer = script.envs(signing(endpoint, key)).run().await?;
+async fn assume_role(endpoint: &str, key: &AccessKey, role: &[&str]) -> Result<Credentials> {
+    let script = role.iter().fold(Script::new(python_script("assume.py")), |script, argument| script.arg(argument));
+    let answer = script.envs(signing_env(endpoint, key)).run().await?;
     Ok(Credentials::from_json(&answer, "assumed").unwrap())
 }

@@ -12,20 +12,20 @@ use crate::keys::keys;
 /// Issues sets named by what they may do: `A` for all, `R` for reading, `W` for writing, `N` for neither; then the
 /// provider's own letter, and how many were issued before.
 #[derive(Debug, Clone)]
-pub(crate) struct Role {
+pub(crate) struct RoleProviderFixture {
     letter: char,
     policy: Option<SessionPolicy>,
     issued: Arc<AtomicU32>,
 }
 
-impl Role {
+impl RoleProviderFixture {
     pub(crate) fn new(letter: char) -> Self {
         Self { letter, policy: None, issued: Arc::default() }
     }
 }
 
 #[async_trait]
-impl CredentialProvider for Role {
+impl CredentialProvider for RoleProviderFixture {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("role")
     }
@@ -33,13 +33,13 @@ impl CredentialProvider for Role {
     async fn provide(&self) -> Result<Credentials> {
         let n = self.issued.fetch_add(1, Ordering::Relaxed);
         let allowed = self.policy.as_ref().map_or_else(|| "all".to_owned(), ToString::to_string);
-        let may = match (allowed.contains("Get"), allowed.contains("Put")) {
+        let access = match (allowed.contains("Get"), allowed.contains("Put")) {
             _ if self.policy.is_none() => 'A',
             (true, false) => 'R',
             (false, true) => 'W',
             _ => 'N',
         };
-        Ok(keys(&format!("{may}{}{n:02}", self.letter)))
+        Ok(keys(&format!("{access}{}{n:02}", self.letter)))
     }
 
     fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
@@ -48,15 +48,15 @@ impl CredentialProvider for Role {
     }
 }
 
-fn allowing(action: &str) -> SessionPolicy {
+fn policy_allowing(action: &str) -> SessionPolicy {
     let statement = format!(r#"{{"Effect":"Allow","Action":"{action}","Resource":"*"}}"#);
     format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#).parse().unwrap()
 }
 
 pub(crate) fn reading() -> SessionPolicy {
-    allowing("s3:Get*")
+    policy_allowing("s3:Get*")
 }
 
 pub(crate) fn writing() -> SessionPolicy {
-    allowing("s3:Put*")
+    policy_allowing("s3:Put*")
 }

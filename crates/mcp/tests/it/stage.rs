@@ -11,12 +11,12 @@ use valetkey_core::SessionContext;
 use valetkey_core::audit::InMemoryAudit;
 use valetkey_mcp::child::{Delivery, HostEnvironment};
 use valetkey_mcp::config::ServerConfig;
-use valetkey_mcp::{Catalog, McpConfig, McpHost, McpHostBuilder};
+use valetkey_mcp::{ToolCatalog, McpConfig, McpHost, McpHostBuilder};
 
 use crate::keys::keys;
 
 /// A program of `crates/mcp/examples`, as it was built with these tests.
-pub(crate) fn example(name: &str) -> PathBuf {
+pub(crate) fn example_path(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test.parent().unwrap().with_file_name("examples").join(name);
     assert!(
@@ -28,7 +28,7 @@ pub(crate) fn example(name: &str) -> PathBuf {
 }
 
 pub(crate) fn server(program: &str, delivery: Delivery) -> ServerConfig {
-    let mut server = ServerConfig::new(example(program).to_str().unwrap());
+    let mut server = ServerConfig::new(example_path(program).to_str().unwrap());
     server.delivery = delivery;
     server
 }
@@ -38,21 +38,21 @@ pub(crate) fn fixture(delivery: Delivery) -> ServerConfig {
 }
 
 /// The by-hand server, odd in the way of `mode`.
-pub(crate) fn raw(mode: &str) -> ServerConfig {
+pub(crate) fn raw_server(mode: &str) -> ServerConfig {
     let mut server = server("raw_server", Delivery::Env);
     server.args = vec![mode.to_owned()];
     server
 }
 
-pub(crate) fn config<const N: usize>(servers: [(&str, ServerConfig); N]) -> McpConfig {
+pub(crate) fn mcp_config<const N: usize>(servers: [(&str, ServerConfig); N]) -> McpConfig {
     let mut config = McpConfig::default();
     config.servers.extend(servers.map(|(name, server)| (name.to_owned(), server)));
     config
 }
 
 /// Where tests run: with everything that must not reach a child.
-pub(crate) fn environment() -> HostEnvironment {
-    let leaks = [
+pub(crate) fn host_environment() -> HostEnvironment {
+    let variables = [
         ("AWS_ACCESS_KEY_ID", "host"),
         ("AWS_SECRET_ACCESS_KEY", "host"),
         ("AWS_PROFILE", "host"),
@@ -61,7 +61,7 @@ pub(crate) fn environment() -> HostEnvironment {
         ("HOME", "/srv/host"),
         ("LANG", "C.UTF-8"),
     ];
-    let leaks = leaks.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let leaks = variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
     HostEnvironment::new(leaks.into_iter().chain([("PATH".into(), std::env::var_os("PATH").unwrap())]))
 }
 
@@ -74,13 +74,13 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// With no credentials yet.
-    pub(crate) async fn bare<const N: usize>(servers: [(&str, ServerConfig); N]) -> Self {
+    pub(crate) async fn without_credentials<const N: usize>(servers: [(&str, ServerConfig); N]) -> Self {
         Self::described(servers, |host| host).await
     }
 
     /// With one server, `fixture`, and a set named `name`.
     pub(crate) async fn holding(name: &str, delivery: Delivery) -> Self {
-        let stage = Self::bare([("fixture", fixture(delivery))]).await;
+        let stage = Self::without_credentials([("fixture", fixture(delivery))]).await;
         stage.set(name);
         stage
     }
@@ -93,8 +93,8 @@ impl Stage {
         let session = SessionContext::builder().region("eu-central-1".parse().unwrap());
         let session = session.audit(Arc::clone(&audit) as _).build();
         // Machines that run tests may be slow.
-        let builder = McpHost::builder(&session, config(servers)).list_budget(Duration::from_secs(120));
-        let builder = builder.environment(environment());
+        let builder = McpHost::builder(&session, mcp_config(servers)).list_budget(Duration::from_secs(120));
+        let builder = builder.environment(host_environment());
         let host = describe(builder).start().await.unwrap();
         Self { session, host, audit }
     }
@@ -104,7 +104,7 @@ impl Stage {
     }
 
     /// The whole MCP result.
-    pub(crate) async fn result(&self, tool: &str, arguments: Value) -> Value {
+    pub(crate) async fn call_raw(&self, tool: &str, arguments: Value) -> Value {
         let arguments = arguments.as_object().cloned();
         let result = self.host.call(tool, arguments, &CancellationToken::new()).await;
         result.unwrap_or_else(|| panic!("no tool {tool}"))
@@ -112,18 +112,18 @@ impl Stage {
 
     /// The structured content of a success.
     pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Value {
-        let result = self.result(tool, arguments).await;
+        let result = self.call_raw(tool, arguments).await;
         assert_ne!(result["isError"], json!(true), "{result}");
         result["structuredContent"].clone()
     }
 
     /// The text of a failure.
-    pub(crate) async fn failure(&self, tool: &str) -> String {
-        self.failure_of(tool, json!({})).await
+    pub(crate) async fn call_error(&self, tool: &str) -> String {
+        self.call_error_with(tool, json!({})).await
     }
 
-    pub(crate) async fn failure_of(&self, tool: &str, arguments: Value) -> String {
-        let result = self.result(tool, arguments).await;
+    pub(crate) async fn call_error_with(&self, tool: &str, arguments: Value) -> String {
+        let result = self.call_raw(tool, arguments).await;
         assert_eq!(result["isError"], json!(true), "{result}");
         result["content"][0]["text"].as_str().unwrap().to_owned()
     }
@@ -142,7 +142,7 @@ impl Stage {
         self.host.pids().find_map(|(name, pid)| (name == server).then_some(pid))
     }
 
-    pub(crate) async fn catalog(&self) -> Catalog {
+    pub(crate) async fn catalog(&self) -> ToolCatalog {
         self.host.all_tools().await
     }
 }

@@ -3,10 +3,10 @@
 use std::ffi::OsStr;
 
 use super::GATEWAY_MARKER;
-use super::tools::TOOL_VARIABLES;
+use super::tools::TOOL_VARS;
 
 /// Inherited when the host has them.
-const BASELINE: &[&str] = &[
+const BASELINE_VARS: &[&str] = &[
     "HOME",
     "LOGNAME",
     "PATH",
@@ -29,7 +29,7 @@ const BASELINE: &[&str] = &[
 ];
 
 /// Where the host keeps its certificates; without them nothing behind a private CA is reached.
-const CERTIFICATES: &[&str] = &[
+const CERTIFICATE_VARS: &[&str] = &[
     "AWS_CA_BUNDLE",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
@@ -40,7 +40,7 @@ const CERTIFICATES: &[&str] = &[
 
 /// Each of these beats the container endpoint in some SDK, or leads to somebody else's credentials. A child that is
 /// given a session's credentials never sees one of them.
-const OUTRANKING: &[&str] = &[
+const BLOCKED_VARS: &[&str] = &[
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -69,10 +69,10 @@ const OUTRANKING: &[&str] = &[
 ];
 
 /// So does every variable that begins so: one bearer token for each service.
-const OUTRANKING_PREFIX: &str = "AWS_BEARER_TOKEN_";
+const BLOCKED_VAR_PREFIX: &str = "AWS_BEARER_TOKEN_";
 
 /// Those of them that are secrets.
-const SECRET: &[&str] = &[
+const SECRET_VARS: &[&str] = &[
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "AWS_SECURITY_TOKEN",
@@ -85,18 +85,18 @@ const SECRET: &[&str] = &[
 /// Whether a child inherits the variable without being configured to.
 pub(super) fn is_inheritable(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
-    let listed = [BASELINE, CERTIFICATES, TOOL_VARIABLES].iter().any(|list| list.contains(&name));
+    let listed = [BASELINE_VARS, CERTIFICATE_VARS, TOOL_VARS].iter().any(|list| list.contains(&name));
     listed || name.starts_with("AWS_ENDPOINT_URL")
 }
 
 /// Whether the variable is a secret of AWS.
-pub(super) fn is_secret(name: &OsStr) -> bool {
-    name.to_str().is_some_and(|name| SECRET.contains(&name) || name.starts_with(OUTRANKING_PREFIX))
+pub(super) fn is_secret_var(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| SECRET_VARS.contains(&name) || name.starts_with(BLOCKED_VAR_PREFIX))
 }
 
 /// Whether the variable would give a program other credentials than its session's. No child of a session that is given
 /// credentials gets such a variable from its host or its configuration.
 #[must_use]
-pub fn outranks_credentials(name: &OsStr) -> bool {
-    name.to_str().is_some_and(|name| OUTRANKING.contains(&name) || name.starts_with(OUTRANKING_PREFIX))
+pub fn overrides_credentials(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| BLOCKED_VARS.contains(&name) || name.starts_with(BLOCKED_VAR_PREFIX))
 }

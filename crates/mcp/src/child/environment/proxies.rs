@@ -3,31 +3,31 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
-const PROXIES: [&str; 6] =
+const PROXY_VARS: [&str; 6] =
     ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 /// Some programs read the one, some the other, and some the first that they find.
-const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
+const NO_PROXY_VARS: [&str; 2] = ["NO_PROXY", "no_proxy"];
 /// The credential endpoint listens on the first. A proxy would be sent its token, and cannot reach it.
-const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "::1"];
+const LOOPBACK_HOSTS: [&str; 3] = ["127.0.0.1", "localhost", "::1"];
 
 /// Adds the loopback addresses to the exceptions of a child that has a proxy.
-pub(super) fn bypass_on_loopback(variables: &mut BTreeMap<OsString, OsString>) {
-    if !PROXIES.iter().any(|name| variables.contains_key(OsStr::new(name))) {
+pub(super) fn bypass_proxy_on_loopback(variables: &mut BTreeMap<OsString, OsString>) {
+    if !PROXY_VARS.iter().any(|name| variables.contains_key(OsStr::new(name))) {
         return;
     }
-    let [upper, lower] = EXCEPTIONS.map(|name| variables.get(OsStr::new(name)).cloned());
+    let [upper, lower] = NO_PROXY_VARS.map(|name| variables.get(OsStr::new(name)).cloned());
     let either = upper.clone().or_else(|| lower.clone()).unwrap_or_default();
-    for (name, own) in EXCEPTIONS.into_iter().zip([upper, lower]) {
+    for (name, own) in NO_PROXY_VARS.into_iter().zip([upper, lower]) {
         // The new spelling of an old list must not hide what the list says.
         let list = own.unwrap_or_else(|| either.clone());
-        variables.insert(name.into(), with_loopback(list));
+        variables.insert(name.into(), append_loopback_hosts(list));
     }
 }
 
-fn with_loopback(mut list: OsString) -> OsString {
+fn append_loopback_hosts(mut list: OsString) -> OsString {
     let text = list.to_string_lossy().into_owned();
     let has = |host: &str| text.split([',', ' ']).any(|entry| entry == host || entry == "*");
-    for host in LOOPBACK.into_iter().filter(|host| !has(host)) {
+    for host in LOOPBACK_HOSTS.into_iter().filter(|host| !has(host)) {
         if !list.is_empty() {
             list.push(",");
         }
@@ -40,42 +40,42 @@ fn with_loopback(mut list: OsString) -> OsString {
 mod tests {
     use super::*;
 
-    fn exceptions(given: &[(&str, &str)]) -> [Option<String>; 2] {
+    fn no_proxy_values(given: &[(&str, &str)]) -> [Option<String>; 2] {
         let mut variables = given.iter().map(|(name, value)| (name.into(), value.into())).collect();
-        bypass_on_loopback(&mut variables);
-        EXCEPTIONS.map(|name| Some(variables.get(OsStr::new(name))?.to_str()?.to_owned()))
+        bypass_proxy_on_loopback(&mut variables);
+        NO_PROXY_VARS.map(|name| Some(variables.get(OsStr::new(name))?.to_str()?.to_owned()))
     }
 
-    fn both(list: &str) -> [Option<String>; 2] {
+    fn both_spellings(list: &str) -> [Option<String>; 2] {
         [Some(list.to_owned()), Some(list.to_owned())]
     }
 
     #[test]
-    fn proxy_exceptions_without_a_proxy_stay_as_they_are() {
-        assert_eq!(exceptions(&[]), [None, None]);
-        assert_eq!(exceptions(&[("NO_PROXY", "a")]), [Some("a".to_owned()), None]);
+    fn no_proxy_without_proxy_is_unchanged() {
+        assert_eq!(no_proxy_values(&[]), [None, None]);
+        assert_eq!(no_proxy_values(&[("NO_PROXY", "a")]), [Some("a".to_owned()), None]);
     }
 
     #[test]
-    fn proxy_exceptions_under_any_proxy_have_loopback() {
+    fn no_proxy_with_any_proxy_contains_loopback() {
         let loopback = "127.0.0.1,localhost,::1";
-        for proxy in PROXIES {
+        for proxy in PROXY_VARS {
             let proxy = (proxy, "http://proxy:3128");
-            assert_eq!(exceptions(&[proxy]), both(loopback));
-            assert_eq!(exceptions(&[proxy, ("no_proxy", "")]), both(loopback));
-            for name in EXCEPTIONS {
-                assert_eq!(exceptions(&[proxy, (name, ".corp")]), both(&format!(".corp,{loopback}")));
-                assert_eq!(exceptions(&[proxy, (name, "*")]), both("*"));
+            assert_eq!(no_proxy_values(&[proxy]), both_spellings(loopback));
+            assert_eq!(no_proxy_values(&[proxy, ("no_proxy", "")]), both_spellings(loopback));
+            for name in NO_PROXY_VARS {
+                assert_eq!(no_proxy_values(&[proxy, (name, ".corp")]), both_spellings(&format!(".corp,{loopback}")));
+                assert_eq!(no_proxy_values(&[proxy, (name, "*")]), both_spellings("*"));
                 let some = "localhost, 127.0.0.1";
-                assert_eq!(exceptions(&[proxy, (name, some)]), both(&format!("{some},::1")));
+                assert_eq!(no_proxy_values(&[proxy, (name, some)]), both_spellings(&format!("{some},::1")));
             }
         }
     }
 
     #[test]
-    fn proxy_exceptions_that_differ_keep_their_own() {
+    fn no_proxy_differing_spellings_keep_their_entries() {
         let given = [("HTTPS_PROXY", "http://proxy"), ("NO_PROXY", "a"), ("no_proxy", "b")];
-        let [upper, lower] = exceptions(&given);
+        let [upper, lower] = no_proxy_values(&given);
         assert_eq!(upper.unwrap(), "a,127.0.0.1,localhost,::1");
         assert_eq!(lower.unwrap(), "b,127.0.0.1,localhost,::1");
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// A folder of the user: the variable that names it, and where it is otherwise.
 #[derive(Clone, Copy)]
-enum Base {
+enum UserDir {
     Home,
     Config,
     Data,
@@ -14,10 +14,10 @@ enum Base {
     ConfigOrHome,
 }
 
-use Base::{Config, ConfigOrHome, Data, Home};
+use UserDir::{Config, ConfigOrHome, Data, Home};
 
 /// A tool's own variable, and the files or folders that it stands for, of which the first that exists is used.
-const CONFIGURATION: &[(&str, &[(Base, &str)])] = &[
+const TOOL_CONFIG_VARS: &[(&str, &[(UserDir, &str)])] = &[
     ("npm_config_userconfig", &[(Home, ".npmrc")]),
     ("UV_CONFIG_FILE", &[(Config, "uv/uv.toml")]),
     ("UV_PYTHON_INSTALL_DIR", &[(Data, "uv/python")]),
@@ -38,14 +38,14 @@ const CONFIGURATION: &[(&str, &[(Base, &str)])] = &[
 ];
 
 /// Files of tools that have no variable for them: bun, yarn, and yarn 1. They are found in `HOME`, by name.
-const LINKED: &[(&str, Base)] = &[(".bunfig.toml", ConfigOrHome), (".yarnrc.yml", Home), (".yarnrc", Home)];
+const LINKED: &[(&str, UserDir)] = &[(".bunfig.toml", ConfigOrHome), (".yarnrc.yml", Home), (".yarnrc", Home)];
 
 /// Caches are shared, so that a server is not downloaded again for each session. A server that changes them changes what
 /// other sessions run; but it runs as the same user, and can do that with or without the variable.
-const CACHES: &[(&str, &str)] = &[("UV_CACHE_DIR", ".cache/uv"), ("npm_config_cache", ".npm")];
+const CACHE_VARS: &[(&str, &str)] = &[("UV_CACHE_DIR", ".cache/uv"), ("npm_config_cache", ".npm")];
 
 /// The variables above, which children inherit when the host has them, and another spelling that npm reads too.
-pub(super) const TOOL_VARIABLES: &[&str] = &[
+pub(super) const TOOL_VARS: &[&str] = &[
     "npm_config_userconfig",
     "NPM_CONFIG_USERCONFIG",
     "npm_config_cache",
@@ -70,14 +70,14 @@ pub(super) const TOOL_VARIABLES: &[&str] = &[
 
 /// The folders of the host's user, of which children inherit only `HOME`.
 #[derive(Debug, Clone, Default)]
-pub(super) struct UserFolders {
+pub(super) struct UserDirs {
     home: Option<PathBuf>,
     config: Option<PathBuf>,
     data: Option<PathBuf>,
     config_or_home: Option<PathBuf>,
 }
 
-impl UserFolders {
+impl UserDirs {
     pub(super) fn new(variables: &BTreeMap<OsString, OsString>) -> Self {
         let folder = |name: &str| variables.get(OsStr::new(name)).map(PathBuf::from);
         let home = folder("HOME");
@@ -94,9 +94,9 @@ impl UserFolders {
     }
 
     /// Points the tools' own variables at the user's files, as far as these exist and the variables are not set.
-    pub(super) fn point_at(&self, variables: &mut BTreeMap<OsString, OsString>) {
-        let found = CONFIGURATION.iter().filter_map(|(name, places)| Some((*name, self.first(places)?)));
-        let caches = CACHES.iter().filter_map(|(name, path)| Some((*name, self.home.as_ref()?.join(path))));
+    pub(super) fn set_tool_vars(&self, variables: &mut BTreeMap<OsString, OsString>) {
+        let found = TOOL_CONFIG_VARS.iter().filter_map(|(name, places)| Some((*name, self.first_existing(places)?)));
+        let caches = CACHE_VARS.iter().filter_map(|(name, path)| Some((*name, self.home.as_ref()?.join(path))));
         for (name, path) in found.chain(caches) {
             // npm reads its variables in any spelling.
             if !variables.keys().any(|set| set.eq_ignore_ascii_case(name)) {
@@ -107,16 +107,16 @@ impl UserFolders {
 
     /// The user's files that tools find only in `HOME`, as far as these exist, and the names they have there.
     pub(super) fn linked(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
-        let path = |name: &str, base| self.base(base).map(|folder| folder.join(name));
+        let path = |name: &str, base| self.dir(base).map(|folder| folder.join(name));
         let files = LINKED.iter().filter_map(move |(name, base)| Some((*name, path(name, *base)?)));
         files.filter(|(_, path)| path.exists())
     }
 
-    fn first(&self, places: &[(Base, &str)]) -> Option<PathBuf> {
-        places.iter().filter_map(|(base, path)| Some(self.base(*base)?.join(path))).find(|path| path.exists())
+    fn first_existing(&self, places: &[(UserDir, &str)]) -> Option<PathBuf> {
+        places.iter().filter_map(|(base, path)| Some(self.dir(*base)?.join(path))).find(|path| path.exists())
     }
 
-    fn base(&self, base: Base) -> Option<&Path> {
+    fn dir(&self, base: UserDir) -> Option<&Path> {
         let folder = match base {
             Home => &self.home,
             Config => &self.config,
@@ -132,10 +132,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tool_variables_list_every_tool() {
-        let names = CONFIGURATION.iter().map(|(name, _)| *name).chain(CACHES.iter().map(|(name, _)| *name));
+    fn tool_vars_contain_every_config_and_cache_var() {
+        let names = TOOL_CONFIG_VARS.iter().map(|(name, _)| *name).chain(CACHE_VARS.iter().map(|(name, _)| *name));
         for name in names {
-            assert!(TOOL_VARIABLES.contains(&name), "{name}");
+            assert!(TOOL_VARS.contains(&name), "{name}");
         }
     }
 }

@@ -7,12 +7,12 @@ use std::path::Path;
 
 use rustix::process::geteuid;
 
-use super::claim::{PREFIX, lock};
-use super::{PRIVATE_FOLDER, SessionHome};
+use super::claim::{DIR_PREFIX, lock_dir};
+use super::{PRIVATE_DIR_MODE, SessionDir};
 
 const PERMISSION_BITS: u32 = 0o7777;
 
-impl SessionHome {
+impl SessionDir {
     /// Removes the folders of processes that ended without removing theirs, such as those that were killed.
     ///
     /// A folder is removed only if it has the name, owner and mode that this user's own have, and no process holds its
@@ -20,7 +20,7 @@ impl SessionHome {
     pub fn remove_abandoned() {
         let Ok(entries) = fs::read_dir(std::env::temp_dir()) else { return };
         for entry in entries.flatten() {
-            if entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX)) {
+            if entry.file_name().to_str().is_some_and(|name| name.starts_with(DIR_PREFIX)) {
                 match remove_if_abandoned(&entry.path()) {
                     Ok(()) => tracing::debug!("a folder of a process that was killed is removed"),
                     Err(error) => tracing::trace!(%error, "a folder of another process stays"),
@@ -31,37 +31,37 @@ impl SessionHome {
 }
 
 fn remove_if_abandoned(path: &Path) -> io::Result<()> {
-    let folder = lock(path)?;
-    if !is_ours(&folder)? {
+    let folder = lock_dir(path)?;
+    if !is_owned_by_user(&folder)? {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     // Locked meanwhile, so that no other process removes it too, or claims it.
-    remove_tree(path)
+    remove_dir_tree(path)
 }
 
-fn is_ours(folder: &File) -> io::Result<bool> {
+fn is_owned_by_user(folder: &File) -> io::Result<bool> {
     let found = folder.metadata()?;
-    Ok(found.uid() == geteuid().as_raw() && found.mode() & PERMISSION_BITS == PRIVATE_FOLDER)
+    Ok(found.uid() == geteuid().as_raw() && found.mode() & PERMISSION_BITS == PRIVATE_DIR_MODE)
 }
 
 /// Removes a folder with everything in it, also folders that are read-only, as in the module cache of Go.
-pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
+pub(super) fn remove_dir_tree(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            make_writable(path)?;
+            make_tree_writable(path)?;
             fs::remove_dir_all(path)
         }
         removed => removed,
     }
 }
 
-fn make_writable(folder: &Path) -> io::Result<()> {
-    fs::set_permissions(folder, Permissions::from_mode(PRIVATE_FOLDER))?;
+fn make_tree_writable(folder: &Path) -> io::Result<()> {
+    fs::set_permissions(folder, Permissions::from_mode(PRIVATE_DIR_MODE))?;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            make_writable(&entry.path())?;
+            make_tree_writable(&entry.path())?;
         }
     }
     Ok(())

@@ -8,25 +8,25 @@ use std::sync::atomic::AtomicBool;
 
 use rustix::fs::{Mode, OFlags};
 
-use super::{PRIVATE_FOLDER, SessionHome};
+use super::{PRIVATE_DIR_MODE, SessionDir};
 
 /// Long enough that no other program has folders of this name.
-pub(super) const PREFIX: &str = "valetkey-session-";
-const RANDOM_CHARACTERS: usize = 12;
-const ATTEMPTS: usize = 16;
-const WRITABLE_BY_ALL: u32 = 0o002;
-const STICKY: u32 = 0o1000;
+pub(super) const DIR_PREFIX: &str = "valetkey-session-";
+const RANDOM_SUFFIX_LEN: usize = 12;
+const MAX_ATTEMPTS: usize = 16;
+const WORLD_WRITABLE_BIT: u32 = 0o002;
+const STICKY_BIT: u32 = 0o1000;
 
-impl SessionHome {
+impl SessionDir {
     /// Creates an empty folder in `parent` and locks it.
     ///
     /// A concurrent [`remove_abandoned`](Self::remove_abandoned) may take a folder that is not locked yet. Such a folder
     /// is left to it, and another one is created.
-    pub(super) fn claim(parent: &Path) -> io::Result<Self> {
-        check_parent(parent)?;
-        for _ in 0..ATTEMPTS {
-            let path = create(parent)?;
-            let lock = match lock(&path) {
+    pub(super) fn create_locked(parent: &Path) -> io::Result<Self> {
+        check_parent_permissions(parent)?;
+        for _ in 0..MAX_ATTEMPTS {
+            let path = create_unique_dir(parent)?;
+            let lock = match lock_dir(&path) {
                 Ok(lock) => Some(lock),
                 Err(error) if is_taken(error.kind()) => continue,
                 // The file system has no locks.
@@ -42,9 +42,9 @@ fn is_taken(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::WouldBlock)
 }
 
-fn check_parent(parent: &Path) -> io::Result<()> {
+fn check_parent_permissions(parent: &Path) -> io::Result<()> {
     let mode = fs::metadata(parent)?.mode();
-    if mode & WRITABLE_BY_ALL != 0 && mode & STICKY == 0 {
+    if mode & WORLD_WRITABLE_BIT != 0 && mode & STICKY_BIT == 0 {
         let what = "everybody can replace files in the temporary folder: point TMPDIR at a folder of your own, or \
                     set the sticky bit";
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
@@ -53,10 +53,10 @@ fn check_parent(parent: &Path) -> io::Result<()> {
 }
 
 /// A new folder in `parent`, by a name that cannot be guessed; what exists is never used.
-fn create(parent: &Path) -> io::Result<PathBuf> {
-    let private = Permissions::from_mode(PRIVATE_FOLDER);
+fn create_unique_dir(parent: &Path) -> io::Result<PathBuf> {
+    let private = Permissions::from_mode(PRIVATE_DIR_MODE);
     let mut builder = tempfile::Builder::new();
-    let builder = builder.prefix(PREFIX).rand_bytes(RANDOM_CHARACTERS).permissions(private.clone());
+    let builder = builder.prefix(DIR_PREFIX).rand_bytes(RANDOM_SUFFIX_LEN).permissions(private.clone());
     let path = builder.tempdir_in(parent)?.keep();
     match fs::set_permissions(&path, private) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -67,7 +67,7 @@ fn create(parent: &Path) -> io::Result<PathBuf> {
 /// The folder at `path`, locked for as long as it is open: until this process has ended, however that happens.
 ///
 /// `systemd-tmpfiles` leaves a locked folder alone too, so that a gateway which runs for weeks keeps its own.
-pub(super) fn lock(path: &Path) -> io::Result<File> {
+pub(super) fn lock_dir(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     folder.try_lock()?;

@@ -1,22 +1,22 @@
-//! `Lent`: what a server was started with, which decides whether it must be replaced.
+//! `CredentialSnapshot`: what a server was started with, which decides whether it must be replaced.
 
 use valetkey_core::{Region, SetId};
 
-use super::Facts;
+use super::ServerShared;
 use crate::child::Delivery;
 use crate::endpoint::Grant;
 
-pub(super) struct Lent {
+pub(super) struct CredentialSnapshot {
     /// The credentials that were served at the start.
-    pub(super) set: Option<SetId>,
+    pub(super) version: Option<SetId>,
     /// Where it was told to be, maybe before any credentials were there.
     region: Option<Region>,
 }
 
-impl Lent {
-    pub(super) fn now(facts: &Facts) -> Self {
+impl CredentialSnapshot {
+    pub(super) fn take(facts: &ServerShared) -> Self {
         Self {
-            set: facts.account.served().map(|served| served.id),
+            version: facts.account.served().map(|served| served.id),
             region: Some(facts.account.resolved_region()),
         }
     }
@@ -26,13 +26,13 @@ impl Lent {
     ///
     /// A server may cache what it reads for as long as it likes, so only a renewal of the same credentials leaves it
     /// running. Others, maybe of another account, never reach a process that has read any.
-    pub(super) fn is_outdated(&self, facts: &Facts, grant: Option<&Grant>) -> bool {
+    pub(super) fn is_stale(&self, facts: &ServerShared, grant: Option<&Grant>) -> bool {
         match facts.config.delivery {
             Delivery::None => false,
-            Delivery::Env => self.set != facts.account.served().map(|served| served.id),
+            Delivery::Env => self.version != facts.account.served().map(|served| served.id),
             Delivery::Endpoint => match facts.account.served() {
                 Some(now) => {
-                    self.is_elsewhere(facts) || grant.is_some_and(|grant| !grant.is_renewed_by(now.id))
+                    self.has_other_region(facts) || grant.is_some_and(|grant| !grant.is_renewed_by(now.id))
                 }
                 // What was invalidated or has expired is fetched again at the next call, and compared then.
                 None => facts.account.is_cleared() && grant.is_some_and(Grant::was_used),
@@ -40,7 +40,7 @@ impl Lent {
         }
     }
 
-    fn is_elsewhere(&self, facts: &Facts) -> bool {
+    fn has_other_region(&self, facts: &ServerShared) -> bool {
         facts.account.region().is_some_and(|region| self.region.as_ref() != Some(&region))
     }
 }

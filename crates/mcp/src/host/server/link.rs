@@ -12,88 +12,88 @@ use crate::connection::Connection;
 use crate::endpoint::Grant;
 
 /// Lines of standard error that are shown when a server fails.
-const LINES: usize = 5;
+const STDERR_LINES: usize = 5;
 
 /// A running server.
-pub(super) struct Link {
+pub(super) struct RunningServer {
     pub(super) connection: Connection,
     pub(super) grant: Option<Grant>,
     pub(super) stderr: StderrTail,
     pub(super) redactor: Arc<Redactor>,
-    pub(super) listed: Mutex<Option<Vec<Value>>>,
-    pub(super) under_way: watch::Sender<usize>,
+    pub(super) cached_tools: Mutex<Option<Vec<Value>>>,
+    pub(super) active_calls: watch::Sender<usize>,
     /// A tool call was answered: the server does what it is for.
-    pub(super) proven: AtomicBool,
+    pub(super) has_served: AtomicBool,
     /// A request found nobody there.
-    pub(super) gone: AtomicBool,
+    pub(super) is_disconnected: AtomicBool,
 }
 
-impl Link {
+impl RunningServer {
     /// Counts a call in. The first one begins a new burst at the endpoint: a rotation is felt at once.
-    pub(super) fn begin(self: &Arc<Self>) -> Call {
+    pub(super) fn begin_call(self: &Arc<Self>) -> CallGuard {
         let mut first = false;
-        self.under_way.send_modify(|count| {
+        self.active_calls.send_modify(|count| {
             first = *count == 0;
             *count += 1;
         });
         if let (true, Some(grant)) = (first, &self.grant) {
-            grant.settle();
+            grant.end_burst();
         }
-        Call(Arc::clone(self))
+        CallGuard(Arc::clone(self))
     }
 
     /// Whether another request can still be sent.
     pub(super) fn is_open(&self) -> bool {
-        !self.gone.load(Ordering::Acquire) && !self.connection.is_closed()
+        !self.is_disconnected.load(Ordering::Acquire) && !self.connection.is_closed()
     }
 
     /// Waits until no call is under way. Cancel safe.
-    pub(super) async fn idle(&self) {
-        let mut under_way = self.under_way.subscribe();
+    pub(super) async fn wait_idle(&self) {
+        let mut under_way = self.active_calls.subscribe();
         // The sender lives as long as `self`, so this ends by becoming idle.
         let _idle = under_way.wait_for(|count| *count == 0).await;
     }
 }
 
 /// A call under way. While it lives, the server is not replaced under it.
-pub(super) struct Call(Arc<Link>);
+pub(super) struct CallGuard(Arc<RunningServer>);
 
-impl Call {
+impl CallGuard {
     pub(super) fn connection(&self) -> &Connection {
         &self.0.connection
     }
 
     /// The tools as they were listed last, unless the server said since that they changed.
-    pub(super) fn listed(&self) -> Option<Vec<Value>> {
-        let listed = self.0.listed.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn cached_tools(&self) -> Option<Vec<Value>> {
+        let listed = self.0.cached_tools.lock().unwrap_or_else(PoisonError::into_inner);
         listed.clone().filter(|_| !self.0.connection.tools_changed())
     }
 
-    pub(super) fn keep_listed(&self, tools: &[Value]) {
-        *self.0.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some(tools.to_vec());
+    pub(super) fn cache_tools(&self, tools: &[Value]) {
+        *self.0.cached_tools.lock().unwrap_or_else(PoisonError::into_inner) = Some(tools.to_vec());
     }
 
     /// Notes that the server answers.
-    pub(super) fn answered(&self) {
-        self.0.proven.store(true, Ordering::Release);
+    pub(super) fn mark_served(&self) {
+        self.0.has_served.store(true, Ordering::Release);
     }
 
     /// Notes that the server is gone, so that the next call does not go to it, and says what it said last, masked.
-    pub(super) async fn last_words(&self) -> String {
-        self.0.gone.store(true, Ordering::Release);
-        self.0.stderr.last_words().await;
-        quoted(&self.0.stderr, &self.0.redactor)
+    pub(super) async fn stderr_tail(&self) -> String {
+        self.0.is_disconnected.store(true, Ordering::Release);
+        self.0.stderr.wait_drained().await;
+        quote_stderr(&self.0.stderr, &self.0.redactor)
     }
 }
 
 /// The end of standard error, masked, as a clause of an error message.
-pub(in crate::host) fn quoted(stderr: &StderrTail, redactor: &Redactor) -> String {
-    let said = stderr.masked(redactor, LINES).replace('\n', " | ");
+pub(in crate::host) fn quote_stderr(stderr: &StderrTail, redactor: &Redactor) -> String {
+    let said = stderr.last_lines(redactor, STDERR_LINES).replace('\n', " | ");
     if said.is_empty() { said } else { format!("; it said: {said}") }
 }
 
-impl Drop for Call {
+impl Drop for CallGuard {
     fn drop(&mut self) {
-        self.0.under_way.send_modify(|count| *count -= 1);
+        self.0.active_calls.send_modify(|count| *count -= 1);
     }
 }

@@ -1,4 +1,4 @@
-//! `Lister`: lists a server's tools whenever that is wanted, one round at a time.
+//! `ToolLister`: lists a server's tools whenever that is wanted, one round at a time.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,56 +9,56 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::Result;
 
-use super::{Facts, Listed, Request};
+use super::{ServerShared, ToolList, CallRequest};
 use crate::connection::RequestError;
 
-pub(super) struct Lister {
-    pub(super) facts: Arc<Facts>,
+pub(super) struct ToolLister {
+    pub(super) shared: Arc<ServerShared>,
     /// Weak: the supervisor ends when no caller is left.
-    pub(super) requests: mpsc::WeakSender<Request>,
+    pub(super) call_requests: mpsc::WeakSender<CallRequest>,
     pub(super) timeout: Duration,
 }
 
-impl Lister {
+impl ToolLister {
     /// Never ends by itself.
     pub(super) async fn run(self) {
         loop {
-            self.facts.tools.begin().await;
-            let listed = self.list().await;
-            self.facts.tools.finish(listed);
+            self.shared.tool_cache.begin_round().await;
+            let listed = self.list_tools().await;
+            self.shared.tool_cache.finish_round(listed);
         }
     }
 
     /// The server's tools, as it describes them, secrets masked.
-    async fn list(&self) -> Result<Listed> {
-        let requests = self.requests.upgrade().ok_or_else(|| self.facts.ended())?;
-        let call = self.facts.begin(&requests).await?;
+    async fn list_tools(&self) -> Result<ToolList> {
+        let requests = self.call_requests.upgrade().ok_or_else(|| self.shared.stopped_error())?;
+        let call = self.shared.begin_call(&requests).await?;
         drop(requests);
-        if let Some(tools) = call.listed() {
-            return Ok(Listed { tools, incomplete: None });
+        if let Some(tools) = call.cached_tools() {
+            return Ok(ToolList { tools, incomplete: None });
         }
-        let over = CancellationToken::new();
-        let mut listing = pin!(call.connection().list_tools(&over));
+        let cancel = CancellationToken::new();
+        let mut listing = pin!(call.connection().list_tools(&cancel));
         let (mut tools, incomplete) = match timeout(self.timeout, &mut listing).await {
             Ok(listed) => listed,
             Err(_elapsed) => {
-                over.cancel();
+                cancel.cancel();
                 let (tools, incomplete) = listing.await;
                 (tools, incomplete.map(|_cancelled| RequestError::TimedOut(self.timeout)))
             }
         };
         let incomplete = match incomplete {
-            Some(error) => Some(self.facts.explain(error, &call).await),
+            Some(error) => Some(self.shared.to_error(error, &call).await),
             None => None,
         };
-        let filter = &self.facts.config.tools;
+        let filter = &self.shared.config.tools;
         tools.retain(|tool| tool["name"].as_str().is_none_or(|name| filter.allows(name)));
-        tools.iter_mut().for_each(|tool| self.facts.recipe.redactor.mask_json(tool));
+        tools.iter_mut().for_each(|tool| self.shared.spawn_config.redactor.mask_json(tool));
         match incomplete {
             Some(error) if tools.is_empty() => return Err(error),
             Some(_) => {}
-            None => call.keep_listed(&tools),
+            None => call.cache_tools(&tools),
         }
-        Ok(Listed { tools, incomplete })
+        Ok(ToolList { tools, incomplete })
     }
 }

@@ -12,94 +12,94 @@ use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Error, ErrorKind, Generation, Result, Rotations, ServedSet, SetId};
 
-use super::Facts;
-use super::lent::Lent;
-use super::link::{Call, Link};
+use super::ServerShared;
+use super::lent::CredentialSnapshot;
+use super::link::{CallGuard, RunningServer};
 use crate::child::{ChildProcess, Delivery};
-use crate::connection::{Era, Session};
-use crate::host::launch::Started;
-use crate::host::restarts::Restarts;
+use crate::connection::{Handshake, ConnectionDriver};
+use crate::host::launch::SpawnedServer;
+use crate::host::restarts::RestartBackoff;
 
 /// How long calls on a server that was replaced may still take: as long as the shortest session of STS.
-const DRAIN: Duration = Duration::from_secs(15 * 60);
+const CALL_DRAIN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// A server that keeps announcing changes is listed at most this often.
-const BETWEEN_LISTS: Duration = Duration::from_secs(1);
+const MIN_LIST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Starts that one call may cost, each undone by a rotation during it.
-const STARTS: usize = 4;
+const MAX_STARTS_PER_CALL: usize = 4;
 
 pub(super) struct Supervisor {
-    facts: Arc<Facts>,
+    shared: Arc<ServerShared>,
     stop: CancellationToken,
-    running: Option<Running>,
+    running: Option<RunningProcess>,
     /// Servers that were replaced and finish their calls, or are being stopped.
-    retired: JoinSet<()>,
+    draining: JoinSet<()>,
     /// What the last of them that had keys was started with; the others had earlier ones.
-    retired_set: Option<SetId>,
-    restarts: Restarts,
-    era: Era,
-    rotations: Option<Rotations>,
+    draining_version: Option<SetId>,
+    backoff: RestartBackoff,
+    era: Handshake,
+    rotation_watcher: Option<Rotations>,
     /// With which credentials the last start was tried.
-    tried: Option<SetId>,
+    tried_version: Option<SetId>,
     /// Before then, no change of the tools is looked at.
-    listed_again: Instant,
+    next_list_at: Instant,
 }
 
-struct Running {
-    link: Arc<Link>,
+struct RunningProcess {
+    server: Arc<RunningServer>,
     process: ChildProcess,
-    session: Session,
-    lent: Lent,
+    driver: ConnectionDriver,
+    snapshot: CredentialSnapshot,
 }
 
 impl Supervisor {
-    pub(super) fn new(facts: Arc<Facts>, stop: CancellationToken) -> Self {
-        let rotations = facts.account.rotations().ok();
+    pub(super) fn new(shared: Arc<ServerShared>, stop: CancellationToken) -> Self {
+        let rotation_watcher = shared.account.rotations().ok();
         Self {
-            facts,
+            shared,
             stop,
             running: None,
-            retired: JoinSet::new(),
-            retired_set: None,
-            restarts: Restarts::default(),
-            era: Era::Probe,
-            rotations,
-            tried: None,
-            listed_again: Instant::now(),
+            draining: JoinSet::new(),
+            draining_version: None,
+            backoff: RestartBackoff::default(),
+            era: Handshake::Probe,
+            rotation_watcher,
+            tried_version: None,
+            next_list_at: Instant::now(),
         }
     }
 
-    pub(super) async fn run(mut self, requests: mpsc::Receiver<oneshot::Sender<Result<Call>>>) {
+    pub(super) async fn run(mut self, requests: mpsc::Receiver<oneshot::Sender<Result<CallGuard>>>) {
         let stop = self.stop.clone();
         // Whatever is being done, such as a start that takes seconds, stopping is felt.
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.serve(requests) => {}
         }
-        self.stop_everything().await;
+        self.stop_all().await;
     }
 
     /// Until the session ends.
-    async fn serve(&mut self, mut requests: mpsc::Receiver<oneshot::Sender<Result<Call>>>) {
+    async fn serve(&mut self, mut requests: mpsc::Receiver<oneshot::Sender<Result<CallGuard>>>) {
         loop {
             tokio::select! {
                 biased;
-                session = rotated(&mut self.rotations) => {
-                    if session.is_none() || self.follow_rotation().await.is_break() {
+                session = wait_rotation(&mut self.rotation_watcher) => {
+                    if session.is_none() || self.handle_rotation().await.is_break() {
                         break;
                     }
                 }
-                event = event(&mut self.running, self.listed_again) => match event {
-                    Event::Ended => self.forget("ended by itself"),
-                    Event::ToolsChanged => {
-                        self.listed_again = Instant::now() + BETWEEN_LISTS;
-                        self.facts.tools.want();
+                event = next_event(&mut self.running, self.next_list_at) => match event {
+                    ProcessEvent::Ended => self.discard("ended by itself"),
+                    ProcessEvent::ToolsChanged => {
+                        self.next_list_at = Instant::now() + MIN_LIST_INTERVAL;
+                        self.shared.tool_cache.request_round();
                     }
                 },
-                Some(_drained) = self.retired.join_next() => {}
+                Some(_drained) = self.draining.join_next() => {}
                 request = requests.recv() => match request {
-                    Some(reply) => drop(reply.send(self.begin().await)),
+                    Some(reply) => drop(reply.send(self.begin_call().await)),
                     None => break,
                 },
             }
@@ -107,102 +107,102 @@ impl Supervisor {
     }
 
     /// A call on a server that runs with the session's current set.
-    async fn begin(&mut self) -> Result<Call> {
-        Ok(self.ready().await?.begin())
+    async fn begin_call(&mut self) -> Result<CallGuard> {
+        Ok(self.ensure_running().await?.begin_call())
     }
 
     /// The server as it should be now; started or replaced first if need be, and again if that took too long.
-    async fn ready(&mut self) -> Result<&Arc<Link>> {
-        for _ in 0..STARTS {
-            if self.running.as_ref().is_some_and(|running| !running.link.is_open()) {
-                self.forget("closed its connection");
+    async fn ensure_running(&mut self) -> Result<&Arc<RunningServer>> {
+        for _ in 0..MAX_STARTS_PER_CALL {
+            if self.running.as_ref().is_some_and(|running| !running.server.is_open()) {
+                self.discard("closed its connection");
             }
-            if self.outdated() {
-                self.retire();
+            if self.is_outdated() {
+                self.drain();
             }
             if self.running.is_some() {
                 break;
             }
-            self.start().await?;
+            self.start_server().await?;
         }
-        let unsettled = "the session's credentials change faster than the server starts";
+        let unstable_credentials = "the session's credentials change faster than the server starts";
         match &self.running {
-            Some(running) if !running.is_outdated(&self.facts) => Ok(&running.link),
-            _ => Err(Error::new(ErrorKind::Unavailable, unsettled)),
+            Some(running) if !running.is_outdated(&self.shared) => Ok(&running.server),
+            _ => Err(Error::new(ErrorKind::Unavailable, unstable_credentials)),
         }
     }
 
     /// Starts the server, unless a rotation undoes the start: then nothing is left of it.
-    async fn start(&mut self) -> Result<()> {
-        self.restarts.check()?;
-        let facts = Arc::clone(&self.facts);
-        let Facts { name, config, account, recipe, .. } = &*facts;
+    async fn start_server(&mut self) -> Result<()> {
+        self.backoff.check()?;
+        let shared = Arc::clone(&self.shared);
+        let ServerShared { name, config, account, spawn_config: recipe, .. } = &*shared;
         if config.delivery == Delivery::Env {
             // So that the first fetch is not taken for a rotation; what is read next is at most too old.
             let _fetched = account.credentials().await;
         }
         if let Some(ServedSet { credentials, .. }) = account.served() {
-            recipe.redactor.learn(&credentials);
+            recipe.redactor.add(&credentials);
         }
-        let (lent, mut era) = (Lent::now(&facts), self.era);
-        self.tried = lent.set;
+        let (snapshot, mut handshake) = (CredentialSnapshot::take(&shared), self.era);
+        self.tried_version = snapshot.version;
         let started = tokio::select! {
             biased;
-            undone = undone(&facts, &lent, self.rotations.clone()) => {
+            invalidated = start_invalidated(&shared, &snapshot, self.rotation_watcher.clone()) => {
                 // Dropping the start has killed what it had begun.
-                self.kill_cleared().await;
-                return undone;
+                self.kill_if_revoked().await;
+                return invalidated;
             }
-            started = recipe.start(name, config, account, &mut era) => started,
+            started = recipe.start_server(name, config, account, &mut handshake) => started,
         };
-        self.era = era;
+        self.era = handshake;
         let started = started.inspect_err(|error| {
             // What is wrong with the configuration is found without a start, and told each time.
             if error.kind() != ErrorKind::Invalid {
-                self.restarts.failed(error.message());
+                self.backoff.record_failure(error.message());
             }
         })?;
-        self.adopt(started, lent);
+        self.install(started, snapshot);
         Ok(())
     }
 
-    fn adopt(&mut self, started: Started, lent: Lent) {
-        let Started { process, session, connection, grant } = started;
-        tracing::debug!(server = %self.facts.name, pid = process.pid(), "server started");
-        self.facts.seen(|seen| seen.pid = Some(process.pid()));
-        let link = Arc::new(Link {
+    fn install(&mut self, started: SpawnedServer, snapshot: CredentialSnapshot) {
+        let SpawnedServer { process, session, connection, grant } = started;
+        tracing::debug!(server = %self.shared.name, pid = process.pid(), "server started");
+        self.shared.with_status(|seen| seen.pid = Some(process.pid()));
+        let link = Arc::new(RunningServer {
             connection,
             grant,
             stderr: process.stderr().clone(),
-            redactor: Arc::clone(&self.facts.recipe.redactor),
-            listed: Mutex::new(None),
-            under_way: watch::Sender::new(0),
-            proven: AtomicBool::new(false),
-            gone: AtomicBool::new(false),
+            redactor: Arc::clone(&self.shared.spawn_config.redactor),
+            cached_tools: Mutex::new(None),
+            active_calls: watch::Sender::new(0),
+            has_served: AtomicBool::new(false),
+            is_disconnected: AtomicBool::new(false),
         });
-        self.running = Some(Running { link, process, session, lent });
+        self.running = Some(RunningProcess { server: link, process, driver: session, snapshot });
     }
 
     /// Renewed credentials reach a server with `endpoint` by themselves; any other change replaces it, and with `env` each
     /// change does. Calls under way are finished, unless the keys in the environment were cleared. Breaks when the
     /// session has ended.
-    async fn follow_rotation(&mut self) -> ControlFlow<()> {
-        if let Some(ServedSet { credentials, id, .. }) = self.facts.account.served() {
-            self.facts.recipe.redactor.learn(&credentials);
-            self.welcome(id);
+    async fn handle_rotation(&mut self) -> ControlFlow<()> {
+        if let Some(ServedSet { credentials, id, .. }) = self.shared.account.served() {
+            self.shared.spawn_config.redactor.add(&credentials);
+            self.reset_for_new_credentials(id);
         }
-        if self.facts.account.is_closed() {
+        if self.shared.account.is_closed() {
             return ControlFlow::Break(());
         }
-        let replaced = self.outdated();
+        let replaced = self.is_outdated();
         if replaced {
-            self.retire();
+            self.drain();
         }
-        self.kill_cleared().await;
-        if replaced && !self.facts.account.is_cleared() {
-            self.facts.account.record(AuditEvent::Rotate, &self.facts.name, None);
-            if self.ready().await.is_err() {
-                tracing::debug!(server = %self.facts.name, "the replacement could not be started");
+        self.kill_if_revoked().await;
+        if replaced && !self.shared.account.is_cleared() {
+            self.shared.account.record(AuditEvent::Rotate, &self.shared.name, None);
+            if self.ensure_running().await.is_err() {
+                tracing::debug!(server = %self.shared.name, "the replacement could not be started");
             }
         }
         ControlFlow::Continue(())
@@ -210,62 +210,62 @@ impl Supervisor {
 
     /// A server that failed without credentials, or with others, may be started at once with these. One that has not
     /// listed its tools does so now.
-    fn welcome(&mut self, credentials: SetId) {
-        let is_renewal = self.tried.is_some_and(|tried| credentials == tried || credentials.renews(tried));
-        if self.facts.config.delivery != Delivery::None && !is_renewal {
-            self.restarts.succeeded();
-            self.tried = Some(credentials);
-            if self.facts.tools.has_failed() {
-                self.facts.tools.want();
+    fn reset_for_new_credentials(&mut self, credentials: SetId) {
+        let is_renewal = self.tried_version.is_some_and(|tried| credentials == tried || credentials.renews(tried));
+        if self.shared.config.delivery != Delivery::None && !is_renewal {
+            self.backoff.reset();
+            self.tried_version = Some(credentials);
+            if self.shared.tool_cache.has_failed() {
+                self.shared.tool_cache.request_round();
             }
         }
     }
 
     /// Ends replaced servers, calls included, whose environment has keys that were cleared. Keys that were invalidated
     /// for another reason, such as a change of another account, may finish the calls under way.
-    async fn kill_cleared(&mut self) {
-        let cleared = |set| self.facts.account.was_cleared_since(set);
-        if self.facts.config.delivery == Delivery::Env && self.retired_set.is_some_and(cleared) {
+    async fn kill_if_revoked(&mut self) {
+        let cleared = |set| self.shared.account.was_cleared_since(set);
+        if self.shared.config.delivery == Delivery::Env && self.draining_version.is_some_and(cleared) {
             // Dropping kills.
-            self.retired.shutdown().await;
-            self.retired_set = None;
+            self.draining.shutdown().await;
+            self.draining_version = None;
         }
     }
 
-    fn outdated(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| running.is_outdated(&self.facts))
+    fn is_outdated(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.is_outdated(&self.shared))
     }
 
     /// No new call goes to the server; it is stopped when those under way are done.
-    fn retire(&mut self) {
+    fn drain(&mut self) {
         let Some(running) = self.running.take() else { return };
-        self.facts.seen(|seen| seen.pid = None);
-        self.retired_set = running.lent.set.or(self.retired_set);
-        self.retired.spawn(async move {
-            let _drained = timeout(DRAIN, running.link.idle()).await;
+        self.shared.with_status(|seen| seen.pid = None);
+        self.draining_version = running.snapshot.version.or(self.draining_version);
+        self.draining.spawn(async move {
+            let _drained = timeout(CALL_DRAIN_TIMEOUT, running.server.wait_idle()).await;
             running.stop().await;
         });
     }
 
     /// The server is of no use any more. What is left of it is stopped while others are served, and clearing is felt.
-    fn forget(&mut self, how: &'static str) {
+    fn discard(&mut self, reason: &'static str) {
         if let Some(running) = self.running.take() {
-            tracing::debug!(server = %self.facts.name, how, "server gone");
-            self.facts.seen(|seen| seen.pid = None);
-            if running.link.proven.load(Ordering::Acquire) {
-                self.restarts.succeeded();
+            tracing::debug!(server = %self.shared.name, reason, "server gone");
+            self.shared.with_status(|seen| seen.pid = None);
+            if running.server.has_served.load(Ordering::Acquire) {
+                self.backoff.reset();
             }
-            self.restarts.failed(format!("it {how}"));
-            self.retired.spawn(running.stop());
+            self.backoff.record_failure(format!("it {reason}"));
+            self.draining.spawn(running.stop());
         }
     }
 
-    async fn stop_everything(mut self) {
+    async fn stop_all(mut self) {
         // Calls still under way on retired servers end with the session.
-        self.retired.shutdown().await;
+        self.draining.shutdown().await;
         let Some(running) = self.running.take() else { return };
-        self.facts.seen(|seen| seen.pid = None);
-        if self.facts.config.delivery == Delivery::Env && self.facts.account.is_closed() {
+        self.shared.with_status(|seen| seen.pid = None);
+        if self.shared.config.delivery == Delivery::Env && self.shared.account.is_closed() {
             // It holds keys that were taken away.
             running.process.kill().await;
         } else {
@@ -274,29 +274,29 @@ impl Supervisor {
     }
 }
 
-impl Running {
-    fn is_outdated(&self, facts: &Facts) -> bool {
-        self.lent.is_outdated(facts, self.link.grant.as_ref())
+impl RunningProcess {
+    fn is_outdated(&self, facts: &ServerShared) -> bool {
+        self.snapshot.is_stale(facts, self.server.grant.as_ref())
     }
 
     async fn stop(self) {
-        self.session.close().await;
+        self.driver.close().await;
         self.process.stop().await;
     }
 }
 
 /// When what a server is being started with is no longer what it should have; fails when the session has ended.
-async fn undone(facts: &Facts, lent: &Lent, mut rotations: Option<Rotations>) -> Result<()> {
-    while rotated(&mut rotations).await.is_some() {
-        if lent.is_outdated(facts, None) {
+async fn start_invalidated(facts: &ServerShared, lent: &CredentialSnapshot, mut rotations: Option<Rotations>) -> Result<()> {
+    while wait_rotation(&mut rotations).await.is_some() {
+        if lent.is_stale(facts, None) {
             return Ok(());
         }
     }
-    Err(facts.ended())
+    Err(facts.stopped_error())
 }
 
 /// The next rotation; `None` when the session is gone. Never, for an account that cannot be watched.
-async fn rotated(rotations: &mut Option<Rotations>) -> Option<Generation> {
+async fn wait_rotation(rotations: &mut Option<Rotations>) -> Option<Generation> {
     match rotations {
         Some(rotations) => rotations.changed().await,
         None => std::future::pending().await,
@@ -304,20 +304,20 @@ async fn rotated(rotations: &mut Option<Rotations>) -> Option<Generation> {
 }
 
 /// What a running process does by itself.
-enum Event {
+enum ProcessEvent {
     Ended,
     ToolsChanged,
 }
 
 /// The next event of a running process; a change of its tools counts from `earliest` on. Cancel safe.
-async fn event(running: &mut Option<Running>, earliest: Instant) -> Event {
-    let Some(Running { process, link, .. }) = running else { return std::future::pending().await };
+async fn next_event(running: &mut Option<RunningProcess>, earliest: Instant) -> ProcessEvent {
+    let Some(RunningProcess { process, server: link, .. }) = running else { return std::future::pending().await };
     let changed = async {
         sleep_until(earliest).await;
-        link.connection.tools_change().await;
+        link.connection.wait_tools_change().await;
     };
     tokio::select! {
-        _status = process.wait() => Event::Ended,
-        () = changed => Event::ToolsChanged,
+        _status = process.wait() => ProcessEvent::Ended,
+        () = changed => ProcessEvent::ToolsChanged,
     }
 }

@@ -3,71 +3,71 @@
 use std::ffi::OsString;
 
 use valetkey_mcp::child::{
-    ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, SessionHome, Stdio,
+    ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, SessionDir, Stdio,
 };
 
 use crate::keys::keys;
-use crate::process::{runs, until};
-use crate::stage::environment;
+use crate::process::{is_running, wait_until};
+use crate::stage::host_environment;
 
-fn shell(script: impl Into<OsString>) -> ChildCommand {
+fn shell_command(script: impl Into<OsString>) -> ChildCommand {
     let args = vec!["-c".into(), script.into()];
-    ChildCommand { program: "sh".into(), args, directory: None, launcher: None }
+    ChildCommand { program: "sh".into(), args, current_dir: None, launcher: None }
 }
 
-fn plain() -> ChildEnvironment {
-    ChildEnvironment::new(&environment(), [])
+fn plain_environment() -> ChildEnvironment {
+    ChildEnvironment::new(&host_environment(), [])
 }
 
 #[tokio::test]
-async fn a_program_is_run_with_the_sessions_keys_and_its_status_is_told() {
-    let (home, folder) = (SessionHome::create(None).unwrap(), tempfile::tempdir().unwrap());
-    let surrounded = || plain().shut(&home).at_home(&home).keys(&keys("AAAA"));
-    let mut command = shell("test \"$AWS_ACCESS_KEY_ID\" = ASIA000000000000AAAA && pwd > here && exit 7");
-    command.directory = Some(folder.path().to_owned());
-    let mut child = ChildProcess::spawn(command, surrounded(), Stdio::Inherited).unwrap();
+async fn spawn_inherited_passes_keys_cwd_and_exit_status() {
+    let (home, folder) = (SessionDir::create(None).unwrap(), tempfile::tempdir().unwrap());
+    let environment = || plain_environment().isolate(&home).with_home(&home).keys(&keys("AAAA"));
+    let mut command = shell_command("test \"$AWS_ACCESS_KEY_ID\" = ASIA000000000000AAAA && pwd > here && exit 7");
+    command.current_dir = Some(folder.path().to_owned());
+    let mut child = ChildProcess::spawn(command, environment(), Stdio::Inherited).unwrap();
     assert_eq!(child.wait().await.unwrap().code(), Some(7));
     assert!(folder.path().join("here").exists(), "it ran where it was told to");
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_is_not_found_and_the_childs_own_path_counts() {
-    let missing = ChildCommand { program: "no-such-program".into(), ..shell("") };
-    let error = ChildProcess::spawn(missing, plain(), Stdio::Inherited).unwrap_err();
+async fn spawn_unknown_program_in_child_path_is_not_found() {
+    let missing = ChildCommand { program: "no-such-program".into(), ..shell_command("") };
+    let error = ChildProcess::spawn(missing, plain_environment(), Stdio::Inherited).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
 
     let nowhere = [(OsString::from("PATH"), OsString::from("/nowhere"))];
     let environment = ChildEnvironment::new(&HostEnvironment::new(nowhere), []);
-    assert!(ChildProcess::spawn(shell("exit 0"), environment, Stdio::Inherited).is_err());
+    assert!(ChildProcess::spawn(shell_command("exit 0"), environment, Stdio::Inherited).is_err());
 }
 
 #[tokio::test]
-async fn a_signal_reaches_the_program_and_dropping_kills_it() {
-    let mut child = ChildProcess::spawn(shell("exec sleep 600"), plain(), Stdio::Inherited).unwrap();
+async fn child_process_signal_is_delivered_and_drop_kills() {
+    let mut child = ChildProcess::spawn(shell_command("exec sleep 600"), plain_environment(), Stdio::Inherited).unwrap();
     child.signal(15);
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().await.unwrap()), Some(15));
 
-    let child = ChildProcess::spawn(shell("exec sleep 600"), plain(), Stdio::Inherited).unwrap();
+    let child = ChildProcess::spawn(shell_command("exec sleep 600"), plain_environment(), Stdio::Inherited).unwrap();
     let pid = child.pid();
-    assert!(runs(pid));
+    assert!(is_running(pid));
     drop(child);
-    until("it is gone", || !runs(pid)).await;
+    wait_until("it is gone", || !is_running(pid)).await;
 }
 
 #[tokio::test]
-async fn a_program_with_inherited_streams_stays_in_the_hosts_group() {
-    let child = ChildProcess::spawn(shell("exec sleep 600"), plain(), Stdio::Inherited).unwrap();
-    assert_eq!(crate::process::group_of(child.pid()), crate::process::group_of(std::process::id()));
-    let piped = ChildProcess::spawn(shell("exec sleep 600"), plain(), Stdio::Piped).unwrap();
-    assert_eq!(crate::process::group_of(piped.pid()), Some(piped.pid()));
+async fn spawn_inherited_stays_in_host_process_group() {
+    let child = ChildProcess::spawn(shell_command("exec sleep 600"), plain_environment(), Stdio::Inherited).unwrap();
+    assert_eq!(crate::process::group_id(child.pid()), crate::process::group_id(std::process::id()));
+    let piped = ChildProcess::spawn(shell_command("exec sleep 600"), plain_environment(), Stdio::Piped).unwrap();
+    assert_eq!(crate::process::group_id(piped.pid()), Some(piped.pid()));
 }
 
 #[tokio::test]
-async fn a_long_standard_error_is_drained_and_its_end_is_kept() {
+async fn stderr_tail_long_output_is_drained_and_end_kept() {
     let script = "i=0; while [ $i -lt 20000 ]; do echo \"line $i\" >&2; i=$((i+1)); done; exit 0";
-    let mut child = ChildProcess::spawn(shell(script), plain(), Stdio::Piped).unwrap();
+    let mut child = ChildProcess::spawn(shell_command(script), plain_environment(), Stdio::Piped).unwrap();
     assert!(child.wait().await.unwrap().success(), "it never blocked on a full pipe");
-    child.stderr().last_words().await;
-    let tail = child.stderr().masked(&valetkey_mcp::Redactor::default(), 2);
+    child.stderr().wait_drained().await;
+    let tail = child.stderr().last_lines(&valetkey_mcp::Redactor::default(), 2);
     assert_eq!(tail, "line 19998\nline 19999");
 }

@@ -11,12 +11,12 @@ use tokio::time::timeout;
 use valetkey_mcp::child::Stdio::Piped;
 use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, Launcher};
 
-use crate::process::{group, group_of, parent, runs, until};
-use crate::stage::{Stage, environment, example};
+use crate::process::{group_members, group_id, parent_pid, is_running, wait_until};
+use crate::stage::{Stage, host_environment, example_path};
 
 /// A host program, and the child that it told of.
-async fn host() -> (Child, u32) {
-    let mut host = Command::new(example("launcher"))
+async fn start_host() -> (Child, u32) {
+    let mut host = Command::new(example_path("launcher"))
         .arg("host")
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -32,32 +32,32 @@ fn is_sleep(pid: u32) -> bool {
 }
 
 #[tokio::test]
-async fn a_host_that_is_killed_leaves_neither_its_child_nor_what_that_has_started() {
-    let (mut host, child) = host().await;
-    assert_eq!(parent(child), host.id());
-    until("the wrapper has started its program", || group(child).into_iter().any(is_sleep)).await;
+async fn launcher_host_killed_ends_whole_process_group() {
+    let (mut host, child) = start_host().await;
+    assert_eq!(parent_pid(child), host.id());
+    wait_until("the wrapper has started its program", || group_members(child).into_iter().any(is_sleep)).await;
     host.start_kill().unwrap();
     host.wait().await.unwrap();
-    until("the group is gone", || group(child).is_empty()).await;
+    wait_until("the group is gone", || group_members(child).is_empty()).await;
 }
 
 /// A shell under a launcher, leading a group as servers do.
-fn guarded(script: &str) -> ChildProcess {
-    let launcher = Some(Launcher::new(example("launcher"), ["launch"]));
+fn spawn_guarded(script: &str) -> ChildProcess {
+    let launcher = Some(Launcher::new(example_path("launcher"), ["launch"]));
     let args = vec!["-c".into(), script.into()];
-    let command = ChildCommand { program: "sh".into(), args, directory: None, launcher };
-    ChildProcess::spawn(command, ChildEnvironment::new(&environment(), []), Piped).unwrap()
+    let command = ChildCommand { program: "sh".into(), args, current_dir: None, launcher };
+    ChildProcess::spawn(command, ChildEnvironment::new(&host_environment(), []), Piped).unwrap()
 }
 
 #[tokio::test]
-async fn a_guarded_program_tells_its_own_code_or_the_signal_that_ended_it() {
-    assert_eq!(guarded("exit 7").wait().await.unwrap().code(), Some(7));
-    assert_eq!(guarded("kill -KILL $$").wait().await.unwrap().code(), Some(128 + 9));
+async fn launcher_returns_exit_code_or_signal_of_program() {
+    assert_eq!(spawn_guarded("exit 7").wait().await.unwrap().code(), Some(7));
+    assert_eq!(spawn_guarded("kill -KILL $$").wait().await.unwrap().code(), Some(128 + 9));
 }
 
 #[tokio::test]
-async fn a_guarded_program_decides_what_a_signal_to_its_group_means() {
-    let mut child = guarded("trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done");
+async fn launcher_group_signal_is_handled_by_program() {
+    let mut child = spawn_guarded("trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done");
     let (stdout, _stdin) = child.take_streams().unwrap();
     let mut lines = BufReader::new(stdout).lines();
     assert_eq!(lines.next_line().await.unwrap().unwrap(), "ready");
@@ -66,8 +66,8 @@ async fn a_guarded_program_decides_what_a_signal_to_its_group_means() {
 }
 
 #[tokio::test]
-async fn the_streams_of_a_guarded_program_are_its_own() {
-    let mut child = guarded("read line; echo \"heard $line\"; exec >&- 2>&-; exec sleep 600");
+async fn launcher_program_can_close_its_own_streams() {
+    let mut child = spawn_guarded("read line; echo \"heard $line\"; exec >&- 2>&-; exec sleep 600");
     let (stdout, mut stdin) = child.take_streams().unwrap();
     stdin.write_all(b"this\n").await.unwrap();
     let mut lines = BufReader::new(stdout).lines();
@@ -77,17 +77,17 @@ async fn the_streams_of_a_guarded_program_are_its_own() {
 }
 
 #[tokio::test]
-async fn guarded_program_inherits_no_descriptor_but_its_streams() {
+async fn launcher_program_inherits_only_standard_streams() {
     // As it is when a program of the host opened it by another way than the standard library.
     let leaked = fcntl_dupfd_cloexec(std::fs::File::open("/etc/passwd").unwrap(), 100).unwrap();
     fcntl_setfd(&leaked, FdFlags::empty()).unwrap();
-    let looking = format!("test -e /proc/$$/fd/{} && exit 3; test -e /proc/$$/fd/1", leaked.as_raw_fd());
-    assert_eq!(guarded(&looking).wait().await.unwrap().code(), Some(0));
+    let probe_script = format!("test -e /proc/$$/fd/{} && exit 3; test -e /proc/$$/fd/1", leaked.as_raw_fd());
+    assert_eq!(spawn_guarded(&probe_script).wait().await.unwrap().code(), Some(0));
 }
 
 #[tokio::test]
-async fn a_launcher_whose_host_is_gone_does_not_start_the_program() {
-    let status = Command::new(example("launcher"))
+async fn launcher_host_gone_does_not_start_program() {
+    let status = Command::new(example_path("launcher"))
         .args(["launch", "1", "sh", "-c", "echo started"])
         .stderr(Stdio::null())
         .stdout(Stdio::piped())
@@ -99,17 +99,17 @@ async fn a_launcher_whose_host_is_gone_does_not_start_the_program() {
 }
 
 #[tokio::test]
-async fn a_server_started_through_a_launcher_is_called_stopped_and_reported_like_any_other() {
-    let launch = || Launcher::new(example("launcher"), ["launch"]);
+async fn launcher_server_is_called_stopped_and_reported() {
+    let launch = || Launcher::new(example_path("launcher"), ["launch"]);
     let fixture = crate::stage::fixture(valetkey_mcp::child::Delivery::Endpoint);
     let missing = valetkey_mcp::config::ServerConfig::new("no-such-program-anywhere");
     let stage =
         Stage::described([("fixture", fixture), ("missing", missing)], |host| host.launcher(launch())).await;
     stage.set("AAAA");
     let (key, pid) = stage.key_and_pid().await;
-    assert_eq!((key.as_str(), group_of(pid)), ("AAAA", stage.pid("fixture")));
+    assert_eq!((key.as_str(), group_id(pid)), ("AAAA", stage.pid("fixture")));
     let faults = stage.catalog().await.faults;
     assert_eq!(faults.iter().map(|fault| fault.server.as_str()).collect::<Vec<_>>(), ["missing"]);
     stage.host.shutdown().await;
-    assert!(!runs(pid));
+    assert!(!is_running(pid));
 }

@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use serde_json::json;
 use valetkey_core::{Clock, Credentials, Expiry};
-use valetkey_mcp::endpoint::Leash;
+use valetkey_mcp::endpoint::AdvertisedExpiry;
 
-use super::client::{Desk, ask};
-use crate::keys::{keys, long_lived, secret, temporary, token};
+use super::client::{EndpointFixture, fetch_with_grant};
+use crate::keys::{keys, long_lived_keys, secret_of_key, keys_expiring_at, token_of_key};
 
 #[tokio::test]
-async fn a_temporary_set_is_told_with_four_fields_on_a_leash() {
-    let desk = Desk::new().await;
-    desk.set("AAAA");
-    let answer = desk.ask().await;
+async fn response_temporary_credentials_have_four_fields() {
+    let desk = EndpointFixture::new().await;
+    desk.set_credentials("AAAA");
+    let answer = desk.fetch().await;
     assert_eq!(answer.status, 200);
     let told = json!({
         "AccessKeyId": "ASIA000000000000AAAA",
-        "SecretAccessKey": secret("AAAA"),
-        "Token": token("AAAA"),
+        "SecretAccessKey": secret_of_key("AAAA"),
+        "Token": token_of_key("AAAA"),
         // The clock stands at noon; the leash is four and a half minutes.
         "Expiration": "2026-11-21T12:04:30Z",
     });
@@ -29,51 +29,51 @@ async fn a_temporary_set_is_told_with_four_fields_on_a_leash() {
 }
 
 #[tokio::test]
-async fn the_account_is_told_when_it_is_known() {
-    let desk = Desk::new().await;
-    let parts = keys("AAAA");
-    let set = Credentials::builder(parts.access_key_id().clone(), secret("AAAA").into());
-    let set = set.account_id(Some("111111111111".parse().unwrap())).build().unwrap();
-    desk.session.set_credentials(set).unwrap();
-    assert_eq!(desk.ask().await.body["AccountId"], "111111111111");
+async fn response_contains_known_account_id() {
+    let desk = EndpointFixture::new().await;
+    let template = keys("AAAA");
+    let credentials = Credentials::builder(template.access_key_id().clone(), secret_of_key("AAAA").into());
+    let credentials = credentials.account_id(Some("111111111111".parse().unwrap())).build().unwrap();
+    desk.session.set_credentials(credentials).unwrap();
+    assert_eq!(desk.fetch().await.body["AccountId"], "111111111111");
 }
 
 #[tokio::test]
-async fn long_lived_keys_have_an_empty_token_and_the_leash_for_expiry() {
-    let desk = Desk::new().await;
-    desk.session.set_credentials(long_lived("AAAA")).unwrap();
-    let answer = desk.ask().await;
+async fn response_long_lived_keys_have_empty_token_and_expiry() {
+    let desk = EndpointFixture::new().await;
+    desk.session.set_credentials(long_lived_keys("AAAA")).unwrap();
+    let answer = desk.fetch().await;
     assert_eq!(answer.body["Token"], "");
     assert_eq!(answer.body["Expiration"], "2026-11-21T12:04:30Z");
 }
 
 #[tokio::test]
-async fn the_real_expiry_is_told_when_it_is_nearer_than_the_leash() {
-    let desk = Desk::new().await;
-    let until = desk.clock.now() + Duration::from_millis(90_900);
-    desk.session.set_credentials(temporary("AAAA", until)).unwrap();
-    assert_eq!(desk.ask().await.body["Expiration"], "2026-11-21T12:01:30Z");
+async fn response_actual_expiry_before_limit_is_returned() {
+    let desk = EndpointFixture::new().await;
+    let expires_at = desk.clock.now() + Duration::from_millis(90_900);
+    desk.session.set_credentials(keys_expiring_at("AAAA", expires_at)).unwrap();
+    assert_eq!(desk.fetch().await.body["Expiration"], "2026-11-21T12:01:30Z");
 }
 
 #[tokio::test]
-async fn without_a_leash_the_real_expiry_is_told() {
-    let desk = Desk::new().await;
-    desk.set("AAAA");
+async fn response_advertised_expiry_actual_returns_actual_expiry() {
+    let desk = EndpointFixture::new().await;
+    desk.set_credentials("AAAA");
     let account = desk.session.account(desk.session.default_account()).unwrap();
-    let grant = desk.endpoint.grant(account, "reader", Leash::Off);
-    assert_eq!(ask(&grant).await.body["Expiration"], "2026-11-21T13:00:00Z");
-    desk.session.set_credentials(long_lived("AAAA")).unwrap();
-    desk.grant.settle();
+    let grant = desk.endpoint.grant(account, "reader", AdvertisedExpiry::Actual);
+    assert_eq!(fetch_with_grant(&grant).await.body["Expiration"], "2026-11-21T13:00:00Z");
+    desk.session.set_credentials(long_lived_keys("AAAA")).unwrap();
+    desk.grant.end_burst();
     assert_ne!(
-        Expiry::parse("Expiration", ask(&grant).await.body["Expiration"].as_str().unwrap()).unwrap(),
+        Expiry::parse("Expiration", fetch_with_grant(&grant).await.body["Expiration"].as_str().unwrap()).unwrap(),
         Expiry::Never
     );
 }
 
 #[tokio::test]
-async fn the_leash_moves_with_the_clock() {
-    let desk = Desk::new().await;
-    desk.set("AAAA");
+async fn response_advertised_expiry_follows_the_clock() {
+    let desk = EndpointFixture::new().await;
+    desk.set_credentials("AAAA");
     desk.clock.advance(Duration::from_secs(60));
-    assert_eq!(desk.ask().await.body["Expiration"], "2026-11-21T12:05:30Z");
+    assert_eq!(desk.fetch().await.body["Expiration"], "2026-11-21T12:05:30Z");
 }

@@ -11,70 +11,70 @@ use valetkey_core::audit::{AuditEvent, InMemoryAudit};
 use valetkey_core::testing::ManualClock;
 use valetkey_core::{Clock, Credentials, SessionBuilder, SessionContext};
 use valetkey_mcp::CredentialEndpoint;
-use valetkey_mcp::endpoint::{Grant, Leash};
+use valetkey_mcp::endpoint::{Grant, AdvertisedExpiry};
 
-use crate::keys::temporary;
+use crate::keys::keys_expiring_at;
 
 /// An endpoint and a session on one clock, and a grant on its account.
-pub(super) struct Desk {
+pub(super) struct EndpointFixture {
     pub(super) clock: ManualClock,
     pub(super) session: SessionContext,
     pub(super) audit: Arc<InMemoryAudit>,
     pub(super) endpoint: CredentialEndpoint,
     pub(super) grant: Grant,
     /// Where time is paused, it is the test that moves it.
-    _held_time: Sender<()>,
+    _time_hold: Sender<()>,
 }
 
-pub(super) struct Answer {
+pub(super) struct EndpointResponse {
     pub(super) status: u16,
     pub(super) head: String,
     pub(super) body: Value,
 }
 
-impl Desk {
+impl EndpointFixture {
     pub(super) async fn new() -> Self {
-        Self::with(|session| session).await
+        Self::with_builder(|session| session).await
     }
 
-    pub(super) async fn with(describe: impl FnOnce(SessionBuilder) -> SessionBuilder) -> Self {
+    pub(super) async fn with_builder(describe: impl FnOnce(SessionBuilder) -> SessionBuilder) -> Self {
         let clock = ManualClock::new();
         let audit = Arc::new(InMemoryAudit::default());
         let session = SessionContext::builder().clock(Arc::new(clock.clone())).audit(Arc::clone(&audit) as _);
         let session = describe(session).build();
         let endpoint = CredentialEndpoint::start_with_clock(Arc::new(clock.clone())).await.unwrap();
         let account = session.account(session.default_account()).unwrap();
-        let grant = endpoint.grant(account, "reader", Leash::default());
-        Self { clock, session, audit, endpoint, grant, _held_time: hold_time() }
+        let grant = endpoint.grant(account, "reader", AdvertisedExpiry::default());
+        Self { clock, session, audit, endpoint, grant, _time_hold: stop_paused_time() }
     }
 
     /// A set that lives an hour from now on.
-    pub(super) fn keys(&self, name: &str) -> Credentials {
-        temporary(name, self.clock.now() + Duration::from_secs(3600))
+    pub(super) fn keys_for_an_hour(&self, name: &str) -> Credentials {
+        keys_expiring_at(name, self.clock.now() + Duration::from_secs(3600))
     }
 
-    pub(super) fn set(&self, name: &str) {
-        self.session.set_credentials(self.keys(name)).unwrap();
+    pub(super) fn set_credentials(&self, name: &str) {
+        self.session.set_credentials(self.keys_for_an_hour(name)).unwrap();
     }
 
     /// As an SDK asks.
-    pub(super) async fn ask(&self) -> Answer {
-        ask(&self.grant).await
+    pub(super) async fn fetch(&self) -> EndpointResponse {
+        fetch_with_grant(&self.grant).await
     }
 
     /// The last four characters of the key id that is served now.
-    pub(super) async fn key(&self) -> String {
-        self.ask().await.key()
+    pub(super) async fn fetch_key(&self) -> String {
+        self.fetch().await.key_suffix()
     }
 
     /// `METHOD` to the grant's path with these header lines, and no others.
-    pub(super) async fn send(&self, method: &str, headers: &[String]) -> Answer {
-        let (_, path) = place(&self.grant.url());
-        send(&self.address(), &format!("{method} {path} HTTP/1.1"), headers).await
+    pub(super) async fn send_to_grant(&self, method: &str, headers: &[String]) -> EndpointResponse {
+        let (_, path) = address_and_path(&self.grant.url());
+        send_request(&self.address(), &format!("{method} {path} HTTP/1.1"), headers).await
     }
 
     pub(super) fn address(&self) -> String {
-        place(&self.grant.url()).0
+        address_and_path(&self.grant.url()).0
     }
 
     /// The headers of a well-behaved client.
@@ -82,7 +82,7 @@ impl Desk {
         vec![format!("Host: {}", self.address()), format!("Authorization: {}", self.grant.expose_token())]
     }
 
-    pub(super) fn recorded(&self, event: AuditEvent) -> usize {
+    pub(super) fn count_records(&self, event: AuditEvent) -> usize {
         let records = self.audit.records();
         records
             .iter()
@@ -91,29 +91,29 @@ impl Desk {
     }
 }
 
-impl Answer {
-    pub(super) fn key(&self) -> String {
+impl EndpointResponse {
+    pub(super) fn key_suffix(&self) -> String {
         let id = self.body["AccessKeyId"].as_str().unwrap_or_else(|| panic!("{} {}", self.status, self.body));
         id[id.len() - 4..].to_owned()
     }
 }
 
-pub(super) async fn ask(grant: &Grant) -> Answer {
-    ask_as(grant, grant.expose_token()).await
+pub(super) async fn fetch_with_grant(grant: &Grant) -> EndpointResponse {
+    fetch_with_token(grant, grant.expose_token()).await
 }
 
 /// Asks at one grant's address with another's token.
-pub(super) async fn ask_as(grant: &Grant, token: &str) -> Answer {
-    let (address, path) = place(&grant.url());
+pub(super) async fn fetch_with_token(grant: &Grant, token: &str) -> EndpointResponse {
+    let (address, path) = address_and_path(&grant.url());
     let headers = [format!("Host: {address}"), format!("Authorization: {token}")];
-    send(&address, &format!("GET {path} HTTP/1.1"), &headers).await
+    send_request(&address, &format!("GET {path} HTTP/1.1"), &headers).await
 }
 
-pub(super) async fn send(address: &str, line: &str, headers: &[String]) -> Answer {
+pub(super) async fn send_request(address: &str, line: &str, headers: &[String]) -> EndpointResponse {
     let text = exchange(address, line, headers).await;
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {line}: {text}"));
     let status = head.split_whitespace().nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_lowercase(), body: serde_json::from_str(body).unwrap_or(Value::Null) }
+    EndpointResponse { status, head: head.to_lowercase(), body: serde_json::from_str(body).unwrap_or(Value::Null) }
 }
 
 async fn exchange(address: &str, line: &str, headers: &[String]) -> String {
@@ -127,14 +127,14 @@ async fn exchange(address: &str, line: &str, headers: &[String]) -> String {
 
 /// Paused time moves on its own when nothing is to be done, and takes waiting for a socket for that. Not while a blocking
 /// task runs: with this one it stands still until the sender is dropped.
-fn hold_time() -> Sender<()> {
+fn stop_paused_time() -> Sender<()> {
     let (release, released) = channel::<()>();
     tokio::task::spawn_blocking(move || released.recv());
     release
 }
 
 /// Address and path of a URL.
-pub(super) fn place(url: &str) -> (String, String) {
+pub(super) fn address_and_path(url: &str) -> (String, String) {
     let (address, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     (address.to_owned(), format!("/{path}"))
 }

@@ -9,84 +9,84 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use valetkey_core::SessionContext;
 use valetkey_core::testing::{Script, ScriptedProvider};
-use valetkey_mcp::endpoint::Leash;
+use valetkey_mcp::endpoint::AdvertisedExpiry;
 
-use super::client::{Desk, ask, place};
-use crate::keys::long_lived;
+use super::client::{EndpointFixture, fetch_with_grant, address_and_path};
+use crate::keys::long_lived_keys;
 
 /// Half of a request, and the rest of it.
-async fn half(desk: &Desk) -> (TcpStream, String) {
+async fn open_half_request(desk: &EndpointFixture) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(desk.address()).await.unwrap();
-    let (_, path) = place(&desk.grant.url());
+    let (_, path) = address_and_path(&desk.grant.url());
     stream.write_all(format!("GET {path} HTTP/1.1\r\n").as_bytes()).await.unwrap();
     (stream, format!("{}\r\n\r\n", desk.headers().join("\r\n")))
 }
 
 /// What comes until the other side hangs up, gently or not.
-async fn heard(mut stream: TcpStream) -> String {
+async fn read_to_close(mut stream: TcpStream) -> String {
     let mut text = String::new();
     let _hung_up: io::Result<usize> = stream.read_to_string(&mut text).await;
     text
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_half_requests_take_a_bounded_number_of_places_and_nobody_s_answer() {
-    let desk = Desk::new().await;
-    desk.set("AAAA");
+async fn endpoint_half_requests_are_bounded_and_block_no_reader() {
+    let desk = EndpointFixture::new().await;
+    desk.set_credentials("AAAA");
     let mut silent = Vec::new();
     for _ in 0..400 {
-        silent.push(half(&desk).await.0);
+        silent.push(open_half_request(&desk).await.0);
     }
-    assert_eq!(desk.key().await, "AAAA");
-    assert_eq!(heard(silent.swap_remove(0)).await, "", "the oldest was dropped");
+    assert_eq!(desk.fetch_key().await, "AAAA");
+    assert_eq!(read_to_close(silent.swap_remove(0)).await, "", "the oldest was dropped");
     for _ in 0..600 {
-        silent.push(half(&desk).await.0);
+        silent.push(open_half_request(&desk).await.0);
         silent.truncate(400);
     }
-    assert_eq!(desk.key().await, "AAAA");
+    assert_eq!(desk.fetch_key().await, "AAAA");
 }
 
 #[tokio::test(start_paused = true)]
-async fn half_a_request_is_dropped_after_seconds() {
-    let desk = Desk::new().await;
-    desk.set("AAAA");
-    let (stream, _rest) = half(&desk).await;
-    assert_eq!(desk.key().await, "AAAA", "the half request was accepted before this one");
+async fn endpoint_half_request_is_dropped_after_timeout() {
+    let desk = EndpointFixture::new().await;
+    desk.set_credentials("AAAA");
+    let (stream, _rest) = open_half_request(&desk).await;
+    assert_eq!(desk.fetch_key().await, "AAAA", "the half request was accepted before this one");
     tokio::time::advance(Duration::from_secs(6)).await;
-    assert_eq!(heard(stream).await, "");
+    assert_eq!(read_to_close(stream).await, "");
 }
 
 #[tokio::test]
-async fn a_request_that_comes_in_two_parts_is_answered() {
-    let desk = Desk::new().await;
-    desk.set("AAAA");
-    let (mut stream, rest) = half(&desk).await;
+async fn endpoint_request_in_two_parts_is_served() {
+    let desk = EndpointFixture::new().await;
+    desk.set_credentials("AAAA");
+    let (mut stream, rest) = open_half_request(&desk).await;
     stream.write_all(rest.as_bytes()).await.unwrap();
-    assert!(heard(stream).await.contains("ASIA000000000000AAAA"));
+    assert!(read_to_close(stream).await.contains("ASIA000000000000AAAA"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_waits_for_a_first_set_many_times_over_is_turned_away_and_others_are_not() {
+async fn endpoint_grant_request_limit_returns_429_to_that_reader() {
     let provider = ScriptedProvider::new([Script::Hang]);
-    let desk = Desk::with(|session| session.provider(provider)).await;
-    let mut waiting: FuturesUnordered<_> = (0..70).map(|_| desk.ask()).collect();
+    let desk = EndpointFixture::with_builder(|session| session.provider(provider)).await;
+    let mut waiting: FuturesUnordered<_> = (0..70).map(|_| desk.fetch()).collect();
     // Time stands still: those that were let in wait for ever, and only the others come back.
     for _ in 0..6 {
         assert_eq!(waiting.next().await.map(|answer| answer.status), Some(429));
     }
     let other = SessionContext::builder().build();
-    other.set_credentials(long_lived("BBBB")).unwrap();
-    let grant = desk.endpoint.grant(other.account(other.default_account()).unwrap(), "other", Leash::Off);
-    assert_eq!(ask(&grant).await.key(), "BBBB");
+    other.set_credentials(long_lived_keys("BBBB")).unwrap();
+    let grant = desk.endpoint.grant(other.account(other.default_account()).unwrap(), "other", AdvertisedExpiry::Actual);
+    assert_eq!(fetch_with_grant(&grant).await.key_suffix(), "BBBB");
 }
 
 #[tokio::test]
-async fn a_stopped_endpoint_does_not_answer_on_connections_that_were_open_before() {
-    let desk = Desk::new().await;
-    desk.set("AAAA");
-    let (mut stream, rest) = half(&desk).await;
-    assert_eq!(desk.key().await, "AAAA", "the half request was accepted before this one");
+async fn endpoint_stopped_serves_no_open_connection() {
+    let desk = EndpointFixture::new().await;
+    desk.set_credentials("AAAA");
+    let (mut stream, rest) = open_half_request(&desk).await;
+    assert_eq!(desk.fetch_key().await, "AAAA", "the half request was accepted before this one");
     desk.endpoint.stop().await;
     let _refused: io::Result<()> = stream.write_all(rest.as_bytes()).await;
-    assert!(!heard(stream).await.contains("200 OK"));
+    assert!(!read_to_close(stream).await.contains("200 OK"));
 }

@@ -5,34 +5,34 @@ use std::sync::Arc;
 use valetkey_core::Expiry;
 use valetkey_core::testing::Canary;
 use valetkey_mcp::Redactor;
-use valetkey_mcp::endpoint::{Grant, Leash};
+use valetkey_mcp::endpoint::{Grant, AdvertisedExpiry};
 
-use super::client::{Desk, ask};
-use crate::keys::assert_no_part;
+use super::client::{EndpointFixture, fetch_with_grant};
+use crate::keys::assert_no_secret_part;
 
-fn grant(desk: &Desk, redactor: &Arc<Redactor>) -> Grant {
+fn grant_with_redactor(desk: &EndpointFixture, redactor: &Arc<Redactor>) -> Grant {
     let account = desk.session.account(desk.session.default_account()).unwrap();
-    desk.endpoint.masked_by(redactor).grant(account, "reader", Leash::default())
+    desk.endpoint.with_redactor(redactor).grant(account, "reader", AdvertisedExpiry::default())
 }
 
 #[tokio::test]
-async fn a_set_is_masked_once_it_was_read_also_when_nobody_else_asked_for_it() {
-    let (desk, redactor, canary) = (Desk::new().await, Arc::new(Redactor::default()), Canary::new());
-    let grant = grant(&desk, &redactor);
+async fn redactor_credentials_read_through_grant_are_masked() {
+    let (desk, redactor, canary) = (EndpointFixture::new().await, Arc::new(Redactor::default()), Canary::new());
+    let grant = grant_with_redactor(&desk, &redactor);
     desk.session.set_credentials(canary.credentials(Expiry::Never).unwrap()).unwrap();
-    let told = ask(&grant).await.body.to_string();
+    let told = fetch_with_grant(&grant).await.body.to_string();
     assert_eq!(canary.found_in(&told).len(), 3);
     assert_eq!(canary.found_in(&redactor.mask(&told)), ["access_key_id"]);
 }
 
 #[tokio::test]
-async fn address_and_token_are_masked_as_long_as_they_open_anything() {
-    let (desk, redactor) = (Desk::new().await, Arc::new(Redactor::default()));
-    let grant = grant(&desk, &redactor);
+async fn redactor_grant_url_and_token_are_masked_until_drop() {
+    let (desk, redactor) = (EndpointFixture::new().await, Arc::new(Redactor::default()));
+    let grant = grant_with_redactor(&desk, &redactor);
     let environment = format!("{} {}", grant.url(), grant.expose_token());
     let masked = redactor.mask(&environment);
     assert!(masked.ends_with("/credentials/[redacted] [redacted]"), "{masked}");
-    assert_no_part(&masked, grant.expose_token());
+    assert_no_secret_part(&masked, grant.expose_token());
     drop(grant);
     assert_eq!(redactor.mask(&environment), environment);
 }

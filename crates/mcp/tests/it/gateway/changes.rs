@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::wire::{Era, Wire};
-use crate::stage::raw;
+use super::wire::{ProtocolEra, GatewayClientFixture};
+use crate::stage::raw_server;
 
 /// Calls the tool after which the server has another one, and returns the first notification of it.
-async fn change(wire: &mut Wire) -> Value {
+async fn trigger_tool_change(wire: &mut GatewayClientFixture) -> Value {
     wire.set("AAAA").await;
-    assert!(wire.names().await.contains(&"raw__tool".to_owned()));
-    wire.begin("tools/call", json!({"name": "raw__tool", "arguments": {}})).await;
+    assert!(wire.list_tool_names().await.contains(&"raw__tool".to_owned()));
+    wire.send_request("tools/call", json!({"name": "raw__tool", "arguments": {}})).await;
     loop {
         let message = wire.receive().await.expect("the gateway goes on");
         if message["method"] == "notifications/tools/list_changed" {
@@ -20,28 +20,28 @@ async fn change(wire: &mut Wire) -> Value {
 
 #[tokio::test]
 async fn legacy_client_is_notified_of_changed_tools() {
-    let mut wire = Wire::open(Era::Legacy, [("raw", raw("changing"))]).await;
-    assert_eq!(wire.greeting["result"]["capabilities"]["tools"]["listChanged"], true);
-    change(&mut wire).await;
-    assert!(wire.names().await.contains(&"raw__after".to_owned()));
+    let mut wire = GatewayClientFixture::open(ProtocolEra::Legacy, [("raw", raw_server("changing"))]).await;
+    assert_eq!(wire.handshake_response["result"]["capabilities"]["tools"]["listChanged"], true);
+    trigger_tool_change(&mut wire).await;
+    assert!(wire.list_tool_names().await.contains(&"raw__after".to_owned()));
     wire.close().await.unwrap();
 }
 
 #[tokio::test]
 async fn modern_client_is_notified_of_changed_tools_if_it_subscribes() {
-    let mut wire = Wire::open(Era::Modern, [("raw", raw("changing"))]).await;
-    let id = wire.begin("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}})).await;
-    let notification = change(&mut wire).await;
+    let mut wire = GatewayClientFixture::open(ProtocolEra::Modern, [("raw", raw_server("changing"))]).await;
+    let id = wire.send_request("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}})).await;
+    let notification = trigger_tool_change(&mut wire).await;
     let subscription = &notification["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"];
     assert_eq!(*subscription, id, "{notification}");
-    assert!(wire.names().await.contains(&"raw__after".to_owned()));
+    assert!(wire.list_tool_names().await.contains(&"raw__after".to_owned()));
     wire.close().await.unwrap();
 }
 
 #[tokio::test]
-async fn instructions_name_the_accounts_and_what_they_need() {
-    let wire = Wire::open(Era::Legacy, []).await;
-    let instructions = wire.greeting["result"]["instructions"].as_str().unwrap();
+async fn instructions_name_accounts_and_next_step() {
+    let wire = GatewayClientFixture::open(ProtocolEra::Legacy, []).await;
+    let instructions = wire.handshake_response["result"]["instructions"].as_str().unwrap();
     assert!(
         instructions.contains("`default`, the default: needs `set_aws_credentials_context`"),
         "{instructions}"

@@ -4,79 +4,79 @@ use serde_json::json;
 use valetkey_core::SessionContext;
 use valetkey_mcp::child::Delivery;
 
-use super::wire::{ERAS, Era, Wire, gateway};
-use crate::process::{runs, until};
+use super::wire::{ERAS, ProtocolEra, GatewayClientFixture, gateway_for_session};
+use crate::process::{is_running, wait_until};
 use crate::stage::{fixture, pid};
 
 /// A connection with a running server, the server's pid, and that of a process which it started.
-async fn running(era: Era) -> (Wire, [u32; 2]) {
-    let mut wire = Wire::open(era, [("fixture", fixture(Delivery::Endpoint))]).await;
+async fn gateway_with_processes(era: ProtocolEra) -> (GatewayClientFixture, [u32; 2]) {
+    let mut wire = GatewayClientFixture::open(era, [("fixture", fixture(Delivery::Endpoint))]).await;
     wire.set("AAAA").await;
     let leader = pid(&wire.call("fixture__whoami", json!({})).await["structuredContent"]);
     let grandchild = pid(&wire.call("fixture__spawn_child", json!({})).await["structuredContent"]);
-    assert!(runs(leader) && runs(grandchild));
+    assert!(is_running(leader) && is_running(grandchild));
     (wire, [leader, grandchild])
 }
 
 #[tokio::test]
-async fn the_client_closing_its_side_ends_everything() {
+async fn gateway_client_eof_closes_session_and_processes() {
     for era in ERAS {
-        let (wire, pids) = running(era).await;
+        let (wire, pids) = gateway_with_processes(era).await;
         let session = wire.session.clone();
         wire.close().await.unwrap();
         assert!(session.is_closed());
         assert!(session.credentials().await.is_err());
-        until("nobody is left", || !pids.into_iter().any(runs)).await;
+        wait_until("nobody is left", || !pids.into_iter().any(is_running)).await;
     }
 }
 
 #[tokio::test]
-async fn a_call_under_way_does_not_keep_the_servers() {
-    let (mut wire, pids) = running(Era::Modern).await;
-    wire.begin("tools/call", json!({"name": "fixture__slow", "arguments": {"name": "never"}})).await;
+async fn gateway_client_eof_stops_servers_during_call() {
+    let (mut wire, pids) = gateway_with_processes(ProtocolEra::Modern).await;
+    wire.send_request("tools/call", json!({"name": "fixture__slow", "arguments": {"name": "never"}})).await;
     wire.call("get_aws_credentials_context", json!({})).await;
     wire.close().await.unwrap();
     // Gone when `serve` returns: a program may end right after it.
-    assert!(!runs(pids[0]));
-    until("nobody is left", || !pids.into_iter().any(runs)).await;
+    assert!(!is_running(pids[0]));
+    wait_until("nobody is left", || !pids.into_iter().any(is_running)).await;
 }
 
 #[tokio::test]
-async fn the_stop_token_ends_everything() {
-    let (wire, pids) = running(Era::Legacy).await;
+async fn gateway_stop_token_closes_session_and_processes() {
+    let (wire, pids) = gateway_with_processes(ProtocolEra::Legacy).await;
     wire.stop.cancel();
     wire.serving.await.unwrap().unwrap();
     assert!(wire.session.is_closed());
-    until("nobody is left", || !pids.into_iter().any(runs)).await;
+    wait_until("nobody is left", || !pids.into_iter().any(is_running)).await;
 }
 
 #[tokio::test]
-async fn dropping_the_serving_future_ends_everything() {
-    let (wire, pids) = running(Era::Modern).await;
+async fn gateway_dropped_future_closes_session_and_processes() {
+    let (wire, pids) = gateway_with_processes(ProtocolEra::Modern).await;
     wire.serving.abort();
     assert!(wire.serving.await.unwrap_err().is_cancelled());
     assert!(wire.session.is_closed());
-    until("nobody is left", || !pids.into_iter().any(runs)).await;
+    wait_until("nobody is left", || !pids.into_iter().any(is_running)).await;
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_without_a_word_is_an_error_and_the_session_is_closed() {
+async fn gateway_client_eof_before_handshake_is_an_error() {
     let session = SessionContext::builder().build();
     let (near, far) = tokio::io::duplex(64);
     drop(near);
     let (input, output) = tokio::io::split(far);
-    let served = gateway(&session, []).await.serve(input, output, Default::default()).await;
+    let served = gateway_for_session(&session, []).await.serve(input, output, Default::default()).await;
     assert!(served.unwrap_err().message().contains("before a protocol was agreed on"));
     assert!(session.is_closed());
 }
 
 #[tokio::test]
-async fn a_stop_before_a_protocol_was_agreed_on_is_no_error() {
+async fn gateway_stop_before_handshake_succeeds() {
     let session = SessionContext::builder().build();
     let (_near, far) = tokio::io::duplex(64);
     let (input, output) = tokio::io::split(far);
     let stop = tokio_util::sync::CancellationToken::new();
     stop.cancel();
-    gateway(&session, []).await.serve(input, output, stop).await.unwrap();
+    gateway_for_session(&session, []).await.serve(input, output, stop).await.unwrap();
     assert!(session.is_closed());
 }

@@ -3,16 +3,16 @@
 use serde_json::json;
 use valetkey_mcp::child::Delivery;
 
-use super::wire::{ERAS, Wire};
-use crate::process::{group, until};
-use crate::stage::{fixture, raw};
+use super::wire::{ERAS, GatewayClientFixture};
+use crate::process::{group_members, wait_until};
+use crate::stage::{fixture, raw_server};
 
 #[tokio::test]
-async fn odd_tools_and_results_arrive_as_the_server_sent_them() {
+async fn gateway_unknown_fields_are_passed_through() {
     for era in ERAS {
-        let mut wire = Wire::open(era, [("raw", raw("fields"))]).await;
+        let mut wire = GatewayClientFixture::open(era, [("raw", raw_server("fields"))]).await;
         wire.set("AAAA").await;
-        let tool = wire.tools().await.pop().unwrap();
+        let tool = wire.list_tools().await.pop().unwrap();
         for (field, value) in [
             ("name", json!("raw__tool")),
             ("icons", json!([{"src": "data:,", "x-icon": 1}])),
@@ -38,9 +38,9 @@ async fn odd_tools_and_results_arrive_as_the_server_sent_them() {
 }
 
 #[tokio::test]
-async fn own_tools_are_described_with_schema_and_annotations() {
-    let mut wire = Wire::open(ERAS[0], []).await;
-    for tool in wire.tools().await {
+async fn gateway_own_tools_have_schema_and_annotations() {
+    let mut wire = GatewayClientFixture::open(ERAS[0], []).await;
+    for tool in wire.list_tools().await {
         assert_eq!(tool["inputSchema"]["type"], "object", "{tool}");
         assert!(tool["description"].as_str().is_some_and(|text| !text.is_empty()), "{tool}");
         assert!(tool["annotations"]["readOnlyHint"].is_boolean(), "{tool}");
@@ -50,42 +50,42 @@ async fn own_tools_are_described_with_schema_and_annotations() {
 }
 
 #[tokio::test]
-async fn what_the_client_cancels_is_cancelled_at_the_server() {
+async fn gateway_cancellation_is_forwarded_to_server() {
     for era in ERAS {
         let mut wire =
-            Wire::open(era, [("raw", raw("cancelled")), ("fixture", fixture(Delivery::None))]).await;
+            GatewayClientFixture::open(era, [("raw", raw_server("cancelled")), ("fixture", fixture(Delivery::None))]).await;
         wire.set("AAAA").await;
         let folder = wire.call("fixture__whoami", json!({})).await["structuredContent"]["tmp"].take();
         let folder = std::path::PathBuf::from(folder.as_str().unwrap());
-        let id = wire.begin("tools/call", json!({"name": "raw__tool", "arguments": {}})).await;
-        until("the call has arrived", || folder.join("called").exists()).await;
+        let id = wire.send_request("tools/call", json!({"name": "raw__tool", "arguments": {}})).await;
+        wait_until("the call has arrived", || folder.join("called").exists()).await;
         let params = json!({"requestId": id, "reason": "enough"});
         wire.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})).await;
-        until("the server was told", || folder.join("cancelled").exists()).await;
+        wait_until("the server was told", || folder.join("cancelled").exists()).await;
         assert_eq!(wire.call("fixture__whoami", json!({})).await["structuredContent"]["key"], "none");
         wire.close().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_call_that_waits_does_not_hold_up_others_and_a_rotation_loses_none() {
+async fn gateway_concurrent_calls_survive_rotation() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
-        let mut wire = Wire::open(ERAS[1], [("fixture", fixture(delivery))]).await;
+        let mut wire = GatewayClientFixture::open(ERAS[1], [("fixture", fixture(delivery))]).await;
         wire.set("AAAA").await;
         let before = wire.call("fixture__whoami", json!({})).await["structuredContent"].take();
         let folder = std::path::PathBuf::from(before["tmp"].as_str().unwrap());
         let slow =
-            wire.begin("tools/call", json!({"name": "fixture__slow", "arguments": {"name": "go"}})).await;
-        until("the call has begun", || folder.join("go.began").exists()).await;
+            wire.send_request("tools/call", json!({"name": "fixture__slow", "arguments": {"name": "go"}})).await;
+        wait_until("the call has begun", || folder.join("go.began").exists()).await;
         wire.set("BBBB").await;
         std::fs::write(folder.join("go"), "").unwrap();
-        let slow = wire.answer(&slow).await["result"]["structuredContent"].take();
+        let slow = wire.receive_response(&slow).await["result"]["structuredContent"].take();
         assert_eq!((&slow["key"], &slow["pid"]), (&json!("AAAA"), &before["pid"]));
         let after = wire.call("fixture__whoami", json!({})).await["structuredContent"].take();
         assert_eq!(after["key"], "BBBB");
         assert_ne!(after["pid"], before["pid"], "other credentials, another process");
         wire.close().await.unwrap();
         let leader = after["pid"].as_u64().unwrap().try_into().unwrap();
-        until("nobody is left", || group(leader).is_empty()).await;
+        wait_until("nobody is left", || group_members(leader).is_empty()).await;
     }
 }

@@ -3,10 +3,10 @@
 use serde_json::json;
 use valetkey_mcp::child::Delivery;
 
-use super::wire::{ERAS, Era, Wire};
+use super::wire::{ERAS, ProtocolEra, GatewayClientFixture};
 use crate::stage::fixture;
 
-const OWN: [&str; 10] = [
+const OWN_TOOLS: [&str; 10] = [
     "set_aws_credentials_context",
     "get_aws_credentials_context",
     "extract_and_set_credentials_from_stack_job",
@@ -20,10 +20,10 @@ const OWN: [&str; 10] = [
 ];
 
 #[tokio::test]
-async fn the_greeting_names_the_server_its_tools_and_what_to_do_first() {
+async fn handshake_response_names_server_tools_and_instructions() {
     for era in ERAS {
-        let wire = Wire::open(era, []).await;
-        let greeting = &wire.greeting["result"];
+        let wire = GatewayClientFixture::open(era, []).await;
+        let greeting = &wire.handshake_response["result"];
         assert!(greeting["capabilities"]["tools"].is_object(), "{greeting}");
         assert!(greeting["instructions"].as_str().unwrap().contains("set_aws_credentials_context"));
         assert!(greeting.to_string().contains("\"valetkey\""), "{greeting}");
@@ -32,27 +32,27 @@ async fn the_greeting_names_the_server_its_tools_and_what_to_do_first() {
 }
 
 #[tokio::test]
-async fn own_tools_come_first_then_proxied_ones_and_the_order_does_not_change() {
+async fn list_tools_own_tools_first_in_stable_order() {
     for era in ERAS {
         let servers = [("b", fixture(Delivery::Env)), ("a", fixture(Delivery::Endpoint))];
-        let mut wire = Wire::open(era, servers).await;
-        let before = wire.names().await;
-        assert_eq!(before[..OWN.len()], OWN);
-        assert_eq!(before.len(), OWN.len() + 2 * 6);
+        let mut wire = GatewayClientFixture::open(era, servers).await;
+        let before = wire.list_tool_names().await;
+        assert_eq!(before[..OWN_TOOLS.len()], OWN_TOOLS);
+        assert_eq!(before.len(), OWN_TOOLS.len() + 2 * 6);
         assert!(before[10].starts_with("a__") && before[21].starts_with("b__"), "{before:?}");
         wire.set("AAAA").await;
-        assert_eq!(wire.names().await, before);
+        assert_eq!(wire.list_tool_names().await, before);
         wire.call("clear_credential_context", json!({})).await;
-        assert_eq!(wire.names().await, before);
+        assert_eq!(wire.list_tool_names().await, before);
         wire.close().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn credentials_set_through_a_tool_are_those_that_servers_run_with() {
+async fn set_credentials_tool_applies_to_server_calls() {
     for era in ERAS {
         for delivery in [Delivery::Endpoint, Delivery::Env] {
-            let mut wire = Wire::open(era, [("fixture", fixture(delivery))]).await;
+            let mut wire = GatewayClientFixture::open(era, [("fixture", fixture(delivery))]).await;
             let result = wire.call("fixture__whoami", json!({})).await;
             assert_eq!(result["isError"], true);
             for name in ["AAAA", "BBBB"] {
@@ -68,16 +68,16 @@ async fn credentials_set_through_a_tool_are_those_that_servers_run_with() {
 }
 
 #[tokio::test]
-async fn results_are_typed_for_modern_clients_and_plain_for_legacy_ones() {
+async fn result_type_is_present_for_modern_clients_only() {
     for era in ERAS {
-        let mut wire = Wire::open(era, [("fixture", fixture(Delivery::None))]).await;
+        let mut wire = GatewayClientFixture::open(era, [("fixture", fixture(Delivery::None))]).await;
         for (method, params) in [
             ("tools/list", json!({})),
             ("tools/call", json!({"name": "fixture__echo", "arguments": {}})),
             ("tools/call", json!({"name": "get_aws_credentials_context", "arguments": {}})),
         ] {
             let answer = wire.request(method, params).await;
-            let expected = (era == Era::Modern).then(|| json!("complete"));
+            let expected = (era == ProtocolEra::Modern).then(|| json!("complete"));
             assert_eq!(answer["result"].get("resultType"), expected.as_ref(), "{era:?} {answer}");
         }
         wire.close().await.unwrap();
@@ -85,8 +85,8 @@ async fn results_are_typed_for_modern_clients_and_plain_for_legacy_ones() {
 }
 
 #[tokio::test]
-async fn a_list_is_private_to_the_client() {
-    let mut wire = Wire::open(Era::Modern, []).await;
+async fn list_tools_result_has_private_cache_scope() {
+    let mut wire = GatewayClientFixture::open(ProtocolEra::Modern, []).await;
     let answer = wire.request("tools/list", json!({})).await;
     assert_eq!((&answer["result"]["cacheScope"], &answer["result"]["ttlMs"]), (&json!("private"), &json!(0)));
     wire.close().await.unwrap();

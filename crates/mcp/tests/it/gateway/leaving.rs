@@ -10,32 +10,32 @@ use tokio_util::sync::CancellationToken;
 use valetkey_core::SessionContext;
 use valetkey_mcp::child::Delivery;
 
-use super::wire::{ERAS, Era, Wire, gateway};
-use crate::host::stubborn::stubborn;
-use crate::process::runs;
+use super::wire::{ERAS, ProtocolEra, GatewayClientFixture, gateway_for_session};
+use crate::host::stubborn::stubborn_server;
+use crate::process::is_running;
 use crate::stage::{fixture, pid};
 
 #[tokio::test]
-async fn a_call_under_way_is_answered_with_the_end_of_its_server() {
-    let mut wire = Wire::open(Era::Modern, [("fixture", fixture(Delivery::Endpoint))]).await;
+async fn gateway_client_eof_fails_call_in_progress() {
+    let mut wire = GatewayClientFixture::open(ProtocolEra::Modern, [("fixture", fixture(Delivery::Endpoint))]).await;
     wire.set("AAAA").await;
     let server = pid(&wire.call("fixture__whoami", json!({})).await["structuredContent"]);
     let call =
-        wire.begin("tools/call", json!({"name": "fixture__slow", "arguments": {"name": "never"}})).await;
+        wire.send_request("tools/call", json!({"name": "fixture__slow", "arguments": {"name": "never"}})).await;
     wire.call("get_aws_credentials_context", json!({})).await;
-    wire.hang_up().await;
-    let answer = wire.answer(&call).await;
+    wire.close_input().await;
+    let answer = wire.receive_response(&call).await;
     assert!(answer.to_string().contains("ended during the call"), "{answer}");
     assert!(wire.session.is_closed(), "the session ends first");
     wire.serving.await.unwrap().unwrap();
-    assert!(!runs(server));
+    assert!(!is_running(server));
 }
 
 #[tokio::test]
-async fn a_client_that_reads_no_answers_holds_nothing_up() {
+async fn gateway_client_not_reading_does_not_block_shutdown() {
     let session = SessionContext::builder().build();
     let ((mut client, input), (output, answers)) = (duplex(64 * 1024), duplex(1024));
-    let gateway = gateway(&session, [("fixture", fixture(Delivery::None))]).await;
+    let gateway = gateway_for_session(&session, [("fixture", fixture(Delivery::None))]).await;
     let serving = tokio::spawn(gateway.serve(input, output, CancellationToken::new()));
     let info = json!({"name": "test", "version": "1"});
     let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": info});
@@ -62,12 +62,12 @@ async fn a_client_that_reads_no_answers_holds_nothing_up() {
 }
 
 #[tokio::test]
-async fn what_a_server_asks_back_is_told_as_such_to_modern_clients_only() {
+async fn input_required_result_is_typed_for_modern_clients_only() {
     for era in ERAS {
-        let mut wire = Wire::open(era, [("asking", stubborn("asking", Path::new("")))]).await;
+        let mut wire = GatewayClientFixture::open(era, [("asking", stubborn_server("asking", Path::new("")))]).await;
         wire.set("AAAA").await;
         let result = wire.call("asking__tool", json!({})).await;
-        let expected = (era == Era::Modern).then(|| json!("input_required"));
+        let expected = (era == ProtocolEra::Modern).then(|| json!("input_required"));
         assert_eq!(result.get("resultType"), expected.as_ref(), "{era:?} {result}");
         assert_eq!(result["inputRequests"], json!({}));
         wire.close().await.unwrap();

@@ -3,43 +3,43 @@
 use serde_json::{Value, json};
 use valetkey_mcp::child::Delivery;
 
-use super::wire::{ERAS, Wire};
+use super::wire::{ERAS, GatewayClientFixture};
 use crate::stage::fixture;
 
-async fn goes_on(wire: &mut Wire) {
+async fn assert_connection_works(wire: &mut GatewayClientFixture) {
     assert_eq!(wire.call("clear_credential_context", json!({})).await["isError"], false);
 }
 
 #[tokio::test]
-async fn an_unknown_tool_is_a_protocol_error() {
+async fn unknown_tool_is_a_protocol_error() {
     for era in ERAS {
-        let mut wire = Wire::open(era, [("fixture", fixture(Delivery::None))]).await;
+        let mut wire = GatewayClientFixture::open(era, [("fixture", fixture(Delivery::None))]).await;
         for name in ["fixture__nothing", "nothing", ""] {
             let answer = wire.request("tools/call", json!({"name": name, "arguments": {}})).await;
             assert_eq!(answer["error"]["code"], -32602, "{answer}");
             assert!(answer["error"]["message"].as_str().unwrap().contains("unknown tool"), "{answer}");
         }
-        goes_on(&mut wire).await;
+        assert_connection_works(&mut wire).await;
         wire.close().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn an_unknown_method_is_a_protocol_error() {
+async fn unknown_method_is_a_protocol_error() {
     for era in ERAS {
-        let mut wire = Wire::open(era, []).await;
+        let mut wire = GatewayClientFixture::open(era, []).await;
         let answer = wire.request("tools/hunter2", json!({})).await;
         assert_eq!(answer["error"]["code"], -32601, "{answer}");
         assert!(!answer.to_string().contains("hunter2"), "{answer}");
-        goes_on(&mut wire).await;
+        assert_connection_works(&mut wire).await;
         wire.close().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn malformed_parameters_are_protocol_errors_without_an_echo() {
+async fn malformed_parameters_error_omits_content() {
     for era in ERAS {
-        let mut wire = Wire::open(era, []).await;
+        let mut wire = GatewayClientFixture::open(era, []).await;
         for params in [
             json!({"name": "get_aws_credentials_context", "arguments": "hunter2"}),
             json!({"name": "get_aws_credentials_context", "arguments": ["hunter2"]}),
@@ -50,15 +50,15 @@ async fn malformed_parameters_are_protocol_errors_without_an_echo() {
             assert_eq!(answer["error"]["code"], -32602, "{params} {answer}");
             assert!(!answer.to_string().contains("hunter2"), "{answer}");
         }
-        goes_on(&mut wire).await;
+        assert_connection_works(&mut wire).await;
         wire.close().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn malformed_input_of_a_tool_is_a_result() {
+async fn malformed_tool_input_is_an_error_result() {
     for era in ERAS {
-        let mut wire = Wire::open(era, []).await;
+        let mut wire = GatewayClientFixture::open(era, []).await;
         for arguments in [json!({}), json!({"credentials_json": "{hunter2"}), json!({"credentials_json": 7})]
         {
             let result = wire.call("set_aws_credentials_context", arguments).await;
@@ -67,28 +67,28 @@ async fn malformed_input_of_a_tool_is_a_result() {
             assert!(error["code"].is_string() && error["next_step"].is_string(), "{result}");
             assert!(!result.to_string().contains("hunter2"), "{result}");
         }
-        goes_on(&mut wire).await;
+        assert_connection_works(&mut wire).await;
         wire.close().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn lines_that_are_no_message_are_passed_over() {
+async fn lines_without_message_are_skipped() {
     for era in ERAS {
-        let mut wire = Wire::open(era, []).await;
+        let mut wire = GatewayClientFixture::open(era, []).await;
         for line in ["{hunter2", "", "[]", "\"hunter2\"", "{\"jsonrpc\": \"2.0\", \"result\": {}}", "\u{0}"] {
             wire.send_line(line).await;
         }
-        goes_on(&mut wire).await;
-        assert!(!wire.heard.contains("hunter2"));
+        assert_connection_works(&mut wire).await;
+        assert!(!wire.received.contains("hunter2"));
         wire.close().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn missing_arguments_are_no_arguments() {
+async fn missing_arguments_are_empty_arguments() {
     for era in ERAS {
-        let mut wire = Wire::open(era, [("fixture", fixture(Delivery::None))]).await;
+        let mut wire = GatewayClientFixture::open(era, [("fixture", fixture(Delivery::None))]).await;
         for name in ["clear_credential_context", "fixture__echo"] {
             let answer = wire.request("tools/call", json!({"name": name})).await;
             assert_ne!(answer["result"]["isError"], Value::Bool(true), "{answer}");

@@ -4,11 +4,11 @@
 use serde_json::json;
 use valetkey_mcp::child::Delivery;
 
-use super::wire::{ERAS, Wire};
-use crate::stage::{fixture, raw};
+use super::wire::{ERAS, GatewayClientFixture};
+use crate::stage::{fixture, raw_server};
 
 #[tokio::test]
-async fn response_unreadable_fails_its_call_and_no_other() {
+async fn unreadable_response_fails_only_its_call() {
     for (mode, reason) in [
         ("nan", "not valid JSON"),
         ("deep", "nested"),
@@ -16,7 +16,7 @@ async fn response_unreadable_fails_its_call_and_no_other() {
         ("cut", "not valid JSON"),
         ("severed", "not valid JSON at column 68, and has lost its id"),
     ] {
-        let mut wire = Wire::open(ERAS[0], [("raw", raw(mode)), ("fixture", fixture(Delivery::Env))]).await;
+        let mut wire = GatewayClientFixture::open(ERAS[0], [("raw", raw_server(mode)), ("fixture", fixture(Delivery::Env))]).await;
         wire.set("AAAA").await;
         let failed = wire.call("raw__tool", json!({})).await;
         let text = failed["content"][0]["text"].as_str().unwrap();
@@ -30,12 +30,12 @@ async fn response_unreadable_fails_its_call_and_no_other() {
 
 #[tokio::test]
 async fn response_without_an_id_fails_the_call_left_over() {
-    let mut wire = Wire::open(ERAS[0], [("raw", raw("either"))]).await;
+    let mut wire = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("either"))]).await;
     wire.set("AAAA").await;
     let mut results = Vec::new();
     let params = json!({"name": "raw__tool", "arguments": {}});
-    let first = wire.begin("tools/call", params.clone()).await;
-    let second = wire.begin("tools/call", params).await;
+    let first = wire.send_request("tools/call", params.clone()).await;
+    let second = wire.send_request("tools/call", params).await;
     while results.len() < 2 {
         let message = wire.receive().await.unwrap();
         if message["id"] == first || message["id"] == second {
@@ -50,15 +50,15 @@ async fn response_without_an_id_fails_the_call_left_over() {
 
 #[tokio::test]
 async fn log_that_resembles_a_response_fails_no_call() {
-    let mut wire = Wire::open(ERAS[0], [("raw", raw("logging"))]).await;
+    let mut wire = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("logging"))]).await;
     wire.set("AAAA").await;
     assert_eq!(wire.call("raw__tool", json!({})).await["structuredContent"]["value"], 1);
     wire.close().await.unwrap();
 }
 
 #[tokio::test]
-async fn response_with_half_a_surrogate_pair_is_repaired() {
-    let mut wire = Wire::open(ERAS[1], [("raw", raw("surrogate"))]).await;
+async fn response_with_lone_surrogate_is_repaired() {
+    let mut wire = GatewayClientFixture::open(ERAS[1], [("raw", raw_server("surrogate"))]).await;
     wire.set("AAAA").await;
     let result = wire.call("raw__tool", json!({})).await;
     assert_eq!(result["structuredContent"]["value"], "half \u{fffd} of a pair");
@@ -66,21 +66,21 @@ async fn response_with_half_a_surrogate_pair_is_repaired() {
 }
 
 #[tokio::test]
-async fn numbers_and_key_order_arrive_as_they_were_sent() {
-    let mut wire = Wire::open(ERAS[0], [("raw", raw("exact"))]).await;
+async fn numbers_and_key_order_are_passed_through_unchanged() {
+    let mut wire = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("exact"))]).await;
     wire.set("AAAA").await;
     wire.call("raw__tool", json!({})).await;
     let result = r#"{"z":12345678901234567890123,"a":0.1000000000000000055511151231257827}"#;
-    assert!(wire.heard.contains(result), "{}", wire.heard);
+    assert!(wire.received.contains(result), "{}", wire.received);
 
     wire.close().await.unwrap();
 }
 
 #[tokio::test]
-async fn request_unreadable_gets_an_error_by_its_id() {
-    let mut wire = Wire::open(ERAS[0], []).await;
+async fn unreadable_request_returns_error_with_its_id() {
+    let mut wire = GatewayClientFixture::open(ERAS[0], []).await;
     wire.send_line(r#"{"jsonrpc":"2.0","id":41,"method":"tools/call","params":{"a":NaN}}"#).await;
-    let error = wire.answer(&json!(41)).await;
+    let error = wire.receive_response(&json!(41)).await;
     assert_eq!(error["error"]["code"], -32700, "{error}");
     wire.send_line(&format!(
         r#"{{"jsonrpc":"2.0","id":"deep","method":"x","params":{}{}}}"#,
@@ -88,10 +88,10 @@ async fn request_unreadable_gets_an_error_by_its_id() {
         "]".repeat(300)
     ))
     .await;
-    let error = wire.answer(&json!("deep")).await;
+    let error = wire.receive_response(&json!("deep")).await;
     assert_eq!(error["error"]["code"], -32700, "{error}");
     wire.send_line(r#"{"method":"tools/call","params":{"name":"abc,"jsonrpc":"2.0","id":43}"#).await;
-    let error = wire.answer(&json!(43)).await;
+    let error = wire.receive_response(&json!(43)).await;
     assert_eq!(error["error"]["code"], -32700, "{error}");
     assert_eq!(wire.call("clear_credential_context", json!({})).await["isError"], false);
     wire.close().await.unwrap();
@@ -99,9 +99,9 @@ async fn request_unreadable_gets_an_error_by_its_id() {
 
 #[tokio::test]
 async fn request_that_lost_its_id_gets_an_error_without_one() {
-    let mut wire = Wire::open(ERAS[0], [("raw", raw("cancelled"))]).await;
+    let mut wire = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("cancelled"))]).await;
     wire.set("AAAA").await;
-    let pending = wire.begin("tools/call", json!({"name": "raw__tool", "arguments": {}})).await;
+    let pending = wire.send_request("tools/call", json!({"name": "raw__tool", "arguments": {}})).await;
     for line in [
         r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"abc"#.to_owned(),
         // The id of another request, which goes on.
@@ -120,10 +120,10 @@ async fn request_that_lost_its_id_gets_an_error_without_one() {
 }
 
 #[tokio::test]
-async fn requests_beyond_the_limit_get_an_error_and_others_go_on() {
-    let mut wire = Wire::open(ERAS[0], [("raw", raw("cancelled"))]).await;
+async fn requests_beyond_limit_get_an_error() {
+    let mut wire = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("cancelled"))]).await;
     wire.set("AAAA").await;
-    wire.names().await;
+    wire.list_tool_names().await;
     // None of these calls ends; the limit is 256.
     for id in 1000..1256 {
         let params = json!({"name": "raw__tool", "arguments": {}});
@@ -138,8 +138,8 @@ async fn requests_beyond_the_limit_get_an_error_and_others_go_on() {
 }
 
 #[tokio::test]
-async fn child_that_floods_and_reads_nothing_is_answered() {
-    let mut wire = Wire::open(ERAS[0], [("raw", raw("floods"))]).await;
+async fn child_flooding_requests_still_completes_its_call() {
+    let mut wire = GatewayClientFixture::open(ERAS[0], [("raw", raw_server("floods"))]).await;
     wire.set("AAAA").await;
     assert!(wire.call("raw__tool", json!({})).await["content"].is_array());
     wire.close().await.unwrap();

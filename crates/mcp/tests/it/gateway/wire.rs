@@ -11,58 +11,58 @@ use valetkey_mcp::config::ServerConfig;
 use valetkey_mcp::{Gateway, McpHost};
 use valetkey_tools::ToolSet;
 
-use crate::keys::{secret, token};
-use crate::stage::{config, environment};
+use crate::keys::{secret_of_key, token_of_key};
+use crate::stage::{mcp_config, host_environment};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Era {
+pub(crate) enum ProtocolEra {
     Legacy,
     Modern,
 }
 
-pub(crate) const ERAS: [Era; 2] = [Era::Legacy, Era::Modern];
+pub(crate) const ERAS: [ProtocolEra; 2] = [ProtocolEra::Legacy, ProtocolEra::Modern];
 
 /// A connection to a gateway that is served beside it.
-pub(crate) struct Wire {
+pub(crate) struct GatewayClientFixture {
     pub(crate) session: SessionContext,
     pub(crate) stop: CancellationToken,
     pub(crate) serving: JoinHandle<Result<()>>,
     /// The answer to the first message.
-    pub(crate) greeting: Value,
+    pub(crate) handshake_response: Value,
     /// Everything that was received, line by line.
-    pub(crate) heard: String,
-    era: Era,
+    pub(crate) received: String,
+    era: ProtocolEra,
     input: WriteHalf<DuplexStream>,
     output: Lines<BufReader<ReadHalf<DuplexStream>>>,
-    next: u64,
+    last_id: u64,
 }
 
-impl Wire {
-    pub(crate) async fn open<const N: usize>(era: Era, servers: [(&str, ServerConfig); N]) -> Self {
+impl GatewayClientFixture {
+    pub(crate) async fn open<const N: usize>(era: ProtocolEra, servers: [(&str, ServerConfig); N]) -> Self {
         Self::serve(era, SessionContext::builder().build(), servers).await
     }
 
     pub(crate) async fn serve<const N: usize>(
-        era: Era,
+        era: ProtocolEra,
         session: SessionContext,
         servers: [(&str, ServerConfig); N],
     ) -> Self {
         let (stop, (near, far)) = (CancellationToken::new(), tokio::io::duplex(64 * 1024));
-        let gateway = gateway(&session, servers).await;
+        let gateway = gateway_for_session(&session, servers).await;
         let (input, output) = split(far);
         let serving = tokio::spawn(gateway.serve(input, output, stop.clone()));
         let (output, input) = split(near);
         let output = BufReader::new(output).lines();
-        let (greeting, heard) = (Value::Null, String::new());
-        let mut wire = Self { session, stop, serving, greeting, heard, era, input, output, next: 0 };
-        wire.greet().await;
+        let (handshake_response, received) = (Value::Null, String::new());
+        let mut wire = Self { session, stop, serving, handshake_response, received, era, input, output, last_id: 0 };
+        wire.handshake().await;
         wire
     }
 
-    async fn greet(&mut self) {
-        self.greeting = match self.era {
-            Era::Modern => self.request("server/discover", json!({})).await,
-            Era::Legacy => {
+    async fn handshake(&mut self) {
+        self.handshake_response = match self.era {
+            ProtocolEra::Modern => self.request("server/discover", json!({})).await,
+            ProtocolEra::Legacy => {
                 let client = json!({"name": "test", "version": "1"});
                 let params =
                     json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client});
@@ -75,23 +75,23 @@ impl Wire {
 
     /// Sends a request and gives back the whole message that answers it.
     pub(crate) async fn request(&mut self, method: &str, params: Value) -> Value {
-        let id = self.begin(method, params).await;
-        self.answer(&id).await
+        let id = self.send_request(method, params).await;
+        self.receive_response(&id).await
     }
 
     /// Sends a request only.
-    pub(crate) async fn begin(&mut self, method: &str, mut params: Value) -> Value {
-        self.next += 1;
-        if let (Era::Modern, Some(params)) = (self.era, params.as_object_mut()) {
-            params.insert("_meta".to_owned(), meta());
+    pub(crate) async fn send_request(&mut self, method: &str, mut params: Value) -> Value {
+        self.last_id += 1;
+        if let (ProtocolEra::Modern, Some(params)) = (self.era, params.as_object_mut()) {
+            params.insert("_meta".to_owned(), request_meta());
         }
-        let id = json!(self.next);
+        let id = json!(self.last_id);
         self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})).await;
         id
     }
 
     /// Reads on until the answer to `id`.
-    pub(crate) async fn answer(&mut self, id: &Value) -> Value {
+    pub(crate) async fn receive_response(&mut self, id: &Value) -> Value {
         loop {
             let message = self.receive().await.expect("the gateway goes on");
             if message["id"] == *id {
@@ -102,7 +102,7 @@ impl Wire {
 
     pub(crate) async fn receive(&mut self) -> Option<Value> {
         let line = self.output.next_line().await.unwrap()?;
-        self.heard += &format!("{line}\n");
+        self.received += &format!("{line}\n");
         Some(serde_json::from_str(&line).unwrap())
     }
 
@@ -114,13 +114,13 @@ impl Wire {
         self.input.write_all(format!("{line}\n").as_bytes()).await.unwrap();
     }
 
-    pub(crate) async fn tools(&mut self) -> Vec<Value> {
+    pub(crate) async fn list_tools(&mut self) -> Vec<Value> {
         let answer = self.request("tools/list", json!({})).await;
         answer["result"]["tools"].as_array().unwrap_or_else(|| panic!("{answer}")).clone()
     }
 
-    pub(crate) async fn names(&mut self) -> Vec<String> {
-        let tools = self.tools().await;
+    pub(crate) async fn list_tool_names(&mut self) -> Vec<String> {
+        let tools = self.list_tools().await;
         tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
     }
 
@@ -135,15 +135,15 @@ impl Wire {
     pub(crate) async fn set(&mut self, name: &str) {
         let keys = json!({
             "access_key_id": format!("ASIA000000000000{name}"),
-            "secret_access_key": secret(name),
-            "session_token": token(name),
+            "secret_access_key": secret_of_key(name),
+            "session_token": token_of_key(name),
         });
         let result = self.call("set_aws_credentials_context", json!({"credentials_json": keys})).await;
         assert_ne!(result["isError"], json!(true), "{result}");
     }
 
     /// Closes the client's side, and goes on reading.
-    pub(crate) async fn hang_up(&mut self) {
+    pub(crate) async fn close_input(&mut self) {
         self.input.shutdown().await.unwrap();
     }
 
@@ -155,17 +155,17 @@ impl Wire {
     }
 }
 
-pub(crate) async fn gateway<const N: usize>(
+pub(crate) async fn gateway_for_session<const N: usize>(
     session: &SessionContext,
     servers: [(&str, ServerConfig); N],
 ) -> Gateway {
     // Machines that run tests may be slow.
-    let host = McpHost::builder(session, config(servers)).list_budget(Duration::from_secs(120));
-    let host = host.environment(environment()).start().await.unwrap();
+    let host = McpHost::builder(session, mcp_config(servers)).list_budget(Duration::from_secs(120));
+    let host = host.environment(host_environment()).start().await.unwrap();
     Gateway::new(session.clone(), ToolSet::for_session(session.clone())).with_host(host)
 }
 
-fn meta() -> Value {
+fn request_meta() -> Value {
     json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},

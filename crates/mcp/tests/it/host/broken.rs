@@ -4,23 +4,23 @@ use std::time::Duration;
 
 use serde_json::json;
 use valetkey_mcp::child::{Delivery, Launcher};
-use valetkey_mcp::config::{ServerConfig, Variables};
+use valetkey_mcp::config::{ServerConfig, VarLookup};
 use valetkey_mcp::{McpConfig, McpHostBuilder};
 
-use crate::stage::{Stage, example, fixture, raw};
+use crate::stage::{Stage, example_path, fixture, raw_server};
 
-fn impatient(host: McpHostBuilder) -> McpHostBuilder {
-    host.start_patience(Duration::from_millis(300))
+fn with_short_start_timeout(host: McpHostBuilder) -> McpHostBuilder {
+    host.start_timeout(Duration::from_millis(300))
 }
 
-fn shell(script: &str) -> ServerConfig {
+fn shell_server(script: &str) -> ServerConfig {
     let mut server = ServerConfig::new("sh");
     server.args = vec!["-c".to_owned(), script.to_owned()];
     server
 }
 
 /// What the catalog says of `server`, and that the healthy one is there.
-async fn fault(stage: &Stage, server: &str) -> String {
+async fn server_error(stage: &Stage, server: &str) -> String {
     let catalog = stage.catalog().await;
     assert!(catalog.tools.iter().any(|tool| tool.name == "fixture__whoami"), "{catalog:?}");
     let fault = catalog.faults.iter().find(|fault| fault.server == server);
@@ -28,22 +28,22 @@ async fn fault(stage: &Stage, server: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_is_reported_with_the_field_to_correct() {
+async fn server_program_not_found_names_command_field() {
     let broken = ServerConfig::new("no-such-program-anywhere");
-    let stage = Stage::bare([("broken", broken), ("fixture", fixture(Delivery::Endpoint))]).await;
-    let told = fault(&stage, "broken").await;
+    let stage = Stage::without_credentials([("broken", broken), ("fixture", fixture(Delivery::Endpoint))]).await;
+    let told = server_error(&stage, "broken").await;
     assert!(told.contains("`command`") && told.contains("not found"), "{told}");
-    assert!(stage.failure("broken__anything").await.contains("not found"));
+    assert!(stage.call_error("broken__anything").await.contains("not found"));
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn server_that_cannot_be_started_names_its_field_each_time() {
+async fn server_not_startable_names_its_field_each_time() {
     let missing = ServerConfig::new("no-such-program-anywhere");
     let line = ServerConfig::new("npx -y thing");
     let mut nowhere = ServerConfig::new("sh");
     nowhere.cwd = Some("/no-such-folder".into());
-    let launcher = || Launcher::new(example("launcher"), ["launch"]);
+    let launcher = || Launcher::new(example_path("launcher"), ["launch"]);
     let stage = Stage::described([("line", line), ("missing", missing), ("nowhere", nowhere)], |host| {
         host.launcher(launcher())
     })
@@ -55,7 +55,7 @@ async fn server_that_cannot_be_started_names_its_field_each_time() {
             ("missing", "`command` names a program that is not found"),
             ("nowhere", "`cwd` names a folder that does not exist"),
         ] {
-            let result = stage.result(&format!("{server}__anything"), json!({})).await;
+            let result = stage.call_raw(&format!("{server}__anything"), json!({})).await;
             let error = &result["structuredContent"]["error"];
             assert!(result["content"][0]["text"].as_str().unwrap().contains(expected), "{result}");
             assert_eq!((&error["code"], &error["transient"]), (&json!("invalid"), &json!(false)), "{result}");
@@ -65,10 +65,10 @@ async fn server_that_cannot_be_started_names_its_field_each_time() {
 }
 
 #[tokio::test]
-async fn a_program_that_ends_at_once_is_reported_with_its_last_words() {
-    let broken = shell("echo 'no licence found' >&2; exit 1");
-    let stage = Stage::bare([("broken", broken), ("fixture", fixture(Delivery::Endpoint))]).await;
-    let told = fault(&stage, "broken").await;
+async fn server_exit_at_start_reports_stderr() {
+    let broken = shell_server("echo 'no licence found' >&2; exit 1");
+    let stage = Stage::without_credentials([("broken", broken), ("fixture", fixture(Delivery::Endpoint))]).await;
+    let told = server_error(&stage, "broken").await;
     assert!(told.contains("could not be started") && told.contains("no licence found"), "{told}");
     stage.set("AAAA");
     assert_eq!(stage.key_and_pid().await.0, "AAAA");
@@ -76,38 +76,38 @@ async fn a_program_that_ends_at_once_is_reported_with_its_last_words() {
 }
 
 #[tokio::test]
-async fn a_program_that_says_nothing_of_use_is_given_up_on() {
-    let stage = Stage::described([("mute", raw("mute"))], impatient).await;
+async fn server_without_response_times_out() {
+    let stage = Stage::described([("mute", raw_server("mute"))], with_short_start_timeout).await;
     let told = stage.catalog().await.faults[0].error.to_string();
     assert!(told.contains("did not answer in time"), "{told}");
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn noise_on_standard_output_is_skipped() {
-    let stage = Stage::bare([("noisy", raw("noisy"))]).await;
+async fn server_noise_on_stdout_is_skipped() {
+    let stage = Stage::without_credentials([("noisy", raw_server("noisy"))]).await;
     let catalog = stage.catalog().await;
     assert_eq!(catalog.tools[0].name, "noisy__tool", "{catalog:?}");
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_server_that_ends_on_an_unknown_first_message_is_spoken_to_in_its_language() {
-    let stage = Stage::bare([("touchy", raw("touchy"))]).await;
+async fn server_exit_on_discover_falls_back_to_initialize() {
+    let stage = Stage::without_credentials([("touchy", raw_server("touchy"))]).await;
     let catalog = stage.catalog().await;
     assert_eq!(catalog.tools[0].name, "touchy__tool", "{catalog:?}");
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn an_unset_variable_and_a_remote_server_are_reported_beside_the_healthy_one() {
+async fn invalid_servers_are_reported_beside_a_working_one() {
     let text = serde_json::json!({"mcpServers": {
         "unset": {"command": "c", "env": {"TOKEN": "${NOT_SET_ANYWHERE}"}},
         "remote": {"url": "http://127.0.0.1:9/mcp"},
         "lost": {"command": "c", "args": ["${session:nothing}"]},
-        "fixture": {"command": example("fixture_server")},
+        "fixture": {"command": example_path("fixture_server")},
     }});
-    let config = McpConfig::parse(&text.to_string(), &Variables::new(|_| None)).unwrap();
+    let config = McpConfig::parse(&text.to_string(), &VarLookup::new(|_| None)).unwrap();
     assert_eq!(config.warnings[0].server, "remote");
     let session = valetkey_core::SessionContext::builder().build();
     let host = valetkey_mcp::McpHost::builder(&session, config).start().await.unwrap();
@@ -120,8 +120,8 @@ async fn an_unset_variable_and_a_remote_server_are_reported_beside_the_healthy_o
 }
 
 #[tokio::test]
-async fn a_server_that_keeps_failing_is_paused_and_the_cause_is_kept() {
-    let stage = Stage::described([("broken", shell("echo 'no licence' >&2; exit 1"))], impatient).await;
+async fn server_repeated_start_failure_backs_off_with_cause() {
+    let stage = Stage::described([("broken", shell_server("echo 'no licence' >&2; exit 1"))], with_short_start_timeout).await;
     let mut told = String::new();
     for _ in 0..8 {
         told = stage.catalog().await.faults[0].error.to_string();

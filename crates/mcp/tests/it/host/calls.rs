@@ -4,19 +4,19 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use valetkey_mcp::child::Delivery;
 
-use crate::keys::{assert_no_part, secret};
-use crate::process::until;
-use crate::stage::{Stage, fixture, raw};
+use crate::keys::{assert_no_secret_part, secret_of_key};
+use crate::process::wait_until;
+use crate::stage::{Stage, fixture, raw_server};
 
-async fn odd(mode: &str) -> Stage {
-    let stage = Stage::bare([("raw", raw(mode))]).await;
+async fn raw_host(mode: &str) -> Stage {
+    let stage = Stage::without_credentials([("raw", raw_server(mode))]).await;
     stage.set("AAAA");
     stage
 }
 
 #[tokio::test]
-async fn unknown_fields_of_tools_survive() {
-    let stage = odd("fields").await;
+async fn tool_unknown_fields_are_passed_through() {
+    let stage = raw_host("fields").await;
     let tool = stage.catalog().await.tools.remove(0);
     let expected = json!({
         "name": "raw__tool",
@@ -32,10 +32,10 @@ async fn unknown_fields_of_tools_survive() {
 }
 
 #[tokio::test]
-async fn unknown_fields_of_arguments_and_results_survive() {
-    let stage = odd("fields").await;
+async fn call_unknown_fields_are_passed_through() {
+    let stage = raw_host("fields").await;
     let arguments = json!({"deep": {"x": [null, 1.5, "é"]}, "": true});
-    let mut result = stage.result("raw__tool", arguments.clone()).await;
+    let mut result = stage.call_raw("raw__tool", arguments.clone()).await;
     let heard = result["structuredContent"].take();
     assert_eq!(heard["echo"]["arguments"], arguments);
     let expected = json!({
@@ -54,7 +54,7 @@ async fn unknown_fields_of_arguments_and_results_survive() {
 }
 
 #[tokio::test]
-async fn a_modern_server_echoes_its_arguments() {
+async fn call_modern_server_receives_arguments() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     let arguments = json!({"a": [1, {"b": null}]});
     assert_eq!(stage.call("fixture__echo", arguments.clone()).await["echo"], arguments);
@@ -62,34 +62,34 @@ async fn a_modern_server_echoes_its_arguments() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_server_is_an_error_with_its_code_and_message() {
-    let stage = odd("refusing").await;
+async fn call_refused_by_server_reports_code_and_message() {
+    let stage = raw_host("refusing").await;
     stage.catalog().await;
-    let told = stage.failure("raw__tool").await;
+    let told = stage.call_error("raw__tool").await;
     assert!(told.contains("-32042") && told.contains("not today"), "{told}");
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_secret_in_a_refusal_is_masked() {
-    let stage = odd("secretive").await;
-    let told = stage.failure("raw__tool").await;
+async fn call_refusal_with_secret_is_masked() {
+    let stage = raw_host("secretive").await;
+    let told = stage.call_error("raw__tool").await;
     assert!(told.contains("denied: [redacted]"), "{told}");
-    assert_no_part(&told, &secret("AAAA"));
+    assert_no_secret_part(&told, &secret_of_key("AAAA"));
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn an_answer_that_makes_no_sense_is_an_error_and_not_waited_for() {
-    let stage = odd("broken").await;
-    let told = stage.failure("raw__tool").await;
+async fn call_invalid_response_fails_at_once() {
+    let stage = raw_host("broken").await;
+    let told = stage.call_error("raw__tool").await;
     assert!(told.contains("neither a result nor an error"), "{told}");
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_list_in_pages_is_read_to_its_end() {
-    let stage = odd("pages").await;
+async fn list_in_pages_is_read_to_the_last_page() {
+    let stage = raw_host("pages").await;
     let catalog = stage.catalog().await;
     let tools: Vec<_> = catalog.tools.iter().map(|tool| tool.tool.as_str()).collect();
     assert_eq!(tools, ["tool0", "tool1", "tool2", "last", &"long".repeat(30), "größe.x"]);
@@ -99,8 +99,8 @@ async fn a_list_in_pages_is_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_list_that_the_server_says_has_changed_is_read_again() {
-    let stage = odd("changing").await;
+async fn list_changed_notification_refreshes_list() {
+    let stage = raw_host("changing").await;
     assert_eq!(stage.catalog().await.tools[0].name, "raw__tool");
     stage.call("raw__tool", json!({})).await;
     assert_eq!(stage.catalog().await.tools[0].name, "raw__after");
@@ -108,26 +108,26 @@ async fn a_list_that_the_server_says_has_changed_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_taken_back_ends_and_the_server_is_told() {
-    let stage = odd("cancelled").await;
+async fn call_cancelled_is_forwarded_to_server() {
+    let stage = raw_host("cancelled").await;
     stage.catalog().await;
-    let folder = crate::host::folder(&stage, "raw");
+    let folder = crate::host::tmp_dir_of_server(&stage, "raw");
     let (cancelled, name) = (CancellationToken::new(), "raw__tool");
-    let take_back = async {
-        until("the call has arrived", || folder.join("called").exists()).await;
+    let cancel = async {
+        wait_until("the call has arrived", || folder.join("called").exists()).await;
         cancelled.cancel();
     };
-    let (result, ()) = tokio::join!(stage.host.call(name, None, &cancelled), take_back);
+    let (result, ()) = tokio::join!(stage.host.call(name, None, &cancelled), cancel);
     let result = result.unwrap();
     assert_eq!(result["isError"], true);
     assert!(result["content"][0]["text"].as_str().unwrap().contains("cancelled"), "{result}");
-    until("the server was told", || folder.join("cancelled").exists()).await;
+    wait_until("the server was told", || folder.join("cancelled").exists()).await;
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_call_that_was_taken_back_before_it_began_reaches_nobody() {
-    let stage = Stage::bare([("fixture", fixture(Delivery::Endpoint))]).await;
+async fn call_cancelled_before_start_is_not_sent() {
+    let stage = Stage::without_credentials([("fixture", fixture(Delivery::Endpoint))]).await;
     stage.catalog().await;
     let cancelled = CancellationToken::new();
     cancelled.cancel();
@@ -137,7 +137,7 @@ async fn a_call_that_was_taken_back_before_it_began_reaches_nobody() {
 }
 
 #[tokio::test]
-async fn an_unknown_tool_is_none() {
+async fn call_unknown_tool_returns_none() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     for name in ["fixture__nothing", "nobody__whoami", "whoami", ""] {
         assert!(stage.host.call(name, None, &CancellationToken::new()).await.is_none(), "{name}");

@@ -7,15 +7,15 @@ use valetkey_core::{Error, ErrorKind};
 use valetkey_mcp::child::Delivery;
 
 use crate::keys::keys;
-use crate::process::{runs, until};
+use crate::process::{is_running, wait_until};
 use crate::stage::{Stage, fixture, pid};
 
 #[tokio::test]
-async fn a_server_without_credentials_lists_and_a_call_names_the_tool_to_call_first() {
+async fn call_without_credentials_names_set_credentials_tool() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
-        let stage = Stage::bare([("fixture", fixture(delivery))]).await;
+        let stage = Stage::without_credentials([("fixture", fixture(delivery))]).await;
         assert!(stage.catalog().await.tools.iter().any(|tool| tool.name == "fixture__whoami"));
-        let told = stage.failure("fixture__whoami").await;
+        let told = stage.call_error("fixture__whoami").await;
         assert!(told.contains("set_aws_credentials_context"), "{told}");
         let denied = stage.audit.records().iter().any(|record| record.event == AuditEvent::Deny);
         assert!(denied, "the refusal is on record");
@@ -24,8 +24,8 @@ async fn a_server_without_credentials_lists_and_a_call_names_the_tool_to_call_fi
 }
 
 #[tokio::test]
-async fn endpoint_renewal_reaches_the_same_process() {
-    let stage = Stage::bare([("fixture", fixture(Delivery::Endpoint))]).await;
+async fn endpoint_delivery_renewal_keeps_the_process() {
+    let stage = Stage::without_credentials([("fixture", fixture(Delivery::Endpoint))]).await;
     stage.catalog().await;
     let listed = stage.pid("fixture").unwrap();
     let account = stage.session.default_account().clone();
@@ -41,7 +41,7 @@ async fn endpoint_renewal_reaches_the_same_process() {
 }
 
 #[tokio::test]
-async fn endpoint_other_credentials_replace_the_process() {
+async fn endpoint_delivery_other_credentials_replace_the_process() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     let account = stage.session.default_account().clone();
     let mut pids = vec![stage.key_and_pid().await.1];
@@ -65,7 +65,7 @@ async fn endpoint_other_credentials_replace_the_process() {
 }
 
 #[tokio::test]
-async fn endpoint_switch_keeps_a_process_that_read_nothing() {
+async fn endpoint_delivery_switch_keeps_process_that_read_nothing() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     stage.call("fixture__echo", json!({})).await;
     let before = stage.pid("fixture").unwrap();
@@ -75,18 +75,18 @@ async fn endpoint_switch_keeps_a_process_that_read_nothing() {
 }
 
 #[tokio::test]
-async fn endpoint_clear_stops_a_process_that_may_have_cached_keys() {
+async fn endpoint_delivery_clear_stops_process_that_read_keys() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     let (_, before) = stage.key_and_pid().await;
     stage.session.clear();
-    until("the process is gone", || !runs(before)).await;
+    wait_until("the process is gone", || !is_running(before)).await;
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn another_account_that_is_set_lets_a_call_finish() {
+async fn set_other_account_does_not_interrupt_a_call() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
-        let stage = Stage::bare([("fixture", fixture(delivery))]).await;
+        let stage = Stage::without_credentials([("fixture", fixture(delivery))]).await;
         let account = stage.session.default_account().clone();
         let script = ["AAAA", "BBBB"].map(|name| Script::Answer(keys(name)));
         stage.session.set_provider_for(&account, ScriptedProvider::new(script)).unwrap();
@@ -94,7 +94,7 @@ async fn another_account_that_is_set_lets_a_call_finish() {
         let folder = before["tmp"].as_str().map(std::path::PathBuf::from).unwrap();
         let call = stage.call("fixture__slow", json!({"name": "go"}));
         let set_another = async {
-            until("the call has begun", || folder.join("go.began").exists()).await;
+            wait_until("the call has begun", || folder.join("go.began").exists()).await;
             stage.session.set_credentials_for(&"other".parse().unwrap(), keys("OTHR")).unwrap();
             // The supervisor has handled the change when it has started the replacement.
             let (key, after) = stage.key_and_pid().await;
@@ -108,13 +108,13 @@ async fn another_account_that_is_set_lets_a_call_finish() {
 }
 
 #[tokio::test]
-async fn env_clear_kills_the_process_also_when_others_are_set_at_once() {
+async fn env_delivery_clear_and_set_kills_the_old_process() {
     let stage = Stage::holding("AAAA", Delivery::Env).await;
     let before = stage.whoami().await;
     let folder = before["tmp"].as_str().map(std::path::PathBuf::from).unwrap();
-    let call = stage.failure_of("fixture__slow", json!({"name": "never"}));
+    let call = stage.call_error_with("fixture__slow", json!({"name": "never"}));
     let clear = async {
-        until("the call has begun", || folder.join("never.began").exists()).await;
+        wait_until("the call has begun", || folder.join("never.began").exists()).await;
         stage.session.clear();
         stage.set("BBBB");
     };
@@ -125,7 +125,7 @@ async fn env_clear_kills_the_process_also_when_others_are_set_at_once() {
 }
 
 #[tokio::test]
-async fn by_endpoint_credentials_of_another_region_start_the_server_anew_there() {
+async fn endpoint_delivery_other_region_restarts_the_server() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     let (_, before) = stage.key_and_pid().await;
     stage.session.set_credentials(keys("BBBB").with_region("us-west-2".parse().unwrap())).unwrap();
@@ -136,11 +136,11 @@ async fn by_endpoint_credentials_of_another_region_start_the_server_anew_there()
 }
 
 #[tokio::test]
-async fn by_endpoint_clearing_refuses_the_next_call_and_new_credentials_allow_it() {
+async fn endpoint_delivery_clear_refuses_calls_until_set() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     let (_, pid) = stage.key_and_pid().await;
     stage.session.clear();
-    let told = stage.failure("fixture__whoami").await;
+    let told = stage.call_error("fixture__whoami").await;
     assert!(told.contains("set_aws_credentials_context"), "{told}");
     stage.set("BBBB");
     let (key, after) = stage.key_and_pid().await;
@@ -149,12 +149,12 @@ async fn by_endpoint_clearing_refuses_the_next_call_and_new_credentials_allow_it
 }
 
 #[tokio::test]
-async fn by_endpoint_clearing_reaches_a_call_under_way() {
+async fn endpoint_delivery_clear_affects_call_in_progress() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     let folder = stage.whoami().await["tmp"].as_str().map(std::path::PathBuf::from).unwrap();
     let call = stage.call("fixture__slow", json!({"name": "go"}));
     let clear = async {
-        until("the call has begun", || folder.join("go.began").exists()).await;
+        wait_until("the call has begun", || folder.join("go.began").exists()).await;
         stage.session.clear();
         std::fs::write(folder.join("go"), "").unwrap();
     };
@@ -164,8 +164,8 @@ async fn by_endpoint_clearing_reaches_a_call_under_way() {
 }
 
 #[tokio::test]
-async fn by_environment_there_are_no_keys_before_they_are_set_and_rotation_replaces_the_process() {
-    let stage = Stage::bare([("fixture", fixture(Delivery::Env))]).await;
+async fn env_delivery_rotation_replaces_the_process() {
+    let stage = Stage::without_credentials([("fixture", fixture(Delivery::Env))]).await;
     stage.catalog().await;
     let listed = stage.pid("fixture").unwrap();
     let environment = std::fs::read_to_string(format!("/proc/{listed}/environ")).unwrap();
@@ -181,15 +181,15 @@ async fn by_environment_there_are_no_keys_before_they_are_set_and_rotation_repla
     let (key, second) = stage.key_and_pid().await;
     assert_eq!((key.as_str(), second == first), ("BBBB", false));
     assert_eq!(stage.whoami().await["source"], "environment");
-    until("the replaced process is gone", || !runs(first)).await;
+    wait_until("the replaced process is gone", || !is_running(first)).await;
     let rotated = stage.audit.records().iter().filter(|record| record.event == AuditEvent::Rotate).count();
     assert_eq!(rotated, 2, "one for each replacement");
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn by_environment_a_provider_that_is_asked_first_at_the_start_does_not_count_as_rotation() {
-    let stage = Stage::bare([("fixture", fixture(Delivery::Env))]).await;
+async fn env_delivery_first_fetch_is_not_a_rotation() {
+    let stage = Stage::without_credentials([("fixture", fixture(Delivery::Env))]).await;
     let account = stage.session.default_account().clone();
     stage.session.set_provider_for(&account, ScriptedProvider::new([Script::Answer(keys("AAAA"))])).unwrap();
     stage.catalog().await;
@@ -199,65 +199,65 @@ async fn by_environment_a_provider_that_is_asked_first_at_the_start_does_not_cou
 }
 
 #[tokio::test]
-async fn by_environment_a_call_under_way_ends_with_the_old_set_and_new_calls_see_the_new_one() {
+async fn env_delivery_rotation_lets_call_in_progress_finish() {
     let stage = Stage::holding("AAAA", Delivery::Env).await;
     let before = stage.whoami().await;
     let folder = before["tmp"].as_str().map(std::path::PathBuf::from).unwrap();
     let call = stage.call("fixture__slow", json!({"name": "go"}));
     let rotate = async {
-        until("the call has begun", || folder.join("go.began").exists()).await;
+        wait_until("the call has begun", || folder.join("go.began").exists()).await;
         stage.set("BBBB");
         let (key, pid_after) = stage.key_and_pid().await;
         assert_eq!(key, "BBBB");
         assert_ne!(pid_after, pid(&before));
-        assert!(runs(pid(&before)), "the old process has a call to finish");
+        assert!(is_running(pid(&before)), "the old process has a call to finish");
         std::fs::write(folder.join("go"), "").unwrap();
     };
     let (began, ()) = tokio::join!(call, rotate);
     assert_eq!((&began["key"], pid(&began)), (&json!("AAAA"), pid(&before)));
-    until("the old process is gone", || !runs(pid(&before))).await;
+    wait_until("the old process is gone", || !is_running(pid(&before))).await;
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn by_environment_clearing_kills_the_process_and_the_call_under_way() {
+async fn env_delivery_clear_kills_process_during_call() {
     let stage = Stage::holding("AAAA", Delivery::Env).await;
     let before = stage.whoami().await;
     let folder = before["tmp"].as_str().map(std::path::PathBuf::from).unwrap();
-    let call = stage.failure_of("fixture__slow", json!({"name": "never"}));
+    let call = stage.call_error_with("fixture__slow", json!({"name": "never"}));
     let clear = async {
-        until("the call has begun", || folder.join("never.began").exists()).await;
+        wait_until("the call has begun", || folder.join("never.began").exists()).await;
         stage.session.clear();
     };
     let (told, ()) = tokio::join!(call, clear);
     assert!(told.contains("ended during the call"), "{told}");
-    until("the process is gone", || !runs(pid(&before))).await;
-    assert!(stage.failure("fixture__whoami").await.contains("set_aws_credentials_context"));
+    wait_until("the process is gone", || !is_running(pid(&before))).await;
+    assert!(stage.call_error("fixture__whoami").await.contains("set_aws_credentials_context"));
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn by_environment_clearing_also_kills_a_process_that_was_replaced_and_finishes_a_call() {
+async fn env_delivery_clear_kills_draining_process() {
     let stage = Stage::holding("AAAA", Delivery::Env).await;
     let before = stage.whoami().await;
     let folder = before["tmp"].as_str().map(std::path::PathBuf::from).unwrap();
-    let call = stage.failure_of("fixture__slow", json!({"name": "never"}));
+    let call = stage.call_error_with("fixture__slow", json!({"name": "never"}));
     let rotate_and_clear = async {
-        until("the call has begun", || folder.join("never.began").exists()).await;
+        wait_until("the call has begun", || folder.join("never.began").exists()).await;
         stage.set("BBBB");
         assert_eq!(stage.key_and_pid().await.0, "BBBB");
-        assert!(runs(pid(&before)));
+        assert!(is_running(pid(&before)));
         stage.session.clear();
     };
     let (told, ()) = tokio::join!(call, rotate_and_clear);
     assert!(told.contains("ended during the call"), "{told}");
-    until("the old process is gone", || !runs(pid(&before))).await;
+    wait_until("the old process is gone", || !is_running(pid(&before))).await;
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn with_no_delivery_a_server_sees_nothing_and_is_called_without_credentials() {
-    let stage = Stage::bare([("fixture", fixture(Delivery::None))]).await;
+async fn no_delivery_server_is_called_without_credentials() {
+    let stage = Stage::without_credentials([("fixture", fixture(Delivery::None))]).await;
     let (key, before) = stage.key_and_pid().await;
     assert_eq!(key, "none");
     stage.set("AAAA");
@@ -266,13 +266,13 @@ async fn with_no_delivery_a_server_sees_nothing_and_is_called_without_credential
 }
 
 #[tokio::test]
-async fn a_refused_role_is_an_error_and_the_call_does_not_run_as_the_host() {
+async fn call_with_denied_role_is_refused() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
-        let stage = Stage::bare([("fixture", fixture(delivery))]).await;
+        let stage = Stage::without_credentials([("fixture", fixture(delivery))]).await;
         let account = stage.session.default_account().clone();
         let denied = Error::new(ErrorKind::Denied, "the role may not be assumed").with_provider("scripted");
         stage.session.set_provider_for(&account, ScriptedProvider::new([Script::Fail(denied)])).unwrap();
-        let told = stage.failure("fixture__whoami").await;
+        let told = stage.call_error("fixture__whoami").await;
         assert!(told.contains("may not be assumed") && told.contains("scripted"), "{told}");
         stage.host.shutdown().await;
     }

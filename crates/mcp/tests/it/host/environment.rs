@@ -9,16 +9,16 @@ use valetkey_mcp::McpHost;
 use valetkey_mcp::child::{Delivery, GATEWAY_MARKER, HomeFolder, HostEnvironment};
 
 use crate::keys::keys;
-use crate::role::{Role, reading};
-use crate::stage::{Stage, config, environment, fixture};
+use crate::role::{RoleProviderFixture, reading};
+use crate::stage::{Stage, mcp_config, host_environment, fixture};
 
-fn names(answer: &Value) -> Vec<&str> {
+fn sorted_variable_names(answer: &Value) -> Vec<&str> {
     let mut names: Vec<_> = answer["names"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     names.sort_unstable();
     names
 }
 
-const BASE: [&str; 13] = [
+const BASE_VARS: [&str; 13] = [
     "AWS_CONFIG_FILE",
     "AWS_CREDENTIAL_PROFILES_FILE",
     "AWS_DEFAULT_REGION",
@@ -34,27 +34,27 @@ const BASE: [&str; 13] = [
     "npm_config_cache",
 ];
 
-fn base_and<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    let mut all = [&BASE, more].concat();
+fn base_vars_and<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let mut all = [&BASE_VARS, more].concat();
     all.sort_unstable();
     all
 }
 
 #[tokio::test]
-async fn a_child_sees_exactly_the_listed_variables() {
+async fn child_has_exactly_the_listed_variables() {
     let endpoint = ["AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
     let env = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
     for (delivery, more) in
         [(Delivery::Endpoint, &endpoint[..]), (Delivery::Env, &env), (Delivery::None, &[])]
     {
         let stage = Stage::holding("AAAA", delivery).await;
-        assert_eq!(names(&stage.whoami().await), base_and(more), "{delivery:?}");
+        assert_eq!(sorted_variable_names(&stage.whoami().await), base_vars_and(more), "{delivery:?}");
         stage.host.shutdown().await;
     }
 }
 
 #[tokio::test]
-async fn what_the_configuration_names_arrives_except_what_outranks_the_session() {
+async fn configured_variables_except_overrides_are_passed() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
         let mut server = fixture(delivery);
         for (name, value) in [
@@ -67,11 +67,11 @@ async fn what_the_configuration_names_arrives_except_what_outranks_the_session()
         ] {
             server.env.insert(name.to_owned(), value.to_owned());
         }
-        let stage = Stage::bare([("fixture", server)]).await;
+        let stage = Stage::without_credentials([("fixture", server)]).await;
         stage.set("AAAA");
         let answer = stage.whoami().await;
         assert_eq!(answer["key"], "AAAA");
-        let names = names(&answer);
+        let names = sorted_variable_names(&answer);
         for name in ["MODE", "AWS_ENDPOINT_URL", "WHERE"] {
             assert!(names.contains(&name), "{name}");
         }
@@ -84,11 +84,11 @@ async fn what_the_configuration_names_arrives_except_what_outranks_the_session()
 }
 
 #[tokio::test]
-async fn gateway_marker_named_in_configuration_is_overridden() {
+async fn gateway_marker_in_configuration_is_overridden() {
     for delivery in [Delivery::Endpoint, Delivery::None] {
         let mut server = fixture(delivery);
         server.env.insert(GATEWAY_MARKER.to_owned(), String::new());
-        let stage = Stage::bare([("fixture", server)]).await;
+        let stage = Stage::without_credentials([("fixture", server)]).await;
         stage.catalog().await;
         let environ = std::fs::read(format!("/proc/{}/environ", stage.pid("fixture").unwrap())).unwrap();
         let marker = format!("{GATEWAY_MARKER}={}", stage.session.id());
@@ -98,35 +98,35 @@ async fn gateway_marker_named_in_configuration_is_overridden() {
 }
 
 #[tokio::test]
-async fn server_in_the_users_home_has_the_aws_files_of_its_session() {
+async fn user_home_server_has_session_aws_files() {
     let mut server = fixture(Delivery::Endpoint);
     server.home = HomeFolder::User;
-    let stage = Stage::bare([("fixture", server)]).await;
+    let stage = Stage::without_credentials([("fixture", server)]).await;
     stage.set("AAAA");
     let answer = stage.whoami().await;
     assert_eq!((&answer["home"], &answer["key"]), (&json!("/srv/host"), &json!("AAAA")));
     assert_eq!(answer["config"], "[default]\nregion = eu-central-1\n");
     assert_ne!(answer["tmp"], "/tmp");
     let without =
-        |names: &[&'static str]| BASE.into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>();
+        |names: &[&'static str]| BASE_VARS.into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>();
     let expected = without(&["UV_CACHE_DIR", "npm_config_cache"]);
-    let names: Vec<_> = names(&answer).into_iter().filter(|name| !name.contains("CONTAINER")).collect();
+    let names: Vec<_> = sorted_variable_names(&answer).into_iter().filter(|name| !name.contains("CONTAINER")).collect();
     assert_eq!(names, expected);
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn with_no_delivery_the_configuration_may_name_everything() {
+async fn no_delivery_configured_keys_are_passed() {
     let mut server = fixture(Delivery::None);
     server.env.insert("AWS_ACCESS_KEY_ID".to_owned(), "AKIA000000000000OWNS".to_owned());
     server.env.insert("AWS_SECRET_ACCESS_KEY".to_owned(), "of-the-server".to_owned());
-    let stage = Stage::bare([("fixture", server)]).await;
+    let stage = Stage::without_credentials([("fixture", server)]).await;
     assert_eq!(stage.key_and_pid().await.0, "OWNS");
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn the_region_and_the_default_profile_are_the_sessions() {
+async fn child_region_and_profile_are_from_the_session() {
     let stage = Stage::holding("AAAA", Delivery::Endpoint).await;
     let answer = stage.whoami().await;
     assert_eq!(answer["region"], "eu-central-1");
@@ -135,7 +135,7 @@ async fn the_region_and_the_default_profile_are_the_sessions() {
 }
 
 #[tokio::test]
-async fn server_region_is_used_where_the_session_names_none() {
+async fn server_region_applies_without_session_region() {
     for (of_session, expected) in [(None, "eu-west-3"), (Some("eu-west-1"), "eu-west-1")] {
         let mut server = fixture(Delivery::Endpoint);
         server.env.insert("AWS_DEFAULT_REGION".to_owned(), "eu-west-3".to_owned());
@@ -145,7 +145,7 @@ async fn server_region_is_used_where_the_session_names_none() {
             .fold(builder, |builder, region: &str| builder.region(region.parse().unwrap()))
             .build();
         session.set_credentials(keys("AAAA")).unwrap();
-        let host = McpHost::builder(&session, config([("fixture", server)])).environment(environment());
+        let host = McpHost::builder(&session, mcp_config([("fixture", server)])).environment(host_environment());
         let host = host.start().await.unwrap();
         let result = host.call("fixture__whoami", None, &CancellationToken::new()).await.unwrap();
         assert_eq!(result["structuredContent"]["region"], expected);
@@ -154,7 +154,7 @@ async fn server_region_is_used_where_the_session_names_none() {
 }
 
 #[tokio::test]
-async fn home_and_temporary_folder_are_the_sessions_own_and_go_with_it() {
+async fn session_dir_is_private_and_removed_at_shutdown() {
     let (one, other) =
         tokio::join!(Stage::holding("AAAA", Delivery::Endpoint), Stage::holding("BBBB", Delivery::Env));
     let (first, second) = tokio::join!(one.whoami(), other.whoami());
@@ -183,7 +183,7 @@ async fn homes_link_configuration_that_has_no_variable() {
         builder.environment(HostEnvironment::new(host)).tool_policy("fixture", "whoami", reading())
     });
     let stage = stage.await;
-    stage.session.set_provider_for(stage.session.default_account(), Role::new('x')).unwrap();
+    stage.session.set_provider_for(stage.session.default_account(), RoleProviderFixture::new('x')).unwrap();
     let (narrowed, plain) = (stage.whoami().await, stage.call("plain__whoami", json!({})).await);
     assert_ne!(narrowed["home"], plain["home"]);
     for home in [narrowed, plain].map(|answer| answer["home"].as_str().unwrap().to_owned()) {
@@ -196,7 +196,7 @@ async fn homes_link_configuration_that_has_no_variable() {
 }
 
 #[tokio::test]
-async fn no_file_of_the_session_holds_a_key() {
+async fn session_dir_contains_no_key() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
         let stage = Stage::holding("AAAA", delivery).await;
         let answer = stage.call("fixture__whoami", json!({})).await;
@@ -212,13 +212,13 @@ async fn no_file_of_the_session_holds_a_key() {
 }
 
 #[tokio::test]
-async fn a_server_runs_where_its_configuration_says_also_in_terms_of_the_session() {
+async fn server_cwd_expands_session_variables() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path().join("eu-central-1");
     std::fs::create_dir(&here).unwrap();
     let mut server = fixture(Delivery::None);
     server.cwd = Some(folder.path().join("${session:region}"));
-    let stage = Stage::bare([("fixture", server)]).await;
+    let stage = Stage::without_credentials([("fixture", server)]).await;
     stage.catalog().await;
     let cwd = std::fs::read_link(format!("/proc/{}/cwd", stage.pid("fixture").unwrap())).unwrap();
     assert_eq!(cwd, here.canonicalize().unwrap());

@@ -8,25 +8,25 @@ use valetkey_mcp::McpHost;
 use valetkey_mcp::child::Delivery;
 
 use crate::keys::keys;
-use crate::process::{runs, until};
-use crate::stage::{Stage, config, environment, fixture};
+use crate::process::{is_running, wait_until};
+use crate::stage::{Stage, mcp_config, host_environment, fixture};
 
 /// The child's stage, and the parent that it inherits `prod` from.
-async fn inheriting() -> (Stage, SessionContext, Alias) {
+async fn host_of_child_session() -> (Stage, SessionContext, Alias) {
     let prod: Alias = "prod".parse().unwrap();
     let parent = SessionContext::builder().region("eu-central-1".parse().unwrap()).build();
     parent.set_credentials_for(&prod, keys("PPPP")).unwrap();
     let session = parent.with_credentials(keys("DDDD")).unwrap();
     let mut server = fixture(Delivery::Env);
     server.account = Some(prod.clone());
-    let builder = McpHost::builder(&session, config([("fixture", server)])).environment(environment());
+    let builder = McpHost::builder(&session, mcp_config([("fixture", server)])).environment(host_environment());
     let host = builder.start().await.unwrap();
     (Stage { session, host, audit: Arc::new(InMemoryAudit::default()) }, parent, prod)
 }
 
 #[tokio::test]
-async fn what_the_child_is_given_of_its_own_is_what_the_next_call_runs_with() {
-    let (stage, _parent, prod) = inheriting().await;
+async fn child_session_own_credentials_replace_inherited() {
+    let (stage, _parent, prod) = host_of_child_session().await;
     assert_eq!(stage.key_and_pid().await.0, "PPPP");
     stage.session.set_credentials_for(&prod, keys("CCCC")).unwrap();
     assert_eq!(stage.key_and_pid().await.0, "CCCC");
@@ -34,20 +34,20 @@ async fn what_the_child_is_given_of_its_own_is_what_the_next_call_runs_with() {
 }
 
 #[tokio::test]
-async fn clearing_the_child_takes_the_server_with_the_inherited_keys_away() {
-    let (stage, parent, prod) = inheriting().await;
+async fn child_session_clear_stops_server_with_inherited_keys() {
+    let (stage, parent, prod) = host_of_child_session().await;
     let (_, pid) = stage.key_and_pid().await;
     stage.session.clear();
-    until("the server with the inherited keys is gone", || !runs(pid)).await;
+    wait_until("the server with the inherited keys is gone", || !is_running(pid)).await;
     assert!(parent.credentials_for(&prod).await.is_ok(), "the parent keeps what is its own");
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn closing_the_child_takes_the_server_with_the_inherited_keys_away() {
-    let (stage, _parent, _) = inheriting().await;
+async fn child_session_close_stops_server_with_inherited_keys() {
+    let (stage, _parent, _) = host_of_child_session().await;
     let (_, pid) = stage.key_and_pid().await;
     stage.session.close();
-    until("the server with the inherited keys is gone", || !runs(pid)).await;
+    wait_until("the server with the inherited keys is gone", || !is_running(pid)).await;
     stage.host.shutdown().await;
 }

@@ -13,22 +13,22 @@ use crate::keys::keys;
 use crate::stage::{Stage, fixture};
 
 /// Says `word` and ends.
-fn last_words(word: &str) -> ServerConfig {
+fn server_printing(word: &str) -> ServerConfig {
     let mut server = ServerConfig::new("bash");
-    server.args = ["-c", &format!("{READ}; echo said {word} >&2; exit 3")].map(str::to_owned).to_vec();
+    server.args = ["-c", &format!("{READ_ENDPOINT_SCRIPT}; echo said {word} >&2; exit 3")].map(str::to_owned).to_vec();
     server
 }
 
 /// The shell's own way to ask the endpoint.
-const READ: &str = r#"IFS=/ read -r _ _ address path <<< "$AWS_CONTAINER_CREDENTIALS_FULL_URI"
+const READ_ENDPOINT_SCRIPT: &str = r#"IFS=/ read -r _ _ address path <<< "$AWS_CONTAINER_CREDENTIALS_FULL_URI"
     IFS=: read -r host port <<< "$address"
     exec 3<>"/dev/tcp/$host/$port"
     printf 'GET /%s HTTP/1.1\r\nHost: %s\r\nAuthorization: %s\r\n\r\n' \
         "$path" "$address" "$AWS_CONTAINER_AUTHORIZATION_TOKEN" >&3
     read -r -d '' answer <&3"#;
 
-async fn fault(word: &str, canary: &Canary) -> String {
-    let stage = Stage::bare([("broken", last_words(word))]).await;
+async fn start_error(word: &str, canary: &Canary) -> String {
+    let stage = Stage::without_credentials([("broken", server_printing(word))]).await;
     // Nobody asks for this set before the server does.
     let provider = ScriptedProvider::new([Script::Answer(canary.credentials(Expiry::Never).unwrap())]);
     stage.session.set_provider_for(stage.session.default_account(), provider).unwrap();
@@ -38,25 +38,25 @@ async fn fault(word: &str, canary: &Canary) -> String {
 }
 
 #[tokio::test]
-async fn the_token_and_the_address_of_the_endpoint_are_masked() {
+async fn stderr_with_endpoint_url_and_token_is_masked() {
     let canary = Canary::new();
-    let told = fault("$AWS_CONTAINER_AUTHORIZATION_TOKEN", &canary).await;
+    let told = start_error("$AWS_CONTAINER_AUTHORIZATION_TOKEN", &canary).await;
     assert!(told.ends_with("said [redacted]") || told.contains("said [redacted];"), "{told}");
-    let told = fault("$AWS_CONTAINER_CREDENTIALS_FULL_URI", &canary).await;
+    let told = start_error("$AWS_CONTAINER_CREDENTIALS_FULL_URI", &canary).await;
     assert!(told.ends_with("/credentials/[redacted]") || told.contains("/credentials/[redacted];"), "{told}");
 }
 
 #[tokio::test]
-async fn a_set_that_a_server_reads_while_it_starts_is_masked() {
+async fn stderr_with_credentials_read_at_start_is_masked() {
     let canary = Canary::new();
-    let told = fault("$answer", &canary).await;
+    let told = start_error("$answer", &canary).await;
     assert!(told.contains("SecretAccessKey") && told.contains("[redacted]"), "{told}");
     assert_eq!(canary.found_in(&told), ["access_key_id"], "{told}");
 }
 
 #[tokio::test]
-async fn keys_in_an_environment_are_on_record_once_for_each_process() {
-    let stage = Stage::bare([("fixture", fixture(Delivery::Env))]).await;
+async fn audit_env_delivery_is_recorded_once_for_each_process() {
+    let stage = Stage::without_credentials([("fixture", fixture(Delivery::Env))]).await;
     let served = || {
         let records = stage.audit.records();
         let by = |party: Option<&str>| party == Some("fixture");
@@ -73,7 +73,7 @@ async fn keys_in_an_environment_are_on_record_once_for_each_process() {
 }
 
 /// A server without credentials that shows what it finds in a file, as it might in `/proc` or in a home.
-fn showing(file: &std::path::Path) -> ServerConfig {
+fn server_showing_file(file: &std::path::Path) -> ServerConfig {
     let mut server = ServerConfig::new("sh");
     server.args = ["-c", &format!("echo shows; cat {0}; cat {0} >&2; exit 3", file.display())]
         .map(str::to_owned)
@@ -82,12 +82,12 @@ fn showing(file: &std::path::Path) -> ServerConfig {
     server
 }
 
-fn never(canary: &Canary) -> valetkey_core::Credentials {
+fn non_expiring(canary: &Canary) -> valetkey_core::Credentials {
     canary.credentials(Expiry::Never).unwrap()
 }
 
 #[tokio::test]
-async fn host_server_shows_keys_it_was_not_given_masks_all() {
+async fn stderr_with_keys_of_other_accounts_is_masked() {
     let canaries: [Canary; 6] = std::array::from_fn(|_| Canary::new());
     let [environment, fetched, other, source, narrowed, before] = &canaries;
     let folder = tempfile::tempdir().unwrap();
@@ -101,17 +101,17 @@ async fn host_server_shows_keys_it_was_not_given_masks_all() {
     let path = ("PATH".into(), std::env::var_os("PATH").unwrap());
     let variables = HostEnvironment::new(variables.into_iter().chain([path]));
     let session = valetkey_core::SessionContext::builder().build();
-    session.set_credentials(never(before)).unwrap();
-    let config = crate::stage::config([("shows", showing(&file))]);
+    session.set_credentials(non_expiring(before)).unwrap();
+    let config = crate::stage::mcp_config([("shows", server_showing_file(&file))]);
     let host = valetkey_mcp::McpHost::builder(&session, config).environment(variables).start().await.unwrap();
 
-    let provider = |canary| ScriptedProvider::new([Script::Answer(never(canary))]);
+    let provider = |canary| ScriptedProvider::new([Script::Answer(non_expiring(canary))]);
     session.set_provider_for(&"fetched".parse().unwrap(), provider(fetched)).unwrap();
     session.credentials_for(&"fetched".parse().unwrap()).await.unwrap();
-    session.set_credentials_for(&"other".parse::<Alias>().unwrap(), never(other)).unwrap();
+    session.set_credentials_for(&"other".parse::<Alias>().unwrap(), non_expiring(other)).unwrap();
     ObservedProvider::new(Arc::new(provider(source)), &session.observers()).provide().await.unwrap();
     let child = session.narrow(Scope::new()).unwrap();
-    let own = session.with_credentials(never(narrowed)).unwrap();
+    let own = session.with_credentials(non_expiring(narrowed)).unwrap();
     child.credentials().await.unwrap();
 
     let raw = fs::read_to_string(&file).unwrap();

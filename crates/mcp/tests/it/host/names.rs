@@ -4,11 +4,11 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use valetkey_mcp::child::Delivery;
 
-use crate::stage::{Stage, fixture, raw};
+use crate::stage::{Stage, fixture, raw_server};
 
 #[tokio::test]
-async fn names_too_long_or_odd_are_cut_marked_and_callable() {
-    let stage = Stage::bare([("raw", raw("pages"))]).await;
+async fn tool_name_too_long_is_truncated_and_callable() {
+    let stage = Stage::without_credentials([("raw", raw_server("pages"))]).await;
     stage.set("AAAA");
     let catalog = stage.catalog().await;
     let fits = |name: &str| {
@@ -16,24 +16,24 @@ async fn names_too_long_or_odd_are_cut_marked_and_callable() {
     };
     for tool in &catalog.tools {
         assert!(fits(&tool.name), "{}", tool.name);
-        let result = stage.result(&tool.name, json!({})).await;
+        let result = stage.call_raw(&tool.name, json!({})).await;
         assert_eq!(result["structuredContent"]["echo"]["name"], tool.tool.as_str());
     }
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn names_that_collide_are_told_apart_and_neither_answers_to_the_plain_one() {
-    let mut first = raw("fields");
+async fn tool_name_collision_renames_both_tools() {
+    let mut first = raw_server("fields");
     first.args.push("b__tool".to_owned());
-    let stage = Stage::bare([("a", first), ("a__b", raw("fields"))]).await;
+    let stage = Stage::without_credentials([("a", first), ("a__b", raw_server("fields"))]).await;
     stage.set("AAAA");
     let catalog = stage.catalog().await;
     let owners: Vec<_> = catalog.faults.iter().map(|fault| fault.server.as_str()).collect();
     assert_eq!(owners, ["a", "a__b"]);
     for tool in &catalog.tools {
         assert_ne!(tool.name, "a__b__tool");
-        let result = stage.result(&tool.name, json!({})).await;
+        let result = stage.call_raw(&tool.name, json!({})).await;
         assert_eq!(result["structuredContent"]["echo"]["name"], tool.tool.as_str());
     }
     assert!(stage.host.call("a__b__tool", None, &CancellationToken::new()).await.is_none());
@@ -41,9 +41,9 @@ async fn names_that_collide_are_told_apart_and_neither_answers_to_the_plain_one(
 }
 
 #[tokio::test]
-async fn names_that_would_collide_once_cleaned_do_not() {
+async fn tool_name_of_servers_sanitized_alike_is_distinct() {
     let servers = [("s b", fixture(Delivery::Endpoint)), ("s.b", fixture(Delivery::Endpoint))];
-    let stage = Stage::bare(servers).await;
+    let stage = Stage::without_credentials(servers).await;
     stage.set("AAAA");
     let catalog = stage.catalog().await;
     assert!(catalog.faults.is_empty(), "odd names carry a mark and do not collide: {:?}", catalog.faults);
@@ -55,9 +55,9 @@ async fn names_that_would_collide_once_cleaned_do_not() {
 }
 
 #[tokio::test]
-async fn the_list_is_in_the_same_order_each_time() {
-    let servers = [("b", fixture(Delivery::Endpoint)), ("a", fixture(Delivery::Env)), ("c", raw("fields"))];
-    let stage = Stage::bare(servers).await;
+async fn list_order_is_stable() {
+    let servers = [("b", fixture(Delivery::Endpoint)), ("a", fixture(Delivery::Env)), ("c", raw_server("fields"))];
+    let stage = Stage::without_credentials(servers).await;
     let names = async || stage.catalog().await.tools.iter().map(|tool| tool.name.clone()).collect::<Vec<_>>();
     let before = names().await;
     assert!(before[0].starts_with("a__") && before.last().unwrap().starts_with("c__"), "{before:?}");

@@ -9,7 +9,7 @@ use valetkey_core::SessionContext;
 use valetkey_mcp::McpHostBuilder;
 use valetkey_mcp::child::Delivery;
 
-use crate::role::{Role, reading, writing};
+use crate::role::{RoleProviderFixture, reading, writing};
 use crate::stage::{Stage, fixture};
 
 const DELIVERIES: [Delivery; 2] = [Delivery::Endpoint, Delivery::Env];
@@ -27,7 +27,7 @@ async fn stage(delivery: Delivery, describe: impl FnOnce(McpHostBuilder) -> McpH
 
 /// Has a role answer for the session from now on.
 fn play(session: &SessionContext, letter: char) {
-    session.set_provider_for(session.default_account(), Role::new(letter)).unwrap();
+    session.set_provider_for(session.default_account(), RoleProviderFixture::new(letter)).unwrap();
 }
 
 /// What the keys of an answer may do, and whose they are.
@@ -35,19 +35,19 @@ fn may(answer: &Value) -> &str {
     &answer["key"].as_str().unwrap()[..2]
 }
 
-fn pids(stage: &Stage) -> Vec<u32> {
+fn narrowed_pids(stage: &Stage) -> Vec<u32> {
     stage.host.narrowed_pids().map(|(_, pid)| pid).collect()
 }
 
 /// A call of `slow` that waits for nobody.
-async fn slow(stage: &Stage) -> Value {
+async fn call_slow(stage: &Stage) -> Value {
     let name = json!({"name": "gone-ahead"});
     let tmp = stage.call("fixture__slow", name);
     let go = async {
-        crate::process::until("the call has begun", || {
-            pids(stage).into_iter().any(|pid| {
-                let began = folder(pid).join("gone-ahead.began");
-                began.exists() && std::fs::write(folder(pid).join("gone-ahead"), "").is_ok()
+        crate::process::wait_until("the call has begun", || {
+            narrowed_pids(stage).into_iter().any(|pid| {
+                let began = tmp_dir_of_process(pid).join("gone-ahead.began");
+                began.exists() && std::fs::write(tmp_dir_of_process(pid).join("gone-ahead"), "").is_ok()
             })
         })
         .await;
@@ -56,7 +56,7 @@ async fn slow(stage: &Stage) -> Value {
 }
 
 /// The temporary folder of a process.
-fn folder(pid: u32) -> std::path::PathBuf {
+fn tmp_dir_of_process(pid: u32) -> std::path::PathBuf {
     let environment = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap_or_default();
     let folder = environment.split('\0').find_map(|entry| entry.strip_prefix("TMPDIR="));
     folder.unwrap_or("/nowhere").into()

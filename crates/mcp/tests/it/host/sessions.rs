@@ -7,11 +7,11 @@ use valetkey_mcp::child::Delivery;
 use valetkey_mcp::{CredentialEndpoint, McpHost};
 
 use crate::keys::keys;
-use crate::stage::{Stage, config, environment, fixture};
+use crate::stage::{Stage, mcp_config, host_environment, fixture};
 
 const CALLS: usize = 50;
 
-async fn fifty_calls(stage: &Stage, name: &str) -> Vec<u32> {
+async fn call_concurrently(stage: &Stage, name: &str) -> Vec<u32> {
     let answers = join_all((0..CALLS).map(|_| stage.key_and_pid())).await;
     answers
         .into_iter()
@@ -23,17 +23,17 @@ async fn fifty_calls(stage: &Stage, name: &str) -> Vec<u32> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_interleaved_calls_of_two_sessions_do_not_cross() {
+async fn two_sessions_concurrent_calls_use_their_own_keys() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
         let (one, other) = tokio::join!(Stage::holding("AAAA", delivery), Stage::holding("BBBB", delivery));
-        let (first, second) = tokio::join!(fifty_calls(&one, "AAAA"), fifty_calls(&other, "BBBB"));
+        let (first, second) = tokio::join!(call_concurrently(&one, "AAAA"), call_concurrently(&other, "BBBB"));
         assert!(first.iter().all(|pid| !second.contains(pid)), "each session has a process of its own");
         tokio::join!(one.host.shutdown(), other.host.shutdown());
     }
 }
 
 #[tokio::test]
-async fn rotating_and_clearing_one_session_leaves_the_other_as_it_is() {
+async fn two_sessions_rotate_and_clear_are_independent() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
         let (one, other) = tokio::join!(Stage::holding("AAAA", delivery), Stage::holding("BBBB", delivery));
         one.key_and_pid().await;
@@ -42,14 +42,14 @@ async fn rotating_and_clearing_one_session_leaves_the_other_as_it_is() {
         assert_eq!(one.key_and_pid().await.0, "CCCC");
         assert_eq!(other.key_and_pid().await, before);
         one.session.clear();
-        one.failure("fixture__whoami").await;
+        one.call_error("fixture__whoami").await;
         assert_eq!(other.key_and_pid().await, before);
         tokio::join!(one.host.shutdown(), other.host.shutdown());
     }
 }
 
 #[tokio::test]
-async fn two_hosts_may_share_an_endpoint_and_one_that_ends_leaves_it_running() {
+async fn shared_endpoint_outlives_host_shutdown() {
     let endpoint = CredentialEndpoint::start().await.unwrap();
     let describe = |host: valetkey_mcp::McpHostBuilder| host.endpoint(endpoint.clone());
     let one = Stage::described([("fixture", fixture(Delivery::Endpoint))], describe).await;
@@ -63,7 +63,7 @@ async fn two_hosts_may_share_an_endpoint_and_one_that_ends_leaves_it_running() {
 }
 
 #[tokio::test]
-async fn a_server_acts_in_the_account_that_its_configuration_names() {
+async fn server_uses_its_configured_account() {
     let session = SessionContext::builder().build();
     let staging: valetkey_core::Alias = "staging".parse().unwrap();
     session.set_credentials(keys("AAAA")).unwrap();
@@ -72,8 +72,8 @@ async fn a_server_acts_in_the_account_that_its_configuration_names() {
     second.account = Some(staging);
     let mut unknown = fixture(Delivery::Endpoint);
     unknown.account = Some("nobody".parse().unwrap());
-    let servers = config([("first", fixture(Delivery::Endpoint)), ("second", second), ("third", unknown)]);
-    let host = McpHost::builder(&session, servers).environment(environment()).start().await.unwrap();
+    let servers = mcp_config([("first", fixture(Delivery::Endpoint)), ("second", second), ("third", unknown)]);
+    let host = McpHost::builder(&session, servers).environment(host_environment()).start().await.unwrap();
     for (tool, key) in [("first__whoami", "AAAA"), ("second__whoami", "BBBB")] {
         let result = host.call(tool, None, &CancellationToken::new()).await.unwrap();
         assert_eq!(result["structuredContent"]["key"], key);

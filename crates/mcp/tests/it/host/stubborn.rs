@@ -10,95 +10,95 @@ use tokio_util::sync::CancellationToken;
 use valetkey_mcp::child::Delivery;
 use valetkey_mcp::config::ServerConfig;
 
-use crate::process::{runs, until};
-use crate::stage::{Stage, fixture, raw, server};
+use crate::process::{is_running, wait_until};
+use crate::stage::{Stage, fixture, raw_server, server};
 
 /// For what would otherwise never end.
-const BOUND: Duration = Duration::from_secs(25);
+const TEST_TIMEOUT: Duration = Duration::from_secs(25);
 
-pub(crate) fn stubborn(mode: &str, folder: &Path) -> ServerConfig {
+pub(crate) fn stubborn_server(mode: &str, folder: &Path) -> ServerConfig {
     let mut server = server("stubborn_server", Delivery::Env);
     server.args = vec![mode.to_owned(), folder.to_str().unwrap().to_owned()];
     server
 }
 
 /// A session that holds AAAA, with which its server never gets to its first answer.
-struct Late {
-    stage: Stage,
-    notes: TempDir,
+struct LateServerFixture {
+    host: Stage,
+    marker_dir: TempDir,
 }
 
-impl Late {
+impl LateServerFixture {
     async fn new() -> Self {
         let notes = tempfile::tempdir().unwrap();
-        let stage = Stage::bare([("late", stubborn("late", notes.path()))]).await;
+        let stage = Stage::without_credentials([("late", stubborn_server("late", notes.path()))]).await;
         stage.catalog().await;
         stage.set("AAAA");
-        Self { stage, notes }
+        Self { host: stage, marker_dir: notes }
     }
 
     /// Calls, does `act` while the server starts with AAAA, and waits until that process is gone.
     async fn call_while<T>(&self, act: impl FnOnce() -> T) -> Value {
-        let started = self.notes.path().join("AAAA");
+        let started = self.marker_dir.path().join("AAAA");
         let meanwhile = async {
-            until("the start has begun", || started.exists()).await;
+            wait_until("the start has begun", || started.exists()).await;
             let pid = std::fs::read_to_string(&started).unwrap().parse().unwrap();
-            assert!(runs(pid));
+            assert!(is_running(pid));
             act();
-            until("the process that was being started is gone", || !runs(pid)).await;
+            wait_until("the process that was being started is gone", || !is_running(pid)).await;
         };
-        let (result, ()) = tokio::join!(self.stage.result("late__tool", json!({})), meanwhile);
+        let (result, ()) = tokio::join!(self.host.call_raw("late__tool", json!({})), meanwhile);
         result
     }
 }
 
-fn text(result: &Value) -> &str {
+fn error_text(result: &Value) -> &str {
     assert_eq!(result["isError"], true, "{result}");
     result["content"][0]["text"].as_str().unwrap()
 }
 
 #[tokio::test]
-async fn clearing_is_felt_while_a_server_starts() {
-    let late = Late::new().await;
-    let told = late.call_while(|| late.stage.session.clear()).await;
-    assert!(text(&told).contains("set_aws_credentials_context"), "{told}");
-    late.stage.host.shutdown().await;
+async fn clear_during_start_cancels_the_start() {
+    let late = LateServerFixture::new().await;
+    let told = late.call_while(|| late.host.session.clear()).await;
+    assert!(error_text(&told).contains("set_aws_credentials_context"), "{told}");
+    late.host.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_rotation_is_felt_while_a_server_starts_and_the_call_runs_with_the_new_set() {
-    let late = Late::new().await;
-    let result = late.call_while(|| late.stage.set("BBBB")).await;
+async fn rotation_during_start_restarts_with_new_credentials() {
+    let late = LateServerFixture::new().await;
+    let result = late.call_while(|| late.host.set("BBBB")).await;
     assert_eq!(result["structuredContent"]["key"], "BBBB", "{result}");
-    late.stage.host.shutdown().await;
+    late.host.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn closing_is_felt_while_a_server_starts() {
-    let late = Late::new().await;
-    let told = late.call_while(|| late.stage.session.close()).await;
-    assert!(text(&told).contains("closed"), "{told}");
-    late.stage.host.shutdown().await;
+async fn close_during_start_cancels_the_start() {
+    let late = LateServerFixture::new().await;
+    let told = late.call_while(|| late.host.session.close()).await;
+    assert!(error_text(&told).contains("closed"), "{told}");
+    late.host.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn closing_kills_a_server_that_holds_keys_before_it_can_do_anything_else() {
+async fn env_delivery_close_kills_server_without_grace_period() {
     let notes = tempfile::tempdir().unwrap();
-    let stage = Stage::bare([("plain", stubborn("plain", notes.path()))]).await;
+    let stage = Stage::without_credentials([("plain", stubborn_server("plain", notes.path()))]).await;
     stage.set("AAAA");
     stage.call("plain__tool", json!({})).await;
     let pid = stage.pid("plain").unwrap();
     stage.session.close();
-    until("it is gone", || !runs(pid)).await;
+    wait_until("it is gone", || !is_running(pid)).await;
     assert!(!notes.path().join("left").exists(), "its input was closed, and it went on");
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_server_that_never_lists_is_a_fault_and_the_others_are_listed() {
-    let servers = [("mute", raw_listless()), ("fixture", fixture(Delivery::Endpoint))];
-    let stage = Stage::described(servers, |host| host.list_patience(Duration::from_millis(300))).await;
-    let catalog = timeout(BOUND, stage.catalog()).await.expect("the list is not held up");
+async fn list_timeout_reports_error_and_lists_others() {
+    let servers = [("mute", listless_server()), ("fixture", fixture(Delivery::Endpoint))];
+    let stage = Stage::described(servers, |host| host.list_timeout(Duration::from_millis(300))).await;
+    let catalog = timeout(TEST_TIMEOUT, stage.catalog()).await.expect("the list is not held up");
     assert!(catalog.tools.iter().any(|tool| tool.name == "fixture__whoami"), "{catalog:?}");
     let told = catalog.faults[0].error.to_string();
     assert!(told.contains("did not answer within 0.3 s"), "{told}");
@@ -106,43 +106,43 @@ async fn a_server_that_never_lists_is_a_fault_and_the_others_are_listed() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_taken_back_while_its_tool_is_looked_for_ends() {
-    let stage = Stage::bare([("mute", raw_listless())]).await;
+async fn call_cancelled_during_tool_lookup_returns() {
+    let stage = Stage::without_credentials([("mute", listless_server())]).await;
     let cancelled = CancellationToken::new();
     let call = stage.host.call("mute__tool", None, &cancelled);
     let take_back = async {
-        until("the server runs", || stage.pid("mute").is_some()).await;
+        wait_until("the server runs", || stage.pid("mute").is_some()).await;
         cancelled.cancel();
     };
     let call = async { tokio::join!(call, take_back) };
-    let (result, ()) = timeout(BOUND, call).await.expect("the call ends");
+    let (result, ()) = timeout(TEST_TIMEOUT, call).await.expect("the call ends");
     let result = result.unwrap();
-    assert!(text(&result).contains("cancelled"), "{result}");
+    assert!(error_text(&result).contains("cancelled"), "{result}");
     stage.host.shutdown().await;
 }
 
-fn raw_listless() -> ServerConfig {
-    stubborn("listless", Path::new(""))
+fn listless_server() -> ServerConfig {
+    stubborn_server("listless", Path::new(""))
 }
 
 #[tokio::test]
-async fn a_call_that_is_never_answered_times_out_and_the_server_is_told() {
-    let patience = Duration::from_millis(300);
-    let stage = Stage::described([("raw", raw("cancelled"))], |host| host.call_patience(patience)).await;
+async fn call_timeout_cancels_call_at_server() {
+    let call_timeout = Duration::from_millis(300);
+    let stage = Stage::described([("raw", raw_server("cancelled"))], |host| host.call_timeout(call_timeout)).await;
     stage.set("AAAA");
     stage.catalog().await;
-    let told = timeout(BOUND, stage.result("raw__tool", json!({}))).await.expect("the call ends");
-    assert!(text(&told).contains("did not answer within 0.3 s"), "{told}");
+    let told = timeout(TEST_TIMEOUT, stage.call_raw("raw__tool", json!({}))).await.expect("the call ends");
+    assert!(error_text(&told).contains("did not answer within 0.3 s"), "{told}");
     assert_eq!(told["structuredContent"]["error"]["code"], "timed_out", "{told}");
-    let folder = crate::host::folder(&stage, "raw");
-    until("the server was told", || folder.join("cancelled").exists()).await;
+    let folder = crate::host::tmp_dir_of_server(&stage, "raw");
+    wait_until("the server was told", || folder.join("cancelled").exists()).await;
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_server_that_has_stopped_reading_is_stopped_with_a_write_under_way() {
+async fn shutdown_stops_server_that_does_not_read_input() {
     let notes = tempfile::tempdir().unwrap();
-    let stage = Stage::bare([("deaf", stubborn("deaf", notes.path()))]).await;
+    let stage = Stage::without_credentials([("deaf", stubborn_server("deaf", notes.path()))]).await;
     stage.set("AAAA");
     stage.catalog().await;
     let pid = stage.pid("deaf").unwrap();
@@ -151,22 +151,22 @@ async fn a_server_that_has_stopped_reading_is_stopped_with_a_write_under_way() {
     // More than a pipe holds.
     let large = json!({"text": "x".repeat(1 << 20)}).as_object().cloned();
     let second = async {
-        until("it has stopped reading", || notes.path().join("deaf").exists()).await;
+        wait_until("it has stopped reading", || notes.path().join("deaf").exists()).await;
         stage.host.call("deaf__tool", large, &cancelled).await
     };
     let take_back = async {
-        until("its input is full", || unread(pid) >= 1 << 16).await;
+        wait_until("its input is full", || unread_input_bytes(pid) >= 1 << 16).await;
         cancelled.cancel();
     };
     let calls = async { tokio::join!(first, second, take_back) };
-    let (first, second, ()) = timeout(BOUND, calls).await.expect("what is taken back ends");
+    let (first, second, ()) = timeout(TEST_TIMEOUT, calls).await.expect("what is taken back ends");
     assert!([first, second].iter().all(|result| result.as_ref().unwrap()["isError"] == true));
-    timeout(BOUND, stage.host.shutdown()).await.expect("the host stops");
-    assert!(!runs(pid));
+    timeout(TEST_TIMEOUT, stage.host.shutdown()).await.expect("the host stops");
+    assert!(!is_running(pid));
 }
 
 /// What a process has not read of its input yet, in bytes.
-fn unread(pid: u32) -> u64 {
+fn unread_input_bytes(pid: u32) -> u64 {
     let input = std::fs::File::open(format!("/proc/{pid}/fd/0")).unwrap();
     rustix::io::ioctl_fionread(input).unwrap()
 }

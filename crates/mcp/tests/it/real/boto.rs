@@ -3,45 +3,45 @@
 use valetkey_core::SessionContext;
 use valetkey_rig::{MiniStack, Moto, Result, Script};
 
-use super::caller::Caller;
-use super::{assume, script, signing};
+use super::caller::Boto3CallerFixture;
+use super::{assume_role, python_script, signing_env};
 
 const ROLE: &str = "arn:aws:iam::111111111111:role/agent";
 
-fn anybody() -> valetkey_rig::AccessKey {
+fn any_key() -> valetkey_rig::AccessKey {
     valetkey_rig::AccessKey {
         access_key_id: "AKIAANYBODY000000001".to_owned(),
         secret_access_key: "anything".to_owned(),
     }
 }
 
-fn assumed(account: &str, session: &str) -> String {
+fn assumed_role_arn(account: &str, session: &str) -> String {
     format!("arn:aws:sts::{account}:assumed-role/agent/{session}")
 }
 
 #[tokio::test]
-async fn boto3_follows_rotation_and_clearing_in_the_same_process() -> Result<()> {
+async fn boto3_follows_rotation_and_clear_in_one_process() -> Result<()> {
     let (moto, session) = (Moto::start().await?, SessionContext::builder().build());
-    let mut caller = Caller::start(&session, &moto.url()).await?;
-    assert_eq!(caller.arn().await, "CredentialRetrievalError", "nothing is set yet");
+    let mut caller = Boto3CallerFixture::start(&session, &moto.url()).await?;
+    assert_eq!(caller.caller_arn().await, "CredentialRetrievalError", "nothing is set yet");
     for name in ["first", "second"] {
-        session.set_credentials(assume(&moto.url(), &anybody(), &[ROLE, name]).await?).unwrap();
-        assert_eq!(caller.arn().await, assumed("111111111111", name));
+        session.set_credentials(assume_role(&moto.url(), &any_key(), &[ROLE, name]).await?).unwrap();
+        assert_eq!(caller.caller_arn().await, assumed_role_arn("111111111111", name));
     }
     session.clear();
-    assert_eq!(caller.arn().await, "CredentialRetrievalError");
+    assert_eq!(caller.caller_arn().await, "CredentialRetrievalError");
     caller.process.stop().await;
     moto.stop().await
 }
 
 #[tokio::test]
-async fn an_expired_set_is_really_refused() -> Result<()> {
+async fn aws_refuses_expired_credentials() -> Result<()> {
     let ministack = MiniStack::start().await?;
     let (seed, session) = (ministack.seed().await?, SessionContext::builder().build());
     let tenant = &seed.tenants[0];
-    let mut caller = Caller::start(&session, &ministack.url()).await?;
+    let mut caller = Boto3CallerFixture::start(&session, &ministack.url()).await?;
     let role = [tenant.role_arn.as_str(), "brief", &tenant.external_id, "8"];
-    let brief = assume(&ministack.url(), &seed.broker, &role).await?;
+    let brief = assume_role(&ministack.url(), &seed.broker, &role).await?;
     // Told without its expiry, so that it is the service that refuses, not this program.
     let told = serde_json::json!({
         "AccessKeyId": brief.access_key_id().as_str(),
@@ -49,36 +49,36 @@ async fn an_expired_set_is_really_refused() -> Result<()> {
         "SessionToken": brief.expose_session_token(),
     });
     session.set_credentials(valetkey_core::Credentials::from_json_value(&told, "test").unwrap()).unwrap();
-    assert_eq!(caller.arn().await, assumed(&tenant.account, "brief"));
-    caller.until_it_is("ExpiredToken").await;
+    assert_eq!(caller.caller_arn().await, assumed_role_arn(&tenant.account, "brief"));
+    caller.wait_for_arn("ExpiredToken").await;
 
     let fresh =
-        assume(&ministack.url(), &seed.broker, &[&tenant.role_arn, "fresh", &tenant.external_id]).await?;
+        assume_role(&ministack.url(), &seed.broker, &[&tenant.role_arn, "fresh", &tenant.external_id]).await?;
     session.set_credentials(fresh).unwrap();
-    assert_eq!(caller.arn().await, assumed(&tenant.account, "fresh"));
+    assert_eq!(caller.caller_arn().await, assumed_role_arn(&tenant.account, "fresh"));
     caller.process.stop().await;
     ministack.stop().await
 }
 
 #[tokio::test]
-async fn a_revoked_session_is_really_refused_and_another_tenants_goes_on() -> Result<()> {
+async fn aws_refuses_revoked_session_of_one_tenant_only() -> Result<()> {
     let ministack = MiniStack::start().await?;
     let seed = ministack.seed().await?;
     let mut callers = Vec::new();
     for tenant in &seed.tenants {
         let role = [tenant.role_arn.as_str(), "agent", &tenant.external_id];
         let session = SessionContext::builder().build();
-        session.set_credentials(assume(&ministack.url(), &seed.broker, &role).await?).unwrap();
-        let mut caller = Caller::start(&session, &ministack.url()).await?;
-        assert_eq!(caller.ask(&format!("objects {}", tenant.bucket)).await, "0 objects");
+        session.set_credentials(assume_role(&ministack.url(), &seed.broker, &role).await?).unwrap();
+        let mut caller = Boto3CallerFixture::start(&session, &ministack.url()).await?;
+        assert_eq!(caller.send_line(&format!("objects {}", tenant.bucket)).await, "0 objects");
         callers.push((tenant, session, caller));
     }
     let root = MiniStack::root(&seed.tenants[0].account);
-    Script::new(script("revoke.py")).arg("agent").envs(signing(&ministack.url(), &root)).run().await?;
+    Script::new(python_script("revoke.py")).arg("agent").envs(signing_env(&ministack.url(), &root)).run().await?;
     let answers = [("AccessDenied", 0), ("0 objects", 1)];
     for (expected, index) in answers {
         let (tenant, _session, caller) = &mut callers[index];
-        assert_eq!(caller.ask(&format!("objects {}", tenant.bucket)).await, expected);
+        assert_eq!(caller.send_line(&format!("objects {}", tenant.bucket)).await, expected);
     }
     for (_, _, caller) in callers {
         caller.process.stop().await;

@@ -7,36 +7,36 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::time::{Instant, sleep};
 use valetkey_core::SessionContext;
-use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, SessionHome, Stdio};
-use valetkey_mcp::endpoint::{Grant, Leash};
+use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, SessionDir, Stdio};
+use valetkey_mcp::endpoint::{Grant, AdvertisedExpiry};
 use valetkey_mcp::{CredentialEndpoint, Redactor};
 use valetkey_rig::{Result, aws_environment, program};
 
-use super::script;
-use crate::stage::environment;
+use super::python_script;
+use crate::stage::host_environment;
 
 /// One process with one client, whose credentials come from the session's endpoint.
-pub(super) struct Caller {
+pub(super) struct Boto3CallerFixture {
     pub(super) process: ChildProcess,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
     grant: Grant,
-    _kept: (CredentialEndpoint, SessionHome),
+    _kept: (CredentialEndpoint, SessionDir),
 }
 
-impl Caller {
+impl Boto3CallerFixture {
     pub(super) async fn start(session: &SessionContext, aws: &str) -> Result<Self> {
         let (endpoint, home) =
-            (CredentialEndpoint::start().await.unwrap(), SessionHome::create(None).unwrap());
+            (CredentialEndpoint::start().await.unwrap(), SessionDir::create(None).unwrap());
         let account = session.account(session.default_account()).unwrap();
-        let grant = endpoint.grant(account, "boto3", Leash::default());
+        let grant = endpoint.grant(account, "boto3", AdvertisedExpiry::default());
         let named: BTreeMap<_, _> = aws_environment(aws).into_iter().collect();
         let environment =
-            ChildEnvironment::new(&environment(), &named).shut(&home).at_home(&home).endpoint(&grant);
+            ChildEnvironment::new(&host_environment(), &named).isolate(&home).with_home(&home).with_endpoint(&grant);
         let command = ChildCommand {
             program: program("python")?.into(),
-            args: vec![script("caller.py").into()],
-            directory: None,
+            args: vec![python_script("caller.py").into()],
+            current_dir: None,
             launcher: None,
         };
         let mut process = ChildProcess::spawn(command, environment, Stdio::Piped).unwrap();
@@ -46,24 +46,24 @@ impl Caller {
     }
 
     /// The answer to one line.
-    pub(super) async fn ask(&mut self, line: &str) -> String {
+    pub(super) async fn send_line(&mut self, line: &str) -> String {
         let sent = self.input.write_all(format!("{line}\n").as_bytes()).await;
         let answer = self.output.next_line().await.unwrap();
-        let said = || self.process.stderr().masked(&Redactor::default(), 5);
+        let said = || self.process.stderr().last_lines(&Redactor::default(), 5);
         answer.filter(|_| sent.is_ok()).unwrap_or_else(|| panic!("the program ended: {}", said()))
     }
 
     /// The ARN that AWS takes the program for, or the error; not in the burst of an earlier call.
-    pub(super) async fn arn(&mut self) -> String {
-        self.grant.settle();
-        self.ask("caller").await
+    pub(super) async fn caller_arn(&mut self) -> String {
+        self.grant.end_burst();
+        self.send_line("caller").await
     }
 
     /// Asks until a real clock has made the answer `expected`.
-    pub(super) async fn until_it_is(&mut self, expected: &str) {
+    pub(super) async fn wait_for_arn(&mut self, expected: &str) {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
-            let answer = self.arn().await;
+            let answer = self.caller_arn().await;
             if answer == expected {
                 return;
             }

@@ -3,16 +3,16 @@
 use serde_json::{Value, json};
 use valetkey_rig::{Result, Script};
 
-use super::script;
-use crate::stage::example;
+use super::python_script;
+use crate::stage::example_path;
 
 #[tokio::test]
-async fn the_official_python_client_lists_sets_and_calls() -> Result<()> {
+async fn python_client_lists_sets_credentials_and_calls() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mcp.json");
-    let servers = json!({"mcpServers": {"fixture": {"command": example("fixture_server")}}});
+    let servers = json!({"mcpServers": {"fixture": {"command": example_path("fixture_server")}}});
     std::fs::write(&file, servers.to_string()).unwrap();
-    let said = Script::new(script("client.py")).arg(example("gateway")).arg(&file).run().await?;
+    let said = Script::new(python_script("client.py")).arg(example_path("gateway")).arg(&file).run().await?;
     let said: Value = serde_json::from_str(&said).unwrap();
 
     assert_eq!(said["server"], "valetkey");

@@ -4,17 +4,17 @@ use std::fs;
 use std::path::Path;
 
 use tempfile::TempDir;
-use valetkey_mcp::child::{ChildEnvironment, HostEnvironment, SessionHome};
+use valetkey_mcp::child::{ChildEnvironment, HostEnvironment, SessionDir};
 use valetkey_rig::{Result, Venv, docker, packages, program};
 
 use super::listener::{ListenerFixture, NOT_FOUND};
-use super::{output, run};
+use super::{run_to_output, run};
 
 const NPM: &str = "https://npm.corp.example/";
 const PIP: &str = "https://pypi.corp.example/simple";
 
 /// A user's home with a registry of their own for npm and pip.
-fn user() -> TempDir {
+fn user_home() -> TempDir {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join(".npmrc"), format!("registry={NPM}\n")).unwrap();
     fs::create_dir_all(home.path().join(".config/pip")).unwrap();
@@ -22,7 +22,7 @@ fn user() -> TempDir {
     home
 }
 
-fn host(home: &Path, more: &[(&str, &str)]) -> HostEnvironment {
+fn host_environment(home: &Path, more: &[(&str, &str)]) -> HostEnvironment {
     let node = Venv::Node.path().join("bin");
     let path = format!("{}:{}", node.display(), std::env::var("PATH").unwrap());
     let own = [("HOME", home.to_str().unwrap()), ("PATH", path.as_str())];
@@ -30,13 +30,13 @@ fn host(home: &Path, more: &[(&str, &str)]) -> HostEnvironment {
 }
 
 /// The environment of a child with the session's home, and that of one with its user's.
-fn either_home(host: &HostEnvironment, home: &SessionHome) -> [ChildEnvironment; 2] {
-    let plain = || ChildEnvironment::new(host, []).shut(home);
-    [plain().at_home(home), plain().in_tmp(home)]
+fn either_home(host: &HostEnvironment, home: &SessionDir) -> [ChildEnvironment; 2] {
+    let plain = || ChildEnvironment::new(host, []).isolate(home);
+    [plain().with_home(home), plain().with_tmp_dir(home)]
 }
 
-fn session_home(host: &HostEnvironment) -> SessionHome {
-    SessionHome::create(None).unwrap().with_configuration(host).unwrap()
+fn session_home(host: &HostEnvironment) -> SessionDir {
+    SessionDir::create(None).unwrap().with_configuration(host).unwrap()
 }
 
 fn write(path: &Path, text: &str) {
@@ -53,15 +53,15 @@ async fn registries(environment: impl Fn() -> ChildEnvironment) -> Result<(Strin
     let (npm, pip) = (Venv::Node.program("npm")?, program("pip")?);
     let npm = [npm.to_str().unwrap(), "config", "get", "registry"].map(str::to_owned);
     let pip = [pip.to_str().unwrap(), "config", "list"].map(str::to_owned);
-    Ok(tokio::join!(output(environment(), &npm), output(environment(), &pip)))
+    Ok(tokio::join!(run_to_output(environment(), &npm), run_to_output(environment(), &pip)))
 }
 
 #[tokio::test]
 async fn package_runner_in_either_home_uses_its_users_registry() -> Result<()> {
-    let (user, home) = (user(), SessionHome::create(None).unwrap());
-    let plain = || ChildEnvironment::new(&host(user.path(), &[]), []).shut(&home);
+    let (user, home) = (user_home(), SessionDir::create(None).unwrap());
+    let plain = || ChildEnvironment::new(&host_environment(user.path(), &[]), []).isolate(&home);
     for (npm, pip) in
-        [registries(|| plain().at_home(&home)).await?, registries(|| plain().in_tmp(&home)).await?]
+        [registries(|| plain().with_home(&home)).await?, registries(|| plain().with_tmp_dir(&home)).await?]
     {
         assert_eq!(npm.trim(), NPM);
         assert!(pip.contains(&format!("global.index-url='{PIP}'")), "{pip}");
@@ -71,12 +71,12 @@ async fn package_runner_in_either_home_uses_its_users_registry() -> Result<()> {
 
 #[tokio::test]
 async fn package_runner_with_its_own_variable_keeps_it() -> Result<()> {
-    let (user, home, other) = (user(), SessionHome::create(None).unwrap(), tempfile::tempdir().unwrap());
+    let (user, home, other) = (user_home(), SessionDir::create(None).unwrap(), tempfile::tempdir().unwrap());
     let npmrc = other.path().join("npmrc");
     fs::write(&npmrc, "registry=https://other.example/\n").unwrap();
     for name in ["npm_config_userconfig", "NPM_CONFIG_USERCONFIG"] {
-        let host = host(user.path(), &[(name, npmrc.to_str().unwrap())]);
-        let environment = || ChildEnvironment::new(&host, []).shut(&home).at_home(&home);
+        let host = host_environment(user.path(), &[(name, npmrc.to_str().unwrap())]);
+        let environment = || ChildEnvironment::new(&host, []).isolate(&home).with_home(&home);
         assert_eq!(registries(environment).await?.0.trim(), "https://other.example/", "{name}");
     }
     Ok(())
@@ -84,9 +84,9 @@ async fn package_runner_with_its_own_variable_keeps_it() -> Result<()> {
 
 #[tokio::test]
 async fn uv_in_either_home_asks_its_users_index() -> Result<()> {
-    let (user, index) = (user(), ListenerFixture::start(NOT_FOUND).await);
+    let (user, index) = (user_home(), ListenerFixture::start(NOT_FOUND).await);
     write(&user.path().join(".config/uv/uv.toml"), &format!("index-url = \"{}/simple\"\n", index.url));
-    let host = host(user.path(), &[]);
+    let host = host_environment(user.path(), &[]);
     let home = session_home(&host);
     let uvx =
         command(&Venv::Node.program("uv")?, &["tool", "run", "--no-python-downloads", "valetkey-probe"]);
@@ -104,15 +104,15 @@ async fn uv_in_either_home_asks_its_users_index() -> Result<()> {
 
 #[tokio::test]
 async fn uv_in_either_home_uses_its_users_folders() -> Result<()> {
-    let user = user();
+    let user = user_home();
     let pythons = user.path().join(".local/share/uv/python");
     fs::create_dir_all(&pythons).unwrap();
-    let host = host(user.path(), &[]);
+    let host = host_environment(user.path(), &[]);
     let home = session_home(&host);
     let uv = Venv::Node.program("uv")?;
     for (args, folder) in [(["python", "dir"], pythons), (["cache", "dir"], user.path().join(".cache/uv"))] {
         for environment in either_home(&host, &home) {
-            let printed = output(environment, &command(&uv, &args)).await;
+            let printed = run_to_output(environment, &command(&uv, &args)).await;
             assert_eq!(Path::new(printed.trim()), folder);
         }
     }
@@ -125,26 +125,26 @@ fn bunfig(registry: &str) -> String {
 
 #[tokio::test]
 async fn bun_in_either_home_asks_its_users_registry() -> Result<()> {
-    let (user, registry) = (user(), ListenerFixture::start(NOT_FOUND).await);
+    let (user, registry) = (user_home(), ListenerFixture::start(NOT_FOUND).await);
     write(&user.path().join(".bunfig.toml"), &bunfig(&registry.url));
-    let host = host(user.path(), &[]);
+    let host = host_environment(user.path(), &[]);
     let home = session_home(&host);
     let bunx = command(&packages::bun()?, &["x", "valetkey-probe"]);
     for (environment, count) in either_home(&host, &home).into_iter().zip(1..) {
         let ended = run(environment, &bunx).await;
         assert_eq!(registry.requests(), vec!["GET /valetkey-probe HTTP/1.1"; count], "{}", ended.complained);
     }
-    assert!(fs::symlink_metadata(home.home().join(".bunfig.toml")).unwrap().is_symlink(), "it is not copied");
+    assert!(fs::symlink_metadata(home.home_dir().join(".bunfig.toml")).unwrap().is_symlink(), "it is not copied");
     Ok(())
 }
 
 #[tokio::test]
 async fn bun_uses_the_file_beside_its_users_configuration() -> Result<()> {
-    let (user, registry) = (user(), ListenerFixture::start(NOT_FOUND).await);
+    let (user, registry) = (user_home(), ListenerFixture::start(NOT_FOUND).await);
     let folder = user.path().join("configuration");
     write(&user.path().join(".bunfig.toml"), &bunfig("http://127.0.0.1:9"));
     write(&folder.join(".bunfig.toml"), &bunfig(&registry.url));
-    let host = host(user.path(), &[("XDG_CONFIG_HOME", folder.to_str().unwrap())]);
+    let host = host_environment(user.path(), &[("XDG_CONFIG_HOME", folder.to_str().unwrap())]);
     let home = session_home(&host);
     let [environment, _] = either_home(&host, &home);
     let ended = run(environment, &command(&packages::bun()?, &["x", "valetkey-probe"])).await;
@@ -154,7 +154,7 @@ async fn bun_uses_the_file_beside_its_users_configuration() -> Result<()> {
 
 #[tokio::test]
 async fn yarn_in_either_home_uses_its_users_registry() -> Result<()> {
-    let user = user();
+    let user = user_home();
     let modules = packages::node_root()?.join("node_modules");
     for (file, text, script, setting) in [
         (".yarnrc.yml", format!("npmRegistryServer: \"{NPM}\"\n"), "@yarnpkg/cli-dist", "npmRegistryServer"),
@@ -162,12 +162,12 @@ async fn yarn_in_either_home_uses_its_users_registry() -> Result<()> {
     ] {
         write(&user.path().join(file), &text);
         fs::remove_file(user.path().join(".npmrc")).ok();
-        let host = host(user.path(), &[]);
+        let host = host_environment(user.path(), &[]);
         let home = session_home(&host);
         let script = modules.join(script).join("bin/yarn.js");
         let yarn = command(&packages::node()?, &[script.to_str().unwrap(), "config", "get", setting]);
         for environment in either_home(&host, &home) {
-            assert_eq!(output(environment, &yarn).await.trim(), NPM, "{file}");
+            assert_eq!(run_to_output(environment, &yarn).await.trim(), NPM, "{file}");
         }
     }
     Ok(())
@@ -176,41 +176,41 @@ async fn yarn_in_either_home_uses_its_users_registry() -> Result<()> {
 /// The test runner of the project leaves it out by its name where there is no client.
 #[tokio::test]
 async fn docker_client_in_either_home_uses_its_users_context() -> Result<()> {
-    let user = user();
+    let user = user_home();
     let folder = user.path().join(".docker");
     write(&folder.join("config.json"), r#"{"currentContext": "corp"}"#);
     // Docker names the folder of a context by the SHA-256 of its name.
     let context = "contexts/meta/19f4c684a3ff4f2dfa73b8d9098257cfb08e3da6b5ac7f86aa3aa36537018265/meta.json";
     let meta = r#"{"Name": "corp", "Metadata": {}, "Endpoints": {"docker": {"Host": "tcp://127.0.0.1:9"}}}"#;
     write(&folder.join(context), meta);
-    let host = host(user.path(), &[]);
+    let host = host_environment(user.path(), &[]);
     let home = session_home(&host);
     let format = "{{.Name}} {{.Endpoints.docker.Host}}";
     let inspect = command(&docker()?, &["context", "inspect", "--format", format]);
     for environment in either_home(&host, &home) {
-        assert_eq!(output(environment, &inspect).await.trim(), "corp tcp://127.0.0.1:9");
+        assert_eq!(run_to_output(environment, &inspect).await.trim(), "corp tcp://127.0.0.1:9");
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn aws_cli_in_either_home_has_no_keys_of_its_user() -> Result<()> {
-    let user = user();
+    let user = user_home();
     let files = "[default]\naws_access_key_id = AKIAUSER000000000001\naws_secret_access_key = of-the-user\n";
     write(&user.path().join(".aws/credentials"), files);
     write(&user.path().join(".bunfig.toml"), "");
     let variables = [("AWS_ACCESS_KEY_ID", "AKIAUSER000000000001"), ("AWS_SECRET_ACCESS_KEY", "of-the-user")];
-    let host = host(user.path(), &variables);
+    let host = host_environment(user.path(), &variables);
     let home = session_home(&host);
     let list = command(&program("aws")?, &["configure", "list"]);
     for environment in either_home(&host, &home) {
-        let printed = output(environment, &list).await;
+        let printed = run_to_output(environment, &list).await;
         for key in ["access_key", "secret_key"] {
             let line = printed.lines().find(|line| line.trim_start().starts_with(key)).unwrap();
             assert!(line.contains("<not set>"), "{line}");
         }
     }
-    let names = fs::read_dir(home.home()).unwrap().flatten().map(|entry| entry.file_name());
+    let names = fs::read_dir(home.home_dir()).unwrap().flatten().map(|entry| entry.file_name());
     assert_eq!(names.collect::<Vec<_>>(), [".bunfig.toml"], "nothing of AWS is linked");
     Ok(())
 }

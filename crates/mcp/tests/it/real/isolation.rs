@@ -6,63 +6,63 @@ use serde_json::{Value, json};
 use valetkey_mcp::config::ServerConfig;
 use valetkey_rig::{Egress, AccessKey, Moto, Result, aws_api_environment, aws_environment, program};
 
-use super::assume;
+use super::assume_role;
 use crate::stage::Stage;
 
-const LANES: usize = 4;
-const CALLS_EACH: usize = 25;
+const CONCURRENT_CALLERS: usize = 4;
+const CALLS_PER_CALLER: usize = 25;
 
 /// A session that acts in one account, on moto.
-struct Tenant {
+struct TenantFixture {
     account: &'static str,
     moto: String,
     stage: Stage,
 }
 
-impl Tenant {
+impl TenantFixture {
     async fn start(account: &'static str, moto: &Moto, egress: &Egress) -> Result<Self> {
         let command = program("awslabs.aws-api-mcp-server")?;
         let mut server = ServerConfig::new(command.to_str().unwrap());
         server.env.extend(aws_environment(&moto.url()));
         server.env.extend(aws_api_environment(egress));
-        Ok(Self { account, moto: moto.url(), stage: Stage::bare([("aws-api", server)]).await })
+        Ok(Self { account, moto: moto.url(), stage: Stage::without_credentials([("aws-api", server)]).await })
     }
 
     /// New credentials, told apart by the name of the role's session.
     async fn rotate(&self, name: &str) -> Result<()> {
-        let anybody = AccessKey {
+        let key = AccessKey {
             access_key_id: "AKIAANYBODY000000001".to_owned(),
             secret_access_key: "anything".to_owned(),
         };
         let role = format!("arn:aws:iam::{}:role/agent", self.account);
-        let credentials = assume(&self.moto, &anybody, &[&role, name]).await?;
+        let credentials = assume_role(&self.moto, &key, &[&role, name]).await?;
         self.stage.session.set_credentials(credentials).unwrap();
         Ok(())
     }
 
     async fn identity(&self) -> Value {
         let arguments = json!({"cli_command": "aws sts get-caller-identity"});
-        self.stage.result("aws-api__call_aws", arguments).await
+        self.stage.call_raw("aws-api__call_aws", arguments).await
     }
 
     fn arn(&self, name: &str) -> String {
         format!("arn:aws:sts::{}:assumed-role/agent/{name}", self.account)
     }
 
-    async fn is(&self, name: &str) {
+    async fn assert_identity(&self, name: &str) {
         let told = self.identity().await.to_string();
         assert!(told.contains(&self.arn(name)), "{} is not {name}: {told}", self.account);
     }
 
     /// Calls on several lanes at once, none of which may answer as anybody else.
-    async fn hundred_calls(&self, name: &str, other: &str) {
-        let lane = async || {
-            for _ in 0..CALLS_EACH {
+    async fn call_concurrently(&self, name: &str, other: &str) {
+        let call_repeatedly = async || {
+            for _ in 0..CALLS_PER_CALLER {
                 let told = self.identity().await.to_string();
                 assert!(told.contains(&self.arn(name)) && !told.contains(other), "{told}");
             }
         };
-        join_all((0..LANES).map(|_| lane())).await;
+        join_all((0..CONCURRENT_CALLERS).map(|_| call_repeatedly())).await;
     }
 
     fn pid(&self) -> u32 {
@@ -71,11 +71,11 @@ impl Tenant {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_sessions_with_real_servers_never_cross_and_follow_rotation_and_clearing() -> Result<()> {
+async fn two_sessions_with_aws_api_server_stay_isolated() -> Result<()> {
     let (moto, egress) = tokio::try_join!(Moto::start(), Egress::start())?;
     let (a, b) = tokio::try_join!(
-        Tenant::start("111111111111", &moto, &egress),
-        Tenant::start("222222222222", &moto, &egress)
+        TenantFixture::start("111111111111", &moto, &egress),
+        TenantFixture::start("222222222222", &moto, &egress)
     )?;
     let listed = tokio::join!(a.stage.catalog(), b.stage.catalog());
     assert!(listed.0.faults.is_empty() && listed.1.faults.is_empty(), "{listed:?}");
@@ -84,21 +84,21 @@ async fn two_sessions_with_real_servers_never_cross_and_follow_rotation_and_clea
     tokio::try_join!(a.rotate("first"), b.rotate("steady"))?;
     let pids = (a.pid(), b.pid());
 
-    tokio::join!(a.hundred_calls("first", b.account), b.hundred_calls("steady", a.account));
+    tokio::join!(a.call_concurrently("first", b.account), b.call_concurrently("steady", a.account));
 
     a.rotate("second").await?;
-    a.is("second").await;
-    b.is("steady").await;
+    a.assert_identity("second").await;
+    b.assert_identity("steady").await;
     assert_eq!(b.pid(), pids.1, "the other session's server is the same process as at the beginning");
     assert_ne!(a.pid(), pids.0, "a process that had other credentials is replaced");
     let pids = (a.pid(), b.pid());
 
     a.stage.session.clear();
     assert_eq!(a.identity().await["isError"], true);
-    b.is("steady").await;
+    b.assert_identity("steady").await;
 
     tokio::join!(a.stage.host.shutdown(), b.stage.host.shutdown());
-    assert!(!crate::process::runs(pids.0) && !crate::process::runs(pids.1));
+    assert!(!crate::process::is_running(pids.0) && !crate::process::is_running(pids.1));
     moto.stop().await?;
     egress.stop().await
 }

@@ -5,10 +5,10 @@ use std::ffi::OsString;
 use serde_json::{Value, json};
 use valetkey_rig::{Result, Script};
 
-use super::script;
-use crate::stage::example;
+use super::python_script;
+use crate::stage::example_path;
 
-const MENDED: [&str; 9] = [
+const NORMALIZED_TOOLS: [&str; 9] = [
     "sound",
     "no-schema",
     "null-schema",
@@ -20,33 +20,33 @@ const MENDED: [&str; 9] = [
     "odd-output",
 ];
 
-async fn run(client: Script, tool: &str, command: &[OsString]) -> Result<Value> {
+async fn run_client(client: Script, tool: &str, command: &[OsString]) -> Result<Value> {
     let client = command.iter().fold(client.arg(tool), |client, argument| client.arg(argument));
     Ok(serde_json::from_str(client.run().await?.trim()).unwrap())
 }
 
-fn clients() -> [Script; 2] {
-    [Script::node(script("../node/list.mjs")), Script::new(script("list.py"))]
+fn official_clients() -> [Script; 2] {
+    [Script::node(python_script("../node/list.mjs")), Script::new(python_script("list.py"))]
 }
 
 #[tokio::test]
-async fn malformed_definitions_cost_official_clients_nothing_else() -> Result<()> {
-    let direct = [example("raw_server").into(), "malformed".into()];
+async fn gateway_malformed_definitions_are_accepted_by_clients() -> Result<()> {
+    let direct = [example_path("raw_server").into(), "malformed".into()];
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mcp.json");
-    let servers = json!({"mcpServers": {"raw": {"command": example("raw_server"), "args": ["malformed"]}}});
+    let servers = json!({"mcpServers": {"raw": {"command": example_path("raw_server"), "args": ["malformed"]}}});
     std::fs::write(&file, servers.to_string()).unwrap();
-    let gateway = [example("gateway").into(), file.into()];
-    for client in clients() {
-        let rejected = run(client.clone(), "sound", &direct).await?;
+    let gateway = [example_path("gateway").into(), file.into()];
+    for client in official_clients() {
+        let rejected = run_client(client.clone(), "sound", &direct).await?;
         assert!(rejected["rejected"].is_string(), "without the gateway: {rejected}");
 
-        let said = run(client, "raw__sound", &gateway).await?;
+        let said = run_client(client, "raw__sound", &gateway).await?;
         let names = said["tools"].as_array().unwrap_or_else(|| panic!("{said}"));
-        let of_server: Vec<_> =
+        let server_tools: Vec<_> =
             names.iter().filter_map(|name| name.as_str()?.strip_prefix("raw__")).collect();
-        assert_eq!(of_server, MENDED);
-        assert!(names.len() > MENDED.len(), "the gateway's own tools are there too");
+        assert_eq!(server_tools, NORMALIZED_TOOLS);
+        assert!(names.len() > NORMALIZED_TOOLS.len(), "the gateway's own tools are there too");
         assert_eq!(said["isError"], false);
     }
     Ok(())

@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde_json::json;
 use valetkey_mcp::child::Delivery;
 
-use super::{DELIVERIES, folder, may, pids, play, slow, stage};
-use crate::process::{runs, until};
+use super::{DELIVERIES, tmp_dir_of_process, may, narrowed_pids, play, call_slow, stage};
+use crate::process::{is_running, wait_until};
 use crate::stage::pid;
 
 #[tokio::test]
-async fn a_rotation_of_the_session_reaches_the_process_that_runs_with_less() {
+async fn narrowed_server_follows_session_rotation() {
     for delivery in DELIVERIES {
         let stage = stage(delivery, |host| host).await;
         let before = stage.whoami().await;
@@ -25,61 +25,61 @@ async fn a_rotation_of_the_session_reaches_the_process_that_runs_with_less() {
 }
 
 #[tokio::test]
-async fn clearing_and_closing_take_it_away_and_what_is_given_anew_starts_another() {
+async fn narrowed_server_stops_on_clear_and_close() {
     for delivery in DELIVERIES {
         let stage = stage(delivery, |host| host).await;
         let first = pid(&stage.whoami().await);
         stage.session.clear();
-        until("the process is gone", || !runs(first)).await;
-        stage.failure("fixture__whoami").await;
+        wait_until("the process is gone", || !is_running(first)).await;
+        stage.call_error("fixture__whoami").await;
         play(&stage.session, 'y');
         let second = stage.whoami().await;
         assert_eq!((may(&second), pid(&second) == first), ("Ry", false));
         stage.session.close();
-        until("the process is gone", || !runs(pid(&second))).await;
-        let told = stage.failure("fixture__whoami").await;
+        wait_until("the process is gone", || !is_running(pid(&second))).await;
+        let told = stage.call_error("fixture__whoami").await;
         assert!(told.contains("closed"), "{told}");
         stage.host.shutdown().await;
     }
 }
 
 #[tokio::test]
-async fn dropping_the_host_kills_it() {
+async fn narrowed_server_is_killed_with_the_host() {
     let stage = stage(Delivery::Endpoint, |host| host).await;
     let narrowed = pid(&stage.whoami().await);
     drop(stage.host);
-    until("the process is gone", || !runs(narrowed)).await;
+    wait_until("the process is gone", || !is_running(narrowed)).await;
 }
 
 #[tokio::test]
-async fn it_is_stopped_when_it_is_not_called_and_not_during_a_call() {
+async fn narrowed_server_idle_timeout_spares_call_in_progress() {
     for delivery in DELIVERIES {
-        let stage = stage(delivery, |host| host.narrowed_idle(Duration::ZERO)).await;
+        let stage = stage(delivery, |host| host.narrowed_idle_timeout(Duration::ZERO)).await;
         let first = pid(&stage.whoami().await);
-        until("it was stopped", || pids(&stage).is_empty() && !runs(first)).await;
-        let (reads, writes) = (stage.whoami().await, slow(&stage).await);
+        wait_until("it was stopped", || narrowed_pids(&stage).is_empty() && !is_running(first)).await;
+        let (reads, writes) = (stage.whoami().await, call_slow(&stage).await);
         assert_eq!((may(&reads), may(&writes)), ("Rx", "Wx"));
         assert_ne!(pid(&reads), first);
-        until("nobody is left", || pids(&stage).is_empty() && !runs(pid(&writes))).await;
+        wait_until("nobody is left", || narrowed_pids(&stage).is_empty() && !is_running(pid(&writes))).await;
         assert!(!std::path::Path::new(reads["home"].as_str().unwrap()).exists(), "nor its home");
         stage.host.shutdown().await;
     }
 }
 
 #[tokio::test]
-async fn at_the_limit_the_one_that_is_not_called_makes_room_and_a_busy_one_does_not() {
-    let stage = stage(Delivery::Endpoint, |host| host.narrowed_limit(1)).await;
+async fn narrowed_server_limit_evicts_only_idle_groups() {
+    let stage = stage(Delivery::Endpoint, |host| host.max_narrowed_sessions(1)).await;
     let reading = pid(&stage.whoami().await);
     let call = stage.call("fixture__slow", json!({"name": "go"}));
     let meanwhile = async {
-        until("the call has begun", || {
-            pids(&stage).into_iter().any(|pid| pid != reading && folder(pid).join("go.began").exists())
+        wait_until("the call has begun", || {
+            narrowed_pids(&stage).into_iter().any(|pid| pid != reading && tmp_dir_of_process(pid).join("go.began").exists())
         })
         .await;
-        until("the other has made room", || !runs(reading)).await;
-        let told = stage.failure("fixture__whoami").await;
+        wait_until("the other has made room", || !is_running(reading)).await;
+        let told = stage.call_error("fixture__whoami").await;
         assert!(told.contains("busy") && told.contains("call again"), "{told}");
-        std::fs::write(folder(pids(&stage)[0]).join("go"), "").unwrap();
+        std::fs::write(tmp_dir_of_process(narrowed_pids(&stage)[0]).join("go"), "").unwrap();
     };
     let (wrote, ()) = tokio::join!(call, meanwhile);
     assert_eq!((may(&wrote), may(&stage.whoami().await)), ("Wx", "Rx"));

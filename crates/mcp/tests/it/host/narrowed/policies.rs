@@ -8,34 +8,34 @@ use valetkey_core::{ErrorKind, SessionContext};
 use valetkey_mcp::child::Delivery;
 use valetkey_mcp::{McpConfig, McpHost};
 
-use super::{DELIVERIES, may, pids, play, slow, stage};
-use crate::process::runs;
-use crate::role::{Role, reading, writing};
-use crate::stage::{Stage, config, environment, fixture, pid, raw};
+use super::{DELIVERIES, may, narrowed_pids, play, call_slow, stage};
+use crate::process::is_running;
+use crate::role::{RoleProviderFixture, reading, writing};
+use crate::stage::{Stage, mcp_config, host_environment, fixture, pid, raw_server};
 
 #[tokio::test]
-async fn each_policy_has_a_process_and_keys_of_its_own() {
+async fn tool_policy_has_its_own_process_and_keys() {
     for delivery in DELIVERIES {
         let stage = stage(delivery, |host| host).await;
         let listed = stage.catalog().await;
-        assert!(listed.faults.is_empty() && pids(&stage).is_empty(), "to list, nothing is narrowed");
-        let (reads, writes) = (stage.whoami().await, slow(&stage).await);
+        assert!(listed.faults.is_empty() && narrowed_pids(&stage).is_empty(), "to list, nothing is narrowed");
+        let (reads, writes) = (stage.whoami().await, call_slow(&stage).await);
         assert_eq!((may(&reads), may(&writes), writes["after"] == writes["key"]), ("Rx", "Wx", true));
         let mut known = vec![pid(&reads), pid(&writes)];
         known.sort_unstable();
-        let mut narrowed = pids(&stage);
+        let mut narrowed = narrowed_pids(&stage);
         narrowed.sort_unstable();
         assert_eq!(narrowed, known);
         assert!(!known.contains(&stage.pid("fixture").unwrap()), "the plain process has run neither");
         assert_ne!((&reads["home"], &reads["tmp"]), (&writes["home"], &writes["tmp"]));
         assert_eq!(pid(&stage.whoami().await), pid(&reads), "it is not started for each call");
         stage.host.shutdown().await;
-        assert!(known.into_iter().all(|pid| !runs(pid)), "they are stopped with the host");
+        assert!(known.into_iter().all(|pid| !is_running(pid)), "they are stopped with the host");
     }
 }
 
 #[tokio::test]
-async fn policies_that_are_equal_share_credentials_and_servers_do_not_share_a_process() {
+async fn tool_policy_equal_policies_share_credentials() {
     let servers = [("fixture", fixture(Delivery::Endpoint)), ("second", fixture(Delivery::Endpoint))];
     let host = |host: valetkey_mcp::McpHostBuilder| {
         host.tool_policy("fixture", "*", reading()).tool_policy("second", "whoami", reading())
@@ -49,14 +49,14 @@ async fn policies_that_are_equal_share_credentials_and_servers_do_not_share_a_pr
 }
 
 #[tokio::test]
-async fn under_one_policy_each_server_acts_in_its_own_account() {
+async fn tool_policy_server_uses_its_own_account() {
     let prod: valetkey_core::Alias = "prod".parse().unwrap();
     let mut second = fixture(Delivery::Env);
     second.account = Some(prod.clone());
     let session =
-        SessionContext::builder().provider(Role::new('x')).provider_for(prod, Role::new('p')).build();
-    let servers = config([("first", fixture(Delivery::Env)), ("second", second)]);
-    let host = McpHost::builder(&session, servers).environment(environment());
+        SessionContext::builder().provider(RoleProviderFixture::new('x')).provider_for(prod, RoleProviderFixture::new('p')).build();
+    let servers = mcp_config([("first", fixture(Delivery::Env)), ("second", second)]);
+    let host = McpHost::builder(&session, servers).environment(host_environment());
     let host = host.tool_policy("first", "*", reading()).tool_policy("second", "*", reading());
     let stage = Stage { host: host.start().await.unwrap(), session, audit: std::sync::Arc::default() };
     for _ in 0..2 {
@@ -67,7 +67,7 @@ async fn under_one_policy_each_server_acts_in_its_own_account() {
 }
 
 #[tokio::test]
-async fn a_tool_that_is_named_has_its_own_policy_and_the_star_is_for_the_others() {
+async fn tool_policy_named_tool_overrides_wildcard() {
     let host = |host: valetkey_mcp::McpHostBuilder| {
         host.tool_policy("fixture", "whoami", writing()).tool_policy("fixture", "*", reading())
     };
@@ -76,12 +76,12 @@ async fn a_tool_that_is_named_has_its_own_policy_and_the_star_is_for_the_others(
     assert_eq!(may(&stage.whoami().await), "Wx");
     let told = stage.call("fixture__leak", json!({})).await.to_string();
     assert!(told.contains("[redacted]") && !told.contains("-kept"), "what is narrowed is masked too: {told}");
-    assert_eq!(may(&slow(&stage).await), "Rx");
+    assert_eq!(may(&call_slow(&stage).await), "Rx");
     stage.host.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_at_once_never_run_with_each_others_credentials() {
+async fn tool_policy_concurrent_calls_never_mix_credentials() {
     for delivery in DELIVERIES {
         let servers = [("fixture", fixture(delivery)), ("other", fixture(delivery))];
         let policies = |host: valetkey_mcp::McpHostBuilder| {
@@ -101,13 +101,13 @@ async fn calls_at_once_never_run_with_each_others_credentials() {
 }
 
 #[tokio::test]
-async fn a_call_that_cannot_be_narrowed_is_refused_and_told_what_to_do() {
+async fn tool_policy_not_narrowable_call_is_refused_with_next_step() {
     for delivery in DELIVERIES {
         let stage = stage(delivery, |host| host).await;
         stage.whoami().await;
         for _ in 0..2 {
             stage.session.set_credentials(crate::keys::keys("HAND")).unwrap();
-            let told = stage.failure("fixture__whoami").await;
+            let told = stage.call_error("fixture__whoami").await;
             assert!(told.contains("set by hand") && told.contains("role"), "{told}");
             // From here on there is none that was narrowed before.
             stage.session.clear();
@@ -115,11 +115,11 @@ async fn a_call_that_cannot_be_narrowed_is_refused_and_told_what_to_do() {
         stage.session.set_credentials(crate::keys::keys("HAND")).unwrap();
         assert_eq!(stage.call("fixture__echo", json!({"a": 1})).await["echo"]["a"], 1, "others go on");
         stage.session.clear();
-        let told = stage.failure("fixture__whoami").await;
+        let told = stage.call_error("fixture__whoami").await;
         assert!(told.contains("set_aws_credentials_context"), "{told}");
-        let unbending = ScriptedProvider::new([]);
-        stage.session.set_provider_for(stage.session.default_account(), unbending).unwrap();
-        let told = stage.failure("fixture__whoami").await;
+        let not_narrowable = ScriptedProvider::new([]);
+        stage.session.set_provider_for(stage.session.default_account(), not_narrowable).unwrap();
+        let told = stage.call_error("fixture__whoami").await;
         assert!(told.contains("cannot be narrowed") && told.contains("default"), "{told}");
         let refused = stage.audit.records().iter().filter(|record| record.event == AuditEvent::Deny).count();
         assert_eq!(refused, 4, "each refusal is on record");
@@ -128,7 +128,7 @@ async fn a_call_that_cannot_be_narrowed_is_refused_and_told_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_policy_for_a_tool_that_is_not_there_is_told_with_the_list() {
+async fn tool_policy_for_unknown_tool_is_reported_in_catalog() {
     let host = |host: valetkey_mcp::McpHostBuilder| host.tool_policy("fixture", "who_am_i", reading());
     let stage = Stage::described([("fixture", fixture(Delivery::Endpoint))], host).await;
     let faults = stage.catalog().await.faults;
@@ -138,38 +138,38 @@ async fn a_policy_for_a_tool_that_is_not_there_is_told_with_the_list() {
     stage.host.shutdown().await;
 }
 
-async fn start(config: McpConfig, server: &str) -> valetkey_core::Result<McpHost> {
+async fn start_with_policy(config: McpConfig, server: &str) -> valetkey_core::Result<McpHost> {
     let session = SessionContext::builder().build();
-    let host = McpHost::builder(&session, config).environment(environment());
+    let host = McpHost::builder(&session, config).environment(host_environment());
     host.tool_policy(server, "*", reading()).start().await
 }
 
 #[tokio::test]
-async fn a_policy_that_would_bind_nobody_is_refused() {
+async fn tool_policy_without_effect_is_refused() {
     for (server, says) in [("fixtures", "not configured"), ("keyless", "no credentials")] {
         let servers =
-            config([("fixture", fixture(Delivery::Endpoint)), ("keyless", fixture(Delivery::None))]);
-        let error = start(servers, server).await.unwrap_err();
+            mcp_config([("fixture", fixture(Delivery::Endpoint)), ("keyless", fixture(Delivery::None))]);
+        let error = start_with_policy(servers, server).await.unwrap_err();
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("tool_policy")), "{error}");
         assert!(error.message().contains(says) && error.next_step().is_some(), "{error}");
     }
-    let variables = valetkey_mcp::config::Variables::new(|_| None);
+    let variables = valetkey_mcp::config::VarLookup::new(|_| None);
     let text = r#"{"mcpServers": {"off": {"command": "x", "disabled": true}, "broken": {}}}"#;
     for server in ["off", "broken"] {
         let servers = McpConfig::parse(text, &variables).unwrap();
-        start(servers, server).await.unwrap().shutdown().await;
+        start_with_policy(servers, server).await.unwrap().shutdown().await;
     }
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_be_started_says_so_under_a_policy_too() {
-    let mut broken = raw("fields");
+async fn tool_policy_server_start_error_is_returned() {
+    let mut broken = raw_server("fields");
     broken.args = vec!["ends".to_owned()];
     broken.command = "/nowhere/at-all".to_owned();
     let host = |host: valetkey_mcp::McpHostBuilder| host.tool_policy("raw", "*", reading());
     let stage = Stage::described([("raw", broken)], host).await;
     play(&stage.session, 'x');
-    let told = stage.failure("raw__tool").await;
+    let told = stage.call_error("raw__tool").await;
     assert!(told.contains("not found"), "{told}");
     stage.host.shutdown().await;
 }

@@ -5,39 +5,39 @@ use tokio_util::sync::CancellationToken;
 use valetkey_core::{Alias, Scope, SessionContext};
 use valetkey_mcp::child::Delivery;
 
-use super::{DELIVERIES, may, pids, play};
+use super::{DELIVERIES, may, narrowed_pids, play};
 use crate::keys::keys;
-use crate::process::{runs, until};
-use crate::role::{Role, reading, writing};
+use crate::process::{is_running, wait_until};
+use crate::role::{RoleProviderFixture, reading, writing};
 use crate::stage::{Stage, fixture, pid};
 
-async fn call(stage: &Stage, session: &SessionContext, tool: &str) -> Value {
+async fn call_for_session(stage: &Stage, session: &SessionContext, tool: &str) -> Value {
     stage.host.call_for(session, tool, None, &CancellationToken::new()).await.unwrap()
 }
 
-async fn whoami(stage: &Stage, session: &SessionContext) -> Value {
-    let result = call(stage, session, "fixture__whoami").await;
+async fn whoami_for_session(stage: &Stage, session: &SessionContext) -> Value {
+    let result = call_for_session(stage, session, "fixture__whoami").await;
     assert_ne!(result["isError"], json!(true), "{result}");
     result["structuredContent"].clone()
 }
 
-fn narrowed(stage: &Stage, scope: Scope) -> SessionContext {
+fn narrow_session(stage: &Stage, scope: Scope) -> SessionContext {
     stage.session.narrow(scope).unwrap()
 }
 
 #[tokio::test]
-async fn a_call_for_a_narrowed_session_runs_with_what_that_has() {
+async fn call_for_narrowed_session_uses_its_credentials() {
     for delivery in DELIVERIES {
-        let stage = Stage::bare([("fixture", fixture(delivery))]).await;
+        let stage = Stage::without_credentials([("fixture", fixture(delivery))]).await;
         play(&stage.session, 'x');
         let (reads, writes) = (
-            narrowed(&stage, Scope::new().policy(reading())),
-            narrowed(&stage, Scope::new().policy(writing())),
+            narrow_session(&stage, Scope::new().policy(reading())),
+            narrow_session(&stage, Scope::new().policy(writing())),
         );
         let answers = tokio::join!(
-            whoami(&stage, &stage.session),
-            whoami(&stage, &reads),
-            whoami(&stage, &writes),
+            whoami_for_session(&stage, &stage.session),
+            whoami_for_session(&stage, &reads),
+            whoami_for_session(&stage, &writes),
             stage.whoami()
         );
         let seen = [&answers.0, &answers.1, &answers.2, &answers.3].map(may);
@@ -45,82 +45,82 @@ async fn a_call_for_a_narrowed_session_runs_with_what_that_has() {
         assert_eq!(pid(&answers.0), pid(&answers.3), "the host's own session has the plain process");
         assert_ne!(pid(&answers.1), pid(&answers.2));
         reads.close();
-        until("its process is gone", || !runs(pid(&answers.1))).await;
-        let refused = call(&stage, &reads, "fixture__whoami").await;
+        wait_until("its process is gone", || !is_running(pid(&answers.1))).await;
+        let refused = call_for_session(&stage, &reads, "fixture__whoami").await;
         assert_eq!(refused["structuredContent"]["error"]["code"], "closed");
-        assert_eq!(may(&whoami(&stage, &writes).await), "Wx", "the others go on");
+        assert_eq!(may(&whoami_for_session(&stage, &writes).await), "Wx", "the others go on");
         stage.host.shutdown().await;
     }
 }
 
 #[tokio::test]
-async fn a_tools_policy_holds_for_a_narrowed_session_too() {
+async fn call_for_narrowed_session_applies_tool_policy() {
     let host = |host: valetkey_mcp::McpHostBuilder| host.tool_policy("fixture", "whoami", reading());
     let stage = Stage::described([("fixture", fixture(Delivery::Env))], host).await;
     play(&stage.session, 'x');
-    let view = narrowed(&stage, Scope::new());
-    assert_eq!(may(&whoami(&stage, &view).await), "Rx");
-    let writes = narrowed(&stage, Scope::new().policy(writing()));
-    let refused = call(&stage, &writes, "fixture__whoami").await;
+    let view = narrow_session(&stage, Scope::new());
+    assert_eq!(may(&whoami_for_session(&stage, &view).await), "Rx");
+    let writes = narrow_session(&stage, Scope::new().policy(writing()));
+    let refused = call_for_session(&stage, &writes, "fixture__whoami").await;
     assert_eq!(refused["isError"], true, "nothing is in both: {refused}");
     assert!(refused["content"][0]["text"].as_str().unwrap().contains("nothing"), "{refused}");
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn the_host_keeps_no_narrowed_session_open() {
-    let stage = Stage::bare([("fixture", fixture(Delivery::Endpoint))]).await;
+async fn narrowed_session_dropped_is_closed_by_host() {
+    let stage = Stage::without_credentials([("fixture", fixture(Delivery::Endpoint))]).await;
     play(&stage.session, 'x');
-    let session = narrowed(&stage, Scope::new().policy(reading()));
+    let session = narrow_session(&stage, Scope::new().policy(reading()));
     let account = session.account(session.default_account()).unwrap();
-    let gone = pid(&whoami(&stage, &session).await);
+    let gone = pid(&whoami_for_session(&stage, &session).await);
     drop(session);
     assert!(account.is_closed());
-    until("its process is gone", || !runs(gone) && pids(&stage).is_empty()).await;
+    wait_until("its process is gone", || !is_running(gone) && narrowed_pids(&stage).is_empty()).await;
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn accounts_that_the_session_does_not_have_are_refused() {
+async fn narrowed_session_without_account_is_refused() {
     let (prod, staging): (Alias, Alias) = ("prod".parse().unwrap(), "staging".parse().unwrap());
     let mut server = fixture(Delivery::Endpoint);
     server.account = Some(prod.clone());
     let session = SessionContext::builder()
-        .provider_for(prod.clone(), Role::new('p'))
-        .provider_for(staging.clone(), Role::new('s'))
+        .provider_for(prod.clone(), RoleProviderFixture::new('p'))
+        .provider_for(staging.clone(), RoleProviderFixture::new('s'))
         .build();
-    let servers = crate::stage::config([("fixture", server), ("plain", fixture(Delivery::Endpoint))]);
-    let host = valetkey_mcp::McpHost::builder(&session, servers).environment(crate::stage::environment());
+    let servers = crate::stage::mcp_config([("fixture", server), ("plain", fixture(Delivery::Endpoint))]);
+    let host = valetkey_mcp::McpHost::builder(&session, servers).environment(crate::stage::host_environment());
     let stage = Stage { host: host.start().await.unwrap(), session, audit: std::sync::Arc::default() };
-    let only = narrowed(&stage, Scope::new().accounts([staging]));
-    let refused = call(&stage, &only, "fixture__whoami").await;
+    let only = narrow_session(&stage, Scope::new().accounts([staging]));
+    let refused = call_for_session(&stage, &only, "fixture__whoami").await;
     assert_eq!(refused["structuredContent"]["error"]["code"], "not_configured", "{refused}");
-    assert_eq!(may(&call(&stage, &only, "plain__whoami").await["structuredContent"]), "As");
-    assert_eq!(may(&whoami(&stage, &stage.session).await), "Ap");
+    assert_eq!(may(&call_for_session(&stage, &only, "plain__whoami").await["structuredContent"]), "As");
+    assert_eq!(may(&whoami_for_session(&stage, &stage.session).await), "Ap");
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_server_without_credentials_has_one_process_for_everyone() {
-    let stage = Stage::bare([("fixture", fixture(Delivery::None))]).await;
+async fn no_delivery_server_is_shared_by_narrowed_sessions() {
+    let stage = Stage::without_credentials([("fixture", fixture(Delivery::None))]).await;
     play(&stage.session, 'x');
-    let session = narrowed(&stage, Scope::new().policy(reading()));
-    let answer = whoami(&stage, &session).await;
+    let session = narrow_session(&stage, Scope::new().policy(reading()));
+    let answer = whoami_for_session(&stage, &session).await;
     assert_eq!((&answer["key"], pid(&answer)), (&json!("none"), stage.pid("fixture").unwrap()));
     session.close();
-    assert_eq!(call(&stage, &session, "fixture__whoami").await["isError"], true);
+    assert_eq!(call_for_session(&stage, &session, "fixture__whoami").await["isError"], true);
     stage.host.shutdown().await;
 }
 
 #[tokio::test]
 async fn narrowed_session_has_the_region_of_its_account() {
     for delivery in DELIVERIES {
-        let stage = Stage::bare([("fixture", fixture(delivery))]).await;
+        let stage = Stage::without_credentials([("fixture", fixture(delivery))]).await;
         let prod: Alias = "prod".parse().unwrap();
         let credentials = keys("PROD").with_region("eu-west-3".parse().unwrap());
         stage.session.set_credentials_for(&prod, credentials).unwrap();
-        let view = narrowed(&stage, Scope::new().accounts([prod]));
-        let answer = whoami(&stage, &view).await;
+        let view = narrow_session(&stage, Scope::new().accounts([prod]));
+        let answer = whoami_for_session(&stage, &view).await;
         assert_eq!(answer["region"], "eu-west-3");
         assert_eq!(answer["config"], "[default]\nregion = eu-west-3\n");
         stage.host.shutdown().await;
