@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result, Venv,
-    peer::{PeerSpec, Peer},
+    peer::{Peer, PeerSpec},
     venv::scripts_dir,
 };
 

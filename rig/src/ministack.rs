@@ -2,7 +2,7 @@
 
 use crate::{
     AccessKey, Result, Seed, Venv,
-    peer::{PeerSpec, Peer},
+    peer::{Peer, PeerSpec},
     seed,
 };
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Result, Venv,
-    peer::{PeerSpec, Peer},
+    peer::{Peer, PeerSpec},
 };
 
 /// A running moto server. It keeps accounts apart, but by default believes any key, signature and expiry.

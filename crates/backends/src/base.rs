@@ -94,7 +94,10 @@ impl From<SdkConfig> for SdkBase {
             (config.time_source().unwrap_or_default(), config.sleep_impl().unwrap_or_else(tokio_sleep));
         let settings = EndpointOnlyServiceConfig::new(&config);
         let mut builder = config.into_builder();
-        builder.set_credentials_provider(None).set_token_provider(None).set_identity_cache(Some(no_identity_cache()));
+        builder
+            .set_credentials_provider(None)
+            .set_token_provider(None)
+            .set_identity_cache(Some(no_identity_cache()));
         builder.set_retry_config(Some(retries)).set_behavior_version(Some(version));
         builder.set_http_client(Some(connection)).set_time_source(Some(time)).set_sleep_impl(Some(sleep));
         Self(builder.service_config(settings).build())

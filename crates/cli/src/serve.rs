@@ -88,7 +88,8 @@ pub(crate) fn read_mcp_config(path: &Path, faults: &mut Vec<Diagnostic>) -> Opti
     match McpConfig::parse(&text, &variables) {
         Ok(config) => Some((config, jsonc_to_json(&text))),
         Err(error) => {
-            let line = serde_json::from_str::<IgnoredAny>(&jsonc_to_json(&text)).err().map(|error| error.line());
+            let line =
+                serde_json::from_str::<IgnoredAny>(&jsonc_to_json(&text)).err().map(|error| error.line());
             faults.push(Diagnostic::in_file(path, error.to_string()).at_line(line));
             None
         }

@@ -16,8 +16,12 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 fn main() -> Result<()> {
     let mut args = env::args().skip(1);
     let mode = args.next().unwrap_or_default();
-    let mut server =
-        RawServer { mode, tool: args.next().unwrap_or_else(|| "tool".to_owned()), changed: false, held: None };
+    let mut server = RawServer {
+        mode,
+        tool: args.next().unwrap_or_else(|| "tool".to_owned()),
+        changed: false,
+        held: None,
+    };
     server.banner()?;
     for line in stdin().lock().lines() {
         let message: Value = serde_json::from_str(&line?)?;
@@ -85,8 +89,10 @@ impl RawServer {
         let page = message["params"]["cursor"].as_str().map_or(0, str::len);
         if self.is_mode("pages") && page < 3 {
             let cursor = "x".repeat(page + 1);
-            return self
-                .respond(message, &json!({"tools": [tool_definition(&format!("tool{page}"))], "nextCursor": cursor}));
+            return self.respond(
+                message,
+                &json!({"tools": [tool_definition(&format!("tool{page}"))], "nextCursor": cursor}),
+            );
         }
         let name = match self.mode.as_str() {
             "changing" if self.changed => "after",
@@ -94,7 +100,12 @@ impl RawServer {
         };
         let mut tools = vec![tool_definition(name)];
         if self.is_mode("pages") {
-            tools = vec![tool_definition("last"), tool_definition("last"), tool_definition(&"long".repeat(30)), tool_definition("größe.x")];
+            tools = vec![
+                tool_definition("last"),
+                tool_definition("last"),
+                tool_definition(&"long".repeat(30)),
+                tool_definition("größe.x"),
+            ];
         }
         if self.is_mode("malformed") {
             tools = malformed_tools();
@@ -142,7 +153,9 @@ impl RawServer {
                 }
                 self.respond(message, &json!({"content": []}))
             }
-            "secretive" => self.respond_error(message, &format!("denied: {}", env::var("AWS_SECRET_ACCESS_KEY")?)),
+            "secretive" => {
+                self.respond_error(message, &format!("denied: {}", env::var("AWS_SECRET_ACCESS_KEY")?))
+            }
             "changing" => {
                 self.changed = true;
                 self.send(&json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))?;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use environment::{ChildEnvironment, GATEWAY_MARKER, HostEnvironment, overrides_credentials};
 pub use home::SessionDir;
-pub use launch::{Launcher, run_launcher, close_descriptors_on_exec};
+pub use launch::{Launcher, close_descriptors_on_exec, run_launcher};
 pub use process::{ChildCommand, ChildProcess, Stdio};
 pub use stderr::StderrTail;
 

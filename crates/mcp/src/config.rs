@@ -19,7 +19,7 @@ pub use filter::ToolFilter;
 pub use plain::jsonc_to_json;
 
 use expand::ResolvedVars;
-use server::{ParsedEntry, EntryReader};
+use server::{EntryReader, ParsedEntry};
 
 /// The largest file with servers, in bytes.
 const MAX_FILE_SIZE: usize = 4 * 1024 * 1024;

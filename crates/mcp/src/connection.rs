@@ -74,7 +74,8 @@ impl Connection {
         let keep_raw = Arc::new(AtomicBool::new(false));
         let input = ChildWriter::new(stdin);
         let mut lines = FramedRead::new(stdout, JsonLineDecoder::default());
-        let handshake = if handshake == Handshake::Probe { probe_handshake(&mut lines, &input).await } else { handshake };
+        let handshake =
+            if handshake == Handshake::Probe { probe_handshake(&mut lines, &input).await } else { handshake };
         let transport = RawTransport::new(lines, input.clone(), Arc::clone(&keep_raw));
         let tools_changed = Arc::new(AtomicBool::new(true));
         let changes = Arc::new(Notify::new());
@@ -86,7 +87,11 @@ impl Connection {
         let running = client.serve_with_lifecycle(transport, handshake.lifecycle()).await?;
         keep_raw.store(true, Ordering::Release);
         let peer = running.peer().clone();
-        Ok((Self { peer, tools_changed, change_notify: changes }, ConnectionDriver { running, input }, handshake))
+        Ok((
+            Self { peer, tools_changed, change_notify: changes },
+            ConnectionDriver { running, input },
+            handshake,
+        ))
     }
 
     /// Sends a request and gives back its result as the child sent it. The child is told when `cancelled` fires.

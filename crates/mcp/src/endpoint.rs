@@ -76,7 +76,12 @@ impl CredentialEndpoint {
     /// Lets whoever holds the grant's token read `account`, until the grant is dropped. `holder` names the reader in
     /// the audit trail.
     #[must_use]
-    pub fn grant(&self, account: SessionAccount, holder: impl Into<String>, advertised_expiry: AdvertisedExpiry) -> Grant {
+    pub fn grant(
+        &self,
+        account: SessionAccount,
+        holder: impl Into<String>,
+        advertised_expiry: AdvertisedExpiry,
+    ) -> Grant {
         Grant::new(&self.server, account, holder.into(), advertised_expiry, self.redactor.clone())
     }
 

@@ -85,16 +85,17 @@ impl Gateway {
         let closing = CloseSessionOnDrop(self.session);
         let disconnected = CancellationToken::new();
         let input = EofNotifier::new(input, disconnected.clone());
-        let running =
-            match serve_server_with_ct(service, ClientTransport::new(input, output), stop.clone()).await {
-                Ok(running) => running,
-                Err(_handshake_failed) => {
-                    inner.stop(closing).await;
-                    let is_fine = stop.is_cancelled() || inner.initialized.load(Ordering::Acquire);
-                    let no_handshake = "the client left before a protocol was agreed on";
-                    return if is_fine { Ok(()) } else { Err(Error::new(ErrorKind::Unavailable, no_handshake)) };
-                }
-            };
+        let running = match serve_server_with_ct(service, ClientTransport::new(input, output), stop.clone())
+            .await
+        {
+            Ok(running) => running,
+            Err(_handshake_failed) => {
+                inner.stop(closing).await;
+                let is_fine = stop.is_cancelled() || inner.initialized.load(Ordering::Acquire);
+                let no_handshake = "the client left before a protocol was agreed on";
+                return if is_fine { Ok(()) } else { Err(Error::new(ErrorKind::Unavailable, no_handshake)) };
+            }
+        };
         let peer = running.peer().clone();
         let announcing = pin!(ToolChangeNotifier::new(inner.host.as_ref()).notify_legacy(&peer));
         let mut serving = pin!(running.waiting());

@@ -33,13 +33,13 @@ use crate::json::round_numbers;
 use crate::{CredentialEndpoint, Redactor};
 
 pub use builder::McpHostBuilder;
-pub use catalog::{ToolCatalog, ProxiedTool, ServerFault};
+pub use catalog::{ProxiedTool, ServerFault, ToolCatalog};
 
 use crew::ServerLease;
 use crews::NarrowedServerPool;
 use name::NamePrefixes;
 use policies::ToolPolicies;
-use server::{ToolList, Server, cancelled_error};
+use server::{Server, ToolList, cancelled_error};
 
 /// The servers of one session.
 ///
@@ -173,7 +173,8 @@ impl McpHost {
             tracing::debug!(tool = name, %error, "tool call failed");
             error_result(&error)
         });
-        let masking_failed = || error_result(&Error::new(ErrorKind::Internal, "the result could not be masked"));
+        let masking_failed =
+            || error_result(&Error::new(ErrorKind::Internal, "the result could not be masked"));
         Some(self.redactor.mask_json_async(result).await.unwrap_or_else(masking_failed))
     }
 

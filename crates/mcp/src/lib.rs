@@ -21,7 +21,7 @@ mod redact;
 pub use config::McpConfig;
 pub use endpoint::CredentialEndpoint;
 pub use gateway::Gateway;
-pub use host::{ToolCatalog, McpHost, McpHostBuilder, ProxiedTool, ServerFault};
+pub use host::{McpHost, McpHostBuilder, ProxiedTool, ServerFault, ToolCatalog};
 pub use redact::Redactor;
 
 /// Directives for an `EnvFilter`: targets that would log messages, and with them secrets, if they were let.

@@ -116,7 +116,10 @@ async fn clear(session: &SessionContext, tools: &ToolSet) -> Result<()> {
     call(tools, "clear_credential_context", json!({}), false).await?;
     expect_refusal("the session", session.credentials().await)?;
     expect_refusal("its child", child.credentials().await)?;
-    expect_refusal("the account that a provider answered for", session.credentials_for(&"deploy".parse()?).await)?;
+    expect_refusal(
+        "the account that a provider answered for",
+        session.credentials_for(&"deploy".parse()?).await,
+    )?;
     call(tools, "get_service_context_info", json!({}), true).await
 }
 

@@ -12,7 +12,9 @@ pub(super) fn map_error(error: Error, choice: &SourceKind) -> Error {
                 "check its name, and the files that `AWS_CONFIG_FILE` and `AWS_SHARED_CREDENTIALS_FILE` name",
             )
         }
-        (SourceKind::Profile(_), ErrorKind::Invalid) if error.field().is_none() => error.with_field("profile"),
+        (SourceKind::Profile(_), ErrorKind::Invalid) if error.field().is_none() => {
+            error.with_field("profile")
+        }
         (SourceKind::DefaultChain, ErrorKind::NotConfigured) => {
             error.with_next_step("configure the AWS SDK on this machine, or use another provider")
         }

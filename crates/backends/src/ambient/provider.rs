@@ -122,6 +122,8 @@ impl CredentialProvider for AmbientProvider {
     /// for a profile whose sign-in (`aws sso login`, `aws login`) ended or was never made. Otherwise as
     /// [`SdkProvider`](crate::SdkProvider).
     async fn provide(&self) -> Result<Credentials> {
-        self.fetch().await.map_err(|failed| error::map_error(failed, &self.source_kind).with_provider(self.name()))
+        self.fetch()
+            .await
+            .map_err(|failed| error::map_error(failed, &self.source_kind).with_provider(self.name()))
     }
 }

@@ -79,7 +79,10 @@ impl AssumeRoleClient {
     /// The same client, asking for no more than `policy` allows.
     pub(super) fn scope_down(&self, policy: &SessionPolicy) -> Result<Self> {
         let policies = self.request.policies.narrowed(policy)?;
-        Ok(Self { sts: self.sts.with_own_retry_quota(), request: AssumeRoleRequest { policies, ..self.request.clone() } })
+        Ok(Self {
+            sts: self.sts.with_own_retry_quota(),
+            request: AssumeRoleRequest { policies, ..self.request.clone() },
+        })
     }
 
     pub(super) async fn assume_role(&self, source: &Credentials) -> Result<AssumeRoleOutput> {

@@ -35,7 +35,11 @@ impl AssumeRoleProvider {
         AssumeRoleBuilder::new(role, source)
     }
 
-    pub(super) fn new(client: AssumeRoleClient, source: Arc<dyn CredentialProvider>, region: Option<Region>) -> Self {
+    pub(super) fn new(
+        client: AssumeRoleClient,
+        source: Arc<dyn CredentialProvider>,
+        region: Option<Region>,
+    ) -> Self {
         Self { client, source, region, utilization: Utilization::default() }
     }
 

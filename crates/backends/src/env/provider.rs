@@ -57,8 +57,11 @@ impl EnvProvider {
     }
 
     fn read_credentials(&self) -> Result<Credentials> {
-        let (id, secret, token) =
-            (self.read_variable(ACCESS_KEY_ID)?, self.read_variable(SECRET_ACCESS_KEY)?, self.read_variable(SESSION_TOKEN)?);
+        let (id, secret, token) = (
+            self.read_variable(ACCESS_KEY_ID)?,
+            self.read_variable(SECRET_ACCESS_KEY)?,
+            self.read_variable(SESSION_TOKEN)?,
+        );
         let (id, secret) = match (id, secret, &token) {
             (Some(id), Some(secret), _) => (id, SecretString::from(secret)),
             (None, None, None) => return Err(error::not_configured()),
@@ -67,7 +70,8 @@ impl EnvProvider {
             (None, None, Some(_)) => return Err(error::missing_variable(ACCESS_KEY_ID, SESSION_TOKEN)),
         };
         let expiry = self.read_variable(EXPIRATION)?.map(|at| Expiry::parse(EXPIRATION, &at)).transpose()?;
-        let account = self.read_variable(ACCOUNT_ID)?.map(|id| AccountId::parse(ACCOUNT_ID, &id)).transpose()?;
+        let account =
+            self.read_variable(ACCOUNT_ID)?.map(|id| AccountId::parse(ACCOUNT_ID, &id)).transpose()?;
         Credentials::builder(AccessKeyId::parse(ACCESS_KEY_ID, &id)?, secret)
             .session_token(token.map(SecretString::from))
             .expiry(expiry.unwrap_or(Expiry::Never))

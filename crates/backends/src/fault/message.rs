@@ -15,7 +15,9 @@ pub(crate) enum TransientCondition {
 pub(crate) fn transient_condition(code: &str, message: Option<&str>) -> Option<TransientCondition> {
     let message = message.unwrap_or_default().to_ascii_lowercase();
     match strip_exception_suffix(code) {
-        "RequestExpired" | "RequestTimeTooSkewed" | "RequestInTheFuture" => Some(TransientCondition::ClockSkew),
+        "RequestExpired" | "RequestTimeTooSkewed" | "RequestInTheFuture" => {
+            Some(TransientCondition::ClockSkew)
+        }
         "SignatureDoesNotMatch" | "InvalidSignature"
             if ["signature expired", "signature not yet current"]
                 .iter()
@@ -34,7 +36,9 @@ impl TransientCondition {
     pub(crate) fn next_step(self) -> &'static str {
         match self {
             Self::ClockSkew => "set the clock of this machine",
-            Self::VerificationKeyUnavailable => "check that AWS can reach the identity provider, then try again",
+            Self::VerificationKeyUnavailable => {
+                "check that AWS can reach the identity provider, then try again"
+            }
         }
     }
 }

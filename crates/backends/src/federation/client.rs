@@ -108,7 +108,8 @@ impl GetFederationTokenRequest {
             .set_policy(self.policies.inline.clone())
             .set_policy_arns(self.policies.to_sdk_arns())
             .set_tags(self.tags.to_sdk()?);
-        let answer = call.send().await.map_err(|error| fault::from_sdk_error(GET_FEDERATION_TOKEN, &error))?;
+        let answer =
+            call.send().await.map_err(|error| fault::from_sdk_error(GET_FEDERATION_TOKEN, &error))?;
         Ok(ExchangeResponse {
             operation: GET_FEDERATION_TOKEN,
             keys: answer.credentials,

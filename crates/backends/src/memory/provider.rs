@@ -81,7 +81,9 @@ impl CredentialProvider for MemoryProvider {
                 .with_next_step("set credentials on the provider")
         });
         credentials
-            .and_then(|held| expired::ensure_unexpired(held, &*self.clock, "set new credentials on the provider"))
+            .and_then(|held| {
+                expired::ensure_unexpired(held, &*self.clock, "set new credentials on the provider")
+            })
             .map_err(|error| error.with_provider(NAME))
     }
 }

@@ -35,7 +35,10 @@ pub(super) struct ScopedCredentialsRequest<'a> {
 }
 
 /// Returns the keys of a scoped session, and its ARN.
-pub(super) async fn get_scoped_credentials(sts: &Client, request: ScopedCredentialsRequest<'_>) -> Result<(Keys, String)> {
+pub(super) async fn get_scoped_credentials(
+    sts: &Client,
+    request: ScopedCredentialsRequest<'_>,
+) -> Result<(Keys, String)> {
     let description = request.description.map(str::to_owned);
     let request = sts
         .get_federation_token()
@@ -88,8 +91,9 @@ impl Intercept for OperationRewrite {
         _: &mut ConfigBag,
     ) -> std::result::Result<(), BoxError> {
         let success = context.response().filter(|response| response.status().is_success());
-        let Some(answer) =
-            success.and_then(|response| response.body().bytes()).map(|body| parse_response(body, self.has_policy))
+        let Some(answer) = success
+            .and_then(|response| response.body().bytes())
+            .map(|body| parse_response(body, self.has_policy))
         else {
             return Ok(());
         };
@@ -102,7 +106,10 @@ impl Intercept for OperationRewrite {
 
 /// An answer to another operation is left empty, and one by which the session has no scope-down policy though one was
 /// sent; what is no answer of STS is unreadable. The scoped session stands where the SDK has the federated user.
-fn parse_response(body: &[u8], has_policy: bool) -> std::result::Result<GetFederationTokenOutput, XmlDecodeError> {
+fn parse_response(
+    body: &[u8],
+    has_policy: bool,
+) -> std::result::Result<GetFederationTokenOutput, XmlDecodeError> {
     let mut answer = GetFederationTokenOutput::builder();
     let mut document = Document::try_from(body)?;
     let mut root = document.root_element()?;

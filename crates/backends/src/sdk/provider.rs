@@ -36,7 +36,8 @@ impl SdkProvider {
     }
 
     async fn fetch(&self) -> Result<Credentials> {
-        let keys = self.inner.provide_credentials().await.map_err(|error| error::from_credentials_error(&error))?;
+        let keys =
+            self.inner.provide_credentials().await.map_err(|error| error::from_credentials_error(&error))?;
         let id = AccessKeyId::parse("access_key_id", keys.access_key_id())?;
         let account = non_blank(keys.account_id().map(|id| id.as_str()));
         let account = account.map(|id| AccountId::parse("account_id", id)).transpose()?;

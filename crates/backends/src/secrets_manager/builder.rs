@@ -164,7 +164,9 @@ fn version_selector(stage: Option<String>, id: Option<String>) -> Result<Version
         }
         (None, Some(id)) if (32..=64).contains(&id.len()) => Ok(VersionSelector::Id(id)),
         (None, Some(_)) => Err(Error::invalid("version_id", "must be 32 to 64 characters")),
-        (Some(stage), None) if (1..=256).contains(&stage.chars().count()) => Ok(VersionSelector::Stage(stage)),
+        (Some(stage), None) if (1..=256).contains(&stage.chars().count()) => {
+            Ok(VersionSelector::Stage(stage))
+        }
         (Some(_), None) => Err(Error::invalid("version_stage", "must be 1 to 256 characters")),
         (None, None) => Ok(VersionSelector::Stage(CURRENT_STAGE.to_owned())),
     }

@@ -112,7 +112,8 @@ impl CacheSlot<'_> {
         }
         state.entries.retain(|_, entry| entry.age(now).is_some());
         if state.entries.len() >= MAX_CACHED_SECRETS && !state.entries.contains_key(self.secret_id) {
-            let oldest = state.entries.iter().min_by_key(|(_, entry)| entry.stored_at).map(|(id, _)| id.clone());
+            let oldest =
+                state.entries.iter().min_by_key(|(_, entry)| entry.stored_at).map(|(id, _)| id.clone());
             oldest.and_then(|oldest| state.entries.remove(&oldest));
         }
         state.entries.insert(self.secret_id.to_owned(), entry);

@@ -22,7 +22,11 @@ impl SessionPolicies {
         self.arns.iter().try_for_each(|arn| check_policy_arn(arn))?;
         let inline = self.inline.iter().map(|policy| policy.chars().count());
         let total: usize = inline.chain(self.arns.iter().map(String::len)).sum();
-        ensure(total <= MAX_POLICY_CHARACTERS, "policy", "and `policy_arns` together must be at most 2,048 characters")
+        ensure(
+            total <= MAX_POLICY_CHARACTERS,
+            "policy",
+            "and `policy_arns` together must be at most 2,048 characters",
+        )
     }
 
     /// What these and `policy` have in common.

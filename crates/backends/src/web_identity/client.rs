@@ -59,7 +59,10 @@ impl WebIdentityClient {
     /// The same client, asking for no more than `policy` allows.
     pub(super) fn scope_down(&self, policy: &SessionPolicy) -> Result<Self> {
         let policies = self.request.policies.narrowed(policy)?;
-        Ok(Self { sts: self.sts.with_own_retry_quota(), request: WebIdentityRequest { policies, ..self.request.clone() } })
+        Ok(Self {
+            sts: self.sts.with_own_retry_quota(),
+            request: WebIdentityRequest { policies, ..self.request.clone() },
+        })
     }
 
     pub(super) async fn assume_role(&self) -> Result<AssumeRoleWithWebIdentityOutput> {

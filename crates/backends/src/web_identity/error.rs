@@ -25,11 +25,14 @@ pub(super) fn empty_token(token: &IdentityTokenSource) -> Error {
         IdentityTokenSource::Provider(_) => ErrorKind::Invalid,
     };
     let field = token.field();
-    Error::new(kind, format!("`{field}` holds no token")).with_field(field).with_next_step(renewal_step(token))
+    Error::new(kind, format!("`{field}` holds no token"))
+        .with_field(field)
+        .with_next_step(renewal_step(token))
 }
 
 pub(super) fn invalid_length(token: &IdentityTokenSource) -> Error {
-    Error::invalid(token.field(), "must hold a token of 4 to 20,000 characters").with_next_step(renewal_step(token))
+    Error::invalid(token.field(), "must hold a token of 4 to 20,000 characters")
+        .with_next_step(renewal_step(token))
 }
 
 pub(super) fn not_utf8() -> Error {

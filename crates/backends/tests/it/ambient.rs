@@ -129,7 +129,10 @@ fn ambient_chain_and_profiles_match_sdk_without_fallback() {
 #[ignore = "runs in the process that the next test starts"]
 async fn in_process_with_signed_in_console_profile() {
     let keys = AmbientProvider::profile("console").provide().await.unwrap();
-    assert_eq!((keys.access_key_id().as_str(), keys.expose_session_token()), (OTHER_KEY_ID, Some("of-the-sign-in")));
+    assert_eq!(
+        (keys.access_key_id().as_str(), keys.expose_session_token()),
+        (OTHER_KEY_ID, Some("of-the-sign-in"))
+    );
     assert_eq!(keys.account_id().unwrap().as_str(), "111111111111");
     let error = failure(AmbientProvider::profile("ended")).await;
     assert_eq!(error.kind(), ErrorKind::InteractionRequired, "{error}");

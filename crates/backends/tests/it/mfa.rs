@@ -46,12 +46,20 @@ impl MfaProviderKind {
     fn build_without_mfa(self, wire: &HttpFixture) -> Arc<dyn CredentialProvider> {
         let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
         match self {
-            Role => Arc::new(AssumeRoleProvider::builder(role, static_source()).base(&wire.base()).build().unwrap()),
-            Exchange => Arc::new(FederationProvider::builder(static_source()).base(&wire.base()).build().unwrap()),
+            Role => Arc::new(
+                AssumeRoleProvider::builder(role, static_source()).base(&wire.base()).build().unwrap(),
+            ),
+            Exchange => {
+                Arc::new(FederationProvider::builder(static_source()).base(&wire.base()).build().unwrap())
+            }
         }
     }
 
-    fn build_with_mfa(self, wire: &HttpFixture, code: impl SecretProvider + 'static) -> Arc<dyn CredentialProvider> {
+    fn build_with_mfa(
+        self,
+        wire: &HttpFixture,
+        code: impl SecretProvider + 'static,
+    ) -> Arc<dyn CredentialProvider> {
         let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
         let base = wire.base();
         match self {
@@ -156,7 +164,8 @@ async fn mfa_refused_code_is_interaction_required() {
         let wire = said("User alice is not authorized; MultiFactorAuthentication failed");
         let error = asker.failure(&wire, mfa_code).await;
         assert_eq!((error.kind(), error.field()), (ErrorKind::Denied, None), "{error}");
-        let without = asker.build_without_mfa(&said("MultiFactorAuthentication failed")).provide().await.unwrap_err();
+        let without =
+            asker.build_without_mfa(&said("MultiFactorAuthentication failed")).provide().await.unwrap_err();
         assert_eq!((without.kind(), without.field()), (ErrorKind::Denied, None));
     }
 }

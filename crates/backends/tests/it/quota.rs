@@ -68,7 +68,8 @@ async fn retry_quota_of_guarded_account_is_separate() {
 #[tokio::test]
 async fn retry_quota_of_secrets_manager_read_is_separate() {
     let wire = HttpFixture::responding(500, r#"{"__type":"InternalServiceError"}"#);
-    let provider = SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
+    let provider =
+        SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
     for _ in 0..FETCHES {
         provider.provide().await.unwrap_err();
     }

@@ -62,7 +62,8 @@ async fn sdk_clients_of_two_sessions_sign_separately() {
 
 #[tokio::test]
 async fn sdk_config_of_account_signs_as_account() {
-    let (wire, session, prod) = (HttpFixture::responding(200, BUCKETS), session(), "prod".parse::<Alias>().unwrap());
+    let (wire, session, prod) =
+        (HttpFixture::responding(200, BUCKETS), session(), "prod".parse::<Alias>().unwrap());
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     session.set_credentials_for(&prod, long_lived(OTHER)).unwrap();
     let config = session.account(&prod).unwrap().sdk_config_from(wire.base().config()).await.unwrap();

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use valetkey::backends::{
-    GetFederationTokenRequest, FederationBuilder, FederationGuard, FederationProvider, SdkBase, GetSessionTokenRequest,
+    FederationBuilder, FederationGuard, FederationProvider, GetFederationTokenRequest,
+    GetSessionTokenRequest, SdkBase,
 };
 use valetkey::{Error, Region, SessionId};
 
@@ -36,7 +37,12 @@ pub(super) fn build_federation(
                 builder.mfa(serial, around.terminal.code(around.name, serial))
             }));
         }
-        return trial::build_or_report(new_builder, &edits, FederationBuilder::<GetSessionTokenRequest>::build, faults);
+        return trial::build_or_report(
+            new_builder,
+            &edits,
+            FederationBuilder::<GetSessionTokenRequest>::build,
+            faults,
+        );
     };
     if wanted.mfa_serial.is_some() {
         let fault = Error::invalid("mfa_serial", "must not be given together with `name`");
@@ -79,7 +85,12 @@ pub(super) fn build_key_exchange(
     let new_builder = || FederationProvider::federated(name, Arc::clone(&own)).base(base);
     let mut edits = with_policies(wanted.policy.as_deref(), &wanted.policy_arns);
     edits.extend(with_duration(wanted.duration_seconds).into_iter().chain(with_attribution(around)));
-    trial::build_or_report(new_builder, &edits, FederationBuilder::<GetFederationTokenRequest>::build_guard, faults)
+    trial::build_or_report(
+        new_builder,
+        &edits,
+        FederationBuilder::<GetFederationTokenRequest>::build_guard,
+        faults,
+    )
 }
 
 /// The name, or one that stands in for it, so that the rest is checked as well.
@@ -138,7 +149,8 @@ fn with_policies<'a>(
     let inline = policy.map(|policy| -> BuilderStep<'a, FederationBuilder<GetFederationTokenRequest>> {
         Box::new(move |builder| builder.policy(policy))
     });
-    let managed: BuilderStep<'a, _> =
-        Box::new(move |builder| arns.iter().fold(builder, FederationBuilder::<GetFederationTokenRequest>::policy_arn));
+    let managed: BuilderStep<'a, _> = Box::new(move |builder| {
+        arns.iter().fold(builder, FederationBuilder::<GetFederationTokenRequest>::policy_arn)
+    });
     inline.into_iter().chain([managed]).collect()
 }

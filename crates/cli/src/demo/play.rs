@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use valetkey::mcp::CredentialEndpoint;
-use valetkey::mcp::endpoint::{Grant, AdvertisedExpiry};
+use valetkey::mcp::endpoint::{AdvertisedExpiry, Grant};
 
 use super::child;
 use super::report::DemoReport;

@@ -34,5 +34,8 @@ fn shell_with_key(endpoint: &str, key: &AccessKey) -> Shell {
 
 /// A key that only a lenient peer believes.
 fn unknown_key() -> AccessKey {
-    AccessKey { access_key_id: "AKIAUNKNOWN000000001".to_owned(), secret_access_key: "nobodys-secret".to_owned() }
+    AccessKey {
+        access_key_id: "AKIAUNKNOWN000000001".to_owned(),
+        secret_access_key: "nobodys-secret".to_owned(),
+    }
 }

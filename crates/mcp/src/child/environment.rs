@@ -233,7 +233,10 @@ mod tests {
             ("AWS_PROFILE".to_owned(), "x".to_owned()),
             ("MODE".to_owned(), "ro".to_owned()),
         ]);
-        let variables = ChildEnvironment::new(&host_environment(), &named).isolate(&home).with_home(&home).into_variables();
+        let variables = ChildEnvironment::new(&host_environment(), &named)
+            .isolate(&home)
+            .with_home(&home)
+            .into_variables();
         assert!(!variables.contains_key(OsStr::new("AWS_PROFILE")));
         assert_eq!(variables[OsStr::new("MODE")], "ro");
         assert_eq!(variables[OsStr::new("HOME")], home.home_dir());

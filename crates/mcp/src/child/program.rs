@@ -89,7 +89,12 @@ mod tests {
 
     fn check_error(program: &str, directory: Option<&str>) -> String {
         let directory = directory.map(PathBuf::from);
-        let command = ChildCommand { program: program.into(), args: Vec::new(), current_dir: directory, launcher: None };
+        let command = ChildCommand {
+            program: program.into(),
+            args: Vec::new(),
+            current_dir: directory,
+            launcher: None,
+        };
         let path = [("PATH".into(), "/nowhere:/bin:".into())];
         let checked = command.check(&ChildEnvironment::new(&HostEnvironment::new(path), []));
         checked.err().map(|error| error.to_string()).unwrap_or_default()

@@ -123,7 +123,11 @@ fn unknown_session_variable_error(field: &str) -> Error {
         .with_next_step("use `${session:id}`, or `${session:region}` in a session with a region")
 }
 
-fn expand_references(field: &str, text: &str, mut value: impl FnMut(&str) -> Result<String>) -> Result<String> {
+fn expand_references(
+    field: &str,
+    text: &str,
+    mut value: impl FnMut(&str) -> Result<String>,
+) -> Result<String> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {

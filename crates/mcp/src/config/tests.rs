@@ -81,7 +81,8 @@ fn config_disabled_server_is_skipped_with_warning() {
     let config = McpConfig::parse(text, &var_lookup()).unwrap();
     assert_eq!(config.servers.keys().collect::<Vec<_>>(), ["on"]);
     let servers_and_fields = |faults: &[ConfigError]| {
-        let server_and_field = |fault: &ConfigError| (fault.server.clone(), fault.error.field().map(str::to_owned));
+        let server_and_field =
+            |fault: &ConfigError| (fault.server.clone(), fault.error.field().map(str::to_owned));
         faults.iter().map(server_and_field).collect::<Vec<_>>()
     };
     let disabled_field = |server: &str| (server.to_owned(), Some("disabled".to_owned()));

@@ -66,7 +66,9 @@ impl Handshake {
     /// The version that `initialize` offers.
     pub(super) fn initialize_version(self) -> ProtocolVersion {
         match self {
-            Self::Initialize(index) => INITIALIZE_VERSIONS.get(index).unwrap_or(&INITIALIZE_VERSIONS[0]).clone(),
+            Self::Initialize(index) => {
+                INITIALIZE_VERSIONS.get(index).unwrap_or(&INITIALIZE_VERSIONS[0]).clone()
+            }
             Self::Probe | Self::Discover => INITIALIZE_VERSIONS[0].clone(),
         }
     }
@@ -97,7 +99,10 @@ impl From<ClientInitializeError> for HandshakeError {
 }
 
 /// Probes a child for the modern protocol. Silence within [`PROBE_TIMEOUT`] counts as legacy.
-pub(super) async fn probe_handshake(lines: &mut FramedRead<ChildStdout, JsonLineDecoder>, input: &ChildWriter) -> Handshake {
+pub(super) async fn probe_handshake(
+    lines: &mut FramedRead<ChildStdout, JsonLineDecoder>,
+    input: &ChildWriter,
+) -> Handshake {
     let probe = json!({
         "jsonrpc": "2.0",
         "id": PROBE_ID,

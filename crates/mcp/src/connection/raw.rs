@@ -22,7 +22,7 @@ use tokio_util::codec::FramedRead;
 
 use super::handshake::PROBE_ID;
 use super::in_flight::{InFlight, Lost};
-use crate::json::{JsonLineDecoder, Line, BoundedLineWriter, UnreadableMessage};
+use crate::json::{BoundedLineWriter, JsonLineDecoder, Line, UnreadableMessage};
 
 /// A child's input. Clones share it.
 pub(super) type ChildWriter = BoundedLineWriter<ChildStdin>;

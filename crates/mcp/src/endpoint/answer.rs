@@ -46,7 +46,11 @@ async fn fetch_first(grant: &GrantState) -> Result<ServedSet> {
 
 /// All four fields, always: SDKs want them all. Keys without a token get an empty one, which boto3, the CLI and
 /// JavaScript take for none.
-pub(super) fn credentials_response(credentials: &Credentials, advertised_expiry: AdvertisedExpiry, now: SystemTime) -> Response {
+pub(super) fn credentials_response(
+    credentials: &Credentials,
+    advertised_expiry: AdvertisedExpiry,
+    now: SystemTime,
+) -> Response {
     let mut body = json!({
         "AccessKeyId": credentials.access_key_id().as_str(),
         "SecretAccessKey": credentials.expose_secret_access_key(),
@@ -100,8 +104,14 @@ mod tests {
         let minute = Duration::from_secs(60);
         let limit = AdvertisedExpiry::AtMost(4 * minute);
         assert_eq!(advertised_expiry_at(Expiry::At(now + minute), limit, now), Expiry::At(now + minute));
-        assert_eq!(advertised_expiry_at(Expiry::At(now + 60 * minute), limit, now), Expiry::At(now + 4 * minute));
+        assert_eq!(
+            advertised_expiry_at(Expiry::At(now + 60 * minute), limit, now),
+            Expiry::At(now + 4 * minute)
+        );
         assert_eq!(advertised_expiry_at(Expiry::Never, limit, now), Expiry::At(now + 4 * minute));
-        assert_eq!(advertised_expiry_at(Expiry::At(now + 60 * minute), AdvertisedExpiry::Actual, now), Expiry::At(now + 60 * minute));
+        assert_eq!(
+            advertised_expiry_at(Expiry::At(now + 60 * minute), AdvertisedExpiry::Actual, now),
+            Expiry::At(now + 60 * minute)
+        );
     }
 }

@@ -39,7 +39,11 @@ impl RotationHold {
             return held.served.credentials.clone();
         }
         // What is kept is the clone, which is counted: a thread holds few sets uncounted.
-        *held = Some(HeldCredentials { served: current.clone(), last_request: requested_at, superseded_at: None });
+        *held = Some(HeldCredentials {
+            served: current.clone(),
+            last_request: requested_at,
+            superseded_at: None,
+        });
         current.credentials
     }
 
@@ -92,7 +96,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn rotation_hold_during_burst_ends_after_max_hold() {
-        let (burst, session, now) = (RotationHold::default(), rotating_session().await, ManualClock::new().now());
+        let (burst, session, now) =
+            (RotationHold::default(), rotating_session().await, ManualClock::new().now());
         let (old, new) = (current_credentials(&session), refresh_and_get(&session).await);
         assert!(has_key_of(&burst.select(old.clone(), now), &old));
         for _ in 0..10 {
@@ -105,7 +110,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn rotation_hold_after_gap_or_release_selects_current() {
-        let (burst, session, now) = (RotationHold::default(), rotating_session().await, ManualClock::new().now());
+        let (burst, session, now) =
+            (RotationHold::default(), rotating_session().await, ManualClock::new().now());
         let (old, new) = (current_credentials(&session), refresh_and_get(&session).await);
         burst.select(old.clone(), now);
         advance(MAX_BURST_GAP).await;
@@ -118,7 +124,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn rotation_hold_cleared_credentials_are_not_held() {
-        let (burst, session, now) = (RotationHold::default(), rotating_session().await, ManualClock::new().now());
+        let (burst, session, now) =
+            (RotationHold::default(), rotating_session().await, ManualClock::new().now());
         burst.select(current_credentials(&session), now);
         session.clear();
         session.set_credentials(canary_credentials()).unwrap();
@@ -128,7 +135,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn rotation_hold_manually_set_credentials_replace_held_at_once() {
-        let (burst, session, now) = (RotationHold::default(), rotating_session().await, ManualClock::new().now());
+        let (burst, session, now) =
+            (RotationHold::default(), rotating_session().await, ManualClock::new().now());
         burst.select(current_credentials(&session), now);
         session.set_credentials(canary_credentials()).unwrap();
         let after = current_credentials(&session);
@@ -137,7 +145,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn rotation_hold_rejected_credentials_are_not_held() {
-        let (burst, session, now) = (RotationHold::default(), rotating_session().await, ManualClock::new().now());
+        let (burst, session, now) =
+            (RotationHold::default(), rotating_session().await, ManualClock::new().now());
         let rejected = current_credentials(&session);
         burst.select(rejected.clone(), now);
         session.report_rejected(session.default_account(), rejected.credentials.access_key_id());

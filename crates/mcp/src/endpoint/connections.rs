@@ -65,7 +65,8 @@ impl ConnectionSet {
             }
         }
         let has_request = Arc::new(AtomicBool::new(false));
-        let task = tokio::spawn(serve_connection(stream, router.clone(), Arc::clone(&has_request))).abort_handle();
+        let task =
+            tokio::spawn(serve_connection(stream, router.clone(), Arc::clone(&has_request))).abort_handle();
         self.0.push_back(OpenConnection { task, has_request });
     }
 }

@@ -109,7 +109,11 @@ impl Drop for EndpointServer {
 }
 
 /// Refuses what no SDK on this machine would send: a page in a browser, a proxy, another method.
-async fn reject_unexpected_requests(State(server): State<Weak<EndpointServer>>, request: Request, next: Next) -> Response {
+async fn reject_unexpected_requests(
+    State(server): State<Weak<EndpointServer>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let Some(server) = server.upgrade() else {
         return error_response(StatusCode::SERVICE_UNAVAILABLE, "Stopping", "the endpoint is stopping");
     };
@@ -118,10 +122,15 @@ async fn reject_unexpected_requests(State(server): State<Weak<EndpointServer>>, 
         return error_response(StatusCode::BAD_REQUEST, "Forwarded", "forwarded requests are not answered");
     }
     if headers.get(HOST).and_then(|host| host.to_str().ok()) != Some(server.address.to_string().as_str()) {
-        return error_response(StatusCode::FORBIDDEN, "Forbidden", "the Host header must be the literal address");
+        return error_response(
+            StatusCode::FORBIDDEN,
+            "Forbidden",
+            "the Host header must be the literal address",
+        );
     }
     if request.method() != Method::GET {
-        let mut refused = error_response(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "only GET is answered");
+        let mut refused =
+            error_response(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "only GET is answered");
         refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
         return refused;
     }
@@ -133,7 +142,11 @@ fn too_many_requests_response() -> Response {
     error_response(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "too many requests at a time")
 }
 
-async fn serve_credentials(State(server): State<Weak<EndpointServer>>, uri: Uri, headers: HeaderMap) -> Response {
+async fn serve_credentials(
+    State(server): State<Weak<EndpointServer>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let Some(server) = server.upgrade() else {
         return error_response(StatusCode::SERVICE_UNAVAILABLE, "Stopping", "the endpoint is stopping");
     };

@@ -42,7 +42,9 @@ impl GatewayService {
         context: &RequestContext<RoleServer>,
     ) -> Result<Map<String, Value>, ErrorData> {
         match request {
-            ProxiedRequest::List => Ok(Map::from_iter([("tools".to_owned(), Value::Array(self.inner.list_tools().await))])),
+            ProxiedRequest::List => {
+                Ok(Map::from_iter([("tools".to_owned(), Value::Array(self.inner.list_tools().await))]))
+            }
             ProxiedRequest::Call(params) => {
                 let result = self.inner.call_tool(&params.name, params.arguments, &context.ct).await;
                 match result {

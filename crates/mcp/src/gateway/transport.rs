@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::FramedRead;
 
-use crate::json::{JsonLineDecoder, Line, BoundedLineWriter, UnreadableMessage};
+use crate::json::{BoundedLineWriter, JsonLineDecoder, Line, UnreadableMessage};
 
 /// Requests of one client that may be in progress at once.
 const MAX_IN_FLIGHT: usize = 256;
@@ -63,7 +63,10 @@ where
         }
     }
 
-    fn track_request(&mut self, message: RxJsonRpcMessage<RoleServer>) -> Option<RxJsonRpcMessage<RoleServer>> {
+    fn track_request(
+        &mut self,
+        message: RxJsonRpcMessage<RoleServer>,
+    ) -> Option<RxJsonRpcMessage<RoleServer>> {
         match &message {
             JsonRpcMessage::Request(request) if self.in_flight.len() >= MAX_IN_FLIGHT => {
                 let busy = format!("{MAX_IN_FLIGHT} requests are in progress; wait for one to end");

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionPolicy};
 
-use super::crews::{NarrowedServerPool, NarrowedLimits};
+use super::crews::{NarrowedLimits, NarrowedServerPool};
 use super::launch::SpawnConfig;
 use super::name::NamePrefixes;
 use super::policies::ToolPolicies;
-use super::server::{Timeouts, Server};
+use super::server::{Server, Timeouts};
 use super::{McpHost, session_account};
 use crate::child::{HostEnvironment, Launcher, SessionDir};
 use crate::config::{ConfigError, McpConfig};
@@ -57,7 +57,10 @@ impl McpHostBuilder {
             start_timeout: DEFAULT_START_TIMEOUT,
             list_budget: DEFAULT_LIST_BUDGET,
             timeouts: Timeouts { list: DEFAULT_LIST_TIMEOUT, call: DEFAULT_CALL_TIMEOUT },
-            narrowed_limits: NarrowedLimits { max_sessions: DEFAULT_MAX_NARROWED_SESSIONS, idle_timeout: DEFAULT_NARROWED_IDLE_TIMEOUT },
+            narrowed_limits: NarrowedLimits {
+                max_sessions: DEFAULT_MAX_NARROWED_SESSIONS,
+                idle_timeout: DEFAULT_NARROWED_IDLE_TIMEOUT,
+            },
         }
     }
 
@@ -151,9 +154,9 @@ impl McpHostBuilder {
         let shared_endpoint = self.endpoint.is_some();
         let endpoint = match self.endpoint {
             Some(endpoint) => endpoint,
-            None => {
-                CredentialEndpoint::start().await.map_err(internal_error("the credential endpoint cannot listen"))?
-            }
+            None => CredentialEndpoint::start()
+                .await
+                .map_err(internal_error("the credential endpoint cannot listen"))?,
         };
         let region = self.session.resolved_region(self.session.default_account());
         let session_dir = SessionDir::create(Some(&region))

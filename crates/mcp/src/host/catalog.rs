@@ -199,8 +199,10 @@ mod tests {
 
     #[test]
     fn catalog_name_collision_renames_and_reports_both() {
-        let catalog =
-            collect_catalog([("a", Ok(vec![json!({"name": "b__c"})])), ("a__b", Ok(vec![json!({"name": "c"})]))]);
+        let catalog = collect_catalog([
+            ("a", Ok(vec![json!({"name": "b__c"})])),
+            ("a__b", Ok(vec![json!({"name": "c"})])),
+        ]);
         assert_ne!(catalog.tools[0].name, catalog.tools[1].name);
         let owners: Vec<_> = catalog.faults.iter().map(|fault| fault.server.as_str()).collect();
         assert_eq!(owners, ["a", "a__b"]);

@@ -9,7 +9,7 @@ use valetkey_core::{
     Alias, Error, ErrorKind, PolicyDigest, Result, SessionAccount, SessionId, SessionPolicy,
 };
 
-use super::crew::{ServerGroup, ServerLease, GroupLease};
+use super::crew::{GroupLease, ServerGroup, ServerLease};
 use super::launch::SpawnConfig;
 use super::server::{Server, with_set_credentials_hint};
 use crate::child::SessionDir;
@@ -99,7 +99,11 @@ impl NarrowedServerPool {
     }
 
     /// A crew for a session, narrowed if there is a policy, that has no servers yet.
-    fn create_group(&self, account: &SessionAccount, policy: Option<&SessionPolicy>) -> Result<Arc<ServerGroup>> {
+    fn create_group(
+        &self,
+        account: &SessionAccount,
+        policy: Option<&SessionPolicy>,
+    ) -> Result<Arc<ServerGroup>> {
         let narrowed = policy
             .map(|policy| account.narrow(policy.clone()))
             .transpose()
@@ -154,7 +158,12 @@ impl NarrowedServerPool {
 }
 
 /// Waits until a crew is of no more use, lets the calls end that are under way, and stops its servers.
-async fn reap_when_idle(crews: Weak<NarrowedServerPool>, crew: Arc<ServerGroup>, idle: Duration, stop: CancellationToken) {
+async fn reap_when_idle(
+    crews: Weak<NarrowedServerPool>,
+    crew: Arc<ServerGroup>,
+    idle: Duration,
+    stop: CancellationToken,
+) {
     let done = async {
         crew.wait_unused(idle).await;
         if let Some(crews) = crews.upgrade() {

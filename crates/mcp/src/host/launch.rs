@@ -15,8 +15,8 @@ use crate::child::{
     SessionDir, Stdio,
 };
 use crate::config::ServerConfig;
-use crate::connection::{Connection, Handshake, HandshakeError, ConnectionDriver};
-use crate::endpoint::{Grant, AdvertisedExpiry};
+use crate::connection::{Connection, ConnectionDriver, Handshake, HandshakeError};
+use crate::endpoint::{AdvertisedExpiry, Grant};
 use crate::{CredentialEndpoint, Redactor};
 
 use super::server::quote_stderr;
@@ -77,8 +77,13 @@ impl SpawnConfig {
     ) -> Result<SpawnedServer> {
         let mut attempted = *handshake;
         loop {
-            let grant = (config.delivery == Delivery::Endpoint)
-                .then(|| self.endpoint.with_redactor(&self.redactor).grant(account.clone(), name, self.advertised_expiry));
+            let grant = (config.delivery == Delivery::Endpoint).then(|| {
+                self.endpoint.with_redactor(&self.redactor).grant(
+                    account.clone(),
+                    name,
+                    self.advertised_expiry,
+                )
+            });
             let keys = match config.delivery {
                 Delivery::Env => account.credentials().await.ok(),
                 Delivery::Endpoint | Delivery::None => None,

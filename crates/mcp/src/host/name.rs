@@ -25,7 +25,11 @@ impl NamePrefixes {
         }
         let prefix = |server: &str| {
             let sanitized = sanitize(server);
-            if count.get(&sanitized) == Some(&1) { sanitized } else { format!("{sanitized}_{}", short_hash(&[server])) }
+            if count.get(&sanitized) == Some(&1) {
+                sanitized
+            } else {
+                format!("{sanitized}_{}", short_hash(&[server]))
+            }
         };
         Self(servers.map(|server| (server.to_owned(), prefix(server))).collect())
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use valetkey_core::{Error, ErrorKind, Result, SessionPolicy};
 
-use super::{ToolCatalog, ServerFault};
+use super::{ServerFault, ToolCatalog};
 use crate::child::Delivery;
 use crate::config::McpConfig;
 

@@ -81,11 +81,21 @@ impl Server {
         timeouts: Timeouts,
     ) -> Self {
         let tools = ToolCache::new(recipe.change_counter.clone());
-        let shared = Arc::new(ServerShared { name, config, account, spawn_config: recipe, tool_cache: tools, status: Mutex::default() });
+        let shared = Arc::new(ServerShared {
+            name,
+            config,
+            account,
+            spawn_config: recipe,
+            tool_cache: tools,
+            status: Mutex::default(),
+        });
         let (call_requests, request_receiver) = mpsc::channel(64);
         let stop = CancellationToken::new();
-        let lister =
-            ToolLister { shared: Arc::clone(&shared), call_requests: call_requests.downgrade(), timeout: timeouts.list };
+        let lister = ToolLister {
+            shared: Arc::clone(&shared),
+            call_requests: call_requests.downgrade(),
+            timeout: timeouts.list,
+        };
         let supervisor = Supervisor::new(Arc::clone(&shared), stop.clone());
         let task = tokio::spawn(async move {
             tokio::select! {

@@ -9,7 +9,7 @@ use tokio_util::codec::Decoder;
 
 use super::exact::mark_numbers;
 use super::repair::repair_text;
-use super::scan::{Meant, LineScanner};
+use super::scan::{LineScanner, Meant};
 
 /// The longest line that is read, in bytes.
 const MAX_LINE_LEN: usize = 16 * 1024 * 1024;
@@ -81,8 +81,11 @@ impl JsonLineDecoder {
     fn finish_line(&mut self, line: &[u8]) -> Option<Line> {
         let scan = std::mem::take(&mut self.scanner);
         self.scanned = 0;
-        let excess =
-            if std::mem::take(&mut self.is_dropping) { Some("is longer than 16 MiB") } else { scan.exceeded_limit() };
+        let excess = if std::mem::take(&mut self.is_dropping) {
+            Some("is longer than 16 MiB")
+        } else {
+            scan.exceeded_limit()
+        };
         let reason = match excess {
             Some(excess) => excess.to_owned(),
             None => match parse_line(line) {

@@ -16,7 +16,8 @@ pub(super) fn repair_text(line: &[u8]) -> String {
         rest = &rest[at..];
         let taken = match parse_unicode_escape(rest) {
             Some(unit)
-                if HIGH_SURROGATES.contains(&unit) && parse_unicode_escape(&rest[6..]).is_some_and(|low| LOW_SURROGATES.contains(&low)) =>
+                if HIGH_SURROGATES.contains(&unit)
+                    && parse_unicode_escape(&rest[6..]).is_some_and(|low| LOW_SURROGATES.contains(&low)) =>
             {
                 repaired.push_str(&rest[..12]);
                 12

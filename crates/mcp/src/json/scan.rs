@@ -273,10 +273,19 @@ mod tests {
     #[test]
     fn line_scanner_reports_exceeded_limits() {
         assert_eq!(scan_text(&format!("[{}1]", "1,".repeat(MAX_NODES - 2))).exceeded_limit(), None);
-        assert!(scan_text(&format!("[{}1]", "{},".repeat(MAX_NODES))).exceeded_limit().unwrap().contains("values"));
+        assert!(
+            scan_text(&format!("[{}1]", "{},".repeat(MAX_NODES)))
+                .exceeded_limit()
+                .unwrap()
+                .contains("values")
+        );
         assert_eq!(scan_text(&"[".repeat(MAX_DEPTH)).exceeded_limit(), None);
         assert!(scan_text(&"[".repeat(MAX_DEPTH + 1)).exceeded_limit().unwrap().contains("levels"));
-        assert_eq!(scan_text(&format!("{:?}", "[{,".repeat(10_000))).exceeded_limit(), None, "strings do not count");
+        assert_eq!(
+            scan_text(&format!("{:?}", "[{,".repeat(10_000))).exceeded_limit(),
+            None,
+            "strings do not count"
+        );
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::meant::Normalizer;
-use super::pattern::{PREFIX_LEN, Pattern, step_length, push_byte};
+use super::pattern::{PREFIX_LEN, Pattern, push_byte, step_length};
 use super::reading::NormalizedText;
 use super::rolling::Hash;
 
@@ -90,7 +90,9 @@ impl PatternIndex {
         let mut window = 0;
         for (at, &byte) in text.bytes().iter().enumerate() {
             window = push_byte(window, byte);
-            let Some(start) = (at + 1).checked_sub(PREFIX_LEN).filter(|_| self.may_start(window)) else { continue };
+            let Some(start) = (at + 1).checked_sub(PREFIX_LEN).filter(|_| self.may_start(window)) else {
+                continue;
+            };
             let Some(length) = self.longest_match(window, start, text) else { continue };
             let secret = text.source_range(start, length);
             match found.last_mut() {

@@ -36,7 +36,8 @@ impl Pattern {
     }
 
     fn new(text: &str) -> Option<Self> {
-        let normalized: Zeroizing<Vec<u8>> = Zeroizing::new(Normalizer::new(text).map(|sign| sign.byte).collect());
+        let normalized: Zeroizing<Vec<u8>> =
+            Zeroizing::new(Normalizer::new(text).map(|sign| sign.byte).collect());
         let prefix_bytes = normalized.get(..PREFIX_LEN)?.iter().fold(0, |head, &byte| push_byte(head, byte));
         let (length, step) = (normalized.len(), step_for_length(normalized.len()));
         let (step_hash, hash) = (rolling::hash(&normalized[..step_length(step)]), rolling::hash(&normalized));

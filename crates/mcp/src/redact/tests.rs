@@ -120,7 +120,11 @@ fn random_secret(n: usize) -> String {
 fn temporary_credentials(n: usize, expiry: Expiry) -> Credentials {
     let id = "ASIA0000000000000000".parse().unwrap();
     let builder = Credentials::builder(id, random_secret(n).into());
-    builder.session_token(SecretString::from(format!("token{}", random_secret(n)))).expiry(expiry).build().unwrap()
+    builder
+        .session_token(SecretString::from(format!("token{}", random_secret(n))))
+        .expiry(expiry)
+        .build()
+        .unwrap()
 }
 
 fn is_masked(redactor: &Redactor, n: usize) -> bool {

@@ -14,7 +14,7 @@ use valetkey_mcp::RMCP_LOG_DIRECTIVE;
 use valetkey_mcp::child::Delivery;
 use valetkey_mcp::config::ServerConfig;
 
-use crate::gateway::wire::{ERAS, ProtocolEra, GatewayClientFixture};
+use crate::gateway::wire::{ERAS, GatewayClientFixture, ProtocolEra};
 use crate::stage::{fixture, pid, raw_server};
 
 /// All that this binary logs at TRACE, capped as the crate asks for.
@@ -48,7 +48,11 @@ impl GatewayCanaryFixture {
     async fn new(era: ProtocolEra, delivery: Delivery) -> Self {
         let audit = CapturedLogs::default();
         let session = SessionContext::builder().audit(Arc::new(JsonLines::new(audit.clone()))).build();
-        Self { canary: Canary::new(), client: GatewayClientFixture::serve(era, session, servers(delivery)).await, audit }
+        Self {
+            canary: Canary::new(),
+            client: GatewayClientFixture::serve(era, session, servers(delivery)).await,
+            audit,
+        }
     }
 
     /// What a session goes through: everything said in it is kept by the wire.

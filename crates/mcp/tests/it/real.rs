@@ -61,7 +61,8 @@ fn signing_env(endpoint: &str, key: &AccessKey) -> Vec<(String, String)> {
 
 /// Credentials of a role, as an AWS client got them: `role` is its ARN and what else the script takes.
 async fn assume_role(endpoint: &str, key: &AccessKey, role: &[&str]) -> Result<Credentials> {
-    let script = role.iter().fold(Script::new(python_script("assume.py")), |script, argument| script.arg(argument));
+    let script =
+        role.iter().fold(Script::new(python_script("assume.py")), |script, argument| script.arg(argument));
     let answer = script.envs(signing_env(endpoint, key)).run().await?;
     Ok(Credentials::from_json(&answer, "assumed").unwrap())
 }

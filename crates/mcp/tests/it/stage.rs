@@ -11,7 +11,7 @@ use valetkey_core::SessionContext;
 use valetkey_core::audit::InMemoryAudit;
 use valetkey_mcp::child::{Delivery, HostEnvironment};
 use valetkey_mcp::config::ServerConfig;
-use valetkey_mcp::{ToolCatalog, McpConfig, McpHost, McpHostBuilder};
+use valetkey_mcp::{McpConfig, McpHost, McpHostBuilder, ToolCatalog};
 
 use crate::keys::keys;
 

@@ -36,7 +36,8 @@ impl NarrowCredentials {
         let mut arguments = ToolArguments::parse(&self.definition, input)?;
         let session = self.sessions.session_for_call(&mut arguments)?;
         let policy = self.take_policy(&mut arguments)?;
-        let named = arguments.take_non_null("accounts")?.map(|accounts| parse_accounts(&accounts)).transpose()?;
+        let named =
+            arguments.take_non_null("accounts")?.map(|accounts| parse_accounts(&accounts)).transpose()?;
         let accounts = named.or_else(|| narrowable_accounts(policy.as_ref()?, &session));
         let mut scope = Scope::new().lifetime(parse_lifetime(arguments.take_non_null("lifetime")?)?);
         scope = accounts.into_iter().fold(scope, Scope::accounts);
@@ -69,7 +70,9 @@ impl NarrowCredentials {
             (Some(_), Some(_)) => Err(Error::invalid("policy", "and `policy_name` exclude each other")
                 .with_next_step("give one of the two")),
             (Some(json), None) => json.parse().map(Some),
-            (None, Some(name)) => self.policies.get(&name).cloned().map(Some).ok_or_else(|| self.unknown_policy()),
+            (None, Some(name)) => {
+                self.policies.get(&name).cloned().map(Some).ok_or_else(|| self.unknown_policy())
+            }
             // Whoever leaves a blank meant to limit something.
             (None, None) if is_blank => Err(Error::invalid("policy", "must not be blank")
                 .with_next_step("give a policy or the name of one, or leave both out")),

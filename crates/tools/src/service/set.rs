@@ -49,7 +49,11 @@ impl Tool for SetServiceContext {
 }
 
 fn parse_facts(mut arguments: ToolArguments) -> Result<Map<String, Value>> {
-    let facts = if arguments.contains(SERVICE_INFO_ARG) { arguments.take_object(SERVICE_INFO_ARG)? } else { arguments.into_fields() };
+    let facts = if arguments.contains(SERVICE_INFO_ARG) {
+        arguments.take_object(SERVICE_INFO_ARG)?
+    } else {
+        arguments.into_fields()
+    };
     if facts.is_empty() {
         return Err(missing_field(SERVICE_INFO_ARG));
     }

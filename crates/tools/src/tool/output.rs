@@ -33,7 +33,11 @@ impl ToolOutput {
     /// A failure: `Error: …` in words, and `{"error": {"code", "message", "transient", "next_step_for"}}`.
     #[must_use]
     pub fn error(error: &Error) -> Self {
-        Self { text: format!("Error: {}", error_text(error)), structured: Some(error_value(error)), is_error: true }
+        Self {
+            text: format!("Error: {}", error_text(error)),
+            structured: Some(error_value(error)),
+            is_error: true,
+        }
     }
 
     /// A failure whose text is its JSON, `{"error": {…}}`, for tools whose callers look for `error` in the text.

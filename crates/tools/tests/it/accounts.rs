@@ -13,7 +13,8 @@ async fn set_credentials_account_in_argument_or_in_json() {
     let mut inside = credentials_json("eu-west-1");
     inside["account"] = "staging".into();
     let among = desk.call(SET, json!({"credentials_json": inside})).await;
-    let beside = desk.call(SET, json!({"credentials_json": credentials_json("us-west-2"), "account": "prod"})).await;
+    let beside =
+        desk.call(SET, json!({"credentials_json": credentials_json("us-west-2"), "account": "prod"})).await;
     assert_eq!(among.structured.unwrap()["account"], "staging");
     assert_eq!(beside.structured.unwrap()["account"], "prod");
     for (account, region) in [("staging", "eu-west-1"), ("prod", "us-west-2")] {
@@ -45,7 +46,8 @@ async fn get_credentials_unknown_account_lists_known_ones() {
 #[tokio::test]
 async fn set_credentials_blank_account_is_default() {
     let desk = ToolsFixture::new();
-    let output = desk.call(SET, json!({"credentials_json": credentials_json("us-west-2"), "account": "  "})).await;
+    let output =
+        desk.call(SET, json!({"credentials_json": credentials_json("us-west-2"), "account": "  "})).await;
     assert_eq!(output.structured.unwrap()["account"], "default");
 }
 
@@ -82,9 +84,10 @@ async fn set_credentials_on_configured_account_is_denied() {
     let tools =
         ToolSet::builder(session.clone()).configured_account(session.default_account().clone()).build();
     let job = json!({"spec": {"provider_credential_id": CREDENTIAL_ID}});
-    for (tool, input) in
-        [(SET, json!({"credentials_json": credentials_json("us-west-2")})), (SET_FROM_STACK_JOB, json!({"stack_job_json": job}))]
-    {
+    for (tool, input) in [
+        (SET, json!({"credentials_json": credentials_json("us-west-2")})),
+        (SET_FROM_STACK_JOB, json!({"stack_job_json": job})),
+    ] {
         let refused = tools.call(tool, input).await.unwrap();
         assert_eq!(error_json(&refused)["code"], "denied", "{tool}");
         assert!(

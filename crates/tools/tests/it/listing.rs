@@ -69,14 +69,18 @@ async fn set_credentials_beyond_allowed_accounts_is_denied() {
     let set = |account: &str| json!({"credentials_json": credentials_json("us-west-2"), "account": account});
     assert!(!tools.call(SET, set("prod")).await.unwrap().is_error);
     let refused = tools.call(SET, set("nowhere")).await.unwrap();
-    assert_eq!((&error_json(&refused)["code"], &error_json(&refused)["field"]), (&json!("denied"), &json!("account")));
+    assert_eq!(
+        (&error_json(&refused)["code"], &error_json(&refused)["field"]),
+        (&json!("denied"), &json!("account"))
+    );
     assert_eq!(error_json(&refused)["next_step_for"], "use one of: default, prod");
     assert!(!refused.text.contains("nowhere"), "{}", refused.text);
 }
 
 #[tokio::test]
 async fn refresh_credentials_returns_expiry_and_generation() {
-    let provider = ScriptedProvider::new([Script::Answer(canary_credentials()), Script::Answer(canary_credentials())]);
+    let provider =
+        ScriptedProvider::new([Script::Answer(canary_credentials()), Script::Answer(canary_credentials())]);
     let session = SessionContext::builder().provider_for(alias("prod"), provider.clone()).build();
     let tools = ToolSet::for_session(session);
     let refresh = async || tools.call(REFRESH_CREDENTIALS, json!({"account": "prod"})).await.unwrap();

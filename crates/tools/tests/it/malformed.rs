@@ -106,9 +106,11 @@ async fn set_credentials_non_object_is_refused() {
 async fn tool_argument_invalid_json_reports_position_only() {
     let deep = "[".repeat(100_000);
     let deep_object = "{\"a\":".repeat(10_000);
-    for (tool, field) in
-        [(SET, "credentials_json"), (SET_FROM_STACK_JOB, "stack_job_json"), (SET_SERVICE, "service_info_json")]
-    {
+    for (tool, field) in [
+        (SET, "credentials_json"),
+        (SET_FROM_STACK_JOB, "stack_job_json"),
+        (SET_SERVICE, "service_info_json"),
+    ] {
         for text in [
             "hunter2",
             "{\"access_key_id\": \"hunter2",
@@ -131,14 +133,17 @@ async fn tool_argument_invalid_json_reports_position_only() {
 #[tokio::test]
 async fn tool_argument_oversized_text_is_refused() {
     let text = format!("{{\"a\": \"{}\"}}", "hunter2".repeat(200_000));
-    for (tool, field) in
-        [(SET, "credentials_json"), (SET_FROM_STACK_JOB, "stack_job_json"), (SET_SERVICE, "service_info_json")]
-    {
+    for (tool, field) in [
+        (SET, "credentials_json"),
+        (SET_FROM_STACK_JOB, "stack_job_json"),
+        (SET_SERVICE, "service_info_json"),
+    ] {
         let told = assert_refused(tool, json!({field: text}), field).await;
         assert!(told.contains("1 MiB"), "{told}");
     }
     let error_text =
-        assert_refused(SET_SERVICE, json!({"service_id": "hunter2".repeat(40_000)}), "service_info_json").await;
+        assert_refused(SET_SERVICE, json!({"service_id": "hunter2".repeat(40_000)}), "service_info_json")
+            .await;
     assert!(error_text.contains("256 KiB"), "{error_text}");
 }
 
@@ -239,7 +244,8 @@ async fn session_argument_null_or_misspelled_is_error() {
             ("credential-session", json!(null)),
             ("Credential_Session", json!("0".repeat(32))),
         ] {
-            let mut input = json!({"credentials_json": credentials_json("us-west-2"), "stack_job_json": {"spec": {}}});
+            let mut input =
+                json!({"credentials_json": credentials_json("us-west-2"), "stack_job_json": {"spec": {}}});
             let known = &desk.tools.get(&tool).unwrap().definition().input_schema["properties"];
             input.as_object_mut().unwrap().retain(|field, _| known.get(field).is_some());
             input[name] = value;

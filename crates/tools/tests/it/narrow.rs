@@ -36,7 +36,8 @@ struct NarrowFixture {
 impl NarrowFixture {
     fn new() -> Self {
         let clock = ManualClock::new();
-        let builder = SessionContext::builder().clock(Arc::new(clock.clone())).provider(FakeRoleProvider::new("ALL0"));
+        let builder =
+            SessionContext::builder().clock(Arc::new(clock.clone())).provider(FakeRoleProvider::new("ALL0"));
         let session = builder.provider_for(alias("prod"), FakeRoleProvider::new("PROD")).build();
         let tools = ToolSet::builder(session.clone()).policy("reading", read_only_policy()).build();
         Self { session, tools, clock }

@@ -35,7 +35,8 @@ async fn stack_job_sets_named_credentials() {
 #[tokio::test]
 async fn stack_job_as_text_is_accepted() {
     let desk = ToolsFixture::new();
-    let output = desk.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job("us-west-2".into()).to_string()})).await;
+    let output =
+        desk.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job("us-west-2".into()).to_string()})).await;
     assert!(!output.is_error, "{}", output.text);
 }
 

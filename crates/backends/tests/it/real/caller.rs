@@ -49,7 +49,8 @@ async fn caller_identity_from_moto_has_account_and_arn() {
     let session = SessionContext::builder().build();
     session.set_credentials(credentials(&anybody)).unwrap();
     let account = session.account(session.default_account()).unwrap();
-    let whoami = WhoAmI::new(account, Arc::new(StsCallerIdentityProvider::new(&client_config_at(&moto.url()))));
+    let whoami =
+        WhoAmI::new(account, Arc::new(StsCallerIdentityProvider::new(&client_config_at(&moto.url()))));
     let caller = whoami.caller().await.unwrap();
     assert!(
         caller.arn().contains(caller.account().as_str()) && caller.session_name().is_none(),

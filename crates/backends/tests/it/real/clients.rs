@@ -21,7 +21,8 @@ async fn s3_client_follows_session_until_clear() {
     let assumed = role(first, &seed.broker, &ministack.url()).build().unwrap();
     let session = SessionContext::builder().region(region(REGION)).provider(assumed).build();
 
-    let client = Client::new(&session.sdk_config_from(client_config_at(&ministack.url()).config()).await.unwrap());
+    let client =
+        Client::new(&session.sdk_config_from(client_config_at(&ministack.url()).config()).await.unwrap());
     assert_eq!(bucket_names(&client).await, [first.bucket.as_str()]);
     session.set_credentials(credentials(&second.service)).unwrap();
     assert_eq!(bucket_names(&client).await, [second.bucket.as_str()]);

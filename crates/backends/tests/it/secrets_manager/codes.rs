@@ -86,7 +86,8 @@ async fn describe_secret_error_maps_to_kind_unless_denied() {
 async fn prefetch_batch_error_fails_or_reads_singly() {
     for (code, kind) in CODES {
         let vault = SecretsManagerFixture::with_agent();
-        let resolver = SecretsManagerResolver::builder("age", static_source()).base(&vault.base()).build().unwrap();
+        let resolver =
+            SecretsManagerResolver::builder("age", static_source()).base(&vault.base()).build().unwrap();
         vault.fail_operation(BATCH, code);
         let faults = resolver.prefetch(&["nt".parse().unwrap()]).await;
         assert_eq!(faults.len(), usize::from(kind.is_transient()), "{code}");

@@ -103,7 +103,8 @@ async fn prefetched_secret_resolves_once_without_call() {
 async fn resolver_prefix_may_be_arn() {
     let vault = fixture_with_ids(1..=2);
     let prefix = "arn:aws:secretsmanager:us-east-1:111111111111:secret:agents/";
-    let resolver = SecretsManagerResolver::builder(prefix, static_source()).base(&vault.base()).build().unwrap();
+    let resolver =
+        SecretsManagerResolver::builder(prefix, static_source()).base(&vault.base()).build().unwrap();
     assert!(resolver.prefetch(&credential_ids(1..=2)).await.is_empty());
     assert_eq!(
         (resolved_secret(&resolver, "id-1").await, resolved_secret(&resolver, "id-2").await),

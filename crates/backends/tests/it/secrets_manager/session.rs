@@ -63,8 +63,9 @@ async fn secret_session_zero_ttl_checks_each_use() {
 
 #[test]
 fn secret_ttl_limit_one_hour() {
-    let ttl =
-        |ttl| SecretsManagerProvider::builder("a", static_source()).region(region("us-east-1")).ttl(ttl).build();
+    let ttl = |ttl| {
+        SecretsManagerProvider::builder("a", static_source()).region(region("us-east-1")).ttl(ttl).build()
+    };
     assert!(ttl(3_600 * SECOND).is_ok());
     let error = ttl(3_600 * SECOND + Duration::from_nanos(1)).unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("ttl")));
@@ -88,5 +89,8 @@ async fn secret_session_refresh_checks_version() {
     let bench = SecretSessionFixture::with_ttl(None).await;
     bench.vault.rotate("agent", 2);
     bench.session.refresh(&Alias::default_account()).await.unwrap();
-    assert_eq!((bench.served_secret().await.as_str(), bench.vault.take_calls().as_str()), ("hunter2-2", "DG"));
+    assert_eq!(
+        (bench.served_secret().await.as_str(), bench.vault.take_calls().as_str()),
+        ("hunter2-2", "DG")
+    );
 }

@@ -64,7 +64,10 @@ mod tests {
             assert_eq!(no_proxy_values(&[proxy]), both_spellings(loopback));
             assert_eq!(no_proxy_values(&[proxy, ("no_proxy", "")]), both_spellings(loopback));
             for name in NO_PROXY_VARS {
-                assert_eq!(no_proxy_values(&[proxy, (name, ".corp")]), both_spellings(&format!(".corp,{loopback}")));
+                assert_eq!(
+                    no_proxy_values(&[proxy, (name, ".corp")]),
+                    both_spellings(&format!(".corp,{loopback}"))
+                );
                 assert_eq!(no_proxy_values(&[proxy, (name, "*")]), both_spellings("*"));
                 let some = "localhost, 127.0.0.1";
                 assert_eq!(no_proxy_values(&[proxy, (name, some)]), both_spellings(&format!("{some},::1")));

@@ -38,7 +38,8 @@ const TOOL_CONFIG_VARS: &[(&str, &[(UserDir, &str)])] = &[
 ];
 
 /// Files of tools that have no variable for them: bun, yarn, and yarn 1. They are found in `HOME`, by name.
-const LINKED: &[(&str, UserDir)] = &[(".bunfig.toml", ConfigOrHome), (".yarnrc.yml", Home), (".yarnrc", Home)];
+const LINKED: &[(&str, UserDir)] =
+    &[(".bunfig.toml", ConfigOrHome), (".yarnrc.yml", Home), (".yarnrc", Home)];
 
 /// Caches are shared, so that a server is not downloaded again for each session. A server that changes them changes what
 /// other sessions run; but it runs as the same user, and can do that with or without the variable.
@@ -95,8 +96,10 @@ impl UserDirs {
 
     /// Points the tools' own variables at the user's files, as far as these exist and the variables are not set.
     pub(super) fn set_tool_vars(&self, variables: &mut BTreeMap<OsString, OsString>) {
-        let found = TOOL_CONFIG_VARS.iter().filter_map(|(name, places)| Some((*name, self.first_existing(places)?)));
-        let caches = CACHE_VARS.iter().filter_map(|(name, path)| Some((*name, self.home.as_ref()?.join(path))));
+        let found =
+            TOOL_CONFIG_VARS.iter().filter_map(|(name, places)| Some((*name, self.first_existing(places)?)));
+        let caches =
+            CACHE_VARS.iter().filter_map(|(name, path)| Some((*name, self.home.as_ref()?.join(path))));
         for (name, path) in found.chain(caches) {
             // npm reads its variables in any spelling.
             if !variables.keys().any(|set| set.eq_ignore_ascii_case(name)) {
@@ -133,7 +136,8 @@ mod tests {
 
     #[test]
     fn tool_vars_contain_every_config_and_cache_var() {
-        let names = TOOL_CONFIG_VARS.iter().map(|(name, _)| *name).chain(CACHE_VARS.iter().map(|(name, _)| *name));
+        let names =
+            TOOL_CONFIG_VARS.iter().map(|(name, _)| *name).chain(CACHE_VARS.iter().map(|(name, _)| *name));
         for name in names {
             assert!(TOOL_VARS.contains(&name), "{name}");
         }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::Result;
 
-use super::{ServerShared, ToolList, CallRequest};
+use super::{CallRequest, ServerShared, ToolList};
 use crate::connection::RequestError;
 
 pub(super) struct ToolLister {

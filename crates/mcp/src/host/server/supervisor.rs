@@ -16,7 +16,7 @@ use super::ServerShared;
 use super::lent::CredentialSnapshot;
 use super::link::{CallGuard, RunningServer};
 use crate::child::{ChildProcess, Delivery};
-use crate::connection::{Handshake, ConnectionDriver};
+use crate::connection::{ConnectionDriver, Handshake};
 use crate::host::launch::SpawnedServer;
 use crate::host::restarts::RestartBackoff;
 
@@ -211,7 +211,8 @@ impl Supervisor {
     /// A server that failed without credentials, or with others, may be started at once with these. One that has not
     /// listed its tools does so now.
     fn reset_for_new_credentials(&mut self, credentials: SetId) {
-        let is_renewal = self.tried_version.is_some_and(|tried| credentials == tried || credentials.renews(tried));
+        let is_renewal =
+            self.tried_version.is_some_and(|tried| credentials == tried || credentials.renews(tried));
         if self.shared.config.delivery != Delivery::None && !is_renewal {
             self.backoff.reset();
             self.tried_version = Some(credentials);
@@ -286,7 +287,11 @@ impl RunningProcess {
 }
 
 /// When what a server is being started with is no longer what it should have; fails when the session has ended.
-async fn start_invalidated(facts: &ServerShared, lent: &CredentialSnapshot, mut rotations: Option<Rotations>) -> Result<()> {
+async fn start_invalidated(
+    facts: &ServerShared,
+    lent: &CredentialSnapshot,
+    mut rotations: Option<Rotations>,
+) -> Result<()> {
     while wait_rotation(&mut rotations).await.is_some() {
         if lent.is_stale(facts, None) {
             return Ok(());
@@ -311,7 +316,9 @@ enum ProcessEvent {
 
 /// The next event of a running process; a change of its tools counts from `earliest` on. Cancel safe.
 async fn next_event(running: &mut Option<RunningProcess>, earliest: Instant) -> ProcessEvent {
-    let Some(RunningProcess { process, server: link, .. }) = running else { return std::future::pending().await };
+    let Some(RunningProcess { process, server: link, .. }) = running else {
+        return std::future::pending().await;
+    };
     let changed = async {
         sleep_until(earliest).await;
         link.connection.wait_tools_change().await;

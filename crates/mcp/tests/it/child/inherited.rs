@@ -2,9 +2,7 @@
 
 use std::ffi::OsString;
 
-use valetkey_mcp::child::{
-    ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, SessionDir, Stdio,
-};
+use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, SessionDir, Stdio};
 
 use crate::keys::keys;
 use crate::process::{is_running, wait_until};
@@ -23,7 +21,8 @@ fn plain_environment() -> ChildEnvironment {
 async fn spawn_inherited_passes_keys_cwd_and_exit_status() {
     let (home, folder) = (SessionDir::create(None).unwrap(), tempfile::tempdir().unwrap());
     let environment = || plain_environment().isolate(&home).with_home(&home).keys(&keys("AAAA"));
-    let mut command = shell_command("test \"$AWS_ACCESS_KEY_ID\" = ASIA000000000000AAAA && pwd > here && exit 7");
+    let mut command =
+        shell_command("test \"$AWS_ACCESS_KEY_ID\" = ASIA000000000000AAAA && pwd > here && exit 7");
     command.current_dir = Some(folder.path().to_owned());
     let mut child = ChildProcess::spawn(command, environment(), Stdio::Inherited).unwrap();
     assert_eq!(child.wait().await.unwrap().code(), Some(7));
@@ -43,11 +42,13 @@ async fn spawn_unknown_program_in_child_path_is_not_found() {
 
 #[tokio::test]
 async fn child_process_signal_is_delivered_and_drop_kills() {
-    let mut child = ChildProcess::spawn(shell_command("exec sleep 600"), plain_environment(), Stdio::Inherited).unwrap();
+    let mut child =
+        ChildProcess::spawn(shell_command("exec sleep 600"), plain_environment(), Stdio::Inherited).unwrap();
     child.signal(15);
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().await.unwrap()), Some(15));
 
-    let child = ChildProcess::spawn(shell_command("exec sleep 600"), plain_environment(), Stdio::Inherited).unwrap();
+    let child =
+        ChildProcess::spawn(shell_command("exec sleep 600"), plain_environment(), Stdio::Inherited).unwrap();
     let pid = child.pid();
     assert!(is_running(pid));
     drop(child);
@@ -56,9 +57,11 @@ async fn child_process_signal_is_delivered_and_drop_kills() {
 
 #[tokio::test]
 async fn spawn_inherited_stays_in_host_process_group() {
-    let child = ChildProcess::spawn(shell_command("exec sleep 600"), plain_environment(), Stdio::Inherited).unwrap();
+    let child =
+        ChildProcess::spawn(shell_command("exec sleep 600"), plain_environment(), Stdio::Inherited).unwrap();
     assert_eq!(crate::process::group_id(child.pid()), crate::process::group_id(std::process::id()));
-    let piped = ChildProcess::spawn(shell_command("exec sleep 600"), plain_environment(), Stdio::Piped).unwrap();
+    let piped =
+        ChildProcess::spawn(shell_command("exec sleep 600"), plain_environment(), Stdio::Piped).unwrap();
     assert_eq!(crate::process::group_id(piped.pid()), Some(piped.pid()));
 }
 

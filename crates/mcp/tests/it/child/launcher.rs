@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use valetkey_mcp::child::Stdio::Piped;
 use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, Launcher};
 
-use crate::process::{group_members, group_id, parent_pid, is_running, wait_until};
-use crate::stage::{Stage, host_environment, example_path};
+use crate::process::{group_id, group_members, is_running, parent_pid, wait_until};
+use crate::stage::{Stage, example_path, host_environment};
 
 /// A host program, and the child that it told of.
 async fn start_host() -> (Child, u32) {
@@ -35,7 +35,8 @@ fn is_sleep(pid: u32) -> bool {
 async fn launcher_host_killed_ends_whole_process_group() {
     let (mut host, child) = start_host().await;
     assert_eq!(parent_pid(child), host.id());
-    wait_until("the wrapper has started its program", || group_members(child).into_iter().any(is_sleep)).await;
+    wait_until("the wrapper has started its program", || group_members(child).into_iter().any(is_sleep))
+        .await;
     host.start_kill().unwrap();
     host.wait().await.unwrap();
     wait_until("the group is gone", || group_members(child).is_empty()).await;

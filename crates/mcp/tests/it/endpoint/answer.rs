@@ -7,7 +7,7 @@ use valetkey_core::{Clock, Credentials, Expiry};
 use valetkey_mcp::endpoint::AdvertisedExpiry;
 
 use super::client::{EndpointFixture, fetch_with_grant};
-use crate::keys::{keys, long_lived_keys, secret_of_key, keys_expiring_at, token_of_key};
+use crate::keys::{keys, keys_expiring_at, long_lived_keys, secret_of_key, token_of_key};
 
 #[tokio::test]
 async fn response_temporary_credentials_have_four_fields() {
@@ -65,7 +65,8 @@ async fn response_advertised_expiry_actual_returns_actual_expiry() {
     desk.session.set_credentials(long_lived_keys("AAAA")).unwrap();
     desk.grant.end_burst();
     assert_ne!(
-        Expiry::parse("Expiration", fetch_with_grant(&grant).await.body["Expiration"].as_str().unwrap()).unwrap(),
+        Expiry::parse("Expiration", fetch_with_grant(&grant).await.body["Expiration"].as_str().unwrap())
+            .unwrap(),
         Expiry::Never
     );
 }

@@ -11,7 +11,7 @@ use valetkey_core::audit::{AuditEvent, InMemoryAudit};
 use valetkey_core::testing::ManualClock;
 use valetkey_core::{Clock, Credentials, SessionBuilder, SessionContext};
 use valetkey_mcp::CredentialEndpoint;
-use valetkey_mcp::endpoint::{Grant, AdvertisedExpiry};
+use valetkey_mcp::endpoint::{AdvertisedExpiry, Grant};
 
 use crate::keys::keys_expiring_at;
 
@@ -113,7 +113,11 @@ pub(super) async fn send_request(address: &str, line: &str, headers: &[String]) 
     let text = exchange(address, line, headers).await;
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {line}: {text}"));
     let status = head.split_whitespace().nth(1).unwrap().parse().unwrap();
-    EndpointResponse { status, head: head.to_lowercase(), body: serde_json::from_str(body).unwrap_or(Value::Null) }
+    EndpointResponse {
+        status,
+        head: head.to_lowercase(),
+        body: serde_json::from_str(body).unwrap_or(Value::Null),
+    }
 }
 
 async fn exchange(address: &str, line: &str, headers: &[String]) -> String {

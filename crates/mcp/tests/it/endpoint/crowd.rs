@@ -11,7 +11,7 @@ use valetkey_core::SessionContext;
 use valetkey_core::testing::{Script, ScriptedProvider};
 use valetkey_mcp::endpoint::AdvertisedExpiry;
 
-use super::client::{EndpointFixture, fetch_with_grant, address_and_path};
+use super::client::{EndpointFixture, address_and_path, fetch_with_grant};
 use crate::keys::long_lived_keys;
 
 /// Half of a request, and the rest of it.
@@ -76,7 +76,11 @@ async fn endpoint_grant_request_limit_returns_429_to_that_reader() {
     }
     let other = SessionContext::builder().build();
     other.set_credentials(long_lived_keys("BBBB")).unwrap();
-    let grant = desk.endpoint.grant(other.account(other.default_account()).unwrap(), "other", AdvertisedExpiry::Actual);
+    let grant = desk.endpoint.grant(
+        other.account(other.default_account()).unwrap(),
+        "other",
+        AdvertisedExpiry::Actual,
+    );
     assert_eq!(fetch_with_grant(&grant).await.key_suffix(), "BBBB");
 }
 

@@ -10,7 +10,7 @@ use valetkey_core::testing::Canary;
 use valetkey_core::{Expiry, SessionContext};
 use valetkey_mcp::endpoint::AdvertisedExpiry;
 
-use super::client::{EndpointResponse, EndpointFixture, fetch_with_grant, fetch_with_token, send_request};
+use super::client::{EndpointFixture, EndpointResponse, fetch_with_grant, fetch_with_token, send_request};
 
 fn status_and_body(answer: &EndpointResponse) -> (u16, &Value) {
     (answer.status, &answer.body)
@@ -21,7 +21,11 @@ async fn endpoint_wrong_token_or_path_gets_identical_response() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
     let other = SessionContext::builder().build();
-    let foreign = desk.endpoint.grant(other.account(other.default_account()).unwrap(), "other", AdvertisedExpiry::Actual);
+    let foreign = desk.endpoint.grant(
+        other.account(other.default_account()).unwrap(),
+        "other",
+        AdvertisedExpiry::Actual,
+    );
     let bad = fetch_with_token(&desk.grant, "nonsense").await;
     assert_eq!(bad.status, 403);
 
@@ -47,7 +51,11 @@ async fn endpoint_token_reads_only_its_own_account() {
     desk.set_credentials("AAAA");
     let other = SessionContext::builder().build();
     other.set_credentials(canary.credentials(Expiry::Never).unwrap()).unwrap();
-    let foreign = desk.endpoint.grant(other.account(other.default_account()).unwrap(), "other", AdvertisedExpiry::Actual);
+    let foreign = desk.endpoint.grant(
+        other.account(other.default_account()).unwrap(),
+        "other",
+        AdvertisedExpiry::Actual,
+    );
 
     assert_eq!(desk.fetch_key().await, "AAAA");
     assert_ne!(fetch_with_grant(&foreign).await.key_suffix(), "AAAA");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use valetkey_core::Expiry;
 use valetkey_core::testing::Canary;
 use valetkey_mcp::Redactor;
-use valetkey_mcp::endpoint::{Grant, AdvertisedExpiry};
+use valetkey_mcp::endpoint::{AdvertisedExpiry, Grant};
 
 use super::client::{EndpointFixture, fetch_with_grant};
 use crate::keys::assert_no_secret_part;
@@ -17,7 +17,8 @@ fn grant_with_redactor(desk: &EndpointFixture, redactor: &Arc<Redactor>) -> Gran
 
 #[tokio::test]
 async fn redactor_credentials_read_through_grant_are_masked() {
-    let (desk, redactor, canary) = (EndpointFixture::new().await, Arc::new(Redactor::default()), Canary::new());
+    let (desk, redactor, canary) =
+        (EndpointFixture::new().await, Arc::new(Redactor::default()), Canary::new());
     let grant = grant_with_redactor(&desk, &redactor);
     desk.session.set_credentials(canary.credentials(Expiry::Never).unwrap()).unwrap();
     let told = fetch_with_grant(&grant).await.body.to_string();

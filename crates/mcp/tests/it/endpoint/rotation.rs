@@ -10,7 +10,8 @@ use super::client::{EndpointFixture, fetch_with_grant};
 /// A desk whose session's provider issues AAAA, and BBBB when it is refreshed.
 async fn rotating_endpoint() -> EndpointFixture {
     let desk = EndpointFixture::new().await;
-    let provider = ScriptedProvider::new(["AAAA", "BBBB"].map(|name| Script::Answer(desk.keys_for_an_hour(name))));
+    let provider =
+        ScriptedProvider::new(["AAAA", "BBBB"].map(|name| Script::Answer(desk.keys_for_an_hour(name))));
     desk.session.set_provider_for(desk.session.default_account(), provider).unwrap();
     desk.session.credentials().await.unwrap();
     desk

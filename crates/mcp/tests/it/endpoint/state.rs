@@ -55,8 +55,8 @@ async fn endpoint_narrowed_session_caps_expiry_then_returns_403() {
     desk.set_credentials("AAAA");
     let child = desk.session.narrow(Scope::new().lifetime(Duration::from_secs(120))).unwrap();
     let account = child.account(child.default_account()).unwrap();
-    let grants =
-        [AdvertisedExpiry::default(), AdvertisedExpiry::Actual].map(|leash| desk.endpoint.grant(account.clone(), "sub-agent", leash));
+    let grants = [AdvertisedExpiry::default(), AdvertisedExpiry::Actual]
+        .map(|leash| desk.endpoint.grant(account.clone(), "sub-agent", leash));
     for grant in &grants {
         let answer = fetch_with_grant(grant).await;
         assert_eq!(
@@ -112,7 +112,8 @@ async fn endpoint_provider_down_serves_cached_credentials() {
     let clock = valetkey_core::testing::ManualClock::new();
     let expires_at = valetkey_core::Clock::now(&clock) + Duration::from_secs(3600);
     let down = Error::new(ErrorKind::Unavailable, "scripted").with_provider("scripted");
-    let provider = ScriptedProvider::new([Script::Answer(keys_expiring_at("AAAA", expires_at)), Script::Fail(down)]);
+    let provider =
+        ScriptedProvider::new([Script::Answer(keys_expiring_at("AAAA", expires_at)), Script::Fail(down)]);
     let desk = EndpointFixture::with_builder(|session| session.provider(provider.clone())).await;
     assert_eq!(desk.fetch_key().await, "AAAA");
     desk.clock.advance(Duration::from_secs(3590));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::wire::{ProtocolEra, GatewayClientFixture};
+use super::wire::{GatewayClientFixture, ProtocolEra};
 use crate::stage::raw_server;
 
 /// Calls the tool after which the server has another one, and returns the first notification of it.
@@ -30,7 +30,8 @@ async fn legacy_client_is_notified_of_changed_tools() {
 #[tokio::test]
 async fn modern_client_is_notified_of_changed_tools_if_it_subscribes() {
     let mut wire = GatewayClientFixture::open(ProtocolEra::Modern, [("raw", raw_server("changing"))]).await;
-    let id = wire.send_request("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}})).await;
+    let id =
+        wire.send_request("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}})).await;
     let notification = trigger_tool_change(&mut wire).await;
     let subscription = &notification["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"];
     assert_eq!(*subscription, id, "{notification}");

@@ -4,7 +4,7 @@ use serde_json::json;
 use valetkey_core::SessionContext;
 use valetkey_mcp::child::Delivery;
 
-use super::wire::{ERAS, ProtocolEra, GatewayClientFixture, gateway_for_session};
+use super::wire::{ERAS, GatewayClientFixture, ProtocolEra, gateway_for_session};
 use crate::process::{is_running, wait_until};
 use crate::stage::{fixture, pid};
 

@@ -52,8 +52,11 @@ async fn gateway_own_tools_have_schema_and_annotations() {
 #[tokio::test]
 async fn gateway_cancellation_is_forwarded_to_server() {
     for era in ERAS {
-        let mut wire =
-            GatewayClientFixture::open(era, [("raw", raw_server("cancelled")), ("fixture", fixture(Delivery::None))]).await;
+        let mut wire = GatewayClientFixture::open(
+            era,
+            [("raw", raw_server("cancelled")), ("fixture", fixture(Delivery::None))],
+        )
+        .await;
         wire.set("AAAA").await;
         let folder = wire.call("fixture__whoami", json!({})).await["structuredContent"]["tmp"].take();
         let folder = std::path::PathBuf::from(folder.as_str().unwrap());
@@ -74,8 +77,9 @@ async fn gateway_concurrent_calls_survive_rotation() {
         wire.set("AAAA").await;
         let before = wire.call("fixture__whoami", json!({})).await["structuredContent"].take();
         let folder = std::path::PathBuf::from(before["tmp"].as_str().unwrap());
-        let slow =
-            wire.send_request("tools/call", json!({"name": "fixture__slow", "arguments": {"name": "go"}})).await;
+        let slow = wire
+            .send_request("tools/call", json!({"name": "fixture__slow", "arguments": {"name": "go"}}))
+            .await;
         wait_until("the call has begun", || folder.join("go.began").exists()).await;
         wire.set("BBBB").await;
         std::fs::write(folder.join("go"), "").unwrap();

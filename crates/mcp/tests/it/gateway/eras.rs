@@ -3,7 +3,7 @@
 use serde_json::json;
 use valetkey_mcp::child::Delivery;
 
-use super::wire::{ERAS, ProtocolEra, GatewayClientFixture};
+use super::wire::{ERAS, GatewayClientFixture, ProtocolEra};
 use crate::stage::fixture;
 
 const OWN_TOOLS: [&str; 10] = [

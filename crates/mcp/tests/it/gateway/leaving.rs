@@ -10,18 +10,20 @@ use tokio_util::sync::CancellationToken;
 use valetkey_core::SessionContext;
 use valetkey_mcp::child::Delivery;
 
-use super::wire::{ERAS, ProtocolEra, GatewayClientFixture, gateway_for_session};
+use super::wire::{ERAS, GatewayClientFixture, ProtocolEra, gateway_for_session};
 use crate::host::stubborn::stubborn_server;
 use crate::process::is_running;
 use crate::stage::{fixture, pid};
 
 #[tokio::test]
 async fn gateway_client_eof_fails_call_in_progress() {
-    let mut wire = GatewayClientFixture::open(ProtocolEra::Modern, [("fixture", fixture(Delivery::Endpoint))]).await;
+    let mut wire =
+        GatewayClientFixture::open(ProtocolEra::Modern, [("fixture", fixture(Delivery::Endpoint))]).await;
     wire.set("AAAA").await;
     let server = pid(&wire.call("fixture__whoami", json!({})).await["structuredContent"]);
-    let call =
-        wire.send_request("tools/call", json!({"name": "fixture__slow", "arguments": {"name": "never"}})).await;
+    let call = wire
+        .send_request("tools/call", json!({"name": "fixture__slow", "arguments": {"name": "never"}}))
+        .await;
     wire.call("get_aws_credentials_context", json!({})).await;
     wire.close_input().await;
     let answer = wire.receive_response(&call).await;
@@ -64,7 +66,8 @@ async fn gateway_client_not_reading_does_not_block_shutdown() {
 #[tokio::test]
 async fn input_required_result_is_typed_for_modern_clients_only() {
     for era in ERAS {
-        let mut wire = GatewayClientFixture::open(era, [("asking", stubborn_server("asking", Path::new("")))]).await;
+        let mut wire =
+            GatewayClientFixture::open(era, [("asking", stubborn_server("asking", Path::new("")))]).await;
         wire.set("AAAA").await;
         let result = wire.call("asking__tool", json!({})).await;
         let expected = (era == ProtocolEra::Modern).then(|| json!("input_required"));

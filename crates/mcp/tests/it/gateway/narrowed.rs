@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use valetkey_core::SessionContext;
 use valetkey_mcp::child::Delivery;
 
-use super::wire::{ERAS, ProtocolEra, GatewayClientFixture};
+use super::wire::{ERAS, GatewayClientFixture, ProtocolEra};
 use crate::process::{is_running, wait_until};
 use crate::role::{RoleProviderFixture, reading, writing};
 use crate::stage::{fixture, pid};
@@ -58,7 +58,11 @@ async fn call_with_handle_uses_narrowed_credentials() {
         assert_ne!(closed["isError"], json!(true), "{closed}");
         wait_until("its process is gone", || !is_running(reads.1)).await;
         assert_eq!(refusal_code(&mut wire, &reader).await, "closed");
-        assert_eq!(access_letter(&whoami_with_handle(&mut wire, &writer).await), "W", "the other sub-agent goes on");
+        assert_eq!(
+            access_letter(&whoami_with_handle(&mut wire, &writer).await),
+            "W",
+            "the other sub-agent goes on"
+        );
         let pids = [whole.1, writes.1];
         wire.close().await.unwrap();
         wait_until("all ended with the client", || pids.iter().all(|&pid| !is_running(pid))).await;

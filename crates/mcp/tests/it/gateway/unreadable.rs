@@ -16,7 +16,11 @@ async fn unreadable_response_fails_only_its_call() {
         ("cut", "not valid JSON"),
         ("severed", "not valid JSON at column 68, and has lost its id"),
     ] {
-        let mut wire = GatewayClientFixture::open(ERAS[0], [("raw", raw_server(mode)), ("fixture", fixture(Delivery::Env))]).await;
+        let mut wire = GatewayClientFixture::open(
+            ERAS[0],
+            [("raw", raw_server(mode)), ("fixture", fixture(Delivery::Env))],
+        )
+        .await;
         wire.set("AAAA").await;
         let failed = wire.call("raw__tool", json!({})).await;
         let text = failed["content"][0]["text"].as_str().unwrap();

@@ -12,7 +12,7 @@ use valetkey_mcp::{Gateway, McpHost};
 use valetkey_tools::ToolSet;
 
 use crate::keys::{secret_of_key, token_of_key};
-use crate::stage::{mcp_config, host_environment};
+use crate::stage::{host_environment, mcp_config};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProtocolEra {
@@ -54,7 +54,8 @@ impl GatewayClientFixture {
         let (output, input) = split(near);
         let output = BufReader::new(output).lines();
         let (handshake_response, received) = (Value::Null, String::new());
-        let mut wire = Self { session, stop, serving, handshake_response, received, era, input, output, last_id: 0 };
+        let mut wire =
+            Self { session, stop, serving, handshake_response, received, era, input, output, last_id: 0 };
         wire.handshake().await;
         wire
     }

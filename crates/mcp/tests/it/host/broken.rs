@@ -30,7 +30,8 @@ async fn server_error(stage: &Stage, server: &str) -> String {
 #[tokio::test]
 async fn server_program_not_found_names_command_field() {
     let broken = ServerConfig::new("no-such-program-anywhere");
-    let stage = Stage::without_credentials([("broken", broken), ("fixture", fixture(Delivery::Endpoint))]).await;
+    let stage =
+        Stage::without_credentials([("broken", broken), ("fixture", fixture(Delivery::Endpoint))]).await;
     let told = server_error(&stage, "broken").await;
     assert!(told.contains("`command`") && told.contains("not found"), "{told}");
     assert!(stage.call_error("broken__anything").await.contains("not found"));
@@ -67,7 +68,8 @@ async fn server_not_startable_names_its_field_each_time() {
 #[tokio::test]
 async fn server_exit_at_start_reports_stderr() {
     let broken = shell_server("echo 'no licence found' >&2; exit 1");
-    let stage = Stage::without_credentials([("broken", broken), ("fixture", fixture(Delivery::Endpoint))]).await;
+    let stage =
+        Stage::without_credentials([("broken", broken), ("fixture", fixture(Delivery::Endpoint))]).await;
     let told = server_error(&stage, "broken").await;
     assert!(told.contains("could not be started") && told.contains("no licence found"), "{told}");
     stage.set("AAAA");
@@ -121,7 +123,11 @@ async fn invalid_servers_are_reported_beside_a_working_one() {
 
 #[tokio::test]
 async fn server_repeated_start_failure_backs_off_with_cause() {
-    let stage = Stage::described([("broken", shell_server("echo 'no licence' >&2; exit 1"))], with_short_start_timeout).await;
+    let stage = Stage::described(
+        [("broken", shell_server("echo 'no licence' >&2; exit 1"))],
+        with_short_start_timeout,
+    )
+    .await;
     let mut told = String::new();
     for _ in 0..8 {
         told = stage.catalog().await.faults[0].error.to_string();

@@ -10,7 +10,7 @@ use valetkey_mcp::child::{Delivery, GATEWAY_MARKER, HomeFolder, HostEnvironment}
 
 use crate::keys::keys;
 use crate::role::{RoleProviderFixture, reading};
-use crate::stage::{Stage, mcp_config, host_environment, fixture};
+use crate::stage::{Stage, fixture, host_environment, mcp_config};
 
 fn sorted_variable_names(answer: &Value) -> Vec<&str> {
     let mut names: Vec<_> = answer["names"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -107,10 +107,12 @@ async fn user_home_server_has_session_aws_files() {
     assert_eq!((&answer["home"], &answer["key"]), (&json!("/srv/host"), &json!("AAAA")));
     assert_eq!(answer["config"], "[default]\nregion = eu-central-1\n");
     assert_ne!(answer["tmp"], "/tmp");
-    let without =
-        |names: &[&'static str]| BASE_VARS.into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>();
+    let without = |names: &[&'static str]| {
+        BASE_VARS.into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>()
+    };
     let expected = without(&["UV_CACHE_DIR", "npm_config_cache"]);
-    let names: Vec<_> = sorted_variable_names(&answer).into_iter().filter(|name| !name.contains("CONTAINER")).collect();
+    let names: Vec<_> =
+        sorted_variable_names(&answer).into_iter().filter(|name| !name.contains("CONTAINER")).collect();
     assert_eq!(names, expected);
     stage.host.shutdown().await;
 }
@@ -145,7 +147,8 @@ async fn server_region_applies_without_session_region() {
             .fold(builder, |builder, region: &str| builder.region(region.parse().unwrap()))
             .build();
         session.set_credentials(keys("AAAA")).unwrap();
-        let host = McpHost::builder(&session, mcp_config([("fixture", server)])).environment(host_environment());
+        let host =
+            McpHost::builder(&session, mcp_config([("fixture", server)])).environment(host_environment());
         let host = host.start().await.unwrap();
         let result = host.call("fixture__whoami", None, &CancellationToken::new()).await.unwrap();
         assert_eq!(result["structuredContent"]["region"], expected);

@@ -9,7 +9,7 @@ use valetkey_mcp::child::Delivery;
 
 use crate::keys::keys;
 use crate::process::{is_running, wait_until};
-use crate::stage::{Stage, mcp_config, host_environment, fixture};
+use crate::stage::{Stage, fixture, host_environment, mcp_config};
 
 /// The child's stage, and the parent that it inherits `prod` from.
 async fn host_of_child_session() -> (Stage, SessionContext, Alias) {
@@ -19,7 +19,8 @@ async fn host_of_child_session() -> (Stage, SessionContext, Alias) {
     let session = parent.with_credentials(keys("DDDD")).unwrap();
     let mut server = fixture(Delivery::Env);
     server.account = Some(prod.clone());
-    let builder = McpHost::builder(&session, mcp_config([("fixture", server)])).environment(host_environment());
+    let builder =
+        McpHost::builder(&session, mcp_config([("fixture", server)])).environment(host_environment());
     let host = builder.start().await.unwrap();
     (Stage { session, host, audit: Arc::new(InMemoryAudit::default()) }, parent, prod)
 }

@@ -15,7 +15,8 @@ use crate::stage::{Stage, fixture};
 /// Says `word` and ends.
 fn server_printing(word: &str) -> ServerConfig {
     let mut server = ServerConfig::new("bash");
-    server.args = ["-c", &format!("{READ_ENDPOINT_SCRIPT}; echo said {word} >&2; exit 3")].map(str::to_owned).to_vec();
+    server.args =
+        ["-c", &format!("{READ_ENDPOINT_SCRIPT}; echo said {word} >&2; exit 3")].map(str::to_owned).to_vec();
     server
 }
 

@@ -56,7 +56,8 @@ async fn tool_name_of_servers_sanitized_alike_is_distinct() {
 
 #[tokio::test]
 async fn list_order_is_stable() {
-    let servers = [("b", fixture(Delivery::Endpoint)), ("a", fixture(Delivery::Env)), ("c", raw_server("fields"))];
+    let servers =
+        [("b", fixture(Delivery::Endpoint)), ("a", fixture(Delivery::Env)), ("c", raw_server("fields"))];
     let stage = Stage::without_credentials(servers).await;
     let names = async || stage.catalog().await.tools.iter().map(|tool| tool.name.clone()).collect::<Vec<_>>();
     let before = names().await;

@@ -7,7 +7,7 @@ use valetkey_mcp::child::Delivery;
 use valetkey_mcp::{CredentialEndpoint, McpHost};
 
 use crate::keys::keys;
-use crate::stage::{Stage, mcp_config, host_environment, fixture};
+use crate::stage::{Stage, fixture, host_environment, mcp_config};
 
 const CALLS: usize = 50;
 
@@ -26,7 +26,8 @@ async fn call_concurrently(stage: &Stage, name: &str) -> Vec<u32> {
 async fn two_sessions_concurrent_calls_use_their_own_keys() {
     for delivery in [Delivery::Endpoint, Delivery::Env] {
         let (one, other) = tokio::join!(Stage::holding("AAAA", delivery), Stage::holding("BBBB", delivery));
-        let (first, second) = tokio::join!(call_concurrently(&one, "AAAA"), call_concurrently(&other, "BBBB"));
+        let (first, second) =
+            tokio::join!(call_concurrently(&one, "AAAA"), call_concurrently(&other, "BBBB"));
         assert!(first.iter().all(|pid| !second.contains(pid)), "each session has a process of its own");
         tokio::join!(one.host.shutdown(), other.host.shutdown());
     }
@@ -72,7 +73,8 @@ async fn server_uses_its_configured_account() {
     second.account = Some(staging);
     let mut unknown = fixture(Delivery::Endpoint);
     unknown.account = Some("nobody".parse().unwrap());
-    let servers = mcp_config([("first", fixture(Delivery::Endpoint)), ("second", second), ("third", unknown)]);
+    let servers =
+        mcp_config([("first", fixture(Delivery::Endpoint)), ("second", second), ("third", unknown)]);
     let host = McpHost::builder(&session, servers).environment(host_environment()).start().await.unwrap();
     for (tool, key) in [("first__whoami", "AAAA"), ("second__whoami", "BBBB")] {
         let result = host.call(tool, None, &CancellationToken::new()).await.unwrap();

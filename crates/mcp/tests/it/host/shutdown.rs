@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use valetkey_mcp::child::Delivery;
 
-use crate::process::{running_children, group_members, is_running, wait_until};
+use crate::process::{group_members, is_running, running_children, wait_until};
 use crate::stage::{Stage, fixture, pid, raw_server};
 
 /// A running server, and a process that it started.

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use valetkey_mcp::child::Delivery;
-use valetkey_mcp::{ToolCatalog, McpHostBuilder};
+use valetkey_mcp::{McpHostBuilder, ToolCatalog};
 
 use super::stubborn::stubborn_server;
 use crate::process::{is_running, wait_until};
@@ -36,7 +36,8 @@ fn marker_dir() -> TempDir {
 #[tokio::test]
 async fn list_with_silent_server_returns_the_others() {
     let servers = [("mute", raw_server("mute")), ("fixture", fixture(Delivery::Endpoint))];
-    let with_long_start_timeout = |host: McpHostBuilder| host.start_timeout(HOUR).list_budget(Duration::from_millis(100));
+    let with_long_start_timeout =
+        |host: McpHostBuilder| host.start_timeout(HOUR).list_budget(Duration::from_millis(100));
     let stage = Stage::described(servers, with_long_start_timeout).await;
     let lists = async {
         loop {
@@ -67,7 +68,8 @@ async fn first_call_does_not_wait_for_another_server() {
 #[tokio::test]
 async fn slow_server_is_started_once_and_announced() {
     let notes = marker_dir();
-    let stage = Stage::described([("slow", stubborn_server("slow", notes.path()))], without_list_budget).await;
+    let stage =
+        Stage::described([("slow", stubborn_server("slow", notes.path()))], without_list_budget).await;
     let mut changes = stage.host.tools_changed();
     let catalog = stage.catalog().await;
     assert_eq!((catalog.tools.len(), catalog.faults.len()), (0, 1), "{catalog:?}");

@@ -128,7 +128,8 @@ fn listless_server() -> ServerConfig {
 #[tokio::test]
 async fn call_timeout_cancels_call_at_server() {
     let call_timeout = Duration::from_millis(300);
-    let stage = Stage::described([("raw", raw_server("cancelled"))], |host| host.call_timeout(call_timeout)).await;
+    let stage =
+        Stage::described([("raw", raw_server("cancelled"))], |host| host.call_timeout(call_timeout)).await;
     stage.set("AAAA");
     stage.catalog().await;
     let told = timeout(TEST_TIMEOUT, stage.call_raw("raw__tool", json!({}))).await.expect("the call ends");

@@ -53,7 +53,8 @@ async fn aws_refuses_expired_credentials() -> Result<()> {
     caller.wait_for_arn("ExpiredToken").await;
 
     let fresh =
-        assume_role(&ministack.url(), &seed.broker, &[&tenant.role_arn, "fresh", &tenant.external_id]).await?;
+        assume_role(&ministack.url(), &seed.broker, &[&tenant.role_arn, "fresh", &tenant.external_id])
+            .await?;
     session.set_credentials(fresh).unwrap();
     assert_eq!(caller.caller_arn().await, assumed_role_arn(&tenant.account, "fresh"));
     caller.process.stop().await;
@@ -74,7 +75,11 @@ async fn aws_refuses_revoked_session_of_one_tenant_only() -> Result<()> {
         callers.push((tenant, session, caller));
     }
     let root = MiniStack::root(&seed.tenants[0].account);
-    Script::new(python_script("revoke.py")).arg("agent").envs(signing_env(&ministack.url(), &root)).run().await?;
+    Script::new(python_script("revoke.py"))
+        .arg("agent")
+        .envs(signing_env(&ministack.url(), &root))
+        .run()
+        .await?;
     let answers = [("AccessDenied", 0), ("0 objects", 1)];
     for (expected, index) in answers {
         let (tenant, _session, caller) = &mut callers[index];

@@ -8,7 +8,7 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::time::{Instant, sleep};
 use valetkey_core::SessionContext;
 use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, SessionDir, Stdio};
-use valetkey_mcp::endpoint::{Grant, AdvertisedExpiry};
+use valetkey_mcp::endpoint::{AdvertisedExpiry, Grant};
 use valetkey_mcp::{CredentialEndpoint, Redactor};
 use valetkey_rig::{Result, aws_environment, program};
 
@@ -31,8 +31,10 @@ impl Boto3CallerFixture {
         let account = session.account(session.default_account()).unwrap();
         let grant = endpoint.grant(account, "boto3", AdvertisedExpiry::default());
         let named: BTreeMap<_, _> = aws_environment(aws).into_iter().collect();
-        let environment =
-            ChildEnvironment::new(&host_environment(), &named).isolate(&home).with_home(&home).with_endpoint(&grant);
+        let environment = ChildEnvironment::new(&host_environment(), &named)
+            .isolate(&home)
+            .with_home(&home)
+            .with_endpoint(&grant);
         let command = ChildCommand {
             program: program("python")?.into(),
             args: vec![python_script("caller.py").into()],

@@ -8,7 +8,7 @@ use valetkey_mcp::child::{ChildEnvironment, HostEnvironment, SessionDir};
 use valetkey_rig::{Result, Venv, docker, packages, program};
 
 use super::listener::{ListenerFixture, NOT_FOUND};
-use super::{run_to_output, run};
+use super::{run, run_to_output};
 
 const NPM: &str = "https://npm.corp.example/";
 const PIP: &str = "https://pypi.corp.example/simple";
@@ -134,7 +134,10 @@ async fn bun_in_either_home_asks_its_users_registry() -> Result<()> {
         let ended = run(environment, &bunx).await;
         assert_eq!(registry.requests(), vec!["GET /valetkey-probe HTTP/1.1"; count], "{}", ended.complained);
     }
-    assert!(fs::symlink_metadata(home.home_dir().join(".bunfig.toml")).unwrap().is_symlink(), "it is not copied");
+    assert!(
+        fs::symlink_metadata(home.home_dir().join(".bunfig.toml")).unwrap().is_symlink(),
+        "it is not copied"
+    );
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use valetkey_mcp::config::ServerConfig;
-use valetkey_rig::{Egress, AccessKey, Moto, Result, aws_api_environment, aws_environment, program};
+use valetkey_rig::{AccessKey, Egress, Moto, Result, aws_api_environment, aws_environment, program};
 
 use super::assume_role;
 use crate::stage::Stage;

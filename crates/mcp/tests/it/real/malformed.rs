@@ -34,7 +34,8 @@ async fn gateway_malformed_definitions_are_accepted_by_clients() -> Result<()> {
     let direct = [example_path("raw_server").into(), "malformed".into()];
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mcp.json");
-    let servers = json!({"mcpServers": {"raw": {"command": example_path("raw_server"), "args": ["malformed"]}}});
+    let servers =
+        json!({"mcpServers": {"raw": {"command": example_path("raw_server"), "args": ["malformed"]}}});
     std::fs::write(&file, servers.to_string()).unwrap();
     let gateway = [example_path("gateway").into(), file.into()];
     for client in official_clients() {

@@ -101,12 +101,18 @@ impl SwitchFixture {
 
 #[tokio::test]
 async fn switch_javascript_sdk_acts_as_the_new_account_at_once() -> Result<()> {
-    SwitchFixture::start(&packages::node()?, python_script("../node/whoami.mjs")).await?.assert_switches_at_once().await
+    SwitchFixture::start(&packages::node()?, python_script("../node/whoami.mjs"))
+        .await?
+        .assert_switches_at_once()
+        .await
 }
 
 #[tokio::test]
 async fn switch_boto3_acts_as_the_new_account_at_once() -> Result<()> {
-    SwitchFixture::start(&program("python")?, python_script("whoami.py")).await?.assert_switches_at_once().await
+    SwitchFixture::start(&program("python")?, python_script("whoami.py"))
+        .await?
+        .assert_switches_at_once()
+        .await
 }
 
 #[tokio::test]

@@ -10,7 +10,9 @@ use crate::desk::*;
 #[tokio::test]
 async fn narrow_returns_handle_accounts_policy_and_expiry() {
     let desk = NarrowFixture::new();
-    let output = desk.call(NARROW_CREDENTIALS, json!({"policy": read_only_policy_json(), "accounts": ["prod", "default"]})).await;
+    let output = desk
+        .call(NARROW_CREDENTIALS, json!({"policy": read_only_policy_json(), "accounts": ["prod", "default"]}))
+        .await;
     let structured = output.structured.as_ref().unwrap();
     let handle = structured["credential_session"].as_str().unwrap();
     assert!(
@@ -88,7 +90,8 @@ async fn narrow_static_credentials_with_policy_is_refused() {
     let refused = desk.call(NARROW_CREDENTIALS, json!({"policy": read_only_policy_json()})).await;
     assert!(refused.text.contains("by hand") && refused.text.contains("role"), "{}", refused.text);
     let narrowed = desk.call(NARROW_CREDENTIALS, json!({"lifetime": 60})).await.structured.unwrap();
-    let shown = desk.call(GET_CREDENTIALS, json!({"credential_session": narrowed["credential_session"]})).await;
+    let shown =
+        desk.call(GET_CREDENTIALS, json!({"credential_session": narrowed["credential_session"]})).await;
     assert_eq!(shown.structured.unwrap()["key_suffix"], desk.credentials().await.access_key_id().last_four());
 }
 
@@ -97,9 +100,14 @@ async fn narrow_excludes_unnarrowable_accounts_unless_named() {
     let desk = NarrowFixture::new();
     let keys = super::alias("keys");
     desk.session.set_credentials_for(&keys, desk.session.credentials().await.unwrap()).unwrap();
-    assert_eq!(desk.narrow(json!({"policy": read_only_policy_json()})).await["accounts"], json!(["default", "prod"]));
+    assert_eq!(
+        desk.narrow(json!({"policy": read_only_policy_json()})).await["accounts"],
+        json!(["default", "prod"])
+    );
     assert_eq!(desk.narrow(json!({})).await["accounts"], json!(["default", "keys", "prod"]));
-    let named = desk.call(NARROW_CREDENTIALS, json!({"policy": read_only_policy_json(), "accounts": ["keys", "prod"]})).await;
+    let named = desk
+        .call(NARROW_CREDENTIALS, json!({"policy": read_only_policy_json(), "accounts": ["keys", "prod"]}))
+        .await;
     assert!(named.text.contains("`keys` cannot be narrowed"), "{}", named.text);
 }
 

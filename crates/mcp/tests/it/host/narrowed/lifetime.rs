@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use valetkey_mcp::child::Delivery;
 
-use super::{DELIVERIES, tmp_dir_of_process, may, narrowed_pids, play, call_slow, stage};
+use super::{DELIVERIES, call_slow, may, narrowed_pids, play, stage, tmp_dir_of_process};
 use crate::process::{is_running, wait_until};
 use crate::stage::pid;
 
@@ -73,7 +73,9 @@ async fn narrowed_server_limit_evicts_only_idle_groups() {
     let call = stage.call("fixture__slow", json!({"name": "go"}));
     let meanwhile = async {
         wait_until("the call has begun", || {
-            narrowed_pids(&stage).into_iter().any(|pid| pid != reading && tmp_dir_of_process(pid).join("go.began").exists())
+            narrowed_pids(&stage)
+                .into_iter()
+                .any(|pid| pid != reading && tmp_dir_of_process(pid).join("go.began").exists())
         })
         .await;
         wait_until("the other has made room", || !is_running(reading)).await;

@@ -8,10 +8,10 @@ use valetkey_core::{ErrorKind, SessionContext};
 use valetkey_mcp::child::Delivery;
 use valetkey_mcp::{McpConfig, McpHost};
 
-use super::{DELIVERIES, may, narrowed_pids, play, call_slow, stage};
+use super::{DELIVERIES, call_slow, may, narrowed_pids, play, stage};
 use crate::process::is_running;
 use crate::role::{RoleProviderFixture, reading, writing};
-use crate::stage::{Stage, mcp_config, host_environment, fixture, pid, raw_server};
+use crate::stage::{Stage, fixture, host_environment, mcp_config, pid, raw_server};
 
 #[tokio::test]
 async fn tool_policy_has_its_own_process_and_keys() {
@@ -53,8 +53,10 @@ async fn tool_policy_server_uses_its_own_account() {
     let prod: valetkey_core::Alias = "prod".parse().unwrap();
     let mut second = fixture(Delivery::Env);
     second.account = Some(prod.clone());
-    let session =
-        SessionContext::builder().provider(RoleProviderFixture::new('x')).provider_for(prod, RoleProviderFixture::new('p')).build();
+    let session = SessionContext::builder()
+        .provider(RoleProviderFixture::new('x'))
+        .provider_for(prod, RoleProviderFixture::new('p'))
+        .build();
     let servers = mcp_config([("first", fixture(Delivery::Env)), ("second", second)]);
     let host = McpHost::builder(&session, servers).environment(host_environment());
     let host = host.tool_policy("first", "*", reading()).tool_policy("second", "*", reading());

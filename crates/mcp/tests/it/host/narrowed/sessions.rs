@@ -90,7 +90,8 @@ async fn narrowed_session_without_account_is_refused() {
         .provider_for(staging.clone(), RoleProviderFixture::new('s'))
         .build();
     let servers = crate::stage::mcp_config([("fixture", server), ("plain", fixture(Delivery::Endpoint))]);
-    let host = valetkey_mcp::McpHost::builder(&session, servers).environment(crate::stage::host_environment());
+    let host =
+        valetkey_mcp::McpHost::builder(&session, servers).environment(crate::stage::host_environment());
     let stage = Stage { host: host.start().await.unwrap(), session, audit: std::sync::Arc::default() };
     let only = narrow_session(&stage, Scope::new().accounts([staging]));
     let refused = call_for_session(&stage, &only, "fixture__whoami").await;
