@@ -1,7 +1,7 @@
 //! valetkey's registry: a session found by its principal and handle, then fetched from.
 
 use valetkey_core::{
-    Credentials, Error, InUse, Principal, SessionBuilder, SessionContext, SessionHandle, SessionRegistry,
+    Credentials, Error, SessionGuard, Principal, SessionBuilder, SessionContext, SessionHandle, SessionRegistry,
 };
 
 use super::valetkey::session_over;
@@ -48,7 +48,7 @@ pub(crate) async fn session() -> Result<SessionContext> {
 
 /// A registry with room for so many.
 pub(crate) fn registry(count: u64) -> Result<SessionRegistry> {
-    Ok(SessionRegistry::builder().capacity(usize::try_from(count)?).build())
+    Ok(SessionRegistry::builder().max_sessions(usize::try_from(count)?).build())
 }
 
 /// One of many principals.
@@ -62,6 +62,6 @@ pub(crate) fn open(
     number: u64,
     session: SessionBuilder,
 ) -> Result<SessionContext> {
-    let opened: InUse = registry.open(principal(number)?, session)?;
+    let opened: SessionGuard = registry.open(principal(number)?, session)?;
     Ok(SessionContext::clone(&opened))
 }

@@ -45,7 +45,7 @@ pub use observer::{CredentialObserver, CredentialObservers};
 pub use policy::{PolicyDigest, SessionPolicy};
 pub use printable::printable;
 pub use provider::{CredentialProvider, ObservedProvider, ProviderChain};
-pub use registry::{InUse, RegistryBuilder, SessionHandle, SessionRegistry};
+pub use registry::{RegistryBuilder, SessionGuard, SessionHandle, SessionRegistry};
 pub use resolver::{CachedResolver, CredentialResolver, MapResolver};
 pub use revocation::RevocationPolicy;
 pub use session::{

@@ -1,157 +1,184 @@
-//! `SessionRegistry`: where a gateway for many tenants keeps its open sessions, found by principal and handle.
+//! `SessionRegistry`: the open sessions of a gateway with many tenants, found by principal and handle.
 //!
-//! Two structures, for two paths. Finding reads a sharded map, keyed by the handle's own random bits; a reference that it
-//! hands out is what counts a call in ([`pool`]). Opening and ending go through one ledger behind one lock ([`ledger`]), so
-//! that the caps hold exactly. A session is never closed under either lock, since that runs providers' `Drop` and the
-//! audit sink.
-//!
-//! It is not a cache of the moka kind. That evicts by its own policy and its own clock: it cannot be told to spare a
-//! session in use, may refuse a newcomer that is used less than others, drops values some time after they are gone, and
-//! follows no manual clock. Its `get` alone also costs more than twice what finding a session and reading its
-//! credentials does here.
+//! | part | responsibility |
+//! |---|---|
+//! | [`store`] | the cache that `find` reads, and the index that `open` and `close` change |
+//! | [`entry`] | one session: when it was last used, when it expires, how many calls are in flight |
+//! | [`quota`] | the index: sessions by principal, and the limits |
+//! | [`maintenance`] | sweeping and background refresh |
+//! | [`timeline`] | the registry's own time, which never goes back |
 
 mod builder;
 mod entry;
-mod faults;
+mod error;
+mod guard;
 mod handle;
-mod in_use;
-mod ledger;
-mod pool;
-mod shelf;
-mod sweep;
+mod maintenance;
+mod quota;
+mod store;
 mod timeline;
-mod warm;
 
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Principal, Result, SessionBuilder};
+use crate::{Outstanding, Principal, Result, SessionBuilder, SessionContext};
 
 pub use builder::RegistryBuilder;
+pub use guard::SessionGuard;
 pub use handle::SessionHandle;
-pub use in_use::InUse;
 
 use builder::Limits;
-use entry::Entry;
-use pool::Use;
-use shelf::Shelf;
+use store::Store;
 use timeline::Timeline;
 
-/// The open sessions of many principals. A session is found by whoever is its principal *and* presents its handle.
+/// The open sessions of many principals. A session is found by its principal together with its handle.
 ///
-/// A clone is another handle to the same registry. When the last one is dropped every session is closed and wiped, also
-/// those in use and those of which somebody has a clone.
+/// A clone refers to the same registry. Dropping the last clone closes every session, including sessions with calls in
+/// flight and sessions of which the caller kept a [`SessionContext`].
+///
+/// `T` is the type of a value that the caller keeps beside each session, such as a tool set: see
+/// [`open_with`](Self::open_with). It is dropped after the session was closed.
 ///
 /// # When a session ends
 /// - *Closed*: by [`close`](Self::close), [`close_all`](Self::close_all), its own `close`, or the end of the registry.
-///   Calls in flight feel it at once.
+///   Calls in flight fail with `Closed` at once.
 /// - *Idle*: no call was in flight for the idle time.
-/// - *Over*: its lifetime has passed. It is found no more, and closed when the last call in flight ends.
-/// - *Displaced*: its principal opens another one at a cap, and it is the least recently used of those that are not in
-///   use. Nobody displaces another principal's session.
+/// - *Expired*: its lifetime has passed. It is no longer found, and it is closed when its last call in flight ends.
+/// - *Displaced*: its principal opened another session at a limit, and this was the least recently used one without a
+///   call in flight. A principal never displaces another principal's session.
 ///
 /// # Time
-/// Time is read from the registry's [`Clock`](crate::Clock) alone. A machine that was suspended, or a clock that jumps
-/// forward, has let that time pass: what was idle meanwhile is idle too long, what is in use is not touched. A clock that
-/// jumps back is taken to have stood still, and time goes on from where it was last seen: no session looks unused for
-/// it, and none lives longer but for the time since somebody last looked (`find`, `open`, `sweep`; 30 s at most while
-/// [`keep_swept`](Self::keep_swept) is driven). A jump of less than a second may go unnoticed.
+/// The registry reads time from its [`Clock`](crate::Clock). Time that passes while the machine is suspended, and a jump
+/// of the clock forwards, count as idle time. A jump of the clock backwards counts as no time at all: it neither extends
+/// a lifetime nor makes an active session look idle. The registry notices a jump when it next reads its clock (`find`,
+/// `open`, `sweep`; at least every 30 s while [`keep_swept`](Self::keep_swept) runs); jumps of less than a second may go
+/// unnoticed.
 ///
+/// # Examples
 /// ```
 /// # use valetkey_core::{Credentials, Principal, SessionContext, SessionRegistry};
 /// # async fn demo(principal: Principal, credentials: Credentials) -> valetkey_core::Result<()> {
-/// let registry = SessionRegistry::builder().per_principal(8).build();
+/// let registry = SessionRegistry::builder().max_sessions_per_principal(8).build();
 ///
 /// let opened = registry.open(principal.clone(), SessionContext::builder())?;
 /// opened.set_credentials(credentials)?;
 /// let handle = opened.handle();
 /// drop(opened);
 ///
-/// // A later call, by the same principal.
+/// // A later call of the same principal.
 /// let session = registry.find(&principal, &handle)?;
 /// session.credentials().await?;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
-pub struct SessionRegistry(Arc<Owner>);
+pub struct SessionRegistry<T: Send + Sync + 'static = ()>(Arc<CloseOnLastDrop<T>>);
 
-/// Dropped with the last handle; sessions in use and sweepers refer to the [`Shelf`], never to this.
-struct Owner(Arc<Shelf>);
+/// Dropped with the last clone of the registry. Guards and background tasks refer to the [`Store`] instead.
+struct CloseOnLastDrop<T: Send + Sync + 'static>(Arc<Store<T>>);
 
-impl Drop for Owner {
+impl<T: Send + Sync + 'static> Drop for CloseOnLastDrop<T> {
     fn drop(&mut self) {
         self.0.close();
     }
 }
 
 impl SessionRegistry {
-    /// Describes a registry to be built.
+    /// Returns a builder with the default limits.
     pub fn builder() -> RegistryBuilder {
         RegistryBuilder::new()
     }
 
+    /// Opens a session for `principal`, which replaces the principal that the builder names. The session counts as in
+    /// use while the returned guard lives; [`SessionGuard::handle`] finds it again.
+    ///
+    /// At the principal's limit, and when the registry is full, the principal's least recently used session without a
+    /// call in flight is closed to make room.
+    ///
+    /// # Errors
+    /// `Throttled` when there is no room and the principal has no idle session to close.
+    pub fn open(&self, principal: Principal, builder: SessionBuilder) -> Result<SessionGuard> {
+        self.open_with(principal, builder, |_| ())
+    }
+}
+
+impl<T: Send + Sync + 'static> SessionRegistry<T> {
     fn new(timeline: Timeline, limits: Limits) -> Self {
-        Self(Arc::new(Owner(Arc::new(Shelf::new(timeline, limits)))))
+        Self(Arc::new(CloseOnLastDrop(Store::new(timeline, limits))))
     }
 
-    /// Opens a session of `principal`, whatever principal the builder names. It counts as in use while the answer
-    /// lives; [`InUse::handle`] finds it again.
-    ///
-    /// At the principal's cap, or when the registry is full of sessions whose time is not up, the principal's least
-    /// recently used session that is not in use is closed to make room.
+    /// Opens a session as [`open`](SessionRegistry::open) does, and keeps the value that `make_value` returns beside it.
+    /// Every guard of the session gives access to it: [`SessionGuard::value`].
     ///
     /// # Errors
-    /// `Throttled` when there is no room and none can be made.
-    pub fn open(&self, principal: Principal, builder: SessionBuilder) -> Result<InUse> {
-        let handle = SessionHandle::random();
+    /// As [`open`](SessionRegistry::open). The value is then dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Principal, SessionContext, SessionRegistry};
+    /// # fn demo(principal: Principal) -> valetkey_core::Result<()> {
+    /// // The registry keeps the number of the tenant's plan with each session.
+    /// let registry = SessionRegistry::builder().build_with::<u8>();
+    /// let opened = registry.open_with(principal, SessionContext::builder(), |_session| 3)?;
+    /// assert_eq!(*opened.value(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn open_with(
+        &self,
+        principal: Principal,
+        builder: SessionBuilder,
+        make_value: impl FnOnce(&SessionContext) -> T,
+    ) -> Result<SessionGuard<T>> {
         let session = builder.principal(principal.clone()).build();
-        let shelf = self.shelf();
-        let now = shelf.now();
-        let entry = Use::new(Entry::new(handle, principal, session, Arc::clone(shelf), now));
-        shelf.put(&entry, now)?;
-        shelf.warm(&entry);
-        Ok(InUse::new(entry))
+        let value = make_value(&session);
+        self.store().open(principal, session, value)
     }
 
-    /// The session of this handle, if it is this principal's.
+    /// Returns the session of this handle if it belongs to `principal`.
     ///
     /// # Errors
-    /// `Closed`, in the same words whether the handle never was, is another principal's, or its session has ended. A
-    /// chain of providers does not fall through it.
-    pub fn find(&self, principal: &Principal, handle: &SessionHandle) -> Result<InUse> {
-        self.shelf().find(principal, handle).map(InUse::new).ok_or_else(faults::unknown)
+    /// `Closed`, with the same message whether the handle never existed, belongs to another principal, or its session has
+    /// ended. A chain of providers does not fall through this error.
+    pub fn find(&self, principal: &Principal, handle: &SessionHandle) -> Result<SessionGuard<T>> {
+        self.store().find(principal, handle).ok_or_else(error::unknown_handle)
     }
 
-    /// Closes a session, also while calls are in flight. False when the principal has no such session open.
-    pub fn close(&self, principal: &Principal, handle: &SessionHandle) -> bool {
-        self.shelf().close_one(principal, handle)
+    /// Closes a session, including its calls in flight, and returns the credentials that AWS may still accept. `None`
+    /// when the principal has no such session open.
+    pub fn close(&self, principal: &Principal, handle: &SessionHandle) -> Option<Outstanding> {
+        self.store().close_session(principal, handle)
     }
 
-    /// Closes all sessions of a principal, also while calls are in flight, and tells how many they were.
+    /// Closes all sessions of a principal, including their calls in flight, and returns how many there were.
     pub fn close_all(&self, principal: &Principal) -> usize {
-        self.shelf().close_all(principal)
+        self.store().close_principal(principal)
     }
 
-    /// How many sessions count against the capacity. Those whose time is up do until they are swept.
+    /// Returns how many sessions count against the limit, including ended ones that were not swept yet.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shelf().ledger().len()
+        self.store().len()
     }
 
-    /// Whether there is none.
+    /// Returns whether the registry has no session.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    fn shelf(&self) -> &Arc<Shelf> {
+    fn store(&self) -> &Arc<Store<T>> {
         &self.0.0
     }
 }
 
-impl fmt::Debug for SessionRegistry {
+impl<T: Send + Sync + 'static> Clone for SessionRegistry<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Send + Sync + 'static> fmt::Debug for SessionRegistry<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionRegistry").field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("SessionRegistry").field("len", &self.0.0.len()).finish_non_exhaustive()
     }
 }

@@ -6,21 +6,17 @@ mod stand_ins;
 #[cfg(not(valetkey_loom))]
 pub(crate) use std::sync::atomic::AtomicU64;
 #[cfg(not(valetkey_loom))]
-pub(crate) use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[cfg(valetkey_loom)]
 pub(crate) use loom::sync::atomic::AtomicU64;
 #[cfg(valetkey_loom)]
-pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
+pub(crate) use loom::sync::{Mutex, MutexGuard};
 #[cfg(valetkey_loom)]
-pub(crate) use stand_ins::{Map, Swap};
+pub(crate) use stand_ins::Swap;
 #[cfg(valetkey_loom)]
 pub(crate) use std::sync::PoisonError;
 
 /// An `Arc` that is read without a lock.
 #[cfg(not(valetkey_loom))]
 pub(crate) type Swap<V> = arc_swap::ArcSwap<V>;
-
-/// A map that is read and written by many at once, each entry under a lock.
-#[cfg(not(valetkey_loom))]
-pub(crate) type Map<K, V, H> = dashmap::DashMap<K, V, H>;

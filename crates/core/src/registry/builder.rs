@@ -11,7 +11,20 @@ use crate::clock::{WallClock, length};
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// Describes a registry; made by [`SessionRegistry::builder`].
+/// Builds a [`SessionRegistry`]; returned by [`SessionRegistry::builder`].
+///
+/// # Examples
+/// ```
+/// # use std::time::Duration;
+/// # use valetkey_core::SessionRegistry;
+/// let registry = SessionRegistry::builder()
+///     .idle_ttl(Duration::from_secs(15 * 60))
+///     .max_lifetime(Duration::from_secs(8 * 60 * 60))
+///     .max_sessions_per_principal(4)
+///     .max_sessions(2_000)
+///     .build();
+/// assert!(registry.is_empty());
+/// ```
 #[must_use]
 #[derive(Debug)]
 pub struct RegistryBuilder {
@@ -19,66 +32,81 @@ pub struct RegistryBuilder {
     clock: WallClock,
 }
 
-/// Durations as the timeline counts them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    pub(super) idle_ttl: u64,
-    pub(super) lifetime: u64,
-    pub(super) per_principal: usize,
-    pub(super) capacity: usize,
-}
-
-impl Limits {
-    /// How long a session that is opened or used stays at least.
-    pub(super) fn soonest(&self) -> u64 {
-        self.idle_ttl.min(self.lifetime)
-    }
+    pub(super) idle_ttl: Duration,
+    pub(super) max_lifetime: Duration,
+    pub(super) max_sessions_per_principal: usize,
+    pub(super) max_sessions: usize,
 }
 
 impl RegistryBuilder {
     pub(super) fn new() -> Self {
         let limits = Limits {
-            idle_ttl: length(30 * MINUTE),
-            lifetime: length(12 * HOUR),
-            per_principal: 64,
-            capacity: 10_000,
+            idle_ttl: 30 * MINUTE,
+            max_lifetime: 12 * HOUR,
+            max_sessions_per_principal: 64,
+            max_sessions: 10_000,
         };
         Self { limits, clock: WallClock::default() }
     }
 
-    /// How long a session may go without a call; 30 minutes unless said.
+    /// Sets how long a session may go without a call (default: 30 minutes).
     pub fn idle_ttl(mut self, idle_ttl: Duration) -> Self {
-        self.limits.idle_ttl = length(idle_ttl);
+        self.limits.idle_ttl = idle_ttl;
         self
     }
 
-    /// How long a session may be found from when it was opened, however much it is used; 12 hours unless said.
-    pub fn lifetime(mut self, lifetime: Duration) -> Self {
-        self.limits.lifetime = length(lifetime);
+    /// Sets how long a session may be found after it was opened, however often it is used (default: 12 hours).
+    pub fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
+        self.limits.max_lifetime = max_lifetime;
         self
     }
 
-    /// How many sessions one principal may have; 64 unless said.
-    pub fn per_principal(mut self, most: usize) -> Self {
-        self.limits.per_principal = most;
+    /// Sets how many sessions one principal may have open (default: 64).
+    pub fn max_sessions_per_principal(mut self, max_sessions: usize) -> Self {
+        self.limits.max_sessions_per_principal = max_sessions;
         self
     }
 
-    /// How many sessions there may be in all; 10,000 unless said.
-    pub fn capacity(mut self, most: usize) -> Self {
-        self.limits.capacity = most;
+    /// Sets how many sessions may be open in total (default: 10,000).
+    pub fn max_sessions(mut self, max_sessions: usize) -> Self {
+        self.limits.max_sessions = max_sessions;
         self
     }
 
-    /// Where wall time comes from; the machine unless said. The sessions keep the clocks of their own builders.
+    /// Sets the source of wall time (default: the machine's clock). Sessions keep the clocks of their own builders.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = WallClock::given(clock);
         self
     }
 
-    /// The registry, empty.
+    /// Builds a registry that keeps nothing but sessions.
     #[must_use]
     pub fn build(self) -> SessionRegistry {
+        self.build_with()
+    }
+
+    /// Builds a registry that keeps a value of type `T` beside each session: see [`SessionRegistry::open_with`].
+    #[must_use]
+    pub fn build_with<T: Send + Sync + 'static>(self) -> SessionRegistry<T> {
         SessionRegistry::new(Timeline::new(self.clock), self.limits)
+    }
+}
+
+impl Limits {
+    /// The idle time in nanoseconds.
+    pub(super) fn idle_nanos(&self) -> u64 {
+        length(self.idle_ttl)
+    }
+
+    /// The lifetime in nanoseconds.
+    pub(super) fn lifetime_nanos(&self) -> u64 {
+        length(self.max_lifetime)
+    }
+
+    /// How long a session that is opened or used remains at least.
+    pub(super) fn shortest(&self) -> Duration {
+        self.idle_ttl.min(self.max_lifetime)
     }
 }

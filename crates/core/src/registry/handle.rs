@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::str::FromStr;
 
-use super::faults;
+use super::error;
 use crate::{Error, Result};
 
 /// Finds a session where it was put: in a registry, together with the principal that opened it. 128 random bits,
@@ -26,13 +26,6 @@ impl SessionHandle {
     }
 }
 
-#[cfg(all(test, valetkey_loom))]
-impl SessionHandle {
-    pub(super) const fn of(bits: [u8; 16]) -> Self {
-        Self(bits)
-    }
-}
-
 impl FromStr for SessionHandle {
     type Err = Error;
 
@@ -43,7 +36,7 @@ impl FromStr for SessionHandle {
         } else {
             None
         };
-        number.map(|number| Self(number.to_be_bytes())).ok_or_else(faults::malformed_handle)
+        number.map(|number| Self(number.to_be_bytes())).ok_or_else(error::malformed_handle)
     }
 }
 

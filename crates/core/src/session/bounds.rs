@@ -1,11 +1,12 @@
 //! `Bounds` of a session: which accounts there may be, and what a narrowed one hands out.
 
+use std::future::Future;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
-use super::ServedSet;
 use super::family::Member;
 use super::slot::Slot;
+use super::{ServedSet, SessionContext};
 use crate::clock::LONGEST_SLEEP;
 use crate::{Alias, Credentials, Expiry, Result};
 
@@ -22,6 +23,40 @@ pub(super) struct Narrowed {
     pub(super) own_accounts: bool,
     /// When it ends.
     pub(super) until: Option<SystemTime>,
+}
+
+impl SessionContext {
+    /// Waits until the session is closed: by [`close`](Self::close), by the end of its lifetime, with its parent, or when
+    /// its last clone is dropped. The future holds no clone and does not keep the session alive.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let session = SessionContext::builder().build();
+    /// let closed = session.closed();
+    /// session.close();
+    /// closed.await;
+    /// # }
+    /// ```
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut topology = self.member().reshaped();
+        let session = Arc::downgrade(self.member());
+        async move {
+            while session.upgrade().is_some_and(|session| !session.is_closed()) {
+                tokio::select! {
+                    biased;
+                    // The sender is dropped with the session.
+                    changed = topology.changed() => if changed.is_err() { return },
+                    () = over(&session) => {}
+                }
+            }
+        }
+    }
 }
 
 impl Member {

@@ -1,5 +1,6 @@
 //! A registry on a clock that is set by hand.
 
+mod cache;
 mod caps;
 mod closing;
 mod finding;
@@ -15,7 +16,8 @@ use std::time::Duration;
 
 use valetkey_core::testing::ManualClock;
 use valetkey_core::{
-    InUse, Principal, RegistryBuilder, Result, SessionBuilder, SessionContext, SessionHandle, SessionRegistry,
+    Principal, RegistryBuilder, Result, SessionBuilder, SessionContext, SessionGuard, SessionHandle,
+    SessionRegistry,
 };
 
 use crate::bench::*;
@@ -44,11 +46,11 @@ impl Gateway {
         builder(&self.clock)
     }
 
-    fn try_open(&self, name: &str) -> Result<InUse> {
+    fn try_open(&self, name: &str) -> Result<SessionGuard> {
         self.registry.open(principal(name), self.builder())
     }
 
-    fn open(&self, name: &str) -> InUse {
+    fn open(&self, name: &str) -> SessionGuard {
         self.try_open(name).unwrap()
     }
 
@@ -58,7 +60,7 @@ impl Gateway {
         (opened.handle(), opened.clone())
     }
 
-    fn find(&self, name: &str, handle: &SessionHandle) -> Result<InUse> {
+    fn find(&self, name: &str, handle: &SessionHandle) -> Result<SessionGuard> {
         self.registry.find(&principal(name), handle)
     }
 

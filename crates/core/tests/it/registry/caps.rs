@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn the_least_recently_used_session_of_the_principal_makes_way() {
-    let gateway = Gateway::with(|registry| registry.per_principal(2));
+    let gateway = Gateway::with(|registry| registry.max_sessions_per_principal(2));
     let (first, first_session) = gateway.idle("ana");
     gateway.clock.advance(SECOND);
     let (second, second_session) = gateway.idle("ana");
@@ -20,7 +20,7 @@ fn the_least_recently_used_session_of_the_principal_makes_way() {
 
 #[test]
 fn a_session_in_use_never_makes_way() {
-    let gateway = Gateway::with(|registry| registry.per_principal(2));
+    let gateway = Gateway::with(|registry| registry.max_sessions_per_principal(2));
     let in_use = gateway.open("ana");
     gateway.clock.advance(SECOND);
     let (_, idle) = gateway.idle("ana");
@@ -40,7 +40,7 @@ fn a_session_in_use_never_makes_way() {
 
 #[test]
 fn at_the_capacity_what_is_due_goes_first_whoever_has_it() {
-    let gateway = Gateway::with(|registry| registry.capacity(3));
+    let gateway = Gateway::with(|registry| registry.max_sessions(3));
     let (_, due) = gateway.idle("ben");
     let in_use = gateway.open("ben");
     gateway.clock.advance(IDLE);
@@ -52,7 +52,7 @@ fn at_the_capacity_what_is_due_goes_first_whoever_has_it() {
 
 #[test]
 fn at_the_capacity_one_principal_never_pushes_out_another() {
-    let gateway = Gateway::with(|registry| registry.capacity(3));
+    let gateway = Gateway::with(|registry| registry.max_sessions(3));
     let (oldest, theirs) = gateway.idle("ben");
     gateway.clock.advance(SECOND);
     let (_, mine) = gateway.idle("ana");
@@ -73,7 +73,7 @@ fn at_the_capacity_one_principal_never_pushes_out_another() {
 
 #[test]
 fn what_is_over_makes_way_before_what_is_not() {
-    let gateway = Gateway::with(|registry| registry.per_principal(3));
+    let gateway = Gateway::with(|registry| registry.max_sessions_per_principal(3));
     let (_, old) = gateway.idle("ana");
     gateway.clock.advance(IDLE - SECOND);
     let (_, oldest_of_the_others) = gateway.idle("ana");
@@ -88,7 +88,7 @@ fn what_is_over_makes_way_before_what_is_not() {
 
 #[test]
 fn a_session_that_closed_itself_does_not_count_for_ever() {
-    let gateway = Gateway::with(|registry| registry.per_principal(1).capacity(2));
+    let gateway = Gateway::with(|registry| registry.max_sessions_per_principal(1).max_sessions(2));
     let in_call = gateway.open("ana");
     in_call.close();
     let (_, closed) = gateway.idle("ana");
@@ -103,7 +103,9 @@ fn a_session_that_closed_itself_does_not_count_for_ever() {
 #[test]
 fn a_registry_without_room_refuses_everybody() {
     for (per_principal, capacity) in [(0, 9), (9, 0)] {
-        let gateway = Gateway::with(|registry| registry.per_principal(per_principal).capacity(capacity));
+        let gateway = Gateway::with(|registry| {
+            registry.max_sessions_per_principal(per_principal).max_sessions(capacity)
+        });
         assert_eq!(gateway.try_open("ana").unwrap_err().kind(), ErrorKind::Throttled);
         assert!(gateway.registry.is_empty());
     }
@@ -111,11 +113,11 @@ fn a_registry_without_room_refuses_everybody() {
 
 #[test]
 fn places_are_kept_in_order_whichever_session_ends() {
-    let gateway = Gateway::with(|registry| registry.per_principal(8));
+    let gateway = Gateway::with(|registry| registry.max_sessions_per_principal(8));
     for ends in 0..8 {
         let handles: Vec<_> = (0..8).map(|_| gateway.idle("ana").0).collect();
-        assert!(gateway.registry.close(&principal("ana"), &handles[ends]));
-        assert!(gateway.registry.close(&principal("ana"), &handles[(ends + 3) % 8]));
+        assert!(gateway.registry.close(&principal("ana"), &handles[ends]).is_some());
+        assert!(gateway.registry.close(&principal("ana"), &handles[(ends + 3) % 8]).is_some());
         assert_eq!(gateway.registry.close_all(&principal("ana")), 6);
         assert!(gateway.registry.is_empty());
     }

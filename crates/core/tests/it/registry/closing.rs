@@ -15,11 +15,11 @@ async fn closing_is_felt_at_once_by_the_calls_in_flight() {
     let gateway = Gateway::new();
     let in_use = gateway.open("ana");
     in_use.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    assert!(gateway.registry.close(&principal("ana"), &in_use.handle()));
+    assert!(gateway.registry.close(&principal("ana"), &in_use.handle()).is_some());
     assert_eq!(in_use.credentials().await.unwrap_err().kind(), ErrorKind::Closed);
     assert!(in_use.served().is_none());
     assert_eq!(gateway.registry.len(), 0);
-    assert!(!gateway.registry.close(&principal("ana"), &in_use.handle()), "it was closed");
+    assert!(gateway.registry.close(&principal("ana"), &in_use.handle()).is_none(), "it was closed");
 }
 
 #[test]
@@ -48,7 +48,7 @@ async fn a_fetch_in_flight_does_not_bring_a_closed_session_back() {
     let fetch = tokio::spawn(async move { opened.credentials().await });
     settle().await;
     assert_eq!(provider.calls(), 1);
-    assert!(gateway.registry.close(&principal("ana"), &handle));
+    assert!(gateway.registry.close(&principal("ana"), &handle).is_some());
     provider.let_through(1);
     assert_eq!(fetch.await.unwrap().unwrap_err().kind(), ErrorKind::Closed);
     assert!(session.served().is_none() && lent.served().is_none());
@@ -97,7 +97,7 @@ fn the_place_of_a_session_that_closed_itself_is_free_when_that_is_noticed_though
             gateway.clock.advance(IDLE);
             assert_eq!(gateway.registry.sweep(), 1);
         },
-        |gateway, handle| assert!(!gateway.registry.close(&principal("ana"), &handle)),
+        |gateway, handle| assert!(gateway.registry.close(&principal("ana"), &handle).is_none()),
     ];
     for notice in notices {
         let gateway = Gateway::new();
@@ -116,7 +116,7 @@ fn a_session_that_closed_itself_has_nothing_left_to_be_closed() {
     let gateway = Gateway::new();
     let (handle, session) = gateway.idle("ana");
     session.close();
-    assert!(!gateway.registry.close(&principal("ana"), &handle));
+    assert!(gateway.registry.close(&principal("ana"), &handle).is_none());
     assert_eq!(gateway.registry.len(), 0);
 }
 
@@ -160,7 +160,7 @@ impl Meddler {
             let handle = "0".repeat(32).parse().unwrap();
             assert!(registry.find(&principal("ana"), &handle).is_err());
             let opened = registry.open(principal("meddler"), SessionContext::builder()).unwrap();
-            assert!(registry.close(&principal("meddler"), &opened.handle()));
+            assert!(registry.close(&principal("meddler"), &opened.handle()).is_some());
         }
     }
 }
@@ -194,7 +194,7 @@ impl CredentialProvider for MeddlesWhenDropped {
 /// Hangs if a lock is held while foreign code runs.
 #[test]
 fn foreign_code_that_runs_at_a_closing_may_call_the_registry() {
-    let gateway = Gateway::with(|registry| registry.per_principal(2).capacity(4));
+    let gateway = Gateway::with(|registry| registry.max_sessions_per_principal(2).max_sessions(4));
     let meddler = Meddler::default();
     *meddler.0.lock().unwrap() = Some(gateway.registry.clone());
     let open = |name: &str| {
@@ -204,7 +204,7 @@ fn foreign_code_that_runs_at_a_closing_may_call_the_registry() {
     let keep = |name: &str| open(name).map(|opened| opened.handle());
 
     let first = keep("ana").unwrap();
-    assert!(gateway.registry.close(&principal("ana"), &first));
+    assert!(gateway.registry.close(&principal("ana"), &first).is_some());
     let kept = [keep("ana"), keep("ana"), keep("ana")];
     assert!(kept.iter().all(Result::is_ok));
     assert_eq!(gateway.registry.len(), 2, "one was displaced");

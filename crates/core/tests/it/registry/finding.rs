@@ -31,7 +31,7 @@ fn every_refusal_to_find_reads_the_same() {
     let gateway = Gateway::new();
     let elsewhere = Gateway::new().open("ana").handle();
     let (closed, _) = gateway.idle("ana");
-    assert!(gateway.registry.close(&principal("ana"), &closed));
+    assert!(gateway.registry.close(&principal("ana"), &closed).is_some());
     let (closed_itself, context) = gateway.idle("ana");
     context.close();
     let old = gateway.open("ana");
@@ -57,7 +57,7 @@ fn who_is_not_the_principal_neither_prolongs_nor_ends_a_session() {
     let (handle, session) = gateway.idle("ana");
     gateway.clock.advance(IDLE - MINUTE);
     assert!(!gateway.is_found("ben", &handle));
-    assert!(!gateway.registry.close(&principal("ben"), &handle));
+    assert!(gateway.registry.close(&principal("ben"), &handle).is_none());
     assert_eq!(gateway.registry.close_all(&principal("ben")), 0);
     gateway.clock.advance(MINUTE);
     assert!(!gateway.is_found("ben", &handle));

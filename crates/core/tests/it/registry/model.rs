@@ -65,7 +65,7 @@ struct Subject {
     handle: SessionHandle,
     owner: usize,
     session: SessionContext,
-    held: Vec<InUse>,
+    held: Vec<SessionGuard>,
     opened: u64,
     last_used: u64,
     gone: bool,
@@ -94,9 +94,9 @@ impl World {
         let gateway = Gateway::with(|registry| {
             registry
                 .idle_ttl(Duration::from_secs(IDLE_SECONDS))
-                .lifetime(Duration::from_secs(LIFETIME_SECONDS))
-                .per_principal(PER_PRINCIPAL)
-                .capacity(CAPACITY)
+                .max_lifetime(Duration::from_secs(LIFETIME_SECONDS))
+                .max_sessions_per_principal(PER_PRINCIPAL)
+                .max_sessions(CAPACITY)
         });
         Self { gateway, now: 0, subjects: Vec::new() }
     }
@@ -190,7 +190,7 @@ impl World {
     fn close(&mut self, by: usize, nth: usize) {
         let Some(subject) = nth_of(&mut self.subjects, nth, |_| true) else { return };
         let there = subject.owner == by && !subject.gone;
-        assert_eq!(self.gateway.registry.close(&principal(NAMES[by]), &subject.handle), there);
+        assert_eq!(self.gateway.registry.close(&principal(NAMES[by]), &subject.handle).is_some(), there);
         subject.gone |= there;
     }
 

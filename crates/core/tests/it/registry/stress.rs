@@ -70,7 +70,7 @@ fn what_is_found_stays_open_while_it_is_in_use_whoever_sweeps() {
 
 #[test]
 fn what_was_just_used_is_not_swept() {
-    let gateway = Gateway::with(|registry| registry.lifetime(Duration::MAX));
+    let gateway = Gateway::with(|registry| registry.max_lifetime(Duration::MAX));
     let handle = gateway.idle("ana").0;
     let caller = |_: &AtomicBool| {
         for _ in 0..30_000 {
@@ -98,7 +98,7 @@ fn what_was_closed_is_never_found_again() {
             *latest.lock().unwrap() = handle;
             thread::yield_now();
             match round % 3 {
-                0 => assert!(gateway.registry.close(&principal("ana"), &handle)),
+                0 => assert!(gateway.registry.close(&principal("ana"), &handle).is_some()),
                 1 => assert!(gateway.registry.close_all(&principal("ana")) > 0),
                 _ => drop(session.close()),
             }
@@ -121,7 +121,7 @@ fn what_was_closed_is_never_found_again() {
 
 #[test]
 fn the_caps_hold_and_nothing_in_use_makes_way_whoever_opens() {
-    let gateway = Gateway::with(|registry| registry.per_principal(4).capacity(6));
+    let gateway = Gateway::with(|registry| registry.max_sessions_per_principal(4).max_sessions(6));
     let opener = |name: &'static str| {
         let gateway = &gateway;
         move |done: &AtomicBool| {

@@ -60,7 +60,7 @@ fn a_clock_that_jumps_forward_ends_what_is_idle_and_spares_what_is_in_use() {
 
 #[test]
 fn what_was_used_before_a_jump_back_is_older_than_what_was_used_after() {
-    let gateway = Gateway::with(|registry| registry.per_principal(2));
+    let gateway = Gateway::with(|registry| registry.max_sessions_per_principal(2));
     let (_, before) = gateway.idle("ana");
     gateway.clock.advance(2 * SECOND);
     gateway.registry.sweep();
@@ -98,7 +98,7 @@ fn a_session_whose_last_call_saw_time_left_is_closed_by_a_later_sweep() {
 
 #[test]
 fn a_sweep_at_the_end_of_time_ends() {
-    let gateway = Gateway::with(|registry| registry.capacity(1));
+    let gateway = Gateway::with(|registry| registry.max_sessions(1));
     let in_use = gateway.open("ana");
     gateway.clock.advance(Duration::from_secs(600 * 366 * 24 * 60 * 60));
     assert_eq!(gateway.registry.sweep(), 0);

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use tokio::time::{Duration, sleep};
 use valetkey_core::testing::VirtualClock;
 use valetkey_core::{
-    Clock, CredentialProvider, Credentials, Expiry, InUse, Result, SessionContext, SessionRegistry,
+    Clock, CredentialProvider, Credentials, Expiry, Result, SessionContext, SessionGuard, SessionRegistry,
     WarmLimits,
 };
 
@@ -82,20 +82,20 @@ impl House {
         let clock = VirtualClock::new();
         let registry = SessionRegistry::builder()
             .clock(Arc::new(clock))
-            .capacity(20_000)
-            .per_principal(20_000)
+            .max_sessions(20_000)
+            .max_sessions_per_principal(20_000)
             .idle_ttl(24 * HOUR)
             .build();
         Self { clock, source: Source::new(clock), registry }
     }
 
-    fn open(&self) -> InUse {
+    fn open(&self) -> SessionGuard {
         let builder = SessionContext::builder().clock(Arc::new(self.clock)).provider(self.source.clone());
         self.registry.open(principal("alice"), builder).unwrap()
     }
 
     /// Opens sessions, each with a set.
-    async fn opened(&self, count: usize) -> Vec<InUse> {
+    async fn opened(&self, count: usize) -> Vec<SessionGuard> {
         let sessions: Vec<_> = (0..count).map(|_| self.open()).collect();
         futures_util::future::join_all(sessions.iter().map(|session| session.credentials())).await;
         self.source.forget_calls();

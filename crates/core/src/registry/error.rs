@@ -1,10 +1,10 @@
-//! The faults a registry itself raises, in one place so that their words agree.
+//! The errors of the registry.
 
 use crate::{Error, ErrorKind};
 
-/// One and the same for a handle that never was, one that was closed or ran out, and one of somebody else's session.
-/// Not `NotConfigured`, with which a chain of providers would go on to the next.
-pub(super) fn unknown() -> Error {
+/// The same error for a handle that never existed, one whose session has ended, and one of another principal. Its kind is
+/// not `NotConfigured`, since a chain of providers would go on to the next provider then.
+pub(super) fn unknown_handle() -> Error {
     Error::new(ErrorKind::Closed, "no session is open under this handle").with_next_step("open a new session")
 }
 

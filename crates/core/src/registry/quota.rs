@@ -1,0 +1,134 @@
+//! `SessionIndex`: the sessions of each principal, and the limits on how many there may be.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::builder::Limits;
+use super::entry::Entry;
+use super::timeline::Moment;
+use super::{SessionHandle, error};
+use crate::{Principal, Result};
+
+/// Owns the entries of a registry. It has one lock, so that the limits hold exactly. No session is closed while that lock
+/// is held, since closing runs the code of providers and audit sinks: removed entries are returned to the caller instead.
+pub(super) struct SessionIndex<T> {
+    by_principal: HashMap<Principal, HashMap<SessionHandle, Arc<Entry<T>>>>,
+    len: usize,
+}
+
+impl<T> Default for SessionIndex<T> {
+    fn default() -> Self {
+        Self { by_principal: HashMap::new(), len: 0 }
+    }
+}
+
+impl<T> SessionIndex<T> {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn get(&self, principal: &Principal, handle: &SessionHandle) -> Option<&Arc<Entry<T>>> {
+        self.by_principal.get(principal)?.get(handle)
+    }
+
+    pub(super) fn contains(&self, entry: &Entry<T>) -> bool {
+        self.get(&entry.principal, &entry.handle).is_some()
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<Entry<T>>> {
+        self.by_principal.values().flat_map(HashMap::values)
+    }
+
+    /// Inserts an entry if the limits allow it. Entries that make room are added to `removed`, also when it fails.
+    pub(super) fn insert(
+        &mut self,
+        entry: &Arc<Entry<T>>,
+        limits: &Limits,
+        now: Moment,
+        removed: &mut Vec<Arc<Entry<T>>>,
+    ) -> Result<()> {
+        let principal = &entry.principal;
+        let count = self.by_principal.get(principal).map_or(0, HashMap::len);
+        if count >= limits.max_sessions_per_principal && !self.displace(principal, now, removed) {
+            return Err(error::principal_full());
+        }
+        if self.len >= limits.max_sessions {
+            removed.extend(self.remove_ended(now));
+        }
+        if self.len >= limits.max_sessions && !self.displace(principal, now, removed) {
+            return Err(error::registry_full());
+        }
+        self.by_principal.entry(principal.clone()).or_default().insert(entry.handle, Arc::clone(entry));
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Removes an entry, whether or not it is in use.
+    pub(super) fn remove(&mut self, principal: &Principal, handle: &SessionHandle) -> Option<Arc<Entry<T>>> {
+        let sessions = self.by_principal.get_mut(principal)?;
+        let entry = sessions.remove(handle)?;
+        if sessions.is_empty() {
+            self.by_principal.remove(principal);
+        }
+        self.len -= 1;
+        entry.activity.retire();
+        Some(entry)
+    }
+
+    /// Removes an entry if its session has ended and no call is in flight.
+    pub(super) fn remove_if_ended(&mut self, entry: &Entry<T>, now: Moment) -> Option<Arc<Entry<T>>> {
+        if self.contains(entry) && entry.retire_if_ended(now) {
+            self.remove(&entry.principal, &entry.handle)
+        } else {
+            None
+        }
+    }
+
+    /// Removes every entry whose session has ended and has no call in flight.
+    pub(super) fn remove_ended(&mut self, now: Moment) -> Vec<Arc<Entry<T>>> {
+        let ended: Vec<_> = self.entries().filter(|entry| entry.retire_if_ended(now)).cloned().collect();
+        self.remove_each(ended)
+    }
+
+    /// Removes all entries of a principal, whether or not they are in use.
+    pub(super) fn remove_principal(&mut self, principal: &Principal) -> Vec<Arc<Entry<T>>> {
+        let entries: Vec<_> =
+            self.by_principal.get(principal).into_iter().flat_map(HashMap::values).cloned().collect();
+        self.remove_each(entries)
+    }
+
+    /// Removes all entries, whether or not they are in use.
+    pub(super) fn remove_all(&mut self) -> Vec<Arc<Entry<T>>> {
+        let entries: Vec<_> = self.entries().cloned().collect();
+        self.remove_each(entries)
+    }
+
+    fn remove_each(&mut self, entries: Vec<Arc<Entry<T>>>) -> Vec<Arc<Entry<T>>> {
+        entries.iter().filter_map(|entry| self.remove(&entry.principal, &entry.handle)).collect()
+    }
+
+    /// Removes the sessions of `principal` that have ended, or else its least recently used one without a call in flight.
+    /// False when all of them are in use.
+    fn displace(&mut self, principal: &Principal, now: Moment, removed: &mut Vec<Arc<Entry<T>>>) -> bool {
+        let Some(sessions) = self.by_principal.get(principal) else { return false };
+        let mut leaving: Vec<_> =
+            sessions.values().filter(|entry| entry.retire_if_ended(now)).cloned().collect();
+        if leaving.is_empty() {
+            let mut unused: Vec<_> = sessions
+                .values()
+                .filter(|entry| !entry.activity.in_use())
+                .map(|entry| (entry.activity.last_used(), entry))
+                .collect();
+            unused.sort_by_key(|(since, entry)| (*since, entry.handle));
+            // An entry that was used since it was listed does not make room; the next one does.
+            let displaced = unused
+                .into_iter()
+                .find(|(since, entry)| entry.activity.retire_if(|| entry.activity.last_used() == *since));
+            leaving.extend(displaced.map(|(_, entry)| Arc::clone(entry)));
+        }
+        let displaced = self.remove_each(leaving);
+        let made_room = !displaced.is_empty();
+        removed.extend(displaced);
+        made_room
+    }
+}

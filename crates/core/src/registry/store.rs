@@ -1,0 +1,198 @@
+//! `Store`: the sessions of one registry, shared by its clones, its guards and its background tasks.
+//!
+//! Finding a session reads a moka cache; opening and closing change the [`SessionIndex`], which owns the entries. The cache
+//! holds weak references only: moka drops values some time after they are removed, and must not keep a session, or the
+//! value beside it, alive meanwhile.
+//!
+//! moka's idle time starts when a session is found, follows the monotonic clock and cannot see a call in flight. So it
+//! serves as a timer: what the cache evicts is closed if the [`Entry`] agrees that its time is up, and is put back
+//! otherwise. moka's size limit is not used, since it may evict the session of any principal.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use moka::notification::RemovalCause;
+use moka::sync::Cache;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::builder::Limits;
+use super::entry::Entry;
+use super::handle::BuildOwnBits;
+use super::quota::SessionIndex;
+use super::timeline::{Moment, Timeline};
+use super::{SessionGuard, SessionHandle};
+use crate::clock::WallClock;
+use crate::session::agenda::Agenda;
+use crate::{Outstanding, Principal, Result, SessionContext};
+
+/// moka accepts no longer idle time.
+const MAX_CACHE_TTL: Duration = Duration::from_secs(1000 * 365 * 24 * 60 * 60);
+
+pub(super) struct Store<T> {
+    timeline: Timeline,
+    pub(super) limits: Limits,
+    cache: Cache<SessionHandle, Weak<Entry<T>>, BuildOwnBits>,
+    index: Mutex<SessionIndex<T>>,
+    /// What the cache evicted since it was last looked at. The cache calls the eviction listener under its own locks, so
+    /// the listener does no more than this.
+    evicted: Arc<Mutex<Vec<Weak<Entry<T>>>>>,
+    closed: AtomicBool,
+    pub(super) refreshers: Mutex<Vec<Weak<Agenda>>>,
+    /// Wakes background tasks at the end of the registry.
+    pub(super) ended: Notify,
+}
+
+impl<T> Store<T> {
+    pub(super) fn clock(&self) -> WallClock {
+        self.timeline.clock().clone()
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        self.timeline.now()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.index.lock().len()
+    }
+
+    pub(super) fn sessions(&self) -> Vec<SessionContext> {
+        self.index.lock().entries().map(|entry| entry.session.clone()).collect()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Closes every session for good.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.ended.notify_waiters();
+        self.wake_refreshers();
+        let removed = self.index.lock().remove_all();
+        removed.iter().for_each(|entry| entry.session.end());
+    }
+}
+
+impl<T: Send + Sync + 'static> Store<T> {
+    pub(super) fn new(timeline: Timeline, limits: Limits) -> Arc<Self> {
+        let evicted = Arc::new(Mutex::new(Vec::new()));
+        let cache = Cache::builder().eviction_listener({
+            let evicted = Arc::clone(&evicted);
+            move |_handle, entry: Weak<Entry<T>>, cause| {
+                if cause == RemovalCause::Expired {
+                    evicted.lock().push(entry);
+                }
+            }
+        });
+        let cache =
+            if limits.idle_ttl <= MAX_CACHE_TTL { cache.time_to_idle(limits.idle_ttl) } else { cache };
+        Arc::new(Self {
+            timeline,
+            limits,
+            cache: cache.build_with_hasher(BuildOwnBits::default()),
+            index: Mutex::default(),
+            evicted,
+            closed: AtomicBool::new(false),
+            refreshers: Mutex::default(),
+            ended: Notify::new(),
+        })
+    }
+
+    pub(super) fn open(
+        self: &Arc<Self>,
+        principal: Principal,
+        session: SessionContext,
+        value: T,
+    ) -> Result<SessionGuard<T>> {
+        let now = self.now();
+        let entry = Arc::new(Entry::new(principal, session, value, &self.limits, now));
+        self.settle_evicted(now);
+        let mut removed = Vec::new();
+        let inserted = self.index.lock().insert(&entry, &self.limits, now, &mut removed);
+        self.end_all(&removed);
+        inserted?;
+        self.cache.insert(entry.handle, Arc::downgrade(&entry));
+        self.refresh_in_background(&entry.session);
+        Ok(SessionGuard::new(entry, Arc::clone(self)))
+    }
+
+    /// Starts a call of a session.
+    pub(super) fn find(
+        self: &Arc<Self>,
+        principal: &Principal,
+        handle: &SessionHandle,
+    ) -> Option<SessionGuard<T>> {
+        let now = self.now();
+        let entry = self.lookup(principal, handle)?;
+        // Twice: the last call of an idle session may end between the two steps, which makes the session active.
+        for _ in 0..2 {
+            if entry.try_start_call(now) {
+                return Some(SessionGuard::new(entry, Arc::clone(self)));
+            }
+            if self.remove_if_ended(&entry, now) {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Reads the cache, and the index for what the cache evicted although its time is not up.
+    fn lookup(&self, principal: &Principal, handle: &SessionHandle) -> Option<Arc<Entry<T>>> {
+        if let Some(entry) = self.cache.get(handle).and_then(|entry| entry.upgrade()) {
+            return (entry.principal == *principal).then_some(entry);
+        }
+        let entry = self.index.lock().get(principal, handle).cloned()?;
+        self.cache.insert(*handle, Arc::downgrade(&entry));
+        Some(entry)
+    }
+
+    /// Removes and closes a session if it has ended and no call is in flight.
+    pub(super) fn remove_if_ended(&self, entry: &Entry<T>, now: Moment) -> bool {
+        let removed = self.index.lock().remove_if_ended(entry, now);
+        self.end_all(removed.as_slice());
+        removed.is_some()
+    }
+
+    pub(super) fn close_session(&self, principal: &Principal, handle: &SessionHandle) -> Option<Outstanding> {
+        let entry = self.index.lock().remove(principal, handle)?;
+        let was_open = !entry.session.was_closed();
+        self.end_all(std::slice::from_ref(&entry));
+        was_open.then(|| entry.session.outstanding())
+    }
+
+    pub(super) fn close_principal(&self, principal: &Principal) -> usize {
+        let removed = self.index.lock().remove_principal(principal);
+        self.end_all(&removed);
+        removed.len()
+    }
+
+    /// Removes what has ended from the index, for the caller to close with [`end_all`](Self::end_all).
+    pub(super) fn remove_ended(&self) -> Vec<Arc<Entry<T>>> {
+        let now = self.now();
+        self.cache.run_pending_tasks();
+        let removed = self.index.lock().remove_ended(now);
+        self.settle_evicted(now);
+        removed
+    }
+
+    /// Closes sessions that were removed from the index. The caller holds no lock, since this runs providers' `Drop` and
+    /// the audit sink.
+    pub(super) fn end_all(&self, removed: &[Arc<Entry<T>>]) {
+        for entry in removed {
+            self.cache.invalidate(&entry.handle);
+            entry.session.end();
+        }
+    }
+
+    /// Closes what the cache evicted, and puts back what is in use or was used since it was found.
+    fn settle_evicted(&self, now: Moment) {
+        let evicted = std::mem::take(&mut *self.evicted.lock());
+        for entry in evicted.iter().filter_map(Weak::upgrade) {
+            if !self.remove_if_ended(&entry, now) && self.index.lock().contains(&entry) {
+                self.cache.insert(entry.handle, Arc::downgrade(&entry));
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The cache that `find` reads: what it evicts is closed only if the registry's clock agrees.
+
+use std::sync::Weak;
+
+use super::*;
+
+/// So short that the cache evicts a session as soon as it looks.
+const INSTANT: Duration = Duration::from_nanos(1);
+
+#[test]
+fn session_evicted_by_the_cache_but_not_idle_is_found() {
+    // The manual clock stands still: by it, no time has passed since the last call.
+    let gateway = Gateway::with(|registry| registry.idle_ttl(INSTANT));
+    let (handle, session) = gateway.idle("ana");
+    for _ in 0..100 {
+        assert!(gateway.is_found("ana", &handle));
+        assert_eq!(gateway.registry.sweep(), 0);
+        drop(gateway.open("ben"));
+    }
+    assert!(!session.is_closed());
+}
+
+#[test]
+fn session_evicted_by_the_cache_in_a_call_stays_open() {
+    let gateway = Gateway::with(|registry| registry.idle_ttl(INSTANT));
+    let in_use = gateway.open("ana");
+    gateway.clock.advance(SECOND);
+    for _ in 0..100 {
+        assert_eq!(gateway.registry.sweep(), 0);
+        drop(gateway.open("ben"));
+        assert!(gateway.is_found("ana", &in_use.handle()));
+    }
+    assert!(!in_use.is_closed());
+}
+
+#[test]
+fn session_evicted_by_the_cache_and_idle_is_closed_by_an_open() {
+    let registry = SessionRegistry::builder().idle_ttl(INSTANT).build();
+    let opened = registry.open(principal("ana"), SessionContext::builder()).unwrap();
+    let session = SessionContext::clone(&opened);
+    drop(opened);
+    // The coarse system clock takes a tick to agree. Nothing sweeps: the cache finds the session by its own timer.
+    let mut opens = 0_u64;
+    while !session.is_closed() {
+        drop(registry.open(principal("ben"), SessionContext::builder()).unwrap());
+        opens += 1;
+        assert!(opens < 10_000_000, "the session was never closed");
+    }
+}
+
+#[test]
+fn value_beside_a_session_is_dropped_when_the_session_is_closed() {
+    let registry = SessionRegistry::builder().build_with::<Arc<str>>();
+    let value: Arc<str> = "a tool set".into();
+    let opened = registry
+        .open_with(principal("ana"), SessionContext::builder(), |session| {
+            assert_eq!(session.principal(), Some(&principal("ana")));
+            Arc::clone(&value)
+        })
+        .unwrap();
+    let handle = opened.handle();
+    assert!(Arc::ptr_eq(registry.find(&principal("ana"), &handle).unwrap().value(), &value));
+    let weak: Weak<str> = Arc::downgrade(&value);
+    drop((opened, value));
+    assert!(weak.upgrade().is_some());
+    assert!(registry.close(&principal("ana"), &handle).is_some());
+    assert!(weak.upgrade().is_none(), "the cache keeps nothing of a closed session alive");
+}
+
+#[test]
+fn close_returns_the_credentials_that_stay_valid() {
+    let gateway = Gateway::new();
+    let opened = gateway.open("ana");
+    let expiry = valetkey_core::Expiry::At(valetkey_core::Clock::now(&gateway.clock) + HOUR);
+    opened.set_credentials(numbered(1, expiry)).unwrap();
+    let outstanding = gateway.registry.close(&principal("ana"), &opened.handle()).unwrap();
+    assert_eq!(outstanding, opened.outstanding());
+    assert!(format!("{outstanding:?}").contains("default"), "{outstanding:?}");
+}
+
+#[tokio::test]
+async fn closed_returns_when_the_registry_closes_the_session() {
+    let gateway = Gateway::new();
+    let (handle, session) = gateway.idle("ana");
+    let closed = tokio::spawn(session.closed());
+    settle().await;
+    assert!(!closed.is_finished());
+    assert!(gateway.registry.close(&principal("ana"), &handle).is_some());
+    closed.await.unwrap();
+    session.closed().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn closed_returns_at_the_end_of_a_narrowed_session() {
+    let clock = Arc::new(valetkey_core::testing::VirtualClock::new());
+    let session = SessionContext::builder().clock(clock).build();
+    session.set_credentials(numbered(1, valetkey_core::Expiry::Never)).unwrap();
+    let narrowed = session.narrow(valetkey_core::Scope::new().lifetime(MINUTE)).unwrap();
+    let closed = narrowed.closed();
+    closed.await;
+    assert!(narrowed.is_closed() && !session.is_closed());
+}
