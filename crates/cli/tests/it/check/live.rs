@@ -84,3 +84,54 @@ async fn check_live_invalid_settings_send_no_request() {
     let ended = Shell::new().file("valetkey.toml", "stray = 1\n").run(&["check", "--live"]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""));
 }
+
+const PROFILES: &str = "\
+[sso-session work]
+sso_start_url = https://example.com
+sso_region = us-east-1
+[profile ended]
+sso_session = work
+sso_account_id = 111111111111
+sso_role_name = agent
+[profile legacy]
+sso_start_url = https://example.com/start
+sso_region = us-east-1
+sso_account_id = 111111111111
+sso_role_name = agent
+[profile console]
+login_session = arn:aws:iam::111111111111:user/ana
+[profile role-of-console]
+role_arn = arn:aws:iam::222222222222:role/agent
+source_profile = console
+";
+
+/// The file of `aws sso login` for the session `work`: it is named after the digest of the session's name.
+const SSO_CACHE: &str = "e274eeff768c6396088ec6eb091f4bf4d47ab1e0.json";
+
+#[tokio::test]
+async fn check_live_ended_sign_in_names_its_command() {
+    let accounts = ["ended", "legacy", "console", "role-of-console"]
+        .map(|profile| format!("[accounts.{profile}]\nprovider = 'profile'\nname = '{profile}'\n"));
+    let settings = format!("[session]\ndefault_account = 'ended'\n{}", accounts.concat());
+    let shell = Shell::new().file("aws-config", PROFILES).file("valetkey.toml", settings);
+    let config = shell.path("aws-config");
+    let cache = shell.path(".aws/sso/cache");
+    std::fs::create_dir_all(&cache).unwrap();
+    let token = format!(
+        r#"{{"accessToken":"{SECRET}","expiresAt":"2020-01-01T00:00:00Z","region":"us-east-1","startUrl":"https://example.com"}}"#
+    );
+    std::fs::write(cache.join(SSO_CACHE), token).unwrap();
+
+    let output = shell.env("AWS_CONFIG_FILE", config).run(&["check", "--live"]).await;
+    assert_eq!(output.code, Some(1), "{}", output.said());
+    for (account, command) in [
+        ("ended", "`aws sso login --profile ended`"),
+        ("legacy", "`aws sso login --profile legacy`"),
+        ("console", "`aws login --profile console`"),
+        ("role-of-console", "`aws login --profile console`"),
+    ] {
+        let line = output.stderr.lines().find(|line| line.contains(&format!("{account}: ")));
+        assert!(line.is_some_and(|line| line.contains(command)), "{account}: {}", output.said());
+    }
+    assert!(!output.said().contains(SECRET));
+}
