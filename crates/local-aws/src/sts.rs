@@ -42,7 +42,7 @@ fn caller_identity(caller: &Caller) -> String {
 
 fn assume_role(services: &Services, caller: &Caller, form: &FormBody) -> Result<String, AwsError> {
     let arn = form.required("RoleArn")?;
-    let name = check_name(form.required("RoleSessionName")?, "roleSessionName")?;
+    let name = check_name(form.required("RoleSessionName")?, "roleSessionName", 64)?;
     let external_id = form.get("ExternalId");
     caller.check("sts:AssumeRole", arn)?;
     // As in AWS, a missing role and a denied one give the same error.
@@ -119,7 +119,7 @@ fn session(form: &FormBody, role: &Role, caller: &Caller) -> Result<RoleSession,
 /// A source identity stays the same along a chain of roles.
 fn source_identity(form: &FormBody, role: &Role, caller: &Caller) -> Result<Option<String>, AwsError> {
     let inherited = caller.session.as_ref().and_then(|session| session.source_identity.as_deref());
-    let requested = form.get("SourceIdentity").map(|id| check_name(id, "sourceIdentity")).transpose()?;
+    let requested = form.get("SourceIdentity").map(|id| check_name(id, "sourceIdentity", 256)).transpose()?;
     match (inherited, requested) {
         (Some(inherited), Some(requested)) if inherited != requested => {
             Err(caller.denied("sts:SetSourceIdentity", &role.arn))
@@ -155,14 +155,14 @@ fn transitive_tags(form: &FormBody, caller: &Caller) -> Vec<String> {
     inherited.chain(requested.map(|(_, tag)| tag.clone())).collect()
 }
 
-fn check_name<'a>(text: &'a str, field: &str) -> Result<&'a str, AwsError> {
+fn check_name<'a>(text: &'a str, field: &str, max: usize) -> Result<&'a str, AwsError> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
-    if (2..=64).contains(&text.len()) && text.chars().all(fits) {
+    if (2..=max).contains(&text.len()) && text.chars().all(fits) {
         return Ok(text);
     }
     let message = format!(
         "1 validation error detected: Value at '{field}' failed to satisfy constraint: \
-         Member must satisfy regular expression pattern: [\\w+=,.@-]* and have 2 to 64 characters"
+         Member must satisfy regular expression pattern: [\\w+=,.@-]* and have 2 to {max} characters"
     );
     Err(AwsError::new(ErrorCode::Invalid, message))
 }

@@ -10,7 +10,7 @@ use super::client::{Client, Request};
 use super::provider::{AssumeRoleProvider, NAME};
 use crate::base::Place;
 use crate::sts::Sts;
-use crate::sts::limits::{MAX_CHAINED, OF_ROLE, name, only, reserved, rule};
+use crate::sts::limits::{MAX_CHAINED, OF_ROLE, only, rule, session_name, source_identity};
 use crate::sts::marks::{Marks, Name};
 use crate::sts::mfa::Mfa;
 use crate::{SdkBase, SecretSource};
@@ -45,7 +45,7 @@ impl AssumeRoleBuilder {
         self
     }
 
-    /// Who is behind the session, for good: 2–64 of the same characters, not beginning with `aws:`. The role's trust
+    /// Who is behind the session, for good: 2–256 of the same characters, not beginning with `aws:`. The role's trust
     /// policy must allow `sts:SetSourceIdentity`.
     pub fn source_identity(mut self, identity: impl Into<String>) -> Self {
         self.marks.source_identity = Some(Name::Said(identity.into()));
@@ -180,18 +180,13 @@ fn seconds(duration: Duration, chained: bool) -> Result<i32> {
 }
 
 fn check(request: &Request) -> Result<()> {
-    name("session_name", &request.session_name)?;
+    session_name(&request.session_name)?;
     request.source_identity.as_deref().map_or(Ok(()), source_identity)?;
     request.external_id.as_deref().map_or(Ok(()), external_id)?;
     request.mfa.as_ref().map_or(Ok(()), Mfa::check)?;
     request.policies.check()?;
     request.tags.check()?;
     request.tags.check_transitive(&request.transitive_tags)
-}
-
-fn source_identity(text: &str) -> Result<()> {
-    rule(!reserved(text), "source_identity", "must not begin with `aws:`")?;
-    name("source_identity", text)
 }
 
 fn external_id(text: &str) -> Result<()> {

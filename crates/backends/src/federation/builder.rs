@@ -11,7 +11,7 @@ use super::client::{FederatedUser, Request, UserSession};
 use super::provider::{FederationProvider, NAME, Passes, Terms};
 use crate::base::Place;
 use crate::sts::Sts;
-use crate::sts::limits::{OF_USER, only, rule};
+use crate::sts::limits::{OF_USER, user_name};
 use crate::sts::marks::Marks;
 use crate::sts::mfa::Mfa;
 use crate::{SdkBase, SecretSource};
@@ -195,11 +195,7 @@ impl FederationBuilder<FederatedUser> {
     fn checked(mut self) -> Result<FederationProvider> {
         self.marks.tag(&mut self.request.tags)?;
         let FederatedUser { name, policies, tags, .. } = &self.request;
-        rule(
-            (2..=32).contains(&name.len()) && only(name, b"_+=,.@-"),
-            "name",
-            "must be 2 to 32 of `A-Z a-z 0-9 _ + = , . @ -`",
-        )?;
+        user_name(name)?;
         policies.check()?;
         tags.check()?;
         self.request.duration = self.seconds()?;

@@ -12,6 +12,9 @@ pub(crate) enum Name {
     Made(NameTemplate),
 }
 
+/// How a template becomes a text.
+type Fill = fn(&NameTemplate, &Attribution) -> Result<String>;
+
 /// What a builder was told.
 #[derive(Clone, Default)]
 pub(crate) struct Marks {
@@ -24,15 +27,15 @@ pub(crate) struct Marks {
 impl Marks {
     pub(crate) fn session_name(&self) -> Result<String> {
         match (&self.session_name, &self.who) {
-            (Some(name), _) => self.filled(name),
+            (Some(name), _) => self.filled(name, NameTemplate::fill),
             (None, Some(who)) => who.session_name(),
             (None, None) => Ok(UNNAMED.to_owned()),
         }
     }
 
     pub(crate) fn source_identity(&self) -> Result<Option<String>> {
-        let filled = self.source_identity.as_ref().map(|name| self.filled(name)).transpose();
-        filled.map_err(|error| error.with_field("source_identity"))
+        let fill = NameTemplate::fill_source_identity;
+        self.source_identity.as_ref().map(|name| self.filled(name, fill)).transpose()
     }
 
     /// The name of a federated user, which may have 32 characters at most: the session's id without hyphens.
@@ -52,10 +55,10 @@ impl Marks {
         Ok(())
     }
 
-    fn filled(&self, name: &Name) -> Result<String> {
+    fn filled(&self, name: &Name, fill: Fill) -> Result<String> {
         match name {
             Name::Said(name) => Ok(name.clone()),
-            Name::Made(template) => template.fill(&self.who.clone().unwrap_or_default()),
+            Name::Made(template) => fill(template, &self.who.clone().unwrap_or_default()),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::token::IdentityToken;
 use crate::SdkBase;
 use crate::base::Place;
 use crate::sts::Sts;
-use crate::sts::limits::{OF_ROLE, name, only, rule};
+use crate::sts::limits::{OF_ROLE, only, rule, session_name};
 use crate::sts::marks::{Marks, Name};
 
 /// Describes a role for an identity token; made by [`WebIdentityProvider::builder`] and
@@ -108,7 +108,7 @@ impl WebIdentityBuilder {
     fn checked(mut self) -> Result<WebIdentityProvider> {
         self.request.duration = self.duration.map(|duration| OF_ROLE.seconds(duration)).transpose()?;
         self.request.session_name = self.marks.session_name()?;
-        name("session_name", &self.request.session_name)?;
+        session_name(&self.request.session_name)?;
         self.request.provider_id.as_deref().map_or(Ok(()), host)?;
         self.request.policies.check()?;
         let region = self.place.region.clone();

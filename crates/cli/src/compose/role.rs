@@ -19,8 +19,8 @@ const NO_ROLE: &str = "arn:aws:iam::000000000000:role/none";
 pub(super) fn assumed(role: &RoleSettings, around: &Around<'_>) -> Result<AssumeRoleProvider, Vec<Error>> {
     let Around { source, base, who, terminal, .. } = around;
     let mut faults = Vec::new();
-    let session = trial::name("session_name", role.session_name.as_deref(), who, &mut faults);
-    let identity = trial::name("source_identity", role.source_identity.as_deref(), who, &mut faults);
+    let session = trial::session_name(role.session_name.as_deref(), who, &mut faults);
+    let identity = trial::source_identity(role.source_identity.as_deref(), who, &mut faults);
     let Some(place) = place(&role.role_arn, role.region.as_deref(), &mut faults) else { return Err(faults) };
     let mut edits: Vec<Edit<'_, AssumeRoleBuilder>> = Vec::new();
     if let Some(name) = &session {
@@ -64,7 +64,7 @@ pub(super) fn of_identity(
 ) -> Result<WebIdentityProvider, Vec<Error>> {
     let Around { base, who, .. } = around;
     let mut faults = Vec::new();
-    let session = trial::name("session_name", role.session_name.as_deref(), who, &mut faults);
+    let session = trial::session_name(role.session_name.as_deref(), who, &mut faults);
     let Some(place) = place(&role.role_arn, role.region.as_deref(), &mut faults) else { return Err(faults) };
     if role.token_file.as_os_str().is_empty() {
         faults.push(Error::invalid("token_file", "must name the file that holds the token"));

@@ -28,17 +28,25 @@ pub(super) fn build<B, P>(
     Err(faults)
 }
 
-/// A name with places in it is filled in; any other is the builder's to check.
-pub(super) fn name(
-    field: &'static str,
+/// Fills in the places of a session name. A name without places is the builder's to check.
+pub(super) fn session_name(text: Option<&str>, who: &Attribution, faults: &mut Vec<Error>) -> Option<String> {
+    let filled = filled(text?, |template| template.fill(who));
+    filled.map_err(|error| faults.push(error.with_field("session_name"))).ok()
+}
+
+/// Fills in the places of a source identity, as [`session_name`] does.
+pub(super) fn source_identity(
     text: Option<&str>,
     who: &Attribution,
     faults: &mut Vec<Error>,
 ) -> Option<String> {
-    let text = text?;
-    let filled = match text.contains(['{', '}']) {
-        true => text.parse::<NameTemplate>().and_then(|template| template.fill(who)),
+    let filled = filled(text?, |template| template.fill_source_identity(who));
+    filled.map_err(|error| faults.push(error.with_field("source_identity"))).ok()
+}
+
+fn filled(text: &str, fill: impl Fn(&NameTemplate) -> Result<String>) -> Result<String> {
+    match text.contains(['{', '}']) {
+        true => text.parse::<NameTemplate>().and_then(|template| fill(&template)),
         false => Ok(text.to_owned()),
-    };
-    filled.map_err(|error| faults.push(error.with_field(field))).ok()
+    }
 }
