@@ -1,8 +1,20 @@
 //! Retry quotas: calls of one tenant that keep failing leave the retries of every other tenant alone.
 
-use valetkey_backends::{FederationProvider, SdkConfigExt, SecretsManagerProvider};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep};
+use aws_smithy_async::time::TimeSource;
+use valetkey_backends::{
+    FederationProvider, SdkBase, SdkConfigExt, SecretsManagerProvider, SecretsManagerResolver,
+    StsCallerLookup,
+};
 use valetkey_core::{
-    AccountGuard, CredentialProvider, Credentials, SecretString, SessionContext, SessionPolicy,
+    AccountGuard, CallerLookup, Clock, CredentialProvider, CredentialResolver, Credentials, SecretString,
+    SessionContext, SessionPolicy, SystemClock,
 };
 
 use crate::fault::asking_sts;
@@ -10,14 +22,14 @@ use crate::wire::{Wire, refused};
 use crate::{KEY_ID, long_lived, region, source};
 
 /// As many failing fetches as use up one quota: 500 tokens, two retries of at least 5 tokens a fetch.
-const FETCHES: usize = 60;
-const ATTEMPTS: usize = 3;
+pub(crate) const FETCHES: usize = 60;
+pub(crate) const ATTEMPTS: usize = 3;
 
 fn failing() -> Wire {
     Wire::saying(503, refused("ServiceUnavailable", ""))
 }
 
-async fn attempts(wire: &Wire, provider: &dyn CredentialProvider) -> usize {
+pub(crate) async fn attempts(wire: &Wire, provider: &dyn CredentialProvider) -> usize {
     let before = wire.sent().len();
     provider.provide().await.unwrap_err();
     wire.sent().len() - before
@@ -65,48 +77,146 @@ async fn quota_of_guarded_account_is_its_own() {
     assert_eq!(attempts(&wire, &*of_other).await, ATTEMPTS);
 }
 
+/// What one instance serves many sessions with has a quota for each call.
 #[tokio::test]
-async fn quota_of_secrets_manager_read_is_its_own() {
+async fn quota_of_shared_lookup_is_the_calls_own() {
     let wire = Wire::saying(500, r#"{"__type":"InternalServiceError"}"#);
-    let provider = SecretsManagerProvider::builder("agent", source()).base(&wire.base()).build().unwrap();
+    let base = wire.base();
+    let provider = SecretsManagerProvider::builder("agent", source()).base(&base).build().unwrap();
+    let resolver = SecretsManagerResolver::builder("tenants/", source()).base(&base).build().unwrap();
+    let (lookup, id) = (StsCallerLookup::new(&base), "prod".parse().unwrap());
     for _ in 0..FETCHES {
         provider.provide().await.unwrap_err();
+        resolver.resolve(&id).await.unwrap_err();
+        lookup.caller(&long_lived(KEY_ID)).await.unwrap_err();
     }
     assert_eq!(attempts(&wire, &provider).await, ATTEMPTS);
+    let sent = wire.sent().len();
+    resolver.resolve(&id).await.unwrap_err();
+    assert_eq!(wire.sent().len() - sent, ATTEMPTS);
+    let sent = wire.sent().len();
+    lookup.caller(&long_lived(KEY_ID)).await.unwrap_err();
+    assert_eq!(wire.sent().len() - sent, ATTEMPTS);
+}
+
+/// Every public type that makes AWS calls is in a table of these tests, or is known to make none.
+#[test]
+fn quota_is_tested_for_every_public_type() {
+    let calling = [
+        "AmbientProvider: ambient::retries",
+        "AssumeRoleProvider: asking_sts",
+        "FederationGuard: quota_of_guarded_account_is_its_own",
+        "FederationProvider: asking_sts",
+        "ScopedProvider: asking_sts",
+        "SdkConfigExt: quota_of_sdk_config_is_its_session_and_service",
+        "SecretsManagerProvider: quota_of_shared_lookup_is_the_calls_own",
+        "SecretsManagerResolver: quota_of_shared_lookup_is_the_calls_own",
+        "StsCallerLookup: quota_of_shared_lookup_is_the_calls_own",
+        "WebIdentityProvider: asking_sts",
+    ];
+    // The provider that an `SdkProvider` asks is made by the host, and so are its clients.
+    let without_client = ["EnvProvider", "MemoryProvider", "ProcessProvider", "SdkProvider"];
+    let mut known: Vec<&str> = calling.iter().map(|line| line.split(':').next().unwrap()).collect();
+    known.extend(without_client);
+    known.sort_unstable();
+    let is_name = |c: char| !c.is_alphanumeric();
+    let exports = include_str!("../../src/lib.rs").lines().filter(|line| line.starts_with("pub use"));
+    let mut public: Vec<&str> = exports
+        .flat_map(|line| line.split(is_name))
+        .filter(|name| {
+            ["Provider", "Resolver", "Lookup", "Guard", "Ext"].iter().any(|end| name.ends_with(end))
+        })
+        .collect();
+    public.sort_unstable();
+    assert_eq!(public, known);
+}
+
+async fn sdk_config(base: &SdkBase) -> (SdkConfig, SessionContext) {
+    let session = SessionContext::builder().region(region("us-east-1")).build();
+    session.set_credentials(long_lived(KEY_ID)).unwrap();
+    (session.sdk_config_from(base.config()).await.unwrap(), session)
+}
+
+/// How many requests a call is that fails.
+async fn requests(wire: &Wire, call: impl Future<Output = bool>) -> usize {
+    let before = wire.sent().len();
+    assert!(!call.await, "the wire fails every call");
+    wire.sent().len() - before
+}
+
+async fn list(client: &aws_sdk_s3::Client) -> bool {
+    client.list_buckets().send().await.is_ok()
+}
+
+async fn identify(client: &aws_sdk_sts::Client) -> bool {
+    client.get_caller_identity().send().await.is_ok()
+}
+
+/// A call that is not signed.
+async fn assume(client: &aws_sdk_sts::Client) -> bool {
+    let call = client.assume_role_with_web_identity().web_identity_token("token").role_session_name("agent");
+    call.role_arn("arn:aws:iam::222222222222:role/agent").send().await.is_ok()
 }
 
 #[tokio::test]
 async fn quota_of_sdk_config_is_its_session_and_service() {
     let wire = failing();
     let base = wire.base();
-    let clients = async || {
-        let session = SessionContext::builder().region(region("us-east-1")).build();
-        session.set_credentials(long_lived(KEY_ID)).unwrap();
-        let config = session.sdk_config_from(base.config()).await.unwrap();
-        (aws_sdk_s3::Client::new(&config), aws_sdk_sts::Client::new(&config), session)
-    };
-    let sent_by = async |call: std::pin::Pin<Box<dyn Future<Output = bool>>>| {
-        let before = wire.sent().len();
-        assert!(!call.await, "the wire fails every call");
-        wire.sent().len() - before
-    };
-    let list = |client: &aws_sdk_s3::Client| {
-        let call = client.list_buckets();
-        Box::pin(async move { call.send().await.is_ok() })
-    };
-    let (s3, sts, _session) = clients().await;
+    let (config, _session) = sdk_config(&base).await;
+    let (s3, sts) = (aws_sdk_s3::Client::new(&config), aws_sdk_sts::Client::new(&config));
     for _ in 0..FETCHES {
-        sent_by(list(&s3)).await;
+        requests(&wire, list(&s3)).await;
     }
-    assert!(sent_by(list(&s3)).await < ATTEMPTS, "the quota is used up");
-    let call = sts.get_caller_identity();
+    assert!(requests(&wire, list(&s3)).await < ATTEMPTS, "the quota is used up");
+    assert_eq!(requests(&wire, identify(&sts)).await, ATTEMPTS, "another service");
+    for _ in 0..FETCHES {
+        requests(&wire, assume(&sts)).await;
+    }
+    assert!(requests(&wire, identify(&sts)).await < ATTEMPTS, "calls that are not signed use it up too");
+    let (config, _session) = sdk_config(&base).await;
+    assert_eq!(requests(&wire, list(&aws_sdk_s3::Client::new(&config))).await, ATTEMPTS, "another session");
     assert_eq!(
-        sent_by(Box::pin(async move { call.send().await.is_ok() })).await,
+        requests(&wire, assume(&aws_sdk_sts::Client::new(&config))).await,
         ATTEMPTS,
-        "another service"
+        "another session"
     );
-    let (s3, _, _session) = clients().await;
-    assert_eq!(sent_by(list(&s3)).await, ATTEMPTS, "another session");
+}
+
+/// Time that passes only while the SDK sleeps, and how often it did.
+#[derive(Debug, Clone)]
+struct SleepTime(Arc<Mutex<(SystemTime, usize)>>);
+
+impl TimeSource for SleepTime {
+    fn now(&self) -> SystemTime {
+        self.0.lock().unwrap().0
+    }
+}
+
+impl AsyncSleep for SleepTime {
+    fn sleep(&self, duration: Duration) -> Sleep {
+        let mut time = self.0.lock().unwrap();
+        *time = (time.0 + duration, time.1 + 1);
+        Sleep::new(std::future::ready(()))
+    }
+}
+
+/// With adaptive retries, throttled calls lower a rate, which delays also the first attempt of the next call.
+#[tokio::test]
+async fn rate_limit_of_sdk_config_is_its_sessions() {
+    let wire = Wire::saying(400, refused("Throttling", ""));
+    let time = SleepTime(Arc::new(Mutex::new((SystemClock.now(), 0))));
+    let base = wire.base().config().to_builder().retry_config(RetryConfig::adaptive());
+    let base = base.stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    let base = SdkBase::from(base.time_source(time.clone()).sleep_impl(time.clone()).build());
+    let (config, _session) = sdk_config(&base).await;
+    let client = aws_sdk_sts::Client::new(&config);
+    for _ in 0..FETCHES {
+        requests(&wire, identify(&client)).await;
+    }
+    let (config, _session) = sdk_config(&base).await;
+    let before = time.0.lock().unwrap().1;
+    assert_eq!(requests(&wire, identify(&aws_sdk_sts::Client::new(&config))).await, ATTEMPTS);
+    assert_eq!(time.0.lock().unwrap().1 - before, ATTEMPTS - 1, "only retries are delayed");
 }
 
 /// What the SDK derives from credentials is still there beside the quota.
