@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 
 use async_trait::async_trait;
-use aws_credential_types::provider::ProvideCredentials;
-use aws_credential_types::provider::error::CredentialsError;
 use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, Region, Result};
 
 use super::chain::Choice;
+use super::requests::Requests;
+use super::retries::{Failure, retried};
 use super::{error, sign_in};
+use crate::base::quota::Tokens;
 use crate::base::{core_region, sdk_region};
-use crate::sdk::{error_of, is_connection};
+use crate::sdk::error_of;
 use crate::{SdkBase, SdkProvider};
 
 const DEFAULT_CHAIN: &str = "ambient";
@@ -21,7 +22,14 @@ const PROFILE: &str = "profile";
 ///
 /// At every fetch the environment and the shared files are read anew, so that a changed profile and a new sign-in
 /// count at once; nothing of the SDK's own caching of credentials is between it and the session. Constructors read
-/// nothing. The programs of `credential_process` settings run as the SDK runs them: by a shell, in the environment of
+/// nothing.
+///
+/// A fetch that fails for a reason that may pass is repeated as a whole, as often as the retries of the base say. The
+/// SDK's own retries are off: it shares their quota among all tenants of the process. Each provider, and each clone of
+/// one, has a retry quota of its own. Each attempt also repeats what comes before the request that failed: the program,
+/// or the role, that a further role is assumed with.
+///
+/// The programs of `credential_process` settings run as the SDK runs them: by a shell, in the environment of
 /// this process, without being stopped when nobody waits any more, and with what a failing one said on its standard
 /// error in the SDK's WARN log;
 #[cfg_attr(feature = "process", doc = "[`ProcessProvider`](crate::ProcessProvider) is stricter.")]
@@ -31,6 +39,7 @@ pub struct AmbientProvider {
     choice: Choice,
     region: Option<Region>,
     base: SdkBase,
+    tokens: Tokens,
 }
 
 impl AmbientProvider {
@@ -50,7 +59,7 @@ impl AmbientProvider {
     }
 
     fn of(choice: Choice) -> Self {
-        Self { choice, region: None, base: SdkBase::new() }
+        Self { choice, region: None, base: SdkBase::new(), tokens: Tokens::full() }
     }
 
     /// The region that is used for roles and the like, and that the credentials name. Without it a profile's own counts.
@@ -74,10 +83,11 @@ impl AmbientProvider {
             Some(region) => Some(sdk_region(region)),
             None => self.choice.region().await,
         };
-        let provider = self.choice.provider(&self.base, region.clone()).await;
-        let found = match provider.provide_credentials().await {
+        let requests = Requests::default();
+        let attempt = || self.choice.fetch(&self.base, region.clone(), &requests);
+        let found = match retried(self.base.config(), &self.tokens, &requests, attempt).await {
             Ok(keys) => SdkProvider::new(self.name(), keys).provide().await?,
-            Err(failed) => return Err(self.explain(&failed).await),
+            Err(failure) => return Err(self.explain(&failure).await),
         };
         Ok(match region.as_ref().and_then(core_region) {
             Some(region) if self.names_region() => found.with_region(region),
@@ -95,10 +105,13 @@ impl AmbientProvider {
 
     /// What a failure of the SDK's provider means. A sign-in that ended is not a service that cannot be reached: only a
     /// person can renew it, and the SDK does not say how.
-    async fn explain(&self, failed: &CredentialsError) -> Error {
-        let error = error_of(failed);
-        if error.kind() != ErrorKind::Unavailable || is_connection(failed) {
-            return error;
+    async fn explain(&self, failure: &Failure) -> Error {
+        let error = error_of(&failure.error);
+        match error.kind() {
+            // The SDK calls it unexpected that an endpoint of containers cannot be reached.
+            ErrorKind::Internal if failure.is_transient => return error::unavailable(),
+            ErrorKind::Unavailable if !failure.is_transient => {}
+            _ => return error,
         }
         match sign_in::renewing_command(&self.choice).await {
             Some(command) => error::signed_out(&command),

@@ -3,8 +3,13 @@
 //! By default the SDK shares one bucket among all clients of a service and region in a process. Calls of one tenant
 //! that keep failing would then use up the retries of every other tenant.
 
+#[cfg(feature = "ambient")]
+mod tokens;
+
 use aws_smithy_runtime::client::retries::{RetryPartition, TokenBucket};
 use aws_smithy_types::retry::{RetryConfig, RetrySpec};
+#[cfg(feature = "ambient")]
+pub(crate) use tokens::{Cost, Tokens};
 
 /// A partition that shares its bucket, and the rate limiter of adaptive retries, with its clones only. The SDK keeps it
 /// in no static map, so that it is freed with its provider.

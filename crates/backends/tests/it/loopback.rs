@@ -23,6 +23,11 @@ impl Loopback {
 
     /// Answers with what `answer` makes of a request.
     pub(crate) async fn by(status: u16, answer: impl Fn(&str) -> String + Send + 'static) -> Self {
+        Self::start(move |request| (status, answer(request))).await
+    }
+
+    /// Answers with the status and the body that `answer` makes of a request.
+    pub(crate) async fn start(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let sent = Arc::<Mutex<Vec<String>>>::default();
@@ -30,7 +35,7 @@ impl Loopback {
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let request = read(&mut stream).await;
-                let body = answer(&request);
+                let (status, body) = answer(&request);
                 kept.lock().unwrap().push(request);
                 let length = body.len();
                 let head =
@@ -47,6 +52,10 @@ impl Loopback {
 
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    pub(crate) fn requests(&self) -> usize {
+        self.sent.lock().unwrap().len()
     }
 
     pub(crate) fn sent(&self) -> String {

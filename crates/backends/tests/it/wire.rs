@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use aws_config::SdkConfig;
 use aws_smithy_runtime_api::client::http::{
@@ -11,7 +12,9 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::DateTime;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::date_time::Format;
 use percent_encoding::percent_decode_str;
 use valetkey_backends::SdkBase;
 
@@ -67,12 +70,13 @@ impl Sent {
 #[derive(Clone)]
 pub(crate) struct Wire {
     answer: Answer,
+    date: Option<String>,
     sent: Arc<Mutex<Vec<Sent>>>,
 }
 
 impl Wire {
     pub(crate) fn new(answer: Answer) -> Self {
-        Self { answer, sent: Arc::default() }
+        Self { answer, date: None, sent: Arc::default() }
     }
 
     pub(crate) fn saying(status: u16, body: impl Into<String>) -> Self {
@@ -81,6 +85,11 @@ impl Wire {
 
     pub(crate) fn by(answer: impl Fn(&Sent) -> Said + Send + Sync + 'static) -> Self {
         Self::new(Answer::By(Answering(Arc::new(answer))))
+    }
+
+    /// The same wire, whose responses are of this time.
+    pub(crate) fn at(self, served: SystemTime) -> Self {
+        Self { date: Some(DateTime::from(served).fmt(Format::HttpDate).unwrap()), ..self }
     }
 
     pub(crate) fn sent(&self) -> Vec<Sent> {
@@ -110,6 +119,12 @@ impl HttpConnector for Wire {
         let says = |status: u16, body: &str| {
             let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
             response.headers_mut().insert("x-amzn-requestid", REQUEST_ID);
+            if status == 200 && sent.uri.ends_with("/latest/api/token") {
+                response.headers_mut().insert("x-aws-ec2-metadata-token-ttl-seconds", "21600");
+            }
+            if let Some(date) = &self.date {
+                response.headers_mut().insert("date", date.clone());
+            }
             response
         };
         let hung_up = || ConnectorError::io("hung up".into());
