@@ -3,7 +3,7 @@
 use crate::{
     Error, Result, Venv,
     peer::{Launch, Peer},
-    venv::scripts,
+    venv::scripts_dir,
 };
 
 const NAME: &str = "egress";
@@ -17,8 +17,8 @@ pub struct Egress {
 impl Egress {
     /// Starts one on a free loopback port, with a throw-away certificate.
     pub async fn start() -> Result<Self> {
-        let program = scripts().join("egress.py");
-        let launch = Launch { name: NAME, venv: Venv::Main, program, ready: "/hosts" };
+        let program = scripts_dir().join("egress.py");
+        let launch = Launch { name: NAME, venv: Venv::Main, program, ready_path: "/hosts" };
         let peer = Peer::start(launch, |command, port, folder| {
             command.arg(port.number().to_string()).arg(folder.path());
         });
@@ -39,7 +39,7 @@ impl Egress {
     /// Every host that somebody wanted to reach, in order.
     pub async fn hosts(&self) -> Result<Vec<String>> {
         let request = "GET /hosts";
-        let body = self.peer.ask(request, "").await?;
+        let body = self.peer.request(request, "").await?;
         serde_json::from_str(&body).map_err(|error| Error::Answer {
             peer: NAME,
             request: request.to_owned(),

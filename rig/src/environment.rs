@@ -7,7 +7,7 @@ pub const REGION: &str = "us-east-1";
 
 /// Sends every AWS call of a child to `endpoint`, and none to the instance metadata service.
 pub fn aws_environment(endpoint: &str) -> Vec<(String, String)> {
-    pairs([
+    owned_pairs([
         ("AWS_ENDPOINT_URL", endpoint),
         ("AWS_REGION", REGION),
         ("AWS_DEFAULT_REGION", REGION),
@@ -17,7 +17,7 @@ pub fn aws_environment(endpoint: &str) -> Vec<(String, String)> {
 
 /// What `awslabs.aws-api-mcp-server` needs beside [`aws_environment`] and credentials: its proxy, and its quiet switches.
 pub fn aws_api_environment(egress: &Egress) -> Vec<(String, String)> {
-    let mut vars = pairs([
+    let mut vars = owned_pairs([
         ("AWS_API_MCP_TELEMETRY", "false"),
         ("AWS_API_MCP_SUPPRESS_DEPRECATION_WARNING", "true"),
         ("FASTMCP_LOG_LEVEL", "ERROR"),
@@ -28,6 +28,6 @@ pub fn aws_api_environment(egress: &Egress) -> Vec<(String, String)> {
     vars
 }
 
-fn pairs<const N: usize>(vars: [(&str, &str); N]) -> Vec<(String, String)> {
+fn owned_pairs<const N: usize>(vars: [(&str, &str); N]) -> Vec<(String, String)> {
     vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
 }

@@ -110,7 +110,7 @@ impl Error {
 }
 
 /// The last lines of a program's output, for an error message.
-pub(crate) fn tail(output: &[u8]) -> String {
+pub(crate) fn last_lines(output: &[u8]) -> String {
     const LINES: usize = 15;
     let text = String::from_utf8_lossy(output);
     let lines: Vec<&str> = text.trim_end().lines().collect();

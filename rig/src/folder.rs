@@ -10,19 +10,19 @@ use std::{
 
 use tokio::process::Command;
 
-use crate::{Error, Result, Venv, venv::root};
+use crate::{Error, Result, Venv, venv::rig_dir};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub(crate) struct RunDir {
     path: PathBuf,
 }
 
-impl Folder {
+impl RunDir {
     pub(crate) fn create(name: &str) -> Result<Self> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = root().join("run").join(format!("{}-{name}-{number}", process::id()));
+        let path = rig_dir().join("run").join(format!("{}-{name}-{number}", process::id()));
         for inner in ["home", "tmp"] {
             fs::create_dir_all(path.join(inner)).map_err(Error::io(format!("making {}", path.display())))?;
         }
@@ -33,12 +33,12 @@ impl Folder {
         &self.path
     }
 
-    pub(crate) fn log(&self) -> PathBuf {
+    pub(crate) fn log_path(&self) -> PathBuf {
         self.path.join("log")
     }
 
     pub(crate) fn open_log(&self) -> Result<File> {
-        File::create(self.log()).map_err(Error::io(format!("making {}", self.log().display())))
+        File::create(self.log_path()).map_err(Error::io(format!("making {}", self.log_path().display())))
     }
 
     /// A command of `venv` in this folder, with nothing inherited but the search path.

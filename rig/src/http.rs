@@ -8,20 +8,20 @@ use tokio::{
     time::timeout,
 };
 
-const LIMIT: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct PeerResponse {
     pub(crate) status: u16,
     pub(crate) body: String,
 }
 
 /// Sends `METHOD PATH` with a plain-text body and reads the whole answer.
-pub(crate) async fn ask(port: u16, request: &str, body: &str) -> io::Result<Answer> {
-    timeout(LIMIT, exchange(port, request, body)).await.map_err(|_| io::ErrorKind::TimedOut)?
+pub(crate) async fn send_request(port: u16, request: &str, body: &str) -> io::Result<PeerResponse> {
+    timeout(REQUEST_TIMEOUT, exchange(port, request, body)).await.map_err(|_| io::ErrorKind::TimedOut)?
 }
 
-async fn exchange(port: u16, request: &str, body: &str) -> io::Result<Answer> {
+async fn exchange(port: u16, request: &str, body: &str) -> io::Result<PeerResponse> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     let head = format!(
         "{request} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n",
@@ -34,8 +34,8 @@ async fn exchange(port: u16, request: &str, body: &str) -> io::Result<Answer> {
     parse(&String::from_utf8_lossy(&text)).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-fn parse(text: &str) -> Option<Answer> {
+fn parse(text: &str) -> Option<PeerResponse> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split_whitespace().nth(1)?.parse().ok()?;
-    Some(Answer { status, body: body.to_owned() })
+    Some(PeerResponse { status, body: body.to_owned() })
 }

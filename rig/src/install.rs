@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Error, Result, Venv, error::tail, packages, venv::root};
+use crate::{Error, Result, Venv, error::last_lines, packages, venv::rig_dir};
 
 /// What [`install`] did.
 #[derive(Clone, Copy, Debug)]
@@ -17,25 +17,25 @@ pub struct Installed {
     /// The environment.
     pub venv: Venv,
     /// Whether it had to be made anew.
-    pub fresh: bool,
+    pub rebuilt: bool,
     /// How long it took.
-    pub took: Duration,
+    pub elapsed: Duration,
 }
 
 /// Makes sure that `venv` holds what its requirements file says.
 pub fn install(venv: Venv) -> Result<Installed> {
     let start = Instant::now();
-    let alone = lock()?;
+    let install_lock = acquire_lock()?;
     let fresh = !venv.is_built();
     if fresh {
-        build(venv, &alone)?;
+        build(venv, &install_lock)?;
     }
-    Ok(Installed { venv, fresh, took: start.elapsed() })
+    Ok(Installed { venv, rebuilt: fresh, elapsed: start.elapsed() })
 }
 
 /// Removes what test runs left behind whose process has ended: the folders of failed tests.
-pub fn sweep() -> Result<()> {
-    let Ok(runs) = fs::read_dir(root().join("run")) else { return Ok(()) };
+pub fn remove_stale_runs() -> Result<()> {
+    let Ok(runs) = fs::read_dir(rig_dir().join("run")) else { return Ok(()) };
     for run in runs.flatten() {
         let name = run.file_name().to_string_lossy().into_owned();
         let process = name.split('-').next().unwrap_or_default();
@@ -48,35 +48,35 @@ pub fn sweep() -> Result<()> {
 }
 
 /// The stamp is written last: an environment without it was interrupted, and is made again.
-fn build(venv: Venv, alone: &File) -> Result<()> {
-    let python = interpreter::find()?;
+fn build(venv: Venv, install_lock: &File) -> Result<()> {
+    let python = interpreter::find_python()?;
     let path = venv.path();
     if path.exists() {
         fs::remove_dir_all(&path).map_err(Error::io(format!("removing {}", path.display())))?;
     }
-    create(venv, &python)?;
-    fill(venv, alone)?;
+    create_venv(venv, &python)?;
+    install_requirements(venv, install_lock)?;
     if venv == Venv::Node {
-        packages::install(venv)?;
+        packages::install_packages(venv)?;
     }
-    fs::write(venv.stamp(), venv.fingerprint()?).map_err(Error::io("writing the rig's stamp"))
+    fs::write(venv.stamp_path(), venv.fingerprint()?).map_err(Error::io("writing the rig's stamp"))
 }
 
-fn create(venv: Venv, python: &str) -> Result<()> {
+fn create_venv(venv: Venv, python: &str) -> Result<()> {
     let output = Command::new(python).args(["-m", "venv"]).arg(venv.path()).output();
     let output = output.map_err(Error::io(format!("running {python}")))?;
     if output.status.success() {
         return Ok(());
     }
     let said = [output.stdout, output.stderr].concat();
-    Err(Error::NoVenvModule { python: python.to_owned(), output: tail(&said) })
+    Err(Error::NoVenvModule { python: python.to_owned(), output: last_lines(&said) })
 }
 
 /// Pip holds the lock as its standard input: if we are killed, nobody else begins before it has ended.
-fn fill(venv: Venv, alone: &File) -> Result<()> {
-    let scratch = root().join("tmp");
+fn install_requirements(venv: Venv, install_lock: &File) -> Result<()> {
+    let scratch = rig_dir().join("tmp");
     fs::create_dir_all(&scratch).map_err(Error::io("making the rig's scratch folder"))?;
-    let lock = alone.try_clone().map_err(Error::io("sharing the rig's lock"))?;
+    let lock = install_lock.try_clone().map_err(Error::io("sharing the rig's lock"))?;
     let output = Command::new(venv.path().join("bin/python"))
         .args([
             "-m",
@@ -88,7 +88,7 @@ fn fill(venv: Venv, alone: &File) -> Result<()> {
             "--disable-pip-version-check",
         ])
         .arg("--requirement")
-        .arg(venv.requirements())
+        .arg(venv.requirements_path())
         .env("TMPDIR", &scratch)
         .stdin(lock)
         .output()
@@ -96,15 +96,15 @@ fn fill(venv: Venv, alone: &File) -> Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    let requirements = venv.requirements().display().to_string();
-    Err(Error::Pip { requirements, output: tail(&[output.stdout, output.stderr].concat()) })
+    let requirements = venv.requirements_path().display().to_string();
+    Err(Error::Pip { requirements, output: last_lines(&[output.stdout, output.stderr].concat()) })
 }
 
 /// Two cargo commands at once must not build the same environment.
-fn lock() -> Result<File> {
+fn acquire_lock() -> Result<File> {
     let doing = "locking the rig's folder";
-    fs::create_dir_all(root()).map_err(Error::io(doing))?;
-    let file = File::create(root().join("install.lock")).map_err(Error::io(doing))?;
+    fs::create_dir_all(rig_dir()).map_err(Error::io(doing))?;
+    let file = File::create(rig_dir().join("install.lock")).map_err(Error::io(doing))?;
     file.lock().map_err(Error::io(doing))?;
     Ok(file)
 }

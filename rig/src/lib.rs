@@ -34,5 +34,5 @@ pub use error::{Error, Result};
 pub use ministack::MiniStack;
 pub use moto::Moto;
 pub use script::{Script, python};
-pub use seed::{Key, Seed, Tenant};
+pub use seed::{AccessKey, Seed, Tenant};
 pub use venv::{Venv, program};

@@ -1,7 +1,7 @@
 //! MiniStack: a strict emulator of AWS, which enforces expiry, signatures, trust, external ids and policies.
 
 use crate::{
-    Key, Result, Seed, Venv,
+    AccessKey, Result, Seed, Venv,
     peer::{Launch, Peer},
     seed,
 };
@@ -16,7 +16,7 @@ impl MiniStack {
     /// Starts one on a free loopback port, empty.
     pub async fn start() -> Result<Self> {
         let (venv, program) = (Venv::MiniStack, Venv::MiniStack.program("ministack")?);
-        let launch = Launch { name: "ministack", venv, program, ready: "/_ministack/health" };
+        let launch = Launch { name: "ministack", venv, program, ready_path: "/_ministack/health" };
         let peer = Peer::start(launch, |command, port, _| {
             command.envs([
                 ("AUTH", "true"),
@@ -35,13 +35,13 @@ impl MiniStack {
     }
 
     /// The all-powerful key of an account, by which a test changes what a role may do.
-    pub fn root(account: &str) -> Key {
-        Key { access_key_id: account.to_owned(), secret_access_key: "test".to_owned() }
+    pub fn root(account: &str) -> AccessKey {
+        AccessKey { access_key_id: account.to_owned(), secret_access_key: "test".to_owned() }
     }
 
     /// Makes a broker account and two tenant accounts: see [`Seed`].
     pub async fn seed(&self) -> Result<Seed> {
-        seed::plant(&self.url()).await
+        seed::seed_accounts(&self.url()).await
     }
 
     /// Ends it.

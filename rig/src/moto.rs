@@ -15,7 +15,7 @@ impl Moto {
     /// Starts one on a free loopback port.
     pub async fn start() -> Result<Self> {
         let program = Venv::Main.program("moto_server")?;
-        let launch = Launch { name: "moto", venv: Venv::Main, program, ready: "/moto-api/" };
+        let launch = Launch { name: "moto", venv: Venv::Main, program, ready_path: "/moto-api/" };
         let peer = Peer::start(launch, |command, port, _| {
             command.args(["-H", "127.0.0.1", "-p", &port.number().to_string()]);
         });
@@ -29,13 +29,13 @@ impl Moto {
 
     /// Forgets all that it was told.
     pub async fn reset(&self) -> Result<()> {
-        self.peer.ask("POST /moto-api/reset", "").await.map(drop)
+        self.peer.request("POST /moto-api/reset", "").await.map(drop)
     }
 
     /// Checks signatures and policies from the next request on, or stops checking them.
-    pub async fn auth(&self, on: bool) -> Result<()> {
-        let unchecked_requests = if on { "0" } else { "inf" };
-        self.peer.ask("POST /moto-api/reset-auth", unchecked_requests).await.map(drop)
+    pub async fn enforce_auth(&self, enabled: bool) -> Result<()> {
+        let unchecked_requests = if enabled { "0" } else { "inf" };
+        self.peer.request("POST /moto-api/reset-auth", unchecked_requests).await.map(drop)
     }
 
     /// Ends it.

@@ -14,7 +14,7 @@ use std::{
     process::Command,
 };
 
-use crate::{Error, Result, Venv, error::tail};
+use crate::{Error, Result, Venv, error::last_lines};
 
 /// The files that decide what is installed.
 pub(crate) const MANIFESTS: [&str; 2] = ["package.json", "package-lock.json"];
@@ -25,19 +25,19 @@ pub fn node() -> Result<PathBuf> {
 }
 
 /// The value of `RIG_NODE`: the folder that holds `node_modules`, or [`Error::NotBuilt`].
-pub fn root() -> Result<PathBuf> {
+pub fn node_root() -> Result<PathBuf> {
     node().map(|_node| Venv::Node.path())
 }
 
-pub(crate) fn source() -> PathBuf {
+pub(crate) fn source_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("node")
 }
 
 /// Installs exactly what the lock file names. Packages' own install scripts do not run.
-pub(crate) fn install(venv: Venv) -> Result<()> {
+pub(crate) fn install_packages(venv: Venv) -> Result<()> {
     let folder = venv.path();
     for name in MANIFESTS {
-        fs::copy(source().join(name), folder.join(name)).map_err(Error::io(format!("copying {name}")))?;
+        fs::copy(source_dir().join(name), folder.join(name)).map_err(Error::io(format!("copying {name}")))?;
     }
     let binaries = folder.join("bin");
     let mut path = binaries.clone().into_os_string();
@@ -52,5 +52,5 @@ pub(crate) fn install(venv: Venv) -> Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    Err(Error::Npm { output: tail(&[output.stdout, output.stderr].concat()) })
+    Err(Error::Npm { output: last_lines(&[output.stdout, output.stderr].concat()) })
 }

@@ -7,16 +7,16 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::{Error, Result, Venv, error::tail, folder::Folder, http, port::Port, venv::scripts};
+use crate::{Error, Result, Venv, error::last_lines, folder::RunDir, http, port::Port, venv::scripts_dir};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
-const POLL_EVERY: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(crate) struct Peer {
     name: &'static str,
     child: Child,
-    folder: Folder,
+    folder: RunDir,
     port: Port,
 }
 
@@ -25,26 +25,26 @@ pub(crate) struct Launch {
     pub(crate) name: &'static str,
     pub(crate) venv: Venv,
     pub(crate) program: PathBuf,
-    pub(crate) ready: &'static str,
+    pub(crate) ready_path: &'static str,
 }
 
 impl Peer {
     /// Starts the program as `configure` says, and returns when it is ready.
     pub(crate) async fn start(
         launch: Launch,
-        configure: impl FnOnce(&mut Command, &Port, &Folder),
+        configure: impl FnOnce(&mut Command, &Port, &RunDir),
     ) -> Result<Self> {
-        let (folder, port) = (Folder::create(launch.name)?, Port::reserve()?);
+        let (folder, port) = (RunDir::create(launch.name)?, Port::reserve()?);
         let log = folder.open_log()?;
         let errors = log.try_clone().map_err(Error::io("sharing a peer's log"))?;
         let mut command = folder.command(launch.venv, "python")?;
         // The leash ends with the pipe, and the pipe with us: a killed test leaves no peer behind.
-        command.arg(scripts().join("leash.py")).arg(launch.program);
+        command.arg(scripts_dir().join("leash.py")).arg(launch.program);
         command.stdin(Stdio::piped()).stdout(log).stderr(errors);
         configure(&mut command, &port, &folder);
         let child = command.spawn().map_err(Error::io(format!("starting {}", launch.name)))?;
         let mut peer = Self { name: launch.name, child, folder, port };
-        peer.until_ready(launch.ready).await?;
+        peer.until_ready(launch.ready_path).await?;
         Ok(peer)
     }
 
@@ -52,13 +52,13 @@ impl Peer {
         self.port.url()
     }
 
-    pub(crate) fn folder(&self) -> &Folder {
+    pub(crate) fn folder(&self) -> &RunDir {
         &self.folder
     }
 
     /// Asks it something over HTTP, and wants a 200.
-    pub(crate) async fn ask(&self, request: &str, body: &str) -> Result<String> {
-        let answer = http::ask(self.port.number(), request, body).await;
+    pub(crate) async fn request(&self, request: &str, body: &str) -> Result<String> {
+        let answer = http::send_request(self.port.number(), request, body).await;
         let answer = answer.map_err(Error::io(format!("asking {} {request}", self.name)))?;
         match answer.status {
             200 => Ok(answer.body),
@@ -82,17 +82,17 @@ impl Peer {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(self.not_up(format!("it ended with {status}")));
             }
-            if self.ask(&request, "").await.is_ok() {
+            if self.request(&request, "").await.is_ok() {
                 return Ok(());
             }
-            sleep(POLL_EVERY).await;
+            sleep(POLL_INTERVAL).await;
         }
         Err(self.not_up(format!("no answer to {request} within {} s", READY_WITHIN.as_secs())))
     }
 
     fn not_up(&self, reason: String) -> Error {
-        let log = self.folder.log();
-        let tail = tail(&std::fs::read(&log).unwrap_or_default());
+        let log = self.folder.log_path();
+        let tail = last_lines(&std::fs::read(&log).unwrap_or_default());
         Error::Start { peer: self.name, reason, log, tail }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, TcpListener},
 };
 
-use crate::{Error, Result, venv::root};
+use crate::{Error, Result, venv::rig_dir};
 
 /// A free port, reserved among rig processes for as long as this lives.
 ///
@@ -19,10 +19,10 @@ pub(crate) struct Port {
 
 impl Port {
     pub(crate) fn reserve() -> Result<Self> {
-        let folder = root().join("ports");
+        let folder = rig_dir().join("ports");
         fs::create_dir_all(&folder).map_err(Error::io("making the rig's port folder"))?;
         loop {
-            let number = free().map_err(Error::io("looking for a free loopback port"))?;
+            let number = find_free_port().map_err(Error::io("looking for a free loopback port"))?;
             let lock =
                 File::create(folder.join(number.to_string())).map_err(Error::io("reserving a port"))?;
             if lock.try_lock().is_ok() {
@@ -40,6 +40,6 @@ impl Port {
     }
 }
 
-fn free() -> std::io::Result<u16> {
+fn find_free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

@@ -8,9 +8,9 @@ use std::{
 
 use tokio::time::timeout;
 
-use crate::{Error, Result, Venv, error::tail, folder::Folder};
+use crate::{Error, Result, Venv, error::last_lines, folder::RunDir};
 
-const LIMIT: Duration = Duration::from_secs(240);
+const SCRIPT_TIMEOUT: Duration = Duration::from_secs(240);
 
 /// Runs `python ARGS…`: the first argument is the script, or an interpreter option such as `-c`.
 pub async fn python<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Result<String> {
@@ -63,25 +63,25 @@ impl Script {
 
     /// Runs it to its end; anything but success within four minutes is an error with its last words.
     pub async fn run(self) -> Result<String> {
-        let folder = Folder::create("script")?;
+        let folder = RunDir::create("script")?;
         let mut command = folder.command(self.venv, self.interpreter)?;
         command.args(&self.args).envs(self.env.iter().map(|(key, value)| (key, value))).stdin(Stdio::null());
         let script = self.args.first().map(|arg| arg.to_string_lossy().into_owned()).unwrap_or_default();
-        match timeout(LIMIT, command.output()).await {
-            Err(_) => Err(failed(script, format!("no end within {} s", LIMIT.as_secs()), &[])),
-            Ok(output) => finish(script, output.map_err(Error::io("running a script"))?, folder),
+        match timeout(SCRIPT_TIMEOUT, command.output()).await {
+            Err(_) => Err(script_error(script, format!("no end within {} s", SCRIPT_TIMEOUT.as_secs()), &[])),
+            Ok(output) => collect_output(script, output.map_err(Error::io("running a script"))?, folder),
         }
     }
 }
 
-fn finish(script: String, output: Output, folder: Folder) -> Result<String> {
+fn collect_output(script: String, output: Output, folder: RunDir) -> Result<String> {
     if !output.status.success() {
-        return Err(failed(script, output.status.to_string(), &output.stderr));
+        return Err(script_error(script, output.status.to_string(), &output.stderr));
     }
     folder.remove()?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn failed(script: String, outcome: String, stderr: &[u8]) -> Error {
-    Error::Script { script, outcome, output: tail(stderr) }
+fn script_error(script: String, outcome: String, stderr: &[u8]) -> Error {
+    Error::Script { script, outcome, output: last_lines(stderr) }
 }

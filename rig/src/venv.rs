@@ -36,7 +36,7 @@ impl Venv {
 
     /// Its folder.
     pub fn path(self) -> PathBuf {
-        root().join(self.name())
+        rig_dir().join(self.name())
     }
 
     /// A program in it, or [`Error::NotBuilt`].
@@ -47,24 +47,24 @@ impl Venv {
 
     /// Whether it holds exactly what the requirements files ask for now.
     pub fn is_built(self) -> bool {
-        let stamp = fs::read_to_string(self.stamp()).unwrap_or_default();
+        let stamp = fs::read_to_string(self.stamp_path()).unwrap_or_default();
         self.path().join("bin/python").exists() && self.fingerprint().is_ok_and(|wanted| wanted == stamp)
     }
 
-    pub(crate) fn requirements(self) -> PathBuf {
-        scripts().join(self.name()).with_extension("txt")
+    pub(crate) fn requirements_path(self) -> PathBuf {
+        scripts_dir().join(self.name()).with_extension("txt")
     }
 
-    pub(crate) fn stamp(self) -> PathBuf {
+    pub(crate) fn stamp_path(self) -> PathBuf {
         self.path().join("built-from.txt")
     }
 
     /// All that decides what is installed. The path is part of it: a moved environment has broken launchers.
     pub(crate) fn fingerprint(self) -> Result<String> {
         let mut text = format!("{}\n", self.path().display());
-        let mut files = vec![self.requirements(), scripts().join("constraints.txt")];
+        let mut files = vec![self.requirements_path(), scripts_dir().join("constraints.txt")];
         if self == Self::Node {
-            files.extend(packages::MANIFESTS.map(|name| packages::source().join(name)));
+            files.extend(packages::MANIFESTS.map(|name| packages::source_dir().join(name)));
         }
         for file in files {
             let doing = format!("reading {}", file.display());
@@ -80,7 +80,7 @@ pub fn program(name: &str) -> Result<PathBuf> {
 }
 
 /// The folder that everything the rig makes is under.
-pub(crate) fn root() -> PathBuf {
+pub(crate) fn rig_dir() -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
     let workspace = workspace.canonicalize().unwrap_or(workspace);
@@ -88,6 +88,6 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// The folder of the rig's own scripts and requirements files.
-pub(crate) fn scripts() -> PathBuf {
+pub(crate) fn scripts_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("python")
 }

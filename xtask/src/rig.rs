@@ -2,7 +2,7 @@
 
 use valetkey_rig::{
     Venv,
-    install::{install, sweep},
+    install::{install, remove_stale_runs},
 };
 
 use crate::Result;
@@ -13,14 +13,14 @@ pub fn run() -> Result<()> {
 }
 
 pub(crate) fn build() -> valetkey_rig::Result<()> {
-    sweep()?;
+    remove_stale_runs()?;
     for venv in Venv::ALL {
         if !venv.is_built() {
             println!("rig: {}: installing; this is done once, and takes about a minute", venv.name());
         }
         let done = install(venv)?;
-        let what = if done.fresh { "installed" } else { "already there" };
-        println!("rig: {}: {what} ({:.1} s)", venv.name(), done.took.as_secs_f64());
+        let what = if done.rebuilt { "installed" } else { "already there" };
+        println!("rig: {}: {what} ({:.1} s)", venv.name(), done.elapsed.as_secs_f64());
     }
     Ok(())
 }

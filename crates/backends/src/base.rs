@@ -19,10 +19,10 @@ use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
 use aws_types::origin::Origin;
 use valetkey_core::Region;
 
-use bearer::NoBearer;
+use bearer::DisabledTokenProvider;
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
-pub(crate) use place::Place;
-use settings::SettingsOnly;
+pub(crate) use place::EndpointConfig;
+use settings::EndpointOnlyServiceConfig;
 
 /// What every AWS client of a process shares: one HTTP client with its connections, the SDK's standard retries, a
 /// dated behaviour version, and where the services are. Each provider has a retry quota of its own. It holds no credentials: those come from a session or from a
@@ -37,7 +37,7 @@ impl SdkBase {
         let config = SdkConfig::builder()
             .behavior_version(behavior_version())
             .retry_config(RetryConfig::standard())
-            .http_client(connection::direct())
+            .http_client(connection::without_proxy())
             .build();
         Self::from(config)
     }
@@ -53,7 +53,7 @@ impl SdkBase {
             .http_client(connection::through_proxies())
             .region(region)
             .no_credentials()
-            .token_provider(NoBearer);
+            .token_provider(DisabledTokenProvider);
         Self::from(loader.load().await)
     }
 
@@ -66,7 +66,7 @@ impl SdkBase {
     /// Sends everything to `url` (a VPC endpoint, an emulator), whatever the environment says.
     #[must_use]
     pub fn endpoint_url(self, url: impl Into<String>) -> Self {
-        Self(at_endpoint(self.0.into_builder(), url).build())
+        Self(with_endpoint_url(self.0.into_builder(), url).build())
     }
 
     /// The shared configuration, for clients that the host signs for itself.
@@ -89,12 +89,12 @@ impl From<SdkConfig> for SdkBase {
     fn from(config: SdkConfig) -> Self {
         let retries = config.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
         let version = config.behavior_version().unwrap_or_else(behavior_version);
-        let connection = config.http_client().unwrap_or_else(connection::direct);
+        let connection = config.http_client().unwrap_or_else(connection::without_proxy);
         let (time, sleep) =
-            (config.time_source().unwrap_or_default(), config.sleep_impl().unwrap_or_else(timer));
-        let settings = SettingsOnly::of(&config);
+            (config.time_source().unwrap_or_default(), config.sleep_impl().unwrap_or_else(tokio_sleep));
+        let settings = EndpointOnlyServiceConfig::new(&config);
         let mut builder = config.into_builder();
-        builder.set_credentials_provider(None).set_token_provider(None).set_identity_cache(Some(uncached()));
+        builder.set_credentials_provider(None).set_token_provider(None).set_identity_cache(Some(no_identity_cache()));
         builder.set_retry_config(Some(retries)).set_behavior_version(Some(version));
         builder.set_http_client(Some(connection)).set_time_source(Some(time)).set_sleep_impl(Some(sleep));
         Self(builder.service_config(settings).build())
@@ -112,12 +112,12 @@ fn behavior_version() -> BehaviorVersion {
     BehaviorVersion::v2026_01_12()
 }
 
-fn timer() -> SharedAsyncSleep {
+fn tokio_sleep() -> SharedAsyncSleep {
     SharedAsyncSleep::new(TokioSleep::new())
 }
 
 /// The SDK's identity cache off: it would outlive a rotation and a clearing (static keys by 15 minutes).
-fn uncached() -> SharedIdentityCache {
+fn no_identity_cache() -> SharedIdentityCache {
     aws_config::identity::IdentityCache::no_cache()
 }
 
@@ -128,12 +128,12 @@ pub(crate) fn sdk_region(region: &Region) -> aws_config::Region {
 
 /// The SDK's region as ours, if it looks like one.
 #[cfg(any(feature = "sts", feature = "sdk"))]
-pub(crate) fn core_region(region: &aws_config::Region) -> Option<Region> {
+pub(crate) fn from_sdk_region(region: &aws_config::Region) -> Option<Region> {
     region.as_ref().parse().ok()
 }
 
 /// An endpoint that was named in code wins over `AWS_ENDPOINT_URL_<SERVICE>`, because of its origin.
-fn at_endpoint(
+fn with_endpoint_url(
     mut builder: aws_types::sdk_config::Builder,
     url: impl Into<String>,
 ) -> aws_types::sdk_config::Builder {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityOutput;
 use valetkey_core::{CallerIdentity, CallerLookup, Credentials, Error, ErrorKind, Result};
 
-use crate::base::Place;
+use crate::base::EndpointConfig;
 use crate::sts::Sts;
 use crate::{SdkBase, fault};
 
@@ -29,26 +29,26 @@ const OPERATION: &str = "GetCallerIdentity";
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct StsCallerLookup(SdkBase);
+pub struct StsCallerIdentityProvider(SdkBase);
 
-impl StsCallerLookup {
+impl StsCallerIdentityProvider {
     /// Asks by way of `base`: its connections, endpoint and, failing another, region.
     #[must_use]
     pub fn new(base: &SdkBase) -> Self {
         Self(base.clone())
     }
 
-    async fn ask(&self, credentials: &Credentials) -> Result<CallerIdentity> {
+    async fn fetch(&self, credentials: &Credentials) -> Result<CallerIdentity> {
         let region = credentials.region().or(credentials.environment_region()).cloned();
-        let place = Place { region, base: Some(self.0.clone()), ..Place::default() };
-        let answer = Sts::at(place)?.signed_by(credentials).get_caller_identity().send().await;
-        let answer = answer.map_err(|error| fault::of_operation(OPERATION, &error))?;
-        read(answer).ok_or_else(incomplete)
+        let place = EndpointConfig { region, base: Some(self.0.clone()), ..EndpointConfig::default() };
+        let answer = Sts::new(place)?.client_for(credentials).get_caller_identity().send().await;
+        let answer = answer.map_err(|error| fault::from_sdk_error(OPERATION, &error))?;
+        parse_response(answer).ok_or_else(incomplete_response)
     }
 }
 
 #[async_trait]
-impl CallerLookup for StsCallerLookup {
+impl CallerLookup for StsCallerIdentityProvider {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed(NAME)
     }
@@ -57,20 +57,20 @@ impl CallerLookup for StsCallerLookup {
     /// `Expired` when STS takes the set for expired, `Denied` when it does not know it, `Invalid` without a region;
     /// `Throttled`, `TimedOut` or `Unavailable` when it cannot answer now.
     async fn caller(&self, credentials: &Credentials) -> Result<CallerIdentity> {
-        self.ask(credentials).await.map_err(|error| error.with_provider(NAME))
+        self.fetch(credentials).await.map_err(|error| error.with_provider(NAME))
     }
 }
 
-fn read(answer: GetCallerIdentityOutput) -> Option<CallerIdentity> {
+fn parse_response(answer: GetCallerIdentityOutput) -> Option<CallerIdentity> {
     Some(CallerIdentity::new(answer.account?.parse().ok()?, answer.arn?, answer.user_id?))
 }
 
-fn incomplete() -> Error {
+fn incomplete_response() -> Error {
     Error::new(ErrorKind::Unavailable, format!("the answer of {OPERATION} does not say who calls"))
         .with_next_step("check the endpoint URL, then try again")
 }
 
-impl fmt::Debug for StsCallerLookup {
+impl fmt::Debug for StsCallerIdentityProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("StsCallerLookup")
     }

@@ -6,8 +6,8 @@ mod message;
 mod operation;
 
 #[cfg(feature = "sdk")]
-pub(crate) use code::meaning;
+pub(crate) use code::classify;
 #[cfg(feature = "sts")]
-pub(crate) use code::plain as plain_code;
+pub(crate) use code::strip_exception_suffix as plain_code;
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
-pub(crate) use operation::of_operation;
+pub(crate) use operation::from_sdk_error;

@@ -8,6 +8,6 @@ mod guard;
 mod provider;
 
 pub use builder::FederationBuilder;
-pub use client::{FederatedUser, UserSession};
+pub use client::{GetFederationTokenRequest, GetSessionTokenRequest};
 pub use guard::FederationGuard;
 pub use provider::FederationProvider;

@@ -69,11 +69,11 @@ pub use assume_role::{AssumeRoleBuilder, AssumeRoleProvider};
 #[cfg(feature = "client")]
 pub use base::SdkBase;
 #[cfg(feature = "sts")]
-pub use caller::StsCallerLookup;
+pub use caller::StsCallerIdentityProvider;
 #[cfg(feature = "env")]
 pub use env::EnvProvider;
 #[cfg(feature = "sts")]
-pub use federation::{FederatedUser, FederationBuilder, FederationGuard, FederationProvider, UserSession};
+pub use federation::{GetFederationTokenRequest, FederationBuilder, FederationGuard, FederationProvider, GetSessionTokenRequest};
 #[cfg(feature = "memory")]
 pub use memory::MemoryProvider;
 #[cfg(feature = "process")]
@@ -81,9 +81,9 @@ pub use process::{ProcessBuilder, ProcessProvider};
 #[cfg(feature = "experimental-scoped-credentials")]
 pub use scoped::{ScopedBuilder, ScopedProvider};
 #[cfg(feature = "sdk")]
-pub use sdk::{SdkConfigExt, SdkProvider, SessionCredentials};
+pub use sdk::{SdkConfigExt, SdkProvider, SessionCredentialsProvider};
 #[cfg(feature = "sts")]
-pub use secret_source::SecretSource;
+pub use secret_source::SecretProvider;
 #[cfg(feature = "secrets-manager")]
 pub use secrets_manager::{SecretsManagerBuilder, SecretsManagerProvider, SecretsManagerResolver};
 #[cfg(feature = "sts")]

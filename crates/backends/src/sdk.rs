@@ -8,6 +8,6 @@ mod session;
 
 pub use config::SdkConfigExt;
 #[cfg(feature = "ambient")]
-pub(crate) use error::{from_sdk as error_of, refusal};
+pub(crate) use error::{from_credentials_error as error_of, refusal};
 pub use provider::SdkProvider;
-pub use session::SessionCredentials;
+pub use session::SessionCredentialsProvider;

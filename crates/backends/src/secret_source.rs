@@ -17,16 +17,16 @@ use valetkey_core::{Result, SecretString};
 /// It owes what a [`CredentialProvider`](valetkey_core::CredentialProvider) owes: it asks anew at each call, may be
 /// dropped at any await, and puts no secret into its errors.
 #[async_trait]
-pub trait SecretSource: Send + Sync {
+pub trait SecretProvider: Send + Sync {
     /// The secret to use now.
     async fn secret(&self) -> Result<SecretString>;
 }
 
 #[async_trait]
-impl<F, Answer> SecretSource for F
+impl<F, Fut> SecretProvider for F
 where
-    F: Fn() -> Answer + Send + Sync,
-    Answer: Future<Output = Result<SecretString>> + Send,
+    F: Fn() -> Fut + Send + Sync,
+    Fut: Future<Output = Result<SecretString>> + Send,
 {
     async fn secret(&self) -> Result<SecretString> {
         self().await

@@ -12,7 +12,7 @@ use rustix::process::getpgrp;
 use rustix::termios::{QueueSelector, tcflush, tcgetpgrp};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use valetkey::backends::SecretSource;
+use valetkey::backends::SecretProvider;
 use valetkey::{Error, ExposeSecret, Result, SecretString, printable};
 
 /// How long a question that nobody waits for any more stays open.
@@ -36,7 +36,7 @@ impl Terminal {
     }
 
     /// Asks for the code of this device whenever the account needs one.
-    pub(crate) fn code(&self, account: &str, serial: &str) -> impl SecretSource + use<> {
+    pub(crate) fn code(&self, account: &str, serial: &str) -> impl SecretProvider + use<> {
         let (terminal, prompt) = (
             self.clone(),
             printable(&format!("MFA code of {serial}, for the account `{account}`: ")).into_owned(),

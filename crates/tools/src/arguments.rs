@@ -10,9 +10,9 @@ const LONGEST_TEXT: usize = 1024 * 1024;
 
 /// The arguments of one call.
 #[derive(Default)]
-pub(crate) struct Arguments(Map<String, Value>);
+pub(crate) struct ToolArguments(Map<String, Value>);
 
-impl Arguments {
+impl ToolArguments {
     /// Takes the input of a call of the tool `definition`; `null` means no arguments.
     ///
     /// An argument that the tool does not define is an error, unless its schema allows others: it may be a limit in
@@ -21,7 +21,7 @@ impl Arguments {
         let arguments = match input {
             Value::Object(fields) => Self(fields),
             Value::Null => Self::default(),
-            _ => return Err(must_be_object("arguments")),
+            _ => return Err(not_an_object("arguments")),
         };
         arguments.check_names(definition)?;
         Ok(arguments)
@@ -83,13 +83,13 @@ impl Arguments {
     }
 
     /// A JSON object, given as such or as text.
-    pub(crate) fn object(&mut self, field: &'static str) -> Result<Map<String, Value>> {
+    pub(crate) fn take_object(&mut self, field: &'static str) -> Result<Map<String, Value>> {
         match self.0.remove(field) {
-            None | Some(Value::Null) => Err(missing(field)),
-            Some(Value::String(text)) if text.trim().is_empty() => Err(missing(field)),
+            None | Some(Value::Null) => Err(missing_field(field)),
+            Some(Value::String(text)) if text.trim().is_empty() => Err(missing_field(field)),
             Some(Value::String(text)) => parse_object(field, &text),
             Some(Value::Object(fields)) => Ok(fields),
-            Some(_) => Err(must_be_object(field)),
+            Some(_) => Err(not_an_object(field)),
         }
     }
 
@@ -98,7 +98,7 @@ impl Arguments {
         account(&self.0)
     }
 
-    pub(crate) fn has(&self, field: &str) -> bool {
+    pub(crate) fn contains(&self, field: &str) -> bool {
         self.0.contains_key(field)
     }
 
@@ -123,13 +123,13 @@ pub(crate) fn text<'a>(field: &'static str, value: Option<&'a Value>) -> Result<
     }
 }
 
-pub(crate) fn missing(field: &'static str) -> Error {
+pub(crate) fn missing_field(field: &'static str) -> Error {
     Error::new(ErrorKind::Invalid, format!("missing required field '{field}'"))
         .with_field(field)
         .with_next_step("add it and call the tool again")
 }
 
-pub(crate) fn must_be_object(field: &'static str) -> Error {
+pub(crate) fn not_an_object(field: &'static str) -> Error {
     Error::invalid(field, "must be a JSON object")
         .with_next_step("send an object, or an object written as JSON text")
 }
@@ -142,13 +142,13 @@ fn parse_object(field: &'static str, text: &str) -> Result<Map<String, Value>> {
     }
     match serde_json::from_str(text) {
         Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err(must_be_object(field)),
-        Err(error) => Err(broken(field, &error)),
+        Ok(_) => Err(not_an_object(field)),
+        Err(error) => Err(invalid_json(field, &error)),
     }
 }
 
 /// Where the JSON breaks, without the text around it.
-fn broken(field: &'static str, error: &serde_json::Error) -> Error {
+fn invalid_json(field: &'static str, error: &serde_json::Error) -> Error {
     let message = format!("invalid JSON in `{field}` at line {} column {}", error.line(), error.column());
     Error::new(ErrorKind::Invalid, message)
         .with_field(field)

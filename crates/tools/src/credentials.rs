@@ -16,12 +16,12 @@ pub(crate) use close::CloseSession;
 pub(crate) use get::GetCredentials;
 pub use get::SecretExposure;
 pub(crate) use list::ListAccounts;
-pub(crate) use narrow::{NarrowCredentials, Policies};
+pub(crate) use narrow::{NarrowCredentials, NamedPolicies};
 pub(crate) use refresh::RefreshCredentials;
 pub(crate) use set::SetCredentials;
 
 /// What may be shown of one account, as JSON.
-pub(crate) fn status(session: &SessionContext, account: &Alias) -> Result<Value> {
+pub(crate) fn account_status(session: &SessionContext, account: &Alias) -> Result<Value> {
     Ok(json!(session.account(account)?.status()?))
 }
 

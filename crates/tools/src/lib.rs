@@ -24,6 +24,6 @@ mod stack_job;
 mod tool;
 
 pub use credentials::SecretExposure;
-pub use sessions::FIELD as CREDENTIAL_SESSION;
+pub use sessions::CREDENTIAL_SESSION_ARG as CREDENTIAL_SESSION;
 pub use set::{ToolSet, ToolSetBuilder};
 pub use tool::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};

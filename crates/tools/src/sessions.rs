@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use valetkey_core::{Alias, Error, ErrorKind, Result, SessionContext, SessionHandle};
 
-use crate::arguments::Arguments;
+use crate::arguments::ToolArguments;
 
 /// The argument by which a call of a tool names the narrowed session that it is for: a handle, as
 /// `narrow_aws_credentials` gave it.
-pub const FIELD: &str = "credential_session";
+pub const CREDENTIAL_SESSION_ARG: &str = "credential_session";
 /// How many may be open at once.
 const MOST: usize = 32;
 
@@ -20,21 +20,21 @@ const MOST: usize = 32;
 /// Handles are 128 random bits and are looked up under a hash whose key is random too: how long an answer takes tells
 /// nothing of the digits.
 #[derive(Clone)]
-pub(crate) struct Sessions {
+pub(crate) struct SessionStore {
     own: SessionContext,
     /// The accounts whose credentials no tool may set.
-    configured: Arc<BTreeSet<Alias>>,
-    narrowed: Arc<Mutex<HashMap<SessionHandle, SessionContext>>>,
+    configured_accounts: Arc<BTreeSet<Alias>>,
+    narrowed_sessions: Arc<Mutex<HashMap<SessionHandle, SessionContext>>>,
 }
 
-impl Sessions {
+impl SessionStore {
     pub(crate) fn new(own: SessionContext, configured: BTreeSet<Alias>) -> Self {
-        Self { own, configured: Arc::new(configured), narrowed: Arc::default() }
+        Self { own, configured_accounts: Arc::new(configured), narrowed_sessions: Arc::default() }
     }
 
     /// Fails for an account whose credentials the configuration provides.
     pub(crate) fn check_settable(&self, account: &Alias) -> Result<()> {
-        if self.configured.contains(account) {
+        if self.configured_accounts.contains(account) {
             let message = format!("the account `{account}` gets its credentials from its configuration");
             return Err(Error::new(ErrorKind::Denied, message).with_field("account").with_next_step(
                 "call the other tools without setting credentials; if they fail, the person who runs valetkey must act",
@@ -45,21 +45,21 @@ impl Sessions {
 
     /// The session that a call is for: the narrowed one that its arguments name, else the set's own. The name is taken
     /// out of the arguments.
-    pub(crate) fn of(&self, arguments: &mut Arguments) -> Result<SessionContext> {
+    pub(crate) fn session_for_call(&self, arguments: &mut ToolArguments) -> Result<SessionContext> {
         Ok(self.narrowed_of(arguments)?.unwrap_or_else(|| self.own.clone()))
     }
 
     /// The narrowed session that a call is for, if it names one.
-    pub(crate) fn narrowed_of(&self, arguments: &mut Arguments) -> Result<Option<SessionContext>> {
-        arguments.deny_misspelt(FIELD)?;
-        arguments.take_limit(FIELD)?.map(|handle| self.find(&handle)).transpose()
+    pub(crate) fn narrowed_of(&self, arguments: &mut ToolArguments) -> Result<Option<SessionContext>> {
+        arguments.deny_misspelt(CREDENTIAL_SESSION_ARG)?;
+        arguments.take_limit(CREDENTIAL_SESSION_ARG)?.map(|handle| self.get(&handle)).transpose()
     }
 
     /// Keeps a narrowed session until it is closed, and gives it a handle.
-    pub(crate) fn keep(&self, session: SessionContext) -> Result<SessionHandle> {
+    pub(crate) fn insert(&self, session: SessionContext) -> Result<SessionHandle> {
         let handle = SessionHandle::random();
         self.forget_ended();
-        let mut narrowed = self.narrowed();
+        let mut narrowed = self.narrowed_handles();
         if narrowed.len() >= MOST {
             return Err(Error::new(
                 ErrorKind::Throttled,
@@ -73,16 +73,16 @@ impl Sessions {
         Ok(handle)
     }
 
-    fn find(&self, text: &str) -> Result<SessionContext> {
+    fn get(&self, text: &str) -> Result<SessionContext> {
         let handle: SessionHandle = text.parse().map_err(|_| {
-            Error::invalid(FIELD, "must be 32 lower-case hexadecimal digits")
+            Error::invalid(CREDENTIAL_SESSION_ARG, "must be 32 lower-case hexadecimal digits")
                 .with_next_step("give the handle as it was given to you")
         })?;
         self.forget_ended();
-        let found = self.narrowed().get(&handle).cloned();
+        let found = self.narrowed_handles().get(&handle).cloned();
         found.ok_or_else(|| {
             Error::new(ErrorKind::Closed, "there is no such narrowed session, or it has ended")
-                .with_field(FIELD)
+                .with_field(CREDENTIAL_SESSION_ARG)
                 .with_next_step("ask whoever gave you the handle for another; nothing was done")
         })
     }
@@ -90,14 +90,14 @@ impl Sessions {
     /// Looking closes those whose time is up, which runs code of others, and so is not done under the lock.
     fn forget_ended(&self) {
         let known: Vec<_> =
-            self.narrowed().iter().map(|(handle, session)| (*handle, session.clone())).collect();
+            self.narrowed_handles().iter().map(|(handle, session)| (*handle, session.clone())).collect();
         for (handle, _) in known.iter().filter(|(_, session)| session.is_closed()) {
-            self.narrowed().remove(handle);
+            self.narrowed_handles().remove(handle);
         }
     }
 
-    fn narrowed(&self) -> MutexGuard<'_, HashMap<SessionHandle, SessionContext>> {
-        self.narrowed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn narrowed_handles(&self) -> MutexGuard<'_, HashMap<SessionHandle, SessionContext>> {
+        self.narrowed_sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -106,17 +106,17 @@ pub(crate) fn input_schema(properties: Value, required: &[&str]) -> Value {
     let mut schema = json!({
         "type": "object", "properties": properties, "required": required, "additionalProperties": false,
     });
-    schema["properties"][FIELD] = self::schema();
+    schema["properties"][CREDENTIAL_SESSION_ARG] = self::session_argument_schema();
     schema
 }
 
 /// The schema of the argument.
-pub(crate) fn schema() -> Value {
+pub(crate) fn session_argument_schema() -> Value {
     json!({"type": "string", "description": "Handle of narrow_aws_credentials, to act with those credentials"})
 }
 
-impl fmt::Debug for Sessions {
+impl fmt::Debug for SessionStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sessions").field("own", &self.own).field("narrowed", &self.narrowed().len()).finish()
+        f.debug_struct("Sessions").field("own", &self.own).field("narrowed", &self.narrowed_handles().len()).finish()
     }
 }

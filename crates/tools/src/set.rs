@@ -8,14 +8,14 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use valetkey_core::{Alias, Error, ErrorKind, Result, SessionContext, SessionPolicy};
 
-use crate::arguments::Arguments;
+use crate::arguments::ToolArguments;
 use crate::credentials::{
-    ClearCredentials, CloseSession, GetCredentials, ListAccounts, NarrowCredentials, Policies,
+    ClearCredentials, CloseSession, GetCredentials, ListAccounts, NarrowCredentials, NamedPolicies,
     RefreshCredentials, SetCredentials,
 };
 use crate::service::{GetServiceContext, SetServiceContext};
-use crate::sessions::{self, Sessions};
-use crate::stack_job::AdoptStackJob;
+use crate::sessions::{self, SessionStore};
+use crate::stack_job::SetFromStackJob;
 use crate::{SecretExposure, Tool, ToolDefinition, ToolOutput};
 
 /// The tools bound to one session, in order. A clone shares them.
@@ -28,7 +28,7 @@ use crate::{SecretExposure, Tool, ToolDefinition, ToolOutput};
 #[derive(Clone, Default)]
 pub struct ToolSet {
     tools: Vec<Arc<dyn Tool>>,
-    sessions: Option<Sessions>,
+    sessions: Option<SessionStore>,
 }
 
 impl ToolSet {
@@ -43,8 +43,8 @@ impl ToolSet {
         ToolSetBuilder {
             session,
             exposure: SecretExposure::default(),
-            policies: Policies::new(),
-            configured: BTreeSet::new(),
+            policies: NamedPolicies::new(),
+            configured_accounts: BTreeSet::new(),
         }
     }
 
@@ -78,7 +78,7 @@ impl ToolSet {
     pub async fn call(&self, name: &str, input: Value) -> Option<ToolOutput> {
         let tool = self.get(name)?;
         if self.would_ignore_session(tool.definition(), &input) {
-            return Some(ToolOutput::error(&ignored()));
+            return Some(ToolOutput::error(&session_argument_ignored()));
         }
         let output = tool.call(input).await;
         tracing::debug!(tool = name, is_error = output.is_error, "tool called");
@@ -93,7 +93,7 @@ impl ToolSet {
     /// that is open.
     pub fn take_session(&self, arguments: &mut Map<String, Value>) -> Result<Option<SessionContext>> {
         let Some(sessions) = &self.sessions else { return Ok(None) };
-        let mut rest = Arguments::forwarded(std::mem::take(arguments));
+        let mut rest = ToolArguments::forwarded(std::mem::take(arguments));
         let narrowed = sessions.narrowed_of(&mut rest);
         *arguments = rest.into_fields();
         narrowed
@@ -103,18 +103,18 @@ impl ToolSet {
     /// which takes none.
     #[must_use]
     pub fn session_schema(&self) -> Option<Value> {
-        self.sessions.as_ref().map(|_| sessions::schema())
+        self.sessions.as_ref().map(|_| sessions::session_argument_schema())
     }
 
     /// A tool that a host has added may act on a session of its own. What was to run with less must not run with that.
     fn would_ignore_session(&self, tool: &ToolDefinition, input: &Value) -> bool {
-        let is_named = input.get(sessions::FIELD).is_some();
-        is_named && self.sessions.is_some() && tool.input_schema["properties"].get(sessions::FIELD).is_none()
+        let is_named = input.get(sessions::CREDENTIAL_SESSION_ARG).is_some();
+        is_named && self.sessions.is_some() && tool.input_schema["properties"].get(sessions::CREDENTIAL_SESSION_ARG).is_none()
     }
 }
 
-fn ignored() -> Error {
-    Error::invalid(sessions::FIELD, "is not known to this tool, which would act with other credentials")
+fn session_argument_ignored() -> Error {
+    Error::invalid(sessions::CREDENTIAL_SESSION_ARG, "is not known to this tool, which would act with other credentials")
         .with_next_step("leave this tool to whoever narrowed the credentials")
 }
 
@@ -140,8 +140,8 @@ impl fmt::Debug for ToolSet {
 pub struct ToolSetBuilder {
     session: SessionContext,
     exposure: SecretExposure,
-    policies: Policies,
-    configured: BTreeSet<Alias>,
+    policies: NamedPolicies,
+    configured_accounts: BTreeSet<Alias>,
 }
 
 impl ToolSetBuilder {
@@ -160,19 +160,19 @@ impl ToolSetBuilder {
     /// An account whose credentials the host's configuration provides: no tool sets others on it. By default a tool may set
     /// the credentials of every account of the session.
     pub fn configured_account(mut self, account: Alias) -> Self {
-        self.configured.insert(account);
+        self.configured_accounts.insert(account);
         self
     }
 
     /// The set.
     #[must_use]
     pub fn build(self) -> ToolSet {
-        let Self { session, exposure, policies, configured } = self;
-        let sessions = Sessions::new(session, configured);
+        let Self { session, exposure, policies, configured_accounts: configured } = self;
+        let sessions = SessionStore::new(session, configured);
         let tools: Vec<Arc<dyn Tool>> = vec![
             Arc::new(SetCredentials::new(sessions.clone())),
             Arc::new(GetCredentials::new(sessions.clone(), exposure)),
-            Arc::new(AdoptStackJob::new(sessions.clone())),
+            Arc::new(SetFromStackJob::new(sessions.clone())),
             Arc::new(SetServiceContext::new(sessions.clone())),
             Arc::new(GetServiceContext::new(sessions.clone())),
             Arc::new(ClearCredentials::new(sessions.clone())),

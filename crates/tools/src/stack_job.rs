@@ -4,18 +4,18 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use valetkey_core::{CredentialId, Error, Region, Result};
 
-use crate::arguments::{Arguments, missing};
+use crate::arguments::{ToolArguments, missing_field};
 use crate::credentials::status_schema;
-use crate::sessions::{self, Sessions};
+use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
-const FIELD: &str = "stack_job_json";
-const CREDENTIAL_ID: &str = "spec.provider_credential_id";
-const REGION: &str = "spec.target.spec.aws_account_region";
+const STACK_JOB_ARG: &str = "stack_job_json";
+const CREDENTIAL_ID_PATH: &str = "spec.provider_credential_id";
+const REGION_PATH: &str = "spec.target.spec.aws_account_region";
 
 /// Sets the credentials that a stack job names.
-pub(crate) struct AdoptStackJob {
-    sessions: Sessions,
+pub(crate) struct SetFromStackJob {
+    sessions: SessionStore,
     definition: ToolDefinition,
 }
 
@@ -25,16 +25,16 @@ struct StackJob {
     region: Option<Region>,
 }
 
-impl AdoptStackJob {
-    pub(crate) fn new(sessions: Sessions) -> Self {
+impl SetFromStackJob {
+    pub(crate) fn new(sessions: SessionStore) -> Self {
         Self { sessions, definition: definition() }
     }
 
-    async fn adopt(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = Arguments::parse(&self.definition, input)?;
-        let session = self.sessions.of(&mut arguments)?;
+    async fn set_from_job(&self, input: Value) -> Result<ToolOutput> {
+        let mut arguments = ToolArguments::parse(&self.definition, input)?;
+        let session = self.sessions.session_for_call(&mut arguments)?;
         self.sessions.check_settable(session.default_account())?;
-        let job = StackJob::parse(&arguments.object(FIELD)?)?;
+        let job = StackJob::parse(&arguments.take_object(STACK_JOB_ARG)?)?;
         let id = job.credential_id;
         let adopted = session.adopt(&id, job.region).await?;
         let region = adopted.region.clone().unwrap_or_else(Region::us_east_1);
@@ -50,13 +50,13 @@ impl AdoptStackJob {
 }
 
 #[async_trait]
-impl Tool for AdoptStackJob {
+impl Tool for SetFromStackJob {
     fn definition(&self) -> &ToolDefinition {
         &self.definition
     }
 
     async fn call(&self, input: Value) -> ToolOutput {
-        self.adopt(input).await.into()
+        self.set_from_job(input).await.into()
     }
 }
 
@@ -72,8 +72,8 @@ impl StackJob {
         };
         let region = find_text(job, &["spec", "target", "spec", "aws_account_region"])?;
         Ok(Self {
-            credential_id: CredentialId::parse(CREDENTIAL_ID, id.ok_or_else(|| missing(CREDENTIAL_ID))?)?,
-            region: region.map(|region| Region::parse(REGION, region)).transpose()?,
+            credential_id: CredentialId::parse(CREDENTIAL_ID_PATH, id.ok_or_else(|| missing_field(CREDENTIAL_ID_PATH))?)?,
+            region: region.map(|region| Region::parse(REGION_PATH, region)).transpose()?,
         })
     }
 }
@@ -83,7 +83,7 @@ fn find_text<'a>(job: &'a Map<String, Value>, path: &[&str]) -> Result<Option<&'
     let Some((last, parents)) = path.split_last() else { return Ok(None) };
     let mut here = job;
     for (depth, name) in parents.iter().enumerate() {
-        match member(here, name) {
+        match get_member(here, name) {
             None | Some(Value::Null) => return Ok(None),
             Some(Value::Object(fields)) => here = fields,
             Some(_) => {
@@ -92,14 +92,14 @@ fn find_text<'a>(job: &'a Map<String, Value>, path: &[&str]) -> Result<Option<&'
             }
         }
     }
-    match member(here, last) {
+    match get_member(here, last) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.trim()).filter(|text| !text.is_empty())),
         Some(_) => Err(Error::invalid(path.join("."), "must be a string")),
     }
 }
 
-fn member<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+fn get_member<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     fields.get(name).or_else(|| fields.get(&camel_case(name)))
 }
 
@@ -129,8 +129,8 @@ fn definition() -> ToolDefinition {
         "required": ["spec"],
     });
     let field = json!({"description": "The stack job, as an object or as JSON text", "anyOf": [{"type": "string"}, job]});
-    let properties = json!({FIELD: field});
-    let schema = sessions::input_schema(properties, &[FIELD]);
+    let properties = json!({STACK_JOB_ARG: field});
+    let schema = sessions::input_schema(properties, &[STACK_JOB_ARG]);
     let mut output = status_schema();
     output["properties"]["provider_credential_id"] = json!({"type": "string"});
     ToolDefinition::new("extract_and_set_credentials_from_stack_job", description, schema)

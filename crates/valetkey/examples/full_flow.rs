@@ -25,9 +25,9 @@ async fn main() -> Result<()> {
         .audit(Arc::clone(&audit) as Arc<_>);
     let kept = SessionContext::scope(session, whole_flow).await?;
 
-    step("the scope is over");
-    refused("a handle that somebody kept", kept.credentials().await)?;
-    step("what the audit trail holds");
+    print_heading("the scope is over");
+    expect_refusal("a handle that somebody kept", kept.credentials().await)?;
+    print_heading("what the audit trail holds");
     for record in audit.records() {
         let key = record.key_suffix.map(|suffix| format!(" …{suffix}")).unwrap_or_default();
         let failure = record.failure.map(|kind| format!(": {}", kind.code())).unwrap_or_default();
@@ -42,14 +42,14 @@ async fn whole_flow(session: SessionContext) -> Result<SessionContext> {
     sub_agents(&session).await?;
     service_context(&tools).await?;
     rotation(&session).await?;
-    overlay(&session).await?;
+    switch_temporarily(&session).await?;
     clear(&session, &tools).await?;
     Ok(session)
 }
 
 /// The stack job names a credential id; the session's resolver turns it into credentials that no model sees.
 async fn adopt_stack_job(tools: &ToolSet) -> Result<()> {
-    step("from a stack job to credentials");
+    print_heading("from a stack job to credentials");
     let job = |id: &str| {
         let target = json!({"spec": {"aws_account_region": "eu-central-1"}});
         json!({"stack_job_json": {"spec": {"provider_credential_id": id, "target": target}}})
@@ -61,19 +61,19 @@ async fn adopt_stack_job(tools: &ToolSet) -> Result<()> {
 
 /// Sub-agents get a clone of the handle, and with it the same credentials.
 async fn sub_agents(session: &SessionContext) -> Result<()> {
-    step("two sub-agents share the session");
+    print_heading("two sub-agents share the session");
     let read = async |name: &str, session: SessionContext| {
         let credentials = session.credentials().await?;
-        show(name, &credentials);
+        print_credentials(name, &credentials);
         Ok(credentials.access_key_id().clone())
     };
     let (ecs, logs) = tokio::join!(read("ecs", session.clone()), read("logs", session.clone()));
     let same = ecs.and_then(|ecs| Ok(ecs == logs?))?;
-    hold(same, "the sub-agents read different credentials")
+    ensure(same, "the sub-agents read different credentials")
 }
 
 async fn service_context(tools: &ToolSet) -> Result<()> {
-    step("facts on the service at hand");
+    print_heading("facts on the service at hand");
     let facts = json!({"service_id": "orders-api", "cluster": "prod", "desired_count": 3});
     call(tools, "set_service_context_info", facts, false).await?;
     call(tools, "get_service_context_info", json!({}), false).await
@@ -81,72 +81,72 @@ async fn service_context(tools: &ToolSet) -> Result<()> {
 
 /// An account that a provider answers for rotates; the credentials set by hand on the default one do not.
 async fn rotation(session: &SessionContext) -> Result<()> {
-    step("a provider rotates");
+    print_heading("a provider rotates");
     let (deploy, provider) =
         ("deploy".parse::<Alias>()?, MemoryProvider::from(temporary("ASIADEMODEPLOY000001")?));
     session.set_provider_for(&deploy, provider.clone())?;
     let before = session.credentials_for(&deploy).await?;
-    show("before", &before);
+    print_credentials("before", &before);
     let mut rotations = session.rotations(&deploy)?;
     provider.set(temporary("ASIADEMODEPLOY000002")?);
     session.refresh(&deploy).await?;
     let generation = rotations.changed().await.map(|generation| generation.get());
     let after = session.credentials_for(&deploy).await?;
-    show("after", &after);
+    print_credentials("after", &after);
     println!("   whoever watches was told its number: {}", generation.unwrap_or_default());
-    hold(
+    ensure(
         generation == Some(2) && after.access_key_id() != before.access_key_id(),
         "the rotation was not felt",
     )
 }
 
 /// The temporary switch: a child session, so that nothing has to be put back and no sibling notices.
-async fn overlay(session: &SessionContext) -> Result<()> {
-    step("a temporary switch");
+async fn switch_temporarily(session: &SessionContext) -> Result<()> {
+    print_heading("a temporary switch");
     let child = session.with_credentials(temporary("ASIADEMOELEVATED0007")?)?;
     let (inside, outside) = (child.credentials().await?, session.credentials().await?);
-    show("in the child", &inside);
-    show("everywhere else", &outside);
-    hold(inside.access_key_id() != outside.access_key_id(), "the switch was seen by siblings")
+    print_credentials("in the child", &inside);
+    print_credentials("everywhere else", &outside);
+    ensure(inside.access_key_id() != outside.access_key_id(), "the switch was seen by siblings")
 }
 
 async fn clear(session: &SessionContext, tools: &ToolSet) -> Result<()> {
-    step("clear");
+    print_heading("clear");
     let child = session.with_credentials(temporary("ASIADEMOELEVATED0008")?)?;
     call(tools, "clear_credential_context", json!({}), false).await?;
-    refused("the session", session.credentials().await)?;
-    refused("its child", child.credentials().await)?;
-    refused("the account that a provider answered for", session.credentials_for(&"deploy".parse()?).await)?;
+    expect_refusal("the session", session.credentials().await)?;
+    expect_refusal("its child", child.credentials().await)?;
+    expect_refusal("the account that a provider answered for", session.credentials_for(&"deploy".parse()?).await)?;
     call(tools, "get_service_context_info", json!({}), true).await
 }
 
 /// Calls a tool, shows what a model would see, and insists on how it ends.
 async fn call(tools: &ToolSet, name: &str, input: Value, fails: bool) -> Result<()> {
-    let output = tools.call(name, input).await.ok_or_else(|| failed("there is no such tool"))?;
+    let output = tools.call(name, input).await.ok_or_else(|| internal_error("there is no such tool"))?;
     println!("   {name}\n     → {}", output.text);
-    hold(output.is_error == fails, "the tool did not end as it should")
+    ensure(output.is_error == fails, "the tool did not end as it should")
 }
 
-fn refused(who: &str, answer: Result<Credentials>) -> Result<()> {
-    let error = answer.err().ok_or_else(|| failed("credentials were served after the end"))?;
+fn expect_refusal(who: &str, answer: Result<Credentials>) -> Result<()> {
+    let error = answer.err().ok_or_else(|| internal_error("credentials were served after the end"))?;
     println!("   {who}: {error}");
     Ok(())
 }
 
-fn show(who: &str, credentials: &Credentials) {
+fn print_credentials(who: &str, credentials: &Credentials) {
     let (key, provider) = (credentials.access_key_id().last_four(), credentials.provider());
     println!("   {who}: …{key}, by {provider}, expires {}", credentials.expiry());
 }
 
-fn step(title: &str) {
+fn print_heading(title: &str) {
     println!("\n{title}");
 }
 
-fn hold(holds: bool, otherwise: &'static str) -> Result<()> {
-    if holds { Ok(()) } else { Err(failed(otherwise)) }
+fn ensure(condition: bool, message: &'static str) -> Result<()> {
+    if condition { Ok(()) } else { Err(internal_error(message)) }
 }
 
-fn failed(what: &'static str) -> Error {
+fn internal_error(what: &'static str) -> Error {
     Error::new(ErrorKind::Internal, what)
 }
 

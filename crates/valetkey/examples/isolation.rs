@@ -20,8 +20,8 @@ static GLOBAL: Mutex<Option<Credentials>> = Mutex::new(None);
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let global = everyone(|| Context::Global).await?;
-    let sessions = everyone(|| Context::Session(SessionContext::builder().build())).await?;
+    let global = run_all_users(|| Context::Global).await?;
+    let sessions = run_all_users(|| Context::Session(SessionContext::builder().build())).await?;
     println!(
         "{USERS} users at once, {SUB_AGENTS} sub-agents each; then one of them finishes and cleans up\n"
     );
@@ -51,11 +51,11 @@ fn verdict(global: &Reads, sessions: &Reads) -> Result<()> {
 }
 
 /// All users at once, each with what `context` gives it.
-async fn everyone(context: impl Fn() -> Context) -> Result<Reads> {
-    let together = Arc::new(Barrier::new(USERS));
+async fn run_all_users(context: impl Fn() -> Context) -> Result<Reads> {
+    let barrier = Arc::new(Barrier::new(USERS));
     let mut users = JoinSet::new();
     for user in 0..USERS {
-        users.spawn(work(user, context(), Arc::clone(&together)));
+        users.spawn(run_agent(user, context(), Arc::clone(&barrier)));
     }
     let mut all = Reads::default();
     while let Some(reads) = users.join_next().await {
@@ -66,19 +66,19 @@ async fn everyone(context: impl Fn() -> Context) -> Result<Reads> {
 }
 
 /// What one user's agent does: set the user's credentials, let the sub-agents work, clean up.
-async fn work(user: usize, context: Context, together: Arc<Barrier>) -> Result<Reads> {
+async fn run_agent(user: usize, context: Context, barrier: Arc<Barrier>) -> Result<Reads> {
     let (mut reads, mine) = (Reads::default(), credentials_of(user)?);
     context.set(mine.clone())?;
-    together.wait().await;
+    barrier.wait().await;
     for _ in 0..SUB_AGENTS {
         reads.count(&mine, context.read().await);
         yield_now().await;
     }
-    together.wait().await;
+    barrier.wait().await;
     if user == 0 {
         context.clear();
     }
-    together.wait().await;
+    barrier.wait().await;
     if user != 0 {
         reads.count(&mine, context.read().await);
     }
@@ -94,7 +94,7 @@ enum Context {
 impl Context {
     fn set(&self, credentials: Credentials) -> Result<()> {
         match self {
-            Self::Global => *global() = Some(credentials),
+            Self::Global => *lock_global() = Some(credentials),
             Self::Session(session) => drop(session.set_credentials(credentials)?),
         }
         Ok(())
@@ -102,20 +102,20 @@ impl Context {
 
     async fn read(&self) -> Option<Credentials> {
         match self {
-            Self::Global => global().clone(),
+            Self::Global => lock_global().clone(),
             Self::Session(session) => session.credentials().await.ok(),
         }
     }
 
     fn clear(&self) {
         match self {
-            Self::Global => *global() = None,
+            Self::Global => *lock_global() = None,
             Self::Session(session) => drop(session.clear()),
         }
     }
 }
 
-fn global() -> MutexGuard<'static, Option<Credentials>> {
+fn lock_global() -> MutexGuard<'static, Option<Credentials>> {
     GLOBAL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

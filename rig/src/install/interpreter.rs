@@ -4,12 +4,12 @@ use std::{env, process::Command};
 
 use crate::{Error, Result};
 
-const OVERRIDE: &str = "VALETKEY_RIG_PYTHON";
+const PYTHON_VARIABLE: &str = "VALETKEY_RIG_PYTHON";
 const CANDIDATES: [&str; 2] = ["python3.11", "python3"];
 
 /// The first candidate that is new enough; a named one is not replaced by another.
-pub(super) fn find() -> Result<String> {
-    let candidates = match env::var(OVERRIDE) {
+pub(super) fn find_python() -> Result<String> {
+    let candidates = match env::var(PYTHON_VARIABLE) {
         Ok(named) => vec![named],
         Err(_) => CANDIDATES.map(str::to_owned).to_vec(),
     };

@@ -8,14 +8,14 @@ mod packages;
 
 use std::path::{Path, PathBuf};
 
-use valetkey_rig::{Key, Result, Script, aws_environment};
+use valetkey_rig::{AccessKey, Result, Script, aws_environment};
 
-fn script(name: &str) -> PathBuf {
+fn script_path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name)
 }
 
 /// The variables of a child that signs with `key` and sends everything to `endpoint`.
-fn signing(endpoint: &str, key: &Key) -> Vec<(String, String)> {
+fn signing_env(endpoint: &str, key: &AccessKey) -> Vec<(String, String)> {
     let mut vars = aws_environment(endpoint);
     vars.push(("AWS_ACCESS_KEY_ID".to_owned(), key.access_key_id.clone()));
     vars.push(("AWS_SECRET_ACCESS_KEY".to_owned(), key.secret_access_key.clone()));
@@ -23,11 +23,11 @@ fn signing(endpoint: &str, key: &Key) -> Vec<(String, String)> {
 }
 
 /// Who `endpoint` takes the holder of `key` for, or the error code it answers.
-async fn caller(endpoint: &str, key: &Key) -> Result<String> {
-    let answer = Script::new(script("caller.py")).envs(signing(endpoint, key)).run().await?;
+async fn caller_arn(endpoint: &str, key: &AccessKey) -> Result<String> {
+    let answer = Script::new(script_path("caller.py")).envs(signing_env(endpoint, key)).run().await?;
     Ok(answer.trim().to_owned())
 }
 
-fn stranger() -> Key {
-    Key { access_key_id: "AKIAUNKNOWN000000001".to_owned(), secret_access_key: "nobody's".to_owned() }
+fn unknown_key() -> AccessKey {
+    AccessKey { access_key_id: "AKIAUNKNOWN000000001".to_owned(), secret_access_key: "nobody's".to_owned() }
 }

@@ -4,7 +4,7 @@ use valetkey_core::{Error, ErrorKind};
 
 use super::chain::Choice;
 
-pub(super) fn told(error: Error, choice: &Choice) -> Error {
+pub(super) fn map_error(error: Error, choice: &Choice) -> Error {
     match (choice, error.kind()) {
         // Somebody named it: a chain must not fall through to somebody else's credentials.
         (Choice::Profile(_), ErrorKind::NotConfigured) => {

@@ -10,7 +10,7 @@ use super::requests::Requests;
 use super::retries::{Failure, retried};
 use super::{error, sign_in};
 use crate::base::quota::Tokens;
-use crate::base::{core_region, sdk_region};
+use crate::base::{from_sdk_region, sdk_region};
 use crate::sdk::error_of;
 use crate::{SdkBase, SdkProvider};
 
@@ -36,9 +36,9 @@ const PROFILE: &str = "profile";
 #[cfg_attr(not(feature = "process"), doc = "`ProcessProvider` (feature `process`) is stricter.")]
 #[derive(Debug, Clone)]
 pub struct AmbientProvider {
-    choice: Choice,
+    source_kind: Choice,
     region: Option<Region>,
-    base: SdkBase,
+    client_config: SdkBase,
     tokens: Tokens,
 }
 
@@ -48,18 +48,18 @@ impl AmbientProvider {
     /// absent.
     #[must_use]
     pub fn default_chain() -> Self {
-        Self::of(Choice::DefaultChain)
+        Self::new(Choice::DefaultChain)
     }
 
     /// One profile of the shared files, by name, in each of the forms that the SDK knows: keys, a role, single sign-on,
     /// `aws login`, web identity, a program. Nothing else is asked if it has none.
     #[must_use]
     pub fn profile(name: impl Into<String>) -> Self {
-        Self::of(Choice::Profile(name.into()))
+        Self::new(Choice::Profile(name.into()))
     }
 
-    fn of(choice: Choice) -> Self {
-        Self { choice, region: None, base: SdkBase::new(), tokens: Tokens::full() }
+    fn new(source_kind: Choice) -> Self {
+        Self { source_kind, region: None, client_config: SdkBase::new(), tokens: Tokens::full() }
     }
 
     /// The region that is used for roles and the like, and that the credentials name. Without it a profile's own counts.
@@ -74,25 +74,25 @@ impl AmbientProvider {
     /// What this provider shares with the others; a base of its own, [`SdkBase::new`], unless said.
     #[must_use]
     pub fn base(mut self, base: &SdkBase) -> Self {
-        self.base = base.clone();
+        self.client_config = base.clone();
         self
     }
 
-    async fn ask(&self) -> Result<Credentials> {
+    async fn fetch(&self) -> Result<Credentials> {
         let region = match &self.region {
             Some(region) => Some(sdk_region(region)),
-            None => self.choice.region().await,
+            None => self.source_kind.region().await,
         };
         let requests = Requests::default();
-        let attempt = || self.choice.fetch(&self.base, region.clone(), &requests);
-        let found = match retried(self.base.config(), &self.tokens, &requests, attempt).await {
+        let attempt = || self.source_kind.fetch(&self.client_config, region.clone(), &requests);
+        let found = match retried(self.client_config.config(), &self.tokens, &requests, attempt).await {
             Ok(keys) => SdkProvider::new(self.name(), keys).provide().await?,
-            Err(failure) => return Err(self.explain(&failure).await),
+            Err(failure) => return Err(self.to_error(&failure).await),
         };
-        Ok(match region.as_ref().and_then(core_region) {
+        Ok(match region.as_ref().and_then(from_sdk_region) {
             Some(region) if self.names_region() => found.with_region(region),
             region => {
-                let region = region.or_else(|| core_region(self.base.config().region()?));
+                let region = region.or_else(|| from_sdk_region(self.client_config.config().region()?));
                 region.into_iter().fold(found, |found, region| found.with_environment_region(region))
             }
         })
@@ -100,12 +100,12 @@ impl AmbientProvider {
 
     /// Whether a region that is found belongs to the credentials, and not to the environment of this process.
     fn names_region(&self) -> bool {
-        self.region.is_some() || matches!(self.choice, Choice::Profile(_))
+        self.region.is_some() || matches!(self.source_kind, Choice::Profile(_))
     }
 
     /// What a failure of the SDK's provider means. A sign-in that ended is not a service that cannot be reached: only a
     /// person can renew it, and the SDK does not say how.
-    async fn explain(&self, failure: &Failure) -> Error {
+    async fn to_error(&self, failure: &Failure) -> Error {
         let error = error_of(&failure.error);
         match error.kind() {
             // The SDK calls it unexpected that an endpoint of containers cannot be reached.
@@ -113,7 +113,7 @@ impl AmbientProvider {
             ErrorKind::Unavailable if !failure.is_transient => {}
             _ => return error,
         }
-        match sign_in::renewing_command(&self.choice).await {
+        match sign_in::renewing_command(&self.source_kind).await {
             Some(command) => error::signed_out(&command),
             None => error,
         }
@@ -123,7 +123,7 @@ impl AmbientProvider {
 #[async_trait]
 impl CredentialProvider for AmbientProvider {
     fn name(&self) -> Cow<'static, str> {
-        Cow::Borrowed(match self.choice {
+        Cow::Borrowed(match self.source_kind {
             Choice::DefaultChain => DEFAULT_CHAIN,
             Choice::Profile(_) => PROFILE,
         })
@@ -135,6 +135,6 @@ impl CredentialProvider for AmbientProvider {
     /// for a profile whose sign-in (`aws sso login`, `aws login`) ended or was never made. Otherwise as
     /// [`SdkProvider`](crate::SdkProvider).
     async fn provide(&self) -> Result<Credentials> {
-        self.ask().await.map_err(|failed| error::told(failed, &self.choice).with_provider(self.name()))
+        self.fetch().await.map_err(|failed| error::map_error(failed, &self.source_kind).with_provider(self.name()))
     }
 }

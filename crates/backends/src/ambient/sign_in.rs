@@ -15,11 +15,11 @@ pub(super) async fn renewing_command(choice: &Choice) -> Option<String> {
         Choice::DefaultChain => profiles.selected_profile(),
         Choice::Profile(name) => name,
     };
-    command(&profiles, name)
+    command_for_profile(&profiles, name)
 }
 
 /// Needs no quotes: the SDK skips profiles whose names a shell would take apart.
-fn command(profiles: &ProfileSet, name: &str) -> Option<String> {
+fn command_for_profile(profiles: &ProfileSet, name: &str) -> Option<String> {
     let mut name = name;
     for _ in 0..MAX_PROFILES {
         let profile = profiles.get_profile(name)?;

@@ -6,69 +6,69 @@ use std::time::Duration;
 
 use valetkey_core::{Attribution, CredentialProvider, Error, NameTemplate, Region, Result, RoleArn};
 
-use super::client::{Client, Request};
+use super::client::{AssumeRoleClient, AssumeRoleRequest};
 use super::provider::{AssumeRoleProvider, NAME};
-use crate::base::Place;
+use crate::base::EndpointConfig;
 use crate::sts::Sts;
-use crate::sts::limits::{MAX_CHAINED, OF_ROLE, only, rule, session_name, source_identity};
+use crate::sts::limits::{MAX_CHAINED, ROLE_DURATION, is_charset, ensure, session_name, source_identity};
 use crate::sts::marks::{Marks, Name};
-use crate::sts::mfa::Mfa;
-use crate::{SdkBase, SecretSource};
+use crate::sts::mfa::MfaDevice;
+use crate::{SdkBase, SecretProvider};
 
 /// Describes an assumed role; made by [`AssumeRoleProvider::builder`].
 #[must_use]
 pub struct AssumeRoleBuilder {
-    request: Request,
+    request: AssumeRoleRequest,
     source: Arc<dyn CredentialProvider>,
-    marks: Marks,
-    duration: Option<Duration>,
-    chained: bool,
-    place: Place,
+    request_attribution: Marks,
+    session_duration: Option<Duration>,
+    role_chaining: bool,
+    place: EndpointConfig,
 }
 
 impl AssumeRoleBuilder {
     pub(super) fn new(role: RoleArn, source: Arc<dyn CredentialProvider>) -> Self {
-        let (request, marks, place) = (Request::new(role), Marks::default(), Place::default());
-        Self { request, source, marks, duration: None, chained: false, place }
+        let (request, request_attribution, place) = (AssumeRoleRequest::new(role), Marks::default(), EndpointConfig::default());
+        Self { request, source, request_attribution, session_duration: None, role_chaining: false, place }
     }
 
     /// The name of the role session in CloudTrail and in the caller's ARN: 2–64 of `A-Z a-z 0-9 _ + = , . @ -`;
     /// unless said, that of the [attribution](Self::attribution), or else `valetkey`.
     pub fn session_name(mut self, name: impl Into<String>) -> Self {
-        self.marks.session_name = Some(Name::Said(name.into()));
+        self.request_attribution.session_name = Some(Name::Literal(name.into()));
         self
     }
 
     /// The same, with what the [attribution](Self::attribution) says filled in.
     pub fn session_name_from(mut self, template: NameTemplate) -> Self {
-        self.marks.session_name = Some(Name::Made(template));
+        self.request_attribution.session_name = Some(Name::Template(template));
         self
     }
 
     /// Who is behind the session, for good: 2–256 of the same characters, not beginning with `aws:`. The role's trust
     /// policy must allow `sts:SetSourceIdentity`.
-    pub fn source_identity(mut self, identity: impl Into<String>) -> Self {
-        self.marks.source_identity = Some(Name::Said(identity.into()));
+    pub fn check_source_identity(mut self, identity: impl Into<String>) -> Self {
+        self.request_attribution.source_identity = Some(Name::Literal(identity.into()));
         self
     }
 
     /// The same, with what the [attribution](Self::attribution) says filled in, such as `{principal}`.
     pub fn source_identity_from(mut self, template: NameTemplate) -> Self {
-        self.marks.source_identity = Some(Name::Made(template));
+        self.request_attribution.source_identity = Some(Name::Template(template));
         self
     }
 
     /// Says who is behind the session: it is named `valetkey-` and the session's id unless [named](Self::session_name)
     /// otherwise, and [tagged](Attribution::tags). The trust policy of the role must allow `sts:TagSession`, else
     /// [`attribution_tags`](Self::attribution_tags) turns the tags off.
-    pub fn attribution(mut self, who: &Attribution) -> Self {
-        self.marks.who = Some(who.clone());
+    pub fn attribution(mut self, attribution: &Attribution) -> Self {
+        self.request_attribution.who = Some(attribution.clone());
         self
     }
 
     /// Whether who is behind the session is in its tags too; yes, unless said.
-    pub fn attribution_tags(mut self, yes: bool) -> Self {
-        self.marks.untagged = !yes;
+    pub fn tag_sessions(mut self, yes: bool) -> Self {
+        self.request_attribution.tags_disabled = !yes;
         self
     }
 
@@ -80,8 +80,8 @@ impl AssumeRoleBuilder {
 
     /// How long the credentials work: whole seconds, 15 min to 12 h and no longer than the role allows; at most 1 h
     /// for a [chained](Self::chained) role. The hour of STS unless said.
-    pub fn duration(mut self, duration: Duration) -> Self {
-        self.duration = Some(duration);
+    pub fn session_duration(mut self, duration: Duration) -> Self {
+        self.session_duration = Some(duration);
         self
     }
 
@@ -119,15 +119,15 @@ impl AssumeRoleBuilder {
     /// A code needs a person, so each fetch, also of a narrowed session, may be a question to one: choose a long duration, and a load time-out of
     /// the session that a person can meet. When `code` fails, whatever the reason, the fetch is `InteractionRequired`:
     /// a session then serves what it has to its end, and does not ask in a loop. A request with a code is sent once.
-    pub fn mfa(mut self, serial: impl Into<String>, code: impl SecretSource + 'static) -> Self {
-        self.request.mfa = Some(Mfa { serial: serial.into(), code: Arc::new(code) });
+    pub fn mfa(mut self, serial: impl Into<String>, code: impl SecretProvider + 'static) -> Self {
+        self.request.mfa = Some(MfaDevice { serial: serial.into(), code: Arc::new(code) });
         self
     }
 
     /// Says that the source is itself temporary (another role), so that a duration over the hour that STS allows is
     /// refused here. Whatever is said, it is checked against the source's credentials before each call.
-    pub fn chained(mut self, yes: bool) -> Self {
-        self.chained = yes;
+    pub fn role_chaining(mut self, enabled: bool) -> Self {
+        self.role_chaining = enabled;
         self
     }
 
@@ -155,43 +155,43 @@ impl AssumeRoleBuilder {
     /// # Errors
     /// `Invalid`, with the first field that breaks a limit and the limit.
     pub fn build(self) -> Result<AssumeRoleProvider> {
-        self.checked().map_err(|error| error.with_provider(NAME))
+        self.build_provider().map_err(|error| error.with_provider(NAME))
     }
 
-    fn checked(mut self) -> Result<AssumeRoleProvider> {
-        self.request.duration = self.duration.map(|duration| seconds(duration, self.chained)).transpose()?;
-        self.request.session_name = self.marks.session_name()?;
-        self.request.source_identity = self.marks.source_identity()?;
-        self.marks.tag(&mut self.request.tags)?;
-        check(&self.request)?;
+    fn build_provider(mut self) -> Result<AssumeRoleProvider> {
+        self.request.duration = self.session_duration.map(|duration| checked_duration_seconds(duration, self.role_chaining)).transpose()?;
+        self.request.session_name = self.request_attribution.session_name()?;
+        self.request.source_identity = self.request_attribution.source_identity()?;
+        self.request_attribution.tag(&mut self.request.tags)?;
+        check_request(&self.request)?;
         let region = self.place.region.clone();
-        let client = Client { sts: Sts::at(self.place)?, request: self.request };
+        let client = AssumeRoleClient { sts: Sts::new(self.place)?, request: self.request };
         Ok(AssumeRoleProvider::new(client, self.source, region))
     }
 }
 
-fn seconds(duration: Duration, chained: bool) -> Result<i32> {
-    let seconds = OF_ROLE.seconds(duration)?;
-    if chained && seconds > MAX_CHAINED {
+fn checked_duration_seconds(duration: Duration, role_chaining: bool) -> Result<i32> {
+    let seconds = ROLE_DURATION.checked_seconds(duration)?;
+    if role_chaining && seconds > MAX_CHAINED {
         return Err(Error::invalid("duration", "must be at most 3,600 s for a chained role")
             .with_next_step("shorten it, or assume the role with long-lived credentials"));
     }
     Ok(seconds)
 }
 
-fn check(request: &Request) -> Result<()> {
+fn check_request(request: &AssumeRoleRequest) -> Result<()> {
     session_name(&request.session_name)?;
     request.source_identity.as_deref().map_or(Ok(()), source_identity)?;
-    request.external_id.as_deref().map_or(Ok(()), external_id)?;
-    request.mfa.as_ref().map_or(Ok(()), Mfa::check)?;
+    request.external_id.as_deref().map_or(Ok(()), check_external_id)?;
+    request.mfa.as_ref().map_or(Ok(()), MfaDevice::check)?;
     request.policies.check()?;
     request.tags.check()?;
     request.tags.check_transitive(&request.transitive_tags)
 }
 
-fn external_id(text: &str) -> Result<()> {
-    rule(
-        (2..=1224).contains(&text.len()) && only(text, b"_+=,.@:/-"),
+fn check_external_id(text: &str) -> Result<()> {
+    ensure(
+        (2..=1224).contains(&text.len()) && is_charset(text, b"_+=,.@:/-"),
         "external_id",
         "must be 2 to 1,224 of `A-Z a-z 0-9 _ + = , . @ : / -`",
     )

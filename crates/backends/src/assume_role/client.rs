@@ -8,14 +8,14 @@ use valetkey_core::{Credentials, ExposeSecret, Result, RoleArn, SessionPolicy};
 
 use crate::fault;
 use crate::sts::marks::UNNAMED;
-use crate::sts::mfa::{self, Mfa};
+use crate::sts::mfa::{self, MfaDevice};
 use crate::sts::{SessionPolicies, SessionTags, Sts};
 
 pub(super) const OPERATION: &str = "AssumeRole";
 
 /// What is asked of STS.
 #[derive(Clone)]
-pub(super) struct Request {
+pub(super) struct AssumeRoleRequest {
     pub(super) role: RoleArn,
     pub(super) session_name: String,
     pub(super) source_identity: Option<String>,
@@ -24,10 +24,10 @@ pub(super) struct Request {
     pub(super) policies: SessionPolicies,
     pub(super) tags: SessionTags,
     pub(super) transitive_tags: Vec<String>,
-    pub(super) mfa: Option<Mfa>,
+    pub(super) mfa: Option<MfaDevice>,
 }
 
-impl Request {
+impl AssumeRoleRequest {
     pub(super) fn new(role: RoleArn) -> Self {
         Self {
             role,
@@ -42,7 +42,7 @@ impl Request {
         }
     }
 
-    fn fill(&self, call: AssumeRoleFluentBuilder) -> Result<AssumeRoleFluentBuilder> {
+    fn apply_to(&self, call: AssumeRoleFluentBuilder) -> Result<AssumeRoleFluentBuilder> {
         let call = call
             .role_arn(self.role.as_str())
             .role_session_name(&self.session_name)
@@ -57,7 +57,7 @@ impl Request {
 }
 
 /// Shows neither the external id nor what policies and tags say.
-impl fmt::Debug for Request {
+impl fmt::Debug for AssumeRoleRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("role", &self.role)
@@ -70,24 +70,24 @@ impl fmt::Debug for Request {
 
 /// The request, and where it goes.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct AssumeRoleClient {
     pub(super) sts: Sts,
-    pub(super) request: Request,
+    pub(super) request: AssumeRoleRequest,
 }
 
-impl Client {
+impl AssumeRoleClient {
     /// The same client, asking for no more than `policy` allows.
-    pub(super) fn narrowed(&self, policy: &SessionPolicy) -> Result<Self> {
+    pub(super) fn scope_down(&self, policy: &SessionPolicy) -> Result<Self> {
         let policies = self.request.policies.narrowed(policy)?;
-        Ok(Self { sts: self.sts.with_own_quota(), request: Request { policies, ..self.request.clone() } })
+        Ok(Self { sts: self.sts.with_own_quota(), request: AssumeRoleRequest { policies, ..self.request.clone() } })
     }
 
-    pub(super) async fn assume(&self, source: &Credentials) -> Result<AssumeRoleOutput> {
-        let call = self.request.fill(self.sts.signed_by(source).assume_role())?;
+    pub(super) async fn assume_role(&self, source: &Credentials) -> Result<AssumeRoleOutput> {
+        let call = self.request.apply_to(self.sts.client_for(source).assume_role())?;
         let Some(device) = &self.request.mfa else {
-            return call.send().await.map_err(|error| fault::of_operation(OPERATION, &error));
+            return call.send().await.map_err(|error| fault::from_sdk_error(OPERATION, &error));
         };
-        let code = device.code().await?;
+        let code = device.code_provider().await?;
         let call = call.serial_number(&device.serial).token_code(code.expose_secret());
         let answer = call.customize().config_override(mfa::sent_once()).send().await;
         answer.map_err(|error| mfa::refused(OPERATION, &error))

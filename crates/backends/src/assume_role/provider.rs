@@ -8,7 +8,7 @@ use aws_sdk_sts::operation::assume_role::AssumeRoleOutput;
 use valetkey_core::{CredentialProvider, Credentials, Region, Result, RoleArn, SessionPolicy};
 
 use super::builder::AssumeRoleBuilder;
-use super::client::{Client, OPERATION};
+use super::client::{AssumeRoleClient, OPERATION};
 use super::error;
 use crate::source;
 use crate::sts::limits::MAX_CHAINED;
@@ -23,7 +23,7 @@ pub(super) const NAME: &str = "assume-role";
 /// asked for and nobody else's credentials may take its place.
 #[derive(Debug)]
 pub struct AssumeRoleProvider {
-    client: Client,
+    client: AssumeRoleClient,
     source: Arc<dyn CredentialProvider>,
     region: Option<Region>,
     utilization: Utilization,
@@ -35,7 +35,7 @@ impl AssumeRoleProvider {
         AssumeRoleBuilder::new(role, source)
     }
 
-    pub(super) fn new(client: Client, source: Arc<dyn CredentialProvider>, region: Option<Region>) -> Self {
+    pub(super) fn new(client: AssumeRoleClient, source: Arc<dyn CredentialProvider>, region: Option<Region>) -> Self {
         Self { client, source, region, utilization: Utilization::default() }
     }
 
@@ -52,21 +52,21 @@ impl AssumeRoleProvider {
         self.utilization.percent()
     }
 
-    async fn assume(&self) -> Result<Credentials> {
-        let source = source::credentials(&*self.source).await?;
+    async fn fetch(&self) -> Result<Credentials> {
+        let source = source::source_credentials(&*self.source).await?;
         if source.has_session_token()
             && self.client.request.duration.is_some_and(|seconds| seconds > MAX_CHAINED)
         {
             return Err(error::too_long_for_a_chain());
         }
-        self.read(self.client.assume(&source).await?)
+        self.parse_response(self.client.assume_role(&source).await?)
     }
 
     #[allow(deprecated, reason = "whoever does not tell the one tells the other")]
-    fn read(&self, answer: AssumeRoleOutput) -> Result<Credentials> {
-        self.utilization.note(answer.session_token_utilization.or(answer.packed_policy_size));
+    fn parse_response(&self, answer: AssumeRoleOutput) -> Result<Credentials> {
+        self.utilization.record(answer.session_token_utilization.or(answer.packed_policy_size));
         let account = answer.assumed_role_user.as_ref().and_then(|user| answer::account_of(user.arn()));
-        answer::credentials(OPERATION, answer.credentials, |set| {
+        answer::credentials_from_response(OPERATION, answer.credentials, |set| {
             set.account_id(account.unwrap_or_else(|| self.role().account().clone()))
                 .region(self.region.clone())
                 .environment_region(self.client.sts.region())
@@ -88,7 +88,7 @@ impl CredentialProvider for AssumeRoleProvider {
     /// `mfa_code`, when a code is needed and nobody gives one, or it is refused. `Denied` when STS refuses, `Expired` when the source's
     /// credentials have run out, `Throttled`, `TimedOut` or `Unavailable` when STS cannot answer now.
     async fn provide(&self) -> Result<Credentials> {
-        self.assume().await.map_err(|error| error.with_provider(NAME))
+        self.fetch().await.map_err(|error| error.with_provider(NAME))
     }
 
     /// Keeps nothing itself; its source may.
@@ -102,7 +102,7 @@ impl CredentialProvider for AssumeRoleProvider {
     /// `Invalid` when the two have nothing in common or cannot be compared, and when the role is assumed with policy
     /// ARNs: a session may do what *any* of its session policies allows, so another one could only add.
     fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
-        let client = self.client.narrowed(policy).map_err(|error| error.with_provider(NAME))?;
+        let client = self.client.scope_down(policy).map_err(|error| error.with_provider(NAME))?;
         Ok(Arc::new(Self::new(client, Arc::clone(&self.source), self.region.clone())))
     }
 }

@@ -7,9 +7,9 @@ use aws_credential_types::provider::token::ProvideToken;
 /// Stands where the SDK, once it is built with single sign-on, would otherwise look for a token of the host's, and for
 /// a region to get it in: from the instance metadata service, if nothing else says one.
 #[derive(Debug)]
-pub(super) struct NoBearer;
+pub(super) struct DisabledTokenProvider;
 
-impl ProvideToken for NoBearer {
+impl ProvideToken for DisabledTokenProvider {
     fn provide_token<'a>(&'a self) -> future::ProvideToken<'a>
     where
         Self: 'a,

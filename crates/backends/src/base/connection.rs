@@ -13,16 +13,16 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use super::local;
 
 /// Straight to the endpoint.
-pub(super) fn direct() -> SharedHttpClient {
-    build(ProxyConfig::disabled)
+pub(super) fn without_proxy() -> SharedHttpClient {
+    build_client(ProxyConfig::disabled)
 }
 
 /// Through the proxies that `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of this process name, except to this machine.
 pub(super) fn through_proxies() -> SharedHttpClient {
-    SharedHttpClient::new(LocalDirect { direct: direct(), proxied: build(ProxyConfig::from_env) })
+    SharedHttpClient::new(LocalProxyBypass { direct: without_proxy(), proxied: build_client(ProxyConfig::from_env) })
 }
 
-fn build(proxies: fn() -> ProxyConfig) -> SharedHttpClient {
+fn build_client(proxies: fn() -> ProxyConfig) -> SharedHttpClient {
     Builder::new().build_with_connector_fn(move |settings, components| {
         let mut connector =
             Connector::builder().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).proxy_config(proxies());
@@ -35,25 +35,25 @@ fn build(proxies: fn() -> ProxyConfig) -> SharedHttpClient {
 /// Connects directly to loopback and link-local addresses, whatever `NO_PROXY` says. The services there hand out
 /// credentials, and a request to them carries a token; a proxy must see neither.
 #[derive(Debug)]
-struct LocalDirect<T> {
+struct LocalProxyBypass<T> {
     direct: T,
     proxied: T,
 }
 
-impl HttpClient for LocalDirect<SharedHttpClient> {
+impl HttpClient for LocalProxyBypass<SharedHttpClient> {
     fn http_connector(
         &self,
         settings: &HttpConnectorSettings,
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
-        SharedHttpConnector::new(LocalDirect {
+        SharedHttpConnector::new(LocalProxyBypass {
             direct: self.direct.http_connector(settings, components),
             proxied: self.proxied.http_connector(settings, components),
         })
     }
 }
 
-impl HttpConnector for LocalDirect<SharedHttpConnector> {
+impl HttpConnector for LocalProxyBypass<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let connector = if local::is_local(request.uri()) { &self.direct } else { &self.proxied };
         connector.call(request)

@@ -3,17 +3,17 @@
 use aws_config::SdkConfig;
 use valetkey_core::Region;
 
-use super::{SdkBase, at_endpoint, sdk_region};
+use super::{SdkBase, with_endpoint_url, sdk_region};
 
 /// Where to ask, as a builder was told.
 #[derive(Default)]
-pub(crate) struct Place {
+pub(crate) struct EndpointConfig {
     pub(crate) region: Option<Region>,
     pub(crate) endpoint_url: Option<String>,
     pub(crate) base: Option<SdkBase>,
 }
 
-impl Place {
+impl EndpointConfig {
     /// The configuration of clients there; `None` when nobody said a region.
     pub(crate) fn config(self) -> Option<SdkConfig> {
         let base = self.base.unwrap_or_default();
@@ -22,7 +22,7 @@ impl Place {
             config = config.region(sdk_region(region));
         }
         if let Some(url) = self.endpoint_url {
-            config = at_endpoint(config, url);
+            config = with_endpoint_url(config, url);
         }
         Some(config.build()).filter(|config| config.region().is_some())
     }

@@ -14,8 +14,8 @@ pub(crate) use tokens::{Cost, Tokens};
 /// A partition that shares its bucket, and the rate limiter of adaptive retries, with its clones only. The SDK keeps it
 /// in no static map, so that it is freed with its provider.
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
-pub(crate) fn partition(retries: Option<&RetryConfig>) -> RetryPartition {
-    partition_of(bucket(retries))
+pub(crate) fn new_retry_partition(retries: Option<&RetryConfig>) -> RetryPartition {
+    partition_of(new_token_bucket(retries))
 }
 
 /// A partition with this bucket, and with a rate limiter that is its own.
@@ -24,7 +24,7 @@ pub(crate) fn partition_of(bucket: TokenBucket) -> RetryPartition {
 }
 
 /// A full bucket with the costs that the SDK uses for `retries`.
-pub(crate) fn bucket(retries: Option<&RetryConfig>) -> TokenBucket {
+pub(crate) fn new_token_bucket(retries: Option<&RetryConfig>) -> TokenBucket {
     if is_v2_1(retries) {
         return TokenBucket::builder().retry_cost(14).throttling_retry_cost(5).timeout_retry_cost(14).build();
     }

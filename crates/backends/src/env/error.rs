@@ -10,9 +10,9 @@ pub(super) fn not_configured() -> Error {
 }
 
 /// Half a pair is a mistake, not an absence: somebody meant to set it.
-pub(super) fn missing(variable: &'static str, beside: &'static str) -> Error {
-    Error::invalid(variable, format!("is missing or blank, though `{beside}` is set"))
-        .with_next_step(format!("export {variable}, or unset {beside}"))
+pub(super) fn missing_variable(variable: &'static str, related_variable: &'static str) -> Error {
+    Error::invalid(variable, format!("is missing or blank, though `{related_variable}` is set"))
+        .with_next_step(format!("export {variable}, or unset {related_variable}"))
 }
 
 pub(super) fn not_utf8(variable: &'static str) -> Error {
@@ -21,7 +21,7 @@ pub(super) fn not_utf8(variable: &'static str) -> Error {
 }
 
 /// A fault of a secret part, told under the name of its variable.
-pub(super) fn of_part(error: Error) -> Error {
+pub(super) fn invalid_part(error: Error) -> Error {
     let variable = match error.field() {
         Some("secret_access_key") => SECRET_ACCESS_KEY,
         Some("session_token") => SESSION_TOKEN,

@@ -21,7 +21,7 @@ pub(super) const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
 const EXPIRATION: &str = "AWS_CREDENTIAL_EXPIRATION";
 const ACCOUNT_ID: &str = "AWS_ACCOUNT_ID";
 /// The first that is set counts.
-const REGIONS: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+const REGION_VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 
 type Lookup = dyn Fn(&str) -> Option<OsString> + Send + Sync;
 
@@ -56,38 +56,38 @@ impl EnvProvider {
         self
     }
 
-    fn read(&self) -> Result<Credentials> {
+    fn read_credentials(&self) -> Result<Credentials> {
         let (id, secret, token) =
-            (self.get(ACCESS_KEY_ID)?, self.get(SECRET_ACCESS_KEY)?, self.get(SESSION_TOKEN)?);
+            (self.read_variable(ACCESS_KEY_ID)?, self.read_variable(SECRET_ACCESS_KEY)?, self.read_variable(SESSION_TOKEN)?);
         let (id, secret) = match (id, secret, &token) {
             (Some(id), Some(secret), _) => (id, SecretString::from(secret)),
             (None, None, None) => return Err(error::not_configured()),
-            (Some(_), None, _) => return Err(error::missing(SECRET_ACCESS_KEY, ACCESS_KEY_ID)),
-            (None, Some(_), _) => return Err(error::missing(ACCESS_KEY_ID, SECRET_ACCESS_KEY)),
-            (None, None, Some(_)) => return Err(error::missing(ACCESS_KEY_ID, SESSION_TOKEN)),
+            (Some(_), None, _) => return Err(error::missing_variable(SECRET_ACCESS_KEY, ACCESS_KEY_ID)),
+            (None, Some(_), _) => return Err(error::missing_variable(ACCESS_KEY_ID, SECRET_ACCESS_KEY)),
+            (None, None, Some(_)) => return Err(error::missing_variable(ACCESS_KEY_ID, SESSION_TOKEN)),
         };
-        let expiry = self.get(EXPIRATION)?.map(|at| Expiry::parse(EXPIRATION, &at)).transpose()?;
-        let account = self.get(ACCOUNT_ID)?.map(|id| AccountId::parse(ACCOUNT_ID, &id)).transpose()?;
+        let expiry = self.read_variable(EXPIRATION)?.map(|at| Expiry::parse(EXPIRATION, &at)).transpose()?;
+        let account = self.read_variable(ACCOUNT_ID)?.map(|id| AccountId::parse(ACCOUNT_ID, &id)).transpose()?;
         Credentials::builder(AccessKeyId::parse(ACCESS_KEY_ID, &id)?, secret)
             .session_token(token.map(SecretString::from))
             .expiry(expiry.unwrap_or(Expiry::Never))
             .account_id(account)
-            .environment_region(self.region()?)
+            .environment_region(self.read_region()?)
             .provider(NAME)
             .build()
-            .map_err(error::of_part)
+            .map_err(error::invalid_part)
     }
 
-    fn region(&self) -> Result<Option<Region>> {
-        for variable in REGIONS {
-            if let Some(region) = self.get(variable)? {
+    fn read_region(&self) -> Result<Option<Region>> {
+        for variable in REGION_VARIABLES {
+            if let Some(region) = self.read_variable(variable)? {
                 return Region::parse(variable, &region).map(Some);
             }
         }
         Ok(None)
     }
 
-    fn get(&self, variable: &'static str) -> Result<Option<String>> {
+    fn read_variable(&self, variable: &'static str) -> Result<Option<String>> {
         let Some(value) = (self.lookup)(variable) else { return Ok(None) };
         let value = value.into_string().map_err(|_| error::not_utf8(variable))?;
         Ok(Some(value.trim().to_owned()).filter(|value| !value.is_empty()))
@@ -104,9 +104,9 @@ impl CredentialProvider for EnvProvider {
     /// `NotConfigured` when neither key nor token is set; `Invalid`, with the variable as its field, for a missing
     /// half, a malformed value or one that is not UTF-8; `Expired` when `AWS_CREDENTIAL_EXPIRATION` has passed.
     async fn provide(&self) -> Result<Credentials> {
-        self.read()
+        self.read_credentials()
             .and_then(|read| {
-                expired::kept(read, &*self.clock, "export new credentials, or unset the old ones")
+                expired::ensure_unexpired(read, &*self.clock, "export new credentials, or unset the old ones")
             })
             .map_err(|error| error.with_provider(NAME))
     }

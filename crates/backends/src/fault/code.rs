@@ -7,10 +7,10 @@ use valetkey_core::ErrorKind;
 
 use super::message;
 
-const PACKED_TOO_LARGE: &str = "PackedPolicyTooLarge";
+const PACKED_POLICY_TOO_LARGE: &str = "PackedPolicyTooLarge";
 
 /// The codes of each kind, without the suffix that some services add.
-const CODES: [(ErrorKind, &[&str]); 6] = [
+const CODES_BY_KIND: [(ErrorKind, &[&str]); 6] = [
     // The credentials that signed the request ran out. Another request with them fails in the same way.
     (ErrorKind::Expired, &["ExpiredToken", "TokenRefreshRequired", "InvalidSubjectCredentials"]),
     (
@@ -38,7 +38,7 @@ const CODES: [(ErrorKind, &[&str]); 6] = [
         ErrorKind::Invalid,
         &[
             "MalformedPolicyDocument",
-            PACKED_TOO_LARGE,
+            PACKED_POLICY_TOO_LARGE,
             "InvalidIdentityToken",
             "Validation",
             "ValidationError",
@@ -92,23 +92,23 @@ const CODES: [(ErrorKind, &[&str]); 6] = [
 ];
 
 /// The kind of a service error, and what to do about it; `None` for a code that is not known here.
-pub(crate) fn meaning(code: &str, message: Option<&str>) -> Option<(ErrorKind, &'static str)> {
-    if let Some(trouble) = message::passing(code, message) {
+pub(crate) fn classify(code: &str, message: Option<&str>) -> Option<(ErrorKind, &'static str)> {
+    if let Some(trouble) = message::transient_condition(code, message) {
         return Some((ErrorKind::Unavailable, trouble.next_step()));
     }
-    let known = |(_, codes): &&(ErrorKind, &[&str])| codes.contains(&plain(code));
-    CODES.iter().find(known).map(|(kind, _)| (*kind, next_step(*kind, Some(code))))
+    let known = |(_, codes): &&(ErrorKind, &[&str])| codes.contains(&strip_exception_suffix(code));
+    CODES_BY_KIND.iter().find(known).map(|(kind, _)| (*kind, next_step_for(*kind, Some(code))))
 }
 
 /// The code as all services spell it; some add a suffix.
-pub(crate) fn plain(code: &str) -> &str {
+pub(crate) fn strip_exception_suffix(code: &str) -> &str {
     code.strip_suffix("Exception").unwrap_or(code)
 }
 
 /// Whether the code says that policies and tags were too large once they were packed.
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
 pub(crate) fn is_about_packed_size(code: &str) -> bool {
-    plain(code) == PACKED_TOO_LARGE
+    strip_exception_suffix(code) == PACKED_POLICY_TOO_LARGE
 }
 
 /// The kind of a response with a code that is not known here.
@@ -135,15 +135,15 @@ pub(crate) fn kind_without_code(status: u16) -> ErrorKind {
 }
 
 /// What to do about it, as far as the code or the kind tells.
-pub(crate) fn next_step(kind: ErrorKind, code: Option<&str>) -> &'static str {
-    match (kind, code.map(plain)) {
+pub(crate) fn next_step_for(kind: ErrorKind, code: Option<&str>) -> &'static str {
+    match (kind, code.map(strip_exception_suffix)) {
         (_, Some("InvalidAction" | "UnknownOperation")) => {
             "check that region and endpoint URL lead to a service that knows the operation"
         }
         (_, Some("InsufficientSessionLifetime")) => "try again, or shorten the duration",
         (_, Some("RegionDisabled")) => "activate STS in that region, or name another region",
         (_, Some("MalformedPolicyDocument")) => "correct the session policy",
-        (_, Some(PACKED_TOO_LARGE)) => "shorten the session policies and tags",
+        (_, Some(PACKED_POLICY_TOO_LARGE)) => "shorten the session policies and tags",
         (_, Some("ResourceNotFound")) => "check the id, the region and the account it is looked for in",
         (_, Some("InvalidRequest")) => "restore the secret if it is scheduled for deletion, or name another",
         (ErrorKind::Denied, _) => "check whose credentials are used, and the policies and trust that apply",

@@ -1,6 +1,6 @@
 //! What the message of an error adds to its code. AWS uses some codes for a final refusal and for trouble that passes.
 
-use super::code::plain;
+use super::code::strip_exception_suffix;
 
 /// Trouble that passes, although its code is that of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,13 +8,13 @@ pub(crate) enum Passing {
     /// The clocks of this machine and of AWS differ.
     ClockSkew,
     /// STS could not fetch the keys that verify an identity token.
-    VerificationKey,
+    VerificationKeyUnavailable,
 }
 
 /// The trouble that a code and its message name, in the phrases that AWS uses. `None` leaves the code to decide.
-pub(crate) fn passing(code: &str, message: Option<&str>) -> Option<Passing> {
+pub(crate) fn transient_condition(code: &str, message: Option<&str>) -> Option<Passing> {
     let message = message.unwrap_or_default().to_ascii_lowercase();
-    match plain(code) {
+    match strip_exception_suffix(code) {
         "RequestExpired" | "RequestTimeTooSkewed" | "RequestInTheFuture" => Some(Passing::ClockSkew),
         "SignatureDoesNotMatch" | "InvalidSignature"
             if ["signature expired", "signature not yet current"]
@@ -24,7 +24,7 @@ pub(crate) fn passing(code: &str, message: Option<&str>) -> Option<Passing> {
             Some(Passing::ClockSkew)
         }
         "InvalidIdentityToken" if message.contains("retrieve verification key") => {
-            Some(Passing::VerificationKey)
+            Some(Passing::VerificationKeyUnavailable)
         }
         _ => None,
     }
@@ -34,7 +34,7 @@ impl Passing {
     pub(crate) fn next_step(self) -> &'static str {
         match self {
             Self::ClockSkew => "set the clock of this machine",
-            Self::VerificationKey => "check that AWS can reach the identity provider, then try again",
+            Self::VerificationKeyUnavailable => "check that AWS can reach the identity provider, then try again",
         }
     }
 }

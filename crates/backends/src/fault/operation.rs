@@ -8,11 +8,11 @@ use valetkey_core::{Error, ErrorKind};
 
 use super::code;
 
-const NOT_AWS: &str =
+const NOT_AWS_NEXT_STEP: &str =
     "check the endpoint URL and whether a proxy or the sign-in page of a network responds, then try again";
 
 /// What `operation` failed with. The SDK's own error is dropped: its `Debug` output holds the whole response.
-pub(crate) fn of_operation<E: ProvideErrorMetadata>(
+pub(crate) fn from_sdk_error<E: ProvideErrorMetadata>(
     operation: &'static str,
     error: &SdkError<E, HttpResponse>,
 ) -> Error {
@@ -21,7 +21,7 @@ pub(crate) fn of_operation<E: ProvideErrorMetadata>(
             Error::new(ErrorKind::Invalid, format!("{operation} could not be built"))
                 .with_next_step("check the region, the endpoint URL and the settings of this provider")
         }
-        SdkError::TimeoutError(_) => timed_out(operation),
+        SdkError::TimeoutError(_) => timed_out_error(operation),
         SdkError::DispatchFailure(failure) => of_dispatch(operation, failure),
         SdkError::ResponseError(response) => of_response(operation, None, response.raw()),
         SdkError::ServiceError(answer) => {
@@ -49,7 +49,7 @@ fn packed_size<E: ProvideErrorMetadata>(error: &E) -> Option<u16> {
 
 fn of_dispatch(operation: &'static str, failure: &DispatchFailure) -> Error {
     if failure.is_timeout() {
-        return timed_out(operation);
+        return timed_out_error(operation);
     }
     if failure.is_user() {
         return Error::new(ErrorKind::Invalid, format!("{operation} could not be sent"))
@@ -71,14 +71,14 @@ fn of_response(
         Some((code, message)) => {
             let unknown = || {
                 let kind = code::kind_of_status(status);
-                (kind, code::next_step(kind, Some(code)))
+                (kind, code::next_step_for(kind, Some(code)))
             };
-            let (kind, next_step) = code::meaning(code, message).unwrap_or_else(unknown);
+            let (kind, next_step) = code::classify(code, message).unwrap_or_else(unknown);
             (kind, next_step, format!("{operation} was answered {code}"))
         }
         None => {
             let message = format!("{operation} was answered HTTP {status} without an AWS error code");
-            (code::kind_without_code(status), NOT_AWS, message)
+            (code::kind_without_code(status), NOT_AWS_NEXT_STEP, message)
         }
     };
     if let Some(id) = response.request_id().filter(|id| is_plain(id)) {
@@ -93,7 +93,7 @@ fn is_plain(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
-fn timed_out(operation: &'static str) -> Error {
+fn timed_out_error(operation: &'static str) -> Error {
     Error::new(ErrorKind::TimedOut, format!("{operation} was not answered in time"))
         .with_next_step("try again")
 }

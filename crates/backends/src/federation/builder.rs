@@ -7,14 +7,14 @@ use std::time::Duration;
 use valetkey_core::{Attribution, CredentialProvider, Region, Result, SessionId};
 
 use super::FederationGuard;
-use super::client::{FederatedUser, Request, UserSession};
+use super::client::{GetFederationTokenRequest, ExchangeRequest, GetSessionTokenRequest};
 use super::provider::{FederationProvider, NAME, Passes, Terms};
-use crate::base::Place;
+use crate::base::EndpointConfig;
 use crate::sts::Sts;
 use crate::sts::limits::{OF_USER, user_name};
 use crate::sts::marks::Marks;
-use crate::sts::mfa::Mfa;
-use crate::{SdkBase, SecretSource};
+use crate::sts::mfa::MfaDevice;
+use crate::{SdkBase, SecretProvider};
 
 /// Describes an exchange of long-lived keys; made by [`FederationProvider::builder`] and
 /// [`FederationProvider::federated`]. What can be said depends on how they are exchanged: `T`.
@@ -22,22 +22,22 @@ use crate::{SdkBase, SecretSource};
 pub struct FederationBuilder<T> {
     request: T,
     source: Arc<dyn CredentialProvider>,
-    marks: Marks,
-    duration: Option<Duration>,
-    passes: Passes,
-    place: Place,
+    request_attribution: Marks,
+    session_duration: Option<Duration>,
+    passthrough: Passes,
+    place: EndpointConfig,
 }
 
 impl<T> FederationBuilder<T> {
-    fn of(request: T, source: Arc<dyn CredentialProvider>) -> Self {
-        let (marks, place) = (Marks::default(), Place::default());
-        Self { request, source, marks, duration: None, passes: Passes::Nothing, place }
+    fn new(request: T, source: Arc<dyn CredentialProvider>) -> Self {
+        let (request_attribution, place) = (Marks::default(), EndpointConfig::default());
+        Self { request, source, request_attribution, session_duration: None, passthrough: Passes::Nothing, place }
     }
 
     /// How long the credentials work: whole seconds, 15 min to 36 h. The 12 h of STS unless said; the keys of an
     /// account's root get an hour at most.
-    pub fn duration(mut self, duration: Duration) -> Self {
-        self.duration = Some(duration);
+    pub fn session_duration(mut self, duration: Duration) -> Self {
+        self.session_duration = Some(duration);
         self
     }
 
@@ -45,14 +45,14 @@ impl<T> FederationBuilder<T> {
     /// the keys must allow (`sts:TagSession`; [`attribution_tags`](Self::attribution_tags) turns the tags off).
     /// `GetSessionToken` takes neither name nor tags: what it issues says nothing but whose keys they were, unless it is
     /// narrowed, and so federated.
-    pub fn attribution(mut self, who: &Attribution) -> Self {
-        self.marks.who = Some(who.clone());
+    pub fn attribution(mut self, attribution: &Attribution) -> Self {
+        self.request_attribution.who = Some(attribution.clone());
         self
     }
 
     /// Whether who is behind the session is in its tags; yes, unless said.
-    pub fn attribution_tags(mut self, yes: bool) -> Self {
-        self.marks.untagged = !yes;
+    pub fn tag_sessions(mut self, yes: bool) -> Self {
+        self.request_attribution.tags_disabled = !yes;
         self
     }
 
@@ -75,26 +75,26 @@ impl<T> FederationBuilder<T> {
         self
     }
 
-    fn guarding(mut self) -> Self {
-        self.passes = Passes::Account;
+    fn guard_account(mut self) -> Self {
+        self.passthrough = Passes::GuardedAccount;
         self
     }
 
-    fn seconds(&self) -> Result<Option<i32>> {
-        self.duration.map(|duration| OF_USER.seconds(duration)).transpose()
+    fn checked_seconds(&self) -> Result<Option<i32>> {
+        self.session_duration.map(|duration| OF_USER.checked_seconds(duration)).transpose()
     }
 
-    fn provider(self, request: impl FnOnce(T) -> Request) -> Result<FederationProvider> {
+    fn build_provider(self, request: impl FnOnce(T) -> ExchangeRequest) -> Result<FederationProvider> {
         let region = self.place.region.clone();
-        let sts = Sts::at(self.place)?;
-        let terms = Terms { request: request(self.request), passes: self.passes };
+        let sts = Sts::new(self.place)?;
+        let terms = Terms { request: request(self.request), passthrough: self.passthrough };
         Ok(FederationProvider::new(sts, self.source, region, terms))
     }
 }
 
-impl FederationBuilder<UserSession> {
+impl FederationBuilder<GetSessionTokenRequest> {
     pub(super) fn user_session(source: Arc<dyn CredentialProvider>) -> Self {
-        Self::of(UserSession::default(), source)
+        Self::new(GetSessionTokenRequest::default(), source)
     }
 
     /// Proves the presence of an MFA device, by its serial number (9–256 characters: an ARN, or what is printed on it)
@@ -103,15 +103,15 @@ impl FederationBuilder<UserSession> {
     /// A code needs a person, so each fetch may be a question to one: choose a long duration, and a load time-out of
     /// the session that a person can meet. When `code` fails, whatever the reason, the fetch is `InteractionRequired`:
     /// a session then serves what it has to its end, and does not ask in a loop. A request with a code is sent once.
-    pub fn mfa(mut self, serial: impl Into<String>, code: impl SecretSource + 'static) -> Self {
-        self.request.mfa = Some(Mfa { serial: serial.into(), code: Arc::new(code) });
+    pub fn mfa(mut self, serial: impl Into<String>, code: impl SecretProvider + 'static) -> Self {
+        self.request.mfa = Some(MfaDevice { serial: serial.into(), code: Arc::new(code) });
         self
     }
 
     /// Hands on a set of the source that is temporary already, as it is, in place of refusing it: for a source that
     /// users give whatever they have, such as an account of a session. Either way no long-lived key comes out.
-    pub fn pass_temporary(mut self, yes: bool) -> Self {
-        self.passes = if yes { Passes::Temporary } else { Passes::Nothing };
+    pub fn pass_temporary(mut self, enabled: bool) -> Self {
+        self.passthrough = if enabled { Passes::Temporary } else { Passes::Nothing };
         self
     }
 
@@ -123,7 +123,7 @@ impl FederationBuilder<UserSession> {
     /// # Errors
     /// As [`build`](Self::build).
     pub fn build_guard(self) -> Result<FederationGuard> {
-        self.guarding().build().map(FederationGuard::new)
+        self.guard_account().build().map(FederationGuard::new)
     }
 
     /// The provider. Nobody is asked yet.
@@ -135,22 +135,22 @@ impl FederationBuilder<UserSession> {
     }
 
     fn checked(mut self) -> Result<FederationProvider> {
-        self.request.duration = self.seconds()?;
-        self.request.mfa.as_ref().map_or(Ok(()), Mfa::check)?;
-        self.request.narrowed.name = self.marks.user_name();
-        self.marks.tag(&mut self.request.narrowed.tags)?;
-        self.provider(Request::Session)
+        self.request.duration = self.checked_seconds()?;
+        self.request.mfa.as_ref().map_or(Ok(()), MfaDevice::check)?;
+        self.request.scoped_down.name = self.request_attribution.user_name();
+        self.request_attribution.tag(&mut self.request.scoped_down.tags)?;
+        self.build_provider(ExchangeRequest::SessionToken)
     }
 }
 
-impl FederationBuilder<FederatedUser> {
+impl FederationBuilder<GetFederationTokenRequest> {
     pub(super) fn federated_user(name: String, source: Arc<dyn CredentialProvider>) -> Self {
-        Self::of(FederatedUser { name, ..FederatedUser::default() }, source)
+        Self::new(GetFederationTokenRequest { name, ..GetFederationTokenRequest::default() }, source)
     }
 
-    pub(super) fn attributed_user(who: &Attribution, source: Arc<dyn CredentialProvider>) -> Self {
-        let name = who.session_id().map(SessionId::compact).unwrap_or_default();
-        Self::federated_user(name, source).attribution(who)
+    pub(super) fn attributed_user(attribution: &Attribution, source: Arc<dyn CredentialProvider>) -> Self {
+        let name = attribution.session_id().map(SessionId::compact).unwrap_or_default();
+        Self::federated_user(name, source).attribution(attribution)
     }
 
     /// Allows what this policy (a JSON object) and those of the user both allow.
@@ -181,7 +181,7 @@ impl FederationBuilder<FederatedUser> {
     /// # Errors
     /// As [`build`](Self::build).
     pub fn build_guard(self) -> Result<FederationGuard> {
-        self.guarding().build().map(FederationGuard::new)
+        self.guard_account().build().map(FederationGuard::new)
     }
 
     /// The provider. Nobody is asked yet.
@@ -193,13 +193,13 @@ impl FederationBuilder<FederatedUser> {
     }
 
     fn checked(mut self) -> Result<FederationProvider> {
-        self.marks.tag(&mut self.request.tags)?;
-        let FederatedUser { name, policies, tags, .. } = &self.request;
+        self.request_attribution.tag(&mut self.request.tags)?;
+        let GetFederationTokenRequest { name, policies, tags, .. } = &self.request;
         user_name(name)?;
         policies.check()?;
         tags.check()?;
-        self.request.duration = self.seconds()?;
-        self.provider(Request::Federated)
+        self.request.duration = self.checked_seconds()?;
+        self.build_provider(ExchangeRequest::FederationToken)
     }
 }
 

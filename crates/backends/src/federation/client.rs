@@ -7,25 +7,25 @@ use valetkey_core::{AccountId, ExposeSecret, Result, SessionPolicy};
 
 use super::error;
 use crate::fault;
-use crate::sts::mfa::{self, Mfa};
+use crate::sts::mfa::{self, MfaDevice};
 use crate::sts::{SessionPolicies, SessionTags, answer};
 
-const SESSION_TOKEN: &str = "GetSessionToken";
-const FEDERATION_TOKEN: &str = "GetFederationToken";
+const GET_SESSION_TOKEN: &str = "GetSessionToken";
+const GET_FEDERATION_TOKEN: &str = "GetFederationToken";
 
 /// An exchange by `GetSessionToken`: the same user with the same authority, for a while.
 #[derive(Clone, Default)]
-pub struct UserSession {
+pub struct GetSessionTokenRequest {
     pub(super) duration: Option<i32>,
-    pub(super) mfa: Option<Mfa>,
+    pub(super) mfa: Option<MfaDevice>,
     /// Who is asked for in its place when it is narrowed.
-    pub(super) narrowed: FederatedUser,
+    pub(super) scoped_down: GetFederationTokenRequest,
 }
 
 /// An exchange by `GetFederationToken`: a user of another name, with no more authority than policies and keys both
 /// give.
 #[derive(Clone, Default)]
-pub struct FederatedUser {
+pub struct GetFederationTokenRequest {
     pub(super) name: String,
     pub(super) duration: Option<i32>,
     pub(super) policies: SessionPolicies,
@@ -42,55 +42,55 @@ pub(super) struct Exchanged {
 
 /// One way to exchange keys.
 #[derive(Clone, Debug)]
-pub(super) enum Request {
-    Session(UserSession),
-    Federated(FederatedUser),
+pub(super) enum ExchangeRequest {
+    SessionToken(GetSessionTokenRequest),
+    FederationToken(GetFederationTokenRequest),
 }
 
-impl Request {
+impl ExchangeRequest {
     /// A request for no more than `policy` allows.
-    pub(super) fn narrowed(&self, policy: &SessionPolicy) -> Result<Self> {
+    pub(super) fn scope_down(&self, policy: &SessionPolicy) -> Result<Self> {
         match self {
-            Self::Session(request) => request.narrowed(policy),
-            Self::Federated(request) => {
+            Self::SessionToken(request) => request.scope_down(policy),
+            Self::FederationToken(request) => {
                 let policies = request.policies.narrowed(policy)?;
-                Ok(FederatedUser { policies, ..request.clone() })
+                Ok(GetFederationTokenRequest { policies, ..request.clone() })
             }
         }
-        .map(Self::Federated)
+        .map(Self::FederationToken)
     }
 
     pub(super) async fn send(&self, sts: aws_sdk_sts::Client) -> Result<Exchanged> {
         match self {
-            Self::Session(request) => request.send(sts).await,
-            Self::Federated(request) => request.send(sts).await,
+            Self::SessionToken(request) => request.send(sts).await,
+            Self::FederationToken(request) => request.send(sts).await,
         }
     }
 }
 
-impl UserSession {
+impl GetSessionTokenRequest {
     /// `GetSessionToken` takes no policy, so that what is narrowed is asked for under a name.
-    fn narrowed(&self, policy: &SessionPolicy) -> Result<FederatedUser> {
+    fn scope_down(&self, policy: &SessionPolicy) -> Result<GetFederationTokenRequest> {
         if self.mfa.is_some() {
             return Err(error::mfa_not_narrowed());
         }
         let policies = SessionPolicies { inline: Some(policy.clone().into()), arns: Vec::new() };
-        Ok(FederatedUser { duration: self.duration, policies, ..self.narrowed.clone() })
+        Ok(GetFederationTokenRequest { duration: self.duration, policies, ..self.scoped_down.clone() })
     }
 
     async fn send(&self, sts: aws_sdk_sts::Client) -> Result<Exchanged> {
         let call = sts.get_session_token().set_duration_seconds(self.duration);
         let answer = match &self.mfa {
-            None => call.send().await.map_err(|error| fault::of_operation(SESSION_TOKEN, &error)),
+            None => call.send().await.map_err(|error| fault::from_sdk_error(GET_SESSION_TOKEN, &error)),
             Some(device) => {
-                let code = device.code().await?;
+                let code = device.code_provider().await?;
                 let call = call.serial_number(&device.serial).token_code(code.expose_secret());
                 let answer = call.customize().config_override(mfa::sent_once()).send().await;
-                answer.map_err(|error| mfa::refused(SESSION_TOKEN, &error))
+                answer.map_err(|error| mfa::refused(GET_SESSION_TOKEN, &error))
             }
         }?;
         Ok(Exchanged {
-            operation: SESSION_TOKEN,
+            operation: GET_SESSION_TOKEN,
             keys: answer.credentials,
             account: None,
             utilization: answer.session_token_utilization,
@@ -98,7 +98,7 @@ impl UserSession {
     }
 }
 
-impl FederatedUser {
+impl GetFederationTokenRequest {
     #[allow(deprecated, reason = "whoever does not tell the one tells the other")]
     async fn send(&self, sts: aws_sdk_sts::Client) -> Result<Exchanged> {
         let call = sts
@@ -108,9 +108,9 @@ impl FederatedUser {
             .set_policy(self.policies.inline.clone())
             .set_policy_arns(self.policies.sdk_arns())
             .set_tags(self.tags.to_sdk()?);
-        let answer = call.send().await.map_err(|error| fault::of_operation(FEDERATION_TOKEN, &error))?;
+        let answer = call.send().await.map_err(|error| fault::from_sdk_error(GET_FEDERATION_TOKEN, &error))?;
         Ok(Exchanged {
-            operation: FEDERATION_TOKEN,
+            operation: GET_FEDERATION_TOKEN,
             keys: answer.credentials,
             account: answer.federated_user.as_ref().and_then(|user| answer::account_of(user.arn())),
             utilization: answer.session_token_utilization.or(answer.packed_policy_size),
@@ -118,7 +118,7 @@ impl FederatedUser {
     }
 }
 
-impl fmt::Debug for UserSession {
+impl fmt::Debug for GetSessionTokenRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UserSession")
             .field("duration", &self.duration)
@@ -128,7 +128,7 @@ impl fmt::Debug for UserSession {
 }
 
 /// Does not show what policies and tags say.
-impl fmt::Debug for FederatedUser {
+impl fmt::Debug for GetFederationTokenRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FederatedUser")
             .field("name", &self.name)

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use valetkey_core::{CredentialProvider, Credentials, Result};
 
 #[derive(Debug)]
-pub(super) struct Given(pub(super) Credentials);
+pub(super) struct StaticSource(pub(super) Credentials);
 
 #[async_trait]
-impl CredentialProvider for Given {
+impl CredentialProvider for StaticSource {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("given")
     }

@@ -24,6 +24,6 @@ impl AccountGuard for FederationGuard {
 
     /// Temporary credentials pass.
     fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
-        self.0.in_place_of(given)
+        self.0.exchange_for(given)
     }
 }

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use valetkey_core::{Attribution, CredentialProvider, Credentials, Region, Result, SessionPolicy};
 
 use super::builder::FederationBuilder;
-use super::client::{Exchanged, FederatedUser, Request, UserSession};
+use super::client::{Exchanged, GetFederationTokenRequest, ExchangeRequest, GetSessionTokenRequest};
 use super::error;
-use super::given::Given;
+use super::given::StaticSource;
 use crate::source;
 use crate::sts::{Sts, Utilization, answer};
 
@@ -18,8 +18,8 @@ pub(super) const NAME: &str = "federation";
 /// What is asked for the keys, and what of those that need no exchange.
 #[derive(Clone, Debug)]
 pub(super) struct Terms {
-    pub(super) request: Request,
-    pub(super) passes: Passes,
+    pub(super) request: ExchangeRequest,
+    pub(super) passthrough: Passes,
 }
 
 /// What comes through unchanged.
@@ -29,7 +29,7 @@ pub(super) enum Passes {
     /// A set that is temporary already.
     Temporary,
     /// The same, and that there is none: source and provider stand for one account.
-    Account,
+    GuardedAccount,
 }
 
 /// Exchanges the long-lived keys of an IAM user for temporary ones at every fetch. Standing guard over an account, it
@@ -59,13 +59,13 @@ pub struct FederationProvider {
     sts: Sts,
     source: Arc<dyn CredentialProvider>,
     region: Option<Region>,
-    terms: Terms,
+    config: Terms,
     utilization: Utilization,
 }
 
 impl FederationProvider {
     /// Describes temporary credentials of the same user with the same authority (`GetSessionToken`).
-    pub fn builder(source: Arc<dyn CredentialProvider>) -> FederationBuilder<UserSession> {
+    pub fn builder(source: Arc<dyn CredentialProvider>) -> FederationBuilder<GetSessionTokenRequest> {
         FederationBuilder::user_session(source)
     }
 
@@ -74,7 +74,7 @@ impl FederationProvider {
     pub fn federated(
         name: impl Into<String>,
         source: Arc<dyn CredentialProvider>,
-    ) -> FederationBuilder<FederatedUser> {
+    ) -> FederationBuilder<GetFederationTokenRequest> {
         FederationBuilder::federated_user(name.into(), source)
     }
 
@@ -84,7 +84,7 @@ impl FederationProvider {
     pub fn attributed(
         who: &Attribution,
         source: Arc<dyn CredentialProvider>,
-    ) -> FederationBuilder<FederatedUser> {
+    ) -> FederationBuilder<GetFederationTokenRequest> {
         FederationBuilder::attributed_user(who, source)
     }
 
@@ -92,9 +92,9 @@ impl FederationProvider {
         sts: Sts,
         source: Arc<dyn CredentialProvider>,
         region: Option<Region>,
-        terms: Terms,
+        config: Terms,
     ) -> Self {
-        Self { sts, source, region, terms, utilization: Utilization::default() }
+        Self { sts, source, region, config, utilization: Utilization::default() }
     }
 
     /// How much of the space that STS allows for policies, tags and what it adds itself the last session took, in
@@ -105,26 +105,26 @@ impl FederationProvider {
     }
 
     async fn exchange(&self) -> Result<Credentials> {
-        let source = match self.terms.passes {
-            Passes::Account => self.source.credentials().await,
-            Passes::Nothing | Passes::Temporary => source::credentials(&*self.source).await,
+        let source = match self.config.passthrough {
+            Passes::GuardedAccount => self.source.credentials().await,
+            Passes::Nothing | Passes::Temporary => source::source_credentials(&*self.source).await,
         }?;
-        match (source::is_temporary(&source), self.terms.passes) {
+        match (source::is_temporary(&source), self.config.passthrough) {
             (true, Passes::Nothing) => Err(error::temporary_source()),
             (true, _) => Ok(source),
             (false, _) => {
-                let exchanged = self.terms.request.send(self.sts.signed_by(&source)).await?;
-                self.read(exchanged, &source)
+                let exchanged = self.config.request.send(self.sts.client_for(&source)).await?;
+                self.parse_response(exchanged, &source)
             }
         }
     }
 
-    fn read(&self, exchanged: Exchanged, source: &Credentials) -> Result<Credentials> {
-        self.utilization.note(exchanged.utilization);
+    fn parse_response(&self, exchanged: Exchanged, source: &Credentials) -> Result<Credentials> {
+        self.utilization.record(exchanged.utilization);
         let region = self.region.as_ref().or(source.region());
         let environment_region = source.environment_region().cloned().or_else(|| self.sts.region());
         let account = exchanged.account.as_ref().or(source.account_id());
-        answer::credentials(exchanged.operation, exchanged.keys, |set| {
+        answer::credentials_from_response(exchanged.operation, exchanged.keys, |set| {
             set.account_id(account.cloned())
                 .region(region.cloned())
                 .environment_region(environment_region)
@@ -135,11 +135,11 @@ impl FederationProvider {
 
 impl FederationProvider {
     /// The same exchange with `given` as its source, unless that is temporary.
-    pub(super) fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
-        let guarded = self.terms.passes == Passes::Account && !source::is_temporary(given);
+    pub(super) fn exchange_for(&self, static_keys: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
+        let guarded = self.config.passthrough == Passes::GuardedAccount && !source::is_temporary(static_keys);
         guarded.then(|| {
-            let (sts, source) = (self.sts.with_own_quota(), Arc::new(Given(given.clone())));
-            Arc::new(Self::new(sts, source, self.region.clone(), self.terms.clone()))
+            let (sts, source) = (self.sts.with_own_quota(), Arc::new(StaticSource(static_keys.clone())));
+            Arc::new(Self::new(sts, source, self.region.clone(), self.config.clone()))
                 as Arc<dyn CredentialProvider>
         })
     }
@@ -175,13 +175,13 @@ impl CredentialProvider for FederationProvider {
     /// `Invalid` when the two have nothing in common or cannot be compared, when policy ARNs were asked for, and for an
     /// exchange with MFA.
     fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
-        if self.terms.passes == Passes::Account
+        if self.config.passthrough == Passes::GuardedAccount
             && let Ok(narrowed) = self.source.narrowed(policy)
         {
             return Ok(narrowed);
         }
-        let request = self.terms.request.narrowed(policy).map_err(|error| error.with_provider(NAME))?;
-        let terms = Terms { request, passes: Passes::Nothing };
+        let request = self.config.request.scope_down(policy).map_err(|error| error.with_provider(NAME))?;
+        let terms = Terms { request, passthrough: Passes::Nothing };
         Ok(Arc::new(Self::new(
             self.sts.with_own_quota(),
             Arc::clone(&self.source),

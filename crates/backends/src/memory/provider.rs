@@ -40,15 +40,15 @@ impl MemoryProvider {
 
     /// Keeps `credentials`, and hands back what was there.
     pub fn replace(&self, credentials: Credentials) -> Option<Credentials> {
-        self.cell().replace(credentials)
+        self.lock_cell().replace(credentials)
     }
 
     /// Forgets what was kept. Sessions that fetched it before keep their copy until they refresh or are cleared.
     pub fn clear(&self) {
-        *self.cell() = None;
+        *self.lock_cell() = None;
     }
 
-    fn cell(&self) -> MutexGuard<'_, Option<Credentials>> {
+    fn lock_cell(&self) -> MutexGuard<'_, Option<Credentials>> {
         self.cell.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -76,18 +76,18 @@ impl CredentialProvider for MemoryProvider {
     /// # Errors
     /// `NotConfigured` while the cell is empty, `Expired` when what it holds has run out.
     async fn provide(&self) -> Result<Credentials> {
-        let credentials = self.cell().clone().ok_or_else(|| {
+        let credentials = self.lock_cell().clone().ok_or_else(|| {
             Error::not_configured("no credentials were handed in")
                 .with_next_step("set credentials on the provider")
         });
         credentials
-            .and_then(|held| expired::kept(held, &*self.clock, "set new credentials on the provider"))
+            .and_then(|held| expired::ensure_unexpired(held, &*self.clock, "set new credentials on the provider"))
             .map_err(|error| error.with_provider(NAME))
     }
 }
 
 impl fmt::Debug for MemoryProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryProvider").field("credentials", &*self.cell()).finish_non_exhaustive()
+        f.debug_struct("MemoryProvider").field("credentials", &*self.lock_cell()).finish_non_exhaustive()
     }
 }

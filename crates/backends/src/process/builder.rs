@@ -49,8 +49,8 @@ impl ProcessBuilder {
         Self { program, timeout: None, region: None }
     }
 
-    pub(super) fn from_line(line: &str) -> Result<Self> {
-        let mut words = line::words(line)?.into_iter();
+    pub(super) fn from_command_line(line: &str) -> Result<Self> {
+        let mut words = line::split_words(line)?.into_iter();
         // An empty name is told by `build`.
         let name = words.next().unwrap_or_default();
         // A shell would take it for the setting of a variable.
@@ -132,7 +132,7 @@ impl ProcessBuilder {
     /// `Invalid`, with the field `program`, when that is empty, or `timeout`, when that breaks its limits.
     pub fn build(self) -> Result<ProcessProvider> {
         if self.program.name.is_empty() {
-            return Err(error::nameless().with_provider(NAME));
+            return Err(error::empty_program().with_provider(NAME));
         }
         let limits = Duration::from_secs(1)..=Duration::from_secs(3_600);
         if self.timeout.is_some_and(|timeout| !limits.contains(&timeout)) {

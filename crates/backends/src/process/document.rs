@@ -8,34 +8,34 @@ use super::error;
 /// Reads `Version` (1), `AccessKeyId`, `SecretAccessKey`, and optionally `SessionToken`, `Expiration` and `AccountId`.
 /// Blank and `null` count as missing; other fields are ignored. [`Expiry::from_json`] and [`AccountId::from_json`] have
 /// the spellings that programs use for the last two.
-pub(super) fn read(text: &str) -> Result<CredentialsBuilder> {
+pub(super) fn parse_output(text: &str) -> Result<CredentialsBuilder> {
     let text = text.trim_start_matches('\u{feff}');
     let document: Value = serde_json::from_str(text).map_err(|error| error::not_json(text, &error))?;
     let fields = document.as_object().ok_or_else(error::not_an_object)?;
     if fields.get("Version").and_then(Value::as_f64) != Some(1.0) {
         return Err(error::other_version());
     }
-    let id = AccessKeyId::parse("AccessKeyId", required(fields, "AccessKeyId")?).map_err(error::malformed)?;
-    let secret = SecretString::from(required(fields, "SecretAccessKey")?);
-    let expiry = optional(fields, "Expiration").map(|at| Expiry::from_json("Expiration", at)).transpose()?;
-    let account = optional(fields, "AccountId").map(|id| AccountId::from_json("AccountId", id)).transpose();
+    let id = AccessKeyId::parse("AccessKeyId", required_text(fields, "AccessKeyId")?).map_err(error::malformed_field)?;
+    let secret = SecretString::from(required_text(fields, "SecretAccessKey")?);
+    let expiry = non_blank_value(fields, "Expiration").map(|at| Expiry::from_json("Expiration", at)).transpose()?;
+    let account = non_blank_value(fields, "AccountId").map(|id| AccountId::from_json("AccountId", id)).transpose();
     Ok(Credentials::builder(id, secret)
         .session_token(text_of(fields, "SessionToken")?.map(SecretString::from))
         .expiry(expiry.unwrap_or(Expiry::Never))
-        .account_id(account.map_err(error::malformed)?))
+        .account_id(account.map_err(error::malformed_field)?))
 }
 
-fn required<'a>(fields: &'a Map<String, Value>, name: &'static str) -> Result<&'a str> {
-    text_of(fields, name)?.ok_or_else(|| error::missing(name))
+fn required_text<'a>(fields: &'a Map<String, Value>, name: &'static str) -> Result<&'a str> {
+    text_of(fields, name)?.ok_or_else(|| error::missing_field(name))
 }
 
 fn text_of<'a>(fields: &'a Map<String, Value>, name: &'static str) -> Result<Option<&'a str>> {
-    optional(fields, name)
-        .map(|value| value.as_str().map(str::trim).ok_or_else(|| error::not_text(name)))
+    non_blank_value(fields, name)
+        .map(|value| value.as_str().map(str::trim).ok_or_else(|| error::not_a_string(name)))
         .transpose()
 }
 
-fn optional<'a>(fields: &'a Map<String, Value>, name: &'static str) -> Option<&'a Value> {
+fn non_blank_value<'a>(fields: &'a Map<String, Value>, name: &'static str) -> Option<&'a Value> {
     fields
         .get(name)
         .filter(|value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty()))

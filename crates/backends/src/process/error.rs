@@ -6,13 +6,13 @@ use std::process::ExitStatus;
 
 use valetkey_core::{Error, ErrorKind};
 
-const BY_HAND: &str = "run the program by hand to see what it says";
-const CORRECT: &str =
+const RUN_MANUALLY: &str = "run the program by hand to see what it says";
+const EXPECTED_OUTPUT: &str =
     "have the program print one JSON object with `Version`, `AccessKeyId` and `SecretAccessKey`";
 
 /// A program that is not there or may not be run stays so until somebody puts it right; any other failure may pass.
-pub(super) fn not_started(told: &io::Error) -> Error {
-    let (kind, rule) = match told.kind() {
+pub(super) fn not_started(error: &io::Error) -> Error {
+    let (kind, rule) = match error.kind() {
         io::ErrorKind::NotFound => (ErrorKind::Invalid, "names a program or a directory that does not exist"),
         io::ErrorKind::PermissionDenied => (ErrorKind::Invalid, "names a program that may not be run"),
         io::ErrorKind::InvalidInput | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => {
@@ -27,78 +27,78 @@ pub(super) fn not_started(told: &io::Error) -> Error {
 
 /// Why, only the program knows: signed out, offline, misused. Transient, so that credentials that still work are not
 /// taken away.
-pub(super) fn failed(status: ExitStatus) -> Error {
+pub(super) fn exit_failure(status: ExitStatus) -> Error {
     let how = match (status.code(), status.signal()) {
         (Some(code), _) => format!("the program ended with exit code {code}"),
         (None, Some(signal)) => format!("the program was ended by signal {signal}"),
         (None, None) => "the program failed".to_owned(),
     };
-    Error::new(ErrorKind::Unavailable, how).with_next_step(BY_HAND)
+    Error::new(ErrorKind::Unavailable, how).with_next_step(RUN_MANUALLY)
 }
 
 pub(super) fn timed_out() -> Error {
-    Error::new(ErrorKind::TimedOut, "the program did not end in time").with_next_step(BY_HAND)
+    Error::new(ErrorKind::TimedOut, "the program did not end in time").with_next_step(RUN_MANUALLY)
 }
 
 pub(super) fn no_timeout() -> Error {
     Error::invalid("timeout", "must be 1 s to 1 h")
 }
 
-pub(super) fn lost() -> Error {
+pub(super) fn io_error() -> Error {
     Error::new(ErrorKind::Unavailable, "the program could not be read").with_next_step("try again")
 }
 
 pub(super) fn too_much() -> Error {
-    Error::invalid("output", "must be at most 1 MiB").with_next_step(CORRECT)
+    Error::invalid("output", "must be at most 1 MiB").with_next_step(EXPECTED_OUTPUT)
 }
 
 pub(super) fn not_utf8() -> Error {
-    Error::invalid("output", "is not valid UTF-8").with_next_step(CORRECT)
+    Error::invalid("output", "is not valid UTF-8").with_next_step(EXPECTED_OUTPUT)
 }
 
 /// Programs that log to their standard output are common enough for an error of their own.
-pub(super) fn not_json(text: &str, told: &serde_json::Error) -> Error {
+pub(super) fn not_json(text: &str, error: &serde_json::Error) -> Error {
     let is_document =
         |text: &str| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok();
     if text.find('{').is_some_and(|start| is_document(&text[start..])) {
         return Error::invalid("output", "has text before the JSON object")
             .with_next_step("have the program print its messages to its standard error");
     }
-    let message = format!("`output` is invalid JSON at line {} column {}", told.line(), told.column());
-    Error::new(ErrorKind::Invalid, message).with_field("output").with_next_step(CORRECT)
+    let message = format!("`output` is invalid JSON at line {} column {}", error.line(), error.column());
+    Error::new(ErrorKind::Invalid, message).with_field("output").with_next_step(EXPECTED_OUTPUT)
 }
 
 pub(super) fn not_an_object() -> Error {
-    Error::invalid("output", "must be a JSON object").with_next_step(CORRECT)
+    Error::invalid("output", "must be a JSON object").with_next_step(EXPECTED_OUTPUT)
 }
 
 pub(super) fn other_version() -> Error {
-    Error::invalid("Version", "must be the number 1").with_next_step(CORRECT)
+    Error::invalid("Version", "must be the number 1").with_next_step(EXPECTED_OUTPUT)
 }
 
-pub(super) fn missing(field: &'static str) -> Error {
-    Error::invalid(field, "is missing or blank").with_next_step(CORRECT)
+pub(super) fn missing_field(field: &'static str) -> Error {
+    Error::invalid(field, "is missing or blank").with_next_step(EXPECTED_OUTPUT)
 }
 
-pub(super) fn not_text(field: &'static str) -> Error {
-    Error::invalid(field, "must be a string").with_next_step(CORRECT)
+pub(super) fn not_a_string(field: &'static str) -> Error {
+    Error::invalid(field, "must be a string").with_next_step(EXPECTED_OUTPUT)
 }
 
-pub(super) fn malformed(error: Error) -> Error {
-    error.with_next_step(CORRECT)
+pub(super) fn malformed_field(error: Error) -> Error {
+    error.with_next_step(EXPECTED_OUTPUT)
 }
 
 /// A fault of a secret part, told under its name in the document.
-pub(super) fn of_part(error: Error) -> Error {
+pub(super) fn invalid_part(error: Error) -> Error {
     let field = match error.field() {
         Some("secret_access_key") => "SecretAccessKey",
         Some("session_token") => "SessionToken",
         _ => return error,
     };
-    Error::invalid(field, "must be 1 to 16,384 visible ASCII characters").with_next_step(CORRECT)
+    Error::invalid(field, "must be 1 to 16,384 visible ASCII characters").with_next_step(EXPECTED_OUTPUT)
 }
 
-pub(super) fn nameless() -> Error {
+pub(super) fn empty_program() -> Error {
     Error::invalid("program", "must not be empty").with_next_step("name the program to run")
 }
 

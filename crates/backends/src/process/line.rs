@@ -14,22 +14,22 @@ const ACTIVE_AT_START: &str = "~#";
 
 /// The words of a line. What would need a shell is refused, not taken literally: it would mean something else here
 /// than in the tools that read the same line.
-pub(super) fn words(line: &str) -> Result<Vec<String>> {
+pub(super) fn split_words(line: &str) -> Result<Vec<String>> {
     let mut rest = line.trim().chars().peekable();
     let mut words = Vec::new();
     while rest.peek().is_some() {
-        words.push(word(&mut rest)?);
+        words.push(parse_word(&mut rest)?);
         while rest.next_if(|c| is_blank(*c)).is_some() {}
     }
     Ok(words)
 }
 
-fn word(rest: &mut Peekable<Chars<'_>>) -> Result<String> {
+fn parse_word(rest: &mut Peekable<Chars<'_>>) -> Result<String> {
     let mut word = String::new();
     let mut at_start = true;
     while let Some(c) = rest.next_if(|c| !is_blank(*c)) {
         match c {
-            '\'' => quoted(rest, &mut word)?,
+            '\'' => parse_single_quoted(rest, &mut word)?,
             '"' => double_quoted(rest, &mut word)?,
             '\\' => word.push(rest.next().ok_or_else(error::open_quote)?),
             c if ACTIVE.contains(c) || (at_start && ACTIVE_AT_START.contains(c)) => {
@@ -42,7 +42,7 @@ fn word(rest: &mut Peekable<Chars<'_>>) -> Result<String> {
     Ok(word)
 }
 
-fn quoted(rest: &mut Peekable<Chars<'_>>, word: &mut String) -> Result<()> {
+fn parse_single_quoted(rest: &mut Peekable<Chars<'_>>, word: &mut String) -> Result<()> {
     loop {
         match rest.next().ok_or_else(error::open_quote)? {
             '\'' => return Ok(()),
@@ -90,7 +90,7 @@ mod tests {
         #[test]
         fn a_line_that_is_taken_means_what_a_shell_takes_it_for(line in "[a-c '\"\\\\=#~!%,:{}$-]{0,24}") {
             let line = format!("x{line}");
-            let Ok(words) = words(&line) else { return Ok(()) };
+            let Ok(words) = split_words(&line) else { return Ok(()) };
             let ours: String = words.iter().map(|word| format!("<{word}>")).collect();
             prop_assert_eq!(ours.into_bytes(), by_shell(&line));
         }
@@ -100,7 +100,7 @@ mod tests {
             wanted in proptest::collection::vec("[^'\0]{0,12}", 1..5),
         ) {
             let line: Vec<_> = wanted.iter().map(|word| format!("'{word}'")).collect();
-            prop_assert_eq!(words(&line.join(" \t")).unwrap(), wanted);
+            prop_assert_eq!(split_words(&line.join(" \t")).unwrap(), wanted);
         }
     }
 }

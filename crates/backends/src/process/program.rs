@@ -18,7 +18,7 @@ use super::error;
 /// How much a program may print, in bytes.
 const MOST_OUTPUT: u64 = 1024 * 1024;
 /// Room for what programs print, so that it is seldom copied about in memory.
-const USUAL_OUTPUT: usize = 16 * 1024;
+const INITIAL_OUTPUT_CAPACITY: usize = 16 * 1024;
 
 /// What is run, in which environment.
 pub(super) struct Program {
@@ -31,9 +31,9 @@ pub(super) struct Program {
 impl Program {
     /// Runs it to its end and gives what it printed. Dropping the future kills it and whatever it has started.
     pub(super) async fn output(&self) -> Result<SecretString> {
-        let mut running = Running::start(self).map_err(|told| error::not_started(&told))?;
+        let mut running = RunningProgram::spawn(self).map_err(|io_error| error::not_started(&io_error))?;
         let stdout = running.0.stdout().take();
-        let ((), printed) = try_join(running.success(), read(stdout)).await?;
+        let ((), printed) = try_join(running.wait_success(), read_output(stdout)).await?;
         String::from_utf8(printed).map(SecretString::from).map_err(|_| error::not_utf8())
     }
 
@@ -56,20 +56,20 @@ impl fmt::Debug for Program {
 }
 
 /// A running program and its process group.
-struct Running(Box<dyn ChildWrapper>);
+struct RunningProgram(Box<dyn ChildWrapper>);
 
-impl Running {
-    fn start(program: &Program) -> io::Result<Self> {
+impl RunningProgram {
+    fn spawn(program: &Program) -> io::Result<Self> {
         let mut command = CommandWrap::from(program.command());
         command.wrap(ProcessGroup::leader());
         command.spawn().map(Self)
     }
 
-    async fn success(&mut self) -> Result<()> {
-        let status: ExitStatus = self.0.wait().await.map_err(|_| error::lost())?;
+    async fn wait_success(&mut self) -> Result<()> {
+        let status: ExitStatus = self.0.wait().await.map_err(|_| error::io_error())?;
         // What it left behind may hold its output open, whose end is waited for.
         self.kill_group();
-        if status.success() { Ok(()) } else { Err(error::failed(status)) }
+        if status.success() { Ok(()) } else { Err(error::exit_failure(status)) }
     }
 
     fn kill_group(&mut self) {
@@ -78,15 +78,15 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningProgram {
     fn drop(&mut self) {
         self.kill_group();
     }
 }
 
-async fn read(stdout: Option<ChildStdout>) -> Result<Vec<u8>> {
-    let mut printed = Vec::with_capacity(USUAL_OUTPUT);
-    let stdout = stdout.ok_or_else(error::lost)?;
-    stdout.take(MOST_OUTPUT + 1).read_to_end(&mut printed).await.map_err(|_| error::lost())?;
+async fn read_output(stdout: Option<ChildStdout>) -> Result<Vec<u8>> {
+    let mut printed = Vec::with_capacity(INITIAL_OUTPUT_CAPACITY);
+    let stdout = stdout.ok_or_else(error::io_error)?;
+    stdout.take(MOST_OUTPUT + 1).read_to_end(&mut printed).await.map_err(|_| error::io_error())?;
     if printed.len() as u64 > MOST_OUTPUT { Err(error::too_much()) } else { Ok(printed) }
 }

@@ -49,22 +49,22 @@ impl ProcessProvider {
     /// # Errors
     /// `Invalid`, with the field `credential_process`, for a quote without its end, and for what only a shell could do,
     /// such as variables and pipes.
-    pub fn from_line(line: &str) -> Result<ProcessBuilder> {
-        ProcessBuilder::from_line(line).map_err(|error| error.with_provider(NAME))
+    pub fn from_command_line(line: &str) -> Result<ProcessBuilder> {
+        ProcessBuilder::from_command_line(line).map_err(|error| error.with_provider(NAME))
     }
 
     pub(super) fn new(program: Program, timeout: Option<Duration>, region: Option<Region>) -> Self {
         Self { program, timeout, region }
     }
 
-    async fn run(&self) -> Result<Credentials> {
+    async fn fetch(&self) -> Result<Credentials> {
         let output = self.program.output();
         let printed = match self.timeout {
             Some(limit) => timeout(limit, output).await.map_err(|_elapsed| error::timed_out())?,
             None => output.await,
         }?;
-        let set = document::read(printed.expose_secret())?.region(self.region.clone()).provider(NAME);
-        expired::issued(set.build().map_err(error::of_part)?, &SystemClock)
+        let set = document::parse_output(printed.expose_secret())?.region(self.region.clone()).provider(NAME);
+        expired::ensure_issued_valid(set.build().map_err(error::invalid_part)?, &SystemClock)
     }
 }
 
@@ -81,6 +81,6 @@ impl CredentialProvider for ProcessProvider {
     /// told, or cannot be started for now, and when its credentials had expired when they came; `TimedOut` when it takes
     /// longer than it may, and is killed.
     async fn provide(&self) -> Result<Credentials> {
-        self.run().await.map_err(|error| error.with_provider(NAME))
+        self.fetch().await.map_err(|error| error.with_provider(NAME))
     }
 }

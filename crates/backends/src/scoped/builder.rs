@@ -5,27 +5,27 @@ use std::time::Duration;
 
 use valetkey_core::{Attribution, CredentialProvider, Region, Result, SessionPolicy};
 
-use super::provider::{NAME, Scope, ScopedProvider};
+use super::provider::{NAME, ScopeDownParameters, ScopedProvider};
 use crate::SdkBase;
-use crate::base::Place;
+use crate::base::EndpointConfig;
 use crate::sts::Sts;
-use crate::sts::limits::{Span, rule};
+use crate::sts::limits::{DurationRange, ensure};
 
-const OF_SCOPED: Span = Span { shortest: 1, longest: 129_600, rule: "must be 1 to 129,600 whole seconds" };
+const OF_SCOPED: DurationRange = DurationRange { min_seconds: 1, max_seconds: 129_600, message: "must be 1 to 129,600 whole seconds" };
 
 /// Describes credentials that are scoped down; made by [`ScopedProvider::builder`].
 #[must_use]
 pub struct ScopedBuilder {
     source: Arc<dyn CredentialProvider>,
     policy: Option<SessionPolicy>,
-    duration: Option<Duration>,
+    session_duration: Option<Duration>,
     description: Option<String>,
-    place: Place,
+    place: EndpointConfig,
 }
 
 impl ScopedBuilder {
     pub(super) fn new(source: Arc<dyn CredentialProvider>) -> Self {
-        Self { source, policy: None, duration: None, description: None, place: Place::default() }
+        Self { source, policy: None, session_duration: None, description: None, place: EndpointConfig::default() }
     }
 
     /// Allows what both this policy and the source's credentials allow.
@@ -36,8 +36,8 @@ impl ScopedBuilder {
 
     /// How long the credentials work: whole seconds, 1 s to 36 h, and never longer than those of the source, which is
     /// how long they work unless said.
-    pub fn duration(mut self, duration: Duration) -> Self {
-        self.duration = Some(duration);
+    pub fn session_duration(mut self, duration: Duration) -> Self {
+        self.session_duration = Some(duration);
         self
     }
 
@@ -51,8 +51,8 @@ impl ScopedBuilder {
     /// Records who is behind the session as the [description](Self::description): the [tags](Attribution::tags) that
     /// other providers send, as `key=value` with blanks between. The identity and the tags of the session stay those of
     /// the source.
-    pub fn attribution(self, who: &Attribution) -> Self {
-        let tags = who.tags().into_iter().map(|(key, value)| format!("{key}={value}"));
+    pub fn attribution(self, attribution: &Attribution) -> Self {
+        let tags = attribution.tags().into_iter().map(|(key, value)| format!("{key}={value}"));
         self.description(tags.collect::<Vec<_>>().join(" "))
     }
 
@@ -80,22 +80,22 @@ impl ScopedBuilder {
     /// # Errors
     /// `Invalid`, with the first field that breaks a limit and the limit.
     pub fn build(self) -> Result<ScopedProvider> {
-        self.checked().map_err(|error| error.with_provider(NAME))
+        self.build_provider().map_err(|error| error.with_provider(NAME))
     }
 
-    fn checked(self) -> Result<ScopedProvider> {
-        let duration = self.duration.map(|duration| OF_SCOPED.seconds(duration)).transpose()?;
-        self.description.as_deref().map_or(Ok(()), description)?;
+    fn build_provider(self) -> Result<ScopedProvider> {
+        let duration = self.session_duration.map(|duration| OF_SCOPED.checked_seconds(duration)).transpose()?;
+        self.description.as_deref().map_or(Ok(()), check_description)?;
         let region = self.place.region.clone();
-        let scope = Scope { policy: self.policy, duration, description: self.description };
-        Ok(ScopedProvider::new(Sts::at(self.place)?, self.source, region, scope))
+        let scope = ScopeDownParameters { policy: self.policy, duration_seconds: duration, description: self.description };
+        Ok(ScopedProvider::new(Sts::new(self.place)?, self.source, region, scope))
     }
 }
 
 /// The rule of the model: printable characters of Latin-1, tab and line breaks.
-fn description(text: &str) -> Result<()> {
+fn check_description(text: &str) -> Result<()> {
     let is_allowed = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{a1}'..='\u{ff}');
-    rule(
+    ensure(
         (2..=256).contains(&text.chars().count()) && text.chars().all(is_allowed),
         "description",
         "must be 2 to 256 printable characters of Latin-1",
@@ -106,7 +106,7 @@ impl std::fmt::Debug for ScopedBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ScopedBuilder")
             .field("policy", &self.policy)
-            .field("duration", &self.duration)
+            .field("duration", &self.session_duration)
             .field("source", &self.source)
             .finish_non_exhaustive()
     }

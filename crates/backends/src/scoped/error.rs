@@ -13,7 +13,7 @@ pub(super) fn long_lived_source() -> Error {
 }
 
 /// Permanent: whoever answered so once does not know the operation.
-pub(super) fn unscoped() -> Error {
+pub(super) fn not_scoped_down() -> Error {
     Error::new(ErrorKind::Invalid, format!("the answer to {OPERATION} does not show that it was scoped down"))
         .with_field("policy")
         .with_next_step(format!(

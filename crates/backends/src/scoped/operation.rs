@@ -28,35 +28,35 @@ use crate::fault;
 pub(super) const OPERATION: &str = "GetScopedCredentials";
 
 /// What the operation takes. At least one of policy and duration is needed.
-pub(super) struct Request<'a> {
+pub(super) struct ScopedCredentialsRequest<'a> {
     pub(super) policy: Option<&'a SessionPolicy>,
-    pub(super) seconds: Option<i32>,
+    pub(super) duration_seconds: Option<i32>,
     pub(super) description: Option<&'a str>,
 }
 
 /// Returns the keys of a scoped session, and its ARN.
-pub(super) async fn call(sts: &Client, request: Request<'_>) -> Result<(Keys, String)> {
+pub(super) async fn get_scoped_credentials(sts: &Client, request: ScopedCredentialsRequest<'_>) -> Result<(Keys, String)> {
     let description = request.description.map(str::to_owned);
     let request = sts
         .get_federation_token()
         .set_policy(request.policy.cloned().map(String::from))
-        .set_duration_seconds(request.seconds)
+        .set_duration_seconds(request.duration_seconds)
         .customize()
-        .interceptor(InPlaceOf { has_policy: request.policy.is_some(), description });
-    let answer = request.send().await.map_err(|error| fault::of_operation(OPERATION, &error))?;
+        .interceptor(OperationRewrite { has_policy: request.policy.is_some(), description });
+    let answer = request.send().await.map_err(|error| fault::from_sdk_error(OPERATION, &error))?;
     match (answer.credentials, answer.federated_user) {
         (Some(keys), Some(session)) => Ok((keys, session.arn)),
-        _ => Err(error::unscoped()),
+        _ => Err(error::not_scoped_down()),
     }
 }
 
 #[derive(Debug)]
-struct InPlaceOf {
+struct OperationRewrite {
     has_policy: bool,
     description: Option<String>,
 }
 
-impl Intercept for InPlaceOf {
+impl Intercept for OperationRewrite {
     fn name(&self) -> &'static str {
         OPERATION
     }
@@ -89,12 +89,12 @@ impl Intercept for InPlaceOf {
     ) -> std::result::Result<(), BoxError> {
         let success = context.response().filter(|response| response.status().is_success());
         let Some(answer) =
-            success.and_then(|response| response.body().bytes()).map(|body| read(body, self.has_policy))
+            success.and_then(|response| response.body().bytes()).map(|body| parse_response(body, self.has_policy))
         else {
             return Ok(());
         };
-        if let Some(told) = context.output_or_error_mut() {
-            *told = answer.map(Output::erase).map_err(|_| unreadable());
+        if let Some(output) = context.output_or_error_mut() {
+            *output = answer.map(Output::erase).map_err(|_| unreadable_response());
         }
         Ok(())
     }
@@ -102,7 +102,7 @@ impl Intercept for InPlaceOf {
 
 /// An answer to another operation is left empty, and one by which the session has no scope-down policy though one was
 /// sent; what is no answer of STS is unreadable. The scoped session stands where the SDK has the federated user.
-fn read(body: &[u8], has_policy: bool) -> std::result::Result<GetFederationTokenOutput, XmlDecodeError> {
+fn parse_response(body: &[u8], has_policy: bool) -> std::result::Result<GetFederationTokenOutput, XmlDecodeError> {
     let mut answer = GetFederationTokenOutput::builder();
     let mut document = Document::try_from(body)?;
     let mut root = document.root_element()?;
@@ -116,8 +116,8 @@ fn read(body: &[u8], has_policy: bool) -> std::result::Result<GetFederationToken
     let mut is_ignored = false;
     while let Some(mut tag) = result.next_tag() {
         match tag.start_el().local() {
-            "Credentials" => answer = answer.credentials(keys(&mut tag)?),
-            "SessionInfo" => answer = answer.set_federated_user(session(&mut tag)?),
+            "Credentials" => answer = answer.credentials(parse_keys(&mut tag)?),
+            "SessionInfo" => answer = answer.set_federated_user(parse_session(&mut tag)?),
             "ScopedPoliciesCount" => is_ignored = has_policy && try_data(&mut tag)?.trim() == "0",
             _ => {}
         }
@@ -126,7 +126,7 @@ fn read(body: &[u8], has_policy: bool) -> std::result::Result<GetFederationToken
     Ok(if is_ignored { GetFederationTokenOutput::builder().build() } else { answer.build() })
 }
 
-fn keys(element: &mut ScopedDecoder<'_, '_>) -> std::result::Result<Keys, XmlDecodeError> {
+fn parse_keys(element: &mut ScopedDecoder<'_, '_>) -> std::result::Result<Keys, XmlDecodeError> {
     let mut keys = Keys::builder();
     while let Some(mut tag) = element.next_tag() {
         keys = match tag.start_el().local() {
@@ -143,7 +143,7 @@ fn keys(element: &mut ScopedDecoder<'_, '_>) -> std::result::Result<Keys, XmlDec
     keys.build().map_err(XmlDecodeError::unhandled)
 }
 
-fn session(
+fn parse_session(
     element: &mut ScopedDecoder<'_, '_>,
 ) -> std::result::Result<Option<FederatedUser>, XmlDecodeError> {
     let mut session = FederatedUser::builder();
@@ -159,6 +159,6 @@ fn session(
 }
 
 /// Says nothing of what was read: it may hold a secret.
-fn unreadable() -> OrchestratorError<SdkFault> {
+fn unreadable_response() -> OrchestratorError<SdkFault> {
     OrchestratorError::operation(SdkFault::erase(GetFederationTokenError::unhandled("not readable")))
 }

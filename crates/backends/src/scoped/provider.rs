@@ -10,7 +10,7 @@ use valetkey_core::{Clock, CredentialProvider, Credentials, Region, Result, Sess
 
 use super::builder::ScopedBuilder;
 use super::error;
-use super::operation::{self, OPERATION, Request};
+use super::operation::{self, OPERATION, ScopedCredentialsRequest};
 use crate::source;
 use crate::sts::{Sts, answer};
 
@@ -18,9 +18,9 @@ pub(super) const NAME: &str = "scoped";
 
 /// What is left of the source's authority.
 #[derive(Debug, Clone)]
-pub(super) struct Scope {
+pub(super) struct ScopeDownParameters {
     pub(super) policy: Option<SessionPolicy>,
-    pub(super) duration: Option<i32>,
+    pub(super) duration_seconds: Option<i32>,
     pub(super) description: Option<String>,
 }
 
@@ -55,7 +55,7 @@ pub struct ScopedProvider {
     sts: Sts,
     source: Arc<dyn CredentialProvider>,
     region: Option<Region>,
-    scope: Scope,
+    scope: ScopeDownParameters,
 }
 
 impl ScopedProvider {
@@ -68,51 +68,51 @@ impl ScopedProvider {
         sts: Sts,
         source: Arc<dyn CredentialProvider>,
         region: Option<Region>,
-        scope: Scope,
+        scope: ScopeDownParameters,
     ) -> Self {
         Self { sts, source, region, scope }
     }
 
-    fn over(&self, source: Arc<dyn CredentialProvider>, scope: Scope) -> Arc<dyn CredentialProvider> {
+    fn wrapping(&self, source: Arc<dyn CredentialProvider>, scope: ScopeDownParameters) -> Arc<dyn CredentialProvider> {
         Arc::new(Self::new(self.sts.with_own_quota(), source, self.region.clone(), scope))
     }
 
-    async fn scoped(&self) -> Result<Credentials> {
-        let source = source::credentials(&*self.source).await?;
+    async fn scoped_credentials(&self) -> Result<Credentials> {
+        let source = source::source_credentials(&*self.source).await?;
         if !source::is_temporary(&source) {
             return Err(error::long_lived_source());
         }
-        let (policy, seconds) = (self.scope.policy.as_ref(), self.seconds(&source));
+        let (policy, seconds) = (self.scope.policy.as_ref(), self.requested_seconds(&source));
         if policy.is_none() && seconds.is_none() {
             return Ok(source);
         }
-        self.ask(&source, Request { policy, seconds, description: self.scope.description.as_deref() }).await
+        self.fetch(&source, ScopedCredentialsRequest { policy, duration_seconds: seconds, description: self.scope.description.as_deref() }).await
     }
 
     /// How long to ask for: nothing is said where the source ends first, since STS refuses more than is left of it.
-    fn seconds(&self, source: &Credentials) -> Option<i32> {
+    fn requested_seconds(&self, source: &Credentials) -> Option<i32> {
         let left = source.expiry().remaining(SystemClock.now()).map(|left| left.as_secs());
-        self.scope.duration.filter(|seconds| left.is_none_or(|left| u64::from(seconds.unsigned_abs()) < left))
+        self.scope.duration_seconds.filter(|seconds| left.is_none_or(|left| u64::from(seconds.unsigned_abs()) < left))
     }
 
-    async fn ask(&self, source: &Credentials, request: Request<'_>) -> Result<Credentials> {
-        let (mut keys, arn) = operation::call(&self.sts.signed_by(source), request).await?;
+    async fn fetch(&self, source: &Credentials, request: ScopedCredentialsRequest<'_>) -> Result<Credentials> {
+        let (mut keys, arn) = operation::get_scoped_credentials(&self.sts.client_for(source), request).await?;
         // A session's authority is in its token: the same token would be the same authority.
         if source.expose_session_token() == Some(keys.session_token()) {
-            return Err(error::unscoped());
+            return Err(error::not_scoped_down());
         }
-        keys.expiration = earlier(keys.expiration, source.expiry().instant());
+        keys.expiration = min_expiry(keys.expiration, source.expiry().instant());
         let account = source.account_id().cloned().or_else(|| answer::account_of(&arn));
         let region = self.region.as_ref().or(source.region()).cloned();
         let environment_region = source.environment_region().cloned().or_else(|| self.sts.region());
-        answer::credentials(OPERATION, Some(keys), |set| {
+        answer::credentials_from_response(OPERATION, Some(keys), |set| {
             set.account_id(account).region(region).environment_region(environment_region).provider(NAME)
         })
     }
 }
 
-fn earlier(told: DateTime, of_source: Option<SystemTime>) -> DateTime {
-    of_source.map_or(told, |of_source| told.min(of_source.into()))
+fn min_expiry(reported: DateTime, source_expiry: Option<SystemTime>) -> DateTime {
+    source_expiry.map_or(reported, |of_source| reported.min(of_source.into()))
 }
 
 #[async_trait]
@@ -128,7 +128,7 @@ impl CredentialProvider for ScopedProvider {
     /// calls malformed, too large, unknown to it or disabled in its region, `Throttled`, `TimedOut` or `Unavailable`
     /// when it cannot answer now.
     async fn provide(&self) -> Result<Credentials> {
-        self.scoped().await.map_err(|error| error.with_provider(NAME))
+        self.scoped_credentials().await.map_err(|error| error.with_provider(NAME))
     }
 
     /// Keeps nothing itself; its source may.
@@ -148,6 +148,6 @@ impl CredentialProvider for ScopedProvider {
         let own = self.scope.policy.as_ref();
         let policy = own.map_or_else(|| Ok(policy.clone()), |own| own.intersect(policy));
         let policy = Some(policy.map_err(|error| error.with_provider(NAME))?);
-        Ok(self.over(Arc::clone(&self.source), Scope { policy, ..self.scope.clone() }))
+        Ok(self.wrapping(Arc::clone(&self.source), ScopeDownParameters { policy, ..self.scope.clone() }))
     }
 }

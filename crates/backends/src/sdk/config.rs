@@ -5,10 +5,10 @@ use aws_config::SdkConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use valetkey_core::{ErrorKind, Region, Result, SessionAccount, SessionContext};
 
-use super::SessionCredentials;
+use super::SessionCredentialsProvider;
 use super::identity::SessionIdentityCache;
 use crate::SdkBase;
-use crate::base::{core_region, sdk_region};
+use crate::base::{from_sdk_region, sdk_region};
 
 /// A session, or one account of it, as an [`SdkConfig`]: `aws_sdk_s3::Client::new(&session.sdk_config().await?)`.
 ///
@@ -54,9 +54,9 @@ impl SdkConfigExt for SessionAccount {
     }
 
     async fn sdk_config_from(&self, base: &SdkConfig) -> Result<SdkConfig> {
-        let region = region(self).await?.or_else(|| core_region(base.region()?));
+        let region = account_region(self).await?.or_else(|| from_sdk_region(base.region()?));
         let region = region.unwrap_or_else(Region::us_east_1);
-        Ok(configure(self, SdkBase::from(base.clone()), &region))
+        Ok(build_sdk_config(self, SdkBase::from(base.clone()), &region))
     }
 }
 
@@ -73,15 +73,15 @@ impl SdkConfigExt for SessionContext {
 
 /// The account's region. Credentials are fetched first: they may bring a region, and the answer must not depend on
 /// whether somebody happened to ask before.
-async fn region(account: &SessionAccount) -> Result<Option<Region>> {
+async fn account_region(account: &SessionAccount) -> Result<Option<Region>> {
     match account.credentials().await {
         Err(error) if error.kind() != ErrorKind::NotConfigured => Err(error),
         _ => Ok(account.region().or_else(|| account.environment_region())),
     }
 }
 
-fn configure(account: &SessionAccount, base: SdkBase, region: &Region) -> SdkConfig {
-    let credentials = SharedCredentialsProvider::new(SessionCredentials::new(account.clone()));
+fn build_sdk_config(account: &SessionAccount, base: SdkBase, region: &Region) -> SdkConfig {
+    let credentials = SharedCredentialsProvider::new(SessionCredentialsProvider::new(account.clone()));
     let builder = base.config().to_builder();
     builder
         .region(sdk_region(region))

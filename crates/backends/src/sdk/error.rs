@@ -10,7 +10,7 @@ use valetkey_core::{Error, ErrorKind};
 use crate::fault;
 
 /// An SDK provider's failure as ours.
-pub(crate) fn from_sdk(error: &CredentialsError) -> Error {
+pub(crate) fn from_credentials_error(error: &CredentialsError) -> Error {
     match error {
         CredentialsError::CredentialsNotLoaded(_) => {
             Error::not_configured("the AWS SDK's provider found no credentials")
@@ -37,7 +37,7 @@ pub(crate) fn refusal(error: &CredentialsError) -> Option<Error> {
     let causes = successors(error.source(), |cause: &&(dyn StdError + 'static)| (*cause).source());
     let mut services = causes.filter_map(|cause| cause.downcast_ref::<ErrorMetadata>());
     let error = services.find(|error| error.code().is_some())?;
-    let (kind, next_step) = fault::meaning(error.code()?, error.message())?;
+    let (kind, next_step) = fault::classify(error.code()?, error.message())?;
     let refused = Error::new(kind, "the AWS SDK's provider was refused by a service");
     Some(match kind {
         ErrorKind::Unavailable => refused.with_next_step(next_step),

@@ -42,7 +42,7 @@ impl SessionIdentityCache {
         if let Some(quota) = quotas.get(service) {
             return quota.clone();
         }
-        let bucket = quota::bucket(settings.load::<RetryConfig>());
+        let bucket = quota::new_token_bucket(settings.load::<RetryConfig>());
         let quota = Quota { partition: quota::partition_of(bucket.clone()), bucket };
         quotas.insert(service.to_owned(), quota.clone());
         quota

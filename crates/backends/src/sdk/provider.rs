@@ -36,13 +36,13 @@ impl SdkProvider {
         self
     }
 
-    async fn ask(&self) -> Result<Credentials> {
-        let keys = self.inner.provide_credentials().await.map_err(|error| error::from_sdk(&error))?;
+    async fn fetch(&self) -> Result<Credentials> {
+        let keys = self.inner.provide_credentials().await.map_err(|error| error::from_credentials_error(&error))?;
         let id = AccessKeyId::parse("access_key_id", keys.access_key_id())?;
-        let account = present(keys.account_id().map(|id| id.as_str()));
+        let account = non_blank(keys.account_id().map(|id| id.as_str()));
         let account = account.map(|id| AccountId::parse("account_id", id)).transpose()?;
         Credentials::builder(id, SecretString::from(keys.secret_access_key()))
-            .session_token(present(keys.session_token()).map(SecretString::from))
+            .session_token(non_blank(keys.session_token()).map(SecretString::from))
             .expiry(Expiry::from(keys.expiry()))
             .account_id(account)
             .region(self.region.clone())
@@ -52,7 +52,7 @@ impl SdkProvider {
 }
 
 /// The SDK passes on blank values: `aws_session_token =` in a profile, `"Token": ""` of a container endpoint.
-fn present(text: Option<&str>) -> Option<&str> {
+fn non_blank(text: Option<&str>) -> Option<&str> {
     text.map(str::trim).filter(|text| !text.is_empty())
 }
 
@@ -67,9 +67,9 @@ impl CredentialProvider for SdkProvider {
     /// keys that cannot sign; the kind of the service's code when a service refused it and the SDK tells which;
     /// otherwise `Unavailable`, or `Internal` for what the SDK itself calls unexpected.
     async fn provide(&self) -> Result<Credentials> {
-        self.ask()
+        self.fetch()
             .await
-            .and_then(|credentials| expired::issued(credentials, &SystemClock))
+            .and_then(|credentials| expired::ensure_issued_valid(credentials, &SystemClock))
             .map_err(|error: Error| error.with_provider(self.name.clone()))
     }
 }

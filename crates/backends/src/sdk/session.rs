@@ -12,16 +12,16 @@ use super::error;
 /// It does not keep the session open. Each set that is handed out is a `Serve` in the session's
 /// audit trail, each refusal a `Deny`.
 #[derive(Debug, Clone)]
-pub struct SessionCredentials(SessionAccount);
+pub struct SessionCredentialsProvider(SessionAccount);
 
-impl SessionCredentials {
+impl SessionCredentialsProvider {
     /// Answers as `account`.
     #[must_use]
     pub fn new(account: SessionAccount) -> Self {
         Self(account)
     }
 
-    async fn provide(&self) -> Result<aws_credential_types::Credentials, CredentialsError> {
+    async fn sdk_credentials(&self) -> Result<aws_credential_types::Credentials, CredentialsError> {
         let answer = self.0.credentials().await;
         let event = if answer.is_ok() { AuditEvent::Serve } else { AuditEvent::Deny };
         self.0.record(event, "sdk", answer.as_ref().err());
@@ -29,11 +29,11 @@ impl SessionCredentials {
     }
 }
 
-impl ProvideCredentials for SessionCredentials {
+impl ProvideCredentials for SessionCredentialsProvider {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
     {
-        future::ProvideCredentials::new(self.provide())
+        future::ProvideCredentials::new(self.sdk_credentials())
     }
 }

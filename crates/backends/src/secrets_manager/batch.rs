@@ -4,30 +4,30 @@ use std::iter::repeat_n;
 
 use valetkey_core::Result;
 
-use super::calls::{CURRENT, Calls, Value, Version};
-use super::client::Client;
-use super::payloads::{Content, Visit};
+use super::calls::{CURRENT, SecretsManagerApi, SecretValue, VersionSelector};
+use super::client::SecretsManagerClient;
+use super::payloads::{CachedSecret, CacheSlot};
 use crate::source;
 
 /// The most secrets that one call takes.
-const BATCH: usize = 20;
+const MAX_BATCH_SIZE: usize = 20;
 
-impl Client {
+impl SecretsManagerClient {
     /// Reads them all, and says of each how it went. A batch is only ever a saving: what it does not answer is read
     /// singly, and fails as a single read fails.
     pub(super) async fn prefetch(&self, secret_ids: &[String]) -> Vec<Result<()>> {
         let mut outcomes = Vec::with_capacity(secret_ids.len());
         // No other stage can be had in a batch.
-        let mut batches = matches!(&self.version, Version::Stage(stage) if stage == CURRENT);
-        for some in secret_ids.chunks(BATCH) {
-            let answered = if batches { self.read_batch(some).await } else { Ok(Vec::new()) };
+        let mut batches = matches!(&self.version, VersionSelector::Stage(stage) if stage == CURRENT);
+        for chunk in secret_ids.chunks(MAX_BATCH_SIZE) {
+            let answered = if batches { self.read_batch(chunk).await } else { Ok(Vec::new()) };
             match answered {
-                Ok(answered) => outcomes.extend(self.read_rest(some, answered).await),
-                Err(error) if error.is_transient() => outcomes.extend(repeat_n(Err(error), some.len())),
+                Ok(answered) => outcomes.extend(self.read_rest(chunk, answered).await),
+                Err(error) if error.is_transient() => outcomes.extend(repeat_n(Err(error), chunk.len())),
                 // Whoever may not read in batches may read singly.
                 Err(_) => {
                     batches = false;
-                    outcomes.extend(self.read_rest(some, Vec::new()).await);
+                    outcomes.extend(self.read_rest(chunk, Vec::new()).await);
                 }
             }
         }
@@ -36,22 +36,22 @@ impl Client {
 
     /// How it went with each, as far as the batch answers it.
     async fn read_batch(&self, secret_ids: &[String]) -> Result<Vec<Option<Result<()>>>> {
-        let source = source::credentials(&*self.source).await?;
-        let visits = secret_ids.iter().map(|id| self.payloads.visit(id, source.access_key_id()));
+        let source = source::source_credentials(&*self.source).await?;
+        let visits = secret_ids.iter().map(|id| self.cache.slot(id, source.access_key_id()));
         let visits: Vec<_> = visits.collect();
-        let mut values = Calls::signed_by(&source, &self.config).get_current(secret_ids).await?;
-        let outcome = |visit: &Visit<'_>| {
+        let mut values = SecretsManagerApi::with_credentials(&source, &self.config).get_current(secret_ids).await?;
+        let outcome = |visit: &CacheSlot<'_>| {
             let found = values.iter().position(|value| value.is_current_of(visit.secret_id))?;
             Some(self.keep_prefetched(visit, values.swap_remove(found)))
         };
         Ok(visits.iter().map(outcome).collect())
     }
 
-    fn keep_prefetched(&self, visit: &Visit<'_>, value: Value) -> Result<()> {
-        let (stamp, credentials) = value.read(self.max_age)?;
-        let credentials = self.unexpired(credentials)?;
+    fn keep_prefetched(&self, visit: &CacheSlot<'_>, value: SecretValue) -> Result<()> {
+        let (stamp, credentials) = value.into_credentials(self.max_age)?;
+        let credentials = self.ensure_unexpired(credentials)?;
         if let Some(stamp) = stamp {
-            visit.keep(Content::Prefetched(stamp, credentials));
+            visit.store(CachedSecret::Prefetched(stamp, credentials));
         }
         Ok(())
     }

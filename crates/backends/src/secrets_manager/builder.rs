@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use valetkey_core::{Clock, CredentialProvider, Error, Region, Result, SystemClock};
 
-use super::calls::{CURRENT, NAME, SECRET_ID, Version};
-use super::client::Client;
-use super::payloads::Payloads;
+use super::calls::{CURRENT, NAME, SECRET_ID_FIELD, VersionSelector};
+use super::client::SecretsManagerClient;
+use super::payloads::SecretCache;
 use super::{SecretsManagerProvider, SecretsManagerResolver};
 use crate::SdkBase;
-use crate::base::Place;
+use crate::base::EndpointConfig;
 
 const TTL: Duration = Duration::from_secs(300);
 const LONGEST_TTL: Duration = Duration::from_secs(3_600);
@@ -21,27 +21,27 @@ const LONGEST_TTL: Duration = Duration::from_secs(3_600);
 #[must_use]
 pub struct SecretsManagerBuilder<T> {
     /// The secret's id, or the prefix of many.
-    text: String,
+    secret_id_or_prefix: String,
     source: Arc<dyn CredentialProvider>,
     version_stage: Option<String>,
     version_id: Option<String>,
     ttl: Duration,
     clock: Arc<dyn Clock>,
-    place: Place,
-    made: std::marker::PhantomData<fn() -> T>,
+    place: EndpointConfig,
+    marker: std::marker::PhantomData<fn() -> T>,
 }
 
 impl<T> SecretsManagerBuilder<T> {
-    pub(super) fn new(text: String, source: Arc<dyn CredentialProvider>) -> Self {
+    pub(super) fn new(secret_id_or_prefix: String, source: Arc<dyn CredentialProvider>) -> Self {
         Self {
-            text,
+            secret_id_or_prefix,
             source,
             version_stage: None,
             version_id: None,
             ttl: TTL,
             clock: Arc::new(SystemClock),
-            place: Place::default(),
-            made: std::marker::PhantomData,
+            place: EndpointConfig::default(),
+            marker: std::marker::PhantomData,
         }
     }
 
@@ -81,19 +81,19 @@ impl<T> SecretsManagerBuilder<T> {
         self
     }
 
-    fn client(mut self, max_age: Option<Duration>) -> Result<Client> {
-        let version = version(self.version_stage, self.version_id)?;
-        self.place.region = self.place.region.or_else(|| region_of(&self.text));
+    fn build_client(mut self, max_age: Option<Duration>) -> Result<SecretsManagerClient> {
+        let version = version_selector(self.version_stage, self.version_id)?;
+        self.place.region = self.place.region.or_else(|| region_of(&self.secret_id_or_prefix));
         let config = self.place.config().ok_or_else(|| {
             Error::invalid("region", "of Secrets Manager is not known")
                 .with_next_step("give the provider a region, a base that has one, or the secret's ARN")
         })?;
-        Ok(Client {
+        Ok(SecretsManagerClient {
             config: aws_sdk_secretsmanager::Config::new(&config),
             source: self.source,
             version,
             max_age,
-            payloads: Payloads::new(self.clock),
+            cache: SecretCache::new(self.clock),
         })
     }
 }
@@ -111,10 +111,10 @@ impl SecretsManagerBuilder<SecretsManagerProvider> {
     /// # Errors
     /// `Invalid`, with the field and its limit: `secret_id`, `ttl`, `version_stage`, `version_id` or `region`.
     pub fn build(self) -> Result<SecretsManagerProvider> {
-        let (id, ttl) = (self.text.clone(), self.ttl);
-        secret_id(SECRET_ID, &id, 2048)
+        let (id, ttl) = (self.secret_id_or_prefix.clone(), self.ttl);
+        check_secret_id(SECRET_ID_FIELD, &id, 2048)
             .and_then(|()| within_limit(ttl))
-            .and_then(|()| self.client(Some(ttl)))
+            .and_then(|()| self.build_client(Some(ttl)))
             .map(|client| SecretsManagerProvider::new(client, id))
             .map_err(|error| error.with_provider(NAME))
     }
@@ -127,16 +127,16 @@ impl SecretsManagerBuilder<SecretsManagerResolver> {
     /// `Invalid`, with the field and its limit: `prefix`, `version_stage`, `version_id` or `region`. An empty prefix
     /// is refused, since then an id could name any secret that the source may read.
     pub fn build(self) -> Result<SecretsManagerResolver> {
-        let prefix = self.text.clone();
+        let prefix = self.secret_id_or_prefix.clone();
         // A name has at most 512 characters, an id at most 256 of them.
-        secret_id("prefix", &prefix, 256)
-            .and_then(|()| self.client(None))
+        check_secret_id("prefix", &prefix, 256)
+            .and_then(|()| self.build_client(None))
             .map(|client| SecretsManagerResolver::new(client, prefix))
             .map_err(|error| error.with_provider(NAME))
     }
 }
 
-fn secret_id(field: &'static str, text: &str, longest: usize) -> Result<()> {
+fn check_secret_id(field: &'static str, text: &str, longest: usize) -> Result<()> {
     // No name holds a colon, so that the ARN of a secret has seven parts.
     if text.starts_with("arn:") && text.split(':').count() > 7 {
         return Err(Error::invalid(field, "has parts after the secret's ARN, as ECS writes them")
@@ -157,16 +157,16 @@ fn within_limit(ttl: Duration) -> Result<()> {
     Err(Error::invalid("ttl", format!("must be 0 to {} s", LONGEST_TTL.as_secs())))
 }
 
-fn version(stage: Option<String>, id: Option<String>) -> Result<Version> {
+fn version_selector(stage: Option<String>, id: Option<String>) -> Result<VersionSelector> {
     match (stage, id) {
         (Some(_), Some(_)) => {
             Err(Error::invalid("version_id", "must not be given together with `version_stage`"))
         }
-        (None, Some(id)) if (32..=64).contains(&id.len()) => Ok(Version::Id(id)),
+        (None, Some(id)) if (32..=64).contains(&id.len()) => Ok(VersionSelector::Id(id)),
         (None, Some(_)) => Err(Error::invalid("version_id", "must be 32 to 64 characters")),
-        (Some(stage), None) if (1..=256).contains(&stage.chars().count()) => Ok(Version::Stage(stage)),
+        (Some(stage), None) if (1..=256).contains(&stage.chars().count()) => Ok(VersionSelector::Stage(stage)),
         (Some(_), None) => Err(Error::invalid("version_stage", "must be 1 to 256 characters")),
-        (None, None) => Ok(Version::Stage(CURRENT.to_owned())),
+        (None, None) => Ok(VersionSelector::Stage(CURRENT.to_owned())),
     }
 }
 
@@ -180,7 +180,7 @@ fn region_of(secret_id: &str) -> Option<Region> {
 impl<T> fmt::Debug for SecretsManagerBuilder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SecretsManagerBuilder")
-            .field("secret", &self.text)
+            .field("secret", &self.secret_id_or_prefix)
             .field("source", &self.source)
             .finish_non_exhaustive()
     }

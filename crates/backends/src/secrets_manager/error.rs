@@ -2,21 +2,21 @@
 
 use valetkey_core::{Error, ErrorKind};
 
-use super::calls::SECRET_ID;
+use super::calls::SECRET_ID_FIELD;
 
-pub(super) fn empty() -> Error {
+pub(super) fn empty_secret() -> Error {
     Error::invalid("secret", "holds neither text nor bytes")
         .with_next_step("store a JSON object with `access_key_id` and `secret_access_key`")
 }
 
 /// Every response of Secrets Manager names its secret, so this one came from something in between.
-pub(super) fn incomplete() -> Error {
+pub(super) fn incomplete_response() -> Error {
     Error::new(ErrorKind::Unavailable, "the response does not name a secret").with_next_step(
         "check the endpoint URL and whether a proxy or the sign-in page of a network responds, then try again",
     )
 }
 
-pub(super) fn not_text() -> Error {
+pub(super) fn not_utf8() -> Error {
     Error::invalid("secret", "is not valid UTF-8")
         .with_next_step("store a JSON object with `access_key_id` and `secret_access_key`")
 }
@@ -26,7 +26,7 @@ pub(super) fn not_a_name() -> Error {
         .with_next_step("check the id of the stack job")
 }
 
-pub(super) fn deleted() -> Error {
-    Error::invalid(SECRET_ID, "names a secret that is scheduled for deletion")
+pub(super) fn scheduled_for_deletion() -> Error {
+    Error::invalid(SECRET_ID_FIELD, "names a secret that is scheduled for deletion")
         .with_next_step("restore the secret, or name another")
 }

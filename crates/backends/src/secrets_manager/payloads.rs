@@ -17,7 +17,7 @@ const PREFETCHED: Duration = Duration::from_secs(60);
 
 /// The one version of the one secret that a payload was read from.
 #[derive(Clone)]
-pub(super) struct Stamp {
+pub(super) struct VersionKey {
     /// A secret that is deleted and made anew under its name has another one.
     pub(super) arn: String,
     pub(super) version_id: String,
@@ -25,21 +25,21 @@ pub(super) struct Stamp {
 
 /// What is known of a secret.
 #[derive(Clone)]
-pub(super) enum Content {
-    Payload(Stamp, Credentials),
+pub(super) enum CachedSecret {
+    Fetched(VersionKey, Credentials),
     /// Read a moment ago, for the one who comes next: it needs no check.
-    Prefetched(Stamp, Credentials),
+    Prefetched(VersionKey, Credentials),
     /// Its reader may get it but not describe it.
-    Undescribable,
+    DescribeDenied,
 }
 
-pub(super) struct Payloads {
+pub(super) struct SecretCache {
     clock: Arc<dyn Clock>,
-    state: Mutex<State>,
+    state: Mutex<CacheState>,
 }
 
 #[derive(Default)]
-struct State {
+struct CacheState {
     /// Moves when everything is forgotten; a read begun before keeps nothing.
     epoch: u64,
     entries: BTreeMap<String, Entry>,
@@ -48,11 +48,11 @@ struct State {
 struct Entry {
     /// Whoever read it. Nobody else gets it.
     reader: AccessKeyId,
-    at: SystemTime,
-    content: Content,
+    stored_at: SystemTime,
+    secret: CachedSecret,
 }
 
-impl Payloads {
+impl SecretCache {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, state: Mutex::default() }
     }
@@ -62,70 +62,70 @@ impl Payloads {
     }
 
     /// Begins a read of one secret by one identity.
-    pub(super) fn visit<'a>(&'a self, secret_id: &'a str, reader: &'a AccessKeyId) -> Visit<'a> {
-        Visit { payloads: self, secret_id, reader, epoch: self.state().epoch }
+    pub(super) fn slot<'a>(&'a self, secret_id: &'a str, reader: &'a AccessKeyId) -> CacheSlot<'a> {
+        CacheSlot { cache: self, secret_id, reader, epoch: self.lock_state().epoch }
     }
 
-    pub(super) fn forget(&self) {
-        let mut state = self.state();
+    pub(super) fn clear(&self) {
+        let mut state = self.lock_state();
         state.epoch += 1;
         state.entries.clear();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock_state(&self) -> MutexGuard<'_, CacheState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One read of one secret by one identity.
-pub(super) struct Visit<'a> {
-    payloads: &'a Payloads,
+pub(super) struct CacheSlot<'a> {
+    cache: &'a SecretCache,
     pub(super) secret_id: &'a str,
     reader: &'a AccessKeyId,
     epoch: u64,
 }
 
-impl Visit<'_> {
+impl CacheSlot<'_> {
     /// What is known. What another identity read, or was read too long ago, is dropped.
-    pub(super) fn known(&self) -> Option<Content> {
-        let now = self.payloads.clock.now();
-        let mut state = self.payloads.state();
+    pub(super) fn lookup(&self) -> Option<CachedSecret> {
+        let now = self.cache.clock.now();
+        let mut state = self.cache.lock_state();
         let entry = state.entries.get_mut(self.secret_id)?;
         let Some(age) = entry.age(now).filter(|_| entry.reader == *self.reader) else {
             state.entries.remove(self.secret_id);
             return None;
         };
-        let known = entry.content.clone();
-        if let Content::Prefetched(stamp, credentials) = &known {
-            entry.content = Content::Payload(stamp.clone(), credentials.clone());
+        let known = entry.secret.clone();
+        if let CachedSecret::Prefetched(stamp, credentials) = &known {
+            entry.secret = CachedSecret::Fetched(stamp.clone(), credentials.clone());
         }
-        Some(if age < PREFETCHED { known } else { entry.content.clone() })
+        Some(if age < PREFETCHED { known } else { entry.secret.clone() })
     }
 
     /// Keeps it, unless all was forgotten since the read began.
-    pub(super) fn keep(&self, content: Content) {
-        let now = self.payloads.clock.now();
-        let entry = Entry { reader: self.reader.clone(), at: now, content };
-        let mut state = self.payloads.state();
+    pub(super) fn store(&self, content: CachedSecret) {
+        let now = self.cache.clock.now();
+        let entry = Entry { reader: self.reader.clone(), stored_at: now, secret: content };
+        let mut state = self.cache.lock_state();
         if state.epoch != self.epoch {
             return;
         }
         state.entries.retain(|_, entry| entry.age(now).is_some());
         if state.entries.len() >= CAPACITY && !state.entries.contains_key(self.secret_id) {
-            let oldest = state.entries.iter().min_by_key(|(_, entry)| entry.at).map(|(id, _)| id.clone());
+            let oldest = state.entries.iter().min_by_key(|(_, entry)| entry.stored_at).map(|(id, _)| id.clone());
             oldest.and_then(|oldest| state.entries.remove(&oldest));
         }
         state.entries.insert(self.secret_id.to_owned(), entry);
     }
 
     pub(super) fn drop_kept(&self) {
-        self.payloads.state().entries.remove(self.secret_id);
+        self.cache.lock_state().entries.remove(self.secret_id);
     }
 }
 
 impl Entry {
     /// `None` once it is too old. A clock that jumped back ends it too.
     fn age(&self, now: SystemTime) -> Option<Duration> {
-        now.duration_since(self.at).ok().filter(|age| *age < LONGEST_KEPT)
+        now.duration_since(self.stored_at).ok().filter(|age| *age < LONGEST_KEPT)
     }
 }

@@ -8,7 +8,7 @@ use valetkey_core::{CredentialProvider, Credentials, Result};
 
 use super::SecretsManagerBuilder;
 use super::calls::NAME;
-use super::client::Client;
+use super::client::SecretsManagerClient;
 
 /// Reads one secret at every fetch, signing with whatever the source gives at that moment. The secret is a JSON
 /// object in the spellings of [`Credentials::from_json`], as text or as UTF-8 bytes.
@@ -30,7 +30,7 @@ use super::client::Client;
 /// In a chain, a source that is not configured does not make this provider absent: it is `Invalid`.
 #[derive(Debug)]
 pub struct SecretsManagerProvider {
-    client: Client,
+    client: SecretsManagerClient,
     secret_id: String,
 }
 
@@ -43,7 +43,7 @@ impl SecretsManagerProvider {
         SecretsManagerBuilder::new(secret_id.into(), source)
     }
 
-    pub(super) fn new(client: Client, secret_id: String) -> Self {
+    pub(super) fn new(client: SecretsManagerClient, secret_id: String) -> Self {
         Self { client, secret_id }
     }
 }
@@ -65,6 +65,6 @@ impl CredentialProvider for SecretsManagerProvider {
     }
 
     fn forget(&self) {
-        self.client.forget();
+        self.client.clear_cache();
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use valetkey_core::{CredentialId, CredentialProvider, CredentialResolver, Credentials, Error, Result};
 
-use super::calls::{NAME, SECRET_ID};
-use super::client::Client;
+use super::calls::{NAME, SECRET_ID_FIELD};
+use super::client::SecretsManagerClient;
 use super::{SecretsManagerBuilder, error};
 
 /// Reads the secret named `prefix` + id. What a session may look up is what the source may read under that prefix:
@@ -17,7 +17,7 @@ use super::{SecretsManagerBuilder, error};
 /// most: resolving an id again costs a `DescribeSecret`, and never gives keys that were rotated meanwhile.
 #[derive(Debug)]
 pub struct SecretsManagerResolver {
-    client: Client,
+    client: SecretsManagerClient,
     prefix: String,
 }
 
@@ -30,7 +30,7 @@ impl SecretsManagerResolver {
         SecretsManagerBuilder::new(prefix.into(), source)
     }
 
-    pub(super) fn new(client: Client, prefix: String) -> Self {
+    pub(super) fn new(client: SecretsManagerClient, prefix: String) -> Self {
         Self { client, prefix }
     }
 
@@ -50,14 +50,14 @@ impl SecretsManagerResolver {
                     known.push(id);
                     secret_ids.push(secret_id);
                 }
-                Err(error) => faults.push((id.clone(), told(error))),
+                Err(error) => faults.push((id.clone(), map_error(error))),
             }
         }
         let outcomes = self.client.prefetch(&secret_ids).await;
         let failed = known
             .into_iter()
             .zip(outcomes)
-            .filter_map(|(id, outcome)| Some((id.clone(), told(outcome.err()?))));
+            .filter_map(|(id, outcome)| Some((id.clone(), map_error(outcome.err()?))));
         faults.extend(failed);
         faults
     }
@@ -76,8 +76,8 @@ impl SecretsManagerResolver {
 }
 
 /// A failure of the secret, in the words of whoever gave an id.
-fn told(error: Error) -> Error {
-    let unknown = error.field() == Some(SECRET_ID);
+fn map_error(error: Error) -> Error {
+    let unknown = error.field() == Some(SECRET_ID_FIELD);
     let error = if unknown { error.with_field("provider_credential_id") } else { error };
     error.with_provider(NAME)
 }
@@ -92,10 +92,10 @@ impl CredentialResolver for SecretsManagerResolver {
     /// As [`SecretsManagerProvider`](super::SecretsManagerProvider)'s `provide`; with the field
     /// `provider_credential_id` when the id holds a colon or no such secret is there.
     async fn resolve(&self, id: &CredentialId) -> Result<Credentials> {
-        self.read(id).await.map_err(told)
+        self.read(id).await.map_err(map_error)
     }
 
     fn forget(&self) {
-        self.client.forget();
+        self.client.clear_cache();
     }
 }

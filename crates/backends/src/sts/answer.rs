@@ -11,17 +11,17 @@ use valetkey_core::{
 use crate::expired;
 
 /// The set that `operation` issued; `rest` adds what is not in the keys.
-pub(crate) fn credentials(
+pub(crate) fn credentials_from_response(
     operation: &'static str,
     keys: Option<Keys>,
     rest: impl FnOnce(CredentialsBuilder) -> CredentialsBuilder,
 ) -> Result<Credentials> {
-    let begun = keys.and_then(begin).ok_or_else(|| incomplete(operation))?;
-    let credentials = rest(begun).build().map_err(|_| incomplete(operation))?;
-    expired::issued(credentials, &SystemClock)
+    let begun = keys.and_then(credentials_builder).ok_or_else(|| incomplete_response(operation))?;
+    let credentials = rest(begun).build().map_err(|_| incomplete_response(operation))?;
+    expired::ensure_issued_valid(credentials, &SystemClock)
 }
 
-fn begin(keys: Keys) -> Option<CredentialsBuilder> {
+fn credentials_builder(keys: Keys) -> Option<CredentialsBuilder> {
     let expires_at = SystemTime::try_from(keys.expiration).ok()?;
     let id = AccessKeyId::parse("access_key_id", &keys.access_key_id).ok()?;
     Some(
@@ -37,7 +37,7 @@ pub(crate) fn account_of(arn: &str) -> Option<AccountId> {
 }
 
 /// STS answered without what it promises to answer. The next answer may be whole.
-fn incomplete(operation: &'static str) -> Error {
+fn incomplete_response(operation: &'static str) -> Error {
     Error::new(ErrorKind::Unavailable, format!("the answer of {operation} holds no usable credentials"))
         .with_next_step("check the endpoint URL, then try again")
 }

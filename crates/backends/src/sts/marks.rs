@@ -3,13 +3,13 @@
 use valetkey_core::{Attribution, Error, NameTemplate, Result, SessionId};
 
 use super::SessionTags;
-use super::tags::is_value;
+use super::tags::is_valid_tag_value;
 
 /// A name that was said, or is made of who is behind the session.
 #[derive(Clone)]
 pub(crate) enum Name {
-    Said(String),
-    Made(NameTemplate),
+    Literal(String),
+    Template(NameTemplate),
 }
 
 /// How a template becomes a text.
@@ -19,7 +19,7 @@ type Fill = fn(&NameTemplate, &Attribution) -> Result<String>;
 #[derive(Clone, Default)]
 pub(crate) struct Marks {
     pub(crate) who: Option<Attribution>,
-    pub(crate) untagged: bool,
+    pub(crate) tags_disabled: bool,
     pub(crate) session_name: Option<Name>,
     pub(crate) source_identity: Option<Name>,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Marks {
 impl Marks {
     pub(crate) fn session_name(&self) -> Result<String> {
         match (&self.session_name, &self.who) {
-            (Some(name), _) => self.filled(name, NameTemplate::fill),
+            (Some(name), _) => self.render(name, NameTemplate::fill),
             (None, Some(who)) => who.session_name(),
             (None, None) => Ok(UNNAMED.to_owned()),
         }
@@ -35,7 +35,7 @@ impl Marks {
 
     pub(crate) fn source_identity(&self) -> Result<Option<String>> {
         let fill = NameTemplate::fill_source_identity;
-        self.source_identity.as_ref().map(|name| self.filled(name, fill)).transpose()
+        self.source_identity.as_ref().map(|name| self.render(name, fill)).transpose()
     }
 
     /// The name of a federated user, which may have 32 characters at most: the session's id without hyphens.
@@ -46,8 +46,8 @@ impl Marks {
 
     /// Adds who is behind the session to its tags.
     pub(crate) fn tag(&self, tags: &mut SessionTags) -> Result<()> {
-        for (key, value) in self.who.iter().filter(|_| !self.untagged).flat_map(Attribution::tags) {
-            if !is_value(&value) {
+        for (key, value) in self.who.iter().filter(|_| !self.tags_disabled).flat_map(Attribution::tags) {
+            if !is_valid_tag_value(&value) {
                 return Err(no_tag(key));
             }
             tags.add(key, value);
@@ -55,10 +55,10 @@ impl Marks {
         Ok(())
     }
 
-    fn filled(&self, name: &Name, fill: Fill) -> Result<String> {
+    fn render(&self, name: &Name, fill: Fill) -> Result<String> {
         match name {
-            Name::Said(name) => Ok(name.clone()),
-            Name::Made(template) => fill(template, &self.who.clone().unwrap_or_default()),
+            Name::Literal(name) => Ok(name.clone()),
+            Name::Template(template) => fill(template, &self.who.clone().unwrap_or_default()),
         }
     }
 }

@@ -9,22 +9,22 @@ use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use valetkey_core::{Error, ErrorKind, ExposeSecret, Result, SecretString};
 
-use super::limits::{only, rule};
-use crate::{SecretSource, fault};
+use super::limits::{is_charset, ensure};
+use crate::{SecretProvider, fault};
 
-const FIELD: &str = "mfa_code";
+const MFA_CODE_FIELD: &str = "mfa_code";
 
 /// A device, and who is asked for its code.
 #[derive(Clone)]
-pub(crate) struct Mfa {
+pub(crate) struct MfaDevice {
     pub(crate) serial: String,
-    pub(crate) code: Arc<dyn SecretSource>,
+    pub(crate) code: Arc<dyn SecretProvider>,
 }
 
-impl Mfa {
+impl MfaDevice {
     pub(crate) fn check(&self) -> Result<()> {
-        let holds = (9..=256).contains(&self.serial.len()) && only(&self.serial, b"_+=/:,.@-");
-        rule(
+        let holds = (9..=256).contains(&self.serial.len()) && is_charset(&self.serial, b"_+=/:,.@-");
+        ensure(
             holds,
             "mfa_serial",
             "must be 9 to 256 of `A-Z a-z 0-9 _ + = / : , . @ -`, such as `arn:aws:iam::111111111111:mfa/alice`",
@@ -32,13 +32,13 @@ impl Mfa {
     }
 
     /// The code of the moment, from a person.
-    pub(crate) async fn code(&self) -> Result<SecretString> {
-        let code = self.code.secret().await.map_err(nobody_there)?;
+    pub(crate) async fn code_provider(&self) -> Result<SecretString> {
+        let code = self.code.secret().await.map_err(code_unavailable)?;
         let digits = code.expose_secret().trim();
         if digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_digit()) {
             Ok(SecretString::from(digits))
         } else {
-            Err(interaction("the code that was given is not 6 digits"))
+            Err(interaction_required("the code that was given is not 6 digits"))
         }
     }
 }
@@ -49,36 +49,36 @@ pub(crate) fn sent_once() -> Builder {
     Builder::new().retry_config(RetryConfig::disabled())
 }
 
-fn interaction(message: &'static str) -> Error {
-    Error::new(ErrorKind::InteractionRequired, message).with_field(FIELD).with_next_step(
+fn interaction_required(message: &'static str) -> Error {
+    Error::new(ErrorKind::InteractionRequired, message).with_field(MFA_CODE_FIELD).with_next_step(
         "have somebody at hand who reads the code off the MFA device, then refresh the account",
     )
 }
 
 /// Whatever kept the code from coming.
-fn nobody_there(told: Error) -> Error {
-    interaction("a code from a person is needed, and none was given").with_source(told)
+fn code_unavailable(cause: Error) -> Error {
+    interaction_required("a code from a person is needed, and none was given").with_source(cause)
 }
 
 /// What STS said to a request with a code. It refuses a wrong or used one as it refuses everything else, but for the
 /// beginning of its message.
 pub(crate) fn refused<E: ProvideErrorMetadata>(
     operation: &'static str,
-    refused: &SdkError<E, HttpResponse>,
+    sdk_error: &SdkError<E, HttpResponse>,
 ) -> Error {
-    let error = fault::of_operation(operation, refused);
-    let message = refused.as_service_error().and_then(ProvideErrorMetadata::message);
+    let error = fault::from_sdk_error(operation, sdk_error);
+    let message = sdk_error.as_service_error().and_then(ProvideErrorMetadata::message);
     if error.kind() == ErrorKind::Denied
         && message.is_some_and(|message| message.starts_with("MultiFactorAuthentication failed"))
     {
-        return interaction("the code was refused, or is not of that device")
+        return interaction_required("the code was refused, or is not of that device")
             .with_next_step("wait for the next code of the MFA device and refresh the account, or check its serial number")
             .with_source(error);
     }
     error
 }
 
-impl fmt::Debug for Mfa {
+impl fmt::Debug for MfaDevice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mfa").field("serial", &self.serial).finish_non_exhaustive()
     }

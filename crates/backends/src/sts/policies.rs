@@ -3,7 +3,7 @@
 use aws_sdk_sts::types::PolicyDescriptorType;
 use valetkey_core::{Error, Result, SessionPolicy};
 
-use super::limits::rule;
+use super::limits::ensure;
 
 const MAX_ARNS: usize = 10;
 const MAX_CHARACTERS: usize = 2048;
@@ -17,12 +17,12 @@ pub(crate) struct SessionPolicies {
 
 impl SessionPolicies {
     pub(crate) fn check(&self) -> Result<()> {
-        self.inline.as_deref().map_or(Ok(()), document)?;
-        rule(self.arns.len() <= MAX_ARNS, "policy_arns", "must be at most 10")?;
-        self.arns.iter().try_for_each(|arn| managed(arn))?;
+        self.inline.as_deref().map_or(Ok(()), check_inline_policy)?;
+        ensure(self.arns.len() <= MAX_ARNS, "policy_arns", "must be at most 10")?;
+        self.arns.iter().try_for_each(|arn| check_policy_arn(arn))?;
         let inline = self.inline.iter().map(|policy| policy.chars().count());
         let total: usize = inline.chain(self.arns.iter().map(String::len)).sum();
-        rule(total <= MAX_CHARACTERS, "policy", "and `policy_arns` together must be at most 2,048 characters")
+        ensure(total <= MAX_CHARACTERS, "policy", "and `policy_arns` together must be at most 2,048 characters")
     }
 
     /// What these and `policy` have in common.
@@ -46,17 +46,17 @@ impl SessionPolicies {
     }
 }
 
-fn document(policy: &str) -> Result<()> {
+fn check_inline_policy(policy: &str) -> Result<()> {
     let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{ff}');
-    rule(policy.chars().all(allowed), "policy", "must hold only tabs, line breaks and U+0020 to U+00FF")?;
+    ensure(policy.chars().all(allowed), "policy", "must hold only tabs, line breaks and U+0020 to U+00FF")?;
     let is_object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(policy).is_ok();
-    rule(is_object, "policy", "must be a JSON object")
+    ensure(is_object, "policy", "must be a JSON object")
 }
 
-fn managed(arn: &str) -> Result<()> {
+fn check_policy_arn(arn: &str) -> Result<()> {
     let plain =
         arn.starts_with("arn:") && arn.contains(":policy/") && arn.bytes().all(|b| b.is_ascii_graphic());
-    rule(
+    ensure(
         plain && arn.len() >= 20,
         "policy_arns",
         "must be managed policy ARNs such as `arn:aws:iam::aws:policy/ReadOnlyAccess`",

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_sdk_sts::types::Tag;
 use valetkey_core::{Error, Result};
 
-use super::limits::{reserved, rule};
+use super::limits::{has_aws_prefix, ensure};
 
 const MAX_TAGS: usize = 50;
 
@@ -19,17 +19,17 @@ impl SessionTags {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        rule(self.0.len() <= MAX_TAGS, "tags", "must be at most 50")?;
+        ensure(self.0.len() <= MAX_TAGS, "tags", "must be at most 50")?;
         let mut seen = BTreeSet::new();
         for (key, value) in &self.0 {
             check_key("tags", key)?;
-            rule(
-                fits(value),
+            ensure(
+                is_well_formed_value(value),
                 "tags",
                 "must have values of at most 256 letters, digits, spaces and `_ . : / = + - @`",
             )?;
-            rule(!reserved(value), "tags", "must have no value that begins with `aws:`")?;
-            rule(seen.insert(key.to_lowercase()), "tags", "must not name a key twice, whatever its case")?;
+            ensure(!has_aws_prefix(value), "tags", "must have no value that begins with `aws:`")?;
+            ensure(seen.insert(key.to_lowercase()), "tags", "must not name a key twice, whatever its case")?;
         }
         Ok(())
     }
@@ -37,11 +37,11 @@ impl SessionTags {
     /// Checks the keys of those that pass on to further roles.
     pub(crate) fn check_transitive(&self, keys: &[String]) -> Result<()> {
         const FIELD: &str = "transitive_tags";
-        rule(keys.len() <= MAX_TAGS, FIELD, "must be at most 50")?;
+        ensure(keys.len() <= MAX_TAGS, FIELD, "must be at most 50")?;
         for key in keys {
             check_key(FIELD, key)?;
             let known = self.0.iter().any(|(tag, _)| tag == key);
-            rule(known, FIELD, "must each be the key of one of the tags")?;
+            ensure(known, FIELD, "must each be the key of one of the tags")?;
         }
         Ok(())
     }
@@ -57,21 +57,21 @@ impl SessionTags {
 }
 
 /// Whether AWS takes the text for the value of a tag.
-pub(super) fn is_value(text: &str) -> bool {
-    fits(text) && !reserved(text)
+pub(super) fn is_valid_tag_value(text: &str) -> bool {
+    is_well_formed_value(text) && !has_aws_prefix(text)
 }
 
-fn fits(value: &str) -> bool {
-    value.chars().count() <= 256 && value.chars().all(in_tag)
+fn is_well_formed_value(value: &str) -> bool {
+    value.chars().count() <= 256 && value.chars().all(is_tag_char)
 }
 
 fn check_key(field: &'static str, key: &str) -> Result<()> {
-    let fits = (1..=128).contains(&key.chars().count()) && key.chars().all(in_tag);
-    rule(fits, field, "must have keys of 1 to 128 letters, digits, spaces and `_ . : / = + - @`")?;
-    rule(!reserved(key), field, "must have no key that begins with `aws:`")
+    let fits = (1..=128).contains(&key.chars().count()) && key.chars().all(is_tag_char);
+    ensure(fits, field, "must have keys of 1 to 128 letters, digits, spaces and `_ . : / = + - @`")?;
+    ensure(!has_aws_prefix(key), field, "must have no key that begins with `aws:`")
 }
 
 /// `[\p{L}\p{Z}\p{N}_.:/=+\-@]`; marks that belong to letters pass here and are left to STS.
-fn in_tag(c: char) -> bool {
+fn is_tag_char(c: char) -> bool {
     c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "_.:/=+-@".contains(c)
 }

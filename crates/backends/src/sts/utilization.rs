@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub(crate) struct Utilization(AtomicU32);
 
 impl Utilization {
-    pub(crate) fn note(&self, percent: Option<i32>) {
+    pub(crate) fn record(&self, percent: Option<i32>) {
         if let Some(percent) = percent.and_then(|percent| u32::try_from(percent).ok()) {
             self.0.store(percent.saturating_add(1), Ordering::Relaxed);
         }

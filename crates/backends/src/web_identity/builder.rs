@@ -5,49 +5,49 @@ use std::time::Duration;
 
 use valetkey_core::{Attribution, NameTemplate, Region, Result, RoleArn};
 
-use super::client::{Client, Request};
+use super::client::{WebIdentityClient, WebIdentityRequest};
 use super::provider::{NAME, WebIdentityProvider};
-use super::token::IdentityToken;
+use super::token::IdentityTokenSource;
 use crate::SdkBase;
-use crate::base::Place;
+use crate::base::EndpointConfig;
 use crate::sts::Sts;
-use crate::sts::limits::{OF_ROLE, only, rule, session_name};
+use crate::sts::limits::{ROLE_DURATION, is_charset, ensure, session_name};
 use crate::sts::marks::{Marks, Name};
 
 /// Describes a role for an identity token; made by [`WebIdentityProvider::builder`] and
 /// [`WebIdentityProvider::from_file`].
 #[must_use]
 pub struct WebIdentityBuilder {
-    request: Request,
-    marks: Marks,
-    duration: Option<Duration>,
-    place: Place,
+    request: WebIdentityRequest,
+    request_attribution: Marks,
+    session_duration: Option<Duration>,
+    place: EndpointConfig,
 }
 
 impl WebIdentityBuilder {
-    pub(super) fn new(role: RoleArn, token: IdentityToken) -> Self {
-        let (request, marks, place) = (Request::new(role, token), Marks::default(), Place::default());
-        Self { request, marks, duration: None, place }
+    pub(super) fn new(role: RoleArn, token: IdentityTokenSource) -> Self {
+        let (request, request_attribution, place) = (WebIdentityRequest::new(role, token), Marks::default(), EndpointConfig::default());
+        Self { request, request_attribution, session_duration: None, place }
     }
 
     /// The name of the role session in CloudTrail and in the caller's ARN: 2–64 of `A-Z a-z 0-9 _ + = , . @ -`;
     /// unless said, that of the [attribution](Self::attribution), or else `valetkey`.
     pub fn session_name(mut self, name: impl Into<String>) -> Self {
-        self.marks.session_name = Some(Name::Said(name.into()));
+        self.request_attribution.session_name = Some(Name::Literal(name.into()));
         self
     }
 
     /// The same, with what the [attribution](Self::attribution) says filled in.
     pub fn session_name_from(mut self, template: NameTemplate) -> Self {
-        self.marks.session_name = Some(Name::Made(template));
+        self.request_attribution.session_name = Some(Name::Template(template));
         self
     }
 
     /// Says who is behind the session: it is named `valetkey-` and the session's id unless [named](Self::session_name)
     /// otherwise. The name is all that can carry it: STS takes session tags and the source identity of such a role from
     /// the claims of the token, which is for its issuer to fill in.
-    pub fn attribution(mut self, who: &Attribution) -> Self {
-        self.marks.who = Some(who.clone());
+    pub fn attribution(mut self, attribution: &Attribution) -> Self {
+        self.request_attribution.who = Some(attribution.clone());
         self
     }
 
@@ -60,8 +60,8 @@ impl WebIdentityBuilder {
 
     /// How long the credentials work: whole seconds, 15 min to 12 h and no longer than the role allows. The hour of STS
     /// unless said.
-    pub fn duration(mut self, duration: Duration) -> Self {
-        self.duration = Some(duration);
+    pub fn session_duration(mut self, duration: Duration) -> Self {
+        self.session_duration = Some(duration);
         self
     }
 
@@ -102,24 +102,24 @@ impl WebIdentityBuilder {
     /// # Errors
     /// `Invalid`, with the first field that breaks a limit and the limit.
     pub fn build(self) -> Result<WebIdentityProvider> {
-        self.checked().map_err(|error| error.with_provider(NAME))
+        self.build_provider().map_err(|error| error.with_provider(NAME))
     }
 
-    fn checked(mut self) -> Result<WebIdentityProvider> {
-        self.request.duration = self.duration.map(|duration| OF_ROLE.seconds(duration)).transpose()?;
-        self.request.session_name = self.marks.session_name()?;
+    fn build_provider(mut self) -> Result<WebIdentityProvider> {
+        self.request.duration = self.session_duration.map(|duration| ROLE_DURATION.checked_seconds(duration)).transpose()?;
+        self.request.session_name = self.request_attribution.session_name()?;
         session_name(&self.request.session_name)?;
-        self.request.provider_id.as_deref().map_or(Ok(()), host)?;
+        self.request.provider_id.as_deref().map_or(Ok(()), check_provider_id)?;
         self.request.policies.check()?;
         let region = self.place.region.clone();
-        let client = Client { sts: Sts::at(self.place)?, request: self.request };
+        let client = WebIdentityClient { sts: Sts::new(self.place)?, request: self.request };
         Ok(WebIdentityProvider::new(client, region))
     }
 }
 
-fn host(text: &str) -> Result<()> {
-    let holds = (4..=2048).contains(&text.len()) && only(text, b".-");
-    rule(holds, "provider_id", "must be a host name of 4 to 2,048 characters, without scheme and port")
+fn check_provider_id(text: &str) -> Result<()> {
+    let holds = (4..=2048).contains(&text.len()) && is_charset(text, b".-");
+    ensure(holds, "provider_id", "must be a host name of 4 to 2,048 characters, without scheme and port")
 }
 
 impl fmt::Debug for WebIdentityBuilder {

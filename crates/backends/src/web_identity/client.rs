@@ -6,7 +6,7 @@ use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIden
 use valetkey_core::{ExposeSecret, Result, RoleArn, SessionPolicy};
 
 use super::error;
-use super::token::IdentityToken;
+use super::token::IdentityTokenSource;
 use crate::sts::marks::UNNAMED;
 use crate::sts::{SessionPolicies, Sts};
 
@@ -14,17 +14,17 @@ pub(super) const OPERATION: &str = "AssumeRoleWithWebIdentity";
 
 /// What is asked of STS.
 #[derive(Clone)]
-pub(super) struct Request {
+pub(super) struct WebIdentityRequest {
     pub(super) role: RoleArn,
-    pub(super) token: IdentityToken,
+    pub(super) token: IdentityTokenSource,
     pub(super) session_name: String,
     pub(super) provider_id: Option<String>,
     pub(super) duration: Option<i32>,
     pub(super) policies: SessionPolicies,
 }
 
-impl Request {
-    pub(super) fn new(role: RoleArn, token: IdentityToken) -> Self {
+impl WebIdentityRequest {
+    pub(super) fn new(role: RoleArn, token: IdentityTokenSource) -> Self {
         Self {
             role,
             token,
@@ -37,7 +37,7 @@ impl Request {
 }
 
 /// Does not show what policies say.
-impl fmt::Debug for Request {
+impl fmt::Debug for WebIdentityRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("role", &self.role)
@@ -50,28 +50,28 @@ impl fmt::Debug for Request {
 
 /// The request, and where it goes.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct WebIdentityClient {
     pub(super) sts: Sts,
-    pub(super) request: Request,
+    pub(super) request: WebIdentityRequest,
 }
 
-impl Client {
+impl WebIdentityClient {
     /// The same client, asking for no more than `policy` allows.
-    pub(super) fn narrowed(&self, policy: &SessionPolicy) -> Result<Self> {
+    pub(super) fn scope_down(&self, policy: &SessionPolicy) -> Result<Self> {
         let policies = self.request.policies.narrowed(policy)?;
-        Ok(Self { sts: self.sts.with_own_quota(), request: Request { policies, ..self.request.clone() } })
+        Ok(Self { sts: self.sts.with_own_quota(), request: WebIdentityRequest { policies, ..self.request.clone() } })
     }
 
-    pub(super) async fn assume(&self) -> Result<AssumeRoleWithWebIdentityOutput> {
-        let Request { role, token, session_name, provider_id, duration, policies } = &self.request;
-        let presented = token.present().await?;
+    pub(super) async fn assume_role(&self) -> Result<AssumeRoleWithWebIdentityOutput> {
+        let WebIdentityRequest { role, token, session_name, provider_id, duration, policies } = &self.request;
+        let identity_token = token.fetch().await?;
         let call = self
             .sts
-            .unsigned()
+            .unsigned_client()
             .assume_role_with_web_identity()
             .role_arn(role.as_str())
             .role_session_name(session_name)
-            .web_identity_token(presented.expose_secret())
+            .web_identity_token(identity_token.expose_secret())
             .set_provider_id(provider_id.clone())
             .set_duration_seconds(*duration)
             .set_policy(policies.inline.clone())

@@ -9,9 +9,9 @@ use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIden
 use valetkey_core::{CredentialProvider, Credentials, Region, Result, RoleArn, SessionPolicy};
 
 use super::builder::WebIdentityBuilder;
-use super::client::{Client, OPERATION};
-use super::token::IdentityToken;
-use crate::SecretSource;
+use super::client::{WebIdentityClient, OPERATION};
+use super::token::IdentityTokenSource;
+use crate::SecretProvider;
 use crate::sts::{Utilization, answer};
 
 pub(super) const NAME: &str = "web-identity";
@@ -24,24 +24,24 @@ pub(super) const NAME: &str = "web-identity";
 /// for and nobody else's credentials may take its place.
 #[derive(Debug)]
 pub struct WebIdentityProvider {
-    client: Client,
+    client: WebIdentityClient,
     region: Option<Region>,
     utilization: Utilization,
 }
 
 impl WebIdentityProvider {
     /// Describes the credentials of `role`, for the token that `token` gives at each fetch.
-    pub fn builder(role: RoleArn, token: impl SecretSource + 'static) -> WebIdentityBuilder {
-        WebIdentityBuilder::new(role, IdentityToken::Asked(Arc::new(token)))
+    pub fn builder(role: RoleArn, token: impl SecretProvider + 'static) -> WebIdentityBuilder {
+        WebIdentityBuilder::new(role, IdentityTokenSource::Provider(Arc::new(token)))
     }
 
     /// Describes the credentials of `role`, for the token that the file holds at each fetch, as UTF-8 text with or
     /// without blanks around it. Whoever renews the token replaces the file.
     pub fn from_file(role: RoleArn, token_file: impl Into<PathBuf>) -> WebIdentityBuilder {
-        WebIdentityBuilder::new(role, IdentityToken::File(token_file.into()))
+        WebIdentityBuilder::new(role, IdentityTokenSource::File(token_file.into()))
     }
 
-    pub(super) fn new(client: Client, region: Option<Region>) -> Self {
+    pub(super) fn new(client: WebIdentityClient, region: Option<Region>) -> Self {
         Self { client, region, utilization: Utilization::default() }
     }
 
@@ -59,10 +59,10 @@ impl WebIdentityProvider {
     }
 
     #[allow(deprecated, reason = "whoever does not tell the one tells the other")]
-    fn read(&self, answer: AssumeRoleWithWebIdentityOutput) -> Result<Credentials> {
-        self.utilization.note(answer.session_token_utilization.or(answer.packed_policy_size));
+    fn parse_response(&self, answer: AssumeRoleWithWebIdentityOutput) -> Result<Credentials> {
+        self.utilization.record(answer.session_token_utilization.or(answer.packed_policy_size));
         let account = answer.assumed_role_user.as_ref().and_then(|user| answer::account_of(user.arn()));
-        answer::credentials(OPERATION, answer.credentials, |set| {
+        answer::credentials_from_response(OPERATION, answer.credentials, |set| {
             set.account_id(account.unwrap_or_else(|| self.role().account().clone()))
                 .region(self.region.clone())
                 .environment_region(self.client.sts.region())
@@ -85,8 +85,8 @@ impl CredentialProvider for WebIdentityProvider {
     /// STS calls malformed, too large or disabled in its region; `Throttled`, `TimedOut` or `Unavailable` when STS, or
     /// the identity provider that it asks, cannot answer now.
     async fn provide(&self) -> Result<Credentials> {
-        let answer = self.client.assume().await;
-        answer.and_then(|answer| self.read(answer)).map_err(|error| error.with_provider(NAME))
+        let answer = self.client.assume_role().await;
+        answer.and_then(|answer| self.parse_response(answer)).map_err(|error| error.with_provider(NAME))
     }
 
     /// The same role, with a session policy that allows what its own one (if there is one) and `policy` both allow.
@@ -95,7 +95,7 @@ impl CredentialProvider for WebIdentityProvider {
     /// `Invalid` when the two have nothing in common or cannot be compared, and when the role is asked for with policy
     /// ARNs: a session may do what *any* of its session policies allows, so another one could only add.
     fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
-        let client = self.client.narrowed(policy).map_err(|error| error.with_provider(NAME))?;
+        let client = self.client.scope_down(policy).map_err(|error| error.with_provider(NAME))?;
         Ok(Arc::new(Self::new(client, self.region.clone())))
     }
 }

@@ -13,7 +13,7 @@ use valetkey_core::{CredentialProvider, Error, ErrorKind};
 
 use crate::region;
 
-const OTHER: &str = "AKIAI44QH8DHBEXAMPLE";
+const OTHER_KEY_ID: &str = "AKIAI44QH8DHBEXAMPLE";
 const SETTINGS: &str = "\
 [default]
 region = eu-north-1
@@ -48,7 +48,7 @@ source_profile = console
 ";
 
 /// A folder that is `HOME` to the other half of a test, with these settings in it.
-fn home(settings: &str) -> TempDir {
+fn home_with(settings: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join(".aws")).unwrap();
     fs::write(folder.path().join(".aws/config"), settings).unwrap();
@@ -59,13 +59,13 @@ fn settings_file() -> PathBuf {
     Path::new(&std::env::var_os("HOME").unwrap()).join(".aws/config")
 }
 
-fn with(home: &TempDir, test: &str, more: &[(&str, &str)]) {
+fn run_with_home(home: &TempDir, test: &str, more: &[(&str, &str)]) {
     let common = [
         ("HOME", home.path().to_str().unwrap()),
         ("AWS_EC2_METADATA_DISABLED", "true"),
         ("PATH", "/usr/bin:/bin"),
     ];
-    crate::in_another_process(test, &[&common[..], more].concat());
+    crate::run_in_child_process(test, &[&common[..], more].concat());
 }
 
 async fn failure(provider: AmbientProvider) -> Error {
@@ -91,7 +91,7 @@ async fn in_a_process_with_keys_and_profiles() {
     assert_eq!(named.region().unwrap().as_str(), "us-west-2");
 
     let keys = AmbientProvider::profile("keys").provide().await.unwrap();
-    assert_eq!(keys.access_key_id().as_str(), OTHER, "a profile is not the environment");
+    assert_eq!(keys.access_key_id().as_str(), OTHER_KEY_ID, "a profile is not the environment");
     assert_eq!(keys.expose_secret_access_key(), "of-the-profile");
     assert_eq!((keys.provider(), keys.region().unwrap().as_str()), ("profile", "eu-west-3"));
     let printed = AmbientProvider::profile("printed").provide().await.unwrap();
@@ -125,14 +125,14 @@ async fn in_a_process_with_keys_and_profiles() {
 #[test]
 fn the_chain_and_each_profile_answer_as_the_sdk_has_them_and_profiles_never_fall_through() {
     let keys = [("AWS_ACCESS_KEY_ID", crate::KEY_ID), ("AWS_SECRET_ACCESS_KEY", "the-hosts-own")];
-    with(&home(SETTINGS), "ambient::in_a_process_with_keys_and_profiles", &keys);
+    run_with_home(&home_with(SETTINGS), "ambient::in_a_process_with_keys_and_profiles", &keys);
 }
 
 #[tokio::test]
 #[ignore = "runs in the process that the next test starts"]
 async fn in_process_with_signed_in_console_profile() {
     let keys = AmbientProvider::profile("console").provide().await.unwrap();
-    assert_eq!((keys.access_key_id().as_str(), keys.expose_session_token()), (OTHER, Some("of-the-sign-in")));
+    assert_eq!((keys.access_key_id().as_str(), keys.expose_session_token()), (OTHER_KEY_ID, Some("of-the-sign-in")));
     assert_eq!(keys.account_id().unwrap().as_str(), "111111111111");
     let error = failure(AmbientProvider::profile("ended")).await;
     assert_eq!(error.kind(), ErrorKind::InteractionRequired, "{error}");
@@ -145,7 +145,7 @@ async fn in_process_with_signed_in_console_profile() {
 /// The caches are those that `aws login` and `aws sso login` leave, named after digests of the session.
 #[test]
 fn ambient_sign_ins_are_used_and_ended_ones_named() {
-    let home = home(
+    let home = home_with(
         "[profile console]\nlogin_session = arn:aws:iam::0123456789012:user/Admin\n\
          [sso-session work]\nsso_start_url = https://example.com\nsso_region = us-east-1\n\
          [profile ended]\nsso_session = work\nsso_account_id = 111111111111\nsso_role_name = agent\n",
@@ -153,7 +153,7 @@ fn ambient_sign_ins_are_used_and_ended_ones_named() {
     let login = home.path().join(".aws/login/cache");
     fs::create_dir_all(&login).unwrap();
     let token = format!(
-        r#"{{"accessToken":{{"accessKeyId":"{OTHER}","secretAccessKey":"s","sessionToken":"of-the-sign-in","accountId":"111111111111","expiresAt":"2099-01-01T00:00:00Z"}},"tokenType":"aws_sigv4","refreshToken":"r","identityToken":"i","clientId":"c","dpopKey":"k"}}"#
+        r#"{{"accessToken":{{"accessKeyId":"{OTHER_KEY_ID}","secretAccessKey":"s","sessionToken":"of-the-sign-in","accountId":"111111111111","expiresAt":"2099-01-01T00:00:00Z"}},"tokenType":"aws_sigv4","refreshToken":"r","identityToken":"i","clientId":"c","dpopKey":"k"}}"#
     );
     fs::write(login.join("36db1d138ff460920374e4c3d8e01f53f9f73537e89c88d639f68393df0e2726.json"), token)
         .unwrap();
@@ -161,7 +161,7 @@ fn ambient_sign_ins_are_used_and_ended_ones_named() {
     fs::create_dir_all(&sso).unwrap();
     let token = r#"{"accessToken":"hunter2","expiresAt":"2020-01-01T00:00:00Z","region":"us-east-1","startUrl":"https://example.com"}"#;
     fs::write(sso.join("e274eeff768c6396088ec6eb091f4bf4d47ab1e0.json"), token).unwrap();
-    with(&home, "ambient::in_process_with_signed_in_console_profile", &[("AWS_PROFILE", "ended")]);
+    run_with_home(&home, "ambient::in_process_with_signed_in_console_profile", &[("AWS_PROFILE", "ended")]);
 }
 
 #[tokio::test]
@@ -180,16 +180,16 @@ async fn in_process_with_blank_session_tokens() {
 #[tokio::test]
 async fn ambient_credentials_with_blank_token_have_none() {
     let keys = format!(
-        r#"{{"AccessKeyId":"{OTHER}","SecretAccessKey":"of-the-endpoint","Token":"","Expiration":"2099-01-01T00:00:00Z"}}"#
+        r#"{{"AccessKeyId":"{OTHER_KEY_ID}","SecretAccessKey":"of-the-endpoint","Token":"","Expiration":"2099-01-01T00:00:00Z"}}"#
     );
-    let endpoint = crate::loopback::Loopback::answering(200, keys).await;
+    let endpoint = crate::loopback::Loopback::responding(200, keys).await;
     let url = endpoint.url().to_owned();
     let blank = format!(
-        "[profile blank]\naws_access_key_id = {OTHER}\naws_secret_access_key = of-the-profile\naws_session_token =\n"
+        "[profile blank]\naws_access_key_id = {OTHER_KEY_ID}\naws_secret_access_key = of-the-profile\naws_session_token =\n"
     );
     tokio::task::spawn_blocking(move || {
         let endpoint = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", url.as_str())];
-        with(&home(&blank), "ambient::in_process_with_blank_session_tokens", &endpoint);
+        run_with_home(&home_with(&blank), "ambient::in_process_with_blank_session_tokens", &endpoint);
     })
     .await
     .unwrap();
@@ -200,11 +200,11 @@ async fn ambient_credentials_with_blank_token_have_none() {
 async fn in_a_process_whose_keys_are_marks() {
     let secret = std::env::var("AWS_SECRET_ACCESS_KEY").unwrap();
     let settings = format!(
-        "[profile keys]\naws_access_key_id = {OTHER}\naws_secret_access_key = {secret}\n\
+        "[profile keys]\naws_access_key_id = {OTHER_KEY_ID}\naws_secret_access_key = {secret}\n\
          [profile printed]\ncredential_process = cat \"$HOME/printed\"\n\
          [profile failing]\ncredential_process = cat \"$HOME/printed\"; exit 1\n"
     );
-    let printed = format!(r#"{{"Version":1,"AccessKeyId":"{OTHER}","SecretAccessKey":"{secret}"}}"#);
+    let printed = format!(r#"{{"Version":1,"AccessKeyId":"{OTHER_KEY_ID}","SecretAccessKey":"{secret}"}}"#);
     fs::write(settings_file().parent().unwrap().with_file_name("printed"), printed).unwrap();
     fs::write(settings_file(), settings).unwrap();
     let logs = CapturedLogs::default();
@@ -228,7 +228,7 @@ async fn in_a_process_whose_keys_are_marks() {
 #[test]
 fn what_is_found_is_logged_nowhere() {
     let keys = [("AWS_ACCESS_KEY_ID", crate::KEY_ID), ("AWS_SECRET_ACCESS_KEY", "a-mark-of-this-test")];
-    with(&home(""), "ambient::in_a_process_whose_keys_are_marks", &keys);
+    run_with_home(&home_with(""), "ambient::in_a_process_whose_keys_are_marks", &keys);
 }
 
 #[tokio::test]
@@ -240,7 +240,7 @@ async fn in_a_process_whose_settings_change() {
         assert_eq!(failure(profile.clone()).await.kind(), ErrorKind::Invalid);
     }
     for secret in ["first", "second"] {
-        let keys = format!("aws_access_key_id = {OTHER}\naws_secret_access_key = {secret}\n");
+        let keys = format!("aws_access_key_id = {OTHER_KEY_ID}\naws_secret_access_key = {secret}\n");
         fs::write(settings_file(), format!("[default]\n{keys}[profile late]\n{keys}")).unwrap();
         for provider in [&chain, &profile] {
             assert_eq!(provider.provide().await.unwrap().expose_secret_access_key(), secret);
@@ -252,5 +252,5 @@ async fn in_a_process_whose_settings_change() {
 
 #[test]
 fn settings_that_appear_or_change_count_from_the_next_fetch() {
-    with(&home(""), "ambient::in_a_process_whose_settings_change", &[]);
+    run_with_home(&home_with(""), "ambient::in_a_process_whose_settings_change", &[]);
 }

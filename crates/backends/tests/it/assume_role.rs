@@ -10,28 +10,28 @@ use valetkey_backends::{
 use valetkey_core::testing::{Canary, Script, ScriptedProvider};
 use valetkey_core::{CredentialProvider, Error, ErrorKind, Expiry, ProviderChain, SessionContext};
 
-use crate::wire::{ROLE_SESSION, Wire, assumed, issued};
-use crate::{held, long_lived, region, source};
+use crate::wire::{ROLE_SESSION, HttpFixture, assume_role_response, issued_response};
+use crate::{memory_source, long_lived, region, static_source};
 
 const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
 
-fn granting() -> Wire {
-    Wire::saying(200, assumed("ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"))
+fn granting_http() -> HttpFixture {
+    HttpFixture::responding(200, assume_role_response("ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"))
 }
 
-fn of(wire: &Wire, source: Arc<dyn CredentialProvider>) -> AssumeRoleBuilder {
+fn role_builder(wire: &HttpFixture, source: Arc<dyn CredentialProvider>) -> AssumeRoleBuilder {
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     AssumeRoleProvider::builder(role, source).base(&wire.base())
 }
 
 #[tokio::test]
 async fn sts_receives_every_field() {
-    let wire = granting();
-    let provider = of(&wire, source())
+    let wire = granting_http();
+    let provider = role_builder(&wire, static_source())
         .session_name("agent-7")
-        .source_identity("alice@example.org")
+        .check_source_identity("alice@example.org")
         .external_id("ext/1")
-        .duration(Duration::from_secs(900))
+        .session_duration(Duration::from_secs(900))
         .policy(POLICY)
         .policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess")
         .tag("team", "blue + green")
@@ -57,21 +57,21 @@ async fn sts_receives_every_field() {
         ("TransitiveTagKeys.member.1", "team"),
     ];
     let expected: BTreeMap<_, _> = expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-    assert_eq!(wire.sent()[0].form(), expected);
+    assert_eq!(wire.requests()[0].form(), expected);
 }
 
 #[tokio::test]
-async fn what_was_not_said_is_not_sent() {
-    let wire = granting();
-    of(&wire, source()).build().unwrap().provide().await.unwrap();
-    let sent = wire.sent()[0].form();
+async fn assume_role_unset_fields_are_not_sent() {
+    let wire = granting_http();
+    role_builder(&wire, static_source()).build().unwrap().provide().await.unwrap();
+    let sent = wire.requests()[0].form();
     assert_eq!(sent.keys().collect::<Vec<_>>(), ["Action", "RoleArn", "RoleSessionName", "Version"]);
     assert_eq!(sent["RoleSessionName"], "valetkey");
 }
 
 #[tokio::test]
-async fn the_answer_becomes_a_whole_set() {
-    let provider = of(&granting(), source()).region(region("eu-central-1")).build().unwrap();
+async fn assume_role_response_maps_every_field() {
+    let provider = role_builder(&granting_http(), static_source()).region(region("eu-central-1")).build().unwrap();
     let credentials = provider.provide().await.unwrap();
     assert_eq!(credentials.access_key_id().as_str(), "ASIAIOSFODNN7EXAMPLE");
     assert_eq!(credentials.expose_secret_access_key(), "role-secret");
@@ -83,10 +83,10 @@ async fn the_answer_becomes_a_whole_set() {
 }
 
 #[tokio::test]
-async fn how_full_the_session_is_can_be_asked() {
-    let told = format!("{ROLE_SESSION}<SessionTokenUtilization>40</SessionTokenUtilization>");
-    let answer = issued("AssumeRole", &told, ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"]);
-    let provider = of(&Wire::saying(200, answer), source()).build().unwrap();
+async fn assume_role_utilization_returns_last_percent() {
+    let fields = format!("{ROLE_SESSION}<SessionTokenUtilization>40</SessionTokenUtilization>");
+    let answer = issued_response("AssumeRole", &fields, ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"]);
+    let provider = role_builder(&HttpFixture::responding(200, answer), static_source()).build().unwrap();
     assert_eq!(provider.utilization(), None);
     provider.provide().await.unwrap();
     assert_eq!(provider.utilization(), Some(40));
@@ -94,11 +94,11 @@ async fn how_full_the_session_is_can_be_asked() {
 
 #[tokio::test]
 async fn its_own_region_and_endpoint_win_over_the_bases() {
-    let wire = granting();
-    of(&wire, source()).build().unwrap().provide().await.unwrap();
-    of(&wire, source()).region(region("eu-west-1")).build().unwrap().provide().await.unwrap();
-    of(&wire, source()).endpoint_url("http://vpc.example:9").build().unwrap().provide().await.unwrap();
-    let uris: Vec<_> = wire.sent().into_iter().map(|sent| sent.uri).collect();
+    let wire = granting_http();
+    role_builder(&wire, static_source()).build().unwrap().provide().await.unwrap();
+    role_builder(&wire, static_source()).region(region("eu-west-1")).build().unwrap().provide().await.unwrap();
+    role_builder(&wire, static_source()).endpoint_url("http://vpc.example:9").build().unwrap().provide().await.unwrap();
+    let uris: Vec<_> = wire.requests().into_iter().map(|sent| sent.uri).collect();
     assert_eq!(
         uris,
         [
@@ -111,40 +111,40 @@ async fn its_own_region_and_endpoint_win_over_the_bases() {
 
 #[tokio::test]
 async fn each_fetch_asks_sts_and_signs_with_what_the_session_holds_then() {
-    let wire = granting();
+    let wire = granting_http();
     let session = SessionContext::builder().build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     let account = session.account(session.default_account()).unwrap();
-    let provider = of(&wire, Arc::new(account)).build().unwrap();
+    let provider = role_builder(&wire, Arc::new(account)).build().unwrap();
     provider.provide().await.unwrap();
     session.set_credentials(long_lived("AKIAI44QH8DHBEXAMPLE")).unwrap();
     provider.provide().await.unwrap();
-    let signed: Vec<_> = wire.sent().into_iter().map(|sent| sent.headers["authorization"].clone()).collect();
+    let signed: Vec<_> = wire.requests().into_iter().map(|sent| sent.headers["authorization"].clone()).collect();
     assert!(signed[0].contains(&format!("Credential={}/", crate::KEY_ID)), "{signed:?}");
     assert!(signed[1].contains("Credential=AKIAI44QH8DHBEXAMPLE/"), "{signed:?}");
 
     drop(session);
     assert_eq!(provider.provide().await.unwrap_err().kind(), ErrorKind::Closed);
-    assert_eq!(wire.sent().len(), 2);
+    assert_eq!(wire.requests().len(), 2);
 }
 
 #[tokio::test]
 async fn a_temporary_source_and_more_than_an_hour_are_refused_before_the_call() {
-    let wire = granting();
-    let temporary = held(Canary::new().credentials(Expiry::Never).unwrap());
-    let long = of(&wire, Arc::clone(&temporary)).duration(Duration::from_secs(3_601)).build().unwrap();
+    let wire = granting_http();
+    let temporary = memory_source(Canary::new().credentials(Expiry::Never).unwrap());
+    let long = role_builder(&wire, Arc::clone(&temporary)).session_duration(Duration::from_secs(3_601)).build().unwrap();
     let error = long.provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("duration")));
-    assert!(wire.sent().is_empty());
-    of(&wire, temporary).duration(Duration::from_secs(3_600)).build().unwrap().provide().await.unwrap();
-    of(&wire, source()).duration(Duration::from_secs(3_601)).build().unwrap().provide().await.unwrap();
-    assert_eq!(wire.sent().len(), 2);
+    assert!(wire.requests().is_empty());
+    role_builder(&wire, temporary).session_duration(Duration::from_secs(3_600)).build().unwrap().provide().await.unwrap();
+    role_builder(&wire, static_source()).session_duration(Duration::from_secs(3_601)).build().unwrap().provide().await.unwrap();
+    assert_eq!(wire.requests().len(), 2);
 }
 
 #[tokio::test]
 async fn a_source_without_credentials_stops_the_chain_rather_than_falling_through() {
-    let wire = granting();
-    let role = of(&wire, Arc::new(MemoryProvider::new())).build().unwrap();
+    let wire = granting_http();
+    let role = role_builder(&wire, Arc::new(MemoryProvider::new())).build().unwrap();
     let hosts = EnvProvider::new(|name| match name {
         "AWS_ACCESS_KEY_ID" => Some(crate::KEY_ID.into()),
         "AWS_SECRET_ACCESS_KEY" => Some("the-hosts-own".into()),
@@ -159,7 +159,7 @@ async fn a_source_without_credentials_stops_the_chain_rather_than_falling_throug
     assert!(error.next_step().unwrap().contains("its source"), "{error}");
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("no credentials"), "{cause}");
-    assert!(wire.sent().is_empty());
+    assert!(wire.requests().is_empty());
 }
 
 #[tokio::test]
@@ -172,7 +172,7 @@ async fn a_failure_of_the_source_keeps_its_kind_and_name() {
         ErrorKind::Closed,
     ] {
         let broken = ScriptedProvider::new([Script::Fail(Error::new(kind, "no"))]);
-        let error = of(&granting(), Arc::new(broken)).build().unwrap().provide().await.unwrap_err();
+        let error = role_builder(&granting_http(), Arc::new(broken)).build().unwrap().provide().await.unwrap_err();
         assert_eq!((error.kind(), error.provider()), (kind, Some("scripted")));
     }
 }
@@ -182,11 +182,11 @@ async fn an_answer_that_is_expired_or_not_whole_is_transient() {
     let without = r#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult/></AssumeRoleResponse>"#;
     for body in [
         without.to_owned(),
-        assumed("not one word", "s", "t"),
-        assumed("ASIAIOSFODNN7EXAMPLE", "", "t"),
-        assumed("ASIAIOSFODNN7EXAMPLE", "s", "t").replace("2099", "2019"),
+        assume_role_response("not one word", "s", "t"),
+        assume_role_response("ASIAIOSFODNN7EXAMPLE", "", "t"),
+        assume_role_response("ASIAIOSFODNN7EXAMPLE", "s", "t").replace("2099", "2019"),
     ] {
-        let error = of(&Wire::saying(200, body), source()).build().unwrap().provide().await.unwrap_err();
+        let error = role_builder(&HttpFixture::responding(200, body), static_source()).build().unwrap().provide().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     }
 }
@@ -194,9 +194,9 @@ async fn an_answer_that_is_expired_or_not_whole_is_transient() {
 /// Credentials carry it, and a session without a region uses it, but no more than an environment's.
 #[tokio::test]
 async fn base_region_reaches_the_credentials_of_a_role() {
-    let wire = granting();
+    let wire = granting_http();
     let base = wire.base().region(&region("eu-south-1"));
-    let role = || of(&wire, source()).base(&base).build().unwrap();
+    let role = || role_builder(&wire, static_source()).base(&base).build().unwrap();
     let credentials = role().provide().await.unwrap();
     assert_eq!((credentials.region(), credentials.environment_region()), (None, Some(&region("eu-south-1"))));
     for (builder, expected) in [

@@ -4,36 +4,36 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use valetkey_backends::{
-    AssumeRoleBuilder, AssumeRoleProvider, FederatedUser, FederationBuilder, FederationProvider,
+    AssumeRoleBuilder, AssumeRoleProvider, GetFederationTokenRequest, FederationBuilder, FederationProvider,
     WebIdentityProvider,
 };
 use valetkey_core::{
     Attribution, CredentialProvider, Error, ErrorKind, SecretString, SessionContext, SessionId, SessionPolicy,
 };
 
-use crate::source;
-use crate::wire::{ROLE_SESSION, Wire, issued};
+use crate::static_source;
+use crate::wire::{ROLE_SESSION, HttpFixture, issued_response};
 
 const KEYS: [&str; 3] = ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"];
 
-fn granting(operation: &str) -> Wire {
-    Wire::saying(200, issued(operation, ROLE_SESSION, KEYS))
+fn granting_http(operation: &str) -> HttpFixture {
+    HttpFixture::responding(200, issued_response(operation, ROLE_SESSION, KEYS))
 }
 
-fn role(wire: &Wire) -> AssumeRoleBuilder {
+fn role_builder(wire: &HttpFixture) -> AssumeRoleBuilder {
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-    AssumeRoleProvider::builder(role, source()).base(&wire.base())
+    AssumeRoleProvider::builder(role, static_source()).base(&wire.base())
 }
 
-fn federated(wire: &Wire, who: &Attribution) -> FederationBuilder<FederatedUser> {
-    FederationProvider::attributed(who, source()).base(&wire.base())
+fn federation_builder(wire: &HttpFixture, who: &Attribution) -> FederationBuilder<GetFederationTokenRequest> {
+    FederationProvider::attributed(who, static_source()).base(&wire.base())
 }
 
 fn session() -> SessionContext {
     SessionContext::builder().principal("team/alice".parse().unwrap()).build()
 }
 
-fn everybody(session: &SessionContext) -> Attribution {
+fn full_attribution(session: &SessionContext) -> Attribution {
     Attribution::of(session).account("prod".parse().unwrap()).agent("doctor 7")
 }
 
@@ -46,16 +46,16 @@ fn tags(sent: &BTreeMap<String, String>) -> Vec<(&str, &str)> {
     (1..).map_while(tag).collect()
 }
 
-async fn sent(wire: &Wire, provider: &dyn CredentialProvider) -> BTreeMap<String, String> {
+async fn sent(wire: &HttpFixture, provider: &dyn CredentialProvider) -> BTreeMap<String, String> {
     provider.provide().await.unwrap();
-    wire.sent().last().unwrap().form()
+    wire.requests().last().unwrap().form()
 }
 
 #[tokio::test]
 async fn a_role_session_carries_everybody_behind_it_in_one_call() {
-    let (wire, session) = (granting("AssumeRole"), session());
+    let (wire, session) = (granting_http("AssumeRole"), session());
     let id = session.id().to_string();
-    let provider = role(&wire).tag("team", "blue").attribution(&everybody(&session)).build().unwrap();
+    let provider = role_builder(&wire).tag("team", "blue").attribution(&full_attribution(&session)).build().unwrap();
     let sent = sent(&wire, &provider).await;
     assert_eq!(sent["RoleSessionName"], format!("valetkey-{id}"));
     assert!(!sent.contains_key("SourceIdentity"), "which needs a permission of its own");
@@ -77,13 +77,13 @@ async fn a_role_session_carries_everybody_behind_it_in_one_call() {
 
 #[tokio::test]
 async fn what_was_said_wins_and_templates_are_filled_in() {
-    let (wire, session) = (granting("AssumeRole"), session());
+    let (wire, session) = (granting_http("AssumeRole"), session());
     let id = session.id();
     for (builder, name) in [
-        (role(&wire).session_name("agent-7"), "agent-7".to_owned()),
-        (role(&wire).session_name_from("vk-{session}".parse().unwrap()), format!("vk-{id}")),
+        (role_builder(&wire).session_name("agent-7"), "agent-7".to_owned()),
+        (role_builder(&wire).session_name_from("vk-{session}".parse().unwrap()), format!("vk-{id}")),
     ] {
-        let builder = builder.attribution(&everybody(&session)).attribution_tags(false);
+        let builder = builder.attribution(&full_attribution(&session)).tag_sessions(false);
         let builder = builder.source_identity_from("{account}@{session}".parse().unwrap());
         let sent = sent(&wire, &builder.build().unwrap()).await;
         assert_eq!((&sent["RoleSessionName"], &sent["SourceIdentity"]), (&name, &format!("prod@{id}")));
@@ -93,28 +93,28 @@ async fn what_was_said_wins_and_templates_are_filled_in() {
 
 #[tokio::test]
 async fn a_federated_user_is_the_session_by_name_and_tags() {
-    let (wire, session) = (granting("GetFederationToken"), session());
-    let provider = federated(&wire, &everybody(&session)).build().unwrap();
+    let (wire, session) = (granting_http("GetFederationToken"), session());
+    let provider = federation_builder(&wire, &full_attribution(&session)).build().unwrap();
     let attributed = sent(&wire, &provider).await;
     assert_eq!(attributed["Name"].parse::<SessionId>().unwrap(), session.id());
     assert_eq!(tags(&attributed).len(), 4);
 
-    let named = FederationProvider::federated("alice", source()).base(&wire.base());
-    let named = named.attribution(&everybody(&session)).attribution_tags(false).build().unwrap();
+    let named = FederationProvider::federated("alice", static_source()).base(&wire.base());
+    let named = named.attribution(&full_attribution(&session)).tag_sessions(false).build().unwrap();
     let named = sent(&wire, &named).await;
     assert_eq!((named["Name"].as_str(), tags(&named).len()), ("alice", 0));
 }
 
 #[tokio::test]
 async fn an_exchange_says_nothing_until_it_is_narrowed() {
-    let (wire, session) = (granting("GetSessionToken"), session());
-    let exchange = FederationProvider::builder(source()).base(&wire.base());
-    let exchange = exchange.attribution(&everybody(&session)).build().unwrap();
+    let (wire, session) = (granting_http("GetSessionToken"), session());
+    let exchange = FederationProvider::builder(static_source()).base(&wire.base());
+    let exchange = exchange.attribution(&full_attribution(&session)).build().unwrap();
     assert_eq!(sent(&wire, &exchange).await.keys().collect::<Vec<_>>(), ["Action", "Version"]);
 
-    let wire = granting("GetFederationToken");
-    let exchange = FederationProvider::builder(source()).base(&wire.base());
-    let exchange = exchange.attribution(&everybody(&session)).build().unwrap();
+    let wire = granting_http("GetFederationToken");
+    let exchange = FederationProvider::builder(static_source()).base(&wire.base());
+    let exchange = exchange.attribution(&full_attribution(&session)).build().unwrap();
     let narrowed = exchange.narrowed(&SessionPolicy::read_only(["s3"]).unwrap()).unwrap();
     let sent = sent(&wire, &*narrowed).await;
     assert_eq!((&sent["Name"], tags(&sent).len()), (&session.id().compact(), 4));
@@ -122,36 +122,36 @@ async fn an_exchange_says_nothing_until_it_is_narrowed() {
 
 #[tokio::test]
 async fn an_identity_token_leaves_only_the_name_to_say_it() {
-    let (wire, session) = (granting("AssumeRoleWithWebIdentity"), session());
+    let (wire, session) = (granting_http("AssumeRoleWithWebIdentity"), session());
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     let token = || async { Ok(SecretString::from("any-token")) };
     let provider = WebIdentityProvider::builder(role, token).base(&wire.base());
-    let provider = provider.attribution(&everybody(&session)).build().unwrap();
+    let provider = provider.attribution(&full_attribution(&session)).build().unwrap();
     let sent = sent(&wire, &provider).await;
     assert_eq!(sent["RoleSessionName"], format!("valetkey-{}", session.id()));
     assert!(tags(&sent).is_empty());
 }
 
-fn is_refused(error: &Error, field: &str) {
+fn assert_invalid(error: &Error, field: &str) {
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some(field)), "{error}");
     assert!(error.next_step().is_some(), "{error}");
 }
 
 #[test]
 fn what_is_not_known_cannot_be_filled_in() {
-    let (wire, nobody) = (granting("AssumeRole"), Attribution::new());
-    is_refused(&role(&wire).attribution(&nobody).build().unwrap_err(), "session_name");
+    let (wire, nobody) = (granting_http("AssumeRole"), Attribution::new());
+    assert_invalid(&role_builder(&wire).attribution(&nobody).build().unwrap_err(), "session_name");
     let principal = || "{principal}".parse().unwrap();
-    is_refused(&role(&wire).source_identity_from(principal()).build().unwrap_err(), "source_identity");
-    is_refused(&role(&wire).session_name_from(principal()).build().unwrap_err(), "session_name");
-    assert_eq!(federated(&wire, &nobody).build().unwrap_err().field(), Some("name"));
+    assert_invalid(&role_builder(&wire).source_identity_from(principal()).build().unwrap_err(), "source_identity");
+    assert_invalid(&role_builder(&wire).session_name_from(principal()).build().unwrap_err(), "session_name");
+    assert_eq!(federation_builder(&wire, &nobody).build().unwrap_err().field(), Some("name"));
 }
 
 #[test]
 fn nobody_can_claim_a_tag_that_says_who_it_is() {
-    let (wire, session) = (granting("AssumeRole"), session());
+    let (wire, session) = (granting_http("AssumeRole"), session());
     for key in ["valetkey:session", "Valetkey:Session"] {
-        let forged = role(&wire).tag(key, "somebody-else").attribution(&everybody(&session));
+        let forged = role_builder(&wire).tag(key, "somebody-else").attribution(&full_attribution(&session));
         assert_eq!(forged.build().unwrap_err().field(), Some("tags"), "{key}");
     }
 }
@@ -160,21 +160,21 @@ proptest! {
     /// `[\p{L}\p{Z}\p{N}_.:/=+\-@]*`, up to 256 (API reference of STS, `Tag`).
     #[test]
     fn an_agent_that_is_no_tag_is_refused_and_neither_cut_nor_echoed(agent in "[a-zé0-9 _.:/=+@,#\t-]{0,40}|a{250,260}") {
-        let (wire, session) = (granting("AssumeRole"), session());
+        let (wire, session) = (granting_http("AssumeRole"), session());
         let who = Attribution::of(&session).agent(agent.as_str());
         let fits = agent.chars().count() <= 256 && !agent.contains([',', '#', '\t']) && !agent.starts_with("aws:");
         let errors = [
-            role(&wire).attribution(&who).build().err(),
-            federated(&wire, &who).build().err(),
+            role_builder(&wire).attribution(&who).build().err(),
+            federation_builder(&wire, &who).build().err(),
         ];
         for error in errors {
             prop_assert_eq!(error.is_none(), fits);
             if let Some(error) = error {
-                is_refused(&error, "attribution");
+                assert_invalid(&error, "attribution");
                 prop_assert!(error.message().contains("valetkey:agent"));
                 prop_assert!(agent.len() < 4 || !format!("{error} {error:?}").contains(&agent), "{}", error);
             }
         }
-        prop_assert!(role(&wire).attribution(&who).attribution_tags(false).build().is_ok(), "the name is the session's");
+        prop_assert!(role_builder(&wire).attribution(&who).tag_sessions(false).build().is_ok(), "the name is the session's");
     }
 }

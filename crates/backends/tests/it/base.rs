@@ -10,15 +10,15 @@ use valetkey_backends::SdkBase;
 use crate::region;
 
 #[derive(Debug)]
-struct Hosts;
+struct HostSettings;
 
-impl LoadServiceConfig for Hosts {
+impl LoadServiceConfig for HostSettings {
     fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
         Some(format!("the host's {}", key.env()))
     }
 }
 
-impl ProvideToken for Hosts {
+impl ProvideToken for HostSettings {
     fn provide_token<'a>(&'a self) -> future::ProvideToken<'a>
     where
         Self: 'a,
@@ -37,8 +37,8 @@ fn a_base_takes_settings_over_and_leaves_every_identity_behind() {
     let keys = crate::sdk_keys(crate::KEY_ID);
     let host = SdkConfig::builder()
         .credentials_provider(SharedCredentialsProvider::new(keys))
-        .token_provider(SharedTokenProvider::new(Hosts))
-        .service_config(Hosts)
+        .token_provider(SharedTokenProvider::new(HostSettings))
+        .service_config(HostSettings)
         .region(aws_config::Region::new("eu-west-1"))
         .endpoint_url("http://vpc.example")
         .build();
@@ -78,7 +78,7 @@ async fn in_a_process_with_endpoint_variables() {
 
 #[test]
 fn a_base_of_the_process_honours_its_region_and_its_endpoints() {
-    crate::in_another_process(
+    crate::run_in_child_process(
         "base::in_a_process_with_endpoint_variables",
         &[
             ("AWS_REGION", "ap-south-1"),

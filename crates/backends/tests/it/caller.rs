@@ -1,13 +1,13 @@
 //! Whom STS takes a set for: how it is asked, and what becomes of its answer.
 
-use valetkey_backends::{SdkBase, StsCallerLookup};
+use valetkey_backends::{SdkBase, StsCallerIdentityProvider};
 use valetkey_core::testing::Canary;
 use valetkey_core::{CallerLookup, ErrorKind, Expiry};
 
-use crate::wire::{Answer, Wire, refused};
+use crate::wire::{Answer, HttpFixture, refused};
 use crate::{KEY_ID, long_lived, region};
 
-fn identity(account: &str, arn: &str) -> String {
+fn caller_identity_response(account: &str, arn: &str) -> String {
     format!(
         r#"<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
         <Arn>{arn}</Arn><UserId>AROAEXAMPLE:valetkey-7</UserId><Account>{account}</Account>
@@ -19,24 +19,24 @@ const ARN: &str = "arn:aws:sts::222222222222:assumed-role/agent/valetkey-7";
 
 #[tokio::test]
 async fn sts_is_asked_with_the_set_in_question_and_its_answer_is_told_whole() {
-    let wire = Wire::saying(200, identity("222222222222", ARN));
-    let caller = StsCallerLookup::new(&wire.base()).caller(&long_lived(KEY_ID)).await.unwrap();
+    let wire = HttpFixture::responding(200, caller_identity_response("222222222222", ARN));
+    let caller = StsCallerIdentityProvider::new(&wire.base()).caller(&long_lived(KEY_ID)).await.unwrap();
     assert_eq!((caller.account().as_str(), caller.arn()), ("222222222222", ARN));
     assert_eq!((caller.user_id(), caller.session_name()), ("AROAEXAMPLE:valetkey-7", Some("valetkey-7")));
-    let sent = &wire.sent()[0];
+    let sent = &wire.requests()[0];
     assert_eq!(sent.form()["Action"], "GetCallerIdentity");
     assert!(sent.headers["authorization"].contains(&format!("Credential={KEY_ID}/")));
 }
 
 #[tokio::test]
 async fn a_region_that_came_with_the_set_is_where_sts_is_asked() {
-    let wire = Wire::saying(200, identity("222222222222", ARN));
-    let lookup = StsCallerLookup::new(&wire.base());
+    let wire = HttpFixture::responding(200, caller_identity_response("222222222222", ARN));
+    let lookup = StsCallerIdentityProvider::new(&wire.base());
     lookup.caller(&long_lived(KEY_ID)).await.unwrap();
     lookup.caller(&long_lived(KEY_ID).with_region(region("cn-north-1"))).await.unwrap();
-    let uris: Vec<_> = wire.sent().into_iter().map(|sent| sent.uri).collect();
+    let uris: Vec<_> = wire.requests().into_iter().map(|sent| sent.uri).collect();
     assert_eq!(uris, ["https://sts.us-east-1.amazonaws.com/", "https://sts.cn-north-1.amazonaws.com.cn/"]);
-    let error = StsCallerLookup::new(&SdkBase::new()).caller(&long_lived(KEY_ID)).await.unwrap_err();
+    let error = StsCallerIdentityProvider::new(&SdkBase::new()).caller(&long_lived(KEY_ID)).await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("region")));
 }
 
@@ -46,15 +46,15 @@ async fn failures_are_told_by_kind_and_show_no_secret() {
     let set = canary.credentials(Expiry::Never).unwrap();
     let echo = set.expose_secret_access_key();
     for (wire, kind) in [
-        (Wire::saying(403, refused("ExpiredToken", echo)), ErrorKind::Expired),
-        (Wire::saying(403, refused("InvalidClientTokenId", echo)), ErrorKind::Denied),
-        (Wire::saying(400, refused("Throttling", echo)), ErrorKind::Throttled),
-        (Wire::saying(503, echo), ErrorKind::Unavailable),
-        (Wire::saying(200, identity("not-an-account", echo)), ErrorKind::Unavailable),
-        (Wire::new(Answer::HangsUp), ErrorKind::Unavailable),
-        (Wire::new(Answer::NeverComes), ErrorKind::TimedOut),
+        (HttpFixture::responding(403, refused("ExpiredToken", echo)), ErrorKind::Expired),
+        (HttpFixture::responding(403, refused("InvalidClientTokenId", echo)), ErrorKind::Denied),
+        (HttpFixture::responding(400, refused("Throttling", echo)), ErrorKind::Throttled),
+        (HttpFixture::responding(503, echo), ErrorKind::Unavailable),
+        (HttpFixture::responding(200, caller_identity_response("not-an-account", echo)), ErrorKind::Unavailable),
+        (HttpFixture::new(Answer::Disconnects), ErrorKind::Unavailable),
+        (HttpFixture::new(Answer::NeverResponds), ErrorKind::TimedOut),
     ] {
-        let error = StsCallerLookup::new(&wire.base()).caller(&set).await.unwrap_err();
+        let error = StsCallerIdentityProvider::new(&wire.base()).caller(&set).await.unwrap_err();
         assert_eq!((error.kind(), error.provider()), (kind, Some("caller-identity")), "{error}");
         assert!(canary.found_in(&format!("{error} {error:?}")).is_empty(), "{error:?}");
     }

@@ -15,8 +15,8 @@ use valetkey_core::{
 
 use crate::loopback::Loopback;
 use crate::scoped::SCOPED_SESSION;
-use crate::wire::{ROLE_SESSION, Wire, assumed, issued, refused};
-use crate::{capture_logs, held, region};
+use crate::wire::{ROLE_SESSION, HttpFixture, assume_role_response, issued_response, refused};
+use crate::{capture_logs, memory_source, region};
 
 /// Everything said at TRACE while `work` ran.
 async fn logs_of(work: impl Future<Output = ()>) -> String {
@@ -30,7 +30,7 @@ async fn logs_of(work: impl Future<Output = ()>) -> String {
     text
 }
 
-fn parts(canary: &Canary) -> Credentials {
+fn canary_credentials(canary: &Canary) -> Credentials {
     canary.credentials(Expiry::Never).unwrap()
 }
 
@@ -42,7 +42,7 @@ fn shows_none_of(canaries: &[&Canary], place: &str, output: &str) {
     }
 }
 
-fn role(base: &SdkBase, source: Arc<dyn CredentialProvider>) -> AssumeRoleProvider {
+fn role_provider(base: &SdkBase, source: Arc<dyn CredentialProvider>) -> AssumeRoleProvider {
     let arn = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     AssumeRoleProvider::builder(arn, source).external_id("ext").base(base).build().unwrap()
 }
@@ -50,36 +50,36 @@ fn role(base: &SdkBase, source: Arc<dyn CredentialProvider>) -> AssumeRoleProvid
 #[tokio::test]
 async fn an_assumed_role_is_logged_without_either_set() {
     let (source, answer) = (Canary::new(), Canary::new());
-    let keys = parts(&answer);
-    let body = assumed(
+    let keys = canary_credentials(&answer);
+    let body = assume_role_response(
         keys.access_key_id().as_str(),
         keys.expose_secret_access_key(),
         keys.expose_session_token().unwrap(),
     );
     assert_eq!(answer.found_in(&body).len(), 3, "the marks are on the wire");
-    let wire = Loopback::answering(200, body).await;
-    let provider = role(&wire.base(), held(parts(&source)));
+    let wire = Loopback::responding(200, body).await;
+    let provider = role_provider(&wire.base(), memory_source(canary_credentials(&source)));
     let text = logs_of(async {
         let credentials = provider.provide().await.unwrap();
         assert_eq!(credentials.expose_secret_access_key(), answer.expose_secret());
         shows_none_of(&[&source, &answer], "the set", &format!("{credentials:?} {provider:?}"));
     })
     .await;
-    assert!(source.found_in(&wire.sent()).contains(&"token"), "the source's token went out with the request");
+    assert!(source.found_in(&wire.requests_text()).contains(&"token"), "the source's token went out with the request");
     shows_none_of(&[&source, &answer], "the log", &text);
 }
 
 /// What STS issues, made of the canary's marks.
-fn issuing(operation: &str, answer: &Canary) -> String {
-    let keys = parts(answer);
+fn issued_canary(operation: &str, answer: &Canary) -> String {
+    let keys = canary_credentials(answer);
     let token = keys.expose_session_token().unwrap();
     let marks = [keys.access_key_id().as_str(), keys.expose_secret_access_key(), token];
-    let body = issued(operation, ROLE_SESSION, marks);
+    let body = issued_response(operation, ROLE_SESSION, marks);
     assert_eq!(answer.found_in(&body).len(), 3, "the marks are on the wire");
     body
 }
 
-fn web(base: &SdkBase, token: &Canary) -> WebIdentityProvider {
+fn web_identity_provider(base: &SdkBase, token: &Canary) -> WebIdentityProvider {
     let (role, mark) =
         ("arn:aws:iam::222222222222:role/agent".parse().unwrap(), token.expose_secret().to_owned());
     let source = move || {
@@ -90,7 +90,7 @@ fn web(base: &SdkBase, token: &Canary) -> WebIdentityProvider {
 }
 
 /// A long-lived set with the canary's secret.
-fn keys(canary: &Canary) -> Credentials {
+fn long_lived_canary(canary: &Canary) -> Credentials {
     let id: AccessKeyId = crate::KEY_ID.parse().unwrap();
     Credentials::builder(id, SecretString::from(canary.expose_secret())).build().unwrap()
 }
@@ -98,8 +98,8 @@ fn keys(canary: &Canary) -> Credentials {
 #[tokio::test]
 async fn an_identity_token_and_what_is_issued_for_it_are_logged_nowhere() {
     let (token, answer) = (Canary::new(), Canary::new());
-    let wire = Loopback::answering(200, issuing("AssumeRoleWithWebIdentity", &answer)).await;
-    let asked = web(&wire.base(), &token);
+    let wire = Loopback::responding(200, issued_canary("AssumeRoleWithWebIdentity", &answer)).await;
+    let asked = web_identity_provider(&wire.base(), &token);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     std::fs::write(&path, token.expose_secret()).unwrap();
@@ -113,7 +113,7 @@ async fn an_identity_token_and_what_is_issued_for_it_are_logged_nowhere() {
         }
     })
     .await;
-    assert!(token.found_in(&wire.sent()).contains(&"secret"), "the identity token went out");
+    assert!(token.found_in(&wire.requests_text()).contains(&"secret"), "the identity token went out");
     shows_none_of(&[&token, &answer], "the log", &text);
 }
 
@@ -121,16 +121,16 @@ async fn an_identity_token_and_what_is_issued_for_it_are_logged_nowhere() {
 async fn keys_and_what_they_are_exchanged_for_are_logged_nowhere() {
     let (source, answer) = (Canary::new(), Canary::new());
     for operation in ["GetSessionToken", "GetFederationToken"] {
-        let wire = Loopback::answering(200, issuing(operation, &answer)).await;
+        let wire = Loopback::responding(200, issued_canary(operation, &answer)).await;
         let provider = match operation {
             "GetSessionToken" => {
                 let code = || async { Ok(SecretString::from("739184")) };
-                FederationProvider::builder(held(keys(&source)))
+                FederationProvider::builder(memory_source(long_lived_canary(&source)))
                     .base(&wire.base())
                     .mfa("GAHT12345678", code)
                     .build()
             }
-            _ => FederationProvider::federated("alice", held(keys(&source))).base(&wire.base()).build(),
+            _ => FederationProvider::federated("alice", memory_source(long_lived_canary(&source))).base(&wire.base()).build(),
         };
         let provider = provider.unwrap();
         let text = logs_of(async {
@@ -139,38 +139,38 @@ async fn keys_and_what_they_are_exchanged_for_are_logged_nowhere() {
             shows_none_of(&[&source, &answer], "the set", &format!("{credentials:?} {provider:?}"));
         })
         .await;
-        assert_eq!(wire.sent().contains("739184"), operation == "GetSessionToken", "the code went out");
+        assert_eq!(wire.requests_text().contains("739184"), operation == "GetSessionToken", "the code went out");
         assert!(!text.contains("739184"), "the log shows the code");
         shows_none_of(&[&source, &answer], "the log", &text);
     }
 }
 
-fn scoped(base: &SdkBase, source: &Canary) -> ScopedProvider {
+fn scoped_provider(base: &SdkBase, source: &Canary) -> ScopedProvider {
     let policy = SessionPolicy::read_only(["s3"]).unwrap();
-    ScopedProvider::builder(held(parts(source))).policy(policy).base(base).build().unwrap()
+    ScopedProvider::builder(memory_source(canary_credentials(source))).policy(policy).base(base).build().unwrap()
 }
 
 #[tokio::test]
 async fn a_set_and_what_is_left_of_it_are_logged_nowhere() {
     let (source, answer) = (Canary::new(), Canary::new());
-    let body = issuing("GetScopedCredentials", &answer);
+    let body = issued_canary("GetScopedCredentials", &answer);
     for (body, is_scoped) in
         [(body.replace(ROLE_SESSION, SCOPED_SESSION), true), (body.replace("Scoped", "Other"), false)]
     {
-        let wire = Loopback::answering(200, body).await;
-        let provider = scoped(&wire.base(), &source);
+        let wire = Loopback::responding(200, body).await;
+        let provider = scoped_provider(&wire.base(), &source);
         let text = logs_of(async {
             let said = provider.provide().await;
             assert_eq!(said.is_ok(), is_scoped);
             shows_none_of(&[&source, &answer], "the answer", &format!("{said:?} {provider:?}"));
         })
         .await;
-        assert!(source.found_in(&wire.sent()).contains(&"token"), "the source's token went out");
+        assert!(source.found_in(&wire.requests_text()).contains(&"token"), "the source's token went out");
         shows_none_of(&[&source, &answer], "the log", &text);
     }
 }
 
-fn shown(error: &Error) -> String {
+fn error_output(error: &Error) -> String {
     let cause = std::error::Error::source(error).map(|cause| format!("{cause} {cause:?}"));
     format!("{error} {error:?} {cause:?}")
 }
@@ -185,13 +185,13 @@ async fn a_refusal_that_repeats_a_token_or_a_key_is_told_without_it() {
         (500, echoed.expose_secret().to_owned()),
         (200, echoed.expose_secret().to_owned()),
     ] {
-        let wire = Loopback::answering(status, body).await;
+        let wire = Loopback::responding(status, body).await;
         let base = wire.base();
-        let source = || held(keys(&held_secret));
+        let source = || memory_source(long_lived_canary(&held_secret));
         let code = || async { Ok(SecretString::from("739184")) };
         let providers: [Box<dyn CredentialProvider>; 5] = [
-            Box::new(scoped(&base, &held_secret)),
-            Box::new(web(&base, &held_secret)),
+            Box::new(scoped_provider(&base, &held_secret)),
+            Box::new(web_identity_provider(&base, &held_secret)),
             Box::new(FederationProvider::builder(source()).base(&base).build().unwrap()),
             Box::new(
                 FederationProvider::builder(source()).base(&base).mfa("GAHT12345678", code).build().unwrap(),
@@ -200,8 +200,8 @@ async fn a_refusal_that_repeats_a_token_or_a_key_is_told_without_it() {
         ];
         for provider in providers {
             let error = provider.provide().await.unwrap_err();
-            shows_none_of(&[&held_secret, &echoed], "the error", &shown(&error));
-            assert!(!shown(&error).contains("739184"), "the error shows the code");
+            shows_none_of(&[&held_secret, &echoed], "the error", &error_output(&error));
+            assert!(!error_output(&error).contains("739184"), "the error shows the code");
         }
     }
 }
@@ -216,9 +216,9 @@ async fn a_refusal_that_repeats_a_secret_is_told_without_it() {
         (200, echoed.expose_secret().to_owned()),
     ] {
         assert!(echoed.found_in(&body).contains(&"secret"), "the mark is on the wire");
-        let wire = Loopback::answering(status, body).await;
-        let error = role(&wire.base(), held(parts(&source))).provide().await.unwrap_err();
-        shows_none_of(&[&source, &echoed], "the error", &shown(&error));
+        let wire = Loopback::responding(status, body).await;
+        let error = role_provider(&wire.base(), memory_source(canary_credentials(&source))).provide().await.unwrap_err();
+        shows_none_of(&[&source, &echoed], "the error", &error_output(&error));
     }
 }
 
@@ -227,12 +227,12 @@ async fn a_secret_is_read_and_resolved_without_a_trace_of_it() {
     let (source, kept) = (Canary::new(), Canary::new());
     let body = serde_json::json!({ "SecretString": kept.json().to_string() }).to_string();
     assert!(kept.found_in(&body).contains(&"secret"), "the marks are on the wire");
-    let wire = Loopback::answering(200, body).await;
+    let wire = Loopback::responding(200, body).await;
     let base = wire.base();
     let provider =
-        SecretsManagerProvider::builder("agent", held(parts(&source))).base(&base).build().unwrap();
+        SecretsManagerProvider::builder("agent", memory_source(canary_credentials(&source))).base(&base).build().unwrap();
     let resolver =
-        SecretsManagerResolver::builder("agents/", held(parts(&source))).base(&base).build().unwrap();
+        SecretsManagerResolver::builder("agents/", memory_source(canary_credentials(&source))).base(&base).build().unwrap();
     let text = logs_of(async {
         let read = provider.provide().await.unwrap();
         let resolved = resolver.resolve(&"one".parse().unwrap()).await.unwrap();
@@ -256,12 +256,12 @@ async fn a_secret_that_is_checked_kept_and_prefetched_leaves_no_trace_of_it() {
     description["VersionIdsToStages"] = serde_json::json!({ "v".repeat(32): ["AWSCURRENT"] });
     let values = serde_json::json!({ "SecretValues": [value] });
     assert!(kept.found_in(&values.to_string()).contains(&"secret"), "the marks are on the wire");
-    let wire = Loopback::by(200, move |request| match request.contains("BatchGetSecretValue") {
+    let wire = Loopback::with_response(200, move |request| match request.contains("BatchGetSecretValue") {
         true => values.to_string(),
         false => description.to_string(),
     });
     let wire = wire.await;
-    let resolver = SecretsManagerResolver::builder("agents/", held(parts(&source)));
+    let resolver = SecretsManagerResolver::builder("agents/", memory_source(canary_credentials(&source)));
     let resolver = resolver.base(&wire.base()).build().unwrap();
     let id = "one".parse().unwrap();
     let text = logs_of(async {
@@ -272,7 +272,7 @@ async fn a_secret_that_is_checked_kept_and_prefetched_leaves_no_trace_of_it() {
         }
     })
     .await;
-    let sent = wire.sent();
+    let sent = wire.requests_text();
     assert!(sent.contains("BatchGetSecretValue") && sent.contains("DescribeSecret"), "{sent}");
     assert!(!sent.contains(".GetSecretValue"), "nothing was read singly");
     shows_none_of(&[&source, &kept], "the log", &text);
@@ -292,12 +292,12 @@ async fn a_check_or_a_batch_that_repeats_a_secret_is_told_without_it() {
         });
         let refusal = serde_json::json!({ "__type": code, "message": echoed.expose_secret() });
         let reads = AtomicUsize::new(0);
-        let wire = Wire::by(move |sent| {
+        let wire = HttpFixture::with_reply(move |sent| {
             let is_read = sent.headers["x-amz-target"].ends_with(".GetSecretValue");
             let first = is_read && reads.fetch_add(1, Ordering::SeqCst) == 0;
             Some(if first { (200, value.to_string()) } else { (400, refusal.to_string()) })
         });
-        let resolver = SecretsManagerResolver::builder("agents/", held(parts(&source)));
+        let resolver = SecretsManagerResolver::builder("agents/", memory_source(canary_credentials(&source)));
         let resolver = resolver.base(&wire.base()).build().unwrap();
         resolver.resolve(&id).await.unwrap();
         let mut errors = vec![resolver.resolve(&id).await.unwrap_err()];
@@ -312,33 +312,33 @@ async fn a_check_or_a_batch_that_repeats_a_secret_is_told_without_it() {
 
 #[tokio::test]
 async fn a_client_of_the_sdk_signs_for_the_session_without_a_trace_of_its_keys() {
-    let (canary, wire) = (Canary::new(), Loopback::answering(200, "<ListAllMyBucketsResult/>").await);
+    let (canary, wire) = (Canary::new(), Loopback::responding(200, "<ListAllMyBucketsResult/>").await);
     let session = SessionContext::builder().region(region("us-east-1")).build();
-    session.set_credentials(parts(&canary)).unwrap();
+    session.set_credentials(canary_credentials(&canary)).unwrap();
     let text = logs_of(async {
         let config = session.sdk_config_from(wire.base().config()).await.unwrap();
         shows_none_of(&[&canary], "the configuration", &format!("{config:?}"));
         aws_sdk_s3::Client::new(&config).list_buckets().send().await.unwrap();
     })
     .await;
-    assert!(canary.found_in(&wire.sent()).contains(&"token"), "the token went out");
+    assert!(canary.found_in(&wire.requests_text()).contains(&"token"), "the token went out");
     shows_none_of(&[&canary], "the log", &text);
 }
 
 #[tokio::test]
 async fn debug_output_shows_no_secret_of_any_provider_or_builder() {
     let (canary, base) = (Canary::new(), SdkBase::new().region(&region("us-east-1")));
-    let keys = parts(&canary);
+    let keys = canary_credentials(&canary);
     let text = keys.expose_secret_access_key().to_owned();
     let arn = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-    let builder = AssumeRoleProvider::builder(arn, held(keys.clone()))
+    let builder = AssumeRoleProvider::builder(arn, memory_source(keys.clone()))
         .external_id(canary.expose_secret())
         .policy(format!("{{\"Sid\":\"{}\"}}", canary.expose_secret()))
         .tag("note", canary.expose_secret())
         .base(&base);
-    let secrets = SecretsManagerProvider::builder("agent", held(keys.clone())).base(&base);
+    let secrets = SecretsManagerProvider::builder("agent", memory_source(keys.clone())).base(&base);
     let policy = format!("{{\"Sid\":\"{}\"}}", canary.expose_secret());
-    let federated = FederationProvider::federated("alice", held(keys.clone()))
+    let federated = FederationProvider::federated("alice", memory_source(keys.clone()))
         .policy(policy.as_str())
         .tag("note", canary.expose_secret());
     let arn = "arn:aws:iam::222222222222:role/agent".parse().unwrap();

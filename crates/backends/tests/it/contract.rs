@@ -12,8 +12,8 @@ use valetkey_core::testing::{Canary, contract};
 use valetkey_core::{CredentialProvider, Expiry, ProviderChain, SecretString, SessionPolicy};
 
 use crate::scoped::SCOPED_SESSION;
-use crate::wire::{Answer, ROLE_SESSION, Wire, assumed, issued, refused};
-use crate::{held, source};
+use crate::wire::{Answer, ROLE_SESSION, HttpFixture, assume_role_response, issued_response, refused};
+use crate::{memory_source, static_source};
 
 /// A canary, and the texts of it that must show nowhere.
 struct Marked {
@@ -33,11 +33,11 @@ impl Marked {
         Self { canary, secrets }
     }
 
-    fn held(&self) -> Arc<dyn CredentialProvider> {
-        held(self.canary.credentials(Expiry::Never).unwrap())
+    fn source(&self) -> Arc<dyn CredentialProvider> {
+        memory_source(self.canary.credentials(Expiry::Never).unwrap())
     }
 
-    async fn holds(&self, provider: impl CredentialProvider) {
+    async fn assert_contract(&self, provider: impl CredentialProvider) {
         let secrets: Vec<&str> = self.secrets.iter().map(String::as_str).collect();
         let faults = contract::faults(&provider, &secrets).await;
         assert!(faults.is_empty(), "{provider:?}: {faults:#?}");
@@ -47,18 +47,18 @@ impl Marked {
 #[tokio::test]
 async fn memory_keeps_the_contract() {
     let marked = Marked::new();
-    marked.holds(MemoryProvider::new()).await;
-    marked.holds(MemoryProvider::from(marked.canary.credentials(Expiry::Never).unwrap())).await;
+    marked.assert_contract(MemoryProvider::new()).await;
+    marked.assert_contract(MemoryProvider::from(marked.canary.credentials(Expiry::Never).unwrap())).await;
 }
 
 #[tokio::test]
 async fn environment_keeps_the_contract() {
     let marked = Marked::new();
-    marked.holds(EnvProvider::new(|_| None)).await;
+    marked.assert_contract(EnvProvider::new(|_| None)).await;
     let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
     let half = secret.clone();
     marked
-        .holds(EnvProvider::new(move |name| (name == "AWS_SECRET_ACCESS_KEY").then(|| half.clone().into())))
+        .assert_contract(EnvProvider::new(move |name| (name == "AWS_SECRET_ACCESS_KEY").then(|| half.clone().into())))
         .await;
     let whole = EnvProvider::new(move |name| match name {
         "AWS_ACCESS_KEY_ID" => Some(id.clone().into()),
@@ -67,31 +67,31 @@ async fn environment_keeps_the_contract() {
         _ => None,
     });
     assert!(whole.provide().await.is_ok());
-    marked.holds(whole).await;
+    marked.assert_contract(whole).await;
 }
 
 #[tokio::test]
 async fn assume_role_keeps_the_contract() {
     let marked = Marked::new();
     let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
-    let granted = Wire::saying(200, assumed(&id, &secret, &token));
-    let denied = Wire::saying(403, refused("AccessDenied", &secret));
-    for wire in [granted, denied, Wire::saying(500, secret), Wire::new(Answer::HangsUp)] {
+    let granted = HttpFixture::responding(200, assume_role_response(&id, &secret, &token));
+    let denied = HttpFixture::responding(403, refused("AccessDenied", &secret));
+    for wire in [granted, denied, HttpFixture::responding(500, secret), HttpFixture::new(Answer::Disconnects)] {
         let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-        let builder = AssumeRoleProvider::builder(role, marked.held()).base(&wire.base());
-        marked.holds(builder.build().unwrap()).await;
+        let builder = AssumeRoleProvider::builder(role, marked.source()).base(&wire.base());
+        marked.assert_contract(builder.build().unwrap()).await;
     }
 }
 
 /// What STS may do when it is asked for `operation`, with the marks in it wherever they can be.
-fn answers_of_sts(operation: &str, marked: &Marked) -> [Wire; 5] {
+fn answers_of_sts(operation: &str, marked: &Marked) -> [HttpFixture; 5] {
     let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
     [
-        Wire::saying(200, issued(operation, ROLE_SESSION, [&id, &secret, &token])),
-        Wire::saying(403, refused("AccessDenied", &secret)),
-        Wire::saying(400, refused("InvalidIdentityToken", &token)),
-        Wire::saying(500, secret),
-        Wire::new(Answer::HangsUp),
+        HttpFixture::responding(200, issued_response(operation, ROLE_SESSION, [&id, &secret, &token])),
+        HttpFixture::responding(403, refused("AccessDenied", &secret)),
+        HttpFixture::responding(400, refused("InvalidIdentityToken", &token)),
+        HttpFixture::responding(500, secret),
+        HttpFixture::new(Answer::Disconnects),
     ]
 }
 
@@ -108,11 +108,11 @@ async fn web_identity_keeps_the_contract() {
             let token = SecretString::from(given.as_str());
             async move { Ok(token) }
         });
-        marked.holds(asked.base(&wire.base()).build().unwrap()).await;
+        marked.assert_contract(asked.base(&wire.base()).build().unwrap()).await;
         for path in [&path, folder.path()] {
             let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
             let read = WebIdentityProvider::from_file(role, path).base(&wire.base()).build().unwrap();
-            marked.holds(read).await;
+            marked.assert_contract(read).await;
         }
     }
 }
@@ -122,17 +122,17 @@ async fn federation_keeps_the_contract() {
     let marked = Marked::new();
     for wire in answers_of_sts("GetSessionToken", &marked) {
         let code = || async { Ok(SecretString::from("123456")) };
-        let exchange = || FederationProvider::builder(source()).base(&wire.base());
-        marked.holds(exchange().build().unwrap()).await;
-        marked.holds(exchange().mfa("GAHT12345678", code).build().unwrap()).await;
-        let refusing = FederationProvider::builder(marked.held()).base(&wire.base());
-        marked.holds(refusing.build().unwrap()).await;
-        let passing = FederationProvider::builder(marked.held()).base(&wire.base());
-        marked.holds(passing.pass_temporary(true).build().unwrap()).await;
+        let exchange = || FederationProvider::builder(static_source()).base(&wire.base());
+        marked.assert_contract(exchange().build().unwrap()).await;
+        marked.assert_contract(exchange().mfa("GAHT12345678", code).build().unwrap()).await;
+        let refusing = FederationProvider::builder(marked.source()).base(&wire.base());
+        marked.assert_contract(refusing.build().unwrap()).await;
+        let passing = FederationProvider::builder(marked.source()).base(&wire.base());
+        marked.assert_contract(passing.pass_temporary(true).build().unwrap()).await;
     }
     for wire in answers_of_sts("GetFederationToken", &marked) {
-        let federated = FederationProvider::federated("alice", source()).base(&wire.base());
-        marked.holds(federated.build().unwrap()).await;
+        let federated = FederationProvider::federated("alice", static_source()).base(&wire.base());
+        marked.assert_contract(federated.build().unwrap()).await;
     }
 }
 
@@ -140,18 +140,18 @@ async fn federation_keeps_the_contract() {
 async fn what_is_scoped_down_keeps_the_contract() {
     let (source, marked) = (Marked::new(), Marked::new());
     let keys = [2, 0, 1].map(|part| marked.secrets[part].as_str());
-    let scoped = Wire::saying(200, issued("GetScopedCredentials", SCOPED_SESSION, keys));
-    assert!(narrowed(&source, &scoped).provide().await.is_ok());
+    let scoped = HttpFixture::responding(200, issued_response("GetScopedCredentials", SCOPED_SESSION, keys));
+    assert!(scoped_down_provider(&source, &scoped).provide().await.is_ok());
     for wire in answers_of_sts("GetSessionToken", &marked).iter().chain([&scoped]) {
-        marked.holds(narrowed(&source, wire)).await;
-        source.holds(narrowed(&source, wire)).await;
+        marked.assert_contract(scoped_down_provider(&source, wire)).await;
+        source.assert_contract(scoped_down_provider(&source, wire)).await;
     }
-    let passing = ScopedProvider::builder(marked.held()).base(&scoped.base());
-    marked.holds(passing.build().unwrap()).await;
+    let passing = ScopedProvider::builder(marked.source()).base(&scoped.base());
+    marked.assert_contract(passing.build().unwrap()).await;
 }
 
-fn narrowed(source: &Marked, wire: &Wire) -> Arc<dyn CredentialProvider> {
-    let provider = ScopedProvider::builder(source.held()).base(&wire.base()).build().unwrap();
+fn scoped_down_provider(source: &Marked, wire: &HttpFixture) -> Arc<dyn CredentialProvider> {
+    let provider = ScopedProvider::builder(source.source()).base(&wire.base()).build().unwrap();
     provider.narrowed(&SessionPolicy::read_only(["s3"]).unwrap()).unwrap()
 }
 
@@ -169,9 +169,9 @@ async fn a_process_keeps_the_contract() {
         (r#"printf %s "$1"; printf %s "$1" >&2; exit 1"#, &whole),
     ] {
         let program = ProcessProvider::builder("/bin/sh").args(["-c", script, "sh", text]);
-        marked.holds(program.build().unwrap()).await;
+        marked.assert_contract(program.build().unwrap()).await;
     }
-    marked.holds(ProcessProvider::builder("/nowhere").arg(whole).build().unwrap()).await;
+    marked.assert_contract(ProcessProvider::builder("/nowhere").arg(whole).build().unwrap()).await;
 }
 
 #[tokio::test]
@@ -193,28 +193,28 @@ fn the_ambient_chain_and_profiles_keep_the_contract() {
         ("HOME", "/nowhere"),
         ("AWS_EC2_METADATA_DISABLED", "true"),
     ];
-    crate::in_another_process("contract::in_a_process_with_ambient_keys", &keys);
+    crate::run_in_child_process("contract::in_a_process_with_ambient_keys", &keys);
 }
 
 #[tokio::test]
 async fn secrets_manager_keeps_the_contract() {
     let marked = Marked::new();
     let secret = marked.canary.json().to_string();
-    let holding = Wire::saying(200, serde_json::json!({ "SecretString": secret }).to_string());
+    let holding = HttpFixture::responding(200, serde_json::json!({ "SecretString": secret }).to_string());
     let torn =
-        Wire::saying(200, serde_json::json!({ "SecretString": &secret[..secret.len() - 1] }).to_string());
+        HttpFixture::responding(200, serde_json::json!({ "SecretString": &secret[..secret.len() - 1] }).to_string());
     let denied = serde_json::json!({ "__type": "AccessDeniedException", "message": secret }).to_string();
     // What it was read from and where that stands, in one answer: so the payload is kept, and then only checked.
-    let kept = Wire::saying(
+    let kept = HttpFixture::responding(
         200,
         serde_json::json!({
             "ARN": "arn", "VersionId": "one", "VersionIdsToStages": { "one": ["AWSCURRENT"] }, "SecretString": secret,
         })
         .to_string(),
     );
-    for wire in [holding, kept, torn, Wire::saying(400, denied), Wire::new(Answer::NeverComes)] {
-        let builder = SecretsManagerProvider::builder("agent", marked.held()).base(&wire.base());
-        marked.holds(builder.build().unwrap()).await;
+    for wire in [holding, kept, torn, HttpFixture::responding(400, denied), HttpFixture::new(Answer::NeverResponds)] {
+        let builder = SecretsManagerProvider::builder("agent", marked.source()).base(&wire.base());
+        marked.assert_contract(builder.build().unwrap()).await;
     }
 }
 
@@ -223,30 +223,30 @@ async fn a_chain_and_whatever_is_narrowed_keep_the_contract() {
     let marked = Marked::new();
     let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
     let absent = || ProviderChain::new(MemoryProvider::new()).or_else(EnvProvider::new(|_| None));
-    marked.holds(absent()).await;
+    marked.assert_contract(absent()).await;
     marked
-        .holds(absent().or_else(MemoryProvider::from(marked.canary.credentials(Expiry::Never).unwrap())))
+        .assert_contract(absent().or_else(MemoryProvider::from(marked.canary.credentials(Expiry::Never).unwrap())))
         .await;
     let policy = SessionPolicy::read_only(["s3"]).unwrap();
     for wire in [
-        Wire::saying(200, assumed(&id, &secret, &token)),
-        Wire::saying(200, issued("GetFederationToken", "", [&id, &secret, &token])),
-        Wire::saying(403, refused("AccessDenied", &secret)),
-        Wire::new(Answer::HangsUp),
+        HttpFixture::responding(200, assume_role_response(&id, &secret, &token)),
+        HttpFixture::responding(200, issued_response("GetFederationToken", "", [&id, &secret, &token])),
+        HttpFixture::responding(403, refused("AccessDenied", &secret)),
+        HttpFixture::new(Answer::Disconnects),
     ] {
         let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-        let role = AssumeRoleProvider::builder(role, marked.held()).base(&wire.base()).build().unwrap();
-        marked.holds(role.narrowed(&policy).unwrap()).await;
-        let exchange = FederationProvider::builder(source()).base(&wire.base()).build().unwrap();
-        marked.holds(exchange.narrowed(&policy).unwrap()).await;
-        marked.holds(absent().or_else(role)).await;
+        let role = AssumeRoleProvider::builder(role, marked.source()).base(&wire.base()).build().unwrap();
+        marked.assert_contract(role.narrowed(&policy).unwrap()).await;
+        let exchange = FederationProvider::builder(static_source()).base(&wire.base()).build().unwrap();
+        marked.assert_contract(exchange.narrowed(&policy).unwrap()).await;
+        marked.assert_contract(absent().or_else(role)).await;
     }
 }
 
 #[derive(Debug)]
-struct Refuses(String);
+struct FailingSdkProvider(String);
 
-impl ProvideCredentials for Refuses {
+impl ProvideCredentials for FailingSdkProvider {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
@@ -259,6 +259,6 @@ impl ProvideCredentials for Refuses {
 async fn the_bridge_keeps_the_contract() {
     let marked = Marked::new();
     let keys = marked.canary.credentials(Expiry::Never).unwrap().expose_to_sdk();
-    marked.holds(SdkProvider::new("ambient", keys)).await;
-    marked.holds(SdkProvider::new("ambient", Refuses(marked.secrets[0].clone()))).await;
+    marked.assert_contract(SdkProvider::new("ambient", keys)).await;
+    marked.assert_contract(SdkProvider::new("ambient", FailingSdkProvider(marked.secrets[0].clone()))).await;
 }

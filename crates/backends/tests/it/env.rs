@@ -78,7 +78,7 @@ async fn half_a_setting_is_a_fault_that_names_the_missing_variable_and_the_remed
         (&[("AWS_SESSION_TOKEN", "hunter2")], "AWS_ACCESS_KEY_ID"),
     ] {
         let error = read(variables).await.unwrap_err();
-        fault(&error, missing);
+        assert_invalid(&error, missing);
         assert!(error.next_step().unwrap().contains(&format!("export {missing}")), "{error}");
     }
 }
@@ -94,7 +94,7 @@ async fn a_malformed_value_is_a_fault_that_names_its_variable_and_not_its_value(
         ("AWS_REGION", "hunter2 hunter2"),
         ("AWS_DEFAULT_REGION", "hunter2 hunter2"),
     ] {
-        fault(&with_pair(&[(variable, value)]).await.unwrap_err(), variable);
+        assert_invalid(&with_pair(&[(variable, value)]).await.unwrap_err(), variable);
     }
 }
 
@@ -113,7 +113,7 @@ async fn bytes_that_are_not_utf8_are_a_fault_that_names_the_variable() {
             Some((_, value)) => Some(OsString::from(value)),
             None => None,
         });
-        fault(&provider.provide().await.unwrap_err(), variable);
+        assert_invalid(&provider.provide().await.unwrap_err(), variable);
     }
 }
 
@@ -137,7 +137,7 @@ async fn the_variables_are_read_anew_at_every_fetch() {
     assert_eq!(provider.provide().await.unwrap().environment_region().unwrap().as_str(), "eu-west-1");
 }
 
-fn fault(error: &Error, variable: &str) {
+fn assert_invalid(error: &Error, variable: &str) {
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some(variable)), "{error}");
     assert_eq!(error.provider(), Some("environment"));
     assert!(error.to_string().contains(variable), "{error}");

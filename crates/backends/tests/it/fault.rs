@@ -5,31 +5,31 @@ use valetkey_backends::{
 };
 use valetkey_core::{CredentialProvider, Error, ErrorKind, Expiry, SecretString, SessionPolicy};
 
-use crate::scoped::temporary;
-use crate::wire::{Answer, REQUEST_ID, Wire, refused};
-use crate::{held, source};
+use crate::scoped::temporary_credentials;
+use crate::wire::{Answer, REQUEST_ID, HttpFixture, refused};
+use crate::{memory_source, static_source};
 
 use ErrorKind::{Denied, Expired, Invalid, Throttled, TimedOut, Unavailable};
 
 const LEAK: &str = "leak-hunter2";
 
-async fn from_sts(wire: &Wire) -> Error {
+async fn from_sts(wire: &HttpFixture) -> Error {
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-    let provider = AssumeRoleProvider::builder(role, source()).base(&wire.base()).build().unwrap();
+    let provider = AssumeRoleProvider::builder(role, static_source()).base(&wire.base()).build().unwrap();
     provider.provide().await.unwrap_err()
 }
 
 /// Every provider that asks STS, by the operation it asks for.
-pub(crate) fn asking_sts(wire: &Wire) -> [(&'static str, Box<dyn CredentialProvider>); 5] {
+pub(crate) fn asking_sts(wire: &HttpFixture) -> [(&'static str, Box<dyn CredentialProvider>); 5] {
     let base = wire.base();
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     let token = || async { Ok(SecretString::from("token")) };
     let web = WebIdentityProvider::builder(role, token).base(&base).build().unwrap();
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-    let assumed = AssumeRoleProvider::builder(role, source()).base(&base).build().unwrap();
-    let session = FederationProvider::builder(source()).base(&base).build().unwrap();
-    let federated = FederationProvider::federated("alice", source()).base(&base).build().unwrap();
-    let scoped = ScopedProvider::builder(held(temporary(Expiry::Never)));
+    let assumed = AssumeRoleProvider::builder(role, static_source()).base(&base).build().unwrap();
+    let session = FederationProvider::builder(static_source()).base(&base).build().unwrap();
+    let federated = FederationProvider::federated("alice", static_source()).base(&base).build().unwrap();
+    let scoped = ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never)));
     let scoped = scoped.policy(SessionPolicy::read_only(["s3"]).unwrap()).base(&base).build().unwrap();
     [
         ("AssumeRole", Box::new(assumed)),
@@ -40,12 +40,12 @@ pub(crate) fn asking_sts(wire: &Wire) -> [(&'static str, Box<dyn CredentialProvi
     ]
 }
 
-async fn from_secrets(wire: &Wire) -> Error {
-    let provider = SecretsManagerProvider::builder("secret", source()).base(&wire.base()).build().unwrap();
+async fn from_secrets(wire: &HttpFixture) -> Error {
+    let provider = SecretsManagerProvider::builder("secret", static_source()).base(&wire.base()).build().unwrap();
     provider.provide().await.unwrap_err()
 }
 
-fn check(error: &Error, kind: ErrorKind, code: &str) {
+fn assert_error(error: &Error, kind: ErrorKind, code: &str) {
     assert_eq!(error.kind(), kind, "{code}: {error}");
     assert!(error.message().contains(code) && error.message().contains(REQUEST_ID), "{error}");
     assert!(error.next_step().is_some(), "{error}");
@@ -54,7 +54,7 @@ fn check(error: &Error, kind: ErrorKind, code: &str) {
 
 /// What the API reference lists for the operations and as common to all, what emulators say besides, and what
 /// nobody has said yet, which is told by its status.
-const OF_STS: [(u16, &str, ErrorKind); 58] = [
+const STS_CODES: [(u16, &str, ErrorKind); 58] = [
     (400, "MalformedPolicyDocument", Invalid),
     (400, "PackedPolicyTooLarge", Invalid),
     (403, "RegionDisabledException", Invalid),
@@ -117,10 +117,10 @@ const OF_STS: [(u16, &str, ErrorKind); 58] = [
 
 #[tokio::test]
 async fn each_code_of_sts_has_its_kind_whatever_was_asked_for() {
-    for (status, code, kind) in OF_STS {
-        for (operation, provider) in asking_sts(&Wire::saying(status, refused(code, LEAK))) {
+    for (status, code, kind) in STS_CODES {
+        for (operation, provider) in asking_sts(&HttpFixture::responding(status, refused(code, LEAK))) {
             let error = provider.provide().await.unwrap_err();
-            check(&error, kind, code);
+            assert_error(&error, kind, code);
             assert!(error.message().starts_with(&format!("{operation} was answered")), "{error}");
             assert_eq!(error.provider(), Some(&*provider.name()));
         }
@@ -129,7 +129,7 @@ async fn each_code_of_sts_has_its_kind_whatever_was_asked_for() {
 
 #[tokio::test]
 async fn how_much_too_large_policies_and_tags_are_is_told_and_nothing_else_of_the_message() {
-    for (message, told) in [
+    for (message, expected) in [
         ("Packed size of session tags consumes 107% of allotted space.", Some("take 107 % of their limit")),
         ("leak-hunter2 120 % leak-hunter2", Some("take 120 % of their limit")),
         ("leak-hunter2 % of it", None),
@@ -138,17 +138,17 @@ async fn how_much_too_large_policies_and_tags_are_is_told_and_nothing_else_of_th
         ("", None),
     ] {
         for code in ["PackedPolicyTooLarge", "PackedPolicyTooLargeException"] {
-            let error = from_sts(&Wire::saying(400, refused(code, message))).await;
-            check(&error, Invalid, code);
+            let error = from_sts(&HttpFixture::responding(400, refused(code, message))).await;
+            assert_error(&error, Invalid, code);
             let step = error.next_step().unwrap();
             assert!(step.starts_with("shorten the session policies and tags"), "{error}");
-            match told {
+            match expected {
                 Some(told) => assert!(step.contains(told), "{error}"),
                 None => assert!(!step.contains('%'), "{error}"),
             }
         }
     }
-    let other = from_sts(&Wire::saying(400, refused("ValidationError", "107%"))).await;
+    let other = from_sts(&HttpFixture::responding(400, refused("ValidationError", "107%"))).await;
     assert!(!other.to_string().contains("107"), "{other}");
 }
 
@@ -171,7 +171,7 @@ async fn response_without_error_code_is_transient() {
         (504, Unavailable),
     ] {
         for body in [format!("<html>{LEAK}"), LEAK.to_owned(), String::new()] {
-            let wire = Wire::saying(status, body);
+            let wire = HttpFixture::responding(status, body);
             for (operation, provider) in asking_sts(&wire) {
                 let error = provider.provide().await.unwrap_err();
                 check_not_aws(operation, &error, kind);
@@ -189,81 +189,81 @@ fn check_not_aws(operation: &str, error: &Error, kind: ErrorKind) {
     assert!(!format!("{error} {error:?}").contains(LEAK), "{error:?}");
 }
 
-const EXPIRED: &str =
+const SIGNATURE_EXPIRED: &str =
     "Signature expired: 20261127T110000Z is now earlier than 20261127T114500Z (leak-hunter2)";
-const EARLY: &str = "Signature not yet current: 20261127T130000Z is still later than 20261127T121500Z";
+const SIGNATURE_NOT_YET_CURRENT: &str = "Signature not yet current: 20261127T130000Z is still later than 20261127T121500Z";
 
 #[tokio::test]
 async fn clock_skew_is_transient_and_names_the_clock() {
     for (code, message) in [
-        ("SignatureDoesNotMatch", EXPIRED),
-        ("SignatureDoesNotMatch", EARLY),
-        ("InvalidSignatureException", EXPIRED),
-        ("InvalidSignatureException", EARLY),
+        ("SignatureDoesNotMatch", SIGNATURE_EXPIRED),
+        ("SignatureDoesNotMatch", SIGNATURE_NOT_YET_CURRENT),
+        ("InvalidSignatureException", SIGNATURE_EXPIRED),
+        ("InvalidSignatureException", SIGNATURE_NOT_YET_CURRENT),
         ("RequestTimeTooSkewed", ""),
         ("RequestExpired", ""),
     ] {
-        let wire = Wire::saying(403, refused(code, message));
+        let wire = HttpFixture::responding(403, refused(code, message));
         for (operation, provider) in asking_sts(&wire) {
             let error = provider.provide().await.unwrap_err();
-            check(&error, Unavailable, code);
+            assert_error(&error, Unavailable, code);
             assert_eq!(error.next_step(), Some("set the clock of this machine"), "{operation}: {error}");
         }
         let body = serde_json::json!({"__type": code, "message": message}).to_string();
-        let error = from_secrets(&Wire::saying(400, body)).await;
-        check(&error, Unavailable, code);
+        let error = from_secrets(&HttpFixture::responding(400, body)).await;
+        assert_error(&error, Unavailable, code);
         assert_eq!(error.next_step(), Some("set the clock of this machine"), "{error}");
     }
     let message = "The request signature we calculated does not match the signature you provided.";
-    let error = from_sts(&Wire::saying(403, refused("SignatureDoesNotMatch", message))).await;
-    check(&error, Denied, "SignatureDoesNotMatch");
+    let error = from_sts(&HttpFixture::responding(403, refused("SignatureDoesNotMatch", message))).await;
+    assert_error(&error, Denied, "SignatureDoesNotMatch");
 }
 
 #[tokio::test]
 async fn verification_key_that_sts_cannot_fetch_is_transient() {
     let message = "Couldn't retrieve verification key from your identity provider, please reference \
                    AssumeRoleWithWebIdentity documentation for requirements";
-    let wire = Wire::saying(400, refused("InvalidIdentityToken", message));
+    let wire = HttpFixture::responding(400, refused("InvalidIdentityToken", message));
     for (operation, provider) in asking_sts(&wire) {
         let error = provider.provide().await.unwrap_err();
-        check(&error, Unavailable, "InvalidIdentityToken");
+        assert_error(&error, Unavailable, "InvalidIdentityToken");
         assert!(error.next_step().unwrap().contains("identity provider"), "{operation}: {error}");
         assert_eq!(error.field(), None, "the token is not at fault: {error}");
     }
     let other = refused("InvalidIdentityToken", "Incorrect token audience");
-    check(&from_sts(&Wire::saying(400, other)).await, Invalid, "InvalidIdentityToken");
+    assert_error(&from_sts(&HttpFixture::responding(400, other)).await, Invalid, "InvalidIdentityToken");
 }
 
 #[tokio::test]
 async fn nobody_there_is_unavailable_and_no_answer_is_timed_out() {
-    for (answer, kind) in [(Answer::HangsUp, Unavailable), (Answer::NeverComes, TimedOut)] {
-        assert_eq!(from_sts(&Wire::new(answer.clone())).await.kind(), kind);
-        assert_eq!(from_secrets(&Wire::new(answer)).await.kind(), kind);
+    for (answer, kind) in [(Answer::Disconnects, Unavailable), (Answer::NeverResponds, TimedOut)] {
+        assert_eq!(from_sts(&HttpFixture::new(answer.clone())).await.kind(), kind);
+        assert_eq!(from_secrets(&HttpFixture::new(answer)).await.kind(), kind);
     }
 }
 
 #[tokio::test]
 async fn only_the_sdk_retries_and_only_what_is_transient() {
     for (case, (wire, attempts)) in [
-        (Wire::saying(503, refused("ServiceUnavailable", "")), 3),
-        (Wire::saying(400, refused("Throttling", "")), 3),
-        (Wire::new(Answer::HangsUp), 3),
-        (Wire::saying(403, refused("AccessDenied", "")), 1),
-        (Wire::saying(403, refused("ExpiredToken", "")), 1),
-        (Wire::saying(400, refused("MalformedPolicyDocument", "")), 1),
+        (HttpFixture::responding(503, refused("ServiceUnavailable", "")), 3),
+        (HttpFixture::responding(400, refused("Throttling", "")), 3),
+        (HttpFixture::new(Answer::Disconnects), 3),
+        (HttpFixture::responding(403, refused("AccessDenied", "")), 1),
+        (HttpFixture::responding(403, refused("ExpiredToken", "")), 1),
+        (HttpFixture::responding(400, refused("MalformedPolicyDocument", "")), 1),
     ]
     .into_iter()
     .enumerate()
     {
         from_sts(&wire).await;
-        assert_eq!(wire.sent().len(), attempts, "case {case}");
+        assert_eq!(wire.requests().len(), attempts, "case {case}");
     }
 }
 
 #[tokio::test]
 async fn a_code_that_is_a_text_of_its_own_is_not_repeated() {
     for code in [format!("{LEAK} and more"), format!("{LEAK}\n"), LEAK.repeat(10)] {
-        let error = from_sts(&Wire::saying(400, refused(&code, ""))).await;
+        let error = from_sts(&HttpFixture::responding(400, refused(&code, ""))).await;
         assert!(!error.to_string().contains("hunter2"), "{error}");
         assert!(error.to_string().contains("HTTP 400"), "{error}");
     }

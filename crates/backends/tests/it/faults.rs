@@ -19,15 +19,15 @@ use valetkey_core::{
     Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, RefreshPolicy, Result, SessionContext,
 };
 
-use crate::held;
-use sts::{Fault, Sts};
+use crate::memory_source;
+use sts::{FaultMode, StsFixture};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// The attempts that the SDK's standard retries make in all.
-const ATTEMPTS: usize = 3;
+const SDK_ATTEMPTS: usize = 3;
 
 /// It begins so late that no answer looks expired to the machine's own clock.
 fn late_clock() -> VirtualClock {
@@ -53,21 +53,21 @@ async fn in_small_steps<T>(work: impl Future<Output = T>) -> T {
 /// One fetch by the session: when it began and ended, and whether it brought a set.
 #[derive(Debug, Clone, Copy)]
 struct Load {
-    from: Duration,
-    to: Duration,
-    brought: bool,
+    started_at: Duration,
+    ended_at: Duration,
+    succeeded: bool,
 }
 
 /// The role's provider, and what it was asked.
 #[derive(Debug)]
-struct Watched {
+struct RecordingProvider {
     role: AssumeRoleProvider,
     clock: VirtualClock,
-    loads: Arc<Mutex<Vec<Load>>>,
+    fetches: Arc<Mutex<Vec<Load>>>,
 }
 
 #[async_trait]
-impl CredentialProvider for Watched {
+impl CredentialProvider for RecordingProvider {
     fn name(&self) -> Cow<'static, str> {
         self.role.name()
     }
@@ -75,56 +75,56 @@ impl CredentialProvider for Watched {
     async fn provide(&self) -> Result<Credentials> {
         let from = self.clock.elapsed();
         let answer = self.role.provide().await;
-        let load = Load { from, to: self.clock.elapsed(), brought: answer.is_ok() };
-        self.loads.lock().unwrap().push(load);
+        let load = Load { started_at: from, ended_at: self.clock.elapsed(), succeeded: answer.is_ok() };
+        self.fetches.lock().unwrap().push(load);
         answer
     }
 }
 
 /// A session whose one role comes from a fake STS.
-struct Stage {
+struct RoleSessionFixture {
     clock: VirtualClock,
-    sts: Sts,
+    sts: StsFixture,
     source: Canary,
     session: SessionContext,
-    loads: Arc<Mutex<Vec<Load>>>,
+    fetches: Arc<Mutex<Vec<Load>>>,
     /// Since the stage was set, when the first set expires.
     expiry: Duration,
 }
 
-fn role(sts: &Sts, source: Arc<dyn CredentialProvider>) -> AssumeRoleBuilder {
+fn role_builder(sts: &StsFixture, source: Arc<dyn CredentialProvider>) -> AssumeRoleBuilder {
     let arn = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     AssumeRoleProvider::builder(arn, source).base(&sts.base())
 }
 
-impl Stage {
+impl RoleSessionFixture {
     /// A session that holds nothing yet; what it will hold lasts for `life`.
-    async fn cold(life: Duration, policy: RefreshPolicy) -> Self {
+    async fn without_credentials(life: Duration, policy: RefreshPolicy) -> Self {
         let clock = late_clock();
-        let sts = Sts::start(clock, life).await;
+        let sts = StsFixture::start(clock, life).await;
         let source = Canary::new();
-        let keys = held(source.credentials(Expiry::Never).unwrap());
+        let keys = memory_source(source.credentials(Expiry::Never).unwrap());
         let loads = Arc::<Mutex<Vec<Load>>>::default();
-        let provider = Watched { role: role(&sts, keys).build().unwrap(), clock, loads: Arc::clone(&loads) };
+        let provider = RecordingProvider { role: role_builder(&sts, keys).build().unwrap(), clock, fetches: Arc::clone(&loads) };
         let session = SessionContext::builder()
             .clock(Arc::new(clock))
             .provider(provider)
             .refresh_policy(policy)
             .build();
-        Self { clock, sts, source, session, loads, expiry: Duration::ZERO }
+        Self { clock, sts, source, session, fetches: loads, expiry: Duration::ZERO }
     }
 
     /// A session that holds its first set.
-    async fn holding(life: Duration, policy: RefreshPolicy) -> Self {
-        let mut stage = Self::cold(life, policy).await;
-        let set = stage.ask().await.unwrap();
+    async fn with_credentials(life: Duration, policy: RefreshPolicy) -> Self {
+        let mut stage = Self::without_credentials(life, policy).await;
+        let set = stage.fetch_checked().await.unwrap();
         let left = set.expiry().remaining(stage.clock.now()).unwrap();
         stage.expiry = stage.clock.elapsed() + left;
         stage
     }
 
     /// Asks as an agent does. Whatever is answered is checked: a set has time left, an error shows no secret.
-    async fn ask(&self) -> Result<Credentials> {
+    async fn fetch_checked(&self) -> Result<Credentials> {
         let answer = in_small_steps(self.session.credentials()).await;
         if let Err(error) = &answer {
             self.shows_no_secret(error);
@@ -133,12 +133,12 @@ impl Stage {
     }
 
     /// Sleeps until this long after the stage was set.
-    async fn until(&self, elapsed: Duration) {
+    async fn sleep_until(&self, elapsed: Duration) {
         sleep(elapsed.saturating_sub(self.clock.elapsed())).await;
     }
 
-    fn loads(&self) -> Vec<Load> {
-        self.loads.lock().unwrap().clone()
+    fn fetches(&self) -> Vec<Load> {
+        self.fetches.lock().unwrap().clone()
     }
 
     fn shows_no_secret(&self, error: &Error) {
@@ -155,6 +155,6 @@ impl Stage {
 }
 
 /// What the error was caused by.
-fn cause(error: &Error) -> Option<ErrorKind> {
+fn cause_kind(error: &Error) -> Option<ErrorKind> {
     StdError::source(error)?.downcast_ref::<Error>().map(Error::kind)
 }

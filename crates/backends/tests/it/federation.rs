@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use valetkey_backends::{
-    AssumeRoleProvider, FederatedUser, FederationBuilder, FederationProvider, MemoryProvider, UserSession,
+    AssumeRoleProvider, GetFederationTokenRequest, FederationBuilder, FederationProvider, MemoryProvider, GetSessionTokenRequest,
 };
 use valetkey_core::testing::Canary;
 use valetkey_core::{
     AccountGuard, CredentialProvider, Credentials, ErrorKind, Expiry, Scope, SecretString, SessionContext,
 };
 
-use crate::wire::{Wire, issued};
-use crate::{held, long_lived, region, source};
+use crate::wire::{HttpFixture, issued_response};
+use crate::{memory_source, long_lived, region, static_source};
 
-const OTHER: &str = "AKIAI44QH8DHBEXAMPLE";
+const OTHER_KEY_ID: &str = "AKIAI44QH8DHBEXAMPLE";
 const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
 const SERIAL: &str = "arn:aws:iam::111111111111:mfa/alice";
 const KEYS: [&str; 3] = ["ASIAIOSFODNN7EXAMPLE", "issued-secret", "issued-token"];
@@ -24,56 +24,56 @@ const FEDERATED: &str = "<FederatedUser><FederatedUserId>111111111111:alice</Fed
     <Arn>arn:aws:sts::111111111111:federated-user/alice</Arn></FederatedUser>\
     <PackedPolicySize>6</PackedPolicySize>";
 
-fn granting() -> Wire {
-    Wire::saying(200, issued("GetSessionToken", "", KEYS))
+fn granting_http() -> HttpFixture {
+    HttpFixture::responding(200, issued_response("GetSessionToken", "", KEYS))
 }
 
-fn of(wire: &Wire, source: Arc<dyn CredentialProvider>) -> FederationBuilder<UserSession> {
+fn session_token_builder(wire: &HttpFixture, source: Arc<dyn CredentialProvider>) -> FederationBuilder<GetSessionTokenRequest> {
     FederationProvider::builder(source).base(&wire.base())
 }
 
-fn federated(wire: &Wire, name: &str) -> FederationBuilder<FederatedUser> {
-    FederationProvider::federated(name, source()).base(&wire.base())
+fn federation_token_builder(wire: &HttpFixture, name: &str) -> FederationBuilder<GetFederationTokenRequest> {
+    FederationProvider::federated(name, static_source()).base(&wire.base())
 }
 
-fn temporary() -> Credentials {
+fn temporary_credentials() -> Credentials {
     Canary::new().credentials(Expiry::Never).unwrap()
 }
 
-async fn code() -> valetkey_core::Result<SecretString> {
+async fn mfa_code() -> valetkey_core::Result<SecretString> {
     Ok(SecretString::from(" 123456\n"))
 }
 
-fn form(fields: &[(&str, &str)]) -> BTreeMap<String, String> {
+fn form_fields(fields: &[(&str, &str)]) -> BTreeMap<String, String> {
     fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 #[tokio::test]
 async fn keys_are_exchanged_for_a_session_of_the_same_user() {
-    let wire = granting();
-    let plain = of(&wire, source()).build().unwrap();
+    let wire = granting_http();
+    let plain = session_token_builder(&wire, static_source()).build().unwrap();
     let credentials = plain.provide().await.unwrap();
     assert_eq!(credentials.expose_secret_access_key(), "issued-secret");
     assert_eq!(credentials.expose_session_token(), Some("issued-token"));
     assert_eq!(credentials.expiry().to_string(), "2099-01-01T00:00:00Z");
     assert_eq!(credentials.provider(), "federation");
-    let timed = of(&wire, source()).duration(Duration::from_secs(129_600)).mfa(SERIAL, code).build().unwrap();
+    let timed = session_token_builder(&wire, static_source()).session_duration(Duration::from_secs(129_600)).mfa(SERIAL, mfa_code).build().unwrap();
     timed.provide().await.unwrap();
-    let sent: Vec<_> = wire.sent().iter().map(|sent| sent.form()).collect();
+    let sent: Vec<_> = wire.requests().iter().map(|sent| sent.form()).collect();
     let operation = [("Action", "GetSessionToken"), ("Version", "2011-06-15")];
-    assert_eq!(sent[0], form(&operation));
+    assert_eq!(sent[0], form_fields(&operation));
     let more = [("DurationSeconds", "129600"), ("SerialNumber", SERIAL), ("TokenCode", "123456")];
-    assert_eq!(sent[1], form(&[&operation[..], &more].concat()));
-    let signed = &wire.sent()[0].headers["authorization"];
+    assert_eq!(sent[1], form_fields(&[&operation[..], &more].concat()));
+    let signed = &wire.requests()[0].headers["authorization"];
     assert!(signed.contains(&format!("Credential={}/", crate::KEY_ID)), "{signed}");
 }
 
 #[tokio::test]
 async fn a_federated_user_is_asked_for_with_every_field() {
-    let wire = Wire::saying(200, issued("GetFederationToken", FEDERATED, KEYS));
-    federated(&wire, "alice").build().unwrap().provide().await.unwrap();
-    let provider = federated(&wire, "alice")
-        .duration(Duration::from_secs(900))
+    let wire = HttpFixture::responding(200, issued_response("GetFederationToken", FEDERATED, KEYS));
+    federation_token_builder(&wire, "alice").build().unwrap().provide().await.unwrap();
+    let provider = federation_token_builder(&wire, "alice")
+        .session_duration(Duration::from_secs(900))
         .policy(POLICY)
         .policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess")
         .tag("team", "blue")
@@ -84,9 +84,9 @@ async fn a_federated_user_is_asked_for_with_every_field() {
     assert_eq!(credentials.account_id().unwrap().as_str(), "111111111111");
     assert_eq!(credentials.expose_session_token(), Some("issued-token"));
     assert_eq!(provider.utilization(), Some(6));
-    let sent: Vec<_> = wire.sent().iter().map(|sent| sent.form()).collect();
+    let sent: Vec<_> = wire.requests().iter().map(|sent| sent.form()).collect();
     let operation = [("Action", "GetFederationToken"), ("Version", "2011-06-15"), ("Name", "alice")];
-    assert_eq!(sent[0], form(&operation));
+    assert_eq!(sent[0], form_fields(&operation));
     let more = [
         ("DurationSeconds", "900"),
         ("Policy", POLICY),
@@ -94,7 +94,7 @@ async fn a_federated_user_is_asked_for_with_every_field() {
         ("Tags.member.1.Key", "team"),
         ("Tags.member.1.Value", "blue"),
     ];
-    assert_eq!(sent[1], form(&[&operation[..], &more].concat()));
+    assert_eq!(sent[1], form_fields(&[&operation[..], &more].concat()));
 }
 
 #[tokio::test]
@@ -105,52 +105,52 @@ async fn the_answer_keeps_the_region_and_the_account_of_the_keys_unless_another_
         .region(region("eu-north-1"))
         .build()
         .unwrap();
-    let wire = granting();
-    let kept = of(&wire, held(keys.clone())).build().unwrap().provide().await.unwrap();
-    let named = of(&wire, held(keys)).region(region("us-west-2")).build().unwrap().provide().await.unwrap();
+    let wire = granting_http();
+    let kept = session_token_builder(&wire, memory_source(keys.clone())).build().unwrap().provide().await.unwrap();
+    let named = session_token_builder(&wire, memory_source(keys)).region(region("us-west-2")).build().unwrap().provide().await.unwrap();
     for set in [&kept, &named] {
         assert_eq!(set.account_id().unwrap().as_str(), "333333333333");
     }
     assert_eq!(kept.region().unwrap().as_str(), "eu-north-1");
     assert_eq!(named.region().unwrap().as_str(), "us-west-2");
-    let uris: Vec<_> = wire.sent().into_iter().map(|sent| sent.uri).collect();
+    let uris: Vec<_> = wire.requests().into_iter().map(|sent| sent.uri).collect();
     assert_eq!(uris, ["https://sts.us-east-1.amazonaws.com/", "https://sts.us-west-2.amazonaws.com/"]);
 }
 
 #[tokio::test]
 async fn a_temporary_source_is_refused_before_the_call_or_handed_on_as_it_is() {
-    let (wire, set) = (granting(), temporary());
-    let refusing = of(&wire, held(set.clone())).build().unwrap();
-    let federating = FederationProvider::federated("alice", held(set.clone())).base(&wire.base());
+    let (wire, set) = (granting_http(), temporary_credentials());
+    let refusing = session_token_builder(&wire, memory_source(set.clone())).build().unwrap();
+    let federating = FederationProvider::federated("alice", memory_source(set.clone())).base(&wire.base());
     for provider in [refusing, federating.build().unwrap()] {
         let error = provider.provide().await.unwrap_err();
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("source")), "{error}");
         assert!(error.next_step().unwrap().contains("long-lived"), "{error}");
     }
-    let passing = of(&wire, held(set.clone())).pass_temporary(true).build().unwrap();
+    let passing = session_token_builder(&wire, memory_source(set.clone())).pass_temporary(true).build().unwrap();
     assert_eq!(passing.provide().await.unwrap().access_key_id(), set.access_key_id());
-    assert!(wire.sent().is_empty());
-    let exchanging = of(&wire, source()).pass_temporary(true).build().unwrap();
+    assert!(wire.requests().is_empty());
+    let exchanging = session_token_builder(&wire, static_source()).pass_temporary(true).build().unwrap();
     assert!(exchanging.provide().await.unwrap().has_session_token(), "keys are exchanged all the same");
 }
 
 #[tokio::test]
-async fn a_source_without_credentials_is_a_fault_and_not_an_absence() {
-    let wire = granting();
-    let provider = of(&wire, Arc::new(MemoryProvider::new())).pass_temporary(true).build().unwrap();
+async fn federation_empty_source_is_invalid() {
+    let wire = granting_http();
+    let provider = session_token_builder(&wire, Arc::new(MemoryProvider::new())).pass_temporary(true).build().unwrap();
     let error = provider.provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("source")));
-    assert!(wire.sent().is_empty());
+    assert!(wire.requests().is_empty());
 }
 
 /// The seam of exchange: whatever comes to a guarded account, no long-lived key leaves it.
 #[tokio::test]
 async fn keys_that_are_set_on_a_guarded_account_are_exchanged_and_never_served() {
-    let wire = granting();
-    let guard = of(&wire, Arc::new(MemoryProvider::new())).build_guard().unwrap();
+    let wire = granting_http();
+    let guard = session_token_builder(&wire, Arc::new(MemoryProvider::new())).build_guard().unwrap();
     let session = SessionContext::builder().guard(guard).build();
     assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
-    for key in [crate::KEY_ID, OTHER] {
+    for key in [crate::KEY_ID, OTHER_KEY_ID] {
         session.set_credentials(long_lived(key)).unwrap();
         assert!(session.served().is_none());
         for _ in 0..2 {
@@ -158,12 +158,12 @@ async fn keys_that_are_set_on_a_guarded_account_are_exchanged_and_never_served()
         }
     }
     session.refresh(session.default_account()).await.unwrap();
-    let signers: Vec<_> = wire.sent().iter().map(|sent| sent.headers["authorization"].clone()).collect();
-    let signed = [crate::KEY_ID, OTHER, OTHER];
+    let signers: Vec<_> = wire.requests().iter().map(|sent| sent.headers["authorization"].clone()).collect();
+    let signed = [crate::KEY_ID, OTHER_KEY_ID, OTHER_KEY_ID];
     assert_eq!(signers.len(), signed.len(), "one exchange for each set of keys, and one refresh");
     assert!(signers.iter().zip(signed).all(|(signer, key)| signer.contains(key)), "{signers:?}");
 
-    let set = temporary();
+    let set = temporary_credentials();
     session.set_credentials(set.clone()).unwrap();
     assert_eq!(session.credentials().await.unwrap().access_key_id(), set.access_key_id(), "handed on");
     session.clear();
@@ -172,12 +172,12 @@ async fn keys_that_are_set_on_a_guarded_account_are_exchanged_and_never_served()
 
 #[tokio::test]
 async fn a_guarded_account_exchanges_what_its_own_source_has_and_refuses_with_it() {
-    let wire = granting();
-    let session = SessionContext::builder().guard(of(&wire, source()).build_guard().unwrap()).build();
+    let wire = granting_http();
+    let session = SessionContext::builder().guard(session_token_builder(&wire, static_source()).build_guard().unwrap()).build();
     assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
-    let refusing = Wire::saying(403, crate::wire::refused("InvalidClientTokenId", ""));
+    let refusing = HttpFixture::responding(403, crate::wire::refused("InvalidClientTokenId", ""));
     let session = SessionContext::builder()
-        .guard(of(&refusing, Arc::new(MemoryProvider::new())).build_guard().unwrap())
+        .guard(session_token_builder(&refusing, Arc::new(MemoryProvider::new())).build_guard().unwrap())
         .build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     let error = session.credentials().await.unwrap_err();
@@ -187,79 +187,79 @@ async fn a_guarded_account_exchanges_what_its_own_source_has_and_refuses_with_it
 
 #[tokio::test]
 async fn long_lived_keys_with_a_token_that_is_none_are_not_handed_on() {
-    let refusing = Wire::saying(403, crate::wire::refused("InvalidClientTokenId", ""));
+    let refusing = HttpFixture::responding(403, crate::wire::refused("InvalidClientTokenId", ""));
     let id = crate::KEY_ID.parse().unwrap();
     let keys = Credentials::builder(id, SecretString::from("not-a-real-secret"));
     let keys = keys.session_token(SecretString::from("none")).build().unwrap();
-    let guard = of(&refusing, Arc::new(MemoryProvider::new())).build_guard().unwrap();
+    let guard = session_token_builder(&refusing, Arc::new(MemoryProvider::new())).build_guard().unwrap();
     let session = SessionContext::builder().guard(guard).build();
     session.set_credentials(keys.clone()).unwrap();
     assert!(session.served().is_none());
     assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::Denied);
-    let guarded = of(&refusing, held(keys)).build_guard().unwrap();
+    let guarded = session_token_builder(&refusing, memory_source(keys)).build_guard().unwrap();
     assert_eq!(guarded.provider().provide().await.unwrap_err().kind(), ErrorKind::Denied);
 }
 
 #[tokio::test]
 async fn a_narrowed_view_of_given_keys_federates_them() {
-    let wire = Wire::saying(200, issued("GetFederationToken", FEDERATED, KEYS));
-    let guard = of(&wire, Arc::new(MemoryProvider::new())).build_guard().unwrap();
+    let wire = HttpFixture::responding(200, issued_response("GetFederationToken", FEDERATED, KEYS));
+    let guard = session_token_builder(&wire, Arc::new(MemoryProvider::new())).build_guard().unwrap();
     let session = SessionContext::builder().guard(guard).build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     let policy =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}]}"#;
     let child = session.narrow(Scope::new().policy(policy.parse().unwrap())).unwrap();
     assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
-    let sent = wire.sent()[0].form();
+    let sent = wire.requests()[0].form();
     assert_eq!(&*sent["Action"], "GetFederationToken");
     assert!(sent["Policy"].contains("s3:Get*"));
 }
 
 #[tokio::test]
 async fn a_guarded_role_is_narrowed_as_the_role_that_it_is() {
-    let wire = Wire::saying(200, crate::wire::assumed(KEYS[0], KEYS[1], KEYS[2]));
+    let wire = HttpFixture::responding(200, crate::wire::assume_role_response(KEYS[0], KEYS[1], KEYS[2]));
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-    let role = AssumeRoleProvider::builder(role, source()).base(&wire.base()).build().unwrap();
-    let guard = of(&wire, Arc::new(role)).build_guard().unwrap();
+    let role = AssumeRoleProvider::builder(role, static_source()).base(&wire.base()).build().unwrap();
+    let guard = session_token_builder(&wire, Arc::new(role)).build_guard().unwrap();
     let session = SessionContext::builder().guard(guard).build();
     session.credentials().await.unwrap();
     let policy =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}]}"#;
     let child = session.narrow(Scope::new().policy(policy.parse().unwrap())).unwrap();
     child.credentials().await.unwrap();
-    let sent: Vec<_> = wire.sent().iter().map(|sent| sent.form()).collect();
+    let sent: Vec<_> = wire.requests().iter().map(|sent| sent.form()).collect();
     assert!(sent.iter().all(|form| form["Action"] == "AssumeRole"), "{sent:?}");
     assert!(sent[1]["Policy"].contains("s3:Get*"));
 }
 
 #[test]
-fn each_setting_is_checked_before_anybody_is_asked() {
-    let wire = granting();
+fn federation_setting_over_limit_fails_build() {
+    let wire = granting_http();
     let (seconds, serial) =
-        (Duration::from_secs, |serial: &str| of(&wire, source()).mfa(serial, code).build());
-    let many = (0..51).fold(federated(&wire, "alice"), |builder, n| builder.tag(format!("key-{n}"), ""));
+        (Duration::from_secs, |serial: &str| session_token_builder(&wire, static_source()).mfa(serial, mfa_code).build());
+    let many = (0..51).fold(federation_token_builder(&wire, "alice"), |builder, n| builder.tag(format!("key-{n}"), ""));
     for (built, field, limit) in [
-        (of(&wire, source()).duration(seconds(899)).build(), "duration", "900 to 129,600"),
-        (of(&wire, source()).duration(seconds(129_601)).build(), "duration", "900 to 129,600"),
-        (of(&wire, source()).duration(Duration::from_millis(900_500)).build(), "duration", "whole"),
+        (session_token_builder(&wire, static_source()).session_duration(seconds(899)).build(), "duration", "900 to 129,600"),
+        (session_token_builder(&wire, static_source()).session_duration(seconds(129_601)).build(), "duration", "900 to 129,600"),
+        (session_token_builder(&wire, static_source()).session_duration(Duration::from_millis(900_500)).build(), "duration", "whole"),
         (serial("12345678"), "mfa_serial", "9 to 256"),
         (serial("arn aws iam"), "mfa_serial", "9 to 256"),
         (serial(&"s".repeat(257)), "mfa_serial", "9 to 256"),
-        (federated(&wire, "a").build(), "name", "2 to 32"),
-        (federated(&wire, &"a".repeat(33)).build(), "name", "2 to 32"),
-        (federated(&wire, "a b").build(), "name", "2 to 32"),
-        (federated(&wire, "alice").duration(seconds(899)).build(), "duration", "900 to 129,600"),
-        (federated(&wire, "alice").policy("[]").build(), "policy", "JSON object"),
+        (federation_token_builder(&wire, "a").build(), "name", "2 to 32"),
+        (federation_token_builder(&wire, &"a".repeat(33)).build(), "name", "2 to 32"),
+        (federation_token_builder(&wire, "a b").build(), "name", "2 to 32"),
+        (federation_token_builder(&wire, "alice").session_duration(seconds(899)).build(), "duration", "900 to 129,600"),
+        (federation_token_builder(&wire, "alice").policy("[]").build(), "policy", "JSON object"),
         (
-            federated(&wire, "alice").policy(format!("{{\"a\":\"{}\"}}", "b".repeat(2_041))).build(),
+            federation_token_builder(&wire, "alice").policy(format!("{{\"a\":\"{}\"}}", "b".repeat(2_041))).build(),
             "policy",
             "2,048",
         ),
-        (federated(&wire, "alice").policy_arn("agent").build(), "policy_arns", "managed"),
-        (federated(&wire, "alice").tag("aws:a", "").build(), "tags", "`aws:`"),
+        (federation_token_builder(&wire, "alice").policy_arn("agent").build(), "policy_arns", "managed"),
+        (federation_token_builder(&wire, "alice").tag("aws:a", "").build(), "tags", "`aws:`"),
         (many.build(), "tags", "50"),
-        (FederationProvider::builder(source()).build(), "region", "not known"),
-        (FederationProvider::federated("alice", source()).build(), "region", "not known"),
+        (FederationProvider::builder(static_source()).build(), "region", "not known"),
+        (FederationProvider::federated("alice", static_source()).build(), "region", "not known"),
     ] {
         let error = built.unwrap_err();
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some(field)), "{error}");
@@ -276,19 +276,19 @@ proptest! {
     fn names_serials_and_durations_are_taken_or_refused_by_their_rules_and_never_echoed(
         text in "[a-zA-Z0-9_+=,.@:/ #-]{0,40}", seconds in 0_u64..140_000,
     ) {
-        let wire = granting();
+        let wire = granting_http();
         let plain = |marks: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || marks.contains(c));
         let is_name = (2..=32).contains(&text.len()) && plain("_+=,.@-");
-        prop_assert_eq!(federated(&wire, &text).build().is_ok(), is_name);
+        prop_assert_eq!(federation_token_builder(&wire, &text).build().is_ok(), is_name);
         let is_serial = (9..=256).contains(&text.len()) && plain("_+=/:,.@-");
-        prop_assert_eq!(of(&wire, source()).mfa(&*text, code).build().is_ok(), is_serial);
+        prop_assert_eq!(session_token_builder(&wire, static_source()).mfa(&*text, mfa_code).build().is_ok(), is_serial);
         let duration = Duration::from_secs(seconds);
         let fits = (900..=129_600).contains(&seconds);
-        prop_assert_eq!(of(&wire, source()).duration(duration).build().is_ok(), fits);
-        prop_assert_eq!(federated(&wire, "alice").duration(duration).build().is_ok(), fits);
+        prop_assert_eq!(session_token_builder(&wire, static_source()).session_duration(duration).build().is_ok(), fits);
+        prop_assert_eq!(federation_token_builder(&wire, "alice").session_duration(duration).build().is_ok(), fits);
         for error in [
-            federated(&wire, &format!("xyzzy#{text}")).build().unwrap_err(),
-            of(&wire, source()).mfa(format!("xyzzy#{text}"), code).build().unwrap_err(),
+            federation_token_builder(&wire, &format!("xyzzy#{text}")).build().unwrap_err(),
+            session_token_builder(&wire, static_source()).mfa(format!("xyzzy#{text}"), mfa_code).build().unwrap_err(),
         ] {
             let shown = format!("{error} {error:?}");
             prop_assert!(!shown.contains("xyzzy"), "{}", shown);

@@ -8,15 +8,15 @@ use async_trait::async_trait;
 use valetkey_backends::{AssumeRoleProvider, FederationProvider, ScopedProvider, SecretsManagerProvider};
 use valetkey_core::{CredentialProvider, Credentials, Result, SessionContext};
 
-use crate::wire::Wire;
-use crate::{long_lived, source};
+use crate::wire::HttpFixture;
+use crate::{long_lived, static_source};
 
 /// Counts how often it was told to forget.
 #[derive(Debug, Default)]
-struct Forgetful(AtomicUsize);
+struct ClearCountingProvider(AtomicUsize);
 
 #[async_trait]
-impl CredentialProvider for Forgetful {
+impl CredentialProvider for ClearCountingProvider {
     fn name(&self) -> Cow<'static, str> {
         "forgetful".into()
     }
@@ -31,8 +31,8 @@ impl CredentialProvider for Forgetful {
 }
 
 /// Every provider that has a source.
-fn derived(source: &Arc<dyn CredentialProvider>) -> [Arc<dyn CredentialProvider>; 5] {
-    let (base, role) = (Wire::saying(500, "").base(), "arn:aws:iam::222222222222:role/agent");
+fn derived_providers(source: &Arc<dyn CredentialProvider>) -> [Arc<dyn CredentialProvider>; 5] {
+    let (base, role) = (HttpFixture::responding(500, "").base(), "arn:aws:iam::222222222222:role/agent");
     let source = || Arc::clone(source);
     let federated = FederationProvider::federated("alice", source());
     [
@@ -46,12 +46,12 @@ fn derived(source: &Arc<dyn CredentialProvider>) -> [Arc<dyn CredentialProvider>
 
 #[tokio::test]
 async fn a_session_that_is_cleared_has_the_sources_of_its_provider_forget() {
-    let forgetful = Arc::new(Forgetful::default());
+    let forgetful = Arc::new(ClearCountingProvider::default());
     let source: Arc<dyn CredentialProvider> = forgetful.clone();
-    for (number, provider) in derived(&source).into_iter().enumerate() {
+    for (number, provider) in derived_providers(&source).into_iter().enumerate() {
         let outer =
             AssumeRoleProvider::builder("arn:aws:iam::222222222222:role/outer".parse().unwrap(), provider);
-        let outer = outer.base(&Wire::saying(500, "").base()).build().unwrap();
+        let outer = outer.base(&HttpFixture::responding(500, "").base()).build().unwrap();
         SessionContext::builder().provider(outer).build().clear();
         assert!(forgetful.0.load(Ordering::SeqCst) > number, "not told through the {number}th");
     }
@@ -59,10 +59,10 @@ async fn a_session_that_is_cleared_has_the_sources_of_its_provider_forget() {
 
 #[tokio::test]
 async fn an_account_of_a_session_is_not_cleared_by_who_is_derived_from_it() {
-    let given = SessionContext::builder().provider(source()).build();
+    let given = SessionContext::builder().provider(static_source()).build();
     given.credentials().await.unwrap();
     let account: Arc<dyn CredentialProvider> = Arc::new(given.account(given.default_account()).unwrap());
-    for provider in derived(&account) {
+    for provider in derived_providers(&account) {
         provider.forget();
         assert!(given.served().is_some());
     }

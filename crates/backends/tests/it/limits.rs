@@ -6,23 +6,23 @@ use proptest::prelude::*;
 use valetkey_backends::{AssumeRoleBuilder, AssumeRoleProvider};
 use valetkey_core::{Error, ErrorKind};
 
-use crate::wire::Wire;
-use crate::{region, source};
+use crate::wire::HttpFixture;
+use crate::{region, static_source};
 
 fn builder() -> AssumeRoleBuilder {
     let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
-    AssumeRoleProvider::builder(role, source())
+    AssumeRoleProvider::builder(role, static_source())
         .region(region("us-east-1"))
-        .base(&Wire::saying(500, "").base())
+        .base(&HttpFixture::responding(500, "").base())
 }
 
-fn fits(builder: AssumeRoleBuilder) {
+fn assert_valid(builder: AssumeRoleBuilder) {
     if let Err(error) = builder.build() {
         panic!("refused: {error}");
     }
 }
 
-fn breaks(builder: AssumeRoleBuilder, field: &str, limit: &str) {
+fn assert_invalid(builder: AssumeRoleBuilder, field: &str, limit: &str) {
     let error = builder.build().unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some(field)), "{error}");
     assert_eq!(error.provider(), Some("assume-role"));
@@ -36,51 +36,51 @@ fn seconds(seconds: u64) -> Duration {
 #[test]
 fn a_duration_is_15_minutes_to_12_hours() {
     for good in [900, 901, 3_600, 43_200] {
-        fits(builder().duration(seconds(good)));
+        assert_valid(builder().session_duration(seconds(good)));
     }
     for bad in [0, 1, 899, 43_201, u64::MAX] {
-        breaks(builder().duration(seconds(bad)), "duration", "900 to 43,200");
+        assert_invalid(builder().session_duration(seconds(bad)), "duration", "900 to 43,200");
     }
-    breaks(builder().duration(Duration::from_millis(900_500)), "duration", "whole seconds");
+    assert_invalid(builder().session_duration(Duration::from_millis(900_500)), "duration", "whole seconds");
 }
 
 #[test]
 fn a_chained_role_lasts_at_most_an_hour() {
     for good in [900, 3_600] {
-        fits(builder().duration(seconds(good)).chained(true));
+        assert_valid(builder().session_duration(seconds(good)).role_chaining(true));
     }
     for bad in [3_601, 43_200] {
-        breaks(builder().duration(seconds(bad)).chained(true), "duration", "3,600");
-        fits(builder().duration(seconds(bad)).chained(false));
+        assert_invalid(builder().session_duration(seconds(bad)).role_chaining(true), "duration", "3,600");
+        assert_valid(builder().session_duration(seconds(bad)).role_chaining(false));
     }
 }
 
 #[test]
 fn session_names_and_source_identities_have_their_limits() {
     for good in ["ab", "A_z+=,.@-9", &"n".repeat(64)] {
-        fits(builder().session_name(good));
-        fits(builder().source_identity(good));
+        assert_valid(builder().session_name(good));
+        assert_valid(builder().check_source_identity(good));
     }
     for bad in ["", "a", "a b", "a/b", "ä-ö", "a\nb", "a:b"] {
-        breaks(builder().session_name(bad), "session_name", "2 to 64");
-        breaks(builder().source_identity(bad), "source_identity", "2 to 256");
+        assert_invalid(builder().session_name(bad), "session_name", "2 to 64");
+        assert_invalid(builder().check_source_identity(bad), "source_identity", "2 to 256");
     }
-    breaks(builder().session_name("n".repeat(65)), "session_name", "2 to 64");
-    fits(builder().source_identity("n".repeat(256)));
-    breaks(builder().source_identity("n".repeat(257)), "source_identity", "2 to 256");
+    assert_invalid(builder().session_name("n".repeat(65)), "session_name", "2 to 64");
+    assert_valid(builder().check_source_identity("n".repeat(256)));
+    assert_invalid(builder().check_source_identity("n".repeat(257)), "source_identity", "2 to 256");
     for bad in ["aws:alice", "AWS:alice"] {
-        breaks(builder().source_identity(bad), "source_identity", "`aws:`");
+        assert_invalid(builder().check_source_identity(bad), "source_identity", "`aws:`");
     }
-    fits(builder().source_identity("aws-alice"));
+    assert_valid(builder().check_source_identity("aws-alice"));
 }
 
 #[test]
 fn an_external_id_is_2_to_1224_of_its_characters() {
     for good in ["ab", "A_z+=,.@:/-9", &"e".repeat(1_224)] {
-        fits(builder().external_id(good));
+        assert_valid(builder().external_id(good));
     }
     for bad in ["", "a", "a b", "a#b", &"e".repeat(1_225)] {
-        breaks(builder().external_id(bad), "external_id", "2 to 1,224");
+        assert_invalid(builder().external_id(bad), "external_id", "2 to 1,224");
     }
 }
 
@@ -90,21 +90,21 @@ fn the_serial_number_of_a_device_is_9_to_256_of_its_characters() {
         builder().mfa(serial, || async { Err(Error::new(ErrorKind::Internal, "nobody is asked here")) })
     };
     for good in ["123456789", "arn:aws:iam::111111111111:mfa/alice_+=,.@-", &"s".repeat(256)] {
-        fits(serial(good));
+        assert_valid(serial(good));
     }
     for bad in ["", "12345678", "arn aws iam", "arn:aws:iam::1:mfa#", &"s".repeat(257)] {
-        breaks(serial(bad), "mfa_serial", "9 to 256");
+        assert_invalid(serial(bad), "mfa_serial", "9 to 256");
     }
 }
 
 #[test]
 fn a_policy_is_a_json_object_in_characters_that_sts_takes() {
-    fits(builder().policy(r#"{"Version": "2012-10-17", "Statement": []}"#));
-    fits(builder().policy("{\"Sid\": \"\u{ff}\"}"));
+    assert_valid(builder().policy(r#"{"Version": "2012-10-17", "Statement": []}"#));
+    assert_valid(builder().policy("{\"Sid\": \"\u{ff}\"}"));
     for bad in ["", "{", "[]", "\"text\"", "hunter2"] {
-        breaks(builder().policy(bad), "policy", "JSON object");
+        assert_invalid(builder().policy(bad), "policy", "JSON object");
     }
-    breaks(builder().policy("{\"Sid\": \"\u{100}\"}"), "policy", "U+0020 to U+00FF");
+    assert_invalid(builder().policy("{\"Sid\": \"\u{100}\"}"), "policy", "U+0020 to U+00FF");
 }
 
 #[test]
@@ -112,10 +112,10 @@ fn policies_and_arns_together_are_at_most_2048_characters() {
     let arn = "arn:aws:iam::111111111111:policy/read";
     let policy = |length: usize| format!("{{\"Sid\":\"{}\"}}", "\u{e4}".repeat(length - 10));
     assert_eq!(policy(2_048).chars().count(), 2_048);
-    fits(builder().policy(policy(2_048)));
-    breaks(builder().policy(policy(2_049)), "policy", "2,048");
-    fits(builder().policy(policy(2_048 - arn.len())).policy_arn(arn));
-    breaks(builder().policy(policy(2_049 - arn.len())).policy_arn(arn), "policy", "2,048");
+    assert_valid(builder().policy(policy(2_048)));
+    assert_invalid(builder().policy(policy(2_049)), "policy", "2,048");
+    assert_valid(builder().policy(policy(2_048 - arn.len())).policy_arn(arn));
+    assert_invalid(builder().policy(policy(2_049 - arn.len())).policy_arn(arn), "policy", "2,048");
 }
 
 #[test]
@@ -124,10 +124,10 @@ fn there_are_at_most_ten_policy_arns_and_each_looks_like_one() {
         (0..count)
             .fold(builder(), |builder, n| builder.policy_arn(format!("arn:aws:iam::aws:policy/read-{n}")))
     };
-    fits(many(10));
-    breaks(many(11), "policy_arns", "10");
+    assert_valid(many(10));
+    assert_invalid(many(11), "policy_arns", "10");
     for bad in ["", "ReadOnlyAccess", "arn:aws:iam::111111111111:role/agent", "arn:aws:iam::aws:policy/a b"] {
-        breaks(builder().policy_arn(bad), "policy_arns", "managed policy ARNs");
+        assert_invalid(builder().policy_arn(bad), "policy_arns", "managed policy ARNs");
     }
 }
 
@@ -135,46 +135,46 @@ fn there_are_at_most_ten_policy_arns_and_each_looks_like_one() {
 fn there_are_at_most_50_tags() {
     let many =
         |count: usize| (0..count).fold(builder(), |builder, n| builder.tag(format!("key-{n}"), "value"));
-    fits(many(50));
-    breaks(many(51), "tags", "50");
+    assert_valid(many(50));
+    assert_invalid(many(51), "tags", "50");
 }
 
 #[test]
 fn tag_keys_are_1_to_128_characters_and_values_up_to_256() {
     for key in ["k", "ä ö_.:/=+-@", &"ä".repeat(128)] {
-        fits(builder().tag(key, "v").transitive_tag(key));
+        assert_valid(builder().tag(key, "v").transitive_tag(key));
     }
     for key in ["", "a\tb", "a#b", &"ä".repeat(129)] {
-        breaks(builder().tag(key, "v"), "tags", "1 to 128");
+        assert_invalid(builder().tag(key, "v"), "tags", "1 to 128");
     }
     for value in ["", &"ä".repeat(256)] {
-        fits(builder().tag("k", value));
+        assert_valid(builder().tag("k", value));
     }
     for value in ["a#b", &"ä".repeat(257)] {
-        breaks(builder().tag("k", value), "tags", "256");
+        assert_invalid(builder().tag("k", value), "tags", "256");
     }
 }
 
 #[test]
 fn the_prefix_of_aws_and_doubled_keys_are_refused() {
-    breaks(builder().tag("aws:tier", "v"), "tags", "`aws:`");
-    breaks(builder().tag("AWS:tier", "v"), "tags", "`aws:`");
-    breaks(builder().tag("tier", "aws:v"), "tags", "`aws:`");
-    breaks(builder().tag("tier", "a").tag("Tier", "b"), "tags", "twice");
-    fits(builder().tag("awsome", "v"));
+    assert_invalid(builder().tag("aws:tier", "v"), "tags", "`aws:`");
+    assert_invalid(builder().tag("AWS:tier", "v"), "tags", "`aws:`");
+    assert_invalid(builder().tag("tier", "aws:v"), "tags", "`aws:`");
+    assert_invalid(builder().tag("tier", "a").tag("Tier", "b"), "tags", "twice");
+    assert_valid(builder().tag("awsome", "v"));
 }
 
 #[test]
 fn a_transitive_tag_is_one_of_the_tags() {
-    fits(builder().tag("tier", "low").transitive_tag("tier"));
-    breaks(builder().tag("tier", "low").transitive_tag("team"), "transitive_tags", "one of the tags");
-    breaks(builder().transitive_tag(""), "transitive_tags", "1 to 128");
+    assert_valid(builder().tag("tier", "low").transitive_tag("tier"));
+    assert_invalid(builder().tag("tier", "low").transitive_tag("team"), "transitive_tags", "one of the tags");
+    assert_invalid(builder().transitive_tag(""), "transitive_tags", "1 to 128");
 }
 
 #[test]
 fn sts_needs_a_region_from_somewhere() {
     let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
-    breaks(AssumeRoleProvider::builder(role, source()), "region", "not known");
+    assert_invalid(AssumeRoleProvider::builder(role, static_source()), "region", "not known");
 }
 
 proptest! {
@@ -198,11 +198,11 @@ proptest! {
     ) {
         let plain = identity.chars().all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c));
         let fits = (2..=256).contains(&identity.len()) && plain;
-        prop_assert_eq!(builder().source_identity(&*identity).build().is_ok(), fits);
+        prop_assert_eq!(builder().check_source_identity(&*identity).build().is_ok(), fits);
         for length in [short, length] {
-            let duration = || builder().duration(seconds(length));
+            let duration = || builder().session_duration(seconds(length));
             prop_assert_eq!(duration().build().is_ok(), (900..=43_200).contains(&length));
-            prop_assert_eq!(duration().chained(true).build().is_ok(), (900..=3_600).contains(&length));
+            prop_assert_eq!(duration().role_chaining(true).build().is_ok(), (900..=3_600).contains(&length));
         }
     }
 

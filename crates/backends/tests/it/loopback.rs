@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use valetkey_backends::SdkBase;
 
-use crate::{impatient, region};
+use crate::{with_fast_retries, region};
 
 /// Answers one request a connection, and keeps what it was sent.
 pub(crate) struct Loopback {
@@ -16,13 +16,13 @@ pub(crate) struct Loopback {
 
 impl Loopback {
     /// Answers every request with the same body.
-    pub(crate) async fn answering(status: u16, body: impl Into<String>) -> Self {
+    pub(crate) async fn responding(status: u16, body: impl Into<String>) -> Self {
         let body = body.into();
-        Self::by(status, move |_| body.clone()).await
+        Self::with_response(status, move |_| body.clone()).await
     }
 
     /// Answers with what `answer` makes of a request.
-    pub(crate) async fn by(status: u16, answer: impl Fn(&str) -> String + Send + 'static) -> Self {
+    pub(crate) async fn with_response(status: u16, answer: impl Fn(&str) -> String + Send + 'static) -> Self {
         Self::start(move |request| (status, answer(request))).await
     }
 
@@ -34,7 +34,7 @@ impl Loopback {
         let kept = Arc::clone(&sent);
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let request = read(&mut stream).await;
+                let request = read_request(&mut stream).await;
                 let (status, body) = answer(&request);
                 kept.lock().unwrap().push(request);
                 let length = body.len();
@@ -47,7 +47,7 @@ impl Loopback {
     }
 
     pub(crate) fn base(&self) -> SdkBase {
-        impatient(&SdkBase::new().region(&region("us-east-1")).endpoint_url(&self.url))
+        with_fast_retries(&SdkBase::new().region(&region("us-east-1")).endpoint_url(&self.url))
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -58,13 +58,13 @@ impl Loopback {
         self.sent.lock().unwrap().len()
     }
 
-    pub(crate) fn sent(&self) -> String {
+    pub(crate) fn requests_text(&self) -> String {
         self.sent.lock().unwrap().join("\n")
     }
 }
 
 /// One request, with as much body as it promises.
-pub(crate) async fn read(stream: &mut TcpStream) -> String {
+pub(crate) async fn read_request(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     loop {
         if stream.read_buf(&mut text).await.unwrap() == 0 {

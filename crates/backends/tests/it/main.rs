@@ -43,7 +43,7 @@ use valetkey_core::{AccessKeyId, CredentialProvider, Credentials, Region, Secret
 
 /// The other half of a test, in a process that has `variables` and nothing else: the environment of this one is every
 /// test's. It must be ignored here.
-fn in_another_process(test: &str, variables: &[(&str, &str)]) {
+fn run_in_child_process(test: &str, variables: &[(&str, &str)]) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--ignored"]).env_clear().envs(variables.iter().copied());
     let child = command.output().unwrap();
@@ -68,7 +68,7 @@ fn region(name: &str) -> Region {
 }
 
 /// The base with the same number of retries, a millisecond apart instead of a second.
-fn impatient(base: &SdkBase) -> SdkBase {
+fn with_fast_retries(base: &SdkBase) -> SdkBase {
     let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
     SdkBase::from(base.config().to_builder().retry_config(retries).build())
 }
@@ -79,12 +79,12 @@ fn long_lived(key_id: &str) -> Credentials {
     Credentials::builder(id, SecretString::from("not-a-real-secret")).build().unwrap()
 }
 
-fn held(credentials: Credentials) -> Arc<dyn CredentialProvider> {
+fn memory_source(credentials: Credentials) -> Arc<dyn CredentialProvider> {
     Arc::new(MemoryProvider::from(credentials))
 }
 
-fn source() -> Arc<dyn CredentialProvider> {
-    held(long_lived(KEY_ID))
+fn static_source() -> Arc<dyn CredentialProvider> {
+    memory_source(long_lived(KEY_ID))
 }
 
 /// A long-lived set of the SDK's.

@@ -9,7 +9,7 @@ use valetkey_core::{Alias, Clock, CredentialProvider, ErrorKind, Expiry, Session
 
 use crate::long_lived;
 
-const OTHER: &str = "AKIAI44QH8DHBEXAMPLE";
+const OTHER_KEY_ID: &str = "AKIAI44QH8DHBEXAMPLE";
 
 #[tokio::test]
 async fn an_empty_cell_is_not_configured() {
@@ -25,22 +25,22 @@ async fn what_one_handle_sets_replaces_and_clears_every_handle_sees() {
     };
     writer.set(long_lived(crate::KEY_ID));
     assert_eq!(reader.provide().await.unwrap().access_key_id().as_str(), crate::KEY_ID);
-    let before = writer.replace(long_lived(OTHER)).unwrap();
+    let before = writer.replace(long_lived(OTHER_KEY_ID)).unwrap();
     assert_eq!(before.access_key_id().as_str(), crate::KEY_ID);
-    assert_eq!(reader.provide().await.unwrap().access_key_id().as_str(), OTHER);
+    assert_eq!(reader.provide().await.unwrap().access_key_id().as_str(), OTHER_KEY_ID);
     writer.clear();
     assert_eq!(reader.provide().await.unwrap_err().kind(), ErrorKind::NotConfigured);
-    assert!(writer.replace(long_lived(OTHER)).is_none());
+    assert!(writer.replace(long_lived(OTHER_KEY_ID)).is_none());
 }
 
 #[tokio::test]
 async fn one_cell_feeds_the_sessions_of_several_hosts() {
     let cell = MemoryProvider::from(long_lived(crate::KEY_ID));
     let sessions = [(); 2].map(|()| SessionContext::builder().provider(cell.clone()).build());
-    cell.set(long_lived(OTHER));
+    cell.set(long_lived(OTHER_KEY_ID));
     for session in &sessions {
         session.refresh(&Alias::default_account()).await.unwrap();
-        assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), OTHER);
+        assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), OTHER_KEY_ID);
     }
 }
 

@@ -10,23 +10,23 @@ use valetkey_core::{
     CredentialProvider, ErrorKind, Expiry, Scope, SecretString, SessionContext, SessionPolicy,
 };
 
-use crate::wire::{ROLE_SESSION, Wire, assumed, issued};
-use crate::{held, long_lived, source};
+use crate::wire::{ROLE_SESSION, HttpFixture, assume_role_response, issued_response};
+use crate::{memory_source, long_lived, static_source};
 
-fn of(wire: &Wire) -> AssumeRoleBuilder {
+fn role_builder(wire: &HttpFixture) -> AssumeRoleBuilder {
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-    AssumeRoleProvider::builder(role, source()).session_name("agent-7").tag("team", "blue").base(&wire.base())
+    AssumeRoleProvider::builder(role, static_source()).session_name("agent-7").tag("team", "blue").base(&wire.base())
 }
 
-fn granting() -> Wire {
-    Wire::saying(200, assumed("ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"))
+fn granting_http() -> HttpFixture {
+    HttpFixture::responding(200, assume_role_response("ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"))
 }
 
-fn allowing(action: &str) -> SessionPolicy {
-    written(action).parse().unwrap()
+fn policy_allowing(action: &str) -> SessionPolicy {
+    policy_json(action).parse().unwrap()
 }
 
-fn written(action: &str) -> String {
+fn policy_json(action: &str) -> String {
     format!(
         r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"*"}}]}}"#
     )
@@ -34,24 +34,24 @@ fn written(action: &str) -> String {
 
 #[tokio::test]
 async fn sts_receives_the_policy_and_everything_else_as_before() {
-    let wire = granting();
-    let role = of(&wire).build().unwrap();
+    let wire = granting_http();
+    let role = role_builder(&wire).build().unwrap();
     role.provide().await.unwrap();
-    role.narrowed(&allowing("s3:Get*")).unwrap().provide().await.unwrap();
-    let [plain, mut narrowed] = [0, 1].map(|n| wire.sent()[n].form());
-    assert_eq!(narrowed.remove("Policy"), Some(written("s3:Get*")));
+    role.narrowed(&policy_allowing("s3:Get*")).unwrap().provide().await.unwrap();
+    let [plain, mut narrowed] = [0, 1].map(|n| wire.requests()[n].form());
+    assert_eq!(narrowed.remove("Policy"), Some(policy_json("s3:Get*")));
     assert_eq!(narrowed, plain);
 }
 
 #[tokio::test]
 async fn a_policy_of_its_own_is_narrowed_further_and_never_replaced() {
-    let wire = granting();
-    let spaced = written("s3:*").replace(':', " : ").replace("s3 : ", "s3:");
-    let role = of(&wire).policy(spaced).build().unwrap();
-    let narrowed = role.narrowed(&allowing("s3:Get*")).unwrap();
-    narrowed.narrowed(&allowing("s3:GetObject")).unwrap().provide().await.unwrap();
-    assert_eq!(wire.sent()[0].form()["Policy"], written("s3:GetObject"));
-    let error = narrowed.narrowed(&allowing("ec2:*")).unwrap_err();
+    let wire = granting_http();
+    let spaced = policy_json("s3:*").replace(':', " : ").replace("s3 : ", "s3:");
+    let role = role_builder(&wire).policy(spaced).build().unwrap();
+    let narrowed = role.narrowed(&policy_allowing("s3:Get*")).unwrap();
+    narrowed.narrowed(&policy_allowing("s3:GetObject")).unwrap().provide().await.unwrap();
+    assert_eq!(wire.requests()[0].form()["Policy"], policy_json("s3:GetObject"));
+    let error = narrowed.narrowed(&policy_allowing("ec2:*")).unwrap_err();
     assert_eq!(
         (error.kind(), error.field(), error.provider()),
         (ErrorKind::Invalid, Some("policy"), Some("assume-role"))
@@ -60,17 +60,17 @@ async fn a_policy_of_its_own_is_narrowed_further_and_never_replaced() {
 
 #[tokio::test]
 async fn what_cannot_be_told_to_narrow_is_refused_before_sts_is_asked() {
-    let wire = granting();
-    let with_arn = || of(&wire).policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess");
+    let wire = granting_http();
+    let with_arn = || role_builder(&wire).policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess");
     let not_action =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","NotAction":"iam:*","Resource":"*"}]}"#;
     for (role, field) in [
         (with_arn(), "policy_arns"),
-        (with_arn().policy(written("s3:*")), "policy_arns"),
-        (of(&wire).policy(not_action), "policy"),
-        (of(&wire).policy(r#"{"Version":"2012-10-17","Statement":[]}"#), "policy"),
+        (with_arn().policy(policy_json("s3:*")), "policy_arns"),
+        (role_builder(&wire).policy(not_action), "policy"),
+        (role_builder(&wire).policy(r#"{"Version":"2012-10-17","Statement":[]}"#), "policy"),
     ] {
-        let error = role.build().unwrap().narrowed(&allowing("s3:Get*")).unwrap_err();
+        let error = role.build().unwrap().narrowed(&policy_allowing("s3:Get*")).unwrap_err();
         assert_eq!(
             (error.kind(), error.field(), error.provider()),
             (ErrorKind::Invalid, Some(field), Some("assume-role")),
@@ -78,91 +78,91 @@ async fn what_cannot_be_told_to_narrow_is_refused_before_sts_is_asked() {
         );
         assert!(error.next_step().is_some(), "{error}");
     }
-    assert!(wire.sent().is_empty());
+    assert!(wire.requests().is_empty());
 }
 
 #[tokio::test]
 async fn keys_that_lie_somewhere_cannot_be_narrowed_and_a_role_assumed_with_them_can() {
-    let wire = granting();
+    let wire = granting_http();
     let keys = Arc::new(MemoryProvider::from(long_lived(crate::KEY_ID)));
     let session = SessionContext::builder().provider(keys.clone()).build();
-    let scope = || Scope::new().policy(allowing("s3:Get*"));
+    let scope = || Scope::new().policy(policy_allowing("s3:Get*"));
     let error = session.narrow(scope()).unwrap_err();
     assert_eq!((error.kind(), error.provider()), (ErrorKind::Invalid, Some("memory")), "{error}");
     assert!(error.message().contains("`default`") && error.next_step().unwrap().contains("role"), "{error}");
 
-    let session = SessionContext::builder().provider(of(&wire).build().unwrap()).build();
+    let session = SessionContext::builder().provider(role_builder(&wire).build().unwrap()).build();
     let child = session.narrow(scope()).unwrap();
     child.credentials().await.unwrap();
     session.credentials().await.unwrap();
-    assert_eq!(wire.sent()[0].form()["Policy"], written("s3:Get*"));
-    assert!(!wire.sent()[1].form().contains_key("Policy"));
+    assert_eq!(wire.requests()[0].form()["Policy"], policy_json("s3:Get*"));
+    assert!(!wire.requests()[1].form().contains_key("Policy"));
 }
 
 #[tokio::test]
 async fn a_role_for_a_token_is_narrowed_like_any_other() {
     let keys = ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"];
-    let wire = Wire::saying(200, issued("AssumeRoleWithWebIdentity", ROLE_SESSION, keys));
+    let wire = HttpFixture::responding(200, issued_response("AssumeRoleWithWebIdentity", ROLE_SESSION, keys));
     let builder = || {
         let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
         WebIdentityProvider::builder(role, || async { Ok(SecretString::from("token")) }).base(&wire.base())
     };
-    let role = builder().policy(written("s3:*")).session_name("job-7").build().unwrap();
+    let role = builder().policy(policy_json("s3:*")).session_name("job-7").build().unwrap();
     role.provide().await.unwrap();
-    role.narrowed(&allowing("s3:Get*")).unwrap().provide().await.unwrap();
-    let [mut plain, narrowed] = [0, 1].map(|n| wire.sent()[n].form());
-    plain.insert("Policy".to_owned(), written("s3:Get*"));
+    role.narrowed(&policy_allowing("s3:Get*")).unwrap().provide().await.unwrap();
+    let [mut plain, narrowed] = [0, 1].map(|n| wire.requests()[n].form());
+    plain.insert("Policy".to_owned(), policy_json("s3:Get*"));
     assert_eq!(narrowed, plain);
-    let error = role.narrowed(&allowing("ec2:*")).unwrap_err();
+    let error = role.narrowed(&policy_allowing("ec2:*")).unwrap_err();
     assert_eq!((error.field(), error.provider()), (Some("policy"), Some("web-identity")));
     let with_arn = builder().policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess").build().unwrap();
-    assert_eq!(with_arn.narrowed(&allowing("s3:Get*")).unwrap_err().field(), Some("policy_arns"));
+    assert_eq!(with_arn.narrowed(&policy_allowing("s3:Get*")).unwrap_err().field(), Some("policy_arns"));
 }
 
 #[tokio::test]
 async fn an_exchange_is_narrowed_by_asking_for_a_federated_user() {
     let keys = ["ASIAIOSFODNN7EXAMPLE", "issued-secret", "issued-token"];
-    let wire = Wire::saying(200, issued("GetFederationToken", "", keys));
-    let plain = FederationProvider::builder(source()).duration(std::time::Duration::from_secs(900));
+    let wire = HttpFixture::responding(200, issued_response("GetFederationToken", "", keys));
+    let plain = FederationProvider::builder(static_source()).session_duration(std::time::Duration::from_secs(900));
     let plain = plain.base(&wire.base()).build().unwrap();
     let federated =
-        FederationProvider::federated("alice", source()).policy(written("s3:*")).tag("team", "blue");
+        FederationProvider::federated("alice", static_source()).policy(policy_json("s3:*")).tag("team", "blue");
     let federated = federated.base(&wire.base()).build().unwrap();
     for provider in [&plain, &federated] {
-        let narrowed = provider.narrowed(&allowing("s3:Get*")).unwrap();
-        narrowed.narrowed(&allowing("s3:GetObject")).unwrap().provide().await.unwrap();
+        let narrowed = provider.narrowed(&policy_allowing("s3:Get*")).unwrap();
+        narrowed.narrowed(&policy_allowing("s3:GetObject")).unwrap().provide().await.unwrap();
     }
-    let [plain_sent, federated_sent] = [0, 1].map(|n| wire.sent()[n].form());
+    let [plain_sent, federated_sent] = [0, 1].map(|n| wire.requests()[n].form());
     for sent in [&plain_sent, &federated_sent] {
-        assert_eq!((&*sent["Action"], &sent["Policy"]), ("GetFederationToken", &written("s3:GetObject")));
+        assert_eq!((&*sent["Action"], &sent["Policy"]), ("GetFederationToken", &policy_json("s3:GetObject")));
     }
     assert_eq!((&*plain_sent["Name"], &*plain_sent["DurationSeconds"]), ("valetkey", "900"));
     assert_eq!((&*federated_sent["Name"], &*federated_sent["Tags.member.1.Value"]), ("alice", "blue"));
-    assert_eq!(federated.narrowed(&allowing("ec2:*")).unwrap_err().field(), Some("policy"));
+    assert_eq!(federated.narrowed(&policy_allowing("ec2:*")).unwrap_err().field(), Some("policy"));
 }
 
 #[tokio::test]
 async fn an_exchange_that_cannot_be_narrowed_truly_is_refused() {
-    let wire = Wire::saying(500, "");
+    let wire = HttpFixture::responding(500, "");
     let code = || async { Ok(SecretString::from("123456")) };
-    let with_mfa = FederationProvider::builder(source()).mfa("GAHT12345678", code).base(&wire.base());
-    let with_arn = FederationProvider::federated("alice", source())
+    let with_mfa = FederationProvider::builder(static_source()).mfa("GAHT12345678", code).base(&wire.base());
+    let with_arn = FederationProvider::federated("alice", static_source())
         .policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess")
         .base(&wire.base());
     for (provider, field) in
         [(with_mfa.build().unwrap(), "policy"), (with_arn.build().unwrap(), "policy_arns")]
     {
-        let error = provider.narrowed(&allowing("s3:Get*")).unwrap_err();
+        let error = provider.narrowed(&policy_allowing("s3:Get*")).unwrap_err();
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some(field)), "{error}");
         assert!(error.next_step().is_some() && error.provider() == Some("federation"), "{error}");
     }
-    let temporary = held(Canary::new().credentials(Expiry::Never).unwrap());
+    let temporary = memory_source(Canary::new().credentials(Expiry::Never).unwrap());
     let passing = FederationProvider::builder(temporary).pass_temporary(true).base(&wire.base());
-    let narrowed = passing.build().unwrap().narrowed(&allowing("s3:Get*")).unwrap();
+    let narrowed = passing.build().unwrap().narrowed(&policy_allowing("s3:Get*")).unwrap();
     assert_eq!(
         narrowed.provide().await.unwrap_err().field(),
         Some("source"),
         "the whole set is not handed on"
     );
-    assert!(wire.sent().is_empty());
+    assert!(wire.requests().is_empty());
 }

@@ -16,29 +16,29 @@ use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, Expiry, P
 use crate::{capture_logs, region};
 
 /// How long a program that should have been stopped is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
-const WHOLE: &str = r#"{"Version":1,"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"s3cret","SessionToken":"t0ken","Expiration":"2099-01-01T00:00:00+00:00","AccountId":"111111111111"}"#;
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+const FULL_OUTPUT: &str = r#"{"Version":1,"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"s3cret","SessionToken":"t0ken","Expiration":"2099-01-01T00:00:00+00:00","AccountId":"111111111111"}"#;
 
-fn shell(script: &str) -> ProcessBuilder {
+fn program_running(script: &str) -> ProcessBuilder {
     ProcessProvider::builder("/bin/sh").arg("-c").arg(script).env("PATH", "/usr/bin:/bin")
 }
 
-fn printing(text: &str) -> ProcessBuilder {
-    shell(r#"printf %s "$1""#).args(["sh", text])
+fn program_printing(text: &str) -> ProcessBuilder {
+    program_running(r#"printf %s "$1""#).args(["sh", text])
 }
 
-async fn run(builder: ProcessBuilder) -> Result<Credentials> {
-    timeout(PATIENCE, builder.build().unwrap().provide()).await.unwrap()
+async fn provide(builder: ProcessBuilder) -> Result<Credentials> {
+    timeout(STOP_TIMEOUT, builder.build().unwrap().provide()).await.unwrap()
 }
 
-async fn failure(builder: ProcessBuilder) -> Error {
-    let error = run(builder).await.unwrap_err();
+async fn provide_error(builder: ProcessBuilder) -> Error {
+    let error = provide(builder).await.unwrap_err();
     assert_eq!(error.provider(), Some("process"));
     assert!(error.next_step().is_some(), "{error}");
     error
 }
 
-fn pipe(folder: &TempDir) -> std::path::PathBuf {
+fn make_fifo(folder: &TempDir) -> std::path::PathBuf {
     let path = folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
     path
@@ -46,7 +46,7 @@ fn pipe(folder: &TempDir) -> std::path::PathBuf {
 
 #[tokio::test]
 async fn every_field_of_the_document_lands_in_its_place() {
-    let credentials = run(printing(WHOLE).region(region("eu-central-1"))).await.unwrap();
+    let credentials = provide(program_printing(FULL_OUTPUT).region(region("eu-central-1"))).await.unwrap();
     assert_eq!(credentials.access_key_id().as_str(), crate::KEY_ID);
     assert_eq!(credentials.expose_secret_access_key(), "s3cret");
     assert_eq!(credentials.expose_session_token(), Some("t0ken"));
@@ -63,7 +63,7 @@ async fn what_is_optional_may_be_missing_blank_or_null() {
             "\n{{\"Version\":1,\"AccessKeyId\":\"{}\",\"SecretAccessKey\":\"s\"{rest}}}\n",
             crate::KEY_ID
         );
-        let credentials = run(printing(&text)).await.unwrap();
+        let credentials = provide(program_printing(&text)).await.unwrap();
         assert!(!credentials.has_session_token() && credentials.account_id().is_none());
         assert_eq!(credentials.expiry(), Expiry::Never);
     }
@@ -88,18 +88,18 @@ async fn process_output_of_programs_of_the_field_is_read() {
         (r#""0001-01-01T00:00:00Z""#, "never"),
         (r#""""#, "never"),
     ] {
-        let credentials = run(printing(&with(&format!(r#","Expiration":{expiration}"#)))).await.unwrap();
+        let credentials = provide(program_printing(&with(&format!(r#","Expiration":{expiration}"#)))).await.unwrap();
         assert_eq!(credentials.expiry().to_string(), expected, "{expiration}");
     }
-    let with_account = run(printing(&with(r#","AccountId":111111111111"#))).await.unwrap();
+    let with_account = provide(program_printing(&with(r#","AccountId":111111111111"#))).await.unwrap();
     assert_eq!(with_account.account_id().unwrap().as_str(), "111111111111");
-    run(printing(&with("").replace(":1,", ":1.0,"))).await.unwrap();
-    run(printing(&format!("\u{feff}{}\n", with("")))).await.unwrap();
+    provide(program_printing(&with("").replace(":1,", ":1.0,"))).await.unwrap();
+    provide(program_printing(&format!("\u{feff}{}\n", with("")))).await.unwrap();
 }
 
 #[tokio::test]
 async fn process_output_with_text_before_the_json_says_so() {
-    let error = failure(printing(&format!("hunter2 opens a browser ...\n{WHOLE}"))).await;
+    let error = provide_error(program_printing(&format!("hunter2 opens a browser ...\n{FULL_OUTPUT}"))).await;
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("output")), "{error}");
     assert!(error.message().contains("text before the JSON"), "{error}");
     assert!(error.next_step().unwrap().contains("standard error"), "{error}");
@@ -116,7 +116,7 @@ async fn process_inherits_proxy_variables_in_both_cases() {
         r#"printf '{{"Version":1,"AccessKeyId":"{}","SecretAccessKey":"%s"}}' {print}"#,
         crate::KEY_ID
     );
-    let credentials = run(shell(&script.replace("\"\"", "")).inherit(variables)).await.unwrap();
+    let credentials = provide(program_running(&script.replace("\"\"", "")).inherit(variables)).await.unwrap();
     for name in &all {
         let value = format!("value-of-{name}");
         assert!(credentials.expose_secret_access_key().contains(&value), "{name}");
@@ -140,7 +140,7 @@ async fn a_document_that_is_not_version_1_or_not_whole_names_the_field() {
         ("2099-01-01", "hunter2", "Expiration"),
         ("111111111111", "hunter2", "AccountId"),
     ] {
-        let error = failure(printing(&WHOLE.replace(from, to))).await;
+        let error = provide_error(program_printing(&FULL_OUTPUT.replace(from, to))).await;
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some(field)), "{error}");
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     }
@@ -148,8 +148,8 @@ async fn a_document_that_is_not_version_1_or_not_whole_names_the_field() {
 
 #[tokio::test]
 async fn json_that_stops_anywhere_is_told_by_position_and_not_by_text() {
-    for end in 0..WHOLE.len() {
-        let error = failure(printing(&WHOLE[..end])).await;
+    for end in 0..FULL_OUTPUT.len() {
+        let error = provide_error(program_printing(&FULL_OUTPUT[..end])).await;
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("output")), "{end}: {error}");
         let place = format!("line 1 column {end}");
         assert!(error.message().contains(&place), "{end}: {error}");
@@ -161,15 +161,15 @@ async fn json_that_stops_anywhere_is_told_by_position_and_not_by_text() {
         (r"printf '{}\n{}'", "line 2 column 1"),
         (r"printf '\377'", "UTF-8"),
     ] {
-        let error = failure(shell(script)).await;
+        let error = provide_error(program_running(script)).await;
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("output")), "{error}");
         assert!(error.message().contains(rule) && !error.to_string().contains("hunter2"), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_set_that_had_expired_when_it_came_is_transient() {
-    let error = failure(printing(&WHOLE.replace("2099", "2019"))).await;
+async fn process_output_already_expired_is_transient() {
+    let error = provide_error(program_printing(&FULL_OUTPUT.replace("2099", "2019"))).await;
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
 }
 
@@ -177,14 +177,14 @@ async fn a_set_that_had_expired_when_it_came_is_transient() {
 async fn a_program_that_fails_is_transient_and_tells_its_exit_code_and_nothing_it_said() {
     let canary = Canary::new();
     let text = canary.json().to_string();
-    for (end, told) in [("exit 3", "exit code 3"), ("exit 255", "exit code 255"), ("kill -9 $$", "signal 9")]
+    for (end, expected) in [("exit 3", "exit code 3"), ("exit 255", "exit code 255"), ("kill -9 $$", "signal 9")]
     {
         let script = format!(r#"printf %s "$1"; printf %s "$1" >&2; {end}"#);
         let (logs, guard) = capture_logs();
-        let error = failure(shell(&script).args(["sh", &text])).await;
+        let error = provide_error(program_running(&script).args(["sh", &text])).await;
         drop(guard);
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Unavailable, true), "{error}");
-        assert!(error.message().contains(told), "{error}");
+        assert!(error.message().contains(expected), "{error}");
         let shown = format!("{error} {error:?} {}", logs.text());
         assert!(canary.found_in(&shown).is_empty(), "{shown}");
     }
@@ -194,11 +194,11 @@ async fn a_program_that_fails_is_transient_and_tells_its_exit_code_and_nothing_i
 async fn what_a_program_prints_and_is_given_is_shown_nowhere() {
     let canary = Canary::new();
     let keys = canary.credentials(Expiry::Never).unwrap();
-    let text = WHOLE.replace("s3cret", keys.expose_secret_access_key());
+    let text = FULL_OUTPUT.replace("s3cret", keys.expose_secret_access_key());
     let text = text.replace("t0ken", keys.expose_session_token().unwrap());
     let (logs, guard) = capture_logs();
     tracing::trace!("the subscriber listens");
-    let builder = printing(&text).env("HELPER_PASSWORD", canary.expose_secret());
+    let builder = program_printing(&text).env("HELPER_PASSWORD", canary.expose_secret());
     let built = format!("{builder:?}");
     let provider = builder.build().unwrap();
     let credentials = provider.provide().await.unwrap();
@@ -220,9 +220,9 @@ async fn a_program_that_is_not_there_is_a_fault_and_not_an_absence() {
         (ProcessProvider::builder(&plain), "may not be run"),
         (ProcessProvider::builder(plain.join("below")), "no possible program"),
         (ProcessProvider::builder("/bin/sh").arg("hunter2\0"), "no possible program"),
-        (printing(WHOLE).current_dir("/nowhere"), "does not exist"),
+        (program_printing(FULL_OUTPUT).current_dir("/nowhere"), "does not exist"),
     ] {
-        let fallback = printing(WHOLE).build().unwrap();
+        let fallback = program_printing(FULL_OUTPUT).build().unwrap();
         let chain = ProviderChain::new(builder.build().unwrap()).or_else(fallback);
         let error = chain.provide().await.unwrap_err();
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("program")), "{error}");
@@ -237,9 +237,9 @@ async fn environment_of(builder: impl FnOnce(ProcessBuilder) -> ProcessBuilder) 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("environment");
     let given = ProcessProvider::builder("/bin/sh");
-    let script = format!("/usr/bin/env > \"$1\"; printf %s '{WHOLE}'");
+    let script = format!("/usr/bin/env > \"$1\"; printf %s '{FULL_OUTPUT}'");
     let given = given.arg("-c").arg(script).arg("sh").arg(&path);
-    run(builder(given)).await.unwrap();
+    provide(builder(given)).await.unwrap();
     let own = ["PWD=", "SHLVL=", "_=", "OLDPWD="];
     let text = fs::read_to_string(path).unwrap();
     let mut lines: Vec<String> = text
@@ -277,14 +277,14 @@ async fn a_program_sees_what_it_is_given_and_nothing_else() {
 async fn a_program_runs_where_it_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let folder = fs::canonicalize(folder.path()).unwrap();
-    let script = format!(r#"test "$(pwd -P)" = "$1" && printf %s '{WHOLE}'"#);
-    run(shell(&script).arg("sh").arg(folder.as_os_str()).current_dir(&folder)).await.unwrap();
+    let script = format!(r#"test "$(pwd -P)" = "$1" && printf %s '{FULL_OUTPUT}'"#);
+    provide(program_running(&script).arg("sh").arg(folder.as_os_str()).current_dir(&folder)).await.unwrap();
 }
 
 #[tokio::test]
 #[ignore = "the other half of the next test, which gives it an input"]
 async fn in_a_process_with_input() {
-    run(shell(&format!("cat; printf %s '{WHOLE}'"))).await.unwrap();
+    provide(program_running(&format!("cat; printf %s '{FULL_OUTPUT}'"))).await.unwrap();
 }
 
 #[test]
@@ -299,21 +299,21 @@ fn a_program_does_not_read_what_its_host_is_given() {
 #[tokio::test]
 async fn output_is_taken_up_to_a_mebibyte() {
     let padded = |total: usize| {
-        let blanks = total - WHOLE.len();
-        shell(&format!(r"head -c {blanks} /dev/zero | tr '\0' ' '; printf %s '{WHOLE}'"))
+        let blanks = total - FULL_OUTPUT.len();
+        program_running(&format!(r"head -c {blanks} /dev/zero | tr '\0' ' '; printf %s '{FULL_OUTPUT}'"))
     };
-    assert!(run(padded(1_048_576)).await.is_ok());
-    let error = failure(padded(1_048_577)).await;
+    assert!(provide(padded(1_048_576)).await.is_ok());
+    let error = provide_error(padded(1_048_577)).await;
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("output")), "{error}");
-    let endless = failure(shell("yes")).await;
+    let endless = provide_error(program_running("yes")).await;
     assert!(endless.message().contains("1 MiB"), "{endless}");
 }
 
 /// Runs what may block for ever on a thread that is not waited for any longer than that.
-async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let (done, told) = oneshot::channel();
+async fn run_on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, result) = oneshot::channel();
     std::thread::spawn(move || done.send(work()).ok());
-    timeout(PATIENCE, told).await.unwrap().unwrap()
+    timeout(STOP_TIMEOUT, result).await.unwrap().unwrap()
 }
 
 async fn first_line(pipe: &Path) -> BufReader<File> {
@@ -323,20 +323,20 @@ async fn first_line(pipe: &Path) -> BufReader<File> {
         reader.read_line(&mut String::new()).unwrap();
         reader
     };
-    elsewhere(read).await
+    run_on_thread(read).await
 }
 
 /// The script holds the pipe open, as does all that it starts: its end is seen when nobody is left.
 async fn all_gone(mut held_open: BufReader<File>) {
-    elsewhere(move || held_open.read_to_end(&mut Vec::new()).unwrap()).await;
+    run_on_thread(move || held_open.read_to_end(&mut Vec::new()).unwrap()).await;
 }
 
 #[tokio::test]
 async fn dropping_the_fetch_kills_the_program_and_what_it_started() {
     let folder = tempfile::tempdir().unwrap();
-    let pipe = pipe(&folder);
+    let pipe = make_fifo(&folder);
     let script = r#"exec 3>"$1"; (sleep 600; true) & echo started >&3; wait"#;
-    let provider = shell(script).arg("sh").arg(&pipe).build().unwrap();
+    let provider = program_running(script).arg("sh").arg(&pipe).build().unwrap();
     let fetch = tokio::spawn(async move { provider.provide().await });
     let held_open = first_line(&pipe).await;
     fetch.abort();
@@ -347,7 +347,7 @@ async fn dropping_the_fetch_kills_the_program_and_what_it_started() {
 /// Time that stands still moves on when nothing else is to be done but to wait for the program.
 #[tokio::test(start_paused = true)]
 async fn a_program_that_takes_longer_than_it_may_is_told() {
-    let slow = shell("sleep 600").timeout(Duration::from_secs(3_600));
+    let slow = program_running("sleep 600").timeout(Duration::from_secs(3_600));
     let error = slow.build().unwrap().provide().await.unwrap_err();
     assert_eq!((error.kind(), error.provider()), (ErrorKind::TimedOut, Some("process")), "{error}");
 }
@@ -355,7 +355,7 @@ async fn a_program_that_takes_longer_than_it_may_is_told() {
 #[test]
 fn a_time_out_is_1_s_to_1_h() {
     for (seconds, fits) in [(0, false), (1, true), (3_600, true), (3_601, false)] {
-        let built = shell("").timeout(Duration::from_secs(seconds)).build();
+        let built = program_running("").timeout(Duration::from_secs(seconds)).build();
         assert_eq!(built.as_ref().is_err_and(|error| error.field() == Some("timeout")), !fits, "{seconds}");
     }
 }
@@ -363,18 +363,18 @@ fn a_time_out_is_1_s_to_1_h() {
 #[tokio::test]
 async fn what_a_program_leaves_behind_neither_holds_up_the_fetch_nor_stays() {
     let folder = tempfile::tempdir().unwrap();
-    let pipe = pipe(&folder);
-    let script = format!(r#"exec 3>"$1"; sleep 600 & echo started >&3; printf %s '{WHOLE}'"#);
-    let builder = shell(&script).arg("sh").arg(&pipe);
-    let (held_open, answer) = tokio::join!(first_line(&pipe), run(builder));
+    let pipe = make_fifo(&folder);
+    let script = format!(r#"exec 3>"$1"; sleep 600 & echo started >&3; printf %s '{FULL_OUTPUT}'"#);
+    let builder = program_running(&script).arg("sh").arg(&pipe);
+    let (held_open, answer) = tokio::join!(first_line(&pipe), provide(builder));
     assert_eq!(answer.unwrap().expose_secret_access_key(), "s3cret");
     all_gone(held_open).await;
 }
 
 #[tokio::test]
 async fn a_line_of_the_shared_files_is_run_as_its_words() {
-    let line = format!(r#"/bin/sh -c 'printf %s "$1"' "any name" '{WHOLE}'"#);
-    let provider = ProcessProvider::from_line(&line).unwrap().build().unwrap();
+    let line = format!(r#"/bin/sh -c 'printf %s "$1"' "any name" '{FULL_OUTPUT}'"#);
+    let provider = ProcessProvider::from_command_line(&line).unwrap().build().unwrap();
     assert_eq!(provider.provide().await.unwrap().expose_secret_access_key(), "s3cret");
 }
 
@@ -393,7 +393,7 @@ fn a_line_that_needs_a_shell_or_does_not_end_is_refused_and_not_repeated() {
         ("hunter2 \"open", "does not end"),
         ("hunter2 \\", "does not end"),
     ] {
-        let error = ProcessProvider::from_line(line).unwrap_err();
+        let error = ProcessProvider::from_command_line(line).unwrap_err();
         assert_eq!(
             (error.kind(), error.field()),
             (ErrorKind::Invalid, Some("credential_process")),
@@ -404,6 +404,6 @@ fn a_line_that_needs_a_shell_or_does_not_end_is_refused_and_not_repeated() {
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     }
     for empty in ["", "  ", "''"] {
-        assert_eq!(ProcessProvider::from_line(empty).unwrap().build().unwrap_err().field(), Some("program"));
+        assert_eq!(ProcessProvider::from_command_line(empty).unwrap().build().unwrap_err().field(), Some("program"));
     }
 }

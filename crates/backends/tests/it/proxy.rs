@@ -7,20 +7,20 @@ use tokio::net::TcpListener;
 use valetkey_backends::{AmbientProvider, AssumeRoleProvider, SdkBase};
 use valetkey_core::CredentialProvider;
 
-use crate::loopback::read;
-use crate::{impatient, in_another_process, region, source};
+use crate::loopback::read_request;
+use crate::{with_fast_retries, run_in_child_process, region, static_source};
 
-const KEYS: &str = r#"{"AccessKeyId":"ASIAIOSFODNN7EXAMPLE","SecretAccessKey":"of-the-endpoint","Token":"t","Expiration":"2099-01-01T00:00:00Z","Code":"Success"}"#;
+const CONTAINER_CREDENTIALS: &str = r#"{"AccessKeyId":"ASIAIOSFODNN7EXAMPLE","SecretAccessKey":"of-the-endpoint","Token":"t","Expiration":"2099-01-01T00:00:00Z","Code":"Success"}"#;
 
 /// A server on a port of its own that responds to each request with what `respond` makes of it.
-async fn server(respond: fn(&str) -> (u16, &'static str)) -> (String, Arc<Mutex<Vec<String>>>) {
+async fn start_server(respond: fn(&str) -> (u16, &'static str)) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let received = Arc::<Mutex<Vec<String>>>::default();
     let kept = Arc::clone(&received);
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let request = read(&mut stream).await;
+            let request = read_request(&mut stream).await;
             let (status, body) = respond(&request);
             kept.lock().unwrap().push(request);
             let head = format!(
@@ -34,16 +34,16 @@ async fn server(respond: fn(&str) -> (u16, &'static str)) -> (String, Arc<Mutex<
 }
 
 /// A proxy that refuses, and keeps what it receives.
-async fn proxy() -> (String, Arc<Mutex<Vec<String>>>) {
-    let (address, received) = server(|_| (502, "")).await;
+async fn start_proxy() -> (String, Arc<Mutex<Vec<String>>>) {
+    let (address, received) = start_server(|_| (502, "")).await;
     (format!("http://{address}"), received)
 }
 
-fn metadata(request: &str) -> (u16, &'static str) {
+fn metadata_response(request: &str) -> (u16, &'static str) {
     match request.lines().next().unwrap() {
         line if line.starts_with("PUT /latest/api/token ") => (200, "a-token"),
-        line if line.contains("/security-credentials/agent") => (200, KEYS),
-        line if line.contains("/security-credentials-extended/agent") => (200, KEYS),
+        line if line.contains("/security-credentials/agent") => (200, CONTAINER_CREDENTIALS),
+        line if line.contains("/security-credentials-extended/agent") => (200, CONTAINER_CREDENTIALS),
         line if line.contains("/security-credentials") => (200, "agent"),
         _ => (404, ""),
     }
@@ -56,8 +56,8 @@ async fn in_process_with_proxy_variables() {
     assert_eq!(provider.provide().await.unwrap().expose_secret_access_key(), "of-the-endpoint");
 }
 
-async fn fetch(variables: &[(&str, &str)]) -> Vec<String> {
-    let (proxy, received) = proxy().await;
+async fn requests_through_proxy(variables: &[(&str, &str)]) -> Vec<String> {
+    let (proxy, received) = start_proxy().await;
     let mut all = vec![("PATH", "/usr/bin:/bin"), ("HOME", "/nonexistent"), ("AWS_REGION", "us-east-1")];
     for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         all.push((name, proxy.as_str()));
@@ -66,7 +66,7 @@ async fn fetch(variables: &[(&str, &str)]) -> Vec<String> {
     let all: Vec<_> = all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     tokio::task::spawn_blocking(move || {
         let all: Vec<_> = all.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        in_another_process("proxy::in_process_with_proxy_variables", &all);
+        run_in_child_process("proxy::in_process_with_proxy_variables", &all);
     })
     .await
     .unwrap();
@@ -75,9 +75,9 @@ async fn fetch(variables: &[(&str, &str)]) -> Vec<String> {
 
 #[tokio::test]
 async fn container_credentials_are_fetched_without_the_proxy() {
-    let (endpoint, received) = server(|_| (200, KEYS)).await;
+    let (endpoint, received) = start_server(|_| (200, CONTAINER_CREDENTIALS)).await;
     let url = format!("http://{endpoint}/creds");
-    let proxied = fetch(&[
+    let proxied = requests_through_proxy(&[
         ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url),
         ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "a-token-of-the-host"),
         ("AWS_EC2_METADATA_DISABLED", "true"),
@@ -89,9 +89,9 @@ async fn container_credentials_are_fetched_without_the_proxy() {
 
 #[tokio::test]
 async fn instance_metadata_is_fetched_without_the_proxy() {
-    let (endpoint, received) = server(metadata).await;
+    let (endpoint, received) = start_server(metadata_response).await;
     let url = format!("http://{endpoint}");
-    let proxied = fetch(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url)]).await;
+    let proxied = requests_through_proxy(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url)]).await;
     assert!(received.lock().unwrap()[0].starts_with("PUT /latest/api/token"));
     assert!(proxied.is_empty(), "the proxy received {proxied:?}");
 }
@@ -100,18 +100,18 @@ async fn instance_metadata_is_fetched_without_the_proxy() {
 #[ignore = "runs in the process that the next test starts"]
 async fn in_process_that_calls_sts() {
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-    let base = impatient(&SdkBase::from_process().await).region(&region("us-east-1"));
+    let base = with_fast_retries(&SdkBase::from_process().await).region(&region("us-east-1"));
     let base = base.endpoint_url("http://sts.example.com");
-    let provider = AssumeRoleProvider::builder(role, source()).base(&base).build().unwrap();
+    let provider = AssumeRoleProvider::builder(role, static_source()).base(&base).build().unwrap();
     provider.provide().await.unwrap_err();
 }
 
 #[tokio::test]
 async fn sts_is_called_through_the_proxy() {
-    let (proxy, received) = proxy().await;
+    let (proxy, received) = start_proxy().await;
     tokio::task::spawn_blocking(move || {
         let variables = [("HTTP_PROXY", proxy.as_str()), ("AWS_REGION", "us-east-1")];
-        in_another_process("proxy::in_process_that_calls_sts", &variables);
+        run_in_child_process("proxy::in_process_that_calls_sts", &variables);
     })
     .await
     .unwrap();

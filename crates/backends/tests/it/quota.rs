@@ -10,7 +10,7 @@ use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep};
 use aws_smithy_async::time::TimeSource;
 use valetkey_backends::{
     FederationProvider, SdkBase, SdkConfigExt, SecretsManagerProvider, SecretsManagerResolver,
-    StsCallerLookup,
+    StsCallerIdentityProvider,
 };
 use valetkey_core::{
     AccountGuard, CallerLookup, Clock, CredentialProvider, CredentialResolver, Credentials, SecretString,
@@ -18,25 +18,25 @@ use valetkey_core::{
 };
 
 use crate::fault::asking_sts;
-use crate::wire::{Wire, refused};
-use crate::{KEY_ID, long_lived, region, source};
+use crate::wire::{HttpFixture, refused};
+use crate::{KEY_ID, long_lived, region, static_source};
 
 /// As many failing fetches as use up one quota: 500 tokens, two retries of at least 5 tokens a fetch.
 pub(crate) const FETCHES: usize = 60;
 pub(crate) const ATTEMPTS: usize = 3;
 
-fn failing() -> Wire {
-    Wire::saying(503, refused("ServiceUnavailable", ""))
+fn failing_http() -> HttpFixture {
+    HttpFixture::responding(503, refused("ServiceUnavailable", ""))
 }
 
-pub(crate) async fn attempts(wire: &Wire, provider: &dyn CredentialProvider) -> usize {
-    let before = wire.sent().len();
+pub(crate) async fn count_attempts(wire: &HttpFixture, provider: &dyn CredentialProvider) -> usize {
+    let before = wire.requests().len();
     provider.provide().await.unwrap_err();
-    wire.sent().len() - before
+    wire.requests().len() - before
 }
 
-async fn use_up(wire: &Wire, provider: &dyn CredentialProvider) {
-    assert_eq!(attempts(wire, provider).await, ATTEMPTS);
+async fn use_up(wire: &HttpFixture, provider: &dyn CredentialProvider) {
+    assert_eq!(count_attempts(wire, provider).await, ATTEMPTS);
     for _ in 0..FETCHES {
         provider.provide().await.unwrap_err();
     }
@@ -44,13 +44,13 @@ async fn use_up(wire: &Wire, provider: &dyn CredentialProvider) {
 
 #[tokio::test]
 async fn quota_used_up_by_one_tenant_leaves_the_other_its_retries() {
-    for index in 0..asking_sts(&failing()).len() {
-        let (wire, other) = (failing(), failing());
+    for index in 0..asking_sts(&failing_http()).len() {
+        let (wire, other) = (failing_http(), failing_http());
         let (operation, provider) = &asking_sts(&wire)[index];
         use_up(&wire, &**provider).await;
-        assert!(attempts(&wire, &**provider).await < ATTEMPTS, "{operation}: the quota is used up");
+        assert!(count_attempts(&wire, &**provider).await < ATTEMPTS, "{operation}: the quota is used up");
         for (operation, provider) in asking_sts(&other) {
-            assert_eq!(attempts(&other, &*provider).await, ATTEMPTS, "{operation}");
+            assert_eq!(count_attempts(&other, &*provider).await, ATTEMPTS, "{operation}");
         }
     }
 }
@@ -58,45 +58,45 @@ async fn quota_used_up_by_one_tenant_leaves_the_other_its_retries() {
 #[tokio::test]
 async fn quota_of_narrowed_provider_is_its_own() {
     let policy = SessionPolicy::read_only(["s3"]).unwrap();
-    let wire = failing();
+    let wire = failing_http();
     for (operation, provider) in asking_sts(&wire) {
         let narrowed = provider.narrowed(&policy).unwrap();
         use_up(&wire, &*narrowed).await;
-        assert!(attempts(&wire, &*narrowed).await < ATTEMPTS, "{operation}");
-        assert_eq!(attempts(&wire, &*provider).await, ATTEMPTS, "{operation}");
+        assert!(count_attempts(&wire, &*narrowed).await < ATTEMPTS, "{operation}");
+        assert_eq!(count_attempts(&wire, &*provider).await, ATTEMPTS, "{operation}");
     }
 }
 
 #[tokio::test]
 async fn quota_of_guarded_account_is_its_own() {
-    let wire = failing();
-    let guard = FederationProvider::builder(source()).base(&wire.base()).build_guard().unwrap();
+    let wire = failing_http();
+    let guard = FederationProvider::builder(static_source()).base(&wire.base()).build_guard().unwrap();
     let of_one = guard.in_place_of(&long_lived("AKIAI44QH8DHBEXAMPLE")).unwrap();
     use_up(&wire, &*of_one).await;
     let of_other = guard.in_place_of(&long_lived(KEY_ID)).unwrap();
-    assert_eq!(attempts(&wire, &*of_other).await, ATTEMPTS);
+    assert_eq!(count_attempts(&wire, &*of_other).await, ATTEMPTS);
 }
 
 /// What one instance serves many sessions with has a quota for each call.
 #[tokio::test]
 async fn quota_of_shared_lookup_is_the_calls_own() {
-    let wire = Wire::saying(500, r#"{"__type":"InternalServiceError"}"#);
+    let wire = HttpFixture::responding(500, r#"{"__type":"InternalServiceError"}"#);
     let base = wire.base();
-    let provider = SecretsManagerProvider::builder("agent", source()).base(&base).build().unwrap();
-    let resolver = SecretsManagerResolver::builder("tenants/", source()).base(&base).build().unwrap();
-    let (lookup, id) = (StsCallerLookup::new(&base), "prod".parse().unwrap());
+    let provider = SecretsManagerProvider::builder("agent", static_source()).base(&base).build().unwrap();
+    let resolver = SecretsManagerResolver::builder("tenants/", static_source()).base(&base).build().unwrap();
+    let (lookup, id) = (StsCallerIdentityProvider::new(&base), "prod".parse().unwrap());
     for _ in 0..FETCHES {
         provider.provide().await.unwrap_err();
         resolver.resolve(&id).await.unwrap_err();
         lookup.caller(&long_lived(KEY_ID)).await.unwrap_err();
     }
-    assert_eq!(attempts(&wire, &provider).await, ATTEMPTS);
-    let sent = wire.sent().len();
+    assert_eq!(count_attempts(&wire, &provider).await, ATTEMPTS);
+    let sent = wire.requests().len();
     resolver.resolve(&id).await.unwrap_err();
-    assert_eq!(wire.sent().len() - sent, ATTEMPTS);
-    let sent = wire.sent().len();
+    assert_eq!(wire.requests().len() - sent, ATTEMPTS);
+    let sent = wire.requests().len();
     lookup.caller(&long_lived(KEY_ID)).await.unwrap_err();
-    assert_eq!(wire.sent().len() - sent, ATTEMPTS);
+    assert_eq!(wire.requests().len() - sent, ATTEMPTS);
 }
 
 /// Every public type that makes AWS calls is in a table of these tests, or is known to make none.
@@ -138,10 +138,10 @@ async fn sdk_config(base: &SdkBase) -> (SdkConfig, SessionContext) {
 }
 
 /// How many requests a call is that fails.
-async fn requests(wire: &Wire, call: impl Future<Output = bool>) -> usize {
-    let before = wire.sent().len();
+async fn requests(wire: &HttpFixture, call: impl Future<Output = bool>) -> usize {
+    let before = wire.requests().len();
     assert!(!call.await, "the wire fails every call");
-    wire.sent().len() - before
+    wire.requests().len() - before
 }
 
 async fn list(client: &aws_sdk_s3::Client) -> bool {
@@ -160,7 +160,7 @@ async fn assume(client: &aws_sdk_sts::Client) -> bool {
 
 #[tokio::test]
 async fn quota_of_sdk_config_is_its_session_and_service() {
-    let wire = failing();
+    let wire = failing_http();
     let base = wire.base();
     let (config, _session) = sdk_config(&base).await;
     let (s3, sts) = (aws_sdk_s3::Client::new(&config), aws_sdk_sts::Client::new(&config));
@@ -203,7 +203,7 @@ impl AsyncSleep for SleepTime {
 /// With adaptive retries, throttled calls lower a rate, which delays also the first attempt of the next call.
 #[tokio::test]
 async fn rate_limit_of_sdk_config_is_its_sessions() {
-    let wire = Wire::saying(400, refused("Throttling", ""));
+    let wire = HttpFixture::responding(400, refused("Throttling", ""));
     let time = SleepTime(Arc::new(Mutex::new((SystemClock.now(), 0))));
     let base = wire.base().config().to_builder().retry_config(RetryConfig::adaptive());
     let base = base.stalled_stream_protection(StalledStreamProtectionConfig::disabled());
@@ -222,14 +222,14 @@ async fn rate_limit_of_sdk_config_is_its_sessions() {
 /// What the SDK derives from credentials is still there beside the quota.
 #[tokio::test]
 async fn sdk_config_with_account_id_sends_it_with_the_user_agent() {
-    let wire = Wire::saying(200, "<ListAllMyBucketsResult/>");
+    let wire = HttpFixture::responding(200, "<ListAllMyBucketsResult/>");
     let keys = Credentials::builder(KEY_ID.parse().unwrap(), SecretString::from("not-a-real-secret"));
     let keys = keys.account_id(Some("111111111111".parse().unwrap())).build().unwrap();
     let session = SessionContext::builder().region(region("us-east-1")).build();
     session.set_credentials(keys).unwrap();
     let config = session.sdk_config_from(wire.base().config()).await.unwrap();
     aws_sdk_s3::Client::new(&config).list_buckets().send().await.unwrap();
-    let agent = wire.sent()[0].headers["x-amz-user-agent"].clone();
+    let agent = wire.requests()[0].headers["x-amz-user-agent"].clone();
     let metrics = agent.split(' ').find_map(|part| part.strip_prefix("m/")).unwrap().to_owned();
     assert!(metrics.split(',').any(|metric| metric == "T"), "resolved account id: {agent}");
 }

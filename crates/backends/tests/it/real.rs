@@ -20,28 +20,28 @@ use std::sync::Arc;
 use aws_sdk_sts::Client;
 use valetkey_backends::{AssumeRoleBuilder, AssumeRoleProvider, SdkBase, SdkConfigExt};
 use valetkey_core::{CredentialProvider, Credentials, SecretString, SessionContext};
-use valetkey_rig::{Key, REGION, Tenant};
+use valetkey_rig::{AccessKey, REGION, Tenant};
 
-use crate::{held, region};
+use crate::{memory_source, region};
 
-fn at(url: &str) -> SdkBase {
+fn client_config_at(url: &str) -> SdkBase {
     SdkBase::new().region(&region(REGION)).endpoint_url(url)
 }
 
-fn credentials(key: &Key) -> Credentials {
+fn credentials(key: &AccessKey) -> Credentials {
     let secret = SecretString::from(key.secret_access_key.as_str());
     Credentials::builder(key.access_key_id.parse().unwrap(), secret).build().unwrap()
 }
 
-fn signing(key: &Key) -> Arc<dyn CredentialProvider> {
-    held(credentials(key))
+fn source_from_key(key: &AccessKey) -> Arc<dyn CredentialProvider> {
+    memory_source(credentials(key))
 }
 
 /// The tenant's role, as its broker asks for it.
-fn role(tenant: &Tenant, broker: &Key, url: &str) -> AssumeRoleBuilder {
-    AssumeRoleProvider::builder(tenant.role_arn.parse().unwrap(), signing(broker))
+fn role(tenant: &Tenant, broker: &AccessKey, url: &str) -> AssumeRoleBuilder {
+    AssumeRoleProvider::builder(tenant.role_arn.parse().unwrap(), source_from_key(broker))
         .external_id(&tenant.external_id)
-        .base(&at(url))
+        .base(&client_config_at(url))
 }
 
 /// A session that `provider` answers for.
@@ -51,6 +51,6 @@ fn session(provider: impl CredentialProvider + 'static) -> SessionContext {
 
 /// The account that the peer takes the session for.
 async fn caller_account(session: &SessionContext, url: &str) -> String {
-    let client = Client::new(&session.sdk_config_from(at(url).config()).await.unwrap());
+    let client = Client::new(&session.sdk_config_from(client_config_at(url).config()).await.unwrap());
     client.get_caller_identity().send().await.unwrap().account.unwrap()
 }

@@ -18,11 +18,11 @@ use valetkey_core::{
 };
 
 use crate::loopback::Loopback;
-use crate::wire::{Wire, issued, refused};
-use crate::{held, long_lived, region, source};
+use crate::wire::{HttpFixture, issued_response, refused};
+use crate::{memory_source, long_lived, region, static_source};
 
 const OPERATION: &str = "GetScopedCredentials";
-const SOURCE: &str = "ASIAI44QH8DHBEXAMPLE";
+const SOURCE_KEY_ID: &str = "ASIAI44QH8DHBEXAMPLE";
 const SOURCE_TOKEN: &str = "source-token";
 const KEYS: [&str; 3] = ["ASIAIOSFODNN7EXAMPLE", "scoped-secret", "scoped-token"];
 
@@ -31,93 +31,93 @@ pub(crate) const SCOPED_SESSION: &str = "<SessionInfo><Arn>arn:aws:sts::22222222
     </Arn><ScopedSessionId>AROAEXAMPLE:job-7</ScopedSessionId></SessionInfo>";
 
 /// Somebody's temporary set with this expiry.
-pub(crate) fn temporary(expiry: Expiry) -> Credentials {
+pub(crate) fn temporary_credentials(expiry: Expiry) -> Credentials {
     let secret = SecretString::from("source-secret");
-    let set = Credentials::builder(SOURCE.parse().unwrap(), secret).region(region("eu-north-1"));
+    let set = Credentials::builder(SOURCE_KEY_ID.parse().unwrap(), secret).region(region("eu-north-1"));
     set.session_token(SecretString::from(SOURCE_TOKEN)).expiry(expiry).build().unwrap()
 }
 
-fn left(seconds: u64) -> Expiry {
+fn expiry_in(seconds: u64) -> Expiry {
     Expiry::At(SystemClock.now() + Duration::from_secs(seconds))
 }
 
-fn granting() -> Wire {
-    Wire::saying(200, issued(OPERATION, SCOPED_SESSION, KEYS))
+fn granting_http() -> HttpFixture {
+    HttpFixture::responding(200, issued_response(OPERATION, SCOPED_SESSION, KEYS))
 }
 
-fn of(wire: &Wire) -> ScopedBuilder {
-    ScopedProvider::builder(held(temporary(Expiry::Never))).base(&wire.base())
+fn scoped_builder(wire: &HttpFixture) -> ScopedBuilder {
+    ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&wire.base())
 }
 
-fn allowing(action: &str) -> SessionPolicy {
-    written(action).parse().unwrap()
+fn policy_allowing(action: &str) -> SessionPolicy {
+    policy_json(action).parse().unwrap()
 }
 
-fn written(action: &str) -> String {
+fn policy_json(action: &str) -> String {
     format!(
         r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"*"}}]}}"#
     )
 }
 
-fn form(fields: &[(&str, &str)]) -> BTreeMap<String, String> {
+fn form_fields(fields: &[(&str, &str)]) -> BTreeMap<String, String> {
     fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 #[tokio::test]
 async fn sts_is_asked_for_what_the_policy_leaves_of_the_source_and_nothing_else() {
-    let wire = granting();
-    let provider = of(&wire).duration(Duration::from_secs(900)).build().unwrap();
-    let set = provider.narrowed(&allowing("s3:Get*")).unwrap().provide().await.unwrap();
+    let wire = granting_http();
+    let provider = scoped_builder(&wire).session_duration(Duration::from_secs(900)).build().unwrap();
+    let set = provider.narrowed(&policy_allowing("s3:Get*")).unwrap().provide().await.unwrap();
     assert_eq!(set.expose_secret_access_key(), "scoped-secret");
     assert_eq!(set.expose_session_token(), Some("scoped-token"));
     assert_eq!(set.expiry().to_string(), "2099-01-01T00:00:00Z");
     assert_eq!(set.account_id().unwrap().as_str(), "222222222222");
     assert_eq!((set.region().unwrap().as_str(), set.provider()), ("eu-north-1", "scoped"));
 
-    let sent = &wire.sent()[0];
-    let policy = written("s3:Get*");
+    let sent = &wire.requests()[0];
+    let policy = policy_json("s3:Get*");
     let fields =
         [("Action", OPERATION), ("Version", "2011-06-15"), ("Policy", &policy), ("DurationSeconds", "900")];
-    assert_eq!(sent.form(), form(&fields));
+    assert_eq!(sent.form(), form_fields(&fields));
     assert_eq!(sent.uri, "https://sts.us-east-1.amazonaws.com/", "never the global endpoint");
     assert_eq!(sent.headers["content-length"], sent.body.len().to_string());
     assert_eq!(sent.headers["x-amz-security-token"], SOURCE_TOKEN);
     let signed = &sent.headers["authorization"];
     assert!(
-        signed.contains(&format!("Credential={SOURCE}/")) && signed.contains("/us-east-1/sts/"),
+        signed.contains(&format!("Credential={SOURCE_KEY_ID}/")) && signed.contains("/us-east-1/sts/"),
         "{signed}"
     );
 }
 
 #[tokio::test]
 async fn scoped_description_is_sent_and_carries_attribution() {
-    let wire = granting();
-    of(&wire)
-        .policy(allowing("s3:*"))
+    let wire = granting_http();
+    scoped_builder(&wire)
+        .policy(policy_allowing("s3:*"))
         .description("reads é & \"logs\"+1")
         .build()
         .unwrap()
         .provide()
         .await
         .unwrap();
-    assert_eq!(wire.sent()[0].form()["ScopedSessionDescription"], "reads é & \"logs\"+1");
+    assert_eq!(wire.requests()[0].form()["ScopedSessionDescription"], "reads é & \"logs\"+1");
     let session = SessionContext::builder().principal("alice".parse().unwrap()).build();
     let who = Attribution::of(&session);
-    let provider = of(&wire).attribution(&who).build().unwrap();
-    let narrowed = provider.narrowed(&allowing("s3:Get*")).unwrap();
+    let provider = scoped_builder(&wire).attribution(&who).build().unwrap();
+    let narrowed = provider.narrowed(&policy_allowing("s3:Get*")).unwrap();
     narrowed.provide().await.unwrap();
     let expected = format!("valetkey:principal=alice valetkey:session={}", session.id());
-    assert_eq!(wire.sent()[1].form()["ScopedSessionDescription"], expected);
+    assert_eq!(wire.requests()[1].form()["ScopedSessionDescription"], expected);
 }
 
 #[test]
 fn scoped_description_outside_the_model_is_refused() {
-    let of = |text: &str| of(&granting()).description(text).build().map(drop);
+    let build = |text: &str| scoped_builder(&granting_http()).description(text).build().map(drop);
     for good in ["ab", &"é".repeat(256), "a\tb\r\nc"] {
-        of(good).unwrap();
+        build(good).unwrap();
     }
     for bad in ["", "a", &"a".repeat(257), "a\u{7f}b", "a\u{a0}b", "a\u{100}b", "a\u{0}b"] {
-        let error = of(bad).unwrap_err();
+        let error = build(bad).unwrap_err();
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("description")), "{bad:?}");
     }
 }
@@ -125,12 +125,12 @@ fn scoped_description_outside_the_model_is_refused() {
 #[tokio::test]
 async fn scoped_credentials_with_policy_count_are_taken() {
     let count = format!("{SCOPED_SESSION}<ScopedPoliciesCount>3</ScopedPoliciesCount>");
-    let wire = Wire::saying(200, issued(OPERATION, &count, KEYS));
-    of(&wire).policy(allowing("s3:*")).build().unwrap().provide().await.unwrap();
+    let wire = HttpFixture::responding(200, issued_response(OPERATION, &count, KEYS));
+    scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap();
     // A duration alone adds no policy.
     let none = format!("{SCOPED_SESSION}<ScopedPoliciesCount>0</ScopedPoliciesCount>");
-    let wire = Wire::saying(200, issued(OPERATION, &none, KEYS));
-    of(&wire).duration(Duration::from_secs(900)).build().unwrap().provide().await.unwrap();
+    let wire = HttpFixture::responding(200, issued_response(OPERATION, &none, KEYS));
+    scoped_builder(&wire).session_duration(Duration::from_secs(900)).build().unwrap().provide().await.unwrap();
 }
 
 #[tokio::test]
@@ -140,8 +140,8 @@ async fn scoped_source_that_ended_is_no_invalid_setting() {
         ("InvalidSubjectCredentials", ErrorKind::Expired),
     ] {
         for code in [code.to_owned(), format!("{code}Exception")] {
-            let wire = Wire::saying(400, refused(&code, ""));
-            let error = of(&wire).policy(allowing("s3:*")).build().unwrap().provide().await.unwrap_err();
+            let wire = HttpFixture::responding(400, refused(&code, ""));
+            let error = scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap_err();
             assert_eq!(error.kind(), kind, "{error}");
         }
     }
@@ -149,43 +149,43 @@ async fn scoped_source_that_ended_is_no_invalid_setting() {
 
 #[tokio::test]
 async fn without_policy_and_duration_the_sources_own_set_is_handed_on_and_nobody_asked() {
-    let wire = granting();
-    let set = of(&wire).build().unwrap().provide().await.unwrap();
-    assert_eq!((set.access_key_id().as_str(), set.expose_session_token()), (SOURCE, Some(SOURCE_TOKEN)));
-    assert!(wire.sent().is_empty());
+    let wire = granting_http();
+    let set = scoped_builder(&wire).build().unwrap().provide().await.unwrap();
+    assert_eq!((set.access_key_id().as_str(), set.expose_session_token()), (SOURCE_KEY_ID, Some(SOURCE_TOKEN)));
+    assert!(wire.requests().is_empty());
 }
 
 #[tokio::test]
 async fn long_lived_keys_and_no_keys_are_refused_before_the_call() {
-    let wire = granting();
+    let wire = granting_http();
     let keys = Credentials::builder(crate::KEY_ID.parse().unwrap(), SecretString::from("secret"));
     let with_a_token = keys.session_token(SecretString::from("stray")).build().unwrap();
-    for (source, told) in [
-        (source(), "long-lived"),
+    for (source, reason) in [
+        (static_source(), "long-lived"),
         (Arc::new(MemoryProvider::from(with_a_token)) as _, "long-lived"),
         (Arc::new(MemoryProvider::new()) as _, "no credentials"),
     ] {
         let builder = || ScopedProvider::builder(Arc::clone(&source)).base(&wire.base());
-        for builder in [builder(), builder().policy(allowing("s3:*"))] {
+        for builder in [builder(), builder().policy(policy_allowing("s3:*"))] {
             let error = builder.build().unwrap().provide().await.unwrap_err();
             assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("source")), "{error}");
-            assert!(error.message().contains(told) && error.next_step().is_some(), "{error}");
+            assert!(error.message().contains(reason) && error.next_step().is_some(), "{error}");
             assert_eq!(error.provider(), Some("scoped"));
         }
     }
-    assert!(wire.sent().is_empty());
+    assert!(wire.requests().is_empty());
 }
 
 #[tokio::test]
 async fn nested_narrowing_is_one_call_with_what_all_policies_allow() {
-    let wire = granting();
-    let provider = of(&wire).policy(allowing("s3:*")).build().unwrap();
-    let narrowed = provider.narrowed(&allowing("s3:Get*")).unwrap();
-    narrowed.narrowed(&allowing("s3:GetObject")).unwrap().provide().await.unwrap();
-    let sent = wire.sent();
-    assert_eq!((sent.len(), &sent[0].form()["Policy"]), (1, &written("s3:GetObject")));
-    assert!(sent[0].headers["authorization"].contains(SOURCE), "it is the source's set that is scoped down");
-    let error = narrowed.narrowed(&allowing("ec2:*")).unwrap_err();
+    let wire = granting_http();
+    let provider = scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap();
+    let narrowed = provider.narrowed(&policy_allowing("s3:Get*")).unwrap();
+    narrowed.narrowed(&policy_allowing("s3:GetObject")).unwrap().provide().await.unwrap();
+    let sent = wire.requests();
+    assert_eq!((sent.len(), &sent[0].form()["Policy"]), (1, &policy_json("s3:GetObject")));
+    assert!(sent[0].headers["authorization"].contains(SOURCE_KEY_ID), "it is the source's set that is scoped down");
+    let error = narrowed.narrowed(&policy_allowing("ec2:*")).unwrap_err();
     assert_eq!(
         (error.kind(), error.field(), error.provider()),
         (ErrorKind::Invalid, Some("policy"), Some("scoped"))
@@ -195,21 +195,21 @@ async fn nested_narrowing_is_one_call_with_what_all_policies_allow() {
 #[tokio::test]
 async fn nothing_outlives_the_source() {
     for (left_of_source, asked) in [(7_200, Some("3600")), (3_000, None)] {
-        let (wire, expiry) = (granting(), left(left_of_source));
-        let of = || ScopedProvider::builder(held(temporary(expiry))).base(&wire.base());
-        let timed = || of().duration(Duration::from_secs(3_600));
-        let set = timed().policy(allowing("s3:*")).build().unwrap().provide().await.unwrap();
-        assert_eq!(wire.sent()[0].form().get("DurationSeconds").map(String::as_str), asked);
-        let told = set.expiry().instant().unwrap();
+        let (wire, expiry) = (granting_http(), expiry_in(left_of_source));
+        let builder = || ScopedProvider::builder(memory_source(temporary_credentials(expiry))).base(&wire.base());
+        let timed = || builder().session_duration(Duration::from_secs(3_600));
+        let set = timed().policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap();
+        assert_eq!(wire.requests()[0].form().get("DurationSeconds").map(String::as_str), asked);
+        let expires_at = set.expiry().instant().unwrap();
         let source_ends = expiry.instant().unwrap();
         assert!(
-            told <= source_ends && told + Duration::from_secs(1) > source_ends,
-            "{told:?} {source_ends:?}"
+            expires_at <= source_ends && expires_at + Duration::from_secs(1) > source_ends,
+            "{expires_at:?} {source_ends:?}"
         );
 
         // Where a duration is all that is wanted, a source that ends first is scoped enough.
         timed().build().unwrap().provide().await.unwrap();
-        assert_eq!(wire.sent().len(), if asked.is_some() { 2 } else { 1 });
+        assert_eq!(wire.requests().len(), if asked.is_some() { 2 } else { 1 });
     }
 }
 
@@ -217,21 +217,21 @@ async fn nothing_outlives_the_source() {
 fn not_scoped() -> Vec<String> {
     let federated = "<FederatedUser><FederatedUserId>222222222222:a</FederatedUserId>\
         <Arn>arn:aws:sts::222222222222:federated-user/a</Arn></FederatedUser>";
-    let whole = issued(OPERATION, SCOPED_SESSION, KEYS);
+    let whole = issued_response(OPERATION, SCOPED_SESSION, KEYS);
     vec![
-        issued("GetSessionToken", "", KEYS),
-        issued("GetSessionToken", SCOPED_SESSION, KEYS),
-        issued("GetFederationToken", federated, KEYS),
-        issued("GetFederationToken", SCOPED_SESSION, KEYS),
-        issued(OPERATION, "", KEYS),
-        issued(OPERATION, federated, KEYS),
-        issued(OPERATION, "<SessionInfo/>", KEYS),
-        issued(OPERATION, &SCOPED_SESSION.replace("arn:aws", "aws"), KEYS),
-        issued(OPERATION, &SCOPED_SESSION.replace("AROAEXAMPLE:job-7", ""), KEYS),
-        issued(OPERATION, &format!("<!-- {SCOPED_SESSION} -->"), KEYS),
-        issued(OPERATION, &SCOPED_SESSION.replace("SessionInfo", "ScopedSession"), KEYS),
-        issued(OPERATION, &format!("{SCOPED_SESSION}<ScopedPoliciesCount>0</ScopedPoliciesCount>"), KEYS),
-        issued(OPERATION, SCOPED_SESSION, [KEYS[0], KEYS[1], SOURCE_TOKEN]),
+        issued_response("GetSessionToken", "", KEYS),
+        issued_response("GetSessionToken", SCOPED_SESSION, KEYS),
+        issued_response("GetFederationToken", federated, KEYS),
+        issued_response("GetFederationToken", SCOPED_SESSION, KEYS),
+        issued_response(OPERATION, "", KEYS),
+        issued_response(OPERATION, federated, KEYS),
+        issued_response(OPERATION, "<SessionInfo/>", KEYS),
+        issued_response(OPERATION, &SCOPED_SESSION.replace("arn:aws", "aws"), KEYS),
+        issued_response(OPERATION, &SCOPED_SESSION.replace("AROAEXAMPLE:job-7", ""), KEYS),
+        issued_response(OPERATION, &format!("<!-- {SCOPED_SESSION} -->"), KEYS),
+        issued_response(OPERATION, &SCOPED_SESSION.replace("SessionInfo", "ScopedSession"), KEYS),
+        issued_response(OPERATION, &format!("{SCOPED_SESSION}<ScopedPoliciesCount>0</ScopedPoliciesCount>"), KEYS),
+        issued_response(OPERATION, SCOPED_SESSION, [KEYS[0], KEYS[1], SOURCE_TOKEN]),
         whole.replace("GetScopedCredentialsResponse", "GetSessionTokenResponse"),
         whole.replace("GetScopedCredentialsResult", "GetSessionTokenResult"),
         format!(
@@ -240,7 +240,7 @@ fn not_scoped() -> Vec<String> {
     ]
 }
 
-fn is_refused(error: &Error) {
+fn assert_not_scoped_down(error: &Error) {
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("policy")), "{error}");
     assert_eq!(error.provider(), Some("scoped"));
     assert!(error.next_step().unwrap().contains(OPERATION), "{error:?}");
@@ -250,22 +250,22 @@ fn is_refused(error: &Error) {
 #[tokio::test]
 async fn an_answer_that_does_not_show_that_it_was_scoped_down_is_refused_and_not_asked_for_again() {
     for answer in not_scoped() {
-        let wire = Wire::saying(200, &answer);
-        let provider = of(&wire).policy(allowing("s3:*")).build().unwrap();
+        let wire = HttpFixture::responding(200, &answer);
+        let provider = scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap();
         match provider.provide().await {
-            Err(error) => is_refused(&error),
+            Err(error) => assert_not_scoped_down(&error),
             Ok(_) => panic!("taken for an answer: {answer}"),
         }
-        assert_eq!(wire.sent().len(), 1);
+        assert_eq!(wire.requests().len(), 1);
     }
 }
 
 #[tokio::test]
 async fn what_is_no_answer_at_all_may_be_one_the_next_time() {
-    let half = issued(OPERATION, SCOPED_SESSION, KEYS).replace("2099-01-01T00:00:00Z", "");
+    let half = issued_response(OPERATION, SCOPED_SESSION, KEYS).replace("2099-01-01T00:00:00Z", "");
     for body in ["", "<html><p>sign in</p></html>", "hello", "<\u{0}", &half] {
-        let wire = Wire::saying(200, body);
-        let error = of(&wire).policy(allowing("s3:*")).build().unwrap().provide().await.unwrap_err();
+        let wire = HttpFixture::responding(200, body);
+        let error = scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap_err();
         assert_eq!(
             (error.kind(), error.provider()),
             (ErrorKind::Unavailable, Some("scoped")),
@@ -277,8 +277,8 @@ async fn what_is_no_answer_at_all_may_be_one_the_next_time() {
 #[tokio::test]
 async fn an_sts_that_says_it_does_not_know_the_operation_is_told_from_a_bad_policy() {
     for (code, step) in [("InvalidAction", "knows the operation"), ("MalformedPolicyDocument", "policy")] {
-        let wire = Wire::saying(400, refused(code, "Could not find operation"));
-        let error = of(&wire).policy(allowing("s3:*")).build().unwrap().provide().await.unwrap_err();
+        let wire = HttpFixture::responding(400, refused(code, "Could not find operation"));
+        let error = scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
         assert!(error.message().contains(OPERATION) && error.message().contains(code), "{error}");
         assert!(error.next_step().unwrap().contains(step), "{error:?}");
@@ -288,18 +288,18 @@ async fn an_sts_that_says_it_does_not_know_the_operation_is_told_from_a_bad_poli
 #[tokio::test]
 async fn each_attempt_asks_for_the_same() {
     let attempts = AtomicUsize::new(0);
-    let wire = Wire::by(move |_| match attempts.fetch_add(1, Ordering::SeqCst) {
+    let wire = HttpFixture::with_reply(move |_| match attempts.fetch_add(1, Ordering::SeqCst) {
         0 => Some((503, refused("ServiceUnavailable", ""))),
-        _ => Some((200, issued(OPERATION, SCOPED_SESSION, KEYS))),
+        _ => Some((200, issued_response(OPERATION, SCOPED_SESSION, KEYS))),
     });
-    of(&wire).policy(allowing("s3:*")).build().unwrap().provide().await.unwrap();
-    let [first, second] = [0, 1].map(|n| wire.sent()[n].form());
+    scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap();
+    let [first, second] = [0, 1].map(|n| wire.requests()[n].form());
     assert_eq!(first, second);
-    assert_eq!((wire.sent().len(), &*second["Action"]), (2, OPERATION));
+    assert_eq!((wire.requests().len(), &*second["Action"]), (2, OPERATION));
 }
 
 /// A stand-in for STS that knows the operation, behind the SDK's real HTTP client.
-fn sts(request: &str) -> String {
+fn sts_response(request: &str) -> String {
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
     let head = head.to_lowercase();
     let fields = ["Action=GetScopedCredentials&", "Version=2011-06-15&", "Policy=%7B%22Version%22"];
@@ -307,22 +307,22 @@ fn sts(request: &str) -> String {
         && head.contains("content-type: application/x-www-form-urlencoded")
         && head.contains(&format!("x-amz-security-token: {SOURCE_TOKEN}"))
         && fields.iter().all(|field| body.contains(field));
-    if asked { issued(OPERATION, SCOPED_SESSION, KEYS) } else { refused("InvalidAction", "") }
+    if asked { issued_response(OPERATION, SCOPED_SESSION, KEYS) } else { refused("InvalidAction", "") }
 }
 
 #[tokio::test]
 async fn a_session_is_narrowed_over_real_http_and_keeps_its_own_set_to_itself() {
-    let wire = Loopback::by(200, sts).await;
-    let provider = ScopedProvider::builder(held(temporary(Expiry::Never))).base(&wire.base());
+    let wire = Loopback::with_response(200, sts_response).await;
+    let provider = ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&wire.base());
     let session = SessionContext::builder().provider(provider.build().unwrap()).build();
-    let child = session.narrow(Scope::new().policy(allowing("s3:*"))).unwrap();
+    let child = session.narrow(Scope::new().policy(policy_allowing("s3:*"))).unwrap();
     assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
-    assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), SOURCE);
-    child.narrow(Scope::new().policy(allowing("s3:GetObject"))).unwrap().credentials().await.unwrap();
-    let sent = wire.sent();
+    assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), SOURCE_KEY_ID);
+    child.narrow(Scope::new().policy(policy_allowing("s3:GetObject"))).unwrap().credentials().await.unwrap();
+    let sent = wire.requests_text();
     assert_eq!(sent.matches("Action=GetScopedCredentials").count(), 2, "{sent}");
     assert_eq!(sent.matches("s3%3AGetObject").count(), 1, "{sent}");
-    let error = child.narrow(Scope::new().policy(allowing("ec2:*"))).unwrap_err();
+    let error = child.narrow(Scope::new().policy(policy_allowing("ec2:*"))).unwrap_err();
     assert_eq!((error.kind(), error.provider()), (ErrorKind::Invalid, Some("scoped")), "{error}");
     session.close();
     assert_eq!(child.credentials().await.unwrap_err().kind(), ErrorKind::Closed);
@@ -331,59 +331,59 @@ async fn a_session_is_narrowed_over_real_http_and_keeps_its_own_set_to_itself() 
 #[tokio::test]
 async fn a_session_whose_sts_ignores_the_policy_serves_its_child_nothing() {
     for answer in not_scoped() {
-        let wire = Loopback::answering(200, answer).await;
-        let provider = ScopedProvider::builder(held(temporary(Expiry::Never))).base(&wire.base());
+        let wire = Loopback::responding(200, answer).await;
+        let provider = ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&wire.base());
         let session = SessionContext::builder().provider(provider.build().unwrap()).build();
-        let child = session.narrow(Scope::new().policy(allowing("s3:*"))).unwrap();
-        is_refused(&child.credentials().await.unwrap_err());
-        assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), SOURCE);
+        let child = session.narrow(Scope::new().policy(policy_allowing("s3:*"))).unwrap();
+        assert_not_scoped_down(&child.credentials().await.unwrap_err());
+        assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), SOURCE_KEY_ID);
     }
 }
 
 /// Scopes down what another guard uses.
 #[derive(Debug)]
-struct ScopedGuard {
+struct ScopedKeyExchange {
     inner: FederationGuard,
     base: SdkBase,
 }
 
-impl ScopedGuard {
-    fn over(&self, source: Arc<dyn CredentialProvider>) -> Arc<dyn CredentialProvider> {
+impl ScopedKeyExchange {
+    fn scope_down_source(&self, source: Arc<dyn CredentialProvider>) -> Arc<dyn CredentialProvider> {
         Arc::new(ScopedProvider::builder(source).base(&self.base).build().unwrap())
     }
 }
 
-impl AccountGuard for ScopedGuard {
+impl AccountGuard for ScopedKeyExchange {
     fn provider(&self) -> Arc<dyn CredentialProvider> {
-        self.over(self.inner.provider())
+        self.scope_down_source(self.inner.provider())
     }
 
     fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
-        self.inner.in_place_of(given).map(|exchange| self.over(exchange))
+        self.inner.in_place_of(given).map(|exchange| self.scope_down_source(exchange))
     }
 }
 
 #[tokio::test]
 async fn keys_that_are_set_on_a_guarded_account_are_exchanged_before_they_are_scoped_down() {
     let exchanged = ["ASIAI44QH8DHBEXCHNGD", "exchanged-secret", "exchanged-token"];
-    let wire = Wire::by(move |sent| match &*sent.form()["Action"] {
-        OPERATION => Some((200, issued(OPERATION, SCOPED_SESSION, KEYS))),
-        other => Some((200, issued(other, "", exchanged))),
+    let wire = HttpFixture::with_reply(move |sent| match &*sent.form()["Action"] {
+        OPERATION => Some((200, issued_response(OPERATION, SCOPED_SESSION, KEYS))),
+        other => Some((200, issued_response(other, "", exchanged))),
     });
     let inner = FederationProvider::builder(Arc::new(MemoryProvider::new())).base(&wire.base());
-    let guard = ScopedGuard { inner: inner.build_guard().unwrap(), base: wire.base() };
+    let guard = ScopedKeyExchange { inner: inner.build_guard().unwrap(), base: wire.base() };
     let session = SessionContext::builder().guard(guard).build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
-    let child = session.narrow(Scope::new().policy(allowing("s3:*"))).unwrap();
+    let child = session.narrow(Scope::new().policy(policy_allowing("s3:*"))).unwrap();
     assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
     assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), exchanged[0]);
-    let scoped = wire.sent().into_iter().find(|sent| sent.form()["Action"] == OPERATION).unwrap();
+    let scoped = wire.requests().into_iter().find(|sent| sent.form()["Action"] == OPERATION).unwrap();
     assert_eq!(scoped.headers["x-amz-security-token"], "exchanged-token");
 }
 
 #[test]
 fn a_region_is_needed() {
-    let error = ScopedProvider::builder(source()).build().unwrap_err();
+    let error = ScopedProvider::builder(static_source()).build().unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("region")), "{error}");
     assert_eq!(error.provider(), Some("scoped"));
 }
@@ -391,7 +391,7 @@ fn a_region_is_needed() {
 proptest! {
     #[test]
     fn a_duration_is_1_s_to_36_h(seconds in prop_oneof![0_u64..3, 129_598_u64..129_603, 0_u64..200_000]) {
-        let built = of(&granting()).duration(Duration::from_secs(seconds)).build();
+        let built = scoped_builder(&granting_http()).session_duration(Duration::from_secs(seconds)).build();
         prop_assert_eq!(built.is_ok(), (1..=129_600).contains(&seconds));
         if let Err(error) = built {
             prop_assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("duration")));

@@ -9,15 +9,15 @@ use aws_credential_types::provider::{ProvideCredentials, future};
 use valetkey_backends::SdkProvider;
 use valetkey_core::{CredentialProvider, ErrorKind, Expiry, ProviderChain};
 
-use crate::wire::{Wire, refused};
-use crate::{held, long_lived, region};
+use crate::wire::{HttpFixture, refused};
+use crate::{memory_source, long_lived, region};
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 #[derive(Debug)]
-struct Fails(fn() -> CredentialsError);
+struct FailingSdkProvider(fn() -> CredentialsError);
 
-impl ProvideCredentials for Fails {
+impl ProvideCredentials for FailingSdkProvider {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
@@ -50,12 +50,12 @@ async fn every_part_of_the_sdks_set_crosses_over() {
 #[tokio::test]
 async fn each_failure_of_the_sdk_has_its_kind_and_shows_nothing() {
     for (fails, kind) in [
-        (Fails(|| CredentialsError::not_loaded("hunter2")), ErrorKind::NotConfigured),
-        (Fails(CredentialsError::not_loaded_no_source), ErrorKind::NotConfigured),
-        (Fails(|| CredentialsError::provider_timed_out(Duration::from_secs(1))), ErrorKind::TimedOut),
-        (Fails(|| CredentialsError::invalid_configuration("hunter2")), ErrorKind::Invalid),
-        (Fails(|| CredentialsError::provider_error("hunter2")), ErrorKind::Unavailable),
-        (Fails(|| CredentialsError::unhandled("hunter2")), ErrorKind::Internal),
+        (FailingSdkProvider(|| CredentialsError::not_loaded("hunter2")), ErrorKind::NotConfigured),
+        (FailingSdkProvider(CredentialsError::not_loaded_no_source), ErrorKind::NotConfigured),
+        (FailingSdkProvider(|| CredentialsError::provider_timed_out(Duration::from_secs(1))), ErrorKind::TimedOut),
+        (FailingSdkProvider(|| CredentialsError::invalid_configuration("hunter2")), ErrorKind::Invalid),
+        (FailingSdkProvider(|| CredentialsError::provider_error("hunter2")), ErrorKind::Unavailable),
+        (FailingSdkProvider(|| CredentialsError::unhandled("hunter2")), ErrorKind::Internal),
     ] {
         let error = SdkProvider::new("ambient", fails).provide().await.unwrap_err();
         assert_eq!((error.kind(), error.provider()), (kind, Some("ambient")));
@@ -66,9 +66,9 @@ async fn each_failure_of_the_sdk_has_its_kind_and_shows_nothing() {
 #[tokio::test]
 async fn only_not_loaded_falls_through_a_chain() {
     let fallback = || SdkProvider::new("fallback", crate::sdk_keys(crate::KEY_ID));
-    let absent = SdkProvider::new("ambient", Fails(CredentialsError::not_loaded_no_source));
+    let absent = SdkProvider::new("ambient", FailingSdkProvider(CredentialsError::not_loaded_no_source));
     assert!(ProviderChain::new(absent).or_else(fallback()).provide().await.is_ok());
-    let broken = SdkProvider::new("ambient", Fails(|| CredentialsError::provider_error("no")));
+    let broken = SdkProvider::new("ambient", FailingSdkProvider(|| CredentialsError::provider_error("no")));
     assert!(ProviderChain::new(broken).or_else(fallback()).provide().await.is_err());
 }
 
@@ -80,8 +80,8 @@ async fn what_a_service_refused_the_sdk_keeps_its_kind() {
         ("SignatureDoesNotMatch", "hunter2", ErrorKind::Denied),
         ("SignatureDoesNotMatch", "Signature expired: hunter2", ErrorKind::Unavailable),
     ] {
-        let wire = Wire::saying(403, refused(code, message));
-        let keys = held(long_lived(crate::KEY_ID)).provide().await.unwrap().expose_to_sdk();
+        let wire = HttpFixture::responding(403, refused(code, message));
+        let keys = memory_source(long_lived(crate::KEY_ID)).provide().await.unwrap().expose_to_sdk();
         let role = SdkAssumeRole::builder("arn:aws:iam::222222222222:role/agent")
             .configure(wire.base().config())
             .build_from_provider(keys)
@@ -102,7 +102,7 @@ async fn keys_that_cannot_sign_are_invalid() {
 }
 
 #[tokio::test]
-async fn a_set_that_had_expired_when_it_came_is_transient() {
+async fn sdk_provider_already_expired_is_transient() {
     let long_ago = Some(SystemTime::UNIX_EPOCH + YEAR);
     let keys = SdkCredentials::new(crate::KEY_ID, "secret", None, long_ago, "test");
     let error = SdkProvider::new("ambient", keys).provide().await.unwrap_err();

@@ -12,19 +12,19 @@ use std::sync::Arc;
 use valetkey_backends::{MemoryProvider, SecretsManagerProvider, SecretsManagerResolver};
 use valetkey_core::{CredentialProvider, CredentialResolver, Error, ErrorKind};
 
-use crate::wire::Wire;
-use crate::{region, source};
+use crate::wire::HttpFixture;
+use crate::{region, static_source};
 
 const ARN: &str = "arn:aws:secretsmanager:eu-central-1:111111111111:secret:agent-AbCdEf";
-const JSON: &str =
+const SECRET_JSON: &str =
     r#"{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"hunter2","region":"us-west-2"}"#;
 
-fn holding(text: &str) -> Wire {
-    Wire::saying(200, serde_json::json!({ "Name": "agent", "SecretString": text }).to_string())
+fn http_with_secret(text: &str) -> HttpFixture {
+    HttpFixture::responding(200, serde_json::json!({ "Name": "agent", "SecretString": text }).to_string())
 }
 
-async fn fault(wire: &Wire) -> Error {
-    let provider = SecretsManagerProvider::builder("agent", source()).base(&wire.base()).build().unwrap();
+async fn invalid_secret_error(wire: &HttpFixture) -> Error {
+    let provider = SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
     let error = provider.provide().await.unwrap_err();
     assert_eq!((error.kind(), error.provider()), (ErrorKind::Invalid, Some("secrets-manager")), "{error}");
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
@@ -33,13 +33,13 @@ async fn fault(wire: &Wire) -> Error {
 
 #[tokio::test]
 async fn the_current_stage_is_asked_for_by_name_unless_another_is() {
-    let wire = holding(JSON);
-    let builder = || SecretsManagerProvider::builder("agent", source()).base(&wire.base());
+    let wire = http_with_secret(SECRET_JSON);
+    let builder = || SecretsManagerProvider::builder("agent", static_source()).base(&wire.base());
     let version = "11111111-0000-0000-0000-000000000000";
     for provider in [builder(), builder().version_stage("AWSPENDING"), builder().version_id(version)] {
         provider.build().unwrap().provide().await.unwrap();
     }
-    let sent: Vec<_> = wire.sent().iter().map(crate::wire::Sent::json).collect();
+    let sent: Vec<_> = wire.requests().iter().map(crate::wire::SentRequest::json).collect();
     assert_eq!(
         sent,
         [
@@ -52,12 +52,12 @@ async fn the_current_stage_is_asked_for_by_name_unless_another_is() {
 
 #[tokio::test]
 async fn text_and_bytes_are_read_alike() {
-    let bytes = Wire::saying(
+    let bytes = HttpFixture::responding(
         200,
         r#"{"SecretBinary":"eyJhd3NfYWNjZXNzX2tleV9pZCI6IkFLSUFJT1NGT0ROTjdFWEFNUExFIiwiYXdzX3NlY3JldF9hY2Nlc3Nfa2V5IjoiaHVudGVyMiIsInJlZ2lvbiI6InVzLXdlc3QtMiJ9"}"#,
     );
-    for wire in [holding(JSON), bytes] {
-        let provider = SecretsManagerProvider::builder("agent", source()).base(&wire.base()).build().unwrap();
+    for wire in [http_with_secret(SECRET_JSON), bytes] {
+        let provider = SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
         let credentials = provider.provide().await.unwrap();
         assert_eq!(credentials.access_key_id().as_str(), crate::KEY_ID);
         assert_eq!(credentials.expose_secret_access_key(), "hunter2");
@@ -69,52 +69,52 @@ async fn text_and_bytes_are_read_alike() {
 #[tokio::test]
 async fn a_secret_that_is_not_credentials_is_told_by_field_or_position() {
     assert_eq!(
-        fault(&holding(r#"{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE"}"#)).await.field(),
+        invalid_secret_error(&http_with_secret(r#"{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE"}"#)).await.field(),
         Some("secret_access_key")
     );
-    assert_eq!(fault(&holding(r#"{"secret_access_key":"hunter2"}"#)).await.field(), Some("access_key_id"));
-    assert!(fault(&holding("{\"secret_access_key\":\"hunter2")).await.message().contains("line 1 column"));
-    assert!(fault(&holding("[\"hunter2\"]")).await.message().contains("JSON object"));
+    assert_eq!(invalid_secret_error(&http_with_secret(r#"{"secret_access_key":"hunter2"}"#)).await.field(), Some("access_key_id"));
+    assert!(invalid_secret_error(&http_with_secret("{\"secret_access_key\":\"hunter2")).await.message().contains("line 1 column"));
+    assert!(invalid_secret_error(&http_with_secret("[\"hunter2\"]")).await.message().contains("JSON object"));
     assert!(
-        fault(&Wire::saying(200, r#"{"Name":"agent"}"#)).await.message().contains("neither text nor bytes")
+        invalid_secret_error(&HttpFixture::responding(200, r#"{"Name":"agent"}"#)).await.message().contains("neither text nor bytes")
     );
     assert!(
-        fault(&Wire::saying(200, r#"{"SecretBinary":"aHVudGVyMv8="}"#)).await.message().contains("UTF-8")
+        invalid_secret_error(&HttpFixture::responding(200, r#"{"SecretBinary":"aHVudGVyMv8="}"#)).await.message().contains("UTF-8")
     );
 }
 
 #[tokio::test]
 async fn a_secret_whose_credentials_ran_out_is_expired() {
-    let wire = holding(&JSON.replace("us-west-2\"", "us-west-2\",\"expires_at\":\"2001-01-01T00:00:00Z\""));
-    let provider = SecretsManagerProvider::builder("agent", source()).base(&wire.base()).build().unwrap();
+    let wire = http_with_secret(&SECRET_JSON.replace("us-west-2\"", "us-west-2\",\"expires_at\":\"2001-01-01T00:00:00Z\""));
+    let provider = SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
     assert_eq!(provider.provide().await.unwrap_err().kind(), ErrorKind::Expired);
 }
 
 #[tokio::test]
-async fn a_source_without_credentials_is_a_fault_and_not_an_absence() {
-    let wire = holding(JSON);
+async fn secrets_manager_empty_source_is_invalid() {
+    let wire = http_with_secret(SECRET_JSON);
     let source = Arc::new(MemoryProvider::new());
     let provider = SecretsManagerProvider::builder("agent", source).base(&wire.base()).build().unwrap();
     let error = provider.provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("source")));
-    assert!(wire.sent().is_empty());
+    assert!(wire.requests().is_empty());
 }
 
 #[tokio::test]
 async fn the_region_is_the_named_one_else_the_arns_else_the_bases() {
-    let wire = holding(JSON);
-    let builder = |id: &str| SecretsManagerProvider::builder(id, source()).base(&wire.base());
+    let wire = http_with_secret(SECRET_JSON);
+    let builder = |id: &str| SecretsManagerProvider::builder(id, static_source()).base(&wire.base());
     for provider in [builder("agent"), builder(ARN), builder(ARN).region(region("us-west-1"))] {
         provider.build().unwrap().provide().await.unwrap();
     }
-    let hosts: Vec<_> = wire.sent().into_iter().map(|sent| sent.uri).collect();
+    let hosts: Vec<_> = wire.requests().into_iter().map(|sent| sent.uri).collect();
     let expected = ["us-east-1", "eu-central-1", "us-west-1"];
     assert_eq!(hosts, expected.map(|region| format!("https://secretsmanager.{region}.amazonaws.com/")));
 }
 
 #[test]
 fn each_setting_is_checked_before_any_call() {
-    let provider = |id: &str| SecretsManagerProvider::builder(id, source()).region(region("us-east-1"));
+    let provider = |id: &str| SecretsManagerProvider::builder(id, static_source()).region(region("us-east-1"));
     let id = |length: usize| "v".repeat(length);
     for good in [
         provider("a"),
@@ -134,13 +134,13 @@ fn each_setting_is_checked_before_any_call() {
         (provider("a").version_stage(""), "version_stage"),
         (provider("a").version_stage(id(257)), "version_stage"),
         (provider("a").version_stage("AWSCURRENT").version_id(id(32)), "version_id"),
-        (SecretsManagerProvider::builder("a", source()), "region"),
+        (SecretsManagerProvider::builder("a", static_source()), "region"),
     ] {
         let error = bad.build().unwrap_err();
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some(field)), "{error}");
     }
     let error =
-        SecretsManagerResolver::builder("", source()).region(region("us-east-1")).build().unwrap_err();
+        SecretsManagerResolver::builder("", static_source()).region(region("us-east-1")).build().unwrap_err();
     assert_eq!(error.field(), Some("prefix"));
 }
 
@@ -148,7 +148,7 @@ fn each_setting_is_checked_before_any_call() {
 fn secret_arn_in_the_form_of_ecs_is_explained() {
     for suffix in [":SecretString:AWSCURRENT", ":key::", "::AWSPREVIOUS:", ":"] {
         let id = format!("{ARN}{suffix}");
-        let error = SecretsManagerProvider::builder(id, source()).build().unwrap_err();
+        let error = SecretsManagerProvider::builder(id, static_source()).build().unwrap_err();
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("secret_id")), "{error}");
         assert!(error.next_step().unwrap().contains("`version_stage`"), "{error}");
     }
@@ -161,32 +161,32 @@ async fn secret_in_the_shapes_of_aws_tools_is_read() {
         r#"{"AccessKey":{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"s","Status":"Active"}}"#,
         r#"{"Credentials":{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"s","SessionToken":"t"}}"#,
     ] {
-        let wire = holding(text);
-        let provider = SecretsManagerProvider::builder("agent", source()).base(&wire.base()).build().unwrap();
+        let wire = http_with_secret(text);
+        let provider = SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
         assert_eq!(provider.provide().await.unwrap().access_key_id().as_str(), crate::KEY_ID, "{text}");
     }
 }
 
 #[tokio::test]
 async fn a_resolver_reads_the_secret_under_its_prefix() {
-    let wire = holding(JSON);
-    let resolver = SecretsManagerResolver::builder("tenant-a/", source()).base(&wire.base()).build().unwrap();
+    let wire = http_with_secret(SECRET_JSON);
+    let resolver = SecretsManagerResolver::builder("tenant-a/", static_source()).base(&wire.base()).build().unwrap();
     let credentials = resolver.resolve(&"aws-cred-1".parse().unwrap()).await.unwrap();
     assert_eq!(credentials.access_key_id().as_str(), crate::KEY_ID);
     let expected = serde_json::json!({ "SecretId": "tenant-a/aws-cred-1", "VersionStage": "AWSCURRENT" });
-    assert_eq!(wire.sent()[0].json(), expected);
+    assert_eq!(wire.requests()[0].json(), expected);
 }
 
 #[tokio::test]
 async fn a_resolver_takes_no_arn_and_says_which_input_is_unknown() {
     let body = serde_json::json!({ "__type": "ResourceNotFoundException", "message": "no" }).to_string();
-    let wire = Wire::saying(400, body);
-    let resolver = SecretsManagerResolver::builder("tenant-a/", source()).base(&wire.base()).build().unwrap();
+    let wire = HttpFixture::responding(400, body);
+    let resolver = SecretsManagerResolver::builder("tenant-a/", static_source()).base(&wire.base()).build().unwrap();
     let error = resolver.resolve(&ARN.parse().unwrap()).await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("provider_credential_id")));
-    assert!(wire.sent().is_empty());
-    let broken = holding("{");
-    let over = SecretsManagerResolver::builder("tenant-a/", source()).base(&broken.base()).build().unwrap();
+    assert!(wire.requests().is_empty());
+    let broken = http_with_secret("{");
+    let over = SecretsManagerResolver::builder("tenant-a/", static_source()).base(&broken.base()).build().unwrap();
     assert_eq!(
         over.resolve(&"one".parse().unwrap()).await.unwrap_err().field(),
         None,

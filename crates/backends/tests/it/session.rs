@@ -8,7 +8,7 @@ use valetkey_core::audit::{AuditEvent, InMemoryAudit};
 use valetkey_core::testing::{Script, ScriptedProvider};
 use valetkey_core::{Alias, Error, ErrorKind, SessionContext};
 
-use crate::wire::Wire;
+use crate::wire::HttpFixture;
 use crate::{long_lived, region};
 
 const OTHER: &str = "AKIAI44QH8DHBEXAMPLE";
@@ -18,14 +18,14 @@ fn session() -> SessionContext {
     SessionContext::builder().region(region("eu-central-1")).build()
 }
 
-fn signers(wire: &Wire) -> Vec<String> {
+fn signing_key_ids(wire: &HttpFixture) -> Vec<String> {
     let key_id = |header: &str| header.split(['=', '/']).nth(1).unwrap().to_owned();
-    wire.sent().iter().map(|sent| key_id(&sent.headers["authorization"])).collect()
+    wire.requests().iter().map(|sent| key_id(&sent.headers["authorization"])).collect()
 }
 
 #[tokio::test]
 async fn a_client_follows_what_the_session_holds_and_ends_with_it() {
-    let (wire, session) = (Wire::saying(200, BUCKETS), session());
+    let (wire, session) = (HttpFixture::responding(200, BUCKETS), session());
     // Made before there are any credentials.
     let config = session.sdk_config_from(wire.base().config()).await.unwrap();
     let client = Client::new(&config);
@@ -40,12 +40,12 @@ async fn a_client_follows_what_the_session_holds_and_ends_with_it() {
     client.list_buckets().send().await.unwrap();
     drop(session);
     assert!(client.list_buckets().send().await.is_err());
-    assert_eq!(signers(&wire), [crate::KEY_ID, OTHER, OTHER]);
+    assert_eq!(signing_key_ids(&wire), [crate::KEY_ID, OTHER, OTHER]);
 }
 
 #[tokio::test]
 async fn two_sessions_over_one_base_sign_each_as_itself() {
-    let wire = Wire::saying(200, BUCKETS);
+    let wire = HttpFixture::responding(200, BUCKETS);
     let (one, two) = (session(), session());
     one.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     two.set_credentials(long_lived(OTHER)).unwrap();
@@ -57,17 +57,17 @@ async fn two_sessions_over_one_base_sign_each_as_itself() {
     for client in [&first, &second, &first] {
         client.list_buckets().send().await.unwrap();
     }
-    assert_eq!(signers(&wire), [crate::KEY_ID, OTHER, crate::KEY_ID]);
+    assert_eq!(signing_key_ids(&wire), [crate::KEY_ID, OTHER, crate::KEY_ID]);
 }
 
 #[tokio::test]
 async fn an_account_by_alias_signs_as_that_account() {
-    let (wire, session, prod) = (Wire::saying(200, BUCKETS), session(), "prod".parse::<Alias>().unwrap());
+    let (wire, session, prod) = (HttpFixture::responding(200, BUCKETS), session(), "prod".parse::<Alias>().unwrap());
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     session.set_credentials_for(&prod, long_lived(OTHER)).unwrap();
     let config = session.account(&prod).unwrap().sdk_config_from(wire.base().config()).await.unwrap();
     Client::new(&config).list_buckets().send().await.unwrap();
-    assert_eq!(signers(&wire), [OTHER]);
+    assert_eq!(signing_key_ids(&wire), [OTHER]);
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn a_session_that_fails_or_ended_gives_no_configuration() {
 
 #[tokio::test]
 async fn a_client_does_not_keep_its_session_open() {
-    let (audit, wire) = (Arc::new(InMemoryAudit::default()), Wire::saying(200, BUCKETS));
+    let (audit, wire) = (Arc::new(InMemoryAudit::default()), HttpFixture::responding(200, BUCKETS));
     let session = SessionContext::builder().region(region("us-east-1")).audit(audit.clone()).build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     let client = Client::new(&session.sdk_config_from(wire.base().config()).await.unwrap());
@@ -133,10 +133,10 @@ async fn a_client_does_not_keep_its_session_open() {
 
 #[tokio::test]
 async fn a_refusal_reaches_the_caller_of_the_client_with_its_words() {
-    let (wire, session) = (Wire::saying(200, BUCKETS), session());
+    let (wire, session) = (HttpFixture::responding(200, BUCKETS), session());
     let client = Client::new(&session.sdk_config_from(wire.base().config()).await.unwrap());
     let error = client.list_buckets().send().await.unwrap_err();
     let shown = aws_sdk_s3::error::DisplayErrorContext(&error).to_string();
     assert!(shown.contains("no credentials are set in this session"), "{shown}");
-    assert!(wire.sent().is_empty());
+    assert!(wire.requests().is_empty());
 }

@@ -4,23 +4,23 @@
 use valetkey_backends::{AssumeRoleProvider, ScopedProvider, SdkBase};
 use valetkey_core::{CredentialProvider, Expiry, SessionPolicy};
 
-use crate::scoped::{SCOPED_SESSION, temporary};
-use crate::wire::{Wire, assumed, issued};
-use crate::{held, source};
+use crate::scoped::{SCOPED_SESSION, temporary_credentials};
+use crate::wire::{HttpFixture, assume_role_response, issued_response};
+use crate::{memory_source, static_source};
 
 const KEYS: [&str; 3] = ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"];
 
 async fn is_whole_or_an_error<P: CredentialProvider>(body: &str, provider: impl Fn(&SdkBase) -> P) {
     for end in body.find("Result>").unwrap()..=body.len() {
-        let told = &body[..end];
-        let Ok(set) = provider(&Wire::saying(200, told).base()).provide().await else {
+        let truncated = &body[..end];
+        let Ok(set) = provider(&HttpFixture::responding(200, truncated).base()).provide().await else {
             assert!(end < body.len(), "the whole of it is an answer");
             continue;
         };
-        assert_eq!(set.access_key_id().as_str(), KEYS[0], "{told}");
-        assert_eq!(set.expose_secret_access_key(), KEYS[1], "{told}");
-        assert_eq!(set.expose_session_token(), Some(KEYS[2]), "{told}");
-        assert_eq!(set.expiry().to_string(), "2099-01-01T00:00:00Z", "{told}");
+        assert_eq!(set.access_key_id().as_str(), KEYS[0], "{truncated}");
+        assert_eq!(set.expose_secret_access_key(), KEYS[1], "{truncated}");
+        assert_eq!(set.expose_session_token(), Some(KEYS[2]), "{truncated}");
+        assert_eq!(set.expiry().to_string(), "2099-01-01T00:00:00Z", "{truncated}");
     }
 }
 
@@ -28,9 +28,9 @@ async fn is_whole_or_an_error<P: CredentialProvider>(body: &str, provider: impl 
 async fn an_answer_that_breaks_off_anywhere_is_whole_or_an_error() {
     let role = |base: &SdkBase| {
         let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-        AssumeRoleProvider::builder(role, source()).base(base).build().unwrap()
+        AssumeRoleProvider::builder(role, static_source()).base(base).build().unwrap()
     };
-    is_whole_or_an_error(&assumed(KEYS[0], KEYS[1], KEYS[2]), role).await;
+    is_whole_or_an_error(&assume_role_response(KEYS[0], KEYS[1], KEYS[2]), role).await;
 }
 
 /// Wherever STS puts the session, before the keys or after them.
@@ -38,12 +38,12 @@ async fn an_answer_that_breaks_off_anywhere_is_whole_or_an_error() {
 async fn an_answer_that_breaks_off_is_never_taken_for_scoped_down() {
     let scoped = |base: &SdkBase| {
         let policy = SessionPolicy::read_only(["s3"]).unwrap();
-        let source = held(temporary(Expiry::Never));
+        let source = memory_source(temporary_credentials(Expiry::Never));
         ScopedProvider::builder(source).policy(policy).base(base).build().unwrap()
     };
-    let before = issued("GetScopedCredentials", SCOPED_SESSION, KEYS);
+    let before = issued_response("GetScopedCredentials", SCOPED_SESSION, KEYS);
     let end = "</Credentials>";
-    let after = issued("GetScopedCredentials", "", KEYS).replace(end, &format!("{end}{SCOPED_SESSION}"));
+    let after = issued_response("GetScopedCredentials", "", KEYS).replace(end, &format!("{end}{SCOPED_SESSION}"));
     is_whole_or_an_error(&before, scoped).await;
     is_whole_or_an_error(&after, scoped).await;
 }

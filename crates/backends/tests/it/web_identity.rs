@@ -15,7 +15,7 @@ use valetkey_core::{
 };
 
 use crate::region;
-use crate::wire::{ROLE_SESSION, Wire, issued, refused};
+use crate::wire::{ROLE_SESSION, HttpFixture, issued_response, refused};
 
 const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
 
@@ -23,12 +23,12 @@ fn role() -> RoleArn {
     "arn:aws:iam::222222222222:role/agent".parse().unwrap()
 }
 
-fn granting() -> Wire {
+fn granting_http() -> HttpFixture {
     let answer = ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"];
-    Wire::saying(200, issued("AssumeRoleWithWebIdentity", ROLE_SESSION, answer))
+    HttpFixture::responding(200, issued_response("AssumeRoleWithWebIdentity", ROLE_SESSION, answer))
 }
 
-fn asking(wire: &Wire, token: &'static str) -> WebIdentityBuilder {
+fn builder_with_token(wire: &HttpFixture, token: &'static str) -> WebIdentityBuilder {
     WebIdentityProvider::builder(role(), move || async move { Ok(SecretString::from(token)) })
         .base(&wire.base())
 }
@@ -42,10 +42,10 @@ fn file_with(bytes: impl AsRef<[u8]>) -> (TempDir, std::path::PathBuf) {
 }
 
 async fn failure_of_file(path: &Path) -> Error {
-    let wire = granting();
+    let wire = granting_http();
     let provider = WebIdentityProvider::from_file(role(), path).base(&wire.base()).build().unwrap();
     let error = provider.provide().await.unwrap_err();
-    assert!(wire.sent().is_empty(), "STS is not asked");
+    assert!(wire.requests().is_empty(), "STS is not asked");
     assert_eq!((error.field(), error.provider()), (Some("token_file"), Some("web-identity")), "{error}");
     assert!(error.next_step().is_some(), "{error}");
     assert!(!format!("{error} {error:?}").contains(path.to_str().unwrap()), "{error:?}");
@@ -54,11 +54,11 @@ async fn failure_of_file(path: &Path) -> Error {
 
 #[tokio::test]
 async fn sts_receives_every_field_and_no_signature() {
-    let wire = granting();
-    let provider = asking(&wire, "header.claims.signature")
+    let wire = granting_http();
+    let provider = builder_with_token(&wire, "header.claims.signature")
         .session_name("agent-7")
         .provider_id("www.amazon.com")
-        .duration(Duration::from_secs(43_200))
+        .session_duration(Duration::from_secs(43_200))
         .policy(POLICY)
         .policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess")
         .build()
@@ -76,25 +76,25 @@ async fn sts_receives_every_field_and_no_signature() {
         ("PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/ReadOnlyAccess"),
     ];
     let expected: BTreeMap<_, _> = expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-    let sent = &wire.sent()[0];
+    let sent = &wire.requests()[0];
     assert_eq!(sent.form(), expected);
     assert!(!sent.headers.contains_key("authorization"), "{:?}", sent.headers);
 }
 
 #[tokio::test]
-async fn what_was_not_said_is_not_sent() {
-    let wire = granting();
-    asking(&wire, "token").build().unwrap().provide().await.unwrap();
-    let sent = wire.sent()[0].form();
+async fn web_identity_unset_fields_are_not_sent() {
+    let wire = granting_http();
+    builder_with_token(&wire, "token").build().unwrap().provide().await.unwrap();
+    let sent = wire.requests()[0].form();
     let names = ["Action", "RoleArn", "RoleSessionName", "Version", "WebIdentityToken"];
     assert_eq!(sent.keys().collect::<Vec<_>>(), names);
     assert_eq!(sent["RoleSessionName"], "valetkey");
 }
 
 #[tokio::test]
-async fn the_answer_becomes_a_whole_set() {
-    let wire = granting();
-    let provider = asking(&wire, "token").region(region("eu-central-1")).build().unwrap();
+async fn web_identity_response_maps_every_field() {
+    let wire = granting_http();
+    let provider = builder_with_token(&wire, "token").region(region("eu-central-1")).build().unwrap();
     let credentials = provider.provide().await.unwrap();
     assert_eq!(credentials.access_key_id().as_str(), "ASIAIOSFODNN7EXAMPLE");
     assert_eq!(credentials.expose_secret_access_key(), "role-secret");
@@ -103,18 +103,18 @@ async fn the_answer_becomes_a_whole_set() {
     assert_eq!(credentials.account_id().unwrap().as_str(), "222222222222");
     assert_eq!(credentials.region().unwrap().as_str(), "eu-central-1");
     assert_eq!(credentials.provider(), "web-identity");
-    assert_eq!(wire.sent()[0].uri, "https://sts.eu-central-1.amazonaws.com/");
+    assert_eq!(wire.requests()[0].uri, "https://sts.eu-central-1.amazonaws.com/");
 }
 
 #[tokio::test]
 async fn a_file_is_read_anew_at_each_fetch_and_blanks_around_the_token_are_dropped() {
-    let wire = granting();
+    let wire = granting_http();
     let (_folder, path) = file_with(" \n\tfirst-token\r\n\n");
     let provider = WebIdentityProvider::from_file(role(), &path).base(&wire.base()).build().unwrap();
     provider.provide().await.unwrap();
     fs::write(&path, "second-token").unwrap();
     provider.provide().await.unwrap();
-    let tokens: Vec<_> = wire.sent().iter().map(|sent| sent.form()["WebIdentityToken"].clone()).collect();
+    let tokens: Vec<_> = wire.requests().iter().map(|sent| sent.form()["WebIdentityToken"].clone()).collect();
     assert_eq!(tokens, ["first-token", "second-token"]);
 }
 
@@ -138,7 +138,7 @@ async fn a_file_that_holds_no_token_is_invalid_and_says_why() {
 #[tokio::test]
 async fn a_file_that_is_empty_for_now_takes_nothing_away_from_a_session() {
     let (_folder, path) = file_with("token");
-    let wire = granting();
+    let wire = granting_http();
     let provider = WebIdentityProvider::from_file(role(), &path).base(&wire.base()).build().unwrap();
     let session = SessionContext::builder().provider(provider).build();
     let set = session.credentials().await.unwrap();
@@ -151,16 +151,16 @@ async fn a_file_that_is_empty_for_now_takes_nothing_away_from_a_session() {
     }
     fs::write(&path, "renewed").unwrap();
     session.refresh(session.default_account()).await.unwrap();
-    assert_eq!(wire.sent()[1].form()["WebIdentityToken"], "renewed");
+    assert_eq!(wire.requests()[1].form()["WebIdentityToken"], "renewed");
 }
 
 #[tokio::test]
 async fn a_token_of_20000_characters_is_taken_whatever_their_size_in_bytes() {
     for token in ["t".repeat(20_000), "\u{20ac}".repeat(20_000), "abcd".to_owned()] {
-        let (wire, (_folder, path)) = (granting(), file_with(format!("\n{token}\n")));
+        let (wire, (_folder, path)) = (granting_http(), file_with(format!("\n{token}\n")));
         let provider = WebIdentityProvider::from_file(role(), path).base(&wire.base()).build().unwrap();
         provider.provide().await.unwrap();
-        assert_eq!(wire.sent()[0].form()["WebIdentityToken"], token);
+        assert_eq!(wire.requests()[0].form()["WebIdentityToken"], token);
     }
 }
 
@@ -184,7 +184,7 @@ async fn what_is_no_file_is_invalid_and_is_not_opened() {
 
 #[tokio::test]
 async fn a_token_source_is_asked_at_each_fetch() {
-    let wire = granting();
+    let wire = granting_http();
     let tokens = Mutex::new(vec!["second", "first"]);
     let provider = WebIdentityProvider::builder(role(), move || {
         let next = tokens.lock().unwrap().pop().unwrap();
@@ -193,28 +193,28 @@ async fn a_token_source_is_asked_at_each_fetch() {
     let provider = provider.base(&wire.base()).build().unwrap();
     provider.provide().await.unwrap();
     provider.provide().await.unwrap();
-    let sent: Vec<_> = wire.sent().iter().map(|sent| sent.form()["WebIdentityToken"].clone()).collect();
+    let sent: Vec<_> = wire.requests().iter().map(|sent| sent.form()["WebIdentityToken"].clone()).collect();
     assert_eq!(sent, ["first", "second"]);
 }
 
 #[tokio::test]
 async fn a_failure_of_the_token_source_keeps_its_kind_but_is_never_an_absence() {
-    for (kind, told) in [
+    for (kind, expected) in [
         (ErrorKind::Denied, ErrorKind::Denied),
         (ErrorKind::Unavailable, ErrorKind::Unavailable),
         (ErrorKind::Closed, ErrorKind::Closed),
         (ErrorKind::NotConfigured, ErrorKind::Invalid),
     ] {
-        let wire = granting();
+        let wire = granting_http();
         let source = move || async move { Err(Error::new(kind, "no")) };
         let provider = WebIdentityProvider::builder(role(), source).base(&wire.base()).build().unwrap();
         let hosts = EnvProvider::new(|name| name.starts_with("AWS_").then(|| crate::KEY_ID.into()));
         let error = ProviderChain::new(provider).or_else(hosts).provide().await.unwrap_err();
-        assert_eq!((error.kind(), error.provider()), (told, Some("web-identity")));
-        assert!(wire.sent().is_empty());
+        assert_eq!((error.kind(), error.provider()), (expected, Some("web-identity")));
+        assert!(wire.requests().is_empty());
     }
     for (text, rule) in [("", "no token"), ("  ", "no token"), ("abc", "4 to 20,000")] {
-        let error = asking(&granting(), text).build().unwrap().provide().await.unwrap_err();
+        let error = builder_with_token(&granting_http(), text).build().unwrap().provide().await.unwrap_err();
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("token")));
         assert!(error.message().contains(rule), "{error}");
     }
@@ -229,28 +229,28 @@ async fn a_token_that_sts_does_not_take_is_permanent_and_told_under_its_setting(
         ("InvalidIdentityToken", ErrorKind::Invalid),
         ("IDPRejectedClaim", ErrorKind::Denied),
     ] {
-        let wire = Wire::saying(400, refused(code, "hunter2"));
+        let wire = HttpFixture::responding(400, refused(code, "hunter2"));
         let from_file = WebIdentityProvider::from_file(role(), &path).base(&wire.base());
-        for (builder, field) in [(from_file, "token_file"), (asking(&wire, "token"), "token")] {
+        for (builder, field) in [(from_file, "token_file"), (builder_with_token(&wire, "token"), "token")] {
             let error = builder.build().unwrap().provide().await.unwrap_err();
             assert_eq!((error.kind(), error.field()), (kind, Some(field)), "{error}");
             assert!(!error.is_transient() && error.next_step().unwrap().contains("new token"), "{error}");
         }
-        assert_eq!(wire.sent().len(), 2, "{code} is not tried again");
+        assert_eq!(wire.requests().len(), 2, "{code} is not tried again");
     }
 }
 
 #[tokio::test]
 async fn an_identity_provider_that_cannot_be_reached_is_transient_and_retried_by_the_sdk() {
-    let wire = Wire::saying(400, refused("IDPCommunicationError", ""));
-    let error = asking(&wire, "token").build().unwrap().provide().await.unwrap_err();
+    let wire = HttpFixture::responding(400, refused("IDPCommunicationError", ""));
+    let error = builder_with_token(&wire, "token").build().unwrap().provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Unavailable, None), "{error}");
-    assert_eq!(wire.sent().len(), 3);
+    assert_eq!(wire.requests().len(), 3);
 }
 
 #[tokio::test]
-async fn how_full_the_session_is_can_be_asked() {
-    for (told, percent) in [
+async fn web_identity_utilization_returns_last_percent() {
+    for (fields, percent) in [
         ("<PackedPolicySize>6</PackedPolicySize>", Some(6)),
         ("<SessionTokenUtilization>0</SessionTokenUtilization>", Some(0)),
         (
@@ -260,8 +260,8 @@ async fn how_full_the_session_is_can_be_asked() {
         ("", None),
     ] {
         let answer = ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"];
-        let wire = Wire::saying(200, issued("AssumeRoleWithWebIdentity", told, answer));
-        let provider = asking(&wire, "token").build().unwrap();
+        let wire = HttpFixture::responding(200, issued_response("AssumeRoleWithWebIdentity", fields, answer));
+        let provider = builder_with_token(&wire, "token").build().unwrap();
         assert_eq!(provider.utilization(), None);
         provider.provide().await.unwrap();
         assert_eq!(provider.utilization(), percent);
@@ -269,13 +269,13 @@ async fn how_full_the_session_is_can_be_asked() {
 }
 
 #[test]
-fn each_setting_is_checked_before_anybody_is_asked() {
-    let wire = granting();
-    let builder = || asking(&wire, "token");
+fn web_identity_setting_over_limit_fails_build() {
+    let wire = granting_http();
+    let builder = || builder_with_token(&wire, "token");
     let seconds = Duration::from_secs;
     for good in [
-        builder().duration(seconds(900)),
-        builder().duration(seconds(43_200)),
+        builder().session_duration(seconds(900)),
+        builder().session_duration(seconds(43_200)),
         builder().provider_id("a.bc"),
         builder().session_name("ab"),
     ] {
@@ -283,8 +283,8 @@ fn each_setting_is_checked_before_anybody_is_asked() {
     }
     let nowhere = WebIdentityProvider::from_file(role(), "/nowhere");
     for (bad, field, limit) in [
-        (builder().duration(seconds(899)), "duration", "900 to 43,200"),
-        (builder().duration(seconds(43_201)), "duration", "900 to 43,200"),
+        (builder().session_duration(seconds(899)), "duration", "900 to 43,200"),
+        (builder().session_duration(seconds(43_201)), "duration", "900 to 43,200"),
         (builder().provider_id("https://www.amazon.com"), "provider_id", "without scheme"),
         (builder().provider_id("a:1"), "provider_id", "4 to 2,048"),
         (builder().session_name("a"), "session_name", "2 to 64"),
@@ -304,13 +304,13 @@ proptest! {
     fn a_provider_id_and_a_duration_are_taken_or_refused_by_their_rules(
         host in "[a-zA-Z0-9./:-]{0,20}", length in 0_usize..3_000, seconds in 0_u64..50_000,
     ) {
-        let wire = granting();
+        let wire = granting_http();
         let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
         for text in [host, "h".repeat(length)] {
             let fits = (4..=2_048).contains(&text.len()) && plain(&text);
-            prop_assert_eq!(asking(&wire, "token").provider_id(text).build().is_ok(), fits);
+            prop_assert_eq!(builder_with_token(&wire, "token").provider_id(text).build().is_ok(), fits);
         }
-        let asked = asking(&wire, "token").duration(Duration::from_secs(seconds)).build();
+        let asked = builder_with_token(&wire, "token").session_duration(Duration::from_secs(seconds)).build();
         prop_assert_eq!(asked.is_ok(), (900..=43_200).contains(&seconds));
     }
 }

@@ -18,25 +18,25 @@ use aws_smithy_types::date_time::Format;
 use percent_encoding::percent_decode_str;
 use valetkey_backends::SdkBase;
 
-use crate::{impatient, region};
+use crate::{with_fast_retries, region};
 
 /// What the other side does.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
-    Says(u16, String),
-    HangsUp,
-    NeverComes,
-    By(Answering),
+    Responds(u16, String),
+    Disconnects,
+    NeverResponds,
+    Custom(ReplyFn),
 }
 
 /// A status and a body; without them, the other side hangs up.
-type Said = Option<(u16, String)>;
+type HttpReply = Option<(u16, String)>;
 
 /// Answers each request on its own.
 #[derive(Clone)]
-pub(crate) struct Answering(Arc<dyn Fn(&Sent) -> Said + Send + Sync>);
+pub(crate) struct ReplyFn(Arc<dyn Fn(&SentRequest) -> HttpReply + Send + Sync>);
 
-impl fmt::Debug for Answering {
+impl fmt::Debug for ReplyFn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Answering")
     }
@@ -44,13 +44,13 @@ impl fmt::Debug for Answering {
 
 /// One request, as it went out.
 #[derive(Debug, Clone)]
-pub(crate) struct Sent {
+pub(crate) struct SentRequest {
     pub(crate) uri: String,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: String,
 }
 
-impl Sent {
+impl SentRequest {
     /// The fields of a form body, decoded.
     pub(crate) fn form(&self) -> BTreeMap<String, String> {
         let decode =
@@ -68,23 +68,23 @@ impl Sent {
 }
 
 #[derive(Clone)]
-pub(crate) struct Wire {
-    answer: Answer,
+pub(crate) struct HttpFixture {
+    behavior: Answer,
     date: Option<String>,
-    sent: Arc<Mutex<Vec<Sent>>>,
+    sent: Arc<Mutex<Vec<SentRequest>>>,
 }
 
-impl Wire {
-    pub(crate) fn new(answer: Answer) -> Self {
-        Self { answer, date: None, sent: Arc::default() }
+impl HttpFixture {
+    pub(crate) fn new(behavior: Answer) -> Self {
+        Self { behavior, date: None, sent: Arc::default() }
     }
 
-    pub(crate) fn saying(status: u16, body: impl Into<String>) -> Self {
-        Self::new(Answer::Says(status, body.into()))
+    pub(crate) fn responding(status: u16, body: impl Into<String>) -> Self {
+        Self::new(Answer::Responds(status, body.into()))
     }
 
-    pub(crate) fn by(answer: impl Fn(&Sent) -> Said + Send + Sync + 'static) -> Self {
-        Self::new(Answer::By(Answering(Arc::new(answer))))
+    pub(crate) fn with_reply(answer: impl Fn(&SentRequest) -> HttpReply + Send + Sync + 'static) -> Self {
+        Self::new(Answer::Custom(ReplyFn(Arc::new(answer))))
     }
 
     /// The same wire, whose responses are of this time.
@@ -92,31 +92,31 @@ impl Wire {
         Self { date: Some(DateTime::from(served).fmt(Format::HttpDate).unwrap()), ..self }
     }
 
-    pub(crate) fn sent(&self) -> Vec<Sent> {
+    pub(crate) fn requests(&self) -> Vec<SentRequest> {
         self.sent.lock().unwrap().clone()
     }
 
     pub(crate) fn base(&self) -> SdkBase {
         let config = SdkConfig::builder().http_client(self.clone()).build();
-        impatient(&SdkBase::from(config).region(&region("us-east-1")))
+        with_fast_retries(&SdkBase::from(config).region(&region("us-east-1")))
     }
 }
 
 /// The SDK logs its HTTP client: what this one answers may be a canary.
-impl fmt::Debug for Wire {
+impl fmt::Debug for HttpFixture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Wire")
     }
 }
 
-impl HttpConnector for Wire {
+impl HttpConnector for HttpFixture {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let headers =
             request.headers().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let body = String::from_utf8(request.body().bytes().unwrap().to_vec()).unwrap();
-        let sent = Sent { uri: request.uri().to_owned(), headers, body };
+        let sent = SentRequest { uri: request.uri().to_owned(), headers, body };
         self.sent.lock().unwrap().push(sent.clone());
-        let says = |status: u16, body: &str| {
+        let respond = |status: u16, body: &str| {
             let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
             response.headers_mut().insert("x-amzn-requestid", REQUEST_ID);
             if status == 200 && sent.uri.ends_with("/latest/api/token") {
@@ -127,19 +127,19 @@ impl HttpConnector for Wire {
             }
             response
         };
-        let hung_up = || ConnectorError::io("hung up".into());
-        HttpConnectorFuture::ready(match &self.answer {
-            Answer::Says(status, body) => Ok(says(*status, body)),
-            Answer::HangsUp => Err(hung_up()),
-            Answer::NeverComes => Err(ConnectorError::timeout("too late".into())),
-            Answer::By(Answering(answer)) => {
-                answer(&sent).map(|(status, body)| says(status, &body)).ok_or_else(hung_up)
+        let disconnected = || ConnectorError::io("hung up".into());
+        HttpConnectorFuture::ready(match &self.behavior {
+            Answer::Responds(status, body) => Ok(respond(*status, body)),
+            Answer::Disconnects => Err(disconnected()),
+            Answer::NeverResponds => Err(ConnectorError::timeout("too late".into())),
+            Answer::Custom(ReplyFn(answer)) => {
+                answer(&sent).map(|(status, body)| respond(status, &body)).ok_or_else(disconnected)
             }
         })
     }
 }
 
-impl HttpClient for Wire {
+impl HttpClient for HttpFixture {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
@@ -148,8 +148,8 @@ impl HttpClient for Wire {
 pub(crate) const REQUEST_ID: &str = "c6104cbe-af31-11e0-8154-cbc7ccf896c7";
 
 /// STS's answer to AssumeRole.
-pub(crate) fn assumed(key_id: &str, secret: &str, token: &str) -> String {
-    issued("AssumeRole", ROLE_SESSION, [key_id, secret, token])
+pub(crate) fn assume_role_response(key_id: &str, secret: &str, token: &str) -> String {
+    issued_response("AssumeRole", ROLE_SESSION, [key_id, secret, token])
 }
 
 /// Who a role's session is.
@@ -157,7 +157,7 @@ pub(crate) const ROLE_SESSION: &str = "<AssumedRoleUser><AssumedRoleId>AROAEXAMP
     <Arn>arn:aws:sts::222222222222:assumed-role/agent/valetkey</Arn></AssumedRoleUser>";
 
 /// STS's answer to an operation that issues key id, secret and token, with what else belongs to it.
-pub(crate) fn issued(operation: &str, more: &str, [key_id, secret, token]: [&str; 3]) -> String {
+pub(crate) fn issued_response(operation: &str, more: &str, [key_id, secret, token]: [&str; 3]) -> String {
     format!(
         r#"<{operation}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{operation}Result>{more}
         <Credentials><AccessKeyId>{key_id}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey>

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use valetkey::backends::{SdkBase, StsCallerLookup};
+use valetkey::backends::{SdkBase, StsCallerIdentityProvider};
 use valetkey::{
     AccountId, AccountStatus, Alias, CallerIdentity, Error, ErrorKind, Result, RoleArn, SessionContext,
     WhoAmI, printable,
@@ -61,7 +61,7 @@ async fn answer(session: &SessionContext, asked: &Asked, base: &SdkBase) -> Resu
     let account = session.account(&asked.alias)?;
     let what = format!("credentials of the account `{}`, from {}", asked.alias, asked.origin);
     reported(account.credentials(), what).await?;
-    let lookup = StsCallerLookup::new(&base.clone().region(&account.resolved_region()));
+    let lookup = StsCallerIdentityProvider::new(&base.clone().region(&account.resolved_region()));
     let caller = WhoAmI::new(account.clone(), Arc::new(lookup)).caller().await?;
     let status = account.status()?;
     let told = asked.owner.as_ref().map(|owner| (owner, "its role is"));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use valetkey::backends::{
-    FederatedUser, FederationBuilder, FederationGuard, FederationProvider, SdkBase, UserSession,
+    GetFederationTokenRequest, FederationBuilder, FederationGuard, FederationProvider, SdkBase, GetSessionTokenRequest,
 };
 use valetkey::{Error, Region, SessionId};
 
@@ -28,14 +28,14 @@ pub(super) fn provider(
     let Some(name) = &wanted.name else {
         faults.extend(nameless(wanted));
         let plain = || placed(FederationProvider::builder(source()).base(around.base), usable.as_ref());
-        let mut edits: Vec<Edit<'_, FederationBuilder<UserSession>>> = Vec::new();
+        let mut edits: Vec<Edit<'_, FederationBuilder<GetSessionTokenRequest>>> = Vec::new();
         edits.extend(lasting(wanted.duration_seconds).into_iter().chain(marked(around)));
         if let Some(serial) = &wanted.mfa_serial {
             edits.push(Box::new(move |builder| {
                 builder.mfa(serial, around.terminal.code(around.name, serial))
             }));
         }
-        return trial::build(plain, &edits, FederationBuilder::<UserSession>::build, faults);
+        return trial::build(plain, &edits, FederationBuilder::<GetSessionTokenRequest>::build, faults);
     };
     if wanted.mfa_serial.is_some() {
         let fault = Error::invalid("mfa_serial", "must not be given together with `name`");
@@ -48,7 +48,7 @@ pub(super) fn provider(
     edits.push(Box::new(|builder| {
         wanted.tags.iter().fold(builder, |builder, (key, value)| builder.tag(key, value))
     }));
-    trial::build(plain, &edits, FederationBuilder::<FederatedUser>::build, faults)
+    trial::build(plain, &edits, FederationBuilder::<GetFederationTokenRequest>::build, faults)
 }
 
 /// The guard of an account: no long-lived key leaves it, whether `own` provides it or a tool sets it.
@@ -62,7 +62,7 @@ pub(super) fn guard(
         let plain = || FederationProvider::builder(Arc::clone(&own)).base(base);
         let edits: Vec<Edit<'_, _>> =
             lasting(wanted.duration_seconds).into_iter().chain(marked(around)).collect();
-        return trial::build(plain, &edits, FederationBuilder::<UserSession>::build_guard, Vec::new());
+        return trial::build(plain, &edits, FederationBuilder::<GetSessionTokenRequest>::build_guard, Vec::new());
     }
     let mut faults = Vec::new();
     let session = around.attribution.tags().and(around.who.session_id()).map(SessionId::compact);
@@ -71,7 +71,7 @@ pub(super) fn guard(
     let plain = || FederationProvider::federated(name, Arc::clone(&own)).base(base);
     let mut edits = narrowing(wanted.policy.as_deref(), &wanted.policy_arns);
     edits.extend(lasting(wanted.duration_seconds).into_iter().chain(marked(around)));
-    trial::build(plain, &edits, FederationBuilder::<FederatedUser>::build_guard, faults)
+    trial::build(plain, &edits, FederationBuilder::<GetFederationTokenRequest>::build_guard, faults)
 }
 
 /// The name, or one that stands in for it, so that the rest is checked as well.
@@ -105,25 +105,25 @@ fn placed<T>(builder: FederationBuilder<T>, region: Option<&Region>) -> Federati
 
 fn lasting<'a, T: 'a>(seconds: Option<u64>) -> Option<Edit<'a, FederationBuilder<T>>> {
     let duration = Duration::from_secs(seconds?);
-    Some(Box::new(move |builder: FederationBuilder<T>| builder.duration(duration)))
+    Some(Box::new(move |builder: FederationBuilder<T>| builder.session_duration(duration)))
 }
 
 /// Says who is behind the keys: of a federated user, by tags if they are wanted.
 fn marked<'a, T: 'a>(around: &'a Around<'_>) -> Option<Edit<'a, FederationBuilder<T>>> {
     let tags = around.attribution.tags()?;
     Some(Box::new(move |builder: FederationBuilder<T>| {
-        builder.attribution(&around.who).attribution_tags(tags)
+        builder.attribution(&around.who).tag_sessions(tags)
     }))
 }
 
 fn narrowing<'a>(
     policy: Option<&'a str>,
     arns: &'a [String],
-) -> Vec<Edit<'a, FederationBuilder<FederatedUser>>> {
-    let inline = policy.map(|policy| -> Edit<'a, FederationBuilder<FederatedUser>> {
+) -> Vec<Edit<'a, FederationBuilder<GetFederationTokenRequest>>> {
+    let inline = policy.map(|policy| -> Edit<'a, FederationBuilder<GetFederationTokenRequest>> {
         Box::new(move |builder| builder.policy(policy))
     });
     let managed: Edit<'a, _> =
-        Box::new(move |builder| arns.iter().fold(builder, FederationBuilder::<FederatedUser>::policy_arn));
+        Box::new(move |builder| arns.iter().fold(builder, FederationBuilder::<GetFederationTokenRequest>::policy_arn));
     inline.into_iter().chain([managed]).collect()
 }

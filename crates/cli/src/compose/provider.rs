@@ -80,7 +80,7 @@ fn secret(wanted: &SecretSettings, around: &Around<'_>) -> Result<SecretsManager
 /// The program gets what every program needs, and nobody's identity.
 fn process(wanted: &ProcessSettings, around: &Around<'_>) -> Result<ProcessProvider, Vec<Error>> {
     let region = region(wanted.region.as_deref());
-    let made = ProcessProvider::from_line(&wanted.command).and_then(|mut builder| {
+    let made = ProcessProvider::from_command_line(&wanted.command).and_then(|mut builder| {
         if let Some(region) = or_any(&region) {
             builder = builder.region(region);
         }

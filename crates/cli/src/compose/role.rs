@@ -27,13 +27,13 @@ pub(super) fn assumed(role: &RoleSettings, around: &Around<'_>) -> Result<Assume
         edits.push(Box::new(move |builder| builder.session_name(name)));
     }
     if let Some(identity) = &identity {
-        edits.push(Box::new(move |builder| builder.source_identity(identity)));
+        edits.push(Box::new(move |builder| builder.check_source_identity(identity)));
     }
     if let Some(id) = &role.external_id {
         edits.push(Box::new(move |builder| builder.external_id(id)));
     }
     if let Some(seconds) = role.duration_seconds {
-        edits.push(Box::new(move |builder| builder.duration(Duration::from_secs(seconds))));
+        edits.push(Box::new(move |builder| builder.session_duration(Duration::from_secs(seconds))));
     }
     if let Some(serial) = &role.mfa_serial {
         edits.push(Box::new(move |builder| builder.mfa(serial, terminal.code(around.name, serial))));
@@ -42,7 +42,7 @@ pub(super) fn assumed(role: &RoleSettings, around: &Around<'_>) -> Result<Assume
         edits.push(Box::new(move |builder| builder.policy(policy)));
     }
     if let Some(tags) = role.attribution.unwrap_or(around.attribution).tags() {
-        edits.push(Box::new(move |builder| builder.attribution(who).attribution_tags(tags)));
+        edits.push(Box::new(move |builder| builder.attribution(who).tag_sessions(tags)));
     }
     edits.push(Box::new(|builder| role.policy_arns.iter().fold(builder, AssumeRoleBuilder::policy_arn)));
     edits.push(Box::new(|builder| {
@@ -51,7 +51,7 @@ pub(super) fn assumed(role: &RoleSettings, around: &Around<'_>) -> Result<Assume
     }));
     let plain = || {
         let builder = AssumeRoleProvider::builder(place.role.clone(), Arc::clone(source));
-        let builder = builder.base(base).chained(around.chained);
+        let builder = builder.base(base).role_chaining(around.chained);
         place.region.clone().into_iter().fold(builder, AssumeRoleBuilder::region)
     };
     trial::build(plain, &edits, AssumeRoleBuilder::build, faults)
@@ -74,7 +74,7 @@ pub(super) fn of_identity(
         edits.push(Box::new(move |builder| builder.session_name(name)));
     }
     if let Some(seconds) = role.duration_seconds {
-        edits.push(Box::new(move |builder| builder.duration(Duration::from_secs(seconds))));
+        edits.push(Box::new(move |builder| builder.session_duration(Duration::from_secs(seconds))));
     }
     if let Some(policy) = &role.policy {
         edits.push(Box::new(move |builder| builder.policy(policy)));

@@ -11,7 +11,7 @@ mod terminal;
 
 use std::path::{Path, PathBuf};
 
-use valetkey_rig::{Key, aws_environment, program};
+use valetkey_rig::{AccessKey, aws_environment, program};
 
 use crate::shell::Shell;
 
@@ -25,7 +25,7 @@ fn path_of(name: &str) -> String {
 }
 
 /// Somebody's shell with a key in it, and AWS at `endpoint`.
-fn shell(endpoint: &str, key: &Key) -> Shell {
+fn shell(endpoint: &str, key: &AccessKey) -> Shell {
     Shell::new()
         .envs(aws_environment(endpoint))
         .env("AWS_ACCESS_KEY_ID", &key.access_key_id)
@@ -33,6 +33,6 @@ fn shell(endpoint: &str, key: &Key) -> Shell {
 }
 
 /// A key that only a lenient peer believes.
-fn anybody() -> Key {
-    Key { access_key_id: "AKIAUNKNOWN000000001".to_owned(), secret_access_key: "nobodys-secret".to_owned() }
+fn anybody() -> AccessKey {
+    AccessKey { access_key_id: "AKIAUNKNOWN000000001".to_owned(), secret_access_key: "nobodys-secret".to_owned() }
 }

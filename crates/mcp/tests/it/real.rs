@@ -15,7 +15,7 @@ use tokio::io::AsyncReadExt;
 use valetkey_core::Credentials;
 use valetkey_mcp::Redactor;
 use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, Stdio};
-use valetkey_rig::{Key, Result, Script, aws_environment};
+use valetkey_rig::{AccessKey, Result, Script, aws_environment};
 
 /// What a program printed, run to its end with this environment.
 async fn output(environment: ChildEnvironment, command: &[String]) -> String {
@@ -37,7 +37,7 @@ fn script(name: &str) -> PathBuf {
 }
 
 /// The variables of a script that signs with `key` and sends everything to `endpoint`.
-fn signing(endpoint: &str, key: &Key) -> Vec<(String, String)> {
+fn signing(endpoint: &str, key: &AccessKey) -> Vec<(String, String)> {
     let mut vars = aws_environment(endpoint);
     vars.push(("AWS_ACCESS_KEY_ID".to_owned(), key.access_key_id.clone()));
     vars.push(("AWS_SECRET_ACCESS_KEY".to_owned(), key.secret_access_key.clone()));
@@ -45,7 +45,7 @@ fn signing(endpoint: &str, key: &Key) -> Vec<(String, String)> {
 }
 
 /// Credentials of a role, as an AWS client got them: `role` is its ARN and what else the script takes.
-async fn assume(endpoint: &str, key: &Key, role: &[&str]) -> Result<Credentials> {
+async fn assume(endpoint: &str, key: &AccessKey, role: &[&str]) -> Result<Credentials> {
     let script = role.iter().fold(Script::new(script("assume.py")), |script, argument| script.arg(argument));
     let answer = script.envs(signing(endpoint, key)).run().await?;
     Ok(Credentials::from_json(&answer, "assumed").unwrap())

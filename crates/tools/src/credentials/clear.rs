@@ -4,24 +4,24 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use valetkey_core::Result;
 
-use crate::arguments::Arguments;
-use crate::sessions::{self, Sessions};
+use crate::arguments::ToolArguments;
+use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
 /// Wipes everything a session was given.
 pub(crate) struct ClearCredentials {
-    sessions: Sessions,
+    sessions: SessionStore,
     definition: ToolDefinition,
 }
 
 impl ClearCredentials {
-    pub(crate) fn new(sessions: Sessions) -> Self {
+    pub(crate) fn new(sessions: SessionStore) -> Self {
         Self { sessions, definition: definition() }
     }
 
     /// Clears the session that the call is for. Arguments that are misspelt are refused: they may name another session.
     fn clear(&self, input: Value) -> Result<ToolOutput> {
-        self.sessions.of(&mut Arguments::parse(&self.definition, input)?)?.clear();
+        self.sessions.session_for_call(&mut ToolArguments::parse(&self.definition, input)?)?.clear();
         Ok(ToolOutput::ok("Successfully cleared all credentials and context from memory")
             .with_structured(json!({"cleared": true})))
     }

@@ -4,25 +4,25 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use valetkey_core::Result;
 
-use crate::arguments::{Arguments, missing};
-use crate::sessions::{self, Sessions};
+use crate::arguments::{ToolArguments, missing_field};
+use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
 /// Closes a narrowed session.
 pub(crate) struct CloseSession {
-    sessions: Sessions,
+    sessions: SessionStore,
     definition: ToolDefinition,
 }
 
 impl CloseSession {
-    pub(crate) fn new(sessions: Sessions) -> Self {
+    pub(crate) fn new(sessions: SessionStore) -> Self {
         Self { sessions, definition: definition() }
     }
 
     fn close(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = Arguments::parse(&self.definition, input)?;
+        let mut arguments = ToolArguments::parse(&self.definition, input)?;
         let narrowed = self.sessions.narrowed_of(&mut arguments)?;
-        narrowed.ok_or_else(|| missing(sessions::FIELD))?.close();
+        narrowed.ok_or_else(|| missing_field(sessions::CREDENTIAL_SESSION_ARG))?.close();
         Ok(ToolOutput::ok("Successfully closed the narrowed credential session")
             .with_structured(json!({"closed": true})))
     }
@@ -44,8 +44,8 @@ fn definition() -> ToolDefinition {
                        handle is of no use any more. Call it when the sub-agent is done.";
     let schema = json!({
         "type": "object",
-        "properties": {sessions::FIELD: {"type": "string", "description": "Handle of narrow_aws_credentials"}},
-        "required": [sessions::FIELD],
+        "properties": {sessions::CREDENTIAL_SESSION_ARG: {"type": "string", "description": "Handle of narrow_aws_credentials"}},
+        "required": [sessions::CREDENTIAL_SESSION_ARG],
         "additionalProperties": false,
     });
     let output = json!({"type": "object", "properties": {"closed": {"const": true}}, "required": ["closed"]});

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Alias, Error, ErrorKind, Result, SessionContext};
 
-use super::{account_schema, status, status_schema};
-use crate::arguments::Arguments;
-use crate::sessions::{self, Sessions};
+use super::{account_schema, account_status, status_schema};
+use crate::arguments::ToolArguments;
+use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
 const NAME: &str = "get_aws_credentials_context";
@@ -25,23 +25,23 @@ pub enum SecretExposure {
 
 /// Shows one account of a session.
 pub(crate) struct GetCredentials {
-    sessions: Sessions,
+    sessions: SessionStore,
     exposure: SecretExposure,
     definition: ToolDefinition,
 }
 
 impl GetCredentials {
-    pub(crate) fn new(sessions: Sessions, exposure: SecretExposure) -> Self {
+    pub(crate) fn new(sessions: SessionStore, exposure: SecretExposure) -> Self {
         Self { sessions, exposure, definition: definition(exposure) }
     }
 
     async fn get(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = Arguments::parse(&self.definition, input)?;
-        let session = self.sessions.of(&mut arguments)?;
+        let mut arguments = ToolArguments::parse(&self.definition, input)?;
+        let session = self.sessions.session_for_call(&mut arguments)?;
         let account = arguments.account()?.unwrap_or_else(|| session.default_account().clone());
         let shown = match self.exposure {
-            SecretExposure::StatusOnly => known(&session, &account).await?,
-            SecretExposure::Reveal => reveal(&session, &account).await?,
+            SecretExposure::StatusOnly => without_secrets(&session, &account).await?,
+            SecretExposure::Reveal => with_secrets(&session, &account).await?,
         };
         Ok(ToolOutput::json(shown))
     }
@@ -49,29 +49,29 @@ impl GetCredentials {
 
 /// The status of an account that has credentials. What its provider has not provided yet is fetched: callers decide by this
 /// whether there are any.
-async fn known(session: &SessionContext, account: &Alias) -> Result<Value> {
-    let known = status(session, account)?;
+async fn without_secrets(session: &SessionContext, account: &Alias) -> Result<Value> {
+    let known = account_status(session, account)?;
     if known["provider"].is_null() {
-        return Err(missing());
+        return Err(no_credentials());
     }
     if !known["key_suffix"].is_null() {
         return Ok(known);
     }
     match session.credentials_for(account).await {
-        Ok(_) => status(session, account),
-        Err(error) if error.kind() == ErrorKind::NotConfigured => Err(missing().with_source(error)),
+        Ok(_) => account_status(session, account),
+        Err(error) if error.kind() == ErrorKind::NotConfigured => Err(no_credentials().with_source(error)),
         Err(error) => Err(error),
     }
 }
 
 /// Neither credentials nor a provider that has some: the caller has to act first.
-fn missing() -> Error {
+fn no_credentials() -> Error {
     Error::not_configured("no AWS credentials found in context").with_next_step(
         "call `set_aws_credentials_context` or `extract_and_set_credentials_from_stack_job` first",
     )
 }
 
-async fn reveal(session: &SessionContext, account: &Alias) -> Result<Value> {
+async fn with_secrets(session: &SessionContext, account: &Alias) -> Result<Value> {
     let credentials = session.credentials_for(account).await?;
     session.record(AuditEvent::Serve, account, NAME, None);
     let region = credentials.region().cloned().unwrap_or_else(|| session.resolved_region(account));

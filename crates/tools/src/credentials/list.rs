@@ -5,23 +5,23 @@ use serde_json::{Value, json};
 use valetkey_core::Result;
 
 use super::status_schema;
-use crate::arguments::Arguments;
-use crate::sessions::{self, Sessions};
+use crate::arguments::ToolArguments;
+use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
 /// Shows the accounts of a session.
 pub(crate) struct ListAccounts {
-    sessions: Sessions,
+    sessions: SessionStore,
     definition: ToolDefinition,
 }
 
 impl ListAccounts {
-    pub(crate) fn new(sessions: Sessions) -> Self {
+    pub(crate) fn new(sessions: SessionStore) -> Self {
         Self { sessions, definition: definition() }
     }
 
     fn list(&self, input: Value) -> Result<ToolOutput> {
-        let session = self.sessions.of(&mut Arguments::parse(&self.definition, input)?)?;
+        let session = self.sessions.session_for_call(&mut ToolArguments::parse(&self.definition, input)?)?;
         // A session that has ended says so.
         session.account(session.default_account())?;
         Ok(ToolOutput::json(json!({"accounts": session.status().accounts})))

@@ -9,52 +9,52 @@ use valetkey_core::{
     Alias, CredentialProvider, Error, ErrorKind, Result, Scope, SessionContext, SessionPolicy,
 };
 
-use crate::arguments::{Arguments, must_be_object, text};
-use crate::sessions::{self, Sessions};
+use crate::arguments::{ToolArguments, not_an_object, text};
+use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
 /// The policies that a host offers, by name.
-pub(crate) type Policies = BTreeMap<String, SessionPolicy>;
+pub(crate) type NamedPolicies = BTreeMap<String, SessionPolicy>;
 
-const USUAL_SECONDS: u64 = 60 * 60;
+const DEFAULT_LIFETIME_SECONDS: u64 = 60 * 60;
 const MOST_SECONDS: u64 = 12 * 60 * 60;
 
 /// Narrows a session, and hands out a handle of what is left.
 pub(crate) struct NarrowCredentials {
-    sessions: Sessions,
-    policies: Policies,
+    sessions: SessionStore,
+    policies: NamedPolicies,
     definition: ToolDefinition,
 }
 
 impl NarrowCredentials {
-    pub(crate) fn new(sessions: Sessions, policies: Policies) -> Self {
+    pub(crate) fn new(sessions: SessionStore, policies: NamedPolicies) -> Self {
         let definition = definition(&policies);
         Self { sessions, policies, definition }
     }
 
     fn narrow(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = Arguments::parse(&self.definition, input)?;
-        let session = self.sessions.of(&mut arguments)?;
-        let policy = self.policy(&mut arguments)?;
-        let named = arguments.take_given("accounts")?.map(|accounts| aliases(&accounts)).transpose()?;
+        let mut arguments = ToolArguments::parse(&self.definition, input)?;
+        let session = self.sessions.session_for_call(&mut arguments)?;
+        let policy = self.take_policy(&mut arguments)?;
+        let named = arguments.take_given("accounts")?.map(|accounts| parse_accounts(&accounts)).transpose()?;
         let accounts = named.or_else(|| that_can_hold(policy.as_ref()?, &session));
-        let mut scope = Scope::new().lifetime(lifetime(arguments.take_given("lifetime")?)?);
+        let mut scope = Scope::new().lifetime(parse_lifetime(arguments.take_given("lifetime")?)?);
         scope = accounts.into_iter().fold(scope, Scope::accounts);
         let digest = policy.as_ref().map(SessionPolicy::digest);
         let narrowed = session.narrow(policy.into_iter().fold(scope, Scope::policy))?;
         let (accounts, ends_at) = (narrowed.accounts(), narrowed.ends_at());
-        let handle = self.sessions.keep(narrowed)?.to_string();
+        let handle = self.sessions.insert(narrowed)?.to_string();
         let text = format!(
             "Successfully narrowed AWS credentials. Have the sub-agent give `credential_session`: {handle} in every call"
         );
-        let told = json!({
+        let structured = json!({
             "credential_session": handle, "accounts": accounts, "policy_digest": digest, "ends_at": ends_at,
         });
-        Ok(ToolOutput::ok(text).with_structured(told))
+        Ok(ToolOutput::ok(text).with_structured(structured))
     }
 
     /// A policy is written out, or named among those that the host offers.
-    fn policy(&self, arguments: &mut Arguments) -> Result<Option<SessionPolicy>> {
+    fn take_policy(&self, arguments: &mut ToolArguments) -> Result<Option<SessionPolicy>> {
         let (name, written) = (arguments.take_given("policy_name")?, arguments.take_given("policy")?);
         let is_blank = name.is_some() || written.is_some();
         let name = text("policy_name", name.as_ref())?.map(str::to_owned);
@@ -62,14 +62,14 @@ impl NarrowCredentials {
             Some(Value::String(json)) if json.trim().is_empty() => None,
             Some(Value::String(json)) => Some(json),
             Some(Value::Object(document)) => Some(Value::Object(document).to_string()),
-            Some(_) => return Err(must_be_object("policy")),
+            Some(_) => return Err(not_an_object("policy")),
             None => None,
         };
         match (written, name) {
             (Some(_), Some(_)) => Err(Error::invalid("policy", "and `policy_name` exclude each other")
                 .with_next_step("give one of the two")),
             (Some(json), None) => json.parse().map(Some),
-            (None, Some(name)) => self.policies.get(&name).cloned().map(Some).ok_or_else(|| self.unknown()),
+            (None, Some(name)) => self.policies.get(&name).cloned().map(Some).ok_or_else(|| self.unknown_policy()),
             // Whoever leaves a blank meant to limit something.
             (None, None) if is_blank => Err(Error::invalid("policy", "must not be blank")
                 .with_next_step("give a policy or the name of one, or leave both out")),
@@ -77,7 +77,7 @@ impl NarrowCredentials {
         }
     }
 
-    fn unknown(&self) -> Error {
+    fn unknown_policy(&self) -> Error {
         let names: Vec<_> = self.policies.keys().map(String::as_str).collect();
         let step = match names.as_slice() {
             [] => "give a `policy`; this host offers none by name".to_owned(),
@@ -108,21 +108,21 @@ fn that_can_hold(policy: &SessionPolicy, session: &SessionContext) -> Option<Vec
     (!accounts.is_empty()).then_some(accounts)
 }
 
-fn lifetime(given: Option<Value>) -> Result<Duration> {
-    let seconds = given.map_or(Some(USUAL_SECONDS), |given| given.as_u64());
+fn parse_lifetime(given: Option<Value>) -> Result<Duration> {
+    let seconds = given.map_or(Some(DEFAULT_LIFETIME_SECONDS), |given| given.as_u64());
     let seconds = seconds.filter(|seconds| (1..=MOST_SECONDS).contains(seconds));
     seconds.map(Duration::from_secs).ok_or_else(|| {
         Error::invalid("lifetime", format!("must be a whole number of seconds, 1 to {MOST_SECONDS}"))
     })
 }
 
-fn aliases(given: &Value) -> Result<Vec<Alias>> {
+fn parse_accounts(given: &Value) -> Result<Vec<Alias>> {
     let wrong = || Error::invalid("accounts", "must be a list of account aliases");
     let alias = |one: &Value| Alias::parse("accounts", one.as_str().ok_or_else(wrong)?.trim());
     given.as_array().ok_or_else(wrong)?.iter().map(alias).collect()
 }
 
-fn definition(policies: &Policies) -> ToolDefinition {
+fn definition(policies: &NamedPolicies) -> ToolDefinition {
     let description = "Narrow this session's AWS credentials for a sub-agent: to some of the accounts, to what an IAM \
                        policy allows, for a limited time. The answer is a handle. A call of any tool that has it as \
                        `credential_session` runs with the narrowed credentials, and nothing widens them; a call \
@@ -138,7 +138,7 @@ fn definition(policies: &Policies) -> ToolDefinition {
                             session itself may not do stays refused. Needs accounts that assume a role or federate",
         },
         "lifetime": {
-            "type": "integer", "minimum": 1, "maximum": MOST_SECONDS, "default": USUAL_SECONDS,
+            "type": "integer", "minimum": 1, "maximum": MOST_SECONDS, "default": DEFAULT_LIFETIME_SECONDS,
             "description": "In seconds",
         },
     });

@@ -4,28 +4,28 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use valetkey_core::Result;
 
-use super::{account_schema, status, status_schema};
-use crate::arguments::Arguments;
-use crate::sessions::{self, Sessions};
+use super::{account_schema, account_status, status_schema};
+use crate::arguments::ToolArguments;
+use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
 /// Has one account of a session refreshed.
 pub(crate) struct RefreshCredentials {
-    sessions: Sessions,
+    sessions: SessionStore,
     definition: ToolDefinition,
 }
 
 impl RefreshCredentials {
-    pub(crate) fn new(sessions: Sessions) -> Self {
+    pub(crate) fn new(sessions: SessionStore) -> Self {
         Self { sessions, definition: definition() }
     }
 
     async fn refresh(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = Arguments::parse(&self.definition, input)?;
-        let session = self.sessions.of(&mut arguments)?;
+        let mut arguments = ToolArguments::parse(&self.definition, input)?;
+        let session = self.sessions.session_for_call(&mut arguments)?;
         let account = arguments.account()?.unwrap_or_else(|| session.default_account().clone());
         session.resume(&account).await?;
-        let status = status(&session, &account)?;
+        let status = account_status(&session, &account)?;
         let expiry = status["expires_at"].as_str().unwrap_or("never");
         let text =
             format!("Successfully refreshed AWS credentials of account: {account}, expiring: {expiry}");

@@ -4,28 +4,28 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use valetkey_core::{Alias, Credentials, Result};
 
-use super::{account_schema, status, status_schema};
-use crate::arguments::{Arguments, account};
-use crate::sessions::{self, Sessions};
+use super::{account_schema, account_status, status_schema};
+use crate::arguments::{ToolArguments, account};
+use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
-const FIELD: &str = "credentials_json";
+const CREDENTIALS_ARG: &str = "credentials_json";
 
 /// Sets the credentials of one account of a session.
 pub(crate) struct SetCredentials {
-    sessions: Sessions,
+    sessions: SessionStore,
     definition: ToolDefinition,
 }
 
 impl SetCredentials {
-    pub(crate) fn new(sessions: Sessions) -> Self {
+    pub(crate) fn new(sessions: SessionStore) -> Self {
         Self { sessions, definition: definition() }
     }
 
     fn set(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = Arguments::parse(&self.definition, input)?;
-        let session = self.sessions.of(&mut arguments)?;
-        let (fields, named) = read(arguments)?;
+        let mut arguments = ToolArguments::parse(&self.definition, input)?;
+        let session = self.sessions.session_for_call(&mut arguments)?;
+        let (fields, named) = parse_input(arguments)?;
         let account = named.unwrap_or_else(|| session.default_account().clone());
         self.sessions.check_settable(&account)?;
         let credentials = Credentials::from_json_value(&Value::Object(fields), "context")?;
@@ -33,7 +33,7 @@ impl SetCredentials {
         session.set_credentials_for(&account, credentials)?;
         let region = own.unwrap_or_else(|| session.resolved_region(&account));
         let text = format!("Successfully set AWS credentials in context for region: {region}");
-        Ok(ToolOutput::ok(text).with_structured(status(&session, &account)?))
+        Ok(ToolOutput::ok(text).with_structured(account_status(&session, &account)?))
     }
 }
 
@@ -49,9 +49,9 @@ impl Tool for SetCredentials {
 }
 
 /// The credentials' fields, and the account named beside them or among them.
-fn read(mut arguments: Arguments) -> Result<(Map<String, Value>, Option<Alias>)> {
+fn parse_input(mut arguments: ToolArguments) -> Result<(Map<String, Value>, Option<Alias>)> {
     let beside = arguments.account()?;
-    let fields = arguments.object(FIELD)?;
+    let fields = arguments.take_object(CREDENTIALS_ARG)?;
     let named = beside.map_or_else(|| account(&fields), |alias| Ok(Some(alias)))?;
     Ok((fields, named))
 }
@@ -60,13 +60,13 @@ fn definition() -> ToolDefinition {
     let description = "Set AWS credentials in the session's context, for use by every sub-agent and MCP tool of this \
                        session. They replace those that were set before.";
     let properties = json!({
-        FIELD: {
+        CREDENTIALS_ARG: {
             "description": "The credentials, as an object or as JSON text",
             "anyOf": [{"type": "string"}, fields_schema()],
         },
         "account": account_schema(),
     });
-    let schema = sessions::input_schema(properties, &[FIELD]);
+    let schema = sessions::input_schema(properties, &[CREDENTIALS_ARG]);
     ToolDefinition::new("set_aws_credentials_context", description, schema)
         .title("Set AWS credentials")
         .output_schema(status_schema())

@@ -4,23 +4,23 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use valetkey_core::{Error, Result};
 
-use crate::arguments::Arguments;
-use crate::sessions::{self, Sessions};
+use crate::arguments::ToolArguments;
+use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
 /// Gives a session's service context back.
 pub(crate) struct GetServiceContext {
-    sessions: Sessions,
+    sessions: SessionStore,
     definition: ToolDefinition,
 }
 
 impl GetServiceContext {
-    pub(crate) fn new(sessions: Sessions) -> Self {
+    pub(crate) fn new(sessions: SessionStore) -> Self {
         Self { sessions, definition: definition() }
     }
 
     fn get(&self, input: Value) -> Result<ToolOutput> {
-        let session = self.sessions.of(&mut Arguments::parse(&self.definition, input)?)?;
+        let session = self.sessions.session_for_call(&mut ToolArguments::parse(&self.definition, input)?)?;
         let facts = session.service_context().ok_or_else(|| {
             Error::not_configured("no service context found")
                 .with_next_step("call `set_service_context_info` first")

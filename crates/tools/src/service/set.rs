@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use valetkey_core::{Error, Result};
 
-use crate::arguments::{Arguments, missing};
-use crate::sessions::{self, Sessions};
+use crate::arguments::{ToolArguments, missing_field};
+use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
 /// The old tool's argument. The facts may also be the arguments themselves.
-const FIELD: &str = "service_info_json";
+const SERVICE_INFO_ARG: &str = "service_info_json";
 /// The largest context kept, as JSON: a session is no data store.
 const LARGEST: usize = 256 * 1024;
 /// The longest service name that is repeated to the model.
@@ -17,20 +17,20 @@ const LONGEST_NAME: usize = 128;
 
 /// Keeps a session's service context.
 pub(crate) struct SetServiceContext {
-    sessions: Sessions,
+    sessions: SessionStore,
     definition: ToolDefinition,
 }
 
 impl SetServiceContext {
-    pub(crate) fn new(sessions: Sessions) -> Self {
+    pub(crate) fn new(sessions: SessionStore) -> Self {
         Self { sessions, definition: definition() }
     }
 
     fn set(&self, input: Value) -> Result<ToolOutput> {
-        let mut arguments = Arguments::parse(&self.definition, input)?;
-        let session = self.sessions.of(&mut arguments)?;
-        let facts = read(arguments)?;
-        let name = name(&facts);
+        let mut arguments = ToolArguments::parse(&self.definition, input)?;
+        let session = self.sessions.session_for_call(&mut arguments)?;
+        let facts = parse_facts(arguments)?;
+        let name = service_name(&facts);
         session.set_service_context(Value::Object(facts))?;
         let text = format!("Successfully set service context for: {name}");
         Ok(ToolOutput::ok(text).with_structured(json!({"service_id": name})))
@@ -48,20 +48,20 @@ impl Tool for SetServiceContext {
     }
 }
 
-fn read(mut arguments: Arguments) -> Result<Map<String, Value>> {
-    let facts = if arguments.has(FIELD) { arguments.object(FIELD)? } else { arguments.into_fields() };
+fn parse_facts(mut arguments: ToolArguments) -> Result<Map<String, Value>> {
+    let facts = if arguments.contains(SERVICE_INFO_ARG) { arguments.take_object(SERVICE_INFO_ARG)? } else { arguments.into_fields() };
     if facts.is_empty() {
-        return Err(missing(FIELD));
+        return Err(missing_field(SERVICE_INFO_ARG));
     }
     if serde_json::to_vec(&facts).is_ok_and(|json| json.len() > LARGEST) {
-        return Err(Error::invalid(FIELD, "must be at most 256 KiB of JSON")
+        return Err(Error::invalid(SERVICE_INFO_ARG, "must be at most 256 KiB of JSON")
             .with_next_step("keep only the facts needed"));
     }
     Ok(facts)
 }
 
 /// The `service_id`, if it fits on a line; `unknown` without one.
-fn name(facts: &Map<String, Value>) -> String {
+fn service_name(facts: &Map<String, Value>) -> String {
     let id = match facts.get("service_id") {
         Some(Value::String(text)) => text.trim().to_owned(),
         Some(Value::Number(number)) => number.to_string(),
@@ -77,12 +77,12 @@ fn definition() -> ToolDefinition {
     let schema = json!({
         "type": "object",
         "properties": {
-            FIELD: {
+            SERVICE_INFO_ARG: {
                 "description": "The facts, as an object or as JSON text; or give the facts as arguments of their own",
                 "type": ["string", "object"],
             },
             "service_id": {"type": ["string", "number"], "description": "The id of the service"},
-            sessions::FIELD: sessions::schema(),
+            sessions::CREDENTIAL_SESSION_ARG: sessions::session_argument_schema(),
         },
         "additionalProperties": true,
     });

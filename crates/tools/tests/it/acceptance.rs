@@ -8,7 +8,7 @@ use valetkey_core::testing::Canary;
 use valetkey_core::{Alias, Expiry, MapResolver, SessionContext};
 use valetkey_tools::ToolSet;
 
-use crate::desk::{CLEAR, GET, GET_SERVICE, SET, SET_SERVICE, STACK_JOB};
+use crate::desk::{CLEAR_CREDENTIALS, GET_CREDENTIALS, GET_SERVICE, SET, SET_SERVICE, SET_FROM_STACK_JOB};
 
 const CREDENTIALS: &str =
     r#"{"access_key_id": "AKIA_TEST", "secret_access_key": "secret_test", "region": "us-west-2"}"#;
@@ -40,14 +40,14 @@ async fn set_credentials_returns_the_original_text() {
 #[tokio::test]
 async fn get_tools_mention_error_in_failures_only() {
     let tools = tools();
-    for get in [GET, GET_SERVICE] {
+    for get in [GET_CREDENTIALS, GET_SERVICE] {
         let failure = text(&tools, get, json!({})).await;
         let parsed: Value = serde_json::from_str(&failure).unwrap();
         assert!(failure.contains("error") && parsed["error"].is_object(), "{failure}");
     }
     text(&tools, SET, json!({"credentials_json": CREDENTIALS})).await;
     text(&tools, SET_SERVICE, json!({"service_id": "svc-1"})).await;
-    for get in [GET, GET_SERVICE] {
+    for get in [GET_CREDENTIALS, GET_SERVICE] {
         let success = text(&tools, get, json!({})).await;
         assert!(!success.contains("error"), "{success}");
         serde_json::from_str::<Value>(&success).unwrap();
@@ -61,10 +61,10 @@ async fn stack_job_texts_begin_as_in_the_original() {
     let resolver = MapResolver::new().with("cred-1".parse().unwrap(), kept);
     let tools = ToolSet::for_session(SessionContext::builder().resolver(resolver).build());
     let job = r#"{"spec": {"provider_credential_id": "cred-1"}}"#;
-    let done = text(&tools, STACK_JOB, json!({"stack_job_json": job})).await;
+    let done = text(&tools, SET_FROM_STACK_JOB, json!({"stack_job_json": job})).await;
     assert!(done.starts_with("Successfully extracted and set AWS credentials"), "{done}");
     for unusable in ["{}", "[]", r#"{"spec": {"provider_credential_id": "unknown"}}"#, "{"] {
-        let failed = text(&tools, STACK_JOB, json!({"stack_job_json": unusable})).await;
+        let failed = text(&tools, SET_FROM_STACK_JOB, json!({"stack_job_json": unusable})).await;
         assert!(failed.starts_with("Error"), "{failed}");
     }
 }
@@ -98,9 +98,9 @@ async fn clear_leaves_errors_in_both_get_tools() {
     let tools = tools();
     text(&tools, SET, json!({"credentials_json": CREDENTIALS})).await;
     text(&tools, SET_SERVICE, json!({"service_id": "svc-1"})).await;
-    let cleared = text(&tools, CLEAR, json!({})).await;
+    let cleared = text(&tools, CLEAR_CREDENTIALS, json!({})).await;
     assert_eq!(cleared, "Successfully cleared all credentials and context from memory");
-    for get in [GET, GET_SERVICE] {
+    for get in [GET_CREDENTIALS, GET_SERVICE] {
         assert!(text(&tools, get, json!({})).await.contains("error"));
     }
 }
@@ -177,7 +177,7 @@ impl Invocation {
                 self.has_service = true;
             }
             Step::Clear => {
-                text(&self.tools, CLEAR, json!({})).await;
+                text(&self.tools, CLEAR_CREDENTIALS, json!({})).await;
                 (self.has_credentials, self.has_service) = (false, false);
             }
             Step::Check => self.check().await,
@@ -186,7 +186,7 @@ impl Invocation {
 
     async fn check(&self) {
         let (keys, service) =
-            (text(&self.tools, GET, json!({})).await, text(&self.tools, GET_SERVICE, json!({})).await);
+            (text(&self.tools, GET_CREDENTIALS, json!({})).await, text(&self.tools, GET_SERVICE, json!({})).await);
         let last_four = &self.name[self.name.len() - 4..];
         assert_eq!(!keys.contains("error"), self.has_credentials, "{keys}");
         assert_eq!(!service.contains("error"), self.has_service, "{service}");

@@ -10,14 +10,14 @@ use crate::desk::*;
 #[tokio::test]
 async fn an_account_may_be_named_beside_the_credentials_or_among_them() {
     let desk = Desk::new();
-    let mut inside = keys("eu-west-1");
+    let mut inside = credentials_json("eu-west-1");
     inside["account"] = "staging".into();
     let among = desk.call(SET, json!({"credentials_json": inside})).await;
-    let beside = desk.call(SET, json!({"credentials_json": keys("us-west-2"), "account": "prod"})).await;
+    let beside = desk.call(SET, json!({"credentials_json": credentials_json("us-west-2"), "account": "prod"})).await;
     assert_eq!(among.structured.unwrap()["account"], "staging");
     assert_eq!(beside.structured.unwrap()["account"], "prod");
     for (account, region) in [("staging", "eu-west-1"), ("prod", "us-west-2")] {
-        let status = desk.call(GET, json!({"account": account})).await.structured.unwrap();
+        let status = desk.call(GET_CREDENTIALS, json!({"account": account})).await.structured.unwrap();
         assert_eq!(status["region"], region);
         assert_eq!(status["default"], false);
     }
@@ -27,7 +27,7 @@ async fn an_account_may_be_named_beside_the_credentials_or_among_them() {
 #[tokio::test]
 async fn the_account_beside_wins_over_the_one_among_the_credentials() {
     let desk = Desk::new();
-    let mut inside = keys("eu-west-1");
+    let mut inside = credentials_json("eu-west-1");
     inside["account"] = "staging".into();
     let output = desk.call(SET, json!({"credentials_json": inside, "account": "prod"})).await;
     assert_eq!(output.structured.unwrap()["account"], "prod");
@@ -35,17 +35,17 @@ async fn the_account_beside_wins_over_the_one_among_the_credentials() {
 
 #[tokio::test]
 async fn an_unknown_account_is_answered_with_the_known_ones() {
-    let desk = Desk::furnished().await;
-    let output = desk.call(GET, json!({"account": "nowhere"})).await;
-    assert_eq!(fault(&output)["code"], "not_configured");
-    assert_eq!(fault(&output)["field"], "account");
+    let desk = Desk::with_credentials().await;
+    let output = desk.call(GET_CREDENTIALS, json!({"account": "nowhere"})).await;
+    assert_eq!(error_json(&output)["code"], "not_configured");
+    assert_eq!(error_json(&output)["field"], "account");
     assert!(output.text.contains("default") && !output.text.contains("nowhere"), "{}", output.text);
 }
 
 #[tokio::test]
 async fn a_blank_account_is_the_default_one() {
     let desk = Desk::new();
-    let output = desk.call(SET, json!({"credentials_json": keys("us-west-2"), "account": "  "})).await;
+    let output = desk.call(SET, json!({"credentials_json": credentials_json("us-west-2"), "account": "  "})).await;
     assert_eq!(output.structured.unwrap()["account"], "default");
 }
 
@@ -60,12 +60,12 @@ async fn two_tool_sets_at_once_do_not_see_each_other() {
             assert!(!desk.call(SET, json!({"credentials_json": given})).await.is_error);
             desk.call(SET_SERVICE, json!({"service_id": format!("{region}-{turn}")})).await;
             tokio::task::yield_now().await;
-            assert_eq!(desk.held().await.expose_secret_access_key(), canary.expose_secret());
-            assert_eq!(desk.call(GET, json!({})).await.structured.unwrap()["region"], region);
+            assert_eq!(desk.credentials().await.expose_secret_access_key(), canary.expose_secret());
+            assert_eq!(desk.call(GET_CREDENTIALS, json!({})).await.structured.unwrap()["region"], region);
             let facts = desk.call(GET_SERVICE, json!({})).await.structured.unwrap();
             assert_eq!(facts["service_id"], format!("{region}-{turn}"));
             if turn % 10 == 0 {
-                desk.call(CLEAR, json!({})).await;
+                desk.call(CLEAR_CREDENTIALS, json!({})).await;
                 assert!(desk.session.credentials().await.is_err());
             }
         }
@@ -83,17 +83,17 @@ async fn set_on_a_configured_account_is_denied() {
         ToolSet::builder(session.clone()).configured_account(session.default_account().clone()).build();
     let job = json!({"spec": {"provider_credential_id": CREDENTIAL_ID}});
     for (tool, input) in
-        [(SET, json!({"credentials_json": keys("us-west-2")})), (STACK_JOB, json!({"stack_job_json": job}))]
+        [(SET, json!({"credentials_json": credentials_json("us-west-2")})), (SET_FROM_STACK_JOB, json!({"stack_job_json": job}))]
     {
         let refused = tools.call(tool, input).await.unwrap();
-        assert_eq!(fault(&refused)["code"], "denied", "{tool}");
+        assert_eq!(error_json(&refused)["code"], "denied", "{tool}");
         assert!(
             refused.text.contains("`default` gets its credentials from its configuration"),
             "{}",
             refused.text
         );
     }
-    let other = json!({"credentials_json": keys("us-west-2"), "account": "other"});
+    let other = json!({"credentials_json": credentials_json("us-west-2"), "account": "other"});
     assert!(!tools.call(SET, other).await.unwrap().is_error);
     assert!(session.served().is_none());
 }

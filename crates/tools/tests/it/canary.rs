@@ -6,7 +6,7 @@ use valetkey_core::testing::Canary;
 use crate::desk::*;
 
 /// Every input a tool may be sent that has secrets in it, well-formed and not.
-fn inputs(canary: &Canary) -> Vec<Value> {
+fn secret_inputs(canary: &Canary) -> Vec<Value> {
     let given = canary.json();
     let text = given.to_string();
     let secret = canary.expose_secret();
@@ -39,26 +39,26 @@ fn inputs(canary: &Canary) -> Vec<Value> {
 #[tokio::test]
 async fn no_output_error_or_log_line_holds_a_secret() {
     let logs = captured_logs();
-    let desk = Desk::furnished().await;
-    let mut told = String::new();
-    for input in inputs(&desk.canary) {
-        for tool in [SET, GET, STACK_JOB, GET_SERVICE, NARROW, CLOSE, LIST, REFRESH] {
+    let desk = Desk::with_credentials().await;
+    let mut shown = String::new();
+    for input in secret_inputs(&desk.canary) {
+        for tool in [SET, GET_CREDENTIALS, SET_FROM_STACK_JOB, GET_SERVICE, NARROW_CREDENTIALS, CLOSE_SESSION, LIST_ACCOUNTS, REFRESH_CREDENTIALS] {
             let output = desk.call(tool, input.clone()).await;
-            told.push_str(&format!("{} {:?} {output:?}\n", output.text, output.structured));
+            shown.push_str(&format!("{} {:?} {output:?}\n", output.text, output.structured));
         }
-        told.push_str(&format!("{:?} {:?}\n", desk.session, desk.session.status()));
+        shown.push_str(&format!("{:?} {:?}\n", desk.session, desk.session.status()));
     }
-    let held = desk.held().await;
+    let held = desk.credentials().await;
     assert_eq!(held.expose_secret_access_key(), desk.canary.expose_secret(), "present where it belongs");
     assert!(logs.text().contains("tool called"), "the capture works");
-    assert_eq!(desk.canary.found_in(&told), [""; 0], "{told}");
+    assert_eq!(desk.canary.found_in(&shown), [""; 0], "{shown}");
     assert_eq!(desk.canary.found_in(&logs.text()), [""; 0]);
 }
 
 #[tokio::test]
 async fn a_failed_service_context_is_not_echoed_either() {
-    let desk = Desk::furnished().await;
-    for input in inputs(&desk.canary) {
+    let desk = Desk::with_credentials().await;
+    for input in secret_inputs(&desk.canary) {
         let output = desk.call(SET_SERVICE, input).await;
         assert!(desk.canary.found_in(&format!("{} {:?}", output.text, output.structured)).is_empty());
     }

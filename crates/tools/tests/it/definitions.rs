@@ -10,7 +10,7 @@ use crate::desk::*;
 fn the_six_tools_of_old_keep_their_names_and_come_first() {
     let desk = Desk::new();
     let names: Vec<_> = desk.tools.definitions().map(|definition| definition.name.as_ref()).collect();
-    assert_eq!(names, [SET, GET, STACK_JOB, SET_SERVICE, GET_SERVICE, CLEAR, LIST, REFRESH, NARROW, CLOSE]);
+    assert_eq!(names, [SET, GET_CREDENTIALS, SET_FROM_STACK_JOB, SET_SERVICE, GET_SERVICE, CLEAR_CREDENTIALS, LIST_ACCOUNTS, REFRESH_CREDENTIALS, NARROW_CREDENTIALS, CLOSE_SESSION]);
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn annotations_say_what_a_call_does() {
         let (hints, name) = (definition.annotations, definition.name.as_ref());
         let reads = name.starts_with("get_") || name.starts_with("list_");
         assert_eq!(hints.read_only, reads, "{name}");
-        let adds = name == REFRESH || name == NARROW;
+        let adds = name == REFRESH_CREDENTIALS || name == NARROW_CREDENTIALS;
         assert_eq!(hints.destructive, !reads && !adds, "{name}");
         assert_eq!(hints.idempotent, !adds, "{name}");
         assert!(!hints.open_world, "{name}");
@@ -56,15 +56,15 @@ fn schemas_describe_objects_and_required_fields_exist() {
 
 #[tokio::test]
 async fn results_hold_what_their_schemas_require() {
-    let desk = Desk::furnished().await;
+    let desk = Desk::with_credentials().await;
     let job = serde_json::json!({"stack_job_json": {"spec": {"provider_credential_id": CREDENTIAL_ID}}});
     // A refresh of what was set by hand fails; what it answers otherwise is tested with the others.
-    for definition in desk.tools.definitions().filter(|definition| definition.name != REFRESH) {
+    for definition in desk.tools.definitions().filter(|definition| definition.name != REFRESH_CREDENTIALS) {
         let input = match definition.name.as_ref() {
-            SET => serde_json::json!({"credentials_json": keys("us-west-2")}),
-            STACK_JOB => job.clone(),
+            SET => serde_json::json!({"credentials_json": credentials_json("us-west-2")}),
+            SET_FROM_STACK_JOB => job.clone(),
             SET_SERVICE => serde_json::json!({"service_id": "svc"}),
-            CLOSE => narrowed(&desk).await,
+            CLOSE_SESSION => close_input(&desk).await,
             _ => Value::Null,
         };
         let output = desk.call(&definition.name, input).await;
@@ -77,17 +77,17 @@ async fn results_hold_what_their_schemas_require() {
 }
 
 /// The input of a close.
-async fn narrowed(desk: &Desk) -> Value {
-    desk.call(SET, serde_json::json!({"credentials_json": keys("us-west-2")})).await;
-    let told = desk.call(NARROW, Value::Null).await.structured.unwrap();
-    serde_json::json!({"credential_session": told["credential_session"]})
+async fn close_input(desk: &Desk) -> Value {
+    desk.call(SET, serde_json::json!({"credentials_json": credentials_json("us-west-2")})).await;
+    let narrowed = desk.call(NARROW_CREDENTIALS, Value::Null).await.structured.unwrap();
+    serde_json::json!({"credential_session": narrowed["credential_session"]})
 }
 
 #[test]
 fn only_a_revealing_set_announces_secrets() {
     let describe = |exposure| {
         let tools = ToolSet::builder(SessionContext::builder().build()).secret_exposure(exposure).build();
-        tools.get(GET).unwrap().definition().output_schema.as_ref().unwrap().to_string()
+        tools.get(GET_CREDENTIALS).unwrap().definition().output_schema.as_ref().unwrap().to_string()
     };
     assert!(!describe(SecretExposure::StatusOnly).contains("secret_access_key"));
     assert!(describe(SecretExposure::Reveal).contains("secret_access_key"));

@@ -8,15 +8,15 @@ use valetkey_core::{Credentials, Expiry, MapResolver, SessionContext};
 use valetkey_tools::{ToolOutput, ToolSet};
 
 pub(crate) const SET: &str = "set_aws_credentials_context";
-pub(crate) const GET: &str = "get_aws_credentials_context";
-pub(crate) const STACK_JOB: &str = "extract_and_set_credentials_from_stack_job";
+pub(crate) const GET_CREDENTIALS: &str = "get_aws_credentials_context";
+pub(crate) const SET_FROM_STACK_JOB: &str = "extract_and_set_credentials_from_stack_job";
 pub(crate) const SET_SERVICE: &str = "set_service_context_info";
 pub(crate) const GET_SERVICE: &str = "get_service_context_info";
-pub(crate) const CLEAR: &str = "clear_credential_context";
-pub(crate) const LIST: &str = "list_aws_accounts";
-pub(crate) const REFRESH: &str = "refresh_aws_credentials";
-pub(crate) const NARROW: &str = "narrow_aws_credentials";
-pub(crate) const CLOSE: &str = "close_credential_session";
+pub(crate) const CLEAR_CREDENTIALS: &str = "clear_credential_context";
+pub(crate) const LIST_ACCOUNTS: &str = "list_aws_accounts";
+pub(crate) const REFRESH_CREDENTIALS: &str = "refresh_aws_credentials";
+pub(crate) const NARROW_CREDENTIALS: &str = "narrow_aws_credentials";
+pub(crate) const CLOSE_SESSION: &str = "close_credential_session";
 pub(crate) const CREDENTIAL_ID: &str = "aws-prod-123";
 
 pub(crate) struct Desk {
@@ -36,7 +36,7 @@ impl Desk {
     }
 
     /// The same, with the canary and a service context set.
-    pub(crate) async fn furnished() -> Self {
+    pub(crate) async fn with_credentials() -> Self {
         let desk = Self::new();
         assert!(!desk.call(SET, json!({"credentials_json": desk.canary.json()})).await.is_error);
         assert!(!desk.call(SET_SERVICE, json!({"service_id": "svc-before"})).await.is_error);
@@ -47,19 +47,19 @@ impl Desk {
         self.tools.call(name, input).await.unwrap_or_else(|| panic!("no tool {name}"))
     }
 
-    pub(crate) async fn held(&self) -> Credentials {
+    pub(crate) async fn credentials(&self) -> Credentials {
         self.session.credentials().await.unwrap()
     }
 }
 
 /// The structured error of a failed call.
-pub(crate) fn fault(output: &ToolOutput) -> &Value {
+pub(crate) fn error_json(output: &ToolOutput) -> &Value {
     assert!(output.is_error, "{}", output.text);
     assert!(output.text.starts_with("Error: ") || output.text.starts_with("{\"error\":"), "{}", output.text);
     &output.structured.as_ref().unwrap()["error"]
 }
 
-pub(crate) fn keys(region: &str) -> Value {
+pub(crate) fn credentials_json(region: &str) -> Value {
     json!({"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "not-so-secret", "region": region})
 }
 

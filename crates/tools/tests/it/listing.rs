@@ -11,17 +11,17 @@ fn alias(name: &str) -> Alias {
     name.parse().unwrap()
 }
 
-fn canary() -> Credentials {
+fn canary_credentials() -> Credentials {
     Canary::new().credentials(Expiry::parse("e", "2099-01-01T00:00:00Z").unwrap()).unwrap()
 }
 
 #[tokio::test]
 async fn the_accounts_are_listed_by_alias_and_nothing_in_it_opens_anything() {
-    let set = canary();
+    let set = canary_credentials();
     let provider = ScriptedProvider::new([Script::Answer(set.clone())]);
     let session = SessionContext::builder().provider_for(alias("prod"), provider.clone()).build();
     let tools = ToolSet::for_session(session.clone());
-    let output = tools.call(LIST, json!({})).await.unwrap();
+    let output = tools.call(LIST_ACCOUNTS, json!({})).await.unwrap();
     let listed = output.structured.unwrap();
     let aliases: Vec<_> = listed["accounts"].as_array().unwrap().iter().map(|one| &one["account"]).collect();
     assert_eq!(aliases, ["default", "prod"]);
@@ -32,7 +32,7 @@ async fn the_accounts_are_listed_by_alias_and_nothing_in_it_opens_anything() {
     assert_eq!(provider.calls(), 0, "looking asks nobody");
 
     session.credentials_for(&alias("prod")).await.unwrap();
-    let output = tools.call(LIST, json!(null)).await.unwrap();
+    let output = tools.call(LIST_ACCOUNTS, json!(null)).await.unwrap();
     assert_eq!(
         output.structured.as_ref().unwrap()["accounts"][1]["key_suffix"],
         set.access_key_id().last_four()
@@ -52,34 +52,34 @@ async fn a_narrowed_session_lists_what_its_scope_left() {
         .build();
     let child = session.narrow(Scope::new().accounts([alias("prod")])).unwrap();
     let tools = ToolSet::for_session(child);
-    let listed = tools.call(LIST, json!({})).await.unwrap().structured.unwrap();
+    let listed = tools.call(LIST_ACCOUNTS, json!({})).await.unwrap().structured.unwrap();
     assert_eq!(listed["accounts"].as_array().unwrap().len(), 1);
     assert_eq!(listed["accounts"][0]["account"], "prod");
-    let refused = tools.call(SET, json!({"credentials_json": keys("us-west-2")})).await.unwrap();
-    assert_eq!(fault(&refused)["code"], "denied");
+    let refused = tools.call(SET, json!({"credentials_json": credentials_json("us-west-2")})).await.unwrap();
+    assert_eq!(error_json(&refused)["code"], "denied");
     session.close();
-    let closed = tools.call(LIST, json!({})).await.unwrap();
-    assert_eq!(fault(&closed)["code"], "closed");
+    let closed = tools.call(LIST_ACCOUNTS, json!({})).await.unwrap();
+    assert_eq!(error_json(&closed)["code"], "closed");
 }
 
 #[tokio::test]
 async fn an_account_beyond_the_allow_list_cannot_be_made() {
     let session = SessionContext::builder().allowed_accounts([alias("default"), alias("prod")]).build();
     let tools = ToolSet::for_session(session);
-    let set = |account: &str| json!({"credentials_json": keys("us-west-2"), "account": account});
+    let set = |account: &str| json!({"credentials_json": credentials_json("us-west-2"), "account": account});
     assert!(!tools.call(SET, set("prod")).await.unwrap().is_error);
     let refused = tools.call(SET, set("nowhere")).await.unwrap();
-    assert_eq!((&fault(&refused)["code"], &fault(&refused)["field"]), (&json!("denied"), &json!("account")));
-    assert_eq!(fault(&refused)["next_step"], "use one of: default, prod");
+    assert_eq!((&error_json(&refused)["code"], &error_json(&refused)["field"]), (&json!("denied"), &json!("account")));
+    assert_eq!(error_json(&refused)["next_step"], "use one of: default, prod");
     assert!(!refused.text.contains("nowhere"), "{}", refused.text);
 }
 
 #[tokio::test]
 async fn a_refresh_tells_the_new_expiry_and_generation() {
-    let provider = ScriptedProvider::new([Script::Answer(canary()), Script::Answer(canary())]);
+    let provider = ScriptedProvider::new([Script::Answer(canary_credentials()), Script::Answer(canary_credentials())]);
     let session = SessionContext::builder().provider_for(alias("prod"), provider.clone()).build();
     let tools = ToolSet::for_session(session);
-    let refresh = async || tools.call(REFRESH, json!({"account": "prod"})).await.unwrap();
+    let refresh = async || tools.call(REFRESH_CREDENTIALS, json!({"account": "prod"})).await.unwrap();
     assert_eq!(refresh().await.structured.unwrap()["generation"], 1);
     let output = refresh().await;
     assert_eq!(
@@ -96,15 +96,15 @@ async fn a_refresh_that_fails_says_why_and_what_to_do() {
         ScriptedProvider::new([Script::Fail(Error::new(ErrorKind::Denied, "refused by the role"))]);
     let session = SessionContext::builder().provider_for(alias("prod"), refusing).build();
     let tools = ToolSet::for_session(session.clone());
-    session.set_credentials(canary()).unwrap();
+    session.set_credentials(canary_credentials()).unwrap();
     for (input, code, says) in [
         (json!({"account": "prod"}), "denied", "by the role"),
         (json!({"account": "nowhere"}), "not_configured", "use one of: default, prod"),
         (json!({}), "not_configured", "set by hand"),
         (json!({"account": 7}), "invalid", "must be a string"),
     ] {
-        let output = tools.call(REFRESH, input).await.unwrap();
-        assert_eq!(fault(&output)["code"], code, "{}", output.text);
+        let output = tools.call(REFRESH_CREDENTIALS, input).await.unwrap();
+        assert_eq!(error_json(&output)["code"], code, "{}", output.text);
         assert!(output.text.contains(says) && !output.text.contains("nowhere"), "{}", output.text);
     }
 }
@@ -114,13 +114,13 @@ async fn refresh_after_clear_uses_the_configured_account_again() {
     let source = Script::Answer(Canary::new().credentials(Expiry::Never).unwrap());
     let session = SessionContext::builder().provider(ScriptedProvider::new([source])).build();
     let tools = ToolSet::for_session(session.clone());
-    let keys = json!({"credentials_json": keys("eu-west-1"), "account": "other"});
+    let keys = json!({"credentials_json": credentials_json("eu-west-1"), "account": "other"});
     assert!(!tools.call(SET, keys).await.unwrap().is_error);
-    tools.call(CLEAR, json!({})).await.unwrap();
+    tools.call(CLEAR_CREDENTIALS, json!({})).await.unwrap();
     assert!(session.credentials().await.is_err(), "nothing is served until it is requested");
-    let refused = tools.call(REFRESH, json!({"account": "other"})).await.unwrap();
+    let refused = tools.call(REFRESH_CREDENTIALS, json!({"account": "other"})).await.unwrap();
     assert!(refused.is_error && refused.text.contains("set credentials"), "{}", refused.text);
-    let output = tools.call(REFRESH, json!({})).await.unwrap();
+    let output = tools.call(REFRESH_CREDENTIALS, json!({})).await.unwrap();
     assert!(!output.is_error, "{}", output.text);
     session.credentials().await.unwrap();
 }

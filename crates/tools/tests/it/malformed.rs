@@ -8,24 +8,24 @@ use crate::desk::*;
 const MARK: &str = "hunter2";
 
 /// Calls `tool` with `input` on a furnished session; the error must name `field`, and nothing may change.
-async fn refused(tool: &str, input: Value, field: &str) -> String {
-    let desk = Desk::furnished().await;
-    let told = format!("{tool} {:.200}", input.to_string());
+async fn assert_refused(tool: &str, input: Value, field: &str) -> String {
+    let desk = Desk::with_credentials().await;
+    let case = format!("{tool} {:.200}", input.to_string());
     let output = desk.call(tool, input).await;
-    let fault = fault(&output);
-    assert_eq!(fault["code"], "invalid", "{told}: {}", output.text);
+    let fault = error_json(&output);
+    assert_eq!(fault["code"], "invalid", "{case}: {}", output.text);
     assert_eq!(fault["transient"], false);
-    assert_eq!(fault["field"], field, "{told}: {}", output.text);
-    assert!(fault["next_step"].as_str().is_some_and(|step| !step.is_empty()), "{told}: {}", output.text);
+    assert_eq!(fault["field"], field, "{case}: {}", output.text);
+    assert!(fault["next_step"].as_str().is_some_and(|step| !step.is_empty()), "{case}: {}", output.text);
     let shown = format!("{} {fault} {output:?}", output.text);
-    assert!(!shown.contains(MARK), "{told}: {shown}");
-    assert!(!output.text.contains('\n') && output.text.len() < 300, "{told}");
-    unchanged(&desk).await;
+    assert!(!shown.contains(MARK), "{case}: {shown}");
+    assert!(!output.text.contains('\n') && output.text.len() < 300, "{case}");
+    assert_unchanged(&desk).await;
     output.text
 }
 
-async fn unchanged(desk: &Desk) {
-    let held = desk.held().await;
+async fn assert_unchanged(desk: &Desk) {
+    let held = desk.credentials().await;
     assert_eq!(held.expose_secret_access_key(), desk.canary.expose_secret());
     assert_eq!(held.region(), None);
     let status = desk.session.status();
@@ -34,8 +34,8 @@ async fn unchanged(desk: &Desk) {
     assert_eq!(desk.session.service_context().as_deref(), Some(&json!({"service_id": "svc-before"})));
 }
 
-fn with(field: &str, value: Value) -> Value {
-    let mut given = keys("us-west-2");
+fn credentials_with(field: &str, value: Value) -> Value {
+    let mut given = credentials_json("us-west-2");
     given[field] = value;
     json!({"credentials_json": given})
 }
@@ -44,12 +44,12 @@ fn with(field: &str, value: Value) -> Value {
 async fn a_missing_or_blank_key_is_named_in_the_old_words() {
     for field in ["access_key_id", "secret_access_key"] {
         for value in [json!(null), json!(""), json!(" \t\n")] {
-            let text = refused(SET, with(field, value), field).await;
+            let text = assert_refused(SET, credentials_with(field, value), field).await;
             assert_eq!(text, format!("Error: Missing required field '{field}'"));
         }
     }
     assert_eq!(
-        refused(SET, json!({"credentials_json": "{}"}), "access_key_id").await,
+        assert_refused(SET, json!({"credentials_json": "{}"}), "access_key_id").await,
         "Error: Missing required field 'access_key_id'"
     );
 }
@@ -84,7 +84,7 @@ async fn a_credential_field_of_the_wrong_shape_is_named() {
         ("account", json!(["default"])),
         ("account", json!(huge)),
     ] {
-        refused(SET, with(field, value), field).await;
+        assert_refused(SET, credentials_with(field, value), field).await;
     }
 }
 
@@ -93,13 +93,13 @@ async fn credentials_that_are_no_object_are_refused() {
     for value in
         [json!([]), json!([MARK]), json!(7), json!(true), json!("[]"), json!("7"), json!("\"hunter2\"")]
     {
-        refused(SET, json!({"credentials_json": value}), "credentials_json").await;
+        assert_refused(SET, json!({"credentials_json": value}), "credentials_json").await;
     }
     for value in [json!(null), json!(""), json!("  ")] {
-        let text = refused(SET, json!({"credentials_json": value}), "credentials_json").await;
+        let text = assert_refused(SET, json!({"credentials_json": value}), "credentials_json").await;
         assert_eq!(text, "Error: Missing required field 'credentials_json'");
     }
-    refused(SET, json!({}), "credentials_json").await;
+    assert_refused(SET, json!({}), "credentials_json").await;
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn broken_json_is_told_by_position_only() {
     let deep = "[".repeat(100_000);
     let deep_object = "{\"a\":".repeat(10_000);
     for (tool, field) in
-        [(SET, "credentials_json"), (STACK_JOB, "stack_job_json"), (SET_SERVICE, "service_info_json")]
+        [(SET, "credentials_json"), (SET_FROM_STACK_JOB, "stack_job_json"), (SET_SERVICE, "service_info_json")]
     {
         for text in [
             "hunter2",
@@ -120,10 +120,10 @@ async fn broken_json_is_told_by_position_only() {
             &deep,
             &deep_object,
         ] {
-            let told = refused(tool, json!({field: text}), field).await;
+            let told = assert_refused(tool, json!({field: text}), field).await;
             assert!(told.contains("Invalid JSON in `") && told.contains("at line 1 column"), "{told}");
         }
-        let lines = refused(tool, json!({field: "{\n\"a\": hunter2}"}), field).await;
+        let lines = assert_refused(tool, json!({field: "{\n\"a\": hunter2}"}), field).await;
         assert!(lines.contains("line 2 column"), "{lines}");
     }
 }
@@ -132,14 +132,14 @@ async fn broken_json_is_told_by_position_only() {
 async fn text_beyond_all_measure_is_refused_unread() {
     let text = format!("{{\"a\": \"{}\"}}", "hunter2".repeat(200_000));
     for (tool, field) in
-        [(SET, "credentials_json"), (STACK_JOB, "stack_job_json"), (SET_SERVICE, "service_info_json")]
+        [(SET, "credentials_json"), (SET_FROM_STACK_JOB, "stack_job_json"), (SET_SERVICE, "service_info_json")]
     {
-        let told = refused(tool, json!({field: text}), field).await;
+        let told = assert_refused(tool, json!({field: text}), field).await;
         assert!(told.contains("1 MiB"), "{told}");
     }
-    let told =
-        refused(SET_SERVICE, json!({"service_id": "hunter2".repeat(40_000)}), "service_info_json").await;
-    assert!(told.contains("256 KiB"), "{told}");
+    let error_text =
+        assert_refused(SET_SERVICE, json!({"service_id": "hunter2".repeat(40_000)}), "service_info_json").await;
+    assert!(error_text.contains("256 KiB"), "{error_text}");
 }
 
 #[tokio::test]
@@ -170,10 +170,10 @@ async fn a_malformed_stack_job_is_told_by_the_path_of_its_fault() {
         (in_region(json!([MARK])), REGION),
         (in_region(json!(huge)), REGION),
     ] {
-        refused(STACK_JOB, json!({"stack_job_json": job}), field).await;
-        refused(STACK_JOB, json!({"stack_job_json": job.to_string()}), field).await;
+        assert_refused(SET_FROM_STACK_JOB, json!({"stack_job_json": job}), field).await;
+        assert_refused(SET_FROM_STACK_JOB, json!({"stack_job_json": job.to_string()}), field).await;
     }
-    let text = refused(STACK_JOB, json!({"stack_job_json": {}}), ID).await;
+    let text = assert_refused(SET_FROM_STACK_JOB, json!({"stack_job_json": {}}), ID).await;
     assert_eq!(text, "Error: Missing required field 'spec.provider_credential_id'");
 }
 
@@ -184,7 +184,7 @@ fn in_region(region: Value) -> Value {
 #[tokio::test]
 async fn a_stack_job_that_is_no_object_is_refused() {
     for value in [json!([MARK]), json!(7), json!("[]"), json!("null"), json!(null), json!("")] {
-        refused(STACK_JOB, json!({"stack_job_json": value}), "stack_job_json").await;
+        assert_refused(SET_FROM_STACK_JOB, json!({"stack_job_json": value}), "stack_job_json").await;
     }
 }
 
@@ -193,44 +193,44 @@ async fn a_service_context_that_is_no_object_is_refused() {
     for value in
         [json!([MARK]), json!(7), json!("[]"), json!("\"hunter2\""), json!("{}"), json!({}), json!(null)]
     {
-        refused(SET_SERVICE, json!({"service_info_json": value}), "service_info_json").await;
+        assert_refused(SET_SERVICE, json!({"service_info_json": value}), "service_info_json").await;
     }
-    refused(SET_SERVICE, json!({}), "service_info_json").await;
-    refused(SET_SERVICE, json!(null), "service_info_json").await;
+    assert_refused(SET_SERVICE, json!({}), "service_info_json").await;
+    assert_refused(SET_SERVICE, json!(null), "service_info_json").await;
 }
 
 #[tokio::test]
 async fn arguments_that_are_no_object_are_refused() {
-    for tool in [SET, GET, STACK_JOB, SET_SERVICE] {
+    for tool in [SET, GET_CREDENTIALS, SET_FROM_STACK_JOB, SET_SERVICE] {
         for input in [json!([MARK]), json!(MARK), json!(7), json!(false)] {
-            refused(tool, input, "arguments").await;
+            assert_refused(tool, input, "arguments").await;
         }
     }
     for account in [json!(7), json!([MARK]), json!("hunter2!")] {
-        refused(GET, json!({"account": account}), "account").await;
+        assert_refused(GET_CREDENTIALS, json!({"account": account}), "account").await;
     }
 }
 
 #[tokio::test]
 async fn arguments_unknown_to_a_tool_are_errors() {
-    let desk = Desk::furnished().await;
+    let desk = Desk::with_credentials().await;
     let job = json!({"spec": {"provider_credential_id": CREDENTIAL_ID}});
     for (tool, input) in [
-        (SET, json!({"credentials_json": keys("us-west-2"), "extra": 1})),
-        (GET, json!({"extra": 1})),
-        (STACK_JOB, json!({"stack_job_json": job, "extra": 1})),
+        (SET, json!({"credentials_json": credentials_json("us-west-2"), "extra": 1})),
+        (GET_CREDENTIALS, json!({"extra": 1})),
+        (SET_FROM_STACK_JOB, json!({"stack_job_json": job, "extra": 1})),
         (GET_SERVICE, json!({"extra": 1})),
-        (CLEAR, json!({"extra": 1})),
+        (CLEAR_CREDENTIALS, json!({"extra": 1})),
     ] {
         let refused = desk.call(tool, input).await;
-        assert_eq!(fault(&refused)["field"], "arguments", "{tool}");
+        assert_eq!(error_json(&refused)["field"], "arguments", "{tool}");
     }
-    assert!(!desk.call(GET, json!({})).await.is_error, "nothing was cleared");
+    assert!(!desk.call(GET_CREDENTIALS, json!({})).await.is_error, "nothing was cleared");
 }
 
 #[tokio::test]
 async fn session_argument_null_or_misspelt_is_an_error() {
-    let desk = Desk::furnished().await;
+    let desk = Desk::with_credentials().await;
     for tool in desk.tools.definitions().map(|definition| definition.name.clone()).collect::<Vec<_>>() {
         for (name, value) in [
             ("credential_session", json!(null)),
@@ -239,7 +239,7 @@ async fn session_argument_null_or_misspelt_is_an_error() {
             ("credential-session", json!(null)),
             ("Credential_Session", json!("0".repeat(32))),
         ] {
-            let mut input = json!({"credentials_json": keys("us-west-2"), "stack_job_json": {"spec": {}}});
+            let mut input = json!({"credentials_json": credentials_json("us-west-2"), "stack_job_json": {"spec": {}}});
             let known = &desk.tools.get(&tool).unwrap().definition().input_schema["properties"];
             input.as_object_mut().unwrap().retain(|field, _| known.get(field).is_some());
             input[name] = value;

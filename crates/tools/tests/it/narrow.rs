@@ -12,18 +12,18 @@ use valetkey_core::{Alias, SessionContext, SessionPolicy};
 use valetkey_tools::{ToolOutput, ToolSet};
 
 use crate::desk::*;
-use role::Role;
+use role::FakeRoleProvider;
 
 fn alias(name: &str) -> Alias {
     name.parse().unwrap()
 }
 
-fn reading() -> Value {
+fn read_only_policy_json() -> Value {
     json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}})
 }
 
-fn policy() -> SessionPolicy {
-    reading().to_string().parse().unwrap()
+fn read_only_policy() -> SessionPolicy {
+    read_only_policy_json().to_string().parse().unwrap()
 }
 
 /// The tools of a session that has a role in two accounts.
@@ -36,9 +36,9 @@ struct Narrowing {
 impl Narrowing {
     fn new() -> Self {
         let clock = ManualClock::new();
-        let builder = SessionContext::builder().clock(Arc::new(clock.clone())).provider(Role::new("ALL0"));
-        let session = builder.provider_for(alias("prod"), Role::new("PROD")).build();
-        let tools = ToolSet::builder(session.clone()).policy("reading", policy()).build();
+        let builder = SessionContext::builder().clock(Arc::new(clock.clone())).provider(FakeRoleProvider::new("ALL0"));
+        let session = builder.provider_for(alias("prod"), FakeRoleProvider::new("PROD")).build();
+        let tools = ToolSet::builder(session.clone()).policy("reading", read_only_policy()).build();
         Self { session, tools, clock }
     }
 
@@ -47,24 +47,24 @@ impl Narrowing {
     }
 
     async fn narrow(&self, input: Value) -> Value {
-        let output = self.call(NARROW, input).await;
+        let output = self.call(NARROW_CREDENTIALS, input).await;
         assert!(!output.is_error, "{}", output.text);
         output.structured.unwrap()
     }
 
-    async fn handle(&self, input: Value) -> String {
+    async fn narrow_to_handle(&self, input: Value) -> String {
         self.narrow(input).await["credential_session"].as_str().unwrap().to_owned()
     }
 
     /// The last four characters of the key that a call for `handle` gets.
-    async fn key(&self, handle: &str) -> Value {
-        let output = self.call(REFRESH, json!({"credential_session": handle})).await;
+    async fn key_suffix(&self, handle: &str) -> Value {
+        let output = self.call(REFRESH_CREDENTIALS, json!({"credential_session": handle})).await;
         assert!(!output.is_error, "{}", output.text);
         output.structured.unwrap()["key_suffix"].take()
     }
 
     /// The code with which a call for `handle` is refused.
-    async fn code(&self, handle: &str) -> Value {
-        fault(&self.call(GET, json!({"credential_session": handle})).await)["code"].clone()
+    async fn error_code(&self, handle: &str) -> Value {
+        error_json(&self.call(GET_CREDENTIALS, json!({"credential_session": handle})).await)["code"].clone()
     }
 }

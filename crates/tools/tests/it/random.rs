@@ -33,7 +33,7 @@ const FIELDS: &[&str] = &[
 ];
 
 /// Text that often looks like what the tools want, and often has the mark in it.
-fn text() -> impl Strategy<Value = String> {
+fn text_strategy() -> impl Strategy<Value = String> {
     prop_oneof![
         Just(MARK.to_owned()),
         Just(format!("{{\"access_key_id\": \"{MARK}\"}}")),
@@ -45,8 +45,8 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-fn field() -> impl Strategy<Value = String> {
-    prop_oneof![4 => prop::sample::select(FIELDS).prop_map(str::to_owned), 1 => text()]
+fn field_strategy() -> impl Strategy<Value = String> {
+    prop_oneof![4 => prop::sample::select(FIELDS).prop_map(str::to_owned), 1 => text_strategy()]
 }
 
 fn json_value() -> impl Strategy<Value = Value> {
@@ -55,12 +55,12 @@ fn json_value() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
-        text().prop_map(Value::from),
+        text_strategy().prop_map(Value::from),
     ];
     leaf.prop_recursive(5, 40, 6, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(Value::from),
-            btree_map(field(), inner.clone(), 0..6)
+            btree_map(field_strategy(), inner.clone(), 0..6)
                 .prop_map(|fields| Value::Object(fields.into_iter().collect())),
             inner.prop_map(|value| Value::from(value.to_string())),
         ]
@@ -73,7 +73,7 @@ proptest! {
     #[test]
     fn arbitrary_json_never_panics_and_is_never_echoed(input in json_value(), wrap in any::<bool>()) {
         let desk = Desk::new();
-        for (tool, field) in [(SET, "credentials_json"), (GET, "account"), (STACK_JOB, "stack_job_json"), (CLEAR, "x")] {
+        for (tool, field) in [(SET, "credentials_json"), (GET_CREDENTIALS, "account"), (SET_FROM_STACK_JOB, "stack_job_json"), (CLEAR_CREDENTIALS, "x")] {
             let input = if wrap { json!({field: input}) } else { input.clone() };
             let output = desk.call(tool, input).now_or_never().expect("nothing to wait for");
             let shown = format!("{} {:?}", output.text, output.structured);

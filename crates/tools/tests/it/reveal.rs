@@ -14,8 +14,8 @@ use crate::desk::*;
 async fn a_host_that_opts_in_gets_the_old_shape() {
     let session = SessionContext::builder().build();
     let tools = ToolSet::builder(session).secret_exposure(SecretExposure::Reveal).build();
-    tools.call(SET, json!({"credentials_json": keys("us-west-2")})).await.unwrap();
-    let output = tools.call(GET, json!({})).await.unwrap();
+    tools.call(SET, json!({"credentials_json": credentials_json("us-west-2")})).await.unwrap();
+    let output = tools.call(GET_CREDENTIALS, json!({})).await.unwrap();
     let old_shape = json!({
         "access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "not-so-secret", "region": "us-west-2",
         "session_token": null,
@@ -31,17 +31,17 @@ async fn only_getting_reveals_and_each_time_is_audited() {
     let canary = Canary::new();
     let set = tools.call(SET, json!({"credentials_json": canary.json()})).await.unwrap();
     assert!(canary.found_in(&format!("{} {:?}", set.text, set.structured)).is_empty());
-    let shown = tools.call(GET, json!({})).await.unwrap();
+    let shown = tools.call(GET_CREDENTIALS, json!({})).await.unwrap();
     assert_eq!(canary.found_in(&shown.text), ["secret", "token", "access_key_id"]);
     assert!(canary.found_in(&format!("{shown:?} {tools:?}")).is_empty(), "Debug shows no output");
     let served: Vec<_> = audit.records().into_iter().filter(|it| it.event == AuditEvent::Serve).collect();
     assert_eq!(served.len(), 1);
-    assert_eq!(served[0].party.as_deref(), Some(GET));
+    assert_eq!(served[0].party.as_deref(), Some(GET_CREDENTIALS));
 }
 
 #[tokio::test]
 async fn nothing_to_reveal_is_an_error_result() {
     let session = SessionContext::builder().build();
     let tools = ToolSet::builder(session).secret_exposure(SecretExposure::Reveal).build();
-    assert_eq!(fault(&tools.call(GET, json!({})).await.unwrap())["code"], "not_configured");
+    assert_eq!(error_json(&tools.call(GET_CREDENTIALS, json!({})).await.unwrap())["code"], "not_configured");
 }

@@ -41,7 +41,7 @@ async fn set_service_context_names_the_service_id_only() {
 
 #[tokio::test]
 async fn facts_replace_those_before() {
-    let desk = Desk::furnished().await;
+    let desk = Desk::with_credentials().await;
     desk.call(SET_SERVICE, json!({"name": "after"})).await;
     assert_eq!(desk.call(GET_SERVICE, json!({})).await.structured, Some(json!({"name": "after"})));
 }

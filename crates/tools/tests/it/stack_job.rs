@@ -21,21 +21,21 @@ fn job(region: Value) -> Value {
 #[tokio::test]
 async fn a_stack_job_sets_the_credentials_that_it_names() {
     let desk = Desk::new();
-    let output = desk.call(STACK_JOB, json!({"stack_job_json": job("us-west-2".into())})).await;
+    let output = desk.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job("us-west-2".into())})).await;
     assert!(!output.is_error, "{}", output.text);
-    let last_four = desk.held().await.access_key_id().last_four().to_owned();
-    let told = "Successfully extracted and set AWS credentials: aws-prod-123 in region us-west-2, access key ending in";
-    assert_eq!(output.text, format!("{told} {last_four}"));
+    let last_four = desk.credentials().await.access_key_id().last_four().to_owned();
+    let prefix = "Successfully extracted and set AWS credentials: aws-prod-123 in region us-west-2, access key ending in";
+    assert_eq!(output.text, format!("{prefix} {last_four}"));
     let status = output.structured.unwrap();
     assert_eq!(status["provider_credential_id"], CREDENTIAL_ID);
     assert_eq!(status["key_suffix"], last_four);
-    assert_eq!(desk.held().await.expose_secret_access_key(), desk.canary.expose_secret());
+    assert_eq!(desk.credentials().await.expose_secret_access_key(), desk.canary.expose_secret());
 }
 
 #[tokio::test]
 async fn a_stack_job_may_be_text() {
     let desk = Desk::new();
-    let output = desk.call(STACK_JOB, json!({"stack_job_json": job("us-west-2".into()).to_string()})).await;
+    let output = desk.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job("us-west-2".into()).to_string()})).await;
     assert!(!output.is_error, "{}", output.text);
 }
 
@@ -59,7 +59,7 @@ async fn stack_job_without_region_uses_the_resolved_one() {
         let session =
             of_session.into_iter().fold(builder, |builder, text| builder.region(region(text))).build();
         let tools = ToolSet::for_session(session.clone());
-        let output = tools.call(STACK_JOB, json!({"stack_job_json": job(jobs)})).await.unwrap();
+        let output = tools.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job(jobs)})).await.unwrap();
         assert!(output.text.contains(&format!("in region {expected}")), "{}", output.text);
         assert_eq!(session.resolved_region(session.default_account()).as_str(), expected);
     }
@@ -70,29 +70,29 @@ async fn a_job_without_a_target_is_enough() {
     let desk = Desk::new();
     for target in [json!(null), json!({}), json!({"spec": null}), json!({"spec": {}})] {
         let job = json!({"spec": {"provider_credential_id": CREDENTIAL_ID, "target": target}});
-        assert!(!desk.call(STACK_JOB, json!({"stack_job_json": job})).await.is_error);
+        assert!(!desk.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job})).await.is_error);
     }
 }
 
 #[tokio::test]
 async fn an_id_that_is_not_the_sessions_is_denied_and_what_was_set_stays() {
-    let desk = Desk::furnished().await;
-    let before = desk.held().await;
+    let desk = Desk::with_credentials().await;
+    let before = desk.credentials().await;
     let job = json!({"spec": {"provider_credential_id": "somebody-elses"}});
-    let output = desk.call(STACK_JOB, json!({"stack_job_json": job})).await;
-    let fault = fault(&output);
+    let output = desk.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job})).await;
+    let fault = error_json(&output);
     assert_eq!(fault["code"], "denied");
     assert_eq!(fault["transient"], false);
     assert!(fault["next_step"].is_string());
     assert!(!output.text.contains("somebody-elses"));
-    assert_eq!(desk.held().await.access_key_id(), before.access_key_id());
+    assert_eq!(desk.credentials().await.access_key_id(), before.access_key_id());
 }
 
 #[tokio::test]
 async fn a_session_without_a_resolver_says_so() {
     let tools = ToolSet::for_session(SessionContext::builder().build());
-    let output = tools.call(STACK_JOB, json!({"stack_job_json": job(json!(null))})).await.unwrap();
-    assert_eq!(fault(&output)["code"], "not_configured");
+    let output = tools.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job(json!(null))})).await.unwrap();
+    assert_eq!(error_json(&output)["code"], "not_configured");
     assert!(output.text.contains("resolver"), "{}", output.text);
 }
 
@@ -104,11 +104,11 @@ async fn stack_job_forms_of_platforms_are_read() {
     }});
     let camel_essentials = json!({"spec": {"essentials": {"providerCredentialInfo": {"id": CREDENTIAL_ID}}}});
     for (job, region) in [(essentials, "us-east-1"), (camel, "eu-west-1"), (camel_essentials, "us-east-1")] {
-        let output = Desk::new().call(STACK_JOB, json!({"stack_job_json": job})).await;
+        let output = Desk::new().call(SET_FROM_STACK_JOB, json!({"stack_job_json": job})).await;
         assert!(output.text.contains(&format!("{CREDENTIAL_ID} in region {region}")), "{}", output.text);
     }
     let wrong = json!({"spec": {"essentials": {"provider_credential_info": "hunter2"}}});
-    let output = Desk::new().call(STACK_JOB, json!({"stack_job_json": wrong})).await;
-    assert_eq!(fault(&output)["field"], "spec.essentials.provider_credential_info");
+    let output = Desk::new().call(SET_FROM_STACK_JOB, json!({"stack_job_json": wrong})).await;
+    assert_eq!(error_json(&output)["field"], "spec.essentials.provider_credential_info");
     assert!(!output.text.contains("hunter2"));
 }

@@ -9,16 +9,16 @@ use valetkey_tools::{Tool, ToolDefinition, ToolOutput, ToolSet};
 
 use crate::desk::*;
 
-struct Echo(ToolDefinition);
+struct EchoTool(ToolDefinition);
 
-impl Echo {
+impl EchoTool {
     fn named(name: &'static str) -> Self {
         Self(ToolDefinition::new(name, "Says it again.", json!({"type": "object"})))
     }
 }
 
 #[async_trait]
-impl Tool for Echo {
+impl Tool for EchoTool {
     fn definition(&self) -> &ToolDefinition {
         &self.0
     }
@@ -28,13 +28,13 @@ impl Tool for Echo {
     }
 }
 
-fn set() -> ToolSet {
+fn new_tool_set() -> ToolSet {
     ToolSet::for_session(SessionContext::builder().build())
 }
 
 #[tokio::test]
 async fn a_custom_tool_comes_last_and_is_called_by_name() {
-    let tools = set().with(Arc::new(Echo::named("echo"))).unwrap();
+    let tools = new_tool_set().with(Arc::new(EchoTool::named("echo"))).unwrap();
     assert_eq!(tools.definitions().last().unwrap().name, "echo");
     assert_eq!(tools.call("echo", json!({"a": 1})).await, Some(ToolOutput::json(json!({"a": 1}))));
 }
@@ -42,7 +42,7 @@ async fn a_custom_tool_comes_last_and_is_called_by_name() {
 #[test]
 fn a_name_that_is_taken_is_refused() {
     for name in [SET, "echo"] {
-        let error = set().with(Echo::named("echo")).unwrap().with(Echo::named(name)).unwrap_err();
+        let error = new_tool_set().with(EchoTool::named("echo")).unwrap().with(EchoTool::named(name)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert_eq!(error.field(), Some("name"));
         assert!(error.message().contains(name));
@@ -51,7 +51,7 @@ fn a_name_that_is_taken_is_refused() {
 
 #[tokio::test]
 async fn an_unknown_tool_is_none() {
-    assert_eq!(set().call("no_such_tool", json!({})).await, None);
+    assert_eq!(new_tool_set().call("no_such_tool", json!({})).await, None);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ const SECRET: &str = "demo-secret";
 
 #[test]
 fn isolation_shows_the_global_context_crossing_and_sessions_holding() {
-    let shown = run("isolation", include_str!("../../examples/isolation.rs"));
+    let shown = run_example("isolation", include_str!("../../examples/isolation.rs"));
     for row in [
         "its own user's credentials                   4                39",
         "ANOTHER USER'S credentials                  28                 0",
@@ -22,9 +22,9 @@ fn isolation_shows_the_global_context_crossing_and_sessions_holding() {
 
 #[test]
 fn full_flow_goes_from_stack_job_to_clean_up() {
-    let shown = run("full_flow", include_str!("../../examples/full_flow.rs"));
+    let shown = run_example("full_flow", include_str!("../../examples/full_flow.rs"));
     let mut rest = shown.as_str();
-    for told in [
+    for expected in [
         "aws-cred-42 in region eu-central-1, access key ending in 0042",
         "Error: No credentials of this session are kept under that id",
         "\"key_suffix\":\"0042\"",
@@ -40,17 +40,17 @@ fn full_flow_goes_from_stack_job_to_clean_up() {
         "Clear",
         "Close",
     ] {
-        let at = rest.find(told);
+        let at = rest.find(expected);
         rest = at
             .map(|at| &rest[at..])
-            .unwrap_or_else(|| panic!("{told:?} is not, or not in order, in:\n{shown}"));
+            .unwrap_or_else(|| panic!("{expected:?} is not, or not in order, in:\n{shown}"));
     }
 }
 
 /// What the example says, having ended well.
-fn run(name: &str, source: &str) -> String {
+fn run_example(name: &str, source: &str) -> String {
     assert!(source.contains(SECRET), "{name} makes no secret that could be looked for");
-    let output = Command::new(binary(name)).output().unwrap();
+    let output = Command::new(example_binary(name)).output().unwrap();
     let (said, complained) =
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(output.status.success(), "{name} ended with {}:\n{said}\n{complained}", output.status);
@@ -62,7 +62,7 @@ fn run(name: &str, source: &str) -> String {
 }
 
 /// Examples are built beside the folder that holds this test.
-fn binary(name: &str) -> PathBuf {
+fn example_binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
     let binary = profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));

@@ -2,14 +2,14 @@
 
 use valetkey_rig::{Egress, Moto, Result, Script, aws_api_environment, program};
 
-use super::{script, signing, stranger};
+use super::{script_path, signing_env, unknown_key};
 
 #[tokio::test]
 async fn aws_api_server_answers_with_its_callers_identity() -> Result<()> {
     let (moto, egress) = tokio::try_join!(Moto::start(), Egress::start())?;
-    let answer = Script::new(script("mcp_caller.py"))
+    let answer = Script::new(script_path("mcp_caller.py"))
         .arg(program("awslabs.aws-api-mcp-server")?)
-        .envs(signing(&moto.url(), &stranger()))
+        .envs(signing_env(&moto.url(), &unknown_key()))
         .envs(aws_api_environment(&egress))
         .run()
         .await?;
@@ -27,7 +27,7 @@ async fn the_aws_cli_is_in_the_main_environment() -> Result<()> {
         .arg(program("aws")?)
         .arg("sts")
         .arg("get-caller-identity")
-        .envs(signing(&moto.url(), &stranger()))
+        .envs(signing_env(&moto.url(), &unknown_key()))
         .run()
         .await?;
     assert!(answer.contains("123456789012"), "{answer}");

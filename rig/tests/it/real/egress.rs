@@ -2,7 +2,7 @@
 
 use valetkey_rig::{Egress, Result, Script};
 
-use super::script;
+use super::script_path;
 
 const CANNED: &str = "servicereference.us-east-1.amazonaws.com";
 
@@ -18,6 +18,6 @@ async fn egress_answers_one_host_refuses_others_and_remembers_both() -> Result<(
 }
 
 async fn fetch(egress: &Egress, host: &str) -> Result<String> {
-    let answer = Script::new(script("fetch.py")).arg(host).envs(egress.env()).run().await?;
+    let answer = Script::new(script_path("fetch.py")).arg(host).envs(egress.env()).run().await?;
     Ok(answer.trim().to_owned())
 }

@@ -2,20 +2,20 @@
 
 use valetkey_rig::{MiniStack, Result, Script, Seed};
 
-use super::{caller, script, signing, stranger};
+use super::{caller_arn, script_path, signing_env, unknown_key};
 
 #[tokio::test]
 async fn ministack_knows_the_seeded_keys_and_refuses_others() -> Result<()> {
     let ministack = MiniStack::start().await?;
     let seed = ministack.seed().await?;
 
-    let broker = caller(&ministack.url(), &seed.broker).await?;
+    let broker = caller_arn(&ministack.url(), &seed.broker).await?;
     assert_eq!(broker, format!("arn:aws:iam::{}:user/broker", seed.broker_account));
     for tenant in &seed.tenants {
         let service = format!("arn:aws:iam::{}:user/service", tenant.account);
-        assert_eq!(caller(&ministack.url(), &tenant.service).await?, service);
+        assert_eq!(caller_arn(&ministack.url(), &tenant.service).await?, service);
     }
-    assert_eq!(caller(&ministack.url(), &stranger()).await?, "InvalidClientTokenId");
+    assert_eq!(caller_arn(&ministack.url(), &unknown_key()).await?, "InvalidClientTokenId");
     ministack.stop().await
 }
 
@@ -25,18 +25,18 @@ async fn ministack_enforces_the_external_id_and_the_broker_reads_secrets() -> Re
     let seed = ministack.seed().await?;
     let tenant = &seed.tenants[0];
 
-    let right = broker(&ministack, &seed, &["assume", &tenant.role_arn, &tenant.external_id]).await?;
+    let right = run_as_broker(&ministack, &seed, &["assume", &tenant.role_arn, &tenant.external_id]).await?;
     assert_eq!(right, format!("arn:aws:sts::{}:assumed-role/agent/rig", tenant.account));
-    let wrong = broker(&ministack, &seed, &["assume", &tenant.role_arn, "somebody-elses"]).await?;
+    let wrong = run_as_broker(&ministack, &seed, &["assume", &tenant.role_arn, "somebody-elses"]).await?;
     assert_eq!(wrong, "AccessDenied");
 
-    let secret = broker(&ministack, &seed, &["secret", &tenant.secret_id]).await?;
+    let secret = run_as_broker(&ministack, &seed, &["secret", &tenant.secret_id]).await?;
     assert!(secret.contains(&tenant.service.access_key_id) && secret.contains("us-west-2"), "{secret}");
     ministack.stop().await
 }
 
-async fn broker(ministack: &MiniStack, seed: &Seed, args: &[&str]) -> Result<String> {
-    let script = args.iter().fold(Script::new(script("broker.py")), |script, arg| script.arg(arg));
-    let answer = script.envs(signing(&ministack.url(), &seed.broker)).run().await?;
+async fn run_as_broker(ministack: &MiniStack, seed: &Seed, args: &[&str]) -> Result<String> {
+    let script = args.iter().fold(Script::new(script_path("broker.py")), |script, arg| script.arg(arg));
+    let answer = script.envs(signing_env(&ministack.url(), &seed.broker)).run().await?;
     Ok(answer.trim().to_owned())
 }

@@ -8,21 +8,21 @@ use tokio::{
 };
 use valetkey_rig::{Moto, Result};
 
-use super::{caller, stranger};
+use super::{caller_arn, unknown_key};
 
-const ANYBODY: &str = "arn:aws:sts::123456789012:user/moto";
+const MOTO_CALLER_ARN: &str = "arn:aws:sts::123456789012:user/moto";
 
 #[tokio::test]
 async fn moto_believes_any_key_until_auth_is_on() -> Result<()> {
     let moto = Moto::start().await?;
-    assert_eq!(caller(&moto.url(), &stranger()).await?, ANYBODY);
+    assert_eq!(caller_arn(&moto.url(), &unknown_key()).await?, MOTO_CALLER_ARN);
 
-    moto.auth(true).await?;
-    assert_eq!(caller(&moto.url(), &stranger()).await?, "InvalidClientTokenId");
+    moto.enforce_auth(true).await?;
+    assert_eq!(caller_arn(&moto.url(), &unknown_key()).await?, "InvalidClientTokenId");
 
-    moto.auth(false).await?;
+    moto.enforce_auth(false).await?;
     moto.reset().await?;
-    assert_eq!(caller(&moto.url(), &stranger()).await?, ANYBODY);
+    assert_eq!(caller_arn(&moto.url(), &unknown_key()).await?, MOTO_CALLER_ARN);
     moto.stop().await
 }
 

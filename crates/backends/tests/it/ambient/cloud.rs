@@ -5,9 +5,9 @@ use std::fs;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::home;
+use super::home_with;
 use crate::KEY_ID;
-use crate::wire::{ROLE_SESSION, Sent, issued, refused};
+use crate::wire::{ROLE_SESSION, SentRequest, issued_response, refused};
 
 /// What every service issues.
 pub(super) const ISSUED: &str = "ASIAIOSFODNN7EXAMPLE";
@@ -29,7 +29,7 @@ pub(super) const PROFILES: [(&str, usize); 7] = [
 
 /// A home with every form of profile, and with what signing in leaves: files named after digests of the session.
 pub(super) fn home_with_profiles() -> TempDir {
-    let home = home("");
+    let home = home_with("");
     let folder = home.path().join(".aws");
     let token_file = folder.join("token");
     let role = "role_arn = arn:aws:iam::222222222222:role/agent\n";
@@ -86,7 +86,7 @@ fn console() -> String {
 }
 
 /// Answers as the service would that the request is for.
-pub(super) fn answer(sent: &Sent) -> (u16, String) {
+pub(super) fn answer(sent: &SentRequest) -> (u16, String) {
     let path = sent.uri.splitn(4, '/').nth(3).unwrap_or_default();
     let keys = json!({"Code": "Success", "AccessKeyId": ISSUED, "SecretAccessKey": "s", "Token": "t",
         "Expiration": "2099-01-01T00:00:00Z"});
@@ -102,7 +102,7 @@ pub(super) fn answer(sent: &Sent) -> (u16, String) {
         "token" => json!({"accessToken": "new-token", "expiresIn": 3600, "tokenType": "Bearer"}),
         "v1/token" => json!({"accessToken": {"accessKeyId": ISSUED, "secretAccessKey": "s",
             "sessionToken": "t"}, "expiresIn": 3600, "refreshToken": "r", "tokenType": "aws_sigv4"}),
-        _ => return (200, issued(&sent.form()["Action"], ROLE_SESSION, [ISSUED, "s", "t"])),
+        _ => return (200, issued_response(&sent.form()["Action"], ROLE_SESSION, [ISSUED, "s", "t"])),
     };
     (200, body.to_string())
 }

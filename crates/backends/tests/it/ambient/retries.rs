@@ -11,21 +11,21 @@ use valetkey_backends::{AmbientProvider, SdkBase};
 use valetkey_core::{Clock, CredentialProvider, ErrorKind, SystemClock};
 
 use super::cloud::{CONTAINER, ISSUED, PROFILES, WITH_INSTANCE, answer, failure, home_with_profiles};
-use super::{settings_file, with};
+use super::{settings_file, run_with_home};
 use crate::loopback::Loopback;
-use crate::quota::{ATTEMPTS, FETCHES, attempts};
-use crate::wire::{Answer, Sent, Wire, assumed, refused};
-use crate::{impatient, region};
+use crate::quota::{ATTEMPTS, FETCHES, count_attempts};
+use crate::wire::{Answer, SentRequest, HttpFixture, assume_role_response, refused};
+use crate::{with_fast_retries, region};
 
-fn down() -> Wire {
+fn down() -> HttpFixture {
     let (status, body) = failure();
-    Wire::saying(status, body)
+    HttpFixture::responding(status, body)
 }
 
 /// Fails as many requests in this way, and answers every other.
-fn failing(count: usize, response: impl Fn() -> Option<(u16, String)> + Send + Sync + 'static) -> Wire {
+fn failing(count: usize, response: impl Fn() -> Option<(u16, String)> + Send + Sync + 'static) -> HttpFixture {
     let requests = AtomicUsize::new(0);
-    Wire::by(move |sent| match requests.fetch_add(1, Ordering::Relaxed) {
+    HttpFixture::with_reply(move |sent| match requests.fetch_add(1, Ordering::Relaxed) {
         request if request < count => response(),
         _ => Some(answer(sent)),
     })
@@ -40,11 +40,11 @@ async fn recovers(name: &str, provider: &AmbientProvider) {
 async fn has_quota_of_its_own(name: &str, requests: usize, provider: impl Fn(&SdkBase) -> AmbientProvider) {
     let (wire, other) = (down(), failing(ATTEMPTS - 1, || Some(failure())));
     let unlucky = provider(&wire.base());
-    let all = attempts(&wire, &unlucky).await;
+    let all = count_attempts(&wire, &unlucky).await;
     for _ in 0..FETCHES {
         unlucky.provide().await.unwrap_err();
     }
-    assert!(attempts(&wire, &unlucky).await < all, "{name}: the quota is used up");
+    assert!(count_attempts(&wire, &unlucky).await < all, "{name}: the quota is used up");
     recovers(name, &provider(&other.base())).await;
     assert_eq!(all, ATTEMPTS * requests, "{name}");
 }
@@ -61,7 +61,7 @@ async fn in_process_with_every_form_of_profile() {
 #[test]
 fn ambient_retry_quota_is_the_providers_own() {
     let test = "ambient::retries::in_process_with_every_form_of_profile";
-    with(&home_with_profiles(), test, &[CONTAINER, WITH_INSTANCE]);
+    run_with_home(&home_with_profiles(), test, &[CONTAINER, WITH_INSTANCE]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,7 +72,7 @@ async fn in_process_of_instance() {
 
 #[test]
 fn ambient_retry_quota_of_instance_is_the_providers_own() {
-    with(&home_with_profiles(), "ambient::retries::in_process_of_instance", &[WITH_INSTANCE]);
+    run_with_home(&home_with_profiles(), "ambient::retries::in_process_of_instance", &[WITH_INSTANCE]);
 }
 
 /// Over sockets: each profile has the STS of its own tenant.
@@ -82,7 +82,7 @@ async fn in_process_with_two_servers() {
     let broken = Loopback::start(|_| failure()).await;
     let requests = AtomicUsize::new(1);
     let recovering = Loopback::start(move |_| match requests.fetch_add(1, Ordering::Relaxed) {
-        ATTEMPTS => (200, assumed(ISSUED, "s", "t")),
+        ATTEMPTS => (200, assume_role_response(ISSUED, "s", "t")),
         _ => failure(),
     });
     let recovering = recovering.await;
@@ -92,7 +92,7 @@ async fn in_process_with_two_servers() {
         settings.push_str(&format!("[profile {profile}]\n{role}\nendpoint_url = {}\n", server.url()));
     }
     fs::write(settings_file(), settings).unwrap();
-    let base = impatient(&SdkBase::new().region(&region("us-east-1")));
+    let base = with_fast_retries(&SdkBase::new().region(&region("us-east-1")));
     let one = AmbientProvider::profile("one").base(&base);
     for _ in 0..FETCHES {
         one.provide().await.unwrap_err();
@@ -106,10 +106,10 @@ async fn in_process_with_two_servers() {
 
 #[test]
 fn ambient_tenant_recovers_while_another_tenant_fails() {
-    with(&home_with_profiles(), "ambient::retries::in_process_with_two_servers", &[]);
+    run_with_home(&home_with_profiles(), "ambient::retries::in_process_with_two_servers", &[]);
 }
 
-fn role(wire: &Wire) -> AmbientProvider {
+fn role(wire: &HttpFixture) -> AmbientProvider {
     AmbientProvider::profile("role").base(&wire.base())
 }
 
@@ -127,50 +127,50 @@ async fn in_process_with_failing_services() {
         recovers(name, &role(&failing(1, move || response.clone()))).await;
     }
     for (name, answer, kind, requests) in [
-        ("hung up", Answer::HangsUp, ErrorKind::Unavailable, ATTEMPTS),
-        ("timed out", Answer::NeverComes, ErrorKind::Unavailable, ATTEMPTS),
-        ("denied", Answer::Says(403, refused("AccessDenied", "")), ErrorKind::Denied, 1),
-        ("forbidden", Answer::Says(403, "<html>".to_owned()), ErrorKind::Unavailable, 1),
+        ("hung up", Answer::Disconnects, ErrorKind::Unavailable, ATTEMPTS),
+        ("timed out", Answer::NeverResponds, ErrorKind::Unavailable, ATTEMPTS),
+        ("denied", Answer::Responds(403, refused("AccessDenied", "")), ErrorKind::Denied, 1),
+        ("forbidden", Answer::Responds(403, "<html>".to_owned()), ErrorKind::Unavailable, 1),
     ] {
-        let wire = Wire::new(answer);
+        let wire = HttpFixture::new(answer);
         let error = role(&wire).provide().await.unwrap_err();
-        assert_eq!((error.kind(), wire.sent().len()), (kind, requests), "{name}: {error}");
+        assert_eq!((error.kind(), wire.requests().len()), (kind, requests), "{name}: {error}");
     }
     let wire = down();
     let once = wire.base().config().to_builder().retry_config(RetryConfig::disabled()).build();
     let provider = AmbientProvider::profile("role").base(&SdkBase::from(once));
-    assert_eq!(attempts(&wire, &provider).await, 1, "the retries are those of the base");
+    assert_eq!(count_attempts(&wire, &provider).await, 1, "the retries are those of the base");
     let provider = role(&wire);
     for _ in 0..FETCHES {
         provider.provide().await.unwrap_err();
     }
-    assert_eq!(attempts(&wire, &provider).await, 1, "the quota is used up");
-    assert_eq!(attempts(&wire, &provider.clone()).await, ATTEMPTS, "a clone has its own");
+    assert_eq!(count_attempts(&wire, &provider).await, 1, "the quota is used up");
+    assert_eq!(count_attempts(&wire, &provider.clone()).await, ATTEMPTS, "a clone has its own");
 }
 
 #[test]
 fn ambient_fetch_is_retried_when_the_failure_may_pass() {
-    with(&home_with_profiles(), "ambient::retries::in_process_with_failing_services", &[]);
+    run_with_home(&home_with_profiles(), "ambient::retries::in_process_with_failing_services", &[]);
 }
 
 #[tokio::test(start_paused = true)]
 #[ignore = "runs in the process that the next test starts"]
 async fn in_process_with_services_that_are_down() {
     for (profile, _) in PROFILES {
-        for wire in [down(), Wire::new(Answer::HangsUp)] {
+        for wire in [down(), HttpFixture::new(Answer::Disconnects)] {
             let error = AmbientProvider::profile(profile).base(&wire.base()).provide().await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{profile}: {error}");
         }
     }
-    let unreachable = Wire::new(Answer::HangsUp);
+    let unreachable = HttpFixture::new(Answer::Disconnects);
     let container = AmbientProvider::default_chain().base(&unreachable.base());
     assert_eq!(container.provide().await.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(unreachable.sent().len(), ATTEMPTS);
+    assert_eq!(unreachable.requests().len(), ATTEMPTS);
 
-    let refusing = Wire::saying(401, r#"{"__type":"UnauthorizedException","message":"ended"}"#);
+    let refusing = HttpFixture::responding(401, r#"{"__type":"UnauthorizedException","message":"ended"}"#);
     let provider = AmbientProvider::profile("sso").base(&refusing.base());
     let error = provider.provide().await.unwrap_err();
-    assert_eq!((error.kind(), refusing.sent().len()), (ErrorKind::InteractionRequired, 1), "{error}");
+    assert_eq!((error.kind(), refusing.requests().len()), (ErrorKind::InteractionRequired, 1), "{error}");
 
     AmbientProvider::profile("counted").base(&down().base()).provide().await.unwrap_err();
     let runs = fs::read_to_string(format!("{}/runs", std::env::var("HOME").unwrap())).unwrap();
@@ -181,11 +181,11 @@ async fn in_process_with_services_that_are_down() {
 #[test]
 fn ambient_outage_is_transient_for_every_form() {
     let test = "ambient::retries::in_process_with_services_that_are_down";
-    with(&home_with_profiles(), test, &[CONTAINER]);
+    run_with_home(&home_with_profiles(), test, &[CONTAINER]);
 }
 
 /// What STS says by a clock that is wrong by an hour to requests that are signed by another.
-fn by_clock(served: SystemTime) -> impl Fn(&Sent) -> Option<(u16, String)> {
+fn by_clock(served: SystemTime) -> impl Fn(&SentRequest) -> Option<(u16, String)> {
     move |sent| {
         let signed = &sent.headers["x-amz-date"];
         let (date, time) = (&signed[..8], &signed[9..15]);
@@ -213,18 +213,18 @@ fn by_clock(served: SystemTime) -> impl Fn(&Sent) -> Option<(u16, String)> {
 async fn in_process_with_wrong_clock() {
     let hour = Duration::from_secs(3600);
     for served in [SystemClock.now() + hour, SystemClock.now() - hour] {
-        let wire = Wire::by(by_clock(served)).at(served);
+        let wire = HttpFixture::with_reply(by_clock(served)).at(served);
         recovers("wrong clock", &role(&wire)).await;
-        assert_eq!(wire.sent().len(), 2);
+        assert_eq!(wire.requests().len(), 2);
     }
-    let wire = Wire::saying(403, refused("AccessDenied", "")).at(SystemClock.now() + hour);
+    let wire = HttpFixture::responding(403, refused("AccessDenied", "")).at(SystemClock.now() + hour);
     let error = role(&wire).provide().await.unwrap_err();
-    assert_eq!((error.kind(), wire.sent().len()), (ErrorKind::Denied, 2), "corrected once: {error}");
+    assert_eq!((error.kind(), wire.requests().len()), (ErrorKind::Denied, 2), "corrected once: {error}");
 }
 
 #[test]
 fn ambient_requests_are_signed_by_the_clock_of_aws() {
-    with(&home_with_profiles(), "ambient::retries::in_process_with_wrong_clock", &[]);
+    run_with_home(&home_with_profiles(), "ambient::retries::in_process_with_wrong_clock", &[]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,12 +237,12 @@ async fn in_process_with_instance_endpoints() {
     ] {
         let wire = down();
         AmbientProvider::profile(profile).base(&wire.base()).provide().await.unwrap_err();
-        assert_eq!(wire.sent()[0].uri, url, "{profile}");
+        assert_eq!(wire.requests()[0].uri, url, "{profile}");
     }
     let wire = down();
     let error = AmbientProvider::profile("broken").base(&wire.base()).provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("profile")), "{error}");
-    assert!(wire.sent().is_empty(), "no other endpoint is asked");
+    assert!(wire.requests().is_empty(), "no other endpoint is asked");
 }
 
 /// The settings of the profile that is fetched count, not those of the one that is active.
@@ -261,5 +261,5 @@ fn ambient_instance_endpoint_is_the_profiles() {
         settings.push_str(&format!("[profile {profile}]\n{source}\n{setting}\n"));
     }
     fs::write(config, settings).unwrap();
-    with(&home, "ambient::retries::in_process_with_instance_endpoints", &[WITH_INSTANCE]);
+    run_with_home(&home, "ambient::retries::in_process_with_instance_endpoints", &[WITH_INSTANCE]);
 }

@@ -3,18 +3,18 @@
 use super::*;
 
 /// Two sets of an hour are never less than 43.5 min apart: the advisory window is 15 min and a tenth of jitter.
-const MOST_SETS: usize = (8 * 60 * 2_usize).div_ceil(87);
+const MAX_FETCHES: usize = (8 * 60 * 2_usize).div_ceil(87);
 
 #[tokio::test(start_paused = true)]
 async fn eight_hours_over_chained_roles_cost_twelve_calls_each_at_most() {
-    let hub = Stage::holding(HOUR, RefreshPolicy::default()).await;
-    let chained = Sts::start(hub.clock, HOUR).await;
+    let hub = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
+    let chained = StsFixture::start(hub.clock, HOUR).await;
     let source = hub.session.account(hub.session.default_account()).unwrap();
-    let provider = role(&chained, Arc::new(source)).chained(true).build().unwrap();
+    let provider = role_builder(&chained, Arc::new(source)).role_chaining(true).build().unwrap();
     let alias = "chained".parse().unwrap();
     hub.session.set_provider_for(&alias, provider).unwrap();
     // Giving the session an account voids what was derived before: the hub's first set is fetched again.
-    let before = hub.sts.requests();
+    let before = hub.sts.request_count();
     let (mut answered, mut pauses) = (0, (1..180).cycle().step_by(67));
     while hub.clock.elapsed() < 8 * HOUR {
         let set = in_small_steps(hub.session.credentials_for(&alias)).await.unwrap();
@@ -22,9 +22,9 @@ async fn eight_hours_over_chained_roles_cost_twelve_calls_each_at_most() {
         answered += 1;
         sleep(SECOND * pauses.next().unwrap()).await;
     }
-    assert_eq!(MOST_SETS, 8 + 4);
-    for calls in [hub.sts.requests() - before, chained.requests()] {
-        assert!((8..=MOST_SETS).contains(&calls), "{calls} calls");
+    assert_eq!(MAX_FETCHES, 8 + 4);
+    for calls in [hub.sts.request_count() - before, chained.request_count()] {
+        assert!((8..=MAX_FETCHES).contains(&calls), "{calls} calls");
     }
     assert!(answered > 200);
 }

@@ -12,36 +12,36 @@ use valetkey_backends::SdkBase;
 use valetkey_core::testing::{Canary, VirtualClock};
 use valetkey_core::{Clock, Expiry};
 
-use crate::loopback::read;
-use crate::wire::{assumed, refused};
+use crate::loopback::read_request;
+use crate::wire::{assume_role_response, refused};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    Answers(u16, &'static str),
+pub(super) enum FaultMode {
+    RespondsWithError(u16, &'static str),
     /// Reads the request, and says nothing more.
-    Hangs,
+    NeverResponds,
     /// Goes away in the middle of what it promised to say.
-    CutsItsAnswer,
+    DisconnectsMidResponse,
     /// Says half of its answer as if it were the whole.
-    TruncatesItsAnswer,
+    TruncatesBody,
     /// Says what is not XML, with a set in it.
-    Babbles,
+    RespondsGarbage,
     /// Goes away before it says anything.
-    HangsUp,
+    Disconnects,
     /// Nobody listens at its address.
-    IsNotThere,
+    RefusesConnections,
 }
 
-pub(super) struct Sts {
+pub(super) struct StsFixture {
     address: SocketAddr,
-    fault: watch::Sender<Option<Fault>>,
-    books: Arc<Mutex<Books>>,
-    desk: JoinHandle<()>,
+    fault: watch::Sender<Option<FaultMode>>,
+    log: Arc<Mutex<Books>>,
+    server_task: JoinHandle<()>,
 }
 
-impl Drop for Sts {
+impl Drop for StsFixture {
     fn drop(&mut self) {
-        self.desk.abort();
+        self.server_task.abort();
     }
 }
 
@@ -52,15 +52,15 @@ struct Books {
     issued: Vec<Canary>,
 }
 
-impl Sts {
+impl StsFixture {
     /// Issues sets that last for `life`.
     pub(super) async fn start(clock: VirtualClock, life: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, books) = (listener.local_addr().unwrap(), Arc::<Mutex<Books>>::default());
         let fault = watch::Sender::new(None);
-        let desk = Desk { clock, life, books: Arc::clone(&books) };
-        let desk = tokio::spawn(serve(listener, fault.subscribe(), desk));
-        Self { address, fault, books, desk }
+        let desk = Desk { clock, life, log: Arc::clone(&books) };
+        let desk = tokio::spawn(run_server(listener, fault.subscribe(), desk));
+        Self { address, fault, log: books, server_task: desk }
     }
 
     /// The SDK as it is, with its standard retries. The region is this server's own: the SDK shares a quota of retries
@@ -72,29 +72,29 @@ impl Sts {
         SdkBase::new().region(&region).endpoint_url(format!("http://{}", self.address))
     }
 
-    pub(super) fn misbehave(&self, fault: Fault) {
+    pub(super) fn set_fault(&self, fault: FaultMode) {
         self.fault.send_replace(Some(fault));
     }
 
-    pub(super) fn recover(&self) {
+    pub(super) fn clear_fault(&self) {
         self.fault.send_replace(None);
     }
 
-    pub(super) fn requests(&self) -> usize {
-        self.books().requests
+    pub(super) fn request_count(&self) -> usize {
+        self.lock_log().requests
     }
 
     /// Every set that was put on the wire, whole or not.
     pub(super) fn issued(&self) -> Vec<Canary> {
-        self.books().issued.clone()
+        self.lock_log().issued.clone()
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap()
+    fn lock_log(&self) -> MutexGuard<'_, Books> {
+        self.log.lock().unwrap()
     }
 }
 
-async fn serve(mut listener: TcpListener, mut fault: watch::Receiver<Option<Fault>>, desk: Desk) {
+async fn run_server(mut listener: TcpListener, mut fault: watch::Receiver<Option<FaultMode>>, desk: Desk) {
     let address = listener.local_addr().unwrap();
     loop {
         let accepted = tokio::select! {
@@ -112,38 +112,38 @@ async fn serve(mut listener: TcpListener, mut fault: watch::Receiver<Option<Faul
             listener = deaf.listen(64).unwrap();
             continue;
         };
-        tokio::spawn(desk.clone().answer(stream, *fault.borrow()));
+        tokio::spawn(desk.clone().respond(stream, *fault.borrow()));
     }
 }
 
-async fn is_there(fault: &mut watch::Receiver<Option<Fault>>, yes: bool) {
-    fault.wait_for(|fault| (*fault != Some(Fault::IsNotThere)) == yes).await.unwrap();
+async fn is_there(fault: &mut watch::Receiver<Option<FaultMode>>, listening: bool) {
+    fault.wait_for(|fault| (*fault != Some(FaultMode::RefusesConnections)) == listening).await.unwrap();
 }
 
 #[derive(Clone)]
 struct Desk {
     clock: VirtualClock,
     life: Duration,
-    books: Arc<Mutex<Books>>,
+    log: Arc<Mutex<Books>>,
 }
 
 impl Desk {
-    async fn answer(self, mut stream: TcpStream, fault: Option<Fault>) {
-        if read(&mut stream).await.is_empty() {
+    async fn respond(self, mut stream: TcpStream, fault: Option<FaultMode>) {
+        if read_request(&mut stream).await.is_empty() {
             return;
         }
-        self.books.lock().unwrap().requests += 1;
+        self.log.lock().unwrap().requests += 1;
         let (status, body, promised) = match fault {
-            None => self.issue(1, 1),
-            Some(Fault::Answers(status, code)) => {
-                let (_, echoed, _) = self.issue(1, 1);
-                whole(status, refused(code, &echoed.replace(['<', '>'], " ")))
+            None => self.issue_response(1, 1),
+            Some(FaultMode::RespondsWithError(status, code)) => {
+                let (_, echoed, _) = self.issue_response(1, 1);
+                full_response(status, refused(code, &echoed.replace(['<', '>'], " ")))
             }
-            Some(Fault::CutsItsAnswer) => self.issue(2, 1),
-            Some(Fault::TruncatesItsAnswer) => self.issue(2, 2),
-            Some(Fault::Babbles) => whole(200, format!("\u{1}<<not & {}", self.issue(1, 1).1)),
-            Some(Fault::Hangs) => std::future::pending().await,
-            Some(Fault::HangsUp | Fault::IsNotThere) => return,
+            Some(FaultMode::DisconnectsMidResponse) => self.issue_response(2, 1),
+            Some(FaultMode::TruncatesBody) => self.issue_response(2, 2),
+            Some(FaultMode::RespondsGarbage) => full_response(200, format!("\u{1}<<not & {}", self.issue_response(1, 1).1)),
+            Some(FaultMode::NeverResponds) => std::future::pending().await,
+            Some(FaultMode::Disconnects | FaultMode::RefusesConnections) => return,
         };
         let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {promised}\r\n\r\n");
         // A caller that has given up does not read it.
@@ -151,14 +151,14 @@ impl Desk {
     }
 
     /// A new set, of which one part in `say` is said and one in `promise` is promised.
-    fn issue(&self, say: usize, promise: usize) -> (u16, String, usize) {
+    fn issue_response(&self, say: usize, promise: usize) -> (u16, String, usize) {
         let canary = Canary::new();
         let keys = canary.credentials(Expiry::Never).unwrap();
         let (id, token) = (keys.access_key_id().as_str(), keys.expose_session_token().unwrap());
         let until = Expiry::At(self.clock.now() + self.life).to_string();
-        let whole = assumed(id, canary.expose_secret(), token).replace("2099-01-01T00:00:00Z", &until);
+        let whole = assume_role_response(id, canary.expose_secret(), token).replace("2099-01-01T00:00:00Z", &until);
         assert!(whole.contains(&until));
-        self.books.lock().unwrap().issued.push(canary);
+        self.log.lock().unwrap().issued.push(canary);
         // The token comes before the expiry: what is half said holds every secret there is.
         let half = whole.find("<Expiration>").unwrap();
         let part = |of: usize| if of == 1 { whole.len() } else { half };
@@ -167,7 +167,7 @@ impl Desk {
 }
 
 /// All that is said is promised.
-fn whole(status: u16, body: String) -> (u16, String, usize) {
+fn full_response(status: u16, body: String) -> (u16, String, usize) {
     let length = body.len();
     (status, body, length)
 }

@@ -9,7 +9,7 @@ use valetkey_core::{Attribution, SessionContext, SessionId};
 use valetkey_rig::{MiniStack, REGION, Script, Seed, Tenant, aws_environment};
 
 use super::ministack::{refusal, s3, seeded};
-use super::{at, role};
+use super::{client_config_at, role};
 use crate::region;
 
 /// A session of alice's that writes a trail, over a role that carries who is behind it.
@@ -28,7 +28,7 @@ fn attributed(seed: &Seed, url: &str, principal: &str) -> (SessionContext, Arc<I
 
 /// The name of the role session that the peer takes the caller for, as CloudTrail has it in each line.
 async fn name_at_peer(session: &SessionContext, url: &str) -> String {
-    let client = Client::new(&session.sdk_config_from(at(url).config()).await.unwrap());
+    let client = Client::new(&session.sdk_config_from(client_config_at(url).config()).await.unwrap());
     let arn = client.get_caller_identity().send().await.unwrap().arn.unwrap();
     arn.rsplit_once('/').unwrap().1.to_owned()
 }

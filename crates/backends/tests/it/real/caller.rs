@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use valetkey_backends::StsCallerLookup;
+use valetkey_backends::StsCallerIdentityProvider;
 use valetkey_core::{Alias, ErrorKind, SessionContext, WhoAmI};
-use valetkey_rig::{Key, Moto, REGION};
+use valetkey_rig::{AccessKey, Moto, REGION};
 
-use super::counted::Counted;
+use super::counted::RequestCounter;
 use super::ministack::seeded;
-use super::{at, credentials, role};
+use super::{client_config_at, credentials, role};
 use crate::region;
 
 #[tokio::test]
@@ -22,18 +22,18 @@ async fn every_account_is_known_by_its_own_arn_and_asked_about_once_a_set() {
         let role = role(tenant, &seed.broker, &url).session_name("agent-7").build().unwrap();
         session.set_provider_for(&alias(n), role).unwrap();
     }
-    let (base, counted) = Counted::base(&url);
-    let lookup = Arc::new(StsCallerLookup::new(&base));
+    let (base, counted) = RequestCounter::client_config_at(&url);
+    let lookup = Arc::new(StsCallerIdentityProvider::new(&base));
     for (n, tenant) in seed.tenants.iter().enumerate() {
         let whoami = WhoAmI::new(session.account(&alias(n)).unwrap(), lookup.clone());
         for caller in join_all((0..20).map(|_| whoami.caller())).await {
             let arn = format!("arn:aws:sts::{}:assumed-role/agent/agent-7", tenant.account);
             assert_eq!(caller.unwrap().arn(), arn);
         }
-        assert_eq!(counted.unnamed(), 2 * n + 1);
+        assert_eq!(counted.unnamed_calls(), 2 * n + 1);
         session.refresh(&alias(n)).await.unwrap();
         assert_eq!(whoami.caller().await.unwrap().session_name(), Some("agent-7"));
-        assert_eq!(counted.unnamed(), 2 * n + 2);
+        assert_eq!(counted.unnamed_calls(), 2 * n + 2);
     }
     let unknown = crate::long_lived(crate::KEY_ID);
     session.set_credentials(unknown).unwrap();
@@ -45,11 +45,11 @@ async fn every_account_is_known_by_its_own_arn_and_asked_about_once_a_set() {
 #[tokio::test]
 async fn moto_tells_the_caller_too() {
     let moto = Moto::start().await.unwrap();
-    let anybody = Key { access_key_id: crate::KEY_ID.to_owned(), secret_access_key: "any".to_owned() };
+    let anybody = AccessKey { access_key_id: crate::KEY_ID.to_owned(), secret_access_key: "any".to_owned() };
     let session = SessionContext::builder().build();
     session.set_credentials(credentials(&anybody)).unwrap();
     let account = session.account(session.default_account()).unwrap();
-    let whoami = WhoAmI::new(account, Arc::new(StsCallerLookup::new(&at(&moto.url()))));
+    let whoami = WhoAmI::new(account, Arc::new(StsCallerIdentityProvider::new(&client_config_at(&moto.url()))));
     let caller = whoami.caller().await.unwrap();
     assert!(
         caller.arn().contains(caller.account().as_str()) && caller.session_name().is_none(),

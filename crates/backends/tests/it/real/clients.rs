@@ -5,10 +5,10 @@ use valetkey_backends::SdkConfigExt;
 use valetkey_core::SessionContext;
 use valetkey_rig::{MiniStack, REGION};
 
-use super::{at, credentials, role};
+use super::{client_config_at, credentials, role};
 use crate::region;
 
-async fn buckets(client: &Client) -> Vec<String> {
+async fn bucket_names(client: &Client) -> Vec<String> {
     let answer = client.list_buckets().send().await.unwrap();
     answer.buckets().iter().filter_map(|bucket| bucket.name().map(str::to_owned)).collect()
 }
@@ -21,10 +21,10 @@ async fn an_s3_client_follows_the_session_from_account_to_account_and_ends_with_
     let assumed = role(first, &seed.broker, &ministack.url()).build().unwrap();
     let session = SessionContext::builder().region(region(REGION)).provider(assumed).build();
 
-    let client = Client::new(&session.sdk_config_from(at(&ministack.url()).config()).await.unwrap());
-    assert_eq!(buckets(&client).await, [first.bucket.as_str()]);
+    let client = Client::new(&session.sdk_config_from(client_config_at(&ministack.url()).config()).await.unwrap());
+    assert_eq!(bucket_names(&client).await, [first.bucket.as_str()]);
     session.set_credentials(credentials(&second.service)).unwrap();
-    assert_eq!(buckets(&client).await, [second.bucket.as_str()]);
+    assert_eq!(bucket_names(&client).await, [second.bucket.as_str()]);
     session.clear();
     assert!(client.list_buckets().send().await.is_err());
     ministack.stop().await.unwrap();

@@ -11,31 +11,31 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use valetkey_backends::SdkBase;
 
-use super::at;
+use super::client_config_at;
 
 /// Clones count together.
 #[derive(Debug, Clone)]
-pub(crate) struct Counted {
-    client: SharedHttpClient,
+pub(crate) struct RequestCounter {
+    inner: SharedHttpClient,
     counts: Arc<Mutex<BTreeMap<String, usize>>>,
 }
 
 #[derive(Debug)]
-struct Connector {
+struct CountingConnector {
     connector: SharedHttpConnector,
-    counted: Counted,
+    counter: RequestCounter,
 }
 
-impl Counted {
+impl RequestCounter {
     /// The base at `url`, and its counter.
-    pub(crate) fn base(url: &str) -> (SdkBase, Self) {
-        let base = at(url);
-        let counted = Self { client: base.config().http_client().unwrap(), counts: Arc::default() };
+    pub(crate) fn client_config_at(url: &str) -> (SdkBase, Self) {
+        let base = client_config_at(url);
+        let counted = Self { inner: base.config().http_client().unwrap(), counts: Arc::default() };
         (SdkBase::from(base.config().to_builder().http_client(counted.clone()).build()), counted)
     }
 
     /// How often a service was called whose requests name no operation in a header, such as STS.
-    pub(crate) fn unnamed(&self) -> usize {
+    pub(crate) fn unnamed_calls(&self) -> usize {
         self.counts.lock().unwrap().get("").copied().unwrap_or_default()
     }
 
@@ -46,21 +46,21 @@ impl Counted {
     }
 }
 
-impl HttpClient for Counted {
+impl HttpClient for RequestCounter {
     fn http_connector(
         &self,
         settings: &HttpConnectorSettings,
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
-        let connector = self.client.http_connector(settings, components);
-        SharedHttpConnector::new(Connector { connector, counted: self.clone() })
+        let connector = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(CountingConnector { connector, counter: self.clone() })
     }
 }
 
-impl HttpConnector for Connector {
+impl HttpConnector for CountingConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
-        *self.counted.counts.lock().unwrap().entry(target).or_default() += 1;
+        *self.counter.counts.lock().unwrap().entry(target).or_default() += 1;
         self.connector.call(request)
     }
 }

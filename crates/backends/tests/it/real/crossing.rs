@@ -6,13 +6,13 @@ use valetkey_core::{Alias, ErrorKind, SessionContext};
 use valetkey_rig::REGION;
 
 use super::ministack::seeded;
-use super::{at, credentials, role, signing};
+use super::{client_config_at, credentials, role, source_from_key};
 use crate::region;
 
 /// The account that the peer takes one call for.
 async fn account_at_peer(session: &SessionContext, alias: &Alias, url: &str) -> String {
     let account = session.account(alias).unwrap();
-    let client = Client::new(&account.sdk_config_from(at(url).config()).await.unwrap());
+    let client = Client::new(&account.sdk_config_from(client_config_at(url).config()).await.unwrap());
     client.get_caller_identity().send().await.unwrap().account.unwrap()
 }
 
@@ -59,9 +59,9 @@ async fn an_account_whose_role_does_not_trust_the_source_fails_alone() {
     // The role of the second tenant trusts the broker, and not the first tenant's user.
     let stranger = valetkey_backends::AssumeRoleProvider::builder(
         seed.tenants[1].role_arn.parse().unwrap(),
-        signing(&seed.tenants[0].service),
+        source_from_key(&seed.tenants[0].service),
     );
-    let stranger = stranger.external_id(&seed.tenants[1].external_id).base(&at(&url)).build().unwrap();
+    let stranger = stranger.external_id(&seed.tenants[1].external_id).base(&client_config_at(&url)).build().unwrap();
     let session = SessionContext::builder()
         .region(region(REGION))
         .provider_for(alias("first"), role(&seed.tenants[0], &seed.broker, &url).build().unwrap())

@@ -5,8 +5,8 @@ use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, SecretStr
 use valetkey_rig::{MiniStack, Moto, Script, Seed, aws_environment};
 
 use super::ministack::{refusal, s3, seeded};
-use super::{at, caller_account, credentials, session, signing};
-use crate::held;
+use super::{client_config_at, caller_account, credentials, session, source_from_key};
+use crate::memory_source;
 
 /// A role that trusts one issuer for one audience, made by the tenant's root.
 const TRUST: &str = "import boto3, json; boto3.client('iam').create_role(RoleName='federated', \
@@ -25,7 +25,7 @@ async fn trusting_role(url: &str, account: &str) -> String {
 }
 
 /// `{"iss":"https://ci.example.org","aud":…}`, whose signature nobody checks here.
-fn token(audience: &str) -> String {
+fn identity_token(audience: &str) -> String {
     let part = |json: serde_json::Value| base64_url(json.to_string().as_bytes());
     let head = part(serde_json::json!({ "alg": "RS256", "typ": "JWT" }));
     let claims = serde_json::json!({ "iss": "https://ci.example.org", "aud": audience, "sub": "job-7" });
@@ -44,15 +44,15 @@ async fn a_role_is_given_for_a_token_that_it_trusts_and_for_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     let provider =
-        || WebIdentityProvider::from_file(role.parse().unwrap(), &path).base(&at(&url)).build().unwrap();
+        || WebIdentityProvider::from_file(role.parse().unwrap(), &path).base(&client_config_at(&url)).build().unwrap();
 
-    std::fs::write(&path, format!("{}\n", token("sts.amazonaws.com"))).unwrap();
+    std::fs::write(&path, format!("{}\n", identity_token("sts.amazonaws.com"))).unwrap();
     let session = session(provider());
     assert_eq!(caller_account(&session, &url).await, account);
     let set = session.credentials().await.unwrap();
     assert!(set.has_session_token() && set.expiry().instant().is_some());
 
-    for stranger in [token("somebody-else"), "no-token-at-all".to_owned()] {
+    for stranger in [identity_token("somebody-else"), "no-token-at-all".to_owned()] {
         std::fs::write(&path, stranger).unwrap();
         let error = provider().provide().await.unwrap_err();
         assert_eq!((error.kind(), error.provider()), (ErrorKind::Denied, Some("web-identity")), "{error}");
@@ -60,11 +60,11 @@ async fn a_role_is_given_for_a_token_that_it_trusts_and_for_no_other() {
     ministack.stop().await.unwrap();
 }
 
-fn exchange(seed: &Seed, url: &str) -> FederationProvider {
-    FederationProvider::builder(signing(&seed.tenants[0].service)).base(&at(url)).build().unwrap()
+fn session_token_provider(seed: &Seed, url: &str) -> FederationProvider {
+    FederationProvider::builder(source_from_key(&seed.tenants[0].service)).base(&client_config_at(url)).build().unwrap()
 }
 
-fn is_refused(error: &Error) {
+fn assert_denied(error: &Error) {
     assert_eq!((error.kind(), error.provider()), (ErrorKind::Denied, Some("federation")), "{error}");
 }
 
@@ -72,7 +72,7 @@ fn is_refused(error: &Error) {
 async fn exchanged_keys_act_as_their_user_and_cannot_be_exchanged_again() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
-    let session = session(exchange(&seed, &url));
+    let session = session(session_token_provider(&seed, &url));
     let issued = session.credentials().await.unwrap();
     assert_ne!(issued.access_key_id().as_str(), tenant.service.access_key_id);
     assert_eq!(caller_account(&session, &url).await, tenant.account);
@@ -81,17 +81,17 @@ async fn exchanged_keys_act_as_their_user_and_cannot_be_exchanged_again() {
     // The peer refuses what we refuse before asking: here it is asked by hiding the token from us.
     let stripped = SecretString::from(issued.expose_secret_access_key());
     let stripped = Credentials::builder(issued.access_key_id().clone(), stripped).build().unwrap();
-    is_refused(
-        &FederationProvider::builder(held(stripped))
-            .base(&at(&url))
+    assert_denied(
+        &FederationProvider::builder(memory_source(stripped))
+            .base(&client_config_at(&url))
             .build()
             .unwrap()
             .provide()
             .await
             .unwrap_err(),
     );
-    let stranger = FederationProvider::builder(held(crate::long_lived(crate::KEY_ID))).base(&at(&url));
-    is_refused(&stranger.build().unwrap().provide().await.unwrap_err());
+    let stranger = FederationProvider::builder(memory_source(crate::long_lived(crate::KEY_ID))).base(&client_config_at(&url));
+    assert_denied(&stranger.build().unwrap().provide().await.unwrap_err());
     ministack.stop().await.unwrap();
 }
 
@@ -100,7 +100,7 @@ async fn a_federated_user_may_do_what_its_policy_and_the_user_allow_and_nothing_
     let (ministack, seed) = seeded().await;
     let url = ministack.url();
     let federated =
-        || FederationProvider::federated("alice", signing(&seed.tenants[0].service)).base(&at(&url));
+        || FederationProvider::federated("alice", source_from_key(&seed.tenants[0].service)).base(&client_config_at(&url));
     let policy = |action: &str| {
         format!(
             r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"*"}}]}}"#
@@ -108,7 +108,7 @@ async fn a_federated_user_may_do_what_its_policy_and_the_user_allow_and_nothing_
     };
     let narrowed = |action: &str| {
         let policy = policy(action).parse::<SessionPolicy>().unwrap();
-        session(exchange(&seed, &url).narrowed(&policy).unwrap())
+        session(session_token_provider(&seed, &url).narrowed(&policy).unwrap())
     };
     assert_eq!(refusal(&s3(&narrowed("s3:List*"), &ministack).await).await, None);
     let other = refusal(&s3(&narrowed("iam:ListRoles"), &ministack).await).await;
@@ -132,7 +132,7 @@ async fn what_is_given_keys_lends_only_what_they_were_exchanged_for() {
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let empty = std::sync::Arc::new(valetkey_backends::MemoryProvider::new());
     let guarded = valetkey_core::SessionContext::builder()
-        .guard(FederationProvider::builder(empty).base(&at(&url)).build_guard().unwrap())
+        .guard(FederationProvider::builder(empty).base(&client_config_at(&url)).build_guard().unwrap())
         .build();
     guarded.set_credentials(credentials(&tenant.service)).unwrap();
     let set = guarded.credentials().await.unwrap();
@@ -146,14 +146,14 @@ async fn what_is_given_keys_lends_only_what_they_were_exchanged_for() {
 #[tokio::test]
 async fn every_field_is_understood_by_somebody_elses_sts() {
     let moto = Moto::start().await.unwrap();
-    let base = at(&moto.url());
-    let anybody = || held(crate::long_lived(crate::KEY_ID));
+    let base = client_config_at(&moto.url());
+    let anybody = || memory_source(crate::long_lived(crate::KEY_ID));
     let duration = std::time::Duration::from_secs(900);
     let code = || async { Ok(SecretString::from("123456")) };
     let mfa = "arn:aws:iam::111111111111:mfa/alice";
-    let exchanged = FederationProvider::builder(anybody()).duration(duration).mfa(mfa, code).base(&base);
+    let exchanged = FederationProvider::builder(anybody()).session_duration(duration).mfa(mfa, code).base(&base);
     let federated = FederationProvider::federated("alice", anybody())
-        .duration(duration)
+        .session_duration(duration)
         .policy(r#"{"Version":"2012-10-17","Statement":[]}"#)
         .policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess")
         .tag("team", "blue")
@@ -163,7 +163,7 @@ async fn every_field_is_understood_by_somebody_elses_sts() {
     let token = || async { Ok(SecretString::from("any-token")) };
     let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
     let identity = WebIdentityProvider::builder(role, token)
-        .duration(duration)
+        .session_duration(duration)
         .session_name("job-7")
         .policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess")
         .base(&base)

@@ -12,8 +12,8 @@ use valetkey_core::{
 };
 use valetkey_rig::{MiniStack, REGION, Script, Seed, Tenant, aws_environment};
 
-use super::{at, caller_account, credentials, role, session, signing};
-use crate::{held, region};
+use super::{client_config_at, caller_account, credentials, role, session, source_from_key};
+use crate::{memory_source, region};
 
 pub(super) async fn seeded() -> (MiniStack, Seed) {
     let ministack = MiniStack::start().await.unwrap();
@@ -22,7 +22,7 @@ pub(super) async fn seeded() -> (MiniStack, Seed) {
 }
 
 pub(super) async fn s3(session: &SessionContext, ministack: &MiniStack) -> aws_sdk_s3::Client {
-    aws_sdk_s3::Client::new(&session.sdk_config_from(at(&ministack.url()).config()).await.unwrap())
+    aws_sdk_s3::Client::new(&session.sdk_config_from(client_config_at(&ministack.url()).config()).await.unwrap())
 }
 
 /// The code with which S3 refuses to list the session's buckets, if it does.
@@ -40,7 +40,7 @@ async fn the_right_external_id_opens_the_role_and_any_other_is_denied() {
 
     let builder = || {
         let role = tenant.role_arn.parse().unwrap();
-        valetkey_backends::AssumeRoleProvider::builder(role, signing(&seed.broker)).base(&at(&url))
+        valetkey_backends::AssumeRoleProvider::builder(role, source_from_key(&seed.broker)).base(&client_config_at(&url))
     };
     for wrong in [
         builder(),
@@ -57,13 +57,13 @@ async fn the_right_external_id_opens_the_role_and_any_other_is_denied() {
 #[tokio::test]
 async fn a_secret_is_read_by_name_and_by_credential_id() {
     let (ministack, seed) = seeded().await;
-    let (base, tenant) = (at(&ministack.url()), &seed.tenants[0]);
-    let provider = SecretsManagerProvider::builder(&tenant.secret_id, signing(&seed.broker)).base(&base);
+    let (base, tenant) = (client_config_at(&ministack.url()), &seed.tenants[0]);
+    let provider = SecretsManagerProvider::builder(&tenant.secret_id, source_from_key(&seed.broker)).base(&base);
     let read = provider.build().unwrap().provide().await.unwrap();
 
     let prefix = tenant.secret_id.strip_suffix(&tenant.credential_id).unwrap();
     let resolver =
-        SecretsManagerResolver::builder(prefix, signing(&seed.broker)).base(&base).build().unwrap();
+        SecretsManagerResolver::builder(prefix, source_from_key(&seed.broker)).base(&base).build().unwrap();
     let id: CredentialId = tenant.credential_id.parse().unwrap();
     let resolved = resolver.resolve(&id).await.unwrap();
     for found in [&read, &resolved] {
@@ -80,7 +80,7 @@ async fn a_secret_is_read_by_name_and_by_credential_id() {
         (ErrorKind::Invalid, Some("provider_credential_id")),
         "{unknown}"
     );
-    let stranger = SecretsManagerProvider::builder(&tenant.secret_id, held(crate::long_lived(crate::KEY_ID)))
+    let stranger = SecretsManagerProvider::builder(&tenant.secret_id, memory_source(crate::long_lived(crate::KEY_ID)))
         .base(&base);
     assert_eq!(stranger.build().unwrap().provide().await.unwrap_err().kind(), ErrorKind::Denied);
     ministack.stop().await.unwrap();
@@ -105,7 +105,7 @@ async fn a_session_policy_really_narrows() {
 }
 
 /// What of listing, reading and writing is refused to the session.
-async fn refused(session: &SessionContext, ministack: &MiniStack, bucket: &str) -> [bool; 3] {
+async fn denied_operations(session: &SessionContext, ministack: &MiniStack, bucket: &str) -> [bool; 3] {
     let client = s3(session, ministack).await;
     let listed = client.list_objects_v2().bucket(bucket).send().await;
     let read = client.get_object().bucket(bucket).key("k").send().await;
@@ -122,7 +122,7 @@ async fn a_sub_agent_may_do_what_its_scope_says_and_its_own_sub_agent_less() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let parent = session(role(tenant, &seed.broker, &url).build().unwrap());
-    assert_eq!(refused(&parent, &ministack, &tenant.bucket).await, [false, false, false]);
+    assert_eq!(denied_operations(&parent, &ministack, &tenant.bucket).await, [false, false, false]);
 
     let policy = |actions: &str| -> SessionPolicy {
         let statement = format!(r#"{{"Effect":"Allow","Action":{actions},"Resource":"*"}}"#);
@@ -130,20 +130,20 @@ async fn a_sub_agent_may_do_what_its_scope_says_and_its_own_sub_agent_less() {
     };
     let scope = |actions: &str| Scope::new().policy(policy(actions)).lifetime(Duration::from_secs(600));
     let agent = parent.narrow(scope(r#"["s3:List*","s3:GetObject"]"#)).unwrap();
-    assert_eq!(refused(&agent, &ministack, &tenant.bucket).await, [false, false, true]);
+    assert_eq!(denied_operations(&agent, &ministack, &tenant.bucket).await, [false, false, true]);
     let sub_agent = agent.narrow(scope(r#"["s3:*","iam:*"]"#)).unwrap();
     assert_eq!(
-        refused(&sub_agent, &ministack, &tenant.bucket).await,
+        denied_operations(&sub_agent, &ministack, &tenant.bucket).await,
         [false, false, true],
         "asking for more is no use"
     );
     let reader = agent.narrow(scope(r#"["s3:Get*","s3:Put*"]"#)).unwrap();
-    assert_eq!(refused(&reader, &ministack, &tenant.bucket).await, [true, false, true]);
+    assert_eq!(denied_operations(&reader, &ministack, &tenant.bucket).await, [true, false, true]);
 
     agent.close();
     assert!(s3(&parent, &ministack).await.list_buckets().send().await.is_ok());
     assert_eq!(reader.credentials().await.unwrap_err().kind(), ErrorKind::Closed);
-    assert_eq!(refused(&parent, &ministack, &tenant.bucket).await, [false, false, false]);
+    assert_eq!(denied_operations(&parent, &ministack, &tenant.bucket).await, [false, false, false]);
     ministack.stop().await.unwrap();
 }
 
@@ -152,11 +152,11 @@ async fn reading_and_nothing_else_is_understood_by_the_peer() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let parent = session(role(tenant, &seed.broker, &url).build().unwrap());
-    assert_eq!(refused(&parent, &ministack, &tenant.bucket).await, [false, false, false]);
+    assert_eq!(denied_operations(&parent, &ministack, &tenant.bucket).await, [false, false, false]);
     let reader =
         parent.narrow(Scope::new().policy(SessionPolicy::read_only(["s3", "sts"]).unwrap())).unwrap();
     assert_eq!(
-        refused(&reader, &ministack, &tenant.bucket).await,
+        denied_operations(&reader, &ministack, &tenant.bucket).await,
         [false, true, true],
         "no content, no writing"
     );
@@ -194,7 +194,7 @@ async fn deny_buckets_to_tier_low(url: &str, tenant: &Tenant) {
 async fn short_lived(seed: &Seed, url: &str) -> Credentials {
     let broker = credentials(&seed.broker).expose_to_sdk();
     let config =
-        at(url).config().to_builder().credentials_provider(SharedCredentialsProvider::new(broker)).build();
+        client_config_at(url).config().to_builder().credentials_provider(SharedCredentialsProvider::new(broker)).build();
     let tenant = &seed.tenants[0];
     let answer = aws_sdk_sts::Client::new(&config)
         .assume_role()
@@ -220,7 +220,7 @@ async fn an_expired_set_is_refused_by_the_peer_and_told_as_expired() {
     session.set_credentials(short.clone()).unwrap();
     let client = s3(&session, &ministack).await;
     assert_eq!(refusal(&client).await, None, "it works while it lasts");
-    let secret = SecretsManagerProvider::builder("nothing", held(short)).base(&at(&url)).build().unwrap();
+    let secret = SecretsManagerProvider::builder("nothing", memory_source(short)).base(&client_config_at(&url)).build().unwrap();
     assert_eq!(
         secret.provide().await.unwrap_err().kind(),
         ErrorKind::Invalid,
@@ -249,7 +249,7 @@ async fn a_role_follows_the_session_that_it_is_assumed_from() {
     let account = Arc::new(host.account(host.default_account()).unwrap());
     let role = valetkey_backends::AssumeRoleProvider::builder(tenant.role_arn.parse().unwrap(), account)
         .external_id(&tenant.external_id)
-        .base(&at(&url))
+        .base(&client_config_at(&url))
         .build()
         .unwrap();
     assert_eq!(role.provide().await.unwrap_err().field(), Some("source"));

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use valetkey_backends::{
-    AssumeRoleBuilder, AssumeRoleProvider, FederatedUser, FederationBuilder, FederationProvider,
-    ScopedBuilder, ScopedProvider, UserSession, WebIdentityBuilder, WebIdentityProvider,
+    AssumeRoleBuilder, AssumeRoleProvider, GetFederationTokenRequest, FederationBuilder, FederationProvider,
+    ScopedBuilder, ScopedProvider, GetSessionTokenRequest, WebIdentityBuilder, WebIdentityProvider,
 };
 use valetkey_core::{Error, ErrorKind, Expiry, RoleArn, SecretString};
 use valetkey_rig::{Script, Venv};
 
-use crate::scoped::temporary;
-use crate::wire::Wire;
-use crate::{held, source};
+use crate::scoped::temporary_credentials;
+use crate::wire::HttpFixture;
+use crate::{memory_source, static_source};
 
 /// Prints the shortest and the longest value of each member of a request, and the ASCII characters that its pattern
 /// allows. Python has no classes such as `\p{L}`; members with one have no such list.
@@ -41,7 +41,7 @@ type Accepts<T> = Box<dyn Fn(T) -> bool>;
 
 fn role_of(arn: &str) -> Option<AssumeRoleBuilder> {
     let arn = arn.parse::<RoleArn>().ok()?;
-    Some(AssumeRoleProvider::builder(arn, source()).base(&Wire::saying(500, "").base()))
+    Some(AssumeRoleProvider::builder(arn, static_source()).base(&HttpFixture::responding(500, "").base()))
 }
 
 fn role() -> AssumeRoleBuilder {
@@ -51,19 +51,19 @@ fn role() -> AssumeRoleBuilder {
 fn web() -> WebIdentityBuilder {
     let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
     let token = || async { Ok(SecretString::from("token")) };
-    WebIdentityProvider::builder(role, token).base(&Wire::saying(500, "").base())
+    WebIdentityProvider::builder(role, token).base(&HttpFixture::responding(500, "").base())
 }
 
-fn user() -> FederationBuilder<UserSession> {
-    FederationProvider::builder(source()).base(&Wire::saying(500, "").base())
+fn user() -> FederationBuilder<GetSessionTokenRequest> {
+    FederationProvider::builder(static_source()).base(&HttpFixture::responding(500, "").base())
 }
 
-fn federated(name: &str) -> FederationBuilder<FederatedUser> {
-    FederationProvider::federated(name, source()).base(&Wire::saying(500, "").base())
+fn federated(name: &str) -> FederationBuilder<GetFederationTokenRequest> {
+    FederationProvider::federated(name, static_source()).base(&HttpFixture::responding(500, "").base())
 }
 
 fn scoped() -> ScopedBuilder {
-    ScopedProvider::builder(held(temporary(Expiry::Never))).base(&Wire::saying(500, "").base())
+    ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&HttpFixture::responding(500, "").base())
 }
 
 async fn no_code() -> Result<SecretString, Error> {
@@ -74,7 +74,7 @@ async fn no_code() -> Result<SecretString, Error> {
 fn texts() -> Vec<(&'static str, Accepts<String>)> {
     vec![
         ("AssumeRole RoleSessionName", Box::new(|text| role().session_name(text).build().is_ok())),
-        ("AssumeRole SourceIdentity", Box::new(|text| role().source_identity(text).build().is_ok())),
+        ("AssumeRole SourceIdentity", Box::new(|text| role().check_source_identity(text).build().is_ok())),
         ("AssumeRole ExternalId", Box::new(|text| role().external_id(text).build().is_ok())),
         ("AssumeRole SerialNumber", Box::new(|text| role().mfa(text, no_code).build().is_ok())),
         ("AssumeRole Tags Key", Box::new(|text| role().tag(text, "v").build().is_ok())),
@@ -102,21 +102,21 @@ fn numbers() -> Vec<(&'static str, Accepts<u64>)> {
     let transitive =
         |count: u64| (0..count).fold(role().tag("k", "v"), |builder, _| builder.transitive_tag("k"));
     vec![
-        ("AssumeRole DurationSeconds", Box::new(move |n| role().duration(seconds(n)).build().is_ok())),
+        ("AssumeRole DurationSeconds", Box::new(move |n| role().session_duration(seconds(n)).build().is_ok())),
         ("AssumeRole Tags", Box::new(move |n| tags(n).build().is_ok())),
         ("AssumeRole TransitiveTagKeys", Box::new(move |n| transitive(n).build().is_ok())),
         (
             "AssumeRoleWithWebIdentity DurationSeconds",
-            Box::new(move |n| web().duration(seconds(n)).build().is_ok()),
+            Box::new(move |n| web().session_duration(seconds(n)).build().is_ok()),
         ),
-        ("GetSessionToken DurationSeconds", Box::new(move |n| user().duration(seconds(n)).build().is_ok())),
+        ("GetSessionToken DurationSeconds", Box::new(move |n| user().session_duration(seconds(n)).build().is_ok())),
         (
             "GetFederationToken DurationSeconds",
-            Box::new(move |n| federated("ab").duration(seconds(n)).build().is_ok()),
+            Box::new(move |n| federated("ab").session_duration(seconds(n)).build().is_ok()),
         ),
         (
             "GetScopedCredentials DurationSeconds",
-            Box::new(move |n| scoped().duration(seconds(n)).build().is_ok()),
+            Box::new(move |n| scoped().session_duration(seconds(n)).build().is_ok()),
         ),
     ]
 }

@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use valetkey_backends::AssumeRoleProvider;
 use valetkey_core::{Alias, SecretString};
-use valetkey_rig::{Key, Moto, REGION};
+use valetkey_rig::{AccessKey, Moto, REGION};
 
-use super::{at, caller_account, session, signing};
+use super::{client_config_at, caller_account, session, source_from_key};
 use crate::region;
 
 #[tokio::test]
 async fn a_role_assumed_with_every_field_acts_in_its_account() {
     let moto = Moto::start().await.unwrap();
-    let anybody = Key { access_key_id: crate::KEY_ID.to_owned(), secret_access_key: "any".to_owned() };
+    let anybody = AccessKey { access_key_id: crate::KEY_ID.to_owned(), secret_access_key: "any".to_owned() };
     let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
-    let provider = AssumeRoleProvider::builder(role, signing(&anybody))
+    let provider = AssumeRoleProvider::builder(role, source_from_key(&anybody))
         .session_name("agent-7")
-        .source_identity("alice@example.org")
+        .check_source_identity("alice@example.org")
         .external_id("ext-111111111111")
-        .duration(Duration::from_secs(900))
+        .session_duration(Duration::from_secs(900))
         .policy(r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#)
         .policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess")
         .tag("team", "blue")
@@ -26,7 +26,7 @@ async fn a_role_assumed_with_every_field_acts_in_its_account() {
         .transitive_tag("team")
         .mfa("arn:aws:iam::111111111111:mfa/alice", || async { Ok(SecretString::from("123456")) })
         .region(region(REGION))
-        .base(&at(&moto.url()))
+        .base(&client_config_at(&moto.url()))
         .build()
         .unwrap();
     let session = session(provider);

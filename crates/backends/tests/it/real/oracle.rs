@@ -8,10 +8,10 @@ use valetkey_backends::ScopedProvider;
 use valetkey_core::{CredentialProvider, Expiry, SessionPolicy};
 use valetkey_rig::{Script, Venv};
 
-use crate::held;
+use crate::memory_source;
 use crate::loopback::Loopback;
-use crate::scoped::{SCOPED_SESSION, temporary};
-use crate::wire::{Sent, issued};
+use crate::scoped::{SCOPED_SESSION, temporary_credentials};
+use crate::wire::{SentRequest, issued_response};
 
 const KEYS: [&str; 3] = ["ASIAIOSFODNN7EXAMPLE", "scoped-secret", "scoped-token"];
 const DESCRIPTION: &str = "agent 7: reads é & \"logs\"";
@@ -26,34 +26,34 @@ response = sts.get_scoped_credentials(
 print(json.dumps(response, default=str))
 "#;
 
-async fn botocore(url: &str, policy: &str) -> serde_json::Value {
+async fn call_botocore(url: &str, policy: &str) -> serde_json::Value {
     let script = Script::python_in(Venv::Botocore, "-c").arg(CLIENT);
     let text = script.arg(url).arg(policy).arg("900").arg(DESCRIPTION).run().await.unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
 /// The form of one request, as the server received it.
-fn form(request: &str) -> BTreeMap<String, String> {
+fn request_form(request: &str) -> BTreeMap<String, String> {
     let (_, body) = request.split_once("\r\n\r\n").unwrap();
-    Sent { uri: String::new(), headers: BTreeMap::new(), body: body.to_owned() }.form()
+    SentRequest { uri: String::new(), headers: BTreeMap::new(), body: body.to_owned() }.form()
 }
 
 #[tokio::test]
 async fn scoped_request_and_response_agree_with_botocore() {
     let policy = SessionPolicy::read_only(["s3"]).unwrap();
     let more = format!("{SCOPED_SESSION}<ScopedPoliciesCount>1</ScopedPoliciesCount>");
-    let response = || issued("GetScopedCredentials", &more, KEYS);
+    let response = || issued_response("GetScopedCredentials", &more, KEYS);
 
-    let server = Loopback::answering(200, response()).await;
-    let theirs = botocore(server.url(), &policy.to_string()).await;
-    let their_request = form(&server.sent());
+    let server = Loopback::responding(200, response()).await;
+    let theirs = call_botocore(server.url(), &policy.to_string()).await;
+    let their_request = request_form(&server.requests_text());
 
-    let server = Loopback::answering(200, response()).await;
-    let builder = ScopedProvider::builder(held(temporary(Expiry::Never))).base(&server.base());
-    let builder = builder.policy(policy).duration(Duration::from_secs(900)).description(DESCRIPTION);
+    let server = Loopback::responding(200, response()).await;
+    let builder = ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&server.base());
+    let builder = builder.policy(policy).session_duration(Duration::from_secs(900)).description(DESCRIPTION);
     let ours = builder.build().unwrap().provide().await.unwrap();
 
-    assert_eq!(form(&server.sent()), their_request);
+    assert_eq!(request_form(&server.requests_text()), their_request);
     assert_eq!(theirs["SessionInfo"]["Arn"], "arn:aws:sts::222222222222:assumed-role/agent/job-7");
     assert_eq!(theirs["SessionInfo"]["ScopedSessionId"], "AROAEXAMPLE:job-7");
     assert_eq!(theirs["ScopedPoliciesCount"], 1);

@@ -27,10 +27,10 @@ async fn revoke(url: &str, tenant: &Tenant, policy: &RevocationPolicy) {
 async fn handed_out(
     seed: &Seed,
     url: &str,
-    mark: impl FnOnce(AssumeRoleBuilder, &Attribution) -> AssumeRoleBuilder,
+    configure: impl FnOnce(AssumeRoleBuilder, &Attribution) -> AssumeRoleBuilder,
 ) -> (SessionId, Credentials) {
     let session = SessionContext::builder().region(region(REGION)).build();
-    let builder = mark(role(&seed.tenants[0], &seed.broker, url), &Attribution::of(&session));
+    let builder = configure(role(&seed.tenants[0], &seed.broker, url), &Attribution::of(&session));
     session.set_provider_for(session.default_account(), builder.build().unwrap()).unwrap();
     let copy = session.credentials().await.unwrap();
     let outstanding = session.close();
@@ -38,7 +38,7 @@ async fn handed_out(
     (outstanding.session, copy)
 }
 
-async fn works(copy: &Credentials, ministack: &MiniStack) -> bool {
+async fn is_accepted(copy: &Credentials, ministack: &MiniStack) -> bool {
     let holder = SessionContext::builder().region(region(REGION)).build();
     holder.set_credentials(copy.clone()).unwrap();
     refusal(&s3(&holder, ministack).await).await.is_none()
@@ -49,38 +49,38 @@ async fn a_copy_is_refused_by_the_tag_the_name_or_the_template_of_its_session_an
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let tagged = handed_out(&seed, &url, |role, who| role.session_name("agent-7").attribution(who)).await;
-    let named = handed_out(&seed, &url, |role, who| role.attribution(who).attribution_tags(false)).await;
+    let named = handed_out(&seed, &url, |role, who| role.attribution(who).tag_sessions(false)).await;
     let made = handed_out(&seed, &url, |role, who| {
         let template = "vk-{session}-x".parse().unwrap();
-        role.attribution(who).attribution_tags(false).session_name_from(template)
+        role.attribution(who).tag_sessions(false).session_name_from(template)
     })
     .await;
     let sessions = [tagged, named, made];
     for (_, copy) in &sessions {
-        assert!(works(copy, &ministack).await, "closing recalls nothing");
+        assert!(is_accepted(copy, &ministack).await, "closing recalls nothing");
     }
     for (id, _) in &sessions {
         revoke(&url, tenant, &RevocationPolicy::of_session(*id, SystemClock.now())).await;
         for (other, copy) in &sessions {
-            assert_eq!(works(copy, &ministack).await, other != id, "of all these, only its own is ended");
+            assert_eq!(is_accepted(copy, &ministack).await, other != id, "of all these, only its own is ended");
         }
     }
     let unmarked = handed_out(&seed, &url, |role, _| role.session_name("agent-7")).await;
     revoke(&url, tenant, &RevocationPolicy::of_session(unmarked.0, SystemClock.now())).await;
-    assert!(works(&unmarked.1, &ministack).await, "nothing says whose it is");
+    assert!(is_accepted(&unmarked.1, &ministack).await, "nothing says whose it is");
     let by_name = RevocationPolicy::of_session_name("agent-7", SystemClock.now()).unwrap();
     revoke(&url, tenant, &by_name).await;
     let [tagged, named, _] = &sessions;
     assert!(
-        !works(&unmarked.1, &ministack).await && !works(&tagged.1, &ministack).await,
+        !is_accepted(&unmarked.1, &ministack).await && !is_accepted(&tagged.1, &ministack).await,
         "both have the name"
     );
-    assert!(works(&named.1, &ministack).await);
+    assert!(is_accepted(&named.1, &ministack).await);
     ministack.stop().await.unwrap();
 }
 
 /// The peer, too, counts issue times in whole seconds.
-async fn until(instant: SystemTime) {
+async fn wait_until(instant: SystemTime) {
     while SystemClock.now() < instant {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -93,9 +93,9 @@ async fn what_was_issued_before_is_refused_and_what_is_issued_later_works() {
     let (_, before) = handed_out(&seed, &url, |role, _| role).await;
     let now = SystemClock.now();
     revoke(&url, tenant, &RevocationPolicy::of_everybody(now)).await;
-    assert!(!works(&before, &ministack).await, "though it was issued in the same second");
-    until(now + Duration::from_secs(1)).await;
+    assert!(!is_accepted(&before, &ministack).await, "though it was issued in the same second");
+    wait_until(now + Duration::from_secs(1)).await;
     let (_, after) = handed_out(&seed, &url, |role, _| role).await;
-    assert!(works(&after, &ministack).await && !works(&before, &ministack).await);
+    assert!(is_accepted(&after, &ministack).await && !is_accepted(&before, &ministack).await);
     ministack.stop().await.unwrap();
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use valetkey_backends::{AssumeRoleProvider, ScopedProvider};
 use valetkey_core::{CredentialProvider, ErrorKind, Scope, SessionContext, SessionPolicy};
-use valetkey_rig::{Key, Moto};
+use valetkey_rig::{AccessKey, Moto};
 
 use super::ministack::seeded;
-use super::{at, caller_account, role, session, signing};
+use super::{client_config_at, caller_account, role, session, source_from_key};
 
 /// The session of a source, and what one narrowed from it is told.
-async fn told(source: impl CredentialProvider + 'static, url: &str) -> (SessionContext, ErrorKind, String) {
-    let provider = ScopedProvider::builder(Arc::new(source)).base(&at(url)).build().unwrap();
+async fn narrowed_session_error(source: impl CredentialProvider + 'static, url: &str) -> (SessionContext, ErrorKind, String) {
+    let provider = ScopedProvider::builder(Arc::new(source)).base(&client_config_at(url)).build().unwrap();
     let session = session(provider);
     let child = session.narrow(Scope::new().policy(SessionPolicy::read_only(["s3"]).unwrap())).unwrap();
     let error = child.credentials().await.unwrap_err();
@@ -25,10 +25,10 @@ async fn told(source: impl CredentialProvider + 'static, url: &str) -> (SessionC
 #[tokio::test]
 async fn moto_fails_and_nothing_is_handed_out() {
     let moto = Moto::start().await.unwrap();
-    let anybody = Key { access_key_id: crate::KEY_ID.to_owned(), secret_access_key: "any".to_owned() };
+    let anybody = AccessKey { access_key_id: crate::KEY_ID.to_owned(), secret_access_key: "any".to_owned() };
     let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
-    let role = AssumeRoleProvider::builder(role, signing(&anybody)).session_name("agent-7");
-    let (session, kind, message) = told(role.base(&at(&moto.url())).build().unwrap(), &moto.url()).await;
+    let role = AssumeRoleProvider::builder(role, source_from_key(&anybody)).session_name("agent-7");
+    let (session, kind, message) = narrowed_session_error(role.base(&client_config_at(&moto.url())).build().unwrap(), &moto.url()).await;
     assert_eq!(
         (kind, &*message),
         (ErrorKind::Unavailable, "GetScopedCredentials was answered HTTP 500 without an AWS error code")
@@ -42,7 +42,7 @@ async fn moto_fails_and_nothing_is_handed_out() {
 async fn ministack_refuses_and_nothing_is_handed_out() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
-    let (session, kind, message) = told(role(tenant, &seed.broker, &url).build().unwrap(), &url).await;
+    let (session, kind, message) = narrowed_session_error(role(tenant, &seed.broker, &url).build().unwrap(), &url).await;
     assert_eq!((kind, &*message), (ErrorKind::Denied, "GetScopedCredentials was answered AccessDenied"));
     assert_eq!(caller_account(&session, &url).await, tenant.account);
     ministack.stop().await.unwrap();

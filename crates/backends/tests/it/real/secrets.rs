@@ -8,10 +8,10 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::SharedCredentialsProvider;
 use valetkey_backends::{MemoryProvider, SecretsManagerProvider, SecretsManagerResolver};
 use valetkey_core::{Alias, CredentialId, CredentialProvider, CredentialResolver, ErrorKind, SessionContext};
-use valetkey_rig::{Key, MiniStack, Moto, Script, aws_environment};
+use valetkey_rig::{AccessKey, MiniStack, Moto, Script, aws_environment};
 
-use super::counted::Counted;
-use super::{at, credentials, role, session, signing};
+use super::counted::RequestCounter;
+use super::{client_config_at, credentials, role, session, source_from_key};
 
 const GET: &str = "GetSecretValue";
 const DESCRIBE: &str = "DescribeSecret";
@@ -22,23 +22,23 @@ const NAME: &str = "valetkey/agent";
 struct Owner(Client);
 
 impl Owner {
-    fn new(url: &str, key: &Key) -> Self {
+    fn new(url: &str, key: &AccessKey) -> Self {
         // The root key of an emulated account is none of ours.
         let (id, secret) = (key.access_key_id.as_str(), key.secret_access_key.as_str());
         let keys = aws_credential_types::Credentials::new(id, secret, None, None, "owner");
         let keys = SharedCredentialsProvider::new(keys);
-        Self(Client::new(&at(url).config().to_builder().credentials_provider(keys).build()))
+        Self(Client::new(&client_config_at(url).config().to_builder().credentials_provider(keys).build()))
     }
 
     /// Makes the secret, holding key 1, and returns its ARN.
     async fn create(&self) -> String {
-        let answer = self.0.create_secret().name(NAME).secret_string(keys(1)).send().await.unwrap();
+        let answer = self.0.create_secret().name(NAME).secret_string(credentials_json(1)).send().await.unwrap();
         answer.arn.unwrap()
     }
 
     /// Makes key `n` a version at `stage`, and returns the version's id.
     async fn put(&self, n: u64, stage: &str) -> String {
-        let put = self.0.put_secret_value().secret_id(NAME).secret_string(keys(n)).version_stages(stage);
+        let put = self.0.put_secret_value().secret_id(NAME).secret_string(credentials_json(n)).version_stages(stage);
         put.send().await.unwrap().version_id.unwrap()
     }
 
@@ -56,33 +56,33 @@ impl Owner {
     }
 }
 
-fn keys(n: u64) -> String {
+fn credentials_json(n: u64) -> String {
     let id = format!("AKIA{n:016}");
     serde_json::json!({ "access_key_id": id, "secret_access_key": "not-a-real-secret" }).to_string()
 }
 
-fn number(credentials: &valetkey_core::Credentials) -> u64 {
+fn key_number(credentials: &valetkey_core::Credentials) -> u64 {
     credentials.access_key_id().as_str().trim_start_matches("AKIA").parse().unwrap()
 }
 
-async fn served(provider: &dyn CredentialProvider) -> u64 {
-    number(&provider.provide().await.unwrap())
+async fn served_key(provider: &dyn CredentialProvider) -> u64 {
+    key_number(&provider.provide().await.unwrap())
 }
 
-async fn refused(provider: &dyn CredentialProvider) -> ErrorKind {
+async fn error_kind(provider: &dyn CredentialProvider) -> ErrorKind {
     provider.provide().await.unwrap_err().kind()
 }
 
 /// What plays on both peers: the peer's address, who owns the secret, and who reads it.
-struct Stage {
+struct SecretPeerFixture {
     url: String,
-    owner: Key,
-    reader: Key,
+    owner: AccessKey,
+    reader: AccessKey,
 }
 
-impl Stage {
+impl SecretPeerFixture {
     fn moto(moto: &Moto) -> Self {
-        let anybody = Key { access_key_id: crate::KEY_ID.to_owned(), secret_access_key: "any".to_owned() };
+        let anybody = AccessKey { access_key_id: crate::KEY_ID.to_owned(), secret_access_key: "any".to_owned() };
         Self { url: moto.url(), owner: anybody.clone(), reader: anybody }
     }
 
@@ -93,13 +93,13 @@ impl Stage {
     }
 }
 
-async fn rotate_under_load(Stage { url, owner, reader }: Stage) {
-    let (base, counted) = Counted::base(&url);
+async fn rotate_under_load(SecretPeerFixture { url, owner, reader }: SecretPeerFixture) {
+    let (base, counted) = RequestCounter::client_config_at(&url);
     let owner = Owner::new(&url, &owner);
     owner.create().await;
-    let secret = SecretsManagerProvider::builder(NAME, signing(&reader)).ttl(Duration::ZERO);
+    let secret = SecretsManagerProvider::builder(NAME, source_from_key(&reader)).ttl(Duration::ZERO);
     let session = session(secret.base(&base).build().unwrap());
-    assert_eq!(served(&session).await, 1);
+    assert_eq!(served_key(&session).await, 1);
 
     let over = Arc::new(AtomicBool::new(false));
     let reader = |_| {
@@ -123,7 +123,7 @@ async fn rotate_under_load(Stage { url, owner, reader }: Stage) {
         for _ in 0..2 {
             session.refresh(&Alias::default_account()).await.unwrap();
         }
-        assert_eq!(served(&session).await, n);
+        assert_eq!(served_key(&session).await, n);
         assert_eq!(
             rotations.changed().await.map(|now| now.get()),
             Some(first.get() + n - 1),
@@ -141,45 +141,45 @@ async fn rotate_under_load(Stage { url, owner, reader }: Stage) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_rotated_under_load_fails_no_read_and_is_transferred_once_a_version() {
     let (moto, ministack) = (Moto::start().await.unwrap(), MiniStack::start().await.unwrap());
-    rotate_under_load(Stage::moto(&moto)).await;
-    rotate_under_load(Stage::ministack(&ministack).await).await;
+    rotate_under_load(SecretPeerFixture::moto(&moto)).await;
+    rotate_under_load(SecretPeerFixture::ministack(&ministack).await).await;
     moto.stop().await.unwrap();
     ministack.stop().await.unwrap();
 }
 
-async fn follow_the_stages(Stage { url, owner, reader }: Stage) {
-    let (base, counted) = Counted::base(&url);
+async fn follow_the_stages(SecretPeerFixture { url, owner, reader }: SecretPeerFixture) {
+    let (base, counted) = RequestCounter::client_config_at(&url);
     let owner = Owner::new(&url, &owner);
     owner.create().await;
     let first = owner.current().await;
-    let builder = || SecretsManagerProvider::builder(NAME, signing(&reader)).base(&base);
+    let builder = || SecretsManagerProvider::builder(NAME, source_from_key(&reader)).base(&base);
     let current = builder().build().unwrap();
     let pending = builder().version_stage("AWSPENDING").build().unwrap();
     let by_id = builder().version_id(first).build().unwrap();
-    assert_eq!((served(&current).await, served(&by_id).await), (1, 1));
-    assert_eq!(refused(&pending).await, ErrorKind::Invalid);
+    assert_eq!((served_key(&current).await, served_key(&by_id).await), (1, 1));
+    assert_eq!(error_kind(&pending).await, ErrorKind::Invalid);
 
     let second = owner.put(2, "AWSPENDING").await;
     let before = counted.calls(GET);
-    assert_eq!((served(&current).await, served(&by_id).await), (1, 1));
+    assert_eq!((served_key(&current).await, served_key(&by_id).await), (1, 1));
     assert_eq!(counted.calls(GET), before, "what is pending moves nothing");
-    assert_eq!(served(&pending).await, 2);
+    assert_eq!(served_key(&pending).await, 2);
     owner.promote(&second).await;
-    assert_eq!((served(&current).await, served(&by_id).await), (2, 1));
+    assert_eq!((served_key(&current).await, served_key(&by_id).await), (2, 1));
 
     owner.0.delete_secret().secret_id(NAME).send().await.unwrap();
-    assert_eq!(refused(&current).await, ErrorKind::Invalid, "by what its description says");
-    assert_eq!(refused(&current).await, ErrorKind::Invalid, "by what its reading says");
-    assert_eq!(refused(&by_id).await, ErrorKind::Invalid);
+    assert_eq!(error_kind(&current).await, ErrorKind::Invalid, "by what its description says");
+    assert_eq!(error_kind(&current).await, ErrorKind::Invalid, "by what its reading says");
+    assert_eq!(error_kind(&by_id).await, ErrorKind::Invalid);
     owner.0.restore_secret().secret_id(NAME).send().await.unwrap();
-    assert_eq!(served(&current).await, 2);
+    assert_eq!(served_key(&current).await, 2);
 }
 
 #[tokio::test]
 async fn each_version_is_had_by_its_stage_or_id_until_the_secret_is_scheduled_for_deletion() {
     let (moto, ministack) = (Moto::start().await.unwrap(), MiniStack::start().await.unwrap());
-    follow_the_stages(Stage::moto(&moto)).await;
-    follow_the_stages(Stage::ministack(&ministack).await).await;
+    follow_the_stages(SecretPeerFixture::moto(&moto)).await;
+    follow_the_stages(SecretPeerFixture::ministack(&ministack).await).await;
     moto.stop().await.unwrap();
     ministack.stop().await.unwrap();
 }
@@ -191,8 +191,8 @@ async fn a_secret_of_another_account_is_read_by_arn_as_a_role_that_may_not_descr
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let owner = Owner::new(&url, &MiniStack::root(&tenant.account));
     let arn = owner.create().await;
-    let (base, counted) = Counted::base(&url);
-    let direct = SecretsManagerProvider::builder(&arn, signing(&seed.broker)).base(&base).build().unwrap();
+    let (base, counted) = RequestCounter::client_config_at(&url);
+    let direct = SecretsManagerProvider::builder(&arn, source_from_key(&seed.broker)).base(&base).build().unwrap();
     assert!(!direct.provide().await.unwrap_err().is_transient(), "the broker itself may not");
     let before = counted.calls(GET);
 
@@ -200,7 +200,7 @@ async fn a_secret_of_another_account_is_read_by_arn_as_a_role_that_may_not_descr
     let source = Arc::new(session(role(tenant, &seed.broker, &url).build().unwrap()));
     let secret = SecretsManagerProvider::builder(&arn, source).base(&base).build().unwrap();
     for _ in 0..4 {
-        assert_eq!(served(&secret).await, 1);
+        assert_eq!(served_key(&secret).await, 1);
     }
     assert_eq!(
         (counted.calls(DESCRIBE), counted.calls(GET) - before),
@@ -208,7 +208,7 @@ async fn a_secret_of_another_account_is_read_by_arn_as_a_role_that_may_not_descr
         "it is denied once, and got each time"
     );
     owner.put(2, "AWSCURRENT").await;
-    assert_eq!(served(&secret).await, 2);
+    assert_eq!(served_key(&secret).await, 2);
     ministack.stop().await.unwrap();
 }
 
@@ -218,10 +218,10 @@ async fn what_the_broker_read_is_not_given_to_a_stranger() {
     let seed = ministack.seed().await.unwrap();
     let source = Arc::new(MemoryProvider::from(credentials(&seed.broker)));
     let builder = SecretsManagerProvider::builder(&seed.tenants[0].secret_id, source.clone());
-    let secret = builder.base(&at(&ministack.url())).build().unwrap();
+    let secret = builder.base(&client_config_at(&ministack.url())).build().unwrap();
     secret.provide().await.unwrap();
     source.set(crate::long_lived(crate::KEY_ID));
-    assert_eq!(refused(&secret).await, ErrorKind::Denied);
+    assert_eq!(error_kind(&secret).await, ErrorKind::Denied);
     ministack.stop().await.unwrap();
 }
 
@@ -234,12 +234,12 @@ async fn ids_are_prefetched_in_a_batch_by_whoever_may_and_singly_by_whoever_may_
         seed.tenants.iter().map(|it| it.credential_id.parse().unwrap()).collect();
     ids.push("nobody".parse().unwrap());
     for singly in [3, 1] {
-        let (base, counted) = Counted::base(&ministack.url());
-        let source = signing(&seed.broker);
+        let (base, counted) = RequestCounter::client_config_at(&ministack.url());
+        let source = source_from_key(&seed.broker);
         let resolver = SecretsManagerResolver::builder(prefix, source).base(&base).build().unwrap();
         let faults = resolver.prefetch(&ids).await;
-        let told: Vec<_> = faults.iter().map(|(id, error)| (id.as_str(), error.kind())).collect();
-        assert_eq!(told, [("nobody", ErrorKind::Invalid)]);
+        let failed: Vec<_> = faults.iter().map(|(id, error)| (id.as_str(), error.kind())).collect();
+        assert_eq!(failed, [("nobody", ErrorKind::Invalid)]);
         assert_eq!((counted.calls(BATCH), counted.calls(GET)), (1, singly));
         let session = SessionContext::builder().resolver(resolver).build();
         for (id, tenant) in ids.iter().zip(&seed.tenants) {
@@ -259,17 +259,17 @@ async fn ids_are_prefetched_in_a_batch_by_whoever_may_and_singly_by_whoever_may_
 #[tokio::test]
 async fn a_batch_that_answers_another_version_than_the_current_one_is_not_believed() {
     let moto = Moto::start().await.unwrap();
-    let Stage { url, owner, reader } = Stage::moto(&moto);
+    let SecretPeerFixture { url, owner, reader } = SecretPeerFixture::moto(&moto);
     let owner = Owner::new(&url, &owner);
     owner.create().await;
     owner.promote(&owner.put(2, "AWSPENDING").await).await;
-    let (base, counted) = Counted::base(&url);
+    let (base, counted) = RequestCounter::client_config_at(&url);
     let (prefix, id) = NAME.split_at("valetkey/".len());
-    let resolver = SecretsManagerResolver::builder(prefix, signing(&reader)).base(&base).build().unwrap();
+    let resolver = SecretsManagerResolver::builder(prefix, source_from_key(&reader)).base(&base).build().unwrap();
     let id: CredentialId = id.parse().unwrap();
     // Moto answers the version that was current before.
     assert!(resolver.prefetch(std::slice::from_ref(&id)).await.is_empty());
-    assert_eq!(number(&resolver.resolve(&id).await.unwrap()), 2);
+    assert_eq!(key_number(&resolver.resolve(&id).await.unwrap()), 2);
     assert_eq!((counted.calls(BATCH), counted.calls(GET)), (1, 1));
     moto.stop().await.unwrap();
 }

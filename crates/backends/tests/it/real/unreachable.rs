@@ -7,25 +7,25 @@ use valetkey_backends::{
 };
 use valetkey_core::{CredentialProvider, ErrorKind, RoleArn, SecretString};
 
-use crate::{impatient, region, source};
+use crate::{with_fast_retries, region, static_source};
 
 /// A base for a port that nobody listens on.
-fn nowhere() -> SdkBase {
+fn unreachable_client_config() -> SdkBase {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    impatient(&SdkBase::new().region(&region("us-east-1")).endpoint_url(url))
+    with_fast_retries(&SdkBase::new().region(&region("us-east-1")).endpoint_url(url))
 }
 
 #[tokio::test]
 async fn an_endpoint_that_nobody_listens_on_is_unavailable() {
-    let base = nowhere();
+    let base = unreachable_client_config();
     let arn: RoleArn = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
-    let role = AssumeRoleProvider::builder(arn.clone(), source()).base(&base).build().unwrap();
+    let role = AssumeRoleProvider::builder(arn.clone(), static_source()).base(&base).build().unwrap();
     let token = || async { Ok(SecretString::from("token")) };
     let identity = WebIdentityProvider::builder(arn, token).base(&base).build().unwrap();
-    let exchange = FederationProvider::builder(source()).base(&base).build().unwrap();
-    let secret = SecretsManagerProvider::builder("agent", source()).base(&base).build().unwrap();
+    let exchange = FederationProvider::builder(static_source()).base(&base).build().unwrap();
+    let secret = SecretsManagerProvider::builder("agent", static_source()).base(&base).build().unwrap();
     for provider in [&role as &dyn CredentialProvider, &identity, &exchange, &secret] {
         let error = provider.provide().await.unwrap_err();
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Unavailable, true), "{error}");

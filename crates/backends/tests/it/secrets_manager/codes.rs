@@ -5,7 +5,7 @@ use valetkey_core::ErrorKind::{self, Denied, Expired, Invalid, Throttled, TimedO
 use valetkey_core::{CredentialProvider, Error};
 
 use super::vault::{BATCH, DESCRIBE, GET, Vault};
-use crate::source;
+use crate::static_source;
 use crate::wire::REQUEST_ID;
 
 /// Those of the API references of GetSecretValue, DescribeSecret and BatchGetSecretValue, those common to all services,
@@ -45,10 +45,10 @@ const CODES: [(&str, ErrorKind); 31] = [
 ];
 
 fn provider(vault: &Vault) -> SecretsManagerProvider {
-    SecretsManagerProvider::builder("agent", source()).base(&vault.base()).build().unwrap()
+    SecretsManagerProvider::builder("agent", static_source()).base(&vault.base()).build().unwrap()
 }
 
-fn check(error: &Error, kind: ErrorKind, operation: &str, code: &str) {
+fn assert_error(error: &Error, kind: ErrorKind, operation: &str, code: &str) {
     assert_eq!(error.kind(), kind, "{operation}, {code}: {error}");
     let message = error.message();
     assert!([operation, code, REQUEST_ID].iter().all(|part| message.contains(part)), "{error}");
@@ -60,8 +60,8 @@ fn check(error: &Error, kind: ErrorKind, operation: &str, code: &str) {
 async fn a_get_that_is_refused_is_told_by_kind() {
     for (code, kind) in CODES {
         let vault = Vault::with_agent();
-        vault.refuse(GET, code);
-        check(&provider(&vault).provide().await.unwrap_err(), kind, GET, code);
+        vault.fail_operation(GET, code);
+        assert_error(&provider(&vault).provide().await.unwrap_err(), kind, GET, code);
     }
 }
 
@@ -71,11 +71,11 @@ async fn a_description_that_is_refused_is_told_by_kind_unless_it_is_denied() {
         let vault = Vault::with_agent();
         let provider = provider(&vault);
         provider.provide().await.unwrap();
-        vault.refuse(DESCRIBE, code);
+        vault.fail_operation(DESCRIBE, code);
         match provider.provide().await {
             Ok(_) => assert_eq!(kind, Denied, "{code}"),
             Err(error) => {
-                check(&error, kind, DESCRIBE, code);
+                assert_error(&error, kind, DESCRIBE, code);
                 assert_ne!(kind, Denied, "{code}: the payload may still be read");
             }
         }
@@ -86,11 +86,11 @@ async fn a_description_that_is_refused_is_told_by_kind_unless_it_is_denied() {
 async fn a_batch_that_is_refused_is_told_if_it_may_pass_and_else_read_singly() {
     for (code, kind) in CODES {
         let vault = Vault::with_agent();
-        let resolver = SecretsManagerResolver::builder("age", source()).base(&vault.base()).build().unwrap();
-        vault.refuse(BATCH, code);
+        let resolver = SecretsManagerResolver::builder("age", static_source()).base(&vault.base()).build().unwrap();
+        vault.fail_operation(BATCH, code);
         let faults = resolver.prefetch(&["nt".parse().unwrap()]).await;
         assert_eq!(faults.len(), usize::from(kind.is_transient()), "{code}");
-        faults.iter().for_each(|(_, error)| check(error, kind, BATCH, code));
-        assert_eq!(vault.calls().contains('G'), !kind.is_transient(), "{code}");
+        faults.iter().for_each(|(_, error)| assert_error(error, kind, BATCH, code));
+        assert_eq!(vault.take_calls().contains('G'), !kind.is_transient(), "{code}");
     }
 }

@@ -7,14 +7,14 @@ use valetkey_backends::{MemoryProvider, SecretsManagerBuilder, SecretsManagerPro
 use valetkey_core::testing::ManualClock;
 use valetkey_core::{CredentialProvider, ErrorKind, Result, SessionContext};
 
-use super::vault::{DESCRIBE, GET, Vault, key_id, keys, version_id};
-use crate::{long_lived, source};
+use super::vault::{DESCRIBE, GET, Vault, key_id, credentials_json, version_id};
+use crate::{long_lived, static_source};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn builder(vault: &Vault) -> SecretsManagerBuilder<SecretsManagerProvider> {
-    SecretsManagerProvider::builder("agent", source()).base(&vault.base())
+    SecretsManagerProvider::builder("agent", static_source()).base(&vault.base())
 }
 
 fn provider(vault: &Vault) -> SecretsManagerProvider {
@@ -22,14 +22,14 @@ fn provider(vault: &Vault) -> SecretsManagerProvider {
 }
 
 /// The number of the key that is served.
-async fn served(provider: &impl CredentialProvider) -> Result<u64> {
+async fn served_key(provider: &impl CredentialProvider) -> Result<u64> {
     let credentials = provider.provide().await?;
     let number = credentials.access_key_id().as_str().trim_start_matches("AKIA").parse().unwrap();
     assert_eq!(credentials.expose_secret_access_key(), format!("hunter2-{number}"));
     Ok(number)
 }
 
-async fn refused(provider: &impl CredentialProvider) -> ErrorKind {
+async fn error_kind(provider: &impl CredentialProvider) -> ErrorKind {
     let error = provider.provide().await.unwrap_err();
     assert_eq!(error.provider(), Some("secrets-manager"), "{error}");
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
@@ -41,17 +41,17 @@ async fn a_payload_is_transferred_once_a_version() {
     let vault = Vault::with_agent();
     let provider = provider(&vault);
     for _ in 0..3 {
-        assert_eq!(served(&provider).await.unwrap(), 1);
+        assert_eq!(served_key(&provider).await.unwrap(), 1);
     }
-    assert_eq!(vault.calls(), "GDD");
+    assert_eq!(vault.take_calls(), "GDD");
     vault.rotate("agent", 2);
     for _ in 0..3 {
-        assert_eq!(served(&provider).await.unwrap(), 2);
+        assert_eq!(served_key(&provider).await.unwrap(), 2);
     }
-    assert_eq!(vault.calls(), "DGDD");
-    vault.stage("agent", 1, "AWSCURRENT");
-    assert_eq!(served(&provider).await.unwrap(), 1, "rolled back");
-    assert_eq!(vault.calls(), "DG");
+    assert_eq!(vault.take_calls(), "DGDD");
+    vault.move_stage("agent", 1, "AWSCURRENT");
+    assert_eq!(served_key(&provider).await.unwrap(), 1, "rolled back");
+    assert_eq!(vault.take_calls(), "DG");
 }
 
 #[tokio::test]
@@ -70,13 +70,13 @@ async fn a_pending_version_is_served_only_to_whoever_asks_for_it() {
     let vault = Vault::with_agent();
     let current = provider(&vault);
     let pending = builder(&vault).version_stage("AWSPENDING").build().unwrap();
-    assert_eq!(refused(&pending).await, ErrorKind::Invalid);
-    vault.put("agent", 2, &keys(2), "AWSPENDING");
-    assert_eq!((served(&current).await.unwrap(), served(&pending).await.unwrap()), (1, 2));
-    vault.put("agent", 3, &keys(3), "AWSPENDING");
-    assert_eq!((served(&current).await.unwrap(), served(&pending).await.unwrap()), (1, 3));
-    vault.stage("agent", 3, "AWSCURRENT");
-    assert_eq!(served(&current).await.unwrap(), 3);
+    assert_eq!(error_kind(&pending).await, ErrorKind::Invalid);
+    vault.put("agent", 2, &credentials_json(2), "AWSPENDING");
+    assert_eq!((served_key(&current).await.unwrap(), served_key(&pending).await.unwrap()), (1, 2));
+    vault.put("agent", 3, &credentials_json(3), "AWSPENDING");
+    assert_eq!((served_key(&current).await.unwrap(), served_key(&pending).await.unwrap()), (1, 3));
+    vault.move_stage("agent", 3, "AWSCURRENT");
+    assert_eq!(served_key(&current).await.unwrap(), 3);
 }
 
 #[tokio::test]
@@ -84,26 +84,26 @@ async fn a_version_named_by_id_stays_whatever_is_current() {
     let vault = Vault::with_agent();
     let provider = builder(&vault).version_id(version_id(1)).build().unwrap();
     for n in 2..5 {
-        assert_eq!(served(&provider).await.unwrap(), 1);
+        assert_eq!(served_key(&provider).await.unwrap(), 1);
         vault.rotate("agent", n);
     }
-    assert_eq!(vault.calls(), "GDD");
+    assert_eq!(vault.take_calls(), "GDD");
     vault.schedule_deletion("agent");
-    assert_eq!(refused(&provider).await, ErrorKind::Invalid, "whether the secret is still there is asked");
+    assert_eq!(error_kind(&provider).await, ErrorKind::Invalid, "whether the secret is still there is asked");
 }
 
 #[tokio::test]
 async fn a_rotation_between_the_question_and_the_transfer_is_not_missed() {
     let vault = Vault::with_agent();
     let provider = provider(&vault);
-    served(&provider).await.unwrap();
+    served_key(&provider).await.unwrap();
     vault.rotate("agent", 2);
     let rotated = vault.clone();
-    vault.during(DESCRIBE, move || rotated.rotate("agent", 3));
-    assert_eq!(served(&provider).await.unwrap(), 3);
-    vault.calls();
-    assert_eq!(served(&provider).await.unwrap(), 3);
-    assert_eq!(vault.calls(), "D", "it was kept as the version that it is");
+    vault.run_during(DESCRIBE, move || rotated.rotate("agent", 3));
+    assert_eq!(served_key(&provider).await.unwrap(), 3);
+    vault.take_calls();
+    assert_eq!(served_key(&provider).await.unwrap(), 3);
+    assert_eq!(vault.take_calls(), "D", "it was kept as the version that it is");
 }
 
 #[tokio::test]
@@ -112,64 +112,64 @@ async fn what_one_identity_read_is_not_given_to_another() {
     let source = Arc::new(MemoryProvider::from(long_lived(crate::KEY_ID)));
     let provider =
         SecretsManagerProvider::builder("agent", source.clone()).base(&vault.base()).build().unwrap();
-    served(&provider).await.unwrap();
+    served_key(&provider).await.unwrap();
     source.set(long_lived(&key_id(99)));
-    vault.refuse(GET, "AccessDeniedException");
-    assert_eq!(refused(&provider).await, ErrorKind::Denied);
-    vault.admit(GET);
-    served(&provider).await.unwrap();
+    vault.fail_operation(GET, "AccessDeniedException");
+    assert_eq!(error_kind(&provider).await, ErrorKind::Denied);
+    vault.allow_operation(GET);
+    served_key(&provider).await.unwrap();
     source.set(long_lived(crate::KEY_ID));
-    served(&provider).await.unwrap();
-    assert_eq!(vault.calls(), "GGGG", "each reads for itself");
+    served_key(&provider).await.unwrap();
+    assert_eq!(vault.take_calls(), "GGGG", "each reads for itself");
 }
 
 #[tokio::test]
 async fn a_payload_is_read_again_after_an_hour_at_the_latest() {
     let (vault, clock) = (Vault::with_agent(), ManualClock::new());
     let provider = builder(&vault).clock(Arc::new(clock.clone())).build().unwrap();
-    served(&provider).await.unwrap();
+    served_key(&provider).await.unwrap();
     clock.advance(HOUR - SECOND);
-    served(&provider).await.unwrap();
-    vault.refuse(GET, "AccessDeniedException");
-    served(&provider).await.unwrap();
-    assert_eq!(vault.calls(), "GDD");
+    served_key(&provider).await.unwrap();
+    vault.fail_operation(GET, "AccessDeniedException");
+    served_key(&provider).await.unwrap();
+    assert_eq!(vault.take_calls(), "GDD");
     clock.advance(SECOND);
-    assert_eq!(refused(&provider).await, ErrorKind::Denied);
-    assert_eq!(vault.calls(), "G");
+    assert_eq!(error_kind(&provider).await, ErrorKind::Denied);
+    assert_eq!(vault.take_calls(), "G");
 }
 
 #[tokio::test]
 async fn a_clock_that_jumped_back_has_the_payload_read_again() {
     let (vault, clock) = (Vault::with_agent(), ManualClock::new());
     let provider = builder(&vault).clock(Arc::new(clock.clone())).build().unwrap();
-    served(&provider).await.unwrap();
+    served_key(&provider).await.unwrap();
     clock.jump_back(SECOND);
-    served(&provider).await.unwrap();
-    assert_eq!(vault.calls(), "GG");
+    served_key(&provider).await.unwrap();
+    assert_eq!(vault.take_calls(), "GG");
 }
 
 #[tokio::test]
 async fn an_answer_that_does_not_say_its_version_is_not_kept() {
-    let wire = crate::wire::Wire::saying(200, serde_json::json!({ "SecretString": keys(1) }).to_string());
-    let provider = SecretsManagerProvider::builder("agent", source()).base(&wire.base()).build().unwrap();
+    let wire = crate::wire::HttpFixture::responding(200, serde_json::json!({ "SecretString": credentials_json(1) }).to_string());
+    let provider = SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
     for _ in 0..3 {
-        served(&provider).await.unwrap();
+        served_key(&provider).await.unwrap();
     }
-    assert!(wire.sent().iter().all(|sent| sent.headers["x-amz-target"].ends_with(GET)));
+    assert!(wire.requests().iter().all(|sent| sent.headers["x-amz-target"].ends_with(GET)));
 }
 
 #[tokio::test]
 async fn a_forgotten_payload_is_read_again_and_so_is_one_on_its_way() {
     let vault = Vault::with_agent();
     let provider = Arc::new(provider(&vault));
-    served(&provider).await.unwrap();
+    served_key(&provider).await.unwrap();
     provider.forget();
     let forgetful = Arc::clone(&provider);
-    vault.during(GET, move || forgetful.forget());
-    assert_eq!(served(&provider).await.unwrap(), 1, "whoever waits for it gets it");
-    served(&provider).await.unwrap();
-    served(&provider).await.unwrap();
-    assert_eq!(vault.calls(), "GGGD");
+    vault.run_during(GET, move || forgetful.forget());
+    assert_eq!(served_key(&provider).await.unwrap(), 1, "whoever waits for it gets it");
+    served_key(&provider).await.unwrap();
+    served_key(&provider).await.unwrap();
+    assert_eq!(vault.take_calls(), "GGGD");
 }
 
 #[tokio::test]
@@ -179,20 +179,20 @@ async fn a_session_that_is_cleared_has_the_payload_forgotten() {
     let session = SessionContext::builder().provider(Arc::clone(&provider)).build();
     session.credentials().await.unwrap();
     session.clear();
-    served(&provider).await.unwrap();
-    assert_eq!(vault.calls(), "GG");
+    served_key(&provider).await.unwrap();
+    assert_eq!(vault.take_calls(), "GG");
 }
 
 #[tokio::test]
 async fn credentials_in_a_secret_that_ran_out_are_expired_until_the_secret_moves() {
     let (vault, clock) = (Vault::with_agent(), ManualClock::new());
-    let ending = keys(2).replace('}', r#","expires_at":"2026-11-21T12:10:00Z"}"#);
+    let ending = credentials_json(2).replace('}', r#","expires_at":"2026-11-21T12:10:00Z"}"#);
     vault.put("agent", 2, &ending, "AWSCURRENT");
     let provider = builder(&vault).clock(Arc::new(clock.clone())).build().unwrap();
-    served(&provider).await.unwrap();
+    served_key(&provider).await.unwrap();
     clock.advance(10 * 60 * SECOND);
-    assert_eq!(refused(&provider).await, ErrorKind::Expired);
+    assert_eq!(error_kind(&provider).await, ErrorKind::Expired);
     vault.rotate("agent", 3);
-    assert_eq!(served(&provider).await.unwrap(), 3);
-    assert_eq!(vault.calls(), "GDDG");
+    assert_eq!(served_key(&provider).await.unwrap(), 3);
+    assert_eq!(vault.take_calls(), "GDDG");
 }

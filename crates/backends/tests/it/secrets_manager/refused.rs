@@ -8,22 +8,22 @@ use valetkey_core::testing::ManualClock;
 use valetkey_core::{Alias, CredentialProvider, ErrorKind, SessionContext};
 
 use super::vault::{DESCRIBE, GET, Vault};
-use crate::source;
+use crate::static_source;
 
-struct Bench {
+struct CachedSecretFixture {
     vault: Vault,
     clock: ManualClock,
     provider: Arc<SecretsManagerProvider>,
 }
 
-impl Bench {
+impl CachedSecretFixture {
     /// A provider that has read `agent` once.
     async fn new() -> Self {
         let (vault, clock) = (Vault::with_agent(), ManualClock::new());
-        let builder = SecretsManagerProvider::builder("agent", source()).base(&vault.base());
+        let builder = SecretsManagerProvider::builder("agent", static_source()).base(&vault.base());
         let provider = Arc::new(builder.clock(Arc::new(clock.clone())).build().unwrap());
         provider.provide().await.unwrap();
-        assert_eq!(vault.calls(), "G");
+        assert_eq!(vault.take_calls(), "G");
         Self { vault, clock, provider }
     }
 
@@ -37,70 +37,70 @@ impl Bench {
 
 #[tokio::test]
 async fn a_source_that_may_not_describe_gets_and_tries_again_after_an_hour() {
-    let bench = Bench::new().await;
-    bench.vault.refuse(DESCRIBE, "AccessDeniedException");
+    let bench = CachedSecretFixture::new().await;
+    bench.vault.fail_operation(DESCRIBE, "AccessDeniedException");
     for _ in 0..3 {
         bench.read().await.unwrap();
     }
-    assert_eq!(bench.vault.calls(), "DGGG");
+    assert_eq!(bench.vault.take_calls(), "DGGG");
     bench.vault.rotate("agent", 2);
     let credentials = bench.provider.provide().await.unwrap();
     assert_eq!(credentials.expose_secret_access_key(), "hunter2-2", "nothing is kept unchecked");
-    assert_eq!(bench.vault.calls(), "G");
+    assert_eq!(bench.vault.take_calls(), "G");
     bench.clock.advance(Duration::from_secs(3_600));
-    bench.vault.admit(DESCRIBE);
+    bench.vault.allow_operation(DESCRIBE);
     for _ in 0..3 {
         bench.read().await.unwrap();
     }
-    assert_eq!(bench.vault.calls(), "GDD");
+    assert_eq!(bench.vault.take_calls(), "GDD");
 }
 
 #[tokio::test]
 async fn a_source_that_may_do_neither_is_denied() {
-    let bench = Bench::new().await;
-    bench.vault.refuse(DESCRIBE, "AccessDeniedException");
-    bench.vault.refuse(GET, "AccessDeniedException");
+    let bench = CachedSecretFixture::new().await;
+    bench.vault.fail_operation(DESCRIBE, "AccessDeniedException");
+    bench.vault.fail_operation(GET, "AccessDeniedException");
     assert_eq!(bench.read().await, Err(ErrorKind::Denied));
     assert_eq!(bench.read().await, Err(ErrorKind::Denied));
-    assert_eq!(bench.vault.calls(), "DGG", "what was kept is gone");
+    assert_eq!(bench.vault.take_calls(), "DGG", "what was kept is gone");
 }
 
 #[tokio::test]
 async fn a_secret_that_is_gone_is_invalid_and_what_was_kept_is_dropped() {
-    let bench = Bench::new().await;
+    let bench = CachedSecretFixture::new().await;
     bench.vault.remove("agent");
     let error = bench.provider.provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("secret_id")), "{error}");
     bench.vault.rotate("agent", 1);
     bench.read().await.unwrap();
-    assert_eq!(bench.vault.calls(), "DG");
+    assert_eq!(bench.vault.take_calls(), "DG");
 }
 
 #[tokio::test]
 async fn a_secret_made_anew_with_the_old_version_id_is_another_secret() {
-    let bench = Bench::new().await;
+    let bench = CachedSecretFixture::new().await;
     bench.vault.remove("agent");
-    bench.vault.put("agent", 1, &super::vault::keys(7), "AWSCURRENT");
+    bench.vault.put("agent", 1, &super::vault::credentials_json(7), "AWSCURRENT");
     let credentials = bench.provider.provide().await.unwrap();
     assert_eq!(credentials.expose_secret_access_key(), "hunter2-7");
-    assert_eq!(bench.vault.calls(), "DG");
+    assert_eq!(bench.vault.take_calls(), "DG");
 }
 
 #[tokio::test]
 async fn a_secret_scheduled_for_deletion_is_invalid_and_works_again_once_restored() {
-    let bench = Bench::new().await;
+    let bench = CachedSecretFixture::new().await;
     bench.vault.schedule_deletion("agent");
     for calls in ["D", "G"] {
         let error = bench.provider.provide().await.unwrap_err();
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Invalid, false));
         assert!(error.next_step().unwrap().contains("restore the secret"), "{error}");
-        assert_eq!(bench.vault.calls(), calls);
+        assert_eq!(bench.vault.take_calls(), calls);
     }
 }
 
 #[tokio::test]
 async fn an_outage_keeps_the_payload_and_hides_no_refusal() {
-    let bench = Bench::new().await;
+    let bench = CachedSecretFixture::new().await;
     for (code, kind, calls) in [
         ("InternalServiceError", ErrorKind::Unavailable, "D"),
         ("ThrottlingException", ErrorKind::Throttled, "DDD"),
@@ -108,40 +108,40 @@ async fn an_outage_keeps_the_payload_and_hides_no_refusal() {
         ("ExpiredTokenException", ErrorKind::Expired, "D"),
     ] {
         bench.read().await.unwrap();
-        assert_eq!(bench.vault.calls(), "D", "{code}: what is kept outlived the outage before");
-        bench.vault.refuse(DESCRIBE, code);
+        assert_eq!(bench.vault.take_calls(), "D", "{code}: what is kept outlived the outage before");
+        bench.vault.fail_operation(DESCRIBE, code);
         assert_eq!(bench.read().await, Err(kind), "{code}");
-        assert_eq!(bench.vault.calls(), calls, "{code}: and no payload was asked for");
-        bench.vault.admit(DESCRIBE);
+        assert_eq!(bench.vault.take_calls(), calls, "{code}: and no payload was asked for");
+        bench.vault.allow_operation(DESCRIBE);
     }
 }
 
 #[tokio::test]
 async fn a_session_serves_on_through_an_outage_and_stops_at_a_refusal() {
-    let bench = Bench::new().await;
+    let bench = CachedSecretFixture::new().await;
     let session = SessionContext::builder()
         .clock(Arc::new(bench.clock.clone()))
         .provider(Arc::clone(&bench.provider))
         .build();
     let default = Alias::default_account();
     session.credentials().await.unwrap();
-    bench.vault.refuse(DESCRIBE, "InternalServiceError");
+    bench.vault.fail_operation(DESCRIBE, "InternalServiceError");
     assert_eq!(session.refresh(&default).await.unwrap_err().kind(), ErrorKind::Unavailable);
     session.credentials().await.unwrap();
-    bench.vault.admit(DESCRIBE);
-    bench.vault.refuse(DESCRIBE, "AccessDeniedException");
-    bench.vault.refuse(GET, "AccessDeniedException");
+    bench.vault.allow_operation(DESCRIBE);
+    bench.vault.fail_operation(DESCRIBE, "AccessDeniedException");
+    bench.vault.fail_operation(GET, "AccessDeniedException");
     assert_eq!(session.refresh(&default).await.unwrap_err().kind(), ErrorKind::Denied);
     assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::Denied);
 }
 
 #[tokio::test]
 async fn a_payload_that_is_not_credentials_replaces_the_one_before_and_is_told_each_time() {
-    let bench = Bench::new().await;
+    let bench = CachedSecretFixture::new().await;
     bench.vault.put("agent", 2, "{\"access_key_id\":\"hunter2", "AWSCURRENT");
     for calls in ["DG", "G"] {
         assert_eq!(bench.read().await, Err(ErrorKind::Invalid));
-        assert_eq!(bench.vault.calls(), calls);
+        assert_eq!(bench.vault.take_calls(), calls);
     }
     bench.vault.rotate("agent", 3);
     bench.read().await.unwrap();

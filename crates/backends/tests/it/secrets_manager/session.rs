@@ -8,31 +8,31 @@ use valetkey_core::testing::ManualClock;
 use valetkey_core::{Alias, ErrorKind, SessionContext};
 
 use super::vault::Vault;
-use crate::{region, source};
+use crate::{region, static_source};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-struct Bench {
+struct SecretSessionFixture {
     vault: Vault,
     clock: ManualClock,
     session: SessionContext,
 }
 
-impl Bench {
+impl SecretSessionFixture {
     /// A session that asks as often as `ttl` says, which is what the provider is given or has by itself.
     async fn asking_every(ttl: Option<Duration>) -> Self {
         let (vault, clock) = (Vault::with_agent(), ManualClock::new());
-        let builder = SecretsManagerProvider::builder("agent", source()).base(&vault.base());
+        let builder = SecretsManagerProvider::builder("agent", static_source()).base(&vault.base());
         let builder = ttl.into_iter().fold(builder, |builder, ttl| builder.ttl(ttl));
         let provider = builder.clock(Arc::new(clock.clone())).build().unwrap();
         let session = SessionContext::builder().clock(Arc::new(clock.clone())).provider(provider).build();
         let bench = Self { vault, clock, session };
-        assert_eq!(bench.key().await, "hunter2-1");
-        assert_eq!(bench.vault.calls(), "G");
+        assert_eq!(bench.served_secret().await, "hunter2-1");
+        assert_eq!(bench.vault.take_calls(), "G");
         bench
     }
 
-    async fn key(&self) -> String {
+    async fn served_secret(&self) -> String {
         self.session.credentials().await.unwrap().expose_secret_access_key().to_owned()
     }
 }
@@ -40,31 +40,31 @@ impl Bench {
 #[tokio::test]
 async fn a_session_asks_after_the_ttl_and_not_before() {
     for (ttl, seconds) in [(None, 300), (Some(60 * SECOND), 60), (Some(3_600 * SECOND), 3_600)] {
-        let bench = Bench::asking_every(ttl).await;
+        let bench = SecretSessionFixture::asking_every(ttl).await;
         // A session parts from others by up to a tenth.
         bench.clock.advance((seconds * 9 / 10 - 1) * SECOND);
-        bench.key().await;
-        assert_eq!(bench.vault.calls(), "", "{ttl:?}");
+        bench.served_secret().await;
+        assert_eq!(bench.vault.take_calls(), "", "{ttl:?}");
         bench.clock.advance((seconds / 10 + 1) * SECOND);
-        bench.key().await;
+        bench.served_secret().await;
         let expected = if seconds == 3_600 { "G" } else { "D" };
-        assert_eq!(bench.vault.calls(), expected, "{ttl:?}");
+        assert_eq!(bench.vault.take_calls(), expected, "{ttl:?}");
     }
 }
 
 #[tokio::test]
 async fn without_a_ttl_each_use_asks() {
-    let bench = Bench::asking_every(Some(Duration::ZERO)).await;
+    let bench = SecretSessionFixture::asking_every(Some(Duration::ZERO)).await;
     for _ in 0..3 {
-        bench.key().await;
+        bench.served_secret().await;
     }
-    assert_eq!(bench.vault.calls(), "DDD");
+    assert_eq!(bench.vault.take_calls(), "DDD");
 }
 
 #[test]
 fn a_ttl_is_at_most_an_hour() {
     let ttl =
-        |ttl| SecretsManagerProvider::builder("a", source()).region(region("us-east-1")).ttl(ttl).build();
+        |ttl| SecretsManagerProvider::builder("a", static_source()).region(region("us-east-1")).ttl(ttl).build();
     assert!(ttl(3_600 * SECOND).is_ok());
     let error = ttl(3_600 * SECOND + Duration::from_nanos(1)).unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("ttl")));
@@ -73,20 +73,20 @@ fn a_ttl_is_at_most_an_hour() {
 
 #[tokio::test]
 async fn a_rotation_is_picked_up_at_the_next_fetch_and_announced() {
-    let bench = Bench::asking_every(None).await;
+    let bench = SecretSessionFixture::asking_every(None).await;
     let mut rotations = bench.session.rotations(&Alias::default_account()).unwrap();
     bench.vault.rotate("agent", 2);
-    assert_eq!(bench.key().await, "hunter2-1", "nobody was asked");
+    assert_eq!(bench.served_secret().await, "hunter2-1", "nobody was asked");
     bench.clock.advance(300 * SECOND);
-    assert_eq!(bench.key().await, "hunter2-2");
-    assert_eq!(bench.vault.calls(), "DG");
+    assert_eq!(bench.served_secret().await, "hunter2-2");
+    assert_eq!(bench.vault.take_calls(), "DG");
     rotations.changed().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_refresh_really_asks() {
-    let bench = Bench::asking_every(None).await;
+    let bench = SecretSessionFixture::asking_every(None).await;
     bench.vault.rotate("agent", 2);
     bench.session.refresh(&Alias::default_account()).await.unwrap();
-    assert_eq!((bench.key().await.as_str(), bench.vault.calls().as_str()), ("hunter2-2", "DG"));
+    assert_eq!((bench.served_secret().await.as_str(), bench.vault.take_calls().as_str()), ("hunter2-2", "DG"));
 }

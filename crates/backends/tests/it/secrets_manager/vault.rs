@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use serde_json::{Value, json};
 use valetkey_backends::SdkBase;
 
-use crate::wire::{Sent, Wire};
+use crate::wire::{SentRequest, HttpFixture};
 
 pub(crate) const GET: &str = "GetSecretValue";
 pub(crate) const DESCRIBE: &str = "DescribeSecret";
@@ -16,14 +16,14 @@ type Hook = Box<dyn FnOnce() + Send>;
 
 /// Clones are the same vault.
 #[derive(Clone, Default)]
-pub(crate) struct Vault(Arc<Mutex<State>>);
+pub(crate) struct Vault(Arc<Mutex<FixtureState>>);
 
 #[derive(Default)]
-struct State {
+struct FixtureState {
     secrets: BTreeMap<String, Secret>,
     made: usize,
     /// The code that an operation is refused with; empty to hang up.
-    refusals: BTreeMap<&'static str, &'static str>,
+    failures: BTreeMap<&'static str, &'static str>,
     calls: Vec<String>,
     /// Run once, while the operation is under way.
     hooks: BTreeMap<&'static str, Hook>,
@@ -32,16 +32,16 @@ struct State {
 struct Secret {
     arn: String,
     deleted: bool,
-    versions: BTreeMap<String, Version>,
+    versions: BTreeMap<String, StoredVersion>,
 }
 
-struct Version {
+struct StoredVersion {
     text: String,
     stages: Vec<String>,
 }
 
 /// The credentials of a numbered key.
-pub(crate) fn keys(n: u64) -> String {
+pub(crate) fn credentials_json(n: u64) -> String {
     json!({ "access_key_id": key_id(n), "secret_access_key": format!("hunter2-{n}") }).to_string()
 }
 
@@ -63,25 +63,25 @@ impl Vault {
 
     /// Makes key `n` the current version, and the secret if need be.
     pub(crate) fn rotate(&self, name: &str, n: u64) {
-        self.put(name, n, &keys(n), "AWSCURRENT");
+        self.put(name, n, &credentials_json(n), "AWSCURRENT");
     }
 
     /// Makes `text` version `n`, at `stage`.
     pub(crate) fn put(&self, name: &str, n: u64, text: &str, stage: &str) {
-        let mut state = self.state();
+        let mut state = self.lock_state();
         state.made += 1;
         let arn = format!("arn:aws:secretsmanager:us-east-1:111111111111:secret:{name}-{:06}", state.made);
         let empty = || Secret { arn, deleted: false, versions: BTreeMap::new() };
         let secret = state.secrets.entry(name.to_owned()).or_insert_with(empty);
-        let version = Version { text: text.to_owned(), stages: Vec::new() };
+        let version = StoredVersion { text: text.to_owned(), stages: Vec::new() };
         secret.versions.insert(version_id(n), version);
         drop(state);
-        self.stage(name, n, stage);
+        self.move_stage(name, n, stage);
     }
 
     /// Moves a stage to version `n`. What was current is the previous version then.
-    pub(crate) fn stage(&self, name: &str, n: u64, stage: &str) {
-        let mut state = self.state();
+    pub(crate) fn move_stage(&self, name: &str, n: u64, stage: &str) {
+        let mut state = self.lock_state();
         let versions = &mut state.secrets.get_mut(name).unwrap().versions;
         for version in versions.values_mut() {
             let was_current = version.stages.iter().any(|it| it == "AWSCURRENT");
@@ -94,44 +94,44 @@ impl Vault {
     }
 
     pub(crate) fn schedule_deletion(&self, name: &str) {
-        self.state().secrets.get_mut(name).unwrap().deleted = true;
+        self.lock_state().secrets.get_mut(name).unwrap().deleted = true;
     }
 
     pub(crate) fn remove(&self, name: &str) {
-        self.state().secrets.remove(name).unwrap();
+        self.lock_state().secrets.remove(name).unwrap();
     }
 
     /// From now on `operation` fails with `code`; with an empty one nobody answers.
-    pub(crate) fn refuse(&self, operation: &'static str, code: &'static str) {
-        self.state().refusals.insert(operation, code);
+    pub(crate) fn fail_operation(&self, operation: &'static str, code: &'static str) {
+        self.lock_state().failures.insert(operation, code);
     }
 
-    pub(crate) fn admit(&self, operation: &'static str) {
-        self.state().refusals.remove(operation);
+    pub(crate) fn allow_operation(&self, operation: &'static str) {
+        self.lock_state().failures.remove(operation);
     }
 
     /// Runs `work` while the next call of `operation` is under way: after it was asked, before it is answered.
-    pub(crate) fn during(&self, operation: &'static str, work: impl FnOnce() + Send + 'static) {
-        self.state().hooks.insert(operation, Box::new(work));
+    pub(crate) fn run_during(&self, operation: &'static str, work: impl FnOnce() + Send + 'static) {
+        self.lock_state().hooks.insert(operation, Box::new(work));
     }
 
     /// What was called since this was last asked, shortened to the first letters: `G`et, `D`escribe, `B`atch.
-    pub(crate) fn calls(&self) -> String {
-        let calls = std::mem::take(&mut self.state().calls);
+    pub(crate) fn take_calls(&self) -> String {
+        let calls = std::mem::take(&mut self.lock_state().calls);
         calls.iter().map(|operation| operation.chars().next().unwrap()).collect()
     }
 
     pub(crate) fn base(&self) -> SdkBase {
         let vault = self.clone();
-        Wire::by(move |sent| vault.answer(sent)).base()
+        HttpFixture::with_reply(move |sent| vault.respond(sent)).base()
     }
 
-    fn answer(&self, sent: &Sent) -> Option<(u16, String)> {
+    fn respond(&self, sent: &SentRequest) -> Option<(u16, String)> {
         let operation = sent.headers["x-amz-target"].strip_prefix("secretsmanager.").unwrap().to_owned();
         let input = sent.json();
-        self.state().calls.push(operation.clone());
-        let answer = self.state().answer(&operation, &input);
-        let hook = self.state().hooks.remove(operation.as_str());
+        self.lock_state().calls.push(operation.clone());
+        let answer = self.lock_state().respond(&operation, &input);
+        let hook = self.lock_state().hooks.remove(operation.as_str());
         if let Some(hook) = hook {
             hook();
         }
@@ -142,20 +142,20 @@ impl Vault {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock_state(&self) -> MutexGuard<'_, FixtureState> {
         self.0.lock().unwrap()
     }
 }
 
-impl State {
-    fn answer(&self, operation: &str, input: &Value) -> Result<Value, &'static str> {
-        if let Some(code) = self.refusals.get(operation) {
+impl FixtureState {
+    fn respond(&self, operation: &str, input: &Value) -> Result<Value, &'static str> {
+        if let Some(code) = self.failures.get(operation) {
             return Err(code);
         }
         match operation {
-            GET => self.value(input),
-            DESCRIBE => self.description(input),
-            BATCH => Ok(self.values(input)),
+            GET => self.get_value(input),
+            DESCRIBE => self.describe(input),
+            BATCH => Ok(self.batch_get(input)),
             _ => Err("UnknownOperationException"),
         }
     }
@@ -168,12 +168,12 @@ impl State {
         self.secrets.iter().find(named).ok_or("ResourceNotFoundException")
     }
 
-    fn value(&self, input: &Value) -> Result<Value, &'static str> {
+    fn get_value(&self, input: &Value) -> Result<Value, &'static str> {
         let (name, secret) = self.find(input["SecretId"].as_str().unwrap())?;
         if secret.deleted {
             return Err("InvalidRequestException");
         }
-        let asked = |(id, version): &(&String, &Version)| match input["VersionId"].as_str() {
+        let asked = |(id, version): &(&String, &StoredVersion)| match input["VersionId"].as_str() {
             Some(asked) => *id == asked,
             None => version.stages.iter().any(|stage| *stage == input["VersionStage"]),
         };
@@ -184,7 +184,7 @@ impl State {
         }))
     }
 
-    fn description(&self, input: &Value) -> Result<Value, &'static str> {
+    fn describe(&self, input: &Value) -> Result<Value, &'static str> {
         let (name, secret) = self.find(input["SecretId"].as_str().unwrap())?;
         let staged = secret.versions.iter().filter(|(_, version)| !version.stages.is_empty());
         let stages: BTreeMap<_, _> = staged.map(|(id, version)| (id, &version.stages)).collect();
@@ -196,12 +196,12 @@ impl State {
     }
 
     /// In reverse, since AWS promises no order.
-    fn values(&self, input: &Value) -> Value {
+    fn batch_get(&self, input: &Value) -> Value {
         let asked = input["SecretIdList"].as_array().unwrap();
         assert!(asked.len() <= 20, "AWS refuses more");
         let (mut values, mut errors) = (Vec::new(), Vec::new());
         for id in asked.iter().rev() {
-            match self.value(&json!({ "SecretId": id, "VersionStage": "AWSCURRENT" })) {
+            match self.get_value(&json!({ "SecretId": id, "VersionStage": "AWSCURRENT" })) {
                 Ok(value) => values.push(value),
                 Err(code) => errors.push(json!({ "SecretId": id, "ErrorCode": code, "Message": "hunter2" })),
             }

@@ -8,8 +8,8 @@ use super::{assume, script, signing};
 
 const ROLE: &str = "arn:aws:iam::111111111111:role/agent";
 
-fn anybody() -> valetkey_rig::Key {
-    valetkey_rig::Key {
+fn anybody() -> valetkey_rig::AccessKey {
+    valetkey_rig::AccessKey {
         access_key_id: "AKIAANYBODY000000001".to_owned(),
         secret_access_key: "anything".to_owned(),
     }

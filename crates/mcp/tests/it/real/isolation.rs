@@ -4,7 +4,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use valetkey_mcp::config::ServerConfig;
-use valetkey_rig::{Egress, Key, Moto, Result, aws_api_environment, aws_environment, program};
+use valetkey_rig::{Egress, AccessKey, Moto, Result, aws_api_environment, aws_environment, program};
 
 use super::assume;
 use crate::stage::Stage;
@@ -30,7 +30,7 @@ impl Tenant {
 
     /// New credentials, told apart by the name of the role's session.
     async fn rotate(&self, name: &str) -> Result<()> {
-        let anybody = Key {
+        let anybody = AccessKey {
             access_key_id: "AKIAANYBODY000000001".to_owned(),
             secret_access_key: "anything".to_owned(),
         };

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::json;
 use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind};
 use valetkey_mcp::config::ServerConfig;
-use valetkey_rig::{Key, Moto, Result, aws_environment, packages, program};
+use valetkey_rig::{AccessKey, Moto, Result, aws_environment, packages, program};
 
 use super::{assume, script};
 use crate::stage::Stage;
@@ -16,8 +16,8 @@ use crate::stage::Stage;
 const FIRST: &str = "111111111111";
 const SECOND: &str = "222222222222";
 
-fn key() -> Key {
-    Key { access_key_id: "AKIAANYBODY000000001".to_owned(), secret_access_key: "anything".to_owned() }
+fn key() -> AccessKey {
+    AccessKey { access_key_id: "AKIAANYBODY000000001".to_owned(), secret_access_key: "anything".to_owned() }
 }
 
 fn role(account: &str) -> String {
@@ -52,7 +52,7 @@ impl Switch {
         let mut server = ServerConfig::new(command.to_str().unwrap());
         server.args = vec![source.to_str().unwrap().to_owned()];
         server.env.extend(aws_environment(&moto.url()));
-        if let Ok(root) = packages::root() {
+        if let Ok(root) = packages::node_root() {
             server.env.insert("RIG_NODE".to_owned(), root.to_str().unwrap().to_owned());
         }
         Ok(Self { moto, stage: Stage::bare([("sdk", server)]).await })

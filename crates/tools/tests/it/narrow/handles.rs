@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use valetkey_core::SessionContext;
 use valetkey_tools::{CREDENTIAL_SESSION, Tool, ToolDefinition, ToolOutput, ToolSet};
 
-use super::{Narrowing, reading};
+use super::{Narrowing, read_only_policy_json};
 use crate::desk::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -14,29 +14,29 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[tokio::test]
 async fn a_call_with_the_handle_acts_for_the_narrowed_session_and_one_without_for_the_whole() {
     let desk = Narrowing::new();
-    let handle = desk.handle(json!({"policy": reading(), "accounts": ["prod"]})).await;
-    assert_eq!(desk.key(&handle).await, "LESS");
-    let all = desk.call(REFRESH, json!({})).await.structured.unwrap();
+    let handle = desk.narrow_to_handle(json!({"policy": read_only_policy_json(), "accounts": ["prod"]})).await;
+    assert_eq!(desk.key_suffix(&handle).await, "LESS");
+    let all = desk.call(REFRESH_CREDENTIALS, json!({})).await.structured.unwrap();
     assert_eq!(all["key_suffix"], "ALL0");
-    let listed = desk.call(LIST, json!({"credential_session": handle})).await.structured.unwrap();
+    let listed = desk.call(LIST_ACCOUNTS, json!({"credential_session": handle})).await.structured.unwrap();
     assert_eq!(listed["accounts"].as_array().unwrap().len(), 1);
     assert_eq!(listed["accounts"][0]["account"], "prod");
-    let shown = desk.call(GET, json!({"credential_session": handle})).await.structured.unwrap();
+    let shown = desk.call(GET_CREDENTIALS, json!({"credential_session": handle})).await.structured.unwrap();
     assert_eq!((&shown["account"], &shown["key_suffix"]), (&json!("prod"), &json!("LESS")));
-    let other = desk.call(GET, json!({"credential_session": handle, "account": "default"})).await;
-    assert_eq!(fault(&other)["code"], "not_configured", "other accounts do not exist");
+    let other = desk.call(GET_CREDENTIALS, json!({"credential_session": handle, "account": "default"})).await;
+    assert_eq!(error_json(&other)["code"], "not_configured", "other accounts do not exist");
 }
 
 #[tokio::test]
 async fn nothing_is_set_in_a_narrowed_session_and_facts_stay_with_it() {
     let desk = Narrowing::new();
-    let handle = desk.handle(json!({"policy": reading()})).await;
+    let handle = desk.narrow_to_handle(json!({"policy": read_only_policy_json()})).await;
     let job = json!({"spec": {"provider_credential_id": CREDENTIAL_ID}});
     for (tool, mut input) in
-        [(SET, json!({"credentials_json": keys("us-west-2")})), (STACK_JOB, json!({"stack_job_json": job}))]
+        [(SET, json!({"credentials_json": credentials_json("us-west-2")})), (SET_FROM_STACK_JOB, json!({"stack_job_json": job}))]
     {
         input["credential_session"] = json!(handle);
-        assert_eq!(fault(&desk.call(tool, input).await)["code"], "denied", "{tool}");
+        assert_eq!(error_json(&desk.call(tool, input).await)["code"], "denied", "{tool}");
     }
     let facts = json!({"service_id": "svc", "credential_session": handle});
     assert!(!desk.call(SET_SERVICE, facts).await.is_error);
@@ -48,58 +48,58 @@ async fn nothing_is_set_in_a_narrowed_session_and_facts_stay_with_it() {
 #[tokio::test]
 async fn a_handle_ends_with_its_time_a_close_a_clear_and_its_session() {
     let desk = Narrowing::new();
-    let brief = desk.handle(json!({"lifetime": 60})).await;
-    let usual = desk.handle(json!({})).await;
+    let brief = desk.narrow_to_handle(json!({"lifetime": 60})).await;
+    let usual = desk.narrow_to_handle(json!({})).await;
     desk.clock.advance(Duration::from_secs(60));
-    assert_eq!((desk.code(&brief).await, desk.key(&usual).await), (json!("closed"), json!("ALL0")));
+    assert_eq!((desk.error_code(&brief).await, desk.key_suffix(&usual).await), (json!("closed"), json!("ALL0")));
 
-    assert!(!desk.call(CLOSE, json!({"credential_session": usual})).await.is_error);
-    assert_eq!(desk.code(&usual).await, "closed");
-    assert_eq!(fault(&desk.call(CLOSE, json!({"credential_session": usual})).await)["code"], "closed");
+    assert!(!desk.call(CLOSE_SESSION, json!({"credential_session": usual})).await.is_error);
+    assert_eq!(desk.error_code(&usual).await, "closed");
+    assert_eq!(error_json(&desk.call(CLOSE_SESSION, json!({"credential_session": usual})).await)["code"], "closed");
 
-    let cleared = desk.handle(json!({})).await;
-    assert!(!desk.call(CLEAR, json!({"credential_session": cleared})).await.is_error);
-    assert_eq!(desk.code(&cleared).await, "closed");
+    let cleared = desk.narrow_to_handle(json!({})).await;
+    assert!(!desk.call(CLEAR_CREDENTIALS, json!({"credential_session": cleared})).await.is_error);
+    assert_eq!(desk.error_code(&cleared).await, "closed");
     assert!(desk.session.credentials().await.is_ok(), "only the sub-agent's is cleared");
-    assert!(desk.call(CLEAR, json!({"credential_session": cleared})).await.is_error);
+    assert!(desk.call(CLEAR_CREDENTIALS, json!({"credential_session": cleared})).await.is_error);
     assert!(desk.session.credentials().await.is_ok(), "and never another's in its place");
 
-    let whole = desk.handle(json!({})).await;
-    desk.call(CLEAR, json!({})).await;
-    assert_eq!(desk.code(&whole).await, "closed");
+    let whole = desk.narrow_to_handle(json!({})).await;
+    desk.call(CLEAR_CREDENTIALS, json!({})).await;
+    assert_eq!(desk.error_code(&whole).await, "closed");
     desk.session.close();
-    assert_eq!(desk.code(&whole).await, "closed");
+    assert_eq!(desk.error_code(&whole).await, "closed");
 }
 
 #[tokio::test]
 async fn what_was_narrowed_is_narrowed_further_and_ends_with_it() {
     let desk = Narrowing::new();
-    let outer = desk.narrow(json!({"policy": reading(), "accounts": ["prod"], "lifetime": 100})).await;
+    let outer = desk.narrow(json!({"policy": read_only_policy_json(), "accounts": ["prod"], "lifetime": 100})).await;
     let outer = (outer["credential_session"].as_str().unwrap(), &outer["ends_at"]);
     let inner = json!({"credential_session": outer.0, "lifetime": 1000});
     let inner = desk.narrow(inner).await;
     assert_eq!((&inner["accounts"], &inner["ends_at"]), (&json!(["prod"]), outer.1), "it cannot widen");
-    let wider = desk.call(NARROW, json!({"credential_session": outer.0, "accounts": ["default"]})).await;
-    assert_eq!(fault(&wider)["code"], "not_configured");
-    desk.call(CLOSE, json!({"credential_session": outer.0})).await;
-    assert_eq!(desk.code(inner["credential_session"].as_str().unwrap()).await, "closed");
+    let wider = desk.call(NARROW_CREDENTIALS, json!({"credential_session": outer.0, "accounts": ["default"]})).await;
+    assert_eq!(error_json(&wider)["code"], "not_configured");
+    desk.call(CLOSE_SESSION, json!({"credential_session": outer.0})).await;
+    assert_eq!(desk.error_code(inner["credential_session"].as_str().unwrap()).await, "closed");
 }
 
 #[tokio::test]
 async fn handles_are_never_alike_and_open_nothing_elsewhere() {
     let (desk, other) = (Narrowing::new(), Narrowing::new());
-    let handles = [desk.handle(json!({})).await, desk.handle(json!({})).await];
+    let handles = [desk.narrow_to_handle(json!({})).await, desk.narrow_to_handle(json!({})).await];
     assert!(handles[0] != handles[1] && handles[0].len() == 32);
     let nobodys = "0".repeat(32);
     for wrong in [nobodys.clone(), handles[0].to_uppercase(), "short".to_owned()] {
-        let output = desk.call(GET, json!({"credential_session": wrong})).await;
+        let output = desk.call(GET_CREDENTIALS, json!({"credential_session": wrong})).await;
         let code = if wrong == nobodys { "closed" } else { "invalid" };
-        assert_eq!(fault(&output)["code"], code, "{wrong}");
+        assert_eq!(error_json(&output)["code"], code, "{wrong}");
         assert!(!output.text.contains(&wrong) || wrong == "short", "{}", output.text);
     }
-    assert_eq!(other.code(&handles[0]).await, "closed", "another session's tools do not know it");
-    let not_text = desk.call(GET, json!({"credential_session": 7})).await;
-    assert_eq!(fault(&not_text)["field"], "credential_session");
+    assert_eq!(other.error_code(&handles[0]).await, "closed", "another session's tools do not know it");
+    let not_text = desk.call(GET_CREDENTIALS, json!({"credential_session": 7})).await;
+    assert_eq!(error_json(&not_text)["field"], "credential_session");
 }
 
 #[tokio::test]
@@ -107,22 +107,22 @@ async fn no_more_than_32_are_open_at_once_and_those_that_have_ended_make_room() 
     let desk = Narrowing::new();
     let mut handles = Vec::new();
     for _ in 0..32 {
-        handles.push(desk.handle(json!({"lifetime": 60})).await);
+        handles.push(desk.narrow_to_handle(json!({"lifetime": 60})).await);
     }
-    let refused = desk.call(NARROW, json!({})).await;
-    assert_eq!(fault(&refused)["code"], "throttled");
+    let refused = desk.call(NARROW_CREDENTIALS, json!({})).await;
+    assert_eq!(error_json(&refused)["code"], "throttled");
     assert!(refused.text.contains("close_credential_session"), "{}", refused.text);
-    desk.call(CLOSE, json!({"credential_session": handles[7]})).await;
-    desk.handle(json!({})).await;
-    assert!(desk.call(NARROW, json!({})).await.is_error);
+    desk.call(CLOSE_SESSION, json!({"credential_session": handles[7]})).await;
+    desk.narrow_to_handle(json!({})).await;
+    assert!(desk.call(NARROW_CREDENTIALS, json!({})).await.is_error);
     desk.clock.advance(HOUR);
-    desk.handle(json!({})).await;
+    desk.narrow_to_handle(json!({})).await;
 }
 
-struct Echo(ToolDefinition);
+struct EchoTool(ToolDefinition);
 
 #[async_trait::async_trait]
-impl Tool for Echo {
+impl Tool for EchoTool {
     fn definition(&self) -> &ToolDefinition {
         &self.0
     }
@@ -134,13 +134,13 @@ impl Tool for Echo {
 
 #[tokio::test]
 async fn a_tool_of_the_host_that_does_not_know_handles_is_not_called_with_one() {
-    let echo = |name: &'static str, schema| Echo(ToolDefinition::new(name, "Says it again.", schema));
+    let echo = |name: &'static str, schema| EchoTool(ToolDefinition::new(name, "Says it again.", schema));
     let knows = json!({"type": "object", "properties": {"credential_session": {"type": "string"}}});
     let tools = Narrowing::new().tools.with(echo("echo", json!({"type": "object"}))).unwrap();
     let tools = tools.with(echo("knowing", knows)).unwrap();
     let input = json!({"credential_session": "0".repeat(32)});
     let refused = tools.call("echo", input.clone()).await.unwrap();
-    assert_eq!(fault(&refused)["field"], "credential_session");
+    assert_eq!(error_json(&refused)["field"], "credential_session");
     assert!(tools.call("echo", json!({"credential_session": null})).await.unwrap().is_error);
     assert!(!tools.call("echo", json!({})).await.unwrap().is_error);
     assert_eq!(tools.call("knowing", input).await.unwrap().structured.unwrap().as_object().unwrap().len(), 1);
@@ -149,7 +149,7 @@ async fn a_tool_of_the_host_that_does_not_know_handles_is_not_called_with_one() 
 #[tokio::test]
 async fn arguments_for_others_give_the_session_and_keep_the_rest() {
     let desk = Narrowing::new();
-    let handle = desk.handle(json!({"accounts": ["prod"]})).await;
+    let handle = desk.narrow_to_handle(json!({"accounts": ["prod"]})).await;
     let mut arguments =
         Map::from_iter([("a".to_owned(), json!(1)), (CREDENTIAL_SESSION.to_owned(), json!(handle))]);
     let session = desk.tools.take_session(&mut arguments).unwrap().unwrap();
@@ -169,7 +169,7 @@ async fn arguments_for_others_give_the_session_and_keep_the_rest() {
 #[tokio::test]
 async fn dropping_the_tools_closes_what_was_narrowed() {
     let desk = Narrowing::new();
-    let handle = desk.handle(json!({})).await;
+    let handle = desk.narrow_to_handle(json!({})).await;
     let mut arguments = Map::from_iter([(CREDENTIAL_SESSION.to_owned(), json!(handle))]);
     let session: SessionContext = desk.tools.take_session(&mut arguments).unwrap().unwrap();
     let account = session.account(session.default_account()).unwrap();

@@ -4,39 +4,39 @@ use serde_json::{Value, json};
 use valetkey_core::{Clock, SessionContext};
 use valetkey_tools::ToolSet;
 
-use super::{Narrowing, policy, reading};
+use super::{Narrowing, read_only_policy, read_only_policy_json};
 use crate::desk::*;
 
 #[tokio::test]
 async fn it_tells_the_handle_the_accounts_the_policy_and_the_end() {
     let desk = Narrowing::new();
-    let output = desk.call(NARROW, json!({"policy": reading(), "accounts": ["prod", "default"]})).await;
-    let told = output.structured.as_ref().unwrap();
-    let handle = told["credential_session"].as_str().unwrap();
+    let output = desk.call(NARROW_CREDENTIALS, json!({"policy": read_only_policy_json(), "accounts": ["prod", "default"]})).await;
+    let structured = output.structured.as_ref().unwrap();
+    let handle = structured["credential_session"].as_str().unwrap();
     assert!(
         output.text.contains(handle) && output.text.starts_with("Successfully narrowed"),
         "{}",
         output.text
     );
-    assert_eq!(told["accounts"], json!(["default", "prod"]));
-    assert_eq!(told["policy_digest"], policy().digest().to_string());
+    assert_eq!(structured["accounts"], json!(["default", "prod"]));
+    assert_eq!(structured["policy_digest"], read_only_policy().digest().to_string());
     let end = desk.clock.now() + std::time::Duration::from_secs(3600);
-    assert_eq!(told["ends_at"], json!(valetkey_core::Expiry::At(end)), "an hour unless said");
+    assert_eq!(structured["ends_at"], json!(valetkey_core::Expiry::At(end)), "an hour unless said");
 }
 
 #[tokio::test]
 async fn a_policy_is_an_object_a_text_or_a_name_that_the_host_offers() {
     let desk = Narrowing::new();
     for input in [
-        json!({"policy": reading()}),
-        json!({"policy": reading().to_string()}),
+        json!({"policy": read_only_policy_json()}),
+        json!({"policy": read_only_policy_json().to_string()}),
         json!({"policy_name": "reading"}),
         json!({"policy_name": " reading ", "policy": " "}),
-        json!({"policy_name": "", "policy": reading()}),
+        json!({"policy_name": "", "policy": read_only_policy_json()}),
     ] {
-        let told = desk.narrow(input.clone()).await;
-        assert_eq!(told["policy_digest"], policy().digest().to_string(), "{input}");
-        assert_eq!(desk.key(told["credential_session"].as_str().unwrap()).await, "LESS");
+        let structured = desk.narrow(input.clone()).await;
+        assert_eq!(structured["policy_digest"], read_only_policy().digest().to_string(), "{input}");
+        assert_eq!(desk.key_suffix(structured["credential_session"].as_str().unwrap()).await, "LESS");
     }
     let all = desk.narrow(json!({})).await;
     assert_eq!(all["policy_digest"], Value::Null);
@@ -59,7 +59,7 @@ async fn what_makes_no_sense_is_refused_by_field_and_not_repeated() {
         (json!({"credential_session": " "}), "credential_session"),
         (json!({"policy": "wJalrXUtnFEMI"}), "policy"),
         (json!({"policy": {"Statement": []}}), "Version"),
-        (json!({"policy": reading(), "policy_name": "reading"}), "policy"),
+        (json!({"policy": read_only_policy_json(), "policy_name": "reading"}), "policy"),
         (json!({"policy_name": "wJalrXUtnFEMI"}), "policy_name"),
         (json!({"policy_name": 7}), "policy_name"),
         (json!({"accounts": "wJalrXUtnFEMI"}), "accounts"),
@@ -72,24 +72,24 @@ async fn what_makes_no_sense_is_refused_by_field_and_not_repeated() {
         (json!({"lifetime": "wJalrXUtnFEMI"}), "lifetime"),
         (json!({"lifetime": 43_201}), "lifetime"),
     ] {
-        let output = desk.call(NARROW, input.clone()).await;
-        assert_eq!(fault(&output)["field"], field, "{input}: {}", output.text);
+        let output = desk.call(NARROW_CREDENTIALS, input.clone()).await;
+        assert_eq!(error_json(&output)["field"], field, "{input}: {}", output.text);
         assert!(!output.text.contains("wJalrXUtnFEMI"), "{}", output.text);
     }
-    let unknown = desk.call(NARROW, json!({"policy_name": "writing"})).await;
+    let unknown = desk.call(NARROW_CREDENTIALS, json!({"policy_name": "writing"})).await;
     assert!(unknown.text.contains("use one of: reading"), "{}", unknown.text);
-    let missing = desk.call(CLOSE, json!({})).await;
+    let missing = desk.call(CLOSE_SESSION, json!({})).await;
     assert_eq!(missing.text, "Error: Missing required field 'credential_session'");
 }
 
 #[tokio::test]
 async fn what_was_set_by_hand_is_narrowed_to_accounts_and_time_only() {
-    let desk = Desk::furnished().await;
-    let refused = desk.call(NARROW, json!({"policy": reading()})).await;
+    let desk = Desk::with_credentials().await;
+    let refused = desk.call(NARROW_CREDENTIALS, json!({"policy": read_only_policy_json()})).await;
     assert!(refused.text.contains("by hand") && refused.text.contains("role"), "{}", refused.text);
-    let told = desk.call(NARROW, json!({"lifetime": 60})).await.structured.unwrap();
-    let shown = desk.call(GET, json!({"credential_session": told["credential_session"]})).await;
-    assert_eq!(shown.structured.unwrap()["key_suffix"], desk.held().await.access_key_id().last_four());
+    let narrowed = desk.call(NARROW_CREDENTIALS, json!({"lifetime": 60})).await.structured.unwrap();
+    let shown = desk.call(GET_CREDENTIALS, json!({"credential_session": narrowed["credential_session"]})).await;
+    assert_eq!(shown.structured.unwrap()["key_suffix"], desk.credentials().await.access_key_id().last_four());
 }
 
 #[tokio::test]
@@ -97,16 +97,16 @@ async fn accounts_that_the_policy_cannot_be_put_on_stay_behind_unless_they_are_n
     let desk = Narrowing::new();
     let keys = super::alias("keys");
     desk.session.set_credentials_for(&keys, desk.session.credentials().await.unwrap()).unwrap();
-    assert_eq!(desk.narrow(json!({"policy": reading()})).await["accounts"], json!(["default", "prod"]));
+    assert_eq!(desk.narrow(json!({"policy": read_only_policy_json()})).await["accounts"], json!(["default", "prod"]));
     assert_eq!(desk.narrow(json!({})).await["accounts"], json!(["default", "keys", "prod"]));
-    let named = desk.call(NARROW, json!({"policy": reading(), "accounts": ["keys", "prod"]})).await;
+    let named = desk.call(NARROW_CREDENTIALS, json!({"policy": read_only_policy_json(), "accounts": ["keys", "prod"]})).await;
     assert!(named.text.contains("`keys` cannot be narrowed"), "{}", named.text);
 }
 
 #[test]
 fn names_are_offered_only_where_the_host_has_some() {
     let desk = Narrowing::new();
-    let schema = |tools: &ToolSet| tools.get(NARROW).unwrap().definition().input_schema.clone();
+    let schema = |tools: &ToolSet| tools.get(NARROW_CREDENTIALS).unwrap().definition().input_schema.clone();
     assert_eq!(schema(&desk.tools)["properties"]["policy_name"]["enum"], json!(["reading"]));
     let bare = ToolSet::for_session(SessionContext::builder().build());
     assert!(schema(&bare)["properties"].get("policy_name").is_none());

@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use valetkey_core::{CredentialProvider, Credentials, Result, SessionPolicy};
 
 #[derive(Debug, Clone)]
-pub(super) struct Role {
+pub(super) struct FakeRoleProvider {
     name: &'static str,
     policy: Option<SessionPolicy>,
 }
 
-impl Role {
+impl FakeRoleProvider {
     /// Of sets that are named `name`, or `LESS` when they are narrowed.
     pub(super) fn new(name: &'static str) -> Self {
         Self { name, policy: None }
@@ -20,7 +20,7 @@ impl Role {
 }
 
 #[async_trait]
-impl CredentialProvider for Role {
+impl CredentialProvider for FakeRoleProvider {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("role")
     }
