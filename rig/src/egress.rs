@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result, Venv,
-    peer::{Launch, Peer},
+    peer::{PeerSpec, Peer},
     venv::scripts_dir,
 };
 
@@ -18,7 +18,7 @@ impl Egress {
     /// Starts one on a free loopback port, with a throw-away certificate.
     pub async fn start() -> Result<Self> {
         let program = scripts_dir().join("egress.py");
-        let launch = Launch { name: NAME, venv: Venv::Main, program, ready_path: "/hosts" };
+        let launch = PeerSpec { name: NAME, venv: Venv::Main, program, ready_path: "/hosts" };
         let peer = Peer::start(launch, |command, port, folder| {
             command.arg(port.number().to_string()).arg(folder.path());
         });

@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 use crate::{Error, Result, Venv, venv::rig_dir};
 
-static NEXT: AtomicU32 = AtomicU32::new(0);
+static NEXT_RUN: AtomicU32 = AtomicU32::new(0);
 
 #[derive(Debug)]
 pub(crate) struct RunDir {
@@ -21,7 +21,7 @@ pub(crate) struct RunDir {
 
 impl RunDir {
     pub(crate) fn create(name: &str) -> Result<Self> {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let number = NEXT_RUN.fetch_add(1, Ordering::Relaxed);
         let path = rig_dir().join("run").join(format!("{}-{name}-{number}", process::id()));
         for inner in ["home", "tmp"] {
             fs::create_dir_all(path.join(inner)).map_err(Error::io(format!("making {}", path.display())))?;

@@ -2,7 +2,7 @@
 
 use crate::{
     AccessKey, Result, Seed, Venv,
-    peer::{Launch, Peer},
+    peer::{PeerSpec, Peer},
     seed,
 };
 
@@ -16,7 +16,7 @@ impl MiniStack {
     /// Starts one on a free loopback port, empty.
     pub async fn start() -> Result<Self> {
         let (venv, program) = (Venv::MiniStack, Venv::MiniStack.program("ministack")?);
-        let launch = Launch { name: "ministack", venv, program, ready_path: "/_ministack/health" };
+        let launch = PeerSpec { name: "ministack", venv, program, ready_path: "/_ministack/health" };
         let peer = Peer::start(launch, |command, port, _| {
             command.envs([
                 ("AUTH", "true"),

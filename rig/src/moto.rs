@@ -2,7 +2,7 @@
 
 use crate::{
     Result, Venv,
-    peer::{Launch, Peer},
+    peer::{PeerSpec, Peer},
 };
 
 /// A running moto server. It keeps accounts apart, but by default believes any key, signature and expiry.
@@ -15,7 +15,7 @@ impl Moto {
     /// Starts one on a free loopback port.
     pub async fn start() -> Result<Self> {
         let program = Venv::Main.program("moto_server")?;
-        let launch = Launch { name: "moto", venv: Venv::Main, program, ready_path: "/moto-api/" };
+        let launch = PeerSpec { name: "moto", venv: Venv::Main, program, ready_path: "/moto-api/" };
         let peer = Peer::start(launch, |command, port, _| {
             command.args(["-H", "127.0.0.1", "-p", &port.number().to_string()]);
         });

@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::{Error, Result, Venv, error::last_lines, folder::RunDir, http, port::Port, venv::scripts_dir};
 
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct Peer {
 }
 
 /// What to start, and the path that answers 200 once it is ready.
-pub(crate) struct Launch {
+pub(crate) struct PeerSpec {
     pub(crate) name: &'static str,
     pub(crate) venv: Venv,
     pub(crate) program: PathBuf,
@@ -31,7 +31,7 @@ pub(crate) struct Launch {
 impl Peer {
     /// Starts the program as `configure` says, and returns when it is ready.
     pub(crate) async fn start(
-        launch: Launch,
+        launch: PeerSpec,
         configure: impl FnOnce(&mut Command, &Port, &RunDir),
     ) -> Result<Self> {
         let (folder, port) = (RunDir::create(launch.name)?, Port::reserve()?);
@@ -44,7 +44,7 @@ impl Peer {
         configure(&mut command, &port, &folder);
         let child = command.spawn().map_err(Error::io(format!("starting {}", launch.name)))?;
         let mut peer = Self { name: launch.name, child, folder, port };
-        peer.until_ready(launch.ready_path).await?;
+        peer.wait_ready(launch.ready_path).await?;
         Ok(peer)
     }
 
@@ -76,21 +76,21 @@ impl Peer {
         self.folder.remove()
     }
 
-    async fn until_ready(&mut self, path: &str) -> Result<()> {
-        let (request, deadline) = (format!("GET {path}"), Instant::now() + READY_WITHIN);
+    async fn wait_ready(&mut self, path: &str) -> Result<()> {
+        let (request, deadline) = (format!("GET {path}"), Instant::now() + READY_TIMEOUT);
         while Instant::now() < deadline {
             if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(self.not_up(format!("it ended with {status}")));
+                return Err(self.start_error(format!("it ended with {status}")));
             }
             if self.request(&request, "").await.is_ok() {
                 return Ok(());
             }
             sleep(POLL_INTERVAL).await;
         }
-        Err(self.not_up(format!("no answer to {request} within {} s", READY_WITHIN.as_secs())))
+        Err(self.start_error(format!("no answer to {request} within {} s", READY_TIMEOUT.as_secs())))
     }
 
-    fn not_up(&self, reason: String) -> Error {
+    fn start_error(&self, reason: String) -> Error {
         let log = self.folder.log_path();
         let tail = last_lines(&std::fs::read(&log).unwrap_or_default());
         Error::Start { peer: self.name, reason, log, tail }

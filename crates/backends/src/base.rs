@@ -50,7 +50,7 @@ impl SdkBase {
             RegionProviderChain::first_try(aws_config::environment::EnvironmentVariableRegionProvider::new())
                 .or_else(aws_config::profile::ProfileFileRegionProvider::new());
         let loader = aws_config::defaults(behavior_version())
-            .http_client(connection::through_proxies())
+            .http_client(connection::with_proxy())
             .region(region)
             .no_credentials()
             .token_provider(DisabledTokenProvider);
@@ -60,7 +60,7 @@ impl SdkBase {
     /// Uses `region` wherever nobody names another.
     #[must_use]
     pub fn region(self, region: &Region) -> Self {
-        Self(self.0.into_builder().region(sdk_region(region)).build())
+        Self(self.0.into_builder().region(to_sdk_region(region)).build())
     }
 
     /// Sends everything to `url` (a VPC endpoint, an emulator), whatever the environment says.
@@ -122,7 +122,7 @@ fn no_identity_cache() -> SharedIdentityCache {
 }
 
 /// Our region as the SDK's.
-pub(crate) fn sdk_region(region: &Region) -> aws_config::Region {
+pub(crate) fn to_sdk_region(region: &Region) -> aws_config::Region {
     aws_config::Region::new(region.as_str().to_owned())
 }
 

@@ -1,4 +1,4 @@
-//! `StsCallerLookup`: STS, asked whose a set of credentials is.
+//! `StsCallerIdentityProvider`: STS, asked whose a set of credentials is.
 
 use std::borrow::Cow;
 use std::fmt;

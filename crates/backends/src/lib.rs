@@ -4,11 +4,11 @@
 //! |---|---|---|
 //! | `memory` | `MemoryProvider` | yes |
 //! | `env` | `EnvProvider` | yes |
-//! | `sts` | `AssumeRoleProvider`, `WebIdentityProvider`, `FederationProvider`, `StsCallerLookup` | |
+//! | `sts` | `AssumeRoleProvider`, `WebIdentityProvider`, `FederationProvider`, `StsCallerIdentityProvider` | |
 //! | `experimental-scoped-credentials` | `ScopedProvider`, on top of `sts` | |
 //! | `secrets-manager` | `SecretsManagerProvider`, `SecretsManagerResolver` | |
 //! | `process` | `ProcessProvider` | |
-//! | `sdk` | `SdkProvider`, `SdkConfigExt`, `SessionCredentials` | |
+//! | `sdk` | `SdkProvider`, `SdkConfigExt`, `SessionCredentialsProvider` | |
 //! | `ambient` | `AmbientProvider`, on top of `sdk` | |
 //!
 //! A feature only adds. Every provider keeps the contract of [`CredentialProvider`](valetkey_core::CredentialProvider):

@@ -1,4 +1,4 @@
-//! `SecretSource`: what a provider must be told by others at each fetch, such as an identity token.
+//! `SecretProvider`: what a provider must be told by others at each fetch, such as an identity token.
 
 use async_trait::async_trait;
 use valetkey_core::{Result, SecretString};

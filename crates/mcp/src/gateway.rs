@@ -161,7 +161,7 @@ impl Parts {
             return self.tools.call(name, input).await.map(result);
         }
         let (host, mut arguments) = (self.host.as_ref()?, arguments);
-        match arguments.as_mut().map_or(Ok(None), |arguments| self.tools.take_session(arguments)) {
+        match arguments.as_mut().map_or(Ok(None), |arguments| self.tools.extract_session(arguments)) {
             Ok(narrowed) => host.call_as(narrowed.as_ref(), name, arguments, cancelled).await,
             Err(error) => Some(failure(&error)),
         }
@@ -170,7 +170,7 @@ impl Parts {
     /// A server's tool, which also takes the argument that is never passed on to the server.
     fn with_session(&self, mut definition: Value) -> Value {
         let fields = definition.get_mut("inputSchema").and_then(Value::as_object_mut);
-        if let (Some(fields), Some(schema)) = (fields, self.tools.session_schema()) {
+        if let (Some(fields), Some(schema)) = (fields, self.tools.session_argument_schema()) {
             let properties = fields.entry("properties").or_insert_with(|| json!({}));
             if let Some(properties) = properties.as_object_mut() {
                 properties.insert(CREDENTIAL_SESSION.to_owned(), schema);

@@ -6,7 +6,7 @@ use valetkey_core::{Alias, Error, ErrorKind, Result};
 use crate::ToolDefinition;
 
 /// The longest JSON text taken in one argument.
-const LONGEST_TEXT: usize = 1024 * 1024;
+const MAX_TEXT_BYTES: usize = 1024 * 1024;
 
 /// The arguments of one call.
 #[derive(Default)]
@@ -49,8 +49,8 @@ impl ToolArguments {
 
     /// Text that limits what may be done, taken out. It may be left out; `null` and blank are errors, since the call would
     /// do more than the caller meant.
-    pub(crate) fn take_limit(&mut self, field: &'static str) -> Result<Option<String>> {
-        let Some(given) = self.take_given(field)? else { return Ok(None) };
+    pub(crate) fn take_non_blank(&mut self, field: &'static str) -> Result<Option<String>> {
+        let Some(given) = self.take_non_null(field)? else { return Ok(None) };
         match text(field, Some(&given))? {
             Some(limit) => Ok(Some(limit.to_owned())),
             None => {
@@ -60,7 +60,7 @@ impl ToolArguments {
     }
 
     /// A value that limits what may be done, taken out. It may be left out; `null` is an error.
-    pub(crate) fn take_given(&mut self, field: &'static str) -> Result<Option<Value>> {
+    pub(crate) fn take_non_null(&mut self, field: &'static str) -> Result<Option<Value>> {
         match self.0.remove(field) {
             Some(Value::Null) => {
                 Err(Error::invalid(field, "must not be null").with_next_step("give it, or leave it out"))
@@ -70,7 +70,7 @@ impl ToolArguments {
     }
 
     /// Fails if an argument has the name `field` in another spelling, such as camel case.
-    pub(crate) fn deny_misspelt(&self, field: &'static str) -> Result<()> {
+    pub(crate) fn reject_misspelled(&self, field: &'static str) -> Result<()> {
         let letters = |name: &str| -> String {
             name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
         };
@@ -135,7 +135,7 @@ pub(crate) fn not_an_object(field: &'static str) -> Error {
 }
 
 fn parse_object(field: &'static str, text: &str) -> Result<Map<String, Value>> {
-    if text.len() > LONGEST_TEXT {
+    if text.len() > MAX_TEXT_BYTES {
         return Err(
             Error::invalid(field, "must be at most 1 MiB long").with_next_step("send only the object itself")
         );

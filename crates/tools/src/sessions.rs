@@ -1,4 +1,4 @@
-//! `Sessions`: the session of a tool set, and those that were narrowed from it for sub-agents, found by handle.
+//! `SessionStore`: the session of a tool set, and those that were narrowed from it for sub-agents, found by handle.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::arguments::ToolArguments;
 /// `narrow_aws_credentials` gave it.
 pub const CREDENTIAL_SESSION_ARG: &str = "credential_session";
 /// How many may be open at once.
-const MOST: usize = 32;
+const MAX_NARROWED_SESSIONS: usize = 32;
 
 /// A session, and the narrowed ones that its handles lead to. A clone shares them.
 ///
@@ -46,21 +46,21 @@ impl SessionStore {
     /// The session that a call is for: the narrowed one that its arguments name, else the set's own. The name is taken
     /// out of the arguments.
     pub(crate) fn session_for_call(&self, arguments: &mut ToolArguments) -> Result<SessionContext> {
-        Ok(self.narrowed_of(arguments)?.unwrap_or_else(|| self.own.clone()))
+        Ok(self.narrowed_session_for_call(arguments)?.unwrap_or_else(|| self.own.clone()))
     }
 
     /// The narrowed session that a call is for, if it names one.
-    pub(crate) fn narrowed_of(&self, arguments: &mut ToolArguments) -> Result<Option<SessionContext>> {
-        arguments.deny_misspelt(CREDENTIAL_SESSION_ARG)?;
-        arguments.take_limit(CREDENTIAL_SESSION_ARG)?.map(|handle| self.get(&handle)).transpose()
+    pub(crate) fn narrowed_session_for_call(&self, arguments: &mut ToolArguments) -> Result<Option<SessionContext>> {
+        arguments.reject_misspelled(CREDENTIAL_SESSION_ARG)?;
+        arguments.take_non_blank(CREDENTIAL_SESSION_ARG)?.map(|handle| self.get(&handle)).transpose()
     }
 
     /// Keeps a narrowed session until it is closed, and gives it a handle.
     pub(crate) fn insert(&self, session: SessionContext) -> Result<SessionHandle> {
         let handle = SessionHandle::random();
-        self.forget_ended();
+        self.remove_ended();
         let mut narrowed = self.narrowed_handles();
-        if narrowed.len() >= MOST {
+        if narrowed.len() >= MAX_NARROWED_SESSIONS {
             return Err(Error::new(
                 ErrorKind::Throttled,
                 "as many narrowed sessions are open as there may be",
@@ -78,7 +78,7 @@ impl SessionStore {
             Error::invalid(CREDENTIAL_SESSION_ARG, "must be 32 lower-case hexadecimal digits")
                 .with_next_step("give the handle as it was given to you")
         })?;
-        self.forget_ended();
+        self.remove_ended();
         let found = self.narrowed_handles().get(&handle).cloned();
         found.ok_or_else(|| {
             Error::new(ErrorKind::Closed, "there is no such narrowed session, or it has ended")
@@ -88,7 +88,7 @@ impl SessionStore {
     }
 
     /// Looking closes those whose time is up, which runs code of others, and so is not done under the lock.
-    fn forget_ended(&self) {
+    fn remove_ended(&self) {
         let known: Vec<_> =
             self.narrowed_handles().iter().map(|(handle, session)| (*handle, session.clone())).collect();
         for (handle, _) in known.iter().filter(|(_, session)| session.is_closed()) {

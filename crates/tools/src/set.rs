@@ -77,7 +77,7 @@ impl ToolSet {
     /// Calls the tool of that name; `None` when there is no such tool.
     pub async fn call(&self, name: &str, input: Value) -> Option<ToolOutput> {
         let tool = self.get(name)?;
-        if self.would_ignore_session(tool.definition(), &input) {
+        if self.ignores_session_argument(tool.definition(), &input) {
             return Some(ToolOutput::error(&session_argument_ignored()));
         }
         let output = tool.call(input).await;
@@ -91,23 +91,23 @@ impl ToolSet {
     /// # Errors
     /// `Invalid` for what is no handle, `null`, or the argument in another spelling; `Closed` when it leads to no session
     /// that is open.
-    pub fn take_session(&self, arguments: &mut Map<String, Value>) -> Result<Option<SessionContext>> {
+    pub fn extract_session(&self, arguments: &mut Map<String, Value>) -> Result<Option<SessionContext>> {
         let Some(sessions) = &self.sessions else { return Ok(None) };
         let mut rest = ToolArguments::forwarded(std::mem::take(arguments));
-        let narrowed = sessions.narrowed_of(&mut rest);
+        let narrowed = sessions.narrowed_session_for_call(&mut rest);
         *arguments = rest.into_fields();
         narrowed
     }
 
-    /// The schema of the argument that [`take_session`](Self::take_session) takes; `None` for a set without a session,
+    /// The schema of the argument that [`extract_session`](Self::extract_session) takes; `None` for a set without a session,
     /// which takes none.
     #[must_use]
-    pub fn session_schema(&self) -> Option<Value> {
+    pub fn session_argument_schema(&self) -> Option<Value> {
         self.sessions.as_ref().map(|_| sessions::session_argument_schema())
     }
 
     /// A tool that a host has added may act on a session of its own. What was to run with less must not run with that.
-    fn would_ignore_session(&self, tool: &ToolDefinition, input: &Value) -> bool {
+    fn ignores_session_argument(&self, tool: &ToolDefinition, input: &Value) -> bool {
         let is_named = input.get(sessions::CREDENTIAL_SESSION_ARG).is_some();
         is_named && self.sessions.is_some() && tool.input_schema["properties"].get(sessions::CREDENTIAL_SESSION_ARG).is_none()
     }

@@ -23,7 +23,7 @@ async fn main() -> Result<()> {
         .region(Region::us_east_1())
         .resolver(resolver)
         .audit(Arc::clone(&audit) as Arc<_>);
-    let kept = SessionContext::scope(session, whole_flow).await?;
+    let kept = SessionContext::scope(session, run_flow).await?;
 
     print_heading("the scope is over");
     expect_refusal("a handle that somebody kept", kept.credentials().await)?;
@@ -36,9 +36,9 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-async fn whole_flow(session: SessionContext) -> Result<SessionContext> {
+async fn run_flow(session: SessionContext) -> Result<SessionContext> {
     let tools = ToolSet::for_session(session.clone());
-    adopt_stack_job(&tools).await?;
+    set_from_stack_job(&tools).await?;
     sub_agents(&session).await?;
     service_context(&tools).await?;
     rotation(&session).await?;
@@ -48,7 +48,7 @@ async fn whole_flow(session: SessionContext) -> Result<SessionContext> {
 }
 
 /// The stack job names a credential id; the session's resolver turns it into credentials that no model sees.
-async fn adopt_stack_job(tools: &ToolSet) -> Result<()> {
+async fn set_from_stack_job(tools: &ToolSet) -> Result<()> {
     print_heading("from a stack job to credentials");
     let job = |id: &str| {
         let target = json!({"spec": {"aws_account_region": "eu-central-1"}});

@@ -67,7 +67,7 @@ async fn run_all_users(context: impl Fn() -> Context) -> Result<Reads> {
 
 /// What one user's agent does: set the user's credentials, let the sub-agents work, clean up.
 async fn run_agent(user: usize, context: Context, barrier: Arc<Barrier>) -> Result<Reads> {
-    let (mut reads, mine) = (Reads::default(), credentials_of(user)?);
+    let (mut reads, mine) = (Reads::default(), credentials_for_user(user)?);
     context.set(mine.clone())?;
     barrier.wait().await;
     for _ in 0..SUB_AGENTS {
@@ -145,7 +145,7 @@ impl AddAssign for Reads {
     }
 }
 
-fn credentials_of(user: usize) -> Result<Credentials> {
+fn credentials_for_user(user: usize) -> Result<Credentials> {
     let secret = SecretString::from(format!("demo-secret-of-user-{user}"));
     Credentials::builder(format!("AKIADEMOUSER000000{user:02}").parse()?, secret).build()
 }

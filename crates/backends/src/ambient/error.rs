@@ -21,7 +21,7 @@ pub(super) fn map_error(error: Error, choice: &Choice) -> Error {
 }
 
 /// Not transient: trying again does not help. Credentials that still work are served until they expire.
-pub(super) fn signed_out(command: &str) -> Error {
+pub(super) fn sign_in_required(command: &str) -> Error {
     Error::new(ErrorKind::InteractionRequired, "the sign-in of the profile ended, or was never made")
         .with_field("profile")
         .with_next_step(format!("run `{command}`, then refresh the account"))

@@ -10,7 +10,7 @@ use super::requests::Requests;
 use super::retries::{Failure, retried};
 use super::{error, sign_in};
 use crate::base::quota::Tokens;
-use crate::base::{from_sdk_region, sdk_region};
+use crate::base::{from_sdk_region, to_sdk_region};
 use crate::sdk::error_of;
 use crate::{SdkBase, SdkProvider};
 
@@ -80,7 +80,7 @@ impl AmbientProvider {
 
     async fn fetch(&self) -> Result<Credentials> {
         let region = match &self.region {
-            Some(region) => Some(sdk_region(region)),
+            Some(region) => Some(to_sdk_region(region)),
             None => self.source_kind.region().await,
         };
         let requests = Requests::default();
@@ -90,7 +90,7 @@ impl AmbientProvider {
             Err(failure) => return Err(self.to_error(&failure).await),
         };
         Ok(match region.as_ref().and_then(from_sdk_region) {
-            Some(region) if self.names_region() => found.with_region(region),
+            Some(region) if self.has_own_region() => found.with_region(region),
             region => {
                 let region = region.or_else(|| from_sdk_region(self.client_config.config().region()?));
                 region.into_iter().fold(found, |found, region| found.with_environment_region(region))
@@ -99,7 +99,7 @@ impl AmbientProvider {
     }
 
     /// Whether a region that is found belongs to the credentials, and not to the environment of this process.
-    fn names_region(&self) -> bool {
+    fn has_own_region(&self) -> bool {
         self.region.is_some() || matches!(self.source_kind, Choice::Profile(_))
     }
 
@@ -113,8 +113,8 @@ impl AmbientProvider {
             ErrorKind::Unavailable if !failure.is_transient => {}
             _ => return error,
         }
-        match sign_in::renewing_command(&self.source_kind).await {
-            Some(command) => error::signed_out(&command),
+        match sign_in::sign_in_command(&self.source_kind).await {
+            Some(command) => error::sign_in_required(&command),
             None => error,
         }
     }

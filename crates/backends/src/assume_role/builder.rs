@@ -10,8 +10,8 @@ use super::client::{AssumeRoleClient, AssumeRoleRequest};
 use super::provider::{AssumeRoleProvider, NAME};
 use crate::base::EndpointConfig;
 use crate::sts::Sts;
-use crate::sts::limits::{MAX_CHAINED, ROLE_DURATION, is_charset, ensure, session_name, source_identity};
-use crate::sts::marks::{Marks, Name};
+use crate::sts::limits::{MAX_CHAINED_SECONDS, ROLE_DURATION, is_charset, ensure, session_name, source_identity};
+use crate::sts::marks::{RequestAttribution, NameSource};
 use crate::sts::mfa::MfaDevice;
 use crate::{SdkBase, SecretProvider};
 
@@ -20,7 +20,7 @@ use crate::{SdkBase, SecretProvider};
 pub struct AssumeRoleBuilder {
     request: AssumeRoleRequest,
     source: Arc<dyn CredentialProvider>,
-    request_attribution: Marks,
+    request_attribution: RequestAttribution,
     session_duration: Option<Duration>,
     role_chaining: bool,
     place: EndpointConfig,
@@ -28,39 +28,39 @@ pub struct AssumeRoleBuilder {
 
 impl AssumeRoleBuilder {
     pub(super) fn new(role: RoleArn, source: Arc<dyn CredentialProvider>) -> Self {
-        let (request, request_attribution, place) = (AssumeRoleRequest::new(role), Marks::default(), EndpointConfig::default());
+        let (request, request_attribution, place) = (AssumeRoleRequest::new(role), RequestAttribution::default(), EndpointConfig::default());
         Self { request, source, request_attribution, session_duration: None, role_chaining: false, place }
     }
 
     /// The name of the role session in CloudTrail and in the caller's ARN: 2–64 of `A-Z a-z 0-9 _ + = , . @ -`;
     /// unless said, that of the [attribution](Self::attribution), or else `valetkey`.
     pub fn session_name(mut self, name: impl Into<String>) -> Self {
-        self.request_attribution.session_name = Some(Name::Literal(name.into()));
+        self.request_attribution.session_name = Some(NameSource::Literal(name.into()));
         self
     }
 
     /// The same, with what the [attribution](Self::attribution) says filled in.
     pub fn session_name_from(mut self, template: NameTemplate) -> Self {
-        self.request_attribution.session_name = Some(Name::Template(template));
+        self.request_attribution.session_name = Some(NameSource::Template(template));
         self
     }
 
     /// Who is behind the session, for good: 2–256 of the same characters, not beginning with `aws:`. The role's trust
     /// policy must allow `sts:SetSourceIdentity`.
     pub fn check_source_identity(mut self, identity: impl Into<String>) -> Self {
-        self.request_attribution.source_identity = Some(Name::Literal(identity.into()));
+        self.request_attribution.source_identity = Some(NameSource::Literal(identity.into()));
         self
     }
 
     /// The same, with what the [attribution](Self::attribution) says filled in, such as `{principal}`.
     pub fn source_identity_from(mut self, template: NameTemplate) -> Self {
-        self.request_attribution.source_identity = Some(Name::Template(template));
+        self.request_attribution.source_identity = Some(NameSource::Template(template));
         self
     }
 
     /// Says who is behind the session: it is named `valetkey-` and the session's id unless [named](Self::session_name)
     /// otherwise, and [tagged](Attribution::tags). The trust policy of the role must allow `sts:TagSession`, else
-    /// [`attribution_tags`](Self::attribution_tags) turns the tags off.
+    /// [`tag_sessions`](Self::tag_sessions) turns the tags off.
     pub fn attribution(mut self, attribution: &Attribution) -> Self {
         self.request_attribution.who = Some(attribution.clone());
         self
@@ -79,7 +79,7 @@ impl AssumeRoleBuilder {
     }
 
     /// How long the credentials work: whole seconds, 15 min to 12 h and no longer than the role allows; at most 1 h
-    /// for a [chained](Self::chained) role. The hour of STS unless said.
+    /// for a [chained](Self::role_chaining) role. The hour of STS unless said.
     pub fn session_duration(mut self, duration: Duration) -> Self {
         self.session_duration = Some(duration);
         self
@@ -172,7 +172,7 @@ impl AssumeRoleBuilder {
 
 fn checked_duration_seconds(duration: Duration, role_chaining: bool) -> Result<i32> {
     let seconds = ROLE_DURATION.checked_seconds(duration)?;
-    if role_chaining && seconds > MAX_CHAINED {
+    if role_chaining && seconds > MAX_CHAINED_SECONDS {
         return Err(Error::invalid("duration", "must be at most 3,600 s for a chained role")
             .with_next_step("shorten it, or assume the role with long-lived credentials"));
     }

@@ -7,7 +7,7 @@ use aws_sdk_sts::operation::assume_role::builders::AssumeRoleFluentBuilder;
 use valetkey_core::{Credentials, ExposeSecret, Result, RoleArn, SessionPolicy};
 
 use crate::fault;
-use crate::sts::marks::UNNAMED;
+use crate::sts::marks::DEFAULT_SESSION_NAME;
 use crate::sts::mfa::{self, MfaDevice};
 use crate::sts::{SessionPolicies, SessionTags, Sts};
 
@@ -31,7 +31,7 @@ impl AssumeRoleRequest {
     pub(super) fn new(role: RoleArn) -> Self {
         Self {
             role,
-            session_name: UNNAMED.to_owned(),
+            session_name: DEFAULT_SESSION_NAME.to_owned(),
             source_identity: None,
             external_id: None,
             duration: None,
@@ -50,7 +50,7 @@ impl AssumeRoleRequest {
             .set_external_id(self.external_id.clone())
             .set_duration_seconds(self.duration)
             .set_policy(self.policies.inline.clone())
-            .set_policy_arns(self.policies.sdk_arns())
+            .set_policy_arns(self.policies.to_sdk_arns())
             .set_tags(self.tags.to_sdk()?);
         Ok(self.transitive_tags.iter().fold(call, |call, key| call.transitive_tag_keys(key)))
     }
@@ -79,7 +79,7 @@ impl AssumeRoleClient {
     /// The same client, asking for no more than `policy` allows.
     pub(super) fn scope_down(&self, policy: &SessionPolicy) -> Result<Self> {
         let policies = self.request.policies.narrowed(policy)?;
-        Ok(Self { sts: self.sts.with_own_quota(), request: AssumeRoleRequest { policies, ..self.request.clone() } })
+        Ok(Self { sts: self.sts.with_own_retry_quota(), request: AssumeRoleRequest { policies, ..self.request.clone() } })
     }
 
     pub(super) async fn assume_role(&self, source: &Credentials) -> Result<AssumeRoleOutput> {
@@ -89,7 +89,7 @@ impl AssumeRoleClient {
         };
         let code = device.code_provider().await?;
         let call = call.serial_number(&device.serial).token_code(code.expose_secret());
-        let answer = call.customize().config_override(mfa::sent_once()).send().await;
+        let answer = call.customize().config_override(mfa::without_retries()).send().await;
         answer.map_err(|error| mfa::refused(OPERATION, &error))
     }
 }

@@ -11,7 +11,7 @@ use super::builder::AssumeRoleBuilder;
 use super::client::{AssumeRoleClient, OPERATION};
 use super::error;
 use crate::source;
-use crate::sts::limits::MAX_CHAINED;
+use crate::sts::limits::MAX_CHAINED_SECONDS;
 use crate::sts::{Utilization, answer};
 
 pub(super) const NAME: &str = "assume-role";
@@ -55,9 +55,9 @@ impl AssumeRoleProvider {
     async fn fetch(&self) -> Result<Credentials> {
         let source = source::source_credentials(&*self.source).await?;
         if source.has_session_token()
-            && self.client.request.duration.is_some_and(|seconds| seconds > MAX_CHAINED)
+            && self.client.request.duration.is_some_and(|seconds| seconds > MAX_CHAINED_SECONDS)
         {
-            return Err(error::too_long_for_a_chain());
+            return Err(error::duration_exceeds_chaining_limit());
         }
         self.parse_response(self.client.assume_role(&source).await?)
     }
@@ -65,7 +65,7 @@ impl AssumeRoleProvider {
     #[allow(deprecated, reason = "whoever does not tell the one tells the other")]
     fn parse_response(&self, answer: AssumeRoleOutput) -> Result<Credentials> {
         self.utilization.record(answer.session_token_utilization.or(answer.packed_policy_size));
-        let account = answer.assumed_role_user.as_ref().and_then(|user| answer::account_of(user.arn()));
+        let account = answer.assumed_role_user.as_ref().and_then(|user| answer::account_from_arn(user.arn()));
         answer::credentials_from_response(OPERATION, answer.credentials, |set| {
             set.account_id(account.unwrap_or_else(|| self.role().account().clone()))
                 .region(self.region.clone())

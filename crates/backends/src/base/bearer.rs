@@ -1,4 +1,4 @@
-//! `NoBearer`: nobody's bearer token.
+//! `DisabledTokenProvider`: nobody's bearer token.
 
 use aws_credential_types::provider::error::TokenError;
 use aws_credential_types::provider::future;

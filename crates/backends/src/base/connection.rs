@@ -18,7 +18,7 @@ pub(super) fn without_proxy() -> SharedHttpClient {
 }
 
 /// Through the proxies that `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of this process name, except to this machine.
-pub(super) fn through_proxies() -> SharedHttpClient {
+pub(super) fn with_proxy() -> SharedHttpClient {
     SharedHttpClient::new(LocalProxyBypass { direct: without_proxy(), proxied: build_client(ProxyConfig::from_env) })
 }
 

@@ -20,13 +20,13 @@ fn is_local_address(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => address.is_loopback() || address.is_link_local(),
         IpAddr::V6(address) => {
-            address.is_loopback() || address.is_unicast_link_local() || is_of_instance(address)
+            address.is_loopback() || address.is_unicast_link_local() || is_instance_service(address)
         }
     }
 }
 
 /// `fd00:ec2::254` (instance metadata) and `fd00:ec2::23` (pod identity).
-fn is_of_instance(address: Ipv6Addr) -> bool {
+fn is_instance_service(address: Ipv6Addr) -> bool {
     address.segments()[..2] == [0xfd00, 0x0ec2]
 }
 
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_and_link_local_urls_are_local() {
+    fn is_local_loopback_or_link_local_url_is_true() {
         for url in [
             "http://127.0.0.1:8080/creds",
             "http://127.9.9.9/",
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn other_urls_are_not_local() {
+    fn is_local_other_url_is_false() {
         for url in [
             "https://sts.us-east-1.amazonaws.com/",
             "http://10.0.0.1/",

@@ -1,9 +1,9 @@
-//! `Place`: where a provider asks: region, endpoint, and the base whose connections are used.
+//! `EndpointConfig`: where a provider asks: region, endpoint, and the base whose connections are used.
 
 use aws_config::SdkConfig;
 use valetkey_core::Region;
 
-use super::{SdkBase, with_endpoint_url, sdk_region};
+use super::{SdkBase, with_endpoint_url, to_sdk_region};
 
 /// Where to ask, as a builder was told.
 #[derive(Default)]
@@ -19,7 +19,7 @@ impl EndpointConfig {
         let base = self.base.unwrap_or_default();
         let mut config = base.config().to_builder();
         if let Some(region) = &self.region {
-            config = config.region(sdk_region(region));
+            config = config.region(to_sdk_region(region));
         }
         if let Some(url) = self.endpoint_url {
             config = with_endpoint_url(config, url);

@@ -1,4 +1,4 @@
-//! `SettingsOnly`: of the per-service settings of a process, those that say where, none that say who.
+//! `EndpointOnlyServiceConfig`: of the per-service settings of a process, those that say where, none that say who.
 
 use std::fmt;
 

@@ -23,7 +23,7 @@ const ACCOUNT_ID: &str = "AWS_ACCOUNT_ID";
 /// The first that is set counts.
 const REGION_VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 
-type Lookup = dyn Fn(&str) -> Option<OsString> + Send + Sync;
+type VariableLookup = dyn Fn(&str) -> Option<OsString> + Send + Sync;
 
 /// Reads `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_CREDENTIAL_EXPIRATION` (RFC 3339),
 /// `AWS_ACCOUNT_ID`, and `AWS_REGION` (else `AWS_DEFAULT_REGION`), anew at every fetch.
@@ -32,7 +32,7 @@ type Lookup = dyn Fn(&str) -> Option<OsString> + Send + Sync;
 /// token there is nothing to ask; with some of them missing it is a fault that names the variable.
 #[derive(Clone)]
 pub struct EnvProvider {
-    lookup: Arc<Lookup>,
+    lookup: Arc<VariableLookup>,
     clock: Arc<dyn Clock>,
 }
 

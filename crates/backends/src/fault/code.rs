@@ -107,13 +107,13 @@ pub(crate) fn strip_exception_suffix(code: &str) -> &str {
 
 /// Whether the code says that policies and tags were too large once they were packed.
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
-pub(crate) fn is_about_packed_size(code: &str) -> bool {
+pub(crate) fn is_packed_policy_too_large(code: &str) -> bool {
     strip_exception_suffix(code) == PACKED_POLICY_TOO_LARGE
 }
 
 /// The kind of a response with a code that is not known here.
 #[cfg(any(feature = "sts", feature = "secrets-manager"))]
-pub(crate) fn kind_of_status(status: u16) -> ErrorKind {
+pub(crate) fn kind_for_status(status: u16) -> ErrorKind {
     match status {
         401 | 403 => ErrorKind::Denied,
         408 | 429 => kind_without_code(status),

@@ -4,7 +4,7 @@ use super::code::strip_exception_suffix;
 
 /// Trouble that passes, although its code is that of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Passing {
+pub(crate) enum TransientCondition {
     /// The clocks of this machine and of AWS differ.
     ClockSkew,
     /// STS could not fetch the keys that verify an identity token.
@@ -12,25 +12,25 @@ pub(crate) enum Passing {
 }
 
 /// The trouble that a code and its message name, in the phrases that AWS uses. `None` leaves the code to decide.
-pub(crate) fn transient_condition(code: &str, message: Option<&str>) -> Option<Passing> {
+pub(crate) fn transient_condition(code: &str, message: Option<&str>) -> Option<TransientCondition> {
     let message = message.unwrap_or_default().to_ascii_lowercase();
     match strip_exception_suffix(code) {
-        "RequestExpired" | "RequestTimeTooSkewed" | "RequestInTheFuture" => Some(Passing::ClockSkew),
+        "RequestExpired" | "RequestTimeTooSkewed" | "RequestInTheFuture" => Some(TransientCondition::ClockSkew),
         "SignatureDoesNotMatch" | "InvalidSignature"
             if ["signature expired", "signature not yet current"]
                 .iter()
                 .any(|said| message.contains(said)) =>
         {
-            Some(Passing::ClockSkew)
+            Some(TransientCondition::ClockSkew)
         }
         "InvalidIdentityToken" if message.contains("retrieve verification key") => {
-            Some(Passing::VerificationKeyUnavailable)
+            Some(TransientCondition::VerificationKeyUnavailable)
         }
         _ => None,
     }
 }
 
-impl Passing {
+impl TransientCondition {
     pub(crate) fn next_step(self) -> &'static str {
         match self {
             Self::ClockSkew => "set the clock of this machine",

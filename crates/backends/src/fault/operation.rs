@@ -22,12 +22,12 @@ pub(crate) fn from_sdk_error<E: ProvideErrorMetadata>(
                 .with_next_step("check the region, the endpoint URL and the settings of this provider")
         }
         SdkError::TimeoutError(_) => timed_out_error(operation),
-        SdkError::DispatchFailure(failure) => of_dispatch(operation, failure),
-        SdkError::ResponseError(response) => of_response(operation, None, response.raw()),
+        SdkError::DispatchFailure(failure) => from_dispatch_failure(operation, failure),
+        SdkError::ResponseError(response) => from_response(operation, None, response.raw()),
         SdkError::ServiceError(answer) => {
             let code = answer.err().code().map(|code| (code, answer.err().message()));
-            let error = of_response(operation, code, answer.raw());
-            match packed_size(answer.err()) {
+            let error = from_response(operation, code, answer.raw());
+            match packed_policy_percent(answer.err()) {
                 Some(percent) => error.with_next_step(format!(
                     "shorten the session policies and tags, which take {percent} % of their limit"
                 )),
@@ -41,13 +41,13 @@ pub(crate) fn from_sdk_error<E: ProvideErrorMetadata>(
 }
 
 /// The one number that is read out of a message: STS tells it nowhere else.
-fn packed_size<E: ProvideErrorMetadata>(error: &E) -> Option<u16> {
-    let message = error.message().filter(|_| error.code().is_some_and(code::is_about_packed_size))?;
+fn packed_policy_percent<E: ProvideErrorMetadata>(error: &E) -> Option<u16> {
+    let message = error.message().filter(|_| error.code().is_some_and(code::is_packed_policy_too_large))?;
     let (before, _) = message.split_once('%')?;
     before.split_whitespace().next_back()?.parse().ok()
 }
 
-fn of_dispatch(operation: &'static str, failure: &DispatchFailure) -> Error {
+fn from_dispatch_failure(operation: &'static str, failure: &DispatchFailure) -> Error {
     if failure.is_timeout() {
         return timed_out_error(operation);
     }
@@ -60,17 +60,17 @@ fn of_dispatch(operation: &'static str, failure: &DispatchFailure) -> Error {
 }
 
 /// What a response means by its code and message, or by its status if it has no code of AWS.
-fn of_response(
+fn from_response(
     operation: &'static str,
     code: Option<(&str, Option<&str>)>,
     response: &HttpResponse,
 ) -> Error {
-    let code = code.filter(|(code, _)| is_plain(code));
+    let code = code.filter(|(code, _)| is_safe_to_repeat(code));
     let status = response.status().as_u16();
     let (kind, next_step, mut message) = match code {
         Some((code, message)) => {
             let unknown = || {
-                let kind = code::kind_of_status(status);
+                let kind = code::kind_for_status(status);
                 (kind, code::next_step_for(kind, Some(code)))
             };
             let (kind, next_step) = code::classify(code, message).unwrap_or_else(unknown);
@@ -81,7 +81,7 @@ fn of_response(
             (code::kind_without_code(status), NOT_AWS_NEXT_STEP, message)
         }
     };
-    if let Some(id) = response.request_id().filter(|id| is_plain(id)) {
+    if let Some(id) = response.request_id().filter(|id| is_safe_to_repeat(id)) {
         message = format!("{message} (request {id})");
     }
     Error::new(kind, message).with_next_step(next_step)
@@ -89,7 +89,7 @@ fn of_response(
 
 /// What is repeated from an answer is short and made of the characters that codes and ids are made of: whoever
 /// answers cannot put a text of his own into our errors.
-fn is_plain(text: &str) -> bool {
+fn is_safe_to_repeat(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 

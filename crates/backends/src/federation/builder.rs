@@ -8,30 +8,30 @@ use valetkey_core::{Attribution, CredentialProvider, Region, Result, SessionId};
 
 use super::FederationGuard;
 use super::client::{GetFederationTokenRequest, ExchangeRequest, GetSessionTokenRequest};
-use super::provider::{FederationProvider, NAME, Passes, Terms};
+use super::provider::{FederationProvider, NAME, Passthrough, ExchangeConfig};
 use crate::base::EndpointConfig;
 use crate::sts::Sts;
-use crate::sts::limits::{OF_USER, user_name};
-use crate::sts::marks::Marks;
+use crate::sts::limits::{USER_DURATION, user_name};
+use crate::sts::marks::RequestAttribution;
 use crate::sts::mfa::MfaDevice;
 use crate::{SdkBase, SecretProvider};
 
 /// Describes an exchange of long-lived keys; made by [`FederationProvider::builder`] and
-/// [`FederationProvider::federated`]. What can be said depends on how they are exchanged: `T`.
+/// [`FederationProvider::federation_builder`]. What can be said depends on how they are exchanged: `T`.
 #[must_use]
 pub struct FederationBuilder<T> {
     request: T,
     source: Arc<dyn CredentialProvider>,
-    request_attribution: Marks,
+    request_attribution: RequestAttribution,
     session_duration: Option<Duration>,
-    passthrough: Passes,
+    passthrough: Passthrough,
     place: EndpointConfig,
 }
 
 impl<T> FederationBuilder<T> {
     fn new(request: T, source: Arc<dyn CredentialProvider>) -> Self {
-        let (request_attribution, place) = (Marks::default(), EndpointConfig::default());
-        Self { request, source, request_attribution, session_duration: None, passthrough: Passes::Nothing, place }
+        let (request_attribution, place) = (RequestAttribution::default(), EndpointConfig::default());
+        Self { request, source, request_attribution, session_duration: None, passthrough: Passthrough::Nothing, place }
     }
 
     /// How long the credentials work: whole seconds, 15 min to 36 h. The 12 h of STS unless said; the keys of an
@@ -42,7 +42,7 @@ impl<T> FederationBuilder<T> {
     }
 
     /// Says who is behind the session. A federated user is [tagged](Attribution::tags) with it, which the policies of
-    /// the keys must allow (`sts:TagSession`; [`attribution_tags`](Self::attribution_tags) turns the tags off).
+    /// the keys must allow (`sts:TagSession`; [`tag_sessions`](Self::tag_sessions) turns the tags off).
     /// `GetSessionToken` takes neither name nor tags: what it issues says nothing but whose keys they were, unless it is
     /// narrowed, and so federated.
     pub fn attribution(mut self, attribution: &Attribution) -> Self {
@@ -76,24 +76,24 @@ impl<T> FederationBuilder<T> {
     }
 
     fn guard_account(mut self) -> Self {
-        self.passthrough = Passes::GuardedAccount;
+        self.passthrough = Passthrough::GuardedAccount;
         self
     }
 
     fn checked_seconds(&self) -> Result<Option<i32>> {
-        self.session_duration.map(|duration| OF_USER.checked_seconds(duration)).transpose()
+        self.session_duration.map(|duration| USER_DURATION.checked_seconds(duration)).transpose()
     }
 
     fn build_provider(self, request: impl FnOnce(T) -> ExchangeRequest) -> Result<FederationProvider> {
         let region = self.place.region.clone();
         let sts = Sts::new(self.place)?;
-        let terms = Terms { request: request(self.request), passthrough: self.passthrough };
+        let terms = ExchangeConfig { request: request(self.request), passthrough: self.passthrough };
         Ok(FederationProvider::new(sts, self.source, region, terms))
     }
 }
 
 impl FederationBuilder<GetSessionTokenRequest> {
-    pub(super) fn user_session(source: Arc<dyn CredentialProvider>) -> Self {
+    pub(super) fn session_token(source: Arc<dyn CredentialProvider>) -> Self {
         Self::new(GetSessionTokenRequest::default(), source)
     }
 
@@ -110,8 +110,8 @@ impl FederationBuilder<GetSessionTokenRequest> {
 
     /// Hands on a set of the source that is temporary already, as it is, in place of refusing it: for a source that
     /// users give whatever they have, such as an account of a session. Either way no long-lived key comes out.
-    pub fn pass_temporary(mut self, enabled: bool) -> Self {
-        self.passthrough = if enabled { Passes::Temporary } else { Passes::Nothing };
+    pub fn allow_temporary(mut self, enabled: bool) -> Self {
+        self.passthrough = if enabled { Passthrough::Temporary } else { Passthrough::Nothing };
         self
     }
 
@@ -121,7 +121,7 @@ impl FederationBuilder<GetSessionTokenRequest> {
     /// and is not broken. Register it with [`SessionBuilder::guard`](valetkey_core::SessionBuilder::guard).
     ///
     /// # Errors
-    /// As [`build`](Self::build).
+    /// As [`build`](Self::build_client).
     pub fn build_guard(self) -> Result<FederationGuard> {
         self.guard_account().build().map(FederationGuard::new)
     }
@@ -144,13 +144,13 @@ impl FederationBuilder<GetSessionTokenRequest> {
 }
 
 impl FederationBuilder<GetFederationTokenRequest> {
-    pub(super) fn federated_user(name: String, source: Arc<dyn CredentialProvider>) -> Self {
+    pub(super) fn federation_token(name: String, source: Arc<dyn CredentialProvider>) -> Self {
         Self::new(GetFederationTokenRequest { name, ..GetFederationTokenRequest::default() }, source)
     }
 
-    pub(super) fn attributed_user(attribution: &Attribution, source: Arc<dyn CredentialProvider>) -> Self {
+    pub(super) fn federation_token_for(attribution: &Attribution, source: Arc<dyn CredentialProvider>) -> Self {
         let name = attribution.session_id().map(SessionId::compact).unwrap_or_default();
-        Self::federated_user(name, source).attribution(attribution)
+        Self::federation_token(name, source).attribution(attribution)
     }
 
     /// Allows what this policy (a JSON object) and those of the user both allow.
@@ -179,7 +179,7 @@ impl FederationBuilder<GetFederationTokenRequest> {
     /// and is not broken. Register it with [`SessionBuilder::guard`](valetkey_core::SessionBuilder::guard).
     ///
     /// # Errors
-    /// As [`build`](Self::build).
+    /// As [`build`](Self::build_client).
     pub fn build_guard(self) -> Result<FederationGuard> {
         self.guard_account().build().map(FederationGuard::new)
     }

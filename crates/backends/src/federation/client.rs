@@ -33,7 +33,7 @@ pub struct GetFederationTokenRequest {
 }
 
 /// What an exchange brought.
-pub(super) struct Exchanged {
+pub(super) struct ExchangeResponse {
     pub(super) operation: &'static str,
     pub(super) keys: Option<Keys>,
     pub(super) account: Option<AccountId>,
@@ -60,7 +60,7 @@ impl ExchangeRequest {
         .map(Self::FederationToken)
     }
 
-    pub(super) async fn send(&self, sts: aws_sdk_sts::Client) -> Result<Exchanged> {
+    pub(super) async fn send(&self, sts: aws_sdk_sts::Client) -> Result<ExchangeResponse> {
         match self {
             Self::SessionToken(request) => request.send(sts).await,
             Self::FederationToken(request) => request.send(sts).await,
@@ -72,24 +72,24 @@ impl GetSessionTokenRequest {
     /// `GetSessionToken` takes no policy, so that what is narrowed is asked for under a name.
     fn scope_down(&self, policy: &SessionPolicy) -> Result<GetFederationTokenRequest> {
         if self.mfa.is_some() {
-            return Err(error::mfa_not_narrowed());
+            return Err(error::mfa_scope_down_unsupported());
         }
         let policies = SessionPolicies { inline: Some(policy.clone().into()), arns: Vec::new() };
         Ok(GetFederationTokenRequest { duration: self.duration, policies, ..self.scoped_down.clone() })
     }
 
-    async fn send(&self, sts: aws_sdk_sts::Client) -> Result<Exchanged> {
+    async fn send(&self, sts: aws_sdk_sts::Client) -> Result<ExchangeResponse> {
         let call = sts.get_session_token().set_duration_seconds(self.duration);
         let answer = match &self.mfa {
             None => call.send().await.map_err(|error| fault::from_sdk_error(GET_SESSION_TOKEN, &error)),
             Some(device) => {
                 let code = device.code_provider().await?;
                 let call = call.serial_number(&device.serial).token_code(code.expose_secret());
-                let answer = call.customize().config_override(mfa::sent_once()).send().await;
+                let answer = call.customize().config_override(mfa::without_retries()).send().await;
                 answer.map_err(|error| mfa::refused(GET_SESSION_TOKEN, &error))
             }
         }?;
-        Ok(Exchanged {
+        Ok(ExchangeResponse {
             operation: GET_SESSION_TOKEN,
             keys: answer.credentials,
             account: None,
@@ -100,19 +100,19 @@ impl GetSessionTokenRequest {
 
 impl GetFederationTokenRequest {
     #[allow(deprecated, reason = "whoever does not tell the one tells the other")]
-    async fn send(&self, sts: aws_sdk_sts::Client) -> Result<Exchanged> {
+    async fn send(&self, sts: aws_sdk_sts::Client) -> Result<ExchangeResponse> {
         let call = sts
             .get_federation_token()
             .name(&self.name)
             .set_duration_seconds(self.duration)
             .set_policy(self.policies.inline.clone())
-            .set_policy_arns(self.policies.sdk_arns())
+            .set_policy_arns(self.policies.to_sdk_arns())
             .set_tags(self.tags.to_sdk()?);
         let answer = call.send().await.map_err(|error| fault::from_sdk_error(GET_FEDERATION_TOKEN, &error))?;
-        Ok(Exchanged {
+        Ok(ExchangeResponse {
             operation: GET_FEDERATION_TOKEN,
             keys: answer.credentials,
-            account: answer.federated_user.as_ref().and_then(|user| answer::account_of(user.arn())),
+            account: answer.federation_token.as_ref().and_then(|user| answer::account_from_arn(user.arn())),
             utilization: answer.session_token_utilization.or(answer.packed_policy_size),
         })
     }

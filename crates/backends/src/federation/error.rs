@@ -11,7 +11,7 @@ pub(super) fn temporary_source() -> Error {
 }
 
 /// A federated user has no MFA: what the user's policies allow only with it would be gone without a word.
-pub(super) fn mfa_not_narrowed() -> Error {
+pub(super) fn mfa_scope_down_unsupported() -> Error {
     Error::invalid("policy", "cannot be put on an exchange with MFA")
         .with_next_step("assume a role with what is exchanged, and narrow that")
 }

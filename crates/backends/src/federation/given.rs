@@ -1,4 +1,4 @@
-//! `Given`: keys that were set on a guarded account, as the source of an exchange.
+//! `StaticSource`: keys that were set on a guarded account, as the source of an exchange.
 
 use std::borrow::Cow;
 

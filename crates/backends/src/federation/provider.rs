@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use valetkey_core::{Attribution, CredentialProvider, Credentials, Region, Result, SessionPolicy};
 
 use super::builder::FederationBuilder;
-use super::client::{Exchanged, GetFederationTokenRequest, ExchangeRequest, GetSessionTokenRequest};
+use super::client::{ExchangeResponse, GetFederationTokenRequest, ExchangeRequest, GetSessionTokenRequest};
 use super::error;
 use super::given::StaticSource;
 use crate::source;
@@ -17,14 +17,14 @@ pub(super) const NAME: &str = "federation";
 
 /// What is asked for the keys, and what of those that need no exchange.
 #[derive(Clone, Debug)]
-pub(super) struct Terms {
+pub(super) struct ExchangeConfig {
     pub(super) request: ExchangeRequest,
-    pub(super) passthrough: Passes,
+    pub(super) passthrough: Passthrough,
 }
 
 /// What comes through unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Passes {
+pub(super) enum Passthrough {
     Nothing,
     /// A set that is temporary already.
     Temporary,
@@ -59,14 +59,14 @@ pub struct FederationProvider {
     sts: Sts,
     source: Arc<dyn CredentialProvider>,
     region: Option<Region>,
-    config: Terms,
+    config: ExchangeConfig,
     utilization: Utilization,
 }
 
 impl FederationProvider {
     /// Describes temporary credentials of the same user with the same authority (`GetSessionToken`).
     pub fn builder(source: Arc<dyn CredentialProvider>) -> FederationBuilder<GetSessionTokenRequest> {
-        FederationBuilder::user_session(source)
+        FederationBuilder::session_token(source)
     }
 
     /// Describes temporary credentials for somebody of this name (2–32 of `A-Z a-z 0-9 _ + = , . @ -`), with no more
@@ -75,7 +75,7 @@ impl FederationProvider {
         name: impl Into<String>,
         source: Arc<dyn CredentialProvider>,
     ) -> FederationBuilder<GetFederationTokenRequest> {
-        FederationBuilder::federated_user(name.into(), source)
+        FederationBuilder::federation_token(name.into(), source)
     }
 
     /// Describes the same for whoever is behind a session, in the words of a session: the user's name is the session's id
@@ -85,14 +85,14 @@ impl FederationProvider {
         who: &Attribution,
         source: Arc<dyn CredentialProvider>,
     ) -> FederationBuilder<GetFederationTokenRequest> {
-        FederationBuilder::attributed_user(who, source)
+        FederationBuilder::federation_token_for(who, source)
     }
 
     pub(super) fn new(
         sts: Sts,
         source: Arc<dyn CredentialProvider>,
         region: Option<Region>,
-        config: Terms,
+        config: ExchangeConfig,
     ) -> Self {
         Self { sts, source, region, config, utilization: Utilization::default() }
     }
@@ -106,11 +106,11 @@ impl FederationProvider {
 
     async fn exchange(&self) -> Result<Credentials> {
         let source = match self.config.passthrough {
-            Passes::GuardedAccount => self.source.credentials().await,
-            Passes::Nothing | Passes::Temporary => source::source_credentials(&*self.source).await,
+            Passthrough::GuardedAccount => self.source.credentials().await,
+            Passthrough::Nothing | Passthrough::Temporary => source::source_credentials(&*self.source).await,
         }?;
         match (source::is_temporary(&source), self.config.passthrough) {
-            (true, Passes::Nothing) => Err(error::temporary_source()),
+            (true, Passthrough::Nothing) => Err(error::temporary_source()),
             (true, _) => Ok(source),
             (false, _) => {
                 let exchanged = self.config.request.send(self.sts.client_for(&source)).await?;
@@ -119,7 +119,7 @@ impl FederationProvider {
         }
     }
 
-    fn parse_response(&self, exchanged: Exchanged, source: &Credentials) -> Result<Credentials> {
+    fn parse_response(&self, exchanged: ExchangeResponse, source: &Credentials) -> Result<Credentials> {
         self.utilization.record(exchanged.utilization);
         let region = self.region.as_ref().or(source.region());
         let environment_region = source.environment_region().cloned().or_else(|| self.sts.region());
@@ -136,9 +136,9 @@ impl FederationProvider {
 impl FederationProvider {
     /// The same exchange with `given` as its source, unless that is temporary.
     pub(super) fn exchange_for(&self, static_keys: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
-        let guarded = self.config.passthrough == Passes::GuardedAccount && !source::is_temporary(static_keys);
+        let guarded = self.config.passthrough == Passthrough::GuardedAccount && !source::is_temporary(static_keys);
         guarded.then(|| {
-            let (sts, source) = (self.sts.with_own_quota(), Arc::new(StaticSource(static_keys.clone())));
+            let (sts, source) = (self.sts.with_own_retry_quota(), Arc::new(StaticSource(static_keys.clone())));
             Arc::new(Self::new(sts, source, self.region.clone(), self.config.clone()))
                 as Arc<dyn CredentialProvider>
         })
@@ -175,15 +175,15 @@ impl CredentialProvider for FederationProvider {
     /// `Invalid` when the two have nothing in common or cannot be compared, when policy ARNs were asked for, and for an
     /// exchange with MFA.
     fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
-        if self.config.passthrough == Passes::GuardedAccount
+        if self.config.passthrough == Passthrough::GuardedAccount
             && let Ok(narrowed) = self.source.narrowed(policy)
         {
             return Ok(narrowed);
         }
         let request = self.config.request.scope_down(policy).map_err(|error| error.with_provider(NAME))?;
-        let terms = Terms { request, passthrough: Passes::Nothing };
+        let terms = ExchangeConfig { request, passthrough: Passthrough::Nothing };
         Ok(Arc::new(Self::new(
-            self.sts.with_own_quota(),
+            self.sts.with_own_retry_quota(),
             Arc::clone(&self.source),
             self.region.clone(),
             terms,

@@ -13,7 +13,7 @@ use super::provider::{NAME, ProcessProvider};
 use super::{error, line};
 
 /// What [`ProcessBuilder::inherit`] lets through.
-const INHERITED: [&str; 18] = [
+const INHERITED_VARIABLES: [&str; 18] = [
     "HOME",
     "LOGNAME",
     "PATH",
@@ -35,7 +35,7 @@ const INHERITED: [&str; 18] = [
 ];
 
 /// Describes a program that prints credentials; made by [`ProcessProvider::builder`] and
-/// [`ProcessProvider::from_line`].
+/// [`ProcessProvider::from_command_line`].
 #[must_use]
 pub struct ProcessBuilder {
     program: Program,
@@ -91,7 +91,7 @@ impl ProcessBuilder {
     /// proxies (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in upper and lower case). What is set by name
     /// wins.
     pub fn inherit(mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        let inherited = |name: &OsStr| INHERITED.iter().any(|known| name == *known);
+        let inherited = |name: &OsStr| INHERITED_VARIABLES.iter().any(|known| name == *known);
         for (name, value) in variables.into_iter().filter(|(name, _)| inherited(name)) {
             self.program.environment.entry(name).or_insert(value);
         }
@@ -136,7 +136,7 @@ impl ProcessBuilder {
         }
         let limits = Duration::from_secs(1)..=Duration::from_secs(3_600);
         if self.timeout.is_some_and(|timeout| !limits.contains(&timeout)) {
-            return Err(error::no_timeout().with_provider(NAME));
+            return Err(error::invalid_timeout().with_provider(NAME));
         }
         Ok(ProcessProvider::new(self.program, self.timeout, self.region))
     }

@@ -11,7 +11,7 @@ const EXPECTED_OUTPUT: &str =
     "have the program print one JSON object with `Version`, `AccessKeyId` and `SecretAccessKey`";
 
 /// A program that is not there or may not be run stays so until somebody puts it right; any other failure may pass.
-pub(super) fn not_started(error: &io::Error) -> Error {
+pub(super) fn spawn_failed(error: &io::Error) -> Error {
     let (kind, rule) = match error.kind() {
         io::ErrorKind::NotFound => (ErrorKind::Invalid, "names a program or a directory that does not exist"),
         io::ErrorKind::PermissionDenied => (ErrorKind::Invalid, "names a program that may not be run"),
@@ -40,7 +40,7 @@ pub(super) fn timed_out() -> Error {
     Error::new(ErrorKind::TimedOut, "the program did not end in time").with_next_step(RUN_MANUALLY)
 }
 
-pub(super) fn no_timeout() -> Error {
+pub(super) fn invalid_timeout() -> Error {
     Error::invalid("timeout", "must be 1 s to 1 h")
 }
 
@@ -48,7 +48,7 @@ pub(super) fn io_error() -> Error {
     Error::new(ErrorKind::Unavailable, "the program could not be read").with_next_step("try again")
 }
 
-pub(super) fn too_much() -> Error {
+pub(super) fn output_too_large() -> Error {
     Error::invalid("output", "must be at most 1 MiB").with_next_step(EXPECTED_OUTPUT)
 }
 
@@ -72,7 +72,7 @@ pub(super) fn not_an_object() -> Error {
     Error::invalid("output", "must be a JSON object").with_next_step(EXPECTED_OUTPUT)
 }
 
-pub(super) fn other_version() -> Error {
+pub(super) fn unsupported_version() -> Error {
     Error::invalid("Version", "must be the number 1").with_next_step(EXPECTED_OUTPUT)
 }
 
@@ -102,7 +102,7 @@ pub(super) fn empty_program() -> Error {
     Error::invalid("program", "must not be empty").with_next_step("name the program to run")
 }
 
-pub(super) fn open_quote() -> Error {
+pub(super) fn unclosed_quote() -> Error {
     Error::invalid("credential_process", "has a quote or an escape that does not end")
         .with_next_step("close the quote")
 }

@@ -8,9 +8,9 @@ use valetkey_core::Result;
 use super::error;
 
 /// What a shell acts on wherever it stands unquoted.
-const ACTIVE: &str = "$`|&;<>()*?[{\n";
+const SHELL_ACTIVE: &str = "$`|&;<>()*?[{\n";
 /// What it acts on at the beginning of a word.
-const ACTIVE_AT_START: &str = "~#";
+const SHELL_ACTIVE_AT_WORD_START: &str = "~#";
 
 /// The words of a line. What would need a shell is refused, not taken literally: it would mean something else here
 /// than in the tools that read the same line.
@@ -30,9 +30,9 @@ fn parse_word(rest: &mut Peekable<Chars<'_>>) -> Result<String> {
     while let Some(c) = rest.next_if(|c| !is_blank(*c)) {
         match c {
             '\'' => parse_single_quoted(rest, &mut word)?,
-            '"' => double_quoted(rest, &mut word)?,
-            '\\' => word.push(rest.next().ok_or_else(error::open_quote)?),
-            c if ACTIVE.contains(c) || (at_start && ACTIVE_AT_START.contains(c)) => {
+            '"' => parse_double_quoted(rest, &mut word)?,
+            '\\' => word.push(rest.next().ok_or_else(error::unclosed_quote)?),
+            c if SHELL_ACTIVE.contains(c) || (at_start && SHELL_ACTIVE_AT_WORD_START.contains(c)) => {
                 return Err(error::needs_shell());
             }
             c => word.push(c),
@@ -44,19 +44,19 @@ fn parse_word(rest: &mut Peekable<Chars<'_>>) -> Result<String> {
 
 fn parse_single_quoted(rest: &mut Peekable<Chars<'_>>, word: &mut String) -> Result<()> {
     loop {
-        match rest.next().ok_or_else(error::open_quote)? {
+        match rest.next().ok_or_else(error::unclosed_quote)? {
             '\'' => return Ok(()),
             c => word.push(c),
         }
     }
 }
 
-fn double_quoted(rest: &mut Peekable<Chars<'_>>, word: &mut String) -> Result<()> {
+fn parse_double_quoted(rest: &mut Peekable<Chars<'_>>, word: &mut String) -> Result<()> {
     loop {
-        match rest.next().ok_or_else(error::open_quote)? {
+        match rest.next().ok_or_else(error::unclosed_quote)? {
             '"' => return Ok(()),
             '$' | '`' => return Err(error::needs_shell()),
-            '\\' => match rest.next().ok_or_else(error::open_quote)? {
+            '\\' => match rest.next().ok_or_else(error::unclosed_quote)? {
                 c @ ('"' | '\\' | '$' | '`') => word.push(c),
                 c => word.extend(['\\', c]),
             },
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     /// What a shell makes of a line that was taken, so that there is nothing in it to run.
-    fn by_shell(line: &str) -> Vec<u8> {
+    fn split_by_shell(line: &str) -> Vec<u8> {
         let output = Command::new("/bin/sh").arg("-c").arg(format!("printf '<%s>' {line}")).output().unwrap();
         assert!(output.status.success(), "{line:?}: {output:?}");
         output.stdout
@@ -88,15 +88,15 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(256))]
 
         #[test]
-        fn a_line_that_is_taken_means_what_a_shell_takes_it_for(line in "[a-c '\"\\\\=#~!%,:{}$-]{0,24}") {
+        fn split_words_accepted_line_matches_shell(line in "[a-c '\"\\\\=#~!%,:{}$-]{0,24}") {
             let line = format!("x{line}");
             let Ok(words) = split_words(&line) else { return Ok(()) };
             let ours: String = words.iter().map(|word| format!("<{word}>")).collect();
-            prop_assert_eq!(ours.into_bytes(), by_shell(&line));
+            prop_assert_eq!(ours.into_bytes(), split_by_shell(&line));
         }
 
         #[test]
-        fn words_in_single_quotes_come_out_as_they_went_in(
+        fn split_words_single_quoted_round_trips(
             wanted in proptest::collection::vec("[^'\0]{0,12}", 1..5),
         ) {
             let line: Vec<_> = wanted.iter().map(|word| format!("'{word}'")).collect();

@@ -16,7 +16,7 @@ use valetkey_core::{Result, SecretString};
 use super::error;
 
 /// How much a program may print, in bytes.
-const MOST_OUTPUT: u64 = 1024 * 1024;
+const MAX_OUTPUT_BYTES: u64 = 1024 * 1024;
 /// Room for what programs print, so that it is seldom copied about in memory.
 const INITIAL_OUTPUT_CAPACITY: usize = 16 * 1024;
 
@@ -31,7 +31,7 @@ pub(super) struct Program {
 impl Program {
     /// Runs it to its end and gives what it printed. Dropping the future kills it and whatever it has started.
     pub(super) async fn output(&self) -> Result<SecretString> {
-        let mut running = RunningProgram::spawn(self).map_err(|io_error| error::not_started(&io_error))?;
+        let mut running = RunningProgram::spawn(self).map_err(|io_error| error::spawn_failed(&io_error))?;
         let stdout = running.0.stdout().take();
         let ((), printed) = try_join(running.wait_success(), read_output(stdout)).await?;
         String::from_utf8(printed).map(SecretString::from).map_err(|_| error::not_utf8())
@@ -87,6 +87,6 @@ impl Drop for RunningProgram {
 async fn read_output(stdout: Option<ChildStdout>) -> Result<Vec<u8>> {
     let mut printed = Vec::with_capacity(INITIAL_OUTPUT_CAPACITY);
     let stdout = stdout.ok_or_else(error::io_error)?;
-    stdout.take(MOST_OUTPUT + 1).read_to_end(&mut printed).await.map_err(|_| error::io_error())?;
-    if printed.len() as u64 > MOST_OUTPUT { Err(error::too_much()) } else { Ok(printed) }
+    stdout.take(MAX_OUTPUT_BYTES + 1).read_to_end(&mut printed).await.map_err(|_| error::io_error())?;
+    if printed.len() as u64 > MAX_OUTPUT_BYTES { Err(error::output_too_large()) } else { Ok(printed) }
 }

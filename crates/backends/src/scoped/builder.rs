@@ -11,7 +11,7 @@ use crate::base::EndpointConfig;
 use crate::sts::Sts;
 use crate::sts::limits::{DurationRange, ensure};
 
-const OF_SCOPED: DurationRange = DurationRange { min_seconds: 1, max_seconds: 129_600, message: "must be 1 to 129,600 whole seconds" };
+const SCOPED_DURATION: DurationRange = DurationRange { min_seconds: 1, max_seconds: 129_600, message: "must be 1 to 129,600 whole seconds" };
 
 /// Describes credentials that are scoped down; made by [`ScopedProvider::builder`].
 #[must_use]
@@ -48,7 +48,7 @@ impl ScopedBuilder {
         self
     }
 
-    /// Records who is behind the session as the [description](Self::description): the [tags](Attribution::tags) that
+    /// Records who is behind the session as the [description](Self::check_description): the [tags](Attribution::tags) that
     /// other providers send, as `key=value` with blanks between. The identity and the tags of the session stay those of
     /// the source.
     pub fn attribution(self, attribution: &Attribution) -> Self {
@@ -84,7 +84,7 @@ impl ScopedBuilder {
     }
 
     fn build_provider(self) -> Result<ScopedProvider> {
-        let duration = self.session_duration.map(|duration| OF_SCOPED.checked_seconds(duration)).transpose()?;
+        let duration = self.session_duration.map(|duration| SCOPED_DURATION.checked_seconds(duration)).transpose()?;
         self.description.as_deref().map_or(Ok(()), check_description)?;
         let region = self.place.region.clone();
         let scope = ScopeDownParameters { policy: self.policy, duration_seconds: duration, description: self.description };

@@ -74,7 +74,7 @@ impl ScopedProvider {
     }
 
     fn wrapping(&self, source: Arc<dyn CredentialProvider>, scope: ScopeDownParameters) -> Arc<dyn CredentialProvider> {
-        Arc::new(Self::new(self.sts.with_own_quota(), source, self.region.clone(), scope))
+        Arc::new(Self::new(self.sts.with_own_retry_quota(), source, self.region.clone(), scope))
     }
 
     async fn scoped_credentials(&self) -> Result<Credentials> {
@@ -102,7 +102,7 @@ impl ScopedProvider {
             return Err(error::not_scoped_down());
         }
         keys.expiration = min_expiry(keys.expiration, source.expiry().instant());
-        let account = source.account_id().cloned().or_else(|| answer::account_of(&arn));
+        let account = source.account_id().cloned().or_else(|| answer::account_from_arn(&arn));
         let region = self.region.as_ref().or(source.region()).cloned();
         let environment_region = source.environment_region().cloned().or_else(|| self.sts.region());
         answer::credentials_from_response(OPERATION, Some(keys), |set| {

@@ -8,7 +8,7 @@ use valetkey_core::{ErrorKind, Region, Result, SessionAccount, SessionContext};
 use super::SessionCredentialsProvider;
 use super::identity::SessionIdentityCache;
 use crate::SdkBase;
-use crate::base::{from_sdk_region, sdk_region};
+use crate::base::{from_sdk_region, to_sdk_region};
 
 /// A session, or one account of it, as an [`SdkConfig`]: `aws_sdk_s3::Client::new(&session.sdk_config().await?)`.
 ///
@@ -84,7 +84,7 @@ fn build_sdk_config(account: &SessionAccount, base: SdkBase, region: &Region) ->
     let credentials = SharedCredentialsProvider::new(SessionCredentialsProvider::new(account.clone()));
     let builder = base.config().to_builder();
     builder
-        .region(sdk_region(region))
+        .region(to_sdk_region(region))
         .credentials_provider(credentials)
         .identity_cache(SessionIdentityCache::default())
         .build()

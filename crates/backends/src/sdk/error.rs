@@ -46,7 +46,7 @@ pub(crate) fn refusal(error: &CredentialsError) -> Option<Error> {
 }
 
 /// A session's failure as the SDK's. Ours holds no secret, so it goes along as the cause.
-pub(super) fn into_sdk(error: Error) -> CredentialsError {
+pub(super) fn into_credentials_error(error: Error) -> CredentialsError {
     match error.kind() {
         ErrorKind::NotConfigured => CredentialsError::not_loaded(error),
         ErrorKind::Invalid => CredentialsError::invalid_configuration(error),

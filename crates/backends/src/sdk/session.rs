@@ -1,4 +1,4 @@
-//! `SessionCredentials`: an account of a session, as the AWS SDK asks for it.
+//! `SessionCredentialsProvider`: an account of a session, as the AWS SDK asks for it.
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
@@ -25,7 +25,7 @@ impl SessionCredentialsProvider {
         let answer = self.0.credentials().await;
         let event = if answer.is_ok() { AuditEvent::Serve } else { AuditEvent::Deny };
         self.0.record(event, "sdk", answer.as_ref().err());
-        answer.map(|credentials| credentials.expose_to_sdk()).map_err(error::into_sdk)
+        answer.map(|credentials| credentials.expose_to_sdk()).map_err(error::into_credentials_error)
     }
 }
 

@@ -4,7 +4,7 @@ use std::iter::repeat_n;
 
 use valetkey_core::Result;
 
-use super::calls::{CURRENT, SecretsManagerApi, SecretValue, VersionSelector};
+use super::calls::{CURRENT_STAGE, SecretsManagerApi, SecretValue, VersionSelector};
 use super::client::SecretsManagerClient;
 use super::payloads::{CachedSecret, CacheSlot};
 use crate::source;
@@ -18,16 +18,16 @@ impl SecretsManagerClient {
     pub(super) async fn prefetch(&self, secret_ids: &[String]) -> Vec<Result<()>> {
         let mut outcomes = Vec::with_capacity(secret_ids.len());
         // No other stage can be had in a batch.
-        let mut batches = matches!(&self.version, VersionSelector::Stage(stage) if stage == CURRENT);
+        let mut batches = matches!(&self.version, VersionSelector::Stage(stage) if stage == CURRENT_STAGE);
         for chunk in secret_ids.chunks(MAX_BATCH_SIZE) {
-            let answered = if batches { self.read_batch(chunk).await } else { Ok(Vec::new()) };
+            let answered = if batches { self.fetch_batch(chunk).await } else { Ok(Vec::new()) };
             match answered {
-                Ok(answered) => outcomes.extend(self.read_rest(chunk, answered).await),
+                Ok(answered) => outcomes.extend(self.read_remaining(chunk, answered).await),
                 Err(error) if error.is_transient() => outcomes.extend(repeat_n(Err(error), chunk.len())),
                 // Whoever may not read in batches may read singly.
                 Err(_) => {
                     batches = false;
-                    outcomes.extend(self.read_rest(chunk, Vec::new()).await);
+                    outcomes.extend(self.read_remaining(chunk, Vec::new()).await);
                 }
             }
         }
@@ -35,19 +35,19 @@ impl SecretsManagerClient {
     }
 
     /// How it went with each, as far as the batch answers it.
-    async fn read_batch(&self, secret_ids: &[String]) -> Result<Vec<Option<Result<()>>>> {
+    async fn fetch_batch(&self, secret_ids: &[String]) -> Result<Vec<Option<Result<()>>>> {
         let source = source::source_credentials(&*self.source).await?;
         let visits = secret_ids.iter().map(|id| self.cache.slot(id, source.access_key_id()));
         let visits: Vec<_> = visits.collect();
-        let mut values = SecretsManagerApi::with_credentials(&source, &self.config).get_current(secret_ids).await?;
+        let mut values = SecretsManagerApi::with_credentials(&source, &self.config).batch_get_current(secret_ids).await?;
         let outcome = |visit: &CacheSlot<'_>| {
-            let found = values.iter().position(|value| value.is_current_of(visit.secret_id))?;
-            Some(self.keep_prefetched(visit, values.swap_remove(found)))
+            let found = values.iter().position(|value| value.is_current_version_of(visit.secret_id))?;
+            Some(self.store_prefetched(visit, values.swap_remove(found)))
         };
         Ok(visits.iter().map(outcome).collect())
     }
 
-    fn keep_prefetched(&self, visit: &CacheSlot<'_>, value: SecretValue) -> Result<()> {
+    fn store_prefetched(&self, visit: &CacheSlot<'_>, value: SecretValue) -> Result<()> {
         let (stamp, credentials) = value.into_credentials(self.max_age)?;
         let credentials = self.ensure_unexpired(credentials)?;
         if let Some(stamp) = stamp {
@@ -56,7 +56,7 @@ impl SecretsManagerClient {
         Ok(())
     }
 
-    async fn read_rest(&self, secret_ids: &[String], answered: Vec<Option<Result<()>>>) -> Vec<Result<()>> {
+    async fn read_remaining(&self, secret_ids: &[String], answered: Vec<Option<Result<()>>>) -> Vec<Result<()>> {
         let mut outcomes = Vec::with_capacity(secret_ids.len());
         let answered = answered.into_iter().chain(std::iter::repeat_with(|| None));
         for (secret_id, answer) in secret_ids.iter().zip(answered) {

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use valetkey_core::{Clock, CredentialProvider, Error, Region, Result, SystemClock};
 
-use super::calls::{CURRENT, NAME, SECRET_ID_FIELD, VersionSelector};
+use super::calls::{CURRENT_STAGE, NAME, SECRET_ID_FIELD, VersionSelector};
 use super::client::SecretsManagerClient;
 use super::payloads::SecretCache;
 use super::{SecretsManagerProvider, SecretsManagerResolver};
 use crate::SdkBase;
 use crate::base::EndpointConfig;
 
-const TTL: Duration = Duration::from_secs(300);
-const LONGEST_TTL: Duration = Duration::from_secs(3_600);
+const DEFAULT_TTL: Duration = Duration::from_secs(300);
+const MAX_TTL: Duration = Duration::from_secs(3_600);
 
 /// Describes what is read from Secrets Manager; made by [`SecretsManagerProvider::builder`] and
 /// [`SecretsManagerResolver::builder`], whose `build` differ in what they make: `T`.
@@ -38,7 +38,7 @@ impl<T> SecretsManagerBuilder<T> {
             source,
             version_stage: None,
             version_id: None,
-            ttl: TTL,
+            ttl: DEFAULT_TTL,
             clock: Arc::new(SystemClock),
             place: EndpointConfig::default(),
             marker: std::marker::PhantomData,
@@ -83,7 +83,7 @@ impl<T> SecretsManagerBuilder<T> {
 
     fn build_client(mut self, max_age: Option<Duration>) -> Result<SecretsManagerClient> {
         let version = version_selector(self.version_stage, self.version_id)?;
-        self.place.region = self.place.region.or_else(|| region_of(&self.secret_id_or_prefix));
+        self.place.region = self.place.region.or_else(|| region_from_arn(&self.secret_id_or_prefix));
         let config = self.place.config().ok_or_else(|| {
             Error::invalid("region", "of Secrets Manager is not known")
                 .with_next_step("give the provider a region, a base that has one, or the secret's ARN")
@@ -109,11 +109,11 @@ impl SecretsManagerBuilder<SecretsManagerProvider> {
     /// The provider. Nobody is asked yet.
     ///
     /// # Errors
-    /// `Invalid`, with the field and its limit: `secret_id`, `ttl`, `version_stage`, `version_id` or `region`.
+    /// `Invalid`, with the field and its limit: `check_secret_id`, `ttl`, `version_stage`, `version_id` or `region`.
     pub fn build(self) -> Result<SecretsManagerProvider> {
         let (id, ttl) = (self.secret_id_or_prefix.clone(), self.ttl);
         check_secret_id(SECRET_ID_FIELD, &id, 2048)
-            .and_then(|()| within_limit(ttl))
+            .and_then(|()| check_ttl(ttl))
             .and_then(|()| self.build_client(Some(ttl)))
             .map(|client| SecretsManagerProvider::new(client, id))
             .map_err(|error| error.with_provider(NAME))
@@ -150,11 +150,11 @@ fn check_secret_id(field: &'static str, text: &str, longest: usize) -> Result<()
     Err(Error::invalid(field, format!("must be 1 to {longest} visible ASCII characters")))
 }
 
-fn within_limit(ttl: Duration) -> Result<()> {
-    if ttl <= LONGEST_TTL {
+fn check_ttl(ttl: Duration) -> Result<()> {
+    if ttl <= MAX_TTL {
         return Ok(());
     }
-    Err(Error::invalid("ttl", format!("must be 0 to {} s", LONGEST_TTL.as_secs())))
+    Err(Error::invalid("ttl", format!("must be 0 to {} s", MAX_TTL.as_secs())))
 }
 
 fn version_selector(stage: Option<String>, id: Option<String>) -> Result<VersionSelector> {
@@ -166,12 +166,12 @@ fn version_selector(stage: Option<String>, id: Option<String>) -> Result<Version
         (None, Some(_)) => Err(Error::invalid("version_id", "must be 32 to 64 characters")),
         (Some(stage), None) if (1..=256).contains(&stage.chars().count()) => Ok(VersionSelector::Stage(stage)),
         (Some(_), None) => Err(Error::invalid("version_stage", "must be 1 to 256 characters")),
-        (None, None) => Ok(VersionSelector::Stage(CURRENT.to_owned())),
+        (None, None) => Ok(VersionSelector::Stage(CURRENT_STAGE.to_owned())),
     }
 }
 
 /// The region in `arn:aws:secretsmanager:eu-central-1:111111111111:secret:name`.
-fn region_of(secret_id: &str) -> Option<Region> {
+fn region_from_arn(secret_id: &str) -> Option<Region> {
     let mut parts = secret_id.split(':');
     let is_arn = parts.next() == Some("arn") && parts.nth(1) == Some("secretsmanager");
     parts.next().filter(|_| is_arn)?.parse().ok()

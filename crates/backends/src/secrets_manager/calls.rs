@@ -1,4 +1,4 @@
-//! `Calls`: the three operations of Secrets Manager that are used, signed by one identity.
+//! `SecretsManagerApi`: the three operations of Secrets Manager that are used, signed by one identity.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::base::quota;
 use crate::fault;
 
 pub(super) const NAME: &str = "secrets-manager";
-pub(super) const CURRENT: &str = "AWSCURRENT";
+pub(super) const CURRENT_STAGE: &str = "AWSCURRENT";
 /// The field of a failure that is about which secret was asked for.
 pub(super) const SECRET_ID_FIELD: &str = "secret_id";
 
@@ -65,7 +65,7 @@ impl SecretsManagerApi {
     }
 
     /// The current versions of those that can be read, in any order; at most 20.
-    pub(super) async fn get_current(&self, secret_ids: &[String]) -> Result<Vec<SecretValue>> {
+    pub(super) async fn batch_get_current(&self, secret_ids: &[String]) -> Result<Vec<SecretValue>> {
         let call = self.0.batch_get_secret_value().set_secret_id_list(Some(secret_ids.to_vec()));
         let answer = call.send().await.map_err(|error| map_error("BatchGetSecretValue", &error))?;
         Ok(answer.secret_values.unwrap_or_default().into_iter().map(SecretValue::from).collect())
@@ -80,10 +80,10 @@ fn map_error<E: ProvideErrorMetadata>(operation: &'static str, error: &SdkError<
 
 impl SecretValue {
     /// Whether it is the current version of the secret that was asked for by this name or ARN.
-    pub(super) fn is_current_of(&self, secret_id: &str) -> bool {
+    pub(super) fn is_current_version_of(&self, secret_id: &str) -> bool {
         // In an ARN the name may be followed by a suffix or not; whoever names it so asks for it singly.
         let named = secret_id.rsplit_once(':').map_or(secret_id, |(_, name)| name);
-        self.stages.iter().any(|stage| stage == CURRENT)
+        self.stages.iter().any(|stage| stage == CURRENT_STAGE)
             && (self.name.as_deref() == Some(named) || self.arn.as_deref() == Some(secret_id))
     }
 

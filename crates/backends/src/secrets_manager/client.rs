@@ -1,4 +1,4 @@
-//! `Client`: reads secrets with what the source gives, and transfers a payload again only when its version moved.
+//! `SecretsManagerClient`: reads secrets with what the source gives, and transfers a payload again only when its version moved.
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl SecretsManagerClient {
         let visit = self.cache.slot(secret_id, source.access_key_id());
         let answer = self.read_cached(&visit, &SecretsManagerApi::with_credentials(&source, &self.config)).await;
         if answer.as_ref().is_err_and(|error| !error.is_transient()) {
-            visit.drop_kept();
+            visit.evict();
         }
         answer.and_then(|credentials| self.ensure_unexpired(credentials))
     }
@@ -45,12 +45,12 @@ impl SecretsManagerClient {
             Some(CachedSecret::Prefetched(_, credentials)) => return Ok(credentials),
             Some(CachedSecret::Fetched(stamp, credentials)) => (stamp, credentials),
             Some(CachedSecret::DescribeDenied) => return self.fetch(visit, calls).await.map(|(_, it)| it),
-            None => return self.get_and_keep(visit, calls).await,
+            None => return self.fetch_and_store(visit, calls).await,
         };
         match calls.describe_secret(visit.secret_id).await {
             Ok(secret) if secret.deleted_date.is_some() => Err(error::scheduled_for_deletion()),
             Ok(secret) if self.is_current(&secret, &stamp) => Ok(credentials),
-            Ok(_) => self.get_and_keep(visit, calls).await,
+            Ok(_) => self.fetch_and_store(visit, calls).await,
             // It may be this call alone that is denied. What the other one says counts.
             Err(error) if error.kind() == ErrorKind::Denied => {
                 let (_, credentials) = self.fetch(visit, calls).await?;
@@ -61,7 +61,7 @@ impl SecretsManagerClient {
         }
     }
 
-    async fn get_and_keep(&self, visit: &CacheSlot<'_>, calls: &SecretsManagerApi) -> Result<Credentials> {
+    async fn fetch_and_store(&self, visit: &CacheSlot<'_>, calls: &SecretsManagerApi) -> Result<Credentials> {
         let (stamp, credentials) = self.fetch(visit, calls).await?;
         if let Some(stamp) = stamp {
             visit.store(CachedSecret::Fetched(stamp, credentials.clone()));

@@ -21,7 +21,7 @@ pub(super) fn not_utf8() -> Error {
         .with_next_step("store a JSON object with `access_key_id` and `secret_access_key`")
 }
 
-pub(super) fn not_a_name() -> Error {
+pub(super) fn id_with_colon() -> Error {
     Error::invalid("provider_credential_id", "must not hold a colon here: it would name a secret of its own")
         .with_next_step("check the id of the stack job")
 }

@@ -1,4 +1,4 @@
-//! `Payloads`: what each secret held when it was last read, kept to spare the transfer while its version stays.
+//! `SecretCache`: what each secret held when it was last read, kept to spare the transfer while its version stays.
 //!
 //! Not a cache that answers by itself: before a payload is used, the secret is asked whether its version moved.
 
@@ -11,9 +11,9 @@ use valetkey_core::{AccessKeyId, Clock, Credentials};
 /// How many secrets are kept at most; beyond that the one read longest ago goes.
 const CAPACITY: usize = 1_000;
 /// After this, a secret is read again even if its version stays: whoever may no longer read it learns of it.
-const LONGEST_KEPT: Duration = Duration::from_secs(3_600);
+const MAX_AGE: Duration = Duration::from_secs(3_600);
 /// For how long what was prefetched is taken for current.
-const PREFETCHED: Duration = Duration::from_secs(60);
+const PREFETCH_TTL: Duration = Duration::from_secs(60);
 
 /// The one version of the one secret that a payload was read from.
 #[derive(Clone)]
@@ -42,10 +42,10 @@ pub(super) struct SecretCache {
 struct CacheState {
     /// Moves when everything is forgotten; a read begun before keeps nothing.
     epoch: u64,
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<String, CacheEntry>,
 }
 
-struct Entry {
+struct CacheEntry {
     /// Whoever read it. Nobody else gets it.
     reader: AccessKeyId,
     stored_at: SystemTime,
@@ -99,13 +99,13 @@ impl CacheSlot<'_> {
         if let CachedSecret::Prefetched(stamp, credentials) = &known {
             entry.secret = CachedSecret::Fetched(stamp.clone(), credentials.clone());
         }
-        Some(if age < PREFETCHED { known } else { entry.secret.clone() })
+        Some(if age < PREFETCH_TTL { known } else { entry.secret.clone() })
     }
 
     /// Keeps it, unless all was forgotten since the read began.
     pub(super) fn store(&self, content: CachedSecret) {
         let now = self.cache.clock.now();
-        let entry = Entry { reader: self.reader.clone(), stored_at: now, secret: content };
+        let entry = CacheEntry { reader: self.reader.clone(), stored_at: now, secret: content };
         let mut state = self.cache.lock_state();
         if state.epoch != self.epoch {
             return;
@@ -118,14 +118,14 @@ impl CacheSlot<'_> {
         state.entries.insert(self.secret_id.to_owned(), entry);
     }
 
-    pub(super) fn drop_kept(&self) {
+    pub(super) fn evict(&self) {
         self.cache.lock_state().entries.remove(self.secret_id);
     }
 }
 
-impl Entry {
+impl CacheEntry {
     /// `None` once it is too old. A clock that jumped back ends it too.
     fn age(&self, now: SystemTime) -> Option<Duration> {
-        now.duration_since(self.stored_at).ok().filter(|age| *age < LONGEST_KEPT)
+        now.duration_since(self.stored_at).ok().filter(|age| *age < MAX_AGE)
     }
 }

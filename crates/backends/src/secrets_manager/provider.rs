@@ -25,7 +25,7 @@ use super::client::SecretsManagerClient;
 ///
 /// The source needs `secretsmanager:GetSecretValue`, and had better have `secretsmanager:DescribeSecret`; for a secret
 /// of another account, name it by ARN and let the source be a role there.
-/// [`forget`](CredentialProvider::forget) drops the payload, and has the source forget too.
+/// [`forget`](CredentialProvider::clear_cache) drops the payload, and has the source forget too.
 ///
 /// In a chain, a source that is not configured does not make this provider absent: it is `Invalid`.
 #[derive(Debug)]

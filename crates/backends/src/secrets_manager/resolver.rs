@@ -65,7 +65,7 @@ impl SecretsManagerResolver {
     fn secret_id(&self, id: &CredentialId) -> Result<String> {
         // No name holds a colon, every ARN does.
         if id.as_str().contains(':') {
-            return Err(error::not_a_name());
+            return Err(error::id_with_colon());
         }
         Ok(format!("{}{id}", self.prefix))
     }

@@ -32,7 +32,7 @@ fn credentials_builder(keys: Keys) -> Option<CredentialsBuilder> {
 }
 
 /// The account in an ARN such as `arn:aws:sts::111111111111:assumed-role/agent/session`.
-pub(crate) fn account_of(arn: &str) -> Option<AccountId> {
+pub(crate) fn account_from_arn(arn: &str) -> Option<AccountId> {
     arn.split(':').nth(4)?.parse().ok()
 }
 

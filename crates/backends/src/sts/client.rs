@@ -17,11 +17,11 @@ impl Sts {
             Error::invalid("region", "of STS is not known")
                 .with_next_step("give the provider a region, or a base that has one")
         })?;
-        Ok(Self(Config::new(&config)).with_own_quota())
+        Ok(Self(Config::new(&config)).with_own_retry_quota())
     }
 
     /// The same place, with a retry quota that is not shared: for each provider that another session will use.
-    pub(crate) fn with_own_quota(&self) -> Self {
+    pub(crate) fn with_own_retry_quota(&self) -> Self {
         let partition = quota::new_retry_partition(self.0.retry_config());
         Self(self.0.to_builder().retry_partition(partition).build())
     }

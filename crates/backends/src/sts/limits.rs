@@ -6,7 +6,7 @@ use std::time::Duration;
 use valetkey_core::{Error, Result};
 
 /// The longest session of a role that was assumed with temporary credentials, in seconds.
-pub(crate) const MAX_CHAINED: i32 = 3600;
+pub(crate) const MAX_CHAINED_SECONDS: i32 = 3600;
 
 /// How long credentials may be asked for.
 pub(crate) struct DurationRange {
@@ -19,7 +19,7 @@ pub(crate) struct DurationRange {
 pub(crate) const ROLE_DURATION: DurationRange =
     DurationRange { min_seconds: 900, max_seconds: 43_200, message: "must be 900 to 43,200 whole seconds" };
 /// Those of an IAM user.
-pub(crate) const OF_USER: DurationRange =
+pub(crate) const USER_DURATION: DurationRange =
     DurationRange { min_seconds: 900, max_seconds: 129_600, message: "must be 900 to 129,600 whole seconds" };
 
 impl DurationRange {

@@ -45,7 +45,7 @@ impl MfaDevice {
 
 /// The configuration of a request with a code. A code works once: what a first attempt used up, a second one would be
 /// refused for.
-pub(crate) fn sent_once() -> Builder {
+pub(crate) fn without_retries() -> Builder {
     Builder::new().retry_config(RetryConfig::disabled())
 }
 

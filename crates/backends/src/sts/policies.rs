@@ -5,8 +5,8 @@ use valetkey_core::{Error, Result, SessionPolicy};
 
 use super::limits::ensure;
 
-const MAX_ARNS: usize = 10;
-const MAX_CHARACTERS: usize = 2048;
+const MAX_POLICY_ARNS: usize = 10;
+const MAX_POLICY_CHARACTERS: usize = 2048;
 
 /// What a session is narrowed to.
 #[derive(Clone, Default)]
@@ -18,11 +18,11 @@ pub(crate) struct SessionPolicies {
 impl SessionPolicies {
     pub(crate) fn check(&self) -> Result<()> {
         self.inline.as_deref().map_or(Ok(()), check_inline_policy)?;
-        ensure(self.arns.len() <= MAX_ARNS, "policy_arns", "must be at most 10")?;
+        ensure(self.arns.len() <= MAX_POLICY_ARNS, "policy_arns", "must be at most 10")?;
         self.arns.iter().try_for_each(|arn| check_policy_arn(arn))?;
         let inline = self.inline.iter().map(|policy| policy.chars().count());
         let total: usize = inline.chain(self.arns.iter().map(String::len)).sum();
-        ensure(total <= MAX_CHARACTERS, "policy", "and `policy_arns` together must be at most 2,048 characters")
+        ensure(total <= MAX_POLICY_CHARACTERS, "policy", "and `policy_arns` together must be at most 2,048 characters")
     }
 
     /// What these and `policy` have in common.
@@ -40,7 +40,7 @@ impl SessionPolicies {
     }
 
     /// The ARNs as the SDK's, or nothing: an empty list would be sent.
-    pub(crate) fn sdk_arns(&self) -> Option<Vec<PolicyDescriptorType>> {
+    pub(crate) fn to_sdk_arns(&self) -> Option<Vec<PolicyDescriptorType>> {
         let arns = self.arns.iter().map(|arn| PolicyDescriptorType::builder().arn(arn).build());
         Some(arns.collect()).filter(|arns: &Vec<_>| !arns.is_empty())
     }

@@ -12,34 +12,34 @@ use crate::SdkBase;
 use crate::base::EndpointConfig;
 use crate::sts::Sts;
 use crate::sts::limits::{ROLE_DURATION, is_charset, ensure, session_name};
-use crate::sts::marks::{Marks, Name};
+use crate::sts::marks::{RequestAttribution, NameSource};
 
 /// Describes a role for an identity token; made by [`WebIdentityProvider::builder`] and
 /// [`WebIdentityProvider::from_file`].
 #[must_use]
 pub struct WebIdentityBuilder {
     request: WebIdentityRequest,
-    request_attribution: Marks,
+    request_attribution: RequestAttribution,
     session_duration: Option<Duration>,
     place: EndpointConfig,
 }
 
 impl WebIdentityBuilder {
     pub(super) fn new(role: RoleArn, token: IdentityTokenSource) -> Self {
-        let (request, request_attribution, place) = (WebIdentityRequest::new(role, token), Marks::default(), EndpointConfig::default());
+        let (request, request_attribution, place) = (WebIdentityRequest::new(role, token), RequestAttribution::default(), EndpointConfig::default());
         Self { request, request_attribution, session_duration: None, place }
     }
 
     /// The name of the role session in CloudTrail and in the caller's ARN: 2–64 of `A-Z a-z 0-9 _ + = , . @ -`;
     /// unless said, that of the [attribution](Self::attribution), or else `valetkey`.
     pub fn session_name(mut self, name: impl Into<String>) -> Self {
-        self.request_attribution.session_name = Some(Name::Literal(name.into()));
+        self.request_attribution.session_name = Some(NameSource::Literal(name.into()));
         self
     }
 
     /// The same, with what the [attribution](Self::attribution) says filled in.
     pub fn session_name_from(mut self, template: NameTemplate) -> Self {
-        self.request_attribution.session_name = Some(Name::Template(template));
+        self.request_attribution.session_name = Some(NameSource::Template(template));
         self
     }
 

@@ -7,7 +7,7 @@ use valetkey_core::{ExposeSecret, Result, RoleArn, SessionPolicy};
 
 use super::error;
 use super::token::IdentityTokenSource;
-use crate::sts::marks::UNNAMED;
+use crate::sts::marks::DEFAULT_SESSION_NAME;
 use crate::sts::{SessionPolicies, Sts};
 
 pub(super) const OPERATION: &str = "AssumeRoleWithWebIdentity";
@@ -28,7 +28,7 @@ impl WebIdentityRequest {
         Self {
             role,
             token,
-            session_name: UNNAMED.to_owned(),
+            session_name: DEFAULT_SESSION_NAME.to_owned(),
             provider_id: None,
             duration: None,
             policies: SessionPolicies::default(),
@@ -59,7 +59,7 @@ impl WebIdentityClient {
     /// The same client, asking for no more than `policy` allows.
     pub(super) fn scope_down(&self, policy: &SessionPolicy) -> Result<Self> {
         let policies = self.request.policies.narrowed(policy)?;
-        Ok(Self { sts: self.sts.with_own_quota(), request: WebIdentityRequest { policies, ..self.request.clone() } })
+        Ok(Self { sts: self.sts.with_own_retry_quota(), request: WebIdentityRequest { policies, ..self.request.clone() } })
     }
 
     pub(super) async fn assume_role(&self) -> Result<AssumeRoleWithWebIdentityOutput> {
@@ -75,7 +75,7 @@ impl WebIdentityClient {
             .set_provider_id(provider_id.clone())
             .set_duration_seconds(*duration)
             .set_policy(policies.inline.clone())
-            .set_policy_arns(policies.sdk_arns());
-        call.send().await.map_err(|refused| error::of_call(&refused, token))
+            .set_policy_arns(policies.to_sdk_arns());
+        call.send().await.map_err(|refused| error::map_error(&refused, token))
     }
 }

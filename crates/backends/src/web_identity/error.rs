@@ -28,7 +28,7 @@ pub(super) fn empty_token(token: &IdentityTokenSource) -> Error {
     Error::new(kind, format!("`{field}` holds no token")).with_field(field).with_next_step(renewal_step(token))
 }
 
-pub(super) fn of_length(token: &IdentityTokenSource) -> Error {
+pub(super) fn invalid_length(token: &IdentityTokenSource) -> Error {
     Error::invalid(token.field(), "must hold a token of 4 to 20,000 characters").with_next_step(renewal_step(token))
 }
 
@@ -57,7 +57,7 @@ pub(super) fn unreadable_file(io_error: &io::Error) -> Error {
 
 /// Whoever was asked has none. It was configured to be asked, so its absence is a fault: a chain must not fall through
 /// to somebody else.
-pub(super) fn not_given(error: Error) -> Error {
+pub(super) fn token_unavailable(error: Error) -> Error {
     match error.kind() {
         ErrorKind::NotConfigured => Error::invalid("token", "could not be had")
             .with_next_step("configure what gives the token")
@@ -67,7 +67,7 @@ pub(super) fn not_given(error: Error) -> Error {
 }
 
 /// What STS answered. What it says of the token is told under the token's setting.
-pub(super) fn of_call(sdk_error: &SdkError<Refusal>, token: &IdentityTokenSource) -> Error {
+pub(super) fn map_error(sdk_error: &SdkError<Refusal>, token: &IdentityTokenSource) -> Error {
     let code = sdk_error.as_service_error().and_then(ProvideErrorMetadata::code).map(fault::plain_code);
     let error = fault::from_sdk_error(OPERATION, sdk_error);
     match code {

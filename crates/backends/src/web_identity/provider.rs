@@ -61,7 +61,7 @@ impl WebIdentityProvider {
     #[allow(deprecated, reason = "whoever does not tell the one tells the other")]
     fn parse_response(&self, answer: AssumeRoleWithWebIdentityOutput) -> Result<Credentials> {
         self.utilization.record(answer.session_token_utilization.or(answer.packed_policy_size));
-        let account = answer.assumed_role_user.as_ref().and_then(|user| answer::account_of(user.arn()));
+        let account = answer.assumed_role_user.as_ref().and_then(|user| answer::account_from_arn(user.arn()));
         answer::credentials_from_response(OPERATION, answer.credentials, |set| {
             set.account_id(account.unwrap_or_else(|| self.role().account().clone()))
                 .region(self.region.clone())

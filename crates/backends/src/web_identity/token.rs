@@ -13,8 +13,8 @@ use super::error;
 use crate::SecretProvider;
 
 /// As many characters as STS takes.
-const FEWEST: usize = 4;
-const MOST: usize = 20_000;
+const MIN_CHARACTERS: usize = 4;
+const MAX_CHARACTERS: usize = 20_000;
 /// More than the longest token takes in UTF-8, with blanks around it. A file is not read any further.
 const MAX_FILE_BYTES: u64 = 128 * 1024;
 
@@ -38,13 +38,13 @@ impl IdentityTokenSource {
     pub(super) async fn fetch(&self) -> Result<SecretString> {
         let text = match self {
             Self::File(path) => read_file(path).await?,
-            Self::Provider(source) => source.secret().await.map_err(error::not_given)?,
+            Self::Provider(source) => source.secret().await.map_err(error::token_unavailable)?,
         };
         let token = text.expose_secret().trim();
         match token.chars().count() {
             0 => Err(error::empty_token(self)),
-            FEWEST..=MOST => Ok(SecretString::from(token)),
-            _ => Err(error::of_length(self)),
+            MIN_CHARACTERS..=MAX_CHARACTERS => Ok(SecretString::from(token)),
+            _ => Err(error::invalid_length(self)),
         }
     }
 }

@@ -123,7 +123,7 @@ async fn in_a_process_with_keys_and_profiles() {
 }
 
 #[test]
-fn the_chain_and_each_profile_answer_as_the_sdk_has_them_and_profiles_never_fall_through() {
+fn ambient_chain_and_profiles_match_sdk_without_fallback() {
     let keys = [("AWS_ACCESS_KEY_ID", crate::KEY_ID), ("AWS_SECRET_ACCESS_KEY", "the-hosts-own")];
     run_with_home(&home_with(SETTINGS), "ambient::in_a_process_with_keys_and_profiles", &keys);
 }
@@ -144,7 +144,7 @@ async fn in_process_with_signed_in_console_profile() {
 
 /// The caches are those that `aws login` and `aws sso login` leave, named after digests of the session.
 #[test]
-fn ambient_sign_ins_are_used_and_ended_ones_named() {
+fn ambient_valid_sign_in_used_expired_one_named() {
     let home = home_with(
         "[profile console]\nlogin_session = arn:aws:iam::0123456789012:user/Admin\n\
          [sso-session work]\nsso_start_url = https://example.com\nsso_region = us-east-1\n\
@@ -182,7 +182,7 @@ async fn ambient_credentials_with_blank_token_have_none() {
     let keys = format!(
         r#"{{"AccessKeyId":"{OTHER_KEY_ID}","SecretAccessKey":"of-the-endpoint","Token":"","Expiration":"2099-01-01T00:00:00Z"}}"#
     );
-    let endpoint = crate::loopback::Loopback::responding(200, keys).await;
+    let endpoint = crate::loopback::LoopbackFixture::responding(200, keys).await;
     let url = endpoint.url().to_owned();
     let blank = format!(
         "[profile blank]\naws_access_key_id = {OTHER_KEY_ID}\naws_secret_access_key = of-the-profile\naws_session_token =\n"
@@ -226,7 +226,7 @@ async fn in_a_process_whose_keys_are_marks() {
 }
 
 #[test]
-fn what_is_found_is_logged_nowhere() {
+fn ambient_credentials_are_not_logged() {
     let keys = [("AWS_ACCESS_KEY_ID", crate::KEY_ID), ("AWS_SECRET_ACCESS_KEY", "a-mark-of-this-test")];
     run_with_home(&home_with(""), "ambient::in_a_process_whose_keys_are_marks", &keys);
 }
@@ -251,6 +251,6 @@ async fn in_a_process_whose_settings_change() {
 }
 
 #[test]
-fn settings_that_appear_or_change_count_from_the_next_fetch() {
+fn ambient_changed_settings_apply_at_next_fetch() {
     run_with_home(&home_with(""), "ambient::in_a_process_whose_settings_change", &[]);
 }

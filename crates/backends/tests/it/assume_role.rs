@@ -25,7 +25,7 @@ fn role_builder(wire: &HttpFixture, source: Arc<dyn CredentialProvider>) -> Assu
 }
 
 #[tokio::test]
-async fn sts_receives_every_field() {
+async fn assume_role_all_fields_reach_sts() {
     let wire = granting_http();
     let provider = role_builder(&wire, static_source())
         .session_name("agent-7")
@@ -93,7 +93,7 @@ async fn assume_role_utilization_returns_last_percent() {
 }
 
 #[tokio::test]
-async fn its_own_region_and_endpoint_win_over_the_bases() {
+async fn assume_role_own_endpoint_overrides_client_config() {
     let wire = granting_http();
     role_builder(&wire, static_source()).build().unwrap().provide().await.unwrap();
     role_builder(&wire, static_source()).region(region("eu-west-1")).build().unwrap().provide().await.unwrap();
@@ -110,7 +110,7 @@ async fn its_own_region_and_endpoint_win_over_the_bases() {
 }
 
 #[tokio::test]
-async fn each_fetch_asks_sts_and_signs_with_what_the_session_holds_then() {
+async fn assume_role_fetch_signs_with_current_source_credentials() {
     let wire = granting_http();
     let session = SessionContext::builder().build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
@@ -129,7 +129,7 @@ async fn each_fetch_asks_sts_and_signs_with_what_the_session_holds_then() {
 }
 
 #[tokio::test]
-async fn a_temporary_source_and_more_than_an_hour_are_refused_before_the_call() {
+async fn assume_role_chained_over_an_hour_fails_before_call() {
     let wire = granting_http();
     let temporary = memory_source(Canary::new().credentials(Expiry::Never).unwrap());
     let long = role_builder(&wire, Arc::clone(&temporary)).session_duration(Duration::from_secs(3_601)).build().unwrap();
@@ -142,7 +142,7 @@ async fn a_temporary_source_and_more_than_an_hour_are_refused_before_the_call() 
 }
 
 #[tokio::test]
-async fn a_source_without_credentials_stops_the_chain_rather_than_falling_through() {
+async fn assume_role_empty_source_stops_provider_chain() {
     let wire = granting_http();
     let role = role_builder(&wire, Arc::new(MemoryProvider::new())).build().unwrap();
     let hosts = EnvProvider::new(|name| match name {
@@ -163,7 +163,7 @@ async fn a_source_without_credentials_stops_the_chain_rather_than_falling_throug
 }
 
 #[tokio::test]
-async fn a_failure_of_the_source_keeps_its_kind_and_name() {
+async fn assume_role_source_error_keeps_kind_and_provider() {
     for kind in [
         ErrorKind::Denied,
         ErrorKind::Expired,
@@ -178,7 +178,7 @@ async fn a_failure_of_the_source_keeps_its_kind_and_name() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_expired_or_not_whole_is_transient() {
+async fn assume_role_expired_or_partial_response_is_transient() {
     let without = r#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult/></AssumeRoleResponse>"#;
     for body in [
         without.to_owned(),
@@ -193,7 +193,7 @@ async fn an_answer_that_is_expired_or_not_whole_is_transient() {
 
 /// Credentials carry it, and a session without a region uses it, but no more than an environment's.
 #[tokio::test]
-async fn base_region_reaches_the_credentials_of_a_role() {
+async fn assume_role_client_config_region_becomes_environment_region() {
     let wire = granting_http();
     let base = wire.base().region(&region("eu-south-1"));
     let role = || role_builder(&wire, static_source()).base(&base).build().unwrap();

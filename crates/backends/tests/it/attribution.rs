@@ -52,7 +52,7 @@ async fn sent(wire: &HttpFixture, provider: &dyn CredentialProvider) -> BTreeMap
 }
 
 #[tokio::test]
-async fn a_role_session_carries_everybody_behind_it_in_one_call() {
+async fn role_session_carries_full_attribution() {
     let (wire, session) = (granting_http("AssumeRole"), session());
     let id = session.id().to_string();
     let provider = role_builder(&wire).tag("team", "blue").attribution(&full_attribution(&session)).build().unwrap();
@@ -76,7 +76,7 @@ async fn a_role_session_carries_everybody_behind_it_in_one_call() {
 }
 
 #[tokio::test]
-async fn what_was_said_wins_and_templates_are_filled_in() {
+async fn explicit_session_name_overrides_and_template_renders() {
     let (wire, session) = (granting_http("AssumeRole"), session());
     let id = session.id();
     for (builder, name) in [
@@ -92,7 +92,7 @@ async fn what_was_said_wins_and_templates_are_filled_in() {
 }
 
 #[tokio::test]
-async fn a_federated_user_is_the_session_by_name_and_tags() {
+async fn federated_user_name_and_tags_carry_attribution() {
     let (wire, session) = (granting_http("GetFederationToken"), session());
     let provider = federation_builder(&wire, &full_attribution(&session)).build().unwrap();
     let attributed = sent(&wire, &provider).await;
@@ -106,7 +106,7 @@ async fn a_federated_user_is_the_session_by_name_and_tags() {
 }
 
 #[tokio::test]
-async fn an_exchange_says_nothing_until_it_is_narrowed() {
+async fn session_token_without_policy_sends_no_attribution() {
     let (wire, session) = (granting_http("GetSessionToken"), session());
     let exchange = FederationProvider::builder(static_source()).base(&wire.base());
     let exchange = exchange.attribution(&full_attribution(&session)).build().unwrap();
@@ -121,7 +121,7 @@ async fn an_exchange_says_nothing_until_it_is_narrowed() {
 }
 
 #[tokio::test]
-async fn an_identity_token_leaves_only_the_name_to_say_it() {
+async fn web_identity_attribution_is_session_name_only() {
     let (wire, session) = (granting_http("AssumeRoleWithWebIdentity"), session());
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     let token = || async { Ok(SecretString::from("any-token")) };
@@ -138,7 +138,7 @@ fn assert_invalid(error: &Error, field: &str) {
 }
 
 #[test]
-fn what_is_not_known_cannot_be_filled_in() {
+fn attribution_missing_value_fails_build() {
     let (wire, nobody) = (granting_http("AssumeRole"), Attribution::new());
     assert_invalid(&role_builder(&wire).attribution(&nobody).build().unwrap_err(), "session_name");
     let principal = || "{principal}".parse().unwrap();
@@ -148,7 +148,7 @@ fn what_is_not_known_cannot_be_filled_in() {
 }
 
 #[test]
-fn nobody_can_claim_a_tag_that_says_who_it_is() {
+fn attribution_tag_key_duplicate_is_invalid() {
     let (wire, session) = (granting_http("AssumeRole"), session());
     for key in ["valetkey:session", "Valetkey:Session"] {
         let forged = role_builder(&wire).tag(key, "somebody-else").attribution(&full_attribution(&session));
@@ -159,7 +159,7 @@ fn nobody_can_claim_a_tag_that_says_who_it_is() {
 proptest! {
     /// `[\p{L}\p{Z}\p{N}_.:/=+\-@]*`, up to 256 (API reference of STS, `Tag`).
     #[test]
-    fn an_agent_that_is_no_tag_is_refused_and_neither_cut_nor_echoed(agent in "[a-zé0-9 _.:/=+@,#\t-]{0,40}|a{250,260}") {
+    fn attribution_agent_outside_tag_charset_is_invalid(agent in "[a-zé0-9 _.:/=+@,#\t-]{0,40}|a{250,260}") {
         let (wire, session) = (granting_http("AssumeRole"), session());
         let who = Attribution::of(&session).agent(agent.as_str());
         let fits = agent.chars().count() <= 256 && !agent.contains([',', '#', '\t']) && !agent.starts_with("aws:");

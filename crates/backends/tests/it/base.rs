@@ -33,8 +33,8 @@ fn setting(config: &SdkConfig, env: &str) -> Option<String> {
 }
 
 #[test]
-fn a_base_takes_settings_over_and_leaves_every_identity_behind() {
-    let keys = crate::sdk_keys(crate::KEY_ID);
+fn client_config_from_sdk_config_drops_identities() {
+    let keys = crate::sdk_credentials(crate::KEY_ID);
     let host = SdkConfig::builder()
         .credentials_provider(SharedCredentialsProvider::new(keys))
         .token_provider(SharedTokenProvider::new(HostSettings))
@@ -55,7 +55,7 @@ fn a_base_takes_settings_over_and_leaves_every_identity_behind() {
 }
 
 #[test]
-fn a_base_of_ones_own_knows_nothing_of_the_process() {
+fn client_config_new_ignores_process_environment() {
     let base = SdkBase::new();
     assert!(base.config().region().is_none() && base.config().endpoint_url().is_none());
     let placed = base.region(&region("us-west-2")).endpoint_url("http://vpc.example");
@@ -77,7 +77,7 @@ async fn in_a_process_with_endpoint_variables() {
 }
 
 #[test]
-fn a_base_of_the_process_honours_its_region_and_its_endpoints() {
+fn client_config_from_process_reads_region_and_endpoints() {
     crate::run_in_child_process(
         "base::in_a_process_with_endpoint_variables",
         &[

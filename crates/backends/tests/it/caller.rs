@@ -18,7 +18,7 @@ fn caller_identity_response(account: &str, arn: &str) -> String {
 const ARN: &str = "arn:aws:sts::222222222222:assumed-role/agent/valetkey-7";
 
 #[tokio::test]
-async fn sts_is_asked_with_the_set_in_question_and_its_answer_is_told_whole() {
+async fn caller_identity_call_signs_with_given_credentials() {
     let wire = HttpFixture::responding(200, caller_identity_response("222222222222", ARN));
     let caller = StsCallerIdentityProvider::new(&wire.base()).caller(&long_lived(KEY_ID)).await.unwrap();
     assert_eq!((caller.account().as_str(), caller.arn()), ("222222222222", ARN));
@@ -29,7 +29,7 @@ async fn sts_is_asked_with_the_set_in_question_and_its_answer_is_told_whole() {
 }
 
 #[tokio::test]
-async fn a_region_that_came_with_the_set_is_where_sts_is_asked() {
+async fn caller_identity_credentials_region_selects_endpoint() {
     let wire = HttpFixture::responding(200, caller_identity_response("222222222222", ARN));
     let lookup = StsCallerIdentityProvider::new(&wire.base());
     lookup.caller(&long_lived(KEY_ID)).await.unwrap();
@@ -41,7 +41,7 @@ async fn a_region_that_came_with_the_set_is_where_sts_is_asked() {
 }
 
 #[tokio::test]
-async fn failures_are_told_by_kind_and_show_no_secret() {
+async fn caller_identity_errors_have_kind_and_no_secret() {
     let canary = Canary::new();
     let set = canary.credentials(Expiry::Never).unwrap();
     let echo = set.expose_secret_access_key();

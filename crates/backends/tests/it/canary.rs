@@ -13,13 +13,13 @@ use valetkey_core::{
     SessionContext, SessionPolicy,
 };
 
-use crate::loopback::Loopback;
+use crate::loopback::LoopbackFixture;
 use crate::scoped::SCOPED_SESSION;
 use crate::wire::{ROLE_SESSION, HttpFixture, assume_role_response, issued_response, refused};
 use crate::{capture_logs, memory_source, region};
 
 /// Everything said at TRACE while `work` ran.
-async fn logs_of(work: impl Future<Output = ()>) -> String {
+async fn capture_logs_during(work: impl Future<Output = ()>) -> String {
     let (logs, guard) = capture_logs();
     tracing::trace!("the subscriber listens");
     work.await;
@@ -34,7 +34,7 @@ fn canary_credentials(canary: &Canary) -> Credentials {
     canary.credentials(Expiry::Never).unwrap()
 }
 
-fn shows_none_of(canaries: &[&Canary], place: &str, output: &str) {
+fn assert_no_secret(canaries: &[&Canary], place: &str, output: &str) {
     for canary in canaries {
         let found = canary.found_in(output);
         let secret: Vec<_> = found.iter().filter(|mark| **mark != "access_key_id").collect();
@@ -48,7 +48,7 @@ fn role_provider(base: &SdkBase, source: Arc<dyn CredentialProvider>) -> AssumeR
 }
 
 #[tokio::test]
-async fn an_assumed_role_is_logged_without_either_set() {
+async fn assume_role_log_has_no_secret() {
     let (source, answer) = (Canary::new(), Canary::new());
     let keys = canary_credentials(&answer);
     let body = assume_role_response(
@@ -57,16 +57,16 @@ async fn an_assumed_role_is_logged_without_either_set() {
         keys.expose_session_token().unwrap(),
     );
     assert_eq!(answer.found_in(&body).len(), 3, "the marks are on the wire");
-    let wire = Loopback::responding(200, body).await;
+    let wire = LoopbackFixture::responding(200, body).await;
     let provider = role_provider(&wire.base(), memory_source(canary_credentials(&source)));
-    let text = logs_of(async {
+    let text = capture_logs_during(async {
         let credentials = provider.provide().await.unwrap();
         assert_eq!(credentials.expose_secret_access_key(), answer.expose_secret());
-        shows_none_of(&[&source, &answer], "the set", &format!("{credentials:?} {provider:?}"));
+        assert_no_secret(&[&source, &answer], "the set", &format!("{credentials:?} {provider:?}"));
     })
     .await;
     assert!(source.found_in(&wire.requests_text()).contains(&"token"), "the source's token went out with the request");
-    shows_none_of(&[&source, &answer], "the log", &text);
+    assert_no_secret(&[&source, &answer], "the log", &text);
 }
 
 /// What STS issues, made of the canary's marks.
@@ -96,32 +96,32 @@ fn long_lived_canary(canary: &Canary) -> Credentials {
 }
 
 #[tokio::test]
-async fn an_identity_token_and_what_is_issued_for_it_are_logged_nowhere() {
+async fn web_identity_log_has_no_secret() {
     let (token, answer) = (Canary::new(), Canary::new());
-    let wire = Loopback::responding(200, issued_canary("AssumeRoleWithWebIdentity", &answer)).await;
+    let wire = LoopbackFixture::responding(200, issued_canary("AssumeRoleWithWebIdentity", &answer)).await;
     let asked = web_identity_provider(&wire.base(), &token);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     std::fs::write(&path, token.expose_secret()).unwrap();
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     let read = WebIdentityProvider::from_file(role, path).base(&wire.base()).build().unwrap();
-    let text = logs_of(async {
+    let text = capture_logs_during(async {
         for provider in [&asked, &read] {
             let credentials = provider.provide().await.unwrap();
             assert_eq!(credentials.expose_secret_access_key(), answer.expose_secret());
-            shows_none_of(&[&token, &answer], "the set", &format!("{credentials:?} {provider:?}"));
+            assert_no_secret(&[&token, &answer], "the set", &format!("{credentials:?} {provider:?}"));
         }
     })
     .await;
     assert!(token.found_in(&wire.requests_text()).contains(&"secret"), "the identity token went out");
-    shows_none_of(&[&token, &answer], "the log", &text);
+    assert_no_secret(&[&token, &answer], "the log", &text);
 }
 
 #[tokio::test]
-async fn keys_and_what_they_are_exchanged_for_are_logged_nowhere() {
+async fn federation_log_has_no_secret() {
     let (source, answer) = (Canary::new(), Canary::new());
     for operation in ["GetSessionToken", "GetFederationToken"] {
-        let wire = Loopback::responding(200, issued_canary(operation, &answer)).await;
+        let wire = LoopbackFixture::responding(200, issued_canary(operation, &answer)).await;
         let provider = match operation {
             "GetSessionToken" => {
                 let code = || async { Ok(SecretString::from("739184")) };
@@ -133,15 +133,15 @@ async fn keys_and_what_they_are_exchanged_for_are_logged_nowhere() {
             _ => FederationProvider::federated("alice", memory_source(long_lived_canary(&source))).base(&wire.base()).build(),
         };
         let provider = provider.unwrap();
-        let text = logs_of(async {
+        let text = capture_logs_during(async {
             let credentials = provider.provide().await.unwrap();
             assert_eq!(credentials.expose_secret_access_key(), answer.expose_secret());
-            shows_none_of(&[&source, &answer], "the set", &format!("{credentials:?} {provider:?}"));
+            assert_no_secret(&[&source, &answer], "the set", &format!("{credentials:?} {provider:?}"));
         })
         .await;
         assert_eq!(wire.requests_text().contains("739184"), operation == "GetSessionToken", "the code went out");
         assert!(!text.contains("739184"), "the log shows the code");
-        shows_none_of(&[&source, &answer], "the log", &text);
+        assert_no_secret(&[&source, &answer], "the log", &text);
     }
 }
 
@@ -151,22 +151,22 @@ fn scoped_provider(base: &SdkBase, source: &Canary) -> ScopedProvider {
 }
 
 #[tokio::test]
-async fn a_set_and_what_is_left_of_it_are_logged_nowhere() {
+async fn scoped_log_has_no_secret() {
     let (source, answer) = (Canary::new(), Canary::new());
     let body = issued_canary("GetScopedCredentials", &answer);
     for (body, is_scoped) in
         [(body.replace(ROLE_SESSION, SCOPED_SESSION), true), (body.replace("Scoped", "Other"), false)]
     {
-        let wire = Loopback::responding(200, body).await;
+        let wire = LoopbackFixture::responding(200, body).await;
         let provider = scoped_provider(&wire.base(), &source);
-        let text = logs_of(async {
+        let text = capture_logs_during(async {
             let said = provider.provide().await;
             assert_eq!(said.is_ok(), is_scoped);
-            shows_none_of(&[&source, &answer], "the answer", &format!("{said:?} {provider:?}"));
+            assert_no_secret(&[&source, &answer], "the answer", &format!("{said:?} {provider:?}"));
         })
         .await;
         assert!(source.found_in(&wire.requests_text()).contains(&"token"), "the source's token went out");
-        shows_none_of(&[&source, &answer], "the log", &text);
+        assert_no_secret(&[&source, &answer], "the log", &text);
     }
 }
 
@@ -176,7 +176,7 @@ fn error_output(error: &Error) -> String {
 }
 
 #[tokio::test]
-async fn a_refusal_that_repeats_a_token_or_a_key_is_told_without_it() {
+async fn sts_error_echoing_token_or_key_has_no_secret() {
     let (held_secret, echoed) = (Canary::new(), Canary::new());
     for (status, body) in [
         (400, refused("InvalidIdentityToken", echoed.expose_secret())),
@@ -185,7 +185,7 @@ async fn a_refusal_that_repeats_a_token_or_a_key_is_told_without_it() {
         (500, echoed.expose_secret().to_owned()),
         (200, echoed.expose_secret().to_owned()),
     ] {
-        let wire = Loopback::responding(status, body).await;
+        let wire = LoopbackFixture::responding(status, body).await;
         let base = wire.base();
         let source = || memory_source(long_lived_canary(&held_secret));
         let code = || async { Ok(SecretString::from("739184")) };
@@ -200,14 +200,14 @@ async fn a_refusal_that_repeats_a_token_or_a_key_is_told_without_it() {
         ];
         for provider in providers {
             let error = provider.provide().await.unwrap_err();
-            shows_none_of(&[&held_secret, &echoed], "the error", &error_output(&error));
+            assert_no_secret(&[&held_secret, &echoed], "the error", &error_output(&error));
             assert!(!error_output(&error).contains("739184"), "the error shows the code");
         }
     }
 }
 
 #[tokio::test]
-async fn a_refusal_that_repeats_a_secret_is_told_without_it() {
+async fn assume_role_error_echoing_secret_has_no_secret() {
     let (source, echoed) = (Canary::new(), Canary::new());
     for (status, body) in [
         (403, refused("AccessDenied", echoed.expose_secret())),
@@ -216,36 +216,36 @@ async fn a_refusal_that_repeats_a_secret_is_told_without_it() {
         (200, echoed.expose_secret().to_owned()),
     ] {
         assert!(echoed.found_in(&body).contains(&"secret"), "the mark is on the wire");
-        let wire = Loopback::responding(status, body).await;
+        let wire = LoopbackFixture::responding(status, body).await;
         let error = role_provider(&wire.base(), memory_source(canary_credentials(&source))).provide().await.unwrap_err();
-        shows_none_of(&[&source, &echoed], "the error", &error_output(&error));
+        assert_no_secret(&[&source, &echoed], "the error", &error_output(&error));
     }
 }
 
 #[tokio::test]
-async fn a_secret_is_read_and_resolved_without_a_trace_of_it() {
+async fn secrets_manager_log_has_no_secret() {
     let (source, kept) = (Canary::new(), Canary::new());
     let body = serde_json::json!({ "SecretString": kept.json().to_string() }).to_string();
     assert!(kept.found_in(&body).contains(&"secret"), "the marks are on the wire");
-    let wire = Loopback::responding(200, body).await;
+    let wire = LoopbackFixture::responding(200, body).await;
     let base = wire.base();
     let provider =
         SecretsManagerProvider::builder("agent", memory_source(canary_credentials(&source))).base(&base).build().unwrap();
     let resolver =
         SecretsManagerResolver::builder("agents/", memory_source(canary_credentials(&source))).base(&base).build().unwrap();
-    let text = logs_of(async {
+    let text = capture_logs_during(async {
         let read = provider.provide().await.unwrap();
         let resolved = resolver.resolve(&"one".parse().unwrap()).await.unwrap();
         assert_eq!(read.expose_secret_access_key(), kept.expose_secret());
         assert_eq!(resolved.expose_secret_access_key(), kept.expose_secret());
     })
     .await;
-    shows_none_of(&[&source, &kept], "the log", &text);
-    shows_none_of(&[&source, &kept], "Debug", &format!("{provider:?} {resolver:?}"));
+    assert_no_secret(&[&source, &kept], "the log", &text);
+    assert_no_secret(&[&source, &kept], "Debug", &format!("{provider:?} {resolver:?}"));
 }
 
 #[tokio::test]
-async fn a_secret_that_is_checked_kept_and_prefetched_leaves_no_trace_of_it() {
+async fn secrets_manager_cached_and_prefetched_log_has_no_secret() {
     let (source, kept) = (Canary::new(), Canary::new());
     let value = serde_json::json!({
         "ARN": "arn:aws:secretsmanager:us-east-1:111111111111:secret:agents/one-AbCdEf", "Name": "agents/one",
@@ -256,7 +256,7 @@ async fn a_secret_that_is_checked_kept_and_prefetched_leaves_no_trace_of_it() {
     description["VersionIdsToStages"] = serde_json::json!({ "v".repeat(32): ["AWSCURRENT"] });
     let values = serde_json::json!({ "SecretValues": [value] });
     assert!(kept.found_in(&values.to_string()).contains(&"secret"), "the marks are on the wire");
-    let wire = Loopback::with_response(200, move |request| match request.contains("BatchGetSecretValue") {
+    let wire = LoopbackFixture::with_response(200, move |request| match request.contains("BatchGetSecretValue") {
         true => values.to_string(),
         false => description.to_string(),
     });
@@ -264,7 +264,7 @@ async fn a_secret_that_is_checked_kept_and_prefetched_leaves_no_trace_of_it() {
     let resolver = SecretsManagerResolver::builder("agents/", memory_source(canary_credentials(&source)));
     let resolver = resolver.base(&wire.base()).build().unwrap();
     let id = "one".parse().unwrap();
-    let text = logs_of(async {
+    let text = capture_logs_during(async {
         assert!(resolver.prefetch(std::slice::from_ref(&id)).await.is_empty());
         for _ in 0..2 {
             let resolved = resolver.resolve(&id).await.unwrap();
@@ -275,12 +275,12 @@ async fn a_secret_that_is_checked_kept_and_prefetched_leaves_no_trace_of_it() {
     let sent = wire.requests_text();
     assert!(sent.contains("BatchGetSecretValue") && sent.contains("DescribeSecret"), "{sent}");
     assert!(!sent.contains(".GetSecretValue"), "nothing was read singly");
-    shows_none_of(&[&source, &kept], "the log", &text);
-    shows_none_of(&[&source, &kept], "Debug", &format!("{resolver:?}"));
+    assert_no_secret(&[&source, &kept], "the log", &text);
+    assert_no_secret(&[&source, &kept], "Debug", &format!("{resolver:?}"));
 }
 
 #[tokio::test]
-async fn a_check_or_a_batch_that_repeats_a_secret_is_told_without_it() {
+async fn secrets_manager_error_echoing_secret_has_no_secret() {
     let (source, kept, echoed) = (Canary::new(), Canary::new(), Canary::new());
     let id = "one".parse().unwrap();
     for code in
@@ -305,28 +305,28 @@ async fn a_check_or_a_batch_that_repeats_a_secret_is_told_without_it() {
         assert_eq!(errors.len(), 2, "{code}");
         for error in errors {
             let cause = std::error::Error::source(&error).map(|cause| format!("{cause} {cause:?}"));
-            shows_none_of(&[&source, &kept, &echoed], "the error", &format!("{error} {error:?} {cause:?}"));
+            assert_no_secret(&[&source, &kept, &echoed], "the error", &format!("{error} {error:?} {cause:?}"));
         }
     }
 }
 
 #[tokio::test]
-async fn a_client_of_the_sdk_signs_for_the_session_without_a_trace_of_its_keys() {
-    let (canary, wire) = (Canary::new(), Loopback::responding(200, "<ListAllMyBucketsResult/>").await);
+async fn sdk_client_log_has_no_secret() {
+    let (canary, wire) = (Canary::new(), LoopbackFixture::responding(200, "<ListAllMyBucketsResult/>").await);
     let session = SessionContext::builder().region(region("us-east-1")).build();
     session.set_credentials(canary_credentials(&canary)).unwrap();
-    let text = logs_of(async {
+    let text = capture_logs_during(async {
         let config = session.sdk_config_from(wire.base().config()).await.unwrap();
-        shows_none_of(&[&canary], "the configuration", &format!("{config:?}"));
+        assert_no_secret(&[&canary], "the configuration", &format!("{config:?}"));
         aws_sdk_s3::Client::new(&config).list_buckets().send().await.unwrap();
     })
     .await;
     assert!(canary.found_in(&wire.requests_text()).contains(&"token"), "the token went out");
-    shows_none_of(&[&canary], "the log", &text);
+    assert_no_secret(&[&canary], "the log", &text);
 }
 
 #[tokio::test]
-async fn debug_output_shows_no_secret_of_any_provider_or_builder() {
+async fn debug_of_providers_and_builders_has_no_secret() {
     let (canary, base) = (Canary::new(), SdkBase::new().region(&region("us-east-1")));
     let keys = canary_credentials(&canary);
     let text = keys.expose_secret_access_key().to_owned();
@@ -350,6 +350,6 @@ async fn debug_output_shows_no_secret_of_any_provider_or_builder() {
         SdkProvider::new("ambient", keys.expose_to_sdk()),
     );
     assert!(shown.contains("MemoryProvider") && shown.contains("AssumeRoleBuilder"), "{shown}");
-    shows_none_of(&[&canary], "Debug", &shown);
+    assert_no_secret(&[&canary], "Debug", &shown);
     assert!(canary.found_in(&shown).is_empty(), "{shown}");
 }

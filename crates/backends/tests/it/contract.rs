@@ -16,12 +16,12 @@ use crate::wire::{Answer, ROLE_SESSION, HttpFixture, assume_role_response, issue
 use crate::{memory_source, static_source};
 
 /// A canary, and the texts of it that must show nowhere.
-struct Marked {
+struct CanaryFixture {
     canary: Canary,
     secrets: Vec<String>,
 }
 
-impl Marked {
+impl CanaryFixture {
     fn new() -> Self {
         let canary = Canary::new();
         let credentials = canary.credentials(Expiry::Never).unwrap();
@@ -45,15 +45,15 @@ impl Marked {
 }
 
 #[tokio::test]
-async fn memory_keeps_the_contract() {
-    let marked = Marked::new();
+async fn memory_provider_keeps_contract() {
+    let marked = CanaryFixture::new();
     marked.assert_contract(MemoryProvider::new()).await;
     marked.assert_contract(MemoryProvider::from(marked.canary.credentials(Expiry::Never).unwrap())).await;
 }
 
 #[tokio::test]
-async fn environment_keeps_the_contract() {
-    let marked = Marked::new();
+async fn env_provider_keeps_contract() {
+    let marked = CanaryFixture::new();
     marked.assert_contract(EnvProvider::new(|_| None)).await;
     let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
     let half = secret.clone();
@@ -71,8 +71,8 @@ async fn environment_keeps_the_contract() {
 }
 
 #[tokio::test]
-async fn assume_role_keeps_the_contract() {
-    let marked = Marked::new();
+async fn assume_role_provider_keeps_contract() {
+    let marked = CanaryFixture::new();
     let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
     let granted = HttpFixture::responding(200, assume_role_response(&id, &secret, &token));
     let denied = HttpFixture::responding(403, refused("AccessDenied", &secret));
@@ -84,7 +84,7 @@ async fn assume_role_keeps_the_contract() {
 }
 
 /// What STS may do when it is asked for `operation`, with the marks in it wherever they can be.
-fn answers_of_sts(operation: &str, marked: &Marked) -> [HttpFixture; 5] {
+fn sts_responses(operation: &str, marked: &CanaryFixture) -> [HttpFixture; 5] {
     let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
     [
         HttpFixture::responding(200, issued_response(operation, ROLE_SESSION, [&id, &secret, &token])),
@@ -96,13 +96,13 @@ fn answers_of_sts(operation: &str, marked: &Marked) -> [HttpFixture; 5] {
 }
 
 #[tokio::test]
-async fn web_identity_keeps_the_contract() {
-    let marked = Marked::new();
+async fn web_identity_provider_keeps_contract() {
+    let marked = CanaryFixture::new();
     let token = marked.secrets[1].clone();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     std::fs::write(&path, &token).unwrap();
-    for wire in answers_of_sts("AssumeRoleWithWebIdentity", &marked) {
+    for wire in sts_responses("AssumeRoleWithWebIdentity", &marked) {
         let (role, given) = ("arn:aws:iam::222222222222:role/agent".parse().unwrap(), token.clone());
         let asked = WebIdentityProvider::builder(role, move || {
             let token = SecretString::from(given.as_str());
@@ -118,9 +118,9 @@ async fn web_identity_keeps_the_contract() {
 }
 
 #[tokio::test]
-async fn federation_keeps_the_contract() {
-    let marked = Marked::new();
-    for wire in answers_of_sts("GetSessionToken", &marked) {
+async fn federation_provider_keeps_contract() {
+    let marked = CanaryFixture::new();
+    for wire in sts_responses("GetSessionToken", &marked) {
         let code = || async { Ok(SecretString::from("123456")) };
         let exchange = || FederationProvider::builder(static_source()).base(&wire.base());
         marked.assert_contract(exchange().build().unwrap()).await;
@@ -128,21 +128,21 @@ async fn federation_keeps_the_contract() {
         let refusing = FederationProvider::builder(marked.source()).base(&wire.base());
         marked.assert_contract(refusing.build().unwrap()).await;
         let passing = FederationProvider::builder(marked.source()).base(&wire.base());
-        marked.assert_contract(passing.pass_temporary(true).build().unwrap()).await;
+        marked.assert_contract(passing.allow_temporary(true).build().unwrap()).await;
     }
-    for wire in answers_of_sts("GetFederationToken", &marked) {
+    for wire in sts_responses("GetFederationToken", &marked) {
         let federated = FederationProvider::federated("alice", static_source()).base(&wire.base());
         marked.assert_contract(federated.build().unwrap()).await;
     }
 }
 
 #[tokio::test]
-async fn what_is_scoped_down_keeps_the_contract() {
-    let (source, marked) = (Marked::new(), Marked::new());
+async fn scoped_provider_keeps_contract() {
+    let (source, marked) = (CanaryFixture::new(), CanaryFixture::new());
     let keys = [2, 0, 1].map(|part| marked.secrets[part].as_str());
     let scoped = HttpFixture::responding(200, issued_response("GetScopedCredentials", SCOPED_SESSION, keys));
     assert!(scoped_down_provider(&source, &scoped).provide().await.is_ok());
-    for wire in answers_of_sts("GetSessionToken", &marked).iter().chain([&scoped]) {
+    for wire in sts_responses("GetSessionToken", &marked).iter().chain([&scoped]) {
         marked.assert_contract(scoped_down_provider(&source, wire)).await;
         source.assert_contract(scoped_down_provider(&source, wire)).await;
     }
@@ -150,14 +150,14 @@ async fn what_is_scoped_down_keeps_the_contract() {
     marked.assert_contract(passing.build().unwrap()).await;
 }
 
-fn scoped_down_provider(source: &Marked, wire: &HttpFixture) -> Arc<dyn CredentialProvider> {
+fn scoped_down_provider(source: &CanaryFixture, wire: &HttpFixture) -> Arc<dyn CredentialProvider> {
     let provider = ScopedProvider::builder(source.source()).base(&wire.base()).build().unwrap();
     provider.narrowed(&SessionPolicy::read_only(["s3"]).unwrap()).unwrap()
 }
 
 #[tokio::test]
-async fn a_process_keeps_the_contract() {
-    let marked = Marked::new();
+async fn process_provider_keeps_contract() {
+    let marked = CanaryFixture::new();
     let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
     let whole = serde_json::json!({
         "Version": 1, "AccessKeyId": id, "SecretAccessKey": secret, "SessionToken": token,
@@ -186,7 +186,7 @@ async fn in_a_process_with_ambient_keys() {
 }
 
 #[test]
-fn the_ambient_chain_and_profiles_keep_the_contract() {
+fn ambient_provider_keeps_contract() {
     let keys = [
         ("AWS_ACCESS_KEY_ID", crate::KEY_ID),
         ("AWS_SECRET_ACCESS_KEY", "the-hosts-own"),
@@ -197,8 +197,8 @@ fn the_ambient_chain_and_profiles_keep_the_contract() {
 }
 
 #[tokio::test]
-async fn secrets_manager_keeps_the_contract() {
-    let marked = Marked::new();
+async fn secrets_manager_provider_keeps_contract() {
+    let marked = CanaryFixture::new();
     let secret = marked.canary.json().to_string();
     let holding = HttpFixture::responding(200, serde_json::json!({ "SecretString": secret }).to_string());
     let torn =
@@ -219,8 +219,8 @@ async fn secrets_manager_keeps_the_contract() {
 }
 
 #[tokio::test]
-async fn a_chain_and_whatever_is_narrowed_keep_the_contract() {
-    let marked = Marked::new();
+async fn provider_chain_and_scoped_down_keep_contract() {
+    let marked = CanaryFixture::new();
     let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
     let absent = || ProviderChain::new(MemoryProvider::new()).or_else(EnvProvider::new(|_| None));
     marked.assert_contract(absent()).await;
@@ -256,8 +256,8 @@ impl ProvideCredentials for FailingSdkProvider {
 }
 
 #[tokio::test]
-async fn the_bridge_keeps_the_contract() {
-    let marked = Marked::new();
+async fn sdk_provider_keeps_contract() {
+    let marked = CanaryFixture::new();
     let keys = marked.canary.credentials(Expiry::Never).unwrap().expose_to_sdk();
     marked.assert_contract(SdkProvider::new("ambient", keys)).await;
     marked.assert_contract(SdkProvider::new("ambient", FailingSdkProvider(marked.secrets[0].clone()))).await;

@@ -27,7 +27,7 @@ async fn with_pair(more: &[(&str, &str)]) -> Result<Credentials> {
 }
 
 #[tokio::test]
-async fn every_variable_lands_in_its_place() {
+async fn env_every_variable_maps_to_its_field() {
     let credentials = with_pair(&[
         ("AWS_SESSION_TOKEN", "token"),
         ("AWS_CREDENTIAL_EXPIRATION", "2026-11-21T13:00:00Z"),
@@ -47,7 +47,7 @@ async fn every_variable_lands_in_its_place() {
 }
 
 #[tokio::test]
-async fn the_default_region_counts_when_there_is_no_other() {
+async fn env_default_region_used_without_aws_region() {
     for region in ["", "  "] {
         let found = with_pair(&[("AWS_REGION", region), ("AWS_DEFAULT_REGION", "us-west-2")]).await.unwrap();
         assert_eq!(found.environment_region().unwrap().as_str(), "us-west-2");
@@ -55,7 +55,7 @@ async fn the_default_region_counts_when_there_is_no_other() {
 }
 
 #[tokio::test]
-async fn nothing_and_blanks_are_not_configured() {
+async fn env_missing_or_blank_is_not_configured() {
     for variables in [
         &[][..],
         &[("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", " \t\n")],
@@ -67,7 +67,7 @@ async fn nothing_and_blanks_are_not_configured() {
 }
 
 #[tokio::test]
-async fn half_a_setting_is_a_fault_that_names_the_missing_variable_and_the_remedy() {
+async fn env_half_a_pair_names_missing_variable() {
     let (id, secret) = (PAIR[0], PAIR[1]);
     for (variables, missing) in [
         (&[id][..], "AWS_SECRET_ACCESS_KEY"),
@@ -84,7 +84,7 @@ async fn half_a_setting_is_a_fault_that_names_the_missing_variable_and_the_remed
 }
 
 #[tokio::test]
-async fn a_malformed_value_is_a_fault_that_names_its_variable_and_not_its_value() {
+async fn env_malformed_value_names_variable_only() {
     for (variable, value) in [
         ("AWS_ACCESS_KEY_ID", "hunter2 hunter2"),
         ("AWS_SECRET_ACCESS_KEY", "hunter2\nhunter2"),
@@ -99,7 +99,7 @@ async fn a_malformed_value_is_a_fault_that_names_its_variable_and_not_its_value(
 }
 
 #[tokio::test]
-async fn bytes_that_are_not_utf8_are_a_fault_that_names_the_variable() {
+async fn env_non_utf8_value_names_variable() {
     for variable in [
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
@@ -118,14 +118,14 @@ async fn bytes_that_are_not_utf8_are_a_fault_that_names_the_variable() {
 }
 
 #[tokio::test]
-async fn an_expiration_that_has_passed_is_expired() {
+async fn env_past_expiration_is_expired() {
     let error = with_pair(&[("AWS_CREDENTIAL_EXPIRATION", "2026-11-21T12:00:00Z")]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Expired);
     assert!(with_pair(&[("AWS_CREDENTIAL_EXPIRATION", "2026-11-21T12:00:01Z")]).await.is_ok());
 }
 
 #[tokio::test]
-async fn the_variables_are_read_anew_at_every_fetch() {
+async fn env_variables_are_read_at_every_fetch() {
     let region = Arc::new(Mutex::new("us-east-1"));
     let shown = Arc::clone(&region);
     let provider = EnvProvider::new(move |name| match name {
@@ -147,7 +147,7 @@ fn assert_invalid(error: &Error, variable: &str) {
 proptest! {
     /// Whatever stands in the environment: an answer or a typed fault, no panic, and no value shown.
     #[test]
-    fn any_environment_ends_in_an_answer_or_a_fault_that_echoes_nothing(
+    fn env_arbitrary_values_never_panic_or_leak(
         values in proptest::collection::vec(proptest::option::of("xyzzy[ -~]{0,40}"), 6)
     ) {
         let names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",

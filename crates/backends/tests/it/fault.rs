@@ -13,14 +13,14 @@ use ErrorKind::{Denied, Expired, Invalid, Throttled, TimedOut, Unavailable};
 
 const LEAK: &str = "leak-hunter2";
 
-async fn from_sts(wire: &HttpFixture) -> Error {
+async fn sts_error(wire: &HttpFixture) -> Error {
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     let provider = AssumeRoleProvider::builder(role, static_source()).base(&wire.base()).build().unwrap();
     provider.provide().await.unwrap_err()
 }
 
 /// Every provider that asks STS, by the operation it asks for.
-pub(crate) fn asking_sts(wire: &HttpFixture) -> [(&'static str, Box<dyn CredentialProvider>); 5] {
+pub(crate) fn sts_providers(wire: &HttpFixture) -> [(&'static str, Box<dyn CredentialProvider>); 5] {
     let base = wire.base();
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     let token = || async { Ok(SecretString::from("token")) };
@@ -40,7 +40,7 @@ pub(crate) fn asking_sts(wire: &HttpFixture) -> [(&'static str, Box<dyn Credenti
     ]
 }
 
-async fn from_secrets(wire: &HttpFixture) -> Error {
+async fn secrets_manager_error(wire: &HttpFixture) -> Error {
     let provider = SecretsManagerProvider::builder("secret", static_source()).base(&wire.base()).build().unwrap();
     provider.provide().await.unwrap_err()
 }
@@ -116,9 +116,9 @@ const STS_CODES: [(u16, &str, ErrorKind); 58] = [
 ];
 
 #[tokio::test]
-async fn each_code_of_sts_has_its_kind_whatever_was_asked_for() {
+async fn sts_error_code_maps_to_kind_for_each_operation() {
     for (status, code, kind) in STS_CODES {
-        for (operation, provider) in asking_sts(&HttpFixture::responding(status, refused(code, LEAK))) {
+        for (operation, provider) in sts_providers(&HttpFixture::responding(status, refused(code, LEAK))) {
             let error = provider.provide().await.unwrap_err();
             assert_error(&error, kind, code);
             assert!(error.message().starts_with(&format!("{operation} was answered")), "{error}");
@@ -128,7 +128,7 @@ async fn each_code_of_sts_has_its_kind_whatever_was_asked_for() {
 }
 
 #[tokio::test]
-async fn how_much_too_large_policies_and_tags_are_is_told_and_nothing_else_of_the_message() {
+async fn packed_policy_error_reports_percent_only() {
     for (message, expected) in [
         ("Packed size of session tags consumes 107% of allotted space.", Some("take 107 % of their limit")),
         ("leak-hunter2 120 % leak-hunter2", Some("take 120 % of their limit")),
@@ -138,7 +138,7 @@ async fn how_much_too_large_policies_and_tags_are_is_told_and_nothing_else_of_th
         ("", None),
     ] {
         for code in ["PackedPolicyTooLarge", "PackedPolicyTooLargeException"] {
-            let error = from_sts(&HttpFixture::responding(400, refused(code, message))).await;
+            let error = sts_error(&HttpFixture::responding(400, refused(code, message))).await;
             assert_error(&error, Invalid, code);
             let step = error.next_step().unwrap();
             assert!(step.starts_with("shorten the session policies and tags"), "{error}");
@@ -148,7 +148,7 @@ async fn how_much_too_large_policies_and_tags_are_is_told_and_nothing_else_of_th
             }
         }
     }
-    let other = from_sts(&HttpFixture::responding(400, refused("ValidationError", "107%"))).await;
+    let other = sts_error(&HttpFixture::responding(400, refused("ValidationError", "107%"))).await;
     assert!(!other.to_string().contains("107"), "{other}");
 }
 
@@ -172,17 +172,17 @@ async fn response_without_error_code_is_transient() {
     ] {
         for body in [format!("<html>{LEAK}"), LEAK.to_owned(), String::new()] {
             let wire = HttpFixture::responding(status, body);
-            for (operation, provider) in asking_sts(&wire) {
+            for (operation, provider) in sts_providers(&wire) {
                 let error = provider.provide().await.unwrap_err();
-                check_not_aws(operation, &error, kind);
+                assert_not_aws(operation, &error, kind);
             }
-            let error = from_secrets(&wire).await;
+            let error = secrets_manager_error(&wire).await;
             assert_eq!((error.kind(), error.is_transient()), (kind, true), "{status}: {error}");
         }
     }
 }
 
-fn check_not_aws(operation: &str, error: &Error, kind: ErrorKind) {
+fn assert_not_aws(operation: &str, error: &Error, kind: ErrorKind) {
     assert_eq!((error.kind(), error.is_transient()), (kind, true), "{operation}: {error}");
     assert!(error.message().contains("without an AWS error code"), "{operation}: {error}");
     assert!(error.next_step().unwrap().contains("proxy"), "{operation}: {error}");
@@ -204,18 +204,18 @@ async fn clock_skew_is_transient_and_names_the_clock() {
         ("RequestExpired", ""),
     ] {
         let wire = HttpFixture::responding(403, refused(code, message));
-        for (operation, provider) in asking_sts(&wire) {
+        for (operation, provider) in sts_providers(&wire) {
             let error = provider.provide().await.unwrap_err();
             assert_error(&error, Unavailable, code);
             assert_eq!(error.next_step(), Some("set the clock of this machine"), "{operation}: {error}");
         }
         let body = serde_json::json!({"__type": code, "message": message}).to_string();
-        let error = from_secrets(&HttpFixture::responding(400, body)).await;
+        let error = secrets_manager_error(&HttpFixture::responding(400, body)).await;
         assert_error(&error, Unavailable, code);
         assert_eq!(error.next_step(), Some("set the clock of this machine"), "{error}");
     }
     let message = "The request signature we calculated does not match the signature you provided.";
-    let error = from_sts(&HttpFixture::responding(403, refused("SignatureDoesNotMatch", message))).await;
+    let error = sts_error(&HttpFixture::responding(403, refused("SignatureDoesNotMatch", message))).await;
     assert_error(&error, Denied, "SignatureDoesNotMatch");
 }
 
@@ -224,26 +224,26 @@ async fn verification_key_that_sts_cannot_fetch_is_transient() {
     let message = "Couldn't retrieve verification key from your identity provider, please reference \
                    AssumeRoleWithWebIdentity documentation for requirements";
     let wire = HttpFixture::responding(400, refused("InvalidIdentityToken", message));
-    for (operation, provider) in asking_sts(&wire) {
+    for (operation, provider) in sts_providers(&wire) {
         let error = provider.provide().await.unwrap_err();
         assert_error(&error, Unavailable, "InvalidIdentityToken");
         assert!(error.next_step().unwrap().contains("identity provider"), "{operation}: {error}");
         assert_eq!(error.field(), None, "the token is not at fault: {error}");
     }
     let other = refused("InvalidIdentityToken", "Incorrect token audience");
-    assert_error(&from_sts(&HttpFixture::responding(400, other)).await, Invalid, "InvalidIdentityToken");
+    assert_error(&sts_error(&HttpFixture::responding(400, other)).await, Invalid, "InvalidIdentityToken");
 }
 
 #[tokio::test]
-async fn nobody_there_is_unavailable_and_no_answer_is_timed_out() {
+async fn disconnect_is_unavailable_and_no_response_is_timed_out() {
     for (answer, kind) in [(Answer::Disconnects, Unavailable), (Answer::NeverResponds, TimedOut)] {
-        assert_eq!(from_sts(&HttpFixture::new(answer.clone())).await.kind(), kind);
-        assert_eq!(from_secrets(&HttpFixture::new(answer)).await.kind(), kind);
+        assert_eq!(sts_error(&HttpFixture::new(answer.clone())).await.kind(), kind);
+        assert_eq!(secrets_manager_error(&HttpFixture::new(answer)).await.kind(), kind);
     }
 }
 
 #[tokio::test]
-async fn only_the_sdk_retries_and_only_what_is_transient() {
+async fn sdk_retries_transient_errors_only() {
     for (case, (wire, attempts)) in [
         (HttpFixture::responding(503, refused("ServiceUnavailable", "")), 3),
         (HttpFixture::responding(400, refused("Throttling", "")), 3),
@@ -255,15 +255,15 @@ async fn only_the_sdk_retries_and_only_what_is_transient() {
     .into_iter()
     .enumerate()
     {
-        from_sts(&wire).await;
+        sts_error(&wire).await;
         assert_eq!(wire.requests().len(), attempts, "case {case}");
     }
 }
 
 #[tokio::test]
-async fn a_code_that_is_a_text_of_its_own_is_not_repeated() {
+async fn error_code_with_unsafe_text_is_not_repeated() {
     for code in [format!("{LEAK} and more"), format!("{LEAK}\n"), LEAK.repeat(10)] {
-        let error = from_sts(&HttpFixture::responding(400, refused(&code, ""))).await;
+        let error = sts_error(&HttpFixture::responding(400, refused(&code, ""))).await;
         assert!(!error.to_string().contains("hunter2"), "{error}");
         assert!(error.to_string().contains("HTTP 400"), "{error}");
     }

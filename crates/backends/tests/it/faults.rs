@@ -36,7 +36,7 @@ fn late_clock() -> VirtualClock {
 
 /// Paused time jumps to the next timer whenever no task is ready to run, and a socket that becomes readable just then
 /// does not hold it back. So while somebody waits for an answer, it goes in steps that are small beside any time-out.
-async fn in_small_steps<T>(work: impl Future<Output = T>) -> T {
+async fn with_small_time_steps<T>(work: impl Future<Output = T>) -> T {
     let steps = async {
         loop {
             sleep(Duration::from_millis(20)).await;
@@ -52,7 +52,7 @@ async fn in_small_steps<T>(work: impl Future<Output = T>) -> T {
 
 /// One fetch by the session: when it began and ended, and whether it brought a set.
 #[derive(Debug, Clone, Copy)]
-struct Load {
+struct FetchRecord {
     started_at: Duration,
     ended_at: Duration,
     succeeded: bool,
@@ -63,7 +63,7 @@ struct Load {
 struct RecordingProvider {
     role: AssumeRoleProvider,
     clock: VirtualClock,
-    fetches: Arc<Mutex<Vec<Load>>>,
+    fetches: Arc<Mutex<Vec<FetchRecord>>>,
 }
 
 #[async_trait]
@@ -75,7 +75,7 @@ impl CredentialProvider for RecordingProvider {
     async fn provide(&self) -> Result<Credentials> {
         let from = self.clock.elapsed();
         let answer = self.role.provide().await;
-        let load = Load { started_at: from, ended_at: self.clock.elapsed(), succeeded: answer.is_ok() };
+        let load = FetchRecord { started_at: from, ended_at: self.clock.elapsed(), succeeded: answer.is_ok() };
         self.fetches.lock().unwrap().push(load);
         answer
     }
@@ -87,7 +87,7 @@ struct RoleSessionFixture {
     sts: StsFixture,
     source: Canary,
     session: SessionContext,
-    fetches: Arc<Mutex<Vec<Load>>>,
+    fetches: Arc<Mutex<Vec<FetchRecord>>>,
     /// Since the stage was set, when the first set expires.
     expiry: Duration,
 }
@@ -104,7 +104,7 @@ impl RoleSessionFixture {
         let sts = StsFixture::start(clock, life).await;
         let source = Canary::new();
         let keys = memory_source(source.credentials(Expiry::Never).unwrap());
-        let loads = Arc::<Mutex<Vec<Load>>>::default();
+        let loads = Arc::<Mutex<Vec<FetchRecord>>>::default();
         let provider = RecordingProvider { role: role_builder(&sts, keys).build().unwrap(), clock, fetches: Arc::clone(&loads) };
         let session = SessionContext::builder()
             .clock(Arc::new(clock))
@@ -125,9 +125,9 @@ impl RoleSessionFixture {
 
     /// Asks as an agent does. Whatever is answered is checked: a set has time left, an error shows no secret.
     async fn fetch_checked(&self) -> Result<Credentials> {
-        let answer = in_small_steps(self.session.credentials()).await;
+        let answer = with_small_time_steps(self.session.credentials()).await;
         if let Err(error) = &answer {
-            self.shows_no_secret(error);
+            self.assert_no_secret(error);
         }
         answer
     }
@@ -137,11 +137,11 @@ impl RoleSessionFixture {
         sleep(elapsed.saturating_sub(self.clock.elapsed())).await;
     }
 
-    fn fetches(&self) -> Vec<Load> {
+    fn fetches(&self) -> Vec<FetchRecord> {
         self.fetches.lock().unwrap().clone()
     }
 
-    fn shows_no_secret(&self, error: &Error) {
+    fn assert_no_secret(&self, error: &Error) {
         let mut said = format!("{error} {error:?}");
         let mut cause = StdError::source(error);
         while let Some(error) = cause {

@@ -49,7 +49,7 @@ fn form_fields(fields: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 #[tokio::test]
-async fn keys_are_exchanged_for_a_session_of_the_same_user() {
+async fn session_token_request_and_response_map_fields() {
     let wire = granting_http();
     let plain = session_token_builder(&wire, static_source()).build().unwrap();
     let credentials = plain.provide().await.unwrap();
@@ -69,7 +69,7 @@ async fn keys_are_exchanged_for_a_session_of_the_same_user() {
 }
 
 #[tokio::test]
-async fn a_federated_user_is_asked_for_with_every_field() {
+async fn federation_token_all_fields_reach_sts() {
     let wire = HttpFixture::responding(200, issued_response("GetFederationToken", FEDERATED, KEYS));
     federation_token_builder(&wire, "alice").build().unwrap().provide().await.unwrap();
     let provider = federation_token_builder(&wire, "alice")
@@ -98,7 +98,7 @@ async fn a_federated_user_is_asked_for_with_every_field() {
 }
 
 #[tokio::test]
-async fn the_answer_keeps_the_region_and_the_account_of_the_keys_unless_another_region_is_named() {
+async fn session_token_keeps_source_region_unless_overridden() {
     let id = crate::KEY_ID.parse().unwrap();
     let keys = Credentials::builder(id, SecretString::from("not-a-real-secret"))
         .account_id("333333333333".parse().ok())
@@ -118,7 +118,7 @@ async fn the_answer_keeps_the_region_and_the_account_of_the_keys_unless_another_
 }
 
 #[tokio::test]
-async fn a_temporary_source_is_refused_before_the_call_or_handed_on_as_it_is() {
+async fn federation_temporary_source_refused_or_passed_through() {
     let (wire, set) = (granting_http(), temporary_credentials());
     let refusing = session_token_builder(&wire, memory_source(set.clone())).build().unwrap();
     let federating = FederationProvider::federated("alice", memory_source(set.clone())).base(&wire.base());
@@ -127,17 +127,17 @@ async fn a_temporary_source_is_refused_before_the_call_or_handed_on_as_it_is() {
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("source")), "{error}");
         assert!(error.next_step().unwrap().contains("long-lived"), "{error}");
     }
-    let passing = session_token_builder(&wire, memory_source(set.clone())).pass_temporary(true).build().unwrap();
+    let passing = session_token_builder(&wire, memory_source(set.clone())).allow_temporary(true).build().unwrap();
     assert_eq!(passing.provide().await.unwrap().access_key_id(), set.access_key_id());
     assert!(wire.requests().is_empty());
-    let exchanging = session_token_builder(&wire, static_source()).pass_temporary(true).build().unwrap();
+    let exchanging = session_token_builder(&wire, static_source()).allow_temporary(true).build().unwrap();
     assert!(exchanging.provide().await.unwrap().has_session_token(), "keys are exchanged all the same");
 }
 
 #[tokio::test]
 async fn federation_empty_source_is_invalid() {
     let wire = granting_http();
-    let provider = session_token_builder(&wire, Arc::new(MemoryProvider::new())).pass_temporary(true).build().unwrap();
+    let provider = session_token_builder(&wire, Arc::new(MemoryProvider::new())).allow_temporary(true).build().unwrap();
     let error = provider.provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("source")));
     assert!(wire.requests().is_empty());
@@ -145,7 +145,7 @@ async fn federation_empty_source_is_invalid() {
 
 /// The seam of exchange: whatever comes to a guarded account, no long-lived key leaves it.
 #[tokio::test]
-async fn keys_that_are_set_on_a_guarded_account_are_exchanged_and_never_served() {
+async fn guarded_account_set_keys_are_exchanged_never_served() {
     let wire = granting_http();
     let guard = session_token_builder(&wire, Arc::new(MemoryProvider::new())).build_guard().unwrap();
     let session = SessionContext::builder().guard(guard).build();
@@ -171,7 +171,7 @@ async fn keys_that_are_set_on_a_guarded_account_are_exchanged_and_never_served()
 }
 
 #[tokio::test]
-async fn a_guarded_account_exchanges_what_its_own_source_has_and_refuses_with_it() {
+async fn guarded_account_source_keys_are_exchanged_or_denied() {
     let wire = granting_http();
     let session = SessionContext::builder().guard(session_token_builder(&wire, static_source()).build_guard().unwrap()).build();
     assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
@@ -186,7 +186,7 @@ async fn a_guarded_account_exchanges_what_its_own_source_has_and_refuses_with_it
 }
 
 #[tokio::test]
-async fn long_lived_keys_with_a_token_that_is_none_are_not_handed_on() {
+async fn guarded_account_keys_with_stray_token_not_served() {
     let refusing = HttpFixture::responding(403, crate::wire::refused("InvalidClientTokenId", ""));
     let id = crate::KEY_ID.parse().unwrap();
     let keys = Credentials::builder(id, SecretString::from("not-a-real-secret"));
@@ -201,7 +201,7 @@ async fn long_lived_keys_with_a_token_that_is_none_are_not_handed_on() {
 }
 
 #[tokio::test]
-async fn a_narrowed_view_of_given_keys_federates_them() {
+async fn guarded_account_narrowed_keys_use_federation_token() {
     let wire = HttpFixture::responding(200, issued_response("GetFederationToken", FEDERATED, KEYS));
     let guard = session_token_builder(&wire, Arc::new(MemoryProvider::new())).build_guard().unwrap();
     let session = SessionContext::builder().guard(guard).build();
@@ -216,7 +216,7 @@ async fn a_narrowed_view_of_given_keys_federates_them() {
 }
 
 #[tokio::test]
-async fn a_guarded_role_is_narrowed_as_the_role_that_it_is() {
+async fn guarded_account_narrowed_role_uses_assume_role() {
     let wire = HttpFixture::responding(200, crate::wire::assume_role_response(KEYS[0], KEYS[1], KEYS[2]));
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     let role = AssumeRoleProvider::builder(role, static_source()).base(&wire.base()).build().unwrap();
@@ -273,7 +273,7 @@ fn federation_setting_over_limit_fails_build() {
 
 proptest! {
     #[test]
-    fn names_serials_and_durations_are_taken_or_refused_by_their_rules_and_never_echoed(
+    fn federation_random_settings_follow_limits_unechoed(
         text in "[a-zA-Z0-9_+=,.@:/ #-]{0,40}", seconds in 0_u64..140_000,
     ) {
         let wire = granting_http();

@@ -45,7 +45,7 @@ fn derived_providers(source: &Arc<dyn CredentialProvider>) -> [Arc<dyn Credentia
 }
 
 #[tokio::test]
-async fn a_session_that_is_cleared_has_the_sources_of_its_provider_forget() {
+async fn session_clear_clears_source_caches_of_provider() {
     let forgetful = Arc::new(ClearCountingProvider::default());
     let source: Arc<dyn CredentialProvider> = forgetful.clone();
     for (number, provider) in derived_providers(&source).into_iter().enumerate() {
@@ -58,7 +58,7 @@ async fn a_session_that_is_cleared_has_the_sources_of_its_provider_forget() {
 }
 
 #[tokio::test]
-async fn an_account_of_a_session_is_not_cleared_by_who_is_derived_from_it() {
+async fn clear_cache_of_derived_provider_keeps_session_account() {
     let given = SessionContext::builder().provider(static_source()).build();
     given.credentials().await.unwrap();
     let account: Arc<dyn CredentialProvider> = Arc::new(given.account(given.default_account()).unwrap());

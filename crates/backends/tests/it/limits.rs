@@ -34,7 +34,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 #[test]
-fn a_duration_is_15_minutes_to_12_hours() {
+fn assume_role_duration_limits_15_minutes_to_12_hours() {
     for good in [900, 901, 3_600, 43_200] {
         assert_valid(builder().session_duration(seconds(good)));
     }
@@ -45,7 +45,7 @@ fn a_duration_is_15_minutes_to_12_hours() {
 }
 
 #[test]
-fn a_chained_role_lasts_at_most_an_hour() {
+fn assume_role_chained_duration_limit_one_hour() {
     for good in [900, 3_600] {
         assert_valid(builder().session_duration(seconds(good)).role_chaining(true));
     }
@@ -75,7 +75,7 @@ fn session_names_and_source_identities_have_their_limits() {
 }
 
 #[test]
-fn an_external_id_is_2_to_1224_of_its_characters() {
+fn assume_role_external_id_limits_2_to_1224() {
     for good in ["ab", "A_z+=,.@:/-9", &"e".repeat(1_224)] {
         assert_valid(builder().external_id(good));
     }
@@ -85,7 +85,7 @@ fn an_external_id_is_2_to_1224_of_its_characters() {
 }
 
 #[test]
-fn the_serial_number_of_a_device_is_9_to_256_of_its_characters() {
+fn assume_role_mfa_serial_limits_9_to_256() {
     let serial = |serial: &str| {
         builder().mfa(serial, || async { Err(Error::new(ErrorKind::Internal, "nobody is asked here")) })
     };
@@ -98,7 +98,7 @@ fn the_serial_number_of_a_device_is_9_to_256_of_its_characters() {
 }
 
 #[test]
-fn a_policy_is_a_json_object_in_characters_that_sts_takes() {
+fn assume_role_policy_must_be_json_object_in_latin_1() {
     assert_valid(builder().policy(r#"{"Version": "2012-10-17", "Statement": []}"#));
     assert_valid(builder().policy("{\"Sid\": \"\u{ff}\"}"));
     for bad in ["", "{", "[]", "\"text\"", "hunter2"] {
@@ -108,7 +108,7 @@ fn a_policy_is_a_json_object_in_characters_that_sts_takes() {
 }
 
 #[test]
-fn policies_and_arns_together_are_at_most_2048_characters() {
+fn assume_role_policy_and_arns_limit_2048() {
     let arn = "arn:aws:iam::111111111111:policy/read";
     let policy = |length: usize| format!("{{\"Sid\":\"{}\"}}", "\u{e4}".repeat(length - 10));
     assert_eq!(policy(2_048).chars().count(), 2_048);
@@ -119,7 +119,7 @@ fn policies_and_arns_together_are_at_most_2048_characters() {
 }
 
 #[test]
-fn there_are_at_most_ten_policy_arns_and_each_looks_like_one() {
+fn assume_role_policy_arns_limit_ten_and_format() {
     let many = |count: usize| {
         (0..count)
             .fold(builder(), |builder, n| builder.policy_arn(format!("arn:aws:iam::aws:policy/read-{n}")))
@@ -132,7 +132,7 @@ fn there_are_at_most_ten_policy_arns_and_each_looks_like_one() {
 }
 
 #[test]
-fn there_are_at_most_50_tags() {
+fn assume_role_tags_limit_50() {
     let many =
         |count: usize| (0..count).fold(builder(), |builder, n| builder.tag(format!("key-{n}"), "value"));
     assert_valid(many(50));
@@ -140,7 +140,7 @@ fn there_are_at_most_50_tags() {
 }
 
 #[test]
-fn tag_keys_are_1_to_128_characters_and_values_up_to_256() {
+fn assume_role_tag_key_and_value_length_limits() {
     for key in ["k", "ä ö_.:/=+-@", &"ä".repeat(128)] {
         assert_valid(builder().tag(key, "v").transitive_tag(key));
     }
@@ -156,7 +156,7 @@ fn tag_keys_are_1_to_128_characters_and_values_up_to_256() {
 }
 
 #[test]
-fn the_prefix_of_aws_and_doubled_keys_are_refused() {
+fn assume_role_aws_prefix_and_duplicate_tags_invalid() {
     assert_invalid(builder().tag("aws:tier", "v"), "tags", "`aws:`");
     assert_invalid(builder().tag("AWS:tier", "v"), "tags", "`aws:`");
     assert_invalid(builder().tag("tier", "aws:v"), "tags", "`aws:`");
@@ -165,21 +165,21 @@ fn the_prefix_of_aws_and_doubled_keys_are_refused() {
 }
 
 #[test]
-fn a_transitive_tag_is_one_of_the_tags() {
+fn assume_role_transitive_tag_must_be_a_tag() {
     assert_valid(builder().tag("tier", "low").transitive_tag("tier"));
     assert_invalid(builder().tag("tier", "low").transitive_tag("team"), "transitive_tags", "one of the tags");
     assert_invalid(builder().transitive_tag(""), "transitive_tags", "1 to 128");
 }
 
 #[test]
-fn sts_needs_a_region_from_somewhere() {
+fn assume_role_without_region_is_invalid() {
     let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
     assert_invalid(AssumeRoleProvider::builder(role, static_source()), "region", "not known");
 }
 
 proptest! {
     #[test]
-    fn a_text_is_taken_or_refused_by_its_rule_and_never_echoed(text in "[a-zA-Z0-9_+=,.@:/ #-]{0,80}") {
+    fn assume_role_random_text_follows_limits_unechoed(text in "[a-zA-Z0-9_+=,.@:/ #-]{0,80}") {
         let plain = |marks: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || marks.contains(c));
         let is_name = (2..=64).contains(&text.len()) && plain("_+=,.@-");
         prop_assert_eq!(builder().session_name(&*text).build().is_ok(), is_name);
@@ -193,7 +193,7 @@ proptest! {
 
     /// API reference of STS, `AssumeRole`; IAM and STS quotas.
     #[test]
-    fn an_identity_and_a_duration_are_taken_or_refused_by_their_rules(
+    fn assume_role_random_identity_and_duration_follow_limits(
         identity in "(aws:|AWS:)?([a-zA-Z0-9_+=,.@:/ -]{0,70}|[a-z]{240,270})", length in 900_u64..50_000, short in 0_u64..1_000,
     ) {
         let plain = identity.chars().all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c));
@@ -207,7 +207,7 @@ proptest! {
     }
 
     #[test]
-    fn tags_are_taken_or_refused_by_their_rules_and_never_echoed(
+    fn assume_role_random_tags_follow_limits_unechoed(
         key in "(aws:)?[a-zA-Z0-9é _.:/=+@#,-]{0,12}", value in "(aws:)?[a-zA-Z0-9é _.:/=+@#,-]{0,12}",
         key_length in 100_usize..160, value_length in 200_usize..300, count in 40_usize..60,
     ) {
@@ -228,7 +228,7 @@ proptest! {
     }
 
     #[test]
-    fn policies_and_arns_are_counted_together(inline in 0_usize..2_100, arns in 0_usize..12, name in 1_usize..300) {
+    fn assume_role_random_policies_follow_size_limit(inline in 0_usize..2_100, arns in 0_usize..12, name in 1_usize..300) {
         let policy = (inline >= 10).then(|| format!("{{\"Sid\":\"{}\"}}", "s".repeat(inline - 10)));
         let total = policy.as_ref().map_or(0, String::len) + arns * ("arn:aws:iam::aws:policy/".len() + name);
         let asked = policy.into_iter().fold(builder(), AssumeRoleBuilder::policy);

@@ -9,12 +9,12 @@ use valetkey_backends::SdkBase;
 use crate::{with_fast_retries, region};
 
 /// Answers one request a connection, and keeps what it was sent.
-pub(crate) struct Loopback {
+pub(crate) struct LoopbackFixture {
     url: String,
     sent: Arc<Mutex<Vec<String>>>,
 }
 
-impl Loopback {
+impl LoopbackFixture {
     /// Answers every request with the same body.
     pub(crate) async fn responding(status: u16, body: impl Into<String>) -> Self {
         let body = body.into();

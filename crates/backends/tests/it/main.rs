@@ -88,6 +88,6 @@ fn static_source() -> Arc<dyn CredentialProvider> {
 }
 
 /// A long-lived set of the SDK's.
-fn sdk_keys(key_id: &str) -> aws_credential_types::Credentials {
+fn sdk_credentials(key_id: &str) -> aws_credential_types::Credentials {
     aws_credential_types::Credentials::new(key_id, "not-a-real-secret", None, None, "test")
 }

@@ -12,13 +12,13 @@ use crate::long_lived;
 const OTHER_KEY_ID: &str = "AKIAI44QH8DHBEXAMPLE";
 
 #[tokio::test]
-async fn an_empty_cell_is_not_configured() {
+async fn memory_empty_is_not_configured() {
     let error = MemoryProvider::new().provide().await.unwrap_err();
     assert_eq!((error.kind(), error.provider()), (ErrorKind::NotConfigured, Some("memory")));
 }
 
 #[tokio::test]
-async fn what_one_handle_sets_replaces_and_clears_every_handle_sees() {
+async fn memory_clones_share_set_replace_and_clear() {
     let (writer, reader) = {
         let cell = MemoryProvider::new();
         (cell.clone(), cell)
@@ -34,7 +34,7 @@ async fn what_one_handle_sets_replaces_and_clears_every_handle_sees() {
 }
 
 #[tokio::test]
-async fn one_cell_feeds_the_sessions_of_several_hosts() {
+async fn memory_shared_by_sessions_updates_on_refresh() {
     let cell = MemoryProvider::from(long_lived(crate::KEY_ID));
     let sessions = [(); 2].map(|()| SessionContext::builder().provider(cell.clone()).build());
     cell.set(long_lived(OTHER_KEY_ID));
@@ -45,7 +45,7 @@ async fn one_cell_feeds_the_sessions_of_several_hosts() {
 }
 
 #[tokio::test]
-async fn a_set_that_ran_out_is_expired_and_not_absent() {
+async fn memory_expired_credentials_are_expired() {
     let clock = ManualClock::new();
     let cell = MemoryProvider::new().clock(Arc::new(clock.clone()));
     cell.set(Canary::new().credentials(Expiry::At(clock.now() + Duration::from_secs(60))).unwrap());

@@ -15,22 +15,22 @@ const NEEDS_PERSON: ErrorKind = ErrorKind::InteractionRequired;
 const SERIAL: &str = "arn:aws:iam::111111111111:mfa/alice";
 
 /// 2099-01-01T00:00:00Z, as the wire says.
-fn when_issued_sets_expire() -> SystemTime {
+fn issued_expiry() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(4_070_908_800)
 }
 
 /// Every provider that may need a code.
 #[derive(Debug, Clone, Copy)]
-enum Asker {
+enum MfaProviderKind {
     Role,
     Exchange,
 }
 
-use Asker::{Exchange, Role};
+use MfaProviderKind::{Exchange, Role};
 
-const MFA_PROVIDERS: [Asker; 2] = [Role, Exchange];
+const MFA_PROVIDERS: [MfaProviderKind; 2] = [Role, Exchange];
 
-impl Asker {
+impl MfaProviderKind {
     fn granting_http(self) -> HttpFixture {
         let keys = ["ASIAIOSFODNN7EXAMPLE", "issued-secret", "issued-token"];
         HttpFixture::responding(
@@ -76,7 +76,7 @@ async fn mfa_code() -> Result<SecretString> {
 }
 
 #[tokio::test]
-async fn sts_receives_the_serial_number_and_the_code_of_the_moment() {
+async fn mfa_serial_and_code_reach_sts() {
     for asker in MFA_PROVIDERS {
         let wire = asker.granting_http();
         asker.build_with_mfa(&wire, mfa_code).provide().await.unwrap();
@@ -88,7 +88,7 @@ async fn sts_receives_the_serial_number_and_the_code_of_the_moment() {
 }
 
 #[tokio::test]
-async fn a_code_is_asked_for_once_a_fetch_and_sent_once_even_if_sts_fails() {
+async fn mfa_code_requested_and_sent_once_per_fetch() {
     for asker in MFA_PROVIDERS {
         for (answer, kind) in [
             (Answer::Responds(503, refused("ServiceUnavailable", "")), ErrorKind::Unavailable),
@@ -111,7 +111,7 @@ async fn a_code_is_asked_for_once_a_fetch_and_sent_once_even_if_sts_fails() {
 }
 
 #[tokio::test]
-async fn a_code_that_nobody_gives_needs_a_person_whatever_the_reason() {
+async fn mfa_code_unavailable_is_interaction_required() {
     for kind in [ErrorKind::Unavailable, ErrorKind::TimedOut, ErrorKind::NotConfigured, ErrorKind::Closed] {
         for asker in MFA_PROVIDERS {
             let wire = asker.granting_http();
@@ -126,7 +126,7 @@ async fn a_code_that_nobody_gives_needs_a_person_whatever_the_reason() {
 }
 
 #[tokio::test]
-async fn what_is_no_code_is_refused_before_the_call_and_is_not_repeated() {
+async fn mfa_malformed_code_fails_before_call_unechoed() {
     for text in ["", "12345", "1234567", "12345x", "xyzzy1", "\u{661}23456"] {
         for asker in MFA_PROVIDERS {
             let wire = asker.granting_http();
@@ -140,7 +140,7 @@ async fn what_is_no_code_is_refused_before_the_call_and_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_refused_code_needs_a_person_and_any_other_refusal_is_one() {
+async fn mfa_refused_code_is_interaction_required() {
     for asker in MFA_PROVIDERS {
         let said = |message: &str| HttpFixture::responding(403, refused("AccessDenied", message));
         for message in [
@@ -163,7 +163,7 @@ async fn a_refused_code_needs_a_person_and_any_other_refusal_is_one() {
 
 /// The seam: a session goes on with what it has, and does not ask in a loop.
 #[tokio::test]
-async fn a_session_serves_what_a_code_got_it_when_the_next_one_does_not_come() {
+async fn mfa_session_without_next_code_serves_until_expiry() {
     for asker in MFA_PROVIDERS {
         let (wire, asked) = (asker.granting_http(), Arc::new(AtomicUsize::new(0)));
         let count = Arc::clone(&asked);
@@ -172,7 +172,7 @@ async fn a_session_serves_what_a_code_got_it_when_the_next_one_does_not_come() {
             async move { if first { mfa_code().await } else { Err(Error::not_configured("nobody is here")) } }
         };
         let (clock, hour) = (ManualClock::new(), Duration::from_secs(3_600));
-        clock.advance(when_issued_sets_expire().duration_since(clock.now()).unwrap() - hour);
+        clock.advance(issued_expiry().duration_since(clock.now()).unwrap() - hour);
         let session = SessionContext::builder().clock(Arc::new(clock.clone()));
         let session = session.provider(asker.build_with_mfa(&wire, once)).build();
         let set = session.credentials().await.unwrap();
@@ -187,7 +187,7 @@ async fn a_session_serves_what_a_code_got_it_when_the_next_one_does_not_come() {
 }
 
 #[tokio::test]
-async fn a_narrowed_role_proves_the_device_as_well() {
+async fn mfa_scoped_down_role_sends_code() {
     let wire = Role.granting_http();
     let policy =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}]}"#;

@@ -33,7 +33,7 @@ fn policy_json(action: &str) -> String {
 }
 
 #[tokio::test]
-async fn sts_receives_the_policy_and_everything_else_as_before() {
+async fn scope_down_role_adds_only_policy_to_request() {
     let wire = granting_http();
     let role = role_builder(&wire).build().unwrap();
     role.provide().await.unwrap();
@@ -44,7 +44,7 @@ async fn sts_receives_the_policy_and_everything_else_as_before() {
 }
 
 #[tokio::test]
-async fn a_policy_of_its_own_is_narrowed_further_and_never_replaced() {
+async fn scope_down_role_intersects_own_policy() {
     let wire = granting_http();
     let spaced = policy_json("s3:*").replace(':', " : ").replace("s3 : ", "s3:");
     let role = role_builder(&wire).policy(spaced).build().unwrap();
@@ -59,7 +59,7 @@ async fn a_policy_of_its_own_is_narrowed_further_and_never_replaced() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_told_to_narrow_is_refused_before_sts_is_asked() {
+async fn scope_down_incomparable_policy_fails_before_call() {
     let wire = granting_http();
     let with_arn = || role_builder(&wire).policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess");
     let not_action =
@@ -82,7 +82,7 @@ async fn what_cannot_be_told_to_narrow_is_refused_before_sts_is_asked() {
 }
 
 #[tokio::test]
-async fn keys_that_lie_somewhere_cannot_be_narrowed_and_a_role_assumed_with_them_can() {
+async fn scope_down_static_keys_fail_role_succeeds() {
     let wire = granting_http();
     let keys = Arc::new(MemoryProvider::from(long_lived(crate::KEY_ID)));
     let session = SessionContext::builder().provider(keys.clone()).build();
@@ -100,7 +100,7 @@ async fn keys_that_lie_somewhere_cannot_be_narrowed_and_a_role_assumed_with_them
 }
 
 #[tokio::test]
-async fn a_role_for_a_token_is_narrowed_like_any_other() {
+async fn scope_down_web_identity_adds_policy_to_request() {
     let keys = ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"];
     let wire = HttpFixture::responding(200, issued_response("AssumeRoleWithWebIdentity", ROLE_SESSION, keys));
     let builder = || {
@@ -120,7 +120,7 @@ async fn a_role_for_a_token_is_narrowed_like_any_other() {
 }
 
 #[tokio::test]
-async fn an_exchange_is_narrowed_by_asking_for_a_federated_user() {
+async fn scope_down_session_token_uses_federation_token() {
     let keys = ["ASIAIOSFODNN7EXAMPLE", "issued-secret", "issued-token"];
     let wire = HttpFixture::responding(200, issued_response("GetFederationToken", "", keys));
     let plain = FederationProvider::builder(static_source()).session_duration(std::time::Duration::from_secs(900));
@@ -142,7 +142,7 @@ async fn an_exchange_is_narrowed_by_asking_for_a_federated_user() {
 }
 
 #[tokio::test]
-async fn an_exchange_that_cannot_be_narrowed_truly_is_refused() {
+async fn scope_down_federation_with_mfa_or_arns_is_invalid() {
     let wire = HttpFixture::responding(500, "");
     let code = || async { Ok(SecretString::from("123456")) };
     let with_mfa = FederationProvider::builder(static_source()).mfa("GAHT12345678", code).base(&wire.base());
@@ -157,7 +157,7 @@ async fn an_exchange_that_cannot_be_narrowed_truly_is_refused() {
         assert!(error.next_step().is_some() && error.provider() == Some("federation"), "{error}");
     }
     let temporary = memory_source(Canary::new().credentials(Expiry::Never).unwrap());
-    let passing = FederationProvider::builder(temporary).pass_temporary(true).base(&wire.base());
+    let passing = FederationProvider::builder(temporary).allow_temporary(true).base(&wire.base());
     let narrowed = passing.build().unwrap().narrowed(&policy_allowing("s3:Get*")).unwrap();
     assert_eq!(
         narrowed.provide().await.unwrap_err().field(),

@@ -45,7 +45,7 @@ fn make_fifo(folder: &TempDir) -> std::path::PathBuf {
 }
 
 #[tokio::test]
-async fn every_field_of_the_document_lands_in_its_place() {
+async fn process_output_every_field_maps() {
     let credentials = provide(program_printing(FULL_OUTPUT).region(region("eu-central-1"))).await.unwrap();
     assert_eq!(credentials.access_key_id().as_str(), crate::KEY_ID);
     assert_eq!(credentials.expose_secret_access_key(), "s3cret");
@@ -57,7 +57,7 @@ async fn every_field_of_the_document_lands_in_its_place() {
 }
 
 #[tokio::test]
-async fn what_is_optional_may_be_missing_blank_or_null() {
+async fn process_output_optional_fields_may_be_absent_or_blank() {
     for rest in ["", r#","SessionToken":"","Expiration":null,"AccountId":" ","Other":[1]"#] {
         let text = format!(
             "\n{{\"Version\":1,\"AccessKeyId\":\"{}\",\"SecretAccessKey\":\"s\"{rest}}}\n",
@@ -71,7 +71,7 @@ async fn what_is_optional_may_be_missing_blank_or_null() {
 
 /// Documents that programs of the field print, one for each spelling.
 #[tokio::test]
-async fn process_output_of_programs_of_the_field_is_read() {
+async fn process_output_common_spellings_are_accepted() {
     let with = |fields: &str| {
         format!(
             r#"{{"Version":1,"AccessKeyId":"{}","SecretAccessKey":"s","SessionToken":"t"{fields}}}"#,
@@ -98,7 +98,7 @@ async fn process_output_of_programs_of_the_field_is_read() {
 }
 
 #[tokio::test]
-async fn process_output_with_text_before_the_json_says_so() {
+async fn process_output_with_leading_text_is_invalid() {
     let error = provide_error(program_printing(&format!("hunter2 opens a browser ...\n{FULL_OUTPUT}"))).await;
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("output")), "{error}");
     assert!(error.message().contains("text before the JSON"), "{error}");
@@ -124,7 +124,7 @@ async fn process_inherits_proxy_variables_in_both_cases() {
 }
 
 #[tokio::test]
-async fn a_document_that_is_not_version_1_or_not_whole_names_the_field() {
+async fn process_output_wrong_version_or_missing_names_field() {
     for (from, to, field) in [
         ("\"Version\":1,", "", "Version"),
         ("\"Version\":1,", "\"Version\":2,", "Version"),
@@ -147,7 +147,7 @@ async fn a_document_that_is_not_version_1_or_not_whole_names_the_field() {
 }
 
 #[tokio::test]
-async fn json_that_stops_anywhere_is_told_by_position_and_not_by_text() {
+async fn process_output_truncated_json_reports_position_only() {
     for end in 0..FULL_OUTPUT.len() {
         let error = provide_error(program_printing(&FULL_OUTPUT[..end])).await;
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("output")), "{end}: {error}");
@@ -174,7 +174,7 @@ async fn process_output_already_expired_is_transient() {
 }
 
 #[tokio::test]
-async fn a_program_that_fails_is_transient_and_tells_its_exit_code_and_nothing_it_said() {
+async fn process_failure_reports_exit_code_without_output() {
     let canary = Canary::new();
     let text = canary.json().to_string();
     for (end, expected) in [("exit 3", "exit code 3"), ("exit 255", "exit code 255"), ("kill -9 $$", "signal 9")]
@@ -191,7 +191,7 @@ async fn a_program_that_fails_is_transient_and_tells_its_exit_code_and_nothing_i
 }
 
 #[tokio::test]
-async fn what_a_program_prints_and_is_given_is_shown_nowhere() {
+async fn process_output_and_environment_are_not_logged() {
     let canary = Canary::new();
     let keys = canary.credentials(Expiry::Never).unwrap();
     let text = FULL_OUTPUT.replace("s3cret", keys.expose_secret_access_key());
@@ -210,7 +210,7 @@ async fn what_a_program_prints_and_is_given_is_shown_nowhere() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_is_a_fault_and_not_an_absence() {
+async fn process_missing_program_is_invalid() {
     let folder = tempfile::tempdir().unwrap();
     let plain = folder.path().join("plain");
     fs::write(&plain, "no program").unwrap();
@@ -233,7 +233,7 @@ async fn a_program_that_is_not_there_is_a_fault_and_not_an_absence() {
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("program")));
 }
 
-async fn environment_of(builder: impl FnOnce(ProcessBuilder) -> ProcessBuilder) -> Vec<String> {
+async fn environment_seen_by(builder: impl FnOnce(ProcessBuilder) -> ProcessBuilder) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("environment");
     let given = ProcessProvider::builder("/bin/sh");
@@ -252,8 +252,8 @@ async fn environment_of(builder: impl FnOnce(ProcessBuilder) -> ProcessBuilder) 
 }
 
 #[tokio::test]
-async fn a_program_sees_what_it_is_given_and_nothing_else() {
-    assert!(environment_of(|builder| builder).await.is_empty());
+async fn process_environment_contains_only_given_variables() {
+    assert!(environment_seen_by(|builder| builder).await.is_empty());
     let hosts = || {
         [
             ("HOME", "/home-of-host"),
@@ -265,7 +265,7 @@ async fn a_program_sees_what_it_is_given_and_nothing_else() {
     };
     let named = ["HELPER=yes", "HOME=/named", "PATH=/usr/bin:/bin"];
     for order in [true, false] {
-        let seen = environment_of(|builder| match order {
+        let seen = environment_seen_by(|builder| match order {
             true => builder.inherit(hosts()).env("HOME", "/named").envs([("HELPER", "yes")]),
             false => builder.envs([("HELPER", "yes"), ("HOME", "/named")]).inherit(hosts()),
         });
@@ -274,7 +274,7 @@ async fn a_program_sees_what_it_is_given_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_program_runs_where_it_is_told() {
+async fn process_current_dir_is_honoured() {
     let folder = tempfile::tempdir().unwrap();
     let folder = fs::canonicalize(folder.path()).unwrap();
     let script = format!(r#"test "$(pwd -P)" = "$1" && printf %s '{FULL_OUTPUT}'"#);
@@ -288,7 +288,7 @@ async fn in_a_process_with_input() {
 }
 
 #[test]
-fn a_program_does_not_read_what_its_host_is_given() {
+fn process_stdin_is_not_inherited() {
     let mut host = Command::new(std::env::current_exe().unwrap());
     host.args(["--exact", "process::in_a_process_with_input", "--ignored"]);
     let mut host = host.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
@@ -297,7 +297,7 @@ fn a_program_does_not_read_what_its_host_is_given() {
 }
 
 #[tokio::test]
-async fn output_is_taken_up_to_a_mebibyte() {
+async fn process_output_limit_one_mebibyte() {
     let padded = |total: usize| {
         let blanks = total - FULL_OUTPUT.len();
         program_running(&format!(r"head -c {blanks} /dev/zero | tr '\0' ' '; printf %s '{FULL_OUTPUT}'"))
@@ -316,7 +316,7 @@ async fn run_on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'sta
     timeout(STOP_TIMEOUT, result).await.unwrap().unwrap()
 }
 
-async fn first_line(pipe: &Path) -> BufReader<File> {
+async fn read_first_line(pipe: &Path) -> BufReader<File> {
     let pipe = pipe.to_owned();
     let read = move || {
         let mut reader = BufReader::new(File::open(pipe).unwrap());
@@ -327,33 +327,33 @@ async fn first_line(pipe: &Path) -> BufReader<File> {
 }
 
 /// The script holds the pipe open, as does all that it starts: its end is seen when nobody is left.
-async fn all_gone(mut held_open: BufReader<File>) {
+async fn wait_closed(mut held_open: BufReader<File>) {
     run_on_thread(move || held_open.read_to_end(&mut Vec::new()).unwrap()).await;
 }
 
 #[tokio::test]
-async fn dropping_the_fetch_kills_the_program_and_what_it_started() {
+async fn process_dropped_fetch_kills_process_group() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = make_fifo(&folder);
     let script = r#"exec 3>"$1"; (sleep 600; true) & echo started >&3; wait"#;
     let provider = program_running(script).arg("sh").arg(&pipe).build().unwrap();
     let fetch = tokio::spawn(async move { provider.provide().await });
-    let held_open = first_line(&pipe).await;
+    let held_open = read_first_line(&pipe).await;
     fetch.abort();
     assert!(fetch.await.unwrap_err().is_cancelled());
-    all_gone(held_open).await;
+    wait_closed(held_open).await;
 }
 
 /// Time that stands still moves on when nothing else is to be done but to wait for the program.
 #[tokio::test(start_paused = true)]
-async fn a_program_that_takes_longer_than_it_may_is_told() {
+async fn process_over_timeout_is_timed_out() {
     let slow = program_running("sleep 600").timeout(Duration::from_secs(3_600));
     let error = slow.build().unwrap().provide().await.unwrap_err();
     assert_eq!((error.kind(), error.provider()), (ErrorKind::TimedOut, Some("process")), "{error}");
 }
 
 #[test]
-fn a_time_out_is_1_s_to_1_h() {
+fn process_timeout_limits_1_s_to_1_h() {
     for (seconds, fits) in [(0, false), (1, true), (3_600, true), (3_601, false)] {
         let built = program_running("").timeout(Duration::from_secs(seconds)).build();
         assert_eq!(built.as_ref().is_err_and(|error| error.field() == Some("timeout")), !fits, "{seconds}");
@@ -361,25 +361,25 @@ fn a_time_out_is_1_s_to_1_h() {
 }
 
 #[tokio::test]
-async fn what_a_program_leaves_behind_neither_holds_up_the_fetch_nor_stays() {
+async fn process_background_children_are_killed_after_exit() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = make_fifo(&folder);
     let script = format!(r#"exec 3>"$1"; sleep 600 & echo started >&3; printf %s '{FULL_OUTPUT}'"#);
     let builder = program_running(&script).arg("sh").arg(&pipe);
-    let (held_open, answer) = tokio::join!(first_line(&pipe), provide(builder));
+    let (held_open, answer) = tokio::join!(read_first_line(&pipe), provide(builder));
     assert_eq!(answer.unwrap().expose_secret_access_key(), "s3cret");
-    all_gone(held_open).await;
+    wait_closed(held_open).await;
 }
 
 #[tokio::test]
-async fn a_line_of_the_shared_files_is_run_as_its_words() {
+async fn process_command_line_is_split_into_words() {
     let line = format!(r#"/bin/sh -c 'printf %s "$1"' "any name" '{FULL_OUTPUT}'"#);
     let provider = ProcessProvider::from_command_line(&line).unwrap().build().unwrap();
     assert_eq!(provider.provide().await.unwrap().expose_secret_access_key(), "s3cret");
 }
 
 #[test]
-fn a_line_that_needs_a_shell_or_does_not_end_is_refused_and_not_repeated() {
+fn process_command_line_needing_shell_is_invalid() {
     for (line, rule) in [
         ("hunter2 $HOME/x", "needs a shell"),
         ("hunter2 \"$HOME\"", "needs a shell"),

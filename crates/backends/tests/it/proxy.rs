@@ -74,7 +74,7 @@ async fn requests_through_proxy(variables: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn container_credentials_are_fetched_without_the_proxy() {
+async fn proxy_is_bypassed_for_container_credentials() {
     let (endpoint, received) = start_server(|_| (200, CONTAINER_CREDENTIALS)).await;
     let url = format!("http://{endpoint}/creds");
     let proxied = requests_through_proxy(&[
@@ -88,7 +88,7 @@ async fn container_credentials_are_fetched_without_the_proxy() {
 }
 
 #[tokio::test]
-async fn instance_metadata_is_fetched_without_the_proxy() {
+async fn proxy_is_bypassed_for_instance_metadata() {
     let (endpoint, received) = start_server(metadata_response).await;
     let url = format!("http://{endpoint}");
     let proxied = requests_through_proxy(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url)]).await;
@@ -107,7 +107,7 @@ async fn in_process_that_calls_sts() {
 }
 
 #[tokio::test]
-async fn sts_is_called_through_the_proxy() {
+async fn proxy_is_used_for_sts() {
     let (proxy, received) = start_proxy().await;
     tokio::task::spawn_blocking(move || {
         let variables = [("HTTP_PROXY", proxy.as_str()), ("AWS_REGION", "us-east-1")];

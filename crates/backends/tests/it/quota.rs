@@ -17,7 +17,7 @@ use valetkey_core::{
     SessionContext, SessionPolicy, SystemClock,
 };
 
-use crate::fault::asking_sts;
+use crate::fault::sts_providers;
 use crate::wire::{HttpFixture, refused};
 use crate::{KEY_ID, long_lived, region, static_source};
 
@@ -35,7 +35,7 @@ pub(crate) async fn count_attempts(wire: &HttpFixture, provider: &dyn Credential
     wire.requests().len() - before
 }
 
-async fn use_up(wire: &HttpFixture, provider: &dyn CredentialProvider) {
+async fn exhaust_quota(wire: &HttpFixture, provider: &dyn CredentialProvider) {
     assert_eq!(count_attempts(wire, provider).await, ATTEMPTS);
     for _ in 0..FETCHES {
         provider.provide().await.unwrap_err();
@@ -43,36 +43,36 @@ async fn use_up(wire: &HttpFixture, provider: &dyn CredentialProvider) {
 }
 
 #[tokio::test]
-async fn quota_used_up_by_one_tenant_leaves_the_other_its_retries() {
-    for index in 0..asking_sts(&failing_http()).len() {
+async fn retry_quota_exhausted_by_one_tenant_spares_others() {
+    for index in 0..sts_providers(&failing_http()).len() {
         let (wire, other) = (failing_http(), failing_http());
-        let (operation, provider) = &asking_sts(&wire)[index];
-        use_up(&wire, &**provider).await;
+        let (operation, provider) = &sts_providers(&wire)[index];
+        exhaust_quota(&wire, &**provider).await;
         assert!(count_attempts(&wire, &**provider).await < ATTEMPTS, "{operation}: the quota is used up");
-        for (operation, provider) in asking_sts(&other) {
+        for (operation, provider) in sts_providers(&other) {
             assert_eq!(count_attempts(&other, &*provider).await, ATTEMPTS, "{operation}");
         }
     }
 }
 
 #[tokio::test]
-async fn quota_of_narrowed_provider_is_its_own() {
+async fn retry_quota_of_scoped_down_provider_is_separate() {
     let policy = SessionPolicy::read_only(["s3"]).unwrap();
     let wire = failing_http();
-    for (operation, provider) in asking_sts(&wire) {
+    for (operation, provider) in sts_providers(&wire) {
         let narrowed = provider.narrowed(&policy).unwrap();
-        use_up(&wire, &*narrowed).await;
+        exhaust_quota(&wire, &*narrowed).await;
         assert!(count_attempts(&wire, &*narrowed).await < ATTEMPTS, "{operation}");
         assert_eq!(count_attempts(&wire, &*provider).await, ATTEMPTS, "{operation}");
     }
 }
 
 #[tokio::test]
-async fn quota_of_guarded_account_is_its_own() {
+async fn retry_quota_of_guarded_account_is_separate() {
     let wire = failing_http();
     let guard = FederationProvider::builder(static_source()).base(&wire.base()).build_guard().unwrap();
     let of_one = guard.in_place_of(&long_lived("AKIAI44QH8DHBEXAMPLE")).unwrap();
-    use_up(&wire, &*of_one).await;
+    exhaust_quota(&wire, &*of_one).await;
     let of_other = guard.in_place_of(&long_lived(KEY_ID)).unwrap();
     assert_eq!(count_attempts(&wire, &*of_other).await, ATTEMPTS);
 }
@@ -104,15 +104,15 @@ async fn quota_of_shared_lookup_is_the_calls_own() {
 fn quota_is_tested_for_every_public_type() {
     let calling = [
         "AmbientProvider: ambient::retries",
-        "AssumeRoleProvider: asking_sts",
-        "FederationGuard: quota_of_guarded_account_is_its_own",
-        "FederationProvider: asking_sts",
-        "ScopedProvider: asking_sts",
-        "SdkConfigExt: quota_of_sdk_config_is_its_session_and_service",
+        "AssumeRoleProvider: sts_providers",
+        "FederationGuard: retry_quota_of_guarded_account_is_separate",
+        "FederationProvider: sts_providers",
+        "ScopedProvider: sts_providers",
+        "SdkConfigExt: retry_quota_of_sdk_config_is_per_session_and_service",
         "SecretsManagerProvider: quota_of_shared_lookup_is_the_calls_own",
         "SecretsManagerResolver: quota_of_shared_lookup_is_the_calls_own",
         "StsCallerLookup: quota_of_shared_lookup_is_the_calls_own",
-        "WebIdentityProvider: asking_sts",
+        "WebIdentityProvider: sts_providers",
     ];
     // The provider that an `SdkProvider` asks is made by the host, and so are its clients.
     let without_client = ["EnvProvider", "MemoryProvider", "ProcessProvider", "SdkProvider"];
@@ -159,7 +159,7 @@ async fn assume(client: &aws_sdk_sts::Client) -> bool {
 }
 
 #[tokio::test]
-async fn quota_of_sdk_config_is_its_session_and_service() {
+async fn retry_quota_of_sdk_config_is_per_session_and_service() {
     let wire = failing_http();
     let base = wire.base();
     let (config, _session) = sdk_config(&base).await;

@@ -17,7 +17,7 @@ use valetkey_core::{
     SecretString, SessionContext, SessionPolicy, SystemClock,
 };
 
-use crate::loopback::Loopback;
+use crate::loopback::LoopbackFixture;
 use crate::wire::{HttpFixture, issued_response, refused};
 use crate::{memory_source, long_lived, region, static_source};
 
@@ -64,7 +64,7 @@ fn form_fields(fields: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 #[tokio::test]
-async fn sts_is_asked_for_what_the_policy_leaves_of_the_source_and_nothing_else() {
+async fn scoped_request_sends_policy_and_duration_only() {
     let wire = granting_http();
     let provider = scoped_builder(&wire).session_duration(Duration::from_secs(900)).build().unwrap();
     let set = provider.narrowed(&policy_allowing("s3:Get*")).unwrap().provide().await.unwrap();
@@ -134,7 +134,7 @@ async fn scoped_credentials_with_policy_count_are_taken() {
 }
 
 #[tokio::test]
-async fn scoped_source_that_ended_is_no_invalid_setting() {
+async fn scoped_ended_source_is_not_invalid() {
     for (code, kind) in [
         ("InsufficientSessionLifetime", ErrorKind::Unavailable),
         ("InvalidSubjectCredentials", ErrorKind::Expired),
@@ -148,7 +148,7 @@ async fn scoped_source_that_ended_is_no_invalid_setting() {
 }
 
 #[tokio::test]
-async fn without_policy_and_duration_the_sources_own_set_is_handed_on_and_nobody_asked() {
+async fn scoped_without_parameters_returns_source_credentials() {
     let wire = granting_http();
     let set = scoped_builder(&wire).build().unwrap().provide().await.unwrap();
     assert_eq!((set.access_key_id().as_str(), set.expose_session_token()), (SOURCE_KEY_ID, Some(SOURCE_TOKEN)));
@@ -156,7 +156,7 @@ async fn without_policy_and_duration_the_sources_own_set_is_handed_on_and_nobody
 }
 
 #[tokio::test]
-async fn long_lived_keys_and_no_keys_are_refused_before_the_call() {
+async fn scoped_long_lived_or_empty_source_fails_before_call() {
     let wire = granting_http();
     let keys = Credentials::builder(crate::KEY_ID.parse().unwrap(), SecretString::from("secret"));
     let with_a_token = keys.session_token(SecretString::from("stray")).build().unwrap();
@@ -177,7 +177,7 @@ async fn long_lived_keys_and_no_keys_are_refused_before_the_call() {
 }
 
 #[tokio::test]
-async fn nested_narrowing_is_one_call_with_what_all_policies_allow() {
+async fn scoped_nested_policies_are_intersected_in_one_call() {
     let wire = granting_http();
     let provider = scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap();
     let narrowed = provider.narrowed(&policy_allowing("s3:Get*")).unwrap();
@@ -193,7 +193,7 @@ async fn nested_narrowing_is_one_call_with_what_all_policies_allow() {
 }
 
 #[tokio::test]
-async fn nothing_outlives_the_source() {
+async fn scoped_expiry_never_exceeds_source_expiry() {
     for (left_of_source, asked) in [(7_200, Some("3600")), (3_000, None)] {
         let (wire, expiry) = (granting_http(), expiry_in(left_of_source));
         let builder = || ScopedProvider::builder(memory_source(temporary_credentials(expiry))).base(&wire.base());
@@ -214,7 +214,7 @@ async fn nothing_outlives_the_source() {
 }
 
 /// What an STS might say that does not know the operation, or heeds no policy.
-fn not_scoped() -> Vec<String> {
+fn responses_not_scoped_down() -> Vec<String> {
     let federated = "<FederatedUser><FederatedUserId>222222222222:a</FederatedUserId>\
         <Arn>arn:aws:sts::222222222222:federated-user/a</Arn></FederatedUser>";
     let whole = issued_response(OPERATION, SCOPED_SESSION, KEYS);
@@ -248,8 +248,8 @@ fn assert_not_scoped_down(error: &Error) {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_show_that_it_was_scoped_down_is_refused_and_not_asked_for_again() {
-    for answer in not_scoped() {
+async fn scoped_response_without_proof_is_invalid() {
+    for answer in responses_not_scoped_down() {
         let wire = HttpFixture::responding(200, &answer);
         let provider = scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap();
         match provider.provide().await {
@@ -261,7 +261,7 @@ async fn an_answer_that_does_not_show_that_it_was_scoped_down_is_refused_and_not
 }
 
 #[tokio::test]
-async fn what_is_no_answer_at_all_may_be_one_the_next_time() {
+async fn scoped_unreadable_response_is_transient() {
     let half = issued_response(OPERATION, SCOPED_SESSION, KEYS).replace("2099-01-01T00:00:00Z", "");
     for body in ["", "<html><p>sign in</p></html>", "hello", "<\u{0}", &half] {
         let wire = HttpFixture::responding(200, body);
@@ -275,7 +275,7 @@ async fn what_is_no_answer_at_all_may_be_one_the_next_time() {
 }
 
 #[tokio::test]
-async fn an_sts_that_says_it_does_not_know_the_operation_is_told_from_a_bad_policy() {
+async fn scoped_unknown_operation_differs_from_bad_policy() {
     for (code, step) in [("InvalidAction", "knows the operation"), ("MalformedPolicyDocument", "policy")] {
         let wire = HttpFixture::responding(400, refused(code, "Could not find operation"));
         let error = scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap_err();
@@ -286,7 +286,7 @@ async fn an_sts_that_says_it_does_not_know_the_operation_is_told_from_a_bad_poli
 }
 
 #[tokio::test]
-async fn each_attempt_asks_for_the_same() {
+async fn scoped_retry_sends_same_request() {
     let attempts = AtomicUsize::new(0);
     let wire = HttpFixture::with_reply(move |_| match attempts.fetch_add(1, Ordering::SeqCst) {
         0 => Some((503, refused("ServiceUnavailable", ""))),
@@ -311,8 +311,8 @@ fn sts_response(request: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_session_is_narrowed_over_real_http_and_keeps_its_own_set_to_itself() {
-    let wire = Loopback::with_response(200, sts_response).await;
+async fn scoped_session_over_http_serves_only_scoped_child() {
+    let wire = LoopbackFixture::with_response(200, sts_response).await;
     let provider = ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&wire.base());
     let session = SessionContext::builder().provider(provider.build().unwrap()).build();
     let child = session.narrow(Scope::new().policy(policy_allowing("s3:*"))).unwrap();
@@ -329,9 +329,9 @@ async fn a_session_is_narrowed_over_real_http_and_keeps_its_own_set_to_itself() 
 }
 
 #[tokio::test]
-async fn a_session_whose_sts_ignores_the_policy_serves_its_child_nothing() {
-    for answer in not_scoped() {
-        let wire = Loopback::responding(200, answer).await;
+async fn scoped_child_of_sts_ignoring_policy_is_refused() {
+    for answer in responses_not_scoped_down() {
+        let wire = LoopbackFixture::responding(200, answer).await;
         let provider = ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&wire.base());
         let session = SessionContext::builder().provider(provider.build().unwrap()).build();
         let child = session.narrow(Scope::new().policy(policy_allowing("s3:*"))).unwrap();
@@ -364,7 +364,7 @@ impl AccountGuard for ScopedKeyExchange {
 }
 
 #[tokio::test]
-async fn keys_that_are_set_on_a_guarded_account_are_exchanged_before_they_are_scoped_down() {
+async fn scoped_guarded_account_exchanges_before_scoping() {
     let exchanged = ["ASIAI44QH8DHBEXCHNGD", "exchanged-secret", "exchanged-token"];
     let wire = HttpFixture::with_reply(move |sent| match &*sent.form()["Action"] {
         OPERATION => Some((200, issued_response(OPERATION, SCOPED_SESSION, KEYS))),
@@ -382,7 +382,7 @@ async fn keys_that_are_set_on_a_guarded_account_are_exchanged_before_they_are_sc
 }
 
 #[test]
-fn a_region_is_needed() {
+fn scoped_without_region_is_invalid() {
     let error = ScopedProvider::builder(static_source()).build().unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("region")), "{error}");
     assert_eq!(error.provider(), Some("scoped"));
@@ -390,7 +390,7 @@ fn a_region_is_needed() {
 
 proptest! {
     #[test]
-    fn a_duration_is_1_s_to_36_h(seconds in prop_oneof![0_u64..3, 129_598_u64..129_603, 0_u64..200_000]) {
+    fn scoped_duration_limits_1_s_to_36_h(seconds in prop_oneof![0_u64..3, 129_598_u64..129_603, 0_u64..200_000]) {
         let built = scoped_builder(&granting_http()).session_duration(Duration::from_secs(seconds)).build();
         prop_assert_eq!(built.is_ok(), (1..=129_600).contains(&seconds));
         if let Err(error) = built {

@@ -27,7 +27,7 @@ impl ProvideCredentials for FailingSdkProvider {
 }
 
 #[tokio::test]
-async fn every_part_of_the_sdks_set_crosses_over() {
+async fn sdk_provider_maps_every_field() {
     let expires_at = SystemTime::UNIX_EPOCH + 100 * YEAR;
     let keys = SdkCredentials::builder()
         .access_key_id(crate::KEY_ID)
@@ -48,7 +48,7 @@ async fn every_part_of_the_sdks_set_crosses_over() {
 }
 
 #[tokio::test]
-async fn each_failure_of_the_sdk_has_its_kind_and_shows_nothing() {
+async fn sdk_provider_error_maps_to_kind_without_details() {
     for (fails, kind) in [
         (FailingSdkProvider(|| CredentialsError::not_loaded("hunter2")), ErrorKind::NotConfigured),
         (FailingSdkProvider(CredentialsError::not_loaded_no_source), ErrorKind::NotConfigured),
@@ -64,8 +64,8 @@ async fn each_failure_of_the_sdk_has_its_kind_and_shows_nothing() {
 }
 
 #[tokio::test]
-async fn only_not_loaded_falls_through_a_chain() {
-    let fallback = || SdkProvider::new("fallback", crate::sdk_keys(crate::KEY_ID));
+async fn sdk_provider_not_loaded_falls_through_chain() {
+    let fallback = || SdkProvider::new("fallback", crate::sdk_credentials(crate::KEY_ID));
     let absent = SdkProvider::new("ambient", FailingSdkProvider(CredentialsError::not_loaded_no_source));
     assert!(ProviderChain::new(absent).or_else(fallback()).provide().await.is_ok());
     let broken = SdkProvider::new("ambient", FailingSdkProvider(|| CredentialsError::provider_error("no")));
@@ -73,7 +73,7 @@ async fn only_not_loaded_falls_through_a_chain() {
 }
 
 #[tokio::test]
-async fn what_a_service_refused_the_sdk_keeps_its_kind() {
+async fn sdk_provider_service_error_keeps_kind() {
     for (code, message, kind) in [
         ("AccessDenied", "hunter2", ErrorKind::Denied),
         ("ExpiredToken", "hunter2", ErrorKind::Expired),
@@ -95,8 +95,8 @@ async fn what_a_service_refused_the_sdk_keeps_its_kind() {
 }
 
 #[tokio::test]
-async fn keys_that_cannot_sign_are_invalid() {
-    let keys = crate::sdk_keys("not one word");
+async fn sdk_provider_malformed_key_id_is_invalid() {
+    let keys = crate::sdk_credentials("not one word");
     let error = SdkProvider::new("ambient", keys).provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("access_key_id")));
 }

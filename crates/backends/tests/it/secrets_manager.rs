@@ -32,7 +32,7 @@ async fn invalid_secret_error(wire: &HttpFixture) -> Error {
 }
 
 #[tokio::test]
-async fn the_current_stage_is_asked_for_by_name_unless_another_is() {
+async fn secret_version_stage_is_sent_explicitly() {
     let wire = http_with_secret(SECRET_JSON);
     let builder = || SecretsManagerProvider::builder("agent", static_source()).base(&wire.base());
     let version = "11111111-0000-0000-0000-000000000000";
@@ -51,7 +51,7 @@ async fn the_current_stage_is_asked_for_by_name_unless_another_is() {
 }
 
 #[tokio::test]
-async fn text_and_bytes_are_read_alike() {
+async fn secret_string_and_binary_parse_equally() {
     let bytes = HttpFixture::responding(
         200,
         r#"{"SecretBinary":"eyJhd3NfYWNjZXNzX2tleV9pZCI6IkFLSUFJT1NGT0ROTjdFWEFNUExFIiwiYXdzX3NlY3JldF9hY2Nlc3Nfa2V5IjoiaHVudGVyMiIsInJlZ2lvbiI6InVzLXdlc3QtMiJ9"}"#,
@@ -67,7 +67,7 @@ async fn text_and_bytes_are_read_alike() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_not_credentials_is_told_by_field_or_position() {
+async fn secret_malformed_reports_field_or_position() {
     assert_eq!(
         invalid_secret_error(&http_with_secret(r#"{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE"}"#)).await.field(),
         Some("secret_access_key")
@@ -76,7 +76,7 @@ async fn a_secret_that_is_not_credentials_is_told_by_field_or_position() {
     assert!(invalid_secret_error(&http_with_secret("{\"secret_access_key\":\"hunter2")).await.message().contains("line 1 column"));
     assert!(invalid_secret_error(&http_with_secret("[\"hunter2\"]")).await.message().contains("JSON object"));
     assert!(
-        invalid_secret_error(&HttpFixture::responding(200, r#"{"Name":"agent"}"#)).await.message().contains("neither text nor bytes")
+        invalid_secret_error(&HttpFixture::responding(200, r#"{"NameSource":"agent"}"#)).await.message().contains("neither text nor bytes")
     );
     assert!(
         invalid_secret_error(&HttpFixture::responding(200, r#"{"SecretBinary":"aHVudGVyMv8="}"#)).await.message().contains("UTF-8")
@@ -84,7 +84,7 @@ async fn a_secret_that_is_not_credentials_is_told_by_field_or_position() {
 }
 
 #[tokio::test]
-async fn a_secret_whose_credentials_ran_out_is_expired() {
+async fn secret_with_past_expiry_is_expired() {
     let wire = http_with_secret(&SECRET_JSON.replace("us-west-2\"", "us-west-2\",\"expires_at\":\"2001-01-01T00:00:00Z\""));
     let provider = SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
     assert_eq!(provider.provide().await.unwrap_err().kind(), ErrorKind::Expired);
@@ -101,7 +101,7 @@ async fn secrets_manager_empty_source_is_invalid() {
 }
 
 #[tokio::test]
-async fn the_region_is_the_named_one_else_the_arns_else_the_bases() {
+async fn secrets_manager_region_named_then_arn_then_config() {
     let wire = http_with_secret(SECRET_JSON);
     let builder = |id: &str| SecretsManagerProvider::builder(id, static_source()).base(&wire.base());
     for provider in [builder("agent"), builder(ARN), builder(ARN).region(region("us-west-1"))] {
@@ -113,7 +113,7 @@ async fn the_region_is_the_named_one_else_the_arns_else_the_bases() {
 }
 
 #[test]
-fn each_setting_is_checked_before_any_call() {
+fn secrets_manager_setting_over_limit_fails_build() {
     let provider = |id: &str| SecretsManagerProvider::builder(id, static_source()).region(region("us-east-1"));
     let id = |length: usize| "v".repeat(length);
     for good in [
@@ -145,7 +145,7 @@ fn each_setting_is_checked_before_any_call() {
 }
 
 #[test]
-fn secret_arn_in_the_form_of_ecs_is_explained() {
+fn secret_arn_with_ecs_suffix_is_invalid() {
     for suffix in [":SecretString:AWSCURRENT", ":key::", "::AWSPREVIOUS:", ":"] {
         let id = format!("{ARN}{suffix}");
         let error = SecretsManagerProvider::builder(id, static_source()).build().unwrap_err();
@@ -155,7 +155,7 @@ fn secret_arn_in_the_form_of_ecs_is_explained() {
 }
 
 #[tokio::test]
-async fn secret_in_the_shapes_of_aws_tools_is_read() {
+async fn secret_in_aws_tool_formats_is_parsed() {
     for text in [
         r#"{"AWS_ACCESS_KEY_ID":"AKIAIOSFODNN7EXAMPLE","AWS_SECRET_ACCESS_KEY":"s"}"#,
         r#"{"AccessKey":{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"s","Status":"Active"}}"#,
@@ -168,7 +168,7 @@ async fn secret_in_the_shapes_of_aws_tools_is_read() {
 }
 
 #[tokio::test]
-async fn a_resolver_reads_the_secret_under_its_prefix() {
+async fn resolver_reads_secret_under_prefix() {
     let wire = http_with_secret(SECRET_JSON);
     let resolver = SecretsManagerResolver::builder("tenant-a/", static_source()).base(&wire.base()).build().unwrap();
     let credentials = resolver.resolve(&"aws-cred-1".parse().unwrap()).await.unwrap();
@@ -178,7 +178,7 @@ async fn a_resolver_reads_the_secret_under_its_prefix() {
 }
 
 #[tokio::test]
-async fn a_resolver_takes_no_arn_and_says_which_input_is_unknown() {
+async fn resolver_arn_or_unknown_id_is_invalid() {
     let body = serde_json::json!({ "__type": "ResourceNotFoundException", "message": "no" }).to_string();
     let wire = HttpFixture::responding(400, body);
     let resolver = SecretsManagerResolver::builder("tenant-a/", static_source()).base(&wire.base()).build().unwrap();

@@ -24,7 +24,7 @@ fn signing_key_ids(wire: &HttpFixture) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_client_follows_what_the_session_holds_and_ends_with_it() {
+async fn sdk_client_follows_session_credentials_until_drop() {
     let (wire, session) = (HttpFixture::responding(200, BUCKETS), session());
     // Made before there are any credentials.
     let config = session.sdk_config_from(wire.base().config()).await.unwrap();
@@ -44,7 +44,7 @@ async fn a_client_follows_what_the_session_holds_and_ends_with_it() {
 }
 
 #[tokio::test]
-async fn two_sessions_over_one_base_sign_each_as_itself() {
+async fn sdk_clients_of_two_sessions_sign_separately() {
     let wire = HttpFixture::responding(200, BUCKETS);
     let (one, two) = (session(), session());
     one.set_credentials(long_lived(crate::KEY_ID)).unwrap();
@@ -61,7 +61,7 @@ async fn two_sessions_over_one_base_sign_each_as_itself() {
 }
 
 #[tokio::test]
-async fn an_account_by_alias_signs_as_that_account() {
+async fn sdk_config_of_account_signs_as_account() {
     let (wire, session, prod) = (HttpFixture::responding(200, BUCKETS), session(), "prod".parse::<Alias>().unwrap());
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     session.set_credentials_for(&prod, long_lived(OTHER)).unwrap();
@@ -71,7 +71,7 @@ async fn an_account_by_alias_signs_as_that_account() {
 }
 
 #[tokio::test]
-async fn the_region_is_the_credentials_then_the_sessions_then_the_bases() {
+async fn sdk_config_region_credentials_then_session_then_base() {
     let base = SdkBase::new().region(&region("us-east-1"));
     let of = async |session: &SessionContext| {
         session.sdk_config_from(base.config()).await.unwrap().region().unwrap().to_string()
@@ -87,7 +87,7 @@ async fn the_region_is_the_credentials_then_the_sessions_then_the_bases() {
 }
 
 #[tokio::test]
-async fn sdk_config_without_any_region_is_in_us_east_1() {
+async fn sdk_config_without_region_uses_us_east_1() {
     let session = SessionContext::builder().build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     let config = session.sdk_config_from(SdkBase::new().config()).await.unwrap();
@@ -96,7 +96,7 @@ async fn sdk_config_without_any_region_is_in_us_east_1() {
 }
 
 #[tokio::test]
-async fn a_configuration_over_the_process_has_the_sessions_region_and_no_identity_cache() {
+async fn sdk_config_from_process_disables_identity_cache() {
     let config = session().sdk_config().await.unwrap();
     assert_eq!(config.region().unwrap().as_ref(), "eu-central-1");
     assert!(
@@ -107,7 +107,7 @@ async fn a_configuration_over_the_process_has_the_sessions_region_and_no_identit
 }
 
 #[tokio::test]
-async fn a_session_that_fails_or_ended_gives_no_configuration() {
+async fn sdk_config_of_failed_or_closed_session_is_error() {
     let base = SdkBase::new();
     let denied = ScriptedProvider::new([Script::Fail(Error::new(ErrorKind::Denied, "no"))]);
     let session = SessionContext::builder().region(region("us-east-1")).provider(denied).build();
@@ -117,7 +117,7 @@ async fn a_session_that_fails_or_ended_gives_no_configuration() {
 }
 
 #[tokio::test]
-async fn a_client_does_not_keep_its_session_open() {
+async fn sdk_client_does_not_keep_session_open() {
     let (audit, wire) = (Arc::new(InMemoryAudit::default()), HttpFixture::responding(200, BUCKETS));
     let session = SessionContext::builder().region(region("us-east-1")).audit(audit.clone()).build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
@@ -132,7 +132,7 @@ async fn a_client_does_not_keep_its_session_open() {
 }
 
 #[tokio::test]
-async fn a_refusal_reaches_the_caller_of_the_client_with_its_words() {
+async fn sdk_client_error_contains_session_message() {
     let (wire, session) = (HttpFixture::responding(200, BUCKETS), session());
     let client = Client::new(&session.sdk_config_from(wire.base().config()).await.unwrap());
     let error = client.list_buckets().send().await.unwrap_err();

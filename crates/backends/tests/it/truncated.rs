@@ -10,7 +10,7 @@ use crate::{memory_source, static_source};
 
 const KEYS: [&str; 3] = ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"];
 
-async fn is_whole_or_an_error<P: CredentialProvider>(body: &str, provider: impl Fn(&SdkBase) -> P) {
+async fn assert_full_or_error<P: CredentialProvider>(body: &str, provider: impl Fn(&SdkBase) -> P) {
     for end in body.find("Result>").unwrap()..=body.len() {
         let truncated = &body[..end];
         let Ok(set) = provider(&HttpFixture::responding(200, truncated).base()).provide().await else {
@@ -25,17 +25,17 @@ async fn is_whole_or_an_error<P: CredentialProvider>(body: &str, provider: impl 
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_anywhere_is_whole_or_an_error() {
+async fn truncated_assume_role_response_is_error() {
     let role = |base: &SdkBase| {
         let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
         AssumeRoleProvider::builder(role, static_source()).base(base).build().unwrap()
     };
-    is_whole_or_an_error(&assume_role_response(KEYS[0], KEYS[1], KEYS[2]), role).await;
+    assert_full_or_error(&assume_role_response(KEYS[0], KEYS[1], KEYS[2]), role).await;
 }
 
 /// Wherever STS puts the session, before the keys or after them.
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_never_taken_for_scoped_down() {
+async fn truncated_scoped_response_is_error() {
     let scoped = |base: &SdkBase| {
         let policy = SessionPolicy::read_only(["s3"]).unwrap();
         let source = memory_source(temporary_credentials(Expiry::Never));
@@ -44,6 +44,6 @@ async fn an_answer_that_breaks_off_is_never_taken_for_scoped_down() {
     let before = issued_response("GetScopedCredentials", SCOPED_SESSION, KEYS);
     let end = "</Credentials>";
     let after = issued_response("GetScopedCredentials", "", KEYS).replace(end, &format!("{end}{SCOPED_SESSION}"));
-    is_whole_or_an_error(&before, scoped).await;
-    is_whole_or_an_error(&after, scoped).await;
+    assert_full_or_error(&before, scoped).await;
+    assert_full_or_error(&after, scoped).await;
 }

@@ -34,14 +34,14 @@ fn builder_with_token(wire: &HttpFixture, token: &'static str) -> WebIdentityBui
 }
 
 /// A folder with a token file in it.
-fn file_with(bytes: impl AsRef<[u8]>) -> (TempDir, std::path::PathBuf) {
+fn token_file(bytes: impl AsRef<[u8]>) -> (TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     fs::write(&path, bytes).unwrap();
     (folder, path)
 }
 
-async fn failure_of_file(path: &Path) -> Error {
+async fn token_file_error(path: &Path) -> Error {
     let wire = granting_http();
     let provider = WebIdentityProvider::from_file(role(), path).base(&wire.base()).build().unwrap();
     let error = provider.provide().await.unwrap_err();
@@ -53,7 +53,7 @@ async fn failure_of_file(path: &Path) -> Error {
 }
 
 #[tokio::test]
-async fn sts_receives_every_field_and_no_signature() {
+async fn web_identity_all_fields_reach_sts_unsigned() {
     let wire = granting_http();
     let provider = builder_with_token(&wire, "header.claims.signature")
         .session_name("agent-7")
@@ -107,9 +107,9 @@ async fn web_identity_response_maps_every_field() {
 }
 
 #[tokio::test]
-async fn a_file_is_read_anew_at_each_fetch_and_blanks_around_the_token_are_dropped() {
+async fn token_file_is_read_and_trimmed_at_each_fetch() {
     let wire = granting_http();
-    let (_folder, path) = file_with(" \n\tfirst-token\r\n\n");
+    let (_folder, path) = token_file(" \n\tfirst-token\r\n\n");
     let provider = WebIdentityProvider::from_file(role(), &path).base(&wire.base()).build().unwrap();
     provider.provide().await.unwrap();
     fs::write(&path, "second-token").unwrap();
@@ -119,7 +119,7 @@ async fn a_file_is_read_anew_at_each_fetch_and_blanks_around_the_token_are_dropp
 }
 
 #[tokio::test]
-async fn a_file_that_holds_no_token_is_invalid_and_says_why() {
+async fn token_file_without_token_is_invalid() {
     for (bytes, rule) in [
         (b"abc".to_vec(), "4 to 20,000"),
         (vec![b't'; 20_001], "4 to 20,000"),
@@ -127,8 +127,8 @@ async fn a_file_that_holds_no_token_is_invalid_and_says_why() {
         (vec![b't'; 1024 * 1024], "4 to 20,000"),
         (b"hunter2\xff".to_vec(), "UTF-8"),
     ] {
-        let (_folder, path) = file_with(&bytes);
-        let error = failure_of_file(&path).await;
+        let (_folder, path) = token_file(&bytes);
+        let error = token_file_error(&path).await;
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.message().contains(rule), "`{error}` does not say {rule}");
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
@@ -136,8 +136,8 @@ async fn a_file_that_holds_no_token_is_invalid_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_empty_for_now_takes_nothing_away_from_a_session() {
-    let (_folder, path) = file_with("token");
+async fn token_file_empty_keeps_session_credentials() {
+    let (_folder, path) = token_file("token");
     let wire = granting_http();
     let provider = WebIdentityProvider::from_file(role(), &path).base(&wire.base()).build().unwrap();
     let session = SessionContext::builder().provider(provider).build();
@@ -155,9 +155,9 @@ async fn a_file_that_is_empty_for_now_takes_nothing_away_from_a_session() {
 }
 
 #[tokio::test]
-async fn a_token_of_20000_characters_is_taken_whatever_their_size_in_bytes() {
+async fn token_file_of_20000_characters_is_accepted() {
     for token in ["t".repeat(20_000), "\u{20ac}".repeat(20_000), "abcd".to_owned()] {
-        let (wire, (_folder, path)) = (granting_http(), file_with(format!("\n{token}\n")));
+        let (wire, (_folder, path)) = (granting_http(), token_file(format!("\n{token}\n")));
         let provider = WebIdentityProvider::from_file(role(), path).base(&wire.base()).build().unwrap();
         provider.provide().await.unwrap();
         assert_eq!(wire.requests()[0].form()["WebIdentityToken"], token);
@@ -165,8 +165,8 @@ async fn a_token_of_20000_characters_is_taken_whatever_their_size_in_bytes() {
 }
 
 #[tokio::test]
-async fn what_is_no_file_is_invalid_and_is_not_opened() {
-    let (folder, file) = file_with("token");
+async fn token_file_not_regular_is_invalid_and_not_opened() {
+    let (folder, file) = token_file("token");
     let pipe = folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for (path, rule) in [
@@ -176,14 +176,14 @@ async fn what_is_no_file_is_invalid_and_is_not_opened() {
         (file.join("below"), "no possible file"),
         ("\0".into(), "no possible file"),
     ] {
-        let error = failure_of_file(&path).await;
+        let error = token_file_error(&path).await;
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
         assert!(error.message().contains(rule), "`{error}` does not say {rule}");
     }
 }
 
 #[tokio::test]
-async fn a_token_source_is_asked_at_each_fetch() {
+async fn token_provider_is_called_at_each_fetch() {
     let wire = granting_http();
     let tokens = Mutex::new(vec!["second", "first"]);
     let provider = WebIdentityProvider::builder(role(), move || {
@@ -198,7 +198,7 @@ async fn a_token_source_is_asked_at_each_fetch() {
 }
 
 #[tokio::test]
-async fn a_failure_of_the_token_source_keeps_its_kind_but_is_never_an_absence() {
+async fn token_provider_error_is_never_not_configured() {
     for (kind, expected) in [
         (ErrorKind::Denied, ErrorKind::Denied),
         (ErrorKind::Unavailable, ErrorKind::Unavailable),
@@ -221,8 +221,8 @@ async fn a_failure_of_the_token_source_keeps_its_kind_but_is_never_an_absence() 
 }
 
 #[tokio::test]
-async fn a_token_that_sts_does_not_take_is_permanent_and_told_under_its_setting() {
-    let (_folder, path) = file_with("token");
+async fn rejected_token_is_permanent_and_names_its_setting() {
+    let (_folder, path) = token_file("token");
     for (code, kind) in [
         ("ExpiredTokenException", ErrorKind::Expired),
         ("ExpiredToken", ErrorKind::Expired),
@@ -241,7 +241,7 @@ async fn a_token_that_sts_does_not_take_is_permanent_and_told_under_its_setting(
 }
 
 #[tokio::test]
-async fn an_identity_provider_that_cannot_be_reached_is_transient_and_retried_by_the_sdk() {
+async fn unreachable_identity_provider_is_retried_and_transient() {
     let wire = HttpFixture::responding(400, refused("IDPCommunicationError", ""));
     let error = builder_with_token(&wire, "token").build().unwrap().provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Unavailable, None), "{error}");
@@ -301,7 +301,7 @@ fn web_identity_setting_over_limit_fails_build() {
 
 proptest! {
     #[test]
-    fn a_provider_id_and_a_duration_are_taken_or_refused_by_their_rules(
+    fn web_identity_random_settings_follow_limits(
         host in "[a-zA-Z0-9./:-]{0,20}", length in 0_usize..3_000, seconds in 0_u64..50_000,
     ) {
         let wire = granting_http();

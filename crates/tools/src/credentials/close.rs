@@ -21,7 +21,7 @@ impl CloseSession {
 
     fn close(&self, input: Value) -> Result<ToolOutput> {
         let mut arguments = ToolArguments::parse(&self.definition, input)?;
-        let narrowed = self.sessions.narrowed_of(&mut arguments)?;
+        let narrowed = self.sessions.narrowed_session_for_call(&mut arguments)?;
         narrowed.ok_or_else(|| missing_field(sessions::CREDENTIAL_SESSION_ARG))?.close();
         Ok(ToolOutput::ok("Successfully closed the narrowed credential session")
             .with_structured(json!({"closed": true})))

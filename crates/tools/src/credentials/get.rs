@@ -102,7 +102,7 @@ fn definition(exposure: SecretExposure) -> ToolDefinition {
             status_schema(),
         ),
         SecretExposure::Reveal => {
-            ("Get the AWS credentials of the session's context, secrets included.", keys_schema())
+            ("Get the AWS credentials of the session's context, secrets included.", credentials_schema())
         }
     };
     let properties = json!({"account": account_schema()});
@@ -118,7 +118,7 @@ fn definition(exposure: SecretExposure) -> ToolDefinition {
         })
 }
 
-fn keys_schema() -> Value {
+fn credentials_schema() -> Value {
     json!({
         "type": "object",
         "properties": {

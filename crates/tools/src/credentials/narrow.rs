@@ -17,7 +17,7 @@ use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 pub(crate) type NamedPolicies = BTreeMap<String, SessionPolicy>;
 
 const DEFAULT_LIFETIME_SECONDS: u64 = 60 * 60;
-const MOST_SECONDS: u64 = 12 * 60 * 60;
+const MAX_LIFETIME_SECONDS: u64 = 12 * 60 * 60;
 
 /// Narrows a session, and hands out a handle of what is left.
 pub(crate) struct NarrowCredentials {
@@ -36,9 +36,9 @@ impl NarrowCredentials {
         let mut arguments = ToolArguments::parse(&self.definition, input)?;
         let session = self.sessions.session_for_call(&mut arguments)?;
         let policy = self.take_policy(&mut arguments)?;
-        let named = arguments.take_given("accounts")?.map(|accounts| parse_accounts(&accounts)).transpose()?;
-        let accounts = named.or_else(|| that_can_hold(policy.as_ref()?, &session));
-        let mut scope = Scope::new().lifetime(parse_lifetime(arguments.take_given("lifetime")?)?);
+        let named = arguments.take_non_null("accounts")?.map(|accounts| parse_accounts(&accounts)).transpose()?;
+        let accounts = named.or_else(|| narrowable_accounts(policy.as_ref()?, &session));
+        let mut scope = Scope::new().lifetime(parse_lifetime(arguments.take_non_null("lifetime")?)?);
         scope = accounts.into_iter().fold(scope, Scope::accounts);
         let digest = policy.as_ref().map(SessionPolicy::digest);
         let narrowed = session.narrow(policy.into_iter().fold(scope, Scope::policy))?;
@@ -55,7 +55,7 @@ impl NarrowCredentials {
 
     /// A policy is written out, or named among those that the host offers.
     fn take_policy(&self, arguments: &mut ToolArguments) -> Result<Option<SessionPolicy>> {
-        let (name, written) = (arguments.take_given("policy_name")?, arguments.take_given("policy")?);
+        let (name, written) = (arguments.take_non_null("policy_name")?, arguments.take_non_null("policy")?);
         let is_blank = name.is_some() || written.is_some();
         let name = text("policy_name", name.as_ref())?.map(str::to_owned);
         let written = match written {
@@ -102,7 +102,7 @@ impl Tool for NarrowCredentials {
 
 /// The accounts that a policy can be put on; `None` when there are none, which is for `narrow` to explain. Keys that
 /// others are derived from stay behind so, and need not be named.
-fn that_can_hold(policy: &SessionPolicy, session: &SessionContext) -> Option<Vec<Alias>> {
+fn narrowable_accounts(policy: &SessionPolicy, session: &SessionContext) -> Option<Vec<Alias>> {
     let can = |alias: &Alias| session.account(alias).and_then(|account| account.narrowed(policy)).is_ok();
     let accounts: Vec<_> = session.accounts().into_iter().filter(can).collect();
     (!accounts.is_empty()).then_some(accounts)
@@ -110,9 +110,9 @@ fn that_can_hold(policy: &SessionPolicy, session: &SessionContext) -> Option<Vec
 
 fn parse_lifetime(given: Option<Value>) -> Result<Duration> {
     let seconds = given.map_or(Some(DEFAULT_LIFETIME_SECONDS), |given| given.as_u64());
-    let seconds = seconds.filter(|seconds| (1..=MOST_SECONDS).contains(seconds));
+    let seconds = seconds.filter(|seconds| (1..=MAX_LIFETIME_SECONDS).contains(seconds));
     seconds.map(Duration::from_secs).ok_or_else(|| {
-        Error::invalid("lifetime", format!("must be a whole number of seconds, 1 to {MOST_SECONDS}"))
+        Error::invalid("lifetime", format!("must be a whole number of seconds, 1 to {MAX_LIFETIME_SECONDS}"))
     })
 }
 
@@ -138,7 +138,7 @@ fn definition(policies: &NamedPolicies) -> ToolDefinition {
                             session itself may not do stays refused. Needs accounts that assume a role or federate",
         },
         "lifetime": {
-            "type": "integer", "minimum": 1, "maximum": MOST_SECONDS, "default": DEFAULT_LIFETIME_SECONDS,
+            "type": "integer", "minimum": 1, "maximum": MAX_LIFETIME_SECONDS, "default": DEFAULT_LIFETIME_SECONDS,
             "description": "In seconds",
         },
     });

@@ -11,9 +11,9 @@ use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 /// The old tool's argument. The facts may also be the arguments themselves.
 const SERVICE_INFO_ARG: &str = "service_info_json";
 /// The largest context kept, as JSON: a session is no data store.
-const LARGEST: usize = 256 * 1024;
+const MAX_CONTEXT_BYTES: usize = 256 * 1024;
 /// The longest service name that is repeated to the model.
-const LONGEST_NAME: usize = 128;
+const MAX_NAME_CHARACTERS: usize = 128;
 
 /// Keeps a session's service context.
 pub(crate) struct SetServiceContext {
@@ -53,7 +53,7 @@ fn parse_facts(mut arguments: ToolArguments) -> Result<Map<String, Value>> {
     if facts.is_empty() {
         return Err(missing_field(SERVICE_INFO_ARG));
     }
-    if serde_json::to_vec(&facts).is_ok_and(|json| json.len() > LARGEST) {
+    if serde_json::to_vec(&facts).is_ok_and(|json| json.len() > MAX_CONTEXT_BYTES) {
         return Err(Error::invalid(SERVICE_INFO_ARG, "must be at most 256 KiB of JSON")
             .with_next_step("keep only the facts needed"));
     }
@@ -67,7 +67,7 @@ fn service_name(facts: &Map<String, Value>) -> String {
         Some(Value::Number(number)) => number.to_string(),
         _ => String::new(),
     };
-    let fits = (1..=LONGEST_NAME).contains(&id.chars().count()) && !id.chars().any(char::is_control);
+    let fits = (1..=MAX_NAME_CHARACTERS).contains(&id.chars().count()) && !id.chars().any(char::is_control);
     if fits { id } else { "unknown".to_owned() }
 }
 

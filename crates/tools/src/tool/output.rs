@@ -30,16 +30,16 @@ impl ToolOutput {
         Self { text: value.to_string(), structured: Some(value), is_error: false }
     }
 
-    /// A failure: `Error: …` in words, and `{"error": {"code", "message", "transient", "next_step"}}`.
+    /// A failure: `Error: …` in words, and `{"error": {"code", "message", "transient", "next_step_for"}}`.
     #[must_use]
     pub fn error(error: &Error) -> Self {
-        Self { text: format!("Error: {}", in_words(error)), structured: Some(as_json(error)), is_error: true }
+        Self { text: format!("Error: {}", error_text(error)), structured: Some(error_value(error)), is_error: true }
     }
 
     /// A failure whose text is its JSON, `{"error": {…}}`, for tools whose callers look for `error` in the text.
     #[must_use]
     pub fn error_json(error: &Error) -> Self {
-        let value = as_json(error);
+        let value = error_value(error);
         Self { text: value.to_string(), structured: Some(value), is_error: true }
     }
 
@@ -59,7 +59,7 @@ impl From<Result<Self>> for ToolOutput {
 
 /// `Message (provider); next step`. Prompts in the field know the text of a missing field to the letter, and it is its
 /// own remedy.
-fn in_words(error: &Error) -> String {
+fn error_text(error: &Error) -> String {
     let mut words = sentence_case(error.message());
     if let Some(provider) = error.provider() {
         words.push_str(&format!(" ({provider})"));
@@ -67,7 +67,7 @@ fn in_words(error: &Error) -> String {
     if let Some(cause) = root_cause(error) {
         words.push_str(&format!(": {}", cause.message()));
     }
-    match next_step(error) {
+    match next_step_for(error) {
         Some(step) if !words.starts_with("Missing required field") => format!("{words}; {step}"),
         _ => words,
     }
@@ -85,8 +85,8 @@ fn root_cause(error: &Error) -> Option<&Error> {
 }
 
 /// What to do next: what the error says, else what its kind suggests to a model.
-fn next_step(error: &Error) -> Option<&str> {
-    error.next_step().or(match error.kind() {
+fn next_step_for(error: &Error) -> Option<&str> {
+    error.next_step_for().or(match error.kind() {
         ErrorKind::Invalid => Some("correct it and call the tool again"),
         ErrorKind::Denied => Some("ask the owner of this session for access"),
         ErrorKind::InteractionRequired => {
@@ -97,12 +97,12 @@ fn next_step(error: &Error) -> Option<&str> {
     })
 }
 
-fn as_json(error: &Error) -> Value {
+fn error_value(error: &Error) -> Value {
     let mut fault = json!({
         "code": error.kind().code(),
         "message": sentence_case(error.message()),
         "transient": error.is_transient(),
-        "next_step": next_step(error),
+        "next_step_for": next_step_for(error),
     });
     if let Some(field) = error.field() {
         fault["field"] = field.into();

@@ -22,7 +22,7 @@ fn tools() -> ToolSet {
 }
 
 #[tokio::test]
-async fn set_credentials_returns_the_original_text() {
+async fn set_credentials_returns_original_text() {
     let tools = tools();
     assert_eq!(
         text(&tools, SET, json!({"credentials_json": CREDENTIALS})).await,
@@ -55,7 +55,7 @@ async fn get_tools_mention_error_in_failures_only() {
 }
 
 #[tokio::test]
-async fn stack_job_texts_begin_as_in_the_original() {
+async fn stack_job_texts_start_as_in_original() {
     let canary = Canary::new();
     let kept = canary.credentials(Expiry::Never).unwrap();
     let resolver = MapResolver::new().with("cred-1".parse().unwrap(), kept);
@@ -81,7 +81,7 @@ async fn service_context_returns_unchanged_in_its_key_order() {
 }
 
 #[tokio::test]
-async fn incomplete_input_returns_the_original_errors() {
+async fn set_credentials_incomplete_input_returns_original_errors() {
     let tools = tools();
     for (input, expected) in [
         (r#"{"secret_access_key": "s"}"#, "Error: Missing required field 'access_key_id'"),
@@ -106,7 +106,7 @@ async fn clear_leaves_errors_in_both_get_tools() {
 }
 
 #[tokio::test]
-async fn temporary_switch_is_invisible_outside() {
+async fn temporary_switch_is_not_visible_to_parent() {
     let session = SessionContext::builder().build();
     let outer = ToolSet::for_session(session.clone());
     text(&outer, SET, json!({"credentials_json": CREDENTIALS})).await;
@@ -152,14 +152,14 @@ fn step() -> impl Strategy<Value = (bool, Step)> {
 }
 
 /// An invocation, and what its session must show.
-struct Invocation {
+struct InvocationFixture {
     name: &'static str,
     tools: Arc<ToolSet>,
     has_credentials: bool,
     has_service: bool,
 }
 
-impl Invocation {
+impl InvocationFixture {
     fn new(name: &'static str) -> Self {
         Self { name, tools: Arc::new(tools()), has_credentials: false, has_service: false }
     }
@@ -197,10 +197,10 @@ impl Invocation {
 
 proptest! {
     #[test]
-    fn invocations_interleaved_never_see_each_other(steps in proptest::collection::vec(step(), 1..40)) {
+    fn interleaved_invocations_are_isolated(steps in proptest::collection::vec(step(), 1..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let mut invocations = [Invocation::new("INVOCATION-AAAA"), Invocation::new("INVOCATION-BBBB")];
+            let mut invocations = [InvocationFixture::new("INVOCATION-AAAA"), InvocationFixture::new("INVOCATION-BBBB")];
             for (second, step) in steps {
                 invocations[usize::from(second)].run(step).await;
                 invocations[usize::from(!second)].check().await;

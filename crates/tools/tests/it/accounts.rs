@@ -8,8 +8,8 @@ use valetkey_tools::ToolSet;
 use crate::desk::*;
 
 #[tokio::test]
-async fn an_account_may_be_named_beside_the_credentials_or_among_them() {
-    let desk = Desk::new();
+async fn set_credentials_account_in_argument_or_in_json() {
+    let desk = ToolsFixture::new();
     let mut inside = credentials_json("eu-west-1");
     inside["account"] = "staging".into();
     let among = desk.call(SET, json!({"credentials_json": inside})).await;
@@ -25,8 +25,8 @@ async fn an_account_may_be_named_beside_the_credentials_or_among_them() {
 }
 
 #[tokio::test]
-async fn the_account_beside_wins_over_the_one_among_the_credentials() {
-    let desk = Desk::new();
+async fn set_credentials_account_argument_overrides_json() {
+    let desk = ToolsFixture::new();
     let mut inside = credentials_json("eu-west-1");
     inside["account"] = "staging".into();
     let output = desk.call(SET, json!({"credentials_json": inside, "account": "prod"})).await;
@@ -34,8 +34,8 @@ async fn the_account_beside_wins_over_the_one_among_the_credentials() {
 }
 
 #[tokio::test]
-async fn an_unknown_account_is_answered_with_the_known_ones() {
-    let desk = Desk::with_credentials().await;
+async fn get_credentials_unknown_account_lists_known_ones() {
+    let desk = ToolsFixture::with_credentials().await;
     let output = desk.call(GET_CREDENTIALS, json!({"account": "nowhere"})).await;
     assert_eq!(error_json(&output)["code"], "not_configured");
     assert_eq!(error_json(&output)["field"], "account");
@@ -43,16 +43,16 @@ async fn an_unknown_account_is_answered_with_the_known_ones() {
 }
 
 #[tokio::test]
-async fn a_blank_account_is_the_default_one() {
-    let desk = Desk::new();
+async fn set_credentials_blank_account_is_default() {
+    let desk = ToolsFixture::new();
     let output = desk.call(SET, json!({"credentials_json": credentials_json("us-west-2"), "account": "  "})).await;
     assert_eq!(output.structured.unwrap()["account"], "default");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_tool_sets_at_once_do_not_see_each_other() {
-    let (one, other) = (Desk::new(), Desk::new());
-    let work = |desk: Desk, region: &'static str| async move {
+async fn concurrent_tool_sets_are_isolated() {
+    let (one, other) = (ToolsFixture::new(), ToolsFixture::new());
+    let work = |desk: ToolsFixture, region: &'static str| async move {
         for turn in 0..200 {
             let canary = Canary::new();
             let mut given = canary.json();
@@ -77,7 +77,7 @@ async fn two_tool_sets_at_once_do_not_see_each_other() {
 }
 
 #[tokio::test]
-async fn set_on_a_configured_account_is_denied() {
+async fn set_credentials_on_configured_account_is_denied() {
     let session = SessionContext::builder().build();
     let tools =
         ToolSet::builder(session.clone()).configured_account(session.default_account().clone()).build();

@@ -37,9 +37,9 @@ fn secret_inputs(canary: &Canary) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn no_output_error_or_log_line_holds_a_secret() {
+async fn tool_outputs_and_logs_have_no_secret() {
     let logs = captured_logs();
-    let desk = Desk::with_credentials().await;
+    let desk = ToolsFixture::with_credentials().await;
     let mut shown = String::new();
     for input in secret_inputs(&desk.canary) {
         for tool in [SET, GET_CREDENTIALS, SET_FROM_STACK_JOB, GET_SERVICE, NARROW_CREDENTIALS, CLOSE_SESSION, LIST_ACCOUNTS, REFRESH_CREDENTIALS] {
@@ -56,8 +56,8 @@ async fn no_output_error_or_log_line_holds_a_secret() {
 }
 
 #[tokio::test]
-async fn a_failed_service_context_is_not_echoed_either() {
-    let desk = Desk::with_credentials().await;
+async fn set_service_context_error_is_unechoed() {
+    let desk = ToolsFixture::with_credentials().await;
     for input in secret_inputs(&desk.canary) {
         let output = desk.call(SET_SERVICE, input).await;
         assert!(desk.canary.found_in(&format!("{} {:?}", output.text, output.structured)).is_empty());

@@ -7,15 +7,15 @@ use valetkey_tools::{SecretExposure, ToolSet};
 use crate::desk::*;
 
 #[test]
-fn the_six_tools_of_old_keep_their_names_and_come_first() {
-    let desk = Desk::new();
+fn definitions_keep_tool_names_and_order() {
+    let desk = ToolsFixture::new();
     let names: Vec<_> = desk.tools.definitions().map(|definition| definition.name.as_ref()).collect();
     assert_eq!(names, [SET, GET_CREDENTIALS, SET_FROM_STACK_JOB, SET_SERVICE, GET_SERVICE, CLEAR_CREDENTIALS, LIST_ACCOUNTS, REFRESH_CREDENTIALS, NARROW_CREDENTIALS, CLOSE_SESSION]);
 }
 
 #[test]
-fn every_tool_takes_the_handle_of_a_narrowed_session() {
-    let desk = Desk::new();
+fn definitions_all_have_session_argument() {
+    let desk = ToolsFixture::new();
     for definition in desk.tools.definitions() {
         let argument = &definition.input_schema["properties"][valetkey_tools::CREDENTIAL_SESSION];
         assert_eq!(argument["type"], "string", "{}", definition.name);
@@ -23,8 +23,8 @@ fn every_tool_takes_the_handle_of_a_narrowed_session() {
 }
 
 #[test]
-fn annotations_say_what_a_call_does() {
-    let desk = Desk::new();
+fn definitions_annotations_match_effects() {
+    let desk = ToolsFixture::new();
     for definition in desk.tools.definitions() {
         let (hints, name) = (definition.annotations, definition.name.as_ref());
         let reads = name.starts_with("get_") || name.starts_with("list_");
@@ -37,8 +37,8 @@ fn annotations_say_what_a_call_does() {
 }
 
 #[test]
-fn schemas_describe_objects_and_required_fields_exist() {
-    let desk = Desk::new();
+fn definitions_schemas_are_objects_with_required_fields() {
+    let desk = ToolsFixture::new();
     for definition in desk.tools.definitions() {
         for schema in [&definition.input_schema, definition.output_schema.as_ref().unwrap()] {
             assert_eq!(schema["type"], "object", "{}", definition.name);
@@ -55,8 +55,8 @@ fn schemas_describe_objects_and_required_fields_exist() {
 }
 
 #[tokio::test]
-async fn results_hold_what_their_schemas_require() {
-    let desk = Desk::with_credentials().await;
+async fn tool_results_have_fields_required_by_schema() {
+    let desk = ToolsFixture::with_credentials().await;
     let job = serde_json::json!({"stack_job_json": {"spec": {"provider_credential_id": CREDENTIAL_ID}}});
     // A refresh of what was set by hand fails; what it answers otherwise is tested with the others.
     for definition in desk.tools.definitions().filter(|definition| definition.name != REFRESH_CREDENTIALS) {
@@ -77,14 +77,14 @@ async fn results_hold_what_their_schemas_require() {
 }
 
 /// The input of a close.
-async fn close_input(desk: &Desk) -> Value {
+async fn close_input(desk: &ToolsFixture) -> Value {
     desk.call(SET, serde_json::json!({"credentials_json": credentials_json("us-west-2")})).await;
     let narrowed = desk.call(NARROW_CREDENTIALS, Value::Null).await.structured.unwrap();
     serde_json::json!({"credential_session": narrowed["credential_session"]})
 }
 
 #[test]
-fn only_a_revealing_set_announces_secrets() {
+fn definitions_mention_secrets_only_when_revealing() {
     let describe = |exposure| {
         let tools = ToolSet::builder(SessionContext::builder().build()).secret_exposure(exposure).build();
         tools.get(GET_CREDENTIALS).unwrap().definition().output_schema.as_ref().unwrap().to_string()

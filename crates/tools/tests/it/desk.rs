@@ -19,14 +19,14 @@ pub(crate) const NARROW_CREDENTIALS: &str = "narrow_aws_credentials";
 pub(crate) const CLOSE_SESSION: &str = "close_credential_session";
 pub(crate) const CREDENTIAL_ID: &str = "aws-prod-123";
 
-pub(crate) struct Desk {
+pub(crate) struct ToolsFixture {
     pub(crate) session: SessionContext,
     pub(crate) tools: ToolSet,
     pub(crate) canary: Canary,
 }
 
-impl Desk {
-    /// A session that holds nothing, whose resolver keeps a canary under [`CREDENTIAL_ID`].
+impl ToolsFixture {
+    /// A session that holds nothing, whose resolver keeps a canary under [`CREDENTIAL_ID_PATH`].
     pub(crate) fn new() -> Self {
         let canary = Canary::new();
         let kept = canary.credentials(Expiry::Never).unwrap();

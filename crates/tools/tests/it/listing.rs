@@ -16,7 +16,7 @@ fn canary_credentials() -> Credentials {
 }
 
 #[tokio::test]
-async fn the_accounts_are_listed_by_alias_and_nothing_in_it_opens_anything() {
+async fn list_accounts_shows_names_without_secrets() {
     let set = canary_credentials();
     let provider = ScriptedProvider::new([Script::Answer(set.clone())]);
     let session = SessionContext::builder().provider_for(alias("prod"), provider.clone()).build();
@@ -45,7 +45,7 @@ async fn the_accounts_are_listed_by_alias_and_nothing_in_it_opens_anything() {
 }
 
 #[tokio::test]
-async fn a_narrowed_session_lists_what_its_scope_left() {
+async fn list_accounts_narrowed_session_shows_its_accounts() {
     let session = SessionContext::builder()
         .provider(ScriptedProvider::new([]))
         .provider_for(alias("prod"), ScriptedProvider::new([]))
@@ -63,19 +63,19 @@ async fn a_narrowed_session_lists_what_its_scope_left() {
 }
 
 #[tokio::test]
-async fn an_account_beyond_the_allow_list_cannot_be_made() {
+async fn set_credentials_beyond_allowed_accounts_is_denied() {
     let session = SessionContext::builder().allowed_accounts([alias("default"), alias("prod")]).build();
     let tools = ToolSet::for_session(session);
     let set = |account: &str| json!({"credentials_json": credentials_json("us-west-2"), "account": account});
     assert!(!tools.call(SET, set("prod")).await.unwrap().is_error);
     let refused = tools.call(SET, set("nowhere")).await.unwrap();
     assert_eq!((&error_json(&refused)["code"], &error_json(&refused)["field"]), (&json!("denied"), &json!("account")));
-    assert_eq!(error_json(&refused)["next_step"], "use one of: default, prod");
+    assert_eq!(error_json(&refused)["next_step_for"], "use one of: default, prod");
     assert!(!refused.text.contains("nowhere"), "{}", refused.text);
 }
 
 #[tokio::test]
-async fn a_refresh_tells_the_new_expiry_and_generation() {
+async fn refresh_credentials_returns_expiry_and_generation() {
     let provider = ScriptedProvider::new([Script::Answer(canary_credentials()), Script::Answer(canary_credentials())]);
     let session = SessionContext::builder().provider_for(alias("prod"), provider.clone()).build();
     let tools = ToolSet::for_session(session);
@@ -91,7 +91,7 @@ async fn a_refresh_tells_the_new_expiry_and_generation() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_fails_says_why_and_what_to_do() {
+async fn refresh_credentials_error_has_cause_and_next_step() {
     let refusing =
         ScriptedProvider::new([Script::Fail(Error::new(ErrorKind::Denied, "refused by the role"))]);
     let session = SessionContext::builder().provider_for(alias("prod"), refusing).build();
@@ -110,7 +110,7 @@ async fn a_refresh_that_fails_says_why_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn refresh_after_clear_uses_the_configured_account_again() {
+async fn refresh_credentials_after_clear_resumes_configured_account() {
     let source = Script::Answer(Canary::new().credentials(Expiry::Never).unwrap());
     let session = SessionContext::builder().provider(ScriptedProvider::new([source])).build();
     let tools = ToolSet::for_session(session.clone());

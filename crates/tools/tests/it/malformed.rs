@@ -9,14 +9,14 @@ const MARK: &str = "hunter2";
 
 /// Calls `tool` with `input` on a furnished session; the error must name `field`, and nothing may change.
 async fn assert_refused(tool: &str, input: Value, field: &str) -> String {
-    let desk = Desk::with_credentials().await;
+    let desk = ToolsFixture::with_credentials().await;
     let case = format!("{tool} {:.200}", input.to_string());
     let output = desk.call(tool, input).await;
     let fault = error_json(&output);
     assert_eq!(fault["code"], "invalid", "{case}: {}", output.text);
     assert_eq!(fault["transient"], false);
     assert_eq!(fault["field"], field, "{case}: {}", output.text);
-    assert!(fault["next_step"].as_str().is_some_and(|step| !step.is_empty()), "{case}: {}", output.text);
+    assert!(fault["next_step_for"].as_str().is_some_and(|step| !step.is_empty()), "{case}: {}", output.text);
     let shown = format!("{} {fault} {output:?}", output.text);
     assert!(!shown.contains(MARK), "{case}: {shown}");
     assert!(!output.text.contains('\n') && output.text.len() < 300, "{case}");
@@ -24,7 +24,7 @@ async fn assert_refused(tool: &str, input: Value, field: &str) -> String {
     output.text
 }
 
-async fn assert_unchanged(desk: &Desk) {
+async fn assert_unchanged(desk: &ToolsFixture) {
     let held = desk.credentials().await;
     assert_eq!(held.expose_secret_access_key(), desk.canary.expose_secret());
     assert_eq!(held.region(), None);
@@ -41,7 +41,7 @@ fn credentials_with(field: &str, value: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_missing_or_blank_key_is_named_in_the_old_words() {
+async fn set_credentials_missing_key_returns_original_text() {
     for field in ["access_key_id", "secret_access_key"] {
         for value in [json!(null), json!(""), json!(" \t\n")] {
             let text = assert_refused(SET, credentials_with(field, value), field).await;
@@ -55,7 +55,7 @@ async fn a_missing_or_blank_key_is_named_in_the_old_words() {
 }
 
 #[tokio::test]
-async fn a_credential_field_of_the_wrong_shape_is_named() {
+async fn set_credentials_malformed_field_is_named() {
     let huge = MARK.repeat(100_000);
     for (field, value) in [
         ("access_key_id", json!(7)),
@@ -89,7 +89,7 @@ async fn a_credential_field_of_the_wrong_shape_is_named() {
 }
 
 #[tokio::test]
-async fn credentials_that_are_no_object_are_refused() {
+async fn set_credentials_non_object_is_refused() {
     for value in
         [json!([]), json!([MARK]), json!(7), json!(true), json!("[]"), json!("7"), json!("\"hunter2\"")]
     {
@@ -103,7 +103,7 @@ async fn credentials_that_are_no_object_are_refused() {
 }
 
 #[tokio::test]
-async fn broken_json_is_told_by_position_only() {
+async fn tool_argument_invalid_json_reports_position_only() {
     let deep = "[".repeat(100_000);
     let deep_object = "{\"a\":".repeat(10_000);
     for (tool, field) in
@@ -129,7 +129,7 @@ async fn broken_json_is_told_by_position_only() {
 }
 
 #[tokio::test]
-async fn text_beyond_all_measure_is_refused_unread() {
+async fn tool_argument_oversized_text_is_refused() {
     let text = format!("{{\"a\": \"{}\"}}", "hunter2".repeat(200_000));
     for (tool, field) in
         [(SET, "credentials_json"), (SET_FROM_STACK_JOB, "stack_job_json"), (SET_SERVICE, "service_info_json")]
@@ -143,7 +143,7 @@ async fn text_beyond_all_measure_is_refused_unread() {
 }
 
 #[tokio::test]
-async fn a_malformed_stack_job_is_told_by_the_path_of_its_fault() {
+async fn stack_job_malformed_names_field_path() {
     const ID: &str = "spec.provider_credential_id";
     const REGION: &str = "spec.target.spec.aws_account_region";
     let huge = MARK.repeat(1_000);
@@ -164,11 +164,11 @@ async fn a_malformed_stack_job_is_told_by_the_path_of_its_fault() {
             json!({"spec": {"provider_credential_id": CREDENTIAL_ID, "target": {"spec": [MARK]}}}),
             "spec.target.spec",
         ),
-        (in_region(json!(7)), REGION),
-        (in_region(json!("hunter2.example")), REGION),
-        (in_region(json!("us-east-1\nhunter2")), REGION),
-        (in_region(json!([MARK])), REGION),
-        (in_region(json!(huge)), REGION),
+        (job_in_region(json!(7)), REGION),
+        (job_in_region(json!("hunter2.example")), REGION),
+        (job_in_region(json!("us-east-1\nhunter2")), REGION),
+        (job_in_region(json!([MARK])), REGION),
+        (job_in_region(json!(huge)), REGION),
     ] {
         assert_refused(SET_FROM_STACK_JOB, json!({"stack_job_json": job}), field).await;
         assert_refused(SET_FROM_STACK_JOB, json!({"stack_job_json": job.to_string()}), field).await;
@@ -177,19 +177,19 @@ async fn a_malformed_stack_job_is_told_by_the_path_of_its_fault() {
     assert_eq!(text, "Error: Missing required field 'spec.provider_credential_id'");
 }
 
-fn in_region(region: Value) -> Value {
+fn job_in_region(region: Value) -> Value {
     json!({"spec": {"provider_credential_id": CREDENTIAL_ID, "target": {"spec": {"aws_account_region": region}}}})
 }
 
 #[tokio::test]
-async fn a_stack_job_that_is_no_object_is_refused() {
+async fn stack_job_non_object_is_refused() {
     for value in [json!([MARK]), json!(7), json!("[]"), json!("null"), json!(null), json!("")] {
         assert_refused(SET_FROM_STACK_JOB, json!({"stack_job_json": value}), "stack_job_json").await;
     }
 }
 
 #[tokio::test]
-async fn a_service_context_that_is_no_object_is_refused() {
+async fn set_service_context_non_object_is_refused() {
     for value in
         [json!([MARK]), json!(7), json!("[]"), json!("\"hunter2\""), json!("{}"), json!({}), json!(null)]
     {
@@ -200,7 +200,7 @@ async fn a_service_context_that_is_no_object_is_refused() {
 }
 
 #[tokio::test]
-async fn arguments_that_are_no_object_are_refused() {
+async fn tool_arguments_non_object_are_refused() {
     for tool in [SET, GET_CREDENTIALS, SET_FROM_STACK_JOB, SET_SERVICE] {
         for input in [json!([MARK]), json!(MARK), json!(7), json!(false)] {
             assert_refused(tool, input, "arguments").await;
@@ -212,8 +212,8 @@ async fn arguments_that_are_no_object_are_refused() {
 }
 
 #[tokio::test]
-async fn arguments_unknown_to_a_tool_are_errors() {
-    let desk = Desk::with_credentials().await;
+async fn tool_arguments_unknown_name_is_error() {
+    let desk = ToolsFixture::with_credentials().await;
     let job = json!({"spec": {"provider_credential_id": CREDENTIAL_ID}});
     for (tool, input) in [
         (SET, json!({"credentials_json": credentials_json("us-west-2"), "extra": 1})),
@@ -229,8 +229,8 @@ async fn arguments_unknown_to_a_tool_are_errors() {
 }
 
 #[tokio::test]
-async fn session_argument_null_or_misspelt_is_an_error() {
-    let desk = Desk::with_credentials().await;
+async fn session_argument_null_or_misspelled_is_error() {
+    let desk = ToolsFixture::with_credentials().await;
     for tool in desk.tools.definitions().map(|definition| definition.name.clone()).collect::<Vec<_>>() {
         for (name, value) in [
             ("credential_session", json!(null)),
@@ -247,5 +247,5 @@ async fn session_argument_null_or_misspelt_is_an_error() {
         }
     }
     let mut forwarded = json!({"credentialSession": "x"}).as_object().cloned().unwrap();
-    assert!(desk.tools.take_session(&mut forwarded).is_err());
+    assert!(desk.tools.extract_session(&mut forwarded).is_err());
 }

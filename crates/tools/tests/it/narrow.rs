@@ -27,13 +27,13 @@ fn read_only_policy() -> SessionPolicy {
 }
 
 /// The tools of a session that has a role in two accounts.
-struct Narrowing {
+struct NarrowFixture {
     session: SessionContext,
     tools: ToolSet,
     clock: ManualClock,
 }
 
-impl Narrowing {
+impl NarrowFixture {
     fn new() -> Self {
         let clock = ManualClock::new();
         let builder = SessionContext::builder().clock(Arc::new(clock.clone())).provider(FakeRoleProvider::new("ALL0"));

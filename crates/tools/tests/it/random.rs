@@ -49,7 +49,7 @@ fn field_strategy() -> impl Strategy<Value = String> {
     prop_oneof![4 => prop::sample::select(FIELDS).prop_map(str::to_owned), 1 => text_strategy()]
 }
 
-fn json_value() -> impl Strategy<Value = Value> {
+fn json_strategy() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -71,8 +71,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn arbitrary_json_never_panics_and_is_never_echoed(input in json_value(), wrap in any::<bool>()) {
-        let desk = Desk::new();
+    fn tool_arbitrary_json_never_panics_or_echoes(input in json_strategy(), wrap in any::<bool>()) {
+        let desk = ToolsFixture::new();
         for (tool, field) in [(SET, "credentials_json"), (GET_CREDENTIALS, "account"), (SET_FROM_STACK_JOB, "stack_job_json"), (CLEAR_CREDENTIALS, "x")] {
             let input = if wrap { json!({field: input}) } else { input.clone() };
             let output = desk.call(tool, input).now_or_never().expect("nothing to wait for");
@@ -83,8 +83,8 @@ proptest! {
     }
 
     #[test]
-    fn an_arbitrary_service_context_is_refused_or_given_back_unchanged(facts in json_value()) {
-        let desk = Desk::new();
+    fn service_context_arbitrary_value_refused_or_unchanged(facts in json_strategy()) {
+        let desk = ToolsFixture::new();
         let set = desk.call(SET_SERVICE, json!({"service_info_json": facts})).now_or_never().expect("ready");
         let got = desk.call(GET_SERVICE, json!({})).now_or_never().expect("ready");
         prop_assert_eq!(set.is_error, got.is_error);

@@ -11,7 +11,7 @@ use valetkey_tools::{SecretExposure, ToolSet};
 use crate::desk::*;
 
 #[tokio::test]
-async fn a_host_that_opts_in_gets_the_old_shape() {
+async fn get_credentials_revealing_returns_all_fields() {
     let session = SessionContext::builder().build();
     let tools = ToolSet::builder(session).secret_exposure(SecretExposure::Reveal).build();
     tools.call(SET, json!({"credentials_json": credentials_json("us-west-2")})).await.unwrap();
@@ -24,7 +24,7 @@ async fn a_host_that_opts_in_gets_the_old_shape() {
 }
 
 #[tokio::test]
-async fn only_getting_reveals_and_each_time_is_audited() {
+async fn get_credentials_revealing_is_audited_each_time() {
     let audit = Arc::new(InMemoryAudit::default());
     let session = SessionContext::builder().audit(audit.clone()).build();
     let tools = ToolSet::builder(session).secret_exposure(SecretExposure::Reveal).build();
@@ -40,7 +40,7 @@ async fn only_getting_reveals_and_each_time_is_audited() {
 }
 
 #[tokio::test]
-async fn nothing_to_reveal_is_an_error_result() {
+async fn get_credentials_revealing_without_credentials_is_error() {
     let session = SessionContext::builder().build();
     let tools = ToolSet::builder(session).secret_exposure(SecretExposure::Reveal).build();
     assert_eq!(error_json(&tools.call(GET_CREDENTIALS, json!({})).await.unwrap())["code"], "not_configured");

@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 use crate::desk::*;
 
 #[tokio::test]
-async fn facts_come_back_unchanged_however_they_were_given() {
+async fn service_context_round_trips_unchanged() {
     let facts =
         json!({"service_id": "svc-1", "nested": {"list": [1, 2.5, null, "ü€𐍈"]}, "region": "us-west-2"});
     for input in
         [facts.clone(), json!({"service_info_json": facts}), json!({"service_info_json": facts.to_string()})]
     {
-        let desk = Desk::new();
+        let desk = ToolsFixture::new();
         let output = desk.call(SET_SERVICE, input).await;
         assert_eq!(output.text, "Successfully set service context for: svc-1");
         assert_eq!(output.structured, Some(json!({"service_id": "svc-1"})));
@@ -22,7 +22,7 @@ async fn facts_come_back_unchanged_however_they_were_given() {
 }
 
 #[tokio::test]
-async fn set_service_context_names_the_service_id_only() {
+async fn set_service_context_reports_service_id_only() {
     for (facts, name) in [
         (json!({"service_id": " svc-1 ", "name": "web"}), "svc-1"),
         (json!({"service_id": 42}), "42"),
@@ -34,14 +34,14 @@ async fn set_service_context_names_the_service_id_only() {
         (json!({"service_id": "x".repeat(129)}), "unknown"),
         (json!({"cluster": "main"}), "unknown"),
     ] {
-        let output = Desk::new().call(SET_SERVICE, facts).await;
+        let output = ToolsFixture::new().call(SET_SERVICE, facts).await;
         assert_eq!(output.text, format!("Successfully set service context for: {name}"));
     }
 }
 
 #[tokio::test]
-async fn facts_replace_those_before() {
-    let desk = Desk::with_credentials().await;
+async fn set_service_context_replaces_previous() {
+    let desk = ToolsFixture::with_credentials().await;
     desk.call(SET_SERVICE, json!({"name": "after"})).await;
     assert_eq!(desk.call(GET_SERVICE, json!({})).await.structured, Some(json!({"name": "after"})));
 }

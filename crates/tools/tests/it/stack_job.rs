@@ -19,8 +19,8 @@ fn job(region: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_stack_job_sets_the_credentials_that_it_names() {
-    let desk = Desk::new();
+async fn stack_job_sets_named_credentials() {
+    let desk = ToolsFixture::new();
     let output = desk.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job("us-west-2".into())})).await;
     assert!(!output.is_error, "{}", output.text);
     let last_four = desk.credentials().await.access_key_id().last_four().to_owned();
@@ -33,14 +33,14 @@ async fn a_stack_job_sets_the_credentials_that_it_names() {
 }
 
 #[tokio::test]
-async fn a_stack_job_may_be_text() {
-    let desk = Desk::new();
+async fn stack_job_as_text_is_accepted() {
+    let desk = ToolsFixture::new();
     let output = desk.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job("us-west-2".into()).to_string()})).await;
     assert!(!output.is_error, "{}", output.text);
 }
 
 #[tokio::test]
-async fn stack_job_without_region_uses_the_resolved_one() {
+async fn stack_job_without_region_uses_resolved_region() {
     let region = |text: &str| Region::parse("region", text).unwrap();
     let own = region("eu-central-1");
     for (jobs, credentials, of_session, expected) in [
@@ -66,8 +66,8 @@ async fn stack_job_without_region_uses_the_resolved_one() {
 }
 
 #[tokio::test]
-async fn a_job_without_a_target_is_enough() {
-    let desk = Desk::new();
+async fn stack_job_without_target_is_accepted() {
+    let desk = ToolsFixture::new();
     for target in [json!(null), json!({}), json!({"spec": null}), json!({"spec": {}})] {
         let job = json!({"spec": {"provider_credential_id": CREDENTIAL_ID, "target": target}});
         assert!(!desk.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job})).await.is_error);
@@ -75,21 +75,21 @@ async fn a_job_without_a_target_is_enough() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_not_the_sessions_is_denied_and_what_was_set_stays() {
-    let desk = Desk::with_credentials().await;
+async fn stack_job_unknown_id_is_denied_and_changes_nothing() {
+    let desk = ToolsFixture::with_credentials().await;
     let before = desk.credentials().await;
     let job = json!({"spec": {"provider_credential_id": "somebody-elses"}});
     let output = desk.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job})).await;
     let fault = error_json(&output);
     assert_eq!(fault["code"], "denied");
     assert_eq!(fault["transient"], false);
-    assert!(fault["next_step"].is_string());
+    assert!(fault["next_step_for"].is_string());
     assert!(!output.text.contains("somebody-elses"));
     assert_eq!(desk.credentials().await.access_key_id(), before.access_key_id());
 }
 
 #[tokio::test]
-async fn a_session_without_a_resolver_says_so() {
+async fn stack_job_without_resolver_is_not_configured() {
     let tools = ToolSet::for_session(SessionContext::builder().build());
     let output = tools.call(SET_FROM_STACK_JOB, json!({"stack_job_json": job(json!(null))})).await.unwrap();
     assert_eq!(error_json(&output)["code"], "not_configured");
@@ -97,18 +97,18 @@ async fn a_session_without_a_resolver_says_so() {
 }
 
 #[tokio::test]
-async fn stack_job_forms_of_platforms_are_read() {
+async fn stack_job_platform_formats_are_accepted() {
     let essentials = json!({"spec": {"essentials": {"provider_credential_info": {"id": CREDENTIAL_ID}}}});
     let camel = json!({"spec": {
         "providerCredentialId": CREDENTIAL_ID, "target": {"spec": {"awsAccountRegion": "eu-west-1"}},
     }});
     let camel_essentials = json!({"spec": {"essentials": {"providerCredentialInfo": {"id": CREDENTIAL_ID}}}});
     for (job, region) in [(essentials, "us-east-1"), (camel, "eu-west-1"), (camel_essentials, "us-east-1")] {
-        let output = Desk::new().call(SET_FROM_STACK_JOB, json!({"stack_job_json": job})).await;
+        let output = ToolsFixture::new().call(SET_FROM_STACK_JOB, json!({"stack_job_json": job})).await;
         assert!(output.text.contains(&format!("{CREDENTIAL_ID} in region {region}")), "{}", output.text);
     }
     let wrong = json!({"spec": {"essentials": {"provider_credential_info": "hunter2"}}});
-    let output = Desk::new().call(SET_FROM_STACK_JOB, json!({"stack_job_json": wrong})).await;
+    let output = ToolsFixture::new().call(SET_FROM_STACK_JOB, json!({"stack_job_json": wrong})).await;
     assert_eq!(error_json(&output)["field"], "spec.essentials.provider_credential_info");
     assert!(!output.text.contains("hunter2"));
 }

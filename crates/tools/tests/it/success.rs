@@ -5,8 +5,8 @@ use serde_json::json;
 use crate::desk::*;
 
 #[tokio::test]
-async fn setting_credentials_names_the_region() {
-    let desk = Desk::new();
+async fn set_credentials_reports_region() {
+    let desk = ToolsFixture::new();
     let output = desk.call(SET, json!({"credentials_json": credentials_json("us-west-2")})).await;
     assert_eq!(output.text, "Successfully set AWS credentials in context for region: us-west-2");
     assert_eq!(desk.credentials().await.region().unwrap().as_str(), "us-west-2");
@@ -16,8 +16,8 @@ async fn setting_credentials_names_the_region() {
 }
 
 #[tokio::test]
-async fn credentials_may_be_text_and_the_region_defaults_to_us_east_1() {
-    let desk = Desk::new();
+async fn set_credentials_as_text_defaults_to_us_east_1() {
+    let desk = ToolsFixture::new();
     let text = json!({"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "s", "region": null})
         .to_string();
     let output = desk.call(SET, json!({"credentials_json": text})).await;
@@ -26,8 +26,8 @@ async fn credentials_may_be_text_and_the_region_defaults_to_us_east_1() {
 }
 
 #[tokio::test]
-async fn a_second_set_replaces_the_first_whole() {
-    let desk = Desk::with_credentials().await;
+async fn set_credentials_again_replaces_all_fields() {
+    let desk = ToolsFixture::with_credentials().await;
     desk.call(SET, json!({"credentials_json": credentials_json("eu-west-1")})).await;
     let held = desk.credentials().await;
     assert_eq!(held.expose_secret_access_key(), "not-so-secret");
@@ -35,8 +35,8 @@ async fn a_second_set_replaces_the_first_whole() {
 }
 
 #[tokio::test]
-async fn getting_credentials_shows_their_status_and_no_secret() {
-    let desk = Desk::with_credentials().await;
+async fn get_credentials_returns_status_without_secrets() {
+    let desk = ToolsFixture::with_credentials().await;
     let output = desk.call(GET_CREDENTIALS, json!({})).await;
     let status: serde_json::Value = serde_json::from_str(&output.text).unwrap();
     assert_eq!(Some(&status), output.structured.as_ref());
@@ -50,8 +50,8 @@ async fn getting_credentials_shows_their_status_and_no_secret() {
 }
 
 #[tokio::test]
-async fn getting_before_setting_says_which_tool_to_call() {
-    let desk = Desk::new();
+async fn get_credentials_before_set_names_tool_to_call() {
+    let desk = ToolsFixture::new();
     let output = desk.call(GET_CREDENTIALS, json!({})).await;
     assert_eq!(error_json(&output)["code"], "not_configured");
     assert_eq!(error_json(&output)["message"], "No AWS credentials found in context");
@@ -59,8 +59,8 @@ async fn getting_before_setting_says_which_tool_to_call() {
 }
 
 #[tokio::test]
-async fn an_expiry_is_shown_as_it_was_set() {
-    let desk = Desk::new();
+async fn get_credentials_returns_expiry_as_set() {
+    let desk = ToolsFixture::new();
     let mut given = credentials_json("us-west-2");
     given["expires_at"] = "2999-01-01T00:00:00Z".into();
     desk.call(SET, json!({"credentials_json": given})).await;
@@ -69,8 +69,8 @@ async fn an_expiry_is_shown_as_it_was_set() {
 }
 
 #[tokio::test]
-async fn clearing_wipes_credentials_and_service_context_and_may_be_repeated() {
-    let desk = Desk::with_credentials().await;
+async fn clear_credentials_removes_all_and_is_repeatable() {
+    let desk = ToolsFixture::with_credentials().await;
     for _ in 0..2 {
         let output = desk.call(CLEAR_CREDENTIALS, json!({})).await;
         assert_eq!(output.text, "Successfully cleared all credentials and context from memory");
@@ -82,16 +82,16 @@ async fn clearing_wipes_credentials_and_service_context_and_may_be_repeated() {
 }
 
 #[tokio::test]
-async fn a_cleared_session_can_be_used_again() {
-    let desk = Desk::with_credentials().await;
+async fn set_credentials_after_clear_succeeds() {
+    let desk = ToolsFixture::with_credentials().await;
     desk.call(CLEAR_CREDENTIALS, json!({})).await;
     assert!(!desk.call(SET, json!({"credentials_json": credentials_json("us-west-2")})).await.is_error);
     assert!(!desk.call(GET_CREDENTIALS, json!({})).await.is_error);
 }
 
 #[tokio::test]
-async fn a_closed_session_answers_closed_everywhere() {
-    let desk = Desk::with_credentials().await;
+async fn tools_on_closed_session_return_closed() {
+    let desk = ToolsFixture::with_credentials().await;
     desk.session.close();
     let job = json!({"spec": {"provider_credential_id": CREDENTIAL_ID}});
     for (tool, input) in [

@@ -33,14 +33,14 @@ fn new_tool_set() -> ToolSet {
 }
 
 #[tokio::test]
-async fn a_custom_tool_comes_last_and_is_called_by_name() {
+async fn tool_set_custom_tool_is_last_and_callable() {
     let tools = new_tool_set().with(Arc::new(EchoTool::named("echo"))).unwrap();
     assert_eq!(tools.definitions().last().unwrap().name, "echo");
     assert_eq!(tools.call("echo", json!({"a": 1})).await, Some(ToolOutput::json(json!({"a": 1}))));
 }
 
 #[test]
-fn a_name_that_is_taken_is_refused() {
+fn tool_set_duplicate_name_is_invalid() {
     for name in [SET, "echo"] {
         let error = new_tool_set().with(EchoTool::named("echo")).unwrap().with(EchoTool::named(name)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
@@ -50,12 +50,12 @@ fn a_name_that_is_taken_is_refused() {
 }
 
 #[tokio::test]
-async fn an_unknown_tool_is_none() {
+async fn tool_set_unknown_tool_is_none() {
     assert_eq!(new_tool_set().call("no_such_tool", json!({})).await, None);
 }
 
 #[tokio::test]
-async fn set_without_region_shows_the_resolved_one_and_stores_none() {
+async fn set_credentials_without_region_reports_resolved_region() {
     let region = |text| Region::parse("region", text).unwrap();
     let builders = [
         (SessionContext::builder().region(region("eu-central-1")), "eu-central-1"),
@@ -79,21 +79,21 @@ async fn set_without_region_shows_the_resolved_one_and_stores_none() {
 }
 
 #[test]
-fn an_error_is_told_in_words_and_as_json() {
+fn tool_output_error_has_text_and_json() {
     let error = Error::new(ErrorKind::Throttled, "too many requests")
         .with_provider("assume-role")
         .with_next_step("wait a minute");
     let output = ToolOutput::error(&error);
     assert_eq!(output.text, "Error: Too many requests (assume-role); wait a minute");
     let expected = json!({"error": {
-        "code": "throttled", "message": "Too many requests", "transient": true, "next_step": "wait a minute",
+        "code": "throttled", "message": "Too many requests", "transient": true, "next_step_for": "wait a minute",
     }});
     assert_eq!(output.structured, Some(expected));
     assert!(output.is_error);
 }
 
 #[test]
-fn the_set_keeps_its_session_open_and_no_longer() {
+fn tool_set_keeps_session_open_until_drop() {
     let session = SessionContext::builder().build();
     let account = session.account(session.default_account()).unwrap();
     let tools = ToolSet::for_session(session);

@@ -7,7 +7,7 @@ use std::process::Command;
 const SECRET: &str = "demo-secret";
 
 #[test]
-fn isolation_shows_the_global_context_crossing_and_sessions_holding() {
+fn isolation_example_shows_only_global_context_crossing() {
     let shown = run_example("isolation", include_str!("../../examples/isolation.rs"));
     for row in [
         "its own user's credentials                   4                39",
@@ -21,7 +21,7 @@ fn isolation_shows_the_global_context_crossing_and_sessions_holding() {
 }
 
 #[test]
-fn full_flow_goes_from_stack_job_to_clean_up() {
+fn full_flow_example_prints_each_step_in_order() {
     let shown = run_example("full_flow", include_str!("../../examples/full_flow.rs"));
     let mut rest = shown.as_str();
     for expected in [

@@ -5,7 +5,7 @@ use valetkey_rig::{Egress, Moto, Result, Script, aws_api_environment, program};
 use super::{script_path, signing_env, unknown_key};
 
 #[tokio::test]
-async fn aws_api_server_answers_with_its_callers_identity() -> Result<()> {
+async fn aws_api_server_call_returns_caller_identity() -> Result<()> {
     let (moto, egress) = tokio::try_join!(Moto::start(), Egress::start())?;
     let answer = Script::new(script_path("mcp_caller.py"))
         .arg(program("awslabs.aws-api-mcp-server")?)
@@ -20,7 +20,7 @@ async fn aws_api_server_answers_with_its_callers_identity() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_aws_cli_is_in_the_main_environment() -> Result<()> {
+async fn aws_cli_in_main_environment_calls_moto() -> Result<()> {
     let moto = Moto::start().await?;
     let answer = Script::new("-c")
         .arg("import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))")

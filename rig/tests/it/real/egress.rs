@@ -4,16 +4,16 @@ use valetkey_rig::{Egress, Result, Script};
 
 use super::script_path;
 
-const CANNED: &str = "servicereference.us-east-1.amazonaws.com";
+const CANNED_HOST: &str = "servicereference.us-east-1.amazonaws.com";
 
 #[tokio::test]
-async fn egress_answers_one_host_refuses_others_and_remembers_both() -> Result<()> {
+async fn egress_serves_canned_host_and_records_refused_ones() -> Result<()> {
     let egress = Egress::start().await?;
 
-    assert_eq!(fetch(&egress, CANNED).await?, "200 []");
+    assert_eq!(fetch(&egress, CANNED_HOST).await?, "200 []");
     let other = fetch(&egress, "example.org").await?;
     assert!(other.contains("403"), "{other}");
-    assert_eq!(egress.hosts().await?, [CANNED, "example.org"]);
+    assert_eq!(egress.hosts().await?, [CANNED_HOST, "example.org"]);
     egress.stop().await
 }
 

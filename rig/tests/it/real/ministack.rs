@@ -5,7 +5,7 @@ use valetkey_rig::{MiniStack, Result, Script, Seed};
 use super::{caller_arn, script_path, signing_env, unknown_key};
 
 #[tokio::test]
-async fn ministack_knows_the_seeded_keys_and_refuses_others() -> Result<()> {
+async fn ministack_seeded_keys_accepted_unknown_refused() -> Result<()> {
     let ministack = MiniStack::start().await?;
     let seed = ministack.seed().await?;
 
@@ -20,7 +20,7 @@ async fn ministack_knows_the_seeded_keys_and_refuses_others() -> Result<()> {
 }
 
 #[tokio::test]
-async fn ministack_enforces_the_external_id_and_the_broker_reads_secrets() -> Result<()> {
+async fn ministack_seed_enforces_external_id_and_secret_access() -> Result<()> {
     let ministack = MiniStack::start().await?;
     let seed = ministack.seed().await?;
     let tenant = &seed.tenants[0];

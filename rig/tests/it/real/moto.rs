@@ -13,7 +13,7 @@ use super::{caller_arn, unknown_key};
 const MOTO_CALLER_ARN: &str = "arn:aws:sts::123456789012:user/moto";
 
 #[tokio::test]
-async fn moto_believes_any_key_until_auth_is_on() -> Result<()> {
+async fn moto_accepts_unknown_key_until_auth_enforced() -> Result<()> {
     let moto = Moto::start().await?;
     assert_eq!(caller_arn(&moto.url(), &unknown_key()).await?, MOTO_CALLER_ARN);
 
@@ -27,7 +27,7 @@ async fn moto_believes_any_key_until_auth_is_on() -> Result<()> {
 }
 
 #[tokio::test]
-async fn two_peers_do_not_share_a_port() -> Result<()> {
+async fn peers_started_together_have_distinct_ports() -> Result<()> {
     let (one, other) = tokio::try_join!(Moto::start(), Moto::start())?;
     assert_ne!(one.url(), other.url());
     one.stop().await?;
@@ -35,7 +35,7 @@ async fn two_peers_do_not_share_a_port() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_peer_ends_with_its_handle() -> Result<()> {
+async fn peer_dropped_handle_stops_process() -> Result<()> {
     let moto = Moto::start().await?;
     let (url, limit) = (moto.url(), Duration::from_secs(10));
     drop(moto);

@@ -3,7 +3,7 @@
 use valetkey_rig::{Result, Script, Venv};
 
 #[tokio::test]
-async fn botocore_reference_knows_scoped_credentials() -> Result<()> {
+async fn botocore_model_has_scoped_credentials() -> Result<()> {
     let model = "import botocore.session; \
         model = botocore.session.get_session().get_service_model('sts'); \
         print(model.operation_model('GetScopedCredentials').output_shape.members.keys())";
@@ -13,7 +13,7 @@ async fn botocore_reference_knows_scoped_credentials() -> Result<()> {
 }
 
 #[tokio::test]
-async fn node_resolves_the_pinned_packages() -> Result<()> {
+async fn node_pinned_packages_resolve() -> Result<()> {
     let program = "const require = process.getBuiltinModule('node:module').createRequire(process.env.RIG_NODE + '/'); \
         const { STSClient } = require('@aws-sdk/client-sts'); \
         const { Client } = require('@modelcontextprotocol/sdk/client/index.js'); \

@@ -12,7 +12,7 @@ use valetkey_core::{Clock, CredentialProvider, ErrorKind, SystemClock};
 
 use super::cloud::{CONTAINER, ISSUED, PROFILES, WITH_INSTANCE, answer, failure, home_with_profiles};
 use super::{settings_file, run_with_home};
-use crate::loopback::Loopback;
+use crate::loopback::LoopbackFixture;
 use crate::quota::{ATTEMPTS, FETCHES, count_attempts};
 use crate::wire::{Answer, SentRequest, HttpFixture, assume_role_response, refused};
 use crate::{with_fast_retries, region};
@@ -79,9 +79,9 @@ fn ambient_retry_quota_of_instance_is_the_providers_own() {
 #[tokio::test]
 #[ignore = "runs in the process that the next test starts"]
 async fn in_process_with_two_servers() {
-    let broken = Loopback::start(|_| failure()).await;
+    let broken = LoopbackFixture::start(|_| failure()).await;
     let requests = AtomicUsize::new(1);
-    let recovering = Loopback::start(move |_| match requests.fetch_add(1, Ordering::Relaxed) {
+    let recovering = LoopbackFixture::start(move |_| match requests.fetch_add(1, Ordering::Relaxed) {
         ATTEMPTS => (200, assume_role_response(ISSUED, "s", "t")),
         _ => failure(),
     });

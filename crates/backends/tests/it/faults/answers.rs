@@ -29,7 +29,7 @@ enum Window {
 }
 
 /// A session in this window. A hold of the advisory window, 600 s at most, is over before the last minute.
-async fn in_window(window: Window) -> RoleSessionFixture {
+async fn fixture_in_window(window: Window) -> RoleSessionFixture {
     let policy = RefreshPolicy::default();
     let left = match window {
         Window::Cold => return RoleSessionFixture::without_credentials(HOUR, policy).await,
@@ -44,7 +44,7 @@ async fn in_window(window: Window) -> RoleSessionFixture {
 
 async fn check_fault(fault: FaultMode, kind: ErrorKind, attempts: usize, window: Window) {
     let case = format!("{fault:?}, {window:?}");
-    let stage = in_window(window).await;
+    let stage = fixture_in_window(window).await;
     let (before, first) = (stage.sts.request_count(), stage.session.served().map(|served| served.id));
     stage.sts.set_fault(fault);
     let answer = stage.fetch_checked().await;
@@ -72,36 +72,36 @@ async fn check_fault(fault: FaultMode, kind: ErrorKind, attempts: usize, window:
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_nothing_in_hand_each_fault_is_told_as_its_kind_and_the_next_call_succeeds() {
+async fn fault_without_credentials_returns_kind_and_recovers() {
     for (fault, kind, attempts) in TRANSIENT {
         check_fault(fault, kind, attempts, Window::Cold).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_the_advisory_window_no_fault_is_noticed() {
+async fn fault_in_advisory_window_serves_current() {
     for (fault, kind, attempts) in TRANSIENT {
         check_fault(fault, kind, attempts, Window::Advisory).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_the_mandatory_window_no_fault_is_told() {
+async fn fault_in_mandatory_window_serves_current() {
     for (fault, kind, attempts) in TRANSIENT {
         check_fault(fault, kind, attempts, Window::Mandatory).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_expiry_each_fault_is_the_cause_of_the_error() {
+async fn fault_after_expiry_is_cause_of_expired_error() {
     for (fault, kind, attempts) in TRANSIENT {
         check_fault(fault, kind, attempts, Window::Expired).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hang_takes_the_load_time_out_and_no_longer() {
-    let stage = in_window(Window::Expired).await;
+async fn fetch_hanging_sts_ends_at_load_timeout() {
+    let stage = fixture_in_window(Window::Expired).await;
     stage.sts.set_fault(FaultMode::NeverResponds);
     let asked = stage.clock.elapsed();
     stage.fetch_checked().await.unwrap_err();
@@ -110,9 +110,9 @@ async fn a_hang_takes_the_load_time_out_and_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_told_at_once_in_every_window_and_withdraws_the_set() {
+async fn denied_fetch_invalidates_credentials_in_every_window() {
     for window in [Window::Cold, Window::Advisory, Window::Mandatory, Window::Expired] {
-        let stage = in_window(window).await;
+        let stage = fixture_in_window(window).await;
         let before = stage.sts.request_count();
         stage.sts.set_fault(FaultMode::RespondsWithError(403, "AccessDenied"));
         for _ in 0..3 {

@@ -6,7 +6,7 @@ use super::*;
 const MAX_FETCHES: usize = (8 * 60 * 2_usize).div_ceil(87);
 
 #[tokio::test(start_paused = true)]
-async fn eight_hours_over_chained_roles_cost_twelve_calls_each_at_most() {
+async fn chained_roles_eight_hours_need_at_most_twelve_calls() {
     let hub = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
     let chained = StsFixture::start(hub.clock, HOUR).await;
     let source = hub.session.account(hub.session.default_account()).unwrap();
@@ -17,7 +17,7 @@ async fn eight_hours_over_chained_roles_cost_twelve_calls_each_at_most() {
     let before = hub.sts.request_count();
     let (mut answered, mut pauses) = (0, (1..180).cycle().step_by(67));
     while hub.clock.elapsed() < 8 * HOUR {
-        let set = in_small_steps(hub.session.credentials_for(&alias)).await.unwrap();
+        let set = with_small_time_steps(hub.session.credentials_for(&alias)).await.unwrap();
         assert!(!set.expiry().has_passed(hub.clock.now()), "nothing expired is served");
         answered += 1;
         sleep(SECOND * pauses.next().unwrap()).await;

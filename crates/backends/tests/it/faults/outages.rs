@@ -4,8 +4,8 @@ use super::*;
 
 const OUTAGE: Duration = Duration::from_secs(30 * 60);
 /// The shortest and the longest pause between fetches while the set has time left, and near and after its end.
-const LONG: (Duration, Duration) = (Duration::from_secs(300), Duration::from_secs(600));
-const SHORT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
+const LONG_BACKOFF: (Duration, Duration) = (Duration::from_secs(300), Duration::from_secs(600));
+const SHORT_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
 const OUTAGE_FAULT: FaultMode = FaultMode::RespondsWithError(500, "InternalFailure");
 
@@ -13,7 +13,7 @@ const OUTAGE_FAULT: FaultMode = FaultMode::RespondsWithError(500, "InternalFailu
 struct OutageObservation {
     /// When each asker was answered, and whether with a set.
     responses: Vec<(Duration, bool)>,
-    failed_fetches: Vec<Load>,
+    failed_fetches: Vec<FetchRecord>,
     requests: usize,
     /// From the end of the outage, or of the last fetch that failed in it, to the new set.
     recovery: Duration,
@@ -21,7 +21,7 @@ struct OutageObservation {
 
 impl OutageObservation {
     /// Everybody was served until the set ran out, and nobody after.
-    fn served_until(&self, end: Duration) {
+    fn assert_served_until(&self, end: Duration) {
         for (at, served) in &self.responses {
             assert_eq!(*served, *at < end, "at {at:?}, with an end at {end:?}");
         }
@@ -35,7 +35,7 @@ impl OutageObservation {
     }
 
     /// After this hold at most, somebody asked, once a second, and the fetch took its moment.
-    fn recovered_within(&self, hold: Duration) {
+    fn assert_recovered_within(&self, hold: Duration) {
         assert!(self.recovery <= hold + 2 * SECOND, "{:?}", self.recovery);
     }
 
@@ -44,7 +44,7 @@ impl OutageObservation {
     }
 
     /// Each fetch is at most as many requests as the SDK makes attempts.
-    fn requests_follow(&self) {
+    fn assert_request_count(&self) {
         assert!(
             (self.fetch_count()..=self.fetch_count() * SDK_ATTEMPTS).contains(&self.requests),
             "{} requests in {} fetches",
@@ -84,7 +84,7 @@ async fn run_outage(stage: RoleSessionFixture, from: Duration, pace: Duration) -
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_that_begins_and_ends_while_the_set_is_fresh_is_never_known() {
+async fn outage_while_fresh_causes_no_request() {
     let stage = RoleSessionFixture::with_credentials(12 * HOUR, RefreshPolicy::default()).await;
     stage.sleep_until(HOUR).await;
     stage.sts.set_fault(OUTAGE_FAULT);
@@ -96,81 +96,81 @@ async fn an_outage_that_begins_and_ends_while_the_set_is_fresh_is_never_known() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_from_fresh_into_the_advisory_window_reaches_nobody() {
+async fn outage_from_fresh_into_advisory_window_serves_current() {
     let stage = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
     let (from, end) = (stage.expiry - 42 * MINUTE, stage.expiry);
     let seen = run_outage(stage, from, 20 * SECOND).await;
-    seen.served_until(end);
-    seen.assert_min_pause(LONG.0);
-    seen.requests_follow();
+    seen.assert_served_until(end);
+    seen.assert_min_pause(LONG_BACKOFF.0);
+    seen.assert_request_count();
     assert!((1..=2).contains(&seen.fetch_count()), "{} in 5 min of the window at most", seen.fetch_count());
-    seen.recovered_within(LONG.1);
+    seen.assert_recovered_within(LONG_BACKOFF.1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_within_the_advisory_window_reaches_nobody_and_costs_a_fetch_per_hold() {
+async fn outage_within_advisory_window_fetches_once_per_backoff() {
     let stage = RoleSessionFixture::with_credentials(12 * HOUR, RefreshPolicy::default()).await;
     let (from, end) = (stage.expiry - 55 * MINUTE, stage.expiry);
     let seen = run_outage(stage, from, 20 * SECOND).await;
-    seen.served_until(end);
-    seen.assert_min_pause(LONG.0);
-    seen.requests_follow();
+    seen.assert_served_until(end);
+    seen.assert_min_pause(LONG_BACKOFF.0);
+    seen.assert_request_count();
     // A hold of 300 s at least; of 600 s at most, and up to 20 s until somebody asks.
     assert!((3..=6).contains(&seen.fetch_count()), "{} fetches", seen.fetch_count());
-    seen.recovered_within(LONG.1);
+    seen.assert_recovered_within(LONG_BACKOFF.1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_from_the_advisory_window_past_expiry_is_told_only_after_it() {
+async fn outage_from_advisory_window_fails_only_after_expiry() {
     let stage = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
     let (from, end) = (stage.expiry - 14 * MINUTE, stage.expiry);
     let seen = run_outage(stage, from, 50 * SECOND).await;
-    seen.served_until(end);
-    seen.assert_min_pause(SHORT.0);
-    seen.requests_follow();
+    seen.assert_served_until(end);
+    seen.assert_min_pause(SHORT_BACKOFF.0);
+    seen.assert_request_count();
     let early: Vec<_> = seen.failed_fetches.iter().filter(|load| load.started_at < end - MINUTE).collect();
     assert!((2..=3).contains(&early.len()), "{early:?} before the last minute");
-    seen.recovered_within(SHORT.1);
+    seen.assert_recovered_within(SHORT_BACKOFF.1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_from_the_mandatory_window_on_is_told_after_expiry_and_over_within_seconds() {
+async fn outage_from_mandatory_window_recovers_within_seconds() {
     let stage = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
     let (from, end) = (stage.expiry - 50 * SECOND, stage.expiry);
     let seen = run_outage(stage, from, 50 * SECOND).await;
-    seen.served_until(end);
-    seen.assert_min_pause(SHORT.0);
-    seen.requests_follow();
-    seen.recovered_within(SHORT.1);
+    seen.assert_served_until(end);
+    seen.assert_min_pause(SHORT_BACKOFF.0);
+    seen.assert_request_count();
+    seen.assert_recovered_within(SHORT_BACKOFF.1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_after_expiry_is_told_from_the_first_and_over_within_seconds() {
+async fn outage_after_expiry_fails_and_recovers_within_seconds() {
     let stage = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
     let (from, end) = (stage.expiry + MINUTE, stage.expiry);
     let seen = run_outage(stage, from, 50 * SECOND).await;
-    seen.served_until(end);
-    seen.assert_min_pause(SHORT.0);
-    seen.requests_follow();
-    seen.recovered_within(SHORT.1);
+    seen.assert_served_until(end);
+    seen.assert_min_pause(SHORT_BACKOFF.0);
+    seen.assert_request_count();
+    seen.assert_recovered_within(SHORT_BACKOFF.1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_expired_sets_served_an_outage_reaches_nobody_and_costs_a_fetch_per_hold() {
+async fn outage_with_serve_expired_fetches_once_per_backoff() {
     for before_expiry in [14 * MINUTE, 50 * SECOND, Duration::ZERO] {
         let stage = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default().serve_expired(true)).await;
         let from = stage.expiry - before_expiry;
         let seen = run_outage(stage, from, 20 * SECOND).await;
-        seen.served_until(Duration::MAX);
-        seen.assert_min_pause(LONG.0);
-        seen.requests_follow();
+        seen.assert_served_until(Duration::MAX);
+        seen.assert_min_pause(LONG_BACKOFF.0);
+        seen.assert_request_count();
         assert!((3..=6).contains(&seen.fetch_count()), "{} fetches", seen.fetch_count());
-        seen.recovered_within(LONG.1);
+        seen.assert_recovered_within(LONG_BACKOFF.1);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_agent_that_never_rests_is_told_from_memory_between_the_fetches() {
+async fn outage_busy_caller_gets_cached_error_between_fetches() {
     let stage = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
     stage.sleep_until(stage.expiry).await;
     stage.sts.set_fault(OUTAGE_FAULT);
@@ -182,12 +182,12 @@ async fn an_agent_that_never_rests_is_told_from_memory_between_the_fetches() {
         sleep(SECOND / 10).await;
     }
     let loads = stage.fetches().split_off(before);
-    assert!(loads.windows(2).all(|two| two[1].started_at - two[0].ended_at >= SHORT.0), "{loads:?}");
+    assert!(loads.windows(2).all(|two| two[1].started_at - two[0].ended_at >= SHORT_BACKOFF.0), "{loads:?}");
     assert!(loads.len() >= 6 && asked > 2 * loads.len(), "{asked} asked, {} fetches", loads.len());
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_without_anybody_at_the_address_is_met_in_the_same_way() {
+async fn outage_refused_connections_fail_only_after_expiry() {
     let stage = RoleSessionFixture::with_credentials(HOUR, RefreshPolicy::default()).await;
     stage.sleep_until(stage.expiry - 14 * MINUTE).await;
     stage.sts.set_fault(FaultMode::RefusesConnections);
@@ -199,6 +199,6 @@ async fn an_outage_without_anybody_at_the_address_is_met_in_the_same_way() {
     let error = stage.fetch_checked().await.unwrap_err();
     assert_eq!((error.kind(), cause_kind(&error)), (ErrorKind::Expired, Some(ErrorKind::Unavailable)));
     stage.sts.clear_fault();
-    sleep(SHORT.1).await;
+    sleep(SHORT_BACKOFF.1).await;
     stage.fetch_checked().await.unwrap();
 }

@@ -35,7 +35,7 @@ pub(super) enum FaultMode {
 pub(super) struct StsFixture {
     address: SocketAddr,
     fault: watch::Sender<Option<FaultMode>>,
-    log: Arc<Mutex<Books>>,
+    log: Arc<Mutex<StsLog>>,
     server_task: JoinHandle<()>,
 }
 
@@ -47,7 +47,7 @@ impl Drop for StsFixture {
 
 /// What was asked and issued.
 #[derive(Default)]
-struct Books {
+struct StsLog {
     requests: usize,
     issued: Vec<Canary>,
 }
@@ -56,9 +56,9 @@ impl StsFixture {
     /// Issues sets that last for `life`.
     pub(super) async fn start(clock: VirtualClock, life: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, books) = (listener.local_addr().unwrap(), Arc::<Mutex<Books>>::default());
+        let (address, books) = (listener.local_addr().unwrap(), Arc::<Mutex<StsLog>>::default());
         let fault = watch::Sender::new(None);
-        let desk = Desk { clock, life, log: Arc::clone(&books) };
+        let desk = StsHandler { clock, life, log: Arc::clone(&books) };
         let desk = tokio::spawn(run_server(listener, fault.subscribe(), desk));
         Self { address, fault, log: books, server_task: desk }
     }
@@ -89,17 +89,17 @@ impl StsFixture {
         self.lock_log().issued.clone()
     }
 
-    fn lock_log(&self) -> MutexGuard<'_, Books> {
+    fn lock_log(&self) -> MutexGuard<'_, StsLog> {
         self.log.lock().unwrap()
     }
 }
 
-async fn run_server(mut listener: TcpListener, mut fault: watch::Receiver<Option<FaultMode>>, desk: Desk) {
+async fn run_server(mut listener: TcpListener, mut fault: watch::Receiver<Option<FaultMode>>, desk: StsHandler) {
     let address = listener.local_addr().unwrap();
     loop {
         let accepted = tokio::select! {
             biased;
-            () = is_there(&mut fault, false) => None,
+            () = wait_listening(&mut fault, false) => None,
             accepted = listener.accept() => Some(accepted.unwrap().0),
         };
         let Some(stream) = accepted else {
@@ -108,7 +108,7 @@ async fn run_server(mut listener: TcpListener, mut fault: watch::Receiver<Option
             let deaf = TcpSocket::new_v4().unwrap();
             deaf.set_reuseaddr(true).unwrap();
             deaf.bind(address).unwrap();
-            is_there(&mut fault, true).await;
+            wait_listening(&mut fault, true).await;
             listener = deaf.listen(64).unwrap();
             continue;
         };
@@ -116,18 +116,18 @@ async fn run_server(mut listener: TcpListener, mut fault: watch::Receiver<Option
     }
 }
 
-async fn is_there(fault: &mut watch::Receiver<Option<FaultMode>>, listening: bool) {
+async fn wait_listening(fault: &mut watch::Receiver<Option<FaultMode>>, listening: bool) {
     fault.wait_for(|fault| (*fault != Some(FaultMode::RefusesConnections)) == listening).await.unwrap();
 }
 
 #[derive(Clone)]
-struct Desk {
+struct StsHandler {
     clock: VirtualClock,
     life: Duration,
-    log: Arc<Mutex<Books>>,
+    log: Arc<Mutex<StsLog>>,
 }
 
-impl Desk {
+impl StsHandler {
     async fn respond(self, mut stream: TcpStream, fault: Option<FaultMode>) {
         if read_request(&mut stream).await.is_empty() {
             return;

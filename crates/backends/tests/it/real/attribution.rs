@@ -27,19 +27,19 @@ fn attributed(seed: &Seed, url: &str, principal: &str) -> (SessionContext, Arc<I
 }
 
 /// The name of the role session that the peer takes the caller for, as CloudTrail has it in each line.
-async fn name_at_peer(session: &SessionContext, url: &str) -> String {
+async fn role_session_name(session: &SessionContext, url: &str) -> String {
     let client = Client::new(&session.sdk_config_from(client_config_at(url).config()).await.unwrap());
     let arn = client.get_caller_identity().send().await.unwrap().arn.unwrap();
     arn.rsplit_once('/').unwrap().1.to_owned()
 }
 
 #[tokio::test]
-async fn the_name_in_one_line_leads_to_exactly_one_session_of_the_trail() {
+async fn role_session_name_identifies_one_audited_session() {
     let (ministack, seed) = seeded().await;
     let url = ministack.url();
     let sessions: Vec<_> = ["alice", "alice", "bob"].map(|who| attributed(&seed, &url, who)).into();
     for (session, trail) in &sessions {
-        let name = name_at_peer(session, &url).await;
+        let name = role_session_name(session, &url).await;
         let found: SessionId = name.strip_prefix("valetkey-").unwrap().parse().unwrap();
         assert_eq!(found, session.id());
         let issued = trail.records();
@@ -66,7 +66,7 @@ async fn deny_buckets_to(url: &str, tenant: &Tenant, tag: &str, value: &str) {
 }
 
 #[tokio::test]
-async fn policies_of_the_role_tell_principals_and_sessions_apart_by_their_tags() {
+async fn session_tags_match_role_policy_conditions() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let [(first, _), (second, _), (other, _)] =

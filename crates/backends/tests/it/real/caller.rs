@@ -13,7 +13,7 @@ use super::{client_config_at, credentials, role};
 use crate::region;
 
 #[tokio::test]
-async fn every_account_is_known_by_its_own_arn_and_asked_about_once_a_set() {
+async fn caller_identity_is_fetched_once_per_credentials() {
     let (ministack, seed) = seeded().await;
     let url = ministack.url();
     let alias = |n: usize| -> Alias { format!("tenant-{n}").parse().unwrap() };
@@ -43,7 +43,7 @@ async fn every_account_is_known_by_its_own_arn_and_asked_about_once_a_set() {
 }
 
 #[tokio::test]
-async fn moto_tells_the_caller_too() {
+async fn caller_identity_from_moto_has_account_and_arn() {
     let moto = Moto::start().await.unwrap();
     let anybody = AccessKey { access_key_id: crate::KEY_ID.to_owned(), secret_access_key: "any".to_owned() };
     let session = SessionContext::builder().build();

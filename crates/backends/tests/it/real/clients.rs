@@ -14,7 +14,7 @@ async fn bucket_names(client: &Client) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_s3_client_follows_the_session_from_account_to_account_and_ends_with_clear() {
+async fn s3_client_follows_session_until_clear() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
     let (first, second) = (&seed.tenants[0], &seed.tenants[1]);

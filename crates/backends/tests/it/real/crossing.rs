@@ -17,7 +17,7 @@ async fn account_at_peer(session: &SessionContext, alias: &Alias, url: &str) -> 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_of_three_accounts_that_interleave_are_each_made_as_their_own() {
+async fn interleaved_calls_sign_as_their_own_account() {
     let (ministack, seed) = seeded().await;
     let url = ministack.url();
     let alias = |name: &str| -> Alias { name.parse().unwrap() };
@@ -52,7 +52,7 @@ async fn calls_of_three_accounts_that_interleave_are_each_made_as_their_own() {
 }
 
 #[tokio::test]
-async fn an_account_whose_role_does_not_trust_the_source_fails_alone() {
+async fn untrusted_role_fails_without_affecting_other_account() {
     let (ministack, seed) = seeded().await;
     let url = ministack.url();
     let alias = |name: &str| -> Alias { name.parse().unwrap() };

@@ -37,7 +37,7 @@ fn base64_url(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_role_is_given_for_a_token_that_it_trusts_and_for_no_other() {
+async fn web_identity_trusted_token_accepted_other_denied() {
     let (ministack, seed) = seeded().await;
     let (url, account) = (ministack.url(), seed.tenants[0].account.as_str());
     let role = trusting_role(&url, account).await;
@@ -69,7 +69,7 @@ fn assert_denied(error: &Error) {
 }
 
 #[tokio::test]
-async fn exchanged_keys_act_as_their_user_and_cannot_be_exchanged_again() {
+async fn session_token_acts_as_user_and_cannot_be_exchanged() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let session = session(session_token_provider(&seed, &url));
@@ -96,7 +96,7 @@ async fn exchanged_keys_act_as_their_user_and_cannot_be_exchanged_again() {
 }
 
 #[tokio::test]
-async fn a_federated_user_may_do_what_its_policy_and_the_user_allow_and_nothing_without_a_policy() {
+async fn federation_token_is_limited_by_its_policy() {
     let (ministack, seed) = seeded().await;
     let url = ministack.url();
     let federated =
@@ -127,7 +127,7 @@ async fn a_federated_user_may_do_what_its_policy_and_the_user_allow_and_nothing_
 }
 
 #[tokio::test]
-async fn what_is_given_keys_lends_only_what_they_were_exchanged_for() {
+async fn guarded_account_serves_only_exchanged_credentials() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let empty = std::sync::Arc::new(valetkey_backends::MemoryProvider::new());
@@ -144,7 +144,7 @@ async fn what_is_given_keys_lends_only_what_they_were_exchanged_for() {
 
 /// Moto takes anything; that it answers shows that it understood the request.
 #[tokio::test]
-async fn every_field_is_understood_by_somebody_elses_sts() {
+async fn sts_requests_with_all_fields_accepted_by_moto() {
     let moto = Moto::start().await.unwrap();
     let base = client_config_at(&moto.url());
     let anybody = || memory_source(crate::long_lived(crate::KEY_ID));

@@ -32,7 +32,7 @@ pub(super) async fn refusal(client: &aws_sdk_s3::Client) -> Option<String> {
 }
 
 #[tokio::test]
-async fn the_right_external_id_opens_the_role_and_any_other_is_denied() {
+async fn assume_role_wrong_external_id_is_denied() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let right = session(role(tenant, &seed.broker, &url).build().unwrap());
@@ -55,7 +55,7 @@ async fn the_right_external_id_opens_the_role_and_any_other_is_denied() {
 }
 
 #[tokio::test]
-async fn a_secret_is_read_by_name_and_by_credential_id() {
+async fn secret_is_read_by_name_and_by_credential_id() {
     let (ministack, seed) = seeded().await;
     let (base, tenant) = (client_config_at(&ministack.url()), &seed.tenants[0]);
     let provider = SecretsManagerProvider::builder(&tenant.secret_id, source_from_key(&seed.broker)).base(&base);
@@ -87,7 +87,7 @@ async fn a_secret_is_read_by_name_and_by_credential_id() {
 }
 
 #[tokio::test]
-async fn a_session_policy_really_narrows() {
+async fn assume_role_session_policy_is_enforced() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let policy = |action: &str| {
@@ -110,15 +110,15 @@ async fn denied_operations(session: &SessionContext, ministack: &MiniStack, buck
     let listed = client.list_objects_v2().bucket(bucket).send().await;
     let read = client.get_object().bucket(bucket).key("k").send().await;
     let written = client.put_object().bucket(bucket).key("k").send().await;
-    [is_refusal(listed), is_refusal(read), is_refusal(written)]
+    [is_access_denied(listed), is_access_denied(read), is_access_denied(written)]
 }
 
-fn is_refusal<T>(answer: Result<T, impl ProvideErrorMetadata>) -> bool {
+fn is_access_denied<T>(answer: Result<T, impl ProvideErrorMetadata>) -> bool {
     answer.is_err_and(|error| error.code() == Some("AccessDenied"))
 }
 
 #[tokio::test]
-async fn a_sub_agent_may_do_what_its_scope_says_and_its_own_sub_agent_less() {
+async fn narrowed_session_chain_only_reduces_permissions() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let parent = session(role(tenant, &seed.broker, &url).build().unwrap());
@@ -148,7 +148,7 @@ async fn a_sub_agent_may_do_what_its_scope_says_and_its_own_sub_agent_less() {
 }
 
 #[tokio::test]
-async fn reading_and_nothing_else_is_understood_by_the_peer() {
+async fn narrowed_session_read_only_denies_writes() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let parent = session(role(tenant, &seed.broker, &url).build().unwrap());
@@ -165,7 +165,7 @@ async fn reading_and_nothing_else_is_understood_by_the_peer() {
 }
 
 #[tokio::test]
-async fn session_tags_decide_what_the_role_may_do() {
+async fn assume_role_session_tags_are_enforced() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     deny_buckets_to_tier_low(&url, tenant).await;
@@ -191,7 +191,7 @@ async fn deny_buckets_to_tier_low(url: &str, tenant: &Tenant) {
 
 /// A set of two seconds, which our builder would refuse; without an expiry of its own, so that nobody but the peer
 /// can tell that it has run out.
-async fn short_lived(seed: &Seed, url: &str) -> Credentials {
+async fn short_lived_credentials(seed: &Seed, url: &str) -> Credentials {
     let broker = credentials(&seed.broker).expose_to_sdk();
     let config =
         client_config_at(url).config().to_builder().credentials_provider(SharedCredentialsProvider::new(broker)).build();
@@ -212,10 +212,10 @@ async fn short_lived(seed: &Seed, url: &str) -> Credentials {
 }
 
 #[tokio::test]
-async fn an_expired_set_is_refused_by_the_peer_and_told_as_expired() {
+async fn expired_credentials_are_refused_as_expired() {
     let (ministack, seed) = seeded().await;
     let url = ministack.url();
-    let short = short_lived(&seed, &url).await;
+    let short = short_lived_credentials(&seed, &url).await;
     let session = SessionContext::builder().region(region(REGION)).build();
     session.set_credentials(short.clone()).unwrap();
     let client = s3(&session, &ministack).await;
@@ -242,7 +242,7 @@ async fn an_expired_set_is_refused_by_the_peer_and_told_as_expired() {
 }
 
 #[tokio::test]
-async fn a_role_follows_the_session_that_it_is_assumed_from() {
+async fn assume_role_from_session_follows_its_credentials() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let host = SessionContext::builder().build();

@@ -10,7 +10,7 @@ use super::{client_config_at, caller_account, session, source_from_key};
 use crate::region;
 
 #[tokio::test]
-async fn a_role_assumed_with_every_field_acts_in_its_account() {
+async fn assume_role_with_all_fields_acts_in_role_account() {
     let moto = Moto::start().await.unwrap();
     let anybody = AccessKey { access_key_id: crate::KEY_ID.to_owned(), secret_access_key: "any".to_owned() };
     let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();

@@ -9,7 +9,7 @@ use valetkey_core::{CredentialProvider, Expiry, SessionPolicy};
 use valetkey_rig::{Script, Venv};
 
 use crate::memory_source;
-use crate::loopback::Loopback;
+use crate::loopback::LoopbackFixture;
 use crate::scoped::{SCOPED_SESSION, temporary_credentials};
 use crate::wire::{SentRequest, issued_response};
 
@@ -44,11 +44,11 @@ async fn scoped_request_and_response_agree_with_botocore() {
     let more = format!("{SCOPED_SESSION}<ScopedPoliciesCount>1</ScopedPoliciesCount>");
     let response = || issued_response("GetScopedCredentials", &more, KEYS);
 
-    let server = Loopback::responding(200, response()).await;
+    let server = LoopbackFixture::responding(200, response()).await;
     let theirs = call_botocore(server.url(), &policy.to_string()).await;
     let their_request = request_form(&server.requests_text());
 
-    let server = Loopback::responding(200, response()).await;
+    let server = LoopbackFixture::responding(200, response()).await;
     let builder = ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&server.base());
     let builder = builder.policy(policy).session_duration(Duration::from_secs(900)).description(DESCRIPTION);
     let ours = builder.build().unwrap().provide().await.unwrap();

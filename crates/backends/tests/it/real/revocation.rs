@@ -24,7 +24,7 @@ async fn revoke(url: &str, tenant: &Tenant, policy: &RevocationPolicy) {
 }
 
 /// A session of the role, closed, and the copy of its set that somebody kept.
-async fn handed_out(
+async fn issued_credentials(
     seed: &Seed,
     url: &str,
     configure: impl FnOnce(AssumeRoleBuilder, &Attribution) -> AssumeRoleBuilder,
@@ -45,12 +45,12 @@ async fn is_accepted(copy: &Credentials, ministack: &MiniStack) -> bool {
 }
 
 #[tokio::test]
-async fn a_copy_is_refused_by_the_tag_the_name_or_the_template_of_its_session_and_others_work_on() {
+async fn revocation_policy_revokes_matching_session_only() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
-    let tagged = handed_out(&seed, &url, |role, who| role.session_name("agent-7").attribution(who)).await;
-    let named = handed_out(&seed, &url, |role, who| role.attribution(who).tag_sessions(false)).await;
-    let made = handed_out(&seed, &url, |role, who| {
+    let tagged = issued_credentials(&seed, &url, |role, who| role.session_name("agent-7").attribution(who)).await;
+    let named = issued_credentials(&seed, &url, |role, who| role.attribution(who).tag_sessions(false)).await;
+    let made = issued_credentials(&seed, &url, |role, who| {
         let template = "vk-{session}-x".parse().unwrap();
         role.attribution(who).tag_sessions(false).session_name_from(template)
     })
@@ -65,7 +65,7 @@ async fn a_copy_is_refused_by_the_tag_the_name_or_the_template_of_its_session_an
             assert_eq!(is_accepted(copy, &ministack).await, other != id, "of all these, only its own is ended");
         }
     }
-    let unmarked = handed_out(&seed, &url, |role, _| role.session_name("agent-7")).await;
+    let unmarked = issued_credentials(&seed, &url, |role, _| role.session_name("agent-7")).await;
     revoke(&url, tenant, &RevocationPolicy::of_session(unmarked.0, SystemClock.now())).await;
     assert!(is_accepted(&unmarked.1, &ministack).await, "nothing says whose it is");
     let by_name = RevocationPolicy::of_session_name("agent-7", SystemClock.now()).unwrap();
@@ -87,15 +87,15 @@ async fn wait_until(instant: SystemTime) {
 }
 
 #[tokio::test]
-async fn what_was_issued_before_is_refused_and_what_is_issued_later_works() {
+async fn revocation_policy_spares_credentials_issued_later() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
-    let (_, before) = handed_out(&seed, &url, |role, _| role).await;
+    let (_, before) = issued_credentials(&seed, &url, |role, _| role).await;
     let now = SystemClock.now();
     revoke(&url, tenant, &RevocationPolicy::of_everybody(now)).await;
     assert!(!is_accepted(&before, &ministack).await, "though it was issued in the same second");
     wait_until(now + Duration::from_secs(1)).await;
-    let (_, after) = handed_out(&seed, &url, |role, _| role).await;
+    let (_, after) = issued_credentials(&seed, &url, |role, _| role).await;
     assert!(is_accepted(&after, &ministack).await && !is_accepted(&before, &ministack).await);
     ministack.stop().await.unwrap();
 }

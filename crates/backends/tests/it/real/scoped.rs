@@ -23,7 +23,7 @@ async fn narrowed_session_error(source: impl CredentialProvider + 'static, url: 
 
 /// It fails over an action that it has never heard of.
 #[tokio::test]
-async fn moto_fails_and_nothing_is_handed_out() {
+async fn scoped_provider_on_moto_is_unavailable() {
     let moto = Moto::start().await.unwrap();
     let anybody = AccessKey { access_key_id: crate::KEY_ID.to_owned(), secret_access_key: "any".to_owned() };
     let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
@@ -39,7 +39,7 @@ async fn moto_fails_and_nothing_is_handed_out() {
 
 /// It asks the policies of the role first, which do not allow what they do not name.
 #[tokio::test]
-async fn ministack_refuses_and_nothing_is_handed_out() {
+async fn scoped_provider_on_ministack_is_denied() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let (session, kind, message) = narrowed_session_error(role(tenant, &seed.broker, &url).build().unwrap(), &url).await;

@@ -19,9 +19,9 @@ const BATCH: &str = "BatchGetSecretValue";
 const NAME: &str = "valetkey/agent";
 
 /// The owner of a secret, who fills and rotates it.
-struct Owner(Client);
+struct SecretOwner(Client);
 
-impl Owner {
+impl SecretOwner {
     fn new(url: &str, key: &AccessKey) -> Self {
         // The root key of an emulated account is none of ours.
         let (id, secret) = (key.access_key_id.as_str(), key.secret_access_key.as_str());
@@ -93,9 +93,9 @@ impl SecretPeerFixture {
     }
 }
 
-async fn rotate_under_load(SecretPeerFixture { url, owner, reader }: SecretPeerFixture) {
+async fn check_rotation_under_load(SecretPeerFixture { url, owner, reader }: SecretPeerFixture) {
     let (base, counted) = RequestCounter::client_config_at(&url);
-    let owner = Owner::new(&url, &owner);
+    let owner = SecretOwner::new(&url, &owner);
     owner.create().await;
     let secret = SecretsManagerProvider::builder(NAME, source_from_key(&reader)).ttl(Duration::ZERO);
     let session = session(secret.base(&base).build().unwrap());
@@ -139,17 +139,17 @@ async fn rotate_under_load(SecretPeerFixture { url, owner, reader }: SecretPeerF
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_secret_rotated_under_load_fails_no_read_and_is_transferred_once_a_version() {
+async fn secret_rotated_under_load_is_fetched_once_per_version() {
     let (moto, ministack) = (Moto::start().await.unwrap(), MiniStack::start().await.unwrap());
-    rotate_under_load(SecretPeerFixture::moto(&moto)).await;
-    rotate_under_load(SecretPeerFixture::ministack(&ministack).await).await;
+    check_rotation_under_load(SecretPeerFixture::moto(&moto)).await;
+    check_rotation_under_load(SecretPeerFixture::ministack(&ministack).await).await;
     moto.stop().await.unwrap();
     ministack.stop().await.unwrap();
 }
 
-async fn follow_the_stages(SecretPeerFixture { url, owner, reader }: SecretPeerFixture) {
+async fn check_version_stages(SecretPeerFixture { url, owner, reader }: SecretPeerFixture) {
     let (base, counted) = RequestCounter::client_config_at(&url);
-    let owner = Owner::new(&url, &owner);
+    let owner = SecretOwner::new(&url, &owner);
     owner.create().await;
     let first = owner.current().await;
     let builder = || SecretsManagerProvider::builder(NAME, source_from_key(&reader)).base(&base);
@@ -176,20 +176,20 @@ async fn follow_the_stages(SecretPeerFixture { url, owner, reader }: SecretPeerF
 }
 
 #[tokio::test]
-async fn each_version_is_had_by_its_stage_or_id_until_the_secret_is_scheduled_for_deletion() {
+async fn secret_version_by_stage_or_id_until_deletion() {
     let (moto, ministack) = (Moto::start().await.unwrap(), MiniStack::start().await.unwrap());
-    follow_the_stages(SecretPeerFixture::moto(&moto)).await;
-    follow_the_stages(SecretPeerFixture::ministack(&ministack).await).await;
+    check_version_stages(SecretPeerFixture::moto(&moto)).await;
+    check_version_stages(SecretPeerFixture::ministack(&ministack).await).await;
     moto.stop().await.unwrap();
     ministack.stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_secret_of_another_account_is_read_by_arn_as_a_role_that_may_not_describe_it() {
+async fn secret_of_other_account_is_read_without_describe() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
-    let owner = Owner::new(&url, &MiniStack::root(&tenant.account));
+    let owner = SecretOwner::new(&url, &MiniStack::root(&tenant.account));
     let arn = owner.create().await;
     let (base, counted) = RequestCounter::client_config_at(&url);
     let direct = SecretsManagerProvider::builder(&arn, source_from_key(&seed.broker)).base(&base).build().unwrap();
@@ -213,7 +213,7 @@ async fn a_secret_of_another_account_is_read_by_arn_as_a_role_that_may_not_descr
 }
 
 #[tokio::test]
-async fn what_the_broker_read_is_not_given_to_a_stranger() {
+async fn cached_secret_is_not_served_to_other_identity() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
     let source = Arc::new(MemoryProvider::from(credentials(&seed.broker)));
@@ -226,7 +226,7 @@ async fn what_the_broker_read_is_not_given_to_a_stranger() {
 }
 
 #[tokio::test]
-async fn ids_are_prefetched_in_a_batch_by_whoever_may_and_singly_by_whoever_may_not() {
+async fn prefetch_without_batch_permission_reads_singly() {
     let ministack = MiniStack::start().await.unwrap();
     let seed = ministack.seed().await.unwrap();
     let prefix = seed.tenants[0].secret_id.strip_suffix(&seed.tenants[0].credential_id).unwrap();
@@ -257,10 +257,10 @@ async fn ids_are_prefetched_in_a_batch_by_whoever_may_and_singly_by_whoever_may_
 }
 
 #[tokio::test]
-async fn a_batch_that_answers_another_version_than_the_current_one_is_not_believed() {
+async fn prefetch_batch_with_old_version_is_ignored() {
     let moto = Moto::start().await.unwrap();
     let SecretPeerFixture { url, owner, reader } = SecretPeerFixture::moto(&moto);
-    let owner = Owner::new(&url, &owner);
+    let owner = SecretOwner::new(&url, &owner);
     owner.create().await;
     owner.promote(&owner.put(2, "AWSPENDING").await).await;
     let (base, counted) = RequestCounter::client_config_at(&url);

@@ -18,7 +18,7 @@ fn unreachable_client_config() -> SdkBase {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_nobody_listens_on_is_unavailable() {
+async fn unreachable_endpoint_is_unavailable() {
     let base = unreachable_client_config();
     let arn: RoleArn = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
     let role = AssumeRoleProvider::builder(arn.clone(), static_source()).base(&base).build().unwrap();

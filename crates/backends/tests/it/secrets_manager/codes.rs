@@ -4,7 +4,7 @@ use valetkey_backends::{SecretsManagerProvider, SecretsManagerResolver};
 use valetkey_core::ErrorKind::{self, Denied, Expired, Invalid, Throttled, TimedOut, Unavailable};
 use valetkey_core::{CredentialProvider, Error};
 
-use super::vault::{BATCH, DESCRIBE, GET, Vault};
+use super::vault::{BATCH, DESCRIBE, GET, SecretsManagerFixture};
 use crate::static_source;
 use crate::wire::REQUEST_ID;
 
@@ -44,7 +44,7 @@ const CODES: [(&str, ErrorKind); 31] = [
     ("SomethingNew", Invalid),
 ];
 
-fn provider(vault: &Vault) -> SecretsManagerProvider {
+fn provider(vault: &SecretsManagerFixture) -> SecretsManagerProvider {
     SecretsManagerProvider::builder("agent", static_source()).base(&vault.base()).build().unwrap()
 }
 
@@ -57,18 +57,18 @@ fn assert_error(error: &Error, kind: ErrorKind, operation: &str, code: &str) {
 }
 
 #[tokio::test]
-async fn a_get_that_is_refused_is_told_by_kind() {
+async fn get_secret_value_error_maps_to_kind() {
     for (code, kind) in CODES {
-        let vault = Vault::with_agent();
+        let vault = SecretsManagerFixture::with_agent();
         vault.fail_operation(GET, code);
         assert_error(&provider(&vault).provide().await.unwrap_err(), kind, GET, code);
     }
 }
 
 #[tokio::test]
-async fn a_description_that_is_refused_is_told_by_kind_unless_it_is_denied() {
+async fn describe_secret_error_maps_to_kind_unless_denied() {
     for (code, kind) in CODES {
-        let vault = Vault::with_agent();
+        let vault = SecretsManagerFixture::with_agent();
         let provider = provider(&vault);
         provider.provide().await.unwrap();
         vault.fail_operation(DESCRIBE, code);
@@ -83,9 +83,9 @@ async fn a_description_that_is_refused_is_told_by_kind_unless_it_is_denied() {
 }
 
 #[tokio::test]
-async fn a_batch_that_is_refused_is_told_if_it_may_pass_and_else_read_singly() {
+async fn prefetch_batch_error_fails_or_reads_singly() {
     for (code, kind) in CODES {
-        let vault = Vault::with_agent();
+        let vault = SecretsManagerFixture::with_agent();
         let resolver = SecretsManagerResolver::builder("age", static_source()).base(&vault.base()).build().unwrap();
         vault.fail_operation(BATCH, code);
         let faults = resolver.prefetch(&["nt".parse().unwrap()]).await;

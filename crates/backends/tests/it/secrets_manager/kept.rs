@@ -7,17 +7,17 @@ use valetkey_backends::{MemoryProvider, SecretsManagerBuilder, SecretsManagerPro
 use valetkey_core::testing::ManualClock;
 use valetkey_core::{CredentialProvider, ErrorKind, Result, SessionContext};
 
-use super::vault::{DESCRIBE, GET, Vault, key_id, credentials_json, version_id};
+use super::vault::{DESCRIBE, GET, SecretsManagerFixture, key_id, credentials_json, version_id};
 use crate::{long_lived, static_source};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const SECOND: Duration = Duration::from_secs(1);
 
-fn builder(vault: &Vault) -> SecretsManagerBuilder<SecretsManagerProvider> {
+fn builder(vault: &SecretsManagerFixture) -> SecretsManagerBuilder<SecretsManagerProvider> {
     SecretsManagerProvider::builder("agent", static_source()).base(&vault.base())
 }
 
-fn provider(vault: &Vault) -> SecretsManagerProvider {
+fn provider(vault: &SecretsManagerFixture) -> SecretsManagerProvider {
     builder(vault).build().unwrap()
 }
 
@@ -37,8 +37,8 @@ async fn error_kind(provider: &impl CredentialProvider) -> ErrorKind {
 }
 
 #[tokio::test]
-async fn a_payload_is_transferred_once_a_version() {
-    let vault = Vault::with_agent();
+async fn secret_cache_fetches_payload_once_per_version() {
+    let vault = SecretsManagerFixture::with_agent();
     let provider = provider(&vault);
     for _ in 0..3 {
         assert_eq!(served_key(&provider).await.unwrap(), 1);
@@ -55,8 +55,8 @@ async fn a_payload_is_transferred_once_a_version() {
 }
 
 #[tokio::test]
-async fn the_same_version_is_the_same_set() {
-    let vault = Vault::with_agent();
+async fn secret_cache_same_version_returns_same_credentials() {
+    let vault = SecretsManagerFixture::with_agent();
     let provider = provider(&vault);
     let (first, second) = (provider.provide().await.unwrap(), provider.provide().await.unwrap());
     assert!(
@@ -66,8 +66,8 @@ async fn the_same_version_is_the_same_set() {
 }
 
 #[tokio::test]
-async fn a_pending_version_is_served_only_to_whoever_asks_for_it() {
-    let vault = Vault::with_agent();
+async fn secret_cache_pending_version_needs_pending_stage() {
+    let vault = SecretsManagerFixture::with_agent();
     let current = provider(&vault);
     let pending = builder(&vault).version_stage("AWSPENDING").build().unwrap();
     assert_eq!(error_kind(&pending).await, ErrorKind::Invalid);
@@ -80,8 +80,8 @@ async fn a_pending_version_is_served_only_to_whoever_asks_for_it() {
 }
 
 #[tokio::test]
-async fn a_version_named_by_id_stays_whatever_is_current() {
-    let vault = Vault::with_agent();
+async fn secret_cache_version_id_ignores_rotation() {
+    let vault = SecretsManagerFixture::with_agent();
     let provider = builder(&vault).version_id(version_id(1)).build().unwrap();
     for n in 2..5 {
         assert_eq!(served_key(&provider).await.unwrap(), 1);
@@ -93,8 +93,8 @@ async fn a_version_named_by_id_stays_whatever_is_current() {
 }
 
 #[tokio::test]
-async fn a_rotation_between_the_question_and_the_transfer_is_not_missed() {
-    let vault = Vault::with_agent();
+async fn secret_cache_rotation_during_describe_is_detected() {
+    let vault = SecretsManagerFixture::with_agent();
     let provider = provider(&vault);
     served_key(&provider).await.unwrap();
     vault.rotate("agent", 2);
@@ -107,8 +107,8 @@ async fn a_rotation_between_the_question_and_the_transfer_is_not_missed() {
 }
 
 #[tokio::test]
-async fn what_one_identity_read_is_not_given_to_another() {
-    let vault = Vault::with_agent();
+async fn secret_cache_is_per_reader_identity() {
+    let vault = SecretsManagerFixture::with_agent();
     let source = Arc::new(MemoryProvider::from(long_lived(crate::KEY_ID)));
     let provider =
         SecretsManagerProvider::builder("agent", source.clone()).base(&vault.base()).build().unwrap();
@@ -124,8 +124,8 @@ async fn what_one_identity_read_is_not_given_to_another() {
 }
 
 #[tokio::test]
-async fn a_payload_is_read_again_after_an_hour_at_the_latest() {
-    let (vault, clock) = (Vault::with_agent(), ManualClock::new());
+async fn secret_cache_entry_expires_after_an_hour() {
+    let (vault, clock) = (SecretsManagerFixture::with_agent(), ManualClock::new());
     let provider = builder(&vault).clock(Arc::new(clock.clone())).build().unwrap();
     served_key(&provider).await.unwrap();
     clock.advance(HOUR - SECOND);
@@ -139,8 +139,8 @@ async fn a_payload_is_read_again_after_an_hour_at_the_latest() {
 }
 
 #[tokio::test]
-async fn a_clock_that_jumped_back_has_the_payload_read_again() {
-    let (vault, clock) = (Vault::with_agent(), ManualClock::new());
+async fn secret_cache_clock_jump_backwards_refetches() {
+    let (vault, clock) = (SecretsManagerFixture::with_agent(), ManualClock::new());
     let provider = builder(&vault).clock(Arc::new(clock.clone())).build().unwrap();
     served_key(&provider).await.unwrap();
     clock.jump_back(SECOND);
@@ -149,7 +149,7 @@ async fn a_clock_that_jumped_back_has_the_payload_read_again() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_say_its_version_is_not_kept() {
+async fn secret_cache_response_without_version_not_stored() {
     let wire = crate::wire::HttpFixture::responding(200, serde_json::json!({ "SecretString": credentials_json(1) }).to_string());
     let provider = SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
     for _ in 0..3 {
@@ -159,8 +159,8 @@ async fn an_answer_that_does_not_say_its_version_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_forgotten_payload_is_read_again_and_so_is_one_on_its_way() {
-    let vault = Vault::with_agent();
+async fn secret_cache_cleared_during_fetch_refetches() {
+    let vault = SecretsManagerFixture::with_agent();
     let provider = Arc::new(provider(&vault));
     served_key(&provider).await.unwrap();
     provider.forget();
@@ -173,8 +173,8 @@ async fn a_forgotten_payload_is_read_again_and_so_is_one_on_its_way() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_cleared_has_the_payload_forgotten() {
-    let vault = Vault::with_agent();
+async fn secret_cache_session_clear_clears_it() {
+    let vault = SecretsManagerFixture::with_agent();
     let provider = Arc::new(provider(&vault));
     let session = SessionContext::builder().provider(Arc::clone(&provider)).build();
     session.credentials().await.unwrap();
@@ -184,8 +184,8 @@ async fn a_session_that_is_cleared_has_the_payload_forgotten() {
 }
 
 #[tokio::test]
-async fn credentials_in_a_secret_that_ran_out_are_expired_until_the_secret_moves() {
-    let (vault, clock) = (Vault::with_agent(), ManualClock::new());
+async fn secret_cache_expired_credentials_until_rotation() {
+    let (vault, clock) = (SecretsManagerFixture::with_agent(), ManualClock::new());
     let ending = credentials_json(2).replace('}', r#","expires_at":"2026-11-21T12:10:00Z"}"#);
     vault.put("agent", 2, &ending, "AWSCURRENT");
     let provider = builder(&vault).clock(Arc::new(clock.clone())).build().unwrap();

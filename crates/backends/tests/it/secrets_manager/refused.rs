@@ -7,11 +7,11 @@ use valetkey_backends::SecretsManagerProvider;
 use valetkey_core::testing::ManualClock;
 use valetkey_core::{Alias, CredentialProvider, ErrorKind, SessionContext};
 
-use super::vault::{DESCRIBE, GET, Vault};
+use super::vault::{DESCRIBE, GET, SecretsManagerFixture};
 use crate::static_source;
 
 struct CachedSecretFixture {
-    vault: Vault,
+    vault: SecretsManagerFixture,
     clock: ManualClock,
     provider: Arc<SecretsManagerProvider>,
 }
@@ -19,7 +19,7 @@ struct CachedSecretFixture {
 impl CachedSecretFixture {
     /// A provider that has read `agent` once.
     async fn new() -> Self {
-        let (vault, clock) = (Vault::with_agent(), ManualClock::new());
+        let (vault, clock) = (SecretsManagerFixture::with_agent(), ManualClock::new());
         let builder = SecretsManagerProvider::builder("agent", static_source()).base(&vault.base());
         let provider = Arc::new(builder.clock(Arc::new(clock.clone())).build().unwrap());
         provider.provide().await.unwrap();
@@ -36,7 +36,7 @@ impl CachedSecretFixture {
 }
 
 #[tokio::test]
-async fn a_source_that_may_not_describe_gets_and_tries_again_after_an_hour() {
+async fn describe_denied_fetches_and_retries_after_an_hour() {
     let bench = CachedSecretFixture::new().await;
     bench.vault.fail_operation(DESCRIBE, "AccessDeniedException");
     for _ in 0..3 {
@@ -56,7 +56,7 @@ async fn a_source_that_may_not_describe_gets_and_tries_again_after_an_hour() {
 }
 
 #[tokio::test]
-async fn a_source_that_may_do_neither_is_denied() {
+async fn describe_and_get_denied_evicts_cached_secret() {
     let bench = CachedSecretFixture::new().await;
     bench.vault.fail_operation(DESCRIBE, "AccessDeniedException");
     bench.vault.fail_operation(GET, "AccessDeniedException");
@@ -66,7 +66,7 @@ async fn a_source_that_may_do_neither_is_denied() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_gone_is_invalid_and_what_was_kept_is_dropped() {
+async fn secret_removed_is_invalid_and_evicted() {
     let bench = CachedSecretFixture::new().await;
     bench.vault.remove("agent");
     let error = bench.provider.provide().await.unwrap_err();
@@ -77,7 +77,7 @@ async fn a_secret_that_is_gone_is_invalid_and_what_was_kept_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_secret_made_anew_with_the_old_version_id_is_another_secret() {
+async fn secret_recreated_with_same_version_id_is_refetched() {
     let bench = CachedSecretFixture::new().await;
     bench.vault.remove("agent");
     bench.vault.put("agent", 1, &super::vault::credentials_json(7), "AWSCURRENT");
@@ -87,7 +87,7 @@ async fn a_secret_made_anew_with_the_old_version_id_is_another_secret() {
 }
 
 #[tokio::test]
-async fn a_secret_scheduled_for_deletion_is_invalid_and_works_again_once_restored() {
+async fn secret_scheduled_for_deletion_is_invalid() {
     let bench = CachedSecretFixture::new().await;
     bench.vault.schedule_deletion("agent");
     for calls in ["D", "G"] {
@@ -99,7 +99,7 @@ async fn a_secret_scheduled_for_deletion_is_invalid_and_works_again_once_restore
 }
 
 #[tokio::test]
-async fn an_outage_keeps_the_payload_and_hides_no_refusal() {
+async fn outage_keeps_cached_secret_and_returns_error() {
     let bench = CachedSecretFixture::new().await;
     for (code, kind, calls) in [
         ("InternalServiceError", ErrorKind::Unavailable, "D"),
@@ -117,7 +117,7 @@ async fn an_outage_keeps_the_payload_and_hides_no_refusal() {
 }
 
 #[tokio::test]
-async fn a_session_serves_on_through_an_outage_and_stops_at_a_refusal() {
+async fn session_serves_through_outage_and_stops_when_denied() {
     let bench = CachedSecretFixture::new().await;
     let session = SessionContext::builder()
         .clock(Arc::new(bench.clock.clone()))
@@ -136,7 +136,7 @@ async fn a_session_serves_on_through_an_outage_and_stops_at_a_refusal() {
 }
 
 #[tokio::test]
-async fn a_payload_that_is_not_credentials_replaces_the_one_before_and_is_told_each_time() {
+async fn malformed_rotated_secret_is_invalid_each_time() {
     let bench = CachedSecretFixture::new().await;
     bench.vault.put("agent", 2, "{\"access_key_id\":\"hunter2", "AWSCURRENT");
     for calls in ["DG", "G"] {

@@ -7,7 +7,7 @@ use valetkey_backends::{SecretsManagerBuilder, SecretsManagerResolver};
 use valetkey_core::testing::ManualClock;
 use valetkey_core::{CredentialId, CredentialResolver, ErrorKind, SessionContext};
 
-use super::vault::{BATCH, GET, Vault, credentials_json, version_id};
+use super::vault::{BATCH, GET, SecretsManagerFixture, credentials_json, version_id};
 use crate::static_source;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -21,13 +21,13 @@ fn credential_ids(numbers: std::ops::RangeInclusive<u64>) -> Vec<CredentialId> {
 }
 
 /// Holding key `n` as `agents/id-n`.
-fn fixture_with_ids(numbers: std::ops::RangeInclusive<u64>) -> Vault {
-    let vault = Vault::default();
+fn fixture_with_ids(numbers: std::ops::RangeInclusive<u64>) -> SecretsManagerFixture {
+    let vault = SecretsManagerFixture::default();
     numbers.for_each(|n| vault.rotate(&format!("agents/id-{n}"), n));
     vault
 }
 
-fn builder(vault: &Vault) -> SecretsManagerBuilder<SecretsManagerResolver> {
+fn builder(vault: &SecretsManagerFixture) -> SecretsManagerBuilder<SecretsManagerResolver> {
     SecretsManagerResolver::builder("agents/", static_source()).base(&vault.base())
 }
 
@@ -36,7 +36,7 @@ async fn resolved_secret(resolver: &SecretsManagerResolver, name: &str) -> Strin
 }
 
 #[tokio::test]
-async fn an_id_resolved_again_costs_a_question_and_gets_what_is_current() {
+async fn resolver_repeated_id_checks_version_only() {
     let vault = fixture_with_ids(1..=2);
     let resolver = builder(&vault).build().unwrap();
     for name in ["id-1", "id-2", "id-1", "id-2"] {
@@ -57,7 +57,7 @@ async fn an_id_resolved_again_costs_a_question_and_gets_what_is_current() {
 }
 
 #[tokio::test]
-async fn at_most_a_thousand_ids_are_kept_and_the_oldest_goes_first() {
+async fn resolver_cache_evicts_oldest_beyond_capacity() {
     let (vault, clock) = (fixture_with_ids(1..=1_001), ManualClock::new());
     let resolver = builder(&vault).clock(Arc::new(clock.clone())).build().unwrap();
     for id in credential_ids(1..=1_000) {
@@ -73,7 +73,7 @@ async fn at_most_a_thousand_ids_are_kept_and_the_oldest_goes_first() {
 }
 
 #[tokio::test]
-async fn a_session_that_ends_has_its_resolver_forget() {
+async fn resolver_cache_is_cleared_when_session_ends() {
     let vault = fixture_with_ids(1..=1);
     let resolver = Arc::new(builder(&vault).build().unwrap());
     let session = SessionContext::builder().resolver(Arc::clone(&resolver)).build();
@@ -85,7 +85,7 @@ async fn a_session_that_ends_has_its_resolver_forget() {
 }
 
 #[tokio::test]
-async fn what_was_prefetched_is_resolved_once_without_a_call() {
+async fn prefetched_secret_resolves_once_without_call() {
     let vault = fixture_with_ids(1..=45);
     let resolver = builder(&vault).build().unwrap();
     let wanted = credential_ids(1..=45);
@@ -100,7 +100,7 @@ async fn what_was_prefetched_is_resolved_once_without_a_call() {
 }
 
 #[tokio::test]
-async fn a_prefix_may_be_an_arn() {
+async fn resolver_prefix_may_be_arn() {
     let vault = fixture_with_ids(1..=2);
     let prefix = "arn:aws:secretsmanager:us-east-1:111111111111:secret:agents/";
     let resolver = SecretsManagerResolver::builder(prefix, static_source()).base(&vault.base()).build().unwrap();
@@ -113,7 +113,7 @@ async fn a_prefix_may_be_an_arn() {
 }
 
 #[tokio::test]
-async fn what_was_prefetched_longer_ago_than_a_minute_is_checked() {
+async fn prefetched_secret_older_than_a_minute_is_checked() {
     let (vault, clock) = (fixture_with_ids(1..=2), ManualClock::new());
     let resolver = builder(&vault).clock(Arc::new(clock.clone())).build().unwrap();
     resolver.prefetch(&credential_ids(1..=2)).await;
@@ -126,7 +126,7 @@ async fn what_was_prefetched_longer_ago_than_a_minute_is_checked() {
 }
 
 #[tokio::test]
-async fn each_id_that_cannot_be_prefetched_is_told_by_itself() {
+async fn prefetch_reports_each_failed_id() {
     let vault = fixture_with_ids(1..=3);
     vault.put("agents/torn", 9, "{\"access_key_id\":\"hunter2", "AWSCURRENT");
     let ended = credentials_json(9).replace('}', r#","expires_at":"2001-01-01T00:00:00Z"}"#);
@@ -167,7 +167,7 @@ async fn each_id_that_cannot_be_prefetched_is_told_by_itself() {
 }
 
 #[tokio::test]
-async fn whoever_may_not_read_in_batches_reads_singly() {
+async fn prefetch_batch_denied_reads_singly() {
     for code in ["AccessDeniedException", "UnknownOperationException"] {
         let vault = fixture_with_ids(1..=25);
         vault.fail_operation(BATCH, code);
@@ -180,7 +180,7 @@ async fn whoever_may_not_read_in_batches_reads_singly() {
 }
 
 #[tokio::test]
-async fn a_batch_that_fails_and_may_pass_is_not_tried_singly() {
+async fn prefetch_transient_batch_error_is_not_read_singly() {
     let vault = fixture_with_ids(1..=2);
     vault.fail_operation(BATCH, "InternalServiceError");
     let resolver = builder(&vault).build().unwrap();
@@ -190,7 +190,7 @@ async fn a_batch_that_fails_and_may_pass_is_not_tried_singly() {
 }
 
 #[tokio::test]
-async fn only_the_current_stage_is_read_in_batches() {
+async fn prefetch_other_stage_or_version_reads_singly() {
     let vault = fixture_with_ids(1..=2);
     vault.put("agents/id-1", 3, &credentials_json(3), "AWSPENDING");
     for builder in [builder(&vault).version_stage("AWSPENDING"), builder(&vault).version_id(version_id(1))] {
@@ -201,7 +201,7 @@ async fn only_the_current_stage_is_read_in_batches() {
 }
 
 #[tokio::test]
-async fn a_prefetch_that_is_overtaken_by_a_forget_keeps_nothing() {
+async fn prefetch_overtaken_by_clear_stores_nothing() {
     let vault = fixture_with_ids(1..=2);
     let resolver = Arc::new(builder(&vault).build().unwrap());
     let forgetful = Arc::clone(&resolver);

@@ -1,4 +1,4 @@
-//! A secret as a session's provider: asked when the TTL says so, or on demand; its rotation is the session's.
+//! A secret as a session's provider: asked when the DEFAULT_TTL says so, or on demand; its rotation is the session's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,21 +7,21 @@ use valetkey_backends::SecretsManagerProvider;
 use valetkey_core::testing::ManualClock;
 use valetkey_core::{Alias, ErrorKind, SessionContext};
 
-use super::vault::Vault;
+use super::vault::SecretsManagerFixture;
 use crate::{region, static_source};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 struct SecretSessionFixture {
-    vault: Vault,
+    vault: SecretsManagerFixture,
     clock: ManualClock,
     session: SessionContext,
 }
 
 impl SecretSessionFixture {
     /// A session that asks as often as `ttl` says, which is what the provider is given or has by itself.
-    async fn asking_every(ttl: Option<Duration>) -> Self {
-        let (vault, clock) = (Vault::with_agent(), ManualClock::new());
+    async fn with_ttl(ttl: Option<Duration>) -> Self {
+        let (vault, clock) = (SecretsManagerFixture::with_agent(), ManualClock::new());
         let builder = SecretsManagerProvider::builder("agent", static_source()).base(&vault.base());
         let builder = ttl.into_iter().fold(builder, |builder, ttl| builder.ttl(ttl));
         let provider = builder.clock(Arc::new(clock.clone())).build().unwrap();
@@ -38,9 +38,9 @@ impl SecretSessionFixture {
 }
 
 #[tokio::test]
-async fn a_session_asks_after_the_ttl_and_not_before() {
+async fn secret_session_checks_after_ttl_not_before() {
     for (ttl, seconds) in [(None, 300), (Some(60 * SECOND), 60), (Some(3_600 * SECOND), 3_600)] {
-        let bench = SecretSessionFixture::asking_every(ttl).await;
+        let bench = SecretSessionFixture::with_ttl(ttl).await;
         // A session parts from others by up to a tenth.
         bench.clock.advance((seconds * 9 / 10 - 1) * SECOND);
         bench.served_secret().await;
@@ -53,8 +53,8 @@ async fn a_session_asks_after_the_ttl_and_not_before() {
 }
 
 #[tokio::test]
-async fn without_a_ttl_each_use_asks() {
-    let bench = SecretSessionFixture::asking_every(Some(Duration::ZERO)).await;
+async fn secret_session_zero_ttl_checks_each_use() {
+    let bench = SecretSessionFixture::with_ttl(Some(Duration::ZERO)).await;
     for _ in 0..3 {
         bench.served_secret().await;
     }
@@ -62,7 +62,7 @@ async fn without_a_ttl_each_use_asks() {
 }
 
 #[test]
-fn a_ttl_is_at_most_an_hour() {
+fn secret_ttl_limit_one_hour() {
     let ttl =
         |ttl| SecretsManagerProvider::builder("a", static_source()).region(region("us-east-1")).ttl(ttl).build();
     assert!(ttl(3_600 * SECOND).is_ok());
@@ -72,8 +72,8 @@ fn a_ttl_is_at_most_an_hour() {
 }
 
 #[tokio::test]
-async fn a_rotation_is_picked_up_at_the_next_fetch_and_announced() {
-    let bench = SecretSessionFixture::asking_every(None).await;
+async fn secret_session_rotation_is_announced_at_next_fetch() {
+    let bench = SecretSessionFixture::with_ttl(None).await;
     let mut rotations = bench.session.rotations(&Alias::default_account()).unwrap();
     bench.vault.rotate("agent", 2);
     assert_eq!(bench.served_secret().await, "hunter2-1", "nobody was asked");
@@ -84,8 +84,8 @@ async fn a_rotation_is_picked_up_at_the_next_fetch_and_announced() {
 }
 
 #[tokio::test]
-async fn a_refresh_really_asks() {
-    let bench = SecretSessionFixture::asking_every(None).await;
+async fn secret_session_refresh_checks_version() {
+    let bench = SecretSessionFixture::with_ttl(None).await;
     bench.vault.rotate("agent", 2);
     bench.session.refresh(&Alias::default_account()).await.unwrap();
     assert_eq!((bench.served_secret().await.as_str(), bench.vault.take_calls().as_str()), ("hunter2-2", "DG"));

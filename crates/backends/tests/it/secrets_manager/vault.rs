@@ -16,11 +16,11 @@ type Hook = Box<dyn FnOnce() + Send>;
 
 /// Clones are the same vault.
 #[derive(Clone, Default)]
-pub(crate) struct Vault(Arc<Mutex<FixtureState>>);
+pub(crate) struct SecretsManagerFixture(Arc<Mutex<FixtureState>>);
 
 #[derive(Default)]
 struct FixtureState {
-    secrets: BTreeMap<String, Secret>,
+    secrets: BTreeMap<String, StoredSecret>,
     made: usize,
     /// The code that an operation is refused with; empty to hang up.
     failures: BTreeMap<&'static str, &'static str>,
@@ -29,7 +29,7 @@ struct FixtureState {
     hooks: BTreeMap<&'static str, Hook>,
 }
 
-struct Secret {
+struct StoredSecret {
     arn: String,
     deleted: bool,
     versions: BTreeMap<String, StoredVersion>,
@@ -53,7 +53,7 @@ pub(crate) fn version_id(n: u64) -> String {
     format!("{n:032}")
 }
 
-impl Vault {
+impl SecretsManagerFixture {
     /// Holding key 1 as version 1 of `agent`.
     pub(crate) fn with_agent() -> Self {
         let vault = Self::default();
@@ -71,7 +71,7 @@ impl Vault {
         let mut state = self.lock_state();
         state.made += 1;
         let arn = format!("arn:aws:secretsmanager:us-east-1:111111111111:secret:{name}-{:06}", state.made);
-        let empty = || Secret { arn, deleted: false, versions: BTreeMap::new() };
+        let empty = || StoredSecret { arn, deleted: false, versions: BTreeMap::new() };
         let secret = state.secrets.entry(name.to_owned()).or_insert_with(empty);
         let version = StoredVersion { text: text.to_owned(), stages: Vec::new() };
         secret.versions.insert(version_id(n), version);
@@ -160,8 +160,8 @@ impl FixtureState {
         }
     }
 
-    fn find(&self, id: &str) -> Result<(&String, &Secret), &'static str> {
-        let named = |(name, secret): &(&String, &Secret)| {
+    fn find(&self, id: &str) -> Result<(&String, &StoredSecret), &'static str> {
+        let named = |(name, secret): &(&String, &StoredSecret)| {
             let without_suffix = secret.arn.rsplit_once('-').unwrap().0;
             **name == id || secret.arn == id || without_suffix == id
         };

@@ -6,14 +6,14 @@ use serde_json::{Map, Value, json};
 use valetkey_core::SessionContext;
 use valetkey_tools::{CREDENTIAL_SESSION, Tool, ToolDefinition, ToolOutput, ToolSet};
 
-use super::{Narrowing, read_only_policy_json};
+use super::{NarrowFixture, read_only_policy_json};
 use crate::desk::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
-async fn a_call_with_the_handle_acts_for_the_narrowed_session_and_one_without_for_the_whole() {
-    let desk = Narrowing::new();
+async fn handle_call_uses_narrowed_session_others_parent() {
+    let desk = NarrowFixture::new();
     let handle = desk.narrow_to_handle(json!({"policy": read_only_policy_json(), "accounts": ["prod"]})).await;
     assert_eq!(desk.key_suffix(&handle).await, "LESS");
     let all = desk.call(REFRESH_CREDENTIALS, json!({})).await.structured.unwrap();
@@ -28,8 +28,8 @@ async fn a_call_with_the_handle_acts_for_the_narrowed_session_and_one_without_fo
 }
 
 #[tokio::test]
-async fn nothing_is_set_in_a_narrowed_session_and_facts_stay_with_it() {
-    let desk = Narrowing::new();
+async fn handle_session_denies_set_and_keeps_own_service_context() {
+    let desk = NarrowFixture::new();
     let handle = desk.narrow_to_handle(json!({"policy": read_only_policy_json()})).await;
     let job = json!({"spec": {"provider_credential_id": CREDENTIAL_ID}});
     for (tool, mut input) in
@@ -46,8 +46,8 @@ async fn nothing_is_set_in_a_narrowed_session_and_facts_stay_with_it() {
 }
 
 #[tokio::test]
-async fn a_handle_ends_with_its_time_a_close_a_clear_and_its_session() {
-    let desk = Narrowing::new();
+async fn handle_ends_at_expiry_close_clear_or_parent_close() {
+    let desk = NarrowFixture::new();
     let brief = desk.narrow_to_handle(json!({"lifetime": 60})).await;
     let usual = desk.narrow_to_handle(json!({})).await;
     desk.clock.advance(Duration::from_secs(60));
@@ -72,8 +72,8 @@ async fn a_handle_ends_with_its_time_a_close_a_clear_and_its_session() {
 }
 
 #[tokio::test]
-async fn what_was_narrowed_is_narrowed_further_and_ends_with_it() {
-    let desk = Narrowing::new();
+async fn handle_nested_narrowing_cannot_widen_and_ends_with_outer() {
+    let desk = NarrowFixture::new();
     let outer = desk.narrow(json!({"policy": read_only_policy_json(), "accounts": ["prod"], "lifetime": 100})).await;
     let outer = (outer["credential_session"].as_str().unwrap(), &outer["ends_at"]);
     let inner = json!({"credential_session": outer.0, "lifetime": 1000});
@@ -86,8 +86,8 @@ async fn what_was_narrowed_is_narrowed_further_and_ends_with_it() {
 }
 
 #[tokio::test]
-async fn handles_are_never_alike_and_open_nothing_elsewhere() {
-    let (desk, other) = (Narrowing::new(), Narrowing::new());
+async fn handle_is_unique_and_unknown_to_other_tool_sets() {
+    let (desk, other) = (NarrowFixture::new(), NarrowFixture::new());
     let handles = [desk.narrow_to_handle(json!({})).await, desk.narrow_to_handle(json!({})).await];
     assert!(handles[0] != handles[1] && handles[0].len() == 32);
     let nobodys = "0".repeat(32);
@@ -103,8 +103,8 @@ async fn handles_are_never_alike_and_open_nothing_elsewhere() {
 }
 
 #[tokio::test]
-async fn no_more_than_32_are_open_at_once_and_those_that_have_ended_make_room() {
-    let desk = Narrowing::new();
+async fn narrow_beyond_32_sessions_is_throttled() {
+    let desk = NarrowFixture::new();
     let mut handles = Vec::new();
     for _ in 0..32 {
         handles.push(desk.narrow_to_handle(json!({"lifetime": 60})).await);
@@ -133,10 +133,10 @@ impl Tool for EchoTool {
 }
 
 #[tokio::test]
-async fn a_tool_of_the_host_that_does_not_know_handles_is_not_called_with_one() {
+async fn custom_tool_without_session_argument_refuses_handle() {
     let echo = |name: &'static str, schema| EchoTool(ToolDefinition::new(name, "Says it again.", schema));
     let knows = json!({"type": "object", "properties": {"credential_session": {"type": "string"}}});
-    let tools = Narrowing::new().tools.with(echo("echo", json!({"type": "object"}))).unwrap();
+    let tools = NarrowFixture::new().tools.with(echo("echo", json!({"type": "object"}))).unwrap();
     let tools = tools.with(echo("knowing", knows)).unwrap();
     let input = json!({"credential_session": "0".repeat(32)});
     let refused = tools.call("echo", input.clone()).await.unwrap();
@@ -147,31 +147,31 @@ async fn a_tool_of_the_host_that_does_not_know_handles_is_not_called_with_one() 
 }
 
 #[tokio::test]
-async fn arguments_for_others_give_the_session_and_keep_the_rest() {
-    let desk = Narrowing::new();
+async fn extract_session_removes_only_its_argument() {
+    let desk = NarrowFixture::new();
     let handle = desk.narrow_to_handle(json!({"accounts": ["prod"]})).await;
     let mut arguments =
         Map::from_iter([("a".to_owned(), json!(1)), (CREDENTIAL_SESSION.to_owned(), json!(handle))]);
-    let session = desk.tools.take_session(&mut arguments).unwrap().unwrap();
+    let session = desk.tools.extract_session(&mut arguments).unwrap().unwrap();
     assert_eq!(session.accounts(), [super::alias("prod")]);
     assert_eq!(Value::Object(arguments.clone()), json!({"a": 1}));
-    assert!(desk.tools.take_session(&mut arguments).unwrap().is_none());
+    assert!(desk.tools.extract_session(&mut arguments).unwrap().is_none());
     arguments.insert(CREDENTIAL_SESSION.to_owned(), json!("nothing"));
-    assert!(desk.tools.take_session(&mut arguments).is_err());
+    assert!(desk.tools.extract_session(&mut arguments).is_err());
 
     let bare = ToolSet::default();
-    assert!(bare.session_schema().is_none() && desk.tools.session_schema().is_some());
+    assert!(bare.session_argument_schema().is_none() && desk.tools.session_argument_schema().is_some());
     arguments.insert(CREDENTIAL_SESSION.to_owned(), json!("nothing"));
-    assert!(bare.take_session(&mut arguments).unwrap().is_none());
+    assert!(bare.extract_session(&mut arguments).unwrap().is_none());
     assert_eq!(arguments.len(), 2, "a set without a session takes nothing");
 }
 
 #[tokio::test]
-async fn dropping_the_tools_closes_what_was_narrowed() {
-    let desk = Narrowing::new();
+async fn tool_set_drop_closes_narrowed_sessions() {
+    let desk = NarrowFixture::new();
     let handle = desk.narrow_to_handle(json!({})).await;
     let mut arguments = Map::from_iter([(CREDENTIAL_SESSION.to_owned(), json!(handle))]);
-    let session: SessionContext = desk.tools.take_session(&mut arguments).unwrap().unwrap();
+    let session: SessionContext = desk.tools.extract_session(&mut arguments).unwrap().unwrap();
     let account = session.account(session.default_account()).unwrap();
     drop((session, desk.tools));
     assert!(account.is_closed() && !desk.session.is_closed());

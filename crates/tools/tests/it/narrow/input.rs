@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 use valetkey_core::{Clock, SessionContext};
 use valetkey_tools::ToolSet;
 
-use super::{Narrowing, read_only_policy, read_only_policy_json};
+use super::{NarrowFixture, read_only_policy, read_only_policy_json};
 use crate::desk::*;
 
 #[tokio::test]
-async fn it_tells_the_handle_the_accounts_the_policy_and_the_end() {
-    let desk = Narrowing::new();
+async fn narrow_returns_handle_accounts_policy_and_expiry() {
+    let desk = NarrowFixture::new();
     let output = desk.call(NARROW_CREDENTIALS, json!({"policy": read_only_policy_json(), "accounts": ["prod", "default"]})).await;
     let structured = output.structured.as_ref().unwrap();
     let handle = structured["credential_session"].as_str().unwrap();
@@ -25,8 +25,8 @@ async fn it_tells_the_handle_the_accounts_the_policy_and_the_end() {
 }
 
 #[tokio::test]
-async fn a_policy_is_an_object_a_text_or_a_name_that_the_host_offers() {
-    let desk = Narrowing::new();
+async fn narrow_policy_as_object_text_or_name_is_accepted() {
+    let desk = NarrowFixture::new();
     for input in [
         json!({"policy": read_only_policy_json()}),
         json!({"policy": read_only_policy_json().to_string()}),
@@ -43,8 +43,8 @@ async fn a_policy_is_an_object_a_text_or_a_name_that_the_host_offers() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused_by_field_and_not_repeated() {
-    let desk = Narrowing::new();
+async fn narrow_invalid_argument_names_field_unechoed() {
+    let desk = NarrowFixture::new();
     for (input, field) in [
         (json!({"policy": 7}), "policy"),
         (json!({"policy": " "}), "policy"),
@@ -83,8 +83,8 @@ async fn what_makes_no_sense_is_refused_by_field_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn what_was_set_by_hand_is_narrowed_to_accounts_and_time_only() {
-    let desk = Desk::with_credentials().await;
+async fn narrow_static_credentials_with_policy_is_refused() {
+    let desk = ToolsFixture::with_credentials().await;
     let refused = desk.call(NARROW_CREDENTIALS, json!({"policy": read_only_policy_json()})).await;
     assert!(refused.text.contains("by hand") && refused.text.contains("role"), "{}", refused.text);
     let narrowed = desk.call(NARROW_CREDENTIALS, json!({"lifetime": 60})).await.structured.unwrap();
@@ -93,8 +93,8 @@ async fn what_was_set_by_hand_is_narrowed_to_accounts_and_time_only() {
 }
 
 #[tokio::test]
-async fn accounts_that_the_policy_cannot_be_put_on_stay_behind_unless_they_are_named() {
-    let desk = Narrowing::new();
+async fn narrow_excludes_unnarrowable_accounts_unless_named() {
+    let desk = NarrowFixture::new();
     let keys = super::alias("keys");
     desk.session.set_credentials_for(&keys, desk.session.credentials().await.unwrap()).unwrap();
     assert_eq!(desk.narrow(json!({"policy": read_only_policy_json()})).await["accounts"], json!(["default", "prod"]));
@@ -104,8 +104,8 @@ async fn accounts_that_the_policy_cannot_be_put_on_stay_behind_unless_they_are_n
 }
 
 #[test]
-fn names_are_offered_only_where_the_host_has_some() {
-    let desk = Narrowing::new();
+fn narrow_schema_lists_policy_names_only_if_configured() {
+    let desk = NarrowFixture::new();
     let schema = |tools: &ToolSet| tools.get(NARROW_CREDENTIALS).unwrap().definition().input_schema.clone();
     assert_eq!(schema(&desk.tools)["properties"]["policy_name"]["enum"], json!(["reading"]));
     let bare = ToolSet::for_session(SessionContext::builder().build());
