@@ -14,7 +14,8 @@
 //! A feature only adds. Every provider keeps the contract of [`CredentialProvider`](valetkey_core::CredentialProvider):
 //! it fetches and never caches. (A secret is asked which version it is at, and is not transferred again while that
 //! stays.) What calls AWS shares one `SdkBase`: one HTTP client, the SDK's standard retries and nothing on top of them,
-//! no identity but the one that was handed in. Futures may be dropped at any await.
+//! no identity but the one that was handed in. (`AmbientProvider` repeats whole fetches instead, by the same rules.) Each
+//! provider has a retry quota of its own. Futures may be dropped at any await.
 //!
 //! Failures of the AWS SDK are told by kind, service code and request id; a response body is never kept. The SDK's own
 //! TRACE log keeps to that unless the host sets `LOG_SENSITIVE_BODIES=true`, which makes it print secrets: never do.
@@ -72,9 +73,7 @@ pub use caller::StsCallerIdentityProvider;
 #[cfg(feature = "env")]
 pub use env::EnvProvider;
 #[cfg(feature = "sts")]
-pub use federation::{
-    FederationBuilder, FederationGuard, FederationProvider, GetFederationTokenRequest, GetSessionTokenRequest,
-};
+pub use federation::{GetFederationTokenRequest, FederationBuilder, FederationGuard, FederationProvider, GetSessionTokenRequest};
 #[cfg(feature = "memory")]
 pub use memory::MemoryProvider;
 #[cfg(feature = "process")]

@@ -8,6 +8,6 @@ mod session;
 
 pub use config::SdkConfigExt;
 #[cfg(feature = "ambient")]
-pub(crate) use error::{from_credentials_error as error_of, is_connector_error};
+pub(crate) use error::{from_credentials_error as error_of, refusal};
 pub use provider::SdkProvider;
 pub use session::SessionCredentialsProvider;

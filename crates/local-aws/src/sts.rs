@@ -42,7 +42,7 @@ fn caller_identity_xml(caller: &CallerPrincipal) -> String {
 
 fn assume_role(services: &Services, caller: &CallerPrincipal, form: &FormBody) -> Result<String, AwsError> {
     let arn = form.get_required("RoleArn")?;
-    let name = check_name(form.get_required("RoleSessionName")?, "roleSessionName")?;
+    let name = check_name(form.get_required("RoleSessionName")?, "roleSessionName", 64)?;
     let external_id = form.get("ExternalId");
     caller.check_allowed("sts:AssumeRole", arn)?;
     // As in AWS, a missing role and a denied one give the same error.
@@ -127,7 +127,7 @@ fn resolve_source_identity(
     caller: &CallerPrincipal,
 ) -> Result<Option<String>, AwsError> {
     let inherited = caller.session.as_ref().and_then(|session| session.source_identity.as_deref());
-    let requested = form.get("SourceIdentity").map(|id| check_name(id, "sourceIdentity")).transpose()?;
+    let requested = form.get("SourceIdentity").map(|id| check_name(id, "sourceIdentity", 256)).transpose()?;
     match (inherited, requested) {
         (Some(inherited), Some(requested)) if inherited != requested => {
             Err(caller.access_denied("sts:SetSourceIdentity", &role.arn))
@@ -163,14 +163,14 @@ fn merge_transitive_tags(form: &FormBody, caller: &CallerPrincipal) -> Vec<Strin
     inherited.chain(requested.map(|(_, tag)| tag.clone())).collect()
 }
 
-fn check_name<'a>(text: &'a str, field: &str) -> Result<&'a str, AwsError> {
+fn check_name<'a>(text: &'a str, field: &str, max: usize) -> Result<&'a str, AwsError> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
-    if (2..=64).contains(&text.len()) && text.chars().all(fits) {
+    if (2..=max).contains(&text.len()) && text.chars().all(fits) {
         return Ok(text);
     }
     let message = format!(
         "1 validation error detected: Value at '{field}' failed to satisfy constraint: \
-         Member must satisfy regular expression pattern: [\\w+=,.@-]* and have 2 to 64 characters"
+         Member must satisfy regular expression pattern: [\\w+=,.@-]* and have 2 to {max} characters"
     );
     Err(AwsError::new(ErrorCode::Invalid, message))
 }

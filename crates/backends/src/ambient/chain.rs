@@ -1,4 +1,4 @@
-//! The SDK's providers, put together anew for each fetch: they keep the files they have read, and a failure to read
+//! The SDK's providers, put together anew for each attempt at a fetch: they keep the files they have read, and a failure to read
 //! them, for as long as they live.
 
 use aws_config::Region;
@@ -7,8 +7,13 @@ use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::{ProvideRegion, RegionProviderChain};
 use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
 use aws_config::provider_config::ProviderConfig;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_config::retry::RetryConfig;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::error::CredentialsError;
 
+use super::instance;
+use super::requests::Requests;
 use crate::SdkBase;
 
 /// Whose credentials are meant.
@@ -32,32 +37,43 @@ impl SourceKind {
         }
     }
 
-    /// A provider that has read nothing yet.
-    pub(super) async fn provider(&self, base: &SdkBase, region: Option<Region>) -> SharedCredentialsProvider {
+    /// Asks a provider that has read nothing yet, once.
+    pub(super) async fn fetch(
+        &self,
+        base: &SdkBase,
+        region: Option<Region>,
+        requests: &Requests,
+    ) -> Result<Credentials, CredentialsError> {
         let region = region.or_else(|| base.config().region().cloned());
-        let config = provider_config(base).with_region(region.clone());
+        let config = provider_config(base, requests).with_region(region.clone());
+        let client = instance::client(self, &config).await?;
+        let source = instance::source(&client, &config);
         match self {
             Self::DefaultChain => {
                 let chain = DefaultCredentialsChain::builder().configure(config).region(region);
-                SharedCredentialsProvider::new(chain.build().await)
+                let chain = chain.imds_client(client).with_custom_credential_source(instance::SOURCE, source);
+                chain.build().await.provide_credentials().await
             }
             Self::Profile(name) => {
                 let profile = ProfileFileCredentialsProvider::builder().configure(&config).profile_name(name);
-                SharedCredentialsProvider::new(profile.build())
+                let profile = profile.with_custom_provider(instance::SOURCE, source);
+                profile.build().provide_credentials().await
             }
         }
     }
 }
 
-/// The base's connections, retries and clocks.
-fn provider_config(base: &SdkBase) -> ProviderConfig {
+/// Begins an attempt with the base's connections, time-outs and clock, with every request observed and none retried. There is no sleep in it,
+/// for the provider of containers retries whenever it has one; clients that need one for their time-outs have tokio's.
+fn provider_config(base: &SdkBase, requests: &Requests) -> ProviderConfig {
     let base = base.config();
-    let mut config = ProviderConfig::without_region().with_behavior_version(base.behavior_version());
+    let (clock, skew) = (base.time_source().unwrap_or_default(), requests.begin_attempt());
+    let mut config = ProviderConfig::empty()
+        .with_behavior_version(base.behavior_version())
+        .with_retry_config(RetryConfig::disabled())
+        .with_time_source(skew.correct(clock.clone()));
     if let Some(client) = base.http_client() {
-        config = config.with_http_client(client);
-    }
-    if let Some(retries) = base.retry_config() {
-        config = config.with_retry_config(retries.clone());
+        config = config.with_http_client(requests.observing(client, clock));
     }
     if let Some(timeouts) = base.timeout_config() {
         config = config.with_timeout_config(timeouts.clone());

@@ -28,3 +28,8 @@ pub(super) fn sign_in_required(command: &str) -> Error {
         .with_field("profile")
         .with_next_step(format!("run `{command}`, then refresh the account"))
 }
+
+/// A failure that may pass, of which the SDK says no more.
+pub(super) fn unavailable() -> Error {
+    Error::new(ErrorKind::Unavailable, "the AWS SDK's provider failed").with_next_step("try again later")
+}

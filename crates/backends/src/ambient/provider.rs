@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 
 use async_trait::async_trait;
-use aws_credential_types::provider::ProvideCredentials;
-use aws_credential_types::provider::error::CredentialsError;
 use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, Region, Result};
 
-use super::chain::SourceKind;
+use super::chain::Choice;
+use super::requests::Requests;
+use super::retries::{Failure, retried};
 use super::{error, sign_in};
+use crate::base::quota::Tokens;
 use crate::base::{from_sdk_region, to_sdk_region};
-use crate::sdk::{error_of, is_connector_error};
+use crate::sdk::error_of;
 use crate::{SdkBase, SdkProvider};
 
 const DEFAULT_CHAIN: &str = "ambient";
@@ -21,16 +22,24 @@ const PROFILE: &str = "profile";
 ///
 /// At every fetch the environment and the shared files are read anew, so that a changed profile and a new sign-in
 /// count at once; nothing of the SDK's own caching of credentials is between it and the session. Constructors read
-/// nothing. The programs of `credential_process` settings run as the SDK runs them: by a shell, in the environment of
+/// nothing.
+///
+/// A fetch that fails for a reason that may pass is repeated as a whole, as often as the retries of the base say. The
+/// SDK's own retries are off: it shares their quota among all tenants of the process. Each provider, and each clone of
+/// one, has a retry quota of its own. Each attempt also repeats what comes before the request that failed: the program,
+/// or the role, that a further role is assumed with.
+///
+/// The programs of `credential_process` settings run as the SDK runs them: by a shell, in the environment of
 /// this process, without being stopped when nobody waits any more, and with what a failing one said on its standard
 /// error in the SDK's WARN log;
 #[cfg_attr(feature = "process", doc = "[`ProcessProvider`](crate::ProcessProvider) is stricter.")]
 #[cfg_attr(not(feature = "process"), doc = "`ProcessProvider` (feature `process`) is stricter.")]
 #[derive(Debug, Clone)]
 pub struct AmbientProvider {
-    source_kind: SourceKind,
+    source_kind: Choice,
     region: Option<Region>,
     client_config: SdkBase,
+    tokens: Tokens,
 }
 
 impl AmbientProvider {
@@ -39,18 +48,18 @@ impl AmbientProvider {
     /// absent.
     #[must_use]
     pub fn default_chain() -> Self {
-        Self::new(SourceKind::DefaultChain)
+        Self::new(Choice::DefaultChain)
     }
 
     /// One profile of the shared files, by name, in each of the forms that the SDK knows: keys, a role, single sign-on,
     /// `aws login`, web identity, a program. Nothing else is asked if it has none.
     #[must_use]
     pub fn profile(name: impl Into<String>) -> Self {
-        Self::new(SourceKind::Profile(name.into()))
+        Self::new(Choice::Profile(name.into()))
     }
 
-    fn new(source_kind: SourceKind) -> Self {
-        Self { source_kind, region: None, client_config: SdkBase::new() }
+    fn new(source_kind: Choice) -> Self {
+        Self { source_kind, region: None, client_config: SdkBase::new(), tokens: Tokens::full() }
     }
 
     /// The region that is used for roles and the like, and that the credentials name. Without it a profile's own counts.
@@ -74,10 +83,11 @@ impl AmbientProvider {
             Some(region) => Some(to_sdk_region(region)),
             None => self.source_kind.region().await,
         };
-        let provider = self.source_kind.provider(&self.client_config, region.clone()).await;
-        let found = match provider.provide_credentials().await {
+        let requests = Requests::default();
+        let attempt = || self.source_kind.fetch(&self.client_config, region.clone(), &requests);
+        let found = match retried(self.client_config.config(), &self.tokens, &requests, attempt).await {
             Ok(keys) => SdkProvider::new(self.name(), keys).provide().await?,
-            Err(failed) => return Err(self.to_error(&failed).await),
+            Err(failure) => return Err(self.to_error(&failure).await),
         };
         Ok(match region.as_ref().and_then(from_sdk_region) {
             Some(region) if self.has_own_region() => found.with_region(region),
@@ -90,15 +100,18 @@ impl AmbientProvider {
 
     /// Whether a region that is found belongs to the credentials, and not to the environment of this process.
     fn has_own_region(&self) -> bool {
-        self.region.is_some() || matches!(self.source_kind, SourceKind::Profile(_))
+        self.region.is_some() || matches!(self.source_kind, Choice::Profile(_))
     }
 
     /// What a failure of the SDK's provider means. A sign-in that ended is not a service that cannot be reached: only a
     /// person can renew it, and the SDK does not say how.
-    async fn to_error(&self, failed: &CredentialsError) -> Error {
-        let error = error_of(failed);
-        if error.kind() != ErrorKind::Unavailable || is_connector_error(failed) {
-            return error;
+    async fn to_error(&self, failure: &Failure) -> Error {
+        let error = error_of(&failure.error);
+        match error.kind() {
+            // The SDK calls it unexpected that an endpoint of containers cannot be reached.
+            ErrorKind::Internal if failure.is_transient => return error::unavailable(),
+            ErrorKind::Unavailable if !failure.is_transient => {}
+            _ => return error,
         }
         match sign_in::sign_in_command(&self.source_kind).await {
             Some(command) => error::sign_in_required(&command),
@@ -111,8 +124,8 @@ impl AmbientProvider {
 impl CredentialProvider for AmbientProvider {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self.source_kind {
-            SourceKind::DefaultChain => DEFAULT_CHAIN,
-            SourceKind::Profile(_) => PROFILE,
+            Choice::DefaultChain => DEFAULT_CHAIN,
+            Choice::Profile(_) => PROFILE,
         })
     }
 
@@ -122,8 +135,6 @@ impl CredentialProvider for AmbientProvider {
     /// for a profile whose sign-in (`aws sso login`, `aws login`) ended or was never made. Otherwise as
     /// [`SdkProvider`](crate::SdkProvider).
     async fn provide(&self) -> Result<Credentials> {
-        self.fetch()
-            .await
-            .map_err(|failed| error::map_error(failed, &self.source_kind).with_provider(self.name()))
+        self.fetch().await.map_err(|failed| error::map_error(failed, &self.source_kind).with_provider(self.name()))
     }
 }

@@ -10,10 +10,8 @@ use super::client::{AssumeRoleClient, AssumeRoleRequest};
 use super::provider::{AssumeRoleProvider, NAME};
 use crate::base::EndpointConfig;
 use crate::sts::Sts;
-use crate::sts::limits::{
-    MAX_CHAINED_SECONDS, ROLE_DURATION, check_name, ensure, has_aws_prefix, is_charset,
-};
-use crate::sts::marks::{NameSource, RequestAttribution};
+use crate::sts::limits::{MAX_CHAINED_SECONDS, ROLE_DURATION, is_charset, ensure, session_name, source_identity};
+use crate::sts::marks::{RequestAttribution, NameSource};
 use crate::sts::mfa::MfaDevice;
 use crate::{SdkBase, SecretProvider};
 
@@ -30,8 +28,7 @@ pub struct AssumeRoleBuilder {
 
 impl AssumeRoleBuilder {
     pub(super) fn new(role: RoleArn, source: Arc<dyn CredentialProvider>) -> Self {
-        let (request, request_attribution, place) =
-            (AssumeRoleRequest::new(role), RequestAttribution::default(), EndpointConfig::default());
+        let (request, request_attribution, place) = (AssumeRoleRequest::new(role), RequestAttribution::default(), EndpointConfig::default());
         Self { request, source, request_attribution, session_duration: None, role_chaining: false, place }
     }
 
@@ -48,9 +45,9 @@ impl AssumeRoleBuilder {
         self
     }
 
-    /// Who is behind the session, for good: 2–64 of the same characters, not beginning with `aws:`. The role's trust
+    /// Who is behind the session, for good: 2–256 of the same characters, not beginning with `aws:`. The role's trust
     /// policy must allow `sts:SetSourceIdentity`.
-    pub fn source_identity(mut self, identity: impl Into<String>) -> Self {
+    pub fn check_source_identity(mut self, identity: impl Into<String>) -> Self {
         self.request_attribution.source_identity = Some(NameSource::Literal(identity.into()));
         self
     }
@@ -162,10 +159,7 @@ impl AssumeRoleBuilder {
     }
 
     fn build_provider(mut self) -> Result<AssumeRoleProvider> {
-        self.request.duration = self
-            .session_duration
-            .map(|duration| checked_duration_seconds(duration, self.role_chaining))
-            .transpose()?;
+        self.request.duration = self.session_duration.map(|duration| checked_duration_seconds(duration, self.role_chaining)).transpose()?;
         self.request.session_name = self.request_attribution.session_name()?;
         self.request.source_identity = self.request_attribution.source_identity()?;
         self.request_attribution.tag(&mut self.request.tags)?;
@@ -186,18 +180,13 @@ fn checked_duration_seconds(duration: Duration, role_chaining: bool) -> Result<i
 }
 
 fn check_request(request: &AssumeRoleRequest) -> Result<()> {
-    check_name("session_name", &request.session_name)?;
-    request.source_identity.as_deref().map_or(Ok(()), check_source_identity)?;
+    session_name(&request.session_name)?;
+    request.source_identity.as_deref().map_or(Ok(()), source_identity)?;
     request.external_id.as_deref().map_or(Ok(()), check_external_id)?;
     request.mfa.as_ref().map_or(Ok(()), MfaDevice::check)?;
     request.policies.check()?;
     request.tags.check()?;
     request.tags.check_transitive(&request.transitive_tags)
-}
-
-fn check_source_identity(text: &str) -> Result<()> {
-    ensure(!has_aws_prefix(text), "source_identity", "must not begin with `aws:`")?;
-    check_name("source_identity", text)
 }
 
 fn check_external_id(text: &str) -> Result<()> {

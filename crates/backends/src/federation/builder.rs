@@ -7,11 +7,11 @@ use std::time::Duration;
 use valetkey_core::{Attribution, CredentialProvider, Region, Result, SessionId};
 
 use super::FederationGuard;
-use super::client::{ExchangeRequest, GetFederationTokenRequest, GetSessionTokenRequest};
-use super::provider::{ExchangeConfig, FederationProvider, NAME, Passthrough};
+use super::client::{GetFederationTokenRequest, ExchangeRequest, GetSessionTokenRequest};
+use super::provider::{FederationProvider, NAME, Passthrough, ExchangeConfig};
 use crate::base::EndpointConfig;
 use crate::sts::Sts;
-use crate::sts::limits::{USER_DURATION, ensure, is_charset};
+use crate::sts::limits::{USER_DURATION, user_name};
 use crate::sts::marks::RequestAttribution;
 use crate::sts::mfa::MfaDevice;
 use crate::{SdkBase, SecretProvider};
@@ -31,14 +31,7 @@ pub struct FederationBuilder<T> {
 impl<T> FederationBuilder<T> {
     fn new(request: T, source: Arc<dyn CredentialProvider>) -> Self {
         let (request_attribution, place) = (RequestAttribution::default(), EndpointConfig::default());
-        Self {
-            request,
-            source,
-            request_attribution,
-            session_duration: None,
-            passthrough: Passthrough::Nothing,
-            place,
-        }
+        Self { request, source, request_attribution, session_duration: None, passthrough: Passthrough::Nothing, place }
     }
 
     /// How long the credentials work: whole seconds, 15 min to 36 h. The 12 h of STS unless said; the keys of an
@@ -144,7 +137,7 @@ impl FederationBuilder<GetSessionTokenRequest> {
     fn checked(mut self) -> Result<FederationProvider> {
         self.request.duration = self.checked_seconds()?;
         self.request.mfa.as_ref().map_or(Ok(()), MfaDevice::check)?;
-        self.request.scoped_down.name = self.request_attribution.federated_user_name();
+        self.request.scoped_down.name = self.request_attribution.user_name();
         self.request_attribution.tag(&mut self.request.scoped_down.tags)?;
         self.build_provider(ExchangeRequest::SessionToken)
     }
@@ -155,10 +148,7 @@ impl FederationBuilder<GetFederationTokenRequest> {
         Self::new(GetFederationTokenRequest { name, ..GetFederationTokenRequest::default() }, source)
     }
 
-    pub(super) fn federation_token_for(
-        attribution: &Attribution,
-        source: Arc<dyn CredentialProvider>,
-    ) -> Self {
+    pub(super) fn federation_token_for(attribution: &Attribution, source: Arc<dyn CredentialProvider>) -> Self {
         let name = attribution.session_id().map(SessionId::compact).unwrap_or_default();
         Self::federation_token(name, source).attribution(attribution)
     }
@@ -205,11 +195,7 @@ impl FederationBuilder<GetFederationTokenRequest> {
     fn checked(mut self) -> Result<FederationProvider> {
         self.request_attribution.tag(&mut self.request.tags)?;
         let GetFederationTokenRequest { name, policies, tags, .. } = &self.request;
-        ensure(
-            (2..=32).contains(&name.len()) && is_charset(name, b"_+=,.@-"),
-            "name",
-            "must be 2 to 32 of `A-Z a-z 0-9 _ + = , . @ -`",
-        )?;
+        user_name(name)?;
         policies.check()?;
         tags.check()?;
         self.request.duration = self.checked_seconds()?;

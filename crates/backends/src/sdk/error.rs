@@ -4,8 +4,6 @@ use std::error::Error as StdError;
 use std::iter::successors;
 
 use aws_credential_types::provider::error::CredentialsError;
-#[cfg(feature = "ambient")]
-use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::error::ErrorMetadata;
 use valetkey_core::{Error, ErrorKind};
 
@@ -22,11 +20,11 @@ pub(crate) fn from_credentials_error(error: &CredentialsError) -> Error {
             Error::new(ErrorKind::TimedOut, "the AWS SDK's provider did not answer in time")
                 .with_next_step("try again")
         }
-        CredentialsError::InvalidConfiguration(_) => from_service_error(error).unwrap_or_else(|| {
+        CredentialsError::InvalidConfiguration(_) => refusal(error).unwrap_or_else(|| {
             Error::new(ErrorKind::Invalid, "the AWS SDK's provider is misconfigured")
                 .with_next_step("check its profile and its settings")
         }),
-        CredentialsError::ProviderError(_) => from_service_error(error).unwrap_or_else(|| {
+        CredentialsError::ProviderError(_) => refusal(error).unwrap_or_else(|| {
             Error::new(ErrorKind::Unavailable, "the AWS SDK's provider failed")
                 .with_next_step("try again later")
         }),
@@ -35,7 +33,7 @@ pub(crate) fn from_credentials_error(error: &CredentialsError) -> Error {
 }
 
 /// What a service refused, if a service did: the SDK buries the code in the causes.
-fn from_service_error(error: &CredentialsError) -> Option<Error> {
+pub(crate) fn refusal(error: &CredentialsError) -> Option<Error> {
     let causes = successors(error.source(), |cause: &&(dyn StdError + 'static)| (*cause).source());
     let mut services = causes.filter_map(|cause| cause.downcast_ref::<ErrorMetadata>());
     let error = services.find(|error| error.code().is_some())?;
@@ -45,12 +43,6 @@ fn from_service_error(error: &CredentialsError) -> Option<Error> {
         ErrorKind::Unavailable => refused.with_next_step(next_step),
         _ => refused.with_next_step("check its credentials, its role and its settings"),
     })
-}
-
-/// Whether no service was reached.
-#[cfg(feature = "ambient")]
-pub(crate) fn is_connector_error(error: &CredentialsError) -> bool {
-    successors(error.source(), |cause| (*cause).source()).any(|cause| cause.is::<ConnectorError>())
 }
 
 /// A session's failure as the SDK's. Ours holds no secret, so it goes along as the cause.

@@ -5,7 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::credential_feature::AwsCredentialFeature;
-use aws_smithy_runtime::client::retries::TokenBucket;
+use aws_smithy_runtime::client::identity::no_auth::NoAuthIdentity;
+use aws_smithy_runtime::client::retries::{RetryPartition, TokenBucket};
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::identity::{
     Identity, IdentityFuture, ResolveCachedIdentity, ResolveIdentity, SharedIdentityResolver,
 };
@@ -18,24 +20,41 @@ use crate::base::quota;
 
 /// Resolves the identity at each attempt: the session is the cache.
 ///
-/// It also carries the retry quota of the configuration, one bucket for each service. An `SdkConfig` has no field for a
-/// retry partition, but the SDK adds the properties of a resolved identity to the settings of the call, where its retry
-/// strategy looks for the bucket. Without this, all sessions of a process would share one bucket for each service.
+/// It also carries the retry quota of the configuration, one for each service. An `SdkConfig` has no field for a retry
+/// partition, but the SDK adds the properties of a resolved identity to the settings of the call, where its retry
+/// strategy looks for the bucket and for the partition. Without this, all sessions of a process would share one bucket,
+/// and one rate limiter of adaptive retries, for each service.
 #[derive(Debug, Default)]
 pub(super) struct SessionIdentityCache {
-    buckets: Mutex<HashMap<String, TokenBucket>>,
+    quotas: Mutex<HashMap<String, Quota>>,
+}
+
+#[derive(Debug, Clone)]
+struct Quota {
+    bucket: TokenBucket,
+    partition: RetryPartition,
 }
 
 impl SessionIdentityCache {
-    fn service_bucket(&self, settings: &ConfigBag) -> TokenBucket {
+    fn quota(&self, settings: &ConfigBag) -> Quota {
         let service = settings.load::<Metadata>().map_or("", Metadata::service);
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bucket) = buckets.get(service) {
-            return bucket.clone();
+        let mut quotas = self.quotas.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(quota) = quotas.get(service) {
+            return quota.clone();
         }
         let bucket = quota::new_token_bucket(settings.load::<RetryConfig>());
-        buckets.insert(service.to_owned(), bucket.clone());
-        bucket
+        let quota = Quota { partition: quota::partition_of(bucket.clone()), bucket };
+        quotas.insert(service.to_owned(), quota.clone());
+        quota
+    }
+}
+
+impl Quota {
+    fn layer(self) -> Layer {
+        let mut layer = Layer::new("session");
+        layer.store_put(self.bucket);
+        layer.store_put(self.partition);
+        layer
     }
 }
 
@@ -48,21 +67,26 @@ impl ResolveCachedIdentity for SessionIdentityCache {
     ) -> IdentityFuture<'a> {
         IdentityFuture::new(async move {
             let identity = resolver.resolve_identity(components, settings).await?;
-            match identity.data::<Credentials>() {
-                Some(credentials) => identity_with_bucket(credentials, self.service_bucket(settings)),
-                None => Ok(identity),
+            let layer = || self.quota(settings).layer();
+            if let Some(credentials) = identity.data::<Credentials>() {
+                return with_layer(credentials, layer());
             }
+            if identity.data::<NoAuthIdentity>().is_some() {
+                return unsigned(layer());
+            }
+            Ok(identity)
         })
     }
 }
 
-/// The identity that the SDK makes of `credentials`, with a bucket among its properties.
-fn identity_with_bucket(
-    credentials: &Credentials,
-    bucket: TokenBucket,
-) -> Result<Identity, aws_smithy_runtime_api::box_error::BoxError> {
-    let mut layer = Layer::new("session");
-    layer.store_put(bucket);
+/// The identity of requests that are not signed, such as `AssumeRoleWithWebIdentity`, with `layer` among its properties.
+fn unsigned(layer: Layer) -> Result<Identity, BoxError> {
+    let identity = Identity::builder().data(NoAuthIdentity::new());
+    Ok(identity.property::<FrozenLayer>(layer.freeze()).build()?)
+}
+
+/// The identity that the SDK makes of `credentials`, with `layer` among its properties.
+fn with_layer(credentials: &Credentials, mut layer: Layer) -> Result<Identity, BoxError> {
     let features = credentials.get_property::<Vec<AwsCredentialFeature>>();
     for feature in features.into_iter().flatten().cloned() {
         layer.store_append(feature);

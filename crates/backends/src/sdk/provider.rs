@@ -14,7 +14,8 @@ use super::error;
 use crate::expired;
 
 /// Asks a provider of the AWS SDK at every fetch: SSO, web identity, a profile, the SDK's default chain. Give it one
-/// that does not cache; the session does.
+/// that does not cache; the session does. Clients that `aws-config` made share the SDK's retry quotas, one for each service
+/// in a process: `AmbientProvider` (feature `ambient`) has one of its own.
 #[derive(Clone)]
 pub struct SdkProvider {
     name: Cow<'static, str>,

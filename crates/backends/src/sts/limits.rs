@@ -34,13 +34,26 @@ impl DurationRange {
     }
 }
 
-/// The name of a role session, or of whoever is behind it.
-pub(crate) fn check_name(field: &'static str, text: &str) -> Result<()> {
-    ensure(
-        (2..=64).contains(&text.len()) && is_charset(text, b"_+=,.@-"),
-        field,
-        "must be 2 to 64 of `A-Z a-z 0-9 _ + = , . @ -`",
-    )
+/// Checks the name of a role session.
+pub(crate) fn session_name(text: &str) -> Result<()> {
+    let holds = is_name(text, 64);
+    ensure(holds, "session_name", "must be 2 to 64 of `A-Z a-z 0-9 _ + = , . @ -`")
+}
+
+/// Checks a source identity, which may be longer than a name: STS raised its limit from 64 characters.
+pub(crate) fn source_identity(text: &str) -> Result<()> {
+    const FIELD: &str = "source_identity";
+    ensure(!has_aws_prefix(text), FIELD, "must not begin with `aws:`")?;
+    ensure(is_name(text, 256), FIELD, "must be 2 to 256 of `A-Z a-z 0-9 _ + = , . @ -`")
+}
+
+/// Checks the name of a federated user.
+pub(crate) fn user_name(text: &str) -> Result<()> {
+    ensure(is_name(text, 32), "name", "must be 2 to 32 of `A-Z a-z 0-9 _ + = , . @ -`")
+}
+
+fn is_name(text: &str, max: usize) -> bool {
+    (2..=max).contains(&text.len()) && is_charset(text, b"_+=,.@-")
 }
 
 /// Whether a text begins as only AWS's own may.

@@ -12,6 +12,9 @@ pub(crate) enum NameSource {
     Template(NameTemplate),
 }
 
+/// How a template becomes a text.
+type Fill = fn(&NameTemplate, &Attribution) -> Result<String>;
+
 /// What a builder was told.
 #[derive(Clone, Default)]
 pub(crate) struct RequestAttribution {
@@ -24,19 +27,19 @@ pub(crate) struct RequestAttribution {
 impl RequestAttribution {
     pub(crate) fn session_name(&self) -> Result<String> {
         match (&self.session_name, &self.who) {
-            (Some(name), _) => self.render(name),
+            (Some(name), _) => self.render(name, NameTemplate::fill),
             (None, Some(who)) => who.session_name(),
             (None, None) => Ok(DEFAULT_SESSION_NAME.to_owned()),
         }
     }
 
     pub(crate) fn source_identity(&self) -> Result<Option<String>> {
-        let filled = self.source_identity.as_ref().map(|name| self.render(name)).transpose();
-        filled.map_err(|error| error.with_field("source_identity"))
+        let fill = NameTemplate::fill_source_identity;
+        self.source_identity.as_ref().map(|name| self.render(name, fill)).transpose()
     }
 
     /// The name of a federated user, which may have 32 characters at most: the session's id without hyphens.
-    pub(crate) fn federated_user_name(&self) -> String {
+    pub(crate) fn user_name(&self) -> String {
         let session = self.who.as_ref().and_then(Attribution::session_id);
         session.map_or_else(|| DEFAULT_SESSION_NAME.to_owned(), SessionId::compact)
     }
@@ -52,10 +55,10 @@ impl RequestAttribution {
         Ok(())
     }
 
-    fn render(&self, name: &NameSource) -> Result<String> {
+    fn render(&self, name: &NameSource, fill: Fill) -> Result<String> {
         match name {
             NameSource::Literal(name) => Ok(name.clone()),
-            NameSource::Template(template) => template.fill(&self.who.clone().unwrap_or_default()),
+            NameSource::Template(template) => fill(template, &self.who.clone().unwrap_or_default()),
         }
     }
 }

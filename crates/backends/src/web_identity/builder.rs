@@ -11,8 +11,8 @@ use super::token::IdentityTokenSource;
 use crate::SdkBase;
 use crate::base::EndpointConfig;
 use crate::sts::Sts;
-use crate::sts::limits::{ROLE_DURATION, check_name, ensure, is_charset};
-use crate::sts::marks::{NameSource, RequestAttribution};
+use crate::sts::limits::{ROLE_DURATION, is_charset, ensure, session_name};
+use crate::sts::marks::{RequestAttribution, NameSource};
 
 /// Describes a role for an identity token; made by [`WebIdentityProvider::builder`] and
 /// [`WebIdentityProvider::from_file`].
@@ -26,8 +26,7 @@ pub struct WebIdentityBuilder {
 
 impl WebIdentityBuilder {
     pub(super) fn new(role: RoleArn, token: IdentityTokenSource) -> Self {
-        let (request, request_attribution, place) =
-            (WebIdentityRequest::new(role, token), RequestAttribution::default(), EndpointConfig::default());
+        let (request, request_attribution, place) = (WebIdentityRequest::new(role, token), RequestAttribution::default(), EndpointConfig::default());
         Self { request, request_attribution, session_duration: None, place }
     }
 
@@ -107,10 +106,9 @@ impl WebIdentityBuilder {
     }
 
     fn build_provider(mut self) -> Result<WebIdentityProvider> {
-        self.request.duration =
-            self.session_duration.map(|duration| ROLE_DURATION.checked_seconds(duration)).transpose()?;
+        self.request.duration = self.session_duration.map(|duration| ROLE_DURATION.checked_seconds(duration)).transpose()?;
         self.request.session_name = self.request_attribution.session_name()?;
-        check_name("session_name", &self.request.session_name)?;
+        session_name(&self.request.session_name)?;
         self.request.provider_id.as_deref().map_or(Ok(()), check_provider_id)?;
         self.request.policies.check()?;
         let region = self.place.region.clone();

@@ -1,5 +1,8 @@
 //! Ambient: what the SDK finds, in processes whose environment and files are made for the purpose.
 
+mod cloud;
+mod retries;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -23,7 +23,7 @@ async fn caller_identity_call_signs_with_given_credentials() {
     let caller = StsCallerIdentityProvider::new(&wire.base()).caller(&long_lived(KEY_ID)).await.unwrap();
     assert_eq!((caller.account().as_str(), caller.arn()), ("222222222222", ARN));
     assert_eq!((caller.user_id(), caller.session_name()), ("AROAEXAMPLE:valetkey-7", Some("valetkey-7")));
-    let sent = &wire.sent()[0];
+    let sent = &wire.requests()[0];
     assert_eq!(sent.form()["Action"], "GetCallerIdentity");
     assert!(sent.headers["authorization"].contains(&format!("Credential={KEY_ID}/")));
 }
@@ -34,10 +34,9 @@ async fn caller_identity_credentials_region_selects_endpoint() {
     let lookup = StsCallerIdentityProvider::new(&wire.base());
     lookup.caller(&long_lived(KEY_ID)).await.unwrap();
     lookup.caller(&long_lived(KEY_ID).with_region(region("cn-north-1"))).await.unwrap();
-    let uris: Vec<_> = wire.sent().into_iter().map(|sent| sent.uri).collect();
+    let uris: Vec<_> = wire.requests().into_iter().map(|sent| sent.uri).collect();
     assert_eq!(uris, ["https://sts.us-east-1.amazonaws.com/", "https://sts.cn-north-1.amazonaws.com.cn/"]);
-    let error =
-        StsCallerIdentityProvider::new(&SdkBase::new()).caller(&long_lived(KEY_ID)).await.unwrap_err();
+    let error = StsCallerIdentityProvider::new(&SdkBase::new()).caller(&long_lived(KEY_ID)).await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("region")));
 }
 
@@ -51,10 +50,7 @@ async fn caller_identity_errors_have_kind_and_no_secret() {
         (HttpFixture::responding(403, refused("InvalidClientTokenId", echo)), ErrorKind::Denied),
         (HttpFixture::responding(400, refused("Throttling", echo)), ErrorKind::Throttled),
         (HttpFixture::responding(503, echo), ErrorKind::Unavailable),
-        (
-            HttpFixture::responding(200, caller_identity_response("not-an-account", echo)),
-            ErrorKind::Unavailable,
-        ),
+        (HttpFixture::responding(200, caller_identity_response("not-an-account", echo)), ErrorKind::Unavailable),
         (HttpFixture::new(Answer::Disconnects), ErrorKind::Unavailable),
         (HttpFixture::new(Answer::NeverResponds), ErrorKind::TimedOut),
     ] {

@@ -15,7 +15,7 @@ use valetkey_core::{
 
 use crate::loopback::LoopbackFixture;
 use crate::scoped::SCOPED_SESSION;
-use crate::wire::{HttpFixture, ROLE_SESSION, assume_role_response, issued_response, refused};
+use crate::wire::{ROLE_SESSION, HttpFixture, assume_role_response, issued_response, refused};
 use crate::{capture_logs, memory_source, region};
 
 /// Everything said at TRACE while `work` ran.
@@ -65,7 +65,7 @@ async fn assume_role_log_has_no_secret() {
         assert_no_secret(&[&source, &answer], "the set", &format!("{credentials:?} {provider:?}"));
     })
     .await;
-    assert!(source.found_in(&wire.sent()).contains(&"token"), "the source's token went out with the request");
+    assert!(source.found_in(&wire.requests_text()).contains(&"token"), "the source's token went out with the request");
     assert_no_secret(&[&source, &answer], "the log", &text);
 }
 
@@ -113,7 +113,7 @@ async fn web_identity_log_has_no_secret() {
         }
     })
     .await;
-    assert!(token.found_in(&wire.sent()).contains(&"secret"), "the identity token went out");
+    assert!(token.found_in(&wire.requests_text()).contains(&"secret"), "the identity token went out");
     assert_no_secret(&[&token, &answer], "the log", &text);
 }
 
@@ -130,9 +130,7 @@ async fn federation_log_has_no_secret() {
                     .mfa("GAHT12345678", code)
                     .build()
             }
-            _ => FederationProvider::federated("alice", memory_source(long_lived_canary(&source)))
-                .base(&wire.base())
-                .build(),
+            _ => FederationProvider::federated("alice", memory_source(long_lived_canary(&source))).base(&wire.base()).build(),
         };
         let provider = provider.unwrap();
         let text = capture_logs_during(async {
@@ -141,7 +139,7 @@ async fn federation_log_has_no_secret() {
             assert_no_secret(&[&source, &answer], "the set", &format!("{credentials:?} {provider:?}"));
         })
         .await;
-        assert_eq!(wire.sent().contains("739184"), operation == "GetSessionToken", "the code went out");
+        assert_eq!(wire.requests_text().contains("739184"), operation == "GetSessionToken", "the code went out");
         assert!(!text.contains("739184"), "the log shows the code");
         assert_no_secret(&[&source, &answer], "the log", &text);
     }
@@ -149,11 +147,7 @@ async fn federation_log_has_no_secret() {
 
 fn scoped_provider(base: &SdkBase, source: &Canary) -> ScopedProvider {
     let policy = SessionPolicy::read_only(["s3"]).unwrap();
-    ScopedProvider::builder(memory_source(canary_credentials(source)))
-        .policy(policy)
-        .base(base)
-        .build()
-        .unwrap()
+    ScopedProvider::builder(memory_source(canary_credentials(source))).policy(policy).base(base).build().unwrap()
 }
 
 #[tokio::test]
@@ -171,7 +165,7 @@ async fn scoped_log_has_no_secret() {
             assert_no_secret(&[&source, &answer], "the answer", &format!("{said:?} {provider:?}"));
         })
         .await;
-        assert!(source.found_in(&wire.sent()).contains(&"token"), "the source's token went out");
+        assert!(source.found_in(&wire.requests_text()).contains(&"token"), "the source's token went out");
         assert_no_secret(&[&source, &answer], "the log", &text);
     }
 }
@@ -223,10 +217,7 @@ async fn assume_role_error_echoing_secret_has_no_secret() {
     ] {
         assert!(echoed.found_in(&body).contains(&"secret"), "the mark is on the wire");
         let wire = LoopbackFixture::responding(status, body).await;
-        let error = role_provider(&wire.base(), memory_source(canary_credentials(&source)))
-            .provide()
-            .await
-            .unwrap_err();
+        let error = role_provider(&wire.base(), memory_source(canary_credentials(&source))).provide().await.unwrap_err();
         assert_no_secret(&[&source, &echoed], "the error", &error_output(&error));
     }
 }
@@ -238,14 +229,10 @@ async fn secrets_manager_log_has_no_secret() {
     assert!(kept.found_in(&body).contains(&"secret"), "the marks are on the wire");
     let wire = LoopbackFixture::responding(200, body).await;
     let base = wire.base();
-    let provider = SecretsManagerProvider::builder("agent", memory_source(canary_credentials(&source)))
-        .base(&base)
-        .build()
-        .unwrap();
-    let resolver = SecretsManagerResolver::builder("agents/", memory_source(canary_credentials(&source)))
-        .base(&base)
-        .build()
-        .unwrap();
+    let provider =
+        SecretsManagerProvider::builder("agent", memory_source(canary_credentials(&source))).base(&base).build().unwrap();
+    let resolver =
+        SecretsManagerResolver::builder("agents/", memory_source(canary_credentials(&source))).base(&base).build().unwrap();
     let text = capture_logs_during(async {
         let read = provider.provide().await.unwrap();
         let resolved = resolver.resolve(&"one".parse().unwrap()).await.unwrap();
@@ -269,11 +256,10 @@ async fn secrets_manager_cached_and_prefetched_log_has_no_secret() {
     description["VersionIdsToStages"] = serde_json::json!({ "v".repeat(32): ["AWSCURRENT"] });
     let values = serde_json::json!({ "SecretValues": [value] });
     assert!(kept.found_in(&values.to_string()).contains(&"secret"), "the marks are on the wire");
-    let wire =
-        LoopbackFixture::with_response(200, move |request| match request.contains("BatchGetSecretValue") {
-            true => values.to_string(),
-            false => description.to_string(),
-        });
+    let wire = LoopbackFixture::with_response(200, move |request| match request.contains("BatchGetSecretValue") {
+        true => values.to_string(),
+        false => description.to_string(),
+    });
     let wire = wire.await;
     let resolver = SecretsManagerResolver::builder("agents/", memory_source(canary_credentials(&source)));
     let resolver = resolver.base(&wire.base()).build().unwrap();
@@ -286,7 +272,7 @@ async fn secrets_manager_cached_and_prefetched_log_has_no_secret() {
         }
     })
     .await;
-    let sent = wire.sent();
+    let sent = wire.requests_text();
     assert!(sent.contains("BatchGetSecretValue") && sent.contains("DescribeSecret"), "{sent}");
     assert!(!sent.contains(".GetSecretValue"), "nothing was read singly");
     assert_no_secret(&[&source, &kept], "the log", &text);
@@ -319,11 +305,7 @@ async fn secrets_manager_error_echoing_secret_has_no_secret() {
         assert_eq!(errors.len(), 2, "{code}");
         for error in errors {
             let cause = std::error::Error::source(&error).map(|cause| format!("{cause} {cause:?}"));
-            assert_no_secret(
-                &[&source, &kept, &echoed],
-                "the error",
-                &format!("{error} {error:?} {cause:?}"),
-            );
+            assert_no_secret(&[&source, &kept, &echoed], "the error", &format!("{error} {error:?} {cause:?}"));
         }
     }
 }
@@ -339,7 +321,7 @@ async fn sdk_client_log_has_no_secret() {
         aws_sdk_s3::Client::new(&config).list_buckets().send().await.unwrap();
     })
     .await;
-    assert!(canary.found_in(&wire.sent()).contains(&"token"), "the token went out");
+    assert!(canary.found_in(&wire.requests_text()).contains(&"token"), "the token went out");
     assert_no_secret(&[&canary], "the log", &text);
 }
 

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use valetkey_backends::{
-    AssumeRoleProvider, FederationBuilder, FederationProvider, GetFederationTokenRequest,
-    GetSessionTokenRequest, MemoryProvider,
+    AssumeRoleProvider, GetFederationTokenRequest, FederationBuilder, FederationProvider, MemoryProvider, GetSessionTokenRequest,
 };
 use valetkey_core::testing::Canary;
 use valetkey_core::{
@@ -15,7 +14,7 @@ use valetkey_core::{
 };
 
 use crate::wire::{HttpFixture, issued_response};
-use crate::{long_lived, memory_source, region, static_source};
+use crate::{memory_source, long_lived, region, static_source};
 
 const OTHER_KEY_ID: &str = "AKIAI44QH8DHBEXAMPLE";
 const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
@@ -29,10 +28,7 @@ fn granting_http() -> HttpFixture {
     HttpFixture::responding(200, issued_response("GetSessionToken", "", KEYS))
 }
 
-fn session_token_builder(
-    wire: &HttpFixture,
-    source: Arc<dyn CredentialProvider>,
-) -> FederationBuilder<GetSessionTokenRequest> {
+fn session_token_builder(wire: &HttpFixture, source: Arc<dyn CredentialProvider>) -> FederationBuilder<GetSessionTokenRequest> {
     FederationProvider::builder(source).base(&wire.base())
 }
 
@@ -61,18 +57,14 @@ async fn session_token_request_and_response_map_fields() {
     assert_eq!(credentials.expose_session_token(), Some("issued-token"));
     assert_eq!(credentials.expiry().to_string(), "2099-01-01T00:00:00Z");
     assert_eq!(credentials.provider(), "federation");
-    let timed = session_token_builder(&wire, static_source())
-        .session_duration(Duration::from_secs(129_600))
-        .mfa(SERIAL, mfa_code)
-        .build()
-        .unwrap();
+    let timed = session_token_builder(&wire, static_source()).session_duration(Duration::from_secs(129_600)).mfa(SERIAL, mfa_code).build().unwrap();
     timed.provide().await.unwrap();
-    let sent: Vec<_> = wire.sent().iter().map(|sent| sent.form()).collect();
+    let sent: Vec<_> = wire.requests().iter().map(|sent| sent.form()).collect();
     let operation = [("Action", "GetSessionToken"), ("Version", "2011-06-15")];
     assert_eq!(sent[0], form_fields(&operation));
     let more = [("DurationSeconds", "129600"), ("SerialNumber", SERIAL), ("TokenCode", "123456")];
     assert_eq!(sent[1], form_fields(&[&operation[..], &more].concat()));
-    let signed = &wire.sent()[0].headers["authorization"];
+    let signed = &wire.requests()[0].headers["authorization"];
     assert!(signed.contains(&format!("Credential={}/", crate::KEY_ID)), "{signed}");
 }
 
@@ -92,7 +84,7 @@ async fn federation_token_all_fields_reach_sts() {
     assert_eq!(credentials.account_id().unwrap().as_str(), "111111111111");
     assert_eq!(credentials.expose_session_token(), Some("issued-token"));
     assert_eq!(provider.utilization(), Some(6));
-    let sent: Vec<_> = wire.sent().iter().map(|sent| sent.form()).collect();
+    let sent: Vec<_> = wire.requests().iter().map(|sent| sent.form()).collect();
     let operation = [("Action", "GetFederationToken"), ("Version", "2011-06-15"), ("Name", "alice")];
     assert_eq!(sent[0], form_fields(&operation));
     let more = [
@@ -114,21 +106,14 @@ async fn session_token_keeps_source_region_unless_overridden() {
         .build()
         .unwrap();
     let wire = granting_http();
-    let kept =
-        session_token_builder(&wire, memory_source(keys.clone())).build().unwrap().provide().await.unwrap();
-    let named = session_token_builder(&wire, memory_source(keys))
-        .region(region("us-west-2"))
-        .build()
-        .unwrap()
-        .provide()
-        .await
-        .unwrap();
+    let kept = session_token_builder(&wire, memory_source(keys.clone())).build().unwrap().provide().await.unwrap();
+    let named = session_token_builder(&wire, memory_source(keys)).region(region("us-west-2")).build().unwrap().provide().await.unwrap();
     for set in [&kept, &named] {
         assert_eq!(set.account_id().unwrap().as_str(), "333333333333");
     }
     assert_eq!(kept.region().unwrap().as_str(), "eu-north-1");
     assert_eq!(named.region().unwrap().as_str(), "us-west-2");
-    let uris: Vec<_> = wire.sent().into_iter().map(|sent| sent.uri).collect();
+    let uris: Vec<_> = wire.requests().into_iter().map(|sent| sent.uri).collect();
     assert_eq!(uris, ["https://sts.us-east-1.amazonaws.com/", "https://sts.us-west-2.amazonaws.com/"]);
 }
 
@@ -142,10 +127,9 @@ async fn federation_temporary_source_refused_or_passed_through() {
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("source")), "{error}");
         assert!(error.next_step().unwrap().contains("long-lived"), "{error}");
     }
-    let passing =
-        session_token_builder(&wire, memory_source(set.clone())).allow_temporary(true).build().unwrap();
+    let passing = session_token_builder(&wire, memory_source(set.clone())).allow_temporary(true).build().unwrap();
     assert_eq!(passing.provide().await.unwrap().access_key_id(), set.access_key_id());
-    assert!(wire.sent().is_empty());
+    assert!(wire.requests().is_empty());
     let exchanging = session_token_builder(&wire, static_source()).allow_temporary(true).build().unwrap();
     assert!(exchanging.provide().await.unwrap().has_session_token(), "keys are exchanged all the same");
 }
@@ -153,11 +137,10 @@ async fn federation_temporary_source_refused_or_passed_through() {
 #[tokio::test]
 async fn federation_empty_source_is_invalid() {
     let wire = granting_http();
-    let provider =
-        session_token_builder(&wire, Arc::new(MemoryProvider::new())).allow_temporary(true).build().unwrap();
+    let provider = session_token_builder(&wire, Arc::new(MemoryProvider::new())).allow_temporary(true).build().unwrap();
     let error = provider.provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("source")));
-    assert!(wire.sent().is_empty());
+    assert!(wire.requests().is_empty());
 }
 
 /// The seam of exchange: whatever comes to a guarded account, no long-lived key leaves it.
@@ -175,7 +158,7 @@ async fn guarded_account_set_keys_are_exchanged_never_served() {
         }
     }
     session.refresh(session.default_account()).await.unwrap();
-    let signers: Vec<_> = wire.sent().iter().map(|sent| sent.headers["authorization"].clone()).collect();
+    let signers: Vec<_> = wire.requests().iter().map(|sent| sent.headers["authorization"].clone()).collect();
     let signed = [crate::KEY_ID, OTHER_KEY_ID, OTHER_KEY_ID];
     assert_eq!(signers.len(), signed.len(), "one exchange for each set of keys, and one refresh");
     assert!(signers.iter().zip(signed).all(|(signer, key)| signer.contains(key)), "{signers:?}");
@@ -190,9 +173,7 @@ async fn guarded_account_set_keys_are_exchanged_never_served() {
 #[tokio::test]
 async fn guarded_account_source_keys_are_exchanged_or_denied() {
     let wire = granting_http();
-    let session = SessionContext::builder()
-        .guard(session_token_builder(&wire, static_source()).build_guard().unwrap())
-        .build();
+    let session = SessionContext::builder().guard(session_token_builder(&wire, static_source()).build_guard().unwrap()).build();
     assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
     let refusing = HttpFixture::responding(403, crate::wire::refused("InvalidClientTokenId", ""));
     let session = SessionContext::builder()
@@ -229,7 +210,7 @@ async fn guarded_account_narrowed_keys_use_federation_token() {
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}]}"#;
     let child = session.narrow(Scope::new().policy(policy.parse().unwrap())).unwrap();
     assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
-    let sent = wire.sent()[0].form();
+    let sent = wire.requests()[0].form();
     assert_eq!(&*sent["Action"], "GetFederationToken");
     assert!(sent["Policy"].contains("s3:Get*"));
 }
@@ -246,7 +227,7 @@ async fn guarded_account_narrowed_role_uses_assume_role() {
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}]}"#;
     let child = session.narrow(Scope::new().policy(policy.parse().unwrap())).unwrap();
     child.credentials().await.unwrap();
-    let sent: Vec<_> = wire.sent().iter().map(|sent| sent.form()).collect();
+    let sent: Vec<_> = wire.requests().iter().map(|sent| sent.form()).collect();
     assert!(sent.iter().all(|form| form["Action"] == "AssumeRole"), "{sent:?}");
     assert!(sent[1]["Policy"].contains("s3:Get*"));
 }
@@ -254,45 +235,23 @@ async fn guarded_account_narrowed_role_uses_assume_role() {
 #[test]
 fn federation_setting_over_limit_fails_build() {
     let wire = granting_http();
-    let (seconds, serial) = (Duration::from_secs, |serial: &str| {
-        session_token_builder(&wire, static_source()).mfa(serial, mfa_code).build()
-    });
-    let many = (0..51)
-        .fold(federation_token_builder(&wire, "alice"), |builder, n| builder.tag(format!("key-{n}"), ""));
+    let (seconds, serial) =
+        (Duration::from_secs, |serial: &str| session_token_builder(&wire, static_source()).mfa(serial, mfa_code).build());
+    let many = (0..51).fold(federation_token_builder(&wire, "alice"), |builder, n| builder.tag(format!("key-{n}"), ""));
     for (built, field, limit) in [
-        (
-            session_token_builder(&wire, static_source()).session_duration(seconds(899)).build(),
-            "duration",
-            "900 to 129,600",
-        ),
-        (
-            session_token_builder(&wire, static_source()).session_duration(seconds(129_601)).build(),
-            "duration",
-            "900 to 129,600",
-        ),
-        (
-            session_token_builder(&wire, static_source())
-                .session_duration(Duration::from_millis(900_500))
-                .build(),
-            "duration",
-            "whole",
-        ),
+        (session_token_builder(&wire, static_source()).session_duration(seconds(899)).build(), "duration", "900 to 129,600"),
+        (session_token_builder(&wire, static_source()).session_duration(seconds(129_601)).build(), "duration", "900 to 129,600"),
+        (session_token_builder(&wire, static_source()).session_duration(Duration::from_millis(900_500)).build(), "duration", "whole"),
         (serial("12345678"), "mfa_serial", "9 to 256"),
         (serial("arn aws iam"), "mfa_serial", "9 to 256"),
         (serial(&"s".repeat(257)), "mfa_serial", "9 to 256"),
         (federation_token_builder(&wire, "a").build(), "name", "2 to 32"),
         (federation_token_builder(&wire, &"a".repeat(33)).build(), "name", "2 to 32"),
         (federation_token_builder(&wire, "a b").build(), "name", "2 to 32"),
-        (
-            federation_token_builder(&wire, "alice").session_duration(seconds(899)).build(),
-            "duration",
-            "900 to 129,600",
-        ),
+        (federation_token_builder(&wire, "alice").session_duration(seconds(899)).build(), "duration", "900 to 129,600"),
         (federation_token_builder(&wire, "alice").policy("[]").build(), "policy", "JSON object"),
         (
-            federation_token_builder(&wire, "alice")
-                .policy(format!("{{\"a\":\"{}\"}}", "b".repeat(2_041)))
-                .build(),
+            federation_token_builder(&wire, "alice").policy(format!("{{\"a\":\"{}\"}}", "b".repeat(2_041))).build(),
             "policy",
             "2,048",
         ),

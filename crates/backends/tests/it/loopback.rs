@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use valetkey_backends::SdkBase;
 
-use crate::{region, with_fast_retries};
+use crate::{with_fast_retries, region};
 
 /// Answers one request a connection, and keeps what it was sent.
 pub(crate) struct LoopbackFixture {
@@ -23,6 +23,11 @@ impl LoopbackFixture {
 
     /// Answers with what `answer` makes of a request.
     pub(crate) async fn with_response(status: u16, answer: impl Fn(&str) -> String + Send + 'static) -> Self {
+        Self::start(move |request| (status, answer(request))).await
+    }
+
+    /// Answers with the status and the body that `answer` makes of a request.
+    pub(crate) async fn start(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let sent = Arc::<Mutex<Vec<String>>>::default();
@@ -30,7 +35,7 @@ impl LoopbackFixture {
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let request = read_request(&mut stream).await;
-                let body = answer(&request);
+                let (status, body) = answer(&request);
                 kept.lock().unwrap().push(request);
                 let length = body.len();
                 let head =
@@ -49,7 +54,11 @@ impl LoopbackFixture {
         &self.url
     }
 
-    pub(crate) fn sent(&self) -> String {
+    pub(crate) fn requests(&self) -> usize {
+        self.sent.lock().unwrap().len()
+    }
+
+    pub(crate) fn requests_text(&self) -> String {
         self.sent.lock().unwrap().join("\n")
     }
 }

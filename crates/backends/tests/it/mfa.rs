@@ -89,7 +89,7 @@ async fn mfa_serial_and_code_reach_sts() {
         let wire = asker.granting_http();
         asker.build_with_mfa(&wire, mfa_code).provide().await.unwrap();
         asker.build_without_mfa(&wire).provide().await.unwrap();
-        let [with, without] = <[_; 2]>::try_from(wire.sent()).unwrap().map(|sent| sent.form());
+        let [with, without] = <[_; 2]>::try_from(wire.requests()).unwrap().map(|sent| sent.form());
         assert_eq!((&*with["SerialNumber"], &*with["TokenCode"]), (SERIAL, "123456"), "{asker:?}");
         assert!(!without.contains_key("SerialNumber") && !without.contains_key("TokenCode"), "{without:?}");
     }
@@ -111,9 +111,9 @@ async fn mfa_code_requested_and_sent_once_per_fetch() {
             };
             let error = asker.failure(&wire, counting).await;
             assert_eq!((error.kind(), error.field()), (kind, None), "{error}");
-            assert_eq!((asked.load(Ordering::SeqCst), wire.sent().len()), (1, 1), "{asker:?}");
+            assert_eq!((asked.load(Ordering::SeqCst), wire.requests().len()), (1, 1), "{asker:?}");
             asker.build_without_mfa(&wire).provide().await.unwrap_err();
-            assert_eq!(wire.sent().len(), 4, "what has no code is retried by the SDK");
+            assert_eq!(wire.requests().len(), 4, "what has no code is retried by the SDK");
         }
     }
 }
@@ -128,7 +128,7 @@ async fn mfa_code_unavailable_is_interaction_required() {
             assert_eq!((error.kind(), error.field()), (NEEDS_PERSON, Some("mfa_code")), "{error}");
             assert!(!error.is_transient() && error.message().contains("person"), "{error}");
             assert!(std::error::Error::source(&error).unwrap().to_string().contains("nobody is here"));
-            assert!(wire.sent().is_empty());
+            assert!(wire.requests().is_empty());
         }
     }
 }
@@ -142,7 +142,7 @@ async fn mfa_malformed_code_fails_before_call_unechoed() {
             let error = asker.failure(&wire, wrong).await;
             assert_eq!((error.kind(), error.field()), (NEEDS_PERSON, Some("mfa_code")), "{error}");
             assert!(text.is_empty() || !format!("{error} {error:?}").contains(text), "{error:?}");
-            assert!(wire.sent().is_empty());
+            assert!(wire.requests().is_empty());
         }
     }
 }
@@ -202,7 +202,7 @@ async fn mfa_scoped_down_role_sends_code() {
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}]}"#;
     let narrowed = Role.build_with_mfa(&wire, mfa_code).narrowed(&policy.parse().unwrap()).unwrap();
     narrowed.provide().await.unwrap();
-    let sent = wire.sent()[0].form();
+    let sent = wire.requests()[0].form();
     assert_eq!((&*sent["SerialNumber"], &*sent["TokenCode"]), (SERIAL, "123456"));
     assert!(sent["Policy"].contains("s3:Get*"));
 }

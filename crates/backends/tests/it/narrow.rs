@@ -10,15 +10,12 @@ use valetkey_core::{
     CredentialProvider, ErrorKind, Expiry, Scope, SecretString, SessionContext, SessionPolicy,
 };
 
-use crate::wire::{HttpFixture, ROLE_SESSION, assume_role_response, issued_response};
-use crate::{long_lived, memory_source, static_source};
+use crate::wire::{ROLE_SESSION, HttpFixture, assume_role_response, issued_response};
+use crate::{memory_source, long_lived, static_source};
 
 fn role_builder(wire: &HttpFixture) -> AssumeRoleBuilder {
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-    AssumeRoleProvider::builder(role, static_source())
-        .session_name("agent-7")
-        .tag("team", "blue")
-        .base(&wire.base())
+    AssumeRoleProvider::builder(role, static_source()).session_name("agent-7").tag("team", "blue").base(&wire.base())
 }
 
 fn granting_http() -> HttpFixture {
@@ -41,7 +38,7 @@ async fn scope_down_role_adds_only_policy_to_request() {
     let role = role_builder(&wire).build().unwrap();
     role.provide().await.unwrap();
     role.narrowed(&policy_allowing("s3:Get*")).unwrap().provide().await.unwrap();
-    let [plain, mut narrowed] = [0, 1].map(|n| wire.sent()[n].form());
+    let [plain, mut narrowed] = [0, 1].map(|n| wire.requests()[n].form());
     assert_eq!(narrowed.remove("Policy"), Some(policy_json("s3:Get*")));
     assert_eq!(narrowed, plain);
 }
@@ -53,7 +50,7 @@ async fn scope_down_role_intersects_own_policy() {
     let role = role_builder(&wire).policy(spaced).build().unwrap();
     let narrowed = role.narrowed(&policy_allowing("s3:Get*")).unwrap();
     narrowed.narrowed(&policy_allowing("s3:GetObject")).unwrap().provide().await.unwrap();
-    assert_eq!(wire.sent()[0].form()["Policy"], policy_json("s3:GetObject"));
+    assert_eq!(wire.requests()[0].form()["Policy"], policy_json("s3:GetObject"));
     let error = narrowed.narrowed(&policy_allowing("ec2:*")).unwrap_err();
     assert_eq!(
         (error.kind(), error.field(), error.provider()),
@@ -81,7 +78,7 @@ async fn scope_down_incomparable_policy_fails_before_call() {
         );
         assert!(error.next_step().is_some(), "{error}");
     }
-    assert!(wire.sent().is_empty());
+    assert!(wire.requests().is_empty());
 }
 
 #[tokio::test]
@@ -98,8 +95,8 @@ async fn scope_down_static_keys_fail_role_succeeds() {
     let child = session.narrow(scope()).unwrap();
     child.credentials().await.unwrap();
     session.credentials().await.unwrap();
-    assert_eq!(wire.sent()[0].form()["Policy"], policy_json("s3:Get*"));
-    assert!(!wire.sent()[1].form().contains_key("Policy"));
+    assert_eq!(wire.requests()[0].form()["Policy"], policy_json("s3:Get*"));
+    assert!(!wire.requests()[1].form().contains_key("Policy"));
 }
 
 #[tokio::test]
@@ -113,7 +110,7 @@ async fn scope_down_web_identity_adds_policy_to_request() {
     let role = builder().policy(policy_json("s3:*")).session_name("job-7").build().unwrap();
     role.provide().await.unwrap();
     role.narrowed(&policy_allowing("s3:Get*")).unwrap().provide().await.unwrap();
-    let [mut plain, narrowed] = [0, 1].map(|n| wire.sent()[n].form());
+    let [mut plain, narrowed] = [0, 1].map(|n| wire.requests()[n].form());
     plain.insert("Policy".to_owned(), policy_json("s3:Get*"));
     assert_eq!(narrowed, plain);
     let error = role.narrowed(&policy_allowing("ec2:*")).unwrap_err();
@@ -126,18 +123,16 @@ async fn scope_down_web_identity_adds_policy_to_request() {
 async fn scope_down_session_token_uses_federation_token() {
     let keys = ["ASIAIOSFODNN7EXAMPLE", "issued-secret", "issued-token"];
     let wire = HttpFixture::responding(200, issued_response("GetFederationToken", "", keys));
-    let plain =
-        FederationProvider::builder(static_source()).session_duration(std::time::Duration::from_secs(900));
+    let plain = FederationProvider::builder(static_source()).session_duration(std::time::Duration::from_secs(900));
     let plain = plain.base(&wire.base()).build().unwrap();
-    let federated = FederationProvider::federated("alice", static_source())
-        .policy(policy_json("s3:*"))
-        .tag("team", "blue");
+    let federated =
+        FederationProvider::federated("alice", static_source()).policy(policy_json("s3:*")).tag("team", "blue");
     let federated = federated.base(&wire.base()).build().unwrap();
     for provider in [&plain, &federated] {
         let narrowed = provider.narrowed(&policy_allowing("s3:Get*")).unwrap();
         narrowed.narrowed(&policy_allowing("s3:GetObject")).unwrap().provide().await.unwrap();
     }
-    let [plain_sent, federated_sent] = [0, 1].map(|n| wire.sent()[n].form());
+    let [plain_sent, federated_sent] = [0, 1].map(|n| wire.requests()[n].form());
     for sent in [&plain_sent, &federated_sent] {
         assert_eq!((&*sent["Action"], &sent["Policy"]), ("GetFederationToken", &policy_json("s3:GetObject")));
     }
@@ -169,5 +164,5 @@ async fn scope_down_federation_with_mfa_or_arns_is_invalid() {
         Some("source"),
         "the whole set is not handed on"
     );
-    assert!(wire.sent().is_empty());
+    assert!(wire.requests().is_empty());
 }

@@ -1,8 +1,20 @@
 //! Retry quotas: calls of one tenant that keep failing leave the retries of every other tenant alone.
 
-use valetkey_backends::{FederationProvider, SdkConfigExt, SecretsManagerProvider};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep};
+use aws_smithy_async::time::TimeSource;
+use valetkey_backends::{
+    FederationProvider, SdkBase, SdkConfigExt, SecretsManagerProvider, SecretsManagerResolver,
+    StsCallerIdentityProvider,
+};
 use valetkey_core::{
-    AccountGuard, CredentialProvider, Credentials, SecretString, SessionContext, SessionPolicy,
+    AccountGuard, CallerLookup, Clock, CredentialProvider, CredentialResolver, Credentials, SecretString,
+    SessionContext, SessionPolicy, SystemClock,
 };
 
 use crate::fault::sts_providers;
@@ -10,17 +22,17 @@ use crate::wire::{HttpFixture, refused};
 use crate::{KEY_ID, long_lived, region, static_source};
 
 /// As many failing fetches as use up one quota: 500 tokens, two retries of at least 5 tokens a fetch.
-const FETCHES: usize = 60;
-const ATTEMPTS: usize = 3;
+pub(crate) const FETCHES: usize = 60;
+pub(crate) const ATTEMPTS: usize = 3;
 
-fn failing() -> HttpFixture {
+fn failing_http() -> HttpFixture {
     HttpFixture::responding(503, refused("ServiceUnavailable", ""))
 }
 
-async fn count_attempts(wire: &HttpFixture, provider: &dyn CredentialProvider) -> usize {
-    let before = wire.sent().len();
+pub(crate) async fn count_attempts(wire: &HttpFixture, provider: &dyn CredentialProvider) -> usize {
+    let before = wire.requests().len();
     provider.provide().await.unwrap_err();
-    wire.sent().len() - before
+    wire.requests().len() - before
 }
 
 async fn exhaust_quota(wire: &HttpFixture, provider: &dyn CredentialProvider) {
@@ -32,8 +44,8 @@ async fn exhaust_quota(wire: &HttpFixture, provider: &dyn CredentialProvider) {
 
 #[tokio::test]
 async fn retry_quota_exhausted_by_one_tenant_spares_others() {
-    for index in 0..sts_providers(&failing()).len() {
-        let (wire, other) = (failing(), failing());
+    for index in 0..sts_providers(&failing_http()).len() {
+        let (wire, other) = (failing_http(), failing_http());
         let (operation, provider) = &sts_providers(&wire)[index];
         exhaust_quota(&wire, &**provider).await;
         assert!(count_attempts(&wire, &**provider).await < ATTEMPTS, "{operation}: the quota is used up");
@@ -46,7 +58,7 @@ async fn retry_quota_exhausted_by_one_tenant_spares_others() {
 #[tokio::test]
 async fn retry_quota_of_scoped_down_provider_is_separate() {
     let policy = SessionPolicy::read_only(["s3"]).unwrap();
-    let wire = failing();
+    let wire = failing_http();
     for (operation, provider) in sts_providers(&wire) {
         let narrowed = provider.narrowed(&policy).unwrap();
         exhaust_quota(&wire, &*narrowed).await;
@@ -57,7 +69,7 @@ async fn retry_quota_of_scoped_down_provider_is_separate() {
 
 #[tokio::test]
 async fn retry_quota_of_guarded_account_is_separate() {
-    let wire = failing();
+    let wire = failing_http();
     let guard = FederationProvider::builder(static_source()).base(&wire.base()).build_guard().unwrap();
     let of_one = guard.in_place_of(&long_lived("AKIAI44QH8DHBEXAMPLE")).unwrap();
     exhaust_quota(&wire, &*of_one).await;
@@ -65,49 +77,146 @@ async fn retry_quota_of_guarded_account_is_separate() {
     assert_eq!(count_attempts(&wire, &*of_other).await, ATTEMPTS);
 }
 
+/// What one instance serves many sessions with has a quota for each call.
 #[tokio::test]
-async fn retry_quota_of_secrets_manager_read_is_separate() {
+async fn quota_of_shared_lookup_is_the_calls_own() {
     let wire = HttpFixture::responding(500, r#"{"__type":"InternalServiceError"}"#);
-    let provider =
-        SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
+    let base = wire.base();
+    let provider = SecretsManagerProvider::builder("agent", static_source()).base(&base).build().unwrap();
+    let resolver = SecretsManagerResolver::builder("tenants/", static_source()).base(&base).build().unwrap();
+    let (lookup, id) = (StsCallerIdentityProvider::new(&base), "prod".parse().unwrap());
     for _ in 0..FETCHES {
         provider.provide().await.unwrap_err();
+        resolver.resolve(&id).await.unwrap_err();
+        lookup.caller(&long_lived(KEY_ID)).await.unwrap_err();
     }
     assert_eq!(count_attempts(&wire, &provider).await, ATTEMPTS);
+    let sent = wire.requests().len();
+    resolver.resolve(&id).await.unwrap_err();
+    assert_eq!(wire.requests().len() - sent, ATTEMPTS);
+    let sent = wire.requests().len();
+    lookup.caller(&long_lived(KEY_ID)).await.unwrap_err();
+    assert_eq!(wire.requests().len() - sent, ATTEMPTS);
+}
+
+/// Every public type that makes AWS calls is in a table of these tests, or is known to make none.
+#[test]
+fn quota_is_tested_for_every_public_type() {
+    let calling = [
+        "AmbientProvider: ambient::retries",
+        "AssumeRoleProvider: sts_providers",
+        "FederationGuard: retry_quota_of_guarded_account_is_separate",
+        "FederationProvider: sts_providers",
+        "ScopedProvider: sts_providers",
+        "SdkConfigExt: retry_quota_of_sdk_config_is_per_session_and_service",
+        "SecretsManagerProvider: quota_of_shared_lookup_is_the_calls_own",
+        "SecretsManagerResolver: quota_of_shared_lookup_is_the_calls_own",
+        "StsCallerLookup: quota_of_shared_lookup_is_the_calls_own",
+        "WebIdentityProvider: sts_providers",
+    ];
+    // The provider that an `SdkProvider` asks is made by the host, and so are its clients.
+    let without_client = ["EnvProvider", "MemoryProvider", "ProcessProvider", "SdkProvider"];
+    let mut known: Vec<&str> = calling.iter().map(|line| line.split(':').next().unwrap()).collect();
+    known.extend(without_client);
+    known.sort_unstable();
+    let is_name = |c: char| !c.is_alphanumeric();
+    let exports = include_str!("../../src/lib.rs").lines().filter(|line| line.starts_with("pub use"));
+    let mut public: Vec<&str> = exports
+        .flat_map(|line| line.split(is_name))
+        .filter(|name| {
+            ["Provider", "Resolver", "Lookup", "Guard", "Ext"].iter().any(|end| name.ends_with(end))
+        })
+        .collect();
+    public.sort_unstable();
+    assert_eq!(public, known);
+}
+
+async fn sdk_config(base: &SdkBase) -> (SdkConfig, SessionContext) {
+    let session = SessionContext::builder().region(region("us-east-1")).build();
+    session.set_credentials(long_lived(KEY_ID)).unwrap();
+    (session.sdk_config_from(base.config()).await.unwrap(), session)
+}
+
+/// How many requests a call is that fails.
+async fn requests(wire: &HttpFixture, call: impl Future<Output = bool>) -> usize {
+    let before = wire.requests().len();
+    assert!(!call.await, "the wire fails every call");
+    wire.requests().len() - before
+}
+
+async fn list(client: &aws_sdk_s3::Client) -> bool {
+    client.list_buckets().send().await.is_ok()
+}
+
+async fn identify(client: &aws_sdk_sts::Client) -> bool {
+    client.get_caller_identity().send().await.is_ok()
+}
+
+/// A call that is not signed.
+async fn assume(client: &aws_sdk_sts::Client) -> bool {
+    let call = client.assume_role_with_web_identity().web_identity_token("token").role_session_name("agent");
+    call.role_arn("arn:aws:iam::222222222222:role/agent").send().await.is_ok()
 }
 
 #[tokio::test]
 async fn retry_quota_of_sdk_config_is_per_session_and_service() {
-    let wire = failing();
+    let wire = failing_http();
     let base = wire.base();
-    let clients = async || {
-        let session = SessionContext::builder().region(region("us-east-1")).build();
-        session.set_credentials(long_lived(KEY_ID)).unwrap();
-        let config = session.sdk_config_from(base.config()).await.unwrap();
-        (aws_sdk_s3::Client::new(&config), aws_sdk_sts::Client::new(&config), session)
-    };
-    let sent_by = async |call: std::pin::Pin<Box<dyn Future<Output = bool>>>| {
-        let before = wire.sent().len();
-        assert!(!call.await, "the wire fails every call");
-        wire.sent().len() - before
-    };
-    let list = |client: &aws_sdk_s3::Client| {
-        let call = client.list_buckets();
-        Box::pin(async move { call.send().await.is_ok() })
-    };
-    let (s3, sts, _session) = clients().await;
+    let (config, _session) = sdk_config(&base).await;
+    let (s3, sts) = (aws_sdk_s3::Client::new(&config), aws_sdk_sts::Client::new(&config));
     for _ in 0..FETCHES {
-        sent_by(list(&s3)).await;
+        requests(&wire, list(&s3)).await;
     }
-    assert!(sent_by(list(&s3)).await < ATTEMPTS, "the quota is used up");
-    let call = sts.get_caller_identity();
+    assert!(requests(&wire, list(&s3)).await < ATTEMPTS, "the quota is used up");
+    assert_eq!(requests(&wire, identify(&sts)).await, ATTEMPTS, "another service");
+    for _ in 0..FETCHES {
+        requests(&wire, assume(&sts)).await;
+    }
+    assert!(requests(&wire, identify(&sts)).await < ATTEMPTS, "calls that are not signed use it up too");
+    let (config, _session) = sdk_config(&base).await;
+    assert_eq!(requests(&wire, list(&aws_sdk_s3::Client::new(&config))).await, ATTEMPTS, "another session");
     assert_eq!(
-        sent_by(Box::pin(async move { call.send().await.is_ok() })).await,
+        requests(&wire, assume(&aws_sdk_sts::Client::new(&config))).await,
         ATTEMPTS,
-        "another service"
+        "another session"
     );
-    let (s3, _, _session) = clients().await;
-    assert_eq!(sent_by(list(&s3)).await, ATTEMPTS, "another session");
+}
+
+/// Time that passes only while the SDK sleeps, and how often it did.
+#[derive(Debug, Clone)]
+struct SleepTime(Arc<Mutex<(SystemTime, usize)>>);
+
+impl TimeSource for SleepTime {
+    fn now(&self) -> SystemTime {
+        self.0.lock().unwrap().0
+    }
+}
+
+impl AsyncSleep for SleepTime {
+    fn sleep(&self, duration: Duration) -> Sleep {
+        let mut time = self.0.lock().unwrap();
+        *time = (time.0 + duration, time.1 + 1);
+        Sleep::new(std::future::ready(()))
+    }
+}
+
+/// With adaptive retries, throttled calls lower a rate, which delays also the first attempt of the next call.
+#[tokio::test]
+async fn rate_limit_of_sdk_config_is_its_sessions() {
+    let wire = HttpFixture::responding(400, refused("Throttling", ""));
+    let time = SleepTime(Arc::new(Mutex::new((SystemClock.now(), 0))));
+    let base = wire.base().config().to_builder().retry_config(RetryConfig::adaptive());
+    let base = base.stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    let base = SdkBase::from(base.time_source(time.clone()).sleep_impl(time.clone()).build());
+    let (config, _session) = sdk_config(&base).await;
+    let client = aws_sdk_sts::Client::new(&config);
+    for _ in 0..FETCHES {
+        requests(&wire, identify(&client)).await;
+    }
+    let (config, _session) = sdk_config(&base).await;
+    let before = time.0.lock().unwrap().1;
+    assert_eq!(requests(&wire, identify(&aws_sdk_sts::Client::new(&config))).await, ATTEMPTS);
+    assert_eq!(time.0.lock().unwrap().1 - before, ATTEMPTS - 1, "only retries are delayed");
 }
 
 /// What the SDK derives from credentials is still there beside the quota.
@@ -120,7 +229,7 @@ async fn sdk_config_with_account_id_sends_it_with_the_user_agent() {
     session.set_credentials(keys).unwrap();
     let config = session.sdk_config_from(wire.base().config()).await.unwrap();
     aws_sdk_s3::Client::new(&config).list_buckets().send().await.unwrap();
-    let agent = wire.sent()[0].headers["x-amz-user-agent"].clone();
+    let agent = wire.requests()[0].headers["x-amz-user-agent"].clone();
     let metrics = agent.split(' ').find_map(|part| part.strip_prefix("m/")).unwrap().to_owned();
     assert!(metrics.split(',').any(|metric| metric == "T"), "resolved account id: {agent}");
 }

@@ -7,6 +7,7 @@ mod counted;
 mod crossing;
 mod identity;
 mod ministack;
+mod model;
 mod moto;
 mod oracle;
 mod revocation;

@@ -19,7 +19,7 @@ use valetkey_core::{
 
 use crate::loopback::LoopbackFixture;
 use crate::wire::{HttpFixture, issued_response, refused};
-use crate::{long_lived, memory_source, region, static_source};
+use crate::{memory_source, long_lived, region, static_source};
 
 const OPERATION: &str = "GetScopedCredentials";
 const SOURCE_KEY_ID: &str = "ASIAI44QH8DHBEXAMPLE";
@@ -74,7 +74,7 @@ async fn scoped_request_sends_policy_and_duration_only() {
     assert_eq!(set.account_id().unwrap().as_str(), "222222222222");
     assert_eq!((set.region().unwrap().as_str(), set.provider()), ("eu-north-1", "scoped"));
 
-    let sent = &wire.sent()[0];
+    let sent = &wire.requests()[0];
     let policy = policy_json("s3:Get*");
     let fields =
         [("Action", OPERATION), ("Version", "2011-06-15"), ("Policy", &policy), ("DurationSeconds", "900")];
@@ -100,14 +100,14 @@ async fn scoped_description_is_sent_and_carries_attribution() {
         .provide()
         .await
         .unwrap();
-    assert_eq!(wire.sent()[0].form()["ScopedSessionDescription"], "reads é & \"logs\"+1");
+    assert_eq!(wire.requests()[0].form()["ScopedSessionDescription"], "reads é & \"logs\"+1");
     let session = SessionContext::builder().principal("alice".parse().unwrap()).build();
     let who = Attribution::of(&session);
     let provider = scoped_builder(&wire).attribution(&who).build().unwrap();
     let narrowed = provider.narrowed(&policy_allowing("s3:Get*")).unwrap();
     narrowed.provide().await.unwrap();
     let expected = format!("valetkey:principal=alice valetkey:session={}", session.id());
-    assert_eq!(wire.sent()[1].form()["ScopedSessionDescription"], expected);
+    assert_eq!(wire.requests()[1].form()["ScopedSessionDescription"], expected);
 }
 
 #[test]
@@ -130,13 +130,7 @@ async fn scoped_credentials_with_policy_count_are_taken() {
     // A duration alone adds no policy.
     let none = format!("{SCOPED_SESSION}<ScopedPoliciesCount>0</ScopedPoliciesCount>");
     let wire = HttpFixture::responding(200, issued_response(OPERATION, &none, KEYS));
-    scoped_builder(&wire)
-        .session_duration(Duration::from_secs(900))
-        .build()
-        .unwrap()
-        .provide()
-        .await
-        .unwrap();
+    scoped_builder(&wire).session_duration(Duration::from_secs(900)).build().unwrap().provide().await.unwrap();
 }
 
 #[tokio::test]
@@ -147,13 +141,7 @@ async fn scoped_ended_source_is_not_invalid() {
     ] {
         for code in [code.to_owned(), format!("{code}Exception")] {
             let wire = HttpFixture::responding(400, refused(&code, ""));
-            let error = scoped_builder(&wire)
-                .policy(policy_allowing("s3:*"))
-                .build()
-                .unwrap()
-                .provide()
-                .await
-                .unwrap_err();
+            let error = scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap_err();
             assert_eq!(error.kind(), kind, "{error}");
         }
     }
@@ -163,11 +151,8 @@ async fn scoped_ended_source_is_not_invalid() {
 async fn scoped_without_parameters_returns_source_credentials() {
     let wire = granting_http();
     let set = scoped_builder(&wire).build().unwrap().provide().await.unwrap();
-    assert_eq!(
-        (set.access_key_id().as_str(), set.expose_session_token()),
-        (SOURCE_KEY_ID, Some(SOURCE_TOKEN))
-    );
-    assert!(wire.sent().is_empty());
+    assert_eq!((set.access_key_id().as_str(), set.expose_session_token()), (SOURCE_KEY_ID, Some(SOURCE_TOKEN)));
+    assert!(wire.requests().is_empty());
 }
 
 #[tokio::test]
@@ -188,7 +173,7 @@ async fn scoped_long_lived_or_empty_source_fails_before_call() {
             assert_eq!(error.provider(), Some("scoped"));
         }
     }
-    assert!(wire.sent().is_empty());
+    assert!(wire.requests().is_empty());
 }
 
 #[tokio::test]
@@ -197,12 +182,9 @@ async fn scoped_nested_policies_are_intersected_in_one_call() {
     let provider = scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap();
     let narrowed = provider.narrowed(&policy_allowing("s3:Get*")).unwrap();
     narrowed.narrowed(&policy_allowing("s3:GetObject")).unwrap().provide().await.unwrap();
-    let sent = wire.sent();
+    let sent = wire.requests();
     assert_eq!((sent.len(), &sent[0].form()["Policy"]), (1, &policy_json("s3:GetObject")));
-    assert!(
-        sent[0].headers["authorization"].contains(SOURCE_KEY_ID),
-        "it is the source's set that is scoped down"
-    );
+    assert!(sent[0].headers["authorization"].contains(SOURCE_KEY_ID), "it is the source's set that is scoped down");
     let error = narrowed.narrowed(&policy_allowing("ec2:*")).unwrap_err();
     assert_eq!(
         (error.kind(), error.field(), error.provider()),
@@ -214,11 +196,10 @@ async fn scoped_nested_policies_are_intersected_in_one_call() {
 async fn scoped_expiry_never_exceeds_source_expiry() {
     for (left_of_source, asked) in [(7_200, Some("3600")), (3_000, None)] {
         let (wire, expiry) = (granting_http(), expiry_in(left_of_source));
-        let builder =
-            || ScopedProvider::builder(memory_source(temporary_credentials(expiry))).base(&wire.base());
+        let builder = || ScopedProvider::builder(memory_source(temporary_credentials(expiry))).base(&wire.base());
         let timed = || builder().session_duration(Duration::from_secs(3_600));
         let set = timed().policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap();
-        assert_eq!(wire.sent()[0].form().get("DurationSeconds").map(String::as_str), asked);
+        assert_eq!(wire.requests()[0].form().get("DurationSeconds").map(String::as_str), asked);
         let expires_at = set.expiry().instant().unwrap();
         let source_ends = expiry.instant().unwrap();
         assert!(
@@ -228,7 +209,7 @@ async fn scoped_expiry_never_exceeds_source_expiry() {
 
         // Where a duration is all that is wanted, a source that ends first is scoped enough.
         timed().build().unwrap().provide().await.unwrap();
-        assert_eq!(wire.sent().len(), if asked.is_some() { 2 } else { 1 });
+        assert_eq!(wire.requests().len(), if asked.is_some() { 2 } else { 1 });
     }
 }
 
@@ -249,11 +230,7 @@ fn responses_not_scoped_down() -> Vec<String> {
         issued_response(OPERATION, &SCOPED_SESSION.replace("AROAEXAMPLE:job-7", ""), KEYS),
         issued_response(OPERATION, &format!("<!-- {SCOPED_SESSION} -->"), KEYS),
         issued_response(OPERATION, &SCOPED_SESSION.replace("SessionInfo", "ScopedSession"), KEYS),
-        issued_response(
-            OPERATION,
-            &format!("{SCOPED_SESSION}<ScopedPoliciesCount>0</ScopedPoliciesCount>"),
-            KEYS,
-        ),
+        issued_response(OPERATION, &format!("{SCOPED_SESSION}<ScopedPoliciesCount>0</ScopedPoliciesCount>"), KEYS),
         issued_response(OPERATION, SCOPED_SESSION, [KEYS[0], KEYS[1], SOURCE_TOKEN]),
         whole.replace("GetScopedCredentialsResponse", "GetSessionTokenResponse"),
         whole.replace("GetScopedCredentialsResult", "GetSessionTokenResult"),
@@ -279,7 +256,7 @@ async fn scoped_response_without_proof_is_invalid() {
             Err(error) => assert_not_scoped_down(&error),
             Ok(_) => panic!("taken for an answer: {answer}"),
         }
-        assert_eq!(wire.sent().len(), 1);
+        assert_eq!(wire.requests().len(), 1);
     }
 }
 
@@ -288,13 +265,7 @@ async fn scoped_unreadable_response_is_transient() {
     let half = issued_response(OPERATION, SCOPED_SESSION, KEYS).replace("2099-01-01T00:00:00Z", "");
     for body in ["", "<html><p>sign in</p></html>", "hello", "<\u{0}", &half] {
         let wire = HttpFixture::responding(200, body);
-        let error = scoped_builder(&wire)
-            .policy(policy_allowing("s3:*"))
-            .build()
-            .unwrap()
-            .provide()
-            .await
-            .unwrap_err();
+        let error = scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap_err();
         assert_eq!(
             (error.kind(), error.provider()),
             (ErrorKind::Unavailable, Some("scoped")),
@@ -307,13 +278,7 @@ async fn scoped_unreadable_response_is_transient() {
 async fn scoped_unknown_operation_differs_from_bad_policy() {
     for (code, step) in [("InvalidAction", "knows the operation"), ("MalformedPolicyDocument", "policy")] {
         let wire = HttpFixture::responding(400, refused(code, "Could not find operation"));
-        let error = scoped_builder(&wire)
-            .policy(policy_allowing("s3:*"))
-            .build()
-            .unwrap()
-            .provide()
-            .await
-            .unwrap_err();
+        let error = scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
         assert!(error.message().contains(OPERATION) && error.message().contains(code), "{error}");
         assert!(error.next_step().unwrap().contains(step), "{error:?}");
@@ -328,9 +293,9 @@ async fn scoped_retry_sends_same_request() {
         _ => Some((200, issued_response(OPERATION, SCOPED_SESSION, KEYS))),
     });
     scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap();
-    let [first, second] = [0, 1].map(|n| wire.sent()[n].form());
+    let [first, second] = [0, 1].map(|n| wire.requests()[n].form());
     assert_eq!(first, second);
-    assert_eq!((wire.sent().len(), &*second["Action"]), (2, OPERATION));
+    assert_eq!((wire.requests().len(), &*second["Action"]), (2, OPERATION));
 }
 
 /// A stand-in for STS that knows the operation, behind the SDK's real HTTP client.
@@ -348,14 +313,13 @@ fn sts_response(request: &str) -> String {
 #[tokio::test]
 async fn scoped_session_over_http_serves_only_scoped_child() {
     let wire = LoopbackFixture::with_response(200, sts_response).await;
-    let provider =
-        ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&wire.base());
+    let provider = ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&wire.base());
     let session = SessionContext::builder().provider(provider.build().unwrap()).build();
     let child = session.narrow(Scope::new().policy(policy_allowing("s3:*"))).unwrap();
     assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
     assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), SOURCE_KEY_ID);
     child.narrow(Scope::new().policy(policy_allowing("s3:GetObject"))).unwrap().credentials().await.unwrap();
-    let sent = wire.sent();
+    let sent = wire.requests_text();
     assert_eq!(sent.matches("Action=GetScopedCredentials").count(), 2, "{sent}");
     assert_eq!(sent.matches("s3%3AGetObject").count(), 1, "{sent}");
     let error = child.narrow(Scope::new().policy(policy_allowing("ec2:*"))).unwrap_err();
@@ -368,8 +332,7 @@ async fn scoped_session_over_http_serves_only_scoped_child() {
 async fn scoped_child_of_sts_ignoring_policy_is_refused() {
     for answer in responses_not_scoped_down() {
         let wire = LoopbackFixture::responding(200, answer).await;
-        let provider =
-            ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&wire.base());
+        let provider = ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&wire.base());
         let session = SessionContext::builder().provider(provider.build().unwrap()).build();
         let child = session.narrow(Scope::new().policy(policy_allowing("s3:*"))).unwrap();
         assert_not_scoped_down(&child.credentials().await.unwrap_err());
@@ -414,7 +377,7 @@ async fn scoped_guarded_account_exchanges_before_scoping() {
     let child = session.narrow(Scope::new().policy(policy_allowing("s3:*"))).unwrap();
     assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
     assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), exchanged[0]);
-    let scoped = wire.sent().into_iter().find(|sent| sent.form()["Action"] == OPERATION).unwrap();
+    let scoped = wire.requests().into_iter().find(|sent| sent.form()["Action"] == OPERATION).unwrap();
     assert_eq!(scoped.headers["x-amz-security-token"], "exchanged-token");
 }
 

@@ -20,7 +20,7 @@ fn session() -> SessionContext {
 
 fn signing_key_ids(wire: &HttpFixture) -> Vec<String> {
     let key_id = |header: &str| header.split(['=', '/']).nth(1).unwrap().to_owned();
-    wire.sent().iter().map(|sent| key_id(&sent.headers["authorization"])).collect()
+    wire.requests().iter().map(|sent| key_id(&sent.headers["authorization"])).collect()
 }
 
 #[tokio::test]
@@ -139,5 +139,5 @@ async fn sdk_client_error_contains_session_message() {
     let error = client.list_buckets().send().await.unwrap_err();
     let shown = aws_sdk_s3::error::DisplayErrorContext(&error).to_string();
     assert!(shown.contains("no credentials are set in this session"), "{shown}");
-    assert!(wire.sent().is_empty());
+    assert!(wire.requests().is_empty());
 }

@@ -15,7 +15,7 @@ use valetkey_core::{
 };
 
 use crate::region;
-use crate::wire::{HttpFixture, ROLE_SESSION, issued_response, refused};
+use crate::wire::{ROLE_SESSION, HttpFixture, issued_response, refused};
 
 const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
 
@@ -45,7 +45,7 @@ async fn token_file_error(path: &Path) -> Error {
     let wire = granting_http();
     let provider = WebIdentityProvider::from_file(role(), path).base(&wire.base()).build().unwrap();
     let error = provider.provide().await.unwrap_err();
-    assert!(wire.sent().is_empty(), "STS is not asked");
+    assert!(wire.requests().is_empty(), "STS is not asked");
     assert_eq!((error.field(), error.provider()), (Some("token_file"), Some("web-identity")), "{error}");
     assert!(error.next_step().is_some(), "{error}");
     assert!(!format!("{error} {error:?}").contains(path.to_str().unwrap()), "{error:?}");
@@ -76,7 +76,7 @@ async fn web_identity_all_fields_reach_sts_unsigned() {
         ("PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/ReadOnlyAccess"),
     ];
     let expected: BTreeMap<_, _> = expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-    let sent = &wire.sent()[0];
+    let sent = &wire.requests()[0];
     assert_eq!(sent.form(), expected);
     assert!(!sent.headers.contains_key("authorization"), "{:?}", sent.headers);
 }
@@ -85,7 +85,7 @@ async fn web_identity_all_fields_reach_sts_unsigned() {
 async fn web_identity_unset_fields_are_not_sent() {
     let wire = granting_http();
     builder_with_token(&wire, "token").build().unwrap().provide().await.unwrap();
-    let sent = wire.sent()[0].form();
+    let sent = wire.requests()[0].form();
     let names = ["Action", "RoleArn", "RoleSessionName", "Version", "WebIdentityToken"];
     assert_eq!(sent.keys().collect::<Vec<_>>(), names);
     assert_eq!(sent["RoleSessionName"], "valetkey");
@@ -103,7 +103,7 @@ async fn web_identity_response_maps_every_field() {
     assert_eq!(credentials.account_id().unwrap().as_str(), "222222222222");
     assert_eq!(credentials.region().unwrap().as_str(), "eu-central-1");
     assert_eq!(credentials.provider(), "web-identity");
-    assert_eq!(wire.sent()[0].uri, "https://sts.eu-central-1.amazonaws.com/");
+    assert_eq!(wire.requests()[0].uri, "https://sts.eu-central-1.amazonaws.com/");
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn token_file_is_read_and_trimmed_at_each_fetch() {
     provider.provide().await.unwrap();
     fs::write(&path, "second-token").unwrap();
     provider.provide().await.unwrap();
-    let tokens: Vec<_> = wire.sent().iter().map(|sent| sent.form()["WebIdentityToken"].clone()).collect();
+    let tokens: Vec<_> = wire.requests().iter().map(|sent| sent.form()["WebIdentityToken"].clone()).collect();
     assert_eq!(tokens, ["first-token", "second-token"]);
 }
 
@@ -151,7 +151,7 @@ async fn token_file_empty_keeps_session_credentials() {
     }
     fs::write(&path, "renewed").unwrap();
     session.refresh(session.default_account()).await.unwrap();
-    assert_eq!(wire.sent()[1].form()["WebIdentityToken"], "renewed");
+    assert_eq!(wire.requests()[1].form()["WebIdentityToken"], "renewed");
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn token_file_of_20000_characters_is_accepted() {
         let (wire, (_folder, path)) = (granting_http(), token_file(format!("\n{token}\n")));
         let provider = WebIdentityProvider::from_file(role(), path).base(&wire.base()).build().unwrap();
         provider.provide().await.unwrap();
-        assert_eq!(wire.sent()[0].form()["WebIdentityToken"], token);
+        assert_eq!(wire.requests()[0].form()["WebIdentityToken"], token);
     }
 }
 
@@ -193,7 +193,7 @@ async fn token_provider_is_called_at_each_fetch() {
     let provider = provider.base(&wire.base()).build().unwrap();
     provider.provide().await.unwrap();
     provider.provide().await.unwrap();
-    let sent: Vec<_> = wire.sent().iter().map(|sent| sent.form()["WebIdentityToken"].clone()).collect();
+    let sent: Vec<_> = wire.requests().iter().map(|sent| sent.form()["WebIdentityToken"].clone()).collect();
     assert_eq!(sent, ["first", "second"]);
 }
 
@@ -211,7 +211,7 @@ async fn token_provider_error_is_never_not_configured() {
         let hosts = EnvProvider::new(|name| name.starts_with("AWS_").then(|| crate::KEY_ID.into()));
         let error = ProviderChain::new(provider).or_else(hosts).provide().await.unwrap_err();
         assert_eq!((error.kind(), error.provider()), (expected, Some("web-identity")));
-        assert!(wire.sent().is_empty());
+        assert!(wire.requests().is_empty());
     }
     for (text, rule) in [("", "no token"), ("  ", "no token"), ("abc", "4 to 20,000")] {
         let error = builder_with_token(&granting_http(), text).build().unwrap().provide().await.unwrap_err();
@@ -236,7 +236,7 @@ async fn rejected_token_is_permanent_and_names_its_setting() {
             assert_eq!((error.kind(), error.field()), (kind, Some(field)), "{error}");
             assert!(!error.is_transient() && error.next_step().unwrap().contains("new token"), "{error}");
         }
-        assert_eq!(wire.sent().len(), 2, "{code} is not tried again");
+        assert_eq!(wire.requests().len(), 2, "{code} is not tried again");
     }
 }
 
@@ -245,7 +245,7 @@ async fn unreachable_identity_provider_is_retried_and_transient() {
     let wire = HttpFixture::responding(400, refused("IDPCommunicationError", ""));
     let error = builder_with_token(&wire, "token").build().unwrap().provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Unavailable, None), "{error}");
-    assert_eq!(wire.sent().len(), 3);
+    assert_eq!(wire.requests().len(), 3);
 }
 
 #[tokio::test]

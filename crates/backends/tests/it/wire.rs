@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use aws_config::SdkConfig;
 use aws_smithy_runtime_api::client::http::{
@@ -11,11 +12,13 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::DateTime;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::date_time::Format;
 use percent_encoding::percent_decode_str;
 use valetkey_backends::SdkBase;
 
-use crate::{region, with_fast_retries};
+use crate::{with_fast_retries, region};
 
 /// What the other side does.
 #[derive(Debug, Clone)]
@@ -67,12 +70,13 @@ impl SentRequest {
 #[derive(Clone)]
 pub(crate) struct HttpFixture {
     behavior: Answer,
+    date: Option<String>,
     sent: Arc<Mutex<Vec<SentRequest>>>,
 }
 
 impl HttpFixture {
     pub(crate) fn new(behavior: Answer) -> Self {
-        Self { behavior, sent: Arc::default() }
+        Self { behavior, date: None, sent: Arc::default() }
     }
 
     pub(crate) fn responding(status: u16, body: impl Into<String>) -> Self {
@@ -83,7 +87,12 @@ impl HttpFixture {
         Self::new(Answer::Custom(ReplyFn(Arc::new(answer))))
     }
 
-    pub(crate) fn sent(&self) -> Vec<SentRequest> {
+    /// The same wire, whose responses are of this time.
+    pub(crate) fn at(self, served: SystemTime) -> Self {
+        Self { date: Some(DateTime::from(served).fmt(Format::HttpDate).unwrap()), ..self }
+    }
+
+    pub(crate) fn requests(&self) -> Vec<SentRequest> {
         self.sent.lock().unwrap().clone()
     }
 
@@ -110,6 +119,12 @@ impl HttpConnector for HttpFixture {
         let respond = |status: u16, body: &str| {
             let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
             response.headers_mut().insert("x-amzn-requestid", REQUEST_ID);
+            if status == 200 && sent.uri.ends_with("/latest/api/token") {
+                response.headers_mut().insert("x-aws-ec2-metadata-token-ttl-seconds", "21600");
+            }
+            if let Some(date) = &self.date {
+                response.headers_mut().insert("date", date.clone());
+            }
             response
         };
         let disconnected = || ConnectorError::io("hung up".into());

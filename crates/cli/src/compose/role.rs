@@ -22,8 +22,8 @@ pub(super) fn build_assume_role(
 ) -> Result<AssumeRoleProvider, Vec<Error>> {
     let ProviderContext { source, base, attribution: who, terminal, .. } = around;
     let mut faults = Vec::new();
-    let session = trial::render_name("session_name", role.session_name.as_deref(), who, &mut faults);
-    let identity = trial::render_name("source_identity", role.source_identity.as_deref(), who, &mut faults);
+    let session = trial::render_session_name(role.session_name.as_deref(), who, &mut faults);
+    let identity = trial::render_source_identity(role.source_identity.as_deref(), who, &mut faults);
     let Some(place) = parse_role_target(&role.role_arn, role.region.as_deref(), &mut faults) else {
         return Err(faults);
     };
@@ -69,7 +69,7 @@ pub(super) fn build_web_identity(
 ) -> Result<WebIdentityProvider, Vec<Error>> {
     let ProviderContext { base, attribution: who, .. } = around;
     let mut faults = Vec::new();
-    let session = trial::render_name("session_name", role.session_name.as_deref(), who, &mut faults);
+    let session = trial::render_session_name(role.session_name.as_deref(), who, &mut faults);
     let Some(place) = parse_role_target(&role.role_arn, role.region.as_deref(), &mut faults) else {
         return Err(faults);
     };

@@ -28,17 +28,30 @@ pub(super) fn build_or_report<B, P>(
     Err(faults)
 }
 
-/// A name with places in it is filled in; any other is the builder's to check.
-pub(super) fn render_name(
-    field: &'static str,
+/// Renders a session name that has placeholders. The builder checks any other name.
+pub(super) fn render_session_name(
     text: Option<&str>,
-    who: &Attribution,
-    faults: &mut Vec<Error>,
+    attribution: &Attribution,
+    errors: &mut Vec<Error>,
 ) -> Option<String> {
-    let text = text?;
-    let filled = match text.contains(['{', '}']) {
-        true => text.parse::<NameTemplate>().and_then(|template| template.fill(who)),
-        false => Ok(text.to_owned()),
-    };
-    filled.map_err(|error| faults.push(error.with_field(field))).ok()
+    let rendered = render(text?, |template| template.fill(attribution));
+    rendered.map_err(|error| errors.push(error.with_field("session_name"))).ok()
+}
+
+/// Renders a source identity, as [`render_session_name`] does.
+pub(super) fn render_source_identity(
+    text: Option<&str>,
+    attribution: &Attribution,
+    errors: &mut Vec<Error>,
+) -> Option<String> {
+    let rendered = render(text?, |template| template.fill_source_identity(attribution));
+    rendered.map_err(|error| errors.push(error.with_field("source_identity"))).ok()
+}
+
+fn render(text: &str, render: impl Fn(&NameTemplate) -> Result<String>) -> Result<String> {
+    if text.contains(['{', '}']) {
+        text.parse::<NameTemplate>().and_then(|template| render(&template))
+    } else {
+        Ok(text.to_owned())
+    }
 }

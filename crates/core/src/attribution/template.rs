@@ -5,6 +5,10 @@ use std::str::FromStr;
 use super::{Attribution, Place};
 use crate::{Error, Result};
 
+/// The longest `RoleSessionName` and the longest `SourceIdentity` of STS `AssumeRole`, in characters.
+const MAX_SESSION_NAME: usize = 64;
+const MAX_SOURCE_IDENTITY: usize = 256;
+
 /// The text of a role's session name or source identity, with places to fill in: `{principal}`, `{session}`, `{agent}`
 /// and `{account}`.
 ///
@@ -39,8 +43,20 @@ impl NameTemplate {
     ///
     /// # Errors
     /// `Invalid` when the attribution does not say what the template asks for, or when what comes out is not 2–64 of
-    /// `A-Z a-z 0-9 _ + = , . @ -` (STS `AssumeRole`, `RoleSessionName` and `SourceIdentity`).
+    /// `A-Z a-z 0-9 _ + = , . @ -` (STS `AssumeRole`, `RoleSessionName`).
     pub fn fill(&self, attribution: &Attribution) -> Result<String> {
+        self.fill_up_to(MAX_SESSION_NAME, attribution)
+    }
+
+    /// Fills in a source identity, which may be longer than the name of a role session.
+    ///
+    /// # Errors
+    /// As [`fill`](Self::fill), with 2–256 characters (STS `AssumeRole`, `SourceIdentity`).
+    pub fn fill_source_identity(&self, attribution: &Attribution) -> Result<String> {
+        self.fill_up_to(MAX_SOURCE_IDENTITY, attribution).map_err(|error| error.with_field("source_identity"))
+    }
+
+    fn fill_up_to(&self, max: usize, attribution: &Attribution) -> Result<String> {
         let mut name = String::new();
         for part in &self.0 {
             match part {
@@ -48,10 +64,11 @@ impl NameTemplate {
                 Part::Place(place) => name.push_str(&attribution.told(*place).ok_or_else(|| unsaid(*place))?),
             }
         }
-        if is_session_name(&name) {
+        if is_name(&name, max) {
             return Ok(name);
         }
-        Err(Error::invalid("session_name", "must come out as 2 to 64 of `A-Z a-z 0-9 _ + = , . @ -`")
+        let rule = format!("must come out as 2 to {max} of `A-Z a-z 0-9 _ + = , . @ -`");
+        Err(Error::invalid("session_name", rule)
             .with_next_step("shorten the template, or leave out what holds other characters"))
     }
 }
@@ -78,9 +95,13 @@ fn plain(text: &str) -> Result<Part> {
     if text.bytes().all(is_allowed) { Ok(Part::Text(text.to_owned())) } else { Err(malformed()) }
 }
 
-/// STS `AssumeRole`, `RoleSessionName` and `SourceIdentity`.
+/// STS `AssumeRole`, `RoleSessionName`.
 pub(crate) fn is_session_name(name: &str) -> bool {
-    (2..=64).contains(&name.len()) && name.bytes().all(is_allowed)
+    is_name(name, MAX_SESSION_NAME)
+}
+
+fn is_name(name: &str, max: usize) -> bool {
+    (2..=max).contains(&name.len()) && name.bytes().all(is_allowed)
 }
 
 fn is_allowed(byte: u8) -> bool {

@@ -54,15 +54,17 @@ proptest! {
         }
     }
 
-    /// `RoleSessionName` and `SourceIdentity` of STS: 2–64 of `[\w+=,.@-]`.
+    /// `RoleSessionName` of STS: 2–64 of `[\w+=,.@-]`; `SourceIdentity`: 2–256 of them.
     #[test]
-    fn what_comes_out_of_a_template_is_a_name_or_an_error(before in "[a-z+=,.@_-]{0,40}", principal in "[a-z0-9/_+=.,@:-]{1,128}") {
-        let template: NameTemplate = format!("{before}{{principal}}").parse().unwrap();
-        let filled = template.fill(&Attribution::new().principal(principal.parse().unwrap()));
+    fn what_comes_out_of_a_template_is_a_name_or_an_error(before in "[a-z+=,.@_-]{0,200}", principal in "[a-z0-9/_+=.,@:-]{1,128}") {
         let name = format!("{before}{principal}");
-        let fits = (2..=64).contains(&name.len()) && plain(&name, "_+=,.@-");
-        prop_assert_eq!(filled.as_ref().is_ok(), fits, "{}", name);
-        prop_assert!(filled.is_err() || filled.unwrap() == name, "neither cut nor altered");
+        let template: NameTemplate = format!("{before}{{principal}}").parse().unwrap();
+        let who = Attribution::new().principal(principal.parse().unwrap());
+        for (filled, max) in [(template.fill(&who), 64), (template.fill_source_identity(&who), 256)] {
+            let fits = (2..=max).contains(&name.len()) && plain(&name, "_+=,.@-");
+            prop_assert_eq!(filled.as_ref().is_ok(), fits, "{}", name);
+            prop_assert!(filled.is_err() || filled.unwrap() == name, "neither cut nor altered");
+        }
     }
 
     #[test]

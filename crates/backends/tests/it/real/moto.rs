@@ -6,7 +6,7 @@ use valetkey_backends::AssumeRoleProvider;
 use valetkey_core::{Alias, SecretString};
 use valetkey_rig::{AccessKey, Moto, REGION};
 
-use super::{caller_account, client_config_at, session, source_from_key};
+use super::{client_config_at, caller_account, session, source_from_key};
 use crate::region;
 
 #[tokio::test]
@@ -16,7 +16,7 @@ async fn assume_role_with_all_fields_acts_in_role_account() {
     let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
     let provider = AssumeRoleProvider::builder(role, source_from_key(&anybody))
         .session_name("agent-7")
-        .source_identity("alice@example.org")
+        .check_source_identity("alice@example.org")
         .external_id("ext-111111111111")
         .session_duration(Duration::from_secs(900))
         .policy(r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#)

@@ -1,4 +1,4 @@
-//! A secret as a session's provider: asked when the TTL says so, or on demand; its rotation is the session's.
+//! A secret as a session's provider: asked when the DEFAULT_TTL says so, or on demand; its rotation is the session's.
 
 use std::sync::Arc;
 use std::time::Duration;
