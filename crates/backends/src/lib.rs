@@ -73,7 +73,9 @@ pub use caller::StsCallerIdentityProvider;
 #[cfg(feature = "env")]
 pub use env::EnvProvider;
 #[cfg(feature = "sts")]
-pub use federation::{GetFederationTokenRequest, FederationBuilder, FederationGuard, FederationProvider, GetSessionTokenRequest};
+pub use federation::{
+    FederationBuilder, FederationGuard, FederationProvider, GetFederationTokenRequest, GetSessionTokenRequest,
+};
 #[cfg(feature = "memory")]
 pub use memory::MemoryProvider;
 #[cfg(feature = "process")]

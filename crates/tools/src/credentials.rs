@@ -16,7 +16,7 @@ pub(crate) use close::CloseSession;
 pub(crate) use get::GetCredentials;
 pub use get::SecretExposure;
 pub(crate) use list::ListAccounts;
-pub(crate) use narrow::{NarrowCredentials, NamedPolicies};
+pub(crate) use narrow::{NamedPolicies, NarrowCredentials};
 pub(crate) use refresh::RefreshCredentials;
 pub(crate) use set::SetCredentials;
 

@@ -50,7 +50,10 @@ impl SessionStore {
     }
 
     /// The narrowed session that a call is for, if it names one.
-    pub(crate) fn narrowed_session_for_call(&self, arguments: &mut ToolArguments) -> Result<Option<SessionContext>> {
+    pub(crate) fn narrowed_session_for_call(
+        &self,
+        arguments: &mut ToolArguments,
+    ) -> Result<Option<SessionContext>> {
         arguments.reject_misspelled(CREDENTIAL_SESSION_ARG)?;
         arguments.take_non_blank(CREDENTIAL_SESSION_ARG)?.map(|handle| self.get(&handle)).transpose()
     }
@@ -106,7 +109,7 @@ pub(crate) fn input_schema(properties: Value, required: &[&str]) -> Value {
     let mut schema = json!({
         "type": "object", "properties": properties, "required": required, "additionalProperties": false,
     });
-    schema["properties"][CREDENTIAL_SESSION_ARG] = self::session_argument_schema();
+    schema["properties"][CREDENTIAL_SESSION_ARG] = session_argument_schema();
     schema
 }
 
@@ -117,6 +120,9 @@ pub(crate) fn session_argument_schema() -> Value {
 
 impl fmt::Debug for SessionStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sessions").field("own", &self.own).field("narrowed", &self.narrowed_handles().len()).finish()
+        f.debug_struct("Sessions")
+            .field("own", &self.own)
+            .field("narrowed", &self.narrowed_handles().len())
+            .finish()
     }
 }

@@ -10,7 +10,7 @@ use valetkey_core::{Alias, Error, ErrorKind, Result, SessionContext, SessionPoli
 
 use crate::arguments::ToolArguments;
 use crate::credentials::{
-    ClearCredentials, CloseSession, GetCredentials, ListAccounts, NarrowCredentials, NamedPolicies,
+    ClearCredentials, CloseSession, GetCredentials, ListAccounts, NamedPolicies, NarrowCredentials,
     RefreshCredentials, SetCredentials,
 };
 use crate::service::{GetServiceContext, SetServiceContext};
@@ -109,13 +109,18 @@ impl ToolSet {
     /// A tool that a host has added may act on a session of its own. What was to run with less must not run with that.
     fn ignores_session_argument(&self, tool: &ToolDefinition, input: &Value) -> bool {
         let is_named = input.get(sessions::CREDENTIAL_SESSION_ARG).is_some();
-        is_named && self.sessions.is_some() && tool.input_schema["properties"].get(sessions::CREDENTIAL_SESSION_ARG).is_none()
+        is_named
+            && self.sessions.is_some()
+            && tool.input_schema["properties"].get(sessions::CREDENTIAL_SESSION_ARG).is_none()
     }
 }
 
 fn session_argument_ignored() -> Error {
-    Error::invalid(sessions::CREDENTIAL_SESSION_ARG, "is not known to this tool, which would act with other credentials")
-        .with_next_step("leave this tool to whoever narrowed the credentials")
+    Error::invalid(
+        sessions::CREDENTIAL_SESSION_ARG,
+        "is not known to this tool, which would act with other credentials",
+    )
+    .with_next_step("leave this tool to whoever narrowed the credentials")
 }
 
 impl<'a> IntoIterator for &'a ToolSet {

@@ -72,7 +72,10 @@ impl StackJob {
         };
         let region = find_text(job, &["spec", "target", "spec", "aws_account_region"])?;
         Ok(Self {
-            credential_id: CredentialId::parse(CREDENTIAL_ID_PATH, id.ok_or_else(|| missing_field(CREDENTIAL_ID_PATH))?)?,
+            credential_id: CredentialId::parse(
+                CREDENTIAL_ID_PATH,
+                id.ok_or_else(|| missing_field(CREDENTIAL_ID_PATH))?,
+            )?,
             region: region.map(|region| Region::parse(REGION_PATH, region)).transpose()?,
         })
     }

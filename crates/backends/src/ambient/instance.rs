@@ -7,7 +7,7 @@ use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_types::os_shim_internal::{Env, Fs};
 
-use super::chain::Choice;
+use super::chain::SourceKind;
 
 /// The name of the source in `credential_source` settings.
 pub(super) const SOURCE: &str = "Ec2InstanceMetadata";
@@ -17,11 +17,11 @@ const MODE: (&str, &str) = ("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metad
 
 /// A client that makes one attempt.
 pub(super) async fn client(
-    choice: &Choice,
+    choice: &SourceKind,
     config: &ProviderConfig,
 ) -> Result<imds::Client, CredentialsError> {
     let builder = imds::Client::builder().configure(config).max_attempts(1);
-    let Choice::Profile(name) = choice else { return Ok(builder.build()) };
+    let SourceKind::Profile(name) = choice else { return Ok(builder.build()) };
     // `config` cannot name a profile, and the client looks for its endpoint in the profile that is active otherwise.
     let env = Env::real();
     let profiles = load(&Fs::real(), &env, &Default::default(), Some(name.clone().into())).await.ok();

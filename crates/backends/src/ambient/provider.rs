@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use async_trait::async_trait;
 use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, Region, Result};
 
-use super::chain::Choice;
+use super::chain::SourceKind;
 use super::requests::Requests;
 use super::retries::{Failure, retried};
 use super::{error, sign_in};
@@ -36,7 +36,7 @@ const PROFILE: &str = "profile";
 #[cfg_attr(not(feature = "process"), doc = "`ProcessProvider` (feature `process`) is stricter.")]
 #[derive(Debug, Clone)]
 pub struct AmbientProvider {
-    source_kind: Choice,
+    source_kind: SourceKind,
     region: Option<Region>,
     client_config: SdkBase,
     tokens: Tokens,
@@ -48,17 +48,17 @@ impl AmbientProvider {
     /// absent.
     #[must_use]
     pub fn default_chain() -> Self {
-        Self::new(Choice::DefaultChain)
+        Self::new(SourceKind::DefaultChain)
     }
 
     /// One profile of the shared files, by name, in each of the forms that the SDK knows: keys, a role, single sign-on,
     /// `aws login`, web identity, a program. Nothing else is asked if it has none.
     #[must_use]
     pub fn profile(name: impl Into<String>) -> Self {
-        Self::new(Choice::Profile(name.into()))
+        Self::new(SourceKind::Profile(name.into()))
     }
 
-    fn new(source_kind: Choice) -> Self {
+    fn new(source_kind: SourceKind) -> Self {
         Self { source_kind, region: None, client_config: SdkBase::new(), tokens: Tokens::full() }
     }
 
@@ -100,7 +100,7 @@ impl AmbientProvider {
 
     /// Whether a region that is found belongs to the credentials, and not to the environment of this process.
     fn has_own_region(&self) -> bool {
-        self.region.is_some() || matches!(self.source_kind, Choice::Profile(_))
+        self.region.is_some() || matches!(self.source_kind, SourceKind::Profile(_))
     }
 
     /// What a failure of the SDK's provider means. A sign-in that ended is not a service that cannot be reached: only a
@@ -124,8 +124,8 @@ impl AmbientProvider {
 impl CredentialProvider for AmbientProvider {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self.source_kind {
-            Choice::DefaultChain => DEFAULT_CHAIN,
-            Choice::Profile(_) => PROFILE,
+            SourceKind::DefaultChain => DEFAULT_CHAIN,
+            SourceKind::Profile(_) => PROFILE,
         })
     }
 
@@ -135,6 +135,8 @@ impl CredentialProvider for AmbientProvider {
     /// for a profile whose sign-in (`aws sso login`, `aws login`) ended or was never made. Otherwise as
     /// [`SdkProvider`](crate::SdkProvider).
     async fn provide(&self) -> Result<Credentials> {
-        self.fetch().await.map_err(|failed| error::map_error(failed, &self.source_kind).with_provider(self.name()))
+        self.fetch()
+            .await
+            .map_err(|failed| error::map_error(failed, &self.source_kind).with_provider(self.name()))
     }
 }

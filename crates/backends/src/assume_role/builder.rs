@@ -10,8 +10,10 @@ use super::client::{AssumeRoleClient, AssumeRoleRequest};
 use super::provider::{AssumeRoleProvider, NAME};
 use crate::base::EndpointConfig;
 use crate::sts::Sts;
-use crate::sts::limits::{MAX_CHAINED_SECONDS, ROLE_DURATION, is_charset, ensure, session_name, source_identity};
-use crate::sts::marks::{RequestAttribution, NameSource};
+use crate::sts::limits::{
+    MAX_CHAINED_SECONDS, ROLE_DURATION, ensure, is_charset, session_name, source_identity,
+};
+use crate::sts::marks::{NameSource, RequestAttribution};
 use crate::sts::mfa::MfaDevice;
 use crate::{SdkBase, SecretProvider};
 
@@ -28,7 +30,8 @@ pub struct AssumeRoleBuilder {
 
 impl AssumeRoleBuilder {
     pub(super) fn new(role: RoleArn, source: Arc<dyn CredentialProvider>) -> Self {
-        let (request, request_attribution, place) = (AssumeRoleRequest::new(role), RequestAttribution::default(), EndpointConfig::default());
+        let (request, request_attribution, place) =
+            (AssumeRoleRequest::new(role), RequestAttribution::default(), EndpointConfig::default());
         Self { request, source, request_attribution, session_duration: None, role_chaining: false, place }
     }
 
@@ -159,7 +162,10 @@ impl AssumeRoleBuilder {
     }
 
     fn build_provider(mut self) -> Result<AssumeRoleProvider> {
-        self.request.duration = self.session_duration.map(|duration| checked_duration_seconds(duration, self.role_chaining)).transpose()?;
+        self.request.duration = self
+            .session_duration
+            .map(|duration| checked_duration_seconds(duration, self.role_chaining))
+            .transpose()?;
         self.request.session_name = self.request_attribution.session_name()?;
         self.request.source_identity = self.request_attribution.source_identity()?;
         self.request_attribution.tag(&mut self.request.tags)?;

@@ -3,7 +3,7 @@
 use aws_config::SdkConfig;
 use valetkey_core::Region;
 
-use super::{SdkBase, with_endpoint_url, to_sdk_region};
+use super::{SdkBase, to_sdk_region, with_endpoint_url};
 
 /// Where to ask, as a builder was told.
 #[derive(Default)]

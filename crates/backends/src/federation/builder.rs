@@ -7,8 +7,8 @@ use std::time::Duration;
 use valetkey_core::{Attribution, CredentialProvider, Region, Result, SessionId};
 
 use super::FederationGuard;
-use super::client::{GetFederationTokenRequest, ExchangeRequest, GetSessionTokenRequest};
-use super::provider::{FederationProvider, NAME, Passthrough, ExchangeConfig};
+use super::client::{ExchangeRequest, GetFederationTokenRequest, GetSessionTokenRequest};
+use super::provider::{ExchangeConfig, FederationProvider, NAME, Passthrough};
 use crate::base::EndpointConfig;
 use crate::sts::Sts;
 use crate::sts::limits::{USER_DURATION, user_name};
@@ -31,7 +31,14 @@ pub struct FederationBuilder<T> {
 impl<T> FederationBuilder<T> {
     fn new(request: T, source: Arc<dyn CredentialProvider>) -> Self {
         let (request_attribution, place) = (RequestAttribution::default(), EndpointConfig::default());
-        Self { request, source, request_attribution, session_duration: None, passthrough: Passthrough::Nothing, place }
+        Self {
+            request,
+            source,
+            request_attribution,
+            session_duration: None,
+            passthrough: Passthrough::Nothing,
+            place,
+        }
     }
 
     /// How long the credentials work: whole seconds, 15 min to 36 h. The 12 h of STS unless said; the keys of an
@@ -148,7 +155,10 @@ impl FederationBuilder<GetFederationTokenRequest> {
         Self::new(GetFederationTokenRequest { name, ..GetFederationTokenRequest::default() }, source)
     }
 
-    pub(super) fn federation_token_for(attribution: &Attribution, source: Arc<dyn CredentialProvider>) -> Self {
+    pub(super) fn federation_token_for(
+        attribution: &Attribution,
+        source: Arc<dyn CredentialProvider>,
+    ) -> Self {
         let name = attribution.session_id().map(SessionId::compact).unwrap_or_default();
         Self::federation_token(name, source).attribution(attribution)
     }

@@ -113,7 +113,7 @@ impl GetFederationTokenRequest {
         Ok(ExchangeResponse {
             operation: GET_FEDERATION_TOKEN,
             keys: answer.credentials,
-            account: answer.federation_token.as_ref().and_then(|user| answer::account_from_arn(user.arn())),
+            account: answer.federated_user.as_ref().and_then(|user| answer::account_from_arn(user.arn())),
             utilization: answer.session_token_utilization.or(answer.packed_policy_size),
         })
     }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use valetkey_core::{Attribution, CredentialProvider, Credentials, Region, Result, SessionPolicy};
 
 use super::builder::FederationBuilder;
-use super::client::{ExchangeResponse, GetFederationTokenRequest, ExchangeRequest, GetSessionTokenRequest};
+use super::client::{ExchangeRequest, ExchangeResponse, GetFederationTokenRequest, GetSessionTokenRequest};
 use super::error;
 use super::given::StaticSource;
 use crate::source;
@@ -136,9 +136,11 @@ impl FederationProvider {
 impl FederationProvider {
     /// The same exchange with `given` as its source, unless that is temporary.
     pub(super) fn exchange_for(&self, static_keys: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
-        let guarded = self.config.passthrough == Passthrough::GuardedAccount && !source::is_temporary(static_keys);
+        let guarded =
+            self.config.passthrough == Passthrough::GuardedAccount && !source::is_temporary(static_keys);
         guarded.then(|| {
-            let (sts, source) = (self.sts.with_own_retry_quota(), Arc::new(StaticSource(static_keys.clone())));
+            let (sts, source) =
+                (self.sts.with_own_retry_quota(), Arc::new(StaticSource(static_keys.clone())));
             Arc::new(Self::new(sts, source, self.region.clone(), self.config.clone()))
                 as Arc<dyn CredentialProvider>
         })

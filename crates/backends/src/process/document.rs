@@ -15,10 +15,13 @@ pub(super) fn parse_output(text: &str) -> Result<CredentialsBuilder> {
     if fields.get("Version").and_then(Value::as_f64) != Some(1.0) {
         return Err(error::unsupported_version());
     }
-    let id = AccessKeyId::parse("AccessKeyId", required_text(fields, "AccessKeyId")?).map_err(error::malformed_field)?;
+    let id = AccessKeyId::parse("AccessKeyId", required_text(fields, "AccessKeyId")?)
+        .map_err(error::malformed_field)?;
     let secret = SecretString::from(required_text(fields, "SecretAccessKey")?);
-    let expiry = non_blank_value(fields, "Expiration").map(|at| Expiry::from_json("Expiration", at)).transpose()?;
-    let account = non_blank_value(fields, "AccountId").map(|id| AccountId::from_json("AccountId", id)).transpose();
+    let expiry =
+        non_blank_value(fields, "Expiration").map(|at| Expiry::from_json("Expiration", at)).transpose()?;
+    let account =
+        non_blank_value(fields, "AccountId").map(|id| AccountId::from_json("AccountId", id)).transpose();
     Ok(Credentials::builder(id, secret)
         .session_token(optional_text(fields, "SessionToken")?.map(SecretString::from))
         .expiry(expiry.unwrap_or(Expiry::Never))

@@ -11,7 +11,8 @@ use crate::base::EndpointConfig;
 use crate::sts::Sts;
 use crate::sts::limits::{DurationRange, ensure};
 
-const SCOPED_DURATION: DurationRange = DurationRange { min_seconds: 1, max_seconds: 129_600, message: "must be 1 to 129,600 whole seconds" };
+const SCOPED_DURATION: DurationRange =
+    DurationRange { min_seconds: 1, max_seconds: 129_600, message: "must be 1 to 129,600 whole seconds" };
 
 /// Describes credentials that are scoped down; made by [`ScopedProvider::builder`].
 #[must_use]
@@ -25,7 +26,13 @@ pub struct ScopedBuilder {
 
 impl ScopedBuilder {
     pub(super) fn new(source: Arc<dyn CredentialProvider>) -> Self {
-        Self { source, policy: None, session_duration: None, description: None, place: EndpointConfig::default() }
+        Self {
+            source,
+            policy: None,
+            session_duration: None,
+            description: None,
+            place: EndpointConfig::default(),
+        }
     }
 
     /// Allows what both this policy and the source's credentials allow.
@@ -84,10 +91,15 @@ impl ScopedBuilder {
     }
 
     fn build_provider(self) -> Result<ScopedProvider> {
-        let duration = self.session_duration.map(|duration| SCOPED_DURATION.checked_seconds(duration)).transpose()?;
+        let duration =
+            self.session_duration.map(|duration| SCOPED_DURATION.checked_seconds(duration)).transpose()?;
         self.description.as_deref().map_or(Ok(()), check_description)?;
         let region = self.place.region.clone();
-        let scope = ScopeDownParameters { policy: self.policy, duration_seconds: duration, description: self.description };
+        let scope = ScopeDownParameters {
+            policy: self.policy,
+            duration_seconds: duration,
+            description: self.description,
+        };
         Ok(ScopedProvider::new(Sts::new(self.place)?, self.source, region, scope))
     }
 }

@@ -47,7 +47,7 @@ pub(super) async fn get_scoped_credentials(
         .customize()
         .interceptor(OperationRewrite { has_policy: request.policy.is_some(), description });
     let answer = request.send().await.map_err(|error| fault::from_sdk_error(OPERATION, &error))?;
-    match (answer.credentials, answer.federation_token) {
+    match (answer.credentials, answer.federated_user) {
         (Some(keys), Some(session)) => Ok((keys, session.arn)),
         _ => Err(error::not_scoped_down()),
     }

@@ -73,7 +73,11 @@ impl ScopedProvider {
         Self { sts, source, region, scope }
     }
 
-    fn wrapping(&self, source: Arc<dyn CredentialProvider>, scope: ScopeDownParameters) -> Arc<dyn CredentialProvider> {
+    fn wrapping(
+        &self,
+        source: Arc<dyn CredentialProvider>,
+        scope: ScopeDownParameters,
+    ) -> Arc<dyn CredentialProvider> {
         Arc::new(Self::new(self.sts.with_own_retry_quota(), source, self.region.clone(), scope))
     }
 
@@ -86,17 +90,32 @@ impl ScopedProvider {
         if policy.is_none() && seconds.is_none() {
             return Ok(source);
         }
-        self.fetch(&source, ScopedCredentialsRequest { policy, duration_seconds: seconds, description: self.scope.description.as_deref() }).await
+        self.fetch(
+            &source,
+            ScopedCredentialsRequest {
+                policy,
+                duration_seconds: seconds,
+                description: self.scope.description.as_deref(),
+            },
+        )
+        .await
     }
 
     /// How long to ask for: nothing is said where the source ends first, since STS refuses more than is left of it.
     fn requested_seconds(&self, source: &Credentials) -> Option<i32> {
         let left = source.expiry().remaining(SystemClock.now()).map(|left| left.as_secs());
-        self.scope.duration_seconds.filter(|seconds| left.is_none_or(|left| u64::from(seconds.unsigned_abs()) < left))
+        self.scope
+            .duration_seconds
+            .filter(|seconds| left.is_none_or(|left| u64::from(seconds.unsigned_abs()) < left))
     }
 
-    async fn fetch(&self, source: &Credentials, request: ScopedCredentialsRequest<'_>) -> Result<Credentials> {
-        let (mut keys, arn) = operation::get_scoped_credentials(&self.sts.client_for(source), request).await?;
+    async fn fetch(
+        &self,
+        source: &Credentials,
+        request: ScopedCredentialsRequest<'_>,
+    ) -> Result<Credentials> {
+        let (mut keys, arn) =
+            operation::get_scoped_credentials(&self.sts.client_for(source), request).await?;
         // A session's authority is in its token: the same token would be the same authority.
         if source.expose_session_token() == Some(keys.session_token()) {
             return Err(error::not_scoped_down());

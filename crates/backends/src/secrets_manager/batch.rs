@@ -4,9 +4,9 @@ use std::iter::repeat_n;
 
 use valetkey_core::Result;
 
-use super::calls::{CURRENT_STAGE, SecretsManagerApi, SecretValue, VersionSelector};
+use super::calls::{CURRENT_STAGE, SecretValue, SecretsManagerApi, VersionSelector};
 use super::client::SecretsManagerClient;
-use super::payloads::{CachedSecret, CacheSlot};
+use super::payloads::{CacheSlot, CachedSecret};
 use crate::source;
 
 /// The most secrets that one call takes.
@@ -39,7 +39,8 @@ impl SecretsManagerClient {
         let source = source::source_credentials(&*self.source).await?;
         let visits = secret_ids.iter().map(|id| self.cache.slot(id, source.access_key_id()));
         let visits: Vec<_> = visits.collect();
-        let mut values = SecretsManagerApi::with_credentials(&source, &self.config).batch_get_current(secret_ids).await?;
+        let mut values =
+            SecretsManagerApi::with_credentials(&source, &self.config).batch_get_current(secret_ids).await?;
         let outcome = |visit: &CacheSlot<'_>| {
             let found = values.iter().position(|value| value.is_current_version_of(visit.secret_id))?;
             Some(self.store_prefetched(visit, values.swap_remove(found)))
@@ -56,7 +57,11 @@ impl SecretsManagerClient {
         Ok(())
     }
 
-    async fn read_remaining(&self, secret_ids: &[String], answered: Vec<Option<Result<()>>>) -> Vec<Result<()>> {
+    async fn read_remaining(
+        &self,
+        secret_ids: &[String],
+        answered: Vec<Option<Result<()>>>,
+    ) -> Vec<Result<()>> {
         let mut outcomes = Vec::with_capacity(secret_ids.len());
         let answered = answered.into_iter().chain(std::iter::repeat_with(|| None));
         for (secret_id, answer) in secret_ids.iter().zip(answered) {

@@ -49,7 +49,11 @@ impl SecretsManagerApi {
         Self(Client::from_conf(builder.retry_partition(partition).build()))
     }
 
-    pub(super) async fn get_secret_value(&self, secret_id: &str, version: &VersionSelector) -> Result<SecretValue> {
+    pub(super) async fn get_secret_value(
+        &self,
+        secret_id: &str,
+        version: &VersionSelector,
+    ) -> Result<SecretValue> {
         let call = self.0.get_secret_value().secret_id(secret_id);
         // The stage is always named: an emulator answers the version before, and a default is easily misread.
         let call = match version {
@@ -88,7 +92,10 @@ impl SecretValue {
     }
 
     /// The credentials in it, and from where they are. What does not say so is not kept: it could not be checked.
-    pub(super) fn into_credentials(self, max_age: Option<Duration>) -> Result<(Option<VersionKey>, Credentials)> {
+    pub(super) fn into_credentials(
+        self,
+        max_age: Option<Duration>,
+    ) -> Result<(Option<VersionKey>, Credentials)> {
         let credentials = Credentials::from_json(self.payload?.expose_secret(), NAME)?;
         let stamp = self.arn.zip(self.version_id).map(|(arn, version_id)| VersionKey { arn, version_id });
         Ok((stamp, credentials.with_max_age(max_age)))
@@ -98,7 +105,9 @@ impl SecretValue {
 impl From<GetSecretValueOutput> for SecretValue {
     fn from(answer: GetSecretValueOutput) -> Self {
         let text = match (answer.secret_string, answer.secret_binary) {
-            (None, None) if answer.arn.is_none() && answer.name.is_none() => Err(error::incomplete_response()),
+            (None, None) if answer.arn.is_none() && answer.name.is_none() => {
+                Err(error::incomplete_response())
+            }
             (string, binary) => secret_text(string, binary),
         };
         Self {

@@ -10,7 +10,7 @@ use valetkey_core::{CredentialProvider, Credentials, ErrorKind, Result};
 
 use super::calls::{SecretsManagerApi, VersionSelector};
 use super::error;
-use super::payloads::{CachedSecret, SecretCache, VersionKey, CacheSlot};
+use super::payloads::{CacheSlot, CachedSecret, SecretCache, VersionKey};
 use crate::{expired, source};
 
 pub(super) struct SecretsManagerClient {
@@ -28,7 +28,8 @@ impl SecretsManagerClient {
     pub(super) async fn read(&self, secret_id: &str) -> Result<Credentials> {
         let source = source::source_credentials(&*self.source).await?;
         let visit = self.cache.slot(secret_id, source.access_key_id());
-        let answer = self.read_cached(&visit, &SecretsManagerApi::with_credentials(&source, &self.config)).await;
+        let answer =
+            self.read_cached(&visit, &SecretsManagerApi::with_credentials(&source, &self.config)).await;
         if answer.as_ref().is_err_and(|error| !error.is_transient()) {
             visit.evict();
         }
@@ -69,7 +70,11 @@ impl SecretsManagerClient {
         Ok(credentials)
     }
 
-    async fn fetch(&self, visit: &CacheSlot<'_>, calls: &SecretsManagerApi) -> Result<(Option<VersionKey>, Credentials)> {
+    async fn fetch(
+        &self,
+        visit: &CacheSlot<'_>,
+        calls: &SecretsManagerApi,
+    ) -> Result<(Option<VersionKey>, Credentials)> {
         calls.get_secret_value(visit.secret_id, &self.version).await?.into_credentials(self.max_age)
     }
 
@@ -85,7 +90,11 @@ impl SecretsManagerClient {
     }
 
     pub(super) fn ensure_unexpired(&self, credentials: Credentials) -> Result<Credentials> {
-        expired::ensure_unexpired(credentials, self.cache.clock(), "rotate the secret, or have its owner do so")
+        expired::ensure_unexpired(
+            credentials,
+            self.cache.clock(),
+            "rotate the secret, or have its owner do so",
+        )
     }
 }
 

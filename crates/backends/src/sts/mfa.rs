@@ -9,7 +9,7 @@ use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use valetkey_core::{Error, ErrorKind, ExposeSecret, Result, SecretString};
 
-use super::limits::{is_charset, ensure};
+use super::limits::{ensure, is_charset};
 use crate::{SecretProvider, fault};
 
 const MFA_CODE_FIELD: &str = "mfa_code";

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_sdk_sts::types::Tag;
 use valetkey_core::{Error, Result};
 
-use super::limits::{has_aws_prefix, ensure};
+use super::limits::{ensure, has_aws_prefix};
 
 const MAX_TAGS: usize = 50;
 

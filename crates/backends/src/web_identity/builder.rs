@@ -11,8 +11,8 @@ use super::token::IdentityTokenSource;
 use crate::SdkBase;
 use crate::base::EndpointConfig;
 use crate::sts::Sts;
-use crate::sts::limits::{ROLE_DURATION, is_charset, ensure, session_name};
-use crate::sts::marks::{RequestAttribution, NameSource};
+use crate::sts::limits::{ROLE_DURATION, ensure, is_charset, session_name};
+use crate::sts::marks::{NameSource, RequestAttribution};
 
 /// Describes a role for an identity token; made by [`WebIdentityProvider::builder`] and
 /// [`WebIdentityProvider::from_file`].
@@ -26,7 +26,8 @@ pub struct WebIdentityBuilder {
 
 impl WebIdentityBuilder {
     pub(super) fn new(role: RoleArn, token: IdentityTokenSource) -> Self {
-        let (request, request_attribution, place) = (WebIdentityRequest::new(role, token), RequestAttribution::default(), EndpointConfig::default());
+        let (request, request_attribution, place) =
+            (WebIdentityRequest::new(role, token), RequestAttribution::default(), EndpointConfig::default());
         Self { request, request_attribution, session_duration: None, place }
     }
 
@@ -106,7 +107,8 @@ impl WebIdentityBuilder {
     }
 
     fn build_provider(mut self) -> Result<WebIdentityProvider> {
-        self.request.duration = self.session_duration.map(|duration| ROLE_DURATION.checked_seconds(duration)).transpose()?;
+        self.request.duration =
+            self.session_duration.map(|duration| ROLE_DURATION.checked_seconds(duration)).transpose()?;
         self.request.session_name = self.request_attribution.session_name()?;
         session_name(&self.request.session_name)?;
         self.request.provider_id.as_deref().map_or(Ok(()), check_provider_id)?;

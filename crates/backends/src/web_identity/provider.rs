@@ -9,7 +9,7 @@ use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIden
 use valetkey_core::{CredentialProvider, Credentials, Region, Result, RoleArn, SessionPolicy};
 
 use super::builder::WebIdentityBuilder;
-use super::client::{WebIdentityClient, OPERATION};
+use super::client::{OPERATION, WebIdentityClient};
 use super::token::IdentityTokenSource;
 use crate::SecretProvider;
 use crate::sts::{Utilization, answer};

@@ -10,8 +10,8 @@ use valetkey_backends::{
 use valetkey_core::testing::{Canary, Script, ScriptedProvider};
 use valetkey_core::{CredentialProvider, Error, ErrorKind, Expiry, ProviderChain, SessionContext};
 
-use crate::wire::{ROLE_SESSION, HttpFixture, assume_role_response, issued_response};
-use crate::{memory_source, long_lived, region, static_source};
+use crate::wire::{HttpFixture, ROLE_SESSION, assume_role_response, issued_response};
+use crate::{long_lived, memory_source, region, static_source};
 
 const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
 
@@ -71,7 +71,8 @@ async fn assume_role_unset_fields_are_not_sent() {
 
 #[tokio::test]
 async fn assume_role_response_maps_every_field() {
-    let provider = role_builder(&granting_http(), static_source()).region(region("eu-central-1")).build().unwrap();
+    let provider =
+        role_builder(&granting_http(), static_source()).region(region("eu-central-1")).build().unwrap();
     let credentials = provider.provide().await.unwrap();
     assert_eq!(credentials.access_key_id().as_str(), "ASIAIOSFODNN7EXAMPLE");
     assert_eq!(credentials.expose_secret_access_key(), "role-secret");
@@ -85,7 +86,8 @@ async fn assume_role_response_maps_every_field() {
 #[tokio::test]
 async fn assume_role_utilization_returns_last_percent() {
     let fields = format!("{ROLE_SESSION}<SessionTokenUtilization>40</SessionTokenUtilization>");
-    let answer = issued_response("AssumeRole", &fields, ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"]);
+    let answer =
+        issued_response("AssumeRole", &fields, ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"]);
     let provider = role_builder(&HttpFixture::responding(200, answer), static_source()).build().unwrap();
     assert_eq!(provider.utilization(), None);
     provider.provide().await.unwrap();
@@ -96,8 +98,20 @@ async fn assume_role_utilization_returns_last_percent() {
 async fn assume_role_own_endpoint_overrides_client_config() {
     let wire = granting_http();
     role_builder(&wire, static_source()).build().unwrap().provide().await.unwrap();
-    role_builder(&wire, static_source()).region(region("eu-west-1")).build().unwrap().provide().await.unwrap();
-    role_builder(&wire, static_source()).endpoint_url("http://vpc.example:9").build().unwrap().provide().await.unwrap();
+    role_builder(&wire, static_source())
+        .region(region("eu-west-1"))
+        .build()
+        .unwrap()
+        .provide()
+        .await
+        .unwrap();
+    role_builder(&wire, static_source())
+        .endpoint_url("http://vpc.example:9")
+        .build()
+        .unwrap()
+        .provide()
+        .await
+        .unwrap();
     let uris: Vec<_> = wire.requests().into_iter().map(|sent| sent.uri).collect();
     assert_eq!(
         uris,
@@ -119,7 +133,8 @@ async fn assume_role_fetch_signs_with_current_source_credentials() {
     provider.provide().await.unwrap();
     session.set_credentials(long_lived("AKIAI44QH8DHBEXAMPLE")).unwrap();
     provider.provide().await.unwrap();
-    let signed: Vec<_> = wire.requests().into_iter().map(|sent| sent.headers["authorization"].clone()).collect();
+    let signed: Vec<_> =
+        wire.requests().into_iter().map(|sent| sent.headers["authorization"].clone()).collect();
     assert!(signed[0].contains(&format!("Credential={}/", crate::KEY_ID)), "{signed:?}");
     assert!(signed[1].contains("Credential=AKIAI44QH8DHBEXAMPLE/"), "{signed:?}");
 
@@ -132,12 +147,27 @@ async fn assume_role_fetch_signs_with_current_source_credentials() {
 async fn assume_role_chained_over_an_hour_fails_before_call() {
     let wire = granting_http();
     let temporary = memory_source(Canary::new().credentials(Expiry::Never).unwrap());
-    let long = role_builder(&wire, Arc::clone(&temporary)).session_duration(Duration::from_secs(3_601)).build().unwrap();
+    let long = role_builder(&wire, Arc::clone(&temporary))
+        .session_duration(Duration::from_secs(3_601))
+        .build()
+        .unwrap();
     let error = long.provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("duration")));
     assert!(wire.requests().is_empty());
-    role_builder(&wire, temporary).session_duration(Duration::from_secs(3_600)).build().unwrap().provide().await.unwrap();
-    role_builder(&wire, static_source()).session_duration(Duration::from_secs(3_601)).build().unwrap().provide().await.unwrap();
+    role_builder(&wire, temporary)
+        .session_duration(Duration::from_secs(3_600))
+        .build()
+        .unwrap()
+        .provide()
+        .await
+        .unwrap();
+    role_builder(&wire, static_source())
+        .session_duration(Duration::from_secs(3_601))
+        .build()
+        .unwrap()
+        .provide()
+        .await
+        .unwrap();
     assert_eq!(wire.requests().len(), 2);
 }
 
@@ -172,7 +202,8 @@ async fn assume_role_source_error_keeps_kind_and_provider() {
         ErrorKind::Closed,
     ] {
         let broken = ScriptedProvider::new([Script::Fail(Error::new(kind, "no"))]);
-        let error = role_builder(&granting_http(), Arc::new(broken)).build().unwrap().provide().await.unwrap_err();
+        let error =
+            role_builder(&granting_http(), Arc::new(broken)).build().unwrap().provide().await.unwrap_err();
         assert_eq!((error.kind(), error.provider()), (kind, Some("scripted")));
     }
 }
@@ -186,7 +217,12 @@ async fn assume_role_expired_or_partial_response_is_transient() {
         assume_role_response("ASIAIOSFODNN7EXAMPLE", "", "t"),
         assume_role_response("ASIAIOSFODNN7EXAMPLE", "s", "t").replace("2099", "2019"),
     ] {
-        let error = role_builder(&HttpFixture::responding(200, body), static_source()).build().unwrap().provide().await.unwrap_err();
+        let error = role_builder(&HttpFixture::responding(200, body), static_source())
+            .build()
+            .unwrap()
+            .provide()
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     }
 }

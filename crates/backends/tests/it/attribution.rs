@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use valetkey_backends::{
-    AssumeRoleBuilder, AssumeRoleProvider, GetFederationTokenRequest, FederationBuilder, FederationProvider,
+    AssumeRoleBuilder, AssumeRoleProvider, FederationBuilder, FederationProvider, GetFederationTokenRequest,
     WebIdentityProvider,
 };
 use valetkey_core::{
@@ -12,7 +12,7 @@ use valetkey_core::{
 };
 
 use crate::static_source;
-use crate::wire::{ROLE_SESSION, HttpFixture, issued_response};
+use crate::wire::{HttpFixture, ROLE_SESSION, issued_response};
 
 const KEYS: [&str; 3] = ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"];
 
@@ -55,7 +55,8 @@ async fn sent(wire: &HttpFixture, provider: &dyn CredentialProvider) -> BTreeMap
 async fn role_session_carries_full_attribution() {
     let (wire, session) = (granting_http("AssumeRole"), session());
     let id = session.id().to_string();
-    let provider = role_builder(&wire).tag("team", "blue").attribution(&full_attribution(&session)).build().unwrap();
+    let provider =
+        role_builder(&wire).tag("team", "blue").attribution(&full_attribution(&session)).build().unwrap();
     let sent = sent(&wire, &provider).await;
     assert_eq!(sent["RoleSessionName"], format!("valetkey-{id}"));
     assert!(!sent.contains_key("SourceIdentity"), "which needs a permission of its own");
@@ -142,7 +143,10 @@ fn attribution_missing_value_fails_build() {
     let (wire, nobody) = (granting_http("AssumeRole"), Attribution::new());
     assert_invalid(&role_builder(&wire).attribution(&nobody).build().unwrap_err(), "session_name");
     let principal = || "{principal}".parse().unwrap();
-    assert_invalid(&role_builder(&wire).source_identity_from(principal()).build().unwrap_err(), "source_identity");
+    assert_invalid(
+        &role_builder(&wire).source_identity_from(principal()).build().unwrap_err(),
+        "source_identity",
+    );
     assert_invalid(&role_builder(&wire).session_name_from(principal()).build().unwrap_err(), "session_name");
     assert_eq!(federation_builder(&wire, &nobody).build().unwrap_err().field(), Some("name"));
 }

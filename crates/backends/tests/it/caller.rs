@@ -36,7 +36,8 @@ async fn caller_identity_credentials_region_selects_endpoint() {
     lookup.caller(&long_lived(KEY_ID).with_region(region("cn-north-1"))).await.unwrap();
     let uris: Vec<_> = wire.requests().into_iter().map(|sent| sent.uri).collect();
     assert_eq!(uris, ["https://sts.us-east-1.amazonaws.com/", "https://sts.cn-north-1.amazonaws.com.cn/"]);
-    let error = StsCallerIdentityProvider::new(&SdkBase::new()).caller(&long_lived(KEY_ID)).await.unwrap_err();
+    let error =
+        StsCallerIdentityProvider::new(&SdkBase::new()).caller(&long_lived(KEY_ID)).await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("region")));
 }
 
@@ -50,7 +51,10 @@ async fn caller_identity_errors_have_kind_and_no_secret() {
         (HttpFixture::responding(403, refused("InvalidClientTokenId", echo)), ErrorKind::Denied),
         (HttpFixture::responding(400, refused("Throttling", echo)), ErrorKind::Throttled),
         (HttpFixture::responding(503, echo), ErrorKind::Unavailable),
-        (HttpFixture::responding(200, caller_identity_response("not-an-account", echo)), ErrorKind::Unavailable),
+        (
+            HttpFixture::responding(200, caller_identity_response("not-an-account", echo)),
+            ErrorKind::Unavailable,
+        ),
         (HttpFixture::new(Answer::Disconnects), ErrorKind::Unavailable),
         (HttpFixture::new(Answer::NeverResponds), ErrorKind::TimedOut),
     ] {

@@ -15,7 +15,7 @@ use valetkey_core::{
 
 use crate::loopback::LoopbackFixture;
 use crate::scoped::SCOPED_SESSION;
-use crate::wire::{ROLE_SESSION, HttpFixture, assume_role_response, issued_response, refused};
+use crate::wire::{HttpFixture, ROLE_SESSION, assume_role_response, issued_response, refused};
 use crate::{capture_logs, memory_source, region};
 
 /// Everything said at TRACE while `work` ran.
@@ -65,7 +65,10 @@ async fn assume_role_log_has_no_secret() {
         assert_no_secret(&[&source, &answer], "the set", &format!("{credentials:?} {provider:?}"));
     })
     .await;
-    assert!(source.found_in(&wire.requests_text()).contains(&"token"), "the source's token went out with the request");
+    assert!(
+        source.found_in(&wire.requests_text()).contains(&"token"),
+        "the source's token went out with the request"
+    );
     assert_no_secret(&[&source, &answer], "the log", &text);
 }
 
@@ -130,7 +133,9 @@ async fn federation_log_has_no_secret() {
                     .mfa("GAHT12345678", code)
                     .build()
             }
-            _ => FederationProvider::federated("alice", memory_source(long_lived_canary(&source))).base(&wire.base()).build(),
+            _ => FederationProvider::federated("alice", memory_source(long_lived_canary(&source)))
+                .base(&wire.base())
+                .build(),
         };
         let provider = provider.unwrap();
         let text = capture_logs_during(async {
@@ -139,7 +144,11 @@ async fn federation_log_has_no_secret() {
             assert_no_secret(&[&source, &answer], "the set", &format!("{credentials:?} {provider:?}"));
         })
         .await;
-        assert_eq!(wire.requests_text().contains("739184"), operation == "GetSessionToken", "the code went out");
+        assert_eq!(
+            wire.requests_text().contains("739184"),
+            operation == "GetSessionToken",
+            "the code went out"
+        );
         assert!(!text.contains("739184"), "the log shows the code");
         assert_no_secret(&[&source, &answer], "the log", &text);
     }
@@ -147,7 +156,11 @@ async fn federation_log_has_no_secret() {
 
 fn scoped_provider(base: &SdkBase, source: &Canary) -> ScopedProvider {
     let policy = SessionPolicy::read_only(["s3"]).unwrap();
-    ScopedProvider::builder(memory_source(canary_credentials(source))).policy(policy).base(base).build().unwrap()
+    ScopedProvider::builder(memory_source(canary_credentials(source)))
+        .policy(policy)
+        .base(base)
+        .build()
+        .unwrap()
 }
 
 #[tokio::test]
@@ -217,7 +230,10 @@ async fn assume_role_error_echoing_secret_has_no_secret() {
     ] {
         assert!(echoed.found_in(&body).contains(&"secret"), "the mark is on the wire");
         let wire = LoopbackFixture::responding(status, body).await;
-        let error = role_provider(&wire.base(), memory_source(canary_credentials(&source))).provide().await.unwrap_err();
+        let error = role_provider(&wire.base(), memory_source(canary_credentials(&source)))
+            .provide()
+            .await
+            .unwrap_err();
         assert_no_secret(&[&source, &echoed], "the error", &error_output(&error));
     }
 }
@@ -229,10 +245,14 @@ async fn secrets_manager_log_has_no_secret() {
     assert!(kept.found_in(&body).contains(&"secret"), "the marks are on the wire");
     let wire = LoopbackFixture::responding(200, body).await;
     let base = wire.base();
-    let provider =
-        SecretsManagerProvider::builder("agent", memory_source(canary_credentials(&source))).base(&base).build().unwrap();
-    let resolver =
-        SecretsManagerResolver::builder("agents/", memory_source(canary_credentials(&source))).base(&base).build().unwrap();
+    let provider = SecretsManagerProvider::builder("agent", memory_source(canary_credentials(&source)))
+        .base(&base)
+        .build()
+        .unwrap();
+    let resolver = SecretsManagerResolver::builder("agents/", memory_source(canary_credentials(&source)))
+        .base(&base)
+        .build()
+        .unwrap();
     let text = capture_logs_during(async {
         let read = provider.provide().await.unwrap();
         let resolved = resolver.resolve(&"one".parse().unwrap()).await.unwrap();
@@ -256,10 +276,11 @@ async fn secrets_manager_cached_and_prefetched_log_has_no_secret() {
     description["VersionIdsToStages"] = serde_json::json!({ "v".repeat(32): ["AWSCURRENT"] });
     let values = serde_json::json!({ "SecretValues": [value] });
     assert!(kept.found_in(&values.to_string()).contains(&"secret"), "the marks are on the wire");
-    let wire = LoopbackFixture::with_response(200, move |request| match request.contains("BatchGetSecretValue") {
-        true => values.to_string(),
-        false => description.to_string(),
-    });
+    let wire =
+        LoopbackFixture::with_response(200, move |request| match request.contains("BatchGetSecretValue") {
+            true => values.to_string(),
+            false => description.to_string(),
+        });
     let wire = wire.await;
     let resolver = SecretsManagerResolver::builder("agents/", memory_source(canary_credentials(&source)));
     let resolver = resolver.base(&wire.base()).build().unwrap();
@@ -305,7 +326,11 @@ async fn secrets_manager_error_echoing_secret_has_no_secret() {
         assert_eq!(errors.len(), 2, "{code}");
         for error in errors {
             let cause = std::error::Error::source(&error).map(|cause| format!("{cause} {cause:?}"));
-            assert_no_secret(&[&source, &kept, &echoed], "the error", &format!("{error} {error:?} {cause:?}"));
+            assert_no_secret(
+                &[&source, &kept, &echoed],
+                "the error",
+                &format!("{error} {error:?} {cause:?}"),
+            );
         }
     }
 }

@@ -12,7 +12,7 @@ use valetkey_core::testing::{Canary, contract};
 use valetkey_core::{CredentialProvider, Expiry, ProviderChain, SecretString, SessionPolicy};
 
 use crate::scoped::SCOPED_SESSION;
-use crate::wire::{Answer, ROLE_SESSION, HttpFixture, assume_role_response, issued_response, refused};
+use crate::wire::{Answer, HttpFixture, ROLE_SESSION, assume_role_response, issued_response, refused};
 use crate::{memory_source, static_source};
 
 /// A canary, and the texts of it that must show nowhere.
@@ -58,7 +58,9 @@ async fn env_provider_keeps_contract() {
     let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
     let half = secret.clone();
     marked
-        .assert_contract(EnvProvider::new(move |name| (name == "AWS_SECRET_ACCESS_KEY").then(|| half.clone().into())))
+        .assert_contract(EnvProvider::new(move |name| {
+            (name == "AWS_SECRET_ACCESS_KEY").then(|| half.clone().into())
+        }))
         .await;
     let whole = EnvProvider::new(move |name| match name {
         "AWS_ACCESS_KEY_ID" => Some(id.clone().into()),
@@ -76,7 +78,8 @@ async fn assume_role_provider_keeps_contract() {
     let [secret, token, id] = <[String; 3]>::try_from(marked.secrets.clone()).unwrap();
     let granted = HttpFixture::responding(200, assume_role_response(&id, &secret, &token));
     let denied = HttpFixture::responding(403, refused("AccessDenied", &secret));
-    for wire in [granted, denied, HttpFixture::responding(500, secret), HttpFixture::new(Answer::Disconnects)] {
+    for wire in [granted, denied, HttpFixture::responding(500, secret), HttpFixture::new(Answer::Disconnects)]
+    {
         let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
         let builder = AssumeRoleProvider::builder(role, marked.source()).base(&wire.base());
         marked.assert_contract(builder.build().unwrap()).await;
@@ -201,8 +204,10 @@ async fn secrets_manager_provider_keeps_contract() {
     let marked = CanaryFixture::new();
     let secret = marked.canary.json().to_string();
     let holding = HttpFixture::responding(200, serde_json::json!({ "SecretString": secret }).to_string());
-    let torn =
-        HttpFixture::responding(200, serde_json::json!({ "SecretString": &secret[..secret.len() - 1] }).to_string());
+    let torn = HttpFixture::responding(
+        200,
+        serde_json::json!({ "SecretString": &secret[..secret.len() - 1] }).to_string(),
+    );
     let denied = serde_json::json!({ "__type": "AccessDeniedException", "message": secret }).to_string();
     // What it was read from and where that stands, in one answer: so the payload is kept, and then only checked.
     let kept = HttpFixture::responding(
@@ -212,7 +217,9 @@ async fn secrets_manager_provider_keeps_contract() {
         })
         .to_string(),
     );
-    for wire in [holding, kept, torn, HttpFixture::responding(400, denied), HttpFixture::new(Answer::NeverResponds)] {
+    for wire in
+        [holding, kept, torn, HttpFixture::responding(400, denied), HttpFixture::new(Answer::NeverResponds)]
+    {
         let builder = SecretsManagerProvider::builder("agent", marked.source()).base(&wire.base());
         marked.assert_contract(builder.build().unwrap()).await;
     }
@@ -225,7 +232,9 @@ async fn provider_chain_and_scoped_down_keep_contract() {
     let absent = || ProviderChain::new(MemoryProvider::new()).or_else(EnvProvider::new(|_| None));
     marked.assert_contract(absent()).await;
     marked
-        .assert_contract(absent().or_else(MemoryProvider::from(marked.canary.credentials(Expiry::Never).unwrap())))
+        .assert_contract(
+            absent().or_else(MemoryProvider::from(marked.canary.credentials(Expiry::Never).unwrap())),
+        )
         .await;
     let policy = SessionPolicy::read_only(["s3"]).unwrap();
     for wire in [

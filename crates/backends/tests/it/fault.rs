@@ -6,7 +6,7 @@ use valetkey_backends::{
 use valetkey_core::{CredentialProvider, Error, ErrorKind, Expiry, SecretString, SessionPolicy};
 
 use crate::scoped::temporary_credentials;
-use crate::wire::{Answer, REQUEST_ID, HttpFixture, refused};
+use crate::wire::{Answer, HttpFixture, REQUEST_ID, refused};
 use crate::{memory_source, static_source};
 
 use ErrorKind::{Denied, Expired, Invalid, Throttled, TimedOut, Unavailable};
@@ -41,7 +41,8 @@ pub(crate) fn sts_providers(wire: &HttpFixture) -> [(&'static str, Box<dyn Crede
 }
 
 async fn secrets_manager_error(wire: &HttpFixture) -> Error {
-    let provider = SecretsManagerProvider::builder("secret", static_source()).base(&wire.base()).build().unwrap();
+    let provider =
+        SecretsManagerProvider::builder("secret", static_source()).base(&wire.base()).build().unwrap();
     provider.provide().await.unwrap_err()
 }
 
@@ -191,7 +192,8 @@ fn assert_not_aws(operation: &str, error: &Error, kind: ErrorKind) {
 
 const SIGNATURE_EXPIRED: &str =
     "Signature expired: 20261127T110000Z is now earlier than 20261127T114500Z (leak-hunter2)";
-const SIGNATURE_NOT_YET_CURRENT: &str = "Signature not yet current: 20261127T130000Z is still later than 20261127T121500Z";
+const SIGNATURE_NOT_YET_CURRENT: &str =
+    "Signature not yet current: 20261127T130000Z is still later than 20261127T121500Z";
 
 #[tokio::test]
 async fn clock_skew_is_transient_and_names_the_clock() {

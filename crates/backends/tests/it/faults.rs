@@ -75,7 +75,8 @@ impl CredentialProvider for RecordingProvider {
     async fn provide(&self) -> Result<Credentials> {
         let from = self.clock.elapsed();
         let answer = self.role.provide().await;
-        let load = FetchRecord { started_at: from, ended_at: self.clock.elapsed(), succeeded: answer.is_ok() };
+        let load =
+            FetchRecord { started_at: from, ended_at: self.clock.elapsed(), succeeded: answer.is_ok() };
         self.fetches.lock().unwrap().push(load);
         answer
     }
@@ -105,7 +106,11 @@ impl RoleSessionFixture {
         let source = Canary::new();
         let keys = memory_source(source.credentials(Expiry::Never).unwrap());
         let loads = Arc::<Mutex<Vec<FetchRecord>>>::default();
-        let provider = RecordingProvider { role: role_builder(&sts, keys).build().unwrap(), clock, fetches: Arc::clone(&loads) };
+        let provider = RecordingProvider {
+            role: role_builder(&sts, keys).build().unwrap(),
+            clock,
+            fetches: Arc::clone(&loads),
+        };
         let session = SessionContext::builder()
             .clock(Arc::new(clock))
             .provider(provider)

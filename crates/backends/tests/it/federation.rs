@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use valetkey_backends::{
-    AssumeRoleProvider, GetFederationTokenRequest, FederationBuilder, FederationProvider, MemoryProvider, GetSessionTokenRequest,
+    AssumeRoleProvider, FederationBuilder, FederationProvider, GetFederationTokenRequest,
+    GetSessionTokenRequest, MemoryProvider,
 };
 use valetkey_core::testing::Canary;
 use valetkey_core::{
@@ -14,7 +15,7 @@ use valetkey_core::{
 };
 
 use crate::wire::{HttpFixture, issued_response};
-use crate::{memory_source, long_lived, region, static_source};
+use crate::{long_lived, memory_source, region, static_source};
 
 const OTHER_KEY_ID: &str = "AKIAI44QH8DHBEXAMPLE";
 const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
@@ -28,7 +29,10 @@ fn granting_http() -> HttpFixture {
     HttpFixture::responding(200, issued_response("GetSessionToken", "", KEYS))
 }
 
-fn session_token_builder(wire: &HttpFixture, source: Arc<dyn CredentialProvider>) -> FederationBuilder<GetSessionTokenRequest> {
+fn session_token_builder(
+    wire: &HttpFixture,
+    source: Arc<dyn CredentialProvider>,
+) -> FederationBuilder<GetSessionTokenRequest> {
     FederationProvider::builder(source).base(&wire.base())
 }
 
@@ -57,7 +61,11 @@ async fn session_token_request_and_response_map_fields() {
     assert_eq!(credentials.expose_session_token(), Some("issued-token"));
     assert_eq!(credentials.expiry().to_string(), "2099-01-01T00:00:00Z");
     assert_eq!(credentials.provider(), "federation");
-    let timed = session_token_builder(&wire, static_source()).session_duration(Duration::from_secs(129_600)).mfa(SERIAL, mfa_code).build().unwrap();
+    let timed = session_token_builder(&wire, static_source())
+        .session_duration(Duration::from_secs(129_600))
+        .mfa(SERIAL, mfa_code)
+        .build()
+        .unwrap();
     timed.provide().await.unwrap();
     let sent: Vec<_> = wire.requests().iter().map(|sent| sent.form()).collect();
     let operation = [("Action", "GetSessionToken"), ("Version", "2011-06-15")];
@@ -106,8 +114,15 @@ async fn session_token_keeps_source_region_unless_overridden() {
         .build()
         .unwrap();
     let wire = granting_http();
-    let kept = session_token_builder(&wire, memory_source(keys.clone())).build().unwrap().provide().await.unwrap();
-    let named = session_token_builder(&wire, memory_source(keys)).region(region("us-west-2")).build().unwrap().provide().await.unwrap();
+    let kept =
+        session_token_builder(&wire, memory_source(keys.clone())).build().unwrap().provide().await.unwrap();
+    let named = session_token_builder(&wire, memory_source(keys))
+        .region(region("us-west-2"))
+        .build()
+        .unwrap()
+        .provide()
+        .await
+        .unwrap();
     for set in [&kept, &named] {
         assert_eq!(set.account_id().unwrap().as_str(), "333333333333");
     }
@@ -127,7 +142,8 @@ async fn federation_temporary_source_refused_or_passed_through() {
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("source")), "{error}");
         assert!(error.next_step().unwrap().contains("long-lived"), "{error}");
     }
-    let passing = session_token_builder(&wire, memory_source(set.clone())).allow_temporary(true).build().unwrap();
+    let passing =
+        session_token_builder(&wire, memory_source(set.clone())).allow_temporary(true).build().unwrap();
     assert_eq!(passing.provide().await.unwrap().access_key_id(), set.access_key_id());
     assert!(wire.requests().is_empty());
     let exchanging = session_token_builder(&wire, static_source()).allow_temporary(true).build().unwrap();
@@ -137,7 +153,8 @@ async fn federation_temporary_source_refused_or_passed_through() {
 #[tokio::test]
 async fn federation_empty_source_is_invalid() {
     let wire = granting_http();
-    let provider = session_token_builder(&wire, Arc::new(MemoryProvider::new())).allow_temporary(true).build().unwrap();
+    let provider =
+        session_token_builder(&wire, Arc::new(MemoryProvider::new())).allow_temporary(true).build().unwrap();
     let error = provider.provide().await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("source")));
     assert!(wire.requests().is_empty());
@@ -173,7 +190,9 @@ async fn guarded_account_set_keys_are_exchanged_never_served() {
 #[tokio::test]
 async fn guarded_account_source_keys_are_exchanged_or_denied() {
     let wire = granting_http();
-    let session = SessionContext::builder().guard(session_token_builder(&wire, static_source()).build_guard().unwrap()).build();
+    let session = SessionContext::builder()
+        .guard(session_token_builder(&wire, static_source()).build_guard().unwrap())
+        .build();
     assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
     let refusing = HttpFixture::responding(403, crate::wire::refused("InvalidClientTokenId", ""));
     let session = SessionContext::builder()
@@ -235,23 +254,45 @@ async fn guarded_account_narrowed_role_uses_assume_role() {
 #[test]
 fn federation_setting_over_limit_fails_build() {
     let wire = granting_http();
-    let (seconds, serial) =
-        (Duration::from_secs, |serial: &str| session_token_builder(&wire, static_source()).mfa(serial, mfa_code).build());
-    let many = (0..51).fold(federation_token_builder(&wire, "alice"), |builder, n| builder.tag(format!("key-{n}"), ""));
+    let (seconds, serial) = (Duration::from_secs, |serial: &str| {
+        session_token_builder(&wire, static_source()).mfa(serial, mfa_code).build()
+    });
+    let many = (0..51)
+        .fold(federation_token_builder(&wire, "alice"), |builder, n| builder.tag(format!("key-{n}"), ""));
     for (built, field, limit) in [
-        (session_token_builder(&wire, static_source()).session_duration(seconds(899)).build(), "duration", "900 to 129,600"),
-        (session_token_builder(&wire, static_source()).session_duration(seconds(129_601)).build(), "duration", "900 to 129,600"),
-        (session_token_builder(&wire, static_source()).session_duration(Duration::from_millis(900_500)).build(), "duration", "whole"),
+        (
+            session_token_builder(&wire, static_source()).session_duration(seconds(899)).build(),
+            "duration",
+            "900 to 129,600",
+        ),
+        (
+            session_token_builder(&wire, static_source()).session_duration(seconds(129_601)).build(),
+            "duration",
+            "900 to 129,600",
+        ),
+        (
+            session_token_builder(&wire, static_source())
+                .session_duration(Duration::from_millis(900_500))
+                .build(),
+            "duration",
+            "whole",
+        ),
         (serial("12345678"), "mfa_serial", "9 to 256"),
         (serial("arn aws iam"), "mfa_serial", "9 to 256"),
         (serial(&"s".repeat(257)), "mfa_serial", "9 to 256"),
         (federation_token_builder(&wire, "a").build(), "name", "2 to 32"),
         (federation_token_builder(&wire, &"a".repeat(33)).build(), "name", "2 to 32"),
         (federation_token_builder(&wire, "a b").build(), "name", "2 to 32"),
-        (federation_token_builder(&wire, "alice").session_duration(seconds(899)).build(), "duration", "900 to 129,600"),
+        (
+            federation_token_builder(&wire, "alice").session_duration(seconds(899)).build(),
+            "duration",
+            "900 to 129,600",
+        ),
         (federation_token_builder(&wire, "alice").policy("[]").build(), "policy", "JSON object"),
         (
-            federation_token_builder(&wire, "alice").policy(format!("{{\"a\":\"{}\"}}", "b".repeat(2_041))).build(),
+            federation_token_builder(&wire, "alice")
+                .policy(format!("{{\"a\":\"{}\"}}", "b".repeat(2_041)))
+                .build(),
             "policy",
             "2,048",
         ),

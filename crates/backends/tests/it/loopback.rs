@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use valetkey_backends::SdkBase;
 
-use crate::{with_fast_retries, region};
+use crate::{region, with_fast_retries};
 
 /// Answers one request a connection, and keeps what it was sent.
 pub(crate) struct LoopbackFixture {

@@ -10,12 +10,15 @@ use valetkey_core::{
     CredentialProvider, ErrorKind, Expiry, Scope, SecretString, SessionContext, SessionPolicy,
 };
 
-use crate::wire::{ROLE_SESSION, HttpFixture, assume_role_response, issued_response};
-use crate::{memory_source, long_lived, static_source};
+use crate::wire::{HttpFixture, ROLE_SESSION, assume_role_response, issued_response};
+use crate::{long_lived, memory_source, static_source};
 
 fn role_builder(wire: &HttpFixture) -> AssumeRoleBuilder {
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
-    AssumeRoleProvider::builder(role, static_source()).session_name("agent-7").tag("team", "blue").base(&wire.base())
+    AssumeRoleProvider::builder(role, static_source())
+        .session_name("agent-7")
+        .tag("team", "blue")
+        .base(&wire.base())
 }
 
 fn granting_http() -> HttpFixture {
@@ -123,10 +126,12 @@ async fn scope_down_web_identity_adds_policy_to_request() {
 async fn scope_down_session_token_uses_federation_token() {
     let keys = ["ASIAIOSFODNN7EXAMPLE", "issued-secret", "issued-token"];
     let wire = HttpFixture::responding(200, issued_response("GetFederationToken", "", keys));
-    let plain = FederationProvider::builder(static_source()).session_duration(std::time::Duration::from_secs(900));
+    let plain =
+        FederationProvider::builder(static_source()).session_duration(std::time::Duration::from_secs(900));
     let plain = plain.base(&wire.base()).build().unwrap();
-    let federated =
-        FederationProvider::federated("alice", static_source()).policy(policy_json("s3:*")).tag("team", "blue");
+    let federated = FederationProvider::federated("alice", static_source())
+        .policy(policy_json("s3:*"))
+        .tag("team", "blue");
     let federated = federated.base(&wire.base()).build().unwrap();
     for provider in [&plain, &federated] {
         let narrowed = provider.narrowed(&policy_allowing("s3:Get*")).unwrap();

@@ -88,7 +88,8 @@ async fn process_output_common_spellings_are_accepted() {
         (r#""0001-01-01T00:00:00Z""#, "never"),
         (r#""""#, "never"),
     ] {
-        let credentials = provide(program_printing(&with(&format!(r#","Expiration":{expiration}"#)))).await.unwrap();
+        let credentials =
+            provide(program_printing(&with(&format!(r#","Expiration":{expiration}"#)))).await.unwrap();
         assert_eq!(credentials.expiry().to_string(), expected, "{expiration}");
     }
     let with_account = provide(program_printing(&with(r#","AccountId":111111111111"#))).await.unwrap();
@@ -177,7 +178,8 @@ async fn process_output_already_expired_is_transient() {
 async fn process_failure_reports_exit_code_without_output() {
     let canary = Canary::new();
     let text = canary.json().to_string();
-    for (end, expected) in [("exit 3", "exit code 3"), ("exit 255", "exit code 255"), ("kill -9 $$", "signal 9")]
+    for (end, expected) in
+        [("exit 3", "exit code 3"), ("exit 255", "exit code 255"), ("kill -9 $$", "signal 9")]
     {
         let script = format!(r#"printf %s "$1"; printf %s "$1" >&2; {end}"#);
         let (logs, guard) = capture_logs();
@@ -404,6 +406,9 @@ fn process_command_line_needing_shell_is_invalid() {
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     }
     for empty in ["", "  ", "''"] {
-        assert_eq!(ProcessProvider::from_command_line(empty).unwrap().build().unwrap_err().field(), Some("program"));
+        assert_eq!(
+            ProcessProvider::from_command_line(empty).unwrap().build().unwrap_err().field(),
+            Some("program")
+        );
     }
 }

@@ -8,7 +8,7 @@ use valetkey_backends::{AmbientProvider, AssumeRoleProvider, SdkBase};
 use valetkey_core::CredentialProvider;
 
 use crate::loopback::read_request;
-use crate::{with_fast_retries, run_in_child_process, region, static_source};
+use crate::{region, run_in_child_process, static_source, with_fast_retries};
 
 const CONTAINER_CREDENTIALS: &str = r#"{"AccessKeyId":"ASIAIOSFODNN7EXAMPLE","SecretAccessKey":"of-the-endpoint","Token":"t","Expiration":"2099-01-01T00:00:00Z","Code":"Success"}"#;
 

@@ -19,7 +19,7 @@ use valetkey_core::{
 
 use crate::loopback::LoopbackFixture;
 use crate::wire::{HttpFixture, issued_response, refused};
-use crate::{memory_source, long_lived, region, static_source};
+use crate::{long_lived, memory_source, region, static_source};
 
 const OPERATION: &str = "GetScopedCredentials";
 const SOURCE_KEY_ID: &str = "ASIAI44QH8DHBEXAMPLE";
@@ -130,7 +130,13 @@ async fn scoped_credentials_with_policy_count_are_taken() {
     // A duration alone adds no policy.
     let none = format!("{SCOPED_SESSION}<ScopedPoliciesCount>0</ScopedPoliciesCount>");
     let wire = HttpFixture::responding(200, issued_response(OPERATION, &none, KEYS));
-    scoped_builder(&wire).session_duration(Duration::from_secs(900)).build().unwrap().provide().await.unwrap();
+    scoped_builder(&wire)
+        .session_duration(Duration::from_secs(900))
+        .build()
+        .unwrap()
+        .provide()
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -141,7 +147,13 @@ async fn scoped_ended_source_is_not_invalid() {
     ] {
         for code in [code.to_owned(), format!("{code}Exception")] {
             let wire = HttpFixture::responding(400, refused(&code, ""));
-            let error = scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap_err();
+            let error = scoped_builder(&wire)
+                .policy(policy_allowing("s3:*"))
+                .build()
+                .unwrap()
+                .provide()
+                .await
+                .unwrap_err();
             assert_eq!(error.kind(), kind, "{error}");
         }
     }
@@ -151,7 +163,10 @@ async fn scoped_ended_source_is_not_invalid() {
 async fn scoped_without_parameters_returns_source_credentials() {
     let wire = granting_http();
     let set = scoped_builder(&wire).build().unwrap().provide().await.unwrap();
-    assert_eq!((set.access_key_id().as_str(), set.expose_session_token()), (SOURCE_KEY_ID, Some(SOURCE_TOKEN)));
+    assert_eq!(
+        (set.access_key_id().as_str(), set.expose_session_token()),
+        (SOURCE_KEY_ID, Some(SOURCE_TOKEN))
+    );
     assert!(wire.requests().is_empty());
 }
 
@@ -184,7 +199,10 @@ async fn scoped_nested_policies_are_intersected_in_one_call() {
     narrowed.narrowed(&policy_allowing("s3:GetObject")).unwrap().provide().await.unwrap();
     let sent = wire.requests();
     assert_eq!((sent.len(), &sent[0].form()["Policy"]), (1, &policy_json("s3:GetObject")));
-    assert!(sent[0].headers["authorization"].contains(SOURCE_KEY_ID), "it is the source's set that is scoped down");
+    assert!(
+        sent[0].headers["authorization"].contains(SOURCE_KEY_ID),
+        "it is the source's set that is scoped down"
+    );
     let error = narrowed.narrowed(&policy_allowing("ec2:*")).unwrap_err();
     assert_eq!(
         (error.kind(), error.field(), error.provider()),
@@ -196,7 +214,8 @@ async fn scoped_nested_policies_are_intersected_in_one_call() {
 async fn scoped_expiry_never_exceeds_source_expiry() {
     for (left_of_source, asked) in [(7_200, Some("3600")), (3_000, None)] {
         let (wire, expiry) = (granting_http(), expiry_in(left_of_source));
-        let builder = || ScopedProvider::builder(memory_source(temporary_credentials(expiry))).base(&wire.base());
+        let builder =
+            || ScopedProvider::builder(memory_source(temporary_credentials(expiry))).base(&wire.base());
         let timed = || builder().session_duration(Duration::from_secs(3_600));
         let set = timed().policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap();
         assert_eq!(wire.requests()[0].form().get("DurationSeconds").map(String::as_str), asked);
@@ -230,7 +249,11 @@ fn responses_not_scoped_down() -> Vec<String> {
         issued_response(OPERATION, &SCOPED_SESSION.replace("AROAEXAMPLE:job-7", ""), KEYS),
         issued_response(OPERATION, &format!("<!-- {SCOPED_SESSION} -->"), KEYS),
         issued_response(OPERATION, &SCOPED_SESSION.replace("SessionInfo", "ScopedSession"), KEYS),
-        issued_response(OPERATION, &format!("{SCOPED_SESSION}<ScopedPoliciesCount>0</ScopedPoliciesCount>"), KEYS),
+        issued_response(
+            OPERATION,
+            &format!("{SCOPED_SESSION}<ScopedPoliciesCount>0</ScopedPoliciesCount>"),
+            KEYS,
+        ),
         issued_response(OPERATION, SCOPED_SESSION, [KEYS[0], KEYS[1], SOURCE_TOKEN]),
         whole.replace("GetScopedCredentialsResponse", "GetSessionTokenResponse"),
         whole.replace("GetScopedCredentialsResult", "GetSessionTokenResult"),
@@ -265,7 +288,13 @@ async fn scoped_unreadable_response_is_transient() {
     let half = issued_response(OPERATION, SCOPED_SESSION, KEYS).replace("2099-01-01T00:00:00Z", "");
     for body in ["", "<html><p>sign in</p></html>", "hello", "<\u{0}", &half] {
         let wire = HttpFixture::responding(200, body);
-        let error = scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap_err();
+        let error = scoped_builder(&wire)
+            .policy(policy_allowing("s3:*"))
+            .build()
+            .unwrap()
+            .provide()
+            .await
+            .unwrap_err();
         assert_eq!(
             (error.kind(), error.provider()),
             (ErrorKind::Unavailable, Some("scoped")),
@@ -278,7 +307,13 @@ async fn scoped_unreadable_response_is_transient() {
 async fn scoped_unknown_operation_differs_from_bad_policy() {
     for (code, step) in [("InvalidAction", "knows the operation"), ("MalformedPolicyDocument", "policy")] {
         let wire = HttpFixture::responding(400, refused(code, "Could not find operation"));
-        let error = scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap().provide().await.unwrap_err();
+        let error = scoped_builder(&wire)
+            .policy(policy_allowing("s3:*"))
+            .build()
+            .unwrap()
+            .provide()
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
         assert!(error.message().contains(OPERATION) && error.message().contains(code), "{error}");
         assert!(error.next_step().unwrap().contains(step), "{error:?}");
@@ -313,7 +348,8 @@ fn sts_response(request: &str) -> String {
 #[tokio::test]
 async fn scoped_session_over_http_serves_only_scoped_child() {
     let wire = LoopbackFixture::with_response(200, sts_response).await;
-    let provider = ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&wire.base());
+    let provider =
+        ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&wire.base());
     let session = SessionContext::builder().provider(provider.build().unwrap()).build();
     let child = session.narrow(Scope::new().policy(policy_allowing("s3:*"))).unwrap();
     assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
@@ -332,7 +368,8 @@ async fn scoped_session_over_http_serves_only_scoped_child() {
 async fn scoped_child_of_sts_ignoring_policy_is_refused() {
     for answer in responses_not_scoped_down() {
         let wire = LoopbackFixture::responding(200, answer).await;
-        let provider = ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&wire.base());
+        let provider =
+            ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&wire.base());
         let session = SessionContext::builder().provider(provider.build().unwrap()).build();
         let child = session.narrow(Scope::new().policy(policy_allowing("s3:*"))).unwrap();
         assert_not_scoped_down(&child.credentials().await.unwrap_err());

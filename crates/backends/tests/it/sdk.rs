@@ -10,7 +10,7 @@ use valetkey_backends::SdkProvider;
 use valetkey_core::{CredentialProvider, ErrorKind, Expiry, ProviderChain};
 
 use crate::wire::{HttpFixture, refused};
-use crate::{memory_source, long_lived, region};
+use crate::{long_lived, memory_source, region};
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
@@ -52,7 +52,10 @@ async fn sdk_provider_error_maps_to_kind_without_details() {
     for (fails, kind) in [
         (FailingSdkProvider(|| CredentialsError::not_loaded("hunter2")), ErrorKind::NotConfigured),
         (FailingSdkProvider(CredentialsError::not_loaded_no_source), ErrorKind::NotConfigured),
-        (FailingSdkProvider(|| CredentialsError::provider_timed_out(Duration::from_secs(1))), ErrorKind::TimedOut),
+        (
+            FailingSdkProvider(|| CredentialsError::provider_timed_out(Duration::from_secs(1))),
+            ErrorKind::TimedOut,
+        ),
         (FailingSdkProvider(|| CredentialsError::invalid_configuration("hunter2")), ErrorKind::Invalid),
         (FailingSdkProvider(|| CredentialsError::provider_error("hunter2")), ErrorKind::Unavailable),
         (FailingSdkProvider(|| CredentialsError::unhandled("hunter2")), ErrorKind::Internal),

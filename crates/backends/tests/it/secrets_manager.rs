@@ -24,7 +24,8 @@ fn http_with_secret(text: &str) -> HttpFixture {
 }
 
 async fn invalid_secret_error(wire: &HttpFixture) -> Error {
-    let provider = SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
+    let provider =
+        SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
     let error = provider.provide().await.unwrap_err();
     assert_eq!((error.kind(), error.provider()), (ErrorKind::Invalid, Some("secrets-manager")), "{error}");
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
@@ -57,7 +58,8 @@ async fn secret_string_and_binary_parse_equally() {
         r#"{"SecretBinary":"eyJhd3NfYWNjZXNzX2tleV9pZCI6IkFLSUFJT1NGT0ROTjdFWEFNUExFIiwiYXdzX3NlY3JldF9hY2Nlc3Nfa2V5IjoiaHVudGVyMiIsInJlZ2lvbiI6InVzLXdlc3QtMiJ9"}"#,
     );
     for wire in [http_with_secret(SECRET_JSON), bytes] {
-        let provider = SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
+        let provider =
+            SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
         let credentials = provider.provide().await.unwrap();
         assert_eq!(credentials.access_key_id().as_str(), crate::KEY_ID);
         assert_eq!(credentials.expose_secret_access_key(), "hunter2");
@@ -72,21 +74,38 @@ async fn secret_malformed_reports_field_or_position() {
         invalid_secret_error(&http_with_secret(r#"{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE"}"#)).await.field(),
         Some("secret_access_key")
     );
-    assert_eq!(invalid_secret_error(&http_with_secret(r#"{"secret_access_key":"hunter2"}"#)).await.field(), Some("access_key_id"));
-    assert!(invalid_secret_error(&http_with_secret("{\"secret_access_key\":\"hunter2")).await.message().contains("line 1 column"));
-    assert!(invalid_secret_error(&http_with_secret("[\"hunter2\"]")).await.message().contains("JSON object"));
-    assert!(
-        invalid_secret_error(&HttpFixture::responding(200, r#"{"NameSource":"agent"}"#)).await.message().contains("neither text nor bytes")
+    assert_eq!(
+        invalid_secret_error(&http_with_secret(r#"{"secret_access_key":"hunter2"}"#)).await.field(),
+        Some("access_key_id")
     );
     assert!(
-        invalid_secret_error(&HttpFixture::responding(200, r#"{"SecretBinary":"aHVudGVyMv8="}"#)).await.message().contains("UTF-8")
+        invalid_secret_error(&http_with_secret("{\"secret_access_key\":\"hunter2"))
+            .await
+            .message()
+            .contains("line 1 column")
+    );
+    assert!(invalid_secret_error(&http_with_secret("[\"hunter2\"]")).await.message().contains("JSON object"));
+    assert!(
+        invalid_secret_error(&HttpFixture::responding(200, r#"{"NameSource":"agent"}"#))
+            .await
+            .message()
+            .contains("neither text nor bytes")
+    );
+    assert!(
+        invalid_secret_error(&HttpFixture::responding(200, r#"{"SecretBinary":"aHVudGVyMv8="}"#))
+            .await
+            .message()
+            .contains("UTF-8")
     );
 }
 
 #[tokio::test]
 async fn secret_with_past_expiry_is_expired() {
-    let wire = http_with_secret(&SECRET_JSON.replace("us-west-2\"", "us-west-2\",\"expires_at\":\"2001-01-01T00:00:00Z\""));
-    let provider = SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
+    let wire = http_with_secret(
+        &SECRET_JSON.replace("us-west-2\"", "us-west-2\",\"expires_at\":\"2001-01-01T00:00:00Z\""),
+    );
+    let provider =
+        SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
     assert_eq!(provider.provide().await.unwrap_err().kind(), ErrorKind::Expired);
 }
 
@@ -114,7 +133,8 @@ async fn secrets_manager_region_named_then_arn_then_config() {
 
 #[test]
 fn secrets_manager_setting_over_limit_fails_build() {
-    let provider = |id: &str| SecretsManagerProvider::builder(id, static_source()).region(region("us-east-1"));
+    let provider =
+        |id: &str| SecretsManagerProvider::builder(id, static_source()).region(region("us-east-1"));
     let id = |length: usize| "v".repeat(length);
     for good in [
         provider("a"),
@@ -162,7 +182,8 @@ async fn secret_in_aws_tool_formats_is_parsed() {
         r#"{"Credentials":{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"s","SessionToken":"t"}}"#,
     ] {
         let wire = http_with_secret(text);
-        let provider = SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
+        let provider =
+            SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
         assert_eq!(provider.provide().await.unwrap().access_key_id().as_str(), crate::KEY_ID, "{text}");
     }
 }
@@ -170,7 +191,8 @@ async fn secret_in_aws_tool_formats_is_parsed() {
 #[tokio::test]
 async fn resolver_reads_secret_under_prefix() {
     let wire = http_with_secret(SECRET_JSON);
-    let resolver = SecretsManagerResolver::builder("tenant-a/", static_source()).base(&wire.base()).build().unwrap();
+    let resolver =
+        SecretsManagerResolver::builder("tenant-a/", static_source()).base(&wire.base()).build().unwrap();
     let credentials = resolver.resolve(&"aws-cred-1".parse().unwrap()).await.unwrap();
     assert_eq!(credentials.access_key_id().as_str(), crate::KEY_ID);
     let expected = serde_json::json!({ "SecretId": "tenant-a/aws-cred-1", "VersionStage": "AWSCURRENT" });
@@ -181,12 +203,14 @@ async fn resolver_reads_secret_under_prefix() {
 async fn resolver_arn_or_unknown_id_is_invalid() {
     let body = serde_json::json!({ "__type": "ResourceNotFoundException", "message": "no" }).to_string();
     let wire = HttpFixture::responding(400, body);
-    let resolver = SecretsManagerResolver::builder("tenant-a/", static_source()).base(&wire.base()).build().unwrap();
+    let resolver =
+        SecretsManagerResolver::builder("tenant-a/", static_source()).base(&wire.base()).build().unwrap();
     let error = resolver.resolve(&ARN.parse().unwrap()).await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("provider_credential_id")));
     assert!(wire.requests().is_empty());
     let broken = http_with_secret("{");
-    let over = SecretsManagerResolver::builder("tenant-a/", static_source()).base(&broken.base()).build().unwrap();
+    let over =
+        SecretsManagerResolver::builder("tenant-a/", static_source()).base(&broken.base()).build().unwrap();
     assert_eq!(
         over.resolve(&"one".parse().unwrap()).await.unwrap_err().field(),
         None,

@@ -43,7 +43,8 @@ async fn truncated_scoped_response_is_error() {
     };
     let before = issued_response("GetScopedCredentials", SCOPED_SESSION, KEYS);
     let end = "</Credentials>";
-    let after = issued_response("GetScopedCredentials", "", KEYS).replace(end, &format!("{end}{SCOPED_SESSION}"));
+    let after =
+        issued_response("GetScopedCredentials", "", KEYS).replace(end, &format!("{end}{SCOPED_SESSION}"));
     assert_full_or_error(&before, scoped).await;
     assert_full_or_error(&after, scoped).await;
 }

@@ -15,7 +15,7 @@ use valetkey_core::{
 };
 
 use crate::region;
-use crate::wire::{ROLE_SESSION, HttpFixture, issued_response, refused};
+use crate::wire::{HttpFixture, ROLE_SESSION, issued_response, refused};
 
 const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
 

@@ -18,7 +18,7 @@ use aws_smithy_types::date_time::Format;
 use percent_encoding::percent_decode_str;
 use valetkey_backends::SdkBase;
 
-use crate::{with_fast_retries, region};
+use crate::{region, with_fast_retries};
 
 /// What the other side does.
 #[derive(Debug, Clone)]

@@ -32,7 +32,7 @@ pub(super) fn build_assume_role(
         edits.push(Box::new(move |builder| builder.session_name(name)));
     }
     if let Some(identity) = &identity {
-        edits.push(Box::new(move |builder| builder.source_identity(identity)));
+        edits.push(Box::new(move |builder| builder.check_source_identity(identity)));
     }
     if let Some(id) = &role.external_id {
         edits.push(Box::new(move |builder| builder.external_id(id)));

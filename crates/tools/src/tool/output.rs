@@ -90,7 +90,7 @@ fn root_cause(error: &Error) -> Option<&Error> {
 
 /// What to do next: what the error says, else what its kind suggests to a model.
 fn next_step_for(error: &Error) -> Option<&str> {
-    error.next_step_for().or(match error.kind() {
+    error.next_step().or(match error.kind() {
         ErrorKind::Invalid => Some("correct it and call the tool again"),
         ErrorKind::Denied => Some("ask the owner of this session for access"),
         ErrorKind::InteractionRequired => {

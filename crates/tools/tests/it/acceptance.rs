@@ -8,7 +8,7 @@ use valetkey_core::testing::Canary;
 use valetkey_core::{Alias, Expiry, MapResolver, SessionContext};
 use valetkey_tools::ToolSet;
 
-use crate::desk::{CLEAR_CREDENTIALS, GET_CREDENTIALS, GET_SERVICE, SET, SET_SERVICE, SET_FROM_STACK_JOB};
+use crate::desk::{CLEAR_CREDENTIALS, GET_CREDENTIALS, GET_SERVICE, SET, SET_FROM_STACK_JOB, SET_SERVICE};
 
 const CREDENTIALS: &str =
     r#"{"access_key_id": "AKIA_TEST", "secret_access_key": "secret_test", "region": "us-west-2"}"#;
@@ -185,8 +185,10 @@ impl InvocationFixture {
     }
 
     async fn check(&self) {
-        let (keys, service) =
-            (text(&self.tools, GET_CREDENTIALS, json!({})).await, text(&self.tools, GET_SERVICE, json!({})).await);
+        let (keys, service) = (
+            text(&self.tools, GET_CREDENTIALS, json!({})).await,
+            text(&self.tools, GET_SERVICE, json!({})).await,
+        );
         let last_four = &self.name[self.name.len() - 4..];
         assert_eq!(!keys.contains("error"), self.has_credentials, "{keys}");
         assert_eq!(!service.contains("error"), self.has_service, "{service}");

@@ -42,7 +42,16 @@ async fn tool_outputs_and_logs_have_no_secret() {
     let desk = ToolsFixture::with_credentials().await;
     let mut shown = String::new();
     for input in secret_inputs(&desk.canary) {
-        for tool in [SET, GET_CREDENTIALS, SET_FROM_STACK_JOB, GET_SERVICE, NARROW_CREDENTIALS, CLOSE_SESSION, LIST_ACCOUNTS, REFRESH_CREDENTIALS] {
+        for tool in [
+            SET,
+            GET_CREDENTIALS,
+            SET_FROM_STACK_JOB,
+            GET_SERVICE,
+            NARROW_CREDENTIALS,
+            CLOSE_SESSION,
+            LIST_ACCOUNTS,
+            REFRESH_CREDENTIALS,
+        ] {
             let output = desk.call(tool, input.clone()).await;
             shown.push_str(&format!("{} {:?} {output:?}\n", output.text, output.structured));
         }

@@ -10,7 +10,21 @@ use crate::desk::*;
 fn definitions_keep_tool_names_and_order() {
     let desk = ToolsFixture::new();
     let names: Vec<_> = desk.tools.definitions().map(|definition| definition.name.as_ref()).collect();
-    assert_eq!(names, [SET, GET_CREDENTIALS, SET_FROM_STACK_JOB, SET_SERVICE, GET_SERVICE, CLEAR_CREDENTIALS, LIST_ACCOUNTS, REFRESH_CREDENTIALS, NARROW_CREDENTIALS, CLOSE_SESSION]);
+    assert_eq!(
+        names,
+        [
+            SET,
+            GET_CREDENTIALS,
+            SET_FROM_STACK_JOB,
+            SET_SERVICE,
+            GET_SERVICE,
+            CLEAR_CREDENTIALS,
+            LIST_ACCOUNTS,
+            REFRESH_CREDENTIALS,
+            NARROW_CREDENTIALS,
+            CLOSE_SESSION
+        ]
+    );
 }
 
 #[test]

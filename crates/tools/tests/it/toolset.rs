@@ -42,7 +42,8 @@ async fn tool_set_custom_tool_is_last_and_callable() {
 #[test]
 fn tool_set_duplicate_name_is_invalid() {
     for name in [SET, "echo"] {
-        let error = new_tool_set().with(EchoTool::named("echo")).unwrap().with(EchoTool::named(name)).unwrap_err();
+        let error =
+            new_tool_set().with(EchoTool::named("echo")).unwrap().with(EchoTool::named(name)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert_eq!(error.field(), Some("name"));
         assert!(error.message().contains(name));

@@ -11,11 +11,11 @@ use valetkey_backends::{AmbientProvider, SdkBase};
 use valetkey_core::{Clock, CredentialProvider, ErrorKind, SystemClock};
 
 use super::cloud::{CONTAINER, ISSUED, PROFILES, WITH_INSTANCE, answer, failure, home_with_profiles};
-use super::{settings_file, run_with_home};
+use super::{run_with_home, settings_file};
 use crate::loopback::LoopbackFixture;
 use crate::quota::{ATTEMPTS, FETCHES, count_attempts};
-use crate::wire::{Answer, SentRequest, HttpFixture, assume_role_response, refused};
-use crate::{with_fast_retries, region};
+use crate::wire::{Answer, HttpFixture, SentRequest, assume_role_response, refused};
+use crate::{region, with_fast_retries};
 
 fn down() -> HttpFixture {
     let (status, body) = failure();
@@ -23,7 +23,10 @@ fn down() -> HttpFixture {
 }
 
 /// Fails as many requests in this way, and answers every other.
-fn failing(count: usize, response: impl Fn() -> Option<(u16, String)> + Send + Sync + 'static) -> HttpFixture {
+fn failing(
+    count: usize,
+    response: impl Fn() -> Option<(u16, String)> + Send + Sync + 'static,
+) -> HttpFixture {
     let requests = AtomicUsize::new(0);
     HttpFixture::with_reply(move |sent| match requests.fetch_add(1, Ordering::Relaxed) {
         request if request < count => response(),

@@ -94,7 +94,11 @@ impl StsFixture {
     }
 }
 
-async fn run_server(mut listener: TcpListener, mut fault: watch::Receiver<Option<FaultMode>>, desk: StsHandler) {
+async fn run_server(
+    mut listener: TcpListener,
+    mut fault: watch::Receiver<Option<FaultMode>>,
+    desk: StsHandler,
+) {
     let address = listener.local_addr().unwrap();
     loop {
         let accepted = tokio::select! {
@@ -141,7 +145,9 @@ impl StsHandler {
             }
             Some(FaultMode::DisconnectsMidResponse) => self.issue_response(2, 1),
             Some(FaultMode::TruncatesBody) => self.issue_response(2, 2),
-            Some(FaultMode::RespondsGarbage) => full_response(200, format!("\u{1}<<not & {}", self.issue_response(1, 1).1)),
+            Some(FaultMode::RespondsGarbage) => {
+                full_response(200, format!("\u{1}<<not & {}", self.issue_response(1, 1).1))
+            }
             Some(FaultMode::NeverResponds) => std::future::pending().await,
             Some(FaultMode::Disconnects | FaultMode::RefusesConnections) => return,
         };
@@ -156,7 +162,8 @@ impl StsHandler {
         let keys = canary.credentials(Expiry::Never).unwrap();
         let (id, token) = (keys.access_key_id().as_str(), keys.expose_session_token().unwrap());
         let until = Expiry::At(self.clock.now() + self.life).to_string();
-        let whole = assume_role_response(id, canary.expose_secret(), token).replace("2099-01-01T00:00:00Z", &until);
+        let whole =
+            assume_role_response(id, canary.expose_secret(), token).replace("2099-01-01T00:00:00Z", &until);
         assert!(whole.contains(&until));
         self.log.lock().unwrap().issued.push(canary);
         // The token comes before the expiry: what is half said holds every secret there is.

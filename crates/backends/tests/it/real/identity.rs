@@ -5,7 +5,7 @@ use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, SecretStr
 use valetkey_rig::{MiniStack, Moto, Script, Seed, aws_environment};
 
 use super::ministack::{refusal, s3, seeded};
-use super::{client_config_at, caller_account, credentials, session, source_from_key};
+use super::{caller_account, client_config_at, credentials, session, source_from_key};
 use crate::memory_source;
 
 /// A role that trusts one issuer for one audience, made by the tenant's root.
@@ -43,8 +43,12 @@ async fn web_identity_trusted_token_accepted_other_denied() {
     let role = trusting_role(&url, account).await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
-    let provider =
-        || WebIdentityProvider::from_file(role.parse().unwrap(), &path).base(&client_config_at(&url)).build().unwrap();
+    let provider = || {
+        WebIdentityProvider::from_file(role.parse().unwrap(), &path)
+            .base(&client_config_at(&url))
+            .build()
+            .unwrap()
+    };
 
     std::fs::write(&path, format!("{}\n", identity_token("sts.amazonaws.com"))).unwrap();
     let session = session(provider());
@@ -61,7 +65,10 @@ async fn web_identity_trusted_token_accepted_other_denied() {
 }
 
 fn session_token_provider(seed: &Seed, url: &str) -> FederationProvider {
-    FederationProvider::builder(source_from_key(&seed.tenants[0].service)).base(&client_config_at(url)).build().unwrap()
+    FederationProvider::builder(source_from_key(&seed.tenants[0].service))
+        .base(&client_config_at(url))
+        .build()
+        .unwrap()
 }
 
 fn assert_denied(error: &Error) {
@@ -90,7 +97,8 @@ async fn session_token_acts_as_user_and_cannot_be_exchanged() {
             .await
             .unwrap_err(),
     );
-    let stranger = FederationProvider::builder(memory_source(crate::long_lived(crate::KEY_ID))).base(&client_config_at(&url));
+    let stranger = FederationProvider::builder(memory_source(crate::long_lived(crate::KEY_ID)))
+        .base(&client_config_at(&url));
     assert_denied(&stranger.build().unwrap().provide().await.unwrap_err());
     ministack.stop().await.unwrap();
 }
@@ -99,8 +107,10 @@ async fn session_token_acts_as_user_and_cannot_be_exchanged() {
 async fn federation_token_is_limited_by_its_policy() {
     let (ministack, seed) = seeded().await;
     let url = ministack.url();
-    let federated =
-        || FederationProvider::federated("alice", source_from_key(&seed.tenants[0].service)).base(&client_config_at(&url));
+    let federated = || {
+        FederationProvider::federated("alice", source_from_key(&seed.tenants[0].service))
+            .base(&client_config_at(&url))
+    };
     let policy = |action: &str| {
         format!(
             r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"*"}}]}}"#
@@ -151,7 +161,8 @@ async fn sts_requests_with_all_fields_accepted_by_moto() {
     let duration = std::time::Duration::from_secs(900);
     let code = || async { Ok(SecretString::from("123456")) };
     let mfa = "arn:aws:iam::111111111111:mfa/alice";
-    let exchanged = FederationProvider::builder(anybody()).session_duration(duration).mfa(mfa, code).base(&base);
+    let exchanged =
+        FederationProvider::builder(anybody()).session_duration(duration).mfa(mfa, code).base(&base);
     let federated = FederationProvider::federated("alice", anybody())
         .session_duration(duration)
         .policy(r#"{"Version":"2012-10-17","Statement":[]}"#)

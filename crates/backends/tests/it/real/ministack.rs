@@ -12,7 +12,7 @@ use valetkey_core::{
 };
 use valetkey_rig::{MiniStack, REGION, Script, Seed, Tenant, aws_environment};
 
-use super::{client_config_at, caller_account, credentials, role, session, source_from_key};
+use super::{caller_account, client_config_at, credentials, role, session, source_from_key};
 use crate::{memory_source, region};
 
 pub(super) async fn seeded() -> (MiniStack, Seed) {
@@ -22,7 +22,9 @@ pub(super) async fn seeded() -> (MiniStack, Seed) {
 }
 
 pub(super) async fn s3(session: &SessionContext, ministack: &MiniStack) -> aws_sdk_s3::Client {
-    aws_sdk_s3::Client::new(&session.sdk_config_from(client_config_at(&ministack.url()).config()).await.unwrap())
+    aws_sdk_s3::Client::new(
+        &session.sdk_config_from(client_config_at(&ministack.url()).config()).await.unwrap(),
+    )
 }
 
 /// The code with which S3 refuses to list the session's buckets, if it does.
@@ -40,7 +42,8 @@ async fn assume_role_wrong_external_id_is_denied() {
 
     let builder = || {
         let role = tenant.role_arn.parse().unwrap();
-        valetkey_backends::AssumeRoleProvider::builder(role, source_from_key(&seed.broker)).base(&client_config_at(&url))
+        valetkey_backends::AssumeRoleProvider::builder(role, source_from_key(&seed.broker))
+            .base(&client_config_at(&url))
     };
     for wrong in [
         builder(),
@@ -58,7 +61,8 @@ async fn assume_role_wrong_external_id_is_denied() {
 async fn secret_is_read_by_name_and_by_credential_id() {
     let (ministack, seed) = seeded().await;
     let (base, tenant) = (client_config_at(&ministack.url()), &seed.tenants[0]);
-    let provider = SecretsManagerProvider::builder(&tenant.secret_id, source_from_key(&seed.broker)).base(&base);
+    let provider =
+        SecretsManagerProvider::builder(&tenant.secret_id, source_from_key(&seed.broker)).base(&base);
     let read = provider.build().unwrap().provide().await.unwrap();
 
     let prefix = tenant.secret_id.strip_suffix(&tenant.credential_id).unwrap();
@@ -80,8 +84,9 @@ async fn secret_is_read_by_name_and_by_credential_id() {
         (ErrorKind::Invalid, Some("provider_credential_id")),
         "{unknown}"
     );
-    let stranger = SecretsManagerProvider::builder(&tenant.secret_id, memory_source(crate::long_lived(crate::KEY_ID)))
-        .base(&base);
+    let stranger =
+        SecretsManagerProvider::builder(&tenant.secret_id, memory_source(crate::long_lived(crate::KEY_ID)))
+            .base(&base);
     assert_eq!(stranger.build().unwrap().provide().await.unwrap_err().kind(), ErrorKind::Denied);
     ministack.stop().await.unwrap();
 }
@@ -193,8 +198,11 @@ async fn deny_buckets_to_tier_low(url: &str, tenant: &Tenant) {
 /// can tell that it has run out.
 async fn short_lived_credentials(seed: &Seed, url: &str) -> Credentials {
     let broker = credentials(&seed.broker).expose_to_sdk();
-    let config =
-        client_config_at(url).config().to_builder().credentials_provider(SharedCredentialsProvider::new(broker)).build();
+    let config = client_config_at(url)
+        .config()
+        .to_builder()
+        .credentials_provider(SharedCredentialsProvider::new(broker))
+        .build();
     let tenant = &seed.tenants[0];
     let answer = aws_sdk_sts::Client::new(&config)
         .assume_role()
@@ -220,7 +228,10 @@ async fn expired_credentials_are_refused_as_expired() {
     session.set_credentials(short.clone()).unwrap();
     let client = s3(&session, &ministack).await;
     assert_eq!(refusal(&client).await, None, "it works while it lasts");
-    let secret = SecretsManagerProvider::builder("nothing", memory_source(short)).base(&client_config_at(&url)).build().unwrap();
+    let secret = SecretsManagerProvider::builder("nothing", memory_source(short))
+        .base(&client_config_at(&url))
+        .build()
+        .unwrap();
     assert_eq!(
         secret.provide().await.unwrap_err().kind(),
         ErrorKind::Invalid,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use valetkey_backends::{
-    AssumeRoleBuilder, AssumeRoleProvider, GetFederationTokenRequest, FederationBuilder, FederationProvider,
-    ScopedBuilder, ScopedProvider, GetSessionTokenRequest, WebIdentityBuilder, WebIdentityProvider,
+    AssumeRoleBuilder, AssumeRoleProvider, FederationBuilder, FederationProvider, GetFederationTokenRequest,
+    GetSessionTokenRequest, ScopedBuilder, ScopedProvider, WebIdentityBuilder, WebIdentityProvider,
 };
 use valetkey_core::{Error, ErrorKind, Expiry, RoleArn, SecretString};
 use valetkey_rig::{Script, Venv};
@@ -63,7 +63,8 @@ fn federated(name: &str) -> FederationBuilder<GetFederationTokenRequest> {
 }
 
 fn scoped() -> ScopedBuilder {
-    ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&HttpFixture::responding(500, "").base())
+    ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never)))
+        .base(&HttpFixture::responding(500, "").base())
 }
 
 async fn no_code() -> Result<SecretString, Error> {
@@ -102,14 +103,20 @@ fn numbers() -> Vec<(&'static str, Accepts<u64>)> {
     let transitive =
         |count: u64| (0..count).fold(role().tag("k", "v"), |builder, _| builder.transitive_tag("k"));
     vec![
-        ("AssumeRole DurationSeconds", Box::new(move |n| role().session_duration(seconds(n)).build().is_ok())),
+        (
+            "AssumeRole DurationSeconds",
+            Box::new(move |n| role().session_duration(seconds(n)).build().is_ok()),
+        ),
         ("AssumeRole Tags", Box::new(move |n| tags(n).build().is_ok())),
         ("AssumeRole TransitiveTagKeys", Box::new(move |n| transitive(n).build().is_ok())),
         (
             "AssumeRoleWithWebIdentity DurationSeconds",
             Box::new(move |n| web().session_duration(seconds(n)).build().is_ok()),
         ),
-        ("GetSessionToken DurationSeconds", Box::new(move |n| user().session_duration(seconds(n)).build().is_ok())),
+        (
+            "GetSessionToken DurationSeconds",
+            Box::new(move |n| user().session_duration(seconds(n)).build().is_ok()),
+        ),
         (
             "GetFederationToken DurationSeconds",
             Box::new(move |n| federated("ab").session_duration(seconds(n)).build().is_ok()),

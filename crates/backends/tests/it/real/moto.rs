@@ -6,7 +6,7 @@ use valetkey_backends::AssumeRoleProvider;
 use valetkey_core::{Alias, SecretString};
 use valetkey_rig::{AccessKey, Moto, REGION};
 
-use super::{client_config_at, caller_account, session, source_from_key};
+use super::{caller_account, client_config_at, session, source_from_key};
 use crate::region;
 
 #[tokio::test]

@@ -48,7 +48,8 @@ async fn is_accepted(copy: &Credentials, ministack: &MiniStack) -> bool {
 async fn revocation_policy_revokes_matching_session_only() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
-    let tagged = issued_credentials(&seed, &url, |role, who| role.session_name("agent-7").attribution(who)).await;
+    let tagged =
+        issued_credentials(&seed, &url, |role, who| role.session_name("agent-7").attribution(who)).await;
     let named = issued_credentials(&seed, &url, |role, who| role.attribution(who).tag_sessions(false)).await;
     let made = issued_credentials(&seed, &url, |role, who| {
         let template = "vk-{session}-x".parse().unwrap();
@@ -62,7 +63,11 @@ async fn revocation_policy_revokes_matching_session_only() {
     for (id, _) in &sessions {
         revoke(&url, tenant, &RevocationPolicy::of_session(*id, SystemClock.now())).await;
         for (other, copy) in &sessions {
-            assert_eq!(is_accepted(copy, &ministack).await, other != id, "of all these, only its own is ended");
+            assert_eq!(
+                is_accepted(copy, &ministack).await,
+                other != id,
+                "of all these, only its own is ended"
+            );
         }
     }
     let unmarked = issued_credentials(&seed, &url, |role, _| role.session_name("agent-7")).await;

@@ -8,10 +8,13 @@ use valetkey_core::{CredentialProvider, ErrorKind, Scope, SessionContext, Sessio
 use valetkey_rig::{AccessKey, Moto};
 
 use super::ministack::seeded;
-use super::{client_config_at, caller_account, role, session, source_from_key};
+use super::{caller_account, client_config_at, role, session, source_from_key};
 
 /// The session of a source, and what one narrowed from it is told.
-async fn narrowed_session_error(source: impl CredentialProvider + 'static, url: &str) -> (SessionContext, ErrorKind, String) {
+async fn narrowed_session_error(
+    source: impl CredentialProvider + 'static,
+    url: &str,
+) -> (SessionContext, ErrorKind, String) {
     let provider = ScopedProvider::builder(Arc::new(source)).base(&client_config_at(url)).build().unwrap();
     let session = session(provider);
     let child = session.narrow(Scope::new().policy(SessionPolicy::read_only(["s3"]).unwrap())).unwrap();
@@ -28,7 +31,8 @@ async fn scoped_provider_on_moto_is_unavailable() {
     let anybody = AccessKey { access_key_id: crate::KEY_ID.to_owned(), secret_access_key: "any".to_owned() };
     let role = "arn:aws:iam::111111111111:role/agent".parse().unwrap();
     let role = AssumeRoleProvider::builder(role, source_from_key(&anybody)).session_name("agent-7");
-    let (session, kind, message) = narrowed_session_error(role.base(&client_config_at(&moto.url())).build().unwrap(), &moto.url()).await;
+    let (session, kind, message) =
+        narrowed_session_error(role.base(&client_config_at(&moto.url())).build().unwrap(), &moto.url()).await;
     assert_eq!(
         (kind, &*message),
         (ErrorKind::Unavailable, "GetScopedCredentials was answered HTTP 500 without an AWS error code")
@@ -42,7 +46,8 @@ async fn scoped_provider_on_moto_is_unavailable() {
 async fn scoped_provider_on_ministack_is_denied() {
     let (ministack, seed) = seeded().await;
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
-    let (session, kind, message) = narrowed_session_error(role(tenant, &seed.broker, &url).build().unwrap(), &url).await;
+    let (session, kind, message) =
+        narrowed_session_error(role(tenant, &seed.broker, &url).build().unwrap(), &url).await;
     assert_eq!((kind, &*message), (ErrorKind::Denied, "GetScopedCredentials was answered AccessDenied"));
     assert_eq!(caller_account(&session, &url).await, tenant.account);
     ministack.stop().await.unwrap();

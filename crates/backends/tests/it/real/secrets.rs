@@ -32,13 +32,19 @@ impl SecretOwner {
 
     /// Makes the secret, holding key 1, and returns its ARN.
     async fn create(&self) -> String {
-        let answer = self.0.create_secret().name(NAME).secret_string(credentials_json(1)).send().await.unwrap();
+        let answer =
+            self.0.create_secret().name(NAME).secret_string(credentials_json(1)).send().await.unwrap();
         answer.arn.unwrap()
     }
 
     /// Makes key `n` a version at `stage`, and returns the version's id.
     async fn put(&self, n: u64, stage: &str) -> String {
-        let put = self.0.put_secret_value().secret_id(NAME).secret_string(credentials_json(n)).version_stages(stage);
+        let put = self
+            .0
+            .put_secret_value()
+            .secret_id(NAME)
+            .secret_string(credentials_json(n))
+            .version_stages(stage);
         put.send().await.unwrap().version_id.unwrap()
     }
 
@@ -82,7 +88,8 @@ struct SecretPeerFixture {
 
 impl SecretPeerFixture {
     fn moto(moto: &Moto) -> Self {
-        let anybody = AccessKey { access_key_id: crate::KEY_ID.to_owned(), secret_access_key: "any".to_owned() };
+        let anybody =
+            AccessKey { access_key_id: crate::KEY_ID.to_owned(), secret_access_key: "any".to_owned() };
         Self { url: moto.url(), owner: anybody.clone(), reader: anybody }
     }
 
@@ -192,7 +199,8 @@ async fn secret_of_other_account_is_read_without_describe() {
     let owner = SecretOwner::new(&url, &MiniStack::root(&tenant.account));
     let arn = owner.create().await;
     let (base, counted) = RequestCounter::client_config_at(&url);
-    let direct = SecretsManagerProvider::builder(&arn, source_from_key(&seed.broker)).base(&base).build().unwrap();
+    let direct =
+        SecretsManagerProvider::builder(&arn, source_from_key(&seed.broker)).base(&base).build().unwrap();
     assert!(!direct.provide().await.unwrap_err().is_transient(), "the broker itself may not");
     let before = counted.calls(GET);
 
@@ -265,7 +273,8 @@ async fn prefetch_batch_with_old_version_is_ignored() {
     owner.promote(&owner.put(2, "AWSPENDING").await).await;
     let (base, counted) = RequestCounter::client_config_at(&url);
     let (prefix, id) = NAME.split_at("valetkey/".len());
-    let resolver = SecretsManagerResolver::builder(prefix, source_from_key(&reader)).base(&base).build().unwrap();
+    let resolver =
+        SecretsManagerResolver::builder(prefix, source_from_key(&reader)).base(&base).build().unwrap();
     let id: CredentialId = id.parse().unwrap();
     // Moto answers the version that was current before.
     assert!(resolver.prefetch(std::slice::from_ref(&id)).await.is_empty());

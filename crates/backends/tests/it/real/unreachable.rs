@@ -7,7 +7,7 @@ use valetkey_backends::{
 };
 use valetkey_core::{CredentialProvider, ErrorKind, RoleArn, SecretString};
 
-use crate::{with_fast_retries, region, static_source};
+use crate::{region, static_source, with_fast_retries};
 
 /// A base for a port that nobody listens on.
 fn unreachable_client_config() -> SdkBase {

@@ -7,7 +7,7 @@ use valetkey_backends::{MemoryProvider, SecretsManagerBuilder, SecretsManagerPro
 use valetkey_core::testing::ManualClock;
 use valetkey_core::{CredentialProvider, ErrorKind, Result, SessionContext};
 
-use super::vault::{DESCRIBE, GET, SecretsManagerFixture, key_id, credentials_json, version_id};
+use super::vault::{DESCRIBE, GET, SecretsManagerFixture, credentials_json, key_id, version_id};
 use crate::{long_lived, static_source};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -150,8 +150,12 @@ async fn secret_cache_clock_jump_backwards_refetches() {
 
 #[tokio::test]
 async fn secret_cache_response_without_version_not_stored() {
-    let wire = crate::wire::HttpFixture::responding(200, serde_json::json!({ "SecretString": credentials_json(1) }).to_string());
-    let provider = SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
+    let wire = crate::wire::HttpFixture::responding(
+        200,
+        serde_json::json!({ "SecretString": credentials_json(1) }).to_string(),
+    );
+    let provider =
+        SecretsManagerProvider::builder("agent", static_source()).base(&wire.base()).build().unwrap();
     for _ in 0..3 {
         served_key(&provider).await.unwrap();
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use serde_json::{Value, json};
 use valetkey_backends::SdkBase;
 
-use crate::wire::{SentRequest, HttpFixture};
+use crate::wire::{HttpFixture, SentRequest};
 
 pub(crate) const GET: &str = "GetSecretValue";
 pub(crate) const DESCRIBE: &str = "DescribeSecret";

@@ -14,7 +14,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[tokio::test]
 async fn handle_call_uses_narrowed_session_others_parent() {
     let desk = NarrowFixture::new();
-    let handle = desk.narrow_to_handle(json!({"policy": read_only_policy_json(), "accounts": ["prod"]})).await;
+    let handle =
+        desk.narrow_to_handle(json!({"policy": read_only_policy_json(), "accounts": ["prod"]})).await;
     assert_eq!(desk.key_suffix(&handle).await, "LESS");
     let all = desk.call(REFRESH_CREDENTIALS, json!({})).await.structured.unwrap();
     assert_eq!(all["key_suffix"], "ALL0");
@@ -32,9 +33,10 @@ async fn handle_session_denies_set_and_keeps_own_service_context() {
     let desk = NarrowFixture::new();
     let handle = desk.narrow_to_handle(json!({"policy": read_only_policy_json()})).await;
     let job = json!({"spec": {"provider_credential_id": CREDENTIAL_ID}});
-    for (tool, mut input) in
-        [(SET, json!({"credentials_json": credentials_json("us-west-2")})), (SET_FROM_STACK_JOB, json!({"stack_job_json": job}))]
-    {
+    for (tool, mut input) in [
+        (SET, json!({"credentials_json": credentials_json("us-west-2")})),
+        (SET_FROM_STACK_JOB, json!({"stack_job_json": job})),
+    ] {
         input["credential_session"] = json!(handle);
         assert_eq!(error_json(&desk.call(tool, input).await)["code"], "denied", "{tool}");
     }
@@ -51,11 +53,17 @@ async fn handle_ends_at_expiry_close_clear_or_parent_close() {
     let brief = desk.narrow_to_handle(json!({"lifetime": 60})).await;
     let usual = desk.narrow_to_handle(json!({})).await;
     desk.clock.advance(Duration::from_secs(60));
-    assert_eq!((desk.error_code(&brief).await, desk.key_suffix(&usual).await), (json!("closed"), json!("ALL0")));
+    assert_eq!(
+        (desk.error_code(&brief).await, desk.key_suffix(&usual).await),
+        (json!("closed"), json!("ALL0"))
+    );
 
     assert!(!desk.call(CLOSE_SESSION, json!({"credential_session": usual})).await.is_error);
     assert_eq!(desk.error_code(&usual).await, "closed");
-    assert_eq!(error_json(&desk.call(CLOSE_SESSION, json!({"credential_session": usual})).await)["code"], "closed");
+    assert_eq!(
+        error_json(&desk.call(CLOSE_SESSION, json!({"credential_session": usual})).await)["code"],
+        "closed"
+    );
 
     let cleared = desk.narrow_to_handle(json!({})).await;
     assert!(!desk.call(CLEAR_CREDENTIALS, json!({"credential_session": cleared})).await.is_error);
@@ -74,12 +82,14 @@ async fn handle_ends_at_expiry_close_clear_or_parent_close() {
 #[tokio::test]
 async fn handle_nested_narrowing_cannot_widen_and_ends_with_outer() {
     let desk = NarrowFixture::new();
-    let outer = desk.narrow(json!({"policy": read_only_policy_json(), "accounts": ["prod"], "lifetime": 100})).await;
+    let outer =
+        desk.narrow(json!({"policy": read_only_policy_json(), "accounts": ["prod"], "lifetime": 100})).await;
     let outer = (outer["credential_session"].as_str().unwrap(), &outer["ends_at"]);
     let inner = json!({"credential_session": outer.0, "lifetime": 1000});
     let inner = desk.narrow(inner).await;
     assert_eq!((&inner["accounts"], &inner["ends_at"]), (&json!(["prod"]), outer.1), "it cannot widen");
-    let wider = desk.call(NARROW_CREDENTIALS, json!({"credential_session": outer.0, "accounts": ["default"]})).await;
+    let wider =
+        desk.call(NARROW_CREDENTIALS, json!({"credential_session": outer.0, "accounts": ["default"]})).await;
     assert_eq!(error_json(&wider)["code"], "not_configured");
     desk.call(CLOSE_SESSION, json!({"credential_session": outer.0})).await;
     assert_eq!(desk.error_code(inner["credential_session"].as_str().unwrap()).await, "closed");
