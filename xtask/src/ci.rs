@@ -15,7 +15,7 @@ const STEPS: [Step; 9] = [
     ("format", check_format),
     ("tidy", tidy::run),
     ("dependencies", check_dependencies),
-    ("run_lints", run_lints),
+    ("lint", run_lints),
     ("features", check_features),
     ("documentation", build_documentation),
     ("demo", || run_cargo(&["run", "--release", "--package", "valetkey-cli", "--", "demo", "--json"])),

@@ -19,10 +19,10 @@ const OPERATION: &str = "GetCallerIdentity";
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use valetkey_backends::{SdkBase, StsCallerLookup};
+/// # use valetkey_backends::{SdkBase, StsCallerIdentityProvider};
 /// # use valetkey_core::{Result, SessionContext, WhoAmI};
 /// # async fn example(session: &SessionContext, base: &SdkBase) -> Result<()> {
-/// let lookup = Arc::new(StsCallerLookup::new(base));
+/// let lookup = Arc::new(StsCallerIdentityProvider::new(base));
 /// let whoami = WhoAmI::new(session.account(&"prod".parse()?)?, lookup);
 /// println!("{}", whoami.caller().await?.arn());
 /// # Ok(())
@@ -72,6 +72,6 @@ fn incomplete_response() -> Error {
 
 impl fmt::Debug for StsCallerIdentityProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StsCallerLookup")
+        f.write_str("StsCallerIdentityProvider")
     }
 }

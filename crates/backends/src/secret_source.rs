@@ -8,9 +8,9 @@ use valetkey_core::{Result, SecretString};
 /// A closure that returns a future is one:
 ///
 /// ```
-/// # use valetkey_backends::SecretSource;
+/// # use valetkey_backends::SecretProvider;
 /// # use valetkey_core::SecretString;
-/// fn is_a_source(_: impl SecretSource) {}
+/// fn is_a_source(_: impl SecretProvider) {}
 /// is_a_source(|| async { Ok(SecretString::from("from wherever it comes")) });
 /// ```
 ///

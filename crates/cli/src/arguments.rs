@@ -140,7 +140,7 @@ pub(crate) struct RevocationPolicyArgs {
     #[arg(long, group = "whose")]
     pub(crate) all: bool,
     /// Only revoke credentials issued before this time, such as `2026-11-21T12:00:00Z` (default: now).
-    #[arg(long, value_name = "ISSUED_BEFORE", value_parser = parse_instant)]
+    #[arg(long, value_name = "TIME", value_parser = parse_instant)]
     pub(crate) issued_before: Option<Expiry>,
 }
 

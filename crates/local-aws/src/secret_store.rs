@@ -75,21 +75,21 @@ impl SecretStore {
         input: &Value,
     ) -> Result<ServiceResponse, AwsError> {
         match action {
-            "GetSecretValueInput" => {
+            "GetSecretValue" => {
                 let request: GetSecretValueInput = deserialize_input(input)?;
                 let secret = self.find_readable(caller, action, request.secret_id.as_deref())?;
                 secret
                     .find_version(&request)
                     .map(|version| ServiceResponse::Json(secret.value_response(version)))
             }
-            "DescribeSecretInput" => {
+            "DescribeSecret" => {
                 let request: DescribeSecretInput = deserialize_input(input)?;
                 let secret = self.find_readable(caller, action, request.secret_id.as_deref())?;
                 Ok(ServiceResponse::Json(secret.describe_response()))
             }
             _ => Err(AwsError::new(
                 ErrorCode::UnknownAction,
-                "The local AWS supports GetSecretValueInput and DescribeSecretInput only.",
+                "The local AWS supports GetSecretValue and DescribeSecret only.",
             )),
         }
     }

@@ -126,8 +126,8 @@ mod tests {
                 {"Effect":"Deny","Action":"*","Resource":"*:secret:a/no-??????"}]}"#,
         )?;
         assert!(policy.allows("secretsmanager:getSecretValue", "arn:1:secret:a/b-abcdef"));
-        assert!(!policy.allows("secretsmanager:GetSecretValueInput", "arn:1:secret:a/no-abcdef"));
-        assert!(!policy.allows("secretsmanager:DescribeSecretInput", "arn:1:secret:a/b-abcdef"));
+        assert!(!policy.allows("secretsmanager:GetSecretValue", "arn:1:secret:a/no-abcdef"));
+        assert!(!policy.allows("secretsmanager:DescribeSecret", "arn:1:secret:a/b-abcdef"));
         assert!(!policy.allows("sts:AssumeRole", "arn:1:secret:a/b-abcdef"));
         Ok(())
     }

@@ -86,7 +86,7 @@ async fn secret_malformed_reports_field_or_position() {
     );
     assert!(invalid_secret_error(&http_with_secret("[\"hunter2\"]")).await.message().contains("JSON object"));
     assert!(
-        invalid_secret_error(&HttpFixture::responding(200, r#"{"NameSource":"agent"}"#))
+        invalid_secret_error(&HttpFixture::responding(200, r#"{"Name":"agent"}"#))
             .await
             .message()
             .contains("neither text nor bytes")

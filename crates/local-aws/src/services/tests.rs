@@ -84,7 +84,7 @@ async fn get_secret_value(
     key: &Credentials,
     body: &str,
 ) -> Result<(StatusCode, String), TestError> {
-    let mut parts = request_parts(Some("secretsmanager.GetSecretValueInput"))?;
+    let mut parts = request_parts(Some("secretsmanager.GetSecretValue"))?;
     sign_parts(key, &mut parts, body, now())?;
     send(services, parts, body).await
 }
@@ -268,8 +268,8 @@ async fn request_log_records_caller_and_error_without_secrets() -> Result<(), Te
         outcomes,
         [
             ("AssumeRole", RequestOutcome::Served),
-            ("GetSecretValueInput", refused),
-            ("GetSecretValueInput", RequestOutcome::Served)
+            ("GetSecretValue", refused),
+            ("GetSecretValue", RequestOutcome::Served)
         ]
     );
     for hidden in [
@@ -287,7 +287,7 @@ async fn request_log_records_caller_and_error_without_secrets() -> Result<(), Te
 #[tokio::test]
 async fn malformed_request_returns_service_error_format() -> Result<(), TestError> {
     let services = services()?;
-    let target = Some("secretsmanager.GetSecretValueInput");
+    let target = Some("secretsmanager.GetSecretValue");
     for (target, body, expected) in [
         (target, "", "SerializationException"),
         (target, "[]", "SerializationException"),

@@ -91,7 +91,7 @@ async fn requests_record_caller_and_outcome() {
     let records = aws.requests();
     let outcomes: Vec<_> = records.iter().map(|it| (it.action.as_str(), it.outcome)).collect();
     let refused = RequestOutcome::Refused("AccessDeniedException");
-    assert_eq!(outcomes, [("AssumeRole", RequestOutcome::Served), ("GetSecretValueInput", refused)]);
+    assert_eq!(outcomes, [("AssumeRole", RequestOutcome::Served), ("GetSecretValue", refused)]);
     assert_eq!(records[0].caller.as_deref(), Some("arn:aws:iam::999999999999:user/platform"));
     aws.stop().await.unwrap();
 }

@@ -30,7 +30,7 @@ impl ToolOutput {
         Self { text: value.to_string(), structured: Some(value), is_error: false }
     }
 
-    /// A failure: `Error: …` in words, and `{"error": {"code", "message", "transient", "next_step_for"}}`.
+    /// A failure: `Error: …` in words, and `{"error": {"code", "message", "transient", "next_step"}}`.
     #[must_use]
     pub fn error(error: &Error) -> Self {
         Self {
@@ -106,7 +106,7 @@ fn error_value(error: &Error) -> Value {
         "code": error.kind().code(),
         "message": sentence_case(error.message()),
         "transient": error.is_transient(),
-        "next_step_for": next_step_for(error),
+        "next_step": next_step_for(error),
     });
     if let Some(field) = error.field() {
         fault["field"] = field.into();

@@ -73,7 +73,7 @@ async fn set_credentials_beyond_allowed_accounts_is_denied() {
         (&error_json(&refused)["code"], &error_json(&refused)["field"]),
         (&json!("denied"), &json!("account"))
     );
-    assert_eq!(error_json(&refused)["next_step_for"], "use one of: default, prod");
+    assert_eq!(error_json(&refused)["next_step"], "use one of: default, prod");
     assert!(!refused.text.contains("nowhere"), "{}", refused.text);
 }
 

@@ -16,7 +16,7 @@ async fn assert_refused(tool: &str, input: Value, field: &str) -> String {
     assert_eq!(fault["code"], "invalid", "{case}: {}", output.text);
     assert_eq!(fault["transient"], false);
     assert_eq!(fault["field"], field, "{case}: {}", output.text);
-    assert!(fault["next_step_for"].as_str().is_some_and(|step| !step.is_empty()), "{case}: {}", output.text);
+    assert!(fault["next_step"].as_str().is_some_and(|step| !step.is_empty()), "{case}: {}", output.text);
     let shown = format!("{} {fault} {output:?}", output.text);
     assert!(!shown.contains(MARK), "{case}: {shown}");
     assert!(!output.text.contains('\n') && output.text.len() < 300, "{case}");

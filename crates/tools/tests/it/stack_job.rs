@@ -84,7 +84,7 @@ async fn stack_job_unknown_id_is_denied_and_changes_nothing() {
     let fault = error_json(&output);
     assert_eq!(fault["code"], "denied");
     assert_eq!(fault["transient"], false);
-    assert!(fault["next_step_for"].is_string());
+    assert!(fault["next_step"].is_string());
     assert!(!output.text.contains("somebody-elses"));
     assert_eq!(desk.credentials().await.access_key_id(), before.access_key_id());
 }

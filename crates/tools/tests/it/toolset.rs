@@ -87,7 +87,7 @@ fn tool_output_error_has_text_and_json() {
     let output = ToolOutput::error(&error);
     assert_eq!(output.text, "Error: Too many requests (assume-role); wait a minute");
     let expected = json!({"error": {
-        "code": "throttled", "message": "Too many requests", "transient": true, "next_step_for": "wait a minute",
+        "code": "throttled", "message": "Too many requests", "transient": true, "next_step": "wait a minute",
     }});
     assert_eq!(output.structured, Some(expected));
     assert!(output.is_error);
