@@ -50,12 +50,12 @@ impl CallerIdentity {
 
 /// Who can tell the caller behind a set of credentials: STS, by a call that needs no permission.
 #[async_trait]
-pub trait CallerLookup: fmt::Debug + Send + Sync {
+pub trait CallerIdentityProvider: fmt::Debug + Send + Sync {
     /// A short name for logs and errors.
     fn name(&self) -> Cow<'static, str>;
 
     /// Asks, each time anew. Cancel safe; without a time-out of its own, since [`WhoAmI`](crate::WhoAmI) has one.
-    async fn caller(&self, credentials: &Credentials) -> Result<CallerIdentity>;
+    async fn caller_identity(&self, credentials: &Credentials) -> Result<CallerIdentity>;
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ impl Expiry {
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
         let parsed = match text.trim().parse::<i64>() {
             Ok(number) => Some(since_1970(number)),
-            Err(_) => DateTime::from_str(&spelling::rfc3339(text), Format::DateTimeWithOffset).ok(),
+            Err(_) => DateTime::from_str(&spelling::normalize_rfc3339(text), Format::DateTimeWithOffset).ok(),
         };
         parsed.and_then(Self::of_date_time).ok_or_else(|| {
             Error::invalid(field, "is not an RFC 3339 instant")
@@ -103,7 +103,7 @@ impl From<Option<SystemTime>> for Expiry {
 impl fmt::Display for Expiry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::At(instant) => f.write_str(&rfc3339(*instant)),
+            Self::At(instant) => f.write_str(&format_rfc3339(*instant)),
             Self::Never => f.write_str("never"),
         }
     }
@@ -112,16 +112,16 @@ impl fmt::Display for Expiry {
 impl Serialize for Expiry {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         match self {
-            Self::At(instant) => serializer.serialize_some(&rfc3339(*instant)),
+            Self::At(instant) => serializer.serialize_some(&format_rfc3339(*instant)),
             Self::Never => serializer.serialize_none(),
         }
     }
 }
 
 /// Whole seconds and a `Z`: the one spelling that every AWS SDK reads.
-pub(crate) fn rfc3339(instant: SystemTime) -> String {
-    let whole = DateTime::from_secs(DateTime::from(instant).secs());
-    whole.fmt(Format::DateTime).unwrap_or_else(|_| String::from("out-of-range"))
+pub(crate) fn format_rfc3339(instant: SystemTime) -> String {
+    let whole_seconds = DateTime::from_secs(DateTime::from(instant).secs());
+    whole_seconds.fmt(Format::DateTime).unwrap_or_else(|_| String::from("out-of-range"))
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ ident! {
 ident! {
     /// The name by which a session knows one of its accounts. Models choose aliases, never ARNs.
     Alias, "account", "must be 1 to 64 of `a-z A-Z 0-9 _ -`",
-    |text| word(text, 64, b"_-")
+    |text| is_word(text, 64, b"_-")
 }
 
 ident! {
@@ -141,7 +141,7 @@ impl Region {
 
 impl AccessKeyId {
     /// The id of no key.
-    pub(crate) fn nobody() -> Self {
+    pub(crate) fn placeholder() -> Self {
         Self(SmolStr::new_static("NOBODY_HOLDS_THIS"))
     }
 
@@ -198,9 +198,9 @@ impl FromStr for SessionId {
     }
 }
 
-fn word(text: &str, longest: usize, marks: &[u8]) -> bool {
-    (1..=longest).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || marks.contains(&b))
+fn is_word(text: &str, max_len: usize, punctuation: &[u8]) -> bool {
+    (1..=max_len).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || punctuation.contains(&b))
 }
 
 /// A label of a host name: a region never chooses a host outside its domain.
@@ -213,14 +213,14 @@ fn is_host_label(text: &str) -> bool {
 }
 
 /// Neither blank at its ends, nor with characters that act on a terminal or hide text.
-fn is_printable(text: &str, longest: usize) -> bool {
-    let acts = |c: char| {
+fn is_printable(text: &str, max_chars: usize) -> bool {
+    let is_hidden_or_control = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
-    (1..=longest).contains(&text.chars().count())
+    (1..=max_chars).contains(&text.chars().count())
         && text.trim().len() == text.len()
-        && !text.chars().any(acts)
+        && !text.chars().any(is_hidden_or_control)
 }
 
 #[cfg(test)]

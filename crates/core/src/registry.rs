@@ -21,7 +21,7 @@ mod timeline;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Outstanding, Principal, Result, SessionBuilder, SessionContext};
+use crate::{OutstandingCredentials, Principal, Result, SessionBuilder, SessionContext};
 
 pub use builder::RegistryBuilder;
 pub use guard::SessionGuard;
@@ -145,7 +145,7 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
 
     /// Closes a session, including its calls in flight, and returns the credentials that AWS may still accept. `None`
     /// when the principal has no such session open.
-    pub fn close(&self, principal: &Principal, handle: &SessionHandle) -> Option<Outstanding> {
+    pub fn close(&self, principal: &Principal, handle: &SessionHandle) -> Option<OutstandingCredentials> {
         self.store().close_session(principal, handle)
     }
 

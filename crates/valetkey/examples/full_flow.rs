@@ -87,7 +87,7 @@ async fn rotation(session: &SessionContext) -> Result<()> {
     session.set_provider_for(&deploy, provider.clone())?;
     let before = session.credentials_for(&deploy).await?;
     print_credentials("before", &before);
-    let mut rotations = session.rotations(&deploy)?;
+    let mut rotations = session.watch_rotations(&deploy)?;
     provider.set(temporary("ASIADEMODEPLOY000002")?);
     session.refresh(&deploy).await?;
     let generation = rotations.changed().await.map(|generation| generation.get());

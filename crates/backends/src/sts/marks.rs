@@ -55,7 +55,7 @@ impl RequestAttribution {
     fn render(&self, name: &NameSource) -> Result<String> {
         match name {
             NameSource::Literal(name) => Ok(name.clone()),
-            NameSource::Template(template) => template.fill(&self.who.clone().unwrap_or_default()),
+            NameSource::Template(template) => template.render(&self.who.clone().unwrap_or_default()),
         }
     }
 }

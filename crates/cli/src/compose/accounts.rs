@@ -291,7 +291,7 @@ impl<'a> AccountBuilder<'a> {
 
     /// Who the role session of an account is attributed to.
     fn attribution_for(&self, session: &SessionContext, alias: &Alias) -> Attribution {
-        let who = Attribution::of(session).account(alias.clone());
+        let who = Attribution::for_session(session).account(alias.clone());
         self.settings.session.agent.as_deref().into_iter().fold(who, Attribution::agent)
     }
 }

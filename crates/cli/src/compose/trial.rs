@@ -37,7 +37,7 @@ pub(super) fn render_name(
 ) -> Option<String> {
     let text = text?;
     let filled = match text.contains(['{', '}']) {
-        true => text.parse::<NameTemplate>().and_then(|template| template.fill(who)),
+        true => text.parse::<NameTemplate>().and_then(|template| template.render(who)),
         false => Ok(text.to_owned()),
     };
     filled.map_err(|error| faults.push(error.with_field(field))).ok()

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Attribution, Place};
+use super::{Attribution, Placeholder};
 use crate::{Error, Result};
 
 /// The text of a role's session name or source identity, with places to fill in: `{principal}`, `{session}`, `{agent}`
@@ -23,14 +23,14 @@ pub struct NameTemplate(Vec<Part>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
-    Text(String),
-    Place(Place),
+    Literal(String),
+    Placeholder(Placeholder),
 }
 
 /// `valetkey-{session}`: fits every session, and leads to one.
 impl Default for NameTemplate {
     fn default() -> Self {
-        Self(vec![Part::Text("valetkey-".to_owned()), Part::Place(Place::Session)])
+        Self(vec![Part::Literal("valetkey-".to_owned()), Part::Placeholder(Placeholder::Session)])
     }
 }
 
@@ -40,12 +40,12 @@ impl NameTemplate {
     /// # Errors
     /// `Invalid` when the attribution does not say what the template asks for, or when what comes out is not 2–64 of
     /// `A-Z a-z 0-9 _ + = , . @ -` (STS `AssumeRole`, `RoleSessionName` and `SourceIdentity`).
-    pub fn fill(&self, attribution: &Attribution) -> Result<String> {
+    pub fn render(&self, attribution: &Attribution) -> Result<String> {
         let mut name = String::new();
         for part in &self.0 {
             match part {
-                Part::Text(text) => name.push_str(text),
-                Part::Place(place) => name.push_str(&attribution.told(*place).ok_or_else(|| unsaid(*place))?),
+                Part::Literal(text) => name.push_str(text),
+                Part::Placeholder(place) => name.push_str(&attribution.value(*place).ok_or_else(|| missing_value_error(*place))?),
             }
         }
         if is_session_name(&name) {
@@ -60,22 +60,22 @@ impl FromStr for NameTemplate {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let mut parts = Vec::new();
+        let mut segments = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
-            let (place, behind) = after.split_once('}').ok_or_else(malformed)?;
-            parts.push(plain(before)?);
-            parts.push(Part::Place(place.parse()?));
-            rest = behind;
+            let (placeholder, remaining) = after.split_once('}').ok_or_else(malformed_template_error)?;
+            segments.push(parse_literal(before)?);
+            segments.push(Part::Placeholder(placeholder.parse()?));
+            rest = remaining;
         }
-        parts.push(plain(rest)?);
-        parts.retain(|part| *part != Part::Text(String::new()));
-        Ok(Self(parts))
+        segments.push(parse_literal(rest)?);
+        segments.retain(|part| *part != Part::Literal(String::new()));
+        Ok(Self(segments))
     }
 }
 
-fn plain(text: &str) -> Result<Part> {
-    if text.bytes().all(is_allowed) { Ok(Part::Text(text.to_owned())) } else { Err(malformed()) }
+fn parse_literal(text: &str) -> Result<Part> {
+    if text.bytes().all(is_allowed) { Ok(Part::Literal(text.to_owned())) } else { Err(malformed_template_error()) }
 }
 
 /// STS `AssumeRole`, `RoleSessionName` and `SourceIdentity`.
@@ -87,19 +87,19 @@ fn is_allowed(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte)
 }
 
-fn malformed() -> Error {
+fn malformed_template_error() -> Error {
     Error::invalid(
         "session_name",
         "must be made of `A-Z a-z 0-9 _ + = , . @ -` and the places `{principal}`, `{session}`, `{agent}`, `{account}`",
     )
 }
 
-fn unsaid(place: Place) -> Error {
+fn missing_value_error(place: Placeholder) -> Error {
     Error::invalid("session_name", format!("asks for `{{{place}}}`, which this session does not say"))
         .with_next_step(format!("give the session its {place}, or leave it out of the template"))
 }
 
-impl FromStr for Place {
+impl FromStr for Placeholder {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -108,7 +108,7 @@ impl FromStr for Place {
             "session" => Ok(Self::Session),
             "agent" => Ok(Self::Agent),
             "account" => Ok(Self::Account),
-            _ => Err(malformed()),
+            _ => Err(malformed_template_error()),
         }
     }
 }
@@ -118,9 +118,9 @@ mod tests {
     use super::*;
     use crate::SessionId;
 
-    fn filled(template: &str) -> Result<String> {
+    fn render_template(template: &str) -> Result<String> {
         let attribution = Attribution::new().session(SessionId::random()).account("prod".parse()?);
-        template.parse::<NameTemplate>()?.fill(&attribution.principal("team/alice".parse()?))
+        template.parse::<NameTemplate>()?.render(&attribution.principal("team/alice".parse()?))
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
             ("{principal}{account}-x", "aliceprod-x".to_owned()),
         ] {
             let parsed: NameTemplate = template.parse().unwrap();
-            assert_eq!(parsed.fill(&attribution).unwrap(), name, "{template}");
+            assert_eq!(parsed.render(&attribution).unwrap(), name, "{template}");
         }
     }
 
@@ -155,17 +155,17 @@ mod tests {
     fn what_is_known_is_told_in_tags_and_nothing_else() {
         assert!(Attribution::new().tags().is_empty());
         let session = SessionId::random();
-        let who = Attribution::new().session(session).principal("team/alice,bob".parse().unwrap());
-        let told =
+        let attribution = Attribution::new().session(session).principal("team/alice,bob".parse().unwrap());
+        let expected =
             [("valetkey:principal", "team/alice,bob".to_owned()), ("valetkey:session", session.to_string())];
-        assert_eq!(who.tags(), told, "as they are, whether they fit or not");
+        assert_eq!(attribution.tags(), expected, "as they are, whether they fit or not");
     }
 
     #[test]
     fn what_does_not_fit_or_is_not_said_fails_and_is_neither_cut_nor_replaced() {
         let long = "x".repeat(65);
         for template in ["{agent}", "{principal}", "x", long.as_str(), "{session}{session}"] {
-            let error = filled(template).unwrap_err();
+            let error = render_template(template).unwrap_err();
             assert_eq!(
                 (error.kind(), error.field()),
                 (crate::ErrorKind::Invalid, Some("session_name")),

@@ -9,19 +9,19 @@ use super::Credentials;
 use crate::{AccessKeyId, AccountId, Error, Expiry, Region, Result};
 
 /// The accepted names of each field, as [`plain`] writes them. The first stands for the field in errors.
-struct Field {
+struct FieldNames {
     name: &'static str,
-    names: &'static [&'static str],
+    normalized: &'static [&'static str],
 }
 
-const ACCESS_KEY_ID: Field = Field { name: "access_key_id", names: &["accesskeyid"] };
-const SECRET_ACCESS_KEY: Field = Field { name: "secret_access_key", names: &["secretaccesskey"] };
-const SESSION_TOKEN: Field =
-    Field { name: "session_token", names: &["sessiontoken", "token", "securitytoken"] };
-const EXPIRES_AT: Field =
-    Field { name: "expires_at", names: &["expiresat", "expiration", "credentialexpiration"] };
-const ACCOUNT_ID: Field = Field { name: "account_id", names: &["accountid"] };
-const REGION: Field = Field { name: "region", names: &["region", "defaultregion"] };
+const ACCESS_KEY_ID: FieldNames = FieldNames { name: "access_key_id", normalized: &["accesskeyid"] };
+const SECRET_ACCESS_KEY: FieldNames = FieldNames { name: "secret_access_key", normalized: &["secretaccesskey"] };
+const SESSION_TOKEN: FieldNames =
+    FieldNames { name: "session_token", normalized: &["sessiontoken", "token", "securitytoken"] };
+const EXPIRES_AT: FieldNames =
+    FieldNames { name: "expires_at", normalized: &["expiresat", "expiration", "credentialexpiration"] };
+const ACCOUNT_ID: FieldNames = FieldNames { name: "account_id", normalized: &["accountid"] };
+const REGION: FieldNames = FieldNames { name: "region", normalized: &["region", "defaultregion"] };
 
 /// The objects in which AWS puts credentials: IAM (`CreateAccessKey`), STS, IAM Identity Center.
 const NESTED: [&str; 3] = ["AccessKey", "Credentials", "roleCredentials"];
@@ -54,7 +54,7 @@ impl Credentials {
             Error::new(crate::ErrorKind::Invalid, "credentials must be a JSON object")
                 .with_next_step("give an object with `access_key_id` and `secret_access_key`")
         })?;
-        let fields = Document::new(fields);
+        let fields = CredentialsObject::new(fields);
         let access_key_id = AccessKeyId::parse(ACCESS_KEY_ID.name, fields.required(&ACCESS_KEY_ID)?)?;
         let secret = SecretString::from(fields.required(&SECRET_ACCESS_KEY)?);
         let expiry = fields.value(&EXPIRES_AT)?.map(|at| Expiry::from_json(EXPIRES_AT.name, at));
@@ -71,32 +71,32 @@ impl Credentials {
 }
 
 /// An object of credentials, and the one around it if there is one.
-struct Document<'a> {
+struct CredentialsObject<'a> {
     objects: [Option<&'a Map<String, Value>>; 2],
 }
 
-impl<'a> Document<'a> {
+impl<'a> CredentialsObject<'a> {
     /// The object is the outer one itself, unless its keys are in one of the objects that AWS nests them in.
     fn new(outer: &'a Map<String, Value>) -> Self {
-        let whole = Self { objects: [Some(outer), None] };
-        if matches!(whole.value(&ACCESS_KEY_ID), Ok(None)) {
-            let inner = outer.iter().find(|(name, _)| NESTED.iter().any(|known| plain(known) == plain(name)));
+        let flat = Self { objects: [Some(outer), None] };
+        if matches!(flat.value(&ACCESS_KEY_ID), Ok(None)) {
+            let inner = outer.iter().find(|(name, _)| NESTED.iter().any(|known| normalize_name(known) == normalize_name(name)));
             if let Some(inner) = inner.and_then(|(_, value)| value.as_object()) {
                 return Self { objects: [Some(inner), Some(outer)] };
             }
         }
-        whole
+        flat
     }
 
-    fn required(&self, field: &Field) -> Result<&'a str> {
+    fn required(&self, field: &FieldNames) -> Result<&'a str> {
         self.text(field)?.ok_or_else(|| {
             Error::new(crate::ErrorKind::Invalid, format!("missing required field '{}'", field.name))
                 .with_field(field.name)
-                .with_next_step(format!("add it and send the whole object again; {}", spellings(field)))
+                .with_next_step(format!("add it and send the whole object again; {}", spelling_hint(field)))
         })
     }
 
-    fn text(&self, field: &Field) -> Result<Option<&'a str>> {
+    fn text(&self, field: &FieldNames) -> Result<Option<&'a str>> {
         match self.value(field)? {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.trim())),
@@ -106,7 +106,7 @@ impl<'a> Document<'a> {
 
     /// The value of a field in any of its spellings, blank ones left out. Two that differ are a mistake that a choice
     /// between them would hide.
-    fn value(&self, field: &Field) -> Result<Option<&'a Value>> {
+    fn value(&self, field: &FieldNames) -> Result<Option<&'a Value>> {
         for object in self.objects.into_iter().flatten() {
             let mut values = object.iter().filter(|(name, value)| field.is_named(name) && !is_blank(value));
             let Some((_, first)) = values.next() else { continue };
@@ -120,14 +120,14 @@ impl<'a> Document<'a> {
     }
 }
 
-impl Field {
+impl FieldNames {
     fn is_named(&self, name: &str) -> bool {
-        self.names.contains(&&*plain(name))
+        self.normalized.contains(&&*normalize_name(name))
     }
 }
 
 /// A name without case, underscores, hyphens and the `aws` before it.
-fn plain(name: &str) -> String {
+fn normalize_name(name: &str) -> String {
     let letters = name.chars().filter(|c| !matches!(c, '_' | '-'));
     let plain: String = letters.map(|c| c.to_ascii_lowercase()).collect();
     plain.strip_prefix("aws").map(str::to_owned).unwrap_or(plain)
@@ -138,7 +138,7 @@ fn is_blank(value: &Value) -> bool {
 }
 
 /// How a field may be written, for errors.
-fn spellings(field: &Field) -> String {
+fn spelling_hint(field: &FieldNames) -> String {
     let camel: String =
         field.name.split('_').map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect();
     let environment = format!("AWS_{}", field.name.to_ascii_uppercase());

@@ -2,7 +2,7 @@
 
 /// Rewrites `2035-01-01 08:45 +0000 UTC` as `2035-01-01T08:45:00+00:00`, and so each part alone. What is missing is
 /// added (seconds, an offset of zero). A text of another form stays one that does not parse.
-pub(super) fn rfc3339(text: &str) -> String {
+pub(super) fn normalize_rfc3339(text: &str) -> String {
     let text = text.trim().to_ascii_uppercase();
     let (text, _) = text.split_once(" UTC").unwrap_or((&text, ""));
     let Some((date, rest)) = text.trim_end().split_once(['T', ' ']) else { return text.to_owned() };

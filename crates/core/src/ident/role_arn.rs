@@ -30,7 +30,7 @@ impl RoleArn {
 
     /// Parses `text`; `field` is the name used in the error.
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
-        let fault = || {
+        let invalid_arn = || {
             role_of_session(text).map_or_else(
                 || Error::invalid(field, "must be a role ARN such as `arn:aws:iam::123456789012:role/agent`"),
                 |role| {
@@ -39,25 +39,25 @@ impl RoleArn {
                 },
             )
         };
-        let (account, name) = split(text).ok_or_else(fault)?;
-        let account = account.parse().map_err(|_| fault())?;
-        let named =
+        let (account, name) = split_role_arn(text).ok_or_else(invalid_arn)?;
+        let account = account.parse().map_err(|_| invalid_arn())?;
+        let is_valid_name =
             !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+=,.@-".contains(&b));
         // STS takes ARNs of 20 to 2,048 characters (API reference, AssumeRole).
-        if named && !name.ends_with('/') && text.len() <= 2048 {
+        if is_valid_name && !name.ends_with('/') && text.len() <= 2048 {
             Ok(Self { text: text.into(), account })
         } else {
-            Err(fault())
+            Err(invalid_arn())
         }
     }
 }
 
-fn split(text: &str) -> Option<(&str, &str)> {
+fn split_role_arn(text: &str) -> Option<(&str, &str)> {
     let (partition, rest) = text.strip_prefix("arn:")?.split_once(":iam::")?;
     let (account, name) = rest.split_once(":role/")?;
-    let known =
+    let is_aws_partition =
         partition.starts_with("aws") && partition.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
-    known.then_some((account, name))
+    is_aws_partition.then_some((account, name))
 }
 
 /// The role of `arn:aws:sts::123456789012:assumed-role/agent/session`, which has no path.

@@ -25,16 +25,16 @@ pub(super) fn parse(text: &str) -> Result<Vec<Statement>> {
         return Err(Error::invalid("Version", "must be `2012-10-17`"));
     }
     fields.remove("Id");
-    let statements = listed(&mut fields)?;
+    let statements = parse_statements(&mut fields)?;
     if !fields.is_empty() {
         return Err(Error::invalid("policy", "may hold `Version`, `Id` and `Statement` and nothing else"));
     }
     // What is too long is not worth comparing pattern by pattern.
-    written(&statements)?;
-    Ok(statements.into_iter().map(Statement::shortened).collect())
+    serialize(&statements)?;
+    Ok(statements.into_iter().map(Statement::minimized).collect())
 }
 
-fn listed(fields: &mut Map<String, Value>) -> Result<Vec<Statement>> {
+fn parse_statements(fields: &mut Map<String, Value>) -> Result<Vec<Statement>> {
     let statements = match fields.remove("Statement") {
         Some(Value::Array(statements)) => statements,
         Some(statement @ Value::Object(_)) => vec![statement],
@@ -48,8 +48,8 @@ fn listed(fields: &mut Map<String, Value>) -> Result<Vec<Statement>> {
 }
 
 /// The policy as it is sent.
-pub(super) fn written(statements: &[Statement]) -> Result<String> {
-    if !statements.iter().any(Statement::allows) {
+pub(super) fn serialize(statements: &[Statement]) -> Result<String> {
+    if !statements.iter().any(Statement::is_allow) {
         return Err(Error::invalid("policy", "must allow something").with_next_step(
             "add a statement that allows what the session may do: all else is refused anyway",
         ));

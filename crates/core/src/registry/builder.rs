@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::SessionRegistry;
 use super::timeline::Timeline;
 use crate::Clock;
-use crate::clock::{WallClock, length};
+use crate::clock::{WallClock, duration_nanos};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -77,7 +77,7 @@ impl RegistryBuilder {
 
     /// Sets the source of wall time (default: the machine's clock). Sessions keep the clocks of their own builders.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = WallClock::given(clock);
+        self.clock = WallClock::custom(clock);
         self
     }
 
@@ -97,12 +97,12 @@ impl RegistryBuilder {
 impl Limits {
     /// The idle time in nanoseconds.
     pub(super) fn idle_nanos(&self) -> u64 {
-        length(self.idle_ttl)
+        duration_nanos(self.idle_ttl)
     }
 
     /// The lifetime in nanoseconds.
     pub(super) fn lifetime_nanos(&self) -> u64 {
-        length(self.max_lifetime)
+        duration_nanos(self.max_lifetime)
     }
 
     /// How long a session that is opened or used remains at least.

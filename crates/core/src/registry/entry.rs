@@ -69,7 +69,7 @@ impl<T> Entry<T> {
 
     /// Runs no user code, since it is called under the lock of the index.
     pub(super) fn state(&self, now: Moment) -> EntryState {
-        if self.session.was_closed() {
+        if self.session.is_closed_unchecked() {
             EntryState::Closed
         } else if self.expires_at <= now {
             EntryState::Expired
@@ -99,7 +99,7 @@ impl<T> Entry<T> {
 /// Closes the session if nothing else did, such as a sweep that was cancelled after it had removed the entry.
 impl<T> Drop for Entry<T> {
     fn drop(&mut self) {
-        self.session.end();
+        self.session.close_quietly();
     }
 }
 

@@ -77,7 +77,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::clock::length;
+    use crate::clock::duration_nanos;
     use crate::testing::ManualClock;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -85,22 +85,22 @@ mod tests {
     #[test]
     fn time_goes_on_from_where_it_was_when_the_clock_jumps_back() {
         let clock = ManualClock::new();
-        let timeline = Timeline::new(WallClock::given(Arc::new(clock.clone())));
+        let timeline = Timeline::new(WallClock::custom(Arc::new(clock.clone())));
         let start = timeline.now();
         clock.advance(MINUTE);
-        assert_eq!(timeline.now() - start, length(MINUTE));
+        assert_eq!(timeline.now() - start, duration_nanos(MINUTE));
         for _ in 0..3 {
             clock.jump_back(500 * MINUTE);
-            assert_eq!(timeline.now() - start, length(MINUTE), "stood still");
+            assert_eq!(timeline.now() - start, duration_nanos(MINUTE), "stood still");
         }
         clock.advance(MINUTE);
-        assert_eq!(timeline.now() - start, length(2 * MINUTE));
+        assert_eq!(timeline.now() - start, duration_nanos(2 * MINUTE));
     }
 
     #[test]
     fn a_clock_before_its_epoch_stands_still() {
         let clock = ManualClock::new();
-        let timeline = Timeline::new(WallClock::given(Arc::new(clock.clone())));
+        let timeline = Timeline::new(WallClock::custom(Arc::new(clock.clone())));
         let start = timeline.now();
         clock.jump_back(100 * 365 * 24 * 60 * MINUTE);
         assert_eq!(timeline.now(), start);

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::bounds::Bounds;
-use super::family::Member;
-use super::surroundings::Surroundings;
-use super::{Handle, RefreshPolicy, SessionContext};
+use super::family::SessionInner;
+use super::surroundings::SessionShared;
+use super::{CloseOnLastDrop, RefreshPolicy, SessionContext};
 use crate::audit::AuditSink;
 use crate::clock::WallClock;
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 #[must_use]
 #[derive(Debug)]
 pub struct SessionBuilder {
-    surroundings: Surroundings,
+    surroundings: SessionShared,
     default_account: Option<Alias>,
     region: Option<Region>,
     resolver: Option<Arc<dyn CredentialResolver>>,
@@ -32,7 +32,7 @@ pub struct SessionBuilder {
 impl SessionBuilder {
     pub(super) fn new() -> Self {
         Self {
-            surroundings: Surroundings::new(),
+            surroundings: SessionShared::new(),
             default_account: None,
             region: None,
             resolver: None,
@@ -128,7 +128,7 @@ impl SessionBuilder {
 
     /// Where wall time comes from; the machine unless said.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.surroundings.terms_mut().clock = WallClock::given(clock);
+        self.surroundings.terms_mut().clock = WallClock::custom(clock);
         self
     }
 
@@ -152,11 +152,11 @@ impl SessionBuilder {
         let default = self.default_account.unwrap_or_else(Alias::default_account);
         let misfit = self.allowed.as_ref().filter(|allowed| !allowed.contains(&default));
         let default = misfit.and_then(|allowed| allowed.first().cloned()).unwrap_or(default);
-        let mut member = Member::new(self.surroundings, default, self.region, self.resolver);
+        let mut member = SessionInner::new(self.surroundings, default, self.region, self.resolver);
         member.bounds =
             self.allowed.map(|allowed| Box::new(Bounds { allowed: Some(allowed.into()), narrowed: None }));
-        let context = SessionContext(Arc::new(Handle(Arc::new(member))));
-        let member = context.member();
+        let context = SessionContext(Arc::new(CloseOnLastDrop(Arc::new(member))));
+        let member = context.inner();
         // What is not allowed is left out. Nothing else can fail: the session is open and nobody else holds it yet.
         if let Some(guard) = self.guard {
             let default = member.default_slot().alias();
@@ -185,7 +185,7 @@ impl SessionContext {
     /// # Errors
     /// As [`set_credentials`](Self::set_credentials).
     pub fn with_credentials(&self, credentials: Credentials) -> Result<Self> {
-        let child = Self(Arc::new(Handle(self.member().child()?)));
+        let child = Self(Arc::new(CloseOnLastDrop(self.inner().child()?)));
         child.set_credentials(credentials)?;
         Ok(child)
     }
@@ -195,8 +195,8 @@ impl SessionContext {
     /// # Errors
     /// `Denied` in a [narrowed](Self::narrow) session, `Closed` after closing.
     pub fn with_provider(&self, provider: impl CredentialProvider + 'static) -> Result<Self> {
-        let child = Self(Arc::new(Handle(self.member().child()?)));
-        child.member().set_default_provider(Arc::new(provider))?;
+        let child = Self(Arc::new(CloseOnLastDrop(self.inner().child()?)));
+        child.inner().set_default_provider(Arc::new(provider))?;
         Ok(child)
     }
 }

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::family::Member;
-use super::slot::Slot;
-use super::{Generation, SessionAccount, SessionContext, SetId};
+use super::family::SessionInner;
+use super::slot::AccountCache;
+use super::{Generation, SessionAccount, SessionContext, CredentialsVersion};
 use crate::{Alias, Result};
 
 impl SessionContext {
     /// Whether the session was cleared or closed, and was given nothing since.
     #[must_use]
     pub fn is_cleared(&self) -> bool {
-        self.member().is_account_cleared(self.default_account())
+        self.inner().is_account_cleared(self.default_account())
     }
 }
 
@@ -24,8 +24,8 @@ impl SessionContext {
     /// # Errors
     /// As [`refresh`](Self::refresh).
     pub async fn resume(&self, account: &Alias) -> Result<Generation> {
-        let slot = self.member().slot(account)?;
-        self.member().wake_for(&slot);
+        let slot = self.inner().account_cache(account)?;
+        self.inner().wake_for(&slot);
         slot.refresh().await
     }
 }
@@ -49,35 +49,35 @@ impl SessionAccount {
     /// Whether the account was cleared or closed after it published the credentials `id`, even if it was given others
     /// since. Copies of such credentials must be used no more; copies that were only replaced may finish their work.
     #[must_use]
-    pub fn was_cleared_since(&self, id: SetId) -> bool {
+    pub fn was_cleared_since(&self, id: CredentialsVersion) -> bool {
         self.open_member().is_none_or(|member| member.was_account_cleared_since(self.alias(), id))
     }
 
-    fn open_member(&self) -> Option<Arc<Member>> {
-        self.member().ok()
+    fn open_member(&self) -> Option<Arc<SessionInner>> {
+        self.session().ok()
     }
 }
 
-impl Member {
+impl SessionInner {
     /// Providers derive credentials from those of other accounts, so all of them wake up.
-    fn wake_for(&self, slot: &Slot) {
-        let _order = self.order();
+    fn wake_for(&self, slot: &AccountCache) {
+        let _order = self.topology_lock();
         if slot.is_dormant() && slot.has_provider() {
             self.own_slots().iter().for_each(|slot| slot.wake());
         }
     }
 
     fn is_account_cleared(&self, alias: &Alias) -> bool {
-        self.is_closed() || self.find(alias).map_or(self.is_detached(), |slot| slot.is_dormant())
+        self.is_closed() || self.find_account(alias).map_or(self.is_detached(), |slot| slot.is_dormant())
     }
 
-    fn was_account_cleared_since(&self, alias: &Alias, id: SetId) -> bool {
-        self.is_closed() || self.find(alias).map_or(self.is_detached(), |slot| slot.was_cleared_since(id))
+    fn was_account_cleared_since(&self, alias: &Alias, id: CredentialsVersion) -> bool {
+        self.is_closed() || self.find_account(alias).map_or(self.is_detached(), |slot| slot.was_cleared_since(id))
     }
 
     /// An account of a session that was cleared begins cleared, as its others are.
-    pub(super) fn new_slot(&self, alias: &Alias) -> Arc<Slot> {
-        let slot = Arc::new(Slot::new(alias.clone(), Arc::clone(&self.surroundings)));
+    pub(super) fn new_slot(&self, alias: &Alias) -> Arc<AccountCache> {
+        let slot = Arc::new(AccountCache::new(alias.clone(), Arc::clone(&self.surroundings)));
         if self.is_detached() {
             slot.begin_cleared(self.default_slot().is_dormant());
         }

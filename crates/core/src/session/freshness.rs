@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::{RefreshPolicy, SetId};
+use super::{RefreshPolicy, CredentialsVersion};
 use crate::Credentials;
 use crate::clock::{Nanos, nanos};
 
@@ -93,7 +93,7 @@ impl Windows {
 
 /// What a session notes of a set that it holds.
 pub(crate) struct Issued {
-    pub(super) id: SetId,
+    pub(super) id: CredentialsVersion,
     pub(super) windows: Windows,
     /// Until when nothing needs to be decided. Zero once seen expired, or reported rejected, and then for ever: a clock
     /// that jumps back revives nothing.
@@ -104,16 +104,16 @@ impl Issued {
     /// Of a set that no session holds: not settled, and as good as expired.
     pub(crate) fn to_nobody() -> Self {
         let windows = Windows { advisory_at: None, mandatory_at: None, expires_at: None };
-        Self { id: SetId::NONE, windows, settled_until: AtomicU64::new(0) }
+        Self { id: CredentialsVersion::NONE, windows, settled_until: AtomicU64::new(0) }
     }
 
     pub(crate) fn is_to_nobody(&self) -> bool {
-        self.id == SetId::NONE
+        self.id == CredentialsVersion::NONE
     }
 
     /// A set that a provider issued is settled until its first window opens. One that was given by hand is nobody's to
     /// renew, and settled until it expires.
-    pub(super) fn new(id: SetId, windows: Windows, by_hand: bool) -> Self {
+    pub(super) fn new(id: CredentialsVersion, windows: Windows, by_hand: bool) -> Self {
         let undecided_at = if by_hand { windows.expires_at } else { windows.advisory_at };
         let settled_until = undecided_at.map_or(Nanos::MAX, |at| nanos(at).max(1));
         Self { id, windows, settled_until: AtomicU64::new(settled_until) }
@@ -131,12 +131,12 @@ impl Issued {
         }
         let freshness = self.windows.freshness(now);
         if freshness == Freshness::Expired {
-            self.expire();
+            self.mark_expired();
         }
         freshness
     }
 
-    pub(super) fn expire(&self) {
+    pub(super) fn mark_expired(&self) {
         self.settled_until.store(0, Ordering::Relaxed);
     }
 }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_advisory_window_follows_the_lifetime() {
+    fn refresh_windows_advisory_follows_lifetime() {
         let minutes = [(4, 60), (8, 120), (10, 300), (15, 300), (20, 300), (21, 900), (60, 900), (89, 900)];
         for (minutes, window) in minutes.into_iter().chain([(90, 3600), (720, 3600)]) {
             let (windows, end) = windows(minutes * MINUTE, 0.0);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn each_edge_belongs_to_the_staler_side() {
+    fn refresh_windows_edge_belongs_to_staler_side() {
         let (windows, end) = windows(60 * MINUTE, 0.0);
         let second = Duration::from_secs(1);
         for (now, freshness) in [

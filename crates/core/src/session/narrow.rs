@@ -7,24 +7,24 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::bounds::{Bounds, Narrowed};
-use super::family::Member;
-use super::{Handle, SessionAccount, SessionContext};
-use crate::audit::{AuditEvent, Narrowing};
+use super::family::SessionInner;
+use super::{CloseOnLastDrop, SessionAccount, SessionContext};
+use crate::audit::{AuditEvent, NarrowDetails};
 use crate::{Alias, Error, Expiry, Result, SessionPolicy};
 
 pub(super) use account::NarrowedAccount;
-pub use by_policy::PolicyScopes;
+pub use by_policy::NarrowedSessionCache;
 
 /// How much of a session's authority a [narrowed](SessionContext::narrow) one has: all of it, but for what is said here.
 #[must_use]
 #[derive(Debug, Clone, Default)]
-pub struct Scope {
+pub struct AccessScope {
     accounts: Option<Vec<Alias>>,
     policy: Option<SessionPolicy>,
     lifetime: Option<Duration>,
 }
 
-impl Scope {
+impl AccessScope {
     /// Everything, with nothing to be added.
     pub fn new() -> Self {
         Self::default()
@@ -72,8 +72,8 @@ impl SessionContext {
     /// account, when a policy cannot be put on it: its credentials were set by hand (even if a provider is there, which
     /// may be somebody else's), or its provider cannot narrow, or not by this policy. `Invalid` for no accounts and for
     /// no time. `Closed` after closing.
-    pub fn narrow(&self, scope: Scope) -> Result<Self> {
-        self.member().narrow(&scope)
+    pub fn narrow(&self, scope: AccessScope) -> Result<Self> {
+        self.inner().narrow(&scope)
     }
 }
 
@@ -85,31 +85,31 @@ impl SessionAccount {
     /// # Errors
     /// As there.
     pub fn narrow(&self, policy: SessionPolicy) -> Result<SessionContext> {
-        self.member()?.narrow(&Scope::new().accounts([self.alias().clone()]).policy(policy))
+        self.session()?.narrow(&AccessScope::new().accounts([self.alias().clone()]).policy(policy))
     }
 }
 
-impl Member {
-    fn narrow(self: &Arc<Self>, scope: &Scope) -> Result<SessionContext> {
-        let accounts = self.chosen(scope.accounts.as_deref())?;
+impl SessionInner {
+    fn narrow(self: &Arc<Self>, scope: &AccessScope) -> Result<SessionContext> {
+        let accounts = self.select_accounts(scope.accounts.as_deref())?;
         let until = self.until_after(scope.lifetime)?;
         if let Some(policy) = &scope.policy {
             accounts.iter().try_for_each(|alias| self.can_narrow(alias, policy))?;
         }
         let child = self.born_narrowed(scope, &accounts, until)?;
         self.record_narrowing(&child, scope, accounts);
-        Ok(SessionContext(Arc::new(Handle(child))))
+        Ok(SessionContext(Arc::new(CloseOnLastDrop(child))))
     }
 
     /// The accounts that a scope leaves, the default one first.
-    fn chosen(&self, named: Option<&[Alias]>) -> Result<Vec<Alias>> {
+    fn select_accounts(&self, named: Option<&[Alias]>) -> Result<Vec<Alias>> {
         let Some(named) = named else {
-            self.slot(self.default_slot().alias())?;
-            return Ok(self.slots().iter().map(|slot| slot.alias().clone()).collect());
+            self.account_cache(self.default_slot().alias())?;
+            return Ok(self.accounts().iter().map(|slot| slot.alias().clone()).collect());
         };
         let mut chosen = Vec::new();
         for alias in named {
-            self.slot(alias)?;
+            self.account_cache(alias)?;
             if !chosen.contains(alias) {
                 chosen.push(alias.clone());
             }
@@ -129,12 +129,12 @@ impl Member {
             until => until.ok_or_else(|| fault("is too long")),
         };
         let own = lifetime.map(ends).transpose()?;
-        Ok(own.into_iter().chain(self.until()).min())
+        Ok(own.into_iter().chain(self.deadline()).min())
     }
 
     fn can_narrow(&self, alias: &Alias, policy: &SessionPolicy) -> Result<()> {
         let narrowed =
-            self.slot(alias)?.narrowed(policy).map(drop).map_err(|error| of_account(alias, &error));
+            self.account_cache(alias)?.narrowed(policy).map(drop).map_err(|error| of_account(alias, &error));
         if let Err(error) = &narrowed {
             self.record(AuditEvent::Deny, alias, "narrow", Some(error));
         }
@@ -143,7 +143,7 @@ impl Member {
 
     fn born_narrowed(
         self: &Arc<Self>,
-        scope: &Scope,
+        scope: &AccessScope,
         accounts: &[Alias],
         until: Option<SystemTime>,
     ) -> Result<Arc<Self>> {
@@ -154,10 +154,10 @@ impl Member {
         // A view of all accounts also shows those that come later. With a policy, no account but one's own may be
         // known: others would be inherited as they are.
         let fixed = own_accounts || scope.accounts.is_some();
-        let mut child = self.newborn(default);
+        let mut child = self.new_child(default);
         let allowed = fixed.then(|| accounts.into());
         child.bounds = Some(Box::new(Bounds { allowed, narrowed: Some(Narrowed { own_accounts, until }) }));
-        let child = self.enroll(child);
+        let child = self.attach_child(child);
         if let Some(policy) = &scope.policy {
             for alias in accounts {
                 let source = SessionAccount::new(Arc::downgrade(self), alias.clone());
@@ -168,14 +168,14 @@ impl Member {
         Ok(child)
     }
 
-    fn record_narrowing(&self, child: &Self, scope: &Scope, accounts: Vec<Alias>) {
-        let narrowing = || Narrowing {
+    fn record_narrowing(&self, child: &Self, scope: &AccessScope, accounts: Vec<Alias>) {
+        let narrowing = || NarrowDetails {
             child: child.surroundings.id,
             accounts,
             policy: scope.policy.as_ref().map(SessionPolicy::digest),
-            ends_at: child.until().map(Expiry::At),
+            ends_at: child.deadline().map(Expiry::At),
         };
-        self.surroundings.record(AuditEvent::Narrow, |record| record.narrowing(narrowing()));
+        self.surroundings.audit(AuditEvent::Narrow, |record| record.with_narrow_details(narrowing()));
     }
 }
 

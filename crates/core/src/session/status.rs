@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::family::Member;
-use super::slot::Slot;
+use super::family::SessionInner;
+use super::slot::AccountCache;
 use super::{Freshness, Generation};
 use crate::{AccountId, Alias, Expiry, Principal, Region, SessionId};
 
@@ -47,17 +47,17 @@ pub struct AccountStatus {
     pub has_session_token: bool,
 }
 
-impl Member {
+impl SessionInner {
     pub(super) fn status(&self) -> SessionStatus {
         SessionStatus {
             session: self.surroundings.id,
             principal: self.surroundings.principal.clone(),
             closed: self.is_closed(),
-            accounts: self.slots().iter().map(|slot| self.account_status(slot)).collect(),
+            accounts: self.accounts().iter().map(|slot| self.account_status(slot)).collect(),
         }
     }
 
-    pub(super) fn account_status(&self, slot: &Slot) -> AccountStatus {
+    pub(super) fn account_status(&self, slot: &AccountCache) -> AccountStatus {
         let current = slot.current();
         let set = current.as_ref();
         AccountStatus {
@@ -67,8 +67,8 @@ impl Member {
             account_id: set.and_then(|set| set.account_id().cloned()),
             region: Some(self.resolved_region(slot.alias())),
             key_suffix: set.map(|set| set.access_key_id().last_four().to_owned()),
-            expires_at: set.map(|set| self.told(set.expiry())),
-            freshness: set.map(|set| set.issued().freshness(self.surroundings.now())),
+            expires_at: set.map(|set| self.announced_expiry(set.expiry())),
+            freshness: set.map(|set| set.metadata().freshness(self.surroundings.now())),
             generation: slot.generation(),
             has_session_token: set.is_some_and(|set| set.has_session_token()),
         }

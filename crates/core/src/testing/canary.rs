@@ -24,12 +24,12 @@ impl Canary {
     /// A new one, like no other.
     #[must_use]
     pub fn new() -> Self {
-        let mark = || Uuid::new_v4().simple().to_string();
-        let access_key_id = format!("ASIA{}", &mark()[..16]).to_uppercase();
+        let random_hex = || Uuid::new_v4().simple().to_string();
+        let access_key_id = format!("ASIA{}", &random_hex()[..16]).to_uppercase();
         Self {
             access_key_id,
-            secret: format!("canary-secret/{}+", mark()),
-            token: format!("canary-token/{}==", mark()),
+            secret: format!("canary-secret/{}+", random_hex()),
+            token: format!("canary-token/{}==", random_hex()),
         }
     }
 
@@ -48,7 +48,7 @@ impl Canary {
 
     /// The marks as the JSON that people paste.
     #[must_use]
-    pub fn json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
             "access_key_id": self.access_key_id, "secret_access_key": self.secret, "session_token": self.token,
         })

@@ -12,10 +12,10 @@ use crate::bench::*;
 
 /// Makes set `n + 100` out of set `n`.
 #[derive(Debug)]
-struct Derived(SessionAccount);
+struct DerivedProvider(SessionAccount);
 
 #[async_trait]
-impl CredentialProvider for Derived {
+impl CredentialProvider for DerivedProvider {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("derived")
     }
@@ -34,7 +34,7 @@ fn role() -> Alias {
 fn session() -> SessionContext {
     let session = SessionContext::builder().build();
     let source = session.account(session.default_account()).unwrap();
-    session.set_provider_for(&role(), Derived(source)).unwrap();
+    session.set_provider_for(&role(), DerivedProvider(source)).unwrap();
     session
 }
 
@@ -62,7 +62,7 @@ async fn a_role_that_had_no_source_is_tried_again_as_soon_as_it_has_one() {
 #[tokio::test]
 async fn a_role_begun_with_one_source_is_not_published_under_the_next() {
     let session = SessionContext::builder().build();
-    let gated = ScriptedProvider::gated([
+    let gated = ScriptedProvider::blocked([
         valetkey_core::testing::Script::Answer(numbered(101, Expiry::Never)),
         valetkey_core::testing::Script::Answer(numbered(102, Expiry::Never)),
     ]);
@@ -75,15 +75,15 @@ async fn a_role_begun_with_one_source_is_not_published_under_the_next() {
     session.set_credentials(numbered(2, Expiry::Never)).unwrap();
     gated.let_through(2);
     caller.await.unwrap();
-    assert_eq!(gated.calls(), 2, "the fetch that was under way was void, and another was made");
+    assert_eq!(gated.call_count(), 2, "the fetch that was under way was void, and another was made");
 }
 
 #[tokio::test]
 async fn an_overlay_in_a_child_leaves_the_parents_roles_alone() {
     let session = session();
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    let before = (role_number(&session).await, session.rotations(&role()).unwrap().current());
+    let before = (role_number(&session).await, session.watch_rotations(&role()).unwrap().current());
     let child = session.with_credentials(numbered(2, Expiry::Never)).unwrap();
     assert_eq!(number(&child.credentials().await.unwrap()), 2);
-    assert_eq!((role_number(&session).await, session.rotations(&role()).unwrap().current()), before);
+    assert_eq!((role_number(&session).await, session.watch_rotations(&role()).unwrap().current()), before);
 }

@@ -16,13 +16,13 @@ async fn dropping_the_last_handle_closes_the_session() {
     assert_eq!(number(&lent.credentials().await.unwrap()), 1, "one handle is left");
     drop(other);
     assert_eq!(lent.credentials().await.unwrap_err().kind(), ErrorKind::Closed);
-    assert!(lent.served().is_none() && lent.session_id().is_none() && lent.region().is_none());
+    assert!(lent.current().is_none() && lent.session_id().is_none() && lent.region().is_none());
     assert_eq!(lent.status().unwrap_err().kind(), ErrorKind::Closed);
 }
 
 #[tokio::test]
 async fn dropping_the_last_handle_ends_a_fetch_in_flight() {
-    let bench = Bench::gated(|clock| vec![answer(clock, 1, HOUR)]);
+    let bench = Bench::blocked(|clock| vec![returns(clock, 1, HOUR)]);
     let lent = bench.session.account(&Alias::default_account()).unwrap();
     let task = tokio::spawn(async move { lent.credentials().await });
     settle().await;

@@ -4,22 +4,22 @@ use valetkey_core::{Alias, ErrorKind, Expiry, SessionContext};
 
 use crate::bench::*;
 
-fn default() -> Alias {
+fn default_account() -> Alias {
     Alias::default_account()
 }
 
 #[tokio::test]
 async fn a_refresh_fetches_whatever_the_freshness_and_tells_the_generation() {
-    let bench = Bench::holding(HOUR, |clock| vec![answer(clock, 2, HOUR)]).await;
-    assert_eq!(bench.session.refresh(&default()).await.unwrap().get(), 2);
+    let bench = Bench::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
+    assert_eq!(bench.session.refresh(&default_account()).await.unwrap().get(), 2);
     assert_eq!(bench.number().await.unwrap(), 2);
-    assert_eq!(bench.provider.calls(), 2);
+    assert_eq!(bench.provider.call_count(), 2);
 }
 
 #[tokio::test]
 async fn refreshes_at_once_share_one_fetch() {
-    let bench = Bench::gated(|clock| vec![answer(clock, 1, HOUR)]);
-    let account = default();
+    let bench = Bench::blocked(|clock| vec![returns(clock, 1, HOUR)]);
+    let account = default_account();
     let asked = futures_util::future::join_all((0..100).map(|_| bench.session.refresh(&account)));
     let (generations, number, ()) = tokio::join!(asked, bench.number(), async {
         settle().await;
@@ -27,31 +27,31 @@ async fn refreshes_at_once_share_one_fetch() {
     });
     assert!(generations.into_iter().all(|generation| generation.unwrap().get() == 1));
     assert_eq!(number.unwrap(), 1);
-    assert_eq!(bench.provider.calls(), 1);
+    assert_eq!(bench.provider.call_count(), 1);
 }
 
 #[tokio::test]
 async fn a_transient_failure_is_told_and_leaves_the_set_in_hand() {
-    let bench = Bench::holding(HOUR, |_| vec![unavailable()]).await;
-    assert_eq!(bench.session.refresh(&default()).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    let bench = Bench::with_cached(HOUR, |_| vec![fails_unavailable()]).await;
+    assert_eq!(bench.session.refresh(&default_account()).await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(bench.number().await.unwrap(), 1);
 }
 
 #[tokio::test]
 async fn a_permanent_failure_is_told_withdraws_the_set_and_is_remembered() {
-    let bench = Bench::holding(HOUR, |_| vec![denied()]).await;
+    let bench = Bench::with_cached(HOUR, |_| vec![fails_denied()]).await;
     for _ in 0..5 {
-        assert_eq!(bench.session.refresh(&default()).await.unwrap_err().kind(), ErrorKind::Denied);
+        assert_eq!(bench.session.refresh(&default_account()).await.unwrap_err().kind(), ErrorKind::Denied);
         assert_eq!(bench.kind().await, ErrorKind::Denied);
     }
-    assert_eq!(bench.provider.calls(), 2);
+    assert_eq!(bench.provider.call_count(), 2);
 }
 
 #[tokio::test]
 async fn what_was_set_by_hand_has_nobody_to_renew_it() {
     let session = SessionContext::builder().build();
-    assert_eq!(session.refresh(&default()).await.unwrap_err().kind(), ErrorKind::NotConfigured);
+    assert_eq!(session.refresh(&default_account()).await.unwrap_err().kind(), ErrorKind::NotConfigured);
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    assert_eq!(session.refresh(&default()).await.unwrap_err().kind(), ErrorKind::NotConfigured);
+    assert_eq!(session.refresh(&default_account()).await.unwrap_err().kind(), ErrorKind::NotConfigured);
     assert_eq!(number(&session.credentials().await.unwrap()), 1);
 }

@@ -28,14 +28,14 @@ async fn debug_of_everything_shows_no_secret() {
     let served = session.credentials().await.unwrap();
     let child = session.with_credentials(credentials.clone()).unwrap();
     let account = child.account(&Alias::default_account()).unwrap();
-    let adopted = session.adopt(&"id".parse().unwrap(), None).await.unwrap();
+    let adopted = session.set_from_resolver(&"id".parse().unwrap(), None).await.unwrap();
     tracing::trace!(?session, ?child, ?account, ?adopted, "the capture works");
     let shown = format!(
         "{built} {credentials:?} {served:?} {provider:?} {chain:?} {resolver:?} {session:?} {child:?} {account:?} \
          {:?} {:?} {:?} {:?} {}",
         session.status(),
         audit.records(),
-        session.rotations(&Alias::default_account()),
+        session.watch_rotations(&Alias::default_account()),
         audit,
         serde_json::to_string(&session.status()).unwrap(),
     );
@@ -72,6 +72,6 @@ async fn a_canary_is_found_in_every_encoding() {
     for text in [secret, &encoded, &json] {
         assert_eq!(canary.found_in(&format!("before {text} after")), ["secret"], "{text}");
     }
-    let whole = canary.json().to_string();
+    let whole = canary.to_json().to_string();
     assert_eq!(canary.found_in(&whole), ["secret", "token", "access_key_id"]);
 }

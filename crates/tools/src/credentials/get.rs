@@ -73,7 +73,7 @@ fn no_credentials() -> Error {
 
 async fn with_secrets(session: &SessionContext, account: &Alias) -> Result<Value> {
     let credentials = session.credentials_for(account).await?;
-    session.record(AuditEvent::Serve, account, NAME, None);
+    session.audit(AuditEvent::Serve, account, NAME, None);
     let region = credentials.region().cloned().unwrap_or_else(|| session.resolved_region(account));
     Ok(json!({
         "access_key_id": credentials.access_key_id().as_str(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use valetkey_core::{
-    Alias, CredentialProvider, Error, ErrorKind, Result, Scope, SessionContext, SessionPolicy,
+    Alias, CredentialProvider, Error, ErrorKind, Result, AccessScope, SessionContext, SessionPolicy,
 };
 
 use crate::arguments::{ToolArguments, not_an_object, text};
@@ -39,10 +39,10 @@ impl NarrowCredentials {
         let named =
             arguments.take_non_null("accounts")?.map(|accounts| parse_accounts(&accounts)).transpose()?;
         let accounts = named.or_else(|| narrowable_accounts(policy.as_ref()?, &session));
-        let mut scope = Scope::new().lifetime(parse_lifetime(arguments.take_non_null("lifetime")?)?);
-        scope = accounts.into_iter().fold(scope, Scope::accounts);
+        let mut scope = AccessScope::new().lifetime(parse_lifetime(arguments.take_non_null("lifetime")?)?);
+        scope = accounts.into_iter().fold(scope, AccessScope::accounts);
         let digest = policy.as_ref().map(SessionPolicy::digest);
-        let narrowed = session.narrow(policy.into_iter().fold(scope, Scope::policy))?;
+        let narrowed = session.narrow(policy.into_iter().fold(scope, AccessScope::policy))?;
         let (accounts, ends_at) = (narrowed.accounts(), narrowed.ends_at());
         let handle = self.sessions.insert(narrowed)?.to_string();
         let text = format!(

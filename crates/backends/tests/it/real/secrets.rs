@@ -122,7 +122,7 @@ async fn check_rotation_under_load(SecretPeerFixture { url, owner, reader }: Sec
         })
     };
     let readers: Vec<_> = (0..8).map(reader).collect();
-    let mut rotations = session.rotations(&Alias::default_account()).unwrap();
+    let mut rotations = session.watch_rotations(&Alias::default_account()).unwrap();
     let first = rotations.current();
     for n in 2..=6 {
         owner.put(n, "AWSCURRENT").await;
@@ -251,7 +251,7 @@ async fn prefetch_without_batch_permission_reads_singly() {
         assert_eq!((counted.calls(BATCH), counted.calls(GET)), (1, singly));
         let session = SessionContext::builder().resolver(resolver).build();
         for (id, tenant) in ids.iter().zip(&seed.tenants) {
-            session.adopt(id, None).await.unwrap();
+            session.set_from_resolver(id, None).await.unwrap();
             assert_eq!(
                 session.credentials().await.unwrap().access_key_id().as_str(),
                 tenant.service.access_key_id

@@ -75,7 +75,7 @@ fn secret_ttl_limit_one_hour() {
 #[tokio::test]
 async fn secret_session_rotation_is_announced_at_next_fetch() {
     let bench = SecretSessionFixture::with_ttl(None).await;
-    let mut rotations = bench.session.rotations(&Alias::default_account()).unwrap();
+    let mut rotations = bench.session.watch_rotations(&Alias::default_account()).unwrap();
     bench.vault.rotate("agent", 2);
     assert_eq!(bench.served_secret().await, "hunter2-1", "nobody was asked");
     bench.clock.advance(300 * SECOND);

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use super::Member;
+use super::SessionInner;
 use crate::clock::Nanos;
 use crate::{Alias, Expiry, Principal, SessionId};
 
@@ -17,7 +17,7 @@ use crate::{Alias, Expiry, Principal, SessionId};
 /// So this says until when copies *may* work, never less than that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Outstanding {
+pub struct OutstandingCredentials {
     /// The session, as in its trail, and in the names and tags that [`Attribution`](crate::Attribution) puts on sets.
     pub session: SessionId,
     /// Whom the session acts for.
@@ -38,7 +38,7 @@ pub struct OutstandingAccount {
     pub until: Expiry,
 }
 
-impl Outstanding {
+impl OutstandingCredentials {
     /// Whether nothing works any more.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -47,21 +47,21 @@ impl Outstanding {
 
     /// Until when the last set works; `None` when none does.
     #[must_use]
-    pub fn until(&self) -> Option<Expiry> {
+    pub fn expires_at(&self) -> Option<Expiry> {
         self.accounts.iter().map(|account| account.until).max()
     }
 }
 
-impl Member {
+impl SessionInner {
     /// What still works now.
-    pub(in crate::session) fn outstanding(&self) -> Outstanding {
+    pub(in crate::session) fn outstanding(&self) -> OutstandingCredentials {
         self.hear_children();
         let now = self.surroundings.now();
         let alive = self
-            .lives_until()
+            .latest_expiry()
             .into_iter()
             .map(|(account, until)| OutstandingAccount { account, until: expiry(until) });
-        Outstanding {
+        OutstandingCredentials {
             session: self.surroundings.id,
             principal: self.surroundings.principal.clone(),
             accounts: alive.filter(|account| !account.until.has_passed(now)).collect(),
@@ -69,9 +69,9 @@ impl Member {
     }
 
     /// By account, here and where accounts are inherited from, whether or not they still are.
-    fn lives_until(&self) -> Vec<(Alias, Nanos)> {
-        let mut until = self.parent.as_ref().map(|parent| parent.lives_until()).unwrap_or_default();
-        until.retain(|(alias, _)| self.knows(alias));
+    fn latest_expiry(&self) -> Vec<(Alias, Nanos)> {
+        let mut until = self.parent.as_ref().map(|parent| parent.latest_expiry()).unwrap_or_default();
+        until.retain(|(alias, _)| self.is_visible(alias));
         for slot in self.own_slots() {
             let own = slot.lives_until();
             match until.iter_mut().find(|(alias, _)| alias == slot.alias()) {
@@ -85,22 +85,22 @@ impl Member {
 
     /// Whether the account never showed what the parent has.
     fn was_born_with(&self, alias: &Alias) -> bool {
-        !self.is_view() && (self.narrowed().is_some() || self.default.alias() == alias)
+        !self.is_view() && (self.narrow_state().is_some() || self.default.alias() == alias)
     }
 
     /// Counts what children hold that are still there, as at their end.
     fn hear_children(&self) {
         self.for_each_child(|child| {
             child.hear_children();
-            child.bequeath();
+            child.propagate_to_parent();
         });
     }
 
     /// Leaves it to the parent to tell what still works, for nobody can ask a child that is gone.
-    pub(super) fn bequeath(&self) {
+    pub(super) fn propagate_to_parent(&self) {
         let Some(parent) = &self.parent else { return };
         for slot in self.own_slots() {
-            let heir = parent.find(slot.alias()).unwrap_or_else(|| Arc::clone(&parent.default));
+            let heir = parent.find_account(slot.alias()).unwrap_or_else(|| Arc::clone(&parent.default));
             heir.outlive(slot.lives_until());
         }
     }
