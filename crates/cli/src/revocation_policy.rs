@@ -20,8 +20,8 @@ fn build_policy(command: &Command) -> Result<RevocationPolicy> {
     let before = command.issued_before.and_then(Expiry::instant).unwrap_or_else(|| SystemClock.now());
     match (command.session, &command.session_name) {
         (Some(session), _) => Ok(RevocationPolicy::for_session(session, before)),
-        (None, Some(name)) => RevocationPolicy::of_session_name(name, before),
-        (None, None) => Ok(RevocationPolicy::of_everybody(before)),
+        (None, Some(name)) => RevocationPolicy::for_session_name(name, before),
+        (None, None) => Ok(RevocationPolicy::for_all_sessions(before)),
     }
 }
 

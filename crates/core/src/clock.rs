@@ -57,9 +57,9 @@ pub(crate) fn duration_nanos(duration: Duration) -> Nanos {
 
 /// The clock that a host gave, or else the machine's, which is called directly, since the warm path reads it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct WallClock(Option<Arc<dyn Clock>>);
+pub(crate) struct ClockSource(Option<Arc<dyn Clock>>);
 
-impl WallClock {
+impl ClockSource {
     pub(crate) fn custom(clock: Arc<dyn Clock>) -> Self {
         Self(Some(clock))
     }
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "the clock that ours is compared with")]
-    fn the_coarse_clock_is_the_wall_clock() {
+    fn system_clock_coarse_matches_wall_clock() {
         let before = SystemTime::now();
         let ours = SystemClock.now();
         let apart = ours.duration_since(before).unwrap_or_else(|behind| behind.duration());

@@ -164,7 +164,7 @@ impl Credentials {
 
     /// Whether whoever holds one has no use for the other. Both are ours: nobody can probe one with the other, so the
     /// comparison need not take constant time.
-    pub(crate) fn is_same_set(&self, other: &Self) -> bool {
+    pub(crate) fn has_same_values(&self, other: &Self) -> bool {
         let (left, right) = (self.data(), other.data());
         left.access_key_id == right.access_key_id
             && left.keys.secret_access_key() == right.keys.secret_access_key()
@@ -200,7 +200,7 @@ impl Credentials {
     }
 
     fn new(parts: CredentialsData) -> Self {
-        Self::from_arc(Arc::new(CredentialsInner { data: parts, metadata: Issued::to_nobody() }))
+        Self::from_arc(Arc::new(CredentialsInner { data: parts, metadata: Issued::placeholder() }))
     }
 
     fn data(&self) -> &CredentialsData {

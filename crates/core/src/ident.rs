@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn regions_of_every_partition_parse() {
+    fn region_parses_every_partition() {
         for region in [
             "us-east-1",
             "us-gov-west-1",
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn access_key_ids_of_emulators_parse() {
+    fn access_key_id_parses_emulator_ids() {
         for id in ["AKIA_TEST", "test", "testing", "minioadmin", "111111111111", "a", "key-with.marks"] {
             assert!(id.parse::<AccessKeyId>().is_ok(), "{id}");
         }
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn principals_of_directories_and_tokens_parse() {
+    fn principal_parses_directory_and_token_names() {
         for name in [r"CORP\alice", "alice@example.com", "CN=Alice Example,O=Example", "auth0|5f7c", "Élodie"]
         {
             assert!(name.parse::<Principal>().is_ok(), "{name}");
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn credential_ids_of_other_platforms_parse() {
+    fn credential_id_parses_platform_ids() {
         for id in
             ["aws-cred-1", "team/key|2", "arn:aws:secretsmanager:eu-west-1:111111111111:secret:a-b", "id 7"]
         {
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_names_are_refused_and_not_echoed() {
+    fn identifier_malformed_is_refused_without_echo() {
         for text in [
             "",
             "-west",
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_id_is_read_back_from_either_spelling() {
+    fn session_id_display_and_compact_round_trip() {
         let id = SessionId::random();
         for spelling in [id.to_string(), id.compact()] {
             assert_eq!(spelling.parse::<SessionId>().unwrap(), id);
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn an_access_key_id_shows_only_its_last_four() {
+    fn access_key_id_debug_shows_last_four() {
         let id: AccessKeyId = "AKIAIOSFODNN7EXAMPLE".parse().unwrap();
         assert_eq!(format!("{id:?}"), "…MPLE");
     }

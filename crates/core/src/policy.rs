@@ -19,7 +19,7 @@ pub use digest::PolicyDigest;
 use statement::Statement;
 
 /// The longest policy that STS takes, in characters (IAM and STS quotas: session policies).
-const LONGEST: usize = 2048;
+const MAX_POLICY_CHARS: usize = 2048;
 
 /// What a session may do at most: an IAM policy document, checked here before anybody is asked.
 ///

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn printable_control_characters_are_escaped_and_others_stay() {
+    fn escape_control_chars_escapes_only_controls() {
         let controls = ('\0'..=' ').chain('\x7f'..='\u{a0}').filter(|c| c.is_control() && *c != '\t');
         for control in controls.chain(['\u{61c}', '\u{200e}', '\u{2028}', '\u{202e}', '\u{2066}', '\u{2069}'])
         {

@@ -27,7 +27,7 @@ pub use observed::ObservedProvider;
 /// 5. *Concurrent.* Calls may overlap; each stands alone.
 /// 6. *No secret outside [`Credentials`].* Not in an error, its causes, `Debug`, or the name.
 /// 7. *No retry on top of the client's own,* and no time-out: the session has one.
-/// 8. *Narrow truly, or refuse.* What a [`narrowed`](Self::narrowed) provider issues may do no more than what this one
+/// 8. *Narrow truly, or refuse.* What a [`narrowed`](Self::narrow_state) provider issues may do no more than what this one
 ///    issues, and no more than the policy allows. To hand out the same set would be a lie.
 ///
 /// # What a caller may assume

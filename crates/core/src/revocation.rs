@@ -29,12 +29,12 @@ use crate::{Error, Result, SessionId};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevocationPolicy {
-    target: Whose,
+    target: RevocationTarget,
     issued_before: SystemTime,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Whose {
+enum RevocationTarget {
     Session(SessionId),
     SessionName(String),
     All,
@@ -46,41 +46,41 @@ impl RevocationPolicy {
     /// these, because its provider was given no [`Attribution`](crate::Attribution), lives on.
     #[must_use]
     pub fn for_session(session: SessionId, issued_before: SystemTime) -> Self {
-        Self { target: Whose::Session(session), issued_before }
+        Self { target: RevocationTarget::Session(session), issued_before }
     }
 
     /// Ends every session of the role that has this name, whoever gave it.
     ///
     /// # Errors
     /// `Invalid` for what is no name of a role session: 2–64 of `A-Z a-z 0-9 _ + = , . @ -`.
-    pub fn of_session_name(name: &str, issued_before: SystemTime) -> Result<Self> {
+    pub fn for_session_name(name: &str, issued_before: SystemTime) -> Result<Self> {
         if is_session_name(name) {
-            return Ok(Self { target: Whose::SessionName(name.to_owned()), issued_before });
+            return Ok(Self { target: RevocationTarget::SessionName(name.to_owned()), issued_before });
         }
         Err(Error::invalid("session_name", "must be 2 to 64 of `A-Z a-z 0-9 _ + = , . @ -`"))
     }
 
     /// Ends every session of the role, of whomever.
     #[must_use]
-    pub fn of_everybody(issued_before: SystemTime) -> Self {
-        Self { target: Whose::All, issued_before }
+    pub fn for_all_sessions(issued_before: SystemTime) -> Self {
+        Self { target: RevocationTarget::All, issued_before }
     }
 
     /// Which sessions of the role it ends, in words: that it is not only the one that was meant may matter.
     #[must_use]
     pub fn description(&self) -> &'static str {
         match self.target {
-            Whose::Session(_) => {
+            RevocationTarget::Session(_) => {
                 "the sets of this session, as far as they carry its tag or its id in their name"
             }
-            Whose::SessionName(_) => "every session of the role that has this name, whoever uses it",
-            Whose::All => "every session of the role, whoever uses it",
+            RevocationTarget::SessionName(_) => "every session of the role that has this name, whoever uses it",
+            RevocationTarget::All => "every session of the role, whoever uses it",
         }
     }
 
     fn to_document(&self) -> RevocationDocument {
         let statements = match &self.target {
-            Whose::Session(session) => {
+            RevocationTarget::Session(session) => {
                 let tag = format!("aws:PrincipalTag/{SESSION_TAG}");
                 // A template may have put anything around the id.
                 let names = json!([format!("*:*{session}*"), format!("*:{}", session.compact())]);
@@ -89,10 +89,10 @@ impl RevocationPolicy {
                     self.deny_statement(Some(("StringLike", USER_ID_KEY, names))),
                 ]
             }
-            Whose::SessionName(name) => {
+            RevocationTarget::SessionName(name) => {
                 vec![self.deny_statement(Some(("StringLike", USER_ID_KEY, format!("*:{name}").into())))]
             }
-            Whose::All => vec![self.deny_statement(None)],
+            RevocationTarget::All => vec![self.deny_statement(None)],
         };
         RevocationDocument { version: "2012-10-17", statement: statements }
     }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_found_by_its_tag_by_its_id_in_a_name_and_by_its_id_as_a_name() {
+    fn revocation_for_session_matches_tag_and_user_id() {
         let session: SessionId = "67e55044-10b1-426f-9247-bb680e5fe0c8".parse().unwrap();
         assert_eq!(
             RevocationPolicy::for_session(session, at(1_795_262_400_000)).to_string(),
@@ -158,28 +158,28 @@ mod tests {
     }
 
     #[test]
-    fn a_name_or_nothing_but_time_may_tell_which_sets_are_meant() {
-        let named = RevocationPolicy::of_session_name("agent-7", at(1_795_262_400_999)).unwrap();
+    fn revocation_for_session_name_and_for_all_sessions() {
+        let named = RevocationPolicy::for_session_name("agent-7", at(1_795_262_400_999)).unwrap();
         assert_eq!(
             named.to_string(),
             r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"DateLessThan":{"aws:TokenIssueTime":"2026-11-21T12:00:01Z"},"StringLike":{"aws:userid":"*:agent-7"}}}]}"#
         );
         assert_eq!(
-            RevocationPolicy::of_everybody(at(1_795_262_400_000)).to_string(),
+            RevocationPolicy::for_all_sessions(at(1_795_262_400_000)).to_string(),
             r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"DateLessThan":{"aws:TokenIssueTime":"2026-11-21T12:00:01Z"}}}]}"#
         );
     }
 
     #[test]
-    fn no_pattern_gets_into_a_name() {
+    fn revocation_for_session_name_refuses_patterns() {
         for name in ["*", "a*", "a?", "${aws:userid}", "a b", "a", "", &"a".repeat(65)] {
-            let error = RevocationPolicy::of_session_name(name, at(0)).unwrap_err();
+            let error = RevocationPolicy::for_session_name(name, at(0)).unwrap_err();
             assert_eq!(error.field(), Some("session_name"), "{name}");
         }
     }
 
     #[test]
-    fn over_several_lines_it_is_the_same_document() {
+    fn revocation_pretty_display_is_same_document() {
         let policy = RevocationPolicy::for_session(SessionId::random(), at(0));
         let read = |text: String| serde_json::from_str::<Value>(&text).unwrap();
         assert_eq!(read(format!("{policy:#}")), read(policy.to_string()));

@@ -81,7 +81,7 @@ impl SessionContext {
     ///
     /// # Errors
     /// `NotConfigured` when nothing was set and no provider is there; `Expired` when a set ran out and could not be
-    /// replaced; `Closed` after [`close`](Self::close); else what the provider answered.
+    /// replaced; `Closed` after [`close`](Self::set_closed); else what the provider answered.
     pub async fn credentials(&self) -> Result<Credentials> {
         self.inner().credentials().await
     }
@@ -97,14 +97,14 @@ impl SessionContext {
     /// Runs `read` on the set of the default account if it is fresh, without waiting. `None`, and nothing is run, when it
     /// is not, or there is none: then ask [`credentials`](Self::credentials).
     pub fn with_cached<T>(&self, read: impl FnOnce(&Credentials) -> T) -> Option<T> {
-        self.inner().fresh_by_default().as_ref().map(read)
+        self.inner().cached_default().as_ref().map(read)
     }
 
     /// The set of the default account that can be served without asking anybody, with what tells it from others; `None`
     /// when there is none. Unlike [`credentials`](Self::credentials) it never fetches, however near the end is.
     #[must_use]
     pub fn current(&self) -> Option<CurrentCredentials> {
-        self.inner().served_by_default()
+        self.inner().current_default()
     }
 
     /// Gives the default account credentials, which from now on win over every provider. What providers issued to the
@@ -114,7 +114,7 @@ impl SessionContext {
     /// `Invalid` for a set that has already expired, `Denied` in a [narrowed](Self::narrow) session and for an account
     /// that is not [allowed](SessionBuilder::allowed_accounts), `Closed` after closing; what was there before then stays.
     pub fn set_credentials(&self, credentials: Credentials) -> Result<Generation> {
-        self.inner().apply_update(self.inner().default_slot(), |slot| slot.set(credentials))
+        self.inner().apply_update(self.inner().default_account(), |slot| slot.set(credentials))
     }
 
     /// Gives one account credentials; an alias not known before becomes known.
@@ -122,7 +122,7 @@ impl SessionContext {
     /// # Errors
     /// As [`set_credentials`](Self::set_credentials).
     pub fn set_credentials_for(&self, account: &Alias, credentials: Credentials) -> Result<Generation> {
-        self.inner().apply_update(&*self.inner().own_slot(account)?, |slot| slot.set(credentials))
+        self.inner().apply_update(&*self.inner().own_account(account)?, |slot| slot.set(credentials))
     }
 
     /// Lets `provider` answer for the account whenever nothing is set on it; an alias not known before becomes known.
@@ -135,7 +135,7 @@ impl SessionContext {
         account: &Alias,
         provider: impl CredentialProvider + 'static,
     ) -> Result<()> {
-        self.inner().apply_update(&*self.inner().own_slot(account)?, |slot| slot.set_provider(Arc::new(provider)))
+        self.inner().apply_update(&*self.inner().own_account(account)?, |slot| slot.set_provider(Arc::new(provider)))
     }
 
     /// Has `guard` decide from now on what the account serves in place of credentials that are set on it, and takes its
@@ -145,7 +145,7 @@ impl SessionContext {
     /// # Errors
     /// As [`set_provider_for`](Self::set_provider_for).
     pub fn set_guard_for(&self, account: &Alias, guard: impl AccountGuard + 'static) -> Result<()> {
-        self.inner().apply_update(&*self.inner().own_slot(account)?, |slot| slot.set_guard(Arc::new(guard)))
+        self.inner().apply_update(&*self.inner().own_account(account)?, |slot| slot.set_guard(Arc::new(guard)))
     }
 
     /// Looks `id` up with the session's resolver and sets what it finds on the default account. A `region` given here
@@ -158,8 +158,8 @@ impl SessionContext {
     /// `NotConfigured` without a resolver; `Unavailable` when the session was cleared meanwhile; else what the resolver
     /// failed with, or as [`set_credentials`](Self::set_credentials).
     pub async fn set_from_resolver(&self, id: &CredentialId, region: Option<Region>) -> Result<AccountStatus> {
-        let slot = self.inner().default_slot();
-        self.inner().may_be_given(slot.alias())?;
+        let slot = self.inner().default_account();
+        self.inner().check_writable(slot.alias())?;
         let last_clear = slot.last_clear()?;
         let found = self.inner().resolve(id).await?;
         let found = match region {
@@ -200,7 +200,7 @@ impl SessionContext {
     /// The alias of the default account.
     #[must_use]
     pub fn default_account(&self) -> &Alias {
-        self.inner().default_slot().alias()
+        self.inner().default_account().alias()
     }
 
     /// The aliases that this session knows, the default one first.
@@ -261,7 +261,7 @@ impl SessionContext {
     /// and asks no provider until it is given something again: nothing refills it behind the back of whoever cleared
     /// it. Calling it twice is calling it once. A [narrowed](Self::narrow) session, which can be given nothing, is closed.
     ///
-    /// Answers what AWS accepts nevertheless, as [`outstanding`](Self::outstanding).
+    /// Answers what AWS accepts nevertheless, as [`outstanding`](Self::with_outstanding).
     pub fn clear(&self) -> OutstandingCredentials {
         self.inner().clear();
         self.outstanding()
@@ -269,7 +269,7 @@ impl SessionContext {
 
     /// Wipes everything for good. Every later use, by any handle or child, fails with `Closed`.
     ///
-    /// Answers what AWS accepts nevertheless, as [`outstanding`](Self::outstanding).
+    /// Answers what AWS accepts nevertheless, as [`outstanding`](Self::with_outstanding).
     pub fn close(&self) -> OutstandingCredentials {
         self.close_quietly();
         self.outstanding()
@@ -324,7 +324,7 @@ impl CredentialProvider for SessionContext {
     }
 
     fn cached(&self) -> Option<Credentials> {
-        self.inner().fresh_by_default()
+        self.inner().cached_default()
     }
 
     /// The provider of the default account, narrowed, as [`SessionAccount`]'s.

@@ -147,7 +147,7 @@ impl McpHost {
     }
 
     /// The same, for a session or the host's own; the result is to be written with
-    /// [`write_exact`](crate::json::write_exact).
+    /// [`write_exact`](crate::to_json::write_exact).
     pub(crate) async fn call_with_session(
         &self,
         narrowed: Option<&SessionContext>,

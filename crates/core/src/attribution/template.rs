@@ -19,10 +19,10 @@ use crate::{Error, Result};
 /// # demo().unwrap();
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NameTemplate(Vec<Part>);
+pub struct NameTemplate(Vec<Segment>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+enum Segment {
     Literal(String),
     Placeholder(Placeholder),
 }
@@ -30,7 +30,7 @@ enum Part {
 /// `valetkey-{session}`: fits every session, and leads to one.
 impl Default for NameTemplate {
     fn default() -> Self {
-        Self(vec![Part::Literal("valetkey-".to_owned()), Part::Placeholder(Placeholder::Session)])
+        Self(vec![Segment::Literal("valetkey-".to_owned()), Segment::Placeholder(Placeholder::Session)])
     }
 }
 
@@ -44,8 +44,8 @@ impl NameTemplate {
         let mut name = String::new();
         for part in &self.0 {
             match part {
-                Part::Literal(text) => name.push_str(text),
-                Part::Placeholder(place) => name.push_str(&attribution.value(*place).ok_or_else(|| missing_value_error(*place))?),
+                Segment::Literal(text) => name.push_str(text),
+                Segment::Placeholder(place) => name.push_str(&attribution.value(*place).ok_or_else(|| missing_value_error(*place))?),
             }
         }
         if is_session_name(&name) {
@@ -65,17 +65,17 @@ impl FromStr for NameTemplate {
         while let Some((before, after)) = rest.split_once('{') {
             let (placeholder, remaining) = after.split_once('}').ok_or_else(malformed_template_error)?;
             segments.push(parse_literal(before)?);
-            segments.push(Part::Placeholder(placeholder.parse()?));
+            segments.push(Segment::Placeholder(placeholder.parse()?));
             rest = remaining;
         }
         segments.push(parse_literal(rest)?);
-        segments.retain(|part| *part != Part::Literal(String::new()));
+        segments.retain(|part| *part != Segment::Literal(String::new()));
         Ok(Self(segments))
     }
 }
 
-fn parse_literal(text: &str) -> Result<Part> {
-    if text.bytes().all(is_allowed) { Ok(Part::Literal(text.to_owned())) } else { Err(malformed_template_error()) }
+fn parse_literal(text: &str) -> Result<Segment> {
+    if text.bytes().all(is_allowed) { Ok(Segment::Literal(text.to_owned())) } else { Err(malformed_template_error()) }
 }
 
 /// STS `AssumeRole`, `RoleSessionName` and `SourceIdentity`.
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn each_place_is_filled_with_what_the_session_says() {
+    fn name_template_renders_each_placeholder() {
         let session = SessionId::random();
         let attribution = Attribution::new()
             .session(session)
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn by_default_a_name_is_the_sessions_id_which_every_session_has() {
+    fn name_template_default_is_session_id() {
         let session = SessionId::random();
         let name = Attribution::new().session(session).session_name().unwrap();
         assert_eq!(name, format!("valetkey-{session}"));
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_is_told_in_tags_and_nothing_else() {
+    fn attribution_tags_hold_given_values_unaltered() {
         assert!(Attribution::new().tags().is_empty());
         let session = SessionId::random();
         let attribution = Attribution::new().session(session).principal("team/alice,bob".parse().unwrap());
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_or_is_not_said_fails_and_is_neither_cut_nor_replaced() {
+    fn name_template_missing_or_invalid_value_fails() {
         let long = "x".repeat(65);
         for template in ["{agent}", "{principal}", "x", long.as_str(), "{session}{session}"] {
             let error = render_template(template).unwrap_err();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_template_is_refused_and_not_echoed() {
+    fn name_template_malformed_is_refused_without_echo() {
         for template in
             ["{", "}", "{}", "{user}", "{ session }", "a b", "{session", "ä", "{{session}}", "a/b"]
         {

@@ -30,7 +30,7 @@ impl<W: Write + Send> JsonLines<W> {
 
     /// Writes to a `writer` whose last line was not finished, because the process that wrote it was killed or the disk
     /// was full.
-    pub fn after_torn_line(writer: W) -> Self {
+    pub fn after_partial_line(writer: W) -> Self {
         Self { lines: Mutex::new(LineWriter { writer, partial_line: true }) }
     }
 }

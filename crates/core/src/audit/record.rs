@@ -90,7 +90,7 @@ impl AuditRecord {
         event: AuditEvent,
     ) -> Self {
         Self {
-            id: time_ordered(at),
+            id: uuid_v7(at),
             at,
             session,
             principal,
@@ -143,7 +143,7 @@ impl AuditRecord {
     }
 }
 
-fn time_ordered(at: SystemTime) -> Uuid {
+fn uuid_v7(at: SystemTime) -> Uuid {
     let unix_time = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     Uuid::new_v7(Timestamp::from_unix(NoContext, unix_time.as_secs(), unix_time.subsec_nanos()))
 }

@@ -24,7 +24,7 @@ const ACCOUNT_ID: FieldNames = FieldNames { name: "account_id", normalized: &["a
 const REGION: FieldNames = FieldNames { name: "region", normalized: &["region", "defaultregion"] };
 
 /// The objects in which AWS puts credentials: IAM (`CreateAccessKey`), STS, IAM Identity Center.
-const NESTED: [&str; 3] = ["AccessKey", "Credentials", "roleCredentials"];
+const NESTED_OBJECTS: [&str; 3] = ["AccessKey", "Credentials", "roleCredentials"];
 
 impl Credentials {
     /// Reads credentials from JSON text: an object with `access_key_id`, `secret_access_key`, and optionally
@@ -80,7 +80,7 @@ impl<'a> CredentialsObject<'a> {
     fn new(outer: &'a Map<String, Value>) -> Self {
         let flat = Self { objects: [Some(outer), None] };
         if matches!(flat.value(&ACCESS_KEY_ID), Ok(None)) {
-            let inner = outer.iter().find(|(name, _)| NESTED.iter().any(|known| normalize_name(known) == normalize_name(name)));
+            let inner = outer.iter().find(|(name, _)| NESTED_OBJECTS.iter().any(|known| normalize_name(known) == normalize_name(name)));
             if let Some(inner) = inner.and_then(|(_, value)| value.as_object()) {
                 return Self { objects: [Some(inner), Some(outer)] };
             }
@@ -108,7 +108,7 @@ impl<'a> CredentialsObject<'a> {
     /// between them would hide.
     fn value(&self, field: &FieldNames) -> Result<Option<&'a Value>> {
         for object in self.objects.into_iter().flatten() {
-            let mut values = object.iter().filter(|(name, value)| field.is_named(name) && !is_blank(value));
+            let mut values = object.iter().filter(|(name, value)| field.matches_name(name) && !is_blank(value));
             let Some((_, first)) = values.next() else { continue };
             if values.any(|(_, value)| value != first) {
                 return Err(Error::invalid(field.name, "is given more than once, with different values")
@@ -121,7 +121,7 @@ impl<'a> CredentialsObject<'a> {
 }
 
 impl FieldNames {
-    fn is_named(&self, name: &str) -> bool {
+    fn matches_name(&self, name: &str) -> bool {
         self.normalized.contains(&&*normalize_name(name))
     }
 }
@@ -161,7 +161,7 @@ mod tests {
     const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 
     #[test]
-    fn the_spellings_of_the_field_are_read() {
+    fn credentials_json_reads_field_spellings() {
         for text in [
             r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":"s3","session_token":"t","region":"us-west-2"}"#,
             r#"{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"s3","SessionToken":"t","Region":"us-west-2"}"#,
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_json_in_shapes_of_aws_tools_is_read() {
+    fn credentials_json_reads_shapes_of_aws_tools() {
         for text in [
             r#"{"AWS_ACCESS_KEY_ID":"AKIAIOSFODNN7EXAMPLE","AWS_SECRET_ACCESS_KEY":"s3","AWS_SESSION_TOKEN":"t"}"#,
             r#"{"ACCESS_KEY_ID":"AKIAIOSFODNN7EXAMPLE","SECRET_ACCESS_KEY":"s3","SESSION_TOKEN":"t"}"#,
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_json_with_numbers_is_read() {
+    fn credentials_json_reads_numbers() {
         let text = r#"{"roleCredentials":{"accessKeyId":"AKIAIOSFODNN7EXAMPLE","secretAccessKey":"s3","expiration":2051253957000},"account_id":2222222222,"region":"eu-west-1"}"#;
         let credentials = Credentials::from_json(text, "test").unwrap();
         assert_eq!(credentials.expiry().to_string(), "2035-01-01T08:45:57Z");
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_json_with_two_values_for_a_field_is_refused() {
+    fn credentials_json_conflicting_values_is_invalid() {
         let text = r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","AccessKeyId":"AKIAI44QH8DHBEXAMPLE","secret_access_key":"hunter2"}"#;
         let error = Credentials::from_json(text, "test").unwrap_err();
         assert_eq!(error.field(), Some("access_key_id"), "{error}");
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_json_without_a_field_lists_its_spellings() {
+    fn credentials_json_missing_field_lists_spellings() {
         let error = Credentials::from_json(r#"{"key":"hunter2"}"#, "test").unwrap_err();
         let step = error.next_step().unwrap();
         for spelling in
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_names_the_field_and_echoes_nothing() {
+    fn credentials_json_error_names_field_without_echo() {
         for (text, field) in [
             (r#"{"secret_access_key":"hunter2"}"#, "access_key_id"),
             (r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE"}"#, "secret_access_key"),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_json_is_told_by_position() {
+    fn credentials_json_malformed_reports_position() {
         let error = Credentials::from_json("{\"secret_access_key\": \"hunter2", "test").unwrap_err();
         assert!(error.to_string().starts_with("invalid JSON at line 1 column"), "{error}");
         assert!(!error.to_string().contains("hunter2"));

@@ -1,4 +1,4 @@
-//! `Held`: what is behind `Credentials`, in one allocation: the parts of a set, and how a session came by it.
+//! `CredentialsInner`: what is behind `Credentials`, in one allocation: the parts of a set, and how a session came by it.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -42,10 +42,10 @@ impl Sentinel for CredentialsInner {
             provider: Cow::Borrowed("nothing"),
             max_age: None,
         };
-        Arc::new(Self { data: parts, metadata: Issued::to_nobody() })
+        Arc::new(Self { data: parts, metadata: Issued::placeholder() })
     }
 
     fn is_sentinel(&self) -> bool {
-        self.metadata.is_to_nobody()
+        self.metadata.is_placeholder()
     }
 }

@@ -9,11 +9,11 @@ pub(super) fn normalize_rfc3339(text: &str) -> String {
     let (time, offset) = rest.split_at(rest.find(['Z', '+', '-']).unwrap_or(rest.len()));
     let time = time.trim_end();
     let seconds = if time.len() == 5 { ":00" } else { "" };
-    format!("{date}T{time}{seconds}{}", offset_of(offset))
+    format!("{date}T{time}{seconds}{}", normalize_offset(offset))
 }
 
 /// `+0000` and `+00` as `+00:00`; no offset as `Z`.
-fn offset_of(text: &str) -> String {
+fn normalize_offset(text: &str) -> String {
     match (text.len(), text.split_at_checked(3)) {
         (0, _) => "Z".to_owned(),
         (3, _) => format!("{text}:00"),

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_of_actions_covers_what_it_matches_whatever_the_case() {
+    fn glob_action_covers_ignoring_case() {
         for (one, other) in [
             ("*", "s3:GetObject"),
             ("s3:*", "s3:Get*"),
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_is_relied_on_to_match_a_colon_only_at_the_end_of_a_part() {
+    fn glob_wildcard_crosses_colon_only_at_end_of_part() {
         assert!(resource_covers(
             "arn:aws:logs:*:1:log-group:*",
             "arn:aws:logs:eu-west-1:1:log-group:a:log-stream:b"
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_is_matched_by_itself_and_by_what_matches_everything() {
+    fn glob_variable_is_covered_by_itself_or_wildcard() {
         let own = "arn:aws:s3:::b/${aws:username}/*";
         assert!(resource_covers(own, own));
         assert!(resource_covers(own, "arn:aws:s3:::b/${aws:username}/x"));
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_that_others_cover_are_left_out() {
+    fn globs_minimized_drops_covered_patterns() {
         let globs = ["s3:Get*", "ec2:*", "s3:GetObject", "s3:get*", "ec2:Describe*"];
         let globs = Globs::new(globs.map(|text| Glob::parse_action(text).unwrap()).into()).minimized();
         assert_eq!(serde_json::to_string(&globs).unwrap(), r#"["ec2:*","s3:Get*"]"#);

@@ -1,12 +1,12 @@
 //! What two policies both allow.
 
-use super::document::too_long;
+use super::document::too_long_error;
 use super::glob::Globs;
 use super::statement::{Effect, Statement, PatternSet};
 use crate::{Error, Result};
 
 /// More than fit in a policy: beyond, comparing each with each is not worth the time.
-const MOST_STATEMENTS: usize = 64;
+const MAX_STATEMENTS: usize = 64;
 
 /// What both allow and neither denies. What is denied comes last.
 pub(super) fn intersect(left: &[Statement], right: &[Statement]) -> Result<Vec<Statement>> {
@@ -19,7 +19,7 @@ pub(super) fn intersect(left: &[Statement], right: &[Statement]) -> Result<Vec<S
         }
     }
     if kept.is_empty() {
-        return Err(nothing_in_common());
+        return Err(empty_intersection_error());
     }
     let denied = left.iter().chain(right).filter(|statement| !statement.is_allow());
     denied.cloned().try_for_each(|denied| push_unless_covered(&mut kept, denied))?;
@@ -40,7 +40,7 @@ fn intersect_statements(mine: &Statement, theirs: &Statement) -> Result<Option<S
 fn listed_patterns(subject: &PatternSet) -> Result<&Globs> {
     match subject {
         PatternSet::Only(globs) => Ok(globs),
-        PatternSet::Except(_) => Err(not_named()),
+        PatternSet::Except(_) => Err(not_comparable_error()),
     }
 }
 
@@ -51,10 +51,10 @@ fn push_unless_covered(kept: &mut Vec<Statement>, statement: Statement) -> Resul
     }
     kept.retain(|other| !statement.covers(other));
     kept.push(statement);
-    if kept.len() > MOST_STATEMENTS { Err(too_long()) } else { Ok(()) }
+    if kept.len() > MAX_STATEMENTS { Err(too_long_error()) } else { Ok(()) }
 }
 
-fn not_named() -> Error {
+fn not_comparable_error() -> Error {
     Error::invalid(
         "policy",
         "allows by `NotAction` or `NotResource`, which cannot be compared with another policy",
@@ -62,7 +62,7 @@ fn not_named() -> Error {
     .with_next_step("name what it allows, and deny the exceptions")
 }
 
-fn nothing_in_common() -> Error {
+fn empty_intersection_error() -> Error {
     Error::invalid("policy", "allows nothing that the policy it is to be narrowed by allows as well")
         .with_next_step(
             "ask for something that both allow; of patterns that overlap one must cover the other",

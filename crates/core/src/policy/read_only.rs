@@ -6,7 +6,7 @@ use super::statement::{Effect, Statement};
 use crate::{Error, ErrorKind, Result};
 
 /// Where a prefix would let too much in, the actions are named.
-const READS: &[(&str, &[&str])] = &[
+const READ_ACTIONS: &[(&str, &[&str])] = &[
     // Launch configurations hold user data.
     ("autoscaling", &["DescribeAutoScaling*", "DescribePolicies", "DescribeScaling*"]),
     // Templates and their summaries are what was deployed, not how it is doing.
@@ -56,12 +56,12 @@ const READS: &[(&str, &[&str])] = &[
 ];
 
 /// User data is a script, and scripts hold passwords.
-const USER_DATA: [&str; 2] = ["ec2:DescribeInstanceAttribute", "ec2:DescribeLaunchTemplateVersions"];
+const USER_DATA_ACTIONS: [&str; 2] = ["ec2:DescribeInstanceAttribute", "ec2:DescribeLaunchTemplateVersions"];
 
 pub(super) fn build_statements<'a>(services: impl IntoIterator<Item = &'a str>) -> Result<Vec<Statement>> {
     let mut actions = Vec::new();
     for service in services {
-        let (_, reads) = READS.iter().find(|(known, _)| *known == service).ok_or_else(unknown_service_error)?;
+        let (_, reads) = READ_ACTIONS.iter().find(|(known, _)| *known == service).ok_or_else(unknown_service_error)?;
         actions.extend(reads.iter().map(|read| format!("{service}:{read}")));
     }
     if actions.is_empty() {
@@ -69,7 +69,7 @@ pub(super) fn build_statements<'a>(services: impl IntoIterator<Item = &'a str>) 
     }
     let mut statements = vec![build_statement(Effect::Allow, &actions)?];
     if actions.iter().any(|action| action.starts_with("ec2:")) {
-        statements.push(build_statement(Effect::Deny, &USER_DATA.map(str::to_owned))?);
+        statements.push(build_statement(Effect::Deny, &USER_DATA_ACTIONS.map(str::to_owned))?);
     }
     Ok(statements)
 }
@@ -84,7 +84,7 @@ fn build_statement(effect: Effect, actions: &[String]) -> Result<Statement> {
 }
 
 fn unknown_service_error() -> Error {
-    let known: Vec<_> = READS.iter().map(|(service, _)| *service).collect();
+    let known: Vec<_> = READ_ACTIONS.iter().map(|(service, _)| *service).collect();
     Error::invalid("services", "names one that is not known here")
         .with_next_step(format!("write a policy of your own, or use: {}", known.join(", ")))
 }

@@ -77,11 +77,11 @@ impl<T> Store<T> {
         refreshers.retain(|known| known.strong_count() > 0);
         refreshers.push(Arc::downgrade(refresher));
         drop(refreshers);
-        self.sessions().iter().for_each(|session| session.put_on(refresher));
+        self.sessions().iter().for_each(|session| session.attach_refresher(refresher));
     }
 
     pub(super) fn refresh_in_background(&self, session: &SessionContext) {
-        self.live_refreshers().iter().for_each(|refresher| session.put_on(refresher));
+        self.live_refreshers().iter().for_each(|refresher| session.attach_refresher(refresher));
     }
 
     /// Makes background refreshes notice the end of the registry.

@@ -23,7 +23,7 @@ use super::handle::BuildOwnBits;
 use super::quota::SessionIndex;
 use super::timeline::{Moment, Timeline};
 use super::{SessionGuard, SessionHandle};
-use crate::clock::WallClock;
+use crate::clock::ClockSource;
 use crate::session::agenda::RefreshQueue;
 use crate::{OutstandingCredentials, Principal, Result, SessionContext};
 
@@ -45,7 +45,7 @@ pub(super) struct Store<T> {
 }
 
 impl<T> Store<T> {
-    pub(super) fn clock(&self) -> WallClock {
+    pub(super) fn clock(&self) -> ClockSource {
         self.timeline.clock().clone()
     }
 

@@ -60,7 +60,7 @@ impl SessionAccount {
         self.session().ok()?.current(&self.alias)
     }
 
-    /// Fetches a new set now; see [`SessionContext::refresh`](super::SessionContext::refresh).
+    /// Fetches a new set now; see [`SessionContext::check_refresh`](super::SessionContext::check_refresh).
     ///
     /// # Errors
     /// As there.
@@ -69,7 +69,7 @@ impl SessionAccount {
         slot.refresh().await
     }
 
-    /// See [`SessionContext::report_rejected`](super::SessionContext::report_rejected).
+    /// See [`SessionContext::mark_rejected_for`](super::SessionContext::mark_rejected_for).
     pub fn mark_rejected(&self, rejected: &AccessKeyId) {
         if let Ok(slot) = self.cache() {
             slot.mark_rejected(rejected);

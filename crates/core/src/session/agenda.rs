@@ -1,4 +1,4 @@
-//! `Agenda`: which accounts one warmer refreshes when. Its cost follows what is due, not what there is.
+//! `RefreshQueue`: which accounts one warmer refreshes when. Its cost follows what is due, not what there is.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -7,21 +7,21 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 
 use super::slot::AccountCache;
-use crate::clock::{LONGEST_SLEEP, SHORTEST_SLEEP, WallClock};
+use crate::clock::{LONGEST_SLEEP, SHORTEST_SLEEP, ClockSource};
 
 /// The least time between two attempts: a set that is born stale does not make a warmer spin.
 pub(super) const MIN_RETRY_INTERVAL: Duration = SHORTEST_SLEEP;
 
 /// Belongs to its warmer, and is gone with it: whoever can still reach it is being kept warm.
 pub(crate) struct RefreshQueue {
-    clock: WallClock,
-    plan: Mutex<Plan>,
+    clock: ClockSource,
+    plan: Mutex<QueueState>,
     changed: Notify,
 }
 
 /// An account is in one of the two maps, or is being refreshed.
 #[derive(Default)]
-struct Plan {
+struct QueueState {
     /// By when they are due.
     later: BTreeMap<(SystemTime, AccountKey), Weak<AccountCache>>,
     /// Due, by when they expire: what has the least time left goes first.
@@ -40,7 +40,7 @@ pub(super) struct RefreshTimes {
 }
 
 impl RefreshQueue {
-    pub(crate) fn new(clock: WallClock) -> Arc<Self> {
+    pub(crate) fn new(clock: ClockSource) -> Arc<Self> {
         Arc::new(Self { clock, plan: Mutex::default(), changed: Notify::new() })
     }
 
@@ -97,12 +97,12 @@ impl RefreshQueue {
         None
     }
 
-    fn state(&self) -> MutexGuard<'_, Plan> {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Plan {
+impl QueueState {
     fn strike(&mut self, key: AccountKey) {
         if let Some(due) = self.places.remove(&key) {
             self.later.remove(&(due.at, key));
@@ -146,8 +146,8 @@ mod tests {
     }
 
     #[test]
-    fn what_has_the_least_time_left_goes_first_and_what_is_not_due_does_not_go() {
-        let (agenda, now) = (RefreshQueue::new(WallClock::default()), WallClock::default().now());
+    fn refresh_queue_promotes_earliest_due_deadline() {
+        let (agenda, now) = (RefreshQueue::new(ClockSource::default()), ClockSource::default().now());
         let [calm, pressing, later] = ["calm", "pressing", "later"].map(slot);
         agenda.schedule(&calm, due(now, -600, 3000));
         agenda.schedule(&pressing, due(now, -1, 250));
@@ -159,8 +159,8 @@ mod tests {
     }
 
     #[test]
-    fn an_account_is_on_the_agenda_once_or_not_at_all() {
-        let (agenda, now) = (RefreshQueue::new(WallClock::default()), WallClock::default().now());
+    fn refresh_queue_holds_account_at_most_once() {
+        let (agenda, now) = (RefreshQueue::new(ClockSource::default()), ClockSource::default().now());
         let [moved, struck, gone] = ["moved", "struck", "gone"].map(slot);
         for slot in [&moved, &struck, &gone] {
             agenda.schedule(slot, due(now, -10, 100));

@@ -1,4 +1,4 @@
-//! `Audience`: a watch that exists only while somebody watches; most sessions are never watched.
+//! `LazyWatch`: a watch that exists only while somebody watches; most sessions are never watched.
 
 use tokio::sync::watch;
 

@@ -1,4 +1,4 @@
-//! `Bounds` of a session: which accounts there may be, and what a narrowed one hands out.
+//! `Restrictions` of a session: which accounts there may be, and what a narrowed one hands out.
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
@@ -11,14 +11,14 @@ use crate::clock::LONGEST_SLEEP;
 use crate::{Alias, Credentials, Expiry, Result};
 
 /// What a session may have and do at most.
-pub(super) struct Bounds {
+pub(super) struct Restrictions {
     /// The aliases that there may be, here and in the children; any, unless said.
     pub(super) allowed: Option<Box<[Alias]>>,
-    pub(super) narrowed: Option<Narrowed>,
+    pub(super) narrowed: Option<NarrowState>,
 }
 
 /// That a session has less authority than its parent.
-pub(super) struct Narrowed {
+pub(super) struct NarrowState {
     /// Whether its accounts are its own, narrowed by a policy; else it is a view of its parent's.
     pub(super) own_accounts: bool,
     /// When it ends.
@@ -26,7 +26,7 @@ pub(super) struct Narrowed {
 }
 
 impl SessionContext {
-    /// Waits until the session is closed: by [`close`](Self::close), by the end of its lifetime, with its parent, or when
+    /// Waits until the session is closed: by [`close`](Self::set_closed), by the end of its lifetime, with its parent, or when
     /// its last clone is dropped. The future holds no clone and does not keep the session alive.
     ///
     /// # Cancel safety
@@ -64,12 +64,12 @@ impl SessionInner {
         self.bounds.as_ref()?.allowed.as_deref()
     }
 
-    pub(super) fn narrow_state(&self) -> Option<&Narrowed> {
+    pub(super) fn narrow_state(&self) -> Option<&NarrowState> {
         self.bounds.as_ref()?.narrowed.as_ref()
     }
 
     /// Whether it holds nothing, and shows some of what its parent holds.
-    pub(super) fn is_view(&self) -> bool {
+    pub(super) fn is_read_only(&self) -> bool {
         self.narrow_state().is_some_and(|narrowed| !narrowed.own_accounts)
     }
 
@@ -100,9 +100,9 @@ impl SessionInner {
 
     /// The current, valid set of the default account.
     pub(super) async fn credentials(&self) -> Result<Credentials> {
-        match self.fresh_by_default() {
+        match self.cached_default() {
             Some(fresh) => Ok(fresh),
-            None => Box::pin(self.credentials_for(self.default_slot().alias())).await,
+            None => Box::pin(self.credentials_for(self.default_account().alias())).await,
         }
     }
 
@@ -143,10 +143,10 @@ impl SessionInner {
 
     /// The fresh set of the default account.
     #[inline]
-    pub(super) fn fresh_by_default(&self) -> Option<Credentials> {
+    pub(super) fn cached_default(&self) -> Option<Credentials> {
         match self.narrow_state() {
-            None => self.default_slot().cached(),
-            Some(_) => self.cached(self.default_slot().alias()),
+            None => self.default_account().cached(),
+            Some(_) => self.cached(self.default_account().alias()),
         }
     }
 
@@ -155,10 +155,10 @@ impl SessionInner {
     }
 
     /// What the default account serves without asking anybody.
-    pub(super) fn served_by_default(&self) -> Option<CurrentCredentials> {
+    pub(super) fn current_default(&self) -> Option<CurrentCredentials> {
         match self.narrow_state() {
-            None => self.default_slot().current_credentials(),
-            Some(_) => self.current(self.default_slot().alias()),
+            None => self.default_account().current_credentials(),
+            Some(_) => self.current(self.default_account().alias()),
         }
     }
 

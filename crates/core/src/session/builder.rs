@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::bounds::Bounds;
+use super::bounds::Restrictions;
 use super::family::SessionInner;
 use super::surroundings::SessionShared;
 use super::{CloseOnLastDrop, RefreshPolicy, SessionContext};
 use crate::audit::AuditSink;
-use crate::clock::WallClock;
+use crate::clock::ClockSource;
 use crate::{
     AccountGuard, Alias, Clock, CredentialObservers, CredentialProvider, CredentialResolver, Credentials,
     Principal, Region, Result, SessionId,
@@ -97,7 +97,7 @@ impl SessionBuilder {
     /// The region that the host's environment names, such as `AWS_REGION`: used for accounts whose credentials, account
     /// and session name none. Core reads no environment itself.
     pub fn environment_region(mut self, region: Region) -> Self {
-        self.surroundings.terms_mut().environment_region = Some(region);
+        self.surroundings.config_mut().environment_region = Some(region);
         self
     }
 
@@ -115,7 +115,7 @@ impl SessionBuilder {
 
     /// Where the audit records go; nowhere unless said.
     pub fn audit(mut self, sink: Arc<dyn AuditSink>) -> Self {
-        self.surroundings.terms_mut().audit = Some(sink);
+        self.surroundings.config_mut().audit = Some(sink);
         self
     }
 
@@ -128,13 +128,13 @@ impl SessionBuilder {
 
     /// Where wall time comes from; the machine unless said.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.surroundings.terms_mut().clock = WallClock::custom(clock);
+        self.surroundings.config_mut().clock = ClockSource::custom(clock);
         self
     }
 
     /// The refresh rules.
     pub fn refresh_policy(mut self, policy: RefreshPolicy) -> Self {
-        self.surroundings.terms_mut().policy = policy;
+        self.surroundings.config_mut().policy = policy;
         self
     }
 
@@ -154,25 +154,25 @@ impl SessionBuilder {
         let default = misfit.and_then(|allowed| allowed.first().cloned()).unwrap_or(default);
         let mut member = SessionInner::new(self.surroundings, default, self.region, self.resolver);
         member.bounds =
-            self.allowed.map(|allowed| Box::new(Bounds { allowed: Some(allowed.into()), narrowed: None }));
+            self.allowed.map(|allowed| Box::new(Restrictions { allowed: Some(allowed.into()), narrowed: None }));
         let context = SessionContext(Arc::new(CloseOnLastDrop(Arc::new(member))));
         let member = context.inner();
         // What is not allowed is left out. Nothing else can fail: the session is open and nobody else holds it yet.
         if let Some(guard) = self.guard {
-            let default = member.default_slot().alias();
-            let _allowed = member.own_slot(default).and_then(|slot| slot.set_guard(guard));
+            let default = member.default_account().alias();
+            let _allowed = member.own_account(default).and_then(|slot| slot.set_guard(guard));
         }
         for (alias, guard) in self.guards {
-            let _allowed = member.own_slot(&alias).and_then(|slot| slot.set_guard(guard));
+            let _allowed = member.own_account(&alias).and_then(|slot| slot.set_guard(guard));
         }
         if let Some(provider) = self.provider {
             let _allowed = member.set_default_provider(provider);
         }
         for (alias, provider) in self.accounts {
-            let _allowed = member.own_slot(&alias).and_then(|slot| slot.set_provider(provider));
+            let _allowed = member.own_account(&alias).and_then(|slot| slot.set_provider(provider));
         }
         for (alias, region) in self.regions {
-            let _allowed = member.own_slot(&alias).map(|slot| slot.set_region(region));
+            let _allowed = member.own_account(&alias).map(|slot| slot.set_region(region));
         }
         context
     }

@@ -16,16 +16,16 @@ impl SessionContext {
 }
 
 impl SessionContext {
-    /// As [`refresh`](Self::refresh); also ends the sleep of the session's providers after a [`clear`](Self::clear), if
+    /// As [`refresh`](Self::check_refresh); also ends the sleep of the session's providers after a [`clear`](Self::clear), if
     /// this account has a provider. Credentials that were set before the clear stay gone.
     ///
     /// Call it only where a user or a model requests it: nothing else may refill a session that was cleared.
     ///
     /// # Errors
-    /// As [`refresh`](Self::refresh).
+    /// As [`refresh`](Self::check_refresh).
     pub async fn resume(&self, account: &Alias) -> Result<Generation> {
         let slot = self.inner().account_cache(account)?;
-        self.inner().wake_for(&slot);
+        self.inner().resume_for(&slot);
         slot.refresh().await
     }
 }
@@ -36,7 +36,7 @@ impl SessionAccount {
     /// False for an account that never had credentials, and for one whose credentials expired, were rejected, were
     /// invalidated by a change of another account, or were withdrawn after a permanent failure: its provider is asked
     /// again at the next use. An account that was inherited stays cleared after a clear of the child session, until the
-    /// child session is given credentials for it. [`rotations`](Self::rotations) announces a clear after this returns
+    /// child session is given credentials for it. [`rotations`](Self::watch_rotations) announces a clear after this returns
     /// true.
     ///
     /// A watcher may miss this state when credentials follow a clear at once; see
@@ -60,10 +60,10 @@ impl SessionAccount {
 
 impl SessionInner {
     /// Providers derive credentials from those of other accounts, so all of them wake up.
-    fn wake_for(&self, slot: &AccountCache) {
+    fn resume_for(&self, slot: &AccountCache) {
         let _order = self.topology_lock();
         if slot.is_dormant() && slot.has_provider() {
-            self.own_slots().iter().for_each(|slot| slot.wake());
+            self.own_accounts().iter().for_each(|slot| slot.wake());
         }
     }
 
@@ -76,10 +76,10 @@ impl SessionInner {
     }
 
     /// An account of a session that was cleared begins cleared, as its others are.
-    pub(super) fn new_slot(&self, alias: &Alias) -> Arc<AccountCache> {
+    pub(super) fn new_account(&self, alias: &Alias) -> Arc<AccountCache> {
         let slot = Arc::new(AccountCache::new(alias.clone(), Arc::clone(&self.surroundings)));
         if self.is_detached() {
-            slot.begin_cleared(self.default_slot().is_dormant());
+            slot.begin_cleared(self.default_account().is_dormant());
         }
         slot
     }

@@ -16,7 +16,7 @@ pub use outstanding::{OutstandingCredentials, OutstandingAccount};
 
 use super::agenda::RefreshQueue;
 use super::audience::LazyWatch;
-use super::bounds::Bounds;
+use super::bounds::Restrictions;
 use super::faults;
 use super::late::LazyArcSwap;
 use super::slot::AccountCache;
@@ -36,7 +36,7 @@ pub(super) struct SessionInner {
     resolver: Option<Arc<dyn CredentialResolver>>,
     service: LazyArcSwap<Value>,
     /// None for most sessions.
-    pub(super) bounds: Option<Box<Bounds>>,
+    pub(super) bounds: Option<Box<Restrictions>>,
     pub(super) parent: Option<Arc<SessionInner>>,
     children: Mutex<Vec<Weak<SessionInner>>>,
     /// After a clear, nothing is inherited any more.
@@ -74,7 +74,7 @@ impl SessionInner {
     /// A child whose default account is its own and whose other accounts are inherited.
     pub(super) fn child(self: &Arc<Self>) -> Result<Arc<Self>> {
         let alias = self.default.alias();
-        self.may_be_given(alias)?;
+        self.check_writable(alias)?;
         let child = Self { resolver: self.resolver.clone(), ..self.new_child(alias) };
         Ok(self.attach_child(child))
     }
@@ -94,7 +94,7 @@ impl SessionInner {
         drop(children);
         // After the child is known: a warmer that comes meanwhile finds it, or is found here.
         if let Some(warmers) = self.surroundings.refreshers() {
-            child.surroundings.add_warmers(&warmers);
+            child.surroundings.add_refreshers(&warmers);
         }
         if self.is_closed() {
             child.close();
@@ -102,7 +102,7 @@ impl SessionInner {
         child
     }
 
-    pub(super) fn default_slot(&self) -> &Arc<AccountCache> {
+    pub(super) fn default_account(&self) -> &Arc<AccountCache> {
         &self.default
     }
 
@@ -115,7 +115,7 @@ impl SessionInner {
     }
 
     pub(super) fn find_account(&self, alias: &Alias) -> Option<Arc<AccountCache>> {
-        let found = || self.find_own_account(alias).or_else(|| self.inherits_from()?.find_account(alias));
+        let found = || self.find_own_account(alias).or_else(|| self.inherited_parent()?.find_account(alias));
         if self.is_visible(alias) { found() } else { None }
     }
 
@@ -125,11 +125,11 @@ impl SessionInner {
     }
 
     /// Whether the account may be given credentials or a provider here.
-    pub(super) fn may_be_given(&self, alias: &Alias) -> Result<()> {
+    pub(super) fn check_writable(&self, alias: &Alias) -> Result<()> {
         match self.allow_list() {
             _ if self.is_closed() => Err(faults::closed_error()),
             _ if self.narrow_state().is_some() => Err(faults::narrowed_error()),
-            Some(allowed) if !allowed.contains(alias) => Err(faults::not_allowed(allowed)),
+            Some(allowed) if !allowed.contains(alias) => Err(faults::not_allowed_error(allowed)),
             _ => Ok(()),
         }
     }
@@ -139,18 +139,18 @@ impl SessionInner {
     }
 
     /// One's own slot for `alias`, made if need be: what is set here is never seen by the parent.
-    pub(super) fn own_slot(&self, alias: &Alias) -> Result<Arc<AccountCache>> {
-        self.may_be_given(alias)?;
-        Ok(self.own_or_made(alias))
+    pub(super) fn own_account(&self, alias: &Alias) -> Result<Arc<AccountCache>> {
+        self.check_writable(alias)?;
+        Ok(self.get_or_create_account(alias))
     }
 
-    pub(super) fn own_or_made(&self, alias: &Alias) -> Arc<AccountCache> {
+    pub(super) fn get_or_create_account(&self, alias: &Alias) -> Arc<AccountCache> {
         if let Some(own) = self.find_own_account(alias) {
             return own;
         }
         let mut order = self.topology_lock();
         let mut others = self.others.load().as_deref().cloned().unwrap_or_default();
-        let made = || self.new_slot(alias);
+        let made = || self.new_account(alias);
         let own = Arc::clone(others.entry(alias.clone()).or_insert_with(made));
         self.others.store(Some(Arc::new(others)));
         order.notify(());
@@ -164,12 +164,12 @@ impl SessionInner {
 
     /// Gives an account something, and has the providers of the others start anew, unless a clear came in between.
     pub(super) fn apply_update<T>(&self, slot: &AccountCache, give: impl FnOnce(&AccountCache) -> Result<T>) -> Result<T> {
-        self.may_be_given(slot.alias())?;
+        self.check_writable(slot.alias())?;
         let last_clear = slot.last_clear()?;
         let given = give(slot)?;
         let _order = self.topology_lock();
         if slot.last_clear()? == last_clear {
-            self.own_slots().iter().for_each(|slot| slot.wake());
+            self.own_accounts().iter().for_each(|slot| slot.wake());
             self.invalidate_issued();
         }
         Ok(given)
@@ -177,7 +177,7 @@ impl SessionInner {
 
     /// Here and in the children: any of it may have been derived from what was replaced.
     fn invalidate_issued(&self) {
-        self.own_slots().iter().for_each(|slot| slot.invalidate_issued());
+        self.own_accounts().iter().for_each(|slot| slot.invalidate_issued());
         self.for_each_child(Self::invalidate_issued);
     }
 
@@ -188,8 +188,8 @@ impl SessionInner {
 
     /// Every slot that this session may use, the default one first.
     pub(super) fn accounts(&self) -> Vec<Arc<AccountCache>> {
-        let mut slots = if self.is_view() { Vec::new() } else { self.own_slots() };
-        for inherited in self.inherits_from().map(|parent| parent.accounts()).unwrap_or_default() {
+        let mut slots = if self.is_read_only() { Vec::new() } else { self.own_accounts() };
+        for inherited in self.inherited_parent().map(|parent| parent.accounts()).unwrap_or_default() {
             if slots.iter().all(|slot| slot.alias() != inherited.alias()) {
                 slots.push(inherited);
             }
@@ -199,17 +199,17 @@ impl SessionInner {
         slots
     }
 
-    pub(super) fn own_slots(&self) -> Vec<Arc<AccountCache>> {
+    pub(super) fn own_accounts(&self) -> Vec<Arc<AccountCache>> {
         let mut slots = vec![Arc::clone(&self.default)];
         slots.extend(self.others.load().iter().flat_map(|others| others.values().cloned()));
         slots
     }
 
     /// Puts the accounts of this session, and of its children now and later, on the agenda.
-    pub(super) fn warm_by(&self, agenda: &Arc<RefreshQueue>) {
-        self.surroundings.add_warmers(&[Arc::downgrade(agenda)]);
-        self.own_slots().iter().for_each(|slot| slot.plan_on(agenda, Duration::ZERO));
-        self.for_each_child(|child| child.warm_by(agenda));
+    pub(super) fn attach_refresher(&self, agenda: &Arc<RefreshQueue>) {
+        self.surroundings.add_refreshers(&[Arc::downgrade(agenda)]);
+        self.own_accounts().iter().for_each(|slot| slot.schedule_on(agenda, Duration::ZERO));
+        self.for_each_child(|child| child.attach_refresher(agenda));
     }
 
     pub(super) async fn resolve(&self, id: &CredentialId) -> Result<Credentials> {
@@ -226,7 +226,7 @@ impl SessionInner {
     }
 
     pub(super) fn service_context(&self) -> Option<Arc<Value>> {
-        self.service.load_full().or_else(|| self.inherits_from()?.service_context())
+        self.service.load_full().or_else(|| self.inherited_parent()?.service_context())
     }
 
     pub(super) fn set_service_context(&self, facts: Value) -> Result<()> {
@@ -241,7 +241,7 @@ impl SessionInner {
     }
 
     pub(super) fn set_default_provider(&self, provider: Arc<dyn CredentialProvider>) -> Result<()> {
-        self.may_be_given(self.default.alias())?;
+        self.check_writable(self.default.alias())?;
         self.default.set_provider(provider)
     }
 
@@ -281,7 +281,7 @@ impl SessionInner {
             return;
         }
         self.clear_accounts(true);
-        self.surroundings.for_each_agenda(RefreshQueue::wake);
+        self.surroundings.for_each_refresher(RefreshQueue::wake);
         self.surroundings.audit(AuditEvent::Close, |record| record.with_outstanding(&self.outstanding()));
         self.for_each_child(Self::close);
         self.propagate_to_parent();
@@ -291,7 +291,7 @@ impl SessionInner {
         let mut order = self.topology_lock();
         self.detached.store(true, Ordering::Release);
         self.service.store(None);
-        let wiped: Vec<_> = self.own_slots().iter().map(|slot| slot.clear(for_good)).collect();
+        let wiped: Vec<_> = self.own_accounts().iter().map(|slot| slot.clear(for_good)).collect();
         order.notify(());
         drop(order);
         // A panic that is not ours must not keep the children open.
@@ -310,7 +310,7 @@ impl SessionInner {
         }
     }
 
-    fn inherits_from(&self) -> Option<&Arc<Self>> {
+    fn inherited_parent(&self) -> Option<&Arc<Self>> {
         self.parent.as_ref().filter(|_| !self.is_detached())
     }
 
@@ -320,7 +320,7 @@ impl SessionInner {
     }
 
     pub(super) fn find_own_account(&self, alias: &Alias) -> Option<Arc<AccountCache>> {
-        if self.is_view() {
+        if self.is_read_only() {
             return None;
         }
         if self.default.alias() == alias {

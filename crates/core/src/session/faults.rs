@@ -32,12 +32,12 @@ pub(super) fn closed_error() -> Error {
     Error::new(ErrorKind::Closed, "the session is closed").with_next_step("open a new session")
 }
 
-pub(super) fn cleared_meanwhile() -> Error {
+pub(super) fn cleared_meanwhile_error() -> Error {
     Error::new(ErrorKind::Unavailable, "the session was cleared while its credentials were looked up")
         .with_next_step("look them up again if they are still wanted")
 }
 
-pub(super) fn not_allowed(allowed: &[Alias]) -> Error {
+pub(super) fn not_allowed_error(allowed: &[Alias]) -> Error {
     let allowed: Vec<_> = allowed.iter().map(Alias::as_str).collect();
     Error::new(ErrorKind::Denied, "this session may not have an account of that alias")
         .with_field("account")

@@ -43,7 +43,7 @@ impl Outcome {
 pub(super) type Flight = Shared<BoxFuture<'static, Outcome>>;
 pub(super) type WeakFlight = WeakShared<BoxFuture<'static, Outcome>>;
 
-/// One attempt to fetch, as [`attempt`](crate::attempt::attempt).
+/// One attempt to fetch, as [`attempt`](crate::call_isolated::call_isolated).
 pub(super) async fn attempt(
     provider: Arc<dyn CredentialProvider>,
     limit: Duration,

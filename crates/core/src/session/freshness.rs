@@ -102,13 +102,13 @@ pub(crate) struct Issued {
 
 impl Issued {
     /// Of a set that no session holds: not settled, and as good as expired.
-    pub(crate) fn to_nobody() -> Self {
+    pub(crate) fn placeholder() -> Self {
         let windows = Windows { advisory_at: None, mandatory_at: None, expires_at: None };
-        Self { id: CredentialsVersion::NONE, windows, settled_until: AtomicU64::new(0) }
+        Self { id: CredentialsVersion::UNSET, windows, settled_until: AtomicU64::new(0) }
     }
 
-    pub(crate) fn is_to_nobody(&self) -> bool {
-        self.id == CredentialsVersion::NONE
+    pub(crate) fn is_placeholder(&self) -> bool {
+        self.id == CredentialsVersion::UNSET
     }
 
     /// A set that a provider issued is settled until its first window opens. One that was given by hand is nobody's to
@@ -121,7 +121,7 @@ impl Issued {
 
     /// Whether nothing needs to be decided: the one question of the warm path.
     #[inline]
-    pub(super) fn is_settled(&self, now: Nanos) -> bool {
+    pub(super) fn is_fresh_at(&self, now: Nanos) -> bool {
         now < self.settled_until.load(Ordering::Relaxed)
     }
 
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_of_short_credentials_are_a_quarter_of_the_lifetime() {
+    fn refresh_windows_short_lifetime_uses_a_quarter() {
         for seconds in [120, 60, 40, 4] {
             let (windows, end) = windows(seconds * SECOND, 0.0);
             let quarter = Some(end - seconds * SECOND / 4);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_open_after_the_fetch_interval_at_the_earliest() {
+    fn refresh_windows_open_after_fetch_interval() {
         let end = issued_at() + 60 * MINUTE;
         let opens = |policy: RefreshPolicy| {
             let windows = Windows::new(issued_at(), &set(Expiry::At(end), None), &policy, 1.0);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_widens_the_advisory_window_by_at_most_a_tenth_and_leaves_the_mandatory_one() {
+    fn refresh_windows_jitter_widens_advisory_by_a_tenth() {
         let (plain, end) = windows(60 * MINUTE, 0.0);
         let (wide, _) = windows(60 * MINUTE, 1.0);
         assert_eq!(wide.advisory_at, Some(end - 15 * MINUTE - Duration::from_secs(90)));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_without_expiry_grows_old_but_never_expires() {
+    fn refresh_windows_unexpiring_turns_advisory_only() {
         let now = issued_at();
         let windows = Windows::new(now, &set(Expiry::Never, None), &RefreshPolicy::default(), 0.0);
         assert_eq!(windows.freshness(now + 14 * MINUTE), Freshness::Fresh);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_may_ask_to_be_asked_sooner_whatever_the_expiry() {
+    fn refresh_windows_max_age_opens_advisory_sooner() {
         let (now, policy) = (issued_at(), RefreshPolicy::default());
         let five = Some(5 * MINUTE);
         for (expiry, max_age, advisory_after) in [

@@ -1,4 +1,4 @@
-//! `Gate`: what one account serves, and the one door through which that changes.
+//! `VersionedCell`: what one account serves, and the one door through which that changes.
 //!
 //! Value and gate are two things. The value is read without a lock; whoever changes it is inside, one at a time. A
 //! fetch remembers the epoch in which it began, and gets in afterwards only if nothing was set, cleared or closed since.
@@ -16,12 +16,12 @@ use crate::sync::{Mutex, MutexGuard, PoisonError, Swap};
 
 /// A value that is read by anyone, and what decides about it: the state `S`, seen only from inside.
 pub(super) struct VersionedCell<V, S> {
-    /// Made with the first value, as a [`Late`](super::late::Late) is.
+    /// Made with the first value, as a [`LazyArcSwap`](super::late::LazyArcSwap) is.
     value: OnceLock<Swap<V>>,
-    inside: Mutex<Inside<S>>,
+    inside: Mutex<Locked<S>>,
 }
 
-struct Inside<S> {
+struct Locked<S> {
     epoch: Epoch,
     state: S,
 }
@@ -50,7 +50,7 @@ pub(crate) trait Sentinel {
 
 impl<V: Sentinel, S> VersionedCell<V, S> {
     pub(super) fn new(state: S) -> Self {
-        Self { value: OnceLock::new(), inside: Mutex::new(Inside { epoch: Epoch::FIRST, state }) }
+        Self { value: OnceLock::new(), inside: Mutex::new(Locked { epoch: Epoch::FIRST, state }) }
     }
 
     /// What is served now, in place; it may stand for nothing.
@@ -65,7 +65,7 @@ impl<V: Sentinel, S> VersionedCell<V, S> {
     }
 
     /// Whether there is anything.
-    pub(super) fn is_serving(&self) -> bool {
+    pub(super) fn has_value(&self) -> bool {
         self.read().is_some_and(|value| !value.is_sentinel())
     }
 
@@ -80,7 +80,7 @@ impl<V: Sentinel, S> VersionedCell<V, S> {
     }
 
     /// Unless another epoch has begun: what was fetched in `epoch` is then void.
-    pub(super) fn enter_in(&self, epoch: Epoch) -> Option<WriteGuard<'_, V, S>> {
+    pub(super) fn lock_in_epoch(&self, epoch: Epoch) -> Option<WriteGuard<'_, V, S>> {
         Some(self.lock()).filter(|turn| turn.epoch() == epoch)
     }
 }
@@ -88,7 +88,7 @@ impl<V: Sentinel, S> VersionedCell<V, S> {
 /// Being inside: the state, and the right to change the value.
 pub(super) struct WriteGuard<'a, V, S> {
     value: &'a OnceLock<Swap<V>>,
-    inside: MutexGuard<'a, Inside<S>>,
+    inside: MutexGuard<'a, Locked<S>>,
 }
 
 impl<V: Sentinel, S> WriteGuard<'_, V, S> {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_holds_is_gone_with_the_withdrawal() {
+    fn versioned_cell_unpublish_drops_unheld_value() {
         let (gate, there) = serving();
         gate.lock().unpublish();
         assert!(there.upgrade().is_none());
@@ -183,12 +183,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_uncounted_goes_with_the_last_who_holds_it() {
+    fn versioned_cell_value_drops_with_last_reader() {
         let (gate, there) = serving();
         let held = [gate.read().unwrap(), gate.read().unwrap()];
         assert_eq!(there.strong_count(), 1, "the gate's own");
         gate.lock().unpublish();
-        assert!(!gate.is_serving() && gate.current().is_none());
+        assert!(!gate.has_value() && gate.current().is_none());
         let [one, other] = held;
         assert_eq!(there.strong_count(), 2);
         drop(one);

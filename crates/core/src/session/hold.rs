@@ -1,4 +1,4 @@
-//! `Hold`: how long a failure keeps an account from asking again.
+//! `RefreshBackoff`: how long a failure keeps an account from asking again.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,10 +7,10 @@ use crate::{Error, ErrorKind};
 
 /// The last failure of an account's provider, until the next success.
 #[derive(Debug, Default)]
-pub(super) struct Hold(Option<Box<Failure>>);
+pub(super) struct RefreshBackoff(Option<Box<LastFailure>>);
 
 #[derive(Debug)]
-struct Failure {
+struct LastFailure {
     error: Error,
     at: SystemTime,
     /// 1–5 s: between attempts near and after expiry, and for what a permanent failure is remembered.
@@ -19,11 +19,11 @@ struct Failure {
     long: Duration,
 }
 
-impl Hold {
+impl RefreshBackoff {
     pub(super) fn record_failure(&mut self, error: Error, at: SystemTime, rng: &mut fastrand::Rng) {
         let short = Duration::from_millis(rng.u64(1_000..=5_000));
         let long = Duration::from_secs(rng.u64(300..=600));
-        self.0 = Some(Box::new(Failure { error, at, short, long }));
+        self.0 = Some(Box::new(LastFailure { error, at, short, long }));
     }
 
     pub(super) fn reset(&mut self) {
@@ -85,7 +85,7 @@ fn requires_interaction(error: &Error) -> bool {
     error.kind() == ErrorKind::InteractionRequired
 }
 
-impl Failure {
+impl LastFailure {
     /// A clock that jumped back lifts the hold rather than prolonging it.
     fn is_within(&self, period: Duration, now: SystemTime) -> bool {
         now.duration_since(self.at).is_ok_and(|since| since < period)

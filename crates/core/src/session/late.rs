@@ -1,4 +1,4 @@
-//! `Late`: an optional value that is read without a lock, for what most sessions never have.
+//! `LazyArcSwap`: an optional value that is read without a lock, for what most sessions never have.
 
 use std::sync::{Arc, OnceLock};
 

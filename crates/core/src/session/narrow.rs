@@ -6,7 +6,7 @@ mod by_policy;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::bounds::{Bounds, Narrowed};
+use super::bounds::{Restrictions, NarrowState};
 use super::family::SessionInner;
 use super::{CloseOnLastDrop, SessionAccount, SessionContext};
 use crate::audit::{AuditEvent, NarrowDetails};
@@ -54,7 +54,7 @@ impl SessionContext {
     /// not exist.
     ///
     /// Without a policy it is a view of this session: what is set, refreshed or withdrawn here shows there at once. With
-    /// one, each account has sets of its own, from this session's provider [narrowed](crate::CredentialProvider::narrowed)
+    /// one, each account has sets of its own, from this session's provider [narrowed](crate::CredentialProvider::narrow_state)
     /// by the policy; a set of this session never reaches it. Which provider that is, is looked up at each fetch, so what
     /// is replaced here is replaced there. It has the accounts that this session has now.
     ///
@@ -92,11 +92,11 @@ impl SessionAccount {
 impl SessionInner {
     fn narrow(self: &Arc<Self>, scope: &AccessScope) -> Result<SessionContext> {
         let accounts = self.select_accounts(scope.accounts.as_deref())?;
-        let until = self.until_after(scope.lifetime)?;
+        let until = self.deadline_for(scope.lifetime)?;
         if let Some(policy) = &scope.policy {
-            accounts.iter().try_for_each(|alias| self.can_narrow(alias, policy))?;
+            accounts.iter().try_for_each(|alias| self.check_narrowable(alias, policy))?;
         }
-        let child = self.born_narrowed(scope, &accounts, until)?;
+        let child = self.create_narrowed_child(scope, &accounts, until)?;
         self.record_narrowing(&child, scope, accounts);
         Ok(SessionContext(Arc::new(CloseOnLastDrop(child))))
     }
@@ -104,7 +104,7 @@ impl SessionInner {
     /// The accounts that a scope leaves, the default one first.
     fn select_accounts(&self, named: Option<&[Alias]>) -> Result<Vec<Alias>> {
         let Some(named) = named else {
-            self.account_cache(self.default_slot().alias())?;
+            self.account_cache(self.default_account().alias())?;
             return Ok(self.accounts().iter().map(|slot| slot.alias().clone()).collect());
         };
         let mut chosen = Vec::new();
@@ -117,12 +117,12 @@ impl SessionInner {
         if chosen.is_empty() {
             return Err(Error::invalid("accounts", "must name one at least"));
         }
-        chosen.sort_by_key(|alias| alias != self.default_slot().alias());
+        chosen.sort_by_key(|alias| alias != self.default_account().alias());
         Ok(chosen)
     }
 
     /// When a child of this lifetime ends: not after this session.
-    fn until_after(&self, lifetime: Option<Duration>) -> Result<Option<SystemTime>> {
+    fn deadline_for(&self, lifetime: Option<Duration>) -> Result<Option<SystemTime>> {
         let fault = |rule| Error::invalid("lifetime", rule);
         let ends = |lifetime: Duration| match self.surroundings.now().checked_add(lifetime) {
             _ if lifetime.is_zero() => Err(fault("must not be zero")),
@@ -132,16 +132,16 @@ impl SessionInner {
         Ok(own.into_iter().chain(self.deadline()).min())
     }
 
-    fn can_narrow(&self, alias: &Alias, policy: &SessionPolicy) -> Result<()> {
+    fn check_narrowable(&self, alias: &Alias, policy: &SessionPolicy) -> Result<()> {
         let narrowed =
-            self.account_cache(alias)?.narrowed(policy).map(drop).map_err(|error| of_account(alias, &error));
+            self.account_cache(alias)?.narrowed(policy).map(drop).map_err(|error| with_account_context(alias, &error));
         if let Err(error) = &narrowed {
             self.record(AuditEvent::Deny, alias, "narrow", Some(error));
         }
         narrowed
     }
 
-    fn born_narrowed(
+    fn create_narrowed_child(
         self: &Arc<Self>,
         scope: &AccessScope,
         accounts: &[Alias],
@@ -156,12 +156,12 @@ impl SessionInner {
         let fixed = own_accounts || scope.accounts.is_some();
         let mut child = self.new_child(default);
         let allowed = fixed.then(|| accounts.into());
-        child.bounds = Some(Box::new(Bounds { allowed, narrowed: Some(Narrowed { own_accounts, until }) }));
+        child.bounds = Some(Box::new(Restrictions { allowed, narrowed: Some(NarrowState { own_accounts, until }) }));
         let child = self.attach_child(child);
         if let Some(policy) = &scope.policy {
             for alias in accounts {
                 let source = SessionAccount::new(Arc::downgrade(self), alias.clone());
-                let slot = child.own_or_made(alias);
+                let slot = child.get_or_create_account(alias);
                 slot.set_provider(Arc::new(NarrowedAccount::new(source, policy.clone(), until)))?;
             }
         }
@@ -180,7 +180,7 @@ impl SessionInner {
 }
 
 /// Says which account it is that cannot be narrowed.
-fn of_account(alias: &Alias, error: &Error) -> Error {
+fn with_account_context(alias: &Alias, error: &Error) -> Error {
     let told = Error::new(error.kind(), format!("account `{alias}` cannot be narrowed: {}", error.message()))
         .with_field(error.field().unwrap_or("account").to_owned())
         .with_next_step(error.next_step().unwrap_or("narrow other accounts only").to_owned());

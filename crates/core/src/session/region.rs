@@ -52,7 +52,7 @@ impl SessionAccount {
 
 impl SessionInner {
     pub(super) fn region_for(&self, alias: &Alias) -> Option<Region> {
-        self.region_of_account(alias).or_else(|| self.region.as_deref().cloned())
+        self.account_region(alias).or_else(|| self.region.as_deref().cloned())
     }
 
     pub(super) fn resolved_region(&self, alias: &Alias) -> Region {
@@ -61,19 +61,19 @@ impl SessionInner {
     }
 
     /// Named by the credentials or by the account.
-    fn region_of_account(&self, alias: &Alias) -> Option<Region> {
+    fn account_region(&self, alias: &Alias) -> Option<Region> {
         let own = self.account_cache(alias).ok().and_then(|slot| slot.region());
-        own.or_else(|| self.narrowed_from()?.region_of_account(alias))
+        own.or_else(|| self.narrowed_parent()?.account_region(alias))
     }
 
     fn environment_region(&self, alias: &Alias) -> Option<Region> {
         let fetched = self.account_cache(alias).ok().and_then(|slot| slot.environment_region());
-        let inherited = || self.narrowed_from()?.environment_region(alias);
+        let inherited = || self.narrowed_parent()?.environment_region(alias);
         fetched.or_else(inherited).or_else(|| self.surroundings.environment_region())
     }
 
     /// The session whose accounts this one has, narrowed by a policy: they are used where those are.
-    fn narrowed_from(&self) -> Option<&Self> {
+    fn narrowed_parent(&self) -> Option<&Self> {
         let narrowed = self.narrow_state().filter(|narrowed| narrowed.own_accounts);
         narrowed.and(self.parent.as_deref())
     }

@@ -39,9 +39,9 @@ impl fmt::Display for Generation {
 ///
 /// Within a family, a later lineage is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub(super) struct Lineage(u64);
+pub(super) struct RenewalChain(u64);
 
-impl Lineage {
+impl RenewalChain {
     pub(super) fn new(number: u64) -> Self {
         Self(number)
     }
@@ -50,23 +50,23 @@ impl Lineage {
 /// Tells a set from every other of its session and of the session's family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CredentialsVersion {
-    lineage: Lineage,
+    lineage: RenewalChain,
     generation: Generation,
 }
 
 impl CredentialsVersion {
     /// Of a set that no session holds: generations count from one.
-    pub(super) const NONE: Self = Self { lineage: Lineage(0), generation: Generation(0) };
+    pub(super) const UNSET: Self = Self { lineage: RenewalChain(0), generation: Generation(0) };
 
-    pub(super) fn new(lineage: Lineage, generation: Generation) -> Self {
+    pub(super) fn new(lineage: RenewalChain, generation: Generation) -> Self {
         Self { lineage, generation }
     }
 
-    pub(super) fn is_of(self, lineage: Lineage) -> bool {
+    pub(super) fn belongs_to(self, lineage: RenewalChain) -> bool {
         self.lineage == lineage
     }
 
-    pub(super) fn is_before(self, lineage: Lineage) -> bool {
+    pub(super) fn is_before(self, lineage: RenewalChain) -> bool {
         self.lineage < lineage
     }
 
@@ -93,7 +93,7 @@ pub struct CurrentCredentials {
     pub id: CredentialsVersion,
 }
 
-/// Follows what one account serves; made by [`SessionContext::rotations`](super::SessionContext::rotations). An account
+/// Follows what one account serves; made by [`SessionContext::watch_rotations`](super::SessionContext::watch_rotations). An account
 /// that is inherited is followed to wherever it is answered.
 #[derive(Debug, Clone)]
 pub struct RotationWatcher {

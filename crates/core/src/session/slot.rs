@@ -1,4 +1,4 @@
-//! `Slot`: one account of a session: what it serves, what decides about it, who provides it.
+//! `AccountCache`: one account of a session: what it serves, what decides about it, who provides it.
 
 mod cleared;
 mod given;
@@ -21,8 +21,8 @@ use super::faults;
 use super::flight::WeakFlight;
 use super::freshness::{Freshness, Issued, Windows};
 use super::gate::{self, VersionedCell};
-use super::hold::Hold;
-use super::rotation::{RotationState, Lineage};
+use super::hold::RefreshBackoff;
+use super::rotation::{RotationState, RenewalChain};
 use super::surroundings::SessionShared;
 use super::{Generation, CurrentCredentials, CredentialsVersion};
 use crate::clock::Nanos;
@@ -41,7 +41,7 @@ pub(super) struct AccountCache {
 type Turn<'a> = gate::WriteGuard<'a, CredentialsInner, State>;
 
 /// The providers that have to forget what they keep, and a guard that is to be dropped.
-pub(super) type Wiped = ([Option<Provider>; 2], Option<Guard>);
+pub(super) type ClearedProviders = ([Option<Provider>; 2], Option<Guard>);
 
 struct State {
     provider: Option<Arc<dyn CredentialProvider>>,
@@ -49,16 +49,16 @@ struct State {
     /// The current set was given by hand: no provider is asked.
     set: bool,
     /// The lineage that began with the last clear; zero before any.
-    cleared: Lineage,
+    cleared: RenewalChain,
     /// Cleared, and nothing was given to the session since: the provider is not asked.
     dormant: bool,
     /// Moves whenever what is served next does not continue what was served before.
-    lineage: Lineage,
+    lineage: RenewalChain,
     generation: Generation,
     /// When the last of all sets that were ever held expires.
     lives_until: Nanos,
     flight: Option<WeakFlight>,
-    hold: Hold,
+    hold: RefreshBackoff,
     rotations: LazyWatch<RotationState>,
 }
 
@@ -68,13 +68,13 @@ impl AccountCache {
             provider: None,
             rarity: None,
             set: false,
-            cleared: Lineage::default(),
+            cleared: RenewalChain::default(),
             dormant: false,
-            lineage: surroundings.new_lineage(),
+            lineage: surroundings.new_renewal_chain(),
             generation: Generation::default(),
             lives_until: 0,
             flight: None,
-            hold: Hold::default(),
+            hold: RefreshBackoff::default(),
             rotations: LazyWatch::default(),
         };
         Self { alias, surroundings, gate: VersionedCell::new(state), moved: Notify::new() }
@@ -87,7 +87,7 @@ impl AccountCache {
     /// The current set, if nothing needs to be decided about it: the warm path, without a lock.
     pub(super) fn cached(&self) -> Option<Credentials> {
         let set = Credentials::from_guard(self.gate.read()?);
-        set.metadata().is_settled(self.surroundings.now_nanos()).then_some(set)
+        set.metadata().is_fresh_at(self.surroundings.now_nanos()).then_some(set)
     }
 
     /// The current, valid set; fetched first if need be. Whether it is fresh is asked at the first poll, and only a future
@@ -110,7 +110,7 @@ impl AccountCache {
         let mut turn = self.gate.lock();
         if let Some(current) = self.current().filter(|current| current.access_key_id() == rejected) {
             current.metadata().mark_expired();
-            turn.lineage = self.surroundings.new_lineage();
+            turn.lineage = self.surroundings.new_renewal_chain();
         }
     }
 
@@ -118,7 +118,7 @@ impl AccountCache {
     /// provider and who stood in for it are handed to the caller, who has them forget once no lock is held: neither that
     /// nor their `Drop` is ours.
     #[must_use]
-    pub(super) fn clear(&self, for_good: bool) -> Wiped {
+    pub(super) fn clear(&self, for_good: bool) -> ClearedProviders {
         let mut turn = self.gate.lock();
         self.advance_epoch(&mut turn);
         turn.set = false;
@@ -129,7 +129,7 @@ impl AccountCache {
             turn.close();
         }
         // Before the announcement, so that a watcher which it wakes sees that this was a clear.
-        turn.note_clear(&self.surroundings);
+        turn.record_clear(&self.surroundings);
         self.unpublish(&mut turn);
         ([provider, stand_in], guard)
     }
@@ -178,13 +178,13 @@ impl AccountCache {
     }
 
     /// Whether a warmer should refresh this account now.
-    pub(super) fn is_due(&self) -> bool {
+    pub(super) fn needs_refresh(&self) -> bool {
         let due = self.refresh_times(&self.gate.lock());
         due.is_some_and(|due| due.at <= self.surroundings.now())
     }
 
     /// Puts the account on the agenda of a warmer, due after `pause` at the earliest, or takes it off.
-    pub(super) fn plan_on(self: &Arc<Self>, agenda: &RefreshQueue, pause: Duration) {
+    pub(super) fn schedule_on(self: &Arc<Self>, agenda: &RefreshQueue, pause: Duration) {
         let turn = self.gate.lock();
         self.schedule(&turn, agenda, pause);
     }
@@ -209,7 +209,7 @@ impl AccountCache {
 
     fn publish(&self, turn: &mut Turn<'_>, credentials: &Credentials, now: SystemTime) -> Credentials {
         turn.hold.reset();
-        turn.note_life(credentials);
+        turn.record_exposure(credentials);
         let unchanged = self.is_unchanged(turn, credentials);
         if unchanged.is_none() {
             turn.generation = turn.generation.next_state();
@@ -228,14 +228,14 @@ impl AccountCache {
     fn is_unchanged(&self, turn: &Turn<'_>, answer: &Credentials) -> Option<CredentialsVersion> {
         let current = self.current().filter(|_| !turn.set)?;
         let id = current.metadata().id;
-        (id.is_of(turn.lineage) && current.is_same_set(answer)).then_some(id)
+        (id.belongs_to(turn.lineage) && current.has_same_values(answer)).then_some(id)
     }
 
     /// Nothing that the provider issued is served any more.
     fn invalidate(&self, turn: &mut Turn<'_>) {
         if !turn.set {
             self.advance_epoch(turn);
-            if self.gate.is_serving() {
+            if self.gate.has_value() {
                 self.unpublish(turn);
             }
         }
@@ -243,7 +243,7 @@ impl AccountCache {
 
     /// Serves nothing from now on, and announces it.
     fn unpublish(&self, turn: &mut Turn<'_>) {
-        turn.lineage = self.surroundings.new_lineage();
+        turn.lineage = self.surroundings.new_renewal_chain();
         turn.generation = turn.generation.next_state();
         turn.unpublish();
         notify(turn);
@@ -254,7 +254,7 @@ impl AccountCache {
         turn.advance_epoch();
         turn.flight = None;
         turn.hold.reset();
-        self.surroundings.for_each_agenda(|agenda| agenda.remove(self));
+        self.surroundings.for_each_refresher(|agenda| agenda.remove(self));
         self.moved.notify_waiters();
     }
 

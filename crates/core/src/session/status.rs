@@ -62,7 +62,7 @@ impl SessionInner {
         let set = current.as_ref();
         AccountStatus {
             account: slot.alias().clone(),
-            default: slot.alias() == self.default_slot().alias(),
+            default: slot.alias() == self.default_account().alias(),
             provider: set.map(|set| set.provider().to_owned()).or_else(|| slot.provider_name()),
             account_id: set.and_then(|set| set.account_id().cloned()),
             region: Some(self.resolved_region(slot.alias())),

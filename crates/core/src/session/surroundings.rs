@@ -9,9 +9,9 @@ use std::time::SystemTime;
 use super::RefreshPolicy;
 use super::agenda::RefreshQueue;
 use super::late::LazyArcSwap;
-use super::rotation::Lineage;
+use super::rotation::RenewalChain;
 use crate::audit::{AuditEvent, AuditRecord, AuditSink};
-use crate::clock::{Nanos, WallClock};
+use crate::clock::{Nanos, ClockSource};
 use crate::{Clock, CredentialObservers, Credentials, Principal, Region, SessionId, SystemClock};
 
 pub(super) struct SessionShared {
@@ -32,7 +32,7 @@ pub(super) struct SessionShared {
 /// What a host may choose for its sessions, beyond who they are.
 #[derive(Clone, Default)]
 pub(super) struct SessionConfig {
-    pub(super) clock: WallClock,
+    pub(super) clock: ClockSource,
     pub(super) audit: Option<Arc<dyn AuditSink>>,
     pub(super) policy: RefreshPolicy,
     /// Used where credentials, account and session name none.
@@ -63,7 +63,7 @@ impl SessionShared {
     }
 
     /// The terms, to be changed before the session is built.
-    pub(super) fn terms_mut(&mut self) -> &mut SessionConfig {
+    pub(super) fn config_mut(&mut self) -> &mut SessionConfig {
         Arc::make_mut(self.terms.get_or_insert_default())
     }
 
@@ -80,7 +80,7 @@ impl SessionShared {
         }
     }
 
-    pub(super) fn clock(&self) -> WallClock {
+    pub(super) fn clock(&self) -> ClockSource {
         self.terms.as_ref().map(|terms| terms.clock.clone()).unwrap_or_default()
     }
 
@@ -93,9 +93,9 @@ impl SessionShared {
         self.terms.as_ref()?.environment_region.clone()
     }
 
-    pub(super) fn new_lineage(&self) -> Lineage {
+    pub(super) fn new_renewal_chain(&self) -> RenewalChain {
         let lineages = self.root.as_ref().map_or(&self.lineages, |root| &root.lineages);
-        Lineage::new(lineages.fetch_add(1, Ordering::Relaxed))
+        RenewalChain::new(lineages.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Adds to the trail, if one is kept. Never from inside a gate, as the trail is not ours.
@@ -131,7 +131,7 @@ impl SessionShared {
     }
 
     /// From now on, this session is on the agenda of a warmer, and of those that its parent has.
-    pub(super) fn add_warmers(&self, more: &[Weak<RefreshQueue>]) {
+    pub(super) fn add_refreshers(&self, more: &[Weak<RefreshQueue>]) {
         self.warmers.rcu(|known| {
             let known = known.iter().flat_map(|known| known.iter());
             let mut warmers: Vec<_> = known.filter(|agenda| agenda.strong_count() > 0).cloned().collect();
@@ -152,7 +152,7 @@ impl SessionShared {
         self.warmers.load().iter().flat_map(|known| known.iter()).any(|agenda| agenda.strong_count() > 0)
     }
 
-    pub(super) fn for_each_agenda(&self, act: impl Fn(&RefreshQueue)) {
+    pub(super) fn for_each_refresher(&self, act: impl Fn(&RefreshQueue)) {
         let warmers = self.warmers.load();
         warmers
             .iter()

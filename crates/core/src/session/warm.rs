@@ -57,12 +57,12 @@ impl Default for RefreshLimits {
 
 impl SessionContext {
     /// Refreshes the accounts of this session and of its children as they enter the advisory window, until the session
-    /// ends, within the standard [`WarmLimits`]. While the future is alive and polled, nobody who asks for credentials
+    /// ends, within the standard [`RefreshLimits`]. While the future is alive and polled, nobody who asks for credentials
     /// in that window waits or fetches. Accounts that were never asked for, and those inherited from a parent, are left
     /// alone. Spawn it, or select over it: it holds no handle and does not keep the session alive.
     pub fn keep_warm(&self) -> impl Future<Output = ()> + Send + 'static {
         let agenda = RefreshQueue::new(self.inner().surroundings.clock());
-        self.inner().warm_by(&agenda);
+        self.inner().attach_refresher(&agenda);
         let session = Arc::downgrade(self.inner());
         let alive = move || session.upgrade().is_some_and(|member| !member.is_closed());
         drive(agenda, RefreshLimits::default(), alive)
@@ -71,8 +71,8 @@ impl SessionContext {
 
 impl SessionContext {
     /// Has a warmer refresh this session as well.
-    pub(crate) fn put_on(&self, agenda: &Arc<RefreshQueue>) {
-        self.inner().warm_by(agenda);
+    pub(crate) fn attach_refresher(&self, agenda: &Arc<RefreshQueue>) {
+        self.inner().attach_refresher(agenda);
     }
 }
 
@@ -97,8 +97,8 @@ pub(crate) async fn drive(agenda: Arc<RefreshQueue>, limits: RefreshLimits, aliv
 
 /// A failure is remembered by the account and told to whoever asks for credentials.
 async fn refresh(slot: Arc<AccountCache>, agenda: &RefreshQueue) {
-    if slot.is_due() {
+    if slot.needs_refresh() {
         let _outcome = slot.refresh().await;
     }
-    slot.plan_on(agenda, MIN_RETRY_INTERVAL);
+    slot.schedule_on(agenda, MIN_RETRY_INTERVAL);
 }

@@ -1,4 +1,4 @@
-//! `WhoAmI`: whom AWS takes one account's credentials for, asked once a set.
+//! `CallerIdentityCache`: whom AWS takes one account's credentials for, asked once a set.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{AccessKeyId, Credentials, Expiry, Result};
 
 /// So much of a mark is no accident.
-const PART: usize = 12;
+const MIN_MATCH_CHARS: usize = 12;
 
 /// A set of credentials whose secret parts are unique marks.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ impl Canary {
         let core =
             |text: &str| text.chars().filter(char::is_ascii_alphanumeric).rev().take(24).collect::<String>();
         let output: String = output.chars().filter(char::is_ascii_alphanumeric).rev().collect();
-        let holds_part = |mark: &str| (0..=24 - PART).any(|at| output.contains(&mark[at..at + PART]));
+        let holds_part = |mark: &str| (0..=24 - MIN_MATCH_CHARS).any(|at| output.contains(&mark[at..at + MIN_MATCH_CHARS]));
         [
             ("secret", holds_part(&core(&self.secret))),
             ("token", holds_part(&core(&self.token))),

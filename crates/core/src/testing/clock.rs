@@ -24,7 +24,7 @@ impl ManualClock {
     }
 
     /// Jumps back, as a corrected clock does.
-    pub fn jump_back(&self, by: Duration) {
+    pub fn rewind(&self, by: Duration) {
         *self.lock() -= by;
     }
 

@@ -29,9 +29,9 @@ pub async fn faults(provider: &dyn CredentialProvider, secrets: &[&str]) -> Vec<
     if name.is_empty() || name != provider.name() {
         violations.push("the name must be fixed and not empty".to_owned());
     }
-    shows_nothing(&mut violations, "its name", &name, secrets);
-    shows_nothing(&mut violations, "its Debug output", &format!("{provider:?}"), secrets);
-    dropped_at_first_await(provider);
+    check_shows_no_secret(&mut violations, "its name", &name, secrets);
+    check_shows_no_secret(&mut violations, "its Debug output", &format!("{provider:?}"), secrets);
+    cancel_at_first_await(provider);
     let Ok(first) = timeout(TIMEOUT, provider.provide()).await else {
         violations.push("clause 4: a call dropped at its first await must not hold up the next".to_owned());
         return violations;
@@ -54,7 +54,7 @@ pub async fn faults(provider: &dyn CredentialProvider, secrets: &[&str]) -> Vec<
 }
 
 /// Clause 4: begun, polled once, dropped. What follows shows whether it left anything behind.
-fn dropped_at_first_await(provider: &dyn CredentialProvider) {
+fn cancel_at_first_await(provider: &dyn CredentialProvider) {
     let _dropped = provider.provide().now_or_never();
 }
 
@@ -69,7 +69,7 @@ fn check_result(faults: &mut Vec<String>, name: &str, result: &Result<Credential
             if credentials.expiry().has_passed(deadline) {
                 faults.push("clause 3: what is returned must not have expired".to_owned());
             }
-            shows_nothing(
+            check_shows_no_secret(
                 faults,
                 "the Debug output of its credentials",
                 &format!("{credentials:?}"),
@@ -80,7 +80,7 @@ fn check_result(faults: &mut Vec<String>, name: &str, result: &Result<Credential
             let causes = std::iter::successors(error.source(), |&cause| cause.source());
             let causes: Vec<_> = causes.map(ToString::to_string).collect();
             let shown = format!("{error} {error:?} {causes:?}");
-            shows_nothing(faults, "its error", &shown, secrets);
+            check_shows_no_secret(faults, "its error", &shown, secrets);
             if error.provider().is_none() {
                 faults.push(format!("every error must name the provider, {name}"));
             }
@@ -91,7 +91,7 @@ fn check_result(faults: &mut Vec<String>, name: &str, result: &Result<Credential
     }
 }
 
-fn shows_nothing(violations: &mut Vec<String>, place: &str, shown: &str, secrets: &[&str]) {
+fn check_shows_no_secret(violations: &mut Vec<String>, place: &str, shown: &str, secrets: &[&str]) {
     if secrets.iter().any(|secret| shown.contains(secret)) {
         violations.push(format!("clause 6: {place} shows a secret"));
     }

@@ -40,7 +40,7 @@ impl ScriptedProvider {
         Self::with_permits(script, None)
     }
 
-    /// Plays `script`, each call waiting until [`let_through`](Self::let_through) admits it.
+    /// Plays `script`, each call waiting until [`release`](Self::release) admits it.
     pub fn blocked(script: impl IntoIterator<Item = Script>) -> Self {
         Self::with_permits(script, Some(Semaphore::new(0)))
     }
@@ -51,7 +51,7 @@ impl ScriptedProvider {
     }
 
     /// Admits `count` waiting or future calls of a gated script.
-    pub fn let_through(&self, count: usize) {
+    pub fn release(&self, count: usize) {
         if let Some(gate) = &self.0.permits {
             gate.add_permits(count);
         }

@@ -22,7 +22,7 @@ fn session() -> SessionContext {
 }
 
 #[tokio::test]
-async fn an_adopted_set_is_the_default_accounts_and_a_given_region_wins() {
+async fn set_from_resolver_applies_given_region() {
     let session = session();
     let region: Region = "eu-west-1".parse().unwrap();
     let adopted = session.set_from_resolver(&credential_id("one"), Some(region.clone())).await.unwrap();
@@ -32,7 +32,7 @@ async fn an_adopted_set_is_the_default_accounts_and_a_given_region_wins() {
 }
 
 #[tokio::test]
-async fn a_failed_adoption_keeps_what_was_set() {
+async fn set_from_resolver_unknown_id_keeps_credentials() {
     let session = session();
     session.set_credentials(numbered(9, Expiry::Never)).unwrap();
     let error = session.set_from_resolver(&credential_id("other"), None).await.unwrap_err();
@@ -42,7 +42,7 @@ async fn a_failed_adoption_keeps_what_was_set() {
 }
 
 #[tokio::test]
-async fn adopting_a_set_that_has_expired_keeps_what_was_set() {
+async fn set_from_resolver_expired_keeps_credentials() {
     let clock = valetkey_core::testing::ManualClock::new();
     let resolver = MapResolver::new().with(credential_id("one"), expiring(&clock, 1, std::time::Duration::ZERO));
     let session = builder(&clock).resolver(resolver).build();
@@ -52,7 +52,7 @@ async fn adopting_a_set_that_has_expired_keeps_what_was_set() {
 }
 
 #[tokio::test]
-async fn a_session_without_a_resolver_says_so() {
+async fn set_from_resolver_without_resolver_is_not_configured() {
     let error = SessionContext::builder().build().set_from_resolver(&credential_id("one"), None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotConfigured);
     assert!(error.next_step().is_some());
@@ -85,7 +85,7 @@ async fn start_set_from_resolver() -> (SessionContext, BlockingResolver, tokio::
 }
 
 #[tokio::test]
-async fn a_clear_during_an_adoption_is_final() {
+async fn clear_during_set_from_resolver_wins() {
     let (session, slow, task) = start_set_from_resolver().await;
     session.clear();
     slow.0.add_permits(1);
@@ -96,7 +96,7 @@ async fn a_clear_during_an_adoption_is_final() {
 }
 
 #[tokio::test]
-async fn a_close_during_an_adoption_is_final() {
+async fn close_during_set_from_resolver_wins() {
     let (session, slow, task) = start_set_from_resolver().await;
     session.close();
     slow.0.add_permits(1);
@@ -105,7 +105,7 @@ async fn a_close_during_an_adoption_is_final() {
 }
 
 #[tokio::test]
-async fn two_adoptions_at_once_both_succeed() {
+async fn set_from_resolver_concurrent_calls_both_succeed() {
     let (session, slow, task) = start_set_from_resolver().await;
     let (second, account) = (session.clone(), session.default_account().clone());
     let second = tokio::spawn(async move { second.set_from_resolver(&credential_id("one"), None).await });

@@ -19,7 +19,7 @@ fn credentials() -> valetkey_core::Credentials {
 }
 
 #[tokio::test]
-async fn accounts_beyond_the_list_are_unknown_and_cannot_be_made() {
+async fn allowed_accounts_refuses_other_accounts() {
     let session = builder_allowing(&["prod", "default"]).build();
     session.set_credentials(credentials()).unwrap();
     session.set_credentials_for(&account_name("prod"), credentials()).unwrap();
@@ -38,7 +38,7 @@ async fn accounts_beyond_the_list_are_unknown_and_cannot_be_made() {
 }
 
 #[tokio::test]
-async fn providers_of_other_accounts_are_left_out() {
+async fn allowed_accounts_drops_other_providers() {
     let other = ScriptedProvider::new([]);
     let session = builder_allowing(&["prod"])
         .provider(other.clone())
@@ -52,7 +52,7 @@ async fn providers_of_other_accounts_are_left_out() {
 }
 
 #[tokio::test]
-async fn the_default_account_is_the_one_that_was_named_if_it_is_allowed_else_the_first() {
+async fn allowed_accounts_selects_default_account() {
     for (named, allowed, default) in [
         (None, vec!["prod", "default"], "default"),
         (None, vec!["prod", "dev"], "prod"),
@@ -70,7 +70,7 @@ async fn the_default_account_is_the_one_that_was_named_if_it_is_allowed_else_the
 }
 
 #[tokio::test]
-async fn an_empty_list_allows_nothing() {
+async fn allowed_accounts_empty_refuses_everything() {
     let id: CredentialId = "id".parse().unwrap();
     let resolver = MapResolver::new().with(id.clone(), credentials());
     let provider = ScriptedProvider::new([valetkey_core::testing::Script::Answer(credentials())]);
@@ -87,7 +87,7 @@ async fn an_empty_list_allows_nothing() {
 }
 
 #[tokio::test]
-async fn children_may_not_have_more() {
+async fn allowed_accounts_applies_to_children() {
     let session = builder_allowing(&["prod", "default"]).build();
     session.set_credentials(credentials()).unwrap();
     let child = session.with_credentials(numbered(2, Expiry::Never)).unwrap();

@@ -7,8 +7,8 @@ use valetkey_core::ErrorKind;
 use crate::bench::*;
 
 /// A session in its advisory window whose source has just failed transiently.
-async fn failed_with_time_left(remaining: std::time::Duration) -> Bench {
-    let bench = Bench::with_cached(12 * HOUR, |_| vec![fails_unavailable()]).await;
+async fn fail_with_remaining(remaining: std::time::Duration) -> SessionFixture {
+    let bench = SessionFixture::with_cached(12 * HOUR, |_| vec![fails_unavailable()]).await;
     bench.clock.advance(12 * HOUR - remaining);
     assert_eq!(bench.number().await.unwrap(), 1);
     assert_eq!(bench.provider.call_count(), 2);
@@ -16,10 +16,10 @@ async fn failed_with_time_left(remaining: std::time::Duration) -> Bench {
 }
 
 #[tokio::test]
-async fn the_cached_set_is_served_and_nobody_asks_for_300_to_600_seconds() {
+async fn backoff_long_serves_cached_for_300_to_600_s() {
     let mut pauses = BTreeSet::new();
     for _ in 0..60 {
-        let bench = failed_with_time_left(50 * MINUTE).await;
+        let bench = fail_with_remaining(50 * MINUTE).await;
         let mut pause = 0;
         while bench.provider.call_count() == 2 {
             bench.clock.advance(SECOND);
@@ -34,8 +34,8 @@ async fn the_cached_set_is_served_and_nobody_asks_for_300_to_600_seconds() {
 }
 
 #[tokio::test]
-async fn the_pause_is_cut_short_when_the_mandatory_window_opens() {
-    let bench = failed_with_time_left(2 * MINUTE).await;
+async fn backoff_long_ends_when_mandatory_window_opens() {
+    let bench = fail_with_remaining(2 * MINUTE).await;
     bench.clock.advance(59 * SECOND);
     assert_eq!(bench.number().await.unwrap(), 1);
     assert_eq!(bench.provider.call_count(), 2);
@@ -45,8 +45,8 @@ async fn the_pause_is_cut_short_when_the_mandatory_window_opens() {
 }
 
 #[tokio::test]
-async fn inside_the_mandatory_window_and_after_expiry_one_attempt_is_made_per_one_to_five_seconds() {
-    let bench = failed_with_time_left(2 * MINUTE).await;
+async fn backoff_short_from_mandatory_retries_every_1_to_5_s() {
+    let bench = fail_with_remaining(2 * MINUTE).await;
     bench.clock.advance(61 * SECOND);
     bench.number().await.unwrap();
     let (mut pause, mut pauses, mut calls) = (0, BTreeSet::new(), bench.provider.call_count());
@@ -69,8 +69,8 @@ async fn inside_the_mandatory_window_and_after_expiry_one_attempt_is_made_per_on
 }
 
 #[tokio::test]
-async fn between_attempts_after_expiry_the_error_is_remembered_with_its_cause() {
-    let bench = Bench::with_cached(HOUR, |_| vec![fails_unavailable()]).await;
+async fn backoff_after_expiry_returns_error_with_cause() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![fails_unavailable()]).await;
     bench.clock.advance(HOUR);
     for _ in 0..3 {
         let error = bench.session.credentials().await.unwrap_err();
@@ -80,8 +80,8 @@ async fn between_attempts_after_expiry_the_error_is_remembered_with_its_cause() 
 }
 
 #[tokio::test]
-async fn a_success_ends_the_back_off() {
-    let bench = Bench::with_cached(HOUR, |clock| vec![fails_unavailable(), returns(clock, 2, 2 * HOUR)]).await;
+async fn backoff_ends_on_success() {
+    let bench = SessionFixture::with_cached(HOUR, |clock| vec![fails_unavailable(), returns(clock, 2, 2 * HOUR)]).await;
     bench.clock.advance(50 * MINUTE);
     assert_eq!(bench.number().await.unwrap(), 1);
     bench.clock.advance(9 * MINUTE + 30 * SECOND);

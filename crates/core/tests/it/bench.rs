@@ -16,13 +16,13 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
-pub(crate) struct Bench {
+pub(crate) struct SessionFixture {
     pub(crate) clock: ManualClock,
     pub(crate) provider: ScriptedProvider,
     pub(crate) session: SessionContext,
 }
 
-impl Bench {
+impl SessionFixture {
     /// A session whose provider answers in the order of `script`; the last entry repeats.
     pub(crate) fn new(script: impl FnOnce(&ManualClock) -> Vec<Script>) -> Self {
         Self::with_policy(script, RefreshPolicy::default())

@@ -75,7 +75,7 @@ impl CachedResolverFixture {
 }
 
 #[tokio::test]
-async fn an_answer_is_kept_for_its_time_and_never_into_its_last_minute() {
+async fn cached_resolver_keeps_result_for_ttl_until_last_minute() {
     let kept = |ttl, lifetime, kept_for| (ttl, lifetime, kept_for);
     for (ttl, lifetime, kept_for) in [
         kept(None, None, 5 * MINUTE),
@@ -105,7 +105,7 @@ async fn an_answer_is_kept_for_its_time_and_never_into_its_last_minute() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_remembered_for_one_to_five_seconds_and_nothing_else_that_fails() {
+async fn cached_resolver_keeps_only_refusals_for_1_to_5_s() {
     for (kind, remembered) in [
         (ErrorKind::Denied, true),
         (ErrorKind::InteractionRequired, true),
@@ -132,7 +132,7 @@ async fn a_refusal_is_remembered_for_one_to_five_seconds_and_nothing_else_that_f
 }
 
 #[tokio::test]
-async fn how_long_a_refusal_is_remembered_differs_from_one_to_the_next() {
+async fn cached_resolver_refusal_ttl_is_jittered() {
     let mut lasted = std::collections::BTreeSet::new();
     for _ in 0..20 {
         let desk = CachedResolverFixture::new(|_| vec![fails_denied()]);
@@ -150,7 +150,7 @@ async fn how_long_a_refusal_is_remembered_differs_from_one_to_the_next() {
 }
 
 #[tokio::test]
-async fn ids_are_kept_apart() {
+async fn cached_resolver_separates_ids() {
     let desk = CachedResolverFixture::new(|clock| vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR), fails_denied()]);
     assert_eq!((desk.resolve_number("one").await.unwrap(), desk.resolve_number("two").await.unwrap()), (1, 2));
     assert_eq!(desk.resolve_number("three").await.unwrap_err().kind(), ErrorKind::Denied);
@@ -159,15 +159,15 @@ async fn ids_are_kept_apart() {
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_back_prolongs_nothing() {
+async fn cached_resolver_clock_rewind_prolongs_nothing() {
     let desk = CachedResolverFixture::new(|clock| vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR)]);
     assert_eq!(desk.resolve_number("one").await.unwrap(), 1);
-    desk.clock.jump_back(SECOND);
+    desk.clock.rewind(SECOND);
     assert_eq!(desk.resolve_number("one").await.unwrap(), 2);
 }
 
 #[tokio::test]
-async fn beyond_its_capacity_the_oldest_goes() {
+async fn cached_resolver_at_capacity_evicts_oldest() {
     let mut desk = CachedResolverFixture::new(|clock| (1..=9).map(|n| returns(clock, n, HOUR)).collect());
     desk.resolver = desk.resolver.capacity(2);
     for (name, expected) in [("b", 1), ("c", 2), ("a", 3), ("c", 2), ("a", 3), ("b", 4), ("a", 3), ("c", 5)] {
@@ -179,7 +179,7 @@ async fn beyond_its_capacity_the_oldest_goes() {
 }
 
 #[tokio::test]
-async fn what_is_kept_shows_nowhere() {
+async fn cached_resolver_debug_and_errors_show_no_secret() {
     let (canary, refused) = (Canary::new(), Canary::new());
     let answer = Script::Answer(canary.credentials(Expiry::Never).unwrap());
     let desk = CachedResolverFixture::new(|_| vec![answer, Script::Panic]);

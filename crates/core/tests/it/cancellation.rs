@@ -25,10 +25,10 @@ const MOST: usize = 4;
 
 /// A provider that numbers its sets and answers at the last of so many polls.
 #[derive(Debug, Clone)]
-struct Slow(Arc<Pace>);
+struct Slow(Arc<SlowProviderInner>);
 
 #[derive(Debug)]
-struct Pace {
+struct SlowProviderInner {
     clock: ManualClock,
     polls: AtomicUsize,
     panics: AtomicBool,
@@ -38,7 +38,7 @@ struct Pace {
 
 impl Slow {
     fn new(clock: &ManualClock) -> Self {
-        Self(Arc::new(Pace {
+        Self(Arc::new(SlowProviderInner {
             clock: clock.clone(),
             polls: AtomicUsize::new(1),
             panics: AtomicBool::new(false),
@@ -57,16 +57,16 @@ impl Slow {
     }
 
     /// Takes `polls` polls from now on.
-    fn slow_down(&self, polls: usize) {
+    fn set_polls_per_call(&self, polls: usize) {
         self.0.polls.store(polls, Ordering::SeqCst);
     }
 
-    fn panic_from_now_on(&self, yes: bool) {
+    fn set_panics(&self, yes: bool) {
         self.0.panics.store(yes, Ordering::SeqCst);
     }
 }
 
-struct InFlightGuard<'a>(&'a Pace);
+struct InFlightGuard<'a>(&'a SlowProviderInner);
 
 impl Drop for InFlightGuard<'_> {
     fn drop(&mut self) {
@@ -129,7 +129,7 @@ impl CancellationFixture {
             session.credentials().await.unwrap();
             clock.advance(2 * HOUR - left);
         }
-        provider.slow_down(polls);
+        provider.set_polls_per_call(polls);
         let before = provider.call_count();
         Self { clock, provider, session, earlier_fetches: before }
     }
@@ -179,7 +179,7 @@ fn cases() -> impl Iterator<Item = (RefreshWindow, usize, usize)> {
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_after_any_poll_costs_the_next_at_most_one_more_fetch() {
+async fn cancelled_caller_costs_at_most_one_more_fetch() {
     for (window, polls, after) in cases() {
         for ask in [CancellationFixture::get, CancellationFixture::refresh] {
             let case = format!("{window:?}, left after {after} of {polls} polls");
@@ -197,7 +197,7 @@ async fn a_caller_who_leaves_after_any_poll_costs_the_next_at_most_one_more_fetc
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_after_any_poll_leaves_the_fetch_to_who_waits_beside_him() {
+async fn cancelled_caller_leaves_fetch_to_concurrent_caller() {
     for (window, polls, after) in cases().filter(|(_, polls, after)| (1..*polls).contains(after)) {
         for ask in [CancellationFixture::get, CancellationFixture::refresh] {
             let case = format!("{window:?}, left after {after} of {polls} polls");
@@ -217,7 +217,7 @@ async fn a_caller_who_leaves_after_any_poll_leaves_the_fetch_to_who_waits_beside
 }
 
 #[tokio::test]
-async fn a_caller_who_is_never_polled_again_holds_nobody_up() {
+async fn stalled_caller_blocks_no_other_caller() {
     for (window, polls, after) in cases().filter(|(_, _, after)| *after > 0) {
         for ask in [CancellationFixture::get, CancellationFixture::refresh] {
             let case = format!("{window:?}, stalled after {after} of {polls} polls");
@@ -236,7 +236,7 @@ async fn a_caller_who_is_never_polled_again_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn when_all_leave_the_next_caller_begins_one_more_fetch() {
+async fn cancelled_by_all_callers_next_call_fetches_once() {
     for (window, polls, after) in cases().filter(|(_, polls, after)| (1..*polls).contains(after)) {
         let case = format!("{window:?}, all left after {after} of {polls} polls");
         let stage = CancellationFixture::new(window, polls).await;
@@ -254,7 +254,7 @@ async fn when_all_leave_the_next_caller_begins_one_more_fetch() {
 }
 
 #[tokio::test]
-async fn an_aborted_task_leaves_nothing_behind_wherever_it_was() {
+async fn aborted_task_leaves_no_fetch_in_flight() {
     for window in WINDOWS {
         for turns in 0..3 * MOST {
             let stage = CancellationFixture::new(window, MOST).await;
@@ -272,7 +272,7 @@ async fn an_aborted_task_leaves_nothing_behind_wherever_it_was() {
 }
 
 #[tokio::test]
-async fn a_clock_that_moved_while_a_caller_was_away_does_not_matter() {
+async fn clock_advance_during_fetch_keeps_its_result() {
     for polls in 2..=MOST {
         let stage = CancellationFixture::new(RefreshWindow::Advisory, polls).await;
         let mut caller = stage.get();

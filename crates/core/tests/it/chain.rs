@@ -14,7 +14,7 @@ fn returning(n: u64) -> ScriptedProvider {
 }
 
 #[tokio::test]
-async fn the_first_that_is_configured_answers() {
+async fn provider_chain_returns_first_configured() {
     let last = returning(2);
     let chain =
         ProviderChain::new(failing(ErrorKind::NotConfigured)).or_else(returning(1)).or_else(last.clone());
@@ -23,7 +23,7 @@ async fn the_first_that_is_configured_answers() {
 }
 
 #[tokio::test]
-async fn every_other_failure_stops_the_chain_and_names_the_provider() {
+async fn provider_chain_stops_at_other_errors() {
     for kind in [
         ErrorKind::Denied,
         ErrorKind::InteractionRequired,
@@ -44,7 +44,7 @@ async fn every_other_failure_stops_the_chain_and_names_the_provider() {
 }
 
 #[tokio::test]
-async fn a_chain_that_nobody_answers_lists_whom_it_asked() {
+async fn provider_chain_none_configured_lists_providers() {
     let chain =
         ProviderChain::new(failing(ErrorKind::NotConfigured)).or_else(failing(ErrorKind::NotConfigured));
     let error = chain.provide().await.unwrap_err();
@@ -53,7 +53,7 @@ async fn a_chain_that_nobody_answers_lists_whom_it_asked() {
 }
 
 #[tokio::test]
-async fn chains_nest() {
+async fn provider_chain_nests() {
     let inner = ProviderChain::new(failing(ErrorKind::NotConfigured));
     let chain = ProviderChain::new(inner).or_else(returning(3));
     assert_eq!(number(&chain.provide().await.unwrap()), 3);

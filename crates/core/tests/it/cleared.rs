@@ -9,7 +9,7 @@ fn prod() -> Alias {
     "prod".parse().unwrap()
 }
 
-fn default_of(session: &SessionContext) -> SessionAccount {
+fn default_account(session: &SessionContext) -> SessionAccount {
     session.account(session.default_account()).unwrap()
 }
 
@@ -22,7 +22,7 @@ fn current_version(account: &SessionAccount) -> CredentialsVersion {
 }
 
 /// A session whose two accounts hold credentials of their providers.
-async fn session_of_two(clock: &ManualClock) -> SessionContext {
+async fn session_with_two_accounts(clock: &ManualClock) -> SessionContext {
     let answers = |n| ScriptedProvider::new([returns(clock, n, HOUR), returns(clock, n + 1, HOUR)]);
     let session = builder(clock).provider(answers(10)).provider_for(prod(), answers(20)).build();
     session.credentials().await.unwrap();
@@ -31,9 +31,9 @@ async fn session_of_two(clock: &ManualClock) -> SessionContext {
 }
 
 #[tokio::test]
-async fn account_after_clear_is_cleared_until_something_is_given() {
-    let session = session_of_two(&ManualClock::new()).await;
-    let accounts = [default_of(&session), session.account(&prod()).unwrap()];
+async fn is_cleared_from_clear_until_credentials_are_set() {
+    let session = session_with_two_accounts(&ManualClock::new()).await;
+    let accounts = [default_account(&session), session.account(&prod()).unwrap()];
     assert!(!session.is_cleared() && accounts.iter().all(|account| !account.is_cleared()));
     session.clear();
     assert!(session.is_cleared() && accounts.iter().all(SessionAccount::is_cleared));
@@ -44,9 +44,9 @@ async fn account_after_clear_is_cleared_until_something_is_given() {
 }
 
 #[tokio::test]
-async fn account_after_anything_but_a_clear_is_not_cleared() {
-    let bench = Bench::new(|clock| vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR), fails_denied()]);
-    let account = default_of(&bench.session);
+async fn is_cleared_false_after_other_losses() {
+    let bench = SessionFixture::new(|clock| vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR), fails_denied()]);
+    let account = default_account(&bench.session);
     assert!(account.current().is_none() && !account.is_cleared(), "never fetched");
     bench.number().await.unwrap();
     let first = current_version(&account);
@@ -64,9 +64,9 @@ async fn account_after_anything_but_a_clear_is_not_cleared() {
 }
 
 #[tokio::test]
-async fn cleared_credentials_stay_cleared_when_others_follow() {
-    let session = session_of_two(&ManualClock::new()).await;
-    let accounts = [default_of(&session), session.account(&prod()).unwrap()];
+async fn was_cleared_since_stays_true_after_new_credentials() {
+    let session = session_with_two_accounts(&ManualClock::new()).await;
+    let accounts = [default_account(&session), session.account(&prod()).unwrap()];
     let before = accounts.each_ref().map(current_version);
     session.clear();
     session.set_credentials(long_lived(1)).unwrap();
@@ -82,11 +82,11 @@ async fn cleared_credentials_stay_cleared_when_others_follow() {
 }
 
 #[tokio::test]
-async fn inherited_account_is_cleared_by_child_and_by_parent() {
+async fn is_cleared_inherited_follows_child_and_parent() {
     for parent_clears in [false, true] {
-        let parent = session_of_two(&ManualClock::new()).await;
+        let parent = session_with_two_accounts(&ManualClock::new()).await;
         let child = parent.with_credentials(long_lived(1)).unwrap();
-        let (inherited, own) = (child.account(&prod()).unwrap(), default_of(&child));
+        let (inherited, own) = (child.account(&prod()).unwrap(), default_account(&child));
         let before = current_version(&inherited);
         assert!(!inherited.is_cleared() && !inherited.was_cleared_since(before));
         if parent_clears {
@@ -105,8 +105,8 @@ async fn inherited_account_is_cleared_by_child_and_by_parent() {
 }
 
 #[tokio::test]
-async fn inherited_account_that_the_child_replaces_is_not_cleared() {
-    let parent = session_of_two(&ManualClock::new()).await;
+async fn is_cleared_false_when_child_overrides_account() {
+    let parent = session_with_two_accounts(&ManualClock::new()).await;
     let child = parent.with_credentials(long_lived(1)).unwrap();
     let account = child.account(&prod()).unwrap();
     let before = current_version(&account);
@@ -115,9 +115,9 @@ async fn inherited_account_that_the_child_replaces_is_not_cleared() {
 }
 
 #[tokio::test]
-async fn account_added_to_a_cleared_session_begins_cleared() {
+async fn is_cleared_true_for_account_added_after_clear() {
     let clock = ManualClock::new();
-    let session = session_of_two(&clock).await;
+    let session = session_with_two_accounts(&clock).await;
     session.clear();
     let other: Alias = "other".parse().unwrap();
     session.set_credentials_for(&other, expiring(&clock, 1, std::time::Duration::ZERO)).unwrap_err();
@@ -127,9 +127,9 @@ async fn account_added_to_a_cleared_session_begins_cleared() {
 }
 
 #[tokio::test]
-async fn account_of_a_dropped_session_is_cleared() {
-    let session = session_of_two(&ManualClock::new()).await;
-    let account = default_of(&session);
+async fn is_cleared_true_for_account_of_dropped_session() {
+    let session = session_with_two_accounts(&ManualClock::new()).await;
+    let account = default_account(&session);
     let before = current_version(&account);
     drop(session);
     assert!(account.is_cleared() && account.was_cleared_since(before));
@@ -137,12 +137,12 @@ async fn account_of_a_dropped_session_is_cleared() {
 
 /// Repeated, since the watcher runs on another thread and can wake up before the change is complete.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn watcher_that_wakes_up_sees_the_state() {
+async fn is_cleared_is_visible_to_woken_watcher() {
     for round in 0..200 {
         let session = SessionContext::builder().build();
         session.set_credentials(long_lived(1)).unwrap();
         for cleared in [true, false] {
-            let account = default_of(&session);
+            let account = default_account(&session);
             let mut rotations = account.watch_rotations().unwrap();
             let watcher = tokio::spawn(async move {
                 rotations.changed().await.unwrap();
@@ -160,9 +160,9 @@ async fn watcher_that_wakes_up_sees_the_state() {
 }
 
 #[tokio::test]
-async fn resume_after_clear_wakes_configured_providers() {
+async fn resume_after_clear_restores_configured_providers() {
     let clock = ManualClock::new();
-    let session = session_of_two(&clock).await;
+    let session = session_with_two_accounts(&clock).await;
     let tool: Alias = "tool".parse().unwrap();
     session.set_credentials_for(&tool, long_lived(5)).unwrap();
     session.clear();
@@ -182,8 +182,8 @@ async fn resume_after_clear_wakes_configured_providers() {
 }
 
 #[tokio::test]
-async fn resume_after_clear_restores_no_credentials_that_were_set() {
-    let session = session_of_two(&ManualClock::new()).await;
+async fn resume_after_clear_restores_no_set_credentials() {
+    let session = session_with_two_accounts(&ManualClock::new()).await;
     session.set_credentials(long_lived(5)).unwrap();
     session.clear();
     session.resume(session.default_account()).await.unwrap();

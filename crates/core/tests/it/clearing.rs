@@ -17,64 +17,64 @@ use crate::bench::*;
 type Caller<'a> = Pin<Box<dyn Future<Output = Result<u64>> + Send + 'a>>;
 
 /// A bench with one caller waiting for its fetch.
-async fn start_fetch(bench: &Bench) -> Caller<'_> {
+async fn start_fetch(bench: &SessionFixture) -> Caller<'_> {
     let mut caller: Caller<'_> = Box::pin(bench.number());
     assert!(poll_once(&mut caller).await.is_none());
     assert_eq!(bench.provider.call_count(), 1);
     caller
 }
 
-fn blocked_fixture() -> Bench {
-    Bench::blocked(|clock| vec![returns(clock, 1, HOUR)])
+fn blocked_fixture() -> SessionFixture {
+    SessionFixture::blocked(|clock| vec![returns(clock, 1, HOUR)])
 }
 
 #[tokio::test]
-async fn a_clear_during_a_fetch_is_final_and_whoever_waits_learns_at_once() {
+async fn clear_during_fetch_wins_and_fails_waiters() {
     let bench = blocked_fixture();
     let caller = start_fetch(&bench).await;
     bench.session.clear();
     assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::NotConfigured, "without the provider's answer");
-    bench.provider.let_through(1);
+    bench.provider.release(1);
     settle().await;
     assert_eq!(bench.kind().await, ErrorKind::NotConfigured);
     assert!(bench.session.current().is_none());
 }
 
 #[tokio::test]
-async fn a_close_during_a_fetch_is_final() {
+async fn close_during_fetch_wins_and_fails_waiters() {
     let bench = blocked_fixture();
     let caller = start_fetch(&bench).await;
     bench.session.close();
     assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::Closed);
-    bench.provider.let_through(1);
+    bench.provider.release(1);
     settle().await;
     assert_eq!(bench.kind().await, ErrorKind::Closed);
     assert!(bench.session.current().is_none());
 }
 
 #[tokio::test]
-async fn an_answer_that_arrives_with_the_clear_is_not_published() {
+async fn clear_racing_with_result_discards_it() {
     let bench = blocked_fixture();
     let caller = start_fetch(&bench).await;
-    bench.provider.let_through(1);
+    bench.provider.release(1);
     bench.session.clear();
     assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::NotConfigured);
     assert!(bench.session.current().is_none());
 }
 
 #[tokio::test]
-async fn a_set_during_a_fetch_wins() {
+async fn set_credentials_during_fetch_wins() {
     let bench = blocked_fixture();
     let caller = start_fetch(&bench).await;
     bench.session.set_credentials(numbered(9, Expiry::Never)).unwrap();
     assert_eq!(caller.await.unwrap(), 9);
-    bench.provider.let_through(1);
+    bench.provider.release(1);
     settle().await;
     assert_eq!(bench.number().await.unwrap(), 9);
 }
 
 #[tokio::test]
-async fn a_clear_of_the_parent_voids_the_fetches_of_its_children() {
+async fn clear_of_parent_cancels_fetches_of_children() {
     let bench = blocked_fixture();
     let provider = ScriptedProvider::blocked([returns(&bench.clock, 5, HOUR)]);
     let child = bench.session.with_provider(provider.clone()).unwrap();
@@ -82,14 +82,14 @@ async fn a_clear_of_the_parent_voids_the_fetches_of_its_children() {
     assert!(poll_once(&mut caller).await.is_none());
     bench.session.clear();
     assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::NotConfigured);
-    provider.let_through(1);
+    provider.release(1);
     settle().await;
     assert!(child.current().is_none());
 }
 
 #[tokio::test]
-async fn a_cleared_session_asks_no_provider_until_it_is_given_something() {
-    let bench = Bench::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
+async fn clear_suspends_providers_until_credentials_are_set() {
+    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
     let (prod, default): (Alias, _) = ("prod".parse().unwrap(), bench.session.default_account().clone());
     bench.session.clear();
     bench.session.clear();
@@ -105,8 +105,8 @@ async fn a_cleared_session_asks_no_provider_until_it_is_given_something() {
 }
 
 #[tokio::test]
-async fn a_clear_forgets_failures_and_a_new_provider_is_asked_at_once() {
-    let bench = Bench::new(|_| vec![fails_denied()]);
+async fn clear_resets_backoff() {
+    let bench = SessionFixture::new(|_| vec![fails_denied()]);
     bench.kind().await;
     bench.session.clear();
     bench.session.set_credentials(numbered(2, Expiry::Never)).unwrap();
@@ -118,8 +118,8 @@ async fn a_clear_forgets_failures_and_a_new_provider_is_asked_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_warmer_does_not_refill_a_cleared_session() {
-    let bench = Bench::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
+async fn clear_stops_keep_warm_from_fetching() {
+    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
     let warmer = tokio::spawn(bench.session.keep_warm());
     bench.session.clear();
     bench.clock.advance(2 * HOUR);
@@ -130,8 +130,8 @@ async fn a_warmer_does_not_refill_a_cleared_session() {
 }
 
 #[tokio::test]
-async fn a_closed_session_refuses_everything_by_every_handle() {
-    let bench = Bench::with_cached(HOUR, |_| vec![]).await;
+async fn closed_session_refuses_every_call() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
     let (session, alias) = (bench.session.clone(), bench.session.default_account().clone());
     let lent = session.account(&alias).unwrap();
     bench.session.close();
@@ -161,7 +161,7 @@ async fn a_closed_session_refuses_everything_by_every_handle() {
 }
 
 #[tokio::test]
-async fn clearing_and_closing_have_every_provider_forget_what_it_keeps() {
+async fn clear_and_close_clear_cache_of_every_provider() {
     let (default, deploy) = (ClearCountingProvider::default(), ClearCountingProvider::default());
     let chain = ProviderChain::new(Arc::new(deploy.clone()));
     let session = builder(&ManualClock::new())

@@ -14,7 +14,7 @@ use crate::bench::*;
 const SECRET: &str = "secret-1";
 
 #[derive(Clone, Copy, PartialEq)]
-enum Fault {
+enum Violation {
     None,
     Fails,
     EmptyName,
@@ -32,24 +32,24 @@ enum Fault {
 
 /// A provider with one fault.
 struct ViolatingProvider {
-    violation: Fault,
+    violation: Violation,
     calls: AtomicUsize,
     in_flight: AtomicUsize,
 }
 
 impl ViolatingProvider {
-    fn new(violation: Fault) -> Self {
+    fn new(violation: Violation) -> Self {
         Self { violation, calls: AtomicUsize::new(0), in_flight: AtomicUsize::new(0) }
     }
 
     fn error(&self) -> Option<Error> {
         let error = Error::new(ErrorKind::Unavailable, "down").with_provider("faulty");
         match self.violation {
-            Fault::Fails => Some(error),
-            Fault::ErrorWithoutProvider => Some(Error::new(ErrorKind::Unavailable, "down")),
-            Fault::MultilineError => Some(error.with_next_step("wait\nand see")),
-            Fault::SecretInError => Some(Error::new(ErrorKind::Denied, SECRET).with_provider("faulty")),
-            Fault::SecretInCause => Some(error.with_source(std::io::Error::other(SECRET))),
+            Violation::Fails => Some(error),
+            Violation::ErrorWithoutProvider => Some(Error::new(ErrorKind::Unavailable, "down")),
+            Violation::MultilineError => Some(error.with_next_step("wait\nand see")),
+            Violation::SecretInError => Some(Error::new(ErrorKind::Denied, SECRET).with_provider("faulty")),
+            Violation::SecretInCause => Some(error.with_source(std::io::Error::other(SECRET))),
             _ => None,
         }
     }
@@ -57,7 +57,7 @@ impl ViolatingProvider {
 
 impl fmt::Debug for ViolatingProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.violation == Fault::SecretInDebug { SECRET } else { "Faulty" })
+        f.write_str(if self.violation == Violation::SecretInDebug { SECRET } else { "Faulty" })
     }
 }
 
@@ -74,9 +74,9 @@ impl Drop for InFlightGuard<'_> {
 impl CredentialProvider for ViolatingProvider {
     fn name(&self) -> Cow<'static, str> {
         match self.violation {
-            Fault::EmptyName => "".into(),
-            Fault::UnstableName => format!("faulty-{}", self.calls.fetch_add(1, Ordering::SeqCst)).into(),
-            Fault::SecretInName => SECRET.into(),
+            Violation::EmptyName => "".into(),
+            Violation::UnstableName => format!("faulty-{}", self.calls.fetch_add(1, Ordering::SeqCst)).into(),
+            Violation::SecretInName => SECRET.into(),
             _ => "faulty".into(),
         }
     }
@@ -86,18 +86,18 @@ impl CredentialProvider for ViolatingProvider {
         let busy = InFlightGuard(&self.in_flight);
         match self.violation {
             // What is left behind by a call that was dropped blocks the next one.
-            Fault::BlockedAfterDrop if busy_with_others => std::future::pending().await,
-            Fault::BlockedAfterDrop => {
+            Violation::BlockedAfterDrop if busy_with_others => std::future::pending().await,
+            Violation::BlockedAfterDrop => {
                 std::mem::forget(busy);
                 tokio::task::yield_now().await;
                 self.in_flight.store(0, Ordering::SeqCst);
             }
-            Fault::RefusesOverlap if busy_with_others => {
+            Violation::RefusesOverlap if busy_with_others => {
                 return Err(Error::new(ErrorKind::Throttled, "one at a time").with_provider("faulty"));
             }
             _ => tokio::task::yield_now().await,
         }
-        let expiry = if self.violation == Fault::ExpiredCredentials {
+        let expiry = if self.violation == Violation::ExpiredCredentials {
             SystemTime::UNIX_EPOCH + Duration::from_secs(1)
         } else {
             year_3000()
@@ -111,19 +111,19 @@ fn year_3000() -> SystemTime {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bad_provider_is_caught_for_each_clause() {
+async fn conformance_reports_violation_of_each_clause() {
     for (fault, caught) in [
-        (Fault::EmptyName, "name must be fixed and not empty"),
-        (Fault::UnstableName, "name must be fixed and not empty"),
-        (Fault::SecretInName, "clause 6: its name"),
-        (Fault::SecretInDebug, "clause 6: its Debug output"),
-        (Fault::ExpiredCredentials, "clause 3"),
-        (Fault::BlockedAfterDrop, "clause 4"),
-        (Fault::RefusesOverlap, "clause 5"),
-        (Fault::ErrorWithoutProvider, "name the provider"),
-        (Fault::MultilineError, "one line"),
-        (Fault::SecretInError, "clause 6: its error"),
-        (Fault::SecretInCause, "clause 6: its error"),
+        (Violation::EmptyName, "name must be fixed and not empty"),
+        (Violation::UnstableName, "name must be fixed and not empty"),
+        (Violation::SecretInName, "clause 6: its name"),
+        (Violation::SecretInDebug, "clause 6: its Debug output"),
+        (Violation::ExpiredCredentials, "clause 3"),
+        (Violation::BlockedAfterDrop, "clause 4"),
+        (Violation::RefusesOverlap, "clause 5"),
+        (Violation::ErrorWithoutProvider, "name the provider"),
+        (Violation::MultilineError, "one line"),
+        (Violation::SecretInError, "clause 6: its error"),
+        (Violation::SecretInCause, "clause 6: its error"),
     ] {
         let faults = contract::faults(&ViolatingProvider::new(fault), &[SECRET]).await;
         assert!(faults.iter().any(|violation| violation.contains(caught)), "{caught}: {faults:?}");
@@ -131,15 +131,15 @@ async fn a_bad_provider_is_caught_for_each_clause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_good_provider_passes_whether_it_answers_or_fails() {
-    for fault in [Fault::None, Fault::Fails] {
+async fn conformance_accepts_provider_that_returns_or_fails() {
+    for fault in [Violation::None, Violation::Fails] {
         assert_eq!(contract::faults(&ViolatingProvider::new(fault), &[SECRET]).await, [""; 0]);
     }
 }
 
 #[tokio::test]
-async fn a_session_keeps_the_contract_itself() {
-    let session = SessionContext::builder().provider(ViolatingProvider::new(Fault::None)).build();
+async fn conformance_accepts_session_and_account() {
+    let session = SessionContext::builder().provider(ViolatingProvider::new(Violation::None)).build();
     assert_eq!(contract::faults(&session, &[SECRET]).await, [""; 0]);
     let account = session.account(session.default_account()).unwrap();
     assert_eq!(contract::faults(&account, &[SECRET]).await, [""; 0]);

@@ -22,16 +22,16 @@ use valetkey_core::{
 
 use crate::bench::*;
 
-const DAY: Duration = Duration::from_secs(8 * 3600);
-const LIFE: Duration = HOUR;
-const WIDEST_WINDOW: Duration = Duration::from_secs(15 * 60 * 11 / 10);
+const WORKDAY: Duration = Duration::from_secs(8 * 3600);
+const LIFETIME: Duration = HOUR;
+const MAX_ADVISORY_WINDOW: Duration = Duration::from_secs(15 * 60 * 11 / 10);
 const AGENTS: u64 = 6;
 /// What a call to upstream takes.
 const CALL_LATENCY: Duration = Duration::from_millis(300);
 
 /// ⌈8 h / (life − widest window)⌉.
-fn most_sets() -> usize {
-    DAY.as_secs().div_ceil((LIFE - WIDEST_WINDOW).as_secs()).try_into().unwrap()
+fn max_fetches() -> usize {
+    WORKDAY.as_secs().div_ceil((LIFETIME - MAX_ADVISORY_WINDOW).as_secs()).try_into().unwrap()
 }
 
 /// Issues sets of an hour, but for its outages.
@@ -58,7 +58,7 @@ struct RoleProvider {
 }
 
 impl RoleProvider {
-    fn assumed_with(sts: &Arc<UpstreamFixture>, source: Option<SessionAccount>) -> Self {
+    fn new(sts: &Arc<UpstreamFixture>, source: Option<SessionAccount>) -> Self {
         Self { sts: Arc::clone(sts), source, results: Arc::default() }
     }
 
@@ -90,7 +90,7 @@ impl CredentialProvider for RoleProvider {
         let up = !self.sts.is_down();
         self.results.lock().unwrap().push(up);
         if up {
-            let expires_at = self.sts.clock.now() + LIFE;
+            let expires_at = self.sts.clock.now() + LIFETIME;
             Ok(numbered(self.success_count() as u64, Expiry::At(expires_at)))
         } else {
             Err(Error::new(ErrorKind::Unavailable, "down"))
@@ -99,7 +99,7 @@ impl CredentialProvider for RoleProvider {
 }
 
 /// A session with an account and a role that is assumed with it.
-struct Day {
+struct WorkdayFixture {
     clock: VirtualClock,
     session: SessionContext,
     hub: RoleProvider,
@@ -112,14 +112,14 @@ fn role() -> Alias {
     "role".parse().unwrap()
 }
 
-impl Day {
+impl WorkdayFixture {
     fn new(outages: Vec<(Duration, Duration)>) -> Self {
         let clock = VirtualClock::new();
         let sts = Arc::new(UpstreamFixture { clock, outages });
-        let hub = RoleProvider::assumed_with(&sts, None);
+        let hub = RoleProvider::new(&sts, None);
         let session = SessionContext::builder().clock(Arc::new(clock)).provider(hub.clone()).build();
         let source = session.account(session.default_account()).unwrap();
-        let role = RoleProvider::assumed_with(&sts, Some(source));
+        let role = RoleProvider::new(&sts, Some(source));
         session.set_provider_for(&self::role(), role.clone()).unwrap();
         Self { clock, session, hub, role, served_count: AtomicUsize::new(0), waited_count: AtomicUsize::new(0) }
     }
@@ -136,7 +136,7 @@ impl Day {
         let (hub, role) = (self.session.default_account().clone(), role());
         loop {
             sleep(Duration::from_millis(rng.u64(1..180_000))).await;
-            if self.clock.elapsed() >= DAY {
+            if self.clock.elapsed() >= WORKDAY {
                 return;
             }
             self.fetch(if rng.u8(0..4) == 0 { &hub } else { &role }).await;
@@ -156,7 +156,7 @@ impl Day {
     /// Each role cost no more than it may, and the agents did work.
     fn assert_fetch_counts(&self, failures: RangeInclusive<usize>) {
         for role in [&self.hub, &self.role] {
-            assert!((8..=most_sets()).contains(&role.success_count()), "{} sets", role.success_count());
+            assert!((8..=max_fetches()).contains(&role.success_count()), "{} sets", role.success_count());
             assert!(failures.contains(&role.failure_count()), "{} failures", role.failure_count());
         }
         assert!(self.served_count.load(Ordering::SeqCst) > 1_000);
@@ -171,19 +171,19 @@ impl Day {
 /// were issued; the others come at some time of the day, so far apart that no window meets two of them.
 fn random_outages(seed: u64, duration: Duration) -> Vec<(Duration, Duration)> {
     let mut rng = fastrand::Rng::with_seed(seed);
-    let sometime = |third: u32, rng: &mut fastrand::Rng| DAY * third / 3 + SECOND * rng.u32(60..7_000);
+    let sometime = |third: u32, rng: &mut fastrand::Rng| WORKDAY * third / 3 + SECOND * rng.u32(60..7_000);
     [43 * MINUTE, sometime(1, &mut rng), sometime(2, &mut rng)].map(|from| (from, duration)).into()
 }
 
 #[test]
-fn eight_hours_take_the_eight_sets_of_an_hour_and_four_for_replacing_each_early() {
-    assert_eq!(most_sets(), 8 + 4);
+fn fetch_limit_for_8_hours_is_12() {
+    assert_eq!(max_fetches(), 8 + 4);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_day_on_demand_stays_within_its_calls_and_serves_nothing_expired() {
+async fn workday_on_demand_stays_within_fetch_limit() {
     for seed in 0..8 {
-        let day = Day::new(Vec::new());
+        let day = WorkdayFixture::new(Vec::new());
         day.run(seed).await;
         day.assert_fetch_counts(0..=0);
         let refreshes = day.hub.success_count() + day.role.success_count();
@@ -192,9 +192,9 @@ async fn a_day_on_demand_stays_within_its_calls_and_serves_nothing_expired() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_day_kept_warm_stays_within_its_calls_and_nobody_waits() {
+async fn workday_keep_warm_never_waits() {
     for seed in 0..8 {
-        let day = Day::new(Vec::new());
+        let day = WorkdayFixture::new(Vec::new());
         let warmer = tokio::spawn(day.session.keep_warm());
         day.run(seed).await;
         warmer.abort();
@@ -206,9 +206,9 @@ async fn a_day_kept_warm_stays_within_its_calls_and_nobody_waits() {
 /// Ten minutes, with a hold of five at least: three attempts fail at most. The last minute is 14 min from the window's
 /// opening, when every outage that made an attempt fail is over.
 #[tokio::test(start_paused = true)]
-async fn a_day_on_demand_with_outages_costs_a_failure_per_hold_and_reaches_nobody() {
+async fn workday_on_demand_outages_fail_once_per_backoff() {
     for seed in 0..8 {
-        let day = Day::new(random_outages(seed, 10 * MINUTE));
+        let day = WorkdayFixture::new(random_outages(seed, 10 * MINUTE));
         day.run(seed).await;
         day.assert_fetch_counts(1..=3 * 3);
     }
@@ -216,9 +216,9 @@ async fn a_day_on_demand_with_outages_costs_a_failure_per_hold_and_reaches_nobod
 
 /// Three minutes: the first hold outlasts each, and ends before the last minute does.
 #[tokio::test(start_paused = true)]
-async fn a_day_kept_warm_with_outages_costs_one_failure_each_and_nobody_waits() {
+async fn workday_keep_warm_outages_fail_once_each() {
     for seed in 0..12 {
-        let day = Day::new(random_outages(seed, 3 * MINUTE));
+        let day = WorkdayFixture::new(random_outages(seed, 3 * MINUTE));
         let warmer = tokio::spawn(day.session.keep_warm());
         day.run(seed).await;
         warmer.abort();

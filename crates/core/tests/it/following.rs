@@ -30,8 +30,8 @@ fn has_ended(rotations: &mut RotationWatcher) -> bool {
 }
 
 #[tokio::test]
-async fn a_refresh_renews_and_everything_else_does_not() {
-    let bench = Bench::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR), returns(clock, 3, HOUR)]).await;
+async fn is_renewal_of_holds_only_after_refresh() {
+    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR), returns(clock, 3, HOUR)]).await;
     let account = bench.session.default_account().clone();
     let first = current_version(&bench.session);
     bench.session.refresh(&account).await.unwrap();
@@ -48,7 +48,7 @@ async fn a_refresh_renews_and_everything_else_does_not() {
 }
 
 #[tokio::test]
-async fn sets_of_parent_and_child_are_never_taken_for_each_other() {
+async fn credentials_versions_of_parent_and_child_differ() {
     let (parent, child) = parent_and_child();
     let inherited = child.account(&prod()).unwrap().current().unwrap().id;
     assert_eq!(inherited, parent.account(&prod()).unwrap().current().unwrap().id);
@@ -59,7 +59,7 @@ async fn sets_of_parent_and_child_are_never_taken_for_each_other() {
 }
 
 #[tokio::test]
-async fn who_follows_an_inherited_account_learns_when_it_is_answered_elsewhere() {
+async fn rotation_watcher_inherited_follows_override() {
     let (parent, child) = parent_and_child();
     let mut rotations = child.watch_rotations(&prod()).unwrap();
     assert!(!has_changed(&mut rotations));
@@ -73,7 +73,7 @@ async fn who_follows_an_inherited_account_learns_when_it_is_answered_elsewhere()
 }
 
 #[tokio::test]
-async fn who_follows_an_inherited_account_learns_of_the_childs_clearing_and_end() {
+async fn rotation_watcher_inherited_reports_clear_and_close() {
     let (_parent, child) = parent_and_child();
     let (mut cleared, mut closed) = (child.watch_rotations(&prod()).unwrap(), child.watch_rotations(&prod()).unwrap());
     child.clear();
@@ -84,7 +84,7 @@ async fn who_follows_an_inherited_account_learns_of_the_childs_clearing_and_end(
 }
 
 #[tokio::test]
-async fn what_a_child_derived_from_its_parent_is_void_when_the_parent_is_given_something_else() {
+async fn child_derived_from_parent_refetches_when_parent_changes() {
     let parent = SessionContext::builder().build();
     parent.set_credentials(numbered(1, Expiry::Never)).unwrap();
     let child = parent.with_provider(parent.account(parent.default_account()).unwrap()).unwrap();

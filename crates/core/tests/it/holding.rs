@@ -10,7 +10,7 @@ use valetkey_core::{Credentials, Expiry, SessionContext};
 use crate::bench::*;
 
 /// Far more than a thread can hold uncounted.
-const MANY: u64 = 50;
+const CREDENTIALS_COUNT: u64 = 50;
 
 fn session_with_number(number: u64) -> SessionContext {
     let session = SessionContext::builder().build();
@@ -24,7 +24,7 @@ fn current_credentials(session: &SessionContext) -> Credentials {
 }
 
 #[test]
-fn a_set_in_hand_stays_whole_whatever_becomes_of_its_session_and_of_the_thread_that_took_it() {
+fn credentials_held_by_caller_outlive_session_and_thread() {
     let ends: [fn(SessionContext); 5] = [
         |session| {
             session.clear();
@@ -39,21 +39,21 @@ fn a_set_in_hand_stays_whole_whatever_becomes_of_its_session_and_of_the_thread_t
         |session| session.mark_rejected_for(session.default_account(), current_credentials(&session).access_key_id()),
     ];
     for end in ends {
-        let sessions: Vec<_> = (0..MANY).map(session_with_number).collect();
+        let sessions: Vec<_> = (0..CREDENTIALS_COUNT).map(session_with_number).collect();
         let taken = thread::scope(|scope| {
             scope.spawn(|| sessions.iter().map(current_credentials).collect::<Vec<_>>()).join().unwrap()
         });
         let clones: Vec<_> = taken.iter().step_by(3).cloned().collect();
         sessions.into_iter().for_each(end);
-        assert!(taken.iter().map(number).eq(0..MANY));
+        assert!(taken.iter().map(number).eq(0..CREDENTIALS_COUNT));
         drop(taken);
-        assert!(clones.iter().map(number).eq((0..MANY).step_by(3)));
+        assert!(clones.iter().map(number).eq((0..CREDENTIALS_COUNT).step_by(3)));
     }
 }
 
 /// What one thread takes another drops, while a third replaces it.
 #[test]
-fn sets_that_travel_between_threads_while_they_are_replaced_are_whole() {
+fn credentials_moved_between_threads_stay_intact() {
     let (session, stop) = (session_with_number(0), AtomicBool::new(false));
     let (send, receive) = mpsc::sync_channel::<Credentials>(20);
     let taking = |send: mpsc::SyncSender<Credentials>| {

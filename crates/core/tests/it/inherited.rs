@@ -14,7 +14,7 @@ fn prod() -> Alias {
 }
 
 /// What happens to a child while it waits for its parent's account.
-async fn told_after(end: impl FnOnce(&SessionContext) -> OutstandingCredentials) -> Result<Credentials> {
+async fn result_after(end: impl FnOnce(&SessionContext) -> OutstandingCredentials) -> Result<Credentials> {
     let clock = ManualClock::new();
     let provider = ScriptedProvider::blocked([returns(&clock, 1, HOUR)]);
     let parent = builder(&clock).provider_for(prod(), provider.clone()).build();
@@ -25,25 +25,25 @@ async fn told_after(end: impl FnOnce(&SessionContext) -> OutstandingCredentials)
     end(&child);
     let result = poll_once(&mut caller).await.expect("an answer while the parent's provider is still busy");
     drop(caller);
-    provider.let_through(1);
+    provider.release(1);
     assert_eq!(number(&parent.credentials_for(&prod()).await.unwrap()), 1, "the parent goes on");
     result
 }
 
 #[tokio::test]
-async fn who_waits_for_an_inherited_account_is_given_nothing_once_the_child_was_cleared() {
-    let result = told_after(SessionContext::clear).await;
+async fn inherited_account_wait_fails_when_child_is_cleared() {
+    let result = result_after(SessionContext::clear).await;
     assert_eq!(result.unwrap_err().kind(), ErrorKind::NotConfigured);
 }
 
 #[tokio::test]
-async fn who_waits_for_an_inherited_account_is_given_nothing_once_the_child_was_closed() {
-    let result = told_after(SessionContext::close).await;
+async fn inherited_account_wait_fails_when_child_is_closed() {
+    let result = result_after(SessionContext::close).await;
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Closed);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_through_a_view_is_told_when_its_time_is_up_and_not_when_the_provider_is_done() {
+async fn narrowed_account_wait_fails_at_deadline() {
     let provider = ScriptedProvider::new([Script::Hang]);
     let parent = SessionContext::builder().clock(Arc::new(VirtualClock::new())).provider(provider).build();
     let view = parent.narrow(AccessScope::new().lifetime(10 * SECOND)).unwrap();

@@ -15,16 +15,16 @@ use source::UpstreamBehavior;
 use world::ModelFixture;
 
 /// The accounts that operations name; the first is the default one.
-const ALIASES: [&str; 3] = ["default", "a", "b"];
+const ACCOUNT_NAMES: [&str; 3] = ["default", "a", "b"];
 
 /// What is asked of a session. Sessions and sources are named by any number, taken modulo how many there are; accounts
-/// by their place among the aliases. `Visit` has an account's source behave in some way, and asks at one instant after the
-/// other; `During` asks, and has the change happen before upstream answers; `Look` compares all that can be seen without
+/// by their place among the aliases. `FetchAtInstants` has an account's source behave in some way, and asks at one instant after the
+/// other; `ChangeDuringFetch` asks, and has the change happen before upstream answers; `CheckVisibleState` compares all that can be seen without
 /// asking.
 #[derive(Debug, Clone)]
 enum Operation {
     Open,
-    Child { parent: usize, overlay: Overlay },
+    Child { parent: usize, overlay: ChildOverride },
     Fetch(usize, usize),
     FetchAtInstants(usize, usize, UpstreamBehavior, Vec<Instant>),
     ChangeDuringFetch(usize, usize, Change),
@@ -35,7 +35,7 @@ enum Operation {
 }
 
 #[derive(Debug, Clone)]
-enum Overlay {
+enum ChildOverride {
     Credentials { minutes: u64 },
     Provider,
 }
@@ -79,7 +79,7 @@ fn instant() -> impl Strategy<Value = Instant> {
 }
 
 fn change() -> impl Strategy<Value = Change> {
-    let alias = || 0..ALIASES.len();
+    let alias = || 0..ACCOUNT_NAMES.len();
     prop_oneof![
         3 => (alias(), 1..200_u64).prop_map(|(alias, minutes)| Change::Set { alias, minutes }),
         4 => (alias(), any::<bool>()).prop_map(|(alias, derived)| Change::Provider { alias, derived }),
@@ -95,13 +95,13 @@ fn change() -> impl Strategy<Value = Change> {
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
-    let (member, alias) = (any::<usize>, || 0..ALIASES.len());
+    let (member, alias) = (any::<usize>, || 0..ACCOUNT_NAMES.len());
     prop_oneof![
         1 => Just(Operation::Open),
         2 => (member(), (1..200_u64)).prop_map(|(of, minutes)| {
-            Operation::Child { parent, overlay: Overlay::Credentials { minutes } }
+            Operation::Child { parent, overlay: ChildOverride::Credentials { minutes } }
         }),
-        2 => member().prop_map(|of| Operation::Child { parent, overlay: Overlay::Provider }),
+        2 => member().prop_map(|of| Operation::Child { parent, overlay: ChildOverride::Provider }),
         24 => (member(), alias()).prop_map(|(member, alias)| Operation::Fetch(member, alias)),
         16 => (member(), alias(), upstream(), prop::collection::vec(instant(), 1..6))
             .prop_map(|(member, alias, upstream, at)| Operation::FetchAtInstants(member, alias, upstream, at)),
@@ -118,7 +118,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 160, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_sequence_of_operations_makes_a_family_serve_or_ask_what_it_may_not(
+    fn session_tree_random_operations_match_model(
         operations in prop::collection::vec(operation(), 1..120)
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
@@ -127,6 +127,6 @@ proptest! {
         for operation in operations {
             world.apply(operation);
         }
-        world.look_at_all();
+        world.check_all();
     }
 }

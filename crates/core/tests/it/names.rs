@@ -24,7 +24,7 @@ fn check_parse<T>(parsed: Result<T, Error>, fits: bool, text: &str) -> Result<()
 
 proptest! {
     #[test]
-    fn names_of_the_session_follow_their_rules(text in IDENTIFIER_TEXT, long in 60_usize..300) {
+    fn session_identifiers_follow_their_rules(text in IDENTIFIER_TEXT, long in 60_usize..300) {
         for text in [text, "x".repeat(long)] {
             let within = |longest: usize| (1..=longest).contains(&text.len());
             check_parse(text.parse::<Alias>(), within(64) && is_word(&text, "_-"), &text)?;
@@ -37,7 +37,7 @@ proptest! {
     }
 
     #[test]
-    fn names_of_aws_follow_their_rules(digits in "[0-9a]{10,14}", key in "[A-Za-z0-9_é-]{10,20}", long in 100_usize..160) {
+    fn aws_identifiers_follow_their_rules(digits in "[0-9a]{10,14}", key in "[A-Za-z0-9_é-]{10,20}", long in 100_usize..160) {
         let twelve = digits.len() == 12 && !digits.contains('a');
         check_parse(digits.parse::<AccountId>(), twelve, &digits)?;
         for key in [key, "A".repeat(long)] {
@@ -46,7 +46,7 @@ proptest! {
     }
 
     #[test]
-    fn a_role_is_an_account_and_a_name(account in "[0-9]{11,13}", name in "[a-zA-Z0-9/_+=,.@ #-]{0,40}", long in 1_900_usize..2_100) {
+    fn role_arn_parses_account_and_name(account in "[0-9]{11,13}", name in "[a-zA-Z0-9/_+=,.@ #-]{0,40}", long in 1_900_usize..2_100) {
         for name in [name, "r".repeat(long)] {
             let text = format!("arn:aws:iam::{account}:role/{name}");
             let named = !name.is_empty() && !name.ends_with('/') && is_word(&name, "/_+=,.@-");
@@ -56,7 +56,7 @@ proptest! {
 
     /// `RoleSessionName` and `SourceIdentity` of STS: 2–64 of `[\w+=,.@-]`.
     #[test]
-    fn what_comes_out_of_a_template_is_a_name_or_an_error(before in "[a-z+=,.@_-]{0,40}", principal in "[a-z0-9/_+=.,@:-]{1,128}") {
+    fn name_template_renders_valid_name_or_error(before in "[a-z+=,.@_-]{0,40}", principal in "[a-z0-9/_+=.,@:-]{1,128}") {
         let template: NameTemplate = format!("{before}{{principal}}").parse().unwrap();
         let filled = template.render(&Attribution::new().principal(principal.parse().unwrap()));
         let name = format!("{before}{principal}");
@@ -66,7 +66,7 @@ proptest! {
     }
 
     #[test]
-    fn a_session_id_is_32_hexadecimal_digits_with_or_without_hyphens(text in "[0-9a-f]{30,34}") {
+    fn session_id_parses_32_hexadecimal_digits(text in "[0-9a-f]{30,34}") {
         check_parse(text.parse::<SessionId>(), text.len() == 32, &text)?;
     }
 }

@@ -37,7 +37,7 @@ async fn account_number(session: &SessionContext, account: &str) -> valetkey_cor
 }
 
 #[tokio::test]
-async fn a_narrowed_session_takes_nothing() {
+async fn narrowed_session_is_read_only() {
     let id: CredentialId = "somebodys".parse().unwrap();
     let resolver = MapResolver::new().with(id.clone(), numbered(9, Expiry::Never));
     let session = SessionContext::builder().resolver(resolver).provider(NarrowableProvider::new(100)).build();
@@ -66,7 +66,7 @@ async fn a_narrowed_session_takes_nothing() {
 }
 
 #[tokio::test]
-async fn a_scope_that_leaves_nothing_is_refused() {
+async fn narrow_empty_access_scope_is_refused() {
     let session = SessionContext::builder().provider(NarrowableProvider::new(100)).build();
     for (scope, kind, field) in [
         (AccessScope::new().accounts([]), ErrorKind::Invalid, "accounts"),
@@ -84,7 +84,7 @@ async fn a_scope_that_leaves_nothing_is_refused() {
 }
 
 #[tokio::test]
-async fn the_trail_tells_what_was_left_and_what_was_refused() {
+async fn narrow_and_its_refusal_are_audited() {
     let audit = Arc::new(InMemoryAudit::default());
     let clock = valetkey_core::testing::ManualClock::new();
     let session = builder(&clock)
@@ -113,7 +113,7 @@ async fn the_trail_tells_what_was_left_and_what_was_refused() {
 }
 
 #[tokio::test]
-async fn a_chain_is_narrowed_whole_or_not_at_all() {
+async fn provider_chain_scope_down_covers_all_or_fails() {
     let (first, second) = (NarrowableProvider::not_configured(), NarrowableProvider::new(200));
     let chain = ProviderChain::new(first.clone()).or_else(Arc::new(second.clone()));
     let narrowed = chain.narrowed(&read_policy()).unwrap();
@@ -126,7 +126,7 @@ async fn a_chain_is_narrowed_whole_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn what_a_session_lends_to_another_is_narrowed_at_its_source() {
+async fn account_as_provider_is_scoped_down_at_its_source() {
     let role = NarrowableProvider::new(100);
     let lender = SessionContext::builder().provider(role.clone()).build();
     let lent = lender.account(lender.default_account()).unwrap();

@@ -79,7 +79,7 @@ fn account_name(name: &str) -> Alias {
 }
 
 #[tokio::test]
-async fn observer_session_used_receives_set_fetched_and_resolved() {
+async fn observer_receives_fetched_set_and_resolved() {
     let clock = ManualClock::new();
     let resolver = MapResolver::new().with("id".parse().unwrap(), unexpiring(3));
     let session = builder(&clock).provider(provider_returning(1)).resolver(resolver).build();
@@ -96,7 +96,7 @@ async fn observer_session_used_receives_set_fetched_and_resolved() {
 }
 
 #[tokio::test]
-async fn observer_attached_late_receives_what_family_holds() {
+async fn observer_attached_late_receives_cached_credentials() {
     let session = builder(&ManualClock::new()).build();
     session.set_credentials(unexpiring(1)).unwrap();
     session.set_guard_for(&account_name("guarded"), KeyExchangeFixture(None)).unwrap();
@@ -109,7 +109,7 @@ async fn observer_attached_late_receives_what_family_holds() {
 }
 
 #[tokio::test]
-async fn observer_guarded_account_receives_long_lived_and_exchanged() {
+async fn observer_with_key_exchange_receives_keys_and_exchanged() {
     let session = builder(&ManualClock::new()).guard(KeyExchangeFixture(None)).build();
     let observer = RecordingObserver::attach_to(&session);
     session.set_credentials(unexpiring(1)).unwrap();
@@ -123,7 +123,7 @@ async fn observer_guarded_account_receives_long_lived_and_exchanged() {
 }
 
 #[tokio::test]
-async fn observer_provider_replaces_set_keys_receives_both_late() {
+async fn observer_attached_after_exchange_receives_both() {
     let session = builder(&ManualClock::new()).build();
     session.set_credentials(unexpiring(1)).unwrap();
     session.set_guard_for(&Alias::default_account(), KeyExchangeFixture(None)).unwrap();
@@ -134,7 +134,7 @@ async fn observer_provider_replaces_set_keys_receives_both_late() {
 }
 
 #[tokio::test]
-async fn observed_provider_as_source_reports_what_it_fetches() {
+async fn observed_provider_as_source_reports_fetches() {
     let observers = CredentialObservers::new();
     let source = ObservedProvider::new(Arc::new(provider_returning(7)), &observers);
     let session = builder(&ManualClock::new()).observers(&observers).build();
@@ -144,7 +144,7 @@ async fn observed_provider_as_source_reports_what_it_fetches() {
 }
 
 #[tokio::test]
-async fn observed_provider_around_guard_keeps_the_guard() {
+async fn observed_provider_keeps_key_exchange() {
     let session = builder(&ManualClock::new()).build();
     session.set_guard_for(&Alias::default_account(), KeyExchangeFixture(None)).unwrap();
     let observed = ObservedProvider::new(Arc::new(KeyExchangeFixture(None)), &session.observers());
@@ -156,7 +156,7 @@ async fn observed_provider_around_guard_keeps_the_guard() {
 }
 
 #[tokio::test]
-async fn observer_refused_credentials_are_received_and_not_served() {
+async fn observer_receives_unserved_credentials() {
     let clock = ManualClock::new();
     let expired = numbered(1, Expiry::At(clock.now() - std::time::Duration::from_secs(1)));
     let provider = ScriptedProvider::new([Script::Answer(expired)]);
@@ -167,7 +167,7 @@ async fn observer_refused_credentials_are_received_and_not_served() {
 }
 
 #[tokio::test]
-async fn observer_that_panics_costs_others_nothing() {
+async fn observer_panic_does_not_affect_others() {
     struct PanickingObserver;
     impl CredentialObserver for PanickingObserver {
         fn observe(&self, _: &Credentials) {

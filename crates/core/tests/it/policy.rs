@@ -21,7 +21,7 @@ fn policy_allowing(actions: &str) -> SessionPolicy {
 }
 
 #[test]
-fn a_policy_is_written_without_what_carries_no_authority() {
+fn session_policy_display_is_minimal() {
     let read = parse_policy(
         r#"{
             "Id": "mine", "Version": "2012-10-17",
@@ -42,7 +42,7 @@ fn a_policy_is_written_without_what_carries_no_authority() {
 }
 
 #[test]
-fn the_digest_is_the_same_however_a_policy_is_written_and_in_every_process() {
+fn policy_digest_is_independent_of_spelling() {
     let (short, long) = (policy_allowing(r#""s3:Get*""#), policy_allowing(r#"["s3:GetObject", "s3:Get*"]"#));
     assert_eq!(short.digest(), long.digest());
     assert_ne!(short.digest(), policy_allowing(r#""s3:*""#).digest());
@@ -51,7 +51,7 @@ fn the_digest_is_the_same_however_a_policy_is_written_and_in_every_process() {
 }
 
 #[test]
-fn each_rule_is_told_by_field_and_no_text_is_repeated() {
+fn session_policy_error_names_field_without_echo() {
     let allow = r#""Effect":"Allow","Action":"s3:*","Resource":"*""#;
     let cases = [
         ("hunter2".to_owned(), "policy", "JSON at line 1 column 1"),
@@ -112,7 +112,7 @@ fn each_rule_is_told_by_field_and_no_text_is_repeated() {
 }
 
 #[test]
-fn a_policy_is_at_most_2048_characters_without_white_space_and_sids() {
+fn session_policy_is_limited_to_2048_characters() {
     let bucket = |n: usize| format!("arn:aws:s3:::{}", "b".repeat(n));
     let text = |n: usize| {
         single_statement(&format!(
@@ -129,7 +129,7 @@ fn a_policy_is_at_most_2048_characters_without_white_space_and_sids() {
 }
 
 #[test]
-fn two_policies_have_in_common_what_each_pattern_of_one_shares_with_the_other() {
+fn intersect_keeps_narrower_pattern_of_each_pair() {
     for (a, b, both) in [
         (r#""s3:*""#, r#""s3:Get*""#, r#""s3:Get*""#),
         (
@@ -146,7 +146,7 @@ fn two_policies_have_in_common_what_each_pattern_of_one_shares_with_the_other() 
 }
 
 #[test]
-fn two_policies_with_nothing_in_common_are_a_mistake() {
+fn intersect_disjoint_policies_is_invalid() {
     for (a, b) in [(r#""s3:*""#, r#""ec2:*""#), (r#""s3:Get*""#, r#""s3:*Object""#)] {
         let error = policy_allowing(a).intersect(&policy_allowing(b)).unwrap_err();
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("policy")));
@@ -155,7 +155,7 @@ fn two_policies_with_nothing_in_common_are_a_mistake() {
 }
 
 #[test]
-fn what_either_denies_is_denied() {
+fn intersect_keeps_denials_of_both() {
     let plain = r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"}"#;
     let denying = |rest: &str| {
         parse_policy(&format!(r#"{{"Version":"2012-10-17","Statement":[{plain},{{"Effect":"Deny",{rest}}}]}}"#))
@@ -170,7 +170,7 @@ fn what_either_denies_is_denied() {
 }
 
 #[test]
-fn a_statement_is_left_out_only_beside_one_that_says_as_much() {
+fn intersect_drops_only_covered_statements() {
     let when = r#","Condition":{"StringEquals":{"k":"x"}}"#;
     for effect in ["Deny", "Allow"] {
         let statement = |action: &str, resource: &str, when: &str| {
@@ -204,7 +204,7 @@ fn a_statement_is_left_out_only_beside_one_that_says_as_much() {
 }
 
 #[test]
-fn an_allowance_of_all_but_something_is_not_compared() {
+fn intersect_not_action_or_not_resource_is_invalid() {
     for rest in [r#""NotAction":"iam:*","Resource":"*""#, r#""Action":"*","NotResource":"arn:aws:s3:::b""#] {
         let general = parse_policy(&single_statement(&format!(r#""Effect":"Allow",{rest}"#)));
         for error in [
@@ -217,7 +217,7 @@ fn an_allowance_of_all_but_something_is_not_compared() {
 }
 
 #[test]
-fn conditions_of_both_must_hold_and_may_not_contradict_each_other() {
+fn intersect_merges_conditions_or_refuses_conflict() {
     let when = |action: &str, conditions: &str| {
         parse_policy(&single_statement(&format!(
             r#""Effect":"Allow","Action":"{action}","Resource":"*","Condition":{conditions}"#
@@ -241,7 +241,7 @@ fn conditions_of_both_must_hold_and_may_not_contradict_each_other() {
 }
 
 #[test]
-fn what_two_policies_have_in_common_may_be_too_long() {
+fn intersect_too_long_result_is_invalid() {
     let list = |letter: char| {
         let names: Vec<_> = (0..60).map(|n| format!(r#""arn:aws:s3:::{letter}{n:02}*""#)).collect();
         names.join(",")

@@ -11,8 +11,8 @@ fn default_account() -> Alias {
 }
 
 #[tokio::test]
-async fn every_set_refresh_and_clear_is_announced_with_a_growing_number() {
-    let bench = Bench::new(|clock| vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR)]);
+async fn rotation_watcher_reports_set_refresh_and_clear() {
+    let bench = SessionFixture::new(|clock| vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR)]);
     let mut rotations = bench.session.watch_rotations(&default_account()).unwrap();
     assert_eq!(rotations.current().get(), 0);
     bench.number().await.unwrap();
@@ -27,8 +27,8 @@ async fn every_set_refresh_and_clear_is_announced_with_a_growing_number() {
 }
 
 #[tokio::test]
-async fn failures_and_cached_answers_announce_nothing_but_a_withdrawal_does() {
-    let bench = Bench::with_cached(HOUR, |_| vec![fails_unavailable(), fails_denied()]).await;
+async fn rotation_watcher_reports_only_permanent_failures() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![fails_unavailable(), fails_denied()]).await;
     let mut rotations = bench.session.watch_rotations(&default_account()).unwrap();
     bench.number().await.unwrap();
     bench.session.refresh(&default_account()).await.unwrap_err();
@@ -38,8 +38,8 @@ async fn failures_and_cached_answers_announce_nothing_but_a_withdrawal_does() {
 }
 
 #[tokio::test]
-async fn a_provider_that_replaces_another_announces_that_its_set_is_gone() {
-    let bench = Bench::with_cached(HOUR, |_| vec![]).await;
+async fn rotation_watcher_reports_replaced_provider() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
     let mut rotations = bench.session.watch_rotations(&default_account()).unwrap();
     let other = ScriptedProvider::new([returns(&bench.clock, 2, HOUR)]);
     bench.session.set_provider_for(&default_account(), other).unwrap();
@@ -47,8 +47,8 @@ async fn a_provider_that_replaces_another_announces_that_its_set_is_gone() {
 }
 
 #[tokio::test]
-async fn rotations_end_when_the_session_closes_even_while_a_handle_is_left() {
-    let bench = Bench::with_cached(HOUR, |_| vec![]).await;
+async fn rotation_watcher_ends_when_session_closes() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
     let mut waiting = bench.session.watch_rotations(&default_account()).unwrap();
     let mut late = waiting.clone();
     let task = tokio::spawn(async move { waiting.changed().await });
@@ -60,16 +60,16 @@ async fn rotations_end_when_the_session_closes_even_while_a_handle_is_left() {
 }
 
 #[tokio::test]
-async fn rotations_end_when_the_last_handle_is_dropped() {
-    let bench = Bench::with_cached(HOUR, |_| vec![]).await;
+async fn rotation_watcher_ends_when_last_handle_drops() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
     let mut rotations = bench.session.watch_rotations(&default_account()).unwrap();
     drop(bench);
     assert_eq!(rotations.changed().await, None);
 }
 
 #[tokio::test]
-async fn a_provider_that_answers_the_same_set_again_rotates_nothing() {
-    let bench = Bench::new(|_| {
+async fn refresh_returning_same_credentials_keeps_version() {
+    let bench = SessionFixture::new(|_| {
         let key = |n| Script::Answer(numbered(n, Expiry::Never));
         vec![key(1), key(1), key(2)]
     });
@@ -85,8 +85,8 @@ async fn a_provider_that_answers_the_same_set_again_rotates_nothing() {
 }
 
 #[tokio::test]
-async fn the_same_set_after_a_rejection_is_another() {
-    let bench = Bench::new(|_| vec![Script::Answer(numbered(1, Expiry::Never))]);
+async fn refresh_after_rejection_changes_version() {
+    let bench = SessionFixture::new(|_| vec![Script::Answer(numbered(1, Expiry::Never))]);
     bench.number().await.unwrap();
     let first = bench.session.current().unwrap().id;
     bench.session.mark_rejected_for(&default_account(), numbered(1, Expiry::Never).access_key_id());

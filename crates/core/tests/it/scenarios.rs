@@ -24,9 +24,9 @@ use valetkey_core::{ErrorKind, RefreshPolicy};
 use stage::ScenarioFixture;
 
 /// How many ask at each step.
-const HERD: usize = 5;
+const CALLERS: usize = 5;
 /// How many sessions play each scenario.
-const SESSIONS: usize = 24;
+const SESSIONS_PER_SCENARIO: usize = 24;
 
 const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -51,7 +51,7 @@ fn scenario(name: impl Into<String>, given: InitialState, steps: impl Into<Vec<S
 
 async fn run_scenarios(table: impl IntoIterator<Item = Scenario>) {
     for Scenario { name, initial: given, steps } in table {
-        for _ in 0..SESSIONS {
+        for _ in 0..SESSIONS_PER_SCENARIO {
             let stage = ScenarioFixture::new(&given).await;
             for (number, step) in steps.iter().enumerate() {
                 let seen = stage.run_step(step).await;
@@ -110,7 +110,7 @@ impl InitialState {
     }
 
     /// The age after which the source of the set would be asked again.
-    fn aging_after(self, age: Duration) -> Self {
+    fn with_max_age(self, age: Duration) -> Self {
         Self { max_age: Some(age), ..self }
     }
 }
@@ -192,7 +192,7 @@ const NEEDS_INTERACTION: UpstreamBehavior = Fails(ErrorKind::InteractionRequired
 
 /// What happens just before the herd asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Before {
+enum Precondition {
     Nothing,
     /// A service rejects the set that is served.
     Rejected,
@@ -203,30 +203,30 @@ enum Before {
 struct Step {
     when: EdgeOffset,
     callers: usize,
-    precondition: Before,
+    precondition: Precondition,
     upstream: UpstreamBehavior,
     expected: Observation,
 }
 
 /// At this moment, with upstream like this, the herd sees that.
 fn at(when: impl Into<EdgeOffset>, upstream: UpstreamBehavior, seen: Observation) -> Step {
-    Step { when: when.into(), callers: HERD, precondition: Before::Nothing, upstream, expected: seen }
+    Step { when: when.into(), callers: CALLERS, precondition: Precondition::Nothing, upstream, expected: seen }
 }
 
 /// As [`at`], while a refresh that somebody asked for is under way.
 fn during_refresh_at(when: impl Into<EdgeOffset>, upstream: UpstreamBehavior, seen: Observation) -> Step {
-    Step { precondition: Before::Refresh, ..at(when, upstream, seen) }
+    Step { precondition: Precondition::Refresh, ..at(when, upstream, seen) }
 }
 
 /// As [`at`], when nobody asks: what the warmer does by itself.
-fn unasked_at(when: impl Into<EdgeOffset>, upstream: UpstreamBehavior, calls: usize) -> Step {
+fn without_callers_at(when: impl Into<EdgeOffset>, upstream: UpstreamBehavior, calls: usize) -> Step {
     let seen = Observation { calls, waited: 0, immediate: None, awaited: None };
     Step { callers: 0, ..at(when, upstream, seen) }
 }
 
 /// As [`at`], after a service has rejected the set that is served.
 fn rejected_at(when: impl Into<EdgeOffset>, upstream: UpstreamBehavior, seen: Observation) -> Step {
-    Step { precondition: Before::Rejected, ..at(when, upstream, seen) }
+    Step { precondition: Precondition::Rejected, ..at(when, upstream, seen) }
 }
 
 /// What the herd saw.
@@ -258,13 +258,13 @@ fn all_immediate(told: CallResult) -> Observation {
 }
 
 /// One caller asks upstream and waits; the others do not.
-fn one_asks(result: CallResult, others: CallResult) -> Observation {
+fn one_fetches(result: CallResult, others: CallResult) -> Observation {
     Observation { calls: 1, waited: 1, immediate: Some(others), awaited: Some(result) }
 }
 
 /// One asks upstream, and all wait for it.
 fn all_wait(result: CallResult) -> Observation {
-    Observation { calls: 1, waited: HERD, immediate: None, awaited: Some(result) }
+    Observation { calls: 1, waited: CALLERS, immediate: None, awaited: Some(result) }
 }
 
 /// Somebody else asks upstream, the warmer or who asked for a refresh, and nobody waits.

@@ -9,7 +9,7 @@ use valetkey_core::{
 };
 
 #[tokio::test]
-async fn debug_of_everything_shows_no_secret() {
+async fn debug_output_and_logs_show_no_secret() {
     let logs = CapturedLogs::default();
     tracing::subscriber::set_global_default(logs.subscriber()).unwrap();
     let (canary, audit) = (Canary::new(), Arc::new(InMemoryAudit::default()));
@@ -47,7 +47,7 @@ async fn debug_of_everything_shows_no_secret() {
 }
 
 #[tokio::test]
-async fn errors_of_malformed_secrets_do_not_repeat_them() {
+async fn parse_errors_do_not_repeat_secrets() {
     let canary = Canary::new();
     let secret = canary.expose_secret();
     let id: AccessKeyId = "AKIAIOSFODNN7EXAMPLE".parse().unwrap();
@@ -64,7 +64,7 @@ async fn errors_of_malformed_secrets_do_not_repeat_them() {
 }
 
 #[tokio::test]
-async fn a_canary_is_found_in_every_encoding() {
+async fn canary_is_found_in_every_encoding() {
     let canary = Canary::new();
     let secret = canary.expose_secret();
     let encoded = secret.replace('/', "%2F").replace('+', "%2B");

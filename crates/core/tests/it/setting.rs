@@ -10,8 +10,8 @@ fn account_name(name: &str) -> Alias {
 }
 
 #[tokio::test]
-async fn what_was_set_wins_over_every_provider() {
-    let bench = Bench::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
+async fn set_credentials_override_provider() {
+    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
     bench.session.set_credentials(numbered(9, Expiry::Never)).unwrap();
     bench.clock.advance(100 * HOUR);
     assert_eq!(bench.number().await.unwrap(), 9);
@@ -19,8 +19,8 @@ async fn what_was_set_wins_over_every_provider() {
 }
 
 #[tokio::test]
-async fn what_was_set_and_ran_out_is_not_replaced_by_a_provider() {
-    let bench = Bench::new(|clock| vec![returns(clock, 1, 10 * HOUR)]);
+async fn set_credentials_expired_do_not_fall_back_to_provider() {
+    let bench = SessionFixture::new(|clock| vec![returns(clock, 1, 10 * HOUR)]);
     bench.session.set_credentials(expiring(&bench.clock, 9, HOUR)).unwrap();
     bench.clock.advance(HOUR);
     assert_eq!(bench.kind().await, ErrorKind::Expired);
@@ -28,8 +28,8 @@ async fn what_was_set_and_ran_out_is_not_replaced_by_a_provider() {
 }
 
 #[tokio::test]
-async fn a_set_that_has_expired_is_refused_and_the_earlier_one_stays() {
-    let bench = Bench::new(|_| vec![]);
+async fn set_credentials_already_expired_are_refused() {
+    let bench = SessionFixture::new(|_| vec![]);
     bench.session.set_credentials(numbered(1, Expiry::Never)).unwrap();
     let error =
         bench.session.set_credentials(expiring(&bench.clock, 2, std::time::Duration::ZERO)).unwrap_err();
@@ -38,7 +38,7 @@ async fn a_set_that_has_expired_is_refused_and_the_earlier_one_stays() {
 }
 
 #[tokio::test]
-async fn a_session_that_was_given_nothing_says_so() {
+async fn credentials_of_empty_session_are_not_configured() {
     let session = SessionContext::builder().build();
     let error = session.credentials().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotConfigured);
@@ -46,7 +46,7 @@ async fn a_session_that_was_given_nothing_says_so() {
 }
 
 #[tokio::test]
-async fn accounts_are_apart_and_unknown_ones_are_answered_with_the_known() {
+async fn accounts_are_separate_and_unknown_lists_known() {
     let session = SessionContext::builder().build();
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
     session.set_credentials_for(&account_name("prod"), numbered(2, Expiry::Never)).unwrap();
@@ -60,7 +60,7 @@ async fn accounts_are_apart_and_unknown_ones_are_answered_with_the_known() {
 }
 
 #[tokio::test]
-async fn resolved_region_without_a_statement_is_the_environments() {
+async fn resolved_region_unset_uses_environment() {
     let region = |text: &str| text.parse::<Region>().unwrap();
     let named = |builder: SessionBuilder| {
         let session = builder.build();
@@ -85,7 +85,7 @@ async fn resolved_region_without_a_statement_is_the_environments() {
 }
 
 #[tokio::test]
-async fn the_region_is_the_sets_then_the_accounts_then_the_sessions() {
+async fn region_prefers_credentials_then_account_then_session() {
     let region = |text: &str| text.parse::<Region>().unwrap();
     let session = SessionContext::builder()
         .region(region("eu-west-1"))
@@ -99,15 +99,15 @@ async fn the_region_is_the_sets_then_the_accounts_then_the_sessions() {
 }
 
 #[tokio::test]
-async fn a_new_provider_takes_over_from_the_former_one() {
-    let bench = Bench::with_cached(HOUR, |_| vec![]).await;
+async fn set_provider_replaces_former_provider() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
     let other = ScriptedProvider::new([returns(&bench.clock, 5, HOUR)]);
     bench.session.set_provider_for(bench.session.default_account(), other).unwrap();
     assert_eq!(bench.number().await.unwrap(), 5);
 }
 
 #[tokio::test]
-async fn a_service_context_must_be_an_object_and_a_failed_one_changes_nothing() {
+async fn set_service_context_refuses_non_object() {
     let session = SessionContext::builder().build();
     session.set_service_context(serde_json::json!({"service_id": "a"})).unwrap();
     let error = session.set_service_context(serde_json::json!(["hunter2"])).unwrap_err();

@@ -54,7 +54,7 @@ fn session(issuer: &FixedLifetimeProvider) -> SessionContext {
 }
 
 /// How often a caller that calls every second for `time` has the provider called.
-async fn calls_within(issuer: &FixedLifetimeProvider, time: Duration) -> u64 {
+async fn count_calls(issuer: &FixedLifetimeProvider, time: Duration) -> u64 {
     let session = session(issuer);
     for _ in 0..time.as_secs() {
         session.credentials().await.unwrap();
@@ -65,25 +65,25 @@ async fn calls_within(issuer: &FixedLifetimeProvider, time: Duration) -> u64 {
 
 /// 120 s: fetched at 0, 87 to 90, 174 to 180, … s.
 #[tokio::test]
-async fn credentials_of_two_minutes_are_fetched_every_90_seconds() {
+async fn credentials_of_2_minutes_are_fetched_every_90_s() {
     let clock = ManualClock::new();
-    let calls = calls_within(&FixedLifetimeProvider::new(&clock, 120 * SECOND), 900 * SECOND).await;
+    let calls = count_calls(&FixedLifetimeProvider::new(&clock, 120 * SECOND), 900 * SECOND).await;
     assert!((10..=11).contains(&calls), "{calls} calls in 15 min");
 }
 
 #[tokio::test]
 async fn short_credentials_are_not_fetched_at_every_call() {
     for (lifetime, most) in [(4, 200), (20, 42), (60, 14), (300, 4)] {
-        let calls = calls_within(&FixedLifetimeProvider::new(&ManualClock::new(), lifetime * SECOND), 600 * SECOND).await;
+        let calls = count_calls(&FixedLifetimeProvider::new(&ManualClock::new(), lifetime * SECOND), 600 * SECOND).await;
         assert!(calls <= most, "{lifetime} s: {calls} calls in 10 min");
     }
 }
 
 /// The nearer the end of credentials that cannot be renewed, the more often they are fetched, but at most once a second.
 #[tokio::test]
-async fn provider_that_repeats_its_credentials_is_called_a_few_times() {
+async fn provider_repeating_credentials_is_called_rarely() {
     let issuer = FixedLifetimeProvider { repeats: true, ..FixedLifetimeProvider::new(&ManualClock::new(), 300 * SECOND) };
-    let calls = calls_within(&issuer, 600 * SECOND).await;
+    let calls = count_calls(&issuer, 600 * SECOND).await;
     assert!(calls <= 20, "{calls} calls for two or three periods");
 }
 

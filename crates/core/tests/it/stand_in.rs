@@ -63,7 +63,7 @@ async fn fetch_number(session: &SessionContext) -> Result<u64, ErrorKind> {
 }
 
 #[tokio::test]
-async fn what_is_set_is_never_served_and_what_answers_for_it_is_asked() {
+async fn key_exchange_serves_only_exchanged_credentials() {
     let sink = Arc::new(InMemoryAudit::default());
     let session = SessionContext::builder().guard(guard()).audit(sink.clone()).build();
     assert_eq!(fetch_number(&session).await, Err(ErrorKind::NotConfigured));
@@ -88,7 +88,7 @@ async fn what_is_set_is_never_served_and_what_answers_for_it_is_asked() {
 }
 
 #[tokio::test]
-async fn what_the_provider_lets_through_is_set_as_it_is() {
+async fn key_exchange_declined_serves_given_keys() {
     let session =
         SessionContext::builder().guard(guard()).provider(DecoratedProvider(ProviderChain::new(guard()))).build();
     session.set_credentials(credentials(1)).unwrap();
@@ -101,7 +101,7 @@ async fn what_the_provider_lets_through_is_set_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_clear_forgets_what_was_given_and_the_account_is_guarded_as_before() {
+async fn key_exchange_after_clear_drops_keys_and_stays() {
     let session = SessionContext::builder().guard(guard()).build();
     session.set_credentials(credentials(1)).unwrap();
     let asking = session.credentials();
@@ -116,7 +116,7 @@ async fn a_clear_forgets_what_was_given_and_the_account_is_guarded_as_before() {
 }
 
 #[tokio::test]
-async fn what_was_given_wins_over_a_provider_that_comes_later() {
+async fn key_exchange_replaced_exchanges_earlier_keys() {
     let session = SessionContext::builder().guard(guard()).build();
     session.set_credentials(credentials(1)).unwrap();
     session.set_guard_for(session.default_account(), guard()).unwrap();
@@ -124,7 +124,7 @@ async fn what_was_given_wins_over_a_provider_that_comes_later() {
 }
 
 #[tokio::test]
-async fn what_was_set_before_the_guard_came_is_served_no_more() {
+async fn key_exchange_added_later_stops_serving_set_keys() {
     let session = SessionContext::builder().build();
     let account = session.default_account().clone();
     session.set_credentials(credentials(1)).unwrap();
@@ -165,7 +165,7 @@ impl AccountGuard for ReplacedDuringExchange {
 }
 
 #[tokio::test]
-async fn a_guard_that_comes_while_keys_are_set_is_asked_about_them() {
+async fn key_exchange_added_during_set_is_applied() {
     let session = SessionContext::builder().build();
     let overtaken = ReplacedDuringExchange(Mutex::new(Some(session.clone())));
     session.set_guard_for(session.default_account(), overtaken).unwrap();
@@ -213,7 +213,7 @@ impl AccountGuard for ReentrantExchange {
 
 /// Hangs if a lock is held while foreign code runs.
 #[test]
-fn who_stood_in_may_call_the_session_when_it_goes() {
+fn key_exchange_provider_drop_may_call_session() {
     let called_back = Arc::new(Mutex::new(None));
     let meddler = ReentrantExchange(Some(ReentrantOnDrop(Arc::clone(&called_back))));
     let session = SessionContext::builder().guard(meddler).build();
@@ -243,7 +243,7 @@ impl<P: CredentialProvider> CredentialProvider for DecoratedProvider<P> {
 }
 
 #[tokio::test]
-async fn decorated_provider_keeps_the_guard_of_its_account() {
+async fn key_exchange_survives_decorated_provider() {
     let late = SessionContext::builder().guard(guard()).build();
     late.set_provider_for(late.default_account(), DecoratedProvider(guard())).unwrap();
     let early = SessionContext::builder().provider(DecoratedProvider(guard())).guard(guard()).build();
@@ -258,7 +258,7 @@ async fn decorated_provider_keeps_the_guard_of_its_account() {
 }
 
 #[tokio::test]
-async fn adopt_on_guarded_account_returns_a_status_without_the_keys() {
+async fn key_exchange_set_from_resolver_returns_no_keys() {
     let id: CredentialId = "one".parse().unwrap();
     let resolver = MapResolver::new().with(id.clone(), credentials(1));
     let session = SessionContext::builder().guard(guard()).resolver(resolver).build();

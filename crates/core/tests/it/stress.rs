@@ -40,7 +40,7 @@ fn spawn_noise(session: &SessionContext, stop: &Arc<AtomicBool>) -> Vec<tokio::t
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_cleared_session_serves_nothing_whatever_was_in_flight() {
+async fn clear_under_load_serves_nothing() {
     let session = SessionContext::builder().build();
     let stop = Arc::new(AtomicBool::new(false));
     let tasks = spawn_noise(&session, &stop);
@@ -65,7 +65,7 @@ async fn a_cleared_session_serves_nothing_whatever_was_in_flight() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_was_set_is_what_is_served_whatever_was_in_flight() {
+async fn set_credentials_under_load_are_served() {
     let session = SessionContext::builder().build();
     let stop = Arc::new(AtomicBool::new(false));
     let tasks = spawn_noise(&session, &stop);
@@ -86,7 +86,7 @@ async fn what_was_set_is_what_is_served_whatever_was_in_flight() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn children_made_while_the_parent_closes_are_closed_too() {
+async fn close_of_parent_closes_children_created_concurrently() {
     for _ in 0..300 {
         let parent = SessionContext::builder().build();
         let maker = parent.clone();

@@ -61,7 +61,7 @@ impl CallerIdentityProvider for CallerIdentityFixture {
     }
 }
 
-fn caller_identity_cache(bench: &Bench, sts: &Arc<CallerIdentityFixture>) -> CallerIdentityCache {
+fn caller_identity_cache(bench: &SessionFixture, sts: &Arc<CallerIdentityFixture>) -> CallerIdentityCache {
     CallerIdentityCache::new(bench.session.account(bench.session.default_account()).unwrap(), sts.clone())
 }
 
@@ -75,8 +75,8 @@ async fn fetch_error_kind(whoami: &CallerIdentityCache) -> ErrorKind {
 }
 
 #[tokio::test]
-async fn a_thousand_who_ask_make_one_call_and_so_does_whoever_comes_later() {
-    let (bench, sts) = (Bench::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
+async fn caller_identity_cache_concurrent_calls_share_one() {
+    let (bench, sts) = (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
     let whoami = caller_identity_cache(&bench, &sts);
     let (users, ()) = tokio::join!(join_all((0..1_000).map(|_| fetch_user(&whoami))), async {
         settle().await;
@@ -88,8 +88,8 @@ async fn a_thousand_who_ask_make_one_call_and_so_does_whoever_comes_later() {
 }
 
 #[tokio::test]
-async fn each_set_is_asked_about_anew_whether_renewed_or_set() {
-    let bench = Bench::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
+async fn caller_identity_cache_fetches_for_each_version() {
+    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
     let sts = CallerIdentityFixture::unblocked();
     let whoami = caller_identity_cache(&bench, &sts);
     assert_eq!(fetch_user(&whoami).await, 1);
@@ -101,8 +101,8 @@ async fn each_set_is_asked_about_anew_whether_renewed_or_set() {
 }
 
 #[tokio::test]
-async fn what_is_told_of_a_set_that_was_replaced_meanwhile_is_not_told_on() {
-    let (bench, sts) = (Bench::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
+async fn caller_identity_cache_discards_result_of_old_version() {
+    let (bench, sts) = (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
     let whoami = caller_identity_cache(&bench, &sts);
     let (user, ()) = tokio::join!(fetch_user(&whoami), async {
         settle().await;
@@ -113,9 +113,9 @@ async fn what_is_told_of_a_set_that_was_replaced_meanwhile_is_not_told_on() {
 }
 
 #[tokio::test]
-async fn nothing_is_told_of_a_session_that_was_cleared_or_closed() {
+async fn caller_identity_cache_fails_after_clear_or_close() {
     for (end, expected) in [(false, ErrorKind::NotConfigured), (true, ErrorKind::Closed)] {
-        let (bench, sts) = (Bench::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
+        let (bench, sts) = (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
         let (known, asked) = (caller_identity_cache(&bench, &sts), caller_identity_cache(&bench, &sts));
         sts.permits.add_permits(1);
         assert_eq!(fetch_user(&known).await, 1);
@@ -133,9 +133,9 @@ async fn nothing_is_told_of_a_session_that_was_cleared_or_closed() {
 }
 
 #[tokio::test]
-async fn a_failure_is_told_to_all_who_wait_and_asked_again_by_the_next() {
+async fn caller_identity_cache_error_is_shared_and_not_cached() {
     for fails in [ErrorKind::Unavailable, ErrorKind::Denied, ErrorKind::Internal] {
-        let (bench, sts) = (Bench::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::failing(fails));
+        let (bench, sts) = (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::failing(fails));
         let whoami = caller_identity_cache(&bench, &sts);
         let (kinds, ()) = tokio::join!(join_all((0..100).map(|_| fetch_error_kind(&whoami))), async {
             settle().await;
@@ -148,15 +148,15 @@ async fn a_failure_is_told_to_all_who_wait_and_asked_again_by_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_never_comes_is_waited_for_as_long_as_for_a_set() {
-    let (bench, sts) = (Bench::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
+async fn caller_identity_cache_hanging_call_times_out() {
+    let (bench, sts) = (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
     let error = caller_identity_cache(&bench, &sts).get().await.unwrap_err();
     assert_eq!((error.kind(), error.provider()), (ErrorKind::TimedOut, Some("sts")));
 }
 
 #[tokio::test]
-async fn whoever_asked_first_may_leave() {
-    let (bench, sts) = (Bench::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
+async fn caller_identity_cache_dropped_leader_keeps_follower() {
+    let (bench, sts) = (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
     let whoami = caller_identity_cache(&bench, &sts);
     let mut first = Box::pin(whoami.get()) as std::pin::Pin<Box<dyn Future<Output = _> + Send + '_>>;
     assert!(poll_once(&mut first).await.is_none());
@@ -169,8 +169,8 @@ async fn whoever_asked_first_may_leave() {
 }
 
 #[tokio::test]
-async fn an_account_without_credentials_is_not_asked_about() {
-    let (bench, sts) = (Bench::new(|_| vec![fails_denied()]), CallerIdentityFixture::unblocked());
+async fn caller_identity_cache_without_credentials_makes_no_call() {
+    let (bench, sts) = (SessionFixture::new(|_| vec![fails_denied()]), CallerIdentityFixture::unblocked());
     assert_eq!((fetch_error_kind(&caller_identity_cache(&bench, &sts)).await, sts.call_count()), (ErrorKind::Denied, 0));
     assert!(!format!("{:?}", caller_identity_cache(&bench, &sts)).contains("secret"));
 }

@@ -73,7 +73,7 @@ async fn revocation_policy_revokes_matching_session_only() {
     let unmarked = issued_credentials(&seed, &url, |role, _| role.session_name("agent-7")).await;
     revoke(&url, tenant, &RevocationPolicy::for_session(unmarked.0, SystemClock.now())).await;
     assert!(is_accepted(&unmarked.1, &ministack).await, "nothing says whose it is");
-    let by_name = RevocationPolicy::of_session_name("agent-7", SystemClock.now()).unwrap();
+    let by_name = RevocationPolicy::for_session_name("agent-7", SystemClock.now()).unwrap();
     revoke(&url, tenant, &by_name).await;
     let [tagged, named, _] = &sessions;
     assert!(
@@ -97,7 +97,7 @@ async fn revocation_policy_spares_credentials_issued_later() {
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let (_, before) = issued_credentials(&seed, &url, |role, _| role).await;
     let now = SystemClock.now();
-    revoke(&url, tenant, &RevocationPolicy::of_everybody(now)).await;
+    revoke(&url, tenant, &RevocationPolicy::for_all_sessions(now)).await;
     assert!(!is_accepted(&before, &ministack).await, "though it was issued in the same second");
     wait_until(now + Duration::from_secs(1)).await;
     let (_, after) = issued_credentials(&seed, &url, |role, _| role).await;

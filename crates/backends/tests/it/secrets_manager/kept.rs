@@ -143,7 +143,7 @@ async fn secret_cache_clock_jump_backwards_refetches() {
     let (vault, clock) = (SecretsManagerFixture::with_agent(), ManualClock::new());
     let provider = builder(&vault).clock(Arc::new(clock.clone())).build().unwrap();
     served_key(&provider).await.unwrap();
-    clock.jump_back(SECOND);
+    clock.rewind(SECOND);
     served_key(&provider).await.unwrap();
     assert_eq!(vault.take_calls(), "GG");
 }

@@ -40,7 +40,7 @@ impl SessionInner {
     }
 
     fn report_held(&self, observer: &dyn CredentialObserver) {
-        let held = self.own_slots().into_iter().flat_map(|slot| slot.exposed_credentials());
+        let held = self.own_accounts().into_iter().flat_map(|slot| slot.exposed_credentials());
         held.for_each(|credentials| observer.observe(&credentials));
         self.for_each_child(|child| child.report_held(observer));
     }

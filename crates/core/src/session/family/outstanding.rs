@@ -1,4 +1,4 @@
-//! `Outstanding`: what AWS goes on accepting when a session has ended.
+//! `OutstandingCredentials`: what AWS goes on accepting when a session has ended.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -55,7 +55,7 @@ impl OutstandingCredentials {
 impl SessionInner {
     /// What still works now.
     pub(in crate::session) fn outstanding(&self) -> OutstandingCredentials {
-        self.hear_children();
+        self.collect_children();
         let now = self.surroundings.now();
         let alive = self
             .latest_expiry()
@@ -72,10 +72,10 @@ impl SessionInner {
     fn latest_expiry(&self) -> Vec<(Alias, Nanos)> {
         let mut until = self.parent.as_ref().map(|parent| parent.latest_expiry()).unwrap_or_default();
         until.retain(|(alias, _)| self.is_visible(alias));
-        for slot in self.own_slots() {
+        for slot in self.own_accounts() {
             let own = slot.lives_until();
             match until.iter_mut().find(|(alias, _)| alias == slot.alias()) {
-                Some((_, known)) if self.was_born_with(slot.alias()) => *known = own,
+                Some((_, known)) if self.is_inherited(slot.alias()) => *known = own,
                 Some((_, known)) => *known = own.max(*known),
                 None => until.push((slot.alias().clone(), own)),
             }
@@ -84,14 +84,14 @@ impl SessionInner {
     }
 
     /// Whether the account never showed what the parent has.
-    fn was_born_with(&self, alias: &Alias) -> bool {
-        !self.is_view() && (self.narrow_state().is_some() || self.default.alias() == alias)
+    fn is_inherited(&self, alias: &Alias) -> bool {
+        !self.is_read_only() && (self.narrow_state().is_some() || self.default.alias() == alias)
     }
 
     /// Counts what children hold that are still there, as at their end.
-    fn hear_children(&self) {
+    fn collect_children(&self) {
         self.for_each_child(|child| {
-            child.hear_children();
+            child.collect_children();
             child.propagate_to_parent();
         });
     }
@@ -99,7 +99,7 @@ impl SessionInner {
     /// Leaves it to the parent to tell what still works, for nobody can ask a child that is gone.
     pub(super) fn propagate_to_parent(&self) {
         let Some(parent) = &self.parent else { return };
-        for slot in self.own_slots() {
+        for slot in self.own_accounts() {
             let heir = parent.find_account(slot.alias()).unwrap_or_else(|| Arc::clone(&parent.default));
             heir.outlive(slot.lives_until());
         }

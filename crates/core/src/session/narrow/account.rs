@@ -35,7 +35,7 @@ impl NarrowedAccount {
             return Err(faults::closed_error());
         }
         let narrowed = self.account.cache()?.narrowed(&self.policy);
-        narrowed.map_err(|error| super::of_account(self.account.alias(), &error))
+        narrowed.map_err(|error| super::with_account_context(self.account.alias(), &error))
     }
 }
 

@@ -1,4 +1,4 @@
-//! `PolicyScopes`: narrowed child sessions, one for each policy that something is done under.
+//! `NarrowedSessionCache`: narrowed child sessions, one for each policy that something is done under.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};

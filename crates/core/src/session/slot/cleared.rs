@@ -3,7 +3,7 @@
 use super::{AccountCache, State};
 use crate::Result;
 use crate::session::CredentialsVersion;
-use crate::session::rotation::Lineage;
+use crate::session::rotation::RenewalChain;
 use crate::session::surroundings::SessionShared;
 
 impl AccountCache {
@@ -26,15 +26,15 @@ impl AccountCache {
     ///
     /// # Errors
     /// `Closed` after closing.
-    pub(in crate::session) fn last_clear(&self) -> Result<Lineage> {
+    pub(in crate::session) fn last_clear(&self) -> Result<RenewalChain> {
         self.enter_open().map(|turn| turn.cleared)
     }
 
     /// The session was cleared before this account was created: what it inherited under this name was cleared then.
     pub(in crate::session) fn begin_cleared(&self, dormant: bool) {
         let mut turn = self.gate.lock();
-        turn.note_clear(&self.surroundings);
-        turn.lineage = self.surroundings.new_lineage();
+        turn.record_clear(&self.surroundings);
+        turn.lineage = self.surroundings.new_renewal_chain();
         turn.dormant = dormant;
     }
 
@@ -46,8 +46,8 @@ impl AccountCache {
 
 impl State {
     /// Every credentials published from now on are of a later lineage than `cleared`, and all before of an earlier one.
-    pub(super) fn note_clear(&mut self, surroundings: &SessionShared) {
-        self.cleared = surroundings.new_lineage();
+    pub(super) fn record_clear(&mut self, surroundings: &SessionShared) {
+        self.cleared = surroundings.new_renewal_chain();
         self.dormant = true;
     }
 }

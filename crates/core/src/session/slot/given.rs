@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::stand_in::{Guard, Provider};
 use super::{AccountCache, State};
 use crate::audit::AuditEvent;
-use crate::session::rotation::Lineage;
+use crate::session::rotation::RenewalChain;
 use crate::session::{Generation, faults};
 use crate::{Credentials, Error, Result};
 
@@ -18,11 +18,11 @@ impl AccountCache {
     /// cleared.
     pub(in crate::session) fn set_unless_cleared(
         &self,
-        last_clear: Lineage,
+        last_clear: RenewalChain,
         credentials: Credentials,
     ) -> Result<Generation> {
         self.set_if(credentials, |state| {
-            if state.cleared == last_clear { Ok(()) } else { Err(faults::cleared_meanwhile()) }
+            if state.cleared == last_clear { Ok(()) } else { Err(faults::cleared_meanwhile_error()) }
         })
     }
 
@@ -38,7 +38,7 @@ impl AccountCache {
             let stand_in = guard.as_ref().and_then(|guard| guard.in_place_of(&credentials));
             let mut turn = self.enter_open()?;
             check(&turn)?;
-            if !is_same(guard.as_ref(), turn.guard().as_ref()) {
+            if !is_same_guard(guard.as_ref(), turn.guard().as_ref()) {
                 // The guard was replaced meanwhile; the new one has to decide.
                 continue;
             }
@@ -47,7 +47,7 @@ impl AccountCache {
             turn.set = stand_in.is_none();
             let former = turn.replace_stand_in(stand_in);
             if turn.set {
-                turn.lineage = self.surroundings.new_lineage();
+                turn.lineage = self.surroundings.new_renewal_chain();
                 self.publish(&mut turn, &credentials, now);
             } else {
                 turn.keep_exchanged(&credentials);
@@ -110,7 +110,7 @@ impl AccountCache {
     }
 }
 
-fn is_same(before: Option<&Guard>, now: Option<&Guard>) -> bool {
+fn is_same_guard(before: Option<&Guard>, now: Option<&Guard>) -> bool {
     match (before, now) {
         (Some(before), Some(now)) => Arc::ptr_eq(before, now),
         (None, None) => true,

@@ -19,7 +19,7 @@ impl AccountCache {
 }
 
 impl State {
-    pub(super) fn note_life(&mut self, held: &Credentials) {
+    pub(super) fn record_exposure(&mut self, held: &Credentials) {
         let until = match held.expiry() {
             Expiry::At(instant) => nanos(instant),
             Expiry::Never => Nanos::MAX,

@@ -64,7 +64,7 @@ impl AccountCache {
         loop {
             // Listens before it looks: a move in between is not missed.
             let moved = self.moved.notified();
-            if self.gate.enter_in(epoch).is_none() {
+            if self.gate.lock_in_epoch(epoch).is_none() {
                 return Outcome::Superseded;
             }
             tokio::select! {
@@ -87,7 +87,7 @@ impl AccountCache {
         if turn.set {
             return manually_set_credentials(current, now);
         }
-        if let Err(error) = may_ask(&turn) {
+        if let Err(error) = check_fetchable(&turn) {
             return RefreshStep::Fail(error);
         }
         if let Some(error) = turn.hold.permanent_error(now) {
@@ -95,7 +95,7 @@ impl AccountCache {
         }
         in_flight = turn.flight.as_ref().and_then(WeakFlight::upgrade);
         match current {
-            Some(set) if self.serves_as_is(&turn, in_flight.is_some(), &set, now) => {
+            Some(set) if self.is_served_unchanged(&turn, in_flight.is_some(), &set, now) => {
                 self.store(&turn, set, now)
             }
             current => match turn.hold.interaction_error(now) {
@@ -106,7 +106,7 @@ impl AccountCache {
     }
 
     /// Whether the set in hand is all there is to be had without (or besides) a fetch.
-    fn serves_as_is(&self, state: &State, in_flight: bool, set: &Credentials, now: SystemTime) -> bool {
+    fn is_served_unchanged(&self, state: &State, in_flight: bool, set: &Credentials, now: SystemTime) -> bool {
         let freshness = set.metadata().freshness(now);
         let forbidden = state.hold.blocks_attempt(now, freshness, self.surroundings.policy().serve_expired);
         match freshness {
@@ -124,7 +124,7 @@ impl AccountCache {
         }
     }
 
-    /// A failed fetch, told to a caller that holds `in_hand`.
+    /// A failed fetch, told to a caller that holds `current_credentials`.
     fn fallback_to_current(&self, error: Error, in_hand: Option<Credentials>) -> Result<Credentials> {
         let Some(set) = in_hand.filter(|set| !is_permanent(&error) && self.holds_version(set)) else {
             return Err(error);
@@ -146,7 +146,7 @@ impl AccountCache {
             )
             .with_next_step("set new credentials"));
         }
-        may_ask(&turn)?;
+        check_fetchable(&turn)?;
         match turn.hold.permanent_error(now) {
             Some(error) => Err(error),
             None => Ok(self.join_refresh(&mut turn)),
@@ -182,17 +182,17 @@ impl AccountCache {
         // Before anything can be served, and even if it is not.
         answer.iter().for_each(|credentials| self.surroundings.report(credentials));
         let answer = answer.and_then(|credentials| check_unexpired(credentials, now));
-        let Some(mut turn) = self.gate.enter_in(epoch) else { return Outcome::Superseded };
+        let Some(mut turn) = self.gate.lock_in_epoch(epoch) else { return Outcome::Superseded };
         turn.flight = None;
-        let event = if self.gate.is_serving() { AuditEvent::Refresh } else { AuditEvent::Issue };
+        let event = if self.gate.has_value() { AuditEvent::Refresh } else { AuditEvent::Issue };
         let outcome = match answer {
             Ok(credentials) => Outcome::Published(self.publish(&mut turn, &credentials, now)),
             Err(error) => {
-                self.note_failure(&mut turn, &error, now);
+                self.record_failure(&mut turn, &error, now);
                 Outcome::Failed(error)
             }
         };
-        self.surroundings.for_each_agenda(|agenda| self.schedule(&turn, agenda, MIN_RETRY_INTERVAL));
+        self.surroundings.for_each_refresher(|agenda| self.schedule(&turn, agenda, MIN_RETRY_INTERVAL));
         drop(turn);
         outcome.published().into_iter().for_each(|credentials| self.surroundings.report(credentials));
         self.surroundings.audit(event, |record| outcome.describe(record.account(&self.alias)));
@@ -201,14 +201,14 @@ impl AccountCache {
 
     /// Lets whoever waits begin anew.
     fn abort_refresh(&self, epoch: Epoch) -> Outcome {
-        if let Some(mut turn) = self.gate.enter_in(epoch) {
+        if let Some(mut turn) = self.gate.lock_in_epoch(epoch) {
             turn.flight = None;
         }
         Outcome::Superseded
     }
 
     /// A permanent failure withdraws the set in hand: a role that was taken away stops the session.
-    fn note_failure(&self, turn: &mut Turn<'_>, error: &Error, now: SystemTime) {
+    fn record_failure(&self, turn: &mut Turn<'_>, error: &Error, now: SystemTime) {
         // By time as well, so that one hold is not as long as the next.
         let mut rng = fastrand::Rng::with_seed(self.surroundings.id.seed() ^ nanos(now));
         turn.hold.record_failure(error.clone(), now, &mut rng);
@@ -216,14 +216,14 @@ impl AccountCache {
             // Credentials that are seen expired stay so, also when the clock jumps back.
             let _noted = current.metadata().freshness(now);
         }
-        if is_permanent(error) && self.gate.is_serving() {
+        if is_permanent(error) && self.gate.has_value() {
             self.unpublish(turn);
         }
     }
 }
 
 /// Whether there is a provider that may be asked.
-fn may_ask(state: &State) -> Result<()> {
+fn check_fetchable(state: &State) -> Result<()> {
     match state.active_provider() {
         provider if state.dormant => Err(faults::cleared_error(provider.is_some())),
         Some(_) => Ok(()),

@@ -22,7 +22,7 @@ async fn start_lookup<'a>(desk: &'a CachedResolverFixture, name: &'a str) -> Cal
 }
 
 #[tokio::test]
-async fn a_herd_asks_once_and_all_are_told_the_same() {
+async fn lookup_concurrent_calls_share_one_result() {
     for (script, expected) in [
         (None, Ok(1)),
         (Some(fails_denied()), Err(ErrorKind::Denied)),
@@ -32,7 +32,7 @@ async fn a_herd_asks_once_and_all_are_told_the_same() {
         let callers = join_all((0..1_000).map(|_| desk.resolve_number("one")));
         let (answers, ()) = tokio::join!(callers, async {
             settle().await;
-            desk.source.provider.let_through(1_000);
+            desk.source.provider.release(1_000);
         });
         assert!(answers.into_iter().all(|it| it.map_err(|error| error.kind()) == expected));
         assert_eq!(desk.lookup_count(), 1);
@@ -40,7 +40,7 @@ async fn a_herd_asks_once_and_all_are_told_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_herd_on_many_threads_asks_once() {
+async fn lookup_on_many_threads_resolves_once() {
     let desk = Arc::new(CachedResolverFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]));
     let tasks: Vec<_> = (0..1_000)
         .map(|_| {
@@ -48,7 +48,7 @@ async fn a_herd_on_many_threads_asks_once() {
             tokio::spawn(async move { desk.resolve_number("one").await.unwrap() })
         })
         .collect();
-    desk.source.provider.let_through(1_000);
+    desk.source.provider.release(1_000);
     for task in tasks {
         assert_eq!(task.await.unwrap(), 1);
     }
@@ -56,43 +56,43 @@ async fn a_herd_on_many_threads_asks_once() {
 }
 
 #[tokio::test]
-async fn another_id_does_not_wait() {
+async fn lookup_of_other_id_does_not_wait() {
     let desk = CachedResolverFixture::blocked(|clock| vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR)]);
     let first = start_lookup(&desk, "one").await;
     let second = start_lookup(&desk, "two").await;
     assert_eq!(desk.lookup_count(), 2);
-    desk.source.provider.let_through(2);
+    desk.source.provider.release(2);
     assert_eq!((second.await.unwrap(), first.await.unwrap()), (1, 2));
 }
 
 #[tokio::test]
-async fn a_leader_that_is_dropped_or_never_polled_again_holds_up_nobody() {
+async fn lookup_dropped_or_stalled_leader_blocks_no_follower() {
     let desk = CachedResolverFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]);
     let dropped = start_lookup(&desk, "one").await;
     let _never_polled_again = start_lookup(&desk, "one").await;
     let follower = desk.resolve_number("one");
     drop(dropped);
-    desk.source.provider.let_through(1);
+    desk.source.provider.release(1);
     assert_eq!(follower.await.unwrap(), 1);
     assert_eq!(desk.lookup_count(), 1);
 }
 
 #[tokio::test]
-async fn a_lookup_that_all_have_left_ends_and_the_next_caller_begins_another() {
+async fn lookup_abandoned_by_all_is_restarted() {
     let desk = CachedResolverFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]);
     drop(start_lookup(&desk, "one").await);
-    desk.source.provider.let_through(1);
+    desk.source.provider.release(1);
     assert_eq!(desk.resolve_number("one").await.unwrap(), 1);
     assert_eq!(desk.lookup_count(), 2);
 }
 
 #[tokio::test]
-async fn a_panic_is_told_to_all_and_kept_for_nobody() {
+async fn lookup_panic_fails_all_callers_and_is_not_cached() {
     let desk = CachedResolverFixture::blocked(|clock| vec![Script::Panic, returns(clock, 1, HOUR)]);
     let callers = join_all((0..10).map(|_| desk.resolve_number("one")));
     let (answers, ()) = tokio::join!(callers, async {
         settle().await;
-        desk.source.provider.let_through(2);
+        desk.source.provider.release(2);
     });
     for answer in answers {
         let error = answer.unwrap_err();
@@ -102,7 +102,7 @@ async fn a_panic_is_told_to_all_and_kept_for_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lookup_that_hangs_ends_after_twenty_seconds_and_the_next_is_made() {
+async fn lookup_hanging_times_out_after_20_s() {
     let desk = CachedResolverFixture::new(|clock| vec![Script::Hang, returns(clock, 1, HOUR)]);
     let began = tokio::time::Instant::now();
     let (first, second) = tokio::join!(desk.resolve_number("one"), desk.resolve_number("one"));
@@ -123,28 +123,28 @@ fn lookup_follower_survives_shutdown_of_leader_runtime() {
     let mut follower = second.block_on(start_lookup(&desk, "one"));
     drop(first);
     assert!(second.block_on(poll_once(&mut follower)).is_none());
-    desk.source.provider.let_through(2);
+    desk.source.provider.release(2);
     assert_eq!(second.block_on(follower).unwrap(), 1);
 }
 
 #[tokio::test]
-async fn a_lookup_that_is_overtaken_by_a_forget_answers_its_callers_and_is_not_kept() {
+async fn lookup_overtaken_by_clear_cache_is_not_cached() {
     let desk =
         CachedResolverFixture::blocked(|clock| vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR), returns(clock, 3, HOUR)]);
     let before = start_lookup(&desk, "one").await;
     desk.resolver.clear_cache();
     let after = start_lookup(&desk, "one").await;
     assert_eq!(desk.lookup_count(), 2, "whoever asks after it joins no lookup from before");
-    desk.source.provider.let_through(1);
+    desk.source.provider.release(1);
     assert_eq!(before.await.unwrap(), 1);
     let third = start_lookup(&desk, "one").await;
-    desk.source.provider.let_through(1);
+    desk.source.provider.release(1);
     assert_eq!((after.await.unwrap(), third.await.unwrap()), (2, 2));
     assert_eq!((desk.resolve_number("one").await.unwrap(), desk.lookup_count()), (2, 2));
 }
 
 #[tokio::test]
-async fn nothing_is_kept_after_a_forget() {
+async fn lookup_after_clear_cache_resolves_again() {
     let desk = CachedResolverFixture::new(|clock| vec![returns(clock, 1, HOUR), fails_denied(), returns(clock, 2, HOUR)]);
     desk.resolve_number("one").await.unwrap();
     desk.resolve_number("two").await.unwrap_err();
@@ -154,7 +154,7 @@ async fn nothing_is_kept_after_a_forget() {
 }
 
 #[tokio::test]
-async fn what_is_not_kept_is_held_no_longer_than_its_callers_hold_it() {
+async fn lookup_uncached_result_is_dropped_with_its_callers() {
     for (kind, holders_then) in [(ErrorKind::Unavailable, 2), (ErrorKind::Denied, 3)] {
         let mark = Arc::new(());
         let fails = || Script::Fail(Error::new(kind, "no").with_source(Cause(Arc::clone(&mark))));
@@ -180,7 +180,7 @@ impl std::fmt::Display for Cause {
 impl std::error::Error for Cause {}
 
 #[tokio::test]
-async fn a_session_that_ends_has_its_resolver_forget_and_a_child_has_not() {
+async fn clear_cache_follows_end_of_session_but_not_of_child() {
     let clock = ManualClock::new();
     let desk = CachedResolverFixture::with_provider(clock.clone(), |clock| ScriptedProvider::new([returns(clock, 1, HOUR)]));
     let session = builder(&clock).resolver(Arc::new(desk.resolver.clone())).build();

@@ -24,7 +24,7 @@ enum CourseStep {
 
 /// What the next lookup finds.
 #[derive(Debug, Clone, Copy)]
-enum Finds {
+enum ResolverResult {
     Credentials(Duration),
     Denied,
     Unavailable,
@@ -39,11 +39,11 @@ fn course_step() -> impl Strategy<Value = CourseStep> {
     ]
 }
 
-fn resolver_result() -> impl Strategy<Value = Finds> {
+fn resolver_result() -> impl Strategy<Value = ResolverResult> {
     prop_oneof![
-        3 => (0..900_u64).prop_map(|seconds| Finds::Credentials(Duration::from_secs(seconds))),
-        1 => Just(Finds::Denied),
-        1 => Just(Finds::Unavailable),
+        3 => (0..900_u64).prop_map(|seconds| ResolverResult::Credentials(Duration::from_secs(seconds))),
+        1 => Just(ResolverResult::Denied),
+        1 => Just(ResolverResult::Unavailable),
     ]
 }
 
@@ -56,14 +56,14 @@ struct ModelEntry {
 }
 
 impl ModelEntry {
-    fn from_result(finds: Finds) -> Self {
+    fn from_result(finds: ResolverResult) -> Self {
         let (min_age, max_age) = match finds {
-            Finds::Credentials(lifetime) => {
+            ResolverResult::Credentials(lifetime) => {
                 let kept = lifetime.saturating_sub(MINUTE).min(5 * MINUTE);
                 (kept, kept)
             }
-            Finds::Denied => (SECOND, 5 * SECOND),
-            Finds::Unavailable => (Duration::ZERO, Duration::ZERO),
+            ResolverResult::Denied => (SECOND, 5 * SECOND),
+            ResolverResult::Unavailable => (Duration::ZERO, Duration::ZERO),
         };
         Self { age: Duration::ZERO, min_age, max_age }
     }
@@ -86,21 +86,21 @@ impl CredentialResolver for FixedResolver {
     }
 }
 
-struct Course {
+struct CourseFixture {
     clock: ManualClock,
     source: FixedResolver,
     resolver: CachedResolver,
     model: BTreeMap<u8, (ModelEntry, Result<u64, ErrorKind>)>,
 }
 
-impl Course {
+impl CourseFixture {
     fn new() -> Self {
         let (clock, source) = (ManualClock::new(), FixedResolver::default());
         let resolver = CachedResolver::new(source.clone()).clock(Arc::new(clock.clone()));
         Self { clock, source, resolver, model: BTreeMap::new() }
     }
 
-    async fn apply(&mut self, step: CourseStep, number: u64, finds: Finds) {
+    async fn apply(&mut self, step: CourseStep, number: u64, finds: ResolverResult) {
         match step {
             CourseStep::Advance(by) => {
                 self.clock.advance(by);
@@ -108,7 +108,7 @@ impl Course {
             }
             CourseStep::Rewind => {
                 // Further than any course goes: all that was learnt before is from the future now.
-                self.clock.jump_back(1_000 * HOUR);
+                self.clock.rewind(1_000 * HOUR);
                 self.model.clear();
             }
             CourseStep::ClearCache => {
@@ -119,11 +119,11 @@ impl Course {
         }
     }
 
-    async fn resolve(&mut self, name: u8, number: u64, finds: Finds) {
+    async fn resolve(&mut self, name: u8, number: u64, finds: ResolverResult) {
         let found = match finds {
-            Finds::Credentials(lifetime) => Ok(expiring(&self.clock, number, lifetime)),
-            Finds::Denied => Err(Error::new(ErrorKind::Denied, "no")),
-            Finds::Unavailable => Err(Error::new(ErrorKind::Unavailable, "down")),
+            ResolverResult::Credentials(lifetime) => Ok(expiring(&self.clock, number, lifetime)),
+            ResolverResult::Denied => Err(Error::new(ErrorKind::Denied, "no")),
+            ResolverResult::Unavailable => Err(Error::new(ErrorKind::Unavailable, "down")),
         };
         *self.source.0.lock().unwrap() = (0, Some(found));
         let id = format!("id-{name}").parse().unwrap();
@@ -149,10 +149,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_lookup_is_made_when_one_is_due_and_only_then(course in prop::collection::vec((course_step(), resolver_result()), 1..60)) {
+    fn cached_resolver_random_course_matches_model(course in prop::collection::vec((course_step(), resolver_result()), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let mut played = Course::new();
+            let mut played = CourseFixture::new();
             for (number, (step, finds)) in (0..).zip(course) {
                 played.apply(step, number, finds).await;
             }

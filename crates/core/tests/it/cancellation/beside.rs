@@ -25,7 +25,7 @@ impl CredentialResolver for SlowResolver {
 }
 
 #[tokio::test]
-async fn an_adoption_left_after_any_poll_changes_nothing_and_can_be_made_again() {
+async fn set_from_resolver_cancelled_changes_nothing() {
     for polls in 1..=MOST {
         for after in 0..polls {
             let session = SessionContext::builder().resolver(SlowResolver(polls)).build();
@@ -43,7 +43,7 @@ async fn an_adoption_left_after_any_poll_changes_nothing_and_can_be_made_again()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_warmer_left_after_any_poll_hands_its_fetch_to_who_waits() {
+async fn keep_warm_cancelled_hands_fetch_to_waiting_caller() {
     for polls in 2..=MOST {
         for after in 1..polls {
             let stage = CancellationFixture::new(RefreshWindow::Mandatory, polls).await;
@@ -62,7 +62,7 @@ async fn a_warmer_left_after_any_poll_hands_its_fetch_to_who_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_warmer_left_after_any_poll_leaves_the_session_to_its_callers() {
+async fn keep_warm_cancelled_leaves_refresh_to_callers() {
     for polls in 1..=MOST {
         for after in 0..=polls {
             let case = format!("left after {after} of {polls} polls");
@@ -78,7 +78,7 @@ async fn a_warmer_left_after_any_poll_leaves_the_session_to_its_callers() {
 }
 
 #[tokio::test]
-async fn a_change_is_told_however_often_nobody_stayed_to_hear_it() {
+async fn rotation_watcher_cancelled_wait_keeps_change() {
     let stage = CancellationFixture::new(RefreshWindow::Cold, 1).await;
     let mut rotations = stage.session.watch_rotations(&default()).unwrap();
     for generation in 1..5 {
@@ -106,13 +106,13 @@ async fn a_change_is_told_however_often_nobody_stayed_to_hear_it() {
 }
 
 #[tokio::test]
-async fn a_scope_left_after_any_poll_closes_its_session_and_ends_its_fetch() {
+async fn scope_cancelled_closes_session_and_ends_fetch() {
     for polls in 1..=MOST {
         for after in 1..=polls {
             let case = format!("left after {after} of {polls} polls");
             let clock = ManualClock::new();
             let provider = Slow::new(&clock);
-            provider.slow_down(polls);
+            provider.set_polls_per_call(polls);
             let (sender, receiver) = mpsc::channel();
             let mut scope: Waiting<'_, ()> =
                 Box::pin(SessionContext::scope(builder(&clock).provider(provider.clone()), {
@@ -133,7 +133,7 @@ async fn a_scope_left_after_any_poll_closes_its_session_and_ends_its_fetch() {
 }
 
 #[tokio::test]
-async fn a_scope_that_was_never_polled_never_opened_a_session() {
+async fn scope_never_polled_opens_no_session() {
     let (sender, receiver) = mpsc::channel();
     let work = async move |session: SessionContext| sender.send(session).unwrap();
     drop(SessionContext::scope(SessionContext::builder(), work));

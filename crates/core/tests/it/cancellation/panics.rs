@@ -6,11 +6,11 @@ use valetkey_core::{CredentialId, CredentialResolver, ErrorKind, Expiry};
 use super::*;
 
 #[tokio::test]
-async fn a_panic_at_any_poll_is_told_to_all_who_wait_and_the_next_caller_asks_again() {
+async fn provider_panic_fails_all_waiters_and_is_retried() {
     for window in WINDOWS {
         for polls in 1..=MOST {
             let stage = CancellationFixture::new(window, polls).await;
-            stage.provider.panic_from_now_on(true);
+            stage.provider.set_panics(true);
             let mut herd: Vec<_> = (0..polls).map(|_| stage.refresh()).collect();
             for one in &mut herd[1..] {
                 assert!(poll_once(one).await.is_none(), "{window:?}");
@@ -20,7 +20,7 @@ async fn a_panic_at_any_poll_is_told_to_all_who_wait_and_the_next_caller_asks_ag
                 assert_eq!((error.kind(), error.provider()), (ErrorKind::Internal, Some("slow")), "{window:?}");
             }
             assert_eq!((stage.fetch_count(), stage.provider.under_way()), (1, 0), "{window:?}");
-            stage.provider.panic_from_now_on(false);
+            stage.provider.set_panics(false);
             stage.refresh().await.unwrap();
             stage.assert_fetches_anew().await;
         }
@@ -62,7 +62,7 @@ impl CredentialProvider for PanickingClearCache {
 }
 
 #[tokio::test]
-async fn a_name_that_panics_is_an_error_of_the_call() {
+async fn provider_name_panic_fails_the_call() {
     let session = SessionContext::builder().provider(PanickingName).build();
     let asking = tokio::spawn({
         let session = session.clone();
@@ -75,7 +75,7 @@ async fn a_name_that_panics_is_an_error_of_the_call() {
 }
 
 #[tokio::test]
-async fn a_provider_that_panics_when_told_to_forget_keeps_nothing_open() {
+async fn provider_clear_cache_panic_still_closes_session() {
     let session = SessionContext::builder().provider(PanickingClearCache).build();
     let child = session.with_credentials(numbered(9, Expiry::Never)).unwrap();
     session.credentials().await.unwrap();
@@ -86,7 +86,7 @@ async fn a_provider_that_panics_when_told_to_forget_keeps_nothing_open() {
 }
 
 #[tokio::test]
-async fn a_resolver_that_panics_leaves_what_was_set() {
+async fn resolver_panic_keeps_credentials() {
     #[derive(Debug)]
     struct PanickingResolver;
 

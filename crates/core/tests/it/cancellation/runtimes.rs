@@ -15,7 +15,7 @@ fn start_fetch(window: RefreshWindow) -> (CancellationFixture, Runtime) {
         let stage = CancellationFixture::new(window, usize::MAX).await;
         tokio::spawn(stage.get());
         settle().await;
-        stage.provider.slow_down(MOST);
+        stage.provider.set_polls_per_call(MOST);
         stage
     });
     assert_eq!(stage.provider.under_way(), 1);
@@ -23,7 +23,7 @@ fn start_fetch(window: RefreshWindow) -> (CancellationFixture, Runtime) {
 }
 
 #[test]
-fn a_runtime_that_is_shut_down_ends_its_fetch_and_the_next_caller_begins_one() {
+fn runtime_shutdown_ends_fetch_and_next_call_fetches() {
     for window in WINDOWS {
         let (stage, first) = start_fetch(window);
         drop(first);

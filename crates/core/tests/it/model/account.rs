@@ -65,12 +65,12 @@ impl ModelCredentials {
             21..90 => 15 * MINUTE,
             _ => 60 * MINUTE,
         };
-        let opens = |window: Duration| self.not_before_interval(expires_at - window);
+        let opens = |window: Duration| self.clamp_to_fetch_interval(expires_at - window);
         (opens(window * 11 / 10), opens(window))
     }
 
     fn mandatory_at(&self) -> Option<SystemTime> {
-        Some(self.not_before_interval(self.expires_at? - MINUTE.min(self.lifetime() / 4)))
+        Some(self.clamp_to_fetch_interval(self.expires_at? - MINUTE.min(self.lifetime() / 4)))
     }
 
     fn lifetime(&self) -> Duration {
@@ -78,7 +78,7 @@ impl ModelCredentials {
     }
 
     /// No two successful fetches within half a minute, or a quarter of the lifetime.
-    fn not_before_interval(&self, opens: SystemTime) -> SystemTime {
+    fn clamp_to_fetch_interval(&self, opens: SystemTime) -> SystemTime {
         let second = Duration::from_secs(1);
         opens.max(self.issued_at + (MINUTE / 2).min((self.lifetime() / 4).max(second)))
     }
@@ -111,7 +111,7 @@ pub(super) struct ModelAccount {
 impl ModelAccount {
     /// What is told without upstream, and whether upstream is asked instead.
     pub(super) fn expected_fetch(&mut self, now: SystemTime) -> (Fetches, Result<u64, ErrorKind>) {
-        if let Some(error) = self.out_of_order() {
+        if let Some(error) = self.unavailable_error() {
             return (Fetches::No, Err(error));
         }
         if !self.manually_set
@@ -121,23 +121,23 @@ impl ModelAccount {
         }
         let Some(freshness) = self.observe_freshness(now) else {
             let person = self.needs_person();
-            let asks = if person { self.held_back(SHORT_BACKOFF, now) } else { Fetches::Yes };
+            let asks = if person { self.backoff(SHORT_BACKOFF, now) } else { Fetches::Yes };
             return (asks, Err(if person { NEEDS_PERSON } else { ErrorKind::NotConfigured }));
         };
         let asks = if self.manually_set { Fetches::No } else { self.expected_fetch_at(freshness, now) };
-        (asks, self.told_or_expired())
+        (asks, self.current_or_expired())
     }
 
-    /// As [`next`](Self::next), for a refresh that is asked for.
-    pub(super) fn next_refresh(&self, now: SystemTime) -> (Fetches, ErrorKind) {
-        match self.out_of_order() {
+    /// As [`next`](Self::next_state), for a refresh that is asked for.
+    pub(super) fn expected_refresh(&self, now: SystemTime) -> (Fetches, ErrorKind) {
+        match self.unavailable_error() {
             Some(error) => (Fetches::No, error),
             None if self.manually_set => (Fetches::No, ErrorKind::NotConfigured),
             None => self.cached_failure(now).unwrap_or((Fetches::Yes, ErrorKind::NotConfigured)),
         }
     }
 
-    fn out_of_order(&self) -> Option<ErrorKind> {
+    fn unavailable_error(&self) -> Option<ErrorKind> {
         let has_no_provider = !self.manually_set && (self.suspended || self.provider.is_none());
         match (self.closed, has_no_provider) {
             (true, _) => Some(ErrorKind::Closed),
@@ -149,7 +149,7 @@ impl ModelAccount {
     /// A permanent failure that is, or may be, still remembered.
     fn cached_failure(&self, now: SystemTime) -> Option<(Fetches, ErrorKind)> {
         let (_, kind) = self.failure.filter(|(_, kind)| is_permanent(*kind))?;
-        match self.held_back(SHORT_BACKOFF, now) {
+        match self.backoff(SHORT_BACKOFF, now) {
             Fetches::Yes => None,
             asks => Some((asks, kind)),
         }
@@ -158,16 +158,16 @@ impl ModelAccount {
     fn expected_fetch_at(&self, freshness: ModelFreshness, now: SystemTime) -> Fetches {
         match freshness {
             ModelFreshness::Fresh => Fetches::No,
-            ModelFreshness::Either if self.held_back(LONG_BACKOFF, now) == Fetches::No => Fetches::No,
+            ModelFreshness::Either if self.backoff(LONG_BACKOFF, now) == Fetches::No => Fetches::No,
             ModelFreshness::Either => Fetches::Maybe,
-            ModelFreshness::Advisory => self.held_back(LONG_BACKOFF, now),
-            ModelFreshness::Mandatory if self.needs_person() => self.held_back(LONG_BACKOFF, now),
-            ModelFreshness::Mandatory | ModelFreshness::Expired => self.held_back(SHORT_BACKOFF, now),
+            ModelFreshness::Advisory => self.backoff(LONG_BACKOFF, now),
+            ModelFreshness::Mandatory if self.needs_person() => self.backoff(LONG_BACKOFF, now),
+            ModelFreshness::Mandatory | ModelFreshness::Expired => self.backoff(SHORT_BACKOFF, now),
         }
     }
 
     /// Whether a hold of at least and at most so many seconds lets anybody ask. A clock that jumped back lifts it.
-    fn held_back(&self, (least, most): (u64, u64), now: SystemTime) -> Fetches {
+    fn backoff(&self, (least, most): (u64, u64), now: SystemTime) -> Fetches {
         let since = self.failure.and_then(|(at, _)| now.duration_since(at).ok());
         match since {
             Some(since) if since < Duration::from_secs(least) => Fetches::No,
@@ -189,7 +189,7 @@ impl ModelAccount {
         self.current.filter(|held| !held.unusable).map(|held| held.number).ok_or(otherwise)
     }
 
-    fn told_or_expired(&self) -> Result<u64, ErrorKind> {
+    fn current_or_expired(&self) -> Result<u64, ErrorKind> {
         self.current_or(if self.needs_person() && !self.manually_set { NEEDS_PERSON } else { ErrorKind::Expired })
     }
 
@@ -203,7 +203,7 @@ impl ModelAccount {
         self.current = Some(held);
     }
 
-    /// Remembers a failure, and tells what those are told who waited with `in_hand`.
+    /// Remembers a failure, and tells what those are told who waited with `current_credentials`.
     pub(super) fn record_failure(
         &mut self,
         kind: ErrorKind,
@@ -216,7 +216,7 @@ impl ModelAccount {
         }
         let falls_back = current_number.is_some() && self.current.map(|held| held.number) == current_number;
         self.observe_freshness(now);
-        if falls_back { self.told_or_expired() } else { Err(kind) }
+        if falls_back { self.current_or_expired() } else { Err(kind) }
     }
 
     /// The instants at which something changes, or may change.

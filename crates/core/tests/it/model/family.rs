@@ -23,14 +23,14 @@ pub(super) struct ModelSession {
 
 /// Every session there ever was, and every account; both are named by where they are.
 #[derive(Default)]
-pub(super) struct Families {
+pub(super) struct ModelSessions {
     pub(super) sessions: Vec<ModelSession>,
     pub(super) accounts: Vec<ModelAccount>,
 }
 
-impl Families {
+impl ModelSessions {
     /// Takes in a session, whose default account is its own.
-    pub(super) fn take_in(&mut self, session: SessionContext, parent: Option<usize>) -> usize {
+    pub(super) fn add_session(&mut self, session: SessionContext, parent: Option<usize>) -> usize {
         let index = self.sessions.len();
         let lent = session.account(session.default_account()).unwrap();
         self.accounts.push(ModelAccount::default());
@@ -65,7 +65,7 @@ impl Families {
         self.sessions[member].own_accounts.get(&alias).copied()
     }
 
-    fn make_own(&mut self, member: usize, alias: usize) -> usize {
+    fn get_or_create_own(&mut self, member: usize, alias: usize) -> usize {
         let next = self.accounts.len();
         let account = *self.sessions[member].own_accounts.entry(alias).or_insert(next);
         if account == next {
@@ -75,7 +75,7 @@ impl Families {
     }
 
     pub(super) fn set_credentials(&mut self, member: usize, alias: usize, held: ModelCredentials) {
-        let account = self.make_own(member, alias);
+        let account = self.get_or_create_own(member, alias);
         self.accounts[account].advance_epoch();
         self.accounts[account].manually_set = true;
         self.accounts[account].publish(held);
@@ -83,15 +83,15 @@ impl Families {
     }
 
     pub(super) fn set_provider(&mut self, member: usize, alias: usize, provider: (usize, ModelProvider)) {
-        let account = self.make_own(member, alias);
+        let account = self.get_or_create_own(member, alias);
         self.accounts[account].invalidate_issued();
         self.accounts[account].provider = Some(provider);
         self.resume_and_invalidate(member);
     }
 
     /// A provider that a session was born with.
-    pub(super) fn born_with(&mut self, member: usize, provider: (usize, ModelProvider)) {
-        let account = self.make_own(member, 0);
+    pub(super) fn set_initial_provider(&mut self, member: usize, provider: (usize, ModelProvider)) {
+        let account = self.get_or_create_own(member, 0);
         self.accounts[account].invalidate_issued();
         self.accounts[account].provider = Some(provider);
     }

@@ -10,28 +10,28 @@ use valetkey_core::testing::ManualClock;
 use valetkey_core::{Alias, Clock, Credentials, Error, ErrorKind, Expiry, SessionContext};
 
 use super::account::{Fetches, ModelCredentials, TICK};
-use super::family::Families;
+use super::family::ModelSessions;
 use super::source::{ResponseLatch, ModelProvider, UpstreamBehavior};
-use super::{ALIASES, Change, Instant, Operation, Overlay};
+use super::{ACCOUNT_NAMES, Change, Instant, Operation, ChildOverride};
 use crate::bench::{builder, number, numbered};
 
 /// What was told: the number of a set, or the kind of an error.
 type CallResult = Result<u64, ErrorKind>;
 
 /// The numbers of sets that are given by hand are below those of all sources.
-const BY_HAND: std::ops::Range<u64> = 1..1_000_000;
+const MANUAL_NUMBERS: std::ops::Range<u64> = 1..1_000_000;
 
 pub(super) struct ModelFixture {
     clock: ManualClock,
     gate: ResponseLatch,
-    model: Families,
+    model: ModelSessions,
     /// Each source, how often it was asked when the operation began, and the account that is derived from, if any.
     sources: Vec<(ModelProvider, u64, Option<usize>)>,
     manual_numbers: std::ops::Range<u64>,
 }
 
 fn account_name(index: usize) -> Alias {
-    ALIASES[index].parse().unwrap()
+    ACCOUNT_NAMES[index].parse().unwrap()
 }
 
 fn result(answer: Result<Credentials, Error>) -> CallResult {
@@ -47,8 +47,8 @@ impl ModelFixture {
     pub(super) fn new() -> Self {
         let clock = ManualClock::new();
         let gate = ResponseLatch::default();
-        let families = Families::default();
-        let mut world = Self { clock, gate, model: families, sources: Vec::new(), manual_numbers: BY_HAND };
+        let families = ModelSessions::default();
+        let mut world = Self { clock, gate, model: families, sources: Vec::new(), manual_numbers: MANUAL_NUMBERS };
         world.open();
         world
     }
@@ -69,13 +69,13 @@ impl ModelFixture {
             }
             Operation::Change(member, change) => self.apply_change(self.session_index(member), change),
         }
-        self.nobody_else_was_asked();
+        self.assert_no_unexpected_calls();
     }
 
-    pub(super) fn look_at_all(&mut self) {
+    pub(super) fn check_all(&mut self) {
         for member in 0..self.model.sessions.len() {
             self.check_visible_state(member);
-            (0..ALIASES.len()).for_each(|alias| self.check_fetch(member, alias));
+            (0..ACCOUNT_NAMES.len()).for_each(|alias| self.check_fetch(member, alias));
         }
     }
 
@@ -94,29 +94,29 @@ impl ModelFixture {
     fn open(&mut self) {
         let source = self.add_provider(None);
         let session = builder(&self.clock).provider(source.1.clone()).build();
-        let member = self.model.take_in(session, None);
-        self.model.born_with(member, source);
+        let member = self.model.add_session(session, None);
+        self.model.set_initial_provider(member, source);
     }
 
-    fn open_child(&mut self, parent_index: usize, overlay: &Overlay) {
+    fn open_child(&mut self, parent_index: usize, overlay: &ChildOverride) {
         let Some(parent) = self.session(parent_index) else { return };
         match overlay {
-            Overlay::Credentials { minutes } => {
+            ChildOverride::Credentials { minutes } => {
                 let (set, held) = self.manual_credentials(*minutes);
                 let child = parent.with_credentials(set);
                 assert_eq!(child.is_err(), self.model.sessions[parent_index].closed);
                 if let Ok(child) = child {
-                    let member = self.model.take_in(child, Some(parent_index));
+                    let member = self.model.add_session(child, Some(parent_index));
                     self.model.set_credentials(member, 0, held);
                 }
             }
-            Overlay::Provider => {
+            ChildOverride::Provider => {
                 let source = self.add_provider(None);
                 let child = parent.with_provider(source.1.clone());
                 assert_eq!(child.is_err(), self.model.sessions[parent_index].closed);
                 if let Ok(child) = child {
-                    let member = self.model.take_in(child, Some(parent_index));
-                    self.model.born_with(member, source);
+                    let member = self.model.add_session(child, Some(parent_index));
+                    self.model.set_initial_provider(member, source);
                 }
             }
         }
@@ -190,7 +190,7 @@ impl ModelFixture {
         asked
     }
 
-    /// A fetch ends: what those are told who waited with `in_hand`.
+    /// A fetch ends: what those are told who waited with `current_credentials`.
     fn complete_fetch(&mut self, account: usize, in_hand: Option<u64>) -> CallResult {
         let now = self.now();
         let answer = self.fetch_result(account);
@@ -220,7 +220,7 @@ impl ModelFixture {
     }
 
     /// Each call upstream was one that the rules ask for, or leave open.
-    fn nobody_else_was_asked(&self) {
+    fn assert_no_unexpected_calls(&self) {
         for (index, (source, known, _)) in self.sources.iter().enumerate() {
             assert_eq!(source.call_count(), *known, "source {index} was asked more often than it may be");
         }
@@ -254,14 +254,14 @@ impl ModelFixture {
                 let Poll::Ready(answer) = poll(caller.as_mut()) else { panic!("the gate is open") };
                 let void = self.model.accounts[account].epoch != epoch;
                 let result = if void { self.predict_result(account) } else { self.complete_fetch(account, in_hand) };
-                (answer, self.still_told(member, index, account, result))
+                (answer, self.final_result(member, index, account, result))
             }
         };
         assert_eq!(result(answer), expected, "after a change while upstream was asked");
     }
 
     /// What is told through a session in the end: it may have lost the account that it waited for, or got its own.
-    fn still_told(&mut self, member: usize, index: usize, waited_for: usize, result: CallResult) -> CallResult {
+    fn final_result(&mut self, member: usize, index: usize, waited_for: usize, result: CallResult) -> CallResult {
         match self.model.find_account(member, index)? {
             account if account == waited_for => result,
             account => self.predict_result(account),
@@ -273,7 +273,7 @@ impl ModelFixture {
         let answer = at_once(session.refresh(&account_name(index)));
         let now = self.now();
         let expected = self.model.find_account(member, index).and_then(|account| {
-            let (asks, error) = self.model.accounts[account].next_refresh(now);
+            let (asks, error) = self.model.accounts[account].expected_refresh(now);
             if !self.check_fetched(account, asks) {
                 return Err(error);
             }
@@ -288,7 +288,7 @@ impl ModelFixture {
         let Some(session) = self.session(member) else { return };
         let now = self.now();
         assert_eq!(session.is_closed(), self.model.sessions[member].closed);
-        for index in 0..ALIASES.len() {
+        for index in 0..ACCOUNT_NAMES.len() {
             let (lent, account) = (session.account(&account_name(index)), self.model.find_account(member, index));
             assert_eq!(lent.as_ref().map(drop).map_err(Error::kind), account.map(drop));
             let (Ok(lent), Ok(account)) = (lent, account) else { continue };
@@ -302,7 +302,7 @@ impl ModelFixture {
     fn apply_change(&mut self, member: usize, change: Change) {
         match change {
             Change::Advance { seconds } => self.clock.advance(Duration::from_secs(seconds)),
-            Change::Rewind { seconds } => self.clock.jump_back(Duration::from_secs(seconds)),
+            Change::Rewind { seconds } => self.clock.rewind(Duration::from_secs(seconds)),
             Change::AdvanceTo { alias, instant } => self.advance_to(member, alias, instant),
             Change::Drop => {
                 self.model.sessions[member].session = None;
@@ -310,13 +310,13 @@ impl ModelFixture {
             }
             change => {
                 if let Some(session) = self.session(member) {
-                    self.change_session(member, &session, &change);
+                    self.apply_session_change(member, &session, &change);
                 }
             }
         }
     }
 
-    fn change_session(&mut self, member: usize, session: &SessionContext, change: &Change) {
+    fn apply_session_change(&mut self, member: usize, session: &SessionContext, change: &Change) {
         let closed = self.model.sessions[member].closed;
         match *change {
             Change::Set { alias: index, minutes } => {

@@ -18,7 +18,7 @@ fn half_hour_scopes() -> [AccessScope; 2] {
 }
 
 #[tokio::test]
-async fn no_set_is_said_to_outlive_the_session() {
+async fn narrowed_credentials_expire_at_session_deadline() {
     let clock = ManualClock::new();
     for role in [NarrowableProvider::new(100), NarrowableProvider::hourly(100, &clock)] {
         let session = builder(&clock).provider(role).build();
@@ -46,7 +46,7 @@ async fn no_set_is_said_to_outlive_the_session() {
 }
 
 #[tokio::test]
-async fn a_set_that_expires_before_keeps_its_expiry() {
+async fn narrowed_credentials_keep_earlier_expiry() {
     let clock = ManualClock::new();
     let session = builder(&clock).build();
     session.set_credentials(expiring(&clock, 1, 10 * MINUTE)).unwrap();
@@ -55,7 +55,7 @@ async fn a_set_that_expires_before_keeps_its_expiry() {
 }
 
 #[tokio::test]
-async fn when_the_time_is_up_every_use_fails_and_a_clock_that_jumps_back_revives_nothing() {
+async fn narrowed_session_past_deadline_stays_closed() {
     let clock = ManualClock::new();
     let session = builder(&clock).provider(NarrowableProvider::new(100)).build();
     let uses: [fn(&SessionContext) -> Option<ErrorKind>; 8] = [
@@ -75,7 +75,7 @@ async fn when_the_time_is_up_every_use_fails_and_a_clock_that_jumps_back_revives
             child.set_service_context(serde_json::json!({"a": 1})).unwrap();
             clock.advance(30 * MINUTE);
             assert_eq!(first_use(&child), Some(ErrorKind::Closed));
-            clock.jump_back(20 * MINUTE);
+            clock.rewind(20 * MINUTE);
             for use_again in uses {
                 assert_eq!(use_again(&child), Some(ErrorKind::Closed));
             }
@@ -105,7 +105,7 @@ async fn when_the_time_is_up_every_use_fails_and_a_clock_that_jumps_back_revives
 }
 
 #[tokio::test]
-async fn what_was_lent_notices_the_end_by_itself() {
+async fn narrowed_account_past_deadline_is_closed() {
     let clock = ManualClock::new();
     let session = builder(&clock).provider(NarrowableProvider::new(100)).build();
     for scope in half_hour_scopes() {
@@ -119,18 +119,18 @@ async fn what_was_lent_notices_the_end_by_itself() {
 }
 
 #[tokio::test]
-async fn a_fetch_that_outlasts_the_session_is_not_answered() {
-    let bench = Bench::blocked(|clock| vec![returns(clock, 1, HOUR)]);
+async fn narrowed_session_deadline_during_fetch_fails_it() {
+    let bench = SessionFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]);
     let child = bench.session.narrow(AccessScope::new().lifetime(30 * MINUTE)).unwrap();
     let mut caller: std::pin::Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(child.credentials());
     assert!(poll_once(&mut caller).await.is_none());
     bench.clock.advance(30 * MINUTE);
-    bench.provider.let_through(1);
+    bench.provider.release(1);
     assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::Closed);
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_watches_rotations_is_told_the_end_when_it_comes() {
+async fn rotation_watcher_of_narrowed_session_ends_at_deadline() {
     let clock = ManualClock::new();
     let session = builder(&clock).provider(NarrowableProvider::new(100)).build();
     for scope in half_hour_scopes() {
@@ -142,13 +142,13 @@ async fn whoever_watches_rotations_is_told_the_end_when_it_comes() {
         clock.advance(30 * MINUTE);
         let last_change = timeout(Duration::from_secs(31), watcher).await.expect("within one sleep").unwrap();
         assert_eq!(last_change, None);
-        clock.jump_back(10 * MINUTE);
+        clock.rewind(10 * MINUTE);
         assert!(child.is_closed());
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_parent_that_is_kept_warm_keeps_its_narrowed_children_warm_until_their_end() {
+async fn keep_warm_of_parent_refreshes_narrowed_until_deadline() {
     let clock = ManualClock::new();
     let role = NarrowableProvider::hourly(100, &clock);
     let session = builder(&clock).provider(role.clone()).build();
@@ -168,7 +168,7 @@ async fn a_parent_that_is_kept_warm_keeps_its_narrowed_children_warm_until_their
 }
 
 #[tokio::test]
-async fn a_set_in_its_last_minutes_is_not_fetched_again_and_again() {
+async fn narrowed_session_near_deadline_fetches_once() {
     let clock = ManualClock::new();
     let role = NarrowableProvider::hourly(100, &clock);
     let session = builder(&clock).provider(role.clone()).build();
@@ -181,7 +181,7 @@ async fn a_set_in_its_last_minutes_is_not_fetched_again_and_again() {
 }
 
 #[tokio::test]
-async fn narrowed_account_is_cleared_with_its_parent() {
+async fn is_cleared_narrowed_account_follows_parent() {
     let clock = ManualClock::new();
     for scope in half_hour_scopes() {
         let session = builder(&clock).provider(NarrowableProvider::new(100)).build();

@@ -11,7 +11,7 @@ fn write_policy() -> SessionPolicy {
 }
 
 #[tokio::test]
-async fn a_policy_has_one_child_whose_sets_are_its_own_until_it_has_ended() {
+async fn narrowed_session_cache_keeps_one_session_per_policy() {
     let role = NarrowableProvider::new(100);
     let session = SessionContext::builder().provider(role.clone()).build();
     let account = session.account(session.default_account()).unwrap();
@@ -32,7 +32,7 @@ async fn a_policy_has_one_child_whose_sets_are_its_own_until_it_has_ended() {
 }
 
 #[tokio::test]
-async fn sessions_and_accounts_do_not_share_a_child() {
+async fn narrowed_session_cache_separates_sessions_and_accounts() {
     let open = || {
         let builder = SessionContext::builder().provider(NarrowableProvider::new(100));
         builder.provider_for(account_name("prod"), NarrowableProvider::new(200)).build()
@@ -50,7 +50,7 @@ async fn sessions_and_accounts_do_not_share_a_child() {
 }
 
 #[tokio::test]
-async fn it_keeps_no_session_open_and_ends_with_it() {
+async fn narrowed_session_cache_keeps_no_session_open() {
     let session = SessionContext::builder().provider(NarrowableProvider::new(100)).build();
     let account = session.account(session.default_account()).unwrap();
     let scopes = NarrowedSessionCache::default();
@@ -61,7 +61,7 @@ async fn it_keeps_no_session_open_and_ends_with_it() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_narrowed_is_refused_and_not_remembered() {
+async fn narrowed_session_cache_does_not_keep_refusals() {
     let session = SessionContext::builder().provider(NarrowableProvider::new(100)).build();
     let account = session.account(session.default_account()).unwrap();
     let scopes = NarrowedSessionCache::default();
@@ -76,7 +76,7 @@ async fn what_cannot_be_narrowed_is_refused_and_not_remembered() {
 }
 
 #[tokio::test]
-async fn the_child_that_was_not_asked_for_longest_makes_room_and_whoever_holds_it_goes_on() {
+async fn narrowed_session_cache_evicts_least_recently_used() {
     let session = SessionContext::builder().provider(NarrowableProvider::new(100)).build();
     let account = session.account(session.default_account()).unwrap();
     let scopes = NarrowedSessionCache::default();

@@ -8,7 +8,7 @@ use super::{account_name, policy_allowing, account_number, read_policy};
 use crate::bench::*;
 
 #[tokio::test]
-async fn policies_add_up_to_what_all_of_them_allow() {
+async fn narrow_twice_intersects_policies() {
     let role = NarrowableProvider::with_policy(policy_allowing(r#"["s3:Get*","s3:List*","ecs:*"]"#));
     let session = SessionContext::builder().provider(role.clone()).build();
     let child = session.narrow(AccessScope::new().policy(policy_allowing(r#"["s3:*","logs:*"]"#))).unwrap();
@@ -24,7 +24,7 @@ async fn policies_add_up_to_what_all_of_them_allow() {
 }
 
 #[tokio::test]
-async fn a_view_of_a_policys_child_shows_that_childs_sets() {
+async fn narrow_view_of_policy_child_shares_its_credentials() {
     let role = NarrowableProvider::new(100);
     let session = SessionContext::builder().provider(role.clone()).build();
     let child = session.narrow(AccessScope::new().policy(read_policy())).unwrap();
@@ -37,7 +37,7 @@ async fn a_view_of_a_policys_child_shows_that_childs_sets() {
 }
 
 #[tokio::test]
-async fn a_policys_child_of_a_view_is_narrowed_from_what_the_view_shows() {
+async fn narrow_view_with_policy_scopes_down_parent_provider() {
     let role = NarrowableProvider::new(100);
     let session = SessionContext::builder().provider(role.clone()).build();
     let view = session.narrow(AccessScope::new()).unwrap();
@@ -49,7 +49,7 @@ async fn a_policys_child_of_a_view_is_narrowed_from_what_the_view_shows() {
 }
 
 #[tokio::test]
-async fn accounts_that_the_parent_does_not_see_are_not_to_be_had() {
+async fn narrow_twice_cannot_regain_accounts() {
     let session = SessionContext::builder()
         .provider(NarrowableProvider::new(100))
         .provider_for(account_name("prod"), NarrowableProvider::new(200))
@@ -70,7 +70,7 @@ async fn accounts_that_the_parent_does_not_see_are_not_to_be_had() {
 }
 
 #[tokio::test]
-async fn nobody_outlives_who_it_was_narrowed_from() {
+async fn narrow_twice_cannot_extend_deadline() {
     let clock = ManualClock::new();
     let session = builder(&clock).provider(NarrowableProvider::new(100)).build();
     let child = session.narrow(AccessScope::new().lifetime(HOUR)).unwrap();

@@ -8,7 +8,7 @@ use super::{account_name, policy_allowing, account_number, read_policy};
 use crate::bench::*;
 
 #[tokio::test]
-async fn each_account_is_narrowed_and_the_parent_is_not() {
+async fn narrow_with_policy_scopes_down_each_account() {
     let (default, prod) = (NarrowableProvider::new(100), NarrowableProvider::new(200));
     let session = SessionContext::builder()
         .provider(default.clone())
@@ -30,7 +30,7 @@ async fn each_account_is_narrowed_and_the_parent_is_not() {
 }
 
 #[tokio::test]
-async fn what_was_set_by_hand_is_not_narrowed_even_if_a_provider_is_there() {
+async fn narrow_with_policy_refuses_set_credentials() {
     let role = NarrowableProvider::new(100);
     let session =
         SessionContext::builder().provider(role.clone()).provider_for(account_name("prod"), NarrowableProvider::new(200)).build();
@@ -45,7 +45,7 @@ async fn what_was_set_by_hand_is_not_narrowed_even_if_a_provider_is_there() {
 }
 
 #[tokio::test]
-async fn an_account_that_cannot_be_narrowed_is_named() {
+async fn narrow_with_policy_names_unsupported_account() {
     let session = SessionContext::builder()
         .provider(NarrowableProvider::new(100))
         .provider_for(account_name("keys"), ScriptedProvider::new([]))
@@ -67,7 +67,7 @@ async fn an_account_that_cannot_be_narrowed_is_named() {
 }
 
 #[tokio::test]
-async fn what_is_replaced_in_the_parent_is_replaced_in_the_child() {
+async fn narrow_with_policy_follows_replacement_in_parent() {
     let (before, after) = (NarrowableProvider::new(100), NarrowableProvider::new(200));
     let session = SessionContext::builder().provider(before.clone()).build();
     let child = session.narrow(AccessScope::new().policy(read_policy())).unwrap();
@@ -91,7 +91,7 @@ async fn what_is_replaced_in_the_parent_is_replaced_in_the_child() {
 }
 
 #[tokio::test]
-async fn accounts_that_come_later_are_not_there() {
+async fn narrow_with_policy_excludes_later_accounts() {
     let session = SessionContext::builder().provider(NarrowableProvider::new(100)).build();
     let child = session.narrow(AccessScope::new().policy(read_policy())).unwrap();
     session.set_credentials_for(&account_name("late"), numbered(4, Expiry::Never)).unwrap();
@@ -102,7 +102,7 @@ async fn accounts_that_come_later_are_not_there() {
 }
 
 #[tokio::test]
-async fn it_ends_when_its_parent_is_cleared_closed_or_dropped() {
+async fn narrow_with_policy_ends_with_parent() {
     let ends: [fn(&SessionContext) -> OutstandingCredentials; 2] = [SessionContext::clear, SessionContext::close];
     for end in ends.map(Some).into_iter().chain([None]) {
         let session = SessionContext::builder().provider(NarrowableProvider::new(100)).build();
@@ -119,7 +119,7 @@ async fn it_ends_when_its_parent_is_cleared_closed_or_dropped() {
 }
 
 #[tokio::test]
-async fn an_overlay_in_the_parent_is_what_is_narrowed_from_then_on() {
+async fn narrow_with_policy_follows_override_in_parent() {
     let role = NarrowableProvider::new(100);
     let session = SessionContext::builder().provider_for(account_name("prod"), role.clone()).build();
     let middle = session.with_credentials(numbered(1, Expiry::Never)).unwrap();
@@ -131,7 +131,7 @@ async fn an_overlay_in_the_parent_is_what_is_narrowed_from_then_on() {
 }
 
 #[tokio::test]
-async fn narrowed_account_is_used_in_its_parents_region() {
+async fn narrow_with_policy_uses_region_of_parent() {
     let region = |text: &str| text.parse::<Region>().unwrap();
     let clock = ManualClock::new();
     let named = expiring(&clock, 1, HOUR).with_region(region("eu-west-1"));

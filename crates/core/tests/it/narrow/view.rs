@@ -22,7 +22,7 @@ fn narrow_to(session: &SessionContext, accounts: &[&str]) -> SessionContext {
 }
 
 #[tokio::test]
-async fn other_accounts_do_not_exist() {
+async fn narrow_view_hides_other_accounts() {
     let session = session_with_three_accounts();
     let child = narrow_to(&session, &["dev", "prod", "dev"]);
     assert_eq!(child.accounts(), [account_name("dev"), account_name("prod")]);
@@ -44,7 +44,7 @@ async fn other_accounts_do_not_exist() {
 }
 
 #[tokio::test]
-async fn the_sessions_default_account_stays_it_wherever_it_is_named() {
+async fn narrow_view_keeps_default_account_if_listed() {
     let child = narrow_to(&session_with_three_accounts(), &["prod"]);
     assert!(child.is_closed(), "its parent was dropped");
     let session = session_with_three_accounts();
@@ -54,7 +54,7 @@ async fn the_sessions_default_account_stays_it_wherever_it_is_named() {
 }
 
 #[tokio::test]
-async fn what_happens_to_the_parents_sets_happens_to_the_views() {
+async fn narrow_view_follows_credentials_of_parent() {
     let session = session_with_three_accounts();
     let child = narrow_to(&session, &["default"]);
     let mut rotations = child.watch_rotations(&account_name("default")).unwrap();
@@ -74,7 +74,7 @@ async fn what_happens_to_the_parents_sets_happens_to_the_views() {
 }
 
 #[tokio::test]
-async fn accounts_that_come_later_are_seen_only_if_none_were_named() {
+async fn narrow_view_shows_later_accounts_unless_listed() {
     let session = session_with_three_accounts();
     let (all, some) = (session.narrow(AccessScope::new()).unwrap(), narrow_to(&session, &["prod"]));
     session.set_credentials_for(&account_name("late"), numbered(4, Expiry::Never)).unwrap();
@@ -84,7 +84,7 @@ async fn accounts_that_come_later_are_seen_only_if_none_were_named() {
 }
 
 #[tokio::test]
-async fn a_view_ends_with_a_clear_and_takes_nothing_with_it() {
+async fn narrow_view_clear_closes_it_and_keeps_parent() {
     let session = session_with_three_accounts();
     let view = || session.narrow(AccessScope::new()).unwrap();
     let (one, other, third) = (view(), view(), view());
@@ -106,8 +106,8 @@ async fn a_view_ends_with_a_clear_and_takes_nothing_with_it() {
 }
 
 #[tokio::test]
-async fn a_fetch_that_outlasts_the_view_is_not_answered_in_it() {
-    let bench = Bench::blocked(|clock| vec![returns(clock, 1, HOUR)]);
+async fn narrow_view_ended_during_fetch_fails_it() {
+    let bench = SessionFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]);
     for end in [SessionContext::close, SessionContext::clear] {
         let child = bench.session.narrow(AccessScope::new()).unwrap();
         let account = child.account(&account_name("default")).unwrap();
@@ -120,7 +120,7 @@ async fn a_fetch_that_outlasts_the_view_is_not_answered_in_it() {
             assert!(poll_once(caller).await.is_none());
         }
         end(&child);
-        bench.provider.let_through(1);
+        bench.provider.release(1);
         for caller in callers {
             assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::Closed);
         }

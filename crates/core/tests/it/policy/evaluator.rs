@@ -7,13 +7,13 @@ use valetkey_core::SessionPolicy;
 
 /// Whether a wildcard in the middle of a part of an ARN matches a colon: IAM's words leave room for both.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Colons {
+pub(super) enum ColonMatching {
     Crossed,
     NotCrossed,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Request<'a> {
+pub(super) struct EvaluatedRequest<'a> {
     pub(super) action: &'a str,
     pub(super) resource: &'a str,
     pub(super) context: BTreeMap<&'a str, &'a str>,
@@ -25,14 +25,14 @@ pub(super) struct Evaluator(Value);
 
 impl Evaluator {
     pub(super) fn from_policy(policy: &SessionPolicy) -> Self {
-        Self::as_written(&policy.to_string())
+        Self::from_text(&policy.to_string())
     }
 
-    pub(super) fn as_written(text: &str) -> Self {
+    pub(super) fn from_text(text: &str) -> Self {
         Self(serde_json::from_str(text).unwrap())
     }
 
-    pub(super) fn allows(&self, request: &Request<'_>, colons: Colons) -> bool {
+    pub(super) fn allows(&self, request: &EvaluatedRequest<'_>, colons: ColonMatching) -> bool {
         let statements = self.0["Statement"].as_array().unwrap();
         let has_match = |effect: &str| {
             statements
@@ -43,9 +43,9 @@ impl Evaluator {
     }
 }
 
-fn statement_applies(statement: &Value, request: &Request<'_>, colons: Colons) -> bool {
+fn statement_applies(statement: &Value, request: &EvaluatedRequest<'_>, colons: ColonMatching) -> bool {
     let action = |pattern: &str| {
-        matches_glob(pattern.to_lowercase().as_bytes(), request.action.to_lowercase().as_bytes(), Colons::Crossed)
+        matches_glob(pattern.to_lowercase().as_bytes(), request.action.to_lowercase().as_bytes(), ColonMatching::Crossed)
     };
     let resource = |pattern: &str| matches_glob(pattern.as_bytes(), request.resource.as_bytes(), colons);
     matches_patterns(statement, "Action", "NotAction", action)
@@ -81,7 +81,7 @@ fn string_list(value: &Value) -> Vec<&str> {
     }
 }
 
-fn matches_glob(pattern: &[u8], text: &[u8], colons: Colons) -> bool {
+fn matches_glob(pattern: &[u8], text: &[u8], colons: ColonMatching) -> bool {
     let ends_a_part = |rest: &[u8]| {
         let rest = rest.iter().position(|byte| *byte != b'*').map_or(&[][..], |at| &rest[at..]);
         rest.first().is_none_or(|next| *next == b':')
@@ -89,12 +89,12 @@ fn matches_glob(pattern: &[u8], text: &[u8], colons: Colons) -> bool {
     match (pattern, text) {
         ([], _) => text.is_empty(),
         ([b'*', rest @ ..], _) => {
-            let beyond = matches!(colons, Colons::Crossed) || ends_a_part(rest);
+            let beyond = matches!(colons, ColonMatching::Crossed) || ends_a_part(rest);
             let most = text.iter().position(|byte| *byte == b':' && !beyond).unwrap_or(text.len());
             (0..=most).any(|taken| matches_glob(rest, &text[taken..], colons))
         }
         ([b'?', rest @ ..], [byte, after @ ..]) => {
-            (*byte != b':' || matches!(colons, Colons::Crossed)) && matches_glob(rest, after, colons)
+            (*byte != b':' || matches!(colons, ColonMatching::Crossed)) && matches_glob(rest, after, colons)
         }
         ([letter, rest @ ..], [byte, after @ ..]) => letter == byte && matches_glob(rest, after, colons),
         (_, []) => false,

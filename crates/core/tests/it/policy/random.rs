@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use valetkey_core::SessionPolicy;
 
-use super::evaluator::{Colons, Evaluator, Request};
+use super::evaluator::{ColonMatching, Evaluator, EvaluatedRequest};
 
 /// All texts of up to `longest` of the letters.
 fn all_texts(letters: &str, max_len: usize) -> Vec<String> {
@@ -22,14 +22,14 @@ fn all_texts(letters: &str, max_len: usize) -> Vec<String> {
     all
 }
 
-fn for_each_request(mut check: impl FnMut(&Request<'_>)) {
+fn for_each_request(mut check: impl FnMut(&EvaluatedRequest<'_>)) {
     let actions: Vec<_> = all_texts("ab", 3).into_iter().skip(1).map(|name| format!("s:{name}")).collect();
     let resources: Vec<_> = all_texts("ab:", 3).into_iter().map(|name| format!("arn:p:s:::{name}")).collect();
     for action in &actions {
         for resource in &resources {
             for tag in [None, Some("x"), Some("y")] {
                 let context: BTreeMap<_, _> = tag.map(|tag| ("k", tag)).into_iter().collect();
-                check(&Request { action, resource, context });
+                check(&EvaluatedRequest { action, resource, context });
             }
         }
     }
@@ -97,11 +97,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_the_intersection_allows_both_allow(a in parsed_policy(statement()), b in parsed_policy(statement())) {
+    fn intersect_allows_only_what_each_allows(a in parsed_policy(statement()), b in parsed_policy(statement())) {
         let Ok(both) = a.intersect(&b) else { return Ok(()) };
         let [a, b, both] = [&a, &b, &both].map(Evaluator::from_policy);
         for_each_request(|request| {
-            for colons in [Colons::Crossed, Colons::NotCrossed] {
+            for colons in [ColonMatching::Crossed, ColonMatching::NotCrossed] {
                 let sound = !both.allows(request, colons) || a.allows(request, colons) && b.allows(request, colons);
                 assert!(sound, "{request:?} {colons:?}\n{a:?}\n{b:?}\n{both:?}");
             }
@@ -109,40 +109,40 @@ proptest! {
     }
 
     #[test]
-    fn of_simple_policies_the_intersection_allows_all_that_both_allow(a in simple_policy(), b in simple_policy()) {
+    fn intersect_simple_policies_allows_everything_common(a in simple_policy(), b in simple_policy()) {
         let both = a.intersect(&b).ok().as_ref().map(Evaluator::from_policy);
         let [a, b] = [&a, &b].map(Evaluator::from_policy);
         for_each_request(|request| {
-            let expected = a.allows(request, Colons::NotCrossed) && b.allows(request, Colons::NotCrossed);
-            let allowed = both.as_ref().is_some_and(|both| both.allows(request, Colons::NotCrossed));
+            let expected = a.allows(request, ColonMatching::NotCrossed) && b.allows(request, ColonMatching::NotCrossed);
+            let allowed = both.as_ref().is_some_and(|both| both.allows(request, ColonMatching::NotCrossed));
             assert_eq!(allowed, expected, "{request:?}\n{a:?}\n{b:?}\n{both:?}");
         });
     }
 
     #[test]
-    fn a_policy_and_itself_have_everything_in_common(a in simple_policy()) {
+    fn intersect_with_itself_is_identity(a in simple_policy()) {
         let itself = a.intersect(&a).unwrap();
         assert_eq!(itself.intersect(&a).unwrap(), itself, "nothing changes from then on");
         let [a, itself] = [&a, &itself].map(Evaluator::from_policy);
         for_each_request(|request| {
-            assert_eq!(itself.allows(request, Colons::NotCrossed), a.allows(request, Colons::NotCrossed), "{request:?}\n{a:?}\n{itself:?}");
+            assert_eq!(itself.allows(request, ColonMatching::NotCrossed), a.allows(request, ColonMatching::NotCrossed), "{request:?}\n{a:?}\n{itself:?}");
         });
     }
 
     #[test]
-    fn the_short_form_says_what_was_written(text in policy_text(statement())) {
+    fn session_policy_minimized_form_is_equivalent(text in policy_text(statement())) {
         let policy: SessionPolicy = text.parse().unwrap();
         assert_eq!(policy.to_string().parse::<SessionPolicy>().unwrap(), policy);
-        let (before, after) = (Evaluator::as_written(&text), Evaluator::from_policy(&policy));
+        let (before, after) = (Evaluator::from_text(&text), Evaluator::from_policy(&policy));
         for_each_request(|request| {
-            for colons in [Colons::Crossed, Colons::NotCrossed] {
+            for colons in [ColonMatching::Crossed, ColonMatching::NotCrossed] {
                 assert_eq!(after.allows(request, colons), before.allows(request, colons), "{request:?}\n{before:?}\n{after:?}");
             }
         });
     }
 
     #[test]
-    fn no_text_makes_the_parser_fail_otherwise_than_by_an_error(text in ".{0,200}", part in r#"[\[\]{}":,a-zA-Z*?]{0,60}"#) {
+    fn session_policy_parser_never_panics(text in ".{0,200}", part in r#"[\[\]{}":,a-zA-Z*?]{0,60}"#) {
         for text in [text, format!(r#"{{"Version":"2012-10-17","Statement":{part}}}"#)] {
             if let Err(error) = text.parse::<SessionPolicy>() {
                 assert!(error.field().is_some());

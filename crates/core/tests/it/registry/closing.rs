@@ -49,7 +49,7 @@ async fn a_fetch_in_flight_does_not_bring_a_closed_session_back() {
     settle().await;
     assert_eq!(provider.call_count(), 1);
     assert!(gateway.registry.close(&principal("ana"), &handle).is_some());
-    provider.let_through(1);
+    provider.release(1);
     assert_eq!(fetch.await.unwrap().unwrap_err().kind(), ErrorKind::Closed);
     assert!(session.current().is_none() && lent.current().is_none());
     assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::Closed);
@@ -71,7 +71,7 @@ async fn a_fetch_by_what_was_lent_does_not_bring_a_swept_session_back() {
     settle().await;
     gateway.clock.advance(IDLE);
     assert_eq!(gateway.registry.sweep(), 1);
-    provider.let_through(1);
+    provider.release(1);
     assert_eq!(fetch.await.unwrap().unwrap_err().kind(), ErrorKind::Closed);
     assert!(lent.current().is_none() && lent.is_closed());
 }

@@ -7,13 +7,13 @@ fn one_hour() -> InitialState {
 }
 
 #[tokio::test]
-async fn a_jump_back_out_of_a_window_is_a_jump_into_the_one_before() {
+async fn clock_rewind_returns_to_earlier_window() {
     run_scenarios([
         scenario(
             "from advisory to fresh",
             one_hour(),
             [
-                at(Advisory, DOWN, one_asks(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(Advisory, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
                 at(Advisory - TICK, Issues, all_immediate(CallResult::Credentials(1))),
             ],
         ),
@@ -22,7 +22,7 @@ async fn a_jump_back_out_of_a_window_is_a_jump_into_the_one_before() {
             one_hour(),
             [
                 at(Mandatory, DOWN, all_wait(CallResult::Credentials(1))),
-                at(Mandatory - TICK, Issues, one_asks(CallResult::Credentials(2), CallResult::Credentials(1))),
+                at(Mandatory - TICK, Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
             ],
         ),
         scenario(
@@ -38,7 +38,7 @@ async fn a_jump_back_out_of_a_window_is_a_jump_into_the_one_before() {
 }
 
 #[tokio::test]
-async fn a_jump_back_never_revives_what_was_seen_expired() {
+async fn clock_rewind_never_revives_expired() {
     for (name, to) in [
         ("to the mandatory window", Expiry - TICK),
         ("to the advisory window", Mandatory - TICK),
@@ -66,7 +66,7 @@ async fn a_jump_back_never_revives_what_was_seen_expired() {
 }
 
 #[tokio::test]
-async fn a_jump_back_revives_nothing_that_was_rejected() {
+async fn clock_rewind_never_revives_rejected() {
     run_scenarios([scenario(
         "an hour back",
         one_hour(),
@@ -79,15 +79,15 @@ async fn a_jump_back_revives_nothing_that_was_rejected() {
 }
 
 #[tokio::test]
-async fn a_jump_back_lifts_a_hold_rather_than_prolonging_it() {
+async fn clock_rewind_lifts_backoff() {
     run_scenarios([
         scenario(
             "the long one",
             expiring_after(minutes(12 * 60)),
             [
-                at(Advisory + minutes(10), DOWN, one_asks(CallResult::Credentials(1), CallResult::Credentials(1))),
-                at(Now - TICK, DOWN, one_asks(CallResult::Credentials(1), CallResult::Credentials(1))),
-                at(Now - minutes(5), Issues, one_asks(CallResult::Credentials(2), CallResult::Credentials(1))),
+                at(Advisory + minutes(10), DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(Now - TICK, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(Now - minutes(5), Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
             ],
         ),
         scenario(
@@ -102,7 +102,7 @@ async fn a_jump_back_lifts_a_hold_rather_than_prolonging_it() {
             "a permanent failure's",
             one_hour(),
             [
-                at(Advisory + minutes(1), DENIES, one_asks(DENIED, CallResult::Credentials(1))),
+                at(Advisory + minutes(1), DENIES, one_fetches(DENIED, CallResult::Credentials(1))),
                 at(Now - TICK, Issues, all_wait(CallResult::Credentials(2))),
             ],
         ),

@@ -7,7 +7,7 @@ fn one_hour() -> InitialState {
 }
 
 #[tokio::test]
-async fn fresh_returns_the_cached_set() {
+async fn fresh_returns_cached_credentials() {
     run_scenarios([scenario(
         "at birth, half-way, and a tick before the window",
         one_hour(),
@@ -21,13 +21,13 @@ async fn fresh_returns_the_cached_set() {
 }
 
 #[tokio::test]
-async fn advisory_lets_one_caller_refresh_while_the_others_are_served() {
+async fn advisory_one_caller_refreshes_others_are_served() {
     run_scenarios([
         scenario(
             "once, and the new set is fresh",
             one_hour(),
             [
-                at(Advisory, Issues, one_asks(CallResult::Credentials(2), CallResult::Credentials(1))),
+                at(Advisory, Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
                 at(Now, Issues, all_immediate(CallResult::Credentials(2))),
                 at(Expiry + TICK, Issues, all_immediate(CallResult::Credentials(2))),
             ],
@@ -35,14 +35,14 @@ async fn advisory_lets_one_caller_refresh_while_the_others_are_served() {
         scenario(
             "to the end of the window",
             one_hour(),
-            [at(Mandatory - TICK, Issues, one_asks(CallResult::Credentials(2), CallResult::Credentials(1)))],
+            [at(Mandatory - TICK, Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1)))],
         ),
     ])
     .await;
 }
 
 #[tokio::test]
-async fn mandatory_has_all_join_the_one_refresh() {
+async fn mandatory_all_callers_join_one_refresh() {
     for when in [Mandatory.into(), Mandatory + seconds(30), Expiry - TICK] {
         run_scenarios([scenario(
             "from its edge to the last tick",
@@ -54,7 +54,7 @@ async fn mandatory_has_all_join_the_one_refresh() {
 }
 
 #[tokio::test]
-async fn expired_has_all_join_the_one_refresh() {
+async fn expired_all_callers_join_one_refresh() {
     for when in [Expiry.into(), Expiry + TICK, Expiry + minutes(60 * 24 * 365)] {
         run_scenarios([scenario(
             "from its edge for ever",
@@ -66,7 +66,7 @@ async fn expired_has_all_join_the_one_refresh() {
 }
 
 #[tokio::test]
-async fn a_suspended_machine_wakes_in_whatever_window_it_is() {
+async fn suspended_machine_resumes_in_current_window() {
     run_scenarios([
         scenario(
             "from fresh past every window",
@@ -88,7 +88,7 @@ async fn a_suspended_machine_wakes_in_whatever_window_it_is() {
             "from a hold in the advisory window into the last minute",
             one_hour(),
             [
-                at(Advisory, DOWN, one_asks(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(Advisory, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
                 at(Mandatory + seconds(59), Issues, all_wait(CallResult::Credentials(2))),
             ],
         ),
@@ -96,7 +96,7 @@ async fn a_suspended_machine_wakes_in_whatever_window_it_is() {
             "from a hold in the advisory window past expiry",
             one_hour(),
             [
-                at(Advisory, DOWN, one_asks(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(Advisory, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
                 at(Expiry + minutes(600), DOWN, all_wait(EXPIRED)),
                 at(LastFetch + seconds(5), Issues, all_wait(CallResult::Credentials(2))),
             ],

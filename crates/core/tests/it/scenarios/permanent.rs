@@ -23,8 +23,8 @@ fn permanent_failure(name: impl Into<String>, given: InitialState, when: impl In
 }
 
 #[tokio::test]
-async fn a_permanent_failure_stops_the_session_in_every_window() {
-    let one_asked = || one_asks(DENIED, CallResult::Credentials(1));
+async fn permanent_failure_in_every_window_unpublishes() {
+    let one_asked = || one_fetches(DENIED, CallResult::Credentials(1));
     run_scenarios([
         permanent_failure("as the advisory window opens", one_hour(), Advisory, one_asked()),
         permanent_failure("as it ends", one_hour(), Mandatory - TICK, one_asked()),
@@ -38,13 +38,13 @@ async fn a_permanent_failure_stops_the_session_in_every_window() {
 }
 
 #[tokio::test]
-async fn every_kind_that_does_not_pass_is_permanent() {
+async fn permanent_failure_includes_every_lasting_kind() {
     for kind in [ErrorKind::Denied, ErrorKind::Invalid, ErrorKind::NotConfigured, ErrorKind::Closed] {
         run_scenarios([scenario(
             kind.code(),
             one_hour(),
             [
-                at(Advisory, Fails(kind), one_asks(CallResult::Error(kind), CallResult::Credentials(1))),
+                at(Advisory, Fails(kind), one_fetches(CallResult::Error(kind), CallResult::Credentials(1))),
                 at(Now, Issues, all_immediate(CallResult::Error(kind))),
             ],
         )])
@@ -67,14 +67,14 @@ async fn permanent_failure_uncached_backs_off() {
 }
 
 #[tokio::test]
-async fn a_hold_after_a_transient_failure_puts_it_off_and_no_more() {
+async fn permanent_failure_follows_transient_backoff() {
     run_scenarios([scenario(
         "down, then refused",
         expiring_after(minutes(12 * 60)),
         [
-            at(Advisory, DOWN, one_asks(CallResult::Credentials(1), CallResult::Credentials(1))),
+            at(Advisory, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
             at(LastFetch + (seconds(300) - TICK), DENIES, all_immediate(CallResult::Credentials(1))),
-            at(LastFetch + seconds(600), DENIES, one_asks(DENIED, CallResult::Credentials(1))),
+            at(LastFetch + seconds(600), DENIES, one_fetches(DENIED, CallResult::Credentials(1))),
             at(Now, Issues, all_immediate(DENIED)),
         ],
     )])

@@ -7,7 +7,7 @@ fn one_hour() -> InitialState {
     expiring_after(minutes(60))
 }
 
-fn half_a_day() -> InitialState {
+fn twelve_hours() -> InitialState {
     expiring_after(minutes(12 * 60))
 }
 
@@ -30,21 +30,21 @@ fn with_long_backoff(name: &str, given: InitialState, asks: fn(CallResult) -> Ob
 }
 
 fn one_fetches_others_cached(result: CallResult) -> Observation {
-    one_asks(result, CallResult::Credentials(1))
+    one_fetches(result, CallResult::Credentials(1))
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_the_advisory_window_the_set_is_served_and_a_person_is_asked_every_300_to_600_seconds() {
+async fn interaction_required_advisory_backs_off_300_to_600_s() {
     run_scenarios([
-        with_long_backoff("whoever asks", half_a_day(), one_fetches_others_cached),
-        with_long_backoff("the warmer", half_a_day().with_background_refresh(), fetched_elsewhere),
-        with_long_backoff("with expired sets served", half_a_day().serving_expired(), one_fetches_others_cached),
+        with_long_backoff("whoever asks", twelve_hours(), one_fetches_others_cached),
+        with_long_backoff("the warmer", twelve_hours().with_background_refresh(), fetched_elsewhere),
+        with_long_backoff("with expired sets served", twelve_hours().serving_expired(), one_fetches_others_cached),
     ])
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_hold_is_not_cut_short_when_the_mandatory_window_opens() {
+async fn interaction_required_backoff_ignores_mandatory_window() {
     run_scenarios([
         scenario(
             "before the window",
@@ -70,10 +70,10 @@ async fn the_hold_is_not_cut_short_when_the_mandatory_window_opens() {
             "by the warmer",
             one_hour().with_background_refresh(),
             [
-                unasked_at(Mandatory - minutes(1), NEEDS_INTERACTION, 1),
-                unasked_at(Mandatory, NEEDS_INTERACTION, 0),
-                unasked_at(Expiry, NEEDS_INTERACTION, 0),
-                unasked_at(Expiry + minutes(2), NEEDS_INTERACTION, 0),
+                without_callers_at(Mandatory - minutes(1), NEEDS_INTERACTION, 1),
+                without_callers_at(Mandatory, NEEDS_INTERACTION, 0),
+                without_callers_at(Expiry, NEEDS_INTERACTION, 0),
+                without_callers_at(Expiry + minutes(2), NEEDS_INTERACTION, 0),
             ],
         ),
     ])
@@ -81,7 +81,7 @@ async fn the_hold_is_not_cut_short_when_the_mandatory_window_opens() {
 }
 
 #[tokio::test]
-async fn after_expiry_it_is_the_error_and_one_asks_every_one_to_five_seconds() {
+async fn interaction_required_expired_backs_off_1_to_5_s() {
     run_scenarios([scenario(
         "told as it is, and remembered",
         one_hour(),
@@ -97,7 +97,7 @@ async fn after_expiry_it_is_the_error_and_one_asks_every_one_to_five_seconds() {
 }
 
 #[tokio::test]
-async fn with_serve_expired_the_old_set_is_served_for_as_long_as_nobody_is_there() {
+async fn interaction_required_serve_expired_serves_expired() {
     run_scenarios([scenario(
         "a minute after expiry",
         one_hour().serving_expired(),
@@ -126,7 +126,7 @@ async fn interaction_required_uncached_backs_off() {
 }
 
 #[tokio::test]
-async fn a_refresh_by_hand_asks_at_once_whatever_is_held() {
+async fn interaction_required_refresh_bypasses_backoff() {
     run_scenarios([
         scenario(
             "while the set is served",

@@ -7,7 +7,7 @@ fn one_hour() -> InitialState {
 }
 
 #[tokio::test]
-async fn while_the_set_has_time_left_nobody_waits_for_a_refresh_that_another_asked_for() {
+async fn refresh_in_progress_before_mandatory_blocks_no_caller() {
     run_scenarios([
         scenario(
             "fresh",
@@ -22,7 +22,7 @@ async fn while_the_set_has_time_left_nobody_waits_for_a_refresh_that_another_ask
             "advisory, in a hold",
             one_hour(),
             [
-                at(Advisory, DOWN, one_asks(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(Advisory, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
                 during_refresh_at(Now, DOWN, fetched_elsewhere(CallResult::Credentials(1))),
                 at(LastFetch + (seconds(300) - TICK), Issues, all_immediate(CallResult::Credentials(1))),
             ],
@@ -32,7 +32,7 @@ async fn while_the_set_has_time_left_nobody_waits_for_a_refresh_that_another_ask
 }
 
 #[tokio::test]
-async fn in_the_last_minute_and_after_it_all_join_a_refresh_that_another_asked_for() {
+async fn refresh_in_progress_from_mandatory_on_is_joined() {
     run_scenarios([
         scenario("mandatory", one_hour(), [during_refresh_at(Mandatory, Issues, all_wait(CallResult::Credentials(2)))]),
         scenario(

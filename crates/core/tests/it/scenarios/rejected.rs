@@ -7,7 +7,7 @@ fn one_hour() -> InitialState {
 }
 
 #[tokio::test]
-async fn a_rejected_set_is_replaced_in_every_window() {
+async fn rejected_credentials_are_replaced_in_every_window() {
     for (name, when) in [
         ("fresh", EdgeOffset::from(Issued)),
         ("advisory", Advisory.into()),
@@ -24,7 +24,7 @@ async fn a_rejected_set_is_replaced_in_every_window() {
 }
 
 #[tokio::test]
-async fn a_rejected_set_does_not_cover_for_a_failure() {
+async fn rejected_credentials_are_no_fallback() {
     run_scenarios([scenario(
         "half an hour before its end",
         one_hour(),
@@ -38,13 +38,13 @@ async fn a_rejected_set_does_not_cover_for_a_failure() {
 }
 
 #[tokio::test]
-async fn a_rejection_does_not_bypass_the_hold_but_makes_it_that_of_an_expired_set() {
+async fn rejected_credentials_use_short_backoff() {
     run_scenarios([
         scenario(
             "at once after a failure in the advisory window",
             one_hour(),
             [
-                at(Advisory, DOWN, one_asks(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(Advisory, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
                 rejected_at(LastFetch + (seconds(1) - TICK), Issues, all_immediate(EXPIRED)),
                 at(LastFetch + seconds(5), Issues, all_wait(CallResult::Credentials(2))),
             ],
@@ -53,7 +53,7 @@ async fn a_rejection_does_not_bypass_the_hold_but_makes_it_that_of_an_expired_se
             "some seconds after it",
             one_hour(),
             [
-                at(Advisory, DOWN, one_asks(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(Advisory, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
                 rejected_at(LastFetch + seconds(5), Issues, all_wait(CallResult::Credentials(2))),
             ],
         ),
@@ -71,7 +71,7 @@ async fn a_rejection_does_not_bypass_the_hold_but_makes_it_that_of_an_expired_se
 }
 
 #[tokio::test]
-async fn a_set_without_expiry_can_be_rejected_too() {
+async fn rejected_unexpiring_credentials_are_replaced() {
     run_scenarios([scenario(
         "and upstream is asked",
         unexpiring(),

@@ -15,7 +15,7 @@ use valetkey_core::{
     Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, Freshness, Result, SessionContext,
 };
 
-use super::{Before, WindowEdge, InitialState, Observation, InitialCredentials, Step, CallResult, UpstreamBehavior, EdgeOffset, duration_nanos};
+use super::{Precondition, WindowEdge, InitialState, Observation, InitialCredentials, Step, CallResult, UpstreamBehavior, EdgeOffset, duration_nanos};
 use crate::bench::{builder, source_kind, number, numbered, poll_once};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -48,29 +48,29 @@ impl ScenarioFixture {
         };
         let warmer = given.background_refresh.then(|| tokio::spawn(session.keep_warm()));
         let mut stage = Self { clock, upstream: source, session, warmer, lifetime: life, issued_at, advisory_at: issued_at };
-        stage.advisory_at = stage.find_advisory();
+        stage.advisory_at = stage.find_advisory_start();
         stage
     }
 
     pub(super) async fn run_step(&self, step: &Step) -> Observation {
-        self.turn_to(self.resolve_instant(step.when));
+        self.set_time(self.resolve_instant(step.when));
         self.upstream.set_behavior(step.upstream);
         let before = self.upstream.call_count();
         let account = self.session.default_account();
         let mut refresh: BoxedCall<'_, _> = Box::pin(self.session.refresh(account));
         match step.precondition {
-            Before::Nothing => {}
-            Before::Rejected => {
+            Precondition::Nothing => {}
+            Precondition::Rejected => {
                 let served = self.session.current().unwrap();
                 self.session.mark_rejected_for(account, served.credentials.access_key_id());
             }
-            Before::Refresh => assert!(poll_once(&mut refresh).await.is_none()),
+            Precondition::Refresh => assert!(poll_once(&mut refresh).await.is_none()),
         }
         let (at_once, waiting) = self.call_concurrently(step.callers).await;
         let waited = waiting.len();
         self.upstream.open.send_replace(true);
         let after_waiting = join_all(waiting).await;
-        if step.precondition == Before::Refresh {
+        if step.precondition == Precondition::Refresh {
             let _generation = refresh.await;
         }
         if self.warmer.is_some() {
@@ -112,26 +112,26 @@ impl ScenarioFixture {
         if offset < 0 { edge - by } else { edge + by }
     }
 
-    fn turn_to(&self, instant: SystemTime) {
+    fn set_time(&self, instant: SystemTime) {
         match instant.duration_since(self.clock.now()) {
             Ok(by) => self.clock.advance(by),
-            Err(back) => self.clock.jump_back(back.duration()),
+            Err(back) => self.clock.rewind(back.duration()),
         }
     }
 
     /// The first nanosecond at which set 1 is no longer fresh.
-    fn find_advisory(&self) -> SystemTime {
+    fn find_advisory_start(&self) -> SystemTime {
         let ahead = self.lifetime.map_or(24 * 3_600_000_000_000, |life| duration_nanos(life) - 1);
         let (mut fresh, mut stale) = (-1, ahead);
         while stale - fresh > 1 {
             let middle = (fresh + stale) / 2;
-            self.turn_to(self.resolve_instant(EdgeOffset(WindowEdge::Issued, middle)));
+            self.set_time(self.resolve_instant(EdgeOffset(WindowEdge::Issued, middle)));
             match self.session.status().accounts[0].freshness {
                 Some(Freshness::Fresh) => fresh = middle,
                 _ => stale = middle,
             }
         }
-        self.turn_to(self.issued_at);
+        self.set_time(self.issued_at);
         self.resolve_instant(EdgeOffset(WindowEdge::Issued, stale))
     }
 }

@@ -19,18 +19,18 @@ const TRANSIENT_FAILURES: [(UpstreamBehavior, ErrorKind); 7] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn in_the_advisory_window_nobody_notices_and_nobody_asks_for_300_to_600_seconds() {
+async fn transient_failure_advisory_backs_off_300_to_600_s() {
     for (upstream, kind) in TRANSIENT_FAILURES {
         run_scenarios([scenario(
             format!("{upstream:?}, {kind}: held for 300 s at least and 600 s at most", kind = kind.code()),
             expiring_after(minutes(12 * 60)),
             [
-                at(Advisory, upstream, one_asks(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(Advisory, upstream, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
                 at(Now, upstream, all_immediate(CallResult::Credentials(1))),
                 at(LastFetch + (seconds(300) - TICK), upstream, all_immediate(CallResult::Credentials(1))),
-                at(LastFetch + seconds(600), upstream, one_asks(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(LastFetch + seconds(600), upstream, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
                 at(LastFetch + (seconds(300) - TICK), upstream, all_immediate(CallResult::Credentials(1))),
-                at(LastFetch + seconds(600), Issues, one_asks(CallResult::Credentials(2), CallResult::Credentials(1))),
+                at(LastFetch + seconds(600), Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
             ],
         )])
         .await;
@@ -38,7 +38,7 @@ async fn in_the_advisory_window_nobody_notices_and_nobody_asks_for_300_to_600_se
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_the_mandatory_window_all_get_the_cached_set_and_one_asks_every_one_to_five_seconds() {
+async fn transient_failure_mandatory_backs_off_1_to_5_s() {
     for (upstream, kind) in TRANSIENT_FAILURES {
         run_scenarios([scenario(
             format!("{upstream:?}, {kind}: held for 1 s at least and 5 s at most", kind = kind.code()),
@@ -56,7 +56,7 @@ async fn in_the_mandatory_window_all_get_the_cached_set_and_one_asks_every_one_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_expiry_the_failure_is_the_error_and_one_asks_every_one_to_five_seconds() {
+async fn transient_failure_expired_backs_off_1_to_5_s() {
     for (upstream, kind) in TRANSIENT_FAILURES {
         let expired = CallResult::Expired(kind);
         run_scenarios([scenario(
@@ -75,7 +75,7 @@ async fn after_expiry_the_failure_is_the_error_and_one_asks_every_one_to_five_se
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_nothing_ever_cached_the_failure_is_raised_and_the_next_call_tries_at_once() {
+async fn transient_failure_uncached_has_no_backoff() {
     for (upstream, kind) in TRANSIENT_FAILURES {
         let error = CallResult::Error(kind);
         run_scenarios([scenario(
@@ -93,13 +93,13 @@ async fn with_nothing_ever_cached_the_failure_is_raised_and_the_next_call_tries_
 }
 
 #[tokio::test]
-async fn the_hold_is_cut_short_when_the_mandatory_window_opens() {
+async fn transient_backoff_ends_when_mandatory_window_opens() {
     for before in [seconds(6), minutes(2), seconds(299)] {
         run_scenarios([scenario(
             format!("a failure {} s before it", before.as_secs()),
             one_hour(),
             [
-                at(Mandatory - before, DOWN, one_asks(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(Mandatory - before, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
                 at(Mandatory - TICK, DOWN, all_immediate(CallResult::Credentials(1))),
                 at(Mandatory, DOWN, all_wait(CallResult::Credentials(1))),
                 at(LastFetch + seconds(5), Issues, all_wait(CallResult::Credentials(2))),
@@ -111,7 +111,7 @@ async fn the_hold_is_cut_short_when_the_mandatory_window_opens() {
         "a failure within the last second before it counts as one of the window's own",
         one_hour(),
         [
-            at(Mandatory - TICK, DOWN, one_asks(CallResult::Credentials(1), CallResult::Credentials(1))),
+            at(Mandatory - TICK, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
             at(Mandatory, DOWN, all_immediate(CallResult::Credentials(1))),
             at(LastFetch + seconds(5), DOWN, all_wait(CallResult::Credentials(1))),
         ],
@@ -120,7 +120,7 @@ async fn the_hold_is_cut_short_when_the_mandatory_window_opens() {
 }
 
 #[tokio::test]
-async fn a_hold_of_the_last_minute_goes_on_past_expiry() {
+async fn transient_backoff_of_last_minute_outlasts_expiry() {
     run_scenarios([scenario(
         "the last failure before the end is the error after it",
         one_hour(),
@@ -135,14 +135,14 @@ async fn a_hold_of_the_last_minute_goes_on_past_expiry() {
 }
 
 #[tokio::test]
-async fn a_success_ends_the_hold() {
+async fn transient_backoff_ends_on_success() {
     run_scenarios([scenario(
         "short credentials are replaced by the next caller in their window",
         one_hour(),
         [
-            at(Mandatory - seconds(30), DOWN, one_asks(CallResult::Credentials(1), CallResult::Credentials(1))),
+            at(Mandatory - seconds(30), DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
             at(Mandatory, IssuesFor(minutes(5)), all_wait(CallResult::Credentials(2))),
-            at(LastFetch + seconds(225), Issues, one_asks(CallResult::Credentials(3), CallResult::Credentials(2))),
+            at(LastFetch + seconds(225), Issues, one_fetches(CallResult::Credentials(3), CallResult::Credentials(2))),
         ],
     )])
     .await;
@@ -150,9 +150,9 @@ async fn a_success_ends_the_hold() {
         "the next failure is met as the first was",
         one_hour(),
         [
-            at(Advisory, DOWN, one_asks(CallResult::Credentials(1), CallResult::Credentials(1))),
+            at(Advisory, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
             at(Mandatory, IssuesFor(minutes(6)), all_wait(CallResult::Credentials(2))),
-            at(LastFetch + seconds(270), DOWN, one_asks(CallResult::Credentials(2), CallResult::Credentials(2))),
+            at(LastFetch + seconds(270), DOWN, one_fetches(CallResult::Credentials(2), CallResult::Credentials(2))),
             at(LastFetch + (seconds(30) - TICK), DOWN, all_immediate(CallResult::Credentials(2))),
         ],
     )])
@@ -160,7 +160,7 @@ async fn a_success_ends_the_hold() {
 }
 
 #[tokio::test]
-async fn an_answer_that_expires_as_it_comes_is_a_failure_and_a_tick_more_is_a_set() {
+async fn expired_result_is_failure_and_one_tick_more_is_served() {
     run_scenarios([
         scenario(
             "with nothing cached",
@@ -183,7 +183,7 @@ async fn an_answer_that_expires_as_it_comes_is_a_failure_and_a_tick_more_is_a_se
 }
 
 #[tokio::test]
-async fn with_serve_expired_the_old_set_is_served_and_the_long_hold_stays() {
+async fn serve_expired_keeps_long_backoff() {
     run_scenarios([
         scenario(
             "from the mandatory window on",
@@ -200,7 +200,7 @@ async fn with_serve_expired_the_old_set_is_served_and_the_long_hold_stays() {
             "a hold from the advisory window is not cut short",
             one_hour().serving_expired(),
             [
-                at(Mandatory - TICK, DOWN, one_asks(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(Mandatory - TICK, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
                 at(Mandatory + (seconds(300) - TICK - TICK), DOWN, all_immediate(CallResult::Credentials(1))),
             ],
         ),

@@ -11,7 +11,7 @@ fn advisory_window_opens(life: Duration, window: Duration) -> Scenario {
             at(Issued, Issues, all_immediate(CallResult::Credentials(1))),
             at(Expiry - window * 11 / 10 - TICK, Issues, all_immediate(CallResult::Credentials(1))),
             at(Advisory - TICK, Issues, all_immediate(CallResult::Credentials(1))),
-            at(Expiry - window, Issues, one_asks(CallResult::Credentials(2), CallResult::Credentials(1))),
+            at(Expiry - window, Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
         ],
     )
 }
@@ -42,13 +42,13 @@ async fn window_edge_belongs_to_staler_side() {
             hour(),
             [
                 at(Advisory - TICK, Issues, all_immediate(CallResult::Credentials(1))),
-                at(Advisory, Issues, one_asks(CallResult::Credentials(2), CallResult::Credentials(1))),
+                at(Advisory, Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
             ],
         ),
         scenario(
             "a tick before the mandatory window the others do not wait",
             hour(),
-            [at(Mandatory - TICK, Issues, one_asks(CallResult::Credentials(2), CallResult::Credentials(1)))],
+            [at(Mandatory - TICK, Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1)))],
         ),
         scenario(
             "at the edge of the mandatory window all wait",
@@ -66,15 +66,15 @@ async fn window_edge_belongs_to_staler_side() {
 }
 
 #[tokio::test]
-async fn the_windows_are_those_of_each_new_set() {
+async fn windows_follow_lifetime_of_new_credentials() {
     run_scenarios([
         scenario(
             "after an hour's set comes one of a quarter of an hour",
             expiring_after(minutes(60)),
             [
-                at(Expiry - minutes(15), IssuesFor(minutes(15)), one_asks(CallResult::Credentials(2), CallResult::Credentials(1))),
+                at(Expiry - minutes(15), IssuesFor(minutes(15)), one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
                 at(Expiry - minutes(6), Issues, all_immediate(CallResult::Credentials(2))),
-                at(Expiry - minutes(5), Issues, one_asks(CallResult::Credentials(3), CallResult::Credentials(2))),
+                at(Expiry - minutes(5), Issues, one_fetches(CallResult::Credentials(3), CallResult::Credentials(2))),
                 at(Expiry + minutes(38), Issues, all_immediate(CallResult::Credentials(3))),
             ],
         ),
@@ -82,9 +82,9 @@ async fn the_windows_are_those_of_each_new_set() {
             "after a set of a quarter of an hour comes one of half a day",
             expiring_after(minutes(15)),
             [
-                at(Expiry - minutes(5), IssuesFor(minutes(12 * 60)), one_asks(CallResult::Credentials(2), CallResult::Credentials(1))),
+                at(Expiry - minutes(5), IssuesFor(minutes(12 * 60)), one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
                 at(Expiry + minutes(10 * 60), Issues, all_immediate(CallResult::Credentials(2))),
-                at(Expiry + minutes(11 * 60), Issues, one_asks(CallResult::Credentials(3), CallResult::Credentials(2))),
+                at(Expiry + minutes(11 * 60), Issues, one_fetches(CallResult::Credentials(3), CallResult::Credentials(2))),
             ],
         ),
     ])
@@ -92,7 +92,7 @@ async fn the_windows_are_those_of_each_new_set() {
 }
 
 #[tokio::test]
-async fn short_credentials_are_replaced_in_their_last_quarter() {
+async fn short_lifetime_is_replaced_in_last_quarter() {
     run_scenarios([
         scenario(
             "five minutes: fresh for three quarters, then one caller asks and the others are served",
@@ -100,7 +100,7 @@ async fn short_credentials_are_replaced_in_their_last_quarter() {
             [
                 at(Issued, Issues, all_immediate(CallResult::Credentials(1))),
                 at(Advisory - TICK, Issues, all_immediate(CallResult::Credentials(1))),
-                at(Expiry - seconds(75), IssuesFor(minutes(5)), one_asks(CallResult::Credentials(2), CallResult::Credentials(1))),
+                at(Expiry - seconds(75), IssuesFor(minutes(5)), one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
                 at(LastFetch + seconds(200), DOWN, all_immediate(CallResult::Credentials(2))),
             ],
         ),
@@ -119,7 +119,7 @@ async fn short_credentials_are_replaced_in_their_last_quarter() {
 }
 
 #[tokio::test]
-async fn configured_advisory_window_opens_as_configured() {
+async fn advisory_window_configured_overrides_default() {
     let policy = RefreshPolicy::default().advisory_window(minutes(10));
     let given = InitialState { policy, ..expiring_after(minutes(60)) };
     run_scenarios([scenario(
@@ -127,7 +127,7 @@ async fn configured_advisory_window_opens_as_configured() {
         given,
         [
             at(Expiry - minutes(12), Issues, all_immediate(CallResult::Credentials(1))),
-            at(Expiry - minutes(10), Issues, one_asks(CallResult::Credentials(2), CallResult::Credentials(1))),
+            at(Expiry - minutes(10), Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
         ],
     )])
     .await;
