@@ -5,7 +5,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityOutput;
-use valetkey_core::{CallerIdentity, CallerLookup, Credentials, Error, ErrorKind, Result};
+use valetkey_core::{CallerIdentity, CallerIdentityProvider, Credentials, Error, ErrorKind, Result};
 
 use crate::base::EndpointConfig;
 use crate::sts::Sts;
@@ -48,7 +48,7 @@ impl StsCallerIdentityProvider {
 }
 
 #[async_trait]
-impl CallerLookup for StsCallerIdentityProvider {
+impl CallerIdentityProvider for StsCallerIdentityProvider {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed(NAME)
     }
@@ -56,7 +56,7 @@ impl CallerLookup for StsCallerIdentityProvider {
     /// # Errors
     /// `Expired` when STS takes the set for expired, `Denied` when it does not know it, `Invalid` without a region;
     /// `Throttled`, `TimedOut` or `Unavailable` when it cannot answer now.
-    async fn caller(&self, credentials: &Credentials) -> Result<CallerIdentity> {
+    async fn caller_identity(&self, credentials: &Credentials) -> Result<CallerIdentity> {
         self.fetch(credentials).await.map_err(|error| error.with_provider(NAME))
     }
 }

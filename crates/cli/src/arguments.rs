@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use valetkey::mcp::child::{Delivery, run_launcher};
-use valetkey::{Alias, Error, Expiry, Principal, SessionId};
+use valetkey::{AccountName, Error, Expiry, Principal, SessionId};
 
 use crate::failure::CliError;
 
@@ -89,7 +89,7 @@ pub(crate) struct AccountArgs {
     pub(crate) config: Option<PathBuf>,
     /// The account (default: the `default_account` of the settings, or the only account).
     #[arg(long, value_name = "ALIAS")]
-    pub(crate) account: Option<Alias>,
+    pub(crate) account: Option<AccountName>,
     /// The principal that the session acts for, in place of the `principal` of the settings.
     #[arg(long, value_name = "NAME")]
     pub(crate) principal: Option<Principal>,

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use valetkey::backends::SdkBase;
 use valetkey::mcp::McpConfig;
 use valetkey::mcp::config::ConfigError;
-use valetkey::printable;
+use valetkey::escape_control_chars;
 
 use crate::arguments::CheckArgs;
 use crate::compose::{self, BuildMode, ConfiguredPolicies};
@@ -81,7 +81,7 @@ fn check_mcp_config(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<McpConf
 /// A warning is no fault: it is told, and the exit code stays.
 #[allow(clippy::print_stderr, reason = "what `check` has to say goes to standard error, whatever is logged")]
 fn print_warning(warning: Diagnostic) {
-    eprintln!("warning: {}", printable(&warning.to_string()));
+    eprintln!("warning: {}", escape_control_chars(&warning.to_string()));
 }
 
 /// Whether there is such a program: a path, or a name that some folder of `PATH` has. Variables are not looked into.

@@ -1,7 +1,7 @@
 //! The one account that a command works in, of the settings or, without any, of the shell.
 
 use valetkey::backends::{EnvProvider, SdkBase};
-use valetkey::{Alias, ErrorKind, SessionAccount, SessionContext};
+use valetkey::{AccountName, ErrorKind, SessionAccount, SessionContext};
 
 use crate::arguments::AccountArgs;
 use crate::compose::{self, BuildMode};
@@ -41,7 +41,7 @@ pub(crate) async fn open_session_with_consent(
     }
     if settings.is_absent() {
         // Whoever runs this by hand, without a file, means the keys in the shell.
-        session.set_provider_for(&Alias::default_account(), EnvProvider::from_process())?;
+        session.set_provider_for(&AccountName::default_account(), EnvProvider::from_process())?;
     }
     let alias =
         select_account(choice, &settings, &session).map_err(|what| CliError::invalid_config(vec![what]))?;
@@ -60,7 +60,7 @@ fn select_account(
     choice: &AccountArgs,
     settings: &Settings,
     session: &SessionContext,
-) -> Result<Alias, String> {
+) -> Result<AccountName, String> {
     let default = session.default_account();
     match &choice.account {
         None if settings.is_absent() => Ok(default.clone()),

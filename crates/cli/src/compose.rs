@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use valetkey::backends::{SdkBase, SecretsManagerBuilder, SecretsManagerResolver};
 use valetkey::mcp::McpConfig;
-use valetkey::{Alias, CredentialObservers, Error, RefreshPolicy, Region, SessionBuilder, SessionContext};
+use valetkey::{AccountName, CredentialObservers, Error, RefreshPolicy, Region, SessionBuilder, SessionContext};
 
 use crate::settings::{AccountSettings, Diagnostic, ProviderSettings, ResolverSettings, Settings};
 use crate::terminal::Terminal;
@@ -103,7 +103,7 @@ pub(crate) fn apply_server_settings(
 ) {
     for (name, wanted) in &settings.servers {
         let section = ["servers", name];
-        let account = wanted.account.as_deref().map(|account| match account.parse::<Alias>() {
+        let account = wanted.account.as_deref().map(|account| match account.parse::<AccountName>() {
             Ok(_) if !settings.allows_for_any_principal(account) => {
                 Err(settings.diagnostic(&["servers", name, "account"], accounts::NOT_ALLOWED))
             }
@@ -146,7 +146,7 @@ fn build_resolver(
 
 /// The accounts whose credentials the file provides, so that no tool may set others. Left to tools are those without a
 /// source of credentials, those with an exchange for what is set, and the environment's as a fallback that no role uses.
-pub(crate) fn configured_accounts(settings: &Settings) -> impl Iterator<Item = Alias> {
+pub(crate) fn configured_accounts(settings: &Settings) -> impl Iterator<Item = AccountName> {
     let is_source = |name: &str| settings.accounts.values().any(|account| account.source() == Some(name));
     settings.accounts.iter().filter_map(move |(name, account)| {
         let is_left_to_tools = match account.provider {

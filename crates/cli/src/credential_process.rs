@@ -39,7 +39,7 @@ pub(crate) async fn run(command: CredentialProcessArgs) -> Result<ExitCode, CliE
     let (session, account) =
         chosen::open_session_with_consent(&command.account_args, &Terminal::new(), Consent::Required).await?;
     let credentials = account.credentials().await?;
-    account.record(AuditEvent::Serve, "credential-process", None);
+    account.audit(AuditEvent::Serve, "credential-process", None);
     let text = to_json(&credentials)?;
     let written = out.write_all(text.expose_secret().as_bytes()).and_then(|()| out.write_all(b"\n"));
     session.close();

@@ -56,7 +56,7 @@ async fn run_child(
     let environment = match command.delivery {
         ExecDelivery::Endpoint => environment.with_endpoint(&grant),
         ExecDelivery::Env => {
-            account.record(AuditEvent::Serve, "exec", None);
+            account.audit(AuditEvent::Serve, "exec", None);
             environment.keys(&account.credentials().await?)
         }
     };

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::process::ExitCode;
 
-use valetkey::{Error, ErrorKind, printable};
+use valetkey::{Error, ErrorKind, escape_control_chars};
 
 /// Something went wrong while doing the job.
 const EXIT_FAILURE: u8 = 1;
@@ -44,7 +44,7 @@ impl CliError {
     pub(crate) fn print(&self, color: bool) -> ExitCode {
         let label = if color { "\x1b[31merror\x1b[0m" } else { "error" };
         for line in &self.lines {
-            eprintln!("{label}: {}", printable(line));
+            eprintln!("{label}: {}", escape_control_chars(line));
         }
         ExitCode::from(self.exit_code)
     }

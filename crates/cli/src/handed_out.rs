@@ -1,9 +1,9 @@
 //! What is told when a session ends: until when copies of what it held still work.
 
-use valetkey::{Expiry, Outstanding};
+use valetkey::{Expiry, OutstandingCredentials};
 
 /// Logs the end of each account's credentials. That copies work for a while is no fault, so it is no warning.
-pub(crate) fn report_outstanding(outstanding: &Outstanding) {
+pub(crate) fn report_outstanding(outstanding: &OutstandingCredentials) {
     let session = outstanding.session;
     for held in &outstanding.accounts {
         let (account, until) = (&held.account, held.until);

@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
-use valetkey::printable;
+use valetkey::escape_control_chars;
 
 /// Crates that write requests and responses, and with them secrets, below these levels. Whoever asks for more detail
 /// gets it from everybody else.
@@ -45,8 +45,8 @@ fn printable_fields() -> impl for<'writer> fmt::FormatFields<'writer> {
     let write = |writer: &mut Writer<'_>, field: &Field, value: &dyn Debug| {
         let text = format!("{value:?}");
         match field.name() {
-            "message" => write!(writer, "{}", printable(&text)),
-            name => write!(writer, "{name}={}", printable(&text)),
+            "message" => write!(writer, "{}", escape_control_chars(&text)),
+            name => write!(writer, "{name}={}", escape_control_chars(&text)),
         }
     };
     debug_fn(write).delimited(" ")

@@ -19,9 +19,9 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode, CliError> {
 fn build_policy(command: &Command) -> Result<RevocationPolicy> {
     let before = command.issued_before.and_then(Expiry::instant).unwrap_or_else(|| SystemClock.now());
     match (command.session, &command.session_name) {
-        (Some(session), _) => Ok(RevocationPolicy::of_session(session, before)),
-        (None, Some(name)) => RevocationPolicy::of_session_name(name, before),
-        (None, None) => Ok(RevocationPolicy::of_everybody(before)),
+        (Some(session), _) => Ok(RevocationPolicy::for_session(session, before)),
+        (None, Some(name)) => RevocationPolicy::for_session_name(name, before),
+        (None, None) => Ok(RevocationPolicy::for_all_sessions(before)),
     }
 }
 
@@ -30,7 +30,7 @@ fn build_policy(command: &Command) -> Result<RevocationPolicy> {
     reason = "what is beside the policy goes to standard error, whatever is logged"
 )]
 fn print_instructions(policy: &RevocationPolicy) {
-    eprintln!("denies: {}", policy.reach());
+    eprintln!("denies: {}", policy.description());
     eprintln!(
         "to do so: aws iam put-role-policy --role-name ROLE --policy-name valetkey-revoked --policy-document \
          file://FILE; for federated users, put-user-policy"

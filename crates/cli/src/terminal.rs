@@ -13,7 +13,7 @@ use rustix::termios::{QueueSelector, tcflush, tcgetpgrp};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use valetkey::backends::SecretProvider;
-use valetkey::{Error, ExposeSecret, Result, SecretString, printable};
+use valetkey::{Error, ExposeSecret, Result, SecretString, escape_control_chars};
 
 /// How long a question that nobody waits for any more stays open.
 const CANCEL_POLL_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
@@ -39,7 +39,7 @@ impl Terminal {
     pub(crate) fn code(&self, account: &str, serial: &str) -> impl SecretProvider + use<> {
         let (terminal, prompt) = (
             self.clone(),
-            printable(&format!("MFA code of {serial}, for the account `{account}`: ")).into_owned(),
+            escape_control_chars(&format!("MFA code of {serial}, for the account `{account}`: ")).into_owned(),
         );
         move || terminal.clone().prompt(prompt.clone())
     }

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use sha2::{Digest, Sha256};
 
-use valetkey::printable;
+use valetkey::escape_control_chars;
 
 use crate::arguments::TrustArgs;
 use crate::failure::CliError;
@@ -97,7 +97,7 @@ pub(crate) fn run(command: &TrustArgs) -> Result<ExitCode, CliError> {
         .ok_or_else(|| CliError::failed("there is no folder for decisions; set HOME or XDG_STATE_HOME"))?;
     let store_error = |error: io::Error| CliError::failed(format!("the decision cannot be stored: {error}"));
     let path_text = path.display().to_string();
-    let name = printable(&path_text);
+    let name = escape_control_chars(&path_text);
     if command.revoke {
         let existed = store.revoke(path).map_err(store_error)?;
         println!("{name}: {}", if existed { "no longer trusted" } else { "was not trusted" });
@@ -110,6 +110,6 @@ pub(crate) fn run(command: &TrustArgs) -> Result<ExitCode, CliError> {
     };
     store.trust(path, &text).map_err(store_error)?;
     println!("{name}: trusted until it changes; `valetkey trust --revoke` ends that");
-    settings.host_effects().iter().for_each(|effect| println!("  it {}", printable(effect)));
+    settings.host_effects().iter().for_each(|effect| println!("  it {}", escape_control_chars(effect)));
     Ok(ExitCode::SUCCESS)
 }

@@ -10,19 +10,19 @@ use futures_util::FutureExt;
 use crate::{Error, ErrorKind, Result};
 
 /// Who works, for errors: what it is, and how it is asked for its name.
-pub(crate) struct Worker<N> {
+pub(crate) struct Callee<N> {
     pub(crate) role: &'static str,
     pub(crate) name: N,
 }
 
 /// What the work came to. None when the runtime that kept the time is gone: it was the first caller's, and others may be
 /// waiting elsewhere.
-pub(crate) async fn attempt<T>(
-    worker: Worker<impl Fn() -> Cow<'static, str>>,
+pub(crate) async fn call_isolated<T>(
+    worker: Callee<impl Fn() -> Cow<'static, str>>,
     limit: Duration,
     work: impl Future<Output = Result<T>>,
 ) -> Option<Result<T>> {
-    let Worker { role, name } = worker;
+    let Callee { role, name } = worker;
     let name = catch_unwind(AssertUnwindSafe(name)).unwrap_or(Cow::Borrowed("unknown"));
     let in_time = tokio::time::timeout(limit, AssertUnwindSafe(work).catch_unwind());
     // A timer panics when its runtime is shut down; what the work does is caught already.

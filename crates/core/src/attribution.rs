@@ -4,7 +4,7 @@ mod template;
 
 use std::fmt;
 
-use crate::{Alias, Principal, Result, SessionContext, SessionId};
+use crate::{AccountName, Principal, Result, SessionContext, SessionId};
 
 pub use template::NameTemplate;
 pub(crate) use template::is_session_name;
@@ -13,7 +13,7 @@ pub(crate) use template::is_session_name;
 pub(crate) const SESSION_TAG: &str = "valetkey:session";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Placeholder {
     Principal,
     Session,
     Agent,
@@ -33,7 +33,7 @@ enum Place {
 #[derive(Debug, Clone, Default)]
 pub struct Attribution {
     session: Option<SessionId>,
-    account: Option<Alias>,
+    account: Option<AccountName>,
     principal: Option<Principal>,
     agent: Option<String>,
 }
@@ -47,7 +47,7 @@ impl Attribution {
 
     /// The session, and whom it acts for.
     #[must_use]
-    pub fn of(session: &SessionContext) -> Self {
+    pub fn for_session(session: &SessionContext) -> Self {
         Self { session: Some(session.id()), principal: session.principal().cloned(), ..Self::default() }
     }
 
@@ -60,7 +60,7 @@ impl Attribution {
 
     /// Which of its accounts.
     #[must_use]
-    pub fn account(mut self, account: Alias) -> Self {
+    pub fn account(mut self, account: AccountName) -> Self {
         self.account = Some(account);
         self
     }
@@ -84,7 +84,7 @@ impl Attribution {
     /// # Errors
     /// `Invalid` when the session is not said.
     pub fn session_name(&self) -> Result<String> {
-        NameTemplate::default().fill(self)
+        NameTemplate::default().render(self)
     }
 
     /// The session's id.
@@ -97,22 +97,22 @@ impl Attribution {
     /// Nothing is cut or altered to fit what AWS takes for a value.
     #[must_use]
     pub fn tags(&self) -> Vec<(&'static str, String)> {
-        let places = [Place::Principal, Place::Session, Place::Agent, Place::Account];
-        places.into_iter().filter_map(|place| Some((place.tag(), self.told(place)?))).collect()
+        let placeholders = [Placeholder::Principal, Placeholder::Session, Placeholder::Agent, Placeholder::Account];
+        placeholders.into_iter().filter_map(|place| Some((place.tag_key(), self.value(place)?))).collect()
     }
 
-    fn told(&self, place: Place) -> Option<String> {
+    fn value(&self, place: Placeholder) -> Option<String> {
         match place {
-            Place::Principal => self.principal.as_ref().map(|principal| principal.to_string()),
-            Place::Session => self.session.map(|session| session.to_string()),
-            Place::Agent => self.agent.clone(),
-            Place::Account => self.account.as_ref().map(|account| account.to_string()),
+            Placeholder::Principal => self.principal.as_ref().map(|principal| principal.to_string()),
+            Placeholder::Session => self.session.map(|session| session.to_string()),
+            Placeholder::Agent => self.agent.clone(),
+            Placeholder::Account => self.account.as_ref().map(|account| account.to_string()),
         }
     }
 }
 
-impl Place {
-    fn tag(self) -> &'static str {
+impl Placeholder {
+    fn tag_key(self) -> &'static str {
         match self {
             Self::Principal => "valetkey:principal",
             Self::Session => SESSION_TAG,
@@ -122,7 +122,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Placeholder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Principal => "principal",

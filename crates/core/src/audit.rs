@@ -8,7 +8,7 @@ use std::fmt;
 
 pub use json_lines::JsonLines;
 pub use memory::InMemoryAudit;
-pub use record::{AuditEvent, AuditRecord, Narrowing};
+pub use record::{AuditEvent, AuditRecord, NarrowDetails};
 
 /// Takes audit records. Called in line, possibly from many tasks: it must not block for long and must not fail. If it
 /// panics, that is logged, and what it was told of goes on.

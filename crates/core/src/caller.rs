@@ -50,12 +50,12 @@ impl CallerIdentity {
 
 /// Who can tell the caller behind a set of credentials: STS, by a call that needs no permission.
 #[async_trait]
-pub trait CallerLookup: fmt::Debug + Send + Sync {
+pub trait CallerIdentityProvider: fmt::Debug + Send + Sync {
     /// A short name for logs and errors.
     fn name(&self) -> Cow<'static, str>;
 
-    /// Asks, each time anew. Cancel safe; without a time-out of its own, since [`WhoAmI`](crate::WhoAmI) has one.
-    async fn caller(&self, credentials: &Credentials) -> Result<CallerIdentity>;
+    /// Asks, each time anew. Cancel safe; without a time-out of its own, since [`CallerIdentityCache`](crate::CallerIdentityCache) has one.
+    async fn caller_identity(&self, credentials: &Credentials) -> Result<CallerIdentity>;
 }
 
 #[cfg(test)]
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_role_session_has_a_name() {
+    fn session_name_exists_only_for_role_sessions() {
         for (arn, name) in [
             ("arn:aws:sts::111111111111:assumed-role/agent/valetkey-7", Some("valetkey-7")),
             ("arn:aws-cn:sts::111111111111:assumed-role/agent/a@b", Some("a@b")),

@@ -17,7 +17,7 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_nanos(self.nanos())
+        UNIX_EPOCH + Duration::from_nanos(self.unix_nanos())
     }
 }
 
@@ -29,7 +29,7 @@ impl SystemClock {
     /// go, as with any clock that is far behind.
     #[cfg(target_os = "linux")]
     #[inline]
-    pub(crate) fn nanos(self) -> Nanos {
+    pub(crate) fn unix_nanos(self) -> Nanos {
         use rustix::time::{ClockId, clock_gettime};
 
         let now = clock_gettime(ClockId::RealtimeCoarse);
@@ -46,21 +46,21 @@ impl SystemClock {
 
 /// An instant as a number; one before 1970 is zero.
 pub(crate) fn nanos(instant: SystemTime) -> Nanos {
-    length(instant.duration_since(UNIX_EPOCH).unwrap_or_default())
+    duration_nanos(instant.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// A duration as a number; half a millennium is as good as for ever.
 #[inline]
-pub(crate) fn length(duration: Duration) -> Nanos {
+pub(crate) fn duration_nanos(duration: Duration) -> Nanos {
     Nanos::try_from(duration.as_nanos()).unwrap_or(Nanos::MAX)
 }
 
 /// The clock that a host gave, or else the machine's, which is called directly, since the warm path reads it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct WallClock(Option<Arc<dyn Clock>>);
+pub(crate) struct ClockSource(Option<Arc<dyn Clock>>);
 
-impl WallClock {
-    pub(crate) fn given(clock: Arc<dyn Clock>) -> Self {
+impl ClockSource {
+    pub(crate) fn custom(clock: Arc<dyn Clock>) -> Self {
         Self(Some(clock))
     }
 
@@ -80,7 +80,7 @@ impl WallClock {
     #[inline]
     pub(crate) fn nanos(&self) -> Nanos {
         match &self.0 {
-            None => SystemClock.nanos(),
+            None => SystemClock.unix_nanos(),
             Some(clock) => nanos(clock.now()),
         }
     }
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "the clock that ours is compared with")]
-    fn the_coarse_clock_is_the_wall_clock() {
+    fn system_clock_coarse_matches_wall_clock() {
         let before = SystemTime::now();
         let ours = SystemClock.now();
         let apart = ours.duration_since(before).unwrap_or_else(|behind| behind.duration());

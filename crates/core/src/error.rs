@@ -63,13 +63,13 @@ impl ErrorKind {
 /// What went wrong, where, and what to do next.
 ///
 /// `Display` is one lower-case line that names the provider and the remedy. It repeats neither its cause (walk
-/// [`source`](StdError::source) for that) nor any input: whoever creates an error passes fixed words and names,
+/// [`source`](StdError::add_provider) for that) nor any input: whoever creates an error passes fixed words and names,
 /// never a value that may be secret.
 #[derive(Clone)]
-pub struct Error(Arc<Parts>);
+pub struct Error(Arc<ErrorInner>);
 
 #[derive(Clone)]
-struct Parts {
+struct ErrorInner {
     kind: ErrorKind,
     message: Cow<'static, str>,
     provider: Option<Cow<'static, str>>,
@@ -81,7 +81,7 @@ struct Parts {
 impl Error {
     /// An error of `kind`; `message` is a lower-case phrase without a full stop.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Arc::new(Parts {
+        Self(Arc::new(ErrorInner {
             kind,
             message: message.into(),
             provider: None,
@@ -95,7 +95,7 @@ impl Error {
     pub fn invalid(field: impl Into<Cow<'static, str>>, rule: impl AsRef<str>) -> Self {
         let field = field.into();
         let message = format!("`{field}` {}", rule.as_ref());
-        Self::new(ErrorKind::Invalid, message).edit(|parts| parts.field = Some(field))
+        Self::new(ErrorKind::Invalid, message).update(|parts| parts.field = Some(field))
     }
 
     /// [`ErrorKind::NotConfigured`].
@@ -106,7 +106,7 @@ impl Error {
     /// Names the provider that failed. The innermost name stays.
     #[must_use]
     pub fn with_provider(self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.edit(|parts| {
+        self.update(|parts| {
             parts.provider.get_or_insert(name.into());
         })
     }
@@ -114,19 +114,19 @@ impl Error {
     /// Names the field that the failure is about.
     #[must_use]
     pub fn with_field(self, field: impl Into<Cow<'static, str>>) -> Self {
-        self.edit(|parts| parts.field = Some(field.into()))
+        self.update(|parts| parts.field = Some(field.into()))
     }
 
     /// Says what to do next, as an imperative phrase without a full stop.
     #[must_use]
     pub fn with_next_step(self, step: impl Into<Cow<'static, str>>) -> Self {
-        self.edit(|parts| parts.next_step = Some(step.into()))
+        self.update(|parts| parts.next_step = Some(step.into()))
     }
 
     /// Keeps the cause. The cause must hold no secret: no response body, no input.
     #[must_use]
     pub fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.edit(|parts| parts.source = Some(Arc::new(source)))
+        self.update(|parts| parts.source = Some(Arc::new(source)))
     }
 
     /// What went wrong, as far as a caller can act on it.
@@ -165,7 +165,7 @@ impl Error {
         self.0.next_step.as_deref()
     }
 
-    fn edit(mut self, change: impl FnOnce(&mut Parts)) -> Self {
+    fn update(mut self, change: impl FnOnce(&mut ErrorInner)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
     }

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use crate::{Error, Result};
 
 /// The beginning of the year 2, in seconds since 1970.
-const SECOND_YEAR: i64 = -62_104_060_800;
+const YEAR_2: i64 = -62_104_060_800;
 /// The first instant that RFC 3339 cannot write.
 const YEAR_10000: i64 = 253_402_300_800;
 
@@ -36,10 +36,10 @@ impl Expiry {
     /// [`Invalid`](crate::ErrorKind::Invalid), without the text.
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
         let parsed = match text.trim().parse::<i64>() {
-            Ok(number) => Some(since_1970(number)),
-            Err(_) => DateTime::from_str(&spelling::rfc3339(text), Format::DateTimeWithOffset).ok(),
+            Ok(number) => Some(date_time_from_unix(number)),
+            Err(_) => DateTime::from_str(&spelling::normalize_rfc3339(text), Format::DateTimeWithOffset).ok(),
         };
-        parsed.and_then(Self::of_date_time).ok_or_else(|| {
+        parsed.and_then(Self::from_date_time).ok_or_else(|| {
             Error::invalid(field, "is not an RFC 3339 instant")
                 .with_next_step("write it as `2026-11-21T12:00:00Z`, or leave it out for long-lived keys")
         })
@@ -58,10 +58,10 @@ impl Expiry {
         }
     }
 
-    fn of_date_time(instant: DateTime) -> Option<Self> {
+    fn from_date_time(instant: DateTime) -> Option<Self> {
         match instant.secs() {
-            ..SECOND_YEAR | 0 => Some(Self::Never),
-            SECOND_YEAR..YEAR_10000 => SystemTime::try_from(instant).ok().map(Self::At),
+            ..YEAR_2 | 0 => Some(Self::Never),
+            YEAR_2..YEAR_10000 => SystemTime::try_from(instant).ok().map(Self::At),
             _ => None,
         }
     }
@@ -89,7 +89,7 @@ impl Expiry {
 }
 
 /// Seconds, unless the number is too large to be any: the milliseconds of a date after 1973 are.
-fn since_1970(number: i64) -> DateTime {
+fn date_time_from_unix(number: i64) -> DateTime {
     if number < 100_000_000_000 { DateTime::from_secs(number) } else { DateTime::from_secs(number / 1_000) }
 }
 
@@ -103,7 +103,7 @@ impl From<Option<SystemTime>> for Expiry {
 impl fmt::Display for Expiry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::At(instant) => f.write_str(&rfc3339(*instant)),
+            Self::At(instant) => f.write_str(&format_rfc3339(*instant)),
             Self::Never => f.write_str("never"),
         }
     }
@@ -112,16 +112,16 @@ impl fmt::Display for Expiry {
 impl Serialize for Expiry {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         match self {
-            Self::At(instant) => serializer.serialize_some(&rfc3339(*instant)),
+            Self::At(instant) => serializer.serialize_some(&format_rfc3339(*instant)),
             Self::Never => serializer.serialize_none(),
         }
     }
 }
 
 /// Whole seconds and a `Z`: the one spelling that every AWS SDK reads.
-pub(crate) fn rfc3339(instant: SystemTime) -> String {
-    let whole = DateTime::from_secs(DateTime::from(instant).secs());
-    whole.fmt(Format::DateTime).unwrap_or_else(|_| String::from("out-of-range"))
+pub(crate) fn format_rfc3339(instant: SystemTime) -> String {
+    let whole_seconds = DateTime::from_secs(DateTime::from(instant).secs());
+    whole_seconds.fmt(Format::DateTime).unwrap_or_else(|_| String::from("out-of-range"))
 }
 
 #[cfg(test)]
@@ -129,13 +129,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_expiry_is_written_in_whole_seconds_with_a_z() {
+    fn expiry_display_is_rfc3339_in_whole_seconds() {
         let expiry = Expiry::At(SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_262_400_750));
         assert_eq!(expiry.to_string(), "2026-11-21T12:00:00Z");
     }
 
     #[test]
-    fn expiry_spellings_of_credential_programs_parse() {
+    fn expiry_parses_spellings_of_credential_programs() {
         for text in [
             "2035-01-01T08:45:57Z",
             "2035-01-01T08:45:57.000Z",
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn expiry_of_json_number_counts_seconds_or_milliseconds() {
+    fn expiry_from_json_number_is_seconds_or_milliseconds() {
         for value in [
             serde_json::json!(2_051_253_957_u64),
             serde_json::json!(2_051_253_957_000_u64),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn expiry_that_is_no_instant_is_refused() {
+    fn expiry_malformed_is_refused() {
         for text in [
             "",
             "T",
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_is_understood_and_nonsense_is_refused_without_an_echo() {
+    fn expiry_parses_offset_and_errors_without_echo() {
         assert_eq!(
             Expiry::parse("e", "2026-11-21T13:00:00+01:00").unwrap().to_string(),
             "2026-11-21T12:00:00Z"

@@ -21,7 +21,7 @@ pub trait AccountGuard: fmt::Debug + Send + Sync {
     /// The provider to use in place of `given`, which is set on the account. With `None`, `given` is served as it is. Else
     /// it is never served itself, and the session calls the returned provider, which keeps `given`, until other
     /// credentials are set or the account is cleared.
-    fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>>;
+    fn in_place_of(&self, keys: &Credentials) -> Option<Arc<dyn CredentialProvider>>;
 }
 
 impl<T: AccountGuard + ?Sized> AccountGuard for Arc<T> {
@@ -29,7 +29,7 @@ impl<T: AccountGuard + ?Sized> AccountGuard for Arc<T> {
         T::provider(self)
     }
 
-    fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
-        T::in_place_of(self, given)
+    fn in_place_of(&self, keys: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
+        T::in_place_of(self, keys)
     }
 }

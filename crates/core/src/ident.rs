@@ -68,7 +68,7 @@ macro_rules! printable {
     )+};
 }
 
-printable!(AccountId, Alias, CredentialId, Principal, Region);
+printable!(AccountId, AccountName, CredentialId, Principal, Region);
 
 ident! {
     /// An access key id. Not a secret, but it names one: only its last four characters are ever shown.
@@ -87,8 +87,8 @@ ident! {
 
 ident! {
     /// The name by which a session knows one of its accounts. Models choose aliases, never ARNs.
-    Alias, "account", "must be 1 to 64 of `a-z A-Z 0-9 _ -`",
-    |text| word(text, 64, b"_-")
+    AccountName, "account", "must be 1 to 64 of `a-z A-Z 0-9 _ -`",
+    |text| is_word(text, 64, b"_-")
 }
 
 ident! {
@@ -109,7 +109,7 @@ ident! {
     Region, "region", "must be 1 to 63 of `a-z 0-9 -`, such as `us-east-1`", is_host_label
 }
 
-impl Alias {
+impl AccountName {
     /// The alias of a session's only account: `default`.
     #[must_use]
     pub fn default_account() -> Self {
@@ -141,7 +141,7 @@ impl Region {
 
 impl AccessKeyId {
     /// The id of no key.
-    pub(crate) fn nobody() -> Self {
+    pub(crate) fn placeholder() -> Self {
         Self(SmolStr::new_static("NOBODY_HOLDS_THIS"))
     }
 
@@ -198,9 +198,9 @@ impl FromStr for SessionId {
     }
 }
 
-fn word(text: &str, longest: usize, marks: &[u8]) -> bool {
-    (1..=longest).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || marks.contains(&b))
+fn is_word(text: &str, max_len: usize, punctuation: &[u8]) -> bool {
+    (1..=max_len).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || punctuation.contains(&b))
 }
 
 /// A label of a host name: a region never chooses a host outside its domain.
@@ -213,14 +213,14 @@ fn is_host_label(text: &str) -> bool {
 }
 
 /// Neither blank at its ends, nor with characters that act on a terminal or hide text.
-fn is_printable(text: &str, longest: usize) -> bool {
-    let acts = |c: char| {
+fn is_printable(text: &str, max_chars: usize) -> bool {
+    let is_hidden_or_control = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
-    (1..=longest).contains(&text.chars().count())
+    (1..=max_chars).contains(&text.chars().count())
         && text.trim().len() == text.len()
-        && !text.chars().any(acts)
+        && !text.chars().any(is_hidden_or_control)
 }
 
 #[cfg(test)]
@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn regions_of_every_partition_parse() {
+    fn region_parses_every_partition() {
         for region in [
             "us-east-1",
             "us-gov-west-1",
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn access_key_ids_of_emulators_parse() {
+    fn access_key_id_parses_emulator_ids() {
         for id in ["AKIA_TEST", "test", "testing", "minioadmin", "111111111111", "a", "key-with.marks"] {
             assert!(id.parse::<AccessKeyId>().is_ok(), "{id}");
         }
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn principals_of_directories_and_tokens_parse() {
+    fn principal_parses_directory_and_token_names() {
         for name in [r"CORP\alice", "alice@example.com", "CN=Alice Example,O=Example", "auth0|5f7c", "Élodie"]
         {
             assert!(name.parse::<Principal>().is_ok(), "{name}");
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn credential_ids_of_other_platforms_parse() {
+    fn credential_id_parses_platform_ids() {
         for id in
             ["aws-cred-1", "team/key|2", "arn:aws:secretsmanager:eu-west-1:111111111111:secret:a-b", "id 7"]
         {
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_names_are_refused_and_not_echoed() {
+    fn identifier_malformed_is_refused_without_echo() {
         for text in [
             "",
             "-west",
@@ -293,12 +293,12 @@ mod tests {
             assert!(text.is_empty() || !error.to_string().contains(text));
         }
         assert!("1234".parse::<AccountId>().is_err());
-        assert!("two words".parse::<Alias>().is_err());
+        assert!("two words".parse::<AccountName>().is_err());
         assert!("AKIA-ÄÖÜ-0000000000".parse::<AccessKeyId>().is_err());
     }
 
     #[test]
-    fn a_session_id_is_read_back_from_either_spelling() {
+    fn session_id_display_and_compact_round_trip() {
         let id = SessionId::random();
         for spelling in [id.to_string(), id.compact()] {
             assert_eq!(spelling.parse::<SessionId>().unwrap(), id);
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn an_access_key_id_shows_only_its_last_four() {
+    fn access_key_id_debug_shows_last_four() {
         let id: AccessKeyId = "AKIAIOSFODNN7EXAMPLE".parse().unwrap();
         assert_eq!(format!("{id:?}"), "…MPLE");
     }

@@ -34,24 +34,24 @@ mod sync;
 pub mod testing;
 
 pub use attribution::{Attribution, NameTemplate};
-pub use caller::{CallerIdentity, CallerLookup};
+pub use caller::{CallerIdentity, CallerIdentityProvider};
 pub use clock::{Clock, SystemClock};
 pub use credentials::{Credentials, CredentialsBuilder};
 pub use error::{Error, ErrorKind, Result};
 pub use expiry::Expiry;
 pub use guard::AccountGuard;
-pub use ident::{AccessKeyId, AccountId, Alias, CredentialId, Principal, Region, RoleArn, SessionId};
+pub use ident::{AccessKeyId, AccountId, AccountName, CredentialId, Principal, Region, RoleArn, SessionId};
 pub use observer::{CredentialObserver, CredentialObservers};
 pub use policy::{PolicyDigest, SessionPolicy};
-pub use printable::printable;
+pub use printable::escape_control_chars;
 pub use provider::{CredentialProvider, ObservedProvider, ProviderChain};
 pub use registry::{RegistryBuilder, SessionGuard, SessionHandle, SessionRegistry};
 pub use resolver::{CachedResolver, CredentialResolver, MapResolver};
 pub use revocation::RevocationPolicy;
 pub use session::{
-    AccountStatus, Freshness, Generation, Outstanding, OutstandingAccount, PolicyScopes, RefreshPolicy,
-    Rotations, Scope, ServedSet, SessionAccount, SessionBuilder, SessionContext, SessionStatus, SetId,
-    WarmLimits, WhoAmI,
+    AccountStatus, Freshness, Generation, OutstandingCredentials, OutstandingAccount, NarrowedSessionCache, RefreshPolicy,
+    RotationWatcher, AccessScope, CurrentCredentials, SessionAccount, SessionBuilder, SessionContext, SessionStatus, CredentialsVersion,
+    RefreshLimits, CallerIdentityCache,
 };
 
 /// The secret string type: unprintable, wiped when dropped, read only through `expose_secret`.

@@ -35,7 +35,7 @@ impl CredentialObservers {
     /// Adds an observer. It receives what is reported from now on, until its last `Arc` is dropped.
     pub fn attach(&self, observer: &Arc<dyn CredentialObserver>) {
         let mut observers = self.lock();
-        observers.retain(|known| known.strong_count() > 0);
+        observers.retain(|attached| attached.strong_count() > 0);
         observers.push(Arc::downgrade(observer));
     }
 

@@ -19,7 +19,7 @@ pub use digest::PolicyDigest;
 use statement::Statement;
 
 /// The longest policy that STS takes, in characters (IAM and STS quotas: session policies).
-const LONGEST: usize = 2048;
+const MAX_POLICY_CHARS: usize = 2048;
 
 /// What a session may do at most: an IAM policy document, checked here before anybody is asked.
 ///
@@ -50,9 +50,9 @@ const LONGEST: usize = 2048;
 /// # demo().unwrap();
 /// ```
 #[derive(Clone)]
-pub struct SessionPolicy(Arc<Document>);
+pub struct SessionPolicy(Arc<PolicyInner>);
 
-struct Document {
+struct PolicyInner {
     /// Of which at least one allows something.
     statements: Vec<Statement>,
     text: Box<str>,
@@ -67,7 +67,7 @@ impl SessionPolicy {
     /// `Invalid` when nothing is left; when an allowing statement says what it is *not* about (`NotAction`,
     /// `NotResource`); when two statements set the same condition differently; when the result is too long.
     pub fn intersect(&self, other: &Self) -> Result<Self> {
-        Self::of(intersection::of(&self.0.statements, &other.0.statements)?)
+        Self::from_statements(intersection::intersect(&self.0.statements, &other.0.statements)?)
     }
 
     /// Reading, and nothing else, in the named services: what there is, how it is set up, how it is doing, its logs and
@@ -90,18 +90,18 @@ impl SessionPolicy {
     /// [view-only user]:
     ///     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_job-functions.html
     pub fn read_only<'a>(services: impl IntoIterator<Item = &'a str>) -> Result<Self> {
-        Self::of(read_only::of(services)?)
+        Self::from_statements(read_only::build_statements(services)?)
     }
 
     /// Tells policies apart in few characters: equal for equal policies, however they were written, in every process.
     #[must_use]
     pub fn digest(&self) -> PolicyDigest {
-        PolicyDigest::of(&self.0.text)
+        PolicyDigest::from_text(&self.0.text)
     }
 
-    fn of(statements: Vec<Statement>) -> Result<Self> {
-        let text = document::written(&statements)?.into();
-        Ok(Self(Arc::new(Document { statements, text })))
+    fn from_statements(statements: Vec<Statement>) -> Result<Self> {
+        let text = document::serialize(&statements)?.into();
+        Ok(Self(Arc::new(PolicyInner { statements, text })))
     }
 }
 
@@ -113,7 +113,7 @@ impl FromStr for SessionPolicy {
     /// # Errors
     /// `Invalid`, with the first part that breaks a rule and the rule; no text of the document is repeated.
     fn from_str(text: &str) -> Result<Self> {
-        Self::of(document::parse(text)?)
+        Self::from_statements(document::parse(text)?)
     }
 }
 

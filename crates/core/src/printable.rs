@@ -14,28 +14,28 @@ use std::fmt::Write;
 /// assert_eq!(printable("\x1b[2Ja\rname\u{202e}"), r"\u{1b}[2Ja\u{d}name\u{202e}");
 /// ```
 #[must_use]
-pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_control) {
+pub fn escape_control_chars(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_control_or_bidi) {
         return Cow::Borrowed(text);
     }
-    let mut printable = String::with_capacity(text.len() + 16);
+    let mut escaped = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        if is_control(character) {
+        if is_control_or_bidi(character) {
             // Writing to a string does not fail.
-            let _ok = write!(printable, "{}", character.escape_unicode());
+            let _ok = write!(escaped, "{}", character.escape_unicode());
         } else {
-            printable.push(character);
+            escaped.push(character);
         }
     }
-    Cow::Owned(printable)
+    Cow::Owned(escaped)
 }
 
-fn is_control(character: char) -> bool {
-    let directs = matches!(
+fn is_control_or_bidi(character: char) -> bool {
+    let is_bidi_or_separator = matches!(
         character,
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
     );
-    directs || (character.is_control() && character != '\t')
+    is_bidi_or_separator || (character.is_control() && character != '\t')
 }
 
 #[cfg(test)]
@@ -43,14 +43,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn printable_control_characters_are_escaped_and_others_stay() {
+    fn escape_control_chars_escapes_only_controls() {
         let controls = ('\0'..=' ').chain('\x7f'..='\u{a0}').filter(|c| c.is_control() && *c != '\t');
         for control in controls.chain(['\u{61c}', '\u{200e}', '\u{2028}', '\u{202e}', '\u{2066}', '\u{2069}'])
         {
             let text = format!("a{control}b");
-            assert_eq!(printable(&text), format!("a{}b", control.escape_unicode()));
+            assert_eq!(escape_control_chars(&text), format!("a{}b", control.escape_unicode()));
         }
         let text = "naïve\t日本語 שלום 👍🏽 \\u{1b} [31m";
-        assert!(matches!(printable(text), Cow::Borrowed(same) if same == text));
+        assert!(matches!(escape_control_chars(text), Cow::Borrowed(same) if same == text));
     }
 }

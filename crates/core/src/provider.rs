@@ -27,7 +27,7 @@ pub use observed::ObservedProvider;
 /// 5. *Concurrent.* Calls may overlap; each stands alone.
 /// 6. *No secret outside [`Credentials`].* Not in an error, its causes, `Debug`, or the name.
 /// 7. *No retry on top of the client's own,* and no time-out: the session has one.
-/// 8. *Narrow truly, or refuse.* What a [`narrowed`](Self::narrowed) provider issues may do no more than what this one
+/// 8. *Narrow truly, or refuse.* What a [`narrowed`](Self::narrow_state) provider issues may do no more than what this one
 ///    issues, and no more than the policy allows. To hand out the same set would be a lie.
 ///
 /// # What a caller may assume
@@ -45,12 +45,12 @@ pub trait CredentialProvider: fmt::Debug + Send + Sync {
 
     /// The set in hand, when nothing needs to be decided about it: the synchronous fast path of providers that are
     /// caches. `None` says nothing but "ask [`provide`](Self::provide)"; providers that fetch keep the default.
-    fn fresh(&self) -> Option<Credentials> {
+    fn cached(&self) -> Option<Credentials> {
         None
     }
 
     /// Drops whatever is kept between calls. A session that is cleared or closed calls it; it must not block.
-    fn forget(&self) {}
+    fn clear_cache(&self) {}
 
     /// A provider like this one whose sets may do what both this one's may and `policy` allows. Nobody is asked yet.
     ///
@@ -75,7 +75,7 @@ impl dyn CredentialProvider + '_ {
     /// # Errors
     /// As `provide`.
     pub async fn credentials(&self) -> Result<Credentials> {
-        match self.fresh() {
+        match self.cached() {
             Some(credentials) => Ok(credentials),
             None => self.provide().await,
         }
@@ -93,12 +93,12 @@ impl<T: CredentialProvider + ?Sized> CredentialProvider for Arc<T> {
         T::provide(self).await
     }
 
-    fn fresh(&self) -> Option<Credentials> {
-        T::fresh(self)
+    fn cached(&self) -> Option<Credentials> {
+        T::cached(self)
     }
 
-    fn forget(&self) {
-        T::forget(self);
+    fn clear_cache(&self) {
+        T::clear_cache(self);
     }
 
     fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {

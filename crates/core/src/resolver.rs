@@ -28,7 +28,7 @@ pub trait CredentialResolver: fmt::Debug + Send + Sync {
 
     /// Drops whatever is kept between calls. The session that it was handed to calls it when it is cleared or closed
     /// (a child session, which only borrows it, does not); it must not block.
-    fn forget(&self) {}
+    fn clear_cache(&self) {}
 }
 
 /// A shared resolver is a resolver.
@@ -42,8 +42,8 @@ impl<T: CredentialResolver + ?Sized> CredentialResolver for Arc<T> {
         T::resolve(self, id).await
     }
 
-    fn forget(&self) {
-        T::forget(self);
+    fn clear_cache(&self) {
+        T::clear_cache(self);
     }
 }
 

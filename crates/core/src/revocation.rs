@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::attribution::{SESSION_TAG, is_session_name};
-use crate::expiry::rfc3339;
+use crate::expiry::format_rfc3339;
 use crate::{Error, Result, SessionId};
 
 /// A policy that denies everything to sets that were issued before an instant. Whoever administers the role puts it on
@@ -29,15 +29,15 @@ use crate::{Error, Result, SessionId};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevocationPolicy {
-    whose: Whose,
-    before: SystemTime,
+    target: RevocationTarget,
+    issued_before: SystemTime,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Whose {
+enum RevocationTarget {
     Session(SessionId),
-    Name(String),
-    Everybodys,
+    SessionName(String),
+    All,
 }
 
 impl RevocationPolicy {
@@ -45,82 +45,82 @@ impl RevocationPolicy {
     /// in the name of the role session, or with its id for the name of the federated user. A set that carries none of
     /// these, because its provider was given no [`Attribution`](crate::Attribution), lives on.
     #[must_use]
-    pub fn of_session(session: SessionId, before: SystemTime) -> Self {
-        Self { whose: Whose::Session(session), before }
+    pub fn for_session(session: SessionId, issued_before: SystemTime) -> Self {
+        Self { target: RevocationTarget::Session(session), issued_before }
     }
 
     /// Ends every session of the role that has this name, whoever gave it.
     ///
     /// # Errors
     /// `Invalid` for what is no name of a role session: 2–64 of `A-Z a-z 0-9 _ + = , . @ -`.
-    pub fn of_session_name(name: &str, before: SystemTime) -> Result<Self> {
+    pub fn for_session_name(name: &str, issued_before: SystemTime) -> Result<Self> {
         if is_session_name(name) {
-            return Ok(Self { whose: Whose::Name(name.to_owned()), before });
+            return Ok(Self { target: RevocationTarget::SessionName(name.to_owned()), issued_before });
         }
         Err(Error::invalid("session_name", "must be 2 to 64 of `A-Z a-z 0-9 _ + = , . @ -`"))
     }
 
     /// Ends every session of the role, of whomever.
     #[must_use]
-    pub fn of_everybody(before: SystemTime) -> Self {
-        Self { whose: Whose::Everybodys, before }
+    pub fn for_all_sessions(issued_before: SystemTime) -> Self {
+        Self { target: RevocationTarget::All, issued_before }
     }
 
     /// Which sessions of the role it ends, in words: that it is not only the one that was meant may matter.
     #[must_use]
-    pub fn reach(&self) -> &'static str {
-        match self.whose {
-            Whose::Session(_) => {
+    pub fn description(&self) -> &'static str {
+        match self.target {
+            RevocationTarget::Session(_) => {
                 "the sets of this session, as far as they carry its tag or its id in their name"
             }
-            Whose::Name(_) => "every session of the role that has this name, whoever uses it",
-            Whose::Everybodys => "every session of the role, whoever uses it",
+            RevocationTarget::SessionName(_) => "every session of the role that has this name, whoever uses it",
+            RevocationTarget::All => "every session of the role, whoever uses it",
         }
     }
 
-    fn document(&self) -> Document {
-        let statements = match &self.whose {
-            Whose::Session(session) => {
+    fn to_document(&self) -> RevocationDocument {
+        let statements = match &self.target {
+            RevocationTarget::Session(session) => {
                 let tag = format!("aws:PrincipalTag/{SESSION_TAG}");
                 // A template may have put anything around the id.
                 let names = json!([format!("*:*{session}*"), format!("*:{}", session.compact())]);
                 vec![
-                    self.statement(Some(("StringEquals", &tag, session.to_string().into()))),
-                    self.statement(Some(("StringLike", USER_ID, names))),
+                    self.deny_statement(Some(("StringEquals", &tag, session.to_string().into()))),
+                    self.deny_statement(Some(("StringLike", USER_ID_KEY, names))),
                 ]
             }
-            Whose::Name(name) => {
-                vec![self.statement(Some(("StringLike", USER_ID, format!("*:{name}").into())))]
+            RevocationTarget::SessionName(name) => {
+                vec![self.deny_statement(Some(("StringLike", USER_ID_KEY, format!("*:{name}").into())))]
             }
-            Whose::Everybodys => vec![self.statement(None)],
+            RevocationTarget::All => vec![self.deny_statement(None)],
         };
-        Document { version: "2012-10-17", statement: statements }
+        RevocationDocument { version: "2012-10-17", statement: statements }
     }
 
-    fn statement(&self, only: Option<(&str, &str, Value)>) -> Statement {
-        let before = rfc3339(self.before + Duration::from_secs(1));
+    fn deny_statement(&self, restriction: Option<(&str, &str, Value)>) -> DenyStatement {
+        let before = format_rfc3339(self.issued_before + Duration::from_secs(1));
         let mut condition = json!({"DateLessThan": {"aws:TokenIssueTime": before}});
-        if let Some((operator, key, value)) = only {
+        if let Some((operator, key, value)) = restriction {
             condition[operator] = json!({key: value});
         }
-        Statement { effect: "Deny", action: "*", resource: "*", condition }
+        DenyStatement { effect: "Deny", action: "*", resource: "*", condition }
     }
 }
 
 /// `AROA…:` and the name of a role session; the account and the name of a federated user.
-const USER_ID: &str = "aws:userid";
+const USER_ID_KEY: &str = "aws:userid";
 
 /// In the order in which people read it.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Document {
+struct RevocationDocument {
     version: &'static str,
-    statement: Vec<Statement>,
+    statement: Vec<DenyStatement>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Statement {
+struct DenyStatement {
     effect: &'static str,
     action: &'static str,
     resource: &'static str,
@@ -130,7 +130,7 @@ struct Statement {
 /// The policy document in one line of JSON; `{:#}` writes it over several.
 impl fmt::Display for RevocationPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let document = self.document();
+        let document = self.to_document();
         let text = if f.alternate() {
             serde_json::to_string_pretty(&document)
         } else {
@@ -149,38 +149,38 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_found_by_its_tag_by_its_id_in_a_name_and_by_its_id_as_a_name() {
+    fn revocation_for_session_matches_tag_and_user_id() {
         let session: SessionId = "67e55044-10b1-426f-9247-bb680e5fe0c8".parse().unwrap();
         assert_eq!(
-            RevocationPolicy::of_session(session, at(1_795_262_400_000)).to_string(),
+            RevocationPolicy::for_session(session, at(1_795_262_400_000)).to_string(),
             r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"DateLessThan":{"aws:TokenIssueTime":"2026-11-21T12:00:01Z"},"StringEquals":{"aws:PrincipalTag/valetkey:session":"67e55044-10b1-426f-9247-bb680e5fe0c8"}}},{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"DateLessThan":{"aws:TokenIssueTime":"2026-11-21T12:00:01Z"},"StringLike":{"aws:userid":["*:*67e55044-10b1-426f-9247-bb680e5fe0c8*","*:67e5504410b1426f9247bb680e5fe0c8"]}}}]}"#
         );
     }
 
     #[test]
-    fn a_name_or_nothing_but_time_may_tell_which_sets_are_meant() {
-        let named = RevocationPolicy::of_session_name("agent-7", at(1_795_262_400_999)).unwrap();
+    fn revocation_for_session_name_and_for_all_sessions() {
+        let named = RevocationPolicy::for_session_name("agent-7", at(1_795_262_400_999)).unwrap();
         assert_eq!(
             named.to_string(),
             r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"DateLessThan":{"aws:TokenIssueTime":"2026-11-21T12:00:01Z"},"StringLike":{"aws:userid":"*:agent-7"}}}]}"#
         );
         assert_eq!(
-            RevocationPolicy::of_everybody(at(1_795_262_400_000)).to_string(),
+            RevocationPolicy::for_all_sessions(at(1_795_262_400_000)).to_string(),
             r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"DateLessThan":{"aws:TokenIssueTime":"2026-11-21T12:00:01Z"}}}]}"#
         );
     }
 
     #[test]
-    fn no_pattern_gets_into_a_name() {
+    fn revocation_for_session_name_refuses_patterns() {
         for name in ["*", "a*", "a?", "${aws:userid}", "a b", "a", "", &"a".repeat(65)] {
-            let error = RevocationPolicy::of_session_name(name, at(0)).unwrap_err();
+            let error = RevocationPolicy::for_session_name(name, at(0)).unwrap_err();
             assert_eq!(error.field(), Some("session_name"), "{name}");
         }
     }
 
     #[test]
-    fn over_several_lines_it_is_the_same_document() {
-        let policy = RevocationPolicy::of_session(SessionId::random(), at(0));
+    fn revocation_pretty_display_is_same_document() {
+        let policy = RevocationPolicy::for_session(SessionId::random(), at(0));
         let read = |text: String| serde_json::from_str::<Value>(&text).unwrap();
         assert_eq!(read(format!("{policy:#}")), read(policy.to_string()));
         assert!(format!("{policy:#}").lines().count() > 10);

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use valetkey_core::{Alias, Error, ErrorKind, Result};
+use valetkey_core::{AccountName, Error, ErrorKind, Result};
 
 use crate::child::{Delivery, HomeFolder};
 
@@ -53,7 +53,7 @@ pub struct ServerConfig {
     /// Which `HOME` it has.
     pub home: HomeFolder,
     /// Which account of the session it acts in; the default one unless said.
-    pub account: Option<Alias>,
+    pub account: Option<AccountName>,
     /// Which of its tools are usable.
     pub tools: ToolFilter,
     /// How long one of its calls may take; the host's own limit if absent.

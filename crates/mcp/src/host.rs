@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use valetkey_core::{Alias, Error, ErrorKind, Result, SessionAccount, SessionContext, SessionId};
+use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionAccount, SessionContext, SessionId};
 use valetkey_tools::ToolOutput;
 
 use crate::child::Delivery;
@@ -94,7 +94,7 @@ impl Deref for CallTarget<'_> {
     }
 }
 
-fn session_account(session: &SessionContext, account: Option<&Alias>) -> Result<SessionAccount> {
+fn session_account(session: &SessionContext, account: Option<&AccountName>) -> Result<SessionAccount> {
     session.account(account.unwrap_or_else(|| session.default_account()))
 }
 
@@ -147,7 +147,7 @@ impl McpHost {
     }
 
     /// The same, for a session or the host's own; the result is to be written with
-    /// [`write_exact`](crate::json::write_exact).
+    /// [`write_exact`](crate::to_json::write_exact).
     pub(crate) async fn call_with_session(
         &self,
         narrowed: Option<&SessionContext>,

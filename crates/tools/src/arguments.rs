@@ -1,7 +1,7 @@
 //! Reading a call's arguments: text or object, blank or missing, and never a word of it in an error.
 
 use serde_json::{Map, Value};
-use valetkey_core::{Alias, Error, ErrorKind, Result};
+use valetkey_core::{AccountName, Error, ErrorKind, Result};
 
 use crate::ToolDefinition;
 
@@ -94,7 +94,7 @@ impl ToolArguments {
     }
 
     /// The account alias, if one was given.
-    pub(crate) fn account(&self) -> Result<Option<Alias>> {
+    pub(crate) fn account(&self) -> Result<Option<AccountName>> {
         account(&self.0)
     }
 
@@ -108,8 +108,8 @@ impl ToolArguments {
 }
 
 /// The alias at `account`, if there is one.
-pub(crate) fn account(fields: &Map<String, Value>) -> Result<Option<Alias>> {
-    text("account", fields.get("account"))?.map(|alias| Alias::parse("account", alias)).transpose()
+pub(crate) fn account(fields: &Map<String, Value>) -> Result<Option<AccountName>> {
+    text("account", fields.get("account"))?.map(|alias| AccountName::parse("account", alias)).transpose()
 }
 
 /// Text without the blanks around it; absent, `null` and blank are the same.

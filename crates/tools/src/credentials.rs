@@ -9,7 +9,7 @@ mod refresh;
 mod set;
 
 use serde_json::{Value, json};
-use valetkey_core::{Alias, Result, SessionContext};
+use valetkey_core::{AccountName, Result, SessionContext};
 
 pub(crate) use clear::ClearCredentials;
 pub(crate) use close::CloseSession;
@@ -21,7 +21,7 @@ pub(crate) use refresh::RefreshCredentials;
 pub(crate) use set::SetCredentials;
 
 /// What may be shown of one account, as JSON.
-pub(crate) fn account_status(session: &SessionContext, account: &Alias) -> Result<Value> {
+pub(crate) fn account_status(session: &SessionContext, account: &AccountName) -> Result<Value> {
     Ok(json!(session.account(account)?.status()?))
 }
 
@@ -48,5 +48,5 @@ pub(crate) fn status_schema() -> Value {
 
 /// The schema of the argument that names an account.
 pub(crate) fn account_schema() -> Value {
-    json!({"type": "string", "description": "Alias of the account; the session's default account if left out"})
+    json!({"type": "string", "description": "AccountName of the account; the session's default account if left out"})
 }

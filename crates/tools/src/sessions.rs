@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
-use valetkey_core::{Alias, Error, ErrorKind, Result, SessionContext, SessionHandle};
+use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionContext, SessionHandle};
 
 use crate::arguments::ToolArguments;
 
@@ -23,17 +23,17 @@ const MAX_NARROWED_SESSIONS: usize = 32;
 pub(crate) struct SessionStore {
     own: SessionContext,
     /// The accounts whose credentials no tool may set.
-    configured_accounts: Arc<BTreeSet<Alias>>,
+    configured_accounts: Arc<BTreeSet<AccountName>>,
     narrowed_sessions: Arc<Mutex<HashMap<SessionHandle, SessionContext>>>,
 }
 
 impl SessionStore {
-    pub(crate) fn new(own: SessionContext, configured: BTreeSet<Alias>) -> Self {
+    pub(crate) fn new(own: SessionContext, configured: BTreeSet<AccountName>) -> Self {
         Self { own, configured_accounts: Arc::new(configured), narrowed_sessions: Arc::default() }
     }
 
     /// Fails for an account whose credentials the configuration provides.
-    pub(crate) fn check_settable(&self, account: &Alias) -> Result<()> {
+    pub(crate) fn check_settable(&self, account: &AccountName) -> Result<()> {
         if self.configured_accounts.contains(account) {
             let message = format!("the account `{account}` gets its credentials from its configuration");
             return Err(Error::new(ErrorKind::Denied, message).with_field("account").with_next_step(

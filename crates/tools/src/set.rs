@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use valetkey_core::{Alias, Error, ErrorKind, Result, SessionContext, SessionPolicy};
+use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionContext, SessionPolicy};
 
 use crate::arguments::ToolArguments;
 use crate::credentials::{
@@ -146,7 +146,7 @@ pub struct ToolSetBuilder {
     session: SessionContext,
     exposure: SecretExposure,
     policies: NamedPolicies,
-    configured_accounts: BTreeSet<Alias>,
+    configured_accounts: BTreeSet<AccountName>,
 }
 
 impl ToolSetBuilder {
@@ -164,7 +164,7 @@ impl ToolSetBuilder {
 
     /// An account whose credentials the host's configuration provides: no tool sets others on it. By default a tool may set
     /// the credentials of every account of the session.
-    pub fn configured_account(mut self, account: Alias) -> Self {
+    pub fn configured_account(mut self, account: AccountName) -> Self {
         self.configured_accounts.insert(account);
         self
     }

@@ -36,7 +36,7 @@ impl SetFromStackJob {
         self.sessions.check_settable(session.default_account())?;
         let job = StackJob::parse(&arguments.take_object(STACK_JOB_ARG)?)?;
         let id = job.credential_id;
-        let adopted = session.adopt(&id, job.region).await?;
+        let adopted = session.set_from_resolver(&id, job.region).await?;
         let region = adopted.region.clone().unwrap_or_else(Region::us_east_1);
         let key = match &adopted.key_suffix {
             Some(last_four) => format!("access key ending in {last_four}"),

@@ -10,7 +10,7 @@ use valetkey::audit::InMemoryAudit;
 use valetkey::backends::MemoryProvider;
 use valetkey::tools::ToolSet;
 use valetkey::{
-    Alias, Clock, Credentials, Error, ErrorKind, Expiry, MapResolver, Region, Result, SecretString,
+    AccountName, Clock, Credentials, Error, ErrorKind, Expiry, MapResolver, Region, Result, SecretString,
     SessionContext, SystemClock,
 };
 
@@ -83,11 +83,11 @@ async fn service_context(tools: &ToolSet) -> Result<()> {
 async fn rotation(session: &SessionContext) -> Result<()> {
     print_heading("a provider rotates");
     let (deploy, provider) =
-        ("deploy".parse::<Alias>()?, MemoryProvider::from(temporary("ASIADEMODEPLOY000001")?));
+        ("deploy".parse::<AccountName>()?, MemoryProvider::from(temporary("ASIADEMODEPLOY000001")?));
     session.set_provider_for(&deploy, provider.clone())?;
     let before = session.credentials_for(&deploy).await?;
     print_credentials("before", &before);
-    let mut rotations = session.rotations(&deploy)?;
+    let mut rotations = session.watch_rotations(&deploy)?;
     provider.set(temporary("ASIADEMODEPLOY000002")?);
     session.refresh(&deploy).await?;
     let generation = rotations.changed().await.map(|generation| generation.get());

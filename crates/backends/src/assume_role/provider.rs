@@ -96,8 +96,8 @@ impl CredentialProvider for AssumeRoleProvider {
     }
 
     /// Keeps nothing itself; its source may.
-    fn forget(&self) {
-        self.source.forget();
+    fn clear_cache(&self) {
+        self.source.clear_cache();
     }
 
     /// The same role, with a session policy that allows what its own one (if there is one) and `policy` both allow.

@@ -164,8 +164,8 @@ impl CredentialProvider for FederationProvider {
     }
 
     /// Keeps nothing itself; its source may.
-    fn forget(&self) {
-        self.source.forget();
+    fn clear_cache(&self) {
+        self.source.clear_cache();
     }
 
     /// A federated user whose policy allows what the one that was asked for (if there is one) and `policy` both allow.

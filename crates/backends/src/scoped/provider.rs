@@ -151,8 +151,8 @@ impl CredentialProvider for ScopedProvider {
     }
 
     /// Keeps nothing itself; its source may.
-    fn forget(&self) {
-        self.source.forget();
+    fn clear_cache(&self) {
+        self.source.clear_cache();
     }
 
     /// The same source, scoped down to what the policy of this provider (if there is one) and `policy` both allow.

@@ -24,7 +24,7 @@ impl SessionCredentialsProvider {
     async fn sdk_credentials(&self) -> Result<aws_credential_types::Credentials, CredentialsError> {
         let answer = self.0.credentials().await;
         let event = if answer.is_ok() { AuditEvent::Serve } else { AuditEvent::Deny };
-        self.0.record(event, "sdk", answer.as_ref().err());
+        self.0.audit(event, "sdk", answer.as_ref().err());
         answer.map(|credentials| credentials.expose_to_sdk()).map_err(error::into_credentials_error)
     }
 }

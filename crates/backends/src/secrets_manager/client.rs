@@ -38,7 +38,7 @@ impl SecretsManagerClient {
 
     pub(super) fn clear_cache(&self) {
         self.cache.clear();
-        self.source.forget();
+        self.source.clear_cache();
     }
 
     async fn read_cached(&self, visit: &CacheSlot<'_>, calls: &SecretsManagerApi) -> Result<Credentials> {

@@ -64,7 +64,7 @@ impl CredentialProvider for SecretsManagerProvider {
         self.client.read(&self.secret_id).await.map_err(|error| error.with_provider(NAME))
     }
 
-    fn forget(&self) {
+    fn clear_cache(&self) {
         self.client.clear_cache();
     }
 }

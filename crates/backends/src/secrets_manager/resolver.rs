@@ -95,7 +95,7 @@ impl CredentialResolver for SecretsManagerResolver {
         self.read(id).await.map_err(map_error)
     }
 
-    fn forget(&self) {
+    fn clear_cache(&self) {
         self.client.clear_cache();
     }
 }

@@ -27,14 +27,14 @@ pub(crate) struct RequestAttribution {
 impl RequestAttribution {
     pub(crate) fn session_name(&self) -> Result<String> {
         match (&self.session_name, &self.who) {
-            (Some(name), _) => self.render(name, NameTemplate::fill),
+            (Some(name), _) => self.render(name, NameTemplate::render),
             (None, Some(who)) => who.session_name(),
             (None, None) => Ok(DEFAULT_SESSION_NAME.to_owned()),
         }
     }
 
     pub(crate) fn source_identity(&self) -> Result<Option<String>> {
-        let fill = NameTemplate::fill_source_identity;
+        let fill = NameTemplate::render_source_identity;
         self.source_identity.as_ref().map(|name| self.render(name, fill)).transpose()
     }
 

@@ -34,7 +34,7 @@ fn session() -> SessionContext {
 }
 
 fn full_attribution(session: &SessionContext) -> Attribution {
-    Attribution::of(session).account("prod".parse().unwrap()).agent("doctor 7")
+    Attribution::for_session(session).account("prod".parse().unwrap()).agent("doctor 7")
 }
 
 /// The tags of the only request, in the order they were sent.
@@ -165,7 +165,7 @@ proptest! {
     #[test]
     fn attribution_agent_outside_tag_charset_is_invalid(agent in "[a-zé0-9 _.:/=+@,#\t-]{0,40}|a{250,260}") {
         let (wire, session) = (granting_http("AssumeRole"), session());
-        let who = Attribution::of(&session).agent(agent.as_str());
+        let who = Attribution::for_session(&session).agent(agent.as_str());
         let fits = agent.chars().count() <= 256 && !agent.contains([',', '#', '\t']) && !agent.starts_with("aws:");
         let errors = [
             role_builder(&wire).attribution(&who).build().err(),

@@ -241,7 +241,7 @@ async fn assume_role_error_echoing_secret_has_no_secret() {
 #[tokio::test]
 async fn secrets_manager_log_has_no_secret() {
     let (source, kept) = (Canary::new(), Canary::new());
-    let body = serde_json::json!({ "SecretString": kept.json().to_string() }).to_string();
+    let body = serde_json::json!({ "SecretString": kept.to_json().to_string() }).to_string();
     assert!(kept.found_in(&body).contains(&"secret"), "the marks are on the wire");
     let wire = LoopbackFixture::responding(200, body).await;
     let base = wire.base();
@@ -269,7 +269,7 @@ async fn secrets_manager_cached_and_prefetched_log_has_no_secret() {
     let (source, kept) = (Canary::new(), Canary::new());
     let value = serde_json::json!({
         "ARN": "arn:aws:secretsmanager:us-east-1:111111111111:secret:agents/one-AbCdEf", "Name": "agents/one",
-        "VersionId": "v".repeat(32), "VersionStages": ["AWSCURRENT"], "SecretString": kept.json().to_string(),
+        "VersionId": "v".repeat(32), "VersionStages": ["AWSCURRENT"], "SecretString": kept.to_json().to_string(),
     });
     let mut description = value.clone();
     description.as_object_mut().unwrap().remove("SecretString");
@@ -307,7 +307,7 @@ async fn secrets_manager_error_echoing_secret_has_no_secret() {
     for code in
         ["AccessDeniedException", "InternalServiceError", "ResourceNotFoundException", echoed.expose_secret()]
     {
-        let text = kept.json().to_string();
+        let text = kept.to_json().to_string();
         let value = serde_json::json!({
             "ARN": "arn", "VersionId": "v".repeat(32), "VersionStages": ["AWSCURRENT"], "SecretString": text,
         });

@@ -202,7 +202,7 @@ fn ambient_provider_keeps_contract() {
 #[tokio::test]
 async fn secrets_manager_provider_keeps_contract() {
     let marked = CanaryFixture::new();
-    let secret = marked.canary.json().to_string();
+    let secret = marked.canary.to_json().to_string();
     let holding = HttpFixture::responding(200, serde_json::json!({ "SecretString": secret }).to_string());
     let torn = HttpFixture::responding(
         200,

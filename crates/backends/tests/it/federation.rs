@@ -11,7 +11,7 @@ use valetkey_backends::{
 };
 use valetkey_core::testing::Canary;
 use valetkey_core::{
-    AccountGuard, CredentialProvider, Credentials, ErrorKind, Expiry, Scope, SecretString, SessionContext,
+    AccountGuard, CredentialProvider, Credentials, ErrorKind, Expiry, AccessScope, SecretString, SessionContext,
 };
 
 use crate::wire::{HttpFixture, issued_response};
@@ -169,7 +169,7 @@ async fn guarded_account_set_keys_are_exchanged_never_served() {
     assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
     for key in [crate::KEY_ID, OTHER_KEY_ID] {
         session.set_credentials(long_lived(key)).unwrap();
-        assert!(session.served().is_none());
+        assert!(session.current().is_none());
         for _ in 0..2 {
             assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
         }
@@ -201,7 +201,7 @@ async fn guarded_account_source_keys_are_exchanged_or_denied() {
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     let error = session.credentials().await.unwrap_err();
     assert_eq!((error.kind(), error.provider()), (ErrorKind::Denied, Some("federation")));
-    assert!(session.served().is_none(), "what could not be exchanged is not served in its stead");
+    assert!(session.current().is_none(), "what could not be exchanged is not served in its stead");
 }
 
 #[tokio::test]
@@ -213,7 +213,7 @@ async fn guarded_account_keys_with_stray_token_not_served() {
     let guard = session_token_builder(&refusing, Arc::new(MemoryProvider::new())).build_guard().unwrap();
     let session = SessionContext::builder().guard(guard).build();
     session.set_credentials(keys.clone()).unwrap();
-    assert!(session.served().is_none());
+    assert!(session.current().is_none());
     assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::Denied);
     let guarded = session_token_builder(&refusing, memory_source(keys)).build_guard().unwrap();
     assert_eq!(guarded.provider().provide().await.unwrap_err().kind(), ErrorKind::Denied);
@@ -227,7 +227,7 @@ async fn guarded_account_narrowed_keys_use_federation_token() {
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     let policy =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}]}"#;
-    let child = session.narrow(Scope::new().policy(policy.parse().unwrap())).unwrap();
+    let child = session.narrow(AccessScope::new().policy(policy.parse().unwrap())).unwrap();
     assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
     let sent = wire.requests()[0].form();
     assert_eq!(&*sent["Action"], "GetFederationToken");
@@ -244,7 +244,7 @@ async fn guarded_account_narrowed_role_uses_assume_role() {
     session.credentials().await.unwrap();
     let policy =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}]}"#;
-    let child = session.narrow(Scope::new().policy(policy.parse().unwrap())).unwrap();
+    let child = session.narrow(AccessScope::new().policy(policy.parse().unwrap())).unwrap();
     child.credentials().await.unwrap();
     let sent: Vec<_> = wire.requests().iter().map(|sent| sent.form()).collect();
     assert!(sent.iter().all(|form| form["Action"] == "AssumeRole"), "{sent:?}");

@@ -25,7 +25,7 @@ impl CredentialProvider for ClearCountingProvider {
         Ok(long_lived(crate::KEY_ID))
     }
 
-    fn forget(&self) {
+    fn clear_cache(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
@@ -63,7 +63,7 @@ async fn clear_cache_of_derived_provider_keeps_session_account() {
     given.credentials().await.unwrap();
     let account: Arc<dyn CredentialProvider> = Arc::new(given.account(given.default_account()).unwrap());
     for provider in derived_providers(&account) {
-        provider.forget();
-        assert!(given.served().is_some());
+        provider.clear_cache();
+        assert!(given.current().is_some());
     }
 }

@@ -7,7 +7,7 @@ use valetkey_backends::{
 };
 use valetkey_core::testing::Canary;
 use valetkey_core::{
-    CredentialProvider, ErrorKind, Expiry, Scope, SecretString, SessionContext, SessionPolicy,
+    CredentialProvider, ErrorKind, Expiry, AccessScope, SecretString, SessionContext, SessionPolicy,
 };
 
 use crate::wire::{HttpFixture, ROLE_SESSION, assume_role_response, issued_response};
@@ -89,7 +89,7 @@ async fn scope_down_static_keys_fail_role_succeeds() {
     let wire = granting_http();
     let keys = Arc::new(MemoryProvider::from(long_lived(crate::KEY_ID)));
     let session = SessionContext::builder().provider(keys.clone()).build();
-    let scope = || Scope::new().policy(policy_allowing("s3:Get*"));
+    let scope = || AccessScope::new().policy(policy_allowing("s3:Get*"));
     let error = session.narrow(scope()).unwrap_err();
     assert_eq!((error.kind(), error.provider()), (ErrorKind::Invalid, Some("memory")), "{error}");
     assert!(error.message().contains("`default`") && error.next_step().unwrap().contains("role"), "{error}");

@@ -177,7 +177,7 @@ async fn process_output_already_expired_is_transient() {
 #[tokio::test]
 async fn process_failure_reports_exit_code_without_output() {
     let canary = Canary::new();
-    let text = canary.json().to_string();
+    let text = canary.to_json().to_string();
     for (end, expected) in
         [("exit 3", "exit code 3"), ("exit 255", "exit code 255"), ("kill -9 $$", "signal 9")]
     {

@@ -13,7 +13,7 @@ use valetkey_backends::{
     FederationGuard, FederationProvider, MemoryProvider, ScopedBuilder, ScopedProvider, SdkBase,
 };
 use valetkey_core::{
-    AccountGuard, Attribution, Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, Scope,
+    AccountGuard, Attribution, Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, AccessScope,
     SecretString, SessionContext, SessionPolicy, SystemClock,
 };
 
@@ -102,7 +102,7 @@ async fn scoped_description_is_sent_and_carries_attribution() {
         .unwrap();
     assert_eq!(wire.requests()[0].form()["ScopedSessionDescription"], "reads é & \"logs\"+1");
     let session = SessionContext::builder().principal("alice".parse().unwrap()).build();
-    let who = Attribution::of(&session);
+    let who = Attribution::for_session(&session);
     let provider = scoped_builder(&wire).attribution(&who).build().unwrap();
     let narrowed = provider.narrowed(&policy_allowing("s3:Get*")).unwrap();
     narrowed.provide().await.unwrap();
@@ -351,14 +351,14 @@ async fn scoped_session_over_http_serves_only_scoped_child() {
     let provider =
         ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&wire.base());
     let session = SessionContext::builder().provider(provider.build().unwrap()).build();
-    let child = session.narrow(Scope::new().policy(policy_allowing("s3:*"))).unwrap();
+    let child = session.narrow(AccessScope::new().policy(policy_allowing("s3:*"))).unwrap();
     assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
     assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), SOURCE_KEY_ID);
-    child.narrow(Scope::new().policy(policy_allowing("s3:GetObject"))).unwrap().credentials().await.unwrap();
+    child.narrow(AccessScope::new().policy(policy_allowing("s3:GetObject"))).unwrap().credentials().await.unwrap();
     let sent = wire.requests_text();
     assert_eq!(sent.matches("Action=GetScopedCredentials").count(), 2, "{sent}");
     assert_eq!(sent.matches("s3%3AGetObject").count(), 1, "{sent}");
-    let error = child.narrow(Scope::new().policy(policy_allowing("ec2:*"))).unwrap_err();
+    let error = child.narrow(AccessScope::new().policy(policy_allowing("ec2:*"))).unwrap_err();
     assert_eq!((error.kind(), error.provider()), (ErrorKind::Invalid, Some("scoped")), "{error}");
     session.close();
     assert_eq!(child.credentials().await.unwrap_err().kind(), ErrorKind::Closed);
@@ -371,7 +371,7 @@ async fn scoped_child_of_sts_ignoring_policy_is_refused() {
         let provider =
             ScopedProvider::builder(memory_source(temporary_credentials(Expiry::Never))).base(&wire.base());
         let session = SessionContext::builder().provider(provider.build().unwrap()).build();
-        let child = session.narrow(Scope::new().policy(policy_allowing("s3:*"))).unwrap();
+        let child = session.narrow(AccessScope::new().policy(policy_allowing("s3:*"))).unwrap();
         assert_not_scoped_down(&child.credentials().await.unwrap_err());
         assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), SOURCE_KEY_ID);
     }
@@ -411,7 +411,7 @@ async fn scoped_guarded_account_exchanges_before_scoping() {
     let guard = ScopedKeyExchange { inner: inner.build_guard().unwrap(), base: wire.base() };
     let session = SessionContext::builder().guard(guard).build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
-    let child = session.narrow(Scope::new().policy(policy_allowing("s3:*"))).unwrap();
+    let child = session.narrow(AccessScope::new().policy(policy_allowing("s3:*"))).unwrap();
     assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
     assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), exchanged[0]);
     let scoped = wire.requests().into_iter().find(|sent| sent.form()["Action"] == OPERATION).unwrap();

@@ -6,7 +6,7 @@ use aws_sdk_s3::Client;
 use valetkey_backends::{SdkBase, SdkConfigExt};
 use valetkey_core::audit::{AuditEvent, InMemoryAudit};
 use valetkey_core::testing::{Script, ScriptedProvider};
-use valetkey_core::{Alias, Error, ErrorKind, SessionContext};
+use valetkey_core::{AccountName, Error, ErrorKind, SessionContext};
 
 use crate::wire::HttpFixture;
 use crate::{long_lived, region};
@@ -63,7 +63,7 @@ async fn sdk_clients_of_two_sessions_sign_separately() {
 #[tokio::test]
 async fn sdk_config_of_account_signs_as_account() {
     let (wire, session, prod) =
-        (HttpFixture::responding(200, BUCKETS), session(), "prod".parse::<Alias>().unwrap());
+        (HttpFixture::responding(200, BUCKETS), session(), "prod".parse::<AccountName>().unwrap());
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     session.set_credentials_for(&prod, long_lived(OTHER)).unwrap();
     let config = session.account(&prod).unwrap().sdk_config_from(wire.base().config()).await.unwrap();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use valetkey::backends::{SdkBase, StsCallerIdentityProvider};
 use valetkey::{
-    AccountId, AccountStatus, Alias, CallerIdentity, Error, ErrorKind, Result, RoleArn, SessionContext,
-    WhoAmI, printable,
+    AccountId, AccountStatus, AccountName, CallerIdentity, Error, ErrorKind, Result, RoleArn, SessionContext,
+    CallerIdentityCache, escape_control_chars,
 };
 
 use crate::failure::{CliError, error_chain};
@@ -16,7 +16,7 @@ use crate::settings::{AccountSettings, Settings};
 
 /// An account to be asked, and whose it should be, if the settings say that.
 pub(super) struct Probe {
-    alias: Alias,
+    alias: AccountName,
     expected_owner: Option<AccountId>,
     /// Where its credentials come from.
     origin: String,
@@ -67,7 +67,7 @@ async fn probe(session: &SessionContext, asked: &Probe, base: &SdkBase) -> Resul
     let what = format!("credentials of the account `{}`, from {}", asked.alias, asked.origin);
     with_progress(account.credentials(), what).await?;
     let lookup = StsCallerIdentityProvider::new(&base.clone().region(&account.resolved_region()));
-    let caller = WhoAmI::new(account.clone(), Arc::new(lookup)).caller().await?;
+    let caller = CallerIdentityCache::new(account.clone(), Arc::new(lookup)).get().await?;
     let status = account.status()?;
     let expected = asked.expected_owner.as_ref().map(|owner| (owner, "its role is"));
     let expected_or_reported =
@@ -101,5 +101,5 @@ fn success_line(status: &AccountStatus, caller: &CallerIdentity) -> String {
 
 fn print_lines(lines: &[String]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    lines.iter().try_for_each(|line| writeln!(out, "{}", printable(line)))
+    lines.iter().try_for_each(|line| writeln!(out, "{}", escape_control_chars(line)))
 }

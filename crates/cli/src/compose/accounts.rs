@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use valetkey::backends::{FederationGuard, MemoryProvider, SdkBase};
 use valetkey::{
-    AccountGuard, Alias, Attribution, CredentialObservers, Error, ObservedProvider, Region, Result,
+    AccountGuard, AccountName, Attribution, CredentialObservers, Error, ObservedProvider, Region, Result,
     SessionBuilder, SessionContext,
 };
 
@@ -31,7 +31,7 @@ pub(super) struct AccountBuilder<'a> {
     /// Those who learn of what no account of the session publishes.
     observers: &'a CredentialObservers,
     /// Every account that has a name, sources first.
-    order: Vec<(&'a str, Alias)>,
+    order: Vec<(&'a str, AccountName)>,
 }
 
 impl<'a> AccountBuilder<'a> {
@@ -92,7 +92,7 @@ impl<'a> AccountBuilder<'a> {
     }
 
     /// The accounts that the session has, if not all.
-    pub(super) fn allowed_accounts(&self) -> Option<Vec<Alias>> {
+    pub(super) fn allowed_accounts(&self) -> Option<Vec<AccountName>> {
         let settings = self.settings;
         let listed = settings.principal_accounts().or(settings.session.allowed_accounts.as_deref());
         // Keys that are set on an account of nobody's making would go round the guards of the others.
@@ -106,9 +106,9 @@ impl<'a> AccountBuilder<'a> {
     }
 
     /// The account that is meant when none is named. Where there is a choice to make, commands that need one report it.
-    pub(super) fn default_account_name(&self) -> Alias {
+    pub(super) fn default_account_name(&self) -> AccountName {
         let default = self.settings.default_account();
-        default.and_then(|name| name.parse().ok()).unwrap_or_else(Alias::default_account)
+        default.and_then(|name| name.parse().ok()).unwrap_or_else(AccountName::default_account)
     }
 
     /// The region of each account that names one. A region that is none is reported by [`fill`](Self::set_providers).
@@ -283,15 +283,15 @@ impl<'a> AccountBuilder<'a> {
                 faults.push(settings.diagnostic(&at_source, settings.unknown_account_message()));
             }
         }
-        match Alias::parse("name", name) {
+        match AccountName::parse("name", name) {
             Ok(alias) => self.order.push((name, alias)),
             Err(error) => faults.push(settings.to_diagnostic(&["accounts", name], &error)),
         }
     }
 
     /// Who the role session of an account is attributed to.
-    fn attribution_for(&self, session: &SessionContext, alias: &Alias) -> Attribution {
-        let who = Attribution::of(session).account(alias.clone());
+    fn attribution_for(&self, session: &SessionContext, alias: &AccountName) -> Attribution {
+        let who = Attribution::for_session(session).account(alias.clone());
         self.settings.session.agent.as_deref().into_iter().fold(who, Attribution::agent)
     }
 }

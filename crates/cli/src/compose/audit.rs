@@ -35,7 +35,7 @@ pub(super) fn open_sink(
 
 fn json_lines_sink(mut file: File) -> Result<Arc<dyn AuditSink>, AuditFileError> {
     let torn = has_torn_last_line(&mut file).map_err(|error| write_error(&error))?;
-    Ok(if torn { Arc::new(JsonLines::after_torn_line(file)) } else { Arc::new(JsonLines::new(file)) })
+    Ok(if torn { Arc::new(JsonLines::after_partial_line(file)) } else { Arc::new(JsonLines::new(file)) })
 }
 
 /// Whether the file could be opened, or made.

@@ -34,7 +34,7 @@ pub(super) fn render_session_name(
     attribution: &Attribution,
     errors: &mut Vec<Error>,
 ) -> Option<String> {
-    let rendered = render(text?, |template| template.fill(attribution));
+    let rendered = render(text?, |template| template.render(attribution));
     rendered.map_err(|error| errors.push(error.with_field("session_name"))).ok()
 }
 
@@ -44,7 +44,7 @@ pub(super) fn render_source_identity(
     attribution: &Attribution,
     errors: &mut Vec<Error>,
 ) -> Option<String> {
-    let rendered = render(text?, |template| template.fill_source_identity(attribution));
+    let rendered = render(text?, |template| template.render_source_identity(attribution));
     rendered.map_err(|error| errors.push(error.with_field("source_identity"))).ok()
 }
 

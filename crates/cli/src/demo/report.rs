@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::time::Instant;
 
 use serde::Serialize;
-use valetkey::printable;
+use valetkey::escape_control_chars;
 
 /// Characters of what was seen that the table has room for.
 const MAX_OBSERVATION_CHARS: usize = 110;
@@ -62,7 +62,7 @@ impl DemoReport {
                 "{mark} {:<3} {:<width$}  {}",
                 step.tenant,
                 step.claim,
-                truncate(&printable(&step.seen))
+                truncate(&escape_control_chars(&step.seen))
             )?;
         }
         let failed = self.steps.iter().filter(|step| !step.held).count();

@@ -12,7 +12,7 @@ use valetkey::mcp::config::{ServerConfig, VarLookup};
 use valetkey::mcp::endpoint::AdvertisedExpiry;
 use valetkey::mcp::{CredentialEndpoint, McpConfig, McpHost};
 use valetkey::tools::{ToolOutput, ToolSet};
-use valetkey::{Alias, Generation, Principal, SessionContext};
+use valetkey::{AccountName, Generation, Principal, SessionContext};
 
 use super::stage::{DemoEnv, SECRET_PREFIX, TenantPlan};
 use crate::failure::CliError;
@@ -25,7 +25,7 @@ const CALLER_IDENTITY_TOOL: &str = "aws__get_caller_identity";
 pub(super) struct DemoTenant<'a> {
     pub(super) plan: &'a TenantPlan,
     pub(super) session: SessionContext,
-    pub(super) workload_account: Alias,
+    pub(super) workload_account: AccountName,
     pub(super) host: McpHost,
     pub(super) audit: Arc<InMemoryAudit>,
     stage: &'a DemoEnv,
@@ -65,7 +65,7 @@ impl<'a> DemoTenant<'a> {
             .resolver(resolver)
             .audit(Arc::clone(&audit) as Arc<dyn AuditSink>)
             .build();
-        let workload: Alias = "workload".parse()?;
+        let workload: AccountName = "workload".parse()?;
         let role = AssumeRoleProvider::builder(
             plan.workload_role().parse()?,
             Arc::new(session.account(session.default_account())?),
@@ -140,7 +140,7 @@ impl<'a> DemoTenant<'a> {
 }
 
 /// One server: this program, as an ordinary MCP server that uses the AWS SDK.
-fn server_config(workload: &Alias, stage: &DemoEnv) -> Result<McpConfig, CliError> {
+fn server_config(workload: &AccountName, stage: &DemoEnv) -> Result<McpConfig, CliError> {
     let this = std::env::current_exe()
         .map_err(|error| CliError::failed(format!("this program is not found: {error}")))?;
     let text = json!({"mcpServers": {"aws": {

@@ -157,7 +157,7 @@ async fn demo_unreachable_endpoint_reports_one_line() {
 #[tokio::test]
 async fn demo_and_check_at_trace_print_no_secret() {
     let canary = Canary::new();
-    let keys = canary.json();
+    let keys = canary.to_json();
     let key = |name: &str| keys[name].as_str().unwrap().to_owned();
     let shell = Shell::new()
         .env("VALETKEY_LOG", "trace,rmcp=trace,hyper=trace,aws_smithy_runtime=trace,aws_sdk_sts=trace")

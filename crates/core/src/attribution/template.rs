@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Attribution, Place};
+use super::{Attribution, Placeholder};
 use crate::{Error, Result};
 
 /// The longest `RoleSessionName` and the longest `SourceIdentity` of STS `AssumeRole`, in characters.
@@ -23,18 +23,18 @@ const MAX_SOURCE_IDENTITY: usize = 256;
 /// # demo().unwrap();
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NameTemplate(Vec<Part>);
+pub struct NameTemplate(Vec<Segment>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
-    Text(String),
-    Place(Place),
+enum Segment {
+    Literal(String),
+    Placeholder(Placeholder),
 }
 
 /// `valetkey-{session}`: fits every session, and leads to one.
 impl Default for NameTemplate {
     fn default() -> Self {
-        Self(vec![Part::Text("valetkey-".to_owned()), Part::Place(Place::Session)])
+        Self(vec![Segment::Literal("valetkey-".to_owned()), Segment::Placeholder(Placeholder::Session)])
     }
 }
 
@@ -44,24 +44,24 @@ impl NameTemplate {
     /// # Errors
     /// `Invalid` when the attribution does not say what the template asks for, or when what comes out is not 2–64 of
     /// `A-Z a-z 0-9 _ + = , . @ -` (STS `AssumeRole`, `RoleSessionName`).
-    pub fn fill(&self, attribution: &Attribution) -> Result<String> {
-        self.fill_up_to(MAX_SESSION_NAME, attribution)
+    pub fn render(&self, attribution: &Attribution) -> Result<String> {
+        self.render_up_to(MAX_SESSION_NAME, attribution)
     }
 
-    /// Fills in a source identity, which may be longer than the name of a role session.
+    /// Renders a source identity, which may be longer than the name of a role session.
     ///
     /// # Errors
-    /// As [`fill`](Self::fill), with 2–256 characters (STS `AssumeRole`, `SourceIdentity`).
-    pub fn fill_source_identity(&self, attribution: &Attribution) -> Result<String> {
-        self.fill_up_to(MAX_SOURCE_IDENTITY, attribution).map_err(|error| error.with_field("source_identity"))
+    /// As [`render`](Self::render), with 2–256 characters (STS `AssumeRole`, `SourceIdentity`).
+    pub fn render_source_identity(&self, attribution: &Attribution) -> Result<String> {
+        self.render_up_to(MAX_SOURCE_IDENTITY, attribution).map_err(|error| error.with_field("source_identity"))
     }
 
-    fn fill_up_to(&self, max: usize, attribution: &Attribution) -> Result<String> {
+    fn render_up_to(&self, max: usize, attribution: &Attribution) -> Result<String> {
         let mut name = String::new();
         for part in &self.0 {
             match part {
-                Part::Text(text) => name.push_str(text),
-                Part::Place(place) => name.push_str(&attribution.told(*place).ok_or_else(|| unsaid(*place))?),
+                Segment::Literal(text) => name.push_str(text),
+                Segment::Placeholder(place) => name.push_str(&attribution.value(*place).ok_or_else(|| missing_value_error(*place))?),
             }
         }
         if is_name(&name, max) {
@@ -77,22 +77,22 @@ impl FromStr for NameTemplate {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let mut parts = Vec::new();
+        let mut segments = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
-            let (place, behind) = after.split_once('}').ok_or_else(malformed)?;
-            parts.push(plain(before)?);
-            parts.push(Part::Place(place.parse()?));
-            rest = behind;
+            let (placeholder, remaining) = after.split_once('}').ok_or_else(malformed_template_error)?;
+            segments.push(parse_literal(before)?);
+            segments.push(Segment::Placeholder(placeholder.parse()?));
+            rest = remaining;
         }
-        parts.push(plain(rest)?);
-        parts.retain(|part| *part != Part::Text(String::new()));
-        Ok(Self(parts))
+        segments.push(parse_literal(rest)?);
+        segments.retain(|part| *part != Segment::Literal(String::new()));
+        Ok(Self(segments))
     }
 }
 
-fn plain(text: &str) -> Result<Part> {
-    if text.bytes().all(is_allowed) { Ok(Part::Text(text.to_owned())) } else { Err(malformed()) }
+fn parse_literal(text: &str) -> Result<Segment> {
+    if text.bytes().all(is_allowed) { Ok(Segment::Literal(text.to_owned())) } else { Err(malformed_template_error()) }
 }
 
 /// STS `AssumeRole`, `RoleSessionName`.
@@ -108,19 +108,19 @@ fn is_allowed(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte)
 }
 
-fn malformed() -> Error {
+fn malformed_template_error() -> Error {
     Error::invalid(
         "session_name",
         "must be made of `A-Z a-z 0-9 _ + = , . @ -` and the places `{principal}`, `{session}`, `{agent}`, `{account}`",
     )
 }
 
-fn unsaid(place: Place) -> Error {
+fn missing_value_error(place: Placeholder) -> Error {
     Error::invalid("session_name", format!("asks for `{{{place}}}`, which this session does not say"))
         .with_next_step(format!("give the session its {place}, or leave it out of the template"))
 }
 
-impl FromStr for Place {
+impl FromStr for Placeholder {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -129,7 +129,7 @@ impl FromStr for Place {
             "session" => Ok(Self::Session),
             "agent" => Ok(Self::Agent),
             "account" => Ok(Self::Account),
-            _ => Err(malformed()),
+            _ => Err(malformed_template_error()),
         }
     }
 }
@@ -139,13 +139,13 @@ mod tests {
     use super::*;
     use crate::SessionId;
 
-    fn filled(template: &str) -> Result<String> {
+    fn render_template(template: &str) -> Result<String> {
         let attribution = Attribution::new().session(SessionId::random()).account("prod".parse()?);
-        template.parse::<NameTemplate>()?.fill(&attribution.principal("team/alice".parse()?))
+        template.parse::<NameTemplate>()?.render(&attribution.principal("team/alice".parse()?))
     }
 
     #[test]
-    fn each_place_is_filled_with_what_the_session_says() {
+    fn name_template_renders_each_placeholder() {
         let session = SessionId::random();
         let attribution = Attribution::new()
             .session(session)
@@ -160,12 +160,12 @@ mod tests {
             ("{principal}{account}-x", "aliceprod-x".to_owned()),
         ] {
             let parsed: NameTemplate = template.parse().unwrap();
-            assert_eq!(parsed.fill(&attribution).unwrap(), name, "{template}");
+            assert_eq!(parsed.render(&attribution).unwrap(), name, "{template}");
         }
     }
 
     #[test]
-    fn by_default_a_name_is_the_sessions_id_which_every_session_has() {
+    fn name_template_default_is_session_id() {
         let session = SessionId::random();
         let name = Attribution::new().session(session).session_name().unwrap();
         assert_eq!(name, format!("valetkey-{session}"));
@@ -173,20 +173,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_is_told_in_tags_and_nothing_else() {
+    fn attribution_tags_hold_given_values_unaltered() {
         assert!(Attribution::new().tags().is_empty());
         let session = SessionId::random();
-        let who = Attribution::new().session(session).principal("team/alice,bob".parse().unwrap());
-        let told =
+        let attribution = Attribution::new().session(session).principal("team/alice,bob".parse().unwrap());
+        let expected =
             [("valetkey:principal", "team/alice,bob".to_owned()), ("valetkey:session", session.to_string())];
-        assert_eq!(who.tags(), told, "as they are, whether they fit or not");
+        assert_eq!(attribution.tags(), expected, "as they are, whether they fit or not");
     }
 
     #[test]
-    fn what_does_not_fit_or_is_not_said_fails_and_is_neither_cut_nor_replaced() {
+    fn name_template_missing_or_invalid_value_fails() {
         let long = "x".repeat(65);
         for template in ["{agent}", "{principal}", "x", long.as_str(), "{session}{session}"] {
-            let error = filled(template).unwrap_err();
+            let error = render_template(template).unwrap_err();
             assert_eq!(
                 (error.kind(), error.field()),
                 (crate::ErrorKind::Invalid, Some("session_name")),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_template_is_refused_and_not_echoed() {
+    fn name_template_malformed_is_refused_without_echo() {
         for template in
             ["{", "}", "{}", "{user}", "{ session }", "a b", "{session", "ä", "{{session}}", "a/b"]
         {

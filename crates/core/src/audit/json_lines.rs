@@ -13,31 +13,31 @@ use super::{AuditRecord, AuditSink};
 /// lines. If only a part of it could be written, the next record begins on a new line: the torn line is not JSON, and
 /// every other line is whole.
 pub struct JsonLines<W> {
-    writer: Mutex<Lines<W>>,
+    lines: Mutex<LineWriter<W>>,
 }
 
-struct Lines<W> {
+struct LineWriter<W> {
     writer: W,
     /// The last line was not written to its end.
-    torn: bool,
+    partial_line: bool,
 }
 
 impl<W: Write + Send> JsonLines<W> {
     /// Writes to `writer`.
     pub fn new(writer: W) -> Self {
-        Self { writer: Mutex::new(Lines { writer, torn: false }) }
+        Self { lines: Mutex::new(LineWriter { writer, partial_line: false }) }
     }
 
     /// Writes to a `writer` whose last line was not finished, because the process that wrote it was killed or the disk
     /// was full.
-    pub fn after_torn_line(writer: W) -> Self {
-        Self { writer: Mutex::new(Lines { writer, torn: true }) }
+    pub fn after_partial_line(writer: W) -> Self {
+        Self { lines: Mutex::new(LineWriter { writer, partial_line: true }) }
     }
 }
 
-impl<W: Write> Lines<W> {
-    fn write(&mut self, record: &AuditRecord) -> io::Result<()> {
-        let mut line = if self.torn { vec![b'\n'] } else { Vec::new() };
+impl<W: Write> LineWriter<W> {
+    fn write_record(&mut self, record: &AuditRecord) -> io::Result<()> {
+        let mut line = if self.partial_line { vec![b'\n'] } else { Vec::new() };
         serde_json::to_writer(&mut line, record)?;
         line.push(b'\n');
         self.write_line(&line)?;
@@ -51,7 +51,7 @@ impl<W: Write> Lines<W> {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     rest = rest.get(written..).unwrap_or_default();
-                    self.torn = !rest.is_empty();
+                    self.partial_line = !rest.is_empty();
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -63,8 +63,8 @@ impl<W: Write> Lines<W> {
 
 impl<W: Write + Send> AuditSink for JsonLines<W> {
     fn record(&self, record: &AuditRecord) {
-        let mut lines = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = lines.write(record) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = lines.write_record(record) {
             tracing::error!(%error, event = ?record.event, "audit record lost");
         }
     }

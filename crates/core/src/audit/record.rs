@@ -5,9 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Serialize, Serializer};
 use uuid::{NoContext, Timestamp, Uuid};
 
-use crate::expiry::rfc3339;
+use crate::expiry::format_rfc3339;
 use crate::{
-    Alias, Credentials, Error, ErrorKind, Expiry, Generation, Outstanding, PolicyDigest, Principal, SessionId,
+    AccountName, Credentials, Error, ErrorKind, Expiry, Generation, OutstandingCredentials, PolicyDigest, Principal, SessionId,
 };
 
 /// What happened.
@@ -51,7 +51,7 @@ pub struct AuditRecord {
     /// What happened.
     pub event: AuditEvent,
     /// The account, unless the whole session is meant.
-    pub account: Option<Alias>,
+    pub account: Option<AccountName>,
     /// The provider or consumer involved.
     pub party: Option<String>,
     /// The last four characters of the access key id.
@@ -65,17 +65,17 @@ pub struct AuditRecord {
     pub failure: Option<ErrorKind>,
     /// How a child session was narrowed; only with [`AuditEvent::Narrow`].
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub narrowing: Option<Narrowing>,
+    pub narrowing: Option<NarrowDetails>,
 }
 
 /// What a narrowed child session has left of its parent's authority.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Narrowing {
+pub struct NarrowDetails {
     /// The child; the record itself is the parent's.
     pub child: SessionId,
     /// The accounts that it may use, the default one first.
-    pub accounts: Vec<Alias>,
+    pub accounts: Vec<AccountName>,
     /// The policy that was put on them, if one was. Several, if the parent is itself narrowed: each has its record.
     pub policy: Option<PolicyDigest>,
     /// When it ends, if it has a time of its own.
@@ -90,7 +90,7 @@ impl AuditRecord {
         event: AuditEvent,
     ) -> Self {
         Self {
-            id: time_ordered(at),
+            id: uuid_v7(at),
             at,
             session,
             principal,
@@ -105,12 +105,12 @@ impl AuditRecord {
         }
     }
 
-    pub(crate) fn account(mut self, alias: &Alias) -> Self {
+    pub(crate) fn account(mut self, alias: &AccountName) -> Self {
         self.account = Some(alias.clone());
         self
     }
 
-    pub(crate) fn party(mut self, name: &str) -> Self {
+    pub(crate) fn with_component(mut self, name: &str) -> Self {
         self.party = Some(name.to_owned());
         self
     }
@@ -122,34 +122,34 @@ impl AuditRecord {
         self
     }
 
-    pub(crate) fn outstanding(mut self, outstanding: &Outstanding) -> Self {
-        self.expires_at = outstanding.until();
+    pub(crate) fn with_outstanding(mut self, outstanding: &OutstandingCredentials) -> Self {
+        self.expires_at = outstanding.expires_at();
         self
     }
 
-    pub(crate) fn generation(mut self, generation: Generation) -> Self {
+    pub(crate) fn with_generation(mut self, generation: Generation) -> Self {
         self.generation = Some(generation);
         self
     }
 
-    pub(crate) fn narrowing(mut self, narrowing: Narrowing) -> Self {
+    pub(crate) fn with_narrow_details(mut self, narrowing: NarrowDetails) -> Self {
         self.narrowing = Some(narrowing);
         self
     }
 
-    pub(crate) fn failure(mut self, error: &Error) -> Self {
+    pub(crate) fn with_failure(mut self, error: &Error) -> Self {
         self.failure = Some(error.kind());
         self
     }
 }
 
-fn time_ordered(at: SystemTime) -> Uuid {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Uuid::new_v7(Timestamp::from_unix(NoContext, since.as_secs(), since.subsec_nanos()))
+fn uuid_v7(at: SystemTime) -> Uuid {
+    let unix_time = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Uuid::new_v7(Timestamp::from_unix(NoContext, unix_time.as_secs(), unix_time.subsec_nanos()))
 }
 
 fn instant<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&rfc3339(*at))
+    serializer.serialize_str(&format_rfc3339(*at))
 }
 
 impl Serialize for ErrorKind {

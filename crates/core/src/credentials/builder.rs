@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Credentials, Parts, RegionOrigin};
+use super::{Credentials, CredentialsData, RegionOrigin};
 use crate::{AccessKeyId, AccountId, Error, Expiry, Region, Result};
 
 /// Collects the parts of [`Credentials`]; made by [`Credentials::builder`].
@@ -103,13 +103,13 @@ impl CredentialsBuilder {
         keys.set_session_token(self.session_token.as_ref().map(|token| token.expose_secret().to_owned()));
         keys.set_expiry(self.expiry.instant());
         keys.set_account_id(self.account_id.as_ref().map(|id| id.as_str().into()));
-        Ok(Credentials::of(Parts {
+        Ok(Credentials::new(CredentialsData {
             keys: keys.build(),
             access_key_id: self.access_key_id,
             account_id: self.account_id,
             region: self
                 .region
-                .map(RegionOrigin::Own)
+                .map(RegionOrigin::Credentials)
                 .or_else(|| self.environment_region.map(RegionOrigin::Environment)),
             provider: self.provider,
             max_age: self.max_age,

@@ -9,22 +9,22 @@ use super::Credentials;
 use crate::{AccessKeyId, AccountId, Error, Expiry, Region, Result};
 
 /// The accepted names of each field, as [`plain`] writes them. The first stands for the field in errors.
-struct Field {
+struct FieldNames {
     name: &'static str,
-    names: &'static [&'static str],
+    normalized: &'static [&'static str],
 }
 
-const ACCESS_KEY_ID: Field = Field { name: "access_key_id", names: &["accesskeyid"] };
-const SECRET_ACCESS_KEY: Field = Field { name: "secret_access_key", names: &["secretaccesskey"] };
-const SESSION_TOKEN: Field =
-    Field { name: "session_token", names: &["sessiontoken", "token", "securitytoken"] };
-const EXPIRES_AT: Field =
-    Field { name: "expires_at", names: &["expiresat", "expiration", "credentialexpiration"] };
-const ACCOUNT_ID: Field = Field { name: "account_id", names: &["accountid"] };
-const REGION: Field = Field { name: "region", names: &["region", "defaultregion"] };
+const ACCESS_KEY_ID: FieldNames = FieldNames { name: "access_key_id", normalized: &["accesskeyid"] };
+const SECRET_ACCESS_KEY: FieldNames = FieldNames { name: "secret_access_key", normalized: &["secretaccesskey"] };
+const SESSION_TOKEN: FieldNames =
+    FieldNames { name: "session_token", normalized: &["sessiontoken", "token", "securitytoken"] };
+const EXPIRES_AT: FieldNames =
+    FieldNames { name: "expires_at", normalized: &["expiresat", "expiration", "credentialexpiration"] };
+const ACCOUNT_ID: FieldNames = FieldNames { name: "account_id", normalized: &["accountid"] };
+const REGION: FieldNames = FieldNames { name: "region", normalized: &["region", "defaultregion"] };
 
 /// The objects in which AWS puts credentials: IAM (`CreateAccessKey`), STS, IAM Identity Center.
-const NESTED: [&str; 3] = ["AccessKey", "Credentials", "roleCredentials"];
+const NESTED_OBJECTS: [&str; 3] = ["AccessKey", "Credentials", "roleCredentials"];
 
 impl Credentials {
     /// Reads credentials from JSON text: an object with `access_key_id`, `secret_access_key`, and optionally
@@ -54,7 +54,7 @@ impl Credentials {
             Error::new(crate::ErrorKind::Invalid, "credentials must be a JSON object")
                 .with_next_step("give an object with `access_key_id` and `secret_access_key`")
         })?;
-        let fields = Document::new(fields);
+        let fields = CredentialsObject::new(fields);
         let access_key_id = AccessKeyId::parse(ACCESS_KEY_ID.name, fields.required(&ACCESS_KEY_ID)?)?;
         let secret = SecretString::from(fields.required(&SECRET_ACCESS_KEY)?);
         let expiry = fields.value(&EXPIRES_AT)?.map(|at| Expiry::from_json(EXPIRES_AT.name, at));
@@ -71,32 +71,32 @@ impl Credentials {
 }
 
 /// An object of credentials, and the one around it if there is one.
-struct Document<'a> {
+struct CredentialsObject<'a> {
     objects: [Option<&'a Map<String, Value>>; 2],
 }
 
-impl<'a> Document<'a> {
+impl<'a> CredentialsObject<'a> {
     /// The object is the outer one itself, unless its keys are in one of the objects that AWS nests them in.
     fn new(outer: &'a Map<String, Value>) -> Self {
-        let whole = Self { objects: [Some(outer), None] };
-        if matches!(whole.value(&ACCESS_KEY_ID), Ok(None)) {
-            let inner = outer.iter().find(|(name, _)| NESTED.iter().any(|known| plain(known) == plain(name)));
+        let flat = Self { objects: [Some(outer), None] };
+        if matches!(flat.value(&ACCESS_KEY_ID), Ok(None)) {
+            let inner = outer.iter().find(|(name, _)| NESTED_OBJECTS.iter().any(|known| normalize_name(known) == normalize_name(name)));
             if let Some(inner) = inner.and_then(|(_, value)| value.as_object()) {
                 return Self { objects: [Some(inner), Some(outer)] };
             }
         }
-        whole
+        flat
     }
 
-    fn required(&self, field: &Field) -> Result<&'a str> {
+    fn required(&self, field: &FieldNames) -> Result<&'a str> {
         self.text(field)?.ok_or_else(|| {
             Error::new(crate::ErrorKind::Invalid, format!("missing required field '{}'", field.name))
                 .with_field(field.name)
-                .with_next_step(format!("add it and send the whole object again; {}", spellings(field)))
+                .with_next_step(format!("add it and send the whole object again; {}", spelling_hint(field)))
         })
     }
 
-    fn text(&self, field: &Field) -> Result<Option<&'a str>> {
+    fn text(&self, field: &FieldNames) -> Result<Option<&'a str>> {
         match self.value(field)? {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.trim())),
@@ -106,9 +106,9 @@ impl<'a> Document<'a> {
 
     /// The value of a field in any of its spellings, blank ones left out. Two that differ are a mistake that a choice
     /// between them would hide.
-    fn value(&self, field: &Field) -> Result<Option<&'a Value>> {
+    fn value(&self, field: &FieldNames) -> Result<Option<&'a Value>> {
         for object in self.objects.into_iter().flatten() {
-            let mut values = object.iter().filter(|(name, value)| field.is_named(name) && !is_blank(value));
+            let mut values = object.iter().filter(|(name, value)| field.matches_name(name) && !is_blank(value));
             let Some((_, first)) = values.next() else { continue };
             if values.any(|(_, value)| value != first) {
                 return Err(Error::invalid(field.name, "is given more than once, with different values")
@@ -120,14 +120,14 @@ impl<'a> Document<'a> {
     }
 }
 
-impl Field {
-    fn is_named(&self, name: &str) -> bool {
-        self.names.contains(&&*plain(name))
+impl FieldNames {
+    fn matches_name(&self, name: &str) -> bool {
+        self.normalized.contains(&&*normalize_name(name))
     }
 }
 
 /// A name without case, underscores, hyphens and the `aws` before it.
-fn plain(name: &str) -> String {
+fn normalize_name(name: &str) -> String {
     let letters = name.chars().filter(|c| !matches!(c, '_' | '-'));
     let plain: String = letters.map(|c| c.to_ascii_lowercase()).collect();
     plain.strip_prefix("aws").map(str::to_owned).unwrap_or(plain)
@@ -138,7 +138,7 @@ fn is_blank(value: &Value) -> bool {
 }
 
 /// How a field may be written, for errors.
-fn spellings(field: &Field) -> String {
+fn spelling_hint(field: &FieldNames) -> String {
     let camel: String =
         field.name.split('_').map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect();
     let environment = format!("AWS_{}", field.name.to_ascii_uppercase());
@@ -161,7 +161,7 @@ mod tests {
     const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 
     #[test]
-    fn the_spellings_of_the_field_are_read() {
+    fn credentials_json_reads_field_spellings() {
         for text in [
             r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":"s3","session_token":"t","region":"us-west-2"}"#,
             r#"{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"s3","SessionToken":"t","Region":"us-west-2"}"#,
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_json_in_shapes_of_aws_tools_is_read() {
+    fn credentials_json_reads_shapes_of_aws_tools() {
         for text in [
             r#"{"AWS_ACCESS_KEY_ID":"AKIAIOSFODNN7EXAMPLE","AWS_SECRET_ACCESS_KEY":"s3","AWS_SESSION_TOKEN":"t"}"#,
             r#"{"ACCESS_KEY_ID":"AKIAIOSFODNN7EXAMPLE","SECRET_ACCESS_KEY":"s3","SESSION_TOKEN":"t"}"#,
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_json_with_numbers_is_read() {
+    fn credentials_json_reads_numbers() {
         let text = r#"{"roleCredentials":{"accessKeyId":"AKIAIOSFODNN7EXAMPLE","secretAccessKey":"s3","expiration":2051253957000},"account_id":2222222222,"region":"eu-west-1"}"#;
         let credentials = Credentials::from_json(text, "test").unwrap();
         assert_eq!(credentials.expiry().to_string(), "2035-01-01T08:45:57Z");
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_json_with_two_values_for_a_field_is_refused() {
+    fn credentials_json_conflicting_values_is_invalid() {
         let text = r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE","AccessKeyId":"AKIAI44QH8DHBEXAMPLE","secret_access_key":"hunter2"}"#;
         let error = Credentials::from_json(text, "test").unwrap_err();
         assert_eq!(error.field(), Some("access_key_id"), "{error}");
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_json_without_a_field_lists_its_spellings() {
+    fn credentials_json_missing_field_lists_spellings() {
         let error = Credentials::from_json(r#"{"key":"hunter2"}"#, "test").unwrap_err();
         let step = error.next_step().unwrap();
         for spelling in
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_names_the_field_and_echoes_nothing() {
+    fn credentials_json_error_names_field_without_echo() {
         for (text, field) in [
             (r#"{"secret_access_key":"hunter2"}"#, "access_key_id"),
             (r#"{"access_key_id":"AKIAIOSFODNN7EXAMPLE"}"#, "secret_access_key"),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_json_is_told_by_position() {
+    fn credentials_json_malformed_reports_position() {
         let error = Credentials::from_json("{\"secret_access_key\": \"hunter2", "test").unwrap_err();
         assert!(error.to_string().starts_with("invalid JSON at line 1 column"), "{error}");
         assert!(!error.to_string().contains("hunter2"));

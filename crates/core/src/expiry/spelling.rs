@@ -2,18 +2,18 @@
 
 /// Rewrites `2035-01-01 08:45 +0000 UTC` as `2035-01-01T08:45:00+00:00`, and so each part alone. What is missing is
 /// added (seconds, an offset of zero). A text of another form stays one that does not parse.
-pub(super) fn rfc3339(text: &str) -> String {
+pub(super) fn normalize_rfc3339(text: &str) -> String {
     let text = text.trim().to_ascii_uppercase();
     let (text, _) = text.split_once(" UTC").unwrap_or((&text, ""));
     let Some((date, rest)) = text.trim_end().split_once(['T', ' ']) else { return text.to_owned() };
     let (time, offset) = rest.split_at(rest.find(['Z', '+', '-']).unwrap_or(rest.len()));
     let time = time.trim_end();
     let seconds = if time.len() == 5 { ":00" } else { "" };
-    format!("{date}T{time}{seconds}{}", offset_of(offset))
+    format!("{date}T{time}{seconds}{}", normalize_offset(offset))
 }
 
 /// `+0000` and `+00` as `+00:00`; no offset as `Z`.
-fn offset_of(text: &str) -> String {
+fn normalize_offset(text: &str) -> String {
     match (text.len(), text.split_at_checked(3)) {
         (0, _) => "Z".to_owned(),
         (3, _) => format!("{text}:00"),

@@ -30,8 +30,8 @@ impl RoleArn {
 
     /// Parses `text`; `field` is the name used in the error.
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
-        let fault = || {
-            role_of_session(text).map_or_else(
+        let invalid_arn = || {
+            role_from_session_arn(text).map_or_else(
                 || Error::invalid(field, "must be a role ARN such as `arn:aws:iam::123456789012:role/agent`"),
                 |role| {
                     Error::invalid(field, format!("is the ARN of a role session; the role is `{role}`"))
@@ -39,29 +39,29 @@ impl RoleArn {
                 },
             )
         };
-        let (account, name) = split(text).ok_or_else(fault)?;
-        let account = account.parse().map_err(|_| fault())?;
-        let named =
+        let (account, name) = split_role_arn(text).ok_or_else(invalid_arn)?;
+        let account = account.parse().map_err(|_| invalid_arn())?;
+        let is_valid_name =
             !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+=,.@-".contains(&b));
         // STS takes ARNs of 20 to 2,048 characters (API reference, AssumeRole).
-        if named && !name.ends_with('/') && text.len() <= 2048 {
+        if is_valid_name && !name.ends_with('/') && text.len() <= 2048 {
             Ok(Self { text: text.into(), account })
         } else {
-            Err(fault())
+            Err(invalid_arn())
         }
     }
 }
 
-fn split(text: &str) -> Option<(&str, &str)> {
+fn split_role_arn(text: &str) -> Option<(&str, &str)> {
     let (partition, rest) = text.strip_prefix("arn:")?.split_once(":iam::")?;
     let (account, name) = rest.split_once(":role/")?;
-    let known =
+    let is_aws_partition =
         partition.starts_with("aws") && partition.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
-    known.then_some((account, name))
+    is_aws_partition.then_some((account, name))
 }
 
 /// The role of `arn:aws:sts::123456789012:assumed-role/agent/session`, which has no path.
-fn role_of_session(text: &str) -> Option<RoleArn> {
+fn role_from_session_arn(text: &str) -> Option<RoleArn> {
     let (partition, rest) = text.strip_prefix("arn:")?.split_once(":sts::")?;
     let (account, name) = rest.split_once(":assumed-role/")?;
     let (role, _) = name.split_once('/')?;
@@ -99,13 +99,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn role_arns_of_any_partition_and_path_parse() {
+    fn role_arn_parses_any_partition_and_path() {
         let arn: RoleArn = "arn:aws-us-gov:iam::123456789012:role/team/agent".parse().unwrap();
         assert_eq!(arn.account().as_str(), "123456789012");
     }
 
     #[test]
-    fn role_arn_of_a_role_session_is_refused_with_its_role() {
+    fn role_arn_of_role_session_is_refused_with_role() {
         let error = "arn:aws-cn:sts::111111111111:assumed-role/agent/session".parse::<RoleArn>().unwrap_err();
         assert!(error.message().contains("`arn:aws-cn:iam::111111111111:role/agent`"), "{error}");
         let error = "arn:aws:sts::1:assumed-role/agent/session".parse::<RoleArn>().unwrap_err();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused_without_an_echo() {
+    fn role_arn_malformed_is_refused_without_echo() {
         for text in [
             "",
             "agent",

@@ -7,31 +7,31 @@ use serde_json::Value;
 
 use crate::{Error, Result};
 
-type Values = BTreeSet<String>;
+type ConditionValues = BTreeSet<String>;
 
 /// By operator and key, whose case does not count: no two differ in case only.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Conditions(BTreeMap<String, BTreeMap<String, Values>>);
+pub(super) struct Conditions(BTreeMap<String, BTreeMap<String, ConditionValues>>);
 
 impl Conditions {
     /// Parses the conditions of the statement that errors call `place`.
-    pub(super) fn parse(place: &str, value: Option<Value>) -> Result<Self> {
-        let fault = |rule: &str| Error::invalid(format!("{place}.Condition"), rule);
+    pub(super) fn parse(path: &str, value: Option<Value>) -> Result<Self> {
+        let invalid = |rule: &str| Error::invalid(format!("{path}.Condition"), rule);
         let mut conditions = Self::default();
         let operators = match value {
             None => return Ok(conditions),
             Some(Value::Object(operators)) => operators,
-            Some(_) => return Err(fault("must be a JSON object")),
+            Some(_) => return Err(invalid("must be a JSON object")),
         };
         for (operator, keys) in operators {
             let Value::Object(keys) = keys else {
-                return Err(fault("must hold operators with keys and values"));
+                return Err(invalid("must hold operators with keys and values"));
             };
             for (key, values) in keys {
-                let values = texts(values)
-                    .ok_or_else(|| fault("must hold texts, numbers, booleans or lists of them"))?;
+                let values = parse_values(values)
+                    .ok_or_else(|| invalid("must hold texts, numbers, booleans or lists of them"))?;
                 if conditions.get(&operator, &key).is_some() {
-                    return Err(fault("must not name a key twice, whatever its case"));
+                    return Err(invalid("must not name a key twice, whatever its case"));
                 }
                 conditions.insert(operator.clone(), key, values);
             }
@@ -44,48 +44,48 @@ impl Conditions {
     }
 
     /// The conditions of both.
-    pub(super) fn and(&self, other: &Self) -> Result<Self> {
-        let mut both = self.clone();
-        for (operator, key, values) in other.each() {
-            match both.get(operator, key) {
+    pub(super) fn merge(&self, other: &Self) -> Result<Self> {
+        let mut merged = self.clone();
+        for (operator, key, values) in other.iter() {
+            match merged.get(operator, key) {
                 Some(there) if there == values => {}
-                Some(_) => return Err(differ()),
-                None => both.insert(operator.to_owned(), key.to_owned(), values.clone()),
+                Some(_) => return Err(conflict_error()),
+                None => merged.insert(operator.to_owned(), key.to_owned(), values.clone()),
             }
         }
-        Ok(both)
+        Ok(merged)
     }
 
     /// Whether each of these is one of `others` too, and so holds whenever those do.
-    pub(super) fn within(&self, others: &Self) -> bool {
-        self.each().all(|(operator, key, values)| others.get(operator, key) == Some(values))
+    pub(super) fn is_subset_of(&self, others: &Self) -> bool {
+        self.iter().all(|(operator, key, values)| others.get(operator, key) == Some(values))
     }
 
-    fn each(&self) -> impl Iterator<Item = (&str, &str, &Values)> {
+    fn iter(&self) -> impl Iterator<Item = (&str, &str, &ConditionValues)> {
         self.0.iter().flat_map(|(operator, keys)| {
             keys.iter().map(move |(key, values)| (operator.as_str(), key.as_str(), values))
         })
     }
 
-    fn get(&self, operator: &str, key: &str) -> Option<&Values> {
+    fn get(&self, operator: &str, key: &str) -> Option<&ConditionValues> {
         let (_, keys) = self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(operator))?;
         keys.iter().find(|(known, _)| known.eq_ignore_ascii_case(key)).map(|(_, values)| values)
     }
 
     /// Adds what is not there, under the operator's spelling that is.
-    fn insert(&mut self, operator: String, key: String, values: Values) {
-        let known = self.0.keys().find(|known| known.eq_ignore_ascii_case(&operator)).cloned();
-        self.0.entry(known.unwrap_or(operator)).or_default().insert(key, values);
+    fn insert(&mut self, operator: String, key: String, values: ConditionValues) {
+        let existing = self.0.keys().find(|known| known.eq_ignore_ascii_case(&operator)).cloned();
+        self.0.entry(existing.unwrap_or(operator)).or_default().insert(key, values);
     }
 }
 
 impl Serialize for Conditions {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let shortest = |values: &Values| match values.first() {
+        let shortest = |values: &ConditionValues| match values.first() {
             Some(only) if values.len() == 1 => Value::from(only.as_str()),
             _ => values.iter().map(String::as_str).collect(),
         };
-        let keys = |keys: &BTreeMap<String, Values>| -> BTreeMap<String, Value> {
+        let keys = |keys: &BTreeMap<String, ConditionValues>| -> BTreeMap<String, Value> {
             keys.iter().map(|(key, values)| (key.clone(), shortest(values))).collect()
         };
         serializer.collect_map(self.0.iter().map(|(operator, of_operator)| (operator, keys(of_operator))))
@@ -93,16 +93,16 @@ impl Serialize for Conditions {
 }
 
 /// The values of a condition, as the texts that AWS compares.
-fn texts(value: Value) -> Option<Values> {
+fn parse_values(value: Value) -> Option<ConditionValues> {
     let list = match value {
         Value::Array(list) => list,
         one => vec![one],
     };
-    let texts: Option<Values> = list.into_iter().map(text).collect();
+    let texts: Option<ConditionValues> = list.into_iter().map(parse_scalar).collect();
     texts.filter(|texts| !texts.is_empty())
 }
 
-fn text(value: Value) -> Option<String> {
+fn parse_scalar(value: Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text),
         Value::Bool(yes) => Some(yes.to_string()),
@@ -111,7 +111,7 @@ fn text(value: Value) -> Option<String> {
     }
 }
 
-fn differ() -> Error {
+fn conflict_error() -> Error {
     Error::invalid("Condition", "is set for one operator and key to different values in the two policies")
         .with_next_step("use the same values in both, or another operator in one of them")
 }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 pub struct PolicyDigest([u8; 32]);
 
 impl PolicyDigest {
-    pub(super) fn of(text: &str) -> Self {
+    pub(super) fn from_text(text: &str) -> Self {
         Self(Sha256::digest(text.as_bytes()).into())
     }
 }

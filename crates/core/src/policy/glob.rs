@@ -17,37 +17,37 @@ pub(super) struct Glob {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Token {
-    Letter(char),
+    Literal(char),
     /// `?`
-    One,
+    AnyChar,
     /// `*`, and whether it may match beyond a colon.
-    Any {
-        beyond: bool,
+    AnyText {
+        crosses_colons: bool,
     },
     Variable(Box<str>),
 }
 
 impl Glob {
     /// A pattern of actions, whose case does not count.
-    pub(super) fn action(text: &str) -> Result<Self, &'static str> {
-        let word = |part: &str| {
+    pub(super) fn parse_action(text: &str) -> Result<Self, &'static str> {
+        let is_pattern = |part: &str| {
             !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-*?".contains(&b))
         };
-        let named = text.split_once(':').is_some_and(|(service, name)| word(service) && word(name));
-        if named || text == "*" {
+        let is_action = text.split_once(':').is_some_and(|(service, name)| is_pattern(service) && is_pattern(name));
+        if is_action || text == "*" {
             // There is one colon in every action, so nothing can be matched beyond it.
-            Ok(Self { text: text.into(), tokens: tokens(&text.to_ascii_lowercase(), |_| true) })
+            Ok(Self { text: text.into(), tokens: tokenize(&text.to_ascii_lowercase(), |_| true) })
         } else {
             Err("must be actions such as `s3:GetObject`, `s3:Get*` or `*`")
         }
     }
 
     /// A pattern of ARNs.
-    pub(super) fn resource(text: &str) -> Result<Self, &'static str> {
+    pub(super) fn parse_resource(text: &str) -> Result<Self, &'static str> {
         if text == "*" || (text.starts_with("arn:") && text.split(':').count() >= 6) {
             Ok(Self {
                 text: text.into(),
-                tokens: tokens(text, |rest| rest.is_empty() || rest.starts_with(':')),
+                tokens: tokenize(text, |rest| rest.is_empty() || rest.starts_with(':')),
             })
         } else {
             Err("must be ARNs such as `arn:aws:s3:::bucket/*`, or `*`")
@@ -60,11 +60,11 @@ impl Glob {
         let mut reached = vec![false; other.tokens.len() + 1];
         reached[0] = true;
         for token in &*self.tokens {
-            let many = matches!(token, Token::Any { .. });
+            let many = matches!(token, Token::AnyText { .. });
             let mut next = vec![reached[0] && many];
             for (n, theirs) in other.tokens.iter().enumerate() {
                 let from = if many { next[n] } else { reached[n] };
-                next.push((many && reached[n + 1]) || (from && token.takes(theirs)));
+                next.push((many && reached[n + 1]) || (from && token.covers_token(theirs)));
             }
             reached = next;
         }
@@ -74,27 +74,27 @@ impl Glob {
 
 impl Token {
     /// Whether whatever `other` stands for can be part of what this stands for.
-    fn takes(&self, other: &Self) -> bool {
+    fn covers_token(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Any { beyond: true }, _) => true,
-            (Self::Any { .. } | Self::One, Self::Letter(letter)) => *letter != ':',
+            (Self::AnyText { crosses_colons: true }, _) => true,
+            (Self::AnyText { .. } | Self::AnyChar, Self::Literal(letter)) => *letter != ':',
             _ => self == other,
         }
     }
 }
 
 /// Takes a pattern apart; `beyond` tells by what comes after a `*` whether it may match a colon.
-fn tokens(text: &str, beyond: fn(&str) -> bool) -> Box<[Token]> {
+fn tokenize(text: &str, may_cross: fn(&str) -> bool) -> Box<[Token]> {
     let (mut tokens, mut rest) = (Vec::new(), text);
     while let Some(letter) = rest.chars().next() {
-        let (token, length) = match (letter, variable(rest)) {
+        let (token, length) = match (letter, parse_variable(rest)) {
             (_, Some((token, length))) => (token, length),
             ('*', _) => {
                 let run = rest.len() - rest.trim_start_matches('*').len();
-                (Token::Any { beyond: beyond(&rest[run..]) }, run)
+                (Token::AnyText { crosses_colons: may_cross(&rest[run..]) }, run)
             }
-            ('?', _) => (Token::One, 1),
-            _ => (Token::Letter(letter), letter.len_utf8()),
+            ('?', _) => (Token::AnyChar, 1),
+            _ => (Token::Literal(letter), letter.len_utf8()),
         };
         tokens.push(token);
         rest = &rest[length..];
@@ -103,12 +103,12 @@ fn tokens(text: &str, beyond: fn(&str) -> bool) -> Box<[Token]> {
 }
 
 /// The variable that `text` begins with, and its length: `${*}`, `${?}` and `${$}` are the characters themselves.
-fn variable(text: &str) -> Option<(Token, usize)> {
+fn parse_variable(text: &str) -> Option<(Token, usize)> {
     let (name, _) = text.strip_prefix("${")?.split_once('}')?;
     let token = match name {
-        "*" => Token::Letter('*'),
-        "?" => Token::Letter('?'),
-        "$" => Token::Letter('$'),
+        "*" => Token::Literal('*'),
+        "?" => Token::Literal('?'),
+        "$" => Token::Literal('$'),
         _ => Token::Variable(name.into()),
     };
     Some((token, name.len() + 3))
@@ -134,7 +134,7 @@ impl Globs {
     }
 
     /// In order, and without patterns that others cover.
-    pub(super) fn shortened(mut self) -> Self {
+    pub(super) fn minimized(mut self) -> Self {
         self.0.sort_by(|one, other| one.text.cmp(&other.text));
         self.0.dedup();
         let mut kept: Vec<Glob> = Vec::new();
@@ -148,19 +148,19 @@ impl Globs {
     }
 
     /// Whether each of `others` is covered by one of these.
-    pub(super) fn cover(&self, others: &Self) -> bool {
+    pub(super) fn covers_all(&self, others: &Self) -> bool {
         others.0.iter().all(|other| self.0.iter().any(|glob| glob.covers(other)))
     }
 
     /// What is covered by both, as far as that can be told: of each two patterns the one that the other covers.
-    pub(super) fn in_common(&self, others: &Self) -> Self {
+    pub(super) fn intersect(&self, others: &Self) -> Self {
         let pairs = self.0.iter().flat_map(|one| others.0.iter().map(move |other| (one, other)));
         let narrower = pairs.filter_map(|(one, other)| match () {
             () if one.covers(other) => Some(other),
             () if other.covers(one) => Some(one),
             () => None,
         });
-        Self(narrower.cloned().collect()).shortened()
+        Self(narrower.cloned().collect()).minimized()
     }
 }
 
@@ -178,16 +178,16 @@ impl Serialize for Globs {
 mod tests {
     use super::*;
 
-    fn actions(one: &str, other: &str) -> bool {
-        Glob::action(one).unwrap().covers(&Glob::action(other).unwrap())
+    fn action_covers(one: &str, other: &str) -> bool {
+        Glob::parse_action(one).unwrap().covers(&Glob::parse_action(other).unwrap())
     }
 
-    fn resources(one: &str, other: &str) -> bool {
-        Glob::resource(one).unwrap().covers(&Glob::resource(other).unwrap())
+    fn resource_covers(one: &str, other: &str) -> bool {
+        Glob::parse_resource(one).unwrap().covers(&Glob::parse_resource(other).unwrap())
     }
 
     #[test]
-    fn a_pattern_of_actions_covers_what_it_matches_whatever_the_case() {
+    fn glob_action_covers_ignoring_case() {
         for (one, other) in [
             ("*", "s3:GetObject"),
             ("s3:*", "s3:Get*"),
@@ -198,7 +198,7 @@ mod tests {
             ("s3:Get**", "s3:Get*"),
         ] {
             assert!(
-                actions(one, other) && !actions(other, one) || one.len() == other.len() + 1,
+                action_covers(one, other) && !action_covers(other, one) || one.len() == other.len() + 1,
                 "{one} {other}"
             );
         }
@@ -211,41 +211,41 @@ mod tests {
             ("s3:*", "*"),
             ("*:*", "*"),
         ] {
-            assert!(!actions(one, other), "{one} {other}");
+            assert!(!action_covers(one, other), "{one} {other}");
         }
     }
 
     #[test]
-    fn a_wildcard_is_relied_on_to_match_a_colon_only_at_the_end_of_a_part() {
-        assert!(resources(
+    fn glob_wildcard_crosses_colon_only_at_end_of_part() {
+        assert!(resource_covers(
             "arn:aws:logs:*:1:log-group:*",
             "arn:aws:logs:eu-west-1:1:log-group:a:log-stream:b"
         ));
-        assert!(!resources("arn:aws:logs:r:1:log-group:a*b", "arn:aws:logs:r:1:log-group:a:b"));
-        assert!(!resources("arn:aws:logs:r:1:log-group:a*b", "arn:aws:logs:r:1:log-group:a?b"));
-        assert!(!resources("arn:aws:logs:r:1:log-group:a?b", "arn:aws:logs:r:1:log-group:a:b"));
-        assert!(!resources("arn:aws:s3:::a*b", "arn:aws:s3:::a*"));
-        assert!(resources("arn:aws:s3:::a*b", "arn:aws:s3:::a*cb"));
-        assert!(resources("arn:aws:s3:::*", "arn:aws:s3:::a?b*c"));
+        assert!(!resource_covers("arn:aws:logs:r:1:log-group:a*b", "arn:aws:logs:r:1:log-group:a:b"));
+        assert!(!resource_covers("arn:aws:logs:r:1:log-group:a*b", "arn:aws:logs:r:1:log-group:a?b"));
+        assert!(!resource_covers("arn:aws:logs:r:1:log-group:a?b", "arn:aws:logs:r:1:log-group:a:b"));
+        assert!(!resource_covers("arn:aws:s3:::a*b", "arn:aws:s3:::a*"));
+        assert!(resource_covers("arn:aws:s3:::a*b", "arn:aws:s3:::a*cb"));
+        assert!(resource_covers("arn:aws:s3:::*", "arn:aws:s3:::a?b*c"));
     }
 
     #[test]
-    fn a_variable_is_matched_by_itself_and_by_what_matches_everything() {
+    fn glob_variable_is_covered_by_itself_or_wildcard() {
         let own = "arn:aws:s3:::b/${aws:username}/*";
-        assert!(resources(own, own));
-        assert!(resources(own, "arn:aws:s3:::b/${aws:username}/x"));
-        assert!(resources("arn:aws:s3:::b/*", own));
+        assert!(resource_covers(own, own));
+        assert!(resource_covers(own, "arn:aws:s3:::b/${aws:username}/x"));
+        assert!(resource_covers("arn:aws:s3:::b/*", own));
         for other in ["arn:aws:s3:::b/alice/*", "arn:aws:s3:::b/${aws:userid}/*", "arn:aws:s3:::b/*/*"] {
-            assert!(!resources(own, other) && !resources(other, own), "{other}");
+            assert!(!resource_covers(own, other) && !resource_covers(other, own), "{other}");
         }
-        assert!(resources("arn:aws:s3:::b/a?c", "arn:aws:s3:::b/a${*}c"), "an escaped star is a character");
-        assert!(!resources("arn:aws:s3:::b/a${*}c", "arn:aws:s3:::b/abc"));
+        assert!(resource_covers("arn:aws:s3:::b/a?c", "arn:aws:s3:::b/a${*}c"), "an escaped star is a character");
+        assert!(!resource_covers("arn:aws:s3:::b/a${*}c", "arn:aws:s3:::b/abc"));
     }
 
     #[test]
-    fn patterns_that_others_cover_are_left_out() {
+    fn globs_minimized_drops_covered_patterns() {
         let globs = ["s3:Get*", "ec2:*", "s3:GetObject", "s3:get*", "ec2:Describe*"];
-        let globs = Globs::new(globs.map(|text| Glob::action(text).unwrap()).into()).shortened();
+        let globs = Globs::new(globs.map(|text| Glob::parse_action(text).unwrap()).into()).minimized();
         assert_eq!(serde_json::to_string(&globs).unwrap(), r#"["ec2:*","s3:Get*"]"#);
     }
 }

@@ -1,60 +1,60 @@
 //! What two policies both allow.
 
-use super::document::too_long;
+use super::document::too_long_error;
 use super::glob::Globs;
-use super::statement::{Effect, Statement, Subject};
+use super::statement::{Effect, Statement, PatternSet};
 use crate::{Error, Result};
 
 /// More than fit in a policy: beyond, comparing each with each is not worth the time.
-const MOST_STATEMENTS: usize = 64;
+const MAX_STATEMENTS: usize = 64;
 
 /// What both allow and neither denies. What is denied comes last.
-pub(super) fn of(one: &[Statement], other: &[Statement]) -> Result<Vec<Statement>> {
+pub(super) fn intersect(left: &[Statement], right: &[Statement]) -> Result<Vec<Statement>> {
     let mut kept = Vec::new();
-    for mine in one.iter().filter(|statement| statement.allows()) {
-        for theirs in other.iter().filter(|statement| statement.allows()) {
-            if let Some(common) = in_common(mine, theirs)? {
-                add(&mut kept, common)?;
+    for mine in left.iter().filter(|statement| statement.is_allow()) {
+        for theirs in right.iter().filter(|statement| statement.is_allow()) {
+            if let Some(common) = intersect_statements(mine, theirs)? {
+                push_unless_covered(&mut kept, common)?;
             }
         }
     }
     if kept.is_empty() {
-        return Err(nothing_in_common());
+        return Err(empty_intersection_error());
     }
-    let denied = one.iter().chain(other).filter(|statement| !statement.allows());
-    denied.cloned().try_for_each(|denied| add(&mut kept, denied))?;
+    let denied = left.iter().chain(right).filter(|statement| !statement.is_allow());
+    denied.cloned().try_for_each(|denied| push_unless_covered(&mut kept, denied))?;
     Ok(kept)
 }
 
 /// What two statements both allow, if it is anything.
-fn in_common(mine: &Statement, theirs: &Statement) -> Result<Option<Statement>> {
-    let actions = named(&mine.actions)?.in_common(named(&theirs.actions)?);
-    let resources = named(&mine.resources)?.in_common(named(&theirs.resources)?);
+fn intersect_statements(mine: &Statement, theirs: &Statement) -> Result<Option<Statement>> {
+    let actions = listed_patterns(&mine.actions)?.intersect(listed_patterns(&theirs.actions)?);
+    let resources = listed_patterns(&mine.resources)?.intersect(listed_patterns(&theirs.resources)?);
     if actions.is_empty() || resources.is_empty() {
         return Ok(None);
     }
-    let conditions = mine.conditions.and(&theirs.conditions)?;
-    Ok(Some(Statement { conditions, ..Statement::plain(Effect::Allow, actions, resources) }))
+    let conditions = mine.conditions.merge(&theirs.conditions)?;
+    Ok(Some(Statement { conditions, ..Statement::without_conditions(Effect::Allow, actions, resources) }))
 }
 
-fn named(subject: &Subject) -> Result<&Globs> {
+fn listed_patterns(subject: &PatternSet) -> Result<&Globs> {
     match subject {
-        Subject::These(globs) => Ok(globs),
-        Subject::AllBut(_) => Err(not_named()),
+        PatternSet::Only(globs) => Ok(globs),
+        PatternSet::Except(_) => Err(not_comparable_error()),
     }
 }
 
 /// Keeps what others do not make superfluous.
-fn add(kept: &mut Vec<Statement>, statement: Statement) -> Result<()> {
+fn push_unless_covered(kept: &mut Vec<Statement>, statement: Statement) -> Result<()> {
     if kept.iter().any(|other| other.covers(&statement)) {
         return Ok(());
     }
     kept.retain(|other| !statement.covers(other));
     kept.push(statement);
-    if kept.len() > MOST_STATEMENTS { Err(too_long()) } else { Ok(()) }
+    if kept.len() > MAX_STATEMENTS { Err(too_long_error()) } else { Ok(()) }
 }
 
-fn not_named() -> Error {
+fn not_comparable_error() -> Error {
     Error::invalid(
         "policy",
         "allows by `NotAction` or `NotResource`, which cannot be compared with another policy",
@@ -62,7 +62,7 @@ fn not_named() -> Error {
     .with_next_step("name what it allows, and deny the exceptions")
 }
 
-fn nothing_in_common() -> Error {
+fn empty_intersection_error() -> Error {
     Error::invalid("policy", "allows nothing that the policy it is to be narrowed by allows as well")
         .with_next_step(
             "ask for something that both allow; of patterns that overlap one must cover the other",

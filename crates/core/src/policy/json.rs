@@ -10,26 +10,26 @@ use crate::{Error, Result};
 /// The JSON of `text`; what is wrong with it is told by place.
 pub(super) fn parse(text: &str) -> Result<Value> {
     match serde_json::from_str(text) {
-        Ok(Unrepeated(value)) => Ok(value),
+        Ok(UniqueKeys(value)) => Ok(value),
         Err(error) => {
-            let fault = if error.is_data() { "names a key twice" } else { "is not valid JSON" };
-            let place = format!("{fault} at line {} column {}", error.line(), error.column());
-            Err(Error::invalid("policy", place).with_next_step("write it as one well-formed JSON object"))
+            let problem = if error.is_data() { "names a key twice" } else { "is not valid JSON" };
+            let message = format!("{problem} at line {} column {}", error.line(), error.column());
+            Err(Error::invalid("policy", message).with_next_step("write it as one well-formed JSON object"))
         }
     }
 }
 
-struct Unrepeated(Value);
+struct UniqueKeys(Value);
 
-impl<'de> Deserialize<'de> for Unrepeated {
+impl<'de> Deserialize<'de> for UniqueKeys {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Any).map(Self)
+        deserializer.deserialize_any(UniqueKeysVisitor).map(Self)
     }
 }
 
-struct Any;
+struct UniqueKeysVisitor;
 
-impl<'de> Visitor<'de> for Any {
+impl<'de> Visitor<'de> for UniqueKeysVisitor {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,7 +62,7 @@ impl<'de> Visitor<'de> for Any {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(Unrepeated(item)) = items.next_element()? {
+        while let Some(UniqueKeys(item)) = items.next_element()? {
             list.push(item);
         }
         Ok(list.into())
@@ -70,7 +70,7 @@ impl<'de> Visitor<'de> for Any {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
-        while let Some((key, Unrepeated(value))) = entries.next_entry::<String, _>()? {
+        while let Some((key, UniqueKeys(value))) = entries.next_entry::<String, _>()? {
             if map.insert(key, value).is_some() {
                 return Err(A::Error::custom("a key twice"));
             }

@@ -6,7 +6,7 @@ use super::statement::{Effect, Statement};
 use crate::{Error, ErrorKind, Result};
 
 /// Where a prefix would let too much in, the actions are named.
-const READS: &[(&str, &[&str])] = &[
+const READ_ACTIONS: &[(&str, &[&str])] = &[
     // Launch configurations hold user data.
     ("autoscaling", &["DescribeAutoScaling*", "DescribePolicies", "DescribeScaling*"]),
     // Templates and their summaries are what was deployed, not how it is doing.
@@ -56,35 +56,35 @@ const READS: &[(&str, &[&str])] = &[
 ];
 
 /// User data is a script, and scripts hold passwords.
-const USER_DATA: [&str; 2] = ["ec2:DescribeInstanceAttribute", "ec2:DescribeLaunchTemplateVersions"];
+const USER_DATA_ACTIONS: [&str; 2] = ["ec2:DescribeInstanceAttribute", "ec2:DescribeLaunchTemplateVersions"];
 
-pub(super) fn of<'a>(services: impl IntoIterator<Item = &'a str>) -> Result<Vec<Statement>> {
+pub(super) fn build_statements<'a>(services: impl IntoIterator<Item = &'a str>) -> Result<Vec<Statement>> {
     let mut actions = Vec::new();
     for service in services {
-        let (_, reads) = READS.iter().find(|(known, _)| *known == service).ok_or_else(unknown)?;
+        let (_, reads) = READ_ACTIONS.iter().find(|(known, _)| *known == service).ok_or_else(unknown_service_error)?;
         actions.extend(reads.iter().map(|read| format!("{service}:{read}")));
     }
     if actions.is_empty() {
         return Err(Error::invalid("services", "must name one at least"));
     }
-    let mut statements = vec![statement(Effect::Allow, &actions)?];
+    let mut statements = vec![build_statement(Effect::Allow, &actions)?];
     if actions.iter().any(|action| action.starts_with("ec2:")) {
-        statements.push(statement(Effect::Deny, &USER_DATA.map(str::to_owned))?);
+        statements.push(build_statement(Effect::Deny, &USER_DATA_ACTIONS.map(str::to_owned))?);
     }
     Ok(statements)
 }
 
-fn statement(effect: Effect, actions: &[String]) -> Result<Statement> {
+fn build_statement(effect: Effect, actions: &[String]) -> Result<Statement> {
     let globs = |globs: Result<Vec<Glob>, _>| {
         globs.map(Globs::new).map_err(|rule| Error::new(ErrorKind::Internal, format!("the table {rule}")))
     };
-    let actions = globs(actions.iter().map(|action| Glob::action(action)).collect())?;
-    let resources = globs(Glob::resource("*").map(|all| vec![all]))?;
-    Ok(Statement::plain(effect, actions, resources).shortened())
+    let actions = globs(actions.iter().map(|action| Glob::parse_action(action)).collect())?;
+    let resources = globs(Glob::parse_resource("*").map(|all| vec![all]))?;
+    Ok(Statement::without_conditions(effect, actions, resources).minimized())
 }
 
-fn unknown() -> Error {
-    let known: Vec<_> = READS.iter().map(|(service, _)| *service).collect();
+fn unknown_service_error() -> Error {
+    let known: Vec<_> = READ_ACTIONS.iter().map(|(service, _)| *service).collect();
     Error::invalid("services", "names one that is not known here")
         .with_next_step(format!("write a policy of your own, or use: {}", known.join(", ")))
 }

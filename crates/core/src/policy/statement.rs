@@ -15,9 +15,9 @@ pub(super) enum Effect {
 
 /// What a statement is about.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Subject {
-    These(Globs),
-    AllBut(Globs),
+pub(super) enum PatternSet {
+    Only(Globs),
+    Except(Globs),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,36 +25,36 @@ pub(super) enum Subject {
 pub(super) struct Statement {
     pub(super) effect: Effect,
     #[serde(flatten, serialize_with = "actions")]
-    pub(super) actions: Subject,
+    pub(super) actions: PatternSet,
     #[serde(flatten, serialize_with = "resources")]
-    pub(super) resources: Subject,
+    pub(super) resources: PatternSet,
     #[serde(rename = "Condition", skip_serializing_if = "Conditions::is_empty")]
     pub(super) conditions: Conditions,
 }
 
 impl Statement {
     /// A statement without conditions.
-    pub(super) fn plain(effect: Effect, actions: Globs, resources: Globs) -> Self {
-        let (actions, resources) = (Subject::These(actions), Subject::These(resources));
+    pub(super) fn without_conditions(effect: Effect, actions: Globs, resources: Globs) -> Self {
+        let (actions, resources) = (PatternSet::Only(actions), PatternSet::Only(resources));
         Self { effect, actions, resources, conditions: Conditions::default() }
     }
 
     /// Parses the statement that errors call `place`.
-    pub(super) fn parse(place: &str, value: Value) -> Result<Self> {
+    pub(super) fn parse(path: &str, value: Value) -> Result<Self> {
         let Value::Object(mut fields) = value else {
-            return Err(Error::invalid(place.to_owned(), "must be a JSON object"));
+            return Err(Error::invalid(path.to_owned(), "must be a JSON object"));
         };
         fields.remove("Sid");
         if fields.contains_key("Principal") || fields.contains_key("NotPrincipal") {
-            return Err(Error::invalid(place.to_owned(), "must not name a principal")
+            return Err(Error::invalid(path.to_owned(), "must not name a principal")
                 .with_next_step("leave it out: a session policy is about the session itself"));
         }
-        let effect = effect(place, fields.remove("Effect"))?;
-        let actions = subject(place, "Action", &mut fields, Glob::action)?;
-        let resources = subject(place, "Resource", &mut fields, Glob::resource)?;
-        let conditions = Conditions::parse(place, fields.remove("Condition"))?;
+        let effect = parse_effect(path, fields.remove("Effect"))?;
+        let actions = parse_patterns(path, "Action", &mut fields, Glob::parse_action)?;
+        let resources = parse_patterns(path, "Resource", &mut fields, Glob::parse_resource)?;
+        let conditions = Conditions::parse(path, fields.remove("Condition"))?;
         if !fields.is_empty() {
-            return Err(Error::invalid(place.to_owned(), "holds a key that no statement has")
+            return Err(Error::invalid(path.to_owned(), "holds a key that no statement has")
                 .with_next_step(
                     "use `Sid`, `Effect`, `Action`, `NotAction`, `Resource`, `NotResource` and `Condition`",
                 ));
@@ -62,42 +62,42 @@ impl Statement {
         Ok(Self { effect, actions, resources, conditions })
     }
 
-    pub(super) fn allows(&self) -> bool {
+    pub(super) fn is_allow(&self) -> bool {
         self.effect == Effect::Allow
     }
 
     /// The same, without patterns that others cover.
-    pub(super) fn shortened(self) -> Self {
-        Self { actions: self.actions.shortened(), resources: self.resources.shortened(), ..self }
+    pub(super) fn minimized(self) -> Self {
+        Self { actions: self.actions.minimized(), resources: self.resources.minimized(), ..self }
     }
 
     /// Whether `other` is superfluous beside this.
     pub(super) fn covers(&self, other: &Self) -> bool {
         self == other
             || (self.effect == other.effect
-                && self.conditions.within(&other.conditions)
+                && self.conditions.is_subset_of(&other.conditions)
                 && self.actions.covers(&other.actions)
                 && self.resources.covers(&other.resources))
     }
 }
 
-impl Subject {
-    fn shortened(self) -> Self {
+impl PatternSet {
+    fn minimized(self) -> Self {
         match self {
-            Self::These(globs) => Self::These(globs.shortened()),
-            Self::AllBut(globs) => Self::AllBut(globs.shortened()),
+            Self::Only(globs) => Self::Only(globs.minimized()),
+            Self::Except(globs) => Self::Except(globs.minimized()),
         }
     }
 
     fn covers(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::These(all), Self::These(some)) => all.cover(some),
+            (Self::Only(broad), Self::Onlnarrowme)) => broad.covers_narrowsome),
             _ => self == other,
         }
     }
 }
 
-fn effect(place: &str, value: Option<Value>) -> Result<Effect> {
+fn parse_effect(place: &str, value: Option<Value>) -> Result<Effect> {
     match value.as_ref().and_then(Value::as_str) {
         Some("Allow") => Ok(Effect::Allow),
         Some("Deny") => Ok(Effect::Deny),
@@ -105,16 +105,16 @@ fn effect(place: &str, value: Option<Value>) -> Result<Effect> {
     }
 }
 
-fn subject(
+fn parse_patterns(
     place: &str,
     name: &str,
     fields: &mut Map<String, Value>,
     parse: fn(&str) -> Result<Glob, &'static str>,
-) -> Result<Subject> {
-    let (these, all_but) = (fields.remove(name), fields.remove(&format!("Not{name}")));
-    let (value, subject): (_, fn(Globs) -> Subject) = match (these, all_but) {
-        (Some(value), None) => (value, Subject::These),
-        (None, Some(value)) => (value, Subject::AllBut),
+) -> Result<PatternSet> {
+    let (only, except) = (fields.remove(name), fields.remove(&format!("Not{name}")));
+    let (value, variant): (_, fn(Globs) -> PatternSet) = match (only, except) {
+        (Some(value), None) => (value, PatternSet::Only),
+        (None, Some(value)) => (value, PatternSet::Except),
         _ => {
             return Err(Error::invalid(
                 place.to_owned(),
@@ -122,14 +122,14 @@ fn subject(
             ));
         }
     };
-    let fault = |rule| Error::invalid(format!("{place}.{name}"), rule);
-    let texts = texts(&value).ok_or_else(|| fault("must be a text or a list of texts"))?;
+    let invalid = |rule| Error::invalid(format!("{place}.{name}"), rule);
+    let texts = string_list(&value).ok_or_else(|| invalid("must be a text or a list of texts"))?;
     let globs: Result<Vec<_>, _> = texts.into_iter().map(parse).collect();
-    Ok(subject(Globs::new(globs.map_err(fault)?)))
+    Ok(variant(Globs::new(globs.map_err(invalid)?)))
 }
 
 /// The texts of a text or of a list of some.
-fn texts(value: &Value) -> Option<Vec<&str>> {
+fn string_list(value: &Value) -> Option<Vec<&str>> {
     match value {
         Value::String(text) => Some(vec![text]),
         Value::Array(list) if !list.is_empty() => list.iter().map(Value::as_str).collect(),
@@ -137,22 +137,22 @@ fn texts(value: &Value) -> Option<Vec<&str>> {
     }
 }
 
-fn actions<S: Serializer>(subject: &Subject, serializer: S) -> Result<S::Ok, S::Error> {
-    named("Action", "NotAction", subject, serializer)
+fn actions<S: Serializer>(subject: &PatternSet, serializer: S) -> Result<S::Ok, S::Error> {
+    serialize_patterns("Action", "NotAction", subject, serializer)
 }
 
-fn resources<S: Serializer>(subject: &Subject, serializer: S) -> Result<S::Ok, S::Error> {
-    named("Resource", "NotResource", subject, serializer)
+fn resources<S: Serializer>(subject: &PatternSet, serializer: S) -> Result<S::Ok, S::Error> {
+    serialize_patterns("Resource", "NotResource", subject, serializer)
 }
 
-fn named<S: Serializer>(
+fn serialize_patterns<S: Serializer>(
     these: &'static str,
     all_but: &'static str,
-    subject: &Subject,
+    subject: &PatternSet,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     match subject {
-        Subject::These(globs) => serializer.collect_map([(these, globs)]),
-        Subject::AllBut(globs) => serializer.collect_map([(all_but, globs)]),
+        PatternSet::Only(globs) => serializer.collect_map([(these, globs)]),
+        PatternSet::Except(globs) => serializer.collect_map([(all_but, globs)]),
     }
 }

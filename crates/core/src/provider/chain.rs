@@ -53,8 +53,8 @@ impl CredentialProvider for ProviderChain {
             .with_next_step("configure one of them, or set credentials on the session"))
     }
 
-    fn forget(&self) {
-        self.providers.iter().for_each(|provider| provider.forget());
+    fn clear_cache(&self) {
+        self.providers.iter().for_each(|provider| provider.clear_cache());
     }
 
     /// A chain of the same providers, each narrowed.

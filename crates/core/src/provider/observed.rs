@@ -55,12 +55,12 @@ impl CredentialProvider for ObservedProvider {
         Ok(credentials)
     }
 
-    fn fresh(&self) -> Option<Credentials> {
-        self.inner.fresh()
+    fn cached(&self) -> Option<Credentials> {
+        self.inner.cached()
     }
 
-    fn forget(&self) {
-        self.inner.forget();
+    fn clear_cache(&self) {
+        self.inner.clear_cache();
     }
 
     fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {

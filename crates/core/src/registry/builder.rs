@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::SessionRegistry;
 use super::timeline::Timeline;
 use crate::Clock;
-use crate::clock::{WallClock, length};
+use crate::clock::{ClockSource, duration_nanos};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -29,7 +29,7 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug)]
 pub struct RegistryBuilder {
     limits: Limits,
-    clock: WallClock,
+    clock: ClockSource,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,7 @@ impl RegistryBuilder {
             max_sessions_per_principal: 64,
             max_sessions: 10_000,
         };
-        Self { limits, clock: WallClock::default() }
+        Self { limits, clock: ClockSource::default() }
     }
 
     /// Sets how long a session may go without a call (default: 30 minutes).
@@ -77,7 +77,7 @@ impl RegistryBuilder {
 
     /// Sets the source of wall time (default: the machine's clock). Sessions keep the clocks of their own builders.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = WallClock::given(clock);
+        self.clock = ClockSource::custom(clock);
         self
     }
 
@@ -97,12 +97,12 @@ impl RegistryBuilder {
 impl Limits {
     /// The idle time in nanoseconds.
     pub(super) fn idle_nanos(&self) -> u64 {
-        length(self.idle_ttl)
+        duration_nanos(self.idle_ttl)
     }
 
     /// The lifetime in nanoseconds.
     pub(super) fn lifetime_nanos(&self) -> u64 {
-        length(self.max_lifetime)
+        duration_nanos(self.max_lifetime)
     }
 
     /// How long a session that is opened or used remains at least.

@@ -69,7 +69,7 @@ impl<T> Entry<T> {
 
     /// Runs no user code, since it is called under the lock of the index.
     pub(super) fn state(&self, now: Moment) -> EntryState {
-        if self.session.was_closed() {
+        if self.session.is_closed_unchecked() {
             EntryState::Closed
         } else if self.expires_at <= now {
             EntryState::Expired
@@ -99,7 +99,7 @@ impl<T> Entry<T> {
 /// Closes the session if nothing else did, such as a sweep that was cancelled after it had removed the entry.
 impl<T> Drop for Entry<T> {
     fn drop(&mut self) {
-        self.session.end();
+        self.session.close_quietly();
     }
 }
 
@@ -140,7 +140,7 @@ impl Activity {
         let _retired = self.calls.fetch_update(Ordering::AcqRel, Ordering::Acquire, subtract);
     }
 
-    /// Retires the session if no call is in flight, `is_over` returns true, and no call started while it ran.
+    /// Retires the session if no call is in flight, `close_if_expired` returns true, and no call started while it ran.
     pub(super) fn retire_if(&self, is_over: impl FnOnce() -> bool) -> bool {
         let calls = self.calls.load(Ordering::Acquire);
         calls & IN_FLIGHT == 0

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::SessionRegistry;
 use super::store::Store;
 use crate::clock::{LONGEST_SLEEP, SHORTEST_SLEEP};
-use crate::session::agenda::Agenda;
+use crate::session::agenda::RefreshQueue;
 use crate::session::warm::drive;
-use crate::{SessionContext, WarmLimits};
+use crate::{SessionContext, RefreshLimits};
 
 /// How many sessions are closed before other tasks run.
 const SWEEP_CHUNK: usize = 256;
@@ -62,26 +62,26 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
     ///
     /// # Cancel safety
     /// Dropping the future stops the background refresh and loses nothing.
-    pub fn keep_warm(&self, limits: WarmLimits) -> impl Future<Output = ()> + Send + 'static {
+    pub fn keep_warm(&self, limits: RefreshLimits) -> impl Future<Output = ()> + Send + 'static {
         let store = Arc::clone(self.store());
-        let refresher = Agenda::new(store.clock());
+        let refresher = RefreshQueue::new(store.clock());
         store.add_refresher(&refresher);
         drive(refresher, limits, move || !store.is_closed())
     }
 }
 
 impl<T> Store<T> {
-    fn add_refresher(&self, refresher: &Arc<Agenda>) {
+    fn add_refresher(&self, refresher: &Arc<RefreshQueue>) {
         // Registered before the sessions are listed: a session opened meanwhile finds the refresher, or is in the list.
         let mut refreshers = self.refreshers.lock();
         refreshers.retain(|known| known.strong_count() > 0);
         refreshers.push(Arc::downgrade(refresher));
         drop(refreshers);
-        self.sessions().iter().for_each(|session| session.put_on(refresher));
+        self.sessions().iter().for_each(|session| session.attach_refresher(refresher));
     }
 
     pub(super) fn refresh_in_background(&self, session: &SessionContext) {
-        self.live_refreshers().iter().for_each(|refresher| session.put_on(refresher));
+        self.live_refreshers().iter().for_each(|refresher| session.attach_refresher(refresher));
     }
 
     /// Makes background refreshes notice the end of the registry.
@@ -89,7 +89,7 @@ impl<T> Store<T> {
         self.live_refreshers().iter().for_each(|refresher| refresher.wake());
     }
 
-    fn live_refreshers(&self) -> Vec<Arc<Agenda>> {
+    fn live_refreshers(&self) -> Vec<Arc<RefreshQueue>> {
         self.refreshers.lock().iter().filter_map(Weak::upgrade).collect()
     }
 }

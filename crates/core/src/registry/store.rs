@@ -23,9 +23,9 @@ use super::handle::BuildOwnBits;
 use super::quota::SessionIndex;
 use super::timeline::{Moment, Timeline};
 use super::{SessionGuard, SessionHandle};
-use crate::clock::WallClock;
-use crate::session::agenda::Agenda;
-use crate::{Outstanding, Principal, Result, SessionContext};
+use crate::clock::ClockSource;
+use crate::session::agenda::RefreshQueue;
+use crate::{OutstandingCredentials, Principal, Result, SessionContext};
 
 /// moka accepts no longer idle time.
 const MAX_CACHE_TTL: Duration = Duration::from_secs(1000 * 365 * 24 * 60 * 60);
@@ -39,13 +39,13 @@ pub(super) struct Store<T> {
     /// the listener does no more than this.
     evicted: Arc<Mutex<Vec<Weak<Entry<T>>>>>,
     closed: AtomicBool,
-    pub(super) refreshers: Mutex<Vec<Weak<Agenda>>>,
+    pub(super) refreshers: Mutex<Vec<Weak<RefreshQueue>>>,
     /// Wakes background tasks at the end of the registry.
     pub(super) ended: Notify,
 }
 
 impl<T> Store<T> {
-    pub(super) fn clock(&self) -> WallClock {
+    pub(super) fn clock(&self) -> ClockSource {
         self.timeline.clock().clone()
     }
 
@@ -71,7 +71,7 @@ impl<T> Store<T> {
         self.ended.notify_waiters();
         self.wake_refreshers();
         let removed = self.index.lock().remove_all();
-        removed.iter().for_each(|entry| entry.session.end());
+        removed.iter().for_each(|entry| entry.session.close_quietly());
     }
 }
 
@@ -155,9 +155,9 @@ impl<T: Send + Sync + 'static> Store<T> {
         removed.is_some()
     }
 
-    pub(super) fn close_session(&self, principal: &Principal, handle: &SessionHandle) -> Option<Outstanding> {
+    pub(super) fn close_session(&self, principal: &Principal, handle: &SessionHandle) -> Option<OutstandingCredentials> {
         let entry = self.index.lock().remove(principal, handle)?;
-        let was_open = !entry.session.was_closed();
+        let was_open = !entry.session.is_closed_unchecked();
         self.end_all(std::slice::from_ref(&entry));
         was_open.then(|| entry.session.outstanding())
     }
@@ -182,7 +182,7 @@ impl<T: Send + Sync + 'static> Store<T> {
     pub(super) fn end_all(&self, removed: &[Arc<Entry<T>>]) {
         for entry in removed {
             self.cache.invalidate(&entry.handle);
-            entry.session.end();
+            entry.session.close_quietly();
         }
     }
 

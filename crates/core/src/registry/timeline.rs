@@ -6,7 +6,7 @@ mod model;
 use std::fmt;
 use std::sync::atomic::Ordering;
 
-use crate::clock::{Nanos, WallClock};
+use crate::clock::{Nanos, ClockSource};
 use crate::sync::{AtomicU64, Mutex, PoisonError};
 
 /// A moment of a timeline, in nanoseconds.
@@ -25,20 +25,20 @@ pub(super) struct Timeline {
     shift: AtomicU64,
     /// Where the clock was last seen, to the grain.
     latest: AtomicU64,
-    clock: WallClock,
+    clock: ClockSource,
     /// Held by whoever writes the two numbers.
     observing: Mutex<()>,
 }
 
 impl Timeline {
-    pub(super) fn new(clock: WallClock) -> Self {
+    pub(super) fn new(clock: ClockSource) -> Self {
         let timeline =
             Self { shift: AtomicU64::new(0), latest: AtomicU64::new(0), clock, observing: Mutex::new(()) };
         timeline.observe();
         timeline
     }
 
-    pub(super) fn clock(&self) -> &WallClock {
+    pub(super) fn clock(&self) -> &ClockSource {
         &self.clock
     }
 
@@ -77,7 +77,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::clock::length;
+    use crate::clock::duration_nanos;
     use crate::testing::ManualClock;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -85,24 +85,24 @@ mod tests {
     #[test]
     fn time_goes_on_from_where_it_was_when_the_clock_jumps_back() {
         let clock = ManualClock::new();
-        let timeline = Timeline::new(WallClock::given(Arc::new(clock.clone())));
+        let timeline = Timeline::new(ClockSource::custom(Arc::new(clock.clone())));
         let start = timeline.now();
         clock.advance(MINUTE);
-        assert_eq!(timeline.now() - start, length(MINUTE));
+        assert_eq!(timeline.now() - start, duration_nanos(MINUTE));
         for _ in 0..3 {
-            clock.jump_back(500 * MINUTE);
-            assert_eq!(timeline.now() - start, length(MINUTE), "stood still");
+            clock.rewind(500 * MINUTE);
+            assert_eq!(timeline.now() - start, duration_nanos(MINUTE), "stood still");
         }
         clock.advance(MINUTE);
-        assert_eq!(timeline.now() - start, length(2 * MINUTE));
+        assert_eq!(timeline.now() - start, duration_nanos(2 * MINUTE));
     }
 
     #[test]
     fn a_clock_before_its_epoch_stands_still() {
         let clock = ManualClock::new();
-        let timeline = Timeline::new(WallClock::given(Arc::new(clock.clone())));
+        let timeline = Timeline::new(ClockSource::custom(Arc::new(clock.clone())));
         let start = timeline.now();
-        clock.jump_back(100 * 365 * 24 * 60 * MINUTE);
+        clock.rewind(100 * 365 * 24 * 60 * MINUTE);
         assert_eq!(timeline.now(), start);
         clock.advance(MINUTE);
         assert_eq!(timeline.now(), start);

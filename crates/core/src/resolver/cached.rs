@@ -94,9 +94,9 @@ impl CredentialResolver for CachedResolver {
         }
     }
 
-    fn forget(&self) {
+    fn clear_cache(&self) {
         self.0.forget();
-        self.0.settings().resolver.forget();
+        self.0.settings().resolver.clear_cache();
     }
 }
 

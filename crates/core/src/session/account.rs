@@ -6,30 +6,30 @@ use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 
-use super::family::Member;
+use super::family::SessionInner;
 use super::faults;
 use super::narrow::NarrowedAccount;
-use super::slot::Slot;
-use super::{AccountStatus, Generation, Rotations, ServedSet};
+use super::slot::AccountCache;
+use super::{AccountStatus, Generation, RotationWatcher, CurrentCredentials};
 use crate::audit::AuditEvent;
-use crate::{AccessKeyId, Alias, CredentialProvider, Credentials, Error, Result, SessionId, SessionPolicy};
+use crate::{AccessKeyId, AccountName, CredentialProvider, Credentials, Error, Result, SessionId, SessionPolicy};
 
 /// One account of a session, lent: endpoints, SDK clients and assumed roles hold this. It follows the session's
 /// rotation, clearing and closing, and does not keep the session alive.
 #[derive(Clone)]
 pub struct SessionAccount {
-    pub(super) session: Weak<Member>,
-    alias: Alias,
+    pub(super) session: Weak<SessionInner>,
+    alias: AccountName,
 }
 
 impl SessionAccount {
-    pub(super) fn new(session: Weak<Member>, alias: Alias) -> Self {
+    pub(super) fn new(session: Weak<SessionInner>, alias: AccountName) -> Self {
         Self { session, alias }
     }
 
     /// The account's alias.
     #[must_use]
-    pub fn alias(&self) -> &Alias {
+    pub fn alias(&self) -> &AccountName {
         &self.alias
     }
 
@@ -50,29 +50,29 @@ impl SessionAccount {
     /// # Errors
     /// As [`SessionContext::credentials_for`](super::SessionContext::credentials_for); `Closed` once the session is gone.
     pub async fn credentials(&self) -> Result<Credentials> {
-        let session = self.member()?;
+        let session = self.session()?;
         session.credentials_for(&self.alias).await
     }
 
     /// The set that can be served without asking anybody, with what tells it from others; `None` when there is none.
     #[must_use]
-    pub fn served(&self) -> Option<ServedSet> {
-        self.member().ok()?.served(&self.alias)
+    pub fn current(&self) -> Option<CurrentCredentials> {
+        self.session().ok()?.current(&self.alias)
     }
 
-    /// Fetches a new set now; see [`SessionContext::refresh`](super::SessionContext::refresh).
+    /// Fetches a new set now; see [`SessionContext::check_refresh`](super::SessionContext::check_refresh).
     ///
     /// # Errors
     /// As there.
     pub async fn refresh(&self) -> Result<Generation> {
-        let slot = self.slot()?;
+        let slot = self.cache()?;
         slot.refresh().await
     }
 
-    /// See [`SessionContext::report_rejected`](super::SessionContext::report_rejected).
-    pub fn report_rejected(&self, rejected: &AccessKeyId) {
-        if let Ok(slot) = self.slot() {
-            slot.report_rejected(rejected);
+    /// See [`SessionContext::mark_rejected_for`](super::SessionContext::mark_rejected_for).
+    pub fn mark_rejected(&self, rejected: &AccessKeyId) {
+        if let Ok(slot) = self.cache() {
+            slot.mark_rejected(rejected);
         }
     }
 
@@ -80,8 +80,8 @@ impl SessionAccount {
     ///
     /// # Errors
     /// `Closed` once the session is gone.
-    pub fn rotations(&self) -> Result<Rotations> {
-        Rotations::of(&self.member()?, &self.alias)
+    pub fn watch_rotations(&self) -> Result<RotationWatcher> {
+        RotationWatcher::of(&self.session()?, &self.alias)
     }
 
     /// What may be shown to anyone.
@@ -89,24 +89,24 @@ impl SessionAccount {
     /// # Errors
     /// `Closed` once the session is gone.
     pub fn status(&self) -> Result<AccountStatus> {
-        let member = self.member()?;
-        let slot = member.slot(&self.alias)?;
+        let member = self.session()?;
+        let slot = member.account_cache(&self.alias)?;
         Ok(member.account_status(&slot))
     }
 
     /// Adds an event to the session's audit trail; nothing happens once the session is gone.
-    pub fn record(&self, event: AuditEvent, party: &str, failure: Option<&Error>) {
+    pub fn audit(&self, event: AuditEvent, party: &str, failure: Option<&Error>) {
         if let Some(member) = self.session.upgrade() {
             member.record(event, &self.alias, party, failure);
         }
     }
 
-    pub(super) fn member(&self) -> Result<Arc<Member>> {
-        self.session.upgrade().filter(|member| !member.is_closed()).ok_or_else(faults::closed)
+    pub(super) fn session(&self) -> Result<Arc<SessionInner>> {
+        self.session.upgrade().filter(|member| !member.is_closed()).ok_or_else(faults::closed_error)
     }
 
-    pub(super) fn slot(&self) -> Result<Arc<Slot>> {
-        self.member()?.slot(&self.alias)
+    pub(super) fn cache(&self) -> Result<Arc<AccountCache>> {
+        self.session()?.account_cache(&self.alias)
     }
 }
 
@@ -120,8 +120,8 @@ impl CredentialProvider for SessionAccount {
         self.credentials().await
     }
 
-    fn fresh(&self) -> Option<Credentials> {
-        self.member().ok()?.fresh(&self.alias)
+    fn cached(&self) -> Option<Credentials> {
+        self.session().ok()?.cached(&self.alias)
     }
 
     /// The account's own provider, narrowed; which that is, is looked up at each fetch.

@@ -1,4 +1,4 @@
-//! `Agenda`: which accounts one warmer refreshes when. Its cost follows what is due, not what there is.
+//! `RefreshQueue`: which accounts one warmer refreshes when. Its cost follows what is due, not what there is.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -6,48 +6,48 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 
-use super::slot::Slot;
-use crate::clock::{LONGEST_SLEEP, SHORTEST_SLEEP, WallClock};
+use super::slot::AccountCache;
+use crate::clock::{LONGEST_SLEEP, SHORTEST_SLEEP, ClockSource};
 
 /// The least time between two attempts: a set that is born stale does not make a warmer spin.
-pub(super) const BETWEEN_ATTEMPTS: Duration = SHORTEST_SLEEP;
+pub(super) const MIN_RETRY_INTERVAL: Duration = SHORTEST_SLEEP;
 
 /// Belongs to its warmer, and is gone with it: whoever can still reach it is being kept warm.
-pub(crate) struct Agenda {
-    clock: WallClock,
-    plan: Mutex<Plan>,
+pub(crate) struct RefreshQueue {
+    clock: ClockSource,
+    plan: Mutex<QueueState>,
     changed: Notify,
 }
 
 /// An account is in one of the two maps, or is being refreshed.
 #[derive(Default)]
-struct Plan {
+struct QueueState {
     /// By when they are due.
-    later: BTreeMap<(SystemTime, Key), Weak<Slot>>,
+    later: BTreeMap<(SystemTime, AccountKey), Weak<AccountCache>>,
     /// Due, by when they expire: what has the least time left goes first.
-    ready: BTreeMap<(SystemTime, Key), Weak<Slot>>,
-    places: HashMap<Key, Due>,
+    ready: BTreeMap<(SystemTime, AccountKey), Weak<AccountCache>>,
+    places: HashMap<AccountKey, RefreshTimes>,
 }
 
 /// Where a slot is in memory: as good as a number while somebody refers to it.
-type Key = usize;
+type AccountKey = usize;
 
 /// When an account is to be refreshed, and until when what it has works.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Due {
+pub(super) struct RefreshTimes {
     pub(super) at: SystemTime,
     pub(super) until: SystemTime,
 }
 
-impl Agenda {
-    pub(crate) fn new(clock: WallClock) -> Arc<Self> {
+impl RefreshQueue {
+    pub(crate) fn new(clock: ClockSource) -> Arc<Self> {
         Arc::new(Self { clock, plan: Mutex::default(), changed: Notify::new() })
     }
 
     /// Puts an account on the agenda, in place of what was there for it.
-    pub(super) fn put(&self, slot: &Arc<Slot>, due: Due) {
+    pub(super) fn schedule(&self, slot: &Arc<AccountCache>, due: RefreshTimes) {
         let key = Arc::as_ptr(slot).addr();
-        let mut plan = self.plan();
+        let mut plan = self.state();
         plan.strike(key);
         let first = plan.later.keys().next().is_none_or(|(at, _)| due.at < *at);
         plan.later.insert((due.at, key), Arc::downgrade(slot));
@@ -59,8 +59,8 @@ impl Agenda {
     }
 
     /// Takes an account off the agenda.
-    pub(super) fn strike(&self, slot: &Slot) {
-        self.plan().strike(std::ptr::from_ref(slot).addr());
+    pub(super) fn remove(&self, slot: &AccountCache) {
+        self.state().strike(std::ptr::from_ref(slot).addr());
     }
 
     /// Has the warmer look again.
@@ -74,9 +74,9 @@ impl Agenda {
     }
 
     /// How long nothing will be due; `None` when something is.
-    pub(super) fn pause(&self) -> Option<Duration> {
+    pub(super) fn idle_time(&self) -> Option<Duration> {
         let now = self.clock.now();
-        let mut plan = self.plan();
+        let mut plan = self.state();
         plan.promote(now);
         if !plan.ready.is_empty() {
             return None;
@@ -86,8 +86,8 @@ impl Agenda {
     }
 
     /// Takes what is due and has the least time left.
-    pub(super) fn take(&self) -> Option<Arc<Slot>> {
-        let mut plan = self.plan();
+    pub(super) fn pop_due(&self) -> Option<Arc<AccountCache>> {
+        let mut plan = self.state();
         while let Some(((_, key), slot)) = plan.ready.pop_first() {
             plan.places.remove(&key);
             if let Some(slot) = slot.upgrade() {
@@ -97,13 +97,13 @@ impl Agenda {
         None
     }
 
-    fn plan(&self) -> MutexGuard<'_, Plan> {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Plan {
-    fn strike(&mut self, key: Key) {
+impl QueueState {
+    fn strike(&mut self, key: AccountKey) {
         if let Some(due) = self.places.remove(&key) {
             self.later.remove(&(due.at, key));
             self.ready.remove(&(due.until, key));
@@ -123,57 +123,57 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Alias;
-    use crate::session::surroundings::Surroundings;
+    use crate::AccountName;
+    use crate::session::surroundings::SessionShared;
 
-    fn slot(alias: &str) -> Arc<Slot> {
-        Arc::new(Slot::new(alias.parse().unwrap(), Arc::new(Surroundings::new())))
+    fn slot(alias: &str) -> Arc<AccountCache> {
+        Arc::new(AccountCache::new(alias.parse().unwrap(), Arc::new(SessionShared::new())))
     }
 
     /// Due so many seconds from now, good for so many.
-    fn due(now: SystemTime, at: i64, until: u64) -> Due {
+    fn due(now: SystemTime, at: i64, until: u64) -> RefreshTimes {
         let seconds = Duration::from_secs(at.unsigned_abs());
-        Due {
+        RefreshTimes {
             at: if at < 0 { now - seconds } else { now + seconds },
             until: now + Duration::from_secs(until),
         }
     }
 
-    fn taken(agenda: &Agenda) -> Vec<Alias> {
+    fn taken(agenda: &RefreshQueue) -> Vec<AccountName> {
         // Looking is what finds out what is due.
-        let _pause = agenda.pause();
-        std::iter::from_fn(|| agenda.take()).map(|slot| slot.alias().clone()).collect()
+        let _pause = agenda.idle_time();
+        std::iter::from_fn(|| agenda.pop_due()).map(|slot| slot.alias().clone()).collect()
     }
 
     #[test]
-    fn what_has_the_least_time_left_goes_first_and_what_is_not_due_does_not_go() {
-        let (agenda, now) = (Agenda::new(WallClock::default()), WallClock::default().now());
+    fn refresh_queue_promotes_earliest_due_deadline() {
+        let (agenda, now) = (RefreshQueue::new(ClockSource::default()), ClockSource::default().now());
         let [calm, pressing, later] = ["calm", "pressing", "later"].map(slot);
-        agenda.put(&calm, due(now, -600, 3000));
-        agenda.put(&pressing, due(now, -1, 250));
-        agenda.put(&later, due(now, 100, 200));
-        assert_eq!(agenda.pause(), None);
+        agenda.schedule(&calm, due(now, -600, 3000));
+        agenda.schedule(&pressing, due(now, -1, 250));
+        agenda.schedule(&later, due(now, 100, 200));
+        assert_eq!(agenda.idle_time(), None);
         assert_eq!(taken(&agenda), [pressing.alias().clone(), calm.alias().clone()]);
-        let pause = agenda.pause().unwrap();
+        let pause = agenda.idle_time().unwrap();
         assert_eq!(pause, LONGEST_SLEEP, "a suspended machine is noticed before the 100 s are over");
     }
 
     #[test]
-    fn an_account_is_on_the_agenda_once_or_not_at_all() {
-        let (agenda, now) = (Agenda::new(WallClock::default()), WallClock::default().now());
+    fn refresh_queue_holds_account_at_most_once() {
+        let (agenda, now) = (RefreshQueue::new(ClockSource::default()), ClockSource::default().now());
         let [moved, struck, gone] = ["moved", "struck", "gone"].map(slot);
         for slot in [&moved, &struck, &gone] {
-            agenda.put(slot, due(now, -10, 100));
+            agenda.schedule(slot, due(now, -10, 100));
         }
-        assert_eq!(agenda.pause(), None, "all are ready");
-        agenda.put(&moved, due(now, 5, 300));
-        agenda.strike(&struck);
+        assert_eq!(agenda.idle_time(), None, "all are ready");
+        agenda.schedule(&moved, due(now, 5, 300));
+        agenda.remove(&struck);
         drop(gone);
         assert_eq!(taken(&agenda), []);
-        let pause = agenda.pause().unwrap();
+        let pause = agenda.idle_time().unwrap();
         assert!(pause > Duration::from_secs(3) && pause <= Duration::from_secs(5), "{pause:?}");
-        agenda.strike(&moved);
-        let plan = agenda.plan();
+        agenda.remove(&moved);
+        let plan = agenda.state();
         assert!(plan.later.is_empty() && plan.ready.is_empty() && plan.places.is_empty());
     }
 }

@@ -1,24 +1,24 @@
-//! `Bounds` of a session: which accounts there may be, and what a narrowed one hands out.
+//! `Restrictions` of a session: which accounts there may be, and what a narrowed one hands out.
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
-use super::family::Member;
-use super::slot::Slot;
-use super::{ServedSet, SessionContext};
+use super::family::SessionInner;
+use super::slot::AccountCache;
+use super::{CurrentCredentials, SessionContext};
 use crate::clock::LONGEST_SLEEP;
-use crate::{Alias, Credentials, Expiry, Result};
+use crate::{AccountName, Credentials, Expiry, Result};
 
 /// What a session may have and do at most.
-pub(super) struct Bounds {
+pub(super) struct Restrictions {
     /// The aliases that there may be, here and in the children; any, unless said.
-    pub(super) allowed: Option<Box<[Alias]>>,
-    pub(super) narrowed: Option<Narrowed>,
+    pub(super) allowed: Option<Box<[AccountName]>>,
+    pub(super) narrowed: Option<NarrowState>,
 }
 
 /// That a session has less authority than its parent.
-pub(super) struct Narrowed {
+pub(super) struct NarrowState {
     /// Whether its accounts are its own, narrowed by a policy; else it is a view of its parent's.
     pub(super) own_accounts: bool,
     /// When it ends.
@@ -26,7 +26,7 @@ pub(super) struct Narrowed {
 }
 
 impl SessionContext {
-    /// Waits until the session is closed: by [`close`](Self::close), by the end of its lifetime, with its parent, or when
+    /// Waits until the session is closed: by [`close`](Self::set_closed), by the end of its lifetime, with its parent, or when
     /// its last clone is dropped. The future holds no clone and does not keep the session alive.
     ///
     /// # Cancel safety
@@ -44,49 +44,49 @@ impl SessionContext {
     /// # }
     /// ```
     pub fn closed(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut topology = self.member().reshaped();
-        let session = Arc::downgrade(self.member());
+        let mut topology = self.inner().subscribe_topology();
+        let session = Arc::downgrade(self.inner());
         async move {
             while session.upgrade().is_some_and(|session| !session.is_closed()) {
                 tokio::select! {
                     biased;
                     // The sender is dropped with the session.
                     changed = topology.changed() => if changed.is_err() { return },
-                    () = over(&session) => {}
+                    () = wait_expired(&session) => {}
                 }
             }
         }
     }
 }
 
-impl Member {
-    pub(super) fn allowed(&self) -> Option<&[Alias]> {
+impl SessionInner {
+    pub(super) fn allowed_accounts(&self) -> Option<&[AccountName]> {
         self.bounds.as_ref()?.allowed.as_deref()
     }
 
-    pub(super) fn narrowed(&self) -> Option<&Narrowed> {
+    pub(super) fn narrow_state(&self) -> Option<&NarrowState> {
         self.bounds.as_ref()?.narrowed.as_ref()
     }
 
     /// Whether it holds nothing, and shows some of what its parent holds.
-    pub(super) fn is_view(&self) -> bool {
-        self.narrowed().is_some_and(|narrowed| !narrowed.own_accounts)
+    pub(super) fn is_read_only(&self) -> bool {
+        self.narrow_state().is_some_and(|narrowed| !narrowed.own_accounts)
     }
 
     #[inline]
-    pub(super) fn until(&self) -> Option<SystemTime> {
-        self.narrowed()?.until
+    pub(super) fn deadline(&self) -> Option<SystemTime> {
+        self.narrow_state()?.until
     }
 
     /// How long until its time is up.
-    fn left(&self) -> Option<Duration> {
-        self.until()?.duration_since(self.surroundings.now()).ok()
+    fn remaining(&self) -> Option<Duration> {
+        self.deadline()?.duration_since(self.surroundings.now()).ok()
     }
 
     /// Whether its time is up. Whoever asks first closes it, so that a clock that jumps back revives nothing.
     #[inline]
-    pub(super) fn is_over(&self) -> bool {
-        let over = self.until().is_some_and(|until| until <= self.surroundings.now());
+    pub(super) fn close_if_expired(&self) -> bool {
+        let over = self.deadline().is_some_and(|until| until <= self.surroundings.now());
         if over {
             self.close();
         }
@@ -94,95 +94,95 @@ impl Member {
     }
 
     /// Until when a set is good here.
-    pub(super) fn told(&self, expiry: Expiry) -> Expiry {
-        self.until().map_or(expiry, |until| expiry.min(Expiry::At(until)))
+    pub(super) fn announced_expiry(&self, expiry: Expiry) -> Expiry {
+        self.deadline().map_or(expiry, |until| expiry.min(Expiry::At(until)))
     }
 
     /// The current, valid set of the default account.
     pub(super) async fn credentials(&self) -> Result<Credentials> {
-        match self.fresh_by_default() {
+        match self.cached_default() {
             Some(fresh) => Ok(fresh),
-            None => Box::pin(self.credentials_for(self.default_slot().alias())).await,
+            None => Box::pin(self.credentials_for(self.default_account().alias())).await,
         }
     }
 
     /// The same of any account.
-    pub(super) async fn credentials_for(&self, alias: &Alias) -> Result<Credentials> {
+    pub(super) async fn credentials_for(&self, alias: &AccountName) -> Result<Credentials> {
         loop {
-            let slot = self.slot(alias)?;
-            let answer = match self.own(alias) {
+            let slot = self.account_cache(alias)?;
+            let answer = match self.find_own_account(alias) {
                 Some(_) => Some(slot.credentials().await),
-                None => self.inherited(&slot).await,
+                None => self.from_parent(&slot).await,
             };
             // It may be a parent's, which goes on when this session was cleared or has ended meanwhile.
             if let Some(answer) = answer
-                && Arc::ptr_eq(&slot, &self.slot(alias)?)
+                && Arc::ptr_eq(&slot, &self.account_cache(alias)?)
             {
-                return answer.map(|credentials| self.bounded(credentials));
+                return answer.map(|credentials| self.clamp(credentials));
             }
         }
     }
 
     /// What a parent's slot answers; none when this session is cleared, reshaped or over before that.
-    async fn inherited(&self, slot: &Arc<Slot>) -> Option<Result<Credentials>> {
-        if let Some(fresh) = slot.fresh() {
+    async fn from_parent(&self, slot: &Arc<AccountCache>) -> Option<Result<Credentials>> {
+        if let Some(fresh) = slot.cached() {
             return Some(Ok(fresh));
         }
         // Listens before it looks: a change in between is not missed.
-        let mut reshaped = self.reshaped();
-        if !self.slot(slot.alias()).is_ok_and(|now| Arc::ptr_eq(slot, &now)) {
+        let mut reshaped = self.subscribe_topology();
+        if !self.account_cache(slot.alias()).is_ok_and(|now| Arc::ptr_eq(slot, &now)) {
             return None;
         }
         tokio::select! {
             biased;
             answer = slot.credentials() => Some(answer),
             _ = reshaped.changed() => None,
-            () = elapsed(self.until().is_some(), || self.left()) => None,
+            () = sleep_until_deadline(self.deadline().is_some(), || self.remaining()) => None,
         }
     }
 
     /// The fresh set of the default account.
     #[inline]
-    pub(super) fn fresh_by_default(&self) -> Option<Credentials> {
-        match self.narrowed() {
-            None => self.default_slot().fresh(),
-            Some(_) => self.fresh(self.default_slot().alias()),
+    pub(super) fn cached_default(&self) -> Option<Credentials> {
+        match self.narrow_state() {
+            None => self.default_account().cached(),
+            Some(_) => self.cached(self.default_account().alias()),
         }
     }
 
-    pub(super) fn fresh(&self, alias: &Alias) -> Option<Credentials> {
-        Some(self.bounded(self.slot(alias).ok()?.fresh()?))
+    pub(super) fn cached(&self, alias: &AccountName) -> Option<Credentials> {
+        Some(self.clamp(self.account_cache(alias).ok()?.cached()?))
     }
 
     /// What the default account serves without asking anybody.
-    pub(super) fn served_by_default(&self) -> Option<ServedSet> {
-        match self.narrowed() {
-            None => self.default_slot().served(),
-            Some(_) => self.served(self.default_slot().alias()),
+    pub(super) fn current_default(&self) -> Option<CurrentCredentials> {
+        match self.narrow_state() {
+            None => self.default_account().current_credentials(),
+            Some(_) => self.current(self.default_account().alias()),
         }
     }
 
-    pub(super) fn served(&self, alias: &Alias) -> Option<ServedSet> {
-        let served = self.slot(alias).ok()?.served()?;
-        Some(ServedSet { credentials: self.bounded(served.credentials), ..served })
+    pub(super) fn current(&self, alias: &AccountName) -> Option<CurrentCredentials> {
+        let served = self.account_cache(alias).ok()?.current_credentials()?;
+        Some(CurrentCredentials { credentials: self.clamp(served.credentials), ..served })
     }
 
     /// A set as this session may hand it out: nobody is told that it works for longer than the session.
-    fn bounded(&self, credentials: Credentials) -> Credentials {
-        match self.until() {
-            Some(until) => credentials.ending(until),
+    fn clamp(&self, credentials: Credentials) -> Credentials {
+        match self.deadline() {
+            Some(until) => credentials.capped_at(until),
             None => credentials,
         }
     }
 }
 
 /// Waits for the time of a narrowed session to be up; for ever, if it has no end. Cancel safe.
-pub(super) async fn over(session: &Weak<Member>) {
-    let bounded = session.upgrade().is_some_and(|session| session.until().is_some());
-    elapsed(bounded, || session.upgrade()?.left()).await;
+pub(super) async fn wait_expired(session: &Weak<SessionInner>) {
+    let bounded = session.upgrade().is_some_and(|session| session.deadline().is_some());
+    sleep_until_deadline(bounded, || session.upgrade()?.remaining()).await;
 }
 
-async fn elapsed(bounded: bool, left: impl Fn() -> Option<Duration>) {
+async fn sleep_until_deadline(bounded: bool, left: impl Fn() -> Option<Duration>) {
     if !bounded {
         std::future::pending::<()>().await;
     }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::bounds::Bounds;
-use super::family::Member;
-use super::surroundings::Surroundings;
-use super::{Handle, RefreshPolicy, SessionContext};
+use super::bounds::Restrictions;
+use super::family::SessionInner;
+use super::surroundings::SessionShared;
+use super::{CloseOnLastDrop, RefreshPolicy, SessionContext};
 use crate::audit::AuditSink;
-use crate::clock::WallClock;
+use crate::clock::ClockSource;
 use crate::{
-    AccountGuard, Alias, Clock, CredentialObservers, CredentialProvider, CredentialResolver, Credentials,
+    AccountGuard, AccountName, Clock, CredentialObservers, CredentialProvider, CredentialResolver, Credentials,
     Principal, Region, Result, SessionId,
 };
 
@@ -17,22 +17,22 @@ use crate::{
 #[must_use]
 #[derive(Debug)]
 pub struct SessionBuilder {
-    surroundings: Surroundings,
-    default_account: Option<Alias>,
+    surroundings: SessionShared,
+    default_account: Option<AccountName>,
     region: Option<Region>,
     resolver: Option<Arc<dyn CredentialResolver>>,
     provider: Option<Arc<dyn CredentialProvider>>,
-    accounts: Vec<(Alias, Arc<dyn CredentialProvider>)>,
+    accounts: Vec<(AccountName, Arc<dyn CredentialProvider>)>,
     guard: Option<Arc<dyn AccountGuard>>,
-    guards: Vec<(Alias, Arc<dyn AccountGuard>)>,
-    regions: Vec<(Alias, Region)>,
-    allowed: Option<Vec<Alias>>,
+    guards: Vec<(AccountName, Arc<dyn AccountGuard>)>,
+    regions: Vec<(AccountName, Region)>,
+    allowed: Option<Vec<AccountName>>,
 }
 
 impl SessionBuilder {
     pub(super) fn new() -> Self {
         Self {
-            surroundings: Surroundings::new(),
+            surroundings: SessionShared::new(),
             default_account: None,
             region: None,
             resolver: None,
@@ -58,7 +58,7 @@ impl SessionBuilder {
     }
 
     /// The alias of the default account; `default` unless said.
-    pub fn default_account(mut self, alias: Alias) -> Self {
+    pub fn default_account(mut self, alias: AccountName) -> Self {
         self.default_account = Some(alias);
         self
     }
@@ -70,7 +70,7 @@ impl SessionBuilder {
     }
 
     /// Who answers for the account of this alias whenever nothing is set on it.
-    pub fn provider_for(mut self, alias: Alias, provider: impl CredentialProvider + 'static) -> Self {
+    pub fn provider_for(mut self, alias: AccountName, provider: impl CredentialProvider + 'static) -> Self {
         self.accounts.push((alias, Arc::new(provider)));
         self
     }
@@ -83,7 +83,7 @@ impl SessionBuilder {
     }
 
     /// The same for the account of this alias.
-    pub fn guard_for(mut self, alias: Alias, guard: impl AccountGuard + 'static) -> Self {
+    pub fn guard_for(mut self, alias: AccountName, guard: impl AccountGuard + 'static) -> Self {
         self.guards.push((alias, Arc::new(guard)));
         self
     }
@@ -97,12 +97,12 @@ impl SessionBuilder {
     /// The region that the host's environment names, such as `AWS_REGION`: used for accounts whose credentials, account
     /// and session name none. Core reads no environment itself.
     pub fn environment_region(mut self, region: Region) -> Self {
-        self.surroundings.terms_mut().environment_region = Some(region);
+        self.surroundings.config_mut().environment_region = Some(region);
         self
     }
 
     /// The region of one account, for credentials that bring none.
-    pub fn region_for(mut self, alias: Alias, region: Region) -> Self {
+    pub fn region_for(mut self, alias: AccountName, region: Region) -> Self {
         self.regions.push((alias, region));
         self
     }
@@ -115,7 +115,7 @@ impl SessionBuilder {
 
     /// Where the audit records go; nowhere unless said.
     pub fn audit(mut self, sink: Arc<dyn AuditSink>) -> Self {
-        self.surroundings.terms_mut().audit = Some(sink);
+        self.surroundings.config_mut().audit = Some(sink);
         self
     }
 
@@ -128,20 +128,20 @@ impl SessionBuilder {
 
     /// Where wall time comes from; the machine unless said.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.surroundings.terms_mut().clock = WallClock::given(clock);
+        self.surroundings.config_mut().clock = ClockSource::custom(clock);
         self
     }
 
     /// The refresh rules.
     pub fn refresh_policy(mut self, policy: RefreshPolicy) -> Self {
-        self.surroundings.terms_mut().policy = policy;
+        self.surroundings.config_mut().policy = policy;
         self
     }
 
     /// The only accounts that there may be, in this session and its children; any, unless said. Providers of others are
     /// left out, and credentials for others are refused with `Denied`. If the default account is none of these, the
     /// first of them is the default.
-    pub fn allowed_accounts(mut self, aliases: impl IntoIterator<Item = Alias>) -> Self {
+    pub fn allowed_accounts(mut self, aliases: impl IntoIterator<Item = AccountName>) -> Self {
         self.allowed = Some(aliases.into_iter().collect());
         self
     }
@@ -149,30 +149,30 @@ impl SessionBuilder {
     /// The session. It does nothing until asked for credentials.
     #[must_use]
     pub fn build(self) -> SessionContext {
-        let default = self.default_account.unwrap_or_else(Alias::default_account);
+        let default = self.default_account.unwrap_or_else(AccountName::default_account);
         let misfit = self.allowed.as_ref().filter(|allowed| !allowed.contains(&default));
         let default = misfit.and_then(|allowed| allowed.first().cloned()).unwrap_or(default);
-        let mut member = Member::new(self.surroundings, default, self.region, self.resolver);
+        let mut member = SessionInner::new(self.surroundings, default, self.region, self.resolver);
         member.bounds =
-            self.allowed.map(|allowed| Box::new(Bounds { allowed: Some(allowed.into()), narrowed: None }));
-        let context = SessionContext(Arc::new(Handle(Arc::new(member))));
-        let member = context.member();
+            self.allowed.map(|allowed| Box::new(Restrictions { allowed: Some(allowed.into()), narrowed: None }));
+        let context = SessionContext(Arc::new(CloseOnLastDrop(Arc::new(member))));
+        let member = context.inner();
         // What is not allowed is left out. Nothing else can fail: the session is open and nobody else holds it yet.
         if let Some(guard) = self.guard {
-            let default = member.default_slot().alias();
-            let _allowed = member.own_slot(default).and_then(|slot| slot.set_guard(guard));
+            let default = member.default_account().alias();
+            let _allowed = member.own_account(default).and_then(|slot| slot.set_guard(guard));
         }
         for (alias, guard) in self.guards {
-            let _allowed = member.own_slot(&alias).and_then(|slot| slot.set_guard(guard));
+            let _allowed = member.own_account(&alias).and_then(|slot| slot.set_guard(guard));
         }
         if let Some(provider) = self.provider {
             let _allowed = member.set_default_provider(provider);
         }
         for (alias, provider) in self.accounts {
-            let _allowed = member.own_slot(&alias).and_then(|slot| slot.set_provider(provider));
+            let _allowed = member.own_account(&alias).and_then(|slot| slot.set_provider(provider));
         }
         for (alias, region) in self.regions {
-            let _allowed = member.own_slot(&alias).map(|slot| slot.set_region(region));
+            let _allowed = member.own_account(&alias).map(|slot| slot.set_region(region));
         }
         context
     }
@@ -185,7 +185,7 @@ impl SessionContext {
     /// # Errors
     /// As [`set_credentials`](Self::set_credentials).
     pub fn with_credentials(&self, credentials: Credentials) -> Result<Self> {
-        let child = Self(Arc::new(Handle(self.member().child()?)));
+        let child = Self(Arc::new(CloseOnLastDrop(self.inner().child()?)));
         child.set_credentials(credentials)?;
         Ok(child)
     }
@@ -195,8 +195,8 @@ impl SessionContext {
     /// # Errors
     /// `Denied` in a [narrowed](Self::narrow) session, `Closed` after closing.
     pub fn with_provider(&self, provider: impl CredentialProvider + 'static) -> Result<Self> {
-        let child = Self(Arc::new(Handle(self.member().child()?)));
-        child.member().set_default_provider(Arc::new(provider))?;
+        let child = Self(Arc::new(CloseOnLastDrop(self.inner().child()?)));
+        child.inner().set_default_provider(Arc::new(provider))?;
         Ok(child)
     }
 }

@@ -2,30 +2,30 @@
 
 use std::sync::Arc;
 
-use super::family::Member;
-use super::slot::Slot;
-use super::{Generation, SessionAccount, SessionContext, SetId};
-use crate::{Alias, Result};
+use super::family::SessionInner;
+use super::slot::AccountCache;
+use super::{Generation, SessionAccount, SessionContext, CredentialsVersion};
+use crate::{AccountName, Result};
 
 impl SessionContext {
     /// Whether the session was cleared or closed, and was given nothing since.
     #[must_use]
     pub fn is_cleared(&self) -> bool {
-        self.member().is_account_cleared(self.default_account())
+        self.inner().is_account_cleared(self.default_account())
     }
 }
 
 impl SessionContext {
-    /// As [`refresh`](Self::refresh); also ends the sleep of the session's providers after a [`clear`](Self::clear), if
+    /// As [`refresh`](Self::check_refresh); also ends the sleep of the session's providers after a [`clear`](Self::clear), if
     /// this account has a provider. Credentials that were set before the clear stay gone.
     ///
     /// Call it only where a user or a model requests it: nothing else may refill a session that was cleared.
     ///
     /// # Errors
-    /// As [`refresh`](Self::refresh).
-    pub async fn resume(&self, account: &Alias) -> Result<Generation> {
-        let slot = self.member().slot(account)?;
-        self.member().wake_for(&slot);
+    /// As [`refresh`](Self::check_refresh).
+    pub async fn resume(&self, account: &AccountName) -> Result<Generation> {
+        let slot = self.inner().account_cache(account)?;
+        self.inner().resume_for(&slot);
         slot.refresh().await
     }
 }
@@ -36,7 +36,7 @@ impl SessionAccount {
     /// False for an account that never had credentials, and for one whose credentials expired, were rejected, were
     /// invalidated by a change of another account, or were withdrawn after a permanent failure: its provider is asked
     /// again at the next use. An account that was inherited stays cleared after a clear of the child session, until the
-    /// child session is given credentials for it. [`rotations`](Self::rotations) announces a clear after this returns
+    /// child session is given credentials for it. [`rotations`](Self::watch_rotations) announces a clear after this returns
     /// true.
     ///
     /// A watcher may miss this state when credentials follow a clear at once; see
@@ -49,37 +49,37 @@ impl SessionAccount {
     /// Whether the account was cleared or closed after it published the credentials `id`, even if it was given others
     /// since. Copies of such credentials must be used no more; copies that were only replaced may finish their work.
     #[must_use]
-    pub fn was_cleared_since(&self, id: SetId) -> bool {
+    pub fn was_cleared_since(&self, id: CredentialsVersion) -> bool {
         self.open_member().is_none_or(|member| member.was_account_cleared_since(self.alias(), id))
     }
 
-    fn open_member(&self) -> Option<Arc<Member>> {
-        self.member().ok()
+    fn open_member(&self) -> Option<Arc<SessionInner>> {
+        self.session().ok()
     }
 }
 
-impl Member {
+impl SessionInner {
     /// Providers derive credentials from those of other accounts, so all of them wake up.
-    fn wake_for(&self, slot: &Slot) {
-        let _order = self.order();
+    fn resume_for(&self, slot: &AccountCache) {
+        let _order = self.topology_lock();
         if slot.is_dormant() && slot.has_provider() {
-            self.own_slots().iter().for_each(|slot| slot.wake());
+            self.own_accounts().iter().for_each(|slot| slot.wake());
         }
     }
 
-    fn is_account_cleared(&self, alias: &Alias) -> bool {
-        self.is_closed() || self.find(alias).map_or(self.is_detached(), |slot| slot.is_dormant())
+    fn is_account_cleared(&self, alias: &AccountName) -> bool {
+        self.is_closed() || self.find_account(alias).map_or(self.is_detached(), |slot| slot.is_dormant())
     }
 
-    fn was_account_cleared_since(&self, alias: &Alias, id: SetId) -> bool {
-        self.is_closed() || self.find(alias).map_or(self.is_detached(), |slot| slot.was_cleared_since(id))
+    fn was_account_cleared_since(&self, alias: &AccountName, id: CredentialsVersion) -> bool {
+        self.is_closed() || self.find_account(alias).map_or(self.is_detached(), |slot| slot.was_cleared_since(id))
     }
 
     /// An account of a session that was cleared begins cleared, as its others are.
-    pub(super) fn new_slot(&self, alias: &Alias) -> Arc<Slot> {
-        let slot = Arc::new(Slot::new(alias.clone(), Arc::clone(&self.surroundings)));
+    pub(super) fn new_account(&self, alias: &AccountName) -> Arc<AccountCache> {
+        let slot = Arc::new(AccountCache::new(alias.clone(), Arc::clone(&self.surroundings)));
         if self.is_detached() {
-            slot.begin_cleared(self.default_slot().is_dormant());
+            slot.begin_cleared(self.default_account().is_dormant());
         }
         slot
     }

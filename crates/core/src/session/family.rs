@@ -12,56 +12,56 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::watch;
 
-pub use outstanding::{Outstanding, OutstandingAccount};
+pub use outstanding::{OutstandingCredentials, OutstandingAccount};
 
-use super::agenda::Agenda;
-use super::audience::Audience;
-use super::bounds::Bounds;
+use super::agenda::RefreshQueue;
+use super::audience::LazyWatch;
+use super::bounds::Restrictions;
 use super::faults;
-use super::late::Late;
-use super::slot::Slot;
-use super::surroundings::Surroundings;
+use super::late::LazyArcSwap;
+use super::slot::AccountCache;
+use super::surroundings::SessionShared;
 use crate::audit::{AuditEvent, AuditRecord};
 use crate::{
-    Alias, CredentialId, CredentialProvider, CredentialResolver, Credentials, Error, Region, Result,
+    AccountName, CredentialId, CredentialProvider, CredentialResolver, Credentials, Error, Region, Result,
 };
 
 /// One session. A child points strongly at its parent and is pointed at weakly: a parent never waits for a child,
 /// and a child ends with its parent.
-pub(super) struct Member {
-    pub(super) surroundings: Arc<Surroundings>,
-    default: Arc<Slot>,
-    others: Late<BTreeMap<Alias, Arc<Slot>>>,
+pub(super) struct SessionInner {
+    pub(super) surroundings: Arc<SessionShared>,
+    default: Arc<AccountCache>,
+    others: LazyArcSwap<BTreeMap<AccountName, Arc<AccountCache>>>,
     pub(super) region: Option<Box<Region>>,
     resolver: Option<Arc<dyn CredentialResolver>>,
-    service: Late<Value>,
+    service: LazyArcSwap<Value>,
     /// None for most sessions.
-    pub(super) bounds: Option<Box<Bounds>>,
-    pub(super) parent: Option<Arc<Member>>,
-    children: Mutex<Vec<Weak<Member>>>,
+    pub(super) bounds: Option<Box<Restrictions>>,
+    pub(super) parent: Option<Arc<SessionInner>>,
+    children: Mutex<Vec<Weak<SessionInner>>>,
     /// After a clear, nothing is inherited any more.
     detached: AtomicBool,
     closed: AtomicBool,
     /// Held while accounts are made, put to sleep or woken, so that of two such that race one is before the other. Those
     /// who listen hear of each account of one's own that is made, that nothing is inherited any more, and of the end.
-    order: Mutex<Audience<()>>,
+    order: Mutex<LazyWatch<()>>,
 }
 
-impl Member {
+impl SessionInner {
     pub(super) fn new(
-        surroundings: Surroundings,
-        default: Alias,
+        surroundings: SessionShared,
+        default: AccountName,
         region: Option<Region>,
         resolver: Option<Arc<dyn CredentialResolver>>,
     ) -> Self {
         let surroundings = Arc::new(surroundings);
         Self {
-            default: Arc::new(Slot::new(default, Arc::clone(&surroundings))),
+            default: Arc::new(AccountCache::new(default, Arc::clone(&surroundings))),
             surroundings,
-            others: Late::default(),
+            others: LazyArcSwap::default(),
             region: region.map(Box::new),
             resolver,
-            service: Late::default(),
+            service: LazyArcSwap::default(),
             bounds: None,
             parent: None,
             children: Mutex::default(),
@@ -74,18 +74,18 @@ impl Member {
     /// A child whose default account is its own and whose other accounts are inherited.
     pub(super) fn child(self: &Arc<Self>) -> Result<Arc<Self>> {
         let alias = self.default.alias();
-        self.may_be_given(alias)?;
-        let child = Self { resolver: self.resolver.clone(), ..self.newborn(alias) };
-        Ok(self.enroll(child))
+        self.check_writable(alias)?;
+        let child = Self { resolver: self.resolver.clone(), ..self.new_child(alias) };
+        Ok(self.attach_child(child))
     }
 
     /// What every child is born with.
-    pub(super) fn newborn(&self, default: &Alias) -> Self {
+    pub(super) fn new_child(&self, default: &AccountName) -> Self {
         Self::new(self.surroundings.child(), default.clone(), self.region.as_deref().cloned(), None)
     }
 
     /// Makes `child` one of this session's.
-    pub(super) fn enroll(self: &Arc<Self>, mut child: Self) -> Arc<Self> {
+    pub(super) fn attach_child(self: &Arc<Self>, mut child: Self) -> Arc<Self> {
         child.parent = Some(Arc::clone(self));
         let child = Arc::new(child);
         let mut children = self.children();
@@ -93,8 +93,8 @@ impl Member {
         children.push(Arc::downgrade(&child));
         drop(children);
         // After the child is known: a warmer that comes meanwhile finds it, or is found here.
-        if let Some(warmers) = self.surroundings.warmers() {
-            child.surroundings.add_warmers(&warmers);
+        if let Some(warmers) = self.surroundings.refreshers() {
+            child.surroundings.add_refreshers(&warmers);
         }
         if self.is_closed() {
             child.close();
@@ -102,114 +102,114 @@ impl Member {
         child
     }
 
-    pub(super) fn default_slot(&self) -> &Arc<Slot> {
+    pub(super) fn default_account(&self) -> &Arc<AccountCache> {
         &self.default
     }
 
     /// The slot that answers for `alias`: one's own, else the parent's.
-    pub(super) fn slot(&self, alias: &Alias) -> Result<Arc<Slot>> {
+    pub(super) fn account_cache(&self, alias: &AccountName) -> Result<Arc<AccountCache>> {
         if self.is_closed() {
-            return Err(faults::closed());
+            return Err(faults::closed_error());
         }
-        self.find(alias).ok_or_else(|| self.unknown())
+        self.find_account(alias).ok_or_else(|| self.unknown_account_error())
     }
 
-    pub(super) fn find(&self, alias: &Alias) -> Option<Arc<Slot>> {
-        let found = || self.own(alias).or_else(|| self.inherits_from()?.find(alias));
-        if self.knows(alias) { found() } else { None }
+    pub(super) fn find_account(&self, alias: &AccountName) -> Option<Arc<AccountCache>> {
+        let found = || self.find_own_account(alias).or_else(|| self.inherited_parent()?.find_account(alias));
+        if self.is_visible(alias) { found() } else { None }
     }
 
     /// Whether `alias` is within the bounds of this session; its parent has some of its own.
-    fn knows(&self, alias: &Alias) -> bool {
-        self.allowed().is_none_or(|allowed| allowed.contains(alias))
+    fn is_visible(&self, alias: &AccountName) -> bool {
+        self.allowed_accounts().is_none_or(|allowed| allowed.contains(alias))
     }
 
     /// Whether the account may be given credentials or a provider here.
-    pub(super) fn may_be_given(&self, alias: &Alias) -> Result<()> {
+    pub(super) fn check_writable(&self, alias: &AccountName) -> Result<()> {
         match self.allow_list() {
-            _ if self.is_closed() => Err(faults::closed()),
-            _ if self.narrowed().is_some() => Err(faults::narrowed()),
-            Some(allowed) if !allowed.contains(alias) => Err(faults::not_allowed(allowed)),
+            _ if self.is_closed() => Err(faults::closed_error()),
+            _ if self.narrow_state().is_some() => Err(faults::narrowed_error()),
+            Some(allowed) if !allowed.contains(alias) => Err(faults::not_allowed_error(allowed)),
             _ => Ok(()),
         }
     }
 
-    fn allow_list(&self) -> Option<&[Alias]> {
-        self.allowed().or_else(|| self.parent.as_ref()?.allow_list())
+    fn allow_list(&self) -> Option<&[AccountName]> {
+        self.allowed_accounts().or_else(|| self.parent.as_ref()?.allow_list())
     }
 
     /// One's own slot for `alias`, made if need be: what is set here is never seen by the parent.
-    pub(super) fn own_slot(&self, alias: &Alias) -> Result<Arc<Slot>> {
-        self.may_be_given(alias)?;
-        Ok(self.own_or_made(alias))
+    pub(super) fn own_account(&self, alias: &AccountName) -> Result<Arc<AccountCache>> {
+        self.check_writable(alias)?;
+        Ok(self.get_or_create_account(alias))
     }
 
-    pub(super) fn own_or_made(&self, alias: &Alias) -> Arc<Slot> {
-        if let Some(own) = self.own(alias) {
+    pub(super) fn get_or_create_account(&self, alias: &AccountName) -> Arc<AccountCache> {
+        if let Some(own) = self.find_own_account(alias) {
             return own;
         }
-        let mut order = self.order();
+        let mut order = self.topology_lock();
         let mut others = self.others.load().as_deref().cloned().unwrap_or_default();
-        let made = || self.new_slot(alias);
+        let made = || self.new_account(alias);
         let own = Arc::clone(others.entry(alias.clone()).or_insert_with(made));
         self.others.store(Some(Arc::new(others)));
-        order.tell(());
+        order.notify(());
         drop(order);
         if self.is_closed() {
             // It was born without a provider that could forget anything.
-            let _none = own.wipe(true);
+            let _none = own.clear(true);
         }
         own
     }
 
     /// Gives an account something, and has the providers of the others start anew, unless a clear came in between.
-    pub(super) fn give<T>(&self, slot: &Slot, give: impl FnOnce(&Slot) -> Result<T>) -> Result<T> {
-        self.may_be_given(slot.alias())?;
+    pub(super) fn apply_update<T>(&self, slot: &AccountCache, give: impl FnOnce(&AccountCache) -> Result<T>) -> Result<T> {
+        self.check_writable(slot.alias())?;
         let last_clear = slot.last_clear()?;
         let given = give(slot)?;
-        let _order = self.order();
+        let _order = self.topology_lock();
         if slot.last_clear()? == last_clear {
-            self.own_slots().iter().for_each(|slot| slot.wake());
-            self.void_issued();
+            self.own_accounts().iter().for_each(|slot| slot.wake());
+            self.invalidate_issued();
         }
         Ok(given)
     }
 
     /// Here and in the children: any of it may have been derived from what was replaced.
-    fn void_issued(&self) {
-        self.own_slots().iter().for_each(|slot| slot.void_issued());
-        self.for_each_child(Self::void_issued);
+    fn invalidate_issued(&self) {
+        self.own_accounts().iter().for_each(|slot| slot.invalidate_issued());
+        self.for_each_child(Self::invalidate_issued);
     }
 
     /// Tells when an account may be answered by another slot than before, or by none.
-    pub(super) fn reshaped(&self) -> watch::Receiver<()> {
-        self.order().join(())
+    pub(super) fn subscribe_topology(&self) -> watch::Receiver<()> {
+        self.topology_lock().subscribe(())
     }
 
     /// Every slot that this session may use, the default one first.
-    pub(super) fn slots(&self) -> Vec<Arc<Slot>> {
-        let mut slots = if self.is_view() { Vec::new() } else { self.own_slots() };
-        for inherited in self.inherits_from().map(|parent| parent.slots()).unwrap_or_default() {
+    pub(super) fn accounts(&self) -> Vec<Arc<AccountCache>> {
+        let mut slots = if self.is_read_only() { Vec::new() } else { self.own_accounts() };
+        for inherited in self.inherited_parent().map(|parent| parent.accounts()).unwrap_or_default() {
             if slots.iter().all(|slot| slot.alias() != inherited.alias()) {
                 slots.push(inherited);
             }
         }
-        slots.retain(|slot| self.knows(slot.alias()));
+        slots.retain(|slot| self.is_visible(slot.alias()));
         slots.sort_by_key(|slot| slot.alias() != self.default.alias());
         slots
     }
 
-    pub(super) fn own_slots(&self) -> Vec<Arc<Slot>> {
+    pub(super) fn own_accounts(&self) -> Vec<Arc<AccountCache>> {
         let mut slots = vec![Arc::clone(&self.default)];
         slots.extend(self.others.load().iter().flat_map(|others| others.values().cloned()));
         slots
     }
 
     /// Puts the accounts of this session, and of its children now and later, on the agenda.
-    pub(super) fn warm_by(&self, agenda: &Arc<Agenda>) {
-        self.surroundings.add_warmers(&[Arc::downgrade(agenda)]);
-        self.own_slots().iter().for_each(|slot| slot.plan_on(agenda, Duration::ZERO));
-        self.for_each_child(|child| child.warm_by(agenda));
+    pub(super) fn attach_refresher(&self, agenda: &Arc<RefreshQueue>) {
+        self.surroundings.add_refreshers(&[Arc::downgrade(agenda)]);
+        self.own_accounts().iter().for_each(|slot| slot.schedule_on(agenda, Duration::ZERO));
+        self.for_each_child(|child| child.attach_refresher(agenda));
     }
 
     pub(super) async fn resolve(&self, id: &CredentialId) -> Result<Credentials> {
@@ -226,53 +226,53 @@ impl Member {
     }
 
     pub(super) fn service_context(&self) -> Option<Arc<Value>> {
-        self.service.load_full().or_else(|| self.inherits_from()?.service_context())
+        self.service.load_full().or_else(|| self.inherited_parent()?.service_context())
     }
 
     pub(super) fn set_service_context(&self, facts: Value) -> Result<()> {
-        let order = self.order();
+        let order = self.topology_lock();
         self.service.store(Some(Arc::new(facts)));
         drop(order);
         if self.is_closed() {
             self.service.store(None);
-            return Err(faults::closed());
+            return Err(faults::closed_error());
         }
         Ok(())
     }
 
     pub(super) fn set_default_provider(&self, provider: Arc<dyn CredentialProvider>) -> Result<()> {
-        self.may_be_given(self.default.alias())?;
+        self.check_writable(self.default.alias())?;
         self.default.set_provider(provider)
     }
 
-    pub(super) fn record(&self, event: AuditEvent, account: &Alias, party: &str, failure: Option<&Error>) {
-        self.surroundings.record(event, |record| {
-            let mut record = record.account(account).party(party);
-            if let Some(set) = self.slot(account).ok().and_then(|slot| slot.current()) {
-                record = record.credentials(&set).generation(set.issued().id.generation());
+    pub(super) fn record(&self, event: AuditEvent, account: &AccountName, party: &str, failure: Option<&Error>) {
+        self.surroundings.audit(event, |record| {
+            let mut record = record.account(account).with_component(party);
+            if let Some(set) = self.account_cache(account).ok().and_then(|slot| slot.current()) {
+                record = record.credentials(&set).with_generation(set.metadata().id.generation());
             }
-            failure.into_iter().fold(record, AuditRecord::failure)
+            failure.into_iter().fold(record, AuditRecord::with_failure)
         });
     }
 
-    pub(super) fn was_closed(&self) -> bool {
+    pub(super) fn is_closed_unchecked(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.was_closed() || self.is_over()
+        self.is_closed_unchecked() || self.close_if_expired()
     }
 
     pub(super) fn clear(&self) {
         if self.is_closed() {
             return;
         }
-        if self.narrowed().is_some() {
+        if self.narrow_state().is_some() {
             // Nothing could be given to it again.
             return self.close();
         }
-        self.wipe(false);
-        self.surroundings.record(AuditEvent::Clear, |record| record.outstanding(&self.outstanding()));
+        self.clear_accounts(false);
+        self.surroundings.audit(AuditEvent::Clear, |record| record.with_outstanding(&self.outstanding()));
         self.for_each_child(Self::clear);
     }
 
@@ -280,27 +280,27 @@ impl Member {
         if self.closed.swap(true, Ordering::AcqRel) {
             return;
         }
-        self.wipe(true);
-        self.surroundings.for_each_agenda(Agenda::wake);
-        self.surroundings.record(AuditEvent::Close, |record| record.outstanding(&self.outstanding()));
+        self.clear_accounts(true);
+        self.surroundings.for_each_refresher(RefreshQueue::wake);
+        self.surroundings.audit(AuditEvent::Close, |record| record.with_outstanding(&self.outstanding()));
         self.for_each_child(Self::close);
-        self.bequeath();
+        self.propagate_to_parent();
     }
 
-    fn wipe(&self, for_good: bool) {
-        let mut order = self.order();
+    fn clear_accounts(&self, for_good: bool) {
+        let mut order = self.topology_lock();
         self.detached.store(true, Ordering::Release);
         self.service.store(None);
-        let wiped: Vec<_> = self.own_slots().iter().map(|slot| slot.wipe(for_good)).collect();
-        order.tell(());
+        let wiped: Vec<_> = self.own_accounts().iter().map(|slot| slot.clear(for_good)).collect();
+        order.notify(());
         drop(order);
         // A panic that is not ours must not keep the children open.
         let quietly = |forget: &dyn Fn()| drop(catch_unwind(AssertUnwindSafe(forget)));
         let providers = wiped.iter().flat_map(|(providers, _guard)| providers.iter().flatten());
-        providers.for_each(|provider| quietly(&|| provider.forget()));
+        providers.for_each(|provider| quietly(&|| provider.clear_cache()));
         // A child borrows its parent's.
         let resolver = self.resolver.as_ref().filter(|_| self.parent.is_none());
-        resolver.into_iter().for_each(|resolver| quietly(&|| resolver.forget()));
+        resolver.into_iter().for_each(|resolver| quietly(&|| resolver.clear_cache()));
     }
 
     fn for_each_child(&self, end: impl Fn(&Self)) {
@@ -310,7 +310,7 @@ impl Member {
         }
     }
 
-    fn inherits_from(&self) -> Option<&Arc<Self>> {
+    fn inherited_parent(&self) -> Option<&Arc<Self>> {
         self.parent.as_ref().filter(|_| !self.is_detached())
     }
 
@@ -319,8 +319,8 @@ impl Member {
         self.detached.load(Ordering::Acquire)
     }
 
-    pub(super) fn own(&self, alias: &Alias) -> Option<Arc<Slot>> {
-        if self.is_view() {
+    pub(super) fn find_own_account(&self, alias: &AccountName) -> Option<Arc<AccountCache>> {
+        if self.is_read_only() {
             return None;
         }
         if self.default.alias() == alias {
@@ -329,14 +329,14 @@ impl Member {
         self.others.load().as_ref()?.get(alias).cloned()
     }
 
-    fn unknown(&self) -> Error {
-        let known: Vec<_> = self.slots().iter().map(|slot| slot.alias().to_string()).collect();
+    fn unknown_account_error(&self) -> Error {
+        let known: Vec<_> = self.accounts().iter().map(|slot| slot.alias().to_string()).collect();
         Error::not_configured("this session has no account of that alias")
             .with_field("account")
             .with_next_step(format!("use one of: {}", known.join(", ")))
     }
 
-    pub(super) fn order(&self) -> MutexGuard<'_, Audience<()>> {
+    pub(super) fn topology_lock(&self) -> MutexGuard<'_, LazyWatch<()>> {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,9 +1,9 @@
 //! The faults a session itself raises, in one place so that their words agree.
 
-use crate::{Alias, Error, ErrorKind};
+use crate::{AccountName, Error, ErrorKind};
 
 /// The set in hand has run out. What needs a person is told as it is, for that is what there is to do.
-pub(super) fn expired(cause: Option<Error>) -> Error {
+pub(super) fn expired_error(cause: Option<Error>) -> Error {
     let error = Error::new(ErrorKind::Expired, "the session's credentials have expired")
         .with_next_step("set or refresh the credentials of this session");
     match cause {
@@ -13,13 +13,13 @@ pub(super) fn expired(cause: Option<Error>) -> Error {
     }
 }
 
-pub(super) fn not_configured() -> Error {
+pub(super) fn not_configured_error() -> Error {
     Error::not_configured("no credentials are set in this session")
         .with_next_step("set credentials on it, or give it a provider")
 }
 
 /// An account with a provider can be resumed as well.
-pub(super) fn cleared(has_provider: bool) -> Error {
+pub(super) fn cleared_error(has_provider: bool) -> Error {
     let next_step = if has_provider {
         "set credentials on it, or refresh this account explicitly to use its configured provider again"
     } else {
@@ -28,28 +28,28 @@ pub(super) fn cleared(has_provider: bool) -> Error {
     Error::not_configured("this session was cleared").with_next_step(next_step)
 }
 
-pub(super) fn closed() -> Error {
+pub(super) fn closed_error() -> Error {
     Error::new(ErrorKind::Closed, "the session is closed").with_next_step("open a new session")
 }
 
-pub(super) fn cleared_meanwhile() -> Error {
+pub(super) fn cleared_meanwhile_error() -> Error {
     Error::new(ErrorKind::Unavailable, "the session was cleared while its credentials were looked up")
         .with_next_step("look them up again if they are still wanted")
 }
 
-pub(super) fn not_allowed(allowed: &[Alias]) -> Error {
-    let allowed: Vec<_> = allowed.iter().map(Alias::as_str).collect();
+pub(super) fn not_allowed_error(allowed: &[AccountName]) -> Error {
+    let allowed: Vec<_> = allowed.iter().map(AccountName::as_str).collect();
     Error::new(ErrorKind::Denied, "this session may not have an account of that alias")
         .with_field("account")
         .with_next_step(format!("use one of: {}", allowed.join(", ")))
 }
 
-pub(super) fn narrowed() -> Error {
+pub(super) fn narrowed_error() -> Error {
     Error::new(ErrorKind::Denied, "a narrowed session takes neither credentials nor providers")
         .with_next_step("use what it has, or open another session for them")
 }
 
-pub(super) fn set_by_hand() -> Error {
+pub(super) fn manually_set_error() -> Error {
     Error::invalid("policy", "cannot be put on credentials that were set by hand")
         .with_next_step("narrow an account whose provider assumes a role with them, or federates them")
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
-use crate::attempt::{self, Worker};
+use crate::attempt::{self, Callee};
 use crate::audit::AuditRecord;
 use crate::{CredentialProvider, Credentials, Error, Result};
 
@@ -33,8 +33,8 @@ impl Outcome {
     /// What the trail says of it.
     pub(super) fn describe(&self, record: AuditRecord) -> AuditRecord {
         match self {
-            Self::Published(set) => record.credentials(set).generation(set.issued().id.generation()),
-            Self::Failed(error) => record.party(error.provider().unwrap_or("unknown")).failure(error),
+            Self::Published(set) => record.credentials(set).with_generation(set.metadata().id.generation()),
+            Self::Failed(error) => record.with_component(error.provider().unwrap_or("unknown")).with_failure(error),
             Self::Superseded => record,
         }
     }
@@ -43,11 +43,11 @@ impl Outcome {
 pub(super) type Flight = Shared<BoxFuture<'static, Outcome>>;
 pub(super) type WeakFlight = WeakShared<BoxFuture<'static, Outcome>>;
 
-/// One attempt to fetch, as [`attempt`](crate::attempt::attempt).
+/// One attempt to fetch, as [`attempt`](crate::call_isolated::call_isolated).
 pub(super) async fn attempt(
     provider: Arc<dyn CredentialProvider>,
     limit: Duration,
 ) -> Option<Result<Credentials>> {
-    let worker = Worker { role: "provider", name: || provider.name() };
-    attempt::attempt(worker, limit, async { provider.provide().await }).await
+    let worker = Callee { role: "provider", name: || provider.name() };
+    attempt::call_isolated(worker, limit, async { provider.provide().await }).await
 }

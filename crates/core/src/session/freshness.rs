@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::{RefreshPolicy, SetId};
+use super::{RefreshPolicy, CredentialsVersion};
 use crate::Credentials;
 use crate::clock::{Nanos, nanos};
 
@@ -93,7 +93,7 @@ impl Windows {
 
 /// What a session notes of a set that it holds.
 pub(crate) struct Issued {
-    pub(super) id: SetId,
+    pub(super) id: CredentialsVersion,
     pub(super) windows: Windows,
     /// Until when nothing needs to be decided. Zero once seen expired, or reported rejected, and then for ever: a clock
     /// that jumps back revives nothing.
@@ -102,18 +102,18 @@ pub(crate) struct Issued {
 
 impl Issued {
     /// Of a set that no session holds: not settled, and as good as expired.
-    pub(crate) fn to_nobody() -> Self {
+    pub(crate) fn placeholder() -> Self {
         let windows = Windows { advisory_at: None, mandatory_at: None, expires_at: None };
-        Self { id: SetId::NONE, windows, settled_until: AtomicU64::new(0) }
+        Self { id: CredentialsVersion::UNSET, windows, settled_until: AtomicU64::new(0) }
     }
 
-    pub(crate) fn is_to_nobody(&self) -> bool {
-        self.id == SetId::NONE
+    pub(crate) fn is_placeholder(&self) -> bool {
+        self.id == CredentialsVersion::UNSET
     }
 
     /// A set that a provider issued is settled until its first window opens. One that was given by hand is nobody's to
     /// renew, and settled until it expires.
-    pub(super) fn new(id: SetId, windows: Windows, by_hand: bool) -> Self {
+    pub(super) fn new(id: CredentialsVersion, windows: Windows, by_hand: bool) -> Self {
         let undecided_at = if by_hand { windows.expires_at } else { windows.advisory_at };
         let settled_until = undecided_at.map_or(Nanos::MAX, |at| nanos(at).max(1));
         Self { id, windows, settled_until: AtomicU64::new(settled_until) }
@@ -121,7 +121,7 @@ impl Issued {
 
     /// Whether nothing needs to be decided: the one question of the warm path.
     #[inline]
-    pub(super) fn is_settled(&self, now: Nanos) -> bool {
+    pub(super) fn is_fresh_at(&self, now: Nanos) -> bool {
         now < self.settled_until.load(Ordering::Relaxed)
     }
 
@@ -131,12 +131,12 @@ impl Issued {
         }
         let freshness = self.windows.freshness(now);
         if freshness == Freshness::Expired {
-            self.expire();
+            self.mark_expired();
         }
         freshness
     }
 
-    pub(super) fn expire(&self) {
+    pub(super) fn mark_expired(&self) {
         self.settled_until.store(0, Ordering::Relaxed);
     }
 }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_advisory_window_follows_the_lifetime() {
+    fn refresh_windows_advisory_follows_lifetime() {
         let minutes = [(4, 60), (8, 120), (10, 300), (15, 300), (20, 300), (21, 900), (60, 900), (89, 900)];
         for (minutes, window) in minutes.into_iter().chain([(90, 3600), (720, 3600)]) {
             let (windows, end) = windows(minutes * MINUTE, 0.0);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_of_short_credentials_are_a_quarter_of_the_lifetime() {
+    fn refresh_windows_short_lifetime_uses_a_quarter() {
         for seconds in [120, 60, 40, 4] {
             let (windows, end) = windows(seconds * SECOND, 0.0);
             let quarter = Some(end - seconds * SECOND / 4);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_open_after_the_fetch_interval_at_the_earliest() {
+    fn refresh_windows_open_after_fetch_interval() {
         let end = issued_at() + 60 * MINUTE;
         let opens = |policy: RefreshPolicy| {
             let windows = Windows::new(issued_at(), &set(Expiry::At(end), None), &policy, 1.0);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn each_edge_belongs_to_the_staler_side() {
+    fn refresh_windows_edge_belongs_to_staler_side() {
         let (windows, end) = windows(60 * MINUTE, 0.0);
         let second = Duration::from_secs(1);
         for (now, freshness) in [
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_widens_the_advisory_window_by_at_most_a_tenth_and_leaves_the_mandatory_one() {
+    fn refresh_windows_jitter_widens_advisory_by_a_tenth() {
         let (plain, end) = windows(60 * MINUTE, 0.0);
         let (wide, _) = windows(60 * MINUTE, 1.0);
         assert_eq!(wide.advisory_at, Some(end - 15 * MINUTE - Duration::from_secs(90)));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_without_expiry_grows_old_but_never_expires() {
+    fn refresh_windows_unexpiring_turns_advisory_only() {
         let now = issued_at();
         let windows = Windows::new(now, &set(Expiry::Never, None), &RefreshPolicy::default(), 0.0);
         assert_eq!(windows.freshness(now + 14 * MINUTE), Freshness::Fresh);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_may_ask_to_be_asked_sooner_whatever_the_expiry() {
+    fn refresh_windows_max_age_opens_advisory_sooner() {
         let (now, policy) = (issued_at(), RefreshPolicy::default());
         let five = Some(5 * MINUTE);
         for (expiry, max_age, advisory_after) in [

@@ -1,4 +1,4 @@
-//! `Gate`: what one account serves, and the one door through which that changes.
+//! `VersionedCell`: what one account serves, and the one door through which that changes.
 //!
 //! Value and gate are two things. The value is read without a lock; whoever changes it is inside, one at a time. A
 //! fetch remembers the epoch in which it began, and gets in afterwards only if nothing was set, cleared or closed since.
@@ -15,13 +15,13 @@ use arc_swap::Guard;
 use crate::sync::{Mutex, MutexGuard, PoisonError, Swap};
 
 /// A value that is read by anyone, and what decides about it: the state `S`, seen only from inside.
-pub(super) struct Gate<V, S> {
-    /// Made with the first value, as a [`Late`](super::late::Late) is.
+pub(super) struct VersionedCell<V, S> {
+    /// Made with the first value, as a [`LazyArcSwap`](super::late::LazyArcSwap) is.
     value: OnceLock<Swap<V>>,
-    inside: Mutex<Inside<S>>,
+    inside: Mutex<Locked<S>>,
 }
 
-struct Inside<S> {
+struct Locked<S> {
     epoch: Epoch,
     state: S,
 }
@@ -42,15 +42,15 @@ impl Epoch {
 
 /// Something of which one value stands for nothing. A gate that serves nothing any more holds that, like any other, so that
 /// whoever reads need not first look whether there is anything.
-pub(crate) trait OrNothing {
-    fn nothing() -> Arc<Self>;
+pub(crate) trait Sentinel {
+    fn sentinel() -> Arc<Self>;
 
-    fn is_nothing(&self) -> bool;
+    fn is_sentinel(&self) -> bool;
 }
 
-impl<V: OrNothing, S> Gate<V, S> {
+impl<V: Sentinel, S> VersionedCell<V, S> {
     pub(super) fn new(state: S) -> Self {
-        Self { value: OnceLock::new(), inside: Mutex::new(Inside { epoch: Epoch::FIRST, state }) }
+        Self { value: OnceLock::new(), inside: Mutex::new(Locked { epoch: Epoch::FIRST, state }) }
     }
 
     /// What is served now, in place; it may stand for nothing.
@@ -61,37 +61,37 @@ impl<V: OrNothing, S> Gate<V, S> {
 
     /// What is served now, to keep.
     pub(super) fn current(&self) -> Option<Arc<V>> {
-        self.value.get().map(Swap::load_full).filter(|value| !value.is_nothing())
+        self.value.get().map(Swap::load_full).filter(|value| !value.is_sentinel())
     }
 
     /// Whether there is anything.
-    pub(super) fn is_serving(&self) -> bool {
-        self.read().is_some_and(|value| !value.is_nothing())
+    pub(super) fn has_value(&self) -> bool {
+        self.read().is_some_and(|value| !value.is_sentinel())
     }
 
     /// Waits for its turn, which is short: nobody awaits, or runs code that is not ours, inside.
-    pub(super) fn enter(&self) -> Turn<'_, V, S> {
-        Turn { value: &self.value, inside: self.inside.lock().unwrap_or_else(PoisonError::into_inner) }
+    pub(super) fn lock(&self) -> WriteGuard<'_, V, S> {
+        WriteGuard { value: &self.value, inside: self.inside.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 
     /// Unless the gate is closed.
-    pub(super) fn enter_open(&self) -> Option<Turn<'_, V, S>> {
-        Some(self.enter()).filter(|turn| !turn.is_closed())
+    pub(super) fn lock_open(&self) -> Option<WriteGuard<'_, V, S>> {
+        Some(self.lock()).filter(|turn| !turn.is_closed())
     }
 
     /// Unless another epoch has begun: what was fetched in `epoch` is then void.
-    pub(super) fn enter_in(&self, epoch: Epoch) -> Option<Turn<'_, V, S>> {
-        Some(self.enter()).filter(|turn| turn.epoch() == epoch)
+    pub(super) fn lock_in_epoch(&self, epoch: Epoch) -> Option<WriteGuard<'_, V, S>> {
+        Some(self.lock()).filter(|turn| turn.epoch() == epoch)
     }
 }
 
 /// Being inside: the state, and the right to change the value.
-pub(super) struct Turn<'a, V, S> {
+pub(super) struct WriteGuard<'a, V, S> {
     value: &'a OnceLock<Swap<V>>,
-    inside: MutexGuard<'a, Inside<S>>,
+    inside: MutexGuard<'a, Locked<S>>,
 }
 
-impl<V: OrNothing, S> Turn<'_, V, S> {
+impl<V: Sentinel, S> WriteGuard<'_, V, S> {
     pub(super) fn epoch(&self) -> Epoch {
         self.inside.epoch
     }
@@ -101,7 +101,7 @@ impl<V: OrNothing, S> Turn<'_, V, S> {
     }
 
     /// Begins another epoch, unless this is the last: whatever is being fetched will not get in.
-    pub(super) fn renew(&mut self) {
+    pub(super) fn advance_epoch(&mut self) {
         self.inside.epoch = self.inside.epoch.next();
     }
 
@@ -116,22 +116,22 @@ impl<V: OrNothing, S> Turn<'_, V, S> {
     }
 
     /// Serves nothing from now on. Storing costs a look at every reader, so nothing is not stored over nothing.
-    pub(super) fn withdraw(&mut self) {
+    pub(super) fn unpublish(&mut self) {
         if let Some(swap) = self.value.get()
-            && !swap.load().is_nothing()
+            && !swap.load().is_sentinel()
         {
-            swap.store(V::nothing());
+            swap.store(V::sentinel());
         }
     }
 
     /// Serves nothing ever again.
     pub(super) fn close(&mut self) {
         self.inside.epoch = Epoch::LAST;
-        self.withdraw();
+        self.unpublish();
     }
 }
 
-impl<V, S> Deref for Turn<'_, V, S> {
+impl<V, S> Deref for WriteGuard<'_, V, S> {
     type Target = S;
 
     fn deref(&self) -> &S {
@@ -139,7 +139,7 @@ impl<V, S> Deref for Turn<'_, V, S> {
     }
 }
 
-impl<V, S> DerefMut for Turn<'_, V, S> {
+impl<V, S> DerefMut for WriteGuard<'_, V, S> {
     fn deref_mut(&mut self) -> &mut S {
         &mut self.inside.state
     }
@@ -154,41 +154,41 @@ mod tests {
 
     struct Number(u32);
 
-    impl OrNothing for Number {
-        fn nothing() -> Arc<Self> {
+    impl Sentinel for Number {
+        fn sentinel() -> Arc<Self> {
             Arc::new(Self(0))
         }
 
-        fn is_nothing(&self) -> bool {
+        fn is_sentinel(&self) -> bool {
             self.0 == 0
         }
     }
 
     /// A gate that serves something, and whether that is still there.
-    fn serving() -> (Gate<Number, ()>, Weak<Number>) {
-        let (gate, served) = (Gate::new(()), Arc::new(Number(1)));
+    fn serving() -> (VersionedCell<Number, ()>, Weak<Number>) {
+        let (gate, served) = (VersionedCell::new(()), Arc::new(Number(1)));
         let there = Arc::downgrade(&served);
-        gate.enter().publish(served);
+        gate.lock().publish(served);
         (gate, there)
     }
 
     #[test]
-    fn what_nobody_holds_is_gone_with_the_withdrawal() {
+    fn versioned_cell_unpublish_drops_unheld_value() {
         let (gate, there) = serving();
-        gate.enter().withdraw();
+        gate.lock().unpublish();
         assert!(there.upgrade().is_none());
         let (gate, there) = serving();
-        gate.enter().close();
+        gate.lock().close();
         assert!(there.upgrade().is_none());
     }
 
     #[test]
-    fn what_is_held_uncounted_goes_with_the_last_who_holds_it() {
+    fn versioned_cell_value_drops_with_last_reader() {
         let (gate, there) = serving();
         let held = [gate.read().unwrap(), gate.read().unwrap()];
         assert_eq!(there.strong_count(), 1, "the gate's own");
-        gate.enter().withdraw();
-        assert!(!gate.is_serving() && gate.current().is_none());
+        gate.lock().unpublish();
+        assert!(!gate.has_value() && gate.current().is_none());
         let [one, other] = held;
         assert_eq!(there.strong_count(), 2);
         drop(one);

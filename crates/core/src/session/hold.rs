@@ -1,4 +1,4 @@
-//! `Hold`: how long a failure keeps an account from asking again.
+//! `RefreshBackoff`: how long a failure keeps an account from asking again.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,10 +7,10 @@ use crate::{Error, ErrorKind};
 
 /// The last failure of an account's provider, until the next success.
 #[derive(Debug, Default)]
-pub(super) struct Hold(Option<Box<Failure>>);
+pub(super) struct RefreshBackoff(Option<Box<LastFailure>>);
 
 #[derive(Debug)]
-struct Failure {
+struct LastFailure {
     error: Error,
     at: SystemTime,
     /// 1–5 s: between attempts near and after expiry, and for what a permanent failure is remembered.
@@ -19,14 +19,14 @@ struct Failure {
     long: Duration,
 }
 
-impl Hold {
-    pub(super) fn fail(&mut self, error: Error, at: SystemTime, rng: &mut fastrand::Rng) {
+impl RefreshBackoff {
+    pub(super) fn record_failure(&mut self, error: Error, at: SystemTime, rng: &mut fastrand::Rng) {
         let short = Duration::from_millis(rng.u64(1_000..=5_000));
         let long = Duration::from_secs(rng.u64(300..=600));
-        self.0 = Some(Box::new(Failure { error, at, short, long }));
+        self.0 = Some(Box::new(LastFailure { error, at, short, long }));
     }
 
-    pub(super) fn lift(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.0 = None;
     }
 
@@ -35,27 +35,27 @@ impl Hold {
     }
 
     /// A permanent failure that is still remembered: told whatever is in hand.
-    pub(super) fn permanent(&self, now: SystemTime) -> Option<Error> {
+    pub(super) fn permanent_error(&self, now: SystemTime) -> Option<Error> {
         let failure = self.0.as_ref().filter(|failure| is_permanent(&failure.error))?;
-        failure.within(failure.short, now).then(|| failure.error.clone())
+        failure.is_within(failure.short, now).then(|| failure.error.clone())
     }
 
     /// A failure that needs a person and is still remembered: told when nothing is in hand.
-    pub(super) fn unattended(&self, now: SystemTime) -> Option<Error> {
-        let failure = self.0.as_ref().filter(|failure| needs_person(&failure.error))?;
-        failure.within(failure.short, now).then(|| failure.error.clone())
+    pub(super) fn interaction_error(&self, now: SystemTime) -> Option<Error> {
+        let failure = self.0.as_ref().filter(|failure| requires_interaction(&failure.error))?;
+        failure.is_within(failure.short, now).then(|| failure.error.clone())
     }
 
     /// Whether a failure that leaves the set in hand alone forbids another attempt for a set of this freshness. Who
     /// needs a person is patient until the set has expired.
-    pub(super) fn forbids(&self, now: SystemTime, freshness: Freshness, serve_expired: bool) -> bool {
+    pub(super) fn blocks_attempt(&self, now: SystemTime, freshness: Freshness, serve_expired: bool) -> bool {
         let Some(failure) = self.0.as_ref().filter(|failure| !is_permanent(&failure.error)) else {
             return false;
         };
         let patient_until =
-            if needs_person(&failure.error) { Freshness::Mandatory } else { Freshness::Advisory };
+            if requires_interaction(&failure.error) { Freshness::Mandatory } else { Freshness::Advisory };
         let patient = freshness <= patient_until || serve_expired;
-        failure.within(if patient { failure.long } else { failure.short }, now)
+        failure.is_within(if patient { failure.long } else { failure.short }, now)
     }
 
     /// When the next attempt may be made unasked for a set whose last minute begins at `mandatory_at`, if it has one
@@ -67,7 +67,7 @@ impl Hold {
             return Some(soon);
         }
         let patiently = failure.at + failure.long;
-        if needs_person(&failure.error) {
+        if requires_interaction(&failure.error) {
             return Some(patiently);
         }
         Some(mandatory_at.map_or(patiently, |at| patiently.min(at.max(soon))))
@@ -81,13 +81,13 @@ pub(super) fn is_permanent(error: &Error) -> bool {
         && !matches!(error.kind(), ErrorKind::Internal | ErrorKind::Expired | ErrorKind::InteractionRequired)
 }
 
-fn needs_person(error: &Error) -> bool {
+fn requires_interaction(error: &Error) -> bool {
     error.kind() == ErrorKind::InteractionRequired
 }
 
-impl Failure {
+impl LastFailure {
     /// A clock that jumped back lifts the hold rather than prolonging it.
-    fn within(&self, period: Duration, now: SystemTime) -> bool {
+    fn is_within(&self, period: Duration, now: SystemTime) -> bool {
         now.duration_since(self.at).is_ok_and(|since| since < period)
     }
 }

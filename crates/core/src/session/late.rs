@@ -1,4 +1,4 @@
-//! `Late`: an optional value that is read without a lock, for what most sessions never have.
+//! `LazyArcSwap`: an optional value that is read without a lock, for what most sessions never have.
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,9 +6,9 @@ use arc_swap::{ArcSwapOption, Guard};
 
 /// Until the first value comes there is no `ArcSwapOption`: one looks for readers when it is dropped, even if it never
 /// held anything, and that is the dearest part of a short session.
-pub(super) struct Late<V>(OnceLock<ArcSwapOption<V>>);
+pub(super) struct LazyArcSwap<V>(OnceLock<ArcSwapOption<V>>);
 
-impl<V> Late<V> {
+impl<V> LazyArcSwap<V> {
     /// The value, in place.
     #[inline]
     pub(super) fn load(&self) -> Guard<Option<Arc<V>>> {
@@ -31,7 +31,7 @@ impl<V> Late<V> {
     }
 }
 
-impl<V> Default for Late<V> {
+impl<V> Default for LazyArcSwap<V> {
     fn default() -> Self {
         Self(OnceLock::new())
     }

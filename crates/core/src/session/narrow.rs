@@ -6,32 +6,32 @@ mod by_policy;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::bounds::{Bounds, Narrowed};
-use super::family::Member;
-use super::{Handle, SessionAccount, SessionContext};
-use crate::audit::{AuditEvent, Narrowing};
-use crate::{Alias, Error, Expiry, Result, SessionPolicy};
+use super::bounds::{Restrictions, NarrowState};
+use super::family::SessionInner;
+use super::{CloseOnLastDrop, SessionAccount, SessionContext};
+use crate::audit::{AuditEvent, NarrowDetails};
+use crate::{AccountName, Error, Expiry, Result, SessionPolicy};
 
 pub(super) use account::NarrowedAccount;
-pub use by_policy::PolicyScopes;
+pub use by_policy::NarrowedSessionCache;
 
 /// How much of a session's authority a [narrowed](SessionContext::narrow) one has: all of it, but for what is said here.
 #[must_use]
 #[derive(Debug, Clone, Default)]
-pub struct Scope {
-    accounts: Option<Vec<Alias>>,
+pub struct AccessScope {
+    accounts: Option<Vec<AccountName>>,
     policy: Option<SessionPolicy>,
     lifetime: Option<Duration>,
 }
 
-impl Scope {
+impl AccessScope {
     /// Everything, with nothing to be added.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// These accounts and no others. The default account is the session's if it is one of these, else the first.
-    pub fn accounts(mut self, aliases: impl IntoIterator<Item = Alias>) -> Self {
+    pub fn accounts(mut self, aliases: impl IntoIterator<Item = AccountName>) -> Self {
         self.accounts = Some(aliases.into_iter().collect());
         self
     }
@@ -54,7 +54,7 @@ impl SessionContext {
     /// not exist.
     ///
     /// Without a policy it is a view of this session: what is set, refreshed or withdrawn here shows there at once. With
-    /// one, each account has sets of its own, from this session's provider [narrowed](crate::CredentialProvider::narrowed)
+    /// one, each account has sets of its own, from this session's provider [narrowed](crate::CredentialProvider::narrow_state)
     /// by the policy; a set of this session never reaches it. Which provider that is, is looked up at each fetch, so what
     /// is replaced here is replaced there. It has the accounts that this session has now.
     ///
@@ -72,8 +72,8 @@ impl SessionContext {
     /// account, when a policy cannot be put on it: its credentials were set by hand (even if a provider is there, which
     /// may be somebody else's), or its provider cannot narrow, or not by this policy. `Invalid` for no accounts and for
     /// no time. `Closed` after closing.
-    pub fn narrow(&self, scope: Scope) -> Result<Self> {
-        self.member().narrow(&scope)
+    pub fn narrow(&self, scope: AccessScope) -> Result<Self> {
+        self.inner().narrow(&scope)
     }
 }
 
@@ -85,31 +85,31 @@ impl SessionAccount {
     /// # Errors
     /// As there.
     pub fn narrow(&self, policy: SessionPolicy) -> Result<SessionContext> {
-        self.member()?.narrow(&Scope::new().accounts([self.alias().clone()]).policy(policy))
+        self.session()?.narrow(&AccessScope::new().accounts([self.alias().clone()]).policy(policy))
     }
 }
 
-impl Member {
-    fn narrow(self: &Arc<Self>, scope: &Scope) -> Result<SessionContext> {
-        let accounts = self.chosen(scope.accounts.as_deref())?;
-        let until = self.until_after(scope.lifetime)?;
+impl SessionInner {
+    fn narrow(self: &Arc<Self>, scope: &AccessScope) -> Result<SessionContext> {
+        let accounts = self.select_accounts(scope.accounts.as_deref())?;
+        let until = self.deadline_for(scope.lifetime)?;
         if let Some(policy) = &scope.policy {
-            accounts.iter().try_for_each(|alias| self.can_narrow(alias, policy))?;
+            accounts.iter().try_for_each(|alias| self.check_narrowable(alias, policy))?;
         }
-        let child = self.born_narrowed(scope, &accounts, until)?;
+        let child = self.create_narrowed_child(scope, &accounts, until)?;
         self.record_narrowing(&child, scope, accounts);
-        Ok(SessionContext(Arc::new(Handle(child))))
+        Ok(SessionContext(Arc::new(CloseOnLastDrop(child))))
     }
 
     /// The accounts that a scope leaves, the default one first.
-    fn chosen(&self, named: Option<&[Alias]>) -> Result<Vec<Alias>> {
+    fn select_accounts(&self, named: Option<&[AccountName]>) -> Result<Vec<AccountName>> {
         let Some(named) = named else {
-            self.slot(self.default_slot().alias())?;
-            return Ok(self.slots().iter().map(|slot| slot.alias().clone()).collect());
+            self.account_cache(self.default_account().alias())?;
+            return Ok(self.accounts().iter().map(|slot| slot.alias().clone()).collect());
         };
         let mut chosen = Vec::new();
         for alias in named {
-            self.slot(alias)?;
+            self.account_cache(alias)?;
             if !chosen.contains(alias) {
                 chosen.push(alias.clone());
             }
@@ -117,34 +117,34 @@ impl Member {
         if chosen.is_empty() {
             return Err(Error::invalid("accounts", "must name one at least"));
         }
-        chosen.sort_by_key(|alias| alias != self.default_slot().alias());
+        chosen.sort_by_key(|alias| alias != self.default_account().alias());
         Ok(chosen)
     }
 
     /// When a child of this lifetime ends: not after this session.
-    fn until_after(&self, lifetime: Option<Duration>) -> Result<Option<SystemTime>> {
+    fn deadline_for(&self, lifetime: Option<Duration>) -> Result<Option<SystemTime>> {
         let fault = |rule| Error::invalid("lifetime", rule);
         let ends = |lifetime: Duration| match self.surroundings.now().checked_add(lifetime) {
             _ if lifetime.is_zero() => Err(fault("must not be zero")),
             until => until.ok_or_else(|| fault("is too long")),
         };
         let own = lifetime.map(ends).transpose()?;
-        Ok(own.into_iter().chain(self.until()).min())
+        Ok(own.into_iter().chain(self.deadline()).min())
     }
 
-    fn can_narrow(&self, alias: &Alias, policy: &SessionPolicy) -> Result<()> {
+    fn check_narrowable(&self, alias: &AccountName, policy: &SessionPolicy) -> Result<()> {
         let narrowed =
-            self.slot(alias)?.narrowed(policy).map(drop).map_err(|error| of_account(alias, &error));
+            self.account_cache(alias)?.narrowed(policy).map(drop).map_err(|error| with_account_context(alias, &error));
         if let Err(error) = &narrowed {
             self.record(AuditEvent::Deny, alias, "narrow", Some(error));
         }
         narrowed
     }
 
-    fn born_narrowed(
+    fn create_narrowed_child(
         self: &Arc<Self>,
-        scope: &Scope,
-        accounts: &[Alias],
+        scope: &AccessScope,
+        accounts: &[AccountName],
         until: Option<SystemTime>,
     ) -> Result<Arc<Self>> {
         let [default, ..] = accounts else {
@@ -154,33 +154,33 @@ impl Member {
         // A view of all accounts also shows those that come later. With a policy, no account but one's own may be
         // known: others would be inherited as they are.
         let fixed = own_accounts || scope.accounts.is_some();
-        let mut child = self.newborn(default);
+        let mut child = self.new_child(default);
         let allowed = fixed.then(|| accounts.into());
-        child.bounds = Some(Box::new(Bounds { allowed, narrowed: Some(Narrowed { own_accounts, until }) }));
-        let child = self.enroll(child);
+        child.bounds = Some(Box::new(Restrictions { allowed, narrowed: Some(NarrowState { own_accounts, until }) }));
+        let child = self.attach_child(child);
         if let Some(policy) = &scope.policy {
             for alias in accounts {
                 let source = SessionAccount::new(Arc::downgrade(self), alias.clone());
-                let slot = child.own_or_made(alias);
+                let slot = child.get_or_create_account(alias);
                 slot.set_provider(Arc::new(NarrowedAccount::new(source, policy.clone(), until)))?;
             }
         }
         Ok(child)
     }
 
-    fn record_narrowing(&self, child: &Self, scope: &Scope, accounts: Vec<Alias>) {
-        let narrowing = || Narrowing {
+    fn record_narrowing(&self, child: &Self, scope: &AccessScope, accounts: Vec<AccountName>) {
+        let narrowing = || NarrowDetails {
             child: child.surroundings.id,
             accounts,
             policy: scope.policy.as_ref().map(SessionPolicy::digest),
-            ends_at: child.until().map(Expiry::At),
+            ends_at: child.deadline().map(Expiry::At),
         };
-        self.surroundings.record(AuditEvent::Narrow, |record| record.narrowing(narrowing()));
+        self.surroundings.audit(AuditEvent::Narrow, |record| record.with_narrow_details(narrowing()));
     }
 }
 
 /// Says which account it is that cannot be narrowed.
-fn of_account(alias: &Alias, error: &Error) -> Error {
+fn with_account_context(alias: &AccountName, error: &Error) -> Error {
     let told = Error::new(error.kind(), format!("account `{alias}` cannot be narrowed: {}", error.message()))
         .with_field(error.field().unwrap_or("account").to_owned())
         .with_next_step(error.next_step().unwrap_or("narrow other accounts only").to_owned());

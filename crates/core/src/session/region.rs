@@ -1,15 +1,15 @@
 //! Which region an account is used in: resolved at each use, and never stored with credentials that name none.
 
-use super::family::Member;
+use super::family::SessionInner;
 use super::{SessionAccount, SessionContext};
-use crate::{Alias, Region};
+use crate::{AccountName, Region};
 
 impl SessionContext {
     /// The region that the account's credentials name, else the account's own setting, else the session's. `None` where
     /// none of them names one: [`resolved_region`](Self::resolved_region) then looks further.
     #[must_use]
-    pub fn region_for(&self, account: &Alias) -> Option<Region> {
-        self.member().region_for(account)
+    pub fn region_for(&self, account: &AccountName) -> Option<Region> {
+        self.inner().region_for(account)
     }
 
     /// The region to use the account in: that of its credentials, of the account, of the session, of the environment, or
@@ -23,8 +23,8 @@ impl SessionContext {
     /// # Ok::<_, valetkey_core::Error>(())
     /// ```
     #[must_use]
-    pub fn resolved_region(&self, account: &Alias) -> Region {
-        self.member().resolved_region(account)
+    pub fn resolved_region(&self, account: &AccountName) -> Region {
+        self.inner().resolved_region(account)
     }
 }
 
@@ -50,31 +50,31 @@ impl SessionAccount {
     }
 }
 
-impl Member {
-    pub(super) fn region_for(&self, alias: &Alias) -> Option<Region> {
-        self.region_of_account(alias).or_else(|| self.region.as_deref().cloned())
+impl SessionInner {
+    pub(super) fn region_for(&self, alias: &AccountName) -> Option<Region> {
+        self.account_region(alias).or_else(|| self.region.as_deref().cloned())
     }
 
-    pub(super) fn resolved_region(&self, alias: &Alias) -> Region {
-        let named = self.region_for(alias).or_else(|| self.environment_region(alias));
-        named.unwrap_or_else(Region::us_east_1)
+    pub(super) fn resolved_region(&self, alias: &AccountName) -> Region {
+        let configured = self.region_for(alias).or_else(|| self.environment_region(alias));
+        configured.unwrap_or_else(Region::us_east_1)
     }
 
     /// Named by the credentials or by the account.
-    fn region_of_account(&self, alias: &Alias) -> Option<Region> {
-        let own = self.slot(alias).ok().and_then(|slot| slot.region());
-        own.or_else(|| self.narrowed_from()?.region_of_account(alias))
+    fn account_region(&self, alias: &AccountName) -> Option<Region> {
+        let own = self.account_cache(alias).ok().and_then(|slot| slot.region());
+        own.or_else(|| self.narrowed_parent()?.account_region(alias))
     }
 
-    fn environment_region(&self, alias: &Alias) -> Option<Region> {
-        let of_credentials = self.slot(alias).ok().and_then(|slot| slot.environment_region());
-        let of_parent = || self.narrowed_from()?.environment_region(alias);
-        of_credentials.or_else(of_parent).or_else(|| self.surroundings.environment_region())
+    fn environment_region(&self, alias: &AccountName) -> Option<Region> {
+        let fetched = self.account_cache(alias).ok().and_then(|slot| slot.environment_region());
+        let inherited = || self.narrowed_parent()?.environment_region(alias);
+        fetched.or_else(inherited).or_else(|| self.surroundings.environment_region())
     }
 
     /// The session whose accounts this one has, narrowed by a policy: they are used where those are.
-    fn narrowed_from(&self) -> Option<&Self> {
-        let narrowed = self.narrowed().filter(|narrowed| narrowed.own_accounts);
+    fn narrowed_parent(&self) -> Option<&Self> {
+        let narrowed = self.narrow_state().filter(|narrowed| narrowed.own_accounts);
         narrowed.and(self.parent.as_deref())
     }
 }

@@ -7,8 +7,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::bounds;
-use super::family::Member;
-use crate::{Alias, Credentials, Result};
+use super::family::SessionInner;
+use crate::{AccountName, Credentials, Result};
 
 /// The number of a set within its account. It grows with each set that is issued or set, and with each clearing; not
 /// when a provider answers what it answered before.
@@ -17,7 +17,7 @@ use crate::{Alias, Credentials, Result};
 pub struct Generation(u64);
 
 impl Generation {
-    pub(super) fn next(self) -> Self {
+    pub(super) fn next_state(self) -> Self {
         Self(self.0 + 1)
     }
 
@@ -39,9 +39,9 @@ impl fmt::Display for Generation {
 ///
 /// Within a family, a later lineage is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub(super) struct Lineage(u64);
+pub(super) struct RenewalChain(u64);
 
-impl Lineage {
+impl RenewalChain {
     pub(super) fn new(number: u64) -> Self {
         Self(number)
     }
@@ -49,24 +49,24 @@ impl Lineage {
 
 /// Tells a set from every other of its session and of the session's family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SetId {
-    lineage: Lineage,
+pub struct CredentialsVersion {
+    lineage: RenewalChain,
     generation: Generation,
 }
 
-impl SetId {
+impl CredentialsVersion {
     /// Of a set that no session holds: generations count from one.
-    pub(super) const NONE: Self = Self { lineage: Lineage(0), generation: Generation(0) };
+    pub(super) const UNSET: Self = Self { lineage: RenewalChain(0), generation: Generation(0) };
 
-    pub(super) fn new(lineage: Lineage, generation: Generation) -> Self {
+    pub(super) fn new(lineage: RenewalChain, generation: Generation) -> Self {
         Self { lineage, generation }
     }
 
-    pub(super) fn is_of(self, lineage: Lineage) -> bool {
+    pub(super) fn belongs_to(self, lineage: RenewalChain) -> bool {
         self.lineage == lineage
     }
 
-    pub(super) fn is_before(self, lineage: Lineage) -> bool {
+    pub(super) fn is_before(self, lineage: RenewalChain) -> bool {
         self.lineage < lineage
     }
 
@@ -78,7 +78,7 @@ impl SetId {
 
     /// Whether this set merely renews `earlier`: the same provider issued both, and nothing came in between.
     #[must_use]
-    pub fn renews(self, earlier: Self) -> bool {
+    pub fn is_renewal_of(self, earlier: Self) -> bool {
         self.lineage == earlier.lineage && self.generation > earlier.generation
     }
 }
@@ -86,35 +86,35 @@ impl SetId {
 /// A set that is served now, and what tells it from others.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct ServedSet {
+pub struct CurrentCredentials {
     /// The set.
     pub credentials: Credentials,
     /// What tells it from others.
-    pub id: SetId,
+    pub id: CredentialsVersion,
 }
 
-/// Follows what one account serves; made by [`SessionContext::rotations`](super::SessionContext::rotations). An account
+/// Follows what one account serves; made by [`SessionContext::watch_rotations`](super::SessionContext::watch_rotations). An account
 /// that is inherited is followed to wherever it is answered.
 #[derive(Debug, Clone)]
-pub struct Rotations {
-    session: Weak<Member>,
-    alias: Alias,
+pub struct RotationWatcher {
+    session: Weak<SessionInner>,
+    alias: AccountName,
     reshaped: watch::Receiver<()>,
     /// The slot that answers; none after it was cleared away from under the account.
-    slot: Option<watch::Receiver<Announced>>,
+    slot: Option<watch::Receiver<RotationState>>,
 }
 
 /// What a slot announces: the generation now, and whether it is the last.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Announced {
+pub(super) struct RotationState {
     pub(super) generation: Generation,
     pub(super) last: bool,
 }
 
-impl Rotations {
-    pub(super) fn of(session: &Arc<Member>, alias: &Alias) -> Result<Self> {
-        let reshaped = session.reshaped();
-        let slot = session.slot(alias)?.subscribe();
+impl RotationWatcher {
+    pub(super) fn of(session: &Arc<SessionInner>, alias: &AccountName) -> Result<Self> {
+        let reshaped = session.subscribe_topology();
+        let slot = session.account_cache(alias)?.subscribe();
         Ok(Self { session: Arc::downgrade(session), alias: alias.clone(), reshaped, slot: Some(slot) })
     }
 
@@ -137,10 +137,10 @@ impl Rotations {
                     // Perhaps a parent's: what it means here is told by the session itself.
                     self.slot = None;
                 }
-                () = bounds::over(&self.session) => {}
+                () = bounds::wait_expired(&self.session) => {}
                 open = self.reshaped.changed() => {
                     open.ok()?;
-                    if self.moved()? {
+                    if self.rebind()? {
                         return Some(self.current());
                     }
                 }
@@ -154,9 +154,9 @@ impl Rotations {
     }
 
     /// Follows the account to the slot that answers now, and says whether that is another; `None` at the end.
-    fn moved(&mut self) -> Option<bool> {
+    fn rebind(&mut self) -> Option<bool> {
         let session = self.session.upgrade().filter(|session| !session.is_closed())?;
-        let slot = session.slot(&self.alias).ok().map(|slot| slot.subscribe());
+        let slot = session.account_cache(&self.alias).ok().map(|slot| slot.subscribe());
         let same = match (&self.slot, &slot) {
             (Some(before), Some(now)) => before.same_channel(now),
             (None, None) => true,
@@ -170,7 +170,7 @@ impl Rotations {
 }
 
 /// The next announcement; never, when there is nobody to make one. `None` when the slot is gone.
-async fn next(slot: &mut Option<watch::Receiver<Announced>>) -> Option<Announced> {
+async fn next(slot: &mut Option<watch::Receiver<RotationState>>) -> Option<RotationState> {
     match slot {
         Some(slot) if slot.borrow().last => Some(*slot.borrow()),
         Some(slot) => {

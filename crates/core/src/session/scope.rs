@@ -20,15 +20,15 @@ impl SessionContext {
     /// # }
     /// ```
     pub async fn scope<T>(builder: SessionBuilder, work: impl AsyncFnOnce(SessionContext) -> T) -> T {
-        let session = CloseOnDrop(builder.build());
+        let session = CloseScopeOnDrop(builder.build());
         work(session.0.clone()).await
     }
 }
 
-struct CloseOnDrop(SessionContext);
+struct CloseScopeOnDrop(SessionContext);
 
-impl Drop for CloseOnDrop {
+impl Drop for CloseScopeOnDrop {
     fn drop(&mut self) {
-        self.0.end();
+        self.0.close_quietly();
     }
 }

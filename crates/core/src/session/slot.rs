@@ -1,4 +1,4 @@
-//! `Slot`: one account of a session: what it serves, what decides about it, who provides it.
+//! `AccountCache`: one account of a session: what it serves, what decides about it, who provides it.
 
 mod cleared;
 mod given;
@@ -7,7 +7,7 @@ mod refresh;
 mod region;
 mod stand_in;
 
-use stand_in::Rarity;
+use stand_in::ColdState;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,102 +15,102 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, watch};
 
-use super::agenda::{Agenda, Due};
-use super::audience::Audience;
+use super::agenda::{RefreshQueue, RefreshTimes};
+use super::audience::LazyWatch;
 use super::faults;
 use super::flight::WeakFlight;
 use super::freshness::{Freshness, Issued, Windows};
-use super::gate::{self, Gate};
-use super::hold::Hold;
-use super::rotation::{Announced, Lineage};
-use super::surroundings::Surroundings;
-use super::{Generation, ServedSet, SetId};
+use super::gate::{self, VersionedCell};
+use super::hold::RefreshBackoff;
+use super::rotation::{RotationState, RenewalChain};
+use super::surroundings::SessionShared;
+use super::{Generation, CurrentCredentials, CredentialsVersion};
 use crate::clock::Nanos;
-use crate::credentials::Held;
-use crate::{AccessKeyId, Alias, CredentialProvider, Credentials, Result, SessionPolicy};
+use crate::credentials::CredentialsInner;
+use crate::{AccessKeyId, AccountName, CredentialProvider, Credentials, Result, SessionPolicy};
 use stand_in::{Guard, Provider};
 
-pub(super) struct Slot {
-    alias: Alias,
-    surroundings: Arc<Surroundings>,
-    gate: Gate<Held, State>,
+pub(super) struct AccountCache {
+    alias: AccountName,
+    surroundings: Arc<SessionShared>,
+    gate: VersionedCell<CredentialsInner, State>,
     /// Wakes whoever waits for a fetch when it is void.
     moved: Notify,
 }
 
-type Turn<'a> = gate::Turn<'a, Held, State>;
+type Turn<'a> = gate::WriteGuard<'a, CredentialsInner, State>;
 
 /// The providers that have to forget what they keep, and a guard that is to be dropped.
-pub(super) type Wiped = ([Option<Provider>; 2], Option<Guard>);
+pub(super) type ClearedProviders = ([Option<Provider>; 2], Option<Guard>);
 
 struct State {
     provider: Option<Arc<dyn CredentialProvider>>,
-    rarity: Option<Box<Rarity>>,
+    rarity: Option<Box<ColdState>>,
     /// The current set was given by hand: no provider is asked.
     set: bool,
     /// The lineage that began with the last clear; zero before any.
-    cleared: Lineage,
+    cleared: RenewalChain,
     /// Cleared, and nothing was given to the session since: the provider is not asked.
     dormant: bool,
     /// Moves whenever what is served next does not continue what was served before.
-    lineage: Lineage,
+    lineage: RenewalChain,
     generation: Generation,
     /// When the last of all sets that were ever held expires.
     lives_until: Nanos,
     flight: Option<WeakFlight>,
-    hold: Hold,
-    rotations: Audience<Announced>,
+    hold: RefreshBackoff,
+    rotations: LazyWatch<RotationState>,
 }
 
-impl Slot {
-    pub(super) fn new(alias: Alias, surroundings: Arc<Surroundings>) -> Self {
+impl AccountCache {
+    pub(super) fn new(alias: AccountName, surroundings: Arc<SessionShared>) -> Self {
         let state = State {
             provider: None,
             rarity: None,
             set: false,
-            cleared: Lineage::default(),
+            cleared: RenewalChain::default(),
             dormant: false,
-            lineage: surroundings.new_lineage(),
+            lineage: surroundings.new_renewal_chain(),
             generation: Generation::default(),
             lives_until: 0,
             flight: None,
-            hold: Hold::default(),
-            rotations: Audience::default(),
+            hold: RefreshBackoff::default(),
+            rotations: LazyWatch::default(),
         };
-        Self { alias, surroundings, gate: Gate::new(state), moved: Notify::new() }
+        Self { alias, surroundings, gate: VersionedCell::new(state), moved: Notify::new() }
     }
 
-    pub(super) fn alias(&self) -> &Alias {
+    pub(super) fn alias(&self) -> &AccountName {
         &self.alias
     }
 
     /// The current set, if nothing needs to be decided about it: the warm path, without a lock.
-    pub(super) fn fresh(&self) -> Option<Credentials> {
-        let set = Credentials::in_place(self.gate.read()?);
-        set.issued().is_settled(self.surroundings.nanos()).then_some(set)
+    pub(super) fn cached(&self) -> Option<Credentials> {
+        let set = Credentials::from_guard(self.gate.read()?);
+        set.metadata().is_fresh_at(self.surroundings.now_nanos()).then_some(set)
     }
 
     /// The current, valid set; fetched first if need be. Whether it is fresh is asked at the first poll, and only a future
     /// that has to wait is boxed.
     pub(super) async fn credentials(self: &Arc<Self>) -> Result<Credentials> {
-        match self.fresh() {
+        match self.cached() {
             Some(fresh) => Ok(fresh),
-            None => Box::pin(self.decide()).await,
+            None => Box::pin(self.get_or_refresh()).await,
         }
     }
 
     /// What can be served without asking anybody, with what tells it from other sets.
-    pub(super) fn served(&self) -> Option<ServedSet> {
-        let credentials = Credentials::in_place(self.gate.read()?);
-        let usable = credentials.issued().freshness(self.surroundings.now()) < Freshness::Expired;
-        usable.then(|| ServedSet { id: credentials.issued().id, credentials })
+    pub(super) fn current_credentials(&self) -> Option<CurrentCredentials> {
+        let credentials = Credentials::from_guard(self.gate.read()?);
+        let usable = credentials.metadata().freshness(self.surroundings.now()) < Freshness::Expired;
+        usable.then(|| CurrentCredentials { id: credentials.metadata().id, credentials })
     }
 
-    pub(super) fn report_rejected(&self, rejected: &AccessKeyId) {
-        let mut turn = self.gate.enter();
+    pub(super) fn mark_rejected(&self, rejected: &AccessKeyId) {
+        let mut turn = self.gate.lock();
         if let Some(current) = self.current().filter(|current| current.access_key_id() == rejected) {
-            current.issued().expire();
-            turn.lineage = self.surroundings.new_lineage();
+            current.metadata().mark_expired();
+            turn.lineage = self.surroundings.new_renewal_chain();
         }
     }
 
@@ -118,9 +118,9 @@ impl Slot {
     /// provider and who stood in for it are handed to the caller, who has them forget once no lock is held: neither that
     /// nor their `Drop` is ours.
     #[must_use]
-    pub(super) fn wipe(&self, for_good: bool) -> Wiped {
-        let mut turn = self.gate.enter();
-        self.renew(&mut turn);
+    pub(super) fn clear(&self, for_good: bool) -> ClearedProviders {
+        let mut turn = self.gate.lock();
+        self.advance_epoch(&mut turn);
         turn.set = false;
         let stand_in = turn.replace_stand_in(None);
         let provider = if for_good { turn.provider.take() } else { turn.provider.clone() };
@@ -129,8 +129,8 @@ impl Slot {
             turn.close();
         }
         // Before the announcement, so that a watcher which it wakes sees that this was a clear.
-        turn.note_clear(&self.surroundings);
-        self.withdraw(&mut turn);
+        turn.record_clear(&self.surroundings);
+        self.unpublish(&mut turn);
         ([provider, stand_in], guard)
     }
 
@@ -139,122 +139,122 @@ impl Slot {
         let provider = {
             let turn = self.enter_open()?;
             if turn.set {
-                return Err(faults::set_by_hand());
+                return Err(faults::manually_set_error());
             }
-            turn.provider_to_ask().ok_or_else(faults::not_configured)?
+            turn.provider_to_ask().ok_or_else(faults::not_configured_error)?
         };
         provider.narrowed(policy).map_err(|error| error.with_provider(provider.name()))
     }
 
     /// What the provider issued is void, for it may have been derived from what was replaced.
-    pub(super) fn void_issued(&self) {
-        self.void(&mut self.gate.enter());
+    pub(super) fn invalidate_issued(&self) {
+        self.invalidate(&mut self.gate.lock());
     }
 
-    pub(super) fn subscribe(&self) -> watch::Receiver<Announced> {
-        let mut turn = self.gate.enter();
-        let now = announced(&turn);
-        turn.rotations.join(now)
+    pub(super) fn subscribe(&self) -> watch::Receiver<RotationState> {
+        let mut turn = self.gate.lock();
+        let now = rotation_state(&turn);
+        turn.rotations.subscribe(now)
     }
 
     pub(super) fn current(&self) -> Option<Credentials> {
-        self.gate.current().map(Credentials::counted)
+        self.gate.current().map(Credentials::from_arc)
     }
 
     /// All credentials that the account holds: what it serves, and what was set and is only exchanged.
-    pub(super) fn held(&self) -> Vec<Credentials> {
-        let exchanged = self.gate.enter().exchanged().cloned();
+    pub(super) fn exposed_credentials(&self) -> Vec<Credentials> {
+        let exchanged = self.gate.lock().exchanged().cloned();
         self.current().into_iter().chain(exchanged).collect()
     }
 
     pub(super) fn generation(&self) -> Generation {
-        self.gate.enter().generation
+        self.gate.lock().generation
     }
 
     /// The provider's name, when it may be asked.
     pub(super) fn provider_name(&self) -> Option<String> {
-        let provider = self.gate.enter().provider_to_ask()?;
+        let provider = self.gate.lock().provider_to_ask()?;
         Some(provider.name().into_owned())
     }
 
     /// Whether a warmer should refresh this account now.
-    pub(super) fn is_due(&self) -> bool {
-        let due = self.due(&self.gate.enter());
+    pub(super) fn needs_refresh(&self) -> bool {
+        let due = self.refresh_times(&self.gate.lock());
         due.is_some_and(|due| due.at <= self.surroundings.now())
     }
 
     /// Puts the account on the agenda of a warmer, due after `pause` at the earliest, or takes it off.
-    pub(super) fn plan_on(self: &Arc<Self>, agenda: &Agenda, pause: Duration) {
-        let turn = self.gate.enter();
-        self.plan(&turn, agenda, pause);
+    pub(super) fn schedule_on(self: &Arc<Self>, agenda: &RefreshQueue, pause: Duration) {
+        let turn = self.gate.lock();
+        self.schedule(&turn, agenda, pause);
     }
 
     /// From inside, so that what is decided last is what stays on the agenda.
-    fn plan(self: &Arc<Self>, turn: &Turn<'_>, agenda: &Agenda, pause: Duration) {
-        match self.due(turn) {
-            Some(due) => agenda.put(self, Due { at: due.at.max(self.surroundings.now() + pause), ..due }),
-            None => agenda.strike(self),
+    fn schedule(self: &Arc<Self>, turn: &Turn<'_>, agenda: &RefreshQueue, pause: Duration) {
+        match self.refresh_times(turn) {
+            Some(due) => agenda.schedule(self, RefreshTimes { at: due.at.max(self.surroundings.now() + pause), ..due }),
+            None => agenda.remove(self),
         }
     }
 
     /// When a warmer should next refresh this account: never, unless a provider has issued a set.
-    fn due(&self, turn: &Turn<'_>) -> Option<Due> {
-        let current = self.current().filter(|_| !turn.set && turn.answering().is_some())?;
-        let windows = current.issued().windows;
+    fn refresh_times(&self, turn: &Turn<'_>) -> Option<RefreshTimes> {
+        let current = self.current().filter(|_| !turn.set && turn.active_provider().is_some())?;
+        let windows = current.metadata().windows;
         let advisory_at = windows.advisory_at?;
         let last_minute = windows.mandatory_at.filter(|_| !self.surroundings.policy().serve_expired);
         let at = turn.hold.next_attempt(last_minute).map_or(advisory_at, |from| from.max(advisory_at));
-        Some(Due { at, until: windows.expires_at.unwrap_or(at) })
+        Some(RefreshTimes { at, until: windows.expires_at.unwrap_or(at) })
     }
 
     fn publish(&self, turn: &mut Turn<'_>, credentials: &Credentials, now: SystemTime) -> Credentials {
-        turn.hold.lift();
-        turn.note_life(credentials);
-        let unchanged = self.unchanged(turn, credentials);
+        turn.hold.reset();
+        turn.record_exposure(credentials);
+        let unchanged = self.is_unchanged(turn, credentials);
         if unchanged.is_none() {
-            turn.generation = turn.generation.next();
+            turn.generation = turn.generation.next_state();
         }
         let windows = Windows::new(now, credentials, self.surroundings.policy(), self.jitter());
-        let id = unchanged.unwrap_or_else(|| SetId::new(turn.lineage, turn.generation));
-        let held = credentials.held(Issued::new(id, windows, turn.set));
+        let id = unchanged.unwrap_or_else(|| CredentialsVersion::new(turn.lineage, turn.generation));
+        let held = credentials.to_inner(Issued::new(id, windows, turn.set));
         turn.publish(Arc::clone(&held));
         if unchanged.is_none() {
-            announce(turn);
+            notify(turn);
         }
-        Credentials::counted(held)
+        Credentials::from_arc(held)
     }
 
     /// The set that is served, if the provider merely answered it again: that is no rotation, and replaces no server.
-    fn unchanged(&self, turn: &Turn<'_>, answer: &Credentials) -> Option<SetId> {
+    fn is_unchanged(&self, turn: &Turn<'_>, answer: &Credentials) -> Option<CredentialsVersion> {
         let current = self.current().filter(|_| !turn.set)?;
-        let id = current.issued().id;
-        (id.is_of(turn.lineage) && current.is_same_set(answer)).then_some(id)
+        let id = current.metadata().id;
+        (id.belongs_to(turn.lineage) && current.has_same_values(answer)).then_some(id)
     }
 
     /// Nothing that the provider issued is served any more.
-    fn void(&self, turn: &mut Turn<'_>) {
+    fn invalidate(&self, turn: &mut Turn<'_>) {
         if !turn.set {
-            self.renew(turn);
-            if self.gate.is_serving() {
-                self.withdraw(turn);
+            self.advance_epoch(turn);
+            if self.gate.has_value() {
+                self.unpublish(turn);
             }
         }
     }
 
     /// Serves nothing from now on, and announces it.
-    fn withdraw(&self, turn: &mut Turn<'_>) {
-        turn.lineage = self.surroundings.new_lineage();
-        turn.generation = turn.generation.next();
-        turn.withdraw();
-        announce(turn);
+    fn unpublish(&self, turn: &mut Turn<'_>) {
+        turn.lineage = self.surroundings.new_renewal_chain();
+        turn.generation = turn.generation.next_state();
+        turn.unpublish();
+        notify(turn);
     }
 
     /// Voids the fetch in flight and forgets failures.
-    fn renew(&self, turn: &mut Turn<'_>) {
-        turn.renew();
+    fn advance_epoch(&self, turn: &mut Turn<'_>) {
+        turn.advance_epoch();
         turn.flight = None;
-        turn.hold.lift();
-        self.surroundings.for_each_agenda(|agenda| agenda.strike(self));
+        turn.hold.reset();
+        self.surroundings.for_each_refresher(|agenda| agenda.remove(self));
         self.moved.notify_waiters();
     }
 
@@ -263,25 +263,25 @@ impl Slot {
         fastrand::Rng::with_seed(self.surroundings.id.seed()).f64()
     }
 
-    fn holds(&self, set: &Credentials) -> bool {
-        self.current().is_some_and(|current| current.is(set))
+    fn holds_version(&self, set: &Credentials) -> bool {
+        self.current().is_some_and(|current| current.ptr_eq(set))
     }
 
     fn enter_open(&self) -> Result<Turn<'_>> {
-        self.gate.enter_open().ok_or_else(faults::closed)
+        self.gate.lock_open().ok_or_else(faults::closed_error)
     }
 }
 
-fn announced(turn: &Turn<'_>) -> Announced {
-    Announced { generation: turn.generation, last: turn.is_closed() }
+fn rotation_state(turn: &Turn<'_>) -> RotationState {
+    RotationState { generation: turn.generation, last: turn.is_closed() }
 }
 
-fn announce(turn: &mut Turn<'_>) {
-    let news = announced(turn);
-    turn.rotations.tell(news);
+fn notify(turn: &mut Turn<'_>) {
+    let news = rotation_state(turn);
+    turn.rotations.notify(news);
 }
 
-impl fmt::Debug for Slot {
+impl fmt::Debug for AccountCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slot").field("alias", &self.alias).finish_non_exhaustive()
     }

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::family::Member;
-use super::slot::Slot;
+use super::family::SessionInner;
+use super::slot::AccountCache;
 use super::{Freshness, Generation};
-use crate::{AccountId, Alias, Expiry, Principal, Region, SessionId};
+use crate::{AccountId, AccountName, Expiry, Principal, Region, SessionId};
 
 /// A session, without its secrets.
 #[derive(Debug, Clone, Serialize)]
@@ -26,7 +26,7 @@ pub struct SessionStatus {
 #[non_exhaustive]
 pub struct AccountStatus {
     /// The alias.
-    pub account: Alias,
+    pub account: AccountName,
     /// Whether it is the default account.
     pub default: bool,
     /// Who provided the set in hand, or would provide one.
@@ -47,28 +47,28 @@ pub struct AccountStatus {
     pub has_session_token: bool,
 }
 
-impl Member {
+impl SessionInner {
     pub(super) fn status(&self) -> SessionStatus {
         SessionStatus {
             session: self.surroundings.id,
             principal: self.surroundings.principal.clone(),
             closed: self.is_closed(),
-            accounts: self.slots().iter().map(|slot| self.account_status(slot)).collect(),
+            accounts: self.accounts().iter().map(|slot| self.account_status(slot)).collect(),
         }
     }
 
-    pub(super) fn account_status(&self, slot: &Slot) -> AccountStatus {
+    pub(super) fn account_status(&self, slot: &AccountCache) -> AccountStatus {
         let current = slot.current();
         let set = current.as_ref();
         AccountStatus {
             account: slot.alias().clone(),
-            default: slot.alias() == self.default_slot().alias(),
+            default: slot.alias() == self.default_account().alias(),
             provider: set.map(|set| set.provider().to_owned()).or_else(|| slot.provider_name()),
             account_id: set.and_then(|set| set.account_id().cloned()),
             region: Some(self.resolved_region(slot.alias())),
             key_suffix: set.map(|set| set.access_key_id().last_four().to_owned()),
-            expires_at: set.map(|set| self.told(set.expiry())),
-            freshness: set.map(|set| set.issued().freshness(self.surroundings.now())),
+            expires_at: set.map(|set| self.announced_expiry(set.expiry())),
+            freshness: set.map(|set| set.metadata().freshness(self.surroundings.now())),
             generation: slot.generation(),
             has_session_token: set.is_some_and(|set| set.has_session_token()),
         }

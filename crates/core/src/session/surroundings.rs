@@ -7,39 +7,39 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::SystemTime;
 
 use super::RefreshPolicy;
-use super::agenda::Agenda;
-use super::late::Late;
-use super::rotation::Lineage;
+use super::agenda::RefreshQueue;
+use super::late::LazyArcSwap;
+use super::rotation::RenewalChain;
 use crate::audit::{AuditEvent, AuditRecord, AuditSink};
-use crate::clock::{Nanos, WallClock};
+use crate::clock::{Nanos, ClockSource};
 use crate::{Clock, CredentialObservers, Credentials, Principal, Region, SessionId, SystemClock};
 
-pub(super) struct Surroundings {
+pub(super) struct SessionShared {
     pub(super) id: SessionId,
     pub(super) principal: Option<Principal>,
     /// Shared with the children. None where nothing but the standard was asked for.
-    terms: Option<Arc<Terms>>,
+    terms: Option<Arc<SessionConfig>>,
     /// The first of the family, unless this is it.
-    root: Option<Arc<Surroundings>>,
+    root: Option<Arc<SessionShared>>,
     /// Counts lineages for the whole family, so that no two accounts share one. The root's counts.
     lineages: AtomicU64,
     /// Who keeps the session warm; an agenda is gone with its warmer.
-    warmers: Late<Vec<Weak<Agenda>>>,
+    warmers: LazyArcSwap<Vec<Weak<RefreshQueue>>>,
     /// Those of the whole family. The root's count; most have none.
     observers: OnceLock<CredentialObservers>,
 }
 
 /// What a host may choose for its sessions, beyond who they are.
 #[derive(Clone, Default)]
-pub(super) struct Terms {
-    pub(super) clock: WallClock,
+pub(super) struct SessionConfig {
+    pub(super) clock: ClockSource,
     pub(super) audit: Option<Arc<dyn AuditSink>>,
     pub(super) policy: RefreshPolicy,
     /// Used where credentials, account and session name none.
     pub(super) environment_region: Option<Region>,
 }
 
-impl Surroundings {
+impl SessionShared {
     pub(super) fn new() -> Self {
         Self {
             id: SessionId::random(),
@@ -47,7 +47,7 @@ impl Surroundings {
             terms: None,
             root: None,
             lineages: AtomicU64::new(0),
-            warmers: Late::default(),
+            warmers: LazyArcSwap::default(),
             observers: OnceLock::new(),
         }
     }
@@ -63,7 +63,7 @@ impl Surroundings {
     }
 
     /// The terms, to be changed before the session is built.
-    pub(super) fn terms_mut(&mut self) -> &mut Terms {
+    pub(super) fn config_mut(&mut self) -> &mut SessionConfig {
         Arc::make_mut(self.terms.get_or_insert_default())
     }
 
@@ -73,14 +73,14 @@ impl Surroundings {
 
     /// The same as a number, for the warm path.
     #[inline]
-    pub(super) fn nanos(&self) -> Nanos {
+    pub(super) fn now_nanos(&self) -> Nanos {
         match &self.terms {
-            None => SystemClock.nanos(),
+            None => SystemClock.unix_nanos(),
             Some(terms) => terms.clock.nanos(),
         }
     }
 
-    pub(super) fn clock(&self) -> WallClock {
+    pub(super) fn clock(&self) -> ClockSource {
         self.terms.as_ref().map(|terms| terms.clock.clone()).unwrap_or_default()
     }
 
@@ -93,13 +93,13 @@ impl Surroundings {
         self.terms.as_ref()?.environment_region.clone()
     }
 
-    pub(super) fn new_lineage(&self) -> Lineage {
+    pub(super) fn new_renewal_chain(&self) -> RenewalChain {
         let lineages = self.root.as_ref().map_or(&self.lineages, |root| &root.lineages);
-        Lineage::new(lineages.fetch_add(1, Ordering::Relaxed))
+        RenewalChain::new(lineages.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Adds to the trail, if one is kept. Never from inside a gate, as the trail is not ours.
-    pub(super) fn record(&self, event: AuditEvent, describe: impl FnOnce(AuditRecord) -> AuditRecord) {
+    pub(super) fn audit(&self, event: AuditEvent, describe: impl FnOnce(AuditRecord) -> AuditRecord) {
         if let Some(audit) = self.terms.as_ref().and_then(|terms| terms.audit.as_ref()) {
             let record = describe(AuditRecord::new(self.now(), self.id, self.principal.clone(), event));
             // A close that a sink broke off would leave the children open.
@@ -131,7 +131,7 @@ impl Surroundings {
     }
 
     /// From now on, this session is on the agenda of a warmer, and of those that its parent has.
-    pub(super) fn add_warmers(&self, more: &[Weak<Agenda>]) {
+    pub(super) fn add_refreshers(&self, more: &[Weak<RefreshQueue>]) {
         self.warmers.rcu(|known| {
             let known = known.iter().flat_map(|known| known.iter());
             let mut warmers: Vec<_> = known.filter(|agenda| agenda.strong_count() > 0).cloned().collect();
@@ -144,15 +144,15 @@ impl Surroundings {
         });
     }
 
-    pub(super) fn warmers(&self) -> Option<Arc<Vec<Weak<Agenda>>>> {
+    pub(super) fn refreshers(&self) -> Option<Arc<Vec<Weak<RefreshQueue>>>> {
         self.warmers.load_full()
     }
 
-    pub(super) fn kept_warm(&self) -> bool {
+    pub(super) fn has_background_refresh(&self) -> bool {
         self.warmers.load().iter().flat_map(|known| known.iter()).any(|agenda| agenda.strong_count() > 0)
     }
 
-    pub(super) fn for_each_agenda(&self, act: impl Fn(&Agenda)) {
+    pub(super) fn for_each_refresher(&self, act: impl Fn(&RefreshQueue)) {
         let warmers = self.warmers.load();
         warmers
             .iter()
@@ -162,7 +162,7 @@ impl Surroundings {
     }
 }
 
-impl fmt::Debug for Surroundings {
+impl fmt::Debug for SessionShared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Surroundings")
             .field("id", &self.id)

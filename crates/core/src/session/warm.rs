@@ -10,13 +10,13 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::MissedTickBehavior;
 
 use super::SessionContext;
-use super::agenda::{Agenda, BETWEEN_ATTEMPTS};
-use super::slot::Slot;
+use super::agenda::{RefreshQueue, MIN_RETRY_INTERVAL};
+use super::slot::AccountCache;
 
 /// How hard a warmer may press on its sources.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
-pub struct WarmLimits {
+pub struct RefreshLimits {
     /// How many refreshes are under way at once; 64.
     pub concurrent: NonZeroU32,
     /// How many refreshes are begun in a second; 50. STS grants an account some hundreds of requests a second, shared
@@ -24,7 +24,7 @@ pub struct WarmLimits {
     pub per_second: NonZeroU32,
 }
 
-impl WarmLimits {
+impl RefreshLimits {
     /// Sets [`concurrent`](Self::concurrent).
     #[must_use]
     pub fn concurrent(mut self, refreshes: NonZeroU32) -> Self {
@@ -43,12 +43,12 @@ impl WarmLimits {
         u32::try_from(under_way).is_ok_and(|under_way| under_way < self.concurrent.get())
     }
 
-    fn pace(&self) -> Duration {
+    fn interval(&self) -> Duration {
         Duration::from_secs(1) / self.per_second.get()
     }
 }
 
-impl Default for WarmLimits {
+impl Default for RefreshLimits {
     fn default() -> Self {
         let one = NonZeroU32::MIN;
         Self { concurrent: one.saturating_add(63), per_second: one.saturating_add(49) }
@@ -57,38 +57,38 @@ impl Default for WarmLimits {
 
 impl SessionContext {
     /// Refreshes the accounts of this session and of its children as they enter the advisory window, until the session
-    /// ends, within the standard [`WarmLimits`]. While the future is alive and polled, nobody who asks for credentials
+    /// ends, within the standard [`RefreshLimits`]. While the future is alive and polled, nobody who asks for credentials
     /// in that window waits or fetches. Accounts that were never asked for, and those inherited from a parent, are left
     /// alone. Spawn it, or select over it: it holds no handle and does not keep the session alive.
     pub fn keep_warm(&self) -> impl Future<Output = ()> + Send + 'static {
-        let agenda = Agenda::new(self.member().surroundings.clock());
-        self.member().warm_by(&agenda);
-        let session = Arc::downgrade(self.member());
+        let agenda = RefreshQueue::new(self.inner().surroundings.clock());
+        self.inner().attach_refresher(&agenda);
+        let session = Arc::downgrade(self.inner());
         let alive = move || session.upgrade().is_some_and(|member| !member.is_closed());
-        drive(agenda, WarmLimits::default(), alive)
+        drive(agenda, RefreshLimits::default(), alive)
     }
 }
 
 impl SessionContext {
     /// Has a warmer refresh this session as well.
-    pub(crate) fn put_on(&self, agenda: &Arc<Agenda>) {
-        self.member().warm_by(agenda);
+    pub(crate) fn attach_refresher(&self, agenda: &Arc<RefreshQueue>) {
+        self.inner().attach_refresher(agenda);
     }
 }
 
 /// Works an agenda off, while its owner is `alive`.
-pub(crate) async fn drive(agenda: Arc<Agenda>, limits: WarmLimits, alive: impl Fn() -> bool) {
-    let mut pace = tokio::time::interval(limits.pace());
+pub(crate) async fn drive(agenda: Arc<RefreshQueue>, limits: RefreshLimits, alive: impl Fn() -> bool) {
+    let mut pace = tokio::time::interval(limits.interval());
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut under_way = FuturesUnordered::new();
     while alive() {
-        let pause = if limits.has_room(under_way.len()) { agenda.pause() } else { Some(Duration::MAX) };
+        let pause = if limits.has_room(under_way.len()) { agenda.idle_time() } else { Some(Duration::MAX) };
         tokio::select! {
             biased;
             Some(()) = under_way.next() => {}
             () = agenda.changed() => {}
             _ = pace.tick(), if pause.is_none() => {
-                under_way.extend(agenda.take().map(|slot| refresh(slot, &agenda)));
+                under_way.extend(agenda.pop_due().map(|slot| refresh(slot, &agenda)));
             }
             () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
         }
@@ -96,9 +96,9 @@ pub(crate) async fn drive(agenda: Arc<Agenda>, limits: WarmLimits, alive: impl F
 }
 
 /// A failure is remembered by the account and told to whoever asks for credentials.
-async fn refresh(slot: Arc<Slot>, agenda: &Agenda) {
-    if slot.is_due() {
+async fn refresh(slot: Arc<AccountCache>, agenda: &RefreshQueue) {
+    if slot.needs_refresh() {
         let _outcome = slot.refresh().await;
     }
-    slot.plan_on(agenda, BETWEEN_ATTEMPTS);
+    slot.schedule_on(agenda, MIN_RETRY_INTERVAL);
 }

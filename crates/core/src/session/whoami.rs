@@ -1,4 +1,4 @@
-//! `WhoAmI`: whom AWS takes one account's credentials for, asked once a set.
+//! `CallerIdentityCache`: whom AWS takes one account's credentials for, asked once a set.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
-use super::{SessionAccount, SetId};
-use crate::attempt::{Worker, attempt};
-use crate::{CallerIdentity, CallerLookup, Credentials, Result};
+use super::{SessionAccount, CredentialsVersion};
+use crate::attempt::{Callee, call_isolated};
+use crate::{CallerIdentity, CallerIdentityProvider, Credentials, Result};
 
 /// None when the runtime that kept the time of it is gone.
 type Answer = Option<Result<CallerIdentity>>;
@@ -18,9 +18,9 @@ type Question = Shared<BoxFuture<'static, Answer>>;
 /// Whom AWS takes one account of a session for. However many ask at once, and however often, there is one call for each
 /// set that the account serves. Rotation, clearing and closing make what was told void. Clones share it.
 #[derive(Clone)]
-pub struct WhoAmI {
+pub struct CallerIdentityCache {
     account: SessionAccount,
-    lookup: Arc<dyn CallerLookup>,
+    lookup: Arc<dyn CallerIdentityProvider>,
     known: Arc<Mutex<Known>>,
 }
 
@@ -29,14 +29,14 @@ pub struct WhoAmI {
 enum Known {
     #[default]
     Nothing,
-    Asked(SetId, WeakShared<BoxFuture<'static, Answer>>),
-    Told(SetId, CallerIdentity),
+    Asked(CredentialsVersion, WeakShared<BoxFuture<'static, Answer>>),
+    Told(CredentialsVersion, CallerIdentity),
 }
 
-impl WhoAmI {
+impl CallerIdentityCache {
     /// Nobody is asked yet.
     #[must_use]
-    pub fn new(account: SessionAccount, lookup: Arc<dyn CallerLookup>) -> Self {
+    pub fn new(account: SessionAccount, lookup: Arc<dyn CallerIdentityProvider>) -> Self {
         Self { account, lookup, known: Arc::default() }
     }
 
@@ -47,20 +47,20 @@ impl WhoAmI {
     /// As [`SessionAccount::credentials`]; `Closed` or `NotConfigured` also when the session was closed or cleared while
     /// AWS was asked; `TimedOut` without an answer within the load time-out of the session's policy; else what the lookup
     /// answered.
-    pub async fn caller(&self) -> Result<CallerIdentity> {
+    pub async fn get(&self) -> Result<CallerIdentity> {
         loop {
             self.account.credentials().await?;
             // None when it was cleared since, which is told at the next turn.
-            let Some(set) = self.account.slot()?.current() else { continue };
-            let limit = self.account.member()?.surroundings.policy().load_timeout;
+            let Some(set) = self.account.cache()?.current() else { continue };
+            let limit = self.account.session()?.surroundings.policy().load_timeout;
             let caller = match self.ask(&set, limit) {
                 Ok(told) => told,
-                Err(question) => match self.keep(set.issued().id, question.await) {
+                Err(question) => match self.keep(set.metadata().id, question.await) {
                     Some(answer) => answer?,
                     None => continue,
                 },
             };
-            if self.account.slot()?.current().is_some_and(|now| now.issued().id == set.issued().id) {
+            if self.account.cache()?.current().is_some_and(|now| now.metadata().id == set.metadata().id) {
                 return Ok(caller);
             }
         }
@@ -68,7 +68,7 @@ impl WhoAmI {
 
     /// What is known of the set, or the question whose answer tells it.
     fn ask(&self, current: &Credentials, limit: Duration) -> Result<CallerIdentity, Question> {
-        let (mut known, id) = (self.known(), current.issued().id);
+        let (mut known, id) = (self.known(), current.metadata().id);
         match &*known {
             Known::Told(set, caller) if *set == id => return Ok(caller.clone()),
             Known::Asked(set, question) if *set == id => {
@@ -86,7 +86,7 @@ impl WhoAmI {
     }
 
     /// Keeps what was told of the set, unless another one has been asked about since.
-    fn keep(&self, set: SetId, answer: Answer) -> Answer {
+    fn keep(&self, set: CredentialsVersion, answer: Answer) -> Answer {
         let mut known = self.known();
         if matches!(&*known, Known::Asked(asked, _) if *asked == set) {
             *known = match &answer {
@@ -102,15 +102,15 @@ impl WhoAmI {
     }
 }
 
-fn question(lookup: Arc<dyn CallerLookup>, set: Credentials, limit: Duration) -> Question {
+fn question(lookup: Arc<dyn CallerIdentityProvider>, set: Credentials, limit: Duration) -> Question {
     let answer = async move {
-        let worker = Worker { role: "caller lookup", name: || lookup.name() };
-        attempt(worker, limit, async { lookup.caller(&set).await }).await
+        let worker = Callee { role: "caller lookup", name: || lookup.name() };
+        call_isolated(worker, limit, async { lookup.caller_identity(&set).await }).await
     };
     answer.boxed().shared()
 }
 
-impl fmt::Debug for WhoAmI {
+impl fmt::Debug for CallerIdentityCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WhoAmI").field("account", self.account.alias()).finish_non_exhaustive()
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{AccessKeyId, Credentials, Expiry, Result};
 
 /// So much of a mark is no accident.
-const PART: usize = 12;
+const MIN_MATCH_CHARS: usize = 12;
 
 /// A set of credentials whose secret parts are unique marks.
 #[derive(Debug, Clone)]
@@ -24,12 +24,12 @@ impl Canary {
     /// A new one, like no other.
     #[must_use]
     pub fn new() -> Self {
-        let mark = || Uuid::new_v4().simple().to_string();
-        let access_key_id = format!("ASIA{}", &mark()[..16]).to_uppercase();
+        let random_hex = || Uuid::new_v4().simple().to_string();
+        let access_key_id = format!("ASIA{}", &random_hex()[..16]).to_uppercase();
         Self {
             access_key_id,
-            secret: format!("canary-secret/{}+", mark()),
-            token: format!("canary-token/{}==", mark()),
+            secret: format!("canary-secret/{}+", random_hex()),
+            token: format!("canary-token/{}==", random_hex()),
         }
     }
 
@@ -48,7 +48,7 @@ impl Canary {
 
     /// The marks as the JSON that people paste.
     #[must_use]
-    pub fn json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
             "access_key_id": self.access_key_id, "secret_access_key": self.secret, "session_token": self.token,
         })
@@ -68,7 +68,7 @@ impl Canary {
         let core =
             |text: &str| text.chars().filter(char::is_ascii_alphanumeric).rev().take(24).collect::<String>();
         let output: String = output.chars().filter(char::is_ascii_alphanumeric).rev().collect();
-        let holds_part = |mark: &str| (0..=24 - PART).any(|at| output.contains(&mark[at..at + PART]));
+        let holds_part = |mark: &str| (0..=24 - MIN_MATCH_CHARS).any(|at| output.contains(&mark[at..at + MIN_MATCH_CHARS]));
         [
             ("secret", holds_part(&core(&self.secret))),
             ("token", holds_part(&core(&self.token))),

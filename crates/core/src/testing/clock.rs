@@ -20,15 +20,15 @@ impl ManualClock {
 
     /// Moves forward.
     pub fn advance(&self, by: Duration) {
-        *self.time() += by;
+        *self.lock() += by;
     }
 
     /// Jumps back, as a corrected clock does.
-    pub fn jump_back(&self, by: Duration) {
-        *self.time() -= by;
+    pub fn rewind(&self, by: Duration) {
+        *self.lock() -= by;
     }
 
-    fn time(&self) -> std::sync::MutexGuard<'_, SystemTime> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, SystemTime> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -36,8 +36,8 @@ impl ManualClock {
 /// Wall time that passes as tokio's does: in a runtime whose time is paused it is virtual, and moves with every sleep.
 #[derive(Debug, Clone, Copy)]
 pub struct VirtualClock {
-    began: Instant,
-    at: SystemTime,
+    started: Instant,
+    start_time: SystemTime,
 }
 
 impl VirtualClock {
@@ -49,14 +49,14 @@ impl VirtualClock {
 
     /// Begins at this instant, such as one so late that nothing it is asked about has expired by the machine's clock.
     #[must_use]
-    pub fn starting_at(at: SystemTime) -> Self {
-        Self { began: Instant::now(), at }
+    pub fn starting_at(start_time: SystemTime) -> Self {
+        Self { started: Instant::now(), start_time }
     }
 
     /// How long it has been running.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.began.elapsed()
+        self.started.elapsed()
     }
 }
 
@@ -68,7 +68,7 @@ impl Default for VirtualClock {
 
 impl Clock for VirtualClock {
     fn now(&self) -> SystemTime {
-        self.at + self.elapsed()
+        self.start_time + self.elapsed()
     }
 }
 
@@ -80,6 +80,6 @@ impl Default for ManualClock {
 
 impl Clock for ManualClock {
     fn now(&self) -> SystemTime {
-        *self.time()
+        *self.lock()
     }
 }

@@ -18,58 +18,58 @@ use tokio::time::timeout;
 use crate::{Clock, CredentialProvider, Credentials, ErrorKind, Result, SystemClock};
 
 /// How long an answer may take before the provider counts as stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs the clauses of [`CredentialProvider`] that can be seen from outside against `provider`, and says which do not
 /// hold. `secrets` are texts that its answers hold and that it must show nowhere else. The provider may be configured
 /// to succeed or to fail; both are checked.
 pub async fn faults(provider: &dyn CredentialProvider, secrets: &[&str]) -> Vec<String> {
-    let mut faults = Vec::new();
+    let mut violations = Vec::new();
     let name = provider.name();
     if name.is_empty() || name != provider.name() {
-        faults.push("the name must be fixed and not empty".to_owned());
+        violations.push("the name must be fixed and not empty".to_owned());
     }
-    shows_nothing(&mut faults, "its name", &name, secrets);
-    shows_nothing(&mut faults, "its Debug output", &format!("{provider:?}"), secrets);
-    dropped_at_first_await(provider);
-    let Ok(first) = timeout(PATIENCE, provider.provide()).await else {
-        faults.push("clause 4: a call dropped at its first await must not hold up the next".to_owned());
-        return faults;
+    check_shows_no_secret(&mut violations, "its name", &name, secrets);
+    check_shows_no_secret(&mut violations, "its Debug output", &format!("{provider:?}"), secrets);
+    cancel_at_first_await(provider);
+    let Ok(first) = timeout(TIMEOUT, provider.provide()).await else {
+        violations.push("clause 4: a call dropped at its first await must not hold up the next".to_owned());
+        return violations;
     };
-    let Ok(answers) = timeout(PATIENCE, join_all((0..8).map(|_| provider.provide()))).await else {
-        faults.push("clause 5: overlapping calls must not hold up one another".to_owned());
-        return faults;
+    let Ok(results) = timeout(TIMEOUT, join_all((0..8).map(|_| provider.provide()))).await else {
+        violations.push("clause 5: overlapping calls must not hold up one another".to_owned());
+        return violations;
     };
-    if answers.iter().any(|answer| kind(answer) != kind(&first)) {
-        faults.push(
+    if results.iter().any(|answer| error_kind(answer) != error_kind(&first)) {
+        violations.push(
             "clause 5: overlapping calls must each stand alone, and end as a single one does".to_owned(),
         );
     }
-    for answer in answers.iter().chain([&first]) {
-        check(&mut faults, &name, answer, secrets);
+    for answer in results.iter().chain([&first]) {
+        check_result(&mut violations, &name, answer, secrets);
     }
-    faults.sort();
-    faults.dedup();
-    faults
+    violations.sort();
+    violations.dedup();
+    violations
 }
 
 /// Clause 4: begun, polled once, dropped. What follows shows whether it left anything behind.
-fn dropped_at_first_await(provider: &dyn CredentialProvider) {
+fn cancel_at_first_await(provider: &dyn CredentialProvider) {
     let _dropped = provider.provide().now_or_never();
 }
 
-fn kind(answer: &Result<Credentials>) -> Option<ErrorKind> {
-    answer.as_ref().err().map(|error| error.kind())
+fn error_kind(result: &Result<Credentials>) -> Option<ErrorKind> {
+    result.as_ref().err().map(|error| error.kind())
 }
 
-fn check(faults: &mut Vec<String>, name: &str, answer: &Result<Credentials>, secrets: &[&str]) {
-    match answer {
+fn check_result(faults: &mut Vec<String>, name: &str, result: &Result<Credentials>, secrets: &[&str]) {
+    match result {
         Ok(credentials) => {
-            let soon = SystemClock.now() + Duration::from_millis(1);
-            if credentials.expiry().has_passed(soon) {
+            let deadline = SystemClock.now() + Duration::from_millis(1);
+            if credentials.expiry().has_passed(deadline) {
                 faults.push("clause 3: what is returned must not have expired".to_owned());
             }
-            shows_nothing(
+            check_shows_no_secret(
                 faults,
                 "the Debug output of its credentials",
                 &format!("{credentials:?}"),
@@ -80,7 +80,7 @@ fn check(faults: &mut Vec<String>, name: &str, answer: &Result<Credentials>, sec
             let causes = std::iter::successors(error.source(), |&cause| cause.source());
             let causes: Vec<_> = causes.map(ToString::to_string).collect();
             let shown = format!("{error} {error:?} {causes:?}");
-            shows_nothing(faults, "its error", &shown, secrets);
+            check_shows_no_secret(faults, "its error", &shown, secrets);
             if error.provider().is_none() {
                 faults.push(format!("every error must name the provider, {name}"));
             }
@@ -91,8 +91,8 @@ fn check(faults: &mut Vec<String>, name: &str, answer: &Result<Credentials>, sec
     }
 }
 
-fn shows_nothing(faults: &mut Vec<String>, place: &str, shown: &str, secrets: &[&str]) {
+fn check_shows_no_secret(violations: &mut Vec<String>, place: &str, shown: &str, secrets: &[&str]) {
     if secrets.iter().any(|secret| shown.contains(secret)) {
-        faults.push(format!("clause 6: {place} shows a secret"));
+        violations.push(format!("clause 6: {place} shows a secret"));
     }
 }

@@ -25,57 +25,57 @@ pub enum Script {
 
 /// Plays its script one call at a time; the last entry repeats. Clones share the script and the count.
 #[derive(Debug, Clone)]
-pub struct ScriptedProvider(Arc<Play>);
+pub struct ScriptedProvider(Arc<ScriptedInner>);
 
 #[derive(Debug)]
-struct Play {
-    script: Mutex<VecDeque<Script>>,
+struct ScriptedInner {
+    steps: Mutex<VecDeque<Script>>,
     calls: AtomicUsize,
-    gate: Option<Semaphore>,
+    permits: Option<Semaphore>,
 }
 
 impl ScriptedProvider {
     /// Plays `script`.
     pub fn new(script: impl IntoIterator<Item = Script>) -> Self {
-        Self::play(script, None)
+        Self::with_permits(script, None)
     }
 
-    /// Plays `script`, each call waiting until [`let_through`](Self::let_through) admits it.
-    pub fn gated(script: impl IntoIterator<Item = Script>) -> Self {
-        Self::play(script, Some(Semaphore::new(0)))
+    /// Plays `script`, each call waiting until [`release`](Self::release) admits it.
+    pub fn blocked(script: impl IntoIterator<Item = Script>) -> Self {
+        Self::with_permits(script, Some(Semaphore::new(0)))
     }
 
-    fn play(script: impl IntoIterator<Item = Script>, gate: Option<Semaphore>) -> Self {
+    fn with_permits(script: impl IntoIterator<Item = Script>, permits: Option<Semaphore>) -> Self {
         let script = Mutex::new(script.into_iter().collect());
-        Self(Arc::new(Play { script, calls: AtomicUsize::new(0), gate }))
+        Self(Arc::new(ScriptedInner { steps: script, calls: AtomicUsize::new(0), permits }))
     }
 
     /// Admits `count` waiting or future calls of a gated script.
-    pub fn let_through(&self, count: usize) {
-        if let Some(gate) = &self.0.gate {
+    pub fn release(&self, count: usize) {
+        if let Some(gate) = &self.0.permits {
             gate.add_permits(count);
         }
     }
 
     /// How many calls were begun.
     #[must_use]
-    pub fn calls(&self) -> usize {
+    pub fn call_count(&self) -> usize {
         self.0.calls.load(Ordering::SeqCst)
     }
 
     /// Adds to the end of the script.
-    pub fn then(&self, next: Script) {
-        self.script().push_back(next);
+    pub fn push(&self, next: Script) {
+        self.lock_steps().push_back(next);
     }
 
-    fn next(&self) -> Script {
-        let mut script = self.script();
+    fn next_step(&self) -> Script {
+        let mut script = self.lock_steps();
         let next = if script.len() > 1 { script.pop_front() } else { script.front().cloned() };
         next.unwrap_or_else(|| Script::Fail(Error::not_configured("the script is empty")))
     }
 
-    fn script(&self) -> std::sync::MutexGuard<'_, VecDeque<Script>> {
-        self.0.script.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_steps(&self) -> std::sync::MutexGuard<'_, VecDeque<Script>> {
+        self.0.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -88,12 +88,12 @@ impl CredentialProvider for ScriptedProvider {
     #[allow(clippy::panic, reason = "the script asks for it")]
     async fn provide(&self) -> Result<Credentials> {
         self.0.calls.fetch_add(1, Ordering::SeqCst);
-        if let Some(gate) = &self.0.gate {
+        if let Some(gate) = &self.0.permits {
             let permit =
                 gate.acquire().await.map_err(|_| Error::new(ErrorKind::Internal, "the gate is gone"))?;
             permit.forget();
         }
-        match self.next() {
+        match self.next_step() {
             Script::Answer(credentials) => Ok(credentials),
             Script::Fail(error) => Err(error),
             Script::Panic => panic!("scripted panic"),

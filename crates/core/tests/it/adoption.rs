@@ -12,58 +12,58 @@ use valetkey_core::{
 
 use crate::bench::*;
 
-fn id(text: &str) -> CredentialId {
+fn credential_id(text: &str) -> CredentialId {
     text.parse().unwrap()
 }
 
 fn session() -> SessionContext {
-    let resolver = MapResolver::new().with(id("one"), numbered(1, Expiry::Never));
+    let resolver = MapResolver::new().with(credential_id("one"), numbered(1, Expiry::Never));
     SessionContext::builder().resolver(resolver).build()
 }
 
 #[tokio::test]
-async fn an_adopted_set_is_the_default_accounts_and_a_given_region_wins() {
+async fn set_from_resolver_applies_given_region() {
     let session = session();
     let region: Region = "eu-west-1".parse().unwrap();
-    let adopted = session.adopt(&id("one"), Some(region.clone())).await.unwrap();
+    let adopted = session.set_from_resolver(&credential_id("one"), Some(region.clone())).await.unwrap();
     assert_eq!((adopted.key_suffix.as_deref(), adopted.region), (Some("0001"), Some(region.clone())));
     assert_eq!(number(&session.credentials().await.unwrap()), 1);
     assert_eq!(session.credentials().await.unwrap().region(), Some(&region));
 }
 
 #[tokio::test]
-async fn a_failed_adoption_keeps_what_was_set() {
+async fn set_from_resolver_unknown_id_keeps_credentials() {
     let session = session();
     session.set_credentials(numbered(9, Expiry::Never)).unwrap();
-    let error = session.adopt(&id("other"), None).await.unwrap_err();
+    let error = session.set_from_resolver(&credential_id("other"), None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert!(!error.to_string().contains("other-"));
     assert_eq!(number(&session.credentials().await.unwrap()), 9);
 }
 
 #[tokio::test]
-async fn adopting_a_set_that_has_expired_keeps_what_was_set() {
+async fn set_from_resolver_expired_keeps_credentials() {
     let clock = valetkey_core::testing::ManualClock::new();
-    let resolver = MapResolver::new().with(id("one"), lasting(&clock, 1, std::time::Duration::ZERO));
+    let resolver = MapResolver::new().with(credential_id("one"), expiring(&clock, 1, std::time::Duration::ZERO));
     let session = builder(&clock).resolver(resolver).build();
     session.set_credentials(numbered(9, Expiry::Never)).unwrap();
-    assert_eq!(session.adopt(&id("one"), None).await.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(session.set_from_resolver(&credential_id("one"), None).await.unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(number(&session.credentials().await.unwrap()), 9);
 }
 
 #[tokio::test]
-async fn a_session_without_a_resolver_says_so() {
-    let error = SessionContext::builder().build().adopt(&id("one"), None).await.unwrap_err();
+async fn set_from_resolver_without_resolver_is_not_configured() {
+    let error = SessionContext::builder().build().set_from_resolver(&credential_id("one"), None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotConfigured);
     assert!(error.next_step().is_some());
 }
 
 /// Answers when it is let.
 #[derive(Debug, Clone)]
-struct Slow(Arc<Semaphore>);
+struct BlockingResolver(Arc<Semaphore>);
 
 #[async_trait]
-impl CredentialResolver for Slow {
+impl CredentialResolver for BlockingResolver {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("slow")
     }
@@ -75,41 +75,41 @@ impl CredentialResolver for Slow {
 }
 
 /// A session whose adoption is under way.
-async fn under_way() -> (SessionContext, Slow, tokio::task::JoinHandle<Result<AccountStatus>>) {
-    let slow = Slow(Arc::new(Semaphore::new(0)));
+async fn start_set_from_resolver() -> (SessionContext, BlockingResolver, tokio::task::JoinHandle<Result<AccountStatus>>) {
+    let slow = BlockingResolver(Arc::new(Semaphore::new(0)));
     let session = SessionContext::builder().resolver(slow.clone()).build();
     let adopting = session.clone();
-    let task = tokio::spawn(async move { adopting.adopt(&id("one"), None).await });
+    let task = tokio::spawn(async move { adopting.set_from_resolver(&credential_id("one"), None).await });
     settle().await;
     (session, slow, task)
 }
 
 #[tokio::test]
-async fn a_clear_during_an_adoption_is_final() {
-    let (session, slow, task) = under_way().await;
+async fn clear_during_set_from_resolver_wins() {
+    let (session, slow, task) = start_set_from_resolver().await;
     session.clear();
     slow.0.add_permits(1);
     let error = task.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(session.served().is_none());
+    assert!(session.current().is_none());
     assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
 }
 
 #[tokio::test]
-async fn a_close_during_an_adoption_is_final() {
-    let (session, slow, task) = under_way().await;
+async fn close_during_set_from_resolver_wins() {
+    let (session, slow, task) = start_set_from_resolver().await;
     session.close();
     slow.0.add_permits(1);
     assert_eq!(task.await.unwrap().unwrap_err().kind(), ErrorKind::Closed);
-    assert!(session.served().is_none());
+    assert!(session.current().is_none());
 }
 
 #[tokio::test]
-async fn two_adoptions_at_once_both_succeed() {
-    let (session, slow, task) = under_way().await;
+async fn set_from_resolver_concurrent_calls_both_succeed() {
+    let (session, slow, task) = start_set_from_resolver().await;
     let (second, account) = (session.clone(), session.default_account().clone());
-    let second = tokio::spawn(async move { second.adopt(&id("one"), None).await });
+    let second = tokio::spawn(async move { second.set_from_resolver(&credential_id("one"), None).await });
     slow.0.add_permits(2);
     assert!(task.await.unwrap().is_ok() && second.await.unwrap().is_ok());
-    assert_eq!(session.rotations(&account).unwrap().current().get(), 2);
+    assert_eq!(session.watch_rotations(&account).unwrap().current().get(), 2);
 }

@@ -2,100 +2,100 @@
 
 use futures_util::FutureExt;
 use valetkey_core::testing::ScriptedProvider;
-use valetkey_core::{Alias, CredentialId, ErrorKind, Expiry, MapResolver, SessionContext};
+use valetkey_core::{AccountName, CredentialId, ErrorKind, Expiry, MapResolver, SessionContext};
 
 use crate::bench::*;
 
-fn alias(name: &str) -> Alias {
+fn account_name(name: &str) -> AccountName {
     name.parse().unwrap()
 }
 
-fn allowing(names: &[&str]) -> valetkey_core::SessionBuilder {
-    SessionContext::builder().allowed_accounts(names.iter().map(|name| alias(name)))
+fn builder_allowing(names: &[&str]) -> valetkey_core::SessionBuilder {
+    SessionContext::builder().allowed_accounts(names.iter().map(|name| account_name(name)))
 }
 
-fn set() -> valetkey_core::Credentials {
+fn credentials() -> valetkey_core::Credentials {
     numbered(1, Expiry::Never)
 }
 
 #[tokio::test]
-async fn accounts_beyond_the_list_are_unknown_and_cannot_be_made() {
-    let session = allowing(&["prod", "default"]).build();
-    session.set_credentials(set()).unwrap();
-    session.set_credentials_for(&alias("prod"), set()).unwrap();
-    assert_eq!(session.accounts(), [alias("default"), alias("prod")]);
+async fn allowed_accounts_refuses_other_accounts() {
+    let session = builder_allowing(&["prod", "default"]).build();
+    session.set_credentials(credentials()).unwrap();
+    session.set_credentials_for(&account_name("prod"), credentials()).unwrap();
+    assert_eq!(session.accounts(), [account_name("default"), account_name("prod")]);
     let refusals = [
-        session.set_credentials_for(&alias("dev"), set()).unwrap_err(),
-        session.set_provider_for(&alias("dev"), ScriptedProvider::new([])).unwrap_err(),
+        session.set_credentials_for(&account_name("dev"), credentials()).unwrap_err(),
+        session.set_provider_for(&account_name("dev"), ScriptedProvider::new([])).unwrap_err(),
     ];
     for error in refusals {
         assert_eq!((error.kind(), error.field()), (ErrorKind::Denied, Some("account")), "{error}");
         assert_eq!(error.next_step(), Some("use one of: prod, default"));
     }
-    let unknown = session.credentials_for(&alias("dev")).await.unwrap_err();
+    let unknown = session.credentials_for(&account_name("dev")).await.unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::NotConfigured);
     assert_eq!(session.accounts().len(), 2);
 }
 
 #[tokio::test]
-async fn providers_of_other_accounts_are_left_out() {
+async fn allowed_accounts_drops_other_providers() {
     let other = ScriptedProvider::new([]);
-    let session = allowing(&["prod"])
+    let session = builder_allowing(&["prod"])
         .provider(other.clone())
-        .provider_for(alias("dev"), other.clone())
-        .provider_for(alias("prod"), ScriptedProvider::new([valetkey_core::testing::Script::Answer(set())]))
+        .provider_for(account_name("dev"), other.clone())
+        .provider_for(account_name("prod"), ScriptedProvider::new([valetkey_core::testing::Script::Answer(credentials())]))
         .build();
-    assert_eq!(session.accounts(), [alias("prod")]);
-    assert_eq!(number(&session.credentials_for(&alias("prod")).await.unwrap()), 1);
-    assert!(session.credentials_for(&alias("dev")).await.is_err());
-    assert_eq!(other.calls(), 0);
+    assert_eq!(session.accounts(), [account_name("prod")]);
+    assert_eq!(number(&session.credentials_for(&account_name("prod")).await.unwrap()), 1);
+    assert!(session.credentials_for(&account_name("dev")).await.is_err());
+    assert_eq!(other.call_count(), 0);
 }
 
 #[tokio::test]
-async fn the_default_account_is_the_one_that_was_named_if_it_is_allowed_else_the_first() {
+async fn allowed_accounts_selects_default_account() {
     for (named, allowed, default) in [
         (None, vec!["prod", "default"], "default"),
         (None, vec!["prod", "dev"], "prod"),
         (Some("dev"), vec!["prod", "dev"], "dev"),
         (Some("other"), vec!["prod", "dev"], "prod"),
     ] {
-        let builder = allowing(&allowed);
+        let builder = builder_allowing(&allowed);
         let builder =
-            named.map(alias).into_iter().fold(builder, valetkey_core::SessionBuilder::default_account);
+            named.map(account_name).into_iter().fold(builder, valetkey_core::SessionBuilder::default_account);
         let session = builder.build();
-        assert_eq!(session.default_account(), &alias(default), "{named:?} of {allowed:?}");
-        session.set_credentials(set()).unwrap();
+        assert_eq!(session.default_account(), &account_name(default), "{named:?} of {allowed:?}");
+        session.set_credentials(credentials()).unwrap();
         assert_eq!(number(&session.credentials().now_or_never().unwrap().unwrap()), 1);
     }
 }
 
 #[tokio::test]
-async fn an_empty_list_allows_nothing() {
+async fn allowed_accounts_empty_refuses_everything() {
     let id: CredentialId = "id".parse().unwrap();
-    let resolver = MapResolver::new().with(id.clone(), set());
-    let provider = ScriptedProvider::new([valetkey_core::testing::Script::Answer(set())]);
-    let session = allowing(&[]).resolver(resolver).provider(provider.clone()).build();
+    let resolver = MapResolver::new().with(id.clone(), credentials());
+    let provider = ScriptedProvider::new([valetkey_core::testing::Script::Answer(credentials())]);
+    let session = builder_allowing(&[]).resolver(resolver).provider(provider.clone()).build();
     assert!(session.accounts().is_empty());
-    assert_eq!(session.set_credentials(set()).unwrap_err().kind(), ErrorKind::Denied);
-    assert_eq!(session.adopt(&id, None).await.unwrap_err().kind(), ErrorKind::Denied);
-    assert!(session.with_credentials(set()).is_err() && session.with_provider(provider.clone()).is_err());
+    assert_eq!(session.set_credentials(credentials()).unwrap_err().kind(), ErrorKind::Denied);
+    assert_eq!(session.set_from_resolver(&id, None).await.unwrap_err().kind(), ErrorKind::Denied);
+    assert!(session.with_credentials(credentials()).is_err() && session.with_provider(provider.clone()).is_err());
     assert!(
-        session.credentials().await.is_err() && session.credentials_for(&alias("default")).await.is_err()
+        session.credentials().await.is_err() && session.credentials_for(&account_name("default")).await.is_err()
     );
-    assert!(session.narrow(valetkey_core::Scope::new()).is_err());
-    assert_eq!(provider.calls(), 0);
+    assert!(session.narrow(valetkey_core::AccessScope::new()).is_err());
+    assert_eq!(provider.call_count(), 0);
 }
 
 #[tokio::test]
-async fn children_may_not_have_more() {
-    let session = allowing(&["prod", "default"]).build();
-    session.set_credentials(set()).unwrap();
+async fn allowed_accounts_applies_to_children() {
+    let session = builder_allowing(&["prod", "default"]).build();
+    session.set_credentials(credentials()).unwrap();
     let child = session.with_credentials(numbered(2, Expiry::Never)).unwrap();
     let grandchild = child.with_credentials(numbered(3, Expiry::Never)).unwrap();
     for session in [&child, &grandchild] {
-        let error = session.set_credentials_for(&alias("dev"), set()).unwrap_err();
+        let error = session.set_credentials_for(&account_name("dev"), credentials()).unwrap_err();
         assert_eq!((error.kind(), error.next_step()), (ErrorKind::Denied, Some("use one of: prod, default")));
-        session.set_credentials_for(&alias("prod"), set()).unwrap();
+        session.set_credentials_for(&account_name("prod"), credentials()).unwrap();
     }
-    assert!(session.narrow(valetkey_core::Scope::new().accounts([alias("dev")])).is_err());
+    assert!(session.narrow(valetkey_core::AccessScope::new().accounts([account_name("dev")])).is_err());
 }

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use valetkey_core::audit::{AuditEvent, InMemoryAudit, JsonLines};
 use valetkey_core::testing::{Canary, ManualClock, Script, ScriptedProvider};
-use valetkey_core::{Alias, Error, ErrorKind, Expiry, MapResolver};
+use valetkey_core::{AccountName, Error, ErrorKind, Expiry, MapResolver};
 
 use crate::bench::*;
 
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
 
-impl io::Write for Lines {
+impl io::Write for SharedBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }
@@ -24,8 +24,8 @@ impl io::Write for Lines {
 }
 
 #[tokio::test]
-async fn json_lines_tell_who_what_and_when_and_no_secret() {
-    let (clock, lines, canary) = (ManualClock::new(), Lines::default(), Canary::new());
+async fn json_lines_records_have_context_and_no_secret() {
+    let (clock, lines, canary) = (ManualClock::new(), SharedBuffer::default(), Canary::new());
     let credentials = canary.credentials(Expiry::Never).unwrap();
     let failing = Script::Fail(Error::new(ErrorKind::Denied, "no"));
     let provider = ScriptedProvider::new([Script::Answer(credentials.clone()), failing]);
@@ -36,10 +36,10 @@ async fn json_lines_tell_who_what_and_when_and_no_secret() {
         .resolver(MapResolver::new())
         .build();
     session.credentials().await.unwrap();
-    session.refresh(&Alias::default_account()).await.unwrap_err();
+    session.refresh(&AccountName::default_account()).await.unwrap_err();
     session.set_credentials(credentials).unwrap();
-    session.record(AuditEvent::Serve, &Alias::default_account(), "endpoint", None);
-    session.adopt(&"somebody-elses".parse().unwrap(), None).await.unwrap_err();
+    session.audit(AuditEvent::Serve, &AccountName::default_account(), "endpoint", None);
+    session.set_from_resolver(&"somebody-elses".parse().unwrap(), None).await.unwrap_err();
     session.clear();
     session.close();
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
@@ -60,7 +60,7 @@ async fn json_lines_tell_who_what_and_when_and_no_secret() {
 }
 
 #[tokio::test]
-async fn the_memory_trail_keeps_the_newest_and_children_sign_for_themselves() {
+async fn in_memory_audit_keeps_newest_records_of_family() {
     let audit = Arc::new(InMemoryAudit::with_limit(2));
     let session = valetkey_core::SessionContext::builder().audit(audit.clone()).build();
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
@@ -73,7 +73,7 @@ async fn the_memory_trail_keeps_the_newest_and_children_sign_for_themselves() {
 }
 
 #[tokio::test]
-async fn record_ids_are_ordered_by_the_sessions_clock() {
+async fn audit_record_ids_follow_session_clock() {
     let (clock, audit) = (ManualClock::new(), Arc::new(InMemoryAudit::default()));
     let session = builder(&clock).audit(audit.clone()).build();
     for n in 0..20 {
@@ -84,9 +84,9 @@ async fn record_ids_are_ordered_by_the_sessions_clock() {
 }
 
 #[tokio::test]
-async fn a_writer_that_fails_does_not_fail_the_session() {
-    struct Broken;
-    impl io::Write for Broken {
+async fn json_lines_failing_writer_keeps_session_working() {
+    struct FailingWriter;
+    impl io::Write for FailingWriter {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
             Err(io::Error::other("full"))
         }
@@ -94,28 +94,28 @@ async fn a_writer_that_fails_does_not_fail_the_session() {
             Ok(())
         }
     }
-    let session = valetkey_core::SessionContext::builder().audit(Arc::new(JsonLines::new(Broken))).build();
+    let session = valetkey_core::SessionContext::builder().audit(Arc::new(JsonLines::new(FailingWriter))).build();
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
     assert_eq!(number(&session.credentials().await.unwrap()), 1);
 }
 
 /// A disk that takes so many bytes in each write, and is full for a while.
 #[derive(Clone, Default)]
-struct DiskFixture(Arc<Mutex<Disk>>);
+struct DiskFixture(Arc<Mutex<DiskState>>);
 
 #[derive(Default)]
-struct Disk {
+struct DiskState {
     bytes: Vec<u8>,
     writes: usize,
     /// How many bytes each of the next writes takes; 0 for one that fails. All of them once this is used up.
-    room: Vec<usize>,
+    write_limits: Vec<usize>,
 }
 
 impl io::Write for DiskFixture {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut disk = self.0.lock().unwrap();
         disk.writes += 1;
-        let room = if disk.room.is_empty() { bytes.len() } else { disk.room.remove(0) };
+        let room = if disk.write_limits.is_empty() { bytes.len() } else { disk.write_limits.remove(0) };
         let taken = &bytes[..room.min(bytes.len())];
         disk.bytes.extend_from_slice(taken);
         if taken.is_empty() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(taken.len()) }
@@ -128,7 +128,7 @@ impl io::Write for DiskFixture {
 
 impl DiskFixture {
     /// Which lines are records.
-    fn lines(&self) -> Vec<bool> {
+    fn complete_lines(&self) -> Vec<bool> {
         let text = String::from_utf8(self.0.lock().unwrap().bytes.clone()).unwrap();
         assert!(text.ends_with('\n'), "{text}");
         text.lines()
@@ -138,8 +138,8 @@ impl DiskFixture {
 }
 
 /// Three records, on a disk that takes this much in each write.
-fn records_on(room: &[usize], sink: fn(DiskFixture) -> JsonLines<DiskFixture>) -> DiskFixture {
-    let disk = DiskFixture(Arc::new(Mutex::new(Disk { room: room.to_vec(), ..Disk::default() })));
+fn write_records(write_limits: &[usize], sink: fn(DiskFixture) -> JsonLines<DiskFixture>) -> DiskFixture {
+    let disk = DiskFixture(Arc::new(Mutex::new(DiskState { write_limits: write_limits.to_vec(), ..DiskState::default() })));
     let session = builder(&ManualClock::new()).audit(Arc::new(sink(disk.clone()))).build();
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
     session.clear();
@@ -149,22 +149,22 @@ fn records_on(room: &[usize], sink: fn(DiskFixture) -> JsonLines<DiskFixture>) -
 
 #[test]
 fn json_lines_record_is_one_write() {
-    let disk = records_on(&[], JsonLines::new);
+    let disk = write_records(&[], JsonLines::new);
     assert_eq!(disk.0.lock().unwrap().writes, 3);
-    assert_eq!(disk.lines(), [true, true, true]);
+    assert_eq!(disk.complete_lines(), [true, true, true]);
 }
 
 #[test]
 fn json_lines_full_disk_next_record_begins_a_line() {
-    assert_eq!(records_on(&[10, 0], JsonLines::new).lines(), [false, true, true], "the first is torn");
-    let disk = records_on(&[10, 0, 1, 0], JsonLines::new);
-    assert_eq!(disk.lines(), [false, false, true], "of the second there is only its line break");
-    assert_eq!(records_on(&[0], JsonLines::new).lines(), [true, true], "nothing of the first was written");
-    assert_eq!(records_on(&[10, 20], JsonLines::new).lines(), [true, true, true], "the rest followed");
+    assert_eq!(write_records(&[10, 0], JsonLines::new).complete_lines(), [false, true, true], "the first is torn");
+    let disk = write_records(&[10, 0, 1, 0], JsonLines::new);
+    assert_eq!(disk.complete_lines(), [false, false, true], "of the second there is only its line break");
+    assert_eq!(write_records(&[0], JsonLines::new).complete_lines(), [true, true], "nothing of the first was written");
+    assert_eq!(write_records(&[10, 20], JsonLines::new).complete_lines(), [true, true, true], "the rest followed");
 }
 
 #[test]
-fn json_lines_after_torn_line_begins_a_line() {
-    let disk = records_on(&[], JsonLines::after_torn_line);
-    assert_eq!(disk.lines(), [false, true, true, true]);
+fn json_lines_after_partial_line_begins_a_line() {
+    let disk = write_records(&[], JsonLines::after_partial_line);
+    assert_eq!(disk.complete_lines(), [false, true, true, true]);
 }

@@ -7,21 +7,21 @@ use valetkey_core::ErrorKind;
 use crate::bench::*;
 
 /// A session in its advisory window whose source has just failed transiently.
-async fn failed_with_time_left(left: std::time::Duration) -> Bench {
-    let bench = Bench::holding(12 * HOUR, |_| vec![unavailable()]).await;
-    bench.clock.advance(12 * HOUR - left);
+async fn fail_with_remaining(remaining: std::time::Duration) -> SessionFixture {
+    let bench = SessionFixture::with_cached(12 * HOUR, |_| vec![fails_unavailable()]).await;
+    bench.clock.advance(12 * HOUR - remaining);
     assert_eq!(bench.number().await.unwrap(), 1);
-    assert_eq!(bench.provider.calls(), 2);
+    assert_eq!(bench.provider.call_count(), 2);
     bench
 }
 
 #[tokio::test]
-async fn the_cached_set_is_served_and_nobody_asks_for_300_to_600_seconds() {
+async fn backoff_long_serves_cached_for_300_to_600_s() {
     let mut pauses = BTreeSet::new();
     for _ in 0..60 {
-        let bench = failed_with_time_left(50 * MINUTE).await;
+        let bench = fail_with_remaining(50 * MINUTE).await;
         let mut pause = 0;
-        while bench.provider.calls() == 2 {
+        while bench.provider.call_count() == 2 {
             bench.clock.advance(SECOND);
             pause += 1;
             assert_eq!(bench.number().await.unwrap(), 1);
@@ -34,31 +34,31 @@ async fn the_cached_set_is_served_and_nobody_asks_for_300_to_600_seconds() {
 }
 
 #[tokio::test]
-async fn the_pause_is_cut_short_when_the_mandatory_window_opens() {
-    let bench = failed_with_time_left(2 * MINUTE).await;
+async fn backoff_long_ends_when_mandatory_window_opens() {
+    let bench = fail_with_remaining(2 * MINUTE).await;
     bench.clock.advance(59 * SECOND);
     assert_eq!(bench.number().await.unwrap(), 1);
-    assert_eq!(bench.provider.calls(), 2);
+    assert_eq!(bench.provider.call_count(), 2);
     bench.clock.advance(SECOND);
     assert_eq!(bench.number().await.unwrap(), 1);
-    assert_eq!(bench.provider.calls(), 3);
+    assert_eq!(bench.provider.call_count(), 3);
 }
 
 #[tokio::test]
-async fn inside_the_mandatory_window_and_after_expiry_one_attempt_is_made_per_one_to_five_seconds() {
-    let bench = failed_with_time_left(2 * MINUTE).await;
+async fn backoff_short_from_mandatory_retries_every_1_to_5_s() {
+    let bench = fail_with_remaining(2 * MINUTE).await;
     bench.clock.advance(61 * SECOND);
     bench.number().await.unwrap();
-    let (mut pause, mut pauses, mut calls) = (0, BTreeSet::new(), bench.provider.calls());
+    let (mut pause, mut pauses, mut calls) = (0, BTreeSet::new(), bench.provider.call_count());
     for tick in 0..2_000 {
         bench.clock.advance(SECOND / 10);
         pause += 1;
         let answer = bench.number().await;
         // 59 s are left at the start.
         assert_eq!(answer.is_ok(), tick < 589, "tick {tick}: {answer:?}");
-        if bench.provider.calls() > calls {
+        if bench.provider.call_count() > calls {
             pauses.insert(pause);
-            (pause, calls) = (0, bench.provider.calls());
+            (pause, calls) = (0, bench.provider.call_count());
         }
     }
     assert!(
@@ -69,19 +69,19 @@ async fn inside_the_mandatory_window_and_after_expiry_one_attempt_is_made_per_on
 }
 
 #[tokio::test]
-async fn between_attempts_after_expiry_the_error_is_remembered_with_its_cause() {
-    let bench = Bench::holding(HOUR, |_| vec![unavailable()]).await;
+async fn backoff_after_expiry_returns_error_with_cause() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![fails_unavailable()]).await;
     bench.clock.advance(HOUR);
     for _ in 0..3 {
         let error = bench.session.credentials().await.unwrap_err();
-        assert_eq!((error.kind(), cause(&error)), (ErrorKind::Expired, Some(ErrorKind::Unavailable)));
+        assert_eq!((error.kind(), source_kind(&error)), (ErrorKind::Expired, Some(ErrorKind::Unavailable)));
     }
-    assert_eq!(bench.provider.calls(), 2);
+    assert_eq!(bench.provider.call_count(), 2);
 }
 
 #[tokio::test]
-async fn a_success_ends_the_back_off() {
-    let bench = Bench::holding(HOUR, |clock| vec![unavailable(), answer(clock, 2, 2 * HOUR)]).await;
+async fn backoff_ends_on_success() {
+    let bench = SessionFixture::with_cached(HOUR, |clock| vec![fails_unavailable(), returns(clock, 2, 2 * HOUR)]).await;
     bench.clock.advance(50 * MINUTE);
     assert_eq!(bench.number().await.unwrap(), 1);
     bench.clock.advance(9 * MINUTE + 30 * SECOND);

@@ -16,13 +16,13 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
-pub(crate) struct Bench {
+pub(crate) struct SessionFixture {
     pub(crate) clock: ManualClock,
     pub(crate) provider: ScriptedProvider,
     pub(crate) session: SessionContext,
 }
 
-impl Bench {
+impl SessionFixture {
     /// A session whose provider answers in the order of `script`; the last entry repeats.
     pub(crate) fn new(script: impl FnOnce(&ManualClock) -> Vec<Script>) -> Self {
         Self::with_policy(script, RefreshPolicy::default())
@@ -39,16 +39,16 @@ impl Bench {
     }
 
     /// A session whose provider waits to be let through.
-    pub(crate) fn gated(script: impl FnOnce(&ManualClock) -> Vec<Script>) -> Self {
+    pub(crate) fn blocked(script: impl FnOnce(&ManualClock) -> Vec<Script>) -> Self {
         let clock = ManualClock::new();
-        let provider = ScriptedProvider::gated(script(&clock));
+        let provider = ScriptedProvider::blocked(script(&clock));
         let session = builder(&clock).provider(provider.clone()).build();
         Self { clock, provider, session }
     }
 
     /// A session that holds set 1, good for `lifetime`, and whose provider then answers as told.
-    pub(crate) async fn holding(lifetime: Duration, then: impl FnOnce(&ManualClock) -> Vec<Script>) -> Self {
-        let bench = Self::new(|clock| [vec![answer(clock, 1, lifetime)], then(clock)].concat());
+    pub(crate) async fn with_cached(lifetime: Duration, then: impl FnOnce(&ManualClock) -> Vec<Script>) -> Self {
+        let bench = Self::new(|clock| [vec![returns(clock, 1, lifetime)], then(clock)].concat());
         assert_eq!(bench.number().await.unwrap(), 1);
         bench
     }
@@ -68,7 +68,7 @@ pub(crate) fn builder(clock: &ManualClock) -> SessionBuilder {
 }
 
 /// Set `n`, good for `lifetime` from the clock's now.
-pub(crate) fn lasting(clock: &ManualClock, n: u64, lifetime: Duration) -> Credentials {
+pub(crate) fn expiring(clock: &ManualClock, n: u64, lifetime: Duration) -> Credentials {
     numbered(n, Expiry::At(clock.now() + lifetime))
 }
 
@@ -84,15 +84,15 @@ pub(crate) fn number(credentials: &Credentials) -> u64 {
     credentials.expose_secret_access_key().strip_prefix("secret-").unwrap().parse().unwrap()
 }
 
-pub(crate) fn answer(clock: &ManualClock, n: u64, lifetime: Duration) -> Script {
-    Script::Answer(lasting(clock, n, lifetime))
+pub(crate) fn returns(clock: &ManualClock, n: u64, lifetime: Duration) -> Script {
+    Script::Answer(expiring(clock, n, lifetime))
 }
 
-pub(crate) fn unavailable() -> Script {
+pub(crate) fn fails_unavailable() -> Script {
     Script::Fail(Error::new(ErrorKind::Unavailable, "down"))
 }
 
-pub(crate) fn denied() -> Script {
+pub(crate) fn fails_denied() -> Script {
     Script::Fail(Error::new(ErrorKind::Denied, "no"))
 }
 
@@ -113,6 +113,6 @@ pub(crate) async fn settle() {
 }
 
 /// What the error was caused by.
-pub(crate) fn cause(error: &Error) -> Option<ErrorKind> {
+pub(crate) fn source_kind(error: &Error) -> Option<ErrorKind> {
     std::error::Error::source(error)?.downcast_ref::<Error>().map(Error::kind)
 }

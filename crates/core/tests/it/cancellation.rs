@@ -14,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use valetkey_core::testing::ManualClock;
-use valetkey_core::{Alias, CredentialProvider, Credentials, Result, SessionContext};
+use valetkey_core::{AccountName, CredentialProvider, Credentials, Result, SessionContext};
 
 use crate::bench::*;
 
@@ -25,10 +25,10 @@ const MOST: usize = 4;
 
 /// A provider that numbers its sets and answers at the last of so many polls.
 #[derive(Debug, Clone)]
-struct Slow(Arc<Pace>);
+struct Slow(Arc<SlowProviderInner>);
 
 #[derive(Debug)]
-struct Pace {
+struct SlowProviderInner {
     clock: ManualClock,
     polls: AtomicUsize,
     panics: AtomicBool,
@@ -38,7 +38,7 @@ struct Pace {
 
 impl Slow {
     fn new(clock: &ManualClock) -> Self {
-        Self(Arc::new(Pace {
+        Self(Arc::new(SlowProviderInner {
             clock: clock.clone(),
             polls: AtomicUsize::new(1),
             panics: AtomicBool::new(false),
@@ -47,7 +47,7 @@ impl Slow {
         }))
     }
 
-    fn calls(&self) -> usize {
+    fn call_count(&self) -> usize {
         self.0.calls.load(Ordering::SeqCst)
     }
 
@@ -57,18 +57,18 @@ impl Slow {
     }
 
     /// Takes `polls` polls from now on.
-    fn slow_down(&self, polls: usize) {
+    fn set_polls_per_call(&self, polls: usize) {
         self.0.polls.store(polls, Ordering::SeqCst);
     }
 
-    fn panic_from_now_on(&self, yes: bool) {
+    fn set_panics(&self, yes: bool) {
         self.0.panics.store(yes, Ordering::SeqCst);
     }
 }
 
-struct UnderWay<'a>(&'a Pace);
+struct InFlightGuard<'a>(&'a SlowProviderInner);
 
-impl Drop for UnderWay<'_> {
+impl Drop for InFlightGuard<'_> {
     fn drop(&mut self) {
         self.0.under_way.fetch_sub(1, Ordering::SeqCst);
     }
@@ -83,55 +83,55 @@ impl CredentialProvider for Slow {
     async fn provide(&self) -> Result<Credentials> {
         let n = self.0.calls.fetch_add(1, Ordering::SeqCst) as u64 + 1;
         self.0.under_way.fetch_add(1, Ordering::SeqCst);
-        let _under_way = UnderWay(&self.0);
+        let _under_way = InFlightGuard(&self.0);
         for _ in 1..self.0.polls.load(Ordering::SeqCst) {
             tokio::task::yield_now().await;
         }
         if self.0.panics.load(Ordering::SeqCst) {
             panic!("as it was told");
         }
-        Ok(lasting(&self.0.clock, n, 2 * HOUR))
+        Ok(expiring(&self.0.clock, n, 2 * HOUR))
     }
 }
 
 /// Where a fetch may be under way.
 #[derive(Debug, Clone, Copy)]
-enum Window {
+enum RefreshWindow {
     Cold,
     Advisory,
     Mandatory,
     Expired,
 }
 
-const WINDOWS: [Window; 4] = [Window::Cold, Window::Advisory, Window::Mandatory, Window::Expired];
+const WINDOWS: [RefreshWindow; 4] = [RefreshWindow::Cold, RefreshWindow::Advisory, RefreshWindow::Mandatory, RefreshWindow::Expired];
 
-struct Stage {
+struct CancellationFixture {
     clock: ManualClock,
     provider: Slow,
     session: SessionContext,
     /// How often the provider was asked before the fetch that matters.
-    before: usize,
+    earlier_fetches: usize,
 }
 
-impl Stage {
+impl CancellationFixture {
     /// A session in this window, whose next fetch takes `polls` polls.
-    async fn set(window: Window, polls: usize) -> Self {
+    async fn new(window: RefreshWindow, polls: usize) -> Self {
         let clock = ManualClock::new();
         let provider = Slow::new(&clock);
         let session = builder(&clock).provider(provider.clone()).build();
         let left = match window {
-            Window::Cold => None,
-            Window::Advisory => Some(30 * MINUTE),
-            Window::Mandatory => Some(30 * SECOND),
-            Window::Expired => Some(Duration::ZERO),
+            RefreshWindow::Cold => None,
+            RefreshWindow::Advisory => Some(30 * MINUTE),
+            RefreshWindow::Mandatory => Some(30 * SECOND),
+            RefreshWindow::Expired => Some(Duration::ZERO),
         };
         if let Some(left) = left {
             session.credentials().await.unwrap();
             clock.advance(2 * HOUR - left);
         }
-        provider.slow_down(polls);
-        let before = provider.calls();
-        Self { clock, provider, session, before }
+        provider.set_polls_per_call(polls);
+        let before = provider.call_count();
+        Self { clock, provider, session, earlier_fetches: before }
     }
 
     fn get(&self) -> Waiting<'static, Result<u64>> {
@@ -144,22 +144,22 @@ impl Stage {
         let session = self.session.clone();
         Box::pin(async move {
             session.refresh(&default()).await?;
-            Ok(number(&session.served().unwrap().credentials))
+            Ok(number(&session.current().unwrap().credentials))
         })
     }
 
-    fn asked(&self) -> usize {
-        self.provider.calls() - self.before
+    fn fetch_count(&self) -> usize {
+        self.provider.call_count() - self.earlier_fetches
     }
 
     /// Somebody else asks, and gets a set that was fetched just now.
-    async fn succeeds(&self) {
-        assert!(self.get().await.unwrap() > self.before as u64);
+    async fn assert_fetches_anew(&self) {
+        assert!(self.get().await.unwrap() > self.earlier_fetches as u64);
     }
 }
 
-fn default() -> Alias {
-    Alias::default_account()
+fn default() -> AccountName {
+    AccountName::default_account()
 }
 
 async fn poll<T>(waiting: &mut Waiting<'_, T>, times: usize) -> Option<T> {
@@ -172,36 +172,36 @@ async fn poll<T>(waiting: &mut Waiting<'_, T>, times: usize) -> Option<T> {
 }
 
 /// Every window, every length of a fetch, and every number of polls up to its end.
-fn cases() -> impl Iterator<Item = (Window, usize, usize)> {
+fn cases() -> impl Iterator<Item = (RefreshWindow, usize, usize)> {
     WINDOWS.into_iter().flat_map(|window| {
         (1..=MOST).flat_map(move |polls| (0..=polls).map(move |after| (window, polls, after)))
     })
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_after_any_poll_costs_the_next_at_most_one_more_fetch() {
+async fn cancelled_caller_costs_at_most_one_more_fetch() {
     for (window, polls, after) in cases() {
-        for ask in [Stage::get, Stage::refresh] {
+        for ask in [CancellationFixture::get, CancellationFixture::refresh] {
             let case = format!("{window:?}, left after {after} of {polls} polls");
-            let stage = Stage::set(window, polls).await;
+            let stage = CancellationFixture::new(window, polls).await;
             let mut leaver = ask(&stage);
             assert_eq!(poll(&mut leaver, after).await.is_some(), after == polls, "{case}");
             drop(leaver);
             assert_eq!(stage.provider.under_way(), 0, "{case}: nobody wants it any more");
-            stage.succeeds().await;
+            stage.assert_fetches_anew().await;
             // One that came to its end was published; one that was left half-way is begun again.
             let again = usize::from((1..polls).contains(&after));
-            assert_eq!(stage.asked(), 1 + again, "{case}");
+            assert_eq!(stage.fetch_count(), 1 + again, "{case}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_after_any_poll_leaves_the_fetch_to_who_waits_beside_him() {
+async fn cancelled_caller_leaves_fetch_to_concurrent_caller() {
     for (window, polls, after) in cases().filter(|(_, polls, after)| (1..*polls).contains(after)) {
-        for ask in [Stage::get, Stage::refresh] {
+        for ask in [CancellationFixture::get, CancellationFixture::refresh] {
             let case = format!("{window:?}, left after {after} of {polls} polls");
-            let stage = Stage::set(window, polls).await;
+            let stage = CancellationFixture::new(window, polls).await;
             let (mut leaver, mut other) = (ask(&stage), stage.refresh());
             assert!(poll(&mut leaver, after).await.is_none(), "{case}");
             if let Some(done) = poll_once(&mut other).await {
@@ -210,54 +210,54 @@ async fn a_caller_who_leaves_after_any_poll_leaves_the_fetch_to_who_waits_beside
                 drop(leaver);
                 other.await.unwrap();
             }
-            stage.succeeds().await;
-            assert_eq!(stage.asked(), 1, "{case}");
+            stage.assert_fetches_anew().await;
+            assert_eq!(stage.fetch_count(), 1, "{case}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_caller_who_is_never_polled_again_holds_nobody_up() {
+async fn stalled_caller_blocks_no_other_caller() {
     for (window, polls, after) in cases().filter(|(_, _, after)| *after > 0) {
-        for ask in [Stage::get, Stage::refresh] {
+        for ask in [CancellationFixture::get, CancellationFixture::refresh] {
             let case = format!("{window:?}, stalled after {after} of {polls} polls");
-            let stage = Stage::set(window, polls).await;
+            let stage = CancellationFixture::new(window, polls).await;
             let mut stalled = ask(&stage);
             let done = poll(&mut stalled, after).await.is_some();
             for other in [stage.refresh(), stage.get(), stage.get()] {
                 other.await.unwrap();
             }
-            assert_eq!(stage.asked(), 1 + usize::from(done), "{case}");
+            assert_eq!(stage.fetch_count(), 1 + usize::from(done), "{case}");
             if !done {
-                assert_eq!(stalled.await.unwrap(), stage.before as u64 + 1, "{case}: he may come back");
+                assert_eq!(stalled.await.unwrap(), stage.earlier_fetches as u64 + 1, "{case}: he may come back");
             }
         }
     }
 }
 
 #[tokio::test]
-async fn when_all_leave_the_next_caller_begins_one_more_fetch() {
+async fn cancelled_by_all_callers_next_call_fetches_once() {
     for (window, polls, after) in cases().filter(|(_, polls, after)| (1..*polls).contains(after)) {
         let case = format!("{window:?}, all left after {after} of {polls} polls");
-        let stage = Stage::set(window, polls).await;
+        let stage = CancellationFixture::new(window, polls).await;
         // Any of them drives the fetch, so that together they poll it `after` times.
         let mut all: Vec<_> = (0..after).map(|_| stage.refresh()).collect();
         for one in &mut all {
             assert!(poll_once(one).await.is_none(), "{case}");
         }
-        assert_eq!((stage.asked(), stage.provider.under_way()), (1, 1), "{case}");
+        assert_eq!((stage.fetch_count(), stage.provider.under_way()), (1, 1), "{case}");
         drop(all);
         assert_eq!(stage.provider.under_way(), 0, "{case}");
-        stage.succeeds().await;
-        assert_eq!(stage.asked(), 2, "{case}");
+        stage.assert_fetches_anew().await;
+        assert_eq!(stage.fetch_count(), 2, "{case}");
     }
 }
 
 #[tokio::test]
-async fn an_aborted_task_leaves_nothing_behind_wherever_it_was() {
+async fn aborted_task_leaves_no_fetch_in_flight() {
     for window in WINDOWS {
         for turns in 0..3 * MOST {
-            let stage = Stage::set(window, MOST).await;
+            let stage = CancellationFixture::new(window, MOST).await;
             let task = tokio::spawn(stage.get());
             for _ in 0..turns {
                 tokio::task::yield_now().await;
@@ -265,20 +265,20 @@ async fn an_aborted_task_leaves_nothing_behind_wherever_it_was() {
             task.abort();
             let _cancelled_or_done = task.await;
             assert_eq!(stage.provider.under_way(), 0);
-            stage.succeeds().await;
-            assert!(stage.asked() <= 2, "{window:?}, {turns} turns: asked {} times", stage.asked());
+            stage.assert_fetches_anew().await;
+            assert!(stage.fetch_count() <= 2, "{window:?}, {turns} turns: asked {} times", stage.fetch_count());
         }
     }
 }
 
 #[tokio::test]
-async fn a_clock_that_moved_while_a_caller_was_away_does_not_matter() {
+async fn clock_advance_during_fetch_keeps_its_result() {
     for polls in 2..=MOST {
-        let stage = Stage::set(Window::Advisory, polls).await;
+        let stage = CancellationFixture::new(RefreshWindow::Advisory, polls).await;
         let mut caller = stage.get();
         assert!(poll_once(&mut caller).await.is_none());
         stage.clock.advance(HOUR);
         assert_eq!(caller.await.unwrap(), 2, "what was asked for in one window comes in another");
-        assert_eq!(stage.asked(), 1);
+        assert_eq!(stage.fetch_count(), 1);
     }
 }

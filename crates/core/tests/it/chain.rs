@@ -9,21 +9,21 @@ fn failing(kind: ErrorKind) -> ScriptedProvider {
     ScriptedProvider::new([Script::Fail(Error::new(kind, "told to"))])
 }
 
-fn answering(n: u64) -> ScriptedProvider {
+fn returning(n: u64) -> ScriptedProvider {
     ScriptedProvider::new([Script::Answer(numbered(n, Expiry::Never))])
 }
 
 #[tokio::test]
-async fn the_first_that_is_configured_answers() {
-    let last = answering(2);
+async fn provider_chain_returns_first_configured() {
+    let last = returning(2);
     let chain =
-        ProviderChain::new(failing(ErrorKind::NotConfigured)).or_else(answering(1)).or_else(last.clone());
+        ProviderChain::new(failing(ErrorKind::NotConfigured)).or_else(returning(1)).or_else(last.clone());
     assert_eq!(number(&chain.provide().await.unwrap()), 1);
-    assert_eq!(last.calls(), 0);
+    assert_eq!(last.call_count(), 0);
 }
 
 #[tokio::test]
-async fn every_other_failure_stops_the_chain_and_names_the_provider() {
+async fn provider_chain_stops_at_other_errors() {
     for kind in [
         ErrorKind::Denied,
         ErrorKind::InteractionRequired,
@@ -35,16 +35,16 @@ async fn every_other_failure_stops_the_chain_and_names_the_provider() {
         ErrorKind::Closed,
         ErrorKind::Internal,
     ] {
-        let host = answering(1);
+        let host = returning(1);
         let chain = ProviderChain::new(failing(kind)).or_else(host.clone());
         let error = chain.provide().await.unwrap_err();
         assert_eq!((error.kind(), error.provider()), (kind, Some("scripted")));
-        assert_eq!(host.calls(), 0, "the host's credentials were not touched after {kind:?}");
+        assert_eq!(host.call_count(), 0, "the host's credentials were not touched after {kind:?}");
     }
 }
 
 #[tokio::test]
-async fn a_chain_that_nobody_answers_lists_whom_it_asked() {
+async fn provider_chain_none_configured_lists_providers() {
     let chain =
         ProviderChain::new(failing(ErrorKind::NotConfigured)).or_else(failing(ErrorKind::NotConfigured));
     let error = chain.provide().await.unwrap_err();
@@ -53,8 +53,8 @@ async fn a_chain_that_nobody_answers_lists_whom_it_asked() {
 }
 
 #[tokio::test]
-async fn chains_nest() {
+async fn provider_chain_nests() {
     let inner = ProviderChain::new(failing(ErrorKind::NotConfigured));
-    let chain = ProviderChain::new(inner).or_else(answering(3));
+    let chain = ProviderChain::new(inner).or_else(returning(3));
     assert_eq!(number(&chain.provide().await.unwrap()), 3);
 }

@@ -2,98 +2,98 @@
 
 use serde_json::json;
 use valetkey_core::testing::ScriptedProvider;
-use valetkey_core::{Alias, ErrorKind, Expiry, SessionContext};
+use valetkey_core::{AccountName, ErrorKind, Expiry, SessionContext};
 
 use crate::bench::*;
 
-fn parent() -> SessionContext {
+fn parent_with_two_accounts() -> SessionContext {
     let parent = SessionContext::builder().build();
     parent.set_credentials(numbered(1, Expiry::Never)).unwrap();
     parent.set_credentials_for(&prod(), numbered(2, Expiry::Never)).unwrap();
     parent
 }
 
-fn prod() -> Alias {
+fn prod() -> AccountName {
     "prod".parse().unwrap()
 }
 
-async fn of(session: &SessionContext) -> u64 {
+async fn default_number(session: &SessionContext) -> u64 {
     number(&session.credentials().await.unwrap())
 }
 
-async fn of_prod(session: &SessionContext) -> u64 {
+async fn prod_number(session: &SessionContext) -> u64 {
     number(&session.credentials_for(&prod()).await.unwrap())
 }
 
 #[tokio::test]
-async fn a_child_has_its_own_default_account_and_inherits_the_others() {
-    let parent = parent();
+async fn child_overrides_default_account_and_inherits_others() {
+    let parent = parent_with_two_accounts();
     let (one, other) = (
         parent.with_credentials(numbered(10, Expiry::Never)).unwrap(),
         parent.with_credentials(numbered(20, Expiry::Never)).unwrap(),
     );
-    assert_eq!((of(&parent).await, of(&one).await, of(&other).await), (1, 10, 20));
-    assert_eq!((of_prod(&one).await, of_prod(&other).await), (2, 2));
+    assert_eq!((default_number(&parent).await, default_number(&one).await, default_number(&other).await), (1, 10, 20));
+    assert_eq!((prod_number(&one).await, prod_number(&other).await), (2, 2));
     assert_ne!(one.id(), parent.id());
     assert_eq!(one.accounts(), parent.accounts());
 }
 
 #[tokio::test]
-async fn what_a_child_is_given_is_never_seen_by_parent_or_siblings() {
-    let parent = parent();
+async fn child_changes_are_invisible_to_parent_and_siblings() {
+    let parent = parent_with_two_accounts();
     let child = parent.with_credentials(numbered(10, Expiry::Never)).unwrap();
     let sibling = parent.with_credentials(numbered(20, Expiry::Never)).unwrap();
     child.set_credentials(numbered(11, Expiry::Never)).unwrap();
     child.set_credentials_for(&prod(), numbered(12, Expiry::Never)).unwrap();
     child.set_credentials_for(&"new".parse().unwrap(), numbered(13, Expiry::Never)).unwrap();
     child.set_service_context(json!({"of": "child"})).unwrap();
-    assert_eq!((of(&parent).await, of_prod(&parent).await), (1, 2));
-    assert_eq!((of(&sibling).await, of_prod(&sibling).await), (20, 2));
-    assert_eq!((of(&child).await, of_prod(&child).await), (11, 12));
+    assert_eq!((default_number(&parent).await, prod_number(&parent).await), (1, 2));
+    assert_eq!((default_number(&sibling).await, prod_number(&sibling).await), (20, 2));
+    assert_eq!((default_number(&child).await, prod_number(&child).await), (11, 12));
     assert_eq!(parent.accounts().len(), 2);
     assert!(parent.service_context().is_none() && sibling.service_context().is_none());
 }
 
 #[tokio::test]
-async fn what_the_parent_is_given_later_reaches_the_child_unless_overlaid() {
-    let parent = parent();
+async fn child_inherits_later_parent_changes_unless_overridden() {
+    let parent = parent_with_two_accounts();
     let child = parent.with_credentials(numbered(10, Expiry::Never)).unwrap();
     parent.set_credentials_for(&prod(), numbered(3, Expiry::Never)).unwrap();
     parent.set_credentials(numbered(4, Expiry::Never)).unwrap();
     parent.set_service_context(json!({"of": "parent"})).unwrap();
-    assert_eq!((of(&child).await, of_prod(&child).await), (10, 3));
+    assert_eq!((default_number(&child).await, prod_number(&child).await), (10, 3));
     assert_eq!(child.service_context().unwrap()["of"], "parent");
 }
 
 #[tokio::test]
-async fn a_cleared_child_does_not_fall_back_to_its_parent() {
-    let parent = parent();
+async fn child_cleared_does_not_fall_back_to_parent() {
+    let parent = parent_with_two_accounts();
     parent.set_service_context(json!({"of": "parent"})).unwrap();
     let child = parent.with_credentials(numbered(10, Expiry::Never)).unwrap();
     child.clear();
     assert_eq!(child.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
     assert_eq!(child.credentials_for(&prod()).await.unwrap_err().kind(), ErrorKind::NotConfigured);
     assert!(child.service_context().is_none());
-    assert_eq!((of(&parent).await, of_prod(&parent).await), (1, 2));
+    assert_eq!((default_number(&parent).await, prod_number(&parent).await), (1, 2));
     child.set_credentials(numbered(11, Expiry::Never)).unwrap();
-    assert_eq!(of(&child).await, 11);
+    assert_eq!(default_number(&child).await, 11);
 }
 
 #[tokio::test]
-async fn clearing_the_parent_clears_its_children() {
-    let parent = parent();
+async fn clear_of_parent_clears_children() {
+    let parent = parent_with_two_accounts();
     let child = parent.with_credentials(numbered(10, Expiry::Never)).unwrap();
     let grandchild = child.with_credentials(numbered(100, Expiry::Never)).unwrap();
     parent.clear();
     for session in [&parent, &child, &grandchild] {
         assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
-        assert!(session.served().is_none());
+        assert!(session.current().is_none());
     }
 }
 
 #[tokio::test]
-async fn a_child_ends_with_its_parent() {
-    let parent = parent();
+async fn child_closes_when_parent_is_dropped() {
+    let parent = parent_with_two_accounts();
     let child = parent.with_credentials(numbered(10, Expiry::Never)).unwrap();
     let grandchild = child.with_credentials(numbered(100, Expiry::Never)).unwrap();
     drop(parent);
@@ -104,39 +104,39 @@ async fn a_child_ends_with_its_parent() {
 }
 
 #[tokio::test]
-async fn a_parent_outlives_its_children() {
-    let parent = parent();
+async fn parent_survives_end_of_children() {
+    let parent = parent_with_two_accounts();
     parent.with_credentials(numbered(10, Expiry::Never)).unwrap().close();
     drop(parent.with_credentials(numbered(11, Expiry::Never)).unwrap());
-    assert_eq!((of(&parent).await, of_prod(&parent).await), (1, 2));
+    assert_eq!((default_number(&parent).await, prod_number(&parent).await), (1, 2));
 }
 
 #[tokio::test]
-async fn a_child_with_a_provider_fetches_for_itself() {
-    let bench = Bench::holding(HOUR, |_| vec![]).await;
-    let provider = ScriptedProvider::new([answer(&bench.clock, 5, HOUR)]);
+async fn child_with_provider_fetches_separately() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
+    let provider = ScriptedProvider::new([returns(&bench.clock, 5, HOUR)]);
     let child = bench.session.with_provider(provider.clone()).unwrap();
-    assert_eq!(of(&child).await, 5);
+    assert_eq!(default_number(&child).await, 5);
     assert_eq!(bench.number().await.unwrap(), 1);
-    assert_eq!((provider.calls(), bench.provider.calls()), (1, 1));
+    assert_eq!((provider.call_count(), bench.provider.call_count()), (1, 1));
 }
 
 #[tokio::test]
-async fn a_session_feeds_another_as_its_provider_without_a_copy_kept_alive() {
-    let bench = Bench::holding(HOUR, |_| vec![]).await;
+async fn account_as_provider_ends_with_its_session() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
     let source = bench.session.account(bench.session.default_account()).unwrap();
     let fed = builder(&bench.clock).provider(source).build();
-    assert_eq!(of(&fed).await, 1);
+    assert_eq!(default_number(&fed).await, 1);
     bench.session.close();
     let error = fed.refresh(fed.default_account()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
-    assert!(fed.served().is_none(), "the end of the source is permanent");
+    assert!(fed.current().is_none(), "the end of the source is permanent");
 }
 
 #[tokio::test]
-async fn a_failed_overlay_leaves_the_parent_as_it_was() {
-    let bench = Bench::holding(HOUR, |_| vec![]).await;
-    let stale = lasting(&bench.clock, 9, std::time::Duration::ZERO);
+async fn child_with_expired_credentials_leaves_parent_unchanged() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
+    let stale = expiring(&bench.clock, 9, std::time::Duration::ZERO);
     assert_eq!(bench.session.with_credentials(stale).unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(bench.number().await.unwrap(), 1);
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use valetkey_core::testing::{ManualClock, ScriptedProvider};
 use valetkey_core::{
-    Alias, CredentialProvider, Credentials, Error, ErrorKind, Expiry, ProviderChain, Result,
+    AccountName, CredentialProvider, Credentials, Error, ErrorKind, Expiry, ProviderChain, Result,
 };
 
 use crate::bench::*;
@@ -17,87 +17,87 @@ use crate::bench::*;
 type Caller<'a> = Pin<Box<dyn Future<Output = Result<u64>> + Send + 'a>>;
 
 /// A bench with one caller waiting for its fetch.
-async fn in_flight(bench: &Bench) -> Caller<'_> {
+async fn start_fetch(bench: &SessionFixture) -> Caller<'_> {
     let mut caller: Caller<'_> = Box::pin(bench.number());
     assert!(poll_once(&mut caller).await.is_none());
-    assert_eq!(bench.provider.calls(), 1);
+    assert_eq!(bench.provider.call_count(), 1);
     caller
 }
 
-fn gated() -> Bench {
-    Bench::gated(|clock| vec![answer(clock, 1, HOUR)])
+fn blocked_fixture() -> SessionFixture {
+    SessionFixture::blocked(|clock| vec![returns(clock, 1, HOUR)])
 }
 
 #[tokio::test]
-async fn a_clear_during_a_fetch_is_final_and_whoever_waits_learns_at_once() {
-    let bench = gated();
-    let caller = in_flight(&bench).await;
+async fn clear_during_fetch_wins_and_fails_waiters() {
+    let bench = blocked_fixture();
+    let caller = start_fetch(&bench).await;
     bench.session.clear();
     assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::NotConfigured, "without the provider's answer");
-    bench.provider.let_through(1);
+    bench.provider.release(1);
     settle().await;
     assert_eq!(bench.kind().await, ErrorKind::NotConfigured);
-    assert!(bench.session.served().is_none());
+    assert!(bench.session.current().is_none());
 }
 
 #[tokio::test]
-async fn a_close_during_a_fetch_is_final() {
-    let bench = gated();
-    let caller = in_flight(&bench).await;
+async fn close_during_fetch_wins_and_fails_waiters() {
+    let bench = blocked_fixture();
+    let caller = start_fetch(&bench).await;
     bench.session.close();
     assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::Closed);
-    bench.provider.let_through(1);
+    bench.provider.release(1);
     settle().await;
     assert_eq!(bench.kind().await, ErrorKind::Closed);
-    assert!(bench.session.served().is_none());
+    assert!(bench.session.current().is_none());
 }
 
 #[tokio::test]
-async fn an_answer_that_arrives_with_the_clear_is_not_published() {
-    let bench = gated();
-    let caller = in_flight(&bench).await;
-    bench.provider.let_through(1);
+async fn clear_racing_with_result_discards_it() {
+    let bench = blocked_fixture();
+    let caller = start_fetch(&bench).await;
+    bench.provider.release(1);
     bench.session.clear();
     assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::NotConfigured);
-    assert!(bench.session.served().is_none());
+    assert!(bench.session.current().is_none());
 }
 
 #[tokio::test]
-async fn a_set_during_a_fetch_wins() {
-    let bench = gated();
-    let caller = in_flight(&bench).await;
+async fn set_credentials_during_fetch_wins() {
+    let bench = blocked_fixture();
+    let caller = start_fetch(&bench).await;
     bench.session.set_credentials(numbered(9, Expiry::Never)).unwrap();
     assert_eq!(caller.await.unwrap(), 9);
-    bench.provider.let_through(1);
+    bench.provider.release(1);
     settle().await;
     assert_eq!(bench.number().await.unwrap(), 9);
 }
 
 #[tokio::test]
-async fn a_clear_of_the_parent_voids_the_fetches_of_its_children() {
-    let bench = gated();
-    let provider = ScriptedProvider::gated([answer(&bench.clock, 5, HOUR)]);
+async fn clear_of_parent_cancels_fetches_of_children() {
+    let bench = blocked_fixture();
+    let provider = ScriptedProvider::blocked([returns(&bench.clock, 5, HOUR)]);
     let child = bench.session.with_provider(provider.clone()).unwrap();
     let mut caller: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(child.credentials());
     assert!(poll_once(&mut caller).await.is_none());
     bench.session.clear();
     assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::NotConfigured);
-    provider.let_through(1);
+    provider.release(1);
     settle().await;
-    assert!(child.served().is_none());
+    assert!(child.current().is_none());
 }
 
 #[tokio::test]
-async fn a_cleared_session_asks_no_provider_until_it_is_given_something() {
-    let bench = Bench::holding(HOUR, |clock| vec![answer(clock, 2, HOUR)]).await;
-    let (prod, default): (Alias, _) = ("prod".parse().unwrap(), bench.session.default_account().clone());
+async fn clear_suspends_providers_until_credentials_are_set() {
+    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
+    let (prod, default): (AccountName, _) = ("prod".parse().unwrap(), bench.session.default_account().clone());
     bench.session.clear();
     bench.session.clear();
     assert_eq!(bench.kind().await, ErrorKind::NotConfigured);
     assert_eq!(bench.session.refresh(&default).await.unwrap_err().kind(), ErrorKind::NotConfigured);
     assert!(bench.session.status().accounts[0].provider.is_none(), "nobody would provide");
-    assert_eq!(bench.provider.calls(), 1);
-    let stale = lasting(&bench.clock, 8, std::time::Duration::ZERO);
+    assert_eq!(bench.provider.call_count(), 1);
+    let stale = expiring(&bench.clock, 8, std::time::Duration::ZERO);
     bench.session.set_credentials_for(&prod, stale).unwrap_err();
     assert_eq!(bench.kind().await, ErrorKind::NotConfigured, "a set that fails wakes nobody");
     bench.session.set_credentials_for(&prod, numbered(9, Expiry::Never)).unwrap();
@@ -105,33 +105,33 @@ async fn a_cleared_session_asks_no_provider_until_it_is_given_something() {
 }
 
 #[tokio::test]
-async fn a_clear_forgets_failures_and_a_new_provider_is_asked_at_once() {
-    let bench = Bench::new(|_| vec![denied()]);
+async fn clear_resets_backoff() {
+    let bench = SessionFixture::new(|_| vec![fails_denied()]);
     bench.kind().await;
     bench.session.clear();
     bench.session.set_credentials(numbered(2, Expiry::Never)).unwrap();
     assert_eq!(bench.number().await.unwrap(), 2);
     bench.session.clear();
-    let provider = ScriptedProvider::new([answer(&bench.clock, 3, HOUR)]);
+    let provider = ScriptedProvider::new([returns(&bench.clock, 3, HOUR)]);
     bench.session.set_provider_for(bench.session.default_account(), provider).unwrap();
     assert_eq!(bench.number().await.unwrap(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_warmer_does_not_refill_a_cleared_session() {
-    let bench = Bench::holding(HOUR, |clock| vec![answer(clock, 2, HOUR)]).await;
+async fn clear_stops_keep_warm_from_fetching() {
+    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
     let warmer = tokio::spawn(bench.session.keep_warm());
     bench.session.clear();
     bench.clock.advance(2 * HOUR);
     tokio::time::sleep(HOUR).await;
-    assert_eq!(bench.provider.calls(), 1);
-    assert!(bench.session.served().is_none());
+    assert_eq!(bench.provider.call_count(), 1);
+    assert!(bench.session.current().is_none());
     warmer.abort();
 }
 
 #[tokio::test]
-async fn a_closed_session_refuses_everything_by_every_handle() {
-    let bench = Bench::holding(HOUR, |_| vec![]).await;
+async fn closed_session_refuses_every_call() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
     let (session, alias) = (bench.session.clone(), bench.session.default_account().clone());
     let lent = session.account(&alias).unwrap();
     bench.session.close();
@@ -143,14 +143,14 @@ async fn a_closed_session_refuses_everything_by_every_handle() {
         session.set_provider_for(&alias, bench.provider.clone()),
         session.refresh(&alias).await.map(drop),
         session.account(&alias).map(drop),
-        session.rotations(&alias).map(drop),
+        session.watch_rotations(&alias).map(drop),
         session.set_service_context(serde_json::json!({})),
         session.with_credentials(numbered(3, Expiry::Never)).map(drop),
         session.with_provider(bench.provider.clone()).map(drop),
-        session.adopt(&"id".parse().unwrap(), None).await.map(drop),
+        session.set_from_resolver(&"id".parse().unwrap(), None).await.map(drop),
         lent.credentials().await.map(drop),
         lent.status().map(drop),
-        lent.rotations().map(drop),
+        lent.watch_rotations().map(drop),
     ];
     for (place, answer) in closed.into_iter().enumerate() {
         assert_eq!(answer.unwrap_err().kind(), ErrorKind::Closed, "place {place}");
@@ -161,32 +161,32 @@ async fn a_closed_session_refuses_everything_by_every_handle() {
 }
 
 #[tokio::test]
-async fn clearing_and_closing_have_every_provider_forget_what_it_keeps() {
-    let (default, deploy) = (Forgetful::default(), Forgetful::default());
+async fn clear_and_close_clear_cache_of_every_provider() {
+    let (default, deploy) = (ClearCountingProvider::default(), ClearCountingProvider::default());
     let chain = ProviderChain::new(Arc::new(deploy.clone()));
     let session = builder(&ManualClock::new())
         .provider(default.clone())
         .provider_for("deploy".parse().unwrap(), chain)
         .build();
     session.clear();
-    assert_eq!((default.times(), deploy.times()), (1, 1));
+    assert_eq!((default.clear_count(), deploy.clear_count()), (1, 1));
     session.close();
     session.close();
-    assert_eq!((default.times(), deploy.times()), (2, 2));
+    assert_eq!((default.clear_count(), deploy.clear_count()), (2, 2));
 }
 
 /// Counts how often it was told to forget.
 #[derive(Debug, Clone, Default)]
-struct Forgetful(Arc<AtomicUsize>);
+struct ClearCountingProvider(Arc<AtomicUsize>);
 
-impl Forgetful {
-    fn times(&self) -> usize {
+impl ClearCountingProvider {
+    fn clear_count(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
 }
 
 #[async_trait]
-impl CredentialProvider for Forgetful {
+impl CredentialProvider for ClearCountingProvider {
     fn name(&self) -> Cow<'static, str> {
         "forgetful".into()
     }
@@ -195,7 +195,7 @@ impl CredentialProvider for Forgetful {
         Err(Error::not_configured("nothing here"))
     }
 
-    fn forget(&self) {
+    fn clear_cache(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }

@@ -14,132 +14,132 @@ use crate::bench::*;
 const SECRET: &str = "secret-1";
 
 #[derive(Clone, Copy, PartialEq)]
-enum Fault {
+enum Violation {
     None,
     Fails,
-    NoName,
-    FickleName,
+    EmptyName,
+    UnstableName,
     SecretInName,
     SecretInDebug,
-    Stale,
-    Stuck,
-    Alone,
-    Nameless,
-    TwoLines,
+    ExpiredCredentials,
+    BlockedAfterDrop,
+    RefusesOverlap,
+    ErrorWithoutProvider,
+    MultilineError,
     SecretInError,
     SecretInCause,
 }
 
 /// A provider with one fault.
-struct Faulty {
-    fault: Fault,
+struct ViolatingProvider {
+    violation: Violation,
     calls: AtomicUsize,
-    busy: AtomicUsize,
+    in_flight: AtomicUsize,
 }
 
-impl Faulty {
-    fn new(fault: Fault) -> Self {
-        Self { fault, calls: AtomicUsize::new(0), busy: AtomicUsize::new(0) }
+impl ViolatingProvider {
+    fn new(violation: Violation) -> Self {
+        Self { violation, calls: AtomicUsize::new(0), in_flight: AtomicUsize::new(0) }
     }
 
-    fn failure(&self) -> Option<Error> {
+    fn error(&self) -> Option<Error> {
         let error = Error::new(ErrorKind::Unavailable, "down").with_provider("faulty");
-        match self.fault {
-            Fault::Fails => Some(error),
-            Fault::Nameless => Some(Error::new(ErrorKind::Unavailable, "down")),
-            Fault::TwoLines => Some(error.with_next_step("wait\nand see")),
-            Fault::SecretInError => Some(Error::new(ErrorKind::Denied, SECRET).with_provider("faulty")),
-            Fault::SecretInCause => Some(error.with_source(std::io::Error::other(SECRET))),
+        match self.violation {
+            Violation::Fails => Some(error),
+            Violation::ErrorWithoutProvider => Some(Error::new(ErrorKind::Unavailable, "down")),
+            Violation::MultilineError => Some(error.with_next_step("wait\nand see")),
+            Violation::SecretInError => Some(Error::new(ErrorKind::Denied, SECRET).with_provider("faulty")),
+            Violation::SecretInCause => Some(error.with_source(std::io::Error::other(SECRET))),
             _ => None,
         }
     }
 }
 
-impl fmt::Debug for Faulty {
+impl fmt::Debug for ViolatingProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.fault == Fault::SecretInDebug { SECRET } else { "Faulty" })
+        f.write_str(if self.violation == Violation::SecretInDebug { SECRET } else { "Faulty" })
     }
 }
 
 /// Counts down when the call ends or is dropped.
-struct Busy<'a>(&'a AtomicUsize);
+struct InFlightGuard<'a>(&'a AtomicUsize);
 
-impl Drop for Busy<'_> {
+impl Drop for InFlightGuard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 #[async_trait]
-impl CredentialProvider for Faulty {
+impl CredentialProvider for ViolatingProvider {
     fn name(&self) -> Cow<'static, str> {
-        match self.fault {
-            Fault::NoName => "".into(),
-            Fault::FickleName => format!("faulty-{}", self.calls.fetch_add(1, Ordering::SeqCst)).into(),
-            Fault::SecretInName => SECRET.into(),
+        match self.violation {
+            Violation::EmptyName => "".into(),
+            Violation::UnstableName => format!("faulty-{}", self.calls.fetch_add(1, Ordering::SeqCst)).into(),
+            Violation::SecretInName => SECRET.into(),
             _ => "faulty".into(),
         }
     }
 
     async fn provide(&self) -> Result<Credentials> {
-        let busy_with_others = self.busy.fetch_add(1, Ordering::SeqCst) > 0;
-        let busy = Busy(&self.busy);
-        match self.fault {
+        let busy_with_others = self.in_flight.fetch_add(1, Ordering::SeqCst) > 0;
+        let busy = InFlightGuard(&self.in_flight);
+        match self.violation {
             // What is left behind by a call that was dropped blocks the next one.
-            Fault::Stuck if busy_with_others => std::future::pending().await,
-            Fault::Stuck => {
+            Violation::BlockedAfterDrop if busy_with_others => std::future::pending().await,
+            Violation::BlockedAfterDrop => {
                 std::mem::forget(busy);
                 tokio::task::yield_now().await;
-                self.busy.store(0, Ordering::SeqCst);
+                self.in_flight.store(0, Ordering::SeqCst);
             }
-            Fault::Alone if busy_with_others => {
+            Violation::RefusesOverlap if busy_with_others => {
                 return Err(Error::new(ErrorKind::Throttled, "one at a time").with_provider("faulty"));
             }
             _ => tokio::task::yield_now().await,
         }
-        let expiry = if self.fault == Fault::Stale {
+        let expiry = if self.violation == Violation::ExpiredCredentials {
             SystemTime::UNIX_EPOCH + Duration::from_secs(1)
         } else {
-            never()
+            year_3000()
         };
-        self.failure().map_or_else(|| Ok(numbered(1, Expiry::At(expiry))), Err)
+        self.error().map_or_else(|| Ok(numbered(1, Expiry::At(expiry))), Err)
     }
 }
 
-fn never() -> SystemTime {
+fn year_3000() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(32_503_680_000)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bad_provider_is_caught_for_each_clause() {
+async fn conformance_reports_violation_of_each_clause() {
     for (fault, caught) in [
-        (Fault::NoName, "name must be fixed and not empty"),
-        (Fault::FickleName, "name must be fixed and not empty"),
-        (Fault::SecretInName, "clause 6: its name"),
-        (Fault::SecretInDebug, "clause 6: its Debug output"),
-        (Fault::Stale, "clause 3"),
-        (Fault::Stuck, "clause 4"),
-        (Fault::Alone, "clause 5"),
-        (Fault::Nameless, "name the provider"),
-        (Fault::TwoLines, "one line"),
-        (Fault::SecretInError, "clause 6: its error"),
-        (Fault::SecretInCause, "clause 6: its error"),
+        (Violation::EmptyName, "name must be fixed and not empty"),
+        (Violation::UnstableName, "name must be fixed and not empty"),
+        (Violation::SecretInName, "clause 6: its name"),
+        (Violation::SecretInDebug, "clause 6: its Debug output"),
+        (Violation::ExpiredCredentials, "clause 3"),
+        (Violation::BlockedAfterDrop, "clause 4"),
+        (Violation::RefusesOverlap, "clause 5"),
+        (Violation::ErrorWithoutProvider, "name the provider"),
+        (Violation::MultilineError, "one line"),
+        (Violation::SecretInError, "clause 6: its error"),
+        (Violation::SecretInCause, "clause 6: its error"),
     ] {
-        let faults = contract::faults(&Faulty::new(fault), &[SECRET]).await;
-        assert!(faults.iter().any(|told| told.contains(caught)), "{caught}: {faults:?}");
+        let faults = contract::faults(&ViolatingProvider::new(fault), &[SECRET]).await;
+        assert!(faults.iter().any(|violation| violation.contains(caught)), "{caught}: {faults:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_good_provider_passes_whether_it_answers_or_fails() {
-    for fault in [Fault::None, Fault::Fails] {
-        assert_eq!(contract::faults(&Faulty::new(fault), &[SECRET]).await, [""; 0]);
+async fn conformance_accepts_provider_that_returns_or_fails() {
+    for fault in [Violation::None, Violation::Fails] {
+        assert_eq!(contract::faults(&ViolatingProvider::new(fault), &[SECRET]).await, [""; 0]);
     }
 }
 
 #[tokio::test]
-async fn a_session_keeps_the_contract_itself() {
-    let session = SessionContext::builder().provider(Faulty::new(Fault::None)).build();
+async fn conformance_accepts_session_and_account() {
+    let session = SessionContext::builder().provider(ViolatingProvider::new(Violation::None)).build();
     assert_eq!(contract::faults(&session, &[SECRET]).await, [""; 0]);
     let account = session.account(session.default_account()).unwrap();
     assert_eq!(contract::faults(&account, &[SECRET]).await, [""; 0]);

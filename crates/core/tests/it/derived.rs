@@ -5,17 +5,17 @@ use std::borrow::Cow;
 use async_trait::async_trait;
 use valetkey_core::testing::ScriptedProvider;
 use valetkey_core::{
-    Alias, CredentialProvider, Credentials, Error, Expiry, Result, SessionAccount, SessionContext,
+    AccountName, CredentialProvider, Credentials, Error, Expiry, Result, SessionAccount, SessionContext,
 };
 
 use crate::bench::*;
 
 /// Makes set `n + 100` out of set `n`.
 #[derive(Debug)]
-struct Derived(SessionAccount);
+struct DerivedProvider(SessionAccount);
 
 #[async_trait]
-impl CredentialProvider for Derived {
+impl CredentialProvider for DerivedProvider {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("derived")
     }
@@ -27,14 +27,14 @@ impl CredentialProvider for Derived {
     }
 }
 
-fn role() -> Alias {
+fn role() -> AccountName {
     "role".parse().unwrap()
 }
 
 fn session() -> SessionContext {
     let session = SessionContext::builder().build();
     let source = session.account(session.default_account()).unwrap();
-    session.set_provider_for(&role(), Derived(source)).unwrap();
+    session.set_provider_for(&role(), DerivedProvider(source)).unwrap();
     session
 }
 
@@ -43,7 +43,7 @@ async fn role_number(session: &SessionContext) -> u64 {
 }
 
 #[tokio::test]
-async fn a_role_is_assumed_anew_when_what_it_was_assumed_with_is_replaced() {
+async fn derived_account_refetches_when_source_changes() {
     let session = session();
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
     assert_eq!(role_number(&session).await, 101);
@@ -52,7 +52,7 @@ async fn a_role_is_assumed_anew_when_what_it_was_assumed_with_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_role_that_had_no_source_is_tried_again_as_soon_as_it_has_one() {
+async fn derived_account_retries_when_source_appears() {
     let session = session();
     assert!(session.credentials_for(&role()).await.is_err());
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
@@ -60,9 +60,9 @@ async fn a_role_that_had_no_source_is_tried_again_as_soon_as_it_has_one() {
 }
 
 #[tokio::test]
-async fn a_role_begun_with_one_source_is_not_published_under_the_next() {
+async fn derived_account_discards_fetch_from_replaced_source() {
     let session = SessionContext::builder().build();
-    let gated = ScriptedProvider::gated([
+    let gated = ScriptedProvider::blocked([
         valetkey_core::testing::Script::Answer(numbered(101, Expiry::Never)),
         valetkey_core::testing::Script::Answer(numbered(102, Expiry::Never)),
     ]);
@@ -73,17 +73,17 @@ async fn a_role_begun_with_one_source_is_not_published_under_the_next() {
         Box::pin(session.credentials_for(&alias));
     assert!(poll_once(&mut caller).await.is_none());
     session.set_credentials(numbered(2, Expiry::Never)).unwrap();
-    gated.let_through(2);
+    gated.release(2);
     caller.await.unwrap();
-    assert_eq!(gated.calls(), 2, "the fetch that was under way was void, and another was made");
+    assert_eq!(gated.call_count(), 2, "the fetch that was under way was void, and another was made");
 }
 
 #[tokio::test]
-async fn an_overlay_in_a_child_leaves_the_parents_roles_alone() {
+async fn derived_account_of_parent_ignores_child_override() {
     let session = session();
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    let before = (role_number(&session).await, session.rotations(&role()).unwrap().current());
+    let before = (role_number(&session).await, session.watch_rotations(&role()).unwrap().current());
     let child = session.with_credentials(numbered(2, Expiry::Never)).unwrap();
     assert_eq!(number(&child.credentials().await.unwrap()), 2);
-    assert_eq!((role_number(&session).await, session.rotations(&role()).unwrap().current()), before);
+    assert_eq!((role_number(&session).await, session.watch_rotations(&role()).unwrap().current()), before);
 }

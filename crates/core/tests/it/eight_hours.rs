@@ -16,33 +16,33 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 use valetkey_core::testing::VirtualClock;
 use valetkey_core::{
-    Alias, Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, Result, SessionAccount,
+    AccountName, Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, Result, SessionAccount,
     SessionContext,
 };
 
 use crate::bench::*;
 
-const DAY: Duration = Duration::from_secs(8 * 3600);
-const LIFE: Duration = HOUR;
-const WIDEST_WINDOW: Duration = Duration::from_secs(15 * 60 * 11 / 10);
+const WORKDAY: Duration = Duration::from_secs(8 * 3600);
+const LIFETIME: Duration = HOUR;
+const MAX_ADVISORY_WINDOW: Duration = Duration::from_secs(15 * 60 * 11 / 10);
 const AGENTS: u64 = 6;
 /// What a call to upstream takes.
-const CALL: Duration = Duration::from_millis(300);
+const CALL_LATENCY: Duration = Duration::from_millis(300);
 
 /// ⌈8 h / (life − widest window)⌉.
-fn most_sets() -> usize {
-    DAY.as_secs().div_ceil((LIFE - WIDEST_WINDOW).as_secs()).try_into().unwrap()
+fn max_fetches() -> usize {
+    WORKDAY.as_secs().div_ceil((LIFETIME - MAX_ADVISORY_WINDOW).as_secs()).try_into().unwrap()
 }
 
 /// Issues sets of an hour, but for its outages.
 #[derive(Debug)]
-struct Sts {
+struct UpstreamFixture {
     clock: VirtualClock,
     /// From when, since the day began, and for how long.
     outages: Vec<(Duration, Duration)>,
 }
 
-impl Sts {
+impl UpstreamFixture {
     fn is_down(&self) -> bool {
         let now = self.clock.elapsed();
         self.outages.iter().any(|(from, long)| (*from..*from + *long).contains(&now))
@@ -51,32 +51,32 @@ impl Sts {
 
 /// One role, and when it was asked for: answered, or not.
 #[derive(Debug, Clone)]
-struct Role {
-    sts: Arc<Sts>,
+struct RoleProvider {
+    sts: Arc<UpstreamFixture>,
     source: Option<SessionAccount>,
-    asked: Arc<Mutex<Vec<bool>>>,
+    results: Arc<Mutex<Vec<bool>>>,
 }
 
-impl Role {
-    fn assumed_with(sts: &Arc<Sts>, source: Option<SessionAccount>) -> Self {
-        Self { sts: Arc::clone(sts), source, asked: Arc::default() }
+impl RoleProvider {
+    fn new(sts: &Arc<UpstreamFixture>, source: Option<SessionAccount>) -> Self {
+        Self { sts: Arc::clone(sts), source, results: Arc::default() }
     }
 
-    fn sets(&self) -> usize {
-        self.count(true)
+    fn success_count(&self) -> usize {
+        self.count_results(true)
     }
 
-    fn failures(&self) -> usize {
-        self.count(false)
+    fn failure_count(&self) -> usize {
+        self.count_results(false)
     }
 
-    fn count(&self, answered: bool) -> usize {
-        self.asked.lock().unwrap().iter().filter(|one| **one == answered).count()
+    fn count_results(&self, answered: bool) -> usize {
+        self.results.lock().unwrap().iter().filter(|one| **one == answered).count()
     }
 }
 
 #[async_trait]
-impl CredentialProvider for Role {
+impl CredentialProvider for RoleProvider {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("role")
     }
@@ -86,12 +86,12 @@ impl CredentialProvider for Role {
             let signer = source.credentials().await?;
             assert!(!signer.expiry().has_passed(self.sts.clock.now()), "nothing signs that has expired");
         }
-        sleep(CALL).await;
+        sleep(CALL_LATENCY).await;
         let up = !self.sts.is_down();
-        self.asked.lock().unwrap().push(up);
+        self.results.lock().unwrap().push(up);
         if up {
-            let expires_at = self.sts.clock.now() + LIFE;
-            Ok(numbered(self.sets() as u64, Expiry::At(expires_at)))
+            let expires_at = self.sts.clock.now() + LIFETIME;
+            Ok(numbered(self.success_count() as u64, Expiry::At(expires_at)))
         } else {
             Err(Error::new(ErrorKind::Unavailable, "down"))
         }
@@ -99,130 +99,130 @@ impl CredentialProvider for Role {
 }
 
 /// A session with an account and a role that is assumed with it.
-struct Day {
+struct WorkdayFixture {
     clock: VirtualClock,
     session: SessionContext,
-    hub: Role,
-    role: Role,
-    served: AtomicUsize,
-    waited: AtomicUsize,
+    hub: RoleProvider,
+    role: RoleProvider,
+    served_count: AtomicUsize,
+    waited_count: AtomicUsize,
 }
 
-fn role() -> Alias {
+fn role() -> AccountName {
     "role".parse().unwrap()
 }
 
-impl Day {
+impl WorkdayFixture {
     fn new(outages: Vec<(Duration, Duration)>) -> Self {
         let clock = VirtualClock::new();
-        let sts = Arc::new(Sts { clock, outages });
-        let hub = Role::assumed_with(&sts, None);
+        let sts = Arc::new(UpstreamFixture { clock, outages });
+        let hub = RoleProvider::new(&sts, None);
         let session = SessionContext::builder().clock(Arc::new(clock)).provider(hub.clone()).build();
         let source = session.account(session.default_account()).unwrap();
-        let role = Role::assumed_with(&sts, Some(source));
+        let role = RoleProvider::new(&sts, Some(source));
         session.set_provider_for(&self::role(), role.clone()).unwrap();
-        Self { clock, session, hub, role, served: AtomicUsize::new(0), waited: AtomicUsize::new(0) }
+        Self { clock, session, hub, role, served_count: AtomicUsize::new(0), waited_count: AtomicUsize::new(0) }
     }
 
     /// Agents that ask at irregular times until the day is over.
-    async fn work(&self, seed: u64) {
-        self.ask(&role()).await;
-        self.waited.store(0, Ordering::SeqCst);
-        join_all((0..AGENTS).map(|agent| self.agent(seed * AGENTS + agent))).await;
+    async fn run(&self, seed: u64) {
+        self.fetch(&role()).await;
+        self.waited_count.store(0, Ordering::SeqCst);
+        join_all((0..AGENTS).map(|agent| self.run_agent(seed * AGENTS + agent))).await;
     }
 
-    async fn agent(&self, seed: u64) {
+    async fn run_agent(&self, seed: u64) {
         let mut rng = fastrand::Rng::with_seed(seed);
         let (hub, role) = (self.session.default_account().clone(), role());
         loop {
             sleep(Duration::from_millis(rng.u64(1..180_000))).await;
-            if self.clock.elapsed() >= DAY {
+            if self.clock.elapsed() >= WORKDAY {
                 return;
             }
-            self.ask(if rng.u8(0..4) == 0 { &hub } else { &role }).await;
+            self.fetch(if rng.u8(0..4) == 0 { &hub } else { &role }).await;
         }
     }
 
-    async fn ask(&self, account: &Alias) {
+    async fn fetch(&self, account: &AccountName) {
         let asked = Instant::now();
         let set = self.session.credentials_for(account).await.expect("an outage reaches nobody");
         assert!(!set.expiry().has_passed(self.clock.now()), "an expired set is never served");
-        self.served.fetch_add(1, Ordering::SeqCst);
+        self.served_count.fetch_add(1, Ordering::SeqCst);
         if asked.elapsed() > Duration::ZERO {
-            self.waited.fetch_add(1, Ordering::SeqCst);
+            self.waited_count.fetch_add(1, Ordering::SeqCst);
         }
     }
 
     /// Each role cost no more than it may, and the agents did work.
-    fn check(&self, failures: RangeInclusive<usize>) {
+    fn assert_fetch_counts(&self, failures: RangeInclusive<usize>) {
         for role in [&self.hub, &self.role] {
-            assert!((8..=most_sets()).contains(&role.sets()), "{} sets", role.sets());
-            assert!(failures.contains(&role.failures()), "{} failures", role.failures());
+            assert!((8..=max_fetches()).contains(&role.success_count()), "{} sets", role.success_count());
+            assert!(failures.contains(&role.failure_count()), "{} failures", role.failure_count());
         }
-        assert!(self.served.load(Ordering::SeqCst) > 1_000);
+        assert!(self.served_count.load(Ordering::SeqCst) > 1_000);
     }
 
-    fn waited(&self) -> usize {
-        self.waited.load(Ordering::SeqCst)
+    fn waited_count(&self) -> usize {
+        self.waited_count.load(Ordering::SeqCst)
     }
 }
 
 /// Three outages of this length. The first is there when the first sets are to be replaced, 43.5 to 45 min after they
 /// were issued; the others come at some time of the day, so far apart that no window meets two of them.
-fn outages(seed: u64, long: Duration) -> Vec<(Duration, Duration)> {
+fn random_outages(seed: u64, duration: Duration) -> Vec<(Duration, Duration)> {
     let mut rng = fastrand::Rng::with_seed(seed);
-    let sometime = |third: u32, rng: &mut fastrand::Rng| DAY * third / 3 + SECOND * rng.u32(60..7_000);
-    [43 * MINUTE, sometime(1, &mut rng), sometime(2, &mut rng)].map(|from| (from, long)).into()
+    let sometime = |third: u32, rng: &mut fastrand::Rng| WORKDAY * third / 3 + SECOND * rng.u32(60..7_000);
+    [43 * MINUTE, sometime(1, &mut rng), sometime(2, &mut rng)].map(|from| (from, duration)).into()
 }
 
 #[test]
-fn eight_hours_take_the_eight_sets_of_an_hour_and_four_for_replacing_each_early() {
-    assert_eq!(most_sets(), 8 + 4);
+fn fetch_limit_for_8_hours_is_12() {
+    assert_eq!(max_fetches(), 8 + 4);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_day_on_demand_stays_within_its_calls_and_serves_nothing_expired() {
+async fn workday_on_demand_stays_within_fetch_limit() {
     for seed in 0..8 {
-        let day = Day::new(Vec::new());
-        day.work(seed).await;
-        day.check(0..=0);
-        let refreshes = day.hub.sets() + day.role.sets();
-        assert!(day.waited() <= refreshes, "only who refreshes waits: {} waited", day.waited());
+        let day = WorkdayFixture::new(Vec::new());
+        day.run(seed).await;
+        day.assert_fetch_counts(0..=0);
+        let refreshes = day.hub.success_count() + day.role.success_count();
+        assert!(day.waited_count() <= refreshes, "only who refreshes waits: {} waited", day.waited_count());
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_day_kept_warm_stays_within_its_calls_and_nobody_waits() {
+async fn workday_keep_warm_never_waits() {
     for seed in 0..8 {
-        let day = Day::new(Vec::new());
+        let day = WorkdayFixture::new(Vec::new());
         let warmer = tokio::spawn(day.session.keep_warm());
-        day.work(seed).await;
+        day.run(seed).await;
         warmer.abort();
-        day.check(0..=0);
-        assert_eq!(day.waited(), 0);
+        day.assert_fetch_counts(0..=0);
+        assert_eq!(day.waited_count(), 0);
     }
 }
 
 /// Ten minutes, with a hold of five at least: three attempts fail at most. The last minute is 14 min from the window's
 /// opening, when every outage that made an attempt fail is over.
 #[tokio::test(start_paused = true)]
-async fn a_day_on_demand_with_outages_costs_a_failure_per_hold_and_reaches_nobody() {
+async fn workday_on_demand_outages_fail_once_per_backoff() {
     for seed in 0..8 {
-        let day = Day::new(outages(seed, 10 * MINUTE));
-        day.work(seed).await;
-        day.check(1..=3 * 3);
+        let day = WorkdayFixture::new(random_outages(seed, 10 * MINUTE));
+        day.run(seed).await;
+        day.assert_fetch_counts(1..=3 * 3);
     }
 }
 
 /// Three minutes: the first hold outlasts each, and ends before the last minute does.
 #[tokio::test(start_paused = true)]
-async fn a_day_kept_warm_with_outages_costs_one_failure_each_and_nobody_waits() {
+async fn workday_keep_warm_outages_fail_once_each() {
     for seed in 0..12 {
-        let day = Day::new(outages(seed, 3 * MINUTE));
+        let day = WorkdayFixture::new(random_outages(seed, 3 * MINUTE));
         let warmer = tokio::spawn(day.session.keep_warm());
-        day.work(seed).await;
+        day.run(seed).await;
         warmer.abort();
-        day.check(1..=3);
-        assert_eq!(day.waited(), 0);
+        day.assert_fetch_counts(1..=3);
+        assert_eq!(day.waited_count(), 0);
     }
 }

@@ -8,31 +8,31 @@ use valetkey_core::{Error, ErrorKind, RefreshPolicy};
 use crate::bench::*;
 
 #[tokio::test]
-async fn without_anything_cached_a_transient_failure_is_raised_and_the_next_call_tries_at_once() {
-    let bench = Bench::new(|clock| vec![unavailable(), unavailable(), answer(clock, 1, HOUR)]);
+async fn transient_failure_uncached_is_returned_and_retried() {
+    let bench = SessionFixture::new(|clock| vec![fails_unavailable(), fails_unavailable(), returns(clock, 1, HOUR)]);
     assert_eq!(bench.kind().await, ErrorKind::Unavailable);
     assert_eq!(bench.kind().await, ErrorKind::Unavailable);
     assert_eq!(bench.number().await.unwrap(), 1);
-    assert_eq!(bench.provider.calls(), 3);
+    assert_eq!(bench.provider.call_count(), 3);
 }
 
 #[tokio::test]
-async fn a_permanent_failure_is_raised_while_the_cached_set_is_still_valid_and_withdraws_it() {
-    let bench = Bench::holding(HOUR, |_| vec![denied()]).await;
+async fn permanent_failure_unpublishes_valid_credentials() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![fails_denied()]).await;
     bench.clock.advance(50 * MINUTE);
     assert_eq!(bench.kind().await, ErrorKind::Denied);
-    assert!(bench.session.served().is_none());
+    assert!(bench.session.current().is_none());
     assert!(bench.session.status().accounts[0].key_suffix.is_none());
 }
 
 #[tokio::test]
-async fn a_permanent_failure_is_remembered_for_one_to_five_seconds() {
+async fn permanent_failure_is_returned_again_for_1_to_5_s() {
     let mut ends = std::collections::BTreeSet::new();
     for _ in 0..60 {
-        let bench = Bench::new(|_| vec![denied()]);
+        let bench = SessionFixture::new(|_| vec![fails_denied()]);
         bench.kind().await;
         let mut waited = 0;
-        while bench.provider.calls() == 1 {
+        while bench.provider.call_count() == 1 {
             assert_eq!(bench.kind().await, ErrorKind::Denied);
             bench.clock.advance(SECOND / 4);
             waited += 1;
@@ -44,22 +44,22 @@ async fn a_permanent_failure_is_remembered_for_one_to_five_seconds() {
 }
 
 #[tokio::test]
-async fn a_session_recovers_from_a_permanent_failure() {
-    let bench = Bench::new(|clock| vec![denied(), answer(clock, 1, HOUR)]);
+async fn permanent_failure_is_retried_after_backoff() {
+    let bench = SessionFixture::new(|clock| vec![fails_denied(), returns(clock, 1, HOUR)]);
     bench.kind().await;
     bench.clock.advance(6 * SECOND);
     assert_eq!(bench.number().await.unwrap(), 1);
 }
 
 #[tokio::test]
-async fn every_error_names_its_provider() {
-    let bench = Bench::new(|_| vec![unavailable()]);
+async fn fetch_error_names_provider() {
+    let bench = SessionFixture::new(|_| vec![fails_unavailable()]);
     assert_eq!(bench.session.credentials().await.unwrap_err().provider(), Some("scripted"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_hangs_is_timed_out_after_twenty_seconds() {
-    let bench = Bench::new(|_| vec![Script::Hang]);
+async fn hanging_provider_times_out_after_20_s() {
+    let bench = SessionFixture::new(|_| vec![Script::Hang]);
     let started = tokio::time::Instant::now();
     let error = bench.session.credentials().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
@@ -69,54 +69,54 @@ async fn a_provider_that_hangs_is_timed_out_after_twenty_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_out_is_covered_by_the_cached_set() {
+async fn load_timeout_serves_cached_credentials() {
     let policy = RefreshPolicy::default().load_timeout(Duration::from_secs(3));
-    let bench = Bench::with_policy(|clock| vec![answer(clock, 1, HOUR), Script::Hang], policy);
+    let bench = SessionFixture::with_policy(|clock| vec![returns(clock, 1, HOUR), Script::Hang], policy);
     bench.number().await.unwrap();
     bench.clock.advance(50 * MINUTE);
     let started = tokio::time::Instant::now();
     assert_eq!(bench.number().await.unwrap(), 1);
     assert_eq!(started.elapsed().as_secs(), 3);
     assert_eq!(bench.number().await.unwrap(), 1);
-    assert_eq!(bench.provider.calls(), 2, "and the back-off holds");
+    assert_eq!(bench.provider.call_count(), 2, "and the back-off holds");
 }
 
 #[tokio::test]
-async fn a_panic_of_the_provider_is_an_error_of_the_call() {
-    let bench = Bench::new(|clock| vec![Script::Panic, answer(clock, 1, HOUR)]);
+async fn provider_panic_is_internal_error() {
+    let bench = SessionFixture::new(|clock| vec![Script::Panic, returns(clock, 1, HOUR)]);
     let error = bench.session.credentials().await.unwrap_err();
     assert_eq!((error.kind(), error.provider()), (ErrorKind::Internal, Some("scripted")));
     assert_eq!(bench.number().await.unwrap(), 1);
 }
 
 #[tokio::test]
-async fn a_panic_does_not_take_a_working_set_away() {
-    let bench = Bench::holding(HOUR, |_| vec![Script::Panic]).await;
+async fn provider_panic_keeps_cached_credentials() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![Script::Panic]).await;
     bench.clock.advance(50 * MINUTE);
     for _ in 0..3 {
         assert_eq!(bench.number().await.unwrap(), 1);
         bench.clock.advance(SECOND / 2);
     }
-    assert_eq!(bench.provider.calls(), 2, "a panic backs off like a transient failure");
+    assert_eq!(bench.provider.call_count(), 2, "a panic backs off like a transient failure");
 }
 
 #[tokio::test]
-async fn a_source_that_has_run_out_does_not_take_a_working_set_away() {
+async fn expired_source_keeps_cached_credentials() {
     let bench =
-        Bench::holding(HOUR, |_| vec![Script::Fail(Error::new(ErrorKind::Expired, "source ran out"))]).await;
+        SessionFixture::with_cached(HOUR, |_| vec![Script::Fail(Error::new(ErrorKind::Expired, "source ran out"))]).await;
     bench.clock.advance(50 * MINUTE);
     assert_eq!(bench.number().await.unwrap(), 1);
 }
 
 #[tokio::test]
-async fn an_answer_that_has_already_expired_is_a_transient_failure() {
-    let stale = |clock: &_| vec![answer(clock, 1, HOUR), answer(clock, 2, 40 * MINUTE)];
-    let bench = Bench::new(stale);
+async fn expired_result_is_transient_failure() {
+    let stale = |clock: &_| vec![returns(clock, 1, HOUR), returns(clock, 2, 40 * MINUTE)];
+    let bench = SessionFixture::new(stale);
     bench.number().await.unwrap();
     bench.clock.advance(50 * MINUTE);
     assert_eq!(bench.number().await.unwrap(), 1);
-    assert_eq!(bench.provider.calls(), 2);
-    let cold = Bench::new(|clock| vec![answer(clock, 1, Duration::ZERO)]);
+    assert_eq!(bench.provider.call_count(), 2);
+    let cold = SessionFixture::new(|clock| vec![returns(clock, 1, Duration::ZERO)]);
     let error = cold.session.credentials().await.unwrap_err();
     assert!(error.is_transient(), "{error:?}");
     assert!(error.provider().is_some());

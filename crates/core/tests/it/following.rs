@@ -1,90 +1,90 @@
 //! Which sets continue each other, and following an account to wherever it is answered.
 
 use futures_util::FutureExt;
-use valetkey_core::{Alias, Expiry, Rotations, SessionContext, SetId};
+use valetkey_core::{AccountName, Expiry, RotationWatcher, SessionContext, CredentialsVersion};
 
 use crate::bench::*;
 
-fn prod() -> Alias {
+fn prod() -> AccountName {
     "prod".parse().unwrap()
 }
 
-fn id(session: &SessionContext) -> SetId {
-    session.account(session.default_account()).unwrap().served().unwrap().id
+fn current_version(session: &SessionContext) -> CredentialsVersion {
+    session.account(session.default_account()).unwrap().current().unwrap().id
 }
 
 /// A parent that holds set 1 in `prod`, and a child that inherits it.
-fn family() -> (SessionContext, SessionContext) {
+fn parent_and_child() -> (SessionContext, SessionContext) {
     let parent = SessionContext::builder().build();
     parent.set_credentials_for(&prod(), numbered(1, Expiry::Never)).unwrap();
     let child = parent.with_credentials(numbered(2, Expiry::Never)).unwrap();
     (parent, child)
 }
 
-fn moved(rotations: &mut Rotations) -> bool {
+fn has_changed(rotations: &mut RotationWatcher) -> bool {
     rotations.changed().now_or_never().is_some_and(|generation| generation.is_some())
 }
 
-fn ended(rotations: &mut Rotations) -> bool {
+fn has_ended(rotations: &mut RotationWatcher) -> bool {
     rotations.changed().now_or_never().is_some_and(|generation| generation.is_none())
 }
 
 #[tokio::test]
-async fn a_refresh_renews_and_everything_else_does_not() {
-    let bench = Bench::holding(HOUR, |clock| vec![answer(clock, 2, HOUR), answer(clock, 3, HOUR)]).await;
+async fn is_renewal_of_holds_only_after_refresh() {
+    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR), returns(clock, 3, HOUR)]).await;
     let account = bench.session.default_account().clone();
-    let first = id(&bench.session);
+    let first = current_version(&bench.session);
     bench.session.refresh(&account).await.unwrap();
-    let second = id(&bench.session);
-    assert!(second.renews(first) && !first.renews(second) && !first.renews(first));
-    bench.session.report_rejected(&account, bench.session.credentials().await.unwrap().access_key_id());
+    let second = current_version(&bench.session);
+    assert!(second.is_renewal_of(first) && !first.is_renewal_of(second) && !first.is_renewal_of(first));
+    bench.session.mark_rejected_for(&account, bench.session.credentials().await.unwrap().access_key_id());
     bench.session.refresh(&account).await.unwrap();
-    assert!(!id(&bench.session).renews(second), "a rejected set is not continued");
+    assert!(!current_version(&bench.session).is_renewal_of(second), "a rejected set is not continued");
     for n in [4, 5] {
-        let before = id(&bench.session);
+        let before = current_version(&bench.session);
         bench.session.set_credentials(numbered(n, Expiry::Never)).unwrap();
-        assert!(!id(&bench.session).renews(before), "nor is what somebody set");
+        assert!(!current_version(&bench.session).is_renewal_of(before), "nor is what somebody set");
     }
 }
 
 #[tokio::test]
-async fn sets_of_parent_and_child_are_never_taken_for_each_other() {
-    let (parent, child) = family();
-    let inherited = child.account(&prod()).unwrap().served().unwrap().id;
-    assert_eq!(inherited, parent.account(&prod()).unwrap().served().unwrap().id);
+async fn credentials_versions_of_parent_and_child_differ() {
+    let (parent, child) = parent_and_child();
+    let inherited = child.account(&prod()).unwrap().current().unwrap().id;
+    assert_eq!(inherited, parent.account(&prod()).unwrap().current().unwrap().id);
     child.set_credentials_for(&prod(), numbered(3, Expiry::Never)).unwrap();
-    let own = child.account(&prod()).unwrap().served().unwrap().id;
+    let own = child.account(&prod()).unwrap().current().unwrap().id;
     assert_ne!(own, inherited);
-    assert!(!own.renews(inherited));
+    assert!(!own.is_renewal_of(inherited));
 }
 
 #[tokio::test]
-async fn who_follows_an_inherited_account_learns_when_it_is_answered_elsewhere() {
-    let (parent, child) = family();
-    let mut rotations = child.rotations(&prod()).unwrap();
-    assert!(!moved(&mut rotations));
+async fn rotation_watcher_inherited_follows_override() {
+    let (parent, child) = parent_and_child();
+    let mut rotations = child.watch_rotations(&prod()).unwrap();
+    assert!(!has_changed(&mut rotations));
     parent.set_credentials_for(&prod(), numbered(3, Expiry::Never)).unwrap();
-    assert!(moved(&mut rotations), "the parent's new set");
+    assert!(has_changed(&mut rotations), "the parent's new set");
     child.set_credentials_for(&prod(), numbered(4, Expiry::Never)).unwrap();
-    assert!(moved(&mut rotations), "the child's own");
-    while moved(&mut rotations) {}
+    assert!(has_changed(&mut rotations), "the child's own");
+    while has_changed(&mut rotations) {}
     parent.set_credentials_for(&prod(), numbered(5, Expiry::Never)).unwrap();
-    assert!(!moved(&mut rotations), "which the parent has no part in any more");
+    assert!(!has_changed(&mut rotations), "which the parent has no part in any more");
 }
 
 #[tokio::test]
-async fn who_follows_an_inherited_account_learns_of_the_childs_clearing_and_end() {
-    let (_parent, child) = family();
-    let (mut cleared, mut closed) = (child.rotations(&prod()).unwrap(), child.rotations(&prod()).unwrap());
+async fn rotation_watcher_inherited_reports_clear_and_close() {
+    let (_parent, child) = parent_and_child();
+    let (mut cleared, mut closed) = (child.watch_rotations(&prod()).unwrap(), child.watch_rotations(&prod()).unwrap());
     child.clear();
-    assert!(moved(&mut cleared));
+    assert!(has_changed(&mut cleared));
     assert!(child.account(&prod()).is_err(), "a cleared child inherits nothing");
     child.close();
-    assert!(ended(&mut cleared) && ended(&mut closed) && ended(&mut closed));
+    assert!(has_ended(&mut cleared) && has_ended(&mut closed) && has_ended(&mut closed));
 }
 
 #[tokio::test]
-async fn what_a_child_derived_from_its_parent_is_void_when_the_parent_is_given_something_else() {
+async fn child_derived_from_parent_refetches_when_parent_changes() {
     let parent = SessionContext::builder().build();
     parent.set_credentials(numbered(1, Expiry::Never)).unwrap();
     let child = parent.with_provider(parent.account(parent.default_account()).unwrap()).unwrap();

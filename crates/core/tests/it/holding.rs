@@ -10,21 +10,21 @@ use valetkey_core::{Credentials, Expiry, SessionContext};
 use crate::bench::*;
 
 /// Far more than a thread can hold uncounted.
-const MANY: u64 = 50;
+const CREDENTIALS_COUNT: u64 = 50;
 
-fn session(number: u64) -> SessionContext {
+fn session_with_number(number: u64) -> SessionContext {
     let session = SessionContext::builder().build();
     session.set_credentials(numbered(number, Expiry::Never)).unwrap();
     session
 }
 
-fn in_hand(session: &SessionContext) -> Credentials {
-    session.lend(|_| ()).unwrap();
-    session.served().unwrap().credentials
+fn current_credentials(session: &SessionContext) -> Credentials {
+    session.with_cached(|_| ()).unwrap();
+    session.current().unwrap().credentials
 }
 
 #[test]
-fn a_set_in_hand_stays_whole_whatever_becomes_of_its_session_and_of_the_thread_that_took_it() {
+fn credentials_held_by_caller_outlive_session_and_thread() {
     let ends: [fn(SessionContext); 5] = [
         |session| {
             session.clear();
@@ -36,30 +36,30 @@ fn a_set_in_hand_stays_whole_whatever_becomes_of_its_session_and_of_the_thread_t
         |session| {
             session.set_credentials(numbered(1_000, Expiry::Never)).unwrap();
         },
-        |session| session.report_rejected(session.default_account(), in_hand(&session).access_key_id()),
+        |session| session.mark_rejected_for(session.default_account(), current_credentials(&session).access_key_id()),
     ];
     for end in ends {
-        let sessions: Vec<_> = (0..MANY).map(session).collect();
+        let sessions: Vec<_> = (0..CREDENTIALS_COUNT).map(session_with_number).collect();
         let taken = thread::scope(|scope| {
-            scope.spawn(|| sessions.iter().map(in_hand).collect::<Vec<_>>()).join().unwrap()
+            scope.spawn(|| sessions.iter().map(current_credentials).collect::<Vec<_>>()).join().unwrap()
         });
         let clones: Vec<_> = taken.iter().step_by(3).cloned().collect();
         sessions.into_iter().for_each(end);
-        assert!(taken.iter().map(number).eq(0..MANY));
+        assert!(taken.iter().map(number).eq(0..CREDENTIALS_COUNT));
         drop(taken);
-        assert!(clones.iter().map(number).eq((0..MANY).step_by(3)));
+        assert!(clones.iter().map(number).eq((0..CREDENTIALS_COUNT).step_by(3)));
     }
 }
 
 /// What one thread takes another drops, while a third replaces it.
 #[test]
-fn sets_that_travel_between_threads_while_they_are_replaced_are_whole() {
-    let (session, stop) = (session(0), AtomicBool::new(false));
+fn credentials_moved_between_threads_stay_intact() {
+    let (session, stop) = (session_with_number(0), AtomicBool::new(false));
     let (send, receive) = mpsc::sync_channel::<Credentials>(20);
     let taking = |send: mpsc::SyncSender<Credentials>| {
         let mut held = VecDeque::new();
         loop {
-            held.push_back(in_hand(&session));
+            held.push_back(current_credentials(&session));
             // Nobody receives any more: enough have arrived.
             if held.len() > 12 && send.send(held.pop_front().unwrap()).is_err() {
                 break;

@@ -5,48 +5,48 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use valetkey_core::testing::{ManualClock, Script, ScriptedProvider, VirtualClock};
-use valetkey_core::{Alias, Credentials, ErrorKind, Expiry, Outstanding, Result, Scope, SessionContext};
+use valetkey_core::{AccountName, Credentials, ErrorKind, Expiry, OutstandingCredentials, Result, AccessScope, SessionContext};
 
 use crate::bench::*;
 
-fn prod() -> Alias {
+fn prod() -> AccountName {
     "prod".parse().unwrap()
 }
 
 /// What happens to a child while it waits for its parent's account.
-async fn told_after(end: impl FnOnce(&SessionContext) -> Outstanding) -> Result<Credentials> {
+async fn result_after(end: impl FnOnce(&SessionContext) -> OutstandingCredentials) -> Result<Credentials> {
     let clock = ManualClock::new();
-    let provider = ScriptedProvider::gated([answer(&clock, 1, HOUR)]);
+    let provider = ScriptedProvider::blocked([returns(&clock, 1, HOUR)]);
     let parent = builder(&clock).provider_for(prod(), provider.clone()).build();
     let child = parent.with_credentials(numbered(10, Expiry::Never)).unwrap();
     let lent = child.account(&prod()).unwrap();
     let mut caller: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(lent.credentials());
     assert!(poll_once(&mut caller).await.is_none());
     end(&child);
-    let told = poll_once(&mut caller).await.expect("an answer while the parent's provider is still busy");
+    let result = poll_once(&mut caller).await.expect("an answer while the parent's provider is still busy");
     drop(caller);
-    provider.let_through(1);
+    provider.release(1);
     assert_eq!(number(&parent.credentials_for(&prod()).await.unwrap()), 1, "the parent goes on");
-    told
+    result
 }
 
 #[tokio::test]
-async fn who_waits_for_an_inherited_account_is_given_nothing_once_the_child_was_cleared() {
-    let told = told_after(SessionContext::clear).await;
-    assert_eq!(told.unwrap_err().kind(), ErrorKind::NotConfigured);
+async fn inherited_account_wait_fails_when_child_is_cleared() {
+    let result = result_after(SessionContext::clear).await;
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::NotConfigured);
 }
 
 #[tokio::test]
-async fn who_waits_for_an_inherited_account_is_given_nothing_once_the_child_was_closed() {
-    let told = told_after(SessionContext::close).await;
-    assert_eq!(told.unwrap_err().kind(), ErrorKind::Closed);
+async fn inherited_account_wait_fails_when_child_is_closed() {
+    let result = result_after(SessionContext::close).await;
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Closed);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_through_a_view_is_told_when_its_time_is_up_and_not_when_the_provider_is_done() {
+async fn narrowed_account_wait_fails_at_deadline() {
     let provider = ScriptedProvider::new([Script::Hang]);
     let parent = SessionContext::builder().clock(Arc::new(VirtualClock::new())).provider(provider).build();
-    let view = parent.narrow(Scope::new().lifetime(10 * SECOND)).unwrap();
+    let view = parent.narrow(AccessScope::new().lifetime(10 * SECOND)).unwrap();
     let began = tokio::time::Instant::now();
     assert_eq!(view.credentials().await.unwrap_err().kind(), ErrorKind::Closed);
     assert_eq!(began.elapsed(), 10 * SECOND, "the provider is given up after 20 s");

@@ -2,28 +2,28 @@
 
 use std::sync::mpsc;
 
-use valetkey_core::{Alias, ErrorKind, Expiry, SessionContext};
+use valetkey_core::{AccountName, ErrorKind, Expiry, SessionContext};
 
 use crate::bench::*;
 
 #[tokio::test]
-async fn dropping_the_last_handle_closes_the_session() {
+async fn session_last_handle_dropped_closes_it() {
     let session = SessionContext::builder().build();
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    let lent = session.account(&Alias::default_account()).unwrap();
+    let lent = session.account(&AccountName::default_account()).unwrap();
     let other = session.clone();
     drop(session);
     assert_eq!(number(&lent.credentials().await.unwrap()), 1, "one handle is left");
     drop(other);
     assert_eq!(lent.credentials().await.unwrap_err().kind(), ErrorKind::Closed);
-    assert!(lent.served().is_none() && lent.session_id().is_none() && lent.region().is_none());
+    assert!(lent.current().is_none() && lent.session_id().is_none() && lent.region().is_none());
     assert_eq!(lent.status().unwrap_err().kind(), ErrorKind::Closed);
 }
 
 #[tokio::test]
-async fn dropping_the_last_handle_ends_a_fetch_in_flight() {
-    let bench = Bench::gated(|clock| vec![answer(clock, 1, HOUR)]);
-    let lent = bench.session.account(&Alias::default_account()).unwrap();
+async fn session_last_handle_dropped_ends_fetch() {
+    let bench = SessionFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]);
+    let lent = bench.session.account(&AccountName::default_account()).unwrap();
     let task = tokio::spawn(async move { lent.credentials().await });
     settle().await;
     drop(bench.session);
@@ -31,7 +31,7 @@ async fn dropping_the_last_handle_ends_a_fetch_in_flight() {
 }
 
 #[tokio::test]
-async fn a_scope_closes_its_session_when_the_work_is_done() {
+async fn scope_closes_session_on_return() {
     let kept = SessionContext::scope(SessionContext::builder(), async |session: SessionContext| {
         session.set_credentials(numbered(1, Expiry::Never)).unwrap();
         assert_eq!(number(&session.credentials().await.unwrap()), 1);
@@ -42,7 +42,7 @@ async fn a_scope_closes_its_session_when_the_work_is_done() {
 }
 
 #[tokio::test]
-async fn a_scope_closes_its_session_when_the_work_panics() {
+async fn scope_closes_session_on_panic() {
     let (sender, receiver) = mpsc::channel();
     let task = tokio::spawn(async move {
         SessionContext::scope(SessionContext::builder(), async |session: SessionContext| {
@@ -57,7 +57,7 @@ async fn a_scope_closes_its_session_when_the_work_panics() {
 }
 
 #[tokio::test]
-async fn a_scope_closes_its_session_when_it_is_cancelled() {
+async fn scope_closes_session_on_cancel() {
     let (sender, receiver) = mpsc::channel();
     let task = tokio::spawn(async move {
         SessionContext::scope(SessionContext::builder(), async |session: SessionContext| {
@@ -75,7 +75,7 @@ async fn a_scope_closes_its_session_when_it_is_cancelled() {
 }
 
 #[tokio::test]
-async fn two_scopes_at_once_do_not_see_each_other() {
+async fn scope_concurrent_sessions_are_isolated() {
     let work = |n: u64| {
         SessionContext::scope(SessionContext::builder(), async move |session: SessionContext| {
             session.set_credentials(numbered(n, Expiry::Never)).unwrap();

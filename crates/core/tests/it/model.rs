@@ -11,32 +11,32 @@ mod world;
 
 use proptest::prelude::*;
 
-use source::Upstream;
-use world::World;
+use source::UpstreamBehavior;
+use world::ModelFixture;
 
 /// The accounts that operations name; the first is the default one.
-const ALIASES: [&str; 3] = ["default", "a", "b"];
+const ACCOUNT_NAMES: [&str; 3] = ["default", "a", "b"];
 
 /// What is asked of a session. Sessions and sources are named by any number, taken modulo how many there are; accounts
-/// by their place among the aliases. `Visit` has an account's source behave in some way, and asks at one instant after the
-/// other; `During` asks, and has the change happen before upstream answers; `Look` compares all that can be seen without
+/// by their place among the aliases. `FetchAtInstants` has an account's source behave in some way, and asks at one instant after the
+/// other; `ChangeDuringFetch` asks, and has the change happen before upstream answers; `CheckVisibleState` compares all that can be seen without
 /// asking.
 #[derive(Debug, Clone)]
 enum Operation {
     Open,
-    Child { of: usize, overlay: Overlay },
-    Get(usize, usize),
-    Visit(usize, usize, Upstream, Vec<Instant>),
-    During(usize, usize, Change),
+    Child { parent: usize, overlay: ChildOverride },
+    Fetch(usize, usize),
+    FetchAtInstants(usize, usize, UpstreamBehavior, Vec<Instant>),
+    ChangeDuringFetch(usize, usize, Change),
     Refresh(usize, usize),
-    Look(usize),
-    Behave { source: usize, upstream: Upstream },
+    CheckVisibleState(usize),
+    SetUpstream { source: usize, upstream: UpstreamBehavior },
     Change(usize, Change),
 }
 
 #[derive(Debug, Clone)]
-enum Overlay {
-    Set { minutes: u64 },
+enum ChildOverride {
+    Credentials { minutes: u64 },
     Provider,
 }
 
@@ -46,13 +46,13 @@ enum Overlay {
 enum Change {
     Set { alias: usize, minutes: u64 },
     Provider { alias: usize, derived: bool },
-    Reject { alias: usize, held: bool },
+    Reject { alias: usize, current: bool },
     Clear,
     Close,
     Drop,
     Advance { seconds: u64 },
     AdvanceTo { alias: usize, instant: Instant },
-    JumpBack { seconds: u64 },
+    Rewind { seconds: u64 },
 }
 
 /// One of the instants ahead that the rules name for an account: the tick before it, itself, or the tick after.
@@ -62,15 +62,15 @@ struct Instant {
     tick: i64,
 }
 
-fn upstream() -> impl Strategy<Value = Upstream> {
+fn upstream() -> impl Strategy<Value = UpstreamBehavior> {
     prop_oneof![
-        6 => (1..200_u64).prop_map(|minutes| Upstream::Issues { minutes }),
-        1 => Just(Upstream::IssuesForEver),
-        1 => Just(Upstream::IssuesExpired),
-        4 => Just(Upstream::Fails(valetkey_core::ErrorKind::Unavailable)),
-        1 => Just(Upstream::Fails(valetkey_core::ErrorKind::Internal)),
-        2 => Just(Upstream::Fails(valetkey_core::ErrorKind::Denied)),
-        2 => Just(Upstream::Fails(valetkey_core::ErrorKind::InteractionRequired)),
+        6 => (1..200_u64).prop_map(|minutes| UpstreamBehavior::Issues { minutes }),
+        1 => Just(UpstreamBehavior::IssuesUnexpiring),
+        1 => Just(UpstreamBehavior::IssuesExpired),
+        4 => Just(UpstreamBehavior::Fails(valetkey_core::ErrorKind::Unavailable)),
+        1 => Just(UpstreamBehavior::Fails(valetkey_core::ErrorKind::Internal)),
+        2 => Just(UpstreamBehavior::Fails(valetkey_core::ErrorKind::Denied)),
+        2 => Just(UpstreamBehavior::Fails(valetkey_core::ErrorKind::InteractionRequired)),
     ]
 }
 
@@ -79,37 +79,37 @@ fn instant() -> impl Strategy<Value = Instant> {
 }
 
 fn change() -> impl Strategy<Value = Change> {
-    let alias = || 0..ALIASES.len();
+    let alias = || 0..ACCOUNT_NAMES.len();
     prop_oneof![
         3 => (alias(), 1..200_u64).prop_map(|(alias, minutes)| Change::Set { alias, minutes }),
         4 => (alias(), any::<bool>()).prop_map(|(alias, derived)| Change::Provider { alias, derived }),
-        2 => (alias(), any::<bool>()).prop_map(|(alias, held)| Change::Reject { alias, held }),
+        2 => (alias(), any::<bool>()).prop_map(|(alias, held)| Change::Reject { alias, current }),
         2 => Just(Change::Clear),
         1 => Just(Change::Close),
         1 => Just(Change::Drop),
         4 => (alias(), instant()).prop_map(|(alias, instant)| Change::AdvanceTo { alias, instant }),
         // Seconds, as holds last; minutes, as windows do; hours, past everything.
         8 => prop_oneof![1..12_u64, 60..700_u64, 600..7_200_u64].prop_map(|seconds| Change::Advance { seconds }),
-        2 => prop_oneof![1..12_u64, 60..3_600_u64].prop_map(|seconds| Change::JumpBack { seconds }),
+        2 => prop_oneof![1..12_u64, 60..3_600_u64].prop_map(|seconds| Change::Rewind { seconds }),
     ]
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
-    let (member, alias) = (any::<usize>, || 0..ALIASES.len());
+    let (member, alias) = (any::<usize>, || 0..ACCOUNT_NAMES.len());
     prop_oneof![
         1 => Just(Operation::Open),
         2 => (member(), (1..200_u64)).prop_map(|(of, minutes)| {
-            Operation::Child { of, overlay: Overlay::Set { minutes } }
+            Operation::Child { parent, overlay: ChildOverride::Credentials { minutes } }
         }),
-        2 => member().prop_map(|of| Operation::Child { of, overlay: Overlay::Provider }),
-        24 => (member(), alias()).prop_map(|(member, alias)| Operation::Get(member, alias)),
+        2 => member().prop_map(|of| Operation::Child { parent, overlay: ChildOverride::Provider }),
+        24 => (member(), alias()).prop_map(|(member, alias)| Operation::Fetch(member, alias)),
         16 => (member(), alias(), upstream(), prop::collection::vec(instant(), 1..6))
-            .prop_map(|(member, alias, upstream, at)| Operation::Visit(member, alias, upstream, at)),
+            .prop_map(|(member, alias, upstream, at)| Operation::FetchAtInstants(member, alias, upstream, at)),
         16 => (member(), alias(), change())
-            .prop_map(|(member, alias, change)| Operation::During(member, alias, change)),
+            .prop_map(|(member, alias, change)| Operation::ChangeDuringFetch(member, alias, change)),
         2 => (member(), alias()).prop_map(|(member, alias)| Operation::Refresh(member, alias)),
-        2 => member().prop_map(Operation::Look),
-        6 => (member(), upstream()).prop_map(|(source, upstream)| Operation::Behave { source, upstream }),
+        2 => member().prop_map(Operation::CheckVisibleState),
+        6 => (member(), upstream()).prop_map(|(source, upstream)| Operation::SetUpstream { source, upstream }),
         16 => (member(), change()).prop_map(|(member, change)| Operation::Change(member, change)),
     ]
 }
@@ -118,15 +118,15 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 160, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_sequence_of_operations_makes_a_family_serve_or_ask_what_it_may_not(
+    fn session_tree_random_operations_match_model(
         operations in prop::collection::vec(operation(), 1..120)
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let _entered = runtime.enter();
-        let mut world = World::new();
+        let mut world = ModelFixture::new();
         for operation in operations {
             world.apply(operation);
         }
-        world.look_at_all();
+        world.check_all();
     }
 }

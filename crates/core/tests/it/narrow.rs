@@ -12,46 +12,46 @@ use std::sync::Arc;
 use valetkey_core::audit::{AuditEvent, InMemoryAudit};
 use valetkey_core::testing::ScriptedProvider;
 use valetkey_core::{
-    Alias, CredentialId, CredentialProvider, ErrorKind, Expiry, MapResolver, ProviderChain, Scope,
+    AccountName, CredentialId, CredentialProvider, ErrorKind, Expiry, MapResolver, ProviderChain, AccessScope,
     SessionContext, SessionPolicy,
 };
 
 use crate::bench::*;
-use role::Role;
+use role::NarrowableProvider;
 
-fn alias(name: &str) -> Alias {
+fn account_name(name: &str) -> AccountName {
     name.parse().unwrap()
 }
 
-fn allowing(actions: &str) -> SessionPolicy {
+fn policy_allowing(actions: &str) -> SessionPolicy {
     let statement = format!(r#"{{"Effect":"Allow","Action":{actions},"Resource":"*"}}"#);
     format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#).parse().unwrap()
 }
 
-fn reading() -> SessionPolicy {
-    allowing(r#""s3:Get*""#)
+fn read_policy() -> SessionPolicy {
+    policy_allowing(r#""s3:Get*""#)
 }
 
-async fn of(session: &SessionContext, account: &str) -> valetkey_core::Result<u64> {
-    session.credentials_for(&alias(account)).await.map(|set| number(&set))
+async fn account_number(session: &SessionContext, account: &str) -> valetkey_core::Result<u64> {
+    session.credentials_for(&account_name(account)).await.map(|set| number(&set))
 }
 
 #[tokio::test]
-async fn a_narrowed_session_takes_nothing() {
+async fn narrowed_session_is_read_only() {
     let id: CredentialId = "somebodys".parse().unwrap();
     let resolver = MapResolver::new().with(id.clone(), numbered(9, Expiry::Never));
-    let session = SessionContext::builder().resolver(resolver).provider(Role::new(100)).build();
-    for scope in [Scope::new(), Scope::new().policy(reading())] {
+    let session = SessionContext::builder().resolver(resolver).provider(NarrowableProvider::new(100)).build();
+    for scope in [AccessScope::new(), AccessScope::new().policy(read_policy())] {
         let child = session.narrow(scope).unwrap();
-        let before = of(&child, "default").await.unwrap();
+        let before = account_number(&child, "default").await.unwrap();
         let set = || numbered(9, Expiry::Never);
         let none = || ScriptedProvider::new([]);
         let refusals = [
             child.set_credentials(set()).unwrap_err(),
-            child.set_credentials_for(&alias("default"), set()).unwrap_err(),
-            child.set_credentials_for(&alias("new"), set()).unwrap_err(),
-            child.set_provider_for(&alias("default"), none()).unwrap_err(),
-            child.adopt(&id, None).await.unwrap_err(),
+            child.set_credentials_for(&account_name("default"), set()).unwrap_err(),
+            child.set_credentials_for(&account_name("new"), set()).unwrap_err(),
+            child.set_provider_for(&account_name("default"), none()).unwrap_err(),
+            child.set_from_resolver(&id, None).await.unwrap_err(),
             child.with_credentials(set()).unwrap_err(),
             child.with_provider(none()).unwrap_err(),
         ];
@@ -59,88 +59,88 @@ async fn a_narrowed_session_takes_nothing() {
             assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
             assert!(error.next_step().is_some(), "{error}");
         }
-        assert_eq!(of(&child, "default").await.unwrap(), before);
-        assert_eq!(child.accounts(), [alias("default")]);
+        assert_eq!(account_number(&child, "default").await.unwrap(), before);
+        assert_eq!(child.accounts(), [account_name("default")]);
         child.set_service_context(serde_json::json!({"what": "facts are no authority"})).unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_scope_that_leaves_nothing_is_refused() {
-    let session = SessionContext::builder().provider(Role::new(100)).build();
+async fn narrow_empty_access_scope_is_refused() {
+    let session = SessionContext::builder().provider(NarrowableProvider::new(100)).build();
     for (scope, kind, field) in [
-        (Scope::new().accounts([]), ErrorKind::Invalid, "accounts"),
-        (Scope::new().accounts([alias("prod")]), ErrorKind::NotConfigured, "account"),
-        (Scope::new().lifetime(std::time::Duration::ZERO), ErrorKind::Invalid, "lifetime"),
-        (Scope::new().lifetime(std::time::Duration::MAX), ErrorKind::Invalid, "lifetime"),
+        (AccessScope::new().accounts([]), ErrorKind::Invalid, "accounts"),
+        (AccessScope::new().accounts([account_name("prod")]), ErrorKind::NotConfigured, "account"),
+        (AccessScope::new().lifetime(std::time::Duration::ZERO), ErrorKind::Invalid, "lifetime"),
+        (AccessScope::new().lifetime(std::time::Duration::MAX), ErrorKind::Invalid, "lifetime"),
     ] {
         let error = session.narrow(scope).unwrap_err();
         assert_eq!((error.kind(), error.field()), (kind, Some(field)), "{error}");
     }
     session.close();
-    assert_eq!(session.narrow(Scope::new()).unwrap_err().kind(), ErrorKind::Closed);
-    let scope = Scope::new().accounts([alias("default")]).policy(reading());
+    assert_eq!(session.narrow(AccessScope::new()).unwrap_err().kind(), ErrorKind::Closed);
+    let scope = AccessScope::new().accounts([account_name("default")]).policy(read_policy());
     assert_eq!(session.narrow(scope).unwrap_err().kind(), ErrorKind::Closed);
 }
 
 #[tokio::test]
-async fn the_trail_tells_what_was_left_and_what_was_refused() {
+async fn narrow_and_its_refusal_are_audited() {
     let audit = Arc::new(InMemoryAudit::default());
     let clock = valetkey_core::testing::ManualClock::new();
     let session = builder(&clock)
         .audit(audit.clone())
-        .provider(Role::new(100))
-        .provider_for(alias("prod"), Role::new(200))
-        .provider_for(alias("keys"), ScriptedProvider::new([]))
+        .provider(NarrowableProvider::new(100))
+        .provider_for(account_name("prod"), NarrowableProvider::new(200))
+        .provider_for(account_name("keys"), ScriptedProvider::new([]))
         .build();
-    let scope = || Scope::new().policy(reading()).lifetime(HOUR);
-    let child = session.narrow(scope().accounts([alias("prod"), alias("default")])).unwrap();
+    let scope = || AccessScope::new().policy(read_policy()).lifetime(HOUR);
+    let child = session.narrow(scope().accounts([account_name("prod"), account_name("default")])).unwrap();
     session.narrow(scope()).unwrap_err();
     let records = audit.records();
     let narrow = &records[0];
     assert_eq!((narrow.event, narrow.session), (AuditEvent::Narrow, session.id()));
     let narrowing = narrow.narrowing.as_ref().unwrap();
     assert_eq!(narrowing.child, child.id());
-    assert_eq!(narrowing.accounts, [alias("default"), alias("prod")]);
-    assert_eq!(narrowing.policy, Some(reading().digest()));
+    assert_eq!(narrowing.accounts, [account_name("default"), account_name("prod")]);
+    assert_eq!(narrowing.policy, Some(read_policy().digest()));
     assert_eq!(narrowing.ends_at.unwrap().to_string(), "2026-11-21T13:00:00Z");
     let json = serde_json::to_value(narrow).unwrap();
-    assert_eq!(json["narrowing"]["policy"], reading().digest().to_string());
+    assert_eq!(json["narrowing"]["policy"], read_policy().digest().to_string());
     let deny = &records[1];
     assert_eq!((deny.event, deny.failure), (AuditEvent::Deny, Some(ErrorKind::Invalid)));
-    assert_eq!(deny.account, Some(alias("keys")));
+    assert_eq!(deny.account, Some(account_name("keys")));
     assert!(serde_json::to_value(deny).unwrap().get("narrowing").is_none());
 }
 
 #[tokio::test]
-async fn a_chain_is_narrowed_whole_or_not_at_all() {
-    let (first, second) = (Role::absent(), Role::new(200));
+async fn provider_chain_scope_down_covers_all_or_fails() {
+    let (first, second) = (NarrowableProvider::not_configured(), NarrowableProvider::new(200));
     let chain = ProviderChain::new(first.clone()).or_else(Arc::new(second.clone()));
-    let narrowed = chain.narrowed(&reading()).unwrap();
+    let narrowed = chain.narrowed(&read_policy()).unwrap();
     assert_eq!(number(&narrowed.provide().await.unwrap()), 200);
-    assert_eq!(second.issued(), [Some(reading())], "the one that answers is narrowed");
+    assert_eq!(second.issued_policies(), [Some(read_policy())], "the one that answers is narrowed");
     let chain = chain.or_else(ScriptedProvider::new([]));
-    let error = chain.narrowed(&reading()).unwrap_err();
+    let error = chain.narrowed(&read_policy()).unwrap_err();
     assert_eq!((error.kind(), error.provider()), (ErrorKind::Invalid, Some("scripted")), "{error}");
     assert!(error.next_step().is_some(), "{error}");
 }
 
 #[tokio::test]
-async fn what_a_session_lends_to_another_is_narrowed_at_its_source() {
-    let role = Role::new(100);
+async fn account_as_provider_is_scoped_down_at_its_source() {
+    let role = NarrowableProvider::new(100);
     let lender = SessionContext::builder().provider(role.clone()).build();
     let lent = lender.account(lender.default_account()).unwrap();
     let borrower = SessionContext::builder().provider(lent.clone()).build();
-    let child = borrower.narrow(Scope::new().policy(reading())).unwrap();
-    assert_eq!(of(&child, "default").await.unwrap(), 100);
-    assert_eq!(role.issued(), [Some(reading())]);
-    number(&lender.narrowed(&reading()).unwrap().provide().await.unwrap());
-    assert_eq!(role.issued().len(), 2);
+    let child = borrower.narrow(AccessScope::new().policy(read_policy())).unwrap();
+    assert_eq!(account_number(&child, "default").await.unwrap(), 100);
+    assert_eq!(role.issued_policies(), [Some(read_policy())]);
+    number(&lender.narrowed(&read_policy()).unwrap().provide().await.unwrap());
+    assert_eq!(role.issued_policies().len(), 2);
     lender.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    assert!(lender.narrowed(&reading()).is_err() && lent.narrowed(&reading()).is_err());
-    child.refresh(&alias("default")).await.unwrap_err();
+    assert!(lender.narrowed(&read_policy()).is_err() && lent.narrowed(&read_policy()).is_err());
+    child.refresh(&account_name("default")).await.unwrap_err();
     assert_eq!(
-        role.issued().len(),
+        role.issued_policies().len(),
         2,
         "what was set there by hand is not narrowed, nor is anything else in its place"
     );

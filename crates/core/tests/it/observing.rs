@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use valetkey_core::testing::{ManualClock, Script, ScriptedProvider};
 use valetkey_core::{
-    AccountGuard, Alias, Clock, CredentialObserver, CredentialObservers, CredentialProvider, Credentials,
+    AccountGuard, AccountName, Clock, CredentialObserver, CredentialObservers, CredentialProvider, Credentials,
     Error, ErrorKind, Expiry, MapResolver, ObservedProvider, Result, SessionContext, SessionPolicy,
 };
 
@@ -15,14 +15,14 @@ use crate::bench::*;
 struct RecordingObserver(Mutex<Vec<u64>>);
 
 impl RecordingObserver {
-    fn attached(session: &SessionContext) -> Arc<Self> {
+    fn attach_to(session: &SessionContext) -> Arc<Self> {
         let observer = Arc::new(Self::default());
         session.observe(&observer);
         observer
     }
 
     /// The numbers of the credentials since the last look, without repetitions.
-    fn take(&self) -> Vec<u64> {
+    fn take_numbers(&self) -> Vec<u64> {
         let mut numbers = std::mem::take(&mut *self.0.lock().unwrap());
         numbers.sort_unstable();
         numbers.dedup();
@@ -38,17 +38,17 @@ impl CredentialObserver for RecordingObserver {
 
 /// Lets no credentials through that are set on its account.
 #[derive(Debug)]
-struct GuardFixture(Option<u64>);
+struct KeyExchangeFixture(Option<u64>);
 
 #[async_trait]
-impl CredentialProvider for GuardFixture {
+impl CredentialProvider for KeyExchangeFixture {
     fn name(&self) -> std::borrow::Cow<'static, str> {
         "guard".into()
     }
 
     async fn provide(&self) -> Result<Credentials> {
         let given = self.0.ok_or_else(|| Error::not_configured("nothing to exchange"))?;
-        Ok(never(given + 100))
+        Ok(unexpiring(given + 100))
     }
 
     fn narrowed(&self, _: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
@@ -56,7 +56,7 @@ impl CredentialProvider for GuardFixture {
     }
 }
 
-impl AccountGuard for GuardFixture {
+impl AccountGuard for KeyExchangeFixture {
     fn provider(&self) -> Arc<dyn CredentialProvider> {
         Arc::new(Self(self.0))
     }
@@ -66,118 +66,118 @@ impl AccountGuard for GuardFixture {
     }
 }
 
-fn never(n: u64) -> Credentials {
+fn unexpiring(n: u64) -> Credentials {
     numbered(n, Expiry::Never)
 }
 
-fn scripted(n: u64) -> ScriptedProvider {
-    ScriptedProvider::new([Script::Answer(never(n))])
+fn provider_returning(n: u64) -> ScriptedProvider {
+    ScriptedProvider::new([Script::Answer(unexpiring(n))])
 }
 
-fn alias(name: &str) -> Alias {
+fn account_name(name: &str) -> AccountName {
     name.parse().unwrap()
 }
 
 #[tokio::test]
-async fn observer_session_used_receives_set_fetched_and_resolved() {
+async fn observer_receives_fetched_set_and_resolved() {
     let clock = ManualClock::new();
-    let resolver = MapResolver::new().with("id".parse().unwrap(), never(3));
-    let session = builder(&clock).provider(scripted(1)).resolver(resolver).build();
-    let observer = RecordingObserver::attached(&session);
-    assert_eq!(observer.take(), [0; 0]);
+    let resolver = MapResolver::new().with("id".parse().unwrap(), unexpiring(3));
+    let session = builder(&clock).provider(provider_returning(1)).resolver(resolver).build();
+    let observer = RecordingObserver::attach_to(&session);
+    assert_eq!(observer.take_numbers(), [0; 0]);
     session.credentials().await.unwrap();
-    assert_eq!(observer.take(), [1]);
-    session.set_credentials_for(&alias("other"), never(2)).unwrap();
-    assert_eq!(observer.take(), [2]);
-    session.adopt(&"id".parse().unwrap(), None).await.unwrap();
-    assert_eq!(observer.take(), [3]);
+    assert_eq!(observer.take_numbers(), [1]);
+    session.set_credentials_for(&account_name("other"), unexpiring(2)).unwrap();
+    assert_eq!(observer.take_numbers(), [2]);
+    session.set_from_resolver(&"id".parse().unwrap(), None).await.unwrap();
+    assert_eq!(observer.take_numbers(), [3]);
     session.credentials().await.unwrap();
-    assert_eq!(observer.take(), [0; 0], "cached credentials are not reported again");
+    assert_eq!(observer.take_numbers(), [0; 0], "cached credentials are not reported again");
 }
 
 #[tokio::test]
-async fn observer_attached_late_receives_what_family_holds() {
+async fn observer_attached_late_receives_cached_credentials() {
     let session = builder(&ManualClock::new()).build();
-    session.set_credentials(never(1)).unwrap();
-    session.set_guard_for(&alias("guarded"), GuardFixture(None)).unwrap();
-    session.set_credentials_for(&alias("guarded"), never(2)).unwrap();
-    let child = session.with_credentials(never(3)).unwrap();
-    let observer = RecordingObserver::attached(&child);
-    assert_eq!(observer.take(), [1, 2, 3]);
-    session.set_credentials(never(4)).unwrap();
-    assert_eq!(observer.take(), [4]);
+    session.set_credentials(unexpiring(1)).unwrap();
+    session.set_guard_for(&account_name("guarded"), KeyExchangeFixture(None)).unwrap();
+    session.set_credentials_for(&account_name("guarded"), unexpiring(2)).unwrap();
+    let child = session.with_credentials(unexpiring(3)).unwrap();
+    let observer = RecordingObserver::attach_to(&child);
+    assert_eq!(observer.take_numbers(), [1, 2, 3]);
+    session.set_credentials(unexpiring(4)).unwrap();
+    assert_eq!(observer.take_numbers(), [4]);
 }
 
 #[tokio::test]
-async fn observer_guarded_account_receives_long_lived_and_exchanged() {
-    let session = builder(&ManualClock::new()).guard(GuardFixture(None)).build();
-    let observer = RecordingObserver::attached(&session);
-    session.set_credentials(never(1)).unwrap();
-    assert_eq!(observer.take(), [1]);
+async fn observer_with_key_exchange_receives_keys_and_exchanged() {
+    let session = builder(&ManualClock::new()).guard(KeyExchangeFixture(None)).build();
+    let observer = RecordingObserver::attach_to(&session);
+    session.set_credentials(unexpiring(1)).unwrap();
+    assert_eq!(observer.take_numbers(), [1]);
     session.credentials().await.unwrap();
-    assert_eq!(observer.take(), [101]);
+    assert_eq!(observer.take_numbers(), [101]);
     let reading = SessionPolicy::read_only(["s3"]).unwrap();
-    let child = session.narrow(valetkey_core::Scope::new().policy(reading)).unwrap();
+    let child = session.narrow(valetkey_core::AccessScope::new().policy(reading)).unwrap();
     child.credentials().await.unwrap();
-    assert_eq!(observer.take(), [151]);
+    assert_eq!(observer.take_numbers(), [151]);
 }
 
 #[tokio::test]
-async fn observer_provider_replaces_set_keys_receives_both_late() {
+async fn observer_attached_after_exchange_receives_both() {
     let session = builder(&ManualClock::new()).build();
-    session.set_credentials(never(1)).unwrap();
-    session.set_guard_for(&Alias::default_account(), GuardFixture(None)).unwrap();
+    session.set_credentials(unexpiring(1)).unwrap();
+    session.set_guard_for(&AccountName::default_account(), KeyExchangeFixture(None)).unwrap();
     session.credentials().await.unwrap();
-    assert_eq!(RecordingObserver::attached(&session).take(), [1, 101]);
+    assert_eq!(RecordingObserver::attach_to(&session).take_numbers(), [1, 101]);
     session.clear();
-    assert_eq!(RecordingObserver::attached(&session).take(), [0; 0]);
+    assert_eq!(RecordingObserver::attach_to(&session).take_numbers(), [0; 0]);
 }
 
 #[tokio::test]
-async fn observed_provider_as_source_reports_what_it_fetches() {
+async fn observed_provider_as_source_reports_fetches() {
     let observers = CredentialObservers::new();
-    let source = ObservedProvider::new(Arc::new(scripted(7)), &observers);
+    let source = ObservedProvider::new(Arc::new(provider_returning(7)), &observers);
     let session = builder(&ManualClock::new()).observers(&observers).build();
-    let observer = RecordingObserver::attached(&session);
+    let observer = RecordingObserver::attach_to(&session);
     source.provide().await.unwrap();
-    assert_eq!(observer.take(), [7]);
+    assert_eq!(observer.take_numbers(), [7]);
 }
 
 #[tokio::test]
-async fn observed_provider_around_guard_keeps_the_guard() {
+async fn observed_provider_keeps_key_exchange() {
     let session = builder(&ManualClock::new()).build();
-    session.set_guard_for(&Alias::default_account(), GuardFixture(None)).unwrap();
-    let observed = ObservedProvider::new(Arc::new(GuardFixture(None)), &session.observers());
-    session.set_provider_for(&Alias::default_account(), observed).unwrap();
-    let observer = RecordingObserver::attached(&session);
-    session.set_credentials(never(1)).unwrap();
+    session.set_guard_for(&AccountName::default_account(), KeyExchangeFixture(None)).unwrap();
+    let observed = ObservedProvider::new(Arc::new(KeyExchangeFixture(None)), &session.observers());
+    session.set_provider_for(&AccountName::default_account(), observed).unwrap();
+    let observer = RecordingObserver::attach_to(&session);
+    session.set_credentials(unexpiring(1)).unwrap();
     assert_eq!(session.credentials().await.map(|served| number(&served)).unwrap(), 101);
-    assert_eq!(observer.take(), [1, 101]);
+    assert_eq!(observer.take_numbers(), [1, 101]);
 }
 
 #[tokio::test]
-async fn observer_refused_credentials_are_received_and_not_served() {
+async fn observer_receives_unserved_credentials() {
     let clock = ManualClock::new();
     let expired = numbered(1, Expiry::At(clock.now() - std::time::Duration::from_secs(1)));
     let provider = ScriptedProvider::new([Script::Answer(expired)]);
     let session = builder(&clock).provider(provider).build();
-    let observer = RecordingObserver::attached(&session);
+    let observer = RecordingObserver::attach_to(&session);
     assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(observer.take(), [1]);
+    assert_eq!(observer.take_numbers(), [1]);
 }
 
 #[tokio::test]
-async fn observer_that_panics_costs_others_nothing() {
-    struct Panicking;
-    impl CredentialObserver for Panicking {
+async fn observer_panic_does_not_affect_others() {
+    struct PanickingObserver;
+    impl CredentialObserver for PanickingObserver {
         fn observe(&self, _: &Credentials) {
             panic!("not ours");
         }
     }
     let session = builder(&ManualClock::new()).build();
-    let panicking = Arc::new(Panicking);
+    let panicking = Arc::new(PanickingObserver);
     session.observe(&panicking);
-    let observer = RecordingObserver::attached(&session);
-    session.set_credentials(never(1)).unwrap();
-    assert_eq!(observer.take(), [1]);
+    let observer = RecordingObserver::attach_to(&session);
+    session.set_credentials(unexpiring(1)).unwrap();
+    assert_eq!(observer.take_numbers(), [1]);
 }

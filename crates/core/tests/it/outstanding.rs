@@ -5,102 +5,102 @@ use std::time::Duration;
 
 use valetkey_core::audit::{AuditEvent, InMemoryAudit};
 use valetkey_core::testing::{Script, ScriptedProvider};
-use valetkey_core::{Alias, Clock, Expiry, Outstanding, Scope, SessionContext};
+use valetkey_core::{AccountName, Clock, Expiry, OutstandingCredentials, AccessScope, SessionContext};
 
 use crate::bench::*;
 
-fn alias(name: &str) -> Alias {
+fn account_name(name: &str) -> AccountName {
     name.parse().unwrap()
 }
 
 /// By account, how long the sets work on.
-fn left(bench: &Bench, outstanding: &Outstanding) -> Vec<(String, Option<Duration>)> {
+fn remaining_by_account(bench: &SessionFixture, outstanding: &OutstandingCredentials) -> Vec<(String, Option<Duration>)> {
     let now = bench.clock.now();
     let accounts = outstanding.accounts.iter();
     accounts.map(|account| (account.account.to_string(), account.until.remaining(now))).collect()
 }
 
-fn by_default(left: Duration) -> Vec<(String, Option<Duration>)> {
+fn default_account_remaining(left: Duration) -> Vec<(String, Option<Duration>)> {
     vec![("default".to_owned(), Some(left))]
 }
 
 #[tokio::test]
-async fn a_session_that_never_held_anything_leaves_nothing() {
-    let bench = Bench::new(|_| vec![denied()]);
+async fn outstanding_without_credentials_is_empty() {
+    let bench = SessionFixture::new(|_| vec![fails_denied()]);
     bench.number().await.unwrap_err();
     let outstanding = bench.session.close();
-    assert!(outstanding.is_empty() && outstanding.until().is_none());
+    assert!(outstanding.is_empty() && outstanding.expires_at().is_none());
     assert_eq!(outstanding.session, bench.session.id());
 }
 
 #[tokio::test]
-async fn what_was_rotated_away_lives_on_and_what_has_expired_does_not() {
-    let bench = Bench::holding(HOUR, |clock| vec![answer(clock, 2, MINUTE)]).await;
+async fn outstanding_includes_rotated_until_expiry() {
+    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, MINUTE)]).await;
     bench.session.refresh(bench.session.default_account()).await.unwrap();
     assert_eq!(bench.number().await.unwrap(), 2);
-    assert_eq!(left(&bench, &bench.session.outstanding()), by_default(HOUR), "that of the first set");
+    assert_eq!(remaining_by_account(&bench, &bench.session.outstanding()), default_account_remaining(HOUR), "that of the first set");
     bench.clock.advance(HOUR - SECOND);
-    assert_eq!(left(&bench, &bench.session.close()), by_default(SECOND));
+    assert_eq!(remaining_by_account(&bench, &bench.session.close()), default_account_remaining(SECOND));
     bench.clock.advance(SECOND);
     assert!(bench.session.close().is_empty());
 }
 
 #[tokio::test]
-async fn clearing_and_closing_tell_it_and_so_does_asking_again() {
-    let bench = Bench::holding(HOUR, |_| vec![denied()]).await;
-    assert_eq!(left(&bench, &bench.session.clear()), by_default(HOUR));
-    bench.session.set_credentials(lasting(&bench.clock, 2, MINUTE)).unwrap();
+async fn outstanding_is_returned_by_clear_and_close() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![fails_denied()]).await;
+    assert_eq!(remaining_by_account(&bench, &bench.session.clear()), default_account_remaining(HOUR));
+    bench.session.set_credentials(expiring(&bench.clock, 2, MINUTE)).unwrap();
     let closed = bench.session.close();
-    assert_eq!(left(&bench, &closed), by_default(HOUR), "what was cleared lives on as well");
+    assert_eq!(remaining_by_account(&bench, &closed), default_account_remaining(HOUR), "what was cleared lives on as well");
     assert_eq!(closed, bench.session.close());
 }
 
 #[tokio::test]
-async fn long_lived_keys_live_until_somebody_deletes_them() {
-    let bench = Bench::holding(HOUR, |_| vec![denied()]).await;
-    bench.session.set_credentials_for(&alias("keys"), numbered(7, Expiry::Never)).unwrap();
+async fn outstanding_long_lived_keys_never_expire() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![fails_denied()]).await;
+    bench.session.set_credentials_for(&account_name("keys"), numbered(7, Expiry::Never)).unwrap();
     let outstanding = bench.session.close();
-    assert_eq!(outstanding.until(), Some(Expiry::Never));
+    assert_eq!(outstanding.expires_at(), Some(Expiry::Never));
     let wanted = [("default".to_owned(), Some(HOUR)), ("keys".to_owned(), None)];
-    assert_eq!(left(&bench, &outstanding), wanted);
+    assert_eq!(remaining_by_account(&bench, &outstanding), wanted);
 }
 
 #[tokio::test]
-async fn what_children_held_is_told_by_the_parent_also_when_they_are_gone() {
-    let bench = Bench::holding(MINUTE, |_| vec![denied()]).await;
-    let child = bench.session.with_credentials(lasting(&bench.clock, 2, HOUR)).unwrap();
-    child.set_credentials_for(&alias("own"), lasting(&bench.clock, 3, 2 * HOUR)).unwrap();
-    let grandchild = child.with_credentials(lasting(&bench.clock, 4, 3 * HOUR)).unwrap();
+async fn outstanding_of_parent_includes_dropped_children() {
+    let bench = SessionFixture::with_cached(MINUTE, |_| vec![fails_denied()]).await;
+    let child = bench.session.with_credentials(expiring(&bench.clock, 2, HOUR)).unwrap();
+    child.set_credentials_for(&account_name("own"), expiring(&bench.clock, 3, 2 * HOUR)).unwrap();
+    let grandchild = child.with_credentials(expiring(&bench.clock, 4, 3 * HOUR)).unwrap();
     let wanted = [("default".to_owned(), Some(3 * HOUR)), ("own".to_owned(), Some(2 * HOUR))];
-    assert_eq!(left(&bench, &child.outstanding()), wanted);
-    assert_eq!(left(&bench, &bench.session.outstanding()), by_default(3 * HOUR), "while they are there");
+    assert_eq!(remaining_by_account(&bench, &child.outstanding()), wanted);
+    assert_eq!(remaining_by_account(&bench, &bench.session.outstanding()), default_account_remaining(3 * HOUR), "while they are there");
     drop(grandchild);
     drop(child);
-    assert_eq!(left(&bench, &bench.session.close()), by_default(3 * HOUR));
+    assert_eq!(remaining_by_account(&bench, &bench.session.close()), default_account_remaining(3 * HOUR));
 }
 
 #[tokio::test]
-async fn closing_a_parent_tells_what_its_open_children_held() {
-    let bench = Bench::holding(MINUTE, |_| vec![denied()]).await;
-    let _child = bench.session.with_credentials(lasting(&bench.clock, 2, HOUR)).unwrap();
-    assert_eq!(left(&bench, &bench.session.close()), by_default(HOUR));
+async fn outstanding_of_close_includes_open_children() {
+    let bench = SessionFixture::with_cached(MINUTE, |_| vec![fails_denied()]).await;
+    let _child = bench.session.with_credentials(expiring(&bench.clock, 2, HOUR)).unwrap();
+    assert_eq!(remaining_by_account(&bench, &bench.session.close()), default_account_remaining(HOUR));
 }
 
 #[tokio::test]
-async fn a_view_tells_what_its_parent_held_in_its_accounts_and_when_that_really_ends() {
-    let bench = Bench::holding(HOUR, |clock| vec![answer(clock, 1, HOUR)]).await;
-    bench.session.set_credentials_for(&alias("other"), lasting(&bench.clock, 2, 2 * HOUR)).unwrap();
-    let scope = Scope::new().accounts([alias("default")]).lifetime(MINUTE);
+async fn outstanding_of_view_reports_expiry_beyond_deadline() {
+    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 1, HOUR)]).await;
+    bench.session.set_credentials_for(&account_name("other"), expiring(&bench.clock, 2, 2 * HOUR)).unwrap();
+    let scope = AccessScope::new().accounts([account_name("default")]).lifetime(MINUTE);
     let view = bench.session.narrow(scope).unwrap();
     assert_eq!(view.credentials().await.unwrap().expiry(), Expiry::At(bench.clock.now() + MINUTE));
-    assert_eq!(left(&bench, &view.close()), by_default(HOUR), "AWS knows nothing of the view's end");
+    assert_eq!(remaining_by_account(&bench, &view.close()), default_account_remaining(HOUR), "AWS knows nothing of the view's end");
     assert_eq!(bench.session.outstanding().accounts.len(), 2);
 }
 
 #[tokio::test]
-async fn the_trail_has_it_where_a_session_was_cleared_or_ended() {
+async fn outstanding_is_audited_on_clear_and_close() {
     let (clock, trail) = (valetkey_core::testing::ManualClock::new(), Arc::new(InMemoryAudit::default()));
-    let provider = ScriptedProvider::new([Script::Answer(lasting(&clock, 1, HOUR))]);
+    let provider = ScriptedProvider::new([Script::Answer(expiring(&clock, 1, HOUR))]);
     let session: SessionContext = builder(&clock).audit(trail.clone()).provider(provider).build();
     session.credentials().await.unwrap();
     session.clear();
@@ -115,30 +115,30 @@ async fn the_trail_has_it_where_a_session_was_cleared_or_ended() {
 }
 
 #[tokio::test]
-async fn clearing_a_parent_tells_what_its_open_children_held() {
-    let bench = Bench::holding(MINUTE, |_| vec![denied()]).await;
-    let child = bench.session.with_credentials(lasting(&bench.clock, 2, HOUR)).unwrap();
-    let _grandchild = child.with_credentials(lasting(&bench.clock, 3, 2 * HOUR)).unwrap();
-    assert_eq!(left(&bench, &bench.session.clear()), by_default(2 * HOUR));
+async fn outstanding_of_clear_includes_open_children() {
+    let bench = SessionFixture::with_cached(MINUTE, |_| vec![fails_denied()]).await;
+    let child = bench.session.with_credentials(expiring(&bench.clock, 2, HOUR)).unwrap();
+    let _grandchild = child.with_credentials(expiring(&bench.clock, 3, 2 * HOUR)).unwrap();
+    assert_eq!(remaining_by_account(&bench, &bench.session.clear()), default_account_remaining(2 * HOUR));
 }
 
 #[tokio::test]
-async fn an_account_that_became_a_childs_own_was_its_parents_before() {
-    let bench = Bench::holding(3 * HOUR, |_| vec![denied()]).await;
-    let shared = alias("shared");
-    bench.session.set_credentials_for(&shared, lasting(&bench.clock, 2, 2 * HOUR)).unwrap();
-    let child = bench.session.with_credentials(lasting(&bench.clock, 3, HOUR)).unwrap();
+async fn outstanding_of_child_includes_inherited_before_override() {
+    let bench = SessionFixture::with_cached(3 * HOUR, |_| vec![fails_denied()]).await;
+    let shared = account_name("shared");
+    bench.session.set_credentials_for(&shared, expiring(&bench.clock, 2, 2 * HOUR)).unwrap();
+    let child = bench.session.with_credentials(expiring(&bench.clock, 3, HOUR)).unwrap();
     assert_eq!(number(&child.credentials_for(&shared).await.unwrap()), 2);
-    child.set_credentials_for(&shared, lasting(&bench.clock, 4, HOUR)).unwrap();
+    child.set_credentials_for(&shared, expiring(&bench.clock, 4, HOUR)).unwrap();
     let wanted = [("default".to_owned(), Some(HOUR)), ("shared".to_owned(), Some(2 * HOUR))];
-    assert_eq!(left(&bench, &child.close()), wanted, "the default account was its own from the start");
+    assert_eq!(remaining_by_account(&bench, &child.close()), wanted, "the default account was its own from the start");
 }
 
 #[tokio::test]
-async fn the_trail_of_a_close_has_what_open_children_held() {
+async fn outstanding_audited_on_close_includes_children() {
     let (clock, trail) = (valetkey_core::testing::ManualClock::new(), Arc::new(InMemoryAudit::default()));
     let session = builder(&clock).audit(trail.clone()).build();
-    let _child = session.with_credentials(lasting(&clock, 1, HOUR)).unwrap();
+    let _child = session.with_credentials(expiring(&clock, 1, HOUR)).unwrap();
     session.close();
     let records = trail.records();
     let mut ends = records.iter().filter(|record| record.event == AuditEvent::Close);

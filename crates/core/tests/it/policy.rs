@@ -6,23 +6,23 @@ mod read_only;
 
 use valetkey_core::{ErrorKind, SessionPolicy};
 
-fn policy(text: &str) -> SessionPolicy {
+fn parse_policy(text: &str) -> SessionPolicy {
     text.parse().unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
 /// A policy of one statement.
-fn one(rest: &str) -> String {
+fn single_statement(rest: &str) -> String {
     format!(r#"{{"Version":"2012-10-17","Statement":[{{{rest}}}]}}"#)
 }
 
 /// A policy that allows these actions on everything.
-fn allowing(actions: &str) -> SessionPolicy {
-    policy(&one(&format!(r#""Effect":"Allow","Action":{actions},"Resource":"*""#)))
+fn policy_allowing(actions: &str) -> SessionPolicy {
+    parse_policy(&single_statement(&format!(r#""Effect":"Allow","Action":{actions},"Resource":"*""#)))
 }
 
 #[test]
-fn a_policy_is_written_without_what_carries_no_authority() {
-    let read = policy(
+fn session_policy_display_is_minimal() {
+    let read = parse_policy(
         r#"{
             "Id": "mine", "Version": "2012-10-17",
             "Statement": {
@@ -38,20 +38,20 @@ fn a_policy_is_written_without_what_carries_no_authority() {
         r#""NumericLessThan":{"s3:max-keys":"10"}}}]}"#
     );
     assert_eq!(read.to_string(), written);
-    assert_eq!(policy(written), read);
+    assert_eq!(parse_policy(written), read);
 }
 
 #[test]
-fn the_digest_is_the_same_however_a_policy_is_written_and_in_every_process() {
-    let (short, long) = (allowing(r#""s3:Get*""#), allowing(r#"["s3:GetObject", "s3:Get*"]"#));
+fn policy_digest_is_independent_of_spelling() {
+    let (short, long) = (policy_allowing(r#""s3:Get*""#), policy_allowing(r#"["s3:GetObject", "s3:Get*"]"#));
     assert_eq!(short.digest(), long.digest());
-    assert_ne!(short.digest(), allowing(r#""s3:*""#).digest());
+    assert_ne!(short.digest(), policy_allowing(r#""s3:*""#).digest());
     let known = "b5f98c16195c81aaa1ae369ebd43c82c60a97462d735b5165bfa047f080c27ea";
     assert_eq!(short.digest().to_string(), known);
 }
 
 #[test]
-fn each_rule_is_told_by_field_and_no_text_is_repeated() {
+fn session_policy_error_names_field_without_echo() {
     let allow = r#""Effect":"Allow","Action":"s3:*","Resource":"*""#;
     let cases = [
         ("hunter2".to_owned(), "policy", "JSON at line 1 column 1"),
@@ -62,46 +62,46 @@ fn each_rule_is_told_by_field_and_no_text_is_repeated() {
         (r#"{"Version":"2012-10-17","Statement":[]}"#.to_owned(), "policy", "must allow something"),
         (r#"{"Version":"2012-10-17","Statement":[7]}"#.to_owned(), "Statement[0]", "JSON object"),
         (r#"{"Version":"2012-10-17","Statement":[],"hunter2":1}"#.to_owned(), "policy", "nothing else"),
-        (one(r#""Effect":"Deny","Action":"*","Resource":"*""#), "policy", "must allow something"),
+        (single_statement(r#""Effect":"Deny","Action":"*","Resource":"*""#), "policy", "must allow something"),
         (
-            one(r#""Effect":"hunter2","Action":"*","Resource":"*""#),
+            single_statement(r#""Effect":"hunter2","Action":"*","Resource":"*""#),
             "Statement[0].Effect",
             "`Allow` or `Deny`",
         ),
-        (one(r#""Effect":"Allow","Resource":"*""#), "Statement[0]", "`Action` or `NotAction`"),
-        (one(r#""Effect":"Allow","Action":"*""#), "Statement[0]", "`Resource` or `NotResource`"),
-        (one(&format!(r#"{allow},"NotAction":"s3:Get*""#)), "Statement[0]", "not both"),
-        (one(&format!(r#"{allow},"Principal":"*""#)), "Statement[0]", "principal"),
-        (one(&format!(r#"{allow},"NotPrincipal":"*""#)), "Statement[0]", "principal"),
-        (one(&format!(r#"{allow},"hunter2":"*""#)), "Statement[0]", "no statement has"),
-        (one(&format!(r#"{allow},"Action":"s3:*""#)), "policy", "twice"),
-        (one(r#""Effect":"Allow","Action":[],"Resource":"*""#), "Statement[0].Action", "list of texts"),
-        (one(r#""Effect":"Allow","Action":[7],"Resource":"*""#), "Statement[0].Action", "list of texts"),
+        (single_statement(r#""Effect":"Allow","Resource":"*""#), "Statement[0]", "`Action` or `NotAction`"),
+        (single_statement(r#""Effect":"Allow","Action":"*""#), "Statement[0]", "`Resource` or `NotResource`"),
+        (single_statement(&format!(r#"{allow},"NotAction":"s3:Get*""#)), "Statement[0]", "not both"),
+        (single_statement(&format!(r#"{allow},"Principal":"*""#)), "Statement[0]", "principal"),
+        (single_statement(&format!(r#"{allow},"NotPrincipal":"*""#)), "Statement[0]", "principal"),
+        (single_statement(&format!(r#"{allow},"hunter2":"*""#)), "Statement[0]", "no statement has"),
+        (single_statement(&format!(r#"{allow},"Action":"s3:*""#)), "policy", "twice"),
+        (single_statement(r#""Effect":"Allow","Action":[],"Resource":"*""#), "Statement[0].Action", "list of texts"),
+        (single_statement(r#""Effect":"Allow","Action":[7],"Resource":"*""#), "Statement[0].Action", "list of texts"),
         (
-            one(r#""Effect":"Allow","Action":"hunter2","Resource":"*""#),
+            single_statement(r#""Effect":"Allow","Action":"hunter2","Resource":"*""#),
             "Statement[0].Action",
             "actions such as",
         ),
-        (one(r#""Effect":"Allow","Action":"s3:","Resource":"*""#), "Statement[0].Action", "actions such as"),
+        (single_statement(r#""Effect":"Allow","Action":"s3:","Resource":"*""#), "Statement[0].Action", "actions such as"),
         (
-            one(r#""Effect":"Allow","Action":"*","Resource":"hunter2""#),
+            single_statement(r#""Effect":"Allow","Action":"*","Resource":"hunter2""#),
             "Statement[0].Resource",
             "ARNs such as",
         ),
-        (one(&format!(r#"{allow},"Condition":[]"#)), "Statement[0].Condition", "JSON object"),
-        (one(&format!(r#"{allow},"Condition":{{"Null":7}}"#)), "Statement[0].Condition", "operators"),
+        (single_statement(&format!(r#"{allow},"Condition":[]"#)), "Statement[0].Condition", "JSON object"),
+        (single_statement(&format!(r#"{allow},"Condition":{{"Null":7}}"#)), "Statement[0].Condition", "operators"),
         (
-            one(&format!(r#"{allow},"Condition":{{"Null":{{"a":null}}}}"#)),
+            single_statement(&format!(r#"{allow},"Condition":{{"Null":{{"a":null}}}}"#)),
             "Statement[0].Condition",
             "booleans",
         ),
-        (one(&format!(r#"{allow},"Condition":{{"Null":{{"a":[]}}}}"#)), "Statement[0].Condition", "booleans"),
+        (single_statement(&format!(r#"{allow},"Condition":{{"Null":{{"a":[]}}}}"#)), "Statement[0].Condition", "booleans"),
         (
-            one(&format!(r#"{allow},"Condition":{{"Bool":{{"a":"true"}},"bool":{{"A":"false"}}}}"#)),
+            single_statement(&format!(r#"{allow},"Condition":{{"Bool":{{"a":"true"}},"bool":{{"A":"false"}}}}"#)),
             "Statement[0].Condition",
             "twice",
         ),
-        (one(&format!(r#"{allow},"Condition":{{"Bool":{{"Ā":"true"}}}}"#)), "policy", "U+00FF"),
+        (single_statement(&format!(r#"{allow},"Condition":{{"Bool":{{"Ā":"true"}}}}"#)), "policy", "U+00FF"),
     ];
     for (text, field, rule) in cases {
         let error = text.parse::<SessionPolicy>().unwrap_err();
@@ -112,24 +112,24 @@ fn each_rule_is_told_by_field_and_no_text_is_repeated() {
 }
 
 #[test]
-fn a_policy_is_at_most_2048_characters_without_white_space_and_sids() {
+fn session_policy_is_limited_to_2048_characters() {
     let bucket = |n: usize| format!("arn:aws:s3:::{}", "b".repeat(n));
     let text = |n: usize| {
-        one(&format!(
+        single_statement(&format!(
             "\n  \"Sid\": \"Long\",  \"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"{}\"",
             bucket(n)
         ))
     };
-    let spent = policy(&text(0)).to_string().len();
-    assert_eq!(policy(&text(2048 - spent)).to_string().len(), 2048);
+    let spent = parse_policy(&text(0)).to_string().len();
+    assert_eq!(parse_policy(&text(2048 - spent)).to_string().len(), 2048);
     let error = text(2049 - spent).parse::<SessionPolicy>().unwrap_err();
     assert!(error.message().contains("2,048"), "{error}");
     let umlauts = text(2048 - spent).replace("bb", "\u{e4}\u{e4}");
-    assert_eq!(policy(&umlauts).to_string().chars().count(), 2048, "characters are counted, not bytes");
+    assert_eq!(parse_policy(&umlauts).to_string().chars().count(), 2048, "characters are counted, not bytes");
 }
 
 #[test]
-fn two_policies_have_in_common_what_each_pattern_of_one_shares_with_the_other() {
+fn intersect_keeps_narrower_pattern_of_each_pair() {
     for (a, b, both) in [
         (r#""s3:*""#, r#""s3:Get*""#, r#""s3:Get*""#),
         (
@@ -140,25 +140,25 @@ fn two_policies_have_in_common_what_each_pattern_of_one_shares_with_the_other() 
         (r#"["s3:Get*","s3:List*"]"#, r#"["s3:*Object","s3:ListBucket"]"#, r#""s3:ListBucket""#),
         (r#""*""#, r#"["s3:Get*","s3:PutObject"]"#, r#"["s3:Get*","s3:PutObject"]"#),
     ] {
-        assert_eq!(allowing(a).intersect(&allowing(b)).unwrap(), allowing(both), "{a} and {b}");
-        assert_eq!(allowing(b).intersect(&allowing(a)).unwrap(), allowing(both), "{b} and {a}");
+        assert_eq!(policy_allowing(a).intersect(&policy_allowing(b)).unwrap(), policy_allowing(both), "{a} and {b}");
+        assert_eq!(policy_allowing(b).intersect(&policy_allowing(a)).unwrap(), policy_allowing(both), "{b} and {a}");
     }
 }
 
 #[test]
-fn two_policies_with_nothing_in_common_are_a_mistake() {
+fn intersect_disjoint_policies_is_invalid() {
     for (a, b) in [(r#""s3:*""#, r#""ec2:*""#), (r#""s3:Get*""#, r#""s3:*Object""#)] {
-        let error = allowing(a).intersect(&allowing(b)).unwrap_err();
+        let error = policy_allowing(a).intersect(&policy_allowing(b)).unwrap_err();
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("policy")));
         assert!(error.message().contains("allows nothing") && error.next_step().is_some(), "{error}");
     }
 }
 
 #[test]
-fn what_either_denies_is_denied() {
+fn intersect_keeps_denials_of_both() {
     let plain = r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"}"#;
     let denying = |rest: &str| {
-        policy(&format!(r#"{{"Version":"2012-10-17","Statement":[{plain},{{"Effect":"Deny",{rest}}}]}}"#))
+        parse_policy(&format!(r#"{{"Version":"2012-10-17","Statement":[{plain},{{"Effect":"Deny",{rest}}}]}}"#))
     };
     let (mine, theirs) = (
         denying(r#""NotAction":"s3:Get*","Resource":"*""#),
@@ -170,7 +170,7 @@ fn what_either_denies_is_denied() {
 }
 
 #[test]
-fn a_statement_is_left_out_only_beside_one_that_says_as_much() {
+fn intersect_drops_only_covered_statements() {
     let when = r#","Condition":{"StringEquals":{"k":"x"}}"#;
     for effect in ["Deny", "Allow"] {
         let statement = |action: &str, resource: &str, when: &str| {
@@ -187,14 +187,14 @@ fn a_statement_is_left_out_only_beside_one_that_says_as_much() {
             let allow =
                 r#"{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"Null":{"a":"true"}}}"#;
             let of = |statement: &str| {
-                policy(&format!(r#"{{"Version":"2012-10-17","Statement":[{allow},{statement}]}}"#))
+                parse_policy(&format!(r#"{{"Version":"2012-10-17","Statement":[{allow},{statement}]}}"#))
             };
             for (one, two) in [(&broad, &other), (&other, &broad)] {
                 // Met with everything, so that what is kept shows; met with each other, where it is denied.
                 let both = match effect {
                     "Deny" => of(one).intersect(&of(two)),
-                    _ => policy(&format!(r#"{{"Version":"2012-10-17","Statement":[{one},{two}]}}"#))
-                        .intersect(&allowing(r#""*""#)),
+                    _ => parse_policy(&format!(r#"{{"Version":"2012-10-17","Statement":[{one},{two}]}}"#))
+                        .intersect(&policy_allowing(r#""*""#)),
                 };
                 let kept = both.unwrap().to_string().matches(effect).count();
                 assert_eq!(kept == 1, superfluous, "{effect}: {one} and {two}");
@@ -204,12 +204,12 @@ fn a_statement_is_left_out_only_beside_one_that_says_as_much() {
 }
 
 #[test]
-fn an_allowance_of_all_but_something_is_not_compared() {
+fn intersect_not_action_or_not_resource_is_invalid() {
     for rest in [r#""NotAction":"iam:*","Resource":"*""#, r#""Action":"*","NotResource":"arn:aws:s3:::b""#] {
-        let general = policy(&one(&format!(r#""Effect":"Allow",{rest}"#)));
+        let general = parse_policy(&single_statement(&format!(r#""Effect":"Allow",{rest}"#)));
         for error in [
-            general.intersect(&allowing(r#""*""#)).unwrap_err(),
-            allowing(r#""*""#).intersect(&general).unwrap_err(),
+            general.intersect(&policy_allowing(r#""*""#)).unwrap_err(),
+            policy_allowing(r#""*""#).intersect(&general).unwrap_err(),
         ] {
             assert!(error.message().contains("NotAction") && error.next_step().is_some(), "{error}");
         }
@@ -217,9 +217,9 @@ fn an_allowance_of_all_but_something_is_not_compared() {
 }
 
 #[test]
-fn conditions_of_both_must_hold_and_may_not_contradict_each_other() {
+fn intersect_merges_conditions_or_refuses_conflict() {
     let when = |action: &str, conditions: &str| {
-        policy(&one(&format!(
+        parse_policy(&single_statement(&format!(
             r#""Effect":"Allow","Action":"{action}","Resource":"*","Condition":{conditions}"#
         )))
     };
@@ -241,14 +241,14 @@ fn conditions_of_both_must_hold_and_may_not_contradict_each_other() {
 }
 
 #[test]
-fn what_two_policies_have_in_common_may_be_too_long() {
+fn intersect_too_long_result_is_invalid() {
     let list = |letter: char| {
         let names: Vec<_> = (0..60).map(|n| format!(r#""arn:aws:s3:::{letter}{n:02}*""#)).collect();
         names.join(",")
     };
     let policy_of = |resources: &str, key: char| {
         let padding = "x".repeat(500);
-        policy(&one(&format!(
+        parse_policy(&single_statement(&format!(
             r#""Effect":"Allow","Action":"s3:*","Resource":[{resources}],"Condition":{{"StringEquals":{{"{key}":"{padding}"}}}}"#
         )))
     };

@@ -1,57 +1,57 @@
-//! `refresh()`: a fetch that was asked for.
+//! `check_refresh()`: a fetch that was asked for.
 
-use valetkey_core::{Alias, ErrorKind, Expiry, SessionContext};
+use valetkey_core::{AccountName, ErrorKind, Expiry, SessionContext};
 
 use crate::bench::*;
 
-fn default() -> Alias {
-    Alias::default_account()
+fn default_account() -> AccountName {
+    AccountName::default_account()
 }
 
 #[tokio::test]
-async fn a_refresh_fetches_whatever_the_freshness_and_tells_the_generation() {
-    let bench = Bench::holding(HOUR, |clock| vec![answer(clock, 2, HOUR)]).await;
-    assert_eq!(bench.session.refresh(&default()).await.unwrap().get(), 2);
+async fn refresh_always_fetches_and_returns_generation() {
+    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
+    assert_eq!(bench.session.refresh(&default_account()).await.unwrap().get(), 2);
     assert_eq!(bench.number().await.unwrap(), 2);
-    assert_eq!(bench.provider.calls(), 2);
+    assert_eq!(bench.provider.call_count(), 2);
 }
 
 #[tokio::test]
-async fn refreshes_at_once_share_one_fetch() {
-    let bench = Bench::gated(|clock| vec![answer(clock, 1, HOUR)]);
-    let account = default();
+async fn refresh_concurrent_calls_share_one_fetch() {
+    let bench = SessionFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]);
+    let account = default_account();
     let asked = futures_util::future::join_all((0..100).map(|_| bench.session.refresh(&account)));
     let (generations, number, ()) = tokio::join!(asked, bench.number(), async {
         settle().await;
-        bench.provider.let_through(100);
+        bench.provider.release(100);
     });
     assert!(generations.into_iter().all(|generation| generation.unwrap().get() == 1));
     assert_eq!(number.unwrap(), 1);
-    assert_eq!(bench.provider.calls(), 1);
+    assert_eq!(bench.provider.call_count(), 1);
 }
 
 #[tokio::test]
-async fn a_transient_failure_is_told_and_leaves_the_set_in_hand() {
-    let bench = Bench::holding(HOUR, |_| vec![unavailable()]).await;
-    assert_eq!(bench.session.refresh(&default()).await.unwrap_err().kind(), ErrorKind::Unavailable);
+async fn refresh_transient_failure_keeps_credentials() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![fails_unavailable()]).await;
+    assert_eq!(bench.session.refresh(&default_account()).await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(bench.number().await.unwrap(), 1);
 }
 
 #[tokio::test]
-async fn a_permanent_failure_is_told_withdraws_the_set_and_is_remembered() {
-    let bench = Bench::holding(HOUR, |_| vec![denied()]).await;
+async fn refresh_permanent_failure_unpublishes_and_backs_off() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![fails_denied()]).await;
     for _ in 0..5 {
-        assert_eq!(bench.session.refresh(&default()).await.unwrap_err().kind(), ErrorKind::Denied);
+        assert_eq!(bench.session.refresh(&default_account()).await.unwrap_err().kind(), ErrorKind::Denied);
         assert_eq!(bench.kind().await, ErrorKind::Denied);
     }
-    assert_eq!(bench.provider.calls(), 2);
+    assert_eq!(bench.provider.call_count(), 2);
 }
 
 #[tokio::test]
-async fn what_was_set_by_hand_has_nobody_to_renew_it() {
+async fn refresh_of_set_credentials_is_not_configured() {
     let session = SessionContext::builder().build();
-    assert_eq!(session.refresh(&default()).await.unwrap_err().kind(), ErrorKind::NotConfigured);
+    assert_eq!(session.refresh(&default_account()).await.unwrap_err().kind(), ErrorKind::NotConfigured);
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    assert_eq!(session.refresh(&default()).await.unwrap_err().kind(), ErrorKind::NotConfigured);
+    assert_eq!(session.refresh(&default_account()).await.unwrap_err().kind(), ErrorKind::NotConfigured);
     assert_eq!(number(&session.credentials().await.unwrap()), 1);
 }

@@ -2,22 +2,22 @@
 
 use futures_util::FutureExt;
 use valetkey_core::testing::{Script, ScriptedProvider};
-use valetkey_core::{Alias, Expiry};
+use valetkey_core::{AccountName, Expiry};
 
 use crate::bench::*;
 
-fn default() -> Alias {
-    Alias::default_account()
+fn default_account() -> AccountName {
+    AccountName::default_account()
 }
 
 #[tokio::test]
-async fn every_set_refresh_and_clear_is_announced_with_a_growing_number() {
-    let bench = Bench::new(|clock| vec![answer(clock, 1, HOUR), answer(clock, 2, HOUR)]);
-    let mut rotations = bench.session.rotations(&default()).unwrap();
+async fn rotation_watcher_reports_set_refresh_and_clear() {
+    let bench = SessionFixture::new(|clock| vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR)]);
+    let mut rotations = bench.session.watch_rotations(&default_account()).unwrap();
     assert_eq!(rotations.current().get(), 0);
     bench.number().await.unwrap();
     assert_eq!(rotations.changed().await.unwrap().get(), 1);
-    bench.session.refresh(&default()).await.unwrap();
+    bench.session.refresh(&default_account()).await.unwrap();
     assert_eq!(rotations.changed().await.unwrap().get(), 2);
     let set = bench.session.set_credentials(numbered(9, Expiry::Never)).unwrap();
     assert_eq!(rotations.changed().await.unwrap(), set);
@@ -27,29 +27,29 @@ async fn every_set_refresh_and_clear_is_announced_with_a_growing_number() {
 }
 
 #[tokio::test]
-async fn failures_and_cached_answers_announce_nothing_but_a_withdrawal_does() {
-    let bench = Bench::holding(HOUR, |_| vec![unavailable(), denied()]).await;
-    let mut rotations = bench.session.rotations(&default()).unwrap();
+async fn rotation_watcher_reports_only_permanent_failures() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![fails_unavailable(), fails_denied()]).await;
+    let mut rotations = bench.session.watch_rotations(&default_account()).unwrap();
     bench.number().await.unwrap();
-    bench.session.refresh(&default()).await.unwrap_err();
+    bench.session.refresh(&default_account()).await.unwrap_err();
     assert!(rotations.changed().now_or_never().is_none());
-    bench.session.refresh(&default()).await.unwrap_err();
+    bench.session.refresh(&default_account()).await.unwrap_err();
     assert_eq!(rotations.changed().await.unwrap().get(), 2);
 }
 
 #[tokio::test]
-async fn a_provider_that_replaces_another_announces_that_its_set_is_gone() {
-    let bench = Bench::holding(HOUR, |_| vec![]).await;
-    let mut rotations = bench.session.rotations(&default()).unwrap();
-    let other = ScriptedProvider::new([answer(&bench.clock, 2, HOUR)]);
-    bench.session.set_provider_for(&default(), other).unwrap();
+async fn rotation_watcher_reports_replaced_provider() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
+    let mut rotations = bench.session.watch_rotations(&default_account()).unwrap();
+    let other = ScriptedProvider::new([returns(&bench.clock, 2, HOUR)]);
+    bench.session.set_provider_for(&default_account(), other).unwrap();
     assert!(rotations.changed().now_or_never().is_some());
 }
 
 #[tokio::test]
-async fn rotations_end_when_the_session_closes_even_while_a_handle_is_left() {
-    let bench = Bench::holding(HOUR, |_| vec![]).await;
-    let mut waiting = bench.session.rotations(&default()).unwrap();
+async fn rotation_watcher_ends_when_session_closes() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
+    let mut waiting = bench.session.watch_rotations(&default_account()).unwrap();
     let mut late = waiting.clone();
     let task = tokio::spawn(async move { waiting.changed().await });
     settle().await;
@@ -60,36 +60,36 @@ async fn rotations_end_when_the_session_closes_even_while_a_handle_is_left() {
 }
 
 #[tokio::test]
-async fn rotations_end_when_the_last_handle_is_dropped() {
-    let bench = Bench::holding(HOUR, |_| vec![]).await;
-    let mut rotations = bench.session.rotations(&default()).unwrap();
+async fn rotation_watcher_ends_when_last_handle_drops() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
+    let mut rotations = bench.session.watch_rotations(&default_account()).unwrap();
     drop(bench);
     assert_eq!(rotations.changed().await, None);
 }
 
 #[tokio::test]
-async fn a_provider_that_answers_the_same_set_again_rotates_nothing() {
-    let bench = Bench::new(|_| {
+async fn refresh_returning_same_credentials_keeps_version() {
+    let bench = SessionFixture::new(|_| {
         let key = |n| Script::Answer(numbered(n, Expiry::Never));
         vec![key(1), key(1), key(2)]
     });
     bench.number().await.unwrap();
-    let mut rotations = bench.session.rotations(&default()).unwrap();
-    let first = bench.session.served().unwrap().id;
-    assert_eq!(bench.session.refresh(&default()).await.unwrap(), first.generation());
-    assert_eq!(bench.session.served().unwrap().id, first);
+    let mut rotations = bench.session.watch_rotations(&default_account()).unwrap();
+    let first = bench.session.current().unwrap().id;
+    assert_eq!(bench.session.refresh(&default_account()).await.unwrap(), first.generation());
+    assert_eq!(bench.session.current().unwrap().id, first);
     assert!(rotations.changed().now_or_never().is_none());
-    bench.session.refresh(&default()).await.unwrap();
-    assert!(bench.session.served().unwrap().id.renews(first));
+    bench.session.refresh(&default_account()).await.unwrap();
+    assert!(bench.session.current().unwrap().id.is_renewal_of(first));
     assert!(rotations.changed().now_or_never().is_some());
 }
 
 #[tokio::test]
-async fn the_same_set_after_a_rejection_is_another() {
-    let bench = Bench::new(|_| vec![Script::Answer(numbered(1, Expiry::Never))]);
+async fn refresh_after_rejection_changes_version() {
+    let bench = SessionFixture::new(|_| vec![Script::Answer(numbered(1, Expiry::Never))]);
     bench.number().await.unwrap();
-    let first = bench.session.served().unwrap().id;
-    bench.session.report_rejected(&default(), numbered(1, Expiry::Never).access_key_id());
+    let first = bench.session.current().unwrap().id;
+    bench.session.mark_rejected_for(&default_account(), numbered(1, Expiry::Never).access_key_id());
     bench.number().await.unwrap();
-    assert_ne!(bench.session.served().unwrap().id, first);
+    assert_ne!(bench.session.current().unwrap().id, first);
 }

@@ -21,12 +21,12 @@ use std::time::Duration;
 
 use valetkey_core::{ErrorKind, RefreshPolicy};
 
-use stage::Stage;
+use stage::ScenarioFixture;
 
 /// How many ask at each step.
-const HERD: usize = 5;
+const CALLERS: usize = 5;
 /// How many sessions play each scenario.
-const SESSIONS: usize = 24;
+const SESSIONS_PER_SCENARIO: usize = 24;
 
 const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -41,21 +41,21 @@ const TICK: Duration = Duration::from_nanos(1);
 
 struct Scenario {
     name: String,
-    given: Given,
+    initial: InitialState,
     steps: Vec<Step>,
 }
 
-fn scenario(name: impl Into<String>, given: Given, steps: impl Into<Vec<Step>>) -> Scenario {
-    Scenario { name: name.into(), given, steps: steps.into() }
+fn scenario(name: impl Into<String>, given: InitialState, steps: impl Into<Vec<Step>>) -> Scenario {
+    Scenario { name: name.into(), initial: given, steps: steps.into() }
 }
 
-async fn play(table: impl IntoIterator<Item = Scenario>) {
-    for Scenario { name, given, steps } in table {
-        for _ in 0..SESSIONS {
-            let stage = Stage::set(&given).await;
+async fn run_scenarios(table: impl IntoIterator<Item = Scenario>) {
+    for Scenario { name, initial: given, steps } in table {
+        for _ in 0..SESSIONS_PER_SCENARIO {
+            let stage = ScenarioFixture::new(&given).await;
             for (number, step) in steps.iter().enumerate() {
-                let seen = stage.act(step).await;
-                assert_eq!(seen, step.seen, "{name}: step {number}, {:?}", step.when);
+                let seen = stage.run_step(step).await;
+                assert_eq!(seen, step.expected, "{name}: step {number}, {:?}", step.when);
             }
         }
     }
@@ -63,116 +63,116 @@ async fn play(table: impl IntoIterator<Item = Scenario>) {
 
 /// What a session starts from: set 1, or nothing.
 #[derive(Clone)]
-struct Given {
-    set: Set,
+struct InitialState {
+    credentials: InitialCredentials,
     max_age: Option<Duration>,
-    kept_warm: bool,
+    background_refresh: bool,
     policy: RefreshPolicy,
 }
 
 #[derive(Clone, Copy)]
-enum Set {
-    Nothing,
-    Lasting(Duration),
-    Unending,
+enum InitialCredentials {
+    Absent,
+    Expiring(Duration),
+    Unexpiring,
 }
 
 /// Set 1, good for `life`; what upstream issues later is good for as long.
-fn lasting(life: Duration) -> Given {
-    given(Set::Lasting(life))
+fn expiring_after(life: Duration) -> InitialState {
+    initial_state(InitialCredentials::Expiring(life))
 }
 
 /// Set 1, without expiry.
-fn unending() -> Given {
-    given(Set::Unending)
+fn unexpiring() -> InitialState {
+    initial_state(InitialCredentials::Unexpiring)
 }
 
 /// Nothing was ever fetched.
-fn nothing() -> Given {
-    given(Set::Nothing)
+fn uncached() -> InitialState {
+    initial_state(InitialCredentials::Absent)
 }
 
-fn given(set: Set) -> Given {
-    Given { set, max_age: None, kept_warm: false, policy: RefreshPolicy::default() }
+fn initial_state(set: InitialCredentials) -> InitialState {
+    InitialState { credentials: set, max_age: None, background_refresh: false, policy: RefreshPolicy::default() }
 }
 
-impl Given {
-    fn kept_warm(self) -> Self {
-        Self { kept_warm: true, ..self }
+impl InitialState {
+    fn with_background_refresh(self) -> Self {
+        Self { background_refresh: true, ..self }
     }
 
-    fn policy(self, policy: RefreshPolicy) -> Self {
+    fn with_policy(self, policy: RefreshPolicy) -> Self {
         Self { policy, ..self }
     }
 
     fn serving_expired(self) -> Self {
-        self.policy(RefreshPolicy::default().serve_expired(true))
+        self.with_policy(RefreshPolicy::default().serve_expired(true))
     }
 
     /// The age after which the source of the set would be asked again.
-    fn aging_after(self, age: Duration) -> Self {
+    fn with_max_age(self, age: Duration) -> Self {
         Self { max_age: Some(age), ..self }
     }
 }
 
 /// An instant that the rules name.
 #[derive(Debug, Clone, Copy)]
-enum Edge {
+enum WindowEdge {
     /// Set 1 was issued, or the session opened.
-    Issue,
+    Issued,
     /// The advisory window of set 1 opens, as this session's jitter has it: to the nanosecond.
     Advisory,
     /// One minute before set 1 expires.
     Mandatory,
     Expiry,
     /// Upstream was last asked.
-    Attempt,
+    LastFetch,
     Now,
 }
 
-use Edge::{Advisory, Attempt, Expiry, Issue, Mandatory, Now};
+use WindowEdge::{Advisory, LastFetch, Expiry, Issued, Mandatory, Now};
 
 /// An edge, and how many nanoseconds after it.
 #[derive(Debug, Clone, Copy)]
-struct When(Edge, i64);
+struct EdgeOffset(WindowEdge, i64);
 
-impl From<Edge> for When {
-    fn from(edge: Edge) -> Self {
+impl From<WindowEdge> for EdgeOffset {
+    fn from(edge: WindowEdge) -> Self {
         Self(edge, 0)
     }
 }
 
-fn nanos(duration: Duration) -> i64 {
+fn duration_nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap()
 }
 
-impl Add<Duration> for Edge {
-    type Output = When;
+impl Add<Duration> for WindowEdge {
+    type Output = EdgeOffset;
 
-    fn add(self, after: Duration) -> When {
-        When(self, nanos(after))
+    fn add(self, after: Duration) -> EdgeOffset {
+        EdgeOffset(self, duration_nanos(after))
     }
 }
 
-impl Sub<Duration> for Edge {
-    type Output = When;
+impl Sub<Duration> for WindowEdge {
+    type Output = EdgeOffset;
 
-    fn sub(self, before: Duration) -> When {
-        When(self, 0) - before
+    fn sub(self, before: Duration) -> EdgeOffset {
+        EdgeOffset(self, 0) - before
     }
 }
 
-impl Sub<Duration> for When {
-    type Output = When;
+impl Sub<Duration> for EdgeOffset {
+    type Output = EdgeOffset;
 
-    fn sub(self, before: Duration) -> When {
-        When(self.0, self.1 - nanos(before))
+    fn sub(self, before: Duration) -> EdgeOffset {
+        EdgeOffset(self.0, self.1 - duration_nanos(before))
     }
 }
 
 /// What upstream does.
 #[derive(Debug, Clone, Copy)]
-enum Upstream {
+enum UpstreamBehavior {
     /// Answers with the next set.
     Issues,
     /// Answers with the next set, which is good for this long; for no time at all, it has already expired.
@@ -184,15 +184,15 @@ enum Upstream {
     Hangs,
 }
 
-use Upstream::{Fails, Hangs, Issues, IssuesFor, Panics};
+use UpstreamBehavior::{Fails, Hangs, Issues, IssuesFor, Panics};
 
-const DOWN: Upstream = Fails(ErrorKind::Unavailable);
-const REFUSES: Upstream = Fails(ErrorKind::Denied);
-const NEEDS_PERSON: Upstream = Fails(ErrorKind::InteractionRequired);
+const DOWN: UpstreamBehavior = Fails(ErrorKind::Unavailable);
+const DENIES: UpstreamBehavior = Fails(ErrorKind::Denied);
+const NEEDS_INTERACTION: UpstreamBehavior = Fails(ErrorKind::InteractionRequired);
 
 /// What happens just before the herd asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Before {
+enum Precondition {
     Nothing,
     /// A service rejects the set that is served.
     Rejected,
@@ -201,73 +201,73 @@ enum Before {
 }
 
 struct Step {
-    when: When,
-    herd: usize,
-    before: Before,
-    upstream: Upstream,
-    seen: Seen,
+    when: EdgeOffset,
+    callers: usize,
+    precondition: Precondition,
+    upstream: UpstreamBehavior,
+    expected: Observation,
 }
 
 /// At this moment, with upstream like this, the herd sees that.
-fn at(when: impl Into<When>, upstream: Upstream, seen: Seen) -> Step {
-    Step { when: when.into(), herd: HERD, before: Before::Nothing, upstream, seen }
+fn at(when: impl Into<EdgeOffset>, upstream: UpstreamBehavior, seen: Observation) -> Step {
+    Step { when: when.into(), callers: CALLERS, precondition: Precondition::Nothing, upstream, expected: seen }
 }
 
 /// As [`at`], while a refresh that somebody asked for is under way.
-fn during_refresh_at(when: impl Into<When>, upstream: Upstream, seen: Seen) -> Step {
-    Step { before: Before::Refresh, ..at(when, upstream, seen) }
+fn during_refresh_at(when: impl Into<EdgeOffset>, upstream: UpstreamBehavior, seen: Observation) -> Step {
+    Step { precondition: Precondition::Refresh, ..at(when, upstream, seen) }
 }
 
 /// As [`at`], when nobody asks: what the warmer does by itself.
-fn unasked_at(when: impl Into<When>, upstream: Upstream, calls: usize) -> Step {
-    let seen = Seen { calls, waited: 0, at_once: None, after_waiting: None };
-    Step { herd: 0, ..at(when, upstream, seen) }
+fn without_callers_at(when: impl Into<EdgeOffset>, upstream: UpstreamBehavior, calls: usize) -> Step {
+    let seen = Observation { calls, waited: 0, immediate: None, awaited: None };
+    Step { callers: 0, ..at(when, upstream, seen) }
 }
 
 /// As [`at`], after a service has rejected the set that is served.
-fn rejected_at(when: impl Into<When>, upstream: Upstream, seen: Seen) -> Step {
-    Step { before: Before::Rejected, ..at(when, upstream, seen) }
+fn rejected_at(when: impl Into<EdgeOffset>, upstream: UpstreamBehavior, seen: Observation) -> Step {
+    Step { precondition: Precondition::Rejected, ..at(when, upstream, seen) }
 }
 
 /// What the herd saw.
 #[derive(Debug, PartialEq, Eq)]
-struct Seen {
+struct Observation {
     calls: usize,
     waited: usize,
     /// What those were told who did not wait, and those who did; none when there were none.
-    at_once: Option<Told>,
-    after_waiting: Option<Told>,
+    immediate: Option<CallResult>,
+    awaited: Option<CallResult>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
-    Set(u64),
+enum CallResult {
+    Credentials(u64),
     Error(ErrorKind),
     /// `Expired`, because of this.
     Expired(ErrorKind),
 }
 
-const UNAVAILABLE: Told = Told::Error(ErrorKind::Unavailable);
-const DENIED: Told = Told::Error(ErrorKind::Denied);
-const UNATTENDED: Told = Told::Error(ErrorKind::InteractionRequired);
-const EXPIRED: Told = Told::Expired(ErrorKind::Unavailable);
+const UNAVAILABLE: CallResult = CallResult::Error(ErrorKind::Unavailable);
+const DENIED: CallResult = CallResult::Error(ErrorKind::Denied);
+const INTERACTION_REQUIRED: CallResult = CallResult::Error(ErrorKind::InteractionRequired);
+const EXPIRED: CallResult = CallResult::Expired(ErrorKind::Unavailable);
 
 /// Upstream is not asked, and nobody waits.
-fn at_once(told: Told) -> Seen {
-    Seen { calls: 0, waited: 0, at_once: Some(told), after_waiting: None }
+fn all_immediate(told: CallResult) -> Observation {
+    Observation { calls: 0, waited: 0, immediate: Some(told), awaited: None }
 }
 
 /// One caller asks upstream and waits; the others do not.
-fn one_asks(told: Told, others: Told) -> Seen {
-    Seen { calls: 1, waited: 1, at_once: Some(others), after_waiting: Some(told) }
+fn one_fetches(result: CallResult, others: CallResult) -> Observation {
+    Observation { calls: 1, waited: 1, immediate: Some(others), awaited: Some(result) }
 }
 
 /// One asks upstream, and all wait for it.
-fn all_wait(told: Told) -> Seen {
-    Seen { calls: 1, waited: HERD, at_once: None, after_waiting: Some(told) }
+fn all_wait(result: CallResult) -> Observation {
+    Observation { calls: 1, waited: CALLERS, immediate: None, awaited: Some(result) }
 }
 
 /// Somebody else asks upstream, the warmer or who asked for a refresh, and nobody waits.
-fn another_asks(told: Told) -> Seen {
-    Seen { calls: 1, ..at_once(told) }
+fn fetched_elsewhere(told: CallResult) -> Observation {
+    Observation { calls: 1, ..all_immediate(told) }
 }

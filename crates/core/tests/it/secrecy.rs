@@ -5,11 +5,11 @@ use std::sync::Arc;
 use valetkey_core::audit::InMemoryAudit;
 use valetkey_core::testing::{Canary, CapturedLogs, Script, ScriptedProvider};
 use valetkey_core::{
-    AccessKeyId, Alias, Credentials, Expiry, MapResolver, ProviderChain, SecretString, SessionContext,
+    AccessKeyId, AccountName, Credentials, Expiry, MapResolver, ProviderChain, SecretString, SessionContext,
 };
 
 #[tokio::test]
-async fn debug_of_everything_shows_no_secret() {
+async fn debug_output_and_logs_show_no_secret() {
     let logs = CapturedLogs::default();
     tracing::subscriber::set_global_default(logs.subscriber()).unwrap();
     let (canary, audit) = (Canary::new(), Arc::new(InMemoryAudit::default()));
@@ -27,15 +27,15 @@ async fn debug_of_everything_shows_no_secret() {
     let session = builder.build();
     let served = session.credentials().await.unwrap();
     let child = session.with_credentials(credentials.clone()).unwrap();
-    let account = child.account(&Alias::default_account()).unwrap();
-    let adopted = session.adopt(&"id".parse().unwrap(), None).await.unwrap();
+    let account = child.account(&AccountName::default_account()).unwrap();
+    let adopted = session.set_from_resolver(&"id".parse().unwrap(), None).await.unwrap();
     tracing::trace!(?session, ?child, ?account, ?adopted, "the capture works");
     let shown = format!(
         "{built} {credentials:?} {served:?} {provider:?} {chain:?} {resolver:?} {session:?} {child:?} {account:?} \
          {:?} {:?} {:?} {:?} {}",
         session.status(),
         audit.records(),
-        session.rotations(&Alias::default_account()),
+        session.watch_rotations(&AccountName::default_account()),
         audit,
         serde_json::to_string(&session.status()).unwrap(),
     );
@@ -47,7 +47,7 @@ async fn debug_of_everything_shows_no_secret() {
 }
 
 #[tokio::test]
-async fn errors_of_malformed_secrets_do_not_repeat_them() {
+async fn parse_errors_do_not_repeat_secrets() {
     let canary = Canary::new();
     let secret = canary.expose_secret();
     let id: AccessKeyId = "AKIAIOSFODNN7EXAMPLE".parse().unwrap();
@@ -55,7 +55,7 @@ async fn errors_of_malformed_secrets_do_not_repeat_them() {
         Credentials::builder(id, SecretString::from(format!("{secret}\n"))).build().unwrap_err(),
         Credentials::from_json(&format!("{{\"secret_access_key\": \"{secret}"), "test").unwrap_err(),
         Credentials::from_json_value(&serde_json::json!({"access_key_id": secret}), "test").unwrap_err(),
-        secret.parse::<Alias>().unwrap_err(),
+        secret.parse::<AccountName>().unwrap_err(),
         Expiry::parse("expires_at", secret).unwrap_err(),
     ];
     for error in errors {
@@ -64,7 +64,7 @@ async fn errors_of_malformed_secrets_do_not_repeat_them() {
 }
 
 #[tokio::test]
-async fn a_canary_is_found_in_every_encoding() {
+async fn canary_is_found_in_every_encoding() {
     let canary = Canary::new();
     let secret = canary.expose_secret();
     let encoded = secret.replace('/', "%2F").replace('+', "%2B");
@@ -72,6 +72,6 @@ async fn a_canary_is_found_in_every_encoding() {
     for text in [secret, &encoded, &json] {
         assert_eq!(canary.found_in(&format!("before {text} after")), ["secret"], "{text}");
     }
-    let whole = canary.json().to_string();
+    let whole = canary.to_json().to_string();
     assert_eq!(canary.found_in(&whole), ["secret", "token", "access_key_id"]);
 }

@@ -1,44 +1,44 @@
 //! Credentials set by hand, and accounts by alias.
 
 use valetkey_core::testing::ScriptedProvider;
-use valetkey_core::{Alias, ErrorKind, Expiry, Region, SessionBuilder, SessionContext};
+use valetkey_core::{AccountName, ErrorKind, Expiry, Region, SessionBuilder, SessionContext};
 
 use crate::bench::*;
 
-fn alias(name: &str) -> Alias {
+fn account_name(name: &str) -> AccountName {
     name.parse().unwrap()
 }
 
 #[tokio::test]
-async fn what_was_set_wins_over_every_provider() {
-    let bench = Bench::holding(HOUR, |clock| vec![answer(clock, 2, HOUR)]).await;
+async fn set_credentials_override_provider() {
+    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
     bench.session.set_credentials(numbered(9, Expiry::Never)).unwrap();
     bench.clock.advance(100 * HOUR);
     assert_eq!(bench.number().await.unwrap(), 9);
-    assert_eq!(bench.provider.calls(), 1);
+    assert_eq!(bench.provider.call_count(), 1);
 }
 
 #[tokio::test]
-async fn what_was_set_and_ran_out_is_not_replaced_by_a_provider() {
-    let bench = Bench::new(|clock| vec![answer(clock, 1, 10 * HOUR)]);
-    bench.session.set_credentials(lasting(&bench.clock, 9, HOUR)).unwrap();
+async fn set_credentials_expired_do_not_fall_back_to_provider() {
+    let bench = SessionFixture::new(|clock| vec![returns(clock, 1, 10 * HOUR)]);
+    bench.session.set_credentials(expiring(&bench.clock, 9, HOUR)).unwrap();
     bench.clock.advance(HOUR);
     assert_eq!(bench.kind().await, ErrorKind::Expired);
-    assert_eq!(bench.provider.calls(), 0);
+    assert_eq!(bench.provider.call_count(), 0);
 }
 
 #[tokio::test]
-async fn a_set_that_has_expired_is_refused_and_the_earlier_one_stays() {
-    let bench = Bench::new(|_| vec![]);
+async fn set_credentials_already_expired_are_refused() {
+    let bench = SessionFixture::new(|_| vec![]);
     bench.session.set_credentials(numbered(1, Expiry::Never)).unwrap();
     let error =
-        bench.session.set_credentials(lasting(&bench.clock, 2, std::time::Duration::ZERO)).unwrap_err();
+        bench.session.set_credentials(expiring(&bench.clock, 2, std::time::Duration::ZERO)).unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("expires_at")));
     assert_eq!(bench.number().await.unwrap(), 1);
 }
 
 #[tokio::test]
-async fn a_session_that_was_given_nothing_says_so() {
+async fn credentials_of_empty_session_are_not_configured() {
     let session = SessionContext::builder().build();
     let error = session.credentials().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotConfigured);
@@ -46,21 +46,21 @@ async fn a_session_that_was_given_nothing_says_so() {
 }
 
 #[tokio::test]
-async fn accounts_are_apart_and_unknown_ones_are_answered_with_the_known() {
+async fn accounts_are_separate_and_unknown_lists_known() {
     let session = SessionContext::builder().build();
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    session.set_credentials_for(&alias("prod"), numbered(2, Expiry::Never)).unwrap();
+    session.set_credentials_for(&account_name("prod"), numbered(2, Expiry::Never)).unwrap();
     assert_eq!(number(&session.credentials().await.unwrap()), 1);
-    assert_eq!(number(&session.credentials_for(&alias("prod")).await.unwrap()), 2);
-    assert_eq!(session.accounts(), [Alias::default_account(), alias("prod")]);
-    let error = session.credentials_for(&alias("nowhere")).await.unwrap_err();
+    assert_eq!(number(&session.credentials_for(&account_name("prod")).await.unwrap()), 2);
+    assert_eq!(session.accounts(), [AccountName::default_account(), account_name("prod")]);
+    let error = session.credentials_for(&account_name("nowhere")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotConfigured);
     assert_eq!(error.next_step(), Some("use one of: default, prod"));
     assert!(!error.to_string().contains("nowhere"));
 }
 
 #[tokio::test]
-async fn resolved_region_without_a_statement_is_the_environments() {
+async fn resolved_region_unset_uses_environment() {
     let region = |text: &str| text.parse::<Region>().unwrap();
     let named = |builder: SessionBuilder| {
         let session = builder.build();
@@ -70,7 +70,7 @@ async fn resolved_region_without_a_statement_is_the_environments() {
         session.resolved_region(session.default_account()).to_string()
     };
     let environment = || SessionContext::builder().environment_region(region("eu-south-1"));
-    let account = environment().region_for(Alias::default_account(), region("eu-west-2"));
+    let account = environment().region_for(AccountName::default_account(), region("eu-west-2"));
     assert_eq!(named(account), "eu-west-2");
     assert_eq!(named(environment().region(region("eu-west-1"))), "eu-west-1");
     assert_eq!(named(environment()), "eu-north-1", "the provider's environment is nearer");
@@ -85,29 +85,29 @@ async fn resolved_region_without_a_statement_is_the_environments() {
 }
 
 #[tokio::test]
-async fn the_region_is_the_sets_then_the_accounts_then_the_sessions() {
+async fn region_prefers_credentials_then_account_then_session() {
     let region = |text: &str| text.parse::<Region>().unwrap();
     let session = SessionContext::builder()
         .region(region("eu-west-1"))
-        .region_for(alias("prod"), region("eu-west-2"))
+        .region_for(account_name("prod"), region("eu-west-2"))
         .build();
-    assert_eq!(session.region_for(&alias("prod")), Some(region("eu-west-2")));
+    assert_eq!(session.region_for(&account_name("prod")), Some(region("eu-west-2")));
     assert_eq!(session.region_for(session.default_account()), Some(region("eu-west-1")));
     let set = numbered(1, Expiry::Never).with_region(region("eu-west-3"));
-    session.set_credentials_for(&alias("prod"), set).unwrap();
-    assert_eq!(session.region_for(&alias("prod")), Some(region("eu-west-3")));
+    session.set_credentials_for(&account_name("prod"), set).unwrap();
+    assert_eq!(session.region_for(&account_name("prod")), Some(region("eu-west-3")));
 }
 
 #[tokio::test]
-async fn a_new_provider_takes_over_from_the_former_one() {
-    let bench = Bench::holding(HOUR, |_| vec![]).await;
-    let other = ScriptedProvider::new([answer(&bench.clock, 5, HOUR)]);
+async fn set_provider_replaces_former_provider() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![]).await;
+    let other = ScriptedProvider::new([returns(&bench.clock, 5, HOUR)]);
     bench.session.set_provider_for(bench.session.default_account(), other).unwrap();
     assert_eq!(bench.number().await.unwrap(), 5);
 }
 
 #[tokio::test]
-async fn a_service_context_must_be_an_object_and_a_failed_one_changes_nothing() {
+async fn set_service_context_refuses_non_object() {
     let session = SessionContext::builder().build();
     session.set_service_context(serde_json::json!({"service_id": "a"})).unwrap();
     let error = session.set_service_context(serde_json::json!(["hunter2"])).unwrap_err();

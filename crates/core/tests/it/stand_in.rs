@@ -15,72 +15,72 @@ use crate::bench::{number, numbered};
 
 /// Answers `given` + 100 at the first fetch, + 200 at the second; what is over 1,000 it lets through.
 #[derive(Debug)]
-struct Guard {
-    given: Option<u64>,
+struct KeyExchangeFixture {
+    keys: Option<u64>,
     fetches: AtomicU64,
 }
 
-fn guard() -> Guard {
-    Guard { given: None, fetches: AtomicU64::new(0) }
+fn guard() -> KeyExchangeFixture {
+    KeyExchangeFixture { keys: None, fetches: AtomicU64::new(0) }
 }
 
 #[async_trait]
-impl CredentialProvider for Guard {
+impl CredentialProvider for KeyExchangeFixture {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("guard")
     }
 
     async fn provide(&self) -> Result<Credentials> {
-        let given = self.given.ok_or_else(|| Error::not_configured("nothing was given"))?;
+        let given = self.keys.ok_or_else(|| Error::not_configured("nothing was given"))?;
         let fetches = self.fetches.fetch_add(1, Ordering::SeqCst) + 1;
         Ok(numbered(given + 100 * fetches, Expiry::Never))
     }
 
     fn narrowed(&self, _: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
-        let given = self.given.map(|given| given + 50);
-        Ok(Arc::new(Self { given, ..guard() }))
+        let given = self.keys.map(|given| given + 50);
+        Ok(Arc::new(Self { keys: given, ..guard() }))
     }
 }
 
-impl AccountGuard for Guard {
+impl AccountGuard for KeyExchangeFixture {
     fn provider(&self) -> Arc<dyn CredentialProvider> {
-        Arc::new(Self { given: self.given, ..guard() })
+        Arc::new(Self { keys: self.keys, ..guard() })
     }
 
     fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
         let given = number(given);
         (given < 1_000)
-            .then(|| Arc::new(Self { given: Some(given), ..guard() }) as Arc<dyn CredentialProvider>)
+            .then(|| Arc::new(Self { keys: Some(given), ..guard() }) as Arc<dyn CredentialProvider>)
     }
 }
 
-fn set(n: u64) -> Credentials {
+fn credentials(n: u64) -> Credentials {
     numbered(n, Expiry::Never)
 }
 
-async fn served(session: &SessionContext) -> Result<u64, ErrorKind> {
+async fn fetch_number(session: &SessionContext) -> Result<u64, ErrorKind> {
     session.credentials().await.map(|set| number(&set)).map_err(|error| error.kind())
 }
 
 #[tokio::test]
-async fn what_is_set_is_never_served_and_what_answers_for_it_is_asked() {
+async fn key_exchange_serves_only_exchanged_credentials() {
     let sink = Arc::new(InMemoryAudit::default());
     let session = SessionContext::builder().guard(guard()).audit(sink.clone()).build();
-    assert_eq!(served(&session).await, Err(ErrorKind::NotConfigured));
-    let mut rotations = session.rotations(session.default_account()).unwrap();
+    assert_eq!(fetch_number(&session).await, Err(ErrorKind::NotConfigured));
+    let mut rotations = session.watch_rotations(session.default_account()).unwrap();
     let before = rotations.current();
-    let generation = session.set_credentials(set(1)).unwrap();
+    let generation = session.set_credentials(credentials(1)).unwrap();
     assert!(generation > before && rotations.changed().await.unwrap() == generation);
-    assert!(session.served().is_none() && session.lend(number).is_none(), "nothing is there yet");
-    assert_eq!(served(&session).await, Ok(101));
-    let told: Vec<_> =
+    assert!(session.current().is_none() && session.with_cached(number).is_none(), "nothing is there yet");
+    assert_eq!(fetch_number(&session).await, Ok(101));
+    let set_records: Vec<_> =
         sink.records().iter().filter(|record| record.event == AuditEvent::Set).cloned().collect();
-    assert_eq!(told.len(), 1);
+    assert_eq!(set_records.len(), 1);
 
     session.refresh(session.default_account()).await.unwrap();
-    assert_eq!(served(&session).await, Ok(201), "it is renewed without being set again");
-    session.set_credentials(set(2)).unwrap();
-    assert_eq!(served(&session).await, Ok(102));
+    assert_eq!(fetch_number(&session).await, Ok(201), "it is renewed without being set again");
+    session.set_credentials(credentials(2)).unwrap();
+    assert_eq!(fetch_number(&session).await, Ok(102));
     let narrowed = session.account(session.default_account()).unwrap();
     let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
     let narrowed = narrowed.narrowed(&policy.parse().unwrap()).unwrap();
@@ -88,61 +88,61 @@ async fn what_is_set_is_never_served_and_what_answers_for_it_is_asked() {
 }
 
 #[tokio::test]
-async fn what_the_provider_lets_through_is_set_as_it_is() {
+async fn key_exchange_declined_serves_given_keys() {
     let session =
-        SessionContext::builder().guard(guard()).provider(Decorated(ProviderChain::new(guard()))).build();
-    session.set_credentials(set(1)).unwrap();
-    session.set_credentials(set(1_001)).unwrap();
-    assert_eq!(served(&session).await, Ok(1_001));
+        SessionContext::builder().guard(guard()).provider(DecoratedProvider(ProviderChain::new(guard()))).build();
+    session.set_credentials(credentials(1)).unwrap();
+    session.set_credentials(credentials(1_001)).unwrap();
+    assert_eq!(fetch_number(&session).await, Ok(1_001));
     assert!(session.refresh(session.default_account()).await.is_err(), "set by hand");
-    session.set_credentials(set(3)).unwrap();
-    assert!(session.served().is_none());
-    assert_eq!(served(&session).await, Ok(103));
+    session.set_credentials(credentials(3)).unwrap();
+    assert!(session.current().is_none());
+    assert_eq!(fetch_number(&session).await, Ok(103));
 }
 
 #[tokio::test]
-async fn a_clear_forgets_what_was_given_and_the_account_is_guarded_as_before() {
+async fn key_exchange_after_clear_drops_keys_and_stays() {
     let session = SessionContext::builder().guard(guard()).build();
-    session.set_credentials(set(1)).unwrap();
+    session.set_credentials(credentials(1)).unwrap();
     let asking = session.credentials();
     session.clear();
     assert_eq!(asking.await.unwrap_err().kind(), ErrorKind::NotConfigured);
-    session.set_credentials_for(&"other".parse().unwrap(), set(9)).unwrap();
-    assert_eq!(served(&session).await, Err(ErrorKind::NotConfigured), "awake, and what was given is gone");
-    session.set_credentials(set(2)).unwrap();
-    assert_eq!(served(&session).await, Ok(102));
+    session.set_credentials_for(&"other".parse().unwrap(), credentials(9)).unwrap();
+    assert_eq!(fetch_number(&session).await, Err(ErrorKind::NotConfigured), "awake, and what was given is gone");
+    session.set_credentials(credentials(2)).unwrap();
+    assert_eq!(fetch_number(&session).await, Ok(102));
     session.close();
-    assert_eq!(served(&session).await, Err(ErrorKind::Closed));
+    assert_eq!(fetch_number(&session).await, Err(ErrorKind::Closed));
 }
 
 #[tokio::test]
-async fn what_was_given_wins_over_a_provider_that_comes_later() {
+async fn key_exchange_replaced_exchanges_earlier_keys() {
     let session = SessionContext::builder().guard(guard()).build();
-    session.set_credentials(set(1)).unwrap();
+    session.set_credentials(credentials(1)).unwrap();
     session.set_guard_for(session.default_account(), guard()).unwrap();
-    assert_eq!(served(&session).await, Ok(101));
+    assert_eq!(fetch_number(&session).await, Ok(101));
 }
 
 #[tokio::test]
-async fn what_was_set_before_the_guard_came_is_served_no_more() {
+async fn key_exchange_added_later_stops_serving_set_keys() {
     let session = SessionContext::builder().build();
     let account = session.default_account().clone();
-    session.set_credentials(set(1)).unwrap();
-    let mut rotations = session.rotations(&account).unwrap();
+    session.set_credentials(credentials(1)).unwrap();
+    let mut rotations = session.watch_rotations(&account).unwrap();
     session.set_guard_for(&account, guard()).unwrap();
-    assert!(session.served().is_none() && rotations.changed().await.is_some());
-    assert_eq!(served(&session).await, Ok(101));
-    session.set_credentials(set(1_001)).unwrap();
+    assert!(session.current().is_none() && rotations.changed().await.is_some());
+    assert_eq!(fetch_number(&session).await, Ok(101));
+    session.set_credentials(credentials(1_001)).unwrap();
     session.set_guard_for(&account, guard()).unwrap();
-    assert_eq!(served(&session).await, Ok(1_001), "it lets that through");
+    assert_eq!(fetch_number(&session).await, Ok(1_001), "it lets that through");
 }
 
 /// Puts a guard in its own place while it is asked, as somebody else may at any time.
 #[derive(Debug)]
-struct Overtaken(Mutex<Option<SessionContext>>);
+struct ReplacedDuringExchange(Mutex<Option<SessionContext>>);
 
 #[async_trait]
-impl CredentialProvider for Overtaken {
+impl CredentialProvider for ReplacedDuringExchange {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("overtaken")
     }
@@ -152,7 +152,7 @@ impl CredentialProvider for Overtaken {
     }
 }
 
-impl AccountGuard for Overtaken {
+impl AccountGuard for ReplacedDuringExchange {
     fn provider(&self) -> Arc<dyn CredentialProvider> {
         Arc::new(guard())
     }
@@ -165,32 +165,32 @@ impl AccountGuard for Overtaken {
 }
 
 #[tokio::test]
-async fn a_guard_that_comes_while_keys_are_set_is_asked_about_them() {
+async fn key_exchange_added_during_set_is_applied() {
     let session = SessionContext::builder().build();
-    let overtaken = Overtaken(Mutex::new(Some(session.clone())));
+    let overtaken = ReplacedDuringExchange(Mutex::new(Some(session.clone())));
     session.set_guard_for(session.default_account(), overtaken).unwrap();
-    session.set_credentials(set(1)).unwrap();
-    assert_eq!(served(&session).await, Ok(101));
+    session.set_credentials(credentials(1)).unwrap();
+    assert_eq!(fetch_number(&session).await, Ok(101));
 }
 
 /// Has a stand-in that calls the session back when it is dropped.
 #[derive(Debug, Default)]
-struct Meddler(Option<Meddling>);
+struct ReentrantExchange(Option<ReentrantOnDrop>);
 
 #[derive(Debug)]
-struct Meddling(Arc<Mutex<Option<SessionContext>>>);
+struct ReentrantOnDrop(Arc<Mutex<Option<SessionContext>>>);
 
-impl Drop for Meddling {
+impl Drop for ReentrantOnDrop {
     fn drop(&mut self) {
         let session = self.0.lock().unwrap().clone();
         if let Some(session) = session {
-            let _closed_or_not = session.rotations(session.default_account());
+            let _closed_or_not = session.watch_rotations(session.default_account());
         }
     }
 }
 
 #[async_trait]
-impl CredentialProvider for Meddler {
+impl CredentialProvider for ReentrantExchange {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("meddler")
     }
@@ -200,39 +200,39 @@ impl CredentialProvider for Meddler {
     }
 }
 
-impl AccountGuard for Meddler {
+impl AccountGuard for ReentrantExchange {
     fn provider(&self) -> Arc<dyn CredentialProvider> {
         Arc::new(guard())
     }
 
     fn in_place_of(&self, _: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
         let called_back = Arc::clone(&self.0.as_ref()?.0);
-        Some(Arc::new(Self(Some(Meddling(called_back)))))
+        Some(Arc::new(Self(Some(ReentrantOnDrop(called_back)))))
     }
 }
 
 /// Hangs if a lock is held while foreign code runs.
 #[test]
-fn who_stood_in_may_call_the_session_when_it_goes() {
+fn key_exchange_provider_drop_may_call_session() {
     let called_back = Arc::new(Mutex::new(None));
-    let meddler = Meddler(Some(Meddling(Arc::clone(&called_back))));
+    let meddler = ReentrantExchange(Some(ReentrantOnDrop(Arc::clone(&called_back))));
     let session = SessionContext::builder().guard(meddler).build();
-    session.set_credentials(set(1)).unwrap();
+    session.set_credentials(credentials(1)).unwrap();
     *called_back.lock().unwrap() = Some(session.clone());
-    session.set_credentials(set(2)).unwrap();
+    session.set_credentials(credentials(2)).unwrap();
     session.clear();
-    assert!(session.served().is_none());
-    session.set_credentials(set(3)).unwrap();
+    assert!(session.current().is_none());
+    session.set_credentials(credentials(3)).unwrap();
     session.close();
     *called_back.lock().unwrap() = None;
 }
 
 /// A decorator that forwards nothing but what it must.
 #[derive(Debug)]
-struct Decorated<P>(P);
+struct DecoratedProvider<P>(P);
 
 #[async_trait]
-impl<P: CredentialProvider> CredentialProvider for Decorated<P> {
+impl<P: CredentialProvider> CredentialProvider for DecoratedProvider<P> {
     fn name(&self) -> Cow<'static, str> {
         self.0.name()
     }
@@ -243,26 +243,26 @@ impl<P: CredentialProvider> CredentialProvider for Decorated<P> {
 }
 
 #[tokio::test]
-async fn decorated_provider_keeps_the_guard_of_its_account() {
+async fn key_exchange_survives_decorated_provider() {
     let late = SessionContext::builder().guard(guard()).build();
-    late.set_provider_for(late.default_account(), Decorated(guard())).unwrap();
-    let early = SessionContext::builder().provider(Decorated(guard())).guard(guard()).build();
+    late.set_provider_for(late.default_account(), DecoratedProvider(guard())).unwrap();
+    let early = SessionContext::builder().provider(DecoratedProvider(guard())).guard(guard()).build();
     for session in [late, early] {
         for (given, expected) in [(1, 101), (2, 102)] {
-            session.set_credentials(set(given)).unwrap();
-            assert!(session.served().is_none());
-            assert_eq!(served(&session).await, Ok(expected));
+            session.set_credentials(credentials(given)).unwrap();
+            assert!(session.current().is_none());
+            assert_eq!(fetch_number(&session).await, Ok(expected));
             session.clear();
         }
     }
 }
 
 #[tokio::test]
-async fn adopt_on_guarded_account_returns_a_status_without_the_keys() {
+async fn key_exchange_set_from_resolver_returns_no_keys() {
     let id: CredentialId = "one".parse().unwrap();
-    let resolver = MapResolver::new().with(id.clone(), set(1));
+    let resolver = MapResolver::new().with(id.clone(), credentials(1));
     let session = SessionContext::builder().guard(guard()).resolver(resolver).build();
-    let status = session.adopt(&id, None).await.unwrap();
+    let status = session.set_from_resolver(&id, None).await.unwrap();
     assert_eq!((status.key_suffix, status.freshness), (None, None), "what was found is never served");
-    assert_eq!(served(&session).await, Ok(101));
+    assert_eq!(fetch_number(&session).await, Ok(101));
 }

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use valetkey_core::{Alias, CredentialProvider, Credentials, ErrorKind, Expiry, Result, SessionContext};
+use valetkey_core::{AccountName, CredentialProvider, Credentials, ErrorKind, Expiry, Result, SessionContext};
 
 use crate::bench::*;
 
 /// Answers a little later, each time with the next set.
 #[derive(Debug, Default)]
-struct Counting(AtomicU64);
+struct CountingProvider(AtomicU64);
 
 #[async_trait]
-impl CredentialProvider for Counting {
+impl CredentialProvider for CountingProvider {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("counting")
     }
@@ -28,10 +28,10 @@ impl CredentialProvider for Counting {
 }
 
 /// Asks for refreshes and credentials until told to stop; errors do not matter here.
-fn noise(session: &SessionContext, stop: &Arc<AtomicBool>) -> Vec<tokio::task::JoinHandle<()>> {
+fn spawn_noise(session: &SessionContext, stop: &Arc<AtomicBool>) -> Vec<tokio::task::JoinHandle<()>> {
     let ask = |session: SessionContext, stop: Arc<AtomicBool>| async move {
         while !stop.load(Ordering::SeqCst) {
-            let _any = session.refresh(&Alias::default_account()).await;
+            let _any = session.refresh(&AccountName::default_account()).await;
             let _any = session.credentials().await;
             tokio::task::yield_now().await;
         }
@@ -40,20 +40,20 @@ fn noise(session: &SessionContext, stop: &Arc<AtomicBool>) -> Vec<tokio::task::J
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_cleared_session_serves_nothing_whatever_was_in_flight() {
+async fn clear_under_load_serves_nothing() {
     let session = SessionContext::builder().build();
     let stop = Arc::new(AtomicBool::new(false));
-    let tasks = noise(&session, &stop);
+    let tasks = spawn_noise(&session, &stop);
     for round in 0..500 {
-        session.set_provider_for(&Alias::default_account(), Counting::default()).unwrap();
-        let child = session.with_provider(Counting::default()).unwrap();
+        session.set_provider_for(&AccountName::default_account(), CountingProvider::default()).unwrap();
+        let child = session.with_provider(CountingProvider::default()).unwrap();
         for _ in 0..round % 7 {
             tokio::task::yield_now().await;
         }
         session.clear();
         for _ in 0..5 {
-            assert!(session.served().is_none(), "round {round}");
-            assert!(child.served().is_none(), "round {round}");
+            assert!(session.current().is_none(), "round {round}");
+            assert!(child.current().is_none(), "round {round}");
             assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
             tokio::task::yield_now().await;
         }
@@ -65,13 +65,13 @@ async fn a_cleared_session_serves_nothing_whatever_was_in_flight() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_was_set_is_what_is_served_whatever_was_in_flight() {
+async fn set_credentials_under_load_are_served() {
     let session = SessionContext::builder().build();
     let stop = Arc::new(AtomicBool::new(false));
-    let tasks = noise(&session, &stop);
+    let tasks = spawn_noise(&session, &stop);
     for round in 1_000_000..1_000_300 {
         session.clear();
-        session.set_provider_for(&Alias::default_account(), Counting::default()).unwrap();
+        session.set_provider_for(&AccountName::default_account(), CountingProvider::default()).unwrap();
         tokio::task::yield_now().await;
         session.set_credentials(numbered(round, Expiry::Never)).unwrap();
         for _ in 0..5 {
@@ -86,7 +86,7 @@ async fn what_was_set_is_what_is_served_whatever_was_in_flight() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn children_made_while_the_parent_closes_are_closed_too() {
+async fn close_of_parent_closes_children_created_concurrently() {
     for _ in 0..300 {
         let parent = SessionContext::builder().build();
         let maker = parent.clone();
@@ -98,6 +98,6 @@ async fn children_made_while_the_parent_closes_are_closed_too() {
         tokio::task::yield_now().await;
         parent.close();
         let (_maker, children) = task.await.unwrap();
-        assert!(children.iter().all(|child| child.is_closed() && child.served().is_none()));
+        assert!(children.iter().all(|child| child.is_closed() && child.current().is_none()));
     }
 }

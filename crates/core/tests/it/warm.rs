@@ -2,67 +2,67 @@
 
 use futures_util::FutureExt;
 use tokio::time::{Duration, sleep, timeout};
-use valetkey_core::{Alias, Expiry, Freshness, SessionContext};
+use valetkey_core::{AccountName, Expiry, Freshness, SessionContext};
 
 use crate::bench::*;
 
 /// Longer than a warmer sleeps. Time is paused, so nobody really waits.
-const A_WHILE: Duration = Duration::from_secs(35);
+const LONGER_THAN_SLEEP: Duration = Duration::from_secs(35);
 
 #[tokio::test(start_paused = true)]
-async fn a_warm_session_is_refreshed_ahead_and_nobody_waits() {
-    let bench = Bench::gated(|clock| vec![answer(clock, 1, HOUR), answer(clock, 2, 3 * HOUR)]);
+async fn keep_warm_refreshes_and_no_caller_waits() {
+    let bench = SessionFixture::blocked(|clock| vec![returns(clock, 1, HOUR), returns(clock, 2, 3 * HOUR)]);
     let warmer = tokio::spawn(bench.session.keep_warm());
-    bench.provider.let_through(1);
+    bench.provider.release(1);
     bench.number().await.unwrap();
     sleep(SECOND).await;
     bench.clock.advance(50 * MINUTE);
     assert_eq!(bench.number().now_or_never().expect("at once").unwrap(), 1, "callers leave it to the warmer");
-    assert_eq!(bench.provider.calls(), 1);
-    sleep(A_WHILE).await;
-    assert_eq!(bench.provider.calls(), 2, "the warmer fetches");
+    assert_eq!(bench.provider.call_count(), 1);
+    sleep(LONGER_THAN_SLEEP).await;
+    assert_eq!(bench.provider.call_count(), 2, "the warmer fetches");
     for _ in 0..100 {
         assert_eq!(bench.number().now_or_never().expect("at once").unwrap(), 1);
     }
-    bench.provider.let_through(1);
+    bench.provider.release(1);
     sleep(SECOND).await;
     assert_eq!(bench.number().now_or_never().expect("at once").unwrap(), 2);
-    assert_eq!(bench.provider.calls(), 2);
+    assert_eq!(bench.provider.call_count(), 2);
     warmer.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_warmer_is_there_when_the_window_opens() {
-    let bench = Bench::holding(HOUR, |clock| vec![answer(clock, 2, 3 * HOUR)]).await;
+async fn keep_warm_refreshes_when_window_opens() {
+    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, 3 * HOUR)]).await;
     bench.clock.advance(43 * MINUTE);
     while bench.session.status().accounts[0].freshness == Some(Freshness::Fresh) {
         bench.clock.advance(SECOND);
     }
-    bench.clock.jump_back(5 * SECOND);
+    bench.clock.rewind(5 * SECOND);
     let warmer = tokio::spawn(bench.session.keep_warm());
     for _ in 0..6 {
-        assert_eq!(bench.provider.calls(), 1);
+        assert_eq!(bench.provider.call_count(), 1);
         sleep(SECOND).await;
         bench.clock.advance(SECOND);
     }
     sleep(SECOND).await;
-    assert_eq!(bench.provider.calls(), 2);
+    assert_eq!(bench.provider.call_count(), 2);
     warmer.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_warmer_leaves_accounts_alone_that_nobody_asked_for() {
-    let bench = Bench::new(|clock| vec![answer(clock, 1, HOUR)]);
+async fn keep_warm_skips_unused_accounts() {
+    let bench = SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]);
     bench.session.set_credentials_for(&"prod".parse().unwrap(), numbered(5, Expiry::Never)).unwrap();
     let warmer = tokio::spawn(bench.session.keep_warm());
     bench.clock.advance(10 * HOUR);
-    sleep(10 * A_WHILE).await;
-    assert_eq!(bench.provider.calls(), 0);
+    sleep(10 * LONGER_THAN_SLEEP).await;
+    assert_eq!(bench.provider.call_count(), 0);
     warmer.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_warmer_ends_with_its_session() {
+async fn keep_warm_ends_with_session() {
     let closed = SessionContext::builder().build();
     let warmer = tokio::spawn(closed.keep_warm());
     settle().await;
@@ -76,42 +76,42 @@ async fn a_warmer_ends_with_its_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_warmer_ends_with_its_session_while_a_provider_hangs() {
-    let bench = Bench::holding(HOUR, |_| vec![valetkey_core::testing::Script::Hang]).await;
+async fn keep_warm_ends_with_session_while_provider_hangs() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![valetkey_core::testing::Script::Hang]).await;
     bench.clock.advance(50 * MINUTE);
     let warmer = tokio::spawn(bench.session.keep_warm());
     settle().await;
-    assert_eq!(bench.provider.calls(), 2);
+    assert_eq!(bench.provider.call_count(), 2);
     bench.session.close();
     timeout(2 * SECOND, warmer).await.expect("without the provider's answer").unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_warmer_respects_the_back_off_and_does_not_spin() {
-    let bench = Bench::holding(HOUR, |_| vec![unavailable()]).await;
+async fn keep_warm_respects_backoff_without_spinning() {
+    let bench = SessionFixture::with_cached(HOUR, |_| vec![fails_unavailable()]).await;
     let warmer = tokio::spawn(bench.session.keep_warm());
     bench.clock.advance(44 * MINUTE + 30 * SECOND);
     for _ in 0..29 {
         bench.clock.advance(10 * SECOND);
         sleep(10 * SECOND).await;
     }
-    assert_eq!(bench.provider.calls(), 2, "one attempt in the first 300 s");
+    assert_eq!(bench.provider.call_count(), 2, "one attempt in the first 300 s");
     warmer.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_its_warmer_a_session_refreshes_on_demand_again() {
-    let bench = Bench::holding(HOUR, |clock| vec![answer(clock, 2, 3 * HOUR)]).await;
+async fn keep_warm_dropped_restores_refresh_on_demand() {
+    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, 3 * HOUR)]).await;
     drop(bench.session.keep_warm());
     bench.clock.advance(50 * MINUTE);
     assert_eq!(bench.number().await.unwrap(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_warm_session_that_missed_its_window_still_serves_nothing_expired() {
-    let bench = Bench::holding(HOUR, |clock| vec![answer(clock, 2, 9 * HOUR)]).await;
+async fn keep_warm_unpolled_serves_nothing_expired() {
+    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, 9 * HOUR)]).await;
     let _unpolled = bench.session.keep_warm();
     bench.clock.advance(2 * HOUR);
     assert_eq!(bench.number().await.unwrap(), 2);
-    assert_eq!(bench.session.default_account(), &Alias::default_account());
+    assert_eq!(bench.session.default_account(), &AccountName::default_account());
 }

@@ -59,7 +59,7 @@ impl StderrTail {
         let text = redactor.mask_tail(&text, text.len().saturating_sub(MAX_SHOWN_BYTES));
         let all: Vec<&str> = text.lines().collect();
         let last: Vec<_> =
-            all[all.len().saturating_sub(lines)..].iter().map(|line| printable(line)).collect();
+            all[all.len().saturating_sub(lines)..].iter().map(|line| escape_control_chars(line)).collect();
         let shown = last.join("\n");
         // Escapes are longer than what they stand for. A mask at the beginning stays whole.
         shown[shown.ceil_char_boundary(shown.len().saturating_sub(MAX_SHOWN_BYTES + 16))..].to_owned()

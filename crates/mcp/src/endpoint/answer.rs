@@ -7,7 +7,7 @@ use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use valetkey_core::{Credentials, Error, ErrorKind, Expiry, Result, ServedSet};
+use valetkey_core::{Credentials, Error, ErrorKind, Expiry, Result, CurrentCredentials};
 
 use super::AdvertisedExpiry;
 use super::grant::GrantState;
@@ -23,23 +23,23 @@ const DEFAULT_ADVERTISED_EXPIRY: Duration = Duration::from_secs(3600);
 /// the reader has the old ones, or the reader gets the new ones.
 pub(super) async fn current_credentials(grant: &GrantState, now: SystemTime) -> Result<Credentials> {
     loop {
-        let current = match grant.account.served() {
+        let current = match grant.account.current() {
             Some(served) => served,
             None => fetch_first(grant).await?,
         };
         grant.record_served(current.id);
-        if grant.account.served().is_some_and(|now| now.id == current.id) {
+        if grant.account.current().is_some_and(|now| now.id == current.id) {
             return Ok(grant.rotation_hold.select(current, now));
         }
     }
 }
 
-async fn fetch_first(grant: &GrantState) -> Result<ServedSet> {
+async fn fetch_first(grant: &GrantState) -> Result<CurrentCredentials> {
     let fetched = timeout(FIRST_FETCH_TIMEOUT, grant.account.credentials()).await.map_err(|_elapsed| {
         Error::new(ErrorKind::TimedOut, "the first credentials of this account are still being fetched")
     })?;
     fetched?;
-    grant.account.served().ok_or_else(|| {
+    grant.account.current().ok_or_else(|| {
         Error::new(ErrorKind::Unavailable, "the account moved on while its credentials were fetched")
     })
 }

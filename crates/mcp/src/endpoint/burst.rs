@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
-use valetkey_core::{Credentials, ServedSet};
+use valetkey_core::{Credentials, CurrentCredentials};
 
 /// Requests closer than this belong to one burst.
 const MAX_BURST_GAP: Duration = Duration::from_secs(1);
@@ -20,7 +20,7 @@ const MAX_ROTATION_HOLD: Duration = Duration::from_secs(5);
 pub(super) struct RotationHold(Mutex<Option<HeldCredentials>>);
 
 struct HeldCredentials {
-    served: ServedSet,
+    served: CurrentCredentials,
     last_request: Instant,
     /// When a newer set was first held back.
     superseded_at: Option<Instant>,
@@ -28,7 +28,7 @@ struct HeldCredentials {
 
 impl RotationHold {
     /// Chooses what to answer now that the account's current set is `current`.
-    pub(super) fn select(&self, current: ServedSet, now: SystemTime) -> Credentials {
+    pub(super) fn select(&self, current: CurrentCredentials, now: SystemTime) -> Credentials {
         let requested_at = Instant::now();
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(held) = held.as_mut()
@@ -54,8 +54,8 @@ impl RotationHold {
 }
 
 impl HeldCredentials {
-    fn should_hold(&self, current: &ServedSet, requested_at: Instant, now: SystemTime) -> bool {
-        current.id.renews(self.served.id)
+    fn should_hold(&self, current: &CurrentCredentials, requested_at: Instant, now: SystemTime) -> bool {
+        current.id.is_renewal_of(self.served.id)
             && requested_at.duration_since(self.last_request) < MAX_BURST_GAP
             && self.superseded_at.is_none_or(|since| requested_at.duration_since(since) < MAX_ROTATION_HOLD)
             && !self.served.credentials.expiry().has_passed(now)
@@ -81,16 +81,16 @@ mod tests {
         session
     }
 
-    fn current_credentials(session: &SessionContext) -> ServedSet {
-        session.account(session.default_account()).unwrap().served().unwrap()
+    fn current_credentials(session: &SessionContext) -> CurrentCredentials {
+        session.account(session.default_account()).unwrap().current().unwrap()
     }
 
-    async fn refresh_and_get(session: &SessionContext) -> ServedSet {
+    async fn refresh_and_get(session: &SessionContext) -> CurrentCredentials {
         session.refresh(session.default_account()).await.unwrap();
         current_credentials(session)
     }
 
-    fn has_key_of(chosen: &Credentials, set: &ServedSet) -> bool {
+    fn has_key_of(chosen: &Credentials, set: &CurrentCredentials) -> bool {
         chosen.access_key_id() == set.credentials.access_key_id()
     }
 
@@ -149,7 +149,7 @@ mod tests {
             (RotationHold::default(), rotating_session().await, ManualClock::new().now());
         let rejected = current_credentials(&session);
         burst.select(rejected.clone(), now);
-        session.report_rejected(session.default_account(), rejected.credentials.access_key_id());
+        session.mark_rejected_for(session.default_account(), rejected.credentials.access_key_id());
         let after = refresh_and_get(&session).await;
         assert!(has_key_of(&burst.select(after.clone(), now), &after));
     }

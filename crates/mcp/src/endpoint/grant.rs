@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
-use valetkey_core::{Credentials, SessionAccount, SetId};
+use valetkey_core::{Credentials, SessionAccount, CredentialsVersion};
 
 use super::AdvertisedExpiry;
 use super::burst::RotationHold;
@@ -42,7 +42,7 @@ pub(super) struct GrantState {
 /// Which credentials the reader got, and may have cached since.
 #[derive(Default)]
 struct ServedVersions {
-    first: Option<SetId>,
+    first: Option<CredentialsVersion>,
     /// Others came later that do not renew the first.
     mixed: bool,
 }
@@ -99,7 +99,7 @@ impl Grant {
     }
 
     /// Whether all credentials that the reader may have cached are `current` or are renewed by it.
-    pub(crate) fn is_renewed_by(&self, current: SetId) -> bool {
+    pub(crate) fn is_renewed_by(&self, current: CredentialsVersion) -> bool {
         let served = self.state.lock_served();
         !served.mixed && served.first.is_none_or(|first| is_same_or_renewal(first, current))
     }
@@ -126,7 +126,7 @@ impl GrantState {
     }
 
     /// Notes that the reader is about to get the credentials `id`.
-    pub(super) fn record_served(&self, id: SetId) {
+    pub(super) fn record_served(&self, id: CredentialsVersion) {
         let mut served = self.lock_served();
         let first = *served.first.get_or_insert(id);
         served.mixed |= !is_same_or_renewal(first, id);
@@ -145,8 +145,8 @@ impl GrantState {
 }
 
 /// Whether `current` is `earlier` or a renewal of it.
-fn is_same_or_renewal(earlier: SetId, current: SetId) -> bool {
-    current == earlier || current.renews(earlier)
+fn is_same_or_renewal(earlier: CredentialsVersion, current: CredentialsVersion) -> bool {
+    current == earlier || current.is_renewal_of(earlier)
 }
 
 fn token_digest(token: &str) -> [u8; 32] {

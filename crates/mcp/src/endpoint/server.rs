@@ -87,7 +87,7 @@ impl EndpointServer {
             return Some(entry);
         }
         let denied = Error::new(ErrorKind::Denied, "asked with a token that is not the grant's");
-        entry.account.record(AuditEvent::Deny, &entry.holder, Some(&denied));
+        entry.account.audit(AuditEvent::Deny, &entry.holder, Some(&denied));
         None
     }
 
@@ -157,11 +157,11 @@ async fn serve_credentials(
     match answer::current_credentials(&entry, server.clock.now()).await {
         Ok(credentials) => {
             entry.register_secret(&credentials);
-            entry.account.record(AuditEvent::Serve, &entry.holder, None);
+            entry.account.audit(AuditEvent::Serve, &entry.holder, None);
             answer::credentials_response(&credentials, entry.advertised_expiry, server.clock.now())
         }
         Err(error) => {
-            entry.account.record(AuditEvent::Deny, &entry.holder, Some(&error));
+            entry.account.audit(AuditEvent::Deny, &entry.holder, Some(&error));
             answer::response_from_error(&error)
         }
     }

@@ -114,7 +114,7 @@ impl ServerGroup {
 }
 
 async fn wait_ended(account: &SessionAccount) {
-    if let Ok(mut rotations) = account.rotations() {
+    if let Ok(mut rotations) = account.watch_rotations() {
         while rotations.changed().await.is_some() {}
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{
-    Alias, Error, ErrorKind, PolicyDigest, Result, SessionAccount, SessionId, SessionPolicy,
+    AccountName, Error, ErrorKind, PolicyDigest, Result, SessionAccount, SessionId, SessionPolicy,
 };
 
 use super::crew::{GroupLease, ServerGroup, ServerLease};
@@ -41,7 +41,7 @@ struct PoolState {
 #[derive(Clone, PartialEq, Eq)]
 struct GroupKey {
     session: SessionId,
-    policy: Option<(Alias, PolicyDigest)>,
+    policy: Option<(AccountName, PolicyDigest)>,
 }
 
 impl NarrowedServerPool {

@@ -91,7 +91,7 @@ impl SpawnConfig {
             let environment = self.build_environment(config, account, grant.as_ref(), keys.as_ref())?;
             let mut process = self.spawn_process(config, account, environment)?;
             if keys.is_some() {
-                account.record(AuditEvent::Serve, name, None);
+                account.audit(AuditEvent::Serve, name, None);
             }
             let what = match self.handshake(&mut process, attempted).await {
                 Ok(Ok((connection, driver, succeeded))) => {

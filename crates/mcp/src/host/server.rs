@@ -249,7 +249,7 @@ impl ServerShared {
                 Ok(())
             }
             Err(error) => {
-                self.account.record(AuditEvent::Deny, &self.name, Some(&error));
+                self.account.audit(AuditEvent::Deny, &self.name, Some(&error));
                 tracing::info!(server = %self.name, account = %self.account.alias(), %error, "no credentials for a call");
                 Err(with_set_credentials_hint(error, &self.account))
             }

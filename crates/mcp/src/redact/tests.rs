@@ -257,7 +257,7 @@ fn mask_tail_secret_across_start_is_masked() {
 fn redactor_secret_key_and_session_token_are_masked() {
     let (redactor, canary) = (Redactor::default(), Canary::new());
     redactor.add(&canary.credentials(Expiry::Never).unwrap());
-    let told = redactor.mask(&canary.json().to_string());
+    let told = redactor.mask(&canary.to_json().to_string());
     assert_eq!(canary.found_in(&told), ["access_key_id"], "{told}");
 }
 

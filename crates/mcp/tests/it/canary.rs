@@ -57,7 +57,7 @@ impl GatewayCanaryFixture {
 
     /// What a session goes through: everything said in it is kept by the wire.
     async fn call_all_tools(&mut self) {
-        let given = self.canary.json();
+        let given = self.canary.to_json();
         let text = given.to_string();
         for credentials in [json!(text[..text.len() - 1]), json!([given]), given.clone(), json!(text)] {
             self.client.call("set_aws_credentials_context", json!({"credentials_json": credentials})).await;
@@ -99,7 +99,7 @@ impl GatewayCanaryFixture {
     async fn assert_delivered(&mut self, delivery: Delivery) -> u32 {
         let answer = self.client.call("fixture__whoami", json!({})).await["structuredContent"].take();
         let key = answer["key"].as_str().unwrap().to_owned();
-        assert!(self.canary.json()["access_key_id"].as_str().unwrap().ends_with(&key));
+        assert!(self.canary.to_json()["access_key_id"].as_str().unwrap().ends_with(&key));
         let environment = fs::read_to_string(format!("/proc/{}/environ", pid(&answer))).unwrap();
         assert_eq!(self.canary.found_in(&environment).len(), if delivery == Delivery::Env { 3 } else { 0 });
         pid(&answer)

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use valetkey_core::audit::AuditEvent;
-use valetkey_core::{Alias, Error, ErrorKind, Result, SessionContext};
+use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionContext};
 
 use super::{account_schema, account_status, status_schema};
 use crate::arguments::ToolArguments;
@@ -49,7 +49,7 @@ impl GetCredentials {
 
 /// The status of an account that has credentials. What its provider has not provided yet is fetched: callers decide by this
 /// whether there are any.
-async fn without_secrets(session: &SessionContext, account: &Alias) -> Result<Value> {
+async fn without_secrets(session: &SessionContext, account: &AccountName) -> Result<Value> {
     let known = account_status(session, account)?;
     if known["provider"].is_null() {
         return Err(no_credentials());
@@ -71,9 +71,9 @@ fn no_credentials() -> Error {
     )
 }
 
-async fn with_secrets(session: &SessionContext, account: &Alias) -> Result<Value> {
+async fn with_secrets(session: &SessionContext, account: &AccountName) -> Result<Value> {
     let credentials = session.credentials_for(account).await?;
-    session.record(AuditEvent::Serve, account, NAME, None);
+    session.audit(AuditEvent::Serve, account, NAME, None);
     let region = credentials.region().cloned().unwrap_or_else(|| session.resolved_region(account));
     Ok(json!({
         "access_key_id": credentials.access_key_id().as_str(),

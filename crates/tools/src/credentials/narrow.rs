@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use valetkey_core::{
-    Alias, CredentialProvider, Error, ErrorKind, Result, Scope, SessionContext, SessionPolicy,
+    AccountName, CredentialProvider, Error, ErrorKind, Result, AccessScope, SessionContext, SessionPolicy,
 };
 
 use crate::arguments::{ToolArguments, not_an_object, text};
@@ -39,10 +39,10 @@ impl NarrowCredentials {
         let named =
             arguments.take_non_null("accounts")?.map(|accounts| parse_accounts(&accounts)).transpose()?;
         let accounts = named.or_else(|| narrowable_accounts(policy.as_ref()?, &session));
-        let mut scope = Scope::new().lifetime(parse_lifetime(arguments.take_non_null("lifetime")?)?);
-        scope = accounts.into_iter().fold(scope, Scope::accounts);
+        let mut scope = AccessScope::new().lifetime(parse_lifetime(arguments.take_non_null("lifetime")?)?);
+        scope = accounts.into_iter().fold(scope, AccessScope::accounts);
         let digest = policy.as_ref().map(SessionPolicy::digest);
-        let narrowed = session.narrow(policy.into_iter().fold(scope, Scope::policy))?;
+        let narrowed = session.narrow(policy.into_iter().fold(scope, AccessScope::policy))?;
         let (accounts, ends_at) = (narrowed.accounts(), narrowed.ends_at());
         let handle = self.sessions.insert(narrowed)?.to_string();
         let text = format!(
@@ -105,8 +105,8 @@ impl Tool for NarrowCredentials {
 
 /// The accounts that a policy can be put on; `None` when there are none, which is for `narrow` to explain. Keys that
 /// others are derived from stay behind so, and need not be named.
-fn narrowable_accounts(policy: &SessionPolicy, session: &SessionContext) -> Option<Vec<Alias>> {
-    let can = |alias: &Alias| session.account(alias).and_then(|account| account.narrowed(policy)).is_ok();
+fn narrowable_accounts(policy: &SessionPolicy, session: &SessionContext) -> Option<Vec<AccountName>> {
+    let can = |alias: &AccountName| session.account(alias).and_then(|account| account.narrowed(policy)).is_ok();
     let accounts: Vec<_> = session.accounts().into_iter().filter(can).collect();
     (!accounts.is_empty()).then_some(accounts)
 }
@@ -119,9 +119,9 @@ fn parse_lifetime(given: Option<Value>) -> Result<Duration> {
     })
 }
 
-fn parse_accounts(given: &Value) -> Result<Vec<Alias>> {
+fn parse_accounts(given: &Value) -> Result<Vec<AccountName>> {
     let wrong = || Error::invalid("accounts", "must be a list of account aliases");
-    let alias = |one: &Value| Alias::parse("accounts", one.as_str().ok_or_else(wrong)?.trim());
+    let alias = |one: &Value| AccountName::parse("accounts", one.as_str().ok_or_else(wrong)?.trim());
     given.as_array().ok_or_else(wrong)?.iter().map(alias).collect()
 }
 

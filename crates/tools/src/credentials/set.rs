@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
-use valetkey_core::{Alias, Credentials, Result};
+use valetkey_core::{AccountName, Credentials, Result};
 
 use super::{account_schema, account_status, status_schema};
 use crate::arguments::{ToolArguments, account};
@@ -49,7 +49,7 @@ impl Tool for SetCredentials {
 }
 
 /// The credentials' fields, and the account named beside them or among them.
-fn parse_input(mut arguments: ToolArguments) -> Result<(Map<String, Value>, Option<Alias>)> {
+fn parse_input(mut arguments: ToolArguments) -> Result<(Map<String, Value>, Option<AccountName>)> {
     let beside = arguments.account()?;
     let fields = arguments.take_object(CREDENTIALS_ARG)?;
     let named = beside.map_or_else(|| account(&fields), |alias| Ok(Some(alias)))?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use valetkey_core::testing::Canary;
-use valetkey_core::{Alias, Expiry, MapResolver, SessionContext};
+use valetkey_core::{AccountName, Expiry, MapResolver, SessionContext};
 use valetkey_tools::ToolSet;
 
 use crate::desk::{CLEAR_CREDENTIALS, GET_CREDENTIALS, GET_SERVICE, SET, SET_FROM_STACK_JOB, SET_SERVICE};
@@ -134,7 +134,7 @@ async fn failed_invocation_clears_its_session() {
     })
     .await;
     assert!(outcome.is_err());
-    assert!(kept.unwrap().account(&Alias::default_account()).is_err());
+    assert!(kept.unwrap().account(&AccountName::default_account()).is_err());
 }
 
 /// A step of an invocation.

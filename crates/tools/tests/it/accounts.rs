@@ -57,7 +57,7 @@ async fn concurrent_tool_sets_are_isolated() {
     let work = |desk: ToolsFixture, region: &'static str| async move {
         for turn in 0..200 {
             let canary = Canary::new();
-            let mut given = canary.json();
+            let mut given = canary.to_json();
             given["region"] = region.into();
             assert!(!desk.call(SET, json!({"credentials_json": given})).await.is_error);
             desk.call(SET_SERVICE, json!({"service_id": format!("{region}-{turn}")})).await;
@@ -98,5 +98,5 @@ async fn set_credentials_on_configured_account_is_denied() {
     }
     let other = json!({"credentials_json": credentials_json("us-west-2"), "account": "other"});
     assert!(!tools.call(SET, other).await.unwrap().is_error);
-    assert!(session.served().is_none());
+    assert!(session.current().is_none());
 }

@@ -7,7 +7,7 @@ use crate::desk::*;
 
 /// Every input a tool may be sent that has secrets in it, well-formed and not.
 fn secret_inputs(canary: &Canary) -> Vec<Value> {
-    let given = canary.json();
+    let given = canary.to_json();
     let text = given.to_string();
     let secret = canary.expose_secret();
     vec![

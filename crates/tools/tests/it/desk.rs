@@ -38,7 +38,7 @@ impl ToolsFixture {
     /// The same, with the canary and a service context set.
     pub(crate) async fn with_credentials() -> Self {
         let desk = Self::new();
-        assert!(!desk.call(SET, json!({"credentials_json": desk.canary.json()})).await.is_error);
+        assert!(!desk.call(SET, json!({"credentials_json": desk.canary.to_json()})).await.is_error);
         assert!(!desk.call(SET_SERVICE, json!({"service_id": "svc-before"})).await.is_error);
         desk
     }

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 use valetkey_core::testing::{Canary, Script, ScriptedProvider};
-use valetkey_core::{Alias, Credentials, Error, ErrorKind, Expiry, Scope, SessionContext};
+use valetkey_core::{AccountName, Credentials, Error, ErrorKind, Expiry, AccessScope, SessionContext};
 use valetkey_tools::ToolSet;
 
 use crate::desk::*;
 
-fn alias(name: &str) -> Alias {
+fn alias(name: &str) -> AccountName {
     name.parse().unwrap()
 }
 
@@ -29,7 +29,7 @@ async fn list_accounts_shows_names_without_secrets() {
         (&listed["accounts"][0]["default"], &listed["accounts"][1]["provider"]),
         (&json!(true), &json!("scripted"))
     );
-    assert_eq!(provider.calls(), 0, "looking asks nobody");
+    assert_eq!(provider.call_count(), 0, "looking asks nobody");
 
     session.credentials_for(&alias("prod")).await.unwrap();
     let output = tools.call(LIST_ACCOUNTS, json!(null)).await.unwrap();
@@ -50,7 +50,7 @@ async fn list_accounts_narrowed_session_shows_its_accounts() {
         .provider(ScriptedProvider::new([]))
         .provider_for(alias("prod"), ScriptedProvider::new([]))
         .build();
-    let child = session.narrow(Scope::new().accounts([alias("prod")])).unwrap();
+    let child = session.narrow(AccessScope::new().accounts([alias("prod")])).unwrap();
     let tools = ToolSet::for_session(child);
     let listed = tools.call(LIST_ACCOUNTS, json!({})).await.unwrap().structured.unwrap();
     assert_eq!(listed["accounts"].as_array().unwrap().len(), 1);
@@ -91,7 +91,7 @@ async fn refresh_credentials_returns_expiry_and_generation() {
         "Successfully refreshed AWS credentials of account: prod, expiring: 2099-01-01T00:00:00Z"
     );
     assert_eq!(output.structured.unwrap()["generation"], 2);
-    assert_eq!(provider.calls(), 2);
+    assert_eq!(provider.call_count(), 2);
 }
 
 #[tokio::test]

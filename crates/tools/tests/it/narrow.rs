@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use valetkey_core::testing::ManualClock;
-use valetkey_core::{Alias, SessionContext, SessionPolicy};
+use valetkey_core::{AccountName, SessionContext, SessionPolicy};
 use valetkey_tools::{ToolOutput, ToolSet};
 
 use crate::desk::*;
 use role::FakeRoleProvider;
 
-fn alias(name: &str) -> Alias {
+fn alias(name: &str) -> AccountName {
     name.parse().unwrap()
 }
 

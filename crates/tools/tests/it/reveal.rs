@@ -29,7 +29,7 @@ async fn get_credentials_revealing_is_audited_each_time() {
     let session = SessionContext::builder().audit(audit.clone()).build();
     let tools = ToolSet::builder(session).secret_exposure(SecretExposure::Reveal).build();
     let canary = Canary::new();
-    let set = tools.call(SET, json!({"credentials_json": canary.json()})).await.unwrap();
+    let set = tools.call(SET, json!({"credentials_json": canary.to_json()})).await.unwrap();
     assert!(canary.found_in(&format!("{} {:?}", set.text, set.structured)).is_empty());
     let shown = tools.call(GET_CREDENTIALS, json!({})).await.unwrap();
     assert_eq!(canary.found_in(&shown.text), ["secret", "token", "access_key_id"]);

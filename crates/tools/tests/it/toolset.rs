@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use valetkey_core::{Alias, Error, ErrorKind, Region, SessionContext};
+use valetkey_core::{AccountName, Error, ErrorKind, Region, SessionContext};
 use valetkey_tools::{Tool, ToolDefinition, ToolOutput, ToolSet};
 
 use crate::desk::*;
@@ -61,7 +61,7 @@ async fn set_credentials_without_region_reports_resolved_region() {
     let builders = [
         (SessionContext::builder().region(region("eu-central-1")), "eu-central-1"),
         (SessionContext::builder().environment_region(region("eu-west-1")), "eu-west-1"),
-        (SessionContext::builder().region_for(Alias::default_account(), region("eu-west-2")), "eu-west-2"),
+        (SessionContext::builder().region_for(AccountName::default_account(), region("eu-west-2")), "eu-west-2"),
         (SessionContext::builder(), "us-east-1"),
     ];
     for (builder, expected) in builders {

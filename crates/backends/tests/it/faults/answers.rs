@@ -45,7 +45,7 @@ async fn fixture_in_window(window: Window) -> RoleSessionFixture {
 async fn check_fault(fault: FaultMode, kind: ErrorKind, attempts: usize, window: Window) {
     let case = format!("{fault:?}, {window:?}");
     let stage = fixture_in_window(window).await;
-    let (before, first) = (stage.sts.request_count(), stage.session.served().map(|served| served.id));
+    let (before, first) = (stage.sts.request_count(), stage.session.current().map(|served| served.id));
     stage.sts.set_fault(fault);
     let answer = stage.fetch_checked().await;
     assert_eq!(stage.sts.request_count() - before, attempts, "{case}");
@@ -55,7 +55,7 @@ async fn check_fault(fault: FaultMode, kind: ErrorKind, attempts: usize, window:
             assert_eq!((error.kind(), cause_kind(&error)), (Expired, Some(kind)), "{case}");
         }
         (Window::Advisory | Window::Mandatory, Ok(_)) => {
-            assert_eq!(stage.session.served().map(|served| served.id), first, "{case}");
+            assert_eq!(stage.session.current().map(|served| served.id), first, "{case}");
         }
         (_, answer) => panic!("{case}: {answer:?}"),
     }
@@ -67,7 +67,7 @@ async fn check_fault(fault: FaultMode, kind: ErrorKind, attempts: usize, window:
     };
     sleep(hold).await;
     stage.fetch_checked().await.unwrap();
-    let now = stage.session.served().map(|served| served.id);
+    let now = stage.session.current().map(|served| served.id);
     assert!(now.is_some() && now != first, "{case}: there is a new set");
 }
 
@@ -119,7 +119,7 @@ async fn denied_fetch_invalidates_credentials_in_every_window() {
             assert_eq!(stage.fetch_checked().await.unwrap_err().kind(), ErrorKind::Denied, "{window:?}");
         }
         assert_eq!(stage.sts.request_count() - before, 1, "{window:?}: remembered, and not tried again");
-        assert!(stage.session.served().is_none(), "{window:?}");
+        assert!(stage.session.current().is_none(), "{window:?}");
         stage.sts.clear_fault();
         sleep(5 * SECOND).await;
         stage.fetch_checked().await.unwrap();

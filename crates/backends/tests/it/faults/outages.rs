@@ -58,7 +58,7 @@ impl OutageObservation {
 async fn run_outage(stage: RoleSessionFixture, from: Duration, pace: Duration) -> OutageObservation {
     stage.sleep_until(from).await;
     let (requests, loads) = (stage.sts.request_count(), stage.fetches().len());
-    let first = stage.session.served().map(|served| served.id);
+    let first = stage.session.current().map(|served| served.id);
     stage.sts.set_fault(OUTAGE_FAULT);
     let over = from + OUTAGE;
     let mut answers = Vec::new();
@@ -67,7 +67,7 @@ async fn run_outage(stage: RoleSessionFixture, from: Duration, pace: Duration) -
             stage.sts.clear_fault();
         }
         let answer = stage.fetch_checked().await;
-        let served = stage.session.served().map(|served| served.id);
+        let served = stage.session.current().map(|served| served.id);
         if served.is_some() && served != first {
             break;
         }

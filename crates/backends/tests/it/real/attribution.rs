@@ -20,7 +20,7 @@ fn attributed(seed: &Seed, url: &str, principal: &str) -> (SessionContext, Arc<I
         .principal(principal.parse().unwrap())
         .audit(trail.clone())
         .build();
-    let who = Attribution::of(&session).account("prod".parse().unwrap());
+    let who = Attribution::for_session(&session).account("prod".parse().unwrap());
     let provider = role(&seed.tenants[0], &seed.broker, url).attribution(&who).build().unwrap();
     session.set_provider_for(session.default_account(), provider).unwrap();
     (session, trail)

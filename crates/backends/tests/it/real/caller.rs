@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use valetkey_backends::StsCallerIdentityProvider;
-use valetkey_core::{Alias, ErrorKind, SessionContext, WhoAmI};
+use valetkey_core::{AccountName, ErrorKind, SessionContext, CallerIdentityCache};
 use valetkey_rig::{AccessKey, Moto, REGION};
 
 use super::counted::RequestCounter;
@@ -16,7 +16,7 @@ use crate::region;
 async fn caller_identity_is_fetched_once_per_credentials() {
     let (ministack, seed) = seeded().await;
     let url = ministack.url();
-    let alias = |n: usize| -> Alias { format!("tenant-{n}").parse().unwrap() };
+    let alias = |n: usize| -> AccountName { format!("tenant-{n}").parse().unwrap() };
     let session = SessionContext::builder().region(region(REGION)).build();
     for (n, tenant) in seed.tenants.iter().enumerate() {
         let role = role(tenant, &seed.broker, &url).session_name("agent-7").build().unwrap();
@@ -25,20 +25,20 @@ async fn caller_identity_is_fetched_once_per_credentials() {
     let (base, counted) = RequestCounter::client_config_at(&url);
     let lookup = Arc::new(StsCallerIdentityProvider::new(&base));
     for (n, tenant) in seed.tenants.iter().enumerate() {
-        let whoami = WhoAmI::new(session.account(&alias(n)).unwrap(), lookup.clone());
-        for caller in join_all((0..20).map(|_| whoami.caller())).await {
+        let whoami = CallerIdentityCache::new(session.account(&alias(n)).unwrap(), lookup.clone());
+        for caller in join_all((0..20).map(|_| whoami.get())).await {
             let arn = format!("arn:aws:sts::{}:assumed-role/agent/agent-7", tenant.account);
             assert_eq!(caller.unwrap().arn(), arn);
         }
         assert_eq!(counted.unnamed_calls(), 2 * n + 1);
         session.refresh(&alias(n)).await.unwrap();
-        assert_eq!(whoami.caller().await.unwrap().session_name(), Some("agent-7"));
+        assert_eq!(whoami.get().await.unwrap().session_name(), Some("agent-7"));
         assert_eq!(counted.unnamed_calls(), 2 * n + 2);
     }
     let unknown = crate::long_lived(crate::KEY_ID);
     session.set_credentials(unknown).unwrap();
     let default = session.account(session.default_account()).unwrap();
-    assert_eq!(WhoAmI::new(default, lookup).caller().await.unwrap_err().kind(), ErrorKind::Denied);
+    assert_eq!(CallerIdentityCache::new(default, lookup).get().await.unwrap_err().kind(), ErrorKind::Denied);
     ministack.stop().await.unwrap();
 }
 
@@ -50,8 +50,8 @@ async fn caller_identity_from_moto_has_account_and_arn() {
     session.set_credentials(credentials(&anybody)).unwrap();
     let account = session.account(session.default_account()).unwrap();
     let whoami =
-        WhoAmI::new(account, Arc::new(StsCallerIdentityProvider::new(&client_config_at(&moto.url()))));
-    let caller = whoami.caller().await.unwrap();
+        CallerIdentityCache::new(account, Arc::new(StsCallerIdentityProvider::new(&client_config_at(&moto.url()))));
+    let caller = whoami.get().await.unwrap();
     assert!(
         caller.arn().contains(caller.account().as_str()) && caller.session_name().is_none(),
         "{caller:?}"

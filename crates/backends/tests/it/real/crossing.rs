@@ -2,7 +2,7 @@
 
 use aws_sdk_sts::Client;
 use valetkey_backends::{MemoryProvider, SdkConfigExt};
-use valetkey_core::{Alias, ErrorKind, SessionContext};
+use valetkey_core::{AccountName, ErrorKind, SessionContext};
 use valetkey_rig::REGION;
 
 use super::ministack::seeded;
@@ -10,7 +10,7 @@ use super::{client_config_at, credentials, role, source_from_key};
 use crate::region;
 
 /// The account that the peer takes one call for.
-async fn account_at_peer(session: &SessionContext, alias: &Alias, url: &str) -> String {
+async fn account_at_peer(session: &SessionContext, alias: &AccountName, url: &str) -> String {
     let account = session.account(alias).unwrap();
     let client = Client::new(&account.sdk_config_from(client_config_at(url).config()).await.unwrap());
     client.get_caller_identity().send().await.unwrap().account.unwrap()
@@ -20,7 +20,7 @@ async fn account_at_peer(session: &SessionContext, alias: &Alias, url: &str) -> 
 async fn interleaved_calls_sign_as_their_own_account() {
     let (ministack, seed) = seeded().await;
     let url = ministack.url();
-    let alias = |name: &str| -> Alias { name.parse().unwrap() };
+    let alias = |name: &str| -> AccountName { name.parse().unwrap() };
     let session = SessionContext::builder()
         .region(region(REGION))
         .default_account(alias("broker"))
@@ -55,7 +55,7 @@ async fn interleaved_calls_sign_as_their_own_account() {
 async fn untrusted_role_fails_without_affecting_other_account() {
     let (ministack, seed) = seeded().await;
     let url = ministack.url();
-    let alias = |name: &str| -> Alias { name.parse().unwrap() };
+    let alias = |name: &str| -> AccountName { name.parse().unwrap() };
     // The role of the second tenant trusts the broker, and not the first tenant's user.
     let stranger = valetkey_backends::AssumeRoleProvider::builder(
         seed.tenants[1].role_arn.parse().unwrap(),

@@ -7,7 +7,7 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_sts::config::SharedCredentialsProvider;
 use valetkey_backends::{SdkConfigExt, SecretsManagerProvider, SecretsManagerResolver};
 use valetkey_core::{
-    CredentialId, CredentialProvider, CredentialResolver, Credentials, ErrorKind, Scope, SecretString,
+    CredentialId, CredentialProvider, CredentialResolver, Credentials, ErrorKind, AccessScope, SecretString,
     SessionContext, SessionPolicy,
 };
 use valetkey_rig::{MiniStack, REGION, Script, Seed, Tenant, aws_environment};
@@ -75,10 +75,10 @@ async fn secret_is_read_by_name_and_by_credential_id() {
         assert_eq!(found.region().unwrap().as_str(), "us-west-2");
     }
     let session = SessionContext::builder().resolver(resolver).build();
-    session.adopt(&id, None).await.unwrap();
+    session.set_from_resolver(&id, None).await.unwrap();
     assert_eq!(caller_account(&session, &ministack.url()).await, tenant.account);
 
-    let unknown = session.adopt(&"nobody".parse().unwrap(), None).await.unwrap_err();
+    let unknown = session.set_from_resolver(&"nobody".parse().unwrap(), None).await.unwrap_err();
     assert_eq!(
         (unknown.kind(), unknown.field()),
         (ErrorKind::Invalid, Some("provider_credential_id")),
@@ -133,7 +133,7 @@ async fn narrowed_session_chain_only_reduces_permissions() {
         let statement = format!(r#"{{"Effect":"Allow","Action":{actions},"Resource":"*"}}"#);
         format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#).parse().unwrap()
     };
-    let scope = |actions: &str| Scope::new().policy(policy(actions)).lifetime(Duration::from_secs(600));
+    let scope = |actions: &str| AccessScope::new().policy(policy(actions)).lifetime(Duration::from_secs(600));
     let agent = parent.narrow(scope(r#"["s3:List*","s3:GetObject"]"#)).unwrap();
     assert_eq!(denied_operations(&agent, &ministack, &tenant.bucket).await, [false, false, true]);
     let sub_agent = agent.narrow(scope(r#"["s3:*","iam:*"]"#)).unwrap();
@@ -159,7 +159,7 @@ async fn narrowed_session_read_only_denies_writes() {
     let parent = session(role(tenant, &seed.broker, &url).build().unwrap());
     assert_eq!(denied_operations(&parent, &ministack, &tenant.bucket).await, [false, false, false]);
     let reader =
-        parent.narrow(Scope::new().policy(SessionPolicy::read_only(["s3", "sts"]).unwrap())).unwrap();
+        parent.narrow(AccessScope::new().policy(SessionPolicy::read_only(["s3", "sts"]).unwrap())).unwrap();
     assert_eq!(
         denied_operations(&reader, &ministack, &tenant.bucket).await,
         [false, true, true],

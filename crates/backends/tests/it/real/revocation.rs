@@ -30,11 +30,11 @@ async fn issued_credentials(
     configure: impl FnOnce(AssumeRoleBuilder, &Attribution) -> AssumeRoleBuilder,
 ) -> (SessionId, Credentials) {
     let session = SessionContext::builder().region(region(REGION)).build();
-    let builder = configure(role(&seed.tenants[0], &seed.broker, url), &Attribution::of(&session));
+    let builder = configure(role(&seed.tenants[0], &seed.broker, url), &Attribution::for_session(&session));
     session.set_provider_for(session.default_account(), builder.build().unwrap()).unwrap();
     let copy = session.credentials().await.unwrap();
     let outstanding = session.close();
-    assert_eq!(outstanding.until(), Some(copy.expiry()), "closing says until when the copy works");
+    assert_eq!(outstanding.expires_at(), Some(copy.expiry()), "closing says until when the copy works");
     (outstanding.session, copy)
 }
 
@@ -61,7 +61,7 @@ async fn revocation_policy_revokes_matching_session_only() {
         assert!(is_accepted(copy, &ministack).await, "closing recalls nothing");
     }
     for (id, _) in &sessions {
-        revoke(&url, tenant, &RevocationPolicy::of_session(*id, SystemClock.now())).await;
+        revoke(&url, tenant, &RevocationPolicy::for_session(*id, SystemClock.now())).await;
         for (other, copy) in &sessions {
             assert_eq!(
                 is_accepted(copy, &ministack).await,
@@ -71,9 +71,9 @@ async fn revocation_policy_revokes_matching_session_only() {
         }
     }
     let unmarked = issued_credentials(&seed, &url, |role, _| role.session_name("agent-7")).await;
-    revoke(&url, tenant, &RevocationPolicy::of_session(unmarked.0, SystemClock.now())).await;
+    revoke(&url, tenant, &RevocationPolicy::for_session(unmarked.0, SystemClock.now())).await;
     assert!(is_accepted(&unmarked.1, &ministack).await, "nothing says whose it is");
-    let by_name = RevocationPolicy::of_session_name("agent-7", SystemClock.now()).unwrap();
+    let by_name = RevocationPolicy::for_session_name("agent-7", SystemClock.now()).unwrap();
     revoke(&url, tenant, &by_name).await;
     let [tagged, named, _] = &sessions;
     assert!(
@@ -97,7 +97,7 @@ async fn revocation_policy_spares_credentials_issued_later() {
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let (_, before) = issued_credentials(&seed, &url, |role, _| role).await;
     let now = SystemClock.now();
-    revoke(&url, tenant, &RevocationPolicy::of_everybody(now)).await;
+    revoke(&url, tenant, &RevocationPolicy::for_all_sessions(now)).await;
     assert!(!is_accepted(&before, &ministack).await, "though it was issued in the same second");
     wait_until(now + Duration::from_secs(1)).await;
     let (_, after) = issued_credentials(&seed, &url, |role, _| role).await;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use valetkey_backends::{AssumeRoleProvider, ScopedProvider};
-use valetkey_core::{CredentialProvider, ErrorKind, Scope, SessionContext, SessionPolicy};
+use valetkey_core::{CredentialProvider, ErrorKind, AccessScope, SessionContext, SessionPolicy};
 use valetkey_rig::{AccessKey, Moto};
 
 use super::ministack::seeded;
@@ -17,7 +17,7 @@ async fn narrowed_session_error(
 ) -> (SessionContext, ErrorKind, String) {
     let provider = ScopedProvider::builder(Arc::new(source)).base(&client_config_at(url)).build().unwrap();
     let session = session(provider);
-    let child = session.narrow(Scope::new().policy(SessionPolicy::read_only(["s3"]).unwrap())).unwrap();
+    let child = session.narrow(AccessScope::new().policy(SessionPolicy::read_only(["s3"]).unwrap())).unwrap();
     let error = child.credentials().await.unwrap_err();
     assert_eq!(error.provider(), Some("scoped"), "{error}");
     assert!(error.next_step().is_some(), "{error}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::SharedCredentialsProvider;
 use valetkey_backends::{MemoryProvider, SecretsManagerProvider, SecretsManagerResolver};
-use valetkey_core::{Alias, CredentialId, CredentialProvider, CredentialResolver, ErrorKind, SessionContext};
+use valetkey_core::{AccountName, CredentialId, CredentialProvider, CredentialResolver, ErrorKind, SessionContext};
 use valetkey_rig::{AccessKey, MiniStack, Moto, Script, aws_environment};
 
 use super::counted::RequestCounter;
@@ -122,13 +122,13 @@ async fn check_rotation_under_load(SecretPeerFixture { url, owner, reader }: Sec
         })
     };
     let readers: Vec<_> = (0..8).map(reader).collect();
-    let mut rotations = session.rotations(&Alias::default_account()).unwrap();
+    let mut rotations = session.watch_rotations(&AccountName::default_account()).unwrap();
     let first = rotations.current();
     for n in 2..=6 {
         owner.put(n, "AWSCURRENT").await;
         // The fetch that is joined may have asked before the rotation, the next one has not.
         for _ in 0..2 {
-            session.refresh(&Alias::default_account()).await.unwrap();
+            session.refresh(&AccountName::default_account()).await.unwrap();
         }
         assert_eq!(served_key(&session).await, n);
         assert_eq!(
@@ -251,7 +251,7 @@ async fn prefetch_without_batch_permission_reads_singly() {
         assert_eq!((counted.calls(BATCH), counted.calls(GET)), (1, singly));
         let session = SessionContext::builder().resolver(resolver).build();
         for (id, tenant) in ids.iter().zip(&seed.tenants) {
-            session.adopt(id, None).await.unwrap();
+            session.set_from_resolver(id, None).await.unwrap();
             assert_eq!(
                 session.credentials().await.unwrap().access_key_id().as_str(),
                 tenant.service.access_key_id

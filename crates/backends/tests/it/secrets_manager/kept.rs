@@ -143,7 +143,7 @@ async fn secret_cache_clock_jump_backwards_refetches() {
     let (vault, clock) = (SecretsManagerFixture::with_agent(), ManualClock::new());
     let provider = builder(&vault).clock(Arc::new(clock.clone())).build().unwrap();
     served_key(&provider).await.unwrap();
-    clock.jump_back(SECOND);
+    clock.rewind(SECOND);
     served_key(&provider).await.unwrap();
     assert_eq!(vault.take_calls(), "GG");
 }
@@ -167,9 +167,9 @@ async fn secret_cache_cleared_during_fetch_refetches() {
     let vault = SecretsManagerFixture::with_agent();
     let provider = Arc::new(provider(&vault));
     served_key(&provider).await.unwrap();
-    provider.forget();
+    provider.clear_cache();
     let forgetful = Arc::clone(&provider);
-    vault.run_during(GET, move || forgetful.forget());
+    vault.run_during(GET, move || forgetful.clear_cache());
     assert_eq!(served_key(&provider).await.unwrap(), 1, "whoever waits for it gets it");
     served_key(&provider).await.unwrap();
     served_key(&provider).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use valetkey_backends::SecretsManagerProvider;
 use valetkey_core::testing::ManualClock;
-use valetkey_core::{Alias, CredentialProvider, ErrorKind, SessionContext};
+use valetkey_core::{AccountName, CredentialProvider, ErrorKind, SessionContext};
 
 use super::vault::{DESCRIBE, GET, SecretsManagerFixture};
 use crate::static_source;
@@ -123,7 +123,7 @@ async fn session_serves_through_outage_and_stops_when_denied() {
         .clock(Arc::new(bench.clock.clone()))
         .provider(Arc::clone(&bench.provider))
         .build();
-    let default = Alias::default_account();
+    let default = AccountName::default_account();
     session.credentials().await.unwrap();
     bench.vault.fail_operation(DESCRIBE, "InternalServiceError");
     assert_eq!(session.refresh(&default).await.unwrap_err().kind(), ErrorKind::Unavailable);

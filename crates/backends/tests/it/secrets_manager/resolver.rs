@@ -77,8 +77,8 @@ async fn resolver_cache_is_cleared_when_session_ends() {
     let vault = fixture_with_ids(1..=1);
     let resolver = Arc::new(builder(&vault).build().unwrap());
     let session = SessionContext::builder().resolver(Arc::clone(&resolver)).build();
-    session.adopt(&credential_id("id-1"), None).await.unwrap();
-    session.adopt(&credential_id("id-1"), None).await.unwrap();
+    session.set_from_resolver(&credential_id("id-1"), None).await.unwrap();
+    session.set_from_resolver(&credential_id("id-1"), None).await.unwrap();
     drop(session);
     resolved_secret(&resolver, "id-1").await;
     assert_eq!(vault.take_calls(), "GDG");
@@ -206,7 +206,7 @@ async fn prefetch_overtaken_by_clear_stores_nothing() {
     let vault = fixture_with_ids(1..=2);
     let resolver = Arc::new(builder(&vault).build().unwrap());
     let forgetful = Arc::clone(&resolver);
-    vault.run_during(BATCH, move || forgetful.forget());
+    vault.run_during(BATCH, move || forgetful.clear_cache());
     assert!(resolver.prefetch(&credential_ids(1..=2)).await.is_empty());
     resolved_secret(&resolver, "id-1").await;
     assert_eq!(vault.take_calls(), format!("B{}", &GET[..1]));

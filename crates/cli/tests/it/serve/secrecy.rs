@@ -52,29 +52,29 @@ async fn call_everything(
 ) -> (ProgramOutput, Vec<Value>) {
     let mut client = McpClient::connect_with(shell, era, arguments).await;
     client.tools().await;
-    client.set_credentials(canary.json()).await;
+    client.set_credentials(canary.to_json()).await;
     client.tools().await;
     let broken = json!({"access_key_id": "x\u{1}", "secret_access_key": canary.expose_secret()});
     let wrong =
         json!({"credentials_json": format!("{{\"secret_access_key\": \"{}\"", canary.expose_secret())});
     let calls = [
-        ("set_aws_credentials_context", json!({"credentials_json": canary.json().to_string()})),
+        ("set_aws_credentials_context", json!({"credentials_json": canary.to_json().to_string()})),
         ("set_aws_credentials_context", json!({"credentials_json": broken})),
         ("set_aws_credentials_context", wrong),
-        ("set_aws_credentials_context", json!({"credentials_json": [canary.json()]})),
-        ("set_aws_credentials_context", canary.json()),
+        ("set_aws_credentials_context", json!({"credentials_json": [canary.to_json()]})),
+        ("set_aws_credentials_context", canary.to_json()),
         ("get_aws_credentials_context", json!({})),
         ("get_aws_credentials_context", json!({"account": canary.expose_secret()})),
-        ("extract_and_set_credentials_from_stack_job", json!({"stack_job_json": canary.json()})),
+        ("extract_and_set_credentials_from_stack_job", json!({"stack_job_json": canary.to_json()})),
         ("set_service_context_info", json!({"service_id": "svc"})),
         ("get_service_context_info", json!({})),
         ("aws__get_caller_identity", json!({})),
-        ("aws__get_caller_identity", canary.json()),
+        ("aws__get_caller_identity", canary.to_json()),
         ("keys__get_caller_identity", json!({})),
         ("chatty__tell", json!({})),
         ("chattykeys__tell", json!({})),
-        ("chattykeys__tell", canary.json()),
-        ("missing__tell", canary.json()),
+        ("chattykeys__tell", canary.to_json()),
+        ("missing__tell", canary.to_json()),
         ("clear_credential_context", json!({})),
         ("chattykeys__tell", json!({})),
     ];
@@ -82,7 +82,7 @@ async fn call_everything(
     for (tool, arguments) in calls {
         answers.push(client.request("tools/call", json!({"name": tool, "arguments": arguments})).await);
     }
-    for (method, params) in [("tools/call", canary.json()), ("nonsense", canary.json())] {
+    for (method, params) in [("tools/call", canary.to_json()), ("nonsense", canary.to_json())] {
         answers.push(client.request(method, params).await);
     }
     (client.close().await, answers)
@@ -148,7 +148,7 @@ async fn serve_log_option_keeps_stdout_for_protocol() {
 #[tokio::test]
 async fn exec_at_trace_gives_secret_to_program_only() {
     let canary = Canary::new();
-    let keys = canary.json();
+    let keys = canary.to_json();
     let shell = Shell::new()
         .env("VALETKEY_LOG", LOG_LEVELS[1])
         .env("AWS_ACCESS_KEY_ID", keys["access_key_id"].as_str().unwrap())

@@ -8,7 +8,7 @@ use loom::thread;
 
 use super::Timeline;
 use crate::Clock;
-use crate::clock::{WallClock, length};
+use crate::clock::{ClockSource, length};
 use crate::sync::AtomicU64;
 
 /// Set to whole seconds.
@@ -25,7 +25,7 @@ impl Clock for Seconds {
 fn a_jump_back_is_time_standing_still_to_whoever_reads_it_when() {
     loom::model(|| {
         let clock = Arc::new(Seconds(AtomicU64::new(100)));
-        let timeline = Arc::new(Timeline::new(WallClock::given(Arc::clone(&clock) as Arc<dyn Clock>)));
+        let timeline = Arc::new(Timeline::new(ClockSource::given(Arc::clone(&clock) as Arc<dyn Clock>)));
         let reading = thread::spawn({
             let timeline = Arc::clone(&timeline);
             move || [timeline.now(), timeline.now()]
@@ -41,7 +41,7 @@ fn a_jump_back_is_time_standing_still_to_whoever_reads_it_when() {
 fn time_that_passes_while_others_look_is_counted_once() {
     loom::model(|| {
         let clock = Arc::new(Seconds(AtomicU64::new(100)));
-        let timeline = Arc::new(Timeline::new(WallClock::given(Arc::clone(&clock) as Arc<dyn Clock>)));
+        let timeline = Arc::new(Timeline::new(ClockSource::given(Arc::clone(&clock) as Arc<dyn Clock>)));
         let reading = thread::spawn({
             let timeline = Arc::clone(&timeline);
             move || timeline.now()

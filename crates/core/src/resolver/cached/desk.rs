@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
-use crate::attempt::{Worker, attempt};
+use crate::attempt::{Callee, call_isolated};
 use crate::{Clock, CredentialId, CredentialResolver, Credentials, Error, ErrorKind, Result};
 
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -92,8 +92,8 @@ impl Desk {
     /// One lookup; none when the runtime that kept its time is gone, so that whoever waits elsewhere begins another.
     async fn look_up(self: Arc<Self>, id: CredentialId, epoch: u64) -> Option<Result<Credentials>> {
         let resolver = &self.settings.resolver;
-        let worker = Worker { role: "resolver", name: || resolver.name() };
-        let answer = attempt(worker, LOOKUP_TIMEOUT, async { resolver.resolve(&id).await }).await;
+        let worker = Callee { role: "resolver", name: || resolver.name() };
+        let answer = call_isolated(worker, LOOKUP_TIMEOUT, async { resolver.resolve(&id).await }).await;
         match &answer {
             Some(answer) => self.conclude(&id, epoch, answer),
             None => self.abandon(&id, epoch),

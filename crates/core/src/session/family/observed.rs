@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Member;
+use super::SessionInner;
 use crate::session::SessionContext;
 use crate::{Clock, CredentialObserver, CredentialObservers};
 
@@ -15,7 +15,7 @@ impl SessionContext {
     /// The session does not keep the observer alive.
     pub fn observe<O: CredentialObserver + 'static>(&self, observer: &Arc<O>) {
         let observer: Arc<dyn CredentialObserver> = Arc::<O>::clone(observer);
-        let member = self.member();
+        let member = self.inner();
         // Attached first: what is published meanwhile is reported, or found below, or both.
         member.surroundings.observers().attach(&observer);
         member.root().report_held(&*observer);
@@ -24,23 +24,23 @@ impl SessionContext {
     /// The clock of the session.
     #[must_use]
     pub fn clock(&self) -> Arc<dyn Clock> {
-        self.member().surroundings.clock().shared()
+        self.inner().surroundings.clock().shared()
     }
 
     /// Those who observe this session, for providers that fetch what no account of it publishes.
     #[must_use]
     pub fn observers(&self) -> CredentialObservers {
-        self.member().surroundings.observers().clone()
+        self.inner().surroundings.observers().clone()
     }
 }
 
-impl Member {
+impl SessionInner {
     fn root(&self) -> &Self {
         self.parent.as_ref().map_or(self, |parent| parent.root())
     }
 
     fn report_held(&self, observer: &dyn CredentialObserver) {
-        let held = self.own_slots().into_iter().flat_map(|slot| slot.held());
+        let held = self.own_accounts().into_iter().flat_map(|slot| slot.exposed_credentials());
         held.for_each(|credentials| observer.observe(&credentials));
         self.for_each_child(|child| child.report_held(observer));
     }

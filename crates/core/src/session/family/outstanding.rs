@@ -1,13 +1,13 @@
-//! `Outstanding`: what AWS goes on accepting when a session has ended.
+//! `OutstandingCredentials`: what AWS goes on accepting when a session has ended.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use super::Member;
+use super::SessionInner;
 use crate::clock::Nanos;
-use crate::{Alias, Expiry, Principal, SessionId};
+use crate::{AccountName, Expiry, Principal, SessionId};
 
 /// What AWS goes on accepting, whoever holds a copy: the sets that a session and its children held and that have not
 /// expired. Clearing and closing stop serving them and recall none; a
@@ -17,7 +17,7 @@ use crate::{Alias, Expiry, Principal, SessionId};
 /// So this says until when copies *may* work, never less than that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Outstanding {
+pub struct OutstandingCredentials {
     /// The session, as in its trail, and in the names and tags that [`Attribution`](crate::Attribution) puts on sets.
     pub session: SessionId,
     /// Whom the session acts for.
@@ -32,13 +32,13 @@ pub struct Outstanding {
 #[non_exhaustive]
 pub struct OutstandingAccount {
     /// The alias.
-    pub account: Alias,
+    pub account: AccountName,
     /// Until when the last of them works. `Never` for long-lived keys: they are whoever's they were before, and work
     /// until they are deleted.
     pub until: Expiry,
 }
 
-impl Outstanding {
+impl OutstandingCredentials {
     /// Whether nothing works any more.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -47,21 +47,21 @@ impl Outstanding {
 
     /// Until when the last set works; `None` when none does.
     #[must_use]
-    pub fn until(&self) -> Option<Expiry> {
+    pub fn expires_at(&self) -> Option<Expiry> {
         self.accounts.iter().map(|account| account.until).max()
     }
 }
 
-impl Member {
+impl SessionInner {
     /// What still works now.
-    pub(in crate::session) fn outstanding(&self) -> Outstanding {
-        self.hear_children();
+    pub(in crate::session) fn outstanding(&self) -> OutstandingCredentials {
+        self.collect_children();
         let now = self.surroundings.now();
         let alive = self
-            .lives_until()
+            .latest_expiry()
             .into_iter()
             .map(|(account, until)| OutstandingAccount { account, until: expiry(until) });
-        Outstanding {
+        OutstandingCredentials {
             session: self.surroundings.id,
             principal: self.surroundings.principal.clone(),
             accounts: alive.filter(|account| !account.until.has_passed(now)).collect(),
@@ -69,13 +69,13 @@ impl Member {
     }
 
     /// By account, here and where accounts are inherited from, whether or not they still are.
-    fn lives_until(&self) -> Vec<(Alias, Nanos)> {
-        let mut until = self.parent.as_ref().map(|parent| parent.lives_until()).unwrap_or_default();
-        until.retain(|(alias, _)| self.knows(alias));
-        for slot in self.own_slots() {
+    fn latest_expiry(&self) -> Vec<(AccountName, Nanos)> {
+        let mut until = self.parent.as_ref().map(|parent| parent.latest_expiry()).unwrap_or_default();
+        until.retain(|(alias, _)| self.is_visible(alias));
+        for slot in self.own_accounts() {
             let own = slot.lives_until();
             match until.iter_mut().find(|(alias, _)| alias == slot.alias()) {
-                Some((_, known)) if self.was_born_with(slot.alias()) => *known = own,
+                Some((_, known)) if self.is_inherited(slot.alias()) => *known = own,
                 Some((_, known)) => *known = own.max(*known),
                 None => until.push((slot.alias().clone(), own)),
             }
@@ -84,23 +84,23 @@ impl Member {
     }
 
     /// Whether the account never showed what the parent has.
-    fn was_born_with(&self, alias: &Alias) -> bool {
-        !self.is_view() && (self.narrowed().is_some() || self.default.alias() == alias)
+    fn is_inherited(&self, alias: &AccountName) -> bool {
+        !self.is_read_only() && (self.narrow_state().is_some() || self.default.alias() == alias)
     }
 
     /// Counts what children hold that are still there, as at their end.
-    fn hear_children(&self) {
+    fn collect_children(&self) {
         self.for_each_child(|child| {
-            child.hear_children();
-            child.bequeath();
+            child.collect_children();
+            child.propagate_to_parent();
         });
     }
 
     /// Leaves it to the parent to tell what still works, for nobody can ask a child that is gone.
-    pub(super) fn bequeath(&self) {
+    pub(super) fn propagate_to_parent(&self) {
         let Some(parent) = &self.parent else { return };
-        for slot in self.own_slots() {
-            let heir = parent.find(slot.alias()).unwrap_or_else(|| Arc::clone(&parent.default));
+        for slot in self.own_accounts() {
+            let heir = parent.find_account(slot.alias()).unwrap_or_else(|| Arc::clone(&parent.default));
             heir.outlive(slot.lives_until());
         }
     }

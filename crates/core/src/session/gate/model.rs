@@ -22,7 +22,7 @@ impl OrNothing for u32 {
 fn fetch(gate: &Numbers, answer: u32) -> bool {
     let Some(epoch) = gate.enter_open().map(|turn| turn.epoch()) else { return false };
     thread::yield_now();
-    match gate.enter_in(epoch) {
+    match gate.lock_in_epoch(epoch) {
         Some(mut turn) => {
             turn.publish(Arc::new(answer));
             true
@@ -53,7 +53,7 @@ fn served(gate: &Numbers) -> Option<u32> {
 }
 
 #[test]
-fn a_fetch_that_began_before_a_clear_never_serves_after_it() {
+fn versioned_cell_stale_fetch_is_not_published() {
     loom::model(|| {
         let gate = Arc::new(Numbers::new(()));
         let epoch = gate.enter().epoch();
@@ -64,7 +64,7 @@ fn a_fetch_that_began_before_a_clear_never_serves_after_it() {
                 assert_eq!(served(&gate), None, "cleared, and nothing may come back");
             }
         });
-        if let Some(mut turn) = gate.enter_in(epoch) {
+        if let Some(mut turn) = gate.lock_in_epoch(epoch) {
             turn.publish(Arc::new(1));
         }
         clearing.join().unwrap();
@@ -73,7 +73,7 @@ fn a_fetch_that_began_before_a_clear_never_serves_after_it() {
 }
 
 #[test]
-fn a_closed_gate_serves_nothing_ever_again_whoever_fetches_or_sets() {
+fn versioned_cell_closed_never_publishes_again() {
     loom::model(|| {
         let gate = Arc::new(Numbers::new(()));
         let [fetching, setting] = [fetch as fn(&Numbers, u32) -> bool, set].map(|give| {
@@ -90,14 +90,14 @@ fn a_closed_gate_serves_nothing_ever_again_whoever_fetches_or_sets() {
 }
 
 #[test]
-fn what_is_set_by_hand_wins_over_a_fetch_that_began_before() {
+fn versioned_cell_set_wins_over_stale_fetch() {
     loom::model(|| {
         let gate = Arc::new(Numbers::new(()));
         let epoch = gate.enter().epoch();
         let fetching = thread::spawn({
             let gate = Arc::clone(&gate);
             move || {
-                if let Some(mut turn) = gate.enter_in(epoch) {
+                if let Some(mut turn) = gate.lock_in_epoch(epoch) {
                     turn.publish(Arc::new(1));
                 }
             }
@@ -110,7 +110,7 @@ fn what_is_set_by_hand_wins_over_a_fetch_that_began_before() {
 }
 
 #[test]
-fn a_reader_sees_what_was_served_before_or_after_and_nothing_else() {
+fn versioned_cell_reader_sees_old_or_new_value() {
     loom::model(|| {
         let gate = Arc::new(Numbers::new(()));
         set(&gate, 1);

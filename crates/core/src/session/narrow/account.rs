@@ -30,12 +30,12 @@ impl NarrowedAccount {
 
     /// The provider as it is now.
     pub(in crate::session) fn provider(&self) -> Result<Arc<dyn CredentialProvider>> {
-        let now = self.account.member()?.surroundings.now();
+        let now = self.account.session()?.surroundings.now();
         if self.until.is_some_and(|until| until <= now) {
-            return Err(faults::closed());
+            return Err(faults::closed_error());
         }
-        let narrowed = self.account.slot()?.narrowed(&self.policy);
-        narrowed.map_err(|error| super::of_account(self.account.alias(), &error))
+        let narrowed = self.account.cache()?.narrowed(&self.policy);
+        narrowed.map_err(|error| super::with_account_context(self.account.alias(), &error))
     }
 }
 

@@ -1,13 +1,13 @@
-//! `PolicyScopes`: narrowed child sessions, one for each policy that something is done under.
+//! `NarrowedSessionCache`: narrowed child sessions, one for each policy that something is done under.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::session::{SessionAccount, SessionContext, faults};
-use crate::{Alias, PolicyDigest, Result, SessionId, SessionPolicy};
+use crate::{AccountName, PolicyDigest, Result, SessionId, SessionPolicy};
 
 /// How many children are kept. Each has a set that is renewed for as long as its session is kept warm.
-const MOST: usize = 32;
+const MAX_NARROWED_SESSIONS: usize = 32;
 
 /// Narrowed child sessions by account and policy, kept for tools that each run under a policy of their own.
 ///
@@ -31,61 +31,61 @@ const MOST: usize = 32;
 /// # }
 /// ```
 #[derive(Default)]
-pub struct PolicyScopes(Mutex<Vec<Kept>>);
+pub struct NarrowedSessionCache(Mutex<Vec<CachedSession>>);
 
-struct Kept {
-    key: Key,
+struct CachedSession {
+    key: NarrowKey,
     child: SessionContext,
 }
 
 #[derive(PartialEq, Eq)]
-struct Key {
+struct NarrowKey {
     session: SessionId,
-    account: Alias,
+    account: AccountName,
     policy: PolicyDigest,
 }
 
-impl PolicyScopes {
+impl NarrowedSessionCache {
     /// A child of the account's session that has this account alone, and in it what `policy` allows and no more. Equal
     /// questions are answered with the same child, for as long as it is open.
     ///
     /// # Errors
     /// As [`SessionContext::narrow`]; nothing is kept then.
-    pub fn under(&self, account: &SessionAccount, policy: &SessionPolicy) -> Result<SessionContext> {
-        let session = account.session_id().ok_or_else(faults::closed)?;
-        let key = Key { session, account: account.alias().clone(), policy: policy.digest() };
-        if let Some(open) = self.kept(&key).filter(|child| !child.is_closed()) {
+    pub fn get_or_narrow(&self, account: &SessionAccount, policy: &SessionPolicy) -> Result<SessionContext> {
+        let session = account.session_id().ok_or_else(faults::closed_error)?;
+        let key = NarrowKey { session, account: account.alias().clone(), policy: policy.digest() };
+        if let Some(open) = self.get(&key).filter(|child| !child.is_closed()) {
             return Ok(open);
         }
         let child = account.narrow(policy.clone())?;
-        self.keep(Kept { key, child: child.clone() });
+        self.insert(CachedSession { key, child: child.clone() });
         Ok(child)
     }
 
-    fn kept(&self, key: &Key) -> Option<SessionContext> {
+    fn get(&self, key: &NarrowKey) -> Option<SessionContext> {
         let mut kept = self.lock();
         let at = kept.iter().position(|kept| kept.key == *key)?;
         kept[at..].rotate_left(1);
         kept.last().map(|kept| kept.child.clone())
     }
 
-    fn keep(&self, new: Kept) {
+    fn insert(&self, new: CachedSession) {
         let mut kept = self.lock();
         let mut gone: Vec<_> = kept.extract_if(.., |kept| kept.key == new.key).collect();
         kept.push(new);
-        let excess = kept.len().saturating_sub(MOST);
+        let excess = kept.len().saturating_sub(MAX_NARROWED_SESSIONS);
         gone.extend(kept.drain(..excess));
         drop(kept);
         // Closing runs code of others, and so not under the lock.
         drop(gone);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Kept>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<CachedSession>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for PolicyScopes {
+impl fmt::Debug for NarrowedSessionCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PolicyScopes").field("len", &self.lock().len()).finish_non_exhaustive()
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::stand_in::{Guard, Provider};
-use super::{Slot, State};
+use super::{AccountCache, State};
 use crate::audit::AuditEvent;
-use crate::session::rotation::Lineage;
+use crate::session::rotation::RenewalChain;
 use crate::session::{Generation, faults};
 use crate::{Credentials, Error, Result};
 
-impl Slot {
+impl AccountCache {
     pub(in crate::session) fn set(&self, credentials: Credentials) -> Result<Generation> {
         self.set_if(credentials, |_| Ok(()))
     }
@@ -18,11 +18,11 @@ impl Slot {
     /// cleared.
     pub(in crate::session) fn set_unless_cleared(
         &self,
-        last_clear: Lineage,
+        last_clear: RenewalChain,
         credentials: Credentials,
     ) -> Result<Generation> {
         self.set_if(credentials, |state| {
-            if state.cleared == last_clear { Ok(()) } else { Err(faults::cleared_meanwhile()) }
+            if state.cleared == last_clear { Ok(()) } else { Err(faults::cleared_meanwhile_error()) }
         })
     }
 
@@ -34,32 +34,32 @@ impl Slot {
         }
         self.surroundings.report(&credentials);
         let (generation, _former) = loop {
-            let guard = self.gate.enter().guard();
+            let guard = self.gate.lock().guard();
             let stand_in = guard.as_ref().and_then(|guard| guard.in_place_of(&credentials));
             let mut turn = self.enter_open()?;
             check(&turn)?;
-            if !is_same(guard.as_ref(), turn.guard().as_ref()) {
+            if !is_same_guard(guard.as_ref(), turn.guard().as_ref()) {
                 // The guard was replaced meanwhile; the new one has to decide.
                 continue;
             }
-            self.renew(&mut turn);
+            self.advance_epoch(&mut turn);
             turn.dormant = false;
             turn.set = stand_in.is_none();
             let former = turn.replace_stand_in(stand_in);
             if turn.set {
-                turn.lineage = self.surroundings.new_lineage();
+                turn.lineage = self.surroundings.new_renewal_chain();
                 self.publish(&mut turn, &credentials, now);
             } else {
                 turn.keep_exchanged(&credentials);
-                self.withdraw(&mut turn);
+                self.unpublish(&mut turn);
             }
             // Dropped outside, as its `Drop` is not ours.
             break (turn.generation, former);
         };
         // Again, for those who began to observe meanwhile.
         self.surroundings.report(&credentials);
-        self.surroundings.record(AuditEvent::Set, |record| {
-            record.account(&self.alias).credentials(&credentials).generation(generation)
+        self.surroundings.audit(AuditEvent::Set, |record| {
+            record.account(&self.alias).credentials(&credentials).with_generation(generation)
         });
         Ok(generation)
     }
@@ -70,7 +70,7 @@ impl Slot {
         let _former;
         let mut turn = self.enter_open()?;
         turn.dormant = false;
-        self.void(&mut turn);
+        self.invalidate(&mut turn);
         _former = turn.provider.replace(provider);
         Ok(())
     }
@@ -79,23 +79,23 @@ impl Slot {
     pub(in crate::session) fn set_guard(&self, guard: Guard) -> Result<()> {
         let provider = guard.provider();
         let _former = loop {
-            let given = self.set_by_hand()?;
+            let given = self.manually_set()?;
             let stand_in = given.as_ref().and_then(|given| guard.in_place_of(given));
             let mut turn = self.enter_open()?;
-            if turn.set != given.is_some() || !given.as_ref().is_none_or(|given| self.holds(given)) {
+            if turn.set != given.is_some() || !given.as_ref().is_none_or(|given| self.holds_version(given)) {
                 // Others were set meanwhile, about which the guard was not asked.
                 continue;
             }
             turn.dormant = false;
-            self.void(&mut turn);
+            self.invalidate(&mut turn);
             let former_guard = turn.replace_guard(Arc::clone(&guard));
             let mut former = [turn.provider.replace(Arc::clone(&provider)), None];
             if stand_in.is_some() {
-                self.renew(&mut turn);
+                self.advance_epoch(&mut turn);
                 turn.set = false;
                 former[1] = turn.replace_stand_in(stand_in);
                 given.iter().for_each(|given| turn.keep_exchanged(given));
-                self.withdraw(&mut turn);
+                self.unpublish(&mut turn);
             }
             // Dropped outside, as its `Drop` is not ours.
             break (former, former_guard);
@@ -104,13 +104,13 @@ impl Slot {
     }
 
     /// The set in hand, if it was set by hand.
-    fn set_by_hand(&self) -> Result<Option<Credentials>> {
+    fn manually_set(&self) -> Result<Option<Credentials>> {
         let turn = self.enter_open()?;
         Ok(self.current().filter(|_| turn.set))
     }
 }
 
-fn is_same(before: Option<&Guard>, now: Option<&Guard>) -> bool {
+fn is_same_guard(before: Option<&Guard>, now: Option<&Guard>) -> bool {
     match (before, now) {
         (Some(before), Some(now)) => Arc::ptr_eq(before, now),
         (None, None) => true,

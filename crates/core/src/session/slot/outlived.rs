@@ -1,25 +1,25 @@
 //! Until when AWS accepts what an account has held.
 
-use super::{Slot, State};
+use super::{AccountCache, State};
 use crate::clock::{Nanos, nanos};
 use crate::{Credentials, Expiry};
 
-impl Slot {
+impl AccountCache {
     /// When the last of all sets that were ever held here expires: zero if there were none, `MAX` if one never does, or
     /// after the year 2554.
     pub(in crate::session) fn lives_until(&self) -> Nanos {
-        self.gate.enter().lives_until
+        self.gate.lock().lives_until
     }
 
     /// Counts what somebody else held as well.
     pub(in crate::session) fn outlive(&self, until: Nanos) {
-        let mut turn = self.gate.enter();
+        let mut turn = self.gate.lock();
         turn.lives_until = turn.lives_until.max(until);
     }
 }
 
 impl State {
-    pub(super) fn note_life(&mut self, held: &Credentials) {
+    pub(super) fn record_exposure(&mut self, held: &Credentials) {
         let until = match held.expiry() {
             Expiry::At(instant) => nanos(instant),
             Expiry::Never => Nanos::MAX,

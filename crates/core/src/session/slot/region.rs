@@ -1,13 +1,13 @@
 //! The region that an account's credentials or settings name.
 
-use super::{Slot, State};
+use super::{AccountCache, State};
 use crate::Region;
 
-impl Slot {
+impl AccountCache {
     /// That of the credentials, else that of the account.
     pub(in crate::session) fn region(&self) -> Option<Region> {
         let of_credentials = self.current().and_then(|current| current.region().cloned());
-        of_credentials.or_else(|| self.gate.enter().region())
+        of_credentials.or_else(|| self.gate.lock().region())
     }
 
     /// That of the environment in which the credentials were fetched.
@@ -16,7 +16,7 @@ impl Slot {
     }
 
     pub(in crate::session) fn set_region(&self, region: Region) {
-        self.gate.enter().set_region(region);
+        self.gate.lock().set_region(region);
     }
 }
 

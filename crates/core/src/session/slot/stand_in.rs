@@ -10,7 +10,7 @@ pub(super) type Guard = Arc<dyn AccountGuard>;
 
 /// What few accounts have.
 #[derive(Default)]
-pub(super) struct Rarity {
+pub(super) struct ColdState {
     pub(super) region: Option<Region>,
     stand_in: Option<Provider>,
     /// What the stand-in exchanges.
@@ -20,13 +20,13 @@ pub(super) struct Rarity {
 
 impl State {
     /// Who answers for the account.
-    pub(super) fn answering(&self) -> Option<&Provider> {
+    pub(super) fn active_provider(&self) -> Option<&Provider> {
         let stand_in = self.rarity.as_ref().and_then(|rarity| rarity.stand_in.as_ref());
         stand_in.or(self.provider.as_ref())
     }
 
     pub(super) fn provider_to_ask(&self) -> Option<Provider> {
-        self.answering().cloned().filter(|_| !self.dormant)
+        self.active_provider().cloned().filter(|_| !self.dormant)
     }
 
     pub(super) fn guard(&self) -> Option<Guard> {

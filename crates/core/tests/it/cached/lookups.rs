@@ -9,161 +9,161 @@ use futures_util::future::join_all;
 use valetkey_core::testing::{ManualClock, Script, ScriptedProvider};
 use valetkey_core::{CredentialResolver, Error, ErrorKind, Expiry, Result};
 
-use super::{Desk, id};
+use super::{CachedResolverFixture, credential_id};
 use crate::bench::*;
 
 type Caller<'a> = Pin<Box<dyn Future<Output = Result<u64>> + Send + 'a>>;
 
 /// A caller whose lookup is under way.
-async fn waiting<'a>(desk: &'a Desk, name: &'a str) -> Caller<'a> {
-    let mut caller: Caller<'a> = Box::pin(desk.number(name));
+async fn start_lookup<'a>(desk: &'a CachedResolverFixture, name: &'a str) -> Caller<'a> {
+    let mut caller: Caller<'a> = Box::pin(desk.resolve_number(name));
     assert!(poll_once(&mut caller).await.is_none());
     caller
 }
 
 #[tokio::test]
-async fn a_herd_asks_once_and_all_are_told_the_same() {
+async fn lookup_concurrent_calls_share_one_result() {
     for (script, expected) in [
         (None, Ok(1)),
-        (Some(denied()), Err(ErrorKind::Denied)),
-        (Some(unavailable()), Err(ErrorKind::Unavailable)),
+        (Some(fails_denied()), Err(ErrorKind::Denied)),
+        (Some(fails_unavailable()), Err(ErrorKind::Unavailable)),
     ] {
-        let desk = Desk::gated(|clock| vec![script.unwrap_or_else(|| answer(clock, 1, HOUR))]);
-        let callers = join_all((0..1_000).map(|_| desk.number("one")));
+        let desk = CachedResolverFixture::blocked(|clock| vec![script.unwrap_or_else(|| returns(clock, 1, HOUR))]);
+        let callers = join_all((0..1_000).map(|_| desk.resolve_number("one")));
         let (answers, ()) = tokio::join!(callers, async {
             settle().await;
-            desk.source.script.let_through(1_000);
+            desk.source.provider.release(1_000);
         });
         assert!(answers.into_iter().all(|it| it.map_err(|error| error.kind()) == expected));
-        assert_eq!(desk.lookups(), 1);
+        assert_eq!(desk.lookup_count(), 1);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_herd_on_many_threads_asks_once() {
-    let desk = Arc::new(Desk::gated(|clock| vec![answer(clock, 1, HOUR)]));
+async fn lookup_on_many_threads_resolves_once() {
+    let desk = Arc::new(CachedResolverFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]));
     let tasks: Vec<_> = (0..1_000)
         .map(|_| {
             let desk = Arc::clone(&desk);
-            tokio::spawn(async move { desk.number("one").await.unwrap() })
+            tokio::spawn(async move { desk.resolve_number("one").await.unwrap() })
         })
         .collect();
-    desk.source.script.let_through(1_000);
+    desk.source.provider.release(1_000);
     for task in tasks {
         assert_eq!(task.await.unwrap(), 1);
     }
-    assert_eq!(desk.lookups(), 1);
+    assert_eq!(desk.lookup_count(), 1);
 }
 
 #[tokio::test]
-async fn another_id_does_not_wait() {
-    let desk = Desk::gated(|clock| vec![answer(clock, 1, HOUR), answer(clock, 2, HOUR)]);
-    let first = waiting(&desk, "one").await;
-    let second = waiting(&desk, "two").await;
-    assert_eq!(desk.lookups(), 2);
-    desk.source.script.let_through(2);
+async fn lookup_of_other_id_does_not_wait() {
+    let desk = CachedResolverFixture::blocked(|clock| vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR)]);
+    let first = start_lookup(&desk, "one").await;
+    let second = start_lookup(&desk, "two").await;
+    assert_eq!(desk.lookup_count(), 2);
+    desk.source.provider.release(2);
     assert_eq!((second.await.unwrap(), first.await.unwrap()), (1, 2));
 }
 
 #[tokio::test]
-async fn a_leader_that_is_dropped_or_never_polled_again_holds_up_nobody() {
-    let desk = Desk::gated(|clock| vec![answer(clock, 1, HOUR)]);
-    let dropped = waiting(&desk, "one").await;
-    let _never_polled_again = waiting(&desk, "one").await;
-    let follower = desk.number("one");
+async fn lookup_dropped_or_stalled_leader_blocks_no_follower() {
+    let desk = CachedResolverFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]);
+    let dropped = start_lookup(&desk, "one").await;
+    let _never_polled_again = start_lookup(&desk, "one").await;
+    let follower = desk.resolve_number("one");
     drop(dropped);
-    desk.source.script.let_through(1);
+    desk.source.provider.release(1);
     assert_eq!(follower.await.unwrap(), 1);
-    assert_eq!(desk.lookups(), 1);
+    assert_eq!(desk.lookup_count(), 1);
 }
 
 #[tokio::test]
-async fn a_lookup_that_all_have_left_ends_and_the_next_caller_begins_another() {
-    let desk = Desk::gated(|clock| vec![answer(clock, 1, HOUR)]);
-    drop(waiting(&desk, "one").await);
-    desk.source.script.let_through(1);
-    assert_eq!(desk.number("one").await.unwrap(), 1);
-    assert_eq!(desk.lookups(), 2);
+async fn lookup_abandoned_by_all_is_restarted() {
+    let desk = CachedResolverFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]);
+    drop(start_lookup(&desk, "one").await);
+    desk.source.provider.release(1);
+    assert_eq!(desk.resolve_number("one").await.unwrap(), 1);
+    assert_eq!(desk.lookup_count(), 2);
 }
 
 #[tokio::test]
-async fn a_panic_is_told_to_all_and_kept_for_nobody() {
-    let desk = Desk::gated(|clock| vec![Script::Panic, answer(clock, 1, HOUR)]);
-    let callers = join_all((0..10).map(|_| desk.number("one")));
+async fn lookup_panic_fails_all_callers_and_is_not_cached() {
+    let desk = CachedResolverFixture::blocked(|clock| vec![Script::Panic, returns(clock, 1, HOUR)]);
+    let callers = join_all((0..10).map(|_| desk.resolve_number("one")));
     let (answers, ()) = tokio::join!(callers, async {
         settle().await;
-        desk.source.script.let_through(2);
+        desk.source.provider.release(2);
     });
     for answer in answers {
         let error = answer.unwrap_err();
         assert_eq!((error.kind(), error.provider()), (ErrorKind::Internal, Some("scripted")));
     }
-    assert_eq!((desk.number("one").await.unwrap(), desk.lookups()), (1, 2));
+    assert_eq!((desk.resolve_number("one").await.unwrap(), desk.lookup_count()), (1, 2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lookup_that_hangs_ends_after_twenty_seconds_and_the_next_is_made() {
-    let desk = Desk::new(|clock| vec![Script::Hang, answer(clock, 1, HOUR)]);
+async fn lookup_hanging_times_out_after_20_s() {
+    let desk = CachedResolverFixture::new(|clock| vec![Script::Hang, returns(clock, 1, HOUR)]);
     let began = tokio::time::Instant::now();
-    let (first, second) = tokio::join!(desk.number("one"), desk.number("one"));
+    let (first, second) = tokio::join!(desk.resolve_number("one"), desk.resolve_number("one"));
     assert_eq!(began.elapsed(), 20 * SECOND);
     for error in [first.unwrap_err(), second.unwrap_err()] {
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::TimedOut, true));
         assert_eq!(error.next_step(), Some("try again"));
     }
-    assert_eq!((desk.number("one").await.unwrap(), desk.lookups()), (1, 2));
+    assert_eq!((desk.resolve_number("one").await.unwrap(), desk.lookup_count()), (1, 2));
 }
 
 #[test]
-fn who_waits_on_another_runtime_is_answered_when_the_leaders_is_shut_down() {
+fn lookup_follower_survives_shutdown_of_leader_runtime() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let (first, second) = (runtime(), runtime());
-    let desk = Desk::gated(|clock| vec![answer(clock, 1, HOUR)]);
-    let _leader = first.block_on(waiting(&desk, "one"));
-    let mut follower = second.block_on(waiting(&desk, "one"));
+    let desk = CachedResolverFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]);
+    let _leader = first.block_on(start_lookup(&desk, "one"));
+    let mut follower = second.block_on(start_lookup(&desk, "one"));
     drop(first);
     assert!(second.block_on(poll_once(&mut follower)).is_none());
-    desk.source.script.let_through(2);
+    desk.source.provider.release(2);
     assert_eq!(second.block_on(follower).unwrap(), 1);
 }
 
 #[tokio::test]
-async fn a_lookup_that_is_overtaken_by_a_forget_answers_its_callers_and_is_not_kept() {
+async fn lookup_overtaken_by_clear_cache_is_not_cached() {
     let desk =
-        Desk::gated(|clock| vec![answer(clock, 1, HOUR), answer(clock, 2, HOUR), answer(clock, 3, HOUR)]);
-    let before = waiting(&desk, "one").await;
-    desk.resolver.forget();
-    let after = waiting(&desk, "one").await;
-    assert_eq!(desk.lookups(), 2, "whoever asks after it joins no lookup from before");
-    desk.source.script.let_through(1);
+        CachedResolverFixture::blocked(|clock| vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR), returns(clock, 3, HOUR)]);
+    let before = start_lookup(&desk, "one").await;
+    desk.resolver.clear_cache();
+    let after = start_lookup(&desk, "one").await;
+    assert_eq!(desk.lookup_count(), 2, "whoever asks after it joins no lookup from before");
+    desk.source.provider.release(1);
     assert_eq!(before.await.unwrap(), 1);
-    let third = waiting(&desk, "one").await;
-    desk.source.script.let_through(1);
+    let third = start_lookup(&desk, "one").await;
+    desk.source.provider.release(1);
     assert_eq!((after.await.unwrap(), third.await.unwrap()), (2, 2));
-    assert_eq!((desk.number("one").await.unwrap(), desk.lookups()), (2, 2));
+    assert_eq!((desk.resolve_number("one").await.unwrap(), desk.lookup_count()), (2, 2));
 }
 
 #[tokio::test]
-async fn nothing_is_kept_after_a_forget() {
-    let desk = Desk::new(|clock| vec![answer(clock, 1, HOUR), denied(), answer(clock, 2, HOUR)]);
-    desk.number("one").await.unwrap();
-    desk.number("two").await.unwrap_err();
-    desk.resolver.forget();
-    assert_eq!((desk.number("one").await.unwrap(), desk.number("two").await.unwrap()), (2, 2));
-    assert_eq!(desk.source.forgotten.load(Ordering::SeqCst), 1, "the resolver behind it forgets too");
+async fn lookup_after_clear_cache_resolves_again() {
+    let desk = CachedResolverFixture::new(|clock| vec![returns(clock, 1, HOUR), fails_denied(), returns(clock, 2, HOUR)]);
+    desk.resolve_number("one").await.unwrap();
+    desk.resolve_number("two").await.unwrap_err();
+    desk.resolver.clear_cache();
+    assert_eq!((desk.resolve_number("one").await.unwrap(), desk.resolve_number("two").await.unwrap()), (2, 2));
+    assert_eq!(desk.source.clear_count.load(Ordering::SeqCst), 1, "the resolver behind it forgets too");
 }
 
 #[tokio::test]
-async fn what_is_not_kept_is_held_no_longer_than_its_callers_hold_it() {
+async fn lookup_uncached_result_is_dropped_with_its_callers() {
     for (kind, holders_then) in [(ErrorKind::Unavailable, 2), (ErrorKind::Denied, 3)] {
         let mark = Arc::new(());
         let fails = || Script::Fail(Error::new(kind, "no").with_source(Cause(Arc::clone(&mark))));
-        let desk = Desk::new(|_| vec![fails(), Script::Hang]);
-        let error = desk.number("one").await.unwrap_err();
+        let desk = CachedResolverFixture::new(|_| vec![fails(), Script::Hang]);
+        let error = desk.resolve_number("one").await.unwrap_err();
         assert_eq!(Arc::strong_count(&mark), 2, "{kind:?}: the script let go of it");
         drop(error);
         assert_eq!(Arc::strong_count(&mark), holders_then - 1, "{kind:?}");
-        desk.resolver.forget();
+        desk.resolver.clear_cache();
         assert_eq!(Arc::strong_count(&mark), 1, "{kind:?}: after a forget");
     }
 }
@@ -180,21 +180,21 @@ impl std::fmt::Display for Cause {
 impl std::error::Error for Cause {}
 
 #[tokio::test]
-async fn a_session_that_ends_has_its_resolver_forget_and_a_child_has_not() {
+async fn clear_cache_follows_end_of_session_but_not_of_child() {
     let clock = ManualClock::new();
-    let desk = Desk::of(clock.clone(), |clock| ScriptedProvider::new([answer(clock, 1, HOUR)]));
+    let desk = CachedResolverFixture::with_provider(clock.clone(), |clock| ScriptedProvider::new([returns(clock, 1, HOUR)]));
     let session = builder(&clock).resolver(Arc::new(desk.resolver.clone())).build();
-    let forgotten = || desk.source.forgotten.load(Ordering::SeqCst);
-    session.adopt(&id("one"), None).await.unwrap();
-    session.adopt(&id("one"), None).await.unwrap();
-    assert_eq!(desk.lookups(), 1);
+    let forgotten = || desk.source.clear_count.load(Ordering::SeqCst);
+    session.set_from_resolver(&credential_id("one"), None).await.unwrap();
+    session.set_from_resolver(&credential_id("one"), None).await.unwrap();
+    assert_eq!(desk.lookup_count(), 1);
     let child = session.with_credentials(numbered(7, Expiry::Never)).unwrap();
     child.clear();
     drop(child);
     assert_eq!(forgotten(), 0, "the resolver is the parent's");
     session.clear();
-    session.adopt(&id("one"), None).await.unwrap();
-    assert_eq!((forgotten(), desk.lookups()), (1, 2));
+    session.set_from_resolver(&credential_id("one"), None).await.unwrap();
+    assert_eq!((forgotten(), desk.lookup_count()), (1, 2));
     drop(session);
     assert_eq!(forgotten(), 2);
 }

@@ -15,66 +15,66 @@ use valetkey_core::{
 use crate::bench::*;
 
 #[derive(Debug, Clone)]
-enum Step {
-    Ask(u8),
+enum CourseStep {
+    Resolve(u8),
     Advance(Duration),
-    JumpBack,
-    Forget,
+    Rewind,
+    ClearCache,
 }
 
 /// What the next lookup finds.
 #[derive(Debug, Clone, Copy)]
-enum Finds {
-    Set(Duration),
-    Refusal,
-    Outage,
+enum ResolverResult {
+    Credentials(Duration),
+    Denied,
+    Unavailable,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn course_step() -> impl Strategy<Value = CourseStep> {
     prop_oneof![
-        8 => (0..3_u8).prop_map(Step::Ask),
-        4 => prop_oneof![0..2_000_u64, 2_000..400_000_u64].prop_map(|ms| Step::Advance(Duration::from_millis(ms))),
-        1 => Just(Step::JumpBack),
-        1 => Just(Step::Forget),
+        8 => (0..3_u8).prop_map(CourseStep::Resolve),
+        4 => prop_oneof![0..2_000_u64, 2_000..400_000_u64].prop_map(|ms| CourseStep::Advance(Duration::from_millis(ms))),
+        1 => Just(CourseStep::Rewind),
+        1 => Just(CourseStep::ClearCache),
     ]
 }
 
-fn finds() -> impl Strategy<Value = Finds> {
+fn resolver_result() -> impl Strategy<Value = ResolverResult> {
     prop_oneof![
-        3 => (0..900_u64).prop_map(|seconds| Finds::Set(Duration::from_secs(seconds))),
-        1 => Just(Finds::Refusal),
-        1 => Just(Finds::Outage),
+        3 => (0..900_u64).prop_map(|seconds| ResolverResult::Credentials(Duration::from_secs(seconds))),
+        1 => Just(ResolverResult::Denied),
+        1 => Just(ResolverResult::Unavailable),
     ]
 }
 
 /// What was learnt about an id: how long ago, and until what age it must be kept and may be kept.
 #[derive(Debug, Clone, Copy)]
-struct Learnt {
+struct ModelEntry {
     age: Duration,
-    must: Duration,
-    may: Duration,
+    min_age: Duration,
+    max_age: Duration,
 }
 
-impl Learnt {
-    fn from(finds: Finds) -> Self {
-        let (must, may) = match finds {
-            Finds::Set(lifetime) => {
+impl ModelEntry {
+    fn from_result(finds: ResolverResult) -> Self {
+        let (min_age, max_age) = match finds {
+            ResolverResult::Credentials(lifetime) => {
                 let kept = lifetime.saturating_sub(MINUTE).min(5 * MINUTE);
                 (kept, kept)
             }
-            Finds::Refusal => (SECOND, 5 * SECOND),
-            Finds::Outage => (Duration::ZERO, Duration::ZERO),
+            ResolverResult::Denied => (SECOND, 5 * SECOND),
+            ResolverResult::Unavailable => (Duration::ZERO, Duration::ZERO),
         };
-        Self { age: Duration::ZERO, must, may }
+        Self { age: Duration::ZERO, min_age, max_age }
     }
 }
 
 /// Answers with what is found now, and counts.
 #[derive(Debug, Clone, Default)]
-struct Source(Arc<Mutex<(usize, Option<Result<Credentials>>)>>);
+struct FixedResolver(Arc<Mutex<(usize, Option<Result<Credentials>>)>>);
 
 #[async_trait]
-impl CredentialResolver for Source {
+impl CredentialResolver for FixedResolver {
     fn name(&self) -> Cow<'static, str> {
         "source".into()
     }
@@ -86,44 +86,44 @@ impl CredentialResolver for Source {
     }
 }
 
-struct Course {
+struct CourseFixture {
     clock: ManualClock,
-    source: Source,
+    source: FixedResolver,
     resolver: CachedResolver,
-    model: BTreeMap<u8, (Learnt, Result<u64, ErrorKind>)>,
+    model: BTreeMap<u8, (ModelEntry, Result<u64, ErrorKind>)>,
 }
 
-impl Course {
+impl CourseFixture {
     fn new() -> Self {
-        let (clock, source) = (ManualClock::new(), Source::default());
+        let (clock, source) = (ManualClock::new(), FixedResolver::default());
         let resolver = CachedResolver::new(source.clone()).clock(Arc::new(clock.clone()));
         Self { clock, source, resolver, model: BTreeMap::new() }
     }
 
-    async fn take(&mut self, step: Step, number: u64, finds: Finds) {
+    async fn apply(&mut self, step: CourseStep, number: u64, finds: ResolverResult) {
         match step {
-            Step::Advance(by) => {
+            CourseStep::Advance(by) => {
                 self.clock.advance(by);
                 self.model.values_mut().for_each(|(learnt, _)| learnt.age += by);
             }
-            Step::JumpBack => {
+            CourseStep::Rewind => {
                 // Further than any course goes: all that was learnt before is from the future now.
-                self.clock.jump_back(1_000 * HOUR);
+                self.clock.rewind(1_000 * HOUR);
                 self.model.clear();
             }
-            Step::Forget => {
-                self.resolver.forget();
+            CourseStep::ClearCache => {
+                self.resolver.clear_cache();
                 self.model.clear();
             }
-            Step::Ask(name) => self.ask(name, number, finds).await,
+            CourseStep::Resolve(name) => self.resolve(name, number, finds).await,
         }
     }
 
-    async fn ask(&mut self, name: u8, number: u64, finds: Finds) {
+    async fn resolve(&mut self, name: u8, number: u64, finds: ResolverResult) {
         let found = match finds {
-            Finds::Set(lifetime) => Ok(lasting(&self.clock, number, lifetime)),
-            Finds::Refusal => Err(Error::new(ErrorKind::Denied, "no")),
-            Finds::Outage => Err(Error::new(ErrorKind::Unavailable, "down")),
+            ResolverResult::Credentials(lifetime) => Ok(expiring(&self.clock, number, lifetime)),
+            ResolverResult::Denied => Err(Error::new(ErrorKind::Denied, "no")),
+            ResolverResult::Unavailable => Err(Error::new(ErrorKind::Unavailable, "down")),
         };
         *self.source.0.lock().unwrap() = (0, Some(found));
         let id = format!("id-{name}").parse().unwrap();
@@ -131,16 +131,16 @@ impl Course {
             self.resolver.resolve(&id).await.map(|it| crate::bench::number(&it)).map_err(|it| it.kind());
         let asked = self.source.0.lock().unwrap().0 > 0;
         match self.model.get(&name) {
-            Some((learnt, _)) if asked => assert!(learnt.age >= learnt.must, "it was kept: {learnt:?}"),
+            Some((learnt, _)) if asked => assert!(learnt.age >= learnt.min_age, "it was kept: {learnt:?}"),
             None if !asked => panic!("nothing was known"),
             Some((learnt, expected)) if !asked => {
-                assert!(learnt.age < learnt.may, "it was due: {learnt:?}");
+                assert!(learnt.age < learnt.max_age, "it was due: {learnt:?}");
                 assert_eq!(answer, *expected);
             }
             _ => {}
         }
         if asked {
-            self.model.insert(name, (Learnt::from(finds), answer));
+            self.model.insert(name, (ModelEntry::from_result(finds), answer));
         }
     }
 }
@@ -149,12 +149,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_lookup_is_made_when_one_is_due_and_only_then(course in prop::collection::vec((step(), finds()), 1..60)) {
+    fn cached_resolver_random_course_matches_model(course in prop::collection::vec((course_step(), resolver_result()), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let mut played = Course::new();
+            let mut played = CourseFixture::new();
             for (number, (step, finds)) in (0..).zip(course) {
-                played.take(step, number, finds).await;
+                played.apply(step, number, finds).await;
             }
         });
     }

@@ -25,28 +25,28 @@ impl CredentialResolver for SlowResolver {
 }
 
 #[tokio::test]
-async fn an_adoption_left_after_any_poll_changes_nothing_and_can_be_made_again() {
+async fn set_from_resolver_cancelled_changes_nothing() {
     for polls in 1..=MOST {
         for after in 0..polls {
             let session = SessionContext::builder().resolver(SlowResolver(polls)).build();
             let kept = session.set_credentials(numbered(9, Expiry::Never)).unwrap();
             let id: CredentialId = "one".parse().unwrap();
-            let mut adoption: Waiting<'_, _> = Box::pin(session.adopt(&id, None));
+            let mut adoption: Waiting<'_, _> = Box::pin(session.set_from_resolver(&id, None));
             assert!(poll(&mut adoption, after).await.is_none());
             drop(adoption);
             assert_eq!(number(&session.credentials().await.unwrap()), 9);
-            assert_eq!(session.rotations(&default()).unwrap().current(), kept);
-            session.adopt(&id, None).await.unwrap();
+            assert_eq!(session.watch_rotations(&default()).unwrap().current(), kept);
+            session.set_from_resolver(&id, None).await.unwrap();
             assert_eq!(number(&session.credentials().await.unwrap()), 1);
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_warmer_left_after_any_poll_hands_its_fetch_to_who_waits() {
+async fn keep_warm_cancelled_hands_fetch_to_waiting_caller() {
     for polls in 2..=MOST {
         for after in 1..polls {
-            let stage = Stage::set(Window::Mandatory, polls).await;
+            let stage = CancellationFixture::new(RefreshWindow::Mandatory, polls).await;
             let mut warmer: Waiting<'_, ()> = Box::pin(stage.session.keep_warm());
             assert!(poll(&mut warmer, after).await.is_none());
             let mut caller = stage.get();
@@ -56,31 +56,31 @@ async fn a_warmer_left_after_any_poll_hands_its_fetch_to_who_waits() {
                 drop(warmer);
                 assert_eq!(caller.await.unwrap(), 2);
             }
-            assert_eq!(stage.asked(), 1, "left after {after} of {polls} polls");
+            assert_eq!(stage.fetch_count(), 1, "left after {after} of {polls} polls");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_warmer_left_after_any_poll_leaves_the_session_to_its_callers() {
+async fn keep_warm_cancelled_leaves_refresh_to_callers() {
     for polls in 1..=MOST {
         for after in 0..=polls {
             let case = format!("left after {after} of {polls} polls");
-            let stage = Stage::set(Window::Advisory, polls).await;
+            let stage = CancellationFixture::new(RefreshWindow::Advisory, polls).await;
             let mut warmer: Waiting<'_, ()> = Box::pin(stage.session.keep_warm());
             assert!(poll(&mut warmer, after).await.is_none(), "{case}: it goes on until the session ends");
             drop(warmer);
             assert_eq!(stage.provider.under_way(), 0, "{case}");
-            stage.succeeds().await;
-            assert!(stage.asked() <= 2, "{case}");
+            stage.assert_fetches_anew().await;
+            assert!(stage.fetch_count() <= 2, "{case}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_change_is_told_however_often_nobody_stayed_to_hear_it() {
-    let stage = Stage::set(Window::Cold, 1).await;
-    let mut rotations = stage.session.rotations(&default()).unwrap();
+async fn rotation_watcher_cancelled_wait_keeps_change() {
+    let stage = CancellationFixture::new(RefreshWindow::Cold, 1).await;
+    let mut rotations = stage.session.watch_rotations(&default()).unwrap();
     for generation in 1..5 {
         for _ in 0..3 {
             assert!(rotations.changed().now_or_never().is_none(), "polled once, and left");
@@ -90,9 +90,9 @@ async fn a_change_is_told_however_often_nobody_stayed_to_hear_it() {
         assert_eq!(rotations.changed().await.unwrap().get(), generation);
     }
     let mut inherited = stage.session.with_credentials(numbered(9, Expiry::Never)).unwrap();
-    let prod: Alias = "prod".parse().unwrap();
+    let prod: AccountName = "prod".parse().unwrap();
     stage.session.set_credentials_for(&prod, numbered(5, Expiry::Never)).unwrap();
-    let mut rotations = inherited.rotations(&prod).unwrap();
+    let mut rotations = inherited.watch_rotations(&prod).unwrap();
     assert!(rotations.changed().now_or_never().is_none());
     inherited.set_credentials_for(&prod, numbered(6, Expiry::Never)).unwrap();
     drop(rotations.changed());
@@ -106,13 +106,13 @@ async fn a_change_is_told_however_often_nobody_stayed_to_hear_it() {
 }
 
 #[tokio::test]
-async fn a_scope_left_after_any_poll_closes_its_session_and_ends_its_fetch() {
+async fn scope_cancelled_closes_session_and_ends_fetch() {
     for polls in 1..=MOST {
         for after in 1..=polls {
             let case = format!("left after {after} of {polls} polls");
             let clock = ManualClock::new();
             let provider = Slow::new(&clock);
-            provider.slow_down(polls);
+            provider.set_polls_per_call(polls);
             let (sender, receiver) = mpsc::channel();
             let mut scope: Waiting<'_, ()> =
                 Box::pin(SessionContext::scope(builder(&clock).provider(provider.clone()), {
@@ -133,7 +133,7 @@ async fn a_scope_left_after_any_poll_closes_its_session_and_ends_its_fetch() {
 }
 
 #[tokio::test]
-async fn a_scope_that_was_never_polled_never_opened_a_session() {
+async fn scope_never_polled_opens_no_session() {
     let (sender, receiver) = mpsc::channel();
     let work = async move |session: SessionContext| sender.send(session).unwrap();
     drop(SessionContext::scope(SessionContext::builder(), work));

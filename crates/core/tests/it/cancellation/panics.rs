@@ -6,33 +6,33 @@ use valetkey_core::{CredentialId, CredentialResolver, ErrorKind, Expiry};
 use super::*;
 
 #[tokio::test]
-async fn a_panic_at_any_poll_is_told_to_all_who_wait_and_the_next_caller_asks_again() {
+async fn provider_panic_fails_all_waiters_and_is_retried() {
     for window in WINDOWS {
         for polls in 1..=MOST {
-            let stage = Stage::set(window, polls).await;
-            stage.provider.panic_from_now_on(true);
+            let stage = CancellationFixture::new(window, polls).await;
+            stage.provider.set_panics(true);
             let mut herd: Vec<_> = (0..polls).map(|_| stage.refresh()).collect();
             for one in &mut herd[1..] {
                 assert!(poll_once(one).await.is_none(), "{window:?}");
             }
-            for told in join_all(herd).await {
-                let told = told.unwrap_err();
-                assert_eq!((told.kind(), told.provider()), (ErrorKind::Internal, Some("slow")), "{window:?}");
+            for result in join_all(herd).await {
+                let error = result.unwrap_err();
+                assert_eq!((error.kind(), error.provider()), (ErrorKind::Internal, Some("slow")), "{window:?}");
             }
-            assert_eq!((stage.asked(), stage.provider.under_way()), (1, 0), "{window:?}");
-            stage.provider.panic_from_now_on(false);
+            assert_eq!((stage.fetch_count(), stage.provider.under_way()), (1, 0), "{window:?}");
+            stage.provider.set_panics(false);
             stage.refresh().await.unwrap();
-            stage.succeeds().await;
+            stage.assert_fetches_anew().await;
         }
     }
 }
 
 /// A provider whose name panics.
 #[derive(Debug)]
-struct Nameless;
+struct PanickingName;
 
 #[async_trait]
-impl CredentialProvider for Nameless {
+impl CredentialProvider for PanickingName {
     fn name(&self) -> Cow<'static, str> {
         panic!("it has no name")
     }
@@ -44,10 +44,10 @@ impl CredentialProvider for Nameless {
 
 /// A provider that panics when it is told to forget.
 #[derive(Debug)]
-struct Unforgetting;
+struct PanickingClearCache;
 
 #[async_trait]
-impl CredentialProvider for Unforgetting {
+impl CredentialProvider for PanickingClearCache {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("unforgetting")
     }
@@ -56,14 +56,14 @@ impl CredentialProvider for Unforgetting {
         Ok(numbered(1, Expiry::Never))
     }
 
-    fn forget(&self) {
+    fn clear_cache(&self) {
         panic!("it does not forget")
     }
 }
 
 #[tokio::test]
-async fn a_name_that_panics_is_an_error_of_the_call() {
-    let session = SessionContext::builder().provider(Nameless).build();
+async fn provider_name_panic_fails_the_call() {
+    let session = SessionContext::builder().provider(PanickingName).build();
     let asking = tokio::spawn({
         let session = session.clone();
         async move { session.credentials().await.map(|credentials| number(&credentials)) }
@@ -75,23 +75,23 @@ async fn a_name_that_panics_is_an_error_of_the_call() {
 }
 
 #[tokio::test]
-async fn a_provider_that_panics_when_told_to_forget_keeps_nothing_open() {
-    let session = SessionContext::builder().provider(Unforgetting).build();
+async fn provider_clear_cache_panic_still_closes_session() {
+    let session = SessionContext::builder().provider(PanickingClearCache).build();
     let child = session.with_credentials(numbered(9, Expiry::Never)).unwrap();
     session.credentials().await.unwrap();
     let ended = session.clone();
     let _panicked = std::thread::spawn(move || ended.close()).join();
-    assert!(session.is_closed() && session.served().is_none());
+    assert!(session.is_closed() && session.current().is_none());
     assert_eq!(child.credentials().await.unwrap_err().kind(), ErrorKind::Closed, "the child ends too");
 }
 
 #[tokio::test]
-async fn a_resolver_that_panics_leaves_what_was_set() {
+async fn resolver_panic_keeps_credentials() {
     #[derive(Debug)]
-    struct Panicking;
+    struct PanickingResolver;
 
     #[async_trait]
-    impl CredentialResolver for Panicking {
+    impl CredentialResolver for PanickingResolver {
         fn name(&self) -> Cow<'static, str> {
             Cow::Borrowed("panicking")
         }
@@ -101,10 +101,10 @@ async fn a_resolver_that_panics_leaves_what_was_set() {
         }
     }
 
-    let session = SessionContext::builder().resolver(Panicking).build();
+    let session = SessionContext::builder().resolver(PanickingResolver).build();
     session.set_credentials(numbered(9, Expiry::Never)).unwrap();
     let adopting = session.clone();
-    let task = tokio::spawn(async move { adopting.adopt(&"one".parse().unwrap(), None).await.map(drop) });
+    let task = tokio::spawn(async move { adopting.set_from_resolver(&"one".parse().unwrap(), None).await.map(drop) });
     let _panicked = task.await;
     assert_eq!(number(&session.credentials().await.unwrap()), 9);
     session.set_credentials(numbered(10, Expiry::Never)).unwrap();

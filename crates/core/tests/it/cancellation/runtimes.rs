@@ -9,13 +9,13 @@ fn runtime() -> Runtime {
 }
 
 /// A session in this window, and a runtime on which a fetch of it is under way.
-fn under_way(window: Window) -> (Stage, Runtime) {
+fn start_fetch(window: RefreshWindow) -> (CancellationFixture, Runtime) {
     let runtime = runtime();
     let stage = runtime.block_on(async {
-        let stage = Stage::set(window, usize::MAX).await;
+        let stage = CancellationFixture::new(window, usize::MAX).await;
         tokio::spawn(stage.get());
         settle().await;
-        stage.provider.slow_down(MOST);
+        stage.provider.set_polls_per_call(MOST);
         stage
     });
     assert_eq!(stage.provider.under_way(), 1);
@@ -23,22 +23,22 @@ fn under_way(window: Window) -> (Stage, Runtime) {
 }
 
 #[test]
-fn a_runtime_that_is_shut_down_ends_its_fetch_and_the_next_caller_begins_one() {
+fn runtime_shutdown_ends_fetch_and_next_call_fetches() {
     for window in WINDOWS {
-        let (stage, first) = under_way(window);
+        let (stage, first) = start_fetch(window);
         drop(first);
         assert_eq!(stage.provider.under_way(), 0);
-        runtime().block_on(stage.succeeds());
-        assert_eq!(stage.asked(), 2, "{window:?}");
+        runtime().block_on(stage.assert_fetches_anew());
+        assert_eq!(stage.fetch_count(), 2, "{window:?}");
     }
 }
 
 #[test]
-fn who_waits_on_another_runtime_is_answered_when_the_leaders_is_shut_down() {
-    for window in [Window::Cold, Window::Mandatory, Window::Expired] {
+fn runtime_shutdown_of_leader_keeps_waiting_caller() {
+    for window in [RefreshWindow::Cold, RefreshWindow::Mandatory, RefreshWindow::Expired] {
         let first = runtime();
         let stage = first.block_on(async {
-            let stage = Stage::set(window, 200).await;
+            let stage = CancellationFixture::new(window, 200).await;
             tokio::spawn(stage.get());
             // Each turn is a poll; the fetch is not at its end yet.
             settle().await;
@@ -49,7 +49,7 @@ fn who_waits_on_another_runtime_is_answered_when_the_leaders_is_shut_down() {
         let mut waiting = stage.get();
         assert!(second.block_on(poll_once(&mut waiting)).is_none());
         drop(first);
-        assert!(second.block_on(waiting).unwrap() > stage.before as u64, "{window:?}");
-        assert!(stage.asked() <= 2, "{window:?}");
+        assert!(second.block_on(waiting).unwrap() > stage.earlier_fetches as u64, "{window:?}");
+        assert!(stage.fetch_count() <= 2, "{window:?}");
     }
 }

@@ -4,27 +4,27 @@ use std::time::{Duration, SystemTime};
 
 use valetkey_core::ErrorKind;
 
-use super::source::Source;
+use super::source::ModelProvider;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const MAX_AGE: Duration = Duration::from_secs(15 * 60);
 /// The shortest and the longest hold, in seconds: while the set in hand has time left, and otherwise.
-const LONG: (u64, u64) = (300, 600);
-const SHORT: (u64, u64) = (1, 5);
+const LONG_BACKOFF: (u64, u64) = (300, 600);
+const SHORT_BACKOFF: (u64, u64) = (1, 5);
 
 const NEEDS_PERSON: ErrorKind = ErrorKind::InteractionRequired;
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Held {
+pub(super) struct ModelCredentials {
     pub(super) number: u64,
     issued_at: SystemTime,
     pub(super) expires_at: Option<SystemTime>,
     /// Seen expired, or reported rejected: never again, whatever the clock says.
-    pub(super) dead: bool,
+    pub(super) unusable: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Freshness {
+pub(super) enum ModelFreshness {
     Fresh,
     /// Fresh or advisory, as the session's jitter has it.
     Either,
@@ -33,54 +33,54 @@ pub(super) enum Freshness {
     Expired,
 }
 
-impl Held {
+impl ModelCredentials {
     pub(super) fn new(number: u64, issued_at: SystemTime, expires_at: Option<SystemTime>) -> Self {
-        Self { number, issued_at, expires_at, dead: false }
+        Self { number, issued_at, expires_at, unusable: false }
     }
 
-    pub(super) fn freshness(&self, now: SystemTime) -> Freshness {
-        let (earliest, latest) = self.advisory();
-        if self.dead || self.expires_at.is_some_and(|at| at <= now) {
-            Freshness::Expired
-        } else if self.mandatory().is_some_and(|at| at <= now) {
-            Freshness::Mandatory
+    pub(super) fn freshness(&self, now: SystemTime) -> ModelFreshness {
+        let (earliest, latest) = self.advisory_range();
+        if self.unusable || self.expires_at.is_some_and(|at| at <= now) {
+            ModelFreshness::Expired
+        } else if self.mandatory_at().is_some_and(|at| at <= now) {
+            ModelFreshness::Mandatory
         } else if latest <= now {
-            Freshness::Advisory
+            ModelFreshness::Advisory
         } else if earliest <= now {
-            Freshness::Either
+            ModelFreshness::Either
         } else {
-            Freshness::Fresh
+            ModelFreshness::Fresh
         }
     }
 
     /// When the advisory window opens, at the earliest and at the latest.
-    fn advisory(&self) -> (SystemTime, SystemTime) {
+    fn advisory_range(&self) -> (SystemTime, SystemTime) {
         let Some(expires_at) = self.expires_at else {
             return (self.issued_at + MAX_AGE * 9 / 10, self.issued_at + MAX_AGE);
         };
-        let life = self.life();
+        let life = self.lifetime();
         let window = match life.as_secs().div_ceil(60) {
             _ if life < 10 * MINUTE => life / 4,
             0..=20 => 5 * MINUTE,
             21..90 => 15 * MINUTE,
             _ => 60 * MINUTE,
         };
-        let opens = |window: Duration| self.not_before_interval(expires_at - window);
+        let opens = |window: Duration| self.clamp_to_fetch_interval(expires_at - window);
         (opens(window * 11 / 10), opens(window))
     }
 
-    fn mandatory(&self) -> Option<SystemTime> {
-        Some(self.not_before_interval(self.expires_at? - MINUTE.min(self.life() / 4)))
+    fn mandatory_at(&self) -> Option<SystemTime> {
+        Some(self.clamp_to_fetch_interval(self.expires_at? - MINUTE.min(self.lifetime() / 4)))
     }
 
-    fn life(&self) -> Duration {
+    fn lifetime(&self) -> Duration {
         self.expires_at.and_then(|at| at.duration_since(self.issued_at).ok()).unwrap_or_default()
     }
 
     /// No two successful fetches within half a minute, or a quarter of the lifetime.
-    fn not_before_interval(&self, opens: SystemTime) -> SystemTime {
+    fn clamp_to_fetch_interval(&self, opens: SystemTime) -> SystemTime {
         let second = Duration::from_secs(1);
-        opens.max(self.issued_at + (MINUTE / 2).min((self.life() / 4).max(second)))
+        opens.max(self.issued_at + (MINUTE / 2).min((self.lifetime() / 4).max(second)))
     }
 }
 
@@ -89,57 +89,57 @@ pub(super) const TICK: Duration = Duration::from_nanos(1);
 
 /// Whether upstream is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asks {
+pub(super) enum Fetches {
     No,
-    Perhaps,
+    Maybe,
     Yes,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Account {
-    pub(super) provider: Option<(usize, Source)>,
-    pub(super) held: Option<Held>,
+pub(super) struct ModelAccount {
+    pub(super) provider: Option<(usize, ModelProvider)>,
+    pub(super) current: Option<ModelCredentials>,
     /// By hand.
-    pub(super) set: bool,
-    pub(super) dormant: bool,
+    pub(super) manually_set: bool,
+    pub(super) suspended: bool,
     pub(super) closed: bool,
     pub(super) epoch: u64,
     pub(super) generation: u64,
     failure: Option<(SystemTime, ErrorKind)>,
 }
 
-impl Account {
+impl ModelAccount {
     /// What is told without upstream, and whether upstream is asked instead.
-    pub(super) fn next(&mut self, now: SystemTime) -> (Asks, Result<u64, ErrorKind>) {
-        if let Some(error) = self.out_of_order() {
-            return (Asks::No, Err(error));
+    pub(super) fn expected_fetch(&mut self, now: SystemTime) -> (Fetches, Result<u64, ErrorKind>) {
+        if let Some(error) = self.unavailable_error() {
+            return (Fetches::No, Err(error));
         }
-        if !self.set
-            && let Some((asks, kind)) = self.remembered(now)
+        if !self.manually_set
+            && let Some((asks, kind)) = self.cached_failure(now)
         {
             return (asks, Err(kind));
         }
-        let Some(freshness) = self.look(now) else {
+        let Some(freshness) = self.observe_freshness(now) else {
             let person = self.needs_person();
-            let asks = if person { self.held_back(SHORT, now) } else { Asks::Yes };
+            let asks = if person { self.backoff(SHORT_BACKOFF, now) } else { Fetches::Yes };
             return (asks, Err(if person { NEEDS_PERSON } else { ErrorKind::NotConfigured }));
         };
-        let asks = if self.set { Asks::No } else { self.asks(freshness, now) };
-        (asks, self.told_or_expired())
+        let asks = if self.manually_set { Fetches::No } else { self.expected_fetch_at(freshness, now) };
+        (asks, self.current_or_expired())
     }
 
-    /// As [`next`](Self::next), for a refresh that is asked for.
-    pub(super) fn next_refresh(&self, now: SystemTime) -> (Asks, ErrorKind) {
-        match self.out_of_order() {
-            Some(error) => (Asks::No, error),
-            None if self.set => (Asks::No, ErrorKind::NotConfigured),
-            None => self.remembered(now).unwrap_or((Asks::Yes, ErrorKind::NotConfigured)),
+    /// As [`next`](Self::next_state), for a refresh that is asked for.
+    pub(super) fn expected_refresh(&self, now: SystemTime) -> (Fetches, ErrorKind) {
+        match self.unavailable_error() {
+            Some(error) => (Fetches::No, error),
+            None if self.manually_set => (Fetches::No, ErrorKind::NotConfigured),
+            None => self.cached_failure(now).unwrap_or((Fetches::Yes, ErrorKind::NotConfigured)),
         }
     }
 
-    fn out_of_order(&self) -> Option<ErrorKind> {
-        let nobody = !self.set && (self.dormant || self.provider.is_none());
-        match (self.closed, nobody) {
+    fn unavailable_error(&self) -> Option<ErrorKind> {
+        let has_no_provider = !self.manually_set && (self.suspended || self.provider.is_none());
+        match (self.closed, has_no_provider) {
             (true, _) => Some(ErrorKind::Closed),
             (_, true) => Some(ErrorKind::NotConfigured),
             _ => None,
@@ -147,116 +147,116 @@ impl Account {
     }
 
     /// A permanent failure that is, or may be, still remembered.
-    fn remembered(&self, now: SystemTime) -> Option<(Asks, ErrorKind)> {
+    fn cached_failure(&self, now: SystemTime) -> Option<(Fetches, ErrorKind)> {
         let (_, kind) = self.failure.filter(|(_, kind)| is_permanent(*kind))?;
-        match self.held_back(SHORT, now) {
-            Asks::Yes => None,
+        match self.backoff(SHORT_BACKOFF, now) {
+            Fetches::Yes => None,
             asks => Some((asks, kind)),
         }
     }
 
-    fn asks(&self, freshness: Freshness, now: SystemTime) -> Asks {
+    fn expected_fetch_at(&self, freshness: ModelFreshness, now: SystemTime) -> Fetches {
         match freshness {
-            Freshness::Fresh => Asks::No,
-            Freshness::Either if self.held_back(LONG, now) == Asks::No => Asks::No,
-            Freshness::Either => Asks::Perhaps,
-            Freshness::Advisory => self.held_back(LONG, now),
-            Freshness::Mandatory if self.needs_person() => self.held_back(LONG, now),
-            Freshness::Mandatory | Freshness::Expired => self.held_back(SHORT, now),
+            ModelFreshness::Fresh => Fetches::No,
+            ModelFreshness::Either if self.backoff(LONG_BACKOFF, now) == Fetches::No => Fetches::No,
+            ModelFreshness::Either => Fetches::Maybe,
+            ModelFreshness::Advisory => self.backoff(LONG_BACKOFF, now),
+            ModelFreshness::Mandatory if self.needs_person() => self.backoff(LONG_BACKOFF, now),
+            ModelFreshness::Mandatory | ModelFreshness::Expired => self.backoff(SHORT_BACKOFF, now),
         }
     }
 
     /// Whether a hold of at least and at most so many seconds lets anybody ask. A clock that jumped back lifts it.
-    fn held_back(&self, (least, most): (u64, u64), now: SystemTime) -> Asks {
+    fn backoff(&self, (least, most): (u64, u64), now: SystemTime) -> Fetches {
         let since = self.failure.and_then(|(at, _)| now.duration_since(at).ok());
         match since {
-            Some(since) if since < Duration::from_secs(least) => Asks::No,
-            Some(since) if since < Duration::from_secs(most) => Asks::Perhaps,
-            _ => Asks::Yes,
+            Some(since) if since < Duration::from_secs(least) => Fetches::No,
+            Some(since) if since < Duration::from_secs(most) => Fetches::Maybe,
+            _ => Fetches::Yes,
         }
     }
 
     /// How fresh the set in hand is. What is seen expired stays so.
-    pub(super) fn look(&mut self, now: SystemTime) -> Option<Freshness> {
-        let held = self.held.as_mut()?;
+    pub(super) fn observe_freshness(&mut self, now: SystemTime) -> Option<ModelFreshness> {
+        let held = self.current.as_mut()?;
         let freshness = held.freshness(now);
-        held.dead |= freshness == Freshness::Expired;
+        held.unusable |= freshness == ModelFreshness::Expired;
         Some(freshness)
     }
 
     /// The set in hand if it may be served, as it was last looked at; else that.
-    pub(super) fn told(&self, otherwise: ErrorKind) -> Result<u64, ErrorKind> {
-        self.held.filter(|held| !held.dead).map(|held| held.number).ok_or(otherwise)
+    pub(super) fn current_or(&self, otherwise: ErrorKind) -> Result<u64, ErrorKind> {
+        self.current.filter(|held| !held.unusable).map(|held| held.number).ok_or(otherwise)
     }
 
-    fn told_or_expired(&self) -> Result<u64, ErrorKind> {
-        self.told(if self.needs_person() && !self.set { NEEDS_PERSON } else { ErrorKind::Expired })
+    fn current_or_expired(&self) -> Result<u64, ErrorKind> {
+        self.current_or(if self.needs_person() && !self.manually_set { NEEDS_PERSON } else { ErrorKind::Expired })
     }
 
     fn needs_person(&self) -> bool {
         self.failure.is_some_and(|(_, kind)| kind == NEEDS_PERSON)
     }
 
-    pub(super) fn publish(&mut self, held: Held) {
+    pub(super) fn publish(&mut self, held: ModelCredentials) {
         self.generation += 1;
         self.failure = None;
-        self.held = Some(held);
+        self.current = Some(held);
     }
 
-    /// Remembers a failure, and tells what those are told who waited with `in_hand`.
-    pub(super) fn fail(
+    /// Remembers a failure, and tells what those are told who waited with `current_credentials`.
+    pub(super) fn record_failure(
         &mut self,
         kind: ErrorKind,
-        in_hand: Option<u64>,
+        current_number: Option<u64>,
         now: SystemTime,
     ) -> Result<u64, ErrorKind> {
         self.failure = Some((now, kind));
-        if is_permanent(kind) && self.held.is_some() {
-            self.withdraw();
+        if is_permanent(kind) && self.current.is_some() {
+            self.unpublish();
         }
-        let covered = in_hand.is_some() && self.held.map(|held| held.number) == in_hand;
-        self.look(now);
-        if covered { self.told_or_expired() } else { Err(kind) }
+        let falls_back = current_number.is_some() && self.current.map(|held| held.number) == current_number;
+        self.observe_freshness(now);
+        if falls_back { self.current_or_expired() } else { Err(kind) }
     }
 
     /// The instants at which something changes, or may change.
     pub(super) fn edges(&self) -> Vec<SystemTime> {
-        let held = self.held.iter().flat_map(|held| {
-            let (earliest, latest) = held.advisory();
-            [earliest, latest].into_iter().chain(held.mandatory()).chain(held.expires_at)
+        let held = self.current.iter().flat_map(|held| {
+            let (earliest, latest) = held.advisory_range();
+            [earliest, latest].into_iter().chain(held.mandatory_at()).chain(held.expires_at)
         });
         let lifted = self.failure.iter().flat_map(|(at, _)| {
-            [SHORT.0, SHORT.1, LONG.0, LONG.1].map(|seconds| *at + Duration::from_secs(seconds))
+            [SHORT_BACKOFF.0, SHORT_BACKOFF.1, LONG_BACKOFF.0, LONG_BACKOFF.1].map(|seconds| *at + Duration::from_secs(seconds))
         });
         held.chain(lifted).collect()
     }
 
-    fn withdraw(&mut self) {
+    fn unpublish(&mut self) {
         self.generation += 1;
-        self.held = None;
+        self.current = None;
     }
 
     /// Voids what is under way and forgets failures.
-    pub(super) fn renew(&mut self) {
+    pub(super) fn advance_epoch(&mut self) {
         self.epoch += 1;
         self.failure = None;
     }
 
     /// What a provider issued is void.
-    pub(super) fn void(&mut self) {
-        if !self.set {
-            self.renew();
-            if self.held.is_some() {
-                self.withdraw();
+    pub(super) fn invalidate_issued(&mut self) {
+        if !self.manually_set {
+            self.advance_epoch();
+            if self.current.is_some() {
+                self.unpublish();
             }
         }
     }
 
-    pub(super) fn wipe(&mut self, for_good: bool) {
-        self.renew();
-        self.withdraw();
-        self.set = false;
-        self.dormant = true;
+    pub(super) fn clear(&mut self, for_good: bool) {
+        self.advance_epoch();
+        self.unpublish();
+        self.manually_set = false;
+        self.suspended = true;
         self.closed |= for_good;
     }
 }

@@ -5,141 +5,141 @@ use std::time::SystemTime;
 
 use valetkey_core::{ErrorKind, SessionAccount, SessionContext};
 
-use super::account::{Account, Held};
-use super::source::Source;
+use super::account::{ModelAccount, ModelCredentials};
+use super::source::ModelProvider;
 
 /// One session and what the model knows of it.
-pub(super) struct Member {
+pub(super) struct ModelSession {
     /// `None` once the last handle was dropped.
     pub(super) session: Option<SessionContext>,
     /// Its default account, lent; it keeps nothing open.
-    pub(super) lent: SessionAccount,
-    own: BTreeMap<usize, usize>,
+    pub(super) account: SessionAccount,
+    own_accounts: BTreeMap<usize, usize>,
     parent: Option<usize>,
     children: Vec<usize>,
-    detached: bool,
+    inherits_nothing: bool,
     pub(super) closed: bool,
 }
 
 /// Every session there ever was, and every account; both are named by where they are.
 #[derive(Default)]
-pub(super) struct Families {
-    pub(super) members: Vec<Member>,
-    pub(super) accounts: Vec<Account>,
+pub(super) struct ModelSessions {
+    pub(super) sessions: Vec<ModelSession>,
+    pub(super) accounts: Vec<ModelAccount>,
 }
 
-impl Families {
+impl ModelSessions {
     /// Takes in a session, whose default account is its own.
-    pub(super) fn take_in(&mut self, session: SessionContext, parent: Option<usize>) -> usize {
-        let index = self.members.len();
+    pub(super) fn add_session(&mut self, session: SessionContext, parent: Option<usize>) -> usize {
+        let index = self.sessions.len();
         let lent = session.account(session.default_account()).unwrap();
-        self.accounts.push(Account::default());
-        self.members.push(Member {
+        self.accounts.push(ModelAccount::default());
+        self.sessions.push(ModelSession {
             session: Some(session),
-            lent,
-            own: BTreeMap::from([(0, self.accounts.len() - 1)]),
+            account: lent,
+            own_accounts: BTreeMap::from([(0, self.accounts.len() - 1)]),
             parent,
             children: Vec::new(),
-            detached: false,
+            inherits_nothing: false,
             closed: false,
         });
         if let Some(parent) = parent {
-            self.members[parent].children.push(index);
+            self.sessions[parent].children.push(index);
         }
         index
     }
 
     /// The account that answers.
-    pub(super) fn find(&self, member: usize, alias: usize) -> Result<usize, ErrorKind> {
-        let it = &self.members[member];
-        match (it.closed, it.own.get(&alias), it.parent) {
+    pub(super) fn find_account(&self, member: usize, alias: usize) -> Result<usize, ErrorKind> {
+        let session = &self.sessions[member];
+        match (session.closed, session.own_accounts.get(&alias), session.parent) {
             (true, ..) => Err(ErrorKind::Closed),
             (_, Some(account), _) => Ok(*account),
-            (_, _, Some(parent)) if !it.detached => self.find(parent, alias),
+            (_, _, Some(parent)) if !session.inherits_nothing => self.find_account(parent, alias),
             _ => Err(ErrorKind::NotConfigured),
         }
     }
 
     /// The account that answers, if it is the session's own.
-    pub(super) fn own(&self, member: usize, alias: usize) -> Option<usize> {
-        self.members[member].own.get(&alias).copied()
+    pub(super) fn own_account(&self, member: usize, alias: usize) -> Option<usize> {
+        self.sessions[member].own_accounts.get(&alias).copied()
     }
 
-    fn make_own(&mut self, member: usize, alias: usize) -> usize {
+    fn get_or_create_own(&mut self, member: usize, alias: usize) -> usize {
         let next = self.accounts.len();
-        let account = *self.members[member].own.entry(alias).or_insert(next);
+        let account = *self.sessions[member].own_accounts.entry(alias).or_insert(next);
         if account == next {
-            self.accounts.push(Account::default());
+            self.accounts.push(ModelAccount::default());
         }
         account
     }
 
-    pub(super) fn set(&mut self, member: usize, alias: usize, held: Held) {
-        let account = self.make_own(member, alias);
-        self.accounts[account].renew();
-        self.accounts[account].set = true;
+    pub(super) fn set_credentials(&mut self, member: usize, alias: usize, held: ModelCredentials) {
+        let account = self.get_or_create_own(member, alias);
+        self.accounts[account].advance_epoch();
+        self.accounts[account].manually_set = true;
         self.accounts[account].publish(held);
-        self.given(member);
+        self.resume_and_invalidate(member);
     }
 
-    pub(super) fn set_provider(&mut self, member: usize, alias: usize, provider: (usize, Source)) {
-        let account = self.make_own(member, alias);
-        self.accounts[account].void();
+    pub(super) fn set_provider(&mut self, member: usize, alias: usize, provider: (usize, ModelProvider)) {
+        let account = self.get_or_create_own(member, alias);
+        self.accounts[account].invalidate_issued();
         self.accounts[account].provider = Some(provider);
-        self.given(member);
+        self.resume_and_invalidate(member);
     }
 
     /// A provider that a session was born with.
-    pub(super) fn born_with(&mut self, member: usize, provider: (usize, Source)) {
-        let account = self.make_own(member, 0);
-        self.accounts[account].void();
+    pub(super) fn set_initial_provider(&mut self, member: usize, provider: (usize, ModelProvider)) {
+        let account = self.get_or_create_own(member, 0);
+        self.accounts[account].invalidate_issued();
         self.accounts[account].provider = Some(provider);
     }
 
     /// Something was given to a session: its accounts wake, and what was derived is void, down to the last child.
-    fn given(&mut self, member: usize) {
+    fn resume_and_invalidate(&mut self, member: usize) {
         for account in self.own_accounts(member) {
-            self.accounts[account].dormant = false;
+            self.accounts[account].suspended = false;
         }
-        self.void(member);
+        self.invalidate_issued(member);
     }
 
-    fn void(&mut self, member: usize) {
+    fn invalidate_issued(&mut self, member: usize) {
         for account in self.own_accounts(member) {
-            self.accounts[account].void();
+            self.accounts[account].invalidate_issued();
         }
-        for child in self.members[member].children.clone() {
-            self.void(child);
+        for child in self.sessions[member].children.clone() {
+            self.invalidate_issued(child);
         }
     }
 
-    pub(super) fn end(&mut self, member: usize, for_good: bool) {
-        if self.members[member].closed {
+    pub(super) fn clear_or_close(&mut self, member: usize, for_good: bool) {
+        if self.sessions[member].closed {
             return;
         }
-        self.members[member].closed = for_good;
-        self.members[member].detached = true;
+        self.sessions[member].closed = for_good;
+        self.sessions[member].inherits_nothing = true;
         for account in self.own_accounts(member) {
-            self.accounts[account].wipe(for_good);
+            self.accounts[account].clear(for_good);
         }
-        for child in self.members[member].children.clone() {
-            self.end(child, for_good);
+        for child in self.sessions[member].children.clone() {
+            self.clear_or_close(child, for_good);
         }
     }
 
-    pub(super) fn reject(&mut self, account: usize) {
-        if let Some(held) = &mut self.accounts[account].held {
-            held.dead = true;
+    pub(super) fn mark_rejected(&mut self, account: usize) {
+        if let Some(held) = &mut self.accounts[account].current {
+            held.unusable = true;
         }
     }
 
     /// What may be served of an account without asking; looking at what has expired buries it.
-    pub(super) fn look(&mut self, account: usize, now: SystemTime) -> Option<u64> {
-        self.accounts[account].look(now);
-        self.accounts[account].told(ErrorKind::Expired).ok()
+    pub(super) fn observe_current(&mut self, account: usize, now: SystemTime) -> Option<u64> {
+        self.accounts[account].observe_freshness(now);
+        self.accounts[account].current_or(ErrorKind::Expired).ok()
     }
 
     fn own_accounts(&self, member: usize) -> Vec<usize> {
-        self.members[member].own.values().copied().collect()
+        self.sessions[member].own_accounts.values().copied().collect()
     }
 }

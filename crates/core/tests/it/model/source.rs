@@ -17,86 +17,86 @@ use crate::bench::numbered;
 
 /// How a source behaves from now on.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Upstream {
+pub(super) enum UpstreamBehavior {
     Issues { minutes: u64 },
-    IssuesForEver,
+    IssuesUnexpiring,
     IssuesExpired,
     Fails(ErrorKind),
 }
 
 /// While it is closed, no source answers. Whoever waits is polled by hand, and need not be woken.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Gate(Arc<AtomicBool>);
+pub(super) struct ResponseLatch(Arc<AtomicBool>);
 
-impl Gate {
-    pub(super) fn close(&self, yes: bool) {
+impl ResponseLatch {
+    pub(super) fn set_closed(&self, yes: bool) {
         self.0.store(yes, Ordering::SeqCst);
     }
 
-    async fn pass(&self) {
+    async fn wait_open(&self) {
         poll_fn(|_| if self.0.load(Ordering::SeqCst) { Poll::Pending } else { Poll::Ready(()) }).await;
     }
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Source(Arc<State>);
+pub(super) struct ModelProvider(Arc<ModelProviderState>);
 
 #[derive(Debug)]
-struct State {
+struct ModelProviderState {
     clock: ManualClock,
-    gate: Gate,
+    latch: ResponseLatch,
     /// The numbers of its sets begin here.
     base: u64,
     issued: AtomicU64,
     calls: AtomicU64,
-    upstream: Mutex<Upstream>,
+    upstream: Mutex<UpstreamBehavior>,
     signer: Option<SessionAccount>,
 }
 
-impl Source {
+impl ModelProvider {
     /// The `index`th source; it works with `signer`, if there is one, before it issues anything.
     pub(super) fn new(
         index: usize,
         clock: &ManualClock,
-        gate: &Gate,
+        gate: &ResponseLatch,
         signer: Option<SessionAccount>,
     ) -> Self {
-        Self(Arc::new(State {
+        Self(Arc::new(ModelProviderState {
             clock: clock.clone(),
-            gate: gate.clone(),
+            latch: gate.clone(),
             base: (index as u64 + 1) * 1_000_000,
             issued: AtomicU64::new(0),
             calls: AtomicU64::new(0),
-            upstream: Mutex::new(Upstream::Issues { minutes: 60 }),
+            upstream: Mutex::new(UpstreamBehavior::Issues { minutes: 60 }),
             signer,
         }))
     }
 
-    pub(super) fn behave(&self, upstream: Upstream) {
+    pub(super) fn set_behavior(&self, upstream: UpstreamBehavior) {
         *self.0.upstream.lock().unwrap() = upstream;
     }
 
-    pub(super) fn upstream(&self) -> Upstream {
+    pub(super) fn behavior(&self) -> UpstreamBehavior {
         *self.0.upstream.lock().unwrap()
     }
 
-    pub(super) fn calls(&self) -> u64 {
+    pub(super) fn call_count(&self) -> u64 {
         self.0.calls.load(Ordering::SeqCst)
     }
 
     /// The number of the set that it issued last.
-    pub(super) fn last(&self) -> u64 {
+    pub(super) fn last_number(&self) -> u64 {
         self.0.base + self.0.issued.load(Ordering::SeqCst)
     }
 
     fn issue(&self, expiry: Expiry) -> Credentials {
         self.0.issued.fetch_add(1, Ordering::SeqCst);
-        numbered(self.last(), expiry)
+        numbered(self.last_number(), expiry)
     }
 }
 
 #[async_trait]
-impl CredentialProvider for Source {
+impl CredentialProvider for ModelProvider {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("source")
     }
@@ -106,15 +106,15 @@ impl CredentialProvider for Source {
         if let Some(signer) = &self.0.signer {
             signer.credentials().await?;
         }
-        self.0.gate.pass().await;
+        self.0.latch.wait_open().await;
         let now = self.0.clock.now();
-        match self.upstream() {
-            Upstream::Issues { minutes } => {
+        match self.behavior() {
+            UpstreamBehavior::Issues { minutes } => {
                 Ok(self.issue(Expiry::At(now + Duration::from_secs(60 * minutes))))
             }
-            Upstream::IssuesForEver => Ok(self.issue(Expiry::Never)),
-            Upstream::IssuesExpired => Ok(self.issue(Expiry::At(now))),
-            Upstream::Fails(kind) => Err(Error::new(kind, "as it was told")),
+            UpstreamBehavior::IssuesUnexpiring => Ok(self.issue(Expiry::Never)),
+            UpstreamBehavior::IssuesExpired => Ok(self.issue(Expiry::At(now))),
+            UpstreamBehavior::Fails(kind) => Err(Error::new(kind, "as it was told")),
         }
     }
 }

@@ -7,34 +7,34 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use valetkey_core::testing::ManualClock;
-use valetkey_core::{Alias, Clock, Credentials, Error, ErrorKind, Expiry, SessionContext};
+use valetkey_core::{AccountName, Clock, Credentials, Error, ErrorKind, Expiry, SessionContext};
 
-use super::account::{Asks, Held, TICK};
-use super::family::Families;
-use super::source::{Gate, Source, Upstream};
-use super::{ALIASES, Change, Instant, Operation, Overlay};
+use super::account::{Fetches, ModelCredentials, TICK};
+use super::family::ModelSessions;
+use super::source::{ResponseLatch, ModelProvider, UpstreamBehavior};
+use super::{ACCOUNT_NAMES, Change, Instant, Operation, ChildOverride};
 use crate::bench::{builder, number, numbered};
 
 /// What was told: the number of a set, or the kind of an error.
-type Told = Result<u64, ErrorKind>;
+type CallResult = Result<u64, ErrorKind>;
 
 /// The numbers of sets that are given by hand are below those of all sources.
-const BY_HAND: std::ops::Range<u64> = 1..1_000_000;
+const MANUAL_NUMBERS: std::ops::Range<u64> = 1..1_000_000;
 
-pub(super) struct World {
+pub(super) struct ModelFixture {
     clock: ManualClock,
-    gate: Gate,
-    families: Families,
+    gate: ResponseLatch,
+    model: ModelSessions,
     /// Each source, how often it was asked when the operation began, and the account that is derived from, if any.
-    sources: Vec<(Source, u64, Option<usize>)>,
-    by_hand: std::ops::Range<u64>,
+    sources: Vec<(ModelProvider, u64, Option<usize>)>,
+    manual_numbers: std::ops::Range<u64>,
 }
 
-fn alias(index: usize) -> Alias {
-    ALIASES[index].parse().unwrap()
+fn account_name(index: usize) -> AccountName {
+    ACCOUNT_NAMES[index].parse().unwrap()
 }
 
-fn told(answer: Result<Credentials, Error>) -> Told {
+fn result(answer: Result<Credentials, Error>) -> CallResult {
     answer.map(|set| number(&set)).map_err(|error| error.kind())
 }
 
@@ -43,12 +43,12 @@ fn at_once<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().expect("every source answers at once")
 }
 
-impl World {
+impl ModelFixture {
     pub(super) fn new() -> Self {
         let clock = ManualClock::new();
-        let gate = Gate::default();
-        let families = Families::default();
-        let mut world = Self { clock, gate, families, sources: Vec::new(), by_hand: BY_HAND };
+        let gate = ResponseLatch::default();
+        let families = ModelSessions::default();
+        let mut world = Self { clock, gate, model: families, sources: Vec::new(), manual_numbers: MANUAL_NUMBERS };
         world.open();
         world
     }
@@ -56,31 +56,31 @@ impl World {
     pub(super) fn apply(&mut self, operation: Operation) {
         match operation {
             Operation::Open => self.open(),
-            Operation::Child { of, overlay } => self.child(self.member(of), &overlay),
-            Operation::Get(member, alias) => self.get(self.member(member), alias),
-            Operation::Visit(member, alias, upstream, instants) => {
-                self.visit(self.member(member), alias, upstream, &instants);
+            Operation::Child { parent: of, overlay } => self.open_child(self.session_index(of), &overlay),
+            Operation::Fetch(member, alias) => self.check_fetch(self.session_index(member), alias),
+            Operation::FetchAtInstants(member, alias, upstream, instants) => {
+                self.check_fetch_at_instants(self.session_index(member), alias, upstream, &instants);
             }
-            Operation::During(member, alias, change) => self.during(self.member(member), alias, change),
-            Operation::Refresh(member, alias) => self.refresh(self.member(member), alias),
-            Operation::Look(member) => self.look(self.member(member)),
-            Operation::Behave { source, upstream } => {
-                self.sources[source % self.sources.len()].0.behave(upstream);
+            Operation::ChangeDuringFetch(member, alias, change) => self.check_change_during_fetch(self.session_index(member), alias, change),
+            Operation::Refresh(member, alias) => self.check_refresh(self.session_index(member), alias),
+            Operation::CheckVisibleState(member) => self.check_visible_state(self.session_index(member)),
+            Operation::SetUpstream { source, upstream } => {
+                self.sources[source % self.sources.len()].0.set_behavior(upstream);
             }
-            Operation::Change(member, change) => self.change(self.member(member), change),
+            Operation::Change(member, change) => self.apply_change(self.session_index(member), change),
         }
-        self.nobody_else_was_asked();
+        self.assert_no_unexpected_calls();
     }
 
-    pub(super) fn look_at_all(&mut self) {
-        for member in 0..self.families.members.len() {
-            self.look(member);
-            (0..ALIASES.len()).for_each(|alias| self.get(member, alias));
+    pub(super) fn check_all(&mut self) {
+        for member in 0..self.model.sessions.len() {
+            self.check_visible_state(member);
+            (0..ACCOUNT_NAMES.len()).for_each(|alias| self.check_fetch(member, alias));
         }
     }
 
-    fn member(&self, any: usize) -> usize {
-        any % self.families.members.len()
+    fn session_index(&self, any: usize) -> usize {
+        any % self.model.sessions.len()
     }
 
     fn now(&self) -> SystemTime {
@@ -88,268 +88,268 @@ impl World {
     }
 
     fn session(&self, member: usize) -> Option<SessionContext> {
-        self.families.members[member].session.clone()
+        self.model.sessions[member].session.clone()
     }
 
     fn open(&mut self) {
-        let source = self.source(None);
+        let source = self.add_provider(None);
         let session = builder(&self.clock).provider(source.1.clone()).build();
-        let member = self.families.take_in(session, None);
-        self.families.born_with(member, source);
+        let member = self.model.add_session(session, None);
+        self.model.set_initial_provider(member, source);
     }
 
-    fn child(&mut self, of: usize, overlay: &Overlay) {
-        let Some(parent) = self.session(of) else { return };
+    fn open_child(&mut self, parent_index: usize, overlay: &ChildOverride) {
+        let Some(parent) = self.session(parent_index) else { return };
         match overlay {
-            Overlay::Set { minutes } => {
-                let (set, held) = self.set_by_hand(*minutes);
+            ChildOverride::Credentials { minutes } => {
+                let (set, held) = self.manual_credentials(*minutes);
                 let child = parent.with_credentials(set);
-                assert_eq!(child.is_err(), self.families.members[of].closed);
+                assert_eq!(child.is_err(), self.model.sessions[parent_index].closed);
                 if let Ok(child) = child {
-                    let member = self.families.take_in(child, Some(of));
-                    self.families.set(member, 0, held);
+                    let member = self.model.add_session(child, Some(parent_index));
+                    self.model.set_credentials(member, 0, held);
                 }
             }
-            Overlay::Provider => {
-                let source = self.source(None);
+            ChildOverride::Provider => {
+                let source = self.add_provider(None);
                 let child = parent.with_provider(source.1.clone());
-                assert_eq!(child.is_err(), self.families.members[of].closed);
+                assert_eq!(child.is_err(), self.model.sessions[parent_index].closed);
                 if let Ok(child) = child {
-                    let member = self.families.take_in(child, Some(of));
-                    self.families.born_with(member, source);
+                    let member = self.model.add_session(child, Some(parent_index));
+                    self.model.set_initial_provider(member, source);
                 }
             }
         }
     }
 
     /// A new source, which works with that account if there is one.
-    fn source(&mut self, of: Option<(usize, usize)>) -> (usize, Source) {
+    fn add_provider(&mut self, of: Option<(usize, usize)>) -> (usize, ModelProvider) {
         let index = self.sources.len();
-        let signer = of.map(|(member, _)| self.families.members[member].lent.clone());
-        let source = Source::new(index, &self.clock, &self.gate, signer);
+        let signer = of.map(|(member, _)| self.model.sessions[member].account.clone());
+        let source = ModelProvider::new(index, &self.clock, &self.gate, signer);
         self.sources.push((source.clone(), 0, of.map(|(_, account)| account)));
         (index, source)
     }
 
-    fn set_by_hand(&mut self, minutes: u64) -> (Credentials, Held) {
-        let number = self.by_hand.next().unwrap();
+    fn manual_credentials(&mut self, minutes: u64) -> (Credentials, ModelCredentials) {
+        let number = self.manual_numbers.next().unwrap();
         let expires_at = self.now() + Duration::from_secs(60 * minutes);
-        (numbered(number, Expiry::At(expires_at)), Held::new(number, self.now(), Some(expires_at)))
+        (numbered(number, Expiry::At(expires_at)), ModelCredentials::new(number, self.now(), Some(expires_at)))
     }
 
-    fn get(&mut self, member: usize, index: usize) {
+    fn check_fetch(&mut self, member: usize, index: usize) {
         let Some(session) = self.session(member) else {
-            let ended = told(at_once(self.families.members[member].lent.credentials()));
+            let ended = result(at_once(self.model.sessions[member].account.credentials()));
             assert_eq!(ended, Err(ErrorKind::Closed), "the last handle was dropped");
             return;
         };
-        let answer = at_once(session.credentials_for(&alias(index)));
+        let answer = at_once(session.credentials_for(&account_name(index)));
         if let Ok(set) = &answer {
             assert!(!set.expiry().has_passed(self.now()), "nothing that has expired is served");
         }
-        let expected = match self.families.find(member, index) {
-            Ok(account) => self.foretell(account),
+        let expected = match self.model.find_account(member, index) {
+            Ok(account) => self.predict_result(account),
             Err(kind) => Err(kind),
         };
-        assert_eq!(told(answer), expected);
+        assert_eq!(result(answer), expected);
     }
 
-    fn visit(&mut self, member: usize, index: usize, upstream: Upstream, instants: &[Instant]) {
-        let account = self.families.find(member, index).ok();
+    fn check_fetch_at_instants(&mut self, member: usize, index: usize, upstream: UpstreamBehavior, instants: &[Instant]) {
+        let account = self.model.find_account(member, index).ok();
         if let Some((_, source)) =
-            account.and_then(|account| self.families.accounts[account].provider.as_ref())
+            account.and_then(|account| self.model.accounts[account].provider.as_ref())
         {
-            source.behave(upstream);
+            source.set_behavior(upstream);
         }
         for instant in instants {
             self.advance_to(member, index, *instant);
-            self.get(member, index);
+            self.check_fetch(member, index);
         }
     }
 
     /// What a caller is told, now that it is seen whom the session asked.
-    fn foretell(&mut self, account: usize) -> Told {
+    fn predict_result(&mut self, account: usize) -> CallResult {
         let now = self.now();
-        let (asks, told) = self.families.accounts[account].next(now);
-        if !self.asked(account, asks) {
+        let (asks, told) = self.model.accounts[account].expected_fetch(now);
+        if !self.check_fetched(account, asks) {
             return told;
         }
-        let in_hand = self.families.accounts[account].held.map(|held| held.number);
-        self.conclude(account, in_hand)
+        let in_hand = self.model.accounts[account].current.map(|held| held.number);
+        self.complete_fetch(account, in_hand)
     }
 
     /// Whether the account asked its source, which is checked against whether it may.
-    fn asked(&mut self, account: usize, asks: Asks) -> bool {
-        let source = self.families.accounts[account].provider.as_ref().map(|(index, _)| *index);
+    fn check_fetched(&mut self, account: usize, asks: Fetches) -> bool {
+        let source = self.model.accounts[account].provider.as_ref().map(|(index, _)| *index);
         let Some((source, before, _)) = source.map(|index| &mut self.sources[index]) else {
             return false;
         };
-        let asked = asks != Asks::No && source.calls() > *before;
-        assert!(asked || asks != Asks::Yes, "upstream is to be asked");
+        let asked = asks != Fetches::No && source.call_count() > *before;
+        assert!(asked || asks != Fetches::Yes, "upstream is to be asked");
         *before += u64::from(asked);
         asked
     }
 
-    /// A fetch ends: what those are told who waited with `in_hand`.
-    fn conclude(&mut self, account: usize, in_hand: Option<u64>) -> Told {
+    /// A fetch ends: what those are told who waited with `current_credentials`.
+    fn complete_fetch(&mut self, account: usize, in_hand: Option<u64>) -> CallResult {
         let now = self.now();
-        let answer = self.answer(account);
-        let account = &mut self.families.accounts[account];
+        let answer = self.fetch_result(account);
+        let account = &mut self.model.accounts[account];
         match answer {
             Ok(held) => {
                 account.publish(held);
                 Ok(held.number)
             }
-            Err(kind) => account.fail(kind, in_hand, now),
+            Err(kind) => account.record_failure(kind, in_hand, now),
         }
     }
 
     /// What the account's source answers now.
-    fn answer(&mut self, account: usize) -> Result<Held, ErrorKind> {
-        let (index, source) = self.families.accounts[account].provider.clone().unwrap();
+    fn fetch_result(&mut self, account: usize) -> Result<ModelCredentials, ErrorKind> {
+        let (index, source) = self.model.accounts[account].provider.clone().unwrap();
         if let Some(signer) = self.sources[index].2 {
-            self.foretell(signer)?;
+            self.predict_result(signer)?;
         }
-        let (now, issued) = (self.now(), |expires_at| Held::new(source.last(), self.now(), expires_at));
-        match source.upstream() {
-            Upstream::Issues { minutes } => Ok(issued(Some(now + Duration::from_secs(60 * minutes)))),
-            Upstream::IssuesForEver => Ok(issued(None)),
-            Upstream::IssuesExpired => Err(ErrorKind::Unavailable),
-            Upstream::Fails(kind) => Err(kind),
+        let (now, issued) = (self.now(), |expires_at| ModelCredentials::new(source.last_number(), self.now(), expires_at));
+        match source.behavior() {
+            UpstreamBehavior::Issues { minutes } => Ok(issued(Some(now + Duration::from_secs(60 * minutes)))),
+            UpstreamBehavior::IssuesUnexpiring => Ok(issued(None)),
+            UpstreamBehavior::IssuesExpired => Err(ErrorKind::Unavailable),
+            UpstreamBehavior::Fails(kind) => Err(kind),
         }
     }
 
     /// Each call upstream was one that the rules ask for, or leave open.
-    fn nobody_else_was_asked(&self) {
+    fn assert_no_unexpected_calls(&self) {
         for (index, (source, known, _)) in self.sources.iter().enumerate() {
-            assert_eq!(source.calls(), *known, "source {index} was asked more often than it may be");
+            assert_eq!(source.call_count(), *known, "source {index} was asked more often than it may be");
         }
     }
 
     /// Only of a source that waits for nobody but the gate.
-    fn during(&mut self, member: usize, index: usize, change: Change) {
-        let plain = self.families.find(member, index).ok().filter(|account| {
-            let provider = self.families.accounts[*account].provider.as_ref();
+    fn check_change_during_fetch(&mut self, member: usize, index: usize, change: Change) {
+        let plain = self.model.find_account(member, index).ok().filter(|account| {
+            let provider = self.model.accounts[*account].provider.as_ref();
             provider.is_none_or(|(index, _)| self.sources[*index].2.is_none())
         });
         let (Some(account), Some(session)) = (plain, self.session(member)) else { return };
-        let Ok(lent) = session.account(&alias(index)) else { return };
+        let Ok(lent) = session.account(&account_name(index)) else { return };
         drop(session);
-        self.gate.close(true);
+        self.gate.set_closed(true);
         let mut caller = pin!(lent.credentials());
         let first = poll(caller.as_mut());
         let now = self.now();
-        let (asks, otherwise) = self.families.accounts[account].next(now);
-        let asked = self.asked(account, asks);
+        let (asks, otherwise) = self.model.accounts[account].expected_fetch(now);
+        let asked = self.check_fetched(account, asks);
         assert_eq!(first.is_pending(), asked, "who asks waits, and nobody else");
         let (epoch, in_hand) = {
-            let account = &self.families.accounts[account];
-            (account.epoch, account.held.map(|held| held.number))
+            let account = &self.model.accounts[account];
+            (account.epoch, account.current.map(|held| held.number))
         };
-        self.change(member, change);
-        self.gate.close(false);
+        self.apply_change(member, change);
+        self.gate.set_closed(false);
         let (answer, expected) = match first {
             Poll::Ready(answer) => (answer, otherwise),
             Poll::Pending => {
                 let Poll::Ready(answer) = poll(caller.as_mut()) else { panic!("the gate is open") };
-                let void = self.families.accounts[account].epoch != epoch;
-                let told = if void { self.foretell(account) } else { self.conclude(account, in_hand) };
-                (answer, self.still_told(member, index, account, told))
+                let void = self.model.accounts[account].epoch != epoch;
+                let result = if void { self.predict_result(account) } else { self.complete_fetch(account, in_hand) };
+                (answer, self.final_result(member, index, account, result))
             }
         };
-        assert_eq!(told(answer), expected, "after a change while upstream was asked");
+        assert_eq!(result(answer), expected, "after a change while upstream was asked");
     }
 
     /// What is told through a session in the end: it may have lost the account that it waited for, or got its own.
-    fn still_told(&mut self, member: usize, index: usize, waited_for: usize, told: Told) -> Told {
-        match self.families.find(member, index)? {
-            account if account == waited_for => told,
-            account => self.foretell(account),
+    fn final_result(&mut self, member: usize, index: usize, waited_for: usize, result: CallResult) -> CallResult {
+        match self.model.find_account(member, index)? {
+            account if account == waited_for => result,
+            account => self.predict_result(account),
         }
     }
 
-    fn refresh(&mut self, member: usize, index: usize) {
+    fn check_refresh(&mut self, member: usize, index: usize) {
         let Some(session) = self.session(member) else { return };
-        let answer = at_once(session.refresh(&alias(index)));
+        let answer = at_once(session.refresh(&account_name(index)));
         let now = self.now();
-        let expected = self.families.find(member, index).and_then(|account| {
-            let (asks, error) = self.families.accounts[account].next_refresh(now);
-            if !self.asked(account, asks) {
+        let expected = self.model.find_account(member, index).and_then(|account| {
+            let (asks, error) = self.model.accounts[account].expected_refresh(now);
+            if !self.check_fetched(account, asks) {
                 return Err(error);
             }
-            self.conclude(account, None)?;
-            Ok(self.families.accounts[account].generation)
+            self.complete_fetch(account, None)?;
+            Ok(self.model.accounts[account].generation)
         });
         assert_eq!(answer.map(|generation| generation.get()).map_err(|error| error.kind()), expected);
     }
 
     /// Everything that a session shows of itself is what the model has of it.
-    fn look(&mut self, member: usize) {
+    fn check_visible_state(&mut self, member: usize) {
         let Some(session) = self.session(member) else { return };
         let now = self.now();
-        assert_eq!(session.is_closed(), self.families.members[member].closed);
-        for index in 0..ALIASES.len() {
-            let (lent, account) = (session.account(&alias(index)), self.families.find(member, index));
+        assert_eq!(session.is_closed(), self.model.sessions[member].closed);
+        for index in 0..ACCOUNT_NAMES.len() {
+            let (lent, account) = (session.account(&account_name(index)), self.model.find_account(member, index));
             assert_eq!(lent.as_ref().map(drop).map_err(Error::kind), account.map(drop));
             let (Ok(lent), Ok(account)) = (lent, account) else { continue };
-            let served = lent.served().map(|served| number(&served.credentials));
-            assert_eq!(served, self.families.look(account, now));
-            let generation = lent.rotations().unwrap().current().get();
-            assert_eq!(generation, self.families.accounts[account].generation);
+            let served = lent.current().map(|served| number(&served.credentials));
+            assert_eq!(served, self.model.observe_current(account, now));
+            let generation = lent.watch_rotations().unwrap().current().get();
+            assert_eq!(generation, self.model.accounts[account].generation);
         }
     }
 
-    fn change(&mut self, member: usize, change: Change) {
+    fn apply_change(&mut self, member: usize, change: Change) {
         match change {
             Change::Advance { seconds } => self.clock.advance(Duration::from_secs(seconds)),
-            Change::JumpBack { seconds } => self.clock.jump_back(Duration::from_secs(seconds)),
+            Change::Rewind { seconds } => self.clock.rewind(Duration::from_secs(seconds)),
             Change::AdvanceTo { alias, instant } => self.advance_to(member, alias, instant),
             Change::Drop => {
-                self.families.members[member].session = None;
-                self.families.end(member, true);
+                self.model.sessions[member].session = None;
+                self.model.clear_or_close(member, true);
             }
             change => {
                 if let Some(session) = self.session(member) {
-                    self.change_session(member, &session, &change);
+                    self.apply_session_change(member, &session, &change);
                 }
             }
         }
     }
 
-    fn change_session(&mut self, member: usize, session: &SessionContext, change: &Change) {
-        let closed = self.families.members[member].closed;
+    fn apply_session_change(&mut self, member: usize, session: &SessionContext, change: &Change) {
+        let closed = self.model.sessions[member].closed;
         match *change {
             Change::Set { alias: index, minutes } => {
-                let (set, held) = self.set_by_hand(minutes);
-                assert_eq!(session.set_credentials_for(&alias(index), set).is_err(), closed);
+                let (set, held) = self.manual_credentials(minutes);
+                assert_eq!(session.set_credentials_for(&account_name(index), set).is_err(), closed);
                 if !closed {
-                    self.families.set(member, index, held);
+                    self.model.set_credentials(member, index, held);
                 }
             }
             Change::Provider { alias: index, derived } => {
-                let own = self.families.own(member, 0).filter(|_| derived && index > 0);
-                let source = self.source(own.map(|account| (member, account)));
-                assert_eq!(session.set_provider_for(&alias(index), source.1.clone()).is_err(), closed);
+                let own = self.model.own_account(member, 0).filter(|_| derived && index > 0);
+                let source = self.add_provider(own.map(|account| (member, account)));
+                assert_eq!(session.set_provider_for(&account_name(index), source.1.clone()).is_err(), closed);
                 if !closed {
-                    self.families.set_provider(member, index, source);
+                    self.model.set_provider(member, index, source);
                 }
             }
-            Change::Reject { alias: index, held } => self.reject(member, session, index, held),
+            Change::Reject { alias: index, current: held } => self.mark_rejected(member, session, index, held),
             Change::Clear => {
                 session.clear();
-                self.families.end(member, false);
+                self.model.clear_or_close(member, false);
             }
             Change::Close => {
                 session.close();
-                self.families.end(member, true);
+                self.model.clear_or_close(member, true);
             }
-            Change::Drop | Change::Advance { .. } | Change::AdvanceTo { .. } | Change::JumpBack { .. } => {}
+            Change::Drop | Change::Advance { .. } | Change::AdvanceTo { .. } | Change::Rewind { .. } => {}
         }
     }
 
     fn advance_to(&self, member: usize, index: usize, Instant { edge, tick }: Instant) {
-        let Ok(account) = self.families.find(member, index) else { return };
-        let mut ahead = self.families.accounts[account].edges();
+        let Ok(account) = self.model.find_account(member, index) else { return };
+        let mut ahead = self.model.accounts[account].edges();
         ahead.retain(|edge| *edge > self.now() + TICK);
         let Some(edge) = ahead.get(edge % ahead.len().max(1)) else { return };
         let to = match tick {
@@ -360,13 +360,13 @@ impl World {
         self.clock.advance(to.duration_since(self.now()).unwrap());
     }
 
-    fn reject(&mut self, member: usize, session: &SessionContext, index: usize, held: bool) {
-        let Ok(account) = self.families.find(member, index) else { return };
-        let number = self.families.accounts[account].held.filter(|_| held).map(|held| held.number);
+    fn mark_rejected(&mut self, member: usize, session: &SessionContext, index: usize, held: bool) {
+        let Ok(account) = self.model.find_account(member, index) else { return };
+        let number = self.model.accounts[account].current.filter(|_| held).map(|held| held.number);
         let rejected = numbered(number.unwrap_or(0), Expiry::Never);
-        session.report_rejected(&alias(index), rejected.access_key_id());
+        session.mark_rejected_for(&account_name(index), rejected.access_key_id());
         if number.is_some() {
-            self.families.reject(account);
+            self.model.mark_rejected(account);
         }
     }
 }

@@ -1,86 +1,86 @@
 //! One child for each policy that tools run under.
 
-use valetkey_core::{ErrorKind, Expiry, PolicyScopes, SessionContext, SessionPolicy};
+use valetkey_core::{ErrorKind, Expiry, NarrowedSessionCache, SessionContext, SessionPolicy};
 
-use super::role::Role;
-use super::{alias, allowing, of, reading};
+use super::role::NarrowableProvider;
+use super::{account_name, policy_allowing, account_number, read_policy};
 use crate::bench::*;
 
-fn writing() -> SessionPolicy {
-    allowing(r#""s3:Put*""#)
+fn write_policy() -> SessionPolicy {
+    policy_allowing(r#""s3:Put*""#)
 }
 
 #[tokio::test]
-async fn a_policy_has_one_child_whose_sets_are_its_own_until_it_has_ended() {
-    let role = Role::new(100);
+async fn narrowed_session_cache_keeps_one_session_per_policy() {
+    let role = NarrowableProvider::new(100);
     let session = SessionContext::builder().provider(role.clone()).build();
     let account = session.account(session.default_account()).unwrap();
-    let scopes = PolicyScopes::default();
-    let under = |policy| scopes.under(&account, &policy).unwrap();
-    let (first, again, other) = (under(reading()), under(reading()), under(writing()));
+    let scopes = NarrowedSessionCache::default();
+    let under = |policy| scopes.get_or_narrow(&account, &policy).unwrap();
+    let (first, again, other) = (under(read_policy()), under(read_policy()), under(write_policy()));
     assert_eq!(first.id(), again.id());
     assert_ne!(first.id(), other.id());
-    assert_eq!((of(&first, "default").await.unwrap(), of(&other, "default").await.unwrap()), (100, 101));
-    assert_eq!(of(&again, "default").await.unwrap(), 100, "it is not issued for each call");
-    assert_eq!(role.issued(), [Some(reading()), Some(writing())]);
+    assert_eq!((account_number(&first, "default").await.unwrap(), account_number(&other, "default").await.unwrap()), (100, 101));
+    assert_eq!(account_number(&again, "default").await.unwrap(), 100, "it is not issued for each call");
+    assert_eq!(role.issued_policies(), [Some(read_policy()), Some(write_policy())]);
 
     first.close();
-    let anew = under(reading());
+    let anew = under(read_policy());
     assert_ne!(anew.id(), first.id());
-    assert_eq!(of(&anew, "default").await.unwrap(), 102);
-    assert_eq!(under(writing()).id(), other.id(), "the others go on");
+    assert_eq!(account_number(&anew, "default").await.unwrap(), 102);
+    assert_eq!(under(write_policy()).id(), other.id(), "the others go on");
 }
 
 #[tokio::test]
-async fn sessions_and_accounts_do_not_share_a_child() {
+async fn narrowed_session_cache_separates_sessions_and_accounts() {
     let open = || {
-        let builder = SessionContext::builder().provider(Role::new(100));
-        builder.provider_for(alias("prod"), Role::new(200)).build()
+        let builder = SessionContext::builder().provider(NarrowableProvider::new(100));
+        builder.provider_for(account_name("prod"), NarrowableProvider::new(200)).build()
     };
     let (one, other) = (open(), open());
-    let scopes = PolicyScopes::default();
+    let scopes = NarrowedSessionCache::default();
     let under = |session: &SessionContext, account: &str| {
-        scopes.under(&session.account(&alias(account)).unwrap(), &reading()).unwrap()
+        scopes.get_or_narrow(&session.account(&account_name(account)).unwrap(), &read_policy()).unwrap()
     };
     let children = [under(&one, "default"), under(&one, "prod"), under(&other, "default")];
-    assert_eq!(children[1].accounts(), [alias("prod")], "it has this account alone");
-    assert_eq!(of(&children[1], "prod").await.unwrap(), 200);
+    assert_eq!(children[1].accounts(), [account_name("prod")], "it has this account alone");
+    assert_eq!(account_number(&children[1], "prod").await.unwrap(), 200);
     one.close();
     assert_eq!(children.map(|child| child.is_closed()), [true, true, false]);
 }
 
 #[tokio::test]
-async fn it_keeps_no_session_open_and_ends_with_it() {
-    let session = SessionContext::builder().provider(Role::new(100)).build();
+async fn narrowed_session_cache_keeps_no_session_open() {
+    let session = SessionContext::builder().provider(NarrowableProvider::new(100)).build();
     let account = session.account(session.default_account()).unwrap();
-    let scopes = PolicyScopes::default();
-    let child = scopes.under(&account, &reading()).unwrap();
+    let scopes = NarrowedSessionCache::default();
+    let child = scopes.get_or_narrow(&account, &read_policy()).unwrap();
     drop(session);
     assert!(child.is_closed());
-    assert_eq!(scopes.under(&account, &reading()).unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(scopes.get_or_narrow(&account, &read_policy()).unwrap_err().kind(), ErrorKind::Closed);
 }
 
 #[tokio::test]
-async fn what_cannot_be_narrowed_is_refused_and_not_remembered() {
-    let session = SessionContext::builder().provider(Role::new(100)).build();
+async fn narrowed_session_cache_does_not_keep_refusals() {
+    let session = SessionContext::builder().provider(NarrowableProvider::new(100)).build();
     let account = session.account(session.default_account()).unwrap();
-    let scopes = PolicyScopes::default();
+    let scopes = NarrowedSessionCache::default();
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    let error = scopes.under(&account, &reading()).unwrap_err();
+    let error = scopes.get_or_narrow(&account, &read_policy()).unwrap_err();
     assert!(error.message().contains("by hand") && error.next_step().is_some(), "{error}");
     session.clear();
-    assert_eq!(scopes.under(&account, &reading()).unwrap_err().kind(), ErrorKind::NotConfigured);
-    session.set_provider_for(&alias("default"), Role::new(300)).unwrap();
-    let child = scopes.under(&account, &reading()).unwrap();
-    assert_eq!(of(&child, "default").await.unwrap(), 300);
+    assert_eq!(scopes.get_or_narrow(&account, &read_policy()).unwrap_err().kind(), ErrorKind::NotConfigured);
+    session.set_provider_for(&account_name("default"), NarrowableProvider::new(300)).unwrap();
+    let child = scopes.get_or_narrow(&account, &read_policy()).unwrap();
+    assert_eq!(account_number(&child, "default").await.unwrap(), 300);
 }
 
 #[tokio::test]
-async fn the_child_that_was_not_asked_for_longest_makes_room_and_whoever_holds_it_goes_on() {
-    let session = SessionContext::builder().provider(Role::new(100)).build();
+async fn narrowed_session_cache_evicts_least_recently_used() {
+    let session = SessionContext::builder().provider(NarrowableProvider::new(100)).build();
     let account = session.account(session.default_account()).unwrap();
-    let scopes = PolicyScopes::default();
-    let under = |n: usize| scopes.under(&account, &allowing(&format!(r#""s3:Get{n}""#))).unwrap();
+    let scopes = NarrowedSessionCache::default();
+    let under = |n: usize| scopes.get_or_narrow(&account, &policy_allowing(&format!(r#""s3:Get{n}""#))).unwrap();
     let (first, second) = (under(0).id(), under(1));
     for n in 2..32 {
         under(n);
@@ -88,7 +88,7 @@ async fn the_child_that_was_not_asked_for_longest_makes_room_and_whoever_holds_i
     assert_eq!(under(0).id(), first, "asked for again");
     under(32);
     assert_eq!(under(0).id(), first);
-    assert!(of(&second, "default").await.is_ok(), "a call under way is not cut off");
+    assert!(account_number(&second, "default").await.is_ok(), "a call under way is not cut off");
     assert_ne!(under(1).id(), second.id());
     assert_eq!(format!("{scopes:?}"), "PolicyScopes { len: 32, .. }");
 }

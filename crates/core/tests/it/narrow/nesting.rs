@@ -1,82 +1,82 @@
 //! Narrowing what is narrowed: only ever less.
 
 use valetkey_core::testing::ManualClock;
-use valetkey_core::{Expiry, Scope, SessionContext};
+use valetkey_core::{Expiry, AccessScope, SessionContext};
 
-use super::role::Role;
-use super::{alias, allowing, of, reading};
+use super::role::NarrowableProvider;
+use super::{account_name, policy_allowing, account_number, read_policy};
 use crate::bench::*;
 
 #[tokio::test]
-async fn policies_add_up_to_what_all_of_them_allow() {
-    let role = Role::within(allowing(r#"["s3:Get*","s3:List*","ecs:*"]"#));
+async fn narrow_twice_intersects_policies() {
+    let role = NarrowableProvider::with_policy(policy_allowing(r#"["s3:Get*","s3:List*","ecs:*"]"#));
     let session = SessionContext::builder().provider(role.clone()).build();
-    let child = session.narrow(Scope::new().policy(allowing(r#"["s3:*","logs:*"]"#))).unwrap();
-    let grandchild = child.narrow(Scope::new().policy(allowing(r#"["s3:GetObject","ecs:*"]"#))).unwrap();
-    assert_eq!(of(&grandchild, "default").await.unwrap(), 100);
-    assert_eq!(of(&child, "default").await.unwrap(), 101);
+    let child = session.narrow(AccessScope::new().policy(policy_allowing(r#"["s3:*","logs:*"]"#))).unwrap();
+    let grandchild = child.narrow(AccessScope::new().policy(policy_allowing(r#"["s3:GetObject","ecs:*"]"#))).unwrap();
+    assert_eq!(account_number(&grandchild, "default").await.unwrap(), 100);
+    assert_eq!(account_number(&child, "default").await.unwrap(), 101);
     assert_eq!(
-        role.issued(),
-        [Some(allowing(r#""s3:GetObject""#)), Some(allowing(r#"["s3:Get*","s3:List*"]"#))]
+        role.issued_policies(),
+        [Some(policy_allowing(r#""s3:GetObject""#)), Some(policy_allowing(r#"["s3:Get*","s3:List*"]"#))]
     );
-    let error = child.narrow(Scope::new().policy(allowing(r#""ecs:*""#))).unwrap_err();
+    let error = child.narrow(AccessScope::new().policy(policy_allowing(r#""ecs:*""#))).unwrap_err();
     assert!(error.message().contains("nothing"), "{error}");
 }
 
 #[tokio::test]
-async fn a_view_of_a_policys_child_shows_that_childs_sets() {
-    let role = Role::new(100);
+async fn narrow_view_of_policy_child_shares_its_credentials() {
+    let role = NarrowableProvider::new(100);
     let session = SessionContext::builder().provider(role.clone()).build();
-    let child = session.narrow(Scope::new().policy(reading())).unwrap();
-    let view = child.narrow(Scope::new()).unwrap();
-    assert_eq!(of(&view, "default").await.unwrap(), 100);
-    assert_eq!(of(&child, "default").await.unwrap(), 100);
-    assert_eq!(role.issued(), [Some(reading())]);
+    let child = session.narrow(AccessScope::new().policy(read_policy())).unwrap();
+    let view = child.narrow(AccessScope::new()).unwrap();
+    assert_eq!(account_number(&view, "default").await.unwrap(), 100);
+    assert_eq!(account_number(&child, "default").await.unwrap(), 100);
+    assert_eq!(role.issued_policies(), [Some(read_policy())]);
     child.clear();
     assert!(view.is_closed());
 }
 
 #[tokio::test]
-async fn a_policys_child_of_a_view_is_narrowed_from_what_the_view_shows() {
-    let role = Role::new(100);
+async fn narrow_view_with_policy_scopes_down_parent_provider() {
+    let role = NarrowableProvider::new(100);
     let session = SessionContext::builder().provider(role.clone()).build();
-    let view = session.narrow(Scope::new()).unwrap();
-    let child = view.narrow(Scope::new().policy(reading())).unwrap();
-    assert_eq!(of(&child, "default").await.unwrap(), 100);
+    let view = session.narrow(AccessScope::new()).unwrap();
+    let child = view.narrow(AccessScope::new().policy(read_policy())).unwrap();
+    assert_eq!(account_number(&child, "default").await.unwrap(), 100);
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    assert!(of(&child, "default").await.is_err());
-    assert_eq!(role.issued(), [Some(reading())]);
+    assert!(account_number(&child, "default").await.is_err());
+    assert_eq!(role.issued_policies(), [Some(read_policy())]);
 }
 
 #[tokio::test]
-async fn accounts_that_the_parent_does_not_see_are_not_to_be_had() {
+async fn narrow_twice_cannot_regain_accounts() {
     let session = SessionContext::builder()
-        .provider(Role::new(100))
-        .provider_for(alias("prod"), Role::new(200))
-        .provider_for(alias("dev"), Role::new(300))
+        .provider(NarrowableProvider::new(100))
+        .provider_for(account_name("prod"), NarrowableProvider::new(200))
+        .provider_for(account_name("dev"), NarrowableProvider::new(300))
         .build();
-    for policy in [None, Some(reading())] {
-        let scope = Scope::new().accounts([alias("prod"), alias("dev")]);
-        let scope = policy.into_iter().fold(scope, Scope::policy);
+    for policy in [None, Some(read_policy())] {
+        let scope = AccessScope::new().accounts([account_name("prod"), account_name("dev")]);
+        let scope = policy.into_iter().fold(scope, AccessScope::policy);
         let child = session.narrow(scope).unwrap();
-        assert!(child.narrow(Scope::new().accounts([alias("default")])).is_err());
-        let grandchild = child.narrow(Scope::new().accounts([alias("dev")])).unwrap();
-        assert_eq!(grandchild.accounts(), [alias("dev")]);
-        assert!(of(&grandchild, "prod").await.is_err() && of(&grandchild, "dev").await.unwrap() >= 300);
-        let all = child.narrow(Scope::new()).unwrap();
-        session.set_credentials_for(&alias("late"), numbered(4, Expiry::Never)).unwrap();
-        assert_eq!(all.accounts(), [alias("prod"), alias("dev")]);
+        assert!(child.narrow(AccessScope::new().accounts([account_name("default")])).is_err());
+        let grandchild = child.narrow(AccessScope::new().accounts([account_name("dev")])).unwrap();
+        assert_eq!(grandchild.accounts(), [account_name("dev")]);
+        assert!(account_number(&grandchild, "prod").await.is_err() && account_number(&grandchild, "dev").await.unwrap() >= 300);
+        let all = child.narrow(AccessScope::new()).unwrap();
+        session.set_credentials_for(&account_name("late"), numbered(4, Expiry::Never)).unwrap();
+        assert_eq!(all.accounts(), [account_name("prod"), account_name("dev")]);
     }
 }
 
 #[tokio::test]
-async fn nobody_outlives_who_it_was_narrowed_from() {
+async fn narrow_twice_cannot_extend_deadline() {
     let clock = ManualClock::new();
-    let session = builder(&clock).provider(Role::new(100)).build();
-    let child = session.narrow(Scope::new().lifetime(HOUR)).unwrap();
-    let longer = child.narrow(Scope::new().lifetime(2 * HOUR)).unwrap();
-    let none = child.narrow(Scope::new().policy(reading())).unwrap();
-    let shorter = child.narrow(Scope::new().lifetime(MINUTE)).unwrap();
+    let session = builder(&clock).provider(NarrowableProvider::new(100)).build();
+    let child = session.narrow(AccessScope::new().lifetime(HOUR)).unwrap();
+    let longer = child.narrow(AccessScope::new().lifetime(2 * HOUR)).unwrap();
+    let none = child.narrow(AccessScope::new().policy(read_policy())).unwrap();
+    let shorter = child.narrow(AccessScope::new().lifetime(MINUTE)).unwrap();
     clock.advance(MINUTE);
     assert!(shorter.is_closed() && !longer.is_closed() && !none.is_closed());
     assert_eq!(longer.credentials().await.unwrap().expiry(), child.credentials().await.unwrap().expiry());

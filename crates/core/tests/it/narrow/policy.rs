@@ -1,59 +1,59 @@
 //! With a policy: sets of one's own, and never one of the parent's.
 
 use valetkey_core::testing::{ManualClock, ScriptedProvider};
-use valetkey_core::{ErrorKind, Expiry, Outstanding, Region, Scope, SessionContext};
+use valetkey_core::{ErrorKind, Expiry, OutstandingCredentials, Region, AccessScope, SessionContext};
 
-use super::role::Role;
-use super::{alias, allowing, of, reading};
+use super::role::NarrowableProvider;
+use super::{account_name, policy_allowing, account_number, read_policy};
 use crate::bench::*;
 
 #[tokio::test]
-async fn each_account_is_narrowed_and_the_parent_is_not() {
-    let (default, prod) = (Role::new(100), Role::new(200));
+async fn narrow_with_policy_scopes_down_each_account() {
+    let (default, prod) = (NarrowableProvider::new(100), NarrowableProvider::new(200));
     let session = SessionContext::builder()
         .provider(default.clone())
-        .provider_for(alias("prod"), prod.clone())
-        .region_for(alias("prod"), Region::us_east_1())
+        .provider_for(account_name("prod"), prod.clone())
+        .region_for(account_name("prod"), Region::us_east_1())
         .build();
-    assert_eq!(of(&session, "default").await.unwrap(), 100);
-    let child = session.narrow(Scope::new().policy(reading())).unwrap();
-    assert!(child.served().is_none(), "the parent's set never reaches it");
-    assert_eq!((default.issued().len(), prod.issued().len()), (1, 0), "nobody is asked before it is used");
-    assert_eq!((of(&child, "default").await.unwrap(), of(&child, "prod").await.unwrap()), (101, 200));
-    assert_eq!(default.issued(), [None, Some(reading())]);
-    assert_eq!(prod.issued(), [Some(reading())]);
-    assert_eq!(of(&child, "default").await.unwrap(), 101, "it is its own cache");
-    assert_eq!(of(&session, "default").await.unwrap(), 100);
-    assert_eq!(child.region_for(&alias("prod")), Some(Region::us_east_1()));
-    child.refresh(&alias("default")).await.unwrap();
-    assert_eq!((of(&child, "default").await.unwrap(), of(&session, "default").await.unwrap()), (102, 100));
+    assert_eq!(account_number(&session, "default").await.unwrap(), 100);
+    let child = session.narrow(AccessScope::new().policy(read_policy())).unwrap();
+    assert!(child.current().is_none(), "the parent's set never reaches it");
+    assert_eq!((default.issued_policies().len(), prod.issued_policies().len()), (1, 0), "nobody is asked before it is used");
+    assert_eq!((account_number(&child, "default").await.unwrap(), account_number(&child, "prod").await.unwrap()), (101, 200));
+    assert_eq!(default.issued_policies(), [None, Some(read_policy())]);
+    assert_eq!(prod.issued_policies(), [Some(read_policy())]);
+    assert_eq!(account_number(&child, "default").await.unwrap(), 101, "it is its own cache");
+    assert_eq!(account_number(&session, "default").await.unwrap(), 100);
+    assert_eq!(child.region_for(&account_name("prod")), Some(Region::us_east_1()));
+    child.refresh(&account_name("default")).await.unwrap();
+    assert_eq!((account_number(&child, "default").await.unwrap(), account_number(&session, "default").await.unwrap()), (102, 100));
 }
 
 #[tokio::test]
-async fn what_was_set_by_hand_is_not_narrowed_even_if_a_provider_is_there() {
-    let role = Role::new(100);
+async fn narrow_with_policy_refuses_set_credentials() {
+    let role = NarrowableProvider::new(100);
     let session =
-        SessionContext::builder().provider(role.clone()).provider_for(alias("prod"), Role::new(200)).build();
+        SessionContext::builder().provider(role.clone()).provider_for(account_name("prod"), NarrowableProvider::new(200)).build();
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    let error = session.narrow(Scope::new().policy(reading())).unwrap_err();
+    let error = session.narrow(AccessScope::new().policy(read_policy())).unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("policy")), "{error}");
     assert!(error.message().contains("`default`") && error.message().contains("by hand"), "{error}");
     assert!(error.next_step().unwrap().contains("role"), "{error}");
-    let child = session.narrow(Scope::new().policy(reading()).accounts([alias("prod")])).unwrap();
-    assert_eq!(of(&child, "prod").await.unwrap(), 200);
-    assert!(role.issued().is_empty(), "the provider may be somebody else's");
+    let child = session.narrow(AccessScope::new().policy(read_policy()).accounts([account_name("prod")])).unwrap();
+    assert_eq!(account_number(&child, "prod").await.unwrap(), 200);
+    assert!(role.issued_policies().is_empty(), "the provider may be somebody else's");
 }
 
 #[tokio::test]
-async fn an_account_that_cannot_be_narrowed_is_named() {
+async fn narrow_with_policy_names_unsupported_account() {
     let session = SessionContext::builder()
-        .provider(Role::new(100))
-        .provider_for(alias("keys"), ScriptedProvider::new([]))
-        .provider_for(alias("logs"), Role::within(allowing(r#""logs:*""#)))
+        .provider(NarrowableProvider::new(100))
+        .provider_for(account_name("keys"), ScriptedProvider::new([]))
+        .provider_for(account_name("logs"), NarrowableProvider::with_policy(policy_allowing(r#""logs:*""#)))
         .build();
     let narrow = |account: &str| {
         session
-            .narrow(Scope::new().policy(reading()).accounts([alias("default"), alias(account)]))
+            .narrow(AccessScope::new().policy(read_policy()).accounts([account_name("default"), account_name(account)]))
             .unwrap_err()
     };
     let error = narrow("keys");
@@ -62,83 +62,83 @@ async fn an_account_that_cannot_be_narrowed_is_named() {
     assert!(error.message().contains("`logs`") && error.message().contains("nothing"), "{error}");
 
     let empty = SessionContext::builder().build();
-    let error = empty.narrow(Scope::new().policy(reading())).unwrap_err();
+    let error = empty.narrow(AccessScope::new().policy(read_policy())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotConfigured, "{error}");
 }
 
 #[tokio::test]
-async fn what_is_replaced_in_the_parent_is_replaced_in_the_child() {
-    let (before, after) = (Role::new(100), Role::new(200));
+async fn narrow_with_policy_follows_replacement_in_parent() {
+    let (before, after) = (NarrowableProvider::new(100), NarrowableProvider::new(200));
     let session = SessionContext::builder().provider(before.clone()).build();
-    let child = session.narrow(Scope::new().policy(reading())).unwrap();
-    let mut rotations = child.rotations(&alias("default")).unwrap();
-    assert_eq!(of(&child, "default").await.unwrap(), 100);
+    let child = session.narrow(AccessScope::new().policy(read_policy())).unwrap();
+    let mut rotations = child.watch_rotations(&account_name("default")).unwrap();
+    assert_eq!(account_number(&child, "default").await.unwrap(), 100);
 
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    assert!(child.served().is_none(), "it was of somebody whom the session no longer works for");
+    assert!(child.current().is_none(), "it was of somebody whom the session no longer works for");
     let error = child.credentials().await.unwrap_err();
     assert!(error.message().contains("by hand") && error.message().contains("`default`"), "{error}");
     rotations.changed().await.unwrap();
 
     let session = SessionContext::builder().provider(before.clone()).build();
-    let child = session.narrow(Scope::new().policy(reading())).unwrap();
-    of(&child, "default").await.unwrap();
-    session.set_provider_for(&alias("default"), after.clone()).unwrap();
-    assert_eq!(of(&child, "default").await.unwrap(), 200);
-    assert_eq!(after.issued(), [Some(reading())]);
-    session.set_provider_for(&alias("default"), ScriptedProvider::new([])).unwrap();
-    assert!(of(&child, "default").await.is_err());
+    let child = session.narrow(AccessScope::new().policy(read_policy())).unwrap();
+    account_number(&child, "default").await.unwrap();
+    session.set_provider_for(&account_name("default"), after.clone()).unwrap();
+    assert_eq!(account_number(&child, "default").await.unwrap(), 200);
+    assert_eq!(after.issued_policies(), [Some(read_policy())]);
+    session.set_provider_for(&account_name("default"), ScriptedProvider::new([])).unwrap();
+    assert!(account_number(&child, "default").await.is_err());
 }
 
 #[tokio::test]
-async fn accounts_that_come_later_are_not_there() {
-    let session = SessionContext::builder().provider(Role::new(100)).build();
-    let child = session.narrow(Scope::new().policy(reading())).unwrap();
-    session.set_credentials_for(&alias("late"), numbered(4, Expiry::Never)).unwrap();
+async fn narrow_with_policy_excludes_later_accounts() {
+    let session = SessionContext::builder().provider(NarrowableProvider::new(100)).build();
+    let child = session.narrow(AccessScope::new().policy(read_policy())).unwrap();
+    session.set_credentials_for(&account_name("late"), numbered(4, Expiry::Never)).unwrap();
     session.set_service_context(serde_json::json!({"service": "s"})).unwrap();
-    assert_eq!(of(&child, "late").await.unwrap_err().kind(), ErrorKind::NotConfigured);
-    assert_eq!(child.accounts(), [alias("default")]);
+    assert_eq!(account_number(&child, "late").await.unwrap_err().kind(), ErrorKind::NotConfigured);
+    assert_eq!(child.accounts(), [account_name("default")]);
     assert!(child.service_context().is_some(), "facts are inherited");
 }
 
 #[tokio::test]
-async fn it_ends_when_its_parent_is_cleared_closed_or_dropped() {
-    let ends: [fn(&SessionContext) -> Outstanding; 2] = [SessionContext::clear, SessionContext::close];
+async fn narrow_with_policy_ends_with_parent() {
+    let ends: [fn(&SessionContext) -> OutstandingCredentials; 2] = [SessionContext::clear, SessionContext::close];
     for end in ends.map(Some).into_iter().chain([None]) {
-        let session = SessionContext::builder().provider(Role::new(100)).build();
-        let middle = session.with_provider(Role::new(200)).unwrap();
-        let child = middle.narrow(Scope::new().policy(reading())).unwrap();
-        assert_eq!(of(&child, "default").await.unwrap(), 200);
+        let session = SessionContext::builder().provider(NarrowableProvider::new(100)).build();
+        let middle = session.with_provider(NarrowableProvider::new(200)).unwrap();
+        let child = middle.narrow(AccessScope::new().policy(read_policy())).unwrap();
+        assert_eq!(account_number(&child, "default").await.unwrap(), 200);
         match end {
             Some(end) => drop(end(&session)),
             None => drop(session),
         }
-        assert!(child.served().is_none() && child.is_closed());
-        assert_eq!(of(&child, "default").await.unwrap_err().kind(), ErrorKind::Closed);
+        assert!(child.current().is_none() && child.is_closed());
+        assert_eq!(account_number(&child, "default").await.unwrap_err().kind(), ErrorKind::Closed);
     }
 }
 
 #[tokio::test]
-async fn an_overlay_in_the_parent_is_what_is_narrowed_from_then_on() {
-    let role = Role::new(100);
-    let session = SessionContext::builder().provider_for(alias("prod"), role.clone()).build();
+async fn narrow_with_policy_follows_override_in_parent() {
+    let role = NarrowableProvider::new(100);
+    let session = SessionContext::builder().provider_for(account_name("prod"), role.clone()).build();
     let middle = session.with_credentials(numbered(1, Expiry::Never)).unwrap();
-    let child = middle.narrow(Scope::new().policy(reading()).accounts([alias("prod")])).unwrap();
-    assert_eq!(of(&child, "prod").await.unwrap(), 100);
-    middle.set_credentials_for(&alias("prod"), numbered(2, Expiry::Never)).unwrap();
-    assert!(of(&child, "prod").await.unwrap_err().message().contains("by hand"));
-    assert_eq!((of(&session, "prod").await.unwrap(), role.issued().len()), (101, 2));
+    let child = middle.narrow(AccessScope::new().policy(read_policy()).accounts([account_name("prod")])).unwrap();
+    assert_eq!(account_number(&child, "prod").await.unwrap(), 100);
+    middle.set_credentials_for(&account_name("prod"), numbered(2, Expiry::Never)).unwrap();
+    assert!(account_number(&child, "prod").await.unwrap_err().message().contains("by hand"));
+    assert_eq!((account_number(&session, "prod").await.unwrap(), role.issued_policies().len()), (101, 2));
 }
 
 #[tokio::test]
-async fn narrowed_account_is_used_in_its_parents_region() {
+async fn narrow_with_policy_uses_region_of_parent() {
     let region = |text: &str| text.parse::<Region>().unwrap();
     let clock = ManualClock::new();
-    let named = lasting(&clock, 1, HOUR).with_region(region("eu-west-1"));
-    let role = Role::new(100).first(named);
+    let named = expiring(&clock, 1, HOUR).with_region(region("eu-west-1"));
+    let role = NarrowableProvider::new(100).with_first(named);
     let session = builder(&clock).provider(role).environment_region(region("eu-south-1")).build();
-    let child = session.narrow(Scope::new().policy(reading())).unwrap();
-    let account = child.account(&alias("default")).unwrap();
+    let child = session.narrow(AccessScope::new().policy(read_policy())).unwrap();
+    let account = child.account(&account_name("default")).unwrap();
     assert_eq!(account.resolved_region(), region("eu-south-1"), "nothing was fetched yet");
     session.credentials().await.unwrap();
     assert_eq!(

@@ -11,19 +11,19 @@ use crate::bench::*;
 
 /// Issues sets numbered from its base. Clones, narrowed or not, share the count.
 #[derive(Debug, Clone)]
-pub(super) struct Role {
+pub(super) struct NarrowableProvider {
     base: u64,
     clock: Option<ManualClock>,
-    absent: bool,
+    not_configured: bool,
     policy: Option<SessionPolicy>,
     first: Option<Credentials>,
-    issued: Arc<Mutex<Vec<Option<SessionPolicy>>>>,
+    issued_policies: Arc<Mutex<Vec<Option<SessionPolicy>>>>,
 }
 
-impl Role {
+impl NarrowableProvider {
     /// Of sets that do not expire.
     pub(super) fn new(base: u64) -> Self {
-        Self { base, clock: None, absent: false, policy: None, first: None, issued: Arc::default() }
+        Self { base, clock: None, not_configured: false, policy: None, first: None, issued_policies: Arc::default() }
     }
 
     /// Of sets that last an hour.
@@ -32,42 +32,42 @@ impl Role {
     }
 
     /// Issues `credentials` first when it is not narrowed.
-    pub(super) fn first(self, credentials: Credentials) -> Self {
+    pub(super) fn with_first(self, credentials: Credentials) -> Self {
         Self { first: Some(credentials), ..self }
     }
 
     /// Not configured.
-    pub(super) fn absent() -> Self {
-        Self { absent: true, ..Self::new(0) }
+    pub(super) fn not_configured() -> Self {
+        Self { not_configured: true, ..Self::new(0) }
     }
 
-    pub(super) fn within(policy: SessionPolicy) -> Self {
+    pub(super) fn with_policy(policy: SessionPolicy) -> Self {
         Self { policy: Some(policy), ..Self::new(100) }
     }
 
     /// The policy of each set that was issued, in order.
-    pub(super) fn issued(&self) -> Vec<Option<SessionPolicy>> {
-        self.issued.lock().unwrap().clone()
+    pub(super) fn issued_policies(&self) -> Vec<Option<SessionPolicy>> {
+        self.issued_policies.lock().unwrap().clone()
     }
 }
 
 #[async_trait]
-impl CredentialProvider for Role {
+impl CredentialProvider for NarrowableProvider {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("role")
     }
 
     async fn provide(&self) -> Result<Credentials> {
-        if self.absent {
+        if self.not_configured {
             return Err(Error::not_configured("absent"));
         }
-        let mut issued = self.issued.lock().unwrap();
+        let mut issued = self.issued_policies.lock().unwrap();
         let n = self.base + issued.len() as u64;
         issued.push(self.policy.clone());
         if let (None, Some(first)) = (&self.policy, &self.first) {
             return Ok(first.clone());
         }
-        Ok(self.clock.as_ref().map_or_else(|| numbered(n, Expiry::Never), |clock| lasting(clock, n, HOUR)))
+        Ok(self.clock.as_ref().map_or_else(|| numbered(n, Expiry::Never), |clock| expiring(clock, n, HOUR)))
     }
 
     fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {

@@ -1,130 +1,130 @@
 //! Without a policy: a view of the parent, which shows what is there at once.
 
 use futures_util::FutureExt;
-use valetkey_core::{CredentialProvider, ErrorKind, Expiry, Region, Scope, SessionContext};
+use valetkey_core::{CredentialProvider, ErrorKind, Expiry, Region, AccessScope, SessionContext};
 
-use super::role::Role;
-use super::{alias, of};
+use super::role::NarrowableProvider;
+use super::{account_name, account_number};
 use crate::bench::*;
 
 /// Three accounts: `default` issues from 100 on, `prod` from 200, `dev` from 300.
-fn session() -> SessionContext {
+fn session_with_three_accounts() -> SessionContext {
     SessionContext::builder()
-        .provider(Role::new(100))
-        .provider_for(alias("prod"), Role::new(200))
-        .provider_for(alias("dev"), Role::new(300))
-        .region_for(alias("prod"), Region::us_east_1())
+        .provider(NarrowableProvider::new(100))
+        .provider_for(account_name("prod"), NarrowableProvider::new(200))
+        .provider_for(account_name("dev"), NarrowableProvider::new(300))
+        .region_for(account_name("prod"), Region::us_east_1())
         .build()
 }
 
-fn seeing(session: &SessionContext, accounts: &[&str]) -> SessionContext {
-    session.narrow(Scope::new().accounts(accounts.iter().map(|name| alias(name)))).unwrap()
+fn narrow_to(session: &SessionContext, accounts: &[&str]) -> SessionContext {
+    session.narrow(AccessScope::new().accounts(accounts.iter().map(|name| account_name(name)))).unwrap()
 }
 
 #[tokio::test]
-async fn other_accounts_do_not_exist() {
-    let session = session();
-    let child = seeing(&session, &["dev", "prod", "dev"]);
-    assert_eq!(child.accounts(), [alias("dev"), alias("prod")]);
-    assert_eq!(child.default_account(), &alias("dev"), "the first, as the session's own is not among them");
+async fn narrow_view_hides_other_accounts() {
+    let session = session_with_three_accounts();
+    let child = narrow_to(&session, &["dev", "prod", "dev"]);
+    assert_eq!(child.accounts(), [account_name("dev"), account_name("prod")]);
+    assert_eq!(child.default_account(), &account_name("dev"), "the first, as the session's own is not among them");
     assert_eq!(number(&child.credentials().await.unwrap()), 300);
-    assert_eq!(child.lend(number), Some(300));
-    assert_eq!(child.fresh().as_ref().map(number), Some(300));
-    assert_eq!(number(&child.served().unwrap().credentials), 300);
-    assert_eq!(of(&child, "prod").await.unwrap(), 200);
-    assert_eq!(child.region_for(&alias("prod")), Some(Region::us_east_1()));
-    let error = child.credentials_for(&alias("default")).await.unwrap_err();
+    assert_eq!(child.with_cached(number), Some(300));
+    assert_eq!(child.cached().as_ref().map(number), Some(300));
+    assert_eq!(number(&child.current().unwrap().credentials), 300);
+    assert_eq!(account_number(&child, "prod").await.unwrap(), 200);
+    assert_eq!(child.region_for(&account_name("prod")), Some(Region::us_east_1()));
+    let error = child.credentials_for(&account_name("default")).await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::NotConfigured, Some("account")));
     assert!(!error.to_string().contains("default"), "what is out of sight is not told of: {error}");
-    assert!(child.account(&alias("default")).is_err() && child.rotations(&alias("default")).is_err());
-    assert!(child.refresh(&alias("default")).await.is_err());
+    assert!(child.account(&account_name("default")).is_err() && child.watch_rotations(&account_name("default")).is_err());
+    assert!(child.refresh(&account_name("default")).await.is_err());
     let status = child.status();
     assert_eq!(status.accounts.len(), 2);
-    assert!(status.accounts[0].default && status.accounts[0].account == alias("dev"));
+    assert!(status.accounts[0].default && status.accounts[0].account == account_name("dev"));
 }
 
 #[tokio::test]
-async fn the_sessions_default_account_stays_it_wherever_it_is_named() {
-    let child = seeing(&session(), &["prod"]);
+async fn narrow_view_keeps_default_account_if_listed() {
+    let child = narrow_to(&session_with_three_accounts(), &["prod"]);
     assert!(child.is_closed(), "its parent was dropped");
-    let session = session();
-    let child = seeing(&session, &["prod", "default"]);
-    assert_eq!(child.accounts(), [alias("default"), alias("prod")]);
+    let session = session_with_three_accounts();
+    let child = narrow_to(&session, &["prod", "default"]);
+    assert_eq!(child.accounts(), [account_name("default"), account_name("prod")]);
     assert_eq!(number(&child.credentials().await.unwrap()), 100);
 }
 
 #[tokio::test]
-async fn what_happens_to_the_parents_sets_happens_to_the_views() {
-    let session = session();
-    let child = seeing(&session, &["default"]);
-    let mut rotations = child.rotations(&alias("default")).unwrap();
-    let account = child.account(&alias("default")).unwrap();
-    assert_eq!(of(&child, "default").await.unwrap(), 100);
-    session.refresh(&alias("default")).await.unwrap();
-    assert_eq!(of(&child, "default").await.unwrap(), 101);
+async fn narrow_view_follows_credentials_of_parent() {
+    let session = session_with_three_accounts();
+    let child = narrow_to(&session, &["default"]);
+    let mut rotations = child.watch_rotations(&account_name("default")).unwrap();
+    let account = child.account(&account_name("default")).unwrap();
+    assert_eq!(account_number(&child, "default").await.unwrap(), 100);
+    session.refresh(&account_name("default")).await.unwrap();
+    assert_eq!(account_number(&child, "default").await.unwrap(), 101);
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
     assert_eq!(
-        number(&account.served().unwrap().credentials),
+        number(&account.current().unwrap().credentials),
         1,
         "by hand, too, since no policy says otherwise"
     );
     assert_eq!(rotations.changed().await.unwrap(), session.status().accounts[0].generation);
-    child.refresh(&alias("default")).await.unwrap_err();
-    assert_eq!(of(&session, "default").await.unwrap(), 1);
+    child.refresh(&account_name("default")).await.unwrap_err();
+    assert_eq!(account_number(&session, "default").await.unwrap(), 1);
 }
 
 #[tokio::test]
-async fn accounts_that_come_later_are_seen_only_if_none_were_named() {
-    let session = session();
-    let (all, some) = (session.narrow(Scope::new()).unwrap(), seeing(&session, &["prod"]));
-    session.set_credentials_for(&alias("late"), numbered(4, Expiry::Never)).unwrap();
-    assert_eq!(of(&all, "late").await.unwrap(), 4);
-    assert!(of(&some, "late").await.is_err());
+async fn narrow_view_shows_later_accounts_unless_listed() {
+    let session = session_with_three_accounts();
+    let (all, some) = (session.narrow(AccessScope::new()).unwrap(), narrow_to(&session, &["prod"]));
+    session.set_credentials_for(&account_name("late"), numbered(4, Expiry::Never)).unwrap();
+    assert_eq!(account_number(&all, "late").await.unwrap(), 4);
+    assert!(account_number(&some, "late").await.is_err());
     assert_eq!((all.accounts().len(), some.accounts().len()), (4, 1));
 }
 
 #[tokio::test]
-async fn a_view_ends_with_a_clear_and_takes_nothing_with_it() {
-    let session = session();
-    let view = || session.narrow(Scope::new()).unwrap();
+async fn narrow_view_clear_closes_it_and_keeps_parent() {
+    let session = session_with_three_accounts();
+    let view = || session.narrow(AccessScope::new()).unwrap();
     let (one, other, third) = (view(), view(), view());
-    of(&session, "default").await.unwrap();
+    account_number(&session, "default").await.unwrap();
     one.clear();
     other.close();
     drop(third);
-    assert!(one.is_closed() && one.accounts().is_empty() && one.served().is_none());
-    assert_eq!(of(&other, "default").await.unwrap_err().kind(), ErrorKind::Closed);
-    assert_eq!(of(&session, "default").now_or_never().unwrap().unwrap(), 100, "the parent never noticed");
+    assert!(one.is_closed() && one.accounts().is_empty() && one.current().is_none());
+    assert_eq!(account_number(&other, "default").await.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(account_number(&session, "default").now_or_never().unwrap().unwrap(), 100, "the parent never noticed");
 
     let last = view();
-    let account = last.account(&alias("default")).unwrap();
+    let account = last.account(&account_name("default")).unwrap();
     session.clear();
-    assert!(last.is_closed() && account.is_closed() && account.served().is_none());
+    assert!(last.is_closed() && account.is_closed() && account.current().is_none());
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    assert_eq!(of(&last, "default").await.unwrap_err().kind(), ErrorKind::Closed, "nothing wakes it");
-    assert_eq!(of(&session, "default").await.unwrap(), 1);
+    assert_eq!(account_number(&last, "default").await.unwrap_err().kind(), ErrorKind::Closed, "nothing wakes it");
+    assert_eq!(account_number(&session, "default").await.unwrap(), 1);
 }
 
 #[tokio::test]
-async fn a_fetch_that_outlasts_the_view_is_not_answered_in_it() {
-    let bench = Bench::gated(|clock| vec![answer(clock, 1, HOUR)]);
+async fn narrow_view_ended_during_fetch_fails_it() {
+    let bench = SessionFixture::blocked(|clock| vec![returns(clock, 1, HOUR)]);
     for end in [SessionContext::close, SessionContext::clear] {
-        let child = bench.session.narrow(Scope::new()).unwrap();
-        let account = child.account(&alias("default")).unwrap();
+        let child = bench.session.narrow(AccessScope::new()).unwrap();
+        let account = child.account(&account_name("default")).unwrap();
         let mut callers: [std::pin::Pin<Box<dyn Future<Output = _> + Send>>; 3] = [
             Box::pin(child.credentials()),
-            Box::pin(async { child.credentials_for(&alias("default")).await }),
+            Box::pin(async { child.credentials_for(&account_name("default")).await }),
             Box::pin(account.credentials()),
         ];
         for caller in &mut callers {
             assert!(poll_once(caller).await.is_none());
         }
         end(&child);
-        bench.provider.let_through(1);
+        bench.provider.release(1);
         for caller in callers {
             assert_eq!(caller.await.unwrap_err().kind(), ErrorKind::Closed);
         }
         assert_eq!(bench.number().await.unwrap(), 1, "the parent has it");
-        bench.session.report_rejected(&alias("default"), numbered(1, Expiry::Never).access_key_id());
+        bench.session.mark_rejected_for(&account_name("default"), numbered(1, Expiry::Never).access_key_id());
     }
 }

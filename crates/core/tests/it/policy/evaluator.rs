@@ -7,13 +7,13 @@ use valetkey_core::SessionPolicy;
 
 /// Whether a wildcard in the middle of a part of an ARN matches a colon: IAM's words leave room for both.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Colons {
-    Matched,
-    Kept,
+pub(super) enum ColonMatching {
+    Crossed,
+    NotCrossed,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Request<'a> {
+pub(super) struct EvaluatedRequest<'a> {
     pub(super) action: &'a str,
     pub(super) resource: &'a str,
     pub(super) context: BTreeMap<&'a str, &'a str>,
@@ -24,47 +24,47 @@ pub(super) struct Request<'a> {
 pub(super) struct Evaluator(Value);
 
 impl Evaluator {
-    pub(super) fn of(policy: &SessionPolicy) -> Self {
-        Self::as_written(&policy.to_string())
+    pub(super) fn from_policy(policy: &SessionPolicy) -> Self {
+        Self::from_text(&policy.to_string())
     }
 
-    pub(super) fn as_written(text: &str) -> Self {
+    pub(super) fn from_text(text: &str) -> Self {
         Self(serde_json::from_str(text).unwrap())
     }
 
-    pub(super) fn allows(&self, request: &Request<'_>, colons: Colons) -> bool {
+    pub(super) fn allows(&self, request: &EvaluatedRequest<'_>, colons: ColonMatching) -> bool {
         let statements = self.0["Statement"].as_array().unwrap();
-        let says = |effect: &str| {
+        let has_match = |effect: &str| {
             statements
                 .iter()
-                .any(|statement| statement["Effect"] == effect && applies(statement, request, colons))
+                .any(|statement| statement["Effect"] == effect && statement_applies(statement, request, colons))
         };
-        says("Allow") && !says("Deny")
+        has_match("Allow") && !has_match("Deny")
     }
 }
 
-fn applies(statement: &Value, request: &Request<'_>, colons: Colons) -> bool {
+fn statement_applies(statement: &Value, request: &EvaluatedRequest<'_>, colons: ColonMatching) -> bool {
     let action = |pattern: &str| {
-        glob(pattern.to_lowercase().as_bytes(), request.action.to_lowercase().as_bytes(), Colons::Matched)
+        matches_glob(pattern.to_lowercase().as_bytes(), request.action.to_lowercase().as_bytes(), ColonMatching::Crossed)
     };
-    let resource = |pattern: &str| glob(pattern.as_bytes(), request.resource.as_bytes(), colons);
-    about(statement, "Action", "NotAction", action)
-        && about(statement, "Resource", "NotResource", resource)
-        && holds(&statement["Condition"], &request.context)
+    let resource = |pattern: &str| matches_glob(pattern.as_bytes(), request.resource.as_bytes(), colons);
+    matches_patterns(statement, "Action", "NotAction", action)
+        && matches_patterns(statement, "Resource", "NotResource", resource)
+        && conditions_hold(&statement["Condition"], &request.context)
 }
 
-fn about(statement: &Value, these: &str, all_but: &str, matches: impl Fn(&str) -> bool) -> bool {
+fn matches_patterns(statement: &Value, these: &str, all_but: &str, matches: impl Fn(&str) -> bool) -> bool {
     match statement.get(these) {
-        Some(patterns) => texts(patterns).into_iter().any(matches),
-        None => !texts(&statement[all_but]).into_iter().any(matches),
+        Some(patterns) => string_list(patterns).into_iter().any(matches),
+        None => !string_list(&statement[all_but]).into_iter().any(matches),
     }
 }
 
-fn holds(conditions: &Value, context: &BTreeMap<&str, &str>) -> bool {
+fn conditions_hold(conditions: &Value, context: &BTreeMap<&str, &str>) -> bool {
     conditions.as_object().into_iter().flatten().all(|(operator, keys)| {
         keys.as_object().unwrap().iter().all(|(key, values)| {
             let named =
-                context.get(key.to_lowercase().as_str()).is_some_and(|have| texts(values).contains(have));
+                context.get(key.to_lowercase().as_str()).is_some_and(|have| string_list(values).contains(have));
             match operator.as_str() {
                 "StringEquals" => named,
                 "StringNotEquals" => !named,
@@ -74,14 +74,14 @@ fn holds(conditions: &Value, context: &BTreeMap<&str, &str>) -> bool {
     })
 }
 
-fn texts(value: &Value) -> Vec<&str> {
+fn string_list(value: &Value) -> Vec<&str> {
     match value {
         Value::Array(list) => list.iter().map(|text| text.as_str().unwrap()).collect(),
         one => vec![one.as_str().unwrap()],
     }
 }
 
-fn glob(pattern: &[u8], text: &[u8], colons: Colons) -> bool {
+fn matches_glob(pattern: &[u8], text: &[u8], colons: ColonMatching) -> bool {
     let ends_a_part = |rest: &[u8]| {
         let rest = rest.iter().position(|byte| *byte != b'*').map_or(&[][..], |at| &rest[at..]);
         rest.first().is_none_or(|next| *next == b':')
@@ -89,14 +89,14 @@ fn glob(pattern: &[u8], text: &[u8], colons: Colons) -> bool {
     match (pattern, text) {
         ([], _) => text.is_empty(),
         ([b'*', rest @ ..], _) => {
-            let beyond = matches!(colons, Colons::Matched) || ends_a_part(rest);
+            let beyond = matches!(colons, ColonMatching::Crossed) || ends_a_part(rest);
             let most = text.iter().position(|byte| *byte == b':' && !beyond).unwrap_or(text.len());
-            (0..=most).any(|taken| glob(rest, &text[taken..], colons))
+            (0..=most).any(|taken| matches_glob(rest, &text[taken..], colons))
         }
         ([b'?', rest @ ..], [byte, after @ ..]) => {
-            (*byte != b':' || matches!(colons, Colons::Matched)) && glob(rest, after, colons)
+            (*byte != b':' || matches!(colons, ColonMatching::Crossed)) && matches_glob(rest, after, colons)
         }
-        ([letter, rest @ ..], [byte, after @ ..]) => letter == byte && glob(rest, after, colons),
+        ([letter, rest @ ..], [byte, after @ ..]) => letter == byte && matches_glob(rest, after, colons),
         (_, []) => false,
     }
 }

@@ -6,13 +6,13 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use valetkey_core::SessionPolicy;
 
-use super::evaluator::{Colons, Evaluator, Request};
+use super::evaluator::{ColonMatching, Evaluator, EvaluatedRequest};
 
 /// All texts of up to `longest` of the letters.
-fn texts(letters: &str, longest: usize) -> Vec<String> {
+fn all_texts(letters: &str, max_len: usize) -> Vec<String> {
     let mut all = vec![String::new()];
     let mut last = all.clone();
-    for _ in 0..longest {
+    for _ in 0..max_len {
         last = last
             .iter()
             .flat_map(|text| letters.chars().map(move |letter| format!("{text}{letter}")))
@@ -22,33 +22,33 @@ fn texts(letters: &str, longest: usize) -> Vec<String> {
     all
 }
 
-fn for_each_request(mut check: impl FnMut(&Request<'_>)) {
-    let actions: Vec<_> = texts("ab", 3).into_iter().skip(1).map(|name| format!("s:{name}")).collect();
-    let resources: Vec<_> = texts("ab:", 3).into_iter().map(|name| format!("arn:p:s:::{name}")).collect();
+fn for_each_request(mut check: impl FnMut(&EvaluatedRequest<'_>)) {
+    let actions: Vec<_> = all_texts("ab", 3).into_iter().skip(1).map(|name| format!("s:{name}")).collect();
+    let resources: Vec<_> = all_texts("ab:", 3).into_iter().map(|name| format!("arn:p:s:::{name}")).collect();
     for action in &actions {
         for resource in &resources {
             for tag in [None, Some("x"), Some("y")] {
                 let context: BTreeMap<_, _> = tag.map(|tag| ("k", tag)).into_iter().collect();
-                check(&Request { action, resource, context });
+                check(&EvaluatedRequest { action, resource, context });
             }
         }
     }
 }
 
-fn list(pattern: impl Strategy<Value = String>) -> impl Strategy<Value = Vec<String>> {
+fn pattern_list(pattern: impl Strategy<Value = String>) -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec(pattern, 1..4)
 }
 
-fn action() -> impl Strategy<Value = String> {
+fn action_pattern() -> impl Strategy<Value = String> {
     prop_oneof![1 => Just("*".to_owned()), 6 => "[ab*?]{1,4}".prop_map(|name| format!("s:{name}"))]
 }
 
-fn resource() -> impl Strategy<Value = String> {
+fn resource_pattern() -> impl Strategy<Value = String> {
     prop_oneof![1 => Just("*".to_owned()), 6 => "[ab:*?]{0,4}".prop_map(|name| format!("arn:p:s:::{name}"))]
 }
 
 /// A pattern that begins with fixed letters, and has at most a star behind them.
-fn simple(prefix: &'static str) -> impl Strategy<Value = String> {
+fn simple_pattern(prefix: &'static str) -> impl Strategy<Value = String> {
     ("[ab]{1,3}", prop::bool::ANY)
         .prop_map(move |(name, open)| format!("{prefix}{name}{}", if open { "*" } else { "" }))
 }
@@ -64,7 +64,7 @@ fn condition() -> impl Strategy<Value = Value> {
 fn statement() -> impl Strategy<Value = Value> {
     let (not_action, not_resource) = (prop::bool::weighted(0.3), prop::bool::weighted(0.3));
     let parts =
-        (prop::bool::weighted(0.7), list(action()), list(resource()), condition(), not_action, not_resource);
+        (prop::bool::weighted(0.7), pattern_list(action_pattern()), pattern_list(resource_pattern()), condition(), not_action, not_resource);
     parts.prop_map(|(allow, actions, resources, condition, not_action, not_resource)| {
         // Only denials may be about all but something: allowances of that kind are refused, which is tested elsewhere.
         let name = |name: &str, not: bool| if not && !allow { format!("Not{name}") } else { name.to_owned() };
@@ -76,32 +76,32 @@ fn statement() -> impl Strategy<Value = Value> {
 }
 
 /// A policy, as text, that allows something.
-fn written(statement: impl Strategy<Value = Value>) -> impl Strategy<Value = String> {
+fn policy_text(statement: impl Strategy<Value = Value>) -> impl Strategy<Value = String> {
     let allows = |statements: &Vec<Value>| statements.iter().any(|statement| statement["Effect"] == "Allow");
     let statements = prop::collection::vec(statement, 1..4).prop_filter("allows nothing", allows);
     statements.prop_map(|statements| json!({"Version": "2012-10-17", "Statement": statements}).to_string())
 }
 
-fn policy(statement: impl Strategy<Value = Value>) -> impl Strategy<Value = SessionPolicy> {
-    written(statement).prop_map(|text| text.parse().unwrap())
+fn parsed_policy(statement: impl Strategy<Value = Value>) -> impl Strategy<Value = SessionPolicy> {
+    policy_text(statement).prop_map(|text| text.parse().unwrap())
 }
 
 fn simple_policy() -> impl Strategy<Value = SessionPolicy> {
-    let statement = (list(simple("s:")), list(simple("arn:p:s:::"))).prop_map(
+    let statement = (pattern_list(simple_pattern("s:")), pattern_list(simple_pattern("arn:p:s:::"))).prop_map(
         |(actions, resources)| json!({"Effect": "Allow", "Action": actions, "Resource": resources}),
     );
-    policy(statement)
+    parsed_policy(statement)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_the_intersection_allows_both_allow(a in policy(statement()), b in policy(statement())) {
+    fn intersect_allows_only_what_each_allows(a in parsed_policy(statement()), b in parsed_policy(statement())) {
         let Ok(both) = a.intersect(&b) else { return Ok(()) };
-        let [a, b, both] = [&a, &b, &both].map(Evaluator::of);
+        let [a, b, both] = [&a, &b, &both].map(Evaluator::from_policy);
         for_each_request(|request| {
-            for colons in [Colons::Matched, Colons::Kept] {
+            for colons in [ColonMatching::Crossed, ColonMatching::NotCrossed] {
                 let sound = !both.allows(request, colons) || a.allows(request, colons) && b.allows(request, colons);
                 assert!(sound, "{request:?} {colons:?}\n{a:?}\n{b:?}\n{both:?}");
             }
@@ -109,40 +109,40 @@ proptest! {
     }
 
     #[test]
-    fn of_simple_policies_the_intersection_allows_all_that_both_allow(a in simple_policy(), b in simple_policy()) {
-        let both = a.intersect(&b).ok().as_ref().map(Evaluator::of);
-        let [a, b] = [&a, &b].map(Evaluator::of);
+    fn intersect_simple_policies_allows_everything_common(a in simple_policy(), b in simple_policy()) {
+        let both = a.intersect(&b).ok().as_ref().map(Evaluator::from_policy);
+        let [a, b] = [&a, &b].map(Evaluator::from_policy);
         for_each_request(|request| {
-            let expected = a.allows(request, Colons::Kept) && b.allows(request, Colons::Kept);
-            let allowed = both.as_ref().is_some_and(|both| both.allows(request, Colons::Kept));
+            let expected = a.allows(request, ColonMatching::NotCrossed) && b.allows(request, ColonMatching::NotCrossed);
+            let allowed = both.as_ref().is_some_and(|both| both.allows(request, ColonMatching::NotCrossed));
             assert_eq!(allowed, expected, "{request:?}\n{a:?}\n{b:?}\n{both:?}");
         });
     }
 
     #[test]
-    fn a_policy_and_itself_have_everything_in_common(a in simple_policy()) {
+    fn intersect_with_itself_is_identity(a in simple_policy()) {
         let itself = a.intersect(&a).unwrap();
         assert_eq!(itself.intersect(&a).unwrap(), itself, "nothing changes from then on");
-        let [a, itself] = [&a, &itself].map(Evaluator::of);
+        let [a, itself] = [&a, &itself].map(Evaluator::from_policy);
         for_each_request(|request| {
-            assert_eq!(itself.allows(request, Colons::Kept), a.allows(request, Colons::Kept), "{request:?}\n{a:?}\n{itself:?}");
+            assert_eq!(itself.allows(request, ColonMatching::NotCrossed), a.allows(request, ColonMatching::NotCrossed), "{request:?}\n{a:?}\n{itself:?}");
         });
     }
 
     #[test]
-    fn the_short_form_says_what_was_written(text in written(statement())) {
+    fn session_policy_minimized_form_is_equivalent(text in policy_text(statement())) {
         let policy: SessionPolicy = text.parse().unwrap();
         assert_eq!(policy.to_string().parse::<SessionPolicy>().unwrap(), policy);
-        let (before, after) = (Evaluator::as_written(&text), Evaluator::of(&policy));
+        let (before, after) = (Evaluator::from_text(&text), Evaluator::from_policy(&policy));
         for_each_request(|request| {
-            for colons in [Colons::Matched, Colons::Kept] {
+            for colons in [ColonMatching::Crossed, ColonMatching::NotCrossed] {
                 assert_eq!(after.allows(request, colons), before.allows(request, colons), "{request:?}\n{before:?}\n{after:?}");
             }
         });
     }
 
     #[test]
-    fn no_text_makes_the_parser_fail_otherwise_than_by_an_error(text in ".{0,200}", part in r#"[\[\]{}":,a-zA-Z*?]{0,60}"#) {
+    fn session_policy_parser_never_panics(text in ".{0,200}", part in r#"[\[\]{}":,a-zA-Z*?]{0,60}"#) {
         for text in [text, format!(r#"{{"Version":"2012-10-17","Statement":{part}}}"#)] {
             if let Err(error) = text.parse::<SessionPolicy>() {
                 assert!(error.field().is_some());

@@ -95,7 +95,7 @@ async fn closed_returns_at_the_end_of_a_narrowed_session() {
     let clock = Arc::new(valetkey_core::testing::VirtualClock::new());
     let session = SessionContext::builder().clock(clock).build();
     session.set_credentials(numbered(1, valetkey_core::Expiry::Never)).unwrap();
-    let narrowed = session.narrow(valetkey_core::Scope::new().lifetime(MINUTE)).unwrap();
+    let narrowed = session.narrow(valetkey_core::AccessScope::new().lifetime(MINUTE)).unwrap();
     let closed = narrowed.closed();
     closed.await;
     assert!(narrowed.is_closed() && !session.is_closed());

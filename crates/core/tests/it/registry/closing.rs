@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use valetkey_core::audit::{AuditRecord, AuditSink};
 use valetkey_core::testing::{Script, ScriptedProvider};
-use valetkey_core::{Alias, Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry};
+use valetkey_core::{AccountName, Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry};
 
 use super::*;
 
@@ -17,7 +17,7 @@ async fn closing_is_felt_at_once_by_the_calls_in_flight() {
     in_use.set_credentials(numbered(1, Expiry::Never)).unwrap();
     assert!(gateway.registry.close(&principal("ana"), &in_use.handle()).is_some());
     assert_eq!(in_use.credentials().await.unwrap_err().kind(), ErrorKind::Closed);
-    assert!(in_use.served().is_none());
+    assert!(in_use.current().is_none());
     assert_eq!(gateway.registry.len(), 0);
     assert!(gateway.registry.close(&principal("ana"), &in_use.handle()).is_none(), "it was closed");
 }
@@ -40,18 +40,18 @@ fn closing_all_closes_what_one_principal_has() {
 #[tokio::test]
 async fn a_fetch_in_flight_does_not_bring_a_closed_session_back() {
     let gateway = Gateway::new();
-    let provider = ScriptedProvider::gated([Script::Answer(numbered(1, Expiry::Never))]);
+    let provider = ScriptedProvider::blocked([Script::Answer(numbered(1, Expiry::Never))]);
     let opened =
         gateway.registry.open(principal("ana"), gateway.builder().provider(provider.clone())).unwrap();
     let (handle, session) = (opened.handle(), opened.clone());
-    let lent = opened.account(&Alias::default_account()).unwrap();
+    let lent = opened.account(&AccountName::default_account()).unwrap();
     let fetch = tokio::spawn(async move { opened.credentials().await });
     settle().await;
-    assert_eq!(provider.calls(), 1);
+    assert_eq!(provider.call_count(), 1);
     assert!(gateway.registry.close(&principal("ana"), &handle).is_some());
-    provider.let_through(1);
+    provider.release(1);
     assert_eq!(fetch.await.unwrap().unwrap_err().kind(), ErrorKind::Closed);
-    assert!(session.served().is_none() && lent.served().is_none());
+    assert!(session.current().is_none() && lent.current().is_none());
     assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::Closed);
     assert!(!gateway.is_found("ana", &handle));
 }
@@ -59,10 +59,10 @@ async fn a_fetch_in_flight_does_not_bring_a_closed_session_back() {
 #[tokio::test]
 async fn a_fetch_by_what_was_lent_does_not_bring_a_swept_session_back() {
     let gateway = Gateway::new();
-    let provider = ScriptedProvider::gated([Script::Answer(numbered(1, Expiry::Never))]);
+    let provider = ScriptedProvider::blocked([Script::Answer(numbered(1, Expiry::Never))]);
     let opened =
         gateway.registry.open(principal("ana"), gateway.builder().provider(provider.clone())).unwrap();
-    let lent = opened.account(&Alias::default_account()).unwrap();
+    let lent = opened.account(&AccountName::default_account()).unwrap();
     drop(opened);
     let fetch = tokio::spawn({
         let lent = lent.clone();
@@ -71,9 +71,9 @@ async fn a_fetch_by_what_was_lent_does_not_bring_a_swept_session_back() {
     settle().await;
     gateway.clock.advance(IDLE);
     assert_eq!(gateway.registry.sweep(), 1);
-    provider.let_through(1);
+    provider.release(1);
     assert_eq!(fetch.await.unwrap().unwrap_err().kind(), ErrorKind::Closed);
-    assert!(lent.served().is_none() && lent.is_closed());
+    assert!(lent.current().is_none() && lent.is_closed());
 }
 
 #[test]

@@ -122,7 +122,7 @@ impl World {
                 self.look_at_the_clock();
             }
             Operation::JumpBack { seconds } => {
-                self.gateway.clock.jump_back(Duration::from_secs(seconds));
+                self.gateway.clock.rewind(Duration::from_secs(seconds));
                 self.look_at_the_clock();
             }
         }

@@ -10,7 +10,7 @@ fn a_clock_that_jumps_back_makes_no_session_immortal() {
     let (_, session) = gateway.idle("ana");
     gateway.clock.advance(10 * MINUTE);
     gateway.registry.sweep();
-    gateway.clock.jump_back(10 * YEAR);
+    gateway.clock.rewind(10 * YEAR);
     assert_eq!(gateway.registry.sweep(), 0);
     gateway.clock.advance(IDLE - 10 * MINUTE - SECOND);
     assert_eq!(gateway.registry.sweep(), 0);
@@ -27,7 +27,7 @@ fn a_clock_that_keeps_jumping_back_does_not_prolong_a_lifetime() {
         assert!(gateway.is_found("ana", &handle));
         gateway.clock.advance(20 * MINUTE);
         gateway.registry.sweep();
-        gateway.clock.jump_back(HOUR);
+        gateway.clock.rewind(HOUR);
     }
     assert!(!gateway.is_found("ana", &handle), "twelve hours have passed");
 }
@@ -37,11 +37,11 @@ fn a_clock_that_jumps_back_ends_nothing() {
     let gateway = Gateway::new();
     let in_use = gateway.open("ana");
     let (idle, _) = gateway.idle("ana");
-    gateway.clock.jump_back(YEAR);
+    gateway.clock.rewind(YEAR);
     assert_eq!(gateway.registry.sweep(), 0);
     assert!(gateway.is_found("ana", &idle) && gateway.is_found("ana", &in_use.handle()));
     drop(in_use);
-    gateway.clock.jump_back(YEAR);
+    gateway.clock.rewind(YEAR);
     assert_eq!(gateway.registry.sweep(), 0);
     gateway.clock.advance(IDLE - SECOND);
     assert_eq!(gateway.registry.sweep(), 0);
@@ -64,7 +64,7 @@ fn what_was_used_before_a_jump_back_is_older_than_what_was_used_after() {
     let (_, before) = gateway.idle("ana");
     gateway.clock.advance(2 * SECOND);
     gateway.registry.sweep();
-    gateway.clock.jump_back(HOUR);
+    gateway.clock.rewind(HOUR);
     let (_, after) = gateway.idle("ana");
     gateway.open("ana").close();
     assert!(before.is_closed() && !after.is_closed());
@@ -78,7 +78,7 @@ fn overlooked(gateway: &Gateway) -> SessionContext {
     assert_eq!(gateway.registry.sweep(), 0);
     gateway.clock.advance(millis(600));
     assert_eq!(gateway.registry.sweep(), 0, "over, and in use");
-    gateway.clock.jump_back(millis(300));
+    gateway.clock.rewind(millis(300));
     let session = in_use.clone();
     drop(in_use);
     assert!(!session.is_closed(), "by that clock it had time left");

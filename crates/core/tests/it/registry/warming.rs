@@ -12,7 +12,7 @@ use tokio::time::{Duration, sleep};
 use valetkey_core::testing::VirtualClock;
 use valetkey_core::{
     Clock, CredentialProvider, Credentials, Expiry, Result, SessionContext, SessionGuard, SessionRegistry,
-    WarmLimits,
+    RefreshLimits,
 };
 
 use super::principal;
@@ -103,9 +103,9 @@ impl House {
     }
 }
 
-fn limits(concurrent: u32, per_second: u32) -> WarmLimits {
+fn limits(concurrent: u32, per_second: u32) -> RefreshLimits {
     let number = |number| NonZeroU32::new(number).unwrap();
-    WarmLimits::default().concurrent(number(concurrent)).per_second(number(per_second))
+    RefreshLimits::default().concurrent(number(concurrent)).per_second(number(per_second))
 }
 
 #[tokio::test(start_paused = true)]
@@ -131,7 +131,7 @@ async fn ten_thousand_sessions_opened_together_neither_storm_the_source_nor_run_
 #[tokio::test(start_paused = true)]
 async fn a_session_that_is_opened_later_is_kept_warm_and_so_is_its_child() {
     let house = House::new();
-    let warmer = tokio::spawn(house.registry.keep_warm(WarmLimits::default()));
+    let warmer = tokio::spawn(house.registry.keep_warm(RefreshLimits::default()));
     sleep(SECOND).await;
     let session = house.open();
     let child = session.with_provider(house.source.clone()).unwrap();
@@ -147,7 +147,7 @@ async fn a_session_that_is_opened_later_is_kept_warm_and_so_is_its_child() {
 async fn what_is_closed_cleared_or_set_by_hand_is_taken_off_the_agenda() {
     let house = House::new();
     let sessions = house.opened(3).await;
-    let warmer = tokio::spawn(house.registry.keep_warm(WarmLimits::default()));
+    let warmer = tokio::spawn(house.registry.keep_warm(RefreshLimits::default()));
     sleep(SECOND).await;
     sessions[0].close();
     sessions[1].clear();
@@ -161,7 +161,7 @@ async fn what_is_closed_cleared_or_set_by_hand_is_taken_off_the_agenda() {
 async fn the_warmer_ends_with_the_registry() {
     let house = House::new();
     let session = house.opened(1).await;
-    let warmer = tokio::spawn(house.registry.keep_warm(WarmLimits::default()));
+    let warmer = tokio::spawn(house.registry.keep_warm(RefreshLimits::default()));
     sleep(SECOND).await;
     drop(house);
     tokio::time::timeout(SECOND, warmer).await.expect("at once").unwrap();
@@ -172,7 +172,7 @@ async fn the_warmer_ends_with_the_registry() {
 async fn a_warmer_that_is_dropped_leaves_the_sessions_to_their_callers() {
     let house = House::new();
     let sessions = house.opened(2).await;
-    drop(house.registry.keep_warm(WarmLimits::default()));
+    drop(house.registry.keep_warm(RefreshLimits::default()));
     sleep(50 * MINUTE).await;
     assert_eq!(house.source.calls(), 0);
     sessions[0].credentials().await.unwrap();

@@ -2,35 +2,35 @@
 
 use super::*;
 
-fn hour() -> Given {
-    lasting(minutes(60))
+fn one_hour() -> InitialState {
+    expiring_after(minutes(60))
 }
 
 #[tokio::test]
-async fn a_jump_back_out_of_a_window_is_a_jump_into_the_one_before() {
-    play([
+async fn clock_rewind_returns_to_earlier_window() {
+    run_scenarios([
         scenario(
             "from advisory to fresh",
-            hour(),
+            one_hour(),
             [
-                at(Advisory, DOWN, one_asks(Told::Set(1), Told::Set(1))),
-                at(Advisory - TICK, Issues, at_once(Told::Set(1))),
+                at(Advisory, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(Advisory - TICK, Issues, all_immediate(CallResult::Credentials(1))),
             ],
         ),
         scenario(
             "from mandatory to advisory",
-            hour(),
+            one_hour(),
             [
-                at(Mandatory, DOWN, all_wait(Told::Set(1))),
-                at(Mandatory - TICK, Issues, one_asks(Told::Set(2), Told::Set(1))),
+                at(Mandatory, DOWN, all_wait(CallResult::Credentials(1))),
+                at(Mandatory - TICK, Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
             ],
         ),
         scenario(
             "from mandatory to before the set was issued",
-            hour(),
+            one_hour(),
             [
-                at(Mandatory, DOWN, all_wait(Told::Set(1))),
-                at(Issue - minutes(60 * 24), Issues, at_once(Told::Set(1))),
+                at(Mandatory, DOWN, all_wait(CallResult::Credentials(1))),
+                at(Issued - minutes(60 * 24), Issues, all_immediate(CallResult::Credentials(1))),
             ],
         ),
     ])
@@ -38,27 +38,27 @@ async fn a_jump_back_out_of_a_window_is_a_jump_into_the_one_before() {
 }
 
 #[tokio::test]
-async fn a_jump_back_never_revives_what_was_seen_expired() {
+async fn clock_rewind_never_revives_expired() {
     for (name, to) in [
         ("to the mandatory window", Expiry - TICK),
         ("to the advisory window", Mandatory - TICK),
-        ("to when it was fresh", Issue + TICK),
-        ("to before it was issued", Issue - minutes(60)),
+        ("to when it was fresh", Issued + TICK),
+        ("to before it was issued", Issued - minutes(60)),
     ] {
-        play([
+        run_scenarios([
             scenario(
                 format!("{name}, upstream down"),
-                hour(),
+                one_hour(),
                 [
                     at(Expiry, DOWN, all_wait(EXPIRED)),
                     at(to, DOWN, all_wait(EXPIRED)),
-                    at(Attempt + seconds(5), Issues, all_wait(Told::Set(2))),
+                    at(LastFetch + seconds(5), Issues, all_wait(CallResult::Credentials(2))),
                 ],
             ),
             scenario(
                 format!("{name}, upstream back"),
-                hour(),
-                [at(Expiry, DOWN, all_wait(EXPIRED)), at(to, Issues, all_wait(Told::Set(2)))],
+                one_hour(),
+                [at(Expiry, DOWN, all_wait(EXPIRED)), at(to, Issues, all_wait(CallResult::Credentials(2)))],
             ),
         ])
         .await;
@@ -66,44 +66,44 @@ async fn a_jump_back_never_revives_what_was_seen_expired() {
 }
 
 #[tokio::test]
-async fn a_jump_back_revives_nothing_that_was_rejected() {
-    play([scenario(
+async fn clock_rewind_never_revives_rejected() {
+    run_scenarios([scenario(
         "an hour back",
-        hour(),
+        one_hour(),
         [
-            rejected_at(Issue + minutes(10), DOWN, all_wait(EXPIRED)),
-            at(Issue - minutes(50), Issues, all_wait(Told::Set(2))),
+            rejected_at(Issued + minutes(10), DOWN, all_wait(EXPIRED)),
+            at(Issued - minutes(50), Issues, all_wait(CallResult::Credentials(2))),
         ],
     )])
     .await;
 }
 
 #[tokio::test]
-async fn a_jump_back_lifts_a_hold_rather_than_prolonging_it() {
-    play([
+async fn clock_rewind_lifts_backoff() {
+    run_scenarios([
         scenario(
             "the long one",
-            lasting(minutes(12 * 60)),
+            expiring_after(minutes(12 * 60)),
             [
-                at(Advisory + minutes(10), DOWN, one_asks(Told::Set(1), Told::Set(1))),
-                at(Now - TICK, DOWN, one_asks(Told::Set(1), Told::Set(1))),
-                at(Now - minutes(5), Issues, one_asks(Told::Set(2), Told::Set(1))),
+                at(Advisory + minutes(10), DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(Now - TICK, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(Now - minutes(5), Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
             ],
         ),
         scenario(
             "the short one",
-            hour(),
+            one_hour(),
             [
-                at(Mandatory + seconds(30), DOWN, all_wait(Told::Set(1))),
-                at(Now - TICK, Issues, all_wait(Told::Set(2))),
+                at(Mandatory + seconds(30), DOWN, all_wait(CallResult::Credentials(1))),
+                at(Now - TICK, Issues, all_wait(CallResult::Credentials(2))),
             ],
         ),
         scenario(
             "a permanent failure's",
-            hour(),
+            one_hour(),
             [
-                at(Advisory + minutes(1), REFUSES, one_asks(DENIED, Told::Set(1))),
-                at(Now - TICK, Issues, all_wait(Told::Set(2))),
+                at(Advisory + minutes(1), DENIES, one_fetches(DENIED, CallResult::Credentials(1))),
+                at(Now - TICK, Issues, all_wait(CallResult::Credentials(2))),
             ],
         ),
     ])

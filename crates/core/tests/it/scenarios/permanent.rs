@@ -2,50 +2,50 @@
 
 use super::*;
 
-fn hour() -> Given {
-    lasting(minutes(60))
+fn one_hour() -> InitialState {
+    expiring_after(minutes(60))
 }
 
 /// Whoever waited is told; so is everybody after, until it is forgotten; then upstream is asked with nothing in hand.
-fn refused(name: impl Into<String>, given: Given, when: impl Into<When>, first: Seen) -> Scenario {
+fn permanent_failure(name: impl Into<String>, given: InitialState, when: impl Into<EdgeOffset>, first: Observation) -> Scenario {
     scenario(
         name,
         given,
         [
-            at(when, REFUSES, first),
-            at(Now, Issues, at_once(DENIED)),
-            at(Attempt + (seconds(1) - TICK), Issues, at_once(DENIED)),
-            at(Attempt + seconds(5), REFUSES, all_wait(DENIED)),
-            at(Attempt + seconds(5), DOWN, all_wait(UNAVAILABLE)),
-            at(Now, Issues, all_wait(Told::Set(2))),
+            at(when, DENIES, first),
+            at(Now, Issues, all_immediate(DENIED)),
+            at(LastFetch + (seconds(1) - TICK), Issues, all_immediate(DENIED)),
+            at(LastFetch + seconds(5), DENIES, all_wait(DENIED)),
+            at(LastFetch + seconds(5), DOWN, all_wait(UNAVAILABLE)),
+            at(Now, Issues, all_wait(CallResult::Credentials(2))),
         ],
     )
 }
 
 #[tokio::test]
-async fn a_permanent_failure_stops_the_session_in_every_window() {
-    let one_asked = || one_asks(DENIED, Told::Set(1));
-    play([
-        refused("as the advisory window opens", hour(), Advisory, one_asked()),
-        refused("as it ends", hour(), Mandatory - TICK, one_asked()),
-        refused("as the mandatory window opens", hour(), Mandatory, all_wait(DENIED)),
-        refused("as it ends", hour(), Expiry - TICK, all_wait(DENIED)),
-        refused("at expiry", hour(), Expiry, all_wait(DENIED)),
-        refused("with expired sets served", hour().serving_expired(), Expiry + minutes(1), all_wait(DENIED)),
-        refused("with a set that never expires", unending(), Issue + minutes(15), one_asked()),
+async fn permanent_failure_in_every_window_unpublishes() {
+    let one_asked = || one_fetches(DENIED, CallResult::Credentials(1));
+    run_scenarios([
+        permanent_failure("as the advisory window opens", one_hour(), Advisory, one_asked()),
+        permanent_failure("as it ends", one_hour(), Mandatory - TICK, one_asked()),
+        permanent_failure("as the mandatory window opens", one_hour(), Mandatory, all_wait(DENIED)),
+        permanent_failure("as it ends", one_hour(), Expiry - TICK, all_wait(DENIED)),
+        permanent_failure("at expiry", one_hour(), Expiry, all_wait(DENIED)),
+        permanent_failure("with expired sets served", one_hour().serving_expired(), Expiry + minutes(1), all_wait(DENIED)),
+        permanent_failure("with a set that never expires", unexpiring(), Issued + minutes(15), one_asked()),
     ])
     .await;
 }
 
 #[tokio::test]
-async fn every_kind_that_does_not_pass_is_permanent() {
+async fn permanent_failure_includes_every_lasting_kind() {
     for kind in [ErrorKind::Denied, ErrorKind::Invalid, ErrorKind::NotConfigured, ErrorKind::Closed] {
-        play([scenario(
+        run_scenarios([scenario(
             kind.code(),
-            hour(),
+            one_hour(),
             [
-                at(Advisory, Fails(kind), one_asks(Told::Error(kind), Told::Set(1))),
-                at(Now, Issues, at_once(Told::Error(kind))),
+                at(Advisory, Fails(kind), one_fetches(CallResult::Error(kind), CallResult::Credentials(1))),
+                at(Now, Issues, all_immediate(CallResult::Error(kind))),
             ],
         )])
         .await;
@@ -53,29 +53,29 @@ async fn every_kind_that_does_not_pass_is_permanent() {
 }
 
 #[tokio::test]
-async fn with_nothing_ever_cached_it_is_remembered_too() {
-    play([scenario(
+async fn permanent_failure_uncached_backs_off() {
+    run_scenarios([scenario(
         "cold",
-        nothing(),
+        uncached(),
         [
-            at(Issue, REFUSES, all_wait(DENIED)),
-            at(Attempt + (seconds(1) - TICK), Issues, at_once(DENIED)),
-            at(Attempt + seconds(5), Issues, all_wait(Told::Set(1))),
+            at(Issued, DENIES, all_wait(DENIED)),
+            at(LastFetch + (seconds(1) - TICK), Issues, all_immediate(DENIED)),
+            at(LastFetch + seconds(5), Issues, all_wait(CallResult::Credentials(1))),
         ],
     )])
     .await;
 }
 
 #[tokio::test]
-async fn a_hold_after_a_transient_failure_puts_it_off_and_no_more() {
-    play([scenario(
+async fn permanent_failure_follows_transient_backoff() {
+    run_scenarios([scenario(
         "down, then refused",
-        lasting(minutes(12 * 60)),
+        expiring_after(minutes(12 * 60)),
         [
-            at(Advisory, DOWN, one_asks(Told::Set(1), Told::Set(1))),
-            at(Attempt + (seconds(300) - TICK), REFUSES, at_once(Told::Set(1))),
-            at(Attempt + seconds(600), REFUSES, one_asks(DENIED, Told::Set(1))),
-            at(Now, Issues, at_once(DENIED)),
+            at(Advisory, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+            at(LastFetch + (seconds(300) - TICK), DENIES, all_immediate(CallResult::Credentials(1))),
+            at(LastFetch + seconds(600), DENIES, one_fetches(DENIED, CallResult::Credentials(1))),
+            at(Now, Issues, all_immediate(DENIED)),
         ],
     )])
     .await;

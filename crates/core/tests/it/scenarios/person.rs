@@ -3,77 +3,77 @@
 
 use super::*;
 
-fn hour() -> Given {
-    lasting(minutes(60))
+fn one_hour() -> InitialState {
+    expiring_after(minutes(60))
 }
 
-fn half_a_day() -> Given {
-    lasting(minutes(12 * 60))
+fn twelve_hours() -> InitialState {
+    expiring_after(minutes(12 * 60))
 }
 
 /// Asked as the advisory window opens and 300 to 600 seconds after each attempt, and no sooner.
-fn patiently(name: &str, given: Given, asks: fn(Told) -> Seen) -> Scenario {
-    let asked = |when| at(when, NEEDS_PERSON, asks(Told::Set(1)));
-    let too_soon = || at(Attempt + (seconds(300) - TICK), NEEDS_PERSON, at_once(Told::Set(1)));
+fn with_long_backoff(name: &str, given: InitialState, asks: fn(CallResult) -> Observation) -> Scenario {
+    let asked = |when| at(when, NEEDS_INTERACTION, asks(CallResult::Credentials(1)));
+    let too_soon = || at(LastFetch + (seconds(300) - TICK), NEEDS_INTERACTION, all_immediate(CallResult::Credentials(1)));
     scenario(
         name,
         given,
         [
             asked(Advisory.into()),
-            at(Now, NEEDS_PERSON, at_once(Told::Set(1))),
+            at(Now, NEEDS_INTERACTION, all_immediate(CallResult::Credentials(1))),
             too_soon(),
-            asked(Attempt + seconds(600)),
+            asked(LastFetch + seconds(600)),
             too_soon(),
-            asked(Attempt + seconds(600)),
+            asked(LastFetch + seconds(600)),
         ],
     )
 }
 
-fn one(told: Told) -> Seen {
-    one_asks(told, Told::Set(1))
+fn one_fetches_others_cached(result: CallResult) -> Observation {
+    one_fetches(result, CallResult::Credentials(1))
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_the_advisory_window_the_set_is_served_and_a_person_is_asked_every_300_to_600_seconds() {
-    play([
-        patiently("whoever asks", half_a_day(), one),
-        patiently("the warmer", half_a_day().kept_warm(), another_asks),
-        patiently("with expired sets served", half_a_day().serving_expired(), one),
+async fn interaction_required_advisory_backs_off_300_to_600_s() {
+    run_scenarios([
+        with_long_backoff("whoever asks", twelve_hours(), one_fetches_others_cached),
+        with_long_backoff("the warmer", twelve_hours().with_background_refresh(), fetched_elsewhere),
+        with_long_backoff("with expired sets served", twelve_hours().serving_expired(), one_fetches_others_cached),
     ])
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_hold_is_not_cut_short_when_the_mandatory_window_opens() {
-    play([
+async fn interaction_required_backoff_ignores_mandatory_window() {
+    run_scenarios([
         scenario(
             "before the window",
-            hour(),
+            one_hour(),
             [
-                at(Mandatory - minutes(1), NEEDS_PERSON, one(Told::Set(1))),
-                at(Mandatory, NEEDS_PERSON, at_once(Told::Set(1))),
-                at(Expiry - TICK, NEEDS_PERSON, at_once(Told::Set(1))),
-                at(Expiry, NEEDS_PERSON, all_wait(UNATTENDED)),
+                at(Mandatory - minutes(1), NEEDS_INTERACTION, one_fetches_others_cached(CallResult::Credentials(1))),
+                at(Mandatory, NEEDS_INTERACTION, all_immediate(CallResult::Credentials(1))),
+                at(Expiry - TICK, NEEDS_INTERACTION, all_immediate(CallResult::Credentials(1))),
+                at(Expiry, NEEDS_INTERACTION, all_wait(INTERACTION_REQUIRED)),
             ],
         ),
         scenario(
             "in the window",
-            hour(),
+            one_hour(),
             [
-                at(Mandatory, NEEDS_PERSON, all_wait(Told::Set(1))),
-                at(Attempt + seconds(5), NEEDS_PERSON, at_once(Told::Set(1))),
-                at(Expiry - TICK, NEEDS_PERSON, at_once(Told::Set(1))),
-                at(Expiry, Issues, all_wait(Told::Set(2))),
+                at(Mandatory, NEEDS_INTERACTION, all_wait(CallResult::Credentials(1))),
+                at(LastFetch + seconds(5), NEEDS_INTERACTION, all_immediate(CallResult::Credentials(1))),
+                at(Expiry - TICK, NEEDS_INTERACTION, all_immediate(CallResult::Credentials(1))),
+                at(Expiry, Issues, all_wait(CallResult::Credentials(2))),
             ],
         ),
         scenario(
             "by the warmer",
-            hour().kept_warm(),
+            one_hour().with_background_refresh(),
             [
-                unasked_at(Mandatory - minutes(1), NEEDS_PERSON, 1),
-                unasked_at(Mandatory, NEEDS_PERSON, 0),
-                unasked_at(Expiry, NEEDS_PERSON, 0),
-                unasked_at(Expiry + minutes(2), NEEDS_PERSON, 0),
+                without_callers_at(Mandatory - minutes(1), NEEDS_INTERACTION, 1),
+                without_callers_at(Mandatory, NEEDS_INTERACTION, 0),
+                without_callers_at(Expiry, NEEDS_INTERACTION, 0),
+                without_callers_at(Expiry + minutes(2), NEEDS_INTERACTION, 0),
             ],
         ),
     ])
@@ -81,76 +81,76 @@ async fn the_hold_is_not_cut_short_when_the_mandatory_window_opens() {
 }
 
 #[tokio::test]
-async fn after_expiry_it_is_the_error_and_one_asks_every_one_to_five_seconds() {
-    play([scenario(
+async fn interaction_required_expired_backs_off_1_to_5_s() {
+    run_scenarios([scenario(
         "told as it is, and remembered",
-        hour(),
+        one_hour(),
         [
-            at(Expiry, NEEDS_PERSON, all_wait(UNATTENDED)),
-            at(Now, Issues, at_once(UNATTENDED)),
-            at(Attempt + (seconds(1) - TICK), Issues, at_once(UNATTENDED)),
-            at(Attempt + seconds(5), NEEDS_PERSON, all_wait(UNATTENDED)),
-            at(Attempt + seconds(5), Issues, all_wait(Told::Set(2))),
+            at(Expiry, NEEDS_INTERACTION, all_wait(INTERACTION_REQUIRED)),
+            at(Now, Issues, all_immediate(INTERACTION_REQUIRED)),
+            at(LastFetch + (seconds(1) - TICK), Issues, all_immediate(INTERACTION_REQUIRED)),
+            at(LastFetch + seconds(5), NEEDS_INTERACTION, all_wait(INTERACTION_REQUIRED)),
+            at(LastFetch + seconds(5), Issues, all_wait(CallResult::Credentials(2))),
         ],
     )])
     .await;
 }
 
 #[tokio::test]
-async fn with_serve_expired_the_old_set_is_served_for_as_long_as_nobody_is_there() {
-    play([scenario(
+async fn interaction_required_serve_expired_serves_expired() {
+    run_scenarios([scenario(
         "a minute after expiry",
-        hour().serving_expired(),
+        one_hour().serving_expired(),
         [
-            at(Expiry + minutes(1), NEEDS_PERSON, all_wait(Told::Set(1))),
-            at(Attempt + (seconds(300) - TICK), Issues, at_once(Told::Set(1))),
-            at(Attempt + seconds(600), Issues, all_wait(Told::Set(2))),
+            at(Expiry + minutes(1), NEEDS_INTERACTION, all_wait(CallResult::Credentials(1))),
+            at(LastFetch + (seconds(300) - TICK), Issues, all_immediate(CallResult::Credentials(1))),
+            at(LastFetch + seconds(600), Issues, all_wait(CallResult::Credentials(2))),
         ],
     )])
     .await;
 }
 
 #[tokio::test]
-async fn with_nothing_ever_cached_it_is_remembered_too() {
-    play([scenario(
+async fn interaction_required_uncached_backs_off() {
+    run_scenarios([scenario(
         "cold",
-        nothing(),
+        uncached(),
         [
-            at(Issue, NEEDS_PERSON, all_wait(UNATTENDED)),
-            at(Now, Issues, at_once(UNATTENDED)),
-            at(Attempt + (seconds(1) - TICK), Issues, at_once(UNATTENDED)),
-            at(Attempt + seconds(5), Issues, all_wait(Told::Set(1))),
+            at(Issued, NEEDS_INTERACTION, all_wait(INTERACTION_REQUIRED)),
+            at(Now, Issues, all_immediate(INTERACTION_REQUIRED)),
+            at(LastFetch + (seconds(1) - TICK), Issues, all_immediate(INTERACTION_REQUIRED)),
+            at(LastFetch + seconds(5), Issues, all_wait(CallResult::Credentials(1))),
         ],
     )])
     .await;
 }
 
 #[tokio::test]
-async fn a_refresh_by_hand_asks_at_once_whatever_is_held() {
-    play([
+async fn interaction_required_refresh_bypasses_backoff() {
+    run_scenarios([
         scenario(
             "while the set is served",
-            hour(),
+            one_hour(),
             [
-                at(Advisory, NEEDS_PERSON, one(Told::Set(1))),
-                during_refresh_at(Now, Issues, another_asks(Told::Set(1))),
-                at(Now, NEEDS_PERSON, at_once(Told::Set(2))),
+                at(Advisory, NEEDS_INTERACTION, one_fetches_others_cached(CallResult::Credentials(1))),
+                during_refresh_at(Now, Issues, fetched_elsewhere(CallResult::Credentials(1))),
+                at(Now, NEEDS_INTERACTION, all_immediate(CallResult::Credentials(2))),
             ],
         ),
         scenario(
             "with nothing in hand, and whoever asks meanwhile waits with it",
-            nothing(),
+            uncached(),
             [
-                at(Issue, NEEDS_PERSON, all_wait(UNATTENDED)),
-                during_refresh_at(Now, Issues, all_wait(Told::Set(1))),
+                at(Issued, NEEDS_INTERACTION, all_wait(INTERACTION_REQUIRED)),
+                during_refresh_at(Now, Issues, all_wait(CallResult::Credentials(1))),
             ],
         ),
         scenario(
             "after expiry",
-            hour(),
+            one_hour(),
             [
-                at(Expiry, NEEDS_PERSON, all_wait(UNATTENDED)),
-                during_refresh_at(Now, Issues, all_wait(Told::Set(2))),
+                at(Expiry, NEEDS_INTERACTION, all_wait(INTERACTION_REQUIRED)),
+                during_refresh_at(Now, Issues, all_wait(CallResult::Credentials(2))),
             ],
         ),
     ])

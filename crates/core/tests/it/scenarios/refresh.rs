@@ -2,29 +2,29 @@
 
 use super::*;
 
-fn hour() -> Given {
-    lasting(minutes(60))
+fn one_hour() -> InitialState {
+    expiring_after(minutes(60))
 }
 
 #[tokio::test]
-async fn while_the_set_has_time_left_nobody_waits_for_a_refresh_that_another_asked_for() {
-    play([
+async fn refresh_in_progress_before_mandatory_blocks_no_caller() {
+    run_scenarios([
         scenario(
             "fresh",
-            hour(),
+            one_hour(),
             [
-                during_refresh_at(Issue, Issues, another_asks(Told::Set(1))),
-                at(Now, Issues, at_once(Told::Set(2))),
+                during_refresh_at(Issued, Issues, fetched_elsewhere(CallResult::Credentials(1))),
+                at(Now, Issues, all_immediate(CallResult::Credentials(2))),
             ],
         ),
-        scenario("advisory", hour(), [during_refresh_at(Advisory, Issues, another_asks(Told::Set(1)))]),
+        scenario("advisory", one_hour(), [during_refresh_at(Advisory, Issues, fetched_elsewhere(CallResult::Credentials(1)))]),
         scenario(
             "advisory, in a hold",
-            hour(),
+            one_hour(),
             [
-                at(Advisory, DOWN, one_asks(Told::Set(1), Told::Set(1))),
-                during_refresh_at(Now, DOWN, another_asks(Told::Set(1))),
-                at(Attempt + (seconds(300) - TICK), Issues, at_once(Told::Set(1))),
+                at(Advisory, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+                during_refresh_at(Now, DOWN, fetched_elsewhere(CallResult::Credentials(1))),
+                at(LastFetch + (seconds(300) - TICK), Issues, all_immediate(CallResult::Credentials(1))),
             ],
         ),
     ])
@@ -32,24 +32,24 @@ async fn while_the_set_has_time_left_nobody_waits_for_a_refresh_that_another_ask
 }
 
 #[tokio::test]
-async fn in_the_last_minute_and_after_it_all_join_a_refresh_that_another_asked_for() {
-    play([
-        scenario("mandatory", hour(), [during_refresh_at(Mandatory, Issues, all_wait(Told::Set(2)))]),
+async fn refresh_in_progress_from_mandatory_on_is_joined() {
+    run_scenarios([
+        scenario("mandatory", one_hour(), [during_refresh_at(Mandatory, Issues, all_wait(CallResult::Credentials(2)))]),
         scenario(
             "mandatory, in a hold",
-            hour(),
+            one_hour(),
             [
-                at(Mandatory, DOWN, all_wait(Told::Set(1))),
-                during_refresh_at(Now, Issues, all_wait(Told::Set(2))),
+                at(Mandatory, DOWN, all_wait(CallResult::Credentials(1))),
+                during_refresh_at(Now, Issues, all_wait(CallResult::Credentials(2))),
             ],
         ),
         scenario(
             "expired, in a hold",
-            hour(),
+            one_hour(),
             [
                 at(Expiry, DOWN, all_wait(EXPIRED)),
                 during_refresh_at(Now, DOWN, all_wait(EXPIRED)),
-                during_refresh_at(Now, Issues, all_wait(Told::Set(2))),
+                during_refresh_at(Now, Issues, all_wait(CallResult::Credentials(2))),
             ],
         ),
     ])

@@ -2,68 +2,68 @@
 
 use super::*;
 
-fn hour() -> Given {
-    lasting(minutes(60))
+fn one_hour() -> InitialState {
+    expiring_after(minutes(60))
 }
 
 #[tokio::test]
-async fn a_rejected_set_is_replaced_in_every_window() {
+async fn rejected_credentials_are_replaced_in_every_window() {
     for (name, when) in [
-        ("fresh", When::from(Issue)),
+        ("fresh", EdgeOffset::from(Issued)),
         ("advisory", Advisory.into()),
         ("mandatory", Mandatory.into()),
         ("in the last tick", Expiry - TICK),
     ] {
-        play([scenario(
+        run_scenarios([scenario(
             name,
-            hour(),
-            [rejected_at(when, Issues, all_wait(Told::Set(2))), at(Now, Issues, at_once(Told::Set(2)))],
+            one_hour(),
+            [rejected_at(when, Issues, all_wait(CallResult::Credentials(2))), at(Now, Issues, all_immediate(CallResult::Credentials(2)))],
         )])
         .await;
     }
 }
 
 #[tokio::test]
-async fn a_rejected_set_does_not_cover_for_a_failure() {
-    play([scenario(
+async fn rejected_credentials_are_no_fallback() {
+    run_scenarios([scenario(
         "half an hour before its end",
-        hour(),
+        one_hour(),
         [
-            rejected_at(Issue + minutes(30), DOWN, all_wait(EXPIRED)),
-            at(Attempt + (seconds(1) - TICK), Issues, at_once(EXPIRED)),
-            at(Attempt + seconds(5), Issues, all_wait(Told::Set(2))),
+            rejected_at(Issued + minutes(30), DOWN, all_wait(EXPIRED)),
+            at(LastFetch + (seconds(1) - TICK), Issues, all_immediate(EXPIRED)),
+            at(LastFetch + seconds(5), Issues, all_wait(CallResult::Credentials(2))),
         ],
     )])
     .await;
 }
 
 #[tokio::test]
-async fn a_rejection_does_not_bypass_the_hold_but_makes_it_that_of_an_expired_set() {
-    play([
+async fn rejected_credentials_use_short_backoff() {
+    run_scenarios([
         scenario(
             "at once after a failure in the advisory window",
-            hour(),
+            one_hour(),
             [
-                at(Advisory, DOWN, one_asks(Told::Set(1), Told::Set(1))),
-                rejected_at(Attempt + (seconds(1) - TICK), Issues, at_once(EXPIRED)),
-                at(Attempt + seconds(5), Issues, all_wait(Told::Set(2))),
+                at(Advisory, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+                rejected_at(LastFetch + (seconds(1) - TICK), Issues, all_immediate(EXPIRED)),
+                at(LastFetch + seconds(5), Issues, all_wait(CallResult::Credentials(2))),
             ],
         ),
         scenario(
             "some seconds after it",
-            hour(),
+            one_hour(),
             [
-                at(Advisory, DOWN, one_asks(Told::Set(1), Told::Set(1))),
-                rejected_at(Attempt + seconds(5), Issues, all_wait(Told::Set(2))),
+                at(Advisory, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+                rejected_at(LastFetch + seconds(5), Issues, all_wait(CallResult::Credentials(2))),
             ],
         ),
         scenario(
             "in the mandatory window",
-            hour(),
+            one_hour(),
             [
-                at(Mandatory, DOWN, all_wait(Told::Set(1))),
-                rejected_at(Attempt + (seconds(1) - TICK), Issues, at_once(EXPIRED)),
-                at(Attempt + seconds(5), Issues, all_wait(Told::Set(2))),
+                at(Mandatory, DOWN, all_wait(CallResult::Credentials(1))),
+                rejected_at(LastFetch + (seconds(1) - TICK), Issues, all_immediate(EXPIRED)),
+                at(LastFetch + seconds(5), Issues, all_wait(CallResult::Credentials(2))),
             ],
         ),
     ])
@@ -71,11 +71,11 @@ async fn a_rejection_does_not_bypass_the_hold_but_makes_it_that_of_an_expired_se
 }
 
 #[tokio::test]
-async fn a_set_without_expiry_can_be_rejected_too() {
-    play([scenario(
+async fn rejected_unexpiring_credentials_are_replaced() {
+    run_scenarios([scenario(
         "and upstream is asked",
-        unending(),
-        [rejected_at(Issue, Issues, all_wait(Told::Set(2))), at(Now, Issues, at_once(Told::Set(2)))],
+        unexpiring(),
+        [rejected_at(Issued, Issues, all_wait(CallResult::Credentials(2))), at(Now, Issues, all_immediate(CallResult::Credentials(2)))],
     )])
     .await;
 }

@@ -15,81 +15,81 @@ use valetkey_core::{
     Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, Freshness, Result, SessionContext,
 };
 
-use super::{Before, Edge, Given, Seen, Set, Step, Told, Upstream, When, nanos};
-use crate::bench::{builder, cause, number, numbered, poll_once};
+use super::{Precondition, WindowEdge, InitialState, Observation, InitialCredentials, Step, CallResult, UpstreamBehavior, EdgeOffset, duration_nanos};
+use crate::bench::{builder, source_kind, number, numbered, poll_once};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Longer than a warmer sleeps.
-const A_WHILE: Duration = Duration::from_secs(31);
+const LONGER_THAN_SLEEP: Duration = Duration::from_secs(31);
 
-pub(super) struct Stage {
+pub(super) struct ScenarioFixture {
     clock: ManualClock,
-    source: Source,
+    upstream: UpstreamProvider,
     session: SessionContext,
     warmer: Option<JoinHandle<()>>,
-    life: Option<Duration>,
+    lifetime: Option<Duration>,
     issued_at: SystemTime,
     advisory_at: SystemTime,
 }
 
-impl Stage {
-    pub(super) async fn set(given: &Given) -> Self {
+impl ScenarioFixture {
+    pub(super) async fn new(given: &InitialState) -> Self {
         let clock = ManualClock::new();
         let issued_at = clock.now();
-        let source = Source::new(&clock, given);
+        let source = UpstreamProvider::new(&clock, given);
         let session = builder(&clock).provider(source.clone()).refresh_policy(given.policy.clone()).build();
-        if !matches!(given.set, Set::Nothing) {
+        if !matches!(given.credentials, InitialCredentials::Absent) {
             assert_eq!(number(&session.credentials().await.unwrap()), 1);
         }
-        let life = match given.set {
-            Set::Lasting(life) => Some(life),
-            Set::Nothing | Set::Unending => None,
+        let life = match given.credentials {
+            InitialCredentials::Expiring(life) => Some(life),
+            InitialCredentials::Absent | InitialCredentials::Unexpiring => None,
         };
-        let warmer = given.kept_warm.then(|| tokio::spawn(session.keep_warm()));
-        let mut stage = Self { clock, source, session, warmer, life, issued_at, advisory_at: issued_at };
-        stage.advisory_at = stage.find_advisory();
+        let warmer = given.background_refresh.then(|| tokio::spawn(session.keep_warm()));
+        let mut stage = Self { clock, upstream: source, session, warmer, lifetime: life, issued_at, advisory_at: issued_at };
+        stage.advisory_at = stage.find_advisory_start();
         stage
     }
 
-    pub(super) async fn act(&self, step: &Step) -> Seen {
-        self.turn_to(self.instant(step.when));
-        self.source.behave(step.upstream);
-        let before = self.source.calls();
+    pub(super) async fn run_step(&self, step: &Step) -> Observation {
+        self.set_time(self.resolve_instant(step.when));
+        self.upstream.set_behavior(step.upstream);
+        let before = self.upstream.call_count();
         let account = self.session.default_account();
-        let mut refresh: Waiting<'_, _> = Box::pin(self.session.refresh(account));
-        match step.before {
-            Before::Nothing => {}
-            Before::Rejected => {
-                let served = self.session.served().unwrap();
-                self.session.report_rejected(account, served.credentials.access_key_id());
+        let mut refresh: BoxedCall<'_, _> = Box::pin(self.session.refresh(account));
+        match step.precondition {
+            Precondition::Nothing => {}
+            Precondition::Rejected => {
+                let served = self.session.current().unwrap();
+                self.session.mark_rejected_for(account, served.credentials.access_key_id());
             }
-            Before::Refresh => assert!(poll_once(&mut refresh).await.is_none()),
+            Precondition::Refresh => assert!(poll_once(&mut refresh).await.is_none()),
         }
-        let (at_once, waiting) = self.ask(step.herd).await;
+        let (at_once, waiting) = self.call_concurrently(step.callers).await;
         let waited = waiting.len();
-        self.source.gate.send_replace(true);
+        self.upstream.open.send_replace(true);
         let after_waiting = join_all(waiting).await;
-        if step.before == Before::Refresh {
+        if step.precondition == Precondition::Refresh {
             let _generation = refresh.await;
         }
         if self.warmer.is_some() {
-            tokio::time::sleep(A_WHILE).await;
+            tokio::time::sleep(LONGER_THAN_SLEEP).await;
         }
-        self.source.gate.send_replace(false);
-        Seen {
-            calls: self.source.calls() - before,
+        self.upstream.open.send_replace(false);
+        Observation {
+            calls: self.upstream.call_count() - before,
             waited,
-            at_once: unanimous(at_once),
-            after_waiting: unanimous(after_waiting),
+            immediate: common_result(at_once),
+            awaited: common_result(after_waiting),
         }
     }
 
     /// Who is answered at once, and who waits.
-    async fn ask(&self, herd: usize) -> (Vec<Result<Credentials>>, Vec<Waiting<'_, Result<Credentials>>>) {
+    async fn call_concurrently(&self, herd: usize) -> (Vec<Result<Credentials>>, Vec<BoxedCall<'_, Result<Credentials>>>) {
         let (mut at_once, mut waiting) = (Vec::new(), Vec::new());
         for _ in 0..herd {
-            let mut caller: Waiting<'_, _> = Box::pin(self.session.credentials());
+            let mut caller: BoxedCall<'_, _> = Box::pin(self.session.credentials());
             match poll_once(&mut caller).await {
                 Some(answer) => at_once.push(answer),
                 None => waiting.push(caller),
@@ -98,45 +98,45 @@ impl Stage {
         (at_once, waiting)
     }
 
-    fn instant(&self, When(edge, offset): When) -> SystemTime {
-        let expiry = || self.issued_at + self.life.expect("a set that expires");
+    fn resolve_instant(&self, EdgeOffset(edge, offset): EdgeOffset) -> SystemTime {
+        let expiry = || self.issued_at + self.lifetime.expect("a set that expires");
         let edge = match edge {
-            Edge::Issue => self.issued_at,
-            Edge::Advisory => self.advisory_at,
-            Edge::Mandatory => expiry() - self.life.map_or(MINUTE, |life| MINUTE.min(life / 4)),
-            Edge::Expiry => expiry(),
-            Edge::Attempt => self.source.play().asked_at.expect("upstream was asked"),
-            Edge::Now => self.clock.now(),
+            WindowEdge::Issued => self.issued_at,
+            WindowEdge::Advisory => self.advisory_at,
+            WindowEdge::Mandatory => expiry() - self.lifetime.map_or(MINUTE, |life| MINUTE.min(life / 4)),
+            WindowEdge::Expiry => expiry(),
+            WindowEdge::LastFetch => self.upstream.lock_state().last_fetch_at.expect("upstream was asked"),
+            WindowEdge::Now => self.clock.now(),
         };
         let by = Duration::from_nanos(offset.unsigned_abs());
         if offset < 0 { edge - by } else { edge + by }
     }
 
-    fn turn_to(&self, instant: SystemTime) {
+    fn set_time(&self, instant: SystemTime) {
         match instant.duration_since(self.clock.now()) {
             Ok(by) => self.clock.advance(by),
-            Err(back) => self.clock.jump_back(back.duration()),
+            Err(back) => self.clock.rewind(back.duration()),
         }
     }
 
     /// The first nanosecond at which set 1 is no longer fresh.
-    fn find_advisory(&self) -> SystemTime {
-        let ahead = self.life.map_or(24 * 3_600_000_000_000, |life| nanos(life) - 1);
+    fn find_advisory_start(&self) -> SystemTime {
+        let ahead = self.lifetime.map_or(24 * 3_600_000_000_000, |life| duration_nanos(life) - 1);
         let (mut fresh, mut stale) = (-1, ahead);
         while stale - fresh > 1 {
             let middle = (fresh + stale) / 2;
-            self.turn_to(self.instant(When(Edge::Issue, middle)));
+            self.set_time(self.resolve_instant(EdgeOffset(WindowEdge::Issued, middle)));
             match self.session.status().accounts[0].freshness {
                 Some(Freshness::Fresh) => fresh = middle,
                 _ => stale = middle,
             }
         }
-        self.turn_to(self.issued_at);
-        self.instant(When(Edge::Issue, stale))
+        self.set_time(self.issued_at);
+        self.resolve_instant(EdgeOffset(WindowEdge::Issued, stale))
     }
 }
 
-impl Drop for Stage {
+impl Drop for ScenarioFixture {
     fn drop(&mut self) {
         if let Some(warmer) = &self.warmer {
             warmer.abort();
@@ -144,78 +144,78 @@ impl Drop for Stage {
     }
 }
 
-type Waiting<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+type BoxedCall<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What all of them were told; they must have been told the same.
-fn unanimous(answers: Vec<Result<Credentials>>) -> Option<Told> {
-    let told: Vec<_> = answers.iter().map(told).collect();
-    assert!(told.windows(2).all(|two| two[0] == two[1]), "not all were told the same: {told:?}");
-    told.first().copied()
+fn common_result(answers: Vec<Result<Credentials>>) -> Option<CallResult> {
+    let results: Vec<_> = answers.iter().map(to_call_result).collect();
+    assert!(results.windows(2).all(|two| two[0] == two[1]), "not all were told the same: {results:?}");
+    results.first().copied()
 }
 
-fn told(answer: &Result<Credentials>) -> Told {
+fn to_call_result(answer: &Result<Credentials>) -> CallResult {
     match answer {
-        Ok(credentials) => Told::Set(number(credentials)),
-        Err(error) => match cause(error) {
-            Some(cause) if error.kind() == ErrorKind::Expired => Told::Expired(cause),
-            _ => Told::Error(error.kind()),
+        Ok(credentials) => CallResult::Credentials(number(credentials)),
+        Err(error) => match source_kind(error) {
+            Some(cause) if error.kind() == ErrorKind::Expired => CallResult::Expired(cause),
+            _ => CallResult::Error(error.kind()),
         },
     }
 }
 
 /// Upstream. It answers once the gate is open.
 #[derive(Debug, Clone)]
-struct Source {
-    gate: watch::Sender<bool>,
-    play: Arc<Mutex<Play>>,
+struct UpstreamProvider {
+    open: watch::Sender<bool>,
+    state: Arc<Mutex<UpstreamState>>,
 }
 
 #[derive(Debug)]
-struct Play {
+struct UpstreamState {
     clock: ManualClock,
-    life: Option<Duration>,
+    lifetime: Option<Duration>,
     max_age: Option<Duration>,
-    upstream: Upstream,
-    asked_at: Option<SystemTime>,
+    upstream: UpstreamBehavior,
+    last_fetch_at: Option<SystemTime>,
     calls: usize,
     issued: u64,
 }
 
-impl Source {
-    fn new(clock: &ManualClock, given: &Given) -> Self {
-        let life = match given.set {
-            Set::Nothing => Some(Duration::from_secs(3600)),
-            Set::Lasting(life) => Some(life),
-            Set::Unending => None,
+impl UpstreamProvider {
+    fn new(clock: &ManualClock, given: &InitialState) -> Self {
+        let life = match given.credentials {
+            InitialCredentials::Absent => Some(Duration::from_secs(3600)),
+            InitialCredentials::Expiring(life) => Some(life),
+            InitialCredentials::Unexpiring => None,
         };
-        let play = Play {
+        let play = UpstreamState {
             clock: clock.clone(),
-            life,
+            lifetime: life,
             max_age: given.max_age,
-            upstream: Upstream::Issues,
-            asked_at: None,
+            upstream: UpstreamBehavior::Issues,
+            last_fetch_at: None,
             calls: 0,
             issued: 0,
         };
-        let open = !matches!(given.set, Set::Nothing);
-        Self { gate: watch::Sender::new(open), play: Arc::new(Mutex::new(play)) }
+        let open = !matches!(given.credentials, InitialCredentials::Absent);
+        Self { open: watch::Sender::new(open), state: Arc::new(Mutex::new(play)) }
     }
 
-    fn behave(&self, upstream: Upstream) {
-        self.gate.send_replace(false);
-        self.play().upstream = upstream;
+    fn set_behavior(&self, upstream: UpstreamBehavior) {
+        self.open.send_replace(false);
+        self.lock_state().upstream = upstream;
     }
 
-    fn calls(&self) -> usize {
-        self.play().calls
+    fn call_count(&self) -> usize {
+        self.lock_state().calls
     }
 
-    fn play(&self) -> std::sync::MutexGuard<'_, Play> {
-        self.play.lock().unwrap()
+    fn lock_state(&self) -> std::sync::MutexGuard<'_, UpstreamState> {
+        self.state.lock().unwrap()
     }
 }
 
-impl Play {
+impl UpstreamState {
     fn issue(&mut self, life: Option<Duration>) -> Credentials {
         let now = self.clock.now();
         let expired = life == Some(Duration::ZERO);
@@ -223,14 +223,14 @@ impl Play {
         self.issued = self.issued.max(n);
         let set = numbered(n, Expiry::from(life.map(|life| now + life)));
         match self.max_age {
-            Some(age) => aging(&set, age),
+            Some(age) => with_max_age(&set, age),
             None => set,
         }
     }
 }
 
 /// The same set, whose source would be asked again after `age`.
-fn aging(set: &Credentials, age: Duration) -> Credentials {
+fn with_max_age(set: &Credentials, age: Duration) -> Credentials {
     let secret = set.expose_secret_access_key().to_owned().into();
     Credentials::builder(set.access_key_id().clone(), secret)
         .expiry(set.expiry())
@@ -240,29 +240,29 @@ fn aging(set: &Credentials, age: Duration) -> Credentials {
 }
 
 #[async_trait]
-impl CredentialProvider for Source {
+impl CredentialProvider for UpstreamProvider {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("upstream")
     }
 
     async fn provide(&self) -> Result<Credentials> {
         let upstream = {
-            let mut play = self.play();
+            let mut play = self.lock_state();
             play.calls += 1;
-            play.asked_at = Some(play.clock.now());
+            play.last_fetch_at = Some(play.clock.now());
             play.upstream
         };
-        self.gate.subscribe().wait_for(|open| *open).await.unwrap();
+        self.open.subscribe().wait_for(|open| *open).await.unwrap();
         match upstream {
-            Upstream::Issues => {
-                let mut play = self.play();
-                let life = play.life;
+            UpstreamBehavior::Issues => {
+                let mut play = self.lock_state();
+                let life = play.lifetime;
                 Ok(play.issue(life))
             }
-            Upstream::IssuesFor(life) => Ok(self.play().issue(Some(life))),
-            Upstream::Fails(kind) => Err(Error::new(kind, "upstream fails")),
-            Upstream::Panics => panic!("upstream panics"),
-            Upstream::Hangs => std::future::pending().await,
+            UpstreamBehavior::IssuesFor(life) => Ok(self.lock_state().issue(Some(life))),
+            UpstreamBehavior::Fails(kind) => Err(Error::new(kind, "upstream fails")),
+            UpstreamBehavior::Panics => panic!("upstream panics"),
+            UpstreamBehavior::Hangs => std::future::pending().await,
         }
     }
 }

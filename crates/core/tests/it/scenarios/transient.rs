@@ -2,12 +2,12 @@
 
 use super::*;
 
-fn hour() -> Given {
-    lasting(minutes(60))
+fn one_hour() -> InitialState {
+    expiring_after(minutes(60))
 }
 
 /// Whatever upstream fails with that may pass, and how it is told.
-const TRANSIENT: [(Upstream, ErrorKind); 7] = [
+const TRANSIENT_FAILURES: [(UpstreamBehavior, ErrorKind); 7] = [
     (DOWN, ErrorKind::Unavailable),
     (Fails(ErrorKind::Throttled), ErrorKind::Throttled),
     (Fails(ErrorKind::TimedOut), ErrorKind::TimedOut),
@@ -19,18 +19,18 @@ const TRANSIENT: [(Upstream, ErrorKind); 7] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn in_the_advisory_window_nobody_notices_and_nobody_asks_for_300_to_600_seconds() {
-    for (upstream, kind) in TRANSIENT {
-        play([scenario(
+async fn transient_failure_advisory_backs_off_300_to_600_s() {
+    for (upstream, kind) in TRANSIENT_FAILURES {
+        run_scenarios([scenario(
             format!("{upstream:?}, {kind}: held for 300 s at least and 600 s at most", kind = kind.code()),
-            lasting(minutes(12 * 60)),
+            expiring_after(minutes(12 * 60)),
             [
-                at(Advisory, upstream, one_asks(Told::Set(1), Told::Set(1))),
-                at(Now, upstream, at_once(Told::Set(1))),
-                at(Attempt + (seconds(300) - TICK), upstream, at_once(Told::Set(1))),
-                at(Attempt + seconds(600), upstream, one_asks(Told::Set(1), Told::Set(1))),
-                at(Attempt + (seconds(300) - TICK), upstream, at_once(Told::Set(1))),
-                at(Attempt + seconds(600), Issues, one_asks(Told::Set(2), Told::Set(1))),
+                at(Advisory, upstream, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(Now, upstream, all_immediate(CallResult::Credentials(1))),
+                at(LastFetch + (seconds(300) - TICK), upstream, all_immediate(CallResult::Credentials(1))),
+                at(LastFetch + seconds(600), upstream, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(LastFetch + (seconds(300) - TICK), upstream, all_immediate(CallResult::Credentials(1))),
+                at(LastFetch + seconds(600), Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
             ],
         )])
         .await;
@@ -38,17 +38,17 @@ async fn in_the_advisory_window_nobody_notices_and_nobody_asks_for_300_to_600_se
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_the_mandatory_window_all_get_the_cached_set_and_one_asks_every_one_to_five_seconds() {
-    for (upstream, kind) in TRANSIENT {
-        play([scenario(
+async fn transient_failure_mandatory_backs_off_1_to_5_s() {
+    for (upstream, kind) in TRANSIENT_FAILURES {
+        run_scenarios([scenario(
             format!("{upstream:?}, {kind}: held for 1 s at least and 5 s at most", kind = kind.code()),
-            hour(),
+            one_hour(),
             [
-                at(Mandatory, upstream, all_wait(Told::Set(1))),
-                at(Now, upstream, at_once(Told::Set(1))),
-                at(Attempt + (seconds(1) - TICK), upstream, at_once(Told::Set(1))),
-                at(Attempt + seconds(5), upstream, all_wait(Told::Set(1))),
-                at(Attempt + seconds(5), Issues, all_wait(Told::Set(2))),
+                at(Mandatory, upstream, all_wait(CallResult::Credentials(1))),
+                at(Now, upstream, all_immediate(CallResult::Credentials(1))),
+                at(LastFetch + (seconds(1) - TICK), upstream, all_immediate(CallResult::Credentials(1))),
+                at(LastFetch + seconds(5), upstream, all_wait(CallResult::Credentials(1))),
+                at(LastFetch + seconds(5), Issues, all_wait(CallResult::Credentials(2))),
             ],
         )])
         .await;
@@ -56,18 +56,18 @@ async fn in_the_mandatory_window_all_get_the_cached_set_and_one_asks_every_one_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_expiry_the_failure_is_the_error_and_one_asks_every_one_to_five_seconds() {
-    for (upstream, kind) in TRANSIENT {
-        let expired = Told::Expired(kind);
-        play([scenario(
+async fn transient_failure_expired_backs_off_1_to_5_s() {
+    for (upstream, kind) in TRANSIENT_FAILURES {
+        let expired = CallResult::Expired(kind);
+        run_scenarios([scenario(
             format!("{upstream:?}, {kind}: told with its cause, and remembered", kind = kind.code()),
-            hour(),
+            one_hour(),
             [
                 at(Expiry, upstream, all_wait(expired)),
-                at(Now, upstream, at_once(expired)),
-                at(Attempt + (seconds(1) - TICK), upstream, at_once(expired)),
-                at(Attempt + seconds(5), upstream, all_wait(expired)),
-                at(Attempt + seconds(5), Issues, all_wait(Told::Set(2))),
+                at(Now, upstream, all_immediate(expired)),
+                at(LastFetch + (seconds(1) - TICK), upstream, all_immediate(expired)),
+                at(LastFetch + seconds(5), upstream, all_wait(expired)),
+                at(LastFetch + seconds(5), Issues, all_wait(CallResult::Credentials(2))),
             ],
         )])
         .await;
@@ -75,17 +75,17 @@ async fn after_expiry_the_failure_is_the_error_and_one_asks_every_one_to_five_se
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_nothing_ever_cached_the_failure_is_raised_and_the_next_call_tries_at_once() {
-    for (upstream, kind) in TRANSIENT {
-        let told = Told::Error(kind);
-        play([scenario(
+async fn transient_failure_uncached_has_no_backoff() {
+    for (upstream, kind) in TRANSIENT_FAILURES {
+        let error = CallResult::Error(kind);
+        run_scenarios([scenario(
             format!("{upstream:?}, {kind}: no hold", kind = kind.code()),
-            nothing(),
+            uncached(),
             [
-                at(Issue, upstream, all_wait(told)),
-                at(Now, upstream, all_wait(told)),
-                at(Now, Issues, all_wait(Told::Set(1))),
-                at(Now, Issues, at_once(Told::Set(1))),
+                at(Issued, upstream, all_wait(error)),
+                at(Now, upstream, all_wait(error)),
+                at(Now, Issues, all_wait(CallResult::Credentials(1))),
+                at(Now, Issues, all_immediate(CallResult::Credentials(1))),
             ],
         )])
         .await;
@@ -93,89 +93,89 @@ async fn with_nothing_ever_cached_the_failure_is_raised_and_the_next_call_tries_
 }
 
 #[tokio::test]
-async fn the_hold_is_cut_short_when_the_mandatory_window_opens() {
+async fn transient_backoff_ends_when_mandatory_window_opens() {
     for before in [seconds(6), minutes(2), seconds(299)] {
-        play([scenario(
+        run_scenarios([scenario(
             format!("a failure {} s before it", before.as_secs()),
-            hour(),
+            one_hour(),
             [
-                at(Mandatory - before, DOWN, one_asks(Told::Set(1), Told::Set(1))),
-                at(Mandatory - TICK, DOWN, at_once(Told::Set(1))),
-                at(Mandatory, DOWN, all_wait(Told::Set(1))),
-                at(Attempt + seconds(5), Issues, all_wait(Told::Set(2))),
+                at(Mandatory - before, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(Mandatory - TICK, DOWN, all_immediate(CallResult::Credentials(1))),
+                at(Mandatory, DOWN, all_wait(CallResult::Credentials(1))),
+                at(LastFetch + seconds(5), Issues, all_wait(CallResult::Credentials(2))),
             ],
         )])
         .await;
     }
-    play([scenario(
+    run_scenarios([scenario(
         "a failure within the last second before it counts as one of the window's own",
-        hour(),
+        one_hour(),
         [
-            at(Mandatory - TICK, DOWN, one_asks(Told::Set(1), Told::Set(1))),
-            at(Mandatory, DOWN, at_once(Told::Set(1))),
-            at(Attempt + seconds(5), DOWN, all_wait(Told::Set(1))),
+            at(Mandatory - TICK, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+            at(Mandatory, DOWN, all_immediate(CallResult::Credentials(1))),
+            at(LastFetch + seconds(5), DOWN, all_wait(CallResult::Credentials(1))),
         ],
     )])
     .await;
 }
 
 #[tokio::test]
-async fn a_hold_of_the_last_minute_goes_on_past_expiry() {
-    play([scenario(
+async fn transient_backoff_of_last_minute_outlasts_expiry() {
+    run_scenarios([scenario(
         "the last failure before the end is the error after it",
-        hour(),
+        one_hour(),
         [
-            at(Expiry - TICK, DOWN, all_wait(Told::Set(1))),
-            at(Expiry, DOWN, at_once(EXPIRED)),
-            at(Attempt + (seconds(1) - TICK), DOWN, at_once(EXPIRED)),
-            at(Attempt + seconds(5), DOWN, all_wait(EXPIRED)),
+            at(Expiry - TICK, DOWN, all_wait(CallResult::Credentials(1))),
+            at(Expiry, DOWN, all_immediate(EXPIRED)),
+            at(LastFetch + (seconds(1) - TICK), DOWN, all_immediate(EXPIRED)),
+            at(LastFetch + seconds(5), DOWN, all_wait(EXPIRED)),
         ],
     )])
     .await;
 }
 
 #[tokio::test]
-async fn a_success_ends_the_hold() {
-    play([scenario(
+async fn transient_backoff_ends_on_success() {
+    run_scenarios([scenario(
         "short credentials are replaced by the next caller in their window",
-        hour(),
+        one_hour(),
         [
-            at(Mandatory - seconds(30), DOWN, one_asks(Told::Set(1), Told::Set(1))),
-            at(Mandatory, IssuesFor(minutes(5)), all_wait(Told::Set(2))),
-            at(Attempt + seconds(225), Issues, one_asks(Told::Set(3), Told::Set(2))),
+            at(Mandatory - seconds(30), DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+            at(Mandatory, IssuesFor(minutes(5)), all_wait(CallResult::Credentials(2))),
+            at(LastFetch + seconds(225), Issues, one_fetches(CallResult::Credentials(3), CallResult::Credentials(2))),
         ],
     )])
     .await;
-    play([scenario(
+    run_scenarios([scenario(
         "the next failure is met as the first was",
-        hour(),
+        one_hour(),
         [
-            at(Advisory, DOWN, one_asks(Told::Set(1), Told::Set(1))),
-            at(Mandatory, IssuesFor(minutes(6)), all_wait(Told::Set(2))),
-            at(Attempt + seconds(270), DOWN, one_asks(Told::Set(2), Told::Set(2))),
-            at(Attempt + (seconds(30) - TICK), DOWN, at_once(Told::Set(2))),
+            at(Advisory, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+            at(Mandatory, IssuesFor(minutes(6)), all_wait(CallResult::Credentials(2))),
+            at(LastFetch + seconds(270), DOWN, one_fetches(CallResult::Credentials(2), CallResult::Credentials(2))),
+            at(LastFetch + (seconds(30) - TICK), DOWN, all_immediate(CallResult::Credentials(2))),
         ],
     )])
     .await;
 }
 
 #[tokio::test]
-async fn an_answer_that_expires_as_it_comes_is_a_failure_and_a_tick_more_is_a_set() {
-    play([
+async fn expired_result_is_failure_and_one_tick_more_is_served() {
+    run_scenarios([
         scenario(
             "with nothing cached",
-            nothing(),
+            uncached(),
             [
-                at(Issue, IssuesFor(Duration::ZERO), all_wait(UNAVAILABLE)),
-                at(Now, IssuesFor(TICK), all_wait(Told::Set(1))),
+                at(Issued, IssuesFor(Duration::ZERO), all_wait(UNAVAILABLE)),
+                at(Now, IssuesFor(TICK), all_wait(CallResult::Credentials(1))),
             ],
         ),
         scenario(
             "after expiry",
-            hour(),
+            one_hour(),
             [
                 at(Expiry, IssuesFor(Duration::ZERO), all_wait(EXPIRED)),
-                at(Attempt + seconds(5), IssuesFor(TICK), all_wait(Told::Set(2))),
+                at(LastFetch + seconds(5), IssuesFor(TICK), all_wait(CallResult::Credentials(2))),
             ],
         ),
     ])
@@ -183,39 +183,39 @@ async fn an_answer_that_expires_as_it_comes_is_a_failure_and_a_tick_more_is_a_se
 }
 
 #[tokio::test]
-async fn with_serve_expired_the_old_set_is_served_and_the_long_hold_stays() {
-    play([
+async fn serve_expired_keeps_long_backoff() {
+    run_scenarios([
         scenario(
             "from the mandatory window on",
-            hour().serving_expired(),
+            one_hour().serving_expired(),
             [
-                at(Mandatory, DOWN, all_wait(Told::Set(1))),
-                at(Attempt + (seconds(300) - TICK), DOWN, at_once(Told::Set(1))),
-                at(Attempt + seconds(600), DOWN, all_wait(Told::Set(1))),
-                at(Attempt + (seconds(300) - TICK), DOWN, at_once(Told::Set(1))),
-                at(Attempt + seconds(600), Issues, all_wait(Told::Set(2))),
+                at(Mandatory, DOWN, all_wait(CallResult::Credentials(1))),
+                at(LastFetch + (seconds(300) - TICK), DOWN, all_immediate(CallResult::Credentials(1))),
+                at(LastFetch + seconds(600), DOWN, all_wait(CallResult::Credentials(1))),
+                at(LastFetch + (seconds(300) - TICK), DOWN, all_immediate(CallResult::Credentials(1))),
+                at(LastFetch + seconds(600), Issues, all_wait(CallResult::Credentials(2))),
             ],
         ),
         scenario(
             "a hold from the advisory window is not cut short",
-            hour().serving_expired(),
+            one_hour().serving_expired(),
             [
-                at(Mandatory - TICK, DOWN, one_asks(Told::Set(1), Told::Set(1))),
-                at(Mandatory + (seconds(300) - TICK - TICK), DOWN, at_once(Told::Set(1))),
+                at(Mandatory - TICK, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(Mandatory + (seconds(300) - TICK - TICK), DOWN, all_immediate(CallResult::Credentials(1))),
             ],
         ),
         scenario(
             "for days, if it must be",
-            hour().serving_expired(),
+            one_hour().serving_expired(),
             [
-                at(Expiry + minutes(60 * 48), DOWN, all_wait(Told::Set(1))),
-                at(Attempt + (seconds(300) - TICK), DOWN, at_once(Told::Set(1))),
+                at(Expiry + minutes(60 * 48), DOWN, all_wait(CallResult::Credentials(1))),
+                at(LastFetch + (seconds(300) - TICK), DOWN, all_immediate(CallResult::Credentials(1))),
             ],
         ),
         scenario(
             "not when there never was one",
-            nothing().serving_expired(),
-            [at(Issue, DOWN, all_wait(UNAVAILABLE))],
+            uncached().serving_expired(),
+            [at(Issued, DOWN, all_wait(UNAVAILABLE))],
         ),
     ])
     .await;

@@ -3,62 +3,62 @@
 use super::*;
 
 /// Whatever the session's jitter: fresh until the window at its widest, stale from the window at its narrowest.
-fn opens(life: Duration, window: Duration) -> Scenario {
+fn advisory_window_opens(life: Duration, window: Duration) -> Scenario {
     scenario(
         format!("a set of {} s is worth replacing {} s before its end", life.as_secs(), window.as_secs()),
-        lasting(life),
+        expiring_after(life),
         [
-            at(Issue, Issues, at_once(Told::Set(1))),
-            at(Expiry - window * 11 / 10 - TICK, Issues, at_once(Told::Set(1))),
-            at(Advisory - TICK, Issues, at_once(Told::Set(1))),
-            at(Expiry - window, Issues, one_asks(Told::Set(2), Told::Set(1))),
+            at(Issued, Issues, all_immediate(CallResult::Credentials(1))),
+            at(Expiry - window * 11 / 10 - TICK, Issues, all_immediate(CallResult::Credentials(1))),
+            at(Advisory - TICK, Issues, all_immediate(CallResult::Credentials(1))),
+            at(Expiry - window, Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
         ],
     )
 }
 
 #[tokio::test]
-async fn the_advisory_window_follows_the_lifetime() {
-    play([
-        opens(minutes(6), seconds(90)),
-        opens(minutes(10) - seconds(1), seconds(599) / 4),
-        opens(minutes(10), minutes(5)),
-        opens(minutes(15), minutes(5)),
-        opens(minutes(20), minutes(5)),
-        opens(minutes(20) + seconds(1), minutes(15)),
-        opens(minutes(60), minutes(15)),
-        opens(minutes(90) - seconds(1), minutes(15)),
-        opens(minutes(90), minutes(60)),
-        opens(minutes(12 * 60), minutes(60)),
+async fn advisory_window_follows_lifetime() {
+    run_scenarios([
+        advisory_window_opens(minutes(6), seconds(90)),
+        advisory_window_opens(minutes(10) - seconds(1), seconds(599) / 4),
+        advisory_window_opens(minutes(10), minutes(5)),
+        advisory_window_opens(minutes(15), minutes(5)),
+        advisory_window_opens(minutes(20), minutes(5)),
+        advisory_window_opens(minutes(20) + seconds(1), minutes(15)),
+        advisory_window_opens(minutes(60), minutes(15)),
+        advisory_window_opens(minutes(90) - seconds(1), minutes(15)),
+        advisory_window_opens(minutes(90), minutes(60)),
+        advisory_window_opens(minutes(12 * 60), minutes(60)),
     ])
     .await;
 }
 
 #[tokio::test]
-async fn each_edge_belongs_to_the_staler_side() {
-    let hour = || lasting(minutes(60));
-    play([
+async fn window_edge_belongs_to_staler_side() {
+    let hour = || expiring_after(minutes(60));
+    run_scenarios([
         scenario(
             "a tick before the advisory window nobody asks, at its edge one does",
             hour(),
             [
-                at(Advisory - TICK, Issues, at_once(Told::Set(1))),
-                at(Advisory, Issues, one_asks(Told::Set(2), Told::Set(1))),
+                at(Advisory - TICK, Issues, all_immediate(CallResult::Credentials(1))),
+                at(Advisory, Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
             ],
         ),
         scenario(
             "a tick before the mandatory window the others do not wait",
             hour(),
-            [at(Mandatory - TICK, Issues, one_asks(Told::Set(2), Told::Set(1)))],
+            [at(Mandatory - TICK, Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1)))],
         ),
         scenario(
             "at the edge of the mandatory window all wait",
             hour(),
-            [at(Mandatory, Issues, all_wait(Told::Set(2)))],
+            [at(Mandatory, Issues, all_wait(CallResult::Credentials(2)))],
         ),
         scenario(
             "a tick before expiry the set still covers for a failure",
             hour(),
-            [at(Expiry - TICK, DOWN, all_wait(Told::Set(1)))],
+            [at(Expiry - TICK, DOWN, all_wait(CallResult::Credentials(1)))],
         ),
         scenario("at expiry it does not", hour(), [at(Expiry, DOWN, all_wait(EXPIRED))]),
     ])
@@ -66,25 +66,25 @@ async fn each_edge_belongs_to_the_staler_side() {
 }
 
 #[tokio::test]
-async fn the_windows_are_those_of_each_new_set() {
-    play([
+async fn windows_follow_lifetime_of_new_credentials() {
+    run_scenarios([
         scenario(
             "after an hour's set comes one of a quarter of an hour",
-            lasting(minutes(60)),
+            expiring_after(minutes(60)),
             [
-                at(Expiry - minutes(15), IssuesFor(minutes(15)), one_asks(Told::Set(2), Told::Set(1))),
-                at(Expiry - minutes(6), Issues, at_once(Told::Set(2))),
-                at(Expiry - minutes(5), Issues, one_asks(Told::Set(3), Told::Set(2))),
-                at(Expiry + minutes(38), Issues, at_once(Told::Set(3))),
+                at(Expiry - minutes(15), IssuesFor(minutes(15)), one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
+                at(Expiry - minutes(6), Issues, all_immediate(CallResult::Credentials(2))),
+                at(Expiry - minutes(5), Issues, one_fetches(CallResult::Credentials(3), CallResult::Credentials(2))),
+                at(Expiry + minutes(38), Issues, all_immediate(CallResult::Credentials(3))),
             ],
         ),
         scenario(
             "after a set of a quarter of an hour comes one of half a day",
-            lasting(minutes(15)),
+            expiring_after(minutes(15)),
             [
-                at(Expiry - minutes(5), IssuesFor(minutes(12 * 60)), one_asks(Told::Set(2), Told::Set(1))),
-                at(Expiry + minutes(10 * 60), Issues, at_once(Told::Set(2))),
-                at(Expiry + minutes(11 * 60), Issues, one_asks(Told::Set(3), Told::Set(2))),
+                at(Expiry - minutes(5), IssuesFor(minutes(12 * 60)), one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
+                at(Expiry + minutes(10 * 60), Issues, all_immediate(CallResult::Credentials(2))),
+                at(Expiry + minutes(11 * 60), Issues, one_fetches(CallResult::Credentials(3), CallResult::Credentials(2))),
             ],
         ),
     ])
@@ -92,26 +92,26 @@ async fn the_windows_are_those_of_each_new_set() {
 }
 
 #[tokio::test]
-async fn short_credentials_are_replaced_in_their_last_quarter() {
-    play([
+async fn short_lifetime_is_replaced_in_last_quarter() {
+    run_scenarios([
         scenario(
             "five minutes: fresh for three quarters, then one caller asks and the others are served",
-            lasting(minutes(5)),
+            expiring_after(minutes(5)),
             [
-                at(Issue, Issues, at_once(Told::Set(1))),
-                at(Advisory - TICK, Issues, at_once(Told::Set(1))),
-                at(Expiry - seconds(75), IssuesFor(minutes(5)), one_asks(Told::Set(2), Told::Set(1))),
-                at(Attempt + seconds(200), DOWN, at_once(Told::Set(2))),
+                at(Issued, Issues, all_immediate(CallResult::Credentials(1))),
+                at(Advisory - TICK, Issues, all_immediate(CallResult::Credentials(1))),
+                at(Expiry - seconds(75), IssuesFor(minutes(5)), one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
+                at(LastFetch + seconds(200), DOWN, all_immediate(CallResult::Credentials(2))),
             ],
         ),
         scenario(
             "two minutes: fresh for three quarters, then all wait",
-            lasting(minutes(2)),
+            expiring_after(minutes(2)),
             [
-                at(Issue + seconds(86), Issues, at_once(Told::Set(1))),
-                at(Expiry - seconds(30), IssuesFor(minutes(2)), all_wait(Told::Set(2))),
-                at(Attempt + seconds(86), Issues, at_once(Told::Set(2))),
-                at(Attempt + seconds(90), Issues, all_wait(Told::Set(3))),
+                at(Issued + seconds(86), Issues, all_immediate(CallResult::Credentials(1))),
+                at(Expiry - seconds(30), IssuesFor(minutes(2)), all_wait(CallResult::Credentials(2))),
+                at(LastFetch + seconds(86), Issues, all_immediate(CallResult::Credentials(2))),
+                at(LastFetch + seconds(90), Issues, all_wait(CallResult::Credentials(3))),
             ],
         ),
     ])
@@ -119,15 +119,15 @@ async fn short_credentials_are_replaced_in_their_last_quarter() {
 }
 
 #[tokio::test]
-async fn configured_advisory_window_opens_as_configured() {
+async fn advisory_window_configured_overrides_default() {
     let policy = RefreshPolicy::default().advisory_window(minutes(10));
-    let given = Given { policy, ..lasting(minutes(60)) };
-    play([scenario(
+    let given = InitialState { policy, ..expiring_after(minutes(60)) };
+    run_scenarios([scenario(
         "ten minutes before the end of an hour",
         given,
         [
-            at(Expiry - minutes(12), Issues, at_once(Told::Set(1))),
-            at(Expiry - minutes(10), Issues, one_asks(Told::Set(2), Told::Set(1))),
+            at(Expiry - minutes(12), Issues, all_immediate(CallResult::Credentials(1))),
+            at(Expiry - minutes(10), Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
         ],
     )])
     .await;

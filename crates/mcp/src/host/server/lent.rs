@@ -1,6 +1,6 @@
 //! `CredentialSnapshot`: what a server was started with, which decides whether it must be replaced.
 
-use valetkey_core::{Region, SetId};
+use valetkey_core::{Region, CredentialsVersion};
 
 use super::ServerShared;
 use crate::child::Delivery;
@@ -8,7 +8,7 @@ use crate::endpoint::Grant;
 
 pub(super) struct CredentialSnapshot {
     /// The credentials that were served at the start.
-    pub(super) version: Option<SetId>,
+    pub(super) version: Option<CredentialsVersion>,
     /// Where it was told to be, maybe before any credentials were there.
     region: Option<Region>,
 }
@@ -16,7 +16,7 @@ pub(super) struct CredentialSnapshot {
 impl CredentialSnapshot {
     pub(super) fn take(facts: &ServerShared) -> Self {
         Self {
-            version: facts.account.served().map(|served| served.id),
+            version: facts.account.current().map(|served| served.id),
             region: Some(facts.account.resolved_region()),
         }
     }
@@ -29,8 +29,8 @@ impl CredentialSnapshot {
     pub(super) fn is_stale(&self, facts: &ServerShared, grant: Option<&Grant>) -> bool {
         match facts.config.delivery {
             Delivery::None => false,
-            Delivery::Env => self.version != facts.account.served().map(|served| served.id),
-            Delivery::Endpoint => match facts.account.served() {
+            Delivery::Env => self.version != facts.account.current().map(|served| served.id),
+            Delivery::Endpoint => match facts.account.current() {
                 Some(now) => {
                     self.has_other_region(facts) || grant.is_some_and(|grant| !grant.is_renewed_by(now.id))
                 }

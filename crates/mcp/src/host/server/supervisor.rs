@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
-use valetkey_core::{Error, ErrorKind, Generation, Result, Rotations, ServedSet, SetId};
+use valetkey_core::{Error, ErrorKind, Generation, Result, RotationWatcher, CurrentCredentials, CredentialsVersion};
 
 use super::ServerShared;
 use super::lent::CredentialSnapshot;
@@ -36,12 +36,12 @@ pub(super) struct Supervisor {
     /// Servers that were replaced and finish their calls, or are being stopped.
     draining: JoinSet<()>,
     /// What the last of them that had keys was started with; the others had earlier ones.
-    draining_version: Option<SetId>,
+    draining_version: Option<CredentialsVersion>,
     backoff: RestartBackoff,
     era: Handshake,
-    rotation_watcher: Option<Rotations>,
+    rotation_watcher: Option<RotationWatcher>,
     /// With which credentials the last start was tried.
-    tried_version: Option<SetId>,
+    tried_version: Option<CredentialsVersion>,
     /// Before then, no change of the tools is looked at.
     next_list_at: Instant,
 }
@@ -55,7 +55,7 @@ struct RunningProcess {
 
 impl Supervisor {
     pub(super) fn new(shared: Arc<ServerShared>, stop: CancellationToken) -> Self {
-        let rotation_watcher = shared.account.rotations().ok();
+        let rotation_watcher = shared.account.watch_rotations().ok();
         Self {
             shared,
             stop,
@@ -141,7 +141,7 @@ impl Supervisor {
             // So that the first fetch is not taken for a rotation; what is read next is at most too old.
             let _fetched = account.credentials().await;
         }
-        if let Some(ServedSet { credentials, .. }) = account.served() {
+        if let Some(CurrentCredentials { credentials, .. }) = account.current() {
             recipe.redactor.add(&credentials);
         }
         let (snapshot, mut handshake) = (CredentialSnapshot::take(&shared), self.era);
@@ -187,7 +187,7 @@ impl Supervisor {
     /// change does. Calls under way are finished, unless the keys in the environment were cleared. Breaks when the
     /// session has ended.
     async fn handle_rotation(&mut self) -> ControlFlow<()> {
-        if let Some(ServedSet { credentials, id, .. }) = self.shared.account.served() {
+        if let Some(CurrentCredentials { credentials, id, .. }) = self.shared.account.current() {
             self.shared.spawn_config.redactor.add(&credentials);
             self.reset_for_new_credentials(id);
         }
@@ -200,7 +200,7 @@ impl Supervisor {
         }
         self.kill_if_revoked().await;
         if replaced && !self.shared.account.is_cleared() {
-            self.shared.account.record(AuditEvent::Rotate, &self.shared.name, None);
+            self.shared.account.audit(AuditEvent::Rotate, &self.shared.name, None);
             if self.ensure_running().await.is_err() {
                 tracing::debug!(server = %self.shared.name, "the replacement could not be started");
             }
@@ -210,9 +210,9 @@ impl Supervisor {
 
     /// A server that failed without credentials, or with others, may be started at once with these. One that has not
     /// listed its tools does so now.
-    fn reset_for_new_credentials(&mut self, credentials: SetId) {
+    fn reset_for_new_credentials(&mut self, credentials: CredentialsVersion) {
         let is_renewal =
-            self.tried_version.is_some_and(|tried| credentials == tried || credentials.renews(tried));
+            self.tried_version.is_some_and(|tried| credentials == tried || credentials.is_renewal_of(tried));
         if self.shared.config.delivery != Delivery::None && !is_renewal {
             self.backoff.reset();
             self.tried_version = Some(credentials);
@@ -290,7 +290,7 @@ impl RunningProcess {
 async fn start_invalidated(
     facts: &ServerShared,
     lent: &CredentialSnapshot,
-    mut rotations: Option<Rotations>,
+    mut rotations: Option<RotationWatcher>,
 ) -> Result<()> {
     while wait_rotation(&mut rotations).await.is_some() {
         if lent.is_stale(facts, None) {
@@ -301,7 +301,7 @@ async fn start_invalidated(
 }
 
 /// The next rotation; `None` when the session is gone. Never, for an account that cannot be watched.
-async fn wait_rotation(rotations: &mut Option<Rotations>) -> Option<Generation> {
+async fn wait_rotation(rotations: &mut Option<RotationWatcher>) -> Option<Generation> {
     match rotations {
         Some(rotations) => rotations.changed().await,
         None => std::future::pending().await,

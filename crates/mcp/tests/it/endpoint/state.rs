@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::testing::{Canary, Script, ScriptedProvider};
-use valetkey_core::{Error, ErrorKind, Expiry, Scope};
+use valetkey_core::{Error, ErrorKind, Expiry, AccessScope};
 use valetkey_mcp::endpoint::AdvertisedExpiry;
 
 use super::client::{EndpointFixture, fetch_with_grant, fetch_with_token, send_request};
@@ -53,7 +53,7 @@ async fn endpoint_closed_or_dropped_session_returns_403() {
 async fn endpoint_narrowed_session_caps_expiry_then_returns_403() {
     let desk = EndpointFixture::new().await;
     desk.set_credentials("AAAA");
-    let child = desk.session.narrow(Scope::new().lifetime(Duration::from_secs(120))).unwrap();
+    let child = desk.session.narrow(AccessScope::new().lifetime(Duration::from_secs(120))).unwrap();
     let account = child.account(child.default_account()).unwrap();
     let grants = [AdvertisedExpiry::default(), AdvertisedExpiry::Actual]
         .map(|leash| desk.endpoint.grant(account.clone(), "sub-agent", leash));
@@ -118,7 +118,7 @@ async fn endpoint_provider_down_serves_cached_credentials() {
     assert_eq!(desk.fetch_key().await, "AAAA");
     desk.clock.advance(Duration::from_secs(3590));
     assert_eq!(desk.fetch_key().await, "AAAA");
-    assert_eq!(provider.calls(), 1, "the request itself asks nobody");
+    assert_eq!(provider.call_count(), 1, "the request itself asks nobody");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use valetkey_core::audit::InMemoryAudit;
-use valetkey_core::{Alias, SessionContext};
+use valetkey_core::{AccountName, SessionContext};
 use valetkey_mcp::McpHost;
 use valetkey_mcp::child::Delivery;
 
@@ -12,8 +12,8 @@ use crate::process::{is_running, wait_until};
 use crate::stage::{Stage, fixture, host_environment, mcp_config};
 
 /// The child's stage, and the parent that it inherits `prod` from.
-async fn host_of_child_session() -> (Stage, SessionContext, Alias) {
-    let prod: Alias = "prod".parse().unwrap();
+async fn host_of_child_session() -> (Stage, SessionContext, AccountName) {
+    let prod: AccountName = "prod".parse().unwrap();
     let parent = SessionContext::builder().region("eu-central-1".parse().unwrap()).build();
     parent.set_credentials_for(&prod, keys("PPPP")).unwrap();
     let session = parent.with_credentials(keys("DDDD")).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::testing::{Canary, Script, ScriptedProvider};
-use valetkey_core::{Alias, CredentialProvider, Expiry, ObservedProvider, Scope};
+use valetkey_core::{AccountName, CredentialProvider, Expiry, ObservedProvider, AccessScope};
 use valetkey_mcp::child::{Delivery, HostEnvironment};
 use valetkey_mcp::config::ServerConfig;
 
@@ -93,10 +93,10 @@ async fn stderr_with_keys_of_other_accounts_is_masked() {
     let [environment, fetched, other, source, narrowed, before] = &canaries;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("environ");
-    let all: Vec<String> = canaries.iter().map(|canary| canary.json().to_string()).collect();
+    let all: Vec<String> = canaries.iter().map(|canary| canary.to_json().to_string()).collect();
     fs::write(&file, all.join(" ")).unwrap();
 
-    let variables = environment.json();
+    let variables = environment.to_json();
     let variables = [("AWS_SECRET_ACCESS_KEY", "secret_access_key"), ("AWS_SESSION_TOKEN", "session_token")]
         .map(|(name, field)| (name.into(), variables[field].as_str().unwrap().into()));
     let path = ("PATH".into(), std::env::var_os("PATH").unwrap());
@@ -109,9 +109,9 @@ async fn stderr_with_keys_of_other_accounts_is_masked() {
     let provider = |canary| ScriptedProvider::new([Script::Answer(non_expiring(canary))]);
     session.set_provider_for(&"fetched".parse().unwrap(), provider(fetched)).unwrap();
     session.credentials_for(&"fetched".parse().unwrap()).await.unwrap();
-    session.set_credentials_for(&"other".parse::<Alias>().unwrap(), non_expiring(other)).unwrap();
+    session.set_credentials_for(&"other".parse::<AccountName>().unwrap(), non_expiring(other)).unwrap();
     ObservedProvider::new(Arc::new(provider(source)), &session.observers()).provide().await.unwrap();
-    let child = session.narrow(Scope::new()).unwrap();
+    let child = session.narrow(AccessScope::new()).unwrap();
     let own = session.with_credentials(non_expiring(narrowed)).unwrap();
     child.credentials().await.unwrap();
 

@@ -66,7 +66,7 @@ async fn shared_endpoint_outlives_host_shutdown() {
 #[tokio::test]
 async fn server_uses_its_configured_account() {
     let session = SessionContext::builder().build();
-    let staging: valetkey_core::Alias = "staging".parse().unwrap();
+    let staging: valetkey_core::AccountName = "staging".parse().unwrap();
     session.set_credentials(keys("AAAA")).unwrap();
     session.set_credentials_for(&staging, keys("BBBB")).unwrap();
     let mut second = fixture(Delivery::Endpoint);

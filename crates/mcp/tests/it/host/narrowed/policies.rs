@@ -50,7 +50,7 @@ async fn tool_policy_equal_policies_share_credentials() {
 
 #[tokio::test]
 async fn tool_policy_server_uses_its_own_account() {
-    let prod: valetkey_core::Alias = "prod".parse().unwrap();
+    let prod: valetkey_core::AccountName = "prod".parse().unwrap();
     let mut second = fixture(Delivery::Env);
     second.account = Some(prod.clone());
     let session = SessionContext::builder()

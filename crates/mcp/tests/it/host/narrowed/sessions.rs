@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use valetkey_core::{Alias, Scope, SessionContext};
+use valetkey_core::{AccountName, AccessScope, SessionContext};
 use valetkey_mcp::child::Delivery;
 
 use super::{DELIVERIES, may, narrowed_pids, play};
@@ -21,7 +21,7 @@ async fn whoami_for_session(stage: &Stage, session: &SessionContext) -> Value {
     result["structuredContent"].clone()
 }
 
-fn narrow_session(stage: &Stage, scope: Scope) -> SessionContext {
+fn narrow_session(stage: &Stage, scope: AccessScope) -> SessionContext {
     stage.session.narrow(scope).unwrap()
 }
 
@@ -31,8 +31,8 @@ async fn call_for_narrowed_session_uses_its_credentials() {
         let stage = Stage::without_credentials([("fixture", fixture(delivery))]).await;
         play(&stage.session, 'x');
         let (reads, writes) = (
-            narrow_session(&stage, Scope::new().policy(reading())),
-            narrow_session(&stage, Scope::new().policy(writing())),
+            narrow_session(&stage, AccessScope::new().policy(reading())),
+            narrow_session(&stage, AccessScope::new().policy(writing())),
         );
         let answers = tokio::join!(
             whoami_for_session(&stage, &stage.session),
@@ -58,9 +58,9 @@ async fn call_for_narrowed_session_applies_tool_policy() {
     let host = |host: valetkey_mcp::McpHostBuilder| host.tool_policy("fixture", "whoami", reading());
     let stage = Stage::described([("fixture", fixture(Delivery::Env))], host).await;
     play(&stage.session, 'x');
-    let view = narrow_session(&stage, Scope::new());
+    let view = narrow_session(&stage, AccessScope::new());
     assert_eq!(may(&whoami_for_session(&stage, &view).await), "Rx");
-    let writes = narrow_session(&stage, Scope::new().policy(writing()));
+    let writes = narrow_session(&stage, AccessScope::new().policy(writing()));
     let refused = call_for_session(&stage, &writes, "fixture__whoami").await;
     assert_eq!(refused["isError"], true, "nothing is in both: {refused}");
     assert!(refused["content"][0]["text"].as_str().unwrap().contains("nothing"), "{refused}");
@@ -71,7 +71,7 @@ async fn call_for_narrowed_session_applies_tool_policy() {
 async fn narrowed_session_dropped_is_closed_by_host() {
     let stage = Stage::without_credentials([("fixture", fixture(Delivery::Endpoint))]).await;
     play(&stage.session, 'x');
-    let session = narrow_session(&stage, Scope::new().policy(reading()));
+    let session = narrow_session(&stage, AccessScope::new().policy(reading()));
     let account = session.account(session.default_account()).unwrap();
     let gone = pid(&whoami_for_session(&stage, &session).await);
     drop(session);
@@ -82,7 +82,7 @@ async fn narrowed_session_dropped_is_closed_by_host() {
 
 #[tokio::test]
 async fn narrowed_session_without_account_is_refused() {
-    let (prod, staging): (Alias, Alias) = ("prod".parse().unwrap(), "staging".parse().unwrap());
+    let (prod, staging): (AccountName, AccountName) = ("prod".parse().unwrap(), "staging".parse().unwrap());
     let mut server = fixture(Delivery::Endpoint);
     server.account = Some(prod.clone());
     let session = SessionContext::builder()
@@ -93,7 +93,7 @@ async fn narrowed_session_without_account_is_refused() {
     let host =
         valetkey_mcp::McpHost::builder(&session, servers).environment(crate::stage::host_environment());
     let stage = Stage { host: host.start().await.unwrap(), session, audit: std::sync::Arc::default() };
-    let only = narrow_session(&stage, Scope::new().accounts([staging]));
+    let only = narrow_session(&stage, AccessScope::new().accounts([staging]));
     let refused = call_for_session(&stage, &only, "fixture__whoami").await;
     assert_eq!(refused["structuredContent"]["error"]["code"], "not_configured", "{refused}");
     assert_eq!(may(&call_for_session(&stage, &only, "plain__whoami").await["structuredContent"]), "As");
@@ -105,7 +105,7 @@ async fn narrowed_session_without_account_is_refused() {
 async fn no_delivery_server_is_shared_by_narrowed_sessions() {
     let stage = Stage::without_credentials([("fixture", fixture(Delivery::None))]).await;
     play(&stage.session, 'x');
-    let session = narrow_session(&stage, Scope::new().policy(reading()));
+    let session = narrow_session(&stage, AccessScope::new().policy(reading()));
     let answer = whoami_for_session(&stage, &session).await;
     assert_eq!((&answer["key"], pid(&answer)), (&json!("none"), stage.pid("fixture").unwrap()));
     session.close();
@@ -117,10 +117,10 @@ async fn no_delivery_server_is_shared_by_narrowed_sessions() {
 async fn narrowed_session_has_the_region_of_its_account() {
     for delivery in DELIVERIES {
         let stage = Stage::without_credentials([("fixture", fixture(delivery))]).await;
-        let prod: Alias = "prod".parse().unwrap();
+        let prod: AccountName = "prod".parse().unwrap();
         let credentials = keys("PROD").with_region("eu-west-3".parse().unwrap());
         stage.session.set_credentials_for(&prod, credentials).unwrap();
-        let view = narrow_session(&stage, Scope::new().accounts([prod]));
+        let view = narrow_session(&stage, AccessScope::new().accounts([prod]));
         let answer = whoami_for_session(&stage, &view).await;
         assert_eq!(answer["region"], "eu-west-3");
         assert_eq!(answer["config"], "[default]\nregion = eu-west-3\n");
