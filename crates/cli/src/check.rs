@@ -9,9 +9,9 @@ use std::process::ExitCode;
 
 use serde_json::value::RawValue;
 use valetkey::backends::SdkBase;
+use valetkey::escape_control_chars;
 use valetkey::mcp::McpConfig;
 use valetkey::mcp::config::ConfigError;
-use valetkey::escape_control_chars;
 
 use crate::arguments::CheckArgs;
 use crate::compose::{self, BuildMode, ConfiguredPolicies};

@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use valetkey::backends::{SdkBase, SecretsManagerBuilder, SecretsManagerResolver};
 use valetkey::mcp::McpConfig;
-use valetkey::{AccountName, CredentialObservers, Error, RefreshPolicy, Region, SessionBuilder, SessionContext};
+use valetkey::{
+    AccountName, CredentialObservers, Error, RefreshPolicy, Region, SessionBuilder, SessionContext,
+};
 
 use crate::settings::{AccountSettings, Diagnostic, ProviderSettings, ResolverSettings, Settings};
 use crate::terminal::Terminal;

@@ -39,7 +39,8 @@ impl Terminal {
     pub(crate) fn code(&self, account: &str, serial: &str) -> impl SecretProvider + use<> {
         let (terminal, prompt) = (
             self.clone(),
-            escape_control_chars(&format!("MFA code of {serial}, for the account `{account}`: ")).into_owned(),
+            escape_control_chars(&format!("MFA code of {serial}, for the account `{account}`: "))
+                .into_owned(),
         );
         move || terminal.clone().prompt(prompt.clone())
     }

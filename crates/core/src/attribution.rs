@@ -97,7 +97,8 @@ impl Attribution {
     /// Nothing is cut or altered to fit what AWS takes for a value.
     #[must_use]
     pub fn tags(&self) -> Vec<(&'static str, String)> {
-        let placeholders = [Placeholder::Principal, Placeholder::Session, Placeholder::Agent, Placeholder::Account];
+        let placeholders =
+            [Placeholder::Principal, Placeholder::Session, Placeholder::Agent, Placeholder::Account];
         placeholders.into_iter().filter_map(|place| Some((place.tag_key(), self.value(place)?))).collect()
     }
 

@@ -49,9 +49,9 @@ pub use registry::{RegistryBuilder, SessionGuard, SessionHandle, SessionRegistry
 pub use resolver::{CachedResolver, CredentialResolver, MapResolver};
 pub use revocation::RevocationPolicy;
 pub use session::{
-    AccountStatus, Freshness, Generation, OutstandingCredentials, OutstandingAccount, NarrowedSessionCache, RefreshPolicy,
-    RotationWatcher, AccessScope, CurrentCredentials, SessionAccount, SessionBuilder, SessionContext, SessionStatus, CredentialsVersion,
-    RefreshLimits, CallerIdentityCache,
+    AccessScope, AccountStatus, CallerIdentityCache, CredentialsVersion, CurrentCredentials, Freshness,
+    Generation, NarrowedSessionCache, OutstandingAccount, OutstandingCredentials, RefreshLimits,
+    RefreshPolicy, RotationWatcher, SessionAccount, SessionBuilder, SessionContext, SessionStatus,
 };
 
 /// The secret string type: unprintable, wiped when dropped, read only through `expose_secret`.

@@ -73,7 +73,9 @@ impl RevocationPolicy {
             RevocationTarget::Session(_) => {
                 "the sets of this session, as far as they carry its tag or its id in their name"
             }
-            RevocationTarget::SessionName(_) => "every session of the role that has this name, whoever uses it",
+            RevocationTarget::SessionName(_) => {
+                "every session of the role that has this name, whoever uses it"
+            }
             RevocationTarget::All => "every session of the role, whoever uses it",
         }
     }

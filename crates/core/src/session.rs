@@ -39,13 +39,13 @@ use crate::{
 
 pub use account::SessionAccount;
 pub use builder::SessionBuilder;
-pub use family::{OutstandingCredentials, OutstandingAccount};
+pub use family::{OutstandingAccount, OutstandingCredentials};
 pub use freshness::Freshness;
 pub(crate) use freshness::Issued;
 pub(crate) use gate::Sentinel;
-pub use narrow::{NarrowedSessionCache, AccessScope};
+pub use narrow::{AccessScope, NarrowedSessionCache};
 pub use policy::RefreshPolicy;
-pub use rotation::{Generation, RotationWatcher, CurrentCredentials, CredentialsVersion};
+pub use rotation::{CredentialsVersion, CurrentCredentials, Generation, RotationWatcher};
 pub use status::{AccountStatus, SessionStatus};
 pub use warm::RefreshLimits;
 pub use whoami::CallerIdentityCache;
@@ -135,7 +135,8 @@ impl SessionContext {
         account: &AccountName,
         provider: impl CredentialProvider + 'static,
     ) -> Result<()> {
-        self.inner().apply_update(&*self.inner().own_account(account)?, |slot| slot.set_provider(Arc::new(provider)))
+        self.inner()
+            .apply_update(&*self.inner().own_account(account)?, |slot| slot.set_provider(Arc::new(provider)))
     }
 
     /// Has `guard` decide from now on what the account serves in place of credentials that are set on it, and takes its
@@ -145,7 +146,8 @@ impl SessionContext {
     /// # Errors
     /// As [`set_provider_for`](Self::set_provider_for).
     pub fn set_guard_for(&self, account: &AccountName, guard: impl AccountGuard + 'static) -> Result<()> {
-        self.inner().apply_update(&*self.inner().own_account(account)?, |slot| slot.set_guard(Arc::new(guard)))
+        self.inner()
+            .apply_update(&*self.inner().own_account(account)?, |slot| slot.set_guard(Arc::new(guard)))
     }
 
     /// Looks `id` up with the session's resolver and sets what it finds on the default account. A `region` given here
@@ -157,7 +159,11 @@ impl SessionContext {
     /// # Errors
     /// `NotConfigured` without a resolver; `Unavailable` when the session was cleared meanwhile; else what the resolver
     /// failed with, or as [`set_credentials`](Self::set_credentials).
-    pub async fn set_from_resolver(&self, id: &CredentialId, region: Option<Region>) -> Result<AccountStatus> {
+    pub async fn set_from_resolver(
+        &self,
+        id: &CredentialId,
+        region: Option<Region>,
+    ) -> Result<AccountStatus> {
         let slot = self.inner().default_account();
         self.inner().check_writable(slot.alias())?;
         let last_clear = slot.last_clear()?;

@@ -20,7 +20,8 @@ const ARN: &str = "arn:aws:sts::222222222222:assumed-role/agent/valetkey-7";
 #[tokio::test]
 async fn caller_identity_call_signs_with_given_credentials() {
     let wire = HttpFixture::responding(200, caller_identity_response("222222222222", ARN));
-    let caller = StsCallerIdentityProvider::new(&wire.base()).caller_identity(&long_lived(KEY_ID)).await.unwrap();
+    let caller =
+        StsCallerIdentityProvider::new(&wire.base()).caller_identity(&long_lived(KEY_ID)).await.unwrap();
     assert_eq!((caller.account().as_str(), caller.arn()), ("222222222222", ARN));
     assert_eq!((caller.user_id(), caller.session_name()), ("AROAEXAMPLE:valetkey-7", Some("valetkey-7")));
     let sent = &wire.requests()[0];
@@ -36,8 +37,10 @@ async fn caller_identity_credentials_region_selects_endpoint() {
     lookup.caller_identity(&long_lived(KEY_ID).with_region(region("cn-north-1"))).await.unwrap();
     let uris: Vec<_> = wire.requests().into_iter().map(|sent| sent.uri).collect();
     assert_eq!(uris, ["https://sts.us-east-1.amazonaws.com/", "https://sts.cn-north-1.amazonaws.com.cn/"]);
-    let error =
-        StsCallerIdentityProvider::new(&SdkBase::new()).caller_identity(&long_lived(KEY_ID)).await.unwrap_err();
+    let error = StsCallerIdentityProvider::new(&SdkBase::new())
+        .caller_identity(&long_lived(KEY_ID))
+        .await
+        .unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("region")));
 }
 

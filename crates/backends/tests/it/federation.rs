@@ -11,7 +11,8 @@ use valetkey_backends::{
 };
 use valetkey_core::testing::Canary;
 use valetkey_core::{
-    AccountGuard, CredentialProvider, Credentials, ErrorKind, Expiry, AccessScope, SecretString, SessionContext,
+    AccessScope, AccountGuard, CredentialProvider, Credentials, ErrorKind, Expiry, SecretString,
+    SessionContext,
 };
 
 use crate::wire::{HttpFixture, issued_response};

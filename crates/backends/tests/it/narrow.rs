@@ -7,7 +7,7 @@ use valetkey_backends::{
 };
 use valetkey_core::testing::Canary;
 use valetkey_core::{
-    CredentialProvider, ErrorKind, Expiry, AccessScope, SecretString, SessionContext, SessionPolicy,
+    AccessScope, CredentialProvider, ErrorKind, Expiry, SecretString, SessionContext, SessionPolicy,
 };
 
 use crate::wire::{HttpFixture, ROLE_SESSION, assume_role_response, issued_response};

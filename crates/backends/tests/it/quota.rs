@@ -13,8 +13,8 @@ use valetkey_backends::{
     StsCallerIdentityProvider,
 };
 use valetkey_core::{
-    AccountGuard, CallerLookup, Clock, CredentialProvider, CredentialResolver, Credentials, SecretString,
-    SessionContext, SessionPolicy, SystemClock,
+    AccountGuard, CallerIdentityProvider, Clock, CredentialProvider, CredentialResolver, Credentials,
+    SecretString, SessionContext, SessionPolicy, SystemClock,
 };
 
 use crate::fault::sts_providers;
@@ -88,14 +88,14 @@ async fn quota_of_shared_lookup_is_the_calls_own() {
     for _ in 0..FETCHES {
         provider.provide().await.unwrap_err();
         resolver.resolve(&id).await.unwrap_err();
-        lookup.caller(&long_lived(KEY_ID)).await.unwrap_err();
+        lookup.caller_identity(&long_lived(KEY_ID)).await.unwrap_err();
     }
     assert_eq!(count_attempts(&wire, &provider).await, ATTEMPTS);
     let sent = wire.requests().len();
     resolver.resolve(&id).await.unwrap_err();
     assert_eq!(wire.requests().len() - sent, ATTEMPTS);
     let sent = wire.requests().len();
-    lookup.caller(&long_lived(KEY_ID)).await.unwrap_err();
+    lookup.caller_identity(&long_lived(KEY_ID)).await.unwrap_err();
     assert_eq!(wire.requests().len() - sent, ATTEMPTS);
 }
 

@@ -13,7 +13,7 @@ use valetkey_backends::{
     FederationGuard, FederationProvider, MemoryProvider, ScopedBuilder, ScopedProvider, SdkBase,
 };
 use valetkey_core::{
-    AccountGuard, Attribution, Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, AccessScope,
+    AccessScope, AccountGuard, Attribution, Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry,
     SecretString, SessionContext, SessionPolicy, SystemClock,
 };
 
@@ -354,7 +354,12 @@ async fn scoped_session_over_http_serves_only_scoped_child() {
     let child = session.narrow(AccessScope::new().policy(policy_allowing("s3:*"))).unwrap();
     assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
     assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), SOURCE_KEY_ID);
-    child.narrow(AccessScope::new().policy(policy_allowing("s3:GetObject"))).unwrap().credentials().await.unwrap();
+    child
+        .narrow(AccessScope::new().policy(policy_allowing("s3:GetObject")))
+        .unwrap()
+        .credentials()
+        .await
+        .unwrap();
     let sent = wire.requests_text();
     assert_eq!(sent.matches("Action=GetScopedCredentials").count(), 2, "{sent}");
     assert_eq!(sent.matches("s3%3AGetObject").count(), 1, "{sent}");

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use valetkey::backends::{SdkBase, StsCallerIdentityProvider};
 use valetkey::{
-    AccountId, AccountStatus, AccountName, CallerIdentity, Error, ErrorKind, Result, RoleArn, SessionContext,
-    CallerIdentityCache, escape_control_chars,
+    AccountId, AccountName, AccountStatus, CallerIdentity, CallerIdentityCache, Error, ErrorKind, Result,
+    RoleArn, SessionContext, escape_control_chars,
 };
 
 use crate::failure::{CliError, error_chain};

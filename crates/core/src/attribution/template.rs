@@ -53,7 +53,8 @@ impl NameTemplate {
     /// # Errors
     /// As [`render`](Self::render), with 2–256 characters (STS `AssumeRole`, `SourceIdentity`).
     pub fn render_source_identity(&self, attribution: &Attribution) -> Result<String> {
-        self.render_up_to(MAX_SOURCE_IDENTITY, attribution).map_err(|error| error.with_field("source_identity"))
+        self.render_up_to(MAX_SOURCE_IDENTITY, attribution)
+            .map_err(|error| error.with_field("source_identity"))
     }
 
     fn render_up_to(&self, max: usize, attribution: &Attribution) -> Result<String> {
@@ -61,7 +62,9 @@ impl NameTemplate {
         for part in &self.0 {
             match part {
                 Segment::Literal(text) => name.push_str(text),
-                Segment::Placeholder(place) => name.push_str(&attribution.value(*place).ok_or_else(|| missing_value_error(*place))?),
+                Segment::Placeholder(place) => {
+                    name.push_str(&attribution.value(*place).ok_or_else(|| missing_value_error(*place))?)
+                }
             }
         }
         if is_name(&name, max) {
@@ -92,7 +95,11 @@ impl FromStr for NameTemplate {
 }
 
 fn parse_literal(text: &str) -> Result<Segment> {
-    if text.bytes().all(is_allowed) { Ok(Segment::Literal(text.to_owned())) } else { Err(malformed_template_error()) }
+    if text.bytes().all(is_allowed) {
+        Ok(Segment::Literal(text.to_owned()))
+    } else {
+        Err(malformed_template_error())
+    }
 }
 
 /// STS `AssumeRole`, `RoleSessionName`.

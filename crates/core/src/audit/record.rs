@@ -7,7 +7,8 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::expiry::format_rfc3339;
 use crate::{
-    AccountName, Credentials, Error, ErrorKind, Expiry, Generation, OutstandingCredentials, PolicyDigest, Principal, SessionId,
+    AccountName, Credentials, Error, ErrorKind, Expiry, Generation, OutstandingCredentials, PolicyDigest,
+    Principal, SessionId,
 };
 
 /// What happened.

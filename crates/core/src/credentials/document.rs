@@ -15,7 +15,8 @@ struct FieldNames {
 }
 
 const ACCESS_KEY_ID: FieldNames = FieldNames { name: "access_key_id", normalized: &["accesskeyid"] };
-const SECRET_ACCESS_KEY: FieldNames = FieldNames { name: "secret_access_key", normalized: &["secretaccesskey"] };
+const SECRET_ACCESS_KEY: FieldNames =
+    FieldNames { name: "secret_access_key", normalized: &["secretaccesskey"] };
 const SESSION_TOKEN: FieldNames =
     FieldNames { name: "session_token", normalized: &["sessiontoken", "token", "securitytoken"] };
 const EXPIRES_AT: FieldNames =
@@ -80,7 +81,9 @@ impl<'a> CredentialsObject<'a> {
     fn new(outer: &'a Map<String, Value>) -> Self {
         let flat = Self { objects: [Some(outer), None] };
         if matches!(flat.value(&ACCESS_KEY_ID), Ok(None)) {
-            let inner = outer.iter().find(|(name, _)| NESTED_OBJECTS.iter().any(|known| normalize_name(known) == normalize_name(name)));
+            let inner = outer.iter().find(|(name, _)| {
+                NESTED_OBJECTS.iter().any(|known| normalize_name(known) == normalize_name(name))
+            });
             if let Some(inner) = inner.and_then(|(_, value)| value.as_object()) {
                 return Self { objects: [Some(inner), Some(outer)] };
             }
@@ -108,7 +111,8 @@ impl<'a> CredentialsObject<'a> {
     /// between them would hide.
     fn value(&self, field: &FieldNames) -> Result<Option<&'a Value>> {
         for object in self.objects.into_iter().flatten() {
-            let mut values = object.iter().filter(|(name, value)| field.matches_name(name) && !is_blank(value));
+            let mut values =
+                object.iter().filter(|(name, value)| field.matches_name(name) && !is_blank(value));
             let Some((_, first)) = values.next() else { continue };
             if values.any(|(_, value)| value != first) {
                 return Err(Error::invalid(field.name, "is given more than once, with different values")

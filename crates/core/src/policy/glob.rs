@@ -33,7 +33,8 @@ impl Glob {
         let is_pattern = |part: &str| {
             !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-*?".contains(&b))
         };
-        let is_action = text.split_once(':').is_some_and(|(service, name)| is_pattern(service) && is_pattern(name));
+        let is_action =
+            text.split_once(':').is_some_and(|(service, name)| is_pattern(service) && is_pattern(name));
         if is_action || text == "*" {
             // There is one colon in every action, so nothing can be matched beyond it.
             Ok(Self { text: text.into(), tokens: tokenize(&text.to_ascii_lowercase(), |_| true) })
@@ -238,7 +239,10 @@ mod tests {
         for other in ["arn:aws:s3:::b/alice/*", "arn:aws:s3:::b/${aws:userid}/*", "arn:aws:s3:::b/*/*"] {
             assert!(!resource_covers(own, other) && !resource_covers(other, own), "{other}");
         }
-        assert!(resource_covers("arn:aws:s3:::b/a?c", "arn:aws:s3:::b/a${*}c"), "an escaped star is a character");
+        assert!(
+            resource_covers("arn:aws:s3:::b/a?c", "arn:aws:s3:::b/a${*}c"),
+            "an escaped star is a character"
+        );
         assert!(!resource_covers("arn:aws:s3:::b/a${*}c", "arn:aws:s3:::b/abc"));
     }
 

@@ -2,7 +2,7 @@
 
 use super::document::too_long_error;
 use super::glob::Globs;
-use super::statement::{Effect, Statement, PatternSet};
+use super::statement::{Effect, PatternSet, Statement};
 use crate::{Error, Result};
 
 /// More than fit in a policy: beyond, comparing each with each is not worth the time.

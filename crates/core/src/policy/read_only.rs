@@ -61,7 +61,8 @@ const USER_DATA_ACTIONS: [&str; 2] = ["ec2:DescribeInstanceAttribute", "ec2:Desc
 pub(super) fn build_statements<'a>(services: impl IntoIterator<Item = &'a str>) -> Result<Vec<Statement>> {
     let mut actions = Vec::new();
     for service in services {
-        let (_, reads) = READ_ACTIONS.iter().find(|(known, _)| *known == service).ok_or_else(unknown_service_error)?;
+        let (_, reads) =
+            READ_ACTIONS.iter().find(|(known, _)| *known == service).ok_or_else(unknown_service_error)?;
         actions.extend(reads.iter().map(|read| format!("{service}:{read}")));
     }
     if actions.is_empty() {

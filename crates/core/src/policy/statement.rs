@@ -54,10 +54,9 @@ impl Statement {
         let resources = parse_patterns(path, "Resource", &mut fields, Glob::parse_resource)?;
         let conditions = Conditions::parse(path, fields.remove("Condition"))?;
         if !fields.is_empty() {
-            return Err(Error::invalid(path.to_owned(), "holds a key that no statement has")
-                .with_next_step(
-                    "use `Sid`, `Effect`, `Action`, `NotAction`, `Resource`, `NotResource` and `Condition`",
-                ));
+            return Err(Error::invalid(path.to_owned(), "holds a key that no statement has").with_next_step(
+                "use `Sid`, `Effect`, `Action`, `NotAction`, `Resource`, `NotResource` and `Condition`",
+            ));
         }
         Ok(Self { effect, actions, resources, conditions })
     }
@@ -91,7 +90,7 @@ impl PatternSet {
 
     fn covers(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Only(broad), Self::Onlnarrowme)) => broad.covers_narrowsome),
+            (Self::Only(broad), Self::Only(narrow)) => broad.covers_all(narrow),
             _ => self == other,
         }
     }

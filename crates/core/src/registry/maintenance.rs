@@ -9,7 +9,7 @@ use super::store::Store;
 use crate::clock::{LONGEST_SLEEP, SHORTEST_SLEEP};
 use crate::session::agenda::RefreshQueue;
 use crate::session::warm::drive;
-use crate::{SessionContext, RefreshLimits};
+use crate::{RefreshLimits, SessionContext};
 
 /// How many sessions are closed before other tasks run.
 const SWEEP_CHUNK: usize = 256;

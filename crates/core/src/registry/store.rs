@@ -155,7 +155,11 @@ impl<T: Send + Sync + 'static> Store<T> {
         removed.is_some()
     }
 
-    pub(super) fn close_session(&self, principal: &Principal, handle: &SessionHandle) -> Option<OutstandingCredentials> {
+    pub(super) fn close_session(
+        &self,
+        principal: &Principal,
+        handle: &SessionHandle,
+    ) -> Option<OutstandingCredentials> {
         let entry = self.index.lock().remove(principal, handle)?;
         let was_open = !entry.session.is_closed_unchecked();
         self.end_all(std::slice::from_ref(&entry));

@@ -6,7 +6,7 @@ mod model;
 use std::fmt;
 use std::sync::atomic::Ordering;
 
-use crate::clock::{Nanos, ClockSource};
+use crate::clock::{ClockSource, Nanos};
 use crate::sync::{AtomicU64, Mutex, PoisonError};
 
 /// A moment of a timeline, in nanoseconds.

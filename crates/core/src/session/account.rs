@@ -10,9 +10,11 @@ use super::family::SessionInner;
 use super::faults;
 use super::narrow::NarrowedAccount;
 use super::slot::AccountCache;
-use super::{AccountStatus, Generation, RotationWatcher, CurrentCredentials};
+use super::{AccountStatus, CurrentCredentials, Generation, RotationWatcher};
 use crate::audit::AuditEvent;
-use crate::{AccessKeyId, AccountName, CredentialProvider, Credentials, Error, Result, SessionId, SessionPolicy};
+use crate::{
+    AccessKeyId, AccountName, CredentialProvider, Credentials, Error, Result, SessionId, SessionPolicy,
+};
 
 /// One account of a session, lent: endpoints, SDK clients and assumed roles hold this. It follows the session's
 /// rotation, clearing and closing, and does not keep the session alive.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 
 use super::slot::AccountCache;
-use crate::clock::{LONGEST_SLEEP, SHORTEST_SLEEP, ClockSource};
+use crate::clock::{ClockSource, LONGEST_SLEEP, SHORTEST_SLEEP};
 
 /// The least time between two attempts: a set that is born stale does not make a warmer spin.
 pub(super) const MIN_RETRY_INTERVAL: Duration = SHORTEST_SLEEP;

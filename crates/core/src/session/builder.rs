@@ -9,8 +9,8 @@ use super::{CloseOnLastDrop, RefreshPolicy, SessionContext};
 use crate::audit::AuditSink;
 use crate::clock::ClockSource;
 use crate::{
-    AccountGuard, AccountName, Clock, CredentialObservers, CredentialProvider, CredentialResolver, Credentials,
-    Principal, Region, Result, SessionId,
+    AccountGuard, AccountName, Clock, CredentialObservers, CredentialProvider, CredentialResolver,
+    Credentials, Principal, Region, Result, SessionId,
 };
 
 /// Describes a session; made by [`SessionContext::builder`]. Nothing here does any work.
@@ -153,8 +153,9 @@ impl SessionBuilder {
         let misfit = self.allowed.as_ref().filter(|allowed| !allowed.contains(&default));
         let default = misfit.and_then(|allowed| allowed.first().cloned()).unwrap_or(default);
         let mut member = SessionInner::new(self.surroundings, default, self.region, self.resolver);
-        member.bounds =
-            self.allowed.map(|allowed| Box::new(Restrictions { allowed: Some(allowed.into()), narrowed: None }));
+        member.bounds = self
+            .allowed
+            .map(|allowed| Box::new(Restrictions { allowed: Some(allowed.into()), narrowed: None }));
         let context = SessionContext(Arc::new(CloseOnLastDrop(Arc::new(member))));
         let member = context.inner();
         // What is not allowed is left out. Nothing else can fail: the session is open and nobody else holds it yet.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::family::SessionInner;
 use super::slot::AccountCache;
-use super::{Generation, SessionAccount, SessionContext, CredentialsVersion};
+use super::{CredentialsVersion, Generation, SessionAccount, SessionContext};
 use crate::{AccountName, Result};
 
 impl SessionContext {
@@ -72,7 +72,8 @@ impl SessionInner {
     }
 
     fn was_account_cleared_since(&self, alias: &AccountName, id: CredentialsVersion) -> bool {
-        self.is_closed() || self.find_account(alias).map_or(self.is_detached(), |slot| slot.was_cleared_since(id))
+        self.is_closed()
+            || self.find_account(alias).map_or(self.is_detached(), |slot| slot.was_cleared_since(id))
     }
 
     /// An account of a session that was cleared begins cleared, as its others are.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::watch;
 
-pub use outstanding::{OutstandingCredentials, OutstandingAccount};
+pub use outstanding::{OutstandingAccount, OutstandingCredentials};
 
 use super::agenda::RefreshQueue;
 use super::audience::LazyWatch;
@@ -163,7 +163,11 @@ impl SessionInner {
     }
 
     /// Gives an account something, and has the providers of the others start anew, unless a clear came in between.
-    pub(super) fn apply_update<T>(&self, slot: &AccountCache, give: impl FnOnce(&AccountCache) -> Result<T>) -> Result<T> {
+    pub(super) fn apply_update<T>(
+        &self,
+        slot: &AccountCache,
+        give: impl FnOnce(&AccountCache) -> Result<T>,
+    ) -> Result<T> {
         self.check_writable(slot.alias())?;
         let last_clear = slot.last_clear()?;
         let given = give(slot)?;
@@ -245,7 +249,13 @@ impl SessionInner {
         self.default.set_provider(provider)
     }
 
-    pub(super) fn record(&self, event: AuditEvent, account: &AccountName, party: &str, failure: Option<&Error>) {
+    pub(super) fn record(
+        &self,
+        event: AuditEvent,
+        account: &AccountName,
+        party: &str,
+        failure: Option<&Error>,
+    ) {
         self.surroundings.audit(event, |record| {
             let mut record = record.account(account).with_component(party);
             if let Some(set) = self.account_cache(account).ok().and_then(|slot| slot.current()) {

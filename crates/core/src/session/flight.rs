@@ -34,7 +34,9 @@ impl Outcome {
     pub(super) fn describe(&self, record: AuditRecord) -> AuditRecord {
         match self {
             Self::Published(set) => record.credentials(set).with_generation(set.metadata().id.generation()),
-            Self::Failed(error) => record.with_component(error.provider().unwrap_or("unknown")).with_failure(error),
+            Self::Failed(error) => {
+                record.with_component(error.provider().unwrap_or("unknown")).with_failure(error)
+            }
             Self::Superseded => record,
         }
     }

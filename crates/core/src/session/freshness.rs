@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::{RefreshPolicy, CredentialsVersion};
+use super::{CredentialsVersion, RefreshPolicy};
 use crate::Credentials;
 use crate::clock::{Nanos, nanos};
 

@@ -6,7 +6,7 @@ mod by_policy;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::bounds::{Restrictions, NarrowState};
+use super::bounds::{NarrowState, Restrictions};
 use super::family::SessionInner;
 use super::{CloseOnLastDrop, SessionAccount, SessionContext};
 use crate::audit::{AuditEvent, NarrowDetails};
@@ -133,8 +133,11 @@ impl SessionInner {
     }
 
     fn check_narrowable(&self, alias: &AccountName, policy: &SessionPolicy) -> Result<()> {
-        let narrowed =
-            self.account_cache(alias)?.narrowed(policy).map(drop).map_err(|error| with_account_context(alias, &error));
+        let narrowed = self
+            .account_cache(alias)?
+            .narrowed(policy)
+            .map(drop)
+            .map_err(|error| with_account_context(alias, &error));
         if let Err(error) = &narrowed {
             self.record(AuditEvent::Deny, alias, "narrow", Some(error));
         }
@@ -156,7 +159,8 @@ impl SessionInner {
         let fixed = own_accounts || scope.accounts.is_some();
         let mut child = self.new_child(default);
         let allowed = fixed.then(|| accounts.into());
-        child.bounds = Some(Box::new(Restrictions { allowed, narrowed: Some(NarrowState { own_accounts, until }) }));
+        child.bounds =
+            Some(Box::new(Restrictions { allowed, narrowed: Some(NarrowState { own_accounts, until }) }));
         let child = self.attach_child(child);
         if let Some(policy) = &scope.policy {
             for alias in accounts {

@@ -22,9 +22,9 @@ use super::flight::WeakFlight;
 use super::freshness::{Freshness, Issued, Windows};
 use super::gate::{self, VersionedCell};
 use super::hold::RefreshBackoff;
-use super::rotation::{RotationState, RenewalChain};
+use super::rotation::{RenewalChain, RotationState};
 use super::surroundings::SessionShared;
-use super::{Generation, CurrentCredentials, CredentialsVersion};
+use super::{CredentialsVersion, CurrentCredentials, Generation};
 use crate::clock::Nanos;
 use crate::credentials::CredentialsInner;
 use crate::{AccessKeyId, AccountName, CredentialProvider, Credentials, Result, SessionPolicy};
@@ -192,7 +192,9 @@ impl AccountCache {
     /// From inside, so that what is decided last is what stays on the agenda.
     fn schedule(self: &Arc<Self>, turn: &Turn<'_>, agenda: &RefreshQueue, pause: Duration) {
         match self.refresh_times(turn) {
-            Some(due) => agenda.schedule(self, RefreshTimes { at: due.at.max(self.surroundings.now() + pause), ..due }),
+            Some(due) => {
+                agenda.schedule(self, RefreshTimes { at: due.at.max(self.surroundings.now() + pause), ..due })
+            }
             None => agenda.remove(self),
         }
     }

@@ -11,7 +11,7 @@ use super::agenda::RefreshQueue;
 use super::late::LazyArcSwap;
 use super::rotation::RenewalChain;
 use crate::audit::{AuditEvent, AuditRecord, AuditSink};
-use crate::clock::{Nanos, ClockSource};
+use crate::clock::{ClockSource, Nanos};
 use crate::{Clock, CredentialObservers, Credentials, Principal, Region, SessionId, SystemClock};
 
 pub(super) struct SessionShared {

@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::MissedTickBehavior;
 
 use super::SessionContext;
-use super::agenda::{RefreshQueue, MIN_RETRY_INTERVAL};
+use super::agenda::{MIN_RETRY_INTERVAL, RefreshQueue};
 use super::slot::AccountCache;
 
 /// How hard a warmer may press on its sources.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
-use super::{SessionAccount, CredentialsVersion};
+use super::{CredentialsVersion, SessionAccount};
 use crate::attempt::{Callee, call_isolated};
 use crate::{CallerIdentity, CallerIdentityProvider, Credentials, Result};
 

@@ -68,7 +68,9 @@ impl Canary {
         let core =
             |text: &str| text.chars().filter(char::is_ascii_alphanumeric).rev().take(24).collect::<String>();
         let output: String = output.chars().filter(char::is_ascii_alphanumeric).rev().collect();
-        let holds_part = |mark: &str| (0..=24 - MIN_MATCH_CHARS).any(|at| output.contains(&mark[at..at + MIN_MATCH_CHARS]));
+        let holds_part = |mark: &str| {
+            (0..=24 - MIN_MATCH_CHARS).any(|at| output.contains(&mark[at..at + MIN_MATCH_CHARS]))
+        };
         [
             ("secret", holds_part(&core(&self.secret))),
             ("token", holds_part(&core(&self.token))),

@@ -44,16 +44,21 @@ async fn set_from_resolver_unknown_id_keeps_credentials() {
 #[tokio::test]
 async fn set_from_resolver_expired_keeps_credentials() {
     let clock = valetkey_core::testing::ManualClock::new();
-    let resolver = MapResolver::new().with(credential_id("one"), expiring(&clock, 1, std::time::Duration::ZERO));
+    let resolver =
+        MapResolver::new().with(credential_id("one"), expiring(&clock, 1, std::time::Duration::ZERO));
     let session = builder(&clock).resolver(resolver).build();
     session.set_credentials(numbered(9, Expiry::Never)).unwrap();
-    assert_eq!(session.set_from_resolver(&credential_id("one"), None).await.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(
+        session.set_from_resolver(&credential_id("one"), None).await.unwrap_err().kind(),
+        ErrorKind::Invalid
+    );
     assert_eq!(number(&session.credentials().await.unwrap()), 9);
 }
 
 #[tokio::test]
 async fn set_from_resolver_without_resolver_is_not_configured() {
-    let error = SessionContext::builder().build().set_from_resolver(&credential_id("one"), None).await.unwrap_err();
+    let error =
+        SessionContext::builder().build().set_from_resolver(&credential_id("one"), None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotConfigured);
     assert!(error.next_step().is_some());
 }
@@ -75,7 +80,8 @@ impl CredentialResolver for BlockingResolver {
 }
 
 /// A session whose adoption is under way.
-async fn start_set_from_resolver() -> (SessionContext, BlockingResolver, tokio::task::JoinHandle<Result<AccountStatus>>) {
+async fn start_set_from_resolver()
+-> (SessionContext, BlockingResolver, tokio::task::JoinHandle<Result<AccountStatus>>) {
     let slow = BlockingResolver(Arc::new(Semaphore::new(0)));
     let session = SessionContext::builder().resolver(slow.clone()).build();
     let adopting = session.clone();

@@ -43,7 +43,10 @@ async fn allowed_accounts_drops_other_providers() {
     let session = builder_allowing(&["prod"])
         .provider(other.clone())
         .provider_for(account_name("dev"), other.clone())
-        .provider_for(account_name("prod"), ScriptedProvider::new([valetkey_core::testing::Script::Answer(credentials())]))
+        .provider_for(
+            account_name("prod"),
+            ScriptedProvider::new([valetkey_core::testing::Script::Answer(credentials())]),
+        )
         .build();
     assert_eq!(session.accounts(), [account_name("prod")]);
     assert_eq!(number(&session.credentials_for(&account_name("prod")).await.unwrap()), 1);
@@ -78,9 +81,12 @@ async fn allowed_accounts_empty_refuses_everything() {
     assert!(session.accounts().is_empty());
     assert_eq!(session.set_credentials(credentials()).unwrap_err().kind(), ErrorKind::Denied);
     assert_eq!(session.set_from_resolver(&id, None).await.unwrap_err().kind(), ErrorKind::Denied);
-    assert!(session.with_credentials(credentials()).is_err() && session.with_provider(provider.clone()).is_err());
     assert!(
-        session.credentials().await.is_err() && session.credentials_for(&account_name("default")).await.is_err()
+        session.with_credentials(credentials()).is_err() && session.with_provider(provider.clone()).is_err()
+    );
+    assert!(
+        session.credentials().await.is_err()
+            && session.credentials_for(&account_name("default")).await.is_err()
     );
     assert!(session.narrow(valetkey_core::AccessScope::new()).is_err());
     assert_eq!(provider.call_count(), 0);

@@ -94,7 +94,8 @@ async fn json_lines_failing_writer_keeps_session_working() {
             Ok(())
         }
     }
-    let session = valetkey_core::SessionContext::builder().audit(Arc::new(JsonLines::new(FailingWriter))).build();
+    let session =
+        valetkey_core::SessionContext::builder().audit(Arc::new(JsonLines::new(FailingWriter))).build();
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
     assert_eq!(number(&session.credentials().await.unwrap()), 1);
 }
@@ -139,7 +140,10 @@ impl DiskFixture {
 
 /// Three records, on a disk that takes this much in each write.
 fn write_records(write_limits: &[usize], sink: fn(DiskFixture) -> JsonLines<DiskFixture>) -> DiskFixture {
-    let disk = DiskFixture(Arc::new(Mutex::new(DiskState { write_limits: write_limits.to_vec(), ..DiskState::default() })));
+    let disk = DiskFixture(Arc::new(Mutex::new(DiskState {
+        write_limits: write_limits.to_vec(),
+        ..DiskState::default()
+    })));
     let session = builder(&ManualClock::new()).audit(Arc::new(sink(disk.clone()))).build();
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
     session.clear();
@@ -156,11 +160,23 @@ fn json_lines_record_is_one_write() {
 
 #[test]
 fn json_lines_full_disk_next_record_begins_a_line() {
-    assert_eq!(write_records(&[10, 0], JsonLines::new).complete_lines(), [false, true, true], "the first is torn");
+    assert_eq!(
+        write_records(&[10, 0], JsonLines::new).complete_lines(),
+        [false, true, true],
+        "the first is torn"
+    );
     let disk = write_records(&[10, 0, 1, 0], JsonLines::new);
     assert_eq!(disk.complete_lines(), [false, false, true], "of the second there is only its line break");
-    assert_eq!(write_records(&[0], JsonLines::new).complete_lines(), [true, true], "nothing of the first was written");
-    assert_eq!(write_records(&[10, 20], JsonLines::new).complete_lines(), [true, true, true], "the rest followed");
+    assert_eq!(
+        write_records(&[0], JsonLines::new).complete_lines(),
+        [true, true],
+        "nothing of the first was written"
+    );
+    assert_eq!(
+        write_records(&[10, 20], JsonLines::new).complete_lines(),
+        [true, true, true],
+        "the rest followed"
+    );
 }
 
 #[test]

@@ -81,7 +81,9 @@ async fn backoff_after_expiry_returns_error_with_cause() {
 
 #[tokio::test]
 async fn backoff_ends_on_success() {
-    let bench = SessionFixture::with_cached(HOUR, |clock| vec![fails_unavailable(), returns(clock, 2, 2 * HOUR)]).await;
+    let bench =
+        SessionFixture::with_cached(HOUR, |clock| vec![fails_unavailable(), returns(clock, 2, 2 * HOUR)])
+            .await;
     bench.clock.advance(50 * MINUTE);
     assert_eq!(bench.number().await.unwrap(), 1);
     bench.clock.advance(9 * MINUTE + 30 * SECOND);

@@ -47,7 +47,10 @@ impl SessionFixture {
     }
 
     /// A session that holds set 1, good for `lifetime`, and whose provider then answers as told.
-    pub(crate) async fn with_cached(lifetime: Duration, then: impl FnOnce(&ManualClock) -> Vec<Script>) -> Self {
+    pub(crate) async fn with_cached(
+        lifetime: Duration,
+        then: impl FnOnce(&ManualClock) -> Vec<Script>,
+    ) -> Self {
         let bench = Self::new(|clock| [vec![returns(clock, 1, lifetime)], then(clock)].concat());
         assert_eq!(bench.number().await.unwrap(), 1);
         bench

@@ -151,10 +151,18 @@ async fn cached_resolver_refusal_ttl_is_jittered() {
 
 #[tokio::test]
 async fn cached_resolver_separates_ids() {
-    let desk = CachedResolverFixture::new(|clock| vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR), fails_denied()]);
-    assert_eq!((desk.resolve_number("one").await.unwrap(), desk.resolve_number("two").await.unwrap()), (1, 2));
+    let desk = CachedResolverFixture::new(|clock| {
+        vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR), fails_denied()]
+    });
+    assert_eq!(
+        (desk.resolve_number("one").await.unwrap(), desk.resolve_number("two").await.unwrap()),
+        (1, 2)
+    );
     assert_eq!(desk.resolve_number("three").await.unwrap_err().kind(), ErrorKind::Denied);
-    assert_eq!((desk.resolve_number("one").await.unwrap(), desk.resolve_number("two").await.unwrap()), (1, 2));
+    assert_eq!(
+        (desk.resolve_number("one").await.unwrap(), desk.resolve_number("two").await.unwrap()),
+        (1, 2)
+    );
     assert_eq!(desk.lookup_count(), 3);
 }
 
@@ -175,7 +183,11 @@ async fn cached_resolver_at_capacity_evicts_oldest() {
         desk.clock.advance(SECOND);
     }
     desk.resolver = desk.resolver.capacity(0);
-    assert_eq!((desk.resolve_number("a").await.unwrap(), desk.resolve_number("a").await.unwrap()), (6, 7), "none is kept");
+    assert_eq!(
+        (desk.resolve_number("a").await.unwrap(), desk.resolve_number("a").await.unwrap()),
+        (6, 7),
+        "none is kept"
+    );
 }
 
 #[tokio::test]
@@ -185,8 +197,11 @@ async fn cached_resolver_debug_and_errors_show_no_secret() {
     let desk = CachedResolverFixture::new(|_| vec![answer, Script::Panic]);
     let kept = desk.resolver.resolve(&credential_id("one")).await.unwrap();
     assert_eq!(kept.expose_secret_access_key(), canary.expose_secret());
-    let error =
-        desk.resolver.resolve(&credential_id(&refused.expose_secret().replace(['/', '+'], "-"))).await.unwrap_err();
+    let error = desk
+        .resolver
+        .resolve(&credential_id(&refused.expose_secret().replace(['/', '+'], "-")))
+        .await
+        .unwrap_err();
     let shown = format!("{:?} {kept:?} {error} {error:?}", desk.resolver);
     assert!(canary.found_in(&shown).is_empty() && refused.found_in(&shown).is_empty(), "{shown}");
     assert_eq!(desk.resolver.name(), "scripted", "it speaks for the resolver it stands before");

@@ -103,7 +103,8 @@ enum RefreshWindow {
     Expired,
 }
 
-const WINDOWS: [RefreshWindow; 4] = [RefreshWindow::Cold, RefreshWindow::Advisory, RefreshWindow::Mandatory, RefreshWindow::Expired];
+const WINDOWS: [RefreshWindow; 4] =
+    [RefreshWindow::Cold, RefreshWindow::Advisory, RefreshWindow::Mandatory, RefreshWindow::Expired];
 
 struct CancellationFixture {
     clock: ManualClock,
@@ -229,7 +230,11 @@ async fn stalled_caller_blocks_no_other_caller() {
             }
             assert_eq!(stage.fetch_count(), 1 + usize::from(done), "{case}");
             if !done {
-                assert_eq!(stalled.await.unwrap(), stage.earlier_fetches as u64 + 1, "{case}: he may come back");
+                assert_eq!(
+                    stalled.await.unwrap(),
+                    stage.earlier_fetches as u64 + 1,
+                    "{case}: he may come back"
+                );
             }
         }
     }
@@ -266,7 +271,11 @@ async fn aborted_task_leaves_no_fetch_in_flight() {
             let _cancelled_or_done = task.await;
             assert_eq!(stage.provider.under_way(), 0);
             stage.assert_fetches_anew().await;
-            assert!(stage.fetch_count() <= 2, "{window:?}, {turns} turns: asked {} times", stage.fetch_count());
+            assert!(
+                stage.fetch_count() <= 2,
+                "{window:?}, {turns} turns: asked {} times",
+                stage.fetch_count()
+            );
         }
     }
 }

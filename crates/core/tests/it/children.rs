@@ -32,7 +32,10 @@ async fn child_overrides_default_account_and_inherits_others() {
         parent.with_credentials(numbered(10, Expiry::Never)).unwrap(),
         parent.with_credentials(numbered(20, Expiry::Never)).unwrap(),
     );
-    assert_eq!((default_number(&parent).await, default_number(&one).await, default_number(&other).await), (1, 10, 20));
+    assert_eq!(
+        (default_number(&parent).await, default_number(&one).await, default_number(&other).await),
+        (1, 10, 20)
+    );
     assert_eq!((prod_number(&one).await, prod_number(&other).await), (2, 2));
     assert_ne!(one.id(), parent.id());
     assert_eq!(one.accounts(), parent.accounts());

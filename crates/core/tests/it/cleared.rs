@@ -1,7 +1,9 @@
 //! `is_cleared` and `was_cleared_since`: a clear is a state of its own, which nothing else looks like.
 
 use valetkey_core::testing::{ManualClock, ScriptedProvider};
-use valetkey_core::{AccountName, Credentials, ErrorKind, Expiry, SessionAccount, SessionContext, CredentialsVersion};
+use valetkey_core::{
+    AccountName, Credentials, CredentialsVersion, ErrorKind, Expiry, SessionAccount, SessionContext,
+};
 
 use crate::bench::*;
 
@@ -45,7 +47,8 @@ async fn is_cleared_from_clear_until_credentials_are_set() {
 
 #[tokio::test]
 async fn is_cleared_false_after_other_losses() {
-    let bench = SessionFixture::new(|clock| vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR), fails_denied()]);
+    let bench =
+        SessionFixture::new(|clock| vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR), fails_denied()]);
     let account = default_account(&bench.session);
     assert!(account.current().is_none() && !account.is_cleared(), "never fetched");
     bench.number().await.unwrap();

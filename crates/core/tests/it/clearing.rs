@@ -90,7 +90,8 @@ async fn clear_of_parent_cancels_fetches_of_children() {
 #[tokio::test]
 async fn clear_suspends_providers_until_credentials_are_set() {
     let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR)]).await;
-    let (prod, default): (AccountName, _) = ("prod".parse().unwrap(), bench.session.default_account().clone());
+    let (prod, default): (AccountName, _) =
+        ("prod".parse().unwrap(), bench.session.default_account().clone());
     bench.session.clear();
     bench.session.clear();
     assert_eq!(bench.kind().await, ErrorKind::NotConfigured);

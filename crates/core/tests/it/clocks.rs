@@ -6,7 +6,9 @@ use crate::bench::*;
 
 #[tokio::test]
 async fn clock_rewind_keeps_expired_credentials_expired() {
-    let bench = SessionFixture::with_cached(HOUR, |clock| vec![fails_unavailable(), returns(clock, 2, 5 * HOUR)]).await;
+    let bench =
+        SessionFixture::with_cached(HOUR, |clock| vec![fails_unavailable(), returns(clock, 2, 5 * HOUR)])
+            .await;
     bench.clock.advance(HOUR);
     assert_eq!(bench.kind().await, ErrorKind::Expired);
     bench.clock.rewind(50 * MINUTE);
@@ -26,7 +28,9 @@ async fn clock_rewind_keeps_set_credentials_expired() {
 
 #[tokio::test]
 async fn clock_rewind_does_not_prolong_backoff() {
-    let bench = SessionFixture::with_cached(HOUR, |clock| vec![fails_unavailable(), returns(clock, 2, 5 * HOUR)]).await;
+    let bench =
+        SessionFixture::with_cached(HOUR, |clock| vec![fails_unavailable(), returns(clock, 2, 5 * HOUR)])
+            .await;
     bench.clock.advance(50 * MINUTE);
     assert_eq!(bench.number().await.unwrap(), 1);
     bench.clock.rewind(MINUTE);

@@ -121,7 +121,14 @@ impl WorkdayFixture {
         let source = session.account(session.default_account()).unwrap();
         let role = RoleProvider::new(&sts, Some(source));
         session.set_provider_for(&self::role(), role.clone()).unwrap();
-        Self { clock, session, hub, role, served_count: AtomicUsize::new(0), waited_count: AtomicUsize::new(0) }
+        Self {
+            clock,
+            session,
+            hub,
+            role,
+            served_count: AtomicUsize::new(0),
+            waited_count: AtomicUsize::new(0),
+        }
     }
 
     /// Agents that ask at irregular times until the day is over.

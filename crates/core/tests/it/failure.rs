@@ -9,7 +9,8 @@ use crate::bench::*;
 
 #[tokio::test]
 async fn transient_failure_uncached_is_returned_and_retried() {
-    let bench = SessionFixture::new(|clock| vec![fails_unavailable(), fails_unavailable(), returns(clock, 1, HOUR)]);
+    let bench =
+        SessionFixture::new(|clock| vec![fails_unavailable(), fails_unavailable(), returns(clock, 1, HOUR)]);
     assert_eq!(bench.kind().await, ErrorKind::Unavailable);
     assert_eq!(bench.kind().await, ErrorKind::Unavailable);
     assert_eq!(bench.number().await.unwrap(), 1);
@@ -102,8 +103,10 @@ async fn provider_panic_keeps_cached_credentials() {
 
 #[tokio::test]
 async fn expired_source_keeps_cached_credentials() {
-    let bench =
-        SessionFixture::with_cached(HOUR, |_| vec![Script::Fail(Error::new(ErrorKind::Expired, "source ran out"))]).await;
+    let bench = SessionFixture::with_cached(HOUR, |_| {
+        vec![Script::Fail(Error::new(ErrorKind::Expired, "source ran out"))]
+    })
+    .await;
     bench.clock.advance(50 * MINUTE);
     assert_eq!(bench.number().await.unwrap(), 1);
 }

@@ -1,7 +1,7 @@
 //! Which sets continue each other, and following an account to wherever it is answered.
 
 use futures_util::FutureExt;
-use valetkey_core::{AccountName, Expiry, RotationWatcher, SessionContext, CredentialsVersion};
+use valetkey_core::{AccountName, CredentialsVersion, Expiry, RotationWatcher, SessionContext};
 
 use crate::bench::*;
 
@@ -31,7 +31,9 @@ fn has_ended(rotations: &mut RotationWatcher) -> bool {
 
 #[tokio::test]
 async fn is_renewal_of_holds_only_after_refresh() {
-    let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR), returns(clock, 3, HOUR)]).await;
+    let bench =
+        SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, HOUR), returns(clock, 3, HOUR)])
+            .await;
     let account = bench.session.default_account().clone();
     let first = current_version(&bench.session);
     bench.session.refresh(&account).await.unwrap();
@@ -75,7 +77,8 @@ async fn rotation_watcher_inherited_follows_override() {
 #[tokio::test]
 async fn rotation_watcher_inherited_reports_clear_and_close() {
     let (_parent, child) = parent_and_child();
-    let (mut cleared, mut closed) = (child.watch_rotations(&prod()).unwrap(), child.watch_rotations(&prod()).unwrap());
+    let (mut cleared, mut closed) =
+        (child.watch_rotations(&prod()).unwrap(), child.watch_rotations(&prod()).unwrap());
     child.clear();
     assert!(has_changed(&mut cleared));
     assert!(child.account(&prod()).is_err(), "a cleared child inherits nothing");

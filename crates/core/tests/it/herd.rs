@@ -40,7 +40,8 @@ async fn single_flight_many_threads_fetch_once() {
 
 #[tokio::test]
 async fn single_flight_error_reaches_all_callers() {
-    for (script, kind) in [(fails_unavailable(), ErrorKind::Unavailable), (fails_denied(), ErrorKind::Denied)] {
+    for (script, kind) in [(fails_unavailable(), ErrorKind::Unavailable), (fails_denied(), ErrorKind::Denied)]
+    {
         let bench = SessionFixture::blocked(|_| vec![script]);
         let callers = join_all((0..1_000).map(|_| bench.kind()));
         let (kinds, ()) = tokio::join!(callers, async {

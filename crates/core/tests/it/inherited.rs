@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use valetkey_core::testing::{ManualClock, Script, ScriptedProvider, VirtualClock};
-use valetkey_core::{AccountName, Credentials, ErrorKind, Expiry, OutstandingCredentials, Result, AccessScope, SessionContext};
+use valetkey_core::{
+    AccessScope, AccountName, Credentials, ErrorKind, Expiry, OutstandingCredentials, Result, SessionContext,
+};
 
 use crate::bench::*;
 

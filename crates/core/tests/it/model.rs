@@ -83,7 +83,7 @@ fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         3 => (alias(), 1..200_u64).prop_map(|(alias, minutes)| Change::Set { alias, minutes }),
         4 => (alias(), any::<bool>()).prop_map(|(alias, derived)| Change::Provider { alias, derived }),
-        2 => (alias(), any::<bool>()).prop_map(|(alias, held)| Change::Reject { alias, current }),
+        2 => (alias(), any::<bool>()).prop_map(|(alias, current)| Change::Reject { alias, current }),
         2 => Just(Change::Clear),
         1 => Just(Change::Close),
         1 => Just(Change::Drop),
@@ -98,10 +98,10 @@ fn operation() -> impl Strategy<Value = Operation> {
     let (member, alias) = (any::<usize>, || 0..ACCOUNT_NAMES.len());
     prop_oneof![
         1 => Just(Operation::Open),
-        2 => (member(), (1..200_u64)).prop_map(|(of, minutes)| {
+        2 => (member(), (1..200_u64)).prop_map(|(parent, minutes)| {
             Operation::Child { parent, overlay: ChildOverride::Credentials { minutes } }
         }),
-        2 => member().prop_map(|of| Operation::Child { parent, overlay: ChildOverride::Provider }),
+        2 => member().prop_map(|parent| Operation::Child { parent, overlay: ChildOverride::Provider }),
         24 => (member(), alias()).prop_map(|(member, alias)| Operation::Fetch(member, alias)),
         16 => (member(), alias(), upstream(), prop::collection::vec(instant(), 1..6))
             .prop_map(|(member, alias, upstream, at)| Operation::FetchAtInstants(member, alias, upstream, at)),

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use valetkey_core::audit::{AuditEvent, InMemoryAudit};
 use valetkey_core::testing::ScriptedProvider;
 use valetkey_core::{
-    AccountName, CredentialId, CredentialProvider, ErrorKind, Expiry, MapResolver, ProviderChain, AccessScope,
-    SessionContext, SessionPolicy,
+    AccessScope, AccountName, CredentialId, CredentialProvider, ErrorKind, Expiry, MapResolver,
+    ProviderChain, SessionContext, SessionPolicy,
 };
 
 use crate::bench::*;

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use valetkey_core::testing::{ManualClock, Script, ScriptedProvider};
 use valetkey_core::{
-    AccountGuard, AccountName, Clock, CredentialObserver, CredentialObservers, CredentialProvider, Credentials,
-    Error, ErrorKind, Expiry, MapResolver, ObservedProvider, Result, SessionContext, SessionPolicy,
+    AccountGuard, AccountName, Clock, CredentialObserver, CredentialObservers, CredentialProvider,
+    Credentials, Error, ErrorKind, Expiry, MapResolver, ObservedProvider, Result, SessionContext,
+    SessionPolicy,
 };
 
 use crate::bench::*;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use valetkey_core::audit::{AuditEvent, InMemoryAudit};
 use valetkey_core::testing::{Script, ScriptedProvider};
-use valetkey_core::{AccountName, Clock, Expiry, OutstandingCredentials, AccessScope, SessionContext};
+use valetkey_core::{AccessScope, AccountName, Clock, Expiry, OutstandingCredentials, SessionContext};
 
 use crate::bench::*;
 
@@ -14,7 +14,10 @@ fn account_name(name: &str) -> AccountName {
 }
 
 /// By account, how long the sets work on.
-fn remaining_by_account(bench: &SessionFixture, outstanding: &OutstandingCredentials) -> Vec<(String, Option<Duration>)> {
+fn remaining_by_account(
+    bench: &SessionFixture,
+    outstanding: &OutstandingCredentials,
+) -> Vec<(String, Option<Duration>)> {
     let now = bench.clock.now();
     let accounts = outstanding.accounts.iter();
     accounts.map(|account| (account.account.to_string(), account.until.remaining(now))).collect()
@@ -38,7 +41,11 @@ async fn outstanding_includes_rotated_until_expiry() {
     let bench = SessionFixture::with_cached(HOUR, |clock| vec![returns(clock, 2, MINUTE)]).await;
     bench.session.refresh(bench.session.default_account()).await.unwrap();
     assert_eq!(bench.number().await.unwrap(), 2);
-    assert_eq!(remaining_by_account(&bench, &bench.session.outstanding()), default_account_remaining(HOUR), "that of the first set");
+    assert_eq!(
+        remaining_by_account(&bench, &bench.session.outstanding()),
+        default_account_remaining(HOUR),
+        "that of the first set"
+    );
     bench.clock.advance(HOUR - SECOND);
     assert_eq!(remaining_by_account(&bench, &bench.session.close()), default_account_remaining(SECOND));
     bench.clock.advance(SECOND);
@@ -51,7 +58,11 @@ async fn outstanding_is_returned_by_clear_and_close() {
     assert_eq!(remaining_by_account(&bench, &bench.session.clear()), default_account_remaining(HOUR));
     bench.session.set_credentials(expiring(&bench.clock, 2, MINUTE)).unwrap();
     let closed = bench.session.close();
-    assert_eq!(remaining_by_account(&bench, &closed), default_account_remaining(HOUR), "what was cleared lives on as well");
+    assert_eq!(
+        remaining_by_account(&bench, &closed),
+        default_account_remaining(HOUR),
+        "what was cleared lives on as well"
+    );
     assert_eq!(closed, bench.session.close());
 }
 
@@ -73,7 +84,11 @@ async fn outstanding_of_parent_includes_dropped_children() {
     let grandchild = child.with_credentials(expiring(&bench.clock, 4, 3 * HOUR)).unwrap();
     let wanted = [("default".to_owned(), Some(3 * HOUR)), ("own".to_owned(), Some(2 * HOUR))];
     assert_eq!(remaining_by_account(&bench, &child.outstanding()), wanted);
-    assert_eq!(remaining_by_account(&bench, &bench.session.outstanding()), default_account_remaining(3 * HOUR), "while they are there");
+    assert_eq!(
+        remaining_by_account(&bench, &bench.session.outstanding()),
+        default_account_remaining(3 * HOUR),
+        "while they are there"
+    );
     drop(grandchild);
     drop(child);
     assert_eq!(remaining_by_account(&bench, &bench.session.close()), default_account_remaining(3 * HOUR));
@@ -93,7 +108,11 @@ async fn outstanding_of_view_reports_expiry_beyond_deadline() {
     let scope = AccessScope::new().accounts([account_name("default")]).lifetime(MINUTE);
     let view = bench.session.narrow(scope).unwrap();
     assert_eq!(view.credentials().await.unwrap().expiry(), Expiry::At(bench.clock.now() + MINUTE));
-    assert_eq!(remaining_by_account(&bench, &view.close()), default_account_remaining(HOUR), "AWS knows nothing of the view's end");
+    assert_eq!(
+        remaining_by_account(&bench, &view.close()),
+        default_account_remaining(HOUR),
+        "AWS knows nothing of the view's end"
+    );
     assert_eq!(bench.session.outstanding().accounts.len(), 2);
 }
 
@@ -131,7 +150,11 @@ async fn outstanding_of_child_includes_inherited_before_override() {
     assert_eq!(number(&child.credentials_for(&shared).await.unwrap()), 2);
     child.set_credentials_for(&shared, expiring(&bench.clock, 4, HOUR)).unwrap();
     let wanted = [("default".to_owned(), Some(HOUR)), ("shared".to_owned(), Some(2 * HOUR))];
-    assert_eq!(remaining_by_account(&bench, &child.close()), wanted, "the default account was its own from the start");
+    assert_eq!(
+        remaining_by_account(&bench, &child.close()),
+        wanted,
+        "the default account was its own from the start"
+    );
 }
 
 #[tokio::test]

@@ -62,7 +62,11 @@ fn session_policy_error_names_field_without_echo() {
         (r#"{"Version":"2012-10-17","Statement":[]}"#.to_owned(), "policy", "must allow something"),
         (r#"{"Version":"2012-10-17","Statement":[7]}"#.to_owned(), "Statement[0]", "JSON object"),
         (r#"{"Version":"2012-10-17","Statement":[],"hunter2":1}"#.to_owned(), "policy", "nothing else"),
-        (single_statement(r#""Effect":"Deny","Action":"*","Resource":"*""#), "policy", "must allow something"),
+        (
+            single_statement(r#""Effect":"Deny","Action":"*","Resource":"*""#),
+            "policy",
+            "must allow something",
+        ),
         (
             single_statement(r#""Effect":"hunter2","Action":"*","Resource":"*""#),
             "Statement[0].Effect",
@@ -75,29 +79,51 @@ fn session_policy_error_names_field_without_echo() {
         (single_statement(&format!(r#"{allow},"NotPrincipal":"*""#)), "Statement[0]", "principal"),
         (single_statement(&format!(r#"{allow},"hunter2":"*""#)), "Statement[0]", "no statement has"),
         (single_statement(&format!(r#"{allow},"Action":"s3:*""#)), "policy", "twice"),
-        (single_statement(r#""Effect":"Allow","Action":[],"Resource":"*""#), "Statement[0].Action", "list of texts"),
-        (single_statement(r#""Effect":"Allow","Action":[7],"Resource":"*""#), "Statement[0].Action", "list of texts"),
+        (
+            single_statement(r#""Effect":"Allow","Action":[],"Resource":"*""#),
+            "Statement[0].Action",
+            "list of texts",
+        ),
+        (
+            single_statement(r#""Effect":"Allow","Action":[7],"Resource":"*""#),
+            "Statement[0].Action",
+            "list of texts",
+        ),
         (
             single_statement(r#""Effect":"Allow","Action":"hunter2","Resource":"*""#),
             "Statement[0].Action",
             "actions such as",
         ),
-        (single_statement(r#""Effect":"Allow","Action":"s3:","Resource":"*""#), "Statement[0].Action", "actions such as"),
+        (
+            single_statement(r#""Effect":"Allow","Action":"s3:","Resource":"*""#),
+            "Statement[0].Action",
+            "actions such as",
+        ),
         (
             single_statement(r#""Effect":"Allow","Action":"*","Resource":"hunter2""#),
             "Statement[0].Resource",
             "ARNs such as",
         ),
         (single_statement(&format!(r#"{allow},"Condition":[]"#)), "Statement[0].Condition", "JSON object"),
-        (single_statement(&format!(r#"{allow},"Condition":{{"Null":7}}"#)), "Statement[0].Condition", "operators"),
+        (
+            single_statement(&format!(r#"{allow},"Condition":{{"Null":7}}"#)),
+            "Statement[0].Condition",
+            "operators",
+        ),
         (
             single_statement(&format!(r#"{allow},"Condition":{{"Null":{{"a":null}}}}"#)),
             "Statement[0].Condition",
             "booleans",
         ),
-        (single_statement(&format!(r#"{allow},"Condition":{{"Null":{{"a":[]}}}}"#)), "Statement[0].Condition", "booleans"),
         (
-            single_statement(&format!(r#"{allow},"Condition":{{"Bool":{{"a":"true"}},"bool":{{"A":"false"}}}}"#)),
+            single_statement(&format!(r#"{allow},"Condition":{{"Null":{{"a":[]}}}}"#)),
+            "Statement[0].Condition",
+            "booleans",
+        ),
+        (
+            single_statement(&format!(
+                r#"{allow},"Condition":{{"Bool":{{"a":"true"}},"bool":{{"A":"false"}}}}"#
+            )),
             "Statement[0].Condition",
             "twice",
         ),
@@ -140,8 +166,16 @@ fn intersect_keeps_narrower_pattern_of_each_pair() {
         (r#"["s3:Get*","s3:List*"]"#, r#"["s3:*Object","s3:ListBucket"]"#, r#""s3:ListBucket""#),
         (r#""*""#, r#"["s3:Get*","s3:PutObject"]"#, r#"["s3:Get*","s3:PutObject"]"#),
     ] {
-        assert_eq!(policy_allowing(a).intersect(&policy_allowing(b)).unwrap(), policy_allowing(both), "{a} and {b}");
-        assert_eq!(policy_allowing(b).intersect(&policy_allowing(a)).unwrap(), policy_allowing(both), "{b} and {a}");
+        assert_eq!(
+            policy_allowing(a).intersect(&policy_allowing(b)).unwrap(),
+            policy_allowing(both),
+            "{a} and {b}"
+        );
+        assert_eq!(
+            policy_allowing(b).intersect(&policy_allowing(a)).unwrap(),
+            policy_allowing(both),
+            "{b} and {a}"
+        );
     }
 }
 
@@ -158,7 +192,9 @@ fn intersect_disjoint_policies_is_invalid() {
 fn intersect_keeps_denials_of_both() {
     let plain = r#"{"Effect":"Allow","Action":"s3:*","Resource":"*"}"#;
     let denying = |rest: &str| {
-        parse_policy(&format!(r#"{{"Version":"2012-10-17","Statement":[{plain},{{"Effect":"Deny",{rest}}}]}}"#))
+        parse_policy(&format!(
+            r#"{{"Version":"2012-10-17","Statement":[{plain},{{"Effect":"Deny",{rest}}}]}}"#
+        ))
     };
     let (mine, theirs) = (
         denying(r#""NotAction":"s3:Get*","Resource":"*""#),

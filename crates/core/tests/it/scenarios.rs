@@ -93,7 +93,12 @@ fn uncached() -> InitialState {
 }
 
 fn initial_state(set: InitialCredentials) -> InitialState {
-    InitialState { credentials: set, max_age: None, background_refresh: false, policy: RefreshPolicy::default() }
+    InitialState {
+        credentials: set,
+        max_age: None,
+        background_refresh: false,
+        policy: RefreshPolicy::default(),
+    }
 }
 
 impl InitialState {
@@ -130,7 +135,7 @@ enum WindowEdge {
     Now,
 }
 
-use WindowEdge::{Advisory, LastFetch, Expiry, Issued, Mandatory, Now};
+use WindowEdge::{Advisory, Expiry, Issued, LastFetch, Mandatory, Now};
 
 /// An edge, and how many nanoseconds after it.
 #[derive(Debug, Clone, Copy)]
@@ -210,7 +215,13 @@ struct Step {
 
 /// At this moment, with upstream like this, the herd sees that.
 fn at(when: impl Into<EdgeOffset>, upstream: UpstreamBehavior, seen: Observation) -> Step {
-    Step { when: when.into(), callers: CALLERS, precondition: Precondition::Nothing, upstream, expected: seen }
+    Step {
+        when: when.into(),
+        callers: CALLERS,
+        precondition: Precondition::Nothing,
+        upstream,
+        expected: seen,
+    }
 }
 
 /// As [`at`], while a refresh that somebody asked for is under way.

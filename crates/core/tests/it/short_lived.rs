@@ -74,7 +74,9 @@ async fn credentials_of_2_minutes_are_fetched_every_90_s() {
 #[tokio::test]
 async fn short_credentials_are_not_fetched_at_every_call() {
     for (lifetime, most) in [(4, 200), (20, 42), (60, 14), (300, 4)] {
-        let calls = count_calls(&FixedLifetimeProvider::new(&ManualClock::new(), lifetime * SECOND), 600 * SECOND).await;
+        let calls =
+            count_calls(&FixedLifetimeProvider::new(&ManualClock::new(), lifetime * SECOND), 600 * SECOND)
+                .await;
         assert!(calls <= most, "{lifetime} s: {calls} calls in 10 min");
     }
 }
@@ -82,7 +84,10 @@ async fn short_credentials_are_not_fetched_at_every_call() {
 /// The nearer the end of credentials that cannot be renewed, the more often they are fetched, but at most once a second.
 #[tokio::test]
 async fn provider_repeating_credentials_is_called_rarely() {
-    let issuer = FixedLifetimeProvider { repeats: true, ..FixedLifetimeProvider::new(&ManualClock::new(), 300 * SECOND) };
+    let issuer = FixedLifetimeProvider {
+        repeats: true,
+        ..FixedLifetimeProvider::new(&ManualClock::new(), 300 * SECOND)
+    };
     let calls = count_calls(&issuer, 600 * SECOND).await;
     assert!(calls <= 20, "{calls} calls for two or three periods");
 }

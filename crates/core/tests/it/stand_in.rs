@@ -89,8 +89,10 @@ async fn key_exchange_serves_only_exchanged_credentials() {
 
 #[tokio::test]
 async fn key_exchange_declined_serves_given_keys() {
-    let session =
-        SessionContext::builder().guard(guard()).provider(DecoratedProvider(ProviderChain::new(guard()))).build();
+    let session = SessionContext::builder()
+        .guard(guard())
+        .provider(DecoratedProvider(ProviderChain::new(guard())))
+        .build();
     session.set_credentials(credentials(1)).unwrap();
     session.set_credentials(credentials(1_001)).unwrap();
     assert_eq!(fetch_number(&session).await, Ok(1_001));
@@ -108,7 +110,11 @@ async fn key_exchange_after_clear_drops_keys_and_stays() {
     session.clear();
     assert_eq!(asking.await.unwrap_err().kind(), ErrorKind::NotConfigured);
     session.set_credentials_for(&"other".parse().unwrap(), credentials(9)).unwrap();
-    assert_eq!(fetch_number(&session).await, Err(ErrorKind::NotConfigured), "awake, and what was given is gone");
+    assert_eq!(
+        fetch_number(&session).await,
+        Err(ErrorKind::NotConfigured),
+        "awake, and what was given is gone"
+    );
     session.set_credentials(credentials(2)).unwrap();
     assert_eq!(fetch_number(&session).await, Ok(102));
     session.close();

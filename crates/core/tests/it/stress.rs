@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use valetkey_core::{AccountName, CredentialProvider, Credentials, ErrorKind, Expiry, Result, SessionContext};
+use valetkey_core::{
+    AccountName, CredentialProvider, Credentials, ErrorKind, Expiry, Result, SessionContext,
+};
 
 use crate::bench::*;
 

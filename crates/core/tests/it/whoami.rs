@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
-use valetkey_core::{CallerIdentity, CallerIdentityProvider, Credentials, Error, ErrorKind, Result, CallerIdentityCache};
+use valetkey_core::{
+    CallerIdentity, CallerIdentityCache, CallerIdentityProvider, Credentials, Error, ErrorKind, Result,
+};
 
 use crate::bench::*;
 
@@ -76,7 +78,8 @@ async fn fetch_error_kind(whoami: &CallerIdentityCache) -> ErrorKind {
 
 #[tokio::test]
 async fn caller_identity_cache_concurrent_calls_share_one() {
-    let (bench, sts) = (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
+    let (bench, sts) =
+        (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
     let whoami = caller_identity_cache(&bench, &sts);
     let (users, ()) = tokio::join!(join_all((0..1_000).map(|_| fetch_user(&whoami))), async {
         settle().await;
@@ -102,7 +105,8 @@ async fn caller_identity_cache_fetches_for_each_version() {
 
 #[tokio::test]
 async fn caller_identity_cache_discards_result_of_old_version() {
-    let (bench, sts) = (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
+    let (bench, sts) =
+        (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
     let whoami = caller_identity_cache(&bench, &sts);
     let (user, ()) = tokio::join!(fetch_user(&whoami), async {
         settle().await;
@@ -115,7 +119,8 @@ async fn caller_identity_cache_discards_result_of_old_version() {
 #[tokio::test]
 async fn caller_identity_cache_fails_after_clear_or_close() {
     for (end, expected) in [(false, ErrorKind::NotConfigured), (true, ErrorKind::Closed)] {
-        let (bench, sts) = (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
+        let (bench, sts) =
+            (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
         let (known, asked) = (caller_identity_cache(&bench, &sts), caller_identity_cache(&bench, &sts));
         sts.permits.add_permits(1);
         assert_eq!(fetch_user(&known).await, 1);
@@ -135,7 +140,10 @@ async fn caller_identity_cache_fails_after_clear_or_close() {
 #[tokio::test]
 async fn caller_identity_cache_error_is_shared_and_not_cached() {
     for fails in [ErrorKind::Unavailable, ErrorKind::Denied, ErrorKind::Internal] {
-        let (bench, sts) = (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::failing(fails));
+        let (bench, sts) = (
+            SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]),
+            CallerIdentityFixture::failing(fails),
+        );
         let whoami = caller_identity_cache(&bench, &sts);
         let (kinds, ()) = tokio::join!(join_all((0..100).map(|_| fetch_error_kind(&whoami))), async {
             settle().await;
@@ -149,14 +157,16 @@ async fn caller_identity_cache_error_is_shared_and_not_cached() {
 
 #[tokio::test(start_paused = true)]
 async fn caller_identity_cache_hanging_call_times_out() {
-    let (bench, sts) = (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
+    let (bench, sts) =
+        (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
     let error = caller_identity_cache(&bench, &sts).get().await.unwrap_err();
     assert_eq!((error.kind(), error.provider()), (ErrorKind::TimedOut, Some("sts")));
 }
 
 #[tokio::test]
 async fn caller_identity_cache_dropped_leader_keeps_follower() {
-    let (bench, sts) = (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
+    let (bench, sts) =
+        (SessionFixture::new(|clock| vec![returns(clock, 1, HOUR)]), CallerIdentityFixture::blocked());
     let whoami = caller_identity_cache(&bench, &sts);
     let mut first = Box::pin(whoami.get()) as std::pin::Pin<Box<dyn Future<Output = _> + Send + '_>>;
     assert!(poll_once(&mut first).await.is_none());
@@ -171,6 +181,9 @@ async fn caller_identity_cache_dropped_leader_keeps_follower() {
 #[tokio::test]
 async fn caller_identity_cache_without_credentials_makes_no_call() {
     let (bench, sts) = (SessionFixture::new(|_| vec![fails_denied()]), CallerIdentityFixture::unblocked());
-    assert_eq!((fetch_error_kind(&caller_identity_cache(&bench, &sts)).await, sts.call_count()), (ErrorKind::Denied, 0));
+    assert_eq!(
+        (fetch_error_kind(&caller_identity_cache(&bench, &sts)).await, sts.call_count()),
+        (ErrorKind::Denied, 0)
+    );
     assert!(!format!("{:?}", caller_identity_cache(&bench, &sts)).contains("secret"));
 }

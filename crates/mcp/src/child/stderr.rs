@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use valetkey_core::printable;
+use valetkey_core::escape_control_chars;
 
 use crate::Redactor;
 

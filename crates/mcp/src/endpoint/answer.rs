@@ -7,7 +7,7 @@ use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use valetkey_core::{Credentials, Error, ErrorKind, Expiry, Result, CurrentCredentials};
+use valetkey_core::{Credentials, CurrentCredentials, Error, ErrorKind, Expiry, Result};
 
 use super::AdvertisedExpiry;
 use super::grant::GrantState;

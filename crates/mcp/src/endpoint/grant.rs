@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
-use valetkey_core::{Credentials, SessionAccount, CredentialsVersion};
+use valetkey_core::{Credentials, CredentialsVersion, SessionAccount};
 
 use super::AdvertisedExpiry;
 use super::burst::RotationHold;

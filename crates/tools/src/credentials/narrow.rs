@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use valetkey_core::{
-    AccountName, CredentialProvider, Error, ErrorKind, Result, AccessScope, SessionContext, SessionPolicy,
+    AccessScope, AccountName, CredentialProvider, Error, ErrorKind, Result, SessionContext, SessionPolicy,
 };
 
 use crate::arguments::{ToolArguments, not_an_object, text};
@@ -106,7 +106,8 @@ impl Tool for NarrowCredentials {
 /// The accounts that a policy can be put on; `None` when there are none, which is for `narrow` to explain. Keys that
 /// others are derived from stay behind so, and need not be named.
 fn narrowable_accounts(policy: &SessionPolicy, session: &SessionContext) -> Option<Vec<AccountName>> {
-    let can = |alias: &AccountName| session.account(alias).and_then(|account| account.narrowed(policy)).is_ok();
+    let can =
+        |alias: &AccountName| session.account(alias).and_then(|account| account.narrowed(policy)).is_ok();
     let accounts: Vec<_> = session.accounts().into_iter().filter(can).collect();
     (!accounts.is_empty()).then_some(accounts)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use valetkey_core::testing::{Canary, Script, ScriptedProvider};
-use valetkey_core::{AccountName, Credentials, Error, ErrorKind, Expiry, AccessScope, SessionContext};
+use valetkey_core::{AccessScope, AccountName, Credentials, Error, ErrorKind, Expiry, SessionContext};
 use valetkey_tools::ToolSet;
 
 use crate::desk::*;

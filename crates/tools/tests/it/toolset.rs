@@ -61,7 +61,10 @@ async fn set_credentials_without_region_reports_resolved_region() {
     let builders = [
         (SessionContext::builder().region(region("eu-central-1")), "eu-central-1"),
         (SessionContext::builder().environment_region(region("eu-west-1")), "eu-west-1"),
-        (SessionContext::builder().region_for(AccountName::default_account(), region("eu-west-2")), "eu-west-2"),
+        (
+            SessionContext::builder().region_for(AccountName::default_account(), region("eu-west-2")),
+            "eu-west-2",
+        ),
         (SessionContext::builder(), "us-east-1"),
     ];
     for (builder, expected) in builders {

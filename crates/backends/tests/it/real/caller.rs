@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use valetkey_backends::StsCallerIdentityProvider;
-use valetkey_core::{AccountName, ErrorKind, SessionContext, CallerIdentityCache};
+use valetkey_core::{AccountName, CallerIdentityCache, ErrorKind, SessionContext};
 use valetkey_rig::{AccessKey, Moto, REGION};
 
 use super::counted::RequestCounter;
@@ -49,8 +49,10 @@ async fn caller_identity_from_moto_has_account_and_arn() {
     let session = SessionContext::builder().build();
     session.set_credentials(credentials(&anybody)).unwrap();
     let account = session.account(session.default_account()).unwrap();
-    let whoami =
-        CallerIdentityCache::new(account, Arc::new(StsCallerIdentityProvider::new(&client_config_at(&moto.url()))));
+    let whoami = CallerIdentityCache::new(
+        account,
+        Arc::new(StsCallerIdentityProvider::new(&client_config_at(&moto.url()))),
+    );
     let caller = whoami.get().await.unwrap();
     assert!(
         caller.arn().contains(caller.account().as_str()) && caller.session_name().is_none(),

@@ -7,7 +7,7 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_sts::config::SharedCredentialsProvider;
 use valetkey_backends::{SdkConfigExt, SecretsManagerProvider, SecretsManagerResolver};
 use valetkey_core::{
-    CredentialId, CredentialProvider, CredentialResolver, Credentials, ErrorKind, AccessScope, SecretString,
+    AccessScope, CredentialId, CredentialProvider, CredentialResolver, Credentials, ErrorKind, SecretString,
     SessionContext, SessionPolicy,
 };
 use valetkey_rig::{MiniStack, REGION, Script, Seed, Tenant, aws_environment};

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use valetkey_backends::{AssumeRoleProvider, ScopedProvider};
-use valetkey_core::{CredentialProvider, ErrorKind, AccessScope, SessionContext, SessionPolicy};
+use valetkey_core::{AccessScope, CredentialProvider, ErrorKind, SessionContext, SessionPolicy};
 use valetkey_rig::{AccessKey, Moto};
 
 use super::ministack::seeded;

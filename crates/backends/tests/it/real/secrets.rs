@@ -7,7 +7,9 @@ use std::time::Duration;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::SharedCredentialsProvider;
 use valetkey_backends::{MemoryProvider, SecretsManagerProvider, SecretsManagerResolver};
-use valetkey_core::{AccountName, CredentialId, CredentialProvider, CredentialResolver, ErrorKind, SessionContext};
+use valetkey_core::{
+    AccountName, CredentialId, CredentialProvider, CredentialResolver, ErrorKind, SessionContext,
+};
 use valetkey_rig::{AccessKey, MiniStack, Moto, Script, aws_environment};
 
 use super::counted::RequestCounter;

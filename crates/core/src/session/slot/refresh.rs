@@ -52,7 +52,9 @@ impl AccountCache {
         loop {
             let joined = self.start_refresh()?;
             match self.wait_outcome(joined).await {
-                Outcome::Published(set) if self.holds_version(&set) => return Ok(set.metadata().id.generation()),
+                Outcome::Published(set) if self.holds_version(&set) => {
+                    return Ok(set.metadata().id.generation());
+                }
                 Outcome::Failed(error) => return Err(error),
                 Outcome::Published(_) | Outcome::Superseded => {}
             }
@@ -106,7 +108,13 @@ impl AccountCache {
     }
 
     /// Whether the set in hand is all there is to be had without (or besides) a fetch.
-    fn is_served_unchanged(&self, state: &State, in_flight: bool, set: &Credentials, now: SystemTime) -> bool {
+    fn is_served_unchanged(
+        &self,
+        state: &State,
+        in_flight: bool,
+        set: &Credentials,
+        now: SystemTime,
+    ) -> bool {
         let freshness = set.metadata().freshness(now);
         let forbidden = state.hold.blocks_attempt(now, freshness, self.surroundings.policy().serve_expired);
         match freshness {

@@ -28,7 +28,8 @@ async fn lookup_concurrent_calls_share_one_result() {
         (Some(fails_denied()), Err(ErrorKind::Denied)),
         (Some(fails_unavailable()), Err(ErrorKind::Unavailable)),
     ] {
-        let desk = CachedResolverFixture::blocked(|clock| vec![script.unwrap_or_else(|| returns(clock, 1, HOUR))]);
+        let desk =
+            CachedResolverFixture::blocked(|clock| vec![script.unwrap_or_else(|| returns(clock, 1, HOUR))]);
         let callers = join_all((0..1_000).map(|_| desk.resolve_number("one")));
         let (answers, ()) = tokio::join!(callers, async {
             settle().await;
@@ -129,8 +130,9 @@ fn lookup_follower_survives_shutdown_of_leader_runtime() {
 
 #[tokio::test]
 async fn lookup_overtaken_by_clear_cache_is_not_cached() {
-    let desk =
-        CachedResolverFixture::blocked(|clock| vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR), returns(clock, 3, HOUR)]);
+    let desk = CachedResolverFixture::blocked(|clock| {
+        vec![returns(clock, 1, HOUR), returns(clock, 2, HOUR), returns(clock, 3, HOUR)]
+    });
     let before = start_lookup(&desk, "one").await;
     desk.resolver.clear_cache();
     let after = start_lookup(&desk, "one").await;
@@ -145,11 +147,16 @@ async fn lookup_overtaken_by_clear_cache_is_not_cached() {
 
 #[tokio::test]
 async fn lookup_after_clear_cache_resolves_again() {
-    let desk = CachedResolverFixture::new(|clock| vec![returns(clock, 1, HOUR), fails_denied(), returns(clock, 2, HOUR)]);
+    let desk = CachedResolverFixture::new(|clock| {
+        vec![returns(clock, 1, HOUR), fails_denied(), returns(clock, 2, HOUR)]
+    });
     desk.resolve_number("one").await.unwrap();
     desk.resolve_number("two").await.unwrap_err();
     desk.resolver.clear_cache();
-    assert_eq!((desk.resolve_number("one").await.unwrap(), desk.resolve_number("two").await.unwrap()), (2, 2));
+    assert_eq!(
+        (desk.resolve_number("one").await.unwrap(), desk.resolve_number("two").await.unwrap()),
+        (2, 2)
+    );
     assert_eq!(desk.source.clear_count.load(Ordering::SeqCst), 1, "the resolver behind it forgets too");
 }
 
@@ -182,7 +189,9 @@ impl std::error::Error for Cause {}
 #[tokio::test]
 async fn clear_cache_follows_end_of_session_but_not_of_child() {
     let clock = ManualClock::new();
-    let desk = CachedResolverFixture::with_provider(clock.clone(), |clock| ScriptedProvider::new([returns(clock, 1, HOUR)]));
+    let desk = CachedResolverFixture::with_provider(clock.clone(), |clock| {
+        ScriptedProvider::new([returns(clock, 1, HOUR)])
+    });
     let session = builder(&clock).resolver(Arc::new(desk.resolver.clone())).build();
     let forgotten = || desk.source.clear_count.load(Ordering::SeqCst);
     session.set_from_resolver(&credential_id("one"), None).await.unwrap();

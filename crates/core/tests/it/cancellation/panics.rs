@@ -17,7 +17,11 @@ async fn provider_panic_fails_all_waiters_and_is_retried() {
             }
             for result in join_all(herd).await {
                 let error = result.unwrap_err();
-                assert_eq!((error.kind(), error.provider()), (ErrorKind::Internal, Some("slow")), "{window:?}");
+                assert_eq!(
+                    (error.kind(), error.provider()),
+                    (ErrorKind::Internal, Some("slow")),
+                    "{window:?}"
+                );
             }
             assert_eq!((stage.fetch_count(), stage.provider.under_way()), (1, 0), "{window:?}");
             stage.provider.set_panics(false);
@@ -104,7 +108,10 @@ async fn resolver_panic_keeps_credentials() {
     let session = SessionContext::builder().resolver(PanickingResolver).build();
     session.set_credentials(numbered(9, Expiry::Never)).unwrap();
     let adopting = session.clone();
-    let task = tokio::spawn(async move { adopting.set_from_resolver(&"one".parse().unwrap(), None).await.map(drop) });
+    let task =
+        tokio::spawn(
+            async move { adopting.set_from_resolver(&"one".parse().unwrap(), None).await.map(drop) },
+        );
     let _panicked = task.await;
     assert_eq!(number(&session.credentials().await.unwrap()), 9);
     session.set_credentials(numbered(10, Expiry::Never)).unwrap();

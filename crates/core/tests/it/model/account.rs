@@ -190,7 +190,11 @@ impl ModelAccount {
     }
 
     fn current_or_expired(&self) -> Result<u64, ErrorKind> {
-        self.current_or(if self.needs_person() && !self.manually_set { NEEDS_PERSON } else { ErrorKind::Expired })
+        self.current_or(if self.needs_person() && !self.manually_set {
+            NEEDS_PERSON
+        } else {
+            ErrorKind::Expired
+        })
     }
 
     fn needs_person(&self) -> bool {
@@ -226,7 +230,8 @@ impl ModelAccount {
             [earliest, latest].into_iter().chain(held.mandatory_at()).chain(held.expires_at)
         });
         let lifted = self.failure.iter().flat_map(|(at, _)| {
-            [SHORT_BACKOFF.0, SHORT_BACKOFF.1, LONG_BACKOFF.0, LONG_BACKOFF.1].map(|seconds| *at + Duration::from_secs(seconds))
+            [SHORT_BACKOFF.0, SHORT_BACKOFF.1, LONG_BACKOFF.0, LONG_BACKOFF.1]
+                .map(|seconds| *at + Duration::from_secs(seconds))
         });
         held.chain(lifted).collect()
     }

@@ -11,8 +11,8 @@ use valetkey_core::{AccountName, Clock, Credentials, Error, ErrorKind, Expiry, S
 
 use super::account::{Fetches, ModelCredentials, TICK};
 use super::family::ModelSessions;
-use super::source::{ResponseLatch, ModelProvider, UpstreamBehavior};
-use super::{ACCOUNT_NAMES, Change, Instant, Operation, ChildOverride};
+use super::source::{ModelProvider, ResponseLatch, UpstreamBehavior};
+use super::{ACCOUNT_NAMES, Change, ChildOverride, Instant, Operation};
 use crate::bench::{builder, number, numbered};
 
 /// What was told: the number of a set, or the kind of an error.
@@ -48,7 +48,8 @@ impl ModelFixture {
         let clock = ManualClock::new();
         let gate = ResponseLatch::default();
         let families = ModelSessions::default();
-        let mut world = Self { clock, gate, model: families, sources: Vec::new(), manual_numbers: MANUAL_NUMBERS };
+        let mut world =
+            Self { clock, gate, model: families, sources: Vec::new(), manual_numbers: MANUAL_NUMBERS };
         world.open();
         world
     }
@@ -61,7 +62,9 @@ impl ModelFixture {
             Operation::FetchAtInstants(member, alias, upstream, instants) => {
                 self.check_fetch_at_instants(self.session_index(member), alias, upstream, &instants);
             }
-            Operation::ChangeDuringFetch(member, alias, change) => self.check_change_during_fetch(self.session_index(member), alias, change),
+            Operation::ChangeDuringFetch(member, alias, change) => {
+                self.check_change_during_fetch(self.session_index(member), alias, change)
+            }
             Operation::Refresh(member, alias) => self.check_refresh(self.session_index(member), alias),
             Operation::CheckVisibleState(member) => self.check_visible_state(self.session_index(member)),
             Operation::SetUpstream { source, upstream } => {
@@ -134,7 +137,10 @@ impl ModelFixture {
     fn manual_credentials(&mut self, minutes: u64) -> (Credentials, ModelCredentials) {
         let number = self.manual_numbers.next().unwrap();
         let expires_at = self.now() + Duration::from_secs(60 * minutes);
-        (numbered(number, Expiry::At(expires_at)), ModelCredentials::new(number, self.now(), Some(expires_at)))
+        (
+            numbered(number, Expiry::At(expires_at)),
+            ModelCredentials::new(number, self.now(), Some(expires_at)),
+        )
     }
 
     fn check_fetch(&mut self, member: usize, index: usize) {
@@ -154,10 +160,15 @@ impl ModelFixture {
         assert_eq!(result(answer), expected);
     }
 
-    fn check_fetch_at_instants(&mut self, member: usize, index: usize, upstream: UpstreamBehavior, instants: &[Instant]) {
+    fn check_fetch_at_instants(
+        &mut self,
+        member: usize,
+        index: usize,
+        upstream: UpstreamBehavior,
+        instants: &[Instant],
+    ) {
         let account = self.model.find_account(member, index).ok();
-        if let Some((_, source)) =
-            account.and_then(|account| self.model.accounts[account].provider.as_ref())
+        if let Some((_, source)) = account.and_then(|account| self.model.accounts[account].provider.as_ref())
         {
             source.set_behavior(upstream);
         }
@@ -210,7 +221,8 @@ impl ModelFixture {
         if let Some(signer) = self.sources[index].2 {
             self.predict_result(signer)?;
         }
-        let (now, issued) = (self.now(), |expires_at| ModelCredentials::new(source.last_number(), self.now(), expires_at));
+        let (now, issued) =
+            (self.now(), |expires_at| ModelCredentials::new(source.last_number(), self.now(), expires_at));
         match source.behavior() {
             UpstreamBehavior::Issues { minutes } => Ok(issued(Some(now + Duration::from_secs(60 * minutes)))),
             UpstreamBehavior::IssuesUnexpiring => Ok(issued(None)),
@@ -253,7 +265,8 @@ impl ModelFixture {
             Poll::Pending => {
                 let Poll::Ready(answer) = poll(caller.as_mut()) else { panic!("the gate is open") };
                 let void = self.model.accounts[account].epoch != epoch;
-                let result = if void { self.predict_result(account) } else { self.complete_fetch(account, in_hand) };
+                let result =
+                    if void { self.predict_result(account) } else { self.complete_fetch(account, in_hand) };
                 (answer, self.final_result(member, index, account, result))
             }
         };
@@ -261,7 +274,13 @@ impl ModelFixture {
     }
 
     /// What is told through a session in the end: it may have lost the account that it waited for, or got its own.
-    fn final_result(&mut self, member: usize, index: usize, waited_for: usize, result: CallResult) -> CallResult {
+    fn final_result(
+        &mut self,
+        member: usize,
+        index: usize,
+        waited_for: usize,
+        result: CallResult,
+    ) -> CallResult {
         match self.model.find_account(member, index)? {
             account if account == waited_for => result,
             account => self.predict_result(account),
@@ -289,7 +308,8 @@ impl ModelFixture {
         let now = self.now();
         assert_eq!(session.is_closed(), self.model.sessions[member].closed);
         for index in 0..ACCOUNT_NAMES.len() {
-            let (lent, account) = (session.account(&account_name(index)), self.model.find_account(member, index));
+            let (lent, account) =
+                (session.account(&account_name(index)), self.model.find_account(member, index));
             assert_eq!(lent.as_ref().map(drop).map_err(Error::kind), account.map(drop));
             let (Ok(lent), Ok(account)) = (lent, account) else { continue };
             let served = lent.current().map(|served| number(&served.credentials));
@@ -334,7 +354,9 @@ impl ModelFixture {
                     self.model.set_provider(member, index, source);
                 }
             }
-            Change::Reject { alias: index, current: held } => self.mark_rejected(member, session, index, held),
+            Change::Reject { alias: index, current: held } => {
+                self.mark_rejected(member, session, index, held)
+            }
             Change::Clear => {
                 session.clear();
                 self.model.clear_or_close(member, false);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::{sleep, timeout};
 use valetkey_core::testing::ManualClock;
-use valetkey_core::{Clock, CredentialProvider, ErrorKind, Expiry, AccessScope, SessionContext};
+use valetkey_core::{AccessScope, Clock, CredentialProvider, ErrorKind, Expiry, SessionContext};
 
 use super::role::NarrowableProvider;
 use super::{account_name, account_number, read_policy};
@@ -30,7 +30,11 @@ async fn narrowed_credentials_expire_at_session_deadline() {
             let set = child.credentials().await.unwrap();
             assert_eq!(set.expiry(), end);
             assert_eq!(set.expose_to_sdk().expiry(), end.instant());
-            assert_eq!(account_number(&child, "default").await.unwrap(), number(&set), "the keys are the same");
+            assert_eq!(
+                account_number(&child, "default").await.unwrap(),
+                number(&set),
+                "the keys are the same"
+            );
             assert_eq!(child.credentials_for(&account_name("default")).await.unwrap().expiry(), end);
             assert_eq!(child.with_cached(|set| set.expiry()), Some(end));
             assert_eq!(child.cached().unwrap().expiry(), end);
@@ -157,7 +161,11 @@ async fn keep_warm_of_parent_refreshes_narrowed_until_deadline() {
     let warmer = tokio::spawn(session.keep_warm());
     clock.advance(50 * MINUTE);
     sleep(MINUTE).await;
-    assert_eq!(role.issued_policies(), vec![Some(read_policy()); 2], "ahead of need, and only what was asked for");
+    assert_eq!(
+        role.issued_policies(),
+        vec![Some(read_policy()); 2],
+        "ahead of need, and only what was asked for"
+    );
     assert_eq!(account_number(&child, "default").now_or_never().unwrap().unwrap(), 101);
     // Nobody uses the child any more, nor drops it.
     clock.advance(75 * MINUTE);

@@ -3,7 +3,7 @@
 use valetkey_core::{ErrorKind, Expiry, NarrowedSessionCache, SessionContext, SessionPolicy};
 
 use super::role::NarrowableProvider;
-use super::{account_name, policy_allowing, account_number, read_policy};
+use super::{account_name, account_number, policy_allowing, read_policy};
 use crate::bench::*;
 
 fn write_policy() -> SessionPolicy {
@@ -20,7 +20,10 @@ async fn narrowed_session_cache_keeps_one_session_per_policy() {
     let (first, again, other) = (under(read_policy()), under(read_policy()), under(write_policy()));
     assert_eq!(first.id(), again.id());
     assert_ne!(first.id(), other.id());
-    assert_eq!((account_number(&first, "default").await.unwrap(), account_number(&other, "default").await.unwrap()), (100, 101));
+    assert_eq!(
+        (account_number(&first, "default").await.unwrap(), account_number(&other, "default").await.unwrap()),
+        (100, 101)
+    );
     assert_eq!(account_number(&again, "default").await.unwrap(), 100, "it is not issued for each call");
     assert_eq!(role.issued_policies(), [Some(read_policy()), Some(write_policy())]);
 
@@ -80,7 +83,8 @@ async fn narrowed_session_cache_evicts_least_recently_used() {
     let session = SessionContext::builder().provider(NarrowableProvider::new(100)).build();
     let account = session.account(session.default_account()).unwrap();
     let scopes = NarrowedSessionCache::default();
-    let under = |n: usize| scopes.get_or_narrow(&account, &policy_allowing(&format!(r#""s3:Get{n}""#))).unwrap();
+    let under =
+        |n: usize| scopes.get_or_narrow(&account, &policy_allowing(&format!(r#""s3:Get{n}""#))).unwrap();
     let (first, second) = (under(0).id(), under(1));
     for n in 2..32 {
         under(n);

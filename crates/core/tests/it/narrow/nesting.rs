@@ -1,10 +1,10 @@
 //! Narrowing what is narrowed: only ever less.
 
 use valetkey_core::testing::ManualClock;
-use valetkey_core::{Expiry, AccessScope, SessionContext};
+use valetkey_core::{AccessScope, Expiry, SessionContext};
 
 use super::role::NarrowableProvider;
-use super::{account_name, policy_allowing, account_number, read_policy};
+use super::{account_name, account_number, policy_allowing, read_policy};
 use crate::bench::*;
 
 #[tokio::test]
@@ -12,7 +12,8 @@ async fn narrow_twice_intersects_policies() {
     let role = NarrowableProvider::with_policy(policy_allowing(r#"["s3:Get*","s3:List*","ecs:*"]"#));
     let session = SessionContext::builder().provider(role.clone()).build();
     let child = session.narrow(AccessScope::new().policy(policy_allowing(r#"["s3:*","logs:*"]"#))).unwrap();
-    let grandchild = child.narrow(AccessScope::new().policy(policy_allowing(r#"["s3:GetObject","ecs:*"]"#))).unwrap();
+    let grandchild =
+        child.narrow(AccessScope::new().policy(policy_allowing(r#"["s3:GetObject","ecs:*"]"#))).unwrap();
     assert_eq!(account_number(&grandchild, "default").await.unwrap(), 100);
     assert_eq!(account_number(&child, "default").await.unwrap(), 101);
     assert_eq!(
@@ -62,7 +63,10 @@ async fn narrow_twice_cannot_regain_accounts() {
         assert!(child.narrow(AccessScope::new().accounts([account_name("default")])).is_err());
         let grandchild = child.narrow(AccessScope::new().accounts([account_name("dev")])).unwrap();
         assert_eq!(grandchild.accounts(), [account_name("dev")]);
-        assert!(account_number(&grandchild, "prod").await.is_err() && account_number(&grandchild, "dev").await.unwrap() >= 300);
+        assert!(
+            account_number(&grandchild, "prod").await.is_err()
+                && account_number(&grandchild, "dev").await.unwrap() >= 300
+        );
         let all = child.narrow(AccessScope::new()).unwrap();
         session.set_credentials_for(&account_name("late"), numbered(4, Expiry::Never)).unwrap();
         assert_eq!(all.accounts(), [account_name("prod"), account_name("dev")]);

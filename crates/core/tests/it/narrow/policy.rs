@@ -1,10 +1,10 @@
 //! With a policy: sets of one's own, and never one of the parent's.
 
 use valetkey_core::testing::{ManualClock, ScriptedProvider};
-use valetkey_core::{ErrorKind, Expiry, OutstandingCredentials, Region, AccessScope, SessionContext};
+use valetkey_core::{AccessScope, ErrorKind, Expiry, OutstandingCredentials, Region, SessionContext};
 
 use super::role::NarrowableProvider;
-use super::{account_name, policy_allowing, account_number, read_policy};
+use super::{account_name, account_number, policy_allowing, read_policy};
 use crate::bench::*;
 
 #[tokio::test]
@@ -18,28 +18,44 @@ async fn narrow_with_policy_scopes_down_each_account() {
     assert_eq!(account_number(&session, "default").await.unwrap(), 100);
     let child = session.narrow(AccessScope::new().policy(read_policy())).unwrap();
     assert!(child.current().is_none(), "the parent's set never reaches it");
-    assert_eq!((default.issued_policies().len(), prod.issued_policies().len()), (1, 0), "nobody is asked before it is used");
-    assert_eq!((account_number(&child, "default").await.unwrap(), account_number(&child, "prod").await.unwrap()), (101, 200));
+    assert_eq!(
+        (default.issued_policies().len(), prod.issued_policies().len()),
+        (1, 0),
+        "nobody is asked before it is used"
+    );
+    assert_eq!(
+        (account_number(&child, "default").await.unwrap(), account_number(&child, "prod").await.unwrap()),
+        (101, 200)
+    );
     assert_eq!(default.issued_policies(), [None, Some(read_policy())]);
     assert_eq!(prod.issued_policies(), [Some(read_policy())]);
     assert_eq!(account_number(&child, "default").await.unwrap(), 101, "it is its own cache");
     assert_eq!(account_number(&session, "default").await.unwrap(), 100);
     assert_eq!(child.region_for(&account_name("prod")), Some(Region::us_east_1()));
     child.refresh(&account_name("default")).await.unwrap();
-    assert_eq!((account_number(&child, "default").await.unwrap(), account_number(&session, "default").await.unwrap()), (102, 100));
+    assert_eq!(
+        (
+            account_number(&child, "default").await.unwrap(),
+            account_number(&session, "default").await.unwrap()
+        ),
+        (102, 100)
+    );
 }
 
 #[tokio::test]
 async fn narrow_with_policy_refuses_set_credentials() {
     let role = NarrowableProvider::new(100);
-    let session =
-        SessionContext::builder().provider(role.clone()).provider_for(account_name("prod"), NarrowableProvider::new(200)).build();
+    let session = SessionContext::builder()
+        .provider(role.clone())
+        .provider_for(account_name("prod"), NarrowableProvider::new(200))
+        .build();
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
     let error = session.narrow(AccessScope::new().policy(read_policy())).unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("policy")), "{error}");
     assert!(error.message().contains("`default`") && error.message().contains("by hand"), "{error}");
     assert!(error.next_step().unwrap().contains("role"), "{error}");
-    let child = session.narrow(AccessScope::new().policy(read_policy()).accounts([account_name("prod")])).unwrap();
+    let child =
+        session.narrow(AccessScope::new().policy(read_policy()).accounts([account_name("prod")])).unwrap();
     assert_eq!(account_number(&child, "prod").await.unwrap(), 200);
     assert!(role.issued_policies().is_empty(), "the provider may be somebody else's");
 }
@@ -53,7 +69,11 @@ async fn narrow_with_policy_names_unsupported_account() {
         .build();
     let narrow = |account: &str| {
         session
-            .narrow(AccessScope::new().policy(read_policy()).accounts([account_name("default"), account_name(account)]))
+            .narrow(
+                AccessScope::new()
+                    .policy(read_policy())
+                    .accounts([account_name("default"), account_name(account)]),
+            )
             .unwrap_err()
     };
     let error = narrow("keys");
@@ -103,7 +123,8 @@ async fn narrow_with_policy_excludes_later_accounts() {
 
 #[tokio::test]
 async fn narrow_with_policy_ends_with_parent() {
-    let ends: [fn(&SessionContext) -> OutstandingCredentials; 2] = [SessionContext::clear, SessionContext::close];
+    let ends: [fn(&SessionContext) -> OutstandingCredentials; 2] =
+        [SessionContext::clear, SessionContext::close];
     for end in ends.map(Some).into_iter().chain([None]) {
         let session = SessionContext::builder().provider(NarrowableProvider::new(100)).build();
         let middle = session.with_provider(NarrowableProvider::new(200)).unwrap();
@@ -123,7 +144,8 @@ async fn narrow_with_policy_follows_override_in_parent() {
     let role = NarrowableProvider::new(100);
     let session = SessionContext::builder().provider_for(account_name("prod"), role.clone()).build();
     let middle = session.with_credentials(numbered(1, Expiry::Never)).unwrap();
-    let child = middle.narrow(AccessScope::new().policy(read_policy()).accounts([account_name("prod")])).unwrap();
+    let child =
+        middle.narrow(AccessScope::new().policy(read_policy()).accounts([account_name("prod")])).unwrap();
     assert_eq!(account_number(&child, "prod").await.unwrap(), 100);
     middle.set_credentials_for(&account_name("prod"), numbered(2, Expiry::Never)).unwrap();
     assert!(account_number(&child, "prod").await.unwrap_err().message().contains("by hand"));

@@ -23,7 +23,14 @@ pub(super) struct NarrowableProvider {
 impl NarrowableProvider {
     /// Of sets that do not expire.
     pub(super) fn new(base: u64) -> Self {
-        Self { base, clock: None, not_configured: false, policy: None, first: None, issued_policies: Arc::default() }
+        Self {
+            base,
+            clock: None,
+            not_configured: false,
+            policy: None,
+            first: None,
+            issued_policies: Arc::default(),
+        }
     }
 
     /// Of sets that last an hour.

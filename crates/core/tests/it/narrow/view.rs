@@ -1,7 +1,7 @@
 //! Without a policy: a view of the parent, which shows what is there at once.
 
 use futures_util::FutureExt;
-use valetkey_core::{CredentialProvider, ErrorKind, Expiry, Region, AccessScope, SessionContext};
+use valetkey_core::{AccessScope, CredentialProvider, ErrorKind, Expiry, Region, SessionContext};
 
 use super::role::NarrowableProvider;
 use super::{account_name, account_number};
@@ -26,7 +26,11 @@ async fn narrow_view_hides_other_accounts() {
     let session = session_with_three_accounts();
     let child = narrow_to(&session, &["dev", "prod", "dev"]);
     assert_eq!(child.accounts(), [account_name("dev"), account_name("prod")]);
-    assert_eq!(child.default_account(), &account_name("dev"), "the first, as the session's own is not among them");
+    assert_eq!(
+        child.default_account(),
+        &account_name("dev"),
+        "the first, as the session's own is not among them"
+    );
     assert_eq!(number(&child.credentials().await.unwrap()), 300);
     assert_eq!(child.with_cached(number), Some(300));
     assert_eq!(child.cached().as_ref().map(number), Some(300));
@@ -36,7 +40,10 @@ async fn narrow_view_hides_other_accounts() {
     let error = child.credentials_for(&account_name("default")).await.unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::NotConfigured, Some("account")));
     assert!(!error.to_string().contains("default"), "what is out of sight is not told of: {error}");
-    assert!(child.account(&account_name("default")).is_err() && child.watch_rotations(&account_name("default")).is_err());
+    assert!(
+        child.account(&account_name("default")).is_err()
+            && child.watch_rotations(&account_name("default")).is_err()
+    );
     assert!(child.refresh(&account_name("default")).await.is_err());
     let status = child.status();
     assert_eq!(status.accounts.len(), 2);
@@ -94,14 +101,22 @@ async fn narrow_view_clear_closes_it_and_keeps_parent() {
     drop(third);
     assert!(one.is_closed() && one.accounts().is_empty() && one.current().is_none());
     assert_eq!(account_number(&other, "default").await.unwrap_err().kind(), ErrorKind::Closed);
-    assert_eq!(account_number(&session, "default").now_or_never().unwrap().unwrap(), 100, "the parent never noticed");
+    assert_eq!(
+        account_number(&session, "default").now_or_never().unwrap().unwrap(),
+        100,
+        "the parent never noticed"
+    );
 
     let last = view();
     let account = last.account(&account_name("default")).unwrap();
     session.clear();
     assert!(last.is_closed() && account.is_closed() && account.current().is_none());
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    assert_eq!(account_number(&last, "default").await.unwrap_err().kind(), ErrorKind::Closed, "nothing wakes it");
+    assert_eq!(
+        account_number(&last, "default").await.unwrap_err().kind(),
+        ErrorKind::Closed,
+        "nothing wakes it"
+    );
     assert_eq!(account_number(&session, "default").await.unwrap(), 1);
 }
 

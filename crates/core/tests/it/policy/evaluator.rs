@@ -35,9 +35,9 @@ impl Evaluator {
     pub(super) fn allows(&self, request: &EvaluatedRequest<'_>, colons: ColonMatching) -> bool {
         let statements = self.0["Statement"].as_array().unwrap();
         let has_match = |effect: &str| {
-            statements
-                .iter()
-                .any(|statement| statement["Effect"] == effect && statement_applies(statement, request, colons))
+            statements.iter().any(|statement| {
+                statement["Effect"] == effect && statement_applies(statement, request, colons)
+            })
         };
         has_match("Allow") && !has_match("Deny")
     }
@@ -45,7 +45,11 @@ impl Evaluator {
 
 fn statement_applies(statement: &Value, request: &EvaluatedRequest<'_>, colons: ColonMatching) -> bool {
     let action = |pattern: &str| {
-        matches_glob(pattern.to_lowercase().as_bytes(), request.action.to_lowercase().as_bytes(), ColonMatching::Crossed)
+        matches_glob(
+            pattern.to_lowercase().as_bytes(),
+            request.action.to_lowercase().as_bytes(),
+            ColonMatching::Crossed,
+        )
     };
     let resource = |pattern: &str| matches_glob(pattern.as_bytes(), request.resource.as_bytes(), colons);
     matches_patterns(statement, "Action", "NotAction", action)
@@ -63,8 +67,9 @@ fn matches_patterns(statement: &Value, these: &str, all_but: &str, matches: impl
 fn conditions_hold(conditions: &Value, context: &BTreeMap<&str, &str>) -> bool {
     conditions.as_object().into_iter().flatten().all(|(operator, keys)| {
         keys.as_object().unwrap().iter().all(|(key, values)| {
-            let named =
-                context.get(key.to_lowercase().as_str()).is_some_and(|have| string_list(values).contains(have));
+            let named = context
+                .get(key.to_lowercase().as_str())
+                .is_some_and(|have| string_list(values).contains(have));
             match operator.as_str() {
                 "StringEquals" => named,
                 "StringNotEquals" => !named,

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use valetkey_core::SessionPolicy;
 
-use super::evaluator::{ColonMatching, Evaluator, EvaluatedRequest};
+use super::evaluator::{ColonMatching, EvaluatedRequest, Evaluator};
 
 /// All texts of up to `longest` of the letters.
 fn all_texts(letters: &str, max_len: usize) -> Vec<String> {
@@ -63,8 +63,14 @@ fn condition() -> impl Strategy<Value = Value> {
 
 fn statement() -> impl Strategy<Value = Value> {
     let (not_action, not_resource) = (prop::bool::weighted(0.3), prop::bool::weighted(0.3));
-    let parts =
-        (prop::bool::weighted(0.7), pattern_list(action_pattern()), pattern_list(resource_pattern()), condition(), not_action, not_resource);
+    let parts = (
+        prop::bool::weighted(0.7),
+        pattern_list(action_pattern()),
+        pattern_list(resource_pattern()),
+        condition(),
+        not_action,
+        not_resource,
+    );
     parts.prop_map(|(allow, actions, resources, condition, not_action, not_resource)| {
         // Only denials may be about all but something: allowances of that kind are refused, which is tested elsewhere.
         let name = |name: &str, not: bool| if not && !allow { format!("Not{name}") } else { name.to_owned() };
@@ -87,9 +93,10 @@ fn parsed_policy(statement: impl Strategy<Value = Value>) -> impl Strategy<Value
 }
 
 fn simple_policy() -> impl Strategy<Value = SessionPolicy> {
-    let statement = (pattern_list(simple_pattern("s:")), pattern_list(simple_pattern("arn:p:s:::"))).prop_map(
-        |(actions, resources)| json!({"Effect": "Allow", "Action": actions, "Resource": resources}),
-    );
+    let statement = (pattern_list(simple_pattern("s:")), pattern_list(simple_pattern("arn:p:s:::")))
+        .prop_map(
+            |(actions, resources)| json!({"Effect": "Allow", "Action": actions, "Resource": resources}),
+        );
     parsed_policy(statement)
 }
 

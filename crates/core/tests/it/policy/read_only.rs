@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use valetkey_core::{ErrorKind, SessionPolicy};
 
-use super::evaluator::{ColonMatching, Evaluator, EvaluatedRequest};
+use super::evaluator::{ColonMatching, EvaluatedRequest, Evaluator};
 
 const SERVICES: [&str; 23] = [
     "autoscaling",

@@ -11,8 +11,8 @@ use futures_util::FutureExt;
 use tokio::time::{Duration, sleep};
 use valetkey_core::testing::VirtualClock;
 use valetkey_core::{
-    Clock, CredentialProvider, Credentials, Expiry, Result, SessionContext, SessionGuard, SessionRegistry,
-    RefreshLimits,
+    Clock, CredentialProvider, Credentials, Expiry, RefreshLimits, Result, SessionContext, SessionGuard,
+    SessionRegistry,
 };
 
 use super::principal;

@@ -22,7 +22,11 @@ async fn clock_rewind_returns_to_earlier_window() {
             one_hour(),
             [
                 at(Mandatory, DOWN, all_wait(CallResult::Credentials(1))),
-                at(Mandatory - TICK, Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
+                at(
+                    Mandatory - TICK,
+                    Issues,
+                    one_fetches(CallResult::Credentials(2), CallResult::Credentials(1)),
+                ),
             ],
         ),
         scenario(
@@ -85,9 +89,17 @@ async fn clock_rewind_lifts_backoff() {
             "the long one",
             expiring_after(minutes(12 * 60)),
             [
-                at(Advisory + minutes(10), DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(
+                    Advisory + minutes(10),
+                    DOWN,
+                    one_fetches(CallResult::Credentials(1), CallResult::Credentials(1)),
+                ),
                 at(Now - TICK, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
-                at(Now - minutes(5), Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
+                at(
+                    Now - minutes(5),
+                    Issues,
+                    one_fetches(CallResult::Credentials(2), CallResult::Credentials(1)),
+                ),
             ],
         ),
         scenario(

@@ -35,7 +35,11 @@ async fn advisory_one_caller_refreshes_others_are_served() {
         scenario(
             "to the end of the window",
             one_hour(),
-            [at(Mandatory - TICK, Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1)))],
+            [at(
+                Mandatory - TICK,
+                Issues,
+                one_fetches(CallResult::Credentials(2), CallResult::Credentials(1)),
+            )],
         ),
     ])
     .await;
@@ -47,7 +51,10 @@ async fn mandatory_all_callers_join_one_refresh() {
         run_scenarios([scenario(
             "from its edge to the last tick",
             one_hour(),
-            [at(when, Issues, all_wait(CallResult::Credentials(2))), at(Now, Issues, all_immediate(CallResult::Credentials(2)))],
+            [
+                at(when, Issues, all_wait(CallResult::Credentials(2))),
+                at(Now, Issues, all_immediate(CallResult::Credentials(2))),
+            ],
         )])
         .await;
     }
@@ -59,7 +66,10 @@ async fn expired_all_callers_join_one_refresh() {
         run_scenarios([scenario(
             "from its edge for ever",
             one_hour(),
-            [at(when, Issues, all_wait(CallResult::Credentials(2))), at(Now, Issues, all_immediate(CallResult::Credentials(2)))],
+            [
+                at(when, Issues, all_wait(CallResult::Credentials(2))),
+                at(Now, Issues, all_immediate(CallResult::Credentials(2))),
+            ],
         )])
         .await;
     }

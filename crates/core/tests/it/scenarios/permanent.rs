@@ -7,7 +7,12 @@ fn one_hour() -> InitialState {
 }
 
 /// Whoever waited is told; so is everybody after, until it is forgotten; then upstream is asked with nothing in hand.
-fn permanent_failure(name: impl Into<String>, given: InitialState, when: impl Into<EdgeOffset>, first: Observation) -> Scenario {
+fn permanent_failure(
+    name: impl Into<String>,
+    given: InitialState,
+    when: impl Into<EdgeOffset>,
+    first: Observation,
+) -> Scenario {
     scenario(
         name,
         given,
@@ -31,7 +36,12 @@ async fn permanent_failure_in_every_window_unpublishes() {
         permanent_failure("as the mandatory window opens", one_hour(), Mandatory, all_wait(DENIED)),
         permanent_failure("as it ends", one_hour(), Expiry - TICK, all_wait(DENIED)),
         permanent_failure("at expiry", one_hour(), Expiry, all_wait(DENIED)),
-        permanent_failure("with expired sets served", one_hour().serving_expired(), Expiry + minutes(1), all_wait(DENIED)),
+        permanent_failure(
+            "with expired sets served",
+            one_hour().serving_expired(),
+            Expiry + minutes(1),
+            all_wait(DENIED),
+        ),
         permanent_failure("with a set that never expires", unexpiring(), Issued + minutes(15), one_asked()),
     ])
     .await;

@@ -14,7 +14,9 @@ fn twelve_hours() -> InitialState {
 /// Asked as the advisory window opens and 300 to 600 seconds after each attempt, and no sooner.
 fn with_long_backoff(name: &str, given: InitialState, asks: fn(CallResult) -> Observation) -> Scenario {
     let asked = |when| at(when, NEEDS_INTERACTION, asks(CallResult::Credentials(1)));
-    let too_soon = || at(LastFetch + (seconds(300) - TICK), NEEDS_INTERACTION, all_immediate(CallResult::Credentials(1)));
+    let too_soon = || {
+        at(LastFetch + (seconds(300) - TICK), NEEDS_INTERACTION, all_immediate(CallResult::Credentials(1)))
+    };
     scenario(
         name,
         given,
@@ -38,7 +40,11 @@ async fn interaction_required_advisory_backs_off_300_to_600_s() {
     run_scenarios([
         with_long_backoff("whoever asks", twelve_hours(), one_fetches_others_cached),
         with_long_backoff("the warmer", twelve_hours().with_background_refresh(), fetched_elsewhere),
-        with_long_backoff("with expired sets served", twelve_hours().serving_expired(), one_fetches_others_cached),
+        with_long_backoff(
+            "with expired sets served",
+            twelve_hours().serving_expired(),
+            one_fetches_others_cached,
+        ),
     ])
     .await;
 }
@@ -50,7 +56,11 @@ async fn interaction_required_backoff_ignores_mandatory_window() {
             "before the window",
             one_hour(),
             [
-                at(Mandatory - minutes(1), NEEDS_INTERACTION, one_fetches_others_cached(CallResult::Credentials(1))),
+                at(
+                    Mandatory - minutes(1),
+                    NEEDS_INTERACTION,
+                    one_fetches_others_cached(CallResult::Credentials(1)),
+                ),
                 at(Mandatory, NEEDS_INTERACTION, all_immediate(CallResult::Credentials(1))),
                 at(Expiry - TICK, NEEDS_INTERACTION, all_immediate(CallResult::Credentials(1))),
                 at(Expiry, NEEDS_INTERACTION, all_wait(INTERACTION_REQUIRED)),

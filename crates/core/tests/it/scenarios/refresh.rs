@@ -17,7 +17,11 @@ async fn refresh_in_progress_before_mandatory_blocks_no_caller() {
                 at(Now, Issues, all_immediate(CallResult::Credentials(2))),
             ],
         ),
-        scenario("advisory", one_hour(), [during_refresh_at(Advisory, Issues, fetched_elsewhere(CallResult::Credentials(1)))]),
+        scenario(
+            "advisory",
+            one_hour(),
+            [during_refresh_at(Advisory, Issues, fetched_elsewhere(CallResult::Credentials(1)))],
+        ),
         scenario(
             "advisory, in a hold",
             one_hour(),
@@ -34,7 +38,11 @@ async fn refresh_in_progress_before_mandatory_blocks_no_caller() {
 #[tokio::test]
 async fn refresh_in_progress_from_mandatory_on_is_joined() {
     run_scenarios([
-        scenario("mandatory", one_hour(), [during_refresh_at(Mandatory, Issues, all_wait(CallResult::Credentials(2)))]),
+        scenario(
+            "mandatory",
+            one_hour(),
+            [during_refresh_at(Mandatory, Issues, all_wait(CallResult::Credentials(2)))],
+        ),
         scenario(
             "mandatory, in a hold",
             one_hour(),

@@ -17,7 +17,10 @@ async fn rejected_credentials_are_replaced_in_every_window() {
         run_scenarios([scenario(
             name,
             one_hour(),
-            [rejected_at(when, Issues, all_wait(CallResult::Credentials(2))), at(Now, Issues, all_immediate(CallResult::Credentials(2)))],
+            [
+                rejected_at(when, Issues, all_wait(CallResult::Credentials(2))),
+                at(Now, Issues, all_immediate(CallResult::Credentials(2))),
+            ],
         )])
         .await;
     }
@@ -75,7 +78,10 @@ async fn rejected_unexpiring_credentials_are_replaced() {
     run_scenarios([scenario(
         "and upstream is asked",
         unexpiring(),
-        [rejected_at(Issued, Issues, all_wait(CallResult::Credentials(2))), at(Now, Issues, all_immediate(CallResult::Credentials(2)))],
+        [
+            rejected_at(Issued, Issues, all_wait(CallResult::Credentials(2))),
+            at(Now, Issues, all_immediate(CallResult::Credentials(2))),
+        ],
     )])
     .await;
 }

@@ -15,8 +15,11 @@ use valetkey_core::{
     Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, Freshness, Result, SessionContext,
 };
 
-use super::{Precondition, WindowEdge, InitialState, Observation, InitialCredentials, Step, CallResult, UpstreamBehavior, EdgeOffset, duration_nanos};
-use crate::bench::{builder, source_kind, number, numbered, poll_once};
+use super::{
+    CallResult, EdgeOffset, InitialCredentials, InitialState, Observation, Precondition, Step,
+    UpstreamBehavior, WindowEdge, duration_nanos,
+};
+use crate::bench::{builder, number, numbered, poll_once, source_kind};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -47,7 +50,15 @@ impl ScenarioFixture {
             InitialCredentials::Absent | InitialCredentials::Unexpiring => None,
         };
         let warmer = given.background_refresh.then(|| tokio::spawn(session.keep_warm()));
-        let mut stage = Self { clock, upstream: source, session, warmer, lifetime: life, issued_at, advisory_at: issued_at };
+        let mut stage = Self {
+            clock,
+            upstream: source,
+            session,
+            warmer,
+            lifetime: life,
+            issued_at,
+            advisory_at: issued_at,
+        };
         stage.advisory_at = stage.find_advisory_start();
         stage
     }
@@ -86,7 +97,10 @@ impl ScenarioFixture {
     }
 
     /// Who is answered at once, and who waits.
-    async fn call_concurrently(&self, herd: usize) -> (Vec<Result<Credentials>>, Vec<BoxedCall<'_, Result<Credentials>>>) {
+    async fn call_concurrently(
+        &self,
+        herd: usize,
+    ) -> (Vec<Result<Credentials>>, Vec<BoxedCall<'_, Result<Credentials>>>) {
         let (mut at_once, mut waiting) = (Vec::new(), Vec::new());
         for _ in 0..herd {
             let mut caller: BoxedCall<'_, _> = Box::pin(self.session.credentials());

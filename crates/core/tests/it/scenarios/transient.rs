@@ -28,9 +28,17 @@ async fn transient_failure_advisory_backs_off_300_to_600_s() {
                 at(Advisory, upstream, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
                 at(Now, upstream, all_immediate(CallResult::Credentials(1))),
                 at(LastFetch + (seconds(300) - TICK), upstream, all_immediate(CallResult::Credentials(1))),
-                at(LastFetch + seconds(600), upstream, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(
+                    LastFetch + seconds(600),
+                    upstream,
+                    one_fetches(CallResult::Credentials(1), CallResult::Credentials(1)),
+                ),
                 at(LastFetch + (seconds(300) - TICK), upstream, all_immediate(CallResult::Credentials(1))),
-                at(LastFetch + seconds(600), Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
+                at(
+                    LastFetch + seconds(600),
+                    Issues,
+                    one_fetches(CallResult::Credentials(2), CallResult::Credentials(1)),
+                ),
             ],
         )])
         .await;
@@ -99,7 +107,11 @@ async fn transient_backoff_ends_when_mandatory_window_opens() {
             format!("a failure {} s before it", before.as_secs()),
             one_hour(),
             [
-                at(Mandatory - before, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(
+                    Mandatory - before,
+                    DOWN,
+                    one_fetches(CallResult::Credentials(1), CallResult::Credentials(1)),
+                ),
                 at(Mandatory - TICK, DOWN, all_immediate(CallResult::Credentials(1))),
                 at(Mandatory, DOWN, all_wait(CallResult::Credentials(1))),
                 at(LastFetch + seconds(5), Issues, all_wait(CallResult::Credentials(2))),
@@ -140,9 +152,17 @@ async fn transient_backoff_ends_on_success() {
         "short credentials are replaced by the next caller in their window",
         one_hour(),
         [
-            at(Mandatory - seconds(30), DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+            at(
+                Mandatory - seconds(30),
+                DOWN,
+                one_fetches(CallResult::Credentials(1), CallResult::Credentials(1)),
+            ),
             at(Mandatory, IssuesFor(minutes(5)), all_wait(CallResult::Credentials(2))),
-            at(LastFetch + seconds(225), Issues, one_fetches(CallResult::Credentials(3), CallResult::Credentials(2))),
+            at(
+                LastFetch + seconds(225),
+                Issues,
+                one_fetches(CallResult::Credentials(3), CallResult::Credentials(2)),
+            ),
         ],
     )])
     .await;
@@ -152,7 +172,11 @@ async fn transient_backoff_ends_on_success() {
         [
             at(Advisory, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
             at(Mandatory, IssuesFor(minutes(6)), all_wait(CallResult::Credentials(2))),
-            at(LastFetch + seconds(270), DOWN, one_fetches(CallResult::Credentials(2), CallResult::Credentials(2))),
+            at(
+                LastFetch + seconds(270),
+                DOWN,
+                one_fetches(CallResult::Credentials(2), CallResult::Credentials(2)),
+            ),
             at(LastFetch + (seconds(30) - TICK), DOWN, all_immediate(CallResult::Credentials(2))),
         ],
     )])
@@ -200,7 +224,11 @@ async fn serve_expired_keeps_long_backoff() {
             "a hold from the advisory window is not cut short",
             one_hour().serving_expired(),
             [
-                at(Mandatory - TICK, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(
+                    Mandatory - TICK,
+                    DOWN,
+                    one_fetches(CallResult::Credentials(1), CallResult::Credentials(1)),
+                ),
                 at(Mandatory + (seconds(300) - TICK - TICK), DOWN, all_immediate(CallResult::Credentials(1))),
             ],
         ),

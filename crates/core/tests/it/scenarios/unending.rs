@@ -15,7 +15,11 @@ async fn unexpiring_credentials_are_refetched_after_max_age() {
                 at(Issued + age, Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
                 at(Now, Issues, all_immediate(CallResult::Credentials(2))),
                 at(LastFetch + (age * 9 / 10 - TICK), Issues, all_immediate(CallResult::Credentials(2))),
-                at(LastFetch + age, Issues, one_fetches(CallResult::Credentials(3), CallResult::Credentials(2))),
+                at(
+                    LastFetch + age,
+                    Issues,
+                    one_fetches(CallResult::Credentials(3), CallResult::Credentials(2)),
+                ),
             ],
         )])
         .await;
@@ -30,8 +34,16 @@ async fn unexpiring_credentials_are_served_during_outage() {
         [
             at(Advisory, DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
             at(LastFetch + (seconds(300) - TICK), DOWN, all_immediate(CallResult::Credentials(1))),
-            at(LastFetch + seconds(600), DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
-            at(Issued + minutes(60 * 24 * 365), DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+            at(
+                LastFetch + seconds(600),
+                DOWN,
+                one_fetches(CallResult::Credentials(1), CallResult::Credentials(1)),
+            ),
+            at(
+                Issued + minutes(60 * 24 * 365),
+                DOWN,
+                one_fetches(CallResult::Credentials(1), CallResult::Credentials(1)),
+            ),
             at(LastFetch + (seconds(300) - TICK), DOWN, all_immediate(CallResult::Credentials(1))),
         ],
     )])
@@ -46,7 +58,11 @@ async fn max_age_of_credentials_opens_advisory_window() {
             expiring_after(minutes(60)).with_max_age(minutes(10)),
             [
                 at(Issued + (minutes(9) - TICK), Issues, all_immediate(CallResult::Credentials(1))),
-                at(Issued + minutes(10), DOWN, one_fetches(CallResult::Credentials(1), CallResult::Credentials(1))),
+                at(
+                    Issued + minutes(10),
+                    DOWN,
+                    one_fetches(CallResult::Credentials(1), CallResult::Credentials(1)),
+                ),
                 at(Mandatory, DOWN, all_wait(CallResult::Credentials(1))),
                 at(Expiry, Issues, all_wait(CallResult::Credentials(2))),
             ],
@@ -54,14 +70,22 @@ async fn max_age_of_credentials_opens_advisory_window() {
         scenario(
             "later than the window",
             expiring_after(minutes(60)).with_max_age(minutes(59)),
-            [at(Expiry - minutes(15), Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1)))],
+            [at(
+                Expiry - minutes(15),
+                Issues,
+                one_fetches(CallResult::Credentials(2), CallResult::Credentials(1)),
+            )],
         ),
         scenario(
             "instead of the policy's, for a set without expiry",
             unexpiring().with_max_age(minutes(30)),
             [
                 at(Issued + (minutes(27) - TICK), Issues, all_immediate(CallResult::Credentials(1))),
-                at(Issued + minutes(30), Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
+                at(
+                    Issued + minutes(30),
+                    Issues,
+                    one_fetches(CallResult::Credentials(2), CallResult::Credentials(1)),
+                ),
             ],
         ),
     ])

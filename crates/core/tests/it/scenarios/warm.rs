@@ -27,11 +27,18 @@ async fn keep_warm_advisory_refreshes_and_no_caller_waits() {
                 at(Now, Issues, all_immediate(CallResult::Credentials(2))),
             ],
         ),
-        scenario("as it ends", warm_one_hour(), [at(Mandatory - TICK, Issues, fetched_elsewhere(CallResult::Credentials(1)))]),
+        scenario(
+            "as it ends",
+            warm_one_hour(),
+            [at(Mandatory - TICK, Issues, fetched_elsewhere(CallResult::Credentials(1)))],
+        ),
         scenario(
             "a set without expiry too",
             unexpiring().with_background_refresh(),
-            [at(Advisory, Issues, fetched_elsewhere(CallResult::Credentials(1))), at(Now, Issues, all_immediate(CallResult::Credentials(2)))],
+            [
+                at(Advisory, Issues, fetched_elsewhere(CallResult::Credentials(1))),
+                at(Now, Issues, all_immediate(CallResult::Credentials(2))),
+            ],
         ),
     ])
     .await;
@@ -67,7 +74,10 @@ async fn keep_warm_permanent_failure_unpublishes() {
     run_scenarios([scenario(
         "in the advisory window",
         warm_one_hour(),
-        [at(Advisory, DENIES, fetched_elsewhere(CallResult::Credentials(1))), at(Now, Issues, all_immediate(DENIED))],
+        [
+            at(Advisory, DENIES, fetched_elsewhere(CallResult::Credentials(1))),
+            at(Now, Issues, all_immediate(DENIED)),
+        ],
     )])
     .await;
 }

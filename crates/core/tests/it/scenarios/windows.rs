@@ -48,7 +48,11 @@ async fn window_edge_belongs_to_staler_side() {
         scenario(
             "a tick before the mandatory window the others do not wait",
             hour(),
-            [at(Mandatory - TICK, Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1)))],
+            [at(
+                Mandatory - TICK,
+                Issues,
+                one_fetches(CallResult::Credentials(2), CallResult::Credentials(1)),
+            )],
         ),
         scenario(
             "at the edge of the mandatory window all wait",
@@ -72,9 +76,17 @@ async fn windows_follow_lifetime_of_new_credentials() {
             "after an hour's set comes one of a quarter of an hour",
             expiring_after(minutes(60)),
             [
-                at(Expiry - minutes(15), IssuesFor(minutes(15)), one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
+                at(
+                    Expiry - minutes(15),
+                    IssuesFor(minutes(15)),
+                    one_fetches(CallResult::Credentials(2), CallResult::Credentials(1)),
+                ),
                 at(Expiry - minutes(6), Issues, all_immediate(CallResult::Credentials(2))),
-                at(Expiry - minutes(5), Issues, one_fetches(CallResult::Credentials(3), CallResult::Credentials(2))),
+                at(
+                    Expiry - minutes(5),
+                    Issues,
+                    one_fetches(CallResult::Credentials(3), CallResult::Credentials(2)),
+                ),
                 at(Expiry + minutes(38), Issues, all_immediate(CallResult::Credentials(3))),
             ],
         ),
@@ -82,9 +94,17 @@ async fn windows_follow_lifetime_of_new_credentials() {
             "after a set of a quarter of an hour comes one of half a day",
             expiring_after(minutes(15)),
             [
-                at(Expiry - minutes(5), IssuesFor(minutes(12 * 60)), one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
+                at(
+                    Expiry - minutes(5),
+                    IssuesFor(minutes(12 * 60)),
+                    one_fetches(CallResult::Credentials(2), CallResult::Credentials(1)),
+                ),
                 at(Expiry + minutes(10 * 60), Issues, all_immediate(CallResult::Credentials(2))),
-                at(Expiry + minutes(11 * 60), Issues, one_fetches(CallResult::Credentials(3), CallResult::Credentials(2))),
+                at(
+                    Expiry + minutes(11 * 60),
+                    Issues,
+                    one_fetches(CallResult::Credentials(3), CallResult::Credentials(2)),
+                ),
             ],
         ),
     ])
@@ -100,7 +120,11 @@ async fn short_lifetime_is_replaced_in_last_quarter() {
             [
                 at(Issued, Issues, all_immediate(CallResult::Credentials(1))),
                 at(Advisory - TICK, Issues, all_immediate(CallResult::Credentials(1))),
-                at(Expiry - seconds(75), IssuesFor(minutes(5)), one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
+                at(
+                    Expiry - seconds(75),
+                    IssuesFor(minutes(5)),
+                    one_fetches(CallResult::Credentials(2), CallResult::Credentials(1)),
+                ),
                 at(LastFetch + seconds(200), DOWN, all_immediate(CallResult::Credentials(2))),
             ],
         ),
@@ -127,7 +151,11 @@ async fn advisory_window_configured_overrides_default() {
         given,
         [
             at(Expiry - minutes(12), Issues, all_immediate(CallResult::Credentials(1))),
-            at(Expiry - minutes(10), Issues, one_fetches(CallResult::Credentials(2), CallResult::Credentials(1))),
+            at(
+                Expiry - minutes(10),
+                Issues,
+                one_fetches(CallResult::Credentials(2), CallResult::Credentials(1)),
+            ),
         ],
     )])
     .await;

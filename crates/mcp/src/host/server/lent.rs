@@ -1,6 +1,6 @@
 //! `CredentialSnapshot`: what a server was started with, which decides whether it must be replaced.
 
-use valetkey_core::{Region, CredentialsVersion};
+use valetkey_core::{CredentialsVersion, Region};
 
 use super::ServerShared;
 use crate::child::Delivery;

@@ -10,7 +10,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
-use valetkey_core::{Error, ErrorKind, Generation, Result, RotationWatcher, CurrentCredentials, CredentialsVersion};
+use valetkey_core::{
+    CredentialsVersion, CurrentCredentials, Error, ErrorKind, Generation, Result, RotationWatcher,
+};
 
 use super::ServerShared;
 use super::lent::CredentialSnapshot;

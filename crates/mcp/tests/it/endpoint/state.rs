@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::testing::{Canary, Script, ScriptedProvider};
-use valetkey_core::{Error, ErrorKind, Expiry, AccessScope};
+use valetkey_core::{AccessScope, Error, ErrorKind, Expiry};
 use valetkey_mcp::endpoint::AdvertisedExpiry;
 
 use super::client::{EndpointFixture, fetch_with_grant, fetch_with_token, send_request};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::testing::{Canary, Script, ScriptedProvider};
-use valetkey_core::{AccountName, CredentialProvider, Expiry, ObservedProvider, AccessScope};
+use valetkey_core::{AccessScope, AccountName, CredentialProvider, Expiry, ObservedProvider};
 use valetkey_mcp::child::{Delivery, HostEnvironment};
 use valetkey_mcp::config::ServerConfig;
 

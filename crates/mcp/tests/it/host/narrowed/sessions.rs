@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use valetkey_core::{AccountName, AccessScope, SessionContext};
+use valetkey_core::{AccessScope, AccountName, SessionContext};
 use valetkey_mcp::child::Delivery;
 
 use super::{DELIVERIES, may, narrowed_pids, play};
