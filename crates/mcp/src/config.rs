@@ -50,6 +50,14 @@ pub struct McpConfig {
 
 /// How to start one server. Texts are kept as written in the file; references in them are expanded when the server
 /// starts.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::config::ServerConfig;
+///
+/// let mut server = ServerConfig::new("npx");
+/// server.args = vec!["-y".to_owned(), "some-server".to_owned()];
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ServerConfig {

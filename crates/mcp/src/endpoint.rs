@@ -103,6 +103,9 @@ impl CredentialEndpoint {
     }
 
     /// Stops serving. Existing grants remain valid values, but requests to them fail.
+    ///
+    /// # Cancel safety
+    /// Once the future has been polled, serving ends even if the future is dropped.
     pub async fn stop(&self) {
         self.server.stop().await;
     }

@@ -23,6 +23,19 @@ const PRIVATE_FILE_MODE: u32 = 0o600;
 ///
 /// [`remove`](Self::remove) removes it after the children have ended. Dropping it removes it too, which blocks the
 /// thread. If the process is killed, the folder remains until [`remove_abandoned`](Self::remove_abandoned) finds it.
+///
+/// # Examples
+/// ```
+/// # async fn example() -> std::io::Result<()> {
+/// use valetkey_mcp::child::SessionDir;
+///
+/// SessionDir::remove_abandoned();
+/// let directory = SessionDir::create(None)?;
+/// println!("HOME={}", directory.home_dir().display());
+/// directory.remove().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct SessionDir {
     path: PathBuf,

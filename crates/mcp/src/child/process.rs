@@ -128,6 +128,9 @@ impl ChildProcess {
 
     /// Ends the child and its group: closes its input, then sends SIGTERM, then SIGKILL, with two seconds after each
     /// of the first two.
+    ///
+    /// # Cancel safety
+    /// Dropping the future kills the group at once.
     pub async fn stop(mut self) {
         drop(self.group.stdin().take());
         if timeout(STOP_GRACE_PERIOD, self.group.wait()).await.is_err() {
@@ -141,6 +144,9 @@ impl ChildProcess {
     }
 
     /// Kills the child and its group at once, and waits until the child has exited.
+    ///
+    /// # Cancel safety
+    /// Dropping the future kills the group too, without waiting.
     pub async fn kill(mut self) {
         let _gone = self.group.start_kill();
         let _reaped = self.group.wait().await;

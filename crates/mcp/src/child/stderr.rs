@@ -44,6 +44,9 @@ impl StderrTail {
     }
 
     /// Waits until the child's standard error has ended, for at most half a second.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe: it changes no state.
     pub async fn wait_drained(&self) {
         // After the timeout, the text received until then is shown.
         let _said = timeout(STDERR_DRAIN_TIMEOUT, self.0.ended.cancelled()).await;

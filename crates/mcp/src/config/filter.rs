@@ -4,6 +4,16 @@ use serde_json::Value;
 use valetkey_core::{Error, Result};
 
 /// Restricts which tools of a server are listed and callable. By default, every tool is usable.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::config::ToolFilter;
+///
+/// let mut filter = ToolFilter::default();
+/// filter.deny = vec!["delete".to_owned()];
+/// assert!(filter.allows("list"));
+/// assert!(!filter.allows("delete"));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ToolFilter {

@@ -3,6 +3,13 @@
 
 /// Returns the text with comments and trailing commas replaced by blanks. Its length in bytes and its line breaks are
 /// unchanged. Syntax errors remain.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::config::jsonc_to_json;
+///
+/// assert_eq!(jsonc_to_json("[1, 2,]"), "[1, 2 ]");
+/// ```
 #[must_use]
 pub fn jsonc_to_json(text: &str) -> String {
     let mut plain = text.as_bytes().to_vec();

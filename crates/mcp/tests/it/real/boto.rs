@@ -43,7 +43,7 @@ async fn aws_refuses_expired_credentials() -> Result<()> {
     let mut caller = Boto3CallerFixture::start(&session, &ministack.url()).await?;
     let role = [tenant.role_arn.as_str(), "brief", &tenant.external_id, "8"];
     let brief = assume_role(&ministack.url(), &seed.broker, &role).await?;
-    // The response omits the expiry, so that the service refuses the credentials and not the SDK.
+    // The credentials are set without their expiry, so that the service refuses them and not the SDK.
     let told = serde_json::json!({
         "AccessKeyId": brief.access_key_id().as_str(),
         "SecretAccessKey": brief.expose_secret_access_key(),
