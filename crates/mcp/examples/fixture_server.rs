@@ -1,4 +1,5 @@
-//! A small MCP server for tests: it finds AWS credentials the way SDKs do, and has tools that wait, leak and crash.
+//! A small MCP server for tests. It finds AWS credentials as SDKs do, and has tools that wait, leak secrets and
+//! crash.
 
 use std::env;
 use std::error::Error;
@@ -95,7 +96,8 @@ async fn whoami() -> Result<Value> {
     }))
 }
 
-/// Notes that it has begun, waits until the file `name` is there, and tells who it was at the beginning, and `after`.
+/// Marks its start, waits until the file `name` exists, and returns its identity from the start and, in `after`, its
+/// key from the end.
 async fn slow(input: &Value) -> Result<Value> {
     let mut identity = whoami().await?;
     let name = input["name"].as_str().ok_or("`name` is missing")?;
@@ -135,7 +137,7 @@ struct FoundKeys {
 }
 
 impl FoundKeys {
-    /// The environment first, as every SDK does; then the container endpoint.
+    /// Reads the environment first, as every SDK does, and then the container endpoint.
     async fn find() -> Option<Self> {
         let var = |name: &str| env::var(name).ok();
         if let (Some(id), Some(secret)) = (var("AWS_ACCESS_KEY_ID"), var("AWS_SECRET_ACCESS_KEY")) {

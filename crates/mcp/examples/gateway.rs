@@ -1,4 +1,4 @@
-//! A gateway for tests of real MCP clients: it serves the credential tools and the servers of a configuration file.
+//! A gateway for tests with real MCP clients. It serves the credential tools and the servers of a configuration file.
 
 use std::env;
 use std::error::Error;

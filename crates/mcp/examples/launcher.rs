@@ -1,4 +1,5 @@
-//! A host for tests that is killed: it starts a wrapper of `sleep` through a launcher, itself, and tells its pid.
+//! A host for tests that kill it. It starts a wrapper of `sleep` through itself as the launcher, and prints the
+//! wrapper's pid.
 
 use std::env;
 use std::error::Error;
@@ -23,7 +24,7 @@ fn main() -> Result<ExitCode> {
     }
 }
 
-/// Starts the child on a worker thread, as a server's supervisor does, and stays until it is killed.
+/// Starts the child on a worker thread, as a server's supervisor does, and runs until it is killed.
 async fn run_host() -> Result<ExitCode> {
     let child = tokio::spawn(async { start_child() }).await??;
     writeln!(std::io::stdout(), "{}", child.pid())?;

@@ -1,4 +1,5 @@
-//! An MCP server for tests that speaks the protocol by hand, each mode odd in a way that real servers are.
+//! An MCP server for tests that writes raw protocol messages. Each mode deviates from the protocol as some real
+//! server does.
 
 use std::env;
 use std::error::Error;
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-/// A response that ends within its content.
+/// A response that is truncated within its content.
 const UNFINISHED: &str = r#"{"jsonrpc":"2.0","result":{"content":[{"type":"text","text":"abc ..."#;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -31,13 +32,14 @@ fn main() -> Result<()> {
 }
 
 struct RawServer {
-    /// `fields`, `pages`, `noisy`, `mute`, `touchy`, `refusing`, `cancelled`, `changing`, `broken`, `secretive`, `blurting`,
-    /// `malformed`, `surrogate`, `nan`, `deep`, `long`, `cut`, `severed`, `either`, `logging`, `exact`, `floods`.
+    /// `fields`, `pages`, `noisy`, `mute`, `touchy`, `refusing`, `cancelled`, `changing`, `broken`, `secretive`,
+    /// `blurting`, `malformed`, `surrogate`, `nan`, `deep`, `long`, `cut`, `severed`, `either`, `logging`, `exact`,
+    /// `floods`.
     mode: String,
-    /// What its tool is called.
+    /// The name of its tool.
     tool: String,
     changed: bool,
-    /// A call that is not answered.
+    /// A call that has no response yet.
     held: Option<Value>,
 }
 
@@ -117,18 +119,18 @@ impl RawServer {
         match self.mode.as_str() {
             "refusing" => self.respond_error(message, "not today"),
             "broken" => self.send(&json!({"jsonrpc": "2.0", "id": message["id"], "error": "not an object"})),
-            // Never answers: the caller must take the call back.
+            // Never responds: the caller must cancel the call.
             "cancelled" => Ok(fs::write(tmp_dir()?.join("called"), "")?),
-            // Each is JSON to some writer of it, and to no reader.
+            // Some writers produce each of these as JSON, but no reader accepts it.
             "surrogate" => self.respond_value(message, r#""half \ud83d of a pair""#),
             "malformed" => self.respond_value(message, "1"),
             "nan" => self.respond_value(message, "NaN"),
             "deep" => self.respond_value(message, &("[".repeat(500) + &"]".repeat(500))),
             "long" => self.respond_value(message, &format!("{:?}", "x".repeat(17 << 20))),
-            // The writer lost what lay in the middle, or at the end.
+            // The middle or the end of the response is missing.
             "cut" => self.print(&format!(r#"{UNFINISHED},"id":{}}}"#, message["id"])),
             "severed" => self.print(UNFINISHED),
-            // Two calls: one of the two responses is lost.
+            // Of the responses to two calls, one is lost.
             "either" if self.held.is_none() => {
                 self.held = Some(message.clone());
                 Ok(())
@@ -141,12 +143,12 @@ impl RawServer {
                 self.log(&message["id"])?;
                 self.respond(message, &json!({"content": [], "structuredContent": {"value": 1}}))
             }
-            // Longer than any machine word; the keys are in no order.
+            // A number longer than any machine word, and unsorted keys.
             "exact" => self.respond_value(
                 message,
                 r#"{"z": 12345678901234567890123, "a": 0.1000000000000000055511151231257827}"#,
             ),
-            // Reads none of the responses before it answers.
+            // Reads none of the responses before it responds itself.
             "floods" => {
                 for id in 0..100_000 {
                     writeln!(stdout(), r#"{{"jsonrpc": "2.0", "id": {id}, "method": "ping"}}"#)?;
@@ -165,7 +167,7 @@ impl RawServer {
         }
     }
 
-    /// A result whose `value` is written as it is.
+    /// Responds with a result that contains `value` verbatim.
     fn respond_value(&self, message: &Value, value: &str) -> Result<()> {
         let id = &message["id"];
         writeln!(
@@ -175,7 +177,7 @@ impl RawServer {
         Ok(stdout().flush()?)
     }
 
-    /// Lines that resemble a response to `id`, and are none.
+    /// Prints lines that resemble a response to `id` without being one.
     fn log(&self, id: &Value) -> Result<()> {
         for line in [
             format!(r#"{{"level":"info","id":{id},"message":"called"}}"#),
@@ -206,7 +208,7 @@ impl RawServer {
     }
 }
 
-/// With fields that no revision of the protocol has, at every level.
+/// Returns a definition with fields at every level that no protocol revision has.
 fn tool_definition(name: &str) -> Value {
     json!({
         "name": name,
@@ -219,7 +221,7 @@ fn tool_definition(name: &str) -> Value {
     })
 }
 
-/// One sound definition among those that break the protocol, each in its own way.
+/// Returns one valid definition among others that each violate the protocol in a different way.
 fn malformed_tools() -> Vec<Value> {
     vec![
         tool_definition("sound"),

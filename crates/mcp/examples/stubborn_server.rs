@@ -1,5 +1,5 @@
-//! An MCP server for tests that does not do its part: it starts late, once or never, lists nothing, stops reading, or asks
-//! back.
+//! A misbehaving MCP server for tests: it starts late, once or never, lists no tools, stops reading, or sends
+//! requests.
 
 use std::env;
 use std::error::Error;
@@ -36,7 +36,7 @@ fn main() -> Result<()> {
     server.write_marker("left")
 }
 
-/// Until it is killed.
+/// Blocks until the process is killed.
 fn park_forever() -> ! {
     loop {
         park();
@@ -44,12 +44,12 @@ fn park_forever() -> ! {
 }
 
 struct StubbornServer {
-    /// `late` with the keys AAAA, `slow` until the file `go` exists, `once` until it has left, `listless`, `deaf` from the
-    /// first call on, `asking`.
+    /// `late` with the keys AAAA, `slow` until the file `go` exists, `once` until it has exited, `listless`, `deaf`
+    /// from the first call on, `asking`.
     mode: String,
-    /// Where it notes what happens.
+    /// The folder for markers of its progress.
     marker_dir: PathBuf,
-    /// The last four characters of its key's id.
+    /// The last four characters of its key id.
     key: String,
 }
 
@@ -62,7 +62,7 @@ impl StubbornServer {
         if self.marker_dir.as_os_str().is_empty() {
             return Ok(());
         }
-        // Renamed, so that nobody reads half of it.
+        // Renamed into place, so that the file is never read while incomplete.
         let written = self.marker_dir.join(format!("{name}.part"));
         fs::write(&written, std::process::id().to_string())?;
         Ok(fs::rename(written, self.marker_dir.join(name))?)

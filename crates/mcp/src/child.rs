@@ -1,4 +1,5 @@
-//! A program run as a child of a session: allow-listed environment, one session's authority, gone with its owner.
+//! Runs a program as a child of a session: with an allow-listed environment, the credentials of one session, and a
+//! lifetime that ends with its owner.
 
 mod environment;
 mod guard;
@@ -16,15 +17,16 @@ pub use launch::{Launcher, close_descriptors_on_exec, run_launcher};
 pub use process::{ChildCommand, ChildProcess, Stdio};
 pub use stderr::StderrTail;
 
-/// Which `HOME` a child has. The AWS files are the session's in both.
+/// Which folder is a child's `HOME`. The AWS files are the session's in both cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HomeFolder {
-    /// The session's own: servers of different sessions share no state through it. Package runners find their user's
-    /// configuration by their own variables; it holds links for those that have none, and else is empty at first.
+    /// A folder of the session, so that servers of different sessions share no state through it. It is empty at
+    /// first, except for links to configuration files. Package runners find the user's configuration through their
+    /// own variables; the links are for tools that have no such variable.
     #[default]
     Session,
-    /// The user's, for programs that find their configuration nowhere else.
+    /// The user's folder, for programs that find their configuration only there.
     User,
 }
 
@@ -32,12 +34,13 @@ pub enum HomeFolder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Delivery {
-    /// It reads them from its own loopback endpoint: rotation, expiry and revocation reach it while it runs, and no
-    /// key is in its environment.
+    /// The child reads them from its own loopback endpoint. Rotation, expiry and revocation reach it while it runs,
+    /// and its environment contains no key.
     #[default]
     Endpoint,
-    /// They are in its environment; it is replaced when they rotate. For programs that know nothing else.
+    /// The credentials are in the child's environment, and the child is replaced when they rotate. For programs that
+    /// support no other source.
     Env,
-    /// It gets none.
+    /// The child gets no credentials.
     None,
 }

@@ -1,4 +1,4 @@
-//! The `mcpServers` file that people already have, read strictly enough to say what is wrong with it.
+//! Reads an existing `mcpServers` file, strictly enough to report what is wrong with it.
 
 mod expand;
 mod filter;
@@ -21,22 +21,43 @@ pub use plain::jsonc_to_json;
 use expand::ResolvedVars;
 use server::{EntryReader, ParsedEntry};
 
-/// The largest file with servers, in bytes.
+/// Limit on the size of the file, in bytes.
 const MAX_FILE_SIZE: usize = 4 * 1024 * 1024;
 
-/// The servers of one file.
+/// The servers of one `mcpServers` file.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::McpConfig;
+/// use valetkey_mcp::config::VarLookup;
+///
+/// let variables = VarLookup::new(|name| std::env::var(name).ok());
+/// let text = r#"{"mcpServers": {"files": {"command": "npx", "args": ["-y", "some-server"]}}}"#;
+/// let config = McpConfig::parse(text, &variables)?;
+/// assert_eq!(config.servers["files"].command, "npx");
+/// # Ok::<(), valetkey_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct McpConfig {
-    /// The servers that can be started, by name.
+    /// The valid servers, by name.
     pub servers: BTreeMap<String, ServerConfig>,
-    /// The servers that can not, and why. They do not hide the others.
+    /// The errors of invalid servers. They do not affect the other servers.
     pub faults: Vec<ConfigError>,
-    /// What was understood but deserves a look, such as unknown keys.
+    /// Warnings about entries that are valid or skipped, for example for unknown keys.
     pub warnings: Vec<ConfigError>,
 }
 
-/// How one server is started. Texts are as in the file: what they refer to is put in when the server is started.
+/// How to start one server. Texts are kept as written in the file; references in them are expanded when the server
+/// starts.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::config::ServerConfig;
+///
+/// let mut server = ServerConfig::new("npx");
+/// server.args = vec!["-y".to_owned(), "some-server".to_owned()];
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ServerConfig {
@@ -44,27 +65,27 @@ pub struct ServerConfig {
     pub command: String,
     /// Its arguments.
     pub args: Vec<String>,
-    /// What it gets in its environment besides the baseline.
+    /// Environment variables in addition to the baseline.
     pub env: BTreeMap<String, String>,
-    /// Where it runs; the host's own directory unless said.
+    /// The working directory (default: that of the host).
     pub cwd: Option<PathBuf>,
-    /// How it gets the session's credentials.
+    /// How the server gets the session's credentials.
     pub delivery: Delivery,
-    /// Which `HOME` it has.
+    /// Which folder is the server's `HOME`.
     pub home: HomeFolder,
-    /// Which account of the session it acts in; the default one unless said.
+    /// The account of the session that the server acts in (default: the session's default account).
     pub account: Option<AccountName>,
-    /// Which of its tools are usable.
+    /// Which tools of the server are usable.
     pub tools: ToolFilter,
-    /// How long one of its calls may take; the host's own limit if absent.
+    /// The timeout of a call to this server (default: the host's call timeout).
     pub call_timeout: Option<Duration>,
-    /// Keys that valetkey does not know, as they were.
+    /// Keys that valetkey does not know, unchanged.
     pub extra: Map<String, Value>,
     resolved_vars: ResolvedVars,
 }
 
 impl ServerConfig {
-    /// A server that runs `command` and reads credentials from the endpoint.
+    /// Creates the configuration of a server that runs `command` and reads credentials from the endpoint.
     pub fn new(command: impl Into<String>) -> Self {
         Self {
             command: command.into(),
@@ -81,7 +102,7 @@ impl ServerConfig {
         }
     }
 
-    /// `text` of this server with its references replaced; `fact` is called for `${session:…}`.
+    /// Returns `text`, a text of this server, with its references expanded. `fact` resolves `${session:…}`.
     pub(crate) fn expand(
         &self,
         field: &str,
@@ -92,23 +113,25 @@ impl ServerConfig {
     }
 }
 
-/// What is wrong with one server of the file.
+/// An error or warning about one server of the file.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ConfigError {
-    /// The server.
+    /// The name of the server.
     pub server: String,
-    /// What is wrong, naming the field and the remedy.
+    /// The error, which names the field and the remedy.
     pub error: Error,
 }
 
 impl McpConfig {
-    /// Reads the text of a file with servers, as MCP clients keep it: an object of servers under `mcpServers`, `servers` or
-    /// `mcp.servers`, or the servers themselves. Comments and trailing commas are allowed. `variables` looks `${VAR}` up.
+    /// Parses the text of a file with servers in the format of any MCP client: an object of servers under
+    /// `mcpServers`, `servers` or `mcp.servers`, or the object of servers itself. Comments and trailing commas are
+    /// allowed. `variables` resolves `${VAR}`.
     ///
     /// # Errors
-    /// `Invalid` when the text is no such object or longer than 4 MiB: reported by line and column, never by content. What is
-    /// wrong with single servers is in [`faults`](Self::violations).
+    /// Returns `Invalid` if the text is not such an object or is longer than 4 MiB. A syntax error is reported by
+    /// line and column, never by content. Errors of single servers are in [`faults`](Self::faults) and do not fail
+    /// the file.
     pub fn parse(text: &str, variables: &VarLookup) -> Result<Self> {
         if text.len() > MAX_FILE_SIZE {
             return Err(Error::invalid("mcpServers", "must be a file of at most 4 MiB"));
@@ -144,13 +167,13 @@ impl McpConfig {
     }
 }
 
-/// The servers of a file, in the form of any client.
+/// Finds the object of servers in the format of any client.
 fn find_servers(file: &Value) -> Option<&Map<String, Value>> {
     let named = ["/mcpServers", "/servers", "/mcp/servers"].into_iter().find_map(|path| file.pointer(path));
     if let Some(servers) = named {
         return servers.as_object();
     }
-    // Plugins leave the key out.
+    // Plugins omit the key.
     let is_server =
         |entry: &Value| ["command", "url", "serverUrl", "httpUrl"].iter().any(|key| entry.get(key).is_some());
     file.as_object().filter(|servers| !servers.is_empty() && servers.values().all(is_server))

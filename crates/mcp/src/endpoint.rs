@@ -1,7 +1,9 @@
-//! The container-credentials endpoint: a loopback address at which a child reads its session's current set.
+//! The container credentials endpoint: a loopback HTTP server from which a child process reads its session's current
+//! credentials.
 //!
-//! It speaks what every AWS SDK already asks (`AWS_CONTAINER_CREDENTIALS_FULL_URI` with
-//! `AWS_CONTAINER_AUTHORIZATION_TOKEN`), so rotation, expiry and clearing reach a program that is already running.
+//! It implements the protocol that every AWS SDK supports (`AWS_CONTAINER_CREDENTIALS_FULL_URI` with
+//! `AWS_CONTAINER_AUTHORIZATION_TOKEN`), so that rotation, expiry and clearing reach a program that is already
+//! running.
 
 mod answer;
 mod burst;
@@ -21,28 +23,43 @@ pub use grant::Grant;
 use crate::Redactor;
 use server::EndpointServer;
 
-/// How long a child is told that a set lives.
+/// The expiry that the endpoint reports to a client, which determines how long the client caches the credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdvertisedExpiry {
-    /// At most this long, whatever the real expiry. SDKs ask again when little is left (botocore 15 min, JavaScript
-    /// 5 min), so a short leash makes them ask before each call, and rotation and clearing are felt at the next one.
+    /// At most this long from now, or the real expiry if that is earlier. SDKs refresh when little time is left
+    /// (botocore 15 min, JavaScript 5 min), so a short expiry makes them fetch before each call, and rotation and
+    /// clearing take effect at the next call.
     AtMost(Duration),
-    /// The real expiry: fewer requests, but clients keep what they have until shortly before it.
+    /// The real expiry. This causes fewer requests, but clients keep cached credentials until shortly before it.
     Actual,
 }
 
 impl Default for AdvertisedExpiry {
-    /// 4 min 30 s: below the refresh windows of botocore and JavaScript, which then ask before each call. The Rust SDK
-    /// keeps what it has until 10 s before the told expiry, so it feels a change after 4 min 20 s at the latest.
+    /// Returns 4 min 30 s: below the refresh windows of botocore and JavaScript, which then fetch before each call.
+    /// The Rust SDK caches credentials until 10 s before the reported expiry, so a change takes effect there after 4
+    /// min 20 s at the latest.
     fn default() -> Self {
         Self::AtMost(Duration::from_secs(270))
     }
 }
 
-/// Serves the current credentials of lent accounts on 127.0.0.1, each behind a token of its own.
+/// Serves the current credentials of accounts on 127.0.0.1, with a separate access token for each grant.
 ///
-/// One endpoint serves any number of sessions. Clones share it; it ends with [`stop`](Self::stop), or with the last
-/// clone or grant.
+/// One endpoint serves any number of sessions. Clones share the listener. It stops on [`stop`](Self::stop), or when
+/// the last clone and the last grant are dropped.
+///
+/// # Examples
+/// ```
+/// # async fn example(account: valetkey_core::SessionAccount) -> std::io::Result<()> {
+/// use valetkey_mcp::CredentialEndpoint;
+/// use valetkey_mcp::endpoint::AdvertisedExpiry;
+///
+/// let endpoint = CredentialEndpoint::start().await?;
+/// let grant = endpoint.grant(account, "my-server", AdvertisedExpiry::default());
+/// println!("AWS_CONTAINER_CREDENTIALS_FULL_URI={}", grant.url());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct CredentialEndpoint {
     server: Arc<EndpointServer>,
@@ -53,28 +70,28 @@ impl CredentialEndpoint {
     /// Binds a free port on 127.0.0.1 and serves until stopped. Spawns one task on the current tokio runtime.
     ///
     /// # Errors
-    /// When no port can be bound.
+    /// Returns the error of the operating system if no port can be bound.
     pub async fn start() -> io::Result<Self> {
         Self::start_with_clock(Arc::new(SystemClock)).await
     }
 
-    /// The same, with a clock of one's own.
+    /// Like [`start`](Self::start), with the given clock.
     ///
     /// # Errors
-    /// As [`start`](Self::start_server).
+    /// As [`start`](Self::start).
     pub async fn start_with_clock(clock: Arc<dyn Clock>) -> io::Result<Self> {
         Ok(Self { server: EndpointServer::start(clock).await?, redactor: None })
     }
 
-    /// The same endpoint, of whose grants `redactor` knows what opens them, for as long as it does, and every set that is
-    /// read.
+    /// Returns this endpoint with a redactor attached: the ids and tokens of its grants (while they are valid) and
+    /// all credentials that it serves are masked.
     #[must_use]
     pub fn with_redactor(&self, redactor: &Arc<Redactor>) -> Self {
         Self { server: Arc::clone(&self.server), redactor: Some(Arc::clone(redactor)) }
     }
 
-    /// Lets whoever holds the grant's token read `account`, until the grant is dropped. `holder` names the reader in
-    /// the audit trail.
+    /// Grants read access to `account`, until the returned grant is dropped. Any program that has the grant's token
+    /// can read the account's credentials. `holder` names the reader in the audit records.
     #[must_use]
     pub fn grant(
         &self,
@@ -85,7 +102,10 @@ impl CredentialEndpoint {
         Grant::new(&self.server, account, holder.into(), advertised_expiry, self.redactor.clone())
     }
 
-    /// Stops serving. Grants stay valid as values, but nobody answers.
+    /// Stops serving. Existing grants remain valid values, but requests to them fail.
+    ///
+    /// # Cancel safety
+    /// Once the future has been polled, serving ends even if the future is dropped.
     pub async fn stop(&self) {
         self.server.stop().await;
     }

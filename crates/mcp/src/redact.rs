@@ -1,8 +1,7 @@
-//! Redaction by exact value: a session's live secrets are masked wherever they are about to leave, however programs
-//! write them.
+//! Redaction by exact value: masks a session's secrets in output, in any common encoding.
 //!
-//! A text is read for what it means rather than how it is escaped, and looked through for all secrets at once, in time
-//! that grows with the text alone. No lock is held meanwhile: what is looked for is shared, and replaced when it changes.
+//! Escapes in a text are decoded first. All secrets are then searched for at once, in time that depends only on the
+//! length of the text. No lock is held during the search: the index of secrets is shared and replaced on change.
 
 mod index;
 mod known;
@@ -23,23 +22,34 @@ use index::PatternIndex;
 use known::{Digest, RedactorState, digest_secrets};
 use pattern::Pattern;
 
-/// What is written in place of a secret.
+/// The replacement for a secret.
 const MASK: &str = "[redacted]";
-/// Shorter texts are no secrets, and would mask by accident.
+/// Shorter texts are not secrets; masking them would also mask unrelated text.
 const MIN_SECRET_LEN: usize = 8;
-/// What is larger is masked on a thread of its own.
+/// Larger values, in bytes, are masked on a thread for blocking work.
 const MAX_INLINE_SIZE: usize = 64 * 1024;
 
-/// Knows the secrets of one session and masks them in text and JSON.
+/// Masks the secrets of one session in text and JSON.
 ///
-/// A secret is known while AWS accepts it, and the last 32 that expired are known as well. A secret without a session
-/// token counts as valid for as long as the redactor lives. Of each secret only lengths, hashes and the first eight
-/// characters of its spellings are kept: at most 5 KB for a secret and its session token, whatever their size. A session
-/// can hold 16,384 valid credentials in this way (80 MB). Beyond that the redactor masks every text as a whole, since a
-/// redactor that forgets lets secrets through; [`forget`](Self::remove) begins anew.
+/// A secret is masked while AWS accepts it, and so are the 32 that expired last. A secret without a session token
+/// counts as valid while the redactor exists. Of each secret only lengths, hashes and the first eight characters of
+/// its encodings are stored: at most 5 KB for a secret and its session token, regardless of their size. The limit is
+/// 16,384 valid credentials per redactor (80 MB). Beyond that the redactor masks every text as a whole, because
+/// evicting a secret would expose it; [`clear`](Self::clear) resets this.
 ///
-/// [`SessionContext::observe`](valetkey_core::SessionContext::observe) attaches a redactor to a session, from which it
-/// then learns everything that the session is given or fetches.
+/// [`SessionContext::observe`](valetkey_core::SessionContext::observe) attaches a redactor to a session, which then
+/// adds all credentials that the session is given or fetches.
+///
+/// # Examples
+/// ```
+/// # fn example(credentials: &valetkey_core::Credentials) {
+/// use valetkey_mcp::Redactor;
+///
+/// let redactor = Redactor::default();
+/// redactor.add(credentials);
+/// println!("{}", redactor.mask("output of a program"));
+/// # }
+/// ```
 pub struct Redactor {
     clock: Arc<dyn Clock>,
     state: Mutex<RedactorState>,
@@ -52,22 +62,23 @@ impl Default for Redactor {
 }
 
 impl Redactor {
-    /// A redactor that reads from `clock` whether credentials have expired.
+    /// Creates a redactor that uses `clock` to determine whether credentials have expired.
     #[must_use]
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
         Self { clock, state: Mutex::default() }
     }
 
-    /// Learns the secrets of credentials.
+    /// Adds the secret access key and the session token of `credentials`.
     pub fn add(&self, credentials: &Credentials) {
         let (secret, token) = (credentials.expose_secret_access_key(), credentials.expose_session_token());
-        // Only a session token expires; an expiry of long-lived keys is when their source is worth asking again.
+        // Only a session token expires. The expiry of long-lived keys is the time to fetch them again, not the end of
+        // their validity.
         let valid_until = if token.is_some() { credentials.expiry() } else { Expiry::Never };
         let digest = digest_secrets([secret, token.unwrap_or_default()]);
         self.add_secrets(digest, valid_until, [Some(secret), token]);
     }
 
-    /// Learns a secret that is valid for as long as the redactor lives.
+    /// Adds a secret that is valid while the redactor exists.
     pub(crate) fn add_secret(&self, secret: &str) {
         self.add_secrets(digest_secrets([secret]), Expiry::Never, [Some(secret)]);
     }
@@ -81,7 +92,7 @@ impl Redactor {
         if self.lock_state().extend_validity(&digest, valid_until) {
             return;
         }
-        // Without the lock: tokens are long.
+        // The lock is released meanwhile, because tokens are long.
         let patterns = build_patterns(secrets);
         let now = self.clock.now();
         let mut state = self.lock_state();
@@ -89,43 +100,44 @@ impl Redactor {
         state.remove_expired(now);
     }
 
-    /// Learns what a grant is read with, until the grant is [forgotten](Self::remove_grant).
+    /// Adds the id and token of a grant, until [`remove_grant`](Self::remove_grant).
     pub(crate) fn add_grant(&self, id: Uuid, token: &str) {
         let patterns = build_patterns([Some(id.simple().to_string().as_str()), Some(token)]);
         self.lock_state().insert_grant(id, patterns);
     }
 
-    /// Nothing can be read with the grant any more.
+    /// Removes the id and token of a revoked grant.
     pub(crate) fn remove_grant(&self, id: Uuid) {
         self.lock_state().remove_grant(id);
     }
 
-    /// Forgets every secret.
+    /// Removes every secret.
     pub fn clear(&self) {
         *self.lock_state() = RedactorState::default();
     }
 
-    /// `text` with every known secret masked.
+    /// Returns `text` with every known secret masked.
     #[must_use]
     pub fn mask(&self, text: &str) -> String {
         self.mask_tail(text, 0)
     }
 
-    /// The end of `text`, from the byte `from` on. A secret that begins before it is masked all the same.
+    /// Returns the end of `text` from the byte `from` on, masked. A secret that begins before `from` is recognized.
     pub(crate) fn mask_tail(&self, text: &str, from: usize) -> String {
         mask_ranges(text, text.floor_char_boundary(from), &self.index().find_secrets(text))
     }
 
-    /// Masks every string in `value`, keys included.
+    /// Masks every string in `value`, including keys.
     pub fn mask_json(&self, value: &mut Value) {
         mask_json_with(&self.index(), value);
     }
 
-    /// `value` with every string masked. Large values are masked on a thread for blocking work, so that calls of other
-    /// sessions go on meanwhile. `None` when that thread was lost: what was not masked must not leave.
+    /// Returns `value` with every string masked. Large values are masked on a thread for blocking work, so that calls
+    /// of other sessions are not delayed. Returns `None` if that thread failed, because an unmasked value must not be
+    /// sent.
     ///
     /// # Cancel safety
-    /// When the future is dropped, the value is dropped once it is masked.
+    /// Dropping the future does not stop the masking; the value is dropped afterwards.
     pub(crate) async fn mask_json_async(&self, mut value: Value) -> Option<Value> {
         let (index, small) = (self.index(), fits_within(&value, &mut { MAX_INLINE_SIZE }));
         let mask = move || {
@@ -166,7 +178,8 @@ fn mask_ranges(text: &str, from: usize, secrets: &[Range<usize>]) -> String {
     masked
 }
 
-/// Whether the strings of `value`, and a little for each of its parts, fit into `room`, which is used up.
+/// Whether the strings of `value`, plus one byte for each of its parts, fit into `room`, which is reduced
+/// accordingly.
 fn fits_within(value: &Value, room: &mut usize) -> bool {
     match value {
         Value::String(text) => consume_budget(room, text.len()),
@@ -200,7 +213,7 @@ fn mask_json_with(index: &PatternIndex, value: &mut Value) {
     }
 }
 
-/// Most texts hold no secret, and stay the very same.
+/// Replaces `text` only if it contains a secret, because most texts do not.
 fn mask_text_with(index: &PatternIndex, text: &mut String) {
     let secrets = index.find_secrets(text);
     if !secrets.is_empty() {

@@ -1,4 +1,4 @@
-//! What a child sees: built from nothing, in an order in which a session's credentials always win.
+//! The environment of a child, built from an empty one so that the session's credentials always take precedence.
 
 mod lists;
 mod proxies;
@@ -20,47 +20,48 @@ pub use lists::overrides_credentials;
 
 type Variables = BTreeMap<OsString, OsString>;
 
-/// The variable by which a program finds out that a gateway started it, directly or not. Its value is the id of the
-/// session. A gateway that finds it in its own environment was started by a gateway, and would start itself again.
+/// The environment variable that marks a program as started by a gateway, directly or indirectly. Its value is the id
+/// of the session. A gateway that finds it in its own environment would start itself recursively.
 ///
-/// Programs under `exec` do not get it: an agent that runs there may well start a gateway. They pass it on.
+/// Programs under `exec` are not marked, because an agent that runs there may start a gateway. A mark that `exec`
+/// inherits is passed on.
 pub const GATEWAY_MARKER: &str = "VALETKEY_GATEWAY";
 
-/// The part of the host's environment from which children may inherit.
+/// The part of the host's environment that children may inherit.
 #[derive(Clone, Default)]
 pub struct HostEnvironment {
     inherited: Variables,
     user_dirs: UserDirs,
-    /// Keys of AWS, which no child inherits. A child may still read them in the environment of this process, and what it
-    /// writes is masked.
+    /// AWS secrets, which no child inherits. A child may still read them from the environment of this process, so its
+    /// output is masked.
     secrets: Vec<SecretString>,
 }
 
 impl HostEnvironment {
-    /// Keeps what children inherit without being configured to. Everything else is dropped at once, except for the
-    /// secrets among the variables of AWS, which [`McpHost`](crate::McpHost) masks.
+    /// Keeps the variables that children inherit by default. Everything else is dropped at once, except for the
+    /// secrets among the AWS variables, which [`McpHost`](crate::McpHost) masks.
     pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         Self::filtered(variables, is_inheritable)
     }
 
-    /// Keeps everything except what [`overrides_credentials`], for a program that its user could as well have started
-    /// without valetkey.
+    /// Keeps everything except variables that [override credentials](overrides_credentials), for a program that its
+    /// user could also have started without valetkey.
     pub fn unrestricted(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         Self::filtered(variables, |name| !overrides_credentials(name))
     }
 
-    /// As [`new`](Self::added_since_expiry_check), with the environment of this process.
+    /// Like [`new`](Self::new), with the environment of this process.
     #[must_use]
     pub fn from_process() -> Self {
         Self::new(std::env::vars_os())
     }
 
-    /// The secrets of AWS in the host's environment.
+    /// Returns the AWS secrets in the host's environment.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
         self.secrets.iter().map(ExposeSecret::expose_secret)
     }
 
-    /// Files of the host's user that tools find only in `HOME`, and the names they have there.
+    /// Returns the files of the host's user that tools find only in `HOME`, with their names there.
     pub(super) fn linked(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
         self.user_dirs.linked()
     }
@@ -78,14 +79,27 @@ impl HostEnvironment {
     }
 }
 
-/// A child's whole environment, in the making.
+/// Builds the whole environment of a child.
+///
+/// The methods are applied in order, and later ones override earlier ones: call [`isolate`](Self::isolate) after the
+/// variables of a configuration and before those that deliver credentials.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::child::{ChildEnvironment, HostEnvironment};
+///
+/// let host = HostEnvironment::new([("PATH".into(), "/bin".into()), ("AWS_PROFILE".into(), "admin".into())]);
+/// let environment = ChildEnvironment::new(&host, []);
+/// assert!(environment.contains("PATH", "/bin"));
+/// assert!(!environment.contains("AWS_PROFILE", "admin"));
+/// ```
 pub struct ChildEnvironment {
     variables: Variables,
     user_dirs: UserDirs,
 }
 
 impl ChildEnvironment {
-    /// The baseline, and what the child's configuration names.
+    /// Creates an environment of the inherited variables and those of the child's configuration.
     pub fn new<'a>(
         host: &HostEnvironment,
         named: impl IntoIterator<Item = (&'a String, &'a String)>,
@@ -93,30 +107,32 @@ impl ChildEnvironment {
         Self { variables: host.inherited.clone(), user_dirs: host.user_dirs.clone() }.with_vars(named)
     }
 
-    /// What the child's configuration names, over what is there.
+    /// Adds the variables of the child's configuration, which replace existing ones.
     #[must_use]
     pub fn with_vars<'a>(mut self, named: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
         self.variables.extend(named.into_iter().map(|(name, value)| (name.into(), value.into())));
         self
     }
 
-    /// Everything that outranks or bypasses a session's credentials is taken out, and the ways around them are shut:
-    /// the instance metadata service, the shared files, profiles.
+    /// Removes every variable that overrides or bypasses a session's credentials, and disables the other sources of
+    /// credentials: the instance metadata service, the shared files and profiles.
     #[must_use]
     pub fn isolate(mut self, home: &SessionDir) -> Self {
         self.variables.retain(|name, _| !overrides_credentials(name));
         self.insert("AWS_EC2_METADATA_DISABLED", "true");
         self.insert("AWS_SHARED_CREDENTIALS_FILE", home.credentials_file());
-        // The name that version 1 of the SDK for Java knows it by; its home is the user's whatever `HOME` is.
+        // The variable of version 1 of the SDK for Java, which uses the user's home folder regardless of `HOME`.
         self.insert("AWS_CREDENTIAL_PROFILES_FILE", home.credentials_file());
         self.insert("AWS_CONFIG_FILE", home.config_file());
         self
     }
 
-    /// A `HOME` and `TMPDIR` of the session's own, for servers share state and logs through them. Package runners and
-    /// version managers keep the configuration of the host's user: their own variables lead there, as far as there is
-    /// something. So do those of the package caches, so that a server is not downloaded again for each session. Files of
-    /// tools without such a variable are linked by [`SessionDir::with_configuration`].
+    /// Sets `HOME` and `TMPDIR` to folders of the session, so that servers of different sessions do not share state
+    /// and logs.
+    ///
+    /// Package runners and version managers keep the configuration of the host's user: their own variables are set to
+    /// its files, where these exist. The package caches are shared too, so that a server is not downloaded again for
+    /// each session. [`SessionDir::with_configuration`] links the files of tools without such a variable.
     #[must_use]
     pub fn with_home(mut self, home: &SessionDir) -> Self {
         self.user_dirs.set_tool_vars(&mut self.variables);
@@ -124,14 +140,14 @@ impl ChildEnvironment {
         self.with_tmp_dir(home)
     }
 
-    /// A `TMPDIR` of the session's own. `HOME` stays the user's.
+    /// Sets `TMPDIR` to a folder of the session. `HOME` remains the user's.
     #[must_use]
     pub fn with_tmp_dir(mut self, home: &SessionDir) -> Self {
         self.insert("TMPDIR", home.tmp_dir());
         self
     }
 
-    /// The region, under both of its names.
+    /// Sets the region, under both names that SDKs read.
     #[must_use]
     pub fn with_region(mut self, region: Option<&Region>) -> Self {
         if let Some(region) = region {
@@ -141,14 +157,15 @@ impl ChildEnvironment {
         self
     }
 
-    /// Marks the child as one of a gateway; see [`GATEWAY_MARKER`]. Comes after whatever a configuration names.
+    /// Marks the child as started by a gateway; see [`GATEWAY_MARKER`]. Call it after adding the variables of a
+    /// configuration.
     #[must_use]
     pub fn with_gateway_marker(mut self, session: SessionId) -> Self {
         self.insert(GATEWAY_MARKER, session.to_string());
         self
     }
 
-    /// Delivery by endpoint: address and token, no key.
+    /// Delivers credentials by endpoint: adds its address and token, and no key.
     #[must_use]
     pub fn with_endpoint(mut self, grant: &Grant) -> Self {
         self.insert("AWS_CONTAINER_CREDENTIALS_FULL_URI", grant.url());
@@ -156,7 +173,7 @@ impl ChildEnvironment {
         self
     }
 
-    /// Delivery by environment: the keys themselves.
+    /// Delivers credentials by environment: adds the keys themselves.
     #[must_use]
     pub fn keys(mut self, credentials: &Credentials) -> Self {
         self.insert("AWS_ACCESS_KEY_ID", credentials.access_key_id().as_str());
@@ -177,7 +194,7 @@ impl ChildEnvironment {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
-    /// What the child gets. Whatever named a proxy, it is not used for the endpoint.
+    /// Returns the final variables. Any proxy is bypassed for the endpoint.
     pub(super) fn into_variables(mut self) -> Variables {
         proxies::bypass_proxy_on_loopback(&mut self.variables);
         self.variables
@@ -188,14 +205,14 @@ impl ChildEnvironment {
     }
 }
 
-/// Names only: values may be secret.
+/// Shows only names, because values may be secret.
 impl std::fmt::Debug for HostEnvironment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.inherited.keys()).finish()
     }
 }
 
-/// Names only: values may be secret.
+/// Shows only names, because values may be secret.
 impl std::fmt::Debug for ChildEnvironment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.variables.keys()).finish()

@@ -1,7 +1,8 @@
-//! The guardian: what a launcher is while its program runs, so that nothing of the program's group outlives the host.
+//! The guardian: the role of a launcher while its program runs, so that no process of the program's group outlives
+//! the host.
 //!
-//! It leads the group, passes its streams on, and does nothing but wait: for the program, whose end is its own, and for
-//! the host, whose end is everybody's.
+//! It leads the group, passes its streams on, and waits for two events: when the program exits, the guardian exits;
+//! when the host exits, it kills the whole group.
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -18,14 +19,14 @@ use tokio::process::Command;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
-/// How often a kernel without process descriptors is asked whether the host is still there.
+/// Polling interval for the host's existence, on kernels without pidfds.
 const HOST_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Runs `program` in this group, which this process leads, and kills the group when `host` ends.
 pub(super) fn run_guardian(host: Pid, program: &OsString, args: &[OsString]) -> io::Result<ExitCode> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        // Signals to the group reach the program by themselves; what they mean is its business.
+        // The program receives signals to the group directly and decides how to handle them.
         let _signal_handlers = install_signal_handlers()?;
         thread::Builder::new().spawn(move || kill_group_after_host_exit(host))?;
         let mut child = Command::new(program).args(args).spawn()?;
@@ -39,7 +40,8 @@ pub(super) fn is_parent_alive(host: Pid) -> bool {
     getppid() == Some(host)
 }
 
-/// Unlike an ignored signal, one that is heard here is not ignored by the program.
+/// Installs handlers that do nothing. Unlike an ignored signal, a handled one is not inherited as ignored by the
+/// program.
 fn install_signal_handlers() -> io::Result<Vec<Signals>> {
     let kinds = [
         SignalKind::hangup(),
@@ -52,7 +54,8 @@ fn install_signal_handlers() -> io::Result<Vec<Signals>> {
     kinds.into_iter().map(signal).collect()
 }
 
-/// The program's streams are its own: when it closes one, the other end must see that.
+/// Detaches the standard streams. Otherwise a stream that the program closes would remain open here, and the other
+/// end would not see it close.
 fn detach_stdio() {
     if let Ok(dev_null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
         let _kept = (dup2_stdin(&dev_null), dup2_stdout(&dev_null), dup2_stderr(&dev_null));
@@ -61,14 +64,15 @@ fn detach_stdio() {
 
 fn kill_group_after_host_exit(host: Pid) {
     wait_host_exit(host);
-    // It includes this process, so nothing comes after it.
+    // The group includes this process, so nothing runs after this call.
     let _killed = kill_current_process_group(Signal::KILL);
 }
 
 fn wait_host_exit(host: Pid) {
     let watched = pidfd_open(host, PidfdFlags::empty());
     while is_parent_alive(host) {
-        // Had before the host was last seen, so the descriptor is its own and no successor's.
+        // Opened before the check of the parent, so the pidfd belongs to the host and not to a later process with its
+        // id.
         let ended =
             watched.as_ref().is_ok_and(|fd| poll(&mut [PollFd::new(fd, PollFlags::IN)], None).is_ok());
         if !ended {
@@ -77,7 +81,7 @@ fn wait_host_exit(host: Pid) {
     }
 }
 
-/// The program's own code, or 128 and the signal that ended it, as a shell answers.
+/// Returns the program's exit code, or 128 plus the signal that ended it, as shells do.
 fn exit_code(status: ExitStatus) -> ExitCode {
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
     ExitCode::from(u8::try_from(code).unwrap_or(1))

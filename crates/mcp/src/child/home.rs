@@ -1,4 +1,4 @@
-//! `SessionDir`: a session's own home, temporary folder and AWS files on disk, none of which ever holds a key.
+//! `SessionDir`: the home folder, temporary folder and AWS files of a session, which never contain a key.
 
 mod abandoned;
 mod claim;
@@ -18,26 +18,39 @@ use abandoned::remove_dir_tree;
 const PRIVATE_DIR_MODE: u32 = 0o700;
 const PRIVATE_FILE_MODE: u32 = 0o600;
 
-/// A private folder below the temporary folder of the host. Its folders have the mode 0700 and its files 0600, whatever
-/// the umask is.
+/// A private folder of a session in the host's temporary folder. Its folders have the mode 0700 and its files 0600,
+/// regardless of the umask.
 ///
-/// [`remove`](Self::remove) removes it when the children have ended. Dropping it removes it too, and blocks meanwhile.
-/// When the process is killed, the folder stays until [`remove_abandoned`](Self::remove_abandoned) finds it.
+/// [`remove`](Self::remove) removes it after the children have ended. Dropping it removes it too, which blocks the
+/// thread. If the process is killed, the folder remains until [`remove_abandoned`](Self::remove_abandoned) finds it.
+///
+/// # Examples
+/// ```
+/// # async fn example() -> std::io::Result<()> {
+/// use valetkey_mcp::child::SessionDir;
+///
+/// SessionDir::remove_abandoned();
+/// let directory = SessionDir::create(None)?;
+/// println!("HOME={}", directory.home_dir().display());
+/// directory.remove().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct SessionDir {
     path: PathBuf,
-    /// Locked while the folder is in use. `None` on a file system without locks, where it is never taken for abandoned.
+    /// Locked while the folder is in use. `None` on a file system without locks, where it never counts as abandoned.
     _lock: Option<File>,
     is_removed: AtomicBool,
 }
 
 impl SessionDir {
-    /// Creates the folder, with an empty credentials file, and a config file that holds only a default profile and the
-    /// region: servers that name a profile end at start without it.
+    /// Creates the folder, with an empty credentials file and a config file that contains only a default profile and
+    /// the region. Without that profile, servers that name a profile exit at start.
     ///
     /// # Errors
-    /// Returns the error of the file system. `PermissionDenied` when other users may replace what is in the temporary
-    /// folder of the host, because everybody can write there and it has no sticky bit.
+    /// Returns the error of the file system. Returns `PermissionDenied` if the host's temporary folder is writable by
+    /// every user and has no sticky bit, because other users could then replace its contents.
     pub fn create(region: Option<&Region>) -> io::Result<Self> {
         let home = Self::create_locked(&std::env::temp_dir())?;
         create_private_dir(&home.home_dir())?;
@@ -48,22 +61,25 @@ impl SessionDir {
         Ok(home)
     }
 
-    /// Links the configuration of tools that find it only in `HOME` to that of the host's user: bun and yarn have no
-    /// variable for it. It may hold a token of a registry, so it is not copied.
+    /// Links configuration files that tools find only in `HOME` to those of the host's user: bun and yarn have no
+    /// variable for them. The files may contain a registry token, so they are not copied.
     ///
     /// # Errors
-    /// Returns the error of the file system. A tool that did not find its user's registry would ask the public one.
+    /// Returns the error of the file system. Continuing without the link would make a tool use the public registry
+    /// instead of the user's.
     pub fn with_configuration(self, host: &HostEnvironment) -> io::Result<Self> {
         host.linked().try_for_each(|(name, path)| symlink(path, self.home_dir().join(name)))?;
         Ok(self)
     }
 
-    /// Removes the folder and everything in it, without blocking the runtime. Later calls do nothing. Once polled, the
-    /// removal goes on even if the future is dropped.
+    /// Removes the folder and its contents, without blocking the runtime. Later calls do nothing.
     ///
     /// # Errors
-    /// Returns the error of the file system. What could not be removed is left to
+    /// Returns the error of the file system. Remaining files are left to
     /// [`remove_abandoned`](Self::remove_abandoned).
+    ///
+    /// # Cancel safety
+    /// Once the future has been polled, the removal continues even if the future is dropped.
     pub async fn remove(&self) -> io::Result<()> {
         if self.is_removed.swap(true, Ordering::AcqRel) {
             return Ok(());
@@ -72,25 +88,25 @@ impl SessionDir {
         tokio::task::spawn_blocking(move || remove_dir_tree(&path)).await.map_err(io::Error::other)?
     }
 
-    /// For `HOME`.
+    /// Returns the folder for `HOME`.
     #[must_use]
     pub fn home_dir(&self) -> PathBuf {
         self.path.join("home")
     }
 
-    /// For `TMPDIR`.
+    /// Returns the folder for `TMPDIR`.
     #[must_use]
     pub fn tmp_dir(&self) -> PathBuf {
         self.path.join("tmp")
     }
 
-    /// For `AWS_SHARED_CREDENTIALS_FILE`: empty.
+    /// Returns the file for `AWS_SHARED_CREDENTIALS_FILE`, which is empty.
     #[must_use]
     pub fn credentials_file(&self) -> PathBuf {
         self.path.join("credentials")
     }
 
-    /// For `AWS_CONFIG_FILE`: a default profile and a region.
+    /// Returns the file for `AWS_CONFIG_FILE`, with a default profile and a region.
     #[must_use]
     pub fn config_file(&self) -> PathBuf {
         self.path.join("config")
@@ -100,13 +116,14 @@ impl SessionDir {
 impl Drop for SessionDir {
     fn drop(&mut self) {
         if !self.is_removed.swap(true, Ordering::AcqRel) {
-            // What stays is found by the next start.
+            // Remaining files are removed by `remove_abandoned` at the next start.
             let _removed = remove_dir_tree(&self.path);
         }
     }
 }
 
-/// The mode is set twice: the first keeps others out from the start, the second gives back what the umask took.
+/// Sets the mode twice: at creation, so that other users never have access, and afterwards, to restore the bits that
+/// the umask removed.
 fn create_private_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(PRIVATE_DIR_MODE).create(path)?;
     fs::set_permissions(path, Permissions::from_mode(PRIVATE_DIR_MODE))

@@ -1,7 +1,8 @@
-//! The launcher: a step between host and child that ties the child's life to the host's.
+//! The launcher: a process between host and child that ends the child when the host ends.
 //!
-//! Whoever would outlive the host must be killed by somebody who outlives it too, and a parent-death signal reaches
-//! only the process that asked for it, not what that has started. So a small program of its own stays and watches.
+//! Killing the processes that would outlive a killed host requires another process that outlives it. A parent-death
+//! signal is not sufficient, because it reaches only the process that requested it, and none of its descendants. So
+//! the launcher keeps running and watches the host.
 
 use std::ffi::OsString;
 use std::io;
@@ -15,7 +16,7 @@ use super::guard::{is_parent_alive, run_guardian};
 
 const FIRST_NON_STDIO_FD: i32 = 3;
 
-/// A program that calls [`run_launcher`]; `valetkey` itself is one.
+/// A program that calls [`run_launcher`], such as `valetkey` itself.
 #[derive(Debug, Clone)]
 pub struct Launcher {
     program: PathBuf,
@@ -23,7 +24,7 @@ pub struct Launcher {
 }
 
 impl Launcher {
-    /// Runs `program args… PARENT-PID CHILD CHILD-ARGS…`.
+    /// Creates a launcher that runs `program args… PARENT-PID CHILD CHILD-ARGS…`.
     pub fn new(program: impl Into<PathBuf>, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         Self { program: program.into(), args: args.into_iter().map(Into::into).collect() }
     }
@@ -37,25 +38,29 @@ impl Launcher {
     }
 }
 
-/// From now on programs that this process starts inherit nothing but their standard streams from it. Everything that was
-/// opened by other means than the standard library, or inherited, may be open in children otherwise.
+/// Makes programs that this process starts from now on inherit only their standard streams. Otherwise children may
+/// inherit descriptors that were inherited themselves or opened without the standard library.
 ///
-/// A program in a terminal's group keeps what it is given: a shell passes a file as `<(…)` so.
+/// Not used for a program in a terminal's group, which keeps its descriptors: a shell passes a file as `<(…)` in this
+/// way.
 pub fn close_descriptors_on_exec() {
     close_fds::set_fds_cloexec_threadsafe(FIRST_NON_STDIO_FD, &[]);
 }
 
-/// The launcher's half: runs `program`, which does not outlive `parent`, and gives back its exit code.
+/// Runs `program` so that it does not outlive `parent`, and returns its exit code. This is the entry point of the
+/// launcher process.
 ///
-/// Where this process leads a group, as the launcher of a server does, it stays beside the program and kills the whole
-/// group when `parent` ends. Elsewhere, as in a terminal's group, which is not its own to kill, it asks for the
-/// parent-death signal and becomes the program; that fires when the *thread* that started it ends, so such children
-/// are started from threads that live as long as the host, such as the workers of a tokio runtime.
+/// If this process leads a process group, as the launcher of a server does, it keeps running beside the program and
+/// kills the whole group when `parent` ends. Otherwise the group, such as a terminal's, is not its own to kill. It
+/// then requests the parent-death signal and replaces itself with the program. That signal fires when the *thread*
+/// that started it ends, so such children are started from threads that live as long as the host, such as the workers
+/// of a tokio runtime.
 ///
-/// To be called before anything else is started in this process.
+/// Call it before this process starts anything else.
 ///
 /// # Errors
-/// What the operating system answers when the program cannot be started, and when `parent` is gone already.
+/// Returns the error of the operating system if the program cannot be started, and an error if `parent` has already
+/// ended.
 pub fn run_launcher(parent: u32, program: &OsString, args: &[OsString]) -> io::Result<ExitCode> {
     let host = i32::try_from(parent).ok().and_then(Pid::from_raw);
     let host = host.ok_or_else(|| io::Error::other("no process has such an id"))?;
@@ -63,7 +68,7 @@ pub fn run_launcher(parent: u32, program: &OsString, args: &[OsString]) -> io::R
     if !is_group_leader {
         set_parent_process_death_signal(Some(Signal::KILL))?;
     }
-    // It may have ended before it was watched.
+    // The host may have ended before this point.
     if !is_parent_alive(host) {
         return Err(io::Error::other("the host is gone"));
     }

@@ -1,4 +1,4 @@
-//! Starting and stopping a child, with everything it started.
+//! Starts and stops a child and its descendants.
 
 use std::ffi::OsString;
 use std::io;
@@ -12,33 +12,46 @@ use tokio::time::timeout;
 
 use super::{ChildEnvironment, Launcher, StderrTail};
 
-/// How long a child may take to leave after its standard input was closed, and again after SIGTERM.
+/// How long a child may take to exit after its standard input is closed, and again after SIGTERM.
 const STOP_GRACE_PERIOD: Duration = Duration::from_secs(2);
 const SIGTERM: i32 = 15;
 
-/// Where a child's streams lead.
+/// Where a child's standard streams lead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stdio {
-    /// To the host: input and output are pipes, errors are drained and kept in part.
+    /// To the host: input and output are pipes; standard error is drained, and its end is kept.
     Piped,
-    /// Where the host's own lead.
+    /// To the host's own standard streams.
     Inherited,
 }
 
-/// A program to run.
+/// A program to run as a child.
 #[derive(Debug, Clone)]
 pub struct ChildCommand {
-    /// The program: a path, or a name looked up in the child's own `CREDENTIALS_PATH`.
+    /// The program: a path, or a name to look up in the child's own `PATH`.
     pub program: OsString,
     /// Its arguments.
     pub args: Vec<OsString>,
-    /// Where it runs; the host's own directory unless said.
+    /// The working directory (default: that of the host).
     pub current_dir: Option<PathBuf>,
-    /// Ties its life to the host's, also when the host is killed.
+    /// Ends the child when the host ends, even if the host is killed.
     pub launcher: Option<Launcher>,
 }
 
 /// A running child and its process group. Dropping it kills the whole group.
+///
+/// # Examples
+/// ```
+/// # async fn example() -> std::io::Result<()> {
+/// use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, Stdio};
+///
+/// let host = HostEnvironment::from_process();
+/// let command = ChildCommand { program: "env".into(), args: Vec::new(), current_dir: None, launcher: None };
+/// let mut child = ChildProcess::spawn(command, ChildEnvironment::new(&host, []), Stdio::Inherited)?;
+/// let status = child.wait().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ChildProcess {
     group: Box<dyn ChildWrapper>,
@@ -47,10 +60,10 @@ pub struct ChildProcess {
 }
 
 impl ChildProcess {
-    /// Starts `command` with exactly this environment. Needs a tokio runtime.
+    /// Starts `command` with exactly this environment. Requires a tokio runtime.
     ///
     /// # Errors
-    /// What the operating system answers, such as that there is no such program.
+    /// Returns the error of the operating system, for example if the program does not exist.
     pub fn spawn(command: ChildCommand, environment: ChildEnvironment, stdio: Stdio) -> io::Result<Self> {
         let ChildCommand { program, args, current_dir: directory, launcher } = command;
         let (program, args) = match launcher {
@@ -79,38 +92,45 @@ impl ChildProcess {
         Ok(Self { group, pid, stderr })
     }
 
-    /// The process id.
+    /// Returns the process id of the child, or of its launcher if it has one.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// What the child said on standard error.
+    /// Returns the end of the child's standard error.
     #[must_use]
     pub fn stderr(&self) -> &StderrTail {
         &self.stderr
     }
 
-    /// The child's output and input, once.
+    /// Returns the child's output and input on the first call, and `None` afterwards or if they are not piped.
     pub fn take_streams(&mut self) -> Option<(ChildStdout, ChildStdin)> {
         Some((self.group.stdout().take()?, self.group.stdin().take()?))
     }
 
-    /// Waits for the child to end by itself. Cancel safe.
+    /// Waits until the child exits by itself.
     ///
     /// # Errors
-    /// What the operating system answers.
+    /// Returns the error of the operating system.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe: dropping the future does not affect the child.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         self.group.wait().await
     }
 
     /// Sends a signal to the group.
     pub fn signal(&self, signal: i32) {
-        // An error means that nobody is left to receive it.
+        // An error means that the group has ended.
         let _gone = self.group.signal(signal);
     }
 
-    /// Ends the child and its group: input closed, then SIGTERM, then SIGKILL, each with two seconds to comply.
+    /// Ends the child and its group: closes its input, then sends SIGTERM, then SIGKILL, with two seconds after each
+    /// of the first two.
+    ///
+    /// # Cancel safety
+    /// Dropping the future kills the group at once.
     pub async fn stop(mut self) {
         drop(self.group.stdin().take());
         if timeout(STOP_GRACE_PERIOD, self.group.wait()).await.is_err() {
@@ -120,10 +140,13 @@ impl ChildProcess {
                 let _reaped = self.group.wait().await;
             }
         }
-        // Dropping `self` kills whatever the leader left behind in its group.
+        // Dropping `self` kills the remaining processes of the group.
     }
 
-    /// Kills the child and its group at once, and waits until the child is gone.
+    /// Kills the child and its group at once, and waits until the child has exited.
+    ///
+    /// # Cancel safety
+    /// Dropping the future kills the group too, without waiting.
     pub async fn kill(mut self) {
         let _gone = self.group.start_kill();
         let _reaped = self.group.wait().await;
@@ -132,7 +155,7 @@ impl ChildProcess {
 
 impl Drop for ChildProcess {
     fn drop(&mut self) {
-        // An error means that nobody is left.
+        // An error means that the group has ended.
         let _gone = self.group.start_kill();
     }
 }

@@ -1,4 +1,4 @@
-//! Whether a command can be started, checked before it is, so that the error names the field at fault.
+//! Checks before the start whether a command can be started, so that the error names the invalid field.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,14 +11,14 @@ use valetkey_core::{Error, Result};
 
 use super::{ChildCommand, ChildEnvironment};
 
-/// Where the operating system looks for programs when there is no `CREDENTIALS_PATH`.
+/// The search path of the operating system if `PATH` is not set.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
 impl ChildCommand {
-    /// Checks that the program and its folder are there, and that the program can be executed.
+    /// Checks that the program and its working directory exist, and that the program is executable.
     ///
     /// # Errors
-    /// `Invalid` with the field `cwd` or `command`. What is wrong stays wrong until the configuration or the machine is
+    /// Returns `Invalid` with the field `cwd` or `command`. Retrying fails until the configuration or the machine is
     /// changed.
     pub fn check(&self, environment: &ChildEnvironment) -> Result<()> {
         self.check_current_dir()?;
@@ -42,7 +42,7 @@ impl ChildCommand {
         Err(Error::invalid("cwd", rule).with_next_step(next_step))
     }
 
-    /// The files that the program may be: one for a path, one in each folder of `CREDENTIALS_PATH` for a name.
+    /// Returns the candidate files of the program: one for a path, one in each folder of `PATH` for a name.
     fn candidate_paths(&self, path: Option<&OsStr>) -> Vec<PathBuf> {
         let directory = self.current_dir.as_deref().unwrap_or(Path::new(""));
         if self.is_program_path() {
@@ -66,7 +66,7 @@ fn not_executable_error() -> Error {
         .with_next_step("run `chmod +x` on it, or name its interpreter in `command` and the file in `args`")
 }
 
-/// The program is not repeated: what was pasted into `command` may hold a secret.
+/// Describes the problem without the program itself, because `command` may contain a pasted secret.
 fn not_found_error(program: &OsStr) -> Error {
     let program = program.as_bytes();
     if program.trim_ascii().iter().any(u8::is_ascii_whitespace) {

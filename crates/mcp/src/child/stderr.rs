@@ -1,4 +1,4 @@
-//! What a child says on standard error: drained always, kept in part, shown only masked.
+//! The standard error of a child: always drained, partly kept, and shown only with secrets masked.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,16 +11,16 @@ use valetkey_core::escape_control_chars;
 
 use crate::Redactor;
 
-/// How much is shown at most, in bytes.
+/// Limit on the text shown, in bytes.
 const MAX_SHOWN_BYTES: usize = 16 * 1024;
-/// How much is kept. What was dropped may have cut a secret in two, and half a secret is not recognized; so more is kept
-/// than is shown, by three times the longest secret that there can be.
+/// Limit on the text kept, in bytes. Dropping the beginning may cut a secret in two, and half a secret is not
+/// recognized. So the buffer exceeds the shown text by three times the longest possible secret.
 const MAX_KEPT_BYTES: usize = MAX_SHOWN_BYTES + 3 * 16 * 1024;
 
-/// How long the last words of a child are waited for. What it started may hold the stream open for ever.
+/// How long to wait for the end of a child's standard error. Its descendants may keep the stream open indefinitely.
 const STDERR_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The end of a child's standard error; 16 KiB of it are shown.
+/// The end of a child's standard error, of which up to 16 KiB are shown. Clones share the buffer.
 #[derive(Clone, Default)]
 pub struct StderrTail(Arc<TailBuffer>);
 
@@ -43,13 +43,16 @@ impl StderrTail {
         }
     }
 
-    /// Waits until the child has said its last, for a moment at most.
+    /// Waits until the child's standard error has ended, for at most half a second.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe: it changes no state.
     pub async fn wait_drained(&self) {
-        // Whatever was said until then is shown.
+        // After the timeout, the text received until then is shown.
         let _said = timeout(STDERR_DRAIN_TIMEOUT, self.0.ended.cancelled()).await;
     }
 
-    /// The last `lines` lines, with the secrets that `redactor` knows masked and characters that control a terminal
+    /// Returns the last `lines` lines, with the secrets that `redactor` knows masked and control characters
     /// [escaped](printable).
     #[must_use]
     pub fn last_lines(&self, redactor: &Redactor, lines: usize) -> String {
@@ -61,7 +64,7 @@ impl StderrTail {
         let last: Vec<_> =
             all[all.len().saturating_sub(lines)..].iter().map(|line| escape_control_chars(line)).collect();
         let shown = last.join("\n");
-        // Escapes are longer than what they stand for. A mask at the beginning stays whole.
+        // Escaping may exceed the limit again. 16 more bytes keep a mask at the beginning whole.
         shown[shown.ceil_char_boundary(shown.len().saturating_sub(MAX_SHOWN_BYTES + 16))..].to_owned()
     }
 }

@@ -1,8 +1,8 @@
-//! References in texts: `${VAR}`, `${VAR:-default}` and `${env:VAR}`, looked up when the file is read; `${session:…}`, filled
-//! in when a child starts. `$${` is a literal `${`.
+//! References in texts: `${VAR}`, `${VAR:-default}` and `${env:VAR}` are resolved when the file is read,
+//! `${session:…}` when a child starts. `$${` is a literal `${`.
 //!
-//! A text is expanded once, at the start of a child, from what stands in the file. The value of a variable is never searched
-//! for references: it may hold anything. A default may hold references.
+//! A text is expanded once, when a child starts. The value of a variable may contain any text, so references in it
+//! are not expanded. References in a default are.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,39 +10,40 @@ use std::sync::Arc;
 
 use valetkey_core::{Error, Result};
 
-/// Looks up the variables that a configuration file names. The lookup is handed in, so that reading a file reads nothing
-/// else.
+/// Resolves the variables that a configuration file names. The caller provides the lookup function, so that parsing
+/// reads nothing except the given text.
 #[derive(Clone)]
 pub struct VarLookup(Arc<LookupFn>);
 
 type LookupFn = dyn Fn(&str) -> Option<String> + Send + Sync;
 
-/// What the references of one server's texts stood for when the file was read.
+/// The values of one server's references, as resolved when the file was read.
 #[derive(Clone, Default)]
 pub(crate) struct ResolvedVars(BTreeMap<String, ResolvedVar>);
 
 #[derive(Clone)]
 enum ResolvedVar {
     Value(String),
-    /// The variable is not set; the default is expanded in its place.
+    /// The variable is not set, so the default is expanded instead.
     Default(String),
 }
 
 impl VarLookup {
-    /// Looks variables up by `lookup`.
+    /// Creates a lookup that calls `lookup` with the name of each variable.
     pub fn new(lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         Self(Arc::new(lookup))
     }
 
-    /// The value of one variable; blank counts as not set.
+    /// Returns the value of a variable; an empty value counts as not set.
     pub(super) fn get(&self, name: &str) -> Option<String> {
         (self.0)(name).filter(|value| !value.is_empty())
     }
 
-    /// Notes what the references in `text` stand for, except those to the session.
+    /// Resolves the references in `text`, except those to the session, and adds them to `answers`.
     ///
     /// # Errors
-    /// `Invalid`, naming `field` and the variable, when one is not set and has no default, or a brace is not closed.
+    /// Returns `Invalid`, naming `field` and the variable, if a variable without a default is not set. Returns
+    /// `Invalid`, naming `field`, if a brace is not closed.
     pub(super) fn resolve(&self, field: &str, text: &str, answers: &mut ResolvedVars) -> Result<()> {
         expand_references(field, text, |reference| {
             if !reference.starts_with(SESSION_PREFIX) {
@@ -71,7 +72,7 @@ impl VarLookup {
     }
 }
 
-/// Editors know references of their own, which mean nothing elsewhere.
+/// Gives specific advice for references that only editors can resolve.
 fn unset_variable_error(field: &str, name: &str) -> Error {
     let editor_reference_error = |what: &str, step: String| {
         Error::invalid(field.to_owned(), format!("has `${{{name}}}`, {what}")).with_next_step(step)
@@ -97,10 +98,10 @@ fn unset_variable_error(field: &str, name: &str) -> Error {
 const SESSION_PREFIX: &str = "session:";
 
 impl ResolvedVars {
-    /// `text` with every reference replaced; `fact` is called with what comes after `session:`.
+    /// Returns `text` with every reference replaced. `fact` is called with the name after `session:`.
     ///
     /// # Errors
-    /// `Invalid`, naming `field`, for a fact that a session does not have.
+    /// Returns `Invalid`, naming `field`, for a session variable that the session does not have.
     pub(crate) fn expand(
         &self,
         field: &str,
@@ -149,7 +150,7 @@ fn expand_references(
     Ok(expanded)
 }
 
-/// The `}` that closes a reference, past those of references inside it.
+/// Finds the `}` that closes a reference, skipping those of nested references.
 fn find_closing_brace(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     let mut previous = ' ';
@@ -171,7 +172,7 @@ impl fmt::Debug for VarLookup {
     }
 }
 
-/// References only: values may be secret.
+/// Shows only the references, because values may be secret.
 impl fmt::Debug for ResolvedVars {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()

@@ -1,27 +1,37 @@
-//! `ToolFilter`: which tools of a server its configuration leaves usable.
+//! `ToolFilter`: the tools of a server that its configuration makes usable.
 
 use serde_json::Value;
 use valetkey_core::{Error, Result};
 
-/// The tools of a server that are neither listed nor callable. Empty by default: every tool is usable.
+/// Restricts which tools of a server are listed and callable. By default, every tool is usable.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::config::ToolFilter;
+///
+/// let mut filter = ToolFilter::default();
+/// filter.deny = vec!["delete".to_owned()];
+/// assert!(filter.allows("list"));
+/// assert!(!filter.allows("delete"));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ToolFilter {
-    /// If present, no other tool is usable.
+    /// If present, only these tools are usable.
     pub allow: Option<Vec<String>>,
     /// These tools are not usable.
     pub deny: Vec<String>,
 }
 
 impl ToolFilter {
-    /// Whether the tool is usable, by the server's own name for it.
+    /// Whether the tool is usable. `tool` is the server's own name of it.
     #[must_use]
     pub fn allows(&self, tool: &str) -> bool {
         let names = |list: &[String]| list.iter().any(|name| name == tool);
         self.allow.as_deref().is_none_or(names) && !names(&self.deny)
     }
 
-    /// Restricts the filter to `tools`; a second list leaves what both name.
+    /// Restricts the filter to `tools`. A second call leaves the tools that both lists name.
     pub(super) fn restrict_to(&mut self, tools: Vec<String>) {
         self.allow = Some(match self.allow.take() {
             Some(before) => before.into_iter().filter(|tool| tools.contains(tool)).collect(),
@@ -30,7 +40,7 @@ impl ToolFilter {
     }
 }
 
-/// A list of tool names.
+/// Parses a list of tool names.
 pub(super) fn parse_tool_names(field: &str, value: &Value) -> Result<Vec<String>> {
     let names = value.as_array().map(|list| list.iter().map(|name| name.as_str().map(str::to_owned)));
     names.and_then(Iterator::collect).ok_or_else(|| {

@@ -1,7 +1,15 @@
-//! JSON as editors write it, with comments and trailing commas, as plain JSON of the same length: an error is at the place
-//! where the file has it.
+//! Converts JSON with comments and trailing commas to plain JSON of the same length, so that the positions in parse
+//! errors match the file.
 
-/// The text with comments and trailing commas as blanks. Line breaks stay.
+/// Returns the text with comments and trailing commas replaced by blanks. Its length in bytes and its line breaks are
+/// unchanged. Syntax errors remain.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::config::jsonc_to_json;
+///
+/// assert_eq!(jsonc_to_json("[1, 2,]"), "[1, 2 ]");
+/// ```
 #[must_use]
 pub fn jsonc_to_json(text: &str) -> String {
     let mut plain = text.as_bytes().to_vec();
@@ -29,7 +37,7 @@ pub fn jsonc_to_json(text: &str) -> String {
         }
         at = end;
     }
-    // Blanks replace whole characters only.
+    // Always valid UTF-8: blanks replace whole characters only.
     String::from_utf8(plain).unwrap_or_else(|_| text.to_owned())
 }
 
@@ -45,7 +53,7 @@ fn find_string_end(text: &[u8], start: usize) -> usize {
     text.len()
 }
 
-/// Blanks a comment up to `end`, of which `included` bytes belong to it, and returns where the text goes on.
+/// Blanks a comment up to `end`, of which `included` bytes belong to it, and returns the index after the comment.
 fn blank_comment(text: &mut [u8], start: usize, end: &[u8], included: usize) -> usize {
     let body = text.get(start + 2..).unwrap_or_default();
     let length = body.windows(end.len()).position(|window| window == end);

@@ -1,4 +1,5 @@
-//! `EntryReader`: reads the entry of one server. What an entry limits is honoured or an error, never ignored.
+//! `EntryReader`: reads the entry of one server. A limit in an entry is applied or reported as an error, and never
+//! ignored.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,10 +11,10 @@ use super::ServerConfig;
 use super::expand::{ResolvedVars, VarLookup};
 use super::filter::parse_tool_names;
 
-/// The longest name of a server.
+/// The longest name of a server, in characters.
 const MAX_SERVER_NAME_LEN: usize = 256;
 
-/// Keys about the client itself: what it shows, and what it lets run without a prompt.
+/// Keys about the client itself: what it displays, and which tools it runs without a prompt.
 const CLIENT_KEYS: &[&str] = &[
     "autoApprove",
     "alwaysAllow",
@@ -29,7 +30,7 @@ const CLIENT_KEYS: &[&str] = &[
     "transport",
 ];
 
-/// How keys begin that limit what a server may do.
+/// Prefixes of keys that limit what a server may do.
 const LIMITING_KEY_PREFIXES: &[&str] = &[
     "disable",
     "enable",
@@ -47,7 +48,7 @@ const LIMITING_KEY_PREFIXES: &[&str] = &[
     "sandbox",
 ];
 
-/// The variables that would name other credentials than the session's. A child never gets them.
+/// The variables that would select credentials other than the session's. A child never gets them.
 const CREDENTIAL_VARS: &[&str] = &[
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
@@ -56,10 +57,10 @@ const CREDENTIAL_VARS: &[&str] = &[
     "AWS_SESSION_TOKEN",
 ];
 
-/// What an entry is.
+/// The result of reading an entry.
 pub(super) enum ParsedEntry {
     Server(Box<ServerConfig>),
-    /// It is switched off, or no process: left out, with the reason.
+    /// The entry is disabled or a remote server, and was skipped for this reason.
     Skipped(Error),
 }
 
@@ -74,7 +75,7 @@ impl<'a> EntryReader<'a> {
         Self { variables, resolved_vars: ResolvedVars::default(), warnings: Vec::new() }
     }
 
-    /// The entry, and what deserves a look.
+    /// Returns the entry and its warnings.
     pub(super) fn read(mut self, name: &str, entry: &Value) -> Result<(ParsedEntry, Vec<Error>)> {
         let length = name.chars().count();
         if name.trim().is_empty() || length > MAX_SERVER_NAME_LEN || name.chars().any(char::is_control) {
@@ -127,7 +128,7 @@ impl<'a> EntryReader<'a> {
         Ok(())
     }
 
-    /// Some clients list the tools to offer here, others describe them.
+    /// Reads `tools`: a list of names in some clients, a list of descriptions in others.
     fn read_tools(&mut self, server: &mut ServerConfig, value: &Value) -> Result<()> {
         match parse_tool_names("tools", value) {
             Ok(names) if names.iter().any(|name| name == "*") => {}
@@ -159,7 +160,7 @@ impl<'a> EntryReader<'a> {
         Ok(())
     }
 
-    /// A whole command line in place of a program is the most common mistake.
+    /// Rejects a whole command line in place of a program, which is the most common mistake.
     fn check_command(&self, command: &str) -> Result<()> {
         let filled = self.resolved_vars.expand("command", command, &|fact| Some(fact.to_owned()))?;
         if filled.trim().is_empty() {
@@ -190,7 +191,7 @@ impl<'a> EntryReader<'a> {
         entries.map(|(key, item)| Ok((key.clone(), self.read_text(&format!("env.{key}"), item)?))).collect()
     }
 
-    /// A path, in which a `~` at the beginning stands for the home folder.
+    /// Reads a path, in which a leading `~` is the home folder.
     fn read_path(&mut self, field: &str, value: &Value) -> Result<String> {
         let text = self.read_text(field, value)?;
         let Some(rest) = text.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -218,12 +219,12 @@ impl<'a> EntryReader<'a> {
     }
 }
 
-/// `null` counts as missing.
+/// Returns a field; `null` counts as absent.
 fn non_null<'v>(fields: &'v Map<String, Value>, key: &str) -> Option<&'v Value> {
     fields.get(key).filter(|value| !value.is_null())
 }
 
-/// Why the entry is left out, if the file switches it off.
+/// Returns the reason for skipping the entry if it is disabled.
 fn disabled_reason(fields: &Map<String, Value>) -> Result<Option<Error>> {
     for (key, off) in [("disabled", true), ("enabled", false)] {
         match non_null(fields, key).map(Value::as_bool) {
@@ -239,7 +240,7 @@ fn disabled_reason(fields: &Map<String, Value>) -> Result<Option<Error>> {
     Ok(None)
 }
 
-/// Why the entry is left out, if it is a remote server.
+/// Returns the reason for skipping the entry if it is a remote server.
 fn remote_reason(fields: &Map<String, Value>) -> Option<Error> {
     let key = ["url", "serverUrl", "httpUrl"].into_iter().find(|key| non_null(fields, key).is_some())?;
     if non_null(fields, "command").is_some() {
@@ -266,8 +267,8 @@ fn credential_variable_warning(name: &str) -> Error {
     error.with_next_step("make the keys an account in valetkey.toml, or set them with a tool")
 }
 
-/// Clients count in milliseconds, some in seconds: no call ends within a second, and none takes a quarter of an hour of
-/// milliseconds.
+/// Parses a timeout in milliseconds, or in seconds if it is below 1000. Clients differ in the unit: a limit below one
+/// second is implausible, and so is one of a quarter of an hour or more.
 fn parse_timeout(value: &Value) -> Result<Duration> {
     match value.as_f64() {
         Some(number) if (1000.0..1e9).contains(&number) => Ok(Duration::from_secs_f64(number / 1000.0)),

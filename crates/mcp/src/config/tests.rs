@@ -1,4 +1,4 @@
-//! What the `mcpServers` file may hold, and what it is told when it may not.
+//! Valid and invalid `mcpServers` files, and the errors of the latter.
 
 use super::*;
 

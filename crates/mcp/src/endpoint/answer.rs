@@ -1,4 +1,4 @@
-//! What the endpoint answers: a set, or why not.
+//! The responses of the endpoint: credentials or an error.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,15 +12,16 @@ use valetkey_core::{Credentials, CurrentCredentials, Error, ErrorKind, Expiry, R
 use super::AdvertisedExpiry;
 use super::grant::GrantState;
 
-/// How long the very first set may be waited for: SDKs give up after 2 s.
+/// Limit on waiting for an account's first credentials: SDKs give up after 2 s.
 const FIRST_FETCH_TIMEOUT: Duration = Duration::from_millis(1500);
-/// What is told of a set that does not expire when there is no leash.
+/// The expiry reported for credentials that never expire, in [`AdvertisedExpiry::Actual`] mode.
 const DEFAULT_ADVERTISED_EXPIRY: Duration = Duration::from_secs(3600);
 
-/// The set to answer with. From memory, unless there has never been one: whoever runs the session refreshes ahead.
+/// Returns the credentials to serve. They come from the cache unless the account has none yet: refreshing ahead of
+/// expiry is left to the session.
 ///
-/// What is returned is noted before it is compared with the account again: so either a switch of credentials sees that
-/// the reader has the old ones, or the reader gets the new ones.
+/// The version is recorded before it is compared with the account's current one again. So either a switch of
+/// credentials sees that the reader has the old ones, or the reader gets the new ones.
 pub(super) async fn current_credentials(grant: &GrantState, now: SystemTime) -> Result<Credentials> {
     loop {
         let current = match grant.account.current() {
@@ -44,8 +45,8 @@ async fn fetch_first(grant: &GrantState) -> Result<CurrentCredentials> {
     })
 }
 
-/// All four fields, always: SDKs want them all. Keys without a token get an empty one, which boto3, the CLI and
-/// JavaScript take for none.
+/// Builds the response. All four fields are always present, because SDKs require them. For keys without a session
+/// token, `Token` is empty, which boto3, the CLI and JavaScript treat as absent.
 pub(super) fn credentials_response(
     credentials: &Credentials,
     advertised_expiry: AdvertisedExpiry,
@@ -72,7 +73,7 @@ fn advertised_expiry_at(expiry: Expiry, advertised_expiry: AdvertisedExpiry, now
     Expiry::At(real.map_or(advertised, |real| real.min(advertised)))
 }
 
-/// An error that SDKs show to people: a code and a sentence, no secret.
+/// Builds the response for an error. SDKs show its text to people: it has a code and a sentence, and no secret.
 pub(super) fn response_from_error(error: &Error) -> Response {
     let status = match error.kind() {
         ErrorKind::Closed | ErrorKind::NotConfigured => StatusCode::FORBIDDEN,
@@ -86,7 +87,7 @@ pub(super) fn error_response(status: StatusCode, code: &str, message: &str) -> R
     json_response(status, &json!({"code": code, "message": message}))
 }
 
-/// One request a connection: a reader that holds none open holds nothing up.
+/// Closes the connection after the response, so that an idle client does not occupy a connection.
 fn json_response(status: StatusCode, body: &Value) -> Response {
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store"), (CONNECTION, "close")];
     (status, headers, body.to_string()).into_response()

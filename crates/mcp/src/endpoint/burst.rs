@@ -1,9 +1,10 @@
-//! `RotationHold`: no rotation in the middle of a burst of requests.
+//! `RotationHold`: defers rotation until the end of a burst of requests.
 //!
-//! Some programs read the key, the secret and the token one by one, asking the endpoint each time. If the set changed
-//! in between they would sign with parts of two sets. So requests that follow each other closely get the same set,
-//! for a bounded time, as long as it works. Only a renewal by the same provider waits: what was cleared, rejected or
-//! replaced by hand is never answered again, for the new set may be somebody else's.
+//! Some programs read the key, the secret and the token separately, with one request to the endpoint for each. If the
+//! credentials changed in between, such a program would sign with parts of two versions. Requests in close succession
+//! therefore get the same credentials, for a bounded time and while these are valid. Only a renewal by the same
+//! provider is deferred. Credentials that were cleared, rejected or replaced manually are never served again, because
+//! the new ones may belong to a different principal.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -11,9 +12,9 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use valetkey_core::{Credentials, CurrentCredentials};
 
-/// Requests closer than this belong to one burst.
+/// Requests closer together than this belong to one burst.
 const MAX_BURST_GAP: Duration = Duration::from_secs(1);
-/// A burst holds an old set back at most this long.
+/// The longest time that a burst defers newer credentials.
 const MAX_ROTATION_HOLD: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
@@ -22,12 +23,12 @@ pub(super) struct RotationHold(Mutex<Option<HeldCredentials>>);
 struct HeldCredentials {
     served: CurrentCredentials,
     last_request: Instant,
-    /// When a newer set was first held back.
+    /// When newer credentials were first held back.
     superseded_at: Option<Instant>,
 }
 
 impl RotationHold {
-    /// Chooses what to answer now that the account's current set is `current`.
+    /// Returns the credentials to serve while the account's current ones are `current`.
     pub(super) fn select(&self, current: CurrentCredentials, now: SystemTime) -> Credentials {
         let requested_at = Instant::now();
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -38,7 +39,7 @@ impl RotationHold {
             held.last_request = requested_at;
             return held.served.credentials.clone();
         }
-        // What is kept is the clone, which is counted: a thread holds few sets uncounted.
+        // The hold keeps the clone, whose reference is counted: a thread can hold only eight uncounted `Credentials`.
         *held = Some(HeldCredentials {
             served: current.clone(),
             last_request: requested_at,
@@ -73,7 +74,7 @@ mod tests {
         Canary::new().credentials(Expiry::Never).unwrap()
     }
 
-    /// A session whose provider issues another set each time.
+    /// A session whose provider issues different credentials at each fetch.
     async fn rotating_session() -> SessionContext {
         let provider = ScriptedProvider::new((0..4).map(|_| Script::Answer(canary_credentials())));
         let session = SessionContext::builder().provider(provider).build();

@@ -1,7 +1,7 @@
-//! The endpoint's connections: so many at a time, each for one request and for seconds.
+//! The endpoint's connections: limited in number and duration, with one request for each.
 //!
-//! A child that opens connections and asks nothing must not lock the others out. When all places are taken, the
-//! connection goes that has been silent longest; those that asked are answered.
+//! A child that opens connections without sending a request must not lock out the others. When the limit is reached,
+//! the oldest connection without a request is closed. Connections with a request are kept.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -21,16 +21,16 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
-/// More than all requests that are answered at a time, so that a reader who is turned away is told.
+/// More than the number of concurrent requests, so that a client over that limit gets an error response.
 const MAX_CONNECTIONS: usize = 320;
-/// From connecting to the end of the answer. A first set is waited for less long.
+/// The time from connecting to the end of the response. Longer than the wait for an account's first credentials.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
-/// Before accepting again when the machine has nothing left to accept with.
+/// Delay before accepting again after an error, for example when the machine is out of file descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
-/// The head of a request; no SDK's is larger.
+/// Limit on the size of a request head, in bytes. No SDK sends larger ones.
 const MAX_HEAD_SIZE: usize = 16 * 1024;
 
-/// Accepts until it is dropped, and then ends every connection.
+/// Accepts connections until the future is dropped, which ends every open connection.
 pub(super) async fn accept_connections(listener: TcpListener, router: Router) {
     let mut open = ConnectionSet::default();
     loop {
@@ -44,18 +44,19 @@ pub(super) async fn accept_connections(listener: TcpListener, router: Router) {
     }
 }
 
-/// The oldest first.
+/// The open connections, oldest first.
 #[derive(Default)]
 struct ConnectionSet(VecDeque<OpenConnection>);
 
 struct OpenConnection {
     task: AbortHandle,
-    /// A request was read.
+    /// Whether a request was read.
     has_request: Arc<AtomicBool>,
 }
 
 impl ConnectionSet {
-    /// Takes the connection in, in place of a silent one if need be; refuses it when every other one has asked.
+    /// Serves the connection. At the limit, it replaces the oldest connection without a request; if there is none,
+    /// the new connection is refused.
     fn accept(&mut self, stream: TcpStream, router: &Router) {
         self.0.retain(|connection| !connection.task.is_finished());
         if self.0.len() >= MAX_CONNECTIONS {
@@ -71,7 +72,7 @@ impl ConnectionSet {
     }
 }
 
-/// One request, and its answer.
+/// Serves one request.
 async fn serve_connection(stream: TcpStream, router: Router, has_request: Arc<AtomicBool>) {
     let service = service_fn(move |request: Request<Incoming>| {
         has_request.store(true, Ordering::Release);
@@ -81,7 +82,7 @@ async fn serve_connection(stream: TcpStream, router: Router, has_request: Arc<At
         .keep_alive(false)
         .max_buf_size(MAX_HEAD_SIZE)
         .serve_connection(TokioIo::new(stream), service);
-    // Whoever is not done by then, or breaks off, has no answer to wait for.
+    // The result is not needed: after a timeout or an early disconnect, no client is waiting for the response.
     let _ended = timeout(CONNECTION_TIMEOUT, connection).await;
 }
 

@@ -1,4 +1,4 @@
-//! `Grant`: one reader's right to one account. Dropping it takes the right away.
+//! `Grant`: the right of one reader to the credentials of one account, revoked on drop.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,18 +15,18 @@ use super::burst::RotationHold;
 use super::server::{CREDENTIALS_PATH, EndpointServer};
 use crate::Redactor;
 
-/// More requests than this at a time are turned away: one reader that asks for a set that is not there yet leaves room
-/// for the others.
+/// Limit on concurrent requests per grant; further ones are rejected. A reader that waits for an account's first
+/// credentials thus leaves capacity for other readers.
 const MAX_REQUESTS_PER_GRANT: usize = 64;
 
-/// One reader's right to one account of a session.
+/// The right of one reader to the credentials of one account. Dropping the grant revokes it.
 pub struct Grant {
     server: Arc<EndpointServer>,
     state: Arc<GrantState>,
     token: SecretString,
 }
 
-/// The server's side of a grant: it knows the token's digest, not the token.
+/// The server's state of a grant. It has the digest of the token and not the token itself.
 pub(super) struct GrantState {
     pub(super) id: Uuid,
     digest: [u8; 32],
@@ -39,11 +39,11 @@ pub(super) struct GrantState {
     redactor: Option<Arc<Redactor>>,
 }
 
-/// Which credentials the reader got, and may have cached since.
+/// The versions of credentials that the reader fetched and may have cached.
 #[derive(Default)]
 struct ServedVersions {
     first: Option<CredentialsVersion>,
-    /// Others came later that do not renew the first.
+    /// Whether later versions were served that do not renew the first.
     mixed: bool,
 }
 
@@ -55,7 +55,7 @@ impl Grant {
         leash: AdvertisedExpiry,
         redactor: Option<Arc<Redactor>>,
     ) -> Self {
-        // Two version-4 UUIDs: 244 bits from the operating system.
+        // Two version-4 UUIDs: 244 random bits from the operating system.
         let token = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
         let state = Arc::new(GrantState {
             id: Uuid::new_v4(),
@@ -75,25 +75,26 @@ impl Grant {
         Self { server: Arc::clone(server), state, token: token.into() }
     }
 
-    /// For `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
+    /// Returns the URL of this grant, for `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}{CREDENTIALS_PATH}{}", self.server.address(), self.state.id.simple())
     }
 
-    /// For `AWS_CONTAINER_AUTHORIZATION_TOKEN`. Whoever has it reads the account's credentials.
+    /// Returns the secret token of this grant, for `AWS_CONTAINER_AUTHORIZATION_TOKEN`. Any program that has it can
+    /// read the account's credentials.
     #[must_use]
     pub fn expose_token(&self) -> &str {
         self.token.expose_secret()
     }
 
-    /// The account that is granted.
+    /// Returns the account whose credentials are granted.
     #[must_use]
     pub fn account(&self) -> &SessionAccount {
         &self.state.account
     }
 
-    /// Whether the reader got any credentials.
+    /// Whether the reader has fetched any credentials.
     pub(crate) fn was_used(&self) -> bool {
         self.state.lock_served().first.is_some()
     }
@@ -104,7 +105,8 @@ impl Grant {
         !served.mixed && served.first.is_none_or(|first| is_same_or_renewal(first, current))
     }
 
-    /// Says that the reader is between calls: the next request may get a new set, whatever came before.
+    /// Ends the current burst of requests: the next request may get new credentials. Call it when the reader is
+    /// between two calls.
     pub fn end_burst(&self) {
         self.state.rotation_hold.release();
     }
@@ -120,12 +122,12 @@ impl Drop for Grant {
 }
 
 impl GrantState {
-    /// Compares in constant time, over digests of one length.
+    /// Compares in constant time, by digests of equal length.
     pub(super) fn verify_token(&self, token: &str) -> bool {
         token_digest(token).ct_eq(&self.digest).into()
     }
 
-    /// Notes that the reader is about to get the credentials `id`.
+    /// Records that the version `id` is about to be served to the reader.
     pub(super) fn record_served(&self, id: CredentialsVersion) {
         let mut served = self.lock_served();
         let first = *served.first.get_or_insert(id);
@@ -136,7 +138,7 @@ impl GrantState {
         self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A set is about to leave.
+    /// Registers credentials with the redactor before they are served.
     pub(super) fn register_secret(&self, credentials: &Credentials) {
         if let Some(redactor) = &self.redactor {
             redactor.add(credentials);

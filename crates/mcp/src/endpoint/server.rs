@@ -1,4 +1,4 @@
-//! The listener, and the checks that come before any credentials are looked at.
+//! The listener, and the checks that precede any access to credentials.
 
 use std::collections::HashMap;
 use std::io;
@@ -22,9 +22,9 @@ use super::answer::{self, error_response};
 use super::connections;
 use super::grant::GrantState;
 
-/// Where grants are found, each under its id.
+/// The path prefix of all grants; the grant's id follows.
 pub(super) const CREDENTIALS_PATH: &str = "/credentials/";
-/// More requests than this at a time are turned away rather than queued.
+/// Limit on concurrent requests; further ones are rejected and not queued.
 const MAX_REQUESTS: usize = 256;
 
 pub(super) struct EndpointServer {
@@ -45,9 +45,9 @@ impl EndpointServer {
             clock,
             task: Mutex::new(None),
         });
-        // The task holds the server weakly, so that the last handle ends it.
+        // The task has only a weak reference to the server, so that dropping the last handle stops it.
         let serving = Arc::downgrade(&server);
-        // One handler for every path: what does not exist is refused in the words of what is not yours.
+        // One handler for every path: a grant that does not exist gives the same error as a wrong token.
         let router = Router::new()
             .fallback(serve_credentials)
             .layer(middleware::from_fn_with_state(serving.clone(), reject_unexpected_requests))
@@ -68,7 +68,7 @@ impl EndpointServer {
         self.grants().remove(&id);
     }
 
-    /// Requests whose connections are open already find nothing either.
+    /// Stops the listener and removes all grants, so that requests on open connections fail too.
     pub(super) async fn stop(&self) {
         self.grants().clear();
         let task = self.lock_task().take();
@@ -78,7 +78,8 @@ impl EndpointServer {
         }
     }
 
-    /// The grant that the path and the authorization header name together.
+    /// Returns the grant at this path, if the authorization header has its token. A wrong token is recorded in the
+    /// audit log.
     fn lookup(&self, path: &str, headers: &HeaderMap) -> Option<Arc<GrantState>> {
         let id = Uuid::try_parse(path.strip_prefix(CREDENTIALS_PATH)?).ok()?;
         let entry = self.grants().get(&id).cloned()?;
@@ -108,7 +109,8 @@ impl Drop for EndpointServer {
     }
 }
 
-/// Refuses what no SDK on this machine would send: a page in a browser, a proxy, another method.
+/// Rejects requests that no SDK on this machine sends: from a page in a browser, through a proxy, or with another
+/// method.
 async fn reject_unexpected_requests(
     State(server): State<Weak<EndpointServer>>,
     request: Request,

@@ -1,4 +1,4 @@
-//! `PatternIndex`: all patterns at once, looked for in time that grows with the text and not with the secrets.
+//! `PatternIndex`: finds all patterns at once, in time that depends on the text and not on the number of secrets.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,27 +8,27 @@ use super::pattern::{PREFIX_LEN, Pattern, push_byte, step_length};
 use super::reading::NormalizedText;
 use super::rolling::Hash;
 
-/// What is looked for. A reader keeps the one that it began with, and so holds no lock.
+/// The patterns to search for. It is shared and immutable during a search, so no lock is held.
 ///
-/// A text in which no secret begins is read once and nothing is allocated. Else each place where one may begin is
-/// compared by hashes, which takes the same time for long and short secrets: at most once for each step of lengths, and
-/// at most [`MAX_GROUP_COMPARISONS`] times for each step whose prefix is there.
+/// A text without the prefix of a secret is read once, without allocation. Otherwise each candidate position is
+/// compared by hashes, at a cost that is independent of the lengths of secrets: at most once for each length step,
+/// and at most [`MAX_GROUP_COMPARISONS`] times for each step with a matching prefix.
 #[derive(Clone)]
 pub(super) struct PatternIndex {
-    /// Which steps there are of the patterns that begin so, a bit each.
+    /// The length steps of the patterns with this prefix, as a bit set.
     steps_by_prefix: HashMap<u64, u64>,
-    /// Length and hash of the patterns of a step that have this prefix, the longest first.
+    /// Length and hash of the patterns with this step and step hash, longest first.
     patterns_by_step: HashMap<(u8, Hash), Vec<(usize, Hash)>>,
-    /// A bit for each head: most of a text is passed by with one look.
+    /// One bit for each prefix, so that most positions of a text are rejected with a single lookup.
     prefix_bloom: Box<[u64; BLOOM_BITS / 64]>,
-    /// There are secrets that are not known: every text may hold one.
+    /// Set when secrets exist that are not indexed, so that any text may contain one.
     overflowed: bool,
 }
 
 const BLOOM_BITS: usize = 1 << 16;
 
-/// Secrets that have more than two thirds in common with so many others are not random. They are masked as if each was
-/// the longest: more may be masked than they are, but never less.
+/// Limit on the comparisons per step. Secrets that share more than two thirds with so many others are not random.
+/// Each is then masked as if it were the longest: the mask may be too long, but never too short.
 const MAX_GROUP_COMPARISONS: usize = 8;
 
 impl Default for PatternIndex {
@@ -54,7 +54,7 @@ impl PatternIndex {
         }
     }
 
-    /// Where secrets are in `text`: in order, apart from each other.
+    /// Returns the ranges of secrets in `text`, in order and without overlap.
     pub(super) fn find_secrets(&self, text: &str) -> Vec<Range<usize>> {
         match text {
             "" => Vec::new(),
@@ -64,7 +64,7 @@ impl PatternIndex {
         }
     }
 
-    /// From now on every text is one secret.
+    /// Makes every text count as one secret from now on.
     pub(super) fn set_overflowed(&mut self) {
         self.overflowed = true;
     }
@@ -73,7 +73,7 @@ impl PatternIndex {
         self.overflowed
     }
 
-    /// Whether some secret begins in `text`, as far as its first characters show.
+    /// Whether `text` contains the prefix of a secret.
     fn may_contain_secret(&self, text: &str) -> bool {
         if self.steps_by_prefix.is_empty() || text.len() < PREFIX_LEN {
             return false;
@@ -103,7 +103,7 @@ impl PatternIndex {
         found
     }
 
-    /// The length of the longest pattern that begins at `start`, with this head.
+    /// Returns the length of the longest pattern that begins at `start` and has the prefix `head`.
     fn longest_match(&self, head: u64, start: usize, text: &NormalizedText) -> Option<usize> {
         let mut steps = *self.steps_by_prefix.get(&head)?;
         while let Some(step) = steps.checked_ilog2() {
@@ -132,7 +132,7 @@ fn longest_in_group(group: &[(usize, Hash)], start: usize, text: &NormalizedText
     }
 }
 
-/// Where the bit of a head is. Fibonacci hashing: the upper bits of the product depend on all of the head.
+/// Returns the word and bit of a prefix. Fibonacci hashing: the upper bits of the product depend on the whole prefix.
 fn bloom_slot(head: u64) -> (usize, u64) {
     let hash = head.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
     ((hash >> 6) as usize, 1 << (hash & 63))

@@ -1,4 +1,4 @@
-//! `RedactorState`: which secrets a redactor knows, and until when.
+//! `RedactorState`: the secrets that a redactor knows, and their expiry.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use valetkey_core::Expiry;
 use super::index::PatternIndex;
 use super::pattern::Pattern;
 
-/// Identifies secrets without keeping them.
+/// Identifies secrets without storing them.
 pub(super) type Digest = [u8; 32];
 
-/// How many expired credentials stay known at least, the latest; expiry is looked at after as many new ones.
+/// The number of expired credentials to retain, latest first. Expiry is checked after this number of additions.
 pub(super) const RETAINED_EXPIRED: usize = 32;
-/// How many credentials are known at most, before everything is masked.
+/// The limit on known credentials. Beyond it every text is masked.
 pub(super) const MAX_SECRETS: usize = 16 * 1024;
 
 #[derive(Default)]
 pub(super) struct RedactorState {
     secrets: HashMap<Digest, KnownSecret>,
-    /// What opens the endpoint, for as long as it does.
+    /// The patterns of grants, until the grant is revoked.
     grants: HashMap<Uuid, Vec<Pattern>>,
     index: Arc<PatternIndex>,
-    /// How many secrets came since expiry was looked at.
+    /// Additions since the last check for expired secrets.
     added_since_expiry_check: usize,
 }
 
@@ -39,7 +39,7 @@ impl RedactorState {
         Arc::clone(&self.index)
     }
 
-    /// Notes that a known secret is valid at least until then. Whether it is known.
+    /// Extends the validity of a known secret to at least `valid_until`. Returns whether the secret is known.
     pub(super) fn extend_validity(&mut self, digest: &Digest, valid_until: Expiry) -> bool {
         let Some(secret) = self.secrets.get_mut(digest) else { return false };
         secret.valid_until = secret.valid_until.max(valid_until);
@@ -68,7 +68,7 @@ impl RedactorState {
         }
     }
 
-    /// Forgets the secrets that expired first, now and then: each time the index is made anew.
+    /// Removes the secrets that expired first. Done only at intervals, because it rebuilds the index.
     pub(super) fn remove_expired(&mut self, now: SystemTime) {
         self.added_since_expiry_check += 1;
         if self.added_since_expiry_check < RETAINED_EXPIRED {

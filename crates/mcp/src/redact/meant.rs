@@ -1,13 +1,13 @@
-//! `Normalizer`: a text read for what it means, however it is escaped.
+//! `Normalizer`: decodes escapes on the fly so that a secret is found in any encoding.
 //!
-//! JSON, JavaScript, URLs and HTML each have several ways to write one character, and programs mix them and wrap them
-//! in each other. Here all come out as one: `+`, `\u002B`, `\\u002b`, `\x2b`, `%2B`, `%252B` and `&#43;` are the same.
-//! Line breaks are left out, for Base64 is wrapped, and its two alphabets are one. Secrets are read in the same way, so
-//! what is lost is lost on both sides.
+//! JSON, JavaScript, URLs and HTML each have several ways to write a character, and programs mix and nest them. All
+//! are decoded to the same byte: `+`, `\u002B`, `\\u002b`, `\x2b`, `%2B`, `%252B` and `&#43;` are equal. Line breaks
+//! are skipped because Base64 may be wrapped, and the two Base64 alphabets are unified. Secrets are normalized in the
+//! same way, so that any loss of information is the same on both sides.
 
 use std::iter::successors;
 
-/// A character as it was meant, and where it is written.
+/// A decoded character and its range in the source text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NormalizedByte {
     pub(super) byte: u8,
@@ -15,7 +15,7 @@ pub(super) struct NormalizedByte {
     pub(super) end: usize,
 }
 
-/// The characters of a text.
+/// Iterates over the decoded characters of a text.
 #[derive(Clone)]
 pub(super) struct Normalizer<'a> {
     text: &'a [u8],
@@ -43,13 +43,13 @@ impl Iterator for Normalizer<'_> {
     }
 }
 
-/// What `text` begins with, unless that means nothing, and its length.
+/// Decodes the beginning of `text`. Returns the character, or `None` if it is skipped, and the length in the source.
 fn next_byte(text: &[u8]) -> Option<(Option<u8>, usize)> {
     let (first, length) = decode_symbol(text)?;
     if first != b'\\' {
         return Some((normalize_byte(first), length));
     }
-    // However many times it was escaped, a run of backslashes only leads to what follows.
+    // A run of backslashes counts as one escape, regardless of how often the text was escaped.
     let run = successors(Some(length), |&at| {
         decode_symbol(&text[at..]).filter(|(next, _)| *next == b'\\').map(|(_, more)| at + more)
     });
@@ -65,7 +65,7 @@ fn next_byte(text: &[u8]) -> Option<(Option<u8>, usize)> {
     Some((byte, length + more))
 }
 
-/// A character as it is, or as URLs or HTML write it.
+/// Decodes a character that is unescaped or escaped as in URLs or HTML.
 fn decode_symbol(text: &[u8]) -> Option<(u8, usize)> {
     let escape = match text {
         [b'%', rest @ ..] => decode_percent(rest),
@@ -75,7 +75,7 @@ fn decode_symbol(text: &[u8]) -> Option<(u8, usize)> {
     escape.or_else(|| Some((*text.first()?, 1)))
 }
 
-/// `%2B`, and `%252B` as often as it was escaped.
+/// Decodes `%2B`, or `%252B` with any number of `25`.
 fn decode_percent(rest: &[u8]) -> Option<(u8, usize)> {
     let again = rest.chunks_exact(2).take_while(|digits| *digits == b"25").count();
     match decode_hex(&rest[again * 2..], 2) {
@@ -84,7 +84,7 @@ fn decode_percent(rest: &[u8]) -> Option<(u8, usize)> {
     }
 }
 
-/// `&#43;` or `&#x2B;`.
+/// Decodes `&#43;` or `&#x2B;`.
 fn decode_entity(rest: &[u8]) -> Option<(u8, usize)> {
     let end = rest.iter().take(8).position(|&byte| byte == b';')?;
     let number = std::str::from_utf8(&rest[..end]).ok()?;
@@ -95,7 +95,7 @@ fn decode_entity(rest: &[u8]) -> Option<(u8, usize)> {
     Some((byte.ok()?, end + 3))
 }
 
-/// The ASCII character of that many hexadecimal digits. Secrets have no others.
+/// Decodes `count` hexadecimal digits to an ASCII character. Secrets contain no others.
 fn decode_hex(digits: &[u8], count: usize) -> Option<u8> {
     let digits = digits.get(..count).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
     let number = u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;

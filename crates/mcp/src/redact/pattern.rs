@@ -1,4 +1,4 @@
-//! `Pattern`: the fingerprint of one way in which a secret shows, to be found in a text that is read for its meaning.
+//! `Pattern`: the fingerprint of one encoding of a secret, which is searched for in normalized text.
 
 use std::collections::HashSet;
 
@@ -9,16 +9,16 @@ use secrecy::zeroize::Zeroizing;
 use super::meant::Normalizer;
 use super::rolling::{self, Hash};
 
-/// Patterns are found by so many characters at their beginning. Shorter texts are no secrets, and would mask by
-/// accident.
+/// The number of characters by which a pattern is looked up. Shorter texts are not secrets; masking them would also
+/// mask unrelated text.
 pub(super) const PREFIX_LEN: usize = 8;
 
-/// The meaning of one spelling, as its length and hashes: no part of a secret but its first characters is kept, and the
-/// size does not depend on the secret's.
+/// One normalized encoding of a secret, as its length and hashes. Only the first characters of the secret are stored,
+/// and the size does not depend on the secret's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pattern {
     pub(super) prefix_bytes: u64,
-    /// The step at or below the length, and the hash of that many characters.
+    /// The largest step not above the length, and the hash of that many characters.
     pub(super) step: u8,
     pub(super) step_hash: Hash,
     pub(super) length: usize,
@@ -26,7 +26,8 @@ pub(super) struct Pattern {
 }
 
 impl Pattern {
-    /// The secret itself, its hexadecimal digits, and what of it shows in the Base64 of any text that holds it.
+    /// Returns the patterns of the secret itself, of its hexadecimal digits, and of the parts that are visible in the
+    /// Base64 of any text that contains it.
     pub(super) fn all_encodings(secret: &str) -> Vec<Self> {
         let spelled = encodings(secret).into_iter().map(Zeroizing::new);
         let encoded = spelled.flat_map(|text| [0, 1, 2].map(|at| base64_at_offset(&text, at)));
@@ -45,18 +46,19 @@ impl Pattern {
     }
 }
 
-/// The last characters read, with one more.
+/// Appends a byte to the window of the last eight.
 pub(super) fn push_byte(window: u64, byte: u8) -> u64 {
     window << 8 | u64::from(byte)
 }
 
-/// Lengths are grouped in steps that grow by a half or a third: 8, 12, 16, 24, 32, …
+/// Returns the length of a step. Steps grow by a half or a third: 8, 12, 16, 24, 32, …
 pub(super) fn step_length(step: u8) -> usize {
     let base = if step.is_multiple_of(2) { PREFIX_LEN } else { PREFIX_LEN + PREFIX_LEN / 2 };
     base << (step / 2)
 }
 
-/// The last step that is not longer than `length`, which is at least [`PREFIX_LEN`]. No text has as many as 64 steps.
+/// Returns the last step that is not longer than `length`, which is at least [`PREFIX_LEN`]. No text is long enough
+/// for 64 steps.
 fn step_for_length(length: usize) -> u8 {
     (1..60).take_while(|&step| step_length(step) <= length).last().unwrap_or(0)
 }
@@ -65,7 +67,8 @@ fn hex_digits(secret: &str, digits: fn(u8) -> String) -> Zeroizing<String> {
     Zeroizing::new(secret.bytes().map(digits).collect())
 }
 
-/// As it may be written in the text that becomes Base64: as it is, as serializers of JSON do, as URLs do.
+/// Returns the forms that a secret may have in a text before Base64: unchanged, or escaped as by JSON serializers or
+/// in URLs.
 fn encodings(secret: &str) -> HashSet<String> {
     let escaped = |all: &[char], escape: fn(u32) -> String| {
         let escape_char = |c: char| if all.contains(&c) { escape(u32::from(c)) } else { c.to_string() };
@@ -83,8 +86,8 @@ fn encodings(secret: &str) -> HashSet<String> {
     ])
 }
 
-/// The characters of the Base64 of a text that are the same whatever comes before and after, when `text` begins at
-/// `at` in its group of three bytes.
+/// Returns the Base64 characters of `text` that do not depend on the surrounding text, if `text` begins at offset
+/// `at` of a group of three bytes.
 fn base64_at_offset(text: &str, at: usize) -> Zeroizing<String> {
     let bytes = Zeroizing::new([&vec![0; at], text.as_bytes()].concat());
     let all = Zeroizing::new(STANDARD_NO_PAD.encode(&*bytes));

@@ -1,16 +1,16 @@
-//! `NormalizedText`: a text as it was meant, with the hash of any part of it at hand.
+//! `NormalizedText`: a normalized text with prefix hashes, which give the hash of any part of it.
 
 use std::ops::Range;
 
 use super::meant::Normalizer;
 use super::rolling::{self, Hash};
 
-/// Read only for texts in which some secret may begin: it is several times the size of the text.
+/// Built only for texts that contain the prefix of a secret, because it is several times the size of the text.
 pub(super) struct NormalizedText {
-    /// Where each character is written.
+    /// The range of each character in the source text.
     source_ranges: Vec<Range<usize>>,
     bytes: Vec<u8>,
-    /// Of the first characters, none to all.
+    /// The hashes of all prefixes, from empty to whole.
     prefix_hashes: Vec<Hash>,
     powers: Vec<Hash>,
     #[cfg(test)]
@@ -43,7 +43,7 @@ impl NormalizedText {
         &self.bytes
     }
 
-    /// The hash of `length` characters from `start` on; `None` if there are not so many.
+    /// Returns the hash of `length` characters from `start` on, or `None` if the text is too short.
     pub(super) fn range_hash(&self, start: usize, length: usize) -> Option<Hash> {
         #[cfg(test)]
         self.comparisons.set(self.comparisons.get() + 1);
@@ -51,7 +51,7 @@ impl NormalizedText {
         Some(rolling::suffix_hash(*whole, self.prefix_hashes[start], self.powers[length]))
     }
 
-    /// Where `length` characters from `start` on are written, or as many as there are.
+    /// Returns the source range of `length` characters from `start` on, or of all remaining ones if there are fewer.
     pub(super) fn source_range(&self, start: usize, length: usize) -> Range<usize> {
         let last = start.saturating_add(length).min(self.source_ranges.len()).saturating_sub(1);
         self.source_ranges[start].start..self.source_ranges[last].end

@@ -1,32 +1,35 @@
-//! Polynomial hashes: once a text is read, the hash of any part of it costs two multiplications, however long it is.
+//! Polynomial hashes: once a text is hashed, the hash of any part of it takes two multiplications, regardless of its
+//! length.
 //!
-//! Equal texts always have equal hashes, so no secret is missed. Different texts of equal hashes could be made on
-//! purpose; whoever does so has more masked than the secrets.
+//! Equal texts always have equal hashes, so no secret is missed. Different texts with equal hashes can be constructed
+//! on purpose, but the only effect is that more than the secrets is masked.
 
 /// A remainder modulo [`PRIME`].
 pub(super) type Hash = u64;
 
-/// A Mersenne prime: remainders are cheap.
+/// A Mersenne prime, for which remainders are cheap to compute.
 const PRIME: u64 = (1 << 61) - 1;
-/// Any number will do that is not small.
+/// An arbitrary large number.
 const BASE: u64 = 0x0D6E_8FEB_8665_9FD9;
 
-/// The hash of a whole text.
+/// Returns the hash of a whole text.
 pub(super) fn hash(text: &[u8]) -> Hash {
     text.iter().fold(0, |hash, &byte| extend_hash(hash, byte))
 }
 
-/// The hash of a text with one more character. No character counts as zero, so that length matters.
+/// Returns the hash of a text with one character appended. No character counts as zero, so that the length affects
+/// the hash.
 pub(super) fn extend_hash(hash: Hash, byte: u8) -> Hash {
     add(multiply(hash, BASE), u64::from(byte) + 1)
 }
 
-/// The hash of the end of a text: of the whole without its beginning, by their hashes.
+/// Returns the hash of the end of a text, from the hashes of the whole and of its beginning. `power` belongs to the
+/// length of the end.
 pub(super) fn suffix_hash(whole: Hash, beginning: Hash, power: Hash) -> Hash {
     add(whole, PRIME - multiply(beginning, power))
 }
 
-/// The base to the power of one more.
+/// Returns the next power of the base.
 pub(super) fn next_power(power: Hash) -> Hash {
     multiply(power, BASE)
 }

@@ -1,4 +1,4 @@
-//! Which ways of writing a secret are found, and for how long it is known.
+//! Tests which encodings of a secret are found, and how long a secret is known.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -24,7 +24,7 @@ fn redactor_with_secret(secret: &str) -> Redactor {
     redactor
 }
 
-/// No eight characters of the secret in a row are in `masked`.
+/// Asserts that `masked` contains no eight consecutive characters of the secret.
 fn assert_no_part_shown(masked: &str, secret: &str) {
     for part in secret.as_bytes().windows(MIN_SECRET_LEN) {
         let part = std::str::from_utf8(part).unwrap();
@@ -32,7 +32,7 @@ fn assert_no_part_shown(masked: &str, secret: &str) {
     }
 }
 
-/// As programs write a text, each within reach of an ordinary serializer.
+/// Encodings of a text by ordinary serializers.
 fn written_forms(text: &str) -> Vec<String> {
     let json = serde_json::to_string(text).unwrap();
     let json = json[1..json.len() - 1].to_owned();
@@ -74,7 +74,7 @@ fn redactor_base64_at_any_offset_is_masked() {
             for engine in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
                 let told = redactor.mask(&engine.encode(&text));
                 assert!(told.contains(MASK), "{text}");
-                // What is shown on both sides of the mask is less than eight characters of the secret.
+                // The characters on both sides of the mask are less than eight characters of the secret.
                 let shown = told.split_once(MASK).unwrap();
                 let (head, tail) = (engine.encode(before), engine.encode("\", and more"));
                 assert!(shown.0.len() <= head.len() + 4 && shown.1.len() <= tail.len() + 4, "{told}");
@@ -111,12 +111,12 @@ fn redactor_short_secret_is_not_masked() {
     assert_eq!(redactor_with_secret("seven77").mask("seven77 stays"), "seven77 stays");
 }
 
-/// Like real secrets, those of two numbers have little in common.
+/// Like real secrets, the secrets of two numbers have little in common.
 fn random_secret(n: usize) -> String {
     STANDARD.encode(Sha256::digest(n.to_be_bytes()))
 }
 
-/// Temporary credentials of this number.
+/// Temporary credentials with this number.
 fn temporary_credentials(n: usize, expiry: Expiry) -> Credentials {
     let id = "ASIA0000000000000000".parse().unwrap();
     let builder = Credentials::builder(id, random_secret(n).into());
@@ -194,7 +194,7 @@ fn redactor_secret_in_hexadecimal_is_masked() {
     }
 }
 
-/// The longest of several secrets that begin alike is masked as a whole, and none that is not there.
+/// The longest of several secrets with a common prefix is masked as a whole, and secrets that are absent are not.
 #[test]
 fn redactor_secrets_with_common_prefix_masks_the_longest() {
     let redactor = Redactor::default();
@@ -215,7 +215,7 @@ fn pattern_index_repetitive_secrets_bound_comparisons() {
     redactor.add(&long_lived_credentials(&format!("{}b", "a".repeat(4_000))));
     let text = reading::NormalizedText::new(&"a".repeat(50_000));
     assert_eq!(redactor.index().search(&text), vec![Range { start: 0, end: 50_000 }]);
-    // At most once for each of 18 steps of lengths up to 4,001, and eight times in each.
+    // At most once for each of 18 length steps up to 4,001, and eight times in each.
     let most = 18 * 9 * 50_000;
     assert!(text.comparisons.get() <= most, "{} comparisons", text.comparisons.get());
     assert!(text.comparisons.get() >= 50_000, "{} comparisons", text.comparisons.get());
@@ -270,7 +270,7 @@ proptest! {
     #[test]
     fn redactor_any_secret_in_any_escape_is_masked(secret in "[!-~]{8,40}", before in "[ -~]{0,9} ") {
         let redactor = redactor_with_secret(&secret);
-        // An escape in the secret itself may leave too little of it to tell.
+        // An escape in the secret itself may leave too little of it to recognize.
         prop_assume!(meant::Normalizer::new(&secret).count() >= MIN_SECRET_LEN);
         for spelling in written_forms(&secret).iter().filter(|spelling| normalized(spelling) == normalized(&secret)) {
             let masked = redactor.mask(&format!("{before}{spelling}"));

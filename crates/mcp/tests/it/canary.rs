@@ -1,4 +1,5 @@
-//! Canaries: a session's secrets reach its servers, and no output, log line, record, argument or file, at TRACE.
+//! Canaries: a session's secrets reach its servers, and no output, log line, audit record, argument or file, at
+//! TRACE.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -17,7 +18,7 @@ use valetkey_mcp::config::ServerConfig;
 use crate::gateway::wire::{ERAS, GatewayClientFixture, ProtocolEra};
 use crate::stage::{fixture, pid, raw_server};
 
-/// All that this binary logs at TRACE, capped as the crate asks for.
+/// Captures the logs of this test binary at TRACE, capped as the crate recommends.
 fn captured_logs() -> &'static CapturedLogs {
     static LOGS: LazyLock<CapturedLogs> = LazyLock::new(|| {
         let logs = CapturedLogs::default();
@@ -55,7 +56,7 @@ impl GatewayCanaryFixture {
         }
     }
 
-    /// What a session goes through: everything said in it is kept by the wire.
+    /// Calls all tools of a session; the client records all messages.
     async fn call_all_tools(&mut self) {
         let given = self.canary.to_json();
         let text = given.to_string();
@@ -78,7 +79,7 @@ impl GatewayCanaryFixture {
         self.client.call("fixture__crash", json!({})).await;
     }
 
-    /// A sub-agent's calls, in processes of their own.
+    /// Makes the calls of a sub-agent, which run in processes of their own.
     async fn call_narrowed(&mut self, given: &Value) {
         let secret = self.canary.expose_secret().to_owned();
         for input in [json!({"policy": given}), json!({"policy_name": secret}), json!({"accounts": [secret]})]
@@ -95,7 +96,7 @@ impl GatewayCanaryFixture {
         }
     }
 
-    /// The server's environment, or the endpoint's answer: there the secret belongs.
+    /// Asserts that the secret reached its intended place: the server's environment, or the endpoint's response.
     async fn assert_delivered(&mut self, delivery: Delivery) -> u32 {
         let answer = self.client.call("fixture__whoami", json!({})).await["structuredContent"].take();
         let key = answer["key"].as_str().unwrap().to_owned();

@@ -1,4 +1,4 @@
-//! Programs run as children: exec-style, with a built environment, tied to the life of their host.
+//! Programs run as children: with inherited streams, a built environment, and a lifetime tied to their host's.
 
 mod environment;
 mod inherited;

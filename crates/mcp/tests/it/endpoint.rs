@@ -1,4 +1,4 @@
-//! The container-credentials endpoint, asked as SDKs ask it, and as nobody should.
+//! The container credentials endpoint, with requests as SDKs send them, and with invalid ones.
 
 mod answer;
 mod client;

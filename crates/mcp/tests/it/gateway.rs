@@ -1,4 +1,4 @@
-//! The gateway, spoken to over a stream by clients of both eras, by hand and with a real client.
+//! The gateway over a stream, with raw and real clients of both protocol eras.
 
 mod changes;
 mod client;

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 use crate::stage::Stage;
 
-/// The temporary folder of a running server, as its own environment names it.
+/// Returns the temporary folder of a running server, from its own environment.
 fn tmp_dir_of_server(stage: &Stage, server: &str) -> PathBuf {
     let pid = stage.pid(server).unwrap();
     let environment = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();

@@ -1,10 +1,10 @@
-//! Credentials that are told apart by the last four characters of their key id.
+//! Credentials that are distinguished by the last four characters of their key id.
 
 use std::time::{Duration, SystemTime};
 
 use valetkey_core::{AccessKeyId, Clock, Credentials, Expiry, SystemClock};
 
-/// A temporary set for an hour. Its secret and token hold `name` as well.
+/// Returns temporary credentials that are valid for an hour. Their secret and token contain `name` too.
 pub(crate) fn keys(name: &str) -> Credentials {
     keys_expiring_at(name, SystemClock.now() + Duration::from_secs(3600))
 }
@@ -34,7 +34,8 @@ fn key_id(name: &str) -> AccessKeyId {
     format!("ASIA000000000000{name}").parse().unwrap()
 }
 
-/// No eight characters of a secret in a row are in `text`: a mask that leaves the last of them would show too much.
+/// Asserts that `text` contains no eight consecutive characters of a secret. A mask that left the last of them would
+/// show too much.
 #[track_caller]
 pub(crate) fn assert_no_secret_part(text: &str, secret: &str) {
     for part in secret.as_bytes().windows(8) {

@@ -1,4 +1,5 @@
-//! Against real programs and strict emulators: they need `cargo xtask rig`, and `cargo xtask test --no-rig` leaves them out.
+//! Tests with real programs and strict emulators. They need `cargo xtask rig`; `cargo xtask test --no-rig` skips
+//! them.
 
 mod boto;
 mod caller;
@@ -19,14 +20,14 @@ use valetkey_mcp::Redactor;
 use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, Stdio};
 use valetkey_rig::{AccessKey, Result, Script, aws_environment};
 
-/// What a program printed, run to its end with this environment.
+/// Runs a program to its end with this environment, and returns its output.
 async fn run_to_output(environment: ChildEnvironment, command: &[String]) -> String {
     let ended = run(environment, command).await;
     assert!(ended.status.success(), "{}: {}", ended.status, ended.complained);
     ended.printed
 }
 
-/// How a program ended.
+/// The result of a program that has ended.
 struct Ended {
     status: ExitStatus,
     printed: String,
@@ -51,7 +52,7 @@ fn python_script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name)
 }
 
-/// The variables of a script that signs with `key` and sends everything to `endpoint`.
+/// Returns the variables of a script that signs with `key` and sends every request to `endpoint`.
 fn signing_env(endpoint: &str, key: &AccessKey) -> Vec<(String, String)> {
     let mut vars = aws_environment(endpoint);
     vars.push(("AWS_ACCESS_KEY_ID".to_owned(), key.access_key_id.clone()));
@@ -59,7 +60,8 @@ fn signing_env(endpoint: &str, key: &AccessKey) -> Vec<(String, String)> {
     vars
 }
 
-/// Credentials of a role, as an AWS client got them: `role` is its ARN and what else the script takes.
+/// Assumes a role with an AWS client and returns the credentials. `role` is the role's ARN, followed by further
+/// arguments of the script.
 async fn assume_role(endpoint: &str, key: &AccessKey, role: &[&str]) -> Result<Credentials> {
     let script =
         role.iter().fold(Script::new(python_script("assume.py")), |script, argument| script.arg(argument));

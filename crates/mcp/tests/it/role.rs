@@ -1,4 +1,4 @@
-//! A provider that can be narrowed, and whose sets say under which policy they were issued.
+//! A provider that can be narrowed, and whose credentials show the policy under which they were issued.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use valetkey_core::{CredentialProvider, Credentials, Result, SessionPolicy};
 
 use crate::keys::keys;
 
-/// Issues sets named by what they may do: `A` for all, `R` for reading, `W` for writing, `N` for neither; then the
-/// provider's own letter, and how many were issued before.
+/// Issues credentials named by their permissions: `A` for all, `R` for reading, `W` for writing, `N` for neither;
+/// followed by the provider's own letter and the number of credentials issued before.
 #[derive(Debug, Clone)]
 pub(crate) struct RoleProviderFixture {
     letter: char,

@@ -1,4 +1,4 @@
-//! A session with a host over example servers, and short ways to call them.
+//! A session with a host over example servers, and helpers to call them.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use valetkey_mcp::{McpConfig, McpHost, McpHostBuilder, ToolCatalog};
 
 use crate::keys::keys;
 
-/// A program of `crates/mcp/examples`, as it was built with these tests.
+/// Returns the path of a program of `crates/mcp/examples`, as built with these tests.
 pub(crate) fn example_path(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test.parent().unwrap().with_file_name("examples").join(name);
@@ -37,7 +37,7 @@ pub(crate) fn fixture(delivery: Delivery) -> ServerConfig {
     server("fixture_server", delivery)
 }
 
-/// The by-hand server, odd in the way of `mode`.
+/// Returns the raw server with the deviation from the protocol that `mode` selects.
 pub(crate) fn raw_server(mode: &str) -> ServerConfig {
     let mut server = server("raw_server", Delivery::Env);
     server.args = vec![mode.to_owned()];
@@ -50,7 +50,7 @@ pub(crate) fn mcp_config<const N: usize>(servers: [(&str, ServerConfig); N]) -> 
     config
 }
 
-/// Where tests run: with everything that must not reach a child.
+/// A host environment with variables that must not reach a child.
 pub(crate) fn host_environment() -> HostEnvironment {
     let variables = [
         ("AWS_ACCESS_KEY_ID", "host"),
@@ -65,7 +65,7 @@ pub(crate) fn host_environment() -> HostEnvironment {
     HostEnvironment::new(leaks.into_iter().chain([("PATH".into(), std::env::var_os("PATH").unwrap())]))
 }
 
-/// A session, its host, and what was recorded of it.
+/// A session, its host, and its audit records.
 pub(crate) struct Stage {
     pub(crate) session: SessionContext,
     pub(crate) host: McpHost,
@@ -73,12 +73,12 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// With no credentials yet.
+    /// Creates a session without credentials.
     pub(crate) async fn without_credentials<const N: usize>(servers: [(&str, ServerConfig); N]) -> Self {
         Self::described(servers, |host| host).await
     }
 
-    /// With one server, `fixture`, and a set named `name`.
+    /// Creates a session with one server, `fixture`, and credentials named `name`.
     pub(crate) async fn holding(name: &str, delivery: Delivery) -> Self {
         let stage = Self::without_credentials([("fixture", fixture(delivery))]).await;
         stage.set(name);
@@ -92,7 +92,7 @@ impl Stage {
         let audit = Arc::new(InMemoryAudit::default());
         let session = SessionContext::builder().region("eu-central-1".parse().unwrap());
         let session = session.audit(Arc::clone(&audit) as _).build();
-        // Machines that run tests may be slow.
+        // A long budget, because test machines may be slow.
         let builder = McpHost::builder(&session, mcp_config(servers)).list_budget(Duration::from_secs(120));
         let builder = builder.environment(host_environment());
         let host = describe(builder).start().await.unwrap();
@@ -103,21 +103,21 @@ impl Stage {
         self.session.set_credentials(keys(name)).unwrap();
     }
 
-    /// The whole MCP result.
+    /// Calls a tool and returns the whole MCP result.
     pub(crate) async fn call_raw(&self, tool: &str, arguments: Value) -> Value {
         let arguments = arguments.as_object().cloned();
         let result = self.host.call(tool, arguments, &CancellationToken::new()).await;
         result.unwrap_or_else(|| panic!("no tool {tool}"))
     }
 
-    /// The structured content of a success.
+    /// Calls a tool that succeeds, and returns its structured content.
     pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Value {
         let result = self.call_raw(tool, arguments).await;
         assert_ne!(result["isError"], json!(true), "{result}");
         result["structuredContent"].clone()
     }
 
-    /// The text of a failure.
+    /// Calls a tool that fails, and returns its error text.
     pub(crate) async fn call_error(&self, tool: &str) -> String {
         self.call_error_with(tool, json!({})).await
     }
@@ -132,7 +132,7 @@ impl Stage {
         self.call("fixture__whoami", json!({})).await
     }
 
-    /// The key that the fixture server signs with, and the process that does.
+    /// Returns the key that the fixture server signs with, and the server's process id.
     pub(crate) async fn key_and_pid(&self) -> (String, u32) {
         let answer = self.whoami().await;
         (answer["key"].as_str().unwrap().to_owned(), pid(&answer))

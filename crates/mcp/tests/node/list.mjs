@@ -1,4 +1,5 @@
-// The official TypeScript client, over stdio: lists the tools, calls one. Run: list.mjs TOOL COMMAND ARGUMENT…; prints JSON.
+// The official TypeScript client, over stdio: lists the tools and calls one. Run: list.mjs TOOL COMMAND ARGUMENT…;
+// prints JSON.
 import { createRequire } from "node:module";
 
 const require = createRequire(process.env.RIG_NODE + "/");

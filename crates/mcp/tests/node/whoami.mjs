@@ -1,4 +1,4 @@
-// An MCP server with one STS client, which caches its credentials as long as the SDK likes.
+// An MCP server with one STS client, which caches its credentials as long as the SDK allows.
 
 import { createRequire } from "node:module";
 

@@ -6,7 +6,7 @@ import sys
 import boto3
 from botocore.config import Config
 
-# Sessions shorter than boto3 allows are up to the server.
+# The server decides on sessions shorter than boto3 allows.
 sts = boto3.client("sts", config=Config(parameter_validation=False))
 role, name, *rest = sys.argv[1:]
 arguments = {"RoleArn": role, "RoleSessionName": name}

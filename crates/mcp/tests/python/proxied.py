@@ -8,7 +8,7 @@ import urllib.request
 import boto3
 
 key = boto3.Session().get_credentials().get_frozen_credentials().access_key
-# A client that uses proxies for everything that is not excepted.
+# A client that sends every request through the proxy unless an exception applies.
 url, token = (os.environ[f"AWS_CONTAINER_{name}"] for name in ("CREDENTIALS_FULL_URI", "AUTHORIZATION_TOKEN"))
 with urllib.request.urlopen(urllib.request.Request(url, headers={"Authorization": token})) as response:
     assert json.load(response)["AccessKeyId"] == key

@@ -1,11 +1,11 @@
-//! Which variables of the host children may inherit, and which no child of a session may have.
+//! Lists of the host's variables that children may inherit, and of those that no child of a session may have.
 
 use std::ffi::OsStr;
 
 use super::GATEWAY_MARKER;
 use super::tools::TOOL_VARS;
 
-/// Inherited when the host has them.
+/// Inherited if the host has them.
 const BASELINE_VARS: &[&str] = &[
     "HOME",
     "LOGNAME",
@@ -28,7 +28,7 @@ const BASELINE_VARS: &[&str] = &[
     GATEWAY_MARKER,
 ];
 
-/// Where the host keeps its certificates; without them nothing behind a private CA is reached.
+/// The location of the host's certificates, without which services behind a private CA are unreachable.
 const CERTIFICATE_VARS: &[&str] = &[
     "AWS_CA_BUNDLE",
     "SSL_CERT_FILE",
@@ -38,8 +38,8 @@ const CERTIFICATE_VARS: &[&str] = &[
     "NODE_EXTRA_CA_CERTS",
 ];
 
-/// Each of these beats the container endpoint in some SDK, or leads to somebody else's credentials. A child that is
-/// given a session's credentials never sees one of them.
+/// Each of these takes precedence over the container endpoint in some SDK, or selects credentials of a different
+/// principal. A child with a session's credentials never gets them.
 const BLOCKED_VARS: &[&str] = &[
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -68,10 +68,10 @@ const BLOCKED_VARS: &[&str] = &[
     "AWS_EC2_METADATA_DISABLED",
 ];
 
-/// So does every variable that begins so: one bearer token for each service.
+/// Variables with this prefix are blocked too: one bearer token for each service.
 const BLOCKED_VAR_PREFIX: &str = "AWS_BEARER_TOKEN_";
 
-/// Those of them that are secrets.
+/// The secrets among the blocked variables.
 const SECRET_VARS: &[&str] = &[
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -82,20 +82,20 @@ const SECRET_VARS: &[&str] = &[
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
 ];
 
-/// Whether a child inherits the variable without being configured to.
+/// Whether a child inherits the variable without configuration.
 pub(super) fn is_inheritable(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
     let listed = [BASELINE_VARS, CERTIFICATE_VARS, TOOL_VARS].iter().any(|list| list.contains(&name));
     listed || name.starts_with("AWS_ENDPOINT_URL")
 }
 
-/// Whether the variable is a secret of AWS.
+/// Whether the variable is an AWS secret.
 pub(super) fn is_secret_var(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| SECRET_VARS.contains(&name) || name.starts_with(BLOCKED_VAR_PREFIX))
 }
 
-/// Whether the variable would give a program other credentials than its session's. No child of a session that is given
-/// credentials gets such a variable from its host or its configuration.
+/// Whether the variable would give a program credentials other than its session's. A child that is given a session's
+/// credentials never inherits such a variable, and cannot be configured with one.
 #[must_use]
 pub fn overrides_credentials(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| BLOCKED_VARS.contains(&name) || name.starts_with(BLOCKED_VAR_PREFIX))

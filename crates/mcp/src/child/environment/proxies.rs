@@ -1,16 +1,16 @@
-//! Proxies: a child uses those of its host, and never for an address of this machine.
+//! Proxies: a child uses those of its host, except for loopback addresses.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 const PROXY_VARS: [&str; 6] =
     ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-/// Some programs read the one, some the other, and some the first that they find.
+/// Programs differ in which of these they read; some use the first that is set.
 const NO_PROXY_VARS: [&str; 2] = ["NO_PROXY", "no_proxy"];
-/// The credential endpoint listens on the first. A proxy would be sent its token, and cannot reach it.
+/// The credential endpoint listens on the first. A proxy cannot reach it, and would receive its token.
 const LOOPBACK_HOSTS: [&str; 3] = ["127.0.0.1", "localhost", "::1"];
 
-/// Adds the loopback addresses to the exceptions of a child that has a proxy.
+/// Adds the loopback addresses to the proxy exceptions of a child that has a proxy.
 pub(super) fn bypass_proxy_on_loopback(variables: &mut BTreeMap<OsString, OsString>) {
     if !PROXY_VARS.iter().any(|name| variables.contains_key(OsStr::new(name))) {
         return;
@@ -18,7 +18,7 @@ pub(super) fn bypass_proxy_on_loopback(variables: &mut BTreeMap<OsString, OsStri
     let [upper, lower] = NO_PROXY_VARS.map(|name| variables.get(OsStr::new(name)).cloned());
     let either = upper.clone().or_else(|| lower.clone()).unwrap_or_default();
     for (name, own) in NO_PROXY_VARS.into_iter().zip([upper, lower]) {
-        // The new spelling of an old list must not hide what the list says.
+        // If only one spelling is set, the other one gets the same entries, so that it does not hide them.
         let list = own.unwrap_or_else(|| either.clone());
         variables.insert(name.into(), append_loopback_hosts(list));
     }

@@ -1,22 +1,22 @@
-//! Where package runners and other tools find their user's configuration when `HOME` is the session's.
+//! The user's configuration of package runners and other tools, for children whose `HOME` is the session's.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// A folder of the user: the variable that names it, and where it is otherwise.
+/// A folder of the user, given by a variable or by its default location.
 #[derive(Clone, Copy)]
 enum UserDir {
     Home,
     Config,
     Data,
-    /// What `XDG_CONFIG_HOME` names, else the home itself.
+    /// The folder in `XDG_CONFIG_HOME` if set, otherwise the home folder.
     ConfigOrHome,
 }
 
 use UserDir::{Config, ConfigOrHome, Data, Home};
 
-/// A tool's own variable, and the files or folders that it stands for, of which the first that exists is used.
+/// Variables of tools, each with its candidate files or folders, of which the first that exists is used.
 const TOOL_CONFIG_VARS: &[(&str, &[(UserDir, &str)])] = &[
     ("npm_config_userconfig", &[(Home, ".npmrc")]),
     ("UV_CONFIG_FILE", &[(Config, "uv/uv.toml")]),
@@ -28,7 +28,7 @@ const TOOL_CONFIG_VARS: &[(&str, &[(UserDir, &str)])] = &[
     ("PNPM_HOME", &[(Data, "pnpm")]),
     ("CARGO_HOME", &[(Home, ".cargo")]),
     ("RUSTUP_HOME", &[(Home, ".rustup")]),
-    // Managers of versions, whose `npx` or `python` on PATH is a shim that reads its folder.
+    // Version managers: their `npx` or `python` on PATH is a shim that reads this folder.
     ("VOLTA_HOME", &[(Home, ".volta")]),
     ("NVM_DIR", &[(Home, ".nvm")]),
     ("PYENV_ROOT", &[(Home, ".pyenv")]),
@@ -37,15 +37,15 @@ const TOOL_CONFIG_VARS: &[(&str, &[(UserDir, &str)])] = &[
     ("MISE_CONFIG_DIR", &[(Config, "mise")]),
 ];
 
-/// Files of tools that have no variable for them: bun, yarn, and yarn 1. They are found in `HOME`, by name.
+/// Files of tools that have no variable for them: bun, yarn, and yarn 1. The tools find them in `HOME` by name.
 const LINKED: &[(&str, UserDir)] =
     &[(".bunfig.toml", ConfigOrHome), (".yarnrc.yml", Home), (".yarnrc", Home)];
 
-/// Caches are shared, so that a server is not downloaded again for each session. A server that changes them changes what
-/// other sessions run; but it runs as the same user, and can do that with or without the variable.
+/// Caches are shared, so that a server is not downloaded again for each session. A server that changes a cache
+/// changes what other sessions run, but it runs as the same user and can do so without the variable too.
 const CACHE_VARS: &[(&str, &str)] = &[("UV_CACHE_DIR", ".cache/uv"), ("npm_config_cache", ".npm")];
 
-/// The variables above, which children inherit when the host has them, and another spelling that npm reads too.
+/// The variables above, which children inherit if the host has them, and the uppercase spellings that npm reads too.
 pub(super) const TOOL_VARS: &[&str] = &[
     "npm_config_userconfig",
     "NPM_CONFIG_USERCONFIG",
@@ -83,7 +83,7 @@ impl UserDirs {
         let folder = |name: &str| variables.get(OsStr::new(name)).map(PathBuf::from);
         let home = folder("HOME");
         let below = |path: &str| home.as_deref().map(|home| home.join(path));
-        // A relative path is none, by the specification.
+        // The XDG specification requires relative paths to be ignored.
         let named = |name: &str| folder(name).filter(|path| path.is_absolute());
         let config = named("XDG_CONFIG_HOME");
         Self {
@@ -94,21 +94,21 @@ impl UserDirs {
         }
     }
 
-    /// Points the tools' own variables at the user's files, as far as these exist and the variables are not set.
+    /// Sets the tools' own variables to the user's files, for files that exist and variables that are not set.
     pub(super) fn set_tool_vars(&self, variables: &mut BTreeMap<OsString, OsString>) {
         let found =
             TOOL_CONFIG_VARS.iter().filter_map(|(name, places)| Some((*name, self.first_existing(places)?)));
         let caches =
             CACHE_VARS.iter().filter_map(|(name, path)| Some((*name, self.home.as_ref()?.join(path))));
         for (name, path) in found.chain(caches) {
-            // npm reads its variables in any spelling.
+            // npm reads its variables in any case.
             if !variables.keys().any(|set| set.eq_ignore_ascii_case(name)) {
                 variables.insert(name.into(), path.into());
             }
         }
     }
 
-    /// The user's files that tools find only in `HOME`, as far as these exist, and the names they have there.
+    /// Returns the existing files of the user that tools find only in `HOME`, with their names there.
     pub(super) fn linked(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
         let path = |name: &str, base| self.dir(base).map(|folder| folder.join(name));
         let files = LINKED.iter().filter_map(move |(name, base)| Some((*name, path(name, *base)?)));

@@ -1,4 +1,4 @@
-//! Removing folders: of sessions that have ended, and of processes that were killed.
+//! Removes the folders of ended sessions and of killed processes.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -13,10 +13,11 @@ use super::{PRIVATE_DIR_MODE, SessionDir};
 const PERMISSION_BITS: u32 = 0o7777;
 
 impl SessionDir {
-    /// Removes the folders of processes that ended without removing theirs, such as those that were killed.
+    /// Removes the session folders of processes that ended without removing them, for example because they were
+    /// killed.
     ///
-    /// A folder is removed only if it has the name, owner and mode that this user's own have, and no process holds its
-    /// lock. What cannot be removed stays. Blocks: call it where that is allowed.
+    /// A folder is removed only if its name, owner and mode are those of this user's session folders, and no process
+    /// holds its lock. A folder that cannot be removed is skipped. This function blocks the thread.
     pub fn remove_abandoned() {
         let Ok(entries) = fs::read_dir(std::env::temp_dir()) else { return };
         for entry in entries.flatten() {
@@ -35,7 +36,7 @@ fn remove_if_abandoned(path: &Path) -> io::Result<()> {
     if !is_owned_by_user(&folder)? {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
-    // Locked meanwhile, so that no other process removes it too, or claims it.
+    // The lock is held during removal, so that no other process removes or claims the folder.
     remove_dir_tree(path)
 }
 
@@ -44,7 +45,7 @@ fn is_owned_by_user(folder: &File) -> io::Result<bool> {
     Ok(found.uid() == geteuid().as_raw() && found.mode() & PERMISSION_BITS == PRIVATE_DIR_MODE)
 }
 
-/// Removes a folder with everything in it, also folders that are read-only, as in the module cache of Go.
+/// Removes a folder and its contents, including read-only folders such as those in the module cache of Go.
 pub(super) fn remove_dir_tree(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

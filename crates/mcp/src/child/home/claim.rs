@@ -1,4 +1,4 @@
-//! Claiming a folder: created private, locked, and known to be the one that was created.
+//! Creates and locks a private folder, and verifies that the locked folder is the created one.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::{PRIVATE_DIR_MODE, SessionDir};
 
-/// Long enough that no other program has folders of this name.
+/// Specific enough that no other program creates folders with this prefix.
 pub(super) const DIR_PREFIX: &str = "valetkey-session-";
 const RANDOM_SUFFIX_LEN: usize = 12;
 const MAX_ATTEMPTS: usize = 16;
@@ -20,8 +20,8 @@ const STICKY_BIT: u32 = 0o1000;
 impl SessionDir {
     /// Creates an empty folder in `parent` and locks it.
     ///
-    /// A concurrent [`remove_abandoned`](Self::remove_abandoned) may take a folder that is not locked yet. Such a folder
-    /// is left to it, and another one is created.
+    /// A concurrent [`remove_abandoned`](Self::remove_abandoned) may take a folder before it is locked. Such a folder
+    /// is abandoned, and a new one is created.
     pub(super) fn create_locked(parent: &Path) -> io::Result<Self> {
         check_parent_permissions(parent)?;
         for _ in 0..MAX_ATTEMPTS {
@@ -52,7 +52,7 @@ fn check_parent_permissions(parent: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A new folder in `parent`, by a name that cannot be guessed; what exists is never used.
+/// Creates a folder in `parent` with an unguessable name. An existing folder is never used.
 fn create_unique_dir(parent: &Path) -> io::Result<PathBuf> {
     let private = Permissions::from_mode(PRIVATE_DIR_MODE);
     let mut builder = tempfile::Builder::new();
@@ -64,14 +64,15 @@ fn create_unique_dir(parent: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// The folder at `path`, locked for as long as it is open: until this process has ended, however that happens.
+/// Opens the folder at `path` and locks it. The lock lasts until the file is closed, at the latest when this process
+/// ends.
 ///
-/// `systemd-tmpfiles` leaves a locked folder alone too, so that a gateway which runs for weeks keeps its own.
+/// `systemd-tmpfiles` skips locked folders too, so a gateway that runs for weeks keeps its own.
 pub(super) fn lock_dir(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     folder.try_lock()?;
-    // It may have been removed, and the name taken again, before it was locked.
+    // Before it was locked, the folder may have been removed and replaced by another one of the same name.
     let (named, locked) = (fs::symlink_metadata(path)?, folder.metadata()?);
     if (named.dev(), named.ino()) == (locked.dev(), locked.ino()) {
         Ok(folder)

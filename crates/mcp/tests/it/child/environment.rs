@@ -1,4 +1,5 @@
-//! Whatever a configuration names, nothing that outranks a session's credentials reaches the child.
+//! No variable that takes precedence over a session's credentials reaches the child, whatever its configuration
+//! names.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use valetkey_mcp::endpoint::AdvertisedExpiry;
 
 use crate::keys::keys;
 
-/// In some SDK each of these is asked before the container endpoint, or leads elsewhere.
+/// In some SDK each of these takes precedence over the container endpoint, or selects other credentials.
 const BLOCKED_VARS: [&str; 22] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -39,7 +40,7 @@ const BLOCKED_VARS: [&str; 22] = [
 const ENDPOINT_VARS: [&str; 2] = ["AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"];
 const STATIC_CREDENTIAL_VARS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
-/// Variables as people write them: outranking ones, harmless ones, anything.
+/// Generates the variables of a configuration: blocked, harmless and arbitrary ones.
 fn any_variables() -> impl Strategy<Value = BTreeMap<String, String>> {
     let outranking = prop::sample::select(BLOCKED_VARS.to_vec()).prop_map(str::to_owned);
     let harmless =
@@ -52,7 +53,7 @@ fn variable_names(environment: &ChildEnvironment) -> Vec<String> {
     serde_json::from_str(&format!("{environment:?}").replace('{', "[").replace('}', "]")).unwrap()
 }
 
-/// What got through, of the list and not by delivery.
+/// Returns the blocked variables in the environment, except those in `delivered`.
 fn remaining_blocked_vars(environment: &ChildEnvironment, delivered: &[&str]) -> Vec<String> {
     let is_blocked = |name: &str| BLOCKED_VARS.contains(&name) && !delivered.contains(&name);
     variable_names(environment).into_iter().filter(|name| is_blocked(name)).collect()

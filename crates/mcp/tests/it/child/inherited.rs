@@ -1,4 +1,4 @@
-//! Exec-style: the program has the host's own streams, the session's environment, and is waited for.
+//! The program uses the host's own streams and the session's environment, and the caller waits for its exit.
 
 use std::ffi::OsString;
 

@@ -1,4 +1,4 @@
-//! A host that is killed leaves nobody behind: the launcher ties the child's life to it.
+//! No child survives a killed host: the launcher ties the child's lifetime to the host's.
 
 use std::os::fd::AsRawFd;
 use std::process::Stdio;
@@ -14,7 +14,7 @@ use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, Launcher
 use crate::process::{group_id, group_members, is_running, parent_pid, wait_until};
 use crate::stage::{Stage, example_path, host_environment};
 
-/// A host program, and the child that it told of.
+/// Starts a host program, and returns it with the pid of its child.
 async fn start_host() -> (Child, u32) {
     let mut host = Command::new(example_path("launcher"))
         .arg("host")
@@ -42,7 +42,7 @@ async fn launcher_host_killed_ends_whole_process_group() {
     wait_until("the group is gone", || group_members(child).is_empty()).await;
 }
 
-/// A shell under a launcher, leading a group as servers do.
+/// Starts a shell under a launcher that leads a group, as servers do.
 fn spawn_guarded(script: &str) -> ChildProcess {
     let launcher = Some(Launcher::new(example_path("launcher"), ["launch"]));
     let args = vec!["-c".into(), script.into()];
@@ -79,7 +79,7 @@ async fn launcher_program_can_close_its_own_streams() {
 
 #[tokio::test]
 async fn launcher_program_inherits_only_standard_streams() {
-    // As it is when a program of the host opened it by another way than the standard library.
+    // Leaves the descriptor inheritable, as if it had been opened without the standard library.
     let leaked = fcntl_dupfd_cloexec(std::fs::File::open("/etc/passwd").unwrap(), 100).unwrap();
     fcntl_setfd(&leaked, FdFlags::empty()).unwrap();
     let probe_script = format!("test -e /proc/$$/fd/{} && exit 3; test -e /proc/$$/fd/1", leaked.as_raw_fd());

@@ -1,4 +1,4 @@
-//! What a reader is told: four fields, always, in the spelling that every SDK reads.
+//! The response to a client: always four fields, in the spelling that every SDK reads.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn response_temporary_credentials_have_four_fields() {
         "AccessKeyId": "ASIA000000000000AAAA",
         "SecretAccessKey": secret_of_key("AAAA"),
         "Token": token_of_key("AAAA"),
-        // The clock stands at noon; the leash is four and a half minutes.
+        // The clock is at noon, and the advertised expiry is limited to four and a half minutes.
         "Expiration": "2026-11-21T12:04:30Z",
     });
     assert_eq!(answer.body, told);

@@ -1,4 +1,4 @@
-//! A client that writes HTTP by hand, and an endpoint with one session behind it.
+//! A client that writes raw HTTP, and an endpoint with one session.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -15,14 +15,14 @@ use valetkey_mcp::endpoint::{AdvertisedExpiry, Grant};
 
 use crate::keys::keys_expiring_at;
 
-/// An endpoint and a session on one clock, and a grant on its account.
+/// An endpoint and a session on one clock, and a grant for the session's account.
 pub(super) struct EndpointFixture {
     pub(super) clock: ManualClock,
     pub(super) session: SessionContext,
     pub(super) audit: Arc<InMemoryAudit>,
     pub(super) endpoint: CredentialEndpoint,
     pub(super) grant: Grant,
-    /// Where time is paused, it is the test that moves it.
+    /// If time is paused, only the test advances it.
     _time_hold: Sender<()>,
 }
 
@@ -48,7 +48,7 @@ impl EndpointFixture {
         Self { clock, session, audit, endpoint, grant, _time_hold: stop_paused_time() }
     }
 
-    /// A set that lives an hour from now on.
+    /// Returns credentials that expire an hour from now.
     pub(super) fn keys_for_an_hour(&self, name: &str) -> Credentials {
         keys_expiring_at(name, self.clock.now() + Duration::from_secs(3600))
     }
@@ -57,17 +57,17 @@ impl EndpointFixture {
         self.session.set_credentials(self.keys_for_an_hour(name)).unwrap();
     }
 
-    /// As an SDK asks.
+    /// Fetches credentials as an SDK does.
     pub(super) async fn fetch(&self) -> EndpointResponse {
         fetch_with_grant(&self.grant).await
     }
 
-    /// The last four characters of the key id that is served now.
+    /// Fetches credentials and returns the last four characters of their key id.
     pub(super) async fn fetch_key(&self) -> String {
         self.fetch().await.key_suffix()
     }
 
-    /// `METHOD` to the grant's path with these header lines, and no others.
+    /// Sends a request to the grant's path with exactly these header lines.
     pub(super) async fn send_to_grant(&self, method: &str, headers: &[String]) -> EndpointResponse {
         let (_, path) = address_and_path(&self.grant.url());
         send_request(&self.address(), &format!("{method} {path} HTTP/1.1"), headers).await
@@ -77,7 +77,7 @@ impl EndpointFixture {
         address_and_path(&self.grant.url()).0
     }
 
-    /// The headers of a well-behaved client.
+    /// Returns the headers of a valid request.
     pub(super) fn headers(&self) -> Vec<String> {
         vec![format!("Host: {}", self.address()), format!("Authorization: {}", self.grant.expose_token())]
     }
@@ -102,7 +102,7 @@ pub(super) async fn fetch_with_grant(grant: &Grant) -> EndpointResponse {
     fetch_with_token(grant, grant.expose_token()).await
 }
 
-/// Asks at one grant's address with another's token.
+/// Sends a request to the address of `grant` with another token.
 pub(super) async fn fetch_with_token(grant: &Grant, token: &str) -> EndpointResponse {
     let (address, path) = address_and_path(&grant.url());
     let headers = [format!("Host: {address}"), format!("Authorization: {token}")];
@@ -129,15 +129,15 @@ async fn exchange(address: &str, line: &str, headers: &[String]) -> String {
     text
 }
 
-/// Paused time moves on its own when nothing is to be done, and takes waiting for a socket for that. Not while a blocking
-/// task runs: with this one it stands still until the sender is dropped.
+/// Stops the automatic advance of paused time until the sender is dropped. Paused time advances whenever all tasks
+/// are idle, including while they wait for a socket, but not while a blocking task runs.
 fn stop_paused_time() -> Sender<()> {
     let (release, released) = channel::<()>();
     tokio::task::spawn_blocking(move || released.recv());
     release
 }
 
-/// Address and path of a URL.
+/// Splits a URL into address and path.
 pub(super) fn address_and_path(url: &str) -> (String, String) {
     let (address, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     (address.to_owned(), format!("/{path}"))

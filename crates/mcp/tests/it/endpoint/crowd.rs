@@ -1,4 +1,5 @@
-//! Readers that open connections and ask nothing, or ask too much at a time: the others are answered all the same.
+//! Clients that open connections without a request, or send too many requests at once: other clients are served
+//! regardless.
 
 use std::io;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use valetkey_mcp::endpoint::AdvertisedExpiry;
 use super::client::{EndpointFixture, address_and_path, fetch_with_grant};
 use crate::keys::long_lived_keys;
 
-/// Half of a request, and the rest of it.
+/// Sends half of a request, and returns the connection and the other half.
 async fn open_half_request(desk: &EndpointFixture) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(desk.address()).await.unwrap();
     let (_, path) = address_and_path(&desk.grant.url());
@@ -22,7 +23,7 @@ async fn open_half_request(desk: &EndpointFixture) -> (TcpStream, String) {
     (stream, format!("{}\r\n\r\n", desk.headers().join("\r\n")))
 }
 
-/// What comes until the other side hangs up, gently or not.
+/// Reads until the other side closes or resets the connection.
 async fn read_to_close(mut stream: TcpStream) -> String {
     let mut text = String::new();
     let _hung_up: io::Result<usize> = stream.read_to_string(&mut text).await;
@@ -70,7 +71,7 @@ async fn endpoint_grant_request_limit_returns_429_to_that_reader() {
     let provider = ScriptedProvider::new([Script::Hang]);
     let desk = EndpointFixture::with_builder(|session| session.provider(provider)).await;
     let mut waiting: FuturesUnordered<_> = (0..70).map(|_| desk.fetch()).collect();
-    // Time stands still: those that were let in wait for ever, and only the others come back.
+    // Time is stopped: the accepted requests wait indefinitely, and only the rejected ones get a response.
     for _ in 0..6 {
         assert_eq!(waiting.next().await.map(|answer| answer.status), Some(429));
     }

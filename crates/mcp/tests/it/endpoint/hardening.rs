@@ -1,4 +1,4 @@
-//! What the endpoint refuses, and that a refusal says nothing about what is there.
+//! Requests that the endpoint rejects, without revealing which grants exist.
 
 use std::net::Ipv4Addr;
 
@@ -106,7 +106,7 @@ async fn endpoint_binds_only_loopback() {
     let desk = EndpointFixture::new().await;
     let address: std::net::SocketAddr = desk.address().parse().unwrap();
     assert_eq!(address.ip(), Ipv4Addr::LOCALHOST);
-    // Every other loopback address is free: the listener is not on a wildcard.
+    // Every other loopback address is free, so the listener is not bound to a wildcard address.
     let elsewhere = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), address.port())).await;
     assert!(elsewhere.is_ok(), "{elsewhere:?}");
 }

@@ -1,4 +1,5 @@
-//! What a grant lets out is known to the redactor from the moment it leaves, and the grant itself from the beginning.
+//! The redactor knows credentials from the moment a grant serves them, and the grant's id and token from its
+//! creation.
 
 use std::sync::Arc;
 

@@ -1,13 +1,13 @@
-//! When a new set is told: not in the middle of a burst, and at once when the old one was taken away.
+//! When new credentials are served: not during a burst, and at once if the old ones were revoked or replaced.
 //!
-//! Time stands still, so all requests of a test are one burst.
+//! Time is stopped, so all requests of a test belong to one burst.
 
 use valetkey_core::testing::{Script, ScriptedProvider};
 use valetkey_mcp::endpoint::AdvertisedExpiry;
 
 use super::client::{EndpointFixture, fetch_with_grant};
 
-/// A desk whose session's provider issues AAAA, and BBBB when it is refreshed.
+/// Returns an endpoint with a session whose provider issues AAAA, and BBBB on refresh.
 async fn rotating_endpoint() -> EndpointFixture {
     let desk = EndpointFixture::new().await;
     let provider =
@@ -26,7 +26,7 @@ async fn rotation_hold_burst_gets_the_same_credentials() {
     let desk = rotating_endpoint().await;
     assert_eq!(desk.fetch_key().await, "AAAA");
     refresh_default_account(&desk).await;
-    // Three requests for key, secret and token: parts of two sets would not fit.
+    // Three requests, for key, secret and token: parts of different credentials would not match.
     for _ in 0..3 {
         assert_eq!(desk.fetch_key().await, "AAAA");
     }

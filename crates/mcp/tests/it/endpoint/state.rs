@@ -1,4 +1,4 @@
-//! Sessions that were cleared, closed or never had anything, and providers that say no or do not answer.
+//! Sessions that were cleared, closed or never had credentials, and providers that refuse or do not respond.
 
 use std::time::Duration;
 

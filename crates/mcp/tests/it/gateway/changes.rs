@@ -1,11 +1,11 @@
-//! Clients hear of changes of the tools, in the way of their protocol.
+//! Clients are notified of changed tools, in the way of their protocol revision.
 
 use serde_json::{Value, json};
 
 use super::wire::{GatewayClientFixture, ProtocolEra};
 use crate::stage::raw_server;
 
-/// Calls the tool after which the server has another one, and returns the first notification of it.
+/// Calls the tool that makes the server change its tools, and returns the first notification of the change.
 async fn trigger_tool_change(wire: &mut GatewayClientFixture) -> Value {
     wire.set("AAAA").await;
     assert!(wire.list_tool_names().await.contains(&"raw__tool".to_owned()));

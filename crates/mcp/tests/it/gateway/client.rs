@@ -1,4 +1,4 @@
-//! A real client of the protocol lists and calls, in both eras.
+//! A real MCP client lists and calls tools, in both protocol eras.
 
 use rmcp::model::{CallToolRequestParams, ProtocolVersion};
 use rmcp::service::{ClientLifecycleMode, ClientServiceExt};

@@ -1,4 +1,4 @@
-//! However serving ends, the session is closed and nothing is left of its servers.
+//! However serving ends, the session is closed and no process of its servers remains.
 
 use serde_json::json;
 use valetkey_core::SessionContext;
@@ -8,7 +8,7 @@ use super::wire::{ERAS, GatewayClientFixture, ProtocolEra, gateway_for_session};
 use crate::process::{is_running, wait_until};
 use crate::stage::{fixture, pid};
 
-/// A connection with a running server, the server's pid, and that of a process which it started.
+/// Returns a connection with a running server, the server's pid, and the pid of a process that the server started.
 async fn gateway_with_processes(era: ProtocolEra) -> (GatewayClientFixture, [u32; 2]) {
     let mut wire = GatewayClientFixture::open(era, [("fixture", fixture(Delivery::Endpoint))]).await;
     wire.set("AAAA").await;
@@ -36,7 +36,7 @@ async fn gateway_client_eof_stops_servers_during_call() {
     wire.send_request("tools/call", json!({"name": "fixture__slow", "arguments": {"name": "never"}})).await;
     wire.call("get_aws_credentials_context", json!({})).await;
     wire.close().await.unwrap();
-    // Gone when `serve` returns: a program may end right after it.
+    // The server is gone when `serve` returns, because the calling program may exit right after it.
     assert!(!is_running(pids[0]));
     wait_until("nobody is left", || !pids.into_iter().any(is_running)).await;
 }

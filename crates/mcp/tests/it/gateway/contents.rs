@@ -1,4 +1,4 @@
-//! What passes through: every field of every result and tool, cancellation, and calls beside each other.
+//! Pass-through: every field of every result and tool, cancellation, and concurrent calls.
 
 use serde_json::json;
 use valetkey_mcp::child::Delivery;

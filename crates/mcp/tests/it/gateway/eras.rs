@@ -1,4 +1,4 @@
-//! What both eras get, and what only one does.
+//! Features of both protocol eras, and of only one of them.
 
 use serde_json::json;
 use valetkey_mcp::child::Delivery;

@@ -1,4 +1,5 @@
-//! A client that has closed its side: its servers are stopped at once, whatever is under way and whether it reads.
+//! A client that closes its input: its servers are stopped at once, even during calls and if the client does not
+//! read.
 
 use std::path::Path;
 use std::time::Duration;
@@ -55,7 +56,7 @@ async fn gateway_client_not_reading_does_not_block_shutdown() {
     assert!(folder.is_dir());
     let list = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"});
     client.write_all(format!("{list}\n").as_bytes()).await.unwrap();
-    // Its first bytes: the rest does not fit.
+    // Only the first bytes of the response, which exceeds the buffer.
     assert!(!answers.get_mut().fill_buf().await.unwrap().is_empty());
     drop(client);
     timeout(Duration::from_secs(25), serving).await.expect("serving ends").unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! Requests that make no sense: each gets its error, nothing is echoed, and the connection goes on.
+//! Invalid requests: each gets its error, no input is echoed, and the connection continues.
 
 use serde_json::{Value, json};
 use valetkey_mcp::child::Delivery;

@@ -1,4 +1,4 @@
-//! A model narrows its session for a sub-agent, whose calls name the handle.
+//! A model narrows its session for a sub-agent, whose calls specify the handle.
 
 use serde_json::{Value, json};
 use valetkey_core::SessionContext;
@@ -31,7 +31,7 @@ fn access_letter(answer: &Value) -> &str {
     &answer["key"].as_str().unwrap()[..1]
 }
 
-/// The code of a refusal.
+/// Returns the error code of a refused call.
 async fn refusal_code(wire: &mut GatewayClientFixture, handle: &Value) -> Value {
     let arguments = if handle.is_null() { json!({}) } else { json!({"credential_session": handle}) };
     let mut result = wire.call("fixture__whoami", arguments).await;

@@ -1,5 +1,5 @@
-//! Messages that cannot be read get an error by their id at once, values arrive as they were sent, and what peers send is
-//! bounded.
+//! Unreadable messages get an error for their id at once, values are passed on exactly as sent, and input from peers
+//! is bounded.
 
 use serde_json::json;
 use valetkey_mcp::child::Delivery;
@@ -108,7 +108,7 @@ async fn request_that_lost_its_id_gets_an_error_without_one() {
     let pending = wire.send_request("tools/call", json!({"name": "raw__tool", "arguments": {}})).await;
     for line in [
         r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"abc"#.to_owned(),
-        // The id of another request, which goes on.
+        // The id of another request, which continues.
         format!(r#"{{"jsonrpc":"2.0","method":"tools/call","params":{{"arguments":{{"a":1,"id":{pending}}}"#),
     ] {
         wire.send_line(&line).await;

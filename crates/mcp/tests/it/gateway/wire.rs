@@ -1,4 +1,4 @@
-//! A client that writes the protocol by hand, so that what comes back is seen as it is.
+//! A client that reads and writes raw protocol messages, so that tests see responses unchanged.
 
 use std::time::Duration;
 
@@ -22,14 +22,14 @@ pub(crate) enum ProtocolEra {
 
 pub(crate) const ERAS: [ProtocolEra; 2] = [ProtocolEra::Legacy, ProtocolEra::Modern];
 
-/// A connection to a gateway that is served beside it.
+/// A client connection to a gateway that runs in a background task.
 pub(crate) struct GatewayClientFixture {
     pub(crate) session: SessionContext,
     pub(crate) stop: CancellationToken,
     pub(crate) serving: JoinHandle<Result<()>>,
-    /// The answer to the first message.
+    /// The response to the first message.
     pub(crate) handshake_response: Value,
-    /// Everything that was received, line by line.
+    /// All received lines.
     pub(crate) received: String,
     era: ProtocolEra,
     input: WriteHalf<DuplexStream>,
@@ -74,13 +74,13 @@ impl GatewayClientFixture {
         };
     }
 
-    /// Sends a request and gives back the whole message that answers it.
+    /// Sends a request and returns the whole response message.
     pub(crate) async fn request(&mut self, method: &str, params: Value) -> Value {
         let id = self.send_request(method, params).await;
         self.receive_response(&id).await
     }
 
-    /// Sends a request only.
+    /// Sends a request without waiting for its response.
     pub(crate) async fn send_request(&mut self, method: &str, mut params: Value) -> Value {
         self.last_id += 1;
         if let (ProtocolEra::Modern, Some(params)) = (self.era, params.as_object_mut()) {
@@ -91,7 +91,7 @@ impl GatewayClientFixture {
         id
     }
 
-    /// Reads on until the answer to `id`.
+    /// Reads until the response to `id`.
     pub(crate) async fn receive_response(&mut self, id: &Value) -> Value {
         loop {
             let message = self.receive().await.expect("the gateway goes on");
@@ -125,14 +125,14 @@ impl GatewayClientFixture {
         tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// The result of a call.
+    /// Calls a tool and returns the result.
     pub(crate) async fn call(&mut self, tool: &str, arguments: Value) -> Value {
         let mut answer = self.request("tools/call", json!({"name": tool, "arguments": arguments})).await;
         assert!(answer["result"].is_object(), "{answer}");
         answer["result"].take()
     }
 
-    /// Gives the session the set named `name`, as a model would.
+    /// Sets the credentials named `name` in the session, with the tool that a model uses.
     pub(crate) async fn set(&mut self, name: &str) {
         let keys = json!({
             "access_key_id": format!("ASIA000000000000{name}"),
@@ -143,12 +143,12 @@ impl GatewayClientFixture {
         assert_ne!(result["isError"], json!(true), "{result}");
     }
 
-    /// Closes the client's side, and goes on reading.
+    /// Closes the client's output and keeps reading.
     pub(crate) async fn close_input(&mut self) {
         self.input.shutdown().await.unwrap();
     }
 
-    /// Closes the client's side, and waits until the gateway has ended.
+    /// Closes the client's output, and waits until the gateway has ended.
     pub(crate) async fn close(mut self) -> Result<()> {
         self.input.shutdown().await.unwrap();
         drop((self.input, self.output));
@@ -160,7 +160,7 @@ pub(crate) async fn gateway_for_session<const N: usize>(
     session: &SessionContext,
     servers: [(&str, ServerConfig); N],
 ) -> Gateway {
-    // Machines that run tests may be slow.
+    // A long budget, because test machines may be slow.
     let host = McpHost::builder(session, mcp_config(servers)).list_budget(Duration::from_secs(120));
     let host = host.environment(host_environment()).start().await.unwrap();
     Gateway::new(session.clone(), ToolSet::for_session(session.clone())).with_host(host)

@@ -1,4 +1,4 @@
-//! Servers that cannot be used: reported, and never in the way of the others.
+//! Unusable servers are reported, and do not affect the others.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn shell_server(script: &str) -> ServerConfig {
     server
 }
 
-/// What the catalog says of `server`, and that the healthy one is there.
+/// Returns the error that the catalog reports for `server`, and asserts that it lists the healthy server.
 async fn server_error(stage: &Stage, server: &str) -> String {
     let catalog = stage.catalog().await;
     assert!(catalog.tools.iter().any(|tool| tool.name == "fixture__whoami"), "{catalog:?}");

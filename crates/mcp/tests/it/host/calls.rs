@@ -1,4 +1,4 @@
-//! Calls and lists go through as they are: odd fields, refusals, pages, changes, and what the caller takes back.
+//! Calls and lists pass through unchanged: unknown fields, errors, pages, changes, and cancellation by the caller.
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;

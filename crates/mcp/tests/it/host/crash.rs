@@ -1,4 +1,5 @@
-//! A server that ends in the middle of a call: told with its last words, restarted, and paused when it goes on.
+//! A server that exits during a call: its last output is reported, it is restarted, and after repeated exits it is
+//! paused.
 
 use serde_json::json;
 use valetkey_mcp::child::Delivery;

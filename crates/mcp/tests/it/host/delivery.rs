@@ -1,4 +1,4 @@
-//! How credentials, their rotation and their clearing reach a server that runs.
+//! How credentials, their rotation and their clearing reach a running server.
 
 use serde_json::json;
 use valetkey_core::audit::AuditEvent;
@@ -96,7 +96,7 @@ async fn set_other_account_does_not_interrupt_a_call() {
         let set_another = async {
             wait_until("the call has begun", || folder.join("go.began").exists()).await;
             stage.session.set_credentials_for(&"other".parse().unwrap(), keys("OTHR")).unwrap();
-            // The supervisor has handled the change when it has started the replacement.
+            // The supervisor has handled the change once it has started the replacement.
             let (key, after) = stage.key_and_pid().await;
             assert_eq!((key.as_str(), after == pid(&before)), ("BBBB", false));
             std::fs::write(folder.join("go"), "").unwrap();

@@ -1,4 +1,4 @@
-//! What a child sees of the machine it runs on: the list, the shutters, a home of the session's own.
+//! The environment of a child: the inherited variables, the blocked ones, and a home folder of the session.
 
 use std::path::Path;
 

@@ -11,7 +11,7 @@ use crate::keys::keys;
 use crate::process::{is_running, wait_until};
 use crate::stage::{Stage, fixture, host_environment, mcp_config};
 
-/// The child's stage, and the parent that it inherits `prod` from.
+/// Returns the stage of the child session, and the parent session from which it inherits `prod`.
 async fn host_of_child_session() -> (Stage, SessionContext, AccountName) {
     let prod: AccountName = "prod".parse().unwrap();
     let parent = SessionContext::builder().region("eu-central-1".parse().unwrap()).build();

@@ -1,4 +1,5 @@
-//! What servers say of what they were given is masked: also what opens the endpoint, and what they read while starting.
+//! Server output that contains the server's secrets is masked, including endpoint tokens and credentials fetched
+//! during startup.
 
 use std::fs;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use valetkey_mcp::config::ServerConfig;
 use crate::keys::keys;
 use crate::stage::{Stage, fixture};
 
-/// Says `word` and ends.
+/// Returns a server that prints `word` and exits.
 fn server_printing(word: &str) -> ServerConfig {
     let mut server = ServerConfig::new("bash");
     server.args =
@@ -20,7 +21,7 @@ fn server_printing(word: &str) -> ServerConfig {
     server
 }
 
-/// The shell's own way to ask the endpoint.
+/// Reads the endpoint with features of the shell alone.
 const READ_ENDPOINT_SCRIPT: &str = r#"IFS=/ read -r _ _ address path <<< "$AWS_CONTAINER_CREDENTIALS_FULL_URI"
     IFS=: read -r host port <<< "$address"
     exec 3<>"/dev/tcp/$host/$port"
@@ -30,7 +31,7 @@ const READ_ENDPOINT_SCRIPT: &str = r#"IFS=/ read -r _ _ address path <<< "$AWS_C
 
 async fn start_error(word: &str, canary: &Canary) -> String {
     let stage = Stage::without_credentials([("broken", server_printing(word))]).await;
-    // Nobody asks for this set before the server does.
+    // The server is the first to fetch these credentials.
     let provider = ScriptedProvider::new([Script::Answer(canary.credentials(Expiry::Never).unwrap())]);
     stage.session.set_provider_for(stage.session.default_account(), provider).unwrap();
     let catalog = stage.catalog().await;
@@ -73,7 +74,7 @@ async fn audit_env_delivery_is_recorded_once_for_each_process() {
     stage.host.shutdown().await;
 }
 
-/// A server without credentials that shows what it finds in a file, as it might in `/proc` or in a home.
+/// Returns a server without credentials that prints a file, such as one in `/proc` or in a home folder.
 fn server_showing_file(file: &std::path::Path) -> ServerConfig {
     let mut server = ServerConfig::new("sh");
     server.args = ["-c", &format!("echo shows; cat {0}; cat {0} >&2; exit 3", file.display())]

@@ -1,4 +1,4 @@
-//! Names that clients take, each for one tool.
+//! Tool names that clients accept, each for one tool.
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;

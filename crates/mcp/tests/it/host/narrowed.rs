@@ -1,4 +1,4 @@
-//! What runs with less than the session has: tools under a policy, and calls for a narrowed session.
+//! Servers that run with fewer permissions than the session: tools under a policy, and calls for a narrowed session.
 
 mod lifetime;
 mod policies;
@@ -14,7 +14,8 @@ use crate::stage::{Stage, fixture};
 
 const DELIVERIES: [Delivery; 2] = [Delivery::Endpoint, Delivery::Env];
 
-/// A session with a role, and a server of which `whoami` may read, `slow` may write, and the rest may do all.
+/// Returns a session with a role and one server, whose `whoami` may read, `slow` may write, and other tools may do
+/// everything.
 async fn stage(delivery: Delivery, describe: impl FnOnce(McpHostBuilder) -> McpHostBuilder) -> Stage {
     let stage = Stage::described([("fixture", fixture(delivery))], |host| {
         let host = host.tool_policy("fixture", "whoami", reading()).tool_policy("fixture", "slow", writing());
@@ -25,12 +26,12 @@ async fn stage(delivery: Delivery, describe: impl FnOnce(McpHostBuilder) -> McpH
     stage
 }
 
-/// Has a role answer for the session from now on.
+/// Makes a role the session's provider from now on.
 fn play(session: &SessionContext, letter: char) {
     session.set_provider_for(session.default_account(), RoleProviderFixture::new(letter)).unwrap();
 }
 
-/// What the keys of an answer may do, and whose they are.
+/// Returns the permissions of the keys in a result, and the provider's letter.
 fn may(answer: &Value) -> &str {
     &answer["key"].as_str().unwrap()[..2]
 }
@@ -39,7 +40,7 @@ fn narrowed_pids(stage: &Stage) -> Vec<u32> {
     stage.host.narrowed_pids().map(|(_, pid)| pid).collect()
 }
 
-/// A call of `slow` that waits for nobody.
+/// Calls `slow` without making it wait for another process.
 async fn call_slow(stage: &Stage) -> Value {
     let name = json!({"name": "gone-ahead"});
     let tmp = stage.call("fixture__slow", name);
@@ -55,7 +56,7 @@ async fn call_slow(stage: &Stage) -> Value {
     tokio::join!(tmp, go).0
 }
 
-/// The temporary folder of a process.
+/// Returns the temporary folder of a process.
 fn tmp_dir_of_process(pid: u32) -> std::path::PathBuf {
     let environment = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap_or_default();
     let folder = environment.split('\0').find_map(|entry| entry.strip_prefix("TMPDIR="));

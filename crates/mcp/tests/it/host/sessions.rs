@@ -1,4 +1,4 @@
-//! Two sessions at once: neither ever sees the other's.
+//! Two concurrent sessions: neither ever sees the credentials of the other.
 
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;

@@ -1,4 +1,4 @@
-//! Nothing is left: neither servers nor what they started, however the host ends.
+//! No server and no process that a server started remains, however the host ends.
 
 use serde_json::{Value, json};
 use valetkey_mcp::child::Delivery;
@@ -6,7 +6,7 @@ use valetkey_mcp::child::Delivery;
 use crate::process::{group_members, is_running, running_children, wait_until};
 use crate::stage::{Stage, fixture, pid, raw_server};
 
-/// A running server, and a process that it started.
+/// Returns a running server, and a process that it started.
 struct ProcessGroupFixture {
     stage: Stage,
     leader: u32,

@@ -1,4 +1,4 @@
-//! A list holds what is known within its budget; what comes later is announced.
+//! A tool list contains the tools known within its time budget; later ones are announced by a notification.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::stubborn::stubborn_server;
 use crate::process::{is_running, wait_until};
 use crate::stage::{Stage, fixture, raw_server};
 
-/// For what would otherwise never end.
+/// A limit for operations that would otherwise never end.
 const TEST_TIMEOUT: Duration = Duration::from_secs(25);
 const HOUR: Duration = Duration::from_secs(3600);
 

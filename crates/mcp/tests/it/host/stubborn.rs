@@ -1,4 +1,4 @@
-//! Servers that start late, never list, never answer or stop reading hold nobody up, and nothing of theirs is left.
+//! Servers that start late, never list, never respond or stop reading delay no other server, and leave no process.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use valetkey_mcp::config::ServerConfig;
 use crate::process::{is_running, wait_until};
 use crate::stage::{Stage, fixture, raw_server, server};
 
-/// For what would otherwise never end.
+/// A limit for operations that would otherwise never end.
 const TEST_TIMEOUT: Duration = Duration::from_secs(25);
 
 pub(crate) fn stubborn_server(mode: &str, folder: &Path) -> ServerConfig {
@@ -22,7 +22,7 @@ pub(crate) fn stubborn_server(mode: &str, folder: &Path) -> ServerConfig {
     server
 }
 
-/// A session that holds AAAA, with which its server never gets to its first answer.
+/// A session with the credentials AAAA, with which its server never sends its first response.
 struct LateServerFixture {
     host: Stage,
     marker_dir: TempDir,
@@ -37,7 +37,7 @@ impl LateServerFixture {
         Self { host: stage, marker_dir: notes }
     }
 
-    /// Calls, does `act` while the server starts with AAAA, and waits until that process is gone.
+    /// Makes a call, runs `act` while the server starts with AAAA, and waits until that process is gone.
     async fn call_while<T>(&self, act: impl FnOnce() -> T) -> Value {
         let started = self.marker_dir.path().join("AAAA");
         let meanwhile = async {
@@ -149,7 +149,7 @@ async fn shutdown_stops_server_that_does_not_read_input() {
     let pid = stage.pid("deaf").unwrap();
     let cancelled = CancellationToken::new();
     let first = stage.host.call("deaf__tool", None, &cancelled);
-    // More than a pipe holds.
+    // Larger than the buffer of a pipe.
     let large = json!({"text": "x".repeat(1 << 20)}).as_object().cloned();
     let second = async {
         wait_until("it has stopped reading", || notes.path().join("deaf").exists()).await;
@@ -166,7 +166,7 @@ async fn shutdown_stops_server_that_does_not_read_input() {
     assert!(!is_running(pid));
 }
 
-/// What a process has not read of its input yet, in bytes.
+/// Returns the number of bytes of its input that a process has not read yet.
 fn unread_input_bytes(pid: u32) -> u64 {
     let input = std::fs::File::open(format!("/proc/{pid}/fd/0")).unwrap();
     rustix::io::ioctl_fionread(input).unwrap()

@@ -1,4 +1,5 @@
-//! boto3 on its default chain, in one process: it takes its credentials from the endpoint, and follows it.
+//! boto3 on its default chain, in one process: it reads its credentials from the endpoint, and follows their
+//! rotation.
 
 use valetkey_core::SessionContext;
 use valetkey_rig::{MiniStack, Moto, Result, Script};
@@ -42,7 +43,7 @@ async fn aws_refuses_expired_credentials() -> Result<()> {
     let mut caller = Boto3CallerFixture::start(&session, &ministack.url()).await?;
     let role = [tenant.role_arn.as_str(), "brief", &tenant.external_id, "8"];
     let brief = assume_role(&ministack.url(), &seed.broker, &role).await?;
-    // Told without its expiry, so that it is the service that refuses, not this program.
+    // The credentials are set without their expiry, so that the service refuses them and not the SDK.
     let told = serde_json::json!({
         "AccessKeyId": brief.access_key_id().as_str(),
         "SecretAccessKey": brief.expose_secret_access_key(),

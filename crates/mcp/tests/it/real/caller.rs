@@ -1,4 +1,4 @@
-//! A running boto3 program: a child of the session, asked line by line.
+//! A running boto3 program: a child of the session, which responds to each line of input.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -47,7 +47,7 @@ impl Boto3CallerFixture {
         Ok(Self { process, input, output, grant, _kept: (endpoint, home) })
     }
 
-    /// The answer to one line.
+    /// Sends one line and returns the response.
     pub(super) async fn send_line(&mut self, line: &str) -> String {
         let sent = self.input.write_all(format!("{line}\n").as_bytes()).await;
         let answer = self.output.next_line().await.unwrap();
@@ -55,13 +55,13 @@ impl Boto3CallerFixture {
         answer.filter(|_| sent.is_ok()).unwrap_or_else(|| panic!("the program ended: {}", said()))
     }
 
-    /// The ARN that AWS takes the program for, or the error; not in the burst of an earlier call.
+    /// Returns the ARN of the program's caller identity, or the error. Ends the burst of an earlier call first.
     pub(super) async fn caller_arn(&mut self) -> String {
         self.grant.end_burst();
         self.send_line("caller").await
     }
 
-    /// Asks until a real clock has made the answer `expected`.
+    /// Repeats the call until it returns `expected`, because this takes real time.
     pub(super) async fn wait_for_arn(&mut self, expected: &str) {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {

@@ -1,4 +1,4 @@
-//! The official Python MCP client lists and calls a gateway over stdio.
+//! The official Python MCP client lists and calls the tools of a gateway over stdio.
 
 use serde_json::{Value, json};
 use valetkey_rig::{Result, Script};

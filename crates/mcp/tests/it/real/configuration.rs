@@ -1,4 +1,4 @@
-//! Package runners and Docker whose `HOME` is the session's find the configuration of the user, and no keys of AWS.
+//! Package runners and Docker whose `HOME` is the session's find the configuration of the user, and no AWS keys.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::{run, run_to_output};
 const NPM: &str = "https://npm.corp.example/";
 const PIP: &str = "https://pypi.corp.example/simple";
 
-/// A user's home with a registry of their own for npm and pip.
+/// Creates a user's home folder that configures private registries for npm and pip.
 fn user_home() -> TempDir {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join(".npmrc"), format!("registry={NPM}\n")).unwrap();
@@ -29,7 +29,7 @@ fn host_environment(home: &Path, more: &[(&str, &str)]) -> HostEnvironment {
     HostEnvironment::new(own.iter().chain(more).map(|(name, value)| (name.into(), value.into())))
 }
 
-/// The environment of a child with the session's home, and that of one with its user's.
+/// Returns the environment of a child with the session's home, and of one with the user's.
 fn either_home(host: &HostEnvironment, home: &SessionDir) -> [ChildEnvironment; 2] {
     let plain = || ChildEnvironment::new(host, []).isolate(home);
     [plain().with_home(home), plain().with_tmp_dir(home)]
@@ -48,7 +48,7 @@ fn command(program: &Path, args: &[&str]) -> Vec<String> {
     [program.to_str().unwrap()].iter().chain(args).map(ToString::to_string).collect()
 }
 
-/// Which registry npm uses, and what pip has read.
+/// Returns the registry that npm uses, and the configuration that pip reads.
 async fn registries(environment: impl Fn() -> ChildEnvironment) -> Result<(String, String)> {
     let (npm, pip) = (Venv::Node.program("npm")?, program("pip")?);
     let npm = [npm.to_str().unwrap(), "config", "get", "registry"].map(str::to_owned);
@@ -176,13 +176,13 @@ async fn yarn_in_either_home_uses_its_users_registry() -> Result<()> {
     Ok(())
 }
 
-/// The test runner of the project leaves it out by its name where there is no client.
+/// The project's test runner skips this test by its name if there is no Docker client.
 #[tokio::test]
 async fn docker_client_in_either_home_uses_its_users_context() -> Result<()> {
     let user = user_home();
     let folder = user.path().join(".docker");
     write(&folder.join("config.json"), r#"{"currentContext": "corp"}"#);
-    // Docker names the folder of a context by the SHA-256 of its name.
+    // Docker names the folder of a context by the SHA-256 of the context's name.
     let context = "contexts/meta/19f4c684a3ff4f2dfa73b8d9098257cfb08e3da6b5ac7f86aa3aa36537018265/meta.json";
     let meta = r#"{"Name": "corp", "Metadata": {}, "Endpoints": {"docker": {"Host": "tcp://127.0.0.1:9"}}}"#;
     write(&folder.join(context), meta);

@@ -1,5 +1,5 @@
-//! Two sessions in two accounts, each with its own `awslabs.aws-api-mcp-server`: they never cross, a rotation reaches
-//! the running server, and clearing one stops one.
+//! Two sessions in two accounts, each with its own `awslabs.aws-api-mcp-server`: their credentials never mix, a
+//! rotation reaches the running server, and clearing one session stops only that session's server.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ impl TenantFixture {
         Ok(Self { account, moto: moto.url(), stage: Stage::without_credentials([("aws-api", server)]).await })
     }
 
-    /// New credentials, told apart by the name of the role's session.
+    /// Sets new credentials, which are distinguished by the role session name.
     async fn rotate(&self, name: &str) -> Result<()> {
         let key = AccessKey {
             access_key_id: "AKIAANYBODY000000001".to_owned(),
@@ -54,7 +54,7 @@ impl TenantFixture {
         assert!(told.contains(&self.arn(name)), "{} is not {name}: {told}", self.account);
     }
 
-    /// Calls on several lanes at once, none of which may answer as anybody else.
+    /// Makes concurrent calls, each of which must run with this tenant's credentials.
     async fn call_concurrently(&self, name: &str, other: &str) {
         let call_repeatedly = async || {
             for _ in 0..CALLS_PER_CALLER {

@@ -1,4 +1,4 @@
-//! An HTTP server on loopback that gives every request the same answer, and remembers what was asked.
+//! An HTTP server on loopback that sends the same response to every request, and records the requests.
 
 use std::sync::{Arc, Mutex};
 
@@ -33,7 +33,7 @@ impl ListenerFixture {
         Self { url, requests }
     }
 
-    /// The first line of each request.
+    /// Returns the first line of each request.
     pub(super) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }

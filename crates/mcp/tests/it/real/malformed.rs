@@ -1,4 +1,5 @@
-//! The official clients list and call through the gateway what malformed definitions made them reject.
+//! The official clients list and call tools through the gateway that they reject without it because of malformed
+//! definitions.
 
 use std::ffi::OsString;
 

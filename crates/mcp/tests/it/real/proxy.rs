@@ -1,4 +1,4 @@
-//! SDKs behind a proxy that listens: what is on the internet goes through it, the credential endpoint never does.
+//! SDKs behind a proxy: requests to the internet go through it, and requests to the credential endpoint never do.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::keys::keys;
 
 const OUTSIDE: &str = "http://outside.invalid/";
 
-/// What a program prints that fetches its credentials and then something from outside.
+/// Returns the output of a program that fetches its credentials and then an external resource.
 async fn run_behind_proxy(
     proxy: &ListenerFixture,
     exceptions: &[(&str, &str)],

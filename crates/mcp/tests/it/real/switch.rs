@@ -1,5 +1,5 @@
-//! Servers that cache an AWS client act in the account of the session at the first call after a switch, and at each
-//! renewal stay the same process.
+//! Servers that cache an AWS client use the session's new account at the first call after a switch. Renewals do not
+//! restart their process.
 
 use async_trait::async_trait;
 use std::borrow::Cow;
@@ -24,7 +24,7 @@ fn role_arn(account: &str) -> String {
     format!("arn:aws:iam::{account}:role/agent")
 }
 
-/// A role that is assumed anew, under another name, at each renewal.
+/// A role that is assumed again, under a new session name, at each renewal.
 #[derive(Debug)]
 struct RenewingRoleProvider(String, AtomicUsize);
 
@@ -64,7 +64,7 @@ impl SwitchFixture {
         Ok(())
     }
 
-    /// Whose process answers, as AWS sees it, and which process it is.
+    /// Returns the caller identity of the server as AWS reports it, and the server's process id.
     async fn caller(&self) -> (String, u32) {
         let result = self.stage.call_raw("sdk__whoami", json!({})).await;
         assert_ne!(result["isError"], json!(true), "{result}");

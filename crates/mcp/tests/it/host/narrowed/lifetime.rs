@@ -1,4 +1,4 @@
-//! What a narrowed process follows, and what ends it.
+//! The events that a narrowed process follows, and those that end it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Tools under a policy run with what it allows, beside the others, and never with more.
+//! Tools under a policy run with only the permissions of that policy, in parallel to other tools.
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -111,7 +111,7 @@ async fn tool_policy_not_narrowable_call_is_refused_with_next_step() {
             stage.session.set_credentials(crate::keys::keys("HAND")).unwrap();
             let told = stage.call_error("fixture__whoami").await;
             assert!(told.contains("set by hand") && told.contains("role"), "{told}");
-            // From here on there is none that was narrowed before.
+            // No narrowed credentials from before this point remain.
             stage.session.clear();
         }
         stage.session.set_credentials(crate::keys::keys("HAND")).unwrap();
