@@ -1,4 +1,4 @@
-//! `SdkBase`: what every AWS client of a process shares, and no identity.
+//! `AwsClientConfig`: what every AWS client of a process shares, and no identity.
 
 mod bearer;
 mod connection;
@@ -28,9 +28,9 @@ use settings::EndpointOnlyServiceConfig;
 /// dated behaviour version, and where the services are. Each provider has a retry quota of its own. It holds no credentials: those come from a session or from a
 /// provider's source, one client at a time. Make one per process and hand it on; a clone shares the connections.
 #[derive(Clone)]
-pub struct SdkBase(SdkConfig);
+pub struct AwsClientConfig(SdkConfig);
 
-impl SdkBase {
+impl AwsClientConfig {
     /// A base that reads nothing from the process: no region, the public endpoints, no proxy.
     #[must_use]
     pub fn new() -> Self {
@@ -76,7 +76,7 @@ impl SdkBase {
     }
 }
 
-impl Default for SdkBase {
+impl Default for AwsClientConfig {
     fn default() -> Self {
         Self::new()
     }
@@ -85,7 +85,7 @@ impl Default for SdkBase {
 /// Takes over everything but who the client is: credentials, tokens and the identity cache are left behind, and of
 /// the per-service settings only the endpoints stay. What is missing is filled in: standard retries, a dated
 /// behaviour version, an HTTP client to share, and tokio's timer.
-impl From<SdkConfig> for SdkBase {
+impl From<SdkConfig> for AwsClientConfig {
     fn from(config: SdkConfig) -> Self {
         let retries = config.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
         let version = config.behavior_version().unwrap_or_else(behavior_version);
@@ -104,9 +104,9 @@ impl From<SdkConfig> for SdkBase {
     }
 }
 
-impl fmt::Debug for SdkBase {
+impl fmt::Debug for AwsClientConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SdkBase").field("region", &self.0.region()).finish_non_exhaustive()
+        f.debug_struct("AwsClientConfig").field("region", &self.0.region()).finish_non_exhaustive()
     }
 }
 

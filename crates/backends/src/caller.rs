@@ -9,7 +9,7 @@ use valetkey_core::{CallerIdentity, CallerIdentityProvider, Credentials, Error, 
 
 use crate::base::EndpointConfig;
 use crate::sts::Sts;
-use crate::{SdkBase, fault};
+use crate::{AwsClientConfig, fault};
 
 const NAME: &str = "caller-identity";
 const OPERATION: &str = "GetCallerIdentity";
@@ -19,9 +19,9 @@ const OPERATION: &str = "GetCallerIdentity";
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use valetkey_backends::{SdkBase, StsCallerIdentityProvider};
+/// # use valetkey_backends::{AwsClientConfig, StsCallerIdentityProvider};
 /// # use valetkey_core::{Result, SessionContext, WhoAmI};
-/// # async fn example(session: &SessionContext, base: &SdkBase) -> Result<()> {
+/// # async fn example(session: &SessionContext, base: &AwsClientConfig) -> Result<()> {
 /// let lookup = Arc::new(StsCallerIdentityProvider::new(base));
 /// let whoami = WhoAmI::new(session.account(&"prod".parse()?)?, lookup);
 /// println!("{}", whoami.caller().await?.arn());
@@ -29,12 +29,12 @@ const OPERATION: &str = "GetCallerIdentity";
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct StsCallerIdentityProvider(SdkBase);
+pub struct StsCallerIdentityProvider(AwsClientConfig);
 
 impl StsCallerIdentityProvider {
     /// Asks by way of `base`: its connections, endpoint and, failing another, region.
     #[must_use]
-    pub fn new(base: &SdkBase) -> Self {
+    pub fn new(base: &AwsClientConfig) -> Self {
         Self(base.clone())
     }
 

@@ -13,7 +13,7 @@
 //!
 //! A feature only adds. Every provider keeps the contract of [`CredentialProvider`](valetkey_core::CredentialProvider):
 //! it fetches and never caches. (A secret is asked which version it is at, and is not transferred again while that
-//! stays.) What calls AWS shares one `SdkBase`: one HTTP client, the SDK's standard retries and nothing on top of them,
+//! stays.) What calls AWS shares one `AwsClientConfig`: one HTTP client, the SDK's standard retries and nothing on top of them,
 //! no identity but the one that was handed in. (`AmbientProvider` repeats whole fetches instead, by the same rules.) Each
 //! provider has a retry quota of its own. Futures may be dropped at any await.
 //!
@@ -67,7 +67,7 @@ pub use ambient::AmbientProvider;
 #[cfg(feature = "sts")]
 pub use assume_role::{AssumeRoleBuilder, AssumeRoleProvider};
 #[cfg(feature = "client")]
-pub use base::SdkBase;
+pub use base::AwsClientConfig;
 #[cfg(feature = "sts")]
 pub use caller::StsCallerIdentityProvider;
 #[cfg(feature = "env")]

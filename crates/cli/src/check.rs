@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::value::RawValue;
-use valetkey::backends::SdkBase;
+use valetkey::backends::AwsClientConfig;
 use valetkey::escape_control_chars;
 use valetkey::mcp::McpConfig;
 use valetkey::mcp::config::ConfigError;
@@ -35,7 +35,7 @@ pub(crate) async fn run(command: &CheckArgs) -> Result<ExitCode, CliError> {
         faults.extend(settings.missing_default_account(""));
     }
     // Making a session only checks; nothing is asked of anybody but by `--live`.
-    let base = SdkBase::from_process().await;
+    let base = AwsClientConfig::from_process().await;
     let session =
         compose::build_session(&settings, &base, &Terminal::new(), BuildMode::CheckOnly, &mut faults);
     ConfiguredPolicies::new(&settings, &session, &mut faults);

@@ -1,6 +1,6 @@
 //! The one account that a command works in, of the settings or, without any, of the shell.
 
-use valetkey::backends::{EnvProvider, SdkBase};
+use valetkey::backends::{AwsClientConfig, EnvProvider};
 use valetkey::{AccountName, ErrorKind, SessionAccount, SessionContext};
 
 use crate::arguments::AccountArgs;
@@ -34,7 +34,7 @@ pub(crate) async fn open_session_with_consent(
     let mut faults = Vec::new();
     let settings = Settings::read(choice.config.as_deref(), consent, &mut faults).await;
     let settings = settings.for_principal(choice.principal.as_ref());
-    let base = SdkBase::from_process().await;
+    let base = AwsClientConfig::from_process().await;
     let session = compose::build_session(&settings, &base, terminal, BuildMode::Run, &mut faults);
     if !faults.is_empty() {
         return Err(config_error(&faults));
@@ -78,7 +78,7 @@ fn select_account(
 }
 
 /// What a fetch for this account waits for.
-fn fetch_description(settings: &Settings, account: &SessionAccount, base: &SdkBase) -> String {
+fn fetch_description(settings: &Settings, account: &SessionAccount, base: &AwsClientConfig) -> String {
     let name = account.alias();
     let region =
         account.region().or_else(|| base.config().region().and_then(|region| region.as_ref().parse().ok()));

@@ -13,7 +13,7 @@ mod trial;
 use std::str::FromStr;
 use std::time::Duration;
 
-use valetkey::backends::{SdkBase, SecretsManagerBuilder, SecretsManagerResolver};
+use valetkey::backends::{AwsClientConfig, SecretsManagerBuilder, SecretsManagerResolver};
 use valetkey::mcp::McpConfig;
 use valetkey::{
     AccountName, CredentialObservers, Error, RefreshPolicy, Region, SessionBuilder, SessionContext,
@@ -39,7 +39,7 @@ pub(crate) enum BuildMode {
 /// Makes the session that the settings describe. It is of use only if nothing was found wrong with them.
 pub(crate) fn build_session(
     settings: &Settings,
-    base: &SdkBase,
+    base: &AwsClientConfig,
     terminal: &Terminal,
     purpose: BuildMode,
     faults: &mut Vec<Diagnostic>,
@@ -51,7 +51,7 @@ pub(crate) fn build_session(
     let region: Option<Region> = parse_or_report(settings, session_settings.region.as_deref(), faults);
     // The session's own calls of AWS use its region too. An invalid region has already been reported; once is enough.
     let placeholder = || session_settings.region.as_ref().map(|_| Region::us_east_1());
-    let base = &region.clone().or_else(placeholder).iter().fold(base.clone(), SdkBase::region);
+    let base = &region.clone().or_else(placeholder).iter().fold(base.clone(), AwsClientConfig::region);
     let observers = CredentialObservers::new();
     let accounts = AccountBuilder::new(settings, base, terminal, &observers, faults);
     let mut builder =
@@ -132,7 +132,7 @@ pub(crate) fn apply_server_settings(
 
 fn build_resolver(
     settings: &Settings,
-    base: &SdkBase,
+    base: &AwsClientConfig,
     accounts: &AccountBuilder<'_>,
     faults: &mut Vec<Diagnostic>,
 ) -> Option<SecretsManagerResolver> {

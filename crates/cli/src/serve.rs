@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde::de::IgnoredAny;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use valetkey::backends::SdkBase;
+use valetkey::backends::AwsClientConfig;
 use valetkey::mcp::child::{HostEnvironment, Launcher};
 use valetkey::mcp::config::{VarLookup, jsonc_to_json};
 use valetkey::mcp::{Gateway, McpConfig, McpHost, McpHostBuilder};
@@ -39,7 +39,7 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
     };
     compose::apply_server_settings(&settings, config.as_mut(), &mut faults);
     faults.extend(settings.missing_default_account(""));
-    let base = SdkBase::from_process().await;
+    let base = AwsClientConfig::from_process().await;
     let session = compose::build_session(&settings, &base, &Terminal::new(), BuildMode::Run, &mut faults);
     let policies = ConfiguredPolicies::new(&settings, &session, &mut faults);
     if !faults.is_empty() {

@@ -9,9 +9,9 @@ use std::fmt::Write;
 /// For every text of a server, a file or a user that is written to a terminal or a log.
 ///
 /// ```
-/// # use valetkey_core::printable;
-/// assert_eq!(printable("a name"), "a name");
-/// assert_eq!(printable("\x1b[2Ja\rname\u{202e}"), r"\u{1b}[2Ja\u{d}name\u{202e}");
+/// # use valetkey_core::escape_control_chars;
+/// assert_eq!(escape_control_chars("a name"), "a name");
+/// assert_eq!(escape_control_chars("\x1b[2Ja\rname\u{202e}"), r"\u{1b}[2Ja\u{d}name\u{202e}");
 /// ```
 #[must_use]
 pub fn escape_control_chars(text: &str) -> Cow<'_, str> {

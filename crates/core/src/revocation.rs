@@ -23,7 +23,7 @@ use crate::{Error, Result, SessionId};
 /// # use valetkey_core::{RevocationPolicy, SessionContext};
 /// # fn demo(session: &SessionContext, now: SystemTime) {
 /// if !session.close().is_empty() {
-///     println!("{:#}", RevocationPolicy::of_session(session.id(), now));
+///     println!("{:#}", RevocationPolicy::for_session(session.id(), now));
 /// }
 /// # }
 /// ```

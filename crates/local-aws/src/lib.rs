@@ -1,7 +1,7 @@
 //! An in-process STS and Secrets Manager on a loopback port, for demonstrations, examples and tests.
 //!
 //! [`LocalAws`] serves the requests that AWS SDKs send to STS (`GetCallerIdentity`, `AssumeRole`) and to Secrets Manager
-//! (`GetSecretValue`, `DescribeSecret`). It checks what AWS checks: Signature Version 4, session tokens, expiry, trust and
+//! (`GetSecretValueInput`, `DescribeSecretInput`). It checks what AWS checks: Signature Version 4, session tokens, expiry, trust and
 //! external ids, session policies, source identities, session tags and the length of role sessions. It records each
 //! request without its secrets.
 //!

@@ -220,6 +220,6 @@ impl Drop for CloseSessionOnDrop {
 
 impl fmt::Debug for GatewayService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Front").finish_non_exhaustive()
+        f.debug_struct("GatewayService").finish_non_exhaustive()
     }
 }

@@ -120,7 +120,7 @@ pub(crate) fn session_argument_schema() -> Value {
 
 impl fmt::Debug for SessionStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sessions")
+        f.debug_struct("SessionStore")
             .field("own", &self.own)
             .field("narrowed", &self.narrowed_handles().len())
             .finish()

@@ -14,7 +14,7 @@ use aws_credential_types::provider::error::CredentialsError;
 
 use super::instance;
 use super::requests::Requests;
-use crate::SdkBase;
+use crate::AwsClientConfig;
 
 /// Whose credentials are meant.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ impl SourceKind {
     /// Asks a provider that has read nothing yet, once.
     pub(super) async fn fetch(
         &self,
-        base: &SdkBase,
+        base: &AwsClientConfig,
         region: Option<Region>,
         requests: &Requests,
     ) -> Result<Credentials, CredentialsError> {
@@ -65,7 +65,7 @@ impl SourceKind {
 
 /// Begins an attempt with the base's connections, time-outs and clock, with every request observed and none retried. There is no sleep in it,
 /// for the provider of containers retries whenever it has one; clients that need one for their time-outs have tokio's.
-fn provider_config(base: &SdkBase, requests: &Requests) -> ProviderConfig {
+fn provider_config(base: &AwsClientConfig, requests: &Requests) -> ProviderConfig {
     let base = base.config();
     let (clock, skew) = (base.time_source().unwrap_or_default(), requests.begin_attempt());
     let mut config = ProviderConfig::empty()

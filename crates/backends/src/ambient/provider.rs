@@ -12,7 +12,7 @@ use super::{error, sign_in};
 use crate::base::quota::Tokens;
 use crate::base::{from_sdk_region, to_sdk_region};
 use crate::sdk::error_of;
-use crate::{SdkBase, SdkProvider};
+use crate::{AwsClientConfig, SdkProvider};
 
 const DEFAULT_CHAIN: &str = "ambient";
 const PROFILE: &str = "profile";
@@ -38,7 +38,7 @@ const PROFILE: &str = "profile";
 pub struct AmbientProvider {
     source_kind: SourceKind,
     region: Option<Region>,
-    client_config: SdkBase,
+    client_config: AwsClientConfig,
     tokens: Tokens,
 }
 
@@ -59,7 +59,7 @@ impl AmbientProvider {
     }
 
     fn new(source_kind: SourceKind) -> Self {
-        Self { source_kind, region: None, client_config: SdkBase::new(), tokens: Tokens::full() }
+        Self { source_kind, region: None, client_config: AwsClientConfig::new(), tokens: Tokens::full() }
     }
 
     /// The region that is used for roles and the like, and that the credentials name. Without it a profile's own counts.
@@ -71,9 +71,9 @@ impl AmbientProvider {
         self
     }
 
-    /// What this provider shares with the others; a base of its own, [`SdkBase::new`], unless said.
+    /// What this provider shares with the others; a base of its own, [`AwsClientConfig::new`], unless said.
     #[must_use]
-    pub fn base(mut self, base: &SdkBase) -> Self {
+    pub fn base(mut self, base: &AwsClientConfig) -> Self {
         self.client_config = base.clone();
         self
     }

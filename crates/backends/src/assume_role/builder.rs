@@ -15,7 +15,7 @@ use crate::sts::limits::{
 };
 use crate::sts::marks::{NameSource, RequestAttribution};
 use crate::sts::mfa::MfaDevice;
-use crate::{SdkBase, SecretProvider};
+use crate::{AwsClientConfig, SecretProvider};
 
 /// Describes an assumed role; made by [`AssumeRoleProvider::builder`].
 #[must_use]
@@ -147,8 +147,8 @@ impl AssumeRoleBuilder {
         self
     }
 
-    /// What this provider shares with the others; a base of its own, [`SdkBase::new`], unless said.
-    pub fn base(mut self, base: &SdkBase) -> Self {
+    /// What this provider shares with the others; a base of its own, [`AwsClientConfig::new`], unless said.
+    pub fn base(mut self, base: &AwsClientConfig) -> Self {
         self.place.base = Some(base.clone());
         self
     }

@@ -59,7 +59,7 @@ impl AssumeRoleRequest {
 /// Shows neither the external id nor what policies and tags say.
 impl fmt::Debug for AssumeRoleRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request")
+        f.debug_struct("AssumeRoleRequest")
             .field("role", &self.role)
             .field("session_name", &self.session_name)
             .field("duration", &self.duration)

@@ -3,14 +3,14 @@
 use aws_config::SdkConfig;
 use valetkey_core::Region;
 
-use super::{SdkBase, to_sdk_region, with_endpoint_url};
+use super::{AwsClientConfig, to_sdk_region, with_endpoint_url};
 
 /// Where to ask, as a builder was told.
 #[derive(Default)]
 pub(crate) struct EndpointConfig {
     pub(crate) region: Option<Region>,
     pub(crate) endpoint_url: Option<String>,
-    pub(crate) base: Option<SdkBase>,
+    pub(crate) base: Option<AwsClientConfig>,
 }
 
 impl EndpointConfig {

@@ -14,7 +14,7 @@ use crate::sts::Sts;
 use crate::sts::limits::{USER_DURATION, user_name};
 use crate::sts::marks::RequestAttribution;
 use crate::sts::mfa::MfaDevice;
-use crate::{SdkBase, SecretProvider};
+use crate::{AwsClientConfig, SecretProvider};
 
 /// Describes an exchange of long-lived keys; made by [`FederationProvider::builder`] and
 /// [`FederationProvider::federation_builder`]. What can be said depends on how they are exchanged: `T`.
@@ -76,8 +76,8 @@ impl<T> FederationBuilder<T> {
         self
     }
 
-    /// What this provider shares with the others; a base of its own, [`SdkBase::new`], unless said.
-    pub fn base(mut self, base: &SdkBase) -> Self {
+    /// What this provider shares with the others; a base of its own, [`AwsClientConfig::new`], unless said.
+    pub fn base(mut self, base: &AwsClientConfig) -> Self {
         self.place.base = Some(base.clone());
         self
     }

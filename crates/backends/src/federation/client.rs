@@ -121,7 +121,7 @@ impl GetFederationTokenRequest {
 
 impl fmt::Debug for GetSessionTokenRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UserSession")
+        f.debug_struct("GetSessionTokenRequest")
             .field("duration", &self.duration)
             .field("mfa", &self.mfa)
             .finish_non_exhaustive()
@@ -131,7 +131,7 @@ impl fmt::Debug for GetSessionTokenRequest {
 /// Does not show what policies and tags say.
 impl fmt::Debug for GetFederationTokenRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FederatedUser")
+        f.debug_struct("GetFederationTokenRequest")
             .field("name", &self.name)
             .field("duration", &self.duration)
             .finish_non_exhaustive()

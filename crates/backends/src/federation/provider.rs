@@ -37,9 +37,9 @@ pub(super) enum Passthrough {
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use valetkey_backends::{FederationProvider, MemoryProvider, SdkBase};
+/// # use valetkey_backends::{FederationProvider, MemoryProvider, AwsClientConfig};
 /// # use valetkey_core::{Credentials, Result, SessionContext};
-/// # fn example(base: &SdkBase, keys: Credentials) -> Result<()> {
+/// # fn example(base: &AwsClientConfig, keys: Credentials) -> Result<()> {
 /// let nobody_yet = Arc::new(MemoryProvider::new());
 /// let exchange = FederationProvider::builder(nobody_yet).base(base).build_guard()?;
 /// let session = SessionContext::builder().guard(exchange).build();

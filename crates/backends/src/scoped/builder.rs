@@ -6,7 +6,7 @@ use std::time::Duration;
 use valetkey_core::{Attribution, CredentialProvider, Region, Result, SessionPolicy};
 
 use super::provider::{NAME, ScopeDownParameters, ScopedProvider};
-use crate::SdkBase;
+use crate::AwsClientConfig;
 use crate::base::EndpointConfig;
 use crate::sts::Sts;
 use crate::sts::limits::{DurationRange, ensure};
@@ -76,8 +76,8 @@ impl ScopedBuilder {
         self
     }
 
-    /// What this provider shares with the others; a base of its own, [`SdkBase::new`], unless said.
-    pub fn base(mut self, base: &SdkBase) -> Self {
+    /// What this provider shares with the others; a base of its own, [`AwsClientConfig::new`], unless said.
+    pub fn base(mut self, base: &AwsClientConfig) -> Self {
         self.place.base = Some(base.clone());
         self
     }

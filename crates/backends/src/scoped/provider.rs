@@ -30,9 +30,9 @@ pub(super) struct ScopeDownParameters {
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use valetkey_backends::{ScopedProvider, SdkBase};
+/// # use valetkey_backends::{ScopedProvider, AwsClientConfig};
 /// # use valetkey_core::{CredentialProvider, Result, Scope, SessionContext, SessionPolicy};
-/// # fn example(login: Arc<dyn CredentialProvider>, base: &SdkBase) -> Result<SessionContext> {
+/// # fn example(login: Arc<dyn CredentialProvider>, base: &AwsClientConfig) -> Result<SessionContext> {
 /// let session = SessionContext::builder().provider(ScopedProvider::builder(login).base(base).build()?).build();
 /// session.narrow(Scope::new().policy(SessionPolicy::read_only(["ecs", "logs"])?))
 /// # }

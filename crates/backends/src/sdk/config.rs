@@ -7,7 +7,7 @@ use valetkey_core::{ErrorKind, Region, Result, SessionAccount, SessionContext};
 
 use super::SessionCredentialsProvider;
 use super::identity::SessionIdentityCache;
-use crate::SdkBase;
+use crate::AwsClientConfig;
 use crate::base::{from_sdk_region, to_sdk_region};
 
 /// A session, or one account of it, as an [`SdkConfig`]: `aws_sdk_s3::Client::new(&session.sdk_config().await?)`.
@@ -21,16 +21,16 @@ use crate::base::{from_sdk_region, to_sdk_region};
 /// configuration, and be given credentials later.
 ///
 /// ```no_run
-/// # use valetkey_backends::{SdkBase, SdkConfigExt};
+/// # use valetkey_backends::{AwsClientConfig, SdkConfigExt};
 /// # async fn example(session: valetkey_core::SessionContext) -> valetkey_core::Result<()> {
-/// let base = SdkBase::from_process().await; // once per process
+/// let base = AwsClientConfig::from_process().await; // once per process
 /// let s3 = aws_sdk_s3::Client::new(&session.sdk_config_from(base.config()).await?);
 /// # Ok(())
 /// # }
 /// ```
 #[async_trait]
 pub trait SdkConfigExt {
-    /// The configuration, over the process's settings ([`SdkBase::from_process`]): `AWS_ENDPOINT_URL*`, time-outs and
+    /// The configuration, over the process's settings ([`AwsClientConfig::from_process`]): `AWS_ENDPOINT_URL*`, time-outs and
     /// the like, and its region where the session knows none. Reads them anew and opens an HTTP client of its own, which takes some 0.1 s: with
     /// many sessions, make one base and use [`sdk_config_from`](Self::sdk_config_from).
     ///
@@ -38,7 +38,7 @@ pub trait SdkConfigExt {
     /// `Closed` after closing; what the account's provider failed with, unless it is merely not configured.
     async fn sdk_config(&self) -> Result<SdkConfig>;
 
-    /// The configuration, over `base` (such as [`SdkBase::config`]): its HTTP client, endpoints, time-outs and
+    /// The configuration, over `base` (such as [`AwsClientConfig::config`]): its HTTP client, endpoints, time-outs and
     /// retries. Credentials, tokens and the identity cache of `base` are left behind. Its region counts when the
     /// session knows none.
     ///
@@ -50,13 +50,13 @@ pub trait SdkConfigExt {
 #[async_trait]
 impl SdkConfigExt for SessionAccount {
     async fn sdk_config(&self) -> Result<SdkConfig> {
-        self.sdk_config_from(SdkBase::from_process().await.config()).await
+        self.sdk_config_from(AwsClientConfig::from_process().await.config()).await
     }
 
     async fn sdk_config_from(&self, base: &SdkConfig) -> Result<SdkConfig> {
         let region = account_region(self).await?.or_else(|| from_sdk_region(base.region()?));
         let region = region.unwrap_or_else(Region::us_east_1);
-        Ok(build_sdk_config(self, SdkBase::from(base.clone()), &region))
+        Ok(build_sdk_config(self, AwsClientConfig::from(base.clone()), &region))
     }
 }
 
@@ -80,7 +80,7 @@ async fn account_region(account: &SessionAccount) -> Result<Option<Region>> {
     }
 }
 
-fn build_sdk_config(account: &SessionAccount, base: SdkBase, region: &Region) -> SdkConfig {
+fn build_sdk_config(account: &SessionAccount, base: AwsClientConfig, region: &Region) -> SdkConfig {
     let credentials = SharedCredentialsProvider::new(SessionCredentialsProvider::new(account.clone()));
     let builder = base.config().to_builder();
     builder

@@ -10,7 +10,7 @@ use super::calls::{CURRENT_STAGE, NAME, SECRET_ID_FIELD, VersionSelector};
 use super::client::SecretsManagerClient;
 use super::payloads::SecretCache;
 use super::{SecretsManagerProvider, SecretsManagerResolver};
-use crate::SdkBase;
+use crate::AwsClientConfig;
 use crate::base::EndpointConfig;
 
 const DEFAULT_TTL: Duration = Duration::from_secs(300);
@@ -69,8 +69,8 @@ impl<T> SecretsManagerBuilder<T> {
         self
     }
 
-    /// What this provider shares with the others; a base of its own, [`SdkBase::new`], unless said.
-    pub fn base(mut self, base: &SdkBase) -> Self {
+    /// What this provider shares with the others; a base of its own, [`AwsClientConfig::new`], unless said.
+    pub fn base(mut self, base: &AwsClientConfig) -> Self {
         self.place.base = Some(base.clone());
         self
     }

@@ -23,7 +23,7 @@ pub(super) struct SecretsManagerClient {
 }
 
 impl SecretsManagerClient {
-    /// The credentials that the secret holds now. What is kept of it counts when a `DescribeSecret` says that its
+    /// The credentials that the secret holds now. What is kept of it counts when a `DescribeSecretInput` says that its
     /// version stayed; a failure that will not pass drops it.
     pub(super) async fn read(&self, secret_id: &str) -> Result<Credentials> {
         let source = source::source_credentials(&*self.source).await?;
@@ -100,7 +100,7 @@ impl SecretsManagerClient {
 
 impl fmt::Debug for SecretsManagerClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
+        f.debug_struct("SecretsManagerClient")
             .field("version", &self.version)
             .field("source", &self.source)
             .finish_non_exhaustive()

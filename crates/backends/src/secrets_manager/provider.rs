@@ -19,11 +19,11 @@ use super::client::SecretsManagerClient;
 /// - the version moved: a rotation is picked up and announced as one of the session's;
 /// - the source signs with another key than the one that read it (a role that is assumed anew at each fetch always
 ///   does: let a session stand before it);
-/// - it was read an hour ago, so that whoever lost `GetSecretValue` alone learns of it by then;
-/// - the source may not `DescribeSecret`: then each fetch is a `GetSecretValue`, and whether that is still so is tried
+/// - it was read an hour ago, so that whoever lost `GetSecretValueInput` alone learns of it by then;
+/// - the source may not `DescribeSecretInput`: then each fetch is a `GetSecretValueInput`, and whether that is still so is tried
 ///   once an hour.
 ///
-/// The source needs `secretsmanager:GetSecretValue`, and had better have `secretsmanager:DescribeSecret`; for a secret
+/// The source needs `secretsmanager:GetSecretValueInput`, and had better have `secretsmanager:DescribeSecretInput`; for a secret
 /// of another account, name it by ARN and let the source be a role there.
 /// [`clear_cache`](CredentialProvider::clear_cache) drops the payload, and has the source forget too.
 ///

@@ -14,7 +14,7 @@ use super::{SecretsManagerBuilder, error};
 /// give each tenant a prefix, or a source, of its own.
 ///
 /// What a secret held is kept as [`SecretsManagerProvider`](super::SecretsManagerProvider) keeps it, for 1,000 ids at
-/// most: resolving an id again costs a `DescribeSecret`, and never gives keys that were rotated meanwhile.
+/// most: resolving an id again costs a `DescribeSecretInput`, and never gives keys that were rotated meanwhile.
 #[derive(Debug)]
 pub struct SecretsManagerResolver {
     client: SecretsManagerClient,

@@ -80,6 +80,6 @@ pub(crate) fn refused<E: ProvideErrorMetadata>(
 
 impl fmt::Debug for MfaDevice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mfa").field("serial", &self.serial).finish_non_exhaustive()
+        f.debug_struct("MfaDevice").field("serial", &self.serial).finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use valetkey_core::{Attribution, NameTemplate, Region, Result, RoleArn};
 use super::client::{WebIdentityClient, WebIdentityRequest};
 use super::provider::{NAME, WebIdentityProvider};
 use super::token::IdentityTokenSource;
-use crate::SdkBase;
+use crate::AwsClientConfig;
 use crate::base::EndpointConfig;
 use crate::sts::Sts;
 use crate::sts::limits::{ROLE_DURATION, ensure, is_charset, session_name};
@@ -92,8 +92,8 @@ impl WebIdentityBuilder {
         self
     }
 
-    /// What this provider shares with the others; a base of its own, [`SdkBase::new`], unless said.
-    pub fn base(mut self, base: &SdkBase) -> Self {
+    /// What this provider shares with the others; a base of its own, [`AwsClientConfig::new`], unless said.
+    pub fn base(mut self, base: &AwsClientConfig) -> Self {
         self.place.base = Some(base.clone());
         self
     }

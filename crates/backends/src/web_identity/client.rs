@@ -39,7 +39,7 @@ impl WebIdentityRequest {
 /// Does not show what policies say.
 impl fmt::Debug for WebIdentityRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request")
+        f.debug_struct("WebIdentityRequest")
             .field("role", &self.role)
             .field("token", &self.token)
             .field("session_name", &self.session_name)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use valetkey_backends::{
-    AssumeRoleBuilder, AssumeRoleProvider, EnvProvider, MemoryProvider, SdkBase, SdkConfigExt,
+    AssumeRoleBuilder, AssumeRoleProvider, AwsClientConfig, EnvProvider, MemoryProvider, SdkConfigExt,
 };
 use valetkey_core::testing::{Canary, Script, ScriptedProvider};
 use valetkey_core::{CredentialProvider, Error, ErrorKind, Expiry, ProviderChain, SessionContext};
@@ -241,7 +241,7 @@ async fn assume_role_client_config_region_becomes_environment_region() {
         (SessionContext::builder().region(region("eu-west-1")), "eu-west-1"),
     ] {
         let session = builder.provider(role()).build();
-        let config = session.sdk_config_from(SdkBase::new().config()).await.unwrap();
+        let config = session.sdk_config_from(AwsClientConfig::new().config()).await.unwrap();
         assert_eq!(config.region().unwrap().as_ref(), expected);
         assert_eq!(session.resolved_region(session.default_account()).as_str(), expected);
     }

@@ -5,7 +5,7 @@ use aws_credential_types::Token;
 use aws_credential_types::provider::token::{ProvideToken, SharedTokenProvider};
 use aws_credential_types::provider::{SharedCredentialsProvider, future};
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
-use valetkey_backends::SdkBase;
+use valetkey_backends::AwsClientConfig;
 
 use crate::region;
 
@@ -42,7 +42,7 @@ fn client_config_from_sdk_config_drops_identities() {
         .region(aws_config::Region::new("eu-west-1"))
         .endpoint_url("http://vpc.example")
         .build();
-    let base = SdkBase::from(host.clone());
+    let base = AwsClientConfig::from(host.clone());
     let config = base.config();
     assert!(host.credentials_provider().is_some() && config.credentials_provider().is_none());
     assert!(host.token_provider().is_some() && config.token_provider().is_none());
@@ -56,7 +56,7 @@ fn client_config_from_sdk_config_drops_identities() {
 
 #[test]
 fn client_config_new_ignores_process_environment() {
-    let base = SdkBase::new();
+    let base = AwsClientConfig::new();
     assert!(base.config().region().is_none() && base.config().endpoint_url().is_none());
     let placed = base.region(&region("us-west-2")).endpoint_url("http://vpc.example");
     assert_eq!(placed.config().region().unwrap().as_ref(), "us-west-2");
@@ -66,7 +66,7 @@ fn client_config_new_ignores_process_environment() {
 #[tokio::test]
 #[ignore = "the other half of the next test, which sets its environment"]
 async fn in_a_process_with_endpoint_variables() {
-    let base = SdkBase::from_process().await;
+    let base = AwsClientConfig::from_process().await;
     assert_eq!(base.config().region().unwrap().as_ref(), "ap-south-1");
     assert_eq!(base.config().endpoint_url(), Some("http://all.example"));
     let sts = aws_sdk_sts::config::Builder::from(base.config());

@@ -1,6 +1,6 @@
 //! Whom STS takes a set for: how it is asked, and what becomes of its answer.
 
-use valetkey_backends::{SdkBase, StsCallerIdentityProvider};
+use valetkey_backends::{AwsClientConfig, StsCallerIdentityProvider};
 use valetkey_core::testing::Canary;
 use valetkey_core::{CallerIdentityProvider, ErrorKind, Expiry};
 
@@ -37,7 +37,7 @@ async fn caller_identity_credentials_region_selects_endpoint() {
     lookup.caller_identity(&long_lived(KEY_ID).with_region(region("cn-north-1"))).await.unwrap();
     let uris: Vec<_> = wire.requests().into_iter().map(|sent| sent.uri).collect();
     assert_eq!(uris, ["https://sts.us-east-1.amazonaws.com/", "https://sts.cn-north-1.amazonaws.com.cn/"]);
-    let error = StsCallerIdentityProvider::new(&SdkBase::new())
+    let error = StsCallerIdentityProvider::new(&AwsClientConfig::new())
         .caller_identity(&long_lived(KEY_ID))
         .await
         .unwrap_err();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use valetkey_backends::{
-    AssumeRoleProvider, EnvProvider, FederationProvider, MemoryProvider, ScopedProvider, SdkBase,
+    AssumeRoleProvider, AwsClientConfig, EnvProvider, FederationProvider, MemoryProvider, ScopedProvider,
     SdkConfigExt, SdkProvider, SecretsManagerProvider, SecretsManagerResolver, WebIdentityProvider,
 };
 use valetkey_core::testing::Canary;
@@ -42,7 +42,7 @@ fn assert_no_secret(canaries: &[&Canary], place: &str, output: &str) {
     }
 }
 
-fn role_provider(base: &SdkBase, source: Arc<dyn CredentialProvider>) -> AssumeRoleProvider {
+fn role_provider(base: &AwsClientConfig, source: Arc<dyn CredentialProvider>) -> AssumeRoleProvider {
     let arn = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     AssumeRoleProvider::builder(arn, source).external_id("ext").base(base).build().unwrap()
 }
@@ -82,7 +82,7 @@ fn issued_canary(operation: &str, answer: &Canary) -> String {
     body
 }
 
-fn web_identity_provider(base: &SdkBase, token: &Canary) -> WebIdentityProvider {
+fn web_identity_provider(base: &AwsClientConfig, token: &Canary) -> WebIdentityProvider {
     let (role, mark) =
         ("arn:aws:iam::222222222222:role/agent".parse().unwrap(), token.expose_secret().to_owned());
     let source = move || {
@@ -154,7 +154,7 @@ async fn federation_log_has_no_secret() {
     }
 }
 
-fn scoped_provider(base: &SdkBase, source: &Canary) -> ScopedProvider {
+fn scoped_provider(base: &AwsClientConfig, source: &Canary) -> ScopedProvider {
     let policy = SessionPolicy::read_only(["s3"]).unwrap();
     ScopedProvider::builder(memory_source(canary_credentials(source)))
         .policy(policy)
@@ -352,7 +352,7 @@ async fn sdk_client_log_has_no_secret() {
 
 #[tokio::test]
 async fn debug_of_providers_and_builders_has_no_secret() {
-    let (canary, base) = (Canary::new(), SdkBase::new().region(&region("us-east-1")));
+    let (canary, base) = (Canary::new(), AwsClientConfig::new().region(&region("us-east-1")));
     let keys = canary_credentials(&canary);
     let text = keys.expose_secret_access_key().to_owned();
     let arn = "arn:aws:iam::222222222222:role/agent".parse().unwrap();

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use valetkey_backends::SdkBase;
+use valetkey_backends::AwsClientConfig;
 
 use crate::{region, with_fast_retries};
 
@@ -46,8 +46,8 @@ impl LoopbackFixture {
         Self { url, sent }
     }
 
-    pub(crate) fn base(&self) -> SdkBase {
-        with_fast_retries(&SdkBase::new().region(&region("us-east-1")).endpoint_url(&self.url))
+    pub(crate) fn base(&self) -> AwsClientConfig {
+        with_fast_retries(&AwsClientConfig::new().region(&region("us-east-1")).endpoint_url(&self.url))
     }
 
     pub(crate) fn url(&self) -> &str {

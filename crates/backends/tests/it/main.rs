@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use tracing::subscriber::DefaultGuard;
-use valetkey_backends::{MemoryProvider, SdkBase};
+use valetkey_backends::{AwsClientConfig, MemoryProvider};
 use valetkey_core::testing::CapturedLogs;
 use valetkey_core::{AccessKeyId, CredentialProvider, Credentials, Region, SecretString};
 
@@ -68,9 +68,9 @@ fn region(name: &str) -> Region {
 }
 
 /// The base with the same number of retries, a millisecond apart instead of a second.
-fn with_fast_retries(base: &SdkBase) -> SdkBase {
+fn with_fast_retries(base: &AwsClientConfig) -> AwsClientConfig {
     let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
-    SdkBase::from(base.config().to_builder().retry_config(retries).build())
+    AwsClientConfig::from(base.config().to_builder().retry_config(retries).build())
 }
 
 /// A long-lived set.

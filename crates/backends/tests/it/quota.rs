@@ -9,7 +9,7 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep};
 use aws_smithy_async::time::TimeSource;
 use valetkey_backends::{
-    FederationProvider, SdkBase, SdkConfigExt, SecretsManagerProvider, SecretsManagerResolver,
+    AwsClientConfig, FederationProvider, SdkConfigExt, SecretsManagerProvider, SecretsManagerResolver,
     StsCallerIdentityProvider,
 };
 use valetkey_core::{
@@ -138,7 +138,7 @@ fn quota_is_tested_for_every_public_type() {
     assert_eq!(public, known);
 }
 
-async fn sdk_config(base: &SdkBase) -> (SdkConfig, SessionContext) {
+async fn sdk_config(base: &AwsClientConfig) -> (SdkConfig, SessionContext) {
     let session = SessionContext::builder().region(region("us-east-1")).build();
     session.set_credentials(long_lived(KEY_ID)).unwrap();
     (session.sdk_config_from(base.config()).await.unwrap(), session)
@@ -214,7 +214,7 @@ async fn rate_limit_of_sdk_config_is_its_sessions() {
     let time = SleepTime(Arc::new(Mutex::new((SystemClock.now(), 0))));
     let base = wire.base().config().to_builder().retry_config(RetryConfig::adaptive());
     let base = base.stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-    let base = SdkBase::from(base.time_source(time.clone()).sleep_impl(time.clone()).build());
+    let base = AwsClientConfig::from(base.time_source(time.clone()).sleep_impl(time.clone()).build());
     let (config, _session) = sdk_config(&base).await;
     let client = aws_sdk_sts::Client::new(&config);
     for _ in 0..FETCHES {

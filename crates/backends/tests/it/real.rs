@@ -18,14 +18,14 @@ mod unreachable;
 use std::sync::Arc;
 
 use aws_sdk_sts::Client;
-use valetkey_backends::{AssumeRoleBuilder, AssumeRoleProvider, SdkBase, SdkConfigExt};
+use valetkey_backends::{AssumeRoleBuilder, AssumeRoleProvider, AwsClientConfig, SdkConfigExt};
 use valetkey_core::{CredentialProvider, Credentials, SecretString, SessionContext};
 use valetkey_rig::{AccessKey, REGION, Tenant};
 
 use crate::{memory_source, region};
 
-fn client_config_at(url: &str) -> SdkBase {
-    SdkBase::new().region(&region(REGION)).endpoint_url(url)
+fn client_config_at(url: &str) -> AwsClientConfig {
+    AwsClientConfig::new().region(&region(REGION)).endpoint_url(url)
 }
 
 fn credentials(key: &AccessKey) -> Credentials {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use valetkey_backends::{
-    FederationGuard, FederationProvider, MemoryProvider, ScopedBuilder, ScopedProvider, SdkBase,
+    AwsClientConfig, FederationGuard, FederationProvider, MemoryProvider, ScopedBuilder, ScopedProvider,
 };
 use valetkey_core::{
     AccessScope, AccountGuard, Attribution, Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry,
@@ -386,7 +386,7 @@ async fn scoped_child_of_sts_ignoring_policy_is_refused() {
 #[derive(Debug)]
 struct ScopedKeyExchange {
     inner: FederationGuard,
-    base: SdkBase,
+    base: AwsClientConfig,
 }
 
 impl ScopedKeyExchange {

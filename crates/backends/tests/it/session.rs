@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aws_sdk_s3::Client;
-use valetkey_backends::{SdkBase, SdkConfigExt};
+use valetkey_backends::{AwsClientConfig, SdkConfigExt};
 use valetkey_core::audit::{AuditEvent, InMemoryAudit};
 use valetkey_core::testing::{Script, ScriptedProvider};
 use valetkey_core::{AccountName, Error, ErrorKind, SessionContext};
@@ -73,7 +73,7 @@ async fn sdk_config_of_account_signs_as_account() {
 
 #[tokio::test]
 async fn sdk_config_region_credentials_then_session_then_base() {
-    let base = SdkBase::new().region(&region("us-east-1"));
+    let base = AwsClientConfig::new().region(&region("us-east-1"));
     let of = async |session: &SessionContext| {
         session.sdk_config_from(base.config()).await.unwrap().region().unwrap().to_string()
     };
@@ -91,7 +91,7 @@ async fn sdk_config_region_credentials_then_session_then_base() {
 async fn sdk_config_without_region_uses_us_east_1() {
     let session = SessionContext::builder().build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
-    let config = session.sdk_config_from(SdkBase::new().config()).await.unwrap();
+    let config = session.sdk_config_from(AwsClientConfig::new().config()).await.unwrap();
     assert_eq!(config.region().unwrap().as_ref(), "us-east-1");
     assert_eq!(session.credentials().await.unwrap().region(), None, "a default is not stored");
 }
@@ -109,7 +109,7 @@ async fn sdk_config_from_process_disables_identity_cache() {
 
 #[tokio::test]
 async fn sdk_config_of_failed_or_closed_session_is_error() {
-    let base = SdkBase::new();
+    let base = AwsClientConfig::new();
     let denied = ScriptedProvider::new([Script::Fail(Error::new(ErrorKind::Denied, "no"))]);
     let session = SessionContext::builder().region(region("us-east-1")).provider(denied).build();
     assert_eq!(session.sdk_config_from(base.config()).await.unwrap_err().kind(), ErrorKind::Denied);

@@ -1,7 +1,7 @@
 //! An answer of STS that ends early is never half a set. The SDK reads XML that breaks off as if it ended there; what
 //! saves us is that STS tells the expiry last, and that a set without one counts as expired.
 
-use valetkey_backends::{AssumeRoleProvider, ScopedProvider, SdkBase};
+use valetkey_backends::{AssumeRoleProvider, AwsClientConfig, ScopedProvider};
 use valetkey_core::{CredentialProvider, Expiry, SessionPolicy};
 
 use crate::scoped::{SCOPED_SESSION, temporary_credentials};
@@ -10,7 +10,7 @@ use crate::{memory_source, static_source};
 
 const KEYS: [&str; 3] = ["ASIAIOSFODNN7EXAMPLE", "role-secret", "role-token"];
 
-async fn assert_full_or_error<P: CredentialProvider>(body: &str, provider: impl Fn(&SdkBase) -> P) {
+async fn assert_full_or_error<P: CredentialProvider>(body: &str, provider: impl Fn(&AwsClientConfig) -> P) {
     for end in body.find("Result>").unwrap()..=body.len() {
         let truncated = &body[..end];
         let Ok(set) = provider(&HttpFixture::responding(200, truncated).base()).provide().await else {
@@ -26,7 +26,7 @@ async fn assert_full_or_error<P: CredentialProvider>(body: &str, provider: impl 
 
 #[tokio::test]
 async fn truncated_assume_role_response_is_error() {
-    let role = |base: &SdkBase| {
+    let role = |base: &AwsClientConfig| {
         let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
         AssumeRoleProvider::builder(role, static_source()).base(base).build().unwrap()
     };
@@ -36,7 +36,7 @@ async fn truncated_assume_role_response_is_error() {
 /// Wherever STS puts the session, before the keys or after them.
 #[tokio::test]
 async fn truncated_scoped_response_is_error() {
-    let scoped = |base: &SdkBase| {
+    let scoped = |base: &AwsClientConfig| {
         let policy = SessionPolicy::read_only(["s3"]).unwrap();
         let source = memory_source(temporary_credentials(Expiry::Never));
         ScopedProvider::builder(source).policy(policy).base(base).build().unwrap()

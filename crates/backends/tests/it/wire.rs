@@ -16,7 +16,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::date_time::Format;
 use percent_encoding::percent_decode_str;
-use valetkey_backends::SdkBase;
+use valetkey_backends::AwsClientConfig;
 
 use crate::{region, with_fast_retries};
 
@@ -96,9 +96,9 @@ impl HttpFixture {
         self.sent.lock().unwrap().clone()
     }
 
-    pub(crate) fn base(&self) -> SdkBase {
+    pub(crate) fn base(&self) -> AwsClientConfig {
         let config = SdkConfig::builder().http_client(self.clone()).build();
-        with_fast_retries(&SdkBase::from(config).region(&region("us-east-1")))
+        with_fast_retries(&AwsClientConfig::from(config).region(&region("us-east-1")))
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use valetkey::backends::{SdkBase, StsCallerIdentityProvider};
+use valetkey::backends::{AwsClientConfig, StsCallerIdentityProvider};
 use valetkey::{
     AccountId, AccountName, AccountStatus, CallerIdentity, CallerIdentityCache, Error, ErrorKind, Result,
     RoleArn, SessionContext, escape_control_chars,
@@ -23,7 +23,7 @@ pub(super) struct Probe {
 }
 
 /// The accounts that the session may have.
-pub(super) fn probes(settings: &Settings, base: &SdkBase) -> Vec<Probe> {
+pub(super) fn probes(settings: &Settings, base: &AwsClientConfig) -> Vec<Probe> {
     let region = base.config().region().and_then(|region| region.as_ref().parse().ok());
     let to_probe = |(name, account): (&String, &AccountSettings)| {
         let owner = account.role_arn().and_then(|role| role.parse::<RoleArn>().ok());
@@ -41,7 +41,7 @@ pub(super) fn probes(settings: &Settings, base: &SdkBase) -> Vec<Probe> {
 pub(super) async fn probe_accounts(
     session: &SessionContext,
     accounts: &[Probe],
-    base: &SdkBase,
+    base: &AwsClientConfig,
 ) -> Result<(), CliError> {
     let answers = accounts.iter().map(|asked| async { (&asked.alias, probe(session, asked, base).await) });
     let mut failures = Vec::new();
@@ -62,7 +62,7 @@ pub(super) async fn probe_accounts(
 }
 
 /// What one account got, and whose it is.
-async fn probe(session: &SessionContext, asked: &Probe, base: &SdkBase) -> Result<String> {
+async fn probe(session: &SessionContext, asked: &Probe, base: &AwsClientConfig) -> Result<String> {
     let account = session.account(&asked.alias)?;
     let what = format!("credentials of the account `{}`, from {}", asked.alias, asked.origin);
     with_progress(account.credentials(), what).await?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use valetkey::backends::{FederationGuard, MemoryProvider, SdkBase};
+use valetkey::backends::{AwsClientConfig, FederationGuard, MemoryProvider};
 use valetkey::{
     AccountGuard, AccountName, Attribution, CredentialObservers, Error, ObservedProvider, Region, Result,
     SessionBuilder, SessionContext,
@@ -26,7 +26,7 @@ const SOURCE_IS_HIDDEN_MEMORY: &str = "leads past the session to an account of p
 
 pub(super) struct AccountBuilder<'a> {
     settings: &'a Settings,
-    base: &'a SdkBase,
+    base: &'a AwsClientConfig,
     terminal: &'a Terminal,
     /// Those who learn of what no account of the session publishes.
     observers: &'a CredentialObservers,
@@ -38,7 +38,7 @@ impl<'a> AccountBuilder<'a> {
     /// Orders the accounts and reports names that are none, unknown sources and cycles.
     pub(super) fn new(
         settings: &'a Settings,
-        base: &'a SdkBase,
+        base: &'a AwsClientConfig,
         terminal: &'a Terminal,
         observers: &'a CredentialObservers,
         faults: &mut Vec<Diagnostic>,
@@ -181,7 +181,7 @@ impl<'a> AccountBuilder<'a> {
         let Some(wanted) = &account.exchange else { return own.map(BuiltAccount::Provider) };
         // Nobody names a region for STS here but the account.
         let region: Option<Region> = account.region().and_then(|region| region.parse().ok());
-        let base = region.iter().fold(self.base.clone(), SdkBase::region);
+        let base = region.iter().fold(self.base.clone(), AwsClientConfig::region);
         let with_exchange = |own: SharedProvider| {
             let guard =
                 exchange::build_key_exchange(wanted, own, &ProviderContext { base: &base, ..around.clone() });

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use valetkey::backends::{
-    FederationBuilder, FederationGuard, FederationProvider, GetFederationTokenRequest,
-    GetSessionTokenRequest, SdkBase,
+    AwsClientConfig, FederationBuilder, FederationGuard, FederationProvider, GetFederationTokenRequest,
+    GetSessionTokenRequest,
 };
 use valetkey::{Error, Region, SessionId};
 
@@ -97,7 +97,7 @@ pub(super) fn build_key_exchange(
 fn check_name<'a>(
     name: &'a str,
     source: &SharedProvider,
-    base: &SdkBase,
+    base: &AwsClientConfig,
     faults: &mut Vec<Error>,
 ) -> &'a str {
     let built = FederationProvider::federated(name, Arc::clone(source)).base(base).build();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use valetkey::backends::{
-    AmbientProvider, EnvProvider, MemoryProvider, ProcessProvider, SdkBase, SecretsManagerProvider,
+    AmbientProvider, AwsClientConfig, EnvProvider, MemoryProvider, ProcessProvider, SecretsManagerProvider,
 };
 use valetkey::{Attribution, CredentialProvider, Error, Region, Result};
 
@@ -20,7 +20,7 @@ pub(super) type SharedProvider = Arc<dyn CredentialProvider>;
 #[derive(Clone)]
 pub(super) struct ProviderContext<'a> {
     pub(super) name: &'a str,
-    pub(super) base: &'a SdkBase,
+    pub(super) base: &'a AwsClientConfig,
     /// Whose credentials it is got with.
     pub(super) source: SharedProvider,
     /// Whether those are temporary.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use uuid::Uuid;
-use valetkey::backends::{AssumeRoleProvider, SdkBase};
+use valetkey::backends::{AssumeRoleProvider, AwsClientConfig};
 use valetkey::{AccessKeyId, CredentialProvider, Credentials, Region, SecretString};
 use valetkey_local_aws::{LocalAws, RoleSpec, SecretSpec, UserSpec};
 
@@ -14,7 +14,7 @@ pub(super) const SECRET_PREFIX: &str = "valetkey/credentials/";
 
 pub(super) struct DemoEnv {
     /// What every AWS client of the demo shares.
-    pub(super) client_config: SdkBase,
+    pub(super) client_config: AwsClientConfig,
     pub(super) endpoint: String,
     /// The platform's own key, with which a session's roles are assumed. No session ever holds it.
     pub(super) platform: Credentials,
@@ -171,9 +171,9 @@ impl DemoEnv {
     }
 }
 
-fn client_config(endpoint: &str) -> Result<SdkBase, CliError> {
+fn client_config(endpoint: &str) -> Result<AwsClientConfig, CliError> {
     let region: Region = "us-east-1".parse()?;
-    Ok(SdkBase::new().region(&region).endpoint_url(endpoint))
+    Ok(AwsClientConfig::new().region(&region).endpoint_url(endpoint))
 }
 
 /// A made-up long-lived key.

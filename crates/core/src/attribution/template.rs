@@ -16,7 +16,7 @@ const MAX_SOURCE_IDENTITY: usize = 256;
 /// # use valetkey_core::{Attribution, NameTemplate};
 /// # fn demo() -> valetkey_core::Result<()> {
 /// let template: NameTemplate = "vk-{principal}-{account}".parse()?;
-/// let name = template.fill(&Attribution::new().account("prod".parse()?).principal("alice".parse()?))?;
+/// let name = template.render(&Attribution::new().account("prod".parse()?).principal("alice".parse()?))?;
 /// assert_eq!(name, "vk-alice-prod");
 /// # Ok(())
 /// # }

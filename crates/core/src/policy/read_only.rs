@@ -44,7 +44,7 @@ const READ_ACTIONS: &[(&str, &[&str])] = &[
             "ListBucket*",
         ],
     ),
-    // Not: GetSecretValue, BatchGetSecretValue, GetRandomPassword.
+    // Not: GetSecretValueInput, BatchGetSecretValue, GetRandomPassword.
     ("secretsmanager", &["DescribeSecret", "GetResourcePolicy", "ListSecret*"]),
     ("sns", &["Get*", "List*"]),
     // Not: ReceiveMessage.

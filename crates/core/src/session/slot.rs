@@ -285,6 +285,6 @@ fn notify(turn: &mut Turn<'_>) {
 
 impl fmt::Debug for AccountCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slot").field("alias", &self.alias).finish_non_exhaustive()
+        f.debug_struct("AccountCache").field("alias", &self.alias).finish_non_exhaustive()
     }
 }

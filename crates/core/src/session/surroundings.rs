@@ -164,7 +164,7 @@ impl SessionShared {
 
 impl fmt::Debug for SessionShared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Surroundings")
+        f.debug_struct("SessionShared")
             .field("id", &self.id)
             .field("principal", &self.principal)
             .field("policy", self.policy())

@@ -112,6 +112,6 @@ fn question(lookup: Arc<dyn CallerIdentityProvider>, set: Credentials, limit: Du
 
 impl fmt::Debug for CallerIdentityCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WhoAmI").field("account", self.account.alias()).finish_non_exhaustive()
+        f.debug_struct("CallerIdentityCache").field("account", self.account.alias()).finish_non_exhaustive()
     }
 }

@@ -168,7 +168,7 @@ fn find_closing_brace(text: &str) -> Option<usize> {
 
 impl fmt::Debug for VarLookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Variables").finish_non_exhaustive()
+        f.debug_struct("VarLookup").finish_non_exhaustive()
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use aws_config::retry::RetryConfig;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use valetkey_backends::{AmbientProvider, SdkBase};
+use valetkey_backends::{AmbientProvider, AwsClientConfig};
 use valetkey_core::{Clock, CredentialProvider, ErrorKind, SystemClock};
 
 use super::cloud::{CONTAINER, ISSUED, PROFILES, WITH_INSTANCE, answer, failure, home_with_profiles};
@@ -40,7 +40,11 @@ async fn recovers(name: &str, provider: &AmbientProvider) {
 }
 
 /// One provider uses up its quota; another of the same form, whose service fails twice, is left its retries.
-async fn has_quota_of_its_own(name: &str, requests: usize, provider: impl Fn(&SdkBase) -> AmbientProvider) {
+async fn has_quota_of_its_own(
+    name: &str,
+    requests: usize,
+    provider: impl Fn(&AwsClientConfig) -> AmbientProvider,
+) {
     let (wire, other) = (down(), failing(ATTEMPTS - 1, || Some(failure())));
     let unlucky = provider(&wire.base());
     let all = count_attempts(&wire, &unlucky).await;
@@ -95,7 +99,7 @@ async fn in_process_with_two_servers() {
         settings.push_str(&format!("[profile {profile}]\n{role}\nendpoint_url = {}\n", server.url()));
     }
     fs::write(settings_file(), settings).unwrap();
-    let base = with_fast_retries(&SdkBase::new().region(&region("us-east-1")));
+    let base = with_fast_retries(&AwsClientConfig::new().region(&region("us-east-1")));
     let one = AmbientProvider::profile("one").base(&base);
     for _ in 0..FETCHES {
         one.provide().await.unwrap_err();
@@ -141,7 +145,7 @@ async fn in_process_with_failing_services() {
     }
     let wire = down();
     let once = wire.base().config().to_builder().retry_config(RetryConfig::disabled()).build();
-    let provider = AmbientProvider::profile("role").base(&SdkBase::from(once));
+    let provider = AmbientProvider::profile("role").base(&AwsClientConfig::from(once));
     assert_eq!(count_attempts(&wire, &provider).await, 1, "the retries are those of the base");
     let provider = role(&wire);
     for _ in 0..FETCHES {

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use valetkey_backends::SdkBase;
+use valetkey_backends::AwsClientConfig;
 use valetkey_core::testing::{Canary, VirtualClock};
 use valetkey_core::{Clock, Expiry};
 
@@ -65,11 +65,11 @@ impl StsFixture {
 
     /// The SDK as it is, with its standard retries. The region is this server's own: the SDK shares a quota of retries
     /// among all clients of a service and region.
-    pub(super) fn base(&self) -> SdkBase {
+    pub(super) fn base(&self) -> AwsClientConfig {
         let letters: String =
             self.address.port().to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect();
         let region = format!("test-{letters}-1").parse().unwrap();
-        SdkBase::new().region(&region).endpoint_url(format!("http://{}", self.address))
+        AwsClientConfig::new().region(&region).endpoint_url(format!("http://{}", self.address))
     }
 
     pub(super) fn set_fault(&self, fault: FaultMode) {

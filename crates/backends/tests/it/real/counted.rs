@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use valetkey_backends::SdkBase;
+use valetkey_backends::AwsClientConfig;
 
 use super::client_config_at;
 
@@ -28,10 +28,10 @@ struct CountingConnector {
 
 impl RequestCounter {
     /// The base at `url`, and its counter.
-    pub(crate) fn client_config_at(url: &str) -> (SdkBase, Self) {
+    pub(crate) fn client_config_at(url: &str) -> (AwsClientConfig, Self) {
         let base = client_config_at(url);
         let counted = Self { inner: base.config().http_client().unwrap(), counts: Arc::default() };
-        (SdkBase::from(base.config().to_builder().http_client(counted.clone()).build()), counted)
+        (AwsClientConfig::from(base.config().to_builder().http_client(counted.clone()).build()), counted)
     }
 
     /// How often a service was called whose requests name no operation in a header, such as STS.

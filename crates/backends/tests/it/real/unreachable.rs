@@ -3,18 +3,18 @@
 use std::net::{Ipv4Addr, TcpListener};
 
 use valetkey_backends::{
-    AssumeRoleProvider, FederationProvider, SdkBase, SecretsManagerProvider, WebIdentityProvider,
+    AssumeRoleProvider, AwsClientConfig, FederationProvider, SecretsManagerProvider, WebIdentityProvider,
 };
 use valetkey_core::{CredentialProvider, ErrorKind, RoleArn, SecretString};
 
 use crate::{region, static_source, with_fast_retries};
 
 /// A base for a port that nobody listens on.
-fn unreachable_client_config() -> SdkBase {
+fn unreachable_client_config() -> AwsClientConfig {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    with_fast_retries(&SdkBase::new().region(&region("us-east-1")).endpoint_url(url))
+    with_fast_retries(&AwsClientConfig::new().region(&region("us-east-1")).endpoint_url(url))
 }
 
 #[tokio::test]

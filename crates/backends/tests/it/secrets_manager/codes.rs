@@ -8,7 +8,7 @@ use super::vault::{BATCH, DESCRIBE, GET, SecretsManagerFixture};
 use crate::static_source;
 use crate::wire::REQUEST_ID;
 
-/// Those of the API references of GetSecretValue, DescribeSecret and BatchGetSecretValue, those common to all services,
+/// Those of the API references of GetSecretValueInput, DescribeSecretInput and BatchGetSecretValue, those common to all services,
 /// and some that are answered though they are in neither.
 const CODES: [(&str, ErrorKind); 31] = [
     ("DecryptionFailure", Denied),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Value, json};
-use valetkey_backends::SdkBase;
+use valetkey_backends::AwsClientConfig;
 
 use crate::wire::{HttpFixture, SentRequest};
 
@@ -121,7 +121,7 @@ impl SecretsManagerFixture {
         calls.iter().map(|operation| operation.chars().next().unwrap()).collect()
     }
 
-    pub(crate) fn base(&self) -> SdkBase {
+    pub(crate) fn base(&self) -> AwsClientConfig {
         let vault = self.clone();
         HttpFixture::with_reply(move |sent| vault.respond(sent)).base()
     }

@@ -18,14 +18,14 @@ const MAX_NARROWED_SESSIONS: usize = 32;
 /// It belongs to whoever has the tools, and keeps no session open.
 ///
 /// ```
-/// # use valetkey_core::{PolicyScopes, Result, SessionContext, SessionPolicy};
+/// # use valetkey_core::{NarrowedSessionCache, Result, SessionContext, SessionPolicy};
 /// # async fn demo(session: SessionContext) -> Result<()> {
-/// let scopes = PolicyScopes::default();
+/// let scopes = NarrowedSessionCache::default();
 /// let reading = SessionPolicy::read_only(["s3"])?;
 ///
 /// // In each call of the tool:
 /// let account = session.account(session.default_account())?;
-/// let narrowed = scopes.under(&account, &reading)?;
+/// let narrowed = scopes.get_or_narrow(&account, &reading)?;
 /// narrowed.credentials().await?;
 /// # Ok(())
 /// # }
@@ -87,6 +87,6 @@ impl NarrowedSessionCache {
 
 impl fmt::Debug for NarrowedSessionCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PolicyScopes").field("len", &self.lock().len()).finish_non_exhaustive()
+        f.debug_struct("NarrowedSessionCache").field("len", &self.lock().len()).finish_non_exhaustive()
     }
 }
