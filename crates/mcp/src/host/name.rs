@@ -50,7 +50,7 @@ impl NamePrefixes {
     }
 }
 
-/// Returns the truncated name of `tool` of `server` with its hash, which is unique to the pair.
+/// Returns the name of `tool` of `server` with its hash, which is unique to the pair. A long name is truncated.
 pub(super) fn hashed_name(server: &str, tool: &str) -> String {
     let available = MAX_PREFIXED_NAME_LEN - "__".len() - "_".len() - HASH_LEN;
     let (mut server_part, mut tool_part) = (sanitize(server), sanitize(tool));

@@ -10,8 +10,8 @@ const MAX_DELAY: Duration = Duration::from_secs(60);
 /// From this number of consecutive failures on, the delay is `MAX_DELAY`.
 const MAX_DELAY_AFTER_FAILURES: u32 = 5;
 
-/// Counts consecutive failures and delays the next start: no delay after the first failure, then 0.5 s, doubling with
-/// each failure, and 60 s from the fifth on.
+/// Counts consecutive failures and delays the next start: no delay after the first failure, 0.5 s after the second,
+/// twice the previous delay after the third and fourth, and 60 s from the fifth on.
 #[derive(Debug, Default)]
 pub(super) struct RestartBackoff {
     failures: u32,
