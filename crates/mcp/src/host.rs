@@ -129,6 +129,9 @@ impl McpHost {
     /// [budget](McpHostBuilder::list_budget). The tools that a slow or failing server listed earlier stay in the
     /// catalog. Slow servers continue to start, and [`tools_changed`](Self::tools_changed) announces the tools they
     /// list.
+    ///
+    /// # Cancel safety
+    /// Cancel safe. Servers continue to start and to list their tools.
     pub async fn all_tools(&self) -> ToolCatalog {
         let list = async |server: &Server| server.list_tools_within(self.list_budget).await;
         let listed = join_all(self.servers.iter().map(list)).await;
@@ -234,6 +237,9 @@ impl McpHost {
     }
 
     /// Stops every server, and waits until its whole process tree has exited.
+    ///
+    /// # Cancel safety
+    /// Dropping the future still ends the servers, but does not wait for them.
     pub async fn shutdown(self) {
         self.stop().await;
         self.redactor.clear();

@@ -22,7 +22,7 @@ pub(super) struct RunningServer {
     pub(super) redactor: Arc<Redactor>,
     pub(super) cached_tools: Mutex<Option<Vec<Value>>>,
     pub(super) active_calls: watch::Sender<usize>,
-    /// Whether a tool call has succeeded. If so, the restart backoff is reset.
+    /// Whether a tool call has succeeded. If so, the restart backoff starts over when the server ends.
     pub(super) has_served: AtomicBool,
     /// Whether a request failed because the server was gone.
     pub(super) is_disconnected: AtomicBool,
