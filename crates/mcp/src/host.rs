@@ -149,6 +149,10 @@ impl McpHost {
     /// Returns the MCP result as JSON, with the session's secrets masked, or `None` when no such tool exists. Every
     /// failure is a result with `isError`. When `cancelled` fires, the server is notified and the result reports the
     /// cancellation.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe. Dropping the future discards the result and does not notify the server; cancel `cancelled`
+    /// instead.
     pub async fn call(
         &self,
         name: &str,
@@ -162,6 +166,9 @@ impl McpHost {
     ///
     /// The call never runs in a process that has other credentials. A server that is given no credentials has one
     /// process for all sessions.
+    ///
+    /// # Cancel safety
+    /// See [`call`](Self::call).
     pub async fn call_for(
         &self,
         session: &SessionContext,
