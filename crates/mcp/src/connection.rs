@@ -1,4 +1,4 @@
-//! An MCP connection to a child, in which results stay the JSON that the child sent.
+//! `Connection`: an MCP connection to a child process. Results stay the JSON that the child sent.
 
 mod handshake;
 mod in_flight;
@@ -30,7 +30,7 @@ use raw::{ChildWriter, RawTransport, UNREADABLE_CODE};
 
 use crate::json::JsonLineDecoder;
 
-/// How long a server may take to hear of something that nobody waits for: a cancellation, or the end.
+/// The timeout for notifying a server of a cancellation or of the end of the connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// An established connection. Clones share it.
@@ -41,31 +41,31 @@ pub(crate) struct Connection {
     change_notify: Arc<Notify>,
 }
 
-/// What keeps a [`Connection`] going; dropping it ends the connection.
+/// Drives a [`Connection`]. Dropping the driver ends the connection.
 pub(crate) struct ConnectionDriver {
     running: RunningService<RoleClient, ServerClientHandler>,
     input: ChildWriter,
 }
 
-/// Why a request was not answered with a result.
+/// Why a request has no result.
 #[derive(Debug)]
 pub(crate) enum RequestError {
-    /// The server answered with a protocol error.
+    /// The server responded with a protocol error.
     Refused { code: i32, message: String },
     /// The server's response cannot be read.
     Unreadable(String),
-    /// The connection is gone, most likely because the server ended.
+    /// The connection is closed, most likely because the server exited.
     Disconnected,
-    /// The caller took the request back.
+    /// The caller cancelled the request.
     Cancelled,
-    /// The answer did not come in time, and the request was taken back.
+    /// The response did not arrive within this time, and the request was cancelled.
     TimedOut(Duration),
-    /// A list has no end, or too much in it.
+    /// A list has too many pages or is too large.
     ListTooLarge,
 }
 
 impl Connection {
-    /// Establishes a connection over a child's streams, and returns how the child speaks.
+    /// Establishes a connection over the streams of a child. Returns the handshake that the child supports.
     pub(crate) async fn open(
         stdout: ChildStdout,
         stdin: ChildStdin,
@@ -94,7 +94,8 @@ impl Connection {
         ))
     }
 
-    /// Sends a request and gives back its result as the child sent it. The child is told when `cancelled` fires.
+    /// Sends a request and returns its result as the child sent it. When `cancelled` fires, the child is notified and
+    /// the request fails.
     pub(crate) async fn request(
         &self,
         method: &str,
@@ -108,7 +109,7 @@ impl Connection {
             answer = &mut handle.rx => answer,
             () = cancelled.cancelled() => {
                 let notification = handle.cancel(Some("cancelled by the caller".to_owned()));
-                // A child that is gone needs no telling, and one that does not read cannot be told.
+                // A child that has exited or does not read cannot be notified, and neither is an error.
                 let _notified = timeout(CLOSE_TIMEOUT, notification).await;
                 return Err(RequestError::Cancelled);
             }
@@ -119,8 +120,8 @@ impl Connection {
         }
     }
 
-    /// The tools of the server, as the server describes them, and why there may be more: a list that cannot be finished
-    /// keeps what was read.
+    /// Fetches the tool definitions of the server, and the error that ended the list early. Pages read before the error
+    /// are kept.
     pub(crate) async fn list_tools(
         &self,
         cancelled: &CancellationToken,
@@ -129,7 +130,7 @@ impl Connection {
         let mut listing = PageCollector::default();
         let incomplete = self.list_pages(&mut listing, cancelled).await.err();
         if incomplete.is_some() {
-            // What was listed before is still not what the server has now.
+            // The list is incomplete, so it does not count as current.
             self.tools_changed.store(true, Ordering::Release);
         }
         (listing.into_tools(), incomplete)
@@ -150,7 +151,6 @@ impl Connection {
         }
     }
 
-    /// Calls a tool.
     pub(crate) async fn call_tool(
         &self,
         name: &str,
@@ -161,12 +161,12 @@ impl Connection {
         self.request("tools/call", params, cancelled).await
     }
 
-    /// Whether the server said that its tools changed since they were last listed.
+    /// Whether the server has announced a change of its tools since they were last listed, or the list is incomplete.
     pub(crate) fn tools_changed(&self) -> bool {
         self.tools_changed.load(Ordering::Acquire)
     }
 
-    /// Waits until the server says that its tools changed. Cancel safe.
+    /// Waits until the server announces a change of its tools. Cancel safe.
     pub(crate) async fn wait_tools_change(&self) {
         self.change_notify.notified().await;
     }
@@ -177,10 +177,10 @@ impl Connection {
 }
 
 impl ConnectionDriver {
-    /// Ends the connection, in bounded time whatever the server does.
+    /// Closes the connection in bounded time, whatever the server does.
     pub(crate) async fn close(mut self) {
         self.input.close().await;
-        // What is left of it ends with the process.
+        // Anything that remains ends with the process.
         let _ended = self.running.close_with_timeout(CLOSE_TIMEOUT).await;
     }
 }
@@ -200,18 +200,18 @@ impl From<ServiceError> for RequestError {
     }
 }
 
-/// valetkey towards a server.
+/// Handles the requests and notifications of a server, as its MCP client.
 pub(crate) struct ServerClientHandler {
     tools_changed: Arc<AtomicBool>,
     change_notify: Arc<Notify>,
-    /// The version that `initialize` offers; the newest has no `initialize`.
+    /// The protocol version that `initialize` offers. The newest version has no `initialize`.
     initialize_version: ProtocolVersion,
 }
 
 impl ClientHandler for ServerClientHandler {
     async fn on_tool_list_changed(&self, _: NotificationContext<RoleClient>) {
         self.tools_changed.store(true, Ordering::Release);
-        // Remembered until it is waited for.
+        // `Notify` keeps the permit until a waiter consumes it.
         self.change_notify.notify_one();
     }
 

@@ -1,4 +1,4 @@
-//! `Gateway`: the credential tools and all proxied tools of one session, served as MCP.
+//! `Gateway`: serves the credential tools and all proxied tools of one session over MCP.
 
 mod changes;
 mod front;
@@ -28,53 +28,73 @@ use front::GatewayService;
 use input::EofNotifier;
 use transport::ClientTransport;
 
-/// How long answers may still take to a client that has closed its side, before its servers are stopped; and again
-/// until the connection is given up.
+/// The time for sending responses to a client that has closed its side, before its servers are stopped; and again
+/// before the connection is abandoned.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 
-/// One session, served to one MCP client: legacy or modern, over standard input and output or any other stream.
+/// Serves one session to one MCP client, with a legacy or the modern protocol, over standard input and output or any
+/// other stream.
+///
+/// # Examples
+/// ```no_run
+/// use tokio_util::sync::CancellationToken;
+/// use valetkey_core::SessionContext;
+/// use valetkey_mcp::Gateway;
+/// use valetkey_tools::ToolSet;
+///
+/// # async fn example() -> valetkey_core::Result<()> {
+/// let session = SessionContext::builder().build();
+/// let tools = ToolSet::for_session(session.clone());
+/// Gateway::new(session, tools).serve_stdio(CancellationToken::new()).await
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Gateway {
     session: SessionContext,
     inner: GatewayInner,
 }
 
-/// What the protocol side needs.
+/// The state that the protocol side uses.
 #[derive(Debug)]
 struct GatewayInner {
     tools: ToolSet,
     host: Option<McpHost>,
-    /// A client has said something that makes sense.
+    /// Whether the client has sent a valid request.
     initialized: AtomicBool,
 }
 
 impl Gateway {
-    /// Serves `tools`, which act on `session`.
+    /// Creates a gateway that serves `tools`, which act on `session`.
     #[must_use]
     pub fn new(session: SessionContext, tools: ToolSet) -> Self {
         Self { session, inner: GatewayInner { tools, host: None, initialized: AtomicBool::new(false) } }
     }
 
-    /// Serves the tools of the host's servers as well.
+    /// Adds the tools of the host's servers.
     #[must_use]
     pub fn with_host(mut self, host: McpHost) -> Self {
         self.inner.host = Some(host);
         self
     }
 
-    /// Serves on standard input and output; see [`serve`](Self::accept_connections). Nothing else may write to standard output.
+    /// Serves over standard input and output, like [`serve`](Self::serve). Nothing else may write to standard output.
     ///
     /// # Errors
-    /// As [`serve`](Self::accept_connections).
+    /// See [`serve`](Self::serve).
     pub async fn serve_stdio(self, stop: CancellationToken) -> Result<()> {
         let (input, output) = stdio_pipes();
         self.serve(input, output, stop).await
     }
 
-    /// Serves until the client closes its side or `stop` fires; then stops every server, and closes the session.
+    /// Serves until the client closes its side or `stop` fires; then closes the session and stops every server.
     ///
     /// # Errors
-    /// `Unavailable` when the client leaves without having asked anything that an MCP client asks.
+    /// `Unavailable` when the client disconnects before it has sent a valid MCP request; `Internal` when the gateway's
+    /// task failed.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe. Dropping the future closes the session, but does not wait for the servers to exit. Cancel
+    /// `stop` for an orderly shutdown.
     pub async fn serve<R, W>(self, input: R, output: W, stop: CancellationToken) -> Result<()>
     where
         R: AsyncRead + Send + Unpin + 'static,
@@ -108,7 +128,8 @@ impl Gateway {
         };
         let ended = tokio::select! {
             ended = &mut serving => Ok(ended),
-            // Answers are under way. They come at once when the servers are gone; but a client may not read them.
+            // Responses are pending. They complete as soon as the servers are stopped, but the client may not read
+            // them.
             () = stopping => Err(()),
             never = announcing => match never {},
         };
@@ -127,16 +148,16 @@ impl Gateway {
 }
 
 impl GatewayInner {
-    /// Closes the session first: what its servers still do, they do without it.
+    /// Closes the session first, so that the servers cannot use its credentials while they shut down.
     async fn stop(&self, closing: CloseSessionOnDrop) {
         drop(closing);
-        // Requests still under way may hold the parts longer than this; the servers are gone all the same.
+        // Pending requests may keep the host alive beyond this, so its servers are stopped explicitly.
         if let Some(host) = &self.host {
             host.stop().await;
         }
     }
 
-    /// Every tool, as MCP describes tools.
+    /// Returns the MCP definition of every tool.
     async fn list_tools(&self) -> Vec<Value> {
         let mut tools: Vec<Value> = self.tools.definitions().map(tool_definition).collect();
         if let Some(host) = &self.host {
@@ -149,7 +170,7 @@ impl GatewayInner {
         tools
     }
 
-    /// The result of a call, as MCP writes it; `None` when there is no such tool.
+    /// Calls a tool and returns its MCP result, or `None` when no such tool exists.
     async fn call_tool(
         &self,
         name: &str,
@@ -168,7 +189,7 @@ impl GatewayInner {
         }
     }
 
-    /// A server's tool, which also takes the argument that is never passed on to the server.
+    /// Adds the session argument, which is never passed on to the server, to the definition of a server's tool.
     fn with_session_argument(&self, mut definition: Value) -> Value {
         let fields = definition.get_mut("inputSchema").and_then(Value::as_object_mut);
         if let (Some(fields), Some(schema)) = (fields, self.tools.session_argument_schema()) {

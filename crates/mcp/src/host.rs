@@ -1,4 +1,4 @@
-//! `McpHost`: the servers of a session, started as its children, listed and called.
+//! `McpHost`: starts the servers of a session as child processes, lists their tools and calls them.
 
 mod builder;
 mod catalog;
@@ -41,33 +41,52 @@ use name::NamePrefixes;
 use policies::ToolPolicies;
 use server::{Server, ToolList, cancelled_error};
 
-/// The servers of one session.
+/// Runs the MCP servers of one session.
 ///
 /// A server is started when its tools are first listed or called, with or without credentials. Before each call the
-/// session must have usable ones, or the call is refused: it never runs as the host. The host lends the session and
-/// does not keep it alive; once the session ends, the servers are stopped. [`shutdown`](Self::shutdown) stops them and
-/// waits until they are gone; dropping the host kills them.
+/// session must have usable credentials; otherwise the call is refused. A call never runs with the credentials of the
+/// host process. The host does not keep the session alive; when the session ends, the servers are stopped.
+/// [`shutdown`](Self::shutdown) stops the servers and waits until they have exited; dropping the host kills them.
 ///
-/// A process has one set of credentials. So what runs with less, a tool that has a
-/// [policy](McpHostBuilder::tool_policy) or a call [for](Self::call_for) a narrowed session, runs in processes of its
-/// own of the same server, with a home of their own: started at the first such call, stopped when there was none for a
-/// while.
+/// A process has one set of credentials. A call with fewer permissions, that is, a call of a tool that has a
+/// [policy](McpHostBuilder::tool_policy) or a call [for](Self::call_for) a narrowed session, therefore runs in a
+/// separate process of the same server, with a separate home folder. That process is started at the first such call,
+/// and stopped after it has been idle for a while.
+///
+/// # Examples
+/// ```no_run
+/// use valetkey_core::SessionContext;
+/// use valetkey_mcp::config::VarLookup;
+/// use valetkey_mcp::{McpConfig, McpHost};
+///
+/// # async fn example() -> valetkey_core::Result<()> {
+/// let session = SessionContext::builder().build();
+/// let text = r#"{"mcpServers": {"notes": {"command": "notes-server"}}}"#;
+/// let config = McpConfig::parse(text, &VarLookup::new(|_| None))?;
+/// let host = McpHost::builder(&session, config).start().await?;
+/// for tool in host.all_tools().await.tools {
+///     println!("{}", tool.name);
+/// }
+/// host.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 pub struct McpHost {
     session_id: SessionId,
     servers: Vec<Server>,
-    /// The same servers for narrowed sessions.
+    /// Processes of the same servers for narrowed sessions.
     narrowed_pool: Arc<NarrowedServerPool>,
     policies: ToolPolicies,
     prefixes: NamePrefixes,
     config_faults: Vec<ConfigError>,
     redactor: Arc<Redactor>,
-    /// Which tool of which server was last listed under a name.
+    /// The server and the tool that were last listed under each name.
     routes: Mutex<HashMap<String, ToolRoute>>,
     list_budget: Duration,
     change_counter: watch::Sender<u64>,
-    /// Refreshes the session ahead of need, so that the endpoint answers from memory.
+    /// Refreshes the session's credentials before they are needed, so that the endpoint responds from memory.
     refresher: JoinHandle<()>,
-    /// Ours unless it was handed in.
+    /// `None` when the caller supplied the endpoint, which then outlives the host.
     owned_endpoint: Option<CredentialEndpoint>,
 }
 
@@ -77,7 +96,7 @@ struct ToolRoute {
     tool: String,
 }
 
-/// A server for one call.
+/// The server process that runs one call.
 enum CallTarget<'a> {
     Shared(&'a Server),
     Narrowed(ServerLease),
@@ -99,16 +118,20 @@ fn session_account(session: &SessionContext, account: Option<&AccountName>) -> R
 }
 
 impl McpHost {
-    /// Describes a host that runs the servers of `config` with the credentials of `session`.
+    /// Returns a builder for a host that runs the servers of `config` with the credentials of `session`.
     pub fn builder(session: &SessionContext, config: McpConfig) -> McpHostBuilder {
         McpHostBuilder::new(session, config)
     }
 
-    /// Every tool of every server, and what is wrong with servers that have not listed theirs.
+    /// Lists every tool of every server, and the errors of servers that have not listed theirs.
     ///
-    /// Starts servers that do not run yet, all at once, and waits for them within the
-    /// [budget](McpHostBuilder::list_budget). What a slow or failing server listed before stays in the catalog. Slow
-    /// servers go on starting, and [`tools_changed`](Self::tools_changed) announces what they list.
+    /// Starts all servers that are not running yet, concurrently, and waits for them within the
+    /// [budget](McpHostBuilder::list_budget). The tools that a slow or failing server listed earlier stay in the
+    /// catalog. Slow servers continue to start, and [`tools_changed`](Self::tools_changed) announces the tools they
+    /// list.
+    ///
+    /// # Cancel safety
+    /// Cancel safe. Servers continue to start and to list their tools.
     pub async fn all_tools(&self) -> ToolCatalog {
         let list = async |server: &Server| server.list_tools_within(self.list_budget).await;
         let listed = join_all(self.servers.iter().map(list)).await;
@@ -121,9 +144,15 @@ impl McpHost {
         catalog
     }
 
-    /// Calls a tool by the name under which [`all_tools`](Self::all_tools) lists it, and gives back the MCP result as
-    /// JSON, with the session's secrets masked. Failures of any kind are results with `isError`. `None` when there is
-    /// no such tool. The server is told when `cancelled` fires.
+    /// Calls a tool by the name under which [`all_tools`](Self::all_tools) lists it.
+    ///
+    /// Returns the MCP result as JSON, with the session's secrets masked, or `None` when no such tool exists. Every
+    /// failure is a result with `isError`. When `cancelled` fires, the server is notified and the result reports the
+    /// cancellation.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe. Dropping the future discards the result and does not notify the server; cancel `cancelled`
+    /// instead.
     pub async fn call(
         &self,
         name: &str,
@@ -133,8 +162,13 @@ impl McpHost {
         self.call_with_session(None, name, arguments, cancelled).await.map(round_result)
     }
 
-    /// As [`call`](Self::call_tool), with the credentials of `session`, which is the host's or one that was narrowed from it,
-    /// and in no process that has others. A server that is given no credentials has one process for everyone.
+    /// Like [`call`](Self::call), with the credentials of `session`: the host's session or a session narrowed from it.
+    ///
+    /// The call never runs in a process that has other credentials. A server that is given no credentials has one
+    /// process for all sessions.
+    ///
+    /// # Cancel safety
+    /// See [`call`](Self::call).
     pub async fn call_for(
         &self,
         session: &SessionContext,
@@ -146,8 +180,8 @@ impl McpHost {
         self.call_with_session(narrowed, name, arguments, cancelled).await.map(round_result)
     }
 
-    /// The same, for a session or the host's own; the result is to be written with
-    /// [`write_exact`](crate::to_json::write_exact).
+    /// Calls a tool for a narrowed session, or for the host's own session if `narrowed` is `None`. The result must be
+    /// written with [`write_exact`](crate::to_json::write_exact).
     pub(crate) async fn call_with_session(
         &self,
         narrowed: Option<&SessionContext>,
@@ -178,7 +212,7 @@ impl McpHost {
         Some(self.redactor.mask_json_async(result).await.unwrap_or_else(masking_failed))
     }
 
-    /// The process of `server` that a call of `tool` may run in.
+    /// Returns the process of `server` that may run a call of `tool`.
     fn call_target<'a>(
         &self,
         server: &'a Server,
@@ -197,44 +231,51 @@ impl McpHost {
         self.narrowed_pool.lease_server(server, account, policy).map(CallTarget::Narrowed)
     }
 
-    /// The process ids of the servers that run now, by server name. With a launcher these are of the guardians, each of
-    /// which leads its server's process group.
+    /// Returns the process ids of the running servers, by server name. With a launcher, they are the ids of the
+    /// guardian processes, each of which leads the process group of its server.
     pub fn pids(&self) -> impl Iterator<Item = (&str, u32)> {
         self.servers.iter().filter_map(|server| Some((server.name(), server.pid()?)))
     }
 
-    /// The same of the processes that run for narrowed sessions; several of a server may.
+    /// Like [`pids`](Self::pids), for the processes that run for narrowed sessions. A server may have several of them.
     pub fn narrowed_pids(&self) -> impl Iterator<Item = (String, u32)> {
         let servers = self.narrowed_pool.servers().into_iter();
         servers.filter_map(|server| Some((server.name().to_owned(), server.pid()?)))
     }
 
-    /// Stops every server and waits until it is gone, with everything it started.
+    /// Stops every server, and waits until its whole process tree has exited.
+    ///
+    /// # Cancel safety
+    /// Dropping the future still ends the servers, but does not wait for them.
     pub async fn shutdown(self) {
         self.stop().await;
         self.redactor.clear();
     }
 
-    /// The same, for an owner who can not give the host up yet: what is still to be told stays masked.
+    /// Like [`shutdown`](Self::shutdown), for an owner that cannot give the host up yet. The secrets stay registered,
+    /// so that results still being sent remain masked.
     pub(crate) async fn stop(&self) {
         self.refresher.abort();
         tokio::join!(join_all(self.servers.iter().map(Server::stop)), self.narrowed_pool.stop());
-        // Not left to dropping: requests that are never read hold what they share with the host.
+        // Removed explicitly: requests that are never polled to completion keep the shared state, and thereby the
+        // folder, alive.
         self.narrowed_pool.remove_session_dir().await;
         if let Some(endpoint) = &self.owned_endpoint {
             endpoint.stop().await;
         }
     }
 
-    /// Counts changes of the tools after the last catalog: a slow server has listed its tools, or a server changed them.
-    /// [`all_tools`](Self::all_tools) then returns them.
+    /// Returns a counter of tool changes since the last catalog: a slow server listed its tools, or a server changed
+    /// them. [`all_tools`](Self::all_tools) then returns the current tools.
     #[must_use]
     pub fn tools_changed(&self) -> watch::Receiver<u64> {
         self.change_counter.subscribe()
     }
 
-    /// What is listed under `name`; only the servers that the name may belong to are waited for. Fails when the server
-    /// that the name begins with is at fault.
+    /// Finds the tool listed under `name`, waiting only for servers that the name may belong to.
+    ///
+    /// # Errors
+    /// The error of the server that the name begins with, if that server could not list its tools.
     async fn find_route(&self, name: &str) -> Result<Option<ToolRoute>> {
         if let Some(route) = self.route(name) {
             return Ok(Some(route));
@@ -243,14 +284,14 @@ impl McpHost {
         let owners: Vec<_> = self.servers.iter().filter(is_owner).collect();
         let mut listed = pin!(join_all(owners.iter().map(|server| server.list_tools())));
         if timeout(self.list_budget, &mut listed).await.is_err() {
-            // Another server's name may begin alike, and that server may hang.
+            // The name may begin with another server's prefix as well, and that server may hang.
             self.refresh_routes();
             if self.route(name).is_none() {
                 listed.await;
             }
         }
         if owners.is_empty() {
-            // A name with a hash may begin otherwise.
+            // A name with a hash need not begin with its server's prefix.
             let everything = join_all(self.servers.iter().map(Server::list_tools));
             let _elapsed = timeout(self.list_budget, everything).await;
         }
@@ -264,7 +305,7 @@ impl McpHost {
         }
     }
 
-    /// Learns the names of all tools that are known now.
+    /// Updates the routes from all tools that are known now.
     fn refresh_routes(&self) {
         self.collect(self.servers.iter().map(|server| (server.name(), server.cached_tools())));
     }
@@ -294,13 +335,13 @@ impl Drop for McpHost {
     }
 }
 
-/// A result for callers that read values.
+/// Rounds inexact numbers of a result, for callers that read values and do not write them as JSON.
 fn round_result(mut result: Value) -> Value {
     round_numbers(&mut result);
     result
 }
 
-/// A failure as an MCP result.
+/// Converts an error into an MCP result.
 pub(crate) fn error_result(error: &Error) -> Value {
     let output = ToolOutput::error(error);
     serde_json::json!({

@@ -1,5 +1,5 @@
-//! JSON of peers: bounded before it is parsed, repaired where that is unambiguous, and exact where a number is too long
-//! for a machine word.
+//! Reads and writes the JSON of peers: input is bounded before it is parsed, repaired where the repair is unambiguous,
+//! and numbers that fit no machine word stay exact.
 
 mod exact;
 mod lines;

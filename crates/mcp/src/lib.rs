@@ -1,13 +1,13 @@
-//! MCP servers that run with one session's credentials, and the session's own tools served as MCP.
+//! Runs MCP servers with one session's AWS credentials, and serves the session's own tools over MCP.
 //!
-//! - [`McpHost`] starts the servers of an `mcpServers` file as children of a session, lists their tools and calls
-//!   them. What a call runs with is decided at the call.
-//! - [`Gateway`] serves the same, together with the credential tools, to any MCP client.
-//! - [`CredentialEndpoint`] is the loopback address at which children read the session's current set.
-//! - [`child`] is how any program is run as a child of a session.
+//! - [`McpHost`] starts the servers of an `mcpServers` file as child processes of a session, lists their tools and
+//!   calls them. The credentials of a call are chosen when the call is made.
+//! - [`Gateway`] serves these tools, together with the credential tools, to any MCP client.
+//! - [`CredentialEndpoint`] is the loopback endpoint from which child processes read the session's current credentials.
+//! - [`child`] runs any program as a child process of a session.
 //!
-//! `rmcp` is named only in this crate. It logs whole messages, some of them as warnings: keep the target in [`RMCP_LOG_DIRECTIVE`]
-//! capped wherever logs are kept.
+//! Only this crate depends on `rmcp`. `rmcp` logs whole messages, some of them as warnings: wherever logs are kept, cap
+//! its log target with [`RMCP_LOG_DIRECTIVE`].
 
 pub mod child;
 pub mod config;
@@ -24,5 +24,5 @@ pub use gateway::Gateway;
 pub use host::{McpHost, McpHostBuilder, ProxiedTool, ServerFault, ToolCatalog};
 pub use redact::Redactor;
 
-/// Directives for an `EnvFilter`: targets that would log messages, and with them secrets, if they were let.
+/// Directives for an `EnvFilter` that silence log targets which would otherwise log messages, and secrets with them.
 pub const RMCP_LOG_DIRECTIVE: &str = "rmcp=error";

@@ -1,4 +1,4 @@
-//! How a child speaks MCP: found out once by a probe, and remembered for its next start.
+//! `Handshake`: the MCP handshake that a child supports. A probe determines it once; it is reused at later starts.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use futures_util::StreamExt;
 use super::raw::ChildWriter;
 use crate::json::{JsonLineDecoder, Line};
 
-/// How long a child may take for the probe before it is sent `initialize` as well. A child that is slow to start reads
-/// both, and the later response to the probe is skipped.
+/// The timeout of the probe, after which the child is sent `initialize` as well. A child that starts slowly reads both,
+/// and its late response to the probe is skipped.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The id of the probe, which no request of rmcp has.
+/// The request id of the probe. No request of rmcp has this id.
 pub(super) const PROBE_ID: &str = "valetkey-probe";
 
 /// The protocol versions with `initialize`, newest first.
@@ -29,14 +29,14 @@ const INITIALIZE_VERSIONS: [ProtocolVersion; 4] = [
     ProtocolVersion::V_2024_11_05,
 ];
 
-/// How a child is greeted.
+/// How the connection to a child is initialized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Handshake {
-    /// Send `server/discover` first, and `initialize` when that is refused.
+    /// Send `server/discover`, and `initialize` if the child refuses it.
     Probe,
-    /// `server/discover`: the child is known to have it.
+    /// Send `server/discover`, which the child is known to support.
     Discover,
-    /// `initialize` with one of the legacy versions, by position.
+    /// Send `initialize` with the legacy version at this index of `INITIALIZE_VERSIONS`.
     Initialize(usize),
 }
 
@@ -45,15 +45,15 @@ pub(crate) enum Handshake {
 pub(crate) enum HandshakeError {
     /// The child refused the handshake with this message.
     Refused(String),
-    /// The connection ended, or the child sent something else.
+    /// The connection ended, or the child sent an unexpected message.
     Failed,
 }
 
 impl Handshake {
-    /// What to try after `error`; `None` when nothing is left.
+    /// Returns the handshake to try after `error`, or `None` when all have failed.
     pub(crate) fn fallback_after(self, error: &HandshakeError) -> Option<Self> {
         match (self, error) {
-            // Some children end on a first message that they do not know.
+            // Some children exit on an unknown first message.
             (Self::Probe, HandshakeError::Failed) | (Self::Discover, _) => Some(Self::Initialize(0)),
             (Self::Probe, HandshakeError::Refused(_)) => Some(Self::Initialize(1)),
             (Self::Initialize(index), HandshakeError::Refused(_)) => {
@@ -63,7 +63,7 @@ impl Handshake {
         }
     }
 
-    /// The version that `initialize` offers.
+    /// The protocol version that `initialize` offers.
     pub(super) fn initialize_version(self) -> ProtocolVersion {
         match self {
             Self::Initialize(index) => {
@@ -98,7 +98,8 @@ impl From<ClientInitializeError> for HandshakeError {
     }
 }
 
-/// Probes a child for the modern protocol. Silence within [`PROBE_TIMEOUT`] counts as legacy.
+/// Probes whether a child supports the modern protocol. A child that does not respond within [`PROBE_TIMEOUT`] counts
+/// as legacy.
 pub(super) async fn probe_handshake(
     lines: &mut FramedRead<ChildStdout, JsonLineDecoder>,
     input: &ChildWriter,

@@ -1,14 +1,14 @@
-//! `InFlight`: the requests that a server has not answered yet, and which of them a response without an id answers.
+//! `InFlight`: tracks requests without a response, and matches responses that have lost their id to them.
 
 use std::collections::HashSet;
 
 use rmcp::model::RequestId;
 
-/// The requests in flight.
+/// Tracks the requests in flight.
 ///
-/// A response that lost its id answers one of the requests that were in flight when it came. Each that is answered later
-/// was not the one; the request that is left over is. So a call fails as soon as it is known that nothing else will come
-/// for it, and no other call fails.
+/// A response without an id belongs to one of the requests that were in flight when it arrived. Each of them that gets
+/// another response later is ruled out; the one that remains is lost. So a call fails as soon as no other response can
+/// arrive for it, and no other call fails.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     requests: HashSet<RequestId>,
@@ -19,12 +19,12 @@ pub(super) struct InFlight {
 /// A response without an id.
 #[derive(Debug)]
 struct Unnamed {
-    /// The requests that it may answer.
+    /// The requests that this may be the response to.
     candidates: HashSet<RequestId>,
     reason: String,
 }
 
-/// A request that was answered by something that cannot be read.
+/// A request whose response cannot be read.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Lost {
     pub(super) id: RequestId,
@@ -36,7 +36,8 @@ impl InFlight {
         self.requests.insert(id);
     }
 
-    /// A cancelled request waits for no response. One without an id that came before may still be its response.
+    /// Removes a cancelled request, which expects no response. It stays a candidate for a response without an id that
+    /// arrived earlier.
     pub(super) fn cancel(&mut self, id: &RequestId) {
         self.requests.remove(id);
     }
@@ -45,7 +46,7 @@ impl InFlight {
         self.requests.contains(id)
     }
 
-    /// Ends a request, and returns those that are known to be lost without it.
+    /// Removes a request that has its response, and returns the requests that are thereby known to be lost.
     pub(super) fn answer(&mut self, id: &RequestId) -> Vec<Lost> {
         self.requests.remove(id);
         self.unnamed.iter_mut().for_each(|unnamed| {
@@ -54,13 +55,13 @@ impl InFlight {
         self.settle()
     }
 
-    /// Takes a response without an id, and returns the requests that are known to be lost with it.
+    /// Adds a response without an id, and returns the requests that are thereby known to be lost.
     pub(super) fn answer_unnamed(&mut self, reason: String) -> Vec<Lost> {
         self.unnamed.push(Unnamed { candidates: self.requests.clone(), reason });
         self.settle()
     }
 
-    /// As many responses as there are candidates answer all of these.
+    /// Resolves the oldest responses that have no more candidates than they are: all of these candidates are lost.
     fn settle(&mut self) -> Vec<Lost> {
         let (mut candidates, mut settled) = (HashSet::new(), 0);
         for (unnamed, count) in self.unnamed.iter().zip(1..) {

@@ -1,4 +1,4 @@
-//! `PageCollector`: a list that comes in pages, read up to a limit.
+//! `PageCollector`: collects the pages of a list, up to a limit.
 
 use std::io;
 
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::RequestError;
 
-/// Pages that are followed; more is a server that never stops.
+/// The maximum number of pages. A server with more pages probably never ends the list.
 const MAX_PAGES: usize = 100;
 
-/// What all pages may hold, in bytes of JSON: far more than any model can read.
+/// The maximum size of all pages, in bytes of JSON: far more than a model can read.
 const MAX_LIST_SIZE: usize = 16 * 1024 * 1024;
 
 #[derive(Default)]
@@ -20,11 +20,12 @@ pub(super) struct PageCollector {
 }
 
 impl PageCollector {
-    /// Adds a page, and returns where the next one begins. A page that is too much is left out; what was read before stays.
+    /// Adds a page, and returns the cursor of the next page. A page beyond the limit is dropped; earlier pages are
+    /// kept.
     pub(super) fn add_page(&mut self, page: Value) -> Result<Option<String>, RequestError> {
         let Value::Object(mut page) = page else { return Ok(None) };
         if let Some(Value::Array(more)) = page.remove("tools") {
-            // Counting cannot fail.
+            // `ByteCounter` never fails.
             let _counted = serde_json::to_writer(&mut self.size, &more);
             if self.size.0 > MAX_LIST_SIZE {
                 return Err(RequestError::ListTooLarge);
@@ -44,7 +45,7 @@ impl PageCollector {
     }
 }
 
-/// Counts what is written to it.
+/// Counts the bytes written to it.
 #[derive(Default)]
 struct ByteCounter(usize);
 

@@ -1,7 +1,7 @@
-//! A transport that leaves results unread.
+//! `RawTransport`: a transport that does not decode results.
 //!
-//! rmcp's models drop what they do not know, and a proxy must pass it on. So once the connection is established, a
-//! result is handed over as the JSON it is.
+//! The models of rmcp drop unknown fields, which a proxy must pass on. Once the connection is established, results are
+//! therefore passed on as raw JSON.
 
 use std::collections::VecDeque;
 use std::io;
@@ -24,7 +24,7 @@ use super::handshake::PROBE_ID;
 use super::in_flight::{InFlight, Lost};
 use crate::json::{BoundedLineWriter, JsonLineDecoder, Line, UnreadableMessage};
 
-/// A child's input. Clones share it.
+/// Writes to the standard input of a child. Clones share the stream.
 pub(super) type ChildWriter = BoundedLineWriter<ChildStdin>;
 
 pub(super) struct RawTransport {
@@ -32,7 +32,7 @@ pub(super) struct RawTransport {
     input: ChildWriter,
     keep_raw: Arc<AtomicBool>,
     in_flight: InFlight,
-    /// Messages that were read, and errors in place of some that could not be.
+    /// Decoded messages, and errors in place of responses that cannot be read.
     ready: VecDeque<RxJsonRpcMessage<RoleClient>>,
 }
 
@@ -45,7 +45,7 @@ impl RawTransport {
         Self { lines, input, keep_raw, in_flight: InFlight::default(), ready: VecDeque::new() }
     }
 
-    /// A request of the child's that cannot be read is skipped: valetkey serves none.
+    /// Decodes a line. A request of the child that cannot be read is skipped, because valetkey serves no requests.
     fn decode_line(&mut self, line: Line) {
         let lost = match line {
             Line::Message(message) => self.deliver(message),
@@ -55,7 +55,7 @@ impl RawTransport {
         self.ready.extend(lost.into_iter().map(|lost| error_response(lost.id, lost.reason)));
     }
 
-    /// Passes a message on, and returns the requests that are known to be lost when it has come.
+    /// Queues a message, and returns the requests that are thereby known to be lost.
     fn deliver(&mut self, message: Value) -> Vec<Lost> {
         let Some(message) = self.message(message) else { return Vec::new() };
         let answered = match &message {
@@ -68,14 +68,14 @@ impl RawTransport {
         lost
     }
 
-    /// The requests that fail with a response that cannot be read, so that their callers do not wait.
+    /// Returns the requests that fail because of a response that cannot be read, so that their callers do not wait.
     fn lose(&mut self, UnreadableMessage { id, reason, .. }: UnreadableMessage) -> Vec<Lost> {
         let Some(id) = id else {
             let reason = format!("the server's response {reason}, and has lost its id");
             return self.in_flight.answer_unnamed(reason);
         };
         let id: Option<RequestId> = serde_json::from_value(id).ok();
-        // The response to a request that was taken back is of no interest.
+        // The request may have been cancelled; then its response is ignored.
         let Some(id) = id.filter(|id| self.in_flight.contains(id)) else { return Vec::new() };
         let others = self.in_flight.answer(&id);
         let lost = Lost { id, reason: format!("the server's response {reason}") };
@@ -84,7 +84,7 @@ impl RawTransport {
 
     fn message(&self, message: Value) -> Option<RxJsonRpcMessage<RoleClient>> {
         if message["id"] == PROBE_ID {
-            // The late response to the probe, which was given up.
+            // A late response to the probe, which has timed out.
             return None;
         }
         if self.keep_raw.load(Ordering::Acquire) && message.get("result").is_some() {
@@ -95,11 +95,11 @@ impl RawTransport {
     }
 }
 
-/// The code of errors in place of responses, which no server sends.
+/// The error code in place of a response that cannot be read. Servers do not use it.
 pub(super) const UNREADABLE_CODE: i32 = -32_099;
 
-/// The error in place of a response that is neither a result nor an error. An object that has none of the members of a
-/// response is no message; servers may log such objects, ids and all.
+/// Returns an error in place of a response that is neither a result nor an error. An object without any member of a
+/// response is not a message: servers may log such objects, even with ids.
 fn invalid_response(message: &Value) -> Option<RxJsonRpcMessage<RoleClient>> {
     let has = |name| message.get(name).is_some();
     if has("method") || !["jsonrpc", "result", "error"].into_iter().any(has) {
@@ -123,7 +123,8 @@ fn raw_response(mut message: Value) -> Option<RxJsonRpcMessage<RoleClient>> {
 impl Transport<RoleClient> for RawTransport {
     type Error = io::Error;
 
-    /// Responses to a child that does not read them are dropped: it cannot miss them, and its pings must not fill memory.
+    /// Sends a message. Responses to a child that does not read them are dropped, because its pings must not fill
+    /// memory.
     fn send(
         &mut self,
         message: TxJsonRpcMessage<RoleClient>,
@@ -149,7 +150,7 @@ impl Transport<RoleClient> for RawTransport {
         }
     }
 
-    /// Skips what is no message: servers print banners on standard output.
+    /// Returns the next message. Other lines, such as banners on standard output, are skipped.
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
         loop {
             if let Some(message) = self.ready.pop_front() {

@@ -1,4 +1,4 @@
-//! `ToolChangeNotifier`: notifies clients of changes of the list of tools, in the way of their protocol.
+//! `ToolChangeNotifier`: notifies clients of changes of the tool list, as their protocol version requires.
 
 use std::convert::Infallible;
 
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::McpHost;
 
-/// Counts changes; without a host there are none.
+/// The change counter of the host; `None` without a host.
 #[derive(Clone)]
 pub(super) struct ToolChangeNotifier(Option<watch::Receiver<u64>>);
 
@@ -18,7 +18,7 @@ impl ToolChangeNotifier {
         Self(host.map(McpHost::tools_changed))
     }
 
-    /// The next change; never without a host, or once it is gone. Cancel safe.
+    /// Waits for the next change. Never returns without a host, or after the host was dropped. Cancel safe.
     async fn next_change(&mut self) {
         if let Some(changes) = &mut self.0
             && changes.changed().await.is_ok()
@@ -28,13 +28,13 @@ impl ToolChangeNotifier {
         std::future::pending().await
     }
 
-    /// Notifies a legacy client of each change; it needs no subscription.
+    /// Notifies a legacy client of each change. Legacy clients need no subscription.
     pub(super) async fn notify_legacy(mut self, peer: &Peer<RoleServer>) -> Infallible {
         loop {
             self.next_change().await;
             let is_legacy = peer.peer_info().is_some_and(|info| info.protocol_version.has_initialize());
             if is_legacy {
-                // A client that is gone ends the connection, which is noticed elsewhere.
+                // A disconnected client ends the connection, which `Gateway::serve` handles.
                 let _gone = peer.notify_tool_list_changed().await;
             }
         }
@@ -54,7 +54,7 @@ impl ToolChangeNotifier {
     }
 }
 
-/// What a client may subscribe to.
+/// Reduces a requested subscription to the supported changes.
 pub(super) fn accepted_filter(requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
     requested.tools_list_changed.map(|_| SubscriptionFilter::builder().tools_list_changed().build())
 }

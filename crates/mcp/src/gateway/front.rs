@@ -1,4 +1,5 @@
-//! The protocol side of the gateway: rmcp negotiates and checks, the contents pass through as JSON.
+//! `GatewayService`: the protocol side of the gateway. rmcp negotiates and validates; the contents pass through as
+//! JSON.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,7 +18,7 @@ use valetkey_core::SessionContext;
 use super::GatewayInner;
 use super::changes::{ToolChangeNotifier, accepted_filter};
 
-/// The beginning of the instructions; the accounts follow.
+/// The start of the instructions, followed by the accounts.
 const INSTRUCTIONS: &str = "\
 AWS credentials for this session; every tool runs with them, also tools of servers that were started before. Secrets are \
 never returned: `get_aws_credentials_context` shows the status of an account, without the keys. ";
@@ -57,15 +58,15 @@ impl GatewayService {
     }
 }
 
-/// The two requests whose results are not modelled.
+/// The requests whose results pass through as JSON.
 enum ProxiedRequest {
     List,
     Call(Box<CallToolRequestParams>),
 }
 
 impl Service<RoleServer> for GatewayService {
-    /// rmcp answers with an empty result, having checked the request and fitted the result to the client's protocol;
-    /// then the real contents are put in, every field as it came.
+    /// Handles a request. For proxied requests, rmcp validates the request and returns an empty result in the format of
+    /// the client's protocol version, to which the contents are added with every field unchanged.
     async fn handle_request(
         &self,
         request: <RoleServer as ServiceRole>::PeerReq,
@@ -82,7 +83,7 @@ impl Service<RoleServer> for GatewayService {
             return Err(ErrorData::internal_error("the result has no envelope", None));
         };
         let contents = self.fetch_content(proxied, &context).await?;
-        // Only modern clients are told of what type a result is, and that a server asks for more input.
+        // `resultType`, which can also request more input, exists only in the modern protocol.
         let is_typed = result.contains_key("resultType");
         result.extend(contents.into_iter().filter(|(key, _)| is_typed || key != "resultType"));
         Ok(ServerResult::CustomResult(CustomResult(Value::Object(result))))
@@ -101,7 +102,7 @@ impl Service<RoleServer> for GatewayService {
     }
 }
 
-/// Which accounts there are, and which of them need credentials from a tool. Names only.
+/// Describes the accounts by name, and whether they need credentials from a tool. Contains no credentials.
 fn describe_accounts(session: &SessionContext) -> String {
     let described = session.accounts().into_iter().map(|name| {
         let status = session.account(&name).and_then(|account| account.status());
@@ -117,7 +118,7 @@ fn describe_accounts(session: &SessionContext) -> String {
     format!("Accounts: {}.", described.collect::<Vec<_>>().join("; "))
 }
 
-/// Responds to everything but the contents.
+/// Handles everything except the contents of proxied requests.
 struct ProtocolHandler {
     instructions: String,
     change_notifier: ToolChangeNotifier,
@@ -150,7 +151,8 @@ impl ServerHandler for ProtocolHandler {
             .with_ttl_ms(0))
     }
 
-    /// What is no request of the protocol, or has malformed parameters. Neither is repeated: it may hold anything.
+    /// Refuses requests that are unknown or have malformed parameters. The error quotes neither, because they may
+    /// contain secrets.
     async fn on_custom_request(
         &self,
         request: CustomRequest,

@@ -1,4 +1,4 @@
-//! `EofNotifier`: the client's stream, whose end is told at once.
+//! `EofNotifier`: reports the end of the client's stream immediately.
 
 use std::io;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
-/// A stream, and a token that fires when it ends, fails or is dropped.
+/// Wraps a stream, and cancels a token when the stream ends, fails or is dropped.
 pub(super) struct EofNotifier<R> {
     stream: R,
     ended: CancellationToken,

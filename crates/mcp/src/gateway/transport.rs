@@ -1,4 +1,5 @@
-//! `ClientTransport`: the lines of a client, limited in size and number, and every value as it was sent.
+//! `ClientTransport`: exchanges messages with a client. Lines are limited in size, requests in number, and values stay
+//! exact.
 
 use std::collections::HashSet;
 use std::io;
@@ -15,17 +16,18 @@ use tokio_util::codec::FramedRead;
 
 use crate::json::{BoundedLineWriter, JsonLineDecoder, Line, UnreadableMessage};
 
-/// Requests of one client that may be in progress at once.
+/// The maximum number of concurrent requests of one client.
 const MAX_IN_FLIGHT: usize = 256;
 
 type PendingReply = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
-/// Reads on only while the client reads its responses: what it does not read does not fill memory.
+/// Reads requests only while the client reads its responses, so that unread responses do not fill memory.
 pub(super) struct ClientTransport<R, W> {
     lines: FramedRead<R, JsonLineDecoder>,
     writer: BoundedLineWriter<W>,
     in_flight: HashSet<RequestId>,
-    /// A reply of the transport's own that is being written. Kept here, since `receive` may be dropped meanwhile.
+    /// A reply of the transport itself that is being written. It is stored here because `receive` may be dropped
+    /// meanwhile.
     pending_reply: Option<PendingReply>,
 }
 
@@ -43,7 +45,7 @@ where
         }
     }
 
-    /// The message of a line; what is refused here is replied to at once.
+    /// Decodes a line into a message. Refused requests get an error reply immediately.
     fn decode_line(&mut self, line: Line) -> Option<RxJsonRpcMessage<RoleServer>> {
         let message = match line {
             Line::Message(message) => message,
@@ -78,7 +80,7 @@ where
             }
             JsonRpcMessage::Notification(notification) => {
                 if let ClientNotification::CancelledNotification(cancelled) = &notification.notification {
-                    // A cancelled request has no response.
+                    // A cancelled request gets no response.
                     self.in_flight.retain(|id| Some(id) != cancelled.params.request_id.as_ref());
                 }
             }
@@ -87,8 +89,10 @@ where
         Some(message)
     }
 
-    /// The id of a request in progress is not taken from it by a request that cannot be read: it is found where brackets do
-    /// not match, and stands for something else there.
+    /// Replies to a request that cannot be read.
+    ///
+    /// Its id is omitted if another request with this id is in progress: the id was found in malformed JSON, and may
+    /// belong to something else.
     fn reply_unreadable(&mut self, UnreadableMessage { id, is_request, reason }: UnreadableMessage) {
         if is_request {
             let id = id.and_then(request_id).filter(|id| !self.in_flight.contains(id));
@@ -97,7 +101,7 @@ where
         }
     }
 
-    /// The error has no id where that of the request cannot be read.
+    /// Queues an error reply. It has no id if the id of the request cannot be read.
     fn reply_error(&mut self, id: Option<RequestId>, code: ErrorCode, message: String) {
         let error: TxJsonRpcMessage<RoleServer> =
             JsonRpcMessage::error(ErrorData::new(code, message, None), id);

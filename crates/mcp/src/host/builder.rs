@@ -1,4 +1,4 @@
-//! `McpHostBuilder`: describes a host, and starts it.
+//! `McpHostBuilder`: configures a host and starts it.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -19,16 +19,16 @@ use crate::endpoint::AdvertisedExpiry;
 use crate::{CredentialEndpoint, Redactor};
 
 const DEFAULT_START_TIMEOUT: Duration = Duration::from_secs(60);
-/// What a person waits for a list of tools.
+/// The time that a person is willing to wait for a list of tools.
 const DEFAULT_LIST_BUDGET: Duration = Duration::from_secs(5);
 const DEFAULT_LIST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Tools that wait for a deployment take long; one that is never answered must not stay for ever.
+/// Tools that wait for a deployment take long, but a call that is never answered must not stay open for ever.
 const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// Long enough for a model to think between two calls.
 const DEFAULT_NARROWED_IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 const DEFAULT_MAX_NARROWED_SESSIONS: usize = 16;
 
-/// Describes a host; made by [`McpHost::builder`].
+/// Configures and starts an [`McpHost`]. Created by [`McpHost::builder`].
 #[must_use]
 pub struct McpHostBuilder {
     session: SessionContext,
@@ -64,35 +64,37 @@ impl McpHostBuilder {
         }
     }
 
-    /// What children may inherit; nothing unless said.
+    /// Sets the environment that child processes may inherit (default: empty).
     pub fn environment(mut self, environment: HostEnvironment) -> Self {
         self.environment = environment;
         self
     }
 
-    /// Ties the life of the children to this process, also when it is killed.
+    /// Runs child processes under `launcher`, which ends them when this process ends, even when it is killed.
     pub fn launcher(mut self, launcher: Launcher) -> Self {
         self.launcher = Some(launcher);
         self
     }
 
-    /// An endpoint to share with other hosts; one of its own unless said.
+    /// Sets a credential endpoint to share with other hosts (default: the host starts an endpoint of its own).
     pub fn endpoint(mut self, endpoint: CredentialEndpoint) -> Self {
         self.endpoint = Some(endpoint);
         self
     }
 
-    /// How long children are told that credentials live.
+    /// Sets the credential lifetime that child processes see (default: at most 4 min 30 s).
     pub fn advertised_expiry(mut self, advertised_expiry: AdvertisedExpiry) -> Self {
         self.leash = advertised_expiry;
         self
     }
 
-    /// Has calls of a server's tool run with what `policy` allows and no more: in a process of the server's own for
-    /// that policy, whose credentials are the account's, narrowed. `tool` is the server's own name for it, or `*` for
-    /// every tool of the server that is not named. A policy that was given for the same tool before is replaced.
+    /// Limits calls of a server's tool to what `policy` allows.
     ///
-    /// A call that cannot be narrowed is refused. It never runs with more.
+    /// The calls run in a separate process of the server for that policy, with the account's credentials scoped down to
+    /// the policy. `tool` is the server's own name for the tool, or `*` for every tool of the server that has no policy
+    /// of its own. A later policy for the same tool replaces the earlier one.
+    ///
+    /// A call whose credentials cannot be narrowed is refused; it never runs with broader permissions.
     pub fn tool_policy(
         mut self,
         server: impl Into<String>,
@@ -103,49 +105,50 @@ impl McpHostBuilder {
         self
     }
 
-    /// For how many narrowed sessions servers may run at once, each with processes of its own; 16 unless said. Beyond
-    /// that, the one that was not called for longest makes room, and a call is refused while all of them are busy.
+    /// Sets the maximum number of narrowed sessions that servers run for at once, each with processes of its own
+    /// (default: 16). Beyond the maximum, the least recently called session that is idle is evicted; while all are
+    /// busy, a call is refused.
     pub fn max_narrowed_sessions(mut self, sessions: usize) -> Self {
         self.narrowed_limits.max_sessions = sessions;
         self
     }
 
-    /// After how long without a call the servers of a narrowed session are stopped; ten minutes unless said.
+    /// Sets the idle time after which the servers of a narrowed session are stopped (default: 10 min).
     pub fn narrowed_idle_timeout(mut self, timeout: Duration) -> Self {
         self.narrowed_limits.idle_timeout = timeout;
         self
     }
 
-    /// How long a server may take to answer its first message; a minute unless said.
+    /// Sets the time a server may take to respond to its first message (default: 60 s).
     pub fn start_timeout(mut self, patience: Duration) -> Self {
         self.start_timeout = patience;
         self
     }
 
-    /// How long [`McpHost::all_tools`] waits for servers (default: 5 s). Servers that take longer go on
-    /// starting, and [`McpHost::tools_changed`] announces their tools.
+    /// Sets the time that [`McpHost::all_tools`] waits for servers (default: 5 s). Slower servers continue to start,
+    /// and [`McpHost::tools_changed`] announces their tools.
     pub fn list_budget(mut self, budget: Duration) -> Self {
         self.list_budget = budget;
         self
     }
 
-    /// How long a server may take to list its tools (default: 30 s).
+    /// Sets the time a server may take to list its tools (default: 30 s).
     pub fn list_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.list = timeout;
         self
     }
 
-    /// How long a server may take to answer a call; an hour unless said. Then the call is taken back, and fails.
+    /// Sets the time a server may take to respond to a call (default: 1 h). The call is then cancelled and fails.
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.call = timeout;
         self
     }
 
-    /// Starts the host: its endpoint and its supervisors, not yet the servers.
+    /// Starts the host with its endpoint and supervisors. The servers themselves are started on first use.
     ///
     /// # Errors
-    /// `Invalid` when a tool policy is about a server that is not configured, or that is given no credentials; `Internal`
-    /// when no port or folder can be had on this machine.
+    /// `Invalid` when a tool policy names a server that is not configured or that is given no credentials; `Internal`
+    /// when no port can be bound or no folder created on this machine.
     pub async fn start(self) -> Result<McpHost> {
         self.policies.validate(&self.config)?;
         let internal_error = |what: &'static str| {
@@ -162,7 +165,7 @@ impl McpHostBuilder {
         let session_dir = SessionDir::create(Some(&region))
             .and_then(|home| home.with_configuration(&self.environment))
             .map_err(internal_error("the session's own folder cannot be made"))?;
-        // In the background: what a killed process has left may be large.
+        // In the background, because the folders left behind by a killed process may be large.
         tokio::task::spawn_blocking(SessionDir::remove_abandoned);
         let redactor = Arc::new(Redactor::with_clock(self.session.clock()));
         self.session.observe(&redactor);

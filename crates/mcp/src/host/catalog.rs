@@ -1,4 +1,4 @@
-//! `ToolCatalog`: what all servers of a session offer, under names that are unique and fit every client.
+//! `ToolCatalog`: the tools of all servers of a session, under unique names that every client accepts.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -9,38 +9,38 @@ use super::definition::normalize_definition;
 use super::name::{NamePrefixes, hashed_name};
 use super::server::ToolList;
 
-/// The tools of every server that responded, and the faults of those that did not.
+/// The tools of every server that responded, and the errors of servers that did not.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ToolCatalog {
     /// The tools, in the order of their servers.
     pub tools: Vec<ProxiedTool>,
-    /// What is wrong with servers, and names that two tools claim.
+    /// Errors of servers, and names that more than one tool claims.
     pub faults: Vec<ServerFault>,
 }
 
-/// One tool of one server.
+/// A tool of one server.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ProxiedTool {
-    /// The name to call it by: `server__tool`, of `A-Z a-z 0-9 _ -`, short enough for the 64 characters of clients that
-    /// put `mcp__valetkey__` before it.
+    /// The name to call the tool by: `server__tool`, of the characters `A-Z a-z 0-9 _ -`, short enough for clients that
+    /// prepend `mcp__valetkey__` and allow 64 characters.
     pub name: String,
     /// The server.
     pub server: String,
-    /// The server's own name for the tool.
+    /// The name that the server gives the tool.
     pub tool: String,
-    /// The tool as the server describes it, with `name` in place of the server's own.
+    /// The tool definition of the server, with `name` in place of the server's own name.
     pub definition: Value,
 }
 
-/// What is wrong with one server.
+/// An error of one server.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ServerFault {
     /// The server.
     pub server: String,
-    /// What is wrong.
+    /// The error.
     pub error: Error,
 }
 
@@ -51,7 +51,7 @@ impl ServerFault {
 }
 
 impl ToolCatalog {
-    /// Collects what servers list. A definition that no client accepts costs that tool alone.
+    /// Collects the tools that servers list. A malformed definition excludes only its own tool.
     pub(super) fn collect<'a>(
         prefixes: &NamePrefixes,
         listed: impl IntoIterator<Item = (&'a str, Result<ToolList>)>,
@@ -70,7 +70,7 @@ impl ToolCatalog {
         catalog
     }
 
-    /// If a server lists a tool twice, the first counts.
+    /// Adds the tools of one server. If the server lists a tool twice, the first definition is used.
     fn add_server(&mut self, prefixes: &NamePrefixes, server: &str, tools: Vec<Value>) {
         let (mut names, mut skipped) = (HashSet::new(), Vec::new());
         for (index, definition) in tools.into_iter().enumerate() {
@@ -93,9 +93,11 @@ impl ToolCatalog {
         }
     }
 
-    /// Tools that come out under one name get their hashed names, and their owners are reported. A server may foresee the
-    /// hashed name of another's tool and claim it; then it gets a hashed name too. Each tool moves once at most, so this
-    /// is linear whatever servers claim.
+    /// Gives tools that share a name their hashed names, and reports their servers.
+    ///
+    /// A server may predict the hashed name of another server's tool and claim it; the claiming tool is then renamed to
+    /// its hashed name too. Each tool is renamed at most once, so the time is linear in the number of tools, whatever
+    /// names servers choose.
     fn resolve_collisions(&mut self) {
         let mut owners: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, tool) in self.tools.iter().enumerate() {
@@ -121,7 +123,7 @@ impl ToolCatalog {
                     contested.push(hashed);
                 }
             }
-            // Two tools with one hash: a call could mean either.
+            // Two tools have the same hash, and a call could mean either, so both are removed.
             if keep.len() > 1 {
                 removed.extend(keep);
             } else if let [only] = keep[..] {
@@ -222,7 +224,7 @@ mod tests {
         assert_eq!((owner.server.as_str(), owner.tool.as_str()), ("a", "b__c"));
     }
 
-    /// Each tool of `a__b` claims the name that the tool before it moves to: a quadratic search takes minutes for this.
+    /// Each tool of `a__b` claims the hashed name of the tool before it. A quadratic search would take minutes.
     #[test]
     fn catalog_chained_collisions_resolve_in_linear_time() {
         let mut tools = vec![json!({"name": "c"})];

@@ -1,4 +1,5 @@
-//! `ServerGroup`: the servers that run for one narrowed session. They share its credentials and a home, and nothing with others.
+//! `ServerGroup`: the servers that run for one narrowed session. They share its credentials and its folder, and nothing
+//! with the servers of other sessions.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -17,15 +18,16 @@ use super::server::Server;
 type ServersByName = BTreeMap<String, Arc<Server>>;
 
 pub(super) struct ServerGroup {
-    /// The session that was made for this crew, which so keeps it open. One that was handed in is its owner's to keep.
+    /// The session narrowed for this group, which the group keeps open. `None` if the caller supplied the session and
+    /// keeps it open itself.
     narrowed: Option<SessionContext>,
-    /// Of the session, whosever it is; tells its end.
+    /// An account of the group's session, used to detect the end of the session.
     account: SessionAccount,
     spawn_config: Arc<SpawnConfig>,
-    /// Those that were called, by name; none once it was stopped.
+    /// The servers called so far, by name; `None` after the group was stopped.
     servers: Mutex<Option<ServersByName>>,
     active_calls: watch::Sender<usize>,
-    /// Fires when another takes its place.
+    /// Fires when the group is evicted in favour of another one.
     pub(super) evicted: CancellationToken,
 }
 
@@ -45,7 +47,7 @@ impl ServerGroup {
         }
     }
 
-    /// Counts a call in.
+    /// Registers a call, which keeps the group from being evicted or stopped as idle.
     pub(super) fn lease(self: &Arc<Self>) -> GroupLease {
         self.active_calls.send_modify(|count| *count += 1);
         GroupLease(Arc::clone(self))
@@ -60,7 +62,8 @@ impl ServerGroup {
         self.account.is_closed()
     }
 
-    /// The crew's own `model`, which acts in `account` unless the crew has a session of its own.
+    /// Returns the group's own server like `model`, creating it if needed. It acts in `account`, unless the group has a
+    /// session of its own.
     fn get_or_create_server(&self, model: &Server, account: &SessionAccount) -> Result<Arc<Server>> {
         let account = match &self.narrowed {
             Some(narrowed) => narrowed.account(narrowed.default_account())?,
@@ -77,14 +80,14 @@ impl ServerGroup {
         self.lock_servers().iter().flat_map(ServersByName::values).cloned().collect()
     }
 
-    /// Waits until no call is under way. Cancel safe.
+    /// Waits until no call is in progress. Cancel safe.
     pub(super) async fn wait_idle(&self) {
         let mut under_way = self.active_calls.subscribe();
-        // The sender lives as long as `self`, so this ends by becoming idle.
+        // `wait_for` fails only without a sender, which lives as long as `self`.
         let _idle = under_way.wait_for(|count| *count == 0).await;
     }
 
-    /// Waits until the session has ended, or nothing was called for `time`. Cancel safe.
+    /// Waits until the session has ended, the group was evicted, or no call was made for `time`. Cancel safe.
     pub(super) async fn wait_unused(&self, time: Duration) {
         let unused = async {
             let mut under_way = self.active_calls.subscribe();
@@ -101,7 +104,7 @@ impl ServerGroup {
         }
     }
 
-    /// Stops the servers, waits until they are gone, and removes their folder.
+    /// Stops the servers, waits until they have exited, and removes their folder.
     pub(super) async fn stop(&self) {
         let servers = self.lock_servers().take().unwrap_or_default();
         join_all(servers.values().map(|server| server.stop())).await;
@@ -119,7 +122,7 @@ async fn wait_ended(account: &SessionAccount) {
     }
 }
 
-/// A crew with a call under way: it is not stopped meanwhile, unless its session ends.
+/// A call in progress on a group. The group is not stopped while the lease lives, unless its session or the host ends.
 pub(super) struct GroupLease(Arc<ServerGroup>);
 
 impl GroupLease {
@@ -127,7 +130,7 @@ impl GroupLease {
         &self.0
     }
 
-    /// The crew's own `model`, for this call.
+    /// Returns the group's own server like `model`, for this call.
     pub(super) fn server(self, model: &Server, account: &SessionAccount) -> Result<ServerLease> {
         let server = self.0.get_or_create_server(model, account)?;
         Ok(ServerLease { server, _duty: self })
@@ -140,7 +143,7 @@ impl Drop for GroupLease {
     }
 }
 
-/// A server of a crew, for one call.
+/// A server of a group, leased for one call.
 pub(super) struct ServerLease {
     server: Arc<Server>,
     _duty: GroupLease,

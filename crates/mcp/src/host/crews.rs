@@ -1,4 +1,4 @@
-//! `NarrowedServerPool`: the narrowed sessions of a host that servers run for, found by session and policy.
+//! `NarrowedServerPool`: the server groups of a host's narrowed sessions, by session and policy.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::launch::SpawnConfig;
 use super::server::{Server, with_set_credentials_hint};
 use crate::child::SessionDir;
 
-/// How many crews there may be, and for how long one that is not called is kept.
+/// Limits of a pool: the number of groups, and the idle time after which a group is stopped.
 #[derive(Clone, Copy)]
 pub(super) struct NarrowedLimits {
     pub(super) max_sessions: usize,
@@ -22,7 +22,7 @@ pub(super) struct NarrowedLimits {
 }
 
 pub(super) struct NarrowedServerPool {
-    /// The host's own.
+    /// The spawn configuration of the host's own session.
     spawn_config: Arc<SpawnConfig>,
     limits: NarrowedLimits,
     stop: CancellationToken,
@@ -31,13 +31,13 @@ pub(super) struct NarrowedServerPool {
 
 #[derive(Default)]
 struct PoolState {
-    /// The one that was called last is the last.
+    /// Ordered by last call, the most recently called group last.
     groups: Vec<(GroupKey, Arc<ServerGroup>)>,
-    /// One for each crew, which it stops in the end.
+    /// One task for each group, which stops the group in the end.
     reapers: JoinSet<()>,
 }
 
-/// Whose authority a call runs with: a session's, or what a policy leaves of one of its accounts.
+/// The authority that a call runs with: that of a session, or of an account of it scoped down by a policy.
 #[derive(Clone, PartialEq, Eq)]
 struct GroupKey {
     session: SessionId,
@@ -49,8 +49,8 @@ impl NarrowedServerPool {
         Self { spawn_config, limits, stop: CancellationToken::new(), state: Mutex::default() }
     }
 
-    /// The server like `model` that acts in `account`, under `policy` if there is one, and for nobody else. It is made
-    /// when it is first asked for, and its process started when it is first called.
+    /// Leases a copy of the server `model` that is dedicated to this account and policy. The copy is created on first
+    /// use, and its process is started at its first call.
     pub(super) fn lease_server(
         self: &Arc<Self>,
         model: &Server,
@@ -66,18 +66,18 @@ impl NarrowedServerPool {
         lease.server(model, account).map_err(with_server)
     }
 
-    /// The servers of all crews.
+    /// Returns the servers of all groups.
     pub(super) fn servers(&self) -> Vec<Arc<Server>> {
         let crews: Vec<_> = self.lock_state().groups.iter().map(|(_, crew)| Arc::clone(crew)).collect();
         crews.iter().flat_map(|crew| crew.all_servers()).collect()
     }
 
-    /// Removes the folder of the host's own session, which no server may use any more.
+    /// Removes the folder of the host's own session. Its servers must have exited.
     pub(super) async fn remove_session_dir(&self) {
         self.spawn_config.remove_session_dir().await;
     }
 
-    /// Stops everything and waits until it is gone. Nothing is started any more.
+    /// Stops all groups and waits until their servers have exited. No group is added afterwards.
     pub(super) async fn stop(&self) {
         let mut keepers = {
             let mut open = self.lock_state();
@@ -87,9 +87,9 @@ impl NarrowedServerPool {
         while keepers.join_next().await.is_some() {}
     }
 
-    /// Counts a call in on a crew that is there and whose session goes on.
+    /// Registers a call on an existing group whose session has not ended.
     fn get(&self, key: &GroupKey) -> Option<GroupLease> {
-        // Under the lock: a crew that is forgotten later waits for this call.
+        // Taken under the lock: a group that is removed later waits for this call.
         let lease = self.lock_state().touch(key)?.lease();
         if lease.group().is_expired() {
             self.remove(lease.group());
@@ -98,7 +98,7 @@ impl NarrowedServerPool {
         Some(lease)
     }
 
-    /// A crew for a session, narrowed if there is a policy, that has no servers yet.
+    /// Creates a group without servers, for a session narrowed by `policy` if there is one.
     fn create_group(
         &self,
         account: &SessionAccount,
@@ -124,7 +124,7 @@ impl NarrowedServerPool {
         Ok(Arc::new(ServerGroup::new(narrowed, account, recipe)))
     }
 
-    /// Takes a crew in, unless another came first, and counts a call in on it.
+    /// Inserts a group, unless another one was inserted concurrently, and registers a call on the group in the pool.
     fn insert_or_get(self: &Arc<Self>, key: GroupKey, crew: Arc<ServerGroup>) -> Result<GroupLease> {
         let mut open = self.lock_state();
         if self.stop.is_cancelled() {
@@ -147,7 +147,7 @@ impl NarrowedServerPool {
         Ok(crew.lease())
     }
 
-    /// From now on a call for the same gets another crew.
+    /// Removes a group, so that later calls with its key get another group.
     fn remove(&self, crew: &Arc<ServerGroup>) {
         self.lock_state().groups.retain(|(_, known)| !Arc::ptr_eq(known, crew));
     }
@@ -157,7 +157,7 @@ impl NarrowedServerPool {
     }
 }
 
-/// Waits until a crew is of no more use, lets the calls end that are under way, and stops its servers.
+/// Waits until a group is unused, lets calls in progress finish, and stops its servers.
 async fn reap_when_idle(
     crews: Weak<NarrowedServerPool>,
     crew: Arc<ServerGroup>,
@@ -185,7 +185,7 @@ impl PoolState {
         self.groups.last().map(|(_, crew)| Arc::clone(crew))
     }
 
-    /// The crew that was not called for longest goes. Its keeper has it, and stops it.
+    /// Evicts the least recently called group that is idle. Its reaper task still holds it, and stops it.
     fn evict_lru(&mut self) -> Result<()> {
         let unused = self.groups.iter().position(|(_, crew)| !crew.is_busy());
         let unused = unused.ok_or_else(|| {

@@ -1,17 +1,18 @@
-//! Checks tool definitions of servers: one that breaks the protocol makes clients reject the whole list.
+//! Checks the tool definitions of servers. A definition that violates the protocol makes clients reject the whole list.
 
 use serde_json::{Map, Value, json};
 
-/// The longest name of a tool.
+/// The maximum length of a tool name, in characters.
 const MAX_TOOL_NAME_LEN: usize = 256;
 
-/// A definition that every client accepts, and the tool's own name.
+/// Returns the tool's own name and a definition that every client accepts.
 ///
-/// What is unambiguous is mended: a missing or `null` input schema takes no arguments, a schema without `type` describes an
-/// object, and optional fields that are `null` or of a wrong type are left out. Everything else stays as it came.
+/// Unambiguous errors are corrected: a missing or `null` input schema takes no arguments, a schema without `type`
+/// describes an object, and optional fields that are `null` or of a wrong type are removed. All other fields stay
+/// unchanged.
 ///
 /// # Errors
-/// The field that cannot be mended; the tool is left out.
+/// The field that cannot be corrected. The caller leaves the tool out.
 pub(super) fn normalize_definition(definition: Value) -> Result<(String, Value), &'static str> {
     let Value::Object(mut fields) = definition else { return Err("is not an object") };
     let name = fields.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
@@ -29,7 +30,7 @@ pub(super) fn normalize_definition(definition: Value) -> Result<(String, Value),
     Ok((name, Value::Object(fields)))
 }
 
-/// The schema of an object; `None` for any other.
+/// Normalizes the schema of an object; returns `None` for any other schema.
 fn normalize_object_schema(schema: Value) -> Option<Value> {
     let Value::Object(mut fields) = schema else { return None };
     match fields.get("type") {
@@ -54,7 +55,8 @@ fn normalize_object_schema(schema: Value) -> Option<Value> {
     Some(Value::Object(fields))
 }
 
-/// `true` and `null` allow anything, which clients want written as an object. `None` for what is no schema.
+/// Replaces boolean and `null` schemas with equivalent objects, which clients require: `true` and `null` allow any
+/// value. Returns `None` if a property is not a schema.
 fn normalize_properties(properties: &mut Map<String, Value>) -> Option<()> {
     for property in properties.values_mut() {
         match property {
@@ -67,7 +69,7 @@ fn normalize_properties(properties: &mut Map<String, Value>) -> Option<()> {
     Some(())
 }
 
-/// Leaves out optional fields of a wrong type, which say nothing.
+/// Removes optional fields of a wrong type.
 fn remove_invalid_optional_fields(fields: &mut Map<String, Value>) {
     for field in ["title", "description"] {
         remove_unless(fields, field, Value::is_string);
@@ -88,7 +90,7 @@ fn is_icon(icon: &Value) -> bool {
     icon.get("src").is_some_and(Value::is_string)
 }
 
-/// Removes a field unless it `is_valid`. The order of the others stays.
+/// Removes a field unless it `is_valid`, and keeps the order of the other fields.
 fn remove_unless(fields: &mut Map<String, Value>, field: &str, is_valid: impl Fn(&Value) -> bool) {
     if fields.get(field).is_some_and(|value| !is_valid(value)) {
         fields.shift_remove(field);

@@ -1,4 +1,4 @@
-//! How a server of a session is started: the spawn recipe, and the first words of MCP.
+//! Starts a server of a session: spawns the process and performs the MCP handshake.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::{CredentialEndpoint, Redactor};
 
 use super::server::quote_stderr;
 
-/// What every server of a host is started with.
+/// The configuration that all servers of a host are started with.
 pub(super) struct SpawnConfig {
     pub(super) driver: SessionId,
     pub(super) environment: HostEnvironment,
@@ -29,14 +29,14 @@ pub(super) struct SpawnConfig {
     pub(super) endpoint: CredentialEndpoint,
     pub(super) advertised_expiry: AdvertisedExpiry,
     pub(super) session_dir: SessionDir,
-    /// How long a server may take to answer its first message.
+    /// The timeout of the handshake.
     pub(super) start_timeout: Duration,
     pub(super) redactor: Arc<Redactor>,
-    /// Counts changes of the tools that no catalog has.
+    /// Counts changes of the tools that are not yet in a catalog.
     pub(super) change_counter: watch::Sender<u64>,
 }
 
-/// A server that answers.
+/// A started server that has completed the handshake.
 pub(super) struct SpawnedServer {
     pub(super) process: ChildProcess,
     pub(super) session: ConnectionDriver,
@@ -45,7 +45,7 @@ pub(super) struct SpawnedServer {
 }
 
 impl SpawnConfig {
-    /// The same for servers of another session, which has a home of its own.
+    /// Returns the same configuration for servers of another session, which has its own folder.
     pub(super) fn for_session(&self, session: SessionId, home: SessionDir) -> Self {
         Self {
             driver: session,
@@ -60,14 +60,15 @@ impl SpawnConfig {
         }
     }
 
-    /// Removes the session's folder. Its servers must be gone.
+    /// Removes the session's folder. Its servers must have exited.
     pub(super) async fn remove_session_dir(&self) {
         if let Err(error) = self.session_dir.remove().await {
             tracing::warn!(%error, "the session's folder cannot be removed; the next start tries again");
         }
     }
 
-    /// Starts a server, with credentials or without. `era` is remembered for the next time.
+    /// Starts a server, with or without credentials. `handshake` is where the attempts begin, and is set to the
+    /// handshake that succeeded, for the next start.
     pub(super) async fn start_server(
         &self,
         name: &str,
@@ -150,7 +151,7 @@ impl SpawnConfig {
         };
         let mut environment = environment.with_region(Some(&server_region(account, &named)));
         if config.delivery == Delivery::None {
-            // What its configuration names is all that such a server has.
+            // Such a server has only the variables that its configuration names.
             environment = environment.with_vars(pairs());
         }
         environment = environment.with_gateway_marker(self.driver);
@@ -203,7 +204,7 @@ impl SpawnConfig {
     }
 }
 
-/// What the session names for the account, else what the server's configuration names, else the default.
+/// Returns the region set on the account, or else the one in the server's configuration, or else the default region.
 fn server_region(account: &SessionAccount, named: &[(String, String)]) -> Region {
     let configured = || {
         let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];

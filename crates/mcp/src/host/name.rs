@@ -1,23 +1,23 @@
-//! Names of proxied tools: `server__tool`, in the characters and the length that every client accepts.
+//! Names of proxied tools: `server__tool`, limited to the characters and the length that every client accepts.
 
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-/// Clients allow 64 characters, in which they count a prefix of their own: `mcp__` and the name under which they know the
+/// Clients allow 64 characters, including a prefix that they add: `mcp__` and the name under which they registered the
 /// gateway.
 const MAX_PREFIXED_NAME_LEN: usize = 64 - "mcp__valetkey__".len();
 const HASH_LEN: usize = 8;
-/// What is kept at least of a server's name beside a long tool name.
+/// The minimum length that is kept of a server's name when the tool name is long.
 const MIN_SERVER_LEN: usize = 8;
 
-/// The beginning of each server's names. It depends on the configuration alone, so a name never comes to mean another
-/// server's tool.
+/// The name prefix of each server. It depends on the configuration alone, so a name never changes its meaning to
+/// another server's tool.
 #[derive(Debug, Default)]
 pub(super) struct NamePrefixes(BTreeMap<String, String>);
 
 impl NamePrefixes {
-    /// Servers whose names differ only in characters that no client accepts are distinguished by a hash.
+    /// Adds a hash to the prefixes of servers whose names differ only in characters that no client accepts.
     pub(super) fn new<'a>(servers: impl Iterator<Item = &'a str> + Clone) -> Self {
         let mut count: BTreeMap<String, usize> = BTreeMap::new();
         for server in servers.clone() {
@@ -34,14 +34,14 @@ impl NamePrefixes {
         Self(servers.map(|server| (server.to_owned(), prefix(server))).collect())
     }
 
-    /// The name of `tool` of `server`: readable when it fits, else cut and with a hash that never changes.
+    /// Returns the name of `tool` of `server`. A name that is too long is truncated and ends with a stable hash.
     pub(super) fn name(&self, server: &str, tool: &str) -> String {
         let prefix = self.0.get(server).map_or_else(|| sanitize(server), Clone::clone);
         let name = format!("{prefix}__{}", sanitize(tool));
         if name.len() <= MAX_PREFIXED_NAME_LEN { name } else { hashed_name(server, tool) }
     }
 
-    /// Whether `name` begins like the names of `server`, cut ones too.
+    /// Whether `name` begins with the prefix of `server`, truncated or not.
     pub(super) fn may_own(&self, server: &str, name: &str) -> bool {
         let Some(prefix) = self.0.get(server) else { return false };
         let common = prefix.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
@@ -50,7 +50,7 @@ impl NamePrefixes {
     }
 }
 
-/// The name of `tool` of `server` with its hash, which no other pair has.
+/// Returns the name of `tool` of `server` with its hash, which is unique to the pair. A long name is truncated.
 pub(super) fn hashed_name(server: &str, tool: &str) -> String {
     let available = MAX_PREFIXED_NAME_LEN - "__".len() - "_".len() - HASH_LEN;
     let (mut server_part, mut tool_part) = (sanitize(server), sanitize(tool));
@@ -64,7 +64,7 @@ fn short_hash(parts: &[&str]) -> String {
     digest.iter().take(HASH_LEN / 2).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// One ASCII character for each character, so that cutting never splits one.
+/// Maps each character to one ASCII character, so that truncation never splits a character.
 fn sanitize(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' }).collect()
 }

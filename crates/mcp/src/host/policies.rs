@@ -1,4 +1,4 @@
-//! `ToolPolicies`: which tool of which server runs under which policy.
+//! `ToolPolicies`: the session policy of each tool of each server.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use super::{ServerFault, ToolCatalog};
 use crate::child::Delivery;
 use crate::config::McpConfig;
 
-/// Every tool of a server that is not named.
+/// Matches every tool of a server that has no policy of its own.
 const ANY_TOOL: &str = "*";
 
-/// The policies by server and tool.
+/// Session policies by server and tool.
 #[derive(Default)]
 pub(super) struct ToolPolicies(BTreeMap<String, BTreeMap<String, SessionPolicy>>);
 
@@ -25,7 +25,7 @@ impl ToolPolicies {
         tools.get(tool).or_else(|| tools.get(ANY_TOOL))
     }
 
-    /// A policy that would bind nobody is a mistake that would show only in what it did not prevent.
+    /// Rejects policies that would never apply: such a mistake would otherwise go unnoticed.
     pub(super) fn validate(&self, config: &McpConfig) -> Result<()> {
         let invalid = |message: String, remedy: &'static str| {
             Err(Error::new(ErrorKind::Invalid, message).with_field("tool_policy").with_next_step(remedy))
@@ -38,7 +38,7 @@ impl ToolPolicies {
                         "give it the session's credentials, or take the policy away",
                     );
                 }
-                // A server that is broken or disabled is told of elsewhere, and runs nothing.
+                // A broken or disabled server is reported elsewhere and runs no calls.
                 None if !config.faults.iter().chain(&config.warnings).any(|told| told.server == *server) => {
                     return invalid(
                         format!("a tool policy is about a server `{server}`, which is not configured"),
@@ -51,7 +51,8 @@ impl ToolPolicies {
         Ok(())
     }
 
-    /// The tools that have a policy, and that their server was asked for and does not have.
+    /// Returns an error for each tool that has a policy but is missing from its server's list. A server without listed
+    /// tools is skipped.
     pub(super) fn unlisted(&self, catalog: &ToolCatalog) -> Vec<ServerFault> {
         let mut faults = Vec::new();
         for (server, tools) in &self.0 {

@@ -1,4 +1,4 @@
-//! When a server that keeps ending may be started again.
+//! Backoff for restarting a server that keeps failing.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use valetkey_core::{Error, ErrorKind, Result};
 
 const BASE_DELAY: Duration = Duration::from_millis(500);
 const MAX_DELAY: Duration = Duration::from_secs(60);
-/// After this many failures in a row, only the longest pause is tried.
+/// From this number of consecutive failures on, the delay is `MAX_DELAY`.
 const MAX_DELAY_AFTER_FAILURES: u32 = 5;
 
-/// Failures in a row, and the pause they cost: none for the first, then doubling from half a second, a minute from the
-/// fifth on.
+/// Counts consecutive failures and delays the next start: no delay after the first failure, 0.5 s after the second,
+/// twice the previous delay after the third and fourth, and 60 s from the fifth on.
 #[derive(Debug, Default)]
 pub(super) struct RestartBackoff {
     failures: u32,
     not_before: Option<Instant>,
-    /// Of the last failure.
+    /// The cause of the last failure.
     last_error: String,
 }
 
@@ -32,12 +32,12 @@ impl RestartBackoff {
         self.not_before = Some(Instant::now() + pause);
     }
 
-    /// The server did what it is for.
+    /// Forgets all failures, because the server has worked.
     pub(super) fn reset(&mut self) {
         *self = Self::default();
     }
 
-    /// Whether a start may be tried now; if not, the failure to tell.
+    /// Returns an error with the cause of the last failure while the server must not be started.
     pub(super) fn check(&self) -> Result<()> {
         let Some(pause) = self.delay() else { return Ok(()) };
         let (pause, cause) = (pause.as_secs_f32(), &self.last_error);

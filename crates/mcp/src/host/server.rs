@@ -1,6 +1,7 @@
-//! `Server`: one server of a session and the task that supervises it.
+//! `Server`: one MCP server of a session, and the task that supervises it.
 //!
-//! The task alone starts, replaces and stops the process; callers ask it for a [`Call`] and may vanish at any time.
+//! Only the task starts, replaces and stops the process. Callers request a [`CallGuard`] from it, and may be dropped at
+//! any time.
 
 mod lent;
 mod link;
@@ -30,22 +31,22 @@ use lister::ToolLister;
 use supervisor::Supervisor;
 use tools::ToolCache;
 
-/// How long answers of a server that runs are waited for.
+/// The timeouts of requests to a running server.
 #[derive(Clone, Copy)]
 pub(super) struct Timeouts {
     pub(super) list: Duration,
     pub(super) call: Duration,
 }
 
-/// The tools that a server lists.
+/// The tools that a server listed.
 #[derive(Debug, Default)]
 pub(super) struct ToolList {
     pub(super) tools: Vec<Value>,
-    /// Why the list could not be read to its end.
+    /// Why the list is incomplete, if it could not be read to its end.
     pub(super) incomplete: Option<Error>,
 }
 
-/// Asks the supervisor for a call on the server as it should be now.
+/// A request to the supervisor for a call on the up-to-date server. The reply is sent through it.
 type CallRequest = oneshot::Sender<Result<CallGuard>>;
 
 pub(super) struct Server {
@@ -56,7 +57,7 @@ pub(super) struct Server {
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the task and the callers share.
+/// State shared by the task and the callers.
 struct ServerShared {
     name: String,
     config: ServerConfig,
@@ -72,7 +73,7 @@ struct ServerStatus {
 }
 
 impl Server {
-    /// Begins to supervise; the process is started when it is first needed.
+    /// Spawns the supervising task. The process is started when it is first needed.
     pub(super) fn supervise(
         name: String,
         config: ServerConfig,
@@ -106,7 +107,8 @@ impl Server {
         Self { shared, timeouts, call_requests, stop, task: Mutex::new(Some(task)) }
     }
 
-    /// The same server, in `account` and as `recipe` says: another process, which has nothing of this one's.
+    /// Returns the same server for `account` and `recipe`. It has a process of its own and shares no state with this
+    /// one.
     pub(super) fn clone_for(&self, account: SessionAccount, recipe: Arc<SpawnConfig>) -> Self {
         let ServerShared { name, config, .. } = &*self.shared;
         Self::supervise(name.clone(), config.clone(), account, recipe, self.timeouts)
@@ -128,7 +130,8 @@ impl Server {
         self.shared.with_status(|seen| seen.pid)
     }
 
-    /// The tools for a catalog, after at most `budget`: as they are then known, and why there may be others.
+    /// Lists the tools for a catalog, waiting at most `budget`. Returns the tools known by then, and why the list may
+    /// be incomplete.
     pub(super) async fn list_tools_within(&self, budget: Duration) -> Result<ToolList> {
         tokio::select! {
             () = self.shared.tool_cache.wait_listed_within(budget) => {}
@@ -137,7 +140,7 @@ impl Server {
         self.shared.tool_cache.deliver_current()
     }
 
-    /// The tools once they were listed, however long that takes.
+    /// Lists the tools, waiting until the list is complete or has failed.
     pub(super) async fn list_tools(&self) -> Result<ToolList> {
         tokio::select! {
             () = self.shared.tool_cache.wait_listed() => {}
@@ -146,12 +149,12 @@ impl Server {
         self.cached_tools()
     }
 
-    /// The tools as they are known now.
+    /// Returns the tools that are known now.
     pub(super) fn cached_tools(&self) -> Result<ToolList> {
         self.shared.tool_cache.current()
     }
 
-    /// Calls a tool with what the session holds now.
+    /// Calls a tool with the current credentials of the session.
     pub(super) async fn call(
         &self,
         tool: &str,
@@ -173,12 +176,12 @@ impl Server {
         }
     }
 
-    /// Stops the server and waits until it is gone.
+    /// Stops the server and waits until it has exited.
     pub(super) async fn stop(&self) {
         self.stop.cancel();
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
-            // It ends in bounded time; a panic in it has been reported by the runtime.
+            // The task ends in bounded time. The runtime has already reported any panic in it.
             let _ended = task.await;
         }
     }
@@ -186,7 +189,7 @@ impl Server {
     async fn begin_with_credentials(&self) -> Result<CallGuard> {
         self.shared.require_credentials().await?;
         let call = self.shared.begin_call(&self.call_requests).await?;
-        // A start takes a while, in which they may have been taken away.
+        // The credentials may have been cleared while the server was starting.
         self.shared.require_credentials().await?;
         Ok(call)
     }
@@ -232,13 +235,14 @@ impl ServerShared {
         update(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Why nobody answers any more.
+    /// The error for requests to a server that no longer runs.
     fn stopped_error(&self) -> Error {
         let closed = self.account.status().err();
         closed.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "the server was stopped"))
     }
 
-    /// A call without usable credentials is refused, and told what to do; it never runs as the host.
+    /// Refuses a call without usable credentials, with a hint how to provide them. A call never runs with the
+    /// credentials of the host process.
     async fn require_credentials(&self) -> Result<()> {
         if self.config.delivery == Delivery::None {
             return Ok(());
@@ -257,7 +261,7 @@ impl ServerShared {
     }
 }
 
-/// Waits for an answer, and takes the request back when its time is over.
+/// Waits for a response, and cancels the request after `limit`.
 async fn with_timeout<T>(
     limit: Duration,
     answer: impl Future<Output = std::result::Result<T, RequestError>>,
@@ -268,7 +272,7 @@ async fn with_timeout<T>(
         return answered;
     }
     cancel.cancel();
-    // The server is told; an answer that comes in the same moment counts.
+    // The server is notified of the cancellation. A response that arrives at the same moment still counts.
     match answer.await {
         Err(RequestError::Cancelled) => Err(RequestError::TimedOut(limit)),
         answered => answered,
@@ -279,9 +283,10 @@ pub(super) fn cancelled_error() -> Error {
     Error::new(ErrorKind::TimedOut, "the call was cancelled")
 }
 
-/// Adds what to do about missing credentials, and who must do it. A tool helps where a session, or the source of a role,
-/// was given nothing. Where a provider has nothing to give, only the person who configured it can help: keys that a model
-/// sets would belong to another account.
+/// Adds the next step for missing credentials.
+///
+/// A tool can provide them if the session, or the source account of a role, has no provider. If a provider has no
+/// credentials, only the person who configured it can help: keys set by a model would belong to another account.
 pub(super) fn with_set_credentials_hint(error: Error, account: &SessionAccount) -> Error {
     if account.is_cleared() {
         return error.with_next_step(
@@ -312,7 +317,7 @@ fn root_cause(error: &Error) -> &Error {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop.cancel();
-        // Aborting drops the process guard, which kills the group.
+        // Aborting the task drops the process guard, which kills the process group.
         let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(task) = task {
             task.abort();

@@ -1,9 +1,9 @@
-//! Numbers that no machine word holds exactly, such as integers beyond 64 bits and long decimals.
+//! Preserves numbers that no machine word represents exactly, such as integers beyond 64 bits and long decimals.
 //!
-//! `serde_json` reads them as the nearest `f64` unless its feature `arbitrary_precision` is on, which changes how every
-//! crate of a program reads numbers and breaks those that buffer them. So they are read as strings instead, behind a mark of
-//! private-use characters, and are written as numbers again. A peer that writes the mark itself gains nothing: only what is
-//! a number is written bare.
+//! `serde_json` parses them as the nearest `f64` unless its feature `arbitrary_precision` is enabled, which changes how
+//! every crate of a program parses numbers and breaks crates that buffer them. Such numbers are therefore parsed as
+//! strings with a prefix of private-use characters, and written as numbers again. A peer that sends the prefix itself
+//! gains nothing: only valid numbers are written without quotation marks.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use serde_json::{Serializer, Value};
 
 const NUMBER_MARK: &str = "\u{e000}exact-number\u{e001}";
 
-/// The text with each inexact number as a marked string; `None` if there is none.
+/// Returns the text with each inexact number replaced by a marked string, or `None` if it has no inexact number.
 pub(super) fn mark_numbers(text: &str) -> Option<String> {
     let mut marked: Option<String> = None;
     let (mut copied, mut at) = (0, 0);
@@ -56,20 +56,21 @@ fn find_number_end(bytes: &[u8], start: usize) -> usize {
     start + bytes[start..].iter().take_while(|byte| is_part(byte)).count()
 }
 
-/// Whether `serde_json` reads the number and writes the same digits. What is no number is left to the parser's error.
+/// Whether `serde_json` parses the number and writes the same digits. Invalid numbers are left to the parser, which
+/// reports them.
 fn is_exact(number: &str) -> bool {
-    // 15 digits fit into an `f64` whatever they are; that is nearly every number.
+    // Fast path for almost all numbers: an `f64` represents up to 15 digits exactly.
     if number.len() <= 15 && number.bytes().all(|byte| byte.is_ascii_digit()) {
         return true;
     }
     match serde_json::from_str::<serde_json::Number>(number) {
         Ok(read) => read.to_string() == number,
-        // Out of range for an `f64`, but a number.
+        // A number out of the range of `f64`.
         Err(_) => !is_json_number(number),
     }
 }
 
-/// The grammar of JSON.
+/// Checks the number grammar of JSON.
 fn is_json_number(text: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let text = text.strip_prefix('-').unwrap_or(text);
@@ -81,7 +82,7 @@ fn is_json_number(text: &str) -> bool {
         && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
 }
 
-/// Turns marked strings into the nearest numbers, for callers that read values and do not write them.
+/// Replaces marked strings with the nearest numbers, for callers that read values and do not write them as JSON.
 pub(crate) fn round_numbers(value: &mut Value) {
     match value {
         Value::String(text) => {
@@ -96,19 +97,19 @@ pub(crate) fn round_numbers(value: &mut Value) {
     }
 }
 
-/// Writes `value` as JSON, marked strings as the numbers they were.
+/// Writes `value` as JSON, with marked strings as their original numbers.
 pub(crate) fn write_exact(writer: impl io::Write, value: &impl Serialize) -> serde_json::Result<()> {
     let mut serializer = Serializer::with_formatter(writer, ExactFormatter::default());
     value.serialize(&mut serializer)
 }
 
-/// Leaves out the quotation marks and the mark of a marked string.
+/// Writes a marked string without quotation marks and mark.
 #[derive(Default)]
 struct ExactFormatter {
     compact: CompactFormatter,
-    /// A quotation mark is owed, since the string may be a marked one.
+    /// Whether the opening quotation mark is deferred, because the string may be a marked one.
     is_quote_pending: bool,
-    /// Inside a marked string.
+    /// Whether a marked string is being written.
     is_in_number: bool,
 }
 

@@ -1,5 +1,7 @@
-//! `JsonLineDecoder`: messages from a program that may print anything else in between. Noise is skipped; a message that cannot be
-//! read is reported, with its id if it has one left, so that no caller waits for it.
+//! `JsonLineDecoder`: decodes messages from a program that may also print other text.
+//!
+//! Other text is skipped. A message that cannot be read is reported, with its id if the id can be recovered, so that no
+//! caller waits for it.
 
 use std::io;
 
@@ -11,10 +13,10 @@ use super::exact::mark_numbers;
 use super::repair::repair_text;
 use super::scan::{LineScanner, Meant};
 
-/// The longest line that is read, in bytes.
+/// The maximum length of a line, in bytes.
 const MAX_LINE_LEN: usize = 16 * 1024 * 1024;
 
-/// What a line holds.
+/// The content of a line.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Line {
     /// A JSON object.
@@ -26,21 +28,21 @@ pub(crate) enum Line {
 /// A message that is too large, or is not valid JSON.
 #[derive(Debug, PartialEq)]
 pub(crate) struct UnreadableMessage {
-    /// Its id; `None` if the line ends before it, or lost it.
+    /// The id; `None` if the line ends before the id or the id was lost.
     pub(crate) id: Option<Value>,
-    /// Whether it has a method: a request, else a response.
+    /// Whether the message has a method, that is, is a request rather than a response.
     pub(crate) is_request: bool,
-    /// Why it cannot be read; nothing of its content.
+    /// Why the message cannot be read. Contains nothing of its content.
     pub(crate) reason: String,
 }
 
-/// Decodes one JSON object a line, and nothing else. Limits are checked before anything is parsed.
+/// Decodes one JSON object per line. Limits are checked before a line is parsed.
 #[derive(Default)]
 pub(crate) struct JsonLineDecoder {
-    /// How much of the buffer was scanned and holds no end of line.
+    /// The length of the scanned start of the buffer, which contains no end of line.
     scanned: usize,
     scanner: LineScanner,
-    /// In the middle of a line that is too long.
+    /// Whether the current line is too long and its remainder is being dropped.
     is_dropping: bool,
 }
 
@@ -66,7 +68,7 @@ impl Decoder for JsonLineDecoder {
         Ok(None)
     }
 
-    /// A last line may lack its end.
+    /// Also decodes a last line without an end of line.
     fn decode_eof(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Line>> {
         if let Some(line) = self.decode(buffer)? {
             return Ok(Some(line));
@@ -77,7 +79,7 @@ impl Decoder for JsonLineDecoder {
 }
 
 impl JsonLineDecoder {
-    /// Takes a whole line, already scanned.
+    /// Decodes a complete line, which has been scanned.
     fn finish_line(&mut self, line: &[u8]) -> Option<Line> {
         let scan = std::mem::take(&mut self.scanner);
         self.scanned = 0;
@@ -98,9 +100,9 @@ impl JsonLineDecoder {
     }
 }
 
-/// Parses a line, repaired if need be; an error names the place only.
+/// Parses a line, after a repair if needed. The error contains only the position.
 fn parse_line(line: &[u8]) -> Result<Value, String> {
-    // The parser counts columns from the last end of line.
+    // The parser counts columns from the last end of line, so a trailing one must be removed.
     let line = line.trim_ascii_end();
     let repaired;
     let text = match std::str::from_utf8(line) {

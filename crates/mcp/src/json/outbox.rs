@@ -1,4 +1,4 @@
-//! `BoundedLineWriter`: the lines that are on their way to a peer, bounded in number.
+//! `BoundedLineWriter`: writes lines to a peer, with a bounded number of pending lines.
 
 use std::io;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::write_exact;
 
-/// How many lines may wait for a peer that does not read.
+/// The maximum number of lines that are pending while a peer does not read.
 const MAX_PENDING_LINES: usize = 64;
 
-/// A peer's input. Clones share it.
+/// Writes lines to the input of a peer. Clones share the input.
 pub(crate) struct BoundedLineWriter<W> {
-    /// Locked for the length of one write, which keeps lines whole and in order.
+    /// Locked for one write at a time, which keeps lines whole and in order.
     writer: Arc<Mutex<Option<W>>>,
     pending: Arc<AtomicUsize>,
     written: Arc<Notify>,
@@ -34,7 +34,7 @@ impl<W> Clone for BoundedLineWriter<W> {
     }
 }
 
-/// Counts a line that waits, until it is written or given up.
+/// Counts a pending line, until it is written or abandoned.
 struct PendingLine(Arc<AtomicUsize>, Arc<Notify>);
 
 impl Drop for PendingLine {
@@ -54,12 +54,12 @@ impl<W: AsyncWrite + Send + Unpin> BoundedLineWriter<W> {
         }
     }
 
-    /// Whether as many lines wait as may.
+    /// Whether the number of pending lines has reached the maximum.
     pub(crate) fn is_full(&self) -> bool {
         self.pending.load(Ordering::Acquire) >= MAX_PENDING_LINES
     }
 
-    /// Waits until the peer has read on. Cancel safe.
+    /// Waits until the writer is not full, or is closed. Cancel safe.
     pub(crate) async fn wait_not_full(&self) {
         loop {
             let written = self.written.notified();
@@ -73,7 +73,7 @@ impl<W: AsyncWrite + Send + Unpin> BoundedLineWriter<W> {
         }
     }
 
-    /// Writes one message as a line. It counts as waiting from the call on, not only from the first poll.
+    /// Writes a message as one line. The line counts as pending from this call on, not only from the first poll.
     pub(crate) fn send<M: Serialize>(&self, message: &M) -> impl Future<Output = io::Result<()>> + use<M, W> {
         self.pending.fetch_add(1, Ordering::AcqRel);
         let waiting = PendingLine(Arc::clone(&self.pending), Arc::clone(&self.written));
@@ -95,7 +95,7 @@ impl<W: AsyncWrite + Send + Unpin> BoundedLineWriter<W> {
         }
     }
 
-    /// Gives up what is being written, which a peer that has stopped reading would hold up for ever.
+    /// Closes the input. Aborts a write in progress, which would never finish if the peer has stopped reading.
     pub(crate) async fn close(&self) {
         self.closing.cancel();
         drop(self.writer.lock().await.take());

@@ -1,12 +1,11 @@
-//! Repairs what JavaScript and Python write as JSON though it is none: halves of surrogate pairs, and bytes that are not
-//! UTF-8.
+//! Repairs invalid JSON that JavaScript and Python programs write: unpaired surrogates, and bytes that are not UTF-8.
 
 use std::borrow::Cow;
 
 const HIGH_SURROGATES: std::ops::Range<u16> = 0xD800..0xDC00;
 const LOW_SURROGATES: std::ops::Range<u16> = 0xDC00..0xE000;
 
-/// The text with U+FFFD in place of each half of a surrogate pair and each byte that is not UTF-8.
+/// Replaces each unpaired surrogate and each byte that is not UTF-8 with U+FFFD.
 pub(super) fn repair_text(line: &[u8]) -> String {
     let text: Cow<'_, str> = String::from_utf8_lossy(line);
     let mut repaired = String::with_capacity(text.len());
@@ -30,7 +29,7 @@ pub(super) fn repair_text(line: &[u8]) -> String {
                 repaired.push_str(&rest[..6]);
                 6
             }
-            // Another escape: it and the character that it escapes.
+            // Another escape: copy the backslash and the character after it.
             None => {
                 let length = 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
                 repaired.push_str(&rest[..length]);
@@ -43,7 +42,7 @@ pub(super) fn repair_text(line: &[u8]) -> String {
     repaired
 }
 
-/// The code unit of a `\uXXXX` at the beginning of `text`.
+/// Returns the code unit of a `\uXXXX` escape at the start of `text`.
 fn parse_unicode_escape(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?

@@ -1,19 +1,19 @@
-//! `LineScanner`: counts what a line of JSON holds, and finds out what it is meant as, before anything is parsed.
+//! `LineScanner`: counts the values of a line of JSON and classifies the line, before it is parsed.
 
 use serde_json::Value;
 
 use super::trailing::trailing_id;
 
-/// The most values in one line. A parsed value takes some hundred bytes whatever it is.
+/// The maximum number of values in a line. A parsed value takes some hundred bytes, whatever it is.
 const MAX_NODES: usize = 1_000_000;
-/// The deepest nesting; the parser's own limit.
+/// The maximum nesting depth, which is also the parser's limit.
 const MAX_DEPTH: usize = 127;
-/// The longest id, and the longest key that is compared.
+/// The maximum length of an id, and of a key that is compared.
 const MAX_TOKEN_LEN: usize = 128;
-/// How much of the end of a line is kept: enough for an id and what surrounds it.
+/// The number of bytes kept from the end of a line: enough for an id and the members next to it.
 const MAX_TAIL: usize = 256;
 
-/// Which member of the message a value at the top level belongs to.
+/// The member of the message that a value at the top level belongs to.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Member {
     #[default]
@@ -23,17 +23,17 @@ enum Member {
     Outcome,
 }
 
-/// What a line that cannot be read is meant as.
+/// The kind and the id of a message that cannot be read.
 #[derive(Debug, PartialEq)]
 pub(super) struct Meant {
-    /// `None` if the line ends before its id, or lost it.
+    /// `None` if the line ends before the id or the id was lost.
     pub(super) id: Option<Value>,
-    /// A request, else a response.
+    /// Whether the message is a request rather than a response.
     pub(super) is_request: bool,
 }
 
-/// Reads the bytes of a line as they come, in pieces of any size. It needs no valid JSON: only strings, brackets and
-/// commas count.
+/// Scans a line in chunks of any size. The line need not be valid JSON: only strings, brackets, commas and colons
+/// matter.
 #[derive(Debug, Default)]
 pub(super) struct LineScanner {
     depth: usize,
@@ -41,19 +41,19 @@ pub(super) struct LineScanner {
     nodes: usize,
     in_string: bool,
     is_escaped: bool,
-    /// The text of a string or a bare value at the top level.
+    /// The text of a string or bare value at the top level.
     token: Vec<u8>,
     member: Member,
     id: Option<Vec<u8>>,
     has_method: bool,
     has_version: bool,
-    /// A `result` or `error` that is no plain value: none is in MCP, and in logs many are.
+    /// Whether `result` or `error` is an object or array. In MCP it always is; in logs it often is not.
     has_outcome: bool,
-    /// The first byte that is no white space.
+    /// The first byte that is not white space.
     first: Option<u8>,
-    /// The first bracket is closed: nothing that follows belongs to the message.
+    /// Whether the first bracket is closed. Text after it is not part of the message.
     is_closed: bool,
-    /// Something follows.
+    /// Whether text follows the message.
     has_more: bool,
     tail: Vec<u8>,
 }
@@ -108,7 +108,7 @@ impl LineScanner {
         }
     }
 
-    /// Between the brackets of the message itself.
+    /// Whether the position is directly inside the brackets of the message.
     fn is_top(&self) -> bool {
         self.depth == 1 && !self.is_closed
     }
@@ -124,7 +124,7 @@ impl LineScanner {
         self.token.clear();
     }
 
-    /// A value ends at a comma or a bracket.
+    /// Handles the end of a value, at a comma or a closing bracket.
     fn end_value(&mut self) {
         self.nodes += 1;
         if self.is_top() && std::mem::take(&mut self.member) == Member::Id {
@@ -147,7 +147,7 @@ impl LineScanner {
         }
     }
 
-    /// What is beyond the limits, if anything is.
+    /// Returns which limit the line exceeds, if any.
     pub(super) fn exceeded_limit(&self) -> Option<&'static str> {
         if self.nodes > MAX_NODES {
             Some("holds more than 1,000,000 values")
@@ -158,12 +158,13 @@ impl LineScanner {
         }
     }
 
-    /// What the line is meant as; `None` for noise.
+    /// Classifies a line that cannot be parsed; returns `None` if it is not a message that needs a reply.
     ///
-    /// The log of a server may be JSON with ids, and may repeat a message behind other text. So a message begins the
-    /// line, and a response is known by its `jsonrpc`, `result` or `error`. An id between the brackets of the message is
-    /// its own. Where quotation marks or brackets do not match, there may be none, and the end of the line decides.
-    /// A message that is whole and has no id is a notification, or the response to one, and needs no reply.
+    /// The log of a server may be JSON with ids, and may quote a message after other text. Therefore a message must
+    /// start at the beginning of the line, and a response must have `jsonrpc`, `result` or `error`. An id directly
+    /// inside the brackets of the message belongs to the message. If quotation marks or brackets do not match, there
+    /// may be no such id, and the end of the line is searched instead. A complete message without an id is a
+    /// notification, or a response to a notification, and needs no reply.
     pub(super) fn meant_as(&self) -> Option<Meant> {
         if self.first != Some(b'{') {
             return None;
@@ -180,7 +181,7 @@ impl LineScanner {
     }
 }
 
-/// An id, if it is a number or a string.
+/// Parses an id; returns `None` unless it is a number or a string.
 pub(super) fn read_id(text: &[u8]) -> Option<Value> {
     let id: Value = serde_json::from_slice(text).ok()?;
     (id.is_string() || id.is_i64() || id.is_u64()).then_some(id)
@@ -234,7 +235,7 @@ mod tests {
             (r#"{"jsonrpc":"2.0","result":{"content":[{"a":1,"id":"x"}"#, response(json!("x"))),
             (r#"{"jsonrpc":"2.0","error":{"code":1,"message":"a"b", "id": 7 }"#, response(json!(7))),
             (r#"{"method":"x","params":{"a":"abc ...,"jsonrpc":"2.0","id":5}"#, request(json!(5))),
-            // No id is left.
+            // The id is lost.
             (r#"{"jsonrpc":"2.0","result":{"content":[{"text":"abc"#, lost(false)),
             (r#"{"result":{"items":[{"id":7}"#, lost(false)),
             (r#"{"error":{"message":"#, lost(false)),
@@ -259,7 +260,7 @@ mod tests {
             r#"{"level":"info","payload":{"jsonrpc":"2.0","result":{},"id":7}"#,
             r#"sent {"jsonrpc":"2.0","id":7,"result":{}}"#,
             r#"sent {"jsonrpc":"2.0","result":{"a":"b,"id":7}"#,
-            // The response to no request.
+            // A response that belongs to no request.
             r#"{"jsonrpc":"2.0","result":{"value":NaN}}"#,
             r#"{"jsonrpc":"2.0","id":null,"error":{"value":NaN}}"#,
             r#"{"jsonrpc":"2.0","id":null,"error":{"value":"#,

@@ -1,4 +1,4 @@
-//! Finds the id of a message at the end of its line, where quotation marks and brackets before it do not match.
+//! Finds the id of a message at the end of its line, when quotation marks or brackets before it do not match.
 
 use serde_json::Value;
 
@@ -8,14 +8,14 @@ use super::scan::read_id;
 #[derive(Debug, PartialEq)]
 pub(super) struct Trailing {
     pub(super) id: Value,
-    /// Whether `jsonrpc` stands beside it.
+    /// Whether `jsonrpc` is next to the id.
     pub(super) has_version: bool,
 }
 
-/// The id, if it is the last member of the line, or the last one but for `jsonrpc`.
+/// Returns the id if it is the last member of the line, or the last member except `jsonrpc`.
 ///
-/// One bracket ends the line, and another member comes before the id: so ends a message. A line that is cut off behind
-/// the id of an object in it may end so too, which is rare.
+/// A message ends like this: exactly one bracket ends the line, and another member precedes the id. A line that is cut
+/// off after the id of a nested object may end in the same way, which is rare.
 pub(super) fn trailing_id(line: &[u8]) -> Option<Trailing> {
     let members = before(line, "}")?;
     let (members, is_version_last) = match version(members).and_then(|members| before(members, ",")) {
@@ -32,7 +32,7 @@ pub(super) fn trailing_id(line: &[u8]) -> Option<Trailing> {
     Some(Trailing { id, has_version: is_version_last || version(members).is_some() })
 }
 
-/// What comes before `"jsonrpc":"2.0"`.
+/// Returns the text before `"jsonrpc":"2.0"`.
 fn version(text: &[u8]) -> Option<&[u8]> {
     ["\"2.0\"", ":", "\"jsonrpc\""].into_iter().try_fold(text, before)
 }
@@ -73,7 +73,7 @@ mod tests {
             r#"abc,"id":null}"#,
             r#"abc,"id":"a\"b"}"#,
             r#"abc,"uid":7}"#,
-            // The only member of an object, which a message is not.
+            // The only member of an object, which is not a message.
             r#"abc:{"id":7}"#,
             // Part of a string.
             r#"abc,\"id\":7}"#,

@@ -1,4 +1,5 @@
-//! `CredentialSnapshot`: what a server was started with, which decides whether it must be replaced.
+//! `CredentialSnapshot`: the credentials and the region that a server was started with, which determine whether it must
+//! be replaced.
 
 use valetkey_core::{CredentialsVersion, Region};
 
@@ -7,9 +8,9 @@ use crate::child::Delivery;
 use crate::endpoint::Grant;
 
 pub(super) struct CredentialSnapshot {
-    /// The credentials that were served at the start.
+    /// The credentials that the account served at the start.
     pub(super) version: Option<CredentialsVersion>,
-    /// Where it was told to be, maybe before any credentials were there.
+    /// The region that the server was started with. The account may have had no credentials yet.
     region: Option<Region>,
 }
 
@@ -21,11 +22,12 @@ impl CredentialSnapshot {
         }
     }
 
-    /// Whether a server that was started with this and reads from `grant` may hold credentials that are no longer the
-    /// session's, or is not where they belong.
+    /// Whether a server that was started with this snapshot and reads from `grant` may hold credentials that the
+    /// session no longer has, or runs in another region than they belong to.
     ///
-    /// A server may cache what it reads for as long as it likes, so only a renewal of the same credentials leaves it
-    /// running. Others, maybe of another account, never reach a process that has read any.
+    /// A server may cache the credentials it reads for any time, so it keeps running only after a renewal of the same
+    /// credentials. Other credentials, possibly of another AWS account, never reach a process that has read earlier
+    /// ones.
     pub(super) fn is_stale(&self, facts: &ServerShared, grant: Option<&Grant>) -> bool {
         match facts.config.delivery {
             Delivery::None => false,
@@ -34,7 +36,7 @@ impl CredentialSnapshot {
                 Some(now) => {
                     self.has_other_region(facts) || grant.is_some_and(|grant| !grant.is_renewed_by(now.id))
                 }
-                // What was invalidated or has expired is fetched again at the next call, and compared then.
+                // Invalidated or expired credentials are fetched again at the next call, and compared then.
                 None => facts.account.is_cleared() && grant.is_some_and(Grant::was_used),
             },
         }

@@ -1,4 +1,4 @@
-//! A running server as its callers see it, and the calls that are under way on it.
+//! `RunningServer`: a running server as its callers see it, and the calls in progress on it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,10 +11,10 @@ use crate::child::StderrTail;
 use crate::connection::Connection;
 use crate::endpoint::Grant;
 
-/// Lines of standard error that are shown when a server fails.
+/// The number of standard error lines quoted when a server fails.
 const STDERR_LINES: usize = 5;
 
-/// A running server.
+/// The part of a running server that calls share.
 pub(super) struct RunningServer {
     pub(super) connection: Connection,
     pub(super) grant: Option<Grant>,
@@ -22,14 +22,15 @@ pub(super) struct RunningServer {
     pub(super) redactor: Arc<Redactor>,
     pub(super) cached_tools: Mutex<Option<Vec<Value>>>,
     pub(super) active_calls: watch::Sender<usize>,
-    /// A tool call was answered: the server does what it is for.
+    /// Whether a tool call has succeeded. If so, the restart backoff starts over when the server ends.
     pub(super) has_served: AtomicBool,
-    /// A request found nobody there.
+    /// Whether a request failed because the server was gone.
     pub(super) is_disconnected: AtomicBool,
 }
 
 impl RunningServer {
-    /// Counts a call in. The first one begins a new burst at the endpoint: a rotation is felt at once.
+    /// Registers a call. The first of concurrent calls ends the endpoint's burst, so that a rotation takes effect
+    /// immediately.
     pub(super) fn begin_call(self: &Arc<Self>) -> CallGuard {
         let mut first = false;
         self.active_calls.send_modify(|count| {
@@ -42,20 +43,20 @@ impl RunningServer {
         CallGuard(Arc::clone(self))
     }
 
-    /// Whether another request can still be sent.
+    /// Whether the connection still accepts requests.
     pub(super) fn is_open(&self) -> bool {
         !self.is_disconnected.load(Ordering::Acquire) && !self.connection.is_closed()
     }
 
-    /// Waits until no call is under way. Cancel safe.
+    /// Waits until no call is in progress. Cancel safe.
     pub(super) async fn wait_idle(&self) {
         let mut under_way = self.active_calls.subscribe();
-        // The sender lives as long as `self`, so this ends by becoming idle.
+        // `wait_for` fails only without a sender, which lives as long as `self`.
         let _idle = under_way.wait_for(|count| *count == 0).await;
     }
 }
 
-/// A call under way. While it lives, the server is not replaced under it.
+/// A call in progress. A server that is replaced is not stopped before its calls end, up to a time limit.
 pub(super) struct CallGuard(Arc<RunningServer>);
 
 impl CallGuard {
@@ -63,7 +64,7 @@ impl CallGuard {
         &self.0.connection
     }
 
-    /// The tools as they were listed last, unless the server said since that they changed.
+    /// Returns the tools last listed, unless the server has announced a change since.
     pub(super) fn cached_tools(&self) -> Option<Vec<Value>> {
         let listed = self.0.cached_tools.lock().unwrap_or_else(PoisonError::into_inner);
         listed.clone().filter(|_| !self.0.connection.tools_changed())
@@ -73,12 +74,13 @@ impl CallGuard {
         *self.0.cached_tools.lock().unwrap_or_else(PoisonError::into_inner) = Some(tools.to_vec());
     }
 
-    /// Notes that the server answers.
+    /// Records that a tool call succeeded.
     pub(super) fn mark_served(&self) {
         self.0.has_served.store(true, Ordering::Release);
     }
 
-    /// Notes that the server is gone, so that the next call does not go to it, and says what it said last, masked.
+    /// Records that the server is gone, so that later calls do not use it, and returns the end of its standard error,
+    /// masked.
     pub(super) async fn stderr_tail(&self) -> String {
         self.0.is_disconnected.store(true, Ordering::Release);
         self.0.stderr.wait_drained().await;
@@ -86,7 +88,7 @@ impl CallGuard {
     }
 }
 
-/// The end of standard error, masked, as a clause of an error message.
+/// Formats the end of standard error, masked, as a clause of an error message.
 pub(in crate::host) fn quote_stderr(stderr: &StderrTail, redactor: &Redactor) -> String {
     let said = stderr.last_lines(redactor, STDERR_LINES).replace('\n', " | ");
     if said.is_empty() { said } else { format!("; it said: {said}") }

@@ -1,4 +1,4 @@
-//! `ToolLister`: lists a server's tools whenever that is wanted, one round at a time.
+//! `ToolLister`: lists a server's tools on request, one round at a time.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::connection::RequestError;
 
 pub(super) struct ToolLister {
     pub(super) shared: Arc<ServerShared>,
-    /// Weak: the supervisor ends when no caller is left.
+    /// Weak, because the supervisor ends when all other senders are dropped.
     pub(super) call_requests: mpsc::WeakSender<CallRequest>,
     pub(super) timeout: Duration,
 }
 
 impl ToolLister {
-    /// Never ends by itself.
+    /// Runs rounds until dropped.
     pub(super) async fn run(self) {
         loop {
             self.shared.tool_cache.begin_round().await;
@@ -29,7 +29,7 @@ impl ToolLister {
         }
     }
 
-    /// The server's tools, as it describes them, secrets masked.
+    /// Fetches the tool definitions from the server, filtered and with secrets masked.
     async fn list_tools(&self) -> Result<ToolList> {
         let requests = self.call_requests.upgrade().ok_or_else(|| self.shared.stopped_error())?;
         let call = self.shared.begin_call(&requests).await?;

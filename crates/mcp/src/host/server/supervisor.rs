@@ -1,4 +1,5 @@
-//! The task that owns a server's process: starts it when asked, replaces it when its keys rotate, stops it at the end.
+//! `Supervisor`: the task that owns a server's process. It starts the process on request, replaces it when its
+//! credentials rotate, and stops it at the end.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,29 +23,29 @@ use crate::connection::{ConnectionDriver, Handshake};
 use crate::host::launch::SpawnedServer;
 use crate::host::restarts::RestartBackoff;
 
-/// How long calls on a server that was replaced may still take: as long as the shortest session of STS.
+/// The timeout of calls on a server that was replaced: 15 min, the duration of the shortest STS session.
 const CALL_DRAIN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// A server that keeps announcing changes is listed at most this often.
+/// The minimum interval between lists of tools of a server that keeps announcing changes.
 const MIN_LIST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Starts that one call may cost, each undone by a rotation during it.
+/// The maximum number of starts for one call. A rotation during a start makes another one necessary.
 const MAX_STARTS_PER_CALL: usize = 4;
 
 pub(super) struct Supervisor {
     shared: Arc<ServerShared>,
     stop: CancellationToken,
     running: Option<RunningProcess>,
-    /// Servers that were replaced and finish their calls, or are being stopped.
+    /// Tasks that stop replaced servers, after their calls have finished.
     draining: JoinSet<()>,
-    /// What the last of them that had keys was started with; the others had earlier ones.
+    /// The credentials version of the last drained server that had credentials. All others had earlier versions.
     draining_version: Option<CredentialsVersion>,
     backoff: RestartBackoff,
     era: Handshake,
     rotation_watcher: Option<RotationWatcher>,
-    /// With which credentials the last start was tried.
+    /// The version of the credentials of the last start attempt.
     tried_version: Option<CredentialsVersion>,
-    /// Before then, no change of the tools is looked at.
+    /// The earliest time at which the next change of the tools is handled.
     next_list_at: Instant,
 }
 
@@ -74,7 +75,7 @@ impl Supervisor {
 
     pub(super) async fn run(mut self, requests: mpsc::Receiver<oneshot::Sender<Result<CallGuard>>>) {
         let stop = self.stop.clone();
-        // Whatever is being done, such as a start that takes seconds, stopping is felt.
+        // Stopping interrupts any other step, such as a start that takes seconds.
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.serve(requests) => {}
@@ -82,7 +83,7 @@ impl Supervisor {
         self.stop_all().await;
     }
 
-    /// Until the session ends.
+    /// Serves requests and events until the session ends or all request senders are dropped.
     async fn serve(&mut self, mut requests: mpsc::Receiver<oneshot::Sender<Result<CallGuard>>>) {
         loop {
             tokio::select! {
@@ -108,12 +109,13 @@ impl Supervisor {
         }
     }
 
-    /// A call on a server that runs with the session's current set.
+    /// Registers a call on a server that runs with the session's current credentials.
     async fn begin_call(&mut self) -> Result<CallGuard> {
         Ok(self.ensure_running().await?.begin_call())
     }
 
-    /// The server as it should be now; started or replaced first if need be, and again if that took too long.
+    /// Returns an up-to-date server, and starts or replaces it first if needed. Retries if the credentials rotate
+    /// during the start.
     async fn ensure_running(&mut self) -> Result<&Arc<RunningServer>> {
         for _ in 0..MAX_STARTS_PER_CALL {
             if self.running.as_ref().is_some_and(|running| !running.server.is_open()) {
@@ -134,13 +136,14 @@ impl Supervisor {
         }
     }
 
-    /// Starts the server, unless a rotation undoes the start: then nothing is left of it.
+    /// Starts the server. If a rotation invalidates the start, the new process is killed and `running` stays `None`.
     async fn start_server(&mut self) -> Result<()> {
         self.backoff.check()?;
         let shared = Arc::clone(&self.shared);
         let ServerShared { name, config, account, spawn_config: recipe, .. } = &*shared;
         if config.delivery == Delivery::Env {
-            // So that the first fetch is not taken for a rotation; what is read next is at most too old.
+            // Fetches first, so that the first fetch does not look like a rotation. The snapshot below may at worst be
+            // older than the keys that the server gets, which causes a replacement.
             let _fetched = account.credentials().await;
         }
         if let Some(CurrentCredentials { credentials, .. }) = account.current() {
@@ -151,7 +154,7 @@ impl Supervisor {
         let started = tokio::select! {
             biased;
             invalidated = start_invalidated(&shared, &snapshot, self.rotation_watcher.clone()) => {
-                // Dropping the start has killed what it had begun.
+                // Dropping the start future has killed its process.
                 self.kill_if_revoked().await;
                 return invalidated;
             }
@@ -159,7 +162,7 @@ impl Supervisor {
         };
         self.era = handshake;
         let started = started.inspect_err(|error| {
-            // What is wrong with the configuration is found without a start, and told each time.
+            // Configuration errors are detected without spawning a process, so they need no backoff.
             if error.kind() != ErrorKind::Invalid {
                 self.backoff.record_failure(error.message());
             }
@@ -185,9 +188,11 @@ impl Supervisor {
         self.running = Some(RunningProcess { server: link, process, driver: session, snapshot });
     }
 
-    /// Renewed credentials reach a server with `endpoint` by themselves; any other change replaces it, and with `env` each
-    /// change does. Calls under way are finished, unless the keys in the environment were cleared. Breaks when the
-    /// session has ended.
+    /// Handles a rotation of the account's credentials. Breaks when the session has ended.
+    ///
+    /// A server with [`Delivery::Endpoint`] fetches renewed credentials itself, and is replaced after any other change.
+    /// With [`Delivery::Env`], every change replaces the server. Calls in progress finish, unless the credentials in
+    /// the environment were cleared.
     async fn handle_rotation(&mut self) -> ControlFlow<()> {
         if let Some(CurrentCredentials { credentials, id, .. }) = self.shared.account.current() {
             self.shared.spawn_config.redactor.add(&credentials);
@@ -210,8 +215,8 @@ impl Supervisor {
         ControlFlow::Continue(())
     }
 
-    /// A server that failed without credentials, or with others, may be started at once with these. One that has not
-    /// listed its tools does so now.
+    /// Resets the backoff when the account's credentials are not a renewal of the ones tried last, because the server
+    /// may start with them. If the last list of tools failed, requests another one.
     fn reset_for_new_credentials(&mut self, credentials: CredentialsVersion) {
         let is_renewal =
             self.tried_version.is_some_and(|tried| credentials == tried || credentials.is_renewal_of(tried));
@@ -224,12 +229,12 @@ impl Supervisor {
         }
     }
 
-    /// Ends replaced servers, calls included, whose environment has keys that were cleared. Keys that were invalidated
-    /// for another reason, such as a change of another account, may finish the calls under way.
+    /// Kills replaced servers, including their calls, whose environment holds cleared credentials. After an
+    /// invalidation for another reason, such as a change of another account, calls in progress may finish.
     async fn kill_if_revoked(&mut self) {
         let cleared = |set| self.shared.account.was_cleared_since(set);
         if self.shared.config.delivery == Delivery::Env && self.draining_version.is_some_and(cleared) {
-            // Dropping kills.
+            // Aborting the tasks drops the processes, which kills them.
             self.draining.shutdown().await;
             self.draining_version = None;
         }
@@ -239,7 +244,7 @@ impl Supervisor {
         self.running.as_ref().is_some_and(|running| running.is_outdated(&self.shared))
     }
 
-    /// No new call goes to the server; it is stopped when those under way are done.
+    /// Accepts no new call on the server, and stops it when its calls in progress have finished.
     fn drain(&mut self) {
         let Some(running) = self.running.take() else { return };
         self.shared.with_status(|seen| seen.pid = None);
@@ -250,7 +255,8 @@ impl Supervisor {
         });
     }
 
-    /// The server is of no use any more. What is left of it is stopped while others are served, and clearing is felt.
+    /// Discards a failed server and records the failure. It is stopped in the background, so that other requests and
+    /// rotations are handled meanwhile.
     fn discard(&mut self, reason: &'static str) {
         if let Some(running) = self.running.take() {
             tracing::debug!(server = %self.shared.name, reason, "server gone");
@@ -264,12 +270,13 @@ impl Supervisor {
     }
 
     async fn stop_all(mut self) {
-        // Calls still under way on retired servers end with the session.
+        // Calls in progress on replaced servers end with the session.
         self.draining.shutdown().await;
         let Some(running) = self.running.take() else { return };
         self.shared.with_status(|seen| seen.pid = None);
         if self.shared.config.delivery == Delivery::Env && self.shared.account.is_closed() {
-            // It holds keys that were taken away.
+            // The session is closed, but the environment of the process still holds its credentials: kill it without a
+            // grace period.
             running.process.kill().await;
         } else {
             running.stop().await;
@@ -288,7 +295,7 @@ impl RunningProcess {
     }
 }
 
-/// When what a server is being started with is no longer what it should have; fails when the session has ended.
+/// Waits until the credentials of a starting server are stale. Returns an error when the session has ended.
 async fn start_invalidated(
     facts: &ServerShared,
     lent: &CredentialSnapshot,
@@ -302,7 +309,8 @@ async fn start_invalidated(
     Err(facts.stopped_error())
 }
 
-/// The next rotation; `None` when the session is gone. Never, for an account that cannot be watched.
+/// Waits for the next rotation; returns `None` when the session has ended. Never returns for an account without
+/// rotations.
 async fn wait_rotation(rotations: &mut Option<RotationWatcher>) -> Option<Generation> {
     match rotations {
         Some(rotations) => rotations.changed().await,
@@ -310,13 +318,14 @@ async fn wait_rotation(rotations: &mut Option<RotationWatcher>) -> Option<Genera
     }
 }
 
-/// What a running process does by itself.
+/// An event of a running process.
 enum ProcessEvent {
     Ended,
     ToolsChanged,
 }
 
-/// The next event of a running process; a change of its tools counts from `earliest` on. Cancel safe.
+/// Waits for the next event of the running process. A change of its tools is reported at `earliest` at the earliest.
+/// Cancel safe.
 async fn next_event(running: &mut Option<RunningProcess>, earliest: Instant) -> ProcessEvent {
     let Some(RunningProcess { process, server: link, .. }) = running else {
         return std::future::pending().await;

@@ -1,6 +1,6 @@
-//! `ToolCache`: what is known of a server's tools, and the rounds in which they are listed.
+//! `ToolCache`: the known tools of a server, and the rounds in which they are listed.
 //!
-//! A round is run by the server's own task, so it goes on when nobody waits for it any longer.
+//! The server's own task runs the rounds, so a round continues when its callers have stopped waiting.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,26 +12,26 @@ use valetkey_core::{Error, ErrorKind};
 
 use super::ToolList;
 
-/// Shared by the task, which lists, and the callers, who wait.
+/// State shared by the task, which lists the tools, and the callers, which wait for the list.
 pub(super) struct ToolCache {
     state: watch::Sender<ListState>,
-    /// The tools that the last catalog had, once there was one.
+    /// The tools in the last catalog; `None` before the first catalog.
     delivered: Mutex<Option<Arc<Vec<Value>>>>,
-    /// Counts changes that no catalog has.
+    /// Counts changes that are not yet in a catalog.
     change_counter: watch::Sender<u64>,
 }
 
 #[derive(Default)]
 struct ListState {
     is_requested: bool,
-    /// Of the round in progress.
+    /// When the round in progress started.
     started_at: Option<Instant>,
     finished_rounds: u64,
-    /// Callers that will deliver the result of the round.
+    /// The number of waiting callers that will deliver the result of the round in a catalog.
     delivering_waiters: usize,
-    /// As they were listed last, also when the server fails later.
+    /// The tools listed last. They are kept when a later round fails.
     tools: Option<Arc<Vec<Value>>>,
-    /// What was wrong with the last round.
+    /// The error of the last round.
     error: Option<Error>,
 }
 
@@ -40,15 +40,15 @@ impl ToolCache {
         Self { state: watch::Sender::default(), delivered: Mutex::default(), change_counter }
     }
 
-    /// Requests a round, after the one in progress.
+    /// Requests a round. It starts after the round in progress.
     pub(super) fn request_round(&self) {
         self.state.send_modify(|state| state.is_requested = true);
     }
 
-    /// Waits until a round is wanted, and begins it. Cancel safe.
+    /// Waits until a round is requested, and starts it. Cancel safe.
     pub(super) async fn begin_round(&self) {
         let mut state = self.state.subscribe();
-        // The sender lives as long as `self`. What is returned is a lock.
+        // The sender lives as long as `self`. The returned guard is a lock, so it is dropped at once.
         drop(state.wait_for(|state| state.is_requested).await);
         self.state.send_modify(|state| {
             state.is_requested = false;
@@ -56,7 +56,7 @@ impl ToolCache {
         });
     }
 
-    /// Ends the round. Tools that were known before stay known when the server fails or its list is incomplete.
+    /// Finishes the round. Known tools are kept when the server failed or its list is incomplete.
     pub(super) fn finish_round(&self, listed: Result<ToolList, Error>) {
         let mut is_news = false;
         self.state.send_modify(|state| {
@@ -80,27 +80,29 @@ impl ToolCache {
         }
     }
 
-    /// Whether the last round failed.
+    /// Whether the last round failed or was incomplete.
     pub(super) fn has_failed(&self) -> bool {
         self.state.borrow().error.is_some()
     }
 
-    /// Waits for the end of a round that goes on or begins now. Cancel safe.
+    /// Waits for the end of the round in progress, or of a new round. Cancel safe.
     pub(super) async fn wait_listed(&self) {
         let round = self.join_round(false);
         round.wait_finished().await;
     }
 
-    /// The same, but `budget` after the round has begun at the latest; so a server that takes long is waited for once.
-    /// The caller delivers what it [gets](Self::deliver_current) then.
+    /// Like [`wait_listed`](Self::wait_listed), but returns at the latest `budget` after the start of the round, so
+    /// that a slow server delays only one catalog.
+    ///
+    /// The caller then delivers the result of [`deliver_current`](Self::deliver_current).
     pub(super) async fn wait_listed_within(&self, budget: Duration) {
         let round = self.join_round(true);
         let begun = self.state.borrow().started_at.unwrap_or_else(Instant::now);
-        // Late or not, what is known is known.
+        // After the timeout, the tools known so far are used.
         let _elapsed = timeout_at(begun + budget, round.wait_finished()).await;
     }
 
-    /// What is known now, and what is wrong with it, for a catalog.
+    /// Returns the known tools and the current error for a catalog, and records them as delivered.
     pub(super) fn deliver_current(&self) -> Result<ToolList, Error> {
         let state = self.state.borrow();
         *self.lock_delivered() = Some(state.tools.clone().unwrap_or_default());
@@ -116,7 +118,7 @@ impl ToolCache {
         self.lock_delivered().as_ref().is_some_and(|delivered| delivered != tools.unwrap_or(&empty))
     }
 
-    /// Locked after the state, when both are.
+    /// Lock order: `state` before `delivered`.
     fn lock_delivered(&self) -> MutexGuard<'_, Option<Arc<Vec<Value>>>> {
         self.delivered.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -146,7 +148,7 @@ impl ListState {
     }
 }
 
-/// A caller's share in a round.
+/// A caller that waits for a round.
 struct RoundWaiter<'a> {
     tools: &'a ToolCache,
     before: u64,
@@ -156,7 +158,7 @@ struct RoundWaiter<'a> {
 impl RoundWaiter<'_> {
     async fn wait_finished(&self) {
         let mut state = self.tools.state.subscribe();
-        // The sender lives as long as `self`. What is returned is a lock.
+        // The sender lives as long as `self`. The returned guard is a lock, so it is dropped at once.
         drop(state.wait_for(|state| state.finished_rounds > self.before).await);
     }
 }
@@ -167,7 +169,7 @@ impl Drop for RoundWaiter<'_> {
     }
 }
 
-/// What was listed, and what was known and may be in the part that was not.
+/// Merges an incomplete list with the known tools, which may be in the part that was not read.
 fn merge_tools(mut tools: Vec<Value>, known: Option<&Vec<Value>>) -> Vec<Value> {
     let listed = tools.len();
     for tool in known.into_iter().flatten() {
