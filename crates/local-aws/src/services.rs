@@ -4,13 +4,14 @@
 mod tests;
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use std::time::{Duration, SystemTime};
 
 use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::response::Response;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
 use super::key_store::KeyStore;
@@ -103,7 +104,7 @@ impl Services {
 
 /// A poisoned lock still guards whole values, since each holder changes them in one step.
 pub(super) fn lock_ignoring_poison<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 #[allow(clippy::disallowed_methods, reason = "a server has a clock of its own, apart from its clients'")]

@@ -15,10 +15,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -325,7 +326,7 @@ impl McpHost {
     }
 
     fn lock_routes(&self) -> MutexGuard<'_, HashMap<String, ToolRoute>> {
-        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.routes.lock()
     }
 }
 

@@ -12,8 +12,9 @@ mod rolling;
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use uuid::Uuid;
 use valetkey_core::{Clock, CredentialObserver, Credentials, Expiry, SystemClock};
@@ -152,7 +153,7 @@ impl Redactor {
     }
 
     fn lock_state(&self) -> MutexGuard<'_, RedactorState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionContext, SessionHandle};
 
@@ -100,7 +101,7 @@ impl SessionStore {
     }
 
     fn narrowed_handles(&self) -> MutexGuard<'_, HashMap<SessionHandle, SessionContext>> {
-        self.narrowed_sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.narrowed_sessions.lock()
     }
 }
 

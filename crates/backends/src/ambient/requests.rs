@@ -1,6 +1,6 @@
 //! `Requests`: how the HTTP requests of a fetch ended, observed below the SDK.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_smithy_async::time::SharedTimeSource;
@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::clock::Skew;
 use crate::base::quota::Cost;
@@ -98,7 +99,7 @@ impl Requests {
     }
 
     fn observed(&self) -> MutexGuard<'_, Observed> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

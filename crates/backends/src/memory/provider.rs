@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 use valetkey_core::{Clock, CredentialProvider, Credentials, Error, Result, SystemClock};
 
 use crate::expired;
@@ -49,7 +50,7 @@ impl MemoryProvider {
     }
 
     fn lock_cell(&self) -> MutexGuard<'_, Option<Credentials>> {
-        self.cell.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cell.lock()
     }
 }
 

@@ -1,7 +1,6 @@
 //! `SessionIdentityCache`: caches no identity, and gives each configuration its own retry quota.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::credential_feature::AwsCredentialFeature;
@@ -15,6 +14,7 @@ use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, FrozenLayer, Layer};
 use aws_smithy_types::retry::RetryConfig;
+use parking_lot::Mutex;
 
 use crate::base::quota;
 
@@ -38,7 +38,7 @@ struct Quota {
 impl SessionIdentityCache {
     fn quota(&self, settings: &ConfigBag) -> Quota {
         let service = settings.load::<Metadata>().map_or("", Metadata::service);
-        let mut quotas = self.quotas.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut quotas = self.quotas.lock();
         if let Some(quota) = quotas.get(service) {
             return quota.clone();
         }

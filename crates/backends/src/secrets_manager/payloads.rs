@@ -3,9 +3,10 @@
 //! Not a cache that answers by itself: before a payload is used, the secret is asked whether its version moved.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::{Mutex, MutexGuard};
 use valetkey_core::{AccessKeyId, Clock, Credentials};
 
 /// How many secrets are kept at most; beyond that the one read longest ago goes.
@@ -73,7 +74,7 @@ impl SecretCache {
     }
 
     fn lock_state(&self) -> MutexGuard<'_, CacheState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

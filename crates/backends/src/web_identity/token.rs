@@ -67,7 +67,7 @@ async fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
 impl fmt::Debug for IdentityTokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => f.debug_tuple("IdentityTokenSource").field(path).finish(),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
             Self::Provider(_) => f.write_str("Asked"),
         }
     }

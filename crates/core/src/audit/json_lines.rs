@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::{AuditRecord, AuditSink};
 
@@ -63,7 +64,7 @@ impl<W: Write> LineWriter<W> {
 
 impl<W: Write + Send> AuditSink for JsonLines<W> {
     fn record(&self, record: &AuditRecord) {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.lines.lock();
         if let Err(error) = lines.write_record(record) {
             tracing::error!(%error, event = ?record.event, "audit record lost");
         }

@@ -1,7 +1,8 @@
 //! `InMemoryAudit`: keeps the newest records, for tests and for embedded use.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::{AuditRecord, AuditSink};
 
@@ -22,7 +23,7 @@ impl InMemoryAudit {
     /// What was recorded, oldest first.
     #[must_use]
     pub fn records(&self) -> Vec<AuditRecord> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.records.lock().iter().cloned().collect()
     }
 }
 
@@ -34,7 +35,7 @@ impl Default for InMemoryAudit {
 
 impl AuditSink for InMemoryAudit {
     fn record(&self, record: &AuditRecord) {
-        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut records = self.records.lock();
         if records.len() >= self.limit {
             records.pop_front();
         }

@@ -1,9 +1,10 @@
 //! `RefreshQueue`: which accounts one warmer refreshes when. Its cost follows what is due, not what there is.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::slot::AccountCache;
@@ -98,7 +99,7 @@ impl RefreshQueue {
     }
 
     fn state(&self) -> MutexGuard<'_, QueueState> {
-        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+        self.plan.lock()
     }
 }
 

@@ -1,11 +1,12 @@
 //! `CallerIdentityCache`: whom AWS takes one account's credentials for, asked once a set.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{CredentialsVersion, SessionAccount};
 use crate::attempt::{Callee, call_isolated};
@@ -98,7 +99,7 @@ impl CallerIdentityCache {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 }
 

@@ -1,8 +1,9 @@
 //! Clocks for tests: wall time that moves when told, and wall time that moves with tokio's.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::Clock;
@@ -28,8 +29,8 @@ impl ManualClock {
         *self.lock() -= by;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, SystemTime> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, SystemTime> {
+        self.0.lock()
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::{CredentialProvider, Credentials, Error, ErrorKind, Result};
@@ -74,8 +75,8 @@ impl ScriptedProvider {
         next.unwrap_or_else(|| Script::Fail(Error::not_configured("the script is empty")))
     }
 
-    fn lock_steps(&self) -> std::sync::MutexGuard<'_, VecDeque<Script>> {
-        self.0.steps.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_steps(&self) -> parking_lot::MutexGuard<'_, VecDeque<Script>> {
+        self.0.steps.lock()
     }
 }
 

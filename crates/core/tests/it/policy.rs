@@ -52,6 +52,7 @@ fn policy_digest_is_independent_of_spelling() {
 
 #[test]
 fn session_policy_error_names_field_without_echo() {
+    let one = single_statement;
     let allow = r#""Effect":"Allow","Action":"s3:*","Resource":"*""#;
     let cases = [
         ("hunter2".to_owned(), "policy", "JSON at line 1 column 1"),
@@ -62,72 +63,46 @@ fn session_policy_error_names_field_without_echo() {
         (r#"{"Version":"2012-10-17","Statement":[]}"#.to_owned(), "policy", "must allow something"),
         (r#"{"Version":"2012-10-17","Statement":[7]}"#.to_owned(), "Statement[0]", "JSON object"),
         (r#"{"Version":"2012-10-17","Statement":[],"hunter2":1}"#.to_owned(), "policy", "nothing else"),
+        (one(r#""Effect":"Deny","Action":"*","Resource":"*""#), "policy", "must allow something"),
         (
-            single_statement(r#""Effect":"Deny","Action":"*","Resource":"*""#),
-            "policy",
-            "must allow something",
-        ),
-        (
-            single_statement(r#""Effect":"hunter2","Action":"*","Resource":"*""#),
+            one(r#""Effect":"hunter2","Action":"*","Resource":"*""#),
             "Statement[0].Effect",
             "`Allow` or `Deny`",
         ),
-        (single_statement(r#""Effect":"Allow","Resource":"*""#), "Statement[0]", "`Action` or `NotAction`"),
-        (single_statement(r#""Effect":"Allow","Action":"*""#), "Statement[0]", "`Resource` or `NotResource`"),
-        (single_statement(&format!(r#"{allow},"NotAction":"s3:Get*""#)), "Statement[0]", "not both"),
-        (single_statement(&format!(r#"{allow},"Principal":"*""#)), "Statement[0]", "principal"),
-        (single_statement(&format!(r#"{allow},"NotPrincipal":"*""#)), "Statement[0]", "principal"),
-        (single_statement(&format!(r#"{allow},"hunter2":"*""#)), "Statement[0]", "no statement has"),
-        (single_statement(&format!(r#"{allow},"Action":"s3:*""#)), "policy", "twice"),
+        (one(r#""Effect":"Allow","Resource":"*""#), "Statement[0]", "`Action` or `NotAction`"),
+        (one(r#""Effect":"Allow","Action":"*""#), "Statement[0]", "`Resource` or `NotResource`"),
+        (one(&format!(r#"{allow},"NotAction":"s3:Get*""#)), "Statement[0]", "not both"),
+        (one(&format!(r#"{allow},"Principal":"*""#)), "Statement[0]", "principal"),
+        (one(&format!(r#"{allow},"NotPrincipal":"*""#)), "Statement[0]", "principal"),
+        (one(&format!(r#"{allow},"hunter2":"*""#)), "Statement[0]", "no statement has"),
+        (one(&format!(r#"{allow},"Action":"s3:*""#)), "policy", "twice"),
+        (one(r#""Effect":"Allow","Action":[],"Resource":"*""#), "Statement[0].Action", "list of texts"),
+        (one(r#""Effect":"Allow","Action":[7],"Resource":"*""#), "Statement[0].Action", "list of texts"),
         (
-            single_statement(r#""Effect":"Allow","Action":[],"Resource":"*""#),
-            "Statement[0].Action",
-            "list of texts",
-        ),
-        (
-            single_statement(r#""Effect":"Allow","Action":[7],"Resource":"*""#),
-            "Statement[0].Action",
-            "list of texts",
-        ),
-        (
-            single_statement(r#""Effect":"Allow","Action":"hunter2","Resource":"*""#),
+            one(r#""Effect":"Allow","Action":"hunter2","Resource":"*""#),
             "Statement[0].Action",
             "actions such as",
         ),
+        (one(r#""Effect":"Allow","Action":"s3:","Resource":"*""#), "Statement[0].Action", "actions such as"),
         (
-            single_statement(r#""Effect":"Allow","Action":"s3:","Resource":"*""#),
-            "Statement[0].Action",
-            "actions such as",
-        ),
-        (
-            single_statement(r#""Effect":"Allow","Action":"*","Resource":"hunter2""#),
+            one(r#""Effect":"Allow","Action":"*","Resource":"hunter2""#),
             "Statement[0].Resource",
             "ARNs such as",
         ),
-        (single_statement(&format!(r#"{allow},"Condition":[]"#)), "Statement[0].Condition", "JSON object"),
+        (one(&format!(r#"{allow},"Condition":[]"#)), "Statement[0].Condition", "JSON object"),
+        (one(&format!(r#"{allow},"Condition":{{"Null":7}}"#)), "Statement[0].Condition", "operators"),
         (
-            single_statement(&format!(r#"{allow},"Condition":{{"Null":7}}"#)),
-            "Statement[0].Condition",
-            "operators",
-        ),
-        (
-            single_statement(&format!(r#"{allow},"Condition":{{"Null":{{"a":null}}}}"#)),
+            one(&format!(r#"{allow},"Condition":{{"Null":{{"a":null}}}}"#)),
             "Statement[0].Condition",
             "booleans",
         ),
+        (one(&format!(r#"{allow},"Condition":{{"Null":{{"a":[]}}}}"#)), "Statement[0].Condition", "booleans"),
         (
-            single_statement(&format!(r#"{allow},"Condition":{{"Null":{{"a":[]}}}}"#)),
-            "Statement[0].Condition",
-            "booleans",
-        ),
-        (
-            single_statement(&format!(
-                r#"{allow},"Condition":{{"Bool":{{"a":"true"}},"bool":{{"A":"false"}}}}"#
-            )),
+            one(&format!(r#"{allow},"Condition":{{"Bool":{{"a":"true"}},"bool":{{"A":"false"}}}}"#)),
             "Statement[0].Condition",
             "twice",
         ),
-        (single_statement(&format!(r#"{allow},"Condition":{{"Bool":{{"Ā":"true"}}}}"#)), "policy", "U+00FF"),
+        (one(&format!(r#"{allow},"Condition":{{"Bool":{{"Ā":"true"}}}}"#)), "policy", "U+00FF"),
     ];
     for (text, field, rule) in cases {
         let error = text.parse::<SessionPolicy>().unwrap_err();

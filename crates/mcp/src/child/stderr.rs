@@ -1,9 +1,10 @@
 //! The standard error of a child: always drained, partly kept, and shown only with secrets masked.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +37,7 @@ impl StderrTail {
         let _ended = self.0.ended.clone().drop_guard();
         let mut chunk = [0; 4096];
         while let Ok(read @ 1..) = stream.read(&mut chunk).await {
-            let mut kept = self.0.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = self.0.buffer.lock();
             kept.extend(&chunk[..read]);
             let excess = kept.len().saturating_sub(MAX_KEPT_BYTES);
             kept.drain(..excess);
@@ -56,8 +57,7 @@ impl StderrTail {
     /// [escaped](printable).
     #[must_use]
     pub fn last_lines(&self, redactor: &Redactor, lines: usize) -> String {
-        let kept: Vec<u8> =
-            self.0.buffer.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        let kept: Vec<u8> = self.0.buffer.lock().iter().copied().collect();
         let text = String::from_utf8_lossy(&kept);
         let text = redactor.mask_tail(&text, text.len().saturating_sub(MAX_SHOWN_BYTES));
         let all: Vec<&str> = text.lines().collect();

@@ -6,9 +6,9 @@
 //! provider is deferred. Credentials that were cleared, rejected or replaced manually are never served again, because
 //! the new ones may belong to a different principal.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use valetkey_core::{Credentials, CurrentCredentials};
 
@@ -31,7 +31,7 @@ impl RotationHold {
     /// Returns the credentials to serve while the account's current ones are `current`.
     pub(super) fn select(&self, current: CurrentCredentials, now: SystemTime) -> Credentials {
         let requested_at = Instant::now();
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.0.lock();
         if let Some(held) = held.as_mut()
             && held.should_hold(&current, requested_at, now)
         {
@@ -50,7 +50,7 @@ impl RotationHold {
 
     /// Ends the burst.
     pub(super) fn release(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.0.lock() = None;
     }
 }
 

@@ -1,8 +1,9 @@
 //! `Grant`: the right of one reader to the credentials of one account, revoked on drop.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -135,7 +136,7 @@ impl GrantState {
     }
 
     fn lock_served(&self) -> MutexGuard<'_, ServedVersions> {
-        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+        self.served.lock()
     }
 
     /// Registers credentials with the redactor before they are served.

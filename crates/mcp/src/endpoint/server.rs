@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -11,6 +11,7 @@ use axum::http::header::{ALLOW, AUTHORIZATION, HOST, HeaderValue};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -93,11 +94,11 @@ impl EndpointServer {
     }
 
     fn grants(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<GrantState>>> {
-        self.lock_grants.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock_grants.lock()
     }
 
     fn lock_task(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
-        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+        self.task.lock()
     }
 }
 

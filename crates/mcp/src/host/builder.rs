@@ -1,9 +1,10 @@
 //! `McpHostBuilder`: configures a host and starts it.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionPolicy};
 

@@ -1,8 +1,9 @@
 //! `NarrowedServerPool`: the server groups of a host's narrowed sessions, by session and policy.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use valetkey_core::{
@@ -153,7 +154,7 @@ impl NarrowedServerPool {
     }
 
     fn lock_state(&self) -> MutexGuard<'_, PoolState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

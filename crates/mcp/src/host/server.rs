@@ -9,9 +9,10 @@ mod lister;
 mod supervisor;
 mod tools;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -179,7 +180,7 @@ impl Server {
     /// Stops the server and waits until it has exited.
     pub(super) async fn stop(&self) {
         self.stop.cancel();
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let task = self.task.lock().take();
         if let Some(task) = task {
             // The task ends in bounded time. The runtime has already reported any panic in it.
             let _ended = task.await;
@@ -232,7 +233,7 @@ impl ServerShared {
     }
 
     fn with_status<T>(&self, update: impl FnOnce(&mut ServerStatus) -> T) -> T {
-        update(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner))
+        update(&mut self.status.lock())
     }
 
     /// The error for requests to a server that no longer runs.
@@ -318,7 +319,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop.cancel();
         // Aborting the task drops the process guard, which kills the process group.
-        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let task = self.task.get_mut();
         if let Some(task) = task {
             task.abort();
         }

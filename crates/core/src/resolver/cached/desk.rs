@@ -1,11 +1,12 @@
 //! The desk: what is known of each id, and the lookups under way.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::attempt::{Callee, call_isolated};
 use crate::{Clock, CredentialId, CredentialResolver, Credentials, Error, ErrorKind, Result};
@@ -144,7 +145,7 @@ impl Desk {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

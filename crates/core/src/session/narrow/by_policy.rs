@@ -1,7 +1,8 @@
 //! `NarrowedSessionCache`: narrowed child sessions, one for each policy that something is done under.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::session::{SessionAccount, SessionContext, faults};
 use crate::{AccountName, PolicyDigest, Result, SessionId, SessionPolicy};
@@ -81,7 +82,7 @@ impl NarrowedSessionCache {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<CachedSession>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

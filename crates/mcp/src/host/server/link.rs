@@ -1,8 +1,9 @@
 //! `RunningServer`: a running server as its callers see it, and the calls in progress on it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -66,12 +67,12 @@ impl CallGuard {
 
     /// Returns the tools last listed, unless the server has announced a change since.
     pub(super) fn cached_tools(&self) -> Option<Vec<Value>> {
-        let listed = self.0.cached_tools.lock().unwrap_or_else(PoisonError::into_inner);
+        let listed = self.0.cached_tools.lock();
         listed.clone().filter(|_| !self.0.connection.tools_changed())
     }
 
     pub(super) fn cache_tools(&self, tools: &[Value]) {
-        *self.0.cached_tools.lock().unwrap_or_else(PoisonError::into_inner) = Some(tools.to_vec());
+        *self.0.cached_tools.lock() = Some(tools.to_vec());
     }
 
     /// Records that a tool call succeeded.

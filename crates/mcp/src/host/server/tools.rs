@@ -2,9 +2,10 @@
 //!
 //! The server's own task runs the rounds, so a round continues when its callers have stopped waiting.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -120,7 +121,7 @@ impl ToolCache {
 
     /// Lock order: `state` before `delivered`.
     fn lock_delivered(&self) -> MutexGuard<'_, Option<Arc<Vec<Value>>>> {
-        self.delivered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.delivered.lock()
     }
 
     fn join_round(&self, delivers: bool) -> RoundWaiter<'_> {
