@@ -112,7 +112,7 @@ impl SessionInner {
             let slot = self.account_cache(alias)?;
             let answer = match self.find_own_account(alias) {
                 Some(_) => Some(slot.credentials().await),
-                None => self.from_parent(&slot).await,
+                None => self.inherited_credentials(&slot).await,
             };
             // It may be a parent's, which goes on when this session was cleared or has ended meanwhile.
             if let Some(answer) = answer
@@ -124,7 +124,7 @@ impl SessionInner {
     }
 
     /// What a parent's slot answers; none when this session is cleared, reshaped or over before that.
-    async fn from_parent(&self, slot: &Arc<AccountCache>) -> Option<Result<Credentials>> {
+    async fn inherited_credentials(&self, slot: &Arc<AccountCache>) -> Option<Result<Credentials>> {
         if let Some(fresh) = slot.cached() {
             return Some(Ok(fresh));
         }
