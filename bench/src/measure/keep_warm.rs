@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
-use valetkey_core::{SessionRegistry, WarmLimits};
+use valetkey_core::{SessionRegistry, RefreshLimits};
 
 use crate::Result;
 use crate::goal::Goal;
@@ -108,7 +108,7 @@ impl Warmed {
     }
 
     fn warm(&self, stage: &Stage) -> Vec<JoinHandle<()>> {
-        let most = WarmLimits::default().concurrent(NonZeroU32::MAX).per_second(MOST);
+        let most = RefreshLimits::default().concurrent(NonZeroU32::MAX).per_second(MOST);
         let warmers = match &self.registry {
             Some(registry) => vec![stage.runtime.spawn(registry.keep_warm(most))],
             None => self.sessions.iter().map(|session| stage.runtime.spawn(session.0.keep_warm())).collect(),

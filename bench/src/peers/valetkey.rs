@@ -97,7 +97,7 @@ impl Subject for Lent {
 
     async fn fetch(&self) -> std::result::Result<usize, Error> {
         let read = |credentials: &Credentials| credentials.expose_secret_access_key().len();
-        match self.0.lend(read) {
+        match self.0.with_cached(read) {
             Some(length) => Ok(length),
             None => self.0.credentials().await.as_ref().map(read).map_err(Error::clone),
         }
