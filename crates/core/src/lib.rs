@@ -29,6 +29,7 @@ mod registry;
 mod resolver;
 mod revocation;
 mod session;
+mod single_flight;
 mod sync;
 #[cfg(feature = "test-util")]
 pub mod testing;

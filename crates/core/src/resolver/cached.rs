@@ -1,6 +1,6 @@
 //! `CachedResolver`: answers by id, kept for a while, so that many who ask at once ask once.
 
-mod desk;
+mod cache;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use async_trait::async_trait;
 
 use crate::{Clock, CredentialId, CredentialResolver, Credentials, Result, SystemClock};
 
-use desk::{Desk, Known, Settings};
+use cache::{Next, ResolverCache, Settings};
 
 /// Keeps what another resolver answers, for resolvers whose every lookup is a call.
 ///
@@ -35,7 +35,7 @@ use desk::{Desk, Known, Settings};
 /// let session = SessionContext::builder().resolver(resolver).build();
 /// ```
 #[derive(Clone)]
-pub struct CachedResolver(Arc<Desk>);
+pub struct CachedResolver(Arc<ResolverCache>);
 
 impl CachedResolver {
     /// Keeps the answers of `resolver`.
@@ -68,7 +68,7 @@ impl CachedResolver {
 
     /// Nothing is kept yet.
     fn with(settings: Settings) -> Self {
-        Self(Arc::new(Desk::new(settings)))
+        Self(Arc::new(ResolverCache::new(settings)))
     }
 }
 
@@ -83,11 +83,11 @@ impl CredentialResolver for CachedResolver {
     /// panicked.
     async fn resolve(&self, id: &CredentialId) -> Result<Credentials> {
         loop {
-            match self.0.known(id) {
-                Known::Answer(answer) => return answer,
-                Known::Lookup(lookup) => {
-                    if let Some(answer) = lookup.await {
-                        return answer;
+            match self.0.get_or_look_up(id) {
+                Next::Return(result) => return result,
+                Next::Wait(lookup) => {
+                    if let Some(result) = lookup.await {
+                        return result;
                     }
                 }
             }
@@ -95,7 +95,7 @@ impl CredentialResolver for CachedResolver {
     }
 
     fn clear_cache(&self) {
-        self.0.forget();
+        self.0.clear();
         self.0.settings().resolver.clear_cache();
     }
 }

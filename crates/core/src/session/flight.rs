@@ -1,12 +1,7 @@
-//! A fetch in flight: one future that any of its waiters can drive.
-//!
-//! The slot keeps only a weak reference. So a waiter that is dropped, or never polled again, stops nobody, and a
-//! fetch that nobody waits for any more ends.
+//! The outcome of a refresh, which all callers that wait for it get.
 
 use std::sync::Arc;
 use std::time::Duration;
-
-use futures_util::future::{BoxFuture, Shared, WeakShared};
 
 use crate::attempt::{self, Callee};
 use crate::audit::AuditRecord;
@@ -41,9 +36,6 @@ impl Outcome {
         }
     }
 }
-
-pub(super) type Flight = Shared<BoxFuture<'static, Outcome>>;
-pub(super) type WeakFlight = WeakShared<BoxFuture<'static, Outcome>>;
 
 /// One attempt to fetch, as [`attempt`](crate::call_isolated::call_isolated).
 pub(super) async fn attempt(

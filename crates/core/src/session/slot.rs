@@ -18,7 +18,7 @@ use tokio::sync::{Notify, watch};
 use super::agenda::{RefreshQueue, RefreshTimes};
 use super::audience::LazyWatch;
 use super::faults;
-use super::flight::WeakFlight;
+use super::flight::Outcome;
 use super::freshness::{Freshness, Issued, Windows};
 use super::gate::{self, VersionedCell};
 use super::hold::RefreshBackoff;
@@ -27,6 +27,7 @@ use super::surroundings::SessionShared;
 use super::{CredentialsVersion, CurrentCredentials, Generation};
 use crate::clock::Nanos;
 use crate::credentials::CredentialsInner;
+use crate::single_flight::SingleFlight;
 use crate::{AccessKeyId, AccountName, CredentialProvider, Credentials, Result, SessionPolicy};
 use stand_in::{Guard, Provider};
 
@@ -57,7 +58,7 @@ struct State {
     generation: Generation,
     /// When the last of all sets that were ever held expires.
     lives_until: Nanos,
-    flight: Option<WeakFlight>,
+    flight: SingleFlight<Outcome>,
     hold: RefreshBackoff,
     rotations: LazyWatch<RotationState>,
 }
@@ -73,7 +74,7 @@ impl AccountCache {
             lineage: surroundings.new_renewal_chain(),
             generation: Generation::default(),
             lives_until: 0,
-            flight: None,
+            flight: SingleFlight::default(),
             hold: RefreshBackoff::default(),
             rotations: LazyWatch::default(),
         };
@@ -254,7 +255,7 @@ impl AccountCache {
     /// Voids the fetch in flight and forgets failures.
     fn advance_epoch(&self, turn: &mut Turn<'_>) {
         turn.advance_epoch();
-        turn.flight = None;
+        turn.flight.forget();
         turn.hold.reset();
         self.surroundings.for_each_refresher(|agenda| agenda.remove(self));
         self.moved.notify_waiters();

@@ -4,17 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared, WeakShared};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{CredentialsVersion, SessionAccount};
 use crate::attempt::{Callee, call_isolated};
+use crate::single_flight::{Flight, SingleFlight};
 use crate::{CallerIdentity, CallerIdentityProvider, Credentials, Result};
 
 /// None when the runtime that kept the time of it is gone.
 type Answer = Option<Result<CallerIdentity>>;
-type Question = Shared<BoxFuture<'static, Answer>>;
 
 /// Whom AWS takes one account of a session for. However many ask at once, and however often, there is one call for each
 /// set that the account serves. Rotation, clearing and closing make what was told void. Clones share it.
@@ -30,7 +28,7 @@ pub struct CallerIdentityCache {
 enum Known {
     #[default]
     Nothing,
-    Asked(CredentialsVersion, WeakShared<BoxFuture<'static, Answer>>),
+    Asked(CredentialsVersion, SingleFlight<Answer>),
     Told(CredentialsVersion, CallerIdentity),
 }
 
@@ -68,22 +66,21 @@ impl CallerIdentityCache {
     }
 
     /// What is known of the set, or the question whose answer tells it.
-    fn ask(&self, current: &Credentials, limit: Duration) -> Result<CallerIdentity, Question> {
+    fn ask(&self, current: &Credentials, limit: Duration) -> Result<CallerIdentity, Flight<Answer>> {
         let (mut known, id) = (self.known(), current.metadata().id);
         match &*known {
             Known::Told(set, caller) if *set == id => return Ok(caller.clone()),
             Known::Asked(set, question) if *set == id => {
-                if let Some(question) = question.upgrade() {
+                if let Some(question) = question.in_flight() {
                     return Err(question);
                 }
             }
             _ => {}
         }
-        let question = question(Arc::clone(&self.lookup), current.clone(), limit);
-        if let Some(weak) = question.downgrade() {
-            *known = Known::Asked(id, weak);
-        }
-        Err(question)
+        let mut single = SingleFlight::default();
+        let lookup = single.start(look_up(Arc::clone(&self.lookup), current.clone(), limit));
+        *known = Known::Asked(id, single);
+        Err(lookup)
     }
 
     /// Keeps what was told of the set, unless another one has been asked about since.
@@ -103,12 +100,13 @@ impl CallerIdentityCache {
     }
 }
 
-fn question(lookup: Arc<dyn CallerIdentityProvider>, set: Credentials, limit: Duration) -> Question {
-    let answer = async move {
-        let worker = Callee { role: "caller lookup", name: || lookup.name() };
-        call_isolated(worker, limit, async { lookup.caller_identity(&set).await }).await
-    };
-    answer.boxed().shared()
+async fn look_up(
+    provider: Arc<dyn CallerIdentityProvider>,
+    credentials: Credentials,
+    limit: Duration,
+) -> Answer {
+    let callee = Callee { role: "caller lookup", name: || provider.name() };
+    call_isolated(callee, limit, async { provider.caller_identity(&credentials).await }).await
 }
 
 impl fmt::Debug for CallerIdentityCache {

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use futures_util::FutureExt;
-
 use super::{AccountCache, State, Turn};
 use crate::audit::AuditEvent;
 use crate::clock::nanos;
 use crate::session::agenda::MIN_RETRY_INTERVAL;
-use crate::session::flight::{self, Flight, Outcome, WeakFlight};
+use crate::session::flight::{self, Outcome};
 use crate::session::freshness::Freshness;
 use crate::session::gate::Epoch;
 use crate::session::hold::is_permanent;
 use crate::session::{Generation, faults};
+use crate::single_flight::Flight;
 use crate::{Credentials, Error, ErrorKind, Result};
 
 /// What a caller does next.
@@ -26,7 +25,7 @@ enum RefreshStep {
 
 /// A fetch in flight, and the epoch that it can publish in.
 struct JoinedRefresh {
-    flight: Flight,
+    flight: Flight<Outcome>,
     epoch: Epoch,
 }
 
@@ -95,7 +94,7 @@ impl AccountCache {
         if let Some(error) = turn.hold.permanent_error(now) {
             return RefreshStep::Fail(error);
         }
-        in_flight = turn.flight.as_ref().and_then(WeakFlight::upgrade);
+        in_flight = turn.flight.in_flight();
         match current {
             Some(set) if self.is_served_unchanged(&turn, in_flight.is_some(), &set, now) => {
                 self.store(&turn, set, now)
@@ -164,12 +163,12 @@ impl AccountCache {
     /// The fetch in flight, or a new one. There is a provider.
     fn join_refresh(self: &Arc<Self>, turn: &mut Turn<'_>) -> JoinedRefresh {
         let epoch = turn.epoch();
-        if let Some(flight) = turn.flight.as_ref().and_then(WeakFlight::upgrade) {
+        if let Some(flight) = turn.flight.in_flight() {
             return JoinedRefresh { flight, epoch };
         }
         let (slot, provider) = (Arc::clone(self), turn.active_provider().cloned());
         let limit = self.surroundings.policy().load_timeout;
-        let flight = async move {
+        let flight = turn.flight.start(async move {
             let answer = match provider {
                 Some(provider) => flight::attempt(provider, limit).await,
                 None => Some(Err(faults::not_configured_error())),
@@ -178,9 +177,7 @@ impl AccountCache {
                 Some(answer) => slot.complete_refresh(epoch, answer),
                 None => slot.abort_refresh(epoch),
             }
-        };
-        let flight = flight.boxed().shared();
-        turn.flight = flight.downgrade();
+        });
         JoinedRefresh { flight, epoch }
     }
 
@@ -191,7 +188,7 @@ impl AccountCache {
         answer.iter().for_each(|credentials| self.surroundings.report(credentials));
         let answer = answer.and_then(|credentials| check_unexpired(credentials, now));
         let Some(mut turn) = self.gate.lock_in_epoch(epoch) else { return Outcome::Superseded };
-        turn.flight = None;
+        turn.flight.forget();
         let event = if self.gate.has_value() { AuditEvent::Refresh } else { AuditEvent::Issue };
         let outcome = match answer {
             Ok(credentials) => Outcome::Published(self.publish(&mut turn, &credentials, now)),
@@ -210,7 +207,7 @@ impl AccountCache {
     /// Lets whoever waits begin anew.
     fn abort_refresh(&self, epoch: Epoch) -> Outcome {
         if let Some(mut turn) = self.gate.lock_in_epoch(epoch) {
-            turn.flight = None;
+            turn.flight.forget();
         }
         Outcome::Superseded
     }

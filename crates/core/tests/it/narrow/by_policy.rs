@@ -94,5 +94,5 @@ async fn narrowed_session_cache_evicts_least_recently_used() {
     assert_eq!(under(0).id(), first);
     assert!(account_number(&second, "default").await.is_ok(), "a call under way is not cut off");
     assert_ne!(under(1).id(), second.id());
-    assert_eq!(format!("{scopes:?}"), "PolicyScopes { len: 32, .. }");
+    assert_eq!(format!("{scopes:?}"), "NarrowedSessionCache { len: 32, .. }");
 }
