@@ -1,26 +1,27 @@
-//! `AccountGuard`: what an account serves in place of credentials that are set on it.
+//! `AccountGuard`: decides what an account serves in place of credentials that are set on it.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::{CredentialProvider, Credentials};
 
-/// Stands between an account and the credentials that are set on it, such as an exchange of long-lived keys for
-/// temporary ones.
+/// Decides what an account serves in place of the credentials that are set on it, such as temporary credentials in
+/// exchange for long-lived keys.
 ///
-/// A guard belongs to the account, and not to its provider: a provider that wraps another one cannot lose it. Register it
-/// with [`SessionBuilder::guard_for`](crate::SessionBuilder::guard_for) or
-/// [`SessionContext::set_guard_for`](crate::SessionContext::set_guard_for). There is no way to remove a guard, only to
-/// replace it by another. A child session in which credentials are set for itself is another account, without a guard.
+/// A guard belongs to the account, not to its provider, so a provider that wraps another one cannot lose it. Register
+/// it with [`SessionBuilder::guard_for`](crate::SessionBuilder::guard_for) or
+/// [`SessionContext::set_guard_for`](crate::SessionContext::set_guard_for). A guard cannot be removed, only replaced
+/// by another guard. A child session that sets its own credentials has a separate account, without a guard.
 ///
 /// No method may block.
 pub trait AccountGuard: fmt::Debug + Send + Sync {
-    /// The provider of the account while no credentials are set on it.
+    /// Returns the provider of the account while no credentials are set on it.
     fn provider(&self) -> Arc<dyn CredentialProvider>;
 
-    /// The provider to use in place of `given`, which is set on the account. With `None`, `given` is served as it is. Else
-    /// it is never served itself, and the session calls the returned provider, which keeps `given`, until other
-    /// credentials are set or the account is cleared.
+    /// Returns the provider to use in place of `given`, the credentials that are set on the account.
+    ///
+    /// `None`: the account serves `given`. `Some(provider)`: `given` is never served; the session calls the provider,
+    /// which keeps `given`, until other credentials are set or the account is cleared.
     fn in_place_of(&self, keys: &Credentials) -> Option<Arc<dyn CredentialProvider>>;
 }
 

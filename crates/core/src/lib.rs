@@ -1,15 +1,15 @@
-//! The words and rules of valetkey: what credentials are, who provides them, and how a session holds them.
+//! Defines the credential types of valetkey, the traits that provide them, and the sessions that hold them.
 //!
-//! Three sentences carry the design:
+//! Three rules carry the design:
 //!
-//! - *Providers fetch and never cache; sessions cache and never fetch on their own; consumers see the trait or
-//!   a session, never a backend.*
-//! - *A secret has one type, which cannot be printed or serialized.*
-//! - *There is no global: what you were not handed, you cannot reach.*
+//! - *Providers fetch and never cache; sessions cache and never fetch on their own; consumers see the trait or a
+//!   session, never a backend.*
+//! - *A secret has one type, which can be neither printed nor serialized.*
+//! - *There is no global state: code can only reach a session through a handle that it was given.*
 //!
-//! This crate performs no I/O, reads wall time only through [`Clock`], and spawns nothing: background work is a
-//! future that its owner drives ([`SessionContext::keep_warm`], [`SessionRegistry::keep_swept`]). Time-outs use tokio's
-//! timer, so sessions are used inside a tokio runtime with time enabled.
+//! This crate performs no I/O, reads wall time only through [`Clock`], and spawns no tasks: background work is a
+//! future that its owner drives ([`SessionContext::keep_warm`], [`SessionRegistry::keep_swept`]). Timeouts use tokio's
+//! timer, so sessions must be used inside a tokio runtime with time enabled.
 
 mod attempt;
 mod attribution;
@@ -55,5 +55,5 @@ pub use session::{
     RefreshPolicy, RotationWatcher, SessionAccount, SessionBuilder, SessionContext, SessionStatus,
 };
 
-/// The secret string type: unprintable, wiped when dropped, read only through `expose_secret`.
+/// The secret string type: it cannot be printed, is cleared when dropped, and is read only through `expose_secret`.
 pub use secrecy::{ExposeSecret, SecretString};

@@ -1,4 +1,4 @@
-//! `CredentialProvider`: where credentials come from, and what an implementor owes.
+//! `CredentialProvider`: fetches credentials from a source.
 
 mod chain;
 mod observed;
@@ -14,51 +14,81 @@ use crate::{Credentials, Error, Result, SessionPolicy};
 pub use chain::ProviderChain;
 pub use observed::ObservedProvider;
 
-/// Fetches credentials, afresh each time it is asked.
+/// Fetches credentials from a source at each call.
 ///
-/// # What an implementor owes
-/// 1. *Fetch, never cache.* Each [`provide`](Self::provide) asks the source anew; the session caches. (A session is
-///    itself a provider, and, being the cache, the one that answers from memory.) An answer may be kept to spare the
-///    transfer when the source says that it has not changed; [`forget`](Self::clear) drops it.
-/// 2. *Absence is not failure.* [`NotConfigured`](crate::ErrorKind::NotConfigured) means that there is nothing to
-///    ask, and only that. Whoever was asked and said no is `Denied`; half a setting is `Invalid`.
-/// 3. *A usable set, whole.* What is returned has not expired, and its parts belong together.
-/// 4. *Cancel safe.* The future may be dropped at any await, and be polled from any task.
-/// 5. *Concurrent.* Calls may overlap; each stands alone.
+/// # Requirements for implementations
+/// 1. *Fetch, never cache.* Each [`provide`](Self::provide) reads the source again; the session caches. (A session is
+///    itself a provider; being the cache, it returns credentials from memory.) A provider may keep a response to spare
+///    the transfer when the source reports that it has not changed; [`forget`](Self::forget) drops it.
+/// 2. *Absence is not failure.* [`NotConfigured`](crate::ErrorKind::NotConfigured) means that there is no source to
+///    call, and only that. A source that refuses is `Denied`; an incomplete setting is `Invalid`.
+/// 3. *Complete, valid credentials.* Returned credentials have not expired, and their parts belong together.
+/// 4. *Cancel safe.* The future may be dropped at any await, and polled from any task.
+/// 5. *Concurrent.* Calls may overlap and are independent of each other.
 /// 6. *No secret outside [`Credentials`].* Not in an error, its causes, `Debug`, or the name.
-/// 7. *No retry on top of the client's own,* and no time-out: the session has one.
-/// 8. *Narrow truly, or refuse.* What a [`narrowed`](Self::narrow_state) provider issues may do no more than what this one
-///    issues, and no more than the policy allows. To hand out the same set would be a lie.
+/// 7. *No retry on top of the client's own,* and no timeout: the session has one.
+/// 8. *Narrow correctly, or refuse.* Credentials of a [`narrowed`](Self::narrow_state) provider allow no more than those
+///    of this provider, and no more than the policy. Such a provider must never return the same credentials.
 ///
-/// # What a caller may assume
-/// The name is fixed for the life of the provider, fit for logs, and appears in every error. On `Err` nothing
-/// changed: the same call may be made again.
+/// # Guarantees for callers
+/// The name is fixed for the life of the provider, fit for logs, and appears in every error. A call that returns `Err`
+/// has changed nothing and may be repeated.
 ///
-/// `valetkey_core::testing::contract` (feature `test-util`) checks these clauses for any implementation.
+/// `valetkey_core::testing::contract` (feature `test-util`) checks these requirements for any implementation.
+///
+/// # Examples
+/// ```
+/// use std::borrow::Cow;
+///
+/// use async_trait::async_trait;
+/// use valetkey_core::{CredentialProvider, Credentials, Result, SessionContext};
+///
+/// #[derive(Debug)]
+/// struct StoreProvider;
+///
+/// #[async_trait]
+/// impl CredentialProvider for StoreProvider {
+///     fn name(&self) -> Cow<'static, str> {
+///         Cow::Borrowed("store")
+///     }
+///
+///     async fn provide(&self) -> Result<Credentials> {
+///         let document = read_document().await;
+///         Credentials::from_json(&document, self.name()).map_err(|error| error.with_provider(self.name()))
+///     }
+/// }
+///
+/// let session = SessionContext::builder().provider(StoreProvider).build();
+/// # async fn read_document() -> String {
+/// #     String::new()
+/// # }
+/// ```
 #[async_trait]
 pub trait CredentialProvider: fmt::Debug + Send + Sync {
-    /// A short name for logs, status and errors, such as `assume-role`.
+    /// Returns a short name for logs, status and errors, such as `assume-role`.
     fn name(&self) -> Cow<'static, str>;
 
-    /// Fetches one set.
+    /// Fetches credentials.
     async fn provide(&self) -> Result<Credentials>;
 
-    /// The set in hand, when nothing needs to be decided about it: the synchronous fast path of providers that are
-    /// caches. `None` says nothing but "ask [`provide`](Self::provide)"; providers that fetch keep the default.
+    /// Returns credentials from memory if they can be served without further checks: the synchronous fast path of
+    /// providers that are caches. `None` means only that the caller must call [`provide`](Self::provide). Providers
+    /// that fetch keep the default.
     fn cached(&self) -> Option<Credentials> {
         None
     }
 
-    /// Drops whatever is kept between calls. A session that is cleared or closed calls it; it must not block.
+    /// Drops everything that is kept between calls. A session calls this when it is cleared or closed. Must not block.
     fn clear_cache(&self) {}
 
-    /// A provider like this one whose sets may do what both this one's may and `policy` allows. Nobody is asked yet.
+    /// Returns a provider like this one whose credentials allow only what both this provider's credentials and
+    /// `policy` allow. Does not call the source.
     ///
-    /// AWS takes a session policy where it issues credentials: with the role that is assumed, with the token of a
-    /// federated user. Whoever asks it for that can narrow; whoever finds keys somewhere cannot, and keeps the default,
-    /// which refuses. `GetScopedCredentials` (announced in November 2026, in no AWS SDK for Rust yet) narrows temporary
-    /// credentials that are there already: `ScopedProvider` of `valetkey-backends`, which is experimental, wraps another
-    /// provider and trades in each set that it gets for a scoped one.
+    /// AWS takes a session policy where it issues credentials: when a role is assumed or a federation token is
+    /// requested. Providers that issue credentials in this way can be narrowed; providers that read existing keys
+    /// cannot, and keep the default, which refuses. `GetScopedCredentials` (announced in November 2026, in no AWS SDK
+    /// for Rust yet) narrows existing temporary credentials: `ScopedProvider` of `valetkey-backends`, which is
+    /// experimental, wraps another provider and exchanges its credentials for scoped ones.
     ///
     /// # Errors
     /// `Invalid` when this provider cannot be narrowed, or not by this policy.
@@ -70,7 +100,8 @@ pub trait CredentialProvider: fmt::Debug + Send + Sync {
 }
 
 impl dyn CredentialProvider + '_ {
-    /// The set in hand if it is fresh, without a boxed future; else what [`provide`](CredentialProvider::provide) answers.
+    /// Returns the provider's [`fresh`](CredentialProvider::fresh) credentials if there are any, without a boxed
+    /// future; otherwise calls [`provide`](CredentialProvider::provide).
     ///
     /// # Errors
     /// As `provide`.

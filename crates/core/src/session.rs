@@ -1,4 +1,4 @@
-//! `SessionContext`: the credentials of one agent invocation, passed and never fetched.
+//! `SessionContext`: the credentials of one agent invocation, passed explicitly to the code that needs them.
 
 mod account;
 pub(crate) mod agenda;
@@ -52,17 +52,34 @@ pub use whoami::CallerIdentityCache;
 
 use family::SessionInner;
 
-/// The credentials of one agent invocation: isolated, in memory, and gone when it ends.
+/// Holds the credentials of one agent invocation: isolated, in memory, and dropped when the session ends.
 ///
-/// A clone is another handle to the same session; pass it to whatever acts for the same user. There is no way to
-/// reach a session but through a handle. When the last handle is dropped the session closes. What a session lends
-/// ([`account`](Self::account), SDK clients, endpoints) follows its rotation and clearing and keeps nothing alive.
+/// A clone is another handle to the same session; pass it to code that acts for the same user. A session can only be
+/// reached through a handle, and closes when its last handle is dropped. What a session lends
+/// ([`account`](Self::account), SDK clients, endpoints) follows its rotation and clearing and does not keep it alive.
 ///
-/// Every method may be called from many tasks at once; futures may be dropped at any await.
+/// All methods may be called concurrently from many tasks. All futures are cancel safe: they may be dropped at any
+/// await.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::{Credentials, SessionContext};
+/// # async fn demo(credentials: Credentials) -> valetkey_core::Result<()> {
+/// let session = SessionContext::builder().build();
+/// session.set_credentials(credentials)?;
+///
+/// let current = session.credentials().await?;
+/// println!("using the key that ends in {}", current.access_key_id().last_four());
+///
+/// session.close();
+/// assert!(session.is_closed());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct SessionContext(Arc<CloseOnLastDrop>);
 
-/// Dropped with the last handle; members of the family refer to [`Member`], never to this.
+/// Closes the session when the last handle is dropped. Members of the family refer to [`Member`], never to this type.
 struct CloseOnLastDrop(Arc<SessionInner>);
 
 impl Drop for CloseOnLastDrop {
@@ -72,52 +89,103 @@ impl Drop for CloseOnLastDrop {
 }
 
 impl SessionContext {
-    /// Describes a session to be built.
+    /// Returns a builder for a new session.
     pub fn builder() -> SessionBuilder {
         SessionBuilder::new()
     }
 
-    /// The current, valid set of the default account.
+    /// Returns valid credentials of the default account, from memory if they are fresh, otherwise from the provider.
     ///
     /// # Errors
-    /// `NotConfigured` when nothing was set and no provider is there; `Expired` when a set ran out and could not be
-    /// replaced; `Closed` after [`close`](Self::set_closed); else what the provider answered.
+    /// `NotConfigured` when no credentials were set and there is no provider; `Expired` when the credentials have
+    /// expired and could not be replaced; `Closed` after [`close`](Self::close); otherwise the error of the provider.
+    ///
+    /// # Cancel safety
+    /// The future may be dropped at any await.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{CredentialProvider, SessionContext};
+    /// # async fn demo(provider: impl CredentialProvider + 'static) -> valetkey_core::Result<()> {
+    /// let session = SessionContext::builder().provider(provider).build();
+    /// let credentials = session.credentials().await?;
+    /// assert_eq!(credentials.expiry(), session.credentials().await?.expiry());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn credentials(&self) -> Result<Credentials> {
         self.inner().credentials().await
     }
 
-    /// The current, valid set of one account.
+    /// Returns valid credentials of one account.
     ///
     /// # Errors
     /// As [`credentials`](Self::credentials), and `NotConfigured` for an alias that the session does not know.
+    ///
+    /// # Cancel safety
+    /// The future may be dropped at any await.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Alias, Credentials, SessionContext};
+    /// # async fn demo(session: SessionContext, credentials: Credentials) -> valetkey_core::Result<()> {
+    /// let prod: Alias = "prod".parse()?;
+    /// session.set_credentials_for(&prod, credentials)?;
+    /// let credentials = session.credentials_for(&prod).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn credentials_for(&self, account: &AccountName) -> Result<Credentials> {
         self.inner().credentials_for(account).await
     }
 
-    /// Runs `read` on the set of the default account if it is fresh, without waiting. `None`, and nothing is run, when it
-    /// is not, or there is none: then ask [`credentials`](Self::credentials).
+    /// Calls `read` with the credentials of the default account if they are fresh, without waiting. Otherwise returns
+    /// `None` without calling `read`; then call [`credentials`](Self::credentials).
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// let session = SessionContext::builder().build();
+    /// assert_eq!(session.lend(|credentials| credentials.expiry()), None);
+    /// ```
     pub fn with_cached<T>(&self, read: impl FnOnce(&Credentials) -> T) -> Option<T> {
         self.inner().cached_default().as_ref().map(read)
     }
 
-    /// The set of the default account that can be served without asking anybody, with what tells it from others; `None`
-    /// when there is none. Unlike [`credentials`](Self::credentials) it never fetches, however near the end is.
+    /// Returns the credentials of the default account that can be served without a fetch, with their version; `None`
+    /// when there are none. Unlike [`credentials`](Self::credentials), this never fetches, however close the expiry
+    /// is.
     #[must_use]
     pub fn current(&self) -> Option<CurrentCredentials> {
         self.inner().current_default()
     }
 
-    /// Gives the default account credentials, which from now on win over every provider. What providers issued to the
-    /// other accounts is void, since a role may have been assumed with what was replaced: they are asked anew.
+    /// Sets the credentials of the default account, which from now on take precedence over its provider.
+    ///
+    /// Credentials that providers issued to the other accounts are invalidated, since a role may have been assumed
+    /// with the credentials that were replaced: these accounts fetch again at their next use.
     ///
     /// # Errors
-    /// `Invalid` for a set that has already expired, `Denied` in a [narrowed](Self::narrow) session and for an account
-    /// that is not [allowed](SessionBuilder::allowed_accounts), `Closed` after closing; what was there before then stays.
+    /// `Invalid` for credentials that have expired, `Denied` in a [narrowed](Self::narrow) session and for an account
+    /// that is not [allowed](SessionBuilder::allowed_accounts), `Closed` after closing. On error, the previous
+    /// credentials stay in place.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, SessionContext};
+    /// # fn demo(first: Credentials, second: Credentials) -> valetkey_core::Result<()> {
+    /// let session = SessionContext::builder().build();
+    /// let before = session.set_credentials(first)?;
+    /// let after = session.set_credentials(second)?;
+    /// assert!(after > before);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_credentials(&self, credentials: Credentials) -> Result<Generation> {
         self.inner().apply_update(self.inner().default_account(), |slot| slot.set(credentials))
     }
 
-    /// Gives one account credentials; an alias not known before becomes known.
+    /// Sets the credentials of one account, and adds the account if its alias is new.
     ///
     /// # Errors
     /// As [`set_credentials`](Self::set_credentials).
@@ -125,11 +193,23 @@ impl SessionContext {
         self.inner().apply_update(&*self.inner().own_account(account)?, |slot| slot.set(credentials))
     }
 
-    /// Lets `provider` answer for the account whenever nothing is set on it; an alias not known before becomes known.
+    /// Sets the provider that the account uses while no credentials are set on it, and adds the account if its alias
+    /// is new.
     ///
     /// # Errors
     /// `Denied` in a [narrowed](Self::narrow) session and for an account that is not
     /// [allowed](SessionBuilder::allowed_accounts), `Closed` after closing.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Alias, CredentialProvider, SessionContext};
+    /// # async fn demo(session: SessionContext, role: impl CredentialProvider + 'static) -> valetkey_core::Result<()> {
+    /// let prod: Alias = "prod".parse()?;
+    /// session.set_provider_for(&prod, role)?;
+    /// let credentials = session.credentials_for(&prod).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_provider_for(
         &self,
         account: &AccountName,
@@ -139,9 +219,11 @@ impl SessionContext {
             .apply_update(&*self.inner().own_account(account)?, |slot| slot.set_provider(Arc::new(provider)))
     }
 
-    /// Has `guard` decide from now on what the account serves in place of credentials that are set on it, and takes its
-    /// provider for the account's. Credentials that were set before are subject to it as well; a provider that follows by
-    /// [`set_provider_for`](Self::set_provider_for) leaves it in place.
+    /// Sets the guard that decides what the account serves in place of credentials that are set on it, and makes the
+    /// guard's provider the account's provider.
+    ///
+    /// Credentials that were set earlier are subject to the guard as well. A later
+    /// [`set_provider_for`](Self::set_provider_for) leaves the guard in place.
     ///
     /// # Errors
     /// As [`set_provider_for`](Self::set_provider_for).
@@ -150,15 +232,27 @@ impl SessionContext {
             .apply_update(&*self.inner().own_account(account)?, |slot| slot.set_guard(Arc::new(guard)))
     }
 
-    /// Looks `id` up with the session's resolver and sets what it finds on the default account. A `region` given here
-    /// wins over the credentials' own. If anything fails, what was set before stays.
+    /// Looks up `id` with the session's resolver and sets the credentials it returns on the default account. A
+    /// `region` given here takes precedence over the region of the credentials. On error, the previous credentials
+    /// stay in place.
     ///
-    /// Returns the status of the account, and never the credentials that were found: an account with a
-    /// [guard](crate::AccountGuard) serves others in their place.
+    /// Returns the status of the account, never the credentials that were found: an account with a
+    /// [guard](crate::AccountGuard) serves other credentials in their place.
     ///
     /// # Errors
-    /// `NotConfigured` without a resolver; `Unavailable` when the session was cleared meanwhile; else what the resolver
-    /// failed with, or as [`set_credentials`](Self::set_credentials).
+    /// `NotConfigured` without a resolver; `Unavailable` when the session was cleared during the lookup; otherwise the
+    /// error of the resolver, or as [`set_credentials`](Self::set_credentials).
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{CredentialId, MapResolver, SessionContext};
+    /// # async fn demo(resolver: MapResolver, id: CredentialId) -> valetkey_core::Result<()> {
+    /// let session = SessionContext::builder().resolver(resolver).build();
+    /// let status = session.adopt(&id, None).await?;
+    /// println!("the key ends in {:?}", status.key_suffix);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn set_from_resolver(
         &self,
         id: &CredentialId,
@@ -176,60 +270,96 @@ impl SessionContext {
         Ok(self.inner().account_status(slot))
     }
 
-    /// Fetches a new set from the account's provider now, or joins the fetch under way.
+    /// Fetches new credentials from the account's provider now, or joins a fetch that is already running.
     ///
     /// # Errors
-    /// `NotConfigured` when the account has no provider to ask or its credentials were set by hand; else what the
-    /// provider answered. The set in hand stays valid after a transient failure.
+    /// `NotConfigured` when the account has no provider or its credentials were set directly; otherwise the error of
+    /// the provider. After a transient error, the current credentials stay valid.
+    ///
+    /// # Cancel safety
+    /// The future may be dropped at any await.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// # async fn demo(session: SessionContext) -> valetkey_core::Result<()> {
+    /// let generation = session.refresh(session.default_account()).await?;
+    /// println!("generation {generation}");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn refresh(&self, account: &AccountName) -> Result<Generation> {
         self.inner().account_cache(account)?.refresh().await
     }
 
-    /// Tells the session that a service refused a key as expired or invalid (`ExpiredToken`, `ExpiredTokenException`,
-    /// `InvalidToken`; not `AccessDenied`). If it is still the current one, it counts as expired from now on.
+    /// Reports that a service rejected a key as expired or invalid (`ExpiredToken`, `ExpiredTokenException`,
+    /// `InvalidToken`; not `AccessDenied`). If the key is still the current one, it counts as expired from now on.
     pub fn mark_rejected_for(&self, account: &AccountName, rejected: &AccessKeyId) {
         if let Ok(slot) = self.inner().account_cache(account) {
             slot.mark_rejected(rejected);
         }
     }
 
-    /// One account, lent: it follows rotation and clearing, and does not keep the session alive.
+    /// Returns a reference to one account. It follows rotation and clearing, and does not keep the session alive.
     ///
     /// # Errors
     /// `NotConfigured` for an alias that the session does not know, `Closed` after closing.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// let session = SessionContext::builder().build();
+    /// let account = session.account(session.default_account())?;
+    /// drop(session);
+    /// assert!(account.is_closed());
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn account(&self, alias: &AccountName) -> Result<SessionAccount> {
         self.inner()
             .account_cache(alias)
             .map(|slot| SessionAccount::new(Arc::downgrade(self.inner()), slot.alias().clone()))
     }
 
-    /// The alias of the default account.
+    /// Returns the alias of the default account.
     #[must_use]
     pub fn default_account(&self) -> &AccountName {
         self.inner().default_account().alias()
     }
 
-    /// The aliases that this session knows, the default one first.
+    /// Returns the aliases of the accounts of this session, the default account first.
     #[must_use]
     pub fn accounts(&self) -> Vec<AccountName> {
         self.inner().accounts().iter().map(|slot| slot.alias().clone()).collect()
     }
 
-    /// Announces each new set of the account, by number, and its clearing.
+    /// Returns a watch that announces the generation of each new version of the account's credentials, and their
+    /// clearing.
     ///
     /// # Errors
     /// `NotConfigured` for an alias that the session does not know, `Closed` after closing.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// # async fn demo(session: SessionContext) -> valetkey_core::Result<()> {
+    /// let mut rotations = session.rotations(session.default_account())?;
+    /// while let Some(generation) = rotations.changed().await {
+    ///     println!("generation {generation}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn watch_rotations(&self, account: &AccountName) -> Result<RotationWatcher> {
         RotationWatcher::of(self.inner(), account)
     }
 
-    /// Non-secret facts on the service at hand, as they were set.
+    /// Returns the non-secret facts about the current service that were set last.
     #[must_use]
     pub fn service_context(&self) -> Option<Arc<Value>> {
         self.inner().service_context()
     }
 
-    /// Keeps facts on the service at hand, in place of those before.
+    /// Stores non-secret facts about the current service, and replaces those stored before.
     ///
     /// # Errors
     /// `Invalid` unless `facts` is a JSON object, `Closed` after closing.
@@ -240,77 +370,100 @@ impl SessionContext {
         self.inner().set_service_context(facts)
     }
 
-    /// What may be shown to anyone.
+    /// Returns the status of the session. It holds no secrets and may be shown to any user.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// let session = SessionContext::builder().build();
+    /// assert_eq!(session.status().session, session.id());
+    /// assert!(!session.status().closed);
+    /// ```
     #[must_use]
     pub fn status(&self) -> SessionStatus {
         self.inner().status()
     }
 
-    /// Identifies the session in status and audit records.
+    /// Returns the id of the session, as in its status and audit records.
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.inner().surroundings.id
     }
 
-    /// Whom the session acts for.
+    /// Returns the principal that the session acts for.
     #[must_use]
     pub fn principal(&self) -> Option<&Principal> {
         self.inner().surroundings.principal.as_ref()
     }
 
-    /// Adds an event to the audit trail on behalf of a consumer, such as an endpoint that served or refused a request.
+    /// Adds an event to the audit log on behalf of a consumer, such as an endpoint that served or refused a request.
     pub fn audit(&self, event: AuditEvent, account: &AccountName, party: &str, failure: Option<&Error>) {
         self.inner().record(event, account, party, failure);
     }
 
-    /// Wipes every credential, here and in the children, and voids every fetch in flight. The session stays usable,
-    /// and asks no provider until it is given something again: nothing refills it behind the back of whoever cleared
-    /// it. Calling it twice is calling it once. A [narrowed](Self::narrow) session, which can be given nothing, is closed.
+    /// Clears all credentials, here and in the child sessions, and cancels all running fetches.
     ///
-    /// Answers what AWS accepts nevertheless, as [`outstanding`](Self::with_outstanding).
+    /// The session stays usable, but calls no provider until credentials or a provider are set again: a cleared
+    /// session is never refilled without its owner's action. Clearing twice has the same effect as clearing once. A
+    /// [narrowed](Self::narrow) session, which accepts no credentials, is closed instead.
+    ///
+    /// Returns what AWS still accepts, as [`outstanding`](Self::outstanding).
     pub fn clear(&self) -> OutstandingCredentials {
         self.inner().clear();
         self.outstanding()
     }
 
-    /// Wipes everything for good. Every later use, by any handle or child, fails with `Closed`.
+    /// Clears all credentials and closes the session permanently. Every later use through any handle or child session
+    /// fails with `Closed`.
     ///
-    /// Answers what AWS accepts nevertheless, as [`outstanding`](Self::with_outstanding).
+    /// Returns what AWS still accepts, as [`outstanding`](Self::outstanding).
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// let session = SessionContext::builder().build();
+    /// let outstanding = session.close();
+    /// assert!(session.is_closed());
+    /// assert!(outstanding.is_empty(), "the session never held credentials");
+    /// ```
     pub fn close(&self) -> OutstandingCredentials {
         self.close_quietly();
         self.outstanding()
     }
 
-    /// Closes for those who do not ask what is left.
+    /// Closes the session without computing what is outstanding.
     pub(crate) fn close_quietly(&self) {
         self.inner().close();
     }
 
-    /// Until when AWS accepts what this session and its children have held, whoever has a copy: also after a clear or
-    /// the end, and also what was rotated away.
+    /// Returns until when AWS accepts the credentials that this session and its children have held, for any holder of
+    /// a copy. Covers credentials that were rotated away, and remains correct after the session was cleared or closed.
     #[must_use]
     pub fn outstanding(&self) -> OutstandingCredentials {
         self.inner().outstanding()
     }
 
-    /// When the session ends by itself; `None` for one that does not, as most that were not [narrowed](Self::narrow).
+    /// Returns when the session ends by itself; `None` if it has no deadline, as most sessions that were not
+    /// [narrowed](Self::narrow).
     #[must_use]
     pub fn ends_at(&self) -> Option<Expiry> {
         self.inner().deadline().map(Expiry::At)
     }
 
-    /// Whether the session was closed.
+    /// Returns whether the session was closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.inner().is_closed()
     }
 
-    /// The same without noticing that its time is up, which runs code that is not ours.
+    /// Returns whether the session was closed, without checking its deadline: closing an overdue session may run user
+    /// code.
     pub(crate) fn is_closed_unchecked(&self) -> bool {
         self.0.0.is_closed_unchecked()
     }
 
-    /// Every use comes by here, and so notices that the time of a narrowed session is up.
+    /// Closes the session if its deadline has passed. Every public method uses this accessor, so that none overlooks
+    /// it.
     #[inline]
     fn inner(&self) -> &Arc<SessionInner> {
         let _over = self.0.0.close_if_expired();
@@ -318,7 +471,7 @@ impl SessionContext {
     }
 }
 
-/// A session answers as its default account, from memory when it can.
+/// A session provides the credentials of its default account, from memory when it can.
 #[async_trait]
 impl CredentialProvider for SessionContext {
     fn name(&self) -> Cow<'static, str> {
@@ -333,7 +486,7 @@ impl CredentialProvider for SessionContext {
         self.inner().cached_default()
     }
 
-    /// The provider of the default account, narrowed, as [`SessionAccount`]'s.
+    /// Returns the provider of the default account, narrowed, as [`SessionAccount`] does.
     ///
     /// # Errors
     /// As [`narrow`](SessionContext::narrow).

@@ -1,4 +1,4 @@
-//! `ProviderChain`: the first provider that is configured answers, for better or worse.
+//! `ProviderChain`: uses the first provider that is configured.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,22 +7,22 @@ use async_trait::async_trait;
 
 use crate::{CredentialProvider, Credentials, Error, ErrorKind, Result, SessionPolicy};
 
-/// Providers asked in order.
+/// Tries providers in order, and uses the first one that is configured.
 ///
-/// Only *not configured* falls through. Any other failure stops the chain: a role that was refused is never replaced
-/// by somebody else's credentials, least of all the host's.
+/// Only `NotConfigured` falls through to the next provider. Any other error stops the chain: when a role is refused,
+/// the chain must not continue with credentials of a different identity, such as the host's.
 #[derive(Debug, Clone)]
 pub struct ProviderChain {
     providers: Vec<Arc<dyn CredentialProvider>>,
 }
 
 impl ProviderChain {
-    /// A chain that begins with `provider`.
+    /// Creates a chain that begins with `provider`.
     pub fn new(provider: impl CredentialProvider + 'static) -> Self {
         Self { providers: vec![Arc::new(provider)] }
     }
 
-    /// Asks `provider` when all before it are not configured.
+    /// Adds `provider`, which is called when all providers before it are not configured.
     #[must_use]
     pub fn or_else(mut self, provider: impl CredentialProvider + 'static) -> Self {
         self.providers.push(Arc::new(provider));
@@ -36,10 +36,10 @@ impl CredentialProvider for ProviderChain {
         Cow::Borrowed("chain")
     }
 
-    /// The first answer that is not *not configured*.
+    /// Returns the first result that is not `NotConfigured`.
     ///
     /// # Errors
-    /// The first failure of another kind, naming its provider; or `NotConfigured`, listing every provider asked.
+    /// The first error of another kind, which names its provider; or `NotConfigured`, with a list of all providers.
     async fn provide(&self) -> Result<Credentials> {
         for provider in &self.providers {
             match provider.credentials().await {
@@ -57,10 +57,11 @@ impl CredentialProvider for ProviderChain {
         self.providers.iter().for_each(|provider| provider.clear_cache());
     }
 
-    /// A chain of the same providers, each narrowed.
+    /// Returns a chain of the same providers, each narrowed.
     ///
     /// # Errors
-    /// What the first provider says that cannot be narrowed: left out, it would be replaced by another's credentials.
+    /// The error of the first provider that cannot be narrowed. Leaving it out would replace its credentials by those
+    /// of another provider.
     fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         let narrowed = |provider: &Arc<dyn CredentialProvider>| {
             provider.narrowed(policy).map_err(|error| error.with_provider(provider.name()))

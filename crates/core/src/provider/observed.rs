@@ -1,4 +1,4 @@
-//! `ObservedProvider`: reports what another provider fetches, for providers that no account publishes.
+//! `ObservedProvider`: reports what another provider fetches, for providers whose credentials no account serves.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,11 +7,12 @@ use async_trait::async_trait;
 
 use crate::{CredentialObservers, CredentialProvider, Credentials, Result, SessionPolicy};
 
-/// A provider that reports to the observers of a session what the provider inside it fetches.
+/// Reports the credentials that its inner provider fetches to the observers of a session.
 ///
 /// A session reports the credentials of its accounts itself. It does not see what the source of a role fetches, or the
-/// long-lived keys behind a guard that exchanges them: wrap such a source, and a redactor knows its keys too.
+/// long-lived keys behind a guard that exchanges them: wrap such a source so that a redactor knows its keys too.
 ///
+/// # Examples
 /// ```
 /// # use std::sync::Arc;
 /// # use valetkey_core::{CredentialObservers, CredentialProvider, ObservedProvider, SessionContext};
@@ -25,7 +26,7 @@ use crate::{CredentialObservers, CredentialProvider, Credentials, Result, Sessio
 /// # }
 /// ```
 ///
-/// Everything else is the inner provider's, and what it is narrowed to or stands in for is observed as well.
+/// All other methods delegate to the inner provider. Its narrowed providers are observed as well.
 #[derive(Debug)]
 pub struct ObservedProvider {
     inner: Arc<dyn CredentialProvider>,

@@ -1,4 +1,4 @@
-//! `SessionAccount`: one account of a session, lent to whatever outlives a call.
+//! `SessionAccount`: a reference to one account of a session that does not keep the session alive.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,8 +16,20 @@ use crate::{
     AccessKeyId, AccountName, CredentialProvider, Credentials, Error, Result, SessionId, SessionPolicy,
 };
 
-/// One account of a session, lent: endpoints, SDK clients and assumed roles hold this. It follows the session's
-/// rotation, clearing and closing, and does not keep the session alive.
+/// Refers to one account of a session. Endpoints, SDK clients and assumed roles hold this type: it follows the
+/// session's rotation, clearing and closing, and does not keep the session alive.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::{Credentials, SessionContext};
+/// # async fn demo(session: SessionContext) -> valetkey_core::Result<()> {
+/// let account = session.account(session.default_account())?;
+/// account.credentials().await?;
+/// session.close();
+/// assert!(account.credentials().await.is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct SessionAccount {
     pub(super) session: Weak<SessionInner>,
@@ -29,56 +41,57 @@ impl SessionAccount {
         Self { session, alias }
     }
 
-    /// The account's alias.
+    /// Returns the account's alias.
     #[must_use]
     pub fn alias(&self) -> &AccountName {
         &self.alias
     }
 
-    /// The session's id, while there is a session.
+    /// Returns the id of the session, or `None` once the session is gone.
     #[must_use]
     pub fn session_id(&self) -> Option<SessionId> {
         self.session.upgrade().map(|member| member.surroundings.id)
     }
 
-    /// Whether the session has ended.
+    /// Returns whether the session has ended.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.session.upgrade().is_none_or(|member| member.is_closed())
     }
 
-    /// The current, valid set.
+    /// Returns valid credentials of the account.
     ///
     /// # Errors
-    /// As [`SessionContext::credentials_for`](super::SessionContext::credentials_for); `Closed` once the session is gone.
+    /// As [`SessionContext::credentials_for`](super::SessionContext::credentials_for); `Closed` once the session is
+    /// gone.
     pub async fn credentials(&self) -> Result<Credentials> {
         let session = self.session()?;
         session.credentials_for(&self.alias).await
     }
 
-    /// The set that can be served without asking anybody, with what tells it from others; `None` when there is none.
+    /// Returns the credentials that can be served without a fetch, with their version; `None` when there are none.
     #[must_use]
     pub fn current(&self) -> Option<CurrentCredentials> {
         self.session().ok()?.current(&self.alias)
     }
 
-    /// Fetches a new set now; see [`SessionContext::check_refresh`](super::SessionContext::check_refresh).
+    /// Fetches new credentials now; see [`SessionContext::check_refresh`](super::SessionContext::check_refresh).
     ///
     /// # Errors
-    /// As there.
+    /// As [`SessionContext::refresh`](super::SessionContext::refresh).
     pub async fn refresh(&self) -> Result<Generation> {
         let slot = self.cache()?;
         slot.refresh().await
     }
 
-    /// See [`SessionContext::mark_rejected_for`](super::SessionContext::mark_rejected_for).
+    /// Reports a rejected key; see [`SessionContext::mark_rejected_for`](super::SessionContext::mark_rejected_for).
     pub fn mark_rejected(&self, rejected: &AccessKeyId) {
         if let Ok(slot) = self.cache() {
             slot.mark_rejected(rejected);
         }
     }
 
-    /// Announces each new set, by number, and its clearing.
+    /// Returns a watch that announces the generation of each new version of the credentials, and their clearing.
     ///
     /// # Errors
     /// `Closed` once the session is gone.
@@ -86,7 +99,7 @@ impl SessionAccount {
         RotationWatcher::of(&self.session()?, &self.alias)
     }
 
-    /// What may be shown to anyone.
+    /// Returns the status of the account. It holds no secrets and may be shown to any user.
     ///
     /// # Errors
     /// `Closed` once the session is gone.
@@ -96,7 +109,7 @@ impl SessionAccount {
         Ok(member.account_status(&slot))
     }
 
-    /// Adds an event to the session's audit trail; nothing happens once the session is gone.
+    /// Adds an event to the session's audit log. Does nothing once the session is gone.
     pub fn audit(&self, event: AuditEvent, party: &str, failure: Option<&Error>) {
         if let Some(member) = self.session.upgrade() {
             member.record(event, &self.alias, party, failure);
@@ -126,7 +139,7 @@ impl CredentialProvider for SessionAccount {
         self.session().ok()?.cached(&self.alias)
     }
 
-    /// The account's own provider, narrowed; which that is, is looked up at each fetch.
+    /// Returns the account's provider, narrowed. The provider is looked up at each fetch.
     ///
     /// # Errors
     /// As [`SessionContext::narrow`](super::SessionContext::narrow).

@@ -1,4 +1,4 @@
-//! `SessionBuilder`: what a session is handed at birth.
+//! `SessionBuilder`: configures a session.
 
 use std::sync::Arc;
 
@@ -13,7 +13,29 @@ use crate::{
     Credentials, Principal, Region, Result, SessionId,
 };
 
-/// Describes a session; made by [`SessionContext::builder`]. Nothing here does any work.
+/// Configures a new session. Created by [`SessionContext::builder`]. The builder performs no I/O and calls no
+/// provider.
+///
+/// # Examples
+/// ```
+/// # use std::sync::Arc;
+/// # use valetkey_core::audit::InMemoryAudit;
+/// # use valetkey_core::{CredentialProvider, SessionContext};
+/// # fn demo(
+/// #     provider: impl CredentialProvider + 'static,
+/// #     role: impl CredentialProvider + 'static,
+/// # ) -> valetkey_core::Result<()> {
+/// let session = SessionContext::builder()
+///     .principal("alice".parse()?)
+///     .region("eu-west-1".parse()?)
+///     .provider(provider)
+///     .provider_for("prod".parse()?, role)
+///     .audit(Arc::new(InMemoryAudit::default()))
+///     .build();
+/// assert_eq!(session.accounts().len(), 2);
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 #[derive(Debug)]
 pub struct SessionBuilder {
@@ -45,108 +67,110 @@ impl SessionBuilder {
         }
     }
 
-    /// The id that the session will have: known before it is built, for names that are to lead back to it.
+    /// Returns the id that the session will have, for names that must refer to the session before it is built.
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.surroundings.id
     }
 
-    /// Whom the session acts for.
+    /// Sets the principal that the session acts for.
     pub fn principal(mut self, principal: Principal) -> Self {
         self.surroundings.principal = Some(principal);
         self
     }
 
-    /// The alias of the default account; `default` unless said.
+    /// Sets the alias of the default account (default: `default`).
     pub fn default_account(mut self, alias: AccountName) -> Self {
         self.default_account = Some(alias);
         self
     }
 
-    /// Who answers for the default account whenever nothing is set on it.
+    /// Sets the provider that the default account uses while no credentials are set on it.
     pub fn provider(mut self, provider: impl CredentialProvider + 'static) -> Self {
         self.provider = Some(Arc::new(provider));
         self
     }
 
-    /// Who answers for the account of this alias whenever nothing is set on it.
+    /// Sets the provider that the account `alias` uses while no credentials are set on it.
     pub fn provider_for(mut self, alias: AccountName, provider: impl CredentialProvider + 'static) -> Self {
         self.accounts.push((alias, Arc::new(provider)));
         self
     }
 
-    /// Has `guard` decide what the default account serves in place of credentials that are set on it. Its provider is the
-    /// account's, unless [`provider`](Self::provider) gives another, such as a decorator of it.
+    /// Sets the guard that decides what the default account serves in place of credentials that are set on it. The
+    /// guard's provider becomes the account's provider, unless [`provider`](Self::provider) sets another, such as a
+    /// decorator of it.
     pub fn guard(mut self, guard: impl AccountGuard + 'static) -> Self {
         self.guard = Some(Arc::new(guard));
         self
     }
 
-    /// The same for the account of this alias.
+    /// Sets the guard of the account `alias`, as [`guard`](Self::guard) does for the default account.
     pub fn guard_for(mut self, alias: AccountName, guard: impl AccountGuard + 'static) -> Self {
         self.guards.push((alias, Arc::new(guard)));
         self
     }
 
-    /// The region of every account that has none of its own.
+    /// Sets the region of every account that has no region of its own.
     pub fn region(mut self, region: Region) -> Self {
         self.region = Some(region);
         self
     }
 
-    /// The region that the host's environment names, such as `AWS_REGION`: used for accounts whose credentials, account
-    /// and session name none. Core reads no environment itself.
+    /// Sets the region that the host's environment specifies, such as `AWS_REGION`. It applies to accounts for which
+    /// neither the credentials nor the account nor the session specify a region. This crate reads no environment
+    /// variables.
     pub fn environment_region(mut self, region: Region) -> Self {
         self.surroundings.config_mut().environment_region = Some(region);
         self
     }
 
-    /// The region of one account, for credentials that bring none.
+    /// Sets the region of one account, for credentials that specify no region.
     pub fn region_for(mut self, alias: AccountName, region: Region) -> Self {
         self.regions.push((alias, region));
         self
     }
 
-    /// Who turns credential ids into credentials for this session.
+    /// Sets the resolver that looks up credentials by credential id for this session.
     pub fn resolver(mut self, resolver: impl CredentialResolver + 'static) -> Self {
         self.resolver = Some(Arc::new(resolver));
         self
     }
 
-    /// Where the audit records go; nowhere unless said.
+    /// Sets the sink for audit records (default: none, records are dropped).
     pub fn audit(mut self, sink: Arc<dyn AuditSink>) -> Self {
         self.surroundings.config_mut().audit = Some(sink);
         self
     }
 
-    /// The observers that learn of all credentials of the session, shared with providers that are made before it. Each
-    /// session has its own by default; see [`SessionContext::observe`].
+    /// Sets the observers that are notified of all credentials of the session, to share them with providers that are
+    /// created before it (default: observers of its own). See [`SessionContext::observe`].
     pub fn observers(mut self, observers: &CredentialObservers) -> Self {
         self.surroundings.set_observers(observers);
         self
     }
 
-    /// Where wall time comes from; the machine unless said.
+    /// Sets the source of wall time (default: the system clock).
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.surroundings.config_mut().clock = ClockSource::custom(clock);
         self
     }
 
-    /// The refresh rules.
+    /// Sets the refresh rules.
     pub fn refresh_policy(mut self, policy: RefreshPolicy) -> Self {
         self.surroundings.config_mut().policy = policy;
         self
     }
 
-    /// The only accounts that there may be, in this session and its children; any, unless said. Providers of others are
-    /// left out, and credentials for others are refused with `Denied`. If the default account is none of these, the
-    /// first of them is the default.
+    /// Restricts this session and its children to these accounts (default: no restriction). Providers of other
+    /// accounts are ignored, and credentials for them are refused with `Denied`. If the default account is not in the
+    /// list, the first account of the list becomes the default.
     pub fn allowed_accounts(mut self, aliases: impl IntoIterator<Item = AccountName>) -> Self {
         self.allowed = Some(aliases.into_iter().collect());
         self
     }
 
-    /// The session. It does nothing until asked for credentials.
+    /// Builds the session. It performs no work until credentials are requested.
     #[must_use]
     pub fn build(self) -> SessionContext {
         let default = self.default_account.unwrap_or_else(AccountName::default_account);
@@ -158,7 +182,8 @@ impl SessionBuilder {
             .map(|allowed| Box::new(Restrictions { allowed: Some(allowed.into()), narrowed: None }));
         let context = SessionContext(Arc::new(CloseOnLastDrop(Arc::new(member))));
         let member = context.inner();
-        // What is not allowed is left out. Nothing else can fail: the session is open and nobody else holds it yet.
+        // Accounts that are not allowed are skipped. No other error is possible here: the session is open and not
+        // shared yet.
         if let Some(guard) = self.guard {
             let default = member.default_account().alias();
             let _allowed = member.own_account(default).and_then(|slot| slot.set_guard(guard));
@@ -180,18 +205,31 @@ impl SessionBuilder {
 }
 
 impl SessionContext {
-    /// A child session whose default account holds `credentials`: the temporary switch, without mutating anything
-    /// that siblings see. The other accounts are inherited. It ends with its last handle, or with this session.
+    /// Creates a child session whose default account holds `credentials`: a temporary switch that siblings do not see.
+    /// The other accounts are inherited. The child ends with its last handle, or with this session.
     ///
     /// # Errors
     /// As [`set_credentials`](Self::set_credentials).
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, SessionContext};
+    /// # async fn demo(session: SessionContext, other: Credentials) -> valetkey_core::Result<()> {
+    /// let child = session.with_credentials(other)?;
+    /// child.credentials().await?;
+    /// drop(child);
+    /// assert!(!session.is_closed());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn with_credentials(&self, credentials: Credentials) -> Result<Self> {
         let child = Self(Arc::new(CloseOnLastDrop(self.inner().child()?)));
         child.set_credentials(credentials)?;
         Ok(child)
     }
 
-    /// A child session whose default account is answered by `provider`, as [`with_credentials`](Self::with_credentials).
+    /// Creates a child session whose default account uses `provider`, as [`with_credentials`](Self::with_credentials)
+    /// does.
     ///
     /// # Errors
     /// `Denied` in a [narrowed](Self::narrow) session, `Closed` after closing.

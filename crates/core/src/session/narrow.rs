@@ -1,4 +1,4 @@
-//! `narrow`: a child session with less authority, for a sub-agent or for one tool.
+//! `narrow`: creates a child session with less authority, for a sub-agent or for one tool.
 
 mod account;
 mod by_policy;
@@ -15,7 +15,18 @@ use crate::{AccountName, Error, Expiry, Result, SessionPolicy};
 pub(super) use account::NarrowedAccount;
 pub use by_policy::NarrowedSessionCache;
 
-/// How much of a session's authority a [narrowed](SessionContext::narrow) one has: all of it, but for what is said here.
+/// Specifies how much of a session's authority a [narrowed](SessionContext::narrow) session has (default: all of it).
+///
+/// # Examples
+/// ```
+/// # use std::time::Duration;
+/// # use valetkey_core::{Alias, Scope, SessionPolicy};
+/// let scope = Scope::new()
+///     .accounts(["prod".parse::<Alias>()?])
+///     .policy(SessionPolicy::read_only(["s3", "logs"])?)
+///     .lifetime(Duration::from_secs(15 * 60));
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[must_use]
 #[derive(Debug, Clone, Default)]
 pub struct AccessScope {
@@ -25,24 +36,25 @@ pub struct AccessScope {
 }
 
 impl AccessScope {
-    /// Everything, with nothing to be added.
+    /// Creates a scope without restrictions.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// These accounts and no others. The default account is the session's if it is one of these, else the first.
+    /// Restricts the session to these accounts. The default account stays the default if it is in the list, otherwise
+    /// the first account of the list becomes the default.
     pub fn accounts(mut self, aliases: impl IntoIterator<Item = AccountName>) -> Self {
         self.accounts = Some(aliases.into_iter().collect());
         self
     }
 
-    /// What this policy allows and no more, in every account.
+    /// Restricts every account to what `policy` allows.
     pub fn policy(mut self, policy: SessionPolicy) -> Self {
         self.policy = Some(policy);
         self
     }
 
-    /// For so long, by the session's clock, and no longer.
+    /// Ends the session after `lifetime`, measured by the session's clock.
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
@@ -50,40 +62,52 @@ impl AccessScope {
 }
 
 impl SessionContext {
-    /// A child session with less authority: some of the accounts, less in each, a shorter life. To it, other accounts do
-    /// not exist.
+    /// Creates a child session with less authority: fewer accounts, a policy on each account, a shorter lifetime.
+    /// Other accounts do not exist for the child.
     ///
-    /// Without a policy it is a view of this session: what is set, refreshed or withdrawn here shows there at once. With
-    /// one, each account has sets of its own, from this session's provider [narrowed](crate::CredentialProvider::narrow_state)
-    /// by the policy; a set of this session never reaches it. Which provider that is, is looked up at each fetch, so what
-    /// is replaced here is replaced there. It has the accounts that this session has now.
+    /// Without a policy, the child is a view of this session: credentials that are set, refreshed or cleared here
+    /// change in the child at once. With a policy, each account of the child has its own credentials, from this
+    /// session's provider [narrowed](crate::CredentialProvider::narrow_state) by the policy; credentials of this session
+    /// never reach the child. The provider is looked up at each fetch, so replacing it here replaces it in the child.
+    /// The child has the accounts that this session has now.
     ///
-    /// Whoever holds the child can narrow it further and can widen nothing. It takes no credentials and no providers,
-    /// neither by hand nor through a resolver: what it was given would be bounded by nothing, under the name of a
-    /// session that is, and a resolver finds whatever its host may. Whoever has credentials of their own opens a session
-    /// of their own.
+    /// The holder of the child can narrow it further, but cannot widen it. The child accepts no credentials and no
+    /// providers, neither directly nor through a resolver: they would not be bounded by the policy although they
+    /// belong to a session that is, and a resolver can look up everything that its host may use. To use other
+    /// credentials, open another session.
     ///
-    /// It ends when its time is up, when this session is cleared or closed, when it is cleared itself, or with its last
-    /// handle. Then every use fails with `Closed`. What it handed out is said to expire by then; a set that has left
-    /// for another process is known to AWS for as long as it was issued.
+    /// The child ends when its lifetime is over, when this session is cleared or closed, when it is cleared itself, or
+    /// with its last handle. Then every use fails with `Closed`. Credentials that the child serves expire by then at
+    /// the latest; AWS accepts a copy in another process for as long as it was issued.
     ///
     /// # Errors
-    /// `NotConfigured` for an account that is not known, or has nobody to ask for credentials. `Invalid`, naming the
-    /// account, when a policy cannot be put on it: its credentials were set by hand (even if a provider is there, which
-    /// may be somebody else's), or its provider cannot narrow, or not by this policy. `Invalid` for no accounts and for
-    /// no time. `Closed` after closing.
+    /// `NotConfigured` for an account that is not known, or that has neither credentials nor a provider. `Invalid`,
+    /// naming the account, when a policy cannot be applied to it: its credentials were set directly (even if there is
+    /// a provider, which may belong to a different identity), or its provider cannot be narrowed, or not by this
+    /// policy. `Invalid` for an empty list of accounts and for a zero lifetime. `Closed` after closing.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Scope, SessionContext, SessionPolicy};
+    /// # async fn demo(session: SessionContext) -> valetkey_core::Result<()> {
+    /// let scope = Scope::new().policy(SessionPolicy::read_only(["s3"])?);
+    /// let child = session.narrow(scope)?;
+    /// child.credentials().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn narrow(&self, scope: AccessScope) -> Result<Self> {
         self.inner().narrow(&scope)
     }
 }
 
 impl SessionAccount {
-    /// A child of the account's session that has this account alone, and in it what the policy allows and no more:
-    /// [`SessionContext::narrow`], for whoever was lent the account and does not keep the session open. The child does
-    /// not either.
+    /// Creates a child of the account's session that has this account only, restricted to what `policy` allows:
+    /// [`SessionContext::narrow`] for code that holds only the account. Neither the account nor the child keeps the
+    /// session open.
     ///
     /// # Errors
-    /// As there.
+    /// As [`SessionContext::narrow`].
     pub fn narrow(&self, policy: SessionPolicy) -> Result<SessionContext> {
         self.session()?.narrow(&AccessScope::new().accounts([self.alias().clone()]).policy(policy))
     }
@@ -101,7 +125,7 @@ impl SessionInner {
         Ok(SessionContext(Arc::new(CloseOnLastDrop(child))))
     }
 
-    /// The accounts that a scope leaves, the default one first.
+    /// Returns the accounts that a scope selects, the default account first.
     fn select_accounts(&self, named: Option<&[AccountName]>) -> Result<Vec<AccountName>> {
         let Some(named) = named else {
             self.account_cache(self.default_account().alias())?;
@@ -121,7 +145,7 @@ impl SessionInner {
         Ok(chosen)
     }
 
-    /// When a child of this lifetime ends: not after this session.
+    /// Returns when a child of this lifetime ends, at the latest with this session.
     fn deadline_for(&self, lifetime: Option<Duration>) -> Result<Option<SystemTime>> {
         let fault = |rule| Error::invalid("lifetime", rule);
         let ends = |lifetime: Duration| match self.surroundings.now().checked_add(lifetime) {
@@ -154,8 +178,8 @@ impl SessionInner {
             return Err(Error::invalid("accounts", "must name one at least"));
         };
         let own_accounts = scope.policy.is_some();
-        // A view of all accounts also shows those that come later. With a policy, no account but one's own may be
-        // known: others would be inherited as they are.
+        // A view of all accounts also shows accounts that are added later. With a policy, only the child's own
+        // accounts may be known: others would be inherited without the policy.
         let fixed = own_accounts || scope.accounts.is_some();
         let mut child = self.new_child(default);
         let allowed = fixed.then(|| accounts.into());
@@ -183,7 +207,7 @@ impl SessionInner {
     }
 }
 
-/// Says which account it is that cannot be narrowed.
+/// Adds to `error` which account cannot be narrowed.
 fn with_account_context(alias: &AccountName, error: &Error) -> Error {
     let told = Error::new(error.kind(), format!("account `{alias}` cannot be narrowed: {}", error.message()))
         .with_field(error.field().unwrap_or("account").to_owned())

@@ -1,4 +1,4 @@
-//! What tells one set from the next: generations, lineages, and a watch of them, never of secrets.
+//! Versions of credentials: generations, lineages, and a watch of them. No secrets are compared.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -10,8 +10,8 @@ use super::bounds;
 use super::family::SessionInner;
 use crate::{AccountName, Credentials, Result};
 
-/// The number of a set within its account. It grows with each set that is issued or set, and with each clearing; not
-/// when a provider answers what it answered before.
+/// Counts the versions of an account's credentials. It grows whenever credentials are issued or set, and with each
+/// clear; not when a provider returns the same credentials again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(transparent)]
 pub struct Generation(u64);
@@ -21,7 +21,7 @@ impl Generation {
         Self(self.0 + 1)
     }
 
-    /// The number.
+    /// Returns the number.
     #[must_use]
     pub fn get(self) -> u64 {
         self.0
@@ -34,8 +34,8 @@ impl fmt::Display for Generation {
     }
 }
 
-/// Sets of one lineage continue each other: they are refreshes by one provider, of one identity. Whatever else comes
-/// between (a set by hand, a clearing, a withdrawal, a rejected key) begins another.
+/// Identifies a sequence of refreshes: credentials of the same lineage come from one provider and one identity.
+/// Credentials that are set directly, a clear, an invalidation or a rejected key begin a new lineage.
 ///
 /// Within a family, a later lineage is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -47,7 +47,7 @@ impl RenewalChain {
     }
 }
 
-/// Tells a set from every other of its session and of the session's family.
+/// Identifies a version of credentials within its session and the session's family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CredentialsVersion {
     lineage: RenewalChain,
@@ -55,7 +55,7 @@ pub struct CredentialsVersion {
 }
 
 impl CredentialsVersion {
-    /// Of a set that no session holds: generations count from one.
+    /// Identifies no credentials of any session: generations count from one.
     pub(super) const UNSET: Self = Self { lineage: RenewalChain(0), generation: Generation(0) };
 
     pub(super) fn new(lineage: RenewalChain, generation: Generation) -> Self {
@@ -70,41 +70,41 @@ impl CredentialsVersion {
         self.lineage < lineage
     }
 
-    /// The set's number within its account.
+    /// Returns the generation within the account.
     #[must_use]
     pub fn generation(self) -> Generation {
         self.generation
     }
 
-    /// Whether this set merely renews `earlier`: the same provider issued both, and nothing came in between.
+    /// Returns whether this version is a refresh of `earlier`: the same provider issued both, without interruption.
     #[must_use]
     pub fn is_renewal_of(self, earlier: Self) -> bool {
         self.lineage == earlier.lineage && self.generation > earlier.generation
     }
 }
 
-/// A set that is served now, and what tells it from others.
+/// Credentials that can be served now, with their version.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CurrentCredentials {
-    /// The set.
+    /// The credentials.
     pub credentials: Credentials,
-    /// What tells it from others.
+    /// The version of the credentials.
     pub id: CredentialsVersion,
 }
 
-/// Follows what one account serves; made by [`SessionContext::watch_rotations`](super::SessionContext::watch_rotations). An account
-/// that is inherited is followed to wherever it is answered.
+/// Watches the credentials of one account. Created by [`SessionContext::watch_rotations`](super::SessionContext::watch_rotations).
+/// An inherited account is followed to the session that serves it.
 #[derive(Debug, Clone)]
 pub struct RotationWatcher {
     session: Weak<SessionInner>,
     alias: AccountName,
     reshaped: watch::Receiver<()>,
-    /// The slot that answers; none after it was cleared away from under the account.
+    /// The slot that serves the account; `None` after that slot was cleared and removed.
     slot: Option<watch::Receiver<RotationState>>,
 }
 
-/// What a slot announces: the generation now, and whether it is the last.
+/// Announced by a slot: the current generation, and whether it is the last.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RotationState {
     pub(super) generation: Generation,
@@ -118,14 +118,17 @@ impl RotationWatcher {
         Ok(Self { session: Arc::downgrade(session), alias: alias.clone(), reshaped, slot: Some(slot) })
     }
 
-    /// The generation now; that of an account that has never held anything when nothing answers for it any more.
+    /// Returns the current generation; the initial generation once no slot serves the account.
     #[must_use]
     pub fn current(&self) -> Generation {
         self.slot.as_ref().map(|slot| slot.borrow().generation).unwrap_or_default()
     }
 
-    /// Waits until another set is served, or none, or the account is answered by another session of the family;
-    /// `None` once the session is closed. Several changes may be told as one. Cancel safe.
+    /// Waits until the served credentials change or are cleared, or another session of the family serves the account.
+    /// Returns `None` once the session is closed. Several changes may be reported as one.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no change.
     pub async fn changed(&mut self) -> Option<Generation> {
         while self.is_open() {
             tokio::select! {
@@ -134,7 +137,7 @@ impl RotationWatcher {
                     if !announced?.last {
                         return Some(self.current());
                     }
-                    // Perhaps a parent's: what it means here is told by the session itself.
+                    // The slot may belong to a parent: the session itself reports what its end means here.
                     self.slot = None;
                 }
                 () = bounds::wait_expired(&self.session) => {}
@@ -153,7 +156,7 @@ impl RotationWatcher {
         self.session.upgrade().is_some_and(|session| !session.is_closed())
     }
 
-    /// Follows the account to the slot that answers now, and says whether that is another; `None` at the end.
+    /// Switches to the slot that serves the account now, and returns whether it is a different one; `None` at the end.
     fn rebind(&mut self) -> Option<bool> {
         let session = self.session.upgrade().filter(|session| !session.is_closed())?;
         let slot = session.account_cache(&self.alias).ok().map(|slot| slot.subscribe());
@@ -169,7 +172,7 @@ impl RotationWatcher {
     }
 }
 
-/// The next announcement; never, when there is nobody to make one. `None` when the slot is gone.
+/// Returns the next announcement; waits forever without a slot. `None` when the slot is gone.
 async fn next(slot: &mut Option<watch::Receiver<RotationState>>) -> Option<RotationState> {
     match slot {
         Some(slot) if slot.borrow().last => Some(*slot.borrow()),

@@ -1,4 +1,4 @@
-//! `NarrowedAccount`: what the provider of a session's account issues, narrowed by a policy.
+//! `NarrowedAccount`: fetches credentials of a session's account, narrowed by a policy.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use async_trait::async_trait;
 use crate::session::{SessionAccount, faults};
 use crate::{CredentialProvider, Credentials, Result, SessionPolicy};
 
-/// Which provider is narrowed is looked up at each fetch: it may be replaced, put to sleep by a clear, or outdone by
-/// credentials that are set by hand, and from then on this one must not speak for it.
+/// Narrows the provider of an account. The provider is looked up at each fetch: it may be replaced, suspended by a
+/// clear, or overridden by credentials that are set directly, and must not be used from then on.
 #[derive(Debug)]
 pub(in crate::session) struct NarrowedAccount {
     account: SessionAccount,
     policy: SessionPolicy,
-    /// From when on nobody is asked: whoever keeps sessions warm does not look at their bounds.
+    /// No fetch is made after this instant. Background refreshers do not check the bounds of a session themselves.
     until: Option<SystemTime>,
 }
 
@@ -28,7 +28,7 @@ impl NarrowedAccount {
         Self { account, policy, until }
     }
 
-    /// The provider as it is now.
+    /// Returns the current provider of the account, narrowed.
     pub(in crate::session) fn provider(&self) -> Result<Arc<dyn CredentialProvider>> {
         let now = self.account.session()?.surroundings.now();
         if self.until.is_some_and(|until| until <= now) {

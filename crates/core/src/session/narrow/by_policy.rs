@@ -1,4 +1,4 @@
-//! `NarrowedSessionCache`: narrowed child sessions, one for each policy that something is done under.
+//! `NarrowedSessionCache`: keeps a narrowed child session per account and policy.
 
 use std::fmt;
 
@@ -7,17 +7,18 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::session::{SessionAccount, SessionContext, faults};
 use crate::{AccountName, PolicyDigest, Result, SessionId, SessionPolicy};
 
-/// How many children are kept. Each has a set that is renewed for as long as its session is kept warm.
+/// The maximum number of children kept. The credentials of each child are refreshed while its session is kept warm.
 const MAX_NARROWED_SESSIONS: usize = 32;
 
-/// Narrowed child sessions by account and policy, kept for tools that each run under a policy of their own.
+/// Keeps narrowed child sessions by account and policy, for tools that each run under a policy of their own.
 ///
-/// A tool that narrowed its session for each call would have new credentials issued for each call. Here the child is
-/// made when it is first asked for, and anew once it has ended: with a clear, with its session. 32 are kept; beyond that
-/// the one that was not asked for longest is let go, and ends when the last call that holds it has.
+/// A tool that narrowed its session in each call would make AWS issue new credentials for each call. Here a child is
+/// created at its first use, and again after it has ended with a clear or with its session. At most 32 children are
+/// kept. Beyond that, the least recently used child is dropped, and ends when the last call that uses it returns.
 ///
-/// It belongs to whoever has the tools, and keeps no session open.
+/// The owner of the tools holds this value. It keeps no session open.
 ///
+/// # Examples
 /// ```
 /// # use valetkey_core::{NarrowedSessionCache, Result, SessionContext, SessionPolicy};
 /// # async fn demo(session: SessionContext) -> Result<()> {
@@ -47,11 +48,11 @@ struct NarrowKey {
 }
 
 impl NarrowedSessionCache {
-    /// A child of the account's session that has this account alone, and in it what `policy` allows and no more. Equal
-    /// questions are answered with the same child, for as long as it is open.
+    /// Returns a child of the account's session that has this account only, restricted to what `policy` allows. Equal
+    /// arguments return the same child for as long as it is open.
     ///
     /// # Errors
-    /// As [`SessionContext::narrow`]; nothing is kept then.
+    /// As [`SessionContext::narrow`]; no child is kept then.
     pub fn get_or_narrow(&self, account: &SessionAccount, policy: &SessionPolicy) -> Result<SessionContext> {
         let session = account.session_id().ok_or_else(faults::closed_error)?;
         let key = NarrowKey { session, account: account.alias().clone(), policy: policy.digest() };
@@ -77,7 +78,7 @@ impl NarrowedSessionCache {
         let excess = kept.len().saturating_sub(MAX_NARROWED_SESSIONS);
         gone.extend(kept.drain(..excess));
         drop(kept);
-        // Closing runs code of others, and so not under the lock.
+        // Dropping a child closes it, which may run user code, so it happens outside the lock.
         drop(gone);
     }
 
