@@ -1,11 +1,11 @@
-//! Reading a call's arguments: text or object, blank or missing, and never a word of it in an error.
+//! `ToolArguments`: parses the arguments of a call. Errors never repeat an argument's value.
 
 use serde_json::{Map, Value};
 use valetkey_core::{AccountName, Error, ErrorKind, Result};
 
 use crate::ToolDefinition;
 
-/// The longest JSON text taken in one argument.
+/// The maximum length of a JSON text in one argument.
 const MAX_TEXT_BYTES: usize = 1024 * 1024;
 
 /// The arguments of one call.
@@ -13,10 +13,10 @@ const MAX_TEXT_BYTES: usize = 1024 * 1024;
 pub(crate) struct ToolArguments(Map<String, Value>);
 
 impl ToolArguments {
-    /// Takes the input of a call of the tool `definition`; `null` means no arguments.
+    /// Parses the input of a call of the tool `definition`; `null` means no arguments.
     ///
-    /// An argument that the tool does not define is an error, unless its schema allows others: it may be a limit in
-    /// another spelling, and the call would do more than the caller meant.
+    /// An argument that the tool does not define is an error, unless its schema allows additional ones: it may be a
+    /// misspelt limit, and without it the call would do more than the caller intended.
     pub(crate) fn parse(definition: &ToolDefinition, input: Value) -> Result<Self> {
         let arguments = match input {
             Value::Object(fields) => Self(fields),
@@ -27,7 +27,7 @@ impl ToolArguments {
         Ok(arguments)
     }
 
-    /// The arguments of a call that is forwarded to another tool.
+    /// Wraps the arguments of a call that is forwarded to another tool.
     pub(crate) fn forwarded(fields: Map<String, Value>) -> Self {
         Self(fields)
     }
@@ -47,8 +47,8 @@ impl ToolArguments {
             .with_next_step(format!("use only {}", names.join(", "))))
     }
 
-    /// Text that limits what may be done, taken out. It may be left out; `null` and blank are errors, since the call would
-    /// do more than the caller meant.
+    /// Removes and returns a text that limits the call. The field may be absent; `null` and blank text are errors,
+    /// because without the limit the call would do more than the caller intended.
     pub(crate) fn take_non_blank(&mut self, field: &'static str) -> Result<Option<String>> {
         let Some(given) = self.take_non_null(field)? else { return Ok(None) };
         match text(field, Some(&given))? {
@@ -59,7 +59,7 @@ impl ToolArguments {
         }
     }
 
-    /// A value that limits what may be done, taken out. It may be left out; `null` is an error.
+    /// Removes and returns a value that limits the call. The field may be absent; `null` is an error.
     pub(crate) fn take_non_null(&mut self, field: &'static str) -> Result<Option<Value>> {
         match self.0.remove(field) {
             Some(Value::Null) => {
@@ -82,7 +82,7 @@ impl ToolArguments {
         Ok(())
     }
 
-    /// A JSON object, given as such or as text.
+    /// Removes and returns a JSON object, which may be given as an object or as JSON text.
     pub(crate) fn take_object(&mut self, field: &'static str) -> Result<Map<String, Value>> {
         match self.0.remove(field) {
             None | Some(Value::Null) => Err(missing_field(field)),
@@ -93,7 +93,7 @@ impl ToolArguments {
         }
     }
 
-    /// The account alias, if one was given.
+    /// Returns the account alias, if the call names one.
     pub(crate) fn account(&self) -> Result<Option<AccountName>> {
         account(&self.0)
     }
@@ -107,12 +107,12 @@ impl ToolArguments {
     }
 }
 
-/// The alias at `account`, if there is one.
+/// Returns the alias in the field `account`, if present.
 pub(crate) fn account(fields: &Map<String, Value>) -> Result<Option<AccountName>> {
     text("account", fields.get("account"))?.map(|alias| AccountName::parse("account", alias)).transpose()
 }
 
-/// Text without the blanks around it; absent, `null` and blank are the same.
+/// Returns the trimmed text of a field; absent, `null` and blank are all `None`.
 pub(crate) fn text<'a>(field: &'static str, value: Option<&'a Value>) -> Result<Option<&'a str>> {
     match value {
         None | Some(Value::Null) => Ok(None),
@@ -147,7 +147,7 @@ fn parse_object(field: &'static str, text: &str) -> Result<Map<String, Value>> {
     }
 }
 
-/// Where the JSON breaks, without the text around it.
+/// Reports the position of a JSON syntax error without the surrounding text.
 fn invalid_json(field: &'static str, error: &serde_json::Error) -> Error {
     let message = format!("invalid JSON in `{field}` at line {} column {}", error.line(), error.column());
     Error::new(ErrorKind::Invalid, message)

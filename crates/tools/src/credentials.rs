@@ -20,12 +20,12 @@ pub(crate) use narrow::{NamedPolicies, NarrowCredentials};
 pub(crate) use refresh::RefreshCredentials;
 pub(crate) use set::SetCredentials;
 
-/// What may be shown of one account, as JSON.
+/// Returns the status of one account as JSON. It contains no secrets.
 pub(crate) fn account_status(session: &SessionContext, account: &AccountName) -> Result<Value> {
     Ok(json!(session.account(account)?.status()?))
 }
 
-/// The schema of [`status`].
+/// Returns the schema of [`account_status`].
 pub(crate) fn status_schema() -> Value {
     let text = json!({"type": ["string", "null"]});
     json!({
@@ -46,7 +46,7 @@ pub(crate) fn status_schema() -> Value {
     })
 }
 
-/// The schema of the argument that names an account.
+/// Returns the schema of the argument that names an account.
 pub(crate) fn account_schema() -> Value {
     json!({"type": "string", "description": "Alias of the account; the session's default account if left out"})
 }

@@ -1,8 +1,11 @@
-//! The agent tools over a session: what a model may call, and what it is told.
+//! The agent tools of a session: the operations that a model may call, and their results.
 //!
-//! A [`Tool`] is neutral: a definition and a call, for any agent framework or protocol. A [`ToolSet`] holds the tools
-//! that are bound to one [`SessionContext`](valetkey_core::SessionContext). Every failure is a result, no result holds
-//! a secret unless the host asked for [`SecretExposure::Reveal`], and no input is repeated in an error.
+//! A [`Tool`] is a definition and a call, independent of any agent framework or protocol. A [`ToolSet`] holds the tools
+//! that are bound to one [`SessionContext`](valetkey_core::SessionContext). Every failure is returned as a
+//! [`ToolOutput`]. No output contains a secret unless the host opted in with [`SecretExposure::Reveal`], and no error
+//! repeats an input.
+//!
+//! # Examples
 //!
 //! ```
 //! # use serde_json::json;

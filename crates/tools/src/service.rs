@@ -1,4 +1,4 @@
-//! The tools that keep and give back facts on the service at hand. The facts are not secret.
+//! The tools that store and return the service context of a session. It contains no secrets.
 
 mod get;
 mod set;

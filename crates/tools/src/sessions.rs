@@ -1,4 +1,4 @@
-//! `SessionStore`: the session of a tool set, and those that were narrowed from it for sub-agents, found by handle.
+//! `SessionStore`: the session of a tool set and the sessions narrowed from it for sub-agents, indexed by handle.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -10,16 +10,15 @@ use valetkey_core::{AccountName, Error, ErrorKind, Result, SessionContext, Sessi
 
 use crate::arguments::ToolArguments;
 
-/// The argument by which a call of a tool names the narrowed session that it is for: a handle, as
-/// `narrow_aws_credentials` gave it.
+/// The argument that names the narrowed session on which a call acts: a handle returned by `narrow_aws_credentials`.
 pub const CREDENTIAL_SESSION_ARG: &str = "credential_session";
-/// How many may be open at once.
+/// The maximum number of narrowed sessions that are open at the same time.
 const MAX_NARROWED_SESSIONS: usize = 32;
 
-/// A session, and the narrowed ones that its handles lead to. A clone shares them.
+/// A session and the sessions narrowed from it. Clones share them.
 ///
-/// Handles are 128 random bits and are looked up under a hash whose key is random too: how long an answer takes tells
-/// nothing of the digits.
+/// Handles are 128 random bits and are looked up in a map with a randomly keyed hash, so the response time reveals
+/// nothing about the digits of a handle.
 #[derive(Clone)]
 pub(crate) struct SessionStore {
     own: SessionContext,
@@ -33,7 +32,7 @@ impl SessionStore {
         Self { own, configured_accounts: Arc::new(configured), narrowed_sessions: Arc::default() }
     }
 
-    /// Fails for an account whose credentials the configuration provides.
+    /// Fails for an account whose credentials come from the configuration.
     pub(crate) fn check_settable(&self, account: &AccountName) -> Result<()> {
         if self.configured_accounts.contains(account) {
             let message = format!("the account `{account}` gets its credentials from its configuration");
@@ -44,13 +43,13 @@ impl SessionStore {
         Ok(())
     }
 
-    /// The session that a call is for: the narrowed one that its arguments name, else the set's own. The name is taken
-    /// out of the arguments.
+    /// Returns the session on which a call acts: the narrowed session that its arguments name, or the set's own.
+    /// Removes the argument.
     pub(crate) fn session_for_call(&self, arguments: &mut ToolArguments) -> Result<SessionContext> {
         Ok(self.narrowed_session_for_call(arguments)?.unwrap_or_else(|| self.own.clone()))
     }
 
-    /// The narrowed session that a call is for, if it names one.
+    /// Returns the narrowed session that a call names, if any, and removes the argument.
     pub(crate) fn narrowed_session_for_call(
         &self,
         arguments: &mut ToolArguments,
@@ -59,7 +58,7 @@ impl SessionStore {
         arguments.take_non_blank(CREDENTIAL_SESSION_ARG)?.map(|handle| self.get(&handle)).transpose()
     }
 
-    /// Keeps a narrowed session until it is closed, and gives it a handle.
+    /// Stores a narrowed session until it is closed, and returns its handle.
     pub(crate) fn insert(&self, session: SessionContext) -> Result<SessionHandle> {
         let handle = SessionHandle::random();
         self.remove_ended();
@@ -91,7 +90,8 @@ impl SessionStore {
         })
     }
 
-    /// Looking closes those whose time is up, which runs code of others, and so is not done under the lock.
+    /// Removes the sessions that have ended. `is_closed` closes a session whose deadline has passed, which may run user
+    /// code, so it is called without the lock.
     fn remove_ended(&self) {
         let known: Vec<_> =
             self.narrowed_handles().iter().map(|(handle, session)| (*handle, session.clone())).collect();
@@ -105,7 +105,7 @@ impl SessionStore {
     }
 }
 
-/// The input schema of a tool of a session: its own properties, the session argument, and nothing else.
+/// Returns the input schema of a session tool: its own properties and the session argument, no additional ones.
 pub(crate) fn input_schema(properties: Value, required: &[&str]) -> Value {
     let mut schema = json!({
         "type": "object", "properties": properties, "required": required, "additionalProperties": false,
@@ -114,7 +114,7 @@ pub(crate) fn input_schema(properties: Value, required: &[&str]) -> Value {
     schema
 }
 
-/// The schema of the argument.
+/// Returns the schema of the session argument.
 pub(crate) fn session_argument_schema() -> Value {
     json!({"type": "string", "description": "Handle of narrow_aws_credentials, to act with those credentials"})
 }

@@ -1,4 +1,4 @@
-//! `ToolSet`: the tools bound to one session, in order, each name once.
+//! `ToolSet`: the tools bound to one session, in order, with unique names.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -18,11 +18,21 @@ use crate::sessions::{self, SessionStore};
 use crate::stack_job::SetFromStackJob;
 use crate::{SecretExposure, Tool, ToolDefinition, ToolOutput};
 
-/// The tools bound to one session, in order. A clone shares them.
+/// The tools bound to one session, in order. Clones share the tools and the session.
 ///
-/// The set holds a handle of its session: the session stays open at least as long as the set. So do the sessions that a
-/// model narrowed from it (32 at most, 12 hours each at most); each call that names one by [`CREDENTIAL_SESSION`] is for
-/// that one.
+/// A tool set holds a handle of its session, so the session stays open at least as long as the tool set. The same holds
+/// for the sessions that a model narrowed from it (at most 32, each for at most 12 hours). A call that has the argument
+/// [`CREDENTIAL_SESSION`] acts on the narrowed session that the argument names.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::SessionContext;
+/// # use valetkey_tools::ToolSet;
+/// # fn demo() {
+/// let tools = ToolSet::for_session(SessionContext::builder().build());
+/// assert!(tools.get("list_aws_accounts").is_some());
+/// # }
+/// ```
 ///
 /// [`CREDENTIAL_SESSION`]: crate::CREDENTIAL_SESSION
 #[derive(Clone, Default)]
@@ -32,13 +42,13 @@ pub struct ToolSet {
 }
 
 impl ToolSet {
-    /// The credential tools of `session`; they never show a secret.
+    /// Returns the credential tools of `session`. They never show a secret.
     #[must_use]
     pub fn for_session(session: SessionContext) -> Self {
         Self::builder(session).build()
     }
 
-    /// Describes the credential tools of `session`, to change what a host may change.
+    /// Returns a builder for the credential tools of `session`, to change the host's options.
     pub fn builder(session: SessionContext) -> ToolSetBuilder {
         ToolSetBuilder {
             session,
@@ -51,7 +61,7 @@ impl ToolSet {
     /// Adds a tool at the end.
     ///
     /// # Errors
-    /// `Invalid` when a tool of that name is there already.
+    /// `Invalid` if the set already has a tool of that name.
     pub fn with(mut self, tool: impl Tool + 'static) -> Result<Self> {
         let name = &tool.definition().name;
         if self.get(name).is_some() {
@@ -63,18 +73,21 @@ impl ToolSet {
         Ok(self)
     }
 
-    /// What a model is told about each tool, in order.
+    /// Returns the definition of each tool, in order.
     pub fn definitions(&self) -> impl ExactSizeIterator<Item = &ToolDefinition> {
         self.tools.iter().map(|tool| tool.definition())
     }
 
-    /// The tool of that name.
+    /// Returns the tool of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Tool>> {
         self.tools.iter().find(|tool| tool.definition().name == name)
     }
 
-    /// Calls the tool of that name; `None` when there is no such tool.
+    /// Calls the tool of that name. Returns `None` if there is no such tool.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the call of the tool, which every [`Tool`] allows at any await point.
     pub async fn call(&self, name: &str, input: Value) -> Option<ToolOutput> {
         let tool = self.get(name)?;
         if self.ignores_session_argument(tool.definition(), &input) {
@@ -85,12 +98,13 @@ impl ToolSet {
         Some(output)
     }
 
-    /// Takes the narrowed session out of the arguments of a call that goes to somebody else, such as a server behind
-    /// this set; `None` when the call names none.
+    /// Removes [`CREDENTIAL_SESSION`](crate::CREDENTIAL_SESSION) from the arguments of a call that is forwarded to
+    /// another component, such as an MCP server, and returns the narrowed session that it names. Returns `None` if the
+    /// argument is absent.
     ///
     /// # Errors
-    /// `Invalid` for what is no handle, `null`, or the argument in another spelling; `Closed` when it leads to no session
-    /// that is open.
+    /// - `Invalid`: the argument is `null`, blank or not a handle, or its name is misspelt.
+    /// - `Closed`: no open session has this handle.
     pub fn extract_session(&self, arguments: &mut Map<String, Value>) -> Result<Option<SessionContext>> {
         let Some(sessions) = &self.sessions else { return Ok(None) };
         let mut rest = ToolArguments::forwarded(std::mem::take(arguments));
@@ -99,14 +113,15 @@ impl ToolSet {
         narrowed
     }
 
-    /// The schema of the argument that [`extract_session`](Self::extract_session) takes; `None` for a set without a session,
-    /// which takes none.
+    /// Returns the JSON Schema of the argument that [`extract_session`](Self::extract_session) reads, or `None` for a
+    /// set without a session, which accepts no such argument.
     #[must_use]
     pub fn session_argument_schema(&self) -> Option<Value> {
         self.sessions.as_ref().map(|_| sessions::session_argument_schema())
     }
 
-    /// A tool that a host has added may act on a session of its own. What was to run with less must not run with that.
+    /// Whether the call names a narrowed session that the tool does not read. A tool that the host added may act on a
+    /// session of its own, with more permissions than the caller intended.
     fn ignores_session_argument(&self, tool: &ToolDefinition, input: &Value) -> bool {
         let is_named = input.get(sessions::CREDENTIAL_SESSION_ARG).is_some();
         is_named
@@ -139,7 +154,7 @@ impl fmt::Debug for ToolSet {
     }
 }
 
-/// Describes a [`ToolSet`]; made by [`ToolSet::builder`].
+/// Builds a [`ToolSet`]; created by [`ToolSet::builder`].
 #[must_use]
 #[derive(Debug)]
 pub struct ToolSetBuilder {
@@ -150,26 +165,27 @@ pub struct ToolSetBuilder {
 }
 
 impl ToolSetBuilder {
-    /// Whether `get_aws_credentials_context` shows secrets. A host's choice, never a model's.
+    /// Sets whether `get_aws_credentials_context` shows secrets (default: [`SecretExposure::StatusOnly`]). Only the
+    /// host can set this; a model cannot.
     pub fn secret_exposure(mut self, exposure: SecretExposure) -> Self {
         self.exposure = exposure;
         self
     }
 
-    /// A policy that a model may narrow credentials to, by its name.
+    /// Adds a policy, under a name, to which a model may narrow credentials.
     pub fn policy(mut self, name: impl Into<String>, policy: SessionPolicy) -> Self {
         self.policies.insert(name.into(), policy);
         self
     }
 
-    /// An account whose credentials the host's configuration provides: no tool sets others on it. By default a tool may set
-    /// the credentials of every account of the session.
+    /// Marks an account whose credentials come from the host's configuration: no tool can set other credentials on it
+    /// (default: tools may set the credentials of every account of the session).
     pub fn configured_account(mut self, account: AccountName) -> Self {
         self.configured_accounts.insert(account);
         self
     }
 
-    /// The set.
+    /// Builds the tool set.
     #[must_use]
     pub fn build(self) -> ToolSet {
         let Self { session, exposure, policies, configured_accounts: configured } = self;

@@ -1,4 +1,5 @@
-//! `extract_and_set_credentials_from_stack_job`: a stack job names a credential id; the session's resolver does the rest.
+//! `extract_and_set_credentials_from_stack_job`: reads a credential id from a stack job and sets the credentials that
+//! the session's resolver returns for it.
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
@@ -19,7 +20,7 @@ pub(crate) struct SetFromStackJob {
     definition: ToolDefinition,
 }
 
-/// What a stack job says about credentials.
+/// The fields of a stack job that concern credentials.
 struct StackJob {
     credential_id: CredentialId,
     region: Option<Region>,
@@ -61,8 +62,8 @@ impl Tool for SetFromStackJob {
 }
 
 impl StackJob {
-    /// Reads the forms that platforms send: the names of the protobuf fields or their JSON names in camel case, the id at
-    /// the job itself or among its essentials.
+    /// Parses the forms that platforms send: protobuf field names or their camel-case JSON names, with the id in the
+    /// job itself or in its essentials.
     fn parse(job: &Map<String, Value>) -> Result<Self> {
         let direct = ["spec", "provider_credential_id"];
         let among_essentials = ["spec", "essentials", "provider_credential_info", "id"];
@@ -81,7 +82,8 @@ impl StackJob {
     }
 }
 
-/// The text at the end of `path`, if it is there and not blank. Each name counts in snake case and in camel case.
+/// Returns the text at the end of `path`, if it is present and not blank. Each name matches in snake case and in camel
+/// case.
 fn find_text<'a>(job: &'a Map<String, Value>, path: &[&str]) -> Result<Option<&'a str>> {
     let Some((last, parents)) = path.split_last() else { return Ok(None) };
     let mut here = job;

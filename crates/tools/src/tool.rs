@@ -1,4 +1,4 @@
-//! `Tool`: one thing a model may call, whatever framework or protocol carries the call.
+//! `Tool`: an operation that a model may call, independent of framework and protocol.
 
 mod definition;
 mod output;
@@ -11,18 +11,41 @@ use serde_json::Value;
 pub use definition::{ToolAnnotations, ToolDefinition};
 pub use output::ToolOutput;
 
-/// One thing a model may call.
+/// An operation that a model may call.
 ///
-/// # What an implementor owes
-/// - *Failures are results.* A call ends in a [`ToolOutput`]; what went wrong, and what to do next, is in it.
-/// - *No secret in a result,* and no input repeated in an error: both go to a model.
-/// - *Concurrent and cancel safe.* Calls may overlap, and a call may be dropped at any await.
+/// # Contract for implementors
+/// - *Failures are results.* A call always returns a [`ToolOutput`]; a failed call reports the cause and the next step
+///   in it.
+/// - *No secrets in results.* A result contains no secret and an error repeats no input, because both go to a model.
+/// - *Concurrent and cancel safe.* Calls may overlap, and a call may be dropped at any await point.
+///
+/// # Examples
+/// ```
+/// # use async_trait::async_trait;
+/// # use serde_json::{Value, json};
+/// # use valetkey_tools::{Tool, ToolDefinition, ToolOutput};
+/// struct Echo(ToolDefinition);
+///
+/// #[async_trait]
+/// impl Tool for Echo {
+///     fn definition(&self) -> &ToolDefinition {
+///         &self.0
+///     }
+///
+///     async fn call(&self, input: Value) -> ToolOutput {
+///         ToolOutput::ok(input.to_string())
+///     }
+/// }
+///
+/// let echo = Echo(ToolDefinition::new("echo", "Returns its input", json!({"type": "object"})));
+/// assert_eq!(echo.definition().name, "echo");
+/// ```
 #[async_trait]
 pub trait Tool: Send + Sync {
-    /// What a model is told about the tool; the same for the life of the tool.
+    /// Returns the definition that a model receives. It does not change during the life of the tool.
     fn definition(&self) -> &ToolDefinition;
 
-    /// Runs the tool. `input` is the JSON object of arguments; `null` stands for no arguments.
+    /// Runs the tool. `input` is the JSON object of arguments; `null` means no arguments.
     async fn call(&self, input: Value) -> ToolOutput;
 }
 

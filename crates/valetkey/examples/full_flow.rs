@@ -1,4 +1,5 @@
-//! One session from stack job to clean-up, without a network: `cargo run -p valetkey --example full_flow --features tools`.
+//! One session from stack job to clean-up, without a network:
+//! `cargo run -p valetkey --example full_flow --features tools`.
 
 #![allow(clippy::print_stdout, reason = "a demonstration shows what it does")]
 
@@ -59,7 +60,7 @@ async fn set_from_stack_job(tools: &ToolSet) -> Result<()> {
     call(tools, "get_aws_credentials_context", json!({}), false).await
 }
 
-/// Sub-agents get a clone of the handle, and with it the same credentials.
+/// Each sub-agent receives a clone of the session handle, and with it the same credentials.
 async fn sub_agents(session: &SessionContext) -> Result<()> {
     print_heading("two sub-agents share the session");
     let read = async |name: &str, session: SessionContext| {
@@ -79,7 +80,7 @@ async fn service_context(tools: &ToolSet) -> Result<()> {
     call(tools, "get_service_context_info", json!({}), false).await
 }
 
-/// An account that a provider answers for rotates; the credentials set by hand on the default one do not.
+/// An account with a provider rotates; the static credentials of the default account do not.
 async fn rotation(session: &SessionContext) -> Result<()> {
     print_heading("a provider rotates");
     let (deploy, provider) =
@@ -100,7 +101,7 @@ async fn rotation(session: &SessionContext) -> Result<()> {
     )
 }
 
-/// The temporary switch: a child session, so that nothing has to be put back and no sibling notices.
+/// Switches credentials temporarily in a child session: nothing has to be restored, and no sibling session is affected.
 async fn switch_temporarily(session: &SessionContext) -> Result<()> {
     print_heading("a temporary switch");
     let child = session.with_credentials(temporary("ASIADEMOELEVATED0007")?)?;
@@ -123,7 +124,7 @@ async fn clear(session: &SessionContext, tools: &ToolSet) -> Result<()> {
     call(tools, "get_service_context_info", json!({}), true).await
 }
 
-/// Calls a tool, shows what a model would see, and insists on how it ends.
+/// Calls a tool, prints the result that a model would see, and checks whether the call succeeded.
 async fn call(tools: &ToolSet, name: &str, input: Value, fails: bool) -> Result<()> {
     let output = tools.call(name, input).await.ok_or_else(|| internal_error("there is no such tool"))?;
     println!("   {name}\n     → {}", output.text);

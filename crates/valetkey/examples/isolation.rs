@@ -1,7 +1,7 @@
-//! Several users at once: one process-wide context, as people wrote it before, beside one session for each user.
+//! Compares several concurrent users with one process-wide credential context and with one session for each user.
 //!
-//! `cargo run -p valetkey --example isolation` ends with 1 if a session ever crosses, or if the global context does
-//! not: then the example would show nothing.
+//! `cargo run -p valetkey --example isolation` exits with code 1 if credentials ever cross between sessions, or if they
+//! do not cross in the global context, because the comparison would then be meaningless.
 
 #![allow(clippy::print_stdout, reason = "a demonstration shows what it does")]
 
@@ -50,7 +50,7 @@ fn verdict(global: &Reads, sessions: &Reads) -> Result<()> {
     Ok(())
 }
 
-/// All users at once, each with what `context` gives it.
+/// Runs all users concurrently, each with its own result of `context`.
 async fn run_all_users(context: impl Fn() -> Context) -> Result<Reads> {
     let barrier = Arc::new(Barrier::new(USERS));
     let mut users = JoinSet::new();
@@ -65,7 +65,7 @@ async fn run_all_users(context: impl Fn() -> Context) -> Result<Reads> {
     Ok(all)
 }
 
-/// What one user's agent does: set the user's credentials, let the sub-agents work, clean up.
+/// Runs one user's agent: sets the user's credentials, runs the sub-agents, clears.
 async fn run_agent(user: usize, context: Context, barrier: Arc<Barrier>) -> Result<Reads> {
     let (mut reads, mine) = (Reads::default(), credentials_for_user(user)?);
     context.set(mine.clone())?;
@@ -85,7 +85,7 @@ async fn run_agent(user: usize, context: Context, barrier: Arc<Barrier>) -> Resu
     Ok(reads)
 }
 
-/// Where a user's agent finds its credentials.
+/// The place from which a user's agent reads its credentials.
 enum Context {
     Global,
     Session(SessionContext),
@@ -119,7 +119,7 @@ fn lock_global() -> MutexGuard<'static, Option<Credentials>> {
     GLOBAL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How often a sub-agent read what.
+/// The number of reads by sub-agents, by the owner of the credentials that were read.
 #[derive(Default)]
 struct Reads {
     own: usize,

@@ -1,8 +1,8 @@
-//! Session-scoped AWS credentials for AI agents: one dependency line, features choose the rest.
+//! Session-scoped AWS credentials for AI agents: one dependency, with features for the optional parts.
 //!
-//! The words and rules are at the root; providers are in `backends`, the agent tools in `tools`, MCP in `mcp`. What
-//! follows is the README of the repository.
-// Its examples need features; whoever tests without them still has the rest.
+//! The core types are re-exported at the root; providers are in `backends`, the agent tools in `tools`, MCP in `mcp`.
+//! The repository's README follows.
+// The examples in the README need these features.
 #![cfg_attr(any(not(doctest), all(feature = "sts", feature = "sdk")), doc = include_str!("../../../README.md"))]
 
 pub use valetkey_core::*;
@@ -21,7 +21,7 @@ pub mod backends {
     pub use valetkey_backends::*;
 }
 
-/// The agent tools over a session.
+/// The agent tools of a session.
 #[cfg(feature = "tools")]
 pub mod tools {
     pub use valetkey_tools::*;
@@ -33,7 +33,7 @@ pub mod mcp {
     pub use valetkey_mcp::*;
 }
 
-/// The old designs beside this one: the Rust in the guide must compile.
+/// Compiles the Rust code in the migration guide.
 #[cfg(all(doctest, feature = "sts", feature = "mcp"))]
 #[doc = include_str!("../../../docs/migration.md")]
 mod migration {}

@@ -1,4 +1,4 @@
-//! `clear_credential_context`: wipes the session.
+//! `clear_credential_context`: clears the session.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::arguments::ToolArguments;
 use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
-/// Wipes everything a session was given.
+/// Clears all credentials and context of a session.
 pub(crate) struct ClearCredentials {
     sessions: SessionStore,
     definition: ToolDefinition,
@@ -19,7 +19,8 @@ impl ClearCredentials {
         Self { sessions, definition: definition() }
     }
 
-    /// Clears the session that the call is for. Arguments that are misspelt are refused: they may name another session.
+    /// Clears the session on which the call acts. Misspelt arguments are refused, because they may name another
+    /// session.
     fn clear(&self, input: Value) -> Result<ToolOutput> {
         self.sessions.session_for_call(&mut ToolArguments::parse(&self.definition, input)?)?.clear();
         Ok(ToolOutput::ok("Successfully cleared all credentials and context from memory")

@@ -1,4 +1,4 @@
-//! `close_credential_session`: takes a handle back before its time is up.
+//! `close_credential_session`: closes a narrowed session before it expires.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! `get_aws_credentials_context`: shows what the session holds; its secrets only if the host opted in.
+//! `get_aws_credentials_context`: shows an account of the session, with secrets only if the host opted in.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -16,10 +16,11 @@ const NAME: &str = "get_aws_credentials_context";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum SecretExposure {
-    /// Shows the status of the credentials, which holds no secret.
+    /// Shows the status of the credentials, which contains no secret.
     #[default]
     StatusOnly,
-    /// Shows the keys themselves, for hosts whose own code, and no model, reads the result. Each showing is audited.
+    /// Shows the keys themselves, for hosts in which the result is read by the host's own code and never by a model.
+    /// Each disclosure is audited.
     Reveal,
 }
 
@@ -47,8 +48,8 @@ impl GetCredentials {
     }
 }
 
-/// The status of an account that has credentials. What its provider has not provided yet is fetched: callers decide by this
-/// whether there are any.
+/// Returns the status of an account that has credentials. Credentials that the provider has not fetched yet are
+/// fetched, because callers use this tool to find out whether there are any.
 async fn without_secrets(session: &SessionContext, account: &AccountName) -> Result<Value> {
     let known = account_status(session, account)?;
     if known["provider"].is_null() {
@@ -64,7 +65,7 @@ async fn without_secrets(session: &SessionContext, account: &AccountName) -> Res
     }
 }
 
-/// Neither credentials nor a provider that has some: the caller has to act first.
+/// Reports an account that has neither credentials nor a provider that can fetch them: the caller has to act first.
 fn no_credentials() -> Error {
     Error::not_configured("no AWS credentials found in context").with_next_step(
         "call `set_aws_credentials_context` or `extract_and_set_credentials_from_stack_job` first",

@@ -1,4 +1,4 @@
-//! `list_aws_accounts`: the accounts that a model may choose from, by alias.
+//! `list_aws_accounts`: lists the accounts that a model may choose from, by alias.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::arguments::ToolArguments;
 use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
-/// Shows the accounts of a session.
+/// Lists the accounts of a session.
 pub(crate) struct ListAccounts {
     sessions: SessionStore,
     definition: ToolDefinition,
@@ -22,7 +22,7 @@ impl ListAccounts {
 
     fn list(&self, input: Value) -> Result<ToolOutput> {
         let session = self.sessions.session_for_call(&mut ToolArguments::parse(&self.definition, input)?)?;
-        // A session that has ended says so.
+        // Fails if the session has ended; `status` does not.
         session.account(session.default_account())?;
         Ok(ToolOutput::json(json!({"accounts": session.status().accounts})))
     }

@@ -1,4 +1,4 @@
-//! `narrow_aws_credentials`: less of the session's authority, for a sub-agent, under a handle.
+//! `narrow_aws_credentials`: narrows the session for a sub-agent and returns a handle.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::arguments::{ToolArguments, not_an_object, text};
 use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
-/// The policies that a host offers, by name.
+/// The policies that the host offers, by name.
 pub(crate) type NamedPolicies = BTreeMap<String, SessionPolicy>;
 
 const DEFAULT_LIFETIME_SECONDS: u64 = 60 * 60;
 const MAX_LIFETIME_SECONDS: u64 = 12 * 60 * 60;
 
-/// Narrows a session, and hands out a handle of what is left.
+/// Narrows a session and returns a handle of the result.
 pub(crate) struct NarrowCredentials {
     sessions: SessionStore,
     policies: NamedPolicies,
@@ -54,7 +54,7 @@ impl NarrowCredentials {
         Ok(ToolOutput::ok(text).with_structured(structured))
     }
 
-    /// A policy is written out, or named among those that the host offers.
+    /// Removes and returns the policy, which is either a document or the name of a policy that the host offers.
     fn take_policy(&self, arguments: &mut ToolArguments) -> Result<Option<SessionPolicy>> {
         let (name, written) = (arguments.take_non_null("policy_name")?, arguments.take_non_null("policy")?);
         let is_blank = name.is_some() || written.is_some();
@@ -73,7 +73,7 @@ impl NarrowCredentials {
             (None, Some(name)) => {
                 self.policies.get(&name).cloned().map(Some).ok_or_else(|| self.unknown_policy())
             }
-            // Whoever leaves a blank meant to limit something.
+            // A caller that passes a blank policy intended to limit something.
             (None, None) if is_blank => Err(Error::invalid("policy", "must not be blank")
                 .with_next_step("give a policy or the name of one, or leave both out")),
             (None, None) => Ok(None),
@@ -103,8 +103,8 @@ impl Tool for NarrowCredentials {
     }
 }
 
-/// The accounts that a policy can be put on; `None` when there are none, which is for `narrow` to explain. Keys that
-/// others are derived from stay behind so, and need not be named.
+/// Returns the accounts that the policy can narrow. Source accounts of derived credentials are excluded automatically.
+/// Returns `None` if there are none, so that `narrow` reports the reason.
 fn narrowable_accounts(policy: &SessionPolicy, session: &SessionContext) -> Option<Vec<AccountName>> {
     let can =
         |alias: &AccountName| session.account(alias).and_then(|account| account.narrowed(policy)).is_ok();

@@ -1,4 +1,4 @@
-//! `refresh_aws_credentials`: a new set from the account's own provider, ahead of need.
+//! `refresh_aws_credentials`: fetches new credentials from the account's own provider before they are due.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::arguments::ToolArguments;
 use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
-/// Has one account of a session refreshed.
+/// Refreshes one account of a session.
 pub(crate) struct RefreshCredentials {
     sessions: SessionStore,
     definition: ToolDefinition,

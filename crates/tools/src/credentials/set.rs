@@ -1,4 +1,4 @@
-//! `set_aws_credentials_context`: gives the session credentials.
+//! `set_aws_credentials_context`: sets credentials on the session.
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
@@ -48,7 +48,7 @@ impl Tool for SetCredentials {
     }
 }
 
-/// The credentials' fields, and the account named beside them or among them.
+/// Returns the fields of the credentials, and the account named next to them or among them.
 fn parse_input(mut arguments: ToolArguments) -> Result<(Map<String, Value>, Option<AccountName>)> {
     let beside = arguments.account()?;
     let fields = arguments.take_object(CREDENTIALS_ARG)?;

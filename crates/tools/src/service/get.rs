@@ -1,4 +1,4 @@
-//! `get_service_context_info`: gives the facts back, unchanged.
+//! `get_service_context_info`: returns the service context unchanged.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::arguments::ToolArguments;
 use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
-/// Gives a session's service context back.
+/// Returns a session's service context.
 pub(crate) struct GetServiceContext {
     sessions: SessionStore,
     definition: ToolDefinition,

@@ -1,4 +1,4 @@
-//! `set_service_context_info`: keeps facts on the service at hand for the other sub-agents.
+//! `set_service_context_info`: stores the service context for the other sub-agents.
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
@@ -8,14 +8,14 @@ use crate::arguments::{ToolArguments, missing_field};
 use crate::sessions::{self, SessionStore};
 use crate::{Tool, ToolAnnotations, ToolDefinition, ToolOutput};
 
-/// The old tool's argument. The facts may also be the arguments themselves.
+/// The argument of the previous version of this tool. The facts may also be passed as the arguments themselves.
 const SERVICE_INFO_ARG: &str = "service_info_json";
-/// The largest context kept, as JSON: a session is no data store.
+/// The maximum size of the context as JSON: a session is not a data store.
 const MAX_CONTEXT_BYTES: usize = 256 * 1024;
-/// The longest service name that is repeated to the model.
+/// The maximum length of a service name that the output repeats.
 const MAX_NAME_CHARACTERS: usize = 128;
 
-/// Keeps a session's service context.
+/// Stores a session's service context.
 pub(crate) struct SetServiceContext {
     sessions: SessionStore,
     definition: ToolDefinition,
@@ -64,7 +64,7 @@ fn parse_facts(mut arguments: ToolArguments) -> Result<Map<String, Value>> {
     Ok(facts)
 }
 
-/// The `service_id`, if it fits on a line; `unknown` without one.
+/// Returns the `service_id` if it fits on one line, or `unknown` if it is absent.
 fn service_name(facts: &Map<String, Value>) -> String {
     let id = match facts.get("service_id") {
         Some(Value::String(text)) => text.trim().to_owned(),

@@ -1,42 +1,43 @@
-//! `ToolDefinition`: what a model is told about a tool before it calls it.
+//! `ToolDefinition`: the description of a tool that a model receives before it calls the tool.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// What a model is told about a tool.
+/// The description of a tool that a model receives.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ToolDefinition {
-    /// The name by which the tool is called; unique within a set.
+    /// The name by which the tool is called, unique within a set.
     pub name: Cow<'static, str>,
-    /// A name for people.
+    /// A display name for people.
     pub title: Option<Cow<'static, str>>,
     /// What the tool does and when to use it.
     pub description: Cow<'static, str>,
-    /// The arguments, as a JSON Schema of an object.
+    /// The JSON Schema of the arguments, which are an object.
     pub input_schema: Value,
-    /// The structured content of a success, as a JSON Schema of an object.
+    /// The JSON Schema of the structured content of a successful call, which is an object.
     pub output_schema: Option<Value>,
-    /// What a call may do to the world.
+    /// Hints on the effects of a call.
     pub annotations: ToolAnnotations,
 }
 
-/// What a call may do to the world: hints, in the words of MCP.
+/// Hints on the effects of a call, as MCP defines them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ToolAnnotations {
     /// A call changes nothing.
     pub read_only: bool,
-    /// A call may remove or replace something.
+    /// A call may remove or replace data.
     pub destructive: bool,
-    /// A second, equal call changes nothing more.
+    /// Repeating a call with the same arguments has no further effect.
     pub idempotent: bool,
-    /// A call reaches beyond the session.
+    /// A call interacts with systems outside the session.
     pub open_world: bool,
 }
 
 impl ToolDefinition {
-    /// A definition with what every tool has; `input_schema` is a JSON Schema of an object.
+    /// Creates a definition without title and output schema and with the default annotations. `input_schema` is the
+    /// JSON Schema of an object.
     #[must_use]
     pub fn new(
         name: impl Into<Cow<'static, str>>,
@@ -53,21 +54,21 @@ impl ToolDefinition {
         }
     }
 
-    /// Sets the name for people.
+    /// Sets the display name for people.
     #[must_use]
     pub fn title(mut self, title: impl Into<Cow<'static, str>>) -> Self {
         self.title = Some(title.into());
         self
     }
 
-    /// Describes the structured content of a success.
+    /// Sets the JSON Schema of the structured content of a successful call.
     #[must_use]
     pub fn output_schema(mut self, schema: Value) -> Self {
         self.output_schema = Some(schema);
         self
     }
 
-    /// Says what a call may do to the world.
+    /// Sets the hints on the effects of a call.
     #[must_use]
     pub fn annotations(mut self, annotations: ToolAnnotations) -> Self {
         self.annotations = annotations;
@@ -75,7 +76,7 @@ impl ToolDefinition {
     }
 }
 
-/// What MCP assumes of a tool that says nothing: the worst.
+/// The values that MCP assumes for a tool without annotations, which are the most cautious.
 impl Default for ToolAnnotations {
     fn default() -> Self {
         Self { read_only: false, destructive: true, idempotent: false, open_world: true }

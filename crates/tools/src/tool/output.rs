@@ -1,36 +1,37 @@
-//! `ToolOutput`: what a model is told after a call.
+//! `ToolOutput`: the result of a tool call that a model receives.
 
 use std::fmt;
 
 use serde_json::{Value, json};
 use valetkey_core::{Error, ErrorKind, Result};
 
-/// What a model is told after a call: text for every client, and the same as structured content.
+/// The result of a tool call: text for every client, and the same content as JSON.
 ///
-/// `Debug` shows the length of the text only, since a host may have opted in to secrets.
+/// `Debug` shows only the length of the text, because the host may have opted in to secrets.
 #[derive(Clone, PartialEq)]
 pub struct ToolOutput {
-    /// For every client.
+    /// The content as text, which every client shows.
     pub text: String,
-    /// The same, for clients that read JSON.
+    /// The same content as JSON.
     pub structured: Option<Value>,
     /// Whether the call failed.
     pub is_error: bool,
 }
 
 impl ToolOutput {
-    /// A success told in words.
+    /// Returns a success with text only.
     pub fn ok(text: impl Into<String>) -> Self {
         Self { text: text.into(), structured: None, is_error: false }
     }
 
-    /// A success whose text is its JSON.
+    /// Returns a success with `value` as structured content and, serialized, as text.
     #[must_use]
     pub fn json(value: Value) -> Self {
         Self { text: value.to_string(), structured: Some(value), is_error: false }
     }
 
-    /// A failure: `Error: …` in words, and `{"error": {"code", "message", "transient", "next_step"}}`.
+    /// Returns a failure with the text `Error: …` and the structured content `{"error": {"code", "message",
+    /// "transient", "next_step"}}`.
     #[must_use]
     pub fn error(error: &Error) -> Self {
         Self {
@@ -40,14 +41,14 @@ impl ToolOutput {
         }
     }
 
-    /// A failure whose text is its JSON, `{"error": {…}}`, for tools whose callers look for `error` in the text.
+    /// Returns a failure with the JSON `{"error": {…}}` as text, for tools whose callers look for `error` in the text.
     #[must_use]
     pub fn error_json(error: &Error) -> Self {
         let value = error_value(error);
         Self { text: value.to_string(), structured: Some(value), is_error: true }
     }
 
-    /// The same, with structured content.
+    /// Sets the structured content.
     #[must_use]
     pub fn with_structured(mut self, value: Value) -> Self {
         self.structured = Some(value);
@@ -61,8 +62,8 @@ impl From<Result<Self>> for ToolOutput {
     }
 }
 
-/// `Message (provider); next step`. Prompts in the field know the text of a missing field to the letter, and it is its
-/// own remedy.
+/// Formats `Message (provider); next step`. For a missing field only the message is used: existing prompts match its
+/// exact text, and the text already names the remedy.
 fn error_text(error: &Error) -> String {
     let mut words = sentence_case(error.message());
     if let Some(provider) = error.provider() {
@@ -77,7 +78,8 @@ fn error_text(error: &Error) -> String {
     }
 }
 
-/// The first cause that is an error of ours: those of others may hold anything.
+/// Returns the innermost cause of type `Error`. Causes of other types are skipped, since their text may contain
+/// secrets.
 fn root_cause(error: &Error) -> Option<&Error> {
     let mut root = None;
     let mut cause = std::error::Error::source(error);
@@ -88,7 +90,7 @@ fn root_cause(error: &Error) -> Option<&Error> {
     root
 }
 
-/// What to do next: what the error says, else what its kind suggests to a model.
+/// Returns the next step of the error, or the one suggested for its kind.
 fn next_step_for(error: &Error) -> Option<&str> {
     error.next_step().or(match error.kind() {
         ErrorKind::Invalid => Some("correct it and call the tool again"),

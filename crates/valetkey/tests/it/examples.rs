@@ -1,9 +1,9 @@
-//! Each example ends well, shows what it claims to show, and shows no secret.
+//! Each example exits with success, prints the expected output and prints no secret.
 
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Part of every secret that the examples make.
+/// A part of every secret in the examples.
 const SECRET: &str = "demo-secret";
 
 #[test]
@@ -47,7 +47,7 @@ fn full_flow_example_prints_each_step_in_order() {
     }
 }
 
-/// What the example says, having ended well.
+/// Runs an example, checks that it succeeds, and returns its output.
 fn run_example(name: &str, source: &str) -> String {
     assert!(source.contains(SECRET), "{name} makes no secret that could be looked for");
     let output = Command::new(example_binary(name)).output().unwrap();
@@ -61,7 +61,7 @@ fn run_example(name: &str, source: &str) -> String {
     said
 }
 
-/// Examples are built beside the folder that holds this test.
+/// Returns the path of an example, which Cargo builds next to the folder of this test.
 fn example_binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(|deps| deps.parent()).unwrap();

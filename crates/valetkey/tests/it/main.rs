@@ -1,4 +1,4 @@
-//! The examples, run as a reader would run them.
+//! Runs the examples as a user would.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
