@@ -127,9 +127,9 @@ impl SessionContext {
     ///
     /// # Examples
     /// ```
-    /// # use valetkey_core::{Alias, Credentials, SessionContext};
+    /// # use valetkey_core::{AccountName, Credentials, SessionContext};
     /// # async fn demo(session: SessionContext, credentials: Credentials) -> valetkey_core::Result<()> {
-    /// let prod: Alias = "prod".parse()?;
+    /// let prod: AccountName = "prod".parse()?;
     /// session.set_credentials_for(&prod, credentials)?;
     /// let credentials = session.credentials_for(&prod).await?;
     /// # Ok(())
@@ -146,7 +146,7 @@ impl SessionContext {
     /// ```
     /// # use valetkey_core::SessionContext;
     /// let session = SessionContext::builder().build();
-    /// assert_eq!(session.lend(|credentials| credentials.expiry()), None);
+    /// assert_eq!(session.with_cached(|credentials| credentials.expiry()), None);
     /// ```
     pub fn with_cached<T>(&self, read: impl FnOnce(&Credentials) -> T) -> Option<T> {
         self.inner().cached_default().as_ref().map(read)
@@ -202,9 +202,9 @@ impl SessionContext {
     ///
     /// # Examples
     /// ```
-    /// # use valetkey_core::{Alias, CredentialProvider, SessionContext};
+    /// # use valetkey_core::{AccountName, CredentialProvider, SessionContext};
     /// # async fn demo(session: SessionContext, role: impl CredentialProvider + 'static) -> valetkey_core::Result<()> {
-    /// let prod: Alias = "prod".parse()?;
+    /// let prod: AccountName = "prod".parse()?;
     /// session.set_provider_for(&prod, role)?;
     /// let credentials = session.credentials_for(&prod).await?;
     /// # Ok(())
@@ -248,7 +248,7 @@ impl SessionContext {
     /// # use valetkey_core::{CredentialId, MapResolver, SessionContext};
     /// # async fn demo(resolver: MapResolver, id: CredentialId) -> valetkey_core::Result<()> {
     /// let session = SessionContext::builder().resolver(resolver).build();
-    /// let status = session.adopt(&id, None).await?;
+    /// let status = session.set_from_resolver(&id, None).await?;
     /// println!("the key ends in {:?}", status.key_suffix);
     /// # Ok(())
     /// # }
@@ -342,7 +342,7 @@ impl SessionContext {
     /// ```
     /// # use valetkey_core::SessionContext;
     /// # async fn demo(session: SessionContext) -> valetkey_core::Result<()> {
-    /// let mut rotations = session.rotations(session.default_account())?;
+    /// let mut rotations = session.watch_rotations(session.default_account())?;
     /// while let Some(generation) = rotations.changed().await {
     ///     println!("generation {generation}");
     /// }

@@ -20,9 +20,9 @@ pub use by_policy::NarrowedSessionCache;
 /// # Examples
 /// ```
 /// # use std::time::Duration;
-/// # use valetkey_core::{Alias, Scope, SessionPolicy};
+/// # use valetkey_core::{AccountName, Scope, SessionPolicy};
 /// let scope = Scope::new()
-///     .accounts(["prod".parse::<Alias>()?])
+///     .accounts(["prod".parse::<AccountName>()?])
 ///     .policy(SessionPolicy::read_only(["s3", "logs"])?)
 ///     .lifetime(Duration::from_secs(15 * 60));
 /// # Ok::<_, valetkey_core::Error>(())
