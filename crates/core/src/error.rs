@@ -63,7 +63,7 @@ impl ErrorKind {
 /// What went wrong, where, and what to do next.
 ///
 /// `Display` is one lower-case line that names the provider and the remedy. It repeats neither its cause (walk
-/// [`source`](StdError::add_provider) for that) nor any input: whoever creates an error passes fixed words and names,
+/// [`source`](StdError::source) for that) nor any input: whoever creates an error passes fixed words and names,
 /// never a value that may be secret.
 #[derive(Clone)]
 pub struct Error(Arc<ErrorInner>);

@@ -19,7 +19,7 @@ pub use observed::ObservedProvider;
 /// # Requirements for implementations
 /// 1. *Fetch, never cache.* Each [`provide`](Self::provide) reads the source again; the session caches. (A session is
 ///    itself a provider; being the cache, it returns credentials from memory.) A provider may keep a response to spare
-///    the transfer when the source reports that it has not changed; [`forget`](Self::forget) drops it.
+///    the transfer when the source reports that it has not changed; [`clear_cache`](Self::clear_cache) drops it.
 /// 2. *Absence is not failure.* [`NotConfigured`](crate::ErrorKind::NotConfigured) means that there is no source to
 ///    call, and only that. A source that refuses is `Denied`; an incomplete setting is `Invalid`.
 /// 3. *Complete, valid credentials.* Returned credentials have not expired, and their parts belong together.
@@ -27,7 +27,7 @@ pub use observed::ObservedProvider;
 /// 5. *Concurrent.* Calls may overlap and are independent of each other.
 /// 6. *No secret outside [`Credentials`].* Not in an error, its causes, `Debug`, or the name.
 /// 7. *No retry on top of the client's own,* and no timeout: the session has one.
-/// 8. *Narrow correctly, or refuse.* Credentials of a [`narrowed`](Self::narrow_state) provider allow no more than those
+/// 8. *Narrow correctly, or refuse.* Credentials of a [`narrowed`](Self::narrowed) provider allow no more than those
 ///    of this provider, and no more than the policy. Such a provider must never return the same credentials.
 ///
 /// # Guarantees for callers
@@ -100,7 +100,7 @@ pub trait CredentialProvider: fmt::Debug + Send + Sync {
 }
 
 impl dyn CredentialProvider + '_ {
-    /// Returns the provider's [`fresh`](CredentialProvider::fresh) credentials if there are any, without a boxed
+    /// Returns the provider's [`fresh`](CredentialProvider::cached) credentials if there are any, without a boxed
     /// future; otherwise calls [`provide`](CredentialProvider::provide).
     ///
     /// # Errors

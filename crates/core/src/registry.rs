@@ -40,7 +40,7 @@ use timeline::Timeline;
 /// [`open_with`](Self::open_with). It is dropped after the session was closed.
 ///
 /// # When a session ends
-/// - *Closed*: by [`close`](Self::set_closed), [`close_all`](Self::close_all), its own `close`, or the end of the registry.
+/// - *Closed*: by [`close`](Self::close), [`close_all`](Self::close_all), its own `close`, or the end of the registry.
 ///   Calls in flight fail with `Closed` at once.
 /// - *Idle*: no call was in flight for the idle time.
 /// - *Expired*: its lifetime has passed. It is no longer found, and it is closed when its last call in flight ends.
@@ -106,11 +106,11 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
         Self(Arc::new(CloseOnLastDrop(Store::new(timeline, limits))))
     }
 
-    /// Opens a session as [`open`](SessionRegistry::unblocked) does, and keeps the value that `make_value` returns beside it.
+    /// Opens a session as [`open`](SessionRegistry::open) does, and keeps the value that `make_value` returns beside it.
     /// Every guard of the session gives access to it: [`SessionGuard::value`].
     ///
     /// # Errors
-    /// As [`open`](SessionRegistry::unblocked). The value is then dropped.
+    /// As [`open`](SessionRegistry::open). The value is then dropped.
     ///
     /// # Examples
     /// ```

@@ -48,5 +48,5 @@ pub(crate) fn status_schema() -> Value {
 
 /// Returns the schema of the argument that names an account.
 pub(crate) fn account_schema() -> Value {
-    json!({"type": "string", "description": "AccountName of the account; the session's default account if left out"})
+    json!({"type": "string", "description": "Alias of the account; the session's default account if left out"})
 }

@@ -17,7 +17,7 @@ use crate::sts::mfa::MfaDevice;
 use crate::{AwsClientConfig, SecretProvider};
 
 /// Describes an exchange of long-lived keys; made by [`FederationProvider::builder`] and
-/// [`FederationProvider::federation_builder`]. What can be said depends on how they are exchanged: `T`.
+/// [`FederationProvider::federated`]. What can be said depends on how they are exchanged: `T`.
 #[must_use]
 pub struct FederationBuilder<T> {
     request: T,
@@ -128,7 +128,7 @@ impl FederationBuilder<GetSessionTokenRequest> {
     /// and is not broken. Register it with [`SessionBuilder::guard`](valetkey_core::SessionBuilder::guard).
     ///
     /// # Errors
-    /// As [`build`](Self::build_client).
+    /// As [`build`](Self::build).
     pub fn build_guard(self) -> Result<FederationGuard> {
         self.guard_account().build().map(FederationGuard::new)
     }
@@ -189,7 +189,7 @@ impl FederationBuilder<GetFederationTokenRequest> {
     /// and is not broken. Register it with [`SessionBuilder::guard`](valetkey_core::SessionBuilder::guard).
     ///
     /// # Errors
-    /// As [`build`](Self::build_client).
+    /// As [`build`](Self::build).
     pub fn build_guard(self) -> Result<FederationGuard> {
         self.guard_account().build().map(FederationGuard::new)
     }

@@ -55,7 +55,7 @@ impl ScopedBuilder {
         self
     }
 
-    /// Records who is behind the session as the [description](Self::check_description): the [tags](Attribution::tags) that
+    /// Records who is behind the session as the [description](Self::description): the [tags](Attribution::tags) that
     /// other providers send, as `key=value` with blanks between. The identity and the tags of the session stay those of
     /// the source.
     pub fn attribution(self, attribution: &Attribution) -> Self {

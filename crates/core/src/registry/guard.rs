@@ -12,7 +12,7 @@ use crate::SessionContext;
 /// A session of a [`SessionRegistry`](super::SessionRegistry) while a call is in flight.
 ///
 /// While a guard lives, the registry neither sweeps nor displaces the session. Only
-/// [`SessionRegistry::set_closed`](super::SessionRegistry::set_closed), `close_all`, the end of the registry and the session's own
+/// [`SessionRegistry::close`](super::SessionRegistry::close), `close_all`, the end of the registry and the session's own
 /// `close` end it. Dropping the last guard of a session starts its idle time, and closes the session if its lifetime has
 /// passed.
 ///

@@ -21,7 +21,7 @@ use cache::{Next, ResolverCache, Settings};
 ///   polled holds up nobody, and a lookup that nobody waits for any more ends.
 /// - At most 1,000 ids are kept; beyond that the oldest goes.
 ///
-/// What it keeps is wiped by [`forget`](CredentialResolver::clear); a lookup under way then still answers whoever
+/// What it keeps is wiped by [`clear_cache`](CredentialResolver::clear_cache); a lookup under way then still answers whoever
 /// waits for it, and is not kept.
 ///
 /// An answer may be five minutes old: keys that were rotated meanwhile are adopted as they were. A resolver that asks

@@ -75,7 +75,7 @@ impl SessionAccount {
         self.session().ok()?.current(&self.alias)
     }
 
-    /// Fetches new credentials now; see [`SessionContext::check_refresh`](super::SessionContext::check_refresh).
+    /// Fetches new credentials now; see [`SessionContext::refresh`](super::SessionContext::refresh).
     ///
     /// # Errors
     /// As [`SessionContext::refresh`](super::SessionContext::refresh).

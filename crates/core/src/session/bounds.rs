@@ -26,7 +26,7 @@ pub(super) struct NarrowState {
 }
 
 impl SessionContext {
-    /// Waits until the session is closed: by [`close`](Self::set_closed), by the end of its lifetime, with its parent, or when
+    /// Waits until the session is closed: by [`close`](Self::close), by the end of its lifetime, with its parent, or when
     /// its last clone is dropped. The future holds no clone and does not keep the session alive.
     ///
     /// # Cancel safety

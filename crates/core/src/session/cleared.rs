@@ -16,13 +16,13 @@ impl SessionContext {
 }
 
 impl SessionContext {
-    /// As [`refresh`](Self::check_refresh); also ends the sleep of the session's providers after a [`clear`](Self::clear), if
+    /// As [`refresh`](Self::refresh); also ends the sleep of the session's providers after a [`clear`](Self::clear), if
     /// this account has a provider. Credentials that were set before the clear stay gone.
     ///
     /// Call it only where a user or a model requests it: nothing else may refill a session that was cleared.
     ///
     /// # Errors
-    /// As [`refresh`](Self::check_refresh).
+    /// As [`refresh`](Self::refresh).
     pub async fn resume(&self, account: &AccountName) -> Result<Generation> {
         let slot = self.inner().account_cache(account)?;
         self.inner().resume_for(&slot);

@@ -1,4 +1,4 @@
-//! `check_refresh()`: a fetch that was asked for.
+//! `refresh()`: a fetch that was asked for.
 
 use valetkey_core::{AccountName, ErrorKind, Expiry, SessionContext};
 

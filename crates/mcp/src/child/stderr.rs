@@ -54,7 +54,7 @@ impl StderrTail {
     }
 
     /// Returns the last `lines` lines, with the secrets that `redactor` knows masked and control characters
-    /// [escaped](printable).
+    /// [escaped](escape_control_chars).
     #[must_use]
     pub fn last_lines(&self, redactor: &Redactor, lines: usize) -> String {
         let kept: Vec<u8> = self.0.buffer.lock().iter().copied().collect();
