@@ -1,4 +1,4 @@
-//! Credentials written as JSON, in the spellings found in the field: tool inputs, secret payloads, stack files.
+//! Reads credentials from JSON in the common spellings: tool inputs, secret payloads, stack files.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::Credentials;
 use crate::{AccessKeyId, AccountId, Error, Expiry, Region, Result};
 
-/// The accepted names of each field, as [`plain`] writes them. The first stands for the field in errors.
+/// The accepted names of a field, as [`plain`] writes them. Errors use the first name.
 struct Field {
     name: &'static str,
     names: &'static [&'static str],
@@ -23,7 +23,7 @@ const EXPIRES_AT: Field =
 const ACCOUNT_ID: Field = Field { name: "account_id", names: &["accountid"] };
 const REGION: Field = Field { name: "region", names: &["region", "defaultregion"] };
 
-/// The objects in which AWS puts credentials: IAM (`CreateAccessKey`), STS, IAM Identity Center.
+/// The objects in which AWS nests credentials: IAM (`CreateAccessKey`), STS, IAM Identity Center.
 const NESTED: [&str; 3] = ["AccessKey", "Credentials", "roleCredentials"];
 
 impl Credentials {
@@ -45,7 +45,7 @@ impl Credentials {
         Self::from_json_value(&value, provider)
     }
 
-    /// The same as [`from_json`](Self::from_json), for JSON that was parsed before.
+    /// Reads credentials from JSON that was already parsed, as [`from_json`](Self::from_json) does.
     ///
     /// # Errors
     /// As [`from_json`](Self::from_json).
@@ -70,13 +70,13 @@ impl Credentials {
     }
 }
 
-/// An object of credentials, and the one around it if there is one.
+/// An object of credentials, with the object around it if there is one.
 struct Document<'a> {
     objects: [Option<&'a Map<String, Value>>; 2],
 }
 
 impl<'a> Document<'a> {
-    /// The object is the outer one itself, unless its keys are in one of the objects that AWS nests them in.
+    /// Selects the outer object, or the object that AWS nests the keys in.
     fn new(outer: &'a Map<String, Value>) -> Self {
         let whole = Self { objects: [Some(outer), None] };
         if matches!(whole.value(&ACCESS_KEY_ID), Ok(None)) {
@@ -104,8 +104,8 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The value of a field in any of its spellings, blank ones left out. Two that differ are a mistake that a choice
-    /// between them would hide.
+    /// Returns the value of a field in any of its spellings, except blank ones. Two different values are an error:
+    /// choosing one of them would hide a mistake.
     fn value(&self, field: &Field) -> Result<Option<&'a Value>> {
         for object in self.objects.into_iter().flatten() {
             let mut values = object.iter().filter(|(name, value)| field.is_named(name) && !is_blank(value));
@@ -126,7 +126,7 @@ impl Field {
     }
 }
 
-/// A name without case, underscores, hyphens and the `aws` before it.
+/// Returns a name in lower case, without underscores, hyphens and a leading `aws`.
 fn plain(name: &str) -> String {
     let letters = name.chars().filter(|c| !matches!(c, '_' | '-'));
     let plain: String = letters.map(|c| c.to_ascii_lowercase()).collect();
@@ -148,7 +148,7 @@ fn spellings(field: &Field) -> String {
     )
 }
 
-/// Where JSON breaks, without the text around it.
+/// Reports where the JSON is malformed, without the surrounding text.
 pub(crate) fn json_error(error: &serde_json::Error) -> Error {
     let message = format!("invalid JSON at line {} column {}", error.line(), error.column());
     Error::new(crate::ErrorKind::Invalid, message).with_next_step("send one well-formed JSON object")

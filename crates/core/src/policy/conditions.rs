@@ -9,12 +9,12 @@ use crate::{Error, Result};
 
 type Values = BTreeSet<String>;
 
-/// By operator and key, whose case does not count: no two differ in case only.
+/// Values by operator and key. The case of operators and keys does not count: no two differ in case only.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Conditions(BTreeMap<String, BTreeMap<String, Values>>);
 
 impl Conditions {
-    /// Parses the conditions of the statement that errors call `place`.
+    /// Parses the conditions of a statement. Errors call the statement `place`.
     pub(super) fn parse(place: &str, value: Option<Value>) -> Result<Self> {
         let fault = |rule: &str| Error::invalid(format!("{place}.Condition"), rule);
         let mut conditions = Self::default();
@@ -43,7 +43,7 @@ impl Conditions {
         self.0.is_empty()
     }
 
-    /// The conditions of both.
+    /// Returns the conditions of both.
     pub(super) fn and(&self, other: &Self) -> Result<Self> {
         let mut both = self.clone();
         for (operator, key, values) in other.each() {
@@ -56,7 +56,7 @@ impl Conditions {
         Ok(both)
     }
 
-    /// Whether each of these is one of `others` too, and so holds whenever those do.
+    /// Returns whether each of these conditions is also in `others`, and so holds whenever those do.
     pub(super) fn within(&self, others: &Self) -> bool {
         self.each().all(|(operator, key, values)| others.get(operator, key) == Some(values))
     }
@@ -72,7 +72,7 @@ impl Conditions {
         keys.iter().find(|(known, _)| known.eq_ignore_ascii_case(key)).map(|(_, values)| values)
     }
 
-    /// Adds what is not there, under the operator's spelling that is.
+    /// Adds a condition that is not present yet, under the spelling of the operator that is already in use.
     fn insert(&mut self, operator: String, key: String, values: Values) {
         let known = self.0.keys().find(|known| known.eq_ignore_ascii_case(&operator)).cloned();
         self.0.entry(known.unwrap_or(operator)).or_default().insert(key, values);
@@ -92,7 +92,7 @@ impl Serialize for Conditions {
     }
 }
 
-/// The values of a condition, as the texts that AWS compares.
+/// Returns the values of a condition as the strings that AWS compares.
 fn texts(value: Value) -> Option<Values> {
     let list = match value {
         Value::Array(list) => list,

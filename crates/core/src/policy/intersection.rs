@@ -1,14 +1,14 @@
-//! What two policies both allow.
+//! Computes what two policies both allow.
 
 use super::document::too_long;
 use super::glob::Globs;
 use super::statement::{Effect, Statement, Subject};
 use crate::{Error, Result};
 
-/// More than fit in a policy: beyond, comparing each with each is not worth the time.
+/// More statements than fit into a policy. Beyond this number, comparing them pairwise would take too long.
 const MOST_STATEMENTS: usize = 64;
 
-/// What both allow and neither denies. What is denied comes last.
+/// Returns statements for what both policies allow and neither denies. Denying statements come last.
 pub(super) fn of(one: &[Statement], other: &[Statement]) -> Result<Vec<Statement>> {
     let mut kept = Vec::new();
     for mine in one.iter().filter(|statement| statement.allows()) {
@@ -26,7 +26,7 @@ pub(super) fn of(one: &[Statement], other: &[Statement]) -> Result<Vec<Statement
     Ok(kept)
 }
 
-/// What two statements both allow, if it is anything.
+/// Returns what two statements both allow, or `None` if there is no overlap.
 fn in_common(mine: &Statement, theirs: &Statement) -> Result<Option<Statement>> {
     let actions = named(&mine.actions)?.in_common(named(&theirs.actions)?);
     let resources = named(&mine.resources)?.in_common(named(&theirs.resources)?);
@@ -44,7 +44,7 @@ fn named(subject: &Subject) -> Result<&Globs> {
     }
 }
 
-/// Keeps what others do not make superfluous.
+/// Adds a statement unless another one covers it, and removes those that it covers.
 fn add(kept: &mut Vec<Statement>, statement: Statement) -> Result<()> {
     if kept.iter().any(|other| other.covers(&statement)) {
         return Ok(());
