@@ -1,13 +1,14 @@
-//! `NameTemplate`: names for role sessions that lead from one CloudTrail line back to one agent session.
+//! `NameTemplate`: role session names that lead from a CloudTrail line to an agent session.
 
 use std::str::FromStr;
 
 use super::{Attribution, Place};
 use crate::{Error, Result};
 
-/// The text of a role's session name or source identity, with places to fill in: `{principal}`, `{session}`, `{agent}`
+/// A template for a role session name or source identity, with the placeholders `{principal}`, `{session}`, `{agent}`
 /// and `{account}`.
 ///
+/// # Examples
 /// ```
 /// # use valetkey_core::{Attribution, NameTemplate};
 /// # fn demo() -> valetkey_core::Result<()> {
@@ -27,7 +28,7 @@ enum Part {
     Place(Place),
 }
 
-/// `valetkey-{session}`: fits every session, and leads to one.
+/// `valetkey-{session}`: valid for every session, and unique to it.
 impl Default for NameTemplate {
     fn default() -> Self {
         Self(vec![Part::Text("valetkey-".to_owned()), Part::Place(Place::Session)])
@@ -35,11 +36,12 @@ impl Default for NameTemplate {
 }
 
 impl NameTemplate {
-    /// The name, or a failure: never a name that was cut or altered to fit, which might be somebody else's.
+    /// Returns the name for an attribution. A name that does not fit is an error: cut or altered, it could equal the
+    /// name of a different session.
     ///
     /// # Errors
-    /// `Invalid` when the attribution does not say what the template asks for, or when what comes out is not 2–64 of
-    /// `A-Z a-z 0-9 _ + = , . @ -` (STS `AssumeRole`, `RoleSessionName` and `SourceIdentity`).
+    /// `Invalid` when the attribution has no value for a placeholder, or when the name is not 2–64 of `A-Z a-z 0-9 _ +
+    /// = , . @ -` (STS `AssumeRole`, `RoleSessionName` and `SourceIdentity`).
     pub fn fill(&self, attribution: &Attribution) -> Result<String> {
         let mut name = String::new();
         for part in &self.0 {
@@ -78,7 +80,7 @@ fn plain(text: &str) -> Result<Part> {
     if text.bytes().all(is_allowed) { Ok(Part::Text(text.to_owned())) } else { Err(malformed()) }
 }
 
-/// STS `AssumeRole`, `RoleSessionName` and `SourceIdentity`.
+/// Returns whether STS accepts the name (`AssumeRole`, `RoleSessionName` and `SourceIdentity`).
 pub(crate) fn is_session_name(name: &str) -> bool {
     (2..=64).contains(&name.len()) && name.bytes().all(is_allowed)
 }

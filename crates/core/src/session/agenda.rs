@@ -1,4 +1,5 @@
-//! `Agenda`: which accounts one warmer refreshes when. Its cost follows what is due, not what there is.
+//! `Agenda`: schedules the background refreshes of accounts. Its cost depends on the accounts that are due, not on all
+//! accounts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -9,10 +10,11 @@ use tokio::sync::Notify;
 use super::slot::Slot;
 use crate::clock::{LONGEST_SLEEP, SHORTEST_SLEEP, WallClock};
 
-/// The least time between two attempts: a set that is born stale does not make a warmer spin.
+/// The minimum time between two attempts: credentials that are stale when issued do not cause a busy loop.
 pub(super) const BETWEEN_ATTEMPTS: Duration = SHORTEST_SLEEP;
 
-/// Belongs to its warmer, and is gone with it: whoever can still reach it is being kept warm.
+/// The schedule of one background refresher. It is dropped with the refresher, so a weak reference that can be
+/// upgraded means that the session is being kept warm.
 pub(crate) struct Agenda {
     clock: WallClock,
     plan: Mutex<Plan>,
@@ -22,17 +24,17 @@ pub(crate) struct Agenda {
 /// An account is in one of the two maps, or is being refreshed.
 #[derive(Default)]
 struct Plan {
-    /// By when they are due.
+    /// Accounts not yet due, by the time when they are.
     later: BTreeMap<(SystemTime, Key), Weak<Slot>>,
-    /// Due, by when they expire: what has the least time left goes first.
+    /// Accounts that are due, by expiry: the account with the least time left goes first.
     ready: BTreeMap<(SystemTime, Key), Weak<Slot>>,
     places: HashMap<Key, Due>,
 }
 
-/// Where a slot is in memory: as good as a number while somebody refers to it.
+/// The address of a slot in memory: unique while the slot is referenced.
 type Key = usize;
 
-/// When an account is to be refreshed, and until when what it has works.
+/// When an account is to be refreshed, and when its credentials expire.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Due {
     pub(super) at: SystemTime,
@@ -44,7 +46,7 @@ impl Agenda {
         Arc::new(Self { clock, plan: Mutex::default(), changed: Notify::new() })
     }
 
-    /// Puts an account on the agenda, in place of what was there for it.
+    /// Schedules an account, and replaces its earlier entry.
     pub(super) fn put(&self, slot: &Arc<Slot>, due: Due) {
         let key = Arc::as_ptr(slot).addr();
         let mut plan = self.plan();
@@ -58,22 +60,22 @@ impl Agenda {
         }
     }
 
-    /// Takes an account off the agenda.
+    /// Removes an account from the schedule.
     pub(super) fn strike(&self, slot: &Slot) {
         self.plan().strike(std::ptr::from_ref(slot).addr());
     }
 
-    /// Has the warmer look again.
+    /// Makes the refresher check the schedule again.
     pub(crate) fn wake(&self) {
         self.changed.notify_one();
     }
 
-    /// Waits until there is reason to look again. Cancel safe.
+    /// Waits until the schedule must be checked again. Cancel safe.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// How long nothing will be due; `None` when something is.
+    /// Returns how long no account is due; `None` when an account is due now.
     pub(super) fn pause(&self) -> Option<Duration> {
         let now = self.clock.now();
         let mut plan = self.plan();
@@ -85,7 +87,7 @@ impl Agenda {
         Some(next.unwrap_or(LONGEST_SLEEP).clamp(SHORTEST_SLEEP, LONGEST_SLEEP))
     }
 
-    /// Takes what is due and has the least time left.
+    /// Removes and returns the due account with the least time left.
     pub(super) fn take(&self) -> Option<Arc<Slot>> {
         let mut plan = self.plan();
         while let Some(((_, key), slot)) = plan.ready.pop_first() {
@@ -130,7 +132,7 @@ mod tests {
         Arc::new(Slot::new(alias.parse().unwrap(), Arc::new(Surroundings::new())))
     }
 
-    /// Due so many seconds from now, good for so many.
+    /// An account due in `at` seconds whose credentials expire in `until` seconds.
     fn due(now: SystemTime, at: i64, until: u64) -> Due {
         let seconds = Duration::from_secs(at.unsigned_abs());
         Due {
@@ -140,7 +142,7 @@ mod tests {
     }
 
     fn taken(agenda: &Agenda) -> Vec<Alias> {
-        // Looking is what finds out what is due.
+        // `pause` moves the accounts that are due to the ready map.
         let _pause = agenda.pause();
         std::iter::from_fn(|| agenda.take()).map(|slot| slot.alias().clone()).collect()
     }

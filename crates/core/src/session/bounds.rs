@@ -1,4 +1,4 @@
-//! `Bounds` of a session: which accounts there may be, and what a narrowed one hands out.
+//! `Bounds` of a session: which accounts it may have, and how a narrowed session limits what it serves.
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
@@ -10,18 +10,18 @@ use super::{ServedSet, SessionContext};
 use crate::clock::LONGEST_SLEEP;
 use crate::{Alias, Credentials, Expiry, Result};
 
-/// What a session may have and do at most.
+/// Limits which accounts a session may have and what it may do.
 pub(super) struct Bounds {
-    /// The aliases that there may be, here and in the children; any, unless said.
+    /// The aliases allowed in this session and its children (default: any).
     pub(super) allowed: Option<Box<[Alias]>>,
     pub(super) narrowed: Option<Narrowed>,
 }
 
-/// That a session has less authority than its parent.
+/// Marks a session with less authority than its parent.
 pub(super) struct Narrowed {
-    /// Whether its accounts are its own, narrowed by a policy; else it is a view of its parent's.
+    /// Whether its accounts are its own, narrowed by a policy; otherwise it is a view of its parent's accounts.
     pub(super) own_accounts: bool,
-    /// When it ends.
+    /// When the session ends.
     pub(super) until: Option<SystemTime>,
 }
 
@@ -68,7 +68,7 @@ impl Member {
         self.bounds.as_ref()?.narrowed.as_ref()
     }
 
-    /// Whether it holds nothing, and shows some of what its parent holds.
+    /// Returns whether the session holds nothing itself and shows some of its parent's accounts.
     pub(super) fn is_view(&self) -> bool {
         self.narrowed().is_some_and(|narrowed| !narrowed.own_accounts)
     }
@@ -78,12 +78,13 @@ impl Member {
         self.narrowed()?.until
     }
 
-    /// How long until its time is up.
+    /// Returns the time until the deadline.
     fn left(&self) -> Option<Duration> {
         self.until()?.duration_since(self.surroundings.now()).ok()
     }
 
-    /// Whether its time is up. Whoever asks first closes it, so that a clock that jumps back revives nothing.
+    /// Returns whether the deadline has passed. The first check that sees this closes the session, so that a clock
+    /// that jumps back does not revive it.
     #[inline]
     pub(super) fn is_over(&self) -> bool {
         let over = self.until().is_some_and(|until| until <= self.surroundings.now());
@@ -93,12 +94,12 @@ impl Member {
         over
     }
 
-    /// Until when a set is good here.
+    /// Returns the expiry that this session reports for credentials: at the latest its own end.
     pub(super) fn told(&self, expiry: Expiry) -> Expiry {
         self.until().map_or(expiry, |until| expiry.min(Expiry::At(until)))
     }
 
-    /// The current, valid set of the default account.
+    /// Returns valid credentials of the default account.
     pub(super) async fn credentials(&self) -> Result<Credentials> {
         match self.fresh_by_default() {
             Some(fresh) => Ok(fresh),
@@ -106,7 +107,7 @@ impl Member {
         }
     }
 
-    /// The same of any account.
+    /// Returns valid credentials of any account.
     pub(super) async fn credentials_for(&self, alias: &Alias) -> Result<Credentials> {
         loop {
             let slot = self.slot(alias)?;
@@ -114,7 +115,8 @@ impl Member {
                 Some(_) => Some(slot.credentials().await),
                 None => self.inherited(&slot).await,
             };
-            // It may be a parent's, which goes on when this session was cleared or has ended meanwhile.
+            // The slot may belong to a parent, which continues after this session was cleared or closed in the
+            // meantime.
             if let Some(answer) = answer
                 && Arc::ptr_eq(&slot, &self.slot(alias)?)
             {
@@ -123,12 +125,13 @@ impl Member {
         }
     }
 
-    /// What a parent's slot answers; none when this session is cleared, reshaped or over before that.
+    /// Returns the result of a parent's slot; `None` when this session is cleared, changes its accounts or ends before
+    /// that.
     async fn inherited(&self, slot: &Arc<Slot>) -> Option<Result<Credentials>> {
         if let Some(fresh) = slot.fresh() {
             return Some(Ok(fresh));
         }
-        // Listens before it looks: a change in between is not missed.
+        // Subscribe before the check, so that a change in between is not missed.
         let mut reshaped = self.reshaped();
         if !self.slot(slot.alias()).is_ok_and(|now| Arc::ptr_eq(slot, &now)) {
             return None;
@@ -141,7 +144,7 @@ impl Member {
         }
     }
 
-    /// The fresh set of the default account.
+    /// Returns the credentials of the default account if they are fresh.
     #[inline]
     pub(super) fn fresh_by_default(&self) -> Option<Credentials> {
         match self.narrowed() {
@@ -154,7 +157,7 @@ impl Member {
         Some(self.bounded(self.slot(alias).ok()?.fresh()?))
     }
 
-    /// What the default account serves without asking anybody.
+    /// Returns what the default account serves without a fetch.
     pub(super) fn served_by_default(&self) -> Option<ServedSet> {
         match self.narrowed() {
             None => self.default_slot().served(),
@@ -167,7 +170,7 @@ impl Member {
         Some(ServedSet { credentials: self.bounded(served.credentials), ..served })
     }
 
-    /// A set as this session may hand it out: nobody is told that it works for longer than the session.
+    /// Returns credentials as this session may serve them: they expire with the session at the latest.
     fn bounded(&self, credentials: Credentials) -> Credentials {
         match self.until() {
             Some(until) => credentials.ending(until),
@@ -176,7 +179,7 @@ impl Member {
     }
 }
 
-/// Waits for the time of a narrowed session to be up; for ever, if it has no end. Cancel safe.
+/// Waits until the deadline of a narrowed session has passed; forever if there is none. Cancel safe.
 pub(super) async fn over(session: &Weak<Member>) {
     let bounded = session.upgrade().is_some_and(|session| session.until().is_some());
     elapsed(bounded, || session.upgrade()?.left()).await;

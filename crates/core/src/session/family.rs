@@ -1,4 +1,4 @@
-//! A session and its children: which account is whose, and how an end reaches everyone.
+//! A session and its children: which session owns which account, and how clearing and closing reach all children.
 
 mod observed;
 mod outstanding;
@@ -26,8 +26,8 @@ use crate::{
     Alias, CredentialId, CredentialProvider, CredentialResolver, Credentials, Error, Region, Result,
 };
 
-/// One session. A child points strongly at its parent and is pointed at weakly: a parent never waits for a child,
-/// and a child ends with its parent.
+/// One session. A child holds a strong reference to its parent, and the parent a weak one to the child: a child does
+/// not keep a parent's session open, and ends with it.
 pub(super) struct Member {
     pub(super) surroundings: Arc<Surroundings>,
     default: Arc<Slot>,
@@ -35,15 +35,15 @@ pub(super) struct Member {
     pub(super) region: Option<Box<Region>>,
     resolver: Option<Arc<dyn CredentialResolver>>,
     service: Late<Value>,
-    /// None for most sessions.
+    /// `None` for most sessions.
     pub(super) bounds: Option<Box<Bounds>>,
     pub(super) parent: Option<Arc<Member>>,
     children: Mutex<Vec<Weak<Member>>>,
-    /// After a clear, nothing is inherited any more.
+    /// Set by a clear: from then on the session inherits nothing.
     detached: AtomicBool,
     closed: AtomicBool,
-    /// Held while accounts are made, put to sleep or woken, so that of two such that race one is before the other. Those
-    /// who listen hear of each account of one's own that is made, that nothing is inherited any more, and of the end.
+    /// Serializes creating, suspending and resuming accounts. Subscribers are notified when the session creates an
+    /// account of its own, when inheritance ends, and on close.
     order: Mutex<Audience<()>>,
 }
 
@@ -71,7 +71,7 @@ impl Member {
         }
     }
 
-    /// A child whose default account is its own and whose other accounts are inherited.
+    /// Creates a child with a default account of its own, which inherits the other accounts.
     pub(super) fn child(self: &Arc<Self>) -> Result<Arc<Self>> {
         let alias = self.default.alias();
         self.may_be_given(alias)?;
@@ -79,12 +79,12 @@ impl Member {
         Ok(self.enroll(child))
     }
 
-    /// What every child is born with.
+    /// Creates the common state of a child, not yet enrolled.
     pub(super) fn newborn(&self, default: &Alias) -> Self {
         Self::new(self.surroundings.child(), default.clone(), self.region.as_deref().cloned(), None)
     }
 
-    /// Makes `child` one of this session's.
+    /// Adds `child` to the children of this session.
     pub(super) fn enroll(self: &Arc<Self>, mut child: Self) -> Arc<Self> {
         child.parent = Some(Arc::clone(self));
         let child = Arc::new(child);
@@ -92,7 +92,8 @@ impl Member {
         children.retain(|known| known.strong_count() > 0);
         children.push(Arc::downgrade(&child));
         drop(children);
-        // After the child is known: a warmer that comes meanwhile finds it, or is found here.
+        // After the child is registered: a background refresher that is added concurrently finds the child, or is
+        // found here.
         if let Some(warmers) = self.surroundings.warmers() {
             child.surroundings.add_warmers(&warmers);
         }
@@ -106,7 +107,7 @@ impl Member {
         &self.default
     }
 
-    /// The slot that answers for `alias`: one's own, else the parent's.
+    /// Returns the slot that serves `alias`: the session's own, otherwise the parent's.
     pub(super) fn slot(&self, alias: &Alias) -> Result<Arc<Slot>> {
         if self.is_closed() {
             return Err(faults::closed());
@@ -119,12 +120,12 @@ impl Member {
         if self.knows(alias) { found() } else { None }
     }
 
-    /// Whether `alias` is within the bounds of this session; its parent has some of its own.
+    /// Returns whether `alias` is within the bounds of this session. The parent checks its own bounds.
     fn knows(&self, alias: &Alias) -> bool {
         self.allowed().is_none_or(|allowed| allowed.contains(alias))
     }
 
-    /// Whether the account may be given credentials or a provider here.
+    /// Checks whether credentials or a provider may be set on the account here.
     pub(super) fn may_be_given(&self, alias: &Alias) -> Result<()> {
         match self.allow_list() {
             _ if self.is_closed() => Err(faults::closed()),
@@ -138,7 +139,8 @@ impl Member {
         self.allowed().or_else(|| self.parent.as_ref()?.allow_list())
     }
 
-    /// One's own slot for `alias`, made if need be: what is set here is never seen by the parent.
+    /// Returns the session's own slot for `alias`, and creates it if necessary. The parent never sees what is set on
+    /// it.
     pub(super) fn own_slot(&self, alias: &Alias) -> Result<Arc<Slot>> {
         self.may_be_given(alias)?;
         Ok(self.own_or_made(alias))
@@ -156,13 +158,14 @@ impl Member {
         order.tell(());
         drop(order);
         if self.is_closed() {
-            // It was born without a provider that could forget anything.
+            // A new slot has no provider that would have to forget anything.
             let _none = own.wipe(true);
         }
         own
     }
 
-    /// Gives an account something, and has the providers of the others start anew, unless a clear came in between.
+    /// Sets something on an account, and invalidates what the providers of the others issued, unless a clear came in
+    /// between.
     pub(super) fn give<T>(&self, slot: &Slot, give: impl FnOnce(&Slot) -> Result<T>) -> Result<T> {
         self.may_be_given(slot.alias())?;
         let last_clear = slot.last_clear()?;
@@ -175,18 +178,18 @@ impl Member {
         Ok(given)
     }
 
-    /// Here and in the children: any of it may have been derived from what was replaced.
+    /// Invalidates what providers issued here and in the children: it may have been derived from what was replaced.
     fn void_issued(&self) {
         self.own_slots().iter().for_each(|slot| slot.void_issued());
         self.for_each_child(Self::void_issued);
     }
 
-    /// Tells when an account may be answered by another slot than before, or by none.
+    /// Subscribes to changes of the slot that serves an account.
     pub(super) fn reshaped(&self) -> watch::Receiver<()> {
         self.order().join(())
     }
 
-    /// Every slot that this session may use, the default one first.
+    /// Returns every slot that this session may use, the default one first.
     pub(super) fn slots(&self) -> Vec<Arc<Slot>> {
         let mut slots = if self.is_view() { Vec::new() } else { self.own_slots() };
         for inherited in self.inherits_from().map(|parent| parent.slots()).unwrap_or_default() {
@@ -205,7 +208,7 @@ impl Member {
         slots
     }
 
-    /// Puts the accounts of this session, and of its children now and later, on the agenda.
+    /// Registers the accounts of this session, and of its present and future children, for background refreshes.
     pub(super) fn warm_by(&self, agenda: &Arc<Agenda>) {
         self.surroundings.add_warmers(&[Arc::downgrade(agenda)]);
         self.own_slots().iter().for_each(|slot| slot.plan_on(agenda, Duration::ZERO));
@@ -268,7 +271,7 @@ impl Member {
             return;
         }
         if self.narrowed().is_some() {
-            // Nothing could be given to it again.
+            // Nothing could be set on it again.
             return self.close();
         }
         self.wipe(false);
@@ -294,11 +297,11 @@ impl Member {
         let wiped: Vec<_> = self.own_slots().iter().map(|slot| slot.wipe(for_good)).collect();
         order.tell(());
         drop(order);
-        // A panic that is not ours must not keep the children open.
+        // A panic in user code must not keep the children open.
         let quietly = |forget: &dyn Fn()| drop(catch_unwind(AssertUnwindSafe(forget)));
         let providers = wiped.iter().flat_map(|(providers, _guard)| providers.iter().flatten());
         providers.for_each(|provider| quietly(&|| provider.forget()));
-        // A child borrows its parent's.
+        // A child borrows the resolver of its parent.
         let resolver = self.resolver.as_ref().filter(|_| self.parent.is_none());
         resolver.into_iter().for_each(|resolver| quietly(&|| resolver.forget()));
     }
@@ -314,7 +317,7 @@ impl Member {
         self.parent.as_ref().filter(|_| !self.is_detached())
     }
 
-    /// Whether the session was cleared or closed, so that nothing is inherited any more.
+    /// Returns whether the session was cleared or closed, so that it inherits nothing.
     pub(super) fn is_detached(&self) -> bool {
         self.detached.load(Ordering::Acquire)
     }

@@ -2,7 +2,16 @@
 
 use std::time::Duration;
 
-/// The refresh rules that a host may change. The defaults follow the AWS cross-SDK credential refresh behaviour (2026).
+/// The refresh rules that a host may change. The defaults follow the AWS cross-SDK credential refresh behaviour
+/// (2026).
+///
+/// # Examples
+/// ```
+/// # use std::time::Duration;
+/// # use valetkey_core::{RefreshPolicy, SessionContext};
+/// let policy = RefreshPolicy::default().min_fetch_interval(Duration::from_secs(60));
+/// let session = SessionContext::builder().refresh_policy(policy).build();
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RefreshPolicy {

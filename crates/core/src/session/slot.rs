@@ -1,4 +1,4 @@
-//! `Slot`: one account of a session: what it serves, what decides about it, who provides it.
+//! `Slot`: one account of a session: the credentials it serves, the state that controls them, and its provider.
 
 mod cleared;
 mod given;
@@ -34,28 +34,28 @@ pub(super) struct Slot {
     alias: Alias,
     surroundings: Arc<Surroundings>,
     gate: Gate<Held, State>,
-    /// Wakes whoever waits for a fetch when it is void.
+    /// Wakes the callers that wait for a fetch when it is invalidated.
     moved: Notify,
 }
 
 type Turn<'a> = gate::Turn<'a, Held, State>;
 
-/// The providers that have to forget what they keep, and a guard that is to be dropped.
+/// The providers that must forget what they keep, and a guard to be dropped.
 pub(super) type Wiped = ([Option<Provider>; 2], Option<Guard>);
 
 struct State {
     provider: Option<Arc<dyn CredentialProvider>>,
     rarity: Option<Box<Rarity>>,
-    /// The current set was given by hand: no provider is asked.
+    /// The current credentials were set directly: no provider is called.
     set: bool,
     /// The lineage that began with the last clear; zero before any.
     cleared: Lineage,
-    /// Cleared, and nothing was given to the session since: the provider is not asked.
+    /// The account was cleared, and nothing was set on the session since: the provider is not called.
     dormant: bool,
-    /// Moves whenever what is served next does not continue what was served before.
+    /// Changes whenever the next credentials do not continue the previous ones.
     lineage: Lineage,
     generation: Generation,
-    /// When the last of all sets that were ever held expires.
+    /// When the last of all credentials that were ever held expires.
     lives_until: Nanos,
     flight: Option<WeakFlight>,
     hold: Hold,
@@ -84,14 +84,14 @@ impl Slot {
         &self.alias
     }
 
-    /// The current set, if nothing needs to be decided about it: the warm path, without a lock.
+    /// Returns the current credentials if no decision about them is needed: the warm path, without a lock.
     pub(super) fn fresh(&self) -> Option<Credentials> {
         let set = Credentials::in_place(self.gate.read()?);
         set.issued().is_settled(self.surroundings.nanos()).then_some(set)
     }
 
-    /// The current, valid set; fetched first if need be. Whether it is fresh is asked at the first poll, and only a future
-    /// that has to wait is boxed.
+    /// Returns valid credentials, and fetches them first if necessary. Freshness is checked at the first poll, and
+    /// only a future that has to wait is boxed.
     pub(super) async fn credentials(self: &Arc<Self>) -> Result<Credentials> {
         match self.fresh() {
             Some(fresh) => Ok(fresh),
@@ -99,7 +99,7 @@ impl Slot {
         }
     }
 
-    /// What can be served without asking anybody, with what tells it from other sets.
+    /// Returns the credentials that can be served without a fetch, with their version.
     pub(super) fn served(&self) -> Option<ServedSet> {
         let credentials = Credentials::in_place(self.gate.read()?);
         let usable = credentials.issued().freshness(self.surroundings.now()) < Freshness::Expired;
@@ -114,9 +114,9 @@ impl Slot {
         }
     }
 
-    /// Wipes the account; with `for_good` it never serves again, else not until something is given to the session. The
-    /// provider and who stood in for it are handed to the caller, who has them forget once no lock is held: neither that
-    /// nor their `Drop` is ours.
+    /// Clears the account. With `for_good` it never serves again, otherwise not until something is set on the session.
+    /// Returns the providers, so that the caller can make them forget once no lock is held: `forget` and `Drop` are
+    /// user code.
     #[must_use]
     pub(super) fn wipe(&self, for_good: bool) -> Wiped {
         let mut turn = self.gate.enter();
@@ -128,13 +128,13 @@ impl Slot {
         if for_good {
             turn.close();
         }
-        // Before the announcement, so that a watcher which it wakes sees that this was a clear.
+        // Before the announcement, so that a watcher that it wakes sees that this was a clear.
         turn.note_clear(&self.surroundings);
         self.withdraw(&mut turn);
         ([provider, stand_in], guard)
     }
 
-    /// The account's provider, narrowed.
+    /// Returns the account's provider, narrowed.
     pub(super) fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         let provider = {
             let turn = self.enter_open()?;
@@ -146,7 +146,7 @@ impl Slot {
         provider.narrowed(policy).map_err(|error| error.with_provider(provider.name()))
     }
 
-    /// What the provider issued is void, for it may have been derived from what was replaced.
+    /// Invalidates what the provider issued, since it may have been derived from what was replaced.
     pub(super) fn void_issued(&self) {
         self.void(&mut self.gate.enter());
     }
@@ -161,7 +161,8 @@ impl Slot {
         self.gate.current().map(Credentials::counted)
     }
 
-    /// All credentials that the account holds: what it serves, and what was set and is only exchanged.
+    /// Returns all credentials that the account holds: those it serves, and those that were set and are only
+    /// exchanged.
     pub(super) fn held(&self) -> Vec<Credentials> {
         let exchanged = self.gate.enter().exchanged().cloned();
         self.current().into_iter().chain(exchanged).collect()
@@ -171,25 +172,25 @@ impl Slot {
         self.gate.enter().generation
     }
 
-    /// The provider's name, when it may be asked.
+    /// Returns the provider's name, if the provider may be called.
     pub(super) fn provider_name(&self) -> Option<String> {
         let provider = self.gate.enter().provider_to_ask()?;
         Some(provider.name().into_owned())
     }
 
-    /// Whether a warmer should refresh this account now.
+    /// Returns whether the account should be refreshed in the background now.
     pub(super) fn is_due(&self) -> bool {
         let due = self.due(&self.gate.enter());
         due.is_some_and(|due| due.at <= self.surroundings.now())
     }
 
-    /// Puts the account on the agenda of a warmer, due after `pause` at the earliest, or takes it off.
+    /// Schedules the account's next background refresh, after `pause` at the earliest, or removes it from the agenda.
     pub(super) fn plan_on(self: &Arc<Self>, agenda: &Agenda, pause: Duration) {
         let turn = self.gate.enter();
         self.plan(&turn, agenda, pause);
     }
 
-    /// From inside, so that what is decided last is what stays on the agenda.
+    /// Called inside the gate, so that the last decision is the one that stays on the agenda.
     fn plan(self: &Arc<Self>, turn: &Turn<'_>, agenda: &Agenda, pause: Duration) {
         match self.due(turn) {
             Some(due) => agenda.put(self, Due { at: due.at.max(self.surroundings.now() + pause), ..due }),
@@ -197,7 +198,7 @@ impl Slot {
         }
     }
 
-    /// When a warmer should next refresh this account: never, unless a provider has issued a set.
+    /// Returns when the account is next due for a background refresh: never, unless a provider has issued credentials.
     fn due(&self, turn: &Turn<'_>) -> Option<Due> {
         let current = self.current().filter(|_| !turn.set && turn.answering().is_some())?;
         let windows = current.issued().windows;
@@ -224,14 +225,15 @@ impl Slot {
         Credentials::counted(held)
     }
 
-    /// The set that is served, if the provider merely answered it again: that is no rotation, and replaces no server.
+    /// Returns the version that is served if the provider returned the same credentials again: this is no rotation, and
+    /// servers that use the credentials are not replaced.
     fn unchanged(&self, turn: &Turn<'_>, answer: &Credentials) -> Option<SetId> {
         let current = self.current().filter(|_| !turn.set)?;
         let id = current.issued().id;
         (id.is_of(turn.lineage) && current.is_same_set(answer)).then_some(id)
     }
 
-    /// Nothing that the provider issued is served any more.
+    /// Stops serving what the provider issued.
     fn void(&self, turn: &mut Turn<'_>) {
         if !turn.set {
             self.renew(turn);
@@ -249,7 +251,7 @@ impl Slot {
         announce(turn);
     }
 
-    /// Voids the fetch in flight and forgets failures.
+    /// Invalidates the running fetch and forgets failures.
     fn renew(&self, turn: &mut Turn<'_>) {
         turn.renew();
         turn.flight = None;
@@ -258,7 +260,7 @@ impl Slot {
         self.moved.notify_waiters();
     }
 
-    /// From 0 to 1, and the session's own: what was opened together is not refreshed together.
+    /// Returns a value from 0 to 1, fixed for the session: sessions that were opened together do not refresh together.
     fn jitter(&self) -> f64 {
         fastrand::Rng::with_seed(self.surroundings.id.seed()).f64()
     }
