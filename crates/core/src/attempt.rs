@@ -1,4 +1,4 @@
-//! One attempt at work that is not ours: in bounded time, and with a panic turned into an error.
+//! One attempt to run user code: with a timeout, and with a panic turned into an error.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -9,14 +9,14 @@ use futures_util::FutureExt;
 
 use crate::{Error, ErrorKind, Result};
 
-/// Who works, for errors: what it is, and how it is asked for its name.
+/// Describes the user code for errors: its role, and how to read its name.
 pub(crate) struct Callee<N> {
     pub(crate) role: &'static str,
     pub(crate) name: N,
 }
 
-/// What the work came to. None when the runtime that kept the time is gone: it was the first caller's, and others may be
-/// waiting elsewhere.
+/// Runs `work` once and returns its result. `None` when the runtime that drives the timer was shut down: it belonged
+/// to the first caller, and others may be waiting in another runtime.
 pub(crate) async fn call_isolated<T>(
     worker: Callee<impl Fn() -> Cow<'static, str>>,
     limit: Duration,
@@ -25,7 +25,7 @@ pub(crate) async fn call_isolated<T>(
     let Callee { role, name } = worker;
     let name = catch_unwind(AssertUnwindSafe(name)).unwrap_or(Cow::Borrowed("unknown"));
     let in_time = tokio::time::timeout(limit, AssertUnwindSafe(work).catch_unwind());
-    // A timer panics when its runtime is shut down; what the work does is caught already.
+    // A timer panics when its runtime is shut down. Panics of the work itself are caught already.
     let answer = match AssertUnwindSafe(in_time).catch_unwind().await.ok()? {
         Ok(Ok(answer)) => answer,
         Ok(Err(_panic)) => Err(Error::new(ErrorKind::Internal, format!("the {role} panicked"))),

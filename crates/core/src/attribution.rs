@@ -1,4 +1,4 @@
-//! `Attribution`: who is behind what AWS issues, in the words that AWS writes down.
+//! `Attribution`: identifies the session behind the credentials that AWS issues, in AWS's own logs.
 
 mod template;
 
@@ -9,7 +9,7 @@ use crate::{AccountName, Principal, Result, SessionContext, SessionId};
 pub use template::NameTemplate;
 pub(crate) use template::is_session_name;
 
-/// The tag that names a session.
+/// The session tag that holds the session's id.
 pub(crate) const SESSION_TAG: &str = "valetkey:session";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,16 +20,25 @@ enum Placeholder {
     Account,
 }
 
-/// Who is behind what AWS issues, as far as is known. The session's id is the one in status and audit records, so that
-/// they can be joined.
+/// Identifies the session, account, principal and agent behind the credentials that AWS issues, as far as they are
+/// known. The session's id is the same as in status and audit records, so the logs can be joined.
 ///
-/// AWS writes the *name* of a role session into every CloudTrail line of what is done with it; [`session_name`] has the
-/// session's id in it. The [`tags`] are in the line of the call that issued the set, and can be asked for in policies
-/// (`aws:PrincipalTag/valetkey:session`). A child session that is [narrowed](SessionContext::narrow) acts under the names
-/// and tags of the provider it was narrowed from; the audit record of its making joins the two.
+/// AWS writes the *name* of a role session into every CloudTrail line of its requests; [`session_name`] contains the
+/// session's id. The [`tags`] are in the line of the call that issued the credentials, and policies can refer to them
+/// (`aws:PrincipalTag/valetkey:session`). A child session that is [narrowed](SessionContext::narrow) uses the names
+/// and tags of the provider that it was narrowed from; the audit record of its creation joins the two.
 ///
 /// [`session_name`]: Self::session_name
 /// [`tags`]: Self::tags
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::{Attribution, SessionContext};
+/// let session = SessionContext::builder().build();
+/// let attribution = Attribution::of(&session);
+/// assert_eq!(attribution.session_name()?, format!("valetkey-{}", session.id()));
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Attribution {
     session: Option<SessionId>,
@@ -39,62 +48,62 @@ pub struct Attribution {
 }
 
 impl Attribution {
-    /// Nobody in particular.
+    /// Creates an empty attribution.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The session, and whom it acts for.
+    /// Creates the attribution of a session and its principal.
     #[must_use]
     pub fn for_session(session: &SessionContext) -> Self {
         Self { session: Some(session.id()), principal: session.principal().cloned(), ..Self::default() }
     }
 
-    /// Which session.
+    /// Sets the session.
     #[must_use]
     pub fn session(mut self, session: SessionId) -> Self {
         self.session = Some(session);
         self
     }
 
-    /// Which of its accounts.
+    /// Sets the account of the session.
     #[must_use]
     pub fn account(mut self, account: AccountName) -> Self {
         self.account = Some(account);
         self
     }
 
-    /// Whom the session acts for.
+    /// Sets the principal that the session acts for.
     #[must_use]
     pub fn principal(mut self, principal: Principal) -> Self {
         self.principal = Some(principal);
         self
     }
 
-    /// Which agent it is, in the host's words.
+    /// Sets the agent, as named by the host.
     #[must_use]
     pub fn agent(mut self, agent: impl Into<String>) -> Self {
         self.agent = Some(agent.into());
         self
     }
 
-    /// The name of a role session that leads back to this session: `valetkey-` and its id.
+    /// Returns a role session name that refers to this session: `valetkey-` and the session's id.
     ///
     /// # Errors
-    /// `Invalid` when the session is not said.
+    /// `Invalid` without a session.
     pub fn session_name(&self) -> Result<String> {
         NameTemplate::default().render(self)
     }
 
-    /// The session's id.
+    /// Returns the session's id.
     #[must_use]
     pub fn session_id(&self) -> Option<SessionId> {
         self.session
     }
 
-    /// What is known, as session tags: `valetkey:principal`, `valetkey:session`, `valetkey:agent`, `valetkey:account`.
-    /// Nothing is cut or altered to fit what AWS takes for a value.
+    /// Returns the known values as session tags: `valetkey:principal`, `valetkey:session`, `valetkey:agent`,
+    /// `valetkey:account`. Values are not cut or altered to fit AWS's limits.
     #[must_use]
     pub fn tags(&self) -> Vec<(&'static str, String)> {
         let placeholders =

@@ -1,4 +1,5 @@
-//! The audit trail: who was given what, when, and why not. No record can hold a secret, since no field can.
+//! The audit log: which credentials were issued and served, to which consumer, when, and why a request failed. No
+//! field of a record can hold a secret.
 
 mod json_lines;
 mod memory;
@@ -10,9 +11,26 @@ pub use json_lines::JsonLines;
 pub use memory::InMemoryAudit;
 pub use record::{AuditEvent, AuditRecord, NarrowDetails};
 
-/// Takes audit records. Called in line, possibly from many tasks: it must not block for long and must not fail. If it
-/// panics, that is logged, and what it was told of goes on.
+/// Receives audit records.
+///
+/// # Contract
+/// Sessions call the sink synchronously, possibly from many tasks: it must not block for long and must not fail. A
+/// panic is logged, and the audited operation continues.
+///
+/// # Examples
+/// ```
+/// use valetkey_core::audit::{AuditRecord, AuditSink};
+///
+/// #[derive(Debug)]
+/// struct Stderr;
+///
+/// impl AuditSink for Stderr {
+///     fn record(&self, record: &AuditRecord) {
+///         eprintln!("{:?} in session {}", record.event, record.session);
+///     }
+/// }
+/// ```
 pub trait AuditSink: fmt::Debug + Send + Sync {
-    /// Keeps one record.
+    /// Stores one record.
     fn record(&self, record: &AuditRecord);
 }

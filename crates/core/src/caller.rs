@@ -1,4 +1,4 @@
-//! `CallerIdentity`: whom AWS takes a set of credentials for.
+//! `CallerIdentity`: the AWS identity behind credentials.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,16 @@ use serde::Serialize;
 
 use crate::{AccountId, Credentials, Result};
 
-/// Whom AWS takes a set of credentials for, as `GetCallerIdentity` of STS tells it. No secret.
+/// The AWS identity behind credentials, as returned by `GetCallerIdentity` of STS. Not secret.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::CallerIdentity;
+/// let arn = "arn:aws:sts::111111111111:assumed-role/agent/valetkey-7";
+/// let caller = CallerIdentity::new("111111111111".parse()?, arn, "AROA:valetkey-7");
+/// assert_eq!(caller.session_name(), Some("valetkey-7"));
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CallerIdentity {
     account: AccountId,
@@ -17,30 +26,31 @@ pub struct CallerIdentity {
 }
 
 impl CallerIdentity {
-    /// What was told, as it was told.
+    /// Creates an identity from the unmodified fields of the response.
     pub fn new(account: AccountId, arn: impl Into<Box<str>>, user_id: impl Into<Box<str>>) -> Self {
         Self { account, arn: arn.into(), user_id: user_id.into() }
     }
 
-    /// The account that the credentials belong to.
+    /// Returns the account that the credentials belong to.
     #[must_use]
     pub fn account(&self) -> &AccountId {
         &self.account
     }
 
-    /// The user, role session or federated user, such as `arn:aws:sts::111111111111:assumed-role/agent/valetkey-…`.
+    /// Returns the ARN of the user, role session or federated user, such as
+    /// `arn:aws:sts::111111111111:assumed-role/agent/valetkey-…`.
     #[must_use]
     pub fn arn(&self) -> &str {
         &self.arn
     }
 
-    /// The unique id, such as `AROA…:valetkey-…` for a role session: what policies call `aws:userid`.
+    /// Returns the unique id, such as `AROA…:valetkey-…` for a role session. Policies refer to it as `aws:userid`.
     #[must_use]
     pub fn user_id(&self) -> &str {
         &self.user_id
     }
 
-    /// The name of the role session; `None` when the caller is none.
+    /// Returns the name of the role session; `None` when the caller is not a role session.
     #[must_use]
     pub fn session_name(&self) -> Option<&str> {
         let (_, role) = self.arn.split_once(":assumed-role/")?;
@@ -48,13 +58,16 @@ impl CallerIdentity {
     }
 }
 
-/// Who can tell the caller behind a set of credentials: STS, by a call that needs no permission.
+/// Looks up the identity behind credentials. STS does so with a call that needs no permission.
 #[async_trait]
 pub trait CallerIdentityProvider: fmt::Debug + Send + Sync {
-    /// A short name for logs and errors.
+    /// Returns a short name for logs and errors.
     fn name(&self) -> Cow<'static, str>;
 
-    /// Asks, each time anew. Cancel safe; without a time-out of its own, since [`CallerIdentityCache`](crate::CallerIdentityCache) has one.
+    /// Looks up the identity, without a cache. Needs no timeout of its own, since [`CallerIdentityCache`](crate::CallerIdentityCache) has one.
+    ///
+    /// # Cancel safety
+    /// The future may be dropped at any await.
     async fn caller_identity(&self, credentials: &Credentials) -> Result<CallerIdentity>;
 }
 

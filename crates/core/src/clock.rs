@@ -1,17 +1,17 @@
-//! `Clock`: the only reader of wall time.
+//! `Clock`: the only source of wall time.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Where wall time comes from. Expiry is checked against it on every use, so a machine that was suspended recovers.
+/// Provides wall time. Sessions compare expiries with it at every use, so a machine that was suspended recovers.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// The wall time now.
+    /// Returns the current wall time.
     fn now(&self) -> SystemTime;
 }
 
-/// The wall clock of the machine. On Linux it is read coarsely: at most a tick of the kernel behind (10 ms or less),
-/// at a fifth of the price, which is most of what a warm fetch costs.
+/// Reads the wall clock of the machine. On Linux it reads the coarse clock, which is at most one kernel tick behind
+/// (10 ms or less) and takes a fifth of the time; reading the clock is most of the cost of a warm fetch.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -21,12 +21,12 @@ impl Clock for SystemClock {
     }
 }
 
-/// Nanoseconds since 1970, to the year 2554: for those who only compare, to whom a `SystemTime` costs as much again.
+/// Nanoseconds since 1970, up to the year 2554. Comparing them costs half as much as comparing `SystemTime`s.
 pub(crate) type Nanos = u64;
 
 impl SystemClock {
-    /// The wall time now, as a number. A clock before 1970 is taken for 1970: everything that expires has then long to
-    /// go, as with any clock that is far behind.
+    /// Returns the current wall time as a number. A clock before 1970 counts as 1970: all expiries are then far in the
+    /// future, as with any clock that is far behind.
     #[cfg(target_os = "linux")]
     #[inline]
     pub(crate) fn unix_nanos(self) -> Nanos {
@@ -44,18 +44,19 @@ impl SystemClock {
     }
 }
 
-/// An instant as a number; one before 1970 is zero.
+/// Returns an instant as a number; zero for an instant before 1970.
 pub(crate) fn nanos(instant: SystemTime) -> Nanos {
     duration_nanos(instant.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-/// A duration as a number; half a millennium is as good as for ever.
+/// Returns a duration as a number, saturating after more than 500 years.
 #[inline]
 pub(crate) fn duration_nanos(duration: Duration) -> Nanos {
     Nanos::try_from(duration.as_nanos()).unwrap_or(Nanos::MAX)
 }
 
-/// The clock that a host gave, or else the machine's, which is called directly, since the warm path reads it.
+/// The clock that the host configured, or the system clock. The system clock is called directly, without dynamic
+/// dispatch, since the warm path reads it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClockSource(Option<Arc<dyn Clock>>);
 
@@ -64,7 +65,7 @@ impl ClockSource {
         Self(Some(clock))
     }
 
-    /// The same clock for those outside.
+    /// Returns the clock as a trait object, for use outside of the session.
     pub(crate) fn shared(&self) -> Arc<dyn Clock> {
         self.0.clone().unwrap_or_else(|| Arc::new(SystemClock))
     }
@@ -76,7 +77,7 @@ impl ClockSource {
         }
     }
 
-    /// The same as a number.
+    /// Returns the current wall time as a number.
     #[inline]
     pub(crate) fn nanos(&self) -> Nanos {
         match &self.0 {
@@ -86,10 +87,10 @@ impl ClockSource {
     }
 }
 
-/// The longest that whoever waits for an instant of the wall clock sleeps: a suspended machine or a jumping clock is
+/// The longest sleep of a task that waits for an instant of the wall clock: a suspended machine or a jumping clock is
 /// noticed within it.
 pub(crate) const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-/// The shortest: a clock that stands still does not make a loop spin.
+/// The shortest sleep: prevents a busy loop while the clock stands still.
 pub(crate) const SHORTEST_SLEEP: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

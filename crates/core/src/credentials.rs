@@ -1,4 +1,4 @@
-//! `Credentials`: one set of keys, opaque, cheap to clone, wiped when the last clone is dropped.
+//! `Credentials`: an access key with its secret, opaque, cheap to clone, cleared when the last clone is dropped.
 
 mod builder;
 mod document;
@@ -17,20 +17,31 @@ pub use builder::CredentialsBuilder;
 pub(crate) use held::CredentialsInner;
 use held::{CredentialsData, RegionOrigin};
 
-/// An access key, its secret, and what belongs to them.
+/// Holds an access key, its secret, and the data that belongs to them.
 ///
-/// A clone is one reference count. What a session answers is cheaper still: it is held where the session holds it, and
-/// counted only when the session goes on to another. Of the sets that a thread took, eight at a time are held in this way,
-/// and further ones counted at once; so whoever keeps many for long keeps clones of them.
+/// A clone costs one reference count. Credentials that a session returns are cheaper still: they are borrowed from the
+/// cell in which the session stores them, and counted only when the session replaces them. Each thread can borrow
+/// eight at a time in this way; further ones are counted at once. Code that keeps many credentials for a long time
+/// should keep clones.
 ///
-/// There is no `Display`, `Serialize`, `PartialEq` or `Default`, and `Debug` shows the last four characters of the key id
-/// only. The secret parts are read through methods whose names begin with `expose_`, so that every place that reads one
-/// can be found. They are held by `aws-credential-types`, which wipes them when the last clone is gone; copies made by
-/// whoever exposes them are the reader's own.
-// Two words, of which the `Arc` is never null: an `Option` of them, too, is passed in registers.
+/// There is no `Display`, `Serialize`, `PartialEq` or `Default`, and `Debug` shows only the last four characters of
+/// the key id. The secret parts are read through methods whose names begin with `expose_`, so that every place that
+/// reads a secret can be found. They are held by `aws-credential-types`, which clears them when the last clone is
+/// dropped; copies made by the reader of a secret are the reader's responsibility.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::{AccessKeyId, Credentials, Expiry, SecretString};
+/// let id = AccessKeyId::parse("access_key_id", "test")?;
+/// let credentials = Credentials::builder(id, SecretString::from("example")).build()?;
+/// assert_eq!(credentials.expiry(), Expiry::Never);
+/// assert!(!credentials.has_session_token());
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
+// Two words, of which the `Arc` is never null, so that an `Option` of this type is also passed in registers.
 pub struct Credentials(Guard<Arc<CredentialsInner>>);
 
-/// What [`Credentials`] must never become, each proved by code that does not compile:
+/// Traits that [`Credentials`] must never implement. Each example proves it by code that does not compile:
 ///
 /// ```
 /// fn may<T: Clone + std::fmt::Debug + Send + Sync>() {}
@@ -53,31 +64,31 @@ pub struct Credentials(Guard<Arc<CredentialsInner>>);
 /// may::<valetkey_core::Credentials>();
 /// ```
 impl Credentials {
-    /// The access key id. Show only [`AccessKeyId::last_four`].
+    /// Returns the access key id. Show only its [`AccessKeyId::last_four`].
     #[must_use]
     pub fn access_key_id(&self) -> &AccessKeyId {
         &self.data().access_key_id
     }
 
-    /// When this set stops working.
+    /// Returns when these credentials stop working.
     #[must_use]
     pub fn expiry(&self) -> Expiry {
         Expiry::from(self.data().keys.expiry())
     }
 
-    /// Whether a session token belongs to the set, which makes it temporary.
+    /// Returns whether the credentials have a session token, which makes them temporary.
     #[must_use]
     pub fn has_session_token(&self) -> bool {
         self.data().keys.session_token().is_some()
     }
 
-    /// The account the keys belong to, as far as the provider said.
+    /// Returns the AWS account that the keys belong to, if the provider reported it.
     #[must_use]
     pub fn account_id(&self) -> Option<&AccountId> {
         self.data().account_id.as_ref()
     }
 
-    /// The region that belongs to the keys. A session uses them in the region that
+    /// Returns the region that belongs to the keys. A session uses them in the region that
     /// [`resolved_region`](crate::SessionAccount::resolved_region) returns.
     #[must_use]
     pub fn region(&self) -> Option<&Region> {
@@ -87,8 +98,8 @@ impl Credentials {
         }
     }
 
-    /// The region that the provider's environment names, such as `AWS_REGION` or a shared client configuration. It
-    /// counts only where the credentials, the account and the session name none.
+    /// Returns the region that the provider's environment specifies, such as `AWS_REGION` or a shared client
+    /// configuration. It applies only if neither the credentials nor the account nor the session specify a region.
     #[must_use]
     pub fn environment_region(&self) -> Option<&Region> {
         match &self.data().region {
@@ -97,43 +108,46 @@ impl Credentials {
         }
     }
 
-    /// After how long the source is worth asking again, whatever the expiry; the session's policy, unless said.
+    /// Returns the age after which the source should be read again, regardless of the expiry (default: the session's
+    /// policy).
     #[must_use]
     pub fn max_age(&self) -> Option<Duration> {
         self.data().max_age
     }
 
-    /// The name of the provider that made the set.
+    /// Returns the name of the provider that issued the credentials.
     #[must_use]
     pub fn provider(&self) -> &str {
         &self.data().provider
     }
 
-    /// The secret access key. Never log, return to a model, or store it.
+    /// Returns the secret access key. Never log it, store it, or return it to a model.
     #[must_use]
     pub fn expose_secret_access_key(&self) -> &str {
         self.data().keys.secret_access_key()
     }
 
-    /// The session token, if the set is temporary. Never log, return to a model, or store it.
+    /// Returns the session token if the credentials are temporary. Never log it, store it, or return it to a model.
     #[must_use]
     pub fn expose_session_token(&self) -> Option<&str> {
         self.data().keys.session_token()
     }
 
-    /// The same set as the AWS SDK's type, sharing the secret rather than copying it. Its `Debug` prints the key id.
+    /// Returns the credentials as the AWS SDK's type, which shares the secret and does not copy it. Its `Debug` prints
+    /// the key id.
     #[must_use]
     pub fn expose_to_sdk(&self) -> aws_credential_types::Credentials {
         self.data().keys.clone()
     }
 
-    /// The same keys with another region.
+    /// Returns the same keys with another region.
     #[must_use]
     pub fn with_region(&self, region: Region) -> Self {
         self.map_data(|parts| parts.region = Some(RegionOrigin::Credentials(region)))
     }
 
-    /// The same keys with this [`environment_region`](Self::environment_region), unless they have a region of their own.
+    /// Returns the same keys with this [`environment_region`](Self::environment_region), unless they have a region of
+    /// their own.
     #[must_use]
     pub fn with_environment_region(&self, region: Region) -> Self {
         match self.region() {
@@ -142,7 +156,7 @@ impl Credentials {
         }
     }
 
-    /// The same keys with another [`max_age`](Self::max_age).
+    /// Returns the same keys with another [`max_age`](Self::max_age).
     #[must_use]
     pub fn with_max_age(&self, age: impl Into<Option<Duration>>) -> Self {
         self.map_data(|parts| parts.max_age = age.into())
@@ -154,7 +168,7 @@ impl Credentials {
         Self::new(parts)
     }
 
-    /// The same keys, said to expire at `until` unless they do before. The secrets are copied.
+    /// Returns the same keys with an expiry of `until` or earlier. Copies the secrets if the expiry changes.
     pub(crate) fn capped_at(self, max_expires_at: SystemTime) -> Self {
         if self.data().keys.expiry().is_some_and(|expires_at| expires_at <= max_expires_at) {
             return self;
@@ -162,8 +176,8 @@ impl Credentials {
         self.map_data(|parts| *parts.keys.expiry_mut() = Some(max_expires_at))
     }
 
-    /// Whether whoever holds one has no use for the other. Both are ours: nobody can probe one with the other, so the
-    /// comparison need not take constant time.
+    /// Returns whether both hold the same values. Neither side is attacker-controlled, so the comparison need not be
+    /// constant-time.
     pub(crate) fn has_same_values(&self, other: &Self) -> bool {
         let (left, right) = (self.data(), other.data());
         left.access_key_id == right.access_key_id
@@ -173,23 +187,23 @@ impl Credentials {
             && (&left.account_id, &left.region) == (&right.account_id, &right.region)
     }
 
-    /// Whether it is the one that `other` is a clone of.
+    /// Returns whether both are clones of the same value.
     pub(crate) fn ptr_eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The same set as a session holds it.
+    /// Returns the same credentials in the form in which a session stores them.
     pub(crate) fn to_inner(&self, issued: Issued) -> Arc<CredentialsInner> {
         Arc::new(CredentialsInner { data: self.data().clone(), metadata: issued })
     }
 
-    /// How the session that it is from came by it.
+    /// Returns how the session that returned these credentials obtained them.
     #[inline]
     pub(crate) fn metadata(&self) -> &Issued {
         &self.0.metadata
     }
 
-    /// Not counted as long as it is held where it was read.
+    /// Wraps borrowed credentials, which are not counted while the cell that they were read from still holds them.
     #[inline]
     pub(crate) fn from_guard(held: Guard<Arc<CredentialsInner>>) -> Self {
         Self(held)

@@ -1,48 +1,48 @@
-//! One opaque, cloneable error, with the questions callers have: what kind, is it transient, what to do next.
+//! One opaque, cloneable error that reports its kind, whether it is transient, and what to do next.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-/// The result of everything in valetkey that can fail.
+/// The result type of all fallible functions of valetkey.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, as far as a caller can act on it.
+/// The kind of an error, as far as a caller can act on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Nothing is there to ask. The only kind that falls through a [`ProviderChain`](crate::ProviderChain).
+    /// There is no source to call. The only kind that falls through a [`ProviderChain`](crate::ProviderChain).
     NotConfigured,
-    /// The other side knows who asks, and says no.
+    /// The service identified the caller and refused the request.
     Denied,
-    /// A person has to act, such as reading the code off an MFA device; asking again without one does not help. Not
-    /// transient, and no verdict on what was issued before: a set in hand goes on to be served until it expires.
+    /// A person has to act, such as reading the code off an MFA device; retrying without one does not help. Not
+    /// transient. Credentials that were issued before are not affected: they continue to be served until they expire.
     InteractionRequired,
-    /// The request, a setting or an answer is malformed, or names something that does not exist.
+    /// The request, a setting or a response is malformed, or names something that does not exist.
     Invalid,
-    /// What was held has expired and could not be replaced.
+    /// The credentials have expired and could not be replaced.
     Expired,
-    /// The other side asks for fewer requests.
+    /// The service requires fewer requests.
     Throttled,
-    /// No answer in time.
+    /// There was no response in time.
     TimedOut,
-    /// The other side cannot be reached or is failing.
+    /// The service cannot be reached or is failing.
     Unavailable,
     /// The session was closed.
     Closed,
-    /// A fault of this program, such as a provider that panicked.
+    /// A bug in this program, such as a provider that panicked.
     Internal,
 }
 
 impl ErrorKind {
-    /// Whether the same request may succeed later without anybody changing anything.
+    /// Returns whether the same request may succeed later without any change.
     #[must_use]
     pub const fn is_transient(self) -> bool {
         matches!(self, Self::Throttled | Self::TimedOut | Self::Unavailable)
     }
 
-    /// The stable `snake_case` code used in tool results, audit records and metrics.
+    /// Returns the stable `snake_case` code used in tool results, audit records and metrics.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -60,11 +60,22 @@ impl ErrorKind {
     }
 }
 
-/// What went wrong, where, and what to do next.
+/// Reports what failed, where, and what to do next.
 ///
-/// `Display` is one lower-case line that names the provider and the remedy. It repeats neither its cause (walk
-/// [`source`](StdError::source) for that) nor any input: whoever creates an error passes fixed words and names,
-/// never a value that may be secret.
+/// `Display` writes one lower-case line that names the provider and the remedy. It repeats neither its cause (see
+/// [`source`](StdError::source)) nor any input: the code that creates an error passes fixed words and names, never a
+/// value that may be secret.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::{Error, ErrorKind};
+/// let error = Error::new(ErrorKind::Denied, "the role may not be assumed")
+///     .with_provider("assume-role")
+///     .with_next_step("check the trust policy of the role");
+/// assert_eq!(error.kind(), ErrorKind::Denied);
+/// assert_eq!(error.provider(), Some("assume-role"));
+/// assert!(!error.is_transient());
+/// ```
 #[derive(Clone)]
 pub struct Error(Arc<ErrorInner>);
 
@@ -79,7 +90,7 @@ struct ErrorInner {
 }
 
 impl Error {
-    /// An error of `kind`; `message` is a lower-case phrase without a full stop.
+    /// Creates an error of `kind`. `message` is a lower-case phrase without a full stop.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Arc::new(ErrorInner {
             kind,
@@ -91,19 +102,19 @@ impl Error {
         }))
     }
 
-    /// [`ErrorKind::Invalid`] for one named `field`; `rule` completes the sentence "`field` …".
+    /// Creates an [`ErrorKind::Invalid`] error for one named `field`. `rule` completes the sentence "`field` …".
     pub fn invalid(field: impl Into<Cow<'static, str>>, rule: impl AsRef<str>) -> Self {
         let field = field.into();
         let message = format!("`{field}` {}", rule.as_ref());
         Self::new(ErrorKind::Invalid, message).update(|parts| parts.field = Some(field))
     }
 
-    /// [`ErrorKind::NotConfigured`].
+    /// Creates an [`ErrorKind::NotConfigured`] error.
     pub fn not_configured(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::NotConfigured, message)
     }
 
-    /// Names the provider that failed. The innermost name stays.
+    /// Adds the name of the provider that failed. If the error already has one, that name stays: it is the innermost.
     #[must_use]
     pub fn with_provider(self, name: impl Into<Cow<'static, str>>) -> Self {
         self.update(|parts| {
@@ -111,55 +122,55 @@ impl Error {
         })
     }
 
-    /// Names the field that the failure is about.
+    /// Adds the name of the field that the error is about.
     #[must_use]
     pub fn with_field(self, field: impl Into<Cow<'static, str>>) -> Self {
         self.update(|parts| parts.field = Some(field.into()))
     }
 
-    /// Says what to do next, as an imperative phrase without a full stop.
+    /// Adds what to do next, as an imperative phrase without a full stop.
     #[must_use]
     pub fn with_next_step(self, step: impl Into<Cow<'static, str>>) -> Self {
         self.update(|parts| parts.next_step = Some(step.into()))
     }
 
-    /// Keeps the cause. The cause must hold no secret: no response body, no input.
+    /// Adds the cause. The cause must hold no secret: no response body, no input.
     #[must_use]
     pub fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.update(|parts| parts.source = Some(Arc::new(source)))
     }
 
-    /// What went wrong, as far as a caller can act on it.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Whether the same request may succeed later without anybody changing anything.
+    /// Returns whether the same request may succeed later without any change.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.0.kind.is_transient()
     }
 
-    /// The phrase that says what failed, without provider and remedy.
+    /// Returns the phrase that describes what failed, without provider and remedy.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The provider that failed.
+    /// Returns the name of the provider that failed.
     #[must_use]
     pub fn provider(&self) -> Option<&str> {
         self.0.provider.as_deref()
     }
 
-    /// The field of the input or of the settings that the failure is about.
+    /// Returns the field of the input or of the settings that the error is about.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         self.0.field.as_deref()
     }
 
-    /// What to do next.
+    /// Returns what to do next.
     #[must_use]
     pub fn next_step(&self) -> Option<&str> {
         self.0.next_step.as_deref()

@@ -1,4 +1,4 @@
-//! `Expiry`: the instant after which a set of credentials is refused.
+//! `Expiry`: the instant after which AWS refuses credentials.
 
 mod spelling;
 
@@ -13,24 +13,33 @@ use crate::{Error, Result};
 
 /// The beginning of the year 2, in seconds since 1970.
 const YEAR_2: i64 = -62_104_060_800;
-/// The first instant that RFC 3339 cannot write.
+/// The first instant that RFC 3339 cannot represent, in seconds since 1970.
 const YEAR_10000: i64 = 253_402_300_800;
 
-/// When a set of credentials stops working. An instant, not a duration.
+/// Specifies when credentials stop working. An instant, not a duration.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::Expiry;
+/// let expiry = Expiry::parse("expires_at", "2026-11-21T12:00:00Z")?;
+/// assert_eq!(expiry.to_string(), "2026-11-21T12:00:00Z");
+/// assert_eq!(Expiry::Never.to_string(), "never");
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Expiry {
     /// At this instant, and from then on.
     At(SystemTime),
-    /// Long-lived keys: until somebody deletes them.
+    /// Never: long-lived keys work until they are deleted.
     Never,
 }
 
 impl Expiry {
-    /// Parses an RFC 3339 instant, such as `2026-11-21T12:00:00Z`. `field` is named in the error.
+    /// Parses an RFC 3339 instant, such as `2026-11-21T12:00:00Z`. The error names `field`.
     ///
-    /// Programs that print credentials also leave out the seconds or the offset (UTC), write the offset as `+0000` or
-    /// ` UTC`, or print the seconds or milliseconds since 1970. The zero time (year 1 in Go, 1970 elsewhere) means no
-    /// expiry.
+    /// Also accepts the spellings of programs that print credentials: without seconds or offset (UTC), with an offset
+    /// written as `+0000` or ` UTC`, or as seconds or milliseconds since 1970. The zero time (year 1 in Go, 1970
+    /// elsewhere) means no expiry.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid), without the text.
@@ -45,8 +54,8 @@ impl Expiry {
         })
     }
 
-    /// Parses a field of a JSON document: a text as [`parse`](Self::parse) does, or the seconds or milliseconds since
-    /// 1970 as a number.
+    /// Parses a field of a JSON document: a string as [`parse`](Self::parse) does, or a number of seconds or
+    /// milliseconds since 1970.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid), without the value.
@@ -66,7 +75,7 @@ impl Expiry {
         }
     }
 
-    /// The instant, if there is one.
+    /// Returns the instant, or `None` for credentials that do not expire.
     #[must_use]
     pub fn instant(self) -> Option<SystemTime> {
         match self {
@@ -75,20 +84,20 @@ impl Expiry {
         }
     }
 
-    /// Whether the credentials are refused at `now`.
+    /// Returns whether the credentials are refused at `now`.
     #[must_use]
     pub fn has_passed(self, now: SystemTime) -> bool {
         self.instant().is_some_and(|instant| instant <= now)
     }
 
-    /// How much longer the credentials work; `None` if they do not expire.
+    /// Returns how much longer the credentials work; `None` if they do not expire.
     #[must_use]
     pub fn remaining(self, now: SystemTime) -> Option<Duration> {
         self.instant().map(|instant| instant.duration_since(now).unwrap_or(Duration::ZERO))
     }
 }
 
-/// Seconds, unless the number is too large to be any: the milliseconds of a date after 1973 are.
+/// Reads a number as seconds, or as milliseconds if it is too large for seconds, as for all dates after 1973.
 fn date_time_from_unix(number: i64) -> DateTime {
     if number < 100_000_000_000 { DateTime::from_secs(number) } else { DateTime::from_secs(number / 1_000) }
 }
@@ -118,7 +127,7 @@ impl Serialize for Expiry {
     }
 }
 
-/// Whole seconds and a `Z`: the one spelling that every AWS SDK reads.
+/// Formats an instant in whole seconds with a `Z`, the spelling that every AWS SDK reads.
 pub(crate) fn format_rfc3339(instant: SystemTime) -> String {
     let whole_seconds = DateTime::from_secs(DateTime::from(instant).secs());
     whole_seconds.fmt(Format::DateTime).unwrap_or_else(|_| String::from("out-of-range"))

@@ -1,4 +1,4 @@
-//! Names that were checked once and may then be trusted: parse at the door, never again.
+//! Validated names: each is checked when it is parsed and can be trusted afterwards.
 
 mod role_arn;
 
@@ -13,8 +13,8 @@ use crate::{Error, Result};
 
 pub use role_arn::RoleArn;
 
-/// A text newtype with one rule; errors name the field and the rule, never the text. Up to 23 bytes, which is nearly
-/// always, nothing is allocated; beyond, clones share.
+/// Defines a string newtype with one rule. Errors name the field and the rule, never the text. Texts of up to 23
+/// bytes, which is nearly all of them, are stored without an allocation; clones of longer ones share it.
 macro_rules! ident {
     ($(#[$doc:meta])* $name:ident, $field:literal, $rule:literal, $check:expr) => {
         $(#[$doc])*
@@ -22,13 +22,13 @@ macro_rules! ident {
         pub struct $name(SmolStr);
 
         impl $name {
-            /// The text.
+            /// Returns the text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }
 
-            /// Parses `text`; `field` is the name used in the error.
+            /// Parses `text`. The error names `field`.
             pub fn parse(field: &'static str, text: &str) -> Result<Self> {
                 let check: fn(&str) -> bool = $check;
                 if check(text) { Ok(Self(text.into())) } else { Err(Error::invalid(field, $rule)) }
@@ -45,7 +45,7 @@ macro_rules! ident {
     };
 }
 
-/// Names that are not sensitive are also printed and serialized.
+/// Implements `Display` and `Serialize` for names that are not sensitive.
 macro_rules! printable {
     ($($name:ident),+) => {$(
         impl fmt::Display for $name {
@@ -71,9 +71,9 @@ macro_rules! printable {
 printable!(AccountId, AccountName, CredentialId, Principal, Region);
 
 ident! {
-    /// An access key id. Not a secret, but it names one: only its last four characters are ever shown.
+    /// An access key id. It is not a secret but identifies one, so only its last four characters are ever shown.
     ///
-    /// AWS decides which ids exist, and emulators have short ones (`test`, `minioadmin`): any text that fits into the
+    /// AWS decides which ids exist, and emulators use short ones (`test`, `minioadmin`): any text that fits into the
     /// `Authorization` header is accepted.
     AccessKeyId, "access_key_id", "must be 1 to 128 visible ASCII characters",
     |text| (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
@@ -86,31 +86,32 @@ ident! {
 }
 
 ident! {
-    /// The name by which a session knows one of its accounts. Models choose aliases, never ARNs.
+    /// The name of an account within a session. Models choose aliases, never ARNs.
     AccountName, "account", "must be 1 to 64 of `a-z A-Z 0-9 _ -`",
     |text| is_word(text, 64, b"_-")
 }
 
 ident! {
-    /// The id under which credentials are kept elsewhere. Stack jobs carry an id, never a key.
+    /// The id under which another system stores credentials. Stack jobs carry an id, never a key.
     CredentialId, "provider_credential_id", "must be 1 to 2,048 printable characters",
     |text| is_printable(text, 2048)
 }
 
 ident! {
-    /// Who a session acts for, as the host verified it: a name, an email address, `DOMAIN\user`, the subject of a token.
+    /// The principal that a session acts for, as verified by the host: a name, an email address, `DOMAIN\user`, the
+    /// subject of a token.
     Principal, "principal", "must be 1 to 256 printable characters, without blanks at its ends",
     |text| is_printable(text, 256)
 }
 
 ident! {
-    /// An AWS region, such as `eu-central-1`. It becomes part of host names, so it is one label of a host name; which
-    /// regions exist is left to AWS and to emulators.
+    /// An AWS region, such as `eu-central-1`. It becomes part of host names, so it must be a single host label; AWS
+    /// and emulators decide which regions exist.
     Region, "region", "must be 1 to 63 of `a-z 0-9 -`, such as `us-east-1`", is_host_label
 }
 
 impl AccountName {
-    /// The alias of a session's only account: `default`.
+    /// Returns the alias of a session's only account: `default`.
     #[must_use]
     pub fn default_account() -> Self {
         Self("default".into())
@@ -118,7 +119,7 @@ impl AccountName {
 }
 
 impl AccountId {
-    /// Parses a field of a JSON document: a text, or a number whose leading zeros were lost.
+    /// Parses a field of a JSON document: a string, or a number whose leading zeros were lost.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid), without the value.
@@ -132,7 +133,7 @@ impl AccountId {
 }
 
 impl Region {
-    /// `us-east-1`: the region that AWS tools use where none is named.
+    /// Returns `us-east-1`, the region that AWS tools use when no region is specified.
     #[must_use]
     pub fn us_east_1() -> Self {
         Self("us-east-1".into())
@@ -140,12 +141,12 @@ impl Region {
 }
 
 impl AccessKeyId {
-    /// The id of no key.
+    /// Returns an id that belongs to no key.
     pub(crate) fn placeholder() -> Self {
         Self(SmolStr::new_static("NOBODY_HOLDS_THIS"))
     }
 
-    /// The last four characters: enough to recognize a key, too few to use. A shorter id is shown whole.
+    /// Returns the last four characters: enough to recognize a key, too few to use it. A shorter id is returned whole.
     #[must_use]
     pub fn last_four(&self) -> &str {
         &self.0[self.0.len().saturating_sub(4)..]
@@ -158,25 +159,26 @@ impl fmt::Debug for AccessKeyId {
     }
 }
 
-/// Identifies a session in status and audit records. It opens nothing: a session is reached only by its handle.
+/// Identifies a session in status and audit records. It grants no access: a session is reached only through its
+/// handle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct SessionId(Uuid);
 
 impl SessionId {
-    /// A new, random id.
+    /// Creates a new, random id.
     #[must_use]
     pub fn random() -> Self {
         Self(Uuid::new_v4())
     }
 
-    /// The id in 32 hexadecimal digits, without hyphens: for names that may not be longer.
+    /// Returns the id in 32 hexadecimal digits, without hyphens, for names that must be short.
     #[must_use]
     pub fn compact(self) -> String {
         self.0.simple().to_string()
     }
 
-    /// A number drawn from the id: what is random about a session without another source of randomness.
+    /// Returns a number derived from the id, as the session's source of randomness.
     pub(crate) fn seed(self) -> u64 {
         self.0.as_u64_pair().1
     }
@@ -188,7 +190,7 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// With hyphens or without.
+/// Parses the id with or without hyphens.
 impl FromStr for SessionId {
     type Err = Error;
 
@@ -203,7 +205,7 @@ fn is_word(text: &str, max_len: usize, punctuation: &[u8]) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || punctuation.contains(&b))
 }
 
-/// A label of a host name: a region never chooses a host outside its domain.
+/// Returns whether `text` is a host label, so that a region never selects a host outside its domain.
 fn is_host_label(text: &str) -> bool {
     let is_label = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     (1..=63).contains(&text.len())
@@ -212,7 +214,7 @@ fn is_host_label(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
-/// Neither blank at its ends, nor with characters that act on a terminal or hide text.
+/// Returns whether `text` has no blanks at its ends and no characters that control a terminal or hide text.
 fn is_printable(text: &str, max_chars: usize) -> bool {
     let is_hidden_or_control = |c: char| {
         c.is_control()

@@ -1,4 +1,4 @@
-//! `CredentialObserver`: learns of all credentials that a session holds, so that they can be masked in output.
+//! `CredentialObserver`: receives all credentials that a session holds, so that they can be masked in output.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,27 +8,49 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::Credentials;
 
-/// Receives all credentials that a session is given or fetches, whether or not the session ever serves them.
+/// Receives all credentials that are set on a session or that it fetches, whether or not the session ever serves them.
 ///
-/// A redactor is one: it can only mask the secrets that it knows.
+/// The typical observer is a redactor, which can only mask secrets that it knows.
 /// [`SessionContext::observe`](crate::SessionContext::observe) attaches an observer.
 ///
 /// # Contract
 /// The session calls `observe` before it serves the credentials and again after it published them, so an observer sees
 /// the same credentials several times. No lock is held during the call, but the caller of the session waits for it: it
 /// must not block. It must not write the secrets anywhere.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// use valetkey_core::{CredentialObserver, Credentials, SessionContext};
+///
+/// #[derive(Default)]
+/// struct Counter(AtomicUsize);
+///
+/// impl CredentialObserver for Counter {
+///     fn observe(&self, _credentials: &Credentials) {
+///         self.0.fetch_add(1, Ordering::Relaxed);
+///     }
+/// }
+///
+/// let counter = Arc::new(Counter::default());
+/// let session = SessionContext::builder().build();
+/// session.observe(&counter);
+/// assert_eq!(counter.0.load(Ordering::Relaxed), 0);
+/// ```
 pub trait CredentialObserver: Send + Sync {
     /// Receives credentials of the session.
     fn observe(&self, credentials: &Credentials);
 }
 
-/// The observers of one session, its children, and the providers that report to it. Clones share the observers, and keep
-/// no observer alive.
+/// The observers of one session, its children, and the providers that report to it. Clones share the observers, and do
+/// not keep them alive.
 #[derive(Clone, Default)]
 pub struct CredentialObservers(Arc<Mutex<Vec<Weak<dyn CredentialObserver>>>>);
 
 impl CredentialObservers {
-    /// No observers yet.
+    /// Creates an empty list of observers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -41,7 +63,7 @@ impl CredentialObservers {
         observers.push(Arc::downgrade(observer));
     }
 
-    /// Reports credentials to every observer. A panic of an observer ends there.
+    /// Reports credentials to every observer. A panic of an observer is logged and does not reach the caller.
     pub fn report(&self, credentials: &Credentials) {
         let observers: Vec<_> = self.lock().iter().filter_map(Weak::upgrade).collect();
         for observer in observers {

@@ -1,4 +1,4 @@
-//! `SessionPolicy`: an IAM policy that says what a session may do at most.
+//! `SessionPolicy`: an IAM policy that limits what a session may do.
 
 mod conditions;
 mod digest;
@@ -21,18 +21,19 @@ use statement::Statement;
 /// The longest policy that STS takes, in characters (IAM and STS quotas: session policies).
 const MAX_POLICY_CHARS: usize = 2048;
 
-/// What a session may do at most: an IAM policy document, checked here before anybody is asked.
+/// Limits what a session may do: an IAM policy document, checked locally before AWS is called.
 ///
-/// A session policy takes away and never gives: a session may do what both this and the identity behind it allow. So a
-/// policy that allows nothing is refused, and so is one that names a principal. It is kept without what carries no
-/// authority (white space, `Id`, `Sid`, patterns that others cover), and in one order: that is what [`Display`] writes,
-/// what is sent, and what the limit of 2,048 characters is about. AWS also limits a packed form, which only it can
-/// measure.
+/// A session policy only removes permissions: a session may do what both the policy and the underlying identity allow.
+/// A policy that allows nothing is therefore refused, as is a policy that names a principal. The policy is stored
+/// without the parts that carry no authority (white space, `Id`, `Sid`, patterns that others cover), in canonical
+/// order. [`Display`] writes this form, AWS receives it, and the limit of 2,048 characters applies to it. AWS also
+/// limits a packed form, which only AWS can measure.
 ///
-/// A policy is no secret: it is shown, logged and compared.
+/// A policy is not secret: it may be shown, logged and compared.
 ///
 /// [`Display`]: fmt::Display
 ///
+/// # Examples
 /// ```
 /// # use valetkey_core::SessionPolicy;
 /// # fn demo() -> valetkey_core::Result<()> {
@@ -53,31 +54,33 @@ const MAX_POLICY_CHARS: usize = 2048;
 pub struct SessionPolicy(Arc<PolicyInner>);
 
 struct PolicyInner {
-    /// Of which at least one allows something.
+    /// At least one of them allows something.
     statements: Vec<Statement>,
     text: Box<str>,
 }
 
 impl SessionPolicy {
-    /// What both policies allow: a request that this allows, both allow. It may allow less than that, since what
-    /// cannot be shown to be in both is left out: of two patterns that overlap, the narrower is kept if the other
-    /// covers it, and neither if none does. What either denies is denied.
+    /// Returns a policy that allows only requests which both policies allow.
+    ///
+    /// The result may allow less than that, since everything that cannot be shown to be in both is left out: of two
+    /// patterns that overlap, the narrower is kept if the other covers it, and neither if none does. Requests that
+    /// either policy denies are denied.
     ///
     /// # Errors
-    /// `Invalid` when nothing is left; when an allowing statement says what it is *not* about (`NotAction`,
-    /// `NotResource`); when two statements set the same condition differently; when the result is too long.
+    /// `Invalid` when no permission is left; when an allowing statement uses `NotAction` or `NotResource`; when two
+    /// statements set the same condition differently; when the result is too long.
     pub fn intersect(&self, other: &Self) -> Result<Self> {
         Self::from_statements(intersection::intersect(&self.0.statements, &other.0.statements)?)
     }
 
-    /// Reading, and nothing else, in the named services: what there is, how it is set up, how it is doing, its logs and
-    /// metrics. Known are `autoscaling`, `cloudformation`, `cloudtrail`, `cloudwatch`, `dynamodb`, `ec2`, `ecr`, `ecs`,
-    /// `eks`, `elasticloadbalancing`, `events`, `iam`, `kms`, `lambda`, `logs`, `rds`, `route53`, `s3`,
+    /// Returns a policy that allows only reading in the named services: their resources, configuration, state, logs
+    /// and metrics. Supported are `autoscaling`, `cloudformation`, `cloudtrail`, `cloudwatch`, `dynamodb`, `ec2`,
+    /// `ecr`, `ecs`, `eks`, `elasticloadbalancing`, `events`, `iam`, `kms`, `lambda`, `logs`, `rds`, `route53`, `s3`,
     /// `secretsmanager`, `sns`, `sqs`, `ssm` and `sts`.
     ///
-    /// Left out is what hands out secrets, tokens, code or what is stored: secret and parameter values, roles, instance
-    /// passwords and user data, function code, registry log-ins, objects, items, messages. What somebody wrote in plain
-    /// into a log, or into the environment of a task or a function, is shown as AWS shows it.
+    /// Actions that return secrets, tokens, code or stored data are excluded: secret and parameter values, roles,
+    /// instance passwords and user data, function code, registry log-ins, objects, items, messages. Secrets that were
+    /// written in plain text into a log, or into the environment of a task or a function, are shown as AWS shows them.
     ///
     /// The action names are those of the [Service Authorization Reference]; the idea is that of the job function
     /// [view-only user].
@@ -86,14 +89,14 @@ impl SessionPolicy {
     /// `Invalid` for a service that is not known, and when none is named.
     ///
     /// [Service Authorization Reference]:
-    ///     https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+    /// https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
     /// [view-only user]:
     ///     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_job-functions.html
     pub fn read_only<'a>(services: impl IntoIterator<Item = &'a str>) -> Result<Self> {
         Self::from_statements(read_only::build_statements(services)?)
     }
 
-    /// Tells policies apart in few characters: equal for equal policies, however they were written, in every process.
+    /// Returns a short digest of the policy. Equal policies have equal digests, in every spelling and every process.
     #[must_use]
     pub fn digest(&self) -> PolicyDigest {
         PolicyDigest::from_text(&self.0.text)
@@ -111,13 +114,13 @@ impl FromStr for SessionPolicy {
     /// Parses a JSON policy document.
     ///
     /// # Errors
-    /// `Invalid`, with the first part that breaks a rule and the rule; no text of the document is repeated.
+    /// `Invalid`, with the first part that breaks a rule and the rule; the text of the document is not repeated.
     fn from_str(text: &str) -> Result<Self> {
         Self::from_statements(document::parse(text)?)
     }
 }
 
-/// The document, as short as it gets.
+/// The document in its shortest form.
 impl fmt::Display for SessionPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.text)

@@ -1,13 +1,14 @@
-//! `printable`: text of others without characters that control a terminal or a log.
+//! `printable`: escapes characters that control a terminal or a log.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// `text` on one line, with every character escaped that would control a terminal, begin a line of a log or change the
-/// direction of writing: `\u{1b}` for an escape, `\u{a}` for a line break. Tabs stay.
+/// Returns `text` on one line. Characters that would control a terminal, begin a line of a log or change the direction
+/// of writing are escaped: `\u{1b}` for an escape, `\u{a}` for a line break. Tabs stay.
 ///
-/// For every text of a server, a file or a user that is written to a terminal or a log.
+/// Use it for all text from a server, a file or a user that is written to a terminal or a log.
 ///
+/// # Examples
 /// ```
 /// # use valetkey_core::escape_control_chars;
 /// assert_eq!(escape_control_chars("a name"), "a name");

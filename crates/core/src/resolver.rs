@@ -1,4 +1,4 @@
-//! `CredentialResolver`: from a credential id to credentials, so that work items name an id and never a key.
+//! `CredentialResolver`: looks up credentials by id, so that work items carry an id and never a key.
 
 mod cached;
 
@@ -13,21 +13,21 @@ use crate::{CredentialId, Credentials, Error, ErrorKind, Result};
 
 pub use cached::CachedResolver;
 
-/// Looks credentials up by id on behalf of one session.
+/// Looks up credentials by id on behalf of one session.
 ///
-/// A resolver is handed to a session by its host and decides what that session may look up: an id that is not the
-/// session's to use is refused with [`Denied`](ErrorKind::Denied). Otherwise it owes what a
-/// [`CredentialProvider`](crate::CredentialProvider) owes.
+/// A host gives a resolver to a session; the resolver decides what that session may look up, and refuses all other ids
+/// with [`Denied`](ErrorKind::Denied). Otherwise the requirements of [`CredentialProvider`](crate::CredentialProvider)
+/// apply.
 #[async_trait]
 pub trait CredentialResolver: fmt::Debug + Send + Sync {
-    /// A short name for logs, status and errors.
+    /// Returns a short name for logs, status and errors.
     fn name(&self) -> Cow<'static, str>;
 
-    /// The credentials kept under `id`.
+    /// Returns the credentials stored under `id`.
     async fn resolve(&self, id: &CredentialId) -> Result<Credentials>;
 
-    /// Drops whatever is kept between calls. The session that it was handed to calls it when it is cleared or closed
-    /// (a child session, which only borrows it, does not); it must not block.
+    /// Drops everything that is kept between calls. Must not block. The session that owns the resolver calls this when
+    /// it is cleared or closed; a child session, which only borrows the resolver, does not.
     fn clear_cache(&self) {}
 }
 
@@ -48,17 +48,27 @@ impl<T: CredentialResolver + ?Sized> CredentialResolver for Arc<T> {
 }
 
 /// A fixed map from id to credentials, for embedded use and for tests.
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::{Credentials, MapResolver, SessionContext};
+/// # fn demo(credentials: Credentials) -> valetkey_core::Result<()> {
+/// let resolver = MapResolver::new().with("job-7".parse()?, credentials);
+/// let session = SessionContext::builder().resolver(resolver).build();
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct MapResolver(BTreeMap<CredentialId, Credentials>);
 
 impl MapResolver {
-    /// A map that holds nothing.
+    /// Creates an empty map.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Keeps `credentials` under `id`, in place of what was there.
+    /// Stores `credentials` under `id`, and replaces those stored before.
     #[must_use]
     pub fn with(mut self, id: CredentialId, credentials: Credentials) -> Self {
         self.0.insert(id, credentials);

@@ -1,4 +1,4 @@
-//! `RevocationPolicy`: what ends sets at AWS that are out there.
+//! `RevocationPolicy`: an IAM policy that revokes credentials already issued.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -10,14 +10,16 @@ use crate::attribution::{SESSION_TAG, is_session_name};
 use crate::expiry::format_rfc3339;
 use crate::{Error, Result, SessionId};
 
-/// A policy that denies everything to sets that were issued before an instant. Whoever administers the role puts it on
-/// the role (on the IAM user, for federated users) as an inline policy; AWS then refuses copies of those sets from their
-/// next request on. Clearing and closing a session cannot do that.
+/// An IAM policy that denies every request made with credentials that were issued before an instant. An administrator
+/// attaches it to the role (to the IAM user, for federated users) as an inline policy; AWS then refuses copies of
+/// those credentials from their next request on. Clearing and closing a session cannot do that.
 ///
-/// The instant is that of the sets' issue by AWS's clock (`aws:TokenIssueTime`), which counts in whole seconds: here it is
-/// rounded up, so that a set that was issued just before is not spared. Not denied are long-lived keys, which have no such
-/// time, and roles that were assumed with one of the sets by whoever had it: those need a policy of their own.
+/// The instant is compared with the time of issue by AWS's clock (`aws:TokenIssueTime`), which counts in whole
+/// seconds. It is rounded up, so that credentials issued just before it are denied as well. The policy does not deny
+/// long-lived keys, which have no such time, nor roles that were assumed with the denied credentials: these need a
+/// policy of their own.
 ///
+/// # Examples
 /// ```
 /// # use std::time::SystemTime;
 /// # use valetkey_core::{RevocationPolicy, SessionContext};
@@ -41,18 +43,18 @@ enum RevocationTarget {
 }
 
 impl RevocationPolicy {
-    /// Ends what was issued to one session, and nothing else: sets with its [tag](crate::Attribution::tags), with its id
-    /// in the name of the role session, or with its id for the name of the federated user. A set that carries none of
-    /// these, because its provider was given no [`Attribution`](crate::Attribution), lives on.
+    /// Revokes only the credentials of one session: those with its [tag](crate::Attribution::tags), with its id in the
+    /// name of the role session, or with its id as the name of the federated user. Credentials without any of these,
+    /// because their provider has no [`Attribution`](crate::Attribution), are not revoked.
     #[must_use]
     pub fn for_session(session: SessionId, issued_before: SystemTime) -> Self {
         Self { target: RevocationTarget::Session(session), issued_before }
     }
 
-    /// Ends every session of the role that has this name, whoever gave it.
+    /// Revokes all sessions of the role that have this name, including those that other programs opened under it.
     ///
     /// # Errors
-    /// `Invalid` for what is no name of a role session: 2–64 of `A-Z a-z 0-9 _ + = , . @ -`.
+    /// `Invalid` unless `name` is a valid role session name: 2–64 of `A-Z a-z 0-9 _ + = , . @ -`.
     pub fn for_session_name(name: &str, issued_before: SystemTime) -> Result<Self> {
         if is_session_name(name) {
             return Ok(Self { target: RevocationTarget::SessionName(name.to_owned()), issued_before });
@@ -60,13 +62,13 @@ impl RevocationPolicy {
         Err(Error::invalid("session_name", "must be 2 to 64 of `A-Z a-z 0-9 _ + = , . @ -`"))
     }
 
-    /// Ends every session of the role, of whomever.
+    /// Revokes all sessions of the role.
     #[must_use]
     pub fn for_all_sessions(issued_before: SystemTime) -> Self {
         Self { target: RevocationTarget::All, issued_before }
     }
 
-    /// Which sessions of the role it ends, in words: that it is not only the one that was meant may matter.
+    /// Describes which sessions of the role are revoked, since these may be more than the intended one.
     #[must_use]
     pub fn description(&self) -> &'static str {
         match self.target {
@@ -84,7 +86,7 @@ impl RevocationPolicy {
         let statements = match &self.target {
             RevocationTarget::Session(session) => {
                 let tag = format!("aws:PrincipalTag/{SESSION_TAG}");
-                // A template may have put anything around the id.
+                // A template may have put any text around the id.
                 let names = json!([format!("*:*{session}*"), format!("*:{}", session.compact())]);
                 vec![
                     self.deny_statement(Some(("StringEquals", &tag, session.to_string().into()))),
@@ -112,7 +114,7 @@ impl RevocationPolicy {
 /// `AROA…:` and the name of a role session; the account and the name of a federated user.
 const USER_ID_KEY: &str = "aws:userid";
 
-/// In the order in which people read it.
+/// The fields are in the order in which such policies are usually written.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct RevocationDocument {
@@ -129,7 +131,7 @@ struct DenyStatement {
     condition: Value,
 }
 
-/// The policy document in one line of JSON; `{:#}` writes it over several.
+/// The policy document in one line of JSON; `{:#}` writes it in several lines.
 impl fmt::Display for RevocationPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let document = self.to_document();

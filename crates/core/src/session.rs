@@ -401,7 +401,7 @@ impl SessionContext {
         self.inner().record(event, account, party, failure);
     }
 
-    /// Clears all credentials, here and in the child sessions, and cancels all running fetches.
+    /// Clears all credentials, here and in the child sessions, and invalidates all running fetches.
     ///
     /// The session stays usable, but calls no provider until credentials or a provider are set again: a cleared
     /// session is never refilled without its owner's action. Clearing twice has the same effect as clearing once. A

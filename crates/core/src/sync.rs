@@ -1,4 +1,4 @@
-//! The few primitives that the model checker replaces: under `cfg(valetkey_loom)` the same code runs on loom's.
+//! The few primitives that the model checker replaces: under `cfg(valetkey_loom)` the same code runs on loom's types.
 
 #[cfg(valetkey_loom)]
 mod stand_ins;

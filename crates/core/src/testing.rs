@@ -1,6 +1,6 @@
-//! What tests of sessions and providers need: a clock that is set by hand, a provider that does as told, the
-//! provider contract as a suite, and canaries that must not get out. Public, so that a stranger's backend can be
-//! tested too.
+//! Tools for tests of sessions and providers: a manual clock, a scripted provider, the provider contract as a test
+//! suite, and canaries that detect leaked secrets. Public, so that backends outside of this workspace can be tested
+//! too.
 
 mod canary;
 mod clock;

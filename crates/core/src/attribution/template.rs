@@ -1,17 +1,22 @@
-//! `NameTemplate`: names for role sessions that lead from one CloudTrail line back to one agent session.
+//! `NameTemplate`: role session names that lead from a CloudTrail line to an agent session.
 
 use std::str::FromStr;
 
 use super::{Attribution, Placeholder};
 use crate::{Error, Result};
 
+<<<<<<< ours
 /// The longest `RoleSessionName` and the longest `SourceIdentity` of STS `AssumeRole`, in characters.
 const MAX_SESSION_NAME: usize = 64;
 const MAX_SOURCE_IDENTITY: usize = 256;
 
 /// The text of a role's session name or source identity, with places to fill in: `{principal}`, `{session}`, `{agent}`
+=======
+/// A template for a role session name or source identity, with the placeholders `{principal}`, `{session}`, `{agent}`
+>>>>>>> theirs
 /// and `{account}`.
 ///
+/// # Examples
 /// ```
 /// # use valetkey_core::{Attribution, NameTemplate};
 /// # fn demo() -> valetkey_core::Result<()> {
@@ -31,7 +36,7 @@ enum Segment {
     Placeholder(Placeholder),
 }
 
-/// `valetkey-{session}`: fits every session, and leads to one.
+/// `valetkey-{session}`: valid for every session, and unique to it.
 impl Default for NameTemplate {
     fn default() -> Self {
         Self(vec![Segment::Literal("valetkey-".to_owned()), Segment::Placeholder(Placeholder::Session)])
@@ -39,9 +44,11 @@ impl Default for NameTemplate {
 }
 
 impl NameTemplate {
-    /// The name, or a failure: never a name that was cut or altered to fit, which might be somebody else's.
+    /// Returns the name for an attribution. A name that does not fit is an error: cut or altered, it could equal the
+    /// name of a different session.
     ///
     /// # Errors
+<<<<<<< ours
     /// `Invalid` when the attribution does not say what the template asks for, or when what comes out is not 2–64 of
     /// `A-Z a-z 0-9 _ + = , . @ -` (STS `AssumeRole`, `RoleSessionName`).
     pub fn render(&self, attribution: &Attribution) -> Result<String> {
@@ -58,6 +65,11 @@ impl NameTemplate {
     }
 
     fn render_up_to(&self, max: usize, attribution: &Attribution) -> Result<String> {
+=======
+    /// `Invalid` when the attribution has no value for a placeholder, or when the name is not 2–64 of `A-Z a-z 0-9 _ +
+    /// = , . @ -` (STS `AssumeRole`, `RoleSessionName` and `SourceIdentity`).
+    pub fn fill(&self, attribution: &Attribution) -> Result<String> {
+>>>>>>> theirs
         let mut name = String::new();
         for part in &self.0 {
             match part {
@@ -102,7 +114,7 @@ fn parse_literal(text: &str) -> Result<Segment> {
     }
 }
 
-/// STS `AssumeRole`, `RoleSessionName`.
+/// Returns whether STS accepts the name (`AssumeRole`, `RoleSessionName` and `SourceIdentity`).
 pub(crate) fn is_session_name(name: &str) -> bool {
     is_name(name, MAX_SESSION_NAME)
 }

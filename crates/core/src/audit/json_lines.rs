@@ -1,4 +1,4 @@
-//! `JsonLines`: one JSON object a line, to any writer the host hands in.
+//! `JsonLines`: writes one JSON object per line to a writer of the host.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
@@ -7,30 +7,30 @@ use parking_lot::Mutex;
 
 use super::{AuditRecord, AuditSink};
 
-/// Writes each record as one line of JSON and flushes it. A failing writer is reported through `tracing`; the
-/// session goes on, since losing the trail must not lose the work.
+/// Writes each record as one line of JSON and flushes it. A writer error is reported through `tracing` and does not
+/// fail the session: a lost audit record must not stop the agent's work.
 ///
 /// A record is passed to the writer in one piece, so that processes which append to the same file do not mix their
 /// lines. If only a part of it could be written, the next record begins on a new line: the torn line is not JSON, and
-/// every other line is whole.
+/// every other line is complete.
 pub struct JsonLines<W> {
     lines: Mutex<LineWriter<W>>,
 }
 
 struct LineWriter<W> {
     writer: W,
-    /// The last line was not written to its end.
+    /// Whether the last line was only partly written.
     partial_line: bool,
 }
 
 impl<W: Write + Send> JsonLines<W> {
-    /// Writes to `writer`.
+    /// Creates a sink that writes to `writer`.
     pub fn new(writer: W) -> Self {
         Self { lines: Mutex::new(LineWriter { writer, partial_line: false }) }
     }
 
-    /// Writes to a `writer` whose last line was not finished, because the process that wrote it was killed or the disk
-    /// was full.
+    /// Creates a sink for a `writer` whose last line is incomplete, because the process that wrote it was killed or
+    /// the disk was full.
     pub fn after_partial_line(writer: W) -> Self {
         Self { lines: Mutex::new(LineWriter { writer, partial_line: true }) }
     }

@@ -1,4 +1,4 @@
-//! `InMemoryAudit`: keeps the newest records, for tests and for embedded use.
+//! `InMemoryAudit`: keeps the newest records in memory, for tests and for embedded use.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use super::{AuditRecord, AuditSink};
 
-/// Keeps the newest records, 10,000 unless said otherwise.
+/// Keeps the newest records in memory (default: 10,000).
 #[derive(Debug)]
 pub struct InMemoryAudit {
     records: Mutex<VecDeque<AuditRecord>>,
@@ -14,13 +14,13 @@ pub struct InMemoryAudit {
 }
 
 impl InMemoryAudit {
-    /// Keeps at most `limit` records; older ones are forgotten first.
+    /// Creates a sink that keeps at most `limit` records and drops the oldest first.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
         Self { records: Mutex::default(), limit }
     }
 
-    /// What was recorded, oldest first.
+    /// Returns the records, oldest first.
     #[must_use]
     pub fn records(&self) -> Vec<AuditRecord> {
         self.records.lock().iter().cloned().collect()

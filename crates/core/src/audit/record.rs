@@ -1,4 +1,4 @@
-//! `AuditRecord`: one thing that happened to a session's credentials.
+//! `AuditRecord`: one event in the life of a session's credentials.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,75 +11,76 @@ use crate::{
     Principal, SessionId,
 };
 
-/// What happened.
+/// The kind of an audited event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AuditEvent {
-    /// A session was given credentials.
+    /// Credentials were set on a session.
     Set,
-    /// A session's provider issued its first set.
+    /// A session's provider issued its first credentials.
     Issue,
-    /// A provider replaced the set, or failed to.
+    /// A provider replaced the credentials, or failed to.
     Refresh,
     /// Credentials left the session: to a child process, an endpoint request, an SDK client.
     Serve,
-    /// A child session with less authority was made.
+    /// A child session with less authority was created.
     Narrow,
-    /// A running child was moved to a new set.
+    /// A running child process was moved to new credentials.
     Rotate,
-    /// Something was asked for and refused.
+    /// A request was refused.
     Deny,
-    /// A session was wiped and stays usable.
+    /// A session was cleared and stays usable.
     Clear,
     /// A session ended.
     Close,
 }
 
-/// One thing that happened, with what joins it to other logs: record id, session, principal, account, key suffix.
+/// Describes one event. The record id, session, principal, account and key suffix join it to other logs.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct AuditRecord {
     /// Time-ordered id (UUID version 7).
     pub id: Uuid,
-    /// When, by the session's clock. Written as RFC 3339.
+    /// The time of the event, by the session's clock. Serialized as RFC 3339.
     #[serde(serialize_with = "instant")]
     pub at: SystemTime,
     /// The session.
     pub session: SessionId,
-    /// Whom the session acts for.
+    /// The principal that the session acts for.
     pub principal: Option<Principal>,
-    /// What happened.
+    /// The kind of event.
     pub event: AuditEvent,
-    /// The account, unless the whole session is meant.
+    /// The account; absent for events of the whole session.
     pub account: Option<AccountName>,
     /// The provider or consumer involved.
     pub party: Option<String>,
     /// The last four characters of the access key id.
     pub key_suffix: Option<String>,
-    /// Until when the set works; with [`AuditEvent::Clear`] and [`AuditEvent::Close`], until when AWS accepts the last of
-    /// all that the session has held, if it still accepts any.
+    /// When the credentials expire. For [`AuditEvent::Clear`] and [`AuditEvent::Close`]: until when AWS accepts the
+    /// last credentials that the session has held, if it still accepts any.
     pub expires_at: Option<Expiry>,
-    /// The set's number within its account.
+    /// The generation of the credentials within the account.
     pub generation: Option<Generation>,
-    /// Why it failed; absent when it did not.
+    /// The kind of error; absent for successful events.
     pub failure: Option<ErrorKind>,
-    /// How a child session was narrowed; only with [`AuditEvent::Narrow`].
+    /// The restrictions of a child session; only with [`AuditEvent::Narrow`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub narrowing: Option<NarrowDetails>,
 }
 
-/// What a narrowed child session has left of its parent's authority.
+/// Describes the authority of a narrowed child session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct NarrowDetails {
-    /// The child; the record itself is the parent's.
+    /// The child session; the record itself belongs to the parent.
     pub child: SessionId,
-    /// The accounts that it may use, the default one first.
+    /// The accounts that the child may use, the default account first.
     pub accounts: Vec<AccountName>,
-    /// The policy that was put on them, if one was. Several, if the parent is itself narrowed: each has its record.
+    /// The policy that was applied to the accounts, if any. If the parent is itself narrowed, its policies apply as
+    /// well and are in records of their own.
     pub policy: Option<PolicyDigest>,
-    /// When it ends, if it has a time of its own.
+    /// When the child ends, if it has a deadline of its own.
     pub ends_at: Option<Expiry>,
 }
 

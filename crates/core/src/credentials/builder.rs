@@ -1,4 +1,4 @@
-//! Building a set: every part is checked, and a fault names the part.
+//! Builds `Credentials`: every part is checked, and an error names the part.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,20 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Credentials, CredentialsData, RegionOrigin};
 use crate::{AccessKeyId, AccountId, Error, Expiry, Region, Result};
 
-/// Collects the parts of [`Credentials`]; made by [`Credentials::builder`].
+/// Collects the parts of [`Credentials`]. Created by [`Credentials::builder`].
+///
+/// # Examples
+/// ```
+/// # use valetkey_core::{AccessKeyId, Credentials, SecretString};
+/// let id = AccessKeyId::parse("access_key_id", "test")?;
+/// let credentials = Credentials::builder(id, SecretString::from("example"))
+///     .session_token(SecretString::from("example-token"))
+///     .provider("vault")
+///     .build()?;
+/// assert!(credentials.has_session_token());
+/// assert_eq!(credentials.provider(), "vault");
+/// # Ok::<_, valetkey_core::Error>(())
+/// ```
 #[must_use]
 pub struct CredentialsBuilder {
     access_key_id: AccessKeyId,
@@ -24,7 +37,7 @@ pub struct CredentialsBuilder {
 }
 
 impl Credentials {
-    /// Begins a set with the two parts that every set has.
+    /// Returns a builder with the two parts that all credentials have.
     pub fn builder(access_key_id: AccessKeyId, secret_access_key: SecretString) -> CredentialsBuilder {
         CredentialsBuilder {
             access_key_id,
@@ -41,56 +54,57 @@ impl Credentials {
 }
 
 impl CredentialsBuilder {
-    /// The token that makes the set temporary.
+    /// Sets the session token, which makes the credentials temporary.
     pub fn session_token(mut self, token: impl Into<Option<SecretString>>) -> Self {
         self.session_token = token.into();
         self
     }
 
-    /// When the set stops working; never, unless said.
+    /// Sets when the credentials stop working (default: never).
     pub fn expiry(mut self, expiry: Expiry) -> Self {
         self.expiry = expiry;
         self
     }
 
-    /// The account the keys belong to.
+    /// Sets the AWS account that the keys belong to.
     pub fn account_id(mut self, account_id: impl Into<Option<AccountId>>) -> Self {
         self.account_id = account_id.into();
         self
     }
 
-    /// The region to use the keys in.
+    /// Sets the region to use the keys in.
     pub fn region(mut self, region: impl Into<Option<Region>>) -> Self {
         self.region = region.into();
         self
     }
 
-    /// The region that the provider's environment names, such as `AWS_REGION` or a shared client configuration. It
-    /// counts only where the credentials, the account and the session name none.
+    /// Sets the region that the provider's environment specifies, such as `AWS_REGION` or a shared client
+    /// configuration. It applies only if neither the credentials nor the account nor the session specify a region.
     pub fn environment_region(mut self, region: impl Into<Option<Region>>) -> Self {
         self.environment_region = region.into();
         self
     }
 
-    /// After how long the source is worth asking again, whatever the expiry: for sources whose sets change before they
-    /// expire, or never do. Sets without expiry are otherwise kept as long as the session's policy says.
+    /// Sets the age after which the source should be read again, regardless of the expiry: for sources whose
+    /// credentials change before they expire, or never expire. By default, credentials without expiry are kept as long
+    /// as the session's policy specifies.
     pub fn max_age(mut self, age: impl Into<Option<Duration>>) -> Self {
         self.max_age = age.into();
         self
     }
 
-    /// The provider that made the set, for status and audit.
+    /// Sets the name of the provider that issued the credentials, for status and audit records.
     pub fn provider(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.provider = name.into();
         self
     }
 
-    /// The set.
+    /// Builds the credentials.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid), naming `secret_access_key` or `session_token`, when one of them is
     /// blank, longer than 16 KiB, or holds a control character, and for a token that holds anything but visible ASCII,
-    /// which no HTTP header can carry. Every other value is left to AWS.
+    /// which no HTTP header can carry. All other values are left to AWS to check.
     pub fn build(self) -> Result<Credentials> {
         check_secret("secret_access_key", &self.secret_access_key, |c| !c.is_control())?;
         if let Some(token) = &self.session_token {

@@ -1,4 +1,4 @@
-//! Credentials written as JSON, in the spellings found in the field: tool inputs, secret payloads, stack files.
+//! Reads credentials from JSON in the common spellings: tool inputs, secret payloads, stack files.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::Credentials;
 use crate::{AccessKeyId, AccountId, Error, Expiry, Region, Result};
 
-/// The accepted names of each field, as [`plain`] writes them. The first stands for the field in errors.
+/// The accepted names of a field, as [`plain`] writes them. Errors use the first name.
 struct FieldNames {
     name: &'static str,
     normalized: &'static [&'static str],
@@ -24,7 +24,7 @@ const EXPIRES_AT: FieldNames =
 const ACCOUNT_ID: FieldNames = FieldNames { name: "account_id", normalized: &["accountid"] };
 const REGION: FieldNames = FieldNames { name: "region", normalized: &["region", "defaultregion"] };
 
-/// The objects in which AWS puts credentials: IAM (`CreateAccessKey`), STS, IAM Identity Center.
+/// The objects in which AWS nests credentials: IAM (`CreateAccessKey`), STS, IAM Identity Center.
 const NESTED_OBJECTS: [&str; 3] = ["AccessKey", "Credentials", "roleCredentials"];
 
 impl Credentials {
@@ -46,7 +46,7 @@ impl Credentials {
         Self::from_json_value(&value, provider)
     }
 
-    /// The same as [`from_json`](Self::from_json), for JSON that was parsed before.
+    /// Reads credentials from JSON that was already parsed, as [`from_json`](Self::from_json) does.
     ///
     /// # Errors
     /// As [`from_json`](Self::from_json).
@@ -71,13 +71,13 @@ impl Credentials {
     }
 }
 
-/// An object of credentials, and the one around it if there is one.
+/// An object of credentials, with the object around it if there is one.
 struct CredentialsObject<'a> {
     objects: [Option<&'a Map<String, Value>>; 2],
 }
 
 impl<'a> CredentialsObject<'a> {
-    /// The object is the outer one itself, unless its keys are in one of the objects that AWS nests them in.
+    /// Selects the outer object, or the object that AWS nests the keys in.
     fn new(outer: &'a Map<String, Value>) -> Self {
         let flat = Self { objects: [Some(outer), None] };
         if matches!(flat.value(&ACCESS_KEY_ID), Ok(None)) {
@@ -107,8 +107,8 @@ impl<'a> CredentialsObject<'a> {
         }
     }
 
-    /// The value of a field in any of its spellings, blank ones left out. Two that differ are a mistake that a choice
-    /// between them would hide.
+    /// Returns the value of a field in any of its spellings, except blank ones. Two different values are an error:
+    /// choosing one of them would hide a mistake.
     fn value(&self, field: &FieldNames) -> Result<Option<&'a Value>> {
         for object in self.objects.into_iter().flatten() {
             let mut values =
@@ -130,7 +130,7 @@ impl FieldNames {
     }
 }
 
-/// A name without case, underscores, hyphens and the `aws` before it.
+/// Returns a name in lower case, without underscores, hyphens and a leading `aws`.
 fn normalize_name(name: &str) -> String {
     let letters = name.chars().filter(|c| !matches!(c, '_' | '-'));
     let plain: String = letters.map(|c| c.to_ascii_lowercase()).collect();
@@ -152,7 +152,7 @@ fn spelling_hint(field: &FieldNames) -> String {
     )
 }
 
-/// Where JSON breaks, without the text around it.
+/// Reports where the JSON is malformed, without the surrounding text.
 pub(crate) fn json_error(error: &serde_json::Error) -> Error {
     let message = format!("invalid JSON at line {} column {}", error.line(), error.column());
     Error::new(crate::ErrorKind::Invalid, message).with_next_step("send one well-formed JSON object")

@@ -1,4 +1,4 @@
-//! `CredentialsInner`: what is behind `Credentials`, in one allocation: the parts of a set, and how a session came by it.
+//! `CredentialsInner`: the value behind `Credentials`, in one allocation: the parts, and how a session obtained them.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -22,16 +22,17 @@ pub(super) struct CredentialsData {
     pub(super) max_age: Option<Duration>,
 }
 
-/// A region, and how much the statement weighs.
+/// A region and its precedence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RegionOrigin {
-    /// It belongs to the keys.
+    /// Belongs to the keys.
     Credentials(Region),
-    /// The environment in which the provider fetched the keys names it.
+    /// Specified by the environment in which the provider fetched the keys.
     Environment(Region),
 }
 
-/// Nothing is a set that was issued to nobody, and so is never served. Whatever else a gate holds was issued to its session.
+/// The empty value: credentials that were issued to no session and are never served. All other values in a cell were
+/// issued to its session.
 impl Sentinel for CredentialsInner {
     fn sentinel() -> Arc<Self> {
         let parts = CredentialsData {

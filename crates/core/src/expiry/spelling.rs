@@ -1,7 +1,7 @@
-//! Spellings of an instant in the field, rewritten as RFC 3339.
+//! Rewrites common spellings of an instant as RFC 3339.
 
-/// Rewrites `2035-01-01 08:45 +0000 UTC` as `2035-01-01T08:45:00+00:00`, and so each part alone. What is missing is
-/// added (seconds, an offset of zero). A text of another form stays one that does not parse.
+/// Rewrites `2035-01-01 08:45 +0000 UTC` as `2035-01-01T08:45:00+00:00`, and each part likewise. Adds missing parts
+/// (seconds, an offset of zero). A text of another form remains unparseable.
 pub(super) fn normalize_rfc3339(text: &str) -> String {
     let text = text.trim().to_ascii_uppercase();
     let (text, _) = text.split_once(" UTC").unwrap_or((&text, ""));
@@ -12,7 +12,7 @@ pub(super) fn normalize_rfc3339(text: &str) -> String {
     format!("{date}T{time}{seconds}{}", normalize_offset(offset))
 }
 
-/// `+0000` and `+00` as `+00:00`; no offset as `Z`.
+/// Rewrites `+0000` and `+00` as `+00:00`, and a missing offset as `Z`.
 fn normalize_offset(text: &str) -> String {
     match (text.len(), text.split_at_checked(3)) {
         (0, _) => "Z".to_owned(),

@@ -1,4 +1,4 @@
-//! `RoleArn`: the ARN of an IAM role, taken apart once.
+//! `RoleArn`: the parsed ARN of an IAM role.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,19 +16,19 @@ pub struct RoleArn {
 }
 
 impl RoleArn {
-    /// The whole ARN.
+    /// Returns the whole ARN.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The account that owns the role.
+    /// Returns the account that owns the role.
     #[must_use]
     pub fn account(&self) -> &AccountId {
         &self.account
     }
 
-    /// Parses `text`; `field` is the name used in the error.
+    /// Parses `text`. The error names `field`.
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
         let invalid_arn = || {
             role_from_session_arn(text).map_or_else(
@@ -60,7 +60,7 @@ fn split_role_arn(text: &str) -> Option<(&str, &str)> {
     is_aws_partition.then_some((account, name))
 }
 
-/// The role of `arn:aws:sts::123456789012:assumed-role/agent/session`, which has no path.
+/// Returns the role of `arn:aws:sts::123456789012:assumed-role/agent/session`, which has no path.
 fn role_from_session_arn(text: &str) -> Option<RoleArn> {
     let (partition, rest) = text.strip_prefix("arn:")?.split_once(":sts::")?;
     let (account, name) = rest.split_once(":assumed-role/")?;

@@ -9,12 +9,12 @@ use crate::{Error, Result};
 
 type ConditionValues = BTreeSet<String>;
 
-/// By operator and key, whose case does not count: no two differ in case only.
+/// Values by operator and key. The case of operators and keys does not count: no two differ in case only.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Conditions(BTreeMap<String, BTreeMap<String, ConditionValues>>);
 
 impl Conditions {
-    /// Parses the conditions of the statement that errors call `place`.
+    /// Parses the conditions of a statement. Errors call the statement `place`.
     pub(super) fn parse(path: &str, value: Option<Value>) -> Result<Self> {
         let invalid = |rule: &str| Error::invalid(format!("{path}.Condition"), rule);
         let mut conditions = Self::default();
@@ -43,7 +43,7 @@ impl Conditions {
         self.0.is_empty()
     }
 
-    /// The conditions of both.
+    /// Returns the conditions of both.
     pub(super) fn merge(&self, other: &Self) -> Result<Self> {
         let mut merged = self.clone();
         for (operator, key, values) in other.iter() {
@@ -56,7 +56,7 @@ impl Conditions {
         Ok(merged)
     }
 
-    /// Whether each of these is one of `others` too, and so holds whenever those do.
+    /// Returns whether each of these conditions is also in `others`, and so holds whenever those do.
     pub(super) fn is_subset_of(&self, others: &Self) -> bool {
         self.iter().all(|(operator, key, values)| others.get(operator, key) == Some(values))
     }
@@ -72,7 +72,7 @@ impl Conditions {
         keys.iter().find(|(known, _)| known.eq_ignore_ascii_case(key)).map(|(_, values)| values)
     }
 
-    /// Adds what is not there, under the operator's spelling that is.
+    /// Adds a condition that is not present yet, under the spelling of the operator that is already in use.
     fn insert(&mut self, operator: String, key: String, values: ConditionValues) {
         let existing = self.0.keys().find(|known| known.eq_ignore_ascii_case(&operator)).cloned();
         self.0.entry(existing.unwrap_or(operator)).or_default().insert(key, values);
@@ -92,7 +92,7 @@ impl Serialize for Conditions {
     }
 }
 
-/// The values of a condition, as the texts that AWS compares.
+/// Returns the values of a condition as the strings that AWS compares.
 fn parse_values(value: Value) -> Option<ConditionValues> {
     let list = match value {
         Value::Array(list) => list,

@@ -1,11 +1,11 @@
-//! `PolicyDigest`: tells one policy from another in few characters.
+//! `PolicyDigest`: a short identifier of a policy.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-/// Tells one [`SessionPolicy`](crate::SessionPolicy) from another: the SHA-256 of the document in its shortest form.
+/// Identifies a [`SessionPolicy`](crate::SessionPolicy): the SHA-256 of the document in its shortest form.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PolicyDigest([u8; 32]);
 

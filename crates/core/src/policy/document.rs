@@ -1,4 +1,4 @@
-//! The document around the statements: parsed, checked and written.
+//! The document around the statements: parsing, checking and writing.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -16,7 +16,7 @@ struct PolicyDocument<'a> {
     statement: &'a [Statement],
 }
 
-/// The statements of a policy, each in its shortest form.
+/// Returns the statements of a policy, each in its shortest form.
 pub(super) fn parse(text: &str) -> Result<Vec<Statement>> {
     let Value::Object(mut fields) = json::parse(text)? else {
         return Err(Error::invalid("policy", "must be a JSON object"));
@@ -29,7 +29,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Statement>> {
     if !fields.is_empty() {
         return Err(Error::invalid("policy", "may hold `Version`, `Id` and `Statement` and nothing else"));
     }
-    // What is too long is not worth comparing pattern by pattern.
+    // Check the length first: comparing the patterns of an overlong policy would take too long.
     serialize(&statements)?;
     Ok(statements.into_iter().map(Statement::minimized).collect())
 }
@@ -47,7 +47,7 @@ fn parse_statements(fields: &mut Map<String, Value>) -> Result<Vec<Statement>> {
         .collect()
 }
 
-/// The policy as it is sent.
+/// Returns the policy as it is sent to AWS.
 pub(super) fn serialize(statements: &[Statement]) -> Result<String> {
     if !statements.iter().any(Statement::is_allow) {
         return Err(Error::invalid("policy", "must allow something").with_next_step(

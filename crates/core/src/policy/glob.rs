@@ -1,14 +1,14 @@
 //! `Glob`: a pattern of action or resource names, and whether one pattern covers another.
 //!
-//! `*` stands for any text and `?` for any character. In a resource, a `*` that does not end a part between colons is
-//! not relied on to match a colon, nor is a `?` (IAM user guide, *Resource*: wildcards in ARNs), and `${…}` is a
-//! variable whose value is not known here. So "covers" may say no where AWS would say yes, and never the reverse.
+//! `*` matches any text and `?` any character. In a resource, a `*` that does not end a part between colons is not
+//! assumed to match a colon, nor is a `?` (IAM user guide, *Resource*: wildcards in ARNs), and `${…}` is a variable
+//! whose value is unknown here. So "covers" may be false where AWS would match, but is never true where AWS would not.
 
 use serde::{Serialize, Serializer};
 
 use crate::Result;
 
-/// One pattern; equal when written alike.
+/// One pattern. Two patterns are equal if their texts are.
 #[derive(Debug, Clone)]
 pub(super) struct Glob {
     text: Box<str>,
@@ -28,7 +28,7 @@ enum Token {
 }
 
 impl Glob {
-    /// A pattern of actions, whose case does not count.
+    /// Parses a pattern of actions. Case does not count.
     pub(super) fn parse_action(text: &str) -> Result<Self, &'static str> {
         let is_pattern = |part: &str| {
             !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-*?".contains(&b))
@@ -36,14 +36,14 @@ impl Glob {
         let is_action =
             text.split_once(':').is_some_and(|(service, name)| is_pattern(service) && is_pattern(name));
         if is_action || text == "*" {
-            // There is one colon in every action, so nothing can be matched beyond it.
+            // Every action has exactly one colon, so a wildcard cannot match beyond it.
             Ok(Self { text: text.into(), tokens: tokenize(&text.to_ascii_lowercase(), |_| true) })
         } else {
             Err("must be actions such as `s3:GetObject`, `s3:Get*` or `*`")
         }
     }
 
-    /// A pattern of ARNs.
+    /// Parses a pattern of ARNs.
     pub(super) fn parse_resource(text: &str) -> Result<Self, &'static str> {
         if text == "*" || (text.starts_with("arn:") && text.split(':').count() >= 6) {
             Ok(Self {
@@ -55,9 +55,9 @@ impl Glob {
         }
     }
 
-    /// Whether this matches whatever `other` matches.
+    /// Returns whether this pattern matches everything that `other` matches.
     pub(super) fn covers(&self, other: &Self) -> bool {
-        // `reached[n]`: the tokens looked at so far cover the first `n` of the other's.
+        // `reached[n]`: the tokens processed so far cover the first `n` tokens of the other pattern.
         let mut reached = vec![false; other.tokens.len() + 1];
         reached[0] = true;
         for token in &*self.tokens {
@@ -74,7 +74,7 @@ impl Glob {
 }
 
 impl Token {
-    /// Whether whatever `other` stands for can be part of what this stands for.
+    /// Returns whether everything that `other` matches can be part of what this token matches.
     fn covers_token(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::AnyText { crosses_colons: true }, _) => true,
@@ -84,7 +84,7 @@ impl Token {
     }
 }
 
-/// Takes a pattern apart; `beyond` tells by what comes after a `*` whether it may match a colon.
+/// Splits a pattern into tokens. `beyond` decides from the text after a `*` whether the `*` may match a colon.
 fn tokenize(text: &str, may_cross: fn(&str) -> bool) -> Box<[Token]> {
     let (mut tokens, mut rest) = (Vec::new(), text);
     while let Some(letter) = rest.chars().next() {
@@ -103,7 +103,8 @@ fn tokenize(text: &str, may_cross: fn(&str) -> bool) -> Box<[Token]> {
     tokens.into()
 }
 
-/// The variable that `text` begins with, and its length: `${*}`, `${?}` and `${$}` are the characters themselves.
+/// Returns the variable that `text` begins with, and its length: `${*}`, `${?}` and `${$}` are the characters
+/// themselves.
 fn parse_variable(text: &str) -> Option<(Token, usize)> {
     let (name, _) = text.strip_prefix("${")?.split_once('}')?;
     let token = match name {
@@ -121,7 +122,7 @@ impl PartialEq for Glob {
     }
 }
 
-/// Patterns of which one or another is to match.
+/// Patterns of which at least one must match.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Globs(Vec<Glob>);
 
@@ -134,7 +135,7 @@ impl Globs {
         self.0.is_empty()
     }
 
-    /// In order, and without patterns that others cover.
+    /// Sorts the patterns, and removes those that others cover.
     pub(super) fn minimized(mut self) -> Self {
         self.0.sort_by(|one, other| one.text.cmp(&other.text));
         self.0.dedup();
@@ -148,12 +149,12 @@ impl Globs {
         Self(kept)
     }
 
-    /// Whether each of `others` is covered by one of these.
+    /// Returns whether each of `others` is covered by one of these patterns.
     pub(super) fn covers_all(&self, others: &Self) -> bool {
         others.0.iter().all(|other| self.0.iter().any(|glob| glob.covers(other)))
     }
 
-    /// What is covered by both, as far as that can be told: of each two patterns the one that the other covers.
+    /// Returns what is provably covered by both: of each pair of patterns, the one that the other covers.
     pub(super) fn intersect(&self, others: &Self) -> Self {
         let pairs = self.0.iter().flat_map(|one| others.0.iter().map(move |other| (one, other)));
         let narrower = pairs.filter_map(|(one, other)| match () {
@@ -165,7 +166,7 @@ impl Globs {
     }
 }
 
-/// A single text, or a list.
+/// Serialized as a single string, or as a list.
 impl Serialize for Globs {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0.as_slice() {

@@ -1,14 +1,14 @@
-//! What two policies both allow.
+//! Computes what two policies both allow.
 
 use super::document::too_long_error;
 use super::glob::Globs;
 use super::statement::{Effect, PatternSet, Statement};
 use crate::{Error, Result};
 
-/// More than fit in a policy: beyond, comparing each with each is not worth the time.
+/// More statements than fit into a policy. Beyond this number, comparing them pairwise would take too long.
 const MAX_STATEMENTS: usize = 64;
 
-/// What both allow and neither denies. What is denied comes last.
+/// Returns statements for what both policies allow and neither denies. Denying statements come last.
 pub(super) fn intersect(left: &[Statement], right: &[Statement]) -> Result<Vec<Statement>> {
     let mut kept = Vec::new();
     for mine in left.iter().filter(|statement| statement.is_allow()) {
@@ -26,7 +26,7 @@ pub(super) fn intersect(left: &[Statement], right: &[Statement]) -> Result<Vec<S
     Ok(kept)
 }
 
-/// What two statements both allow, if it is anything.
+/// Returns what two statements both allow, or `None` if there is no overlap.
 fn intersect_statements(mine: &Statement, theirs: &Statement) -> Result<Option<Statement>> {
     let actions = listed_patterns(&mine.actions)?.intersect(listed_patterns(&theirs.actions)?);
     let resources = listed_patterns(&mine.resources)?.intersect(listed_patterns(&theirs.resources)?);
@@ -44,7 +44,7 @@ fn listed_patterns(subject: &PatternSet) -> Result<&Globs> {
     }
 }
 
-/// Keeps what others do not make superfluous.
+/// Adds a statement unless another one covers it, and removes those that it covers.
 fn push_unless_covered(kept: &mut Vec<Statement>, statement: Statement) -> Result<()> {
     if kept.iter().any(|other| other.covers(&statement)) {
         return Ok(());

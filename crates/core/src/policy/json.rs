@@ -1,4 +1,4 @@
-//! JSON in which no object names a key twice: of two statements on one thing, readers choose differently.
+//! Parses JSON in which no object repeats a key: readers disagree on which of two values counts.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::{Error, Result};
 
-/// The JSON of `text`; what is wrong with it is told by place.
+/// Parses `text`. Errors give the place of the fault, not the text.
 pub(super) fn parse(text: &str) -> Result<Value> {
     match serde_json::from_str(text) {
         Ok(UniqueKeys(value)) => Ok(value),

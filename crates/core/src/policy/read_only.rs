@@ -1,15 +1,15 @@
-//! Reading and nothing else, service by service: the actions of the Service Authorization Reference that list and
-//! describe, less those that hand out secrets, code or what is stored.
+//! Read-only access, service by service: the actions of the Service Authorization Reference that list and describe,
+//! except those that return secrets, code or stored data.
 
 use super::glob::{Glob, Globs};
 use super::statement::{Effect, Statement};
 use crate::{Error, ErrorKind, Result};
 
-/// Where a prefix would let too much in, the actions are named.
+/// The actions by service. Where a prefix would allow too much, the actions are listed one by one.
 const READ_ACTIONS: &[(&str, &[&str])] = &[
     // Launch configurations hold user data.
     ("autoscaling", &["DescribeAutoScaling*", "DescribePolicies", "DescribeScaling*"]),
-    // Templates and their summaries are what was deployed, not how it is doing.
+    // Excludes templates and their summaries: they describe what was deployed, not its state.
     ("cloudformation", &["Describe*", "List*"]),
     ("cloudtrail", &["Describe*", "GetEventSelectors", "GetTrail*", "List*", "LookupEvents"]),
     ("cloudwatch", &["Describe*", "Get*", "List*"]),
@@ -26,7 +26,7 @@ const READ_ACTIONS: &[(&str, &[&str])] = &[
     ("iam", &["Get*", "List*"]),
     // Not: Decrypt, GenerateDataKey*, GetParametersForImport.
     ("kms", &["Describe*", "GetKeyPolicy", "GetKeyRotationStatus", "List*"]),
-    // Not: GetFunction and GetLayerVersion*, which answer with the address of the code.
+    // Not: GetFunction and GetLayerVersion*, which return the address of the code.
     ("lambda", &["GetAccountSettings", "GetFunctionConfiguration", "GetPolicy", "List*"]),
     // Not: Unmask.
     ("logs", &["Describe*", "FilterLogEvents", "Get*", "List*", "StartQuery", "StopQuery"]),
@@ -55,7 +55,7 @@ const READ_ACTIONS: &[(&str, &[&str])] = &[
     ("sts", &["GetCallerIdentity"]),
 ];
 
-/// User data is a script, and scripts hold passwords.
+/// User data is a script, and scripts often hold passwords.
 const USER_DATA_ACTIONS: [&str; 2] = ["ec2:DescribeInstanceAttribute", "ec2:DescribeLaunchTemplateVersions"];
 
 pub(super) fn build_statements<'a>(services: impl IntoIterator<Item = &'a str>) -> Result<Vec<Statement>> {

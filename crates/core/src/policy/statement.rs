@@ -1,4 +1,4 @@
-//! `Statement`: what is allowed or denied, on what, and when.
+//! `Statement`: what is allowed or denied, on which resources, under which conditions.
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -13,7 +13,7 @@ pub(super) enum Effect {
     Deny,
 }
 
-/// What a statement is about.
+/// The actions or resources that a statement applies to.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum PatternSet {
     Only(Globs),
@@ -33,13 +33,13 @@ pub(super) struct Statement {
 }
 
 impl Statement {
-    /// A statement without conditions.
+    /// Creates a statement without conditions.
     pub(super) fn without_conditions(effect: Effect, actions: Globs, resources: Globs) -> Self {
         let (actions, resources) = (PatternSet::Only(actions), PatternSet::Only(resources));
         Self { effect, actions, resources, conditions: Conditions::default() }
     }
 
-    /// Parses the statement that errors call `place`.
+    /// Parses a statement. Errors call it `place`.
     pub(super) fn parse(path: &str, value: Value) -> Result<Self> {
         let Value::Object(mut fields) = value else {
             return Err(Error::invalid(path.to_owned(), "must be a JSON object"));
@@ -65,12 +65,12 @@ impl Statement {
         self.effect == Effect::Allow
     }
 
-    /// The same, without patterns that others cover.
+    /// Returns the statement without patterns that others cover.
     pub(super) fn minimized(self) -> Self {
         Self { actions: self.actions.minimized(), resources: self.resources.minimized(), ..self }
     }
 
-    /// Whether `other` is superfluous beside this.
+    /// Returns whether `other` is redundant beside this statement.
     pub(super) fn covers(&self, other: &Self) -> bool {
         self == other
             || (self.effect == other.effect
@@ -127,7 +127,7 @@ fn parse_patterns(
     Ok(variant(Globs::new(globs.map_err(invalid)?)))
 }
 
-/// The texts of a text or of a list of some.
+/// Returns the strings of a string or of a list of strings.
 fn string_list(value: &Value) -> Option<Vec<&str>> {
     match value {
         Value::String(text) => Some(vec![text]),

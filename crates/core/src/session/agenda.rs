@@ -1,4 +1,5 @@
-//! `RefreshQueue`: which accounts one warmer refreshes when. Its cost follows what is due, not what there is.
+//! `RefreshQueue`: schedules the background refreshes of accounts. Its cost depends on the accounts that are due, not on all
+//! accounts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
@@ -10,10 +11,11 @@ use tokio::sync::Notify;
 use super::slot::AccountCache;
 use crate::clock::{ClockSource, LONGEST_SLEEP, SHORTEST_SLEEP};
 
-/// The least time between two attempts: a set that is born stale does not make a warmer spin.
+/// The minimum time between two attempts: credentials that are stale when issued do not cause a busy loop.
 pub(super) const MIN_RETRY_INTERVAL: Duration = SHORTEST_SLEEP;
 
-/// Belongs to its warmer, and is gone with it: whoever can still reach it is being kept warm.
+/// The schedule of one background refresher. It is dropped with the refresher, so a weak reference that can be
+/// upgraded means that the session is being kept warm.
 pub(crate) struct RefreshQueue {
     clock: ClockSource,
     plan: Mutex<QueueState>,
@@ -23,17 +25,17 @@ pub(crate) struct RefreshQueue {
 /// An account is in one of the two maps, or is being refreshed.
 #[derive(Default)]
 struct QueueState {
-    /// By when they are due.
+    /// Accounts not yet due, by the time when they are.
     later: BTreeMap<(SystemTime, AccountKey), Weak<AccountCache>>,
-    /// Due, by when they expire: what has the least time left goes first.
+    /// Accounts that are due, by expiry: the account with the least time left goes first.
     ready: BTreeMap<(SystemTime, AccountKey), Weak<AccountCache>>,
     places: HashMap<AccountKey, RefreshTimes>,
 }
 
-/// Where a slot is in memory: as good as a number while somebody refers to it.
+/// The address of a slot in memory: unique while the slot is referenced.
 type AccountKey = usize;
 
-/// When an account is to be refreshed, and until when what it has works.
+/// When an account is to be refreshed, and when its credentials expire.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RefreshTimes {
     pub(super) at: SystemTime,
@@ -45,7 +47,7 @@ impl RefreshQueue {
         Arc::new(Self { clock, plan: Mutex::default(), changed: Notify::new() })
     }
 
-    /// Puts an account on the agenda, in place of what was there for it.
+    /// Schedules an account, and replaces its earlier entry.
     pub(super) fn schedule(&self, slot: &Arc<AccountCache>, due: RefreshTimes) {
         let key = Arc::as_ptr(slot).addr();
         let mut plan = self.state();
@@ -59,22 +61,22 @@ impl RefreshQueue {
         }
     }
 
-    /// Takes an account off the agenda.
+    /// Removes an account from the schedule.
     pub(super) fn remove(&self, slot: &AccountCache) {
         self.state().strike(std::ptr::from_ref(slot).addr());
     }
 
-    /// Has the warmer look again.
+    /// Makes the refresher check the schedule again.
     pub(crate) fn wake(&self) {
         self.changed.notify_one();
     }
 
-    /// Waits until there is reason to look again. Cancel safe.
+    /// Waits until the schedule must be checked again. Cancel safe.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// How long nothing will be due; `None` when something is.
+    /// Returns how long no account is due; `None` when an account is due now.
     pub(super) fn idle_time(&self) -> Option<Duration> {
         let now = self.clock.now();
         let mut plan = self.state();
@@ -86,7 +88,7 @@ impl RefreshQueue {
         Some(next.unwrap_or(LONGEST_SLEEP).clamp(SHORTEST_SLEEP, LONGEST_SLEEP))
     }
 
-    /// Takes what is due and has the least time left.
+    /// Removes and returns the due account with the least time left.
     pub(super) fn pop_due(&self) -> Option<Arc<AccountCache>> {
         let mut plan = self.state();
         while let Some(((_, key), slot)) = plan.ready.pop_first() {
@@ -131,7 +133,7 @@ mod tests {
         Arc::new(AccountCache::new(alias.parse().unwrap(), Arc::new(SessionShared::new())))
     }
 
-    /// Due so many seconds from now, good for so many.
+    /// An account due in `at` seconds whose credentials expire in `until` seconds.
     fn due(now: SystemTime, at: i64, until: u64) -> RefreshTimes {
         let seconds = Duration::from_secs(at.unsigned_abs());
         RefreshTimes {
@@ -141,7 +143,7 @@ mod tests {
     }
 
     fn taken(agenda: &RefreshQueue) -> Vec<AccountName> {
-        // Looking is what finds out what is due.
+        // `pause` moves the accounts that are due to the ready map.
         let _pause = agenda.idle_time();
         std::iter::from_fn(|| agenda.pop_due()).map(|slot| slot.alias().clone()).collect()
     }

@@ -1,16 +1,16 @@
-//! `LazyWatch`: a watch that exists only while somebody watches; most sessions are never watched.
+//! `LazyWatch`: a watch channel that exists only while there are receivers; most sessions have none.
 
 use tokio::sync::watch;
 
 pub(super) struct LazyWatch<T>(Option<watch::Sender<T>>);
 
 impl<T> LazyWatch<T> {
-    /// Watches from `now` on.
+    /// Subscribes to the channel, which starts with the value `now`.
     pub(super) fn subscribe(&mut self, now: T) -> watch::Receiver<T> {
         self.0.get_or_insert_with(|| watch::Sender::new(now)).subscribe()
     }
 
-    /// Tells whoever watches, and is no more when nobody does.
+    /// Sends `news`, and drops the channel when no receivers are left.
     pub(super) fn notify(&mut self, news: T) {
         self.0 = self.0.take().filter(|sender| sender.send(news).is_ok());
     }

@@ -1,4 +1,4 @@
-//! `Restrictions` of a session: which accounts there may be, and what a narrowed one hands out.
+//! `Restrictions` of a session: which accounts it may have, and how a narrowed session limits what it serves.
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
@@ -10,18 +10,18 @@ use super::{CurrentCredentials, SessionContext};
 use crate::clock::LONGEST_SLEEP;
 use crate::{AccountName, Credentials, Expiry, Result};
 
-/// What a session may have and do at most.
+/// Limits which accounts a session may have and what it may do.
 pub(super) struct Restrictions {
-    /// The aliases that there may be, here and in the children; any, unless said.
+    /// The aliases allowed in this session and its children (default: any).
     pub(super) allowed: Option<Box<[AccountName]>>,
     pub(super) narrowed: Option<NarrowState>,
 }
 
-/// That a session has less authority than its parent.
+/// Marks a session with less authority than its parent.
 pub(super) struct NarrowState {
-    /// Whether its accounts are its own, narrowed by a policy; else it is a view of its parent's.
+    /// Whether its accounts are its own, narrowed by a policy; otherwise it is a view of its parent's accounts.
     pub(super) own_accounts: bool,
-    /// When it ends.
+    /// When the session ends.
     pub(super) until: Option<SystemTime>,
 }
 
@@ -68,7 +68,7 @@ impl SessionInner {
         self.bounds.as_ref()?.narrowed.as_ref()
     }
 
-    /// Whether it holds nothing, and shows some of what its parent holds.
+    /// Returns whether the session holds nothing itself and shows some of its parent's accounts.
     pub(super) fn is_read_only(&self) -> bool {
         self.narrow_state().is_some_and(|narrowed| !narrowed.own_accounts)
     }
@@ -78,12 +78,13 @@ impl SessionInner {
         self.narrow_state()?.until
     }
 
-    /// How long until its time is up.
+    /// Returns the time until the deadline.
     fn remaining(&self) -> Option<Duration> {
         self.deadline()?.duration_since(self.surroundings.now()).ok()
     }
 
-    /// Whether its time is up. Whoever asks first closes it, so that a clock that jumps back revives nothing.
+    /// Returns whether the deadline has passed. The first check that sees this closes the session, so that a clock
+    /// that jumps back does not revive it.
     #[inline]
     pub(super) fn close_if_expired(&self) -> bool {
         let over = self.deadline().is_some_and(|until| until <= self.surroundings.now());
@@ -93,12 +94,12 @@ impl SessionInner {
         over
     }
 
-    /// Until when a set is good here.
+    /// Returns the expiry that this session reports for credentials: at the latest its own end.
     pub(super) fn announced_expiry(&self, expiry: Expiry) -> Expiry {
         self.deadline().map_or(expiry, |until| expiry.min(Expiry::At(until)))
     }
 
-    /// The current, valid set of the default account.
+    /// Returns valid credentials of the default account.
     pub(super) async fn credentials(&self) -> Result<Credentials> {
         match self.cached_default() {
             Some(fresh) => Ok(fresh),
@@ -106,7 +107,7 @@ impl SessionInner {
         }
     }
 
-    /// The same of any account.
+    /// Returns valid credentials of any account.
     pub(super) async fn credentials_for(&self, alias: &AccountName) -> Result<Credentials> {
         loop {
             let slot = self.account_cache(alias)?;
@@ -114,7 +115,8 @@ impl SessionInner {
                 Some(_) => Some(slot.credentials().await),
                 None => self.inherited_credentials(&slot).await,
             };
-            // It may be a parent's, which goes on when this session was cleared or has ended meanwhile.
+            // The slot may belong to a parent, which continues after this session was cleared or closed in the
+            // meantime.
             if let Some(answer) = answer
                 && Arc::ptr_eq(&slot, &self.account_cache(alias)?)
             {
@@ -123,12 +125,13 @@ impl SessionInner {
         }
     }
 
-    /// What a parent's slot answers; none when this session is cleared, reshaped or over before that.
+    /// Returns the result of a parent's slot; `None` when this session is cleared, changes its accounts or ends before
+    /// that.
     async fn inherited_credentials(&self, slot: &Arc<AccountCache>) -> Option<Result<Credentials>> {
         if let Some(fresh) = slot.cached() {
             return Some(Ok(fresh));
         }
-        // Listens before it looks: a change in between is not missed.
+        // Subscribe before the check, so that a change in between is not missed.
         let mut reshaped = self.subscribe_topology();
         if !self.account_cache(slot.alias()).is_ok_and(|now| Arc::ptr_eq(slot, &now)) {
             return None;
@@ -141,7 +144,7 @@ impl SessionInner {
         }
     }
 
-    /// The fresh set of the default account.
+    /// Returns the credentials of the default account if they are fresh.
     #[inline]
     pub(super) fn cached_default(&self) -> Option<Credentials> {
         match self.narrow_state() {
@@ -154,7 +157,7 @@ impl SessionInner {
         Some(self.clamp(self.account_cache(alias).ok()?.cached()?))
     }
 
-    /// What the default account serves without asking anybody.
+    /// Returns what the default account serves without a fetch.
     pub(super) fn current_default(&self) -> Option<CurrentCredentials> {
         match self.narrow_state() {
             None => self.default_account().current_credentials(),
@@ -167,7 +170,7 @@ impl SessionInner {
         Some(CurrentCredentials { credentials: self.clamp(served.credentials), ..served })
     }
 
-    /// A set as this session may hand it out: nobody is told that it works for longer than the session.
+    /// Returns credentials as this session may serve them: they expire with the session at the latest.
     fn clamp(&self, credentials: Credentials) -> Credentials {
         match self.deadline() {
             Some(until) => credentials.capped_at(until),
@@ -176,7 +179,7 @@ impl SessionInner {
     }
 }
 
-/// Waits for the time of a narrowed session to be up; for ever, if it has no end. Cancel safe.
+/// Waits until the deadline of a narrowed session has passed; forever if there is none. Cancel safe.
 pub(super) async fn wait_expired(session: &Weak<SessionInner>) {
     let bounded = session.upgrade().is_some_and(|session| session.deadline().is_some());
     sleep_until_deadline(bounded, || session.upgrade()?.remaining()).await;

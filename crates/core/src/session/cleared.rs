@@ -1,4 +1,4 @@
-//! Whether an account serves nothing because its session was cleared, and not for another reason.
+//! Reports whether an account serves nothing because its session was cleared, and not for another reason.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::{CredentialsVersion, Generation, SessionAccount, SessionContext};
 use crate::{AccountName, Result};
 
 impl SessionContext {
-    /// Whether the session was cleared or closed, and was given nothing since.
+    /// Returns whether the session was cleared or closed, and nothing was set on it since.
     #[must_use]
     pub fn is_cleared(&self) -> bool {
         self.inner().is_account_cleared(self.default_account())
@@ -16,13 +16,24 @@ impl SessionContext {
 }
 
 impl SessionContext {
-    /// As [`refresh`](Self::refresh); also ends the sleep of the session's providers after a [`clear`](Self::clear), if
-    /// this account has a provider. Credentials that were set before the clear stay gone.
+    /// Refreshes the account as [`refresh`](Self::refresh) does. After a [`clear`](Self::clear), it also resumes the
+    /// session's providers, if this account has one. Credentials that were set before the clear are not restored.
     ///
-    /// Call it only where a user or a model requests it: nothing else may refill a session that was cleared.
+    /// Call it only when a user or a model requests it: nothing else may refill a session that was cleared.
     ///
     /// # Errors
     /// As [`refresh`](Self::refresh).
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// # async fn demo(session: SessionContext) -> valetkey_core::Result<()> {
+    /// session.clear();
+    /// assert!(session.is_cleared());
+    /// session.resume(session.default_account()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn resume(&self, account: &AccountName) -> Result<Generation> {
         let slot = self.inner().account_cache(account)?;
         self.inner().resume_for(&slot);
@@ -31,13 +42,14 @@ impl SessionContext {
 }
 
 impl SessionAccount {
-    /// Whether the account serves nothing because its session was cleared or closed, and was given nothing since.
+    /// Returns whether the account serves nothing because its session was cleared or closed, and nothing was set on it
+    /// since.
     ///
     /// False for an account that never had credentials, and for one whose credentials expired, were rejected, were
-    /// invalidated by a change of another account, or were withdrawn after a permanent failure: its provider is asked
-    /// again at the next use. An account that was inherited stays cleared after a clear of the child session, until the
-    /// child session is given credentials for it. [`rotations`](Self::watch_rotations) announces a clear after this returns
-    /// true.
+    /// invalidated by a change of another account, or were withdrawn after a permanent failure: its provider is called
+    /// again at the next use. An account that was inherited stays cleared after a clear of the child session, until
+    /// credentials for it are set on the child session. [`rotations`](Self::watch_rotations) announces a clear after this
+    /// returns true.
     ///
     /// A watcher may miss this state when credentials follow a clear at once; see
     /// [`was_cleared_since`](Self::was_cleared_since).
@@ -46,8 +58,9 @@ impl SessionAccount {
         self.open_member().is_none_or(|member| member.is_account_cleared(self.alias()))
     }
 
-    /// Whether the account was cleared or closed after it published the credentials `id`, even if it was given others
-    /// since. Copies of such credentials must be used no more; copies that were only replaced may finish their work.
+    /// Returns whether the account was cleared or closed after it published the credentials `id`, even if other
+    /// credentials followed. Copies of cleared credentials must no longer be used; copies that were only replaced may
+    /// finish their work.
     #[must_use]
     pub fn was_cleared_since(&self, id: CredentialsVersion) -> bool {
         self.open_member().is_none_or(|member| member.was_account_cleared_since(self.alias(), id))
@@ -59,7 +72,7 @@ impl SessionAccount {
 }
 
 impl SessionInner {
-    /// Providers derive credentials from those of other accounts, so all of them wake up.
+    /// Resumes the providers of all accounts, since providers derive credentials from those of other accounts.
     fn resume_for(&self, slot: &AccountCache) {
         let _order = self.topology_lock();
         if slot.is_dormant() && slot.has_provider() {
@@ -76,7 +89,7 @@ impl SessionInner {
             || self.find_account(alias).map_or(self.is_detached(), |slot| slot.was_cleared_since(id))
     }
 
-    /// An account of a session that was cleared begins cleared, as its others are.
+    /// Creates a slot. In a session that was cleared, it begins cleared, as the other slots are.
     pub(super) fn new_account(&self, alias: &AccountName) -> Arc<AccountCache> {
         let slot = Arc::new(AccountCache::new(alias.clone(), Arc::clone(&self.surroundings)));
         if self.is_detached() {

@@ -1,4 +1,4 @@
-//! A session and its children: which account is whose, and how an end reaches everyone.
+//! A session and its children: which session owns which account, and how clearing and closing reach all children.
 
 mod observed;
 mod outstanding;
@@ -27,8 +27,8 @@ use crate::{
     AccountName, CredentialId, CredentialProvider, CredentialResolver, Credentials, Error, Region, Result,
 };
 
-/// One session. A child points strongly at its parent and is pointed at weakly: a parent never waits for a child,
-/// and a child ends with its parent.
+/// One session. A child holds a strong reference to its parent, and the parent a weak one to the child: a child does
+/// not keep a parent's session open, and ends with it.
 pub(super) struct SessionInner {
     pub(super) surroundings: Arc<SessionShared>,
     default: Arc<AccountCache>,
@@ -36,15 +36,15 @@ pub(super) struct SessionInner {
     pub(super) region: Option<Box<Region>>,
     resolver: Option<Arc<dyn CredentialResolver>>,
     service: LazyArcSwap<Value>,
-    /// None for most sessions.
+    /// `None` for most sessions.
     pub(super) bounds: Option<Box<Restrictions>>,
     pub(super) parent: Option<Arc<SessionInner>>,
     children: Mutex<Vec<Weak<SessionInner>>>,
-    /// After a clear, nothing is inherited any more.
+    /// Set by a clear: from then on the session inherits nothing.
     detached: AtomicBool,
     closed: AtomicBool,
-    /// Held while accounts are made, put to sleep or woken, so that of two such that race one is before the other. Those
-    /// who listen hear of each account of one's own that is made, that nothing is inherited any more, and of the end.
+    /// Serializes creating, suspending and resuming accounts. Subscribers are notified when the session creates an
+    /// account of its own, when inheritance ends, and on close.
     order: Mutex<LazyWatch<()>>,
 }
 
@@ -72,7 +72,7 @@ impl SessionInner {
         }
     }
 
-    /// A child whose default account is its own and whose other accounts are inherited.
+    /// Creates a child with a default account of its own, which inherits the other accounts.
     pub(super) fn child(self: &Arc<Self>) -> Result<Arc<Self>> {
         let alias = self.default.alias();
         self.check_writable(alias)?;
@@ -80,12 +80,12 @@ impl SessionInner {
         Ok(self.attach_child(child))
     }
 
-    /// What every child is born with.
+    /// Creates the common state of a child, not yet enrolled.
     pub(super) fn new_child(&self, default: &AccountName) -> Self {
         Self::new(self.surroundings.child(), default.clone(), self.region.as_deref().cloned(), None)
     }
 
-    /// Makes `child` one of this session's.
+    /// Adds `child` to the children of this session.
     pub(super) fn attach_child(self: &Arc<Self>, mut child: Self) -> Arc<Self> {
         child.parent = Some(Arc::clone(self));
         let child = Arc::new(child);
@@ -93,7 +93,8 @@ impl SessionInner {
         children.retain(|known| known.strong_count() > 0);
         children.push(Arc::downgrade(&child));
         drop(children);
-        // After the child is known: a warmer that comes meanwhile finds it, or is found here.
+        // After the child is registered: a background refresher that is added concurrently finds the child, or is
+        // found here.
         if let Some(warmers) = self.surroundings.refreshers() {
             child.surroundings.add_refreshers(&warmers);
         }
@@ -107,7 +108,7 @@ impl SessionInner {
         &self.default
     }
 
-    /// The slot that answers for `alias`: one's own, else the parent's.
+    /// Returns the slot that serves `alias`: the session's own, otherwise the parent's.
     pub(super) fn account_cache(&self, alias: &AccountName) -> Result<Arc<AccountCache>> {
         if self.is_closed() {
             return Err(faults::closed_error());
@@ -120,12 +121,12 @@ impl SessionInner {
         if self.is_visible(alias) { found() } else { None }
     }
 
-    /// Whether `alias` is within the bounds of this session; its parent has some of its own.
+    /// Returns whether `alias` is within the bounds of this session. The parent checks its own bounds.
     fn is_visible(&self, alias: &AccountName) -> bool {
         self.allowed_accounts().is_none_or(|allowed| allowed.contains(alias))
     }
 
-    /// Whether the account may be given credentials or a provider here.
+    /// Checks whether credentials or a provider may be set on the account here.
     pub(super) fn check_writable(&self, alias: &AccountName) -> Result<()> {
         match self.allow_list() {
             _ if self.is_closed() => Err(faults::closed_error()),
@@ -139,7 +140,8 @@ impl SessionInner {
         self.allowed_accounts().or_else(|| self.parent.as_ref()?.allow_list())
     }
 
-    /// One's own slot for `alias`, made if need be: what is set here is never seen by the parent.
+    /// Returns the session's own slot for `alias`, and creates it if necessary. The parent never sees what is set on
+    /// it.
     pub(super) fn own_account(&self, alias: &AccountName) -> Result<Arc<AccountCache>> {
         self.check_writable(alias)?;
         Ok(self.get_or_create_account(alias))
@@ -157,13 +159,14 @@ impl SessionInner {
         order.notify(());
         drop(order);
         if self.is_closed() {
-            // It was born without a provider that could forget anything.
+            // A new slot has no provider that would have to forget anything.
             let _none = own.clear(true);
         }
         own
     }
 
-    /// Gives an account something, and has the providers of the others start anew, unless a clear came in between.
+    /// Sets something on an account, and invalidates what the providers of the others issued, unless a clear came in
+    /// between.
     pub(super) fn apply_update<T>(
         &self,
         slot: &AccountCache,
@@ -180,18 +183,18 @@ impl SessionInner {
         Ok(given)
     }
 
-    /// Here and in the children: any of it may have been derived from what was replaced.
+    /// Invalidates what providers issued here and in the children: it may have been derived from what was replaced.
     fn invalidate_issued(&self) {
         self.own_accounts().iter().for_each(|slot| slot.invalidate_issued());
         self.for_each_child(Self::invalidate_issued);
     }
 
-    /// Tells when an account may be answered by another slot than before, or by none.
+    /// Subscribes to changes of the slot that serves an account.
     pub(super) fn subscribe_topology(&self) -> watch::Receiver<()> {
         self.topology_lock().subscribe(())
     }
 
-    /// Every slot that this session may use, the default one first.
+    /// Returns every slot that this session may use, the default one first.
     pub(super) fn accounts(&self) -> Vec<Arc<AccountCache>> {
         let mut slots = if self.is_read_only() { Vec::new() } else { self.own_accounts() };
         for inherited in self.inherited_parent().map(|parent| parent.accounts()).unwrap_or_default() {
@@ -210,7 +213,7 @@ impl SessionInner {
         slots
     }
 
-    /// Puts the accounts of this session, and of its children now and later, on the agenda.
+    /// Registers the accounts of this session, and of its present and future children, for background refreshes.
     pub(super) fn attach_refresher(&self, agenda: &Arc<RefreshQueue>) {
         self.surroundings.add_refreshers(&[Arc::downgrade(agenda)]);
         self.own_accounts().iter().for_each(|slot| slot.schedule_on(agenda, Duration::ZERO));
@@ -279,7 +282,7 @@ impl SessionInner {
             return;
         }
         if self.narrow_state().is_some() {
-            // Nothing could be given to it again.
+            // Nothing could be set on it again.
             return self.close();
         }
         self.clear_accounts(false);
@@ -305,11 +308,11 @@ impl SessionInner {
         let wiped: Vec<_> = self.own_accounts().iter().map(|slot| slot.clear(for_good)).collect();
         order.notify(());
         drop(order);
-        // A panic that is not ours must not keep the children open.
+        // A panic in user code must not keep the children open.
         let quietly = |forget: &dyn Fn()| drop(catch_unwind(AssertUnwindSafe(forget)));
         let providers = wiped.iter().flat_map(|(providers, _guard)| providers.iter().flatten());
         providers.for_each(|provider| quietly(&|| provider.clear_cache()));
-        // A child borrows its parent's.
+        // A child borrows the resolver of its parent.
         let resolver = self.resolver.as_ref().filter(|_| self.parent.is_none());
         resolver.into_iter().for_each(|resolver| quietly(&|| resolver.clear_cache()));
     }
@@ -325,7 +328,7 @@ impl SessionInner {
         self.parent.as_ref().filter(|_| !self.is_detached())
     }
 
-    /// Whether the session was cleared or closed, so that nothing is inherited any more.
+    /// Returns whether the session was cleared or closed, so that it inherits nothing.
     pub(super) fn is_detached(&self) -> bool {
         self.detached.load(Ordering::Acquire)
     }

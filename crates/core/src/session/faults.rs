@@ -1,8 +1,9 @@
-//! The faults a session itself raises, in one place so that their words agree.
+//! The errors that a session itself returns, in one place so that their wording agrees.
 
 use crate::{AccountName, Error, ErrorKind};
 
-/// The set in hand has run out. What needs a person is told as it is, for that is what there is to do.
+/// Reports that the current credentials have expired. An error that requires a person is returned unchanged, since it
+/// says what to do.
 pub(super) fn expired_error(cause: Option<Error>) -> Error {
     let error = Error::new(ErrorKind::Expired, "the session's credentials have expired")
         .with_next_step("set or refresh the credentials of this session");

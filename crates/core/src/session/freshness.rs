@@ -1,4 +1,4 @@
-//! How fresh a set is: pure functions of when it was issued, when it expires, the time, and the policy.
+//! Freshness of credentials: pure functions of the time of issue, the expiry, the current time, and the policy.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -9,24 +9,25 @@ use super::{CredentialsVersion, RefreshPolicy};
 use crate::Credentials;
 use crate::clock::{Nanos, nanos};
 
-/// How fresh a set of credentials is.
+/// The freshness of credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Freshness {
     /// Nothing to do.
     Fresh,
-    /// Works, and is replaced when that costs nobody a wait.
+    /// Valid. Should be replaced when no caller has to wait for it.
     Advisory,
-    /// Works for a minute at most, or for a quarter of its lifetime if that is less, and is replaced before it is used.
+    /// Valid for a minute at most, or for a quarter of the lifetime if that is less. Must be replaced before use.
     Mandatory,
-    /// Is refused.
+    /// No longer accepted.
     Expired,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How long before expiry credentials of this lifetime are worth replacing (AWS cross-SDK credential refresh, 2026).
+/// Returns how long before expiry credentials of this lifetime should be replaced (AWS cross-SDK credential refresh,
+/// 2026).
 fn advisory_window(lifetime: Duration) -> Duration {
     if lifetime < 10 * MINUTE {
         lifetime / 4
@@ -39,7 +40,7 @@ fn advisory_window(lifetime: Duration) -> Duration {
     }
 }
 
-/// How long before expiry credentials of this lifetime must be replaced before they are used.
+/// Returns how long before expiry credentials of this lifetime must be replaced before they are used.
 fn mandatory_window(lifetime: Duration) -> Duration {
     MINUTE.min(lifetime / 4)
 }
@@ -53,9 +54,10 @@ pub(super) struct Windows {
 }
 
 impl Windows {
-    /// `jitter` (0 to 1) widens the advisory window by up to a tenth, so that sessions opened together part.
+    /// Computes the windows. `jitter` (0 to 1) widens the advisory window by up to a tenth, so that sessions opened
+    /// together do not refresh together.
     ///
-    /// No window opens before the least interval between two fetches has passed, except where the provider itself
+    /// No window opens before the minimum interval between two fetches has passed, except where the provider itself
     /// limits the age of its credentials.
     pub(super) fn new(issued_at: SystemTime, set: &Credentials, policy: &RefreshPolicy, jitter: f64) -> Self {
         let aged_after = |age: Duration| issued_at.checked_add(age.mul_f64(1.0 - 0.1 * jitter));
@@ -91,17 +93,17 @@ impl Windows {
     }
 }
 
-/// What a session notes of a set that it holds.
+/// Metadata of credentials held by a session.
 pub(crate) struct Issued {
     pub(super) id: CredentialsVersion,
     pub(super) windows: Windows,
-    /// Until when nothing needs to be decided. Zero once seen expired, or reported rejected, and then for ever: a clock
-    /// that jumps back revives nothing.
+    /// No decision is needed before this instant. Zero once the credentials have expired or were reported rejected,
+    /// and permanently so: a clock that jumps back does not revive them.
     settled_until: AtomicU64,
 }
 
 impl Issued {
-    /// Of a set that no session holds: not settled, and as good as expired.
+    /// Metadata of credentials that no session holds: not settled, and treated as expired.
     pub(crate) fn placeholder() -> Self {
         let windows = Windows { advisory_at: None, mandatory_at: None, expires_at: None };
         Self { id: CredentialsVersion::UNSET, windows, settled_until: AtomicU64::new(0) }
@@ -111,15 +113,15 @@ impl Issued {
         self.id == CredentialsVersion::UNSET
     }
 
-    /// A set that a provider issued is settled until its first window opens. One that was given by hand is nobody's to
-    /// renew, and settled until it expires.
+    /// Credentials issued by a provider are settled until their first window opens. Credentials that are set directly
+    /// have no provider to refresh them, and are settled until they expire.
     pub(super) fn new(id: CredentialsVersion, windows: Windows, by_hand: bool) -> Self {
         let undecided_at = if by_hand { windows.expires_at } else { windows.advisory_at };
         let settled_until = undecided_at.map_or(Nanos::MAX, |at| nanos(at).max(1));
         Self { id, windows, settled_until: AtomicU64::new(settled_until) }
     }
 
-    /// Whether nothing needs to be decided: the one question of the warm path.
+    /// Returns whether no decision is needed: the only check of the warm path.
     #[inline]
     pub(super) fn is_fresh_at(&self, now: Nanos) -> bool {
         now < self.settled_until.load(Ordering::Relaxed)

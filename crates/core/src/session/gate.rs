@@ -1,8 +1,8 @@
-//! `VersionedCell`: what one account serves, and the one door through which that changes.
+//! `VersionedCell`: the value that one account serves, and the lock under which it changes.
 //!
-//! Value and gate are two things. The value is read without a lock; whoever changes it is inside, one at a time. A
-//! fetch remembers the epoch in which it began, and gets in afterwards only if nothing was set, cleared or closed since.
-//! The interleavings are model-checked in `gate/model.rs`.
+//! The value is read without a lock. Writers enter the gate one at a time. A fetch remembers the epoch in which it
+//! began, and publishes its result only if no set, clear or close happened since. The interleavings are model-checked
+//! in `gate/model.rs`.
 
 #[cfg(all(test, valetkey_loom))]
 mod model;
@@ -14,9 +14,9 @@ use arc_swap::Guard;
 
 use crate::sync::{Mutex, MutexGuard, PoisonError, Swap};
 
-/// A value that is read by anyone, and what decides about it: the state `S`, seen only from inside.
+/// Holds a value that is read without a lock, and the state `S` that is accessed only under the lock.
 pub(super) struct VersionedCell<V, S> {
-    /// Made with the first value, as a [`LazyArcSwap`](super::late::LazyArcSwap) is.
+    /// Created with the first value, as in [`LazyArcSwap`](super::late::LazyArcSwap).
     value: OnceLock<Swap<V>>,
     inside: Mutex<Locked<S>>,
 }
@@ -26,13 +26,13 @@ struct Locked<S> {
     state: S,
 }
 
-/// Between one set, clear or close and the next.
+/// Counts the changes that invalidate a running fetch: set, clear and close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Epoch(u64);
 
 impl Epoch {
     const FIRST: Self = Self(0);
-    /// That of a closed gate, for good. Nobody lives to count as far.
+    /// Marks a closed gate, permanently. Unreachable by counting (2^64 updates).
     const LAST: Self = Self(u64::MAX);
 
     fn next(self) -> Self {
@@ -40,8 +40,8 @@ impl Epoch {
     }
 }
 
-/// Something of which one value stands for nothing. A gate that serves nothing any more holds that, like any other, so that
-/// whoever reads need not first look whether there is anything.
+/// A type with a value that stands for "nothing". An emptied gate holds this value, so that readers need no separate
+/// check for an empty gate.
 pub(crate) trait Sentinel {
     fn sentinel() -> Arc<Self>;
 
@@ -53,39 +53,39 @@ impl<V: Sentinel, S> VersionedCell<V, S> {
         Self { value: OnceLock::new(), inside: Mutex::new(Locked { epoch: Epoch::FIRST, state }) }
     }
 
-    /// What is served now, in place; it may stand for nothing.
+    /// Returns the current value, borrowed; it may stand for nothing.
     #[inline]
     pub(super) fn read(&self) -> Option<Guard<Arc<V>>> {
         self.value.get().map(Swap::load)
     }
 
-    /// What is served now, to keep.
+    /// Returns the current value, owned.
     pub(super) fn current(&self) -> Option<Arc<V>> {
         self.value.get().map(Swap::load_full).filter(|value| !value.is_sentinel())
     }
 
-    /// Whether there is anything.
+    /// Returns whether the gate holds a value other than nothing.
     pub(super) fn has_value(&self) -> bool {
         self.read().is_some_and(|value| !value.is_sentinel())
     }
 
-    /// Waits for its turn, which is short: nobody awaits, or runs code that is not ours, inside.
+    /// Waits for the lock. It is held briefly: no code awaits or runs user code inside.
     pub(super) fn lock(&self) -> WriteGuard<'_, V, S> {
         WriteGuard { value: &self.value, inside: self.inside.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 
-    /// Unless the gate is closed.
+    /// Enters unless the gate is closed.
     pub(super) fn lock_open(&self) -> Option<WriteGuard<'_, V, S>> {
         Some(self.lock()).filter(|turn| !turn.is_closed())
     }
 
-    /// Unless another epoch has begun: what was fetched in `epoch` is then void.
+    /// Enters unless another epoch has begun, which invalidates what was fetched in `epoch`.
     pub(super) fn lock_in_epoch(&self, epoch: Epoch) -> Option<WriteGuard<'_, V, S>> {
         Some(self.lock()).filter(|turn| turn.epoch() == epoch)
     }
 }
 
-/// Being inside: the state, and the right to change the value.
+/// Exclusive access to the state, with the right to change the value.
 pub(super) struct WriteGuard<'a, V, S> {
     value: &'a OnceLock<Swap<V>>,
     inside: MutexGuard<'a, Locked<S>>,
@@ -100,22 +100,22 @@ impl<V: Sentinel, S> WriteGuard<'_, V, S> {
         self.inside.epoch == Epoch::LAST
     }
 
-    /// Begins another epoch, unless this is the last: whatever is being fetched will not get in.
+    /// Begins another epoch, unless this is the last, so that running fetches cannot publish their results.
     pub(super) fn advance_epoch(&mut self) {
         self.inside.epoch = self.inside.epoch.next();
     }
 
-    /// Serves `value` from now on. Nothing is ever served through a closed gate.
+    /// Serves `value` from now on, unless the gate is closed.
     pub(super) fn publish(&mut self, value: Arc<V>) {
         match self.value.get() {
             _ if self.is_closed() => {}
             Some(swap) => swap.store(value),
-            // Only who is inside gets here, so nobody was faster.
+            // Only the holder of the lock gets here, so no other writer was faster.
             None => drop(self.value.set(Swap::new(value))),
         }
     }
 
-    /// Serves nothing from now on. Storing costs a look at every reader, so nothing is not stored over nothing.
+    /// Serves nothing from now on. Storing scans all readers, so an empty gate is left as it is.
     pub(super) fn unpublish(&mut self) {
         if let Some(swap) = self.value.get()
             && !swap.load().is_sentinel()
@@ -124,7 +124,7 @@ impl<V: Sentinel, S> WriteGuard<'_, V, S> {
         }
     }
 
-    /// Serves nothing ever again.
+    /// Closes the gate permanently.
     pub(super) fn close(&mut self) {
         self.inside.epoch = Epoch::LAST;
         self.unpublish();
@@ -164,7 +164,7 @@ mod tests {
         }
     }
 
-    /// A gate that serves something, and whether that is still there.
+    /// Returns a gate that serves a value, and a weak reference to the value.
     fn serving() -> (VersionedCell<Number, ()>, Weak<Number>) {
         let (gate, served) = (VersionedCell::new(()), Arc::new(Number(1)));
         let there = Arc::downgrade(&served);

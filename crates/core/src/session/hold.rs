@@ -1,4 +1,4 @@
-//! `RefreshBackoff`: how long a failure keeps an account from asking again.
+//! `RefreshBackoff`: delays the next fetch of an account after a failure.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,9 +13,9 @@ pub(super) struct RefreshBackoff(Option<Box<LastFailure>>);
 struct LastFailure {
     error: Error,
     at: SystemTime,
-    /// 1–5 s: between attempts near and after expiry, and for what a permanent failure is remembered.
+    /// 1–5 s: between attempts near and after expiry, and how long a permanent failure is remembered.
     short: Duration,
-    /// 300–600 s: between attempts while the set in hand still has time.
+    /// 300–600 s: between attempts while the current credentials are not close to their expiry.
     long: Duration,
 }
 
@@ -34,20 +34,21 @@ impl RefreshBackoff {
         self.0.as_ref().map(|failure| &failure.error)
     }
 
-    /// A permanent failure that is still remembered: told whatever is in hand.
+    /// Returns a remembered permanent failure. The account returns it even if it has credentials.
     pub(super) fn permanent_error(&self, now: SystemTime) -> Option<Error> {
         let failure = self.0.as_ref().filter(|failure| is_permanent(&failure.error))?;
         failure.is_within(failure.short, now).then(|| failure.error.clone())
     }
 
-    /// A failure that needs a person and is still remembered: told when nothing is in hand.
+    /// Returns a remembered failure that requires a person. The account returns it when it has no valid credentials.
     pub(super) fn interaction_error(&self, now: SystemTime) -> Option<Error> {
         let failure = self.0.as_ref().filter(|failure| requires_interaction(&failure.error))?;
         failure.is_within(failure.short, now).then(|| failure.error.clone())
     }
 
-    /// Whether a failure that leaves the set in hand alone forbids another attempt for a set of this freshness. Who
-    /// needs a person is patient until the set has expired.
+    /// Returns whether a failure that leaves the current credentials valid forbids another attempt for credentials of
+    /// this freshness. After a failure that requires a person, the long interval applies until the credentials have
+    /// expired.
     pub(super) fn blocks_attempt(&self, now: SystemTime, freshness: Freshness, serve_expired: bool) -> bool {
         let Some(failure) = self.0.as_ref().filter(|failure| !is_permanent(&failure.error)) else {
             return false;
@@ -58,8 +59,9 @@ impl RefreshBackoff {
         failure.is_within(if patient { failure.long } else { failure.short }, now)
     }
 
-    /// When the next attempt may be made unasked for a set whose last minute begins at `mandatory_at`, if it has one
-    /// and is not served beyond it: the patience of a failure that passes ends there.
+    /// Returns when the next background attempt may be made. Credentials whose last minute begins at `mandatory_at`,
+    /// and that are not served beyond their expiry, are retried from then on at the latest if the failure is
+    /// transient.
     pub(super) fn next_attempt(&self, mandatory_at: Option<SystemTime>) -> Option<SystemTime> {
         let failure = self.0.as_ref()?;
         let soon = failure.at + failure.short;
@@ -74,8 +76,8 @@ impl RefreshBackoff {
     }
 }
 
-/// Whether a failure says that the set in hand is to be used no more. What is transient does not, nor do a fault of our
-/// own, a source that has run out or a person who is not there: those may pass while the set still works.
+/// Returns whether a failure means that the current credentials must no longer be used. Transient failures, internal
+/// errors, an expired source and an absent person do not: they may pass while the credentials still work.
 pub(super) fn is_permanent(error: &Error) -> bool {
     !error.is_transient()
         && !matches!(error.kind(), ErrorKind::Internal | ErrorKind::Expired | ErrorKind::InteractionRequired)

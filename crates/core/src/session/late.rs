@@ -1,21 +1,21 @@
-//! `LazyArcSwap`: an optional value that is read without a lock, for what most sessions never have.
+//! `LazyArcSwap`: an optional value that is read without a lock, for state that most sessions never have.
 
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwapOption, Guard};
 
-/// Until the first value comes there is no `ArcSwapOption`: one looks for readers when it is dropped, even if it never
-/// held anything, and that is the dearest part of a short session.
+/// Allocates the `ArcSwapOption` with the first value: dropping one scans the reader list even when it is empty, which
+/// dominates the cost of a short session.
 pub(super) struct LazyArcSwap<V>(OnceLock<ArcSwapOption<V>>);
 
 impl<V> LazyArcSwap<V> {
-    /// The value, in place.
+    /// Returns the value, borrowed.
     #[inline]
     pub(super) fn load(&self) -> Guard<Option<Arc<V>>> {
         self.0.get().map_or_else(|| Guard::from_inner(None), ArcSwapOption::load)
     }
 
-    /// The value, to keep.
+    /// Returns the value, owned.
     pub(super) fn load_full(&self) -> Option<Arc<V>> {
         self.0.get()?.load_full()
     }

@@ -2,21 +2,32 @@
 
 use std::time::Duration;
 
-/// The refresh rules that a host may change. The defaults follow the AWS cross-SDK credential refresh behaviour (2026).
+/// The refresh rules that a host may change. The defaults follow the AWS cross-SDK credential refresh behaviour
+/// (2026).
+///
+/// # Examples
+/// ```
+/// # use std::time::Duration;
+/// # use valetkey_core::{RefreshPolicy, SessionContext};
+/// let policy = RefreshPolicy::default().min_fetch_interval(Duration::from_secs(60));
+/// let session = SessionContext::builder().refresh_policy(policy).build();
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RefreshPolicy {
-    /// How long one attempt may take; 20 s. A time-out is transient.
+    /// The time limit of one fetch (default: 20 s). A timeout is a transient error.
     pub load_timeout: Duration,
-    /// After how long a set without expiry is read again; 15 min.
+    /// The age after which credentials without expiry are read again (default: 15 min).
     pub max_age: Duration,
-    /// How long before expiry credentials are worth replacing. By default this depends on their lifetime: a quarter of a
-    /// lifetime below 10 min, 5 min up to 20 min, 15 min below 90 min, else 60 min.
+    /// How long before their expiry credentials should be replaced. By default this depends on their lifetime: a
+    /// quarter of a lifetime below 10 min, 5 min up to 20 min, 15 min below 90 min, otherwise 60 min.
     pub advisory_window: Option<Duration>,
-    /// The least time between two successful fetches while the cached credentials are valid, unless the provider itself
-    /// limits their age ([`max_age`](crate::Credentials::max_age)); 30 s, and at most a quarter of their lifetime.
+    /// The minimum time between two successful fetches while the cached credentials are valid, unless the provider
+    /// itself limits their age with [`max_age`](crate::Credentials::max_age) (default: 30 s, and at most a quarter of
+    /// their lifetime).
     pub min_fetch_interval: Duration,
-    /// Serve a set that has expired when its source fails transiently, as the cross-SDK rules do. Off.
+    /// Whether to serve expired credentials when their source fails transiently, as the cross-SDK rules do (default:
+    /// off).
     pub serve_expired: bool,
 }
 

@@ -1,20 +1,22 @@
-//! Which region an account is used in: resolved at each use, and never stored with credentials that name none.
+//! Resolves the region of an account at each use; it is never stored with credentials that specify none.
 
 use super::family::SessionInner;
 use super::{SessionAccount, SessionContext};
 use crate::{AccountName, Region};
 
 impl SessionContext {
-    /// The region that the account's credentials name, else the account's own setting, else the session's. `None` where
-    /// none of them names one: [`resolved_region`](Self::resolved_region) then looks further.
+    /// Returns the region that the account's credentials specify, otherwise the account's own setting, otherwise the
+    /// session's. `None` if none of them specifies one: [`resolved_region`](Self::resolved_region) then uses further
+    /// sources.
     #[must_use]
     pub fn region_for(&self, account: &AccountName) -> Option<Region> {
         self.inner().region_for(account)
     }
 
-    /// The region to use the account in: that of its credentials, of the account, of the session, of the environment, or
-    /// else `us-east-1`.
+    /// Returns the region to use the account in: that of its credentials, the account, the session, the environment,
+    /// or else `us-east-1`.
     ///
+    /// # Examples
     /// ```
     /// # use valetkey_core::{Region, SessionContext};
     /// let session = SessionContext::builder().environment_region("eu-west-1".parse()?).build();
@@ -29,20 +31,21 @@ impl SessionContext {
 }
 
 impl SessionAccount {
-    /// The region that the credentials, the account or the session name; see [`SessionContext::region_for`].
+    /// Returns the region that the credentials, the account or the session specify; see
+    /// [`SessionContext::region_for`].
     #[must_use]
     pub fn region(&self) -> Option<Region> {
         self.session.upgrade()?.region_for(self.alias())
     }
 
-    /// The region that the environment names: that in which the credentials were fetched, else
-    /// [the session's](super::SessionBuilder::environment_region).
+    /// Returns the region that the environment specifies: that of the environment in which the credentials were
+    /// fetched, otherwise [the session's](super::SessionBuilder::environment_region).
     #[must_use]
     pub fn environment_region(&self) -> Option<Region> {
         self.session.upgrade()?.environment_region(self.alias())
     }
 
-    /// The region to use the account in; see [`SessionContext::resolved_region`].
+    /// Returns the region to use the account in; see [`SessionContext::resolved_region`].
     #[must_use]
     pub fn resolved_region(&self) -> Region {
         let session = self.session.upgrade();
@@ -60,7 +63,7 @@ impl SessionInner {
         configured.unwrap_or_else(Region::us_east_1)
     }
 
-    /// Named by the credentials or by the account.
+    /// Returns the region that the credentials or the account specify.
     fn account_region(&self, alias: &AccountName) -> Option<Region> {
         let own = self.account_cache(alias).ok().and_then(|slot| slot.region());
         own.or_else(|| self.narrowed_parent()?.account_region(alias))
@@ -72,7 +75,7 @@ impl SessionInner {
         fetched.or_else(inherited).or_else(|| self.surroundings.environment_region())
     }
 
-    /// The session whose accounts this one has, narrowed by a policy: they are used where those are.
+    /// Returns the session whose accounts this session narrows by a policy: they are used in the same regions.
     fn narrowed_parent(&self) -> Option<&Self> {
         let narrowed = self.narrow_state().filter(|narrowed| narrowed.own_accounts);
         narrowed.and(self.parent.as_deref())

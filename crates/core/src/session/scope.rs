@@ -1,11 +1,12 @@
-//! `SessionContext::scope`: a session for the length of one piece of work, whatever ends it.
+//! `SessionContext::scope`: a session that ends with one piece of work.
 
 use super::{SessionBuilder, SessionContext};
 
 impl SessionContext {
-    /// Builds a session, runs `work` with it, and closes it: also when `work` panics, and when the returned future
-    /// is dropped half-way. Handles that `work` passed on are closed with it.
+    /// Builds a session, runs `work` with it, and closes it. The session is also closed when `work` panics, and when
+    /// the returned future is dropped before it completes. Handles that `work` passed on are closed with it.
     ///
+    /// # Examples
     /// ```
     /// # use valetkey_core::{Credentials, SessionContext};
     /// # async fn demo(credentials: Credentials) -> valetkey_core::Result<()> {

@@ -1,4 +1,4 @@
-//! `AccountCache`: one account of a session: what it serves, what decides about it, who provides it.
+//! `AccountCache`: one account of a session: the credentials it serves, the state that controls them, and its provider.
 
 mod cleared;
 mod given;
@@ -35,28 +35,28 @@ pub(super) struct AccountCache {
     alias: AccountName,
     surroundings: Arc<SessionShared>,
     gate: VersionedCell<CredentialsInner, State>,
-    /// Wakes whoever waits for a fetch when it is void.
+    /// Wakes the callers that wait for a fetch when it is invalidated.
     moved: Notify,
 }
 
 type Turn<'a> = gate::WriteGuard<'a, CredentialsInner, State>;
 
-/// The providers that have to forget what they keep, and a guard that is to be dropped.
+/// The providers that must forget what they keep, and a guard to be dropped.
 pub(super) type ClearedProviders = ([Option<Provider>; 2], Option<Guard>);
 
 struct State {
     provider: Option<Arc<dyn CredentialProvider>>,
     rarity: Option<Box<ColdState>>,
-    /// The current set was given by hand: no provider is asked.
+    /// The current credentials were set directly: no provider is called.
     set: bool,
     /// The lineage that began with the last clear; zero before any.
     cleared: RenewalChain,
-    /// Cleared, and nothing was given to the session since: the provider is not asked.
+    /// The account was cleared, and nothing was set on the session since: the provider is not called.
     dormant: bool,
-    /// Moves whenever what is served next does not continue what was served before.
+    /// Changes whenever the next credentials do not continue the previous ones.
     lineage: RenewalChain,
     generation: Generation,
-    /// When the last of all sets that were ever held expires.
+    /// When the last of all credentials that were ever held expires.
     lives_until: Nanos,
     flight: SingleFlight<Outcome>,
     hold: RefreshBackoff,
@@ -85,14 +85,14 @@ impl AccountCache {
         &self.alias
     }
 
-    /// The current set, if nothing needs to be decided about it: the warm path, without a lock.
+    /// Returns the current credentials if no decision about them is needed: the warm path, without a lock.
     pub(super) fn cached(&self) -> Option<Credentials> {
         let set = Credentials::from_guard(self.gate.read()?);
         set.metadata().is_fresh_at(self.surroundings.now_nanos()).then_some(set)
     }
 
-    /// The current, valid set; fetched first if need be. Whether it is fresh is asked at the first poll, and only a future
-    /// that has to wait is boxed.
+    /// Returns valid credentials, and fetches them first if necessary. Freshness is checked at the first poll, and
+    /// only a future that has to wait is boxed.
     pub(super) async fn credentials(self: &Arc<Self>) -> Result<Credentials> {
         match self.cached() {
             Some(fresh) => Ok(fresh),
@@ -100,7 +100,7 @@ impl AccountCache {
         }
     }
 
-    /// What can be served without asking anybody, with what tells it from other sets.
+    /// Returns the credentials that can be served without a fetch, with their version.
     pub(super) fn current_credentials(&self) -> Option<CurrentCredentials> {
         let credentials = Credentials::from_guard(self.gate.read()?);
         let usable = credentials.metadata().freshness(self.surroundings.now()) < Freshness::Expired;
@@ -115,9 +115,9 @@ impl AccountCache {
         }
     }
 
-    /// Wipes the account; with `for_good` it never serves again, else not until something is given to the session. The
-    /// provider and who stood in for it are handed to the caller, who has them forget once no lock is held: neither that
-    /// nor their `Drop` is ours.
+    /// Clears the account. With `for_good` it never serves again, otherwise not until something is set on the session.
+    /// Returns the providers, so that the caller can make them forget once no lock is held: `forget` and `Drop` are
+    /// user code.
     #[must_use]
     pub(super) fn clear(&self, for_good: bool) -> ClearedProviders {
         let mut turn = self.gate.lock();
@@ -129,13 +129,13 @@ impl AccountCache {
         if for_good {
             turn.close();
         }
-        // Before the announcement, so that a watcher which it wakes sees that this was a clear.
+        // Before the announcement, so that a watcher that it wakes sees that this was a clear.
         turn.record_clear(&self.surroundings);
         self.unpublish(&mut turn);
         ([provider, stand_in], guard)
     }
 
-    /// The account's provider, narrowed.
+    /// Returns the account's provider, narrowed.
     pub(super) fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         let provider = {
             let turn = self.enter_open()?;
@@ -147,7 +147,7 @@ impl AccountCache {
         provider.narrowed(policy).map_err(|error| error.with_provider(provider.name()))
     }
 
-    /// What the provider issued is void, for it may have been derived from what was replaced.
+    /// Invalidates what the provider issued, since it may have been derived from what was replaced.
     pub(super) fn invalidate_issued(&self) {
         self.invalidate(&mut self.gate.lock());
     }
@@ -162,7 +162,8 @@ impl AccountCache {
         self.gate.current().map(Credentials::from_arc)
     }
 
-    /// All credentials that the account holds: what it serves, and what was set and is only exchanged.
+    /// Returns all credentials that the account holds: those it serves, and those that were set and are only
+    /// exchanged.
     pub(super) fn exposed_credentials(&self) -> Vec<Credentials> {
         let exchanged = self.gate.lock().exchanged().cloned();
         self.current().into_iter().chain(exchanged).collect()
@@ -172,25 +173,25 @@ impl AccountCache {
         self.gate.lock().generation
     }
 
-    /// The provider's name, when it may be asked.
+    /// Returns the provider's name, if the provider may be called.
     pub(super) fn provider_name(&self) -> Option<String> {
         let provider = self.gate.lock().provider_to_ask()?;
         Some(provider.name().into_owned())
     }
 
-    /// Whether a warmer should refresh this account now.
+    /// Returns whether the account should be refreshed in the background now.
     pub(super) fn needs_refresh(&self) -> bool {
         let due = self.refresh_times(&self.gate.lock());
         due.is_some_and(|due| due.at <= self.surroundings.now())
     }
 
-    /// Puts the account on the agenda of a warmer, due after `pause` at the earliest, or takes it off.
+    /// Schedules the account's next background refresh, after `pause` at the earliest, or removes it from the agenda.
     pub(super) fn schedule_on(self: &Arc<Self>, agenda: &RefreshQueue, pause: Duration) {
         let turn = self.gate.lock();
         self.schedule(&turn, agenda, pause);
     }
 
-    /// From inside, so that what is decided last is what stays on the agenda.
+    /// Called inside the gate, so that the last decision is the one that stays on the agenda.
     fn schedule(self: &Arc<Self>, turn: &Turn<'_>, agenda: &RefreshQueue, pause: Duration) {
         match self.refresh_times(turn) {
             Some(due) => {
@@ -200,7 +201,7 @@ impl AccountCache {
         }
     }
 
-    /// When a warmer should next refresh this account: never, unless a provider has issued a set.
+    /// Returns when the account is next due for a background refresh: never, unless a provider has issued credentials.
     fn refresh_times(&self, turn: &Turn<'_>) -> Option<RefreshTimes> {
         let current = self.current().filter(|_| !turn.set && turn.active_provider().is_some())?;
         let windows = current.metadata().windows;
@@ -227,14 +228,15 @@ impl AccountCache {
         Credentials::from_arc(held)
     }
 
-    /// The set that is served, if the provider merely answered it again: that is no rotation, and replaces no server.
+    /// Returns the version that is served if the provider returned the same credentials again: this is no rotation, and
+    /// servers that use the credentials are not replaced.
     fn is_unchanged(&self, turn: &Turn<'_>, answer: &Credentials) -> Option<CredentialsVersion> {
         let current = self.current().filter(|_| !turn.set)?;
         let id = current.metadata().id;
         (id.belongs_to(turn.lineage) && current.has_same_values(answer)).then_some(id)
     }
 
-    /// Nothing that the provider issued is served any more.
+    /// Stops serving what the provider issued.
     fn invalidate(&self, turn: &mut Turn<'_>) {
         if !turn.set {
             self.advance_epoch(turn);
@@ -252,7 +254,7 @@ impl AccountCache {
         notify(turn);
     }
 
-    /// Voids the fetch in flight and forgets failures.
+    /// Invalidates the running fetch and forgets failures.
     fn advance_epoch(&self, turn: &mut Turn<'_>) {
         turn.advance_epoch();
         turn.flight.forget();
@@ -261,7 +263,7 @@ impl AccountCache {
         self.moved.notify_waiters();
     }
 
-    /// From 0 to 1, and the session's own: what was opened together is not refreshed together.
+    /// Returns a value from 0 to 1, fixed for the session: sessions that were opened together do not refresh together.
     fn jitter(&self) -> f64 {
         fastrand::Rng::with_seed(self.surroundings.id.seed()).f64()
     }

@@ -1,4 +1,4 @@
-//! What may be shown to anyone, the model included.
+//! The status of a session and its accounts: free of secrets, so it may be shown to any user and to the model.
 
 use serde::Serialize;
 
@@ -7,43 +7,43 @@ use super::slot::AccountCache;
 use super::{Freshness, Generation};
 use crate::{AccountId, AccountName, Expiry, Principal, Region, SessionId};
 
-/// A session, without its secrets.
+/// Describes a session without its secrets.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct SessionStatus {
-    /// Identifies the session in audit records.
+    /// The id of the session, as in audit records.
     pub session: SessionId,
-    /// Whom the session acts for.
+    /// The principal that the session acts for.
     pub principal: Option<Principal>,
     /// Whether the session has ended.
     pub closed: bool,
-    /// Its accounts, the default one first.
+    /// The accounts, the default account first.
     pub accounts: Vec<AccountStatus>,
 }
 
-/// One account of a session, without its secrets.
+/// Describes one account of a session without its secrets.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct AccountStatus {
     /// The alias.
     pub account: AccountName,
-    /// Whether it is the default account.
+    /// Whether this is the default account.
     pub default: bool,
-    /// Who provided the set in hand, or would provide one.
+    /// The provider of the current credentials, or the provider that the account would use.
     pub provider: Option<String>,
-    /// The AWS account, as far as the provider said.
+    /// The AWS account, if the provider reported it.
     pub account_id: Option<AccountId>,
     /// The region that the account is used in.
     pub region: Option<Region>,
-    /// The last four characters of the access key id; absent when no set is in hand.
+    /// The last four characters of the access key id; absent without current credentials.
     pub key_suffix: Option<String>,
-    /// Until when the set in hand works; absent for long-lived keys and when no set is in hand.
+    /// When the current credentials expire; absent for long-lived keys and without current credentials.
     pub expires_at: Option<Expiry>,
-    /// How fresh the set in hand is; absent when there is none.
+    /// The freshness of the current credentials; absent without them.
     pub freshness: Option<Freshness>,
-    /// The number of the set within its account.
+    /// The generation of the credentials within the account.
     pub generation: Generation,
-    /// Whether the set in hand is temporary.
+    /// Whether the current credentials are temporary.
     pub has_session_token: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What the accounts of one session share: who it is, its clock, its trail, its rules, its warmers.
+//! State shared by all accounts of a session: identity, clock, audit sink, refresh policy, background refreshers.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,25 +17,25 @@ use crate::{Clock, CredentialObservers, Credentials, Principal, Region, SessionI
 pub(super) struct SessionShared {
     pub(super) id: SessionId,
     pub(super) principal: Option<Principal>,
-    /// Shared with the children. None where nothing but the standard was asked for.
+    /// Shared with the children. `None` when all settings are defaults.
     terms: Option<Arc<SessionConfig>>,
-    /// The first of the family, unless this is it.
+    /// The first session of the family; `None` if this is it.
     root: Option<Arc<SessionShared>>,
-    /// Counts lineages for the whole family, so that no two accounts share one. The root's counts.
+    /// Counts lineages for the whole family, so that no two accounts share one. Only the root's counter is used.
     lineages: AtomicU64,
-    /// Who keeps the session warm; an agenda is gone with its warmer.
+    /// The background refreshers of the session. An agenda is dropped with its refresher.
     warmers: LazyArcSwap<Vec<Weak<RefreshQueue>>>,
-    /// Those of the whole family. The root's count; most have none.
+    /// The observers of the whole family. Only the root's are used; most families have none.
     observers: OnceLock<CredentialObservers>,
 }
 
-/// What a host may choose for its sessions, beyond who they are.
+/// The settings that a host may choose for its sessions, beyond their identity.
 #[derive(Clone, Default)]
 pub(super) struct SessionConfig {
     pub(super) clock: ClockSource,
     pub(super) audit: Option<Arc<dyn AuditSink>>,
     pub(super) policy: RefreshPolicy,
-    /// Used where credentials, account and session name none.
+    /// Used where neither the credentials nor the account nor the session specify a region.
     pub(super) environment_region: Option<Region>,
 }
 
@@ -52,7 +52,7 @@ impl SessionShared {
         }
     }
 
-    /// The same surroundings under a new id, for a child session.
+    /// Creates the state of a child session: the same settings under a new id.
     pub(super) fn child(self: &Arc<Self>) -> Self {
         Self {
             principal: self.principal.clone(),
@@ -62,7 +62,7 @@ impl SessionShared {
         }
     }
 
-    /// The terms, to be changed before the session is built.
+    /// Returns the settings, to be changed before the session is built.
     pub(super) fn config_mut(&mut self) -> &mut SessionConfig {
         Arc::make_mut(self.terms.get_or_insert_default())
     }
@@ -71,7 +71,7 @@ impl SessionShared {
         self.terms.as_ref().map_or_else(|| SystemClock.now(), |terms| terms.clock.now())
     }
 
-    /// The same as a number, for the warm path.
+    /// Returns the current time as a number, for the warm path.
     #[inline]
     pub(super) fn now_nanos(&self) -> Nanos {
         match &self.terms {
@@ -98,11 +98,11 @@ impl SessionShared {
         RenewalChain::new(lineages.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Adds to the trail, if one is kept. Never from inside a gate, as the trail is not ours.
+    /// Adds a record to the audit log, if there is one. Must not be called inside a gate, since the sink is user code.
     pub(super) fn audit(&self, event: AuditEvent, describe: impl FnOnce(AuditRecord) -> AuditRecord) {
         if let Some(audit) = self.terms.as_ref().and_then(|terms| terms.audit.as_ref()) {
             let record = describe(AuditRecord::new(self.now(), self.id, self.principal.clone(), event));
-            // A close that a sink broke off would leave the children open.
+            // A panic of the sink during a close would leave the children open.
             if catch_unwind(AssertUnwindSafe(|| audit.record(&record))).is_err() {
                 tracing::error!(session = %self.id, ?event, "the audit sink panicked, and the record is lost");
             }
@@ -113,7 +113,7 @@ impl SessionShared {
         self.root.as_ref().map_or(&self.observers, |root| &root.observers)
     }
 
-    /// Those who learn of all credentials of the family.
+    /// Returns the observers that receive all credentials of the family.
     pub(super) fn observers(&self) -> &CredentialObservers {
         self.known_observers().get_or_init(CredentialObservers::new)
     }
@@ -123,14 +123,15 @@ impl SessionShared {
         self.observers = OnceLock::from(observers.clone());
     }
 
-    /// Reports credentials to the observers, if there are any. Never from inside a gate: observers are not ours.
+    /// Reports credentials to the observers, if there are any. Must not be called inside a gate, since observers are
+    /// user code.
     pub(super) fn report(&self, credentials: &Credentials) {
         if let Some(observers) = self.known_observers().get() {
             observers.report(credentials);
         }
     }
 
-    /// From now on, this session is on the agenda of a warmer, and of those that its parent has.
+    /// Adds background refreshers, such as those of the parent, to this session.
     pub(super) fn add_refreshers(&self, more: &[Weak<RefreshQueue>]) {
         self.warmers.rcu(|known| {
             let known = known.iter().flat_map(|known| known.iter());

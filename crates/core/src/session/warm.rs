@@ -1,4 +1,4 @@
-//! `keep_warm`: a future, driven by its owner, that refreshes ahead of need.
+//! `keep_warm`: a future, driven by its owner, that refreshes credentials before they are needed.
 
 use std::future::Future;
 use std::num::NonZeroU32;
@@ -13,14 +13,14 @@ use super::SessionContext;
 use super::agenda::{MIN_RETRY_INTERVAL, RefreshQueue};
 use super::slot::AccountCache;
 
-/// How hard a warmer may press on its sources.
+/// Limits how many refreshes a background refresher performs.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct RefreshLimits {
-    /// How many refreshes are under way at once; 64.
+    /// The maximum number of concurrent refreshes (default: 64).
     pub concurrent: NonZeroU32,
-    /// How many refreshes are begun in a second; 50. STS grants an account some hundreds of requests a second, shared
-    /// with everybody else in it.
+    /// The maximum number of refreshes started per second (default: 50). STS grants an account some hundreds of
+    /// requests a second, shared by all callers in that account.
     pub per_second: NonZeroU32,
 }
 
@@ -57,9 +57,26 @@ impl Default for RefreshLimits {
 
 impl SessionContext {
     /// Refreshes the accounts of this session and of its children as they enter the advisory window, until the session
-    /// ends, within the standard [`RefreshLimits`]. While the future is alive and polled, nobody who asks for credentials
-    /// in that window waits or fetches. Accounts that were never asked for, and those inherited from a parent, are left
-    /// alone. Spawn it, or select over it: it holds no handle and does not keep the session alive.
+    /// ends, within the standard [`RefreshLimits`].
+    ///
+    /// While the future is polled, callers that request credentials in that window neither wait nor fetch. Accounts
+    /// whose credentials were never requested, and accounts inherited from a parent, are not refreshed. Spawn the
+    /// future, or select over it: it holds no handle and does not keep the session alive.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the background refreshes; callers then fetch for themselves.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// # async fn demo(session: SessionContext) {
+    /// tokio::select! {
+    ///     () = session.keep_warm() => {}
+    ///     () = work(&session) => {}
+    /// }
+    /// # }
+    /// # async fn work(_session: &SessionContext) {}
+    /// ```
     pub fn keep_warm(&self) -> impl Future<Output = ()> + Send + 'static {
         let agenda = RefreshQueue::new(self.inner().surroundings.clock());
         self.inner().attach_refresher(&agenda);
@@ -70,13 +87,13 @@ impl SessionContext {
 }
 
 impl SessionContext {
-    /// Has a warmer refresh this session as well.
+    /// Registers this session for background refreshes.
     pub(crate) fn attach_refresher(&self, agenda: &Arc<RefreshQueue>) {
         self.inner().attach_refresher(agenda);
     }
 }
 
-/// Works an agenda off, while its owner is `alive`.
+/// Runs the refreshes of an agenda while its owner is `alive`.
 pub(crate) async fn drive(agenda: Arc<RefreshQueue>, limits: RefreshLimits, alive: impl Fn() -> bool) {
     let mut pace = tokio::time::interval(limits.interval());
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -95,7 +112,7 @@ pub(crate) async fn drive(agenda: Arc<RefreshQueue>, limits: RefreshLimits, aliv
     }
 }
 
-/// A failure is remembered by the account and told to whoever asks for credentials.
+/// Refreshes one account. The account records an error and returns it to the next caller that requests credentials.
 async fn refresh(slot: Arc<AccountCache>, agenda: &RefreshQueue) {
     if slot.needs_refresh() {
         let _outcome = slot.refresh().await;

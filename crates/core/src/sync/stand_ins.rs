@@ -1,11 +1,11 @@
-//! What stands in, under the model checker, for crates whose own algorithms are not under test.
+//! Replacements, under the model checker, for crates whose own algorithms are not under test.
 
 use std::sync::{Arc, PoisonError};
 
 use arc_swap::Guard;
 use loom::sync::Mutex;
 
-/// For `arc-swap`: a read is one step, and so is a write.
+/// Replaces `arc-swap`: a read is one step, and so is a write.
 pub(crate) struct Swap<V>(Mutex<Arc<V>>);
 
 impl<V> Swap<V> {

@@ -1,4 +1,4 @@
-//! Canaries: secrets made to be looked for. A test proves them present where they belong and absent elsewhere.
+//! Canaries: unique secrets that a test can search for, to prove them present where they belong and absent elsewhere.
 
 use std::io;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use crate::{AccessKeyId, Credentials, Expiry, Result};
 
-/// So much of a mark is no accident.
+/// The number of consecutive characters of a mark that cannot match by accident.
 const MIN_MATCH_CHARS: usize = 12;
 
-/// A set of credentials whose secret parts are unique marks.
+/// Credentials whose secret parts are unique marks.
 #[derive(Debug, Clone)]
 pub struct Canary {
     access_key_id: String,
@@ -22,7 +22,7 @@ pub struct Canary {
 }
 
 impl Canary {
-    /// A new one, like no other.
+    /// Creates a canary with new random marks.
     #[must_use]
     pub fn new() -> Self {
         let random_hex = || Uuid::new_v4().simple().to_string();
@@ -34,10 +34,10 @@ impl Canary {
         }
     }
 
-    /// The marks as credentials.
+    /// Returns the marks as credentials.
     ///
     /// # Errors
-    /// Never, for the marks are well-formed; a `Result` so that nothing here can panic.
+    /// Never, since the marks are well-formed; a `Result` so that this function cannot panic.
     pub fn credentials(&self, expiry: Expiry) -> Result<Credentials> {
         let id = AccessKeyId::parse("access_key_id", &self.access_key_id)?;
         Credentials::builder(id, SecretString::from(self.secret.as_str()))
@@ -47,7 +47,7 @@ impl Canary {
             .build()
     }
 
-    /// The marks as the JSON that people paste.
+    /// Returns the marks as JSON, in the form in which users paste credentials.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
@@ -55,14 +55,14 @@ impl Canary {
         })
     }
 
-    /// The secret access key, to prove it present where it belongs.
+    /// Returns the secret access key, to prove it present where it belongs.
     #[must_use]
     pub fn expose_secret(&self) -> &str {
         &self.secret
     }
 
-    /// Which of the marks `output` holds, raw or as JSON, URL or form encoding writes them: `secret` and `token` for any
-    /// twelve characters in a row of their random parts, and `access_key_id` for the whole key id.
+    /// Returns which marks occur in `output`, raw or in JSON, URL or form encoding: `secret` and `token` for any
+    /// twelve consecutive characters of their random parts, and `access_key_id` for the whole key id.
     #[must_use]
     pub fn found_in(&self, output: &str) -> Vec<&'static str> {
         // The middle of each mark is the same in every encoding.
@@ -89,12 +89,13 @@ impl Default for Canary {
     }
 }
 
-/// Everything that `tracing` says at TRACE while it is installed, as text.
+/// Captures everything that `tracing` writes at TRACE while it is installed, as text.
 #[derive(Debug, Clone, Default)]
 pub struct CapturedLogs(Arc<Mutex<Vec<u8>>>);
 
 impl CapturedLogs {
-    /// A subscriber that writes here; install it with `tracing::subscriber::set_global_default` or `with_default`.
+    /// Returns a subscriber that writes here; install it with `tracing::subscriber::set_global_default` or
+    /// `with_default`.
     #[must_use]
     pub fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + use<> {
         tracing_subscriber::fmt()
@@ -104,7 +105,7 @@ impl CapturedLogs {
             .finish()
     }
 
-    /// What was said so far.
+    /// Returns the text captured so far.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock()).into_owned()

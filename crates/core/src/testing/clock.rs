@@ -1,4 +1,4 @@
-//! Clocks for tests: wall time that moves when told, and wall time that moves with tokio's.
+//! Clocks for tests: `ManualClock`, moved by the test, and `VirtualClock`, which follows tokio's time.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,23 +8,23 @@ use tokio::time::Instant;
 
 use crate::Clock;
 
-/// A clock that stands still until it is moved. Clones share the time.
+/// A clock that stands still until the test moves it. Clones share the time.
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<Mutex<SystemTime>>);
 
 impl ManualClock {
-    /// Stands at 2026-11-21T12:00:00Z.
+    /// Creates a clock that stands at 2026-11-21T12:00:00Z.
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(Mutex::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_262_400))))
     }
 
-    /// Moves forward.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         *self.lock() += by;
     }
 
-    /// Jumps back, as a corrected clock does.
+    /// Moves the clock backwards, as when a machine's clock is corrected.
     pub fn rewind(&self, by: Duration) {
         *self.lock() -= by;
     }
@@ -34,7 +34,7 @@ impl ManualClock {
     }
 }
 
-/// Wall time that passes as tokio's does: in a runtime whose time is paused it is virtual, and moves with every sleep.
+/// Wall time that advances with tokio's: in a runtime with paused time it is virtual, and advances with every sleep.
 #[derive(Debug, Clone, Copy)]
 pub struct VirtualClock {
     started: Instant,
@@ -42,19 +42,20 @@ pub struct VirtualClock {
 }
 
 impl VirtualClock {
-    /// Begins at 2026-11-21T12:00:00Z. To be called inside the runtime.
+    /// Creates a clock that starts at 2026-11-21T12:00:00Z. Must be called inside the runtime.
     #[must_use]
     pub fn new() -> Self {
         Self::starting_at(ManualClock::new().now())
     }
 
-    /// Begins at this instant, such as one so late that nothing it is asked about has expired by the machine's clock.
+    /// Creates a clock that starts at this instant, such as one in the far future, so that credentials issued by it have
+    /// not expired by the machine's clock.
     #[must_use]
     pub fn starting_at(start_time: SystemTime) -> Self {
         Self { started: Instant::now(), start_time }
     }
 
-    /// How long it has been running.
+    /// Returns how long the clock has been running.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()

@@ -1,5 +1,6 @@
-//! The provider contract, clause by clause, for any implementation.
+//! The requirements of [`CredentialProvider`] as a test suite for any implementation.
 //!
+//! # Examples
 //! ```no_run
 //! # use valetkey_core::{testing::contract, CredentialProvider};
 //! # async fn my_test(provider: impl CredentialProvider + Clone + 'static) {
@@ -17,12 +18,12 @@ use tokio::time::timeout;
 
 use crate::{Clock, CredentialProvider, Credentials, ErrorKind, Result, SystemClock};
 
-/// How long an answer may take before the provider counts as stuck.
+/// How long a call may take before the provider counts as stuck.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Runs the clauses of [`CredentialProvider`] that can be seen from outside against `provider`, and says which do not
-/// hold. `secrets` are texts that its answers hold and that it must show nowhere else. The provider may be configured
-/// to succeed or to fail; both are checked.
+/// Checks `provider` against the clauses of [`CredentialProvider`] that can be observed from outside, and returns
+/// those that it violates. `secrets` are texts that its credentials contain and that must appear nowhere else. The
+/// provider may be configured to succeed or to fail; both are checked.
 pub async fn faults(provider: &dyn CredentialProvider, secrets: &[&str]) -> Vec<String> {
     let mut violations = Vec::new();
     let name = provider.name();
@@ -53,7 +54,7 @@ pub async fn faults(provider: &dyn CredentialProvider, secrets: &[&str]) -> Vec<
     violations
 }
 
-/// Clause 4: begun, polled once, dropped. What follows shows whether it left anything behind.
+/// Clause 4: starts a call, polls it once and drops it. The following calls show whether it left anything behind.
 fn cancel_at_first_await(provider: &dyn CredentialProvider) {
     let _dropped = provider.provide().now_or_never();
 }

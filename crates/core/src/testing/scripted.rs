@@ -1,4 +1,4 @@
-//! `ScriptedProvider`: answers in the order it was told, when it is let.
+//! `ScriptedProvider`: returns prepared results in order, optionally when the test admits each call.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -11,20 +11,20 @@ use tokio::sync::Semaphore;
 
 use crate::{CredentialProvider, Credentials, Error, ErrorKind, Result};
 
-/// One answer of a [`ScriptedProvider`].
+/// One result of a [`ScriptedProvider`].
 #[derive(Debug, Clone)]
 pub enum Script {
-    /// These credentials.
+    /// Returns these credentials.
     Answer(Credentials),
-    /// This failure.
+    /// Returns this error.
     Fail(Error),
-    /// A panic.
+    /// Panics.
     Panic,
-    /// No answer, ever.
+    /// Never returns.
     Hang,
 }
 
-/// Plays its script one call at a time; the last entry repeats. Clones share the script and the count.
+/// Returns the results of its script, one per call; the last one repeats. Clones share the script and the count.
 #[derive(Debug, Clone)]
 pub struct ScriptedProvider(Arc<ScriptedInner>);
 
@@ -36,12 +36,12 @@ struct ScriptedInner {
 }
 
 impl ScriptedProvider {
-    /// Plays `script`.
+    /// Creates a provider that plays `script`.
     pub fn new(script: impl IntoIterator<Item = Script>) -> Self {
         Self::with_permits(script, None)
     }
 
-    /// Plays `script`, each call waiting until [`release`](Self::release) admits it.
+    /// Creates a provider that plays `script`; each call waits until [`release`](Self::release) admits it.
     pub fn blocked(script: impl IntoIterator<Item = Script>) -> Self {
         Self::with_permits(script, Some(Semaphore::new(0)))
     }
@@ -58,13 +58,13 @@ impl ScriptedProvider {
         }
     }
 
-    /// How many calls were begun.
+    /// Returns how many calls were started.
     #[must_use]
     pub fn call_count(&self) -> usize {
         self.0.calls.load(Ordering::SeqCst)
     }
 
-    /// Adds to the end of the script.
+    /// Adds a result to the end of the script.
     pub fn push(&self, next: Script) {
         self.lock_steps().push_back(next);
     }

@@ -1,4 +1,4 @@
-//! Which credentials the observers of a session receive: those of its whole family.
+//! Attaches observers, which receive the credentials of the whole family of a session.
 
 use std::sync::Arc;
 
@@ -7,27 +7,29 @@ use crate::session::SessionContext;
 use crate::{Clock, CredentialObserver, CredentialObservers};
 
 impl SessionContext {
-    /// Attaches an observer to this session, the sessions that it was made from and those that were made from it. It
-    /// receives at once all credentials that they hold, and from then on all that they are given or fetch: credentials
-    /// that are set, including long-lived keys that are only exchanged; what providers and resolvers return; and what
-    /// [`ObservedProvider`](crate::ObservedProvider)s with the same [observers](Self::observers) fetch.
+    /// Attaches an observer to this session, its ancestors and all their child sessions.
+    ///
+    /// The observer receives at once all credentials that these sessions hold, and from then on all credentials that
+    /// are set on them or that they fetch: credentials that are set, including long-lived keys that are only
+    /// exchanged; credentials returned by providers and resolvers; and those fetched by
+    /// [`ObservedProvider`](crate::ObservedProvider)s with the same [observers](Self::observers).
     ///
     /// The session does not keep the observer alive.
     pub fn observe<O: CredentialObserver + 'static>(&self, observer: &Arc<O>) {
         let observer: Arc<dyn CredentialObserver> = Arc::<O>::clone(observer);
         let member = self.inner();
-        // Attached first: what is published meanwhile is reported, or found below, or both.
+        // Attach first: credentials published concurrently are then reported, or found below, or both.
         member.surroundings.observers().attach(&observer);
         member.root().report_held(&*observer);
     }
 
-    /// The clock of the session.
+    /// Returns the clock of the session.
     #[must_use]
     pub fn clock(&self) -> Arc<dyn Clock> {
         self.inner().surroundings.clock().shared()
     }
 
-    /// Those who observe this session, for providers that fetch what no account of it publishes.
+    /// Returns the observers of this session, for providers whose credentials no account of the session serves.
     #[must_use]
     pub fn observers(&self) -> CredentialObservers {
         self.inner().surroundings.observers().clone()

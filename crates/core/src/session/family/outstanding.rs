@@ -1,4 +1,4 @@
-//! `OutstandingCredentials`: what AWS goes on accepting when a session has ended.
+//! `OutstandingCredentials`: the credentials that AWS still accepts after a session has ended.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -9,43 +9,45 @@ use super::SessionInner;
 use crate::clock::Nanos;
 use crate::{AccountName, Expiry, Principal, SessionId};
 
-/// What AWS goes on accepting, whoever holds a copy: the sets that a session and its children held and that have not
-/// expired. Clearing and closing stop serving them and recall none; a
+/// Reports which credentials AWS still accepts from any holder of a copy: those that a session and its children held
+/// and that have not expired. Clearing and closing stop serving them, but do not revoke them; a
 /// [`RevocationPolicy`](crate::RevocationPolicy) does.
 ///
-/// A set counts from when the session got it, for it is not known who copied which, and also when it was rotated away.
-/// So this says until when copies *may* work, never less than that.
+/// Credentials count from the moment when the session obtained them, since the session cannot know which were copied,
+/// and also after they were rotated away. The reported instants are therefore upper bounds: copies *may* work until
+/// then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct OutstandingCredentials {
-    /// The session, as in its trail, and in the names and tags that [`Attribution`](crate::Attribution) puts on sets.
+    /// The session, as in its audit log, and in the names and tags that [`Attribution`](crate::Attribution) adds to
+    /// credentials.
     pub session: SessionId,
-    /// Whom the session acts for.
+    /// The principal that the session acts for.
     pub principal: Option<Principal>,
-    /// The accounts of which sets may still work. What a child held on an account of its own is told under the
-    /// default one.
+    /// The accounts whose credentials may still work. Credentials that a child held on an account of its own are
+    /// reported under the default account.
     pub accounts: Vec<OutstandingAccount>,
 }
 
-/// One account of which sets may still work.
+/// Reports one account whose credentials may still work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct OutstandingAccount {
     /// The alias.
     pub account: AccountName,
-    /// Until when the last of them works. `Never` for long-lived keys: they are whoever's they were before, and work
-    /// until they are deleted.
+    /// When the last credentials of the account expire. `Never` for long-lived keys, which work until their owner
+    /// deletes them.
     pub until: Expiry,
 }
 
 impl OutstandingCredentials {
-    /// Whether nothing works any more.
+    /// Returns whether no credentials work any more.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.accounts.is_empty()
     }
 
-    /// Until when the last set works; `None` when none does.
+    /// Returns when the last credentials expire; `None` when no credentials work any more.
     #[must_use]
     pub fn expires_at(&self) -> Option<Expiry> {
         self.accounts.iter().map(|account| account.until).max()
@@ -53,7 +55,7 @@ impl OutstandingCredentials {
 }
 
 impl SessionInner {
-    /// What still works now.
+    /// Returns which credentials still work now.
     pub(in crate::session) fn outstanding(&self) -> OutstandingCredentials {
         self.collect_children();
         let now = self.surroundings.now();
@@ -68,7 +70,7 @@ impl SessionInner {
         }
     }
 
-    /// By account, here and where accounts are inherited from, whether or not they still are.
+    /// Returns the latest expiry by account, for own and inherited accounts, including those no longer inherited.
     fn latest_expiry(&self) -> Vec<(AccountName, Nanos)> {
         let mut until = self.parent.as_ref().map(|parent| parent.latest_expiry()).unwrap_or_default();
         until.retain(|(alias, _)| self.is_visible(alias));
@@ -83,12 +85,12 @@ impl SessionInner {
         until
     }
 
-    /// Whether the account never showed what the parent has.
+    /// Returns whether the account has never been inherited from the parent.
     fn is_inherited(&self, alias: &AccountName) -> bool {
         !self.is_read_only() && (self.narrow_state().is_some() || self.default.alias() == alias)
     }
 
-    /// Counts what children hold that are still there, as at their end.
+    /// Counts what living children hold, as is done when they end.
     fn collect_children(&self) {
         self.for_each_child(|child| {
             child.collect_children();
@@ -96,7 +98,7 @@ impl SessionInner {
         });
     }
 
-    /// Leaves it to the parent to tell what still works, for nobody can ask a child that is gone.
+    /// Adds the latest expiries of this session to its parent, which reports them after this session is gone.
     pub(super) fn propagate_to_parent(&self) {
         let Some(parent) = &self.parent else { return };
         for slot in self.own_accounts() {

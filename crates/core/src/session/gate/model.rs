@@ -1,4 +1,4 @@
-//! The gate under every interleaving of two or three threads, by loom: `cargo xtask loom`.
+//! Checks the gate under every interleaving of two or three threads with loom: `cargo xtask loom`.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ impl OrNothing for u32 {
     }
 }
 
-/// A fetch as a slot makes it: the epoch is read, the source asked meanwhile, the answer published if still wanted.
+/// Performs a fetch as a slot does: reads the epoch, calls the source, publishes the result if the epoch is unchanged.
 fn fetch(gate: &Numbers, answer: u32) -> bool {
     let Some(epoch) = gate.enter_open().map(|turn| turn.epoch()) else { return false };
     thread::yield_now();

@@ -1,4 +1,4 @@
-//! What an account remembers of the last clear.
+//! The state of an account after a clear.
 
 use super::{AccountCache, State};
 use crate::Result;
@@ -7,17 +7,17 @@ use crate::session::rotation::RenewalChain;
 use crate::session::surroundings::SessionShared;
 
 impl AccountCache {
-    /// Whether the account was cleared or closed, and nothing was given to the session since.
+    /// Returns whether the account was cleared or closed, and nothing was set on the session since.
     pub(in crate::session) fn is_dormant(&self) -> bool {
         self.gate.lock().dormant
     }
 
-    /// Whether a provider was given to the account, asleep or not.
+    /// Returns whether the account has a provider, suspended or not.
     pub(in crate::session) fn has_provider(&self) -> bool {
         self.gate.lock().provider.is_some()
     }
 
-    /// Whether the account was cleared after it published the credentials `id`.
+    /// Returns whether the account was cleared after it published the credentials `id`.
     pub(in crate::session) fn was_cleared_since(&self, id: CredentialsVersion) -> bool {
         id.is_before(self.gate.lock().cleared)
     }
@@ -30,7 +30,8 @@ impl AccountCache {
         self.enter_open().map(|turn| turn.cleared)
     }
 
-    /// The session was cleared before this account was created: what it inherited under this name was cleared then.
+    /// Marks a new account as cleared: the session was cleared before this account was created, so what it inherited
+    /// under this name was cleared then.
     pub(in crate::session) fn begin_cleared(&self, dormant: bool) {
         let mut turn = self.gate.lock();
         turn.record_clear(&self.surroundings);
@@ -38,14 +39,14 @@ impl AccountCache {
         turn.dormant = dormant;
     }
 
-    /// The provider may be asked again.
+    /// Allows calls to the provider again.
     pub(in crate::session) fn wake(&self) {
         self.gate.lock().dormant = false;
     }
 }
 
 impl State {
-    /// Every credentials published from now on are of a later lineage than `cleared`, and all before of an earlier one.
+    /// Credentials published from now on have a later lineage than `cleared`, and earlier ones an earlier lineage.
     pub(super) fn record_clear(&mut self, surroundings: &SessionShared) {
         self.cleared = surroundings.new_renewal_chain();
         self.dormant = true;

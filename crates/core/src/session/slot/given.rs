@@ -1,4 +1,4 @@
-//! What an account is given: credentials by hand, and a provider; and which of the two answers.
+//! Sets credentials, a provider or a guard on an account, and decides which of them serves.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ impl AccountCache {
         self.set_if(credentials, |_| Ok(()))
     }
 
-    /// Sets what was looked up, unless the account was cleared since `last_clear` was read: a cleared session stays
-    /// cleared.
+    /// Sets credentials that were looked up, unless the account was cleared since `last_clear` was read: a cleared
+    /// session stays cleared.
     pub(in crate::session) fn set_unless_cleared(
         &self,
         last_clear: RenewalChain,
@@ -39,7 +39,7 @@ impl AccountCache {
             let mut turn = self.enter_open()?;
             check(&turn)?;
             if !is_same_guard(guard.as_ref(), turn.guard().as_ref()) {
-                // The guard was replaced meanwhile; the new one has to decide.
+                // The guard was replaced concurrently; the new one has to decide.
                 continue;
             }
             self.advance_epoch(&mut turn);
@@ -53,10 +53,10 @@ impl AccountCache {
                 turn.keep_exchanged(&credentials);
                 self.unpublish(&mut turn);
             }
-            // Dropped outside, as its `Drop` is not ours.
+            // Dropped outside the lock, since its `Drop` is user code.
             break (turn.generation, former);
         };
-        // Again, for those who began to observe meanwhile.
+        // Report again, for observers that were attached in the meantime.
         self.surroundings.report(&credentials);
         self.surroundings.audit(AuditEvent::Set, |record| {
             record.account(&self.alias).credentials(&credentials).with_generation(generation)
@@ -64,9 +64,9 @@ impl AccountCache {
         Ok(generation)
     }
 
-    /// What was set before stays, and so does the guard.
+    /// Sets the provider. Credentials that were set before stay, and so does the guard.
     pub(in crate::session) fn set_provider(&self, provider: Provider) -> Result<()> {
-        // Declared before the lock, so that it is dropped after: its `Drop` is not ours.
+        // Declared before the lock, so that it is dropped after it: its `Drop` is user code.
         let _former;
         let mut turn = self.enter_open()?;
         turn.dormant = false;
@@ -75,7 +75,7 @@ impl AccountCache {
         Ok(())
     }
 
-    /// Credentials that were set before are served no more, unless the guard lets them pass.
+    /// Sets the guard. Credentials that were set before are no longer served, unless the guard accepts them.
     pub(in crate::session) fn set_guard(&self, guard: Guard) -> Result<()> {
         let provider = guard.provider();
         let _former = loop {
@@ -83,7 +83,7 @@ impl AccountCache {
             let stand_in = given.as_ref().and_then(|given| guard.in_place_of(given));
             let mut turn = self.enter_open()?;
             if turn.set != given.is_some() || !given.as_ref().is_none_or(|given| self.holds_version(given)) {
-                // Others were set meanwhile, about which the guard was not asked.
+                // Other credentials were set concurrently, which the guard has not seen.
                 continue;
             }
             turn.dormant = false;
@@ -97,13 +97,13 @@ impl AccountCache {
                 given.iter().for_each(|given| turn.keep_exchanged(given));
                 self.unpublish(&mut turn);
             }
-            // Dropped outside, as its `Drop` is not ours.
+            // Dropped outside the lock, since its `Drop` is user code.
             break (former, former_guard);
         };
         Ok(())
     }
 
-    /// The set in hand, if it was set by hand.
+    /// Returns the current credentials if they were set directly.
     fn manually_set(&self) -> Result<Option<Credentials>> {
         let turn = self.enter_open()?;
         Ok(self.current().filter(|_| turn.set))

@@ -5,13 +5,13 @@ use crate::clock::{Nanos, nanos};
 use crate::{Credentials, Expiry};
 
 impl AccountCache {
-    /// When the last of all sets that were ever held here expires: zero if there were none, `MAX` if one never does, or
-    /// after the year 2554.
+    /// Returns when the last of all credentials that were ever held here expires: zero if there were none, `MAX` if
+    /// any of them never expires, or only after the year 2554.
     pub(in crate::session) fn lives_until(&self) -> Nanos {
         self.gate.lock().lives_until
     }
 
-    /// Counts what somebody else held as well.
+    /// Includes credentials that another session held.
     pub(in crate::session) fn outlive(&self, until: Nanos) {
         let mut turn = self.gate.lock();
         turn.lives_until = turn.lives_until.max(until);

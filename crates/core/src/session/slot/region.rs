@@ -1,16 +1,16 @@
-//! The region that an account's credentials or settings name.
+//! The region that an account's credentials or settings specify.
 
 use super::{AccountCache, State};
 use crate::Region;
 
 impl AccountCache {
-    /// That of the credentials, else that of the account.
+    /// Returns the region of the credentials, otherwise that of the account.
     pub(in crate::session) fn region(&self) -> Option<Region> {
         let of_credentials = self.current().and_then(|current| current.region().cloned());
         of_credentials.or_else(|| self.gate.lock().region())
     }
 
-    /// That of the environment in which the credentials were fetched.
+    /// Returns the region of the environment in which the credentials were fetched.
     pub(in crate::session) fn environment_region(&self) -> Option<Region> {
         self.current().and_then(|current| current.environment_region().cloned())
     }

@@ -1,4 +1,4 @@
-//! What an account with a guard uses in place of credentials that are set on it.
+//! The provider that an account with a guard uses in place of credentials that are set on it.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use crate::{AccountGuard, CredentialProvider, Credentials, Region};
 pub(super) type Provider = Arc<dyn CredentialProvider>;
 pub(super) type Guard = Arc<dyn AccountGuard>;
 
-/// What few accounts have.
+/// State that few accounts have.
 #[derive(Default)]
 pub(super) struct ColdState {
     pub(super) region: Option<Region>,
     stand_in: Option<Provider>,
-    /// What the stand-in exchanges.
+    /// The credentials that the guard's provider exchanges.
     exchanged: Option<Credentials>,
     guard: Option<Guard>,
 }
 
 impl State {
-    /// Who answers for the account.
+    /// Returns the provider that serves the account.
     pub(super) fn active_provider(&self) -> Option<&Provider> {
         let stand_in = self.rarity.as_ref().and_then(|rarity| rarity.stand_in.as_ref());
         stand_in.or(self.provider.as_ref())
@@ -33,7 +33,7 @@ impl State {
         self.rarity.as_ref()?.guard.clone()
     }
 
-    /// The former guard is returned, to be dropped once no lock is held.
+    /// Returns the former guard, to be dropped once no lock is held.
     #[must_use]
     pub(super) fn replace_guard(&mut self, guard: Guard) -> Option<Guard> {
         self.rarity.get_or_insert_default().guard.replace(guard)
@@ -44,7 +44,7 @@ impl State {
         self.rarity.as_mut()?.guard.take()
     }
 
-    /// The former one is handed to the caller: its `Drop` is not ours, and no lock must be held.
+    /// Returns the former provider. It must be dropped once no lock is held, since its `Drop` is user code.
     #[must_use]
     pub(super) fn replace_stand_in(&mut self, stand_in: Option<Provider>) -> Option<Provider> {
         match (&mut self.rarity, stand_in) {
@@ -57,12 +57,12 @@ impl State {
         }
     }
 
-    /// What was set on the account and is not served, but exchanged.
+    /// Returns the credentials that were set on the account and are exchanged instead of served.
     pub(super) fn exchanged(&self) -> Option<&Credentials> {
         self.rarity.as_ref()?.exchanged.as_ref()
     }
 
-    /// Keeps what the stand-in exchanges.
+    /// Keeps the credentials that the guard's provider exchanges.
     pub(super) fn keep_exchanged(&mut self, credentials: &Credentials) {
         self.rarity.get_or_insert_default().exchanged = Some(credentials.clone());
     }
