@@ -146,8 +146,8 @@ fn build_resolver(
 }
 
 /// Returns the accounts whose credentials come from the settings, so that no tool may set others. Tools may set the
-/// credentials of an account without a source, of an account that exchanges keys set on it, and of an `environment`
-/// account that only serves as a fallback and is not used by any role.
+/// credentials of a `memory` account, of an account that exchanges the keys set on it, and of an `environment` account
+/// that is not the source of another account.
 pub(crate) fn configured_accounts(settings: &Settings) -> impl Iterator<Item = Alias> {
     let is_source = |name: &str| settings.accounts.values().any(|account| account.source() == Some(name));
     settings.accounts.iter().filter_map(move |(name, account)| {

@@ -16,7 +16,7 @@ use crate::settings::{Diagnostic, Settings};
 /// The reason why the file cannot be used, and the remedy.
 type AuditFileError = String;
 
-/// Opens the audit sink, if the settings have one.
+/// Opens the audit sink, if the settings have one. With `CheckOnly` the file is only checked and the result is `None`.
 pub(super) fn open_sink(
     settings: &Settings,
     purpose: BuildMode,
