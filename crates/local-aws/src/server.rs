@@ -23,8 +23,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running local STS and Secrets Manager.
 ///
-/// It listens on a free port of 127.0.0.1. Dropping the handle ends the server; [`stop`](Self::stop) also waits until it
-/// has ended.
+/// It listens on a free port of 127.0.0.1. Dropping the handle stops the server; [`stop`](Self::stop) also waits until
+/// the server has ended.
 pub struct LocalAws {
     address: SocketAddr,
     services: Arc<Services>,
@@ -72,8 +72,8 @@ impl LocalAws {
 
     /// Makes `value` the current version of a secret and returns the id of that version.
     ///
-    /// Returns `None`, and changes nothing, if no secret has this name or ARN, or if secrets of several accounts share the
-    /// name.
+    /// Returns `None`, and changes nothing, if no secret has this name or ARN, or if secrets of several accounts have
+    /// this name.
     pub fn rotate_secret(&self, name_or_arn: &str, value: &str) -> Option<String> {
         self.services.rotate_secret(name_or_arn, value)
     }

@@ -248,7 +248,8 @@ impl<'a> AccountBuilder<'a> {
         None
     }
 
-    /// Builds an account that has a base source. [`set_providers`](Self::set_providers) reports what is wrong with it.
+    /// Builds an account whose chain of sources is valid. [`set_providers`](Self::set_providers) reports errors in its
+    /// fields.
     fn build_detached(&self, name: &str, who: &Attribution) -> Option<SharedProvider> {
         let account = self.settings.accounts.get(name)?;
         let source = account
