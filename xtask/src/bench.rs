@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: valetkey beside its peers, in the release build of a workspace apart.
+//! `cargo xtask bench`: measures valetkey and its competitors, in the release build of a separate workspace.
 
 use clap::Args;
 
@@ -6,15 +6,15 @@ use crate::{Result, step::run_cargo};
 
 const MANIFEST_FLAGS: [&str; 2] = ["--manifest-path", "bench/Cargo.toml"];
 
-/// What to measure.
+/// The options of the benchmark.
 #[derive(Args, Debug)]
 pub struct BenchArgs {
-    /// Passed on to the bench.
+    /// Arguments for the benchmark program.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
-/// Builds every program of the bench, for some measures are taken in one of their own, and runs it.
+/// Builds and runs the benchmark. All its programs are built, because some measurements run in a program of their own.
 pub fn run(options: &BenchArgs) -> Result<()> {
     run_cargo(&[&["build", "--release", "--bins"][..], &MANIFEST_FLAGS].concat())?;
     let arguments: Vec<&str> = options.arguments.iter().map(String::as_str).collect();

@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: everything that must hold before a change lands.
+//! `cargo xtask ci`: runs every check that a change must pass.
 
 use crate::{
     Result,
@@ -6,10 +6,10 @@ use crate::{
     test, tidy,
 };
 
-/// A step's name, and what it does.
+/// The name of a step, and its action.
 type Step = (&'static str, fn() -> Result<()>);
 
-/// The quick ones first, the tests last.
+/// Quick steps first, tests last.
 const STEPS: [Step; 9] = [
     ("fetch", || run_cargo(&["fetch", "--locked", "--target", "host-tuple"])),
     ("format", check_format),
@@ -22,7 +22,7 @@ const STEPS: [Step; 9] = [
     ("test", || test::run(&test::TestArgs::default())),
 ];
 
-/// Runs all steps up to the first that fails, and says what each took.
+/// Runs the steps until one fails, and prints the duration of each.
 pub fn run() -> Result<()> {
     STEPS.into_iter().try_for_each(|(name, step)| run_timed(name, step))
 }
@@ -32,7 +32,7 @@ fn check_format() -> Result<()> {
     run_cargo(&["fmt", "--manifest-path", "bench/Cargo.toml", "--check"])
 }
 
-/// What may be depended on, by `deny.toml`. The advisory list is fetched from the network, and so is left to people.
+/// Checks the dependencies against `deny.toml`. The advisory list needs the network, so it is not checked here.
 fn check_dependencies() -> Result<()> {
     if has_cargo_subcommand("deny") {
         return run_cargo(&["deny", "--log-level", "error", "check", "bans", "licenses", "sources"]);
@@ -43,11 +43,12 @@ fn check_dependencies() -> Result<()> {
 
 fn run_lints() -> Result<()> {
     run_cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
-    // A workspace of its own, whose peers no other build compiles: tested, so that it keeps up with what it measures.
+    // The benchmark is a workspace of its own, so no other step compiles it. Its tests keep it up to date with the
+    // library.
     run_cargo(&["test", "--manifest-path", "bench/Cargo.toml", "--lib", "--quiet"])
 }
 
-/// Each backend, each feature of the facade, and `core`, must build without the others.
+/// Checks that each backend, each feature of the facade, and `core` build without the others.
 fn check_features() -> Result<()> {
     const BACKENDS: [&str; 8] = [
         "memory",

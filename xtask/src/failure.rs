@@ -1,45 +1,45 @@
-//! Why a chore did not succeed.
+//! `XtaskError`: the reason why a task failed.
 
 use std::{io, process::ExitStatus};
 
-/// The result of a chore.
+/// The result of a task.
 pub type Result<T> = std::result::Result<T, XtaskError>;
 
-/// Why a chore did not succeed.
+/// The reason why a task failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum XtaskError {
-    /// A program that a chore runs said no; it has printed why.
+    /// A program of the task failed and has printed the reason.
     #[error("`{command}` failed ({status})")]
     CommandFailed {
         /// The command line.
         command: String,
-        /// How it ended.
+        /// Its exit status.
         status: ExitStatus,
     },
-    /// A program that a chore needs is not there.
+    /// A program that the task needs could not be started.
     #[error("could not run `{command}`: {source}")]
     CommandNotStarted {
         /// The command line.
         command: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The rig is not to be had.
+    /// The rig could not be installed.
     #[error(transparent)]
     Rig(#[from] valetkey_rig::Error),
-    /// The rig is not to be had, and tests were asked for.
+    /// The rig could not be installed, and tests need it.
     #[error("{0}\n`cargo xtask test --no-rig` runs the tests that do without")]
     RigMissingForTests(valetkey_rig::Error),
-    /// The tree could not be read.
+    /// A file of the workspace could not be read.
     #[error("reading {path}: {reason}")]
     ReadFailed {
         /// The file.
         path: String,
-        /// Why.
+        /// The cause.
         reason: String,
     },
-    /// Faults were found, and printed.
+    /// Violations were found and printed.
     #[error("{0} faults; each line above says what to do")]
     Violations(usize),
 }

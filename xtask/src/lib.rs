@@ -1,4 +1,4 @@
-//! The chores behind `cargo xtask`; a library, so that `tidy` is also a test.
+//! The tasks of `cargo xtask`, as a library, so that `tidy` is also a test.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to the person who started it")]
 
@@ -15,13 +15,13 @@ use std::path::{Path, PathBuf};
 
 pub use failure::{Result, XtaskError};
 
-/// The root of the workspace.
+/// Returns the root folder of the workspace.
 pub fn workspace_root() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     root.canonicalize().unwrap_or(root)
 }
 
-/// Says on standard error what went wrong.
+/// Prints the error to standard error.
 pub fn print_error(failure: &XtaskError) {
     eprintln!("error: {failure}");
 }

@@ -1,11 +1,11 @@
-//! `cargo xtask`: the chores of this workspace.
+//! `cargo xtask`: the development tasks of this workspace.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::{Result, bench, ci, loom, rig, test, tidy};
 
-/// The chores of this workspace.
+/// The development tasks of this workspace.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct XtaskCli {
@@ -17,16 +17,16 @@ struct XtaskCli {
 enum Task {
     /// Build the rig, then run every test.
     Test(test::TestArgs),
-    /// Install the pinned Python programs that tests run against, under target/rig.
+    /// Install the pinned Python programs for the tests that use real peers, under target/rig.
     Rig,
-    /// Check the models of what is concurrent in `core`, with loom.
+    /// Check the models of concurrent code in `core`, with loom.
     Loom,
-    /// Check the house rules that a program can check, and list every fault.
+    /// Check the rules of the workspace that a program can check, and list every violation.
     Tidy,
-    /// Measure valetkey beside its peers; `--help` tells what can be chosen.
+    /// Measure valetkey and its competitors; `--help` lists the options.
     #[command(disable_help_flag = true)]
     Bench(bench::BenchArgs),
-    /// Everything that must hold before a change lands.
+    /// Run every check that a change must pass.
     Ci,
 }
 

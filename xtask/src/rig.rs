@@ -1,4 +1,4 @@
-//! `cargo xtask rig`: the real programs that tests run against.
+//! `cargo xtask rig`: installs the real programs that tests run against.
 
 use valetkey_rig::{
     Venv,
@@ -7,7 +7,7 @@ use valetkey_rig::{
 
 use crate::Result;
 
-/// Installs what is not installed yet, and says so.
+/// Installs the programs that are missing, and prints what it does.
 pub fn run() -> Result<()> {
     Ok(install_rig()?)
 }

@@ -1,31 +1,31 @@
-//! `cargo xtask test`: every test, against real peers where there are any.
+//! `cargo xtask test`: runs every test, with real peers where they are available.
 
 use clap::Args;
 
 use crate::{Result, XtaskError, loom, rig, step::run_cargo};
 
 const WORKSPACE_FLAGS: [&str; 2] = ["--workspace", "--all-features"];
-/// What the names of tests have in common that need a Docker client, which the rig cannot install.
+/// A part of the name of every test that needs a Docker client, which the rig cannot install.
 const DOCKER: &str = "docker_client";
 
-/// What to run.
+/// The options of the test run.
 #[derive(Args, Debug, Default)]
 pub struct TestArgs {
-    /// Leave out the tests that need the rig.
+    /// Skip the tests that need the rig.
     #[arg(long)]
     no_rig: bool,
-    /// Run the tests with cargo-nextest: one process for each test, and a summary at the end.
+    /// Run the tests with cargo-nextest: one process per test, and a summary at the end.
     #[arg(long)]
     nextest: bool,
-    /// Passed on to the test runner.
+    /// Arguments for the test runner.
     #[arg(last = true)]
     arguments: Vec<String>,
 }
 
-/// Builds the rig and all programs, then runs the documentation tests, the models and every other test.
+/// Installs the rig, builds all programs, then runs the documentation tests, the models and every other test.
 ///
-/// The runner is plain `cargo test`, which every machine with a toolchain has: what passes here passes for a new user.
-/// It comes last, so that its closing lines are the last ones.
+/// The default runner is `cargo test`, which every toolchain has: what passes here passes for a new user. It runs last,
+/// so that its summary ends the output.
 pub fn run(options: &TestArgs) -> Result<()> {
     if !options.no_rig {
         rig::install_rig().map_err(XtaskError::RigMissingForTests)?;
@@ -59,7 +59,7 @@ fn run_tests(options: &TestArgs, has_docker: bool) -> Result<()> {
     run_cargo(&workspace_command(&["test", "--tests", "--no-fail-fast"], &arguments))
 }
 
-/// The same features for every command, so that they share what is built.
+/// Builds a command with the same features for every run, so that the runs share build artifacts.
 fn workspace_command<'a>(command: &[&'a str], rest: &[&'a str]) -> Vec<&'a str> {
     [command, &WORKSPACE_FLAGS, rest].concat()
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask tidy`: the house rules that a program can check. It lists every fault, not the first.
+//! `cargo xtask tidy`: checks the rules of the workspace that a program can check, and lists every violation.
 
 mod direction;
 mod fault;
@@ -21,7 +21,7 @@ pub use fault::Violation;
 use crate::{Result, XtaskError, workspace_root};
 use house::Workspace;
 
-/// A rule sees the whole house and tells all that breaks it.
+/// A rule reads the whole workspace and returns all violations.
 type Rule = fn(&Workspace) -> Vec<Violation>;
 
 const RULES: [Rule; 9] = [
@@ -36,7 +36,7 @@ const RULES: [Rule; 9] = [
     papers::check,
 ];
 
-/// Prints all faults of this workspace; one is enough to fail.
+/// Prints all violations of this workspace, and fails if there are any.
 pub fn run() -> Result<()> {
     let faults = violations(&workspace_root())?;
     for fault in &faults {
@@ -48,7 +48,7 @@ pub fn run() -> Result<()> {
     }
 }
 
-/// All faults of the workspace at `root`, by file and line.
+/// Returns all violations of the workspace at `root`, sorted by file and line.
 pub fn violations(root: &Path) -> Result<Vec<Violation>> {
     let house = Workspace::read(root)?;
     let mut faults: Vec<Violation> = RULES.iter().flat_map(|rule| rule(&house)).collect();

@@ -1,4 +1,4 @@
-//! The command line, as people type it.
+//! The arguments of the command line.
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -11,7 +11,7 @@ use valetkey::{AccountName, Error, Expiry, Principal, SessionId};
 
 use crate::failure::CliError;
 
-/// AWS credentials for one agent session: isolated, in memory, rotating, and gone when it ends.
+/// AWS credentials for one agent session: isolated, in memory, rotating, and cleared when the session ends.
 #[derive(Debug, Parser)]
 #[command(name = "valetkey", version, propagate_version = true)]
 pub(crate) struct Cli {
@@ -27,20 +27,21 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show the main job with nothing but this program: two users at once, isolation, rotation, refusal, clearing.
+    /// Demonstrate the main features without other programs: two concurrent users, isolation, rotation, refusal,
+    /// clearing.
     #[cfg(feature = "demo")]
     Demo(DemoArgs),
     /// Serve the credential tools and all tools of the configured servers as MCP, on standard input and output.
     Serve(ServeArgs),
-    /// Run any program as a child of a session.
+    /// Run a program as a child process of a session.
     Exec(ExecArgs),
     /// Print one account's credentials as JSON, for the `credential_process` of an AWS profile.
     CredentialProcess(CredentialProcessArgs),
     /// Print an IAM policy that revokes credentials already issued but not yet expired.
     RevocationPolicy(RevocationPolicyArgs),
-    /// Read the configuration files and report every fault in them.
+    /// Read the configuration files and report every error in them.
     Check(CheckArgs),
-    /// Allow a settings file to be used from its folder without `--config`, until it changes.
+    /// Allow a settings file to be used from its folder without `--config`, until the file changes.
     Trust(TrustArgs),
     /// The demo's MCP server.
     #[cfg(feature = "demo")]
@@ -58,15 +59,15 @@ pub(crate) enum Command {
 #[cfg(feature = "demo")]
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Print what was shown as JSON.
+    /// Print the results as JSON.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Play on another AWS (moto, MiniStack …) instead of the local one. It must accept made-up keys.
+    /// Use another AWS endpoint (moto, MiniStack …) instead of the local one. It must accept generated keys.
     #[arg(long, value_name = "URL")]
     pub(crate) aws_endpoint: Option<String>,
 }
 
-/// Where the configuration is.
+/// The options that name the configuration.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConfigArgs {
     /// The file with the MCP servers.
@@ -81,7 +82,7 @@ pub(crate) struct ConfigArgs {
     pub(crate) principal: Option<Principal>,
 }
 
-/// Which account of which file, for whom.
+/// The options that select an account and the principal.
 #[derive(Debug, Args)]
 pub(crate) struct AccountArgs {
     /// The file with the accounts (default: `$VALETKEY_CONFIG`, or a trusted `valetkey.toml` in this folder).
@@ -105,7 +106,7 @@ pub(crate) struct ServeArgs {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) config_args: ConfigArgs,
-    /// Also fetch the credentials of each account and report whose they are.
+    /// Also fetch the credentials of each account and report which AWS identity they belong to.
     #[arg(long)]
     pub(crate) live: bool,
 }
@@ -115,7 +116,7 @@ pub(crate) struct TrustArgs {
     /// The settings file (default: `valetkey.toml` in this folder).
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// Forget an earlier decision instead.
+    /// Remove an earlier decision to trust the file.
     #[arg(long)]
     pub(crate) revoke: bool,
 }
@@ -129,14 +130,14 @@ pub(crate) struct CredentialProcessArgs {
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("whose").required(true)))]
 pub(crate) struct RevocationPolicyArgs {
-    /// Ends what was issued to this session, by its id in the log or the audit trail. Its role sessions carry the id
-    /// unless `attribution` is `none` or `session_name` names no `{session}`.
+    /// Revoke credentials issued to this session, by the session id in the log or the audit log. The session's role
+    /// sessions carry the id unless `attribution` is `none` or `session_name` contains no `{session}`.
     #[arg(long, value_name = "ID", group = "whose")]
     pub(crate) session: Option<SessionId>,
-    /// Ends every session of the role that has this name.
+    /// Revoke the credentials of every session of the role that has this name.
     #[arg(long, value_name = "NAME", group = "whose")]
     pub(crate) session_name: Option<String>,
-    /// Ends every session of the role.
+    /// Revoke the credentials of every session of the role.
     #[arg(long, group = "whose")]
     pub(crate) all: bool,
     /// Only revoke credentials issued before this time, such as `2026-11-21T12:00:00Z` (default: now).
@@ -155,10 +156,10 @@ pub(crate) struct ExecArgs {
     /// How the program gets the credentials.
     #[arg(long, value_enum, default_value_t = ExecDelivery::Endpoint)]
     pub(crate) delivery: ExecDelivery,
-    /// Another variable for the program: `NAME` with its value here, or `NAME=VALUE`.
+    /// Pass an environment variable to the program: `NAME` with its current value, or `NAME=VALUE`.
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = parse_env_option)]
     pub(crate) env: Vec<String>,
-    /// Pass the whole environment on, except for variables that could give the program other AWS credentials.
+    /// Pass on the whole environment, except for variables that could give the program other AWS credentials.
     #[arg(long)]
     pub(crate) inherit: bool,
     /// The program and its arguments.
@@ -166,7 +167,7 @@ pub(crate) struct ExecArgs {
     pub(crate) program: Vec<OsString>,
 }
 
-/// Refuses what no environment can hold; the value stays unsaid, for it may be secret.
+/// Rejects a variable without a name. The message omits the value, which may be secret.
 fn parse_env_option(text: &str) -> Result<String, &'static str> {
     if text.is_empty() || text.starts_with('=') {
         Err("a variable needs a name")
@@ -177,9 +178,9 @@ fn parse_env_option(text: &str) -> Result<String, &'static str> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ExecDelivery {
-    /// It reads them from a loopback endpoint and follows rotation.
+    /// The program reads them from a loopback endpoint and follows rotation.
     Endpoint,
-    /// They are in its environment, as they are when it starts.
+    /// The program gets them in its environment, as they are when it starts.
     Env,
 }
 
@@ -200,13 +201,13 @@ pub(crate) struct LaunchArgs {
 }
 
 impl LaunchArgs {
-    /// Runs the program, or becomes it.
+    /// Runs the program as a child with a guardian, or replaces this process with it.
     pub(crate) fn run_launcher(&self) -> ExitCode {
         let Some((program, args)) = self.program.split_first() else { return ExitCode::from(2) };
         run_launcher(self.parent, program, args).unwrap_or_else(|error| {
             let name = program.to_string_lossy();
             CliError::failed(format!("{name} could not be started: {error}")).print(false);
-            // What a shell answers for a command that is not found.
+            // The exit code of a shell for a command that is not found.
             ExitCode::from(127)
         })
     }

@@ -1,4 +1,4 @@
-//! `valetkey check`: reads both files and reports every fault with file, line and remedy.
+//! `valetkey check`: reads both files and reports every error with file, line and remedy.
 
 mod live;
 
@@ -34,7 +34,7 @@ pub(crate) async fn run(command: &CheckArgs) -> Result<ExitCode, CliError> {
     if command.config_args.mcp_config.is_some() {
         faults.extend(settings.missing_default_account(""));
     }
-    // Making a session only checks; nothing is asked of anybody but by `--live`.
+    // Building a session only checks the settings. Only `--live` sends requests.
     let base = AwsClientConfig::from_process().await;
     let session =
         compose::build_session(&settings, &base, &Terminal::new(), BuildMode::CheckOnly, &mut faults);
@@ -59,7 +59,7 @@ fn check_mcp_config(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<McpConf
         let line = find_line(&text, &fault.server, fault.error.field());
         Diagnostic::in_file(path, format!("server `{}`: {}", fault.server, fault.error)).at_line(line)
     };
-    // A remote server is served by the client itself; the file is sound.
+    // Clients connect to remote servers directly, so a remote server is a warning and not an error.
     let (remote, broken): (Vec<_>, Vec<_>) =
         config.faults.iter().partition(|fault| fault.error.field() == Some("url"));
     faults.extend(broken.into_iter().map(to_diagnostic));
@@ -78,13 +78,13 @@ fn check_mcp_config(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<McpConf
     Some(config)
 }
 
-/// A warning is no fault: it is told, and the exit code stays.
+/// Prints a warning. It does not change the exit code.
 #[allow(clippy::print_stderr, reason = "what `check` has to say goes to standard error, whatever is logged")]
 fn print_warning(warning: Diagnostic) {
     eprintln!("warning: {}", escape_control_chars(&warning.to_string()));
 }
 
-/// Whether there is such a program: a path, or a name that some folder of `PATH` has. Variables are not looked into.
+/// Whether the command exists, as a path or in a folder of `PATH`. Commands with variables are not checked.
 fn command_exists(command: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let named = || std::env::split_paths(&path).any(|folder| folder.join(command).is_file());
@@ -93,10 +93,10 @@ fn command_exists(command: &str) -> bool {
 
 type JsonObject<'t> = BTreeMap<String, &'t RawValue>;
 
-/// The line on which the field's value begins, else the server's, so that it can be opened in an editor.
+/// Returns the line on which the field's value begins, or else the server's, so that an editor can open it.
 fn find_line(text: &str, server: &str, field: Option<&str>) -> Option<usize> {
     let file: JsonObject<'_> = serde_json::from_str(text).ok()?;
-    // Some clients keep the servers one level deeper, plugins at the top.
+    // Some clients nest the servers one level deeper, and plugins have them at the top level.
     let inner: JsonObject<'_> =
         file.get("mcp").and_then(|mcp| serde_json::from_str(mcp.get()).ok()).unwrap_or_default();
     let servers =
@@ -106,7 +106,7 @@ fn find_line(text: &str, server: &str, field: Option<&str>) -> Option<usize> {
         None => file,
     };
     let mut here = *servers.get(server)?;
-    // `env.NAME` is one name below another.
+    // `env.NAME` is the member `NAME` of the member `env`.
     for name in field.into_iter().flat_map(|field| field.splitn(2, '.')) {
         let members: JsonObject<'_> = serde_json::from_str(here.get()).unwrap_or_default();
         here = members.get(name).copied().unwrap_or(here);

@@ -1,4 +1,4 @@
-//! The one account that a command works in, of the settings or, without any, of the shell.
+//! Opens the session and the account in which a command runs, from the settings or, without settings, from the shell.
 
 use valetkey::backends::{AwsClientConfig, EnvProvider};
 use valetkey::{AccountName, ErrorKind, SessionAccount, SessionContext};
@@ -16,8 +16,8 @@ const NO_KEYS_REMEDY: &str = "export them, or name a settings file that has acco
 const NO_SETTINGS_FILE_MESSAGE: &str = "there is no `valetkey.toml` here, so there are no accounts to choose from; name the file with \
                        `--config`, or leave `--account` out to use the keys of this environment";
 
-/// The session that the settings describe, and the account of it that was named, or its default one. The user of the
-/// terminal can consent to a settings file that was found.
+/// Opens the session that the settings describe, and returns it with the account of `choice` or the default account.
+/// The user of the terminal can consent to a discovered settings file.
 pub(crate) async fn account(
     choice: &AccountArgs,
     terminal: &Terminal,
@@ -25,7 +25,7 @@ pub(crate) async fn account(
     open_session_with_consent(choice, terminal, Consent::Prompt(terminal)).await
 }
 
-/// The same with another rule for a settings file that was found.
+/// Like [`account`], with the given consent rule for a discovered settings file.
 pub(crate) async fn open_session_with_consent(
     choice: &AccountArgs,
     terminal: &Terminal,
@@ -40,13 +40,13 @@ pub(crate) async fn open_session_with_consent(
         return Err(config_error(&faults));
     }
     if settings.is_absent() {
-        // Whoever runs this by hand, without a file, means the keys in the shell.
+        // Without a settings file, a user who runs this command intends the keys of the shell.
         session.set_provider_for(&AccountName::default_account(), EnvProvider::from_process())?;
     }
     let alias =
         select_account(choice, &settings, &session).map_err(|what| CliError::invalid_config(vec![what]))?;
     let account = session.account(&alias)?;
-    // Here, and not at the first use, where a program would wait without a word.
+    // Fetched here and not at the first use, where the program would wait without a message.
     let fetched = with_progress(account.credentials(), fetch_description(&settings, &account, &base)).await;
     fetched.map_err(|error| match error.kind() {
         ErrorKind::NotConfigured if settings.is_absent() => error.with_next_step(NO_KEYS_REMEDY),
@@ -55,7 +55,7 @@ pub(crate) async fn open_session_with_consent(
     Ok((session, account))
 }
 
-/// The account that was named, or the default one. A name is not repeated: it may be a key.
+/// Returns the selected account or the default account. Errors do not repeat the name, because it may be a pasted key.
 fn select_account(
     choice: &AccountArgs,
     settings: &Settings,
@@ -77,7 +77,7 @@ fn select_account(
     }
 }
 
-/// What a fetch for this account waits for.
+/// Describes what a fetch for this account waits for.
 fn fetch_description(settings: &Settings, account: &SessionAccount, base: &AwsClientConfig) -> String {
     let name = account.alias();
     let region =

@@ -1,4 +1,4 @@
-//! From settings to a session: every provider, checked before anything runs.
+//! Builds a session from settings. Every provider is checked before anything runs.
 
 mod accounts;
 mod audit;
@@ -24,19 +24,19 @@ use crate::terminal::Terminal;
 use accounts::{AccountBuilder, region_or_default};
 pub(crate) use policies::ConfiguredPolicies;
 
-/// How long a fetch waits for somebody to find the device and type its code.
+/// How long a fetch waits for a person to read and type an MFA code.
 const MFA_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What the session is made for.
+/// Whether the session is built for use or only for validation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BuildMode {
-    /// To be used.
+    /// The session is used.
     Run,
-    /// To be looked at: nothing is made or changed.
+    /// The settings are only validated: no file is created or changed.
     CheckOnly,
 }
 
-/// Makes the session that the settings describe. It is of use only if nothing was found wrong with them.
+/// Builds the session that the settings describe. It must only be used if no error was reported.
 pub(crate) fn build_session(
     settings: &Settings,
     base: &AwsClientConfig,
@@ -49,7 +49,8 @@ pub(crate) fn build_session(
     let environment_region: Option<Region> =
         base.config().region().and_then(|region| region.as_ref().parse().ok());
     let region: Option<Region> = parse_or_report(settings, session_settings.region.as_deref(), faults);
-    // The session's own calls of AWS use its region too. An invalid region has already been reported; once is enough.
+    // Session-level AWS calls use the session's region. An invalid region has already been reported; do not report it
+    // twice.
     let placeholder = || session_settings.region.as_ref().map(|_| Region::us_east_1());
     let base = &region.clone().or_else(placeholder).iter().fold(base.clone(), AwsClientConfig::region);
     let observers = CredentialObservers::new();
@@ -78,7 +79,7 @@ pub(crate) fn build_session(
     session
 }
 
-/// How long a fetch may take, if some account needs more time than most: a person, or a program that may take long.
+/// Returns the fetch timeout if an account needs more than the default, for an MFA prompt or a slow program.
 fn load_timeout(settings: &Settings) -> Option<Duration> {
     let usual = RefreshPolicy::default().load_timeout;
     let accounts = || settings.accounts.values();
@@ -96,7 +97,7 @@ fn parse_or_report<T: FromStr<Err = Error>>(
     text?.parse().map_err(|error| faults.push(settings.to_diagnostic(&["session"], &error))).ok()
 }
 
-/// Says of each server how it gets credentials, and of which account. Without a file of servers only the accounts are
+/// Sets the credential delivery and the account of each server. Without a file of servers only the accounts are
 /// checked.
 pub(crate) fn apply_server_settings(
     settings: &Settings,
@@ -122,7 +123,7 @@ pub(crate) fn apply_server_settings(
             server.home = wanted.home.unwrap_or(server.home);
             server.account = account.or(server.account.take());
         } else if !config.faults.iter().chain(&config.warnings).any(|warning| warning.server == *name) {
-            // A broken or disabled server has been told of.
+            // A broken or disabled server has already been reported.
             faults.push(
                 settings.diagnostic(&section, "is not a server of the `mcpServers` file; add it there"),
             );
@@ -146,8 +147,9 @@ fn build_resolver(
     builder.build().map_err(|error| faults.push(settings.to_diagnostic(&section, &error))).ok()
 }
 
-/// The accounts whose credentials the file provides, so that no tool may set others. Left to tools are those without a
-/// source of credentials, those with an exchange for what is set, and the environment's as a fallback that no role uses.
+/// Returns the accounts whose credentials come from the settings, so that no tool may set others. Tools may set the
+/// credentials of a `memory` account, of an account that exchanges the keys set on it, and of an `environment` account
+/// that is not the source of another account.
 pub(crate) fn configured_accounts(settings: &Settings) -> impl Iterator<Item = AccountName> {
     let is_source = |name: &str| settings.accounts.values().any(|account| account.source() == Some(name));
     settings.accounts.iter().filter_map(move |(name, account)| {

@@ -1,4 +1,4 @@
-//! `valetkey credential-process`: one set, as an AWS SDK's `credential_process` wants it (version 1).
+//! `valetkey credential-process`: prints credentials in the format of an AWS SDK's `credential_process` (version 1).
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use crate::failure::CliError;
 use crate::settings::Consent;
 use crate::terminal::Terminal;
 
-/// The form is that of the AWS SDKs and Tools Reference Guide, "Process credential provider".
+/// The format of "Process credential provider" in the AWS SDKs and Tools Reference Guide.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct CredentialProcessOutput<'a> {

@@ -1,4 +1,4 @@
-//! `valetkey demo`: the main job, played and checked from end to end.
+//! `valetkey demo`: runs the main scenario from end to end and checks each step.
 
 mod child;
 mod play;
@@ -15,13 +15,13 @@ use crate::failure::CliError;
 use report::DemoReport;
 use stage::DemoEnv;
 
-/// Plays the demo. The exit code is 1 if one step does not hold.
+/// Runs the demo. The exit code is 1 if a step fails.
 pub(crate) async fn run(command: &DemoArgs, color: bool) -> Result<ExitCode, CliError> {
     let mut report = DemoReport::start();
     let stage = DemoEnv::setup(command.aws_endpoint.as_deref()).await?;
     let outcome = play::run_scenario(&stage, &mut report).await;
     stage.teardown().await;
-    // Also when the play broke off: what was shown until then says where.
+    // Also printed when the scenario was aborted: the completed steps show where.
     report
         .print(command.json, color)
         .map_err(|error| CliError::failed(format!("standard output: {error}")))?;

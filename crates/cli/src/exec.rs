@@ -1,4 +1,4 @@
-//! `valetkey exec`: any program as a child of a session.
+//! `valetkey exec`: runs a program as a child of a session.
 
 use std::collections::BTreeMap;
 use std::env::VarError;
@@ -27,7 +27,7 @@ const MAX_SHOWN_NAME_LEN: usize = 31;
 pub(crate) async fn run(command: ExecArgs) -> Result<ExitCode, CliError> {
     let terminal = Terminal::new();
     let (session, account) = chosen::account(&command.account_args, &terminal).await?;
-    // Before anything is started: without credentials there is nothing to run with.
+    // Fails before a process starts: without credentials the program cannot work.
     account.credentials().await?;
     terminal.transfer();
     let refresher = tokio::spawn(session.keep_warm());
@@ -47,7 +47,7 @@ async fn run_child(
         |error: std::io::Error| CliError::failed(format!("the child's surroundings cannot be made: {error}"));
     let home = SessionDir::create(Some(&region)).map_err(setup_error)?;
     tokio::task::spawn_blocking(SessionDir::remove_abandoned);
-    // The user's own program keeps the user's own home.
+    // A program that the user starts keeps the user's home folder.
     let (host, named) = (host_environment(command.inherit), env_options(&command.env));
     let environment = ChildEnvironment::new(&host, &named).isolate(&home).with_region(Some(&region));
     warn_dropped_variables(&named, &environment);
@@ -88,12 +88,12 @@ fn host_environment(everything: bool) -> HostEnvironment {
     }
 }
 
-/// What `--env` names, as far as it has a value: later ones win, as in a shell.
+/// Resolves the `--env` options that have a value. As in a shell, later options win.
 fn env_options(options: &[String]) -> BTreeMap<String, String> {
     options.iter().filter_map(|option| resolve_env_option(option)).collect()
 }
 
-/// `NAME=VALUE`, or `NAME` with the value it has here. A name without a value is reported.
+/// Parses `NAME=VALUE`, or looks up `NAME` in the environment. A name without a value is reported.
 fn resolve_env_option(option: &str) -> Option<(String, String)> {
     if let Some((name, value)) = option.split_once('=') {
         return Some((name.to_owned(), value.to_owned()));
@@ -111,7 +111,7 @@ fn resolve_env_option(option: &str) -> Option<(String, String)> {
     }
 }
 
-/// What is too long for a name, or has other characters, may be a secret whose name was forgotten.
+/// Masks text that is too long for a name or has other characters: it may be a secret whose name was omitted.
 fn displayable_name(name: &str) -> &str {
     let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if is_name && name.len() <= MAX_SHOWN_NAME_LEN { name } else { "…" }
@@ -128,8 +128,8 @@ fn warn_dropped_variables(named: &BTreeMap<String, String>, environment: &ChildE
     }
 }
 
-/// The child's own exit code, or 128 and the signal that ended it, as a shell answers. At a terminal, Ctrl-C reaches
-/// the child by itself, and what it means is the child's business.
+/// Waits for the child and returns its exit code, or, as a shell does, 128 plus the signal that ended it. At a
+/// terminal, the child receives Ctrl-C itself and decides how to handle it.
 async fn wait_for_exit(mut child: ChildProcess) -> Result<ExitCode, CliError> {
     let signal_error = |error: std::io::Error| CliError::failed(format!("signals cannot be heard: {error}"));
     let mut interrupts = signal(SignalKind::interrupt()).map_err(signal_error)?;

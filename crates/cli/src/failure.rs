@@ -1,11 +1,11 @@
-//! `CliError`: why a command did not do its job, and with which exit code.
+//! `CliError`: why a command failed, and its exit code.
 
 use std::error::Error as _;
 use std::process::ExitCode;
 
 use valetkey::{Error, ErrorKind, escape_control_chars};
 
-/// Something went wrong while doing the job.
+/// The command failed.
 const EXIT_FAILURE: u8 = 1;
 /// The command line is wrong.
 const EXIT_USAGE: u8 = 2;
@@ -19,17 +19,17 @@ pub(crate) struct CliError {
 }
 
 impl CliError {
-    /// The job was tried and failed.
+    /// The command ran and failed.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self { exit_code: EXIT_FAILURE, lines: vec![message.into()] }
     }
 
-    /// Several things failed, each told on a line.
+    /// Several operations failed; each is reported on its own line.
     pub(crate) fn failed_lines(lines: Vec<String>) -> Self {
         Self { exit_code: EXIT_FAILURE, lines }
     }
 
-    /// The command line asks for nothing that can be done.
+    /// The command line is not valid for this command.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { exit_code: EXIT_USAGE, lines: vec![message.into()] }
     }
@@ -39,7 +39,7 @@ impl CliError {
         Self { exit_code: EXIT_CONFIG, lines }
     }
 
-    /// Tells people on standard error, and the caller by exit code.
+    /// Prints the error to standard error and returns the exit code.
     #[allow(clippy::print_stderr, reason = "the one place where a failure is told")]
     pub(crate) fn print(&self, color: bool) -> ExitCode {
         let label = if color { "\x1b[31merror\x1b[0m" } else { "error" };
@@ -57,7 +57,7 @@ impl From<Error> for CliError {
     }
 }
 
-/// An error and its causes, in one line.
+/// Formats an error and its causes in one line.
 pub(crate) fn error_chain(error: &Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();

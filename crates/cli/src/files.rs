@@ -8,38 +8,38 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use rustix::process::{getegid, geteuid};
 
-/// The largest file that is read. Configuration and policies are a few kilobytes.
+/// The maximum size of a file. Configuration and policies are a few kilobytes.
 pub(crate) const MAX_BYTES: u64 = 4 << 20;
 
 const GROUP_WRITE: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
-/// Who may be able to change a file that is read.
+/// The users who may be able to change a file that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AllowedWriters {
-    /// Its owner and its group. For files that the user named.
+    /// The owner and the group of the file. For files that the user named.
     OwnerAndGroup,
-    /// This user and root, also through the folder. For files that were found and not named.
+    /// This user and root, also through the folder. For discovered files.
     UserOnly,
 }
 
 /// Reads a text file.
 ///
 /// # Errors
-/// What is wrong with the file and what to do, as the end of a sentence that begins with the file.
+/// Describes the problem and the remedy, as the end of a sentence that begins with the file.
 pub(crate) fn read_text(path: &Path, writers: AllowedWriters) -> Result<String, String> {
     String::from_utf8(read(path, writers)?)
         .map_err(|_| "cannot be read: it is not valid UTF-8; save it as UTF-8".to_owned())
 }
 
-/// Reads a file. A pipe or a device is refused before it is opened, because opening a pipe waits for its writer.
+/// Reads a file. Refuses a pipe or a device before opening it, because opening a pipe waits for its writer.
 pub(crate) fn read(path: &Path, writers: AllowedWriters) -> Result<Vec<u8>, String> {
     check_regular(&std::fs::metadata(path).map_err(|error| read_error(&error))?)?;
     let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or_default();
     let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
     let file = opened.map_err(|error| read_error(&error))?;
-    // Checks the open file: the path may lead elsewhere by now.
+    // Checks the opened file, because the path may lead elsewhere by now.
     let metadata = file.metadata().map_err(|error| read_error(&error))?;
     check_regular(&metadata)?;
     check_writers(&FileOwner::from_metadata(&metadata), writers, &ProcessUser::current())?;
@@ -72,7 +72,7 @@ impl FileOwner {
     }
 }
 
-/// The user whom this process runs as.
+/// The user and group of this process.
 #[derive(Debug, Clone, Copy)]
 struct ProcessUser {
     id: u32,
@@ -84,7 +84,7 @@ impl ProcessUser {
         Self { id: geteuid().as_raw(), group: getegid().as_raw() }
     }
 
-    /// Whether the group is the user's alone, by the convention of distributions that give each user one.
+    /// Whether the group is private to the user, by the convention of distributions that create a group for each user.
     fn has_private_group(&self, group: u32) -> bool {
         group == self.group && group == self.id
     }
@@ -114,13 +114,13 @@ fn check_writers(owner: &FileOwner, writers: AllowedWriters, user: &ProcessUser)
     Ok(())
 }
 
-/// Refuses a folder in which another user can put a file of this name.
+/// Rejects a folder in which another user can create or replace a file of this name.
 fn check_folder(path: &Path) -> Result<(), String> {
     let path = path.canonicalize().map_err(|error| read_error(&error))?;
     let folder = path.parent().unwrap_or(Path::new("/"));
     let mut owner = FileOwner::from_metadata(&folder.metadata().map_err(|error| read_error(&error))?);
     if owner.mode & STICKY != 0 {
-        // Files of this user stay where they are, as in `/tmp`.
+        // In a sticky folder such as `/tmp`, other users cannot replace files of this user.
         owner.mode &= !(OTHERS_WRITE | GROUP_WRITE);
     }
     check_writers(&owner, AllowedWriters::UserOnly, &ProcessUser::current())

@@ -1,8 +1,8 @@
-//! What is told when a session ends: until when copies of what it held still work.
+//! Reports credentials that remain valid after a session has ended.
 
 use valetkey::{Expiry, OutstandingCredentials};
 
-/// Logs the end of each account's credentials. That copies work for a while is no fault, so it is no warning.
+/// Logs when the credentials of each account expire. This is expected, so it is not logged as a warning.
 pub(crate) fn report_outstanding(outstanding: &OutstandingCredentials) {
     let session = outstanding.session;
     for held in &outstanding.accounts {

@@ -1,4 +1,4 @@
-//! Logs go to standard error, never to standard output, and some targets never speak below a floor.
+//! Logging to standard error, never to standard output, with a maximum level for some targets.
 
 use std::fmt::Debug;
 
@@ -13,10 +13,11 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
 use valetkey::escape_control_chars;
 
-/// Crates that write requests and responses, and with them secrets, below these levels. Whoever asks for more detail
-/// gets it from everybody else.
+/// The maximum level of crates that log requests and responses, including secrets, at more detailed levels. Directives
+/// for more detail have effect on all other crates.
 const MAX_TARGET_LEVELS: &[(&str, Level)] = &[
-    // It warns with whole messages when one comes before the handshake; see `valetkey::mcp::RMCP_LOG_DIRECTIVE`.
+    // `rmcp` logs whole messages as warnings when they arrive before the handshake; see
+    // `valetkey::mcp::RMCP_LOG_DIRECTIVE`.
     ("rmcp", Level::ERROR),
     ("aws_", Level::INFO),
     ("hyper", Level::INFO),
@@ -26,13 +27,13 @@ const MAX_TARGET_LEVELS: &[(&str, Level)] = &[
 ];
 
 pub(crate) fn init(directives: &str, color: bool) {
-    // A directive that cannot be read may be a secret in the wrong place, so it is not repeated.
+    // An invalid directive may be a secret in the wrong place, so it is not repeated.
     let (read, invalid): (Vec<_>, Vec<_>) =
         directives.split(',').partition(|directive| directive.trim().parse::<Directive>().is_ok());
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into());
     let requested = filter.parse_lossy(read.join(","));
     let lines = fmt::layer().with_ansi(color).fmt_fields(printable_fields()).with_writer(std::io::stderr);
-    // There is no other subscriber: this is called once, first.
+    // No other subscriber is installed: this function is called once, at the start.
     let _installed =
         registry().with(lines.with_filter(requested.and(filter_fn(is_level_allowed)))).try_init();
     if invalid.iter().any(|directive| !directive.trim().is_empty()) {
@@ -40,7 +41,7 @@ pub(crate) fn init(directives: &str, color: bool) {
     }
 }
 
-/// Fields as the standard format has them, but without control characters: some of their text is a server's.
+/// Formats fields as the standard format does, without control characters: some of the text comes from servers.
 fn printable_fields() -> impl for<'writer> fmt::FormatFields<'writer> {
     let write = |writer: &mut Writer<'_>, field: &Field, value: &dyn Debug| {
         let text = format!("{value:?}");

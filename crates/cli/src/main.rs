@@ -1,4 +1,4 @@
-//! `valetkey`: the composition root. It reads arguments, files and the environment, and hands them on.
+//! `valetkey`: the composition root. It reads arguments, files and the environment and passes them to the library.
 
 mod arguments;
 mod check;
@@ -34,9 +34,10 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    // Before there is a secret in it. A guardian has its program's environment, with keys in one delivery.
+    // Runs before the process has a secret. A guardian has the environment of its program, which includes keys in the
+    // `env` delivery.
     let protected = own_memory::protect_process_memory();
-    // Before anything else is started: this process is about to be another program, or its guardian.
+    // Runs before any thread starts, because this process becomes another program or its guardian.
     if let Command::Launch(launch) = &arguments.command {
         return launch.run_launcher();
     }
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
         Err(error) => return CliError::failed(format!("no runtime: {error}")).print(color),
     };
     let outcome = runtime.block_on(run(arguments));
-    // A read of standard input may still block a thread; nothing waits for it.
+    // A read of standard input may still block a thread; shutdown does not wait for it.
     runtime.shutdown_background();
     outcome.unwrap_or_else(|failure| failure.print(color))
 }

@@ -1,19 +1,19 @@
-//! Finds servers that are this program's own gateway, which would start itself again without end.
+//! Detects servers that are this program's own gateway, which would start itself recursively.
 
 use std::path::{Path, PathBuf};
 
 use valetkey::mcp::McpConfig;
 use valetkey::mcp::child::GATEWAY_MARKER;
 
-/// What to do about a server that is a gateway.
+/// The remedy for a server that is a gateway.
 pub(crate) const REMEDY: &str = "runs `valetkey serve`, and so this gateway again; take this server out of the file, and list it only with the client";
 
-/// Whether this process was started by a gateway, as one of its servers or by one.
+/// Whether a gateway started this process, as a server or through one.
 pub(crate) fn is_inside_gateway() -> bool {
     std::env::var_os(GATEWAY_MARKER).is_some_and(|session| !session.is_empty())
 }
 
-/// The names of the servers that are a gateway.
+/// Returns the names of the servers that are a gateway.
 pub(crate) fn gateway_servers(config: &McpConfig) -> Vec<String> {
     let this = std::env::current_exe().and_then(|path| path.canonicalize()).ok();
     let servers = config.servers.iter().filter(|(_, server)| {
@@ -35,7 +35,7 @@ fn is_this_program(word: &str, this: Option<&Path>) -> bool {
     is_named_valetkey || resolve_command(path).is_some_and(|path| Some(path.as_path()) == this)
 }
 
-/// The file that a word leads to, as a path or through `PATH`.
+/// Resolves a command to a file, as a path or through `PATH`.
 fn resolve_command(word: &Path) -> Option<PathBuf> {
     if word.components().nth(1).is_some() || word.is_absolute() {
         return word.canonicalize().ok();

@@ -1,4 +1,4 @@
-//! Reports what a fetch waits for, when a person would wonder.
+//! Reports what a fetch waits for if it takes long.
 
 use std::fmt::Display;
 use std::io::IsTerminal;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// How long a fetch may take without a word.
+/// How long a fetch may take before it is reported.
 const PROGRESS_DELAY: Duration = Duration::from_secs(1);
 
-/// Awaits `work`. If that takes longer than a second, a line on the terminal, or else in the log, says what for.
+/// Awaits `work`. After one second, reports `what` it waits for on the terminal or, without a terminal, in the log.
 pub(crate) async fn with_progress<T>(work: impl Future<Output = T>, what: impl Display) -> T {
     tokio::pin!(work);
     tokio::select! {

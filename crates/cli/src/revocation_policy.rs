@@ -1,4 +1,4 @@
-//! `valetkey revocation-policy`: the policy that ends at AWS what clearing and closing cannot.
+//! `valetkey revocation-policy`: prints a policy that revokes issued credentials, which clearing and closing cannot do.
 
 use std::io::Write;
 use std::process::ExitCode;

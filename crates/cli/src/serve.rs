@@ -1,4 +1,4 @@
-//! `valetkey serve`: one process, one session, served as MCP on standard input and output, cleared on exit.
+//! `valetkey serve`: serves one session in one process as MCP on standard input and output, and clears it on exit.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -80,7 +80,7 @@ fn print_terminal_hint() {
     );
 }
 
-/// Reads a file with servers, and returns its text too, as plain JSON; `${VAR}` in it is looked up in the environment.
+/// Reads a file of servers and returns it with its text as plain JSON. `${VAR}` is replaced from the environment.
 pub(crate) fn read_mcp_config(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<(McpConfig, String)> {
     let text = files::read_text(path, AllowedWriters::OwnerAndGroup);
     let text = text.map_err(|what| faults.push(Diagnostic::in_file(path, what))).ok()?;
@@ -98,19 +98,19 @@ pub(crate) fn read_mcp_config(path: &Path, faults: &mut Vec<Diagnostic>) -> Opti
 
 pub(crate) fn config_error(faults: &[Diagnostic]) -> CliError {
     let mut faults: Vec<&Diagnostic> = faults.iter().collect();
-    // In the order of the lines, as an editor shows them.
+    // Sorted by line, as an editor shows them.
     faults.sort_by_key(|fault| (&fault.file, fault.line));
     CliError::invalid_config(faults.into_iter().map(ToString::to_string).collect())
 }
 
-/// This program, as the launcher of children.
+/// Returns this program as the launcher of child processes.
 pub(crate) fn current_exe_launcher() -> Result<Launcher, CliError> {
     let this = std::env::current_exe()
         .map_err(|error| CliError::failed(format!("this program is not found: {error}")))?;
     Ok(Launcher::new(this, ["launch"]))
 }
 
-/// Fires on SIGINT, SIGTERM or SIGHUP.
+/// Returns a token that is cancelled on SIGINT, SIGTERM or SIGHUP.
 pub(crate) fn cancel_on_signal() -> Result<CancellationToken, CliError> {
     let stop = CancellationToken::new();
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {

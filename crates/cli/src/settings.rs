@@ -1,5 +1,5 @@
-//! `valetkey.toml`: accounts, who may have which, policies, servers' credentials, resolver and audit trail. Unknown keys
-//! are errors.
+//! `valetkey.toml`: accounts, principals and their accounts, policies, servers' credentials, resolver and audit log.
+//! Unknown keys are errors.
 
 mod account;
 mod default_account;
@@ -34,7 +34,7 @@ use table::LenientReader;
 
 const SECTIONS: [&str; 7] = ["session", "accounts", "principals", "policies", "servers", "resolver", "audit"];
 
-/// Everything the file says, as far as it could be read.
+/// The settings of the file, as far as they could be read.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) session: SessionSettings,
@@ -44,9 +44,9 @@ pub(crate) struct Settings {
     pub(crate) servers: BTreeMap<String, ServerSettings>,
     pub(crate) resolver: Option<ResolverSettings>,
     pub(crate) audit: Option<AuditSettings>,
-    /// The accounts that are there and could not be read: naming one is no second fault.
+    /// Accounts that could not be read. A reference to one is not reported as a second error.
     invalid_accounts: BTreeSet<String>,
-    /// The same of the policies.
+    /// Policies that could not be read, likewise.
     invalid_policies: BTreeSet<String>,
     /// The folder of the file.
     folder: PathBuf,
@@ -57,7 +57,7 @@ pub(crate) struct Settings {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SessionSettings {
     pub(crate) default_account: Option<String>,
-    /// The accounts that the session has; all, unless said. Others may still be sources.
+    /// The accounts of the session (default: all). Others may still be sources.
     pub(crate) allowed_accounts: Option<Vec<String>>,
     pub(crate) region: Option<String>,
     pub(crate) principal: Option<String>,
@@ -66,7 +66,7 @@ pub(crate) struct SessionSettings {
     pub(crate) attribution: AttributionSettings,
 }
 
-/// What a session has that acts for this principal.
+/// The accounts of a session that acts for this principal.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PrincipalSettings {
@@ -79,14 +79,14 @@ pub(crate) struct PrincipalSettings {
 pub(crate) struct ServerSettings {
     pub(crate) credentials: Option<Delivery>,
     pub(crate) account: Option<String>,
-    /// Which `HOME` the server has.
+    /// The `HOME` of the server.
     pub(crate) home: Option<HomeFolder>,
-    /// By the server's own name for a tool, or `*` for those that are not named: the name of a policy, or one as JSON.
+    /// By the server's own name of a tool, or `*` for all other tools: the name of a policy, or a policy as JSON.
     #[serde(default)]
     pub(crate) tool_policies: BTreeMap<String, String>,
 }
 
-/// Where credential ids lead: to secrets whose names begin with the prefix.
+/// The resolver of credential ids: each refers to the secret whose name is the prefix and the id.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResolverSettings {
@@ -100,7 +100,7 @@ pub(crate) struct ResolverSettings {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AuditSettings {
-    /// Records are added to this file, one JSON object a line.
+    /// The file to which records are appended, one JSON object per line.
     pub(crate) file: PathBuf,
 }
 
@@ -110,44 +110,44 @@ impl Settings {
         self.source_map.is_empty()
     }
 
-    /// Whether there is nothing to choose an account from.
+    /// Whether the file defines no account, valid or not.
     pub(crate) fn is_without_accounts(&self) -> bool {
         self.accounts.is_empty() && self.invalid_accounts.is_empty()
     }
 
-    /// Whether the file has an account of this name, sound or not.
+    /// Whether the file has an account of this name, valid or not.
     pub(crate) fn contains_account(&self, name: &str) -> bool {
         self.accounts.contains_key(name) || self.invalid_accounts.contains(name)
     }
 
-    /// The policies that are there and could not be read.
+    /// Returns the policies that could not be read.
     pub(crate) fn invalid_policies(&self) -> &BTreeSet<String> {
         &self.invalid_policies
     }
 
-    /// The same settings for a session that acts for `principal`, if one is named.
+    /// Returns the settings for a session that acts for `principal`, if given.
     pub(crate) fn for_principal(mut self, principal: Option<&Principal>) -> Self {
         self.session.principal = principal.map(ToString::to_string).or(self.session.principal);
         self
     }
 
-    /// Whether the session may have the account of this name: whoever it acts for.
+    /// Whether the session may use the account of this name, regardless of the principal.
     pub(crate) fn allows_for_any_principal(&self, name: &str) -> bool {
         list_allows(self.session.allowed_accounts.as_deref(), name)
     }
 
-    /// Whether the session may have the account of this name.
+    /// Whether the session may use the account of this name.
     pub(crate) fn allows(&self, name: &str) -> bool {
         self.allows_for_any_principal(name) && list_allows(self.principal_accounts(), name)
     }
 
-    /// The accounts of the principal whom the session acts for, if they are said.
+    /// Returns the accounts of the session's principal, if the settings list them.
     pub(crate) fn principal_accounts(&self) -> Option<&[String]> {
         let principal = self.principals.get(self.session.principal.as_deref()?)?;
         Some(&principal.accounts)
     }
 
-    /// What to say of a name that is none of the accounts.
+    /// Returns the error message for a name that is not one of the accounts.
     pub(crate) fn unknown_account_message(&self) -> String {
         let names: Vec<&str> =
             self.accounts.keys().chain(&self.invalid_accounts).map(String::as_str).collect();
@@ -157,17 +157,17 @@ impl Settings {
         }
     }
 
-    /// The folder that relative paths in the file start from.
+    /// Returns the folder to which relative paths in the file refer.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// A fault at a key of this file, such as `["accounts", "dev", "role_arn"]`.
+    /// Creates an error at a key of this file, such as `["accounts", "dev", "role_arn"]`.
     pub(crate) fn diagnostic(&self, key: &[&str], what: impl Into<String>) -> Diagnostic {
         self.source_map.diagnostic(key, what.into())
     }
 
-    /// What a library found wrong with a section, at the key that the error names if the file has it.
+    /// Converts a library error in a section, at the key that the error names if the file has it.
     pub(crate) fn to_diagnostic(&self, section: &[&str], error: &Error) -> Diagnostic {
         self.source_map.to_diagnostic(section, error)
     }
@@ -229,7 +229,7 @@ fn list_allows(list: Option<&[String]>, name: &str) -> bool {
 type ReadTable<'p, T> =
     fn(&LenientReader<'p>, &[&str], Spanned<DeValue<'_>>, &mut Vec<Diagnostic>) -> Option<T>;
 
-/// A section of named tables: those that could be read, and the names of the others.
+/// Reads a section of named tables. Returns the valid tables and the names of the others.
 fn read_tables<'p, T>(
     reader: &LenientReader<'p>,
     section: &str,

@@ -1,5 +1,5 @@
-//! `Terminal`: whoever sits there is asked for the code of an MFA device. Standard input is not touched: it is the
-//! protocol's, or the child's.
+//! `Terminal`: prompts for MFA codes and for consent. It does not read standard input, which belongs to the protocol or
+//! to the child.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 use valetkey::backends::SecretProvider;
 use valetkey::{Error, ExposeSecret, Result, SecretString, escape_control_chars};
 
-/// How long a question that nobody waits for any more stays open.
+/// How long a prompt stays open after its caller has stopped waiting.
 const CANCEL_POLL_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
-/// The controlling terminal, if there is one. Clones ask one after another.
+/// The controlling terminal, if there is one. Clones prompt one at a time.
 #[derive(Debug, Clone)]
 pub(crate) struct Terminal {
     prompt_lock: Arc<Semaphore>,
@@ -30,12 +30,12 @@ impl Terminal {
         Self { prompt_lock: Arc::new(Semaphore::new(1)), transferred: Arc::default() }
     }
 
-    /// From now on the terminal is another program's, and nobody is asked.
+    /// Marks the terminal as used by another program. From now on no prompt is shown.
     pub(crate) fn transfer(&self) {
         self.transferred.store(true, Ordering::Release);
     }
 
-    /// Asks for the code of this device whenever the account needs one.
+    /// Returns a provider that prompts for the code of this device whenever the account needs one.
     pub(crate) fn code(&self, account: &str, serial: &str) -> impl SecretProvider + use<> {
         let (terminal, prompt) = (
             self.clone(),
@@ -45,7 +45,7 @@ impl Terminal {
         move || terminal.clone().prompt(prompt.clone())
     }
 
-    /// Asks a question and returns whether the user consents. Without a terminal, the user does not.
+    /// Prompts with a question and returns whether the user consents. Without a terminal, the user does not consent.
     pub(crate) async fn confirm(&self, question: String) -> bool {
         let typed = self.clone().prompt(question).await;
         typed.is_ok_and(|typed| matches!(typed.expose_secret(), "y" | "Y" | "yes"))
@@ -67,14 +67,14 @@ fn not_interactive() -> Error {
     Error::not_configured("there is no terminal to ask on")
 }
 
-/// The line that is typed. From the background, reading would stop this process. What is typed is shown: it works once,
-/// and a terminal whose echo was off would stay so if this process were killed.
+/// Prompts and reads a line. In the background, reading would stop this process. The input is echoed: a code works only
+/// once, and a terminal with disabled echo would stay so if this process were killed.
 fn read_answer(prompt: &str, given_up: &CancellationToken) -> io::Result<SecretString> {
     let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
     if tcgetpgrp(&terminal)? != getpgrp() {
         return Err(io::ErrorKind::NotConnected.into());
     }
-    // What was typed before is no answer.
+    // Discards input that was typed before the prompt.
     tcflush(&terminal, QueueSelector::IFlush)?;
     terminal.write_all(prompt.as_bytes())?;
     while !given_up.is_cancelled() {
@@ -88,7 +88,7 @@ fn read_answer(prompt: &str, given_up: &CancellationToken) -> io::Result<SecretS
     Err(io::ErrorKind::TimedOut.into())
 }
 
-/// A terminal answers a line at a time.
+/// Reads a line, which a terminal returns in one read.
 fn read_line(terminal: &mut impl Read) -> io::Result<SecretString> {
     let mut typed = [0; 256];
     let length = terminal.read(&mut typed)?;

@@ -1,5 +1,4 @@
-//! `valetkey trust`, and the decisions that it remembers: which version of which settings file may be used where it was
-//! found.
+//! `valetkey trust`, and the store of its decisions: which version of which discovered settings file may be used.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -18,25 +17,26 @@ use crate::files::{self, AllowedWriters};
 use crate::serve::config_error;
 use crate::settings::{DEFAULT_FILE, Settings};
 
-/// What the user decided about a file.
+/// The decision of the user on a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// Nothing yet.
+    /// No decision.
     None,
-    /// To trust it as it is.
+    /// This version is trusted.
     Trusted,
-    /// To trust another version of it.
+    /// Another version is trusted.
     Changed,
 }
 
-/// Decisions, one file each, named after the path of the settings file. It holds the digest of the trusted version.
+/// A folder with one file per decision, named after the path of the settings file. Each contains the digest of the
+/// trusted version.
 #[derive(Debug)]
 pub(crate) struct TrustStore {
     folder: PathBuf,
 }
 
 impl TrustStore {
-    /// The store of this user: below `$XDG_STATE_HOME`, or else `~/.local/state`. `None` without either.
+    /// Returns the store of this user: below `$XDG_STATE_HOME`, or else `~/.local/state`. `None` without either.
     pub(crate) fn for_user() -> Option<Self> {
         let absolute_dir = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let state =
@@ -44,7 +44,7 @@ impl TrustStore {
         Some(Self { folder: state.join("valetkey/trust") })
     }
 
-    /// The decision about a file with this content. A store that others can change holds none.
+    /// Returns the decision on a file with this content. A decision that other users can change is ignored.
     pub(crate) fn decision(&self, path: &Path, content: &str) -> Decision {
         let remembered = self.entry_path(path).map_err(|error| error.to_string());
         match remembered.and_then(|entry| files::read_text(&entry, AllowedWriters::UserOnly)) {
@@ -60,11 +60,11 @@ impl TrustStore {
         let mut options = OpenOptions::new();
         let mut file =
             options.write(true).create(true).truncate(true).mode(0o600).open(self.entry_path(path)?)?;
-        // The path is for people who look into the folder.
+        // The path is for people who inspect the folder.
         writeln!(file, "{}\n{}", sha256_hex(content.as_bytes()), path.canonicalize()?.display())
     }
 
-    /// Forgets the decision on this file. Returns whether there was one.
+    /// Removes the decision on this file. Returns whether there was one.
     fn revoke(&self, path: &Path) -> io::Result<bool> {
         match fs::remove_file(self.entry_path(path)?) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -77,7 +77,7 @@ impl TrustStore {
     }
 }
 
-/// The one path of a file. A file that is gone keeps its path, so that its decision can be forgotten.
+/// Returns the canonical path of a file. A deleted file keeps its path, so that its decision can be removed.
 fn canonical_path(path: &Path) -> io::Result<PathBuf> {
     path.canonicalize().or_else(|_gone| {
         let absolute = std::path::absolute(path)?;

@@ -1,4 +1,4 @@
-//! Reading the command line. Errors repeat no argument: a secret may have been pasted into the wrong place.
+//! Parses the command line. Errors repeat no argument, because a secret may have been pasted into the wrong place.
 
 use std::error::Error as _;
 use std::process::ExitCode;
@@ -8,13 +8,13 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::arguments::Cli;
 
-/// The arguments of this process. Help and errors are printed, and returned as the exit code.
+/// Parses the arguments of this process. Prints help and errors, and returns their exit code.
 #[allow(clippy::print_stderr, reason = "errors of the command line are printed before there is a log")]
 pub(crate) fn parse() -> Result<Cli, ExitCode> {
     Cli::try_parse().map_err(|error| {
         let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
         if !error.use_stderr() || is_help {
-            // Nothing is left to do if the output is closed.
+            // If the output is closed, the error cannot be reported.
             drop(error.print());
             return ExitCode::from(if is_help { 2 } else { 0 });
         }
@@ -27,7 +27,7 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
     })
 }
 
-/// What is wrong, in words of this program alone.
+/// Describes the error in this program's own words, without arguments.
 fn error_message(error: &clap::Error) -> String {
     let argument = context_text(error, ContextKind::InvalidArg);
     match error.kind() {

@@ -1,4 +1,4 @@
-//! `KeyStore`: access keys, their owners, and the authentication of requests.
+//! `KeyStore`: stores access keys and their owners, and authenticates requests.
 
 use std::collections::HashMap;
 use std::io;
@@ -52,7 +52,7 @@ impl CallerPrincipal {
         Err(self.access_denied(action, resource))
     }
 
-    /// The error of AWS for a denied action.
+    /// Returns the error of AWS for a denied action.
     pub(super) fn access_denied(&self, action: &str, resource: &str) -> AwsError {
         let message =
             format!("User: {} is not authorized to perform: {action} on resource: {resource}", self.arn);
@@ -61,7 +61,7 @@ impl CallerPrincipal {
 }
 
 impl RoleSession {
-    /// The tags that a role assumed from this session inherits.
+    /// Returns the tags that a role assumed from this session inherits.
     pub(super) fn inherited_tags(&self) -> impl Iterator<Item = (String, String)> {
         self.tags.iter().filter(|(key, _)| self.transitive_tags.contains(key)).cloned()
     }
@@ -102,8 +102,8 @@ impl KeyStore {
         Ok(Self(keys))
     }
 
-    /// The principal that signed the request. Expiry is reported only after the signature is verified, so that it
-    /// reveals nothing about keys of others.
+    /// Returns the principal that signed the request. Expiry is reported only after the signature is verified, so that
+    /// it reveals nothing about the keys of other principals.
     pub(super) fn authenticate(&self, parts: &Parts, body: &[u8]) -> Result<Arc<CallerPrincipal>, AwsError> {
         let signature = RequestSignature::from_headers(&parts.headers)?;
         let invalid =
@@ -147,7 +147,7 @@ impl KeyStore {
 }
 
 impl StoredKey {
-    /// Temporary keys need their session token, long-lived keys have none.
+    /// Temporary keys require their session token; long-lived keys have none.
     fn matches_token(&self, headers: &HeaderMap) -> bool {
         let mut tokens = headers.get_all(TOKEN_HEADER).iter();
         match (self.credentials.session_token(), tokens.next(), tokens.next()) {
@@ -158,12 +158,12 @@ impl StoredKey {
     }
 }
 
-/// A new identifier with the prefix of its kind, such as `ASIA`.
+/// Returns a random identifier with the prefix of its kind, such as `ASIA`.
 pub(super) fn random_id(kind: &str) -> String {
     format!("{kind}{}", random_text(ID_ALPHABET, 16))
 }
 
-/// Random text. The bytes are those of random UUIDs, in which a few bits are fixed.
+/// Returns random text. Its bytes are those of random UUIDs, in which a few bits are fixed.
 pub(super) fn random_text<const N: usize>(alphabet: &[u8; N], length: usize) -> String {
     let bytes = std::iter::repeat_with(|| Uuid::new_v4().into_bytes()).flatten();
     bytes

@@ -1,12 +1,12 @@
 //! An in-process STS and Secrets Manager on a loopback port, for demonstrations, examples and tests.
 //!
-//! [`LocalAws`] serves the requests that AWS SDKs send to STS (`GetCallerIdentity`, `AssumeRole`) and to Secrets Manager
-//! (`GetSecretValueInput`, `DescribeSecretInput`). It checks what AWS checks: Signature Version 4, session tokens, expiry, trust and
-//! external ids, session policies, source identities, session tags and the length of role sessions. It records each
-//! request without its secrets.
+//! [`LocalAws`] serves the requests that AWS SDKs send to STS (`GetCallerIdentity`, `AssumeRole`) and to Secrets
+//! Manager (`GetSecretValue`, `DescribeSecret`). It checks what AWS checks: Signature Version 4, session tokens,
+//! expiry, trust and external ids, session policies, source identities, session tags and the length of role sessions.
+//! It records each request without its secrets.
 //!
-//! It is not an emulator of AWS: identity policies, regions, quotas and other services do not exist, and what it cannot
-//! evaluate (conditions in session policies, managed policies) is refused.
+//! It is not an emulator of AWS: it has no identity policies, regions, quotas or other services, and it refuses what it
+//! cannot evaluate (conditions in session policies, managed policies).
 //!
 //! # Examples
 //!

@@ -21,12 +21,13 @@ pub(super) enum AwsService {
 }
 
 impl AwsService {
-    /// The JSON protocol of Secrets Manager names its target in a header, the query protocol of STS does not.
+    /// Distinguishes the services by protocol: the JSON protocol of Secrets Manager names its target in a header, the
+    /// query protocol of STS does not.
     pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         if headers.contains_key(TARGET_HEADER) { Self::SecretsManager } else { Self::Sts }
     }
 
-    /// The service name in signatures.
+    /// Returns the service name in signatures.
     pub(super) fn signing_name(self) -> &'static str {
         match self {
             Self::Sts => "sts",
@@ -55,7 +56,7 @@ impl ParsedRequest {
         }
     }
 
-    /// The role or secret that the action applies to.
+    /// Returns the role or secret that the action applies to.
     pub(super) fn resource(&self) -> Option<&str> {
         match &self.input {
             ActionInput::Query(form) => form.get("RoleArn"),
@@ -110,7 +111,7 @@ impl FormBody {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// A field that the action requires.
+    /// Returns a field that the action requires.
     pub(super) fn get_required(&self, name: &str) -> Result<&str, AwsError> {
         self.get(name).filter(|value| !value.is_empty()).ok_or_else(|| {
             AwsError::new(

@@ -12,7 +12,7 @@ use super::signature::RequestSignature;
 const MAX_RECORDS: usize = 10_000;
 const MAX_FIELD_CHARS: usize = 200;
 
-/// One request, without anything secret.
+/// A request to the local AWS, without its secrets.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct RequestRecord {

@@ -19,7 +19,7 @@ pub(super) enum ServiceResponse {
     Json(serde_json::Value),
 }
 
-/// Why a request failed. The message holds nothing secret.
+/// The reason why a request failed. The message contains no secret.
 #[derive(Debug)]
 pub(super) struct AwsError {
     pub(super) code: ErrorCode,
@@ -32,7 +32,7 @@ impl AwsError {
     }
 }
 
-/// The kinds of errors; each service has an error code of its own for them.
+/// The kinds of errors. Each service has its own error code for each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorCode {
     MissingToken,
@@ -50,7 +50,7 @@ pub(super) enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// The error code of this service.
+    /// Returns the error code of this service.
     pub(super) fn as_str(self, service: AwsService) -> &'static str {
         let (sts, secrets_manager) = self.codes();
         match service {
@@ -93,7 +93,7 @@ impl ErrorCode {
     }
 }
 
-/// The HTTP response for a result.
+/// Builds the HTTP response for a result.
 pub(super) fn build_response(service: AwsService, outcome: Result<ServiceResponse, AwsError>) -> Response {
     let request_id = Uuid::new_v4().to_string();
     let (status, body) = match outcome {
@@ -134,7 +134,7 @@ fn error_body(service: AwsService, error: &AwsError, request_id: &str) -> String
     }
 }
 
-/// An XML element around escaped text.
+/// Formats an XML element with escaped text.
 pub(super) fn element(name: &str, text: &str) -> String {
     format!("<{name}>{}</{name}>", escape_xml(text))
 }
@@ -151,7 +151,7 @@ fn escape_xml(text: &str) -> Cow<'_, str> {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&apos;"),
-            // XML 1.0 has no way to write most control characters.
+            // XML 1.0 cannot represent most control characters.
             c if c.is_control() => out.push('\u{fffd}'),
             c => out.push(c),
         }

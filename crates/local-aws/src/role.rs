@@ -1,4 +1,4 @@
-//! `Role`: the parts of its ARN, and its trust policy.
+//! `Role`: a role with the parts of its ARN, and its trust policy.
 
 use std::io;
 use std::time::Duration;
@@ -38,7 +38,8 @@ impl TryFrom<RoleSpec> for Role {
 }
 
 impl Role {
-    /// Whether the trust policy names the caller and the external id, if it has one, matches.
+    /// Whether the trust policy allows the caller: it names the caller, and the external id matches if the policy has
+    /// one.
     pub(super) fn trusts(&self, caller: &CallerPrincipal, external_id: Option<&str>) -> bool {
         let own_role = caller.session.as_ref().map(|session| session.role_arn.as_str());
         let named = self.trusted_principals.iter().any(|trusted| {

@@ -133,8 +133,9 @@ impl SecretStore {
         Ok(secret)
     }
 
-    /// Finds a secret by name or ARN: the caller's own first, then one shared with the caller, then any other, so that the
-    /// caller gets an access error rather than "not found". AWS looks names up in the caller's account only.
+    /// Finds a secret by name or ARN: first among the caller's own, then among those shared with the caller, then among
+    /// all others, so that the caller gets an access error rather than "not found". AWS searches names only in the
+    /// caller's account.
     fn find(&self, caller: &CallerPrincipal, id: &str) -> Option<&StoredSecret> {
         let named = || self.0.iter().filter(|it| it.arn == id || it.name == id);
         let own = named().find(|it| it.account == caller.account);
@@ -188,7 +189,7 @@ impl StoredSecret {
             let was_current = version.stages.contains(&STAGE_CURRENT);
             version.stages = if was_current { vec![STAGE_PREVIOUS] } else { Vec::new() };
         }
-        // AWS removes versions without a stage some time later; here they go at once.
+        // AWS removes versions without a stage some time later; the local AWS removes them at once.
         self.versions.retain(|version| !version.stages.is_empty());
         let next = SecretVersion::new_current(value.into());
         let id = next.id.clone();

@@ -18,13 +18,13 @@ use super::request_log::RequestRecord;
 use super::services::Services;
 use super::spec::LocalAwsBuilder;
 
-/// Longer than a single request can take.
+/// Longer than any single request takes.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running local STS and Secrets Manager.
 ///
-/// It listens on a free port of 127.0.0.1. Dropping the handle ends the server; [`stop`](Self::stop) also waits until it
-/// has ended.
+/// It listens on a free port of 127.0.0.1. Dropping the handle stops the server; [`stop`](Self::stop) also waits until
+/// the server has ended.
 pub struct LocalAws {
     address: SocketAddr,
     services: Arc<Services>,
@@ -33,7 +33,7 @@ pub struct LocalAws {
 }
 
 impl LocalAws {
-    /// Describes a local AWS to be started.
+    /// Returns a builder for a local AWS.
     pub fn builder() -> LocalAwsBuilder {
         LocalAwsBuilder::default()
     }
@@ -52,19 +52,19 @@ impl LocalAws {
         Ok(Self { address, services, stop, server_task: server })
     }
 
-    /// The value for `AWS_ENDPOINT_URL`.
+    /// Returns the value for `AWS_ENDPOINT_URL`.
     #[must_use]
     pub fn endpoint_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The latest 10,000 requests, oldest first. They hold no secret.
+    /// Returns the latest 10,000 requests, oldest first. They contain no secrets.
     #[must_use]
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.services.requests()
     }
 
-    /// The ARN of the secret `name` of `account`, if there is one.
+    /// Returns the ARN of the secret `name` of `account`, if it exists.
     #[must_use]
     pub fn secret_arn(&self, account: &str, name: &str) -> Option<String> {
         self.services.secret_arn(account, name)
@@ -72,8 +72,8 @@ impl LocalAws {
 
     /// Makes `value` the current version of a secret and returns the id of that version.
     ///
-    /// Returns `None`, and changes nothing, if no secret has this name or ARN, or if secrets of several accounts share the
-    /// name.
+    /// Returns `None`, and changes nothing, if no secret has this name or ARN, or if secrets of several accounts have
+    /// this name.
     pub fn rotate_secret(&self, name_or_arn: &str, value: &str) -> Option<String> {
         self.services.rotate_secret(name_or_arn, value)
     }
@@ -85,10 +85,13 @@ impl LocalAws {
         self.services.advance_expiry(by);
     }
 
-    /// Ends the server and waits until it has ended.
+    /// Stops the server and waits until it has ended.
     ///
     /// # Errors
-    /// `TimedOut` if a request had to be aborted; else the server's own error.
+    /// `TimedOut` if a request had to be aborted; otherwise the server's own error.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the server without waiting for it.
     pub async fn stop(self) -> io::Result<()> {
         let Self { stop, server_task: mut server, .. } = self;
         drop(stop);

@@ -1,4 +1,4 @@
-//! `Services`: the state behind the server, and the path of a request through it.
+//! `Services`: the state of the server, and the handling of a request.
 
 #[cfg(test)]
 mod tests;
@@ -73,7 +73,7 @@ impl Services {
         if let Ok(request) = &request {
             record.set_request(request);
         }
-        // Authentication comes before errors of syntax, as in AWS.
+        // As in AWS, authentication errors take precedence over syntax errors.
         let caller = lock_ignoring_poison(&self.keys).authenticate(parts, body)?;
         record.caller = Some(caller.arn.clone());
         let request = request?;
@@ -102,7 +102,7 @@ impl Services {
     }
 }
 
-/// A poisoned lock still guards whole values, since each holder changes them in one step.
+/// Locks a mutex even if it is poisoned: each holder changes the value in one step, so the value is consistent.
 pub(super) fn lock_ignoring_poison<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock()
 }

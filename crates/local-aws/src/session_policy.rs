@@ -1,4 +1,5 @@
-//! `SessionPolicyDocument`: what a session may still do of what its role may. A policy that cannot be evaluated is refused.
+//! `SessionPolicyDocument`: limits a role session to a part of the role's permissions. A policy that cannot be
+//! evaluated is refused.
 
 use serde::Deserialize;
 
@@ -6,7 +7,7 @@ use super::response::{AwsError, ErrorCode};
 
 const MAX_POLICY_CHARS: usize = 2048;
 
-/// A session policy: it allows nothing but what it names.
+/// A session policy. Actions that it does not name are denied.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct SessionPolicyDocument {
@@ -90,7 +91,7 @@ impl PolicyStatement {
     }
 }
 
-/// `*` matches any text, `?` one character. Backtracks to the last `*` only.
+/// Matches a pattern in which `*` matches any text and `?` one character. Backtracks only to the last `*`.
 fn matches_wildcard(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

@@ -31,7 +31,7 @@ pub(super) struct RequestSignature<'a> {
 }
 
 impl<'a> RequestSignature<'a> {
-    /// Parses the header; a request without one is unauthenticated.
+    /// Parses the header. A request without the header is unauthenticated.
     pub(super) fn from_headers(headers: &'a HeaderMap) -> Result<Self, AwsError> {
         let header = headers.get(AUTHORIZATION).ok_or_else(|| {
             AwsError::new(ErrorCode::MissingToken, "Request is missing Authentication Token")
@@ -139,13 +139,13 @@ impl<'a> RequestSignature<'a> {
             ));
         }
         let mut headers = Vec::with_capacity(self.signed_headers.len());
-        // The signer logs the headers that it is given. It adds the token itself, without logging it.
+        // The signer logs the headers that it receives. It adds the token itself, without logging it.
         for name in self.signed_headers.iter().filter(|name| **name != TOKEN_HEADER) {
             for value in parts.headers.get_all(*name) {
                 headers.push((*name, value.to_str().map_err(|_| signature_mismatch())?));
             }
         }
-        // The real host is among the signed headers; this one only completes the URI.
+        // The real host is among the signed headers; this host only completes the URI.
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let uri = format!("http://localhost{path}");
         SignableRequest::new(parts.method.as_str(), uri, headers.into_iter(), SignableBody::Bytes(body))

@@ -1,4 +1,4 @@
-//! What a local AWS consists of: users with their keys, roles with their trust, secrets with their readers.
+//! The specification of a local AWS: users with their keys, roles with their trust, secrets with their readers.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::server::LocalAws;
 use super::services::Services;
 
-/// Describes the users, roles and secrets of a [`LocalAws`] and starts it.
+/// Builds and starts a [`LocalAws`] with the given users, roles and secrets.
 #[derive(Debug, Default)]
 #[must_use = "a local AWS exists once it is started"]
 pub struct LocalAwsBuilder {
@@ -40,8 +40,8 @@ impl LocalAwsBuilder {
     /// Starts the server on a free port of 127.0.0.1.
     ///
     /// # Errors
-    /// `InvalidInput` for a role ARN that is malformed, two users with one access key id, or two secrets of an account
-    /// with one name; else the error of the network.
+    /// `InvalidInput` if a role ARN is malformed, if two users have the same access key id, or if two secrets of one
+    /// account have the same name; otherwise the error of the network.
     pub async fn start(self) -> io::Result<LocalAws> {
         LocalAws::serve(Services::build(self)?).await
     }
@@ -56,7 +56,7 @@ pub struct UserSpec {
 }
 
 impl UserSpec {
-    /// A user `name` of `account`, a 12-digit account id.
+    /// Creates a user `name` in `account`, a 12-digit account id.
     #[must_use]
     pub fn new(account: &str, name: &str, access_key_id: &str, secret_access_key: &str) -> Self {
         Self {
@@ -77,7 +77,7 @@ impl fmt::Debug for UserSpec {
     }
 }
 
-/// A role, its trust policy and its longest session.
+/// A role with its trust policy and its maximum session duration.
 #[must_use]
 pub struct RoleSpec {
     pub(super) arn: String,
@@ -87,7 +87,7 @@ pub struct RoleSpec {
 }
 
 impl RoleSpec {
-    /// A role that trusts no principal, with sessions of up to one hour.
+    /// Creates a role that trusts no principal and has sessions of up to one hour.
     pub fn new(arn: &str) -> Self {
         Self {
             arn: arn.into(),
@@ -103,20 +103,20 @@ impl RoleSpec {
         self
     }
 
-    /// Requires this external id.
+    /// Requires this external id (default: none).
     pub fn external_id(mut self, external_id: &str) -> Self {
         self.external_id = Some(external_id.into());
         self
     }
 
-    /// Allows sessions of up to `max_session_duration`.
+    /// Allows sessions of up to `max_session_duration` (default: one hour).
     pub fn max_session_duration(mut self, max_session: Duration) -> Self {
         self.max_session_duration = max_session;
         self
     }
 }
 
-/// Leaves out the external id.
+/// Omits the external id.
 impl fmt::Debug for RoleSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RoleSpec")
@@ -136,7 +136,7 @@ pub struct SecretSpec {
 }
 
 impl SecretSpec {
-    /// A secret that the principals of its own account may read.
+    /// Creates a secret that the principals of its own account may read.
     pub fn new(account: &str, name: &str, value: &str) -> Self {
         Self {
             account: account.into(),
@@ -146,7 +146,7 @@ impl SecretSpec {
         }
     }
 
-    /// Lets the principals of another account read the secret too.
+    /// Allows the principals of another account to read the secret too.
     pub fn readable_by(mut self, account: &str) -> Self {
         self.readers.push(account.into());
         self

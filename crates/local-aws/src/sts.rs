@@ -34,7 +34,7 @@ pub(super) fn dispatch(
     }
 }
 
-/// Needs no permission, as in AWS.
+/// Requires no permission, as in AWS.
 fn caller_identity_xml(caller: &CallerPrincipal) -> String {
     [element("Arn", &caller.arn), element("UserId", &caller.user_id), element("Account", &caller.account)]
         .concat()
@@ -120,7 +120,7 @@ fn build_role_session(
     })
 }
 
-/// A source identity stays the same along a chain of roles.
+/// Returns the source identity, which stays the same along a chain of roles.
 fn resolve_source_identity(
     form: &FormBody,
     role: &Role,
@@ -136,7 +136,7 @@ fn resolve_source_identity(
     }
 }
 
-/// The inherited tags, which cannot be overwritten, and the requested ones.
+/// Returns the inherited tags, which cannot be overwritten, and the requested ones.
 fn session_tags(form: &FormBody, caller: &CallerPrincipal) -> Result<Vec<(String, String)>, AwsError> {
     let invalid = |message: &str| Err(AwsError::new(ErrorCode::Invalid, message));
     let mut tags: Vec<(String, String)> =

@@ -1,11 +1,12 @@
-//! Which crate may name which: dependencies point inward, to `core`.
+//! Checks which crate may depend on which: dependencies point inward, to `core`.
 
 use super::{
     Violation, Workspace,
     manifest::{Dependency, Manifest},
 };
 
-/// Each member, and the members that it may depend on. A member that is not listed is a fault: decide where it stands.
+/// Each member, and the members that it may depend on. A member that is missing from the list is a violation: decide on
+/// its dependencies and add it.
 const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 10] = [
     ("valetkey-core", &[]),
     ("valetkey-backends", &["valetkey-core"]),
@@ -29,7 +30,7 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 10] = [
     ("xtask", &["valetkey-rig"]),
 ];
 
-/// Outside crates that only one member may name, since their types change often.
+/// External crates that only one member may depend on, since their types change often.
 const RESTRICTED_CRATES: [(&str, &str); 1] = [("rmcp", "valetkey-mcp")];
 
 pub(crate) fn check(house: &Workspace) -> Vec<Violation> {

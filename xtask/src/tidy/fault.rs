@@ -1,8 +1,8 @@
-//! A broken rule: where, what, and what to do.
+//! `Violation`: a broken rule, with its position and remedy.
 
 use std::fmt;
 
-/// A broken rule.
+/// A broken rule, with its position and remedy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Violation {
     path: String,

@@ -1,4 +1,5 @@
-//! Nothing global: what was not handed over cannot be reached, so isolation needs no check that could be forgotten.
+//! Rejects global state. State that is only passed as an argument cannot be reached elsewhere, so isolation needs no
+//! check that could be forgotten.
 
 use super::{
     Violation, Workspace,
@@ -6,7 +7,7 @@ use super::{
     source::{FileKind, SourceFile},
 };
 
-/// Beginnings of what outlives every session. A lifetime is not among them: its quote stands before the word.
+/// The beginnings of items that outlive every session. A lifetime does not match: its quote precedes the word.
 const GLOBAL_PHRASES: [&str; 3] = ["static", "thread_local !", "task_local !"];
 const REMEDY: &str = "hand it over: a session, or whoever composes the program, owns it";
 
@@ -19,7 +20,7 @@ pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
 
 fn check_file(source: &SourceFile) -> Vec<Violation> {
     let row = source.production_tokens();
-    // `'static` is two words, a quote and `static`.
+    // `'static` is two tokens, a quote and `static`.
     let lifetimes: Vec<usize> = find_phrase(&row, "' static");
     let mut found: Vec<usize> = GLOBAL_PHRASES.iter().flat_map(|phrase| find_phrase(&row, phrase)).collect();
     for lifetime in lifetimes {

@@ -1,4 +1,4 @@
-//! What the rules look at: the files that are, or would be, under version control.
+//! `Workspace`: the files that the rules check, which are those that are, or would be, under version control.
 
 use std::{collections::HashSet, fs, path::Path, process::Command};
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{Result, XtaskError};
 
-/// The files of the repository, the Rust and the manifests among them parsed.
+/// The files of the repository, with the Rust files and manifests parsed.
 #[derive(Default)]
 pub(crate) struct Workspace {
     pub(crate) files: Vec<(String, String)>,
@@ -19,7 +19,7 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// Reads the checkout at `root`: tracked files, and new ones that are not ignored.
+    /// Reads the checkout at `root`: tracked files, and new files that are not ignored.
     pub(crate) fn read(root: &Path) -> Result<Self> {
         let list = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"];
         let output = Command::new("git").args(list).current_dir(root).output();
@@ -33,14 +33,14 @@ impl Workspace {
         }
         let names = String::from_utf8_lossy(&output.stdout).into_owned();
         let names: HashSet<&str> = names.split('\0').filter(|name| !name.is_empty()).collect();
-        // Binary files, and tracked files that are deleted but not yet committed, are none of the rules' business.
+        // Binary files, and tracked files that are deleted but not yet committed, are not checked.
         let texts = names
             .into_iter()
             .filter_map(|name| Some((name.to_owned(), fs::read_to_string(root.join(name)).ok()?)));
         Ok(Self::from_files(texts))
     }
 
-    /// A house of these files: path and text.
+    /// Creates a workspace of these files: path and text.
     pub(crate) fn from_files(
         files: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
     ) -> Self {
@@ -52,18 +52,18 @@ impl Workspace {
         house
     }
 
-    /// The sources of one kind.
+    /// Returns the sources of one kind.
     pub(crate) fn sources_of_kind(&self, kind: FileKind) -> impl Iterator<Item = &SourceFile> {
         self.sources.iter().filter(move |source| source.kind == kind)
     }
 
-    /// Whether a file, or a folder that holds one, is there.
+    /// Whether the workspace has this file or folder.
     pub(crate) fn contains_path(&self, path: &str) -> bool {
         let folder = format!("{}/", path.trim_end_matches('/'));
         self.files.iter().any(|(file, _)| file == path || file.starts_with(&folder))
     }
 
-    /// The files that no rule could look into.
+    /// Returns the files that could not be parsed.
     pub(crate) fn unparsable(&self) -> Vec<Violation> {
         self.unreadable.clone()
     }
@@ -83,7 +83,7 @@ impl Workspace {
         self.files.push((path, text));
     }
 
-    /// `#[cfg(test)] mod tests;` makes a test of the file it names.
+    /// Marks the file that `#[cfg(test)] mod tests;` refers to as a test.
     fn mark_test_files(&mut self) {
         let folders: Vec<String> = self.sources.iter().flat_map(SourceFile::test_modules).collect();
         for source in &mut self.sources {

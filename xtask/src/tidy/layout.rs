@@ -1,4 +1,4 @@
-//! Where things are and what they are called: rooms with a purpose, told in their first line.
+//! Checks the layout: folders with a purpose, and meaningful names. The first line of a file states its purpose.
 
 use syn::{ItemMod, visit::Visit};
 
@@ -35,14 +35,14 @@ fn check_file_name(source: &SourceFile) -> Option<Violation> {
     MEANINGLESS_NAMES.contains(&name).then(|| meaningless_name(source, 1, name))
 }
 
-/// Every further binary is linked, and started, on its own.
+/// Rejects a second test binary of a crate, which would be linked and started separately.
 fn check_test_binary(source: &SourceFile) -> Option<Violation> {
     let (_, inside) = source.path.split_once("/tests/")?;
     let remedy = "move it to a module of tests/it/";
     (!inside.contains('/')).then(|| Violation::new(&source.path, 1, "a second test binary", remedy))
 }
 
-/// `cargo xtask test --no-rig` goes by the module's name.
+/// Checks tests that use the rig: `cargo xtask test --no-rig` selects tests by the module's name.
 fn check_real(source: &SourceFile) -> Option<Violation> {
     let (_, inside) = source.path.split_once("/tests/it/")?;
     let line = *find_phrase(&source.production_tokens(), "valetkey_rig").first()?;
@@ -65,7 +65,7 @@ struct ModuleVisitor<'a> {
 impl<'ast> Visit<'ast> for ModuleVisitor<'_> {
     fn visit_item_mod(&mut self, module: &'ast ItemMod) {
         let name = module.ident.to_string();
-        // A module in another file is told there.
+        // A module in another file is reported there.
         if module.content.is_some() && MEANINGLESS_NAMES.contains(&name.as_str()) {
             self.faults.push(meaningless_name(self.source, *line_range(module).start(), &name));
         }

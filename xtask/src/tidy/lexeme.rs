@@ -1,4 +1,4 @@
-//! A file as a flat row of words, so that a rule can look for `std :: env` wherever it stands.
+//! A file as a flat list of tokens, so that a rule can find `std :: env` wherever it occurs.
 
 use proc_macro2::{LexError, TokenStream, TokenTree};
 
@@ -9,14 +9,14 @@ pub(crate) struct SourceToken {
     pub(crate) line: usize,
 }
 
-/// All words of `text`. Comments are gone, and documentation is one literal.
+/// Returns all tokens of `text`. Comments are omitted, and documentation is one literal.
 pub(crate) fn tokenize(text: &str) -> Result<Vec<SourceToken>, LexError> {
     let mut row = Vec::new();
     flatten(text.parse()?, &mut row);
     Ok(row)
 }
 
-/// The lines on which `phrase` begins: its words parted by spaces, such as `. unwrap (`.
+/// Returns the lines on which `phrase` begins: tokens separated by spaces, such as `. unwrap (`.
 pub(crate) fn find_phrase(row: &[SourceToken], phrase: &str) -> Vec<usize> {
     let words: Vec<&str> = phrase.split(' ').collect();
     let matches_words =
@@ -39,7 +39,7 @@ fn flatten(tokens: TokenStream, row: &mut Vec<SourceToken>) {
     }
 }
 
-/// Two colons are one word.
+/// Appends a token. Two colons are one token.
 fn push_token(text: String, line: usize, row: &mut Vec<SourceToken>) {
     match row.last_mut() {
         Some(last) if last.text == ":" && text == ":" => last.text.push(':'),

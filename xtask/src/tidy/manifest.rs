@@ -1,22 +1,22 @@
-//! Manifests: lints and versions come from the workspace, each from one place.
+//! Checks manifests: lints and versions are inherited from the workspace.
 
 use toml::{Table, Value};
 
 use super::{Violation, Workspace};
 
-/// A `Cargo.toml`: a member's, or the root's, whose dependencies are the ones it offers.
+/// A `Cargo.toml` of a member or of the root. The dependencies of the root are those that members can inherit.
 pub(crate) struct Manifest {
     pub(crate) path: String,
     pub(crate) package: Option<String>,
     pub(crate) dependencies: Vec<Dependency>,
     inherits_lints: bool,
-    /// A package that is a workspace of its own, such as the bench: it can inherit nothing from ours.
+    /// Whether the package is a workspace of its own, such as the bench, and can inherit nothing from this one.
     is_own_workspace: bool,
 }
 
-/// One line under a `dependencies` heading.
+/// An entry under a `dependencies` heading.
 pub(crate) struct Dependency {
-    /// The package, whatever it is called here.
+    /// The name of the package, even if the manifest renames it.
     pub(crate) name: String,
     pub(crate) line: usize,
     pub(crate) is_dev: bool,
@@ -39,7 +39,7 @@ impl Manifest {
         })
     }
 
-    /// The dependencies that users get, too.
+    /// Returns the dependencies that users get too.
     pub(crate) fn runtime_dependencies(&self) -> impl Iterator<Item = &Dependency> {
         self.dependencies.iter().filter(|dependency| !dependency.is_dev)
     }

@@ -1,4 +1,4 @@
-//! Words that this house does not use in the names it gives.
+//! Rejects names with banned words.
 
 use proc_macro2::Ident;
 use syn::visit::Visit;
@@ -8,7 +8,7 @@ use super::{
     source::{FileKind, SourceFile},
 };
 
-/// A word in a name, what to say instead, and how much of the name it must be.
+/// A banned word, its replacement, and its position in a name.
 struct BannedWord {
     text: &'static str,
     replacement: &'static str,
@@ -16,11 +16,11 @@ struct BannedWord {
 }
 
 enum WordPosition {
-    /// Any word of it.
+    /// Any word of the name.
     Anywhere,
-    /// How it begins, and not for a type: a tool may well be a `GetCredentials`.
+    /// The first word of a name that is not a type: a tool may be named `GetCredentials`.
     Prefix,
-    /// Its last word, and only for a type.
+    /// The last word of a type name.
     TypeSuffix,
 }
 
@@ -65,7 +65,7 @@ fn check_file(source: &SourceFile) -> Vec<Violation> {
 
 fn check_name(source: &SourceFile, name: &Ident) -> Option<Violation> {
     let (text, line) = (name.to_string(), name.span().start().line);
-    // Secrets Manager is what the service is called.
+    // Secrets Manager is the name of the service.
     let snake = to_snake_case(&text).replace("secrets_manager", "secrets");
     let is_type = text.starts_with(char::is_uppercase);
     let found = BANNED_WORDS.iter().find(|banned| banned.matches(&snake, is_type))?;
@@ -91,7 +91,7 @@ impl BannedWord {
     }
 }
 
-/// `CredsLoader`, `creds_loader` and `CREDS_LOADER` are one name.
+/// Converts a name to snake case: `CredsLoader`, `creds_loader` and `CREDS_LOADER` are the same name.
 fn to_snake_case(name: &str) -> String {
     let mut snake = String::new();
     let mut after_lower = false;
@@ -105,7 +105,7 @@ fn to_snake_case(name: &str) -> String {
     snake
 }
 
-/// The names that a file gives; those that it only uses may be somebody else's.
+/// The names that a file defines; names that it only uses may be defined by other crates.
 #[derive(Default)]
 struct DefinedNames {
     names: Vec<Ident>,

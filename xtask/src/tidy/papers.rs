@@ -1,11 +1,11 @@
-//! The papers: those that must be there, the invariants with their guards, and nothing that only one machine knows.
+//! Checks documents: the required ones exist, invariants name their guards, and no path is specific to one machine.
 
 use super::{Violation, Workspace};
 
 const REQUIRED_DOCUMENTS: [&str; 6] =
     ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
 
-/// Beginnings of paths that are somebody's own.
+/// The beginnings of paths that are specific to one machine.
 const MACHINE_PATH_PREFIXES: [&str; 3] =
     [concat!("/wor", "k/"), concat!("/roo", "t/"), concat!("/hom", "e/")];
 
@@ -33,7 +33,7 @@ fn check_machine_paths(path: &str, text: &str) -> Vec<Violation> {
         .collect()
 }
 
-/// Whether an absolute path begins here, rather than a longer one going on.
+/// Whether an absolute path begins at an occurrence of `folder`, rather than a longer path continuing there.
 fn contains_absolute_path(line: &str, folder: &str) -> bool {
     let begins = |at: usize| {
         !line[..at].ends_with(|before: char| before.is_alphanumeric() || "._-})".contains(before))
@@ -74,7 +74,7 @@ fn check_invariant(house: &Workspace, line: usize, invariant: &str) -> Vec<Viola
     gone.map(|guard| fault(format!("the guard `{guard}` does not exist"), "name one that does")).collect()
 }
 
-/// A guard is a path, a test by its name (or module path), or a chore.
+/// Whether a guard exists: a path, a test by its name or module path, or a task.
 fn guard_exists(house: &Workspace, guard: &str) -> bool {
     let name = guard.rsplit("::").next().unwrap_or(guard);
     let defines = |text: &str| text.contains(&format!("fn {name}(")) || text.contains(&format!("fn {name}<"));
@@ -83,7 +83,8 @@ fn guard_exists(house: &Workspace, guard: &str) -> bool {
         || house.sources.iter().any(|source| defines(&source.text))
 }
 
-/// The numbered items under the heading, each with its first line's number; an item goes on until the next begins.
+/// Returns the numbered items under the heading, each with the number of its first line. An item ends where the next
+/// begins.
 fn parse_invariants(text: &str) -> Vec<(usize, String)> {
     let mut items: Vec<(usize, String)> = Vec::new();
     let numbered = text.lines().enumerate().map(|(index, line)| (index + 1, line));

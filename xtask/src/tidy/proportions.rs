@@ -1,4 +1,4 @@
-//! How long files and functions are, and how many arguments functions take.
+//! Checks the length of files and functions, and the number of arguments of functions.
 
 use syn::{FnArg, ImplItemFn, ItemFn, Signature, TraitItemFn, spanned::Spanned, visit::Visit};
 
@@ -10,7 +10,7 @@ use super::{
 const MAX_FILE_LINES: usize = 350;
 const MAX_FUNCTION_LINES: usize = 60;
 const MAX_ARGUMENTS: usize = 5;
-/// Percentile, and the most lines that it may have.
+/// A percentile, and its maximum number of lines.
 const FILE_PERCENTILES: [(usize, usize); 2] = [(50, 110), (90, 220)];
 const FUNCTION_PERCENTILES: [(usize, usize); 1] = [(50, 10)];
 
@@ -94,7 +94,7 @@ struct FunctionVisitor<'a> {
 }
 
 impl FunctionVisitor<'_> {
-    /// Counted from `fn` to the closing brace: attributes and documentation are free.
+    /// Counts from `fn` to the closing brace, without attributes and documentation.
     fn add(&mut self, signature: &Signature, body: &impl Spanned) {
         let (start, end) = (signature.span().start().line, body.span().end().line);
         let is_argument = |input: &&FnArg| matches!(input, FnArg::Typed(_));

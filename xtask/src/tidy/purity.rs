@@ -1,4 +1,4 @@
-//! `core` performs no I/O, spawns nothing, reads no clock but its own, and knows no AWS client.
+//! Checks that `core` performs no I/O, spawns nothing, reads no clock but its own, and depends on no AWS client.
 
 use std::{path::Path, process::Command};
 
@@ -10,7 +10,7 @@ use super::{
     source::{FileKind, SourceFile, line_range},
 };
 
-/// What `core` may not name, as path or beginning of one.
+/// The paths, or beginnings of paths, that `core` may not use.
 const FORBIDDEN_PATHS: [&str; 9] = [
     "std :: env",
     "std :: fs",
@@ -25,7 +25,7 @@ const FORBIDDEN_PATHS: [&str; 9] = [
 const CLOCK_FILE: &str = "crates/core/src/clock.rs";
 const REMEDY: &str = "take it as an argument or behind a trait; the crates outside of core do I/O";
 
-/// Beginnings of the names of packages that may not be under `core`.
+/// The beginnings of the names of packages that `core` may not depend on.
 const FORBIDDEN_PACKAGES: [&str; 6] =
     ["aws-config", "aws-sdk-", "aws-smithy-http-client", "hyper", "rustls", "rmcp"];
 
@@ -37,7 +37,7 @@ pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
         .collect()
 }
 
-/// Asks cargo what `core` pulls in.
+/// Checks the dependencies of `core` with `cargo tree`.
 pub(crate) fn check_dependency_tree(root: &Path) -> Vec<Violation> {
     let arguments =
         ["tree", "-p", "valetkey-core", "-e", "normal", "--prefix", "none", "--offline", "--locked"];
@@ -79,7 +79,7 @@ fn check_file(source: &SourceFile) -> Vec<Violation> {
         .collect()
 }
 
-/// `use std::{env, fs}` says it too, with other words.
+/// Returns forbidden imports in nested form, such as `use std::{env, fs}`.
 fn forbidden_imports(source: &SourceFile) -> Vec<(usize, String)> {
     let mut imports = ImportVisitor::default();
     imports.visit_file(&source.syntax);

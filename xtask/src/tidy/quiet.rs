@@ -1,4 +1,4 @@
-//! Library crates never print and never give up: that is for the program that uses them.
+//! Checks that library crates neither print nor panic, which only the program that uses them may do.
 
 use super::{
     Violation, Workspace,
@@ -6,7 +6,7 @@ use super::{
     source::{FileKind, SourceFile},
 };
 
-/// A phrase, and what to do instead.
+/// A phrase, and its remedy.
 const FORBIDDEN_PHRASES: [(&str, &str); 8] = [
     ("print !", PRINT_REMEDY),
     ("println !", PRINT_REMEDY),
@@ -20,7 +20,7 @@ const FORBIDDEN_PHRASES: [(&str, &str); 8] = [
 const PRINT_REMEDY: &str = "return it, or trace it";
 const UNWRAP_REMEDY: &str = "return an error, or make the case impossible by type";
 
-/// The members that may: the program itself, and what never ships.
+/// The members that may print and panic: the program itself, and members that are never released.
 const EXEMPT_MEMBERS: [&str; 4] = ["crates/cli", "xtask", "rig", "bench"];
 
 pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
@@ -41,7 +41,7 @@ fn check_file(source: &SourceFile) -> Vec<Violation> {
     FORBIDDEN_PHRASES.iter().flat_map(|entry| fault(entry).collect::<Vec<_>>()).collect()
 }
 
-/// The public test kit: a contract suite fails by panicking.
+/// Whether the file belongs to the public test kit, whose contract suites fail by panicking.
 fn is_for_testing(source: &SourceFile) -> bool {
     source.path.ends_with("/src/testing.rs") || source.path.contains("/src/testing/")
 }

@@ -1,4 +1,4 @@
-//! One Rust file: its syntax, its words, and which of its lines are tests.
+//! `SourceFile`: a Rust file with its syntax tree and tokens, and the lines that belong to tests.
 
 use std::ops::RangeInclusive;
 
@@ -9,12 +9,12 @@ use super::{
     lexeme::{SourceToken, tokenize},
 };
 
-/// What a file is for.
+/// The purpose of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileKind {
-    /// A part of what is built.
+    /// Production code.
     Production,
-    /// A test, an example or a bench.
+    /// A test, an example or a benchmark.
     Test,
 }
 
@@ -44,19 +44,19 @@ impl SourceFile {
         })
     }
 
-    /// The folder of the workspace member that it belongs to: `crates/core`, `xtask`.
+    /// Returns the folder of the workspace member that contains the file: `crates/core`, `xtask`.
     pub(crate) fn member_dir(&self) -> &str {
         let depth = if self.path.starts_with("crates/") { 2 } else { 1 };
         let end = self.path.match_indices('/').nth(depth - 1).map_or(self.path.len(), |(end, _)| end);
         &self.path[..end]
     }
 
-    /// Its words outside `#[cfg(test)]` items: no comments, macro bodies included.
+    /// Returns the tokens outside `#[cfg(test)]` items: without comments, with macro bodies.
     pub(crate) fn production_tokens(&self) -> Vec<SourceToken> {
         self.tokens.iter().filter(|lexeme| !self.is_test_line(lexeme.line)).cloned().collect()
     }
 
-    /// Counts the lines that are neither comments nor in `#[cfg(test)]` items: documentation does not make a file long.
+    /// Returns the number of lines outside `#[cfg(test)]` items.
     pub(crate) fn count_production_lines(&self) -> usize {
         let is_comment = |text: &str| text.trim_start().starts_with("//");
         let lines = (1..).zip(self.text.lines());
@@ -67,7 +67,7 @@ impl SourceFile {
         self.test_lines.iter().any(|lines| lines.contains(&line))
     }
 
-    /// The paths, without `.rs`, of the modules in other files that only tests see.
+    /// Returns the paths, without `.rs`, of the test-only modules in other files.
     pub(crate) fn test_modules(&self) -> Vec<String> {
         let stem = self.path.trim_end_matches(".rs");
         let folder = stem.strip_suffix("/lib").or_else(|| stem.strip_suffix("/main")).unwrap_or(stem);
@@ -79,7 +79,7 @@ impl SourceFile {
     }
 }
 
-/// The lines from an item's attributes to its end.
+/// Returns the lines from an item's attributes to its end.
 pub(crate) fn line_range(item: &impl Spanned) -> RangeInclusive<usize> {
     let span = item.span();
     span.start().line..=span.end().line
@@ -98,7 +98,7 @@ fn is_test(item: &Item) -> bool {
     attributes.iter().any(is_cfg_test)
 }
 
-/// `#[cfg(test)]` and `#[cfg(all(test, …))]`, but not `#[cfg(not(test))]`.
+/// Whether the attribute is `#[cfg(test)]` or `#[cfg(all(test, …))]`, but not `#[cfg(not(test))]`.
 fn is_cfg_test(attribute: &Attribute) -> bool {
     let Meta::List(list) = &attribute.meta else { return false };
     let condition = list.tokens.to_string();

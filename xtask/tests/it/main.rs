@@ -1,3 +1,3 @@
-//! The house rules, as a test.
+//! Runs the workspace rules as a test.
 
 mod tidy;

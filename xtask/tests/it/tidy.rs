@@ -1,4 +1,4 @@
-//! What `cargo xtask tidy` would say about this repository.
+//! The violations that `cargo xtask tidy` finds in this repository.
 
 use xtask::tidy::{Violation, violations};
 

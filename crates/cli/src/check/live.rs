@@ -1,4 +1,4 @@
-//! `check --live`: every account is asked for credentials, and AWS whose they are.
+//! `check --live`: fetches the credentials of every account and looks up their AWS identity.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -14,15 +14,15 @@ use crate::failure::{CliError, error_chain};
 use crate::progress::with_progress;
 use crate::settings::{AccountSettings, Settings};
 
-/// An account to be asked, and whose it should be, if the settings say that.
+/// An account to check, and the AWS account that must own its credentials, if the settings name it.
 pub(super) struct Probe {
     alias: AccountName,
     expected_owner: Option<AccountId>,
-    /// Where its credentials come from.
+    /// The description of the source of its credentials.
     origin: String,
 }
 
-/// The accounts that the session may have.
+/// Returns a probe for each account that the session may use.
 pub(super) fn probes(settings: &Settings, base: &AwsClientConfig) -> Vec<Probe> {
     let region = base.config().region().and_then(|region| region.as_ref().parse().ok());
     let to_probe = |(name, account): (&String, &AccountSettings)| {
@@ -37,7 +37,7 @@ pub(super) fn probes(settings: &Settings, base: &AwsClientConfig) -> Vec<Probe> 
     settings.accounts.iter().filter(|(name, _)| settings.allows(name)).filter_map(to_probe).collect()
 }
 
-/// Asks all accounts at once. One that fails does not keep the others from being told.
+/// Checks all accounts concurrently. A failure of one account does not suppress the results of the others.
 pub(super) async fn probe_accounts(
     session: &SessionContext,
     accounts: &[Probe],
@@ -49,7 +49,7 @@ pub(super) async fn probe_accounts(
     for (alias, answer) in join_all(answers).await {
         match answer {
             Ok(line) => lines.push(format!("{alias}: {line}")),
-            // Nobody set it: that is for the tools to do, and no fault of the settings.
+            // No credentials are set: the tools set them later, so this is not an error of the settings.
             Err(error) if error.kind() == ErrorKind::NotConfigured => {
                 lines.push(format!("{alias}: nothing is set, and that is up to whoever uses the session"));
             }
@@ -61,7 +61,7 @@ pub(super) async fn probe_accounts(
     if failures.is_empty() { Ok(()) } else { Err(CliError::failed_lines(failures)) }
 }
 
-/// What one account got, and whose it is.
+/// Fetches the credentials of one account and returns a line that describes their owner.
 async fn probe(session: &SessionContext, asked: &Probe, base: &AwsClientConfig) -> Result<String> {
     let account = session.account(&asked.alias)?;
     let what = format!("credentials of the account `{}`, from {}", asked.alias, asked.origin);

@@ -1,4 +1,4 @@
-//! The accounts of the settings, as providers: sources before what is got with them, and no cycles.
+//! Builds a provider for each account of the settings, sources first, and detects cycles.
 
 use std::sync::Arc;
 
@@ -28,14 +28,14 @@ pub(super) struct AccountBuilder<'a> {
     settings: &'a Settings,
     base: &'a AwsClientConfig,
     terminal: &'a Terminal,
-    /// Those who learn of what no account of the session publishes.
+    /// Receives the credentials that no account of the session publishes.
     observers: &'a CredentialObservers,
-    /// Every account that has a name, sources first.
+    /// Every account with a valid name, sources first.
     order: Vec<(&'a str, AccountName)>,
 }
 
 impl<'a> AccountBuilder<'a> {
-    /// Orders the accounts and reports names that are none, unknown sources and cycles.
+    /// Orders the accounts and reports invalid names, unknown sources and cycles.
     pub(super) fn new(
         settings: &'a Settings,
         base: &'a AwsClientConfig,
@@ -60,7 +60,7 @@ impl<'a> AccountBuilder<'a> {
         accounts
     }
 
-    /// What a source must not be, though it is one of the accounts.
+    /// Reports a source that is an account but cannot be used as a source.
     fn check_source(&self, name: &str, faults: &mut Vec<Diagnostic>) {
         let account = &self.settings.accounts[name];
         let Some(source) = account.source().and_then(|source| self.settings.accounts.get(source)) else {
@@ -91,27 +91,28 @@ impl<'a> AccountBuilder<'a> {
         }
     }
 
-    /// The accounts that the session has, if not all.
+    /// Returns the accounts of the session, or `None` if they are not restricted.
     pub(super) fn allowed_accounts(&self) -> Option<Vec<AccountName>> {
         let settings = self.settings;
         let listed = settings.principal_accounts().or(settings.session.allowed_accounts.as_deref());
-        // Keys that are set on an account of nobody's making would go round the guards of the others.
+        // Keys set on an account that the settings do not define would bypass the key exchange of the other accounts.
         let has_exchange = settings.accounts.values().any(|account| account.exchange.is_some());
         let named = || self.order.iter().map(|(_, alias)| alias.clone()).collect();
-        // Without a default, the session would otherwise have an account `default` that the file does not have.
+        // Without a default, the session would otherwise have an account `default` that is not in the file.
         let has_no_default = !self.order.is_empty() && settings.default_account().is_none();
         let Some(listed) = listed else { return (has_exchange || has_no_default).then(named) };
         let allowed = listed.iter().filter(|name| settings.allows(name));
         Some(allowed.filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// The account that is meant when none is named. Where there is a choice to make, commands that need one report it.
+    /// Returns the default account of the session. If the choice is ambiguous, commands that need a default account
+    /// report it.
     pub(super) fn default_account_name(&self) -> AccountName {
         let default = self.settings.default_account();
         default.and_then(|name| name.parse().ok()).unwrap_or_else(AccountName::default_account)
     }
 
-    /// The region of each account that names one. A region that is none is reported by [`fill`](Self::set_providers).
+    /// Sets the region of each account that has one. [`set_providers`](Self::set_providers) reports invalid regions.
     pub(super) fn apply_regions(&self, builder: SessionBuilder) -> SessionBuilder {
         let regions = self.order.iter().filter_map(|(name, alias)| {
             let region: Region = self.settings.accounts[*name].region()?.parse().ok()?;
@@ -120,9 +121,9 @@ impl<'a> AccountBuilder<'a> {
         regions.fold(builder, |builder, (alias, region)| builder.region_for(alias, region))
     }
 
-    /// Gives the session its providers. Each source is the session's own account, so that it is cached and follows
-    /// what is set on it; one that the session may not have is used beside it. Where a source is at fault, the rest of
-    /// the account is checked without it.
+    /// Sets the session's providers. A source is an account of the session, so it is cached and follows the credentials
+    /// set on it; a source that the session may not use is built outside the session. If a source is invalid, the rest
+    /// of the account is checked without it.
     pub(super) fn set_providers(&self, session: &SessionContext, faults: &mut Vec<Diagnostic>) {
         let session_account =
             |source: &str| Some(Arc::new(session.account(&source.parse().ok()?).ok()?) as SharedProvider);
@@ -150,7 +151,7 @@ impl<'a> AccountBuilder<'a> {
         }
     }
 
-    /// The provider of an account, with its guard if it has one.
+    /// Builds the provider of an account, with its key exchange if it has one.
     fn build_account(
         &self,
         name: &str,
@@ -179,7 +180,7 @@ impl<'a> AccountBuilder<'a> {
         let own = build_provider(&account.provider, &around)
             .map_err(|wrong| to_diagnostics(&["accounts", name], wrong));
         let Some(wanted) = &account.exchange else { return own.map(BuiltAccount::Provider) };
-        // Nobody names a region for STS here but the account.
+        // STS uses the region of the account, because nothing else specifies one here.
         let region: Option<Region> = account.region().and_then(|region| region.parse().ok());
         let base = region.iter().fold(self.base.clone(), AwsClientConfig::region);
         let with_exchange = |own: SharedProvider| {
@@ -188,13 +189,13 @@ impl<'a> AccountBuilder<'a> {
             guard.map_err(|wrong| to_diagnostics(&["accounts", name, "exchange"], wrong))
         };
         match own {
-            // The long-lived keys are never served, but a server that finds them must not show them either.
+            // The long-lived keys are never served, but the output of a server that finds them must be redacted too.
             Ok(own) => with_exchange(self.with_observers(own)).map(BuiltAccount::KeyExchange),
             Err(wrong) => Err([wrong, with_exchange(empty_provider()).err().unwrap_or_default()].concat()),
         }
     }
 
-    /// A source that the session may not have. Nothing of it is kept between two uses, so a clear leaves nothing behind.
+    /// Builds a source that the session may not use. It is not cached, so that a clear leaves no credentials behind.
     fn hidden_source(
         &self,
         source: &str,
@@ -210,8 +211,8 @@ impl<'a> AccountBuilder<'a> {
             .unwrap_or_else(empty_provider)
     }
 
-    /// An account that is used beside the session, and whose sources are used likewise: in a session of its own, which
-    /// caches what it got.
+    /// Builds an account outside the session, and its sources likewise. It gets a session of its own, which caches its
+    /// credentials.
     pub(super) fn detached_provider(&self, name: &str, faults: &mut Vec<Diagnostic>) -> SharedProvider {
         let settings = self.settings;
         let mut report = |what: String| faults.push(settings.diagnostic(&["resolver", "source"], what));
@@ -229,13 +230,13 @@ impl<'a> AccountBuilder<'a> {
                 let who = Attribution::new().session(builder.id());
                 return Arc::new(builder.provider(self.build_detached(name, &who).unwrap_or_else(empty_provider)).build());
             }
-            // Told where it is.
+            // Already reported where the account is defined.
             None => {}
         }
         empty_provider()
     }
 
-    /// The account at the end of the sources, unless something on the way there is at fault.
+    /// Returns the account at the end of the chain of sources, unless the chain is invalid.
     fn base_source(&self, name: &str) -> Option<&'a AccountSettings> {
         let mut account = self.settings.accounts.get(name)?;
         for _ in &self.settings.accounts {
@@ -247,7 +248,8 @@ impl<'a> AccountBuilder<'a> {
         None
     }
 
-    /// Only for accounts that have a root. What is wrong with them is told by [`fill`](Self::set_providers).
+    /// Builds an account whose chain of sources is valid. [`set_providers`](Self::set_providers) reports errors in its
+    /// fields.
     fn build_detached(&self, name: &str, who: &Attribution) -> Option<SharedProvider> {
         let account = self.settings.accounts.get(name)?;
         let source = account
@@ -289,21 +291,21 @@ impl<'a> AccountBuilder<'a> {
         }
     }
 
-    /// Who the role session of an account is attributed to.
+    /// Returns the attribution for the role session of an account.
     fn attribution_for(&self, session: &SessionContext, alias: &AccountName) -> Attribution {
         let who = Attribution::for_session(session).account(alias.clone());
         self.settings.session.agent.as_deref().into_iter().fold(who, Attribution::agent)
     }
 }
 
-/// What an account gets its credentials from.
+/// The source of an account's credentials.
 enum BuiltAccount {
     Provider(SharedProvider),
     KeyExchange(FederationGuard),
 }
 
 impl BuiltAccount {
-    /// The provider alone, for an account on which nothing is set.
+    /// Returns only the provider, for an account on which no credentials are set.
     fn into_provider(self) -> SharedProvider {
         match self {
             Self::Provider(provider) => provider,
@@ -312,12 +314,13 @@ impl BuiltAccount {
     }
 }
 
-/// A region that is none has been told; the rest is checked in some other.
+/// Returns the region, or a default for an invalid one, which has already been reported, so that the rest can be
+/// checked.
 pub(super) fn region_or_default<E>(region: &Result<Option<Region>, E>) -> Option<Region> {
     region.as_ref().map_or_else(|_told| Some(Region::us_east_1()), Option::clone)
 }
 
-/// Stands in for a source that is at fault.
+/// Returns an empty provider, which replaces an invalid source.
 fn empty_provider() -> SharedProvider {
     Arc::new(MemoryProvider::new())
 }

@@ -1,4 +1,4 @@
-//! The audit file of the settings: opened to be added to, or only looked at.
+//! Opens the audit file of the settings for appending, or only checks it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -13,10 +13,10 @@ use valetkey::audit::{AuditSink, JsonLines};
 use super::BuildMode;
 use crate::settings::{Diagnostic, Settings};
 
-/// Why the file cannot be used, and what to do.
+/// The reason why the file cannot be used, and the remedy.
 type AuditFileError = String;
 
-/// Where the records go, if the settings say so and it is there.
+/// Opens the audit sink, if the settings have one. With `CheckOnly` the file is only checked and the result is `None`.
 pub(super) fn open_sink(
     settings: &Settings,
     purpose: BuildMode,
@@ -38,7 +38,7 @@ fn json_lines_sink(mut file: File) -> Result<Arc<dyn AuditSink>, AuditFileError>
     Ok(if torn { Arc::new(JsonLines::after_partial_line(file)) } else { Arc::new(JsonLines::new(file)) })
 }
 
-/// Whether the file could be opened, or made.
+/// Checks whether the file could be opened or created.
 fn check_writable(path: &Path) -> Result<(), AuditFileError> {
     if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -48,12 +48,12 @@ fn check_writable(path: &Path) -> Result<(), AuditFileError> {
     open_file(path, false).map(drop)
 }
 
-/// The file, if it is one to which only its user adds. What is opened is what is checked.
+/// Opens the file if only its user can write to it. The checks apply to the opened file.
 fn open_file(path: &Path, create: bool) -> Result<File, AuditFileError> {
-    // A pipe without a reader would make this wait, and a link would lead elsewhere.
+    // Opening a pipe without a reader would block, and a symbolic link could lead elsewhere.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut options = OpenOptions::new();
-    // Who did what when is the user's business alone.
+    // Audit records are private to the user.
     options.read(true).append(true).create(create).mode(0o600).custom_flags(flags.bits().cast_signed());
     let is_link = || path.symlink_metadata().is_ok_and(|file| file.is_symlink());
     let file = match options.open(path) {
@@ -73,7 +73,7 @@ fn open_file(path: &Path, create: bool) -> Result<File, AuditFileError> {
     }
 }
 
-/// Whether the last line has no end: the process that wrote it was killed, or the disk was full.
+/// Whether the last line is incomplete, because its writer was killed or the disk was full.
 fn has_torn_last_line(file: &mut File) -> io::Result<bool> {
     if file.metadata()?.len() == 0 {
         return Ok(false);
@@ -97,7 +97,7 @@ mod tests {
 
     use super::*;
 
-    /// The refusals of `check` and of the work itself, which are the same.
+    /// Returns the error of `check`, which must equal that of opening the file.
     fn check_error(path: &Path) -> Option<AuditFileError> {
         let (checked, opened) = (check_writable(path).err(), open_file(path, true).map(drop).err());
         assert_eq!(checked, opened, "{}", path.display());

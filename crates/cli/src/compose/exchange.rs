@@ -1,4 +1,4 @@
-//! The exchanges of the settings: long-lived keys in, temporary ones out.
+//! The key exchanges of the settings: long-lived keys in, temporary credentials out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use super::provider::{ProviderContext, SharedProvider};
 use super::trial::{self, BuilderStep};
 use crate::settings::{ExchangeSettings, FederationSettings};
 
-/// What a federated user is called that has no name.
+/// The name of a federated user without a configured name.
 const DEFAULT_FEDERATED_NAME: &str = "valetkey";
 
-/// An account of its own, for the keys of another.
+/// Builds an account that exchanges the keys of another account.
 pub(super) fn build_federation(
     wanted: &FederationSettings,
     around: &ProviderContext<'_>,
@@ -59,7 +59,7 @@ pub(super) fn build_federation(
     trial::build_or_report(new_builder, &edits, FederationBuilder::<GetFederationTokenRequest>::build, faults)
 }
 
-/// The guard of an account: no long-lived key leaves it, whether `own` provides it or a tool sets it.
+/// Builds the key exchange of an account. It never serves long-lived keys, whether `own` or a tool provides them.
 pub(super) fn build_key_exchange(
     wanted: &ExchangeSettings,
     own: SharedProvider,
@@ -93,7 +93,7 @@ pub(super) fn build_key_exchange(
     )
 }
 
-/// The name, or one that stands in for it, so that the rest is checked as well.
+/// Returns the name, or a placeholder for an invalid one, so that the other fields are checked as well.
 fn check_name<'a>(
     name: &'a str,
     source: &SharedProvider,
@@ -110,7 +110,7 @@ fn check_name<'a>(
     }
 }
 
-/// What only a federated user has.
+/// Reports fields that apply only to a federated user.
 fn check_unnamed(wanted: &FederationSettings) -> impl Iterator<Item = Error> {
     let federated_only = [
         ("policy", wanted.policy.is_some()),
@@ -132,7 +132,7 @@ fn with_duration<'a, T: 'a>(seconds: Option<u64>) -> Option<BuilderStep<'a, Fede
     Some(Box::new(move |builder: FederationBuilder<T>| builder.session_duration(duration)))
 }
 
-/// Says who is behind the keys: of a federated user, by tags if they are wanted.
+/// Adds the attribution. A federated user gets tags if they are enabled.
 fn with_attribution<'a, T: 'a>(
     around: &'a ProviderContext<'_>,
 ) -> Option<BuilderStep<'a, FederationBuilder<T>>> {

@@ -1,8 +1,8 @@
-//! Values that AWS writes in another form than a setting needs, and how to write them.
+//! Detects values in a form that AWS shows but a setting does not accept, and suggests the accepted form.
 
 use valetkey::{Error, Result};
 
-/// Refuses the ARN of a role session, which `aws sts get-caller-identity` shows, and names the role.
+/// Rejects the ARN of a role session, which `aws sts get-caller-identity` shows, and names the role.
 pub(super) fn check_role(text: &str) -> Result<()> {
     let parts: Vec<&str> = text.split(':').collect();
     let [_, partition, "sts", "", account, resource] = parts[..] else { return Ok(()) };
@@ -20,7 +20,7 @@ pub(super) fn check_role(text: &str) -> Result<()> {
     )))
 }
 
-/// Refuses the form in which ECS task definitions name a secret: an ARN, a key of its JSON, a stage and a version.
+/// Rejects the form in which ECS task definitions name a secret: an ARN, a key of its JSON, a stage and a version.
 pub(super) fn check_secret(text: &str) -> Result<()> {
     if !text.starts_with("arn:") || text.split(':').count() <= 7 {
         return Ok(());

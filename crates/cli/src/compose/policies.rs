@@ -1,4 +1,4 @@
-//! The policies of the settings, checked: those with a name, and those that tools run under.
+//! Reads and checks the policies of the settings: named policies, and those applied to tool calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,19 +9,19 @@ use crate::settings::{Delivery, Diagnostic, PolicySettings, ServerSettings, Sett
 
 #[derive(Debug, Default)]
 pub(crate) struct ConfiguredPolicies {
-    /// By name.
+    /// Policies by name.
     pub(crate) by_name: BTreeMap<String, SessionPolicy>,
-    /// By server and tool.
+    /// Policies by server and tool.
     pub(crate) by_tool: Vec<(String, String, SessionPolicy)>,
-    /// Those that are there and could not be read: naming one is no second fault.
+    /// Policies that could not be read. A reference to one is not reported as a second error.
     invalid: BTreeSet<String>,
 }
 
 impl ConfiguredPolicies {
-    /// Reads them, and tries whether what they are put on can be narrowed by them. Nobody is asked.
+    /// Reads the policies and checks that the accounts they apply to can be narrowed. Sends no requests.
     pub(crate) fn new(settings: &Settings, session: &SessionContext, faults: &mut Vec<Diagnostic>) -> Self {
         let mut policies = Self { invalid: settings.invalid_policies().clone(), ..Self::default() };
-        // Of an account that is at fault, nothing can be said.
+        // An account with errors cannot be checked.
         let is_sound = faults.is_empty();
         for (name, wanted) in &settings.policies {
             match parse_policy(wanted) {
@@ -51,7 +51,7 @@ impl ConfiguredPolicies {
         policies
     }
 
-    /// A policy that is named or written out; `None` for one that was told to be at fault.
+    /// Returns a policy given by name or as a document; `None` if its error has already been reported.
     fn for_tool(&self, text: &str) -> Result<Option<SessionPolicy>, String> {
         match self.by_name.get(text) {
             Some(policy) => Ok(Some(policy.clone())),
@@ -70,7 +70,7 @@ impl ConfiguredPolicies {
     }
 }
 
-/// What a policy says, or what is wrong with it, and in which field.
+/// Parses a policy, or returns the invalid field and the error.
 fn parse_policy(wanted: &PolicySettings) -> Result<SessionPolicy, (Option<&'static str>, String)> {
     let (field, read) = match (&wanted.document, &wanted.file, &wanted.read_only) {
         (Some(text), None, None) => ("document", text.parse().map_err(invalid_policy)),
@@ -92,7 +92,7 @@ fn invalid_policy(error: Error) -> String {
     format!("is no policy that can be used: {}{remedy}", error.message())
 }
 
-/// Whether the account of a server can be narrowed by a policy.
+/// Checks whether the account of a server can be narrowed by a policy.
 fn check_narrowable(
     session: &SessionContext,
     server: &ServerSettings,

@@ -1,11 +1,11 @@
-//! Who may have which accounts, checked before a session acts for anybody.
+//! Checks the accounts of each principal before a session acts for one of them.
 
 use valetkey::Principal;
 
 use super::BuildMode;
 use crate::settings::{Diagnostic, Settings};
 
-/// Reports lists that hold what is no account, and a session that acts for nobody who is listed.
+/// Reports lists with unknown accounts, and a session whose principal is not listed.
 pub(super) fn check_principals(settings: &Settings, purpose: BuildMode, faults: &mut Vec<Diagnostic>) {
     let principals = &settings.principals;
     for (name, principal) in principals {
@@ -29,7 +29,7 @@ pub(super) fn check_principals(settings: &Settings, purpose: BuildMode, faults: 
             let what = format!("is none of the principals; act for one of: {}", known_names());
             faults.push(settings.diagnostic(&["session", "principal"], what));
         }
-        // Whoever it will be is told on the command line.
+        // `--principal` names the principal when the session runs.
         None if !principals.is_empty() && purpose == BuildMode::Run => {
             let what =
                 format!("needs whom the session acts for; name with `--principal` one of: {}", known_names());

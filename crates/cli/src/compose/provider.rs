@@ -1,4 +1,4 @@
-//! One account of the settings as a provider, with everything that is wrong with its fields.
+//! Builds the provider of one account and reports every error in its fields.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,20 +16,20 @@ use crate::terminal::Terminal;
 
 pub(super) type SharedProvider = Arc<dyn CredentialProvider>;
 
-/// What an account has around it while it is made.
+/// The context in which an account is built.
 #[derive(Clone)]
 pub(super) struct ProviderContext<'a> {
     pub(super) name: &'a str,
     pub(super) base: &'a AwsClientConfig,
-    /// Whose credentials it is got with.
+    /// The provider of the credentials with which the account's own are fetched.
     pub(super) source: SharedProvider,
-    /// Whether those are temporary.
+    /// Whether the source credentials are temporary.
     pub(super) is_chained: bool,
     pub(super) attribution: Attribution,
-    /// How that is said, unless the account says otherwise.
+    /// How the role session carries the attribution, unless the account overrides it.
     pub(super) attribution_mode: AttributionSettings,
     pub(super) terminal: &'a Terminal,
-    /// Where the settings file lies.
+    /// The folder of the settings file.
     pub(super) folder: &'a Path,
 }
 
@@ -83,7 +83,7 @@ fn build_secrets_manager(
     merge_errors(hints::check_secret(&wanted.secret_id).and_then(|()| builder.build()), region)
 }
 
-/// The program gets what every program needs, and nobody's identity.
+/// Builds a process provider. The program gets the variables that every program needs, and no AWS identity.
 fn build_process(
     wanted: &ProcessSettings,
     around: &ProviderContext<'_>,
@@ -98,7 +98,7 @@ fn build_process(
         }
         builder.relative_to(around.folder).inherit(std::env::vars_os()).build()
     });
-    // What the library calls the program and its line is one key here.
+    // The library has separate fields for the program and its arguments; the settings have one key.
     let with_settings_key =
         |error: Error| if error.field() == Some("timeout") { error } else { error.with_field("command") };
     merge_errors(made.map_err(with_settings_key), region)

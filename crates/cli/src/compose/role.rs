@@ -1,4 +1,4 @@
-//! The roles of the settings, assumed for keys or for an identity token.
+//! The roles of the settings, assumed with credentials or with an identity token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use super::provider::ProviderContext;
 use super::trial::{self, BuilderStep};
 use crate::settings::{RoleSettings, WebIdentitySettings};
 
-/// Stands in for a role that is none, so that the rest is checked as well.
+/// Replaces an invalid role, so that the other fields are checked as well.
 const PLACEHOLDER_ROLE: &str = "arn:aws:iam::000000000000:role/none";
 
-/// The provider of a role that is assumed with the credentials of the source.
+/// Builds the provider of a role that is assumed with the credentials of the source.
 pub(super) fn build_assume_role(
     role: &RoleSettings,
     around: &ProviderContext<'_>,
@@ -62,7 +62,7 @@ pub(super) fn build_assume_role(
     trial::build_or_report(new_builder, &edits, AssumeRoleBuilder::build, faults)
 }
 
-/// The provider of a role that is given for the token of a file.
+/// Builds the provider of a role that is assumed with the token in a file.
 pub(super) fn build_web_identity(
     role: &WebIdentitySettings,
     around: &ProviderContext<'_>,
@@ -97,7 +97,7 @@ pub(super) fn build_web_identity(
     trial::build_or_report(new_builder, &edits, WebIdentityBuilder::build, faults)
 }
 
-/// Which role, and whose STS is asked; stand-ins for what is at fault.
+/// The role and the region of its STS, with placeholders for invalid values.
 struct RoleTarget {
     role: RoleArn,
     region: Option<Region>,

@@ -1,14 +1,14 @@
-//! A provider of an account's fields, with everything that is wrong with them. A builder tells its first fault, so after
-//! one each field is tried by itself.
+//! Builds a provider from an account's fields and reports every error in them. A builder reports only its first error,
+//! so after an error each field is tried separately.
 
 use std::collections::BTreeSet;
 
 use valetkey::{Attribution, Error, NameTemplate, Result};
 
-/// What one field does to a builder.
+/// The builder call for one field.
 pub(super) type BuilderStep<'a, B> = Box<dyn Fn(B) -> B + 'a>;
 
-/// What `build` makes of `plain` after all `edits`; else `faults`, which are known already, and every other.
+/// Returns the result of `build` after all `edits` of `plain`, or else `faults` and every further error.
 pub(super) fn build_or_report<B, P>(
     plain: impl Fn() -> B,
     edits: &[BuilderStep<'_, B>],
@@ -28,7 +28,7 @@ pub(super) fn build_or_report<B, P>(
     Err(faults)
 }
 
-/// Renders a session name that has placeholders. The builder checks any other name.
+/// Expands the placeholders of a name. A name without placeholders is checked by the builder.
 pub(super) fn render_session_name(
     text: Option<&str>,
     attribution: &Attribution,

@@ -1,4 +1,4 @@
-//! The demo's MCP server: an ordinary program that knows nothing of valetkey and uses the AWS SDK's default chain.
+//! The demo's MCP server: an ordinary program that does not know valetkey and uses the AWS SDK's default chain.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,33 +15,33 @@ use valetkey::tools::{Tool, ToolDefinition, ToolOutput, ToolSet};
 
 use crate::failure::CliError;
 
-/// How often the server looks whether it may go on.
+/// How often the server checks whether the awaited file exists.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Serves one tool on standard input and output until the client leaves. With `keep_client` all calls use one AWS client,
-/// which caches credentials.
+/// Serves one tool on standard input and output until the client disconnects. With `keep_client` all calls use one AWS
+/// client, which caches credentials.
 pub(crate) async fn serve_child(keep_client: bool) -> Result<ExitCode, CliError> {
     let tools = ToolSet::default().with(CallerIdentityTool::new(keep_client))?;
     Gateway::new(SessionContext::builder().build(), tools).serve_stdio(CancellationToken::new()).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The chain of causes, without the dump that follows it.
+/// Returns the chain of causes without the debug dump that follows it.
 fn error_text(context: &str) -> &str {
     context.split_once(" (").map_or(context, |(words, _dump)| words)
 }
 
-/// Waits until there is a file at `path`.
+/// Waits until a file exists at `path`.
 pub(super) async fn wait_for_file(path: &str) {
     while !tokio::fs::try_exists(path).await.unwrap_or(true) {
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Who AWS says the server is.
+/// A tool that returns the server's AWS identity.
 struct CallerIdentityTool {
     definition: ToolDefinition,
-    /// The configuration of the client that is kept, if one is.
+    /// The shared configuration, with `keep_client`.
     shared_config: Option<OnceCell<SdkConfig>>,
 }
 
@@ -55,7 +55,7 @@ impl CallerIdentityTool {
         Self { definition, shared_config: keep_client.then(OnceCell::new) }
     }
 
-    /// A new default chain for each call, as most servers have it, or the one that is kept.
+    /// Returns a new default chain for each call, as in most servers, or the shared one.
     async fn load_config(&self) -> SdkConfig {
         let load = || aws_config::load_defaults(BehaviorVersion::latest());
         match &self.shared_config {
@@ -73,7 +73,7 @@ impl Tool for CallerIdentityTool {
 
     async fn call(&self, input: Value) -> ToolOutput {
         if let Some(path) = input["once_exists"].as_str() {
-            // Says that the call has arrived, then waits.
+            // Signals that the call has arrived, then waits.
             let _told = tokio::fs::write(format!("{path}.waiting"), "").await;
             wait_for_file(path).await;
         }

@@ -1,4 +1,4 @@
-//! The play: two tenants at once, scene by scene.
+//! The scenario of the demo: two tenants at once, step by step.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,9 +18,9 @@ use super::stage::DemoEnv;
 use super::tenant::{DemoTenant, ServerIdentity};
 use crate::failure::CliError;
 
-/// Calls of each tenant to its MCP server, all under way together.
+/// The number of concurrent calls of each tenant to its MCP server.
 const CALLS_PER_TENANT: usize = 10;
-/// How long a call may take to arrive.
+/// The timeout for a call to arrive at the server.
 const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn run_scenario(stage: &DemoEnv, report: &mut DemoReport) -> Result<(), CliError> {
@@ -38,7 +38,7 @@ pub(super) async fn run_scenario(stage: &DemoEnv, report: &mut DemoReport) -> Re
     check_cross_tenant_read(&a, &b, &endpoint, report).await?;
     check_clearing(&a, &b, report).await?;
     check_audit(&a, &b, report);
-    // Servers tell their own ids, and hosts those of the guardians beside them.
+    // Servers report their own process ids; hosts report those of the guardians that run the servers.
     let guardians = a.host.pids().chain(b.host.pids()).map(|(_, pid)| u64::from(pid));
     let pids: BTreeSet<u64> = pids.into_iter().chain(guardians).collect();
     tokio::join!(a.host.shutdown(), b.host.shutdown());
@@ -104,7 +104,7 @@ async fn check_sub_agents(
     Ok(())
 }
 
-/// The servers' process ids, as the servers told them.
+/// Checks the servers and returns the process ids that they report.
 async fn check_servers(a: &DemoTenant<'_>, b: &DemoTenant<'_>, report: &mut DemoReport) -> BTreeSet<u64> {
     let calls = |tenant| join_all((0..CALLS_PER_TENANT).map(move |_| DemoTenant::call_server(tenant, None)));
     let (calls_a, calls_b) = tokio::join!(calls(a), calls(b));
@@ -153,7 +153,7 @@ async fn check_cross_tenant_read(
     let before = b.session.credentials().await?;
     let asked = b.submit_stack_job(a.plan.credential_id).await?;
     let kept = b.session.credentials().await?.access_key_id() == before.access_key_id();
-    // Refused by the service, which denies it or does not know it: not for want of an answer.
+    // The service must have denied the request or not know the id; a missing response does not count.
     let code = asked.structured.as_ref().map(|output| output["error"]["code"].clone()).unwrap_or_default();
     let refused = asked.is_error && (code == "denied" || code == "invalid");
     report.record("B", "asking for the other tenant's credential id is refused", refused, asked.text);
@@ -193,7 +193,7 @@ async fn check_clearing(
     let arrived = format!("{signal}.waiting");
     let waiting = Map::from_iter([("once_exists".to_owned(), Value::from(&*signal))]);
     let clear = async {
-        // The call has reached the server and waits there when the session is cleared under it.
+        // The session is cleared after the call has reached the server and while it waits there.
         let _arrived = timeout(ARRIVAL_TIMEOUT, child::wait_for_file(&arrived)).await;
         let cleared = a.call_tool("clear_credential_context", json!({})).await;
         (cleared, tokio::fs::write(&*signal, "").await)
@@ -204,7 +204,7 @@ async fn check_clearing(
     }
     let cleared = cleared?;
     report.record("A", "the session is cleared", !cleared.is_error, cleared.text);
-    // Refused by the endpoint, when the server asked it: not by the host, which had let the call through.
+    // The endpoint must refuse the server's request, since the host had already forwarded the call.
     report.record(
         "A",
         "the server that is still running is refused",
@@ -226,7 +226,7 @@ async fn check_clearing(
     Ok(())
 }
 
-/// Whether the call was refused in words that hold `word`: a failure of another kind does not count.
+/// Whether the call failed with a message that contains `word`. Other failures do not count.
 fn is_refused_with(answer: &Result<ServerIdentity, String>, word: &str) -> bool {
     answer.as_ref().is_err_and(|message| message.contains(word))
 }
@@ -245,7 +245,7 @@ fn check_audit(a: &DemoTenant<'_>, b: &DemoTenant<'_>, report: &mut DemoReport) 
     }
 }
 
-/// Reads `url`'s credentials with `token`'s token, and gives back the status.
+/// Reads the credentials at the address of `url` with the token of `token`, and returns the status.
 async fn read_endpoint(url: &Grant, token: &Grant) -> String {
     let address = url.url();
     let Some((host, path)) = address.strip_prefix("http://").and_then(|rest| rest.split_once('/')) else {

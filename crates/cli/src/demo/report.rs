@@ -1,4 +1,4 @@
-//! What was shown: a table for people, JSON for programs.
+//! The report of the demo: a table for people, JSON for programs.
 
 use std::io::{self, Write};
 use std::time::Instant;
@@ -6,10 +6,10 @@ use std::time::Instant;
 use serde::Serialize;
 use valetkey::escape_control_chars;
 
-/// Characters of what was seen that the table has room for.
+/// The maximum number of characters of an observation in the table.
 const MAX_OBSERVATION_CHARS: usize = 110;
 
-/// The steps of the play and whether each held.
+/// The steps of the scenario and their results.
 pub(super) struct DemoReport {
     started_at: Instant,
     steps: Vec<DemoStep>,
@@ -17,11 +17,11 @@ pub(super) struct DemoReport {
 
 #[derive(Debug, Serialize)]
 struct DemoStep {
-    /// What is claimed.
+    /// The claim that the step checks.
     claim: &'static str,
-    /// Whose session it is about.
+    /// The tenant whose session the step is about.
     tenant: &'static str,
-    /// What was seen, without secrets.
+    /// The observation, without secrets.
     seen: String,
     held: bool,
 }
@@ -42,7 +42,7 @@ impl DemoReport {
         self.steps.push(DemoStep { claim, tenant, seen: seen.into(), held });
     }
 
-    /// Whether there were steps and every one of them held.
+    /// Whether there were steps and all of them passed.
     pub(super) fn all_passed(&self) -> bool {
         !self.steps.is_empty() && self.steps.iter().all(|step| step.held)
     }
@@ -75,7 +75,7 @@ impl DemoReport {
     }
 }
 
-/// As much as fits beside the claim; JSON has all of it.
+/// Truncates an observation to the width of the table; JSON has the full text.
 fn truncate(seen: &str) -> String {
     if seen.chars().count() <= MAX_OBSERVATION_CHARS {
         return seen.to_owned();

@@ -1,4 +1,5 @@
-//! The stage: a platform that may assume roles, and two tenants, each with an account, a secret and roles.
+//! The environment of the demo: a platform that may assume roles, and two tenants, each with an account, a secret and
+//! roles.
 
 use serde_json::json;
 use uuid::Uuid;
@@ -9,20 +10,20 @@ use valetkey_local_aws::{LocalAws, RoleSpec, SecretSpec, UserSpec};
 use crate::failure::CliError;
 
 const PLATFORM_ACCOUNT: &str = "999999999999";
-/// Where the secrets of stack jobs are kept.
+/// The prefix of the secrets to which stack jobs refer.
 pub(super) const SECRET_PREFIX: &str = "valetkey/credentials/";
 
 pub(super) struct DemoEnv {
-    /// What every AWS client of the demo shares.
+    /// The configuration that every AWS client of the demo shares.
     pub(super) client_config: AwsClientConfig,
     pub(super) endpoint: String,
-    /// The platform's own key, with which a session's roles are assumed. No session ever holds it.
+    /// The platform's own key, with which a session's roles are assumed. No session ever has it.
     pub(super) platform: Credentials,
     pub(super) tenants: [TenantPlan; 2],
     local_aws: Option<LocalAws>,
 }
 
-/// What there is of one tenant before the play.
+/// The resources of one tenant before the scenario starts.
 pub(super) struct TenantPlan {
     pub(super) name: &'static str,
     pub(super) account: &'static str,
@@ -31,12 +32,12 @@ pub(super) struct TenantPlan {
 }
 
 impl TenantPlan {
-    /// Reads the tenant's secrets, for the platform.
+    /// The role with which the platform reads the tenant's secrets.
     pub(super) fn reader_role(&self) -> String {
         format!("arn:aws:iam::{}:role/secret-reader", self.account)
     }
 
-    /// Does the tenant's work.
+    /// The role that does the tenant's work.
     pub(super) fn workload_role(&self) -> String {
         format!("arn:aws:iam::{}:role/workload", self.account)
     }
@@ -51,7 +52,7 @@ impl TenantPlan {
 }
 
 impl DemoEnv {
-    /// Sets the stage on a local AWS, or at `endpoint`.
+    /// Sets up the demo on a local AWS, or at `endpoint`.
     pub(super) async fn setup(endpoint: Option<&str>) -> Result<Self, CliError> {
         let tenants = [
             TenantPlan::new("A", "111111111111", "aws-cred-tenant-a"),
@@ -64,7 +65,7 @@ impl DemoEnv {
         }
     }
 
-    /// Ends what was started.
+    /// Stops the local AWS.
     pub(super) async fn teardown(self) {
         if let Some(local_aws) = self.local_aws
             && let Err(error) = local_aws.stop().await
@@ -101,7 +102,8 @@ impl DemoEnv {
         })
     }
 
-    /// Elsewhere there are no users to plan: the secrets hold temporary keys of each tenant's account.
+    /// Sets up the demo at an external endpoint, where no users can be configured: the secrets hold temporary keys of
+    /// each tenant's account.
     async fn with_endpoint(
         platform: Credentials,
         tenants: [TenantPlan; 2],
@@ -158,7 +160,7 @@ impl DemoEnv {
         let made = client.create_secret().name(&name).secret_string(&value).send().await;
         let kept = match made.map_err(|error| error.into_service_error()) {
             Ok(_) => return Ok(()),
-            // Of an earlier demo.
+            // The secret exists from an earlier run of the demo.
             Err(error) if error.is_resource_exists_exception() => {
                 let put = client.put_secret_value().secret_id(name).secret_string(value).send().await;
                 put.map(drop).map_err(|error| error.into_service_error().to_string())
@@ -176,7 +178,7 @@ fn client_config(endpoint: &str) -> Result<AwsClientConfig, CliError> {
     Ok(AwsClientConfig::new().region(&region).endpoint_url(endpoint))
 }
 
-/// A made-up long-lived key.
+/// Generates a long-lived key.
 fn random_user_key() -> Result<Credentials, CliError> {
     let random = || Uuid::new_v4().simple().to_string();
     let id: AccessKeyId = format!("AKIA{}", &random()[..16]).to_uppercase().parse()?;
@@ -187,7 +189,7 @@ fn user_spec(account: &str, name: &str, key: &Credentials) -> UserSpec {
     UserSpec::new(account, name, key.access_key_id().as_str(), key.expose_secret_access_key())
 }
 
-/// The secret as people keep it.
+/// Formats a secret as users commonly store it.
 fn secret_document(key: &Credentials) -> String {
     json!({
         "access_key_id": key.access_key_id().as_str(),

@@ -1,4 +1,4 @@
-//! One tenant's side of the play: a session, its agents, its MCP server.
+//! One tenant of the demo: a session, its agents, its MCP server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use super::stage::{DemoEnv, SECRET_PREFIX, TenantPlan};
 use crate::failure::CliError;
 use crate::serve::current_exe_launcher;
 
-/// The tool of the child server, as the host lists it.
+/// The tool of the child server, under the name that the host lists.
 const CALLER_IDENTITY_TOOL: &str = "aws__get_caller_identity";
 
-/// A tenant at work.
+/// A tenant with an open session.
 pub(super) struct DemoTenant<'a> {
     pub(super) plan: &'a TenantPlan,
     pub(super) session: SessionContext,
@@ -32,7 +32,7 @@ pub(super) struct DemoTenant<'a> {
     tools: ToolSet,
 }
 
-/// What the child server said of itself.
+/// The identity that the child server reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ServerIdentity {
     pub(super) account: String,
@@ -41,8 +41,8 @@ pub(super) struct ServerIdentity {
 }
 
 impl<'a> DemoTenant<'a> {
-    /// Opens a session for the tenant: its resolver reads with a role in the tenant's own account, and the role of
-    /// its MCP server is assumed with whatever the session is given later.
+    /// Opens a session for the tenant. Its resolver reads with a role in the tenant's own account, and the role of its
+    /// MCP server is assumed with the credentials that are set on the session later.
     pub(super) async fn open(
         stage: &'a DemoEnv,
         plan: &'a TenantPlan,
@@ -79,7 +79,7 @@ impl<'a> DemoTenant<'a> {
             .launcher(current_exe_launcher()?)
             .endpoint(endpoint.clone())
             .advertised_expiry(AdvertisedExpiry::default())
-            // A list without the server would end the demo.
+            // A list without the server would abort the demo.
             .list_budget(Duration::from_secs(60))
             .start()
             .await?;
@@ -87,7 +87,7 @@ impl<'a> DemoTenant<'a> {
         Ok(Self { plan, session, workload_account: workload, host, audit, stage, tools })
     }
 
-    /// Hands the agent a stack job that names a credential id.
+    /// Passes the agent a stack job that names a credential id.
     pub(super) async fn submit_stack_job(&self, credential_id: &str) -> Result<ToolOutput, CliError> {
         let job = json!({
             "spec": {
@@ -103,7 +103,7 @@ impl<'a> DemoTenant<'a> {
         self.tools.call(name, input).await.ok_or_else(|| CliError::failed(format!("there is no tool {name}")))
     }
 
-    /// A sub-agent: it was handed the session, and calls AWS through the SDK.
+    /// Runs a sub-agent, which has a handle of the session and calls AWS through the SDK.
     pub(super) async fn run_sub_agent(&self) -> Result<(String, String), CliError> {
         let session = self.session.clone();
         let config = session.sdk_config_from(self.stage.client_config.config()).await?;
@@ -114,7 +114,7 @@ impl<'a> DemoTenant<'a> {
         Ok((identity.account().unwrap_or_default().to_owned(), key))
     }
 
-    /// Asks the running MCP server who it is.
+    /// Calls the running MCP server and returns its identity.
     pub(super) async fn call_server(
         &self,
         arguments: Option<Map<String, Value>>,
@@ -133,13 +133,13 @@ impl<'a> DemoTenant<'a> {
         })
     }
 
-    /// Rotates the role that the server runs with.
+    /// Rotates the role that the server uses.
     pub(super) async fn rotate(&self) -> Result<Generation, CliError> {
         Ok(self.session.refresh(&self.workload_account).await?)
     }
 }
 
-/// One server: this program, as an ordinary MCP server that uses the AWS SDK.
+/// Configures one server: this program as an ordinary MCP server that uses the AWS SDK.
 fn server_config(workload: &AccountName, stage: &DemoEnv) -> Result<McpConfig, CliError> {
     let this = std::env::current_exe()
         .map_err(|error| CliError::failed(format!("this program is not found: {error}")))?;

@@ -1,4 +1,4 @@
-//! `[accounts.NAME]`: where the credentials of one account come from, and whether they are exchanged.
+//! `[accounts.NAME]`: the source of the credentials of one account, and whether they are exchanged.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,26 +11,26 @@ use valetkey::Region;
 #[derive(Debug)]
 pub(crate) struct AccountSettings {
     pub(crate) provider: ProviderSettings,
-    /// What long-lived keys are exchanged for that come to it: from its provider, or from whoever sets some.
+    /// Exchanges long-lived keys of this account, from its provider or set on it, for temporary credentials.
     pub(crate) exchange: Option<ExchangeSettings>,
 }
 
-/// Who provides.
+/// The provider of an account's credentials.
 #[derive(Debug)]
 pub(crate) enum ProviderSettings {
-    /// Set by tools while the session runs.
+    /// Credentials set by tools while the session runs.
     Memory(RegionSettings),
-    /// The environment that `valetkey` was started with.
+    /// The environment of the `valetkey` process.
     Environment(RegionSettings),
     /// A role, assumed with the credentials of another account.
     AssumeRole(Box<RoleSettings>),
-    /// A role, for an identity token.
+    /// A role, assumed with an identity token.
     WebIdentity(Box<WebIdentitySettings>),
-    /// Temporary keys, for the long-lived ones of another account.
+    /// Temporary credentials, exchanged for the long-lived keys of another account.
     Federation(Box<FederationSettings>),
     /// A secret, read with the credentials of another account.
     SecretsManager(SecretSettings),
-    /// A program that prints them.
+    /// A program that prints credentials.
     Process(ProcessSettings),
     /// The default chain of the AWS SDKs.
     DefaultChain(RegionSettings),
@@ -38,7 +38,7 @@ pub(crate) enum ProviderSettings {
     Profile(ProfileSettings),
 }
 
-/// What an account has that is got with no other.
+/// The settings of an account that needs no other account.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RegionSettings {
@@ -53,7 +53,7 @@ pub(crate) struct RoleSettings {
     pub(crate) region: Option<String>,
     pub(crate) session_name: Option<String>,
     pub(crate) source_identity: Option<String>,
-    /// In place of what the session says.
+    /// Overrides the attribution of the session.
     pub(crate) attribution: Option<AttributionSettings>,
     pub(crate) external_id: Option<String>,
     pub(crate) duration_seconds: Option<u64>,
@@ -67,21 +67,21 @@ pub(crate) struct RoleSettings {
     pub(crate) transitive_tags: Vec<String>,
 }
 
-/// How a role session says who is behind it, beside the names that are set.
+/// How a role session carries the attribution, in addition to the configured names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum AttributionSettings {
-    /// Not at all.
+    /// No attribution.
     None,
-    /// By its name. Nobody needs a permission for that.
+    /// In the session name, which needs no permission.
     #[default]
     Name,
-    /// By its name and by tags, which the trust policy of the role must allow (`sts:TagSession`).
+    /// In the session name and in tags, which the trust policy of the role must allow (`sts:TagSession`).
     Tags,
 }
 
 impl AttributionSettings {
-    /// Whether tags say it too; `None` when nothing does.
+    /// Whether sessions are tagged; `None` without attribution.
     pub(crate) const fn tag_sessions(self) -> Option<bool> {
         match self {
             Self::None => None,
@@ -104,7 +104,7 @@ pub(crate) struct WebIdentitySettings {
     pub(crate) policy_arns: Vec<String>,
 }
 
-/// With a `name`, a federated user of that name; without, a session of the same user.
+/// With a `name`, credentials of a federated user of that name; without, a session of the same user.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FederationSettings {
@@ -134,7 +134,7 @@ pub(crate) struct SecretSettings {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProcessSettings {
-    /// As behind `credential_process` in a shared AWS file.
+    /// A command line, as in `credential_process` of a shared AWS file.
     pub(crate) command: String,
     pub(crate) region: Option<String>,
     pub(crate) timeout_seconds: Option<u64>,
@@ -159,14 +159,14 @@ pub(crate) struct ExchangeSettings {
 }
 
 impl ExchangeSettings {
-    /// Whether a federated user is asked for, who may not assume a role.
+    /// Whether the exchange requests a federated user, which cannot assume a role.
     pub(crate) fn requests_federated_user(&self) -> bool {
         self.name.is_some() || self.policy.is_some() || !self.policy_arns.is_empty()
     }
 }
 
 impl AccountSettings {
-    /// The account whose credentials this one is got with.
+    /// Returns the account whose credentials are used to fetch this account's.
     pub(crate) fn source(&self) -> Option<&str> {
         match &self.provider {
             ProviderSettings::AssumeRole(role) => Some(&role.source),
@@ -176,7 +176,7 @@ impl AccountSettings {
         }
     }
 
-    /// Where its credentials come from, for a person who waits. Of an endpoint only the host is shown.
+    /// Describes the source of the credentials for a person who waits. Of an endpoint only the host is shown.
     pub(crate) fn origin(&self, region: Option<&Region>) -> String {
         let service_at = |service: &str, variable: &str| {
             let url = std::env::var(variable).or_else(|_| std::env::var("AWS_ENDPOINT_URL")).ok();
@@ -211,7 +211,7 @@ impl AccountSettings {
         }
     }
 
-    /// The role that it is.
+    /// Returns the role of the account.
     pub(crate) fn role_arn(&self) -> Option<&str> {
         match &self.provider {
             ProviderSettings::AssumeRole(role) => Some(&role.role_arn),
@@ -220,23 +220,23 @@ impl AccountSettings {
         }
     }
 
-    /// Whether what it serves is temporary, wherever it comes from.
+    /// Whether the served credentials are temporary, whatever their source.
     pub(crate) fn is_temporary(&self) -> bool {
         self.exchange.is_some() || !self.provider.may_be_long_lived()
     }
 
-    /// Whether what it serves is a federated user's.
+    /// Whether the served credentials belong to a federated user.
     pub(crate) fn is_federated_user(&self) -> bool {
         let own = matches!(&self.provider, ProviderSettings::Federation(wanted) if wanted.name.is_some());
         own || self.exchange.as_ref().is_some_and(ExchangeSettings::requests_federated_user)
     }
 
-    /// Whether what it provides is set by tools, and by nobody else.
+    /// Whether only tools set the credentials.
     pub(crate) fn is_memory(&self) -> bool {
         matches!(self.provider, ProviderSettings::Memory(_))
     }
 
-    /// Whether somebody has to read a code off a device.
+    /// Whether a fetch prompts for an MFA code.
     pub(crate) fn requires_mfa(&self) -> bool {
         match &self.provider {
             ProviderSettings::AssumeRole(role) => role.mfa_serial.is_some(),
@@ -245,7 +245,7 @@ impl AccountSettings {
         }
     }
 
-    /// How long its program may take, if that is said.
+    /// Returns the timeout of the account's program, if configured.
     pub(crate) fn process_timeout(&self) -> Option<Duration> {
         match &self.provider {
             ProviderSettings::Process(process) => process.timeout_seconds.map(Duration::from_secs),
@@ -254,13 +254,13 @@ impl AccountSettings {
     }
 }
 
-/// The host of a URL, without a user name, which may come with a password.
+/// Returns the host of a URL, without user name and password.
 fn url_host(url: &str) -> Option<&str> {
     url.split_once("://")?.1.split(['/', '?', '#']).next()?.rsplit('@').next()
 }
 
 impl ProviderSettings {
-    /// What `provider` may be.
+    /// The values of `provider`.
     pub(super) const NAMES: &[&str] = &[
         "memory",
         "environment",
@@ -273,7 +273,7 @@ impl ProviderSettings {
         "profile",
     ];
 
-    /// Whether what it provides may be long-lived keys.
+    /// Whether the provider may return long-lived keys.
     const fn may_be_long_lived(&self) -> bool {
         !matches!(self, Self::AssumeRole(_) | Self::WebIdentity(_) | Self::Federation(_))
     }

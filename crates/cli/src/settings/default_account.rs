@@ -1,10 +1,10 @@
-//! The account that is meant when none is named.
+//! Selects the account to use when none is named.
 
 use super::{Diagnostic, Settings};
 
 impl Settings {
-    /// The configured account; else `default`, or the only account that the session may have. `None` if there are
-    /// several to choose from, or none at all.
+    /// Returns the configured account, else `default`, else the only account that the session may use. `None` if there
+    /// are several to choose from, or none.
     pub(crate) fn default_account(&self) -> Option<&str> {
         let names = self.allowed_accounts();
         let configured = self.session.default_account.as_deref().filter(|name| names.contains(name));
@@ -12,12 +12,12 @@ impl Settings {
         configured.or(named_default).or(if let [only] = names[..] { Some(only) } else { None })
     }
 
-    /// Reports that a choice is left open which a command needs, and how to make it. A session that has no principal
-    /// yet is not judged: each principal may have one account.
+    /// Reports a missing default account for a command that needs one, and the remedy. A session without a principal is
+    /// not checked, because each principal may have one account.
     pub(crate) fn missing_default_account(&self, remedy: &str) -> Option<Diagnostic> {
         let names = self.allowed_accounts();
         let has_principal = self.principals.is_empty() || self.session.principal.is_some();
-        // A configured account that is not there is a fault of its own.
+        // A configured account that does not exist is reported separately.
         let configured = self.session.default_account.as_deref();
         let is_valid = self.invalid_accounts.is_empty()
             && configured.is_none_or(|name| self.allows_for_any_principal(name));

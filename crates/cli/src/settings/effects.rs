@@ -1,9 +1,10 @@
-//! What a settings file names that can do harm if its author is not the user: programs, identities and files.
+//! The effects of a settings file that can do harm if its author is not the user: programs, identities and files.
 
 use super::{ProviderSettings, Settings};
 
 impl Settings {
-    /// What the file makes a command do beyond the session itself, each as the end of a sentence about the file.
+    /// Returns what the file makes a command do beyond the session itself, each as the end of a sentence about the
+    /// file.
     pub(crate) fn host_effects(&self) -> Vec<String> {
         let accounts = self.accounts.iter().filter_map(|(name, account)| {
             let effect = account.provider.host_effect()?;
@@ -19,7 +20,8 @@ impl Settings {
 }
 
 impl ProviderSettings {
-    /// What the provider does with the host itself. Accounts with a source add nothing to what the source does.
+    /// Returns the effect of the provider on the host. An account with a source has no effect beyond that of its
+    /// source.
     const fn host_effect(&self) -> Option<&'static str> {
         match self {
             Self::Process(_) => Some("runs a program"),

@@ -1,4 +1,4 @@
-//! `Diagnostic`: what is wrong with a file, and where.
+//! `Diagnostic`: an error in a file, and its position.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Diagnostic {
     pub(crate) file: PathBuf,
-    /// Counted from 1.
+    /// The line, counted from 1.
     pub(crate) line: Option<usize>,
-    /// In characters, counted from 1. For text that is not TOML.
+    /// The column in characters, counted from 1. For text that is not TOML.
     pub(crate) column: Option<usize>,
-    /// What is wrong and what to do, without any value of the file.
+    /// The error and its remedy, without any value of the file.
     pub(crate) message: String,
 }
 

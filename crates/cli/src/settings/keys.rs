@@ -1,13 +1,13 @@
-//! The keys of a section: which ones there are, what an unknown key was meant to be, and what a value must be.
+//! The keys of a section: their names, suggestions for unknown keys, and the expected values.
 
 use serde::de::value::Error as Probed;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 
-/// How similar two names are that are taken for the same one.
+/// The minimum similarity at which a name is suggested for another.
 const MIN_SIMILARITY: f64 = 0.85;
 
-/// The names of other tools, and of this file.
+/// The key of this file for names that other tools use.
 const SYNONYMS: &[(&str, &str)] = &[
     ("source_profile", "source"),
     ("credential_source", "source"),
@@ -27,10 +27,10 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("session-token", "federation"),
 ];
 
-/// Keys under which other files keep secrets.
+/// Keys under which other files store secrets.
 const SECRET_KEYS: [&str; 3] = ["access_key_id", "secret_access_key", "session_token"];
 
-/// The fields of a struct that serde reads.
+/// Returns the names of a struct's fields as serde reads them.
 pub(super) fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
     let mut fields = &[][..];
     // Fails on purpose, after the struct has named its fields.
@@ -38,7 +38,7 @@ pub(super) fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
     fields
 }
 
-/// Learns the fields of a struct, and provides no value.
+/// Collects the fields of a struct and provides no value.
 struct FieldCollector<'a>(&'a mut &'static [&'static str]);
 
 impl<'de> Deserializer<'de> for FieldCollector<'_> {
@@ -64,7 +64,7 @@ impl<'de> Deserializer<'de> for FieldCollector<'_> {
     }
 }
 
-/// The one of `names` that `word` was probably meant to be.
+/// Returns the element of `names` that `word` was probably meant to be.
 pub(super) fn closest_match<'n>(word: &str, names: &[&'n str]) -> Option<&'n str> {
     let word = word.trim().to_lowercase();
     let alike = |name: &str| name.replace('_', "-") == word.replace('_', "-");
@@ -79,7 +79,7 @@ pub(super) fn closest_match<'n>(word: &str, names: &[&'n str]) -> Option<&'n str
     same.or_else(synonym).or_else(similar).copied()
 }
 
-/// What is wrong with a key that a section does not have. `names` are those it has.
+/// Returns the error message for an unknown key of a section. `names` are the known ones.
 pub(super) fn unknown_key_message(key: &str, names: &[&str]) -> String {
     let plain =
         key.len() <= 64 && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
@@ -96,7 +96,7 @@ pub(super) fn unknown_key_message(key: &str, names: &[&str]) -> String {
     }
 }
 
-/// What the value of a key must be, from what serde expected.
+/// Describes the value that a key must have, from what serde expected.
 pub(super) fn expected_value_message(key: &str, expected: &str) -> String {
     let number = expected.starts_with(['u', 'i']) && expected[1..].parse::<u8>().is_ok();
     let wanted = match expected {

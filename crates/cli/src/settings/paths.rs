@@ -1,4 +1,4 @@
-//! The paths in a settings file: relative to the file's folder, with `~` and `${NAME}` filled in.
+//! Resolves the paths in a settings file: relative to the file's folder, with `~` and `${NAME}` expanded.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,10 @@ use super::{Diagnostic, ProviderSettings, Settings};
 type EnvLookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Settings {
-    /// Makes every path of the file absolute. A path that cannot be resolved is a fault.
+    /// Makes every path of the file absolute. A path that cannot be resolved is an error.
     pub(super) fn resolve_paths(&mut self, folder: &Path, faults: &mut Vec<Diagnostic>) {
         let lookup = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        // The folder of this process does not change later, but that of its children differs.
+        // The working directory of this process does not change, but that of its children differs.
         let folder = std::path::absolute(folder.join(".")).unwrap_or_else(|_| folder.to_owned());
         let mut wrong = Vec::new();
         for (key, path) in self.paths() {
@@ -27,7 +27,7 @@ impl Settings {
         self.folder = folder;
     }
 
-    /// Every path of the file, with its key.
+    /// Returns every path of the file, with its key.
     fn paths(&mut self) -> Vec<(Vec<String>, &mut PathBuf)> {
         let key = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
         let tokens = self.accounts.iter_mut().filter_map(|(name, account)| match &mut account.provider {
@@ -45,7 +45,7 @@ impl Settings {
     }
 }
 
-/// An absolute path. An empty one stays empty, for its reader to refuse.
+/// Makes a path absolute. An empty path stays empty, and its reader rejects it.
 fn resolve_path(path: &Path, folder: &Path, lookup: EnvLookup<'_>) -> Result<PathBuf, String> {
     if path.as_os_str().is_empty() {
         return Ok(path.to_owned());

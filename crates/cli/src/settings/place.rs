@@ -1,4 +1,4 @@
-//! Finding the line of a key, so that a fault can be opened in an editor.
+//! `SourceMap`: finds the line of a key, so that an error can be opened in an editor.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,7 +13,7 @@ use super::Diagnostic;
 #[derive(Debug, Default)]
 pub(super) struct SourceMap {
     path: PathBuf,
-    /// Where each line begins.
+    /// The offset at which each line begins.
     line_starts: Vec<usize>,
     keys: BTreeMap<Vec<String>, usize>,
 }
@@ -30,7 +30,7 @@ impl SourceMap {
         self.path.as_os_str().is_empty()
     }
 
-    /// A fault at `key`, or at what is nearest above it.
+    /// Creates an error at `key`, or at its closest ancestor in the file.
     pub(super) fn diagnostic(&self, key: &[&str], what: String) -> Diagnostic {
         let subject = match key {
             [section @ .., last] if section.len() == section_depth(key) => {
@@ -41,11 +41,11 @@ impl SourceMap {
         Diagnostic::in_file(&self.path, format!("{subject} {what}")).at_line(self.key_line(key))
     }
 
-    /// What a library found wrong with a section.
+    /// Converts a library error in a section.
     pub(super) fn to_diagnostic(&self, section: &[&str], error: &Error) -> Diagnostic {
         let remedy = error.next_step().map(|step| format!("; {step}")).unwrap_or_default();
         let message = format!("{}{remedy}", error.message());
-        // The library's word for it may not be the file's.
+        // The library's name of the field may differ from the key in the file.
         let key_of_field = |field: &&str| {
             let field = field.to_owned();
             [field.to_owned(), format!("{field}_seconds")]
@@ -61,7 +61,7 @@ impl SourceMap {
         }
     }
 
-    /// What a parser found wrong with the text. Its messages hold nothing of the text.
+    /// Creates an error for a syntax error. The parser's messages contain nothing of the text.
     pub(super) fn syntax_diagnostic(
         &self,
         text: &str,
@@ -76,7 +76,7 @@ impl SourceMap {
         Diagnostic { column, ..self.diagnostic_at(span, &format!("is not valid TOML here: {reason}")) }
     }
 
-    /// A fault at a place in the text.
+    /// Creates an error at a span of the text.
     pub(super) fn diagnostic_at(&self, span: Option<Range<usize>>, what: &str) -> Diagnostic {
         let line = span.map(|span| self.line_at(span.start));
         Diagnostic::in_file(&self.path, what).at_line(line)
@@ -86,7 +86,7 @@ impl SourceMap {
         (1..=key.len()).rev().find_map(|length| self.keys.get(&to_owned_key(&key[..length])).copied())
     }
 
-    /// Counted from 1.
+    /// Returns the line of a byte offset, counted from 1.
     fn line_at(&self, byte: usize) -> usize {
         self.line_starts.partition_point(|start| *start <= byte)
     }
@@ -102,7 +102,7 @@ impl SourceMap {
     }
 }
 
-/// How many words a section's name has before its keys begin.
+/// Returns the number of words in the name of a section.
 fn section_depth(key: &[&str]) -> usize {
     match key {
         ["accounts", _, "exchange", _, ..] | ["servers", _, "tool_policies", ..] => 3,

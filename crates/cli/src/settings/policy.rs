@@ -1,17 +1,17 @@
-//! `[policies.NAME]`: what may be done at most, written out or composed.
+//! `[policies.NAME]`: limits permissions, as a document or as a list of services.
 
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-/// A policy, told in one of three ways.
+/// A policy, in one of three forms.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PolicySettings {
     /// An IAM policy document, as JSON.
     pub(crate) document: Option<String>,
-    /// A file that holds one.
+    /// A file that contains an IAM policy document.
     pub(crate) file: Option<PathBuf>,
-    /// The services that may be looked at, and nothing else.
+    /// The services to which read-only access is allowed; everything else is denied.
     pub(crate) read_only: Option<Vec<String>>,
 }

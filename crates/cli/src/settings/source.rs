@@ -1,4 +1,4 @@
-//! Finding the settings file, and the consent that a file needs which was found and not named.
+//! Finds the settings file and checks the consent that a discovered file needs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,15 +8,15 @@ use crate::files::{self, AllowedWriters};
 use crate::terminal::Terminal;
 use crate::trust::{Decision, TrustStore};
 
-/// The file that is used when none is named.
+/// The file that is used if none is named.
 pub(crate) const DEFAULT_FILE: &str = "valetkey.toml";
-/// Names the file in place of `--config`.
+/// The environment variable that names the file if `--config` does not.
 const CONFIG_ENV_VAR: &str = "VALETKEY_CONFIG";
 
-/// How a command treats a file that was found and not named.
+/// How a command treats a discovered settings file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Consent<'a> {
-    /// Nothing that the file names is used.
+    /// The command uses nothing that the file names, so no consent is needed.
     NotNeeded,
     /// The file must be trusted.
     Required,
@@ -31,7 +31,7 @@ struct SettingsFile {
 }
 
 impl SettingsFile {
-    /// The named file, else the one in the working directory if there is one.
+    /// Returns the named file, or else the file in the working directory, if it exists.
     fn locate(named: Option<&Path>) -> Option<Self> {
         let variable =
             || std::env::var_os(CONFIG_ENV_VAR).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -50,9 +50,8 @@ impl SettingsFile {
 }
 
 impl Settings {
-    /// Reads the file that is named by `file` or the environment, or the one in the working directory, and everything
-    /// that is wrong with it. Settings without a file are empty, and so are those of a file without the consent it
-    /// needs.
+    /// Reads the file that `file` or the environment names, or the one in the working directory, and reports every
+    /// error in it. The settings are empty if there is no file, or if the file lacks the consent that it needs.
     pub(crate) async fn read(
         file: Option<&Path>,
         consent: Consent<'_>,
@@ -73,7 +72,7 @@ impl Settings {
         }
     }
 
-    /// Reads a file under the rules for found files, and its text, without consent to what it names.
+    /// Reads a file and its text under the rules for discovered files, without consent to what it names.
     pub(crate) fn read_discovered(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<(Self, String)> {
         Self::read_file(path, AllowedWriters::UserOnly, faults)
     }
@@ -88,7 +87,8 @@ impl Settings {
         Some((Self::parse(path, &text, faults), text))
     }
 
-    /// Whether a found file may be used: it names nothing that needs consent, or the user trusts this version of it.
+    /// Checks whether a discovered file may be used: it names nothing that needs consent, or the user trusts this
+    /// version of it.
     async fn check_consent(&self, path: &Path, text: &str, consent: Consent<'_>) -> Result<(), String> {
         let effects = self.host_effects();
         let decision = TrustStore::for_user().map_or(Decision::None, |store| store.decision(path, text));

@@ -1,5 +1,5 @@
-//! Reading one table of the file, with everything that is wrong with it: a key with a fault is told, taken out, and
-//! the rest is read again.
+//! Reads a table of the file and reports every error in it: an invalid key is reported and removed, and the rest is
+//! read again.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -13,7 +13,7 @@ use super::keys;
 use super::place::SourceMap;
 use super::{Diagnostic, PolicySettings, ResolverSettings};
 
-/// Reads tables and says where in the file their faults are.
+/// Reads tables and locates their errors in the file.
 pub(super) struct LenientReader<'p> {
     source_map: &'p SourceMap,
 }
@@ -23,7 +23,7 @@ impl<'p> LenientReader<'p> {
         Self { source_map }
     }
 
-    /// What the table at `path` says; `None` when a field that it needs is missing or wrong.
+    /// Reads the table at `path`. Returns `None` if a required field is missing or invalid.
     pub(super) fn read<T: DeserializeOwned>(
         &self,
         path: &[&str],
@@ -31,14 +31,14 @@ impl<'p> LenientReader<'p> {
         faults: &mut Vec<Diagnostic>,
     ) -> Option<T> {
         let mut table = self.expect_table(path, value, faults)?;
-        // A key that was reported and removed is not missing as well, under its own name or another.
+        // A key that was reported and removed is not reported as missing too, under its own name or another.
         let mut reported_keys =
             self.remove_unknown_keys(path, table.get_mut(), keys::field_names::<T>(), faults);
         let mut placeholders = BTreeSet::new();
         loop {
             let whole = Spanned::new(table.span(), DeValue::Table(table.get_ref().clone()));
             let error = match T::deserialize(ValueDeserializer::from(whole)) {
-                // What was filled in is nobody's setting.
+                // Placeholders were inserted, so the value must not be used.
                 Ok(read) => return placeholders.is_empty().then_some(read),
                 Err(error) => error,
             };
@@ -63,13 +63,13 @@ impl<'p> LenientReader<'p> {
         }
     }
 
-    /// What is wrong with the value of one key of a table, at the line where it shows.
+    /// Creates an error for the value of one key of a table, at the line of the value.
     fn diagnostic_at_key(&self, path: &[&str], key: &str, error: &toml::de::Error) -> Diagnostic {
         let line = self.source_map.diagnostic_at(error.span(), "").line;
         self.source_map.diagnostic(&[path, &[key]].concat(), redacted_message(key, error)).at_line(line)
     }
 
-    /// Reports the keys that a section does not have, and removes them. Returns the keys that they were meant to be.
+    /// Reports and removes the keys that a section does not have. Returns the known keys that were probably meant.
     fn remove_unknown_keys(
         &self,
         path: &[&str],
@@ -104,7 +104,7 @@ impl<'p> LenientReader<'p> {
         meant
     }
 
-    /// An account: which fields there are depends on its provider.
+    /// Reads an account, whose fields depend on its provider.
     pub(super) fn read_account(
         &self,
         path: &[&str],
@@ -132,7 +132,7 @@ impl<'p> LenientReader<'p> {
         (!misspelt).then_some(AccountSettings { provider, exchange })
     }
 
-    /// `exchange = true`, or a table of what is asked for.
+    /// Reads `exchange = true`, or a table of options.
     fn read_exchange(
         &self,
         path: &[&str],
@@ -151,7 +151,7 @@ impl<'p> LenientReader<'p> {
         }
     }
 
-    /// A policy, unless a part of it was told to be wrong: what is left says something else.
+    /// Reads a policy, unless a part of it was reported as invalid: the remaining parts would have another meaning.
     pub(super) fn read_policy(
         &self,
         path: &[&str],
@@ -173,7 +173,7 @@ impl<'p> LenientReader<'p> {
         self.read(&path, rest, faults)
     }
 
-    /// The value at `path`, if it is a table.
+    /// Returns the value at `path`, if it is a table.
     pub(super) fn expect_table<'v>(
         &self,
         path: &[&str],
@@ -191,8 +191,8 @@ impl<'p> LenientReader<'p> {
         None
     }
 
-    /// Takes the choice of provider out of a table. A misspelt one is a fault and returned as it was meant, so that
-    /// the other keys can be checked.
+    /// Removes the provider from a table. A misspelt provider is reported, and its correction is returned, so that the
+    /// other keys can be checked.
     fn take_provider<'v>(
         &self,
         path: &[&str],
@@ -223,7 +223,7 @@ impl<'p> LenientReader<'p> {
     }
 }
 
-/// The field that a table must have and has not.
+/// Returns the required field that is missing in a table.
 fn missing_field(error: &toml::de::Error) -> Option<&str> {
     error.message().strip_prefix("missing field `")?.strip_suffix('`')
 }
@@ -232,13 +232,13 @@ fn synthetic_key(key: &str) -> Spanned<DeString<'static>> {
     Spanned::new(0..0, key.to_owned().into())
 }
 
-/// The key of `table` that `span` lies in or at.
+/// Returns the key of `table` whose key or value contains `span`.
 fn key_at_span(table: &DeTable<'_>, span: &Range<usize>) -> Option<String> {
     let hit = table.iter().find(|(key, value)| is_within(span, &key.span()) || contains_span(value, span));
     hit.map(|(key, _)| key.get_ref().clone().into_owned())
 }
 
-/// Tables that are written in pieces have no span of their own that is of use.
+/// Whether `value` contains `span`. Tables that are written in several parts have no useful span of their own.
 fn contains_span(value: &Spanned<DeValue<'_>>, span: &Range<usize>) -> bool {
     is_within(span, &value.span())
         || value.get_ref().as_table().is_some_and(|table| key_at_span(table, span).is_some())
@@ -248,16 +248,16 @@ fn is_within(inner: &Range<usize>, outer: &Range<usize>) -> bool {
     outer.start <= inner.start && inner.end <= outer.end
 }
 
-/// What a reader complains about, without the value: that may be a key which was pasted into the wrong line.
+/// Describes an error without the value, which may be a key that was pasted into the wrong line.
 fn redacted_message(key: &str, error: &toml::de::Error) -> String {
-    // The last of them: a value may hold the same words.
+    // The last occurrence, because the value may contain the same text.
     match error.message().rsplit_once(", expected ") {
         Some((_, expected)) => keys::expected_value_message(key, expected),
         None => "holds a value of the wrong type".to_owned(),
     }
 }
 
-/// How to write the name of a section that was meant to hold dots.
+/// Suggests how to write the name of a section that was meant to contain dots.
 fn dotted_name_hint(path: &[&str], key: &str) -> String {
     let name = [&path[1..], &[key]].concat().join(".").escape_debug().to_string();
     format!("a name with dots is quoted: `[{}.\"{name}\"]`", path[0])

@@ -1,4 +1,4 @@
-//! `valetkey check`: every fault of both files at once, each with its line, none with a value.
+//! `valetkey check`: reports all errors of both files, each with its line and without values.
 
 mod accounts;
 mod files;
@@ -14,11 +14,11 @@ use std::collections::BTreeSet;
 
 use crate::shell::{ProgramOutput, Shell};
 
-/// Stands where a secret might be pasted by mistake.
+/// A value that occurs where a secret might be pasted by mistake.
 const CANARY: &str = "canary";
 
-/// Checks `text` as `valetkey.toml`. Each line that ends in `#! words` must be told, in these words; no other line may
-/// be, and no value.
+/// Checks `text` as `valetkey.toml`. Each line that ends in `#! words` must be reported with these words. No other line
+/// and no value may be reported.
 async fn assert_diagnostics(text: &str) {
     let checked = Shell::new().file("valetkey.toml", text).run(&["check"]).await;
     let wanted = text.lines().enumerate().filter_map(|(index, line)| {

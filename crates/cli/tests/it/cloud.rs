@@ -1,4 +1,4 @@
-//! A careless cloud on loopback: it believes every key, keeps every secret, and remembers what it was shown.
+//! A lenient fake AWS on loopback: it accepts every key, returns every secret, and records the credentials of requests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -12,11 +12,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-/// The one account that it knows.
+/// The only account of the fake.
 pub(crate) const ACCOUNT: &str = "111111111111";
 const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
-/// A running one. It ends when it is dropped.
+/// A running fake. It stops when it is dropped.
 pub(crate) struct CarelessCloud {
     url: String,
     state: Arc<Mutex<AwsState>>,
@@ -40,17 +40,17 @@ impl CarelessCloud {
         Self { url, state: memory, server_task: serving }
     }
 
-    /// For `AWS_ENDPOINT_URL`.
+    /// Returns the value for `AWS_ENDPOINT_URL`.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// What STS was asked, and by which key id; nobody's is empty.
+    /// Returns the STS operations and the key ids of their callers; an unsigned request has an empty key id.
     pub(crate) fn sts_calls(&self) -> Vec<(String, String)> {
         self.state.lock().unwrap().sts_calls.clone()
     }
 
-    /// The keys and tokens that requests came with.
+    /// Returns the keys and tokens of the requests.
     pub(crate) fn shown(&self) -> String {
         self.state.lock().unwrap().received_credentials.clone()
     }

@@ -1,4 +1,4 @@
-//! `valetkey credential-process`: version 1 JSON on standard output, or nothing.
+//! `valetkey credential-process`: prints version 1 JSON on standard output, or nothing.
 
 use serde_json::Value;
 use std::fs;

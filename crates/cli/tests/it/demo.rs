@@ -1,4 +1,4 @@
-//! `valetkey demo`: every step is shown, and a step that does not hold is told by exit code.
+//! `valetkey demo`: prints every step, and reports a failed step by its exit code.
 
 use serde_json::Value;
 use valetkey_core::testing::Canary;
@@ -7,7 +7,7 @@ use crate::cloud::CarelessCloud;
 use crate::process::runs;
 use crate::shell::{ProgramOutput, Shell};
 
-/// What the demo claims, of whom.
+/// The claims of the demo, with their tenants.
 const CLAIMS: [(&str, &str); 21] = [
     ("A", "a server starts and lists without credentials"),
     ("A", "a call without credentials is refused, and told what to do"),
@@ -36,7 +36,7 @@ pub(crate) fn parse_report(ended: &ProgramOutput) -> Value {
     serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
 }
 
-/// The steps that were shown, in order, if they held.
+/// Returns the steps that passed, in order.
 pub(crate) fn passed_steps(report: &Value) -> Vec<(&str, &str)> {
     let steps = report["steps"].as_array().unwrap().iter().filter(|step| step["held"] == true);
     steps.map(|step| (step["tenant"].as_str().unwrap(), step["claim"].as_str().unwrap())).collect()
@@ -52,13 +52,13 @@ pub(crate) fn assert_all_passed(ended: &ProgramOutput) {
     assert!(!pids.is_empty() && !pids.iter().copied().any(runs), "{pids:?}");
 }
 
-/// The process ids that were shown.
+/// Returns the process ids in the output.
 fn shown_pids(said: &str) -> Vec<u32> {
     let words = said.split(" pid ").skip(1);
     words.filter_map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()).collect()
 }
 
-/// No word looks like a secret access key, a session token or a whole key id. The id of a request may be as long.
+/// Checks that no word looks like a secret access key, a session token or a whole key id. Request ids may be as long.
 fn assert_no_secrets(said: &str) {
     let (first, rest) = said.split_once("(request ").unwrap_or((said, ""));
     let rest = rest.split("(request ").filter_map(|rest| rest.split_once(')'));
@@ -145,7 +145,7 @@ async fn demo_endpoint_ignoring_identities_fails() {
 
 #[tokio::test]
 async fn demo_unreachable_endpoint_reports_one_line() {
-    // Nobody listens on the discard port of loopback.
+    // Nothing listens on the discard port of loopback.
     for endpoint in ["http://127.0.0.1:9", "nonsense"] {
         let ended = Shell::new().run(&["demo", "--aws-endpoint", endpoint]).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
@@ -172,7 +172,7 @@ async fn demo_and_check_at_trace_print_no_secret() {
         assert_eq!(canary.found_in(&ended.said()), Vec::<&str>::new());
         assert_no_secrets(&ended.said());
     }
-    // The marks are there to be found: a program that is given them in its environment shows them.
+    // The canaries can be found: a program that receives them in its environment prints them.
     let shown = shell.run(&["exec", "--delivery", "env", "--", "env"]).await;
     assert!(canary.found_in(&shown.stdout).contains(&"secret"), "{}", shown.stderr);
 }

@@ -1,4 +1,4 @@
-//! `valetkey exec`: what the program sees, how it ends, and what is said when it can not run.
+//! `valetkey exec`: the program's environment, its exit code, and errors when it cannot run.
 
 mod accounts;
 mod child;
@@ -9,11 +9,11 @@ mod signals;
 use crate::shell::Shell;
 
 pub(crate) const KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
-/// Stands for the secret wherever it must not be seen.
+/// A secret that must not appear in any output.
 pub(crate) const SECRET: &str = "canarySecretAccessKeyOfTheHost1234567890";
 pub(crate) const TOKEN: &str = "canarySessionTokenOfTheHost";
 
-/// Somebody's shell with keys in it.
+/// A shell with keys in its environment.
 pub(crate) fn shell_with_keys() -> Shell {
     let shell = Shell::new().env("AWS_ACCESS_KEY_ID", KEY_ID).env("AWS_SECRET_ACCESS_KEY", SECRET);
     shell.env("AWS_SESSION_TOKEN", TOKEN).env("AWS_REGION", "eu-central-1")

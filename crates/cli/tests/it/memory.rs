@@ -15,7 +15,7 @@ use crate::shell::{ProgramOutput, Shell};
 /// The user `daemon`.
 const TEST_UID: &str = "1";
 
-/// `valetkey` as a user that is not root, in a folder that this user can read.
+/// Starts `valetkey` as a user other than root, in a folder that this user can read.
 fn start_unprivileged(shell: &Shell, args: &[&str]) -> Child {
     if !geteuid().is_root() {
         return shell.start(args);
@@ -46,7 +46,7 @@ async fn serve_memory_is_unreadable_by_user() {
     let gateway = start_unprivileged(&shell, &["serve"]);
     let of_gateway = |file: &str| format!("/proc/{}/{file}", gateway.id().unwrap());
     let is_valetkey = || fs::read_to_string(of_gateway("comm")).is_ok_and(|name| name == "valetkey\n");
-    // What is hidden from a user belongs to root.
+    // Files that are hidden from the user belong to root.
     let is_hidden = || fs::metadata(of_gateway("environ")).is_ok_and(|file| file.uid() == 0);
     let dumps_no_core =
         || fs::read_to_string(of_gateway("limits")).is_ok_and(|limits| soft_core_limit(&limits) == "0");
@@ -54,7 +54,7 @@ async fn serve_memory_is_unreadable_by_user() {
         .await;
 }
 
-/// The soft limit.
+/// Returns the soft limit of the core file size.
 fn soft_core_limit(limits: &str) -> &str {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap_or_default();
     line.split_whitespace().next().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Processes, as `/proc` shows them.
+//! The state of processes, from `/proc`.
 
 use std::fs;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use tokio::time::{sleep, timeout};
 const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Whether there is such a process and it has not ended; one that nobody has waited for yet has.
+/// Whether the process exists and has not ended. A zombie has ended.
 pub(crate) fn runs(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
-/// Waits until `holds`.
+/// Waits until the condition `holds` is met.
 pub(crate) async fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let waiting = async {
         while !holds() {

@@ -1,4 +1,4 @@
-//! Tests that start real peers: they need `cargo xtask rig`, and `cargo xtask test --no-rig` leaves them out.
+//! Tests with real peers: they need `cargo xtask rig`, and `cargo xtask test --no-rig` skips them.
 
 mod demo;
 mod exchange;
@@ -19,12 +19,12 @@ fn python_script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name)
 }
 
-/// The path of a program of the rig, as an argument.
+/// Returns the path of a program of the rig, as an argument.
 fn program_path(name: &str) -> String {
     program(name).unwrap().to_str().unwrap().to_owned()
 }
 
-/// Somebody's shell with a key in it, and AWS at `endpoint`.
+/// A shell with a key, and AWS at `endpoint`.
 fn shell_with_key(endpoint: &str, key: &AccessKey) -> Shell {
     Shell::new()
         .envs(aws_environment(endpoint))
@@ -32,7 +32,7 @@ fn shell_with_key(endpoint: &str, key: &AccessKey) -> Shell {
         .env("AWS_SECRET_ACCESS_KEY", &key.secret_access_key)
 }
 
-/// A key that only a lenient peer believes.
+/// A key that only a lenient peer accepts.
 fn unknown_key() -> AccessKey {
     AccessKey {
         access_key_id: "AKIAUNKNOWN000000001".to_owned(),

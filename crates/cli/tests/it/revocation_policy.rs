@@ -1,4 +1,4 @@
-//! `valetkey revocation-policy`, and what `exec` says of what it handed out.
+//! `valetkey revocation-policy`, and the report of `exec` on issued credentials.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! `valetkey serve`: MCP on standard input and output, from the first message to the last process.
+//! `valetkey serve`: MCP on standard input and output, from the first message to the end of the last process.
 
 mod acceptance;
 mod child;
@@ -16,10 +16,10 @@ use serde_json::{Value, json};
 
 use crate::shell::Shell;
 
-/// The tool of the demo's server under the name `aws`.
+/// The tool of the demo's server, which has the name `aws`.
 pub(crate) const CALLER_IDENTITY_TOOL: &str = "aws__get_caller_identity";
 
-/// A shell with one server, `aws`, that asks `url` who it is.
+/// A shell with one server, `aws`, that looks up its identity at `url`.
 pub(crate) fn shell_with_server(url: &str) -> Shell {
     Shell::new().file("mcp.json", mcp_config(json!({"aws": demo_server_entry(url)})))
 }

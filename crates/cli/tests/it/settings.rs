@@ -1,10 +1,10 @@
-//! Settings files as users write them: the form of another tool, relative paths, home folders.
+//! Settings files as users write them: with keys of other tools, relative paths and home folders.
 
 use crate::cloud::CarelessCloud;
 use crate::exec::shell_with_keys;
 use crate::shell::Shell;
 
-/// Checks `text`, which has faults, and returns what is reported.
+/// Checks `text`, which has errors, and returns the report.
 async fn check_output(text: &str) -> String {
     let shell = Shell::new().env("AWS_REGION", "eu-central-1").file("valetkey.toml", text);
     let ended = shell.run(&["check"]).await;

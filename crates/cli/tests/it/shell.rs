@@ -1,4 +1,4 @@
-//! The program under test, started in a folder of its own with an environment built from nothing.
+//! The program under test, started in a folder of its own with only the given environment.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -10,16 +10,16 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// Only a program that hangs takes this long.
+/// Reached only if the program hangs.
 const HANG_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A folder with files, and variables: what a user has around the program.
+/// The folder and the environment variables with which a user starts the program.
 pub(crate) struct Shell {
     folder: TempDir,
     env: Vec<(String, OsString)>,
 }
 
-/// How a program ended, and what it said.
+/// The exit code and the output of a program.
 #[derive(Debug)]
 pub(crate) struct ProgramOutput {
     pub(crate) code: Option<i32>,
@@ -28,7 +28,7 @@ pub(crate) struct ProgramOutput {
 }
 
 impl ProgramOutput {
-    /// Everything that was said.
+    /// Returns the output on both streams.
     pub(crate) fn said(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
@@ -42,13 +42,14 @@ impl Shell {
         Self { folder, env }
     }
 
-    /// Keeps a file in the folder. A `valetkey.toml` is also named by the environment, so that it needs no consent.
+    /// Writes a file to the folder. For `valetkey.toml`, the environment names the file too, so that it needs no
+    /// consent.
     pub(crate) fn file(self, name: &str, contents: impl AsRef<[u8]>) -> Self {
         let shell = self.discovered_file(name, contents);
         if name == "valetkey.toml" { shell.env("VALETKEY_CONFIG", name) } else { shell }
     }
 
-    /// Keeps a file in the folder that nothing names.
+    /// Writes a file to the folder that neither the environment nor an option names.
     pub(crate) fn discovered_file(self, name: &str, contents: impl AsRef<[u8]>) -> Self {
         fs::write(self.path(name), contents).unwrap();
         self
@@ -67,7 +68,7 @@ impl Shell {
         self.folder.path().join(name)
     }
 
-    /// The names of the files in the folder.
+    /// Returns the names of the files in the folder.
     pub(crate) fn file_names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder.path()).unwrap();
         let mut names: Vec<_> =
@@ -76,12 +77,12 @@ impl Shell {
         names
     }
 
-    /// Starts `valetkey` with these arguments; it is killed when the handle is dropped.
+    /// Starts `valetkey` with these arguments. It is killed when the handle is dropped.
     pub(crate) fn start(&self, args: &[&str]) -> Child {
         self.start_program(env!("CARGO_BIN_EXE_valetkey"), args)
     }
 
-    /// Starts another program as its user would here.
+    /// Starts another program in the same folder and environment.
     pub(crate) fn start_program(&self, program: &str, args: &[&str]) -> Child {
         Command::new(program)
             .args(args)
@@ -96,12 +97,12 @@ impl Shell {
             .unwrap()
     }
 
-    /// Runs it to its end, with nothing to read.
+    /// Runs `valetkey` to its end, with empty input.
     pub(crate) async fn run(&self, args: &[&str]) -> ProgramOutput {
         Self::wait_for_output(self.start(args)).await
     }
 
-    /// Runs another program as its user would here.
+    /// Runs another program to its end, in the same folder and environment.
     pub(crate) async fn run_program(&self, program: &str, args: &[&str]) -> ProgramOutput {
         Self::wait_for_output(self.start_program(program, args)).await
     }

@@ -1,4 +1,4 @@
-//! A settings file that is found in a folder and not named: what it may do without consent, and how consent is given.
+//! A discovered settings file: its effects without consent, and how a user consents.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

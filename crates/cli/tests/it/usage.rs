@@ -1,4 +1,4 @@
-//! What a new user meets: the command line, the README, and commands in a folder without files.
+//! The first steps of a new user: the command line, the README, and commands in a folder without files.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::shell::Shell;
 const README: &str = include_str!("../../../../README.md");
 const CANARY: &str = "canary/wJalrXUtnFEMI+K7MDENG";
 
-/// The block of the README that begins with `start`.
+/// Returns the block of the README that begins with `start`.
 fn readme_block(start: &str) -> &'static str {
     README
         .split("```")
@@ -22,7 +22,7 @@ fn readme_block(start: &str) -> &'static str {
         .unwrap()
 }
 
-/// The options of a command that take a value, as its help lists them.
+/// Returns the options of a command that take a value, from its help.
 async fn options(command: &str) -> BTreeSet<String> {
     let help = Shell::new().run(&[command, "--help"]).await.stdout;
     let option = |line: &str| {
@@ -44,13 +44,13 @@ async fn usage_error_omits_arguments() {
     for command in ["demo", "serve", "exec", "credential-process", "revocation-policy", "check", "trust"] {
         let options = options(command).await;
         assert!(options.contains("--log"), "{options:?}");
-        // A path must be named, or its error could not be understood.
+        // Errors must name paths to be useful, so options with a path are skipped.
         for option in options.iter().filter(|option| !option.ends_with("config")) {
             for args in [vec![format!("{option}={CANARY}")], vec![option.clone(), CANARY.to_owned()]] {
                 let args: Vec<&str> = args.iter().map(String::as_str).collect();
                 let tail: &[&str] = if command == "exec" { &["--account", "x y"] } else { &["--nonsense"] };
                 refused(&[&[command], &args[..], tail].concat()).await;
-                // The same with nothing else wrong, as far as that fails.
+                // Also with valid remaining arguments, where the command may succeed.
                 let ended = shell.run(&[&[command], &args[..]].concat()).await;
                 assert!(!ended.said().contains("canary"), "{command} {args:?}: {}", ended.said());
             }

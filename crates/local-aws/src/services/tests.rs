@@ -1,4 +1,4 @@
-//! Requests as an SDK signs them, handled without sockets.
+//! Handles requests signed as by an SDK, without sockets.
 
 use std::time::{Duration, SystemTime};
 
@@ -33,7 +33,7 @@ fn broker_credentials() -> Credentials {
     Credentials::new("AKIABROKER", "broker-secret", None, None, "test")
 }
 
-/// Signs as an SDK does; `at` lets a test be late.
+/// Signs a request as an SDK does, at the time `at`, which may be outdated.
 fn sign_parts(key: &Credentials, parts: &mut Parts, body: &str, at: SystemTime) -> Result<(), TestError> {
     let service = AwsService::from_headers(&parts.headers).signing_name();
     let headers =

@@ -1,4 +1,4 @@
-//! The AWS SDK as the client of a local AWS.
+//! Calls a local AWS with the AWS SDK.
 
 #![allow(clippy::unwrap_used, reason = "tests may fail loudly")]
 

@@ -1,4 +1,4 @@
-//! The acceptance flow of the original Python design: tool names, inputs and the tests that callers apply to texts.
+//! The acceptance flow of the original Python design: tool names, inputs and the checks that callers apply to texts.
 
 use std::sync::Arc;
 
@@ -151,7 +151,7 @@ fn step() -> impl Strategy<Value = (bool, Step)> {
     (any::<bool>(), proptest::sample::select(steps.to_vec()))
 }
 
-/// An invocation, and what its session must show.
+/// An invocation, and the values that its session must show.
 struct InvocationFixture {
     name: &'static str,
     tools: Arc<ToolSet>,

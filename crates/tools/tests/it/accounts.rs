@@ -1,4 +1,4 @@
-//! More than one account in a session, and more than one session.
+//! Several accounts in a session, and several sessions.
 
 use serde_json::json;
 use valetkey_core::SessionContext;

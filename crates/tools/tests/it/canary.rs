@@ -1,11 +1,11 @@
-//! Canaries: secrets that are in the session and nowhere else, at TRACE.
+//! Canaries: the secrets of the session appear in no output and in no log at TRACE.
 
 use serde_json::{Value, json};
 use valetkey_core::testing::Canary;
 
 use crate::desk::*;
 
-/// Every input a tool may be sent that has secrets in it, well-formed and not.
+/// Returns valid and invalid inputs with secrets, for every tool that accepts them.
 fn secret_inputs(canary: &Canary) -> Vec<Value> {
     let given = canary.to_json();
     let text = given.to_string();

@@ -1,4 +1,4 @@
-//! What a model is told about the tools before it calls one.
+//! The tool definitions that a model receives.
 
 use serde_json::Value;
 use valetkey_core::SessionContext;
@@ -72,7 +72,7 @@ fn definitions_schemas_are_objects_with_required_fields() {
 async fn tool_results_have_fields_required_by_schema() {
     let desk = ToolsFixture::with_credentials().await;
     let job = serde_json::json!({"stack_job_json": {"spec": {"provider_credential_id": CREDENTIAL_ID}}});
-    // A refresh of what was set by hand fails; what it answers otherwise is tested with the others.
+    // A refresh of static credentials fails; the other tests cover its output.
     for definition in desk.tools.definitions().filter(|definition| definition.name != REFRESH_CREDENTIALS) {
         let input = match definition.name.as_ref() {
             SET => serde_json::json!({"credentials_json": credentials_json("us-west-2")}),
@@ -90,7 +90,7 @@ async fn tool_results_have_fields_required_by_schema() {
     }
 }
 
-/// The input of a close.
+/// Returns the input of a call that closes a narrowed session.
 async fn close_input(desk: &ToolsFixture) -> Value {
     desk.call(SET, serde_json::json!({"credentials_json": credentials_json("us-west-2")})).await;
     let narrowed = desk.call(NARROW_CREDENTIALS, Value::Null).await.structured.unwrap();

@@ -1,4 +1,4 @@
-//! A session with its tools, and short ways to call them.
+//! `ToolsFixture`: a session with its tools, and helpers to call them.
 
 use std::sync::LazyLock;
 
@@ -26,7 +26,7 @@ pub(crate) struct ToolsFixture {
 }
 
 impl ToolsFixture {
-    /// A session that holds nothing, whose resolver keeps a canary under [`CREDENTIAL_ID_PATH`].
+    /// Creates a session without credentials, whose resolver returns a canary for [`CREDENTIAL_ID_PATH`].
     pub(crate) fn new() -> Self {
         let canary = Canary::new();
         let kept = canary.credentials(Expiry::Never).unwrap();
@@ -35,7 +35,7 @@ impl ToolsFixture {
         Self { tools: ToolSet::for_session(session.clone()), session, canary }
     }
 
-    /// The same, with the canary and a service context set.
+    /// Creates the fixture with the canary and a service context set.
     pub(crate) async fn with_credentials() -> Self {
         let desk = Self::new();
         assert!(!desk.call(SET, json!({"credentials_json": desk.canary.to_json()})).await.is_error);
@@ -52,7 +52,7 @@ impl ToolsFixture {
     }
 }
 
-/// The structured error of a failed call.
+/// Returns the structured error of a failed call.
 pub(crate) fn error_json(output: &ToolOutput) -> &Value {
     assert!(output.is_error, "{}", output.text);
     assert!(output.text.starts_with("Error: ") || output.text.starts_with("{\"error\":"), "{}", output.text);
@@ -63,8 +63,8 @@ pub(crate) fn credentials_json(region: &str) -> Value {
     json!({"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "not-so-secret", "region": region})
 }
 
-/// What is logged at TRACE by all tests of this binary: one subscriber for the process, since a scoped one is missed by
-/// call sites that another thread reaches first.
+/// Returns the log at TRACE of all tests in this binary. The subscriber is global, because a scoped one misses call
+/// sites that another thread reaches first.
 pub(crate) fn captured_logs() -> &'static CapturedLogs {
     static LOGS: LazyLock<CapturedLogs> = LazyLock::new(|| {
         let logs = CapturedLogs::default();

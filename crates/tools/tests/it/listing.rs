@@ -1,4 +1,4 @@
-//! Which accounts there are, and getting new credentials for one.
+//! Listing the accounts, and refreshing the credentials of an account.
 
 use serde_json::json;
 use valetkey_core::testing::{Canary, Script, ScriptedProvider};

@@ -1,13 +1,13 @@
-//! The table of malformed inputs: each gets a typed error with field and remedy, and changes nothing.
+//! The table of malformed inputs: each returns a typed error with field and remedy, and changes nothing.
 
 use serde_json::{Value, json};
 
 use crate::desk::*;
 
-/// Occurs in every malformed value below, and must not come back.
+/// A value in every malformed input below, which must not be repeated.
 const MARK: &str = "hunter2";
 
-/// Calls `tool` with `input` on a furnished session; the error must name `field`, and nothing may change.
+/// Calls `tool` with `input` on a session with credentials. The error must name `field`, and nothing may change.
 async fn assert_refused(tool: &str, input: Value, field: &str) -> String {
     let desk = ToolsFixture::with_credentials().await;
     let case = format!("{tool} {:.200}", input.to_string());

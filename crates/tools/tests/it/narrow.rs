@@ -1,4 +1,4 @@
-//! Handles for sub-agents: what they let a call do, and what ends them.
+//! Handles for sub-agents: the permissions that they give, and how they end.
 
 mod handles;
 mod input;
@@ -57,14 +57,14 @@ impl NarrowFixture {
         self.narrow(input).await["credential_session"].as_str().unwrap().to_owned()
     }
 
-    /// The last four characters of the key that a call for `handle` gets.
+    /// Returns the last four characters of the key that a call with `handle` gets.
     async fn key_suffix(&self, handle: &str) -> Value {
         let output = self.call(REFRESH_CREDENTIALS, json!({"credential_session": handle})).await;
         assert!(!output.is_error, "{}", output.text);
         output.structured.unwrap()["key_suffix"].take()
     }
 
-    /// The code with which a call for `handle` is refused.
+    /// Returns the error code of a call with `handle`.
     async fn error_code(&self, handle: &str) -> Value {
         error_json(&self.call(GET_CREDENTIALS, json!({"credential_session": handle})).await)["code"].clone()
     }

@@ -1,4 +1,4 @@
-//! Arbitrary input: no tool panics, and none repeats what it was given.
+//! Arbitrary input: no tool panics, and none repeats its input.
 
 use futures_util::FutureExt;
 use proptest::collection::{btree_map, vec};
@@ -9,7 +9,7 @@ use crate::desk::*;
 
 const MARK: &str = "wJalrXUtnFEMI";
 
-/// The names that the tools know.
+/// The names of the fields that the tools define.
 const FIELDS: &[&str] = &[
     "credentials_json",
     "stack_job_json",
@@ -32,7 +32,7 @@ const FIELDS: &[&str] = &[
     "lifetime",
 ];
 
-/// Text that often looks like what the tools want, and often has the mark in it.
+/// Generates text that is often valid for the tools, and often contains the mark.
 fn text_strategy() -> impl Strategy<Value = String> {
     prop_oneof![
         Just(MARK.to_owned()),

@@ -1,4 +1,4 @@
-//! The old shape, secrets included, for hosts that opted in.
+//! The output of the previous version, with secrets, for hosts that opted in.
 
 use std::sync::Arc;
 

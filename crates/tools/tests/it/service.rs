@@ -1,4 +1,4 @@
-//! The service context: in as it is, out unchanged.
+//! The service context is stored and returned unchanged.
 
 use serde_json::{Value, json};
 

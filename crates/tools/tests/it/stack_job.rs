@@ -1,4 +1,4 @@
-//! From a stack job to credentials in the session.
+//! Setting the session's credentials from a stack job.
 
 use serde_json::{Value, json};
 use valetkey_core::testing::Canary;

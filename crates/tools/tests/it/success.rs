@@ -1,4 +1,4 @@
-//! What each tool says when all is well, to the letter.
+//! The exact text of each tool's success.
 
 use serde_json::json;
 

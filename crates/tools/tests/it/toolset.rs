@@ -1,4 +1,4 @@
-//! The set itself: order, names, custom tools.
+//! `ToolSet`: order, names, custom tools.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Faults of `valetkey.toml`, each at its own line.
+//! Errors in `valetkey.toml`, each reported at its line.
 
 use super::assert_diagnostics;
 

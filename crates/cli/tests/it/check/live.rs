@@ -1,10 +1,10 @@
-//! `check --live`: what each account got, or why not, and no secret.
+//! `check --live`: reports the identity or the error of each account, and no secret.
 
 use crate::cloud::CarelessCloud;
 use crate::exec::{SECRET, TOKEN, shell_with_keys};
 use crate::shell::Shell;
 
-/// Somebody's shell with keys, and an AWS that believes them.
+/// A shell with keys, and a fake AWS that accepts every key.
 fn shell_for(cloud: &CarelessCloud) -> Shell {
     shell_with_keys().env("AWS_ENDPOINT_URL", cloud.url())
 }
@@ -105,7 +105,7 @@ role_arn = arn:aws:iam::222222222222:role/agent
 source_profile = console
 ";
 
-/// The file of `aws sso login` for the session `work`: it is named after the digest of the session's name.
+/// The cache file of `aws sso login` for the session `work`, named after the digest of the session's name.
 const SSO_CACHE: &str = "e274eeff768c6396088ec6eb091f4bf4d47ab1e0.json";
 
 #[tokio::test]

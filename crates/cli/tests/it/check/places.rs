@@ -1,4 +1,4 @@
-//! Lines are found however a file is written, and shapes that are none are told.
+//! Lines are found in every notation of TOML, and values of the wrong shape are reported.
 
 use super::assert_diagnostics;
 

@@ -1,4 +1,4 @@
-//! Faults of policies, and of what they are put on.
+//! Errors in policies, and in their application to accounts.
 
 use super::assert_diagnostics;
 use crate::shell::Shell;

@@ -1,4 +1,4 @@
-//! Who may have which accounts: faults at their lines, and who must be named.
+//! The accounts of principals: errors are reported at their lines, and a missing principal is reported.
 
 use super::assert_diagnostics;
 use crate::cloud::CarelessCloud;
@@ -10,7 +10,7 @@ const ACCOUNTS: &str = "[accounts.dev]\nprovider = 'environment'\n[accounts.prod
 const PRINCIPALS: &str = "[principals.alice]\naccounts = ['dev', 'prod', 'root']\n\
                           [principals.'bob@example.com']\naccounts = ['dev']\n";
 
-/// For everybody, whoever is named.
+/// A shell whose settings allow two accounts for all principals.
 fn shell() -> Shell {
     let session = "[session]\ndefault_account = 'prod'\nallowed_accounts = ['dev', 'prod']\n";
     shell_with_keys().file("valetkey.toml", format!("{session}{ACCOUNTS}{PRINCIPALS}"))

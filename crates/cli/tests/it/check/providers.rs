@@ -1,4 +1,4 @@
-//! Every provider of the settings: each fault at its line, and what each resolves to.
+//! Every provider of the settings: errors are reported at their lines, and valid settings resolve as expected.
 
 use super::assert_diagnostics;
 use crate::cloud::CarelessCloud;

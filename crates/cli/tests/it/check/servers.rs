@@ -1,4 +1,4 @@
-//! Faults of the `mcpServers` file, and of both files at once.
+//! Errors in the `mcpServers` file, and in both files at once.
 
 use super::assert_refused;
 use crate::shell::Shell;
@@ -88,7 +88,7 @@ async fn check_both_files_invalid_reports_all_errors() {
     for words in wanted {
         assert!(checked.stderr.contains(words), "{words}\n{}", checked.stderr);
     }
-    // An account that is there, though broken, is known to the servers.
+    // A server may refer to an account that exists but is invalid.
     assert_eq!(checked.stderr.lines().count(), wanted.len(), "{}", checked.stderr);
 }
 

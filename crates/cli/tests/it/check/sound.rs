@@ -1,4 +1,4 @@
-//! Sound files: a summary, and nothing touched.
+//! Valid files: `check` prints a summary and changes nothing.
 
 use super::CANARY;
 use crate::shell::Shell;

@@ -1,4 +1,4 @@
-//! Which of the accounts of `valetkey.toml` the program runs in.
+//! The account of `valetkey.toml` in which the program runs.
 
 use super::{KEY_ID, shell_with_keys};
 use crate::cloud::CarelessCloud;
@@ -13,7 +13,7 @@ provider = 'environment'
 region = 'ap-south-1'
 ";
 
-/// The variables of the program that say where and who it is.
+/// Prints the variables of the program that contain its region and its key.
 const SHOW_SCRIPT: &str = "echo $AWS_REGION $AWS_DEFAULT_REGION $AWS_ACCESS_KEY_ID";
 
 async fn shown(settings: &str, options: &[&str]) -> String {
@@ -24,7 +24,7 @@ async fn shown(settings: &str, options: &[&str]) -> String {
     ended.stdout.trim_end().to_owned()
 }
 
-/// The region of the account, which comes before that of the environment.
+/// The region of the account, which takes precedence over that of the environment.
 fn expected_output(region: &str) -> String {
     format!("{region} {region} {KEY_ID}")
 }

@@ -1,4 +1,4 @@
-//! What the program sees and how its end is passed on.
+//! The environment of the program, and how its exit is passed on.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use super::{KEY_ID, SECRET, TOKEN, shell_with_keys};
 use crate::shell::ProgramOutput;
 
-/// The program's environment, as `env` printed it.
+/// Returns the program's environment, as `env` printed it.
 fn printed_environment(ended: &ProgramOutput) -> BTreeMap<&str, &str> {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     ended.stdout.lines().filter_map(|line| line.split_once('=')).collect()

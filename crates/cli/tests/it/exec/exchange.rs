@@ -1,4 +1,4 @@
-//! `exchange`: the program gets what the keys were exchanged for, in both deliveries.
+//! `exchange`: the program gets the exchanged credentials, in both deliveries.
 
 use super::KEY_ID;
 use crate::cloud::CarelessCloud;
@@ -6,7 +6,7 @@ use crate::shell::Shell;
 
 const SETTINGS: &str = "[accounts.keys]\nprovider = 'environment'\nexchange = true\n";
 
-/// Long-lived keys in a shell.
+/// A shell with long-lived keys.
 fn shell_with_long_lived_keys(cloud: &CarelessCloud) -> Shell {
     let shell = Shell::new().env("AWS_ACCESS_KEY_ID", KEY_ID).env("AWS_SECRET_ACCESS_KEY", super::SECRET);
     shell

@@ -1,4 +1,4 @@
-//! Nothing is started without credentials, and whoever is refused is told what to do.
+//! Without credentials nothing is started, and the error names the remedy.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::{KEY_ID, SECRET, shell_with_keys};
 use crate::shell::Shell;
 
-/// The exit code and what was told, which must not be secret. The program must not have run.
+/// Returns the exit code and the error, which must not contain a secret. The program must not have run.
 async fn run_refused(shell: Shell, args: &[&str]) -> (Option<i32>, String) {
     let ended = shell.run(&[&["exec"], args, &["--", "touch", "ran"]].concat()).await;
     assert!(!shell.path("ran").exists(), "{}", ended.stderr);
@@ -102,7 +102,7 @@ async fn exec_unreachable_sts_fails_and_runs_nothing() {
     let settings = "[session]\ndefault_account = 'role'\n[accounts.keys]\nprovider = 'environment'\n\
                     [accounts.role]\nprovider = 'assume-role'\nsource = 'keys'\n\
                     role_arn = 'arn:aws:iam::111111111111:role/agent'\n";
-    // Nobody listens on the discard port of loopback.
+    // Nothing listens on the discard port of loopback.
     let shell =
         shell_with_keys().file("valetkey.toml", settings).env("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
     let (code, told) = run_refused(shell.env("AWS_MAX_ATTEMPTS", "1"), &[]).await;

@@ -1,4 +1,4 @@
-//! Signals on their way to the program.
+//! Signals are forwarded to the program.
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -8,7 +8,7 @@ use super::shell_with_keys;
 use crate::process::{runs, wait_until};
 use crate::shell::Shell;
 
-/// Says its process id, then waits for what is done to it.
+/// Prints its process id, then waits for a signal.
 const WAITING_SCRIPT: &str = "trap 'exit 3' TERM HUP; echo $$; while :; do sleep 0.05; done";
 
 async fn start_program(shell: &Shell, script: &str) -> (Child, Lines<BufReader<ChildStdout>>, u32) {

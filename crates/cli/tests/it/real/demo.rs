@@ -1,4 +1,4 @@
-//! The demo on another AWS than its own.
+//! The demo at an external AWS endpoint.
 
 use valetkey_rig::Moto;
 

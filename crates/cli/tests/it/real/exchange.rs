@@ -1,4 +1,4 @@
-//! Exchanged keys, by an STS that checks who asks: real programs act as the user, with another key.
+//! Exchanged keys at an STS that verifies the caller: real programs act as the user, with another key.
 
 use valetkey_rig::MiniStack;
 

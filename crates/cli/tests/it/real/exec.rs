@@ -7,7 +7,7 @@ use crate::shell::{ProgramOutput, Shell};
 
 const DELIVERIES: [&str; 2] = ["endpoint", "env"];
 
-/// What the AWS CLI answers to who it is.
+/// Runs `aws sts get-caller-identity` under `exec`.
 async fn call_caller_identity(shell: &Shell, delivery: &str) -> ProgramOutput {
     let aws = program_path("aws");
     shell.run(&["exec", "--delivery", delivery, "--", &aws, "sts", "get-caller-identity"]).await
@@ -34,7 +34,7 @@ async fn exec_aws_cli_on_ministack_works_in_both_deliveries() {
         let arn = format!("arn:aws:iam::{}:user/broker", seed.broker_account);
         assert!(ended.stdout.contains(&arn), "{delivery}: {ended:?}");
 
-        // The CLI's own refusal, with its own exit code.
+        // The error of the CLI, with its own exit code.
         let refused = call_caller_identity(&shell_with_key(&ministack.url(), &unknown_key()), delivery).await;
         assert_eq!(refused.code, Some(255), "{delivery}: {refused:?}");
         assert!(refused.stderr.contains("InvalidClientTokenId"), "{delivery}: {refused:?}");

@@ -1,4 +1,4 @@
-//! The code of a device, asked on a terminal, and nowhere else.
+//! MFA codes are prompted for on a terminal, and nowhere else.
 
 use valetkey_rig::{Script, aws_environment};
 
@@ -11,7 +11,7 @@ const SETTINGS: &str = "[accounts.keys]\nprovider = 'environment'\n[accounts.rol
     mfa_serial = 'arn:aws:iam::111111111111:mfa/alice'\n";
 const PROMPT: &str = "MFA code of arn:aws:iam::111111111111:mfa/alice, for the account `role`: ";
 
-/// What is shown on a terminal where `typed` is the answer to each question.
+/// Returns the output of a terminal on which `typed` is the reply to each prompt.
 async fn run_on_terminal(cloud: &CarelessCloud, mode: &str, typed: &str) -> String {
     let shell = Shell::new().file("valetkey.toml", SETTINGS);
     let config = shell.path("valetkey.toml");

@@ -1,4 +1,5 @@
-//! Tools under a policy and sub-agents with a handle: the official client and an SDK's server, where AWS enforces.
+//! Tools under a policy and sub-agents with a handle: the official client and an SDK's server, with AWS enforcing
+//! policies.
 
 use serde_json::{Value, json};
 use valetkey_rig::{MiniStack, Script, Tenant, aws_environment};
@@ -29,7 +30,7 @@ writer = '{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action":
     )
 }
 
-/// What each of the answers says of listing and of writing, which never changes.
+/// Returns the results of listing and of writing, which must be the same in all responses.
 fn allowed_operations(answers: &Value) -> (&str, &str) {
     let answers = answers.as_array().unwrap();
     let answer_field = |answer: &'_ Value, what: &str| answer[what].as_str().unwrap_or("nothing").to_owned();
@@ -75,7 +76,7 @@ async fn narrowed_tools_and_sub_agents_have_only_own_access() {
     ] {
         assert_eq!(allowed_operations(&said[who]), allowed, "{who}: {said:#}");
     }
-    // What the tool's policy and the sub-agent's have in common is nothing.
+    // The policies of the tool and of the sub-agent have no permission in common.
     assert!(said["both"][0]["refused"].as_str().unwrap().contains("nothing"), "{said:#}");
     let pids: std::collections::BTreeSet<_> = ["reader", "writer", "anything", "sub reader", "sub writer"]
         .iter()

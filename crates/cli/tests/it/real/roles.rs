@@ -5,7 +5,7 @@ use valetkey_rig::{MiniStack, Seed};
 use super::{program_path, shell_with_key};
 use crate::shell::{ProgramOutput, Shell};
 
-/// Both tenants' roles by their right external ids, and the first tenant's by a wrong one.
+/// The roles of both tenants with their external ids, and that of the first tenant with a wrong one.
 fn settings(seed: &Seed) -> String {
     let mut text = "[accounts.keys]\nprovider = 'environment'\n".to_owned();
     let [first, second] = seed.tenants.as_slice() else { panic!("not two tenants") };
@@ -64,7 +64,7 @@ async fn exec_each_account_acts_as_its_tenant() {
     ministack.stop().await.unwrap();
 }
 
-/// What `credential_process` is for: a profile of any AWS tool, here the AWS CLI.
+/// `credential_process` makes the account a profile for any AWS tool, here the AWS CLI.
 #[tokio::test]
 async fn credential_process_profile_acts_as_its_tenant() {
     let ministack = MiniStack::start().await.unwrap();
@@ -81,7 +81,7 @@ async fn credential_process_profile_acts_as_its_tenant() {
     ministack.stop().await.unwrap();
 }
 
-/// The session of the only trail in the folder, and the name that the role session had at the peer.
+/// Returns the session of the only audit log in the folder, and the name of the role session at the peer.
 async fn audited_session_and_role_session_name(shell: &Shell) -> (String, String) {
     let ended = call_caller_identity(shell, "first", "endpoint").await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -95,7 +95,7 @@ async fn audited_session_and_role_session_name(shell: &Shell) -> (String, String
     (sessions[0].to_owned(), arn.rsplit_once('/').unwrap().1.to_owned())
 }
 
-/// What each run leaves in CloudTrail leads to its own trail, unless the file says otherwise.
+/// By default, the role session name in CloudTrail identifies the audit log of the run.
 #[tokio::test]
 async fn role_session_name_contains_audited_session_id() {
     let ministack = MiniStack::start().await.unwrap();

@@ -1,4 +1,4 @@
-//! The official Python client, our gateway, and a real AWS server behind it.
+//! The official Python client, the gateway, and a real AWS server behind it.
 
 use serde_json::{Value, json};
 use valetkey_rig::{Egress, Moto, Script, aws_api_environment, aws_environment};
@@ -33,7 +33,7 @@ async fn serve_python_client_acts_as_last_set_credentials() {
         assert!(said[step]["text"].as_str().unwrap().contains(&arn), "{said:#}");
     }
     assert_eq!(said["cleared"]["is_error"], true, "{said:#}");
-    // Each has a process of its own: other credentials replace it.
+    // Each account has a server process of its own: other credentials replace the process.
     for step in ["a", "b"] {
         assert!(said[step]["pids"].as_array().is_some_and(|pids| pids.len() == 1), "{said:#}");
     }

@@ -1,4 +1,4 @@
-//! What a terminal gets: questions, and no secrets.
+//! Output on a terminal: prompts, and no secrets.
 
 use valetkey_rig::Script;
 
@@ -8,7 +8,7 @@ use crate::shell::Shell;
 const KEYS: [(&str, &str); 2] =
     [("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "not-a-real-secret")];
 
-/// What `credential-process` shows, on a terminal or without one.
+/// Returns the output of `credential-process`, on a terminal or without one.
 async fn run_credential_process(mode: &str) -> String {
     let program = [mode, "", env!("CARGO_BIN_EXE_valetkey"), "credential-process"];
     let run = program.into_iter().fold(Script::new(python_script("terminal.py")), Script::arg);
@@ -26,7 +26,7 @@ async fn credential_process_on_terminal_prints_nothing() {
 
 #[tokio::test]
 async fn serve_on_terminal_prints_hint() {
-    // Ends with the input, which is the reply to the note.
+    // The program ends with its input, which is the reply to the prompt.
     let line = format!("echo '[y/N] '; exec {} serve </dev/tty", env!("CARGO_BIN_EXE_valetkey"));
     let program = ["--terminal", "\u{4}", "/bin/sh", "-c", &line];
     let run = program.into_iter().fold(Script::new(python_script("terminal.py")), Script::arg);
@@ -34,8 +34,8 @@ async fn serve_on_terminal_prints_hint() {
     assert!(shown.contains("register this command with an MCP client"), "{shown}");
 }
 
-/// What a terminal shows of a run in a folder whose settings file nothing names, where `typed` is the reply to each
-/// question, and whether the program ran.
+/// Runs in a folder with a discovered settings file, where `typed` is the reply to each prompt. Returns the output of
+/// the terminal, and whether the program ran.
 async fn run_with_discovered_settings(shell: &Shell, mode: &str, typed: &str) -> (String, bool) {
     let folder = shell.path("");
     let line = format!("cd {} && exec {} exec -- true", folder.display(), env!("CARGO_BIN_EXE_valetkey"));

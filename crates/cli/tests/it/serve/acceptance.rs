@@ -24,9 +24,9 @@ async fn start_aws() -> LocalAws {
         .unwrap()
 }
 
-/// The Rust SDK cannot read long-lived keys from the endpoint, so the server gets them in its environment.
+/// A shell whose environment has the platform's keys, and a session whose own account has this provider.
 ///
-/// A shell whose environment holds the platform's keys, and a session whose own account has this provider.
+/// The Rust SDK cannot read long-lived keys from the endpoint, so the server gets them in its environment.
 fn shell_for(aws: &LocalAws, provider: &str) -> Shell {
     let settings = format!(
         "[session]\ndefault_account = 'work'\n[accounts.work]\nprovider = '{provider}'\n[accounts.host]\n\
@@ -51,7 +51,7 @@ async fn call_text(client: &mut McpClient, tool: &str, arguments: Value) -> Stri
     result["content"][0]["text"].as_str().unwrap().to_owned()
 }
 
-/// Which user AWS takes the server for; `None` if the call is refused.
+/// Returns the user whose keys the server uses; `None` if the call is refused.
 async fn caller_user(client: &mut McpClient) -> Option<String> {
     let result = client.call(CALLER_IDENTITY_TOOL, json!({})).await;
     let arn = result["structuredContent"]["arn"].as_str().map(str::to_owned);
@@ -99,7 +99,7 @@ async fn acceptance_flow_in_each_era_passes() {
         for get in GET_TOOLS {
             assert!(call_text(&mut client, get, json!({})).await.contains("error"), "{get}");
         }
-        // The way by hand: the platform's own tool returns the credentials, and they are set.
+        // The manual flow: the platform's own tool returns the credentials, and the client sets them.
         call_text(&mut client, SET_TOOL, json!({"credentials_json": JOB_CREDENTIALS})).await;
         assert_eq!(caller_user(&mut client).await.as_deref(), Some("job"));
         assert_eq!(client.close().await.code, Some(0));

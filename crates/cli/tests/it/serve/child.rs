@@ -1,4 +1,4 @@
-//! What a server sees of the machine that its gateway runs on.
+//! The environment of a server.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::client::{McpClient, ProtocolEra};
 use super::mcp_config;
 use crate::shell::Shell;
 
-/// The first line of what a server saw is its home; another one reports what it inherited.
+/// Returns the first line that a server wrote, which is its home; another line would report inherited descriptors.
 async fn server_observations(settings: &str) -> (Shell, String) {
     let valetkey = env!("CARGO_BIN_EXE_valetkey");
     let look = "{ echo \"$HOME\"; test -e /proc/$$/fd/7 && echo leaked; } > seen; exec \"$0\" demo-server";

@@ -1,4 +1,4 @@
-//! A client that writes the protocol by hand: one JSON message a line, and nothing else may come back.
+//! A minimal client that writes protocol messages itself: one JSON message per line, and only such lines as responses.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use tokio::time::timeout;
 
 use crate::shell::{ProgramOutput, Shell};
 
-/// Only a gateway that hangs takes this long.
+/// Reached only if the gateway hangs.
 const HANG_TIMEOUT: Duration = Duration::from_secs(90);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProtocolEra {
-    /// `initialize` with this revision first.
+    /// A client that first sends `initialize` with this revision.
     Legacy(&'static str),
-    /// Every request says who asks.
+    /// A client that identifies itself in every request.
     Modern,
 }
 
 pub(crate) const ERAS: [ProtocolEra; 3] =
     [ProtocolEra::Legacy("2025-06-18"), ProtocolEra::Legacy("2025-11-25"), ProtocolEra::Modern];
 
-/// A connection to a gateway. It is killed when this is dropped.
+/// A connection to a gateway, which is killed when this is dropped.
 pub(crate) struct McpClient {
     gateway: Child,
     input: Option<ChildStdin>,
@@ -56,12 +56,12 @@ impl McpClient {
         client
     }
 
-    /// Starts it and says nothing.
+    /// Starts `valetkey` without sending a message.
     pub(crate) fn start(shell: &Shell, era: ProtocolEra, args: &[&str]) -> Self {
         Self::start_program(shell, era, env!("CARGO_BIN_EXE_valetkey"), args)
     }
 
-    /// Starts it through another program, which becomes the gateway.
+    /// Starts the gateway through another program, which becomes the gateway.
     pub(crate) fn start_program(shell: &Shell, era: ProtocolEra, program: &str, args: &[&str]) -> Self {
         let mut gateway = shell.start_program(program, args);
         let output = BufReader::new(gateway.stdout.take().unwrap()).lines();
@@ -84,7 +84,7 @@ impl McpClient {
         self.input.as_mut().unwrap().write_all(line.as_bytes()).await.unwrap();
     }
 
-    /// The whole message that answers a request.
+    /// Sends a request and returns the whole response.
     pub(crate) async fn request(&mut self, method: &str, mut params: Value) -> Value {
         self.next_id += 1;
         if let (ProtocolEra::Modern, Some(params)) = (self.era, params.as_object_mut()) {
@@ -100,7 +100,7 @@ impl McpClient {
         }
     }
 
-    /// The next message, which is JSON or nothing.
+    /// Receives the next message, which must be JSON; `None` at the end.
     async fn receive(&mut self) -> Option<Value> {
         let line = timeout(HANG_TIMEOUT, self.output.next_line()).await.unwrap().unwrap()?;
         self.received += &format!("{line}\n");
@@ -109,21 +109,21 @@ impl McpClient {
         Some(message)
     }
 
-    /// The names of all tools.
+    /// Returns the names of all tools.
     pub(crate) async fn tools(&mut self) -> Vec<String> {
         let answer = self.request("tools/list", json!({})).await;
         let tools = answer["result"]["tools"].as_array().unwrap_or_else(|| panic!("{answer}"));
         tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// The result of a call.
+    /// Calls a tool and returns the result.
     pub(crate) async fn call(&mut self, tool: &str, arguments: Value) -> Value {
         let mut answer = self.request("tools/call", json!({"name": tool, "arguments": arguments})).await;
         assert!(answer["result"].is_object(), "{answer}");
         answer["result"].take()
     }
 
-    /// Gives the session credentials, as a model does.
+    /// Sets credentials on the session, as a model does.
     pub(crate) async fn set_credentials(&mut self, credentials: Value) {
         let set = self.call("set_aws_credentials_context", json!({"credentials_json": credentials})).await;
         assert_ne!(set["isError"], true, "{set}");
@@ -135,7 +135,7 @@ impl McpClient {
         self.ended().await
     }
 
-    /// Reads to the end, which somebody else has brought about.
+    /// Reads to the end after the gateway was stopped by another cause.
     pub(crate) async fn ended(mut self) -> ProgramOutput {
         while self.receive().await.is_some() {}
         let status = timeout(HANG_TIMEOUT, self.gateway.wait()).await.unwrap().unwrap();

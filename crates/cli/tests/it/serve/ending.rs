@@ -1,4 +1,4 @@
-//! However the gateway ends, nothing of its servers is left.
+//! No process of a server remains, however the gateway ends.
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::cloud::CarelessCloud;
 use crate::process::{runs, wait_until};
 use crate::shell::Shell;
 
-/// A gateway with a server that has answered, and the server's process id.
+/// Returns a gateway with a server that has responded, and the server's process id.
 async fn start_server(shell: &Shell) -> (McpClient, u32) {
     let mut client = McpClient::connect(shell, ProtocolEra::Modern).await;
     client
@@ -34,7 +34,7 @@ async fn serve_stop_signal_ends_gateway_and_servers() {
         send_signal(signal, client.pid());
         let ended = client.ended().await;
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{signal:?}");
-        // Gone before the gateway, which waited for it.
+        // The server ended before the gateway, which waited for it.
         assert!(!runs(pid));
     }
 }
@@ -54,7 +54,7 @@ async fn serve_signal_before_first_message_exits_zero() {
     let shell = shell_with_server("http://127.0.0.1:9");
     let client = McpClient::start(&shell, ProtocolEra::Modern, &["serve", "--mcp-config", "mcp.json"]);
     let pid = client.pid();
-    // The signals are caught one after another; SIGHUP is the last.
+    // The handlers are installed one after another; that of SIGHUP is the last.
     wait_until("signals are heard", || catches_signal(pid, Signal::HUP)).await;
     send_signal(Signal::TERM, pid);
     let ended = client.ended().await;

@@ -1,4 +1,4 @@
-//! The whole way of a session, for clients of every revision.
+//! The whole life of a session, for clients of every protocol revision.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn key_json(last_four: &str) -> Value {
     })
 }
 
-/// Who the server says it is, and its process id.
+/// Returns the identity that the server reports, and its process id.
 async fn call_caller_identity(client: &mut McpClient) -> (String, u32) {
     let result = client.call(CALLER_IDENTITY_TOOL, json!({})).await;
     assert_ne!(result["isError"], true, "{result}");
@@ -66,7 +66,7 @@ async fn serve_server_runs_only_while_credentials_are_set() {
     }
 }
 
-/// The region is told at the start of a process, which may be before there is any.
+/// A server gets the region when it starts, which may be before credentials with a region are set.
 #[tokio::test]
 async fn serve_credentials_of_another_region_restart_server() {
     let cloud = CarelessCloud::start().await;

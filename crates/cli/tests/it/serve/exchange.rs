@@ -1,4 +1,4 @@
-//! `exchange`: what a model sets is exchanged too, and no server ever acts with the keys themselves.
+//! `exchange`: credentials that a model sets are exchanged too, and no server ever gets the keys themselves.
 
 use serde_json::{Value, json};
 

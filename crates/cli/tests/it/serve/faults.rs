@@ -1,4 +1,4 @@
-//! Broken servers and broken files: told on standard error, and they hide nobody else.
+//! Invalid servers and files are reported on standard error and do not affect other servers.
 
 use serde_json::json;
 
@@ -97,7 +97,7 @@ async fn serve_server_settings_select_delivery_and_account() {
     }
 }
 
-/// What takes over a terminal, forges a line of a log, or shows a text in another order.
+/// Control characters that take over a terminal, forge a line of a log, or reorder displayed text.
 const CONTROL_CHARACTERS: &str = "\x1b]0;t\x07\x1b[2J\rforged\u{9b}31m\u{202e}\u{2066}";
 
 fn assert_no_controls(what: &str, text: &str) {

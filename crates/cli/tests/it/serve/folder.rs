@@ -1,4 +1,4 @@
-//! The folder of a session: private whatever the umask, and removed after the gateway, also after one that was killed.
+//! The folder of a session is private with any umask, and is removed after the gateway, even if the gateway was killed.
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -12,7 +12,7 @@ use super::mcp_config;
 use crate::process::wait_until;
 use crate::shell::Shell;
 
-/// A shell whose temporary folder is `tmp` below its own, and whose gateways run with this umask.
+/// A shell whose temporary folder is `tmp` in its own folder, and whose gateways run with this umask.
 fn shell_with_umask(umask: &str) -> Shell {
     let shell = Shell::new();
     fs::create_dir(shell.path("tmp")).unwrap();
@@ -27,7 +27,7 @@ fn shell_with_umask(umask: &str) -> Shell {
     shell
 }
 
-/// A gateway whose server has been started.
+/// Starts a gateway with a running server.
 async fn start_gateway(shell: &Shell) -> McpClient {
     let gateway = shell.path("gateway");
     let mut client = McpClient::start_program(

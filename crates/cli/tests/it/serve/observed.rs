@@ -1,4 +1,5 @@
-//! Keys that no server is given, but that a server finds: the gateway's own, those of hidden sources and behind guards.
+//! Keys that no server receives but that a server finds: the gateway's own, those of hidden sources, and those behind
+//! key exchanges.
 
 use serde_json::json;
 use valetkey_core::testing::Canary;
@@ -15,7 +16,7 @@ const SETTINGS: &str = "\
 [accounts.guarded]\nprovider = 'process'\ncommand = 'cat guarded.json'\nexchange = true\n\
 [servers.shows]\ncredentials = 'none'\n";
 
-/// Long-lived keys, as a `credential_process` program prints them.
+/// Returns long-lived keys, as a `credential_process` program prints them.
 fn process_output(canary: &Canary) -> String {
     json!({"Version": 1, "AccessKeyId": "AKIACANARY0000000001", "SecretAccessKey": canary.expose_secret()})
         .to_string()

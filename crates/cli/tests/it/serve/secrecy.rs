@@ -1,4 +1,4 @@
-//! Canaries at TRACE: nothing that the gateway says holds a secret, and the secret is where it belongs.
+//! Canaries at TRACE: no output of the gateway contains a secret, and the session does contain it.
 
 use serde_json::{Value, json};
 use valetkey_core::testing::Canary;
@@ -11,7 +11,7 @@ use crate::shell::{ProgramOutput, Shell};
 const LOG_LEVELS: [&str; 2] =
     ["trace", "trace,rmcp=trace,hyper=trace,h2=trace,aws_smithy_runtime=trace,aws_sdk_sts=trace,axum=trace"];
 
-/// A server that answers its own environment: the worst that a well-meant one does.
+/// A server that returns its own environment, the worst case of a server without malice.
 const CHATTY_SERVER: &str = r#"
 while read -r line; do
     id=$(echo "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
@@ -43,7 +43,7 @@ fn shell_for(cloud: &CarelessCloud) -> Shell {
         )
 }
 
-/// Calls everything there is, well and badly.
+/// Calls every tool, with valid and with invalid input.
 async fn call_everything(
     shell: &Shell,
     era: ProtocolEra,
@@ -93,7 +93,7 @@ fn assert_no_canary(canary: &Canary, what: &str, text: &str) {
     assert!(lines.is_empty(), "{:?} in {what}: {lines:#?}", canary.found_in(text));
 }
 
-/// A whole key id is no secret, and stays in what a server says of its own environment.
+/// A whole key id is not a secret, so it remains in the output of a server that prints its own environment.
 fn assert_only_server_output_has_key_id(canary: &Canary, stdout: &str) {
     let (told, rest): (Vec<&str>, Vec<&str>) =
         stdout.lines().partition(|line| line.contains("AWS_ACCESS_KEY_ID="));
@@ -120,7 +120,8 @@ async fn serve_at_trace_outputs_no_secret() {
             &std::fs::read_to_string(shell.path("audit.jsonl")).unwrap(),
         );
 
-        // The session did hold it: the cloud was shown the token, and the servers were given something to hide.
+        // The session did have the secrets: the fake AWS received the token, and the servers received secrets to
+        // redact.
         assert_eq!(canary.found_in(&cloud.shown()), ["token", "access_key_id"]);
         let told = answers[14].to_string();
         assert!(
@@ -128,7 +129,7 @@ async fn serve_at_trace_outputs_no_secret() {
             "{told}"
         );
         let told = answers[13].to_string();
-        // What opens the endpoint is a secret as well.
+        // The token of the endpoint is a secret as well.
         assert!(told.contains("AWS_CONTAINER_AUTHORIZATION_TOKEN=[redacted] "), "{told}");
     }
 }
@@ -137,7 +138,7 @@ async fn serve_at_trace_outputs_no_secret() {
 async fn serve_log_option_keeps_stdout_for_protocol() {
     let (cloud, canary) = (CarelessCloud::start().await, Canary::new());
     let arguments = ["serve", "--log", "trace", "--color", "always", "--mcp-config", "mcp.json"];
-    // The client takes nothing on standard output but messages.
+    // The client accepts only messages on standard output.
     let (ended, _) = call_everything(&shell_for(&cloud), ProtocolEra::Modern, &arguments, &canary).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(ended.stderr.contains("\x1b["), "{}", ended.stderr);

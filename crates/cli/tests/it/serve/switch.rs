@@ -1,4 +1,5 @@
-//! A server on the Rust SDK that keeps its client acts in the account of the session at the first call after a switch.
+//! A server on the Rust SDK that reuses its client acts in the new account of the session at the first call after a
+//! switch.
 
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
@@ -12,7 +13,7 @@ use crate::shell::Shell;
 
 const ACCOUNTS: [&str; 2] = ["111111111111", "222222222222"];
 
-/// Temporary credentials of a role in the account, as a tool takes them.
+/// Returns temporary credentials of a role in the account, in the form that a tool accepts.
 async fn assume_role(aws: &LocalAws, account: &str) -> Value {
     let platform = Credentials::new("AKIA_PLATFORM", "secret_platform", None, None, "test");
     let config = aws_config::defaults(BehaviorVersion::latest())

@@ -1,4 +1,4 @@
-//! What a handle opens, to whom, and for how long.
+//! The access that a handle gives, and its lifetime.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What `narrow_aws_credentials` takes, tells and refuses.
+//! The input, the output and the errors of `narrow_aws_credentials`.
 
 use serde_json::{Value, json};
 use valetkey_core::{Clock, SessionContext};

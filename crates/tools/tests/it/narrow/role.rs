@@ -1,4 +1,4 @@
-//! A provider that can be narrowed, and whose sets are named by whether they are.
+//! `FakeRoleProvider`: a provider that can be narrowed, and whose keys show whether they are narrowed.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ pub(super) struct FakeRoleProvider {
 }
 
 impl FakeRoleProvider {
-    /// Of sets that are named `name`, or `LESS` when they are narrowed.
+    /// Creates a provider of credentials named `name`, or `LESS` if they are narrowed.
     pub(super) fn new(name: &'static str) -> Self {
         Self { name, policy: None }
     }
