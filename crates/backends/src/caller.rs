@@ -20,11 +20,11 @@ const OPERATION: &str = "GetCallerIdentity";
 /// ```
 /// # use std::sync::Arc;
 /// # use valetkey_backends::{AwsClientConfig, StsCallerIdentityProvider};
-/// # use valetkey_core::{Result, SessionContext, WhoAmI};
+/// # use valetkey_core::{Result, SessionContext, CallerIdentityCache};
 /// # async fn example(session: &SessionContext, base: &AwsClientConfig) -> Result<()> {
 /// let lookup = Arc::new(StsCallerIdentityProvider::new(base));
-/// let whoami = WhoAmI::new(session.account(&"prod".parse()?)?, lookup);
-/// println!("{}", whoami.caller().await?.arn());
+/// let whoami = CallerIdentityCache::new(session.account(&"prod".parse()?)?, lookup);
+/// println!("{}", whoami.get().await?.arn());
 /// # Ok(())
 /// # }
 /// ```

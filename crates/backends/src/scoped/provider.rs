@@ -31,10 +31,10 @@ pub(super) struct ScopeDownParameters {
 /// ```
 /// # use std::sync::Arc;
 /// # use valetkey_backends::{ScopedProvider, AwsClientConfig};
-/// # use valetkey_core::{CredentialProvider, Result, Scope, SessionContext, SessionPolicy};
+/// # use valetkey_core::{CredentialProvider, Result, AccessScope, SessionContext, SessionPolicy};
 /// # fn example(login: Arc<dyn CredentialProvider>, base: &AwsClientConfig) -> Result<SessionContext> {
 /// let session = SessionContext::builder().provider(ScopedProvider::builder(login).base(base).build()?).build();
-/// session.narrow(Scope::new().policy(SessionPolicy::read_only(["ecs", "logs"])?))
+/// session.narrow(AccessScope::new().policy(SessionPolicy::read_only(["ecs", "logs"])?))
 /// # }
 /// ```
 ///

@@ -5,15 +5,11 @@ use std::str::FromStr;
 use super::{Attribution, Placeholder};
 use crate::{Error, Result};
 
-<<<<<<< ours
 /// The longest `RoleSessionName` and the longest `SourceIdentity` of STS `AssumeRole`, in characters.
 const MAX_SESSION_NAME: usize = 64;
 const MAX_SOURCE_IDENTITY: usize = 256;
 
-/// The text of a role's session name or source identity, with places to fill in: `{principal}`, `{session}`, `{agent}`
-=======
 /// A template for a role session name or source identity, with the placeholders `{principal}`, `{session}`, `{agent}`
->>>>>>> theirs
 /// and `{account}`.
 ///
 /// # Examples
@@ -48,8 +44,7 @@ impl NameTemplate {
     /// name of a different session.
     ///
     /// # Errors
-<<<<<<< ours
-    /// `Invalid` when the attribution does not say what the template asks for, or when what comes out is not 2–64 of
+    /// `Invalid` when the attribution has no value for a placeholder, or when the name is not 2–64 of
     /// `A-Z a-z 0-9 _ + = , . @ -` (STS `AssumeRole`, `RoleSessionName`).
     pub fn render(&self, attribution: &Attribution) -> Result<String> {
         self.render_up_to(MAX_SESSION_NAME, attribution)
@@ -65,11 +60,6 @@ impl NameTemplate {
     }
 
     fn render_up_to(&self, max: usize, attribution: &Attribution) -> Result<String> {
-=======
-    /// `Invalid` when the attribution has no value for a placeholder, or when the name is not 2–64 of `A-Z a-z 0-9 _ +
-    /// = , . @ -` (STS `AssumeRole`, `RoleSessionName` and `SourceIdentity`).
-    pub fn fill(&self, attribution: &Attribution) -> Result<String> {
->>>>>>> theirs
         let mut name = String::new();
         for part in &self.0 {
             match part {

@@ -20,8 +20,8 @@ pub use by_policy::NarrowedSessionCache;
 /// # Examples
 /// ```
 /// # use std::time::Duration;
-/// # use valetkey_core::{AccountName, Scope, SessionPolicy};
-/// let scope = Scope::new()
+/// # use valetkey_core::{AccountName, AccessScope, SessionPolicy};
+/// let scope = AccessScope::new()
 ///     .accounts(["prod".parse::<AccountName>()?])
 ///     .policy(SessionPolicy::read_only(["s3", "logs"])?)
 ///     .lifetime(Duration::from_secs(15 * 60));
@@ -88,9 +88,9 @@ impl SessionContext {
     ///
     /// # Examples
     /// ```
-    /// # use valetkey_core::{Scope, SessionContext, SessionPolicy};
+    /// # use valetkey_core::{AccessScope, SessionContext, SessionPolicy};
     /// # async fn demo(session: SessionContext) -> valetkey_core::Result<()> {
-    /// let scope = Scope::new().policy(SessionPolicy::read_only(["s3"])?);
+    /// let scope = AccessScope::new().policy(SessionPolicy::read_only(["s3"])?);
     /// let child = session.narrow(scope)?;
     /// child.credentials().await?;
     /// # Ok(())
