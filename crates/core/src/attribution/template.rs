@@ -40,8 +40,8 @@ impl NameTemplate {
     /// name of a different session.
     ///
     /// # Errors
-    /// `Invalid` when the attribution has no value for a placeholder, or when the name is not 2–64 of `A-Z a-z 0-9 _ +
-    /// = , . @ -` (STS `AssumeRole`, `RoleSessionName` and `SourceIdentity`).
+    /// `Invalid` when the attribution has no value for a placeholder, or when the name is not 2–64 of
+    /// `A-Z a-z 0-9 _ + = , . @ -` (STS `AssumeRole`, `RoleSessionName` and `SourceIdentity`).
     pub fn fill(&self, attribution: &Attribution) -> Result<String> {
         let mut name = String::new();
         for part in &self.0 {
