@@ -89,7 +89,7 @@ impl SessionPolicy {
     /// `Invalid` for a service that is not known, and when none is named.
     ///
     /// [Service Authorization Reference]:
-    /// https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+    ///     https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
     /// [view-only user]:
     ///     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_job-functions.html
     pub fn read_only<'a>(services: impl IntoIterator<Item = &'a str>) -> Result<Self> {

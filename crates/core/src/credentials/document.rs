@@ -31,15 +31,24 @@ impl Credentials {
     /// Reads credentials from JSON text: an object with `access_key_id`, `secret_access_key`, and optionally
     /// `session_token`, `expires_at`, `account_id` and `region`.
     ///
-    /// Case and underscores do not count, nor does `aws_` before a name, so that `AccessKeyId` (the API),
-    /// `aws_access_key_id` (the shared files), `AWS_ACCESS_KEY_ID` (the environment) and `accessKeyId` (JavaScript) are
-    /// read alike. The object may also be inside `AccessKey` (`aws iam create-access-key`), `Credentials` (STS) or
-    /// `roleCredentials` (`aws sso get-role-credentials`). `expires_at` is read as [`Expiry::from_json`] reads it, and
-    /// the account id may be a number. Blank and `null` fields count as missing; unknown fields are ignored.
+    /// Case, underscores and a leading `aws_` of names are ignored, so that `AccessKeyId` (the API),
+    /// `aws_access_key_id` (the shared files), `AWS_ACCESS_KEY_ID` (the environment) and `accessKeyId` (JavaScript)
+    /// are equivalent. The object may also be inside `AccessKey` (`aws iam create-access-key`), `Credentials` (STS) or
+    /// `roleCredentials` (`aws sso get-role-credentials`). `expires_at` is parsed by [`Expiry::from_json`], and the
+    /// account id may be a number. Blank and `null` fields count as missing; unknown fields are ignored.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid), naming the field, or the line and column where the JSON breaks; also for
-    /// a field that is given twice with different values. The text is never repeated.
+    /// [`Invalid`](crate::ErrorKind::Invalid), naming the field, or the line and column where the JSON is malformed;
+    /// also for a field that is given twice with different values. The text is never repeated.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::Credentials;
+    /// let text = r#"{"AccessKeyId": "test", "SecretAccessKey": "example", "Region": "us-west-2"}"#;
+    /// let credentials = Credentials::from_json(text, "file")?;
+    /// assert_eq!(credentials.region().map(|region| region.as_str()), Some("us-west-2"));
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
     pub fn from_json(text: &str, provider: impl Into<Cow<'static, str>>) -> Result<Self> {
         let text = text.trim_start_matches('\u{feff}');
         let value = serde_json::from_str(text).map_err(|error| json_error(&error))?;
@@ -141,7 +150,7 @@ fn is_blank(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
-/// How a field may be written, for errors.
+/// Returns the accepted spellings of a field, for errors.
 fn spelling_hint(field: &FieldNames) -> String {
     let camel: String =
         field.name.split('_').map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect();

@@ -48,8 +48,8 @@ impl VirtualClock {
         Self::starting_at(ManualClock::new().now())
     }
 
-    /// Creates a clock that starts at this instant, such as one in the far future, so that credentials issued by it have
-    /// not expired by the machine's clock.
+    /// Creates a clock that starts at this instant, such as one in the far future, so that credentials issued by it
+    /// have not expired by the machine's clock.
     #[must_use]
     pub fn starting_at(start_time: SystemTime) -> Self {
         Self { started: Instant::now(), start_time }
