@@ -35,7 +35,7 @@ enum Placeholder {
 /// ```
 /// # use valetkey_core::{Attribution, SessionContext};
 /// let session = SessionContext::builder().build();
-/// let attribution = Attribution::of(&session);
+/// let attribution = Attribution::for_session(&session);
 /// assert_eq!(attribution.session_name()?, format!("valetkey-{}", session.id()));
 /// # Ok::<_, valetkey_core::Error>(())
 /// ```
