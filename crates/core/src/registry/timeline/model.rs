@@ -8,7 +8,7 @@ use loom::thread;
 
 use super::Timeline;
 use crate::Clock;
-use crate::clock::{ClockSource, length};
+use crate::clock::{ClockSource, duration_nanos};
 use crate::sync::AtomicU64;
 
 /// Set to whole seconds.
@@ -25,13 +25,13 @@ impl Clock for Seconds {
 fn a_jump_back_is_time_standing_still_to_whoever_reads_it_when() {
     loom::model(|| {
         let clock = Arc::new(Seconds(AtomicU64::new(100)));
-        let timeline = Arc::new(Timeline::new(ClockSource::given(Arc::clone(&clock) as Arc<dyn Clock>)));
+        let timeline = Arc::new(Timeline::new(ClockSource::custom(Arc::clone(&clock) as Arc<dyn Clock>)));
         let reading = thread::spawn({
             let timeline = Arc::clone(&timeline);
             move || [timeline.now(), timeline.now()]
         });
         clock.0.store(40, Ordering::SeqCst);
-        let still = length(Duration::from_secs(100));
+        let still = duration_nanos(Duration::from_secs(100));
         assert_eq!(timeline.now(), still);
         assert_eq!(reading.join().unwrap(), [still; 2]);
     });
@@ -41,12 +41,13 @@ fn a_jump_back_is_time_standing_still_to_whoever_reads_it_when() {
 fn time_that_passes_while_others_look_is_counted_once() {
     loom::model(|| {
         let clock = Arc::new(Seconds(AtomicU64::new(100)));
-        let timeline = Arc::new(Timeline::new(ClockSource::given(Arc::clone(&clock) as Arc<dyn Clock>)));
+        let timeline = Arc::new(Timeline::new(ClockSource::custom(Arc::clone(&clock) as Arc<dyn Clock>)));
         let reading = thread::spawn({
             let timeline = Arc::clone(&timeline);
             move || timeline.now()
         });
-        let [before, then, after] = [100, 110, 120].map(|seconds| length(Duration::from_secs(seconds)));
+        let [before, then, after] =
+            [100, 110, 120].map(|seconds| duration_nanos(Duration::from_secs(seconds)));
         clock.0.store(110, Ordering::SeqCst);
         assert_eq!(timeline.now(), then);
         clock.0.store(120, Ordering::SeqCst);

@@ -4,23 +4,23 @@ use std::sync::Arc;
 
 use loom::thread;
 
-use super::{Gate, OrNothing};
+use super::{Sentinel, VersionedCell};
 
-type Numbers = Gate<u32, ()>;
+type Numbers = VersionedCell<u32, ()>;
 
-impl OrNothing for u32 {
-    fn nothing() -> Arc<Self> {
+impl Sentinel for u32 {
+    fn sentinel() -> Arc<Self> {
         Arc::new(0)
     }
 
-    fn is_nothing(&self) -> bool {
+    fn is_sentinel(&self) -> bool {
         *self == 0
     }
 }
 
 /// Performs a fetch as a slot does: reads the epoch, calls the source, publishes the result if the epoch is unchanged.
 fn fetch(gate: &Numbers, answer: u32) -> bool {
-    let Some(epoch) = gate.enter_open().map(|turn| turn.epoch()) else { return false };
+    let Some(epoch) = gate.lock_open().map(|turn| turn.epoch()) else { return false };
     thread::yield_now();
     match gate.lock_in_epoch(epoch) {
         Some(mut turn) => {
@@ -32,9 +32,9 @@ fn fetch(gate: &Numbers, answer: u32) -> bool {
 }
 
 fn set(gate: &Numbers, value: u32) -> bool {
-    match gate.enter_open() {
+    match gate.lock_open() {
         Some(mut turn) => {
-            turn.renew();
+            turn.advance_epoch();
             turn.publish(Arc::new(value));
             true
         }
@@ -43,9 +43,9 @@ fn set(gate: &Numbers, value: u32) -> bool {
 }
 
 fn clear(gate: &Numbers) {
-    let mut turn = gate.enter();
-    turn.renew();
-    turn.withdraw();
+    let mut turn = gate.lock();
+    turn.advance_epoch();
+    turn.unpublish();
 }
 
 fn served(gate: &Numbers) -> Option<u32> {
@@ -56,7 +56,7 @@ fn served(gate: &Numbers) -> Option<u32> {
 fn versioned_cell_stale_fetch_is_not_published() {
     loom::model(|| {
         let gate = Arc::new(Numbers::new(()));
-        let epoch = gate.enter().epoch();
+        let epoch = gate.lock().epoch();
         let clearing = thread::spawn({
             let gate = Arc::clone(&gate);
             move || {
@@ -80,7 +80,7 @@ fn versioned_cell_closed_never_publishes_again() {
             let gate = Arc::clone(&gate);
             thread::spawn(move || give(&gate, 1))
         });
-        gate.enter().close();
+        gate.lock().close();
         assert_eq!(served(&gate), None);
         fetching.join().unwrap();
         setting.join().unwrap();
@@ -93,7 +93,7 @@ fn versioned_cell_closed_never_publishes_again() {
 fn versioned_cell_set_wins_over_stale_fetch() {
     loom::model(|| {
         let gate = Arc::new(Numbers::new(()));
-        let epoch = gate.enter().epoch();
+        let epoch = gate.lock().epoch();
         let fetching = thread::spawn({
             let gate = Arc::clone(&gate);
             move || {
@@ -121,7 +121,7 @@ fn versioned_cell_reader_sees_old_or_new_value() {
                 set(&gate, 2);
             }
         });
-        let in_place = gate.read().filter(|value| !value.is_nothing()).map(|value| **value);
+        let in_place = gate.read().filter(|value| !value.is_sentinel()).map(|value| **value);
         let seen = [in_place, served(&gate)];
         changing.join().unwrap();
         let allowed = [
