@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
-use valetkey_core::{SessionRegistry, RefreshLimits};
+use valetkey_core::{RefreshLimits, SessionRegistry};
 
 use crate::Result;
 use crate::goal::Goal;

@@ -1,7 +1,8 @@
 //! valetkey's registry: a session found by its principal and handle, then fetched from.
 
 use valetkey_core::{
-    Credentials, Error, SessionGuard, Principal, SessionBuilder, SessionContext, SessionHandle, SessionRegistry,
+    Credentials, Error, Principal, SessionBuilder, SessionContext, SessionGuard, SessionHandle,
+    SessionRegistry,
 };
 
 use super::valetkey::session_over;
