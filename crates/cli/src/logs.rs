@@ -19,6 +19,11 @@ const MAX_TARGET_LEVELS: &[(&str, Level)] = &[
     // `rmcp` logs whole messages as warnings when they arrive before the handshake; see
     // `valetkey::mcp::RMCP_LOG_DIRECTIVE`.
     ("rmcp", Level::ERROR),
+    // They warn with whole responses, among them those that hold credentials and break off. Errors name the kind of failure.
+    ("aws_config::meta", Level::ERROR),
+    ("aws_config::profile::credentials", Level::ERROR),
+    ("aws_config::sts", Level::ERROR),
+    ("aws_config::web_identity_token", Level::ERROR),
     ("aws_", Level::INFO),
     ("hyper", Level::INFO),
     ("h2", Level::INFO),
