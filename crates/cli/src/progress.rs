@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use tokio::time::sleep;
+use valetkey::escape_control_chars;
 
 /// How long a fetch may take before it is reported.
 const PROGRESS_DELAY: Duration = Duration::from_secs(1);
@@ -23,7 +24,7 @@ pub(crate) async fn with_progress<T>(work: impl Future<Output = T>, what: impl D
 #[allow(clippy::print_stderr, reason = "a person who waits at the terminal sees why, whatever is logged")]
 fn print_waiting(what: &impl Display) {
     if std::io::stderr().is_terminal() {
-        eprintln!("waiting for {what}");
+        eprintln!("waiting for {}", escape_control_chars(&what.to_string()));
     } else {
         tracing::info!("waiting for {what}");
     }

@@ -37,11 +37,7 @@ impl Terminal {
 
     /// Returns a provider that prompts for the code of this device whenever the account needs one.
     pub(crate) fn code(&self, account: &str, serial: &str) -> impl SecretProvider + use<> {
-        let (terminal, prompt) = (
-            self.clone(),
-            escape_control_chars(&format!("MFA code of {serial}, for the account `{account}`: "))
-                .into_owned(),
-        );
+        let (terminal, prompt) = (self.clone(), code_prompt(account, serial));
         move || terminal.clone().prompt(prompt.clone())
     }
 
@@ -61,6 +57,10 @@ impl Terminal {
         let answer = tokio::task::spawn_blocking(move || read_answer(&prompt, &cancelled)).await;
         answer.ok().and_then(io::Result::ok).ok_or_else(not_interactive)
     }
+}
+
+fn code_prompt(account: &str, serial: &str) -> String {
+    escape_control_chars(&format!("MFA code of {serial}, for the account `{account}`: ")).into_owned()
 }
 
 fn not_interactive() -> Error {
@@ -94,4 +94,15 @@ fn read_line(terminal: &mut impl Read) -> io::Result<SecretString> {
     let length = terminal.read(&mut typed)?;
     let typed = typed.get(..length).and_then(|typed| std::str::from_utf8(typed).ok());
     Ok(SecretString::from(typed.unwrap_or_default().trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_prompt_escapes_control_characters() {
+        let prompt = code_prompt("a\x1b]0;x\x07\r", "m\n\u{9b}2J\u{202e}");
+        assert_eq!(prompt, r"MFA code of m\u{a}\u{9b}2J\u{202e}, for the account `a\u{1b}]0;x\u{7}\u{d}`: ");
+    }
 }

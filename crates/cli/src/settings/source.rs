@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use valetkey::escape_control_chars;
+
 use super::{Diagnostic, Settings};
 use crate::files::{self, AllowedWriters};
 use crate::terminal::Terminal;
@@ -114,7 +116,8 @@ impl Settings {
 
 fn consent_prompt(path: &Path, status: &str, effects: &str) -> String {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    format!("{} {status}: it {effects}.\nTrust this version of it? [y/N] ", path.display())
+    let statement = format!("{} {status}: it {effects}.", path.display());
+    format!("{}\nTrust this version of it? [y/N] ", escape_control_chars(&statement))
 }
 
 fn store_trust(path: &Path, text: &str) -> Result<(), String> {

@@ -13,6 +13,10 @@ use tokio::time::timeout;
 /// Reached only if the program hangs.
 const HANG_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Characters that a terminal obeys: an escape sequence, a bell, a carriage return, a C1 control and
+/// a bidirectional override.
+pub(crate) const CONTROL_CHARACTERS: &str = "\u{1b}[2J\u{7}\r\u{9b}\u{202e}";
+
 /// The folder and the environment variables with which a user starts the program.
 pub(crate) struct Shell {
     folder: TempDir,
@@ -28,6 +32,12 @@ pub(crate) struct ProgramOutput {
 }
 
 impl ProgramOutput {
+    /// Asserts that the output has no character that controls a terminal.
+    pub(crate) fn assert_printable(&self) {
+        let controls = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!self.said().contains(controls), "{:?}", self.said());
+    }
+
     /// Returns the output on both streams.
     pub(crate) fn said(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)

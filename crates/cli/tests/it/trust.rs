@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
 use crate::exec::shell_with_keys;
-use crate::shell::{ProgramOutput, Shell};
+use crate::shell::{CONTROL_CHARACTERS, ProgramOutput, Shell};
 
 const PROGRAM_SETTINGS: &str = "[accounts.default]\nprovider = 'process'\ncommand = 'touch ran'\n";
 const EXEC: [&str; 3] = ["exec", "--", "true"];
@@ -124,6 +124,27 @@ async fn discovered_settings_writable_by_others_fail() {
     fs::set_permissions(shell.path(""), Permissions::from_mode(0o777)).unwrap();
     for command in [&["check"][..], &["trust"]] {
         assert_refused(&shell.run(command).await, "lies in a folder that can be changed by every user");
+    }
+}
+
+#[tokio::test]
+async fn trust_with_control_characters_escapes_them() {
+    let name = format!("a{CONTROL_CHARACTERS}.toml");
+    let text = "[accounts.\"b\\u001B[2J\\u0007\\r\\u009B\\u202E\"]\nprovider = 'process'\ncommand = 'true'\n";
+    let shell = shell_with_keys().discovered_file(&name, text);
+    let escaped = r"a\u{1b}[2J\u{7}\u{d}\u{9b}\u{202e}.toml: ";
+    let trusted = shell.run(&["trust", &name]).await;
+    assert_eq!(trusted.code, Some(0), "{trusted:?}");
+    assert!(trusted.stdout.starts_with(&format!("{escaped}trusted")), "{}", trusted.stdout);
+    let account = r"for the account `b\u{1b}[2J\u{7}\r\u{9b}\u{202e}`";
+    assert!(trusted.stdout.contains(account), "{}", trusted.stdout);
+    let revoked = shell.run(&["trust", "--revoke", &name]).await;
+    assert_eq!(revoked.stdout, format!("{escaped}no longer trusted\n"));
+    fs::write(shell.path(&name), "canary").unwrap();
+    let refused = shell.run(&["trust", &name]).await;
+    assert!(refused.stderr.starts_with(r"error: a\u{1b}[2J"), "{}", refused.stderr);
+    for ended in [trusted, revoked, refused] {
+        ended.assert_printable();
     }
 }
 

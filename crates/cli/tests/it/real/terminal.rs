@@ -3,7 +3,7 @@
 use valetkey_rig::Script;
 
 use super::python_script;
-use crate::shell::Shell;
+use crate::shell::{CONTROL_CHARACTERS, Shell};
 
 const KEYS: [(&str, &str); 2] =
     [("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "not-a-real-secret")];
@@ -61,4 +61,22 @@ async fn exec_discovered_settings_prompt_once() {
     assert!(ran && shown.contains("Trust this version of it? [y/N]"), "{shown}");
     let (shown, _) = run_with_discovered_settings(&shell, "--terminal", "n").await;
     assert!(!shown.contains("Trust this version"), "{shown}");
+}
+
+#[tokio::test]
+async fn exec_in_a_folder_with_control_characters_escapes_them() {
+    let shell = Shell::new();
+    std::fs::create_dir(shell.path(CONTROL_CHARACTERS)).unwrap();
+    let program = "[accounts.default]\nprovider = 'process'\ncommand = 'touch ran'\n";
+    let shell = shell.discovered_file(&format!("{CONTROL_CHARACTERS}/valetkey.toml"), program);
+    let home = shell.path("");
+    let folder = shell.path(CONTROL_CHARACTERS);
+    let line = format!("cd '{}' && exec {} exec -- true", folder.display(), env!("CARGO_BIN_EXE_valetkey"));
+    let program = ["--terminal", "n", "/bin/sh", "-c", &line];
+    let run = program.into_iter().fold(Script::new(script("terminal.py")), Script::arg);
+    let shown = run.envs([("HOME", home.to_str().unwrap()), ("XDG_STATE_HOME", "")]).run().await.unwrap();
+    assert!(shown.contains(r"\u{1b}[2J\u{7}\u{d}\u{9b}\u{202e}/valetkey.toml was found"), "{shown:?}");
+    // What follows is in color.
+    let (question, _) = shown.split_once("[y/N] ").unwrap();
+    assert!(!question.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}']), "{shown:?}");
 }
