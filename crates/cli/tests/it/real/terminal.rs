@@ -73,7 +73,7 @@ async fn exec_in_a_folder_with_control_characters_escapes_them() {
     let folder = shell.path(CONTROL_CHARACTERS);
     let line = format!("cd '{}' && exec {} exec -- true", folder.display(), env!("CARGO_BIN_EXE_valetkey"));
     let program = ["--terminal", "n", "/bin/sh", "-c", &line];
-    let run = program.into_iter().fold(Script::new(script("terminal.py")), Script::arg);
+    let run = program.into_iter().fold(Script::new(python_script("terminal.py")), Script::arg);
     let shown = run.envs([("HOME", home.to_str().unwrap()), ("XDG_STATE_HOME", "")]).run().await.unwrap();
     assert!(shown.contains(r"\u{1b}[2J\u{7}\u{d}\u{9b}\u{202e}/valetkey.toml was found"), "{shown:?}");
     // What follows is in color.
