@@ -28,14 +28,13 @@ pub(super) fn build_or_report<B, P>(
     Err(faults)
 }
 
-/// Expands the placeholders of a name. A name without placeholders is checked by the builder.
+/// Renders a session name. The builder checks a name without placeholders.
 pub(super) fn render_session_name(
     text: Option<&str>,
     attribution: &Attribution,
     errors: &mut Vec<Error>,
 ) -> Option<String> {
-    let rendered = render(text?, |template| template.render(attribution));
-    rendered.map_err(|error| errors.push(error.with_field("session_name"))).ok()
+    render("session_name", text?, errors, |template| template.render(attribution))
 }
 
 /// Renders a source identity, as [`render_session_name`] does.
@@ -44,14 +43,18 @@ pub(super) fn render_source_identity(
     attribution: &Attribution,
     errors: &mut Vec<Error>,
 ) -> Option<String> {
-    let rendered = render(text?, |template| template.render_source_identity(attribution));
-    rendered.map_err(|error| errors.push(error.with_field("source_identity"))).ok()
+    render("source_identity", text?, errors, |template| template.render_source_identity(attribution))
 }
 
-fn render(text: &str, render: impl Fn(&NameTemplate) -> Result<String>) -> Result<String> {
-    if text.contains(['{', '}']) {
-        text.parse::<NameTemplate>().and_then(|template| render(&template))
-    } else {
-        Ok(text.to_owned())
+fn render(
+    field: &'static str,
+    text: &str,
+    errors: &mut Vec<Error>,
+    render: impl FnOnce(&NameTemplate) -> Result<String>,
+) -> Option<String> {
+    if !text.contains(['{', '}']) {
+        return Some(text.to_owned());
     }
+    let rendered = text.parse::<NameTemplate>().and_then(|template| render(&template));
+    rendered.map_err(|error| errors.push(error.with_field(field))).ok()
 }
