@@ -71,7 +71,7 @@ impl AmbientProvider {
         self
     }
 
-    /// What this provider shares with the others; a base of its own, [`AwsClientConfig::new`], unless said.
+    /// Sets the client configuration that this provider shares with others (default: [`AwsClientConfig::new`]).
     #[must_use]
     pub fn base(mut self, base: &AwsClientConfig) -> Self {
         self.client_config = base.clone();

@@ -69,7 +69,7 @@ impl AssumeRoleBuilder {
         self
     }
 
-    /// Whether who is behind the session is in its tags too; yes, unless said.
+    /// Sets whether the tags of the session name the attribution too (default: true).
     pub fn tag_sessions(mut self, yes: bool) -> Self {
         self.request_attribution.tags_disabled = !yes;
         self
@@ -82,7 +82,7 @@ impl AssumeRoleBuilder {
     }
 
     /// How long the credentials work: whole seconds, 15 min to 12 h and no longer than the role allows; at most 1 h
-    /// for a [chained](Self::role_chaining) role. The hour of STS unless said.
+    /// for a [chained](Self::role_chaining) role. The default is the hour of STS.
     pub fn session_duration(mut self, duration: Duration) -> Self {
         self.session_duration = Some(duration);
         self
@@ -147,7 +147,7 @@ impl AssumeRoleBuilder {
         self
     }
 
-    /// What this provider shares with the others; a base of its own, [`AwsClientConfig::new`], unless said.
+    /// Sets the client configuration that this provider shares with others (default: [`AwsClientConfig::new`]).
     pub fn base(mut self, base: &AwsClientConfig) -> Self {
         self.place.base = Some(base.clone());
         self

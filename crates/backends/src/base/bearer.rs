@@ -1,4 +1,4 @@
-//! `DisabledTokenProvider`: nobody's bearer token.
+//! `DisabledTokenProvider`: a token provider that always fails, so that the SDK loads no bearer token.
 
 use aws_credential_types::provider::error::TokenError;
 use aws_credential_types::provider::future;

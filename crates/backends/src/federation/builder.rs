@@ -57,7 +57,7 @@ impl<T> FederationBuilder<T> {
         self
     }
 
-    /// Whether who is behind the session is in its tags; yes, unless said.
+    /// Sets whether the tags of the session name the attribution (default: true).
     pub fn tag_sessions(mut self, yes: bool) -> Self {
         self.request_attribution.tags_disabled = !yes;
         self
@@ -76,7 +76,7 @@ impl<T> FederationBuilder<T> {
         self
     }
 
-    /// What this provider shares with the others; a base of its own, [`AwsClientConfig::new`], unless said.
+    /// Sets the client configuration that this provider shares with others (default: [`AwsClientConfig::new`]).
     pub fn base(mut self, base: &AwsClientConfig) -> Self {
         self.place.base = Some(base.clone());
         self

@@ -98,7 +98,7 @@ impl ProcessBuilder {
         self
     }
 
-    /// Where the program runs; the directory of this process unless said.
+    /// Sets the working directory of the program (default: the directory of this process).
     pub fn current_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.program.directory = Some(directory.into());
         self
@@ -114,7 +114,7 @@ impl ProcessBuilder {
         self
     }
 
-    /// How long a run may take: 1 s to 1 h. The load time-out of the session unless said, which ends it in any case.
+    /// Sets how long a run may take: 1 s to 1 h (default: the load timeout of the session, which ends it in any case).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

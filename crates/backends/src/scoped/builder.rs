@@ -76,7 +76,7 @@ impl ScopedBuilder {
         self
     }
 
-    /// What this provider shares with the others; a base of its own, [`AwsClientConfig::new`], unless said.
+    /// Sets the client configuration that this provider shares with others (default: [`AwsClientConfig::new`]).
     pub fn base(mut self, base: &AwsClientConfig) -> Self {
         self.place.base = Some(base.clone());
         self

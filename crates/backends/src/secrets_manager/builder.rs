@@ -45,7 +45,7 @@ impl<T> SecretsManagerBuilder<T> {
         }
     }
 
-    /// The staging label of the version to read: `AWSCURRENT` unless said, and always sent. 1–256 characters.
+    /// Sets the staging label of the version to read, 1–256 characters (default: `AWSCURRENT`). It is always sent.
     pub fn version_stage(mut self, stage: impl Into<String>) -> Self {
         self.version_stage = Some(stage.into());
         self
@@ -69,13 +69,13 @@ impl<T> SecretsManagerBuilder<T> {
         self
     }
 
-    /// What this provider shares with the others; a base of its own, [`AwsClientConfig::new`], unless said.
+    /// Sets the client configuration that this provider shares with others (default: [`AwsClientConfig::new`]).
     pub fn base(mut self, base: &AwsClientConfig) -> Self {
         self.place.base = Some(base.clone());
         self
     }
 
-    /// Where wall time comes from; the machine unless said.
+    /// Sets the source of wall time (default: the machine's clock).
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
@@ -99,7 +99,7 @@ impl<T> SecretsManagerBuilder<T> {
 }
 
 impl SecretsManagerBuilder<SecretsManagerProvider> {
-    /// After how long a session asks whether the secret moved: 0–3,600 s, 300 s unless said. With zero it asks at every
+    /// After how long a session asks whether the secret moved: 0–3,600 s (default: 300 s). With zero it asks at every
     /// use that finds no fetch under way.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;

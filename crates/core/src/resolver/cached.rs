@@ -48,19 +48,19 @@ impl CachedResolver {
         })
     }
 
-    /// How long an answer is kept; 5 min unless said. With zero, only lookups under way are shared.
+    /// Sets how long a result is cached (default: 5 minutes). With zero, only lookups in flight are shared.
     #[must_use]
     pub fn ttl(self, ttl: Duration) -> Self {
         Self::with(Settings { ttl, ..self.0.settings().clone() })
     }
 
-    /// How many ids are kept at most; 1,000 unless said.
+    /// Sets how many ids are cached at most (default: 1,000).
     #[must_use]
     pub fn capacity(self, ids: usize) -> Self {
         Self::with(Settings { capacity: ids, ..self.0.settings().clone() })
     }
 
-    /// Where wall time comes from; the machine unless said.
+    /// Sets the source of wall time (default: the machine's clock).
     #[must_use]
     pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
         Self::with(Settings { clock, ..self.0.settings().clone() })
