@@ -3,6 +3,7 @@
 use valetkey_core::{Error, ErrorKind};
 
 use super::chain::SourceKind;
+use super::sign_in::SignIn;
 
 pub(super) fn map_error(error: Error, choice: &SourceKind) -> Error {
     match (choice, error.kind()) {
@@ -23,10 +24,10 @@ pub(super) fn map_error(error: Error, choice: &SourceKind) -> Error {
 }
 
 /// Not transient: trying again does not help. Credentials that still work are served until they expire.
-pub(super) fn sign_in_required(command: &str) -> Error {
+pub(super) fn sign_in_required(sign_in: &SignIn) -> Error {
     Error::new(ErrorKind::InteractionRequired, "the sign-in of the profile ended, or was never made")
         .with_field("profile")
-        .with_next_step(format!("run `{command}`, then refresh the account"))
+        .with_next_step(format!("run `{}`, then refresh the account", sign_in.renewing_command()))
 }
 
 /// A failure that may pass, of which the SDK says no more.

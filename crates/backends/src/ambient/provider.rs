@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use async_trait::async_trait;
-use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, Region, Result};
+use valetkey_core::{Clock, CredentialProvider, Credentials, Error, ErrorKind, Region, Result, SystemClock};
 
 use super::chain::SourceKind;
+use super::error;
 use super::requests::Requests;
 use super::retries::{Failure, retried};
-use super::{error, sign_in};
+use super::sign_in::SignIn;
 use crate::base::quota::Tokens;
 use crate::base::{from_sdk_region, to_sdk_region};
 use crate::sdk::error_of;
@@ -78,6 +79,22 @@ impl AmbientProvider {
         self
     }
 
+    /// Checks in the caches of the AWS CLI, without calling AWS, that the sign-in of the profile has not ended.
+    ///
+    /// Succeeds if the profile needs no sign-in, and if the SDK can renew the sign-in without a person. A sign-in that
+    /// ended at AWS alone is not detected.
+    ///
+    /// # Errors
+    /// `InteractionRequired`, with the field `profile` and the command that renews the sign-in as the next step.
+    pub async fn check_sign_in(&self) -> Result<()> {
+        match SignIn::for_source(&self.source_kind).await {
+            Some(sign_in) if sign_in.has_ended(SystemClock.now()).await => {
+                Err(error::sign_in_required(&sign_in).with_provider(self.name()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn fetch(&self) -> Result<Credentials> {
         let region = match &self.region {
             Some(region) => Some(to_sdk_region(region)),
@@ -103,19 +120,24 @@ impl AmbientProvider {
         self.region.is_some() || matches!(self.source_kind, SourceKind::Profile(_))
     }
 
-    /// What a failure of the SDK's provider means. A sign-in that ended is not a service that cannot be reached: only a
-    /// person can renew it, and the SDK does not say how.
+    /// Converts a failure of the SDK's provider. A sign-in that ended differs from an outage, because only a person can
+    /// renew it and the SDK names no command. An outage can hide such an end: the SDK also sends tokens that have expired.
     async fn to_error(&self, failure: &Failure) -> Error {
         let error = error_of(&failure.error);
-        match error.kind() {
-            // The SDK calls it unexpected that an endpoint of containers cannot be reached.
+        let is_unexplained = match error.kind() {
+            // The SDK reports an endpoint of containers that it cannot reach as unexpected.
             ErrorKind::Internal if failure.is_transient => return error::unavailable(),
-            ErrorKind::Unavailable if !failure.is_transient => {}
+            ErrorKind::Unavailable => true,
+            ErrorKind::Throttled | ErrorKind::TimedOut => false,
             _ => return error,
-        }
-        match sign_in::sign_in_command(&self.source_kind).await {
-            Some(command) => error::sign_in_required(&command),
-            None => error,
+        };
+        match SignIn::for_source(&self.source_kind).await {
+            Some(sign_in)
+                if is_unexplained && !failure.is_transient || sign_in.has_ended(SystemClock.now()).await =>
+            {
+                error::sign_in_required(&sign_in)
+            }
+            _ => error,
         }
     }
 }

@@ -66,6 +66,7 @@ const CODES_BY_KIND: [(ErrorKind, &[&str]); 6] = [
             "ThrottledRequest",
             "RequestThrottled",
             "TooManyRequests",
+            "TooManyRequestsError",
             "RequestLimitExceeded",
             "BandwidthLimitExceeded",
             "SlowDown",

@@ -40,7 +40,7 @@ pub(crate) fn refusal(error: &CredentialsError) -> Option<Error> {
     let (kind, next_step) = fault::classify(error.code()?, error.message())?;
     let refused = Error::new(kind, "the AWS SDK's provider was refused by a service");
     Some(match kind {
-        ErrorKind::Unavailable => refused.with_next_step(next_step),
+        kind if kind.is_transient() => refused.with_next_step(next_step),
         _ => refused.with_next_step("check its credentials, its role and its settings"),
     })
 }

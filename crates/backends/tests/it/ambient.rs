@@ -119,7 +119,13 @@ async fn in_a_process_with_keys_and_profiles() {
         let error = failure(AmbientProvider::profile(profile)).await;
         assert_eq!(error.kind(), ErrorKind::InteractionRequired, "{profile}: {error}");
         assert!(error.next_step().unwrap().contains(command), "{profile}: {error}");
+        let checked = AmbientProvider::profile(profile).check_sign_in().await.unwrap_err();
+        assert_eq!(checked.to_string(), error.to_string());
     }
+    for profile in ["keys", "printed", "broken", "hunter2"] {
+        AmbientProvider::profile(profile).check_sign_in().await.unwrap();
+    }
+    AmbientProvider::default_chain().check_sign_in().await.unwrap();
 }
 
 #[test]
@@ -137,6 +143,15 @@ async fn in_process_with_signed_in_console_profile() {
         (OTHER_KEY_ID, Some("of-the-sign-in"))
     );
     assert_eq!(keys.account_id().unwrap().as_str(), "111111111111");
+    AmbientProvider::profile("console").check_sign_in().await.unwrap();
+    for provider in [AmbientProvider::profile("ended"), AmbientProvider::default_chain()] {
+        let error = provider.check_sign_in().await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.field()),
+            (ErrorKind::InteractionRequired, Some("profile")),
+            "{error}"
+        );
+    }
     let error = failure(AmbientProvider::profile("ended")).await;
     assert_eq!(error.kind(), ErrorKind::InteractionRequired, "{error}");
     assert!(error.next_step().unwrap().contains("`aws sso login --profile ended`"), "{error}");
