@@ -1,6 +1,7 @@
 //! `valetkey check`: reads both files and reports every error with file, line and remedy.
 
 mod live;
+mod sign_ins;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -44,6 +45,10 @@ pub(crate) async fn run(command: &CheckArgs) -> Result<ExitCode, CliError> {
     }
     if settings.is_absent() && config.is_none() {
         return Err(CliError::usage(nothing_to_check_message()));
+    }
+    // A fetch reports the sign-ins that ended, too.
+    if !command.live {
+        sign_ins::ended_sign_ins(&settings).await.into_iter().for_each(print_warning);
     }
     print_summary(&settings, config.as_ref())
         .map_err(|error| CliError::failed(format!("standard output cannot be written: {error}")))?;

@@ -8,6 +8,7 @@ mod policies;
 mod principals;
 mod providers;
 mod servers;
+mod sign_ins;
 mod sound;
 
 use std::collections::BTreeSet;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -25,6 +25,9 @@ pub(crate) struct CarelessCloud {
 
 #[derive(Default)]
 struct AwsState {
+    account: String,
+    /// Refuses every request to Secrets Manager for this reason.
+    refusal: Option<String>,
     secrets: HashMap<String, String>,
     received_credentials: String,
     sts_calls: Vec<(String, String)>,
@@ -32,11 +35,23 @@ struct AwsState {
 
 impl CarelessCloud {
     pub(crate) async fn start() -> Self {
-        let memory = Arc::new(Mutex::new(AwsState::default()));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        Self::with_account(ACCOUNT).await
+    }
+
+    /// All callers belong to this account. The text is inserted into the XML as it is.
+    pub(crate) async fn with_account(account: &str) -> Self {
+        Self::with(AwsState { account: account.to_owned(), ..AwsState::default() }).await
+    }
+
+    /// Every request to Secrets Manager is refused for this reason.
+    pub(crate) async fn refusing_secrets(reason: &str) -> Self {
+        Self::with(AwsState { refusal: Some(reason.to_owned()), ..AwsState::default() }).await
+    }
+
+    async fn with(memory: AwsState) -> Self {
+        let memory = Arc::new(Mutex::new(memory));
         let router = Router::new().fallback(handle_request).with_state(Arc::clone(&memory));
-        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let (url, serving) = serve(router).await;
         Self { url, state: memory, server_task: serving }
     }
 
@@ -62,24 +77,73 @@ impl Drop for CarelessCloud {
     }
 }
 
+/// A service that responds to every request with one status and body, and with a code that depends on the path.
+pub(crate) struct FixedResponseFixture {
+    url: String,
+    requested: Arc<Mutex<Vec<String>>>,
+    server_task: JoinHandle<()>,
+}
+
+impl FixedResponseFixture {
+    pub(crate) async fn start(status: u16, code: fn(&str) -> &'static str, body: impl ToString) -> Self {
+        let requested = Arc::<Mutex<Vec<String>>>::default();
+        let (noted, body) = (Arc::clone(&requested), body.to_string());
+        let respond = move |uri: Uri| {
+            noted.lock().unwrap().push(uri.path().to_owned());
+            let status = StatusCode::from_u16(status).unwrap();
+            std::future::ready((status, [("x-amzn-errortype", code(uri.path()))], body.clone()))
+        };
+        let (url, serving) = serve(Router::new().fallback(respond)).await;
+        Self { url, requested, server_task: serving }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The paths that were requested.
+    pub(crate) fn requested(&self) -> Vec<String> {
+        self.requested.lock().unwrap().clone()
+    }
+}
+
+impl Drop for FixedResponseFixture {
+    fn drop(&mut self) {
+        self.server_task.abort();
+    }
+}
+
+async fn serve(router: Router) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (url, tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }))
+}
+
 async fn handle_request(
     State(memory): State<Arc<Mutex<AwsState>>>,
     headers: HeaderMap,
     body: Bytes,
-) -> String {
+) -> (StatusCode, String) {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut memory = memory.lock().unwrap();
     let signed = header("authorization").to_owned();
     memory.received_credentials += &format!("{signed} {}\n", header("x-amz-security-token"));
     match header("x-amz-target").strip_prefix("secretsmanager.") {
-        Some(action) => {
-            secrets_manager_response(&mut memory.secrets, action, &serde_json::from_slice(&body).unwrap())
-        }
+        Some(action) => match &memory.refusal {
+            Some(reason) => {
+                let refusal = json!({"__type": "InvalidParameterException", "message": reason});
+                (StatusCode::BAD_REQUEST, refusal.to_string())
+            }
+            None => {
+                let input = serde_json::from_slice(&body).unwrap();
+                (StatusCode::OK, secrets_manager_response(&mut memory.secrets, action, &input))
+            }
+        },
         None => {
             let form = String::from_utf8_lossy(&body);
             let action = form.split_once("Action=").map_or("", |(_, rest)| rest.split('&').next().unwrap());
             memory.sts_calls.push((action.to_owned(), signing_key_id(&signed).to_owned()));
-            sts_response(action, &signed)
+            (StatusCode::OK, sts_response(action, &signed, &memory.account))
         }
     }
 }
@@ -88,7 +152,7 @@ fn signing_key_id(signed: &str) -> &str {
     signed.split_once("Credential=").map_or("", |(_, rest)| rest.split('/').next().unwrap())
 }
 
-fn sts_response(action: &str, signed: &str) -> String {
+fn sts_response(action: &str, signed: &str, account: &str) -> String {
     if action != "GetCallerIdentity" {
         let id = Uuid::new_v4().simple().to_string()[..16].to_uppercase();
         return format!(
@@ -101,7 +165,7 @@ fn sts_response(action: &str, signed: &str) -> String {
     let name = &name[name.len().saturating_sub(4)..];
     format!(
         "<GetCallerIdentityResponse xmlns=\"{STS_NAMESPACE}\"><GetCallerIdentityResult>\
-         <Arn>arn:aws:iam::{ACCOUNT}:user/{name}</Arn><UserId>AIDA</UserId><Account>{ACCOUNT}</Account>\
+         <Arn>arn:aws:iam::{account}:user/{name}</Arn><UserId>AIDA</UserId><Account>{account}</Account>\
          </GetCallerIdentityResult></GetCallerIdentityResponse>"
     )
 }

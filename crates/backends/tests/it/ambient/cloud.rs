@@ -1,9 +1,11 @@
 //! The services that profiles lead to, and the files of those profiles.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
+use valetkey_core::{Clock, Expiry, SystemClock};
 
 use super::home_with;
 use crate::KEY_ID;
@@ -72,13 +74,14 @@ pub(super) fn home_with_profiles() -> TempDir {
     home
 }
 
-/// A console session that ended. Its proof of possession is made with a key of 32 ones.
+/// A console session whose credentials expired a minute ago, so that the SDK renews them. Its proof of possession is made with a key of 32 ones.
 fn console() -> String {
+    let expires_at = Expiry::At(SystemClock.now() - Duration::from_secs(60)).to_string();
     let label = "EC PRIVATE KEY";
     let key = "MDECAQEEIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBoAoGCCqGSM49\nAwEH";
     json!({
         "accessToken": {"accessKeyId": ISSUED, "secretAccessKey": "s", "sessionToken": "t",
-            "accountId": "111111111111", "expiresAt": "2020-01-01T00:00:00Z"},
+            "accountId": "111111111111", "expiresAt": expires_at},
         "tokenType": "aws_sigv4", "refreshToken": "r", "idToken": "i", "clientId": "c",
         "dpopKey": format!("-----BEGIN {label}-----\n{key}\n-----END {label}-----\n"),
     })
