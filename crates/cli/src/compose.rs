@@ -97,7 +97,7 @@ fn parse_or_report<T: FromStr<Err = Error>>(
     text?.parse().map_err(|error| faults.push(settings.to_diagnostic(&["session"], &error))).ok()
 }
 
-/// Sets the credential delivery and the account of each server. Without a file of servers only the accounts are
+/// Sets the credential delivery, the account and the usable tools of each server. Without a file of servers only the accounts are
 /// checked.
 pub(crate) fn apply_server_settings(
     settings: &Settings,
@@ -122,6 +122,10 @@ pub(crate) fn apply_server_settings(
             server.delivery = wanted.credentials.unwrap_or(server.delivery);
             server.home = wanted.home.unwrap_or(server.home);
             server.account = account.or(server.account.take());
+            server.tools.deny.extend_from_slice(&wanted.tools.deny);
+            if let Some(allowed) = &wanted.tools.allow {
+                server.tools.restrict_to(allowed.clone());
+            }
         } else if !config.faults.iter().chain(&config.warnings).any(|warning| warning.server == *name) {
             // A broken or disabled server has already been reported.
             faults.push(

@@ -81,9 +81,23 @@ pub(crate) struct ServerSettings {
     pub(crate) account: Option<String>,
     /// The `HOME` of the server.
     pub(crate) home: Option<HomeFolder>,
+    /// The tools that are usable. A table of its own, read beside the others.
+    #[serde(skip)]
+    pub(crate) tools: ToolSettings,
     /// By the server's own name of a tool, or `*` for all other tools: the name of a policy, or a policy as JSON.
     #[serde(default)]
     pub(crate) tool_policies: BTreeMap<String, String>,
+}
+
+/// Limits on the tools of a server, by the server's own names, in addition to those of the `mcpServers` file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ToolSettings {
+    /// If present, no other tool is usable.
+    pub(crate) allow: Option<Vec<String>>,
+    /// These tools are not usable.
+    #[serde(default)]
+    pub(crate) deny: Vec<String>,
 }
 
 /// The resolver of credential ids: each refers to the secret whose name is the prefix and the id.
@@ -208,7 +222,7 @@ impl Settings {
                 (self.principals, _) = read_tables(&reader, section, value, faults, LenientReader::read)
             }
             "servers" => {
-                (self.servers, _) = read_tables(&reader, section, value, faults, LenientReader::read)
+                (self.servers, _) = read_tables(&reader, section, value, faults, LenientReader::read_server)
             }
             _ => faults.push(self.diagnostic(&[section], unknown_section_message(section))),
         }

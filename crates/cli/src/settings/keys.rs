@@ -25,6 +25,13 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("sso", "profile"),
     ("credential_process", "process"),
     ("session-token", "federation"),
+    ("includetools", "tools"),
+    ("excludetools", "tools"),
+    ("enabledtools", "tools"),
+    ("disabledtools", "tools"),
+    ("allowedtools", "tools"),
+    ("allow", "tools"),
+    ("deny", "tools"),
 ];
 
 /// Keys under which other files store secrets.

@@ -105,7 +105,9 @@ impl SourceMap {
 /// Returns the number of words in the name of a section.
 fn section_depth(key: &[&str]) -> usize {
     match key {
-        ["accounts", _, "exchange", _, ..] | ["servers", _, "tool_policies", ..] => 3,
+        ["accounts", _, "exchange", _, ..]
+        | ["servers", _, "tool_policies", ..]
+        | ["servers", _, "tools", _, ..] => 3,
         ["accounts" | "policies" | "principals" | "servers", ..] => 2,
         _ => 1,
     }

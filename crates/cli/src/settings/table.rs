@@ -11,7 +11,7 @@ use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 use super::account::{AccountSettings, ExchangeSettings, ProviderSettings};
 use super::keys;
 use super::place::SourceMap;
-use super::{Diagnostic, PolicySettings, ResolverSettings};
+use super::{Diagnostic, PolicySettings, ResolverSettings, ServerSettings};
 
 /// Reads tables and locates their errors in the file.
 pub(super) struct LenientReader<'p> {
@@ -79,6 +79,7 @@ impl<'p> LenientReader<'p> {
     ) -> BTreeSet<String> {
         let removed = match path {
             ["accounts", _] => &["provider", "exchange"][..],
+            ["servers", _] => &["tools"],
             ["resolver"] => &["provider"],
             _ => &[],
         };
@@ -151,7 +152,22 @@ impl<'p> LenientReader<'p> {
         }
     }
 
-    /// Reads a policy, unless a part of it was reported as invalid: the remaining parts would have another meaning.
+    /// Reads a server, and which of its tools are usable.
+    pub(super) fn read_server(
+        &self,
+        path: &[&str],
+        value: Spanned<DeValue<'_>>,
+        faults: &mut Vec<Diagnostic>,
+    ) -> Option<ServerSettings> {
+        let mut table = self.expect_table(path, value, faults)?;
+        let tools = table.get_mut().remove("tools");
+        let tools = tools.and_then(|value| self.read(&[path, &["tools"]].concat(), value, faults));
+        let table = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
+        let server: ServerSettings = self.read(path, table, faults)?;
+        Some(ServerSettings { tools: tools.unwrap_or_default(), ..server })
+    }
+
+    /// A policy, unless a part of it was reported as invalid: the remaining parts would have another meaning.
     pub(super) fn read_policy(
         &self,
         path: &[&str],

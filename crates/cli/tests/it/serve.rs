@@ -11,6 +11,7 @@ mod folder;
 mod observed;
 mod secrecy;
 mod switch;
+mod tools;
 
 use serde_json::{Value, json};
 

@@ -78,11 +78,25 @@ async fn check_value_in_other_form_suggests_right_one() {
 #[tokio::test]
 async fn check_unknown_server_key_fails() {
     for limit in
-        ["enabled = false", "disabled = true", "deny = ['x']", "disabledTools = ['x']", "tools.allow = ['x']"]
+        ["enabled = false", "disabled = true", "deny = ['x']", "disabledTools = ['x']", "readOnly = true"]
     {
         let told = check_output(&format!("{BASE}[servers.aws]\naccount = 'base'\n{limit}\n")).await;
         let key = limit.split([' ', '.']).next().unwrap();
         assert!(told.contains(&format!("toml:5: [servers.aws] unknown field `{key}`")), "{limit}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn check_with_tool_limits_in_another_form_reports_each() {
+    for (limit, words) in [
+        ("disabledTools = ['x']", "[servers.aws] unknown field `disabledTools`; did you mean `tools`?"),
+        ("tools.only = ['x']", "[servers.aws] `tools` unknown field `only`"),
+        ("tools.deny = 'x'", "[servers.aws.tools] `deny` must be a list"),
+        ("tools = ['x']", "[servers.aws] `tools` must be a table; write it under `[servers.aws.tools]`"),
+    ] {
+        let output = check_output(&format!("{BASE}[servers.aws]\naccount = 'base'\n{limit}\n")).await;
+        assert!(output.contains("toml:5: ") && output.contains(words), "{words}: {output}");
+        assert_eq!(output.lines().count(), 1, "{output}");
     }
 }
 

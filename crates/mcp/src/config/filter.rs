@@ -32,7 +32,7 @@ impl ToolFilter {
     }
 
     /// Restricts the filter to `tools`. A second call leaves the tools that both lists name.
-    pub(super) fn restrict_to(&mut self, tools: Vec<String>) {
+    pub fn restrict_to(&mut self, tools: Vec<String>) {
         self.allow = Some(match self.allow.take() {
             Some(before) => before.into_iter().filter(|tool| tools.contains(tool)).collect(),
             None => tools,

@@ -183,7 +183,8 @@ async fn check_live_with_sign_ins_ended_at_aws_names_each_command() {
         "/v1/token" => "AccessDeniedException",
         _ => "UnauthorizedException",
     };
-    let aws = FixedResponseFixture::start(401, code, json!({"message": CANARY, "error": "TOKEN_EXPIRED"})).await;
+    let aws =
+        FixedResponseFixture::start(401, code, json!({"message": CANARY, "error": "TOKEN_EXPIRED"})).await;
     every_command_is_named(&with_aws(usable(all()), &aws).run(&["check", "--live"]).await);
     let requested = aws.requested();
     for path in ["/federation/credentials", "/v1/token"] {
