@@ -5,7 +5,7 @@ use valetkey_core::testing::Canary;
 
 use crate::cloud::CarelessCloud;
 use crate::process::runs;
-use crate::shell::{ProgramOutput, Shell};
+use crate::shell::{CONTROL_CHARACTERS, ProgramOutput, Shell};
 
 /// The claims of the demo, with their tenants.
 const CLAIMS: [(&str, &str); 21] = [
@@ -141,6 +141,36 @@ async fn demo_endpoint_ignoring_identities_fails() {
         "{}",
         table.stdout
     );
+}
+
+/// Returns the control characters as XML writes them.
+fn control_characters_in_xml() -> String {
+    CONTROL_CHARACTERS.chars().map(|character| format!("&#{};", u32::from(character))).collect()
+}
+
+#[tokio::test]
+async fn demo_control_characters_in_response_are_escaped() {
+    let cloud = CarelessCloud::with_account(&format!("1{}", control_characters_in_xml())).await;
+    let table = Shell::new().run(&["demo", "--aws-endpoint", cloud.url()]).await;
+    table.assert_printable();
+    let escaped = r"both in 1\u{1b}[2J\u{7}\u{d}\u{9b}\u{202e} with key";
+    assert!(table.stdout.contains(escaped), "{}", table.stdout);
+    let document = Shell::new().run(&["demo", "--json", "--aws-endpoint", cloud.url()]).await;
+    document.assert_printable();
+    let escaped = r"both in 1\u001b[2J\u0007\r\u009b\u202e with key";
+    assert!(document.stdout.contains(escaped), "{}", document.stdout);
+    let report = parse_report(&document);
+    let mut steps = report["steps"].as_array().unwrap().iter();
+    assert!(steps.any(|step| step["seen"].as_str().unwrap().contains(CONTROL_CHARACTERS)), "{report:#}");
+}
+
+#[tokio::test]
+async fn demo_control_characters_in_error_are_escaped() {
+    let cloud = CarelessCloud::refusing_secrets(&format!("odd{CONTROL_CHARACTERS}")).await;
+    let output = Shell::new().run(&["demo", "--aws-endpoint", cloud.url()]).await;
+    assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""), "{output:?}");
+    output.assert_printable();
+    assert!(output.stderr.contains(r"odd\u{1b}[2J\u{7}\u{d}\u{9b}\u{202e}"), "{}", output.stderr);
 }
 
 #[tokio::test]
