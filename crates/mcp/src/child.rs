@@ -2,19 +2,19 @@
 //! lifetime that ends with its owner.
 
 mod environment;
-mod guard;
-mod home;
+mod guardian;
 mod launch;
 mod process;
 mod program;
+mod session_dir;
 mod stderr;
 
 use serde::{Deserialize, Serialize};
 
 pub use environment::{ChildEnvironment, GATEWAY_MARKER, HostEnvironment, overrides_credentials};
-pub use home::SessionDir;
 pub use launch::{Launcher, close_descriptors_on_exec, run_launcher};
 pub use process::{ChildCommand, ChildProcess, Stdio};
+pub use session_dir::SessionDir;
 pub use stderr::StderrTail;
 
 /// Which folder is a child's `HOME`. The AWS files are the session's in both cases.

@@ -2,8 +2,8 @@
 
 mod handshake;
 mod in_flight;
-mod listing;
-mod raw;
+mod pages;
+mod transport;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 use handshake::probe_handshake;
 pub(crate) use handshake::{Handshake, HandshakeError};
-use listing::PageCollector;
-use raw::{ChildWriter, RawTransport, UNREADABLE_CODE};
+use pages::PageCollector;
+use transport::{ChildWriter, RawTransport, UNREADABLE_CODE};
 
 use crate::json::JsonLineDecoder;
 

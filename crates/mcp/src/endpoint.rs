@@ -5,10 +5,9 @@
 //! `AWS_CONTAINER_AUTHORIZATION_TOKEN`), so that rotation, expiry and clearing reach a program that is already
 //! running.
 
-mod answer;
-mod burst;
 mod connections;
 mod grant;
+mod response;
 mod server;
 
 use std::fmt;

@@ -1,8 +1,7 @@
 //! `Gateway`: serves the credential tools and all proxied tools of one session over MCP.
 
 mod changes;
-mod front;
-mod input;
+mod service;
 mod transport;
 
 use std::fmt;
@@ -24,9 +23,8 @@ use crate::McpHost;
 use crate::host::error_result;
 use crate::json::round_numbers;
 use changes::ToolChangeNotifier;
-use front::GatewayService;
-use input::EofNotifier;
-use transport::ClientTransport;
+use service::GatewayService;
+use transport::{ClientTransport, EofNotifier};
 
 /// The time for sending responses to a client that has closed its side, before its servers are stopped; and again
 /// before the connection is abandoned.

@@ -2,14 +2,10 @@
 
 mod builder;
 mod catalog;
-mod crew;
-mod crews;
-mod definition;
-mod launch;
-mod name;
+mod narrowed;
 mod policies;
-mod restarts;
 mod server;
+mod spawn;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -36,9 +32,8 @@ use crate::{CredentialEndpoint, Redactor};
 pub use builder::McpHostBuilder;
 pub use catalog::{ProxiedTool, ServerFault, ToolCatalog};
 
-use crew::ServerLease;
-use crews::NarrowedServerPool;
-use name::NamePrefixes;
+use catalog::NamePrefixes;
+use narrowed::{NarrowedServerPool, ServerLease};
 use policies::ToolPolicies;
 use server::{Server, ToolList, cancelled_error};
 

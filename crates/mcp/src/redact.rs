@@ -4,11 +4,10 @@
 //! length of the text. No lock is held during the search: the index of secrets is shared and replaced on change.
 
 mod index;
-mod known;
-mod meant;
+mod normalize;
 mod pattern;
-mod reading;
-mod rolling;
+mod rolling_hash;
+mod state;
 
 use std::fmt;
 use std::ops::Range;
@@ -20,8 +19,8 @@ use uuid::Uuid;
 use valetkey_core::{Clock, CredentialObserver, Credentials, Expiry, SystemClock};
 
 use index::PatternIndex;
-use known::{Digest, RedactorState, digest_secrets};
 use pattern::Pattern;
+use state::{Digest, RedactorState, digest_secrets};
 
 /// The replacement for a secret.
 const MASK: &str = "[redacted]";

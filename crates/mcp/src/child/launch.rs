@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode};
 
 use rustix::process::{Pid, Signal, getpgrp, getpid, set_parent_process_death_signal};
 
-use super::guard::{is_parent_alive, run_guardian};
+use super::guardian::{is_parent_alive, run_guardian};
 
 const FIRST_NON_STDIO_FD: i32 = 3;
 

@@ -11,7 +11,7 @@ use tokio_util::codec::FramedRead;
 
 use futures_util::StreamExt;
 
-use super::raw::ChildWriter;
+use super::transport::ChildWriter;
 use crate::json::{JsonLineDecoder, Line};
 
 /// The timeout of the probe, after which the child is sent `initialize` as well. A child that starts slowly reads both,

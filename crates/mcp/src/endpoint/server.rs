@@ -19,9 +19,9 @@ use uuid::Uuid;
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Clock, Error, ErrorKind};
 
-use super::answer::{self, error_response};
 use super::connections;
 use super::grant::GrantState;
+use super::response::{self, error_response};
 
 /// The path prefix of all grants; the grant's id follows.
 pub(super) const CREDENTIALS_PATH: &str = "/credentials/";
@@ -157,15 +157,15 @@ async fn serve_credentials(
         return error_response(StatusCode::FORBIDDEN, "Forbidden", "no such grant");
     };
     let Ok(_permit) = entry.requests.try_acquire() else { return too_many_requests_response() };
-    match answer::current_credentials(&entry, server.clock.now()).await {
+    match response::current_credentials(&entry, server.clock.now()).await {
         Ok(credentials) => {
             entry.register_secret(&credentials);
             entry.account.audit(AuditEvent::Serve, &entry.holder, None);
-            answer::credentials_response(&credentials, entry.advertised_expiry, server.clock.now())
+            response::credentials_response(&credentials, entry.advertised_expiry, server.clock.now())
         }
         Err(error) => {
             entry.account.audit(AuditEvent::Deny, &entry.holder, Some(&error));
-            answer::response_from_error(&error)
+            response::response_from_error(&error)
         }
     }
 }

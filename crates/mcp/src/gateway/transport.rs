@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use futures_util::StreamExt;
 use rmcp::model::{ClientNotification, ErrorCode, JsonRpcMessage, RequestId};
@@ -11,8 +12,9 @@ use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use rmcp::{ErrorData, RoleServer};
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::codec::FramedRead;
+use tokio_util::sync::CancellationToken;
 
 use crate::json::{BoundedLineWriter, JsonLineDecoder, Line, UnreadableMessage};
 
@@ -153,5 +155,44 @@ where
     async fn close(&mut self) -> Result<(), Self::Error> {
         self.writer.close().await;
         Ok(())
+    }
+}
+
+/// Wraps a stream, and cancels a token when the stream ends, fails or is dropped, so that the end of the
+/// client is noticed immediately.
+pub(super) struct EofNotifier<R> {
+    stream: R,
+    ended: CancellationToken,
+}
+
+impl<R> EofNotifier<R> {
+    pub(super) fn new(stream: R, ended: CancellationToken) -> Self {
+        Self { stream, ended }
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for EofNotifier<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let (before, room) = (buffer.filled().len(), buffer.remaining());
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let ended = match &read {
+            Poll::Ready(Ok(())) => room > 0 && buffer.filled().len() == before,
+            Poll::Ready(Err(_)) => true,
+            Poll::Pending => false,
+        };
+        if ended {
+            self.ended.cancel();
+        }
+        read
+    }
+}
+
+impl<R> Drop for EofNotifier<R> {
+    fn drop(&mut self) {
+        self.ended.cancel();
     }
 }

@@ -8,11 +8,11 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use valetkey_core::{Error, ErrorKind, Result, SessionContext, SessionPolicy};
 
-use super::crews::{NarrowedLimits, NarrowedServerPool};
-use super::launch::SpawnConfig;
-use super::name::NamePrefixes;
+use super::catalog::NamePrefixes;
+use super::narrowed::{NarrowedLimits, NarrowedServerPool};
 use super::policies::ToolPolicies;
 use super::server::{Server, Timeouts};
+use super::spawn::SpawnConfig;
 use super::{McpHost, session_account};
 use crate::child::{HostEnvironment, Launcher, SessionDir};
 use crate::config::{ConfigError, McpConfig};

@@ -3,9 +3,7 @@
 //! Only the task starts, replaces and stops the process. Callers request a [`CallGuard`] from it, and may be dropped at
 //! any time.
 
-mod lent;
-mod link;
-mod lister;
+mod running;
 mod supervisor;
 mod tools;
 
@@ -21,16 +19,15 @@ use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Error, ErrorKind, Result, SessionAccount};
 
-use super::launch::SpawnConfig;
+use super::spawn::SpawnConfig;
 use crate::child::Delivery;
 use crate::config::ServerConfig;
 use crate::connection::RequestError;
 
-use link::CallGuard;
-pub(super) use link::quote_stderr;
-use lister::ToolLister;
+use running::CallGuard;
+pub(super) use running::quote_stderr;
 use supervisor::Supervisor;
-use tools::ToolCache;
+use tools::{ToolCache, ToolLister};
 
 /// The timeouts of requests to a running server.
 #[derive(Clone, Copy)]

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::meant::Normalizer;
+use super::normalize::NormalizedText;
+use super::normalize::Normalizer;
 use super::pattern::{PREFIX_LEN, Pattern, push_byte, step_length};
-use super::reading::NormalizedText;
-use super::rolling::Hash;
+use super::rolling_hash::Hash;
 
 /// The patterns to search for. It is shared and immutable during a search, so no lock is held.
 ///

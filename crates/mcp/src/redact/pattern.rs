@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use secrecy::zeroize::Zeroizing;
 
-use super::meant::Normalizer;
-use super::rolling::{self, Hash};
+use super::normalize::Normalizer;
+use super::rolling_hash::{self, Hash};
 
 /// The number of characters by which a pattern is looked up. Shorter texts are not secrets; masking them would also
 /// mask unrelated text.
@@ -41,7 +41,8 @@ impl Pattern {
             Zeroizing::new(Normalizer::new(text).map(|sign| sign.byte).collect());
         let prefix_bytes = normalized.get(..PREFIX_LEN)?.iter().fold(0, |head, &byte| push_byte(head, byte));
         let (length, step) = (normalized.len(), step_for_length(normalized.len()));
-        let (step_hash, hash) = (rolling::hash(&normalized[..step_length(step)]), rolling::hash(&normalized));
+        let (step_hash, hash) =
+            (rolling_hash::hash(&normalized[..step_length(step)]), rolling_hash::hash(&normalized));
         Some(Self { prefix_bytes, step, step_hash, length, hash })
     }
 }

@@ -157,7 +157,7 @@ fn redactor_expired_credentials_keep_the_latest() {
     (100..200).for_each(|n| redactor.add(&temporary_credentials(n, valid)));
     assert!(is_masked(&redactor, 0), "it was prolonged");
     assert!((1..60).all(|n| !is_masked(&redactor, n)));
-    assert!((100 - known::RETAINED_EXPIRED..200).all(|n| is_masked(&redactor, n)));
+    assert!((100 - state::RETAINED_EXPIRED..200).all(|n| is_masked(&redactor, n)));
     assert_eq!(redactor.mask(SECRET), MASK, "a secret without a session token does not expire");
 }
 
@@ -213,7 +213,7 @@ fn pattern_index_repetitive_secrets_bound_comparisons() {
     let redactor = Redactor::default();
     (8..1_000).for_each(|length| redactor.add(&long_lived_credentials(&"a".repeat(length))));
     redactor.add(&long_lived_credentials(&format!("{}b", "a".repeat(4_000))));
-    let text = reading::NormalizedText::new(&"a".repeat(50_000));
+    let text = normalize::NormalizedText::new(&"a".repeat(50_000));
     assert_eq!(redactor.index().search(&text), vec![Range { start: 0, end: 50_000 }]);
     // At most once for each of 18 length steps up to 4,001, and eight times in each.
     let most = 18 * 9 * 50_000;
@@ -224,7 +224,7 @@ fn pattern_index_repetitive_secrets_bound_comparisons() {
 #[test]
 fn pattern_index_long_repetitive_secret_bounds_comparisons() {
     let redactor = redactor_with_secret(&format!("{}b", "ab".repeat(8_000)));
-    let text = reading::NormalizedText::new(&"ab".repeat(25_000));
+    let text = normalize::NormalizedText::new(&"ab".repeat(25_000));
     assert!(redactor.index().search(&text).is_empty());
     assert!(text.comparisons.get() <= 2 * 50_000, "{} comparisons", text.comparisons.get());
 }
@@ -271,7 +271,7 @@ proptest! {
     fn redactor_any_secret_in_any_escape_is_masked(secret in "[!-~]{8,40}", before in "[ -~]{0,9} ") {
         let redactor = redactor_with_secret(&secret);
         // An escape in the secret itself may leave too little of it to recognize.
-        prop_assume!(meant::Normalizer::new(&secret).count() >= MIN_SECRET_LEN);
+        prop_assume!(normalize::Normalizer::new(&secret).count() >= MIN_SECRET_LEN);
         for spelling in written_forms(&secret).iter().filter(|spelling| normalized(spelling) == normalized(&secret)) {
             let masked = redactor.mask(&format!("{before}{spelling}"));
             let shown = masked.strip_prefix(before.as_str()).unwrap_or(&masked).replace(MASK, "");
@@ -281,5 +281,5 @@ proptest! {
 }
 
 fn normalized(text: &str) -> Vec<u8> {
-    meant::Normalizer::new(text).map(|sign| sign.byte).collect()
+    normalize::Normalizer::new(text).map(|sign| sign.byte).collect()
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::{
@@ -17,12 +17,12 @@ use valetkey_core::{
 };
 
 use super::ServerShared;
-use super::lent::CredentialSnapshot;
-use super::link::{CallGuard, RunningServer};
-use crate::child::{ChildProcess, Delivery};
-use crate::connection::{ConnectionDriver, Handshake};
-use crate::host::launch::SpawnedServer;
-use crate::host::restarts::RestartBackoff;
+use super::running::{
+    CallGuard, CredentialSnapshot, ProcessEvent, RunningProcess, RunningServer, next_event,
+};
+use crate::child::Delivery;
+use crate::connection::Handshake;
+use crate::host::spawn::SpawnedServer;
 
 /// The timeout of calls on a server that was replaced: 15 min, the duration of the shortest STS session.
 const CALL_DRAIN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
@@ -48,13 +48,6 @@ pub(super) struct Supervisor {
     tried_version: Option<CredentialsVersion>,
     /// The earliest time at which the next change of the tools is handled.
     next_list_at: Instant,
-}
-
-struct RunningProcess {
-    server: Arc<RunningServer>,
-    process: ChildProcess,
-    driver: ConnectionDriver,
-    snapshot: CredentialSnapshot,
 }
 
 impl Supervisor {
@@ -285,17 +278,6 @@ impl Supervisor {
     }
 }
 
-impl RunningProcess {
-    fn is_outdated(&self, facts: &ServerShared) -> bool {
-        self.snapshot.is_stale(facts, self.server.grant.as_ref())
-    }
-
-    async fn stop(self) {
-        self.driver.close().await;
-        self.process.stop().await;
-    }
-}
-
 /// Waits until the credentials of a starting server are stale. Returns an error when the session has ended.
 async fn start_invalidated(
     facts: &ServerShared,
@@ -319,24 +301,67 @@ async fn wait_rotation(rotations: &mut Option<RotationWatcher>) -> Option<Genera
     }
 }
 
-/// An event of a running process.
-enum ProcessEvent {
-    Ended,
-    ToolsChanged,
+const BASE_DELAY: Duration = Duration::from_millis(500);
+const MAX_DELAY: Duration = Duration::from_secs(60);
+/// From this number of consecutive failures on, the delay is `MAX_DELAY`.
+const MAX_DELAY_AFTER_FAILURES: u32 = 5;
+
+/// Counts consecutive failures and delays the next start: no delay after the first failure, 0.5 s after the second,
+/// twice the previous delay after the third and fourth, and 60 s from the fifth on.
+#[derive(Debug, Default)]
+struct RestartBackoff {
+    failures: u32,
+    not_before: Option<Instant>,
+    /// The cause of the last failure.
+    last_error: String,
 }
 
-/// Waits for the next event of the running process. A change of its tools is reported at `earliest` at the earliest.
-/// Cancel safe.
-async fn next_event(running: &mut Option<RunningProcess>, earliest: Instant) -> ProcessEvent {
-    let Some(RunningProcess { process, server: link, .. }) = running else {
-        return std::future::pending().await;
-    };
-    let changed = async {
-        sleep_until(earliest).await;
-        link.connection.wait_tools_change().await;
-    };
-    tokio::select! {
-        _status = process.wait() => ProcessEvent::Ended,
-        () = changed => ProcessEvent::ToolsChanged,
+impl RestartBackoff {
+    fn record_failure(&mut self, cause: impl Into<String>) {
+        self.last_error = cause.into();
+        self.failures += 1;
+        let pause = match self.failures {
+            1 => Duration::ZERO,
+            failures if failures < MAX_DELAY_AFTER_FAILURES => BASE_DELAY * 2_u32.pow(failures - 2),
+            _ => MAX_DELAY,
+        };
+        self.not_before = Some(Instant::now() + pause);
+    }
+
+    /// Forgets all failures, because the server has worked.
+    fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Returns an error with the cause of the last failure while the server must not be started.
+    fn check(&self) -> Result<()> {
+        let Some(pause) = self.delay() else { return Ok(()) };
+        let (pause, cause) = (pause.as_secs_f32(), &self.last_error);
+        let message =
+            format!("the server keeps failing and is not started for another {pause:.1} s: {cause}");
+        Err(Error::new(ErrorKind::Unavailable, message))
+    }
+
+    fn delay(&self) -> Option<Duration> {
+        self.not_before?.checked_duration_since(Instant::now()).filter(|pause| !pause.is_zero())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn restart_backoff_doubles_to_max_delay_and_reset_clears_it() {
+        let mut restarts = RestartBackoff::default();
+        let mut pauses = Vec::new();
+        for _ in 0..6 {
+            restarts.record_failure("it ended");
+            pauses.push(restarts.delay().unwrap_or_default().as_millis());
+        }
+        assert_eq!(pauses, [0, 500, 1000, 2000, 60_000, 60_000]);
+        assert!(restarts.check().unwrap_err().message().ends_with("60.0 s: it ended"));
+        restarts.reset();
+        assert!(restarts.check().is_ok());
     }
 }

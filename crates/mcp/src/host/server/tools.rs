@@ -1,17 +1,20 @@
-//! `ToolCache`: the known tools of a server, and the rounds in which they are listed.
+//! `ToolCache`: the known tools of a server; `ToolLister`: lists them, one round at a time.
 //!
 //! The server's own task runs the rounds, so a round continues when its callers have stopped waiting.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
-use valetkey_core::{Error, ErrorKind};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use valetkey_core::{Error, ErrorKind, Result};
 
-use super::ToolList;
+use super::{CallRequest, ServerShared, ToolList};
+use crate::connection::RequestError;
 
 /// State shared by the task, which lists the tools, and the callers, which wait for the list.
 pub(super) struct ToolCache {
@@ -58,7 +61,7 @@ impl ToolCache {
     }
 
     /// Finishes the round. Known tools are kept when the server failed or its list is incomplete.
-    pub(super) fn finish_round(&self, listed: Result<ToolList, Error>) {
+    pub(super) fn finish_round(&self, listed: Result<ToolList>) {
         let mut is_news = false;
         self.state.send_modify(|state| {
             let fault = match listed {
@@ -104,13 +107,13 @@ impl ToolCache {
     }
 
     /// Returns the known tools and the current error for a catalog, and records them as delivered.
-    pub(super) fn deliver_current(&self) -> Result<ToolList, Error> {
+    pub(super) fn deliver_current(&self) -> Result<ToolList> {
         let state = self.state.borrow();
         *self.lock_delivered() = Some(state.tools.clone().unwrap_or_default());
         state.current()
     }
 
-    pub(super) fn current(&self) -> Result<ToolList, Error> {
+    pub(super) fn current(&self) -> Result<ToolList> {
         self.state.borrow().current()
     }
 
@@ -136,7 +139,7 @@ impl ToolCache {
 }
 
 impl ListState {
-    fn current(&self) -> Result<ToolList, Error> {
+    fn current(&self) -> Result<ToolList> {
         let fault = match self.started_at {
             Some(_) => Some(pending_error()),
             None => self.error.clone(),
@@ -184,4 +187,55 @@ fn merge_tools(mut tools: Vec<Value>, known: Option<&Vec<Value>>) -> Vec<Value> 
 fn pending_error() -> Error {
     Error::new(ErrorKind::Unavailable, "the server has not listed its tools yet")
         .with_next_step("list the tools again later; a client that follows changes is notified")
+}
+
+pub(super) struct ToolLister {
+    pub(super) shared: Arc<ServerShared>,
+    /// Weak, because the supervisor ends when all other senders are dropped.
+    pub(super) call_requests: mpsc::WeakSender<CallRequest>,
+    pub(super) timeout: Duration,
+}
+
+impl ToolLister {
+    /// Runs rounds until dropped.
+    pub(super) async fn run(self) {
+        loop {
+            self.shared.tool_cache.begin_round().await;
+            let listed = self.list_tools().await;
+            self.shared.tool_cache.finish_round(listed);
+        }
+    }
+
+    /// Fetches the tool definitions from the server, filtered and with secrets masked.
+    async fn list_tools(&self) -> Result<ToolList> {
+        let requests = self.call_requests.upgrade().ok_or_else(|| self.shared.stopped_error())?;
+        let call = self.shared.begin_call(&requests).await?;
+        drop(requests);
+        if let Some(tools) = call.cached_tools() {
+            return Ok(ToolList { tools, incomplete: None });
+        }
+        let cancel = CancellationToken::new();
+        let mut listing = pin!(call.connection().list_tools(&cancel));
+        let (mut tools, incomplete) = match timeout(self.timeout, &mut listing).await {
+            Ok(listed) => listed,
+            Err(_elapsed) => {
+                cancel.cancel();
+                let (tools, incomplete) = listing.await;
+                (tools, incomplete.map(|_cancelled| RequestError::TimedOut(self.timeout)))
+            }
+        };
+        let incomplete = match incomplete {
+            Some(error) => Some(self.shared.to_error(error, &call).await),
+            None => None,
+        };
+        let filter = &self.shared.config.tools;
+        tools.retain(|tool| tool["name"].as_str().is_none_or(|name| filter.allows(name)));
+        tools.iter_mut().for_each(|tool| self.shared.spawn_config.redactor.mask_json(tool));
+        match incomplete {
+            Some(error) if tools.is_empty() => return Err(error),
+            Some(_) => {}
+            None => call.cache_tools(&tools),
+        }
+        Ok(ToolList { tools, incomplete })
+    }
 }

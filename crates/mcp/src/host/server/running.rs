@@ -1,0 +1,187 @@
+//! `RunningServer`: a running server as its callers see it, the calls in progress on it, and its process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use valetkey_core::{CredentialsVersion, Region};
+
+use super::ServerShared;
+use crate::Redactor;
+use crate::child::{ChildProcess, Delivery, StderrTail};
+use crate::connection::{Connection, ConnectionDriver};
+use crate::endpoint::Grant;
+
+/// The number of standard error lines quoted when a server fails.
+const STDERR_LINES: usize = 5;
+
+/// The part of a running server that calls share.
+pub(super) struct RunningServer {
+    pub(super) connection: Connection,
+    pub(super) grant: Option<Grant>,
+    pub(super) stderr: StderrTail,
+    pub(super) redactor: Arc<Redactor>,
+    pub(super) cached_tools: Mutex<Option<Vec<Value>>>,
+    pub(super) active_calls: watch::Sender<usize>,
+    /// Whether a tool call has succeeded. If so, the restart backoff starts over when the server ends.
+    pub(super) has_served: AtomicBool,
+    /// Whether a request failed because the server was gone.
+    pub(super) is_disconnected: AtomicBool,
+}
+
+impl RunningServer {
+    /// Registers a call. The first of concurrent calls ends the endpoint's burst, so that a rotation takes effect
+    /// immediately.
+    pub(super) fn begin_call(self: &Arc<Self>) -> CallGuard {
+        let mut first = false;
+        self.active_calls.send_modify(|count| {
+            first = *count == 0;
+            *count += 1;
+        });
+        if let (true, Some(grant)) = (first, &self.grant) {
+            grant.end_burst();
+        }
+        CallGuard(Arc::clone(self))
+    }
+
+    /// Whether the connection still accepts requests.
+    pub(super) fn is_open(&self) -> bool {
+        !self.is_disconnected.load(Ordering::Acquire) && !self.connection.is_closed()
+    }
+
+    /// Waits until no call is in progress. Cancel safe.
+    pub(super) async fn wait_idle(&self) {
+        let mut under_way = self.active_calls.subscribe();
+        // `wait_for` fails only without a sender, which lives as long as `self`.
+        let _idle = under_way.wait_for(|count| *count == 0).await;
+    }
+}
+
+/// A call in progress. A server that is replaced is not stopped before its calls end, up to a time limit.
+pub(super) struct CallGuard(Arc<RunningServer>);
+
+impl CallGuard {
+    pub(super) fn connection(&self) -> &Connection {
+        &self.0.connection
+    }
+
+    /// Returns the tools last listed, unless the server has announced a change since.
+    pub(super) fn cached_tools(&self) -> Option<Vec<Value>> {
+        let listed = self.0.cached_tools.lock();
+        listed.clone().filter(|_| !self.0.connection.tools_changed())
+    }
+
+    pub(super) fn cache_tools(&self, tools: &[Value]) {
+        *self.0.cached_tools.lock() = Some(tools.to_vec());
+    }
+
+    /// Records that a tool call succeeded.
+    pub(super) fn mark_served(&self) {
+        self.0.has_served.store(true, Ordering::Release);
+    }
+
+    /// Records that the server is gone, so that later calls do not use it, and returns the end of its standard error,
+    /// masked.
+    pub(super) async fn stderr_tail(&self) -> String {
+        self.0.is_disconnected.store(true, Ordering::Release);
+        self.0.stderr.wait_drained().await;
+        quote_stderr(&self.0.stderr, &self.0.redactor)
+    }
+}
+
+/// Formats the end of standard error, masked, as a clause of an error message.
+pub(in crate::host) fn quote_stderr(stderr: &StderrTail, redactor: &Redactor) -> String {
+    let said = stderr.last_lines(redactor, STDERR_LINES).replace('\n', " | ");
+    if said.is_empty() { said } else { format!("; it said: {said}") }
+}
+
+impl Drop for CallGuard {
+    fn drop(&mut self) {
+        self.0.active_calls.send_modify(|count| *count -= 1);
+    }
+}
+
+/// The process of a running server, which only the supervisor holds.
+pub(super) struct RunningProcess {
+    pub(super) server: Arc<RunningServer>,
+    pub(super) process: ChildProcess,
+    pub(super) driver: ConnectionDriver,
+    pub(super) snapshot: CredentialSnapshot,
+}
+
+impl RunningProcess {
+    pub(super) fn is_outdated(&self, facts: &ServerShared) -> bool {
+        self.snapshot.is_stale(facts, self.server.grant.as_ref())
+    }
+
+    pub(super) async fn stop(self) {
+        self.driver.close().await;
+        self.process.stop().await;
+    }
+}
+
+/// An event of a running process.
+pub(super) enum ProcessEvent {
+    Ended,
+    ToolsChanged,
+}
+
+/// Waits for the next event of the running process. A change of its tools is reported at `earliest` at the earliest.
+/// Cancel safe.
+pub(super) async fn next_event(running: &mut Option<RunningProcess>, earliest: Instant) -> ProcessEvent {
+    let Some(RunningProcess { process, server: link, .. }) = running else {
+        return std::future::pending().await;
+    };
+    let changed = async {
+        sleep_until(earliest).await;
+        link.connection.wait_tools_change().await;
+    };
+    tokio::select! {
+        _status = process.wait() => ProcessEvent::Ended,
+        () = changed => ProcessEvent::ToolsChanged,
+    }
+}
+
+/// The credentials and the region that a server was started with, which determine whether it must be replaced.
+pub(super) struct CredentialSnapshot {
+    /// The credentials that the account served at the start.
+    pub(super) version: Option<CredentialsVersion>,
+    /// The region that the server was started with. The account may have had no credentials yet.
+    region: Option<Region>,
+}
+
+impl CredentialSnapshot {
+    pub(super) fn take(facts: &ServerShared) -> Self {
+        Self {
+            version: facts.account.current().map(|served| served.id),
+            region: Some(facts.account.resolved_region()),
+        }
+    }
+
+    /// Whether a server that was started with this snapshot and reads from `grant` may hold credentials that the
+    /// session no longer has, or runs in another region than they belong to.
+    ///
+    /// A server may cache the credentials it reads for any time, so it keeps running only after a renewal of the same
+    /// credentials. Other credentials, possibly of another AWS account, never reach a process that has read earlier
+    /// ones.
+    pub(super) fn is_stale(&self, facts: &ServerShared, grant: Option<&Grant>) -> bool {
+        match facts.config.delivery {
+            Delivery::None => false,
+            Delivery::Env => self.version != facts.account.current().map(|served| served.id),
+            Delivery::Endpoint => match facts.account.current() {
+                Some(now) => {
+                    self.has_other_region(facts) || grant.is_some_and(|grant| !grant.is_renewed_by(now.id))
+                }
+                // Invalidated or expired credentials are fetched again at the next call, and compared then.
+                None => facts.account.is_cleared() && grant.is_some_and(Grant::was_used),
+            },
+        }
+    }
+
+    fn has_other_region(&self, facts: &ServerShared) -> bool {
+        facts.account.region().is_some_and(|region| self.region.as_ref() != Some(&region))
+    }
+}
