@@ -9,7 +9,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use valetkey::mcp::child::{Delivery, run_launcher};
 use valetkey::{AccountName, Error, Expiry, Principal, SessionId};
 
-use crate::failure::CliError;
+use crate::error::CliError;
 
 /// AWS credentials for one agent session: isolated, in memory, rotating, and cleared when the session ends.
 #[derive(Debug, Parser)]

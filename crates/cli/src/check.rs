@@ -15,33 +15,33 @@ use valetkey::mcp::McpConfig;
 use valetkey::mcp::config::ConfigError;
 
 use crate::arguments::CheckArgs;
-use crate::compose::{self, BuildMode, ConfiguredPolicies};
-use crate::failure::CliError;
+use crate::build::{self, BuildMode, ConfiguredPolicies};
+use crate::error::CliError;
 use crate::nested;
 use crate::serve::{config_error, read_mcp_config};
 use crate::settings::{Consent, Diagnostic, Settings};
 use crate::terminal::Terminal;
 
 pub(crate) async fn run(command: &CheckArgs) -> Result<ExitCode, CliError> {
-    let mut faults = Vec::new();
+    let mut diagnostics = Vec::new();
     let consent = if command.live { Consent::Required } else { Consent::NotNeeded };
-    let settings = Settings::read(command.config_args.config.as_deref(), consent, &mut faults).await;
+    let settings = Settings::read(command.config_args.config.as_deref(), consent, &mut diagnostics).await;
     let settings = settings.for_principal(command.config_args.principal.as_ref());
     let mut config = match &command.config_args.mcp_config {
-        Some(path) => check_mcp_config(path, &mut faults),
+        Some(path) => check_mcp_config(path, &mut diagnostics),
         None => None,
     };
-    compose::apply_server_settings(&settings, config.as_mut(), &mut faults);
+    build::apply_server_settings(&settings, config.as_mut(), &mut diagnostics);
     if command.config_args.mcp_config.is_some() {
-        faults.extend(settings.missing_default_account(""));
+        diagnostics.extend(settings.missing_default_account(""));
     }
     // Building a session only checks the settings. Only `--live` sends requests.
     let base = AwsClientConfig::from_process().await;
     let session =
-        compose::build_session(&settings, &base, &Terminal::new(), BuildMode::CheckOnly, &mut faults);
-    ConfiguredPolicies::new(&settings, &session, &mut faults);
-    if !faults.is_empty() {
-        return Err(config_error(&faults));
+        build::build_session(&settings, &base, &Terminal::new(), BuildMode::CheckOnly, &mut diagnostics);
+    ConfiguredPolicies::new(&settings, &session, &mut diagnostics);
+    if !diagnostics.is_empty() {
+        return Err(config_error(&diagnostics));
     }
     if settings.is_absent() && config.is_none() {
         return Err(CliError::usage(nothing_to_check_message()));
@@ -58,17 +58,18 @@ pub(crate) async fn run(command: &CheckArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn check_mcp_config(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<McpConfig> {
-    let (config, text) = read_mcp_config(path, faults)?;
-    let to_diagnostic = |fault: &ConfigError| {
-        let line = find_line(&text, &fault.server, fault.error.field());
-        Diagnostic::in_file(path, format!("server `{}`: {}", fault.server, fault.error)).at_line(line)
+fn check_mcp_config(path: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<McpConfig> {
+    let (config, text) = read_mcp_config(path, diagnostics)?;
+    let to_diagnostic = |diagnostic: &ConfigError| {
+        let line = find_line(&text, &diagnostic.server, diagnostic.error.field());
+        Diagnostic::in_file(path, format!("server `{}`: {}", diagnostic.server, diagnostic.error))
+            .at_line(line)
     };
     // Clients connect to remote servers directly, so a remote server is a warning and not an error.
     let (remote, broken): (Vec<_>, Vec<_>) =
-        config.faults.iter().partition(|fault| fault.error.field() == Some("url"));
-    faults.extend(broken.into_iter().map(to_diagnostic));
-    faults.extend(nested::gateway_servers(&config).into_iter().map(|name| {
+        config.faults.iter().partition(|diagnostic| diagnostic.error.field() == Some("url"));
+    diagnostics.extend(broken.into_iter().map(to_diagnostic));
+    diagnostics.extend(nested::gateway_servers(&config).into_iter().map(|name| {
         let line = find_line(&text, &name, Some("command"));
         Diagnostic::in_file(path, format!("server `{name}`: `command` {}", nested::REMEDY)).at_line(line)
     }));

@@ -8,8 +8,8 @@ use valetkey::audit::AuditEvent;
 use valetkey::{AccountId, Credentials, Expiry, ExposeSecret, SecretString};
 
 use crate::arguments::CredentialProcessArgs;
-use crate::chosen;
-use crate::failure::CliError;
+use crate::error::CliError;
+use crate::open_session;
 use crate::settings::Consent;
 use crate::terminal::Terminal;
 
@@ -37,7 +37,8 @@ pub(crate) async fn run(command: CredentialProcessArgs) -> Result<ExitCode, CliE
         ));
     }
     let (session, account) =
-        chosen::open_session_with_consent(&command.account_args, &Terminal::new(), Consent::Required).await?;
+        open_session::open_session_with_consent(&command.account_args, &Terminal::new(), Consent::Required)
+            .await?;
     let credentials = account.credentials().await?;
     account.audit(AuditEvent::Serve, "credential-process", None);
     let text = to_json(&credentials)?;

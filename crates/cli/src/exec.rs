@@ -16,9 +16,9 @@ use valetkey::mcp::endpoint::AdvertisedExpiry;
 use valetkey::{SessionAccount, SessionContext};
 
 use crate::arguments::{ExecArgs, ExecDelivery};
-use crate::chosen;
-use crate::failure::CliError;
-use crate::handed_out;
+use crate::error::CliError;
+use crate::open_session;
+use crate::outstanding_report;
 use crate::serve::current_exe_launcher;
 use crate::terminal::Terminal;
 
@@ -26,14 +26,14 @@ const MAX_SHOWN_NAME_LEN: usize = 31;
 
 pub(crate) async fn run(command: ExecArgs) -> Result<ExitCode, CliError> {
     let terminal = Terminal::new();
-    let (session, account) = chosen::account(&command.account_args, &terminal).await?;
+    let (session, account) = open_session::open_session(&command.account_args, &terminal).await?;
     // Fails before a process starts: without credentials the program cannot work.
     account.credentials().await?;
     terminal.transfer();
     let refresher = tokio::spawn(session.keep_warm());
     let outcome = run_child(&session, account, command).await;
     refresher.abort();
-    handed_out::report_outstanding(&session.close());
+    outstanding_report::report_outstanding(&session.close());
     outcome
 }
 

@@ -1,19 +1,19 @@
 //! `valetkey`: the composition root. It reads arguments, files and the environment and passes them to the library.
 
 mod arguments;
+mod build;
 mod check;
-mod chosen;
-mod compose;
 mod credential_process;
 #[cfg(feature = "demo")]
 mod demo;
+mod error;
 mod exec;
-mod failure;
 mod files;
-mod handed_out;
 mod logs;
 mod nested;
-mod own_memory;
+mod open_session;
+mod outstanding_report;
+mod process_memory;
 mod progress;
 mod revocation_policy;
 mod serve;
@@ -27,7 +27,7 @@ use std::process::ExitCode;
 use valetkey::mcp::child::close_descriptors_on_exec;
 
 use arguments::{Cli, Command};
-use failure::CliError;
+use error::CliError;
 
 fn main() -> ExitCode {
     let arguments = match usage::parse() {
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     };
     // Runs before the process has a secret. A guardian has the environment of its program, which includes keys in the
     // `env` delivery.
-    let protected = own_memory::protect_process_memory();
+    let protected = process_memory::protect_process_memory();
     // Runs before any thread starts, because this process becomes another program or its guardian.
     if let Command::Launch(launch) = &arguments.command {
         return launch.run_launcher();
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     let outcome = runtime.block_on(run(arguments));
     // A read of standard input may still block a thread; shutdown does not wait for it.
     runtime.shutdown_background();
-    outcome.unwrap_or_else(|failure| failure.print(color))
+    outcome.unwrap_or_else(|error| error.print(color))
 }
 
 async fn run(arguments: Cli) -> Result<ExitCode, CliError> {

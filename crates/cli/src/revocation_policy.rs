@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use valetkey::{Clock, Expiry, Result, RevocationPolicy, SystemClock};
 
 use crate::arguments::RevocationPolicyArgs as Command;
-use crate::failure::CliError;
+use crate::error::CliError;
 
 pub(crate) fn run(command: &Command) -> Result<ExitCode, CliError> {
     let policy = build_policy(command)?;

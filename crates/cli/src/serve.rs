@@ -14,11 +14,11 @@ use valetkey::mcp::{Gateway, McpConfig, McpHost, McpHostBuilder};
 use valetkey::tools::{ToolSet, ToolSetBuilder};
 
 use crate::arguments::ServeArgs;
-use crate::compose::{self, BuildMode, ConfiguredPolicies};
-use crate::failure::CliError;
+use crate::build::{self, BuildMode, ConfiguredPolicies};
+use crate::error::CliError;
 use crate::files::{self, AllowedWriters};
-use crate::handed_out;
 use crate::nested;
+use crate::outstanding_report;
 use crate::settings::{Consent, Diagnostic, Settings};
 use crate::terminal::Terminal;
 
@@ -29,29 +29,29 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
     if nested::is_inside_gateway() {
         return Err(CliError::invalid_config(vec![NESTED_GATEWAY_MESSAGE.to_owned()]));
     }
-    let mut faults = Vec::new();
+    let mut diagnostics = Vec::new();
     let settings =
-        Settings::read(command.config_args.config.as_deref(), Consent::Required, &mut faults).await;
+        Settings::read(command.config_args.config.as_deref(), Consent::Required, &mut diagnostics).await;
     let settings = settings.for_principal(command.config_args.principal.as_ref());
     let mut config = match &command.config_args.mcp_config {
-        Some(path) => read_mcp_config(path, &mut faults).map(|(config, _text)| config),
+        Some(path) => read_mcp_config(path, &mut diagnostics).map(|(config, _text)| config),
         None => None,
     };
-    compose::apply_server_settings(&settings, config.as_mut(), &mut faults);
-    faults.extend(settings.missing_default_account(""));
+    build::apply_server_settings(&settings, config.as_mut(), &mut diagnostics);
+    diagnostics.extend(settings.missing_default_account(""));
     let base = AwsClientConfig::from_process().await;
-    let session = compose::build_session(&settings, &base, &Terminal::new(), BuildMode::Run, &mut faults);
-    let policies = ConfiguredPolicies::new(&settings, &session, &mut faults);
-    if !faults.is_empty() {
-        return Err(config_error(&faults));
+    let session = build::build_session(&settings, &base, &Terminal::new(), BuildMode::Run, &mut diagnostics);
+    let policies = ConfiguredPolicies::new(&settings, &session, &mut diagnostics);
+    if !diagnostics.is_empty() {
+        return Err(config_error(&diagnostics));
     }
     let mut config = config.unwrap_or_default();
     for name in nested::gateway_servers(&config) {
         config.servers.remove(&name);
         tracing::warn!(server = %name, "left out: `command` {}", nested::REMEDY);
     }
-    for fault in config.faults.iter().chain(&config.warnings) {
-        tracing::warn!(server = %fault.server, "{}", fault.error);
+    for diagnostic in config.faults.iter().chain(&config.warnings) {
+        tracing::warn!(server = %diagnostic.server, "{}", diagnostic.error);
     }
     let host = McpHost::builder(&session, config)
         .environment(HostEnvironment::from_process())
@@ -60,7 +60,7 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
         |host: McpHostBuilder, (server, tool, policy)| host.tool_policy(server, tool, policy);
     let host = policies.by_tool.into_iter().fold(host, add_tool_policy).start().await?;
     let add_named_policy = |tools: ToolSetBuilder, (name, policy)| tools.policy(name, policy);
-    let tools = compose::configured_accounts(&settings)
+    let tools = build::configured_accounts(&settings)
         .fold(ToolSet::builder(session.clone()), ToolSetBuilder::configured_account);
     let tools = policies.by_name.into_iter().fold(tools, add_named_policy).build();
     if std::io::stdin().is_terminal() {
@@ -68,7 +68,7 @@ pub(crate) async fn run(command: ServeArgs) -> Result<ExitCode, CliError> {
     }
     let stop = cancel_on_signal()?;
     let served = Gateway::new(session.clone(), tools).with_host(host).serve_stdio(stop).await;
-    handed_out::report_outstanding(&session.close());
+    outstanding_report::report_outstanding(&session.close());
     served?;
     Ok(ExitCode::SUCCESS)
 }
@@ -81,26 +81,26 @@ fn print_terminal_hint() {
 }
 
 /// Reads a file of servers and returns it with its text as plain JSON. `${VAR}` is replaced from the environment.
-pub(crate) fn read_mcp_config(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<(McpConfig, String)> {
+pub(crate) fn read_mcp_config(path: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<(McpConfig, String)> {
     let text = files::read_text(path, AllowedWriters::OwnerAndGroup);
-    let text = text.map_err(|what| faults.push(Diagnostic::in_file(path, what))).ok()?;
+    let text = text.map_err(|what| diagnostics.push(Diagnostic::in_file(path, what))).ok()?;
     let variables = VarLookup::new(|name| std::env::var(name).ok());
     match McpConfig::parse(&text, &variables) {
         Ok(config) => Some((config, jsonc_to_json(&text))),
         Err(error) => {
             let line =
                 serde_json::from_str::<IgnoredAny>(&jsonc_to_json(&text)).err().map(|error| error.line());
-            faults.push(Diagnostic::in_file(path, error.to_string()).at_line(line));
+            diagnostics.push(Diagnostic::in_file(path, error.to_string()).at_line(line));
             None
         }
     }
 }
 
-pub(crate) fn config_error(faults: &[Diagnostic]) -> CliError {
-    let mut faults: Vec<&Diagnostic> = faults.iter().collect();
+pub(crate) fn config_error(diagnostics: &[Diagnostic]) -> CliError {
+    let mut diagnostics: Vec<&Diagnostic> = diagnostics.iter().collect();
     // Sorted by line, as an editor shows them.
-    faults.sort_by_key(|fault| (&fault.file, fault.line));
-    CliError::invalid_config(faults.into_iter().map(ToString::to_string).collect())
+    diagnostics.sort_by_key(|diagnostic| (&diagnostic.file, diagnostic.line));
+    CliError::invalid_config(diagnostics.into_iter().map(ToString::to_string).collect())
 }
 
 /// Returns this program as the launcher of child processes.

@@ -3,14 +3,14 @@
 
 mod account;
 mod default_account;
+mod diagnostic;
 mod effects;
-mod fault;
 mod keys;
+mod load;
 mod paths;
-mod place;
 mod policy;
-mod source;
-mod table;
+mod reader;
+mod source_map;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -26,11 +26,11 @@ pub(crate) use account::{
     AccountSettings, AttributionSettings, ExchangeSettings, FederationSettings, ProcessSettings,
     ProviderSettings, RoleSettings, SecretSettings, WebIdentitySettings,
 };
-pub(crate) use fault::Diagnostic;
-use place::SourceMap;
+pub(crate) use diagnostic::Diagnostic;
+pub(crate) use load::{Consent, DEFAULT_FILE};
 pub(crate) use policy::PolicySettings;
-pub(crate) use source::{Consent, DEFAULT_FILE};
-use table::LenientReader;
+use reader::LenientReader;
+use source_map::SourceMap;
 
 const SECTIONS: [&str; 7] = ["session", "accounts", "principals", "policies", "servers", "resolver", "audit"];
 
@@ -186,45 +186,51 @@ impl Settings {
         self.source_map.to_diagnostic(section, error)
     }
 
-    fn parse(path: &Path, text: &str, faults: &mut Vec<Diagnostic>) -> Self {
+    fn parse(path: &Path, text: &str, diagnostics: &mut Vec<Diagnostic>) -> Self {
         let (table, errors) = DeTable::parse_recoverable(text);
-        let place = SourceMap::new(path, text, table.get_ref());
+        let source_map = SourceMap::new(path, text, table.get_ref());
         if !errors.is_empty() {
             let to_diagnostic =
-                |error: toml::de::Error| place.syntax_diagnostic(text, error.span(), error.message());
-            faults.extend(errors.into_iter().map(to_diagnostic));
-            return Self { source_map: place, ..Self::default() };
+                |error: toml::de::Error| source_map.syntax_diagnostic(text, error.span(), error.message());
+            diagnostics.extend(errors.into_iter().map(to_diagnostic));
+            return Self { source_map, ..Self::default() };
         }
-        let mut settings = Self { source_map: place, ..Self::default() };
+        let mut settings = Self { source_map, ..Self::default() };
         for (section, value) in table.into_inner() {
-            settings.read_section(section.get_ref(), value, faults);
+            settings.read_section(section.get_ref(), value, diagnostics);
         }
-        settings.resolve_paths(path.parent().unwrap_or(Path::new("")), faults);
+        settings.resolve_paths(path.parent().unwrap_or(Path::new("")), diagnostics);
         settings
     }
 
-    fn read_section(&mut self, section: &str, value: Spanned<DeValue<'_>>, faults: &mut Vec<Diagnostic>) {
+    fn read_section(
+        &mut self,
+        section: &str,
+        value: Spanned<DeValue<'_>>,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) {
         let reader = LenientReader::new(&self.source_map);
         match section {
-            "session" => self.session = reader.read(&[section], value, faults).unwrap_or_default(),
-            "resolver" => self.resolver = reader.read_resolver(value, faults),
-            "audit" => self.audit = reader.read(&[section], value, faults),
+            "session" => self.session = reader.read(&[section], value, diagnostics).unwrap_or_default(),
+            "resolver" => self.resolver = reader.read_resolver(value, diagnostics),
+            "audit" => self.audit = reader.read(&[section], value, diagnostics),
             "accounts" => {
                 let (read, broken) =
-                    read_tables(&reader, section, value, faults, LenientReader::read_account);
+                    read_tables(&reader, section, value, diagnostics, LenientReader::read_account);
                 (self.accounts, self.invalid_accounts) = (read, broken);
             }
             "policies" => {
                 (self.policies, self.invalid_policies) =
-                    read_tables(&reader, section, value, faults, LenientReader::read_policy);
+                    read_tables(&reader, section, value, diagnostics, LenientReader::read_policy);
             }
             "principals" => {
-                (self.principals, _) = read_tables(&reader, section, value, faults, LenientReader::read)
+                (self.principals, _) = read_tables(&reader, section, value, diagnostics, LenientReader::read)
             }
             "servers" => {
-                (self.servers, _) = read_tables(&reader, section, value, faults, LenientReader::read_server)
+                (self.servers, _) =
+                    read_tables(&reader, section, value, diagnostics, LenientReader::read_server)
             }
-            _ => faults.push(self.diagnostic(&[section], unknown_section_message(section))),
+            _ => diagnostics.push(self.diagnostic(&[section], unknown_section_message(section))),
         }
     }
 }
@@ -248,14 +254,14 @@ fn read_tables<'p, T>(
     reader: &LenientReader<'p>,
     section: &str,
     value: Spanned<DeValue<'_>>,
-    faults: &mut Vec<Diagnostic>,
+    diagnostics: &mut Vec<Diagnostic>,
     read: ReadTable<'p, T>,
 ) -> (BTreeMap<String, T>, BTreeSet<String>) {
     let (mut valid, mut broken) = (BTreeMap::new(), BTreeSet::new());
-    let Some(entries) = reader.expect_table(&[section], value, faults) else { return (valid, broken) };
+    let Some(entries) = reader.expect_table(&[section], value, diagnostics) else { return (valid, broken) };
     for (name, value) in entries.into_inner() {
         let name = name.into_inner().into_owned();
-        match read(reader, &[section, &name], value, faults) {
+        match read(reader, &[section, &name], value, diagnostics) {
             Some(read) => drop(valid.insert(name, read)),
             None => drop(broken.insert(name)),
         }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use valetkey::escape_control_chars;
 
 use crate::arguments::TrustArgs;
-use crate::failure::CliError;
+use crate::error::CliError;
 use crate::files::{self, AllowedWriters};
 use crate::serve::config_error;
 use crate::settings::{DEFAULT_FILE, Settings};
@@ -103,10 +103,10 @@ pub(crate) fn run(command: &TrustArgs) -> Result<ExitCode, CliError> {
         println!("{name}: {}", if existed { "no longer trusted" } else { "was not trusted" });
         return Ok(ExitCode::SUCCESS);
     }
-    let mut faults = Vec::new();
-    let read = Settings::read_discovered(path, &mut faults);
-    let Some((settings, text)) = read.filter(|_| faults.is_empty()) else {
-        return Err(config_error(&faults));
+    let mut diagnostics = Vec::new();
+    let read = Settings::read_discovered(path, &mut diagnostics);
+    let Some((settings, text)) = read.filter(|_| diagnostics.is_empty()) else {
+        return Err(config_error(&diagnostics));
     };
     store.trust(path, &text).map_err(store_error)?;
     println!("{name}: trusted until it changes; `valetkey trust --revoke` ends that");

@@ -10,7 +10,7 @@ use valetkey::{
     RoleArn, SessionContext, escape_control_chars,
 };
 
-use crate::failure::{CliError, error_chain};
+use crate::error::{CliError, error_chain};
 use crate::progress::with_progress;
 use crate::settings::{AccountSettings, Settings};
 

@@ -13,7 +13,7 @@ use valetkey::SessionContext;
 use valetkey::mcp::Gateway;
 use valetkey::tools::{Tool, ToolDefinition, ToolOutput, ToolSet};
 
-use crate::failure::CliError;
+use crate::error::CliError;
 
 /// How often the server checks whether the awaited file exists.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);

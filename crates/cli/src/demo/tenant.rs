@@ -14,8 +14,8 @@ use valetkey::mcp::{CredentialEndpoint, McpConfig, McpHost};
 use valetkey::tools::{ToolOutput, ToolSet};
 use valetkey::{AccountName, Generation, Principal, SessionContext};
 
-use super::stage::{DemoEnv, SECRET_PREFIX, TenantPlan};
-use crate::failure::CliError;
+use super::env::{DemoEnv, SECRET_PREFIX, TenantPlan};
+use crate::error::CliError;
 use crate::serve::current_exe_launcher;
 
 /// The tool of the child server, under the name that the host lists.
@@ -28,7 +28,7 @@ pub(super) struct DemoTenant<'a> {
     pub(super) workload_account: AccountName,
     pub(super) host: McpHost,
     pub(super) audit: Arc<InMemoryAudit>,
-    stage: &'a DemoEnv,
+    env: &'a DemoEnv,
     tools: ToolSet,
 }
 
@@ -44,19 +44,19 @@ impl<'a> DemoTenant<'a> {
     /// Opens a session for the tenant. Its resolver reads with a role in the tenant's own account, and the role of its
     /// MCP server is assumed with the credentials that are set on the session later.
     pub(super) async fn open(
-        stage: &'a DemoEnv,
+        env: &'a DemoEnv,
         plan: &'a TenantPlan,
         endpoint: &CredentialEndpoint,
     ) -> Result<Self, CliError> {
         let platform = MemoryProvider::new();
-        platform.set(stage.platform.clone());
+        platform.set(env.platform.clone());
         let reader = AssumeRoleProvider::builder(plan.reader_role().parse()?, Arc::new(platform))
-            .base(&stage.client_config)
+            .base(&env.client_config)
             .session_name(format!("reader-{}", plan.name))
             .external_id(&plan.external_id)
             .build()?;
         let resolver = SecretsManagerResolver::builder(SECRET_PREFIX, Arc::new(reader))
-            .base(&stage.client_config)
+            .base(&env.client_config)
             .build()?;
         let audit = Arc::new(InMemoryAudit::default());
         let session = SessionContext::builder()
@@ -70,11 +70,11 @@ impl<'a> DemoTenant<'a> {
             plan.workload_role().parse()?,
             Arc::new(session.account(session.default_account())?),
         )
-        .base(&stage.client_config)
+        .base(&env.client_config)
         .session_name(format!("agent-{}", plan.name))
         .build()?;
         session.set_provider_for(&workload, role)?;
-        let host = McpHost::builder(&session, server_config(&workload, stage)?)
+        let host = McpHost::builder(&session, server_config(&workload, env)?)
             .environment(HostEnvironment::from_process())
             .launcher(current_exe_launcher()?)
             .endpoint(endpoint.clone())
@@ -84,7 +84,7 @@ impl<'a> DemoTenant<'a> {
             .start()
             .await?;
         let tools = ToolSet::for_session(session.clone());
-        Ok(Self { plan, session, workload_account: workload, host, audit, stage, tools })
+        Ok(Self { plan, session, workload_account: workload, host, audit, env, tools })
     }
 
     /// Passes the agent a stack job that names a credential id.
@@ -106,7 +106,7 @@ impl<'a> DemoTenant<'a> {
     /// Runs a sub-agent, which has a handle of the session and calls AWS through the SDK.
     pub(super) async fn run_sub_agent(&self) -> Result<(String, String), CliError> {
         let session = self.session.clone();
-        let config = session.sdk_config_from(self.stage.client_config.config()).await?;
+        let config = session.sdk_config_from(self.env.client_config.config()).await?;
         let identity = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await;
         let identity =
             identity.map_err(|error| CliError::failed(format!("STS: {}", error.into_service_error())))?;
@@ -140,13 +140,13 @@ impl<'a> DemoTenant<'a> {
 }
 
 /// Configures one server: this program as an ordinary MCP server that uses the AWS SDK.
-fn server_config(workload: &AccountName, stage: &DemoEnv) -> Result<McpConfig, CliError> {
+fn server_config(workload: &AccountName, env: &DemoEnv) -> Result<McpConfig, CliError> {
     let this = std::env::current_exe()
         .map_err(|error| CliError::failed(format!("this program is not found: {error}")))?;
     let text = json!({"mcpServers": {"aws": {
         "command": this.to_string_lossy(),
         "args": ["demo-server"],
-        "env": {"AWS_ENDPOINT_URL": stage.endpoint},
+        "env": {"AWS_ENDPOINT_URL": env.endpoint},
     }}});
     let mut config = McpConfig::parse(&text.to_string(), &VarLookup::new(|_| None))?;
     let configure = |server: &mut ServerConfig| server.account = Some(workload.clone());

@@ -199,9 +199,9 @@ impl AccountSettings {
 
     pub(crate) fn region(&self) -> Option<&str> {
         match &self.provider {
-            ProviderSettings::Memory(plain)
-            | ProviderSettings::Environment(plain)
-            | ProviderSettings::DefaultChain(plain) => plain.region.as_deref(),
+            ProviderSettings::Memory(region_settings)
+            | ProviderSettings::Environment(region_settings)
+            | ProviderSettings::DefaultChain(region_settings) => region_settings.region.as_deref(),
             ProviderSettings::AssumeRole(role) => role.region.as_deref(),
             ProviderSettings::WebIdentity(role) => role.region.as_deref(),
             ProviderSettings::Federation(exchange) => exchange.region.as_deref(),

@@ -75,12 +75,12 @@ impl<'de> Deserializer<'de> for FieldCollector<'_> {
 pub(super) fn closest_match<'n>(word: &str, names: &[&'n str]) -> Option<&'n str> {
     let word = word.trim().to_lowercase();
     let alike = |name: &str| name.replace('_', "-") == word.replace('_', "-");
-    let synonyms = || SYNONYMS.iter().filter(|(other, _)| *other == word).map(|(_, name)| *name);
+    let synonyms = || SYNONYMS.iter().filter(|(verbatim, _)| *verbatim == word).map(|(_, name)| *name);
     let same = names.iter().find(|name| alike(name));
     let synonym = || names.iter().find(|name| synonyms().any(|synonym| synonym == **name));
     let similar = || {
         let scored = names.iter().map(|name| (strsim::jaro_winkler(&word, name), name));
-        let best = scored.max_by(|(one, _), (other, _)| one.total_cmp(other));
+        let best = scored.max_by(|(one, _), (verbatim, _)| one.total_cmp(verbatim));
         best.filter(|(score, _)| *score >= MIN_SIMILARITY).map(|(_, name)| name)
     };
     same.or_else(synonym).or_else(similar).copied()
@@ -106,16 +106,16 @@ pub(super) fn unknown_key_message(key: &str, names: &[&str]) -> String {
 /// Describes the value that a key must have, from what serde expected.
 pub(super) fn expected_value_message(key: &str, expected: &str) -> String {
     let number = expected.starts_with(['u', 'i']) && expected[1..].parse::<u8>().is_ok();
-    let wanted = match expected {
+    let expectation = match expected {
         _ if number && key.ends_with("_seconds") => "a whole number of seconds, without quotes",
         _ if number => "a whole number, without quotes",
         "a boolean" => "`true` or `false`, without quotes",
         "a string" | "path string" => "a string, in quotes",
         "a sequence" => "a list, such as [\"a\", \"b\"]",
         "a map" => "a table",
-        other => other,
+        verbatim => verbatim,
     };
-    format!("must be {wanted}")
+    format!("must be {expectation}")
 }
 
 #[cfg(test)]

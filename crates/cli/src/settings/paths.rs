@@ -9,20 +9,20 @@ type EnvLookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Settings {
     /// Makes every path of the file absolute. A path that cannot be resolved is an error.
-    pub(super) fn resolve_paths(&mut self, folder: &Path, faults: &mut Vec<Diagnostic>) {
+    pub(super) fn resolve_paths(&mut self, folder: &Path, diagnostics: &mut Vec<Diagnostic>) {
         let lookup = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         // The working directory of this process does not change, but that of its children differs.
         let folder = std::path::absolute(folder.join(".")).unwrap_or_else(|_| folder.to_owned());
-        let mut wrong = Vec::new();
+        let mut invalid_paths = Vec::new();
         for (key, path) in self.paths() {
             match resolve_path(path, &folder, &lookup) {
                 Ok(resolved) => *path = resolved,
-                Err(what) => wrong.push((key, what)),
+                Err(what) => invalid_paths.push((key, what)),
             }
         }
-        for (key, what) in wrong {
+        for (key, what) in invalid_paths {
             let key: Vec<&str> = key.iter().map(String::as_str).collect();
-            faults.push(self.diagnostic(&key, what));
+            diagnostics.push(self.diagnostic(&key, what));
         }
         self.folder = folder;
     }
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn resolve_path_expands_folder_home_and_variables() {
-        for (path, wanted) in [
+        for (path, expected) in [
             ("look.json", "/etc/x/look.json"),
             ("/a/b", "/a/b"),
             ("~/token", "/srv/home/token"),
@@ -110,7 +110,7 @@ mod tests {
             ("sub/${HOME}", "/etc/x/sub//srv/home"),
             ("", ""),
         ] {
-            assert_eq!(resolved(path).as_deref(), Ok(wanted), "{path}");
+            assert_eq!(resolved(path).as_deref(), Ok(expected), "{path}");
         }
     }
 

@@ -6,34 +6,34 @@ use super::BuildMode;
 use crate::settings::{Diagnostic, Settings};
 
 /// Reports lists with unknown accounts, and a session whose principal is not listed.
-pub(super) fn check_principals(settings: &Settings, purpose: BuildMode, faults: &mut Vec<Diagnostic>) {
+pub(super) fn check_principals(settings: &Settings, mode: BuildMode, diagnostics: &mut Vec<Diagnostic>) {
     let principals = &settings.principals;
     for (name, principal) in principals {
         if let Err(error) = Principal::parse("name", name) {
-            faults.push(settings.to_diagnostic(&["principals", name], &error));
+            diagnostics.push(settings.to_diagnostic(&["principals", name], &error));
         }
         let at_list = ["principals", name, "accounts"];
         if principal.accounts.is_empty() {
-            faults.push(settings.diagnostic(&at_list, "must name one account at least"));
+            diagnostics.push(settings.diagnostic(&at_list, "must name one account at least"));
         } else if !principal.accounts.iter().all(|account| settings.contains_account(account)) {
             let what = settings.unknown_account_message().replacen("is not", "holds what is not", 1);
-            faults.push(settings.diagnostic(&at_list, what));
+            diagnostics.push(settings.diagnostic(&at_list, what));
         } else if !principal.accounts.iter().any(|account| settings.allows_for_any_principal(account)) {
             let what = "has none of the `allowed_accounts` of the session; add one of them";
-            faults.push(settings.diagnostic(&at_list, what));
+            diagnostics.push(settings.diagnostic(&at_list, what));
         }
     }
     let known_names = || principals.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
     match &settings.session.principal {
         Some(principal) if !principals.is_empty() && !principals.contains_key(principal) => {
             let what = format!("is none of the principals; act for one of: {}", known_names());
-            faults.push(settings.diagnostic(&["session", "principal"], what));
+            diagnostics.push(settings.diagnostic(&["session", "principal"], what));
         }
         // `--principal` names the principal when the session runs.
-        None if !principals.is_empty() && purpose == BuildMode::Run => {
+        None if !principals.is_empty() && mode == BuildMode::Run => {
             let what =
                 format!("needs whom the session acts for; name with `--principal` one of: {}", known_names());
-            faults.push(settings.diagnostic(&["principals"], what));
+            diagnostics.push(settings.diagnostic(&["principals"], what));
         }
         _ => {}
     }

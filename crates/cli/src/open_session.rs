@@ -4,8 +4,8 @@ use valetkey::backends::{AwsClientConfig, EnvProvider};
 use valetkey::{AccountName, ErrorKind, SessionAccount, SessionContext};
 
 use crate::arguments::AccountArgs;
-use crate::compose::{self, BuildMode};
-use crate::failure::CliError;
+use crate::build::{self, BuildMode};
+use crate::error::CliError;
 use crate::progress::with_progress;
 use crate::serve::config_error;
 use crate::settings::{Consent, Settings};
@@ -18,26 +18,26 @@ const NO_SETTINGS_FILE_MESSAGE: &str = "there is no `valetkey.toml` here, so the
 
 /// Opens the session that the settings describe, and returns it with the account of `choice` or the default account.
 /// The user of the terminal can consent to a discovered settings file.
-pub(crate) async fn account(
+pub(crate) async fn open_session(
     choice: &AccountArgs,
     terminal: &Terminal,
 ) -> Result<(SessionContext, SessionAccount), CliError> {
     open_session_with_consent(choice, terminal, Consent::Prompt(terminal)).await
 }
 
-/// Like [`account`], with the given consent rule for a discovered settings file.
+/// Like [`open_session`], with the given consent rule for a discovered settings file.
 pub(crate) async fn open_session_with_consent(
     choice: &AccountArgs,
     terminal: &Terminal,
     consent: Consent<'_>,
 ) -> Result<(SessionContext, SessionAccount), CliError> {
-    let mut faults = Vec::new();
-    let settings = Settings::read(choice.config.as_deref(), consent, &mut faults).await;
+    let mut diagnostics = Vec::new();
+    let settings = Settings::read(choice.config.as_deref(), consent, &mut diagnostics).await;
     let settings = settings.for_principal(choice.principal.as_ref());
     let base = AwsClientConfig::from_process().await;
-    let session = compose::build_session(&settings, &base, terminal, BuildMode::Run, &mut faults);
-    if !faults.is_empty() {
-        return Err(config_error(&faults));
+    let session = build::build_session(&settings, &base, terminal, BuildMode::Run, &mut diagnostics);
+    if !diagnostics.is_empty() {
+        return Err(config_error(&diagnostics));
     }
     if settings.is_absent() {
         // Without a settings file, a user who runs this command intends the keys of the shell.
@@ -66,7 +66,7 @@ fn select_account(
         None if settings.is_absent() => Ok(default.clone()),
         None if settings.is_without_accounts() => Err(NO_ACCOUNTS_MESSAGE.to_owned()),
         None => match settings.missing_default_account(", or choose with `--account`") {
-            Some(fault) => Err(fault.to_string()),
+            Some(diagnostic) => Err(diagnostic.to_string()),
             None => Ok(default.clone()),
         },
         Some(alias) if settings.is_absent() && alias != default => Err(NO_SETTINGS_FILE_MESSAGE.to_owned()),

@@ -57,17 +57,17 @@ impl Settings {
     pub(crate) async fn read(
         file: Option<&Path>,
         consent: Consent<'_>,
-        faults: &mut Vec<Diagnostic>,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> Self {
         let Some(source) = SettingsFile::locate(file) else { return Self::default() };
         let (path, found) = (source.path.as_path(), source.is_discovered());
         tracing::info!(file = %path.display(), found, "settings");
-        let Some((settings, text)) = Self::read_file(path, source.writers, faults) else {
+        let Some((settings, text)) = Self::read_file(path, source.writers, diagnostics) else {
             return Self::default();
         };
         match settings.check_consent(path, &text, consent).await {
             Err(what) if found => {
-                faults.push(Diagnostic::in_file(path, what));
+                diagnostics.push(Diagnostic::in_file(path, what));
                 Self::default()
             }
             _ => settings,
@@ -75,18 +75,18 @@ impl Settings {
     }
 
     /// Reads a file and its text under the rules for discovered files, without consent to what it names.
-    pub(crate) fn read_discovered(path: &Path, faults: &mut Vec<Diagnostic>) -> Option<(Self, String)> {
-        Self::read_file(path, AllowedWriters::UserOnly, faults)
+    pub(crate) fn read_discovered(path: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<(Self, String)> {
+        Self::read_file(path, AllowedWriters::UserOnly, diagnostics)
     }
 
     fn read_file(
         path: &Path,
         writers: AllowedWriters,
-        faults: &mut Vec<Diagnostic>,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> Option<(Self, String)> {
         let text = files::read_text(path, writers);
-        let text = text.map_err(|what| faults.push(Diagnostic::in_file(path, what))).ok()?;
-        Some((Self::parse(path, &text, faults), text))
+        let text = text.map_err(|what| diagnostics.push(Diagnostic::in_file(path, what))).ok()?;
+        Some((Self::parse(path, &text, diagnostics), text))
     }
 
     /// Checks whether a discovered file may be used: it names nothing that needs consent, or the user trusts this

@@ -35,87 +35,89 @@ pub(super) struct ProviderContext<'a> {
 
 pub(super) fn build_provider(
     settings: &ProviderSettings,
-    around: &ProviderContext<'_>,
+    context: &ProviderContext<'_>,
 ) -> Result<SharedProvider, Vec<Error>> {
     Ok(match settings {
-        ProviderSettings::Memory(plain) => {
-            parse_region(plain.region.as_deref())?;
+        ProviderSettings::Memory(region_settings) => {
+            parse_region(region_settings.region.as_deref())?;
             Arc::new(MemoryProvider::new())
         }
-        ProviderSettings::Environment(plain) => {
-            parse_region(plain.region.as_deref())?;
+        ProviderSettings::Environment(region_settings) => {
+            parse_region(region_settings.region.as_deref())?;
             Arc::new(EnvProvider::from_process())
         }
-        ProviderSettings::AssumeRole(role) => Arc::new(role::build_assume_role(role, around)?),
-        ProviderSettings::WebIdentity(role) => Arc::new(role::build_web_identity(role, around)?),
-        ProviderSettings::Federation(wanted) => Arc::new(exchange::build_federation(wanted, around)?),
-        ProviderSettings::SecretsManager(wanted) => Arc::new(build_secrets_manager(wanted, around)?),
-        ProviderSettings::Process(wanted) => Arc::new(build_process(wanted, around)?),
-        ProviderSettings::DefaultChain(plain) => {
-            Arc::new(build_default_chain(AmbientProvider::default_chain(), plain.region.as_deref(), around)?)
-        }
-        ProviderSettings::Profile(wanted) => {
-            let profile = AmbientProvider::profile(&wanted.name);
-            Arc::new(build_default_chain(profile, wanted.region.as_deref(), around)?)
+        ProviderSettings::AssumeRole(role) => Arc::new(role::build_assume_role(role, context)?),
+        ProviderSettings::WebIdentity(role) => Arc::new(role::build_web_identity(role, context)?),
+        ProviderSettings::Federation(settings) => Arc::new(exchange::build_federation(settings, context)?),
+        ProviderSettings::SecretsManager(settings) => Arc::new(build_secrets_manager(settings, context)?),
+        ProviderSettings::Process(settings) => Arc::new(build_process(settings, context)?),
+        ProviderSettings::DefaultChain(region_settings) => Arc::new(build_default_chain(
+            AmbientProvider::default_chain(),
+            region_settings.region.as_deref(),
+            context,
+        )?),
+        ProviderSettings::Profile(settings) => {
+            let profile = AmbientProvider::profile(&settings.name);
+            Arc::new(build_default_chain(profile, settings.region.as_deref(), context)?)
         }
     })
 }
 
 fn build_secrets_manager(
-    wanted: &SecretSettings,
-    around: &ProviderContext<'_>,
+    settings: &SecretSettings,
+    context: &ProviderContext<'_>,
 ) -> Result<SecretsManagerProvider, Vec<Error>> {
-    let source = Arc::clone(&around.source);
-    let mut builder = SecretsManagerProvider::builder(wanted.secret_id.as_str(), source).base(around.base);
-    let region = parse_region(wanted.region.as_deref());
+    let source = Arc::clone(&context.source);
+    let mut builder = SecretsManagerProvider::builder(settings.secret_id.as_str(), source).base(context.base);
+    let region = parse_region(settings.region.as_deref());
     if let Some(region) = region_or_default(&region) {
         builder = builder.region(region);
     }
-    if let Some(stage) = &wanted.version_stage {
+    if let Some(stage) = &settings.version_stage {
         builder = builder.version_stage(stage);
     }
-    if let Some(id) = &wanted.version_id {
+    if let Some(id) = &settings.version_id {
         builder = builder.version_id(id);
     }
-    if let Some(seconds) = wanted.ttl_seconds {
+    if let Some(seconds) = settings.ttl_seconds {
         builder = builder.ttl(Duration::from_secs(seconds));
     }
-    merge_errors(hints::check_secret(&wanted.secret_id).and_then(|()| builder.build()), region)
+    merge_errors(hints::check_secret(&settings.secret_id).and_then(|()| builder.build()), region)
 }
 
 /// Builds a process provider. The program gets the variables that every program needs, and no AWS identity.
 fn build_process(
-    wanted: &ProcessSettings,
-    around: &ProviderContext<'_>,
+    settings: &ProcessSettings,
+    context: &ProviderContext<'_>,
 ) -> Result<ProcessProvider, Vec<Error>> {
-    let region = parse_region(wanted.region.as_deref());
-    let made = ProcessProvider::from_command_line(&wanted.command).and_then(|mut builder| {
+    let region = parse_region(settings.region.as_deref());
+    let built = ProcessProvider::from_command_line(&settings.command).and_then(|mut builder| {
         if let Some(region) = region_or_default(&region) {
             builder = builder.region(region);
         }
-        if let Some(seconds) = wanted.timeout_seconds {
+        if let Some(seconds) = settings.timeout_seconds {
             builder = builder.timeout(Duration::from_secs(seconds));
         }
-        builder.relative_to(around.folder).inherit(std::env::vars_os()).build()
+        builder.relative_to(context.folder).inherit(std::env::vars_os()).build()
     });
     // The library has separate fields for the program and its arguments; the settings have one key.
     let with_settings_key =
         |error: Error| if error.field() == Some("timeout") { error } else { error.with_field("command") };
-    merge_errors(made.map_err(with_settings_key), region)
+    merge_errors(built.map_err(with_settings_key), region)
 }
 
 fn build_default_chain(
     provider: AmbientProvider,
     named: Option<&str>,
-    around: &ProviderContext<'_>,
+    context: &ProviderContext<'_>,
 ) -> Result<AmbientProvider, Vec<Error>> {
-    Ok(parse_region(named)?.into_iter().fold(provider.base(around.base), AmbientProvider::region))
+    Ok(parse_region(named)?.into_iter().fold(provider.base(context.base), AmbientProvider::region))
 }
 
-fn merge_errors<T>(made: Result<T>, region: Result<Option<Region>, Vec<Error>>) -> Result<T, Vec<Error>> {
-    match (made, region) {
+fn merge_errors<T>(built: Result<T>, region: Result<Option<Region>, Vec<Error>>) -> Result<T, Vec<Error>> {
+    match (built, region) {
         (Ok(provider), Ok(_)) => Ok(provider),
-        (made, region) => Err(region.err().into_iter().flatten().chain(made.err()).collect()),
+        (built, region) => Err(region.err().into_iter().flatten().chain(built.err()).collect()),
     }
 }
 

@@ -13,23 +13,22 @@ use valetkey::mcp::CredentialEndpoint;
 use valetkey::mcp::endpoint::{AdvertisedExpiry, Grant};
 
 use super::child;
+use super::env::DemoEnv;
 use super::report::DemoReport;
-use super::stage::DemoEnv;
 use super::tenant::{DemoTenant, ServerIdentity};
-use crate::failure::CliError;
+use crate::error::CliError;
 
 /// The number of concurrent calls of each tenant to its MCP server.
 const CALLS_PER_TENANT: usize = 10;
 /// The timeout for a call to arrive at the server.
 const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) async fn run_scenario(stage: &DemoEnv, report: &mut DemoReport) -> Result<(), CliError> {
+pub(super) async fn run_scenario(env: &DemoEnv, report: &mut DemoReport) -> Result<(), CliError> {
     let endpoint = CredentialEndpoint::start().await;
     let endpoint =
         endpoint.map_err(|error| CliError::failed(format!("the endpoint did not start: {error}")))?;
-    let [a, b] = &stage.tenants;
-    let (a, b) =
-        tokio::try_join!(DemoTenant::open(stage, a, &endpoint), DemoTenant::open(stage, b, &endpoint))?;
+    let [a, b] = &env.tenants;
+    let (a, b) = tokio::try_join!(DemoTenant::open(env, a, &endpoint), DemoTenant::open(env, b, &endpoint))?;
     check_late_binding(&a, report).await;
     check_stack_jobs(&a, &b, report).await?;
     check_sub_agents(&a, &b, report).await?;

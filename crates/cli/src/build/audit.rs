@@ -19,16 +19,16 @@ type AuditFileError = String;
 /// Opens the audit sink, if the settings have one. With `CheckOnly` the file is only checked and the result is `None`.
 pub(super) fn open_sink(
     settings: &Settings,
-    purpose: BuildMode,
-    faults: &mut Vec<Diagnostic>,
+    mode: BuildMode,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Arc<dyn AuditSink>> {
     let path = &settings.audit.as_ref()?.file;
-    let sink = match purpose {
+    let sink = match mode {
         BuildMode::CheckOnly => check_writable(path).map(|()| None),
         BuildMode::Run => open_file(path, true).and_then(|file| json_lines_sink(file).map(Some)),
     };
     sink.unwrap_or_else(|refusal| {
-        faults.push(settings.diagnostic(&["audit", "file"], refusal));
+        diagnostics.push(settings.diagnostic(&["audit", "file"], refusal));
         None
     })
 }
@@ -42,8 +42,8 @@ fn json_lines_sink(mut file: File) -> Result<Arc<dyn AuditSink>, AuditFileError>
 fn check_writable(path: &Path) -> Result<(), AuditFileError> {
     if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let made = access(folder.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK);
-        return made.map_err(|error| write_error(&error.into()));
+        let built = access(folder.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK);
+        return built.map_err(|error| write_error(&error.into()));
     }
     open_file(path, false).map(drop)
 }

@@ -11,7 +11,7 @@ use valetkey::{Error, Region, SessionId};
 
 use super::accounts::region_or_default;
 use super::provider::{ProviderContext, SharedProvider};
-use super::trial::{self, BuilderStep};
+use super::validate::{self, BuilderStep};
 use crate::settings::{ExchangeSettings, FederationSettings};
 
 /// The name of a federated user without a configured name.
@@ -19,77 +19,82 @@ const DEFAULT_FEDERATED_NAME: &str = "valetkey";
 
 /// Builds an account that exchanges the keys of another account.
 pub(super) fn build_federation(
-    wanted: &FederationSettings,
-    around: &ProviderContext<'_>,
+    settings: &FederationSettings,
+    context: &ProviderContext<'_>,
 ) -> Result<FederationProvider, Vec<Error>> {
-    let region = wanted.region.as_deref().map(str::parse::<Region>).transpose();
+    let region = settings.region.as_deref().map(str::parse::<Region>).transpose();
     let usable = region_or_default(&region);
-    let mut faults: Vec<Error> = region.err().into_iter().collect();
-    let source = || Arc::clone(&around.source);
-    let Some(name) = &wanted.name else {
-        faults.extend(check_unnamed(wanted));
+    let mut errors: Vec<Error> = region.err().into_iter().collect();
+    let source = || Arc::clone(&context.source);
+    let Some(name) = &settings.name else {
+        errors.extend(check_unnamed(settings));
         let new_builder =
-            || with_region(FederationProvider::builder(source()).base(around.base), usable.as_ref());
-        let mut edits: Vec<BuilderStep<'_, FederationBuilder<GetSessionTokenRequest>>> = Vec::new();
-        edits.extend(with_duration(wanted.duration_seconds).into_iter().chain(with_attribution(around)));
-        if let Some(serial) = &wanted.mfa_serial {
-            edits.push(Box::new(move |builder| {
-                builder.mfa(serial, around.terminal.code(around.name, serial))
+            || with_region(FederationProvider::builder(source()).base(context.base), usable.as_ref());
+        let mut steps: Vec<BuilderStep<'_, FederationBuilder<GetSessionTokenRequest>>> = Vec::new();
+        steps.extend(with_duration(settings.duration_seconds).into_iter().chain(with_attribution(context)));
+        if let Some(serial) = &settings.mfa_serial {
+            steps.push(Box::new(move |builder| {
+                builder.mfa(serial, context.terminal.code(context.name, serial))
             }));
         }
-        return trial::build_or_report(
+        return validate::build_or_report(
             new_builder,
-            &edits,
+            &steps,
             FederationBuilder::<GetSessionTokenRequest>::build,
-            faults,
+            errors,
         );
     };
-    if wanted.mfa_serial.is_some() {
-        let fault = Error::invalid("mfa_serial", "must not be given together with `name`");
-        faults.push(fault.with_next_step("take out the `name`: a federated user has no MFA"));
+    if settings.mfa_serial.is_some() {
+        let error = Error::invalid("mfa_serial", "must not be given together with `name`");
+        errors.push(error.with_next_step("take out the `name`: a federated user has no MFA"));
     }
-    let name = check_name(name, &around.source, around.base, &mut faults);
+    let name = check_name(name, &context.source, context.base, &mut errors);
     let new_builder =
-        || with_region(FederationProvider::federated(name, source()).base(around.base), usable.as_ref());
-    let mut edits = with_policies(wanted.policy.as_deref(), &wanted.policy_arns);
-    edits.extend(with_duration(wanted.duration_seconds).into_iter().chain(with_attribution(around)));
-    edits.push(Box::new(|builder| {
-        wanted.tags.iter().fold(builder, |builder, (key, value)| builder.tag(key, value))
+        || with_region(FederationProvider::federated(name, source()).base(context.base), usable.as_ref());
+    let mut steps = with_policies(settings.policy.as_deref(), &settings.policy_arns);
+    steps.extend(with_duration(settings.duration_seconds).into_iter().chain(with_attribution(context)));
+    steps.push(Box::new(|builder| {
+        settings.tags.iter().fold(builder, |builder, (key, value)| builder.tag(key, value))
     }));
-    trial::build_or_report(new_builder, &edits, FederationBuilder::<GetFederationTokenRequest>::build, faults)
+    validate::build_or_report(
+        new_builder,
+        &steps,
+        FederationBuilder::<GetFederationTokenRequest>::build,
+        errors,
+    )
 }
 
 /// Builds the key exchange of an account. It never serves long-lived keys, whether `own` or a tool provides them.
 pub(super) fn build_key_exchange(
-    wanted: &ExchangeSettings,
+    settings: &ExchangeSettings,
     own: SharedProvider,
-    around: &ProviderContext<'_>,
+    context: &ProviderContext<'_>,
 ) -> Result<FederationGuard, Vec<Error>> {
-    let base = around.base;
-    if !wanted.requests_federated_user() {
+    let base = context.base;
+    if !settings.requests_federated_user() {
         let new_builder = || FederationProvider::builder(Arc::clone(&own)).base(base);
-        let edits: Vec<BuilderStep<'_, _>> =
-            with_duration(wanted.duration_seconds).into_iter().chain(with_attribution(around)).collect();
-        return trial::build_or_report(
+        let steps: Vec<BuilderStep<'_, _>> =
+            with_duration(settings.duration_seconds).into_iter().chain(with_attribution(context)).collect();
+        return validate::build_or_report(
             new_builder,
-            &edits,
+            &steps,
             FederationBuilder::<GetSessionTokenRequest>::build_guard,
             Vec::new(),
         );
     }
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     let session =
-        around.attribution_mode.tag_sessions().and(around.attribution.session_id()).map(SessionId::compact);
-    let name = wanted.name.as_deref().or(session.as_deref()).unwrap_or(DEFAULT_FEDERATED_NAME);
-    let name = check_name(name, &own, base, &mut faults);
+        context.attribution_mode.tag_sessions().and(context.attribution.session_id()).map(SessionId::compact);
+    let name = settings.name.as_deref().or(session.as_deref()).unwrap_or(DEFAULT_FEDERATED_NAME);
+    let name = check_name(name, &own, base, &mut errors);
     let new_builder = || FederationProvider::federated(name, Arc::clone(&own)).base(base);
-    let mut edits = with_policies(wanted.policy.as_deref(), &wanted.policy_arns);
-    edits.extend(with_duration(wanted.duration_seconds).into_iter().chain(with_attribution(around)));
-    trial::build_or_report(
+    let mut steps = with_policies(settings.policy.as_deref(), &settings.policy_arns);
+    steps.extend(with_duration(settings.duration_seconds).into_iter().chain(with_attribution(context)));
+    validate::build_or_report(
         new_builder,
-        &edits,
+        &steps,
         FederationBuilder::<GetFederationTokenRequest>::build_guard,
-        faults,
+        errors,
     )
 }
 
@@ -98,12 +103,12 @@ fn check_name<'a>(
     name: &'a str,
     source: &SharedProvider,
     base: &AwsClientConfig,
-    faults: &mut Vec<Error>,
+    errors: &mut Vec<Error>,
 ) -> &'a str {
     let built = FederationProvider::federated(name, Arc::clone(source)).base(base).build();
     match built.err().filter(|error| error.field() == Some("name")) {
         Some(error) => {
-            faults.push(error);
+            errors.push(error);
             DEFAULT_FEDERATED_NAME
         }
         None => name,
@@ -111,11 +116,11 @@ fn check_name<'a>(
 }
 
 /// Reports fields that apply only to a federated user.
-fn check_unnamed(wanted: &FederationSettings) -> impl Iterator<Item = Error> {
+fn check_unnamed(settings: &FederationSettings) -> impl Iterator<Item = Error> {
     let federated_only = [
-        ("policy", wanted.policy.is_some()),
-        ("policy_arns", !wanted.policy_arns.is_empty()),
-        ("tags", !wanted.tags.is_empty()),
+        ("policy", settings.policy.is_some()),
+        ("policy_arns", !settings.policy_arns.is_empty()),
+        ("tags", !settings.tags.is_empty()),
     ];
     federated_only.into_iter().filter(|(_, said)| *said).map(|(field, _)| {
         Error::invalid(field, "is for a federated user")
@@ -134,11 +139,11 @@ fn with_duration<'a, T: 'a>(seconds: Option<u64>) -> Option<BuilderStep<'a, Fede
 
 /// Adds the attribution. A federated user gets tags if they are enabled.
 fn with_attribution<'a, T: 'a>(
-    around: &'a ProviderContext<'_>,
+    context: &'a ProviderContext<'_>,
 ) -> Option<BuilderStep<'a, FederationBuilder<T>>> {
-    let tags = around.attribution_mode.tag_sessions()?;
+    let tags = context.attribution_mode.tag_sessions()?;
     Some(Box::new(move |builder: FederationBuilder<T>| {
-        builder.attribution(&around.attribution).tag_sessions(tags)
+        builder.attribution(&context.attribution).tag_sessions(tags)
     }))
 }
 

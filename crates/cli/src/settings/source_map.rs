@@ -21,9 +21,9 @@ pub(super) struct SourceMap {
 impl SourceMap {
     pub(super) fn new(path: &Path, text: &str, table: &DeTable<'_>) -> Self {
         let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(end, _)| end + 1)).collect();
-        let mut place = Self { path: path.to_owned(), line_starts: starts, keys: BTreeMap::new() };
-        place.index_table(&[], table);
-        place
+        let mut map = Self { path: path.to_owned(), line_starts: starts, keys: BTreeMap::new() };
+        map.index_table(&[], table);
+        map
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -93,11 +93,11 @@ impl SourceMap {
 
     fn index_table(&mut self, path: &[String], table: &DeTable<'_>) {
         for (key, value) in table {
-            let here = [path, &[key.get_ref().clone().into_owned()]].concat();
+            let key_path = [path, &[key.get_ref().clone().into_owned()]].concat();
             if let Some(table) = value.get_ref().as_table() {
-                self.index_table(&here, table);
+                self.index_table(&key_path, table);
             }
-            self.keys.insert(here, self.line_at(key.span().start));
+            self.keys.insert(key_path, self.line_at(key.span().start));
         }
     }
 }

@@ -19,32 +19,38 @@ pub(crate) struct ConfiguredPolicies {
 
 impl ConfiguredPolicies {
     /// Reads the policies and checks that the accounts they apply to can be narrowed. Sends no requests.
-    pub(crate) fn new(settings: &Settings, session: &SessionContext, faults: &mut Vec<Diagnostic>) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        session: &SessionContext,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Self {
         let mut policies = Self { invalid: settings.invalid_policies().clone(), ..Self::default() };
         // An account with errors cannot be checked.
-        let is_sound = faults.is_empty();
-        for (name, wanted) in &settings.policies {
-            match parse_policy(wanted) {
+        let is_sound = diagnostics.is_empty();
+        for (name, policy_settings) in &settings.policies {
+            match parse_policy(policy_settings) {
                 Ok(policy) => drop(policies.by_name.insert(name.clone(), policy)),
                 Err((field, what)) => {
                     let key = ["policies", name].into_iter().chain(field).collect::<Vec<_>>();
-                    faults.push(settings.diagnostic(&key, what));
+                    diagnostics.push(settings.diagnostic(&key, what));
                     policies.invalid.insert(name.clone());
                 }
             }
         }
-        for (server, wanted) in &settings.servers {
-            for (tool, text) in &wanted.tool_policies {
-                let fault = |what| settings.diagnostic(&["servers", server, "tool_policies", tool], what);
-                let check_narrowable_if_valid =
-                    |policy: &_| if is_sound { check_narrowable(session, wanted, policy) } else { Ok(()) };
+        for (server, server_settings) in &settings.servers {
+            for (tool, text) in &server_settings.tool_policies {
+                let diagnostic =
+                    |what| settings.diagnostic(&["servers", server, "tool_policies", tool], what);
+                let check_narrowable_if_valid = |policy: &_| {
+                    if is_sound { check_narrowable(session, server_settings, policy) } else { Ok(()) }
+                };
                 match policies.for_tool(text) {
                     Ok(Some(policy)) => {
-                        faults.extend(check_narrowable_if_valid(&policy).err().map(fault));
+                        diagnostics.extend(check_narrowable_if_valid(&policy).err().map(diagnostic));
                         policies.by_tool.push((server.clone(), tool.clone(), policy));
                     }
                     Ok(None) => {}
-                    Err(what) => faults.push(fault(what)),
+                    Err(what) => diagnostics.push(diagnostic(what)),
                 }
             }
         }
@@ -71,8 +77,8 @@ impl ConfiguredPolicies {
 }
 
 /// Parses a policy, or returns the invalid field and the error.
-fn parse_policy(wanted: &PolicySettings) -> Result<SessionPolicy, (Option<&'static str>, String)> {
-    let (field, read) = match (&wanted.document, &wanted.file, &wanted.read_only) {
+fn parse_policy(policy_settings: &PolicySettings) -> Result<SessionPolicy, (Option<&'static str>, String)> {
+    let (field, read) = match (&policy_settings.document, &policy_settings.file, &policy_settings.read_only) {
         (Some(text), None, None) => ("document", text.parse().map_err(invalid_policy)),
         (None, Some(path), None) => {
             let text = files::read_text(path, AllowedWriters::OwnerAndGroup);

@@ -8,24 +8,24 @@ use valetkey::{Attribution, Error, NameTemplate, Result};
 /// The builder call for one field.
 pub(super) type BuilderStep<'a, B> = Box<dyn Fn(B) -> B + 'a>;
 
-/// Returns the result of `build` after all `edits` of `plain`, or else `faults` and every further error.
+/// Returns the result of `build` after all `steps` of `new_builder`, or else `errors` and every further error.
 pub(super) fn build_or_report<B, P>(
-    plain: impl Fn() -> B,
-    edits: &[BuilderStep<'_, B>],
+    new_builder: impl Fn() -> B,
+    steps: &[BuilderStep<'_, B>],
     build: impl Fn(B) -> Result<P>,
-    mut faults: Vec<Error>,
+    mut errors: Vec<Error>,
 ) -> Result<P, Vec<Error>> {
-    match build(edits.iter().fold(plain(), |builder, edit| edit(builder))) {
-        Ok(provider) if faults.is_empty() => return Ok(provider),
+    match build(steps.iter().fold(new_builder(), |builder, step| step(builder))) {
+        Ok(provider) if errors.is_empty() => return Ok(provider),
         Ok(_) => {}
         Err(first) => {
-            let errors = edits.iter().filter_map(|edit| build(edit(plain())).err());
-            faults.extend(errors.chain([first]));
+            let each = steps.iter().filter_map(|step| build(step(new_builder())).err());
+            errors.extend(each.chain([first]));
         }
     }
     let mut seen = BTreeSet::new();
-    faults.retain(|error| seen.insert(error.to_string()));
-    Err(faults)
+    errors.retain(|error| seen.insert(error.to_string()));
+    Err(errors)
 }
 
 /// Renders a session name. The builder checks a name without placeholders.

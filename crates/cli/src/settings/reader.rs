@@ -10,7 +10,7 @@ use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
 use super::account::{AccountSettings, ExchangeSettings, ProviderSettings};
 use super::keys;
-use super::place::SourceMap;
+use super::source_map::SourceMap;
 use super::{Diagnostic, PolicySettings, ResolverSettings, ServerSettings};
 
 /// Reads tables and locates their errors in the file.
@@ -28,12 +28,12 @@ impl<'p> LenientReader<'p> {
         &self,
         path: &[&str],
         value: Spanned<DeValue<'_>>,
-        faults: &mut Vec<Diagnostic>,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> Option<T> {
-        let mut table = self.expect_table(path, value, faults)?;
+        let mut table = self.expect_table(path, value, diagnostics)?;
         // A key that was reported and removed is not reported as missing too, under its own name or another.
         let mut reported_keys =
-            self.remove_unknown_keys(path, table.get_mut(), keys::field_names::<T>(), faults);
+            self.remove_unknown_keys(path, table.get_mut(), keys::field_names::<T>(), diagnostics);
         let mut placeholders = BTreeSet::new();
         loop {
             let whole = Spanned::new(table.span(), DeValue::Table(table.get_ref().clone()));
@@ -46,7 +46,7 @@ impl<'p> LenientReader<'p> {
                 missing_field(&error).filter(|missing| placeholders.insert((*missing).to_owned()))
             {
                 if !reported_keys.contains(missing) {
-                    faults.push(self.source_map.diagnostic(path, error.message().to_owned()));
+                    diagnostics.push(self.source_map.diagnostic(path, error.message().to_owned()));
                 }
                 table
                     .get_mut()
@@ -54,11 +54,11 @@ impl<'p> LenientReader<'p> {
                 continue;
             }
             let Some(key) = error.span().and_then(|span| key_at_span(table.get_ref(), &span)) else {
-                faults.push(self.source_map.diagnostic(path, redacted_message("", &error)));
+                diagnostics.push(self.source_map.diagnostic(path, redacted_message("", &error)));
                 return None;
             };
             table.get_mut().remove(key.as_str());
-            faults.push(self.diagnostic_at_key(path, &key, &error));
+            diagnostics.push(self.diagnostic_at_key(path, &key, &error));
             reported_keys.insert(key);
         }
     }
@@ -75,7 +75,7 @@ impl<'p> LenientReader<'p> {
         path: &[&str],
         table: &mut DeTable<'_>,
         fields: &[&str],
-        faults: &mut Vec<Diagnostic>,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> BTreeSet<String> {
         let removed = match path {
             ["accounts", _] => &["provider", "exchange"][..],
@@ -89,7 +89,7 @@ impl<'p> LenientReader<'p> {
             .filter(|(key, _)| !fields.contains(&key.get_ref().as_ref()))
             .map(|(key, value)| (key.get_ref().to_string(), value.get_ref().is_table()))
             .collect();
-        let mut meant = BTreeSet::new();
+        let mut intended = BTreeSet::new();
         for (key, is_table) in unknown {
             let what = match is_table && path.len() == 2 {
                 true => {
@@ -98,11 +98,11 @@ impl<'p> LenientReader<'p> {
                 false => keys::unknown_key_message(&key, &names),
             };
             let line = self.source_map.diagnostic(&[path, &[&key]].concat(), String::new()).line;
-            faults.push(self.source_map.diagnostic(path, what).at_line(line));
+            diagnostics.push(self.source_map.diagnostic(path, what).at_line(line));
             table.remove(key.as_str());
-            meant.extend(keys::closest_match(&key, fields).map(str::to_owned));
+            intended.extend(keys::closest_match(&key, fields).map(str::to_owned));
         }
-        meant
+        intended
     }
 
     /// Reads an account, whose fields depend on its provider.
@@ -110,25 +110,31 @@ impl<'p> LenientReader<'p> {
         &self,
         path: &[&str],
         value: Spanned<DeValue<'_>>,
-        faults: &mut Vec<Diagnostic>,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> Option<AccountSettings> {
-        let mut table = self.expect_table(path, value, faults)?;
+        let mut table = self.expect_table(path, value, diagnostics)?;
         let exchange = table.get_mut().remove("exchange");
-        let exchange = exchange.and_then(|value| self.read_exchange(path, value, faults));
+        let exchange = exchange.and_then(|value| self.read_exchange(path, value, diagnostics));
         let table = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
-        let faults_before = faults.len();
-        let (name, rest) = self.take_provider(path, table, ProviderSettings::NAMES, faults)?;
-        let misspelt = faults.len() > faults_before;
+        let errors_before = diagnostics.len();
+        let (name, rest) = self.take_provider(path, table, ProviderSettings::NAMES, diagnostics)?;
+        let misspelt = diagnostics.len() > errors_before;
         let provider = match name.as_str() {
-            "memory" => self.read(path, rest, faults).map(ProviderSettings::Memory),
-            "environment" => self.read(path, rest, faults).map(ProviderSettings::Environment),
-            "assume-role" => self.read(path, rest, faults).map(Box::new).map(ProviderSettings::AssumeRole),
-            "web-identity" => self.read(path, rest, faults).map(Box::new).map(ProviderSettings::WebIdentity),
-            "federation" => self.read(path, rest, faults).map(Box::new).map(ProviderSettings::Federation),
-            "process" => self.read(path, rest, faults).map(ProviderSettings::Process),
-            "ambient" => self.read(path, rest, faults).map(ProviderSettings::DefaultChain),
-            "profile" => self.read(path, rest, faults).map(ProviderSettings::Profile),
-            _ => self.read(path, rest, faults).map(ProviderSettings::SecretsManager),
+            "memory" => self.read(path, rest, diagnostics).map(ProviderSettings::Memory),
+            "environment" => self.read(path, rest, diagnostics).map(ProviderSettings::Environment),
+            "assume-role" => {
+                self.read(path, rest, diagnostics).map(Box::new).map(ProviderSettings::AssumeRole)
+            }
+            "web-identity" => {
+                self.read(path, rest, diagnostics).map(Box::new).map(ProviderSettings::WebIdentity)
+            }
+            "federation" => {
+                self.read(path, rest, diagnostics).map(Box::new).map(ProviderSettings::Federation)
+            }
+            "process" => self.read(path, rest, diagnostics).map(ProviderSettings::Process),
+            "ambient" => self.read(path, rest, diagnostics).map(ProviderSettings::DefaultChain),
+            "profile" => self.read(path, rest, diagnostics).map(ProviderSettings::Profile),
+            _ => self.read(path, rest, diagnostics).map(ProviderSettings::SecretsManager),
         }?;
         (!misspelt).then_some(AccountSettings { provider, exchange })
     }
@@ -138,14 +144,14 @@ impl<'p> LenientReader<'p> {
         &self,
         path: &[&str],
         value: Spanned<DeValue<'_>>,
-        faults: &mut Vec<Diagnostic>,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> Option<ExchangeSettings> {
         let path = [path, &["exchange"]].concat();
         match value.get_ref() {
             DeValue::Boolean(yes) => yes.then(ExchangeSettings::default),
-            DeValue::Table(_) => self.read(&path, value, faults),
+            DeValue::Table(_) => self.read(&path, value, diagnostics),
             _ => {
-                faults
+                diagnostics
                     .push(self.source_map.diagnostic(&path, "must be `true`, `false` or a table".to_owned()));
                 None
             }
@@ -157,13 +163,13 @@ impl<'p> LenientReader<'p> {
         &self,
         path: &[&str],
         value: Spanned<DeValue<'_>>,
-        faults: &mut Vec<Diagnostic>,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> Option<ServerSettings> {
-        let mut table = self.expect_table(path, value, faults)?;
+        let mut table = self.expect_table(path, value, diagnostics)?;
         let tools = table.get_mut().remove("tools");
-        let tools = tools.and_then(|value| self.read(&[path, &["tools"]].concat(), value, faults));
+        let tools = tools.and_then(|value| self.read(&[path, &["tools"]].concat(), value, diagnostics));
         let table = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
-        let server: ServerSettings = self.read(path, table, faults)?;
+        let server: ServerSettings = self.read(path, table, diagnostics)?;
         Some(ServerSettings { tools: tools.unwrap_or_default(), ..server })
     }
 
@@ -172,21 +178,21 @@ impl<'p> LenientReader<'p> {
         &self,
         path: &[&str],
         value: Spanned<DeValue<'_>>,
-        faults: &mut Vec<Diagnostic>,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> Option<PolicySettings> {
-        let errors_before = faults.len();
-        let read = self.read(path, value, faults)?;
-        (faults.len() == errors_before).then_some(read)
+        let errors_before = diagnostics.len();
+        let read = self.read(path, value, diagnostics)?;
+        (diagnostics.len() == errors_before).then_some(read)
     }
 
     pub(super) fn read_resolver(
         &self,
         value: Spanned<DeValue<'_>>,
-        faults: &mut Vec<Diagnostic>,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> Option<ResolverSettings> {
         let path = ["resolver"];
-        let (_, rest) = self.take_provider(&path, value, &["secrets-manager"], faults)?;
-        self.read(&path, rest, faults)
+        let (_, rest) = self.take_provider(&path, value, &["secrets-manager"], diagnostics)?;
+        self.read(&path, rest, diagnostics)
     }
 
     /// Returns the value at `path`, if it is a table.
@@ -194,13 +200,13 @@ impl<'p> LenientReader<'p> {
         &self,
         path: &[&str],
         value: Spanned<DeValue<'v>>,
-        faults: &mut Vec<Diagnostic>,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> Option<Spanned<DeTable<'v>>> {
         let span = value.span();
         if let DeValue::Table(table) = value.into_inner() {
             return Some(Spanned::new(span, table));
         }
-        faults.push(
+        diagnostics.push(
             self.source_map
                 .diagnostic(path, format!("must be a table; write it under `[{}]`", path.join("."))),
         );
@@ -214,22 +220,25 @@ impl<'p> LenientReader<'p> {
         path: &[&str],
         value: Spanned<DeValue<'v>>,
         choices: &[&str],
-        faults: &mut Vec<Diagnostic>,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> Option<(String, Spanned<DeValue<'v>>)> {
-        let mut table = self.expect_table(path, value, faults)?;
+        let mut table = self.expect_table(path, value, diagnostics)?;
         let provider = table.get_mut().remove("provider");
         let named = provider.as_ref().and_then(|value| value.get_ref().as_str());
         if let Some(named) = named.filter(|named| choices.contains(named)) {
             return Some((named.to_owned(), Spanned::new(table.span(), DeValue::Table(table.into_inner()))));
         }
-        if let Some(meant) = named.and_then(|named| keys::closest_match(named, choices)) {
-            let what = format!("is not a provider; did you mean `{meant}`?");
-            faults.push(self.source_map.diagnostic(&[path, &["provider"]].concat(), what));
-            return Some((meant.to_owned(), Spanned::new(table.span(), DeValue::Table(table.into_inner()))));
+        if let Some(intended) = named.and_then(|named| keys::closest_match(named, choices)) {
+            let what = format!("is not a provider; did you mean `{intended}`?");
+            diagnostics.push(self.source_map.diagnostic(&[path, &["provider"]].concat(), what));
+            return Some((
+                intended.to_owned(),
+                Spanned::new(table.span(), DeValue::Table(table.into_inner())),
+            ));
         }
         let choices: Vec<_> = choices.iter().map(|choice| format!("`{choice}`")).collect();
         let choices = choices.join(" or ");
-        faults.push(match provider {
+        diagnostics.push(match provider {
             Some(_) => {
                 self.source_map.diagnostic(&[path, &["provider"]].concat(), format!("must be {choices}"))
             }

@@ -41,51 +41,51 @@ impl<'a> AccountBuilder<'a> {
         base: &'a AwsClientConfig,
         terminal: &'a Terminal,
         observers: &'a CredentialObservers,
-        faults: &mut Vec<Diagnostic>,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> Self {
         let mut accounts = Self { settings, base, terminal, observers, order: Vec::new() };
         for name in settings.accounts.keys() {
-            accounts.add_in_order(name, &mut Vec::new(), faults);
+            accounts.add_in_order(name, &mut Vec::new(), diagnostics);
         }
         if let Some(default) = &settings.session.default_account {
             let at_default = ["session", "default_account"];
             if !settings.contains_account(default) {
-                faults.push(settings.diagnostic(&at_default, settings.unknown_account_message()));
+                diagnostics.push(settings.diagnostic(&at_default, settings.unknown_account_message()));
             } else if !settings.allows_for_any_principal(default) {
-                faults.push(settings.diagnostic(&at_default, NOT_ALLOWED));
+                diagnostics.push(settings.diagnostic(&at_default, NOT_ALLOWED));
             }
         }
-        accounts.check_allowed(faults);
-        accounts.order.iter().for_each(|(name, _)| accounts.check_source(name, faults));
+        accounts.check_allowed(diagnostics);
+        accounts.order.iter().for_each(|(name, _)| accounts.check_source(name, diagnostics));
         accounts
     }
 
     /// Reports a source that is an account but cannot be used as a source.
-    fn check_source(&self, name: &str, faults: &mut Vec<Diagnostic>) {
+    fn check_source(&self, name: &str, diagnostics: &mut Vec<Diagnostic>) {
         let account = &self.settings.accounts[name];
         let Some(source) = account.source().and_then(|source| self.settings.accounts.get(source)) else {
             return;
         };
-        let wrong = match account.provider {
+        let message = match account.provider {
             ProviderSettings::AssumeRole(_) if source.is_federated_user() => SOURCE_IS_FEDERATED,
             ProviderSettings::Federation(_) if source.is_temporary() => SOURCE_IS_TEMPORARY,
             _ => return,
         };
-        faults.push(self.settings.diagnostic(&["accounts", name, "source"], wrong));
+        diagnostics.push(self.settings.diagnostic(&["accounts", name, "source"], message));
     }
 
-    fn check_allowed(&self, faults: &mut Vec<Diagnostic>) {
+    fn check_allowed(&self, diagnostics: &mut Vec<Diagnostic>) {
         let at_list = ["session", "allowed_accounts"];
         match &self.settings.session.allowed_accounts {
             Some(allowed) if allowed.is_empty() => {
-                faults.push(
+                diagnostics.push(
                     self.settings
                         .diagnostic(&at_list, "must name one account at least; leave it out for all"),
                 );
             }
             Some(allowed) if !allowed.iter().all(|name| self.settings.contains_account(name)) => {
                 let what = self.settings.unknown_account_message().replacen("is not", "holds what is not", 1);
-                faults.push(self.settings.diagnostic(&at_list, what));
+                diagnostics.push(self.settings.diagnostic(&at_list, what));
             }
             _ => {}
         }
@@ -124,29 +124,29 @@ impl<'a> AccountBuilder<'a> {
     /// Sets the session's providers. A source is an account of the session, so it is cached and follows the credentials
     /// set on it; a source that the session may not use is built outside the session. If a source is invalid, the rest
     /// of the account is checked without it.
-    pub(super) fn set_providers(&self, session: &SessionContext, faults: &mut Vec<Diagnostic>) {
+    pub(super) fn set_providers(&self, session: &SessionContext, diagnostics: &mut Vec<Diagnostic>) {
         let session_account =
             |source: &str| Some(Arc::new(session.account(&source.parse().ok()?).ok()?) as SharedProvider);
         for (name, alias) in &self.order {
-            let who = self.attribution_for(session, alias);
+            let attribution = self.attribution_for(session, alias);
             let source = match self.settings.accounts[*name].source() {
                 Some(hidden) if !self.settings.allows(hidden) => {
-                    self.hidden_source(hidden, name, &who, faults)
+                    self.hidden_source(hidden, name, &attribution, diagnostics)
                 }
                 source => source.and_then(session_account).unwrap_or_else(empty_provider),
             };
-            match self.build_account(name, source, who) {
-                Ok(made) if self.settings.allows(name) => {
-                    let refused = match made {
+            match self.build_account(name, source, attribution) {
+                Ok(built) if self.settings.allows(name) => {
+                    let refused = match built {
                         BuiltAccount::Provider(provider) => session.set_provider_for(alias, provider).err(),
                         BuiltAccount::KeyExchange(guard) => session.set_guard_for(alias, guard).err(),
                     };
-                    faults.extend(
+                    diagnostics.extend(
                         refused.map(|error| self.settings.to_diagnostic(&["accounts", name], &error)),
                     );
                 }
                 Ok(_) => {}
-                Err(wrong) => faults.extend(wrong),
+                Err(errors) => diagnostics.extend(errors),
             }
         }
     }
@@ -156,42 +156,45 @@ impl<'a> AccountBuilder<'a> {
         &self,
         name: &str,
         source: SharedProvider,
-        who: Attribution,
+        attribution: Attribution,
     ) -> Result<BuiltAccount, Vec<Diagnostic>> {
         let account = &self.settings.accounts[name];
-        let to_diagnostics = |section: &[&str], wrong: Vec<Error>| -> Vec<Diagnostic> {
-            wrong.iter().map(|error| self.settings.to_diagnostic(section, error)).collect()
+        let to_diagnostics = |section: &[&str], errors: Vec<Error>| -> Vec<Diagnostic> {
+            errors.iter().map(|error| self.settings.to_diagnostic(section, error)).collect()
         };
-        let chained = account.source().and_then(|source| self.settings.accounts.get(source));
-        let chained = chained.is_some_and(AccountSettings::is_temporary);
+        let source_settings = account.source().and_then(|source| self.settings.accounts.get(source));
+        let is_chained = source_settings.is_some_and(AccountSettings::is_temporary);
         let (base, terminal) = (self.base, self.terminal);
-        let attribution = self.settings.session.attribution;
+        let attribution_mode = self.settings.session.attribution;
         let folder = self.settings.folder();
-        let around = ProviderContext {
+        let context = ProviderContext {
             name,
             base,
             source,
-            is_chained: chained,
-            attribution: who,
-            attribution_mode: attribution,
+            is_chained,
+            attribution,
+            attribution_mode,
             terminal,
             folder,
         };
-        let own = build_provider(&account.provider, &around)
-            .map_err(|wrong| to_diagnostics(&["accounts", name], wrong));
-        let Some(wanted) = &account.exchange else { return own.map(BuiltAccount::Provider) };
+        let own = build_provider(&account.provider, &context)
+            .map_err(|errors| to_diagnostics(&["accounts", name], errors));
+        let Some(exchange) = &account.exchange else { return own.map(BuiltAccount::Provider) };
         // STS uses the region of the account, because nothing else specifies one here.
         let region: Option<Region> = account.region().and_then(|region| region.parse().ok());
         let base = region.iter().fold(self.base.clone(), AwsClientConfig::region);
         let with_exchange = |own: SharedProvider| {
-            let guard =
-                exchange::build_key_exchange(wanted, own, &ProviderContext { base: &base, ..around.clone() });
-            guard.map_err(|wrong| to_diagnostics(&["accounts", name, "exchange"], wrong))
+            let guard = exchange::build_key_exchange(
+                exchange,
+                own,
+                &ProviderContext { base: &base, ..context.clone() },
+            );
+            guard.map_err(|errors| to_diagnostics(&["accounts", name, "exchange"], errors))
         };
         match own {
             // The long-lived keys are never served, but the output of a server that finds them must be redacted too.
             Ok(own) => with_exchange(self.with_observers(own)).map(BuiltAccount::KeyExchange),
-            Err(wrong) => Err([wrong, with_exchange(empty_provider()).err().unwrap_or_default()].concat()),
+            Err(errors) => Err([errors, with_exchange(empty_provider()).err().unwrap_or_default()].concat()),
         }
     }
 
@@ -200,22 +203,23 @@ impl<'a> AccountBuilder<'a> {
         &self,
         source: &str,
         name: &str,
-        who: &Attribution,
-        faults: &mut Vec<Diagnostic>,
+        attribution: &Attribution,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> SharedProvider {
         if self.base_source(source).is_some_and(AccountSettings::is_memory) {
-            faults.push(self.settings.diagnostic(&["accounts", name, "source"], SOURCE_IS_HIDDEN_MEMORY));
+            diagnostics
+                .push(self.settings.diagnostic(&["accounts", name, "source"], SOURCE_IS_HIDDEN_MEMORY));
         }
         self.base_source(source)
-            .and_then(|_sound| self.build_detached(source, who))
+            .and_then(|_checked| self.build_detached(source, attribution))
             .unwrap_or_else(empty_provider)
     }
 
     /// Builds an account outside the session, and its sources likewise. It gets a session of its own, which caches its
     /// credentials.
-    pub(super) fn detached_provider(&self, name: &str, faults: &mut Vec<Diagnostic>) -> SharedProvider {
+    pub(super) fn detached_provider(&self, name: &str, diagnostics: &mut Vec<Diagnostic>) -> SharedProvider {
         let settings = self.settings;
-        let mut report = |what: String| faults.push(settings.diagnostic(&["resolver", "source"], what));
+        let mut report = |what: String| diagnostics.push(settings.diagnostic(&["resolver", "source"], what));
         if !settings.contains_account(name) {
             report(settings.unknown_account_message());
         }
@@ -227,8 +231,9 @@ impl<'a> AccountBuilder<'a> {
             ),
             Some(_) => {
                 let builder = SessionContext::builder();
-                let who = Attribution::new().session(builder.id());
-                return Arc::new(builder.provider(self.build_detached(name, &who).unwrap_or_else(empty_provider)).build());
+                let attribution = Attribution::new().session(builder.id());
+                let provider = self.build_detached(name, &attribution).unwrap_or_else(empty_provider);
+                return Arc::new(builder.provider(provider).build());
             }
             // Already reported where the account is defined.
             None => {}
@@ -250,21 +255,21 @@ impl<'a> AccountBuilder<'a> {
 
     /// Builds an account whose chain of sources is valid. [`set_providers`](Self::set_providers) reports errors in its
     /// fields.
-    fn build_detached(&self, name: &str, who: &Attribution) -> Option<SharedProvider> {
+    fn build_detached(&self, name: &str, attribution: &Attribution) -> Option<SharedProvider> {
         let account = self.settings.accounts.get(name)?;
         let source = account
             .source()
-            .and_then(|source| self.build_detached(source, who))
+            .and_then(|source| self.build_detached(source, attribution))
             .unwrap_or_else(empty_provider);
-        let made = self.build_account(name, source, who.clone().account(name.parse().ok()?));
-        made.ok().map(|made| self.with_observers(made.into_provider()))
+        let built = self.build_account(name, source, attribution.clone().account(name.parse().ok()?));
+        built.ok().map(|built| self.with_observers(built.into_provider()))
     }
 
     fn with_observers(&self, provider: SharedProvider) -> SharedProvider {
         Arc::new(ObservedProvider::new(provider, self.observers))
     }
 
-    fn add_in_order(&mut self, name: &'a str, path: &mut Vec<&'a str>, faults: &mut Vec<Diagnostic>) {
+    fn add_in_order(&mut self, name: &'a str, path: &mut Vec<&'a str>, diagnostics: &mut Vec<Diagnostic>) {
         if self.order.iter().any(|(placed, _)| *placed == name) {
             return;
         }
@@ -273,28 +278,28 @@ impl<'a> AccountBuilder<'a> {
         if path.contains(&name) {
             let cycle = [path.as_slice(), &[name]].concat().join(" → ");
             let what = format!("leads back to itself: {cycle}; let one of them have another source");
-            faults.push(settings.diagnostic(&at_source, what));
+            diagnostics.push(settings.diagnostic(&at_source, what));
             return;
         }
         if let Some(source) = settings.accounts[name].source() {
             if settings.accounts.contains_key(source) {
                 path.push(name);
-                self.add_in_order(source, path, faults);
+                self.add_in_order(source, path, diagnostics);
                 path.pop();
             } else if !settings.contains_account(source) {
-                faults.push(settings.diagnostic(&at_source, settings.unknown_account_message()));
+                diagnostics.push(settings.diagnostic(&at_source, settings.unknown_account_message()));
             }
         }
         match AccountName::parse("name", name) {
             Ok(alias) => self.order.push((name, alias)),
-            Err(error) => faults.push(settings.to_diagnostic(&["accounts", name], &error)),
+            Err(error) => diagnostics.push(settings.to_diagnostic(&["accounts", name], &error)),
         }
     }
 
     /// Returns the attribution for the role session of an account.
     fn attribution_for(&self, session: &SessionContext, alias: &AccountName) -> Attribution {
-        let who = Attribution::for_session(session).account(alias.clone());
-        self.settings.session.agent.as_deref().into_iter().fold(who, Attribution::agent)
+        let attribution = Attribution::for_session(session).account(alias.clone());
+        self.settings.session.agent.as_deref().into_iter().fold(attribution, Attribution::agent)
     }
 }
 

@@ -7,7 +7,7 @@ use valetkey::backends::{AssumeRoleProvider, AwsClientConfig};
 use valetkey::{AccessKeyId, CredentialProvider, Credentials, Region, SecretString};
 use valetkey_local_aws::{LocalAws, RoleSpec, SecretSpec, UserSpec};
 
-use crate::failure::CliError;
+use crate::error::CliError;
 
 const PLATFORM_ACCOUNT: &str = "999999999999";
 /// The prefix of the secrets to which stack jobs refer.
@@ -109,24 +109,19 @@ impl DemoEnv {
         tenants: [TenantPlan; 2],
         endpoint: &str,
     ) -> Result<Self, CliError> {
-        let stage = Self {
+        let env = Self {
             client_config: client_config(endpoint)?,
             endpoint: endpoint.to_owned(),
             platform,
             tenants,
             local_aws: None,
         };
-        for tenant in &stage.tenants {
-            let keys = stage.assume_role(tenant.workload_role(), "service", tenant).await?;
-            stage
-                .create_secret(
-                    tenant,
-                    &stage.assume_role(tenant.reader_role(), "setup", tenant).await?,
-                    &keys,
-                )
+        for tenant in &env.tenants {
+            let keys = env.assume_role(tenant.workload_role(), "service", tenant).await?;
+            env.create_secret(tenant, &env.assume_role(tenant.reader_role(), "setup", tenant).await?, &keys)
                 .await?;
         }
-        Ok(stage)
+        Ok(env)
     }
 
     async fn assume_role(

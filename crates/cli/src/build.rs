@@ -8,7 +8,7 @@ mod policies;
 mod principals;
 mod provider;
 mod role;
-mod trial;
+mod validate;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -41,20 +41,20 @@ pub(crate) fn build_session(
     settings: &Settings,
     base: &AwsClientConfig,
     terminal: &Terminal,
-    purpose: BuildMode,
-    faults: &mut Vec<Diagnostic>,
+    mode: BuildMode,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> SessionContext {
-    principals::check_principals(settings, purpose, faults);
+    principals::check_principals(settings, mode, diagnostics);
     let session_settings = &settings.session;
     let environment_region: Option<Region> =
         base.config().region().and_then(|region| region.as_ref().parse().ok());
-    let region: Option<Region> = parse_or_report(settings, session_settings.region.as_deref(), faults);
+    let region: Option<Region> = parse_or_report(settings, session_settings.region.as_deref(), diagnostics);
     // Session-level AWS calls use the session's region. An invalid region has already been reported; do not report it
     // twice.
     let placeholder = || session_settings.region.as_ref().map(|_| Region::us_east_1());
     let base = &region.clone().or_else(placeholder).iter().fold(base.clone(), AwsClientConfig::region);
     let observers = CredentialObservers::new();
-    let accounts = AccountBuilder::new(settings, base, terminal, &observers, faults);
+    let accounts = AccountBuilder::new(settings, base, terminal, &observers, diagnostics);
     let mut builder =
         SessionContext::builder().observers(&observers).default_account(accounts.default_account_name());
     builder = region.into_iter().fold(builder, SessionBuilder::region);
@@ -62,20 +62,20 @@ pub(crate) fn build_session(
     if let Some(allowed) = accounts.allowed_accounts() {
         builder = builder.allowed_accounts(allowed);
     }
-    if let Some(principal) = parse_or_report(settings, session_settings.principal.as_deref(), faults) {
+    if let Some(principal) = parse_or_report(settings, session_settings.principal.as_deref(), diagnostics) {
         builder = builder.principal(principal);
     }
-    if let Some(resolver) = build_resolver(settings, base, &accounts, faults) {
+    if let Some(resolver) = build_resolver(settings, base, &accounts, diagnostics) {
         builder = builder.resolver(resolver);
     }
-    if let Some(sink) = audit::open_sink(settings, purpose, faults) {
+    if let Some(sink) = audit::open_sink(settings, mode, diagnostics) {
         builder = builder.audit(sink);
     }
     if let Some(timeout) = load_timeout(settings) {
         builder = builder.refresh_policy(RefreshPolicy::default().load_timeout(timeout));
     }
     let session = accounts.apply_regions(builder).build();
-    accounts.set_providers(&session, faults);
+    accounts.set_providers(&session, diagnostics);
     session
 }
 
@@ -92,43 +92,48 @@ fn load_timeout(settings: &Settings) -> Option<Duration> {
 fn parse_or_report<T: FromStr<Err = Error>>(
     settings: &Settings,
     text: Option<&str>,
-    faults: &mut Vec<Diagnostic>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<T> {
-    text?.parse().map_err(|error| faults.push(settings.to_diagnostic(&["session"], &error))).ok()
+    text?.parse().map_err(|error| diagnostics.push(settings.to_diagnostic(&["session"], &error))).ok()
 }
 
-/// Sets the credential delivery, the account and the usable tools of each server. Without a file of servers only the accounts are
-/// checked.
+/// Sets the credential delivery, the account and the usable tools of each server. Without a file of servers only the
+/// accounts are checked.
 pub(crate) fn apply_server_settings(
     settings: &Settings,
     mut config: Option<&mut McpConfig>,
-    faults: &mut Vec<Diagnostic>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) {
-    for (name, wanted) in &settings.servers {
+    for (name, server_settings) in &settings.servers {
         let section = ["servers", name];
-        let account = wanted.account.as_deref().map(|account| match account.parse::<AccountName>() {
-            Ok(_) if !settings.allows_for_any_principal(account) => {
-                Err(settings.diagnostic(&["servers", name, "account"], accounts::NOT_ALLOWED))
-            }
-            Ok(_) if !settings.allows(account) => {
-                Err(settings.diagnostic(&["servers", name, "account"], accounts::NOT_ALLOWED_FOR_PRINCIPAL))
-            }
-            Ok(alias) if settings.contains_account(account) => Ok(alias),
-            _ => Err(settings.diagnostic(&["servers", name, "account"], settings.unknown_account_message())),
-        });
-        let account = account.transpose().map_err(|fault| faults.push(fault)).ok().flatten();
+        let account =
+            server_settings.account.as_deref().map(|account| match account.parse::<AccountName>() {
+                Ok(_) if !settings.allows_for_any_principal(account) => {
+                    Err(settings.diagnostic(&["servers", name, "account"], accounts::NOT_ALLOWED))
+                }
+                Ok(_) if !settings.allows(account) => {
+                    Err(settings
+                        .diagnostic(&["servers", name, "account"], accounts::NOT_ALLOWED_FOR_PRINCIPAL))
+                }
+                Ok(alias) if settings.contains_account(account) => Ok(alias),
+                _ => {
+                    Err(settings
+                        .diagnostic(&["servers", name, "account"], settings.unknown_account_message()))
+                }
+            });
+        let account = account.transpose().map_err(|diagnostic| diagnostics.push(diagnostic)).ok().flatten();
         let Some(config) = config.as_deref_mut() else { continue };
         if let Some(server) = config.servers.get_mut(name) {
-            server.delivery = wanted.credentials.unwrap_or(server.delivery);
-            server.home = wanted.home.unwrap_or(server.home);
+            server.delivery = server_settings.credentials.unwrap_or(server.delivery);
+            server.home = server_settings.home.unwrap_or(server.home);
             server.account = account.or(server.account.take());
-            server.tools.deny.extend_from_slice(&wanted.tools.deny);
-            if let Some(allowed) = &wanted.tools.allow {
+            server.tools.deny.extend_from_slice(&server_settings.tools.deny);
+            if let Some(allowed) = &server_settings.tools.allow {
                 server.tools.restrict_to(allowed.clone());
             }
         } else if !config.faults.iter().chain(&config.warnings).any(|warning| warning.server == *name) {
             // A broken or disabled server has already been reported.
-            faults.push(
+            diagnostics.push(
                 settings.diagnostic(&section, "is not a server of the `mcpServers` file; add it there"),
             );
         }
@@ -139,16 +144,16 @@ fn build_resolver(
     settings: &Settings,
     base: &AwsClientConfig,
     accounts: &AccountBuilder<'_>,
-    faults: &mut Vec<Diagnostic>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<SecretsManagerResolver> {
     let section = ["resolver"];
     let ResolverSettings { prefix, source, region } = settings.resolver.as_ref()?;
-    let source = accounts.detached_provider(source, faults);
+    let source = accounts.detached_provider(source, diagnostics);
     let mut builder = SecretsManagerResolver::builder(prefix.as_str(), source).base(base);
     let region = region.as_deref().map(str::parse).transpose();
     builder = region_or_default(&region).into_iter().fold(builder, SecretsManagerBuilder::region);
-    faults.extend(region.err().map(|error| settings.to_diagnostic(&section, &error)));
-    builder.build().map_err(|error| faults.push(settings.to_diagnostic(&section, &error))).ok()
+    diagnostics.extend(region.err().map(|error| settings.to_diagnostic(&section, &error)));
+    builder.build().map_err(|error| diagnostics.push(settings.to_diagnostic(&section, &error))).ok()
 }
 
 /// Returns the accounts whose credentials come from the settings, so that no tool may set others. Tools may set the
