@@ -11,23 +11,23 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "peers and upstream live by the wall clock of the machine")]
 
-mod built;
-mod crowd;
-mod effort;
-mod entrant;
+mod build_info;
+mod competitors;
+mod contender;
+mod env;
+mod fake_source;
 mod goal;
-mod lineup;
+mod load;
 mod machine;
 mod measure;
 mod payload;
-mod peers;
+mod profile;
 pub mod program;
 mod report;
+mod results;
 mod rounds;
-mod sheet;
-mod stage;
 mod subject;
-mod upstream;
+mod subjects;
 
 use std::error::Error;
 

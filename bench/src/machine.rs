@@ -6,15 +6,15 @@ use std::thread;
 use serde::Serialize;
 
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Machine {
+pub(crate) struct MachineInfo {
     pub(crate) cores: usize,
     /// How busy it was when the run began, as the kernel tells it: above 0.5, somebody else was measured too.
     pub(crate) load: Option<f64>,
     pub(crate) system: &'static str,
 }
 
-impl Machine {
-    pub(crate) fn look() -> Self {
+impl MachineInfo {
+    pub(crate) fn collect() -> Self {
         let load = fs::read_to_string("/proc/loadavg").ok();
         let load = load.and_then(|text| text.split_whitespace().next()?.parse().ok());
         Self {

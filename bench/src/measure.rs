@@ -14,39 +14,39 @@ pub(crate) mod warm;
 use std::path::PathBuf;
 
 use crate::Result;
-use crate::sheet::Section;
-use crate::stage::Stage;
+use crate::env::BenchEnv;
+use crate::results::Section;
 
 /// A measure by the name that `--only` knows.
 pub(crate) struct Measure {
     pub(crate) name: &'static str,
-    pub(crate) take: fn(&Stage) -> Result<Vec<Section>>,
+    pub(crate) run: fn(&BenchEnv) -> Result<Vec<Section>>,
 }
 
 pub(crate) const ALL: &[Measure] = &[
-    Measure { name: "warm", take: warm::take },
-    Measure { name: "contended", take: contended::take },
-    Measure { name: "herds", take: herds::take },
-    Measure { name: "find", take: find::take },
-    Measure { name: "churn", take: churn::take },
-    Measure { name: "memory", take: memory::take },
-    Measure { name: "keep-warm", take: keep_warm::take },
-    Measure { name: "instructions", take: instructions::take },
-    Measure { name: "python", take: python::take },
+    Measure { name: "warm", run: warm::run },
+    Measure { name: "contended", run: contended::run },
+    Measure { name: "herds", run: herds::run },
+    Measure { name: "find", run: find::run },
+    Measure { name: "churn", run: churn::run },
+    Measure { name: "memory", run: memory::run },
+    Measure { name: "keep-warm", run: keep_warm::run },
+    Measure { name: "instructions", run: instructions::run },
+    Measure { name: "python", run: python::run },
 ];
 
 /// The measures of these names; all, when there are none.
-pub(crate) fn chosen(names: &[String]) -> Result<Vec<&'static Measure>> {
+pub(crate) fn select_measures(names: &[String]) -> Result<Vec<&'static Measure>> {
     if let Some(unknown) = names.iter().find(|name| ALL.iter().all(|measure| measure.name != name.as_str())) {
-        let known: Vec<&str> = ALL.iter().map(|measure| measure.name).collect();
-        return Err(format!("no measure is called `{unknown}`; there are {}", known.join(", ")).into());
+        let names: Vec<&str> = ALL.iter().map(|measure| measure.name).collect();
+        return Err(format!("no measure is called `{unknown}`; there are {}", names.join(", ")).into());
     }
     let is_chosen = |measure: &&Measure| names.is_empty() || names.iter().any(|name| name == measure.name);
     Ok(ALL.iter().filter(is_chosen).collect())
 }
 
 /// Another program of this package, built into the same folder.
-fn beside(name: &str) -> Result<PathBuf> {
+fn sibling_program(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let path = own.with_file_name(name);
     if path.exists() {

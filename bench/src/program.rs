@@ -8,15 +8,15 @@ use clap::Parser;
 use stats_alloc::StatsAlloc;
 
 use crate::Result;
-use crate::effort::Effort;
+use crate::env::BenchEnv;
 use crate::measure::{self, allocations, instructions, memory};
-use crate::report::{Run, table};
-use crate::stage::Stage;
+use crate::profile::BenchProfile;
+use crate::report::{BenchRun, table};
 
 /// valetkey beside its peers: figures, ratios, goals.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
-struct Arguments {
+struct BenchCli {
     /// Take only this measure; may be given more than once.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
@@ -34,31 +34,31 @@ struct Arguments {
 /// The bench.
 #[must_use]
 pub fn bench() -> ExitCode {
-    told(run(&Arguments::parse()))
+    exit_code(run_bench(&BenchCli::parse()))
 }
 
 /// The program whose allocator counts: `counted allocations`, `counted memory HOLDER COUNT`.
 #[must_use]
 pub fn counted(allocator: &StatsAlloc<System>) -> ExitCode {
-    told(count(allocator, &words()))
+    exit_code(run_counted(allocator, &program_arguments()))
 }
 
 /// The program that callgrind looks into: `steps SUBJECT COUNT`.
 #[must_use]
 pub fn steps() -> ExitCode {
-    told(match words().as_slice() {
+    exit_code(match program_arguments().as_slice() {
         [name, fetches] => {
-            fetches.parse().map_err(Into::into).and_then(|fetches| instructions::step(name, fetches))
+            fetches.parse().map_err(Into::into).and_then(|fetches| instructions::run_fetches(name, fetches))
         }
         _ => Err("usage: steps SUBJECT COUNT".into()),
     })
 }
 
-fn words() -> Vec<String> {
+fn program_arguments() -> Vec<String> {
     std::env::args().skip(1).collect()
 }
 
-fn told(result: Result<()>) -> ExitCode {
+fn exit_code(result: Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -68,14 +68,14 @@ fn told(result: Result<()>) -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<()> {
-    let stage = Stage::new(if arguments.quick { Effort::QUICK } else { Effort::FULL })?;
-    let measures = measure::chosen(&arguments.only)?;
-    let mut run = Run::begin(arguments.quick);
-    run.head().iter().for_each(|line| println!("{line}"));
+fn run_bench(arguments: &BenchCli) -> Result<()> {
+    let env = BenchEnv::new(if arguments.quick { BenchProfile::QUICK } else { BenchProfile::FULL })?;
+    let measures = measure::select_measures(&arguments.only)?;
+    let mut run = BenchRun::start(arguments.quick);
+    run.header_lines().iter().for_each(|line| println!("{line}"));
     for measure in measures {
-        for section in (measure.take)(&stage)? {
-            table::print(&section);
+        for section in (measure.run)(&env)? {
+            table::print_section(&section);
             run.sections.push(section);
         }
     }
@@ -89,12 +89,12 @@ fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn count(allocator: &StatsAlloc<System>, words: &[String]) -> Result<()> {
+fn run_counted(allocator: &StatsAlloc<System>, words: &[String]) -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let found = match words.as_slice() {
-        ["allocations"] => serde_json::to_string(&allocations::count(allocator)?)?,
+        ["allocations"] => serde_json::to_string(&allocations::count_allocations(allocator)?)?,
         ["memory", holder, count] => {
-            serde_json::to_string(&memory::weigh(allocator, holder, count.parse()?)?)?
+            serde_json::to_string(&memory::measure_memory(allocator, holder, count.parse()?)?)?
         }
         _ => return Err("usage: counted allocations | memory HOLDER COUNT".into()),
     };

@@ -14,36 +14,36 @@ use aws_smithy_types::date_time::Format;
 use serde::Serialize;
 
 use crate::Result;
-use crate::built::Built;
-use crate::machine::Machine;
-use crate::sheet::Section;
+use crate::build_info::BuildInfo;
+use crate::machine::MachineInfo;
+use crate::results::Section;
 
 /// Changes when a reader of the JSON would have to.
-const SCHEMA: u32 = 1;
+const JSON_SCHEMA_VERSION: u32 = 1;
 
 /// A whole run; `docs/benchmarks.md` says what each field of its JSON means.
 #[derive(Serialize)]
-pub(crate) struct Run {
+pub(crate) struct BenchRun {
     schema: u32,
     began_at: String,
     /// A quick run shows that it runs, and proves nothing.
     quick: bool,
-    machine: Machine,
-    built: Built,
+    machine: MachineInfo,
+    built: BuildInfo,
     pub(crate) sections: Vec<Section>,
 }
 
-impl Run {
+impl BenchRun {
     /// Looks at the machine before anything is measured.
-    pub(crate) fn begin(quick: bool) -> Self {
+    pub(crate) fn start(quick: bool) -> Self {
         let now = DateTime::from_secs(DateTime::from(SystemTime::now()).secs());
         let began_at = now.fmt(Format::DateTime).unwrap_or_default();
         Self {
-            schema: SCHEMA,
+            schema: JSON_SCHEMA_VERSION,
             began_at,
             quick,
-            machine: Machine::look(),
-            built: Built::look(),
+            machine: MachineInfo::collect(),
+            built: BuildInfo::collect(),
             sections: Vec::new(),
         }
     }
@@ -56,15 +56,15 @@ impl Run {
 
     /// One page, complete in itself, and the table of goals as Markdown.
     pub(crate) fn write_report(&self, folder: &Path) -> Result<()> {
-        let page = page::page(self)?;
+        let page = page::render_page(self)?;
         let written = fs::create_dir_all(folder)
             .and_then(|()| fs::write(folder.join("index.html"), page))
-            .and_then(|()| fs::write(folder.join("goals.md"), markdown::goals(self)));
+            .and_then(|()| fs::write(folder.join("goals.md"), markdown::goals_table(self)));
         written.map_err(|error| format!("writing into {}: {error}", folder.display()).into())
     }
 
     /// What was measured on what, in lines.
-    pub(crate) fn head(&self) -> Vec<String> {
+    pub(crate) fn header_lines(&self) -> Vec<String> {
         let Self { machine, built, .. } = self;
         let versions: Vec<String> =
             built.versions.iter().map(|version| format!("{} {}", version.package, version.version)).collect();

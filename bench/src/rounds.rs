@@ -40,7 +40,7 @@ impl Rounds {
     }
 
     /// The ratio in each round: what disturbs a round disturbs both of its sides.
-    pub(crate) fn over(&self, reference: &Self) -> Self {
+    pub(crate) fn ratio_to(&self, reference: &Self) -> Self {
         Self(self.0.iter().zip(&reference.0).map(|(value, reference)| value / reference).collect())
     }
 }
@@ -62,12 +62,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_the_middle_and_the_ratio_is_taken_round_by_round() {
+    fn rounds_median_spread_and_ratio_are_correct() {
         let slow: Rounds = [4.0, 20.0, 6.0].into_iter().collect();
         let fast: Rounds = [2.0, 10.0, 1.0].into_iter().collect();
         assert_eq!(slow.median(), 6.0);
         assert_eq!(slow.spread(), Spread { low: 4.0, high: 20.0 });
-        assert_eq!(slow.over(&fast).median(), 2.0);
+        assert_eq!(slow.ratio_to(&fast).median(), 2.0);
         let even: Rounds = [1.0, 3.0].into_iter().collect();
         assert_eq!(even.median(), 2.0);
     }

@@ -7,16 +7,16 @@ use stats_alloc::{Region, StatsAlloc};
 use std::alloc::System;
 
 use crate::Result;
-use crate::effort::Effort;
+use crate::env::BenchEnv;
 use crate::goal::Goal;
-use crate::lineup::{OURS, everybody};
+use crate::profile::BenchProfile;
+use crate::results::{Figure, Section};
 use crate::rounds::Rounds;
-use crate::sheet::{Figure, Section};
-use crate::stage::Stage;
+use crate::subjects::{VALETKEY_VARIANTS, all_contenders};
 
 /// What the counting program tells of one subject.
 #[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct Allocated {
+pub(crate) struct AllocationCount {
     subject: String,
     allocations: f64,
     bytes: f64,
@@ -26,34 +26,38 @@ const FETCHES: u64 = 20_000;
 const METHOD: &str =
     "Counted over 20,000 warm fetches by one task, in a program of its own whose allocator counts.";
 
-pub(super) fn take() -> Result<Section> {
+pub(super) fn run() -> Result<Section> {
     let mut section = Section::new("Warm fetch, allocations", METHOD);
-    let output = Command::new(super::beside("counted")?).arg("allocations").output()?;
+    let output = Command::new(super::sibling_program("counted")?).arg("allocations").output()?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
     }
-    let counted: Vec<Allocated> = serde_json::from_slice(&output.stdout)?;
-    for Allocated { subject, allocations, bytes } in counted {
-        let is_ours = OURS.contains(&subject.as_str());
+    let counted: Vec<AllocationCount> = serde_json::from_slice(&output.stdout)?;
+    for AllocationCount { subject, allocations, bytes } in counted {
+        let is_ours = VALETKEY_VARIANTS.contains(&subject.as_str());
         let figure = Figure::new("allocations a fetch", &subject, "", &Rounds::from(allocations));
-        section.push(if is_ours { figure.goal(Goal::Exactly(0.0)) } else { figure });
+        section.push(if is_ours { figure.with_goal(Goal::Exactly(0.0)) } else { figure });
         section.push(Figure::new("bytes allocated a fetch", &subject, "B", &Rounds::from(bytes)));
     }
     Ok(section)
 }
 
 /// In the counting program: everybody, one after another.
-pub(crate) fn count(allocator: &StatsAlloc<System>) -> Result<Vec<Allocated>> {
-    let stage = Stage::new(Effort::QUICK)?;
-    let entrants = stage.runtime.block_on(everybody())?;
-    let counted = entrants.iter().map(|entrant| {
-        entrant.alone(&stage.runtime, FETCHES);
+pub(crate) fn count_allocations(allocator: &StatsAlloc<System>) -> Result<Vec<AllocationCount>> {
+    let env = BenchEnv::new(BenchProfile::QUICK)?;
+    let contenders = env.runtime.block_on(all_contenders())?;
+    let counted = contenders.iter().map(|contender| {
+        contender.time_fetches(&env.runtime, FETCHES);
         let region = Region::new(allocator);
-        entrant.alone(&stage.runtime, FETCHES);
+        contender.time_fetches(&env.runtime, FETCHES);
         let change = region.change();
         let each = |count: usize| count as f64 / FETCHES as f64;
         let allocations = each(change.allocations + change.reallocations);
-        Allocated { subject: entrant.name().to_owned(), allocations, bytes: each(change.bytes_allocated) }
+        AllocationCount {
+            subject: contender.name().to_owned(),
+            allocations,
+            bytes: each(change.bytes_allocated),
+        }
     });
     Ok(counted.collect())
 }

@@ -9,82 +9,83 @@ use tokio::runtime::Runtime;
 use valetkey_core::{Credentials, Expiry, Principal, SessionContext, SessionRegistry};
 
 use crate::Result;
+use crate::competitors::sdk::{CachedIdentity, SdkClient};
+use crate::competitors::valetkey::payload_credentials;
+use crate::competitors::{moka, registry, registry_key};
+use crate::env::BenchEnv;
+use crate::fake_source::{LIFETIME, Script, Upstream};
 use crate::goal::Goal;
 use crate::payload::Payload;
-use crate::peers::sdk::{Client, Held};
-use crate::peers::valetkey::credentials;
-use crate::peers::{key, moka, registry};
+use crate::results::{Figure, Section};
 use crate::rounds::Rounds;
-use crate::sheet::{Figure, Section};
-use crate::stage::Stage;
-use crate::upstream::{HOUR, Script, Upstream};
 
-pub(crate) const NAME: &str = "open + set + fetch + close";
-const MOKA: &str = "moka insert + get + invalidate";
-const OURS: &str = "valetkey";
-const REGISTERED: &str = "valetkey, in a registry";
+pub(crate) const MEASURE_NAME: &str = "open + set + fetch + close";
+const MOKA_CYCLE: &str = "moka insert + get + invalidate";
+const SESSION_CYCLE: &str = "valetkey";
+const REGISTRY_CYCLE: &str = "valetkey, in a registry";
 const METHOD: &str = "One task, one cycle after another, each for a key of its own. The set is made beforehand and \
     shared, but for the SDK's, which a provider makes each time; keys are texts of 40 bytes, made beforehand and copied.";
 /// How many keys go round.
-const KEYS: usize = 10_000;
+const KEY_COUNT: usize = 10_000;
 
 /// Runs so many cycles.
-type Cycle = fn(&Setting, &Runtime, usize) -> Result<()>;
+type CycleFn = fn(&ChurnFixture, &Runtime, usize) -> Result<()>;
 
-const CYCLES: [(&str, Cycle); 5] = [
-    (OURS, sessions),
-    (REGISTERED, registered),
-    (MOKA, moka_cycle),
-    ("DashMap insert + get + remove", map_cycle),
+const CYCLES: [(&str, CycleFn); 5] = [
+    (SESSION_CYCLE, session_cycle),
+    (REGISTRY_CYCLE, registry_cycle),
+    (MOKA_CYCLE, moka_cycle),
+    ("DashMap insert + get + remove", dashmap_cycle),
     ("AWS SDK identity cache: new, fetch, drop", sdk_cycle),
 ];
 
 /// What is made beforehand.
-struct Setting {
+struct ChurnFixture {
     keys: Vec<String>,
     payload: Arc<Payload>,
     credentials: Credentials,
     cache: ::moka::future::Cache<String, Arc<Payload>>,
     map: DashMap<String, Arc<Payload>>,
-    client: Client,
+    client: SdkClient,
     registry: SessionRegistry,
     principal: Principal,
 }
 
-pub(super) fn take(stage: &Stage) -> Result<Vec<Section>> {
-    let payload = Payload::numbered(0);
-    let setting = Setting {
-        keys: (0..KEYS as u64).map(key).collect(),
-        credentials: credentials(&payload, Expiry::At(SystemTime::now() + HOUR))?,
+pub(super) fn run(env: &BenchEnv) -> Result<Vec<Section>> {
+    let payload = Payload::with_number(0);
+    let setting = ChurnFixture {
+        keys: (0..KEY_COUNT as u64).map(registry_key).collect(),
+        credentials: payload_credentials(&payload, Expiry::At(SystemTime::now() + LIFETIME))?,
         payload: Arc::new(payload),
-        cache: moka::cache(HOUR),
+        cache: moka::build_cache(LIFETIME),
         map: DashMap::new(),
-        client: Client::new()?,
-        registry: registry::registry(KEYS as u64)?,
-        principal: registry::principal(0)?,
+        client: SdkClient::new()?,
+        registry: registry::build_registry(KEY_COUNT as u64)?,
+        principal: registry::numbered_principal(0)?,
     };
     let mut rates: Vec<Rounds> = vec![Rounds::default(); CYCLES.len()];
     // A cycle takes about a microsecond.
-    let cycles = usize::try_from(stage.effort.slice.as_micros())?;
-    for round in 0..=stage.effort.rounds {
+    let cycles = usize::try_from(env.profile.time_per_subject.as_micros())?;
+    for round in 0..=env.profile.rounds {
         for ((_, cycle), rates) in CYCLES.iter().zip(&mut rates) {
             let start = Instant::now();
-            cycle(&setting, &stage.runtime, cycles)?;
+            cycle(&setting, &env.runtime, cycles)?;
             // The first round warms up.
             if round > 0 {
                 rates.push(cycles as f64 / start.elapsed().as_secs_f64() / 1e3);
             }
         }
     }
-    Ok(vec![section(&rates)])
+    Ok(vec![build_section(&rates)])
 }
 
-fn section(rates: &[Rounds]) -> Section {
+fn build_section(rates: &[Rounds]) -> Section {
     let mut section = Section::new("Churn", METHOD);
     for ((name, _), rate) in CYCLES.iter().zip(rates) {
-        let figure = Figure::new(NAME, *name, "k/s", rate).against(MOKA, &rate.over(&rates[2]));
-        section.push(if [OURS, REGISTERED].contains(name) {
-            figure.goal(Goal::AtLeast(0.8))
+        let figure = Figure::new(MEASURE_NAME, *name, "k/s", rate)
+            .with_reference(MOKA_CYCLE, &rate.ratio_to(&rates[2]));
+        section.push(if [SESSION_CYCLE, REGISTRY_CYCLE].contains(name) {
+            figure.with_goal(Goal::AtLeast(0.8))
         } else {
             figure
         });
@@ -92,7 +93,7 @@ fn section(rates: &[Rounds]) -> Section {
     section
 }
 
-fn sessions(setting: &Setting, runtime: &Runtime, cycles: usize) -> Result<()> {
+fn session_cycle(setting: &ChurnFixture, runtime: &Runtime, cycles: usize) -> Result<()> {
     runtime.block_on(async {
         for _ in 0..cycles {
             let session = SessionContext::builder().build();
@@ -104,7 +105,7 @@ fn sessions(setting: &Setting, runtime: &Runtime, cycles: usize) -> Result<()> {
     })
 }
 
-fn registered(setting: &Setting, runtime: &Runtime, cycles: usize) -> Result<()> {
+fn registry_cycle(setting: &ChurnFixture, runtime: &Runtime, cycles: usize) -> Result<()> {
     runtime.block_on(async {
         for _ in 0..cycles {
             let opened = setting.registry.open(setting.principal.clone(), SessionContext::builder())?;
@@ -118,7 +119,7 @@ fn registered(setting: &Setting, runtime: &Runtime, cycles: usize) -> Result<()>
     })
 }
 
-fn moka_cycle(setting: &Setting, runtime: &Runtime, cycles: usize) -> Result<()> {
+fn moka_cycle(setting: &ChurnFixture, runtime: &Runtime, cycles: usize) -> Result<()> {
     runtime.block_on(async {
         for key in setting.keys.iter().cycle().take(cycles) {
             setting.cache.insert(key.clone(), Arc::clone(&setting.payload)).await;
@@ -129,7 +130,7 @@ fn moka_cycle(setting: &Setting, runtime: &Runtime, cycles: usize) -> Result<()>
     })
 }
 
-fn map_cycle(setting: &Setting, _runtime: &Runtime, cycles: usize) -> Result<()> {
+fn dashmap_cycle(setting: &ChurnFixture, _runtime: &Runtime, cycles: usize) -> Result<()> {
     for key in setting.keys.iter().cycle().take(cycles) {
         setting.map.insert(key.clone(), Arc::clone(&setting.payload));
         black_box(&setting.map.get(key.as_str()).map(|found| Arc::clone(&found)));
@@ -138,10 +139,10 @@ fn map_cycle(setting: &Setting, _runtime: &Runtime, cycles: usize) -> Result<()>
     Ok(())
 }
 
-fn sdk_cycle(setting: &Setting, runtime: &Runtime, cycles: usize) -> Result<()> {
+fn sdk_cycle(setting: &ChurnFixture, runtime: &Runtime, cycles: usize) -> Result<()> {
     runtime.block_on(async {
         for _ in 0..cycles {
-            black_box(&Held::filled(&setting.client, Upstream::new(Script::WARM)).await?);
+            black_box(&CachedIdentity::fetched(&setting.client, Upstream::new(Script::WARM)).await?);
         }
         Ok(())
     })

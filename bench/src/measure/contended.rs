@@ -4,31 +4,33 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::Result;
-use crate::crowd::{Crowd, Latency};
-use crate::entrant::Entrant;
+use crate::contender::Contender;
+use crate::env::BenchEnv;
 use crate::goal::Goal;
-use crate::lineup::{ARC_CLONE, LENT, OURS, SDK, everybody};
+use crate::load::{LatencyHistogram, LoadSpec};
+use crate::results::{Figure, Section};
 use crate::rounds::Rounds;
-use crate::sheet::{Figure, Section};
-use crate::stage::Stage;
+use crate::subjects::{ARC_CLONE, BORROWED, SDK, VALETKEY_VARIANTS, all_contenders};
 
-pub(crate) const TASKS: [usize; 4] = [1, 2, 8, 64];
-const MANY: usize = 64;
+pub(crate) const TASK_COUNTS: [usize; 4] = [1, 2, 8, 64];
+const GOAL_TASKS: usize = 64;
 const METHOD: &str = "So many tasks on two worker threads fetch from one subject. First they are counted, with no \
     clock in the loop; then each fetch is timed, and the time of two clock reads (the loop alone) is part of it.";
 
 /// Of each subject, by the number of tasks.
-type Found<T> = BTreeMap<(&'static str, usize), T>;
+type ByContender<T> = BTreeMap<(&'static str, usize), T>;
 
-pub(crate) fn take(stage: &Stage) -> Result<Vec<Section>> {
-    let entrants = stage.runtime.block_on(everybody())?;
-    let (mut rates, mut latencies) = (Found::<Rounds>::new(), Found::<[Rounds; 3]>::new());
-    for round in 0..=stage.effort.herds.max(3) {
-        for (entrant, tasks) in entrants.iter().flat_map(|entrant| TASKS.map(|tasks| (entrant, tasks))) {
-            let (rate, latency) = one_round(stage, &**entrant, tasks)?;
+pub(crate) fn run(env: &BenchEnv) -> Result<Vec<Section>> {
+    let contenders = env.runtime.block_on(all_contenders())?;
+    let (mut rates, mut latencies) = (ByContender::<Rounds>::new(), ByContender::<[Rounds; 3]>::new());
+    for round in 0..=env.profile.herd_rounds.max(3) {
+        for (contender, tasks) in
+            contenders.iter().flat_map(|contender| TASK_COUNTS.map(|tasks| (contender, tasks)))
+        {
+            let (rate, latency) = run_round(env, &**contender, tasks)?;
             // The first round warms up.
             if round > 0 {
-                let key = (entrant.name(), tasks);
+                let key = (contender.name(), tasks);
                 rates.entry(key).or_default().push(rate / 1e6);
                 let tails = latencies.entry(key).or_default();
                 for (rounds, quantile) in tails.iter_mut().zip(QUANTILES) {
@@ -37,62 +39,64 @@ pub(crate) fn take(stage: &Stage) -> Result<Vec<Section>> {
             }
         }
     }
-    Ok(vec![throughput(&entrants, &rates), tails(&entrants, &latencies)])
+    Ok(vec![throughput_section(&contenders, &rates), latency_section(&contenders, &latencies)])
 }
 
 const QUANTILES: [f64; 3] = [0.5, 0.99, 0.999];
 const QUANTILE_NAMES: [&str; 3] = ["p50", "p99", "p99.9"];
 
-fn one_round(stage: &Stage, entrant: &dyn Entrant, tasks: usize) -> Result<(f64, Latency)> {
-    let time: Duration = stage.effort.crowd_slice;
-    let rate = entrant.throughput(&stage.runtime, Crowd { tasks, time });
-    Ok((rate, entrant.latency(&stage.runtime, Crowd { tasks, time: time / 2 })?))
+fn run_round(env: &BenchEnv, contender: &dyn Contender, tasks: usize) -> Result<(f64, LatencyHistogram)> {
+    let time: Duration = env.profile.time_per_load;
+    let rate = contender.measure_throughput(&env.runtime, LoadSpec { tasks, duration: time });
+    Ok((rate, contender.measure_latency(&env.runtime, LoadSpec { tasks, duration: time / 2 })?))
 }
 
 /// The name of the measure of throughput.
-pub(crate) fn rate_name(tasks: usize) -> String {
-    format!("throughput, {}", step_name(tasks))
+pub(crate) fn throughput_name(tasks: usize) -> String {
+    format!("throughput, {}", task_count_label(tasks))
 }
 
 /// One of the steps of a measure.
-pub(crate) fn step_name(tasks: usize) -> String {
+pub(crate) fn task_count_label(tasks: usize) -> String {
     format!("{tasks} {}", if tasks == 1 { "task" } else { "tasks" })
 }
 
 /// The name of a measure of latency.
-pub(crate) fn tail_name(tasks: usize, quantile: &str) -> String {
-    format!("latency, {}: {quantile}", step_name(tasks))
+pub(crate) fn latency_name(tasks: usize, quantile: &str) -> String {
+    format!("latency, {}: {quantile}", task_count_label(tasks))
 }
 
-fn throughput(entrants: &[Box<dyn Entrant>], rates: &Found<Rounds>) -> Section {
+fn throughput_section(contenders: &[Box<dyn Contender>], rates: &ByContender<Rounds>) -> Section {
     let mut section = Section::new("Warm fetch, contended: throughput", METHOD);
-    for tasks in TASKS {
-        for entrant in entrants {
-            let rate = &rates[&(entrant.name(), tasks)];
-            let figure = Figure::new(rate_name(tasks), entrant.name(), "M/s", rate);
-            let figure = figure.against(ARC_CLONE, &rate.over(&rates[&(ARC_CLONE, tasks)]));
-            let has_goal = tasks == MANY && OURS.contains(&entrant.name());
-            let least = if entrant.name() == LENT { 1.3 } else { 0.8 };
-            section.push(if has_goal { figure.goal(Goal::AtLeast(least)) } else { figure });
+    for tasks in TASK_COUNTS {
+        for contender in contenders {
+            let rate = &rates[&(contender.name(), tasks)];
+            let figure = Figure::new(throughput_name(tasks), contender.name(), "M/s", rate);
+            let figure = figure.with_reference(ARC_CLONE, &rate.ratio_to(&rates[&(ARC_CLONE, tasks)]));
+            let has_goal = tasks == GOAL_TASKS && VALETKEY_VARIANTS.contains(&contender.name());
+            let least = if contender.name() == BORROWED { 1.3 } else { 0.8 };
+            section.push(if has_goal { figure.with_goal(Goal::AtLeast(least)) } else { figure });
         }
     }
-    for ours in OURS {
-        let faster = rates[&(ours, MANY)].over(&rates[&(SDK, MANY)]);
+    for ours in VALETKEY_VARIANTS {
+        let faster = rates[&(ours, GOAL_TASKS)].ratio_to(&rates[&(SDK, GOAL_TASKS)]);
         let figure = Figure::new("throughput, 64 tasks, times faster", ours, "×", &faster);
-        section.push(figure.against(SDK, &faster).goal(Goal::AtLeast(10.0)));
+        section.push(figure.with_reference(SDK, &faster).with_goal(Goal::AtLeast(10.0)));
     }
     section
 }
 
-fn tails(entrants: &[Box<dyn Entrant>], latencies: &Found<[Rounds; 3]>) -> Section {
-    let mut section = Section::new("Warm fetch, contended: latency", METHOD).matrix();
-    for tasks in TASKS {
-        for entrant in entrants {
-            let tails = &latencies[&(entrant.name(), tasks)];
+fn latency_section(contenders: &[Box<dyn Contender>], latencies: &ByContender<[Rounds; 3]>) -> Section {
+    let mut section = Section::new("Warm fetch, contended: latency", METHOD).into_matrix();
+    for tasks in TASK_COUNTS {
+        for contender in contenders {
+            let tails = &latencies[&(contender.name(), tasks)];
             for (rounds, quantile) in tails.iter().zip(QUANTILE_NAMES) {
-                let figure = Figure::new(tail_name(tasks, quantile), entrant.name(), "ns", rounds);
-                let has_goal = tasks == MANY && quantile == "p99.9" && OURS.contains(&entrant.name());
-                section.push(if has_goal { figure.goal(Goal::AtMost(500.0)) } else { figure });
+                let figure = Figure::new(latency_name(tasks, quantile), contender.name(), "ns", rounds);
+                let has_goal = tasks == GOAL_TASKS
+                    && quantile == "p99.9"
+                    && VALETKEY_VARIANTS.contains(&contender.name());
+                section.push(if has_goal { figure.with_goal(Goal::AtMost(500.0)) } else { figure });
             }
         }
     }

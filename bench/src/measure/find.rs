@@ -1,49 +1,49 @@
 //! Find by key, then fetch: what a caller pays that holds a key and no handle.
 
 use crate::Result;
-use crate::entrant::{Entrant, enter};
+use crate::competitors::limits::SessionMap;
+use crate::competitors::registry::RegistryFind;
+use crate::competitors::{dashmap, moka};
+use crate::contender::{Contender, register};
+use crate::env::BenchEnv;
 use crate::goal::Goal;
-use crate::lineup::{DASHMAP_GET, MOKA_GET, OWNED, session};
-use crate::peers::limits::FoundAlone;
-use crate::peers::registry::Found;
-use crate::peers::{dashmap, moka};
-use crate::sheet::{Figure, Section};
-use crate::stage::Stage;
+use crate::results::{Figure, Section};
+use crate::subjects::{DASHMAP_GET, MOKA_GET, OWNED, warm_session};
 
-pub(crate) const NAME: &str = "find by key, then fetch";
-const FOUND: &str = "valetkey, in a registry";
-const ALONE: &str = "a map of sessions, and the time at both ends";
+pub(crate) const MEASURE_NAME: &str = "find by key, then fetch";
+const REGISTRY_FIND: &str = "valetkey, in a registry";
+const SESSION_MAP: &str = "a map of sessions, and the time at both ends";
 const METHOD: &str = "One task; 10,000 entries, by principal and handle in the registry, under texts of 40 bytes \
     elsewhere. moka and DashMap find a set; the registry finds a session and fetches. A DashMap of sessions that reads the \
     clock at both ends, which is what it takes to know how long a session is idle, and does nothing with it, is a limit. \
     Whoever holds a session pays for the fetch alone. One of the two goals is enough.";
 const ENTRIES: u64 = 10_000;
 
-pub(super) fn take(stage: &Stage) -> Result<Vec<Section>> {
-    let entrants = stage.runtime.block_on(finders())?;
-    let times = super::warm::time(stage, &entrants);
+pub(super) fn run(env: &BenchEnv) -> Result<Vec<Section>> {
+    let contenders = env.runtime.block_on(find_contenders())?;
+    let times = super::warm::time_contenders(env, &contenders);
     let mut section = Section::new("Find a session by key", METHOD);
-    for entrant in &entrants {
-        let name = entrant.name();
-        let figure = Figure::new(NAME, name, "ns", &times[name]);
-        let figure = figure.against(MOKA_GET, &times[name].over(&times[MOKA_GET]));
-        section.push(if name == FOUND { figure.goal(Goal::AtMost(0.333)) } else { figure });
+    for contender in &contenders {
+        let name = contender.name();
+        let figure = Figure::new(MEASURE_NAME, name, "ns", &times[name]);
+        let figure = figure.with_reference(MOKA_GET, &times[name].ratio_to(&times[MOKA_GET]));
+        section.push(if name == REGISTRY_FIND { figure.with_goal(Goal::AtMost(0.333)) } else { figure });
     }
-    let slower = times[FOUND].over(&times[DASHMAP_GET]);
-    let figure = Figure::new(format!("{NAME}, times DashMap's"), FOUND, "×", &slower);
-    let figure = figure.against(DASHMAP_GET, &slower);
+    let slower = times[REGISTRY_FIND].ratio_to(&times[DASHMAP_GET]);
+    let figure = Figure::new(format!("{MEASURE_NAME}, times DashMap's"), REGISTRY_FIND, "×", &slower);
+    let figure = figure.with_reference(DASHMAP_GET, &slower);
     // The other goal, of which one is enough.
     let needed = section.figures.iter().any(|figure| figure.met == Some(false));
-    section.push(if needed { figure.goal(Goal::AtMost(1.25)) } else { figure });
+    section.push(if needed { figure.with_goal(Goal::AtMost(1.25)) } else { figure });
     Ok(vec![section])
 }
 
-async fn finders() -> Result<Vec<Box<dyn Entrant>>> {
+async fn find_contenders() -> Result<Vec<Box<dyn Contender>>> {
     Ok(vec![
-        enter(FOUND, Found::among(ENTRIES)?).await?,
-        enter(ALONE, FoundAlone::among(ENTRIES).await?).await?,
-        enter(OWNED, session().await?).await?,
-        enter(MOKA_GET, moka::Get::among(ENTRIES).await).await?,
-        enter(DASHMAP_GET, dashmap::Get::among(ENTRIES)).await?,
+        register(REGISTRY_FIND, RegistryFind::with_entries(ENTRIES)?).await?,
+        register(SESSION_MAP, SessionMap::with_entries(ENTRIES).await?).await?,
+        register(OWNED, warm_session().await?).await?,
+        register(MOKA_GET, moka::MokaGet::with_entries(ENTRIES).await).await?,
+        register(DASHMAP_GET, dashmap::DashMapGet::with_entries(ENTRIES)).await?,
     ])
 }

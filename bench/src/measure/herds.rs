@@ -4,54 +4,84 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::Result;
+use crate::competitors::google::GooglePeer;
+use crate::competitors::moka::MokaTryGetWith;
+use crate::competitors::object_store::ObjectStorePeer;
+use crate::competitors::reqsign::ReqsignPeer;
+use crate::competitors::sdk::SdkPeer;
+use crate::competitors::valetkey::{BackgroundRefreshed, SessionPeer};
+use crate::env::BenchEnv;
+use crate::fake_source::{Script, Upstream};
 use crate::goal::Goal;
-use crate::peers::google::Google;
-use crate::peers::moka::TryGetWith;
-use crate::peers::object_store::Store;
-use crate::peers::reqsign::Signed;
-use crate::peers::sdk::SdkCache;
-use crate::peers::valetkey::{KeptWarm, Session};
 use crate::report::table;
+use crate::results::{Figure, Section};
 use crate::rounds::Rounds;
-use crate::sheet::{Figure, Section};
-use crate::stage::Stage;
 use crate::subject::Peer;
-use crate::upstream::{Script, Upstream};
 
 /// What a herd meets.
 #[derive(Clone, Copy)]
-pub(crate) struct Scene {
+pub(crate) struct HerdScenario {
     pub(crate) name: &'static str,
-    callers: usize,
+    caller_count: usize,
     /// How long a call of the upstream takes.
-    call: Duration,
-    first: First,
-    fails: bool,
+    call_time: Duration,
+    initial_state: InitialState,
+    is_failing: bool,
 }
 
 /// The set that is there when the herd comes.
 #[derive(Clone, Copy, PartialEq)]
-enum First {
-    None,
+enum InitialState {
+    Empty,
     InWindow,
     Expired,
 }
 
-pub(crate) const SCENES: [Scene; 5] = [
-    Scene { name: "cold herd", callers: 10_000, call: CALL, first: First::None, fails: false },
-    Scene { name: "window herd", callers: 10_000, call: CALL, first: First::InWindow, fails: false },
-    Scene { name: "expired herd", callers: 1_000, call: CALL, first: First::Expired, fails: false },
-    Scene { name: "cold error herd", callers: 100, call: FAILURE, first: First::None, fails: true },
-    Scene { name: "window error herd", callers: 100, call: FAILURE, first: First::InWindow, fails: true },
+pub(crate) const SCENARIOS: [HerdScenario; 5] = [
+    HerdScenario {
+        name: "cold herd",
+        caller_count: 10_000,
+        call_time: CALL_TIME,
+        initial_state: InitialState::Empty,
+        is_failing: false,
+    },
+    HerdScenario {
+        name: "window herd",
+        caller_count: 10_000,
+        call_time: CALL_TIME,
+        initial_state: InitialState::InWindow,
+        is_failing: false,
+    },
+    HerdScenario {
+        name: "expired herd",
+        caller_count: 1_000,
+        call_time: CALL_TIME,
+        initial_state: InitialState::Expired,
+        is_failing: false,
+    },
+    HerdScenario {
+        name: "cold error herd",
+        caller_count: 100,
+        call_time: FAILING_CALL_TIME,
+        initial_state: InitialState::Empty,
+        is_failing: true,
+    },
+    HerdScenario {
+        name: "window error herd",
+        caller_count: 100,
+        call_time: FAILING_CALL_TIME,
+        initial_state: InitialState::InWindow,
+        is_failing: true,
+    },
 ];
-const CALL: Duration = Duration::from_millis(50);
-const FAILURE: Duration = Duration::from_millis(20);
+const CALL_TIME: Duration = Duration::from_millis(50);
+const FAILING_CALL_TIME: Duration = Duration::from_millis(20);
 /// The lifetime of a set that is to expire, and how long it takes until it surely has.
-const SHORT: Duration = Duration::from_secs(1);
-const GONE_AFTER: Duration = Duration::from_millis(1_200);
+const SHORT_LIFETIME: Duration = Duration::from_secs(1);
+const EXPIRED_AFTER: Duration = Duration::from_millis(1_200);
 
 /// What one herd came to.
-struct Outcome {
+struct HerdOutcome {
     /// Calls, milliseconds of wall time, of the longest wait, callers that waited, errors: as [`COLUMNS`].
     values: [f64; 5],
 }
@@ -60,58 +90,60 @@ pub(crate) const COLUMNS: [(&str, &str); 5] =
     [("calls", ""), ("wall", "ms"), ("longest wait", "ms"), ("waited", ""), ("errors", "")];
 
 /// One herd in front of one peer; nothing where the peer knows no such scene.
-type Run = fn(&Stage, Scene) -> Result<Option<Outcome>>;
+type HerdRun = fn(&BenchEnv, HerdScenario) -> Result<Option<HerdOutcome>>;
 
-const RUNS: [(&str, Run); 7] = [
-    (Session::NAME, run::<Session>),
-    (KeptWarm::NAME, run::<KeptWarm>),
-    (SdkCache::NAME, run::<SdkCache>),
-    (Store::NAME, run::<Store>),
-    (Signed::NAME, run::<Signed>),
-    (Google::NAME, run::<Google>),
-    (TryGetWith::NAME, run::<TryGetWith>),
+const HERD_RUNS: [(&str, HerdRun); 7] = [
+    (SessionPeer::NAME, run_herd::<SessionPeer>),
+    (BackgroundRefreshed::NAME, run_herd::<BackgroundRefreshed>),
+    (SdkPeer::NAME, run_herd::<SdkPeer>),
+    (ObjectStorePeer::NAME, run_herd::<ObjectStorePeer>),
+    (ReqsignPeer::NAME, run_herd::<ReqsignPeer>),
+    (GooglePeer::NAME, run_herd::<GooglePeer>),
+    (MokaTryGetWith::NAME, run_herd::<MokaTryGetWith>),
 ];
 
-pub(super) fn take(stage: &Stage) -> Result<Vec<Section>> {
-    SCENES.into_iter().map(|scene| section(stage, scene)).collect()
+pub(super) fn run(env: &BenchEnv) -> Result<Vec<Section>> {
+    SCENARIOS.into_iter().map(|scenario| run_scenario(env, scenario)).collect()
 }
 
-fn section(stage: &Stage, mut scene: Scene) -> Result<Section> {
-    scene.callers = (scene.callers / stage.effort.divisor).max(100);
-    let mut found: Vec<[Rounds; 5]> = vec![Default::default(); RUNS.len()];
+fn run_scenario(env: &BenchEnv, mut scenario: HerdScenario) -> Result<Section> {
+    scenario.caller_count = (scenario.caller_count / env.profile.size_divisor).max(100);
+    let mut found: Vec<[Rounds; 5]> = vec![Default::default(); HERD_RUNS.len()];
     let mut one_call = Rounds::default();
-    for _ in 0..stage.effort.herds {
-        one_call.push(time_one_call(stage, scene));
-        for ((_, run), rounds) in RUNS.iter().zip(&mut found) {
-            let Some(outcome) = run(stage, scene)? else { continue };
+    for _ in 0..env.profile.herd_rounds {
+        one_call.push(time_one_call(env, scenario));
+        for ((_, run), rounds) in HERD_RUNS.iter().zip(&mut found) {
+            let Some(outcome) = run(env, scenario)? else { continue };
             rounds.iter_mut().zip(outcome.values).for_each(|(rounds, value)| rounds.push(value));
         }
     }
-    let mut section = Section::new(title(scene), method(scene)).matrix();
-    for ((name, _), rounds) in RUNS.iter().zip(&found) {
+    let mut section = Section::new(section_title(scenario), section_method(scenario)).into_matrix();
+    for ((name, _), rounds) in HERD_RUNS.iter().zip(&found) {
         match rounds[0].count() {
-            0 => section.not_run(format!("{name}: it has no such window")),
-            _ => figures(scene, name, rounds, &one_call).into_iter().for_each(|figure| section.push(figure)),
+            0 => section.add_not_run(format!("{name}: it has no such window")),
+            _ => scenario_figures(scenario, name, rounds, &one_call)
+                .into_iter()
+                .for_each(|figure| section.push(figure)),
         }
     }
     Ok(section)
 }
 
-fn title(scene: Scene) -> String {
-    let source = if scene.fails { ", failing source" } else { "" };
-    let state = match scene.first {
-        First::None => "cold",
-        First::InWindow => "in the refresh window",
-        First::Expired => "expired",
+fn section_title(scenario: HerdScenario) -> String {
+    let source = if scenario.is_failing { ", failing source" } else { "" };
+    let state = match scenario.initial_state {
+        InitialState::Empty => "cold",
+        InitialState::InWindow => "in the refresh window",
+        InitialState::Expired => "expired",
     };
-    format!("Herd of {}{source}, {state}", table::number(scene.callers as f64))
+    format!("Herd of {}{source}, {state}", table::format_number(scenario.caller_count as f64))
 }
 
-fn method(scene: Scene) -> String {
-    let Scene { callers, call, fails, .. } = scene;
+fn section_method(scenario: HerdScenario) -> String {
+    let HerdScenario { caller_count: callers, call_time: call, is_failing: fails, .. } = scenario;
     let end = if fails { "and fails" } else { "and answers" };
     let call = call.as_millis();
-    let callers = table::number(callers as f64);
+    let callers = table::format_number(callers as f64);
     format!(
         "{callers} tasks are spawned on two worker threads and fetch once each; a call of the upstream takes {call} ms \
          {end}. A caller has waited when it took more than half a call. Calls are counted until two calls after the \
@@ -119,14 +151,19 @@ fn method(scene: Scene) -> String {
     )
 }
 
-fn figures(scene: Scene, name: &str, rounds: &[Rounds; 5], one_call: &Rounds) -> Vec<Figure> {
+fn scenario_figures(
+    scenario: HerdScenario,
+    name: &str,
+    rounds: &[Rounds; 5],
+    one_call: &Rounds,
+) -> Vec<Figure> {
     let figure = |(index, (column, unit)): (usize, &(&str, &'static str))| {
-        let figure = Figure::new(format!("{}: {column}", scene.name), name, unit, &rounds[index]);
-        match goal(scene, name, column, one_call) {
-            Some(goal) if *column == "wall" && !scene.fails => {
-                figure.against("one call", &rounds[index].over(one_call)).goal(goal)
+        let figure = Figure::new(format!("{}: {column}", scenario.name), name, unit, &rounds[index]);
+        match scenario_goal(scenario, name, column, one_call) {
+            Some(goal) if *column == "wall" && !scenario.is_failing => {
+                figure.with_reference("one call", &rounds[index].ratio_to(one_call)).with_goal(goal)
             }
-            Some(goal) => figure.goal(goal),
+            Some(goal) => figure.with_goal(goal),
             None => figure,
         }
     };
@@ -134,52 +171,68 @@ fn figures(scene: Scene, name: &str, rounds: &[Rounds; 5], one_call: &Rounds) ->
 }
 
 /// What is asked of valetkey; kept warm in the window where nobody may wait.
-fn goal(scene: Scene, name: &str, column: &str, one_call: &Rounds) -> Option<Goal> {
-    let cold = scene.first == First::None && name == Session::NAME;
-    let stale = scene.first == First::InWindow && [Session::NAME, KeptWarm::NAME].contains(&name);
+fn scenario_goal(scenario: HerdScenario, name: &str, column: &str, one_call: &Rounds) -> Option<Goal> {
+    let cold = scenario.initial_state == InitialState::Empty && name == SessionPeer::NAME;
+    let stale = scenario.initial_state == InitialState::InWindow
+        && [SessionPeer::NAME, BackgroundRefreshed::NAME].contains(&name);
     match column {
         "calls" if cold || stale => Some(Goal::Exactly(1.0)),
-        "wall" if cold && scene.fails => Some(Goal::AtMost((one_call.median() + 5.0).round())),
+        "wall" if cold && scenario.is_failing => Some(Goal::AtMost((one_call.median() + 5.0).round())),
         "wall" if cold => Some(Goal::AtMost(1.3)),
-        "waited" if stale && name == KeptWarm::NAME && !scene.fails => Some(Goal::Exactly(0.0)),
-        "errors" if stale && scene.fails => Some(Goal::Exactly(0.0)),
+        "waited" if stale && name == BackgroundRefreshed::NAME && !scenario.is_failing => {
+            Some(Goal::Exactly(0.0))
+        }
+        "errors" if stale && scenario.is_failing => Some(Goal::Exactly(0.0)),
         _ => None,
     }
 }
 
-fn time_one_call(stage: &Stage, scene: Scene) -> f64 {
-    let upstream = Upstream::new(Script { first: None, delay: scene.call, fails: scene.fails });
-    stage.runtime.block_on(async {
+fn time_one_call(env: &BenchEnv, scenario: HerdScenario) -> f64 {
+    let upstream = Upstream::new(Script {
+        first_lifetime: None,
+        call_time: scenario.call_time,
+        is_failing: scenario.is_failing,
+    });
+    env.runtime.block_on(async {
         let start = Instant::now();
-        let _either = upstream.ask().await;
-        milliseconds(start.elapsed())
+        let _either = upstream.call().await;
+        as_milliseconds(start.elapsed())
     })
 }
 
-fn run<P: Peer>(stage: &Stage, scene: Scene) -> Result<Option<Outcome>> {
-    let first = match scene.first {
-        First::None => None,
-        First::Expired => Some(SHORT),
-        First::InWindow if P::BORN_STALE.is_none() => return Ok(None),
-        First::InWindow => P::BORN_STALE,
+fn run_herd<P: Peer>(env: &BenchEnv, scenario: HerdScenario) -> Result<Option<HerdOutcome>> {
+    let first = match scenario.initial_state {
+        InitialState::Empty => None,
+        InitialState::Expired => Some(SHORT_LIFETIME),
+        InitialState::InWindow if P::STALE_LIFETIME.is_none() => return Ok(None),
+        InitialState::InWindow => P::STALE_LIFETIME,
     };
-    let upstream = Upstream::new(Script { first, delay: scene.call, fails: scene.fails });
-    stage.runtime.block_on(async {
-        let peer = Arc::new(P::open(upstream.clone()).await?);
+    let upstream = Upstream::new(Script {
+        first_lifetime: first,
+        call_time: scenario.call_time,
+        is_failing: scenario.is_failing,
+    });
+    env.runtime.block_on(async {
+        let peer = Arc::new(P::setup(upstream.clone()).await?);
         if first.is_some() {
-            peer.fetch().await.map_err(|fault| format!("{}: {fault:?}", P::NAME))?;
-            tokio::time::sleep(if scene.first == First::Expired { GONE_AFTER } else { P::SETTLES_IN }).await;
+            peer.fetch().await.map_err(|error| format!("{}: {error:?}", P::NAME))?;
+            tokio::time::sleep(if scenario.initial_state == InitialState::Expired {
+                EXPIRED_AFTER
+            } else {
+                P::SETTLE_TIME
+            })
+            .await;
         }
-        let attendant = tokio::spawn(peer.attend());
-        let mut outcome = stampede(&peer, scene).await?;
-        tokio::time::sleep(scene.call * 2).await;
-        attendant.abort();
-        outcome.values[0] = upstream.calls() as f64;
+        let background = tokio::spawn(peer.run_background());
+        let mut outcome = run_callers(&peer, scenario).await?;
+        tokio::time::sleep(scenario.call_time * 2).await;
+        background.abort();
+        outcome.values[0] = upstream.call_count() as f64;
         Ok(Some(outcome))
     })
 }
 
-async fn stampede<P: Peer>(peer: &Arc<P>, scene: Scene) -> Result<Outcome> {
+async fn run_callers<P: Peer>(peer: &Arc<P>, scenario: HerdScenario) -> Result<HerdOutcome> {
     let start = Instant::now();
     let call = |_| {
         let peer = Arc::clone(peer);
@@ -189,18 +242,18 @@ async fn stampede<P: Peer>(peer: &Arc<P>, scene: Scene) -> Result<Outcome> {
             (begun.elapsed(), served)
         })
     };
-    let callers: Vec<_> = (0..scene.callers).map(call).collect();
+    let callers: Vec<_> = (0..scenario.caller_count).map(call).collect();
     let (mut longest, mut waited, mut errors) = (Duration::ZERO, 0.0, 0.0);
     for caller in callers {
         let (wait, served) = caller.await?;
         longest = longest.max(wait);
-        waited += f64::from(u8::from(wait > scene.call / 2));
+        waited += f64::from(u8::from(wait > scenario.call_time / 2));
         errors += f64::from(u8::from(!served));
     }
-    let wall = milliseconds(start.elapsed());
-    Ok(Outcome { values: [0.0, wall, milliseconds(longest), waited, errors] })
+    let wall = as_milliseconds(start.elapsed());
+    Ok(HerdOutcome { values: [0.0, wall, as_milliseconds(longest), waited, errors] })
 }
 
-fn milliseconds(time: Duration) -> f64 {
+fn as_milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }

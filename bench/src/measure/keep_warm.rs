@@ -8,65 +8,66 @@ use tokio::task::JoinHandle;
 use valetkey_core::{RefreshLimits, SessionRegistry};
 
 use crate::Result;
+use crate::competitors::registry;
+use crate::competitors::valetkey::{SessionPeer, session_builder};
+use crate::env::BenchEnv;
+use crate::fake_source::{Script, Upstream};
 use crate::goal::Goal;
-use crate::peers::registry;
-use crate::peers::valetkey::{Session, session_over};
-use crate::report::table::number;
+use crate::report::table::format_number;
+use crate::results::{Figure, Section};
 use crate::rounds::Rounds;
-use crate::sheet::{Figure, Section};
-use crate::stage::Stage;
 use crate::subject::{Peer, Subject};
-use crate::upstream::{Script, Upstream};
 
-const SESSIONS: usize = 10_000;
-const DUE: [usize; 2] = [1_000, 10_000];
+const SESSION_COUNT: usize = 10_000;
+const DUE_COUNTS: [usize; 2] = [1_000, 10_000];
 const METHOD: &str = "Ten thousand sessions, kept warm by a future for each, or by one future of the registry that they are \
     in, on two worker threads; the registry's limits are set as high as they go. Processor time is the sum over all \
     threads, from schedstat. Those that are to be due hold no set at first; all others hold a fresh one. Then each of \
     the former is asked for its set, which is born in its advisory window, so that it is replaced. The upstream answers \
     at once; the price is that of fetch and replacement.";
-const MOST: NonZeroU32 = NonZeroU32::MIN.saturating_add(999_999);
-const PATIENCE: Duration = Duration::from_secs(30);
+const MAX_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(999_999);
+const REPLACE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Seldom, since looking is paid for too.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Who keeps the sessions warm.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Warmer {
-    Each,
+enum RefreshDriver {
+    PerSession,
     Registry,
 }
 
-const WARMERS: [(&str, Warmer); 2] =
-    [("a future each", Warmer::Each), ("a future of the registry", Warmer::Registry)];
+const REFRESH_DRIVERS: [(&str, RefreshDriver); 2] =
+    [("a future each", RefreshDriver::PerSession), ("a future of the registry", RefreshDriver::Registry)];
 
-pub(super) fn take(stage: &Stage) -> Result<Vec<Section>> {
+pub(super) fn run(env: &BenchEnv) -> Result<Vec<Section>> {
     let mut section = Section::new("keep_warm for 10,000 sessions", METHOD);
-    for (name, warmer) in WARMERS {
+    for (name, warmer) in REFRESH_DRIVERS {
         let subject = format!("valetkey, {name}");
-        let idle = Warmed::open(stage, warmer, 0)?.idle(stage);
+        let idle = RefreshFixture::open(env, warmer, 0)?.measure_idle(env);
         let share = Rounds::from(idle * 100.0);
         let figure = Figure::new("keep_warm: share of a core, nothing due", &subject, "%", &share);
-        section.push(figure.goal(Goal::AtMost(1.0)));
-        due(stage, warmer, &subject, &mut section)?;
+        section.push(figure.with_goal(Goal::AtMost(1.0)));
+        measure_due(env, warmer, &subject, &mut section)?;
     }
     Ok(vec![section])
 }
 
-fn due(stage: &Stage, warmer: Warmer, subject: &str, section: &mut Section) -> Result<()> {
+fn measure_due(env: &BenchEnv, warmer: RefreshDriver, subject: &str, section: &mut Section) -> Result<()> {
     let mut found = <[(Rounds, Rounds); 2]>::default();
-    for _ in 0..stage.effort.herds {
-        for ((cpu, wall), count) in found.iter_mut().zip(DUE) {
-            let spent = Warmed::open(stage, warmer, count)?.replace(stage)?;
+    for _ in 0..env.profile.herd_rounds {
+        for ((cpu, wall), count) in found.iter_mut().zip(DUE_COUNTS) {
+            let spent = RefreshFixture::open(env, warmer, count)?.measure_replacement(env)?;
             cpu.push(spent.cpu * 1e6 / count as f64);
             wall.push(spent.wall * 1e3);
         }
     }
-    for (index, ((cpu, wall), count)) in found.iter().zip(DUE).enumerate() {
-        let count = number(count as f64);
+    for (index, ((cpu, wall), count)) in found.iter().zip(DUE_COUNTS).enumerate() {
+        let count = format_number(count as f64);
         let name = format!("keep_warm: processor time a set, {count} due");
-        let figure = Figure::new(name, subject, "µs", cpu).against("10,000 due", &cpu.over(&found[1].0));
-        section.push(if index == 0 { figure.goal(Goal::AtMost(2.0)) } else { figure });
+        let figure =
+            Figure::new(name, subject, "µs", cpu).with_reference("10,000 due", &cpu.ratio_to(&found[1].0));
+        section.push(if index == 0 { figure.with_goal(Goal::AtMost(2.0)) } else { figure });
         section.push(Figure::new(
             format!("keep_warm: until all are replaced, {count} due"),
             subject,
@@ -78,40 +79,45 @@ fn due(stage: &Stage, warmer: Warmer, subject: &str, section: &mut Section) -> R
 }
 
 /// The sessions, and whom they ask.
-struct Warmed {
-    sessions: Vec<Session>,
+struct RefreshFixture {
+    sessions: Vec<SessionPeer>,
     registry: Option<SessionRegistry>,
     upstreams: Vec<Upstream>,
-    due: usize,
+    due_count: usize,
 }
 
 /// Seconds.
-struct Spent {
+struct RefreshCost {
     cpu: f64,
     wall: f64,
 }
 
-impl Warmed {
-    fn open(stage: &Stage, warmer: Warmer, due: usize) -> Result<Self> {
-        let stale = Script { first: Session::BORN_STALE, ..Script::WARM };
+impl RefreshFixture {
+    fn open(env: &BenchEnv, warmer: RefreshDriver, due: usize) -> Result<Self> {
+        let stale = Script { first_lifetime: SessionPeer::STALE_LIFETIME, ..Script::WARM };
         let script = |index| if index < due { stale } else { Script::WARM };
-        let upstreams: Vec<Upstream> = (0..SESSIONS).map(|index| Upstream::new(script(index))).collect();
-        let registry =
-            if warmer == Warmer::Registry { Some(registry::registry(SESSIONS as u64)?) } else { None };
-        let open = |(upstream, number): (&Upstream, u64)| match &registry {
-            Some(registry) => registry::open(registry, number, session_over(upstream.clone())).map(Session),
-            None => Ok(Session::over(upstream.clone())),
+        let upstreams: Vec<Upstream> = (0..SESSION_COUNT).map(|index| Upstream::new(script(index))).collect();
+        let registry = if warmer == RefreshDriver::Registry {
+            Some(registry::build_registry(SESSION_COUNT as u64)?)
+        } else {
+            None
         };
-        let sessions: Vec<Session> = upstreams.iter().zip(0..).map(open).collect::<Result<_>>()?;
-        ask(stage, &sessions[due..])?;
-        Ok(Self { sessions, registry, upstreams, due })
+        let open = |(upstream, number): (&Upstream, u64)| match &registry {
+            Some(registry) => {
+                registry::open_session(registry, number, session_builder(upstream.clone())).map(SessionPeer)
+            }
+            None => Ok(SessionPeer::new(upstream.clone())),
+        };
+        let sessions: Vec<SessionPeer> = upstreams.iter().zip(0..).map(open).collect::<Result<_>>()?;
+        fetch_all(env, &sessions[due..])?;
+        Ok(Self { sessions, registry, upstreams, due_count: due })
     }
 
-    fn warm(&self, stage: &Stage) -> Vec<JoinHandle<()>> {
-        let most = RefreshLimits::default().concurrent(NonZeroU32::MAX).per_second(MOST);
+    fn spawn_refresh(&self, env: &BenchEnv) -> Vec<JoinHandle<()>> {
+        let most = RefreshLimits::default().concurrent(NonZeroU32::MAX).per_second(MAX_PER_SECOND);
         let warmers = match &self.registry {
-            Some(registry) => vec![stage.runtime.spawn(registry.keep_warm(most))],
-            None => self.sessions.iter().map(|session| stage.runtime.spawn(session.0.keep_warm())).collect(),
+            Some(registry) => vec![env.runtime.spawn(registry.keep_warm(most))],
+            None => self.sessions.iter().map(|session| env.runtime.spawn(session.0.keep_warm())).collect(),
         };
         // Every future has looked once.
         std::thread::sleep(Duration::from_secs(1));
@@ -119,43 +125,43 @@ impl Warmed {
     }
 
     /// Until all that are due are replaced.
-    fn replace(self, stage: &Stage) -> Result<Spent> {
-        let warmers = self.warm(stage);
+    fn measure_replacement(self, env: &BenchEnv) -> Result<RefreshCost> {
+        let warmers = self.spawn_refresh(env);
         let (cpu, start) = (processor_time(), Instant::now());
-        ask(stage, &self.sessions[..self.due])?;
-        while self.replaced() < self.due && start.elapsed() < PATIENCE {
-            std::thread::sleep(LOOK_EVERY);
+        fetch_all(env, &self.sessions[..self.due_count])?;
+        while self.replaced_count() < self.due_count && start.elapsed() < REPLACE_TIMEOUT {
+            std::thread::sleep(POLL_INTERVAL);
         }
-        let spent = Spent { cpu: processor_time() - cpu, wall: start.elapsed().as_secs_f64() };
-        let replaced = self.replaced();
+        let spent = RefreshCost { cpu: processor_time() - cpu, wall: start.elapsed().as_secs_f64() };
+        let replaced = self.replaced_count();
         warmers.iter().for_each(JoinHandle::abort);
-        if replaced == self.due {
+        if replaced == self.due_count {
             Ok(spent)
         } else {
-            Err(format!("{replaced} of {} were replaced", self.due).into())
+            Err(format!("{replaced} of {} were replaced", self.due_count).into())
         }
     }
 
     /// The share of one core, over a while.
-    fn idle(self, stage: &Stage) -> f64 {
-        let warmers = self.warm(stage);
+    fn measure_idle(self, env: &BenchEnv) -> f64 {
+        let warmers = self.spawn_refresh(env);
         let (cpu, start) = (processor_time(), Instant::now());
-        std::thread::sleep(stage.effort.watch);
+        std::thread::sleep(env.profile.idle_watch_time);
         let share = (processor_time() - cpu) / start.elapsed().as_secs_f64();
         warmers.iter().for_each(JoinHandle::abort);
         share
     }
 
-    fn replaced(&self) -> usize {
-        self.upstreams[..self.due]
+    fn replaced_count(&self) -> usize {
+        self.upstreams[..self.due_count]
             .iter()
-            .map(|upstream| usize::try_from(upstream.calls()).unwrap_or_default())
+            .map(|upstream| usize::try_from(upstream.call_count()).unwrap_or_default())
             .sum()
     }
 }
 
-fn ask(stage: &Stage, sessions: &[Session]) -> Result<()> {
-    stage.runtime.block_on(async {
+fn fetch_all(env: &BenchEnv, sessions: &[SessionPeer]) -> Result<()> {
+    env.runtime.block_on(async {
         for session in sessions {
             session.fetch().await?;
         }

@@ -16,22 +16,22 @@ use tokio::runtime::Builder;
 use valetkey_core::{Expiry, SessionContext, SessionRegistry};
 
 use crate::Result;
+use crate::competitors::sdk::{CachedIdentity, SdkClient};
+use crate::competitors::valetkey::payload_credentials;
+use crate::competitors::{moka, registry, registry_key};
+use crate::env::BenchEnv;
+use crate::fake_source::{LIFETIME, Script, Upstream};
 use crate::goal::Goal;
 use crate::payload::Payload;
-use crate::peers::sdk::{Client, Held};
-use crate::peers::valetkey::credentials;
-use crate::peers::{key, moka, registry};
+use crate::results::{Figure, Section};
 use crate::rounds::Rounds;
-use crate::sheet::{Figure, Section};
-use crate::stage::Stage;
-use crate::upstream::{HOUR, Script, Upstream};
 
-const OURS: &str = "valetkey";
-const REGISTERED: &str = "valetkey, in a registry";
-const HOLDERS: [&str; 5] = [OURS, REGISTERED, "DashMap of Arc", "moka", "AWS SDK identity cache each"];
-pub(crate) const COUNTS: [u64; 3] = [1_000, 10_000, 100_000];
+const SESSIONS: &str = "valetkey";
+const REGISTRY: &str = "valetkey, in a registry";
+const HOLDER_NAMES: [&str; 5] = [SESSIONS, REGISTRY, "DashMap of Arc", "moka", "AWS SDK identity cache each"];
+pub(crate) const SESSION_COUNTS: [u64; 3] = [1_000, 10_000, 100_000];
 /// Without its cache for each thread, a few blocks of which hold all that is free below them; and with a fixed threshold.
-const TUNABLES: &str = "glibc.malloc.tcache_count=0:glibc.malloc.trim_threshold=131072";
+const MALLOC_TUNABLES: &str = "glibc.malloc.tcache_count=0:glibc.malloc.trim_threshold=131072";
 const METHOD: &str = "A process of its own opens so many sessions, each with a set of 496 bytes, then closes them all. \
     Resident is anonymous memory, as the kernel tells it; live is what a counting allocator has handed out and not taken \
     back. What is given back in resident memory is what the system's allocator returns by itself once a block of 100 KiB \
@@ -39,32 +39,33 @@ const METHOD: &str = "A process of its own opens so many sessions, each with a s
 
 /// Before, full, after closing.
 #[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct Weighed {
+pub(crate) struct MemorySample {
     resident: [f64; 3],
     live: [f64; 3],
     open_seconds: f64,
 }
 
-pub(super) fn take(stage: &Stage) -> Result<Vec<Section>> {
-    let mut section = Section::new("Memory for each session", METHOD).matrix();
-    for holder in HOLDERS {
+pub(super) fn run(env: &BenchEnv) -> Result<Vec<Section>> {
+    let mut section = Section::new("Memory for each session", METHOD).into_matrix();
+    for holder in HOLDER_NAMES {
         let mut at_least_many: Option<Rounds> = None;
-        for count in COUNTS {
-            let weighed: Vec<Weighed> =
-                (0..stage.effort.herds).map(|_| weigh_apart(holder, count)).collect::<Result<_>>()?;
-            let each = |pick: fn(&Weighed) -> [f64; 3]| -> Rounds {
-                weighed.iter().map(|one| (pick(one)[1] - pick(one)[0]) / count as f64).collect()
+        for count in SESSION_COUNTS {
+            let samples: Vec<MemorySample> = (0..env.profile.herd_rounds)
+                .map(|_| measure_in_subprocess(holder, count))
+                .collect::<Result<_>>()?;
+            let each = |pick: fn(&MemorySample) -> [f64; 3]| -> Rounds {
+                samples.iter().map(|one| (pick(one)[1] - pick(one)[0]) / count as f64).collect()
             };
             let resident = each(|one| one.resident);
             let first = at_least_many.get_or_insert_with(|| resident.clone()).clone();
             section.push(resident_figure(holder, count, &resident));
             section.push(Figure::new(live_name(count), holder, "B", &each(|one| one.live)));
-            if count == COUNTS[2] {
-                given_back(&mut section, holder, &weighed);
-                let growth = resident.over(&first);
-                let figure =
-                    Figure::new("memory: growth", holder, "×", &growth).against("1,000 sessions", &growth);
-                section.push(if holder == OURS { figure.goal(Goal::AtMost(1.1)) } else { figure });
+            if count == SESSION_COUNTS[2] {
+                push_given_back(&mut section, holder, &samples);
+                let growth = resident.ratio_to(&first);
+                let figure = Figure::new("memory: growth", holder, "×", &growth)
+                    .with_reference("1,000 sessions", &growth);
+                section.push(if holder == SESSIONS { figure.with_goal(Goal::AtMost(1.1)) } else { figure });
             }
         }
     }
@@ -82,27 +83,28 @@ fn live_name(count: u64) -> String {
 
 fn resident_figure(holder: &str, count: u64, resident: &Rounds) -> Figure {
     let figure = Figure::new(resident_name(count), holder, "B", resident);
-    if holder == OURS { figure.goal(Goal::AtMost(1536.0)) } else { figure }
+    if holder == SESSIONS { figure.with_goal(Goal::AtMost(1536.0)) } else { figure }
 }
 
-fn given_back(section: &mut Section, holder: &str, weighed: &[Weighed]) {
-    let share = |pick: fn(&Weighed) -> [f64; 3]| -> Rounds {
+fn push_given_back(section: &mut Section, holder: &str, samples: &[MemorySample]) {
+    let share = |pick: fn(&MemorySample) -> [f64; 3]| -> Rounds {
         let share = |[before, full, after]: [f64; 3]| 100.0 * (full - after) / (full - before);
-        weighed.iter().map(|one| share(pick(one))).collect()
+        samples.iter().map(|one| share(pick(one))).collect()
     };
     let resident = Figure::new("memory: resident given back", holder, "%", &share(|one| one.resident));
     let live = Figure::new("memory: live given back", holder, "%", &share(|one| one.live));
-    let goal =
-        |figure: Figure, least| if holder == OURS { figure.goal(Goal::AtLeast(least)) } else { figure };
+    let goal = |figure: Figure, least| {
+        if holder == SESSIONS { figure.with_goal(Goal::AtLeast(least)) } else { figure }
+    };
     section.push(goal(resident, 90.0));
     section.push(goal(live, 99.0));
-    let open: Rounds = weighed.iter().map(|one| one.open_seconds * 1e9 / COUNTS[2] as f64).collect();
+    let open: Rounds = samples.iter().map(|one| one.open_seconds * 1e9 / SESSION_COUNTS[2] as f64).collect();
     section.push(Figure::new("memory: time to fill", holder, "ns", &open));
 }
 
-fn weigh_apart(holder: &str, count: u64) -> Result<Weighed> {
-    let (words, program) = (["memory", holder, &count.to_string()], super::beside("counted")?);
-    let output = Command::new(program).args(words).env("GLIBC_TUNABLES", TUNABLES).output()?;
+fn measure_in_subprocess(holder: &str, count: u64) -> Result<MemorySample> {
+    let (words, program) = (["memory", holder, &count.to_string()], super::sibling_program("counted")?);
+    let output = Command::new(program).args(words).env("GLIBC_TUNABLES", MALLOC_TUNABLES).output()?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
     }
@@ -110,16 +112,20 @@ fn weigh_apart(holder: &str, count: u64) -> Result<Weighed> {
 }
 
 /// In the process of its own.
-pub(crate) fn weigh(allocator: &StatsAlloc<System>, holder: &str, count: u64) -> Result<Weighed> {
+pub(crate) fn measure_memory(
+    allocator: &StatsAlloc<System>,
+    holder: &str,
+    count: u64,
+) -> Result<MemorySample> {
     // One thread, so that one arena of the allocator holds everything.
     let runtime = Builder::new_current_thread().enable_time().build()?;
     // What is made once for all is made before.
-    let one = runtime.block_on(fill(holder, 1))?;
+    let one = runtime.block_on(fill_holder(holder, 1))?;
     runtime.block_on(one.close());
-    let mut scale = Scale::new(allocator);
+    let mut scale = MemoryReader::new(allocator);
     scale.read(0)?;
     let start = Instant::now();
-    let held = runtime.block_on(fill(holder, count))?;
+    let held = runtime.block_on(fill_holder(holder, count))?;
     let open_seconds = start.elapsed().as_secs_f64();
     scale.read(1)?;
     runtime.block_on(held.close());
@@ -127,18 +133,18 @@ pub(crate) fn weigh(allocator: &StatsAlloc<System>, holder: &str, count: u64) ->
     // at work one soon does.
     drop(black_box(vec![1_u8; 100 * 1024]));
     scale.read(2)?;
-    Ok(Weighed { resident: scale.resident, live: scale.live, open_seconds })
+    Ok(MemorySample { resident: scale.resident, live: scale.live, open_seconds })
 }
 
 /// Reads without allocating: what is allocated last lies on top of the heap, and would hold all below it.
-struct Scale<'a> {
+struct MemoryReader<'a> {
     allocator: &'a StatsAlloc<System>,
     resident: [f64; 3],
     live: [f64; 3],
     text: [u8; 4096],
 }
 
-impl<'a> Scale<'a> {
+impl<'a> MemoryReader<'a> {
     fn new(allocator: &'a StatsAlloc<System>) -> Self {
         Self { allocator, resident: [0.0; 3], live: [0.0; 3], text: [0; 4096] }
     }
@@ -146,22 +152,22 @@ impl<'a> Scale<'a> {
     fn read(&mut self, index: usize) -> Result<()> {
         let stats = self.allocator.stats();
         self.live[index] = stats.bytes_allocated as f64 - stats.bytes_deallocated as f64;
-        self.resident[index] = self.resident()?;
+        self.resident[index] = self.read_resident()?;
         Ok(())
     }
 
     /// Anonymous memory that is resident; `statm`, the fallback, counts the program's code too, and may lag.
-    fn resident(&mut self) -> Result<f64> {
-        let rollup = self.first_number("/proc/self/smaps_rollup", "Anonymous:");
+    fn read_resident(&mut self) -> Result<f64> {
+        let rollup = self.read_first_number("/proc/self/smaps_rollup", "Anonymous:");
         if let Some(kibibytes) = rollup {
             return Ok(kibibytes * 1024.0);
         }
-        let pages = self.first_number("/proc/self/statm", " ").ok_or("no resident memory is told")?;
+        let pages = self.read_first_number("/proc/self/statm", " ").ok_or("no resident memory is told")?;
         Ok(pages * 4096.0)
     }
 
     /// The first number after a mark.
-    fn first_number(&mut self, path: &str, mark: &str) -> Option<f64> {
+    fn read_first_number(&mut self, path: &str, mark: &str) -> Option<f64> {
         let read = File::open(path).ok()?.read(&mut self.text).ok()?;
         let text = str::from_utf8(&self.text[..read]).ok()?;
         let (_, rest) = text.split_once(mark)?;
@@ -170,60 +176,62 @@ impl<'a> Scale<'a> {
 }
 
 /// What is held in memory.
-enum Holding {
+enum HeldSessions {
     Sessions(Vec<SessionContext>),
     Registry(SessionRegistry),
     Map(DashMap<String, Arc<Payload>>),
     Moka(::moka::future::Cache<String, Arc<Payload>>),
-    Sdk(Vec<Held>),
+    Sdk(Vec<CachedIdentity>),
 }
 
-async fn fill(holder: &str, count: u64) -> Result<Holding> {
-    let payload = |number| Arc::new(Payload::numbered(number));
+async fn fill_holder(holder: &str, count: u64) -> Result<HeldSessions> {
+    let payload = |number| Arc::new(Payload::with_number(number));
     match holder {
-        OURS => (0..count).map(session).collect::<Result<_>>().map(Holding::Sessions),
-        REGISTERED => {
-            let all = registry::registry(count)?;
+        SESSIONS => {
+            (0..count).map(session_with_credentials).collect::<Result<_>>().map(HeldSessions::Sessions)
+        }
+        REGISTRY => {
+            let all = registry::build_registry(count)?;
             for number in 0..count {
-                set(&registry::open(&all, number, SessionContext::builder())?, number)?;
+                set_credentials(&registry::open_session(&all, number, SessionContext::builder())?, number)?;
             }
-            Ok(Holding::Registry(all))
+            Ok(HeldSessions::Registry(all))
         }
         "DashMap of Arc" => {
-            Ok(Holding::Map((0..count).map(|number| (key(number), payload(number))).collect()))
+            Ok(HeldSessions::Map((0..count).map(|number| (registry_key(number), payload(number))).collect()))
         }
         "moka" => {
-            let cache = moka::cache(HOUR);
+            let cache = moka::build_cache(LIFETIME);
             for number in 0..count {
-                cache.insert(key(number), payload(number)).await;
+                cache.insert(registry_key(number), payload(number)).await;
             }
             cache.run_pending_tasks().await;
-            Ok(Holding::Moka(cache))
+            Ok(HeldSessions::Moka(cache))
         }
         _ => {
-            let client = Client::new()?;
+            let client = SdkClient::new()?;
             let mut held = Vec::new();
             for _ in 0..count {
-                held.push(Held::filled(&client, Upstream::new(Script::WARM)).await?);
+                held.push(CachedIdentity::fetched(&client, Upstream::new(Script::WARM)).await?);
             }
-            Ok(Holding::Sdk(held))
+            Ok(HeldSessions::Sdk(held))
         }
     }
 }
 
-fn session(number: u64) -> Result<SessionContext> {
+fn session_with_credentials(number: u64) -> Result<SessionContext> {
     let session = SessionContext::builder().build();
-    set(&session, number)?;
+    set_credentials(&session, number)?;
     Ok(session)
 }
 
-fn set(session: &SessionContext, number: u64) -> Result<()> {
-    let expiry = Expiry::At(SystemTime::now() + HOUR);
-    session.set_credentials(credentials(&Payload::numbered(number), expiry)?)?;
+fn set_credentials(session: &SessionContext, number: u64) -> Result<()> {
+    let expiry = Expiry::At(SystemTime::now() + LIFETIME);
+    session.set_credentials(payload_credentials(&Payload::with_number(number), expiry)?)?;
     Ok(())
 }
 
-impl Holding {
+impl HeldSessions {
     async fn close(self) {
         match self {
             Self::Sessions(sessions) => sessions.iter().for_each(|session| drop(session.close())),

@@ -6,13 +6,13 @@ use std::process::Command;
 use serde::Deserialize;
 
 use crate::Result;
-use crate::lineup::{OWNED, session};
+use crate::env::BenchEnv;
+use crate::results::{Figure, Section};
 use crate::rounds::Rounds;
-use crate::sheet::{Figure, Section};
-use crate::stage::Stage;
+use crate::subjects::{OWNED, warm_session};
 
-pub(crate) const NAME: &str = "fetch";
-const SCRIPT: &str = include_str!("baseline.py");
+pub(crate) const MEASURE_NAME: &str = "fetch";
+const BASELINE_SCRIPT: &str = include_str!("baseline.py");
 const BOTOCORE: &str = "botocore RefreshableCredentials";
 
 #[derive(Deserialize)]
@@ -21,28 +21,30 @@ struct Baseline {
     found: BTreeMap<String, Vec<f64>>,
 }
 
-pub(super) fn take(stage: &Stage) -> Result<Vec<Section>> {
-    let rounds = stage.effort.rounds.to_string();
-    let output = Command::new("python3").args(["-c", SCRIPT, &rounds]).output();
+pub(super) fn run(env: &BenchEnv) -> Result<Vec<Section>> {
+    let rounds = env.profile.rounds.to_string();
+    let output = Command::new("python3").args(["-c", BASELINE_SCRIPT, &rounds]).output();
     let output = output.ok().filter(|output| output.status.success());
     let Some(output) = output else {
         let mut section = Section::new("The old design, in Python", "");
-        section.not_run("the Python baseline: there is no python3 that runs it");
+        section.add_not_run("the Python baseline: there is no python3 that runs it");
         return Ok(vec![section]);
     };
     let Baseline { python, found } = serde_json::from_slice(&output.stdout)?;
     let method = format!("Python {python}, one thread, the standard library alone, a process of its own.");
     let mut section = Section::new("The old design, in Python", method);
-    let entrants =
-        [stage.runtime.block_on(async { crate::entrant::enter(OWNED, session().await?).await })?];
-    let ours = super::warm::time(stage, &entrants)[OWNED].clone();
-    section.push(Figure::new(NAME, OWNED, "ns", &ours));
+    let contenders =
+        [env.runtime.block_on(async { crate::contender::register(OWNED, warm_session().await?).await })?];
+    let ours = super::warm::time_contenders(env, &contenders)[OWNED].clone();
+    section.push(Figure::new(MEASURE_NAME, OWNED, "ns", &ours));
     for (name, values) in &found {
         let times: Rounds = values.iter().copied().collect();
-        section.push(Figure::new(NAME, name, "ns", &times).against(OWNED, &times.over(&ours)));
+        section.push(
+            Figure::new(MEASURE_NAME, name, "ns", &times).with_reference(OWNED, &times.ratio_to(&ours)),
+        );
     }
     if !found.contains_key(BOTOCORE) {
-        section.not_run(format!("{BOTOCORE}: botocore is not installed"));
+        section.add_not_run(format!("{BOTOCORE}: botocore is not installed"));
     }
     Ok(vec![section])
 }

@@ -2,26 +2,26 @@
 //! reader's light or dark screen.
 
 mod canvas;
-mod dots;
-mod lines;
+mod dot_plot;
+mod line_plot;
 
-pub(super) use self::dots::dots;
-pub(super) use self::lines::{Line, lines};
+pub(super) use self::dot_plot::dot_plot;
+pub(super) use self::line_plot::{PlotLine, line_plot};
 
 use plotters::style::RGBColor;
 
 /// The text.
-const INK: RGBColor = RGBColor(0x10, 0x10, 0x10);
+const TEXT_COLOUR: RGBColor = RGBColor(0x10, 0x10, 0x10);
 /// Text beside the text.
-const MUTED: RGBColor = RGBColor(0x60, 0x60, 0x60);
+const MUTED_COLOUR: RGBColor = RGBColor(0x60, 0x60, 0x60);
 /// Lines that guide the eye.
-const GRID: RGBColor = RGBColor(0xD0, 0xD0, 0xD0);
-const OURS: RGBColor = RGBColor(0x0B, 0x7A, 0x53);
-const PEER: RGBColor = RGBColor(0x4B, 0x63, 0xB5);
-const LIMIT: RGBColor = RGBColor(0xA0, 0x70, 0x30);
+const GRID_COLOUR: RGBColor = RGBColor(0xD0, 0xD0, 0xD0);
+const VALETKEY_COLOUR: RGBColor = RGBColor(0x0B, 0x7A, 0x53);
+const PEER_COLOUR: RGBColor = RGBColor(0x4B, 0x63, 0xB5);
+const LIMIT_COLOUR: RGBColor = RGBColor(0xA0, 0x70, 0x30);
 
 /// The style sheet's half of it.
-pub(super) const STYLE: &str = "
+pub(super) const PLOT_STYLE: &str = "
 svg { display: block; width: 100%; max-width: 860px; height: auto; margin: 1.2rem 0; }
 svg text { font-family: inherit; }
 svg [fill='#101010'] { fill: var(--ink); } svg [stroke='#101010'] { stroke: var(--ink); }
@@ -33,13 +33,13 @@ svg [fill='#A07030'] { fill: var(--limit); } svg [stroke='#A07030'] { stroke: va
 ";
 
 /// Ours, a peer, or a limit: by name.
-fn colour(subject: &str) -> RGBColor {
-    let is_limit = crate::lineup::LIMITS.contains(&subject);
+fn subject_colour(subject: &str) -> RGBColor {
+    let is_limit = crate::subjects::LIMITS.contains(&subject);
     if subject.starts_with("valetkey") {
-        OURS
+        VALETKEY_COLOUR
     } else if is_limit {
-        LIMIT
+        LIMIT_COLOUR
     } else {
-        PEER
+        PEER_COLOUR
     }
 }

@@ -1,8 +1,8 @@
 //! The table on standard output: a line for each figure, or a row for each subject where there are many measures.
 
-use crate::sheet::{Figure, Section};
+use crate::results::{Figure, Section};
 
-pub(crate) fn print(section: &Section) {
+pub(crate) fn print_section(section: &Section) {
     println!("\n{}\n{}", section.title, "─".repeat(section.title.chars().count()));
     println!("{}\n", section.method);
     if section.is_matrix {
@@ -27,32 +27,35 @@ pub(crate) fn print_goals(sections: &[Section]) {
 }
 
 fn print_lines(figures: &[&Figure]) {
-    let widest = figures.iter().map(|figure| label(figure).chars().count()).max().unwrap_or_default();
+    let widest = figures.iter().map(|figure| figure_label(figure).chars().count()).max().unwrap_or_default();
     for figure in figures {
-        println!("{}", line(figure, widest));
+        println!("{}", figure_line(figure, widest));
     }
 }
 
-fn label(figure: &Figure) -> String {
+fn figure_label(figure: &Figure) -> String {
     format!("{} · {}", figure.name, figure.subject)
 }
 
-fn line(figure: &Figure, widest: usize) -> String {
-    let value = format!("{} {}", number(figure.value), figure.unit);
+fn figure_line(figure: &Figure, widest: usize) -> String {
+    let value = format!("{} {}", format_number(figure.value), figure.unit);
     let spread = match figure.rounds {
         0 | 1 => String::new(),
-        _ => format!("{} – {}", number(figure.spread.low), number(figure.spread.high)),
+        _ => format!("{} – {}", format_number(figure.spread.low), format_number(figure.spread.high)),
     };
     let ratio = match (&figure.peer, figure.ratio) {
-        (Some(peer), Some(ratio)) => format!("{} × {peer}", number(ratio)),
+        (Some(peer), Some(ratio)) => format!("{} × {peer}", format_number(ratio)),
         _ => String::new(),
     };
-    let line =
-        format!("  {:widest$}  {value:>11}  {spread:>17}  {ratio:<31}  {}", label(figure), verdict(figure));
+    let line = format!(
+        "  {:widest$}  {value:>11}  {spread:>17}  {ratio:<31}  {}",
+        figure_label(figure),
+        goal_verdict(figure)
+    );
     line.trim_end().to_owned()
 }
 
-fn verdict(figure: &Figure) -> String {
+fn goal_verdict(figure: &Figure) -> String {
     match (&figure.goal, figure.met) {
         (Some(goal), Some(true)) => format!("goal {goal}: met"),
         (Some(goal), _) => format!("goal {goal}: NOT met"),
@@ -61,15 +64,16 @@ fn verdict(figure: &Figure) -> String {
 }
 
 /// What a measure is about, and what of it.
-fn parts(name: &str) -> (&str, &str) {
+fn split_name(name: &str) -> (&str, &str) {
     name.split_once(": ").unwrap_or(("", name))
 }
 
 fn print_matrix(section: &Section) {
-    let columns = unique(section.figures.iter().map(|figure| figure.name.as_str()));
-    let about = unique(columns.iter().map(|column| parts(column).0));
+    let columns = unique_names(section.figures.iter().map(|figure| figure.name.as_str()));
+    let about = unique_names(columns.iter().map(|column| split_name(column).0));
     for one in &about {
-        let columns: Vec<&str> = columns.iter().copied().filter(|column| parts(column).0 == *one).collect();
+        let columns: Vec<&str> =
+            columns.iter().copied().filter(|column| split_name(column).0 == *one).collect();
         if about.len() > 1 {
             println!("  {one}");
         }
@@ -80,27 +84,27 @@ fn print_matrix(section: &Section) {
 }
 
 fn print_columns(section: &Section, columns: &[&str]) {
-    let rows = unique(section.figures.iter().map(|figure| figure.subject.as_str()));
+    let rows = unique_names(section.figures.iter().map(|figure| figure.subject.as_str()));
     let widest = rows.iter().map(|row| row.chars().count()).max().unwrap_or_default();
     let cell = |row: &str, column: &str| {
-        let found = section.named(column).find(|figure| figure.subject == row);
+        let found = section.figures_named(column).find(|figure| figure.subject == row);
         found.map_or_else(String::new, |figure| {
-            format!("{} {}", number(figure.value), figure.unit).trim().to_owned()
+            format!("{} {}", format_number(figure.value), figure.unit).trim().to_owned()
         })
     };
     let print = |first: &str, cells: Vec<String>| {
         let cells = cells.iter().zip(columns).map(|(cell, column)| {
-            let width = parts(column).1.chars().count().max(9);
+            let width = split_name(column).1.chars().count().max(9);
             format!("  {cell:>width$}")
         });
         println!("  {first:widest$}{}", cells.collect::<String>());
     };
-    print("", columns.iter().map(|column| parts(column).1.to_owned()).collect());
+    print("", columns.iter().map(|column| split_name(column).1.to_owned()).collect());
     rows.iter().for_each(|row| print(row, columns.iter().map(|column| cell(row, column)).collect()));
     println!();
 }
 
-fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+fn unique_names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut unique = Vec::new();
     for name in names {
         if !unique.contains(&name) {
@@ -111,21 +115,21 @@ fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 }
 
 /// Three digits that count, and thousands apart.
-pub(crate) fn number(value: f64) -> String {
+pub(crate) fn format_number(value: f64) -> String {
     match value.abs() {
         _ if !value.is_finite() => "–".to_owned(),
         0.0 => "0".to_owned(),
-        small if small < 10.0 => trim(format!("{value:.2}")),
-        middle if middle < 100.0 => trim(format!("{value:.1}")),
-        _ => grouped(value.round() as i64),
+        small if small < 10.0 => trim_zeros(format!("{value:.2}")),
+        middle if middle < 100.0 => trim_zeros(format!("{value:.1}")),
+        _ => group_thousands(value.round() as i64),
     }
 }
 
-fn trim(text: String) -> String {
+fn trim_zeros(text: String) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-fn grouped(value: i64) -> String {
+fn group_thousands(value: i64) -> String {
     let digits = value.unsigned_abs().to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -142,8 +146,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_as_long_as_they_are_worth() {
-        let shown: Vec<String> = [0.0, 0.5, 2.3456, 42.0, 42.25, 1234.5, -2_000_000.0].map(number).into();
+    fn format_number_keeps_three_significant_digits() {
+        let shown: Vec<String> =
+            [0.0, 0.5, 2.3456, 42.0, 42.25, 1234.5, -2_000_000.0].map(format_number).into();
         assert_eq!(shown, ["0", "0.5", "2.35", "42", "42.2", "1,235", "-2,000,000"]);
     }
 }

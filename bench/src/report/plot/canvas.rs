@@ -12,10 +12,10 @@ pub(super) struct Canvas<'a>(DrawingArea<SVGBackend<'a>, Shift>);
 
 /// Where a text stands, and which side of it is there.
 #[derive(Clone, Copy)]
-pub(super) struct At {
+pub(super) struct TextPosition {
     pub(super) x: i32,
     pub(super) y: i32,
-    pub(super) side: HPos,
+    pub(super) anchor: HPos,
 }
 
 impl<'a> Canvas<'a> {
@@ -23,11 +23,11 @@ impl<'a> Canvas<'a> {
         Self(SVGBackend::with_string(svg, (width, height)).into_drawing_area())
     }
 
-    pub(super) fn text(&self, text: &str, at: At, size: i32, colour: RGBColor) -> Result<()> {
+    pub(super) fn text(&self, text: &str, at: TextPosition, size: i32, colour: RGBColor) -> Result<()> {
         // The backend takes sizes of its own and writes pixels.
         let size = f64::from(size) * 1.24;
         let style = (FontFamily::SansSerif, size).into_text_style(&self.0).color(&colour);
-        let style = style.pos(Pos::new(at.side, VPos::Center));
+        let style = style.pos(Pos::new(at.anchor, VPos::Center));
         self.0
             .draw(&Text::new(text.to_owned(), (at.x, at.y), style))
             .map_err(|error| error.to_string().into())
@@ -55,32 +55,32 @@ pub(super) fn text_width(text: &str, size: i32) -> i32 {
 }
 
 /// The width of the widest of `texts`.
-pub(super) fn widest(texts: impl Iterator<Item = String>, size: i32) -> i32 {
+pub(super) fn max_text_width(texts: impl Iterator<Item = String>, size: i32) -> i32 {
     texts.map(|text| text_width(&text, size)).max().unwrap_or_default()
 }
 
 /// Values onto pixels, by their logarithm.
-pub(super) struct Scale {
+pub(super) struct LogScale {
     low: f64,
     high: f64,
-    from: i32,
-    to: i32,
+    start: i32,
+    end: i32,
 }
 
-impl Scale {
+impl LogScale {
     /// Room for all values, from `from` to `to`.
-    pub(super) fn over(values: impl Iterator<Item = f64> + Clone, from: i32, to: i32) -> Self {
+    pub(super) fn for_values(values: impl Iterator<Item = f64> + Clone, from: i32, to: i32) -> Self {
         let positive = values.filter(|value| value.is_finite() && *value > 0.0);
         let low = positive.clone().fold(f64::INFINITY, f64::min).min(1e12);
         let high = positive.fold(low, f64::max);
         // A little air on both sides.
-        Self { low: (low * 0.8).log10(), high: (high * 1.25).log10(), from, to }
+        Self { low: (low * 0.8).log10(), high: (high * 1.25).log10(), start: from, end: to }
     }
 
     /// Where a value stands; what is not positive stands at the low end.
-    pub(super) fn at(&self, value: f64) -> i32 {
+    pub(super) fn position(&self, value: f64) -> i32 {
         let part = (value.max(f64::MIN_POSITIVE).log10() - self.low) / (self.high - self.low);
-        self.from + (part.clamp(0.0, 1.0) * f64::from(self.to - self.from)).round() as i32
+        self.start + (part.clamp(0.0, 1.0) * f64::from(self.end - self.start)).round() as i32
     }
 
     /// Ones, twos and fives where there is room for them, else powers of ten.
@@ -97,13 +97,13 @@ pub(super) mod tests {
     use super::*;
 
     /// The texts of a picture that reach beyond its edges, for a font of the widest expected letters.
-    pub(in crate::report::plot) fn cut_texts(svg: &str) -> Vec<String> {
+    pub(in crate::report::plot) fn clipped_texts(svg: &str) -> Vec<String> {
         let width: f64 = attribute(svg, "width").unwrap();
         let texts = svg.split("<text ").skip(1);
-        texts.filter_map(|text| cut(text, width)).collect()
+        texts.filter_map(|text| clipped_text(text, width)).collect()
     }
 
-    fn cut(text: &str, width: f64) -> Option<String> {
+    fn clipped_text(text: &str, width: f64) -> Option<String> {
         let (head, rest) = text.split_once('>')?;
         let content = rest.split('<').next()?.trim();
         let length = content.chars().count() as f64 * attribute::<f64>(head, "font-size")? * 0.62;
@@ -122,13 +122,13 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn cut_texts_finds_what_leaves_the_picture() {
+    fn clipped_texts_finds_text_beyond_edges() {
         let mut svg = String::new();
         let canvas = Canvas::new(&mut svg, 200, 50);
-        let at = At { x: 100, y: 20, side: HPos::Right };
+        let at = TextPosition { x: 100, y: 20, anchor: HPos::Right };
         canvas.text("short", at, 14, RGBColor(0, 0, 0)).unwrap();
         canvas.text(&"long".repeat(20), at, 14, RGBColor(0, 0, 0)).unwrap();
         canvas.finish().unwrap();
-        assert_eq!(cut_texts(&svg), ["long".repeat(20)]);
+        assert_eq!(clipped_texts(&svg), ["long".repeat(20)]);
     }
 }

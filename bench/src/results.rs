@@ -50,14 +50,14 @@ impl Figure {
     }
 
     /// Held against a peer, by the ratio of each round.
-    pub(crate) fn against(mut self, peer: impl Into<String>, ratio: &Rounds) -> Self {
+    pub(crate) fn with_reference(mut self, peer: impl Into<String>, ratio: &Rounds) -> Self {
         self.peer = Some(peer.into());
         self.ratio = Some(ratio.median());
         self.ratio_spread = Some(ratio.spread());
         self
     }
 
-    pub(crate) fn goal(mut self, goal: Goal) -> Self {
+    pub(crate) fn with_goal(mut self, goal: Goal) -> Self {
         self.met = Some(goal.is_met_by(self.ratio.unwrap_or(self.value)));
         self.goal = Some(goal.to_string());
         self
@@ -89,7 +89,7 @@ impl Section {
         }
     }
 
-    pub(crate) fn matrix(mut self) -> Self {
+    pub(crate) fn into_matrix(mut self) -> Self {
         self.is_matrix = true;
         self
     }
@@ -98,12 +98,12 @@ impl Section {
         self.figures.push(figure);
     }
 
-    pub(crate) fn not_run(&mut self, what: impl Into<String>) {
+    pub(crate) fn add_not_run(&mut self, what: impl Into<String>) {
         self.not_run.push(what.into());
     }
 
     /// The figures of one measure, in the order they were found.
-    pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = &Figure> {
+    pub(crate) fn figures_named(&self, name: &str) -> impl Iterator<Item = &Figure> {
         self.figures.iter().filter(move |figure| figure.name == name)
     }
 }

@@ -5,24 +5,24 @@ use valetkey_core::{
     SessionRegistry,
 };
 
-use super::valetkey::session_over;
+use super::valetkey::session_builder;
 use crate::Result;
+use crate::fake_source::{Script, Upstream};
 use crate::subject::Subject;
-use crate::upstream::{Script, Upstream};
 
 /// The middle one of many sessions, by its key.
-pub(crate) struct Found {
+pub(crate) struct RegistryFind {
     registry: SessionRegistry,
     principal: Principal,
     handle: SessionHandle,
 }
 
-impl Found {
-    pub(crate) fn among(count: u64) -> Result<Self> {
-        let registry = registry(count)?;
+impl RegistryFind {
+    pub(crate) fn with_entries(count: u64) -> Result<Self> {
+        let registry = build_registry(count)?;
         let open = |number| {
-            let principal = principal(number)?;
-            let opened = registry.open(principal.clone(), session_over(Upstream::new(Script::WARM)))?;
+            let principal = numbered_principal(number)?;
+            let opened = registry.open(principal.clone(), session_builder(Upstream::new(Script::WARM)))?;
             Ok((principal, opened.handle()))
         };
         let all = (0..count).map(open).collect::<Result<Vec<_>>>()?;
@@ -31,9 +31,9 @@ impl Found {
     }
 }
 
-impl Subject for Found {
-    type Set = Credentials;
-    type Fault = Error;
+impl Subject for RegistryFind {
+    type Fetched = Credentials;
+    type FetchError = Error;
 
     async fn fetch(&self) -> std::result::Result<Credentials, Error> {
         self.registry.find(&self.principal, &self.handle)?.credentials().await
@@ -41,28 +41,28 @@ impl Subject for Found {
 }
 
 /// A session that has fetched its set, and is in no registry.
-pub(crate) async fn session() -> Result<SessionContext> {
-    let session = session_over(Upstream::new(Script::WARM)).build();
+pub(crate) async fn warm_session() -> Result<SessionContext> {
+    let session = session_builder(Upstream::new(Script::WARM)).build();
     session.credentials().await?;
     Ok(session)
 }
 
 /// A registry with room for so many.
-pub(crate) fn registry(count: u64) -> Result<SessionRegistry> {
+pub(crate) fn build_registry(count: u64) -> Result<SessionRegistry> {
     Ok(SessionRegistry::builder().max_sessions(usize::try_from(count)?).build())
 }
 
 /// One of many principals.
-pub(crate) fn principal(number: u64) -> valetkey_core::Result<Principal> {
+pub(crate) fn numbered_principal(number: u64) -> valetkey_core::Result<Principal> {
     Principal::parse("principal", &format!("tenant-{:04}/user-{number:06}", number % 100))
 }
 
 /// Opens a session there, of a principal of its own.
-pub(crate) fn open(
+pub(crate) fn open_session(
     registry: &SessionRegistry,
     number: u64,
     session: SessionBuilder,
 ) -> Result<SessionContext> {
-    let opened: SessionGuard = registry.open(principal(number)?, session)?;
+    let opened: SessionGuard = registry.open(numbered_principal(number)?, session)?;
     Ok(SessionContext::clone(&opened))
 }

@@ -16,32 +16,32 @@ use object_store::{ClientOptions, RetryConfig};
 use serde_json::json;
 
 use crate::Result;
+use crate::fake_source::{Upstream, UpstreamResponse};
 use crate::subject::{Peer, Subject};
-use crate::upstream::{Answer, Upstream};
 
-pub(crate) struct Store(AwsCredentialProvider);
+pub(crate) struct ObjectStorePeer(AwsCredentialProvider);
 
-impl Subject for Store {
-    type Set = Arc<AwsCredential>;
-    type Fault = object_store::Error;
+impl Subject for ObjectStorePeer {
+    type Fetched = Arc<AwsCredential>;
+    type FetchError = object_store::Error;
 
     async fn fetch(&self) -> std::result::Result<Arc<AwsCredential>, object_store::Error> {
         self.0.get_credential().await
     }
 }
 
-impl Peer for Store {
+impl Peer for ObjectStorePeer {
     const NAME: &'static str = "object_store";
     // Its least remaining life is 300 s, and for 100 ms after a fetch it is content with less.
-    const BORN_STALE: Option<Duration> = Some(Duration::from_secs(200));
-    const SETTLES_IN: Duration = Duration::from_millis(150);
+    const STALE_LIFETIME: Option<Duration> = Some(Duration::from_secs(200));
+    const SETTLE_TIME: Duration = Duration::from_millis(150);
 
-    async fn open(upstream: Upstream) -> Result<Self> {
+    async fn setup(upstream: Upstream) -> Result<Self> {
         let store = AmazonS3Builder::new()
             .with_bucket_name("bucket")
             .with_region("us-east-1")
             .with_config(AmazonS3ConfigKey::ContainerCredentialsRelativeUri, "/credentials")
-            .with_http_connector(Agent(upstream))
+            .with_http_connector(ContainerAgent(upstream))
             .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
             .build()?;
         Ok(Self(Arc::clone(store.credentials())))
@@ -50,28 +50,28 @@ impl Peer for Store {
 
 /// The container agent.
 #[derive(Clone, Debug)]
-struct Agent(Upstream);
+struct ContainerAgent(Upstream);
 
-impl HttpConnector for Agent {
+impl HttpConnector for ContainerAgent {
     fn connect(&self, _options: &ClientOptions) -> object_store::Result<HttpClient> {
         Ok(HttpClient::new(self.clone()))
     }
 }
 
 #[async_trait]
-impl HttpService for Agent {
+impl HttpService for ContainerAgent {
     async fn call(&self, _request: HttpRequest) -> std::result::Result<HttpResponse, HttpError> {
         let unknown = |error: Box<dyn std::error::Error + Send + Sync>| {
             HttpError::new_boxed(HttpErrorKind::Unknown, error)
         };
-        let answer = self.0.ask().await.map_err(|refused| unknown(refused.into()))?;
-        let document = document(&answer).map_err(unknown)?;
+        let answer = self.0.call().await.map_err(|refused| unknown(refused.into()))?;
+        let document = credentials_json(&answer).map_err(unknown)?;
         Ok(HttpResponse::new(document.into()))
     }
 }
 
 /// The answer of a container agent.
-fn document(answer: &Answer) -> Result<String> {
+fn credentials_json(answer: &UpstreamResponse) -> Result<String> {
     let expiration = DateTime::from(answer.expires_at).fmt(Format::DateTime)?;
     let document = json!({
         "AccessKeyId": answer.payload.key_id,

@@ -17,24 +17,24 @@ use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, Runt
 use aws_smithy_types::config_bag::ConfigBag;
 
 use crate::Result;
+use crate::fake_source::Upstream;
 use crate::payload::Payload;
 use crate::subject::{Peer, Subject};
-use crate::upstream::Upstream;
 
 /// One cache with one resolver, and the parts of a client's configuration that it asks for.
-pub(crate) struct SdkCache {
+pub(crate) struct SdkPeer {
     cache: SharedIdentityCache,
     resolver: SharedIdentityResolver,
-    client: Client,
+    client: SdkClient,
 }
 
 /// What a client has anyway.
-pub(crate) struct Client {
+pub(crate) struct SdkClient {
     components: RuntimeComponents,
     bag: ConfigBag,
 }
 
-impl Client {
+impl SdkClient {
     pub(crate) fn new() -> Result<Self> {
         let components = RuntimeComponentsBuilder::for_tests()
             .with_time_source(Some(SharedTimeSource::new(SystemTimeSource::new())))
@@ -45,60 +45,60 @@ impl Client {
 }
 
 /// One session's worth of it, for the measure of memory: what is cached, without the client around it.
-pub(crate) struct Held(SharedIdentityCache, SharedIdentityResolver);
+pub(crate) struct CachedIdentity(SharedIdentityCache, SharedIdentityResolver);
 
-impl Held {
+impl CachedIdentity {
     /// A cache that has fetched its set.
-    pub(crate) async fn filled(client: &Client, upstream: Upstream) -> Result<Self> {
-        let held = Self(IdentityCache::lazy().build(), resolver(upstream));
+    pub(crate) async fn fetched(client: &SdkClient, upstream: Upstream) -> Result<Self> {
+        let held = Self(IdentityCache::lazy().build(), identity_resolver(upstream));
         held.0.resolve_cached_identity(held.1.clone(), &client.components, &client.bag).await?;
         Ok(held)
     }
 }
 
-impl Subject for SdkCache {
-    type Set = Identity;
-    type Fault = BoxError;
+impl Subject for SdkPeer {
+    type Fetched = Identity;
+    type FetchError = BoxError;
 
     async fn fetch(&self) -> std::result::Result<Identity, BoxError> {
-        let Client { components, bag } = &self.client;
+        let SdkClient { components, bag } = &self.client;
         self.cache.resolve_cached_identity(self.resolver.clone(), components, bag).await
     }
 }
 
-impl Peer for SdkCache {
+impl Peer for SdkPeer {
     const NAME: &'static str = "AWS SDK identity cache";
     // The buffer before expiry is 5 to 10 seconds, drawn anew each time a set is stored.
-    const BORN_STALE: Option<Duration> = Some(Duration::from_secs(4));
+    const STALE_LIFETIME: Option<Duration> = Some(Duration::from_secs(4));
 
-    async fn open(upstream: Upstream) -> Result<Self> {
+    async fn setup(upstream: Upstream) -> Result<Self> {
         Ok(Self {
             cache: IdentityCache::lazy().build(),
-            resolver: resolver(upstream),
-            client: Client::new()?,
+            resolver: identity_resolver(upstream),
+            client: SdkClient::new()?,
         })
     }
 }
 
-fn resolver(upstream: Upstream) -> SharedIdentityResolver {
-    SharedIdentityResolver::new(SharedCredentialsProvider::new(Source(upstream)))
+fn identity_resolver(upstream: Upstream) -> SharedIdentityResolver {
+    SharedIdentityResolver::new(SharedCredentialsProvider::new(UpstreamProvider(upstream)))
 }
 
-struct Source(Upstream);
+struct UpstreamProvider(Upstream);
 
-impl fmt::Debug for Source {
+impl fmt::Debug for UpstreamProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Source")
+        f.write_str("UpstreamProvider")
     }
 }
 
-impl ProvideCredentials for Source {
+impl ProvideCredentials for UpstreamProvider {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
     {
         future::ProvideCredentials::new(async {
-            let answer = self.0.ask().await.map_err(CredentialsError::provider_error)?;
+            let answer = self.0.call().await.map_err(CredentialsError::provider_error)?;
             let Payload { key_id, secret, token } = answer.payload;
             Ok(Credentials::new(key_id, secret, Some(token), Some(answer.expires_at), "upstream"))
         })

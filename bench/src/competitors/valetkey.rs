@@ -13,75 +13,75 @@ use valetkey_core::{
 };
 
 use crate::Result;
+use crate::fake_source::{Upstream, UpstreamResponse};
 use crate::payload::Payload;
 use crate::subject::{Peer, Subject};
-use crate::upstream::{Answer, Upstream};
 
 /// A session: `session.credentials()`.
 #[derive(Clone)]
-pub(crate) struct Session(pub(crate) SessionContext);
+pub(crate) struct SessionPeer(pub(crate) SessionContext);
 
-impl Session {
-    pub(crate) fn over(upstream: Upstream) -> Self {
-        Self(session_over(upstream).build())
+impl SessionPeer {
+    pub(crate) fn new(upstream: Upstream) -> Self {
+        Self(session_builder(upstream).build())
     }
 }
 
 /// A session that fetches from an upstream, yet to be built.
-pub(crate) fn session_over(upstream: Upstream) -> SessionBuilder {
-    SessionContext::builder().provider(Source(upstream))
+pub(crate) fn session_builder(upstream: Upstream) -> SessionBuilder {
+    SessionContext::builder().provider(UpstreamProvider(upstream))
 }
 
-impl Subject for Session {
-    type Set = Credentials;
-    type Fault = Error;
+impl Subject for SessionPeer {
+    type Fetched = Credentials;
+    type FetchError = Error;
 
     fn fetch(&self) -> impl Future<Output = std::result::Result<Credentials, Error>> + Send {
         self.0.credentials()
     }
 }
 
-impl Peer for Session {
+impl Peer for SessionPeer {
     const NAME: &'static str = "valetkey";
     // A set of up to 20 minutes has a window of five.
-    const BORN_STALE: Option<Duration> = Some(Duration::from_secs(300));
+    const STALE_LIFETIME: Option<Duration> = Some(Duration::from_secs(300));
 
-    async fn open(upstream: Upstream) -> Result<Self> {
-        Ok(Self::over(upstream))
+    async fn setup(upstream: Upstream) -> Result<Self> {
+        Ok(Self::new(upstream))
     }
 }
 
 /// The same session while its host keeps it warm.
-pub(crate) struct KeptWarm(Session);
+pub(crate) struct BackgroundRefreshed(SessionPeer);
 
-impl Subject for KeptWarm {
-    type Set = Credentials;
-    type Fault = Error;
+impl Subject for BackgroundRefreshed {
+    type Fetched = Credentials;
+    type FetchError = Error;
 
     fn fetch(&self) -> impl Future<Output = std::result::Result<Credentials, Error>> + Send {
         self.0.fetch()
     }
 }
 
-impl Peer for KeptWarm {
+impl Peer for BackgroundRefreshed {
     const NAME: &'static str = "valetkey, kept warm";
-    const BORN_STALE: Option<Duration> = Session::BORN_STALE;
+    const STALE_LIFETIME: Option<Duration> = SessionPeer::STALE_LIFETIME;
 
-    async fn open(upstream: Upstream) -> Result<Self> {
-        Session::open(upstream).await.map(Self)
+    async fn setup(upstream: Upstream) -> Result<Self> {
+        SessionPeer::setup(upstream).await.map(Self)
     }
 
-    fn attend(&self) -> impl Future<Output = ()> + Send + 'static {
+    fn run_background(&self) -> impl Future<Output = ()> + Send + 'static {
         self.0.0.keep_warm()
     }
 }
 
 /// A session as a consumer sees it that knows the trait alone.
-pub(crate) struct AsProvider(pub(crate) Arc<dyn CredentialProvider>);
+pub(crate) struct DynProvider(pub(crate) Arc<dyn CredentialProvider>);
 
-impl Subject for AsProvider {
-    type Set = Credentials;
-    type Fault = Error;
+impl Subject for DynProvider {
+    type Fetched = Credentials;
+    type FetchError = Error;
 
     fn fetch(&self) -> impl Future<Output = std::result::Result<Credentials, Error>> + Send {
         self.0.credentials()
@@ -89,11 +89,11 @@ impl Subject for AsProvider {
 }
 
 /// A session's set, read in place; only when there is none that is fresh would one be fetched.
-pub(crate) struct Lent(pub(crate) SessionContext);
+pub(crate) struct Borrowed(pub(crate) SessionContext);
 
-impl Subject for Lent {
-    type Set = usize;
-    type Fault = Error;
+impl Subject for Borrowed {
+    type Fetched = usize;
+    type FetchError = Error;
 
     async fn fetch(&self) -> std::result::Result<usize, Error> {
         let read = |credentials: &Credentials| credentials.expose_secret_access_key().len();
@@ -105,11 +105,11 @@ impl Subject for Lent {
 }
 
 /// The same without the synchronous path: a boxed future for each fetch.
-pub(crate) struct Boxed(pub(crate) Arc<dyn CredentialProvider>);
+pub(crate) struct BoxedFuture(pub(crate) Arc<dyn CredentialProvider>);
 
-impl Subject for Boxed {
-    type Set = Credentials;
-    type Fault = Error;
+impl Subject for BoxedFuture {
+    type Fetched = Credentials;
+    type FetchError = Error;
 
     async fn fetch(&self) -> std::result::Result<Credentials, Error> {
         self.0.provide().await
@@ -117,30 +117,32 @@ impl Subject for Boxed {
 }
 
 /// The upstream as a provider of ours.
-struct Source(Upstream);
+struct UpstreamProvider(Upstream);
 
-impl fmt::Debug for Source {
+impl fmt::Debug for UpstreamProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Source")
+        f.write_str("UpstreamProvider")
     }
 }
 
 #[async_trait]
-impl CredentialProvider for Source {
+impl CredentialProvider for UpstreamProvider {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("upstream")
     }
 
     async fn provide(&self) -> valetkey_core::Result<Credentials> {
-        match self.0.ask().await {
-            Ok(Answer { payload, expires_at, .. }) => credentials(&payload, Expiry::At(expires_at)),
+        match self.0.call().await {
+            Ok(UpstreamResponse { payload, expires_at, .. }) => {
+                payload_credentials(&payload, Expiry::At(expires_at))
+            }
             Err(refused) => Err(Error::new(ErrorKind::Unavailable, refused.to_string())),
         }
     }
 }
 
 /// A payload as our credentials.
-pub(crate) fn credentials(payload: &Payload, expiry: Expiry) -> valetkey_core::Result<Credentials> {
+pub(crate) fn payload_credentials(payload: &Payload, expiry: Expiry) -> valetkey_core::Result<Credentials> {
     let id = AccessKeyId::parse("access_key_id", &payload.key_id)?;
     Credentials::builder(id, SecretString::from(payload.secret.as_str()))
         .session_token(SecretString::from(payload.token.as_str()))

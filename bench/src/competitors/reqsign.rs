@@ -11,17 +11,17 @@ use reqsign::time::Timestamp;
 use reqsign::{Context, Error, ProvideCredential, SignRequest, Signer};
 
 use crate::Result;
+use crate::fake_source::Upstream;
 use crate::subject::{Peer, Subject};
-use crate::upstream::Upstream;
 
-pub(crate) struct Signed {
+pub(crate) struct ReqsignPeer {
     signer: Signer<Credential>,
     head: Parts,
 }
 
-impl Subject for Signed {
-    type Set = ();
-    type Fault = Error;
+impl Subject for ReqsignPeer {
+    type Fetched = ();
+    type FetchError = Error;
 
     async fn fetch(&self) -> std::result::Result<(), Error> {
         let mut head = self.head.clone();
@@ -29,30 +29,30 @@ impl Subject for Signed {
     }
 }
 
-impl Peer for Signed {
+impl Peer for ReqsignPeer {
     const NAME: &'static str = "reqsign signer";
     // It takes a set that has less than 120 s left for stale.
-    const BORN_STALE: Option<Duration> = Some(Duration::from_secs(60));
+    const STALE_LIFETIME: Option<Duration> = Some(Duration::from_secs(60));
 
-    async fn open(upstream: Upstream) -> Result<Self> {
+    async fn setup(upstream: Upstream) -> Result<Self> {
         let (head, ()) = http::Request::get("https://bucket.s3.amazonaws.com/key").body(())?.into_parts();
-        Ok(Self { signer: Signer::new(Context::new(), Source(upstream), Unsigned), head })
+        Ok(Self { signer: Signer::new(Context::new(), UpstreamProvider(upstream), NoopSigner), head })
     }
 }
 
-struct Source(Upstream);
+struct UpstreamProvider(Upstream);
 
-impl fmt::Debug for Source {
+impl fmt::Debug for UpstreamProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Source")
+        f.write_str("UpstreamProvider")
     }
 }
 
-impl ProvideCredential for Source {
+impl ProvideCredential for UpstreamProvider {
     type Credential = Credential;
 
     async fn provide_credential(&self, _context: &Context) -> reqsign::Result<Option<Credential>> {
-        let answer = self.0.ask().await.map_err(|refused| Error::unexpected(refused.to_string()))?;
+        let answer = self.0.call().await.map_err(|refused| Error::unexpected(refused.to_string()))?;
         Ok(Some(Credential {
             access_key_id: answer.payload.key_id,
             secret_access_key: answer.payload.secret,
@@ -63,9 +63,9 @@ impl ProvideCredential for Source {
 }
 
 #[derive(Debug)]
-struct Unsigned;
+struct NoopSigner;
 
-impl SignRequest for Unsigned {
+impl SignRequest for NoopSigner {
     type Credential = Credential;
 
     fn sign_request<'a>(

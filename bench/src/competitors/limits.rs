@@ -12,16 +12,16 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 use valetkey_core::{Credentials, Principal, SessionContext};
 
 use super::registry;
+use crate::fake_source::UpstreamError;
 use crate::payload::Payload;
 use crate::subject::Subject;
-use crate::upstream::Refused;
 
 /// The loop and the ready future alone.
-pub(crate) struct Nothing;
+pub(crate) struct EmptyLoop;
 
-impl Subject for Nothing {
-    type Set = ();
-    type Fault = Infallible;
+impl Subject for EmptyLoop {
+    type Fetched = ();
+    type FetchError = Infallible;
 
     async fn fetch(&self) -> Result<(), Infallible> {
         Ok(())
@@ -33,13 +33,13 @@ pub(crate) struct ArcClone(Arc<Payload>);
 
 impl ArcClone {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Payload::numbered(0)))
+        Self(Arc::new(Payload::with_number(0)))
     }
 }
 
 impl Subject for ArcClone {
-    type Set = Arc<Payload>;
-    type Fault = Infallible;
+    type Fetched = Arc<Payload>;
+    type FetchError = Infallible;
 
     async fn fetch(&self) -> Result<Arc<Payload>, Infallible> {
         Ok(Arc::clone(&self.0))
@@ -51,13 +51,13 @@ pub(crate) struct SwapLoad(ArcSwap<Payload>);
 
 impl SwapLoad {
     pub(crate) fn new() -> Self {
-        Self(ArcSwap::from_pointee(Payload::numbered(0)))
+        Self(ArcSwap::from_pointee(Payload::with_number(0)))
     }
 }
 
 impl Subject for SwapLoad {
-    type Set = Guard<Arc<Payload>>;
-    type Fault = Infallible;
+    type Fetched = Guard<Arc<Payload>>;
+    type FetchError = Infallible;
 
     async fn fetch(&self) -> Result<Guard<Arc<Payload>>, Infallible> {
         Ok(self.0.load())
@@ -69,13 +69,13 @@ pub(crate) struct SwapLoadFull(ArcSwap<Payload>);
 
 impl SwapLoadFull {
     pub(crate) fn new() -> Self {
-        Self(ArcSwap::from_pointee(Payload::numbered(0)))
+        Self(ArcSwap::from_pointee(Payload::with_number(0)))
     }
 }
 
 impl Subject for SwapLoadFull {
-    type Set = Arc<Payload>;
-    type Fault = Infallible;
+    type Fetched = Arc<Payload>;
+    type FetchError = Infallible;
 
     async fn fetch(&self) -> Result<Arc<Payload>, Infallible> {
         Ok(self.0.load_full())
@@ -84,64 +84,68 @@ impl Subject for SwapLoadFull {
 
 /// The least that a counted set can cost which has an expiry and can be replaced while it is read: all three limits in a
 /// row, and nothing else. A set that is not counted costs less.
-pub(crate) struct Together {
-    served: ArcSwap<Served>,
+pub(crate) struct CombinedLimits {
+    cached: ArcSwap<CachedPayload>,
 }
 
-struct Served {
-    set: Arc<Payload>,
-    until: i64,
+struct CachedPayload {
+    payload: Arc<Payload>,
+    expires_at: i64,
 }
 
-impl Together {
+impl CombinedLimits {
     pub(crate) fn new() -> Self {
-        let set = Arc::new(Payload::numbered(0));
-        Self { served: ArcSwap::from_pointee(Served { set, until: i64::MAX }) }
+        let set = Arc::new(Payload::with_number(0));
+        Self { cached: ArcSwap::from_pointee(CachedPayload { payload: set, expires_at: i64::MAX }) }
     }
 }
 
-impl Subject for Together {
-    type Set = Arc<Payload>;
-    type Fault = Refused;
+impl Subject for CombinedLimits {
+    type Fetched = Arc<Payload>;
+    type FetchError = UpstreamError;
 
-    async fn fetch(&self) -> Result<Arc<Payload>, Refused> {
-        let served = self.served.load();
+    async fn fetch(&self) -> Result<Arc<Payload>, UpstreamError> {
+        let served = self.cached.load();
         let now = clock_gettime(ClockId::RealtimeCoarse);
-        if now.tv_sec < served.until { Ok(Arc::clone(&served.set)) } else { Err(Refused) }
+        if now.tv_sec < served.expires_at { Ok(Arc::clone(&served.payload)) } else { Err(UpstreamError) }
     }
 }
 
 /// The least that finding a session can cost which is closed when it was idle for some time: a map, a reference, the
 /// time when it was found and when it was let go, and the session's own warm fetch.
-pub(crate) struct FoundAlone {
-    sessions: DashMap<Key, Arc<(Principal, SessionContext)>, BuildHasherDefault<OwnBits>>,
+pub(crate) struct SessionMap {
+    sessions: DashMap<ScatteredKey, Arc<(Principal, SessionContext)>, BuildHasherDefault<KeyBitsHasher>>,
     principal: Principal,
-    key: Key,
+    key: ScatteredKey,
 }
 
-impl FoundAlone {
-    pub(crate) async fn among(count: u64) -> crate::Result<Self> {
+impl SessionMap {
+    pub(crate) async fn with_entries(count: u64) -> crate::Result<Self> {
         let sessions = DashMap::default();
         for number in 0..count {
-            let found = Arc::new((registry::principal(number)?, registry::session().await?));
-            sessions.insert(Key::scattered(number), found);
+            let found = Arc::new((registry::numbered_principal(number)?, registry::warm_session().await?));
+            sessions.insert(ScatteredKey::scattered(number), found);
         }
         let middle = count / 2;
-        Ok(Self { sessions, principal: registry::principal(middle)?, key: Key::scattered(middle) })
+        Ok(Self {
+            sessions,
+            principal: registry::numbered_principal(middle)?,
+            key: ScatteredKey::scattered(middle),
+        })
     }
 }
 
-impl Subject for FoundAlone {
-    type Set = Credentials;
-    type Fault = Refused;
+impl Subject for SessionMap {
+    type Fetched = Credentials;
+    type FetchError = UpstreamError;
 
-    async fn fetch(&self) -> Result<Credentials, Refused> {
+    async fn fetch(&self) -> Result<Credentials, UpstreamError> {
         black_box(clock_gettime(ClockId::RealtimeCoarse));
-        let found = self.sessions.get(&self.key).map(|found| Arc::clone(&found)).ok_or(Refused)?;
+        let found = self.sessions.get(&self.key).map(|found| Arc::clone(&found)).ok_or(UpstreamError)?;
         if found.0 != self.principal {
-            return Err(Refused);
+            return Err(UpstreamError);
         }
-        let fetched = found.1.credentials().await.map_err(|_| Refused);
+        let fetched = found.1.credentials().await.map_err(|_| UpstreamError);
         black_box(clock_gettime(ClockId::RealtimeCoarse));
         fetched
     }
@@ -149,24 +153,24 @@ impl Subject for FoundAlone {
 
 /// As a handle is: bits that are their own hash.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Key(u128);
+struct ScatteredKey(u128);
 
-impl Key {
+impl ScatteredKey {
     fn scattered(number: u64) -> Self {
         Self(u128::from(number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))
     }
 }
 
-impl Hash for Key {
+impl Hash for ScatteredKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64((self.0 >> 64) as u64);
     }
 }
 
 #[derive(Default)]
-struct OwnBits(u64);
+struct KeyBitsHasher(u64);
 
-impl Hasher for OwnBits {
+impl Hasher for KeyBitsHasher {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -182,8 +186,8 @@ impl Hasher for OwnBits {
 pub(crate) struct CoarseClock;
 
 impl Subject for CoarseClock {
-    type Set = Timespec;
-    type Fault = Infallible;
+    type Fetched = Timespec;
+    type FetchError = Infallible;
 
     async fn fetch(&self) -> Result<Timespec, Infallible> {
         Ok(clock_gettime(ClockId::RealtimeCoarse))
@@ -194,8 +198,8 @@ impl Subject for CoarseClock {
 pub(crate) struct WallClock;
 
 impl Subject for WallClock {
-    type Set = SystemTime;
-    type Fault = Infallible;
+    type Fetched = SystemTime;
+    type FetchError = Infallible;
 
     async fn fetch(&self) -> Result<SystemTime, Infallible> {
         Ok(SystemTime::now())

@@ -11,6 +11,6 @@ pub(crate) mod sdk;
 pub(crate) mod valetkey;
 
 /// A key as a registry would have one: whose it is, and a handle.
-pub(crate) fn key(number: u64) -> String {
+pub(crate) fn registry_key(number: u64) -> String {
     format!("tenant-{:04}/user-{:06}/{number:016x}", number % 100, number % 10_000)
 }

@@ -3,10 +3,10 @@
 use serde::Serialize;
 use toml::{Table, Value};
 
-const LOCK: &str = include_str!("../Cargo.lock");
+const LOCK_FILE: &str = include_str!("../Cargo.lock");
 
 /// The packages that are measured, or that the measuring leans on.
-const TOLD: [&str; 11] = [
+const REPORTED_PACKAGES: [&str; 11] = [
     "valetkey-core",
     "aws-smithy-runtime",
     "object_store",
@@ -21,35 +21,36 @@ const TOLD: [&str; 11] = [
 ];
 
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Built {
+pub(crate) struct BuildInfo {
     pub(crate) rustc: &'static str,
     pub(crate) profile: &'static str,
     pub(crate) rustflags: &'static str,
     pub(crate) target: &'static str,
-    pub(crate) versions: Vec<Version>,
+    pub(crate) versions: Vec<PackageVersion>,
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Version {
+pub(crate) struct PackageVersion {
     pub(crate) package: &'static str,
     pub(crate) version: String,
 }
 
-impl Built {
-    pub(crate) fn look() -> Self {
-        let lock: Table = LOCK.parse().unwrap_or_default();
-        let locked = |package: &'static str| Version { package, version: version(&lock, package) };
+impl BuildInfo {
+    pub(crate) fn collect() -> Self {
+        let lock: Table = LOCK_FILE.parse().unwrap_or_default();
+        let locked =
+            |package: &'static str| PackageVersion { package, version: locked_version(&lock, package) };
         Self {
             rustc: env!("BENCH_RUSTC"),
             profile: env!("BENCH_PROFILE"),
             rustflags: env!("BENCH_RUSTFLAGS"),
             target: env!("BENCH_TARGET"),
-            versions: TOLD.into_iter().map(locked).collect(),
+            versions: REPORTED_PACKAGES.into_iter().map(locked).collect(),
         }
     }
 }
 
-fn version(lock: &Table, package: &str) -> String {
+fn locked_version(lock: &Table, package: &str) -> String {
     let packages = lock.get("package").and_then(Value::as_array).into_iter().flatten();
     let text = |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
     let mut found = packages.filter(|entry| text(entry, "name").as_deref() == Some(package));
@@ -61,8 +62,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_package_that_is_told_is_in_the_lock_file() {
-        for version in Built::look().versions {
+    fn build_info_every_package_is_in_lock_file() {
+        for version in BuildInfo::collect().versions {
             assert!(version.version.starts_with(|first: char| first.is_ascii_digit()), "{version:?}");
         }
     }

@@ -15,67 +15,70 @@ use crate::subject::Subject;
 
 /// How many, for how long.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Crowd {
+pub(crate) struct LoadSpec {
     pub(crate) tasks: usize,
-    pub(crate) time: Duration,
+    pub(crate) duration: Duration,
 }
 
 /// Nanoseconds, of the fetches of all tasks.
-pub(crate) type Latency = Histogram<u64>;
+pub(crate) type LatencyHistogram = Histogram<u64>;
 
 /// A task lets others in after so many fetches: rarely where they are counted, for giving way costs more than a fetch.
-const TURN: u64 = 512;
+const FETCHES_PER_YIELD: u64 = 512;
 /// More often where they are timed: who is made to give way by a lock of tokio waits for the turns of all others.
-const TIMED_TURN: u64 = 64;
+const TIMED_FETCHES_PER_YIELD: u64 = 64;
 /// Two digits tell 250 ns from 260.
-const DIGITS: u8 = 2;
+const SIGNIFICANT_DIGITS: u8 = 2;
 /// Longer than a run; what is above counts as this.
-const LONGEST: u64 = 60_000_000_000;
+const MAX_LATENCY_NANOS: u64 = 60_000_000_000;
 
-pub(crate) fn throughput<S: Subject>(runtime: &Runtime, subject: &Arc<S>, crowd: Crowd) -> f64 {
+pub(crate) fn measure_throughput<S: Subject>(runtime: &Runtime, subject: &Arc<S>, load: LoadSpec) -> f64 {
     let start = Instant::now();
-    let counts = gather(runtime, crowd, |stop| count(Arc::clone(subject), stop));
+    let counts = run_tasks(runtime, load, |stop| count_fetches(Arc::clone(subject), stop));
     counts.into_iter().sum::<u64>() as f64 / start.elapsed().as_secs_f64()
 }
 
-pub(crate) fn latency<S: Subject>(runtime: &Runtime, subject: &Arc<S>, crowd: Crowd) -> Result<Latency> {
-    let mut all = Histogram::new_with_max(LONGEST, DIGITS)?;
-    for one in gather(runtime, crowd, |stop| time_each(Arc::clone(subject), stop)) {
+pub(crate) fn measure_latency<S: Subject>(
+    runtime: &Runtime,
+    subject: &Arc<S>,
+    load: LoadSpec,
+) -> Result<LatencyHistogram> {
+    let mut all = Histogram::new_with_max(MAX_LATENCY_NANOS, SIGNIFICANT_DIGITS)?;
+    for one in run_tasks(runtime, load, |stop| time_each_fetch(Arc::clone(subject), stop)) {
         all.add(one?)?;
     }
     Ok(all)
 }
 
 /// Sends the crowd in, lets it work, and brings home what each has found.
-fn gather<T, F>(runtime: &Runtime, crowd: Crowd, work: impl Fn(Arc<AtomicBool>) -> F) -> Vec<T>
+fn run_tasks<T, F>(runtime: &Runtime, load: LoadSpec, work: impl Fn(Arc<AtomicBool>) -> F) -> Vec<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
     let stop = Arc::new(AtomicBool::new(false));
-    let tasks: Vec<JoinHandle<T>> =
-        (0..crowd.tasks).map(|_| runtime.spawn(work(Arc::clone(&stop)))).collect();
-    thread::sleep(crowd.time);
+    let tasks: Vec<JoinHandle<T>> = (0..load.tasks).map(|_| runtime.spawn(work(Arc::clone(&stop)))).collect();
+    thread::sleep(load.duration);
     stop.store(true, Ordering::Relaxed);
     tasks.into_iter().filter_map(|task| runtime.block_on(task).ok()).collect()
 }
 
-async fn count<S: Subject>(subject: Arc<S>, stop: Arc<AtomicBool>) -> u64 {
+async fn count_fetches<S: Subject>(subject: Arc<S>, stop: Arc<AtomicBool>) -> u64 {
     let mut fetched = 0;
     while !stop.load(Ordering::Relaxed) {
-        for _ in 0..TURN {
+        for _ in 0..FETCHES_PER_YIELD {
             black_box(&subject.fetch().await);
         }
-        fetched += TURN;
+        fetched += FETCHES_PER_YIELD;
         yield_now().await;
     }
     fetched
 }
 
-async fn time_each<S: Subject>(subject: Arc<S>, stop: Arc<AtomicBool>) -> Result<Latency> {
-    let mut times = Histogram::new_with_max(LONGEST, DIGITS)?;
+async fn time_each_fetch<S: Subject>(subject: Arc<S>, stop: Arc<AtomicBool>) -> Result<LatencyHistogram> {
+    let mut times = Histogram::new_with_max(MAX_LATENCY_NANOS, SIGNIFICANT_DIGITS)?;
     while !stop.load(Ordering::Relaxed) {
-        for _ in 0..TIMED_TURN {
+        for _ in 0..TIMED_FETCHES_PER_YIELD {
             let start = Instant::now();
             black_box(&subject.fetch().await);
             let nanoseconds = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);

@@ -11,50 +11,50 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::Result;
+use crate::fake_source::Upstream;
 use crate::subject::{Peer, Subject};
-use crate::upstream::Upstream;
 
-pub(crate) struct Google(Credentials);
+pub(crate) struct GooglePeer(Credentials);
 
-impl Subject for Google {
-    type Set = CacheableResource<HeaderMap>;
-    type Fault = CredentialsError;
+impl Subject for GooglePeer {
+    type Fetched = CacheableResource<HeaderMap>;
+    type FetchError = CredentialsError;
 
     async fn fetch(&self) -> std::result::Result<CacheableResource<HeaderMap>, CredentialsError> {
         self.0.headers(Extensions::new()).await
     }
 }
 
-impl Peer for Google {
+impl Peer for GooglePeer {
     const NAME: &'static str = "google-cloud-auth";
     // It refreshes 240 s before expiry, from its own task: a second after a set of 241 s was issued.
-    const BORN_STALE: Option<Duration> = Some(Duration::from_secs(241));
-    const SETTLES_IN: Duration = Duration::from_millis(1_000);
+    const STALE_LIFETIME: Option<Duration> = Some(Duration::from_secs(241));
+    const SETTLE_TIME: Duration = Duration::from_millis(1_000);
 
-    async fn open(upstream: Upstream) -> Result<Self> {
+    async fn setup(upstream: Upstream) -> Result<Self> {
         // The client wants to know who does its cryptography, though there is none to do. The second time it is known.
-        let _known = rustls::crypto::ring::default_provider().install_default();
+        let _installed = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        tokio::spawn(serve(listener, upstream));
+        tokio::spawn(serve_metadata(listener, upstream));
         let credentials = mds::Builder::default().with_endpoint(format!("http://{address}")).build()?;
         Ok(Self(credentials))
     }
 }
 
-async fn serve(listener: TcpListener, upstream: Upstream) {
+async fn serve_metadata(listener: TcpListener, upstream: Upstream) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(answer(stream, upstream.clone()));
+        tokio::spawn(handle_connection(stream, upstream.clone()));
     }
 }
 
 /// Whatever is asked for, the answer is a token; a client that hangs up gets none.
-async fn answer(mut stream: TcpStream, upstream: Upstream) {
+async fn handle_connection(mut stream: TcpStream, upstream: Upstream) {
     let mut head = [0; 4096];
     let read = stream.read(&mut head).await.unwrap_or_default();
     let asks_for_token = head[..read].windows(6).any(|window| window == b"/token");
     let (status, body) =
-        if asks_for_token { token(&upstream).await } else { ("404 Not Found", String::new()) };
+        if asks_for_token { token_response(&upstream).await } else { ("404 Not Found", String::new()) };
     let length = body.len();
     let response = format!(
         "HTTP/1.1 {status}\r\nmetadata-flavor: Google\r\ncontent-type: application/json\r\n\
@@ -63,8 +63,8 @@ async fn answer(mut stream: TcpStream, upstream: Upstream) {
     let _gone = stream.write_all(response.as_bytes()).await;
 }
 
-async fn token(upstream: &Upstream) -> (&'static str, String) {
-    match upstream.ask().await {
+async fn token_response(upstream: &Upstream) -> (&'static str, String) {
+    match upstream.call().await {
         Ok(answer) => {
             let seconds = answer.lifetime.as_secs();
             let token = json!({

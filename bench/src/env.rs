@@ -1,0 +1,22 @@
+//! `Stage`: where everything is measured: one runtime with two workers, and how much effort to make.
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::Result;
+use crate::profile::BenchProfile;
+
+pub(crate) struct BenchEnv {
+    pub(crate) runtime: Runtime,
+    pub(crate) profile: BenchProfile,
+}
+
+impl BenchEnv {
+    /// As many workers on every machine, so that contention is the same kind of contention.
+    const WORKER_THREADS: usize = 2;
+
+    pub(crate) fn new(effort: BenchProfile) -> Result<Self> {
+        let runtime =
+            Builder::new_multi_thread().worker_threads(Self::WORKER_THREADS).enable_all().build()?;
+        Ok(Self { runtime, profile: effort })
+    }
+}
