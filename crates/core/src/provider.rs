@@ -27,8 +27,8 @@ pub use observed::ObservedProvider;
 /// 5. *Concurrent.* Calls may overlap and are independent of each other.
 /// 6. *No secret outside [`Credentials`].* Not in an error, its causes, `Debug`, or the name.
 /// 7. *No retry on top of the client's own,* and no timeout: the session has one.
-/// 8. *Narrow correctly, or refuse.* Credentials of a [`narrowed`](Self::narrowed) provider allow no more than those
-///    of this provider, and no more than the policy. Such a provider must never return the same credentials.
+/// 8. *Scope down correctly, or refuse.* Credentials of the provider that [`scope_down`](Self::scope_down) returns allow
+///    no more than those of this provider, and no more than the policy. They are never the same credentials.
 ///
 /// # Guarantees for callers
 /// The name is fixed for the life of the provider, fit for logs, and appears in every error. A call that returns `Err`
@@ -92,7 +92,7 @@ pub trait CredentialProvider: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// `Invalid` when this provider cannot be narrowed, or not by this policy.
-    fn narrowed(&self, _policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+    fn scope_down(&self, _policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         Err(Error::invalid("policy", "cannot be put on what this provider issues")
             .with_provider(self.name())
             .with_next_step("narrow a role that is assumed with these credentials, or federate them"))
@@ -132,7 +132,7 @@ impl<T: CredentialProvider + ?Sized> CredentialProvider for Arc<T> {
         T::clear_cache(self);
     }
 
-    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
-        T::narrowed(self, policy)
+    fn scope_down(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        T::scope_down(self, policy)
     }
 }

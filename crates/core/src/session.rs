@@ -490,8 +490,8 @@ impl CredentialProvider for SessionContext {
     ///
     /// # Errors
     /// As [`narrow`](SessionContext::narrow).
-    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
-        self.account(self.default_account())?.narrowed(policy)
+    fn scope_down(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        self.account(self.default_account())?.scope_down(policy)
     }
 }
 

@@ -105,7 +105,7 @@ impl CredentialProvider for AssumeRoleProvider {
     /// # Errors
     /// `Invalid` when the two have nothing in common or cannot be compared, and when the role is assumed with policy
     /// ARNs: a session may do what *any* of its session policies allows, so another one could only add.
-    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+    fn scope_down(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         let client = self.client.scope_down(policy).map_err(|error| error.with_provider(NAME))?;
         Ok(Arc::new(Self::new(client, Arc::clone(&self.source), self.region.clone())))
     }

@@ -176,9 +176,9 @@ impl CredentialProvider for FederationProvider {
     /// # Errors
     /// `Invalid` when the two have nothing in common or cannot be compared, when policy ARNs were asked for, and for an
     /// exchange with MFA.
-    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+    fn scope_down(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         if self.config.passthrough == Passthrough::GuardedAccount
-            && let Ok(narrowed) = self.source.narrowed(policy)
+            && let Ok(narrowed) = self.source.scope_down(policy)
         {
             return Ok(narrowed);
         }

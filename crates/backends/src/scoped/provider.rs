@@ -163,7 +163,7 @@ impl CredentialProvider for ScopedProvider {
     ///
     /// # Errors
     /// `Invalid` when the two have nothing in common or cannot be compared.
-    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+    fn scope_down(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         let own = self.scope.policy.as_ref();
         let policy = own.map_or_else(|| Ok(policy.clone()), |own| own.intersect(policy));
         let policy = Some(policy.map_err(|error| error.with_provider(NAME))?);

@@ -116,7 +116,7 @@ async fn session_token_without_policy_sends_no_attribution() {
     let wire = granting_http("GetFederationToken");
     let exchange = FederationProvider::builder(static_source()).base(&wire.base());
     let exchange = exchange.attribution(&full_attribution(&session)).build().unwrap();
-    let narrowed = exchange.narrowed(&SessionPolicy::read_only(["s3"]).unwrap()).unwrap();
+    let narrowed = exchange.scope_down(&SessionPolicy::read_only(["s3"]).unwrap()).unwrap();
     let sent = sent(&wire, &*narrowed).await;
     assert_eq!((&sent["Name"], tags(&sent).len()), (&session.id().compact(), 4));
 }

@@ -155,7 +155,7 @@ async fn scoped_provider_keeps_contract() {
 
 fn scoped_down_provider(source: &CanaryFixture, wire: &HttpFixture) -> Arc<dyn CredentialProvider> {
     let provider = ScopedProvider::builder(source.source()).base(&wire.base()).build().unwrap();
-    provider.narrowed(&SessionPolicy::read_only(["s3"]).unwrap()).unwrap()
+    provider.scope_down(&SessionPolicy::read_only(["s3"]).unwrap()).unwrap()
 }
 
 #[tokio::test]
@@ -245,9 +245,9 @@ async fn provider_chain_and_scoped_down_keep_contract() {
     ] {
         let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
         let role = AssumeRoleProvider::builder(role, marked.source()).base(&wire.base()).build().unwrap();
-        marked.assert_contract(role.narrowed(&policy).unwrap()).await;
+        marked.assert_contract(role.scope_down(&policy).unwrap()).await;
         let exchange = FederationProvider::builder(static_source()).base(&wire.base()).build().unwrap();
-        marked.assert_contract(exchange.narrowed(&policy).unwrap()).await;
+        marked.assert_contract(exchange.scope_down(&policy).unwrap()).await;
         marked.assert_contract(absent().or_else(role)).await;
     }
 }

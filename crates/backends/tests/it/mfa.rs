@@ -200,7 +200,7 @@ async fn mfa_scoped_down_role_sends_code() {
     let wire = Role.granting_http();
     let policy =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}]}"#;
-    let narrowed = Role.build_with_mfa(&wire, mfa_code).narrowed(&policy.parse().unwrap()).unwrap();
+    let narrowed = Role.build_with_mfa(&wire, mfa_code).scope_down(&policy.parse().unwrap()).unwrap();
     narrowed.provide().await.unwrap();
     let sent = wire.requests()[0].form();
     assert_eq!((&*sent["SerialNumber"], &*sent["TokenCode"]), (SERIAL, "123456"));

@@ -40,7 +40,7 @@ async fn scope_down_role_adds_only_policy_to_request() {
     let wire = granting_http();
     let role = role_builder(&wire).build().unwrap();
     role.provide().await.unwrap();
-    role.narrowed(&policy_allowing("s3:Get*")).unwrap().provide().await.unwrap();
+    role.scope_down(&policy_allowing("s3:Get*")).unwrap().provide().await.unwrap();
     let [plain, mut narrowed] = [0, 1].map(|n| wire.requests()[n].form());
     assert_eq!(narrowed.remove("Policy"), Some(policy_json("s3:Get*")));
     assert_eq!(narrowed, plain);
@@ -51,10 +51,10 @@ async fn scope_down_role_intersects_own_policy() {
     let wire = granting_http();
     let spaced = policy_json("s3:*").replace(':', " : ").replace("s3 : ", "s3:");
     let role = role_builder(&wire).policy(spaced).build().unwrap();
-    let narrowed = role.narrowed(&policy_allowing("s3:Get*")).unwrap();
-    narrowed.narrowed(&policy_allowing("s3:GetObject")).unwrap().provide().await.unwrap();
+    let narrowed = role.scope_down(&policy_allowing("s3:Get*")).unwrap();
+    narrowed.scope_down(&policy_allowing("s3:GetObject")).unwrap().provide().await.unwrap();
     assert_eq!(wire.requests()[0].form()["Policy"], policy_json("s3:GetObject"));
-    let error = narrowed.narrowed(&policy_allowing("ec2:*")).unwrap_err();
+    let error = narrowed.scope_down(&policy_allowing("ec2:*")).unwrap_err();
     assert_eq!(
         (error.kind(), error.field(), error.provider()),
         (ErrorKind::Invalid, Some("policy"), Some("assume-role"))
@@ -73,7 +73,7 @@ async fn scope_down_incomparable_policy_fails_before_call() {
         (role_builder(&wire).policy(not_action), "policy"),
         (role_builder(&wire).policy(r#"{"Version":"2012-10-17","Statement":[]}"#), "policy"),
     ] {
-        let error = role.build().unwrap().narrowed(&policy_allowing("s3:Get*")).unwrap_err();
+        let error = role.build().unwrap().scope_down(&policy_allowing("s3:Get*")).unwrap_err();
         assert_eq!(
             (error.kind(), error.field(), error.provider()),
             (ErrorKind::Invalid, Some(field), Some("assume-role")),
@@ -112,14 +112,14 @@ async fn scope_down_web_identity_adds_policy_to_request() {
     };
     let role = builder().policy(policy_json("s3:*")).session_name("job-7").build().unwrap();
     role.provide().await.unwrap();
-    role.narrowed(&policy_allowing("s3:Get*")).unwrap().provide().await.unwrap();
+    role.scope_down(&policy_allowing("s3:Get*")).unwrap().provide().await.unwrap();
     let [mut plain, narrowed] = [0, 1].map(|n| wire.requests()[n].form());
     plain.insert("Policy".to_owned(), policy_json("s3:Get*"));
     assert_eq!(narrowed, plain);
-    let error = role.narrowed(&policy_allowing("ec2:*")).unwrap_err();
+    let error = role.scope_down(&policy_allowing("ec2:*")).unwrap_err();
     assert_eq!((error.field(), error.provider()), (Some("policy"), Some("web-identity")));
     let with_arn = builder().policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess").build().unwrap();
-    assert_eq!(with_arn.narrowed(&policy_allowing("s3:Get*")).unwrap_err().field(), Some("policy_arns"));
+    assert_eq!(with_arn.scope_down(&policy_allowing("s3:Get*")).unwrap_err().field(), Some("policy_arns"));
 }
 
 #[tokio::test]
@@ -134,8 +134,8 @@ async fn scope_down_session_token_uses_federation_token() {
         .tag("team", "blue");
     let federated = federated.base(&wire.base()).build().unwrap();
     for provider in [&plain, &federated] {
-        let narrowed = provider.narrowed(&policy_allowing("s3:Get*")).unwrap();
-        narrowed.narrowed(&policy_allowing("s3:GetObject")).unwrap().provide().await.unwrap();
+        let narrowed = provider.scope_down(&policy_allowing("s3:Get*")).unwrap();
+        narrowed.scope_down(&policy_allowing("s3:GetObject")).unwrap().provide().await.unwrap();
     }
     let [plain_sent, federated_sent] = [0, 1].map(|n| wire.requests()[n].form());
     for sent in [&plain_sent, &federated_sent] {
@@ -143,7 +143,7 @@ async fn scope_down_session_token_uses_federation_token() {
     }
     assert_eq!((&*plain_sent["Name"], &*plain_sent["DurationSeconds"]), ("valetkey", "900"));
     assert_eq!((&*federated_sent["Name"], &*federated_sent["Tags.member.1.Value"]), ("alice", "blue"));
-    assert_eq!(federated.narrowed(&policy_allowing("ec2:*")).unwrap_err().field(), Some("policy"));
+    assert_eq!(federated.scope_down(&policy_allowing("ec2:*")).unwrap_err().field(), Some("policy"));
 }
 
 #[tokio::test]
@@ -157,13 +157,13 @@ async fn scope_down_federation_with_mfa_or_arns_is_invalid() {
     for (provider, field) in
         [(with_mfa.build().unwrap(), "policy"), (with_arn.build().unwrap(), "policy_arns")]
     {
-        let error = provider.narrowed(&policy_allowing("s3:Get*")).unwrap_err();
+        let error = provider.scope_down(&policy_allowing("s3:Get*")).unwrap_err();
         assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some(field)), "{error}");
         assert!(error.next_step().is_some() && error.provider() == Some("federation"), "{error}");
     }
     let temporary = memory_source(Canary::new().credentials(Expiry::Never).unwrap());
     let passing = FederationProvider::builder(temporary).allow_temporary(true).base(&wire.base());
-    let narrowed = passing.build().unwrap().narrowed(&policy_allowing("s3:Get*")).unwrap();
+    let narrowed = passing.build().unwrap().scope_down(&policy_allowing("s3:Get*")).unwrap();
     assert_eq!(
         narrowed.provide().await.unwrap_err().field(),
         Some("source"),

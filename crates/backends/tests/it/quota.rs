@@ -60,7 +60,7 @@ async fn retry_quota_of_scoped_down_provider_is_separate() {
     let policy = SessionPolicy::read_only(["s3"]).unwrap();
     let wire = failing_http();
     for (operation, provider) in sts_providers(&wire) {
-        let narrowed = provider.narrowed(&policy).unwrap();
+        let narrowed = provider.scope_down(&policy).unwrap();
         exhaust_quota(&wire, &*narrowed).await;
         assert!(count_attempts(&wire, &*narrowed).await < ATTEMPTS, "{operation}");
         assert_eq!(count_attempts(&wire, &*provider).await, ATTEMPTS, "{operation}");

@@ -67,7 +67,7 @@ fn form_fields(fields: &[(&str, &str)]) -> BTreeMap<String, String> {
 async fn scoped_request_sends_policy_and_duration_only() {
     let wire = granting_http();
     let provider = scoped_builder(&wire).session_duration(Duration::from_secs(900)).build().unwrap();
-    let set = provider.narrowed(&policy_allowing("s3:Get*")).unwrap().provide().await.unwrap();
+    let set = provider.scope_down(&policy_allowing("s3:Get*")).unwrap().provide().await.unwrap();
     assert_eq!(set.expose_secret_access_key(), "scoped-secret");
     assert_eq!(set.expose_session_token(), Some("scoped-token"));
     assert_eq!(set.expiry().to_string(), "2099-01-01T00:00:00Z");
@@ -104,7 +104,7 @@ async fn scoped_description_is_sent_and_carries_attribution() {
     let session = SessionContext::builder().principal("alice".parse().unwrap()).build();
     let who = Attribution::for_session(&session);
     let provider = scoped_builder(&wire).attribution(&who).build().unwrap();
-    let narrowed = provider.narrowed(&policy_allowing("s3:Get*")).unwrap();
+    let narrowed = provider.scope_down(&policy_allowing("s3:Get*")).unwrap();
     narrowed.provide().await.unwrap();
     let expected = format!("valetkey:principal=alice valetkey:session={}", session.id());
     assert_eq!(wire.requests()[1].form()["ScopedSessionDescription"], expected);
@@ -195,15 +195,15 @@ async fn scoped_long_lived_or_empty_source_fails_before_call() {
 async fn scoped_nested_policies_are_intersected_in_one_call() {
     let wire = granting_http();
     let provider = scoped_builder(&wire).policy(policy_allowing("s3:*")).build().unwrap();
-    let narrowed = provider.narrowed(&policy_allowing("s3:Get*")).unwrap();
-    narrowed.narrowed(&policy_allowing("s3:GetObject")).unwrap().provide().await.unwrap();
+    let narrowed = provider.scope_down(&policy_allowing("s3:Get*")).unwrap();
+    narrowed.scope_down(&policy_allowing("s3:GetObject")).unwrap().provide().await.unwrap();
     let sent = wire.requests();
     assert_eq!((sent.len(), &sent[0].form()["Policy"]), (1, &policy_json("s3:GetObject")));
     assert!(
         sent[0].headers["authorization"].contains(SOURCE_KEY_ID),
         "it is the source's set that is scoped down"
     );
-    let error = narrowed.narrowed(&policy_allowing("ec2:*")).unwrap_err();
+    let error = narrowed.scope_down(&policy_allowing("ec2:*")).unwrap_err();
     assert_eq!(
         (error.kind(), error.field(), error.provider()),
         (ErrorKind::Invalid, Some("policy"), Some("scoped"))

@@ -109,7 +109,7 @@ fn check_narrowable(
     }
     let named = server.account.as_ref().and_then(|account| account.parse().ok());
     let account = session.account(named.as_ref().unwrap_or_else(|| session.default_account()));
-    let narrowed = account.and_then(|account| account.narrowed(policy).map(drop));
+    let narrowed = account.and_then(|account| account.scope_down(policy).map(drop));
     let remedy = "name an `account` for the server that assumes a role";
     narrowed.map_err(|error| format!("cannot hold: {}; {remedy}", error.message()))
 }

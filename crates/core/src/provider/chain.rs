@@ -62,9 +62,9 @@ impl CredentialProvider for ProviderChain {
     /// # Errors
     /// The error of the first provider that cannot be narrowed. Leaving it out would replace its credentials by those
     /// of another provider.
-    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+    fn scope_down(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         let narrowed = |provider: &Arc<dyn CredentialProvider>| {
-            provider.narrowed(policy).map_err(|error| error.with_provider(provider.name()))
+            provider.scope_down(policy).map_err(|error| error.with_provider(provider.name()))
         };
         Ok(Arc::new(Self { providers: self.providers.iter().map(narrowed).collect::<Result<_>>()? }))
     }

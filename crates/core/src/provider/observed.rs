@@ -64,7 +64,7 @@ impl CredentialProvider for ObservedProvider {
         self.inner.clear_cache();
     }
 
-    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
-        self.inner.narrowed(policy).map(|inner| self.wrap(inner))
+    fn scope_down(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        self.inner.scope_down(policy).map(|inner| self.wrap(inner))
     }
 }

@@ -143,7 +143,7 @@ impl CredentialProvider for SessionAccount {
     ///
     /// # Errors
     /// As [`SessionContext::narrow`](super::SessionContext::narrow).
-    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+    fn scope_down(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         let narrowed = NarrowedAccount::new(self.clone(), policy.clone(), None);
         narrowed.provider().map(|_| Arc::new(narrowed) as Arc<dyn CredentialProvider>)
     }

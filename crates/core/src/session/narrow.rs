@@ -67,7 +67,7 @@ impl SessionContext {
     ///
     /// Without a policy, the child is a view of this session: credentials that are set, refreshed or cleared here
     /// change in the child at once. With a policy, each account of the child has its own credentials, from this
-    /// session's provider [narrowed](crate::CredentialProvider::narrowed) by the policy; credentials of this session
+    /// session's provider [scoped down](crate::CredentialProvider::scope_down) to the policy; credentials of this session
     /// never reach the child. The provider is looked up at each fetch, so replacing it here replaces it in the child.
     /// The child has the accounts that this session has now.
     ///
@@ -159,7 +159,7 @@ impl SessionInner {
     fn check_narrowable(&self, alias: &AccountName, policy: &SessionPolicy) -> Result<()> {
         let narrowed = self
             .account_cache(alias)?
-            .narrowed(policy)
+            .scope_down(policy)
             .map(drop)
             .map_err(|error| with_account_context(alias, &error));
         if let Err(error) = &narrowed {

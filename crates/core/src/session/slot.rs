@@ -136,7 +136,7 @@ impl AccountCache {
     }
 
     /// Returns the account's provider, narrowed.
-    pub(super) fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+    pub(super) fn scope_down(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         let provider = {
             let turn = self.enter_open()?;
             if turn.set {
@@ -144,7 +144,7 @@ impl AccountCache {
             }
             turn.provider_to_ask().ok_or_else(faults::not_configured_error)?
         };
-        provider.narrowed(policy).map_err(|error| error.with_provider(provider.name()))
+        provider.scope_down(policy).map_err(|error| error.with_provider(provider.name()))
     }
 
     /// Invalidates what the provider issued, since it may have been derived from what was replaced.

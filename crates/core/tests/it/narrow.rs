@@ -116,11 +116,11 @@ async fn narrow_and_its_refusal_are_audited() {
 async fn provider_chain_scope_down_covers_all_or_fails() {
     let (first, second) = (NarrowableProvider::not_configured(), NarrowableProvider::new(200));
     let chain = ProviderChain::new(first.clone()).or_else(Arc::new(second.clone()));
-    let narrowed = chain.narrowed(&read_policy()).unwrap();
+    let narrowed = chain.scope_down(&read_policy()).unwrap();
     assert_eq!(number(&narrowed.provide().await.unwrap()), 200);
     assert_eq!(second.issued_policies(), [Some(read_policy())], "the one that answers is narrowed");
     let chain = chain.or_else(ScriptedProvider::new([]));
-    let error = chain.narrowed(&read_policy()).unwrap_err();
+    let error = chain.scope_down(&read_policy()).unwrap_err();
     assert_eq!((error.kind(), error.provider()), (ErrorKind::Invalid, Some("scripted")), "{error}");
     assert!(error.next_step().is_some(), "{error}");
 }
@@ -134,10 +134,10 @@ async fn account_as_provider_is_scoped_down_at_its_source() {
     let child = borrower.narrow(AccessScope::new().policy(read_policy())).unwrap();
     assert_eq!(account_number(&child, "default").await.unwrap(), 100);
     assert_eq!(role.issued_policies(), [Some(read_policy())]);
-    number(&lender.narrowed(&read_policy()).unwrap().provide().await.unwrap());
+    number(&lender.scope_down(&read_policy()).unwrap().provide().await.unwrap());
     assert_eq!(role.issued_policies().len(), 2);
     lender.set_credentials(numbered(1, Expiry::Never)).unwrap();
-    assert!(lender.narrowed(&read_policy()).is_err() && lent.narrowed(&read_policy()).is_err());
+    assert!(lender.scope_down(&read_policy()).is_err() && lent.scope_down(&read_policy()).is_err());
     child.refresh(&account_name("default")).await.unwrap_err();
     assert_eq!(
         role.issued_policies().len(),

@@ -52,7 +52,7 @@ impl CredentialProvider for KeyExchangeFixture {
         Ok(unexpiring(given + 100))
     }
 
-    fn narrowed(&self, _: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+    fn scope_down(&self, _: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         Ok(Arc::new(Self(self.0.map(|given| given + 50))))
     }
 }

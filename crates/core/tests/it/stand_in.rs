@@ -36,7 +36,7 @@ impl CredentialProvider for KeyExchangeFixture {
         Ok(numbered(given + 100 * fetches, Expiry::Never))
     }
 
-    fn narrowed(&self, _: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+    fn scope_down(&self, _: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         let given = self.keys.map(|given| given + 50);
         Ok(Arc::new(Self { keys: given, ..guard() }))
     }
@@ -83,7 +83,7 @@ async fn key_exchange_serves_only_exchanged_credentials() {
     assert_eq!(fetch_number(&session).await, Ok(102));
     let narrowed = session.account(session.default_account()).unwrap();
     let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
-    let narrowed = narrowed.narrowed(&policy.parse().unwrap()).unwrap();
+    let narrowed = narrowed.scope_down(&policy.parse().unwrap()).unwrap();
     assert_eq!(number(&narrowed.provide().await.unwrap()), 152, "and can be narrowed");
 }
 

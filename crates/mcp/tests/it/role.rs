@@ -42,7 +42,7 @@ impl CredentialProvider for RoleProviderFixture {
         Ok(keys(&format!("{access}{}{n:02}", self.letter)))
     }
 
-    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+    fn scope_down(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         let policy = self.policy.as_ref().map_or_else(|| Ok(policy.clone()), |own| own.intersect(policy))?;
         Ok(Arc::new(Self { policy: Some(policy), ..self.clone() }))
     }

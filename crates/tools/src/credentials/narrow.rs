@@ -107,7 +107,7 @@ impl Tool for NarrowCredentials {
 /// Returns `None` if there are none, so that `narrow` reports the reason.
 fn narrowable_accounts(policy: &SessionPolicy, session: &SessionContext) -> Option<Vec<AccountName>> {
     let can =
-        |alias: &AccountName| session.account(alias).and_then(|account| account.narrowed(policy)).is_ok();
+        |alias: &AccountName| session.account(alias).and_then(|account| account.scope_down(policy)).is_ok();
     let accounts: Vec<_> = session.accounts().into_iter().filter(can).collect();
     (!accounts.is_empty()).then_some(accounts)
 }

@@ -118,7 +118,7 @@ async fn federation_token_is_limited_by_its_policy() {
     };
     let narrowed = |action: &str| {
         let policy = policy(action).parse::<SessionPolicy>().unwrap();
-        session(session_token_provider(&seed, &url).narrowed(&policy).unwrap())
+        session(session_token_provider(&seed, &url).scope_down(&policy).unwrap())
     };
     assert_eq!(refusal(&s3(&narrowed("s3:List*"), &ministack).await).await, None);
     let other = refusal(&s3(&narrowed("iam:ListRoles"), &ministack).await).await;

@@ -34,7 +34,7 @@ impl NarrowedAccount {
         if self.until.is_some_and(|until| until <= now) {
             return Err(faults::closed_error());
         }
-        let narrowed = self.account.cache()?.narrowed(&self.policy);
+        let narrowed = self.account.cache()?.scope_down(&self.policy);
         narrowed.map_err(|error| super::with_account_context(self.account.alias(), &error))
     }
 }
@@ -49,7 +49,7 @@ impl CredentialProvider for NarrowedAccount {
         self.provider()?.credentials().await
     }
 
-    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
-        self.provider()?.narrowed(policy)
+    fn scope_down(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+        self.provider()?.scope_down(policy)
     }
 }

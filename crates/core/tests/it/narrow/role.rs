@@ -77,7 +77,7 @@ impl CredentialProvider for NarrowableProvider {
         Ok(self.clock.as_ref().map_or_else(|| numbered(n, Expiry::Never), |clock| expiring(clock, n, HOUR)))
     }
 
-    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+    fn scope_down(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         let policy = self.policy.as_ref().map_or_else(|| Ok(policy.clone()), |own| own.intersect(policy))?;
         Ok(Arc::new(Self { policy: Some(policy), ..self.clone() }))
     }

@@ -30,7 +30,7 @@ impl CredentialProvider for FakeRoleProvider {
         Credentials::builder(id, "secret-of-the-role".to_owned().into()).build()
     }
 
-    fn narrowed(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
+    fn scope_down(&self, policy: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         let policy = self.policy.as_ref().map_or_else(|| Ok(policy.clone()), |own| own.intersect(policy))?;
         Ok(Arc::new(Self { name: "LESS", policy: Some(policy) }))
     }
