@@ -45,15 +45,20 @@ pub use ident::{AccessKeyId, AccountId, AccountName, CredentialId, Principal, Re
 pub use observer::{CredentialObserver, CredentialObservers};
 pub use policy::{PolicyDigest, SessionPolicy};
 pub use printable::escape_control_chars;
-pub use provider::{CredentialProvider, ObservedProvider, ProviderChain};
+pub use provider::{
+    CredentialProvider, IntoProvider, ObservedProvider, ProviderChain, ProviderFn, provider_fn,
+};
 pub use registry::{RegistryBuilder, SessionGuard, SessionHandle, SessionRegistry};
-pub use resolver::{CachedResolver, CredentialResolver, MapResolver};
+pub use resolver::{CachedResolver, CredentialResolver, IntoResolver, MapResolver, ResolverFn, resolver_fn};
 pub use revocation::RevocationPolicy;
 pub use session::{
     AccessScope, AccountStatus, CallerIdentityCache, CredentialsVersion, CurrentCredentials, Freshness,
     Generation, NarrowedSessionCache, OutstandingAccount, OutstandingCredentials, RefreshLimits,
     RefreshPolicy, RotationWatcher, SessionAccount, SessionBuilder, SessionContext, SessionStatus,
 };
+
+/// Implements a trait of this crate that has async methods, such as [`CredentialProvider`].
+pub use async_trait::async_trait;
 
 /// The secret string type: it cannot be printed, is cleared when dropped, and is read only through `expose_secret`.
 pub use secrecy::{ExposeSecret, SecretString};

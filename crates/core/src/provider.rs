@@ -1,6 +1,8 @@
 //! `CredentialProvider`: fetches credentials from a source.
 
 mod chain;
+mod function;
+mod into;
 mod observed;
 
 use std::borrow::Cow;
@@ -12,6 +14,8 @@ use async_trait::async_trait;
 use crate::{Credentials, Error, Result, SessionPolicy};
 
 pub use chain::ProviderChain;
+pub use function::{ProviderFn, provider_fn};
+pub use into::IntoProvider;
 pub use observed::ObservedProvider;
 
 /// Fetches credentials from a source at each call.
@@ -40,8 +44,7 @@ pub use observed::ObservedProvider;
 /// ```
 /// use std::borrow::Cow;
 ///
-/// use async_trait::async_trait;
-/// use valetkey_core::{CredentialProvider, Credentials, Result, SessionContext};
+/// use valetkey_core::{CredentialProvider, Credentials, Result, SessionContext, async_trait};
 ///
 /// #[derive(Debug)]
 /// struct StoreProvider;

@@ -1,6 +1,8 @@
 //! `CredentialResolver`: looks up credentials by id, so that work items carry an id and never a key.
 
 mod cached;
+mod function;
+mod into;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,6 +14,8 @@ use async_trait::async_trait;
 use crate::{CredentialId, Credentials, Error, ErrorKind, Result};
 
 pub use cached::CachedResolver;
+pub use function::{ResolverFn, resolver_fn};
+pub use into::IntoResolver;
 
 /// Looks up credentials by id on behalf of one session.
 ///

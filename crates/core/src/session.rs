@@ -34,7 +34,7 @@ use serde_json::Value;
 use crate::audit::AuditEvent;
 use crate::{
     AccessKeyId, AccountGuard, AccountName, CredentialId, CredentialProvider, Credentials, Error, Expiry,
-    Principal, Region, Result, SessionId, SessionPolicy,
+    IntoProvider, Principal, Region, Result, SessionId, SessionPolicy,
 };
 
 pub use account::SessionAccount;
@@ -105,8 +105,8 @@ impl SessionContext {
     ///
     /// # Examples
     /// ```
-    /// # use valetkey_core::{CredentialProvider, SessionContext};
-    /// # async fn demo(provider: impl CredentialProvider + 'static) -> valetkey_core::Result<()> {
+    /// # use valetkey_core::{IntoProvider, SessionContext};
+    /// # async fn demo(provider: impl IntoProvider) -> valetkey_core::Result<()> {
     /// let session = SessionContext::builder().provider(provider).build();
     /// let credentials = session.credentials().await?;
     /// assert_eq!(credentials.expiry(), session.credentials().await?.expiry());
@@ -202,21 +202,18 @@ impl SessionContext {
     ///
     /// # Examples
     /// ```
-    /// # use valetkey_core::{AccountName, CredentialProvider, SessionContext};
-    /// # async fn demo(session: SessionContext, role: impl CredentialProvider + 'static) -> valetkey_core::Result<()> {
+    /// # use valetkey_core::{AccountName, IntoProvider, SessionContext};
+    /// # async fn demo(session: SessionContext, role: impl IntoProvider) -> valetkey_core::Result<()> {
     /// let prod: AccountName = "prod".parse()?;
     /// session.set_provider_for(&prod, role)?;
     /// let credentials = session.credentials_for(&prod).await?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn set_provider_for(
-        &self,
-        account: &AccountName,
-        provider: impl CredentialProvider + 'static,
-    ) -> Result<()> {
-        self.inner()
-            .apply_update(&*self.inner().own_account(account)?, |slot| slot.set_provider(Arc::new(provider)))
+    pub fn set_provider_for(&self, account: &AccountName, provider: impl IntoProvider) -> Result<()> {
+        self.inner().apply_update(&*self.inner().own_account(account)?, |slot| {
+            slot.set_provider(provider.into_provider())
+        })
     }
 
     /// Sets the guard that decides what the account serves in place of credentials that are set on it, and makes the

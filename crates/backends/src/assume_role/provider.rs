@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_sdk_sts::operation::assume_role::AssumeRoleOutput;
-use valetkey_core::{CredentialProvider, Credentials, Region, Result, RoleArn, SessionPolicy};
+use valetkey_core::{CredentialProvider, Credentials, IntoProvider, Region, Result, RoleArn, SessionPolicy};
 
 use super::builder::AssumeRoleBuilder;
 use super::client::{AssumeRoleClient, OPERATION};
@@ -31,8 +31,8 @@ pub struct AssumeRoleProvider {
 
 impl AssumeRoleProvider {
     /// Describes the credentials of `role`, assumed with those of `source`.
-    pub fn builder(role: RoleArn, source: Arc<dyn CredentialProvider>) -> AssumeRoleBuilder {
-        AssumeRoleBuilder::new(role, source)
+    pub fn builder(role: RoleArn, source: impl IntoProvider) -> AssumeRoleBuilder {
+        AssumeRoleBuilder::new(role, source.into_provider())
     }
 
     pub(super) fn new(

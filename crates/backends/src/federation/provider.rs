@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use valetkey_core::{Attribution, CredentialProvider, Credentials, Region, Result, SessionPolicy};
+use valetkey_core::{
+    Attribution, CredentialProvider, Credentials, IntoProvider, Region, Result, SessionPolicy,
+};
 
 use super::builder::FederationBuilder;
 use super::client::{ExchangeRequest, ExchangeResponse, GetFederationTokenRequest, GetSessionTokenRequest};
@@ -36,12 +38,10 @@ pub(super) enum Passthrough {
 /// keeps keys from ever reaching a child process, also those that a model sets:
 ///
 /// ```
-/// # use std::sync::Arc;
 /// # use valetkey_backends::{FederationProvider, MemoryProvider, AwsClientConfig};
 /// # use valetkey_core::{Credentials, Result, SessionContext};
 /// # fn example(base: &AwsClientConfig, keys: Credentials) -> Result<()> {
-/// let nobody_yet = Arc::new(MemoryProvider::new());
-/// let exchange = FederationProvider::builder(nobody_yet).base(base).build_guard()?;
+/// let exchange = FederationProvider::builder(MemoryProvider::new()).base(base).build_guard()?;
 /// let session = SessionContext::builder().guard(exchange).build();
 /// session.set_credentials(keys)?; // never served: what they are exchanged for is
 /// # Ok(())
@@ -65,17 +65,17 @@ pub struct FederationProvider {
 
 impl FederationProvider {
     /// Describes temporary credentials of the same user with the same authority (`GetSessionToken`).
-    pub fn builder(source: Arc<dyn CredentialProvider>) -> FederationBuilder<GetSessionTokenRequest> {
-        FederationBuilder::session_token(source)
+    pub fn builder(source: impl IntoProvider) -> FederationBuilder<GetSessionTokenRequest> {
+        FederationBuilder::session_token(source.into_provider())
     }
 
     /// Describes temporary credentials for somebody of this name (2–32 of `A-Z a-z 0-9 _ + = , . @ -`), with no more
     /// authority than policies give (`GetFederationToken`).
     pub fn federated(
         name: impl Into<String>,
-        source: Arc<dyn CredentialProvider>,
+        source: impl IntoProvider,
     ) -> FederationBuilder<GetFederationTokenRequest> {
-        FederationBuilder::federation_token(name.into(), source)
+        FederationBuilder::federation_token(name.into(), source.into_provider())
     }
 
     /// Describes the same for whoever is behind a session, in the words of a session: the user's name is the session's id
@@ -83,9 +83,9 @@ impl FederationProvider {
     /// [`attribution`](FederationBuilder::attribution).
     pub fn attributed(
         who: &Attribution,
-        source: Arc<dyn CredentialProvider>,
+        source: impl IntoProvider,
     ) -> FederationBuilder<GetFederationTokenRequest> {
-        FederationBuilder::federation_token_for(who, source)
+        FederationBuilder::federation_token_for(who, source.into_provider())
     }
 
     pub(super) fn new(

@@ -6,7 +6,9 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use aws_smithy_types::DateTime;
-use valetkey_core::{Clock, CredentialProvider, Credentials, Region, Result, SessionPolicy, SystemClock};
+use valetkey_core::{
+    Clock, CredentialProvider, Credentials, IntoProvider, Region, Result, SessionPolicy, SystemClock,
+};
 
 use super::builder::ScopedBuilder;
 use super::error;
@@ -60,8 +62,8 @@ pub struct ScopedProvider {
 
 impl ScopedProvider {
     /// Describes what is left of the temporary credentials of `source`: all of it, but for what is said.
-    pub fn builder(source: Arc<dyn CredentialProvider>) -> ScopedBuilder {
-        ScopedBuilder::new(source)
+    pub fn builder(source: impl IntoProvider) -> ScopedBuilder {
+        ScopedBuilder::new(source.into_provider())
     }
 
     pub(super) fn new(

@@ -1,10 +1,9 @@
 //! `SecretsManagerProvider`: one secret's credentials.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use async_trait::async_trait;
-use valetkey_core::{CredentialProvider, Credentials, Result};
+use valetkey_core::{CredentialProvider, Credentials, IntoProvider, Result};
 
 use super::SecretsManagerBuilder;
 use super::calls::NAME;
@@ -36,11 +35,8 @@ pub struct SecretsManagerProvider {
 
 impl SecretsManagerProvider {
     /// Describes the credentials kept in the secret of this name or ARN, read with the credentials of `source`.
-    pub fn builder(
-        secret_id: impl Into<String>,
-        source: Arc<dyn CredentialProvider>,
-    ) -> SecretsManagerBuilder<Self> {
-        SecretsManagerBuilder::new(secret_id.into(), source)
+    pub fn builder(secret_id: impl Into<String>, source: impl IntoProvider) -> SecretsManagerBuilder<Self> {
+        SecretsManagerBuilder::new(secret_id.into(), source.into_provider())
     }
 
     pub(super) fn new(client: SecretsManagerClient, secret_id: String) -> Self {

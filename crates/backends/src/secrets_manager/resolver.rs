@@ -1,10 +1,9 @@
 //! `SecretsManagerResolver`: from a credential id to the credentials kept under a prefix.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use async_trait::async_trait;
-use valetkey_core::{CredentialId, CredentialProvider, CredentialResolver, Credentials, Error, Result};
+use valetkey_core::{CredentialId, CredentialResolver, Credentials, Error, IntoProvider, Result};
 
 use super::calls::{NAME, SECRET_ID_FIELD};
 use super::client::SecretsManagerClient;
@@ -23,11 +22,8 @@ pub struct SecretsManagerResolver {
 
 impl SecretsManagerResolver {
     /// Describes a resolver for the secrets whose names begin with `prefix`, read with the credentials of `source`.
-    pub fn builder(
-        prefix: impl Into<String>,
-        source: Arc<dyn CredentialProvider>,
-    ) -> SecretsManagerBuilder<Self> {
-        SecretsManagerBuilder::new(prefix.into(), source)
+    pub fn builder(prefix: impl Into<String>, source: impl IntoProvider) -> SecretsManagerBuilder<Self> {
+        SecretsManagerBuilder::new(prefix.into(), source.into_provider())
     }
 
     pub(super) fn new(client: SecretsManagerClient, prefix: String) -> Self {

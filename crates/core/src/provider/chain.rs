@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{CredentialProvider, Credentials, Error, ErrorKind, Result, SessionPolicy};
+use crate::{CredentialProvider, Credentials, Error, ErrorKind, IntoProvider, Result, SessionPolicy};
 
 /// Tries providers in order, and uses the first one that is configured.
 ///
@@ -18,14 +18,14 @@ pub struct ProviderChain {
 
 impl ProviderChain {
     /// Creates a chain that begins with `provider`.
-    pub fn new(provider: impl CredentialProvider + 'static) -> Self {
-        Self { providers: vec![Arc::new(provider)] }
+    pub fn new(provider: impl IntoProvider) -> Self {
+        Self { providers: vec![provider.into_provider()] }
     }
 
     /// Adds `provider`, which is called when all providers before it are not configured.
     #[must_use]
-    pub fn or_else(mut self, provider: impl CredentialProvider + 'static) -> Self {
-        self.providers.push(Arc::new(provider));
+    pub fn or_else(mut self, provider: impl IntoProvider) -> Self {
+        self.providers.push(provider.into_provider());
         self
     }
 }

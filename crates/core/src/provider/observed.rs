@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{CredentialObservers, CredentialProvider, Credentials, Result, SessionPolicy};
+use crate::{CredentialObservers, CredentialProvider, Credentials, IntoProvider, Result, SessionPolicy};
 
 /// Reports the credentials that its inner provider fetches to the observers of a session.
 ///
@@ -14,14 +14,13 @@ use crate::{CredentialObservers, CredentialProvider, Credentials, Result, Sessio
 ///
 /// # Examples
 /// ```
-/// # use std::sync::Arc;
-/// # use valetkey_core::{CredentialObservers, CredentialProvider, ObservedProvider, SessionContext};
+/// # use valetkey_core::{CredentialObservers, IntoProvider, ObservedProvider, ProviderChain, SessionContext};
 /// # fn example(
-/// #     source: Arc<dyn CredentialProvider>,
-/// #     assume_role: impl Fn(Arc<dyn CredentialProvider>) -> Arc<dyn CredentialProvider>,
+/// #     source: impl IntoProvider,
+/// #     assume_role: impl Fn(ObservedProvider) -> ProviderChain,
 /// # ) {
 /// let observers = CredentialObservers::new();
-/// let source = Arc::new(ObservedProvider::new(source, &observers));
+/// let source = ObservedProvider::new(source, &observers);
 /// let session = SessionContext::builder().observers(&observers).provider(assume_role(source)).build();
 /// # }
 /// ```
@@ -35,8 +34,8 @@ pub struct ObservedProvider {
 
 impl ObservedProvider {
     /// Wraps `inner`.
-    pub fn new(inner: Arc<dyn CredentialProvider>, observers: &CredentialObservers) -> Self {
-        Self { inner, observers: observers.clone() }
+    pub fn new(inner: impl IntoProvider, observers: &CredentialObservers) -> Self {
+        Self { inner: inner.into_provider(), observers: observers.clone() }
     }
 
     fn wrap(&self, inner: Arc<dyn CredentialProvider>) -> Arc<dyn CredentialProvider> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Clock, CredentialId, CredentialResolver, Credentials, Result, SystemClock};
+use crate::{Clock, CredentialId, CredentialResolver, Credentials, IntoResolver, Result, SystemClock};
 
 use cache::{Next, ResolverCache, Settings};
 
@@ -39,9 +39,9 @@ pub struct CachedResolver(Arc<ResolverCache>);
 
 impl CachedResolver {
     /// Keeps the answers of `resolver`.
-    pub fn new(resolver: impl CredentialResolver + 'static) -> Self {
+    pub fn new(resolver: impl IntoResolver) -> Self {
         Self::with(Settings {
-            resolver: Arc::new(resolver),
+            resolver: resolver.into_resolver(),
             clock: Arc::new(SystemClock),
             ttl: Duration::from_secs(300),
             capacity: 1_000,

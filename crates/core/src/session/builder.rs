@@ -10,7 +10,7 @@ use crate::audit::AuditSink;
 use crate::clock::ClockSource;
 use crate::{
     AccountGuard, AccountName, Clock, CredentialObservers, CredentialProvider, CredentialResolver,
-    Credentials, Principal, Region, Result, SessionId,
+    Credentials, IntoProvider, IntoResolver, Principal, Region, Result, SessionId,
 };
 
 /// Configures a new session. Created by [`SessionContext::builder`]. The builder performs no I/O and calls no
@@ -20,10 +20,10 @@ use crate::{
 /// ```
 /// # use std::sync::Arc;
 /// # use valetkey_core::audit::InMemoryAudit;
-/// # use valetkey_core::{CredentialProvider, SessionContext};
+/// # use valetkey_core::{IntoProvider, SessionContext};
 /// # fn demo(
-/// #     provider: impl CredentialProvider + 'static,
-/// #     role: impl CredentialProvider + 'static,
+/// #     provider: impl IntoProvider,
+/// #     role: impl IntoProvider,
 /// # ) -> valetkey_core::Result<()> {
 /// let session = SessionContext::builder()
 ///     .principal("alice".parse()?)
@@ -86,14 +86,14 @@ impl SessionBuilder {
     }
 
     /// Sets the provider that the default account uses while no credentials are set on it.
-    pub fn provider(mut self, provider: impl CredentialProvider + 'static) -> Self {
-        self.provider = Some(Arc::new(provider));
+    pub fn provider(mut self, provider: impl IntoProvider) -> Self {
+        self.provider = Some(provider.into_provider());
         self
     }
 
     /// Sets the provider that the account `alias` uses while no credentials are set on it.
-    pub fn provider_for(mut self, alias: AccountName, provider: impl CredentialProvider + 'static) -> Self {
-        self.accounts.push((alias, Arc::new(provider)));
+    pub fn provider_for(mut self, alias: AccountName, provider: impl IntoProvider) -> Self {
+        self.accounts.push((alias, provider.into_provider()));
         self
     }
 
@@ -132,8 +132,8 @@ impl SessionBuilder {
     }
 
     /// Sets the resolver that looks up credentials by credential id for this session.
-    pub fn resolver(mut self, resolver: impl CredentialResolver + 'static) -> Self {
-        self.resolver = Some(Arc::new(resolver));
+    pub fn resolver(mut self, resolver: impl IntoResolver) -> Self {
+        self.resolver = Some(resolver.into_resolver());
         self
     }
 
@@ -233,9 +233,9 @@ impl SessionContext {
     ///
     /// # Errors
     /// `Denied` in a [narrowed](Self::narrow) session, `Closed` after closing.
-    pub fn with_provider(&self, provider: impl CredentialProvider + 'static) -> Result<Self> {
+    pub fn with_provider(&self, provider: impl IntoProvider) -> Result<Self> {
         let child = Self(Arc::new(CloseOnLastDrop(self.inner().child()?)));
-        child.inner().set_default_provider(Arc::new(provider))?;
+        child.inner().set_default_provider(provider.into_provider())?;
         Ok(child)
     }
 }

@@ -20,6 +20,7 @@ mod eight_hours;
 mod failure;
 mod following;
 mod freshness;
+mod functions;
 mod herd;
 mod holding;
 mod inherited;
