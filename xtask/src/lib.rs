@@ -1,10 +1,14 @@
 //! The tasks of `cargo xtask`, as a library, so that `tidy` is also a test.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to the person who started it")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a task prints to the terminal of the developer"
+)]
 
 pub mod bench;
 pub mod ci;
-mod failure;
+mod error;
 pub mod loom;
 pub mod rig;
 mod step;
@@ -13,7 +17,7 @@ pub mod tidy;
 
 use std::path::{Path, PathBuf};
 
-pub use failure::{Result, XtaskError};
+pub use error::{Result, XtaskError};
 
 /// Returns the root folder of the workspace.
 pub fn workspace_root() -> PathBuf {
@@ -22,6 +26,6 @@ pub fn workspace_root() -> PathBuf {
 }
 
 /// Prints the error to standard error.
-pub fn print_error(failure: &XtaskError) {
-    eprintln!("error: {failure}");
+pub fn print_error(error: &XtaskError) {
+    eprintln!("error: {error}");
 }

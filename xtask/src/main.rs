@@ -33,15 +33,15 @@ enum Task {
 fn main() -> ExitCode {
     match run(XtaskCli::parse().task) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            xtask::print_error(&failure);
+        Err(error) => {
+            xtask::print_error(&error);
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(chore: Task) -> Result<()> {
-    match chore {
+fn run(task: Task) -> Result<()> {
+    match task {
         Task::Test(options) => test::run(&options),
         Task::Rig => rig::run(),
         Task::Loom => loom::run(),

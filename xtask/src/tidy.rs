@@ -1,48 +1,48 @@
 //! `cargo xtask tidy`: checks the rules of the workspace that a program can check, and lists every violation.
 
-mod direction;
-mod fault;
+mod core_io_free;
+mod dependency_direction;
+mod docs;
 mod globals;
-mod house;
 mod layout;
-mod lexeme;
 mod manifest;
 mod names;
-mod papers;
-mod proportions;
-mod purity;
-mod quiet;
+mod no_print;
+mod size_limits;
 mod source;
+mod token;
+mod violation;
+mod workspace;
 
 use std::path::Path;
 
-pub use fault::Violation;
+pub use violation::Violation;
 
 use crate::{Result, XtaskError, workspace_root};
-use house::Workspace;
+use workspace::Workspace;
 
 /// A rule reads the whole workspace and returns all violations.
 type Rule = fn(&Workspace) -> Vec<Violation>;
 
 const RULES: [Rule; 9] = [
     layout::check,
-    proportions::check,
+    size_limits::check,
     names::check,
-    direction::check,
+    dependency_direction::check,
     manifest::check,
-    purity::check,
+    core_io_free::check,
     globals::check,
-    quiet::check,
-    papers::check,
+    no_print::check,
+    docs::check,
 ];
 
 /// Prints all violations of this workspace, and fails if there are any.
 pub fn run() -> Result<()> {
-    let faults = violations(&workspace_root())?;
-    for fault in &faults {
-        println!("{fault}");
+    let violations = violations(&workspace_root())?;
+    for violation in &violations {
+        println!("{violation}");
     }
-    match faults.len() {
+    match violations.len() {
         0 => Ok(()),
         some => Err(XtaskError::Violations(some)),
     }
@@ -50,11 +50,11 @@ pub fn run() -> Result<()> {
 
 /// Returns all violations of the workspace at `root`, sorted by file and line.
 pub fn violations(root: &Path) -> Result<Vec<Violation>> {
-    let house = Workspace::read(root)?;
-    let mut faults: Vec<Violation> = RULES.iter().flat_map(|rule| rule(&house)).collect();
-    faults.extend(house.unparsable());
-    faults.extend(purity::check_dependency_tree(root));
-    faults.sort();
-    faults.dedup();
-    Ok(faults)
+    let workspace = Workspace::read(root)?;
+    let mut violations: Vec<Violation> = RULES.iter().flat_map(|rule| rule(&workspace)).collect();
+    violations.extend(workspace.unparsable());
+    violations.extend(core_io_free::check_dependency_tree(root));
+    violations.sort();
+    violations.dedup();
+    Ok(violations)
 }

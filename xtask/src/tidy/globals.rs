@@ -3,34 +3,35 @@
 
 use super::{
     Violation, Workspace,
-    lexeme::find_phrase,
     source::{FileKind, SourceFile},
+    token::find_phrase,
 };
 
 /// The beginnings of items that outlive every session. A lifetime does not match: its quote precedes the word.
 const GLOBAL_PHRASES: [&str; 3] = ["static", "thread_local !", "task_local !"];
-const REMEDY: &str = "hand it over: a session, or whoever composes the program, owns it";
+const REMEDY: &str = "pass it as an argument; a session or the composition root owns it";
 
-pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
-    let shipped = house
+pub(crate) fn check(workspace: &Workspace) -> Vec<Violation> {
+    let shipped = workspace
         .sources_of_kind(FileKind::Production)
         .filter(|source| !["xtask", "rig", "bench"].contains(&source.member_dir()));
     shipped.flat_map(check_file).collect()
 }
 
 fn check_file(source: &SourceFile) -> Vec<Violation> {
-    let row = source.production_tokens();
+    let tokens = source.production_tokens();
     // `'static` is two tokens, a quote and `static`.
-    let lifetimes: Vec<usize> = find_phrase(&row, "' static");
-    let mut found: Vec<usize> = GLOBAL_PHRASES.iter().flat_map(|phrase| find_phrase(&row, phrase)).collect();
+    let lifetimes: Vec<usize> = find_phrase(&tokens, "' static");
+    let mut found: Vec<usize> =
+        GLOBAL_PHRASES.iter().flat_map(|phrase| find_phrase(&tokens, phrase)).collect();
     for lifetime in lifetimes {
         if let Some(index) = found.iter().position(|line| *line == lifetime) {
             found.remove(index);
         }
     }
     found.sort_unstable();
-    let fault = |line| Violation::new(&source.path, line, "a global".to_owned(), REMEDY);
-    found.into_iter().map(fault).collect()
+    let violation = |line| Violation::new(&source.path, line, "a global".to_owned(), REMEDY);
+    found.into_iter().map(violation).collect()
 }
 
 #[cfg(test)]

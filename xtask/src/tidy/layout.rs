@@ -4,14 +4,14 @@ use syn::{ItemMod, visit::Visit};
 
 use super::{
     Violation, Workspace,
-    lexeme::find_phrase,
     source::{SourceFile, line_range},
+    token::find_phrase,
 };
 
 const MEANINGLESS_NAMES: [&str; 5] = ["utils", "common", "helpers", "types", "manager"];
 
-pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
-    house.sources.iter().flat_map(check_file).collect()
+pub(crate) fn check(workspace: &Workspace) -> Vec<Violation> {
+    workspace.sources.iter().flat_map(check_file).collect()
 }
 
 fn check_file(source: &SourceFile) -> Vec<Violation> {
@@ -22,7 +22,7 @@ fn check_file(source: &SourceFile) -> Vec<Violation> {
 
 fn check_first_line(source: &SourceFile) -> Option<Violation> {
     let has_doc_line = source.text.starts_with("//! ");
-    let remedy = "say in a first line `//! …` what this file is for";
+    let remedy = "state the purpose of the file in a first line `//! …`";
     (!has_doc_line).then(|| Violation::new(&source.path, 1, "does not begin with `//! `", remedy))
 }
 
@@ -52,14 +52,14 @@ fn check_real(source: &SourceFile) -> Option<Violation> {
 }
 
 fn check_modules(source: &SourceFile) -> Vec<Violation> {
-    let mut modules = ModuleVisitor { source, faults: Vec::new() };
+    let mut modules = ModuleVisitor { source, violations: Vec::new() };
     modules.visit_file(&source.syntax);
-    modules.faults
+    modules.violations
 }
 
 struct ModuleVisitor<'a> {
     source: &'a SourceFile,
-    faults: Vec<Violation>,
+    violations: Vec<Violation>,
 }
 
 impl<'ast> Visit<'ast> for ModuleVisitor<'_> {
@@ -67,7 +67,7 @@ impl<'ast> Visit<'ast> for ModuleVisitor<'_> {
         let name = module.ident.to_string();
         // A module in another file is reported there.
         if module.content.is_some() && MEANINGLESS_NAMES.contains(&name.as_str()) {
-            self.faults.push(meaningless_name(self.source, *line_range(module).start(), &name));
+            self.violations.push(meaningless_name(self.source, *line_range(module).start(), &name));
         }
         syn::visit::visit_item_mod(self, module);
     }
@@ -88,16 +88,16 @@ mod tests {
 
     #[test]
     fn check_file_without_doc_line_is_violation() {
-        assert_eq!(violation_count("crates/core/src/clock.rs", "// tells time\n"), 1);
-        assert_eq!(violation_count("crates/core/src/clock.rs", "//! Tells time.\n"), 0);
+        assert_eq!(violation_count("crates/core/src/clock.rs", "// Reads time.\n"), 1);
+        assert_eq!(violation_count("crates/core/src/clock.rs", "//! Reads time.\n"), 0);
     }
 
     #[test]
     fn check_meaningless_name_is_violation() {
         for path in ["crates/core/src/utils.rs", "crates/core/src/session/mod.rs", "rig/src/types.rs"] {
-            assert_eq!(violation_count(path, "//! A room.\n"), 1, "{path}");
+            assert_eq!(violation_count(path, "//! A module.\n"), 1, "{path}");
         }
-        assert_eq!(violation_count("crates/core/src/clock.rs", "//! Tells time.\nmod helpers {}\n"), 1);
+        assert_eq!(violation_count("crates/core/src/clock.rs", "//! Reads time.\nmod helpers {}\n"), 1);
     }
 
     #[test]

@@ -26,8 +26,8 @@ pub(crate) struct Dependency {
 
 impl Manifest {
     pub(crate) fn parse(path: &str, text: &str) -> Result<Self, Violation> {
-        let fault = |error| Violation::new(path, 1, format!("not TOML: {error}"), "correct it");
-        let table: Table = text.parse().map_err(fault)?;
+        let violation = |error| Violation::new(path, 1, format!("not TOML: {error}"), "correct it");
+        let table: Table = text.parse().map_err(violation)?;
         let package = table.get("package").and_then(|package| package.get("name")).and_then(Value::as_str);
         let inherits = table.get("lints").and_then(|lints| lints.get("workspace")).and_then(Value::as_bool);
         Ok(Self {
@@ -45,8 +45,8 @@ impl Manifest {
     }
 }
 
-pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
-    let ours = house.manifests.iter().filter(|manifest| !manifest.is_own_workspace);
+pub(crate) fn check(workspace: &Workspace) -> Vec<Violation> {
+    let ours = workspace.manifests.iter().filter(|manifest| !manifest.is_own_workspace);
     let (members, roots): (Vec<_>, Vec<_>) = ours.partition(|manifest| manifest.package.is_some());
     let unused = roots.iter().flat_map(|root| check_unused_dependencies(root, &members));
     members.iter().flat_map(|member| check_member(member)).chain(unused).collect()
@@ -67,7 +67,7 @@ fn check_unused_dependencies(root: &Manifest, members: &[&Manifest]) -> Vec<Viol
 
 fn check_member(manifest: &Manifest) -> Vec<Violation> {
     let own = manifest.dependencies.iter().filter(|dependency| dependency.specifies_version);
-    let mut faults: Vec<Violation> = own
+    let mut violations: Vec<Violation> = own
         .map(|dependency| {
             let what = format!("`{}` has a version of its own", dependency.name);
             let remedy = "move the version to [workspace.dependencies], say `workspace = true` here";
@@ -76,9 +76,14 @@ fn check_member(manifest: &Manifest) -> Vec<Violation> {
         .collect();
     if !manifest.inherits_lints {
         let remedy = "add `[lints]` with `workspace = true`";
-        faults.push(Violation::new(&manifest.path, 1, "does not take the lints of the workspace", remedy));
+        violations.push(Violation::new(
+            &manifest.path,
+            1,
+            "does not take the lints of the workspace",
+            remedy,
+        ));
     }
-    faults
+    violations
 }
 
 fn all_dependencies(table: &Table, text: &str) -> Vec<Dependency> {
@@ -115,9 +120,11 @@ mod tests {
     #[test]
     fn check_own_version_or_missing_lints_is_violation() {
         let text = "[package]\nname = \"x\"\n[dependencies]\nserde = \"1\"\ntokio.workspace = true\n";
-        let faults = check(&Workspace::from_files([("crates/x/Cargo.toml", text)]));
-        assert_eq!(faults.len(), 2);
-        assert!(faults[0].to_string().starts_with("crates/x/Cargo.toml:4: `serde` has a version of its own"));
+        let violations = check(&Workspace::from_files([("crates/x/Cargo.toml", text)]));
+        assert_eq!(violations.len(), 2);
+        assert!(
+            violations[0].to_string().starts_with("crates/x/Cargo.toml:4: `serde` has a version of its own")
+        );
     }
 
     #[test]
@@ -125,9 +132,10 @@ mod tests {
         let root = "[workspace.dependencies]\nserde = \"1\"\nidle = \"1\"\n";
         let member =
             "[package]\nname = \"x\"\n[dependencies]\nserde.workspace = true\n[lints]\nworkspace = true\n";
-        let faults = check(&Workspace::from_files([("Cargo.toml", root), ("crates/x/Cargo.toml", member)]));
-        assert_eq!(faults.len(), 1);
-        assert!(faults[0].to_string().starts_with("Cargo.toml:3: no member uses `idle`"));
+        let violations =
+            check(&Workspace::from_files([("Cargo.toml", root), ("crates/x/Cargo.toml", member)]));
+        assert_eq!(violations.len(), 1);
+        assert!(violations[0].to_string().starts_with("Cargo.toml:3: no member uses `idle`"));
     }
 
     #[test]

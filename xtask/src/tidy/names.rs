@@ -49,8 +49,8 @@ const BANNED_WORDS: [BannedWord; 14] = [
     banned_word(WordPosition::Anywhere, "not_loaded", "say not configured"),
 ];
 
-pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
-    house
+pub(crate) fn check(workspace: &Workspace) -> Vec<Violation> {
+    workspace
         .sources_of_kind(FileKind::Production)
         .filter(|source| source.path.starts_with("crates/"))
         .flat_map(check_file)

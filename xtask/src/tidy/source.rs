@@ -6,7 +6,7 @@ use syn::{Attribute, File, Item, Meta, spanned::Spanned};
 
 use super::{
     Violation,
-    lexeme::{SourceToken, tokenize},
+    token::{SourceToken, tokenize},
 };
 
 /// The purpose of a file.
@@ -30,15 +30,15 @@ pub(crate) struct SourceFile {
 
 impl SourceFile {
     pub(crate) fn parse(path: &str, text: &str) -> Result<Self, Violation> {
-        let fault = |error: &dyn std::fmt::Display, line| {
+        let violation = |error: &dyn std::fmt::Display, line| {
             Violation::new(path, line, format!("not Rust that can be parsed: {error}"), "make it compile")
         };
-        let syntax = syn::parse_file(text).map_err(|error| fault(&error, error.span().start().line))?;
+        let syntax = syn::parse_file(text).map_err(|error| violation(&error, error.span().start().line))?;
         Ok(Self {
             path: path.to_owned(),
             text: text.to_owned(),
             kind: if path.contains("/src/") { FileKind::Production } else { FileKind::Test },
-            tokens: tokenize(text).map_err(|error| fault(&error, 1))?,
+            tokens: tokenize(text).map_err(|error| violation(&error, 1))?,
             test_lines: syntax.items.iter().filter(|item| is_test(item)).map(line_range).collect(),
             syntax,
         })
@@ -53,7 +53,7 @@ impl SourceFile {
 
     /// Returns the tokens outside `#[cfg(test)]` items: without comments, with macro bodies.
     pub(crate) fn production_tokens(&self) -> Vec<SourceToken> {
-        self.tokens.iter().filter(|lexeme| !self.is_test_line(lexeme.line)).cloned().collect()
+        self.tokens.iter().filter(|token| !self.is_test_line(token.line)).cloned().collect()
     }
 
     /// Returns the number of lines outside `#[cfg(test)]` items.

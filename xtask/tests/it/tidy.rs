@@ -4,7 +4,7 @@ use xtask::tidy::{Violation, violations};
 
 #[test]
 fn tidy_repository_has_no_violations() {
-    let faults = violations(&xtask::workspace_root()).unwrap();
-    let messages: Vec<String> = faults.iter().map(Violation::to_string).collect();
+    let violations = violations(&xtask::workspace_root()).unwrap();
+    let messages: Vec<String> = violations.iter().map(Violation::to_string).collect();
     assert!(messages.is_empty(), "{}", messages.join("\n"));
 }

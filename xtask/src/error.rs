@@ -40,6 +40,6 @@ pub enum XtaskError {
         reason: String,
     },
     /// Violations were found and printed.
-    #[error("{0} faults; each line above says what to do")]
+    #[error("{0} violations; each line above states the remedy")]
     Violations(usize),
 }

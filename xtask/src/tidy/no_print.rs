@@ -2,8 +2,8 @@
 
 use super::{
     Violation, Workspace,
-    lexeme::find_phrase,
     source::{FileKind, SourceFile},
+    token::find_phrase,
 };
 
 /// A phrase, and its remedy.
@@ -23,22 +23,22 @@ const UNWRAP_REMEDY: &str = "return an error, or make the case impossible by typ
 /// The members that may print and panic: the program itself, and members that are never released.
 const EXEMPT_MEMBERS: [&str; 4] = ["crates/cli", "xtask", "rig", "bench"];
 
-pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
-    let libraries = house
+pub(crate) fn check(workspace: &Workspace) -> Vec<Violation> {
+    let libraries = workspace
         .sources_of_kind(FileKind::Production)
         .filter(|source| !EXEMPT_MEMBERS.contains(&source.member_dir()));
     libraries.filter(|source| !is_for_testing(source)).flat_map(check_file).collect()
 }
 
 fn check_file(source: &SourceFile) -> Vec<Violation> {
-    let row = source.production_tokens();
-    let fault = |(phrase, remedy): &(&str, &'static str)| {
+    let tokens = source.production_tokens();
+    let violation = |(phrase, remedy): &(&str, &'static str)| {
         let (what, remedy) = (format!("`{}` in a library", phrase.replace(' ', "")), *remedy);
-        find_phrase(&row, phrase)
+        find_phrase(&tokens, phrase)
             .into_iter()
             .map(move |line| Violation::new(&source.path, line, what.clone(), remedy))
     };
-    FORBIDDEN_PHRASES.iter().flat_map(|entry| fault(entry).collect::<Vec<_>>()).collect()
+    FORBIDDEN_PHRASES.iter().flat_map(|entry| violation(entry).collect::<Vec<_>>()).collect()
 }
 
 /// Whether the file belongs to the public test kit, whose contract suites fail by panicking.
@@ -70,10 +70,10 @@ mod tests {
 
     #[test]
     fn check_test_module_in_own_file_passes() {
-        let house = Workspace::from_files([
+        let workspace = Workspace::from_files([
             ("crates/core/src/x.rs", "#[cfg(test)]\nmod tests;\n"),
             ("crates/core/src/x/tests.rs", "fn t() { g().unwrap(); }\n"),
         ]);
-        assert!(check(&house).is_empty());
+        assert!(check(&workspace).is_empty());
     }
 }

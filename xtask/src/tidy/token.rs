@@ -11,39 +11,39 @@ pub(crate) struct SourceToken {
 
 /// Returns all tokens of `text`. Comments are omitted, and documentation is one literal.
 pub(crate) fn tokenize(text: &str) -> Result<Vec<SourceToken>, LexError> {
-    let mut row = Vec::new();
-    flatten(text.parse()?, &mut row);
-    Ok(row)
+    let mut tokens = Vec::new();
+    flatten(text.parse()?, &mut tokens);
+    Ok(tokens)
 }
 
 /// Returns the lines on which `phrase` begins: tokens separated by spaces, such as `. unwrap (`.
-pub(crate) fn find_phrase(row: &[SourceToken], phrase: &str) -> Vec<usize> {
+pub(crate) fn find_phrase(tokens: &[SourceToken], phrase: &str) -> Vec<usize> {
     let words: Vec<&str> = phrase.split(' ').collect();
     let matches_words =
-        |window: &&[SourceToken]| window.iter().zip(&words).all(|(lexeme, word)| lexeme.text == *word);
-    row.windows(words.len()).filter(matches_words).map(|window| window[0].line).collect()
+        |window: &&[SourceToken]| window.iter().zip(&words).all(|(token, word)| token.text == *word);
+    tokens.windows(words.len()).filter(matches_words).map(|window| window[0].line).collect()
 }
 
-fn flatten(tokens: TokenStream, row: &mut Vec<SourceToken>) {
-    for token in tokens {
+fn flatten(stream: TokenStream, tokens: &mut Vec<SourceToken>) {
+    for token in stream {
         let line = token.span().start().line;
         match token {
             TokenTree::Group(group) => {
                 let (open, close) = delimiters(&group);
-                row.push(SourceToken { text: open.to_owned(), line });
-                flatten(group.stream(), row);
-                row.push(SourceToken { text: close.to_owned(), line: group.span_close().start().line });
+                tokens.push(SourceToken { text: open.to_owned(), line });
+                flatten(group.stream(), tokens);
+                tokens.push(SourceToken { text: close.to_owned(), line: group.span_close().start().line });
             }
-            other => push_token(other.to_string(), line, row),
+            other => push_token(other.to_string(), line, tokens),
         }
     }
 }
 
 /// Appends a token. Two colons are one token.
-fn push_token(text: String, line: usize, row: &mut Vec<SourceToken>) {
-    match row.last_mut() {
+fn push_token(text: String, line: usize, tokens: &mut Vec<SourceToken>) {
+    match tokens.last_mut() {
         Some(last) if last.text == ":" && text == ":" => last.text.push(':'),
-        _ => row.push(SourceToken { text, line }),
+        _ => tokens.push(SourceToken { text, line }),
     }
 }
 
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn find_phrase_skips_comments() {
-        let row = tokenize("//! std::env\nfn f() {\n    g!(std::env::var(1)); // std::env\n}").unwrap();
-        assert_eq!(find_phrase(&row, "std :: env"), [3]);
+        let tokens = tokenize("//! std::env\nfn f() {\n    g!(std::env::var(1)); // std::env\n}").unwrap();
+        assert_eq!(find_phrase(&tokens, "std :: env"), [3]);
     }
 }

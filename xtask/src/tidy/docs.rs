@@ -9,17 +9,17 @@ const REQUIRED_DOCUMENTS: [&str; 6] =
 const MACHINE_PATH_PREFIXES: [&str; 3] =
     [concat!("/wor", "k/"), concat!("/roo", "t/"), concat!("/hom", "e/")];
 
-pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
-    let mut faults = missing_documents(house);
-    faults.extend(house.files.iter().flat_map(|(path, text)| check_machine_paths(path, text)));
-    let architecture = house.files.iter().find(|(path, _)| path == "ARCHITECTURE.md");
-    faults.extend(architecture.iter().flat_map(|(_, text)| check_invariants(house, text)));
-    faults
+pub(crate) fn check(workspace: &Workspace) -> Vec<Violation> {
+    let mut violations = missing_documents(workspace);
+    violations.extend(workspace.files.iter().flat_map(|(path, text)| check_machine_paths(path, text)));
+    let architecture = workspace.files.iter().find(|(path, _)| path == "ARCHITECTURE.md");
+    violations.extend(architecture.iter().flat_map(|(_, text)| check_invariants(workspace, text)));
+    violations
 }
 
-fn missing_documents(house: &Workspace) -> Vec<Violation> {
-    let absent = REQUIRED_DOCUMENTS.iter().filter(|paper| !house.contains_path(paper));
-    absent.map(|paper| Violation::new(paper, 1, "is not there", "write it")).collect()
+fn missing_documents(workspace: &Workspace) -> Vec<Violation> {
+    let absent = REQUIRED_DOCUMENTS.iter().filter(|document| !workspace.contains_path(document));
+    absent.map(|document| Violation::new(document, 1, "is not there", "write it")).collect()
 }
 
 fn check_machine_paths(path: &str, text: &str) -> Vec<Violation> {
@@ -41,7 +41,7 @@ fn contains_absolute_path(line: &str, folder: &str) -> bool {
     line.match_indices(folder).any(|(at, _)| begins(at))
 }
 
-fn check_invariants(house: &Workspace, text: &str) -> Vec<Violation> {
+fn check_invariants(workspace: &Workspace, text: &str) -> Vec<Violation> {
     let found = parse_invariants(text);
     if found.is_empty() {
         let remedy = "list them as `1. … Guard: `path or test`` under `## Invariants`";
@@ -54,33 +54,33 @@ fn check_invariants(house: &Workspace, text: &str) -> Vec<Violation> {
             Violation::new("ARCHITECTURE.md", *line, format!("invariant {number} has another number"), remedy)
         })
     });
-    let guards = found.iter().flat_map(|(line, invariant)| check_invariant(house, *line, invariant));
+    let guards = found.iter().flat_map(|(line, invariant)| check_invariant(workspace, *line, invariant));
     numbers.chain(guards).collect()
 }
 
-fn check_invariant(house: &Workspace, line: usize, invariant: &str) -> Vec<Violation> {
-    let fault = |what: String, remedy| Violation::new("ARCHITECTURE.md", line, what, remedy);
+fn check_invariant(workspace: &Workspace, line: usize, invariant: &str) -> Vec<Violation> {
+    let violation = |what: String, remedy| Violation::new("ARCHITECTURE.md", line, what, remedy);
     let Some((_, guards)) = invariant.split_once("Guard:") else {
-        return vec![fault(
+        return vec![violation(
             "an invariant without `Guard:`".to_owned(),
             "name the test or rule that guards it",
         )];
     };
     let guards: Vec<&str> = guards.split('`').skip(1).step_by(2).collect();
     if guards.is_empty() {
-        return vec![fault("a guard that is not named".to_owned(), "name it between backticks")];
+        return vec![violation("a guard that is not named".to_owned(), "name it between backticks")];
     }
-    let gone = guards.into_iter().filter(|guard| !guard_exists(house, guard));
-    gone.map(|guard| fault(format!("the guard `{guard}` does not exist"), "name one that does")).collect()
+    let gone = guards.into_iter().filter(|guard| !guard_exists(workspace, guard));
+    gone.map(|guard| violation(format!("the guard `{guard}` does not exist"), "name one that does")).collect()
 }
 
 /// Whether a guard exists: a path, a test by its name or module path, or a task.
-fn guard_exists(house: &Workspace, guard: &str) -> bool {
+fn guard_exists(workspace: &Workspace, guard: &str) -> bool {
     let name = guard.rsplit("::").next().unwrap_or(guard);
     let defines = |text: &str| text.contains(&format!("fn {name}(")) || text.contains(&format!("fn {name}<"));
     guard.starts_with("cargo xtask ")
-        || house.contains_path(guard)
-        || house.sources.iter().any(|source| defines(&source.text))
+        || workspace.contains_path(guard)
+        || workspace.sources.iter().any(|source| defines(&source.text))
 }
 
 /// Returns the numbered items under the heading, each with the number of its first line. An item ends where the next
@@ -110,8 +110,12 @@ mod tests {
 
     fn invariant_violations(architecture: &str) -> Vec<String> {
         let source = ("crates/core/tests/it/x.rs", "//! X.\nfn closed_serves_nothing() {}\n");
-        let house = Workspace::from_files([("ARCHITECTURE.md", architecture), source]);
-        check(&house).iter().map(Violation::to_string).filter(|fault| fault.starts_with("ARCH")).collect()
+        let workspace = Workspace::from_files([("ARCHITECTURE.md", architecture), source]);
+        check(&workspace)
+            .iter()
+            .map(Violation::to_string)
+            .filter(|violation| violation.starts_with("ARCH"))
+            .collect()
     }
 
     #[test]

@@ -33,15 +33,20 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 10] = [
 /// External crates that only one member may depend on, since their types change often.
 const RESTRICTED_CRATES: [(&str, &str); 1] = [("rmcp", "valetkey-mcp")];
 
-pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
-    house.manifests.iter().flat_map(check_member).collect()
+pub(crate) fn check(workspace: &Workspace) -> Vec<Violation> {
+    workspace.manifests.iter().flat_map(check_member).collect()
 }
 
 fn check_member(manifest: &Manifest) -> Vec<Violation> {
     let Some(package) = manifest.package.as_deref() else { return Vec::new() };
     let Some((_, allowed)) = ALLOWED_DEPENDENCIES.iter().find(|(name, _)| *name == package) else {
         let what = format!("`{package}` has no place in the dependency direction");
-        return vec![Violation::new(&manifest.path, 1, what, "add it to xtask/src/tidy/direction.rs")];
+        return vec![Violation::new(
+            &manifest.path,
+            1,
+            what,
+            "add it to xtask/src/tidy/dependency_direction.rs",
+        )];
     };
     manifest
         .runtime_dependencies()

@@ -44,12 +44,12 @@ impl Workspace {
     pub(crate) fn from_files(
         files: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
     ) -> Self {
-        let mut house = Self::default();
+        let mut workspace = Self::default();
         for (path, text) in files {
-            house.add(path.into(), text.into());
+            workspace.add(path.into(), text.into());
         }
-        house.mark_test_files();
-        house
+        workspace.mark_test_files();
+        workspace
     }
 
     /// Returns the sources of one kind.
@@ -72,12 +72,12 @@ impl Workspace {
         if path.ends_with(".rs") {
             match SourceFile::parse(&path, &text) {
                 Ok(source) => self.sources.push(source),
-                Err(fault) => self.unreadable.push(fault),
+                Err(violation) => self.unreadable.push(violation),
             }
         } else if path.ends_with("Cargo.toml") {
             match Manifest::parse(&path, &text) {
                 Ok(manifest) => self.manifests.push(manifest),
-                Err(fault) => self.unreadable.push(fault),
+                Err(violation) => self.unreadable.push(violation),
             }
         }
         self.files.push((path, text));

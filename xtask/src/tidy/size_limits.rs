@@ -14,8 +14,8 @@ const MAX_ARGUMENTS: usize = 5;
 const FILE_PERCENTILES: [(usize, usize); 2] = [(50, 110), (90, 220)];
 const FUNCTION_PERCENTILES: [(usize, usize); 1] = [(50, 10)];
 
-pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
-    let production: Vec<&SourceFile> = house.sources_of_kind(FileKind::Production).collect();
+pub(crate) fn check(workspace: &Workspace) -> Vec<Violation> {
+    let production: Vec<&SourceFile> = workspace.sources_of_kind(FileKind::Production).collect();
     let files: Vec<usize> = production.iter().map(|source| source.count_production_lines()).collect();
     let functions: Vec<usize> = production
         .iter()
@@ -24,17 +24,17 @@ pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
         .map(|one| one.lines)
         .collect();
 
-    let mut faults: Vec<Violation> = production.iter().filter_map(|source| check_file(source)).collect();
-    faults.extend(house.sources.iter().flat_map(check_functions));
-    faults.extend(
+    let mut violations: Vec<Violation> = production.iter().filter_map(|source| check_file(source)).collect();
+    violations.extend(workspace.sources.iter().flat_map(check_functions));
+    violations.extend(
         FILE_PERCENTILES.iter().filter_map(|limit| check_distribution("files", files.clone(), *limit)),
     );
-    faults.extend(
+    violations.extend(
         FUNCTION_PERCENTILES
             .iter()
             .filter_map(|limit| check_distribution("functions", functions.clone(), *limit)),
     );
-    faults
+    violations
 }
 
 fn check_file(source: &SourceFile) -> Option<Violation> {
@@ -49,16 +49,21 @@ fn check_functions(source: &SourceFile) -> Vec<Violation> {
 
 fn check_function(source: &SourceFile, function: &FunctionSize) -> Vec<Violation> {
     let FunctionSize { name, line, lines, arguments, .. } = function;
-    let mut faults = Vec::new();
+    let mut violations = Vec::new();
     if *lines > MAX_FUNCTION_LINES {
         let what = format!("`{name}` has {lines} lines, {MAX_FUNCTION_LINES} at most");
-        faults.push(Violation::new(&source.path, *line, what, "give its steps names of their own"));
+        violations.push(Violation::new(&source.path, *line, what, "give its steps names of their own"));
     }
     if *arguments > MAX_ARGUMENTS {
         let what = format!("`{name}` takes {arguments} arguments, {MAX_ARGUMENTS} at most");
-        faults.push(Violation::new(&source.path, *line, what, "put those that belong together in a struct"));
+        violations.push(Violation::new(
+            &source.path,
+            *line,
+            what,
+            "put those that belong together in a struct",
+        ));
     }
-    faults
+    violations
 }
 
 fn check_distribution(
@@ -150,14 +155,14 @@ mod tests {
     #[test]
     fn check_long_function_is_violation() {
         let body = "    g();\n".repeat(60);
-        let faults = violations(&format!("impl X {{\n    fn f(&self) {{\n{body}    }}\n}}\n"));
-        assert!(faults.iter().any(|fault| fault.contains("x.rs:2: `f` has 62 lines")), "{faults:?}");
+        let found = violations(&format!("impl X {{\n    fn f(&self) {{\n{body}    }}\n}}\n"));
+        assert!(found.iter().any(|violation| violation.contains("x.rs:2: `f` has 62 lines")), "{found:?}");
     }
 
     #[test]
     fn check_sixth_argument_is_violation() {
-        let faults = violations("fn f(a: A, b: A, c: A, d: A, e: A, f: A) {}\n");
-        assert!(faults[0].contains("takes 6 arguments"));
+        let found = violations("fn f(a: A, b: A, c: A, d: A, e: A, f: A) {}\n");
+        assert!(found[0].contains("takes 6 arguments"));
         assert!(violations("impl X {\n    fn f(&self, a: A, b: A, c: A, d: A, e: A) {}\n}\n").is_empty());
     }
 

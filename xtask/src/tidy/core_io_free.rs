@@ -6,8 +6,8 @@ use syn::{ItemUse, UseTree, visit::Visit};
 
 use super::{
     Violation, Workspace,
-    lexeme::find_phrase,
     source::{FileKind, SourceFile, line_range},
+    token::find_phrase,
 };
 
 /// The paths, or beginnings of paths, that `core` may not use.
@@ -29,8 +29,8 @@ const REMEDY: &str = "take it as an argument or behind a trait; the crates outsi
 const FORBIDDEN_PACKAGES: [&str; 6] =
     ["aws-config", "aws-sdk-", "aws-smithy-http-client", "hyper", "rustls", "rmcp"];
 
-pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
-    house
+pub(crate) fn check(workspace: &Workspace) -> Vec<Violation> {
+    workspace
         .sources_of_kind(FileKind::Production)
         .filter(|source| source.member_dir() == "crates/core")
         .flat_map(check_file)
@@ -41,20 +41,23 @@ pub(crate) fn check(house: &Workspace) -> Vec<Violation> {
 pub(crate) fn check_dependency_tree(root: &Path) -> Vec<Violation> {
     let arguments =
         ["tree", "-p", "valetkey-core", "-e", "normal", "--prefix", "none", "--offline", "--locked"];
-    let fault = |what: String, remedy: &str| Violation::new("crates/core/Cargo.toml", 1, what, remedy);
+    let violation = |what: String, remedy: &str| Violation::new("crates/core/Cargo.toml", 1, what, remedy);
     match Command::new("cargo").args(arguments).current_dir(root).output() {
         Ok(output) if output.status.success() => forbidden_packages(&String::from_utf8_lossy(&output.stdout))
             .into_iter()
             .map(|client| {
-                fault(format!("`{client}` is in core's tree"), "move what needs it to crates/backends")
+                violation(format!("`{client}` is in core's tree"), "move what needs it to crates/backends")
             })
             .collect(),
         Ok(output) => {
             let reason =
                 String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().to_owned();
-            vec![fault(format!("cargo tree failed: {reason}"), "run `cargo fetch`, and commit Cargo.lock")]
+            vec![violation(
+                format!("cargo tree failed: {reason}"),
+                "run `cargo fetch`, and commit Cargo.lock",
+            )]
         }
-        Err(error) => vec![fault(format!("cargo tree did not start: {error}"), "put cargo on the path")],
+        Err(error) => vec![violation(format!("cargo tree did not start: {error}"), "put cargo on the path")],
     }
 }
 
@@ -64,10 +67,10 @@ fn forbidden_packages(tree: &str) -> Vec<&str> {
 }
 
 fn check_file(source: &SourceFile) -> Vec<Violation> {
-    let row = source.production_tokens();
+    let tokens = source.production_tokens();
     let mut found: Vec<(usize, String)> = Vec::new();
     for phrase in FORBIDDEN_PATHS {
-        found.extend(find_phrase(&row, phrase).into_iter().map(|line| (line, phrase.replace(' ', ""))));
+        found.extend(find_phrase(&tokens, phrase).into_iter().map(|line| (line, phrase.replace(' ', ""))));
     }
     found.extend(forbidden_imports(source));
     found.sort();
