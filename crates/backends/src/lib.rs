@@ -20,27 +20,16 @@
 //! Failures of the AWS SDK are told by kind, service code and request id; a response body is never kept. The SDK's own
 //! TRACE log keeps to that unless the host sets `LOG_SENSITIVE_BODIES=true`, which makes it print secrets: never do.
 
-#[cfg(feature = "ambient")]
-mod ambient;
 #[cfg(feature = "sts")]
 mod assume_role;
-#[cfg(feature = "client")]
-mod base;
 #[cfg(feature = "sts")]
-mod caller;
+mod caller_identity;
+#[cfg(feature = "_client")]
+mod client_config;
 #[cfg(feature = "env")]
 mod env;
-#[cfg(any(
-    feature = "memory",
-    feature = "env",
-    feature = "sts",
-    feature = "secrets-manager",
-    feature = "sdk",
-    feature = "process"
-))]
-mod expired;
 #[cfg(any(feature = "sts", feature = "secrets-manager", feature = "sdk"))]
-mod fault;
+mod error;
 #[cfg(feature = "sts")]
 mod federation;
 #[cfg(feature = "memory")]
@@ -51,25 +40,32 @@ mod process;
 mod scoped;
 #[cfg(feature = "sdk")]
 mod sdk;
+#[cfg(feature = "ambient")]
+mod sdk_chain;
 #[cfg(feature = "sts")]
-mod secret_source;
+mod secret_provider;
 #[cfg(feature = "secrets-manager")]
 mod secrets_manager;
-#[cfg(any(feature = "sts", feature = "secrets-manager"))]
-mod source;
 #[cfg(feature = "sts")]
 mod sts;
+#[cfg(any(
+    feature = "memory",
+    feature = "env",
+    feature = "sts",
+    feature = "secrets-manager",
+    feature = "sdk",
+    feature = "process"
+))]
+mod validity;
 #[cfg(feature = "sts")]
 mod web_identity;
 
-#[cfg(feature = "ambient")]
-pub use ambient::AmbientProvider;
 #[cfg(feature = "sts")]
 pub use assume_role::{AssumeRoleBuilder, AssumeRoleProvider};
-#[cfg(feature = "client")]
-pub use base::AwsClientConfig;
 #[cfg(feature = "sts")]
-pub use caller::StsCallerIdentityProvider;
+pub use caller_identity::StsCallerIdentityProvider;
+#[cfg(feature = "_client")]
+pub use client_config::AwsClientConfig;
 #[cfg(feature = "env")]
 pub use env::EnvProvider;
 #[cfg(feature = "sts")]
@@ -84,8 +80,10 @@ pub use process::{ProcessBuilder, ProcessProvider};
 pub use scoped::{ScopedBuilder, ScopedProvider};
 #[cfg(feature = "sdk")]
 pub use sdk::{SdkConfigExt, SdkProvider, SessionCredentialsProvider};
+#[cfg(feature = "ambient")]
+pub use sdk_chain::AmbientProvider;
 #[cfg(feature = "sts")]
-pub use secret_source::SecretProvider;
+pub use secret_provider::SecretProvider;
 #[cfg(feature = "secrets-manager")]
 pub use secrets_manager::{SecretsManagerBuilder, SecretsManagerProvider, SecretsManagerResolver};
 #[cfg(feature = "sts")]

@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use valetkey_core::{Attribution, CredentialProvider, Error, NameTemplate, Region, Result, RoleArn};
 
-use super::client::{AssumeRoleClient, AssumeRoleRequest};
-use super::provider::{AssumeRoleProvider, NAME};
-use crate::base::EndpointConfig;
+use super::{AssumeRoleClient, AssumeRoleProvider, AssumeRoleRequest, NAME};
+use crate::client_config::EndpointConfig;
 use crate::sts::Sts;
-use crate::sts::limits::{
+use crate::sts::attribution::{NameSource, RequestAttribution};
+use crate::sts::mfa::MfaDevice;
+use crate::sts::request::{
     MAX_CHAINED_SECONDS, ROLE_DURATION, ensure, is_charset, session_name, source_identity,
 };
-use crate::sts::marks::{NameSource, RequestAttribution};
-use crate::sts::mfa::MfaDevice;
 use crate::{AwsClientConfig, SecretProvider};
 
 /// Describes an assumed role; made by [`AssumeRoleProvider::builder`].

@@ -9,11 +9,11 @@ use valetkey_core::{Attribution, CredentialProvider, Region, Result, SessionId};
 use super::FederationGuard;
 use super::client::{ExchangeRequest, GetFederationTokenRequest, GetSessionTokenRequest};
 use super::provider::{ExchangeConfig, FederationProvider, NAME, Passthrough};
-use crate::base::EndpointConfig;
+use crate::client_config::EndpointConfig;
 use crate::sts::Sts;
-use crate::sts::limits::{USER_DURATION, user_name};
-use crate::sts::marks::RequestAttribution;
+use crate::sts::attribution::RequestAttribution;
 use crate::sts::mfa::MfaDevice;
+use crate::sts::request::{USER_DURATION, user_name};
 use crate::{AwsClientConfig, SecretProvider};
 
 /// Describes an exchange of long-lived keys; made by [`FederationProvider::builder`] and

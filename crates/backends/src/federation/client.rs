@@ -6,9 +6,10 @@ use aws_sdk_sts::types::Credentials as Keys;
 use valetkey_core::{AccountId, ExposeSecret, Result, SessionPolicy};
 
 use super::error;
-use crate::fault;
+use crate::error as sdk_error;
 use crate::sts::mfa::{self, MfaDevice};
-use crate::sts::{SessionPolicies, SessionTags, answer};
+use crate::sts::request::{SessionPolicies, SessionTags};
+use crate::sts::response;
 
 const GET_SESSION_TOKEN: &str = "GetSessionToken";
 const GET_FEDERATION_TOKEN: &str = "GetFederationToken";
@@ -81,7 +82,7 @@ impl GetSessionTokenRequest {
     async fn send(&self, sts: aws_sdk_sts::Client) -> Result<ExchangeResponse> {
         let call = sts.get_session_token().set_duration_seconds(self.duration);
         let answer = match &self.mfa {
-            None => call.send().await.map_err(|error| fault::from_sdk_error(GET_SESSION_TOKEN, &error)),
+            None => call.send().await.map_err(|error| sdk_error::from_sdk_error(GET_SESSION_TOKEN, &error)),
             Some(device) => {
                 let code = device.code_provider().await?;
                 let call = call.serial_number(&device.serial).token_code(code.expose_secret());
@@ -109,11 +110,11 @@ impl GetFederationTokenRequest {
             .set_policy_arns(self.policies.to_sdk_arns())
             .set_tags(self.tags.to_sdk()?);
         let answer =
-            call.send().await.map_err(|error| fault::from_sdk_error(GET_FEDERATION_TOKEN, &error))?;
+            call.send().await.map_err(|error| sdk_error::from_sdk_error(GET_FEDERATION_TOKEN, &error))?;
         Ok(ExchangeResponse {
             operation: GET_FEDERATION_TOKEN,
             keys: answer.credentials,
-            account: answer.federated_user.as_ref().and_then(|user| answer::account_from_arn(user.arn())),
+            account: answer.federated_user.as_ref().and_then(|user| response::account_from_arn(user.arn())),
             utilization: answer.session_token_utilization.or(answer.packed_policy_size),
         })
     }

@@ -12,8 +12,9 @@ use super::builder::FederationBuilder;
 use super::client::{ExchangeRequest, ExchangeResponse, GetFederationTokenRequest, GetSessionTokenRequest};
 use super::error;
 use super::given::StaticSource;
-use crate::source;
-use crate::sts::{Sts, Utilization, answer};
+use crate::sts::Sts;
+use crate::sts::response::{self, Utilization};
+use crate::validity;
 
 pub(super) const NAME: &str = "federation";
 
@@ -107,9 +108,11 @@ impl FederationProvider {
     async fn exchange(&self) -> Result<Credentials> {
         let source = match self.config.passthrough {
             Passthrough::GuardedAccount => self.source.credentials().await,
-            Passthrough::Nothing | Passthrough::Temporary => source::source_credentials(&*self.source).await,
+            Passthrough::Nothing | Passthrough::Temporary => {
+                validity::source_credentials(&*self.source).await
+            }
         }?;
-        match (source::is_temporary(&source), self.config.passthrough) {
+        match (validity::is_temporary(&source), self.config.passthrough) {
             (true, Passthrough::Nothing) => Err(error::temporary_source()),
             (true, _) => Ok(source),
             (false, _) => {
@@ -124,7 +127,7 @@ impl FederationProvider {
         let region = self.region.as_ref().or(source.region());
         let environment_region = source.environment_region().cloned().or_else(|| self.sts.region());
         let account = exchanged.account.as_ref().or(source.account_id());
-        answer::credentials_from_response(exchanged.operation, exchanged.keys, |set| {
+        response::credentials_from_response(exchanged.operation, exchanged.keys, |set| {
             set.account_id(account.cloned())
                 .region(region.cloned())
                 .environment_region(environment_region)
@@ -137,7 +140,7 @@ impl FederationProvider {
     /// The same exchange with `given` as its source, unless that is temporary.
     pub(super) fn exchange_for(&self, static_keys: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
         let guarded =
-            self.config.passthrough == Passthrough::GuardedAccount && !source::is_temporary(static_keys);
+            self.config.passthrough == Passthrough::GuardedAccount && !validity::is_temporary(static_keys);
         guarded.then(|| {
             let (sts, source) =
                 (self.sts.with_own_retry_quota(), Arc::new(StaticSource(static_keys.clone())));

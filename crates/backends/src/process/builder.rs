@@ -6,11 +6,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use valetkey_core::{Region, Result};
+use valetkey_core::{Error, Region, Result};
 
-use super::program::Program;
-use super::provider::{NAME, ProcessProvider};
-use super::{error, line};
+use super::child::Program;
+use super::shell_words::needs_shell;
+use super::{NAME, ProcessProvider, shell_words};
 
 /// What [`ProcessBuilder::inherit`] lets through.
 const INHERITED_VARIABLES: [&str; 18] = [
@@ -50,11 +50,11 @@ impl ProcessBuilder {
     }
 
     pub(super) fn from_command_line(line: &str) -> Result<Self> {
-        let mut words = line::split_words(line)?.into_iter();
+        let mut words = shell_words::split_words(line)?.into_iter();
         // An empty name is told by `build`.
         let name = words.next().unwrap_or_default();
         // A shell would take it for the setting of a variable.
-        if name.contains('=') { Err(error::needs_shell()) } else { Ok(Self::new(name.into()).args(words)) }
+        if name.contains('=') { Err(needs_shell()) } else { Ok(Self::new(name.into()).args(words)) }
     }
 
     /// Adds an argument. It is seen by whoever may list processes: no secret belongs there.
@@ -132,11 +132,11 @@ impl ProcessBuilder {
     /// `Invalid`, with the field `program`, when that is empty, or `timeout`, when that breaks its limits.
     pub fn build(self) -> Result<ProcessProvider> {
         if self.program.name.is_empty() {
-            return Err(error::empty_program().with_provider(NAME));
+            return Err(empty_program().with_provider(NAME));
         }
         let limits = Duration::from_secs(1)..=Duration::from_secs(3_600);
         if self.timeout.is_some_and(|timeout| !limits.contains(&timeout)) {
-            return Err(error::invalid_timeout().with_provider(NAME));
+            return Err(invalid_timeout().with_provider(NAME));
         }
         Ok(ProcessProvider::new(self.program, self.timeout, self.region))
     }
@@ -146,4 +146,12 @@ impl fmt::Debug for ProcessBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProcessBuilder").field("program", &self.program).finish_non_exhaustive()
     }
+}
+
+fn invalid_timeout() -> Error {
+    Error::invalid("timeout", "must be 1 s to 1 h")
+}
+
+fn empty_program() -> Error {
+    Error::invalid("program", "must not be empty").with_next_step("name the program to run")
 }

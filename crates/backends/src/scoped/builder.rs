@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use valetkey_core::{Attribution, CredentialProvider, Region, Result, SessionPolicy};
 
-use super::provider::{NAME, ScopeDownParameters, ScopedProvider};
+use super::{NAME, ScopeDownParameters, ScopedProvider};
 use crate::AwsClientConfig;
-use crate::base::EndpointConfig;
+use crate::client_config::EndpointConfig;
 use crate::sts::Sts;
-use crate::sts::limits::{DurationRange, ensure};
+use crate::sts::request::{DurationRange, ensure};
 
 const SCOPED_DURATION: DurationRange =
     DurationRange { min_seconds: 1, max_seconds: 129_600, message: "must be 1 to 129,600 whole seconds" };

@@ -22,8 +22,8 @@ use aws_smithy_xml::decode::{Document, ScopedDecoder, XmlDecodeError, try_data};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use valetkey_core::{Result, SessionPolicy};
 
-use super::error;
-use crate::fault;
+use super::not_scoped_down;
+use crate::error;
 
 pub(super) const OPERATION: &str = "GetScopedCredentials";
 
@@ -46,10 +46,10 @@ pub(super) async fn get_scoped_credentials(
         .set_duration_seconds(request.duration_seconds)
         .customize()
         .interceptor(OperationRewrite { has_policy: request.policy.is_some(), description });
-    let answer = request.send().await.map_err(|error| fault::from_sdk_error(OPERATION, &error))?;
+    let answer = request.send().await.map_err(|error| error::from_sdk_error(OPERATION, &error))?;
     match (answer.credentials, answer.federated_user) {
         (Some(keys), Some(session)) => Ok((keys, session.arn)),
-        _ => Err(error::not_scoped_down()),
+        _ => Err(not_scoped_down()),
     }
 }
 

@@ -16,7 +16,7 @@ use aws_smithy_types::config_bag::{ConfigBag, FrozenLayer, Layer};
 use aws_smithy_types::retry::RetryConfig;
 use parking_lot::Mutex;
 
-use crate::base::quota;
+use crate::client_config::retry_quota;
 
 /// Resolves the identity at each attempt: the session is the cache.
 ///
@@ -42,8 +42,8 @@ impl SessionIdentityCache {
         if let Some(quota) = quotas.get(service) {
             return quota.clone();
         }
-        let bucket = quota::new_token_bucket(settings.load::<RetryConfig>());
-        let quota = Quota { partition: quota::partition_of(bucket.clone()), bucket };
+        let bucket = retry_quota::new_token_bucket(settings.load::<RetryConfig>());
+        let quota = Quota { partition: retry_quota::partition_of(bucket.clone()), bucket };
         quotas.insert(service.to_owned(), quota.clone());
         quota
     }

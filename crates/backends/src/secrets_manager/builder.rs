@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use valetkey_core::{Clock, CredentialProvider, Error, Region, Result, SystemClock};
 
-use super::calls::{CURRENT_STAGE, NAME, SECRET_ID_FIELD, VersionSelector};
+use super::api::{CURRENT_STAGE, NAME, SECRET_ID_FIELD, VersionSelector};
+use super::cache::SecretCache;
 use super::client::SecretsManagerClient;
-use super::payloads::SecretCache;
 use super::{SecretsManagerProvider, SecretsManagerResolver};
 use crate::AwsClientConfig;
-use crate::base::EndpointConfig;
+use crate::client_config::EndpointConfig;
 
 const DEFAULT_TTL: Duration = Duration::from_secs(300);
 const MAX_TTL: Duration = Duration::from_secs(3_600);

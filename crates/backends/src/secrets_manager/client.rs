@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use aws_sdk_secretsmanager::Config;
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
-use valetkey_core::{CredentialProvider, Credentials, ErrorKind, Result};
+use valetkey_core::{CredentialProvider, Credentials, Error, ErrorKind, Result};
 
-use super::calls::{SecretsManagerApi, VersionSelector};
-use super::error;
-use super::payloads::{CacheSlot, CachedSecret, SecretCache, VersionKey};
-use crate::{expired, source};
+use super::api::{SECRET_ID_FIELD, SecretsManagerApi, VersionSelector};
+use super::cache::{CacheSlot, CachedSecret, SecretCache, VersionKey};
+use crate::validity;
 
 pub(super) struct SecretsManagerClient {
     pub(super) config: Config,
@@ -26,7 +25,7 @@ impl SecretsManagerClient {
     /// The credentials that the secret holds now. What is kept of it counts when a `DescribeSecretInput` says that its
     /// version stayed; a failure that will not pass drops it.
     pub(super) async fn read(&self, secret_id: &str) -> Result<Credentials> {
-        let source = source::source_credentials(&*self.source).await?;
+        let source = validity::source_credentials(&*self.source).await?;
         let visit = self.cache.slot(secret_id, source.access_key_id());
         let answer =
             self.read_cached(&visit, &SecretsManagerApi::with_credentials(&source, &self.config)).await;
@@ -49,7 +48,7 @@ impl SecretsManagerClient {
             None => return self.fetch_and_store(visit, calls).await,
         };
         match calls.describe_secret(visit.secret_id).await {
-            Ok(secret) if secret.deleted_date.is_some() => Err(error::scheduled_for_deletion()),
+            Ok(secret) if secret.deleted_date.is_some() => Err(scheduled_for_deletion()),
             Ok(secret) if self.is_current(&secret, &stamp) => Ok(credentials),
             Ok(_) => self.fetch_and_store(visit, calls).await,
             // It may be this call alone that is denied. What the other one says counts.
@@ -90,7 +89,7 @@ impl SecretsManagerClient {
     }
 
     pub(super) fn ensure_unexpired(&self, credentials: Credentials) -> Result<Credentials> {
-        expired::ensure_unexpired(
+        validity::ensure_unexpired(
             credentials,
             self.cache.clock(),
             "rotate the secret, or have its owner do so",
@@ -105,4 +104,9 @@ impl fmt::Debug for SecretsManagerClient {
             .field("source", &self.source)
             .finish_non_exhaustive()
     }
+}
+
+fn scheduled_for_deletion() -> Error {
+    Error::invalid(SECRET_ID_FIELD, "names a secret that is scheduled for deletion")
+        .with_next_step("restore the secret, or name another")
 }

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use async_trait::async_trait;
 use valetkey_core::{CredentialId, CredentialResolver, Credentials, Error, IntoProvider, Result};
 
-use super::calls::{NAME, SECRET_ID_FIELD};
+use super::SecretsManagerBuilder;
+use super::api::{NAME, SECRET_ID_FIELD};
 use super::client::SecretsManagerClient;
-use super::{SecretsManagerBuilder, error};
 
 /// Reads the secret named `prefix` + id. What a session may look up is what the source may read under that prefix:
 /// give each tenant a prefix, or a source, of its own.
@@ -61,7 +61,7 @@ impl SecretsManagerResolver {
     fn secret_id(&self, id: &CredentialId) -> Result<String> {
         // No name holds a colon, every ARN does.
         if id.as_str().contains(':') {
-            return Err(error::id_with_colon());
+            return Err(id_with_colon());
         }
         Ok(format!("{}{id}", self.prefix))
     }
@@ -94,4 +94,9 @@ impl CredentialResolver for SecretsManagerResolver {
     fn clear_cache(&self) {
         self.client.clear_cache();
     }
+}
+
+fn id_with_colon() -> Error {
+    Error::invalid("provider_credential_id", "must not hold a colon here: it would name a secret of its own")
+        .with_next_step("check the id of the stack job")
 }

@@ -9,8 +9,8 @@ use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use valetkey_core::{Error, ErrorKind, ExposeSecret, Result, SecretString};
 
-use super::limits::{ensure, is_charset};
-use crate::{SecretProvider, fault};
+use super::request::{ensure, is_charset};
+use crate::{SecretProvider, error};
 
 const MFA_CODE_FIELD: &str = "mfa_code";
 
@@ -66,7 +66,7 @@ pub(crate) fn refused<E: ProvideErrorMetadata>(
     operation: &'static str,
     sdk_error: &SdkError<E, HttpResponse>,
 ) -> Error {
-    let error = fault::from_sdk_error(operation, sdk_error);
+    let error = error::from_sdk_error(operation, sdk_error);
     let message = sdk_error.as_service_error().and_then(ProvideErrorMetadata::message);
     if error.kind() == ErrorKind::Denied
         && message.is_some_and(|message| message.starts_with("MultiFactorAuthentication failed"))

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use valetkey_core::{Attribution, NameTemplate, Region, Result, RoleArn};
 
-use super::client::{WebIdentityClient, WebIdentityRequest};
-use super::provider::{NAME, WebIdentityProvider};
 use super::token::IdentityTokenSource;
+use super::{NAME, WebIdentityClient, WebIdentityProvider, WebIdentityRequest};
 use crate::AwsClientConfig;
-use crate::base::EndpointConfig;
+use crate::client_config::EndpointConfig;
 use crate::sts::Sts;
-use crate::sts::limits::{ROLE_DURATION, ensure, is_charset, session_name};
-use crate::sts::marks::{NameSource, RequestAttribution};
+use crate::sts::attribution::{NameSource, RequestAttribution};
+use crate::sts::request::{ROLE_DURATION, ensure, is_charset, session_name};
 
 /// Describes a role for an identity token; made by [`WebIdentityProvider::builder`] and
 /// [`WebIdentityProvider::from_file`].

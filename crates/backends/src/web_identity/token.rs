@@ -1,16 +1,17 @@
 //! The identity token: read from its file or asked for, anew at each fetch.
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fmt, io};
 
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError as Refusal;
 use tokio::fs::{self, File};
 use tokio::io::AsyncReadExt;
-use valetkey_core::{ExposeSecret, Result, SecretString};
+use valetkey_core::{Error, ErrorKind, ExposeSecret, Result, SecretString};
 
-use super::error;
-use crate::SecretProvider;
+use super::OPERATION;
+use crate::{SecretProvider, error};
 
 /// As many characters as STS takes.
 const MIN_CHARACTERS: usize = 4;
@@ -38,24 +39,24 @@ impl IdentityTokenSource {
     pub(super) async fn fetch(&self) -> Result<SecretString> {
         let text = match self {
             Self::File(path) => read_file(path).await?,
-            Self::Provider(source) => source.secret().await.map_err(error::token_unavailable)?,
+            Self::Provider(source) => source.secret().await.map_err(token_unavailable)?,
         };
         let token = text.expose_secret().trim();
         match token.chars().count() {
-            0 => Err(error::empty_token(self)),
+            0 => Err(empty_token(self)),
             MIN_CHARACTERS..=MAX_CHARACTERS => Ok(SecretString::from(token)),
-            _ => Err(error::invalid_length(self)),
+            _ => Err(invalid_length(self)),
         }
     }
 }
 
 /// The file's text. What is not a file is not opened: a pipe would hold a thread until somebody writes.
 async fn read_file(path: &Path) -> Result<SecretString> {
-    if !fs::metadata(path).await.map_err(|io_error| error::unreadable_file(&io_error))?.is_file() {
-        return Err(error::not_a_file());
+    if !fs::metadata(path).await.map_err(|io_error| unreadable_file(&io_error))?.is_file() {
+        return Err(not_a_file());
     }
-    let bytes = read_bytes(path).await.map_err(|io_error| error::unreadable_file(&io_error))?;
-    String::from_utf8(bytes).map(SecretString::from).map_err(|_| error::not_utf8())
+    let bytes = read_bytes(path).await.map_err(|io_error| unreadable_file(&io_error))?;
+    String::from_utf8(bytes).map(SecretString::from).map_err(|_| not_utf8())
 }
 
 async fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
@@ -70,5 +71,78 @@ impl fmt::Debug for IdentityTokenSource {
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
             Self::Provider(_) => f.write_str("Asked"),
         }
+    }
+}
+
+/// What to do about a token that is of no use.
+fn renewal_step(token: &IdentityTokenSource) -> &'static str {
+    match token {
+        IdentityTokenSource::File(_) => "have the identity provider's agent write a new token into that file",
+        IdentityTokenSource::Provider(_) => "get a new token from the identity provider",
+    }
+}
+
+/// An empty file may be one that is just being written anew.
+fn empty_token(token: &IdentityTokenSource) -> Error {
+    let kind = match token {
+        IdentityTokenSource::File(_) => ErrorKind::Unavailable,
+        IdentityTokenSource::Provider(_) => ErrorKind::Invalid,
+    };
+    let field = token.field();
+    Error::new(kind, format!("`{field}` holds no token"))
+        .with_field(field)
+        .with_next_step(renewal_step(token))
+}
+
+fn invalid_length(token: &IdentityTokenSource) -> Error {
+    Error::invalid(token.field(), "must hold a token of 4 to 20,000 characters")
+        .with_next_step(renewal_step(token))
+}
+
+fn not_utf8() -> Error {
+    Error::invalid("token_file", "is not valid UTF-8").with_next_step("name the file that holds the token")
+}
+
+fn not_a_file() -> Error {
+    Error::invalid("token_file", "does not name a file").with_next_step("name the file that holds the token")
+}
+
+/// Somebody has to put a missing or forbidden file right; any other failure may pass.
+fn unreadable_file(io_error: &io::Error) -> Error {
+    let (kind, rule) = match io_error.kind() {
+        io::ErrorKind::NotFound => (ErrorKind::Invalid, "names a file that does not exist"),
+        io::ErrorKind::PermissionDenied => (ErrorKind::Invalid, "names a file that may not be read"),
+        io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput => {
+            (ErrorKind::Invalid, "names no possible file")
+        }
+        _ => (ErrorKind::Unavailable, "names a file that cannot be read now"),
+    };
+    Error::new(kind, format!("`token_file` {rule}"))
+        .with_field("token_file")
+        .with_next_step("check the path, and who may read it")
+}
+
+/// Whoever was asked has none. It was configured to be asked, so its absence is a fault: a chain must not fall through
+/// to somebody else.
+fn token_unavailable(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotConfigured => Error::invalid("token", "could not be had")
+            .with_next_step("configure what gives the token")
+            .with_source(error),
+        _ => error,
+    }
+}
+
+/// What STS answered. What it says of the token is told under the token's setting.
+pub(super) fn map_error(sdk_error: &SdkError<Refusal>, token: &IdentityTokenSource) -> Error {
+    let code = sdk_error.as_service_error().and_then(ProvideErrorMetadata::code).map(error::plain_code);
+    let error = error::from_sdk_error(OPERATION, sdk_error);
+    match code {
+        // The token may be sound: STS could not verify it now.
+        _ if error.is_transient() => error,
+        Some("ExpiredToken" | "InvalidIdentityToken" | "IDPRejectedClaim") => {
+            error.with_field(token.field()).with_next_step(renewal_step(token))
+        }
+        _ => error,
     }
 }

@@ -1,0 +1,159 @@
+//! `SecretsManagerApi`: the three operations of Secrets Manager that are used, signed by one identity.
+
+use std::time::Duration;
+
+use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
+use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
+use aws_sdk_secretsmanager::types::SecretValueEntry;
+use aws_sdk_secretsmanager::{Client, Config};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::Blob;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use valetkey_core::{Credentials, Error, ErrorKind, ExposeSecret, Result, SecretString};
+
+use super::cache::VersionKey;
+use crate::client_config::retry_quota;
+use crate::error;
+
+pub(super) const NAME: &str = "secrets-manager";
+pub(super) const CURRENT_STAGE: &str = "AWSCURRENT";
+/// The field of a failure that is about which secret was asked for.
+pub(super) const SECRET_ID_FIELD: &str = "secret_id";
+
+/// Which version of a secret is read.
+#[derive(Debug, Clone)]
+pub(super) enum VersionSelector {
+    Stage(String),
+    Id(String),
+}
+
+/// A client of the SDK. One is made for each read, since it belongs to one identity; the connections are the base's.
+/// Each read has a retry quota of its own: a resolver reads for many sessions.
+pub(super) struct SecretsManagerApi(Client);
+
+/// A version of a secret, as it was answered. Its text wipes itself.
+pub(super) struct SecretValue {
+    name: Option<String>,
+    arn: Option<String>,
+    version_id: Option<String>,
+    stages: Vec<String>,
+    payload: Result<SecretString>,
+}
+
+impl SecretsManagerApi {
+    pub(super) fn with_credentials(source: &Credentials, config: &Config) -> Self {
+        let builder = config.to_builder().credentials_provider(source.expose_to_sdk());
+        let partition = retry_quota::new_retry_partition(config.retry_config());
+        Self(Client::from_conf(builder.retry_partition(partition).build()))
+    }
+
+    pub(super) async fn get_secret_value(
+        &self,
+        secret_id: &str,
+        version: &VersionSelector,
+    ) -> Result<SecretValue> {
+        let call = self.0.get_secret_value().secret_id(secret_id);
+        // The stage is always named: an emulator answers the version before, and a default is easily misread.
+        let call = match version {
+            VersionSelector::Stage(stage) => call.version_stage(stage),
+            VersionSelector::Id(id) => call.version_id(id),
+        };
+        call.send().await.map(SecretValue::from).map_err(|error| map_error("GetSecretValue", &error))
+    }
+
+    pub(super) async fn describe_secret(&self, secret_id: &str) -> Result<DescribeSecretOutput> {
+        let call = self.0.describe_secret().secret_id(secret_id);
+        call.send().await.map_err(|error| map_error("DescribeSecret", &error))
+    }
+
+    /// The current versions of those that can be read, in any order; at most 20.
+    pub(super) async fn batch_get_current(&self, secret_ids: &[String]) -> Result<Vec<SecretValue>> {
+        let call = self.0.batch_get_secret_value().set_secret_id_list(Some(secret_ids.to_vec()));
+        let answer = call.send().await.map_err(|error| map_error("BatchGetSecretValue", &error))?;
+        Ok(answer.secret_values.unwrap_or_default().into_iter().map(SecretValue::from).collect())
+    }
+}
+
+fn map_error<E: ProvideErrorMetadata>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Error {
+    let unknown = error.code() == Some("ResourceNotFoundException");
+    let error = error::from_sdk_error(operation, error);
+    if unknown { error.with_field(SECRET_ID_FIELD) } else { error }
+}
+
+impl SecretValue {
+    /// Whether it is the current version of the secret that was asked for by this name or ARN.
+    pub(super) fn is_current_version_of(&self, secret_id: &str) -> bool {
+        // In an ARN the name may be followed by a suffix or not; whoever names it so asks for it singly.
+        let named = secret_id.rsplit_once(':').map_or(secret_id, |(_, name)| name);
+        self.stages.iter().any(|stage| stage == CURRENT_STAGE)
+            && (self.name.as_deref() == Some(named) || self.arn.as_deref() == Some(secret_id))
+    }
+
+    /// The credentials in it, and from where they are. What does not say so is not kept: it could not be checked.
+    pub(super) fn into_credentials(
+        self,
+        max_age: Option<Duration>,
+    ) -> Result<(Option<VersionKey>, Credentials)> {
+        let credentials = Credentials::from_json(self.payload?.expose_secret(), NAME)?;
+        let stamp = self.arn.zip(self.version_id).map(|(arn, version_id)| VersionKey { arn, version_id });
+        Ok((stamp, credentials.with_max_age(max_age)))
+    }
+}
+
+impl From<GetSecretValueOutput> for SecretValue {
+    fn from(answer: GetSecretValueOutput) -> Self {
+        let text = match (answer.secret_string, answer.secret_binary) {
+            (None, None) if answer.arn.is_none() && answer.name.is_none() => Err(incomplete_response()),
+            (string, binary) => secret_text(string, binary),
+        };
+        Self {
+            name: answer.name,
+            arn: answer.arn,
+            version_id: answer.version_id,
+            stages: answer.version_stages.unwrap_or_default(),
+            payload: text,
+        }
+    }
+}
+
+impl From<SecretValueEntry> for SecretValue {
+    fn from(answer: SecretValueEntry) -> Self {
+        let text = secret_text(answer.secret_string, answer.secret_binary);
+        Self {
+            name: answer.name,
+            arn: answer.arn,
+            version_id: answer.version_id,
+            stages: answer.version_stages.unwrap_or_default(),
+            payload: text,
+        }
+    }
+}
+
+/// The text is moved, not copied, into what wipes it.
+fn secret_text(string: Option<String>, binary: Option<Blob>) -> Result<SecretString> {
+    match (string, binary) {
+        (Some(text), _) => Ok(text.into()),
+        (None, Some(bytes)) => {
+            String::from_utf8(bytes.into_inner()).map(SecretString::from).map_err(|_| not_utf8())
+        }
+        (None, None) => Err(empty_secret()),
+    }
+}
+
+fn empty_secret() -> Error {
+    Error::invalid("secret", "holds neither text nor bytes")
+        .with_next_step("store a JSON object with `access_key_id` and `secret_access_key`")
+}
+
+/// Every response of Secrets Manager names its secret, so this one came from something in between.
+fn incomplete_response() -> Error {
+    Error::new(ErrorKind::Unavailable, "the response does not name a secret").with_next_step(
+        "check the endpoint URL and whether a proxy or the sign-in page of a network responds, then try again",
+    )
+}
+
+fn not_utf8() -> Error {
+    Error::invalid("secret", "is not valid UTF-8")
+        .with_next_step("store a JSON object with `access_key_id` and `secret_access_key`")
+}

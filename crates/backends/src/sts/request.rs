@@ -1,0 +1,203 @@
+//! The parts of requests that STS limits: durations, names, session policies and session tags.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
+use valetkey_core::{Error, Result, SessionPolicy};
+
+/// The longest session of a role that was assumed with temporary credentials, in seconds.
+pub(crate) const MAX_CHAINED_SECONDS: i32 = 3600;
+
+/// How long credentials may be asked for.
+pub(crate) struct DurationRange {
+    pub(crate) min_seconds: i32,
+    pub(crate) max_seconds: i32,
+    pub(crate) message: &'static str,
+}
+
+/// Those of a role.
+pub(crate) const ROLE_DURATION: DurationRange =
+    DurationRange { min_seconds: 900, max_seconds: 43_200, message: "must be 900 to 43,200 whole seconds" };
+/// Those of an IAM user.
+pub(crate) const USER_DURATION: DurationRange =
+    DurationRange { min_seconds: 900, max_seconds: 129_600, message: "must be 900 to 129,600 whole seconds" };
+
+impl DurationRange {
+    /// A duration in the seconds that STS counts in.
+    pub(crate) fn checked_seconds(&self, duration: Duration) -> Result<i32> {
+        i32::try_from(duration.as_secs())
+            .ok()
+            .filter(|seconds| {
+                duration.subsec_nanos() == 0 && (self.min_seconds..=self.max_seconds).contains(seconds)
+            })
+            .ok_or_else(|| Error::invalid("duration", self.message))
+    }
+}
+
+/// Checks the name of a role session.
+pub(crate) fn session_name(text: &str) -> Result<()> {
+    let holds = is_name(text, 64);
+    ensure(holds, "session_name", "must be 2 to 64 of `A-Z a-z 0-9 _ + = , . @ -`")
+}
+
+/// Checks a source identity, which may be longer than a name: STS raised its limit from 64 characters.
+pub(crate) fn source_identity(text: &str) -> Result<()> {
+    const FIELD: &str = "source_identity";
+    ensure(!has_aws_prefix(text), FIELD, "must not begin with `aws:`")?;
+    ensure(is_name(text, 256), FIELD, "must be 2 to 256 of `A-Z a-z 0-9 _ + = , . @ -`")
+}
+
+/// Checks the name of a federated user.
+pub(crate) fn user_name(text: &str) -> Result<()> {
+    ensure(is_name(text, 32), "name", "must be 2 to 32 of `A-Z a-z 0-9 _ + = , . @ -`")
+}
+
+fn is_name(text: &str, max: usize) -> bool {
+    (2..=max).contains(&text.len()) && is_charset(text, b"_+=,.@-")
+}
+
+/// Whether a text begins as only AWS's own may.
+pub(crate) fn has_aws_prefix(text: &str) -> bool {
+    text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:"))
+}
+
+/// Whether a text is made of letters and digits of ASCII and `marks`.
+pub(crate) fn is_charset(text: &str, marks: &[u8]) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || marks.contains(&b))
+}
+
+pub(crate) fn ensure(holds: bool, field: &'static str, rule: &str) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::invalid(field, rule)) }
+}
+
+const MAX_POLICY_ARNS: usize = 10;
+const MAX_POLICY_CHARACTERS: usize = 2048;
+
+/// What a session is narrowed to.
+#[derive(Clone, Default)]
+pub(crate) struct SessionPolicies {
+    pub(crate) inline: Option<String>,
+    pub(crate) arns: Vec<String>,
+}
+
+impl SessionPolicies {
+    pub(crate) fn check(&self) -> Result<()> {
+        self.inline.as_deref().map_or(Ok(()), check_inline_policy)?;
+        ensure(self.arns.len() <= MAX_POLICY_ARNS, "policy_arns", "must be at most 10")?;
+        self.arns.iter().try_for_each(|arn| check_policy_arn(arn))?;
+        let inline = self.inline.iter().map(|policy| policy.chars().count());
+        let total: usize = inline.chain(self.arns.iter().map(String::len)).sum();
+        ensure(
+            total <= MAX_POLICY_CHARACTERS,
+            "policy",
+            "and `policy_arns` together must be at most 2,048 characters",
+        )
+    }
+
+    /// What these and `policy` have in common.
+    pub(crate) fn narrowed(&self, policy: &SessionPolicy) -> Result<Self> {
+        if !self.arns.is_empty() {
+            return Err(Error::invalid(
+                "policy_arns",
+                "cannot be narrowed, for what they allow is not known here",
+            )
+            .with_next_step("write what they allow as an inline policy"));
+        }
+        let own = self.inline.as_deref().map(str::parse::<SessionPolicy>).transpose()?;
+        let policy = own.map_or_else(|| Ok(policy.clone()), |own| own.intersect(policy))?;
+        Ok(Self { inline: Some(policy.into()), arns: Vec::new() })
+    }
+
+    /// The ARNs as the SDK's, or nothing: an empty list would be sent.
+    pub(crate) fn to_sdk_arns(&self) -> Option<Vec<PolicyDescriptorType>> {
+        let arns = self.arns.iter().map(|arn| PolicyDescriptorType::builder().arn(arn).build());
+        Some(arns.collect()).filter(|arns: &Vec<_>| !arns.is_empty())
+    }
+}
+
+fn check_inline_policy(policy: &str) -> Result<()> {
+    let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{ff}');
+    ensure(policy.chars().all(allowed), "policy", "must hold only tabs, line breaks and U+0020 to U+00FF")?;
+    let is_object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(policy).is_ok();
+    ensure(is_object, "policy", "must be a JSON object")
+}
+
+fn check_policy_arn(arn: &str) -> Result<()> {
+    let plain =
+        arn.starts_with("arn:") && arn.contains(":policy/") && arn.bytes().all(|b| b.is_ascii_graphic());
+    ensure(
+        plain && arn.len() >= 20,
+        "policy_arns",
+        "must be managed policy ARNs such as `arn:aws:iam::aws:policy/ReadOnlyAccess`",
+    )
+}
+
+const MAX_TAGS: usize = 50;
+
+/// What a session is marked with, in the order it was said.
+#[derive(Clone, Default)]
+pub(crate) struct SessionTags(Vec<(String, String)>);
+
+impl SessionTags {
+    pub(crate) fn add(&mut self, key: impl Into<String>, value: impl Into<String>) {
+        self.0.push((key.into(), value.into()));
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        ensure(self.0.len() <= MAX_TAGS, "tags", "must be at most 50")?;
+        let mut seen = BTreeSet::new();
+        for (key, value) in &self.0 {
+            check_key("tags", key)?;
+            ensure(
+                is_well_formed_value(value),
+                "tags",
+                "must have values of at most 256 letters, digits, spaces and `_ . : / = + - @`",
+            )?;
+            ensure(!has_aws_prefix(value), "tags", "must have no value that begins with `aws:`")?;
+            ensure(seen.insert(key.to_lowercase()), "tags", "must not name a key twice, whatever its case")?;
+        }
+        Ok(())
+    }
+
+    /// Checks the keys of those that pass on to further roles.
+    pub(crate) fn check_transitive(&self, keys: &[String]) -> Result<()> {
+        const FIELD: &str = "transitive_tags";
+        ensure(keys.len() <= MAX_TAGS, FIELD, "must be at most 50")?;
+        for key in keys {
+            check_key(FIELD, key)?;
+            let known = self.0.iter().any(|(tag, _)| tag == key);
+            ensure(known, FIELD, "must each be the key of one of the tags")?;
+        }
+        Ok(())
+    }
+
+    /// The tags as the SDK's, or nothing: an empty list would be sent.
+    pub(crate) fn to_sdk(&self) -> Result<Option<Vec<Tag>>> {
+        let tags = self.0.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
+        let tags: Vec<Tag> = tags
+            .collect::<Result<_, _>>()
+            .map_err(|_| Error::invalid("tags", "must have keys and values"))?;
+        Ok(Some(tags).filter(|tags| !tags.is_empty()))
+    }
+}
+
+/// Whether AWS takes the text for the value of a tag.
+pub(super) fn is_valid_tag_value(text: &str) -> bool {
+    is_well_formed_value(text) && !has_aws_prefix(text)
+}
+
+fn is_well_formed_value(value: &str) -> bool {
+    value.chars().count() <= 256 && value.chars().all(is_tag_char)
+}
+
+fn check_key(field: &'static str, key: &str) -> Result<()> {
+    let fits = (1..=128).contains(&key.chars().count()) && key.chars().all(is_tag_char);
+    ensure(fits, field, "must have keys of 1 to 128 letters, digits, spaces and `_ . : / = + - @`")?;
+    ensure(!has_aws_prefix(key), field, "must have no key that begins with `aws:`")
+}
+
+/// `[\p{L}\p{Z}\p{N}_.:/=+\-@]`; marks that belong to letters pass here and are left to STS.
+fn is_tag_char(c: char) -> bool {
+    c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "_.:/=+-@".contains(c)
+}
