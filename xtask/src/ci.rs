@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: runs every check that a change must pass.
 
 use crate::{
-    Result,
+    Result, XtaskError, api,
     step::{has_cargo_subcommand, run_cargo, run_cargo_with_env, run_timed},
     test, tidy,
 };
@@ -10,7 +10,7 @@ use crate::{
 type Step = (&'static str, fn() -> Result<()>);
 
 /// Quick steps first, tests last.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     ("fetch", || run_cargo(&["fetch", "--locked", "--target", "host-tuple"])),
     ("format", check_format),
     ("tidy", tidy::run),
@@ -18,6 +18,7 @@ const STEPS: [Step; 9] = [
     ("lint", run_lints),
     ("features", check_features),
     ("documentation", build_documentation),
+    ("public API", check_api),
     ("demo", || run_cargo(&["run", "--release", "--package", "valetkey-cli", "--", "demo", "--json"])),
     ("test", || test::run(&test::TestArgs::default())),
 ];
@@ -73,6 +74,18 @@ fn check_features() -> Result<()> {
     run_cargo(&["check", "--package", "valetkey-cli", "--no-default-features"])?;
     check_feature_alone("valetkey", "tools")?;
     check_feature_alone("valetkey", "mcp")
+}
+
+/// Compares the public API with its snapshots. The format of rustdoc's JSON changes with the toolchain, so that another
+/// release of Rust than the one of the snapshots cannot be compared with them.
+fn check_api() -> Result<()> {
+    match api::run(&api::ApiArgs::default()) {
+        Err(error @ XtaskError::ApiUnreadable { .. }) => {
+            println!("NOT RUN: {error}");
+            Ok(())
+        }
+        result => result,
+    }
 }
 
 fn build_documentation() -> Result<()> {

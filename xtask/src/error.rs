@@ -39,6 +39,23 @@ pub enum XtaskError {
         /// The cause.
         reason: String,
     },
+    /// The public API differs from its snapshot, and the differences were printed.
+    #[error(
+        "the public API of {0} libraries has changed; if that is intended, run `cargo xtask api --bless`, commit \
+         docs/api and describe the change in CHANGELOG.md"
+    )]
+    ApiChanged(usize),
+    /// The description of the public API that rustdoc has written could not be read.
+    #[error(
+        "reading {path}: {reason}; another release of Rust writes another format, which needs the version of \
+         `public-api` in Cargo.toml that reads it"
+    )]
+    ApiUnreadable {
+        /// The file.
+        path: String,
+        /// The cause.
+        reason: String,
+    },
     /// Violations were found and printed.
     #[error("{0} violations; each line above states the remedy")]
     Violations(usize),

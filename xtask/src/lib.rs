@@ -6,6 +6,7 @@
     reason = "a task prints to the terminal of the developer"
 )]
 
+pub mod api;
 pub mod bench;
 pub mod ci;
 mod error;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{Result, bench, ci, loom, rig, test, tidy};
+use xtask::{Result, api, bench, ci, loom, rig, test, tidy};
 
 /// The development tasks of this workspace.
 #[derive(Parser)]
@@ -26,11 +26,16 @@ enum Task {
     /// Measure valetkey and its competitors; `--help` lists the options.
     #[command(disable_help_flag = true)]
     Bench(bench::BenchArgs),
+    /// Compare the public API of the libraries with its snapshots under docs/api.
+    Api(api::ApiArgs),
     /// Run every check that a change must pass.
     Ci,
 }
 
 fn main() -> ExitCode {
+    if let Some(succeeded) = api::run_as_rustdoc() {
+        return if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     match run(XtaskCli::parse().task) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -47,6 +52,7 @@ fn run(task: Task) -> Result<()> {
         Task::Loom => loom::run(),
         Task::Tidy => tidy::run(),
         Task::Bench(options) => bench::run(&options),
+        Task::Api(options) => api::run(&options),
         Task::Ci => ci::run(),
     }
 }
