@@ -39,7 +39,7 @@ impl SystemClock {
 
     #[cfg(not(target_os = "linux"))]
     #[allow(clippy::disallowed_methods, reason = "this is the one place that may read the wall clock")]
-    pub(crate) fn nanos(self) -> Nanos {
+    pub(crate) fn unix_nanos(self) -> Nanos {
         nanos(SystemTime::now())
     }
 }

@@ -1,8 +1,8 @@
 //! `Credentials`: an access key with its secret, opaque, cheap to clone, cleared when the last clone is dropped.
 
 mod builder;
-mod document;
-mod held;
+mod inner;
+mod json;
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::Guard;
 
-use crate::session::Issued;
+use crate::cache::IssueMetadata;
 use crate::{AccessKeyId, AccountId, Expiry, Region};
 
 pub use builder::CredentialsBuilder;
-pub(crate) use held::CredentialsInner;
-use held::{CredentialsData, RegionOrigin};
+pub(crate) use inner::CredentialsInner;
+use inner::{CredentialsData, RegionOrigin};
 
 /// Holds an access key, its secret, and the data that belongs to them.
 ///
@@ -193,13 +193,13 @@ impl Credentials {
     }
 
     /// Returns the same credentials in the form in which a session stores them.
-    pub(crate) fn to_inner(&self, issued: Issued) -> Arc<CredentialsInner> {
+    pub(crate) fn to_inner(&self, issued: IssueMetadata) -> Arc<CredentialsInner> {
         Arc::new(CredentialsInner { data: self.data().clone(), metadata: issued })
     }
 
     /// Returns how the session that returned these credentials obtained them.
     #[inline]
-    pub(crate) fn metadata(&self) -> &Issued {
+    pub(crate) fn metadata(&self) -> &IssueMetadata {
         &self.0.metadata
     }
 
@@ -214,7 +214,7 @@ impl Credentials {
     }
 
     fn new(parts: CredentialsData) -> Self {
-        Self::from_arc(Arc::new(CredentialsInner { data: parts, metadata: Issued::placeholder() }))
+        Self::from_arc(Arc::new(CredentialsInner { data: parts, metadata: IssueMetadata::placeholder() }))
     }
 
     fn data(&self) -> &CredentialsData {

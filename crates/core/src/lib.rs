@@ -11,9 +11,9 @@
 //! future that its owner drives ([`SessionContext::keep_warm`], [`SessionRegistry::keep_swept`]). Timeouts use tokio's
 //! timer, so sessions must be used inside a tokio runtime with time enabled.
 
-mod attempt;
 mod attribution;
 pub mod audit;
+mod cache;
 mod caller;
 mod clock;
 mod credentials;
@@ -21,6 +21,7 @@ mod error;
 mod expiry;
 mod guard;
 mod ident;
+mod isolate;
 mod observer;
 mod policy;
 mod printable;
@@ -35,6 +36,9 @@ mod sync;
 pub mod testing;
 
 pub use attribution::{Attribution, NameTemplate};
+pub use cache::{
+    CredentialsVersion, CurrentCredentials, Freshness, Generation, RefreshLimits, RefreshPolicy,
+};
 pub use caller::{CallerIdentity, CallerIdentityProvider};
 pub use clock::{Clock, SystemClock};
 pub use credentials::{Credentials, CredentialsBuilder};
@@ -52,9 +56,8 @@ pub use registry::{RegistryBuilder, SessionGuard, SessionHandle, SessionRegistry
 pub use resolver::{CachedResolver, CredentialResolver, IntoResolver, MapResolver, ResolverFn, resolver_fn};
 pub use revocation::RevocationPolicy;
 pub use session::{
-    AccessScope, AccountStatus, CallerIdentityCache, CredentialsVersion, CurrentCredentials, Freshness,
-    Generation, NarrowedSessionCache, OutstandingAccount, OutstandingCredentials, RefreshLimits,
-    RefreshPolicy, RotationWatcher, SessionAccount, SessionBuilder, SessionContext, SessionStatus,
+    AccessScope, AccountStatus, CallerIdentityCache, NarrowedSessionCache, OutstandingAccount,
+    OutstandingCredentials, RotationWatcher, SessionAccount, SessionBuilder, SessionContext, SessionStatus,
 };
 
 /// Implements a trait of this crate that has async methods, such as [`CredentialProvider`].

@@ -1,56 +1,43 @@
 //! `SessionContext`: the credentials of one agent invocation, passed explicitly to the code that needs them.
 
 mod account;
-pub(crate) mod agenda;
-mod audience;
-mod bounds;
 mod builder;
-mod cleared;
-mod family;
-mod faults;
-mod flight;
-mod freshness;
-mod gate;
-mod hold;
-mod late;
+mod caller_identity;
+pub(crate) mod error;
+mod inner;
 mod narrow;
-mod policy;
-mod region;
+mod narrowed_cache;
+mod outstanding;
 mod rotation;
-mod scope;
-mod slot;
+pub(crate) mod shared;
 mod status;
-mod surroundings;
-pub(crate) mod warm;
-mod whoami;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::audit::AuditEvent;
+use crate::cache::{self, CurrentCredentials, Generation, RefreshLimits, RefreshQueue};
 use crate::{
-    AccessKeyId, AccountGuard, AccountName, CredentialId, CredentialProvider, Credentials, Error, Expiry,
-    IntoProvider, Principal, Region, Result, SessionId, SessionPolicy,
+    AccessKeyId, AccountGuard, AccountName, Clock, CredentialId, CredentialObserver, CredentialObservers,
+    CredentialProvider, Credentials, Error, Expiry, IntoProvider, Principal, Region, Result, SessionId,
+    SessionPolicy,
 };
 
 pub use account::SessionAccount;
 pub use builder::SessionBuilder;
-pub use family::{OutstandingAccount, OutstandingCredentials};
-pub use freshness::Freshness;
-pub(crate) use freshness::Issued;
-pub(crate) use gate::Sentinel;
-pub use narrow::{AccessScope, NarrowedSessionCache};
-pub use policy::RefreshPolicy;
-pub use rotation::{CredentialsVersion, CurrentCredentials, Generation, RotationWatcher};
+pub use caller_identity::CallerIdentityCache;
+pub use narrow::AccessScope;
+pub use narrowed_cache::NarrowedSessionCache;
+pub use outstanding::{OutstandingAccount, OutstandingCredentials};
+pub use rotation::RotationWatcher;
 pub use status::{AccountStatus, SessionStatus};
-pub use warm::RefreshLimits;
-pub use whoami::CallerIdentityCache;
 
-use family::SessionInner;
+use inner::SessionInner;
 
 /// Holds the credentials of one agent invocation: isolated, in memory, and dropped when the session ends.
 ///
@@ -79,7 +66,7 @@ use family::SessionInner;
 #[derive(Clone)]
 pub struct SessionContext(Arc<CloseOnLastDrop>);
 
-/// Closes the session when the last handle is dropped. Members of the family refer to [`Member`], never to this type.
+/// Closes the session when the last handle is dropped. Children and accounts refer to [`SessionInner`], never to this type.
 struct CloseOnLastDrop(Arc<SessionInner>);
 
 impl Drop for CloseOnLastDrop {
@@ -92,6 +79,28 @@ impl SessionContext {
     /// Returns a builder for a new session.
     pub fn builder() -> SessionBuilder {
         SessionBuilder::new()
+    }
+
+    /// Builds a session, runs `work` with it, and closes it. The session is also closed when `work` panics, and when
+    /// the returned future is dropped before it completes. Handles that `work` passed on are closed with it.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, SessionContext};
+    /// # async fn demo(credentials: Credentials) -> valetkey_core::Result<()> {
+    /// let kept = SessionContext::scope(SessionContext::builder(), async |session: SessionContext| {
+    ///     session.set_credentials(credentials)?;
+    ///     session.credentials().await?;
+    ///     Ok::<_, valetkey_core::Error>(session)
+    /// })
+    /// .await?;
+    /// assert!(kept.is_closed());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn scope<T>(builder: SessionBuilder, work: impl AsyncFnOnce(SessionContext) -> T) -> T {
+        let session = CloseScopeOnDrop(builder.build());
+        work(session.0.clone()).await
     }
 
     /// Returns valid credentials of the default account, from memory if they are fresh, otherwise from the provider.
@@ -182,7 +191,7 @@ impl SessionContext {
     /// # }
     /// ```
     pub fn set_credentials(&self, credentials: Credentials) -> Result<Generation> {
-        self.inner().apply_update(self.inner().default_account(), |slot| slot.set(credentials))
+        self.inner().apply_update(self.inner().default_account(), |cache| cache.set(credentials))
     }
 
     /// Sets the credentials of one account, and adds the account if its alias is new.
@@ -190,7 +199,7 @@ impl SessionContext {
     /// # Errors
     /// As [`set_credentials`](Self::set_credentials).
     pub fn set_credentials_for(&self, account: &AccountName, credentials: Credentials) -> Result<Generation> {
-        self.inner().apply_update(&*self.inner().own_account(account)?, |slot| slot.set(credentials))
+        self.inner().apply_update(&*self.inner().own_account(account)?, |cache| cache.set(credentials))
     }
 
     /// Sets the provider that the account uses while no credentials are set on it, and adds the account if its alias
@@ -211,8 +220,8 @@ impl SessionContext {
     /// # }
     /// ```
     pub fn set_provider_for(&self, account: &AccountName, provider: impl IntoProvider) -> Result<()> {
-        self.inner().apply_update(&*self.inner().own_account(account)?, |slot| {
-            slot.set_provider(provider.into_provider())
+        self.inner().apply_update(&*self.inner().own_account(account)?, |cache| {
+            cache.set_provider(provider.into_provider())
         })
     }
 
@@ -226,7 +235,7 @@ impl SessionContext {
     /// As [`set_provider_for`](Self::set_provider_for).
     pub fn set_guard_for(&self, account: &AccountName, guard: impl AccountGuard + 'static) -> Result<()> {
         self.inner()
-            .apply_update(&*self.inner().own_account(account)?, |slot| slot.set_guard(Arc::new(guard)))
+            .apply_update(&*self.inner().own_account(account)?, |cache| cache.set_guard(Arc::new(guard)))
     }
 
     /// Looks up `id` with the session's resolver and sets the credentials it returns on the default account. A
@@ -255,16 +264,16 @@ impl SessionContext {
         id: &CredentialId,
         region: Option<Region>,
     ) -> Result<AccountStatus> {
-        let slot = self.inner().default_account();
-        self.inner().check_writable(slot.alias())?;
-        let last_clear = slot.last_clear()?;
+        let cache = self.inner().default_account();
+        self.inner().check_writable(cache.alias())?;
+        let last_clear = cache.last_clear()?;
         let found = self.inner().resolve(id).await?;
         let found = match region {
             Some(region) => found.with_region(region),
             None => found,
         };
-        self.inner().apply_update(slot, |slot| slot.set_unless_cleared(last_clear, found))?;
-        Ok(self.inner().account_status(slot))
+        self.inner().apply_update(cache, |cache| cache.set_unless_cleared(last_clear, found))?;
+        Ok(AccountStatus::of(self.inner(), cache))
     }
 
     /// Fetches new credentials from the account's provider now, or joins a fetch that is already running.
@@ -289,11 +298,35 @@ impl SessionContext {
         self.inner().account_cache(account)?.refresh().await
     }
 
+    /// Refreshes the account as [`refresh`](Self::refresh) does. After a [`clear`](Self::clear), it also resumes the
+    /// session's providers, if this account has one. Credentials that were set before the clear are not restored.
+    ///
+    /// Call it only when a user or a model requests it: nothing else may refill a session that was cleared.
+    ///
+    /// # Errors
+    /// As [`refresh`](Self::refresh).
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// # async fn demo(session: SessionContext) -> valetkey_core::Result<()> {
+    /// session.clear();
+    /// assert!(session.is_cleared());
+    /// session.resume(session.default_account()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn resume(&self, account: &AccountName) -> Result<Generation> {
+        let cache = self.inner().account_cache(account)?;
+        self.inner().resume_for(&cache);
+        cache.refresh().await
+    }
+
     /// Reports that a service rejected a key as expired or invalid (`ExpiredToken`, `ExpiredTokenException`,
     /// `InvalidToken`; not `AccessDenied`). If the key is still the current one, it counts as expired from now on.
     pub fn mark_rejected_for(&self, account: &AccountName, rejected: &AccessKeyId) {
-        if let Ok(slot) = self.inner().account_cache(account) {
-            slot.mark_rejected(rejected);
+        if let Ok(cache) = self.inner().account_cache(account) {
+            cache.mark_rejected(rejected);
         }
     }
 
@@ -314,7 +347,7 @@ impl SessionContext {
     pub fn account(&self, alias: &AccountName) -> Result<SessionAccount> {
         self.inner()
             .account_cache(alias)
-            .map(|slot| SessionAccount::new(Arc::downgrade(self.inner()), slot.alias().clone()))
+            .map(|cache| SessionAccount::new(Arc::downgrade(self.inner()), cache.alias().clone()))
     }
 
     /// Returns the alias of the default account.
@@ -326,7 +359,7 @@ impl SessionContext {
     /// Returns the aliases of the accounts of this session, the default account first.
     #[must_use]
     pub fn accounts(&self) -> Vec<AccountName> {
-        self.inner().accounts().iter().map(|slot| slot.alias().clone()).collect()
+        self.inner().accounts().iter().map(|cache| cache.alias().clone()).collect()
     }
 
     /// Returns a watch that announces the generation of each new version of the account's credentials, and their
@@ -347,7 +380,31 @@ impl SessionContext {
     /// # }
     /// ```
     pub fn watch_rotations(&self, account: &AccountName) -> Result<RotationWatcher> {
-        RotationWatcher::of(self.inner(), account)
+        RotationWatcher::new(self.inner(), account)
+    }
+
+    /// Returns the region that the account's credentials specify, otherwise the account's own setting, otherwise the
+    /// session's. `None` if none of them specifies one: [`resolved_region`](Self::resolved_region) then uses further
+    /// sources.
+    #[must_use]
+    pub fn region_for(&self, account: &AccountName) -> Option<Region> {
+        self.inner().region_for(account)
+    }
+
+    /// Returns the region to use the account in: that of its credentials, the account, the session, the environment,
+    /// or else `us-east-1`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Region, SessionContext};
+    /// let session = SessionContext::builder().environment_region("eu-west-1".parse()?).build();
+    /// assert_eq!(session.resolved_region(session.default_account()).as_str(), "eu-west-1");
+    /// assert_eq!(session.region_for(session.default_account()), None);
+    /// # Ok::<_, valetkey_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn resolved_region(&self, account: &AccountName) -> Region {
+        self.inner().resolved_region(account)
     }
 
     /// Returns the non-secret facts about the current service that were set last.
@@ -378,24 +435,153 @@ impl SessionContext {
     /// ```
     #[must_use]
     pub fn status(&self) -> SessionStatus {
-        self.inner().status()
+        SessionStatus::of(self.inner())
     }
 
     /// Returns the id of the session, as in its status and audit records.
     #[must_use]
     pub fn id(&self) -> SessionId {
-        self.inner().surroundings.id
+        self.inner().shared.id
     }
 
     /// Returns the principal that the session acts for.
     #[must_use]
     pub fn principal(&self) -> Option<&Principal> {
-        self.inner().surroundings.principal.as_ref()
+        self.inner().shared.principal.as_ref()
     }
 
     /// Adds an event to the audit log on behalf of a consumer, such as an endpoint that served or refused a request.
     pub fn audit(&self, event: AuditEvent, account: &AccountName, party: &str, failure: Option<&Error>) {
         self.inner().record(event, account, party, failure);
+    }
+
+    /// Attaches an observer to this session, its ancestors and all their child sessions.
+    ///
+    /// The observer receives at once all credentials that these sessions hold, and from then on all credentials that
+    /// are set on them or that they fetch: credentials that are set, including long-lived keys that are only
+    /// exchanged; credentials returned by providers and resolvers; and those fetched by
+    /// [`ObservedProvider`](crate::ObservedProvider)s with the same [observers](Self::observers).
+    ///
+    /// The session does not keep the observer alive.
+    pub fn observe<O: CredentialObserver + 'static>(&self, observer: &Arc<O>) {
+        let observer: Arc<dyn CredentialObserver> = Arc::<O>::clone(observer);
+        let inner = self.inner();
+        // Attach first: credentials published concurrently are then reported, or found below, or both.
+        inner.shared.observers().attach(&observer);
+        inner.root().report_held(&*observer);
+    }
+
+    /// Returns the clock of the session.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        self.inner().shared.clock().shared()
+    }
+
+    /// Returns the observers of this session, for providers whose credentials no account of the session serves.
+    #[must_use]
+    pub fn observers(&self) -> CredentialObservers {
+        self.inner().shared.observers().clone()
+    }
+
+    /// Creates a child session whose default account holds `credentials`: a temporary switch that siblings do not see.
+    /// The other accounts are inherited. The child ends with its last handle, or with this session.
+    ///
+    /// # Errors
+    /// As [`set_credentials`](Self::set_credentials).
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{Credentials, SessionContext};
+    /// # async fn demo(session: SessionContext, other: Credentials) -> valetkey_core::Result<()> {
+    /// let child = session.with_credentials(other)?;
+    /// child.credentials().await?;
+    /// drop(child);
+    /// assert!(!session.is_closed());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_credentials(&self, credentials: Credentials) -> Result<Self> {
+        let child = Self(Arc::new(CloseOnLastDrop(self.inner().child()?)));
+        child.set_credentials(credentials)?;
+        Ok(child)
+    }
+
+    /// Creates a child session whose default account uses `provider`, as [`with_credentials`](Self::with_credentials)
+    /// does.
+    ///
+    /// # Errors
+    /// `Denied` in a [narrowed](Self::narrow) session, `Closed` after closing.
+    pub fn with_provider(&self, provider: impl IntoProvider) -> Result<Self> {
+        let child = Self(Arc::new(CloseOnLastDrop(self.inner().child()?)));
+        child.inner().set_default_provider(provider.into_provider())?;
+        Ok(child)
+    }
+
+    /// Creates a child session with less authority: fewer accounts, a policy on each account, a shorter lifetime.
+    /// Other accounts do not exist for the child.
+    ///
+    /// Without a policy, the child is a view of this session: credentials that are set, refreshed or cleared here
+    /// change in the child at once. With a policy, each account of the child has its own credentials, from this
+    /// session's provider [scoped down](crate::CredentialProvider::scope_down) to the policy; credentials of this session
+    /// never reach the child. The provider is looked up at each fetch, so replacing it here replaces it in the child.
+    /// The child has the accounts that this session has now.
+    ///
+    /// The holder of the child can narrow it further, but cannot widen it. The child accepts no credentials and no
+    /// providers, neither directly nor through a resolver: they would not be bounded by the policy although they
+    /// belong to a session that is, and a resolver can look up everything that its host may use. To use other
+    /// credentials, open another session.
+    ///
+    /// The child ends when its lifetime is over, when this session is cleared or closed, when it is cleared itself, or
+    /// with its last handle. Then every use fails with `Closed`. Credentials that the child serves expire by then at
+    /// the latest; AWS accepts a copy in another process for as long as it was issued.
+    ///
+    /// # Errors
+    /// `NotConfigured` for an account that is not known, or that has neither credentials nor a provider. `Invalid`,
+    /// naming the account, when a policy cannot be applied to it: its credentials were set directly (even if there is
+    /// a provider, which may belong to a different identity), or its provider cannot be narrowed, or not by this
+    /// policy. `Invalid` for an empty list of accounts and for a zero lifetime. `Closed` after closing.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::{AccessScope, SessionContext, SessionPolicy};
+    /// # async fn demo(session: SessionContext) -> valetkey_core::Result<()> {
+    /// let scope = AccessScope::new().policy(SessionPolicy::read_only(["s3"])?);
+    /// let child = session.narrow(scope)?;
+    /// child.credentials().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn narrow(&self, scope: AccessScope) -> Result<Self> {
+        self.inner().narrow(&scope)
+    }
+
+    /// Refreshes the accounts of this session and of its children as they enter the advisory window, until the session
+    /// ends, within the standard [`RefreshLimits`].
+    ///
+    /// While the future is polled, callers that request credentials in that window neither wait nor fetch. Accounts
+    /// whose credentials were never requested, and accounts inherited from a parent, are not refreshed. Spawn the
+    /// future, or select over it: it holds no handle and does not keep the session alive.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the background refreshes; callers then fetch for themselves.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// # async fn demo(session: SessionContext) {
+    /// tokio::select! {
+    ///     () = session.keep_warm() => {}
+    ///     () = work(&session) => {}
+    /// }
+    /// # }
+    /// # async fn work(_session: &SessionContext) {}
+    /// ```
+    pub fn keep_warm(&self) -> impl Future<Output = ()> + Send + 'static {
+        let queue = RefreshQueue::new(self.inner().shared.clock());
+        self.inner().attach_refresher(&queue);
+        let session = Arc::downgrade(self.inner());
+        let is_open = move || session.upgrade().is_some_and(|session| !session.is_closed());
+        cache::run_refreshes(queue, RefreshLimits::default(), is_open)
     }
 
     /// Clears all credentials, here and in the child sessions, and invalidates all running fetches.
@@ -408,6 +594,12 @@ impl SessionContext {
     pub fn clear(&self) -> OutstandingCredentials {
         self.inner().clear();
         self.outstanding()
+    }
+
+    /// Returns whether the session was cleared or closed, and nothing was set on it since.
+    #[must_use]
+    pub fn is_cleared(&self) -> bool {
+        self.inner().is_account_cleared(self.default_account())
     }
 
     /// Clears all credentials and closes the session permanently. Every later use through any handle or child session
@@ -437,7 +629,7 @@ impl SessionContext {
     /// a copy. Covers credentials that were rotated away, and remains correct after the session was cleared or closed.
     #[must_use]
     pub fn outstanding(&self) -> OutstandingCredentials {
-        self.inner().outstanding()
+        OutstandingCredentials::of(self.inner())
     }
 
     /// Returns when the session ends by itself; `None` if it has no deadline, as most sessions that were not
@@ -453,6 +645,43 @@ impl SessionContext {
         self.inner().is_closed()
     }
 
+    /// Waits until the session is closed: by [`close`](Self::close), by the end of its lifetime, with its parent, or when
+    /// its last clone is dropped. The future holds no clone and does not keep the session alive.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// # use valetkey_core::SessionContext;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let session = SessionContext::builder().build();
+    /// let closed = session.closed();
+    /// session.close();
+    /// closed.await;
+    /// # }
+    /// ```
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut topology = self.inner().subscribe_topology();
+        let session = Arc::downgrade(self.inner());
+        async move {
+            while session.upgrade().is_some_and(|session| !session.is_closed()) {
+                tokio::select! {
+                    biased;
+                    // The sender is dropped with the session.
+                    changed = topology.changed() => if changed.is_err() { return },
+                    () = SessionInner::wait_expired(&session) => {}
+                }
+            }
+        }
+    }
+
+    /// Registers this session for background refreshes.
+    pub(crate) fn attach_refresher(&self, queue: &Arc<RefreshQueue>) {
+        self.inner().attach_refresher(queue);
+    }
+
     /// Returns whether the session was closed, without checking its deadline: closing an overdue session may run user
     /// code.
     pub(crate) fn is_closed_unchecked(&self) -> bool {
@@ -465,6 +694,15 @@ impl SessionContext {
     fn inner(&self) -> &Arc<SessionInner> {
         let _over = self.0.0.close_if_expired();
         &self.0.0
+    }
+}
+
+/// Closes the session of a [scope](SessionContext::scope), also when the work panics.
+struct CloseScopeOnDrop(SessionContext);
+
+impl Drop for CloseScopeOnDrop {
+    fn drop(&mut self) {
+        self.0.close_quietly();
     }
 }
 

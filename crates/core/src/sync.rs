@@ -1,7 +1,7 @@
 //! The few primitives that the model checker replaces: under `cfg(valetkey_loom)` the same code runs on loom's types.
 
 #[cfg(valetkey_loom)]
-mod stand_ins;
+mod loom_shims;
 
 #[cfg(not(valetkey_loom))]
 pub(crate) use std::sync::atomic::AtomicU64;
@@ -13,7 +13,7 @@ pub(crate) use loom::sync::atomic::AtomicU64;
 #[cfg(valetkey_loom)]
 pub(crate) use loom::sync::{Mutex, MutexGuard};
 #[cfg(valetkey_loom)]
-pub(crate) use stand_ins::Swap;
+pub(crate) use loom_shims::Swap;
 #[cfg(valetkey_loom)]
 pub(crate) use std::sync::PoisonError;
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::SessionRegistry;
 use super::store::Store;
+use crate::cache::RefreshQueue;
+use crate::cache::run_refreshes;
 use crate::clock::{LONGEST_SLEEP, SHORTEST_SLEEP};
-use crate::session::agenda::RefreshQueue;
-use crate::session::warm::drive;
 use crate::{RefreshLimits, SessionContext};
 
 /// How many sessions are closed before other tasks run.
@@ -66,7 +66,7 @@ impl<T: Send + Sync + 'static> SessionRegistry<T> {
         let store = Arc::clone(self.store());
         let refresher = RefreshQueue::new(store.clock());
         store.add_refresher(&refresher);
-        drive(refresher, limits, move || !store.is_closed())
+        run_refreshes(refresher, limits, move || !store.is_closed())
     }
 }
 
@@ -86,7 +86,7 @@ impl<T> Store<T> {
 
     /// Makes background refreshes notice the end of the registry.
     pub(super) fn wake_refreshers(&self) {
-        self.live_refreshers().iter().for_each(|refresher| refresher.wake());
+        self.live_refreshers().iter().for_each(|refresher| refresher.notify());
     }
 
     fn live_refreshers(&self) -> Vec<Arc<RefreshQueue>> {

@@ -23,8 +23,8 @@ use super::handle::BuildOwnBits;
 use super::quota::SessionIndex;
 use super::timeline::{Moment, Timeline};
 use super::{SessionGuard, SessionHandle};
+use crate::cache::RefreshQueue;
 use crate::clock::ClockSource;
-use crate::session::agenda::RefreshQueue;
 use crate::{OutstandingCredentials, Principal, Result, SessionContext};
 
 /// moka accepts no longer idle time.

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use super::bounds::Restrictions;
-use super::family::SessionInner;
-use super::surroundings::SessionShared;
-use super::{CloseOnLastDrop, RefreshPolicy, SessionContext};
+use super::inner::SessionInner;
+use super::narrow::Restrictions;
+use super::shared::SessionShared;
+use super::{CloseOnLastDrop, SessionContext};
 use crate::audit::AuditSink;
+use crate::cache::RefreshPolicy;
 use crate::clock::ClockSource;
 use crate::{
     AccountGuard, AccountName, Clock, CredentialObservers, CredentialProvider, CredentialResolver,
-    Credentials, IntoProvider, IntoResolver, Principal, Region, Result, SessionId,
+    IntoProvider, IntoResolver, Principal, Region, SessionId,
 };
 
 /// Configures a new session. Created by [`SessionContext::builder`]. The builder performs no I/O and calls no
@@ -39,7 +40,7 @@ use crate::{
 #[must_use]
 #[derive(Debug)]
 pub struct SessionBuilder {
-    surroundings: SessionShared,
+    shared: SessionShared,
     default_account: Option<AccountName>,
     region: Option<Region>,
     resolver: Option<Arc<dyn CredentialResolver>>,
@@ -54,7 +55,7 @@ pub struct SessionBuilder {
 impl SessionBuilder {
     pub(super) fn new() -> Self {
         Self {
-            surroundings: SessionShared::new(),
+            shared: SessionShared::new(),
             default_account: None,
             region: None,
             resolver: None,
@@ -70,12 +71,12 @@ impl SessionBuilder {
     /// Returns the id that the session will have, for names that must refer to the session before it is built.
     #[must_use]
     pub fn id(&self) -> SessionId {
-        self.surroundings.id
+        self.shared.id
     }
 
     /// Sets the principal that the session acts for.
     pub fn principal(mut self, principal: Principal) -> Self {
-        self.surroundings.principal = Some(principal);
+        self.shared.principal = Some(principal);
         self
     }
 
@@ -121,7 +122,7 @@ impl SessionBuilder {
     /// neither the credentials nor the account nor the session specify a region. This crate reads no environment
     /// variables.
     pub fn environment_region(mut self, region: Region) -> Self {
-        self.surroundings.config_mut().environment_region = Some(region);
+        self.shared.config_mut().environment_region = Some(region);
         self
     }
 
@@ -139,26 +140,26 @@ impl SessionBuilder {
 
     /// Sets the sink for audit records (default: none, records are dropped).
     pub fn audit(mut self, sink: Arc<dyn AuditSink>) -> Self {
-        self.surroundings.config_mut().audit = Some(sink);
+        self.shared.config_mut().audit = Some(sink);
         self
     }
 
     /// Sets the observers that are notified of all credentials of the session, to share them with providers that are
     /// created before it (default: observers of its own). See [`SessionContext::observe`].
     pub fn observers(mut self, observers: &CredentialObservers) -> Self {
-        self.surroundings.set_observers(observers);
+        self.shared.set_observers(observers);
         self
     }
 
     /// Sets the source of wall time (default: the system clock).
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.surroundings.config_mut().clock = ClockSource::custom(clock);
+        self.shared.config_mut().clock = ClockSource::custom(clock);
         self
     }
 
     /// Sets the refresh rules.
     pub fn refresh_policy(mut self, policy: RefreshPolicy) -> Self {
-        self.surroundings.config_mut().policy = policy;
+        self.shared.config_mut().policy = policy;
         self
     }
 
@@ -176,66 +177,30 @@ impl SessionBuilder {
         let default = self.default_account.unwrap_or_else(AccountName::default_account);
         let misfit = self.allowed.as_ref().filter(|allowed| !allowed.contains(&default));
         let default = misfit.and_then(|allowed| allowed.first().cloned()).unwrap_or(default);
-        let mut member = SessionInner::new(self.surroundings, default, self.region, self.resolver);
-        member.bounds = self
+        let mut inner = SessionInner::new(self.shared, default, self.region, self.resolver);
+        inner.restrictions = self
             .allowed
             .map(|allowed| Box::new(Restrictions { allowed: Some(allowed.into()), narrowed: None }));
-        let context = SessionContext(Arc::new(CloseOnLastDrop(Arc::new(member))));
-        let member = context.inner();
+        let context = SessionContext(Arc::new(CloseOnLastDrop(Arc::new(inner))));
+        let inner = context.inner();
         // Accounts that are not allowed are skipped. No other error is possible here: the session is open and not
         // shared yet.
         if let Some(guard) = self.guard {
-            let default = member.default_account().alias();
-            let _allowed = member.own_account(default).and_then(|slot| slot.set_guard(guard));
+            let default = inner.default_account().alias();
+            let _allowed = inner.own_account(default).and_then(|cache| cache.set_guard(guard));
         }
         for (alias, guard) in self.guards {
-            let _allowed = member.own_account(&alias).and_then(|slot| slot.set_guard(guard));
+            let _allowed = inner.own_account(&alias).and_then(|cache| cache.set_guard(guard));
         }
         if let Some(provider) = self.provider {
-            let _allowed = member.set_default_provider(provider);
+            let _allowed = inner.set_default_provider(provider);
         }
         for (alias, provider) in self.accounts {
-            let _allowed = member.own_account(&alias).and_then(|slot| slot.set_provider(provider));
+            let _allowed = inner.own_account(&alias).and_then(|cache| cache.set_provider(provider));
         }
         for (alias, region) in self.regions {
-            let _allowed = member.own_account(&alias).map(|slot| slot.set_region(region));
+            let _allowed = inner.own_account(&alias).map(|cache| cache.set_region(region));
         }
         context
-    }
-}
-
-impl SessionContext {
-    /// Creates a child session whose default account holds `credentials`: a temporary switch that siblings do not see.
-    /// The other accounts are inherited. The child ends with its last handle, or with this session.
-    ///
-    /// # Errors
-    /// As [`set_credentials`](Self::set_credentials).
-    ///
-    /// # Examples
-    /// ```
-    /// # use valetkey_core::{Credentials, SessionContext};
-    /// # async fn demo(session: SessionContext, other: Credentials) -> valetkey_core::Result<()> {
-    /// let child = session.with_credentials(other)?;
-    /// child.credentials().await?;
-    /// drop(child);
-    /// assert!(!session.is_closed());
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn with_credentials(&self, credentials: Credentials) -> Result<Self> {
-        let child = Self(Arc::new(CloseOnLastDrop(self.inner().child()?)));
-        child.set_credentials(credentials)?;
-        Ok(child)
-    }
-
-    /// Creates a child session whose default account uses `provider`, as [`with_credentials`](Self::with_credentials)
-    /// does.
-    ///
-    /// # Errors
-    /// `Denied` in a [narrowed](Self::narrow) session, `Closed` after closing.
-    pub fn with_provider(&self, provider: impl IntoProvider) -> Result<Self> {
-        let child = Self(Arc::new(CloseOnLastDrop(self.inner().child()?)));
-        child.inner().set_default_provider(provider.into_provider())?;
-        Ok(child)
     }
 }

@@ -2,10 +2,9 @@
 
 use serde::Serialize;
 
-use super::family::SessionInner;
-use super::slot::AccountCache;
-use super::{Freshness, Generation};
-use crate::{AccountId, AccountName, Expiry, Principal, Region, SessionId};
+use super::inner::SessionInner;
+use crate::cache::{AccountCache, Freshness, Generation};
+use crate::{AccountId, AccountName, Credentials, Expiry, Principal, Region, SessionId};
 
 /// Describes a session without its secrets.
 #[derive(Debug, Clone, Serialize)]
@@ -47,30 +46,34 @@ pub struct AccountStatus {
     pub has_session_token: bool,
 }
 
-impl SessionInner {
-    pub(super) fn status(&self) -> SessionStatus {
-        SessionStatus {
-            session: self.surroundings.id,
-            principal: self.surroundings.principal.clone(),
-            closed: self.is_closed(),
-            accounts: self.accounts().iter().map(|slot| self.account_status(slot)).collect(),
+impl SessionStatus {
+    pub(super) fn of(session: &SessionInner) -> Self {
+        Self {
+            session: session.shared.id,
+            principal: session.shared.principal.clone(),
+            closed: session.is_closed(),
+            accounts: session.accounts().iter().map(|cache| AccountStatus::of(session, cache)).collect(),
         }
     }
+}
 
-    pub(super) fn account_status(&self, slot: &AccountCache) -> AccountStatus {
-        let current = slot.current();
-        let set = current.as_ref();
-        AccountStatus {
-            account: slot.alias().clone(),
-            default: slot.alias() == self.default_account().alias(),
-            provider: set.map(|set| set.provider().to_owned()).or_else(|| slot.provider_name()),
-            account_id: set.and_then(|set| set.account_id().cloned()),
-            region: Some(self.resolved_region(slot.alias())),
-            key_suffix: set.map(|set| set.access_key_id().last_four().to_owned()),
-            expires_at: set.map(|set| self.announced_expiry(set.expiry())),
-            freshness: set.map(|set| set.metadata().freshness(self.surroundings.now())),
-            generation: slot.generation(),
-            has_session_token: set.is_some_and(|set| set.has_session_token()),
+impl AccountStatus {
+    pub(super) fn of(session: &SessionInner, cache: &AccountCache) -> Self {
+        let current = cache.current();
+        let credentials = current.as_ref();
+        Self {
+            account: cache.alias().clone(),
+            default: cache.alias() == session.default_account().alias(),
+            provider: credentials
+                .map(|credentials| credentials.provider().to_owned())
+                .or_else(|| cache.provider_name()),
+            account_id: credentials.and_then(|credentials| credentials.account_id().cloned()),
+            region: Some(session.resolved_region(cache.alias())),
+            key_suffix: credentials.map(|credentials| credentials.access_key_id().last_four().to_owned()),
+            expires_at: credentials.map(|credentials| session.announced_expiry(credentials.expiry())),
+            freshness: credentials.map(|credentials| credentials.metadata().freshness(session.shared.now())),
+            generation: cache.generation(),
+            has_session_token: credentials.is_some_and(Credentials::has_session_token),
         }
     }
 }

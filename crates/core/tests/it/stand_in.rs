@@ -96,7 +96,7 @@ async fn key_exchange_declined_serves_given_keys() {
     session.set_credentials(credentials(1)).unwrap();
     session.set_credentials(credentials(1_001)).unwrap();
     assert_eq!(fetch_number(&session).await, Ok(1_001));
-    assert!(session.refresh(session.default_account()).await.is_err(), "set by hand");
+    assert!(session.refresh(session.default_account()).await.is_err(), "set directly");
     session.set_credentials(credentials(3)).unwrap();
     assert!(session.current().is_none());
     assert_eq!(fetch_number(&session).await, Ok(103));

@@ -104,7 +104,7 @@ async fn refresh_credentials_error_has_cause_and_next_step() {
     for (input, code, says) in [
         (json!({"account": "prod"}), "denied", "by the role"),
         (json!({"account": "nowhere"}), "not_configured", "use one of: default, prod"),
-        (json!({}), "not_configured", "set by hand"),
+        (json!({}), "not_configured", "set directly"),
         (json!({"account": 7}), "invalid", "must be a string"),
     ] {
         let output = tools.call(REFRESH_CREDENTIALS, input).await.unwrap();

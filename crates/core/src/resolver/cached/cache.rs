@@ -12,7 +12,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 
-use crate::attempt::{Callee, call_isolated};
+use crate::isolate::{Callee, call_isolated};
 use crate::single_flight::{Flight, SingleFlight};
 use crate::{Clock, CredentialId, CredentialResolver, Credentials, Error, ErrorKind, Result};
 

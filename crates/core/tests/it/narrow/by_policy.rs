@@ -70,7 +70,7 @@ async fn narrowed_session_cache_does_not_keep_refusals() {
     let scopes = NarrowedSessionCache::default();
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
     let error = scopes.get_or_narrow(&account, &read_policy()).unwrap_err();
-    assert!(error.message().contains("by hand") && error.next_step().is_some(), "{error}");
+    assert!(error.message().contains("set directly") && error.next_step().is_some(), "{error}");
     session.clear();
     assert_eq!(scopes.get_or_narrow(&account, &read_policy()).unwrap_err().kind(), ErrorKind::NotConfigured);
     session.set_provider_for(&account_name("default"), NarrowableProvider::new(300)).unwrap();

@@ -52,7 +52,7 @@ async fn narrow_with_policy_refuses_set_credentials() {
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
     let error = session.narrow(AccessScope::new().policy(read_policy())).unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("policy")), "{error}");
-    assert!(error.message().contains("`default`") && error.message().contains("by hand"), "{error}");
+    assert!(error.message().contains("`default`") && error.message().contains("set directly"), "{error}");
     assert!(error.next_step().unwrap().contains("role"), "{error}");
     let child =
         session.narrow(AccessScope::new().policy(read_policy()).accounts([account_name("prod")])).unwrap();
@@ -97,7 +97,7 @@ async fn narrow_with_policy_follows_replacement_in_parent() {
     session.set_credentials(numbered(1, Expiry::Never)).unwrap();
     assert!(child.current().is_none(), "it was of somebody whom the session no longer works for");
     let error = child.credentials().await.unwrap_err();
-    assert!(error.message().contains("by hand") && error.message().contains("`default`"), "{error}");
+    assert!(error.message().contains("set directly") && error.message().contains("`default`"), "{error}");
     rotations.changed().await.unwrap();
 
     let session = SessionContext::builder().provider(before.clone()).build();
@@ -148,7 +148,7 @@ async fn narrow_with_policy_follows_override_in_parent() {
         middle.narrow(AccessScope::new().policy(read_policy()).accounts([account_name("prod")])).unwrap();
     assert_eq!(account_number(&child, "prod").await.unwrap(), 100);
     middle.set_credentials_for(&account_name("prod"), numbered(2, Expiry::Never)).unwrap();
-    assert!(account_number(&child, "prod").await.unwrap_err().message().contains("by hand"));
+    assert!(account_number(&child, "prod").await.unwrap_err().message().contains("set directly"));
     assert_eq!((account_number(&session, "prod").await.unwrap(), role.issued_policies().len()), (101, 2));
 }
 

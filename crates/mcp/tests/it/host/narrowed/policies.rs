@@ -110,7 +110,7 @@ async fn tool_policy_not_narrowable_call_is_refused_with_next_step() {
         for _ in 0..2 {
             stage.session.set_credentials(crate::keys::keys("HAND")).unwrap();
             let told = stage.call_error("fixture__whoami").await;
-            assert!(told.contains("set by hand") && told.contains("role"), "{told}");
+            assert!(told.contains("set directly") && told.contains("role"), "{told}");
             // No narrowed credentials from before this point remain.
             stage.session.clear();
         }

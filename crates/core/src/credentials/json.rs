@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::Credentials;
 use crate::{AccessKeyId, AccountId, Error, Expiry, Region, Result};
 
-/// The accepted names of a field, as [`plain`] writes them. Errors use the first name.
+/// The accepted names of a field, as `normalize_name` writes them. Errors use the first name.
 struct FieldNames {
     name: &'static str,
     normalized: &'static [&'static str],

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::session::{Issued, Sentinel};
+use crate::cache::{IssueMetadata, Sentinel};
 use crate::{AccessKeyId, AccountId, Region};
 
 pub(crate) struct CredentialsInner {
     pub(super) data: CredentialsData,
-    pub(super) metadata: Issued,
+    pub(super) metadata: IssueMetadata,
 }
 
 #[derive(Clone)]
@@ -43,7 +43,7 @@ impl Sentinel for CredentialsInner {
             provider: Cow::Borrowed("nothing"),
             max_age: None,
         };
-        Arc::new(Self { data: parts, metadata: Issued::placeholder() })
+        Arc::new(Self { data: parts, metadata: IssueMetadata::placeholder() })
     }
 
     fn is_sentinel(&self) -> bool {

@@ -32,7 +32,7 @@ pub struct RefreshPolicy {
 }
 
 impl RefreshPolicy {
-    pub(super) const STANDARD: Self = Self {
+    pub(crate) const STANDARD: Self = Self {
         load_timeout: Duration::from_secs(20),
         max_age: Duration::from_secs(15 * 60),
         advisory_window: None,

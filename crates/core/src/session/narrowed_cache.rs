@@ -4,7 +4,7 @@ use std::fmt;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::session::{SessionAccount, SessionContext, faults};
+use crate::session::{SessionAccount, SessionContext, error};
 use crate::{AccountName, PolicyDigest, Result, SessionId, SessionPolicy};
 
 /// The maximum number of children kept. The credentials of each child are refreshed while its session is kept warm.
@@ -54,7 +54,7 @@ impl NarrowedSessionCache {
     /// # Errors
     /// As [`SessionContext::narrow`]; no child is kept then.
     pub fn get_or_narrow(&self, account: &SessionAccount, policy: &SessionPolicy) -> Result<SessionContext> {
-        let session = account.session_id().ok_or_else(faults::closed_error)?;
+        let session = account.session_id().ok_or_else(error::closed)?;
         let key = NarrowKey { session, account: account.alias().clone(), policy: policy.digest() };
         if let Some(open) = self.get(&key).filter(|child| !child.is_closed()) {
             return Ok(open);

@@ -4,7 +4,7 @@ use crate::{AccountName, Error, ErrorKind};
 
 /// Reports that the current credentials have expired. An error that requires a person is returned unchanged, since it
 /// says what to do.
-pub(super) fn expired_error(cause: Option<Error>) -> Error {
+pub(crate) fn expired(cause: Option<Error>) -> Error {
     let error = Error::new(ErrorKind::Expired, "the session's credentials have expired")
         .with_next_step("set or refresh the credentials of this session");
     match cause {
@@ -14,13 +14,13 @@ pub(super) fn expired_error(cause: Option<Error>) -> Error {
     }
 }
 
-pub(super) fn not_configured_error() -> Error {
+pub(crate) fn not_configured() -> Error {
     Error::not_configured("no credentials are set in this session")
         .with_next_step("set credentials on it, or give it a provider")
 }
 
 /// An account with a provider can be resumed as well.
-pub(super) fn cleared_error(has_provider: bool) -> Error {
+pub(crate) fn cleared(has_provider: bool) -> Error {
     let next_step = if has_provider {
         "set credentials on it, or refresh this account explicitly to use its configured provider again"
     } else {
@@ -29,28 +29,28 @@ pub(super) fn cleared_error(has_provider: bool) -> Error {
     Error::not_configured("this session was cleared").with_next_step(next_step)
 }
 
-pub(super) fn closed_error() -> Error {
+pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the session is closed").with_next_step("open a new session")
 }
 
-pub(super) fn cleared_meanwhile_error() -> Error {
+pub(crate) fn cleared_meanwhile() -> Error {
     Error::new(ErrorKind::Unavailable, "the session was cleared while its credentials were looked up")
         .with_next_step("look them up again if they are still wanted")
 }
 
-pub(super) fn not_allowed_error(allowed: &[AccountName]) -> Error {
+pub(crate) fn not_allowed(allowed: &[AccountName]) -> Error {
     let allowed: Vec<_> = allowed.iter().map(AccountName::as_str).collect();
     Error::new(ErrorKind::Denied, "this session may not have an account of that alias")
         .with_field("account")
         .with_next_step(format!("use one of: {}", allowed.join(", ")))
 }
 
-pub(super) fn narrowed_error() -> Error {
+pub(crate) fn narrowed() -> Error {
     Error::new(ErrorKind::Denied, "a narrowed session takes neither credentials nor providers")
         .with_next_step("use what it has, or open another session for them")
 }
 
-pub(super) fn manually_set_error() -> Error {
-    Error::invalid("policy", "cannot be put on credentials that were set by hand")
+pub(crate) fn manually_set() -> Error {
+    Error::invalid("policy", "cannot be put on credentials that were set directly")
         .with_next_step("narrow an account whose provider assumes a role with them, or federates them")
 }

@@ -1,4 +1,4 @@
-//! `NarrowedAccount`: fetches credentials of a session's account, narrowed by a policy.
+//! `NarrowedAccountProvider`: fetches credentials of a session's account, narrowed by a policy.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -6,33 +6,33 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 
-use crate::session::{SessionAccount, faults};
+use crate::session::{SessionAccount, error};
 use crate::{CredentialProvider, Credentials, Result, SessionPolicy};
 
 /// Narrows the provider of an account. The provider is looked up at each fetch: it may be replaced, suspended by a
 /// clear, or overridden by credentials that are set directly, and must not be used from then on.
 #[derive(Debug)]
-pub(in crate::session) struct NarrowedAccount {
+pub(in crate::session) struct NarrowedAccountProvider {
     account: SessionAccount,
     policy: SessionPolicy,
     /// No fetch is made after this instant. Background refreshers do not check the bounds of a session themselves.
-    until: Option<SystemTime>,
+    deadline: Option<SystemTime>,
 }
 
-impl NarrowedAccount {
+impl NarrowedAccountProvider {
     pub(in crate::session) fn new(
         account: SessionAccount,
         policy: SessionPolicy,
-        until: Option<SystemTime>,
+        deadline: Option<SystemTime>,
     ) -> Self {
-        Self { account, policy, until }
+        Self { account, policy, deadline }
     }
 
     /// Returns the current provider of the account, narrowed.
     pub(in crate::session) fn provider(&self) -> Result<Arc<dyn CredentialProvider>> {
-        let now = self.account.session()?.surroundings.now();
-        if self.until.is_some_and(|until| until <= now) {
-            return Err(faults::closed_error());
+        let now = self.account.session()?.shared.now();
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            return Err(error::closed());
         }
         let narrowed = self.account.cache()?.scope_down(&self.policy);
         narrowed.map_err(|error| super::with_account_context(self.account.alias(), &error))
@@ -40,7 +40,7 @@ impl NarrowedAccount {
 }
 
 #[async_trait]
-impl CredentialProvider for NarrowedAccount {
+impl CredentialProvider for NarrowedAccountProvider {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("narrowed")
     }

@@ -1,8 +1,8 @@
 //! `VersionedCell`: the value that one account serves, and the lock under which it changes.
 //!
-//! The value is read without a lock. Writers enter the gate one at a time. A fetch remembers the epoch in which it
+//! The value is read without a lock. Writers enter the cell one at a time. A fetch remembers the epoch in which it
 //! began, and publishes its result only if no set, clear or close happened since. The interleavings are model-checked
-//! in `gate/model.rs`.
+//! in `versioned_cell/model.rs`.
 
 #[cfg(all(test, valetkey_loom))]
 mod model;
@@ -16,7 +16,7 @@ use crate::sync::{Mutex, MutexGuard, PoisonError, Swap};
 
 /// Holds a value that is read without a lock, and the state `S` that is accessed only under the lock.
 pub(super) struct VersionedCell<V, S> {
-    /// Created with the first value, as in [`LazyArcSwap`](super::late::LazyArcSwap).
+    /// Created with the first value, as in [`LazyArcSwap`](super::LazyArcSwap).
     value: OnceLock<Swap<V>>,
     inside: Mutex<Locked<S>>,
 }
@@ -32,7 +32,7 @@ pub(super) struct Epoch(u64);
 
 impl Epoch {
     const FIRST: Self = Self(0);
-    /// Marks a closed gate, permanently. Unreachable by counting (2^64 updates).
+    /// Marks a closed cell, permanently. Unreachable by counting (2^64 updates).
     const LAST: Self = Self(u64::MAX);
 
     fn next(self) -> Self {
@@ -40,8 +40,8 @@ impl Epoch {
     }
 }
 
-/// A type with a value that stands for "nothing". An emptied gate holds this value, so that readers need no separate
-/// check for an empty gate.
+/// A type with a value that stands for "nothing". An emptied cell holds this value, so that readers need no separate
+/// check for an empty cell.
 pub(crate) trait Sentinel {
     fn sentinel() -> Arc<Self>;
 
@@ -64,7 +64,7 @@ impl<V: Sentinel, S> VersionedCell<V, S> {
         self.value.get().map(Swap::load_full).filter(|value| !value.is_sentinel())
     }
 
-    /// Returns whether the gate holds a value other than nothing.
+    /// Returns whether the cell holds a value other than nothing.
     pub(super) fn has_value(&self) -> bool {
         self.read().is_some_and(|value| !value.is_sentinel())
     }
@@ -74,14 +74,14 @@ impl<V: Sentinel, S> VersionedCell<V, S> {
         WriteGuard { value: &self.value, inside: self.inside.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 
-    /// Enters unless the gate is closed.
+    /// Enters unless the cell is closed.
     pub(super) fn lock_open(&self) -> Option<WriteGuard<'_, V, S>> {
-        Some(self.lock()).filter(|turn| !turn.is_closed())
+        Some(self.lock()).filter(|guard| !guard.is_closed())
     }
 
     /// Enters unless another epoch has begun, which invalidates what was fetched in `epoch`.
     pub(super) fn lock_in_epoch(&self, epoch: Epoch) -> Option<WriteGuard<'_, V, S>> {
-        Some(self.lock()).filter(|turn| turn.epoch() == epoch)
+        Some(self.lock()).filter(|guard| guard.epoch() == epoch)
     }
 }
 
@@ -105,7 +105,7 @@ impl<V: Sentinel, S> WriteGuard<'_, V, S> {
         self.inside.epoch = self.inside.epoch.next();
     }
 
-    /// Serves `value` from now on, unless the gate is closed.
+    /// Serves `value` from now on, unless the cell is closed.
     pub(super) fn publish(&mut self, value: Arc<V>) {
         match self.value.get() {
             _ if self.is_closed() => {}
@@ -115,7 +115,7 @@ impl<V: Sentinel, S> WriteGuard<'_, V, S> {
         }
     }
 
-    /// Serves nothing from now on. Storing scans all readers, so an empty gate is left as it is.
+    /// Serves nothing from now on. Storing scans all readers, so an empty cell is left as it is.
     pub(super) fn unpublish(&mut self) {
         if let Some(swap) = self.value.get()
             && !swap.load().is_sentinel()
@@ -124,7 +124,7 @@ impl<V: Sentinel, S> WriteGuard<'_, V, S> {
         }
     }
 
-    /// Closes the gate permanently.
+    /// Closes the cell permanently.
     pub(super) fn close(&mut self) {
         self.inside.epoch = Epoch::LAST;
         self.unpublish();
@@ -164,31 +164,31 @@ mod tests {
         }
     }
 
-    /// Returns a gate that serves a value, and a weak reference to the value.
+    /// Returns a cell that serves a value, and a weak reference to the value.
     fn serving() -> (VersionedCell<Number, ()>, Weak<Number>) {
-        let (gate, served) = (VersionedCell::new(()), Arc::new(Number(1)));
+        let (cell, served) = (VersionedCell::new(()), Arc::new(Number(1)));
         let there = Arc::downgrade(&served);
-        gate.lock().publish(served);
-        (gate, there)
+        cell.lock().publish(served);
+        (cell, there)
     }
 
     #[test]
     fn versioned_cell_unpublish_drops_unheld_value() {
-        let (gate, there) = serving();
-        gate.lock().unpublish();
+        let (cell, there) = serving();
+        cell.lock().unpublish();
         assert!(there.upgrade().is_none());
-        let (gate, there) = serving();
-        gate.lock().close();
+        let (cell, there) = serving();
+        cell.lock().close();
         assert!(there.upgrade().is_none());
     }
 
     #[test]
     fn versioned_cell_value_drops_with_last_reader() {
-        let (gate, there) = serving();
-        let held = [gate.read().unwrap(), gate.read().unwrap()];
-        assert_eq!(there.strong_count(), 1, "the gate's own");
-        gate.lock().unpublish();
-        assert!(!gate.has_value() && gate.current().is_none());
+        let (cell, there) = serving();
+        let held = [cell.read().unwrap(), cell.read().unwrap()];
+        assert_eq!(there.strong_count(), 1, "the cell's own");
+        cell.lock().unpublish();
+        assert!(!cell.has_value() && cell.current().is_none());
         let [one, other] = held;
         assert_eq!(there.strong_count(), 2);
         drop(one);

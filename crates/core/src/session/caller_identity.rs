@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{CredentialsVersion, SessionAccount};
-use crate::attempt::{Callee, call_isolated};
+use super::SessionAccount;
+use crate::cache::CredentialsVersion;
+use crate::isolate::{Callee, call_isolated};
 use crate::single_flight::{Flight, SingleFlight};
 use crate::{CallerIdentity, CallerIdentityProvider, Credentials, Result};
 
@@ -51,7 +52,7 @@ impl CallerIdentityCache {
             self.account.credentials().await?;
             // None when it was cleared since, which is told at the next turn.
             let Some(set) = self.account.cache()?.current() else { continue };
-            let limit = self.account.session()?.surroundings.policy().load_timeout;
+            let limit = self.account.session()?.shared.policy().load_timeout;
             let caller = match self.ask(&set, limit) {
                 Ok(told) => told,
                 Err(question) => match self.keep(set.metadata().id, question.await) {

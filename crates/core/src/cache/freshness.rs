@@ -47,19 +47,19 @@ fn mandatory_window(lifetime: Duration) -> Duration {
 
 /// The instants at which credentials change freshness.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Windows {
-    pub(super) advisory_at: Option<SystemTime>,
-    pub(super) mandatory_at: Option<SystemTime>,
-    pub(super) expires_at: Option<SystemTime>,
+pub(crate) struct RefreshWindows {
+    pub(crate) advisory_at: Option<SystemTime>,
+    pub(crate) mandatory_at: Option<SystemTime>,
+    pub(crate) expires_at: Option<SystemTime>,
 }
 
-impl Windows {
+impl RefreshWindows {
     /// Computes the windows. `jitter` (0 to 1) widens the advisory window by up to a tenth, so that sessions opened
     /// together do not refresh together.
     ///
     /// No window opens before the minimum interval between two fetches has passed, except where the provider itself
     /// limits the age of its credentials.
-    pub(super) fn new(issued_at: SystemTime, set: &Credentials, policy: &RefreshPolicy, jitter: f64) -> Self {
+    pub(crate) fn new(issued_at: SystemTime, set: &Credentials, policy: &RefreshPolicy, jitter: f64) -> Self {
         let aged_after = |age: Duration| issued_at.checked_add(age.mul_f64(1.0 - 0.1 * jitter));
         let Some(expires_at) = set.expiry().instant() else {
             let advisory_at = aged_after(set.max_age().unwrap_or(policy.max_age));
@@ -79,7 +79,7 @@ impl Windows {
         }
     }
 
-    pub(super) fn freshness(&self, now: SystemTime) -> Freshness {
+    pub(crate) fn freshness(&self, now: SystemTime) -> Freshness {
         let reached = |at: Option<SystemTime>| at.is_some_and(|at| at <= now);
         if reached(self.expires_at) {
             Freshness::Expired
@@ -94,19 +94,19 @@ impl Windows {
 }
 
 /// Metadata of credentials held by a session.
-pub(crate) struct Issued {
-    pub(super) id: CredentialsVersion,
-    pub(super) windows: Windows,
+pub(crate) struct IssueMetadata {
+    pub(crate) id: CredentialsVersion,
+    pub(crate) windows: RefreshWindows,
     /// No decision is needed before this instant. Zero once the credentials have expired or were reported rejected,
     /// and permanently so: a clock that jumps back does not revive them.
-    settled_until: AtomicU64,
+    fresh_until: AtomicU64,
 }
 
-impl Issued {
+impl IssueMetadata {
     /// Metadata of credentials that no session holds: not settled, and treated as expired.
     pub(crate) fn placeholder() -> Self {
-        let windows = Windows { advisory_at: None, mandatory_at: None, expires_at: None };
-        Self { id: CredentialsVersion::UNSET, windows, settled_until: AtomicU64::new(0) }
+        let windows = RefreshWindows { advisory_at: None, mandatory_at: None, expires_at: None };
+        Self { id: CredentialsVersion::UNSET, windows, fresh_until: AtomicU64::new(0) }
     }
 
     pub(crate) fn is_placeholder(&self) -> bool {
@@ -115,20 +115,20 @@ impl Issued {
 
     /// Credentials issued by a provider are settled until their first window opens. Credentials that are set directly
     /// have no provider to refresh them, and are settled until they expire.
-    pub(super) fn new(id: CredentialsVersion, windows: Windows, by_hand: bool) -> Self {
-        let undecided_at = if by_hand { windows.expires_at } else { windows.advisory_at };
-        let settled_until = undecided_at.map_or(Nanos::MAX, |at| nanos(at).max(1));
-        Self { id, windows, settled_until: AtomicU64::new(settled_until) }
+    pub(crate) fn new(id: CredentialsVersion, windows: RefreshWindows, by_hand: bool) -> Self {
+        let stale_at = if by_hand { windows.expires_at } else { windows.advisory_at };
+        let fresh_until = stale_at.map_or(Nanos::MAX, |at| nanos(at).max(1));
+        Self { id, windows, fresh_until: AtomicU64::new(fresh_until) }
     }
 
     /// Returns whether no decision is needed: the only check of the warm path.
     #[inline]
-    pub(super) fn is_fresh_at(&self, now: Nanos) -> bool {
-        now < self.settled_until.load(Ordering::Relaxed)
+    pub(crate) fn is_fresh_at(&self, now: Nanos) -> bool {
+        now < self.fresh_until.load(Ordering::Relaxed)
     }
 
-    pub(super) fn freshness(&self, now: SystemTime) -> Freshness {
-        if self.settled_until.load(Ordering::Relaxed) == 0 {
+    pub(crate) fn freshness(&self, now: SystemTime) -> Freshness {
+        if self.fresh_until.load(Ordering::Relaxed) == 0 {
             return Freshness::Expired;
         }
         let freshness = self.windows.freshness(now);
@@ -138,8 +138,8 @@ impl Issued {
         freshness
     }
 
-    pub(super) fn mark_expired(&self) {
-        self.settled_until.store(0, Ordering::Relaxed);
+    pub(crate) fn mark_expired(&self) {
+        self.fresh_until.store(0, Ordering::Relaxed);
     }
 }
 
@@ -157,9 +157,12 @@ mod tests {
         Credentials::builder(id, secret).expiry(expiry).max_age(max_age).build().unwrap()
     }
 
-    fn windows(lifetime: Duration, jitter: f64) -> (Windows, SystemTime) {
+    fn windows(lifetime: Duration, jitter: f64) -> (RefreshWindows, SystemTime) {
         let end = issued_at() + lifetime;
-        (Windows::new(issued_at(), &set(Expiry::At(end), None), &RefreshPolicy::default(), jitter), end)
+        (
+            RefreshWindows::new(issued_at(), &set(Expiry::At(end), None), &RefreshPolicy::default(), jitter),
+            end,
+        )
     }
 
     #[test]
@@ -186,7 +189,7 @@ mod tests {
     fn refresh_windows_open_after_fetch_interval() {
         let end = issued_at() + 60 * MINUTE;
         let opens = |policy: RefreshPolicy| {
-            let windows = Windows::new(issued_at(), &set(Expiry::At(end), None), &policy, 1.0);
+            let windows = RefreshWindows::new(issued_at(), &set(Expiry::At(end), None), &policy, 1.0);
             windows.advisory_at.unwrap().duration_since(issued_at()).unwrap()
         };
         let whole = || RefreshPolicy::default().advisory_window(120 * MINUTE);
@@ -225,7 +228,7 @@ mod tests {
     #[test]
     fn refresh_windows_unexpiring_turns_advisory_only() {
         let now = issued_at();
-        let windows = Windows::new(now, &set(Expiry::Never, None), &RefreshPolicy::default(), 0.0);
+        let windows = RefreshWindows::new(now, &set(Expiry::Never, None), &RefreshPolicy::default(), 0.0);
         assert_eq!(windows.freshness(now + 14 * MINUTE), Freshness::Fresh);
         assert_eq!(windows.freshness(now + 15 * MINUTE), Freshness::Advisory);
         assert_eq!(windows.freshness(now + 1_000_000 * MINUTE), Freshness::Advisory);
@@ -241,7 +244,7 @@ mod tests {
             (Expiry::At(now + 60 * MINUTE), Some(50 * MINUTE), 45 * MINUTE),
             (Expiry::Never, Some(Duration::ZERO), Duration::ZERO),
         ] {
-            let windows = Windows::new(now, &set(expiry, max_age), &policy, 0.0);
+            let windows = RefreshWindows::new(now, &set(expiry, max_age), &policy, 0.0);
             assert_eq!(windows.advisory_at, Some(now + advisory_after), "{expiry}, {max_age:?}");
         }
     }

@@ -1,0 +1,86 @@
+//! The background refresher: a future, driven by its owner, that refreshes credentials before they are needed.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::MissedTickBehavior;
+
+use super::AccountCache;
+use super::refresh_queue::{MIN_RETRY_INTERVAL, RefreshQueue};
+
+/// Limits how many refreshes a background refresher performs.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct RefreshLimits {
+    /// The maximum number of concurrent refreshes (default: 64).
+    pub concurrent: NonZeroU32,
+    /// The maximum number of refreshes started per second (default: 50). STS grants an account some hundreds of
+    /// requests a second, shared by all callers in that account.
+    pub per_second: NonZeroU32,
+}
+
+impl RefreshLimits {
+    /// Sets [`concurrent`](Self::concurrent).
+    #[must_use]
+    pub fn concurrent(mut self, refreshes: NonZeroU32) -> Self {
+        self.concurrent = refreshes;
+        self
+    }
+
+    /// Sets [`per_second`](Self::per_second).
+    #[must_use]
+    pub fn per_second(mut self, refreshes: NonZeroU32) -> Self {
+        self.per_second = refreshes;
+        self
+    }
+
+    fn has_capacity(&self, in_flight: usize) -> bool {
+        u32::try_from(in_flight).is_ok_and(|in_flight| in_flight < self.concurrent.get())
+    }
+
+    fn interval(&self) -> Duration {
+        Duration::from_secs(1) / self.per_second.get()
+    }
+}
+
+impl Default for RefreshLimits {
+    fn default() -> Self {
+        let one = NonZeroU32::MIN;
+        Self { concurrent: one.saturating_add(63), per_second: one.saturating_add(49) }
+    }
+}
+
+/// Runs the refreshes of a queue while its owner `is_open`.
+pub(crate) async fn run_refreshes(
+    queue: Arc<RefreshQueue>,
+    limits: RefreshLimits,
+    is_open: impl Fn() -> bool,
+) {
+    let mut pace = tokio::time::interval(limits.interval());
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut in_flight = FuturesUnordered::new();
+    while is_open() {
+        let pause =
+            if limits.has_capacity(in_flight.len()) { queue.idle_time() } else { Some(Duration::MAX) };
+        tokio::select! {
+            biased;
+            Some(()) = in_flight.next() => {}
+            () = queue.changed() => {}
+            _ = pace.tick(), if pause.is_none() => {
+                in_flight.extend(queue.pop_due().map(|cache| refresh_one(cache, &queue)));
+            }
+            () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
+        }
+    }
+}
+
+/// Refreshes one account. The account records an error and returns it to the next caller that requests credentials.
+async fn refresh_one(cache: Arc<AccountCache>, queue: &RefreshQueue) {
+    if cache.needs_refresh() {
+        let _outcome = cache.refresh().await;
+    }
+    cache.schedule_on(queue, MIN_RETRY_INTERVAL);
+}

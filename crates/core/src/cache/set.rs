@@ -1,0 +1,120 @@
+//! Sets credentials, a provider or a guard on an account, and decides which of them serves.
+
+use std::sync::Arc;
+
+use super::state::{ArcGuard, ArcProvider};
+use super::{AccountCache, Generation, RenewalChain, State};
+use crate::audit::AuditEvent;
+use crate::session::error;
+use crate::{Credentials, Error, Result};
+
+impl AccountCache {
+    pub(crate) fn set(&self, credentials: Credentials) -> Result<Generation> {
+        self.set_if(credentials, |_| Ok(()))
+    }
+
+    /// Sets credentials that were looked up, unless the account was cleared since `last_clear` was read: a cleared
+    /// session stays cleared.
+    pub(crate) fn set_unless_cleared(
+        &self,
+        last_clear: RenewalChain,
+        credentials: Credentials,
+    ) -> Result<Generation> {
+        self.set_if(credentials, |state| {
+            if state.last_clear == last_clear { Ok(()) } else { Err(error::cleared_meanwhile()) }
+        })
+    }
+
+    fn set_if(&self, credentials: Credentials, check: impl Fn(&State) -> Result<()>) -> Result<Generation> {
+        let now = self.shared.now();
+        if credentials.expiry().has_passed(now) {
+            return Err(Error::invalid("expires_at", "has already passed")
+                .with_next_step("fetch new credentials and set those; the earlier ones were kept"));
+        }
+        self.shared.report(&credentials);
+        let (generation, _previous) = loop {
+            let guard = self.cell.lock().guard();
+            let exchanger = guard.as_ref().and_then(|guard| guard.in_place_of(&credentials));
+            let mut state = self.lock_open()?;
+            check(&state)?;
+            if !is_same_guard(guard.as_ref(), state.guard().as_ref()) {
+                // The guard was replaced concurrently; the new one has to decide.
+                continue;
+            }
+            self.advance_epoch(&mut state);
+            state.suspended = false;
+            state.manually_set = exchanger.is_none();
+            let previous = state.replace_exchanger(exchanger);
+            if state.manually_set {
+                state.chain = self.shared.new_renewal_chain();
+                self.publish(&mut state, &credentials, now);
+            } else {
+                state.store_exchanged(&credentials);
+                self.unpublish(&mut state);
+            }
+            // Dropped outside the lock, since its `Drop` is user code.
+            break (state.generation, previous);
+        };
+        // Report again, for observers that were attached in the meantime.
+        self.shared.report(&credentials);
+        self.shared.audit(AuditEvent::Set, |record| {
+            record.account(&self.alias).credentials(&credentials).with_generation(generation)
+        });
+        Ok(generation)
+    }
+
+    /// Sets the provider. Credentials that were set before stay, and so does the guard.
+    pub(crate) fn set_provider(&self, provider: ArcProvider) -> Result<()> {
+        // Declared before the lock, so that it is dropped after it: its `Drop` is user code.
+        let _previous;
+        let mut state = self.lock_open()?;
+        state.suspended = false;
+        self.invalidate(&mut state);
+        _previous = state.provider.replace(provider);
+        Ok(())
+    }
+
+    /// Sets the guard. Credentials that were set before are no longer served, unless the guard accepts them.
+    pub(crate) fn set_guard(&self, guard: ArcGuard) -> Result<()> {
+        let provider = guard.provider();
+        let _previous = loop {
+            let keys = self.manually_set_keys()?;
+            let exchanger = keys.as_ref().and_then(|keys| guard.in_place_of(keys));
+            let mut state = self.lock_open()?;
+            if state.manually_set != keys.is_some()
+                || !keys.as_ref().is_none_or(|keys| self.holds_version(keys))
+            {
+                // Other credentials were set concurrently, which the guard has not seen.
+                continue;
+            }
+            state.suspended = false;
+            self.invalidate(&mut state);
+            let previous_guard = state.replace_guard(Arc::clone(&guard));
+            let mut previous = [state.provider.replace(Arc::clone(&provider)), None];
+            if exchanger.is_some() {
+                self.advance_epoch(&mut state);
+                state.manually_set = false;
+                previous[1] = state.replace_exchanger(exchanger);
+                keys.iter().for_each(|keys| state.store_exchanged(keys));
+                self.unpublish(&mut state);
+            }
+            // Dropped outside the lock, since its `Drop` is user code.
+            break (previous, previous_guard);
+        };
+        Ok(())
+    }
+
+    /// Returns the current credentials if they were set directly.
+    fn manually_set_keys(&self) -> Result<Option<Credentials>> {
+        let state = self.lock_open()?;
+        Ok(self.current().filter(|_| state.manually_set))
+    }
+}
+
+fn is_same_guard(before: Option<&ArcGuard>, now: Option<&ArcGuard>) -> bool {
+    match (before, now) {
+        (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+        (None, None) => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,132 @@
+//! `State`: what changes about an account under the lock of its cell.
+
+use std::sync::Arc;
+
+use super::backoff::RefreshBackoff;
+use super::refresh::FetchOutcome;
+use super::{Generation, LazyWatch, RenewalChain, RotationState};
+use crate::clock::{Nanos, nanos};
+use crate::session::shared::SessionShared;
+use crate::single_flight::SingleFlight;
+use crate::{AccountGuard, CredentialProvider, Credentials, Expiry, Region};
+
+pub(crate) type ArcProvider = Arc<dyn CredentialProvider>;
+pub(crate) type ArcGuard = Arc<dyn AccountGuard>;
+
+pub(super) struct State {
+    pub(super) provider: Option<ArcProvider>,
+    cold: Option<Box<ColdState>>,
+    /// The current credentials were set directly: no provider is called.
+    pub(super) manually_set: bool,
+    /// The chain that began with the last clear; zero before any.
+    pub(super) last_clear: RenewalChain,
+    /// The account was cleared, and nothing was set on the session since: the provider is not called.
+    pub(super) suspended: bool,
+    /// Changes whenever the next credentials do not continue the previous ones.
+    pub(super) chain: RenewalChain,
+    pub(super) generation: Generation,
+    /// When the last of all credentials that were ever held expires.
+    pub(super) latest_expiry: Nanos,
+    pub(super) fetch: SingleFlight<FetchOutcome>,
+    pub(super) backoff: RefreshBackoff,
+    pub(super) watch: LazyWatch<RotationState>,
+}
+
+/// State that few accounts have.
+#[derive(Default)]
+pub(super) struct ColdState {
+    region: Option<Region>,
+    exchanger: Option<ArcProvider>,
+    /// The credentials that the guard's provider exchanges.
+    exchanged: Option<Credentials>,
+    guard: Option<ArcGuard>,
+}
+
+impl State {
+    pub(super) fn new(chain: RenewalChain) -> Self {
+        Self {
+            provider: None,
+            cold: None,
+            manually_set: false,
+            last_clear: RenewalChain::default(),
+            suspended: false,
+            chain,
+            generation: Generation::default(),
+            latest_expiry: 0,
+            fetch: SingleFlight::default(),
+            backoff: RefreshBackoff::default(),
+            watch: LazyWatch::default(),
+        }
+    }
+
+    /// Returns the provider that serves the account.
+    pub(super) fn active_provider(&self) -> Option<&ArcProvider> {
+        let exchanger = self.cold.as_ref().and_then(|cold| cold.exchanger.as_ref());
+        exchanger.or(self.provider.as_ref())
+    }
+
+    pub(super) fn enabled_provider(&self) -> Option<ArcProvider> {
+        self.active_provider().cloned().filter(|_| !self.suspended)
+    }
+
+    pub(super) fn guard(&self) -> Option<ArcGuard> {
+        self.cold.as_ref()?.guard.clone()
+    }
+
+    /// Returns the previous guard, to be dropped once no lock is held.
+    #[must_use]
+    pub(super) fn replace_guard(&mut self, guard: ArcGuard) -> Option<ArcGuard> {
+        self.cold.get_or_insert_default().guard.replace(guard)
+    }
+
+    #[must_use]
+    pub(super) fn take_guard(&mut self) -> Option<ArcGuard> {
+        self.cold.as_mut()?.guard.take()
+    }
+
+    /// Returns the previous provider. It must be dropped once no lock is held, since its `Drop` is user code.
+    #[must_use]
+    pub(super) fn replace_exchanger(&mut self, exchanger: Option<ArcProvider>) -> Option<ArcProvider> {
+        match (&mut self.cold, exchanger) {
+            (None, None) => None,
+            (cold, exchanger) => {
+                let cold = cold.get_or_insert_default();
+                cold.exchanged = None;
+                std::mem::replace(&mut cold.exchanger, exchanger)
+            }
+        }
+    }
+
+    /// Returns the credentials that were set on the account and are exchanged instead of served.
+    pub(super) fn exchanged(&self) -> Option<&Credentials> {
+        self.cold.as_ref()?.exchanged.as_ref()
+    }
+
+    /// Keeps the credentials that the guard's provider exchanges.
+    pub(super) fn store_exchanged(&mut self, credentials: &Credentials) {
+        self.cold.get_or_insert_default().exchanged = Some(credentials.clone());
+    }
+
+    /// Credentials published from now on have a later chain than `cleared`, and earlier ones an earlier chain.
+    pub(super) fn record_clear(&mut self, shared: &SessionShared) {
+        self.last_clear = shared.new_renewal_chain();
+        self.suspended = true;
+    }
+
+    /// Includes `credentials` in the [`latest_expiry`](Self::latest_expiry).
+    pub(super) fn record_exposure(&mut self, credentials: &Credentials) {
+        let expiry = match credentials.expiry() {
+            Expiry::At(instant) => nanos(instant),
+            Expiry::Never => Nanos::MAX,
+        };
+        self.latest_expiry = self.latest_expiry.max(expiry);
+    }
+
+    pub(super) fn region(&self) -> Option<Region> {
+        self.cold.as_ref()?.region.clone()
+    }
+
+    pub(super) fn set_region(&mut self, region: Region) {
+        self.cold.get_or_insert_default().region = Some(region);
+    }
+}

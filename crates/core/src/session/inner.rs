@@ -1,0 +1,269 @@
+//! `SessionInner`: one session behind its handles: its accounts, and the session that it inherits others from.
+
+mod credentials;
+mod narrow;
+mod outstanding;
+mod region;
+mod tree;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::{Mutex, MutexGuard};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::error;
+use super::narrow::Restrictions;
+use super::shared::SessionShared;
+use crate::audit::{AuditEvent, AuditRecord};
+use crate::cache::{AccountCache, LazyArcSwap, LazyWatch};
+use crate::{
+    AccountName, CredentialId, CredentialProvider, CredentialResolver, Credentials, Error, Region, Result,
+};
+
+/// One session. A child holds a strong reference to its parent, and the parent a weak one to the child: a child does
+/// not keep a parent's session open, and ends with it.
+pub(super) struct SessionInner {
+    pub(super) shared: Arc<SessionShared>,
+    default: Arc<AccountCache>,
+    others: LazyArcSwap<BTreeMap<AccountName, Arc<AccountCache>>>,
+    pub(super) region: Option<Box<Region>>,
+    resolver: Option<Arc<dyn CredentialResolver>>,
+    service: LazyArcSwap<Value>,
+    /// `None` for most sessions.
+    pub(super) restrictions: Option<Box<Restrictions>>,
+    pub(super) parent: Option<Arc<SessionInner>>,
+    children: Mutex<Vec<Weak<SessionInner>>>,
+    /// Set by a clear: from then on the session inherits nothing.
+    detached: AtomicBool,
+    closed: AtomicBool,
+    /// Serializes creating, suspending and resuming accounts. Subscribers are notified when the session creates an
+    /// account of its own, when inheritance ends, and on close.
+    topology: Mutex<LazyWatch<()>>,
+}
+
+impl SessionInner {
+    pub(super) fn new(
+        shared: SessionShared,
+        default: AccountName,
+        region: Option<Region>,
+        resolver: Option<Arc<dyn CredentialResolver>>,
+    ) -> Self {
+        let shared = Arc::new(shared);
+        Self {
+            default: Arc::new(AccountCache::new(default, Arc::clone(&shared))),
+            shared,
+            others: LazyArcSwap::default(),
+            region: region.map(Box::new),
+            resolver,
+            service: LazyArcSwap::default(),
+            restrictions: None,
+            parent: None,
+            children: Mutex::default(),
+            detached: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            topology: Mutex::default(),
+        }
+    }
+
+    pub(super) fn default_account(&self) -> &Arc<AccountCache> {
+        &self.default
+    }
+
+    /// Returns the cache that serves `alias`: the session's own, otherwise the parent's.
+    pub(super) fn account_cache(&self, alias: &AccountName) -> Result<Arc<AccountCache>> {
+        if self.is_closed() {
+            return Err(error::closed());
+        }
+        self.find_account(alias).ok_or_else(|| self.unknown_account_error())
+    }
+
+    pub(super) fn find_account(&self, alias: &AccountName) -> Option<Arc<AccountCache>> {
+        let found = || self.find_own_account(alias).or_else(|| self.inherited_parent()?.find_account(alias));
+        if self.is_visible(alias) { found() } else { None }
+    }
+
+    /// Returns whether `alias` is within the bounds of this session. The parent checks its own bounds.
+    fn is_visible(&self, alias: &AccountName) -> bool {
+        self.allowed_accounts().is_none_or(|allowed| allowed.contains(alias))
+    }
+
+    /// Checks whether credentials or a provider may be set on the account here.
+    pub(super) fn check_writable(&self, alias: &AccountName) -> Result<()> {
+        match self.allow_list() {
+            _ if self.is_closed() => Err(error::closed()),
+            _ if self.narrow_state().is_some() => Err(error::narrowed()),
+            Some(allowed) if !allowed.contains(alias) => Err(error::not_allowed(allowed)),
+            _ => Ok(()),
+        }
+    }
+
+    fn allow_list(&self) -> Option<&[AccountName]> {
+        self.allowed_accounts().or_else(|| self.parent.as_ref()?.allow_list())
+    }
+
+    /// Returns the session's own cache for `alias`, and creates it if necessary. The parent never sees what is set on
+    /// it.
+    pub(super) fn own_account(&self, alias: &AccountName) -> Result<Arc<AccountCache>> {
+        self.check_writable(alias)?;
+        Ok(self.get_or_create_account(alias))
+    }
+
+    pub(super) fn get_or_create_account(&self, alias: &AccountName) -> Arc<AccountCache> {
+        if let Some(own) = self.find_own_account(alias) {
+            return own;
+        }
+        let mut topology = self.topology_lock();
+        let mut others = self.others.load().as_deref().cloned().unwrap_or_default();
+        let made = || self.new_account(alias);
+        let own = Arc::clone(others.entry(alias.clone()).or_insert_with(made));
+        self.others.store(Some(Arc::new(others)));
+        topology.notify(());
+        drop(topology);
+        if self.is_closed() {
+            // A new cache has no provider that would have to forget anything.
+            let _none = own.clear(true);
+        }
+        own
+    }
+
+    /// Creates a cache. In a session that was cleared, it begins cleared, as the other caches are.
+    pub(super) fn new_account(&self, alias: &AccountName) -> Arc<AccountCache> {
+        let cache = Arc::new(AccountCache::new(alias.clone(), Arc::clone(&self.shared)));
+        if self.is_detached() {
+            cache.init_cleared(self.default_account().is_suspended());
+        }
+        cache
+    }
+
+    /// Sets something on an account, and invalidates what the providers of the others issued, unless a clear came in
+    /// between.
+    pub(super) fn apply_update<T>(
+        &self,
+        cache: &AccountCache,
+        apply: impl FnOnce(&AccountCache) -> Result<T>,
+    ) -> Result<T> {
+        self.check_writable(cache.alias())?;
+        let last_clear = cache.last_clear()?;
+        let output = apply(cache)?;
+        let _topology = self.topology_lock();
+        if cache.last_clear()? == last_clear {
+            self.own_accounts().iter().for_each(|cache| cache.resume());
+            self.invalidate_issued();
+        }
+        Ok(output)
+    }
+
+    /// Subscribes to changes of the cache that serves an account.
+    pub(super) fn subscribe_topology(&self) -> watch::Receiver<()> {
+        self.topology_lock().subscribe(())
+    }
+
+    /// Returns every cache that this session may use, the default one first.
+    pub(super) fn accounts(&self) -> Vec<Arc<AccountCache>> {
+        let mut caches = if self.is_read_only() { Vec::new() } else { self.own_accounts() };
+        for inherited in self.inherited_parent().map(|parent| parent.accounts()).unwrap_or_default() {
+            if caches.iter().all(|cache| cache.alias() != inherited.alias()) {
+                caches.push(inherited);
+            }
+        }
+        caches.retain(|cache| self.is_visible(cache.alias()));
+        caches.sort_by_key(|cache| cache.alias() != self.default.alias());
+        caches
+    }
+
+    pub(super) fn own_accounts(&self) -> Vec<Arc<AccountCache>> {
+        let mut caches = vec![Arc::clone(&self.default)];
+        caches.extend(self.others.load().iter().flat_map(|others| others.values().cloned()));
+        caches
+    }
+
+    pub(super) async fn resolve(&self, id: &CredentialId) -> Result<Credentials> {
+        let Some(resolver) = &self.resolver else {
+            return Err(Error::not_configured("this session has no credential resolver")
+                .with_next_step("configure a resolver, or set the credentials themselves"));
+        };
+        let result = resolver.resolve(id).await.map_err(|error| error.with_provider(resolver.name()));
+        match &result {
+            Ok(found) => self.shared.report(found),
+            Err(error) => self.record(AuditEvent::Deny, self.default.alias(), &resolver.name(), Some(error)),
+        }
+        result
+    }
+
+    pub(super) fn service_context(&self) -> Option<Arc<Value>> {
+        self.service.load_full().or_else(|| self.inherited_parent()?.service_context())
+    }
+
+    pub(super) fn set_service_context(&self, facts: Value) -> Result<()> {
+        let topology = self.topology_lock();
+        self.service.store(Some(Arc::new(facts)));
+        drop(topology);
+        if self.is_closed() {
+            self.service.store(None);
+            return Err(error::closed());
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_default_provider(&self, provider: Arc<dyn CredentialProvider>) -> Result<()> {
+        self.check_writable(self.default.alias())?;
+        self.default.set_provider(provider)
+    }
+
+    pub(super) fn record(
+        &self,
+        event: AuditEvent,
+        account: &AccountName,
+        party: &str,
+        failure: Option<&Error>,
+    ) {
+        self.shared.audit(event, |record| {
+            let mut record = record.account(account).with_component(party);
+            if let Some(current) = self.account_cache(account).ok().and_then(|cache| cache.current()) {
+                record = record.credentials(&current).with_generation(current.metadata().id.generation());
+            }
+            failure.into_iter().fold(record, AuditRecord::with_failure)
+        });
+    }
+
+    pub(super) fn is_closed_unchecked(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed_unchecked() || self.close_if_expired()
+    }
+
+    fn inherited_parent(&self) -> Option<&Arc<Self>> {
+        self.parent.as_ref().filter(|_| !self.is_detached())
+    }
+
+    /// Returns whether the session was cleared or closed, so that it inherits nothing.
+    pub(super) fn is_detached(&self) -> bool {
+        self.detached.load(Ordering::Acquire)
+    }
+
+    pub(super) fn find_own_account(&self, alias: &AccountName) -> Option<Arc<AccountCache>> {
+        if self.is_read_only() {
+            return None;
+        }
+        if self.default.alias() == alias {
+            return Some(Arc::clone(&self.default));
+        }
+        self.others.load().as_ref()?.get(alias).cloned()
+    }
+
+    fn unknown_account_error(&self) -> Error {
+        let known: Vec<_> = self.accounts().iter().map(|cache| cache.alias().to_string()).collect();
+        Error::not_configured("this session has no account of that alias")
+            .with_field("account")
+            .with_next_step(format!("use one of: {}", known.join(", ")))
+    }
+
+    pub(super) fn topology_lock(&self) -> MutexGuard<'_, LazyWatch<()>> {
+        self.topology.lock()
+    }
+}

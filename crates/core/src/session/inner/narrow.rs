@@ -1,0 +1,108 @@
+//! Creates child sessions with less authority.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::SessionInner;
+use crate::audit::{AuditEvent, NarrowDetails};
+use crate::session::narrow::{NarrowState, NarrowedAccountProvider, Restrictions, with_account_context};
+use crate::session::{AccessScope, CloseOnLastDrop, SessionAccount, SessionContext};
+use crate::{AccountName, Error, Expiry, Result, SessionPolicy};
+
+impl SessionInner {
+    pub(in crate::session) fn narrow(self: &Arc<Self>, scope: &AccessScope) -> Result<SessionContext> {
+        let accounts = self.select_accounts(scope.accounts.as_deref())?;
+        let deadline = self.deadline_for(scope.lifetime)?;
+        if let Some(policy) = &scope.policy {
+            accounts.iter().try_for_each(|alias| self.check_narrowable(alias, policy))?;
+        }
+        let child = self.create_narrowed_child(scope, &accounts, deadline)?;
+        self.record_narrowing(&child, scope, accounts);
+        Ok(SessionContext(Arc::new(CloseOnLastDrop(child))))
+    }
+
+    /// Returns the accounts that a scope selects, the default account first.
+    fn select_accounts(&self, requested: Option<&[AccountName]>) -> Result<Vec<AccountName>> {
+        let Some(requested) = requested else {
+            self.account_cache(self.default_account().alias())?;
+            return Ok(self.accounts().iter().map(|cache| cache.alias().clone()).collect());
+        };
+        let mut selected = Vec::new();
+        for alias in requested {
+            self.account_cache(alias)?;
+            if !selected.contains(alias) {
+                selected.push(alias.clone());
+            }
+        }
+        if selected.is_empty() {
+            return Err(Error::invalid("accounts", "must name one at least"));
+        }
+        selected.sort_by_key(|alias| alias != self.default_account().alias());
+        Ok(selected)
+    }
+
+    /// Returns when a child of this lifetime ends, at the latest with this session.
+    fn deadline_for(&self, lifetime: Option<Duration>) -> Result<Option<SystemTime>> {
+        let invalid = |rule| Error::invalid("lifetime", rule);
+        let end_of = |lifetime: Duration| match self.shared.now().checked_add(lifetime) {
+            _ if lifetime.is_zero() => Err(invalid("must not be zero")),
+            until => until.ok_or_else(|| invalid("is too long")),
+        };
+        let requested = lifetime.map(end_of).transpose()?;
+        Ok(requested.into_iter().chain(self.deadline()).min())
+    }
+
+    fn check_narrowable(&self, alias: &AccountName, policy: &SessionPolicy) -> Result<()> {
+        let result = self
+            .account_cache(alias)?
+            .scope_down(policy)
+            .map(drop)
+            .map_err(|error| with_account_context(alias, &error));
+        if let Err(error) = &result {
+            self.record(AuditEvent::Deny, alias, "narrow", Some(error));
+        }
+        result
+    }
+
+    fn create_narrowed_child(
+        self: &Arc<Self>,
+        scope: &AccessScope,
+        accounts: &[AccountName],
+        deadline: Option<SystemTime>,
+    ) -> Result<Arc<Self>> {
+        let [default, ..] = accounts else {
+            return Err(Error::invalid("accounts", "must name one at least"));
+        };
+        let own_accounts = scope.policy.is_some();
+        // A view of all accounts also shows accounts that are added later. With a policy, only the child's own
+        // accounts may be known: others would be inherited without the policy.
+        let has_fixed_accounts = own_accounts || scope.accounts.is_some();
+        let mut child = self.new_child(default);
+        let allowed = has_fixed_accounts.then(|| accounts.into());
+        child.restrictions =
+            Some(Box::new(Restrictions { allowed, narrowed: Some(NarrowState { own_accounts, deadline }) }));
+        let child = self.attach_child(child);
+        if let Some(policy) = &scope.policy {
+            for alias in accounts {
+                let source = SessionAccount::new(Arc::downgrade(self), alias.clone());
+                let cache = child.get_or_create_account(alias);
+                cache.set_provider(Arc::new(NarrowedAccountProvider::new(
+                    source,
+                    policy.clone(),
+                    deadline,
+                )))?;
+            }
+        }
+        Ok(child)
+    }
+
+    fn record_narrowing(&self, child: &Self, scope: &AccessScope, accounts: Vec<AccountName>) {
+        let narrowing = || NarrowDetails {
+            child: child.shared.id,
+            accounts,
+            policy: scope.policy.as_ref().map(SessionPolicy::digest),
+            ends_at: child.deadline().map(Expiry::At),
+        };
+        self.shared.audit(AuditEvent::Narrow, |record| record.with_narrow_details(narrowing()));
+    }
+}

@@ -1,0 +1,145 @@
+//! The tree of sessions: children, what they inherit, and how clearing and closing reach all of them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::MutexGuard;
+
+use super::SessionInner;
+use crate::audit::AuditEvent;
+use crate::cache::{AccountCache, CredentialsVersion, RefreshQueue};
+use crate::session::OutstandingCredentials;
+use crate::{AccountName, CredentialObserver, Result};
+
+impl SessionInner {
+    /// Creates a child with a default account of its own, which inherits the other accounts.
+    pub(in crate::session) fn child(self: &Arc<Self>) -> Result<Arc<Self>> {
+        let alias = self.default.alias();
+        self.check_writable(alias)?;
+        let child = Self { resolver: self.resolver.clone(), ..self.new_child(alias) };
+        Ok(self.attach_child(child))
+    }
+
+    /// Creates the common state of a child, not yet attached.
+    pub(in crate::session) fn new_child(&self, default: &AccountName) -> Self {
+        Self::new(self.shared.child(), default.clone(), self.region.as_deref().cloned(), None)
+    }
+
+    /// Adds `child` to the children of this session.
+    pub(in crate::session) fn attach_child(self: &Arc<Self>, mut child: Self) -> Arc<Self> {
+        child.parent = Some(Arc::clone(self));
+        let child = Arc::new(child);
+        let mut children = self.lock_children();
+        children.retain(|child| child.strong_count() > 0);
+        children.push(Arc::downgrade(&child));
+        drop(children);
+        // After the child is registered: a background refresher that is added concurrently finds the child, or is
+        // found here.
+        if let Some(refreshers) = self.shared.refreshers() {
+            child.shared.add_refreshers(&refreshers);
+        }
+        if self.is_closed() {
+            child.close();
+        }
+        child
+    }
+
+    /// Invalidates what providers issued here and in the children: it may have been derived from what was replaced.
+    pub(in crate::session) fn invalidate_issued(&self) {
+        self.own_accounts().iter().for_each(|cache| cache.invalidate_issued());
+        self.for_each_child(Self::invalidate_issued);
+    }
+
+    /// Registers the accounts of this session, and of its present and future children, for background refreshes.
+    pub(in crate::session) fn attach_refresher(&self, queue: &Arc<RefreshQueue>) {
+        self.shared.add_refreshers(&[Arc::downgrade(queue)]);
+        self.own_accounts().iter().for_each(|cache| cache.schedule_on(queue, Duration::ZERO));
+        self.for_each_child(|child| child.attach_refresher(queue));
+    }
+
+    pub(in crate::session) fn clear(&self) {
+        if self.is_closed() {
+            return;
+        }
+        if self.narrow_state().is_some() {
+            // Nothing could be set on it again.
+            return self.close();
+        }
+        self.clear_accounts(false);
+        self.shared
+            .audit(AuditEvent::Clear, |record| record.with_outstanding(&OutstandingCredentials::of(self)));
+        self.for_each_child(Self::clear);
+    }
+
+    pub(in crate::session) fn close(&self) {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.clear_accounts(true);
+        self.shared.for_each_refresher(RefreshQueue::notify);
+        self.shared
+            .audit(AuditEvent::Close, |record| record.with_outstanding(&OutstandingCredentials::of(self)));
+        self.for_each_child(Self::close);
+        self.propagate_to_parent();
+    }
+
+    fn clear_accounts(&self, permanently: bool) {
+        let mut topology = self.topology_lock();
+        self.detached.store(true, Ordering::Release);
+        self.service.store(None);
+        let cleared: Vec<_> = self.own_accounts().iter().map(|cache| cache.clear(permanently)).collect();
+        topology.notify(());
+        drop(topology);
+        // A panic in user code must not keep the children open.
+        let ignore_panic = |clear: &dyn Fn()| drop(catch_unwind(AssertUnwindSafe(clear)));
+        let providers = cleared.iter().flat_map(|(providers, _guard)| providers.iter().flatten());
+        providers.for_each(|provider| ignore_panic(&|| provider.clear_cache()));
+        // A child borrows the resolver of its parent.
+        let resolver = self.resolver.as_ref().filter(|_| self.parent.is_none());
+        resolver.into_iter().for_each(|resolver| ignore_panic(&|| resolver.clear_cache()));
+    }
+
+    pub(in crate::session) fn for_each_child(&self, visit: impl Fn(&Self)) {
+        let children: Vec<_> = self.lock_children().iter().filter_map(Weak::upgrade).collect();
+        for child in children {
+            visit(&child);
+        }
+    }
+
+    /// Resumes the providers of all accounts, since providers derive credentials from those of other accounts.
+    pub(in crate::session) fn resume_for(&self, cache: &AccountCache) {
+        let _topology = self.topology_lock();
+        if cache.is_suspended() && cache.has_provider() {
+            self.own_accounts().iter().for_each(|cache| cache.resume());
+        }
+    }
+
+    pub(in crate::session) fn is_account_cleared(&self, alias: &AccountName) -> bool {
+        self.is_closed() || self.find_account(alias).map_or(self.is_detached(), |cache| cache.is_suspended())
+    }
+
+    pub(in crate::session) fn was_account_cleared_since(
+        &self,
+        alias: &AccountName,
+        id: CredentialsVersion,
+    ) -> bool {
+        self.is_closed()
+            || self.find_account(alias).map_or(self.is_detached(), |cache| cache.was_cleared_since(id))
+    }
+
+    pub(in crate::session) fn root(&self) -> &Self {
+        self.parent.as_ref().map_or(self, |parent| parent.root())
+    }
+
+    pub(in crate::session) fn report_held(&self, observer: &dyn CredentialObserver) {
+        let held = self.own_accounts().into_iter().flat_map(|cache| cache.exposed_credentials());
+        held.for_each(|credentials| observer.observe(&credentials));
+        self.for_each_child(|child| child.report_held(observer));
+    }
+
+    fn lock_children(&self) -> MutexGuard<'_, Vec<Weak<Self>>> {
+        self.children.lock()
+    }
+}
