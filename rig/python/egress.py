@@ -1,6 +1,6 @@
-"""A CONNECT proxy on loopback: answers one canned host over TLS itself, refuses every other, lists who was asked for.
+"""A CONNECT proxy on loopback: serves one fixed host over TLS, refuses all others, and lists the requested hosts.
 
-Run: egress.py PORT FOLDER. Writes FOLDER/certificate.pem before it listens. `GET /hosts` answers the list as JSON.
+Run: egress.py PORT FOLDER. Writes FOLDER/certificate.pem before it listens. `GET /hosts` returns the list as JSON.
 """
 
 import datetime

@@ -1,4 +1,5 @@
-//! Egress: a proxy that lets nothing out, answers the one host a real server insists on, and remembers who was asked for.
+//! Egress: a proxy that blocks outgoing traffic, serves the one host that a real server requires, and records the
+//! requested hosts.
 
 use crate::{
     Error, Result, Venv,
@@ -36,7 +37,7 @@ impl Egress {
         vars.map(|(name, value)| (name.to_owned(), value)).to_vec()
     }
 
-    /// Every host that somebody wanted to reach, in order.
+    /// Returns the requested hosts, in order.
     pub async fn hosts(&self) -> Result<Vec<String>> {
         let request = "GET /hosts";
         let body = self.peer.request(request, "").await?;

@@ -72,7 +72,7 @@ fn create_venv(venv: Venv, python: &str) -> Result<()> {
     Err(Error::NoVenvModule { python: python.to_owned(), output: last_lines(&said) })
 }
 
-/// Pip holds the lock as its standard input: if we are killed, nobody else begins before it has ended.
+/// Pip holds the lock as its standard input. If this process is killed, no other installation starts before pip exits.
 fn install_requirements(venv: Venv, install_lock: &File) -> Result<()> {
     let scratch = rig_dir().join("tmp");
     fs::create_dir_all(&scratch).map_err(Error::io("making the rig's scratch folder"))?;

@@ -27,7 +27,7 @@ impl Moto {
         self.peer.url()
     }
 
-    /// Forgets all that it was told.
+    /// Deletes all state of the server.
     pub async fn reset(&self) -> Result<()> {
         self.peer.request("POST /moto-api/reset", "").await.map(drop)
     }

@@ -1,4 +1,4 @@
-//! A started program: waited for until it answers, stopped by handle.
+//! A started program: waits until it responds, and stops it when the handle is dropped.
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
@@ -20,7 +20,7 @@ pub(crate) struct Peer {
     port: Port,
 }
 
-/// What to start, and the path that answers 200 once it is ready.
+/// The program to start, and the path that returns 200 once it is ready.
 pub(crate) struct PeerSpec {
     pub(crate) name: &'static str,
     pub(crate) venv: Venv,
@@ -38,8 +38,8 @@ impl Peer {
         let log = folder.open_log()?;
         let errors = log.try_clone().map_err(Error::io("sharing a peer's log"))?;
         let mut command = folder.command(launch.venv, "python")?;
-        // The leash ends with the pipe, and the pipe with us: a killed test leaves no peer behind.
-        command.arg(scripts_dir().join("leash.py")).arg(launch.program);
+        // The program exits when its pipe closes, so a killed test leaves no peer behind.
+        command.arg(scripts_dir().join("exit_with_stdin.py")).arg(launch.program);
         command.stdin(Stdio::piped()).stdout(log).stderr(errors);
         configure(&mut command, &port, &folder);
         let child = command.spawn().map_err(Error::io(format!("starting {}", launch.name)))?;
@@ -56,7 +56,7 @@ impl Peer {
         &self.folder
     }
 
-    /// Asks it something over HTTP, and wants a 200.
+    /// Sends an HTTP request and expects status 200.
     pub(crate) async fn request(&self, request: &str, body: &str) -> Result<String> {
         let answer = http::send_request(self.port.number(), request, body).await;
         let answer = answer.map_err(Error::io(format!("asking {} {request}", self.name)))?;

@@ -5,6 +5,7 @@ mod dependency_direction;
 mod docs;
 mod globals;
 mod layout;
+mod lexicon;
 mod manifest;
 mod names;
 mod no_print;
@@ -24,7 +25,7 @@ use workspace::Workspace;
 /// A rule reads the whole workspace and returns all violations.
 type Rule = fn(&Workspace) -> Vec<Violation>;
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
     layout::check,
     size_limits::check,
     names::check,
@@ -34,6 +35,7 @@ const RULES: [Rule; 9] = [
     globals::check,
     no_print::check,
     docs::check,
+    lexicon::check,
 ];
 
 /// Prints all violations of this workspace, and fails if there are any.

@@ -40,7 +40,7 @@ impl CliError {
     }
 
     /// Prints the error to standard error and returns the exit code.
-    #[allow(clippy::print_stderr, reason = "the one place where a failure is told")]
+    #[allow(clippy::print_stderr, reason = "the only place where an error is printed")]
     pub(crate) fn print(&self, color: bool) -> ExitCode {
         let label = if color { "\x1b[31merror\x1b[0m" } else { "error" };
         for line in &self.lines {

@@ -27,8 +27,8 @@ async fn main() -> Result<()> {
     let kept = SessionContext::scope(session, run_flow).await?;
 
     print_heading("the scope is over");
-    expect_refusal("a handle that somebody kept", kept.credentials().await)?;
-    print_heading("what the audit trail holds");
+    expect_refusal("a handle that was kept", kept.credentials().await)?;
+    print_heading("the audit log");
     for record in audit.records() {
         let key = record.key_suffix.map(|suffix| format!(" …{suffix}")).unwrap_or_default();
         let failure = record.failure.map(|kind| format!(": {}", kind.code())).unwrap_or_default();
@@ -94,7 +94,7 @@ async fn rotation(session: &SessionContext) -> Result<()> {
     let generation = rotations.changed().await.map(|generation| generation.get());
     let after = session.credentials_for(&deploy).await?;
     print_credentials("after", &after);
-    println!("   whoever watches was told its number: {}", generation.unwrap_or_default());
+    println!("   watchers received its number: {}", generation.unwrap_or_default());
     ensure(
         generation == Some(2) && after.access_key_id() != before.access_key_id(),
         "the rotation was not felt",

@@ -29,7 +29,7 @@ async fn main() -> Result<()> {
     for (what, global, sessions) in [
         ("its own user's credentials", global.own, sessions.own),
         ("ANOTHER USER'S credentials", global.others, sessions.others),
-        ("none: somebody else cleaned up", global.gone, sessions.gone),
+        ("none: another user cleared them", global.gone, sessions.gone),
     ] {
         println!("{what:<32}{global:>14}{sessions:>18}");
     }

@@ -22,12 +22,12 @@ fn signing_env(endpoint: &str, key: &AccessKey) -> Vec<(String, String)> {
     vars
 }
 
-/// Who `endpoint` takes the holder of `key` for, or the error code it answers.
+/// Returns the identity that `endpoint` reports for `key`, or its error code.
 async fn caller_arn(endpoint: &str, key: &AccessKey) -> Result<String> {
     let answer = Script::new(script_path("caller.py")).envs(signing_env(endpoint, key)).run().await?;
     Ok(answer.trim().to_owned())
 }
 
 fn unknown_key() -> AccessKey {
-    AccessKey { access_key_id: "AKIAUNKNOWN000000001".to_owned(), secret_access_key: "nobody's".to_owned() }
+    AccessKey { access_key_id: "AKIAUNKNOWN000000001".to_owned(), secret_access_key: "unknown".to_owned() }
 }

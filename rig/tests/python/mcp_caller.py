@@ -1,4 +1,4 @@
-"""Starts an MCP server with this script's environment and asks it who it is to AWS. Run: mcp_caller.py COMMAND"""
+"""Starts an MCP server with this script's environment and prints its AWS identity. Run: mcp_caller.py COMMAND"""
 
 import asyncio
 import os

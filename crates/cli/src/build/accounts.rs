@@ -322,7 +322,7 @@ impl BuiltAccount {
 /// Returns the region, or a default for an invalid one, which has already been reported, so that the rest can be
 /// checked.
 pub(super) fn region_or_default<E>(region: &Result<Option<Region>, E>) -> Option<Region> {
-    region.as_ref().map_or_else(|_told| Some(Region::us_east_1()), Option::clone)
+    region.as_ref().map_or_else(|_reported| Some(Region::us_east_1()), Option::clone)
 }
 
 /// Returns an empty provider, which replaces an invalid source.

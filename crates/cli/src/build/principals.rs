@@ -31,8 +31,7 @@ pub(super) fn check_principals(settings: &Settings, mode: BuildMode, diagnostics
         }
         // `--principal` names the principal when the session runs.
         None if !principals.is_empty() && mode == BuildMode::Run => {
-            let what =
-                format!("needs whom the session acts for; name with `--principal` one of: {}", known_names());
+            let what = format!("needs a principal; name with `--principal` one of: {}", known_names());
             diagnostics.push(settings.diagnostic(&["principals"], what));
         }
         _ => {}

@@ -43,15 +43,15 @@ pub(super) async fn probe_accounts(
     accounts: &[Probe],
     base: &AwsClientConfig,
 ) -> Result<(), CliError> {
-    let answers = accounts.iter().map(|asked| async { (&asked.alias, probe(session, asked, base).await) });
+    let probes = accounts.iter().map(|asked| async { (&asked.alias, probe(session, asked, base).await) });
     let mut failures = Vec::new();
     let mut lines = Vec::new();
-    for (alias, answer) in join_all(answers).await {
-        match answer {
+    for (alias, outcome) in join_all(probes).await {
+        match outcome {
             Ok(line) => lines.push(format!("{alias}: {line}")),
             // No credentials are set: the tools set them later, so this is not an error of the settings.
             Err(error) if error.kind() == ErrorKind::NotConfigured => {
-                lines.push(format!("{alias}: nothing is set, and that is up to whoever uses the session"));
+                lines.push(format!("{alias}: no credentials are set; tools set them while the session runs"));
             }
             Err(error) => failures.push(format!("{alias}: {}", error_chain(&error))),
         }

@@ -51,7 +51,8 @@ impl CallerIdentityTool {
             "type": "object",
             "properties": {"once_exists": {"type": "string", "description": "Wait until this file exists"}},
         });
-        let definition = ToolDefinition::new("get_caller_identity", "Asks AWS STS who the caller is.", input);
+        let definition =
+            ToolDefinition::new("get_caller_identity", "Returns the caller's identity from AWS STS.", input);
         Self { definition, shared_config: keep_client.then(OnceCell::new) }
     }
 
@@ -74,7 +75,7 @@ impl Tool for CallerIdentityTool {
     async fn call(&self, input: Value) -> ToolOutput {
         if let Some(path) = input["once_exists"].as_str() {
             // Signals that the call has arrived, then waits.
-            let _told = tokio::fs::write(format!("{path}.waiting"), "").await;
+            let _written = tokio::fs::write(format!("{path}.waiting"), "").await;
             wait_for_file(path).await;
         }
         let config = self.load_config().await;

@@ -64,7 +64,7 @@ async fn check_late_binding(a: &DemoTenant<'_>, report: &mut DemoReport) {
     );
     report.record(
         "A",
-        "a call without credentials is refused, and told what to do",
+        "a call without credentials is refused with a remedy",
         is_refused_with(&refused, "set_aws_credentials_context"),
         call_summary(&refused),
     );
@@ -108,10 +108,11 @@ async fn check_servers(a: &DemoTenant<'_>, b: &DemoTenant<'_>, report: &mut Demo
     let calls = |tenant| join_all((0..CALLS_PER_TENANT).map(move |_| DemoTenant::call_server(tenant, None)));
     let (calls_a, calls_b) = tokio::join!(calls(a), calls(b));
     let mut pids = BTreeSet::new();
-    for (tenant, answers) in [(a, calls_a), (b, calls_b)] {
-        let own = answers.iter().flatten().filter(|answer| answer.account == tenant.plan.account).count();
-        pids.extend(answers.iter().flatten().map(|answer| answer.pid));
-        let seen = format!("{own} of {CALLS_PER_TENANT} interleaved calls answered {}", tenant.plan.account);
+    for (tenant, responses) in [(a, calls_a), (b, calls_b)] {
+        let own =
+            responses.iter().flatten().filter(|response| response.account == tenant.plan.account).count();
+        pids.extend(responses.iter().flatten().map(|response| response.pid));
+        let seen = format!("{own} of {CALLS_PER_TENANT} interleaved calls returned {}", tenant.plan.account);
         report.record(
             tenant.plan.name,
             "MCP tool calls act in the tenant's own account",
@@ -197,7 +198,7 @@ async fn check_clearing(
         let cleared = a.call_tool("clear_credential_context", json!({})).await;
         (cleared, tokio::fs::write(&*signal, "").await)
     };
-    let (in_flight, (cleared, _told)) = tokio::join!(a.call_server(Some(waiting)), clear);
+    let (in_flight, (cleared, _notified)) = tokio::join!(a.call_server(Some(waiting)), clear);
     for file in [&*signal, &arrived] {
         let _removed = tokio::fs::remove_file(file).await;
     }
@@ -226,8 +227,8 @@ async fn check_clearing(
 }
 
 /// Whether the call failed with a message that contains `word`. Other failures do not count.
-fn is_refused_with(answer: &Result<ServerIdentity, String>, word: &str) -> bool {
-    answer.as_ref().is_err_and(|message| message.contains(word))
+fn is_refused_with(response: &Result<ServerIdentity, String>, word: &str) -> bool {
+    response.as_ref().is_err_and(|message| message.contains(word))
 }
 
 fn check_audit(a: &DemoTenant<'_>, b: &DemoTenant<'_>, report: &mut DemoReport) {
@@ -257,15 +258,15 @@ async fn read_endpoint(url: &Grant, token: &Grant) -> String {
     let exchange = async {
         let mut stream = TcpStream::connect(host).await?;
         stream.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer.split(' ').nth(1).unwrap_or("no answer").to_owned())
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await?;
+        Ok::<_, std::io::Error>(response.split(' ').nth(1).unwrap_or("no response").to_owned())
     };
     exchange.await.unwrap_or_else(|error| error.to_string())
 }
 
-fn call_summary(answer: &Result<ServerIdentity, String>) -> String {
-    match answer {
+fn call_summary(response: &Result<ServerIdentity, String>) -> String {
+    match response {
         Ok(identity) => format!("{} key …{} pid {}", identity.account, identity.key_suffix, identity.pid),
         Err(refusal) => refusal.clone(),
     }

@@ -30,7 +30,7 @@ async fn assert_diagnostics(text: &str) {
     for (line, words) in wanted {
         lines.insert(line);
         let place = format!("error: valetkey.toml:{line}: ");
-        let is_reported = checked.stderr.lines().any(|told| told.starts_with(&place) && told.contains(words));
+        let is_reported = checked.stderr.lines().any(|line| line.starts_with(&place) && line.contains(words));
         assert!(is_reported, "line {line}: {words}\n{}", checked.stderr);
     }
     assert_eq!(checked.stderr.lines().count(), lines.len(), "{}", checked.stderr);

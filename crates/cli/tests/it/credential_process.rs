@@ -10,11 +10,11 @@ use crate::shell::Shell;
 async fn credential_process_prints_version_1_json() {
     let ended = shell_with_keys().run(&["credential-process"]).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    let told: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
     let wanted = serde_json::json!({
         "Version": 1, "AccessKeyId": KEY_ID, "SecretAccessKey": SECRET, "SessionToken": TOKEN,
     });
-    assert_eq!(told, wanted);
+    assert_eq!(report, wanted);
 }
 
 #[tokio::test]
@@ -22,9 +22,9 @@ async fn credential_process_prints_expiry_and_account_id() {
     let shell = shell_with_keys()
         .env("AWS_CREDENTIAL_EXPIRATION", "2099-01-02T03:04:05Z")
         .env("AWS_ACCOUNT_ID", "111111111111");
-    let told: Value = serde_json::from_str(&shell.run(&["credential-process"]).await.stdout).unwrap();
+    let report: Value = serde_json::from_str(&shell.run(&["credential-process"]).await.stdout).unwrap();
     assert_eq!(
-        (&told["Expiration"], &told["AccountId"]),
+        (&report["Expiration"], &report["AccountId"]),
         (&"2099-01-02T03:04:05Z".into(), &"111111111111".into())
     );
 }

@@ -10,7 +10,7 @@ use crate::shell::{CONTROL_CHARACTERS, ProgramOutput, Shell};
 /// The claims of the demo, with their tenants.
 const CLAIMS: [(&str, &str); 21] = [
     ("A", "a server starts and lists without credentials"),
-    ("A", "a call without credentials is refused, and told what to do"),
+    ("A", "a call without credentials is refused with a remedy"),
     ("A", "stack job → credential id → credentials in the session"),
     ("B", "stack job → credential id → credentials in the session"),
     ("A", "two sub-agents share the session's credentials"),

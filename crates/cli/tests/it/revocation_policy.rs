@@ -30,9 +30,9 @@ fn policy_conditions(ended: &ProgramOutput) -> Vec<Value> {
 #[tokio::test]
 async fn revocation_policy_prints_policy_and_its_target() {
     let session = run_revocation_policy(&[&["--session", SESSION_ID][..], &ISSUED_BEFORE].concat()).await;
-    let told = policy_conditions(&session);
-    assert_eq!(told[0]["StringEquals"]["aws:PrincipalTag/valetkey:session"], SESSION_ID);
-    assert_eq!(told[1]["StringLike"]["aws:userid"][0], format!("*:*{SESSION_ID}*"));
+    let conditions = policy_conditions(&session);
+    assert_eq!(conditions[0]["StringEquals"]["aws:PrincipalTag/valetkey:session"], SESSION_ID);
+    assert_eq!(conditions[1]["StringLike"]["aws:userid"][0], format!("*:*{SESSION_ID}*"));
     assert!(session.stderr.contains("denies: the sets of this session"), "{}", session.stderr);
 
     let named = run_revocation_policy(&[&["--session-name", "agent-7"][..], &ISSUED_BEFORE].concat()).await;
@@ -74,8 +74,8 @@ async fn exec_ended_logs_expiry_of_issued_credentials() {
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "a success is silent");
     let detailed = shell.run(&["--log", "info", "exec", "--account", "role", "--", "true"]).await;
     let line = detailed.stderr.lines().find(|line| line.contains("account=role until=")).unwrap();
-    for told in ["INFO", "session=", "account=role", "until=2499-01-01T00:00:00Z", "revocation-policy"] {
-        assert!(line.contains(told), "{told}: {line}");
+    for expected in ["INFO", "session=", "account=role", "until=2499-01-01T00:00:00Z", "revocation-policy"] {
+        assert!(line.contains(expected), "{expected}: {line}");
     }
     assert!(detailed.stderr.contains("account=keys"), "{}", detailed.stderr);
 }

@@ -20,19 +20,19 @@ fn role_settings(keys: &str) -> String {
 
 #[tokio::test]
 async fn check_aws_spelling_suggests_key() {
-    let told = check_output(
+    let stderr = check_output(
         "[accounts.dev]\nprovider = 'assume_role'\nrole_arn = 'arn:aws:iam::111111111111:role/agent'\n\
          source_profile = 'base'\nrole_session_name = 'x'\n[accounts.base]\nprovider = 'env'\n",
     )
     .await;
-    assert_eq!(told.lines().count(), 4, "a key that is misspelt is not missing as well: {told}");
+    assert_eq!(stderr.lines().count(), 4, "a key that is misspelt is not missing as well: {stderr}");
     for words in [
         "toml:2: [accounts.dev] `provider` is not a provider; did you mean `assume-role`?",
         "toml:4: [accounts.dev] unknown field `source_profile`; did you mean `source`?",
         "toml:5: [accounts.dev] unknown field `role_session_name`; did you mean `session_name`?",
         "toml:7: [accounts.base] `provider` is not a provider; did you mean `environment`?",
     ] {
-        assert!(told.contains(words), "{words}\n{told}");
+        assert!(stderr.contains(words), "{words}\n{stderr}");
     }
 }
 
@@ -70,8 +70,8 @@ async fn check_value_in_other_form_suggests_right_one() {
             "toml:2:12: is not valid TOML here: string values must be quoted",
         ),
     ] {
-        let told = check_output(&text).await;
-        assert!(told.contains(words) && !told.contains("canary"), "{words}\n{told}");
+        let stderr = check_output(&text).await;
+        assert!(stderr.contains(words) && !stderr.contains("canary"), "{words}\n{stderr}");
     }
 }
 
@@ -80,9 +80,12 @@ async fn check_unknown_server_key_fails() {
     for limit in
         ["enabled = false", "disabled = true", "deny = ['x']", "disabledTools = ['x']", "readOnly = true"]
     {
-        let told = check_output(&format!("{BASE}[servers.aws]\naccount = 'base'\n{limit}\n")).await;
+        let stderr = check_output(&format!("{BASE}[servers.aws]\naccount = 'base'\n{limit}\n")).await;
         let key = limit.split([' ', '.']).next().unwrap();
-        assert!(told.contains(&format!("toml:5: [servers.aws] unknown field `{key}`")), "{limit}: {told}");
+        assert!(
+            stderr.contains(&format!("toml:5: [servers.aws] unknown field `{key}`")),
+            "{limit}: {stderr}"
+        );
     }
 }
 
@@ -134,9 +137,9 @@ async fn settings_tilde_path_resolves_to_home() {
     let shell = shell.file("valetkey.toml", identity("~/token"));
     let ended = shell.run(&["exec", "--", "true"]).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    let told = check_output(&identity("${NO_SUCH_VARIABLE}")).await;
+    let stderr = check_output(&identity("${NO_SUCH_VARIABLE}")).await;
     let words =
         "toml:4: [accounts.w] `token_file` needs the environment variable `NO_SUCH_VARIABLE`, which is not";
-    assert!(told.contains(words), "{told}");
+    assert!(stderr.contains(words), "{stderr}");
     assert!(check_output(&identity("~other/token")).await.contains("names the home of another user"));
 }

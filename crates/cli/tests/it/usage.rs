@@ -112,8 +112,8 @@ async fn default_account_is_only_account_or_required() {
     ] {
         let ended = several.run(command).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""), "{}", ended.stderr);
-        let told = format!("error: valetkey.toml: [session] {needs}{remedy}\n");
-        assert_eq!(ended.stderr, told);
+        let expected = format!("error: valetkey.toml: [session] {needs}{remedy}\n");
+        assert_eq!(ended.stderr, expected);
     }
     let checked = several.run(&["check"]).await;
     assert!(checked.stdout.contains("no account is the default"), "{}", checked.stdout);

@@ -1,4 +1,4 @@
-"""An MCP server on the AWS SDK: each of its tools lists a bucket and writes to it, and tells how far it came."""
+"""An MCP server on the AWS SDK: each of its tools lists a bucket and writes to it, and reports how far it came."""
 
 import os
 

@@ -37,7 +37,7 @@ async def work(session, bucket):
         "both": lambda: tried("reader", credential_session=writer),
     }
     rounds = [await asyncio.gather(*(call() for call in calls.values())) for _ in range(5)]
-    seen = {name: [answers[at] for answers in rounds] for at, name in enumerate(calls)}
+    seen = {name: [responses[at] for responses in rounds] for at, name in enumerate(calls)}
     await session.call_tool("close_credential_session", {"credential_session": reader})
     seen["closed"] = await tried("anything", credential_session=reader)
     seen["other"] = await tried("anything", credential_session=writer)

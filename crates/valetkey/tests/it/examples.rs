@@ -12,7 +12,7 @@ fn isolation_example_shows_only_global_context_crossing() {
     for row in [
         "its own user's credentials                   4                39",
         "ANOTHER USER'S credentials                  28                 0",
-        "none: somebody else cleaned up               7                 0",
+        "none: another user cleared them              7                 0",
         "global context: crossed, as it must",
         "sessions: held",
     ] {
@@ -35,7 +35,7 @@ fn full_flow_example_prints_each_step_in_order() {
         "in the child: …0007",
         "everywhere else: …0042",
         "Successfully cleared all credentials and context from memory",
-        "a handle that somebody kept: the session is closed",
+        "a handle that was kept: the session is closed",
         "Deny",
         "Clear",
         "Close",

@@ -1,4 +1,4 @@
-//! The real MCP server and the real CLI come up on this rig, and call AWS as whom their environment says.
+//! The real MCP server and the real CLI start in this rig and call AWS with the identity of their environment.
 
 use valetkey_rig::{Egress, Moto, Result, Script, aws_api_environment, program};
 

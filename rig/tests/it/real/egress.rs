@@ -1,4 +1,4 @@
-//! Egress: the canned host answers, the rest of the world does not.
+//! Egress: the fixed host responds, and all other hosts are unreachable.
 
 use valetkey_rig::{Egress, Result, Script};
 

@@ -27,7 +27,7 @@ async fn ministack_seed_enforces_external_id_and_secret_access() -> Result<()> {
 
     let right = run_as_broker(&ministack, &seed, &["assume", &tenant.role_arn, &tenant.external_id]).await?;
     assert_eq!(right, format!("arn:aws:sts::{}:assumed-role/agent/rig", tenant.account));
-    let wrong = run_as_broker(&ministack, &seed, &["assume", &tenant.role_arn, "somebody-elses"]).await?;
+    let wrong = run_as_broker(&ministack, &seed, &["assume", &tenant.role_arn, "another-id"]).await?;
     assert_eq!(wrong, "AccessDenied");
 
     let secret = run_as_broker(&ministack, &seed, &["secret", &tenant.secret_id]).await?;

@@ -44,6 +44,6 @@ async fn peer_dropped_handle_stops_process() -> Result<()> {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    assert!(timeout(limit, gone).await.is_ok(), "{url} still answers");
+    assert!(timeout(limit, gone).await.is_ok(), "{url} still responds");
     Ok(())
 }

@@ -16,7 +16,7 @@ colour = "canary"                       #! [session] unknown field `colour`; use
 provider = "memory"
 [servers.files]
 credentials = "canary"                  #! [servers.files] `credentials` must be one of `endpoint`, `env`, `none`
-account = "canary-nobody"               #! [servers.files] `account` is not one of the accounts
+account = "canary-unknown"              #! [servers.files] `account` is not one of the accounts
 [resolver]
 provider = "secrets-manager"
 prefix = ""                             #! [resolver] `prefix` must be 1 to 256
@@ -35,7 +35,7 @@ async fn check_invalid_role_fields_are_all_reported() {
     assert_diagnostics(
         r#"[accounts.role]
 provider = "assume-role"
-source = "canary-nobody"                #! [accounts.role] `source` is not one of the accounts; name one of: role
+source = "canary-unknown"               #! [accounts.role] `source` is not one of the accounts; name one of: role
 role_arn = "arn:canary"                 #! [accounts.role] `role_arn` must be a role ARN such as
 region = "canary!"                     #! [accounts.role] `region` must be 1 to 63
 session_name = "canary!"                #! [accounts.role] `session_name` must be 2 to 64

@@ -23,10 +23,10 @@ async fn check_live_prints_each_account() {
     let cloud = CarelessCloud::start().await;
     let ended = shell_for(&cloud).file("valetkey.toml", SETTINGS).run(&["check", "--live"]).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    let told = "keys: …MPLE from environment, account 111111111111, eu-central-1, until never, as \
+    let expected = "keys: …MPLE from environment, account 111111111111, eu-central-1, until never, as \
                 arn:aws:iam::111111111111:user/MPLE\n";
-    assert!(ended.stdout.contains(told), "{}", ended.stdout);
-    assert!(ended.stdout.contains("given: nothing is set"), "{}", ended.stdout);
+    assert!(ended.stdout.contains(expected), "{}", ended.stdout);
+    assert!(ended.stdout.contains("given: no credentials are set"), "{}", ended.stdout);
     assert!(!ended.stdout.contains(SECRET) && !ended.stdout.contains(TOKEN));
 }
 
@@ -57,8 +57,8 @@ async fn check_live_keys_of_wrong_account_fail() {
     let ended = shell.run(&["check", "--live"]).await;
     assert_eq!(ended.code, Some(1));
     assert!(ended.stdout.contains("right: …"), "{}", ended.stdout);
-    let told = "wrong: AWS takes its credentials for arn:aws:iam::111111111111:user/";
-    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    let expected = "wrong: AWS takes its credentials for arn:aws:iam::111111111111:user/";
+    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
     assert!(ended.stderr.contains("its role is of account 222222222222"), "{}", ended.stderr);
     assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
 

@@ -28,8 +28,8 @@ provider = "memory"
 provider = "memory"
 [principals." ab"]                      #! [principals. ab] `name` must be 1 to 256
 accounts = ["dev"]
-[principals.nobody]
-accounts = []                           #! [principals.nobody] `accounts` must name one account at least
+[principals.dave]
+accounts = []                           #! [principals.dave] `accounts` must name one account at least
 [principals.other]
 accounts = ["dev", "canary"]            #! [principals.other] `accounts` holds what is not one of the accounts; name
 [principals.shut]
@@ -68,19 +68,19 @@ async fn exec_accounts_are_limited_to_principal_and_allow_list() {
 #[tokio::test]
 async fn exec_unknown_or_missing_principal_fails() {
     let shell = shell();
-    for (options, told) in [
+    for (options, expected) in [
         (
             &["--principal", "mallory"][..],
             "is none of the principals; act for one of: alice, bob@example.com",
         ),
-        (&[], "needs whom the session acts for; name with `--principal` one of: alice, bob@example.com"),
+        (&[], "needs a principal; name with `--principal` one of: alice, bob@example.com"),
     ] {
         let ended = shell.run(&[&["exec"], options, &["--", "echo", "ran"]].concat()).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""));
-        assert!(ended.stderr.contains(told), "{}", ended.stderr);
+        assert!(ended.stderr.contains(expected), "{}", ended.stderr);
     }
     let checked = shell.run(&["check"]).await;
-    assert_eq!(checked.code, Some(0), "whoever it will be is told later: {}", checked.stderr);
+    assert_eq!(checked.code, Some(0), "the principal is chosen when the session runs: {}", checked.stderr);
     assert_eq!(shell.run(&["check", "--principal", "mallory"]).await.code, Some(78));
 }
 
@@ -92,6 +92,6 @@ async fn check_server_account_not_of_principal_is_reported() {
     assert_eq!(shell.run(&["check", "--principal", "alice"]).await.code, Some(0));
     let checked = shell.run(&["check", "--principal", "bob@example.com"]).await;
     assert_eq!(checked.code, Some(78));
-    let told = "[servers.aws] `account` is not one of the `accounts` of the session's principal";
-    assert!(checked.stderr.contains(told), "{}", checked.stderr);
+    let expected = "[servers.aws] `account` is not one of the `accounts` of the session's principal";
+    assert!(checked.stderr.contains(expected), "{}", checked.stderr);
 }

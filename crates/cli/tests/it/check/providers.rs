@@ -163,7 +163,7 @@ async fn check_live_every_provider_resolves_without_secrets() {
     let ended =
         shell_with_every_provider().env("AWS_ENDPOINT_URL", cloud.url()).run(&["check", "--live"]).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
-    for told in [
+    for expected in [
         "keys: …MPLE from environment",
         "from web-identity",
         "user: …",
@@ -173,7 +173,7 @@ async fn check_live_every_provider_resolves_without_secrets() {
         "ambient: …MPLE from ambient",
         "narrow: …",
     ] {
-        assert!(ended.stdout.contains(told), "{told}: {}", ended.stdout);
+        assert!(ended.stdout.contains(expected), "{expected}: {}", ended.stdout);
     }
     let mut calls = cloud.sts_calls();
     calls.retain(|(action, _)| action != "GetCallerIdentity");
@@ -194,7 +194,7 @@ async fn check_live_unnamed_environment_is_not_used() {
     let settings = "[accounts.given]\nprovider = 'memory'\n";
     let ended = shell_with_keys().file("valetkey.toml", settings).run(&["check", "--live"]).await;
     assert!(
-        ended.stdout.contains("given: nothing is set") && !ended.stdout.contains(&KEY_ID[16..]),
+        ended.stdout.contains("given: no credentials are set") && !ended.stdout.contains(&KEY_ID[16..]),
         "{ended:?}"
     );
 }

@@ -47,8 +47,8 @@ async fn check_invalid_servers_report_line_and_remedy() {
     ];
     for (line, words) in wanted {
         let severity = if words.contains("`remote`") { "warning" } else { "error" };
-        let told = format!("{severity}: mcp.json:{line}: {words}");
-        assert!(checked.stderr.contains(&told), "{told}\n{}", checked.stderr);
+        let expected = format!("{severity}: mcp.json:{line}: {words}");
+        assert!(checked.stderr.contains(&expected), "{expected}\n{}", checked.stderr);
     }
     let remote = "warning: mcp.json:8: server `remote`: `url` names a remote server";
     assert!(checked.stderr.contains(remote), "{}", checked.stderr);

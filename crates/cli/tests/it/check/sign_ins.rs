@@ -157,10 +157,10 @@ fn every_command_is_named(ended: &ProgramOutput) {
     assert_eq!(errors.len(), SIGN_INS.len(), "{}", ended.stderr);
     for (profile, command) in SIGN_INS {
         let start = format!("{profile}: profile: ");
-        let told = errors.iter().find(|line| line.starts_with(&start)).unwrap();
+        let line = errors.iter().find(|line| line.starts_with(&start)).unwrap();
         assert!(
-            told.contains("the sign-in of the profile ended") && told.contains(&format!("run `{command}`")),
-            "{told}"
+            line.contains("the sign-in of the profile ended") && line.contains(&format!("run `{command}`")),
+            "{line}"
         );
     }
 }
@@ -230,11 +230,11 @@ async fn check_with_ended_sign_ins_warns_with_each_command() {
         assert_eq!(warnings.len(), SIGN_INS.len(), "{}", checked.stderr);
         for (index, (profile, command)) in SIGN_INS.into_iter().enumerate() {
             let line = 3 * index + 3;
-            let told = format!(
+            let expected = format!(
                 "valetkey.toml:{line}: [accounts.{profile}] `name` leads to a profile whose sign-in ended, or was \
                  never made; run `{command}`, then refresh the account"
             );
-            assert!(warnings.contains(&told.as_str()), "{told}\n{}", checked.stderr);
+            assert!(warnings.contains(&expected.as_str()), "{expected}\n{}", checked.stderr);
         }
         assert_eq!(cloud.shown(), "", "AWS was called");
     }
@@ -269,9 +269,9 @@ async fn check_with_ambient_profile_names_the_sign_in_unless_keys_come_first() {
     let shell = ended(shell([])).file("valetkey.toml", "[accounts.here]\nprovider = 'ambient'\n");
     let shell = shell.env("AWS_PROFILE", "role-of-session").env("AWS_EC2_METADATA_DISABLED", "true");
     let checked = shell.run(&["check"]).await;
-    let told = warnings(&checked);
-    assert!(told[0].starts_with("valetkey.toml:1: [accounts.here] leads to a profile"), "{told:?}");
-    assert!(told[0].contains("`aws sso login --profile session`"), "{told:?}");
+    let lines = warnings(&checked);
+    assert!(lines[0].starts_with("valetkey.toml:1: [accounts.here] leads to a profile"), "{lines:?}");
+    assert!(lines[0].contains("`aws sso login --profile session`"), "{lines:?}");
     let live = shell.run(&["check", "--live"]).await;
     assert!(live.stderr.contains("here: ambient: "), "{}", live.stderr);
     assert!(live.stderr.contains("`aws sso login --profile session`"), "{}", live.stderr);

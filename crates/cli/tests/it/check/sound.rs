@@ -74,8 +74,8 @@ async fn check_unwritable_audit_file_is_reported() {
         let shell = Shell::new().file("valetkey.toml", format!("[audit]\nfile = '{file}'\n"));
         let checked = shell.run(&["check"]).await;
         assert_eq!(checked.code, Some(78), "{file}");
-        let told = "valetkey.toml:2: [audit] `file` cannot be written";
-        assert!(checked.stderr.contains(told), "{}", checked.stderr);
+        let expected = "valetkey.toml:2: [audit] `file` cannot be written";
+        assert!(checked.stderr.contains(expected), "{}", checked.stderr);
     }
 }
 
@@ -86,9 +86,9 @@ async fn check_missing_program_warns_at_any_log_level() {
     let shell = Shell::new().file("mcp.json", servers);
     let checked = shell.run(&["--log", "error", "check", "--mcp-config", "mcp.json"]).await;
     assert_eq!(checked.code, Some(0), "{}", checked.stderr);
-    for told in
+    for expected in
         ["mcp.json:2: server `typo`: `command` names a program", "mcp.json:2: server `typo`: `autoapprove`"]
     {
-        assert!(checked.stderr.contains(&format!("warning: {told}")), "{}", checked.stderr);
+        assert!(checked.stderr.contains(&format!("warning: {expected}")), "{}", checked.stderr);
     }
 }

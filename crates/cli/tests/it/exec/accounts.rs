@@ -53,8 +53,8 @@ async fn exec_several_accounts_without_default_fails() {
     let shell = shell_with_keys().file("valetkey.toml", SETTINGS);
     let ended = shell.run(&["exec", "--", "true"]).await;
     assert_eq!(ended.code, Some(78));
-    let told = "needs a `default_account`, because there are several accounts; name one of: here, there";
-    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    let expected = "needs a `default_account`, because there are several accounts; name one of: here, there";
+    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn exec_audit_file_records_use_without_secrets() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let records = std::fs::read_to_string(shell.path("audit.jsonl")).unwrap();
     let mode = std::fs::metadata(shell.path("audit.jsonl")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600, "who did what is nobody else's business");
+    assert_eq!(mode & 0o777, 0o600, "only the user may read the audit log");
     let events: Vec<serde_json::Value> =
         records.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(events.iter().any(|event| event["event"] == "serve" && event["account"] == "here"), "{records}");

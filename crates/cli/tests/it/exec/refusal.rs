@@ -23,10 +23,10 @@ async fn exec_incomplete_keys_name_missing_variable() {
     let missing =
         [(id, "AWS_SECRET_ACCESS_KEY"), (secret, "AWS_ACCESS_KEY_ID"), (token, "AWS_ACCESS_KEY_ID")];
     for (shell, variable) in missing {
-        let (code, told) = run_refused(shell, &[]).await;
-        assert_eq!(code, Some(78), "{told}");
-        assert!(told.contains(&format!("`{variable}` is missing or blank")), "{told}");
-        assert!(told.contains(&format!("export {variable}, or unset ")), "{told}");
+        let (code, stderr) = run_refused(shell, &[]).await;
+        assert_eq!(code, Some(78), "{stderr}");
+        assert!(stderr.contains(&format!("`{variable}` is missing or blank")), "{stderr}");
+        assert!(stderr.contains(&format!("export {variable}, or unset ")), "{stderr}");
     }
 }
 
@@ -44,49 +44,49 @@ async fn exec_malformed_keys_name_variable() {
         ),
     ];
     for (shell, variable) in wrong {
-        let (code, told) = run_refused(shell, &[]).await;
-        assert_eq!(code, Some(78), "{variable}: {told}");
-        assert!(told.contains(&format!("`{variable}` ")), "{told}");
+        let (code, stderr) = run_refused(shell, &[]).await;
+        assert_eq!(code, Some(78), "{variable}: {stderr}");
+        assert!(stderr.contains(&format!("`{variable}` ")), "{stderr}");
     }
 }
 
 #[tokio::test]
 async fn exec_expired_keys_fail_with_remedy() {
     let shell = shell_with_keys().env("AWS_CREDENTIAL_EXPIRATION", "2020-01-01T00:00:00Z");
-    let (code, told) = run_refused(shell, &[]).await;
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("expired") && told.contains("export new credentials"), "{told}");
+    let (code, stderr) = run_refused(shell, &[]).await;
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("expired") && stderr.contains("export new credentials"), "{stderr}");
 }
 
 #[tokio::test]
 async fn exec_without_credentials_reports_remedy() {
-    let (code, told) = run_refused(Shell::new(), &[]).await;
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("neither `AWS_ACCESS_KEY_ID` nor") && told.contains("export them"), "{told}");
+    let (code, stderr) = run_refused(Shell::new(), &[]).await;
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("neither `AWS_ACCESS_KEY_ID` nor") && stderr.contains("export them"), "{stderr}");
 }
 
 #[tokio::test]
 async fn exec_memory_account_fails() {
     let shell = shell_with_keys().file("valetkey.toml", "[accounts.given]\nprovider = 'memory'\n");
-    let (code, told) = run_refused(shell, &[]).await;
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("no credentials") && told.contains(';'), "{told}");
+    let (code, stderr) = run_refused(shell, &[]).await;
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("no credentials") && stderr.contains(';'), "{stderr}");
 }
 
 #[tokio::test]
 async fn exec_unknown_account_lists_accounts() {
     let shell = shell_with_keys().file("valetkey.toml", "[accounts.dev]\nprovider = 'environment'\n");
-    let (code, told) = run_refused(shell, &["--account", "prod"]).await;
-    assert_eq!(code, Some(78), "{told}");
-    assert!(told.contains("`--account` is not one of the accounts") && told.contains("dev"), "{told}");
+    let (code, stderr) = run_refused(shell, &["--account", "prod"]).await;
+    assert_eq!(code, Some(78), "{stderr}");
+    assert!(stderr.contains("`--account` is not one of the accounts") && stderr.contains("dev"), "{stderr}");
 }
 
 #[tokio::test]
 async fn exec_invalid_settings_report_all_before_running() {
     let shell = shell_with_keys()
         .file("valetkey.toml", "[accounts.dev]\nprovider = 'canary'\n[session]\nregion = 'canary!'\n");
-    let (code, told) = run_refused(shell, &[]).await;
-    assert_eq!((code, told.lines().count()), (Some(78), 2), "{told}");
+    let (code, stderr) = run_refused(shell, &[]).await;
+    assert_eq!((code, stderr.lines().count()), (Some(78), 2), "{stderr}");
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn exec_unreachable_sts_fails_and_runs_nothing() {
     // Nothing listens on the discard port of loopback.
     let shell =
         shell_with_keys().file("valetkey.toml", settings).env("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
-    let (code, told) = run_refused(shell.env("AWS_MAX_ATTEMPTS", "1"), &[]).await;
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("assume-role"), "{told}");
+    let (code, stderr) = run_refused(shell.env("AWS_MAX_ATTEMPTS", "1"), &[]).await;
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("assume-role"), "{stderr}");
 }

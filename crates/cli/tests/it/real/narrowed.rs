@@ -31,15 +31,16 @@ writer = '{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action":
 }
 
 /// Returns the results of listing and of writing, which must be the same in all responses.
-fn allowed_operations(answers: &Value) -> (&str, &str) {
-    let answers = answers.as_array().unwrap();
-    let answer_field = |answer: &'_ Value, what: &str| answer[what].as_str().unwrap_or("nothing").to_owned();
-    for answer in answers {
+fn allowed_operations(responses: &Value) -> (&str, &str) {
+    let responses = responses.as_array().unwrap();
+    let response_field =
+        |response: &'_ Value, what: &str| response[what].as_str().unwrap_or("nothing").to_owned();
+    for response in responses {
         for what in ["list", "put"] {
-            assert_eq!(answer_field(answer, what), answer_field(&answers[0], what), "{answers:?}");
+            assert_eq!(response_field(response, what), response_field(&responses[0], what), "{responses:?}");
         }
     }
-    (answers[0]["list"].as_str().unwrap_or("nothing"), answers[0]["put"].as_str().unwrap_or("nothing"))
+    (responses[0]["list"].as_str().unwrap_or("nothing"), responses[0]["put"].as_str().unwrap_or("nothing"))
 }
 
 #[tokio::test]

@@ -41,8 +41,8 @@ async fn exec_each_account_acts_as_its_tenant() {
     assert_eq!(checked.code, Some(0), "{}", checked.stderr);
     let live = shell.run(&["check", "--live"]).await;
     assert_eq!(live.code, Some(1), "one external id is wrong");
-    for told in ["first: …", "second: …", "secret: …", "keys: …"] {
-        assert!(live.stdout.contains(told), "{}", live.stdout);
+    for line in ["first: …", "second: …", "secret: …", "keys: …"] {
+        assert!(live.stdout.contains(line), "{}", live.stdout);
     }
     assert!(live.stderr.contains("wrong: assume-role: "), "{}", live.stderr);
     let role = |tenant: usize, name: &str| {
@@ -86,12 +86,12 @@ async fn audited_session_and_role_session_name(shell: &Shell) -> (String, String
     let ended = call_caller_identity(shell, "first", "endpoint").await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let arn = ended.stdout.split('"').find(|text| text.contains(":assumed-role/")).unwrap();
-    let trail = std::fs::read_to_string(shell.path("audit.jsonl")).unwrap();
+    let log = std::fs::read_to_string(shell.path("audit.jsonl")).unwrap();
     std::fs::remove_file(shell.path("audit.jsonl")).unwrap();
-    let mut sessions: Vec<_> = trail.lines().filter_map(|line| line.split("\"session\":\"").nth(1)).collect();
+    let mut sessions: Vec<_> = log.lines().filter_map(|line| line.split("\"session\":\"").nth(1)).collect();
     sessions.iter_mut().for_each(|rest| *rest = &rest[..36]);
     sessions.dedup();
-    assert_eq!(sessions.len(), 1, "{trail}");
+    assert_eq!(sessions.len(), 1, "{log}");
     (sessions[0].to_owned(), arn.rsplit_once('/').unwrap().1.to_owned())
 }
 
@@ -102,9 +102,11 @@ async fn role_session_name_contains_audited_session_id() {
     let seed = ministack.seed().await.unwrap();
     let named = settings(&seed) + "[audit]\nfile = 'audit.jsonl'\n";
     let unnamed = named.replace("session_name = 'exec-first'\n", "");
-    let told =
+    let with_attribution =
         |setting: &str| format!("[session]\nprincipal = 'alice'\nattribution = '{setting}'\n{unnamed}");
-    for (file, ours) in [(unnamed.clone(), true), (told("tags"), true), (told("none"), false)] {
+    for (file, ours) in
+        [(unnamed.clone(), true), (with_attribution("tags"), true), (with_attribution("none"), false)]
+    {
         let shell = shell_with_key(&ministack.url(), &seed.broker).file("valetkey.toml", file);
         let (session, name) = audited_session_and_role_session_name(&shell).await;
         assert_eq!(name == format!("valetkey-{session}"), ours, "{name}");

@@ -49,8 +49,8 @@ impl McpClient {
                 "capabilities": {},
                 "clientInfo": {"name": "test", "version": "1"},
             });
-            let answer = client.request("initialize", params).await;
-            assert_eq!(answer["result"]["protocolVersion"], revision, "{answer}");
+            let response = client.request("initialize", params).await;
+            assert_eq!(response["result"]["protocolVersion"], revision, "{response}");
             client.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
         }
         client
@@ -93,7 +93,7 @@ impl McpClient {
         let id = self.next_id;
         self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})).await;
         loop {
-            let message = self.receive().await.unwrap_or_else(|| panic!("no answer to {method}"));
+            let message = self.receive().await.unwrap_or_else(|| panic!("no response to {method}"));
             if message["id"] == id {
                 return message;
             }
@@ -111,16 +111,16 @@ impl McpClient {
 
     /// Returns the names of all tools.
     pub(crate) async fn tools(&mut self) -> Vec<String> {
-        let answer = self.request("tools/list", json!({})).await;
-        let tools = answer["result"]["tools"].as_array().unwrap_or_else(|| panic!("{answer}"));
+        let response = self.request("tools/list", json!({})).await;
+        let tools = response["result"]["tools"].as_array().unwrap_or_else(|| panic!("{response}"));
         tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
     }
 
     /// Calls a tool and returns the result.
     pub(crate) async fn call(&mut self, tool: &str, arguments: Value) -> Value {
-        let mut answer = self.request("tools/call", json!({"name": tool, "arguments": arguments})).await;
-        assert!(answer["result"].is_object(), "{answer}");
-        answer["result"].take()
+        let mut response = self.request("tools/call", json!({"name": tool, "arguments": arguments})).await;
+        assert!(response["result"].is_object(), "{response}");
+        response["result"].take()
     }
 
     /// Sets credentials on the session, as a model does.

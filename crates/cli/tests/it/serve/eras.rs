@@ -100,7 +100,7 @@ async fn serve_host_credentials_are_never_used() {
         assert_eq!(client.call(CALLER_IDENTITY_TOOL, json!({})).await["isError"], true);
         assert_eq!(client.close().await.code, Some(0));
     }
-    assert_eq!(cloud.shown(), "", "somebody was asked");
+    assert_eq!(cloud.shown(), "", "no credentials were requested");
 }
 
 #[tokio::test]

@@ -45,12 +45,12 @@ async fn serve_exchanged_keys_follow_set_rotate_and_clear() {
     let (exchanges, acts): (Vec<_>, Vec<_>) =
         cloud.sts_calls().into_iter().partition(|(action, _)| action == "GetSessionToken");
     let signers: Vec<&str> = exchanges.iter().map(|(_, key)| key.as_str()).collect();
-    assert_eq!(signers, [given[0], given[1], given[1], given[0]], "once a set, and for a refresh");
+    assert_eq!(signers, [given[0], given[1], given[1], given[0]], "once for each `set`, and for a refresh");
     assert_eq!(acts.len(), 5);
     assert!(acts.iter().all(|(_, key)| key.starts_with("ASIA")), "{acts:?}");
     let astray = json!({"credentials_json": keys_json(given[0]), "account": "another"});
     let refused = client.call("set_aws_credentials_context", astray).await;
-    assert_eq!(refused["isError"], true, "an account that nobody guards: {refused}");
+    assert_eq!(refused["isError"], true, "an account without a key exchange: {refused}");
     let ended = client.close().await;
     assert!(!ended.said().contains("canary-long-lived"), "{}", ended.said());
 }

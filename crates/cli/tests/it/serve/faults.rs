@@ -55,7 +55,7 @@ async fn serve_call_to_broken_server_returns_reason() {
 #[tokio::test]
 async fn serve_invalid_files_exit_without_output() {
     let shell = Shell::new()
-        .file("valetkey.toml", "[session]\nregion = 'canary!'\n[servers.nobody]\ncredentials = 'env'\n")
+        .file("valetkey.toml", "[session]\nregion = 'canary!'\n[servers.unknown]\ncredentials = 'env'\n")
         .file("mcp.json", "{}")
         .file("sound.json", r#"{"mcpServers": {}}"#);
     for (file, faults) in [("mcp.json", 2), ("sound.json", 2), ("none.json", 2)] {

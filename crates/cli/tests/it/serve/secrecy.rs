@@ -15,11 +15,11 @@ const LOG_LEVELS: [&str; 2] =
 const CHATTY_SERVER: &str = r#"
 while read -r line; do
     id=$(echo "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
-    told=$(env | tr '\n"\\' '   ')
+    output=$(env | tr '\n"\\' '   ')
     case $line in
     *'"initialize"'*) result='{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"chatty","version":"1"}}' ;;
     *'"tools/list"'*) result='{"tools":[{"name":"tell","inputSchema":{"type":"object"}}]}' ;;
-    *'"tools/call"'*) env >&2; result='{"content":[{"type":"text","text":"'$told'"}]}' ;;
+    *'"tools/call"'*) env >&2; result='{"content":[{"type":"text","text":"'$output'"}]}' ;;
     *'"server/discover"'*) echo '{"jsonrpc":"2.0","id":'$id',"error":{"code":-32601,"message":"unknown"}}'; continue ;;
     *) continue ;;
     esac
@@ -33,7 +33,7 @@ fn shell_for(cloud: &CarelessCloud) -> Shell {
         .file(
             "mcp.json",
             mcp_config(json!({
-                "aws": aws, "keys": aws, "chatty": chatty, "chattykeys": chatty, "missing": {"command": "nobody"},
+                "aws": aws, "keys": aws, "chatty": chatty, "chattykeys": chatty, "missing": {"command": "no-such-program"},
             })),
         )
         .file(
@@ -78,14 +78,14 @@ async fn call_everything(
         ("clear_credential_context", json!({})),
         ("chattykeys__tell", json!({})),
     ];
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for (tool, arguments) in calls {
-        answers.push(client.request("tools/call", json!({"name": tool, "arguments": arguments})).await);
+        responses.push(client.request("tools/call", json!({"name": tool, "arguments": arguments})).await);
     }
     for (method, params) in [("tools/call", canary.to_json()), ("nonsense", canary.to_json())] {
-        answers.push(client.request(method, params).await);
+        responses.push(client.request(method, params).await);
     }
-    (client.close().await, answers)
+    (client.close().await, responses)
 }
 
 fn assert_no_canary(canary: &Canary, what: &str, text: &str) {
@@ -95,9 +95,9 @@ fn assert_no_canary(canary: &Canary, what: &str, text: &str) {
 
 /// A whole key id is not a secret, so it remains in the output of a server that prints its own environment.
 fn assert_only_server_output_has_key_id(canary: &Canary, stdout: &str) {
-    let (told, rest): (Vec<&str>, Vec<&str>) =
+    let (reported, rest): (Vec<&str>, Vec<&str>) =
         stdout.lines().partition(|line| line.contains("AWS_ACCESS_KEY_ID="));
-    assert_eq!(canary.found_in(&told.join("\n")), ["access_key_id"]);
+    assert_eq!(canary.found_in(&reported.join("\n")), ["access_key_id"]);
     assert_no_canary(canary, "standard output", &rest.join("\n"));
 }
 
@@ -108,7 +108,7 @@ async fn serve_at_trace_outputs_no_secret() {
     {
         let (cloud, canary) = (CarelessCloud::start().await, Canary::new());
         let shell = shell_for(&cloud).env("VALETKEY_LOG", level);
-        let (ended, answers) =
+        let (ended, responses) =
             call_everything(&shell, era, &["serve", "--mcp-config", "mcp.json"], &canary).await;
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         assert!(ended.stderr.contains("TRACE") || ended.stderr.contains("DEBUG"), "nothing was logged");
@@ -123,14 +123,15 @@ async fn serve_at_trace_outputs_no_secret() {
         // The session did have the secrets: the fake AWS received the token, and the servers received secrets to
         // redact.
         assert_eq!(canary.found_in(&cloud.shown()), ["token", "access_key_id"]);
-        let told = answers[14].to_string();
+        let response = responses[14].to_string();
         assert!(
-            told.contains("AWS_SECRET_ACCESS_KEY=[redacted] ") && answers[14]["result"]["isError"] != true,
-            "{told}"
+            response.contains("AWS_SECRET_ACCESS_KEY=[redacted] ")
+                && responses[14]["result"]["isError"] != true,
+            "{response}"
         );
-        let told = answers[13].to_string();
+        let response = responses[13].to_string();
         // The token of the endpoint is a secret as well.
-        assert!(told.contains("AWS_CONTAINER_AUTHORIZATION_TOKEN=[redacted] "), "{told}");
+        assert!(response.contains("AWS_CONTAINER_AUTHORIZATION_TOKEN=[redacted] "), "{response}");
     }
 }
 

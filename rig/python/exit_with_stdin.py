@@ -1,6 +1,8 @@
-"""Runs a program of this environment for as long as its standard input is open. Run: leash.py PROGRAM ARGUMENTS…
+"""Runs a program of this environment while its standard input is open.
 
-The input is a pipe that nobody writes to: it ends when its owner does, however that came, and the program with it.
+Run: exit_with_stdin.py PROGRAM ARGUMENTS…
+
+The input is a pipe without writes. It closes when its owner exits, also by a signal, and the program exits with it.
 """
 
 import os
