@@ -1,14 +1,20 @@
-//! `NarrowedSessionCache`: keeps a narrowed child session per account and policy.
+//! `NarrowedSessionCache`: keeps a narrowed child session per account and policy, in moka.
+//!
+//! moka drops values some time after they are removed, and a child must end at once. So a child is taken out of its
+//! cache entry when the entry is evicted, replaced, or dropped with the cache.
 
 use std::fmt;
+use std::sync::Arc;
 
-use parking_lot::{Mutex, MutexGuard};
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use parking_lot::Mutex;
 
 use crate::session::{SessionAccount, SessionContext, error};
 use crate::{AccountName, PolicyDigest, Result, SessionId, SessionPolicy};
 
 /// The maximum number of children kept. The credentials of each child are refreshed while its session is kept warm.
-const MAX_NARROWED_SESSIONS: usize = 32;
+const MAX_NARROWED_SESSIONS: u64 = 32;
 
 /// Keeps narrowed child sessions by account and policy, for tools that each run under a policy of their own.
 ///
@@ -32,15 +38,17 @@ const MAX_NARROWED_SESSIONS: usize = 32;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Default)]
-pub struct NarrowedSessionCache(Mutex<Vec<CachedSession>>);
-
-struct CachedSession {
-    key: NarrowKey,
-    child: SessionContext,
+pub struct NarrowedSessionCache {
+    children: Cache<NarrowKey, Arc<CachedChild>>,
+    /// What the cache removed. It calls its listener under locks of its own, and the end of a child may run user code:
+    /// so children end after the call to the cache.
+    removed: Arc<Mutex<Vec<Arc<CachedChild>>>>,
 }
 
-#[derive(PartialEq, Eq)]
+/// A kept child; `None` once it was removed.
+struct CachedChild(Mutex<Option<SessionContext>>);
+
+#[derive(PartialEq, Eq, Hash)]
 struct NarrowKey {
     session: SessionId,
     account: AccountName,
@@ -56,39 +64,59 @@ impl NarrowedSessionCache {
     pub fn get_or_narrow(&self, account: &SessionAccount, policy: &SessionPolicy) -> Result<SessionContext> {
         let session = account.session_id().ok_or_else(error::closed)?;
         let key = NarrowKey { session, account: account.alias().clone(), policy: policy.digest() };
-        if let Some(open) = self.get(&key).filter(|child| !child.is_closed()) {
+        if let Some(open) = self.children.get(&key).and_then(|child| child.open_session()) {
             return Ok(open);
         }
         let child = account.narrow(policy.clone())?;
-        self.insert(CachedSession { key, child: child.clone() });
+        self.children.insert(key, Arc::new(CachedChild(Mutex::new(Some(child.clone())))));
+        self.end_removed();
         Ok(child)
     }
 
-    fn get(&self, key: &NarrowKey) -> Option<SessionContext> {
-        let mut kept = self.lock();
-        let at = kept.iter().position(|kept| kept.key == *key)?;
-        kept[at..].rotate_left(1);
-        kept.last().map(|kept| kept.child.clone())
+    /// Applies the limit now, and drops the children that were removed. The caller holds no lock.
+    fn end_removed(&self) {
+        self.children.run_pending_tasks();
+        let removed = std::mem::take(&mut *self.removed.lock());
+        removed.iter().for_each(|child| child.end());
+    }
+}
+
+impl CachedChild {
+    fn open_session(&self) -> Option<SessionContext> {
+        self.0.lock().clone().filter(|child| !child.is_closed())
     }
 
-    fn insert(&self, new: CachedSession) {
-        let mut kept = self.lock();
-        let mut gone: Vec<_> = kept.extract_if(.., |kept| kept.key == new.key).collect();
-        kept.push(new);
-        let excess = kept.len().saturating_sub(MAX_NARROWED_SESSIONS);
-        gone.extend(kept.drain(..excess));
-        drop(kept);
-        // Dropping a child closes it, which may run user code, so it happens outside the lock.
-        drop(gone);
+    /// Drops the child, which closes it when the last call that uses it returns.
+    fn end(&self) {
+        let child = self.0.lock().take();
+        drop(child);
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Vec<CachedSession>> {
-        self.0.lock()
+impl Default for NarrowedSessionCache {
+    fn default() -> Self {
+        let removed = Arc::<Mutex<Vec<_>>>::default();
+        let children = Cache::builder()
+            .max_capacity(MAX_NARROWED_SESSIONS)
+            .eviction_policy(EvictionPolicy::lru())
+            .eviction_listener({
+                let removed = Arc::clone(&removed);
+                move |_key, child: Arc<CachedChild>, _cause| removed.lock().push(child)
+            })
+            .build();
+        Self { children, removed }
+    }
+}
+
+impl Drop for NarrowedSessionCache {
+    fn drop(&mut self) {
+        self.end_removed();
+        self.children.iter().for_each(|(_key, child)| child.end());
     }
 }
 
 impl fmt::Debug for NarrowedSessionCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NarrowedSessionCache").field("len", &self.lock().len()).finish_non_exhaustive()
+        f.debug_struct("NarrowedSessionCache").field("len", &self.children.iter().count()).finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 //! Narrowed children: less authority, of which nothing can be got back.
 
 mod bounds;
-mod by_policy;
+mod cache;
 mod nesting;
 mod policy;
 mod role;

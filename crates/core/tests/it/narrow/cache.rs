@@ -96,3 +96,36 @@ async fn narrowed_session_cache_evicts_least_recently_used() {
     assert_ne!(under(1).id(), second.id());
     assert_eq!(format!("{scopes:?}"), "NarrowedSessionCache { len: 32, .. }");
 }
+
+#[tokio::test]
+async fn narrowed_session_cache_ends_removed_sessions_at_once() {
+    let session = SessionContext::builder().provider(NarrowableProvider::new(100)).build();
+    let account = session.account(session.default_account()).unwrap();
+    let cache = NarrowedSessionCache::default();
+    let narrowed_account = |n: usize| {
+        let policy = policy_allowing(&format!(r#""s3:Get{n}""#));
+        let child = cache.get_or_narrow(&account, &policy).unwrap();
+        child.account(child.default_account()).unwrap()
+    };
+    let children: Vec<_> = (0..33).map(narrowed_account).collect();
+    assert!(children[0].is_closed(), "evicted");
+    assert_eq!(children.iter().filter(|child| child.is_closed()).count(), 1);
+    drop(cache);
+    assert!(children.iter().all(|child| child.is_closed()), "the cache was dropped");
+}
+
+#[tokio::test]
+async fn narrowed_session_cache_keeps_no_credentials_of_evicted() {
+    let provider = NarrowableProvider::new(100);
+    let session = SessionContext::builder().provider(provider).build();
+    let account = session.account(session.default_account()).unwrap();
+    let cache = NarrowedSessionCache::default();
+    let in_use = cache.get_or_narrow(&account, &read_policy()).unwrap();
+    for n in 0..40 {
+        cache.get_or_narrow(&account, &policy_allowing(&format!(r#""s3:Get{n}""#))).unwrap();
+    }
+    assert_eq!(account_number(&in_use, "default").await.unwrap(), 100, "a call in flight goes on");
+    let narrowed = in_use.account(in_use.default_account()).unwrap();
+    drop(in_use);
+    assert!(narrowed.is_closed(), "it ends with the last call that uses it");
+}
