@@ -117,6 +117,8 @@ impl Drop for NarrowedSessionCache {
 
 impl fmt::Debug for NarrowedSessionCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NarrowedSessionCache").field("len", &self.children.iter().count()).finish_non_exhaustive()
+        f.debug_struct("NarrowedSessionCache")
+            .field("len", &self.children.iter().count())
+            .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,11 @@
 //! `NarrowedServerPool`: the servers of a host's narrowed sessions, in one group for each session and policy.
 //!
 //! The servers of a [`ServerGroup`] share its credentials and its folder, and nothing with the servers of other groups.
+//!
+//! A moka cache finds the groups, limits their number and selects the group to evict. It holds weak references only:
+//! moka drops values some time after they are removed. Each group is owned by its reaper task, which stops it when it
+//! leaves the cache, when it is idle, or when its session ends, but never during a call. moka's idle time is not used,
+//! since it begins when a group is found, and not when its last call ends.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -8,6 +13,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -34,27 +41,34 @@ pub(super) struct NarrowedServerPool {
     spawn_config: Arc<SpawnConfig>,
     limits: NarrowedLimits,
     stop: CancellationToken,
-    state: Mutex<PoolState>,
-}
-
-#[derive(Default)]
-struct PoolState {
-    /// Ordered by last call, the most recently called group last.
-    groups: Vec<(GroupKey, Arc<ServerGroup>)>,
-    /// One task for each group, which stops the group in the end.
-    reapers: JoinSet<()>,
+    groups: Cache<GroupKey, PooledGroup>,
+    /// One task for each group, which owns the group and stops it in the end. The lock is held while a group is found,
+    /// inserted or removed, so that a removed group waits for every call that found it.
+    reapers: Mutex<JoinSet<()>>,
 }
 
 /// The authority that a call runs with: that of a session, or of an account of it scoped down by a policy.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct GroupKey {
     session: SessionId,
     policy: Option<(AccountName, PolicyDigest)>,
 }
 
+#[derive(Clone)]
+struct PooledGroup {
+    group: Weak<ServerGroup>,
+    /// Fires when the cache removes the group.
+    removed: CancellationToken,
+}
+
 impl NarrowedServerPool {
     pub(super) fn new(spawn_config: Arc<SpawnConfig>, limits: NarrowedLimits) -> Self {
-        Self { spawn_config, limits, stop: CancellationToken::new(), state: Mutex::default() }
+        let groups = Cache::builder()
+            .max_capacity(limits.max_sessions.try_into().unwrap_or(u64::MAX))
+            .eviction_policy(EvictionPolicy::lru())
+            .eviction_listener(|_key, removed: PooledGroup, _cause| removed.removed.cancel())
+            .build();
+        Self { spawn_config, limits, stop: CancellationToken::new(), groups, reapers: Mutex::default() }
     }
 
     /// Leases a copy of the server `model` that is dedicated to this account and policy. The copy is created on first
@@ -67,17 +81,28 @@ impl NarrowedServerPool {
     ) -> Result<ServerLease> {
         let with_server = |error: Error| error.with_provider(model.name().to_owned());
         let key = GroupKey::new(account, policy).map_err(with_server)?;
-        let lease = match self.get(&key) {
-            Some(crew) => crew,
-            None => self.insert_or_get(key, self.create_group(account, policy)?).map_err(with_server)?,
-        };
-        lease.server(model, account).map_err(with_server)
+        if let Some(found) = self.lease_existing(&key, model, account) {
+            return found.map_err(with_server);
+        }
+        let group = self.create_group(account, policy)?;
+        let mut reapers = self.reapers.lock();
+        let group = self.insert_or_get(key, group, &mut reapers);
+        group.and_then(|group| group.lease(model, account)).map_err(with_server)
+    }
+
+    fn lease_existing(
+        &self,
+        key: &GroupKey,
+        model: &Server,
+        account: &SessionAccount,
+    ) -> Option<Result<ServerLease>> {
+        let _removals = self.reapers.lock();
+        self.get(key).map(|group| group.lease(model, account))
     }
 
     /// Returns the servers of all groups.
     pub(super) fn servers(&self) -> Vec<Arc<Server>> {
-        let crews: Vec<_> = self.lock_state().groups.iter().map(|(_, crew)| Arc::clone(crew)).collect();
-        crews.iter().flat_map(|crew| crew.all_servers()).collect()
+        self.open_groups().flat_map(|(_, group)| group.all_servers()).collect()
     }
 
     /// Removes the folder of the host's own session. Its servers must have exited.
@@ -87,23 +112,26 @@ impl NarrowedServerPool {
 
     /// Stops all groups and waits until their servers have exited. No group is added afterwards.
     pub(super) async fn stop(&self) {
-        let mut keepers = {
-            let mut open = self.lock_state();
+        let mut reapers = {
+            let mut reapers = self.reapers.lock();
             self.stop.cancel();
-            std::mem::take(&mut open.reapers)
+            std::mem::take(&mut *reapers)
         };
-        while keepers.join_next().await.is_some() {}
+        while reapers.join_next().await.is_some() {}
     }
 
-    /// Registers a call on an existing group whose session has not ended.
-    fn get(&self, key: &GroupKey) -> Option<GroupLease> {
-        // Taken under the lock: a group that is removed later waits for this call.
-        let lease = self.lock_state().touch(key)?.lease();
-        if lease.group().is_expired() {
-            self.remove(lease.group());
+    /// Returns a group whose session has not ended.
+    fn get(&self, key: &GroupKey) -> Option<Arc<ServerGroup>> {
+        let group = self.groups.get(key)?.group.upgrade()?;
+        if group.is_expired() {
+            self.groups.invalidate(key);
             return None;
         }
-        Some(lease)
+        Some(group)
+    }
+
+    fn open_groups(&self) -> impl Iterator<Item = (Arc<GroupKey>, Arc<ServerGroup>)> {
+        self.groups.iter().filter_map(|(key, pooled)| Some((key, pooled.group.upgrade()?)))
     }
 
     /// Creates a group without servers, for a session narrowed by `policy` if there is one.
@@ -124,84 +152,59 @@ impl NarrowedServerPool {
             Error::new(ErrorKind::Internal, "the narrowed session's own folder cannot be made")
                 .with_source(error)
         };
-        let home = SessionDir::create(Some(&account.resolved_region()))
-            .and_then(|home| home.with_configuration(&self.spawn_config.environment))
+        let dir = SessionDir::create(Some(&account.resolved_region()))
+            .and_then(|dir| dir.with_configuration(&self.spawn_config.environment))
             .map_err(directory_error)?;
         let session = account.session_id().unwrap_or(self.spawn_config.driver);
-        let recipe = Arc::new(self.spawn_config.for_session(session, home));
-        Ok(Arc::new(ServerGroup::new(narrowed, account, recipe)))
+        let spawn_config = Arc::new(self.spawn_config.for_session(session, dir));
+        Ok(Arc::new(ServerGroup::new(narrowed, account, spawn_config)))
     }
 
-    /// Inserts a group, unless another one was inserted concurrently, and registers a call on the group in the pool.
-    fn insert_or_get(self: &Arc<Self>, key: GroupKey, crew: Arc<ServerGroup>) -> Result<GroupLease> {
-        let mut open = self.lock_state();
+    /// Inserts a group, unless another one was inserted concurrently, and returns the group in the pool.
+    fn insert_or_get(
+        self: &Arc<Self>,
+        key: GroupKey,
+        group: Arc<ServerGroup>,
+        reapers: &mut JoinSet<()>,
+    ) -> Result<Arc<ServerGroup>> {
         if self.stop.is_cancelled() {
             return Err(Error::new(ErrorKind::Unavailable, "the server was stopped"));
         }
-        if let Some(first) = open.touch(&key) {
-            return Ok(first.lease());
+        if let Some(first) = self.get(&key) {
+            return Ok(first);
         }
-        while open.groups.len() >= self.limits.max_sessions {
-            open.evict_lru()?;
+        self.protect_busy_groups()?;
+        while reapers.try_join_next().is_some() {}
+        let reaper = Reaper {
+            pool: Arc::downgrade(self),
+            key: key.clone(),
+            group: Arc::clone(&group),
+            removed: CancellationToken::new(),
+        };
+        let pooled = PooledGroup { group: Arc::downgrade(&group), removed: reaper.removed.clone() };
+        reapers.spawn(reaper.run(self.limits.idle_timeout, self.stop.clone()));
+        self.groups.insert(key, pooled);
+        // Evicts now: the processes of the evicted group must not linger.
+        self.groups.run_pending_tasks();
+        Ok(group)
+    }
+
+    /// Makes the next insertion evict an idle group, if it evicts one: groups with calls in progress count as called
+    /// last.
+    fn protect_busy_groups(&self) -> Result<()> {
+        self.groups.run_pending_tasks();
+        let groups: Vec<_> = self.open_groups().collect();
+        if groups.len() < self.limits.max_sessions {
+            return Ok(());
         }
-        while open.reapers.try_join_next().is_some() {}
-        open.reapers.spawn(reap_when_idle(
-            Arc::downgrade(self),
-            Arc::clone(&crew),
-            self.limits.idle_timeout,
-            self.stop.clone(),
-        ));
-        open.groups.push((key, Arc::clone(&crew)));
-        Ok(crew.lease())
-    }
-
-    /// Removes a group, so that later calls with its key get another group.
-    fn remove(&self, crew: &Arc<ServerGroup>) {
-        self.lock_state().groups.retain(|(_, known)| !Arc::ptr_eq(known, crew));
-    }
-
-    fn lock_state(&self) -> MutexGuard<'_, PoolState> {
-        self.state.lock()
-    }
-}
-
-/// Waits until a group is unused, lets calls in progress finish, and stops its servers.
-async fn reap_when_idle(
-    crews: Weak<NarrowedServerPool>,
-    crew: Arc<ServerGroup>,
-    idle: Duration,
-    stop: CancellationToken,
-) {
-    let done = async {
-        crew.wait_unused(idle).await;
-        if let Some(crews) = crews.upgrade() {
-            crews.remove(&crew);
+        if groups.iter().all(|(_, group)| group.is_busy()) {
+            let message = "servers are busy for as many narrowed sessions as there may be";
+            return Err(Error::new(ErrorKind::Throttled, message)
+                .with_next_step("call again when other calls have ended"));
         }
-        crew.wait_idle().await;
-    };
-    tokio::select! {
-        () = done => {}
-        () = stop.cancelled() => {}
-    }
-    crew.stop().await;
-}
-
-impl PoolState {
-    fn touch(&mut self, key: &GroupKey) -> Option<Arc<ServerGroup>> {
-        let at = self.groups.iter().position(|(known, _)| known == key)?;
-        self.groups[at..].rotate_left(1);
-        self.groups.last().map(|(_, crew)| Arc::clone(crew))
-    }
-
-    /// Evicts the least recently called group that is idle. Its reaper task still holds it, and stops it.
-    fn evict_lru(&mut self) -> Result<()> {
-        let unused = self.groups.iter().position(|(_, crew)| !crew.is_busy());
-        let unused = unused.ok_or_else(|| {
-            Error::new(ErrorKind::Throttled, "servers are busy for as many narrowed sessions as there may be")
-                .with_next_step("call again when other calls have ended")
-        })?;
-        let (_, crew) = self.groups.remove(unused);
-        crew.evicted.cancel();
+        for (key, _) in groups.iter().filter(|(_, group)| group.is_busy()) {
+            self.groups.get(&**key);
+        }
         Ok(())
     }
 }
@@ -216,9 +219,46 @@ impl GroupKey {
     }
 }
 
+/// Owns a group, and stops its servers when it is no longer used.
+struct Reaper {
+    pool: Weak<NarrowedServerPool>,
+    key: GroupKey,
+    group: Arc<ServerGroup>,
+    removed: CancellationToken,
+}
+
+impl Reaper {
+    /// Waits until the group is unused, lets calls in progress finish, and stops its servers.
+    async fn run(self, idle_timeout: Duration, stop: CancellationToken) {
+        let drained = async {
+            tokio::select! {
+                () = self.group.wait_unused(idle_timeout) => {}
+                () = self.removed.cancelled() => {}
+            }
+            self.remove_from_pool();
+            self.group.wait_idle().await;
+        };
+        tokio::select! {
+            () = drained => {}
+            () = stop.cancelled() => {}
+        }
+        self.group.stop().await;
+    }
+
+    /// Removes the group, so that later calls with its key get another group.
+    fn remove_from_pool(&self) {
+        let Some(pool) = self.pool.upgrade() else { return };
+        let _removals = pool.reapers.lock();
+        let pooled = pool.groups.get(&self.key);
+        if pooled.is_some_and(|pooled| Weak::ptr_eq(&pooled.group, &Arc::downgrade(&self.group))) {
+            pool.groups.invalidate(&self.key);
+        }
+    }
+}
+
 type ServersByName = BTreeMap<String, Arc<Server>>;
 
-pub(super) struct ServerGroup {
+struct ServerGroup {
     /// The session narrowed for this group, which the group keeps open. `None` if the caller supplied the session and
     /// keeps it open itself.
     narrowed: Option<SessionContext>,
@@ -228,12 +268,10 @@ pub(super) struct ServerGroup {
     /// The servers called so far, by name; `None` after the group was stopped.
     servers: Mutex<Option<ServersByName>>,
     active_calls: watch::Sender<usize>,
-    /// Fires when the group is evicted in favour of another one.
-    pub(super) evicted: CancellationToken,
 }
 
 impl ServerGroup {
-    pub(super) fn new(
+    fn new(
         narrowed: Option<SessionContext>,
         account: SessionAccount,
         spawn_config: Arc<SpawnConfig>,
@@ -244,22 +282,23 @@ impl ServerGroup {
             spawn_config,
             servers: Mutex::new(Some(ServersByName::new())),
             active_calls: watch::Sender::new(0),
-            evicted: CancellationToken::new(),
         }
     }
 
-    /// Registers a call, which keeps the group from being evicted or stopped as idle.
-    pub(super) fn lease(self: &Arc<Self>) -> GroupLease {
+    /// Registers a call on the group's own server like `model`. It keeps the group from being evicted or stopped as
+    /// idle.
+    fn lease(self: &Arc<Self>, model: &Server, account: &SessionAccount) -> Result<ServerLease> {
+        let server = self.get_or_create_server(model, account)?;
         self.active_calls.send_modify(|count| *count += 1);
-        GroupLease(Arc::clone(self))
+        Ok(ServerLease { server, group: Arc::clone(self) })
     }
 
-    pub(super) fn is_busy(&self) -> bool {
+    fn is_busy(&self) -> bool {
         *self.active_calls.borrow() > 0
     }
 
     /// Whether the session has ended.
-    pub(super) fn is_expired(&self) -> bool {
+    fn is_expired(&self) -> bool {
         self.account.is_closed()
     }
 
@@ -277,23 +316,23 @@ impl ServerGroup {
         Ok(Arc::clone(servers.entry(model.name().to_owned()).or_insert_with(create)))
     }
 
-    pub(super) fn all_servers(&self) -> Vec<Arc<Server>> {
+    fn all_servers(&self) -> Vec<Arc<Server>> {
         self.lock_servers().iter().flat_map(ServersByName::values).cloned().collect()
     }
 
     /// Waits until no call is in progress. Cancel safe.
-    pub(super) async fn wait_idle(&self) {
-        let mut under_way = self.active_calls.subscribe();
+    async fn wait_idle(&self) {
+        let mut active_calls = self.active_calls.subscribe();
         // `wait_for` fails only without a sender, which lives as long as `self`.
-        let _idle = under_way.wait_for(|count| *count == 0).await;
+        let _idle = active_calls.wait_for(|count| *count == 0).await;
     }
 
-    /// Waits until the session has ended, the group was evicted, or no call was made for `time`. Cancel safe.
-    pub(super) async fn wait_unused(&self, time: Duration) {
+    /// Waits until the session has ended, or no call was made for `idle_timeout`. Cancel safe.
+    async fn wait_unused(&self, idle_timeout: Duration) {
         let unused = async {
-            let mut under_way = self.active_calls.subscribe();
-            while under_way.wait_for(|count| *count == 0).await.is_ok() {
-                if timeout(time, under_way.changed()).await.is_err() {
+            let mut active_calls = self.active_calls.subscribe();
+            while active_calls.wait_for(|count| *count == 0).await.is_ok() {
+                if timeout(idle_timeout, active_calls.changed()).await.is_err() {
                     break;
                 }
             }
@@ -301,12 +340,11 @@ impl ServerGroup {
         tokio::select! {
             () = unused => {}
             () = wait_ended(&self.account) => {}
-            () = self.evicted.cancelled() => {}
         }
     }
 
     /// Stops the servers, waits until they have exited, and removes their folder.
-    pub(super) async fn stop(&self) {
+    async fn stop(&self) {
         let servers = self.lock_servers().take().unwrap_or_default();
         join_all(servers.values().map(|server| server.stop())).await;
         self.spawn_config.remove_session_dir().await;
@@ -323,31 +361,11 @@ async fn wait_ended(account: &SessionAccount) {
     }
 }
 
-/// A call in progress on a group. The group is not stopped while the lease lives, unless its session or the host ends.
-pub(super) struct GroupLease(Arc<ServerGroup>);
-
-impl GroupLease {
-    pub(super) fn group(&self) -> &Arc<ServerGroup> {
-        &self.0
-    }
-
-    /// Returns the group's own server like `model`, for this call.
-    pub(super) fn server(self, model: &Server, account: &SessionAccount) -> Result<ServerLease> {
-        let server = self.0.get_or_create_server(model, account)?;
-        Ok(ServerLease { server, _duty: self })
-    }
-}
-
-impl Drop for GroupLease {
-    fn drop(&mut self) {
-        self.0.active_calls.send_modify(|count| *count -= 1);
-    }
-}
-
-/// A server of a group, leased for one call.
+/// A server of a group, leased for one call. The group is not stopped while the lease lives, unless its session or the
+/// host ends.
 pub(super) struct ServerLease {
     server: Arc<Server>,
-    _duty: GroupLease,
+    group: Arc<ServerGroup>,
 }
 
 impl Deref for ServerLease {
@@ -355,5 +373,11 @@ impl Deref for ServerLease {
 
     fn deref(&self) -> &Server {
         &self.server
+    }
+}
+
+impl Drop for ServerLease {
+    fn drop(&mut self) {
+        self.group.active_calls.send_modify(|count| *count -= 1);
     }
 }

@@ -1,5 +1,6 @@
 //! Servers that run with fewer permissions than the session: tools under a policy, and calls for a narrowed session.
 
+mod eviction;
 mod lifetime;
 mod policies;
 mod sessions;

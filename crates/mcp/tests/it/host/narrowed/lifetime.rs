@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::json;
 use valetkey_mcp::child::Delivery;
 
-use super::{DELIVERIES, call_slow, may, narrowed_pids, play, stage, tmp_dir_of_process};
+use super::{DELIVERIES, call_slow, may, narrowed_pids, play, stage};
 use crate::process::{is_running, wait_until};
 use crate::stage::pid;
 
@@ -64,26 +63,4 @@ async fn narrowed_server_idle_timeout_spares_call_in_progress() {
         assert!(!std::path::Path::new(reads["home"].as_str().unwrap()).exists(), "nor its home");
         stage.host.shutdown().await;
     }
-}
-
-#[tokio::test]
-async fn narrowed_server_limit_evicts_only_idle_groups() {
-    let stage = stage(Delivery::Endpoint, |host| host.max_narrowed_sessions(1)).await;
-    let reading = pid(&stage.whoami().await);
-    let call = stage.call("fixture__slow", json!({"name": "go"}));
-    let meanwhile = async {
-        wait_until("the call has begun", || {
-            narrowed_pids(&stage)
-                .into_iter()
-                .any(|pid| pid != reading && tmp_dir_of_process(pid).join("go.began").exists())
-        })
-        .await;
-        wait_until("the other has made room", || !is_running(reading)).await;
-        let told = stage.call_error("fixture__whoami").await;
-        assert!(told.contains("busy") && told.contains("call again"), "{told}");
-        std::fs::write(tmp_dir_of_process(narrowed_pids(&stage)[0]).join("go"), "").unwrap();
-    };
-    let (wrote, ()) = tokio::join!(call, meanwhile);
-    assert_eq!((may(&wrote), may(&stage.whoami().await)), ("Wx", "Rx"));
-    stage.host.shutdown().await;
 }

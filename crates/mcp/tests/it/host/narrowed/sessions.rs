@@ -15,13 +15,13 @@ async fn call_for_session(stage: &Stage, session: &SessionContext, tool: &str) -
     stage.host.call_for(session, tool, None, &CancellationToken::new()).await.unwrap()
 }
 
-async fn whoami_for_session(stage: &Stage, session: &SessionContext) -> Value {
+pub(super) async fn whoami_for_session(stage: &Stage, session: &SessionContext) -> Value {
     let result = call_for_session(stage, session, "fixture__whoami").await;
     assert_ne!(result["isError"], json!(true), "{result}");
     result["structuredContent"].clone()
 }
 
-fn narrow_session(stage: &Stage, scope: AccessScope) -> SessionContext {
+pub(super) fn narrow_session(stage: &Stage, scope: AccessScope) -> SessionContext {
     stage.session.narrow(scope).unwrap()
 }
 
