@@ -5,7 +5,6 @@
 //! `AWS_CONTAINER_AUTHORIZATION_TOKEN`), so that rotation, expiry and clearing reach a program that is already
 //! running.
 
-mod connections;
 mod grant;
 mod response;
 mod server;

@@ -2,15 +2,18 @@
 
 use std::time::{Duration, SystemTime};
 
-use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
+use http_body_util::Full;
+use hyper::StatusCode;
+use hyper::body::Bytes;
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use valetkey_core::{Credentials, CurrentCredentials, Error, ErrorKind, Expiry, Result};
 
 use super::AdvertisedExpiry;
 use super::grant::GrantState;
+
+pub(super) type Response = hyper::Response<Full<Bytes>>;
 
 /// Limit on waiting for an account's first credentials: SDKs give up after 2 s.
 const FIRST_FETCH_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -67,7 +70,7 @@ pub(super) fn credentials_response(
 fn advertised_expiry_at(expiry: Expiry, advertised_expiry: AdvertisedExpiry, now: SystemTime) -> Expiry {
     let real = expiry.instant();
     let advertised = match advertised_expiry {
-        AdvertisedExpiry::AtMost(leash) => now + leash,
+        AdvertisedExpiry::AtMost(limit) => now + limit,
         AdvertisedExpiry::Actual => real.unwrap_or(now + DEFAULT_ADVERTISED_EXPIRY),
     };
     Expiry::At(real.map_or(advertised, |real| real.min(advertised)))
@@ -89,8 +92,14 @@ pub(super) fn error_response(status: StatusCode, code: &str, message: &str) -> R
 
 /// Closes the connection after the response, so that an idle client does not occupy a connection.
 fn json_response(status: StatusCode, body: &Value) -> Response {
-    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store"), (CONNECTION, "close")];
-    (status, headers, body.to_string()).into_response()
+    let mut response = Response::new(Full::from(body.to_string()));
+    *response.status_mut() = status;
+    for (name, value) in
+        [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store"), (CONNECTION, "close")]
+    {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 #[cfg(test)]

@@ -1,36 +1,53 @@
-//! The listener, and the checks that precede any access to credentials.
+//! The listener, the limits on its connections, and the checks that precede any access to credentials.
+//!
+//! Connections are limited in number and duration, and serve one request each. A child that opens connections without
+//! sending a request must not lock out the others: at the limit, the oldest connection without a request is closed.
+//! Connections with a request are kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::header::{ALLOW, AUTHORIZATION, HOST, HeaderValue};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
-use axum::middleware::{self, Next};
-use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, AUTHORIZATION, HOST, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
 use parking_lot::{Mutex, MutexGuard};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 use valetkey_core::audit::AuditEvent;
 use valetkey_core::{Clock, Error, ErrorKind};
 
-use super::connections;
 use super::grant::GrantState;
-use super::response::{self, error_response};
+use super::response::{self, Response, error_response};
 
 /// The path prefix of all grants; the grant's id follows.
 pub(super) const CREDENTIALS_PATH: &str = "/credentials/";
 /// Limit on concurrent requests; further ones are rejected and not queued.
 const MAX_REQUESTS: usize = 256;
+/// More than the number of concurrent requests, so that a client over that limit gets an error response.
+const MAX_CONNECTIONS: usize = 320;
+/// The time from connecting to the end of the response. Longer than the wait for an account's first credentials.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
+/// Delay before accepting again after an error, for example when the machine is out of file descriptors.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
+/// Limit on the size of a request head, in bytes. No SDK sends larger ones.
+const MAX_HEAD_SIZE: usize = 16 * 1024;
+/// Present in requests that went through a proxy.
+const FORWARDED_FOR: &str = "x-forwarded-for";
 
 pub(super) struct EndpointServer {
     address: SocketAddr,
-    lock_grants: Mutex<HashMap<Uuid, Arc<GrantState>>>,
+    grants: Mutex<HashMap<Uuid, Arc<GrantState>>>,
     requests: Semaphore,
     pub(super) clock: Arc<dyn Clock>,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -41,19 +58,14 @@ impl EndpointServer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let server = Arc::new(Self {
             address: listener.local_addr()?,
-            lock_grants: Mutex::default(),
+            grants: Mutex::default(),
             requests: Semaphore::new(MAX_REQUESTS),
             clock,
             task: Mutex::new(None),
         });
         // The task has only a weak reference to the server, so that dropping the last handle stops it.
-        let serving = Arc::downgrade(&server);
-        // One handler for every path: a grant that does not exist gives the same error as a wrong token.
-        let router = Router::new()
-            .fallback(serve_credentials)
-            .layer(middleware::from_fn_with_state(serving.clone(), reject_unexpected_requests))
-            .with_state(serving);
-        *server.lock_task() = Some(tokio::spawn(connections::accept_connections(listener, router)));
+        let serving = accept_connections(listener, Arc::downgrade(&server));
+        *server.lock_task() = Some(tokio::spawn(serving));
         Ok(server)
     }
 
@@ -61,17 +73,17 @@ impl EndpointServer {
         self.address
     }
 
-    pub(super) fn register(&self, entry: Arc<GrantState>) {
-        self.grants().insert(entry.id, entry);
+    pub(super) fn register(&self, grant: Arc<GrantState>) {
+        self.lock_grants().insert(grant.id, grant);
     }
 
     pub(super) fn revoke(&self, id: Uuid) {
-        self.grants().remove(&id);
+        self.lock_grants().remove(&id);
     }
 
     /// Stops the listener and removes all grants, so that requests on open connections fail too.
     pub(super) async fn stop(&self) {
-        self.grants().clear();
+        self.lock_grants().clear();
         let task = self.lock_task().take();
         if let Some(task) = task {
             task.abort();
@@ -79,22 +91,64 @@ impl EndpointServer {
         }
     }
 
-    /// Returns the grant at this path, if the authorization header has its token. A wrong token is recorded in the
-    /// audit log.
-    fn lookup(&self, path: &str, headers: &HeaderMap) -> Option<Arc<GrantState>> {
-        let id = Uuid::try_parse(path.strip_prefix(CREDENTIALS_PATH)?).ok()?;
-        let entry = self.grants().get(&id).cloned()?;
-        let token = headers.get(AUTHORIZATION).and_then(|token| token.to_str().ok());
-        if token.is_some_and(|token| entry.verify_token(token)) {
-            return Some(entry);
+    /// Rejects requests that no SDK on this machine sends: from a page in a browser, through a proxy, or with another
+    /// method.
+    fn reject_unexpected(&self, request: &Request<Incoming>) -> Option<Response> {
+        let headers = request.headers();
+        if headers.contains_key(FORWARDED_FOR) {
+            let message = "forwarded requests are not answered";
+            return Some(error_response(StatusCode::BAD_REQUEST, "Forwarded", message));
         }
-        let denied = Error::new(ErrorKind::Denied, "asked with a token that is not the grant's");
-        entry.account.audit(AuditEvent::Deny, &entry.holder, Some(&denied));
+        if headers.get(HOST).is_none_or(|host| host != self.address.to_string().as_str()) {
+            let message = "the Host header must be the literal address";
+            return Some(error_response(StatusCode::FORBIDDEN, "Forbidden", message));
+        }
+        if request.method() != Method::GET {
+            let mut refused =
+                error_response(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "only GET is answered");
+            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
+            return Some(refused);
+        }
         None
     }
 
-    fn grants(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<GrantState>>> {
-        self.lock_grants.lock()
+    /// Responds to a request for the credentials of a grant. A grant that does not exist gives the same error as a
+    /// wrong token.
+    async fn serve_credentials(&self, path: &str, headers: &HeaderMap) -> Response {
+        let Ok(_permit) = self.requests.try_acquire() else { return too_many_requests_response() };
+        let Some(grant) = self.find_grant(path, headers) else {
+            return error_response(StatusCode::FORBIDDEN, "Forbidden", "no such grant");
+        };
+        let Ok(_permit) = grant.requests.try_acquire() else { return too_many_requests_response() };
+        match response::current_credentials(&grant, self.clock.now()).await {
+            Ok(credentials) => {
+                grant.register_secret(&credentials);
+                grant.account.audit(AuditEvent::Serve, &grant.holder, None);
+                response::credentials_response(&credentials, grant.advertised_expiry, self.clock.now())
+            }
+            Err(error) => {
+                grant.account.audit(AuditEvent::Deny, &grant.holder, Some(&error));
+                response::response_from_error(&error)
+            }
+        }
+    }
+
+    /// Returns the grant at this path, if the authorization header has its token. A wrong token is recorded in the
+    /// audit log.
+    fn find_grant(&self, path: &str, headers: &HeaderMap) -> Option<Arc<GrantState>> {
+        let id = Uuid::try_parse(path.strip_prefix(CREDENTIALS_PATH)?).ok()?;
+        let grant = self.lock_grants().get(&id).cloned()?;
+        let token = headers.get(AUTHORIZATION).and_then(|token| token.to_str().ok());
+        if token.is_some_and(|token| grant.verify_token(token)) {
+            return Some(grant);
+        }
+        let denied = Error::new(ErrorKind::Denied, "asked with a token that is not the grant's");
+        grant.account.audit(AuditEvent::Deny, &grant.holder, Some(&denied));
+        None
+    }
+
+    fn lock_grants(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<GrantState>>> {
+        self.grants.lock()
     }
 
     fn lock_task(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
@@ -110,62 +164,78 @@ impl Drop for EndpointServer {
     }
 }
 
-/// Rejects requests that no SDK on this machine sends: from a page in a browser, through a proxy, or with another
-/// method.
-async fn reject_unexpected_requests(
-    State(server): State<Weak<EndpointServer>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let Some(server) = server.upgrade() else {
-        return error_response(StatusCode::SERVICE_UNAVAILABLE, "Stopping", "the endpoint is stopping");
-    };
-    let headers = request.headers();
-    if headers.contains_key("x-forwarded-for") {
-        return error_response(StatusCode::BAD_REQUEST, "Forwarded", "forwarded requests are not answered");
-    }
-    if headers.get(HOST).and_then(|host| host.to_str().ok()) != Some(server.address.to_string().as_str()) {
-        return error_response(
-            StatusCode::FORBIDDEN,
-            "Forbidden",
-            "the Host header must be the literal address",
-        );
-    }
-    if request.method() != Method::GET {
-        let mut refused =
-            error_response(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "only GET is answered");
-        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
-        return refused;
-    }
-    let Ok(_permit) = server.requests.try_acquire() else { return too_many_requests_response() };
-    next.run(request).await
-}
-
 fn too_many_requests_response() -> Response {
     error_response(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "too many requests at a time")
 }
 
-async fn serve_credentials(
-    State(server): State<Weak<EndpointServer>>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
+/// Accepts connections until the future is dropped, which ends every open connection.
+async fn accept_connections(listener: TcpListener, server: Weak<EndpointServer>) {
+    let mut open = ConnectionSet::default();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => open.accept(stream, &server),
+            Err(error) => {
+                tracing::debug!(%error, "the credential endpoint could not accept");
+                sleep(ACCEPT_RETRY_DELAY).await;
+            }
+        }
+    }
+}
+
+/// The open connections, oldest first.
+#[derive(Default)]
+struct ConnectionSet(VecDeque<OpenConnection>);
+
+struct OpenConnection {
+    task: AbortHandle,
+    /// Whether a request was read.
+    has_request: Arc<AtomicBool>,
+}
+
+impl ConnectionSet {
+    /// Serves the connection. At the limit, it replaces the oldest connection without a request; if there is none,
+    /// the new connection is refused.
+    fn accept(&mut self, stream: TcpStream, server: &Weak<EndpointServer>) {
+        self.0.retain(|connection| !connection.task.is_finished());
+        if self.0.len() >= MAX_CONNECTIONS {
+            let idle = self.0.iter().position(|connection| !connection.has_request.load(Ordering::Acquire));
+            if idle.and_then(|idle| self.0.remove(idle)).is_none() {
+                return;
+            }
+        }
+        let has_request = Arc::new(AtomicBool::new(false));
+        let serving = serve_connection(stream, Weak::clone(server), Arc::clone(&has_request));
+        self.0.push_back(OpenConnection { task: tokio::spawn(serving).abort_handle(), has_request });
+    }
+}
+
+/// Serves one request.
+async fn serve_connection(stream: TcpStream, server: Weak<EndpointServer>, has_request: Arc<AtomicBool>) {
+    let service = service_fn(|request: Request<Incoming>| {
+        has_request.store(true, Ordering::Release);
+        let server = Weak::clone(&server);
+        async move { Ok::<_, Infallible>(handle_request(server, &request).await) }
+    });
+    let connection = http1::Builder::new()
+        .keep_alive(false)
+        .max_buf_size(MAX_HEAD_SIZE)
+        .serve_connection(TokioIo::new(stream), service);
+    // The result is not needed: after a timeout or an early disconnect, no client is waiting for the response.
+    let _ended = timeout(CONNECTION_TIMEOUT, connection).await;
+}
+
+async fn handle_request(server: Weak<EndpointServer>, request: &Request<Incoming>) -> Response {
     let Some(server) = server.upgrade() else {
         return error_response(StatusCode::SERVICE_UNAVAILABLE, "Stopping", "the endpoint is stopping");
     };
-    let Some(entry) = server.lookup(uri.path(), &headers) else {
-        return error_response(StatusCode::FORBIDDEN, "Forbidden", "no such grant");
-    };
-    let Ok(_permit) = entry.requests.try_acquire() else { return too_many_requests_response() };
-    match response::current_credentials(&entry, server.clock.now()).await {
-        Ok(credentials) => {
-            entry.register_secret(&credentials);
-            entry.account.audit(AuditEvent::Serve, &entry.holder, None);
-            response::credentials_response(&credentials, entry.advertised_expiry, server.clock.now())
-        }
-        Err(error) => {
-            entry.account.audit(AuditEvent::Deny, &entry.holder, Some(&error));
-            response::response_from_error(&error)
-        }
+    match server.reject_unexpected(request) {
+        Some(refused) => refused,
+        None => server.serve_credentials(request.uri().path(), request.headers()).await,
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
