@@ -63,12 +63,7 @@ async fn run_child(
     let mut words = command.program.into_iter();
     let program = words.next().unwrap_or_default();
     let name = program.to_string_lossy().into_owned();
-    let child = ChildCommand {
-        program,
-        args: words.collect(),
-        current_dir: None,
-        launcher: Some(current_exe_launcher()?),
-    };
+    let child = ChildCommand::new(program).args(words).launcher(current_exe_launcher()?);
     let child = ChildProcess::spawn(child, environment, Stdio::Inherited)
         .map_err(|error| CliError::failed(format!("{name} could not be started: {error}")))?;
     let code = wait_for_exit(child).await;

@@ -78,7 +78,7 @@ impl Tool for FixtureTool {
 }
 
 fn error_output(error: Box<dyn Error + Send + Sync>) -> ToolOutput {
-    ToolOutput { text: format!("fixture: {error}"), structured: None, is_error: true }
+    ToolOutput::failed(format!("fixture: {error}"))
 }
 
 async fn whoami() -> Result<Value> {

@@ -32,12 +32,9 @@ async fn run_host() -> Result<ExitCode> {
 }
 
 fn start_child() -> Result<ChildProcess> {
-    let command = ChildCommand {
-        program: "sh".into(),
-        args: vec!["-c".into(), "sleep 600; true".into()],
-        current_dir: None,
-        launcher: Some(Launcher::new(env::current_exe()?, ["launch"])),
-    };
+    let command = ChildCommand::new("sh")
+        .args(["-c", "sleep 600; true"])
+        .launcher(Launcher::new(env::current_exe()?, ["launch"]));
     let environment = ChildEnvironment::new(&HostEnvironment::from_process(), []);
     Ok(ChildProcess::spawn(command, environment, Stdio::Piped)?)
 }

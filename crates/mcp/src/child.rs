@@ -20,6 +20,7 @@ pub use stderr::StderrTail;
 /// Which folder is a child's `HOME`. The AWS files are the session's in both cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum HomeFolder {
     /// A folder of the session, so that servers of different sessions share no state through it. It is empty at
     /// first, except for links to configuration files. Package runners find the user's configuration through their
@@ -33,6 +34,7 @@ pub enum HomeFolder {
 /// How a child gets its session's credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Delivery {
     /// The child reads them from its own loopback endpoint. Rotation, expiry and revocation reach it while it runs,
     /// and its environment contains no key.

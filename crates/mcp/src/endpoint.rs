@@ -23,6 +23,7 @@ use server::EndpointServer;
 
 /// The expiry that the endpoint reports to a client, which determines how long the client caches the credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AdvertisedExpiry {
     /// At most this long from now, or the real expiry if that is earlier. SDKs refresh when little time is left
     /// (botocore 15 min, JavaScript 5 min), so a short expiry makes them fetch before each call, and rotation and

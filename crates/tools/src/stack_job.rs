@@ -141,10 +141,5 @@ fn definition() -> ToolDefinition {
     ToolDefinition::new("extract_and_set_credentials_from_stack_job", description, schema)
         .title("Set AWS credentials from a stack job")
         .output_schema(output)
-        .annotations(ToolAnnotations {
-            read_only: false,
-            destructive: true,
-            idempotent: true,
-            open_world: false,
-        })
+        .annotations(ToolAnnotations::default().idempotent().closed_world())
 }

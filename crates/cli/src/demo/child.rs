@@ -92,11 +92,10 @@ impl Tool for CallerIdentityTool {
                 "pid": std::process::id(),
                 "key_suffix": key.as_ref().and_then(|key| key.access_key_id().get(16..)),
             })),
-            Err(error) => ToolOutput {
-                text: format!("the AWS SDK failed: {}", error_text(&DisplayErrorContext(error).to_string())),
-                structured: None,
-                is_error: true,
-            },
+            Err(error) => ToolOutput::failed(format!(
+                "the AWS SDK failed: {}",
+                error_text(&DisplayErrorContext(error).to_string())
+            )),
         }
     }
 }

@@ -18,6 +18,7 @@ const SIGTERM: i32 = 15;
 
 /// Where a child's standard streams lead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Stdio {
     /// To the host: input and output are pipes; standard error is drained, and its end is kept.
     Piped,
@@ -26,7 +27,16 @@ pub enum Stdio {
 }
 
 /// A program to run as a child.
+///
+/// # Examples
+/// ```
+/// use valetkey_mcp::child::ChildCommand;
+///
+/// let command = ChildCommand::new("aws").args(["s3", "ls"]).current_dir("/srv/agent");
+/// assert_eq!(command.args, ["s3", "ls"]);
+/// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ChildCommand {
     /// The program: a path, or a name to look up in the child's own `PATH`.
     pub program: OsString,
@@ -38,6 +48,34 @@ pub struct ChildCommand {
     pub launcher: Option<Launcher>,
 }
 
+impl ChildCommand {
+    /// Creates a command without arguments, which runs in the host's working directory.
+    pub fn new(program: impl Into<OsString>) -> Self {
+        Self { program: program.into(), args: Vec::new(), current_dir: None, launcher: None }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets the working directory.
+    #[must_use]
+    pub fn current_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.current_dir = Some(directory.into());
+        self
+    }
+
+    /// Runs the program under a launcher, which ends it when the host ends, even if the host is killed.
+    #[must_use]
+    pub fn launcher(mut self, launcher: Launcher) -> Self {
+        self.launcher = Some(launcher);
+        self
+    }
+}
+
 /// A running child and its process group. Dropping it kills the whole group.
 ///
 /// # Examples
@@ -46,7 +84,7 @@ pub struct ChildCommand {
 /// use valetkey_mcp::child::{ChildCommand, ChildEnvironment, ChildProcess, HostEnvironment, Stdio};
 ///
 /// let host = HostEnvironment::from_process();
-/// let command = ChildCommand { program: "env".into(), args: Vec::new(), current_dir: None, launcher: None };
+/// let command = ChildCommand::new("env");
 /// let mut child = ChildProcess::spawn(command, ChildEnvironment::new(&host, []), Stdio::Inherited)?;
 /// let status = child.wait().await?;
 /// # Ok(())

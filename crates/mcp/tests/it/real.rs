@@ -36,8 +36,7 @@ struct Ended {
 
 async fn run(environment: ChildEnvironment, command: &[String]) -> Ended {
     let (program, args) = command.split_first().unwrap();
-    let args = args.iter().map(Into::into).collect();
-    let command = ChildCommand { program: program.into(), args, current_dir: None, launcher: None };
+    let command = ChildCommand::new(program).args(args);
     let mut child = ChildProcess::spawn(command, environment, Stdio::Piped).unwrap();
     let (mut stdout, _stdin) = child.take_streams().unwrap();
     let mut printed = String::new();

@@ -49,10 +49,5 @@ fn definition() -> ToolDefinition {
     ToolDefinition::new("clear_credential_context", description, schema)
         .title("Clear credentials")
         .output_schema(output)
-        .annotations(ToolAnnotations {
-            read_only: false,
-            destructive: true,
-            idempotent: true,
-            open_world: false,
-        })
+        .annotations(ToolAnnotations::default().idempotent().closed_world())
 }

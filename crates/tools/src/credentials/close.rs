@@ -52,10 +52,5 @@ fn definition() -> ToolDefinition {
     ToolDefinition::new("close_credential_session", description, schema)
         .title("Close a credential session")
         .output_schema(output)
-        .annotations(ToolAnnotations {
-            read_only: false,
-            destructive: true,
-            idempotent: true,
-            open_world: false,
-        })
+        .annotations(ToolAnnotations::default().idempotent().closed_world())
 }

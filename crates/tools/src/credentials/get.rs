@@ -111,12 +111,7 @@ fn definition(exposure: SecretExposure) -> ToolDefinition {
     ToolDefinition::new(NAME, description, schema)
         .title("Get AWS credentials")
         .output_schema(output)
-        .annotations(ToolAnnotations {
-            read_only: true,
-            destructive: false,
-            idempotent: true,
-            open_world: false,
-        })
+        .annotations(ToolAnnotations::default().read_only().closed_world())
 }
 
 fn credentials_schema() -> Value {

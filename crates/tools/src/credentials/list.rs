@@ -52,10 +52,5 @@ fn definition() -> ToolDefinition {
     ToolDefinition::new("list_aws_accounts", description, schema)
         .title("List AWS accounts")
         .output_schema(output)
-        .annotations(ToolAnnotations {
-            read_only: true,
-            destructive: false,
-            idempotent: true,
-            open_world: false,
-        })
+        .annotations(ToolAnnotations::default().read_only().closed_world())
 }

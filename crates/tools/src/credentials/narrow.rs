@@ -164,10 +164,5 @@ fn definition(policies: &NamedPolicies) -> ToolDefinition {
     ToolDefinition::new("narrow_aws_credentials", description, sessions::input_schema(properties, &[]))
         .title("Narrow AWS credentials")
         .output_schema(output)
-        .annotations(ToolAnnotations {
-            read_only: false,
-            destructive: false,
-            idempotent: false,
-            open_world: false,
-        })
+        .annotations(ToolAnnotations::default().additive().closed_world())
 }

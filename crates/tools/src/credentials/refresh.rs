@@ -54,10 +54,5 @@ fn definition() -> ToolDefinition {
     ToolDefinition::new("refresh_aws_credentials", description, schema)
         .title("Refresh AWS credentials")
         .output_schema(status_schema())
-        .annotations(ToolAnnotations {
-            read_only: false,
-            destructive: false,
-            idempotent: false,
-            open_world: false,
-        })
+        .annotations(ToolAnnotations::default().additive().closed_world())
 }

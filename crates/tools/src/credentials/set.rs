@@ -70,12 +70,7 @@ fn definition() -> ToolDefinition {
     ToolDefinition::new("set_aws_credentials_context", description, schema)
         .title("Set AWS credentials")
         .output_schema(status_schema())
-        .annotations(ToolAnnotations {
-            read_only: false,
-            destructive: true,
-            idempotent: true,
-            open_world: false,
-        })
+        .annotations(ToolAnnotations::default().idempotent().closed_world())
 }
 
 fn fields_schema() -> Value {

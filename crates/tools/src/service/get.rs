@@ -46,10 +46,5 @@ fn definition() -> ToolDefinition {
     ToolDefinition::new("get_service_context_info", description, schema)
         .title("Get service context")
         .output_schema(json!({"type": "object"}))
-        .annotations(ToolAnnotations {
-            read_only: true,
-            destructive: false,
-            idempotent: true,
-            open_world: false,
-        })
+        .annotations(ToolAnnotations::default().read_only().closed_world())
 }

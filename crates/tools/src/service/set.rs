@@ -94,10 +94,5 @@ fn definition() -> ToolDefinition {
     ToolDefinition::new("set_service_context_info", description, schema)
         .title("Set service context")
         .output_schema(output)
-        .annotations(ToolAnnotations {
-            read_only: false,
-            destructive: true,
-            idempotent: true,
-            open_world: false,
-        })
+        .annotations(ToolAnnotations::default().idempotent().closed_world())
 }

@@ -22,8 +22,18 @@ pub struct ToolDefinition {
     pub annotations: ToolAnnotations,
 }
 
-/// Hints on the effects of a call, as MCP defines them.
+/// Hints on the effects of a call, as MCP defines them. The default assumes the worst: that a call may destroy data, has
+/// a further effect each time, and reaches systems outside the session.
+///
+/// # Examples
+/// ```
+/// use valetkey_tools::ToolAnnotations;
+///
+/// let listing = ToolAnnotations::default().read_only().closed_world();
+/// assert!(!listing.destructive && listing.idempotent && !listing.open_world);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct ToolAnnotations {
     /// A call changes nothing.
     pub read_only: bool,
@@ -33,6 +43,32 @@ pub struct ToolAnnotations {
     pub idempotent: bool,
     /// A call interacts with systems outside the session.
     pub open_world: bool,
+}
+
+impl ToolAnnotations {
+    /// States that a call changes nothing. It is therefore not destructive, and idempotent.
+    #[must_use]
+    pub const fn read_only(self) -> Self {
+        Self { read_only: true, destructive: false, idempotent: true, ..self }
+    }
+
+    /// States that a call only adds: it neither removes nor replaces data.
+    #[must_use]
+    pub const fn additive(self) -> Self {
+        Self { destructive: false, ..self }
+    }
+
+    /// States that repeating a call with the same arguments has no further effect.
+    #[must_use]
+    pub const fn idempotent(self) -> Self {
+        Self { idempotent: true, ..self }
+    }
+
+    /// States that a call interacts with no system outside the session.
+    #[must_use]
+    pub const fn closed_world(self) -> Self {
+        Self { open_world: false, ..self }
+    }
 }
 
 impl ToolDefinition {

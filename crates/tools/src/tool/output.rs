@@ -9,6 +9,7 @@ use valetkey_core::{Error, ErrorKind, Result};
 ///
 /// `Debug` shows only the length of the text, because the host may have opted in to secrets.
 #[derive(Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ToolOutput {
     /// The content as text, which every client shows.
     pub text: String,
@@ -39,6 +40,11 @@ impl ToolOutput {
             structured: Some(error_value(error)),
             is_error: true,
         }
+    }
+
+    /// Returns a failure with text only. The text goes to a model: it names no secret and repeats no input.
+    pub fn failed(text: impl Into<String>) -> Self {
+        Self { text: text.into(), structured: None, is_error: true }
     }
 
     /// Returns a failure with the JSON `{"error": {…}}` as text, for tools whose callers look for `error` in the text.

@@ -9,8 +9,7 @@ use crate::process::{is_running, wait_until};
 use crate::stage::host_environment;
 
 fn shell_command(script: impl Into<OsString>) -> ChildCommand {
-    let args = vec!["-c".into(), script.into()];
-    ChildCommand { program: "sh".into(), args, current_dir: None, launcher: None }
+    ChildCommand::new("sh").args(["-c".into(), script.into()])
 }
 
 fn plain_environment() -> ChildEnvironment {
@@ -21,9 +20,8 @@ fn plain_environment() -> ChildEnvironment {
 async fn spawn_inherited_passes_keys_cwd_and_exit_status() {
     let (home, folder) = (SessionDir::create(None).unwrap(), tempfile::tempdir().unwrap());
     let environment = || plain_environment().isolate(&home).with_home(&home).keys(&keys("AAAA"));
-    let mut command =
-        shell_command("test \"$AWS_ACCESS_KEY_ID\" = ASIA000000000000AAAA && pwd > here && exit 7");
-    command.current_dir = Some(folder.path().to_owned());
+    let command = shell_command("test \"$AWS_ACCESS_KEY_ID\" = ASIA000000000000AAAA && pwd > here && exit 7")
+        .current_dir(folder.path());
     let mut child = ChildProcess::spawn(command, environment(), Stdio::Inherited).unwrap();
     assert_eq!(child.wait().await.unwrap().code(), Some(7));
     assert!(folder.path().join("here").exists(), "it ran where it was told to");
@@ -31,7 +29,7 @@ async fn spawn_inherited_passes_keys_cwd_and_exit_status() {
 
 #[tokio::test]
 async fn spawn_unknown_program_in_child_path_is_not_found() {
-    let missing = ChildCommand { program: "no-such-program".into(), ..shell_command("") };
+    let missing = ChildCommand::new("no-such-program");
     let error = ChildProcess::spawn(missing, plain_environment(), Stdio::Inherited).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
 

@@ -44,9 +44,8 @@ async fn launcher_host_killed_ends_whole_process_group() {
 
 /// Starts a shell under a launcher that leads a group, as servers do.
 fn spawn_guarded(script: &str) -> ChildProcess {
-    let launcher = Some(Launcher::new(example_path("launcher"), ["launch"]));
-    let args = vec!["-c".into(), script.into()];
-    let command = ChildCommand { program: "sh".into(), args, current_dir: None, launcher };
+    let launcher = Launcher::new(example_path("launcher"), ["launch"]);
+    let command = ChildCommand::new("sh").args(["-c", script]).launcher(launcher);
     ChildProcess::spawn(command, ChildEnvironment::new(&host_environment(), []), Piped).unwrap()
 }
 

@@ -35,12 +35,7 @@ impl Boto3CallerFixture {
             .isolate(&home)
             .with_home(&home)
             .with_endpoint(&grant);
-        let command = ChildCommand {
-            program: program("python")?.into(),
-            args: vec![python_script("caller.py").into()],
-            current_dir: None,
-            launcher: None,
-        };
+        let command = ChildCommand::new(program("python")?).args([python_script("caller.py")]);
         let mut process = ChildProcess::spawn(command, environment, Stdio::Piped).unwrap();
         let (output, input) = process.take_streams().unwrap();
         let output = BufReader::new(output).lines();
