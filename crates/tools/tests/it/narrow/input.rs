@@ -88,7 +88,7 @@ async fn narrow_invalid_argument_names_field_unechoed() {
 async fn narrow_static_credentials_with_policy_is_refused() {
     let desk = ToolsFixture::with_credentials().await;
     let refused = desk.call(NARROW_CREDENTIALS, json!({"policy": read_only_policy_json()})).await;
-    assert!(refused.text.contains("by hand") && refused.text.contains("role"), "{}", refused.text);
+    assert!(refused.text.contains("set directly") && refused.text.contains("role"), "{}", refused.text);
     let narrowed = desk.call(NARROW_CREDENTIALS, json!({"lifetime": 60})).await.structured.unwrap();
     let shown =
         desk.call(GET_CREDENTIALS, json!({"credential_session": narrowed["credential_session"]})).await;
