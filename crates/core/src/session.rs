@@ -23,9 +23,9 @@ use serde_json::Value;
 use crate::audit::AuditEvent;
 use crate::cache::{self, CurrentCredentials, Generation, RefreshLimits, RefreshQueue};
 use crate::{
-    AccessKeyId, AccountGuard, AccountName, Clock, CredentialId, CredentialObserver, CredentialObservers,
-    CredentialProvider, Credentials, Error, Expiry, IntoProvider, Principal, Region, Result, SessionId,
-    SessionPolicy,
+    AccessKeyId, AccountName, Clock, CredentialId, CredentialObserver, CredentialObservers,
+    CredentialProvider, Credentials, Error, Expiry, IntoProvider, KeyExchange, Principal, Region, Result,
+    SessionId, SessionPolicy,
 };
 
 pub use account::SessionAccount;
@@ -225,17 +225,22 @@ impl SessionContext {
         })
     }
 
-    /// Sets the guard that decides what the account serves in place of credentials that are set on it, and makes the
-    /// guard's provider the account's provider.
+    /// Sets the key exchange, which decides what the account serves in place of credentials that are set on it, and
+    /// makes the provider of the exchange the account's provider.
     ///
-    /// Credentials that were set earlier are subject to the guard as well. A later
-    /// [`set_provider_for`](Self::set_provider_for) leaves the guard in place.
+    /// Credentials that were set earlier are subject to the exchange as well. A later
+    /// [`set_provider_for`](Self::set_provider_for) leaves the exchange in place.
     ///
     /// # Errors
     /// As [`set_provider_for`](Self::set_provider_for).
-    pub fn set_guard_for(&self, account: &AccountName, guard: impl AccountGuard + 'static) -> Result<()> {
-        self.inner()
-            .apply_update(&*self.inner().own_account(account)?, |cache| cache.set_guard(Arc::new(guard)))
+    pub fn set_key_exchange_for(
+        &self,
+        account: &AccountName,
+        exchange: impl KeyExchange + 'static,
+    ) -> Result<()> {
+        self.inner().apply_update(&*self.inner().own_account(account)?, |cache| {
+            cache.set_key_exchange(Arc::new(exchange))
+        })
     }
 
     /// Looks up `id` with the session's resolver and sets the credentials it returns on the default account. A
@@ -243,7 +248,7 @@ impl SessionContext {
     /// stay in place.
     ///
     /// Returns the status of the account, never the credentials that were found: an account with a
-    /// [guard](crate::AccountGuard) serves other credentials in their place.
+    /// [key exchange](crate::KeyExchange) serves other credentials in their place.
     ///
     /// # Errors
     /// `NotConfigured` without a resolver; `Unavailable` when the session was cleared during the lookup; otherwise the

@@ -125,7 +125,7 @@ impl FederationBuilder<GetSessionTokenRequest> {
     /// A guard of an account: no long-lived key comes out of the account, however it came in. Keys that are set on it are
     /// kept by the guard and exchanged like those of the source, anew whenever what they were exchanged for expires.
     /// Temporary credentials are served as they are. An account whose source has nothing has nothing (`NotConfigured`),
-    /// and is not broken. Register it with [`SessionBuilder::guard`](valetkey_core::SessionBuilder::guard).
+    /// and is not broken. Register it with [`SessionBuilder::exchange_static_keys`](valetkey_core::SessionBuilder::exchange_static_keys).
     ///
     /// # Errors
     /// As [`build`](Self::build).
@@ -186,7 +186,7 @@ impl FederationBuilder<GetFederationTokenRequest> {
     /// A guard of an account: no long-lived key comes out of the account, however it came in. Keys that are set on it are
     /// kept by the guard and exchanged like those of the source, anew whenever what they were exchanged for expires.
     /// Temporary credentials are served as they are. An account whose source has nothing has nothing (`NotConfigured`),
-    /// and is not broken. Register it with [`SessionBuilder::guard`](valetkey_core::SessionBuilder::guard).
+    /// and is not broken. Register it with [`SessionBuilder::exchange_static_keys`](valetkey_core::SessionBuilder::exchange_static_keys).
     ///
     /// # Errors
     /// As [`build`](Self::build).

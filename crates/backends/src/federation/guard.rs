@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use valetkey_core::{AccountGuard, CredentialProvider, Credentials};
+use valetkey_core::{CredentialProvider, Credentials, KeyExchange};
 
 use super::FederationProvider;
 
@@ -17,13 +17,13 @@ impl FederationGuard {
     }
 }
 
-impl AccountGuard for FederationGuard {
+impl KeyExchange for FederationGuard {
     fn provider(&self) -> Arc<dyn CredentialProvider> {
         Arc::clone(&self.0) as _
     }
 
     /// Temporary credentials pass.
-    fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
+    fn exchange_for(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
         self.0.exchange_for(given)
     }
 }

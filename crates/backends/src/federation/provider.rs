@@ -43,7 +43,7 @@ pub(super) enum Passthrough {
 /// # use valetkey_core::{Credentials, Result, SessionContext};
 /// # fn example(base: &AwsClientConfig, keys: Credentials) -> Result<()> {
 /// let exchange = FederationProvider::builder(MemoryProvider::new()).base(base).build_guard()?;
-/// let session = SessionContext::builder().guard(exchange).build();
+/// let session = SessionContext::builder().exchange_static_keys(exchange).build();
 /// session.set_credentials(keys)?; // never served: what they are exchanged for is
 /// # Ok(())
 /// # }

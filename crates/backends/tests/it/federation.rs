@@ -11,7 +11,7 @@ use valetkey_backends::{
 };
 use valetkey_core::testing::Canary;
 use valetkey_core::{
-    AccessScope, AccountGuard, CredentialProvider, Credentials, ErrorKind, Expiry, SecretString,
+    AccessScope, CredentialProvider, Credentials, ErrorKind, Expiry, KeyExchange, SecretString,
     SessionContext,
 };
 
@@ -166,7 +166,7 @@ async fn federation_empty_source_is_invalid() {
 async fn guarded_account_set_keys_are_exchanged_never_served() {
     let wire = granting_http();
     let guard = session_token_builder(&wire, Arc::new(MemoryProvider::new())).build_guard().unwrap();
-    let session = SessionContext::builder().guard(guard).build();
+    let session = SessionContext::builder().exchange_static_keys(guard).build();
     assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::NotConfigured);
     for key in [crate::KEY_ID, OTHER_KEY_ID] {
         session.set_credentials(long_lived(key)).unwrap();
@@ -192,12 +192,14 @@ async fn guarded_account_set_keys_are_exchanged_never_served() {
 async fn guarded_account_source_keys_are_exchanged_or_denied() {
     let wire = granting_http();
     let session = SessionContext::builder()
-        .guard(session_token_builder(&wire, static_source()).build_guard().unwrap())
+        .exchange_static_keys(session_token_builder(&wire, static_source()).build_guard().unwrap())
         .build();
     assert_eq!(session.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);
     let refusing = HttpFixture::responding(403, crate::wire::refused("InvalidClientTokenId", ""));
     let session = SessionContext::builder()
-        .guard(session_token_builder(&refusing, Arc::new(MemoryProvider::new())).build_guard().unwrap())
+        .exchange_static_keys(
+            session_token_builder(&refusing, Arc::new(MemoryProvider::new())).build_guard().unwrap(),
+        )
         .build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     let error = session.credentials().await.unwrap_err();
@@ -212,7 +214,7 @@ async fn guarded_account_keys_with_stray_token_not_served() {
     let keys = Credentials::builder(id, SecretString::from("not-a-real-secret"));
     let keys = keys.session_token(SecretString::from("none")).build().unwrap();
     let guard = session_token_builder(&refusing, Arc::new(MemoryProvider::new())).build_guard().unwrap();
-    let session = SessionContext::builder().guard(guard).build();
+    let session = SessionContext::builder().exchange_static_keys(guard).build();
     session.set_credentials(keys.clone()).unwrap();
     assert!(session.current().is_none());
     assert_eq!(session.credentials().await.unwrap_err().kind(), ErrorKind::Denied);
@@ -224,7 +226,7 @@ async fn guarded_account_keys_with_stray_token_not_served() {
 async fn guarded_account_narrowed_keys_use_federation_token() {
     let wire = HttpFixture::responding(200, issued_response("GetFederationToken", FEDERATED, KEYS));
     let guard = session_token_builder(&wire, Arc::new(MemoryProvider::new())).build_guard().unwrap();
-    let session = SessionContext::builder().guard(guard).build();
+    let session = SessionContext::builder().exchange_static_keys(guard).build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     let policy =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}]}"#;
@@ -241,7 +243,7 @@ async fn guarded_account_narrowed_role_uses_assume_role() {
     let role = "arn:aws:iam::222222222222:role/agent".parse().unwrap();
     let role = AssumeRoleProvider::builder(role, static_source()).base(&wire.base()).build().unwrap();
     let guard = session_token_builder(&wire, Arc::new(role)).build_guard().unwrap();
-    let session = SessionContext::builder().guard(guard).build();
+    let session = SessionContext::builder().exchange_static_keys(guard).build();
     session.credentials().await.unwrap();
     let policy =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}]}"#;

@@ -13,7 +13,7 @@ use valetkey_backends::{
     StsCallerIdentityProvider,
 };
 use valetkey_core::{
-    AccountGuard, CallerIdentityProvider, Clock, CredentialProvider, CredentialResolver, Credentials,
+    CallerIdentityProvider, Clock, CredentialProvider, CredentialResolver, Credentials, KeyExchange,
     SecretString, SessionContext, SessionPolicy, SystemClock,
 };
 
@@ -71,9 +71,9 @@ async fn retry_quota_of_scoped_down_provider_is_separate() {
 async fn retry_quota_of_guarded_account_is_separate() {
     let wire = failing_http();
     let guard = FederationProvider::builder(static_source()).base(&wire.base()).build_guard().unwrap();
-    let of_one = guard.in_place_of(&long_lived("AKIAI44QH8DHBEXAMPLE")).unwrap();
+    let of_one = guard.exchange_for(&long_lived("AKIAI44QH8DHBEXAMPLE")).unwrap();
     exhaust_quota(&wire, &*of_one).await;
-    let of_other = guard.in_place_of(&long_lived(KEY_ID)).unwrap();
+    let of_other = guard.exchange_for(&long_lived(KEY_ID)).unwrap();
     assert_eq!(count_attempts(&wire, &*of_other).await, ATTEMPTS);
 }
 

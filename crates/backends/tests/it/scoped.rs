@@ -13,7 +13,7 @@ use valetkey_backends::{
     AwsClientConfig, FederationGuard, FederationProvider, MemoryProvider, ScopedBuilder, ScopedProvider,
 };
 use valetkey_core::{
-    AccessScope, AccountGuard, Attribution, Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry,
+    AccessScope, Attribution, Clock, CredentialProvider, Credentials, Error, ErrorKind, Expiry, KeyExchange,
     SecretString, SessionContext, SessionPolicy, SystemClock,
 };
 
@@ -395,13 +395,13 @@ impl ScopedKeyExchange {
     }
 }
 
-impl AccountGuard for ScopedKeyExchange {
+impl KeyExchange for ScopedKeyExchange {
     fn provider(&self) -> Arc<dyn CredentialProvider> {
         self.scope_down_source(self.inner.provider())
     }
 
-    fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
-        self.inner.in_place_of(given).map(|exchange| self.scope_down_source(exchange))
+    fn exchange_for(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
+        self.inner.exchange_for(given).map(|exchange| self.scope_down_source(exchange))
     }
 }
 
@@ -414,7 +414,7 @@ async fn scoped_guarded_account_exchanges_before_scoping() {
     });
     let inner = FederationProvider::builder(Arc::new(MemoryProvider::new())).base(&wire.base());
     let guard = ScopedKeyExchange { inner: inner.build_guard().unwrap(), base: wire.base() };
-    let session = SessionContext::builder().guard(guard).build();
+    let session = SessionContext::builder().exchange_static_keys(guard).build();
     session.set_credentials(long_lived(crate::KEY_ID)).unwrap();
     let child = session.narrow(AccessScope::new().policy(policy_allowing("s3:*"))).unwrap();
     assert_eq!(child.credentials().await.unwrap().access_key_id().as_str(), KEYS[0]);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use valetkey::backends::{AwsClientConfig, FederationGuard, MemoryProvider};
 use valetkey::{
-    AccountGuard, AccountName, Attribution, CredentialObservers, Error, ObservedProvider, Region, Result,
+    AccountName, Attribution, CredentialObservers, Error, KeyExchange, ObservedProvider, Region, Result,
     SessionBuilder, SessionContext,
 };
 
@@ -139,7 +139,7 @@ impl<'a> AccountBuilder<'a> {
                 Ok(built) if self.settings.allows(name) => {
                     let refused = match built {
                         BuiltAccount::Provider(provider) => session.set_provider_for(alias, provider).err(),
-                        BuiltAccount::KeyExchange(guard) => session.set_guard_for(alias, guard).err(),
+                        BuiltAccount::KeyExchange(guard) => session.set_key_exchange_for(alias, guard).err(),
                     };
                     diagnostics.extend(
                         refused.map(|error| self.settings.to_diagnostic(&["accounts", name], &error)),

@@ -1,11 +1,11 @@
 //! Clears an account, and keeps it from calling its provider until something is set on the session again.
 
-use super::state::{ArcGuard, ArcProvider};
+use super::state::{ArcKeyExchange, ArcProvider};
 use super::{AccountCache, CredentialsVersion, RenewalChain};
 use crate::Result;
 
-/// The providers whose caches the caller clears once no lock is held, and the guard to be dropped then.
-pub(crate) type ClearedProviders = ([Option<ArcProvider>; 2], Option<ArcGuard>);
+/// The providers whose caches the caller clears once no lock is held, and the exchange to be dropped then.
+pub(crate) type ClearedProviders = ([Option<ArcProvider>; 2], Option<ArcKeyExchange>);
 
 impl AccountCache {
     /// Clears the account. With `for_good` it never serves again, otherwise not until something is set on the session.
@@ -18,14 +18,14 @@ impl AccountCache {
         state.manually_set = false;
         let exchanger = state.replace_exchanger(None);
         let provider = if for_good { state.provider.take() } else { state.provider.clone() };
-        let guard = if for_good { state.take_guard() } else { None };
+        let exchange = if for_good { state.take_key_exchange() } else { None };
         if for_good {
             state.close();
         }
         // Before the announcement, so that a watcher that it wakes sees that this was a clear.
         state.record_clear(&self.shared);
         self.unpublish(&mut state);
-        ([provider, exchanger], guard)
+        ([provider, exchanger], exchange)
     }
 
     /// Returns whether the account was cleared or closed, and nothing was set on the session since.

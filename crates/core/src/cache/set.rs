@@ -1,8 +1,8 @@
-//! Sets credentials, a provider or a guard on an account, and decides which of them serves.
+//! Sets credentials, a provider or a key exchange on an account, and decides which of them serves.
 
 use std::sync::Arc;
 
-use super::state::{ArcGuard, ArcProvider};
+use super::state::{ArcKeyExchange, ArcProvider};
 use super::{AccountCache, Generation, RenewalChain, State};
 use crate::audit::AuditEvent;
 use crate::session::error;
@@ -33,12 +33,12 @@ impl AccountCache {
         }
         self.shared.report(&credentials);
         let (generation, _previous) = loop {
-            let guard = self.cell.lock().guard();
-            let exchanger = guard.as_ref().and_then(|guard| guard.in_place_of(&credentials));
+            let exchange = self.cell.lock().key_exchange();
+            let exchanger = exchange.as_ref().and_then(|exchange| exchange.exchange_for(&credentials));
             let mut state = self.lock_open()?;
             check(&state)?;
-            if !is_same_guard(guard.as_ref(), state.guard().as_ref()) {
-                // The guard was replaced concurrently; the new one has to decide.
+            if !is_same_exchange(exchange.as_ref(), state.key_exchange().as_ref()) {
+                // The exchange was replaced concurrently; the new one has to decide.
                 continue;
             }
             self.advance_epoch(&mut state);
@@ -63,7 +63,7 @@ impl AccountCache {
         Ok(generation)
     }
 
-    /// Sets the provider. Credentials that were set before stay, and so does the guard.
+    /// Sets the provider. Credentials that were set before stay, and so does the key exchange.
     pub(crate) fn set_provider(&self, provider: ArcProvider) -> Result<()> {
         // Declared before the lock, so that it is dropped after it: its `Drop` is user code.
         let _previous;
@@ -74,22 +74,22 @@ impl AccountCache {
         Ok(())
     }
 
-    /// Sets the guard. Credentials that were set before are no longer served, unless the guard accepts them.
-    pub(crate) fn set_guard(&self, guard: ArcGuard) -> Result<()> {
-        let provider = guard.provider();
+    /// Sets the key exchange. Credentials that were set before are no longer served, unless it accepts them.
+    pub(crate) fn set_key_exchange(&self, exchange: ArcKeyExchange) -> Result<()> {
+        let provider = exchange.provider();
         let _previous = loop {
             let keys = self.manually_set_keys()?;
-            let exchanger = keys.as_ref().and_then(|keys| guard.in_place_of(keys));
+            let exchanger = keys.as_ref().and_then(|keys| exchange.exchange_for(keys));
             let mut state = self.lock_open()?;
             if state.manually_set != keys.is_some()
                 || !keys.as_ref().is_none_or(|keys| self.holds_version(keys))
             {
-                // Other credentials were set concurrently, which the guard has not seen.
+                // Other credentials were set concurrently, which the exchange has not seen.
                 continue;
             }
             state.suspended = false;
             self.invalidate(&mut state);
-            let previous_guard = state.replace_guard(Arc::clone(&guard));
+            let previous_exchange = state.replace_key_exchange(Arc::clone(&exchange));
             let mut previous = [state.provider.replace(Arc::clone(&provider)), None];
             if exchanger.is_some() {
                 self.advance_epoch(&mut state);
@@ -99,7 +99,7 @@ impl AccountCache {
                 self.unpublish(&mut state);
             }
             // Dropped outside the lock, since its `Drop` is user code.
-            break (previous, previous_guard);
+            break (previous, previous_exchange);
         };
         Ok(())
     }
@@ -111,7 +111,7 @@ impl AccountCache {
     }
 }
 
-fn is_same_guard(before: Option<&ArcGuard>, now: Option<&ArcGuard>) -> bool {
+fn is_same_exchange(before: Option<&ArcKeyExchange>, now: Option<&ArcKeyExchange>) -> bool {
     match (before, now) {
         (Some(before), Some(now)) => Arc::ptr_eq(before, now),
         (None, None) => true,

@@ -8,10 +8,10 @@ use super::{Generation, LazyWatch, RenewalChain, RotationState};
 use crate::clock::{Nanos, nanos};
 use crate::session::shared::SessionShared;
 use crate::single_flight::SingleFlight;
-use crate::{AccountGuard, CredentialProvider, Credentials, Expiry, Region};
+use crate::{CredentialProvider, Credentials, Expiry, KeyExchange, Region};
 
 pub(crate) type ArcProvider = Arc<dyn CredentialProvider>;
-pub(crate) type ArcGuard = Arc<dyn AccountGuard>;
+pub(crate) type ArcKeyExchange = Arc<dyn KeyExchange>;
 
 pub(super) struct State {
     pub(super) provider: Option<ArcProvider>,
@@ -37,9 +37,9 @@ pub(super) struct State {
 pub(super) struct ColdState {
     region: Option<Region>,
     exchanger: Option<ArcProvider>,
-    /// The credentials that the guard's provider exchanges.
+    /// The credentials that `exchanger` exchanges.
     exchanged: Option<Credentials>,
-    guard: Option<ArcGuard>,
+    key_exchange: Option<ArcKeyExchange>,
 }
 
 impl State {
@@ -69,19 +69,19 @@ impl State {
         self.active_provider().cloned().filter(|_| !self.suspended)
     }
 
-    pub(super) fn guard(&self) -> Option<ArcGuard> {
-        self.cold.as_ref()?.guard.clone()
+    pub(super) fn key_exchange(&self) -> Option<ArcKeyExchange> {
+        self.cold.as_ref()?.key_exchange.clone()
     }
 
-    /// Returns the previous guard, to be dropped once no lock is held.
+    /// Returns the previous key exchange, to be dropped once no lock is held.
     #[must_use]
-    pub(super) fn replace_guard(&mut self, guard: ArcGuard) -> Option<ArcGuard> {
-        self.cold.get_or_insert_default().guard.replace(guard)
+    pub(super) fn replace_key_exchange(&mut self, exchange: ArcKeyExchange) -> Option<ArcKeyExchange> {
+        self.cold.get_or_insert_default().key_exchange.replace(exchange)
     }
 
     #[must_use]
-    pub(super) fn take_guard(&mut self) -> Option<ArcGuard> {
-        self.cold.as_mut()?.guard.take()
+    pub(super) fn take_key_exchange(&mut self) -> Option<ArcKeyExchange> {
+        self.cold.as_mut()?.key_exchange.take()
     }
 
     /// Returns the previous provider. It must be dropped once no lock is held, since its `Drop` is user code.
@@ -102,7 +102,7 @@ impl State {
         self.cold.as_ref()?.exchanged.as_ref()
     }
 
-    /// Keeps the credentials that the guard's provider exchanges.
+    /// Keeps the credentials that the exchanger exchanges.
     pub(super) fn store_exchanged(&mut self, credentials: &Credentials) {
         self.cold.get_or_insert_default().exchanged = Some(credentials.clone());
     }

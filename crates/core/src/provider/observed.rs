@@ -10,7 +10,7 @@ use crate::{CredentialObservers, CredentialProvider, Credentials, IntoProvider, 
 /// Reports the credentials that its inner provider fetches to the observers of a session.
 ///
 /// A session reports the credentials of its accounts itself. It does not see what the source of a role fetches, or the
-/// long-lived keys behind a guard that exchanges them: wrap such a source so that a redactor knows its keys too.
+/// long-lived keys behind a key exchange: wrap such a source so that a redactor knows its keys too.
 ///
 /// # Examples
 /// ```

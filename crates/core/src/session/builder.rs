@@ -10,8 +10,8 @@ use crate::audit::AuditSink;
 use crate::cache::RefreshPolicy;
 use crate::clock::ClockSource;
 use crate::{
-    AccountGuard, AccountName, Clock, CredentialObservers, CredentialProvider, CredentialResolver,
-    IntoProvider, IntoResolver, Principal, Region, SessionId,
+    AccountName, Clock, CredentialObservers, CredentialProvider, CredentialResolver, IntoProvider,
+    IntoResolver, KeyExchange, Principal, Region, SessionId,
 };
 
 /// Configures a new session. Created by [`SessionContext::builder`]. The builder performs no I/O and calls no
@@ -46,8 +46,8 @@ pub struct SessionBuilder {
     resolver: Option<Arc<dyn CredentialResolver>>,
     provider: Option<Arc<dyn CredentialProvider>>,
     accounts: Vec<(AccountName, Arc<dyn CredentialProvider>)>,
-    guard: Option<Arc<dyn AccountGuard>>,
-    guards: Vec<(AccountName, Arc<dyn AccountGuard>)>,
+    exchange: Option<Arc<dyn KeyExchange>>,
+    exchanges: Vec<(AccountName, Arc<dyn KeyExchange>)>,
     regions: Vec<(AccountName, Region)>,
     allowed: Option<Vec<AccountName>>,
 }
@@ -61,8 +61,8 @@ impl SessionBuilder {
             resolver: None,
             provider: None,
             accounts: Vec::new(),
-            guard: None,
-            guards: Vec::new(),
+            exchange: None,
+            exchanges: Vec::new(),
             regions: Vec::new(),
             allowed: None,
         }
@@ -98,17 +98,23 @@ impl SessionBuilder {
         self
     }
 
-    /// Sets the guard that decides what the default account serves in place of credentials that are set on it. The
-    /// guard's provider becomes the account's provider, unless [`provider`](Self::provider) sets another, such as a
+    /// Sets the key exchange, which decides what the default account serves in place of credentials that are set on
+    /// it: static keys are exchanged for temporary ones and never served. The provider of the exchange becomes the
+    /// account's provider, unless [`provider`](Self::provider) sets another, such as a
     /// decorator of it.
-    pub fn guard(mut self, guard: impl AccountGuard + 'static) -> Self {
-        self.guard = Some(Arc::new(guard));
+    pub fn exchange_static_keys(mut self, exchange: impl KeyExchange + 'static) -> Self {
+        self.exchange = Some(Arc::new(exchange));
         self
     }
 
-    /// Sets the guard of the account `alias`, as [`guard`](Self::guard) does for the default account.
-    pub fn guard_for(mut self, alias: AccountName, guard: impl AccountGuard + 'static) -> Self {
-        self.guards.push((alias, Arc::new(guard)));
+    /// Sets the key exchange of the account `alias`, as [`exchange_static_keys`](Self::exchange_static_keys) does for
+    /// the default account.
+    pub fn exchange_static_keys_for(
+        mut self,
+        alias: AccountName,
+        exchange: impl KeyExchange + 'static,
+    ) -> Self {
+        self.exchanges.push((alias, Arc::new(exchange)));
         self
     }
 
@@ -185,12 +191,12 @@ impl SessionBuilder {
         let inner = context.inner();
         // Accounts that are not allowed are skipped. No other error is possible here: the session is open and not
         // shared yet.
-        if let Some(guard) = self.guard {
+        if let Some(exchange) = self.exchange {
             let default = inner.default_account().alias();
-            let _allowed = inner.own_account(default).and_then(|cache| cache.set_guard(guard));
+            let _allowed = inner.own_account(default).and_then(|cache| cache.set_key_exchange(exchange));
         }
-        for (alias, guard) in self.guards {
-            let _allowed = inner.own_account(&alias).and_then(|cache| cache.set_guard(guard));
+        for (alias, exchange) in self.exchanges {
+            let _allowed = inner.own_account(&alias).and_then(|cache| cache.set_key_exchange(exchange));
         }
         if let Some(provider) = self.provider {
             let _allowed = inner.set_default_provider(provider);

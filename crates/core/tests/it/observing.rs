@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use valetkey_core::testing::{ManualClock, Script, ScriptedProvider};
 use valetkey_core::{
-    AccountGuard, AccountName, Clock, CredentialObserver, CredentialObservers, CredentialProvider,
-    Credentials, Error, ErrorKind, Expiry, MapResolver, ObservedProvider, Result, SessionContext,
-    SessionPolicy,
+    AccountName, Clock, CredentialObserver, CredentialObservers, CredentialProvider, Credentials, Error,
+    ErrorKind, Expiry, KeyExchange, MapResolver, ObservedProvider, Result, SessionContext, SessionPolicy,
 };
 
 use crate::bench::*;
@@ -57,12 +56,12 @@ impl CredentialProvider for KeyExchangeFixture {
     }
 }
 
-impl AccountGuard for KeyExchangeFixture {
+impl KeyExchange for KeyExchangeFixture {
     fn provider(&self) -> Arc<dyn CredentialProvider> {
         Arc::new(Self(self.0))
     }
 
-    fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
+    fn exchange_for(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
         Some(Arc::new(Self(Some(number(given)))))
     }
 }
@@ -100,7 +99,7 @@ async fn observer_receives_fetched_set_and_resolved() {
 async fn observer_attached_late_receives_cached_credentials() {
     let session = builder(&ManualClock::new()).build();
     session.set_credentials(unexpiring(1)).unwrap();
-    session.set_guard_for(&account_name("guarded"), KeyExchangeFixture(None)).unwrap();
+    session.set_key_exchange_for(&account_name("guarded"), KeyExchangeFixture(None)).unwrap();
     session.set_credentials_for(&account_name("guarded"), unexpiring(2)).unwrap();
     let child = session.with_credentials(unexpiring(3)).unwrap();
     let observer = RecordingObserver::attach_to(&child);
@@ -111,7 +110,7 @@ async fn observer_attached_late_receives_cached_credentials() {
 
 #[tokio::test]
 async fn observer_with_key_exchange_receives_keys_and_exchanged() {
-    let session = builder(&ManualClock::new()).guard(KeyExchangeFixture(None)).build();
+    let session = builder(&ManualClock::new()).exchange_static_keys(KeyExchangeFixture(None)).build();
     let observer = RecordingObserver::attach_to(&session);
     session.set_credentials(unexpiring(1)).unwrap();
     assert_eq!(observer.take_numbers(), [1]);
@@ -127,7 +126,7 @@ async fn observer_with_key_exchange_receives_keys_and_exchanged() {
 async fn observer_attached_after_exchange_receives_both() {
     let session = builder(&ManualClock::new()).build();
     session.set_credentials(unexpiring(1)).unwrap();
-    session.set_guard_for(&AccountName::default_account(), KeyExchangeFixture(None)).unwrap();
+    session.set_key_exchange_for(&AccountName::default_account(), KeyExchangeFixture(None)).unwrap();
     session.credentials().await.unwrap();
     assert_eq!(RecordingObserver::attach_to(&session).take_numbers(), [1, 101]);
     session.clear();
@@ -147,7 +146,7 @@ async fn observed_provider_as_source_reports_fetches() {
 #[tokio::test]
 async fn observed_provider_keeps_key_exchange() {
     let session = builder(&ManualClock::new()).build();
-    session.set_guard_for(&AccountName::default_account(), KeyExchangeFixture(None)).unwrap();
+    session.set_key_exchange_for(&AccountName::default_account(), KeyExchangeFixture(None)).unwrap();
     let observed = ObservedProvider::new(Arc::new(KeyExchangeFixture(None)), &session.observers());
     session.set_provider_for(&AccountName::default_account(), observed).unwrap();
     let observer = RecordingObserver::attach_to(&session);

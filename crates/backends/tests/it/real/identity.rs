@@ -142,7 +142,9 @@ async fn guarded_account_serves_only_exchanged_credentials() {
     let (url, tenant) = (ministack.url(), &seed.tenants[0]);
     let empty = std::sync::Arc::new(valetkey_backends::MemoryProvider::new());
     let guarded = valetkey_core::SessionContext::builder()
-        .guard(FederationProvider::builder(empty).base(&client_config_at(&url)).build_guard().unwrap())
+        .exchange_static_keys(
+            FederationProvider::builder(empty).base(&client_config_at(&url)).build_guard().unwrap(),
+        )
         .build();
     guarded.set_credentials(credentials(&tenant.service)).unwrap();
     let set = guarded.credentials().await.unwrap();

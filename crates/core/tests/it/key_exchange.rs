@@ -7,27 +7,27 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use valetkey_core::audit::{AuditEvent, InMemoryAudit};
 use valetkey_core::{
-    AccountGuard, CredentialId, CredentialProvider, Credentials, Error, ErrorKind, Expiry, MapResolver,
+    CredentialId, CredentialProvider, Credentials, Error, ErrorKind, Expiry, KeyExchange, MapResolver,
     ProviderChain, Result, SessionContext, SessionPolicy,
 };
 
 use crate::bench::{number, numbered};
 
-/// Answers `given` + 100 at the first fetch, + 200 at the second; what is over 1,000 it lets through.
+/// Exchanges key `n` for `n` + 100 at the first fetch and `n` + 200 at the second. Keys over 1,000 are served unchanged.
 #[derive(Debug)]
 struct KeyExchangeFixture {
     keys: Option<u64>,
     fetches: AtomicU64,
 }
 
-fn guard() -> KeyExchangeFixture {
+fn key_exchange() -> KeyExchangeFixture {
     KeyExchangeFixture { keys: None, fetches: AtomicU64::new(0) }
 }
 
 #[async_trait]
 impl CredentialProvider for KeyExchangeFixture {
     fn name(&self) -> Cow<'static, str> {
-        Cow::Borrowed("guard")
+        Cow::Borrowed("exchange")
     }
 
     async fn provide(&self) -> Result<Credentials> {
@@ -38,19 +38,19 @@ impl CredentialProvider for KeyExchangeFixture {
 
     fn scope_down(&self, _: &SessionPolicy) -> Result<Arc<dyn CredentialProvider>> {
         let given = self.keys.map(|given| given + 50);
-        Ok(Arc::new(Self { keys: given, ..guard() }))
+        Ok(Arc::new(Self { keys: given, ..key_exchange() }))
     }
 }
 
-impl AccountGuard for KeyExchangeFixture {
+impl KeyExchange for KeyExchangeFixture {
     fn provider(&self) -> Arc<dyn CredentialProvider> {
-        Arc::new(Self { keys: self.keys, ..guard() })
+        Arc::new(Self { keys: self.keys, ..key_exchange() })
     }
 
-    fn in_place_of(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
+    fn exchange_for(&self, given: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
         let given = number(given);
         (given < 1_000)
-            .then(|| Arc::new(Self { keys: Some(given), ..guard() }) as Arc<dyn CredentialProvider>)
+            .then(|| Arc::new(Self { keys: Some(given), ..key_exchange() }) as Arc<dyn CredentialProvider>)
     }
 }
 
@@ -65,7 +65,7 @@ async fn fetch_number(session: &SessionContext) -> Result<u64, ErrorKind> {
 #[tokio::test]
 async fn key_exchange_serves_only_exchanged_credentials() {
     let sink = Arc::new(InMemoryAudit::default());
-    let session = SessionContext::builder().guard(guard()).audit(sink.clone()).build();
+    let session = SessionContext::builder().exchange_static_keys(key_exchange()).audit(sink.clone()).build();
     assert_eq!(fetch_number(&session).await, Err(ErrorKind::NotConfigured));
     let mut rotations = session.watch_rotations(session.default_account()).unwrap();
     let before = rotations.current();
@@ -90,8 +90,8 @@ async fn key_exchange_serves_only_exchanged_credentials() {
 #[tokio::test]
 async fn key_exchange_declined_serves_given_keys() {
     let session = SessionContext::builder()
-        .guard(guard())
-        .provider(DecoratedProvider(ProviderChain::new(guard())))
+        .exchange_static_keys(key_exchange())
+        .provider(DecoratedProvider(ProviderChain::new(key_exchange())))
         .build();
     session.set_credentials(credentials(1)).unwrap();
     session.set_credentials(credentials(1_001)).unwrap();
@@ -104,7 +104,7 @@ async fn key_exchange_declined_serves_given_keys() {
 
 #[tokio::test]
 async fn key_exchange_after_clear_drops_keys_and_stays() {
-    let session = SessionContext::builder().guard(guard()).build();
+    let session = SessionContext::builder().exchange_static_keys(key_exchange()).build();
     session.set_credentials(credentials(1)).unwrap();
     let asking = session.credentials();
     session.clear();
@@ -123,9 +123,9 @@ async fn key_exchange_after_clear_drops_keys_and_stays() {
 
 #[tokio::test]
 async fn key_exchange_replaced_exchanges_earlier_keys() {
-    let session = SessionContext::builder().guard(guard()).build();
+    let session = SessionContext::builder().exchange_static_keys(key_exchange()).build();
     session.set_credentials(credentials(1)).unwrap();
-    session.set_guard_for(session.default_account(), guard()).unwrap();
+    session.set_key_exchange_for(session.default_account(), key_exchange()).unwrap();
     assert_eq!(fetch_number(&session).await, Ok(101));
 }
 
@@ -135,15 +135,15 @@ async fn key_exchange_added_later_stops_serving_set_keys() {
     let account = session.default_account().clone();
     session.set_credentials(credentials(1)).unwrap();
     let mut rotations = session.watch_rotations(&account).unwrap();
-    session.set_guard_for(&account, guard()).unwrap();
+    session.set_key_exchange_for(&account, key_exchange()).unwrap();
     assert!(session.current().is_none() && rotations.changed().await.is_some());
     assert_eq!(fetch_number(&session).await, Ok(101));
     session.set_credentials(credentials(1_001)).unwrap();
-    session.set_guard_for(&account, guard()).unwrap();
+    session.set_key_exchange_for(&account, key_exchange()).unwrap();
     assert_eq!(fetch_number(&session).await, Ok(1_001), "it lets that through");
 }
 
-/// Puts a guard in its own place while it is asked, as somebody else may at any time.
+/// Replaces itself while the session calls it, as another thread may at any time.
 #[derive(Debug)]
 struct ReplacedDuringExchange(Mutex<Option<SessionContext>>);
 
@@ -158,14 +158,14 @@ impl CredentialProvider for ReplacedDuringExchange {
     }
 }
 
-impl AccountGuard for ReplacedDuringExchange {
+impl KeyExchange for ReplacedDuringExchange {
     fn provider(&self) -> Arc<dyn CredentialProvider> {
-        Arc::new(guard())
+        Arc::new(key_exchange())
     }
 
-    fn in_place_of(&self, _: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
+    fn exchange_for(&self, _: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
         let session = self.0.lock().unwrap().take()?;
-        session.set_guard_for(session.default_account(), guard()).unwrap();
+        session.set_key_exchange_for(session.default_account(), key_exchange()).unwrap();
         None
     }
 }
@@ -174,7 +174,7 @@ impl AccountGuard for ReplacedDuringExchange {
 async fn key_exchange_added_during_set_is_applied() {
     let session = SessionContext::builder().build();
     let overtaken = ReplacedDuringExchange(Mutex::new(Some(session.clone())));
-    session.set_guard_for(session.default_account(), overtaken).unwrap();
+    session.set_key_exchange_for(session.default_account(), overtaken).unwrap();
     session.set_credentials(credentials(1)).unwrap();
     assert_eq!(fetch_number(&session).await, Ok(101));
 }
@@ -206,12 +206,12 @@ impl CredentialProvider for ReentrantExchange {
     }
 }
 
-impl AccountGuard for ReentrantExchange {
+impl KeyExchange for ReentrantExchange {
     fn provider(&self) -> Arc<dyn CredentialProvider> {
-        Arc::new(guard())
+        Arc::new(key_exchange())
     }
 
-    fn in_place_of(&self, _: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
+    fn exchange_for(&self, _: &Credentials) -> Option<Arc<dyn CredentialProvider>> {
         let called_back = Arc::clone(&self.0.as_ref()?.0);
         Some(Arc::new(Self(Some(ReentrantOnDrop(called_back)))))
     }
@@ -222,7 +222,7 @@ impl AccountGuard for ReentrantExchange {
 fn key_exchange_provider_drop_may_call_session() {
     let called_back = Arc::new(Mutex::new(None));
     let meddler = ReentrantExchange(Some(ReentrantOnDrop(Arc::clone(&called_back))));
-    let session = SessionContext::builder().guard(meddler).build();
+    let session = SessionContext::builder().exchange_static_keys(meddler).build();
     session.set_credentials(credentials(1)).unwrap();
     *called_back.lock().unwrap() = Some(session.clone());
     session.set_credentials(credentials(2)).unwrap();
@@ -250,9 +250,12 @@ impl<P: CredentialProvider> CredentialProvider for DecoratedProvider<P> {
 
 #[tokio::test]
 async fn key_exchange_survives_decorated_provider() {
-    let late = SessionContext::builder().guard(guard()).build();
-    late.set_provider_for(late.default_account(), DecoratedProvider(guard())).unwrap();
-    let early = SessionContext::builder().provider(DecoratedProvider(guard())).guard(guard()).build();
+    let late = SessionContext::builder().exchange_static_keys(key_exchange()).build();
+    late.set_provider_for(late.default_account(), DecoratedProvider(key_exchange())).unwrap();
+    let early = SessionContext::builder()
+        .provider(DecoratedProvider(key_exchange()))
+        .exchange_static_keys(key_exchange())
+        .build();
     for session in [late, early] {
         for (given, expected) in [(1, 101), (2, 102)] {
             session.set_credentials(credentials(given)).unwrap();
@@ -267,7 +270,7 @@ async fn key_exchange_survives_decorated_provider() {
 async fn key_exchange_set_from_resolver_returns_no_keys() {
     let id: CredentialId = "one".parse().unwrap();
     let resolver = MapResolver::new().with(id.clone(), credentials(1));
-    let session = SessionContext::builder().guard(guard()).resolver(resolver).build();
+    let session = SessionContext::builder().exchange_static_keys(key_exchange()).resolver(resolver).build();
     let status = session.set_from_resolver(&id, None).await.unwrap();
     assert_eq!((status.key_suffix, status.freshness), (None, None), "what was found is never served");
     assert_eq!(fetch_number(&session).await, Ok(101));
