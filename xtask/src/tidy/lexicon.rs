@@ -84,7 +84,6 @@ const EXCEPTIONS: &[Exception] = &[
         "last_set_credentials",
         "an adjective: credentials that were set",
     ),
-    exception("ARCHITECTURE.md", "stand_in", "the name of a module of core"),
     exception("TROUBLESHOOTING.md", "reached nobody", "a message of backends"),
     exception("crates/cli/tests", "reached nobody", "a message of backends"),
     exception("crates/cli/tests", "somebody at hand", "a message of backends"),
